@@ -1,0 +1,26 @@
+/** Where time comes from. Core has one, injected; tests move it by hand. */
+export interface Clock {
+  /** Monotonic milliseconds from an arbitrary start. */
+  now(): number;
+  /** Calls `callback` once after `delayMs`; returns what cancels it. Keeps no process alive. */
+  schedule(callback: () => void, delayMs: number): () => void;
+}
+
+/** The longest delay `setTimeout` takes; a longer one would fire at once, with a warning. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** The system's monotonic clock: a change of the wall clock moves nothing. */
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  schedule(callback, delayMs) {
+    let timer: NodeJS.Timeout;
+    const arm = (leftMs: number): void => {
+      timer = leftMs > MAX_TIMER_MS
+        ? setTimeout(() => arm(leftMs - MAX_TIMER_MS), MAX_TIMER_MS)
+        : setTimeout(callback, Math.max(0, leftMs));
+      timer.unref();
+    };
+    if (delayMs !== Infinity) arm(delayMs);
+    return () => clearTimeout(timer);
+  },
+};

@@ -1,0 +1,103 @@
+export type CacheErrorCode =
+  | "INVALID_ARGUMENT"
+  | "INVALID_CONFIGURATION"
+  | "MISSING_CONNECTION"
+  | "BACKEND_UNAVAILABLE"
+  | "ENCODE_FAILED"
+  | "DECODE_FAILED"
+  | "LOAD_TIMEOUT"
+  | "REENTRANT_LOAD"
+  | "CACHE_CLOSED";
+
+export interface CacheErrorDetails {
+  /** Label of the tier, if one is to blame. */
+  readonly tier?: string | undefined;
+  readonly operation?: string | undefined;
+  readonly cause?: unknown;
+}
+
+/**
+ * Every error this library throws; what a loader throws is passed on as it is. Match on
+ * `code`: messages are for people and may change. Holds no value, password or credential.
+ */
+export abstract class CacheError extends Error {
+  abstract readonly code: CacheErrorCode;
+  declare readonly tier?: string;
+  declare readonly operation?: string;
+
+  constructor(message: string, details: CacheErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    if (details.tier !== undefined) this.tier = details.tier;
+    if (details.operation !== undefined) this.operation = details.operation;
+  }
+}
+
+/** A key, option or value that can never work. */
+export class InvalidArgumentError extends CacheError {
+  override readonly name = "InvalidArgumentError";
+  override readonly code = "INVALID_ARGUMENT";
+}
+
+/** The cache was put together in a way that can never work. */
+export class ConfigurationError extends CacheError {
+  override readonly name = "ConfigurationError";
+  override readonly code = "INVALID_CONFIGURATION";
+}
+
+/** A backend was built without a connection. */
+export class MissingConnectionError extends CacheError {
+  override readonly name = "MissingConnectionError";
+  override readonly code = "MISSING_CONNECTION";
+}
+
+/**
+ * The backend could not be reached, or did not answer in time. Retrying may help; a write may
+ * have happened. Opens the breaker.
+ */
+export class BackendUnavailableError extends CacheError {
+  override readonly name = "BackendUnavailableError";
+  override readonly code = "BACKEND_UNAVAILABLE";
+  /** `false` for refused credentials and certificates. @default true */
+  readonly retryable: boolean;
+  /** Whether the command may have been executed. @default true */
+  readonly maybeExecuted: boolean;
+
+  constructor(
+    message: string,
+    details: CacheErrorDetails & { readonly retryable?: boolean; readonly maybeExecuted?: boolean } = {},
+  ) {
+    super(message, details);
+    this.retryable = details.retryable ?? true;
+    this.maybeExecuted = details.maybeExecuted ?? true;
+  }
+}
+
+/** The format or compressor cannot write the value. */
+export class EncodeError extends CacheError {
+  override readonly name = "EncodeError";
+  override readonly code = "ENCODE_FAILED";
+}
+
+/** Stored bytes cannot be read. Only in events: callers see a miss. */
+export class DecodeError extends CacheError {
+  override readonly name = "DecodeError";
+  override readonly code = "DECODE_FAILED";
+}
+
+/** `hardTimeout` or `loadTimeout` passed and no stale value could stand in. */
+export class LoadTimeoutError extends CacheError {
+  override readonly name = "LoadTimeoutError";
+  override readonly code = "LOAD_TIMEOUT";
+}
+
+/** A loader asked for the key that it is loading. */
+export class ReentrantLoadError extends CacheError {
+  override readonly name = "ReentrantLoadError";
+  override readonly code = "REENTRANT_LOAD";
+}
+
+/** The cache was closed. */
+export class CacheClosedError extends CacheError {
+  override readonly name = "CacheClosedError";
+  override readonly code = "CACHE_CLOSED";
+}

@@ -1,0 +1,32 @@
+export { parseDuration, type Duration } from "./duration.ts";
+export type { Awaitable } from "./once.ts";
+export type { Clock } from "./clock.ts";
+export {
+  BackendUnavailableError,
+  CacheClosedError,
+  CacheError,
+  ConfigurationError,
+  DecodeError,
+  EncodeError,
+  InvalidArgumentError,
+  LoadTimeoutError,
+  MissingConnectionError,
+  ReentrantLoadError,
+  type CacheErrorCode,
+  type CacheErrorDetails,
+} from "./errors.ts";
+export type {
+  Backend,
+  Batch,
+  Coherence,
+  CoherenceListener,
+  Compressor,
+  CompressorOptions,
+  DeleteStatus,
+  Format,
+  Leases,
+  StoredEntry,
+  TagVersion,
+  TagVersions,
+} from "./backend.ts";
+export type { LocalEntry, LocalTier, LocalTierHost } from "./local-tier.ts";

@@ -1,0 +1,32 @@
+import type { Clock } from "./clock.ts";
+
+/**
+ * Holds live values in this process, for one cache. Synchronous. Has a contract suite: `describeLocalTier`.
+ */
+export interface LocalTier {
+  readonly label: string;
+  readonly entryCount: number;
+  /** Absent where bytes are not counted. */
+  readonly usedBytes?: number;
+  /** Whether callers share the stored object, or the cache freezes or clones it. @default 'shared' */
+  readonly values?: "shared" | "frozen" | "cloned";
+  /** Called once, by `build`. */
+  attach(host: LocalTierHost): void;
+  get(key: string): LocalEntry | undefined;
+  /** May refuse or evict; what it keeps, it keeps as the same object. */
+  set(key: string, entry: LocalEntry): void;
+  delete(key: string): boolean;
+  clear(): void;
+}
+export interface LocalTierHost {
+  readonly clock: Clock;
+  evicted(key: string, reason: "entries" | "bytes"): void;
+}
+/** Belongs to the cache; a tier needs no more of it than this. */
+export interface LocalEntry {
+  readonly value: unknown;
+  /** `clock.now()` from which it may be reclaimed; `Infinity` if never. */
+  readonly deadAt: number;
+  /** Encoded size, where a backend has told it. */
+  readonly encodedBytes?: number;
+}

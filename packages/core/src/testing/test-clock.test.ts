@@ -1,0 +1,20 @@
+import { expect, it } from "vitest";
+import { TestClock } from "./test-clock.ts";
+
+it("runs what falls due in the order of time, also what callbacks schedule", () => {
+  const clock = new TestClock();
+  const start = clock.now();
+  const seen: [string, number][] = [];
+  clock.schedule(() => seen.push(["late", clock.now() - start]), 20);
+  clock.schedule(() => {
+    seen.push(["early", clock.now() - start]);
+    clock.schedule(() => seen.push(["nested", clock.now() - start]), 5);
+  }, 10);
+  const cancel = clock.schedule(() => seen.push(["cancelled", 0]), 12);
+  cancel();
+
+  clock.advance(20);
+
+  expect(seen).toEqual([["early", 10], ["nested", 15], ["late", 20]]);
+  expect(clock.now() - start).toBe(20);
+});

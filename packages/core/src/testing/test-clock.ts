@@ -1,0 +1,43 @@
+import type { Clock } from "../clock.ts";
+import { toMs, type Duration } from "../duration.ts";
+
+interface Due {
+  readonly at: number;
+  readonly callback: () => void;
+}
+
+/** Time that moves only by hand. */
+export class TestClock implements Clock {
+  #now = 1_000;
+  readonly #scheduled = new Set<Due>();
+
+  now(): number {
+    return this.#now;
+  }
+
+  schedule(callback: () => void, delayMs: number): () => void {
+    const due: Due = { at: this.#now + Math.max(0, delayMs), callback };
+    if (due.at !== Infinity) this.#scheduled.add(due);
+    return () => void this.#scheduled.delete(due);
+  }
+
+  /**
+   * Moves time and runs what falls due, in order; what those callbacks schedule runs too if it
+   * falls due. Promise continuations run after it: await something between two moves.
+   */
+  advance(by: Duration): void {
+    const until = this.#now + toMs("advance", by);
+    for (let next = this.#next(until); next !== undefined; next = this.#next(until)) {
+      this.#scheduled.delete(next);
+      this.#now = Math.max(this.#now, next.at);
+      next.callback();
+    }
+    this.#now = until;
+  }
+
+  #next(until: number): Due | undefined {
+    let next: Due | undefined;
+    for (const due of this.#scheduled) if (due.at <= until && (next === undefined || due.at < next.at)) next = due;
+    return next;
+  }
+}

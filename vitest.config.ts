@@ -1,0 +1,10 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  ssr: { resolve: { conditions: ["@hotset/source"] } },
+  resolve: { conditions: ["@hotset/source"] },
+  test: {
+    include: ["packages/*/{src,test}/**/*.test.ts", "docs/**/*.test.ts"],
+    environment: "node",
+  },
+});
