@@ -30,3 +30,9 @@ export type {
   TagVersions,
 } from "./backend.ts";
 export type { LocalEntry, LocalTier, LocalTierHost } from "./local-tier.ts";
+export { json } from "./formats/json.ts";
+export { v8 } from "./formats/v8.ts";
+export { passthrough } from "./compressors/passthrough.ts";
+export { gzip } from "./compressors/gzip.ts";
+export { brotli } from "./compressors/brotli.ts";
+export { resolveCompressorOptions, type CompressorLevels } from "./compressors/options.ts";

@@ -1,0 +1,18 @@
+import type { Compressor } from "../backend.ts";
+import { DecodeError } from "../errors.ts";
+
+/** Leaves bytes as they are. Its id is `none`. */
+export function passthrough(): Compressor {
+  return PASSTHROUGH;
+}
+
+const PASSTHROUGH: Compressor = Object.freeze({
+  id: "none",
+  compress: (bytes: Uint8Array): Uint8Array => bytes,
+  decompress: (bytes: Uint8Array, maxBytes: number): Uint8Array => {
+    if (bytes.byteLength > maxBytes) {
+      throw new DecodeError(`none: ${bytes.byteLength} bytes are more than the ${maxBytes} allowed`, { operation: "decompress" });
+    }
+    return bytes;
+  },
+});
