@@ -6,5 +6,6 @@ export default defineConfig({
   test: {
     include: ["packages/*/{src,test}/**/*.test.ts", "docs/**/*.test.ts"],
     environment: "node",
+    globalSetup: ["./packages/test-servers/src/global-setup.ts"],
   },
 });

@@ -1,0 +1,230 @@
+import { execFile } from "node:child_process";
+import { access, constants, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { homedir, tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+
+/** Kinds of server that the tests can be run against. */
+export type ServerTarget = "redis7" | "redis8" | "valkey8";
+
+export const SERVER_TARGETS: readonly ServerTarget[] = ["redis7", "redis8", "valkey8"];
+
+/** How to start one server program: `command` with `args`, then the server's own arguments. */
+export interface ServerExecutable {
+  readonly command: string;
+  readonly args: readonly string[];
+  /** As the program names itself: `Redis server v=7.0.15 ...`. */
+  readonly version: string;
+}
+
+/** What `HOTSET_TEST_SERVER` asks for; `undefined`: whatever server there is. */
+export function requestedTarget(env: NodeJS.ProcessEnv = process.env): ServerTarget | undefined {
+  const name = env["HOTSET_TEST_SERVER"];
+  if (name === undefined || name === "") return undefined;
+  const target = SERVER_TARGETS.find((known) => known === name);
+  if (target === undefined) {
+    throw new Error(`HOTSET_TEST_SERVER is "${name}"; accepted are ${SERVER_TARGETS.join(", ")}`);
+  }
+  return target;
+}
+
+/**
+ * Finds the server program for `target`: on PATH where it is that kind, else unpacked before,
+ * else fetched from the Debian archive and unpacked into the user's cache folder. Needs no root
+ * and leaves the machine's own packages alone.
+ *
+ * @throws {Error} that says what to install, where this machine has neither the program nor apt-get.
+ */
+export function serverExecutable(target: ServerTarget | undefined = requestedTarget()): Promise<ServerExecutable> {
+  const key = target ?? "any";
+  let found = executables.get(key);
+  if (found === undefined) {
+    found = find(target);
+    executables.set(key, found);
+    found.catch(() => executables.delete(key));
+  }
+  return found;
+}
+
+const executables = new Map<string, Promise<ServerExecutable>>();
+
+interface TargetSource {
+  /** Name of the program and, in Debian, the package that holds it. */
+  readonly program: string;
+  readonly packageName: string;
+  /** Suite of the Debian archive that has this version. */
+  readonly suite: string;
+  readonly versionPattern: RegExp;
+}
+
+const SOURCES: Readonly<Record<ServerTarget, TargetSource>> = {
+  redis7: { program: "redis-server", packageName: "redis-tools", suite: "bookworm", versionPattern: /^Redis server v=7\./ },
+  redis8: { program: "redis-server", packageName: "redis-tools", suite: "trixie", versionPattern: /^Redis server v=8\./ },
+  valkey8: { program: "valkey-server", packageName: "valkey-tools", suite: "bookworm-backports", versionPattern: /^(Valkey|Server) .*v=8\./ },
+};
+
+async function find(target: ServerTarget | undefined): Promise<ServerExecutable> {
+  const source = SOURCES[target ?? "redis7"];
+  const pattern = target === undefined ? /v=([7-9]|\d\d)\./ : source.versionPattern;
+  for (const program of target === undefined ? ["redis-server", "valkey-server"] : [source.program]) {
+    const path = await onPath(program);
+    const version = path === undefined ? undefined : await versionOf(path, []);
+    if (path !== undefined && version !== undefined && pattern.test(version)) return { command: path, args: [], version };
+  }
+  const directory = join(await cacheDirectory(), `${source.packageName}-${source.suite}`);
+  const unpacked = (await unpackedExecutable(directory, source)) ?? (await unpack(directory, source));
+  if (!source.versionPattern.test(unpacked.version)) {
+    throw new Error(`${directory} holds "${unpacked.version}", which is not ${target ?? "redis7"}; remove that folder and try again`);
+  }
+  return unpacked;
+}
+
+async function onPath(program: string): Promise<string | undefined> {
+  for (const directory of (process.env["PATH"] ?? "").split(delimiter)) {
+    const path = join(directory, program);
+    if (directory !== "" && (await allows(path, constants.X_OK))) return path;
+  }
+  return undefined;
+}
+
+async function allows(path: string, mode: number): Promise<boolean> {
+  return access(path, mode).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function versionOf(command: string, args: readonly string[]): Promise<string | undefined> {
+  return run(command, [...args, "--version"], { timeout: 5_000 }).then(
+    ({ stdout }) => stdout.trim(),
+    () => undefined,
+  );
+}
+
+/** Kept across checkouts and runs: unpacking costs about 3 s and 13 MB of download. */
+async function cacheDirectory(): Promise<string> {
+  const roots = [process.env["XDG_CACHE_HOME"], join(homedir(), ".cache"), tmpdir()];
+  for (const root of roots) {
+    if (root === undefined || root === "") continue;
+    const directory = join(root, "hotset-test-servers");
+    const usable = await mkdir(directory, { recursive: true }).then(
+      () => allows(directory, constants.W_OK),
+      () => false,
+    );
+    if (usable) return directory;
+  }
+  throw new Error(`None of these folders can be written: ${roots.join(", ")}`);
+}
+
+async function unpackedExecutable(directory: string, source: TargetSource): Promise<ServerExecutable | undefined> {
+  const manifest = await readFile(join(directory, "server.json"), "utf8").catch(() => undefined);
+  if (manifest === undefined) return undefined;
+  const { command, args } = JSON.parse(manifest) as { command: string; args: readonly string[] };
+  const placed = (path: string): string => path.replaceAll("$DIR", directory);
+  const executable = { command: placed(command), args: args.map(placed) };
+  const version = await versionOf(executable.command, executable.args);
+  return version !== undefined && source.versionPattern.test(version) ? { ...executable, version } : undefined;
+}
+
+/**
+ * Through apt-get with private folders for everything it keeps, so that it needs no root. The
+ * program runs under the C library it came with: the machine's own may be older.
+ */
+async function unpack(directory: string, source: TargetSource): Promise<ServerExecutable> {
+  if ((await onPath("apt-get")) === undefined || (await onPath("dpkg")) === undefined) {
+    throw new Error(
+      `There is no ${source.program} on PATH and no apt-get to fetch one with. ` +
+        `Install Redis (macOS: brew install redis), or set REDIS_URL to a server, or start a Docker engine.`,
+    );
+  }
+  const work = await mkdtemp(`${directory}-`);
+  try {
+    const root = join(work, "root");
+    for (const file of await download(work, source)) await run("dpkg", ["-x", file, root]);
+    const program = await findFile(root, new RegExp(`/usr/bin/${source.program.replace("-server", "-check-rdb")}$`));
+    const loader = await findFile(root, /\/ld-linux[^/]*\.so\.\d$/);
+    const libraries = [...new Set((await files(root)).filter((path) => /\.so[.\d]*$/.test(path)).map((path) => path.slice(0, path.lastIndexOf("/"))))];
+    const relative = (path: string): string => path.replaceAll(work, "$DIR");
+    // The server and its rdb checker are one program, which looks at the name it was called by.
+    const command = {
+      command: relative(loader),
+      args: ["--library-path", libraries.map(relative).join(":"), "--argv0", source.program, relative(program)],
+    };
+    await writeFile(join(work, "server.json"), JSON.stringify(command));
+    await rm(join(work, "apt"), { recursive: true, force: true });
+    // Whoever comes second in a race finds the place taken, and uses what the first one put there.
+    await rename(work, directory).catch(async () => {
+      if ((await unpackedExecutable(directory, source)) === undefined) {
+        await rm(directory, { recursive: true, force: true });
+        await rename(work, directory);
+      }
+    });
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+  const executable = await unpackedExecutable(directory, source);
+  if (executable === undefined) throw new Error(`The ${source.program} unpacked into ${directory} does not start`);
+  return executable;
+}
+
+/** @returns the paths of the .deb files of the package and everything it links. */
+async function download(work: string, source: TargetSource): Promise<readonly string[]> {
+  const apt = join(work, "apt");
+  await mkdir(join(apt, "lists", "partial"), { recursive: true });
+  await mkdir(join(apt, "archives", "partial"), { recursive: true });
+  const suites = source.suite.endsWith("-backports") ? [source.suite.replace("-backports", ""), source.suite] : [source.suite];
+  const { uri, options: signedBy } = await debianSource();
+  await writeFile(join(apt, "sources.list"), suites.map((suite) => `deb ${signedBy}${uri} ${suite} main\n`).join(""));
+  const options = [
+    `Dir::Etc::sourcelist=${join(apt, "sources.list")}`,
+    "Dir::Etc::sourceparts=/dev/null",
+    "Dir::Etc::preferencesparts=/dev/null",
+    `Dir::State::lists=${join(apt, "lists")}`,
+    `Dir::Cache=${apt}`,
+    `Dir::Cache::archives=${join(apt, "archives")}`,
+    "Dir::State::status=/dev/null",
+    "Debug::NoLocking=1",
+    "APT::Install-Recommends=false",
+    "APT::Sandbox::User=",
+  ].flatMap((option) => ["-o", option]);
+  const limits = { timeout: 180_000, maxBuffer: 16 * 1024 * 1024, env: { ...process.env, LC_ALL: "C" } };
+  const target = source.suite.endsWith("-backports") ? ["-t", source.suite] : [];
+  try {
+    await run("apt-get", [...options, "update"], limits);
+    await run("apt-get", [...options, ...target, "-y", "--download-only", "install", source.packageName], limits);
+  } catch (error) {
+    const detail = (error as { stderr?: string }).stderr?.trim() ?? "";
+    throw new Error(`apt-get could not fetch ${source.packageName} of Debian ${source.suite} from ${uri}: ${detail}`, { cause: error });
+  }
+  return (await files(join(apt, "archives"))).filter((path) => /\/(lib|redis|valkey|openssl|zlib)[^/]*\.deb$/.test(path));
+}
+
+/** The machine's own Debian mirror, with the key it trusts for it. */
+async function debianSource(): Promise<{ readonly uri: string; readonly options: string }> {
+  const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
+  const options = (await allows(keyring, constants.R_OK)) ? `[signed-by=${keyring}] ` : "";
+  for (const path of [...(await files("/etc/apt/sources.list.d")), "/etc/apt/sources.list"]) {
+    const text = /\.(sources|list)$/.test(path) ? await readFile(path, "utf8").catch(() => "") : "";
+    const uri = /^(?:URIs:\s*|deb\s+(?:\[[^\]]*\]\s+)?)(\S+\/debian)\/?(?:\s|$)/m.exec(text)?.[1];
+    if (uri !== undefined) return { uri, options };
+  }
+  return { uri: "http://deb.debian.org/debian", options };
+}
+
+async function findFile(root: string, pattern: RegExp): Promise<string> {
+  const path = (await files(root)).find((candidate) => pattern.test(candidate));
+  if (path === undefined) throw new Error(`Nothing in ${root} matches ${String(pattern)}`);
+  return path;
+}
+
+async function files(directory: string): Promise<readonly string[]> {
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true }).catch(() => []);
+  const paths: string[] = [];
+  for (const entry of entries) {
+    const path = join(entry.parentPath, entry.name);
+    if ((await stat(path).catch(() => undefined))?.isFile() === true) paths.push(path);
+  }
+  return paths.sort();
+}

@@ -1,0 +1,231 @@
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { requestedTarget } from "./executable.ts";
+import { freePort } from "./port.ts";
+import type { Frame } from "./resp.ts";
+import { infoFields, RespClient, type Reply } from "./resp-client.ts";
+import { AddressInUseError, ServerProcess, temporaryDirectory } from "./server-process.ts";
+
+/** A running Redis. */
+export interface TestRedis extends AsyncDisposable {
+  /** `redis://` URL with credentials, for the client under test. */
+  readonly url: string;
+  readonly host: string;
+  readonly port: number;
+  /** A random prefix, `t<10 hex digits>`: keys below it are this handle's alone. Nothing else isolates users of a shared server. */
+  readonly keyPrefix: string;
+  /** Whether it is this handle's alone, to freeze, kill, flush and configure. */
+  readonly isOwn: boolean;
+  /** Sends one command on a connection of the tests' own, with text replies. @throws {ReplyError} */
+  command(...args: readonly (string | number | Uint8Array)[]): Promise<Reply>;
+  /** As `command`, with bulk strings as bytes. */
+  commandBytes(...args: readonly (string | number | Uint8Array)[]): Promise<Frame>;
+  /** `run_id` of INFO: another one after every start. */
+  runId(): Promise<string>;
+  /** All fields of INFO, or of one section. */
+  info(section?: string): Promise<Readonly<Record<string, string>>>;
+  /** Gives it back: an own server is killed and its data removed, of a shared one only the connection is closed. */
+  stop(): Promise<void>;
+}
+
+/** A Redis that others use too: it cannot be stopped from here, and FLUSHALL and CONFIG SET are out of place. */
+export interface SharedRedis extends TestRedis {
+  readonly isOwn: false;
+}
+
+/** A Redis that belongs to the test: a local process, which can be broken at will. */
+export interface OwnRedis extends TestRedis {
+  readonly isOwn: true;
+  /** Unix socket of the same server. */
+  readonly socketPath: string;
+  /** Its folder: `appendonlydir`, `dump.rdb`, `server.log`. */
+  readonly directory: string;
+  readonly pid: number | undefined;
+  /** SIGKILL; returns when it has ended. */
+  kill(): Promise<void>;
+  /** Starts it on the same port and data; does nothing while it runs. @see ServerProcess.start */
+  start(until?: "ready" | "listening"): Promise<void>;
+  /** `kill`, then `start`. */
+  restart(): Promise<void>;
+  /** SIGSTOP: connections stay open, and nobody answers. */
+  pause(): void;
+  /** SIGCONT. */
+  resume(): void;
+  /** The last lines of its log. @param lines @default 20 */
+  logTail(lines?: number): Promise<string>;
+}
+
+export interface OwnRedisOptions {
+  /**
+   * Lines as in redis.conf, behind our own (no snapshots, no append-only file, DEBUG allowed):
+   * `["maxmemory 20mb", "appendonly yes", "save 60 1", "notify-keyspace-events KEA"]`. No comments
+   * behind a value: Redis takes them for arguments.
+   */
+  readonly config?: readonly string[];
+  /** Sets `requirepass`; `url` carries it. */
+  readonly password?: string;
+  /** @default a free one, below 55536 */
+  readonly port?: number;
+  /** Bounds each start. @default 10000 */
+  readonly startTimeoutMs?: number;
+}
+
+/** A key prefix nobody else uses. */
+export function randomPrefix(): string {
+  return `t${randomBytes(5).toString("hex")}`;
+}
+
+/**
+ * A Redis of this caller's own, as a local process: for faults, and for settings that others
+ * must not see. About 50 ms. `HOTSET_TEST_SERVER` chooses the program.
+ *
+ * @throws {Error} with the end of the log when it does not come up.
+ */
+export async function startOwnRedis(options: OwnRedisOptions = {}): Promise<OwnRedis> {
+  return onFreePort(options.port, async (port) => {
+    const directory = await temporaryDirectory("redis");
+    const socketPath = join(directory, "redis.sock");
+    const { password } = options;
+    const server = new ServerProcess({
+      directory,
+      config: [
+        ...baseConfig(directory),
+        `port ${port}`,
+        `unixsocket ${socketPath}`,
+        ...(password === undefined ? [] : [`requirepass ${JSON.stringify(password)}`]),
+        ...(options.config ?? []),
+      ],
+      connect: { connect: { path: socketPath }, password },
+      ...(options.startTimeoutMs === undefined ? {} : { startTimeoutMs: options.startTimeoutMs }),
+    });
+    await startOrRemove(server);
+    const credentials = password === undefined ? "" : `:${encodeURIComponent(password)}@`;
+    return ownRedis(server, { url: `redis://${credentials}127.0.0.1:${port}`, port, socketPath });
+  });
+}
+
+/** What every server of ours starts from. */
+export function baseConfig(directory: string): readonly string[] {
+  return [
+    "bind 127.0.0.1",
+    `dir ${directory}`,
+    'save ""',
+    "appendonly no",
+    "enable-debug-command local",
+    "repl-diskless-sync-delay 0",
+  ];
+}
+
+/** Starts `server`, leaving nothing behind where that fails. */
+export async function startOrRemove(server: ServerProcess): Promise<void> {
+  try {
+    await server.start();
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
+}
+
+/** Runs `start` with `port` or, again and again while others are faster, with a free one. */
+export async function onFreePort<T>(port: number | undefined, start: (port: number) => Promise<T>): Promise<T> {
+  if (port !== undefined) return start(port);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await start(await freePort());
+    } catch (error) {
+      if (!(error instanceof AddressInUseError) || attempt === 5) throw error;
+    }
+  }
+}
+
+/** The handle of a server process that speaks `url`. */
+export function ownRedis(
+  server: ServerProcess,
+  at: { readonly url: string; readonly port: number; readonly socketPath: string },
+): OwnRedis {
+  const { client } = server;
+  const stop = (): Promise<void> => server.stop();
+  return {
+    ...at,
+    ...questions(client),
+    host: "127.0.0.1",
+    keyPrefix: randomPrefix(),
+    isOwn: true,
+    directory: server.directory,
+    get pid() {
+      return server.pid;
+    },
+    kill: () => server.kill(),
+    start: (until) => server.start(until),
+    restart: async () => {
+      await server.kill();
+      await server.start();
+    },
+    pause: () => server.pause(),
+    resume: () => server.resume(),
+    logTail: (lines) => server.logTail(lines),
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+/**
+ * A Redis to store things in: `REDIS_URL`, else a container, else a local process, which is
+ * fetched where there is none. Never gives up for want of a server.
+ *
+ * Tests that break or configure the server take `startOwnRedis` instead. With
+ * `HOTSET_TEST_SERVER` set it is always a local process of that kind.
+ *
+ * @throws {Error} when a `REDIS_URL` that is given does not answer: that is a mistake to be told, not to be worked around.
+ */
+export async function startRedis(env: NodeJS.ProcessEnv = process.env): Promise<SharedRedis | OwnRedis> {
+  const target = requestedTarget(env);
+  if (target !== undefined) return startOwnRedis();
+  const url = env["REDIS_URL"];
+  if (url !== undefined && url !== "") return sharedRedis(url, "REDIS_URL", async () => undefined);
+  return (await startContainer()) ?? startOwnRedis();
+}
+
+async function sharedRedis(url: string, origin: string, release: () => Promise<unknown>): Promise<SharedRedis> {
+  const client = RespClient.fromUrl(url);
+  const { hostname, port } = new URL(url);
+  try {
+    await client.command("PING");
+  } catch (error) {
+    client.close();
+    await release();
+    throw new Error(`The Redis of ${origin} at ${hostname}:${port} does not answer: ${String(error)}`, { cause: error });
+  }
+  const stop = async (): Promise<void> => {
+    client.close();
+    await release();
+  };
+  return {
+    ...questions(client),
+    url,
+    host: hostname,
+    port: port === "" ? 6379 : Number(port),
+    keyPrefix: randomPrefix(),
+    isOwn: false,
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+/** `undefined` where no container engine works, which costs about 0.2 s to find out. */
+async function startContainer(): Promise<SharedRedis | undefined> {
+  const { RedisContainer } = await import("@testcontainers/redis");
+  const container = await new RedisContainer("redis:7-alpine").start().catch(() => undefined);
+  return container === undefined ? undefined : sharedRedis(container.getConnectionUrl(), "the container", () => container.stop());
+}
+
+function questions(client: RespClient): Pick<TestRedis, "command" | "commandBytes" | "runId" | "info"> {
+  const info = async (section?: string): Promise<Readonly<Record<string, string>>> =>
+    infoFields(await (section === undefined ? client.command("INFO") : client.command("INFO", section)));
+  return {
+    command: (...args) => client.command(...args),
+    commandBytes: (...args) => client.commandBytes(...args),
+    info,
+    runId: async () => (await info("server"))["run_id"] ?? "",
+  };
+}

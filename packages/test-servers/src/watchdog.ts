@@ -1,0 +1,53 @@
+import { spawn } from "node:child_process";
+import type { Writable } from "node:stream";
+
+/**
+ * Kills processes and removes folders when this process ends, however it ends: SIGKILL leaves no
+ * chance to a handler of our own.
+ *
+ * A shell in a session of its own reads our orders from a pipe; the end of the pipe is the end of
+ * this process. It costs no timer and does not keep the process alive.
+ */
+export const watchdog: {
+  /** `pid` is killed at the end, also if it is stopped. */
+  guard(pid: number): void;
+  /** `pid` has ended; its number may by now be someone else's. */
+  release(pid: number): void;
+  /** `directory` is removed at the end. */
+  sweep(directory: string): void;
+} = {
+  guard: (pid) => order("+", String(pid)),
+  release: (pid) => order("-", String(pid)),
+  sweep: (directory) => order("d", directory),
+};
+
+const SCRIPT = `
+pids=" "; trap '' HUP INT TERM
+while read -r order what; do
+  case $order in
+    +) pids="$pids$what " ;;
+    -) case $pids in *" $what "*) pids="\${pids%% $what *} \${pids#* $what }" ;; esac ;;
+    d) set -- "$@" "$what" ;;
+  esac
+done
+for pid in $pids; do kill -9 "$pid" 2>/dev/null; done
+[ $# -eq 0 ] || rm -rf -- "$@"
+`;
+
+let orders: Writable | undefined;
+
+function order(verb: string, what: string): void {
+  orders ??= startShell();
+  orders.write(`${verb} ${what}\n`);
+}
+
+function startShell(): Writable {
+  const shell = spawn("/bin/sh", ["-c", SCRIPT], { stdio: ["pipe", "ignore", "ignore"], detached: true });
+  shell.unref();
+  const pipe = shell.stdin;
+  (pipe as unknown as { unref(): void }).unref();
+  // Without the shell the servers would outlive a crash, but the tests are right nevertheless.
+  pipe.on("error", () => undefined);
+  shell.on("error", () => undefined);
+  return pipe;
+}
