@@ -1,1 +1,1 @@
-export {};
+export { memory, type MemoryOptions } from "./memory.ts";
