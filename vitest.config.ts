@@ -4,7 +4,7 @@ export default defineConfig({
   ssr: { resolve: { conditions: ["@hotset/source"] } },
   resolve: { conditions: ["@hotset/source"] },
   test: {
-    include: ["packages/*/{src,test}/**/*.test.ts", "docs/**/*.test.ts"],
+    include: [".ci/checks/*.test.ts", "packages/*/{src,test}/**/*.test.ts", "docs/**/*.test.ts"],
     environment: "node",
     globalSetup: ["./packages/test-servers/src/global-setup.ts"],
   },

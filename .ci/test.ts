@@ -21,6 +21,7 @@ const PHASES: readonly (readonly Step[])[] = [
     { name: "build", command: ["turbo", "run", "build", "--output-logs=errors-only"] },
     { name: "types", command: ["tsc", "-p", "tsconfig.json"] },
     { name: "lint", command: ["oxlint", "--type-aware", "--deny-warnings"] },
+    { name: "import rules", command: ["node", ".ci/checks/imports.ts"] },
   ],
   // Alone: these tests measure time against real servers, and there may be only two cores.
   [{ name: "vitest", command: ["vitest", "run", "--reporter=default", "--reporter=json", "--outputFile.json=.reports/vitest.json"] }],

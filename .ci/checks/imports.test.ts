@@ -1,0 +1,127 @@
+import { describe, expect, it } from "vitest";
+import { findViolations, type Manifest, type SourceText } from "./imports.ts";
+
+const MANIFESTS = new Map<string, Manifest>([
+  ["core", { name: "@hotset/core", peerDependencies: { vitest: ">=5" } }],
+  ["memory", { name: "@hotset/memory", dependencies: { "lru-cache": "11.5.3" } }],
+  ["redis", { name: "@hotset/redis" }],
+  ["later", { name: "@hotset/later" }],
+]);
+
+const violations = (...sources: readonly (readonly [path: string, text: string])[]): readonly string[] =>
+  findViolations(
+    sources.map(([path, text]): SourceText => ({ path, text })),
+    MANIFESTS,
+  );
+
+describe("between packages", () => {
+  it("lets a package import what the graph grants, builtins and declared dependencies", () => {
+    const text = 'import type { Backend } from "@hotset/core"; import { LRUCache } from "lru-cache"; import "node:zlib";';
+    expect(violations(["packages/memory/src/index.ts", text])).toEqual([]);
+  });
+
+  it.each([
+    ["a value import", 'import { memory } from "@hotset/memory";'],
+    ["a type import", 'import type { Memory } from "@hotset/memory";'],
+    ["an import type", 'export type M = import("@hotset/memory").Memory;'],
+    ["a re-export", 'export { memory } from "@hotset/memory";'],
+    ["a dynamic import", 'export const m = () => import("@hotset/memory");'],
+  ])("finds %s that the graph does not grant", (_what, text) => {
+    expect(violations(["packages/core/src/cache.ts", text])).toEqual([
+      "packages/core/src/cache.ts imports @hotset/memory, which @hotset/core may not",
+    ]);
+  });
+
+  it("finds the testing entry point and the test servers in sources, and lets tests have them", () => {
+    const text = 'import { TestClock } from "@hotset/core/testing"; import { startRedis } from "@hotset/test-servers";';
+    expect(violations(["packages/redis/src/backend.ts", text])).toEqual([
+      "packages/redis/src/backend.ts imports @hotset/core/testing: only tests, benchmarks and examples do",
+      "packages/redis/src/backend.ts imports @hotset/test-servers: only tests, benchmarks and examples do",
+    ]);
+    expect(violations(["packages/redis/test/backend.integration.test.ts", text], ["packages/redis/src/a.test.ts", text])).toEqual([]);
+  });
+
+  it("finds an import of the acceptance package, even in a test", () => {
+    expect(violations(["packages/redis/test/x.test.ts", 'import "@hotset/acceptance";'])).toEqual([
+      "packages/redis/test/x.test.ts imports @hotset/acceptance, which nothing may import",
+    ]);
+  });
+
+  it("finds a dependency that is not declared", () => {
+    expect(violations(["packages/core/src/codec.ts", 'import { pack } from "msgpackr";'])).toEqual([
+      "packages/core/src/codec.ts imports msgpackr, which its package.json does not declare",
+    ]);
+  });
+
+  it("finds a path into another package", () => {
+    expect(violations(["packages/memory/src/a.ts", 'import type { E } from "../../core/src/entry.ts";'])).toEqual([
+      "packages/memory/src/a.ts reaches into packages/core/src/entry.ts: import the package by its name",
+    ]);
+  });
+
+  it("asks for a line in the graph when a package is new", () => {
+    expect(violations(["packages/later/src/index.ts", 'import "@hotset/core";'])).toEqual([
+      "@hotset/later has no line in PACKAGE_GRAPH (.ci/checks/imports.ts)",
+    ]);
+  });
+});
+
+describe("inside core", () => {
+  it("lets a file import from the lines above, and a folder from itself", () => {
+    expect(
+      violations(
+        ["packages/core/src/cache.ts", 'import type { Entry } from "./entry.ts"; import { load } from "./load.ts";'],
+        ["packages/core/src/formats/json.ts", 'import { DecodeError } from "../errors.ts"; import { limit } from "./limit.ts";'],
+      ),
+    ).toEqual([]);
+  });
+
+  it.each([
+    ["upwards", "entry", "cache"],
+    ["within its line", "codec", "flights"],
+  ])("finds a type import %s", (_where, importer, imported) => {
+    expect(violations([`packages/core/src/${importer}.ts`, `import type { X } from "./${imported}.ts";`])).toEqual([
+      `packages/core/src/${importer}.ts imports packages/core/src/${imported}.ts, which does not stand above it in CORE_LAYERS`,
+    ]);
+  });
+
+  it("lets testing/ import everything, and tests import testing/, but no source", () => {
+    const clock = 'import { TestClock } from "./testing/index.ts";';
+    expect(
+      violations(
+        ["packages/core/src/testing/index.ts", 'import { createCache } from "../builder.ts";'],
+        ["packages/core/src/cache.test.ts", clock],
+        ["packages/core/src/cache.ts", clock],
+      ),
+    ).toEqual(["packages/core/src/cache.ts imports packages/core/src/testing/index.ts: only tests import testing/"]);
+  });
+
+  it("asks for a line when a file is new", () => {
+    expect(violations(["packages/core/src/helpers.ts", 'import { once } from "./once.ts";'])).toEqual([
+      "packages/core/src/helpers.ts has no line in CORE_LAYERS (.ci/checks/imports.ts)",
+    ]);
+  });
+});
+
+describe("everywhere", () => {
+  it("finds a ring, types counted", () => {
+    expect(
+      violations(
+        ["packages/redis/src/a.ts", 'import { b } from "./b.ts";'],
+        ["packages/redis/src/b.ts", 'import type { C } from "./c.ts";'],
+        ["packages/redis/src/c.ts", 'export type { A } from "./a.ts";'],
+      ),
+    ).toEqual(["ring: packages/redis/src/a.ts -> packages/redis/src/b.ts -> packages/redis/src/c.ts -> packages/redis/src/a.ts"]);
+  });
+
+  it("finds export *", () => {
+    expect(violations(["packages/redis/src/index.ts", 'export * from "./a.ts";'])).toEqual([
+      'packages/redis/src/index.ts: "export *" hides what is public; list the names',
+    ]);
+  });
+
+  it("is not misled by comments and strings", () => {
+    const text = '// import x from "@hotset/memory"\nexport const s = `import y from "@hotset/redis"`;';
+    expect(violations(["packages/core/src/key.ts", text])).toEqual([]);
+  });
+});

@@ -1,0 +1,188 @@
+// Import rules: who may import whom, type imports counted.
+//
+//   node .ci/checks/imports.ts
+//
+// docs/architecture.md draws what the two tables below say.
+
+import { readFileSync } from "node:fs";
+import { isBuiltin } from "node:module";
+import { dirname, join, posix } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Visitor, parseSync } from "oxc-parser";
+import { trackedFiles } from "./tracked-files.ts";
+
+/** What the sources of each package may import of ours. Its tests may import every package but the consumers. */
+export const PACKAGE_GRAPH: Readonly<Record<string, readonly string[]>> = {
+  "@hotset/core": [],
+  "@hotset/memory": ["@hotset/core"],
+  "@hotset/msgpack": ["@hotset/core"],
+  "@hotset/zstd": ["@hotset/core"],
+  "@hotset/redis": ["@hotset/core"],
+  "@hotset/redis-toolkit": ["@hotset/core", "@hotset/redis"],
+  "@hotset/prometheus": ["@hotset/core"],
+  "@hotset/otel": ["@hotset/core"],
+  hotset: ["@hotset/core", "@hotset/memory", "@hotset/msgpack", "@hotset/redis", "@hotset/zstd"],
+  "@hotset/test-servers": [],
+};
+
+/** These import everything, and nothing imports them. */
+const CONSUMERS = /^(packages\/acceptance|benchmarks|docs)\//;
+
+/** For tests, benchmarks and examples alone. */
+const FOR_TESTS = ["@hotset/core/testing", "@hotset/test-servers", "@hotset/test-servers/global-setup"];
+
+/** The order inside core: a file imports only from the lines above its own. A folder counts as one name, and is free inside. */
+export const CORE_LAYERS: readonly (readonly string[])[] = [
+  ["errors", "once"],
+  ["clock", "duration"],
+  ["key", "key-of", "backend", "local-tier", "schema", "events"],
+  ["entry"],
+  ["formats", "compressors"],
+  ["policy", "codec", "flights", "leases", "tags", "coherence", "recovery", "stats"],
+  ["load", "remote-tier", "compose"],
+  ["cache"],
+  ["namespace", "wrap"],
+  ["builder"],
+  ["index"],
+];
+
+export interface SourceText {
+  /** From the top of the repository, with `/`. */
+  readonly path: string;
+  readonly text: string;
+}
+
+export interface Manifest {
+  readonly name: string;
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
+  readonly peerDependencies?: Readonly<Record<string, string>>;
+}
+
+/** @param manifests the package.json of each folder under `packages/`, by the folder's name. */
+export function findViolations(sources: readonly SourceText[], manifests: ReadonlyMap<string, Manifest>): readonly string[] {
+  const violations: string[] = [];
+  const graph = new Map<string, readonly string[]>();
+
+  for (const source of sources) {
+    const { specifiers, exportsAll } = readImports(source);
+    const relative = specifiers.filter((specifier) => specifier.startsWith("."));
+    const bare = specifiers.filter((specifier) => !specifier.startsWith(".") && !isBuiltin(specifier));
+    const targets = relative.map((specifier) => posix.join(posix.dirname(source.path), specifier));
+    graph.set(source.path, targets);
+
+    if (exportsAll) violations.push(`${source.path}: "export *" hides what is public; list the names`);
+    for (const target of targets) violations.push(...judgeRelative(source.path, target));
+    for (const specifier of bare) violations.push(...judgeBare(source.path, specifier, manifests));
+  }
+  return [...new Set(violations), ...findRings(graph)];
+}
+
+function readImports({ path, text }: SourceText): { specifiers: readonly string[]; exportsAll: boolean } {
+  const { program, errors } = parseSync(path, text);
+  if (errors.length > 0) throw new Error(`${path} cannot be parsed: ${errors[0]?.message}`);
+
+  const specifiers = new Set<string>();
+  let exportsAll = false;
+  new Visitor({
+    ImportDeclaration: (node) => void specifiers.add(node.source.value),
+    ExportNamedDeclaration: (node) => void (node.source && specifiers.add(node.source.value)),
+    ExportAllDeclaration: (node) => {
+      specifiers.add(node.source.value);
+      exportsAll = true;
+    },
+    ImportExpression: (node) => void (node.source.type === "Literal" && specifiers.add(String(node.source.value))),
+    TSImportType: (node) => void specifiers.add(node.source.value),
+  }).visit(program);
+  return { specifiers: [...specifiers], exportsAll };
+}
+
+function judgeRelative(from: string, to: string): readonly string[] {
+  if (packageFolder(from) !== packageFolder(to)) return [`${from} reaches into ${to}: import the package by its name`];
+  if (isTest(from) || !from.startsWith("packages/core/src/")) return [];
+
+  const importer = coreName(from);
+  const imported = coreName(to);
+  if (importer === "testing" || importer === imported) return [];
+  if (imported === "testing") return [`${from} imports ${to}: only tests import testing/`];
+
+  const importerLine = coreLine(importer);
+  const importedLine = coreLine(imported);
+  const unknown = [...(importerLine < 0 ? [from] : []), ...(importedLine < 0 ? [to] : [])];
+  if (unknown.length > 0) return unknown.map((path) => `${path} has no line in CORE_LAYERS (.ci/checks/imports.ts)`);
+  return importedLine < importerLine ? [] : [`${from} imports ${to}, which does not stand above it in CORE_LAYERS`];
+}
+
+function judgeBare(from: string, specifier: string, manifests: ReadonlyMap<string, Manifest>): readonly string[] {
+  if (!from.startsWith("packages/") || CONSUMERS.test(from)) return [];
+  const manifest = manifests.get(from.split("/")[1] ?? "");
+  const imported = packageName(specifier);
+  if (manifest === undefined || imported === manifest.name) return [];
+  if (imported === "@hotset/acceptance") return [`${from} imports ${specifier}, which nothing may import`];
+  if (isTest(from)) return [];
+
+  if (FOR_TESTS.includes(specifier)) return [`${from} imports ${specifier}: only tests, benchmarks and examples do`];
+  if (imported === "hotset" || imported.startsWith("@hotset/")) {
+    const allowed = PACKAGE_GRAPH[manifest.name];
+    if (allowed === undefined) return [`${manifest.name} has no line in PACKAGE_GRAPH (.ci/checks/imports.ts)`];
+    return allowed.includes(imported) ? [] : [`${from} imports ${specifier}, which ${manifest.name} may not`];
+  }
+  const declared = { ...manifest.dependencies, ...manifest.optionalDependencies, ...manifest.peerDependencies };
+  return imported in declared ? [] : [`${from} imports ${specifier}, which its package.json does not declare`];
+}
+
+/** One line for each ring of files, found once, at the file where the walk entered it. */
+function findRings(graph: ReadonlyMap<string, readonly string[]>): readonly string[] {
+  const rings: string[] = [];
+  const done = new Set<string>();
+  const walk = (path: string, trail: readonly string[]): void => {
+    const start = trail.indexOf(path);
+    if (start >= 0) {
+      rings.push(`ring: ${[...trail.slice(start), path].join(" -> ")}`);
+      return;
+    }
+    if (done.has(path)) return;
+    for (const next of graph.get(path) ?? []) walk(next, [...trail, path]);
+    done.add(path);
+  };
+  for (const path of graph.keys()) walk(path, []);
+  return rings;
+}
+
+function isTest(path: string): boolean {
+  return /\.test(-d)?\.ts$/.test(path) || /^packages\/[^/]+\/test\//.test(path);
+}
+
+function packageFolder(path: string): string {
+  const [first = "", second = ""] = path.split("/");
+  return first === "packages" ? `${first}/${second}` : first;
+}
+
+function packageName(specifier: string): string {
+  return specifier.split("/", specifier.startsWith("@") ? 2 : 1).join("/");
+}
+
+/** `cache` for packages/core/src/cache.ts, `formats` for packages/core/src/formats/json.ts. */
+function coreName(path: string): string {
+  return (path.split("/")[3] ?? "").replace(/\.ts$/, "");
+}
+
+function coreLine(name: string): number {
+  return CORE_LAYERS.findIndex((line) => line.includes(name));
+}
+
+function main(): void {
+  const top = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+  const files = trackedFiles(top);
+  const manifests = new Map<string, Manifest>();
+  for (const path of files.filter((file) => /^packages\/[^/]+\/package\.json$/.test(file))) {
+    manifests.set(path.split("/")[1] ?? "", JSON.parse(readFileSync(join(top, path), "utf8")) as Manifest);
+  }
+  const sources = files.filter((path) => path.endsWith(".ts")).map((path) => ({ path, text: readFileSync(join(top, path), "utf8") }));
+
+  const violations = findViolations(sources, manifests);
+  console.log(violations.length === 0 ? `${sources.length} files keep the import rules` : violations.join("\n"));
+  process.exitCode = violations.length === 0 ? 0 : 1;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) main();
