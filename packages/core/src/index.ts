@@ -36,3 +36,4 @@ export { passthrough } from "./compressors/passthrough.ts";
 export { gzip } from "./compressors/gzip.ts";
 export { brotli } from "./compressors/brotli.ts";
 export { resolveCompressorOptions, type CompressorLevels } from "./compressors/options.ts";
+export { keyOf, type KeyPart } from "./key-of.ts";
