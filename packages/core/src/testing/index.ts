@@ -1,3 +1,12 @@
 export { TestClock } from "./test-clock.ts";
 export { gate, type Gate } from "./gate.ts";
 export { flush, outcome, type Outcome } from "./outcome.ts";
+export {
+  scriptedBackend,
+  type ScriptedBackend,
+  type ScriptedBackendOptions,
+  type ScriptedCall,
+  type ScriptedOperation,
+  type ScriptedStep,
+  type ScriptedStore,
+} from "./scripted-backend.ts";
