@@ -23,6 +23,12 @@ const PHASES: readonly (readonly Step[])[] = [
     { name: "lint", command: ["oxlint", "--type-aware", "--deny-warnings"] },
     { name: "import rules", command: ["node", ".ci/checks/imports.ts"] },
   ],
+  [
+    { name: "public types, TypeScript 7", command: ["tsc", "-p", "packages/acceptance/contract"] },
+    { name: "public types, TypeScript 5.9", command: ["packages/acceptance/node_modules/.bin/tsc", "-p", "packages/acceptance/contract"] },
+    { name: "packages", command: ["node", ".ci/checks/packages.ts"] },
+    { name: "size", command: ["size-limit"] },
+  ],
   // Alone: these tests measure time against real servers, and there may be only two cores.
   [{ name: "vitest", command: ["vitest", "run", "--reporter=default", "--reporter=json", "--outputFile.json=.reports/vitest.json"] }],
 ];

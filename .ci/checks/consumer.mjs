@@ -1,0 +1,16 @@
+// Runs in a folder whose node_modules holds the packed packages: imports each specifier it is given, then uses the cache.
+
+import assert from "node:assert/strict";
+
+for (const specifier of process.argv.slice(2)) {
+  const names = Object.keys(await import(specifier));
+  assert.ok(names.length > 0, `${specifier} exports nothing`);
+}
+
+const { createCache, memory } = await import("hotset");
+const cache = createCache({ name: "consumer" }).tier(memory()).build();
+let loads = 0;
+const load = () => `loaded ${++loads}`;
+assert.equal(await cache.getOrSet("key", load), "loaded 1");
+assert.equal(await cache.getOrSet("key", load), "loaded 1");
+await cache.close();

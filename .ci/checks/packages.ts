@@ -1,0 +1,113 @@
+// Package checks: what `npm publish` would send, looked at as a stranger who installs it.
+//
+//   node .ci/checks/packages.ts        after a build; `pnpm` on the PATH
+//
+// Packs every public package; publint and arethetypeswrong read the tarballs; then a program in plain JavaScript imports them
+// from a folder in which nothing else of this workspace can be found.
+
+import { execFile } from "node:child_process";
+import { copyFileSync, existsSync, globSync, mkdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+interface PublicPackage {
+  readonly name: string;
+  readonly folder: string;
+}
+
+interface PackedManifest {
+  readonly exports: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
+}
+
+const here = dirname(fileURLToPath(import.meta.url));
+const top = dirname(dirname(here));
+const tarballs = join(top, ".reports/tarballs");
+const consumer = join(top, ".reports/consumer");
+const installed = join(consumer, "node_modules");
+const run = promisify(execFile);
+
+const ALLOWED_FILES = /^(dist\/.*\.(js|d\.ts)|package\.json|README\.md|LICENSE)$/;
+const TEST_FILES = /\.test(-d)?\./;
+
+const packages = findPublicPackages();
+for (const folder of [tarballs, consumer]) rmSync(folder, { recursive: true, force: true });
+for (const folder of [tarballs, installed]) mkdirSync(folder, { recursive: true });
+
+const problems = (await Promise.all(packages.map(checkPackage))).flat();
+problems.push(...(await importFromOutside()));
+console.log(problems.length === 0 ? `${packages.length} packages can be published: ${packages.map((each) => each.name).join(", ")}` : problems.join("\n"));
+process.exitCode = problems.length === 0 ? 0 : 1;
+
+function findPublicPackages(): readonly PublicPackage[] {
+  return globSync("packages/*/package.json", { cwd: top })
+    .toSorted()
+    .flatMap((path) => {
+      const { name, private: isPrivate } = JSON.parse(readFileSync(join(top, path), "utf8")) as { name: string; private?: boolean };
+      return isPrivate === true ? [] : [{ name, folder: dirname(join(top, path)) }];
+    });
+}
+
+async function checkPackage({ name, folder }: PublicPackage): Promise<readonly string[]> {
+  const { stdout } = await run("pnpm", ["pack", "--json", "--pack-destination", tarballs], { cwd: folder });
+  const { filename } = JSON.parse(stdout) as { filename: string };
+  const tarball = join(tarballs, filename.split("/").at(-1) ?? "");
+
+  const target = join(installed, name);
+  mkdirSync(target, { recursive: true });
+  await run("tar", ["-xzf", tarball, "-C", target, "--strip-components=1"]);
+
+  return [
+    ...judgeContent(name, target),
+    ...linkDependencies(name, folder, target),
+    ...(await judgeWith("publint", ["run", tarball, "--strict"])),
+    ...(await judgeWith("attw", [tarball, "--profile", "esm-only", "--no-emoji", "--no-color"])),
+  ];
+}
+
+function judgeContent(name: string, target: string): readonly string[] {
+  const files = globSync("**/*.*", { cwd: target });
+  const unwanted = files.filter((file) => !ALLOWED_FILES.test(file) || TEST_FILES.test(file));
+  const manifest = readManifest(target);
+  const entries = Object.entries(manifest.exports).flatMap(([entry, conditions]) =>
+    Object.keys(conditions).join(" ") === "types default" ? [] : [`${name}: the export "${entry}" must offer "types" and "default", in this order, and nothing else`],
+  );
+  return [...unwanted.map((file) => `${name}: ${file} does not belong into the package`), ...entries];
+}
+
+/** What a package manager would install beside the packages: their dependencies from elsewhere. */
+function linkDependencies(name: string, folder: string, target: string): readonly string[] {
+  const { dependencies = {}, optionalDependencies = {} } = readManifest(target);
+  const missing: string[] = [];
+  for (const dependency of Object.keys({ ...dependencies, ...optionalDependencies })) {
+    const source = join(folder, "node_modules", dependency);
+    const link = join(installed, dependency);
+    if (packages.some((each) => each.name === dependency) || existsSync(link)) continue;
+    mkdirSync(dirname(link), { recursive: true });
+    if (existsSync(source)) symlinkSync(source, link);
+    else if (dependency in dependencies) missing.push(`${name}: its dependency ${dependency} is not installed`);
+  }
+  return missing;
+}
+
+async function judgeWith(command: string, parameters: readonly string[]): Promise<readonly string[]> {
+  try {
+    await run(command, parameters);
+    return [];
+  } catch (error) {
+    const { message, stdout = "" } = error as Error & { stdout?: string };
+    return [`${message}\n${stdout}`];
+  }
+}
+
+async function importFromOutside(): Promise<readonly string[]> {
+  copyFileSync(join(here, "consumer.mjs"), join(consumer, "consumer.mjs"));
+  const specifiers = packages.flatMap(({ name }) => Object.keys(readManifest(join(installed, name)).exports).map((entry) => join(name, entry)));
+  return judgeWith(process.execPath, [join(consumer, "consumer.mjs"), ...specifiers]);
+}
+
+function readManifest(target: string): PackedManifest {
+  return JSON.parse(readFileSync(join(target, "package.json"), "utf8")) as PackedManifest;
+}
