@@ -11,3 +11,6 @@ export {
   type SharedRedis,
   type TestRedis,
 } from "./redis.ts";
+export { startProxy, type FaultProxy, type ProxyTarget } from "./proxy.ts";
+export type { Direction, Hold } from "./proxied-connection.ts";
+export type { ReadonlyCommand, TrafficCounts } from "./traffic.ts";

@@ -131,7 +131,7 @@ class Connection {
   }
 
   #onData(chunk: Buffer): void {
-    for (const frame of this.#decoder.push(chunk)) {
+    for (const { frame } of this.#decoder.push(chunk)) {
       if (frame instanceof PushFrame) continue;
       const waiting = this.#waiting.shift();
       if (waiting === undefined) continue;

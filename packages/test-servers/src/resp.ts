@@ -36,6 +36,12 @@ export function encodeCommand(args: readonly (string | number | Uint8Array)[]): 
 
 const CRLF = Buffer.from("\r\n");
 
+export interface DecodedFrame {
+  readonly frame: Frame;
+  /** Where it begins, in bytes since the start of the stream. */
+  readonly startOffset: number;
+}
+
 /**
  * Cuts a byte stream into frames, whatever the chunks. A line that begins with no type byte is
  * an inline command and becomes an array of its words.
@@ -48,20 +54,30 @@ export class RespDecoder {
   /** Bytes that must be there before another attempt can succeed: keeps large values linear. */
   #neededBytes = 1;
 
+  /** Bytes taken in so far. */
+  receivedBytes = 0;
+
+  /** Whether the stream stands inside a frame. */
+  get isInsideFrame(): boolean {
+    return this.#pendingBytes > 0;
+  }
+
   /** @returns the frames that `chunk` completes, in order. */
-  push(chunk: Buffer): Frame[] {
+  push(chunk: Buffer): DecodedFrame[] {
+    this.receivedBytes += chunk.length;
     this.#chunks.push(chunk);
     this.#pendingBytes += chunk.length;
     if (this.#pendingBytes < this.#neededBytes) return [];
 
     const bytes = this.#chunks.length === 1 ? chunk : Buffer.concat(this.#chunks);
     const reader = new FrameReader(bytes);
-    const frames: Frame[] = [];
+    const streamOffset = this.receivedBytes - bytes.length;
+    const frames: DecodedFrame[] = [];
     let consumed = 0;
     for (;;) {
       const frame = reader.read();
       if (frame === INCOMPLETE) break;
-      frames.push(frame);
+      frames.push({ frame, startOffset: streamOffset + consumed });
       consumed = reader.at;
     }
     const rest = bytes.subarray(consumed);

@@ -1,0 +1,170 @@
+import { PushFrame, RespDecoder, type Frame } from "./resp.ts";
+
+/**
+ * A command as a client sent it: name in upper case, then arguments as UTF-8. Arguments of more
+ * than 256 bytes are cut there and end in `…`.
+ */
+export type ReadonlyCommand = readonly string[];
+
+/** What passed a proxy, all connections together. */
+export interface TrafficCounts {
+  /** Connections accepted. */
+  readonly connections: number;
+  /** Pieces read from clients and from the server, as the system handed them over. */
+  readonly clientChunks: number;
+  readonly serverChunks: number;
+  readonly clientBytes: number;
+  readonly serverBytes: number;
+  readonly commands: number;
+  readonly commandsByName: Readonly<Record<string, number>>;
+  /**
+   * How often a client had to wait for the server: bursts that were followed by a reply.
+   *
+   * A burst is what a client sends on one connection without a reply arriving in between. So
+   * commands written in one tick are one burst, whatever their number, also where they come in
+   * several chunks: a chunk that goes on with a command begun before belongs to that one's burst.
+   * A reply is any complete frame of the server, but no push (invalidation, published message);
+   * confirmations of subscriptions are replies, and so is what RESP2 publishes. Bursts of several callers
+   * that overlap on one connection are one. Where the stream is not RESP (TLS), any bytes of the server are a reply.
+   */
+  readonly roundTrips: number;
+}
+
+/** Counts over all connections of a proxy. Bounded: keeps the last 10,000 commands. */
+export class TrafficLog {
+  #commands: ReadonlyCommand[] = [];
+  #counts = zero();
+
+  counts(): TrafficCounts {
+    return { ...this.#counts, commandsByName: { ...this.#counts.commandsByName } };
+  }
+
+  commands(): readonly ReadonlyCommand[] {
+    return [...this.#commands];
+  }
+
+  reset(): void {
+    this.#counts = zero();
+    this.#commands = [];
+  }
+
+  connected(): ConnectionTraffic {
+    this.#counts.connections++;
+    return new ConnectionTraffic(this);
+  }
+
+  sent(bytes: number, commands: readonly ReadonlyCommand[]): void {
+    this.#counts.clientChunks++;
+    this.#counts.clientBytes += bytes;
+    this.#counts.commands += commands.length;
+    for (const command of commands) {
+      const name = command[0] ?? "";
+      this.#counts.commandsByName[name] = (this.#counts.commandsByName[name] ?? 0) + 1;
+    }
+    this.#commands.push(...commands);
+    if (this.#commands.length > MAX_COMMANDS) this.#commands = this.#commands.slice(-MAX_COMMANDS);
+  }
+
+  answered(bytes: number, roundTrips: number): void {
+    this.#counts.serverChunks++;
+    this.#counts.serverBytes += bytes;
+    this.#counts.roundTrips += roundTrips;
+  }
+}
+
+const MAX_COMMANDS = 10_000;
+
+const zero = (): { -readonly [K in keyof TrafficCounts]: TrafficCounts[K] } & { commandsByName: Record<string, number> } => ({
+  connections: 0,
+  clientChunks: 0,
+  serverChunks: 0,
+  clientBytes: 0,
+  serverBytes: 0,
+  commands: 0,
+  commandsByName: {},
+  roundTrips: 0,
+});
+
+/** A command, or the reply that one gets, in a chunk. */
+export interface Located<T> {
+  readonly what: T;
+  /** Where in the chunk it begins: 0 where it began in an earlier one. */
+  readonly offset: number;
+}
+
+/** One connection's part: understands both streams. */
+export class ConnectionTraffic {
+  readonly #log: TrafficLog;
+  readonly #requests = new RespDecoder();
+  readonly #replies = new RespDecoder();
+  #isOpaque = false;
+  #isAwaitingReply = false;
+
+  constructor(log: TrafficLog) {
+    this.#log = log;
+  }
+
+  /** @returns the commands that `chunk` completes. */
+  sent(chunk: Buffer): readonly Located<ReadonlyCommand>[] {
+    const continuesBurst = this.#requests.isInsideFrame && !this.#isOpaque;
+    if (!continuesBurst) this.#isAwaitingReply = true;
+    const commands = this.#decode(this.#requests, chunk).flatMap(({ what, offset }) => {
+      const command = commandOf(what);
+      return command.length === 0 ? [] : [{ what: command, offset }];
+    });
+    this.#log.sent(
+      chunk.length,
+      commands.map(({ what }) => what),
+    );
+    return commands;
+  }
+
+  /** @returns the replies that `chunk` completes, one for each command that is no subscription, in their order. */
+  answered(chunk: Buffer): readonly Located<Frame>[] {
+    const frames = this.#decode(this.#replies, chunk).filter(({ what }) => !isPush(what));
+    const isAnswer = this.#isAwaitingReply && (this.#isOpaque || frames.length > 0);
+    if (isAnswer) this.#isAwaitingReply = false;
+    this.#log.answered(chunk.length, isAnswer ? 1 : 0);
+    return frames.filter(({ what }) => !confirmsSubscription(what));
+  }
+
+  #decode(decoder: RespDecoder, chunk: Buffer): readonly Located<Frame>[] {
+    if (this.#isOpaque) return [];
+    const chunkOffset = decoder.receivedBytes;
+    try {
+      return decoder
+        .push(chunk)
+        .map(({ frame, startOffset }) => ({ what: frame, offset: Math.max(0, startOffset - chunkOffset) }));
+    } catch {
+      this.#isOpaque = true;
+      return [];
+    }
+  }
+}
+
+/** Such a command gets one confirmation per channel, and no reply. */
+export function isSubscription(command: ReadonlyCommand): boolean {
+  return SUBSCRIPTION.test(command[0] ?? "");
+}
+
+const SUBSCRIPTION = /^[ps]?(un)?subscribe$/i;
+
+function commandOf(frame: Frame): ReadonlyCommand {
+  if (!Array.isArray(frame)) return [];
+  return (frame as readonly Frame[]).map((arg, index) => {
+    const bytes = Buffer.isBuffer(arg) ? arg : Buffer.from(String(arg));
+    const text = bytes.length > 256 ? `${bytes.toString("utf8", 0, 256)}…` : bytes.toString();
+    return index === 0 ? text.toUpperCase() : text;
+  });
+}
+
+function isPush(frame: Frame): boolean {
+  return frame instanceof PushFrame && !confirmsSubscription(frame);
+}
+
+function confirmsSubscription(frame: Frame): boolean {
+  const items = frame instanceof PushFrame ? frame.items : frame;
+  if (!Array.isArray(items)) return false;
+  const [kind] = items as readonly Frame[];
+  return Buffer.isBuffer(kind) && SUBSCRIPTION.test(kind.toString());
+}
