@@ -196,7 +196,7 @@ async function download(work: string, source: TargetSource): Promise<readonly st
     await run("apt-get", [...options, ...target, "-y", "--download-only", "install", source.packageName], limits);
   } catch (error) {
     const detail = (error as { stderr?: string }).stderr?.trim() ?? "";
-    throw new Error(`apt-get could not fetch ${source.packageName} of Debian ${source.suite} from ${uri}: ${detail}`, { cause: error });
+    throw new Error(`apt-get could not fetch ${source.packageName} of Debian ${source.suite} from ${uri}: ${detail}`);
   }
   return (await files(join(apt, "archives"))).filter((path) => /\/(lib|redis|valkey|openssl|zlib)[^/]*\.deb$/.test(path));
 }

@@ -97,7 +97,9 @@ class Connection {
     this.#socket.unref();
     this.#socket.on("data", (chunk: Buffer) => this.#onData(chunk));
     this.#socket.on("error", (error) => this.close(error));
-    this.#socket.on("close", () => this.close(new Error("The server closed the connection")));
+    const ended = (): void => this.close(new Error("The server closed the connection"));
+    this.#socket.on("end", ended);
+    this.#socket.on("close", ended);
     for (const command of greeting(options)) {
       // Its failure closes the connection, and so reaches whoever waits for a command.
       this.send(command).catch((error: Error) => this.close(error));

@@ -1,6 +1,155 @@
-import { inject, expect, it } from "vitest";
-import { RespClient } from "../src/index.ts";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import { RespClient, startOwnRedis, startRedis, type OwnRedis } from "../src/index.ts";
 
-it("gives every test file the Redis of the run", async () => {
-  expect(await RespClient.fromUrl(inject("redisUrl")).command("PING")).toBe("PONG");
+describe("the Redis of the run", () => {
+  it("is there in every test file", async () => {
+    const client = RespClient.fromUrl(inject("redisUrl"));
+    expect(await client.command("PING")).toBe("PONG");
+    client.close();
+  });
+
+  it("comes from REDIS_URL, is nobody's own, and stays up when given back", async () => {
+    const env = { REDIS_URL: inject("redisUrl") };
+    const one = await startRedis(env);
+    const other = await startRedis(env);
+    expect([one.isOwn, one.url, await one.runId()]).toEqual([false, env.REDIS_URL, await other.runId()]);
+    expect(one.keyPrefix).toMatch(/^t[0-9a-f]{10}$/);
+    expect(one.keyPrefix).not.toBe(other.keyPrefix);
+    await one.stop();
+    expect(await other.command("PING")).toBe("PONG");
+    await other.stop();
+  });
+
+  it("is reported, not replaced, where REDIS_URL does not answer", async () => {
+    await expect(startRedis({ REDIS_URL: "redis://:secret@127.0.0.1:1" })).rejects.toThrow(
+      "The Redis of REDIS_URL at 127.0.0.1:1 does not answer: Error: connect ECONNREFUSED 127.0.0.1:1",
+    );
+  });
+
+  it("is a process of our own of the kind that HOTSET_TEST_SERVER names", async () => {
+    await expect(startRedis({ HOTSET_TEST_SERVER: "redis6" })).rejects.toThrow(
+      'HOTSET_TEST_SERVER is "redis6"; accepted are redis7, redis8, valkey8',
+    );
+  });
 });
+
+describe("an own Redis", () => {
+  let redis: OwnRedis;
+  beforeAll(async () => {
+    redis = await startOwnRedis({
+      password: 'a "b" c',
+      config: ["maxmemory 20mb", "appendonly yes", "appendfsync always", "notify-keyspace-events KEA"],
+    });
+  });
+  afterAll(() => redis.stop());
+
+  it("listens below 55536 on TCP and on a unix socket, with its password", async () => {
+    expect(redis.port).toBeLessThan(55_536);
+    const viaTcp = RespClient.fromUrl(redis.url);
+    const viaSocket = RespClient.fromUrl(`unix://${redis.socketPath}`, { password: 'a "b" c' });
+    const open = RespClient.fromUrl(`redis://127.0.0.1:${redis.port}`);
+    expect(await viaTcp.command("PING")).toBe("PONG");
+    expect(await viaSocket.command("PING")).toBe("PONG");
+    await expect(open.command("PING")).rejects.toMatchObject({ prefix: "NOAUTH" });
+    for (const client of [viaTcp, viaSocket, open]) client.close();
+  });
+
+  it("takes configuration lines", async () => {
+    expect(await redis.command("CONFIG", "GET", "maxmemory")).toEqual(["maxmemory", String(20 * 1024 * 1024)]);
+    expect(await redis.command("CONFIG", "GET", "appendonly")).toEqual(["appendonly", "yes"]);
+    expect((await redis.info("memory"))["maxmemory_policy"]).toBe("noeviction");
+  });
+
+  it("gives bytes and errors as they are", async () => {
+    await redis.command("SET", "k", Uint8Array.of(0, 255, 13, 10));
+    expect(await redis.commandBytes("GET", "k")).toEqual(Buffer.from([0, 255, 13, 10]));
+    await expect(redis.command("HGET", "k", "f")).rejects.toMatchObject({ name: "ReplyError", prefix: "WRONGTYPE" });
+  });
+
+  it("comes back on its port with its data and another run_id", async () => {
+    await redis.command("SET", "kept", "v");
+    const { port } = redis;
+    const before = await redis.runId();
+    await redis.kill();
+    expect(redis.pid).toBe(undefined);
+    await expect(redis.command("PING")).rejects.toMatchObject({ code: expect.stringMatching(/ECONNREFUSED|ENOENT/) as string });
+    await redis.start();
+    expect(await redis.command("GET", "kept")).toBe("v");
+    expect(redis.port).toBe(port);
+    expect(await redis.runId()).not.toBe(before);
+  });
+
+  it("freezes and goes on", async () => {
+    redis.pause();
+    const answer = redis.command("INCR", "n");
+    const first = await Promise.race([answer, new Promise((resolve) => setTimeout(resolve, 100, "silent"))]);
+    expect(first).toBe("silent");
+    redis.resume();
+    expect(await answer).toBe(1);
+  });
+
+  it("can be killed while it is frozen", async () => {
+    redis.pause();
+    await redis.restart();
+    expect(await redis.command("PING")).toBe("PONG");
+  });
+
+  it("can be had while it is still loading", async () => {
+    const slow = await startOwnRedis({ 
+      config: ["rdbcompression no", "key-load-delay 20000", "loading-process-events-interval-bytes 1024"],
+    });
+    await slow.command("DEBUG", "POPULATE", 50, "k", 1_000);
+    await slow.command("SAVE");
+    await slow.kill();
+    await slow.start("listening");
+    await expect(slow.command("GET", "k:1")).rejects.toMatchObject({ prefix: "LOADING" });
+    await slow.stop();
+  });
+
+  it("says what it was told in its log when it does not start", async () => {
+    await expect(startOwnRedis({ config: ["nonsense 1"] })).rejects.toThrow(
+      /The server in .* ended at once\. End of its log:[^]*>>> 'nonsense 1'\nBad directive/,
+    );
+  });
+
+  it("leaves no process and no folder behind", async () => {
+    const gone = await startOwnRedis();
+    const { directory, pid } = gone;
+    await gone.stop();
+    expect([existsSync(directory), isRunning(pid)]).toEqual([false, false]);
+  });
+});
+
+describe("when its process ends", () => {
+  const script = fileURLToPath(new URL("./hold-redis.ts", import.meta.url));
+
+  for (const end of ["SIGKILL", "SIGINT", "a normal exit"] as const) {
+    it(`is killed and its folder removed after ${end}`, async () => {
+      const holder = spawn(process.execPath, ["--conditions=@hotset/source", script], { stdio: ["pipe", "pipe", "inherit"] });
+      const [line] = (await once(createInterface(holder.stdout), "line")) as [string];
+      const { pids, directories } = JSON.parse(line) as { pids: readonly number[]; directories: readonly string[] };
+      expect(pids.map(isRunning)).toEqual([true, true]);
+      if (end === "a normal exit") holder.stdin.end();
+      else holder.kill(end);
+      await once(holder, "exit");
+      await expect.poll(() => pids.map(isRunning)).toEqual([false, false]);
+      await expect.poll(() => directories.map(existsSync)).toEqual([false, false]);
+    });
+  }
+});
+
+/** A process that has ended but was not yet waited for does not run. */
+function isRunning(pid: number | undefined): boolean {
+  if (pid === undefined) return false;
+  try {
+    process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+  return existsSync(`/proc/${pid}/exe`) || !existsSync(`/proc/${pid}`);
+}

@@ -1,0 +1,7 @@
+/** Starts two servers, one of them frozen, tells where they are and waits for the end of its input. */
+import { startOwnRedis } from "../src/index.ts";
+
+const servers = [await startOwnRedis(), await startOwnRedis()];
+servers[1]?.pause();
+console.log(JSON.stringify({ pids: servers.map(({ pid }) => pid), directories: servers.map(({ directory }) => directory) }));
+process.stdin.resume();
