@@ -27,6 +27,7 @@ const PHASES: readonly (readonly Step[])[] = [
     { name: "public types, TypeScript 7", command: ["tsc", "-p", "packages/acceptance/contract"] },
     { name: "public types, TypeScript 5.9", command: ["packages/acceptance/node_modules/.bin/tsc", "-p", "packages/acceptance/contract"] },
     { name: "packages", command: ["node", ".ci/checks/packages.ts"] },
+    { name: "code blocks", command: ["node", ".ci/checks/code-blocks.ts"] },
     { name: "size", command: ["size-limit"] },
   ],
   // Alone: these tests measure time against real servers, and there may be only two cores.

@@ -38,7 +38,7 @@ export const CORE_LAYERS: readonly (readonly string[])[] = [
   ["key", "key-of", "backend", "local-tier", "schema", "events"],
   ["entry"],
   ["formats", "compressors"],
-  ["policy", "codec", "flights", "leases", "tags", "coherence", "recovery", "stats"],
+  ["policy", "codec", "flights", "leases", "tags", "tag-entries", "coherence", "recovery", "stats", "breaker"],
   ["load", "remote-tier", "compose"],
   ["cache"],
   ["namespace", "wrap"],

@@ -1,0 +1,93 @@
+import { describe, expect, it } from "vitest";
+import { extractBlocks, judgeBlocks, makePrograms, type CodeBlock } from "./code-blocks.ts";
+
+const COMMANDS = { scripts: ["test", "demo"], packages: ["hotset", "@hotset/redis"] };
+
+const problems = (markdown: string): readonly string[] => judgeBlocks(extractBlocks("README.md", markdown), COMMANDS);
+const fenced = (info: string, code: string): string => `\`\`\`${info}\n${code}\n\`\`\``;
+
+describe("extraction", () => {
+  it("finds each block with its line, language, tags and code", () => {
+    const page = ["# Title", "", "```ts run", "const a = 1;", "", "void a;", "```", "text", "~~~sh", "npm test", "~~~"].join("\n");
+    expect(extractBlocks("docs/a.md", page)).toEqual([
+      { page: "docs/a.md", line: 4, language: "ts", tags: ["run"], code: "const a = 1;\n\nvoid a;" },
+      { page: "docs/a.md", line: 10, language: "sh", tags: [], code: "npm test" },
+    ]);
+  });
+
+  it("takes the indentation of a list item off, and leaves shorter fences inside alone", () => {
+    const page = ["- item", "  ````text", "  ```ts", "    x", "  ```", "  ````"].join("\n");
+    expect(extractBlocks("docs/a.md", page)).toEqual([{ page: "docs/a.md", line: 3, language: "text", tags: [], code: "```ts\n  x\n```" }]);
+  });
+
+  it("refuses a block that is never closed", () => {
+    expect(() => extractBlocks("docs/a.md", "a\n```ts\nb")).toThrow("docs/a.md:2: this code block is never closed");
+  });
+});
+
+describe("languages and tags", () => {
+  it("takes ts, js, text, and json that parses", () => {
+    const page = [fenced("ts", "1"), fenced("js run", "1"), fenced("text", "anything"), fenced("json", '{ "a": 1 }')].join("\n");
+    expect(problems(page)).toEqual([]);
+  });
+
+  it.each([
+    ["", 'README.md:2: "" is no language for a code block here; there are: ts, js, sh, json, text'],
+    ["bash", 'README.md:2: "bash" is no language for a code block here; there are: ts, js, sh, json, text'],
+    ["ts ignore", 'README.md:2: "ignore" is no tag of a ts block; there are: run, continued'],
+    ["json", "README.md:2: this is not JSON; leave comments out, or tag it text"],
+  ])("refuses the info string %j", (info, problem) => {
+    expect(problems(fenced(info, "{ // x"))).toEqual([problem]);
+  });
+});
+
+describe("shell blocks", () => {
+  it.each([
+    "npm test",
+    "npm test -- lint",
+    "npm run demo -- --processes 3   # three of them",
+    "REDIS_URL=redis://localhost npm run demo",
+    "npm install hotset @hotset/redis",
+    "npm install --save-exact \\\n  hotset",
+    "git clone https://github.com/hotset/hotset\ncd hotset",
+    "# a comment alone",
+    "docker run -p 6379:6379 redis:8",
+  ])("takes %j", (code) => {
+    expect(problems(fenced("sh", code))).toEqual([]);
+  });
+
+  it.each([
+    ["npm run nothing", 'package.json has no script "nothing"'],
+    ["npm start", 'package.json has no script "start"'],
+    ["npm install hotsett", '"hotsett" is neither a package of ours nor a dependency of one'],
+    ["npm publish", '"npm publish" is not among: npm install, npm run, npm start, npm test'],
+    ["curl localhost", '"curl localhost" is no known command; if it is an illustration, tag the block "sh example"'],
+    ["docker ps", '"docker ps": of docker, only "docker run"'],
+  ])("refuses %j", (code, problem) => {
+    expect(problems(fenced("sh", code))).toEqual([`README.md:2: ${problem}`]);
+    expect(problems(fenced("sh example", code))).toEqual([]);
+  });
+});
+
+describe("programs", () => {
+  const block = (line: number, tags: readonly string[], code: string, page = "docs/guide/tags.md"): CodeBlock => ({ page, line, language: "ts", tags, code });
+
+  it("keeps the line numbers of the page", () => {
+    expect(makePrograms([block(3, [], "a;\nb;")])).toEqual([
+      { page: "docs/guide/tags.md", line: 3, isRun: false, fileName: "docs-guide-tags.md-L3.ts", text: "\n\na;\nb;\nexport {};\n" },
+    ]);
+  });
+
+  it("joins a block to those it continues, and runs the whole if one says so", () => {
+    expect(makePrograms([block(2, ["run"], "a;"), block(5, ["continued"], "b;"), block(8, [], "c;")])).toEqual([
+      { page: "docs/guide/tags.md", line: 2, isRun: true, fileName: "docs-guide-tags.md-L2.ts", text: "\na;\n\n\nb;\nexport {};\n" },
+      { page: "docs/guide/tags.md", line: 8, isRun: false, fileName: "docs-guide-tags.md-L8.ts", text: "\n\n\n\n\n\n\nc;\nexport {};\n" },
+    ]);
+  });
+
+  it("refuses to continue nothing, or another page", () => {
+    const message = "docs/b.md:2: there is no ts block on this page to continue";
+    expect(() => makePrograms([block(2, ["continued"], "a;", "docs/b.md")])).toThrow(message);
+    expect(() => makePrograms([block(2, [], "a;"), block(2, ["continued"], "b;", "docs/b.md")])).toThrow(message);
+  });
+});
