@@ -10,3 +10,6 @@ export {
   type ScriptedStep,
   type ScriptedStore,
 } from "./scripted-backend.ts";
+export { mapTier, type MapTierOptions } from "./map-tier.ts";
+export { describeBackend, type DescribeBackendOptions } from "./describe-backend.ts";
+export { describeLocalTier } from "./describe-local-tier.ts";

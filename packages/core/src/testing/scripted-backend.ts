@@ -42,11 +42,11 @@ export interface ScriptedStep {
   /** Waits, before it touches any entry. A gate that is never opened is a backend that hangs. */
   readonly before?: Gate<unknown> | Duration;
   /** Rejects without having touched any entry: with this, or for `true` with {@link BackendUnavailableError}. */
-  readonly fail?: unknown;
+  readonly fail?: true | Error;
   /** Waits, after it has done its work: the answer is late. */
   readonly after?: Gate<unknown> | Duration;
   /** Has done its work, and rejects all the same: with this, or for `true` with {@link BackendUnavailableError}. */
-  readonly loseAnswer?: unknown;
+  readonly loseAnswer?: true | Error;
   /** Answers a read with something else than what is stored: bytes that do not decode, say. */
   readonly answer?: (entry: StoredEntry | undefined, key: string) => StoredEntry | undefined;
 }
@@ -84,7 +84,7 @@ export interface ScriptedBackend extends Backend {
    */
   script(operation: ScriptedOperation | "*", step: ScriptedStep): () => void;
   /** Rejects every call but `close` until {@link up}, at once, with `error` or with {@link BackendUnavailableError}. */
-  down(error?: unknown): void;
+  down(error?: Error): void;
   up(): void;
 }
 
@@ -98,7 +98,7 @@ export function scriptedBackend(options: ScriptedBackendOptions): ScriptedBacken
   const held = new HeldEntries(clock);
   const calls: ScriptedCall[] = [];
   const steps: ActiveStep[] = [];
-  let failure: { readonly error: unknown } | undefined;
+  let failure: true | Error | undefined;
   let isClosed = false;
 
   const unavailable = (operation: ScriptedOperation, what: string, maybeExecuted: boolean): BackendUnavailableError =>
@@ -108,7 +108,7 @@ export function scriptedBackend(options: ScriptedBackendOptions): ScriptedBacken
     calls.push({ operation, keys: [...keys], at: clock.now() });
     if (isClosed && operation !== "close") throw unavailable(operation, "came after close", false);
     const step = take(steps, operation, keys);
-    if (failure !== undefined && operation !== "close") throw failure.error === undefined ? unavailable(operation, "failed", false) : failure.error;
+    if (failure !== undefined && operation !== "close") throw failure === true ? unavailable(operation, "failed", false) : failure;
     if (step === undefined) return work();
 
     await pause(step.before, clock);
@@ -171,7 +171,7 @@ export function scriptedBackend(options: ScriptedBackendOptions): ScriptedBacken
       };
     },
     down(error) {
-      failure = { error };
+      failure = error ?? true;
     },
     up() {
       failure = undefined;

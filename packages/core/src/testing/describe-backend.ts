@@ -1,0 +1,463 @@
+import { scheduler } from "node:timers/promises";
+import type { Backend, StoredEntry } from "../backend.ts";
+import { BackendUnavailableError } from "../errors.ts";
+import type { Awaitable } from "../once.ts";
+import { PECULIAR_KEYS } from "./peculiar-keys.ts";
+import { TestClock } from "./test-clock.ts";
+import { vitestFor } from "./vitest.ts";
+
+export interface DescribeBackendOptions {
+  /**
+   * Makes a new backend over an empty store. It may be given the clock that ends entries; which a backend with
+   * `expiry: 'server'` has no use for. The suite closes it.
+   */
+  open(clock: TestClock): Awaitable<Backend>;
+  /** Who ends entries; `server` waits for real time. */
+  readonly expiry: "clock" | "server";
+  /** As `open`, over a store that cannot be reached: adds the tests of what happens then. */
+  unreachable?(): Awaitable<Backend>;
+}
+
+/** What a store may lose of a remaining time between a write and the read that follows it, on a busy machine. */
+const SERVER_LAG_MS = 5_000;
+/** What rounding may add to one. */
+const SERVER_ROUNDING_MS = 5;
+/** How long after the end of a life the suite asks, where a server's clock counts. */
+const SERVER_GRACE_MS = 250;
+const HUNDRED_YEARS_MS = 100 * 365 * 86_400_000;
+
+/**
+ * The contract of {@link Backend}, as a suite for Vitest. Capabilities are tested where the backend has them:
+ * `connect`, `markStale`, `batch`.
+ */
+export function describeBackend(name: string, options: DescribeBackendOptions): void {
+  const { afterEach, beforeEach, describe, expect, it } = vitestFor("describeBackend");
+
+  let clock: TestClock;
+  let backend: Backend;
+
+  beforeEach(async () => {
+    clock = new TestClock();
+    backend = await options.open(clock);
+  });
+
+  afterEach(async () => {
+    await backend.close();
+  });
+
+  const pass = (ms: number): Promise<void> | void =>
+    options.expiry === "clock" ? clock.advance(ms) : scheduler.wait(ms + SERVER_GRACE_MS);
+
+  /** Data and meta exactly; times as far as the store's clock allows. */
+  const expectEntry = (entry: StoredEntry | undefined, written: StoredEntry): void => {
+    expect(entry).toBeDefined();
+    if (entry === undefined) return;
+    expect(Buffer.from(entry.data).equals(written.data), "the same bytes").toBe(true);
+    expect(entry.meta).toBe(written.meta);
+    expectRemaining(entry.staleInMs, written.staleInMs);
+    expectRemaining(entry.expiresInMs, written.expiresInMs);
+  };
+
+  const expectRemaining = (actual: number, written: number): void => {
+    if (options.expiry === "clock" || written === Infinity) return expect(actual).toBe(written);
+    expect(Number.isInteger(actual), `${actual} is a whole number`).toBe(true);
+    expect(actual).toBeLessThanOrEqual(written + SERVER_ROUNDING_MS);
+    expect(actual).toBeGreaterThanOrEqual(written - SERVER_LAG_MS);
+  };
+
+  describe(`${name} keeps the contract of Backend`, () => {
+    it("has a label, and names its format and compressor", () => {
+      expect(backend.label).toMatch(/./u);
+      for (const codec of [backend.format, backend.compressor, ...(backend.alsoReads ?? [])]) expect(codec.id).toMatch(/^[a-z0-9.-]{1,32}$/u);
+    });
+
+    it("knows nothing of a key that nobody wrote", async () => {
+      expect(await backend.read(KEY)).toBe(undefined);
+      expect(await backend.remove(KEY)).toBe("missing");
+    });
+
+    describe("gives back what was written:", () => {
+      const ALL_BYTES = Uint8Array.from({ length: 256 }, (_, i) => i);
+      it.each([
+        ["every byte, 0x00 and 0xff included", ALL_BYTES],
+        ["no bytes at all", new Uint8Array(0)],
+        ["text that is no UTF-8", Uint8Array.of(0xc3, 0x28, 0xed, 0xa0, 0x80, 0x0d, 0x0a)],
+        ["a view into a larger buffer", ALL_BYTES.subarray(100, 110)],
+        ["1 MB", Uint8Array.from({ length: 2 ** 20 }, (_, i) => (i * 31) % 251)],
+      ])("%s", async (_, data) => {
+        await backend.write(KEY, stored({ data }));
+        expectEntry(await backend.read(KEY), stored({ data }));
+      });
+
+      it.each([
+        ["none", ""],
+        ["text of all kinds", "\0\r\n\t\"'\\%:{}[] \u00e9\u{1f98a}"],
+        ["text that reads as a number", "007"],
+        ["4 KiB of ASCII", "m".repeat(4_096)],
+        ["4 KiB beyond ASCII", "\u{1f98a}".repeat(1_024)],
+      ])("meta: %s", async (_, meta) => {
+        await backend.write(KEY, stored({ meta }));
+        expectEntry(await backend.read(KEY), stored({ meta }));
+      });
+
+      it.each([
+        ["a fresh one", { staleInMs: 60_000, expiresInMs: 90_000 }],
+        ["one that is fresh to its end", { staleInMs: 60_000, expiresInMs: 60_000 }],
+        ["one that becomes stale now", { staleInMs: 0, expiresInMs: 60_000 }],
+        ["one that has been stale for long", { staleInMs: -86_400_000, expiresInMs: 60_000 }],
+        ["one that lives for a hundred years", { staleInMs: 60_000, expiresInMs: HUNDRED_YEARS_MS }],
+        ["one beyond 32 bits", { staleInMs: 2 ** 32, expiresInMs: 2 ** 32 + 1_000 }],
+        ["one that never ends", { staleInMs: Infinity, expiresInMs: Infinity }],
+      ])("times: %s", async (_, times) => {
+        await backend.write(KEY, stored(times));
+        expectEntry(await backend.read(KEY), stored(times));
+      });
+
+      it("once the caller has gone on to use the bytes for something else", async () => {
+        const data = Uint8Array.of(1, 2, 3);
+        await backend.write(KEY, stored({ data }));
+        data.fill(9);
+        const first = await backend.read(KEY);
+        expectEntry(first, stored({ data: Uint8Array.of(1, 2, 3) }));
+        first?.data.fill(9);
+        expectEntry(await backend.read(KEY), stored({ data: Uint8Array.of(1, 2, 3) }));
+      });
+    });
+
+    describe("overwriting leaves nothing of what was there:", () => {
+      const LASTING = { staleInMs: Infinity, expiresInMs: Infinity };
+      const FINITE = { staleInMs: 30_000, expiresInMs: 60_000 };
+      const STALE = { staleInMs: -1_000, expiresInMs: 20_000 };
+      it.each([
+        ["bytes and meta", stored({ data: new Uint8Array(1_000).fill(7), meta: "x".repeat(100) }), stored({ data: Uint8Array.of(1), meta: "y" })],
+        ["bytes, by none", stored({ data: new Uint8Array(1_000).fill(7) }), stored({ data: new Uint8Array(0) })],
+        ["meta, by none", stored({ meta: "etag and tags" }), stored({ meta: "" })],
+        ["no meta, by some", stored({ meta: "" }), stored({ meta: "etag and tags" })],
+        ["an end, by none", stored(FINITE), stored(LASTING)],
+        ["a life without an end, by one that ends", stored(LASTING), stored(FINITE)],
+        ["a long life, by a short one", stored({ staleInMs: 600_000, expiresInMs: 900_000 }), stored(FINITE)],
+        ["a short life, by a long one", stored(FINITE), stored({ staleInMs: 600_000, expiresInMs: 900_000 })],
+        ["staleness, by freshness", stored(STALE), stored(FINITE)],
+        ["freshness, by staleness", stored(FINITE), stored(STALE)],
+      ])("%s", async (_, older, newer) => {
+        await backend.write(KEY, older);
+        await backend.write(KEY, newer);
+        expectEntry(await backend.read(KEY), newer);
+      });
+
+      it("an end that comes after the new write", async () => {
+        await backend.write(KEY, stored({ staleInMs: 100, expiresInMs: 200 }));
+        await backend.write(KEY, stored(LASTING));
+        await pass(200);
+        expectEntry(await backend.read(KEY), stored(LASTING));
+      });
+    });
+
+    describe("ends what has lived:", () => {
+      it("a life of less than a second", async () => {
+        await backend.write(KEY, stored({ staleInMs: 150, expiresInMs: 150 }));
+        await pass(150);
+        expect(await backend.read(KEY)).toBe(undefined);
+        expect(await backend.remove(KEY)).toBe("missing");
+      });
+
+      it("a life of one millisecond", async () => {
+        await backend.write(KEY, stored({ staleInMs: 0, expiresInMs: 1 }));
+        await pass(1);
+        expect(await backend.read(KEY)).toBe(undefined);
+      });
+
+      it("the second life of a key", async () => {
+        await backend.write(KEY, stored({ staleInMs: Infinity, expiresInMs: Infinity }));
+        await backend.write(KEY, stored({ staleInMs: 100, expiresInMs: 150 }));
+        await pass(150);
+        expect(await backend.read(KEY)).toBe(undefined);
+      });
+
+      it("and nothing else", async () => {
+        await backend.write(`${KEY}1`, stored({ staleInMs: 100, expiresInMs: 150 }));
+        await backend.write(`${KEY}2`, stored({ staleInMs: 100, expiresInMs: 60_000 }));
+        await pass(150);
+        expect(await backend.read(`${KEY}1`)).toBe(undefined);
+        expectRemaining((await backend.read(`${KEY}2`))?.expiresInMs ?? 0, options.expiry === "clock" ? 59_850 : 60_000);
+      });
+
+      it("counts freshness and life down together", async () => {
+        await backend.write(KEY, stored({ staleInMs: 200, expiresInMs: 60_200 }));
+        await pass(200);
+        const entry = await backend.read(KEY);
+        expect(entry?.staleInMs).toBeLessThanOrEqual(0);
+        expect(entry!.expiresInMs - entry!.staleInMs).toBeGreaterThanOrEqual(60_000 - SERVER_ROUNDING_MS);
+        expect(entry!.expiresInMs - entry!.staleInMs).toBeLessThanOrEqual(60_000 + SERVER_ROUNDING_MS);
+      });
+
+      it("answers at least 1 for the life of what it answers with", async () => {
+        await backend.write(KEY, stored({ staleInMs: 50, expiresInMs: 50 }));
+        for (let read = 0; read < 40; read += 1) {
+          const entry = await backend.read(KEY);
+          if (entry === undefined) break;
+          expect(entry.expiresInMs).toBeGreaterThanOrEqual(1);
+          if (options.expiry === "clock") clock.advance(3);
+          else await scheduler.wait(3);
+        }
+      });
+    });
+
+    describe("removes:", () => {
+      it("an entry, once", async () => {
+        await backend.write(KEY, stored());
+        expect(await backend.remove(KEY)).toBe("deleted");
+        expect(await backend.read(KEY)).toBe(undefined);
+        expect(await backend.remove(KEY)).toBe("missing");
+      });
+
+      it("no other", async () => {
+        await backend.write(`${KEY}1`, stored({ meta: "1" }));
+        await backend.write(`${KEY}11`, stored({ meta: "11" }));
+        await backend.remove(`${KEY}1`);
+        expectEntry(await backend.read(`${KEY}11`), stored({ meta: "11" }));
+      });
+
+      it("so that the key can be written again", async () => {
+        await backend.write(KEY, stored({ meta: "first" }));
+        await backend.remove(KEY);
+        await backend.write(KEY, stored({ meta: "second" }));
+        expectEntry(await backend.read(KEY), stored({ meta: "second" }));
+      });
+    });
+
+    describe("keys:", () => {
+      it.each(PECULIAR_KEYS)("one %s", async (_, key) => {
+        await backend.write(key, stored({ meta: "own" }));
+        expectEntry(await backend.read(key), stored({ meta: "own" }));
+        expect(await backend.remove(key)).toBe("deleted");
+        expect(await backend.read(key)).toBe(undefined);
+      });
+
+      it("no two ever meet", async () => {
+        for (const [what, key] of PECULIAR_KEYS) await backend.write(key, stored({ meta: what }));
+        const metas = [];
+        for (const [, key] of PECULIAR_KEYS) metas.push((await backend.read(key))?.meta);
+        expect(metas).toEqual(PECULIAR_KEYS.map(([what]) => what));
+      });
+    });
+
+    describe("at the same time:", () => {
+      it("many keys are written and read", async () => {
+        const keys = Array.from({ length: 300 }, (_, i) => `${KEY}${i}`);
+        await Promise.all(keys.map((key, i) => backend.write(key, stored({ data: Uint8Array.of(i % 256), meta: key }))));
+        const entries = await Promise.all(keys.map((key) => backend.read(key)));
+        entries.forEach((entry, i) => expectEntry(entry, stored({ data: Uint8Array.of(i % 256), meta: keys[i]! })));
+      });
+
+      it("writes of one key leave one of them, whole", async () => {
+        const versions = Array.from({ length: 20 }, (_, i) =>
+          stored({ data: new Uint8Array(100 * i).fill(i), meta: `version ${i}`, staleInMs: 100_000 * (i + 1), expiresInMs: 200_000 * (i + 1) }),
+        );
+        await Promise.all(versions.map((entry) => backend.write(KEY, entry)));
+        const entry = await backend.read(KEY);
+        expectEntry(entry, versions.find(({ meta }) => meta === entry?.meta) ?? stored());
+      });
+
+      it("reads beside writes see one of them, whole, or nothing", async () => {
+        const versions = Array.from({ length: 20 }, (_, i) => stored({ data: new Uint8Array(100 * i).fill(i), meta: `version ${i}` }));
+        const reads: Promise<StoredEntry | undefined>[] = [];
+        await Promise.all(versions.map((entry) => {
+          const written = backend.write(KEY, entry);
+          reads.push(backend.read(KEY));
+          return written;
+        }));
+        for (const entry of await Promise.all(reads)) {
+          if (entry !== undefined) expectEntry(entry, versions.find(({ meta }) => meta === entry.meta) ?? stored());
+        }
+      });
+
+      it("removals of one key count it once", async () => {
+        await backend.write(KEY, stored());
+        const statuses = await Promise.all(Array.from({ length: 10 }, () => backend.remove(KEY)));
+        expect(statuses.filter((status) => status === "deleted").length).toBe(1);
+        expect(await backend.read(KEY)).toBe(undefined);
+      });
+    });
+
+    describe("opens and closes:", () => {
+      it("connects ahead of the first call, also twice", async () => {
+        await backend.connect?.();
+        await backend.connect?.();
+        await backend.write(KEY, stored());
+        expectEntry(await backend.read(KEY), stored());
+      });
+
+      it("closes twice, also at the same time, and before its first call", async () => {
+        await backend.close();
+        await Promise.all([backend.close(), backend.close()]);
+        expect(await backend.close()).toBe(undefined);
+      });
+
+      it("answers after close as before, or rejects with BackendUnavailableError", async () => {
+        await backend.write(KEY, stored());
+        await backend.close();
+        for (const [, call] of CALLS) {
+          const error: unknown = await call(backend).then(() => undefined, (reason: unknown) => reason);
+          if (error !== undefined) expect(error).toBeInstanceOf(BackendUnavailableError);
+        }
+      });
+    });
+
+    describe("markStale, where it has it:", () => {
+      const markStale = (key: string) => backend.markStale?.(key);
+
+      it("ends freshness; bytes, meta and a stale window remain", async () => {
+        const data = Uint8Array.of(0, 255);
+        await backend.write(KEY, stored({ data, meta: "etag", staleInMs: 60_000, expiresInMs: 90_000 }));
+        if (backend.markStale === undefined) return;
+        expect(await markStale(KEY)).toBe("stale");
+        const entry = await backend.read(KEY);
+        expect(Buffer.from(entry!.data).equals(data)).toBe(true);
+        expect(entry!.meta).toBe("etag");
+        expect(entry!.staleInMs).toBeLessThanOrEqual(0);
+        expect(entry!.staleInMs).toBeGreaterThanOrEqual(-SERVER_LAG_MS);
+        // The window that is left is 30 s; a store that keeps the end of the life may give more.
+        expect(entry!.expiresInMs).toBeGreaterThanOrEqual(30_000 - SERVER_LAG_MS);
+        expect(entry!.expiresInMs).toBeLessThanOrEqual(90_000 + SERVER_ROUNDING_MS);
+      });
+
+      it("prolongs no life of what is stale already", async () => {
+        await backend.write(KEY, stored({ staleInMs: -10_000, expiresInMs: 20_000 }));
+        if (backend.markStale === undefined) return;
+        expect(await markStale(KEY)).toBe("stale");
+        const entry = await backend.read(KEY);
+        expect(entry!.staleInMs).toBeLessThanOrEqual(0);
+        expect(entry!.expiresInMs).toBeLessThanOrEqual(20_000 + SERVER_ROUNDING_MS);
+      });
+
+      it("leaves nothing fresh of an entry without a stale window, and of one without an end", async () => {
+        await backend.write(`${KEY}1`, stored({ staleInMs: 60_000, expiresInMs: 60_000 }));
+        await backend.write(`${KEY}2`, stored({ staleInMs: Infinity, expiresInMs: Infinity }));
+        if (backend.markStale === undefined) return;
+        for (const key of [`${KEY}1`, `${KEY}2`]) {
+          expect(["stale", "missing"]).toContain(await markStale(key));
+          expect((await backend.read(key))?.staleInMs ?? 0).toBeLessThanOrEqual(0);
+        }
+      });
+
+      it("says that there is nothing, and makes nothing", async () => {
+        if (backend.markStale === undefined) return;
+        expect(await markStale(KEY)).toBe("missing");
+        expect(await backend.read(KEY)).toBe(undefined);
+        await backend.write(KEY, stored({ staleInMs: 0, expiresInMs: 100 }));
+        await pass(100);
+        expect(await markStale(KEY)).toBe("missing");
+        expect(await backend.read(KEY)).toBe(undefined);
+      });
+
+      it("touches no other entry", async () => {
+        await backend.write(`${KEY}1`, stored());
+        await backend.write(`${KEY}2`, stored());
+        await markStale(`${KEY}1`);
+        expectEntry(await backend.read(`${KEY}2`), stored());
+      });
+    });
+
+    describe("batch, where it has it:", () => {
+      it("does nothing with nothing", async () => {
+        if (backend.batch === undefined) return;
+        expect(await backend.batch.read([])).toEqual([]);
+        expect(await backend.batch.write([])).toBe(undefined);
+        expect(await backend.batch.remove([])).toEqual([]);
+      });
+
+      it("reads in the order of the keys, missing and repeated ones included", async () => {
+        for (const part of ["a", "b", "c"]) await backend.write(KEY + part, stored({ meta: part }));
+        if (backend.batch === undefined) return;
+        const entries = await backend.batch.read(["c", "-", "a", "c", "b", "+", "a"].map((part) => KEY + part));
+        expect(entries.map((entry) => entry?.meta)).toEqual(["c", undefined, "a", "c", "b", undefined, "a"]);
+      });
+
+      it("reads each entry as a single read does", async () => {
+        const entries = [
+          stored({ data: Uint8Array.of(0, 255), meta: "\u{1f98a}", staleInMs: -5_000, expiresInMs: 60_000 }),
+          stored({ data: new Uint8Array(0), meta: "" }),
+          stored({ staleInMs: Infinity, expiresInMs: Infinity }),
+        ];
+        for (const [i, entry] of entries.entries()) await backend.write(KEY + i, entry);
+        if (backend.batch === undefined) return;
+        const read = await backend.batch.read(entries.map((_, i) => KEY + i));
+        read.forEach((entry, i) => expectEntry(entry, entries[i]!));
+      });
+
+      it("writes each entry as a single write does", async () => {
+        const entries = Array.from({ length: 100 }, (_, i) => {
+          const times = i % 3 === 0 ? { staleInMs: Infinity, expiresInMs: Infinity } : { staleInMs: 1_000 * i, expiresInMs: 100_000 + i };
+          return [KEY + i, stored({ data: Uint8Array.of(i), meta: `${i}`, ...times })] as const;
+        });
+        await backend.write(`${KEY}7`, stored({ meta: "older", staleInMs: Infinity, expiresInMs: Infinity }));
+        if (backend.batch === undefined) return;
+        await backend.batch.write(entries);
+        for (const [key, entry] of entries) expectEntry(await backend.read(key), entry);
+      });
+
+      it("leaves the last of what is written twice under one key", async () => {
+        if (backend.batch === undefined) return;
+        await backend.batch.write([[KEY, stored({ meta: "first" })], [KEY, stored({ meta: "last", staleInMs: 10_000, expiresInMs: 20_000 })]]);
+        expectEntry(await backend.read(KEY), stored({ meta: "last", staleInMs: 10_000, expiresInMs: 20_000 }));
+      });
+
+      it("removes in the order of the keys, missing and repeated ones included", async () => {
+        for (const part of ["a", "b", "c"]) await backend.write(KEY + part, stored({ meta: part }));
+        if (backend.batch === undefined) return;
+        const statuses = await backend.batch.remove(["b", "-", "a", "b"].map((part) => KEY + part));
+        expect(statuses).toEqual(["deleted", "missing", "deleted", "missing"]);
+        expect(await backend.read(`${KEY}a`)).toBe(undefined);
+        expectEntry(await backend.read(`${KEY}c`), stored({ meta: "c" }));
+      });
+
+      it("takes peculiar keys", async () => {
+        if (backend.batch === undefined) return;
+        const keys = PECULIAR_KEYS.map(([, key]) => key);
+        await backend.batch.write(PECULIAR_KEYS.map(([what, key]) => [key, stored({ meta: what })] as const));
+        expect((await backend.batch.read(keys)).map((entry) => entry?.meta)).toEqual(PECULIAR_KEYS.map(([what]) => what));
+        expect(await backend.batch.remove(keys)).toEqual(keys.map(() => "deleted"));
+        expect(await backend.batch.read(keys)).toEqual(keys.map(() => undefined));
+      });
+
+      it("reads no entry whose life is over", async () => {
+        await backend.write(`${KEY}1`, stored({ staleInMs: 100, expiresInMs: 100 }));
+        await backend.write(`${KEY}2`, stored({ meta: "2" }));
+        await pass(100);
+        if (backend.batch === undefined) return;
+        expect((await backend.batch.read([`${KEY}1`, `${KEY}2`])).map((entry) => entry?.meta)).toEqual([undefined, "2"]);
+      });
+    });
+
+    if (options.unreachable !== undefined) {
+      describe("rejects with BackendUnavailableError while its store cannot be reached:", () => {
+        it.each(CALLS)("%s", async (_, call) => {
+          const lost = await options.unreachable!();
+          try {
+            await expect(call(lost)).rejects.toBeInstanceOf(BackendUnavailableError);
+          } finally {
+            await lost.close();
+          }
+        });
+      });
+    }
+  });
+}
+
+/** As the cache makes them: `<name>:<namespace>::<key of the user>`. */
+const KEY = "shop:users::user ";
+
+const stored = (entry: Partial<StoredEntry> = {}): StoredEntry => ({
+  data: Uint8Array.of(1, 2, 3),
+  staleInMs: 60_000,
+  expiresInMs: 90_000,
+  meta: "json none",
+  ...entry,
+});
+
+const CALLS: readonly (readonly [operation: string, call: (backend: Backend) => Promise<unknown>])[] = [
+  ["read", (backend) => backend.read(KEY)],
+  ["write", (backend) => backend.write(KEY, stored())],
+  ["remove", (backend) => backend.remove(KEY)],
+];

@@ -1,0 +1,45 @@
+import { ConfigurationError } from "../errors.ts";
+import type { LocalEntry, LocalTier, LocalTierHost } from "../local-tier.ts";
+
+export interface MapTierOptions {
+  /** @default 'map' */
+  readonly label?: string;
+  /** The least recently used go first. @default Infinity */
+  readonly maxEntries?: number;
+  /** @default 'shared' */
+  readonly values?: "shared" | "frozen" | "cloned";
+}
+
+/** The smallest {@link LocalTier}: a `Map`, in the order of use. It reclaims nothing by itself. */
+export function mapTier(options: MapTierOptions = {}): LocalTier {
+  const { label = "map", maxEntries = Infinity, values = "shared" } = options;
+  const entries = new Map<string, LocalEntry>();
+  let host: LocalTierHost | undefined;
+  return {
+    label,
+    values,
+    get entryCount() {
+      return entries.size;
+    },
+    attach(to) {
+      if (host !== undefined) throw new ConfigurationError(`${label}: this tier belongs to a cache already`, { tier: label, operation: "attach" });
+      host = to;
+    },
+    get(key) {
+      const entry = entries.get(key);
+      if (entry === undefined) return undefined;
+      entries.delete(key);
+      entries.set(key, entry);
+      return entry;
+    },
+    set(key, entry) {
+      entries.delete(key);
+      const oldest = entries.size < maxEntries ? undefined : entries.keys().next().value;
+      if (oldest !== undefined) entries.delete(oldest);
+      entries.set(key, entry);
+      if (oldest !== undefined) host?.evicted(oldest, "entries");
+    },
+    delete: (key) => entries.delete(key),
+    clear: () => entries.clear(),
+  };
+}

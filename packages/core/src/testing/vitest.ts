@@ -1,0 +1,18 @@
+import { ConfigurationError } from "../errors.ts";
+
+type Vitest = typeof import("vitest");
+
+const installed: { readonly vitest: Vitest } | { readonly cause: unknown } = await import("vitest").then(
+  (vitest) => ({ vitest }),
+  (cause: unknown) => ({ cause }),
+);
+
+/**
+ * Vitest, which only the contract suites need: clocks, gates and scripted backends work under any test runner.
+ *
+ * @throws {ConfigurationError} where it is not installed.
+ */
+export function vitestFor(suite: string): Vitest {
+  if ("vitest" in installed) return installed.vitest;
+  throw new ConfigurationError(`${suite} is a suite for Vitest: install vitest, an optional peer of @hotset/core`, { cause: installed.cause });
+}
