@@ -78,7 +78,7 @@ describe("inside core", () => {
 
   it.each([
     ["upwards", "entry", "cache"],
-    ["within its line", "codec", "flights"],
+    ["within its line", "codec", "stats"],
   ])("finds a type import %s", (_where, importer, imported) => {
     expect(violations([`packages/core/src/${importer}.ts`, `import type { X } from "./${imported}.ts";`])).toEqual([
       `packages/core/src/${importer}.ts imports packages/core/src/${imported}.ts, which does not stand above it in CORE_LAYERS`,
