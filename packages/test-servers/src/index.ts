@@ -14,3 +14,13 @@ export {
 export { startProxy, type FaultProxy, type ProxyTarget } from "./proxy.ts";
 export type { Direction, Hold } from "./proxied-connection.ts";
 export type { ReadonlyCommand, TrafficCounts } from "./traffic.ts";
+export { startAclRedis, type AclRedis, type AclRedisOptions } from "./acl.ts";
+export { createAuthority, type Authority, type CertificateRequest, type KeyedCertificate } from "./certificates.ts";
+export {
+  startTlsRedis,
+  testCertificates,
+  type ServerCertificate,
+  type TestCertificates,
+  type TlsRedis,
+  type TlsRedisOptions,
+} from "./tls.ts";

@@ -81,65 +81,81 @@ export function randomPrefix(): string {
  *
  * @throws {Error} with the end of the log when it does not come up.
  */
-export async function startOwnRedis(options: OwnRedisOptions = {}): Promise<OwnRedis> {
-  return onFreePort(options.port, async (port) => {
-    const directory = await temporaryDirectory("redis");
-    const socketPath = join(directory, "redis.sock");
-    const { password } = options;
-    const server = new ServerProcess({
-      directory,
-      config: [
-        ...baseConfig(directory),
-        `port ${port}`,
-        `unixsocket ${socketPath}`,
-        ...(password === undefined ? [] : [`requirepass ${JSON.stringify(password)}`]),
-        ...(options.config ?? []),
-      ],
-      connect: { connect: { path: socketPath }, password },
-      ...(options.startTimeoutMs === undefined ? {} : { startTimeoutMs: options.startTimeoutMs }),
-    });
-    await startOrRemove(server);
-    const credentials = password === undefined ? "" : `:${encodeURIComponent(password)}@`;
-    return ownRedis(server, { url: `redis://${credentials}127.0.0.1:${port}`, port, socketPath });
+export function startOwnRedis(options: OwnRedisOptions = {}): Promise<OwnRedis> {
+  return launchRedis(options, {
+    name: "redis",
+    config: (_directory, port) => [`port ${port}`],
+    url: (credentials, port) => `redis://${credentials}127.0.0.1:${port}`,
   });
 }
 
-/** What every server of ours starts from. */
-export function baseConfig(directory: string): readonly string[] {
-  return [
-    "bind 127.0.0.1",
-    `dir ${directory}`,
-    'save ""',
-    "appendonly no",
-    "enable-debug-command local",
-    "repl-diskless-sync-delay 0",
-  ];
+/** What one kind of server adds. */
+export interface ServerKind {
+  /** Part of its folder's name. */
+  readonly name: string;
+  /** Its lines of configuration; writes the files they name. */
+  config(directory: string, port: number): Awaitable<readonly string[]>;
+  /** @param credentials `user:password@`, encoded, or empty */
+  url(credentials: string, port: number): string;
+  /** Who the tests' own client is. @default the default user with `options.password` */
+  readonly administrator?: { readonly username: string; readonly password: string };
 }
 
-/** Starts `server`, leaving nothing behind where that fails. */
-export async function startOrRemove(server: ServerProcess): Promise<void> {
+type Awaitable<T> = T | Promise<T>;
+
+/** Starts one, on another port again while others are faster in taking it. */
+export async function launchRedis(options: OwnRedisOptions, kind: ServerKind): Promise<OwnRedis> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await launchOn(options.port ?? (await freePort()), options, kind);
+    } catch (error) {
+      if (!(error instanceof AddressInUseError) || options.port !== undefined || attempt === 5) throw error;
+    }
+  }
+}
+
+async function launchOn(port: number, options: OwnRedisOptions, kind: ServerKind): Promise<OwnRedis> {
+  const { password, startTimeoutMs, config = [] } = options;
+  const directory = await temporaryDirectory(kind.name);
+  const socketPath = join(directory, "redis.sock");
+  const user = kind.administrator ?? { username: undefined, password };
+  const server = new ServerProcess({
+    directory,
+    config: [
+      "bind 127.0.0.1",
+      `dir ${directory}`,
+      `unixsocket ${socketPath}`,
+      'save ""',
+      "appendonly no",
+      "enable-debug-command local",
+      "repl-diskless-sync-delay 0",
+      ...(password === undefined ? [] : [`requirepass ${quoted(password)}`]),
+      ...(await kind.config(directory, port)),
+      ...config,
+    ],
+    connect: { connect: { path: socketPath }, ...user },
+    ...(startTimeoutMs === undefined ? {} : { startTimeoutMs }),
+  });
   try {
     await server.start();
   } catch (error) {
     await server.stop();
     throw error;
   }
+  return ownRedis(server, { url: kind.url(credentialsOf(user.username, user.password), port), port, socketPath });
 }
 
-/** Runs `start` with `port` or, again and again while others are faster, with a free one. */
-export async function onFreePort<T>(port: number | undefined, start: (port: number) => Promise<T>): Promise<T> {
-  if (port !== undefined) return start(port);
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await start(await freePort());
-    } catch (error) {
-      if (!(error instanceof AddressInUseError) || attempt === 5) throw error;
-    }
-  }
+/** A word of redis.conf. */
+export function quoted(text: string): string {
+  return `"${text.replace(/["\\]/g, "\\$&")}"`;
 }
 
-/** The handle of a server process that speaks `url`. */
-export function ownRedis(
+/** The part of a URL before the host: empty, or `user:password@`. */
+export function credentialsOf(username: string | undefined, password: string | undefined): string {
+  return password === undefined ? "" : `${encodeURIComponent(username ?? "")}:${encodeURIComponent(password)}@`;
+}
+
+function ownRedis(
   server: ServerProcess,
   at: { readonly url: string; readonly port: number; readonly socketPath: string },
 ): OwnRedis {

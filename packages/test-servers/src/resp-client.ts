@@ -101,17 +101,17 @@ class Connection {
     this.#socket.on("end", ended);
     this.#socket.on("close", ended);
     for (const command of greeting(options)) {
-      // Its failure closes the connection, and so reaches whoever waits for a command.
-      this.send(command).catch((error: Error) => this.close(error));
+      // Its failure reaches whoever waits for a command behind it.
+      this.send(command, true).catch(() => undefined);
     }
   }
 
-  send(args: readonly (string | number | Uint8Array)[]): Promise<Frame> {
+  send(args: readonly (string | number | Uint8Array)[], isGreeting = false): Promise<Frame> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.close(new Error(`No reply to ${String(args[0])} within ${this.#timeoutMs} ms`));
       }, this.#timeoutMs);
-      this.#waiting.push({ resolve, reject, timer });
+      this.#waiting.push({ resolve, reject, timer, isGreeting });
       this.#unsent.push(encodeCommand(args));
       if (this.#unsent.length === 1) queueMicrotask(() => this.#flush());
     });
@@ -136,10 +136,11 @@ class Connection {
     for (const { frame } of this.#decoder.push(chunk)) {
       if (frame instanceof PushFrame) continue;
       const waiting = this.#waiting.shift();
-      if (waiting === undefined) continue;
+      if (waiting === undefined) return;
       clearTimeout(waiting.timer);
       if (frame instanceof ReplyError) waiting.reject(frame);
       else waiting.resolve(frame);
+      if (frame instanceof ReplyError && waiting.isGreeting) this.close(frame);
     }
   }
 }
@@ -148,6 +149,8 @@ interface Waiting {
   readonly resolve: (frame: Frame) => void;
   readonly reject: (error: Error) => void;
   readonly timer: NodeJS.Timeout;
+  /** Its failure is the failure of the connection. */
+  readonly isGreeting: boolean;
 }
 
 function greeting(options: RespClientOptions): readonly (readonly (string | number)[])[] {
