@@ -1,1 +1,4 @@
-export {};
+export { redis, RedisBackend, type RedisBackendBuilder, type RedisBackendSettings } from "./builder.ts";
+export { single, type ClientConnection, type Connection, type ConnectionOptions } from "./connection.ts";
+export type { TlsOptions } from "./session.ts";
+export { MissingConnectionError } from "@hotset/core";

@@ -1,0 +1,208 @@
+import type { Backend, Batch, Compressor, DeleteStatus, Format, StoredEntry } from "@hotset/core";
+import { fault, type Origin } from "./faults.ts";
+import type { Call, RawClient } from "./lane.ts";
+import { decodeEntry, encodeEntry, type EntryFields, type Keys, type WriteIds } from "./layout.ts";
+import { closedLink, type Link } from "./link.ts";
+import type { Hold } from "./connection.ts";
+import { MARK_STALE, REMOVE, WRITE, type Script } from "./scripts.ts";
+
+export interface BackendSettings {
+  readonly label: string;
+  readonly format: Format;
+  readonly compressor: Compressor;
+  readonly alsoReads: readonly (Format | Compressor)[];
+  readonly maxEntryBytes: number;
+  readonly maxDecodedBytes: number;
+  readonly responseTimeoutMs: number;
+  readonly keys: Keys;
+  readonly layout: "full" | "plain";
+  readonly writeIds: WriteIds;
+  /** Epoch milliseconds: for the field `s`, and for entries that have nothing else. */
+  readonly epochMs: () => number;
+}
+
+/**
+ * Entries in Redis. Reads are two plain commands in one tick; whatever changes an entry is one
+ * script, over the entry and its lease.
+ */
+export class HashBackend implements Backend {
+  readonly label: string;
+  readonly format: Format;
+  readonly compressor: Compressor;
+  readonly alsoReads: readonly (Format | Compressor)[];
+  readonly deadlineMs: number;
+  readonly maxEntryBytes: number;
+  readonly maxDecodedBytes: number;
+  readonly batch: Batch;
+  #link: Link;
+  readonly #release: () => Promise<void>;
+  readonly #settings: BackendSettings;
+  readonly #keys: Keys;
+  readonly #origins: Readonly<Record<"read" | "write" | "remove" | "markStale" | "ping", Origin>>;
+
+  constructor(hold: Hold, settings: BackendSettings) {
+    this.label = settings.label;
+    this.format = settings.format;
+    this.compressor = settings.compressor;
+    this.alsoReads = settings.alsoReads;
+    this.deadlineMs = settings.responseTimeoutMs;
+    this.maxEntryBytes = settings.maxEntryBytes;
+    this.maxDecodedBytes = settings.maxDecodedBytes;
+    this.#link = hold.link;
+    this.#release = hold.release;
+    this.#settings = settings;
+    this.#keys = settings.keys;
+    const origin = (operation: string): Origin => Object.freeze({ tier: settings.label, operation });
+    this.#origins = { read: origin("read"), write: origin("write"), remove: origin("remove"), markStale: origin("markStale"), ping: origin("ping") };
+    this.batch = {
+      read: (keys) => this.#readMany(keys),
+      write: (entries) => this.#writeMany(entries),
+      remove: (keys) => Promise.all(keys.map((key) => this.remove(key))),
+    };
+  }
+
+  read(key: string): Promise<StoredEntry | undefined> {
+    let entryKey: string;
+    try {
+      entryKey = this.#keys.entry(key);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const { lane } = this.#link;
+    const call = lane.begin<StoredEntry | undefined>(this.#origins.read);
+    const { client } = lane;
+    if (client === undefined || lane.inFlight >= lane.maxInFlight) {
+      this.#link.admit(call, (ready) => this.#receive(call, ready.sendCommand(["PTTL", entryKey]), ready.sendCommand(["HMGET", entryKey, "d", "s", "m", "w"])));
+    } else {
+      // Sent from this very frame: it is the hot path. PTTL first: the other way round an entry that ends in between is seen without its end.
+      this.#receive(call, client.sendCommand(["PTTL", entryKey]), client.sendCommand(["HMGET", entryKey, "d", "s", "m", "w"]));
+    }
+    return call.promise;
+  }
+
+  write(key: string, entry: StoredEntry): Promise<void> {
+    const { layout, epochMs, writeIds } = this.#settings;
+    try {
+      const args = encodeEntry(entry, layout, epochMs(), writeIds());
+      return args === undefined ? this.#script("remove", REMOVE, key, [], nothing) : this.#script("write", WRITE, key, args, nothing);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  remove(key: string): Promise<DeleteStatus> {
+    return this.#script("remove", REMOVE, key, [], (count) => (count === 1 ? "deleted" : "missing"));
+  }
+
+  markStale(key: string): Promise<"stale" | "missing"> {
+    return this.#script("markStale", MARK_STALE, key, [], (count) => (count === 1 ? "stale" : "missing"));
+  }
+
+  /** Round-trip time in milliseconds. @throws {BackendUnavailableError} */
+  async ping(): Promise<number> {
+    const startedAt = performance.now();
+    await this.#send(this.#origins.ping, ["PING"], nothing);
+    return performance.now() - startedAt;
+  }
+
+  connect(): Promise<void> {
+    return this.#link.connect();
+  }
+
+  close(): Promise<void> {
+    this.#link = closedLink;
+    return this.#release();
+  }
+
+  /** Settles a read by its two replies. */
+  #receive(call: Call<StoredEntry | undefined>, ttl: Promise<unknown>, fields: Promise<unknown>): void {
+    const { lane } = this.#link;
+    call.sent(2);
+    let ttlMs: number | undefined;
+    const fail = (error: unknown): void => {
+      lane.replied();
+      call.fail(this.#fault(call.origin, error));
+    };
+    const decode = (reply: unknown): void => call.done(decodeEntry(reply as EntryFields, ttlMs!, this.#settings.epochMs));
+    ttl.then((reply) => {
+      lane.replied();
+      ttlMs = reply as number;
+    }, fail);
+    fields.then(
+      (reply) => {
+        lane.replied();
+        if (ttlMs !== undefined) decode(reply);
+        // Redirected inside a cluster, and so overtaken.
+        else ttl.then(() => decode(reply), nothing);
+      },
+      (error: unknown) => {
+        if (error instanceof Error && error.message.startsWith("WRONGTYPE")) {
+          lane.replied();
+          call.done(undefined);
+        } else {
+          fail(error);
+        }
+      },
+    );
+  }
+
+  #script<T>(operation: "write" | "remove" | "markStale", script: Script, key: string, args: readonly (string | Buffer)[], interpret: (reply: unknown) => T): Promise<T> {
+    let entryKey: string;
+    try {
+      entryKey = this.#keys.entry(key);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.#send(this.#origins[operation], ["EVALSHA", script.sha, "2", entryKey, this.#keys.lease(entryKey), ...args], interpret, script);
+  }
+
+  /** @param script what `args` names by its hash. Sent as text where the server does not know it: after a restart, or SCRIPT FLUSH. */
+  #send<T>(origin: Origin, args: (string | Buffer)[], interpret: (reply: unknown) => T, script?: Script): Promise<T> {
+    const { lane } = this.#link;
+    const call = lane.begin<T>(origin);
+    const send = (client: RawClient): void => {
+      call.sent(1);
+      client.sendCommand(args).then(
+        (reply) => {
+          lane.replied();
+          call.done(interpret(reply));
+        },
+        (error: unknown) => {
+          lane.replied();
+          if (args[0] === "EVALSHA" && isNoScript(error) && lane.client !== undefined) {
+            args = ["EVAL", script!.text, ...args.slice(2)];
+            send(lane.client);
+          } else {
+            call.fail(this.#fault(origin, error));
+          }
+        },
+      );
+    };
+    if (lane.hasRoom) send(lane.client!);
+    else this.#link.admit(call, send);
+    return call.promise;
+  }
+
+  /** Many reads in one trip. What failed is a miss, as long as anything was answered. */
+  async #readMany(keys: readonly string[]): Promise<readonly (StoredEntry | undefined)[]> {
+    const results = await Promise.allSettled(keys.map((key) => this.read(key)));
+    const failed = results.filter((result) => result.status === "rejected");
+    if (failed.length > 0 && failed.length === results.length) throw failed[0]!.reason;
+    return results.map((result) => (result.status === "fulfilled" ? result.value : undefined));
+  }
+
+  /** All or an error: then some may have been written. */
+  async #writeMany(entries: readonly (readonly [key: string, entry: StoredEntry])[]): Promise<void> {
+    const results = await Promise.allSettled(entries.map(([key, entry]) => this.write(key, entry)));
+    for (const result of results) if (result.status === "rejected") throw result.reason;
+  }
+
+  #fault(origin: Origin, error: unknown): unknown {
+    if (error instanceof Error && error.message.startsWith("READONLY")) this.#link.distrust(error);
+    return fault(origin, error);
+  }
+}
+
+const isNoScript = (error: unknown): boolean => error instanceof Error && error.message.startsWith("NOSCRIPT");
+
+const nothing = (): void => undefined;

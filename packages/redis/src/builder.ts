@@ -1,0 +1,330 @@
+import {
+  ConfigurationError,
+  InvalidArgumentError,
+  parseDuration,
+  passthrough,
+  type Awaitable,
+  type Backend,
+  type Compressor,
+  type Duration,
+  type Format,
+} from "@hotset/core";
+import { HashBackend } from "./backend.ts";
+import type { Backoff } from "./backoff.ts";
+import { MAX_TIMER_MS, systemClock } from "./clock.ts";
+import { hold, single, type ClientConnection, type Connection, type ConnectSettings } from "./connection.ts";
+import { hasHashTag, Keys, randomWriteIds } from "./layout.ts";
+
+/** How entries are kept, whatever the connection. Immutable: each call returns a new builder. */
+export interface RedisBackendSettings {
+  /** Names the tier in events, numbers and errors. @default 'redis' */
+  label(label: string): this;
+  /** The root of every key, before the cache's name; coherence tracks `<prefix>:`. `''`, for keys that other programs know, needs `coherence('none')`. @default 'hotset' */
+  keyPrefix(prefix: string): this;
+  /** `hashed` keys have a fixed length. @default 'readable' */
+  keyFormat(format: "readable" | "hashed"): this;
+  /** @default msgpack(), from `hotset`. In `@hotset/redis` alone it must be given: services with different defaults would overwrite each other. */
+  valueFormat(format: Format): this;
+  /** @default passthrough() */
+  compressor(compressor: Compressor): this;
+  /** Entries written in these are read, too: swap formats without a flush. Further calls add to earlier ones. */
+  alsoReads(...others: readonly (Format | Compressor)[]): this;
+  /** `plain` writes value and staleness only, for other programs; no tags, no validators. @default 'full' */
+  layout(layout: "full" | "plain"): this;
+  /** How changes by others are heard. `auto` tracks, and publishes where the server refuses. @default 'auto' */
+  coherence(mode: "auto" | "tracking" | "pubsub" | "none"): this;
+  /** The longest that a silent link or a frozen process can hide a change from the local tier. @default '2s' */
+  maxStaleness(bound: Duration): this;
+  /** This process's invalidations of this long are issued again when the server has changed. @default '30s' */
+  reissueWindow(window: Duration): this;
+  /** As `Backend.maxEntryBytes`. */
+  maxEntryBytes(bytes: number): this;
+  /** As `Backend.maxDecodedBytes`. */
+  maxDecodedBytes(bytes: number): this;
+  /** Bound on each command. @default '1s' */
+  responseTimeout(timeout: Duration): this;
+  /**
+   * Synchronous, opens nothing; connects once, on first use.
+   *
+   * @throws {MissingConnectionError} without a connection.
+   * @throws {ConfigurationError} without a format, and for settings that contradict each other.
+   */
+  build(): RedisBackend;
+}
+
+/** Also how to connect. */
+export interface RedisBackendBuilder extends RedisBackendSettings {
+  connection(connection: string | URL | Connection): this;
+  /** Overrides the URL's. */
+  username(username: string): this;
+  /** Overrides the URL's. A function is asked at each connection attempt: for tokens that expire. */
+  password(password: string | (() => Awaitable<string>)): this;
+  /** Bound on one connection attempt. @default '5s' */
+  connectTimeout(timeout: Duration): this;
+  /** Connection attempts in a row before giving up until the next call. @default Infinity */
+  retries(attempts: number): this;
+  /** The wait before attempt n is random in [0, min(max, base * factor ** n)]. @default { base: '50ms', factor: 2, max: '5s' } */
+  backoff(backoff: { readonly base?: Duration; readonly factor?: number; readonly max?: Duration }): this;
+  /** 2 cannot carry tracking: coherence then publishes. @default 3 */
+  protocol(version: 2 | 3): this;
+  /** Commands in flight; further ones wait within their deadline. @default 5_000 */
+  maxInFlight(commands: number): this;
+}
+
+export interface RedisBackend extends Backend {
+  /** Round-trip time in milliseconds. @throws {BackendUnavailableError} */
+  ping(): Promise<number>;
+}
+
+export const RedisBackend: {
+  /** `redis(connection)` without its connection yet. */
+  builder(): RedisBackendBuilder;
+} = Object.freeze({ builder: (): RedisBackendBuilder => new Builder(DEFAULTS) });
+
+/** Starts a Redis backend. A URL is short for `single(url)`. */
+export function redis(connection: string | URL | Connection): RedisBackendBuilder;
+export function redis(connection: ClientConnection): RedisBackendSettings;
+export function redis(connection: string | URL | Connection | ClientConnection): RedisBackendBuilder {
+  return new Builder(DEFAULTS).connection(connection as Connection);
+}
+
+interface Settings {
+  readonly connection: unknown;
+  readonly label: string;
+  readonly keyPrefix: string;
+  readonly keyFormat: "readable" | "hashed";
+  readonly valueFormat: Format | undefined;
+  readonly compressor: Compressor;
+  readonly alsoReads: readonly (Format | Compressor)[];
+  readonly layout: "full" | "plain";
+  readonly coherence: "auto" | "tracking" | "pubsub" | "none";
+  readonly maxEntryBytes: number;
+  readonly maxDecodedBytes: number;
+  readonly responseTimeoutMs: number;
+  readonly username: string | undefined;
+  readonly password: string | (() => Awaitable<string>) | undefined;
+  readonly connectTimeoutMs: number;
+  readonly retries: number;
+  readonly backoff: Backoff;
+  readonly protocol: 2 | 3;
+  readonly maxInFlight: number;
+  /** Settings of the connection that were given, for those that bring their own. */
+  readonly connects: readonly string[];
+}
+
+const DEFAULTS: Settings = Object.freeze({
+  connection: undefined,
+  label: "redis",
+  keyPrefix: "hotset",
+  keyFormat: "readable",
+  valueFormat: undefined,
+  compressor: passthrough(),
+  alsoReads: Object.freeze([]),
+  layout: "full",
+  coherence: "auto",
+  maxEntryBytes: Infinity,
+  maxDecodedBytes: 64 * 2 ** 20,
+  responseTimeoutMs: 1_000,
+  username: undefined,
+  password: undefined,
+  connectTimeoutMs: 5_000,
+  retries: Infinity,
+  backoff: Object.freeze({ baseMs: 50, factor: 2, maxMs: 5_000 }),
+  protocol: 3,
+  maxInFlight: 5_000,
+  connects: Object.freeze([]),
+});
+
+class Builder implements RedisBackendBuilder {
+  readonly #settings: Settings;
+
+  constructor(settings: Settings) {
+    this.#settings = settings;
+  }
+
+  label(label: string): this {
+    return this.#with({ label: text("label", label) });
+  }
+
+  keyPrefix(keyPrefix: string): this {
+    if (typeof keyPrefix !== "string") refuse("keyPrefix", keyPrefix, "a string");
+    if (!keyPrefix.isWellFormed()) throw new InvalidArgumentError("keyPrefix: contains half of a surrogate pair; give well-formed text");
+    if (/[{}]/.test(keyPrefix) && !/^[^{}]*\{[^{}]+\}[^{}]*$/.test(keyPrefix)) {
+      throw new InvalidArgumentError(`keyPrefix: ${JSON.stringify(keyPrefix)} holds a brace; give none, or one complete hash tag ("{shop}")`);
+    }
+    return this.#with({ keyPrefix });
+  }
+
+  keyFormat(keyFormat: "readable" | "hashed"): this {
+    return this.#with({ keyFormat: oneOf("keyFormat", keyFormat, ["readable", "hashed"]) });
+  }
+
+  valueFormat(valueFormat: Format): this {
+    return this.#with({ valueFormat: format("valueFormat", valueFormat) });
+  }
+
+  compressor(value: Compressor): this {
+    return this.#with({ compressor: compressor("compressor", value) });
+  }
+
+  alsoReads(...others: readonly (Format | Compressor)[]): this {
+    for (const other of others) if (!isCompressor(other)) format("alsoReads", other as Format);
+    return this.#with({ alsoReads: Object.freeze([...this.#settings.alsoReads, ...others]) });
+  }
+
+  layout(layout: "full" | "plain"): this {
+    return this.#with({ layout: oneOf("layout", layout, ["full", "plain"]) });
+  }
+
+  coherence(coherence: "auto" | "tracking" | "pubsub" | "none"): this {
+    return this.#with({ coherence: oneOf("coherence", coherence, ["auto", "tracking", "pubsub", "none"]) });
+  }
+
+  maxStaleness(bound: Duration): this {
+    milliseconds("maxStaleness", bound);
+    return this.#with({});
+  }
+
+  reissueWindow(window: Duration): this {
+    milliseconds("reissueWindow", window, 0);
+    return this.#with({});
+  }
+
+  maxEntryBytes(bytes: number): this {
+    return this.#with({ maxEntryBytes: count("maxEntryBytes", bytes) });
+  }
+
+  maxDecodedBytes(bytes: number): this {
+    return this.#with({ maxDecodedBytes: count("maxDecodedBytes", bytes) });
+  }
+
+  responseTimeout(timeout: Duration): this {
+    return this.#with({ responseTimeoutMs: milliseconds("responseTimeout", timeout) });
+  }
+
+  connection(connection: string | URL | Connection): this {
+    const isUrl = typeof connection === "string" || connection instanceof URL;
+    return this.#with({ connection: isUrl ? single(connection) : connection });
+  }
+
+  username(username: string): this {
+    return this.#connect("username", { username: text("username", username) });
+  }
+
+  password(password: string | (() => Awaitable<string>)): this {
+    // Said without what was given.
+    if (typeof password !== "function" && (typeof password !== "string" || password === "")) throw new InvalidArgumentError("password: give a string that is not empty, or a function that returns one");
+    return this.#connect("password", { password });
+  }
+
+  connectTimeout(timeout: Duration): this {
+    return this.#connect("connectTimeout", { connectTimeoutMs: milliseconds("connectTimeout", timeout) });
+  }
+
+  retries(attempts: number): this {
+    return this.#connect("retries", { retries: count("retries", attempts) });
+  }
+
+  backoff(backoff: { readonly base?: Duration; readonly factor?: number; readonly max?: Duration }): this {
+    const { baseMs, factor, maxMs } = this.#settings.backoff;
+    const next: Backoff = Object.freeze({
+      baseMs: backoff.base === undefined ? baseMs : milliseconds("backoff.base", backoff.base, 0),
+      factor: backoff.factor ?? factor,
+      maxMs: backoff.max === undefined ? maxMs : milliseconds("backoff.max", backoff.max, 0),
+    });
+    if (!(next.factor >= 1 && next.factor < Infinity)) refuse("backoff.factor", next.factor, "a number of at least 1");
+    if (next.baseMs > next.maxMs) throw new InvalidArgumentError(`backoff: base (${next.baseMs} ms) is longer than max (${next.maxMs} ms)`);
+    return this.#connect("backoff", { backoff: next });
+  }
+
+  protocol(version: 2 | 3): this {
+    return this.#connect("protocol", { protocol: oneOf("protocol", version, [2, 3]) });
+  }
+
+  maxInFlight(commands: number): this {
+    const maxInFlight = count("maxInFlight", commands);
+    return this.#connect("maxInFlight", { maxInFlight });
+  }
+
+  build(): RedisBackend {
+    const settings = this.#settings;
+    const { valueFormat } = settings;
+    if (settings.connection === undefined) hold(undefined, this.#connectSettings());
+    if (valueFormat === undefined) {
+      throw new ConfigurationError("redis: there is no valueFormat; services with different defaults would overwrite each other, so name one (.valueFormat(msgpack())), or take redis() from 'hotset', which brings msgpack");
+    }
+    if (settings.keyPrefix === "" && settings.coherence !== "none") {
+      throw new ConfigurationError('redis: keyPrefix("") would have coherence track every key of the server; say coherence("none"), or give a prefix');
+    }
+    if (settings.protocol === 2 && settings.coherence === "tracking") {
+      throw new ConfigurationError('redis: protocol(2) cannot carry tracking; say coherence("pubsub") or "auto", or protocol(3)');
+    }
+    return new HashBackend(hold(settings.connection, this.#connectSettings()), {
+      label: settings.label,
+      format: valueFormat,
+      compressor: settings.compressor,
+      alsoReads: settings.alsoReads,
+      maxEntryBytes: settings.maxEntryBytes,
+      maxDecodedBytes: settings.maxDecodedBytes,
+      responseTimeoutMs: settings.responseTimeoutMs,
+      keys: new Keys({ prefix: settings.keyPrefix, format: settings.keyFormat }),
+      layout: settings.layout,
+      writeIds: randomWriteIds(),
+      epochMs: Date.now,
+    });
+  }
+
+  #connectSettings(): ConnectSettings {
+    const { username, password, protocol, connectTimeoutMs, responseTimeoutMs, retries, backoff, maxInFlight, connects } = this.#settings;
+    return { username, password, protocol, connectTimeoutMs, responseTimeoutMs, retries, backoff, maxInFlight, connects, clock: systemClock, random: Math.random };
+  }
+
+  #connect(setting: string, change: Partial<Settings>): this {
+    return this.#with({ ...change, connects: Object.freeze([...this.#settings.connects, setting]) });
+  }
+
+  #with(change: Partial<Settings>): this {
+    return new Builder(Object.freeze({ ...this.#settings, ...change })) as this;
+  }
+}
+
+// ---- what may be given: each names the option and what it accepts, and nothing that could be a secret
+
+function refuse(option: string, given: unknown, accepted: string): never {
+  const shown = typeof given === "number" ? String(given) : typeof given === "string" ? JSON.stringify(given.slice(0, 40)) : given === null ? "null" : `a ${typeof given}`;
+  throw new InvalidArgumentError(`${option}: ${shown} is not accepted; give ${accepted}`);
+}
+
+const text = (option: string, given: unknown): string => (typeof given === "string" && given !== "" ? given : refuse(option, given, "a string that is not empty"));
+
+const oneOf = <T extends string | number>(option: string, given: T, accepted: readonly T[]): T =>
+  accepted.includes(given) ? given : refuse(option, given, accepted.map((one) => JSON.stringify(one)).join(" or "));
+
+/** A whole number of at least 1, or `Infinity`. */
+const count = (option: string, given: number): number =>
+  given === Infinity || (Number.isSafeInteger(given) && given >= 1) ? given : refuse(option, given, "a whole number of at least 1, or Infinity");
+
+/** Whole milliseconds that a timer can wait for. */
+function milliseconds(option: string, given: Duration, atLeast = 1): number {
+  const ms = typeof given === "string" ? parsed(option, given) : given;
+  return typeof ms === "number" && ms >= atLeast && ms <= MAX_TIMER_MS ? Math.ceil(ms) : refuse(option, given, `a duration of ${atLeast} ms to 24 days, as milliseconds or like "5s"`);
+}
+
+function parsed(option: string, given: string): number {
+  try {
+    return parseDuration(given);
+  } catch {
+    return refuse(option, given, 'milliseconds, or a number with a unit: ms, s, m, h or d ("5s")');
+  }
+}
+
+const hasId = (given: unknown): given is { readonly id: string } =>
+  typeof given === "object" && given !== null && "id" in given && typeof given.id === "string" && /^[a-z0-9.-]{1,32}$/.test(given.id);
+
+const isCompressor = (given: unknown): given is Compressor => hasId(given) && "compress" in given && "decompress" in given;
+
+const compressor = (option: string, given: Compressor): Compressor =>
+  isCompressor(given) ? given : refuse(option, given, "a Compressor, such as zstd() or gzip(), with an id of 1 to 32 of a-z 0-9 . -");
+
+const format = (option: string, given: Format): Format =>
+  hasId(given) && "encode" in given && "decode" in given ? given : refuse(option, given, "a Format, such as msgpack() or json(), with an id of 1 to 32 of a-z 0-9 . -");

@@ -1,0 +1,125 @@
+import { ConfigurationError, InvalidArgumentError, MissingConnectionError, type Awaitable, type Clock } from "@hotset/core";
+import type { Backoff } from "./backoff.ts";
+import { SingleLink, type Link } from "./link.ts";
+import { openSession, type SessionSettings, type TlsOptions } from "./session.ts";
+import { parseUrl, type RedisUrl } from "./url.ts";
+
+/** Marks what `single`, `cluster`, `sentinel` and `fromClient` return; nothing else has it. */
+export const CONNECTION: unique symbol = Symbol("hotset.connection");
+
+/** Where Redis is. Opens nothing. Backends over the same object share its sockets where their settings are equal. */
+export interface Connection {
+  readonly [CONNECTION]: "own";
+}
+
+/** A client that you opened and that you close. */
+export interface ClientConnection {
+  readonly [CONNECTION]: "client";
+}
+
+/** `tls` adds to what a `rediss:` URL implies. Certificates are always verified. */
+export interface ConnectionOptions {
+  readonly tls?: TlsOptions;
+}
+
+/** How a link is opened and used. Backends with equal settings share one. */
+export interface ConnectSettings {
+  readonly username: string | undefined;
+  readonly password: string | (() => Awaitable<string>) | undefined;
+  readonly protocol: 2 | 3;
+  readonly connectTimeoutMs: number;
+  readonly responseTimeoutMs: number;
+  readonly retries: number;
+  readonly backoff: Backoff;
+  readonly maxInFlight: number;
+  /** Which settings were given. */
+  readonly connects: readonly string[];
+  readonly clock: Clock;
+  readonly random: () => number;
+}
+
+/** One server: `redis:`, `rediss:` or `unix:` URL. */
+export function single(url: string | URL, options?: ConnectionOptions): Connection {
+  const parsed = parseUrl("single(url)", url);
+  const tls = tlsOf("single", parsed.isTls, options);
+  return new Place((settings) => {
+    const session: SessionSettings = { ...settings, ...credentialsOf(parsed, settings), tls, database: parsed.database };
+    return new SingleLink((aborted) => openSession(parsed.address, session, aborted), settings);
+  });
+}
+
+function tlsOf(name: string, isTls: boolean, options: ConnectionOptions | undefined): TlsOptions | undefined {
+  if (!isTls && options?.tls !== undefined) throw new ConfigurationError(`${name}: tls was given, but the URL is not a rediss: one; say rediss: where the server speaks TLS`);
+  return isTls ? (options?.tls ?? {}) : undefined;
+}
+
+function credentialsOf(url: RedisUrl, settings: ConnectSettings): Pick<SessionSettings, "username" | "password"> {
+  const username = settings.username ?? url.username;
+  const password = settings.password ?? url.password;
+  // node-redis would log in as the default user, in silence.
+  if (username !== undefined && password === undefined) throw new ConfigurationError("redis: a username was given without a password; give both");
+  return { username, password };
+}
+
+/** A link, and how to let go of it. */
+export interface Hold {
+  readonly link: Link;
+  /** Closes the link when nobody else holds it. Idempotent. */
+  release(): Promise<void>;
+}
+
+/** A connection as this package sees it. Its parts are private, so nothing prints them. */
+class Place implements Connection {
+  readonly [CONNECTION] = "own";
+  readonly #make: (settings: ConnectSettings) => Link;
+  readonly #links: { readonly settings: ConnectSettings; readonly link: Link; holders: number }[] = [];
+
+  constructor(make: (settings: ConnectSettings) => Link) {
+    this.#make = make;
+  }
+
+  hold(settings: ConnectSettings): Hold {
+    let shared = this.#links.find((one) => isEqual(one.settings, settings));
+    if (shared === undefined) this.#links.push((shared = { settings, link: this.#make(settings), holders: 0 }));
+    const mine = shared;
+    mine.holders += 1;
+    let released: Promise<void> | undefined;
+    return {
+      link: mine.link,
+      release: () => (released ??= this.#release(mine)),
+    };
+  }
+
+  async #release(shared: { readonly link: Link; holders: number }): Promise<void> {
+    shared.holders -= 1;
+    if (shared.holders > 0) return;
+    this.#links.splice(this.#links.findIndex((one) => one.link === shared.link), 1);
+    await shared.link.close();
+  }
+}
+
+/**
+ * @throws {MissingConnectionError} for `undefined`.
+ * @throws {InvalidArgumentError} for anything else that is no connection of ours.
+ */
+export function hold(connection: unknown, settings: ConnectSettings): Hold {
+  if (connection instanceof Place) return connection.hold(settings);
+  if (connection === undefined) throw new MissingConnectionError(`redis: there is no connection; ${CONNECTIONS}`);
+  throw new InvalidArgumentError(`connection: ${connection === null ? "null" : `a ${typeof connection}`} is no connection; ${CONNECTIONS}`);
+}
+
+const CONNECTIONS = "give a URL, single(url), cluster(urls), sentinel(urls, { primaryName }), or a client of yours as fromClient(client)";
+
+const isEqual = (one: ConnectSettings, other: ConnectSettings): boolean =>
+  one.username === other.username
+  && one.password === other.password
+  && one.protocol === other.protocol
+  && one.connectTimeoutMs === other.connectTimeoutMs
+  && one.responseTimeoutMs === other.responseTimeoutMs
+  && one.retries === other.retries
+  && one.backoff.baseMs === other.backoff.baseMs
+  && one.backoff.factor === other.backoff.factor
+  && one.backoff.maxMs === other.backoff.maxMs
+  && one.maxInFlight === other.maxInFlight
+  && one.clock === other.clock
+  && one.random === other.random;

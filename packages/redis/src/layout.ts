@@ -1,0 +1,172 @@
+import { randomBytes, hash } from "node:crypto";
+import { InvalidArgumentError, type StoredEntry } from "@hotset/core";
+
+/**
+ * How an entry lies in Redis: its key, the key of its lease, and the fields of its hash.
+ * docs/reference/redis-layout.md says the same for people, byte by byte.
+ *
+ *   key   <prefix>:<name>:<namespace>...::<key>       lease   <prefix>~lease:{<key of the entry>}
+ *   d  encoded value     s  epoch ms at which it becomes stale     m  head, then the cache's meta     w  id of this write
+ *   TTL of the key = lifetime, in ms
+ *
+ * The head of `m` is `1 <window>;`: the version of this layout, and how long before its end the
+ * entry turns stale, in ms; `-` where that is unbounded. Freshness is what remains of the TTL
+ * before that window, so no clock of a writer is compared with one of a reader.
+ */
+export const FIELDS = ["d", "s", "m", "w"] as const;
+
+/** How an unbounded stale window is kept: 100 years. */
+export const UNBOUNDED_WINDOW_MS = 3_155_760_000_000;
+
+/** The longest lifetime PEXPIRE is given; a longer one is kept without expiry. */
+const MAX_LIFE_MS = 2 ** 53 - 1;
+
+/** A random id for one write; no two writes share one. */
+export type WriteIds = () => string;
+
+/** 96 random bits, in 16 characters. A pool of them: one call of the system for many writes. */
+export const randomWriteIds = (): WriteIds => {
+  let pool = "";
+  let used = 0;
+  return () => {
+    if (used === pool.length) {
+      pool = randomBytes(12 * 128).toString("base64url");
+      used = 0;
+    }
+    return pool.slice(used, (used += 16));
+  };
+};
+
+export interface KeySettings {
+  /** In front of every key; `''` for none. */
+  readonly prefix: string;
+  readonly format: "readable" | "hashed";
+}
+
+/** Turns canonical keys of the cache (`<segments>::<user key>`) into those of Redis. */
+export class Keys {
+  readonly #prefix: string;
+  readonly #lease: string;
+  readonly #hashed: boolean;
+
+  constructor(settings: KeySettings) {
+    this.#prefix = settings.prefix;
+    this.#lease = `${settings.prefix}~lease:`;
+    this.#hashed = settings.format === "hashed";
+  }
+
+  /** @throws {InvalidArgumentError} for a lone surrogate: in UTF-8 all of them are the same three bytes. */
+  entry(key: string): string {
+    if (this.#hashed || UNUSUAL.test(key)) key = this.#encode(key);
+    if (this.#prefix !== "") return key.startsWith("::") ? this.#prefix + key : `${this.#prefix}:${key}`;
+    return key.startsWith("::") ? key.slice(2) : key;
+  }
+
+  /** The lease of an entry: in its slot, and outside `<prefix>:`, which is what coherence tracks. */
+  lease(entryKey: string): string {
+    return hasHashTag(entryKey) ? this.#lease + entryKey : `${this.#lease}{${entryKey}}`;
+  }
+
+  #encode(key: string): string {
+    if (!key.isWellFormed()) throw new InvalidArgumentError("key: contains half of a surrogate pair, which UTF-8 cannot write; give well-formed text");
+    const user = key.indexOf("::") + 2;
+    return key.slice(0, user) + (this.#hashed ? `#${hash("sha256", key.slice(user), "base64url")}` : encodeUserKey(key.slice(user)));
+  }
+}
+
+/** What {@link encodeUserKey} may have to change, and what must be well-formed. */
+const UNUSUAL = /[#%{}\ud800-\udfff]/;
+
+/**
+ * A user's key as part of a Redis key. Readable, injective, and such that an entry and its lease
+ * share a slot: braces that are no complete hash tag are percent-encoded, and so is a leading `#`,
+ * which marks hashed keys; `%` only where it would read as one of these.
+ */
+export function encodeUserKey(key: string): string {
+  if (!hasHashTag(key)) return key.replace(/[{}]|^#|%(?=7B|7D|25)|^%(?=23)/g, (found) => ESCAPES[found]!);
+  if (key.startsWith("#")) return `%23${key.slice(1)}`;
+  return /^%(?:25)*23/.test(key) ? `%25${key.slice(1)}` : key;
+}
+
+const ESCAPES: Readonly<Record<string, string>> = { "{": "%7B", "}": "%7D", "#": "%23", "%": "%25" };
+
+/**
+ * Whether Redis Cluster hashes only a part of `key`.
+ *
+ * @see https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags
+ */
+export function hasHashTag(key: string): boolean {
+  const open = key.indexOf("{");
+  return open >= 0 && key.indexOf("}", open + 1) > open + 1;
+}
+
+/** What a write sends: the lifetime in ms, `''` for none, then fields and values in turn. */
+export type WriteArguments = readonly [lifeMs: string, ...fieldsAndValues: (string | Buffer)[]];
+
+/**
+ * @param nowMs epoch milliseconds, for `s` alone.
+ * @returns `undefined` for an entry whose life is over.
+ * @throws {InvalidArgumentError} for times that are `NaN`.
+ */
+export function encodeEntry(entry: StoredEntry, layout: "full" | "plain", nowMs: number, writeId: string): WriteArguments | undefined {
+  const lifeMs = Math.floor(entry.expiresInMs);
+  // Freshness cannot outlast the entry.
+  const freshMs = Math.max(Math.min(Math.floor(entry.staleInMs), lifeMs), -UNBOUNDED_WINDOW_MS);
+  if (Number.isNaN(freshMs)) throw new InvalidArgumentError("entry: staleInMs and expiresInMs are no numbers; give milliseconds");
+  if (lifeMs < 1) return undefined;
+
+  const ttl = lifeMs > MAX_LIFE_MS ? "" : String(lifeMs);
+  const data = ["d", asBuffer(entry.data)] as const;
+  const staleAt = freshMs > MAX_LIFE_MS ? [] : (["s", String(Math.floor(nowMs) + freshMs)] as const);
+  if (layout === "plain") return [ttl, ...data, ...staleAt];
+
+  const end = ["w", writeId] as const;
+  if (freshMs > MAX_LIFE_MS) return [ttl, ...data, "m", `1 0;${entry.meta}`, ...end];
+  if (ttl !== "") return [ttl, ...data, ...staleAt, "m", `1 ${lifeMs - freshMs};${entry.meta}`, ...end];
+  // Freshness is measured from the end, so an entry without one gets a distant one.
+  return [String(Math.max(freshMs, 0) + UNBOUNDED_WINDOW_MS), ...data, ...staleAt, "m", `1 -;${entry.meta}`, ...end];
+}
+
+/** The reply to `HMGET key d s m w`; anything may have written it. */
+export type EntryFields = readonly [d: Buffer | null, s: Buffer | null, m: Buffer | null, w: Buffer | null];
+
+/**
+ * @param ttlMs the reply to PTTL: `-1` is no expiry, `0` and `-2` mean that the life is over, also
+ *   where the fields were still seen: the two commands can straddle the end.
+ * @param nowMs epoch milliseconds, for entries without `m`, whose only word on freshness is `s`.
+ */
+export function decodeEntry(fields: EntryFields, ttlMs: number, nowMs: () => number): StoredEntry | undefined {
+  const [data, staleAt, meta, writeId] = fields;
+  if (data === null || ttlMs === 0 || ttlMs < -1) return undefined;
+  const expiresInMs = ttlMs === -1 ? Infinity : ttlMs;
+  if (meta === null) return { data, staleInMs: freshnessLeft(staleAt, expiresInMs, nowMs), expiresInMs, meta: "" };
+
+  // The head, read byte by byte: a regular expression would need a string first.
+  if (meta[0] !== ONE || meta[1] !== SPACE) return undefined;
+  let at = 2;
+  let windowMs = 0;
+  if (meta[at] === MINUS) {
+    at += 1;
+    windowMs = UNBOUNDED_WINDOW_MS;
+  } else {
+    for (let byte = meta[at]; byte !== undefined && byte >= ZERO && byte <= NINE; byte = meta[++at]) windowMs = windowMs * 10 + byte - ZERO;
+  }
+  if (at === 2 || meta[at] !== SEMICOLON) return undefined;
+  return {
+    data,
+    staleInMs: expiresInMs - windowMs,
+    expiresInMs: meta[2] === MINUS ? Infinity : expiresInMs,
+    meta: meta.toString("utf8", at + 1),
+    ...(writeId === null ? undefined : { version: writeId.toString("latin1") }),
+  };
+}
+
+const [ONE, SPACE, MINUS, ZERO, NINE, SEMICOLON] = [..."1 -09;"].map((character) => character.charCodeAt(0)) as [number, number, number, number, number, number];
+
+function freshnessLeft(staleAt: Buffer | null, expiresInMs: number, nowMs: () => number): number {
+  const at = staleAt === null || staleAt.length === 0 ? NaN : Number(staleAt.toString("latin1"));
+  return Number.isNaN(at) ? expiresInMs : Math.min(Math.floor(at - nowMs()), expiresInMs);
+}
+
+const asBuffer = (bytes: Uint8Array): Buffer =>
+  bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

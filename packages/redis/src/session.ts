@@ -1,0 +1,199 @@
+import diagnostics from "node:diagnostics_channel";
+import net from "node:net";
+import type { Awaitable, Clock } from "@hotset/core";
+import { connectFault, isReply } from "./faults.ts";
+import type { RawClient } from "./lane.ts";
+import { nodeRedis } from "./node-redis.ts";
+import { SCRIPTS } from "./scripts.ts";
+
+/** Where one server listens. */
+export type Address = { readonly host: string; readonly port: number } | { readonly path: string };
+
+/** For messages. */
+export const placeOf = (address: Address): string => ("path" in address ? address.path : `${address.host}:${address.port}`);
+
+export interface TlsOptions {
+  readonly ca?: string | Uint8Array;
+  readonly cert?: string | Uint8Array;
+  readonly key?: string | Uint8Array;
+  readonly servername?: string;
+}
+
+export interface SessionSettings {
+  /** Absent for a plain connection. */
+  readonly tls?: TlsOptions | undefined;
+  readonly username?: string | undefined;
+  /** A function is asked at each attempt. */
+  readonly password?: string | (() => Awaitable<string>) | undefined;
+  readonly database: number;
+  readonly protocol: 2 | 3;
+  /** Bound on the whole attempt: password, name resolution, handshake and scripts. */
+  readonly connectTimeoutMs: number;
+  readonly clock: Clock;
+}
+
+/** One connection, ready for commands. There is none other to wait for: it never reconnects. */
+export interface Session {
+  readonly client: RawClient;
+  /** Called once when the connection is lost, however; at once when it is lost already. */
+  onLost(listener: (error: Error) => void): void;
+  /** Ends it by a reset: what the kernel still holds of our commands is not delivered. Everything in flight rejects. */
+  destroy(): void;
+}
+
+/**
+ * Opens one connection, with a client object of its own, and loads the scripts before anything
+ * else may be sent: a script that is missing would be sent again behind what was queued meanwhile.
+ *
+ * @throws {BackendUnavailableError} `retryable` is `false` where trying again cannot help: refused
+ *   credentials or certificates, and servers that are no Redis.
+ */
+export async function openSession(address: Address, settings: SessionSettings, aborted?: AbortSignal): Promise<Session> {
+  const { RedisClient, RESP_TYPES } = await nodeRedis().catch((error: unknown) => {
+    throw connectFault(placeOf(address), error);
+  });
+  let lost: Error | undefined;
+  const listeners: ((error: Error) => void)[] = [];
+  let fail!: (error: Error) => void;
+  const failed = new Promise<never>((_resolve, reject) => {
+    fail = (error) => {
+      if (lost !== undefined) return;
+      lost = error;
+      reject(error);
+      for (const listener of listeners) listener(error);
+    };
+  });
+  failed.catch(ignore);
+  const stopClock = settings.clock.schedule(() => fail(new ConnectTimeout(settings.connectTimeoutMs)), settings.connectTimeoutMs);
+  const onAbort = (): void => fail(new Error("the connection was closed while it was being opened"));
+  aborted?.addEventListener("abort", onAbort);
+
+  let destroy: () => void = ignore;
+  try {
+    const password = typeof settings.password === "function" ? await Promise.race([askPassword(settings.password), failed]) : settings.password;
+    // Not createClient(), which builds a class with every command of Redis for each set of options.
+    const client = new RedisClient({
+      RESP: settings.protocol,
+      ...(settings.username === undefined ? undefined : { username: settings.username }),
+      ...(password === undefined ? undefined : { password }),
+      database: settings.database,
+      socket: socketOptions(address, settings),
+      // The client's own timeout costs more than the command, and does not bound the reply.
+      commandOptions: { timeout: 0, typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } },
+      disableOfflineQueue: true,
+      maintNotifications: "disabled",
+    });
+    // Emitted also for bytes that are no reply, after which nothing can be told apart any more.
+    client.on("error", fail);
+    let connecting!: Promise<unknown>;
+    const socket = captureSocket(() => (connecting = client.connect()));
+    connecting.catch(ignore);
+    destroy = () => {
+      if (socket !== undefined) reset(socket);
+      client.destroy();
+    };
+    await Promise.race([connecting, failed]);
+    await Promise.race([loadScripts(client), failed]);
+    return {
+      client,
+      onLost(listener) {
+        if (lost === undefined) listeners.push(listener);
+        else listener(lost);
+      },
+      destroy() {
+        lost ??= new Error("the connection was closed");
+        destroy();
+      },
+    };
+  } catch (error) {
+    fail(error as Error);
+    destroy();
+    throw connectFault(placeOf(address), error);
+  } finally {
+    stopClock();
+    aborted?.removeEventListener("abort", onAbort);
+  }
+}
+
+/** An attempt that took too long, whatever it was waiting for. */
+export class ConnectTimeout extends Error {
+  readonly timeoutMs: number;
+  constructor(timeoutMs: number) {
+    super(`no answer within ${timeoutMs} ms`);
+    this.timeoutMs = timeoutMs;
+  }
+}
+
+/** The user's password function failed. Its error is kept as the cause only: it may quote secrets. */
+export class PasswordError extends Error {
+  constructor(cause: unknown) {
+    super("the password function failed", { cause });
+  }
+}
+
+async function askPassword(ask: () => Awaitable<string>): Promise<string> {
+  let password: unknown;
+  try {
+    password = await ask();
+  } catch (error) {
+    throw new PasswordError(error);
+  }
+  if (typeof password !== "string") throw new PasswordError(new TypeError(`it gave a ${typeof password} and no string`));
+  return password;
+}
+
+function socketOptions(address: Address, { tls, connectTimeoutMs }: SessionSettings): RedisSocketOptions {
+  const common = { connectTimeout: connectTimeoutMs, reconnectStrategy: false as const };
+  if ("path" in address) return { ...common, path: address.path, tls: false };
+  if (tls === undefined) return { ...common, ...address, tls: false };
+  const { ca, cert, key, servername } = tls;
+  return {
+    ...common,
+    ...address,
+    tls: true,
+    ...(ca === undefined ? undefined : { ca: pem(ca) }),
+    ...(cert === undefined ? undefined : { cert: pem(cert) }),
+    ...(key === undefined ? undefined : { key: pem(key) }),
+    ...(servername === undefined ? undefined : { servername }),
+    // Said explicitly, because NODE_TLS_REJECT_UNAUTHORIZED changes the default.
+    rejectUnauthorized: true,
+  };
+}
+
+const pem = (text: string | Uint8Array): string | Buffer => (typeof text === "string" ? text : Buffer.from(text));
+
+type RedisSocketOptions = NonNullable<import("@redis/client").RedisClientOptions["socket"]>;
+
+/** The socket that `connect` creates, synchronously. node-redis does not hand it out, and only it can be reset. */
+function captureSocket(connect: () => void): net.Socket | undefined {
+  let socket: net.Socket | undefined;
+  const listener = (message: unknown): void => {
+    socket = (message as { readonly socket: net.Socket }).socket;
+  };
+  diagnostics.subscribe("net.client.socket", listener);
+  try {
+    connect();
+  } finally {
+    diagnostics.unsubscribe("net.client.socket", listener);
+  }
+  return socket;
+}
+
+/** RST instead of FIN: what has not left this machine is discarded. Pipes and TLS sockets know no reset. */
+function reset(socket: net.Socket): void {
+  try {
+    socket.resetAndDestroy();
+  } catch {
+    socket.destroy();
+  }
+}
+
+/** A user who may only read cannot load scripts, and needs none. */
+async function loadScripts(client: RawClient): Promise<void> {
+  const replies = await Promise.allSettled(SCRIPTS.map((script) => client.sendCommand(["SCRIPT", "LOAD", script.text])));
+  for (const reply of replies) {
+    if (reply.status === "rejected" && (!isReply(reply.reason) || reply.reason.message.startsWith("NOAUTH"))) throw reply.reason;
+  }
+}
+
+const ignore = (): void => undefined;

@@ -1,0 +1,11 @@
+import { json } from "@hotset/core";
+import { describeBackend } from "@hotset/core/testing";
+import { randomPrefix } from "@hotset/test-servers";
+import { inject } from "vitest";
+import { redis } from "@hotset/redis";
+
+describeBackend("redis", {
+  open: () => redis(inject("redisUrl")).keyPrefix(randomPrefix()).valueFormat(json()).build(),
+  unreachable: () => redis("redis://127.0.0.1:1").valueFormat(json()).build(),
+  expiry: "server",
+});
