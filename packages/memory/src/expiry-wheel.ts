@@ -28,13 +28,13 @@ const SLICE_PAUSE_MS = 1;
 export class ExpiryWheel {
   readonly #clock: Clock;
   readonly #look: (key: string, now: number) => number;
-  readonly #keys: readonly Set<string>[] = Array.from({ length: SLOTS }, () => new Set<string>());
+  readonly #keys: Set<string>[] = Array.from({ length: SLOTS }, () => new Set<string>());
   readonly #due = new Float64Array(SLOTS).fill(Infinity);
   /** The second the timer waits for: `Infinity` without a timer, `-Infinity` between two slices. */
   #armedFor = Infinity;
   #disarm: () => void = () => undefined;
-  /** Where the last slice stopped. */
-  #rest: { readonly slot: number; readonly keys: IterableIterator<string> } | undefined;
+  /** What the last slice left over of its slot. */
+  #rest: IterableIterator<string> | undefined;
 
   /**
    * @param look is called with each key whose time may have come. It removes what is over (and unfiles
@@ -48,10 +48,7 @@ export class ExpiryWheel {
   /** Has `key` looked at within a second of `endsAt`; never for `Infinity`. */
   file(key: string, endsAt: number): void {
     if (endsAt === Infinity) return;
-    const second = Math.floor(endsAt / SLOT_MS);
-    const slot = second % SLOTS;
-    this.#keys[slot]!.add(key);
-    if (second < this.#due[slot]!) this.#due[slot] = second;
+    const second = this.#add(key, endsAt);
     if (second < this.#armedFor) this.#armForSecond(second);
   }
 
@@ -68,6 +65,14 @@ export class ExpiryWheel {
     this.#arm(Infinity, Infinity);
   }
 
+  #add(key: string, endsAt: number): number {
+    const second = Math.floor(endsAt / SLOT_MS);
+    const slot = second % SLOTS;
+    this.#keys[slot]!.add(key);
+    if (second < this.#due[slot]!) this.#due[slot] = second;
+    return second;
+  }
+
   #armForSecond(second: number): void {
     this.#arm(second, (second + 1) * SLOT_MS - this.#clock.now());
   }
@@ -82,25 +87,32 @@ export class ExpiryWheel {
     const now = this.#clock.now();
     const second = Math.floor(now / SLOT_MS);
     let looks = SLICE_KEYS;
-    for (let slot = this.#rest?.slot ?? this.#firstDueBefore(second); slot !== -1; slot = this.#firstDueBefore(second)) {
-      if (this.#rest === undefined) {
-        this.#rest = { slot, keys: this.#keys[slot]!.values() };
-        this.#due[slot] = Infinity;
-      }
-      for (const key of this.#rest.keys) {
-        const endsAt = this.#look(key, now);
-        if (endsAt !== Infinity) this.#due[slot] = Math.min(this.#due[slot]!, Math.floor(endsAt / SLOT_MS));
+    for (let keys = this.#rest ?? this.#takeDue(second); keys !== undefined; keys = this.#takeDue(second)) {
+      for (let next = keys.next(); !next.done; next = keys.next()) {
+        const endsAt = this.#look(next.value, now);
+        if (endsAt !== Infinity) this.#add(next.value, endsAt);
         looks -= 1;
-        if (looks === 0) return this.#arm(-Infinity, SLICE_PAUSE_MS);
+        if (looks > 0) continue;
+        this.#rest = keys;
+        return this.#arm(-Infinity, SLICE_PAUSE_MS);
       }
-      this.#rest = undefined;
     }
+    this.#rest = undefined;
     const next = this.#due.reduce((earliest, due) => Math.min(earliest, due), Infinity);
     if (next === Infinity) this.#arm(Infinity, Infinity);
     else this.#armForSecond(next);
   }
 
-  #firstDueBefore(second: number): number {
-    return this.#due.findIndex((due) => due < second);
+  /**
+   * Empties the first slot that holds keys whose second has passed. Its set is given up instead of being
+   * emptied key by key: a large `Set` that shrinks is copied, in one go.
+   */
+  #takeDue(second: number): IterableIterator<string> | undefined {
+    const slot = this.#due.findIndex((due) => due < second);
+    if (slot === -1) return undefined;
+    const keys = this.#keys[slot]!.values();
+    this.#keys[slot] = new Set();
+    this.#due[slot] = Infinity;
+    return keys;
   }
 }

@@ -1,0 +1,171 @@
+import { TestClock } from "@hotset/core/testing";
+import { expect, it } from "vitest";
+import { ExpiryWheel } from "./expiry-wheel.ts";
+
+/** A wheel over ends that the test sets, and what happened. */
+function start() {
+  const clock = new TestClock();
+  const ends = new Map<string, number>();
+  const looks: { readonly key: string; readonly at: number }[] = [];
+  let timers = 0;
+  const counting = {
+    now: () => clock.now(),
+    schedule(callback: () => void, delayMs: number) {
+      let isDone = false;
+      const settle = () => {
+        if (!isDone) timers -= 1;
+        isDone = true;
+      };
+      timers += 1;
+      const cancel = clock.schedule(() => {
+        settle();
+        callback();
+      }, delayMs);
+      return () => {
+        settle();
+        cancel();
+      };
+    },
+  };
+  const wheel = new ExpiryWheel(counting, (key, now) => {
+    looks.push({ key, at: clock.now() });
+    const end = ends.get(key) ?? Infinity;
+    if (end > now) return end;
+    ends.delete(key);
+    wheel.unfile(key, end);
+    return Infinity;
+  });
+  const file = (key: string, end: number) => {
+    if (ends.has(key)) wheel.unfile(key, ends.get(key)!);
+    ends.set(key, end);
+    wheel.file(key, end);
+  };
+  return { clock, ends, looks, wheel, file, timers: () => timers };
+}
+
+it("looks at a key when its second has passed, and not before", () => {
+  const { clock, looks, file } = start();
+  const begun = clock.now();
+  file("a", begun + 4_300);
+  clock.advance(4_999);
+  expect(looks).toEqual([]);
+  clock.advance(1);
+  expect(looks).toEqual([{ key: "a", at: begun + 5_000 }]);
+  clock.advance("1d");
+  expect(looks.length).toBe(1);
+});
+
+it("runs no timer without keys, and one timer with any number", () => {
+  const { clock, wheel, file, timers } = start();
+  file("never", Infinity);
+  expect(timers()).toBe(0);
+  for (let i = 0; i < 100; i += 1) file(`k${i}`, clock.now() + 60_000 - 500 * i);
+  expect(timers()).toBe(1);
+  clock.advance(61_000);
+  expect(timers()).toBe(0);
+  file("again", clock.now() + 10);
+  wheel.clear();
+  expect(timers()).toBe(0);
+});
+
+it("forgets what was unfiled, and what was cleared", () => {
+  const { clock, looks, wheel, file } = start();
+  const end = clock.now() + 1_500;
+  file("a", end);
+  file("b", end);
+  wheel.unfile("a", end);
+  clock.advance(3_000);
+  expect(looks.map(({ key }) => key)).toEqual(["b"]);
+  file("c", clock.now() + 10);
+  wheel.clear();
+  clock.advance(3_000);
+  expect(looks.length).toBe(1);
+});
+
+it("finds the earlier end when one is filed after a later one", () => {
+  const { clock, ends, file } = start();
+  file("late", clock.now() + 3_600_000);
+  file("early", clock.now() + 1_000);
+  clock.advance(2_000);
+  expect([...ends.keys()]).toEqual(["late"]);
+});
+
+it("looks at once at what had ended before it was filed", () => {
+  const { clock, ends, file } = start();
+  clock.advance(60_000);
+  file("over", 3_000);
+  clock.advance(0);
+  expect(ends.size).toBe(0);
+});
+
+it("tells apart ends that share a slot, whole turns of 512 seconds from one another", () => {
+  const { clock, ends, file } = start();
+  const end = clock.now() + 10_000;
+  for (let turn = 0; turn < 4; turn += 1) file(`turn ${turn}`, end + turn * 512_000);
+  clock.advance(11_000);
+  expect([...ends.keys()]).toEqual(["turn 1", "turn 2", "turn 3"]);
+  clock.advance(512_000);
+  expect([...ends.keys()]).toEqual(["turn 2", "turn 3"]);
+  clock.advance(2 * 512_000);
+  expect(ends.size).toBe(0);
+});
+
+it("does nothing for a hundred years about what ends then", () => {
+  const { clock, ends, looks, file } = start();
+  const century = 100 * 365 * 86_400_000;
+  for (let i = 0; i < 100; i += 1) file(`k${i}`, clock.now() + century + i * 100_000);
+  clock.advance(century - 1_000);
+  expect(looks).toEqual([]);
+  clock.advance(100 * 100_000 + 2_000);
+  expect(ends.size).toBe(0);
+});
+
+it("takes up, after a long sleep of the machine, everything that ended during it", () => {
+  const { clock, ends, wheel } = start();
+  let now = clock.now();
+  let wake: (() => void) | undefined;
+  const asleep = new ExpiryWheel(
+    { now: () => now, schedule: (callback) => ((wake = callback), () => undefined) },
+    (key) => {
+      ends.delete(key);
+      return Infinity;
+    },
+  );
+  for (let i = 0; i < 400; i += 1) {
+    ends.set(`k${i}`, 0);
+    asleep.file(`k${i}`, now + i * 3_000);
+  }
+  now += 86_400_000;
+  wake!();
+  expect(ends.size).toBe(0);
+  wheel.clear();
+});
+
+it("looks at no more than 500 keys at a time, and a millisecond later at the next ones", () => {
+  const { clock, ends, looks, file } = start();
+  const end = clock.now() + 100;
+  for (let i = 0; i < 1_800; i += 1) file(`k${i}`, end);
+  const left = [];
+  clock.advance(1_000);
+  for (let ms = 0; ms < 5; ms += 1) {
+    left.push(ends.size);
+    clock.advance(1);
+  }
+  expect(left).toEqual([1_300, 800, 300, 0, 0]);
+  expect(looks.length).toBe(1_800);
+});
+
+it("keeps what is filed again between two slices for its new end", () => {
+  const { clock, ends, file } = start();
+  const begun = clock.now();
+  for (let i = 0; i < 1_500; i += 1) file(`k${i}`, begun + 100);
+  clock.advance(1_000);
+  file("k1499", begun + 10_500);
+  file("k1498", begun + 512_000 + 100);
+  clock.advance(9_000);
+  expect([...ends.keys()]).toEqual(["k1498", "k1499"]);
+  clock.advance(1_000);
+  expect([...ends.keys()]).toEqual(["k1498"]);
+  clock.advance(512_000);
+  expect(ends.size).toBe(0);
+});

@@ -1,0 +1,368 @@
+import { ConfigurationError, InvalidArgumentError, type LocalEntry } from "@hotset/core";
+import { describeLocalTier, TestClock } from "@hotset/core/testing";
+import fc from "fast-check";
+import { describe, expect, it, vi } from "vitest";
+import { memory, type MemoryOptions } from "./memory.ts";
+
+describeLocalTier("memory", { open: ({ maxEntries }) => memory({ maxEntries }) });
+describeLocalTier("memory with a bound on bytes", { open: ({ maxEntries }) => memory({ maxEntries, maxBytes: 10_000_000 }) });
+
+/** A tier in use, and what it said about evictions. */
+function open(options?: MemoryOptions) {
+  const clock = new TestClock();
+  const evicted: (readonly [key: string, reason: "entries" | "bytes"])[] = [];
+  const tier = memory(options);
+  tier.attach({ clock, evicted: (key, reason) => void evicted.push([key, reason]) });
+  return { tier, clock, evicted };
+}
+
+const lasting = (value: unknown, encodedBytes?: number): LocalEntry => ({
+  value,
+  deadAt: Infinity,
+  ...(encodedBytes === undefined ? {} : { encodedBytes }),
+});
+
+const sizeOf = (value: unknown): number => value as number;
+
+describe("C102 neither bound is ever exceeded", () => {
+  it("evicts the least recently used when there are too many", () => {
+    const { tier, evicted } = open({ maxEntries: 3 });
+    for (const key of ["a", "b", "c"]) tier.set(key, lasting(key));
+    tier.get("a");
+    tier.set("b", lasting("b2"));
+    tier.set("d", lasting("d"));
+    expect(evicted).toEqual([["c", "entries"]]);
+    tier.set("e", lasting("e"));
+    expect(evicted).toEqual([["c", "entries"], ["a", "entries"]]);
+    expect(tier.entryCount).toBe(3);
+  });
+
+  it("holds 10,000 entries where nothing is said", () => {
+    const { tier, evicted } = open();
+    for (let i = 0; i < 10_001; i += 1) tier.set(`${i}`, lasting(i));
+    expect(tier.entryCount).toBe(10_000);
+    expect(evicted).toEqual([["0", "entries"]]);
+  });
+
+  it("evicts as many as it takes when they are too large", () => {
+    const { tier, evicted } = open({ maxBytes: 100, maxEntryBytes: 100, sizeOf });
+    for (const [key, size] of [["a", 30], ["b", 30], ["c", 40]] as const) tier.set(key, lasting(size));
+    expect([tier.usedBytes, evicted]).toEqual([100, []]);
+    tier.set("d", lasting(50));
+    expect([tier.usedBytes, evicted]).toEqual([90, [["a", "bytes"], ["b", "bytes"]]]);
+  });
+
+  it("says which bound it was", () => {
+    const { tier, evicted } = open({ maxEntries: 3, maxBytes: 100, maxEntryBytes: 100, sizeOf });
+    for (const key of ["a", "b", "c"]) tier.set(key, lasting(30));
+    tier.set("d", lasting(30));
+    expect(evicted).toEqual([["a", "entries"]]);
+    tier.set("e", lasting(80));
+    expect(evicted).toEqual([["a", "entries"], ["b", "entries"], ["c", "bytes"], ["d", "bytes"]]);
+    expect([tier.entryCount, tier.usedBytes]).toEqual([1, 80]);
+  });
+
+  it("makes room for an entry that grew, at the cost of others", () => {
+    const { tier, evicted } = open({ maxBytes: 100, maxEntryBytes: 100, sizeOf });
+    for (const key of ["a", "b", "c"]) tier.set(key, lasting(30));
+    tier.set("a", lasting(60));
+    expect([tier.usedBytes, evicted]).toEqual([90, [["b", "bytes"]]]);
+    expect(tier.get("a")?.value).toBe(60);
+  });
+
+  it("skips what is too large, and keeps no older value in its place", () => {
+    const { tier, evicted } = open({ maxBytes: 100, maxEntryBytes: 50, sizeOf });
+    tier.set("a", lasting(10));
+    tier.set("b", lasting(10));
+    tier.set("a", lasting(51));
+    expect(tier.get("a")).toBe(undefined);
+    expect(tier.get("b")?.value).toBe(10);
+    tier.set("c", lasting(50));
+    expect([tier.usedBytes, tier.entryCount, evicted]).toEqual([60, 2, []]);
+  });
+
+  it("skips what is larger than a tenth of the bytes where nothing else is said", () => {
+    const { tier } = open({ maxBytes: 100, sizeOf });
+    tier.set("a", lasting(10));
+    tier.set("b", lasting(11));
+    expect([tier.get("a")?.value, tier.get("b")]).toEqual([10, undefined]);
+  });
+
+  it("skips what is too large where only that is bounded", () => {
+    const { tier } = open({ maxEntryBytes: 50, sizeOf });
+    for (const size of [50, 51, 20]) tier.set(`${size}`, lasting(size));
+    expect([tier.get("50")?.value, tier.get("51"), tier.usedBytes]).toEqual([50, undefined, 70]);
+  });
+
+  it("keeps to both bounds, in the order of use, whatever is done to it", () => {
+    const key = fc.constantFrom("a", "b", "c", "d", "e", "f");
+    const step = fc.oneof(
+      { weight: 25, arbitrary: fc.record({ do: fc.constant("set" as const), key, size: fc.integer({ min: 0, max: 60 }), livesMs: fc.constantFrom(Infinity, 500, 1_000, 3_000, 600_000) }) },
+      { weight: 15, arbitrary: fc.record({ do: fc.constant("get" as const), key }) },
+      { weight: 5, arbitrary: fc.record({ do: fc.constant("delete" as const), key }) },
+      { weight: 5, arbitrary: fc.record({ do: fc.constant("advance" as const), byMs: fc.constantFrom(1, 499, 1_000, 2_500, 512_000) }) },
+      { weight: 1, arbitrary: fc.record({ do: fc.constant("clear" as const) }) },
+    );
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 20, max: 120 }), fc.array(step, { maxLength: 60 }), (maxEntries, maxBytes, steps) => {
+        const { tier, clock, evicted } = open({ maxEntries, maxBytes, maxEntryBytes: Math.min(50, maxBytes), sizeOf });
+        /** In the order of use, least recent first. */
+        const model = new Map<string, { readonly entry: LocalEntry; readonly size: number }>();
+        const modelEvicted: (readonly [string, string])[] = [];
+        const used = () => [...model.values()].reduce((sum, { size }) => sum + size, 0);
+        const evict = (reason: string) => {
+          const [oldest] = model.keys();
+          model.delete(oldest!);
+          modelEvicted.push([oldest!, reason]);
+        };
+        for (const action of steps) {
+          let answer: unknown;
+          let modelAnswer: unknown;
+          switch (action.do) {
+            case "set": {
+              const entry = { value: action.size, deadAt: clock.now() + action.livesMs };
+              tier.set(action.key, entry);
+              const wasThere = model.delete(action.key);
+              if (action.size > Math.min(50, maxBytes)) break;
+              const size = Math.max(1, action.size);
+              if (!wasThere && model.size === maxEntries) evict("entries");
+              while (used() + size > maxBytes) evict("bytes");
+              model.set(action.key, { entry, size });
+              break;
+            }
+            case "get": {
+              const held = model.get(action.key);
+              answer = tier.get(action.key);
+              modelAnswer = held?.entry;
+              if (held === undefined) break;
+              model.delete(action.key);
+              model.set(action.key, held);
+              break;
+            }
+            case "delete":
+              answer = tier.delete(action.key);
+              modelAnswer = model.delete(action.key);
+              break;
+            case "advance":
+              clock.advance(action.byMs);
+              for (const [name, { entry }] of model) {
+                if (Math.floor(entry.deadAt / 1_000) < Math.floor(clock.now() / 1_000)) model.delete(name);
+              }
+              break;
+            case "clear":
+              tier.clear();
+              model.clear();
+              break;
+          }
+          expect(answer).toBe(modelAnswer);
+          expect(tier.entryCount).toBeLessThanOrEqual(maxEntries);
+          expect(tier.usedBytes).toBeLessThanOrEqual(maxBytes);
+          expect([tier.entryCount, tier.usedBytes, evicted]).toEqual([model.size, used(), modelEvicted]);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe("C103 sizes are counted anew at every store", () => {
+  it("when a value is replaced by a smaller or larger one", () => {
+    const { tier } = open({ maxBytes: 1_000, sizeOf });
+    tier.set("a", lasting(10));
+    tier.set("a", lasting(90));
+    expect(tier.usedBytes).toBe(90);
+    tier.set("a", lasting(20));
+    expect(tier.usedBytes).toBe(20);
+    tier.delete("a");
+    expect(tier.usedBytes).toBe(0);
+  });
+
+  it("when a backend tells the encoded size of a value that came back", () => {
+    const { tier } = open({ maxBytes: 100_000 });
+    tier.set("k", lasting("small", 1_000));
+    expect(tier.usedBytes).toBe(1_302);
+    tier.set("k", lasting("small", 3_000));
+    expect(tier.usedBytes).toBe(3_302);
+  });
+
+  it("when the very same entry is stored again and its value has grown", () => {
+    const { tier } = open({ maxBytes: 1_000, maxEntryBytes: 500, sizeOf: (value) => (value as number[]).length });
+    const entry = lasting([1, 2, 3]);
+    tier.set("k", entry);
+    (entry.value as number[]).push(4, 5);
+    tier.set("k", entry);
+    expect(tier.usedBytes).toBe(5);
+    (entry.value as number[]).length = 600;
+    tier.set("k", entry);
+    expect([tier.usedBytes, tier.get("k")]).toEqual([0, undefined]);
+  });
+});
+
+describe("the size of an entry", () => {
+  it.each<[what: string, entry: LocalEntry, bytes: number]>([
+    ["300 bytes, 2 for each character of the key, and the encoded size", lasting({ name: "Ada" }, 57), 300 + 6 + 57],
+    ["an estimate where no encoded size is known", lasting("four"), 300 + 6 + 16],
+    ["an estimate, with no value", lasting(null), 300 + 6 + 8],
+    ["whole bytes", lasting("x", 0.5), 300 + 6 + 1],
+  ])("is %s", (_, entry, bytes) => {
+    const { tier } = open({ maxBytes: 100_000 });
+    tier.set("key", entry);
+    expect(tier.usedBytes).toBe(bytes);
+  });
+
+  it("is what sizeOf says and nothing else, in whole bytes and at least one", () => {
+    const { tier } = open({ maxBytes: 100, sizeOf: (value) => value as number });
+    tier.set("a long key", lasting(2.5, 1_000));
+    expect(tier.usedBytes).toBe(3);
+    tier.set("b", lasting(0));
+    expect(tier.usedBytes).toBe(4);
+  });
+
+  it("is not asked for where bytes are not bounded", () => {
+    const asked = vi.fn<(value: unknown) => number>(() => 1);
+    const { tier } = open({ sizeOf: asked });
+    tier.set("a", lasting(1));
+    expect(asked).not.toHaveBeenCalled();
+    expect("usedBytes" in tier).toBe(false);
+  });
+
+  it.each([["NaN", NaN], ["a negative number", -1], ["Infinity", Infinity], ["text", "12"], ["nothing", undefined], ["a bigint", 12n]])(
+    "is refused as %s, and an older value under the key is gone",
+    (_, answer) => {
+      let size: unknown = 10;
+      const { tier } = open({ maxBytes: 100, sizeOf: () => size as number });
+      tier.set("a", lasting("old"));
+      tier.set("b", lasting("other"));
+      size = answer;
+      expect(() => tier.set("a", lasting("new"))).toThrow(InvalidArgumentError);
+      expect(() => tier.set("a", lasting("new"))).toThrow("memory: sizeOf must return a size in bytes");
+      expect([tier.get("a"), tier.get("b")?.value, tier.usedBytes]).toEqual([undefined, "other", 10]);
+    },
+  );
+
+  it("is refused where sizeOf throws, with that as the cause", () => {
+    const cause = new RangeError("no size");
+    const { tier } = open({
+      maxBytes: 100,
+      sizeOf() {
+        throw cause;
+      },
+    });
+    expect(() => tier.set("a", lasting(1))).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT", tier: "memory", cause }));
+  });
+});
+
+describe("C106 what has ended is reclaimed without being read", () => {
+  it("within a second of its end", () => {
+    const { tier, clock, evicted } = open({ maxBytes: 100_000 });
+    for (let i = 0; i < 100; i += 1) tier.set(`k${i}`, { value: i, deadAt: clock.now() + 10 * i });
+    tier.set("forever", lasting(1));
+    clock.advance(990 + 1_000);
+    expect(tier.entryCount).toBe(1);
+    expect(tier.get("forever")?.value).toBe(1);
+    expect(evicted).toEqual([]);
+    tier.clear();
+    expect(tier.usedBytes).toBe(0);
+  });
+
+  it("not before its end", () => {
+    const { tier, clock } = open();
+    tier.set("k", { value: 1, deadAt: clock.now() + 86_400_000 });
+    clock.advance(86_399_999);
+    expect(tier.get("k")?.value).toBe(1);
+    clock.advance(1_001);
+    expect(tier.entryCount).toBe(0);
+  });
+
+  it("by the end of the entry that is there, not of one that it replaced", () => {
+    const { tier, clock } = open();
+    tier.set("prolonged", { value: 1, deadAt: clock.now() + 1_000 });
+    tier.set("prolonged", { value: 2, deadAt: clock.now() + 60_000 });
+    tier.set("made endless", { value: 1, deadAt: clock.now() + 1_000 });
+    tier.set("made endless", lasting(2));
+    tier.set("cut short", lasting(1));
+    tier.set("cut short", { value: 2, deadAt: clock.now() + 1_000 });
+    tier.set("deleted and stored again", { value: 1, deadAt: clock.now() + 1_000 });
+    tier.delete("deleted and stored again");
+    tier.set("deleted and stored again", { value: 2, deadAt: clock.now() + 60_000 });
+    clock.advance(2_000);
+    expect(tier.get("prolonged")?.value).toBe(2);
+    expect(tier.get("made endless")?.value).toBe(2);
+    expect(tier.get("cut short")).toBe(undefined);
+    expect(tier.get("deleted and stored again")?.value).toBe(2);
+    clock.advance(60_000);
+    expect(tier.entryCount).toBe(1);
+  });
+
+  it("500 at a time where very many end together", () => {
+    const { tier, clock } = open({ maxEntries: 10_000 });
+    for (let i = 0; i < 10_000; i += 1) tier.set(`k${i}`, { value: i, deadAt: clock.now() + 500 });
+    clock.advance(1_000);
+    expect(tier.entryCount).toBe(9_500);
+    clock.advance(1);
+    expect(tier.entryCount).toBe(9_000);
+    clock.advance(18);
+    expect(tier.entryCount).toBe(0);
+  });
+
+  it("also after it was emptied and filled again", () => {
+    const { tier, clock } = open();
+    tier.set("a", { value: 1, deadAt: clock.now() + 1_000 });
+    tier.clear();
+    tier.set("b", { value: 1, deadAt: clock.now() + 5_000 });
+    clock.advance(6_000);
+    expect(tier.entryCount).toBe(0);
+  });
+});
+
+describe("memory", () => {
+  it("belongs to one cache, and to one before it stores", () => {
+    const tier = memory({ label: "near" });
+    expect(() => tier.set("k", lasting(1))).toThrow(ConfigurationError);
+    const host = { clock: new TestClock(), evicted: () => undefined };
+    tier.attach(host);
+    expect(() => tier.attach(host)).toThrow(ConfigurationError);
+    expect(() => tier.attach(host)).toThrow("near: this tier belongs to a cache already; give each cache a memory() of its own");
+    tier.set("k", lasting(1));
+    expect(tier.get("k")?.value).toBe(1);
+  });
+
+  it("is called memory and shares values, unless told otherwise", () => {
+    expect([memory().label, memory().values]).toEqual(["memory", "shared"]);
+    expect([memory({ label: "near", values: "frozen" }).label, memory({ values: "cloned" }).values]).toEqual(["near", "cloned"]);
+  });
+
+  it("takes undefined for nothing said", () => {
+    expect(() => memory({ label: undefined, maxEntries: undefined, maxBytes: undefined, maxEntryBytes: undefined, sizeOf: undefined, values: undefined } as unknown as MemoryOptions)).not.toThrow();
+  });
+
+  it.each<[options: unknown, message: string]>([
+    [{ maxItems: 5 }, 'memory: "maxItems" is no option; there are label, maxEntries, maxBytes, maxEntryBytes, sizeOf, values'],
+    [null, "memory: options is null; it must be an object"],
+    [5, "memory: options is 5; it must be an object"],
+    [{ label: "" }, 'memory: label is ""; it must be a non-empty string'],
+    [{ label: 5 }, "memory: label is 5; it must be a non-empty string"],
+    [{ maxEntries: 0 }, "memory: maxEntries is 0; it must be a whole number from 1 to 16777216"],
+    [{ maxEntries: -1 }, "memory: maxEntries is -1; it must be a whole number from 1 to 16777216"],
+    [{ maxEntries: NaN }, "memory: maxEntries is NaN; it must be a whole number from 1 to 16777216"],
+    [{ maxEntries: 1.5 }, "memory: maxEntries is 1.5; it must be a whole number from 1 to 16777216"],
+    [{ maxEntries: Infinity }, "memory: maxEntries is Infinity; it must be a whole number from 1 to 16777216"],
+    [{ maxEntries: "10" }, 'memory: maxEntries is "10"; it must be a whole number from 1 to 16777216'],
+    [{ maxEntries: 10n }, "memory: maxEntries is 10n; it must be a whole number from 1 to 16777216"],
+    [{ maxEntries: null }, "memory: maxEntries is null; it must be a whole number from 1 to 16777216"],
+    [{ maxBytes: 0 }, "memory: maxBytes is 0; it must be a whole number of bytes, at least 1"],
+    [{ maxBytes: -5 }, "memory: maxBytes is -5; it must be a whole number of bytes, at least 1"],
+    [{ maxBytes: NaN }, "memory: maxBytes is NaN; it must be a whole number of bytes, at least 1"],
+    [{ maxBytes: [1] }, "memory: maxBytes is an array; it must be a whole number of bytes, at least 1"],
+    [{ maxBytes: 100, maxEntryBytes: 101 }, "memory: maxEntryBytes is 101; it must be a whole number of bytes from 1 to maxBytes (100)"],
+    [{ maxBytes: 100, maxEntryBytes: null }, "memory: maxEntryBytes is null; it must be a whole number of bytes from 1 to maxBytes (100)"],
+    [{ maxEntryBytes: 0 }, "memory: maxEntryBytes is 0; it must be a whole number of bytes from 1 to 9007199254740991"],
+    [{ sizeOf: 5 }, "memory: sizeOf is 5; it must be a function of a value"],
+    [{ values: "copied" }, 'memory: values is "copied"; it must be one of "shared", "frozen", "cloned"'],
+    [{ values: {} }, 'memory: values is an object; it must be one of "shared", "frozen", "cloned"'],
+  ])("refuses %o", (options, message) => {
+    const build = () => memory(options as MemoryOptions);
+    expect(build).toThrow(InvalidArgumentError);
+    expect(build).toThrow(message);
+  });
+});
