@@ -3,7 +3,8 @@
 //   node .ci/bootstrap.mjs <script> [arguments...]
 //
 // Inside that script `node` is the version pinned in package.json (the npm package "node"), and `pnpm` is on the PATH.
-// The script's exit code is passed on; SIGINT, SIGTERM and SIGHUP are passed to it, and it is waited for.
+// The script's exit code is passed on; SIGINT, SIGTERM and SIGHUP are passed to it, and it is waited for. package.json starts this
+// file with `exec`: npm sends signals to the shell in between, and a shell that dies of one tells nobody.
 
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
