@@ -305,6 +305,14 @@ describe("C106 what has ended is reclaimed without being read", () => {
     expect(tier.entryCount).toBe(0);
   });
 
+  it("in one go where few are left of many: what was evicted is not looked for", () => {
+    const { tier, clock, evicted } = open({ maxEntries: 10 });
+    for (let i = 0; i < 5_000; i += 1) tier.set(`k${i}`, { value: i, deadAt: clock.now() + 500 });
+    expect(evicted.length).toBe(4_990);
+    clock.advance(1_000);
+    expect(tier.entryCount).toBe(0);
+  });
+
   it("also after it was emptied and filled again", () => {
     const { tier, clock } = open();
     tier.set("a", { value: 1, deadAt: clock.now() + 1_000 });
