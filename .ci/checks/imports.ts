@@ -33,7 +33,7 @@ const FOR_TESTS = ["@hotset/core/testing", "@hotset/test-servers", "@hotset/test
 
 /** The order inside core: a file imports only from the lines above its own. A folder counts as one name, and is free inside. */
 export const CORE_LAYERS: readonly (readonly string[])[] = [
-  ["errors", "once"],
+  ["errors", "once", "chains", "slots"],
   ["clock", "duration"],
   ["key", "key-of", "backend", "local-tier", "schema", "events"],
   ["entry"],
@@ -42,6 +42,7 @@ export const CORE_LAYERS: readonly (readonly string[])[] = [
   ["load", "remote-tier", "compose", "local-copies"],
   ["flights", "recovery"],
   ["cache"],
+  ["mutations", "reads"],
   ["namespace", "wrap"],
   ["builder"],
   ["index"],
