@@ -24,3 +24,5 @@ export {
   type TlsRedis,
   type TlsRedisOptions,
 } from "./tls.ts";
+export { startCluster, type ClusterNode, type HalfMigration, type TestCluster, type TestClusterOptions } from "./cluster.ts";
+export { startSentinel, type SentinelNode, type TestSentinel, type TestSentinelOptions } from "./sentinel.ts";

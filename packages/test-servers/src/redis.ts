@@ -4,7 +4,7 @@ import { requestedTarget } from "./executable.ts";
 import { freePort } from "./port.ts";
 import type { Frame } from "./resp.ts";
 import { infoFields, RespClient, type Reply } from "./resp-client.ts";
-import { AddressInUseError, ServerProcess, temporaryDirectory } from "./server-process.ts";
+import { AddressInUseError, ServerProcess, temporaryDirectory, type ServerState } from "./server-process.ts";
 
 /** A running Redis. */
 export interface TestRedis extends AsyncDisposable {
@@ -41,6 +41,7 @@ export interface OwnRedis extends TestRedis {
   /** Its folder: `appendonlydir`, `dump.rdb`, `server.log`. */
   readonly directory: string;
   readonly pid: number | undefined;
+  readonly state: ServerState;
   /** SIGKILL; returns when it has ended. */
   kill(): Promise<void>;
   /** Starts it on the same port and data; does nothing while it runs. @see ServerProcess.start */
@@ -168,6 +169,9 @@ function ownRedis(
     keyPrefix: randomPrefix(),
     isOwn: true,
     directory: server.directory,
+    get state() {
+      return server.state;
+    },
     get pid() {
       return server.pid;
     },

@@ -22,6 +22,8 @@ export interface ServerProcessOptions {
   readonly startTimeoutMs?: number;
 }
 
+export type ServerState = "running" | "paused" | "down";
+
 /** The port, or the socket, was taken by somebody else between choosing and binding it. */
 export class AddressInUseError extends Error {
   override readonly name = "AddressInUseError";
@@ -45,12 +47,17 @@ export class ServerProcess {
   readonly client: RespClient;
   readonly #options: ServerProcessOptions;
   #child: ChildProcess | undefined;
+  #isPaused = false;
   #exited: Promise<void> = Promise.resolve();
 
   constructor(options: ServerProcessOptions) {
     this.#options = options;
     this.directory = options.directory;
     this.client = new RespClient(options.connect);
+  }
+
+  get state(): ServerState {
+    return this.#child === undefined ? "down" : this.#isPaused ? "paused" : "running";
   }
 
   /** Process id while it runs. */
@@ -85,6 +92,7 @@ export class ServerProcess {
     const { pid } = child;
     if (pid !== undefined) watchdog.guard(pid);
     this.#child = child;
+    this.#isPaused = false;
     this.#exited = new Promise((resolve) => {
       const ended = (): void => {
         if (pid !== undefined) watchdog.release(pid);
@@ -110,11 +118,13 @@ export class ServerProcess {
   /** SIGSTOP: connections stay open, and nobody answers. */
   pause(): void {
     this.#signal("SIGSTOP");
+    this.#isPaused = true;
   }
 
   /** SIGCONT: it answers what has arrived meanwhile. */
   resume(): void {
     this.#signal("SIGCONT");
+    this.#isPaused = false;
   }
 
   /** Kills it and removes its folder. */

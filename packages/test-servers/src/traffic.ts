@@ -6,7 +6,10 @@ import { PushFrame, RespDecoder, type Frame } from "./resp.ts";
  */
 export type ReadonlyCommand = readonly string[];
 
-/** What passed a proxy, all connections together. */
+/**
+ * What passed a proxy, all connections together but those of replicas, which keep up with their
+ * server by commands of their own.
+ */
 export interface TrafficCounts {
   /** Connections accepted. */
   readonly connections: number;
@@ -98,6 +101,7 @@ export class ConnectionTraffic {
   readonly #requests = new RespDecoder();
   readonly #replies = new RespDecoder();
   #isOpaque = false;
+  #isReplica = false;
   #isAwaitingReply = false;
 
   constructor(log: TrafficLog) {
@@ -112,6 +116,8 @@ export class ConnectionTraffic {
       const command = commandOf(what);
       return command.length === 0 ? [] : [{ what: command, offset }];
     });
+    if (commands.some(({ what: [name] }) => name === "REPLCONF")) this.#isReplica = true;
+    if (this.#isReplica) return [];
     this.#log.sent(
       chunk.length,
       commands.map(({ what }) => what),
@@ -121,6 +127,8 @@ export class ConnectionTraffic {
 
   /** @returns the replies that `chunk` completes, one for each command that is no subscription, in their order. */
   answered(chunk: Buffer): readonly Located<Frame>[] {
+    // Behind the answer to PSYNC comes a snapshot, which is no RESP.
+    if (this.#isReplica) return [];
     const frames = this.#decode(this.#replies, chunk).filter(({ what }) => !isPush(what));
     const isAnswer = this.#isAwaitingReply && (this.#isOpaque || frames.length > 0);
     if (isAnswer) this.#isAwaitingReply = false;

@@ -1,0 +1,280 @@
+import { freePort } from "./port.ts";
+import { startProxy, type FaultProxy } from "./proxy.ts";
+import { launchRedis, quoted, type OwnRedis } from "./redis.ts";
+import { infoFields } from "./resp-client.ts";
+import { until } from "./until.ts";
+
+/** One node, with everything an own server can do: `kill`, `start`, `pause`, `resume`. */
+export interface ClusterNode extends OwnRedis {
+  /** Node id in CLUSTER NODES. */
+  readonly id: string;
+  /** What clients reach the node through, where the cluster was started with `proxied`. */
+  readonly proxy: FaultProxy | undefined;
+}
+
+export interface TestClusterOptions {
+  /** @default 3 */
+  readonly masters?: number;
+  /** Replicas of each master. @default 1 */
+  readonly replicas?: number;
+  /** How long a node may be silent before it counts as failed. @default 2000 */
+  readonly nodeTimeoutMs?: number;
+  /** Password of all nodes, among themselves too. */
+  readonly password?: string;
+  /** Lines as in redis.conf, for every node. */
+  readonly config?: readonly string[];
+  /** Puts a fault proxy before every node and announces its port: clients count and fail there, the nodes among themselves do not. @default false */
+  readonly proxied?: boolean;
+}
+
+/** A cluster of local processes. */
+export interface TestCluster extends AsyncDisposable {
+  /** First the masters it started with, then the replicas. */
+  readonly nodes: readonly ClusterNode[];
+  /** Of all nodes, for clients. */
+  readonly urls: readonly string[];
+  /** The nodes that run and serve slots now. */
+  masters(): Promise<readonly ClusterNode[]>;
+  /** The nodes that run and follow a master now: any, or `master`. */
+  replicas(master?: ClusterNode): Promise<readonly ClusterNode[]>;
+  slotOf(key: string): Promise<number>;
+  /** The master of a key, or of a slot, as the nodes that run see it. */
+  ownerOf(keyOrSlot: string | number): Promise<ClusterNode>;
+  /** A key that lies on `master`: `<prefix><number>`. */
+  keyOn(master: ClusterNode, prefix?: string): Promise<string>;
+  /**
+   * Waits until the running nodes agree: state ok, every slot with a master that runs, replicas in
+   * step. After the loss of a master that takes a failover. @param timeoutMs @default 20000
+   */
+  waitUntilOk(timeoutMs?: number): Promise<void>;
+  /** Begins to move a slot and stops half-way: keys that are there are served there, others answer ASK, commands over both TRYAGAIN. */
+  migrateHalfway(slot: number, to: ClusterNode): Promise<HalfMigration>;
+  /** Kills all nodes and removes their data. */
+  stop(): Promise<void>;
+}
+
+/** A slot in the state of MIGRATING here and IMPORTING there. */
+export interface HalfMigration {
+  readonly slot: number;
+  readonly from: ClusterNode;
+  readonly to: ClusterNode;
+  /** Moves these keys; the others stay. */
+  move(...keys: readonly string[]): Promise<void>;
+  /** Moves the rest, and the slot. */
+  finish(): Promise<void>;
+  /** Leaves the slot where it was, and with it the keys that have not been moved. */
+  abort(): Promise<void>;
+}
+
+/** Starts one and waits until all nodes agree on it: about 3 s. */
+export async function startCluster(options: TestClusterOptions = {}): Promise<TestCluster> {
+  const { masters: masterCount = 3, replicas: replicasEach = 1 } = options;
+  const nodes: ClusterNode[] = [];
+  const stop = async (): Promise<void> => {
+    await Promise.all(nodes.map(async ({ proxy, stop: stopNode }) => Promise.all([proxy?.close(), stopNode()])));
+  };
+  try {
+    const started = await Promise.allSettled(
+      Array.from({ length: masterCount * (1 + replicasEach) }, () => startNode(options)),
+    );
+    for (const result of started) if (result.status === "fulfilled") nodes.push(result.value);
+    for (const result of started) if (result.status === "rejected") throw result.reason;
+    await form(nodes, masterCount);
+    await waitUntilAgreed(nodes, nodes.length - masterCount, 20_000);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+
+  const view = async (): Promise<readonly NodeView[]> => agreedView(nodes);
+  const ownerOf = async (keyOrSlot: string | number): Promise<ClusterNode> => {
+    const slot = typeof keyOrSlot === "number" ? keyOrSlot : await slotOf(keyOrSlot);
+    const owner = (await view()).find(({ slots }) => slots.some(([first, last]) => first <= slot && slot <= last));
+    const node = nodes.find(({ id }) => id === owner?.id);
+    if (node === undefined) throw new Error(`No node of this cluster serves slot ${slot}`);
+    return node;
+  };
+  const slotOf = async (key: string): Promise<number> => Number(await running(nodes).command("CLUSTER", "KEYSLOT", key));
+  const living = async (select: (seen: NodeView) => boolean): Promise<readonly ClusterNode[]> => {
+    const ids = new Set((await view()).filter(select).map(({ id }) => id));
+    return nodes.filter(({ id, state }) => state === "running" && ids.has(id));
+  };
+
+  return {
+    nodes,
+    urls: nodes.map(({ url }) => url),
+    masters: () => living(({ slots }) => slots.length > 0),
+    replicas: (master) => living(({ masterId }) => (master === undefined ? masterId !== undefined : masterId === master.id)),
+    slotOf,
+    ownerOf,
+    keyOn: async (master, prefix = "key:") => {
+      for (let i = 0; ; i++) {
+        const key = `${prefix}${i}`;
+        if ((await ownerOf(key)) === master) return key;
+      }
+    },
+    waitUntilOk: (timeoutMs = 20_000) => waitUntilAgreed(nodes, 0, timeoutMs),
+    migrateHalfway: async (slot, to) => migrateHalfway(nodes, slot, await ownerOf(slot), to, options.password),
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+async function startNode({ nodeTimeoutMs = 2_000, password, config, proxied = false }: TestClusterOptions): Promise<ClusterNode> {
+  // The proxy has to be announced before the node is there to stand behind it.
+  let behind: { readonly port: number; readonly proxy: FaultProxy } | undefined;
+  const redis = await launchRedis(
+    { ...(password === undefined ? {} : { password }), ...(config === undefined ? {} : { config }) },
+    {
+      name: "cluster",
+      config: async (_directory, port) => {
+        await behind?.proxy.close();
+        behind = proxied ? { port, proxy: await startProxy(port) } : undefined;
+        return [
+          `port ${port}`,
+          "cluster-enabled yes",
+          "cluster-config-file nodes.conf",
+          `cluster-port ${await freePort()}`,
+          `cluster-node-timeout ${nodeTimeoutMs}`,
+          ...(behind === undefined ? [] : [`cluster-announce-port ${behind.proxy.port}`]),
+          ...(password === undefined ? [] : [`masterauth ${quoted(password)}`]),
+        ];
+      },
+      url: (credentials, port) => `redis://${credentials}127.0.0.1:${behind?.proxy.port ?? port}`,
+    },
+  );
+  return Object.assign(redis, { id: String(await redis.command("CLUSTER", "MYID")), proxy: behind?.proxy });
+}
+
+const SLOTS = 16_384;
+
+async function form(nodes: readonly ClusterNode[], masterCount: number): Promise<void> {
+  const masters = nodes.slice(0, masterCount);
+  await Promise.all(nodes.map((node, i) => node.command("CLUSTER", "SET-CONFIG-EPOCH", i + 1)));
+  await Promise.all(
+    masters.map((master, i) => {
+      const first = Math.floor((SLOTS * i) / masterCount);
+      const last = Math.floor((SLOTS * (i + 1)) / masterCount) - 1;
+      return master.command("CLUSTER", "ADDSLOTSRANGE", first, last);
+    }),
+  );
+  // Everybody is told of everybody: gossip alone takes seconds.
+  for (const node of nodes) {
+    for (const other of nodes) {
+      if (other !== node) await node.command("CLUSTER", "MEET", "127.0.0.1", other.port, await busPort(other));
+    }
+  }
+  await until("the cluster's nodes to know each other", 10_000, async () => {
+    const views = await Promise.all(nodes.map(viewOf));
+    return views.every((view) => view.length === nodes.length && view.every(({ flags }) => !flags.includes("handshake")));
+  });
+  await Promise.all(
+    nodes.slice(masterCount).map((replica, i) => replica.command("CLUSTER", "REPLICATE", masters[i % masterCount]?.id ?? "")),
+  );
+}
+
+async function busPort(node: ClusterNode): Promise<number> {
+  const reply = await node.command("CONFIG", "GET", "cluster-port");
+  return Number((reply as readonly string[])[1]);
+}
+
+/** A line of CLUSTER NODES. */
+interface NodeView {
+  readonly id: string;
+  readonly flags: readonly string[];
+  readonly masterId: string | undefined;
+  /** First and last slot of each range. */
+  readonly slots: readonly (readonly [number, number])[];
+}
+
+async function viewOf(node: OwnRedis): Promise<readonly NodeView[]> {
+  const text = String(await node.command("CLUSTER", "NODES"));
+  return text
+    .trim()
+    .split("\n")
+    .map((line) => {
+      const [id = "", , flags = "", master = "-", , , , , ...slots] = line.split(" ");
+      return {
+        id,
+        flags: flags.split(","),
+        masterId: master === "-" ? undefined : master,
+        // A slot on the move stands in brackets, behind the ranges.
+        slots: slots
+          .filter((range) => !range.startsWith("["))
+          .map((range) => {
+            const [first = 0, last = first] = range.split("-").map(Number);
+            return [first, last] as const;
+          }),
+      };
+    });
+}
+
+function running(nodes: readonly ClusterNode[]): ClusterNode {
+  const node = nodes.find(({ state }) => state === "running");
+  if (node === undefined) throw new Error("No node of this cluster is running");
+  return node;
+}
+
+/** The view of a node that holds the cluster for healthy; of any, where none does. */
+async function agreedView(nodes: readonly ClusterNode[]): Promise<readonly NodeView[]> {
+  for (const node of nodes) {
+    if (node.state === "running" && (await isOk(node))) return viewOf(node);
+  }
+  return viewOf(running(nodes));
+}
+
+async function isOk(node: ClusterNode): Promise<boolean> {
+  return infoFields(await node.command("CLUSTER", "INFO"))["cluster_state"] === "ok";
+}
+
+async function waitUntilAgreed(nodes: readonly ClusterNode[], replicaCount: number, timeoutMs: number): Promise<void> {
+  await until("the cluster's nodes to agree that it is ok", timeoutMs, async () => {
+    const alive = nodes.filter(({ state }) => state === "running");
+    const ids = new Set(alive.map(({ id }) => id));
+    const owners = new Set<string>();
+    for (const node of alive) {
+      if (!(await isOk(node))) return false;
+      const view = await viewOf(node);
+      const masters = view.filter(({ slots }) => slots.length > 0);
+      const replicas = view.filter(({ id, masterId }) => ids.has(id) && masterId !== undefined);
+      const covered = masters.flatMap(({ slots }) => slots).reduce((sum, [first, last]) => sum + last - first + 1, 0);
+      if (covered !== SLOTS || !masters.every(({ id }) => ids.has(id)) || replicas.length < replicaCount) return false;
+      owners.add(JSON.stringify(masters.map(({ id, slots }) => [id, slots]).sort()));
+      const { role, master_link_status: link } = await node.info("replication");
+      if (role === "slave" && link !== "up") return false;
+    }
+    return owners.size === 1;
+  });
+}
+
+async function migrateHalfway(
+  nodes: readonly ClusterNode[],
+  slot: number,
+  from: ClusterNode,
+  to: ClusterNode,
+  password: string | undefined,
+): Promise<HalfMigration> {
+  if (from === to) throw new Error(`Slot ${slot} is on the node it should be moved to`);
+  await to.command("CLUSTER", "SETSLOT", slot, "IMPORTING", from.id);
+  await from.command("CLUSTER", "SETSLOT", slot, "MIGRATING", to.id);
+  const credentials = password === undefined ? [] : ["AUTH", password];
+  const move = async (...keys: readonly string[]): Promise<void> => {
+    for (const key of keys) await from.command("MIGRATE", "127.0.0.1", to.port, key, 0, 5_000, ...credentials);
+  };
+  return {
+    slot,
+    from,
+    to,
+    move,
+    finish: async () => {
+      await move(...((await from.command("CLUSTER", "GETKEYSINSLOT", slot, 100_000)) as readonly string[]));
+      await to.command("CLUSTER", "SETSLOT", slot, "NODE", to.id);
+      await from.command("CLUSTER", "SETSLOT", slot, "NODE", to.id);
+      await waitUntilAgreed(nodes, 0, 10_000);
+    },
+    abort: async () => {
+      await from.command("CLUSTER", "SETSLOT", slot, "STABLE");
+      await to.command("CLUSTER", "SETSLOT", slot, "STABLE");
+    },
+  };
+}

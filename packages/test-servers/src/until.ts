@@ -1,0 +1,22 @@
+import { setTimeout as sleep } from "node:timers/promises";
+
+/**
+ * Asks every 20 ms until `ask` gives something.
+ *
+ * @param what completes "Waited ... for": for the message.
+ * @throws {Error} after `timeoutMs`, with the last error of `ask` as its cause.
+ */
+export async function until<T>(what: string, timeoutMs: number, ask: () => Promise<T | undefined | false>): Promise<T> {
+  const deadline = performance.now() + timeoutMs;
+  let cause: unknown;
+  do {
+    try {
+      const answer = await ask();
+      if (answer !== undefined && answer !== false) return answer;
+    } catch (error) {
+      cause = error;
+    }
+    await sleep(20);
+  } while (performance.now() < deadline);
+  throw new Error(`Waited ${timeoutMs} ms for ${what}${cause === undefined ? "" : `: ${String(cause)}`}`, { cause });
+}

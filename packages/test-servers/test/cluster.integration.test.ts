@@ -1,0 +1,102 @@
+import { createCluster } from "@redis/client";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { RespClient, startCluster, type ClusterNode, type TestCluster } from "../src/index.ts";
+
+let cluster: TestCluster;
+let proxied: TestCluster;
+beforeAll(async () => {
+  [cluster, proxied] = await Promise.all([
+    startCluster({ nodeTimeoutMs: 1_000 }),
+    startCluster({ replicas: 0, proxied: true, password: "secret" }),
+  ]);
+}, 30_000);
+afterAll(() => Promise.all([cluster.stop(), proxied.stop()]));
+
+describe("a cluster", () => {
+  it("has three masters with a replica each, on ports whose bus has room", async () => {
+    const masters = await cluster.masters();
+    expect([cluster.nodes.length, masters.length, (await cluster.replicas()).length]).toEqual([6, 3, 3]);
+    for (const master of masters) expect(await cluster.replicas(master)).toHaveLength(1);
+    for (const { port } of cluster.nodes) expect(port).toBeLessThan(55_536);
+  });
+
+  it("tells where a key lives", async () => {
+    expect(await cluster.slotOf("foo")).toBe(12_182);
+    const [first] = cluster.nodes as readonly [ClusterNode];
+    const key = await cluster.keyOn(first, "on-first:");
+    expect(await cluster.ownerOf(key)).toBe(first);
+    expect(await first.command("SET", key, "v")).toBe("OK");
+    await expect(cluster.nodes[1]?.command("GET", key)).rejects.toMatchObject({ prefix: "MOVED" });
+  });
+
+  it("stops half-way in moving a slot: ASK for what is gone, TRYAGAIN across", async () => {
+    const [from, to] = cluster.nodes as readonly [ClusterNode, ClusterNode];
+    const tag = await cluster.keyOn(from, "tag");
+    const [gone, here] = [`{${tag}}gone`, `{${tag}}here`];
+    await from.command("MSET", gone, "1", here, "2");
+    const half = await cluster.migrateHalfway(await cluster.slotOf(tag), to);
+    await half.move(gone);
+    await expect(from.command("GET", gone)).rejects.toMatchObject({ prefix: "ASK" });
+    expect(await from.command("GET", here)).toBe("2");
+    await expect(from.command("MGET", gone, here)).rejects.toMatchObject({ prefix: "TRYAGAIN" });
+
+    await half.finish();
+    expect(await cluster.ownerOf(tag)).toBe(to);
+    expect(await to.command("MGET", gone, here)).toEqual(["1", "2"]);
+
+    const back = await cluster.migrateHalfway(half.slot, from);
+    await back.abort();
+    expect(await to.command("MGET", gone, here)).toEqual(["1", "2"]);
+    expect(await cluster.ownerOf(tag)).toBe(to);
+  });
+
+  it("gets over the loss of a master, and takes it back as a replica", async () => {
+    const [lost] = cluster.nodes as readonly [ClusterNode];
+    const key = await cluster.keyOn(lost);
+    await lost.command("SET", key, "v");
+    await lost.command("WAIT", 1, 1_000);
+    const [heir] = await cluster.replicas(lost);
+    await lost.kill();
+    await cluster.waitUntilOk();
+    expect(await cluster.ownerOf(key)).toBe(heir);
+    expect(await heir?.command("GET", key)).toBe("v");
+    expect((await cluster.masters()).includes(lost)).toBe(false);
+
+    await lost.start();
+    await cluster.waitUntilOk();
+    expect(await cluster.replicas(heir)).toEqual([lost]);
+  }, 30_000);
+});
+
+describe("a cluster behind proxies", () => {
+  it("sends clients through them, and counts what they do on each node", async () => {
+    const client = createCluster({ rootNodes: proxied.urls.slice(0, 1).map((url) => ({ url })), defaults: { password: "secret" } });
+    await client.connect();
+    const keys = await Promise.all(proxied.nodes.map((node) => proxied.keyOn(node)));
+    await Promise.all(keys.map((key) => client.get(key)));
+    for (const { proxy } of proxied.nodes) proxy?.resetCounts();
+
+    await Promise.all(keys.flatMap((key) => [client.hmGet(`{${key}}`, "d"), client.pTTL(key)]));
+    expect(proxied.nodes.map(({ proxy }) => proxy?.counts)).toMatchObject(
+      Array.from({ length: 3 }, () => ({ roundTrips: 1, commandsByName: { HMGET: 1, PTTL: 1 } })),
+    );
+    client.destroy();
+  });
+
+  it("can be made unreachable for clients while the nodes still see each other", async () => {
+    const [node] = proxied.nodes as readonly [ClusterNode];
+    const outside = RespClient.fromUrl(node.url);
+    expect(await outside.command("PING")).toBe("PONG");
+    await node.proxy?.refuse();
+    node.proxy?.cut();
+    await expect(outside.command("PING").catch(() => outside.command("PING"))).rejects.toMatchObject({ code: "ECONNREFUSED" });
+    await proxied.waitUntilOk(2_000);
+    await node.proxy?.pass();
+    expect(await outside.command("PING")).toBe("PONG");
+    outside.close();
+  });
+});
+
+it("cleans up where a node does not start", async () => {
+  await expect(startCluster({ config: ["nonsense 1"] })).rejects.toThrow(/ended at once[^]*nonsense 1/);
+});

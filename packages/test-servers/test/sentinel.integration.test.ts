@@ -1,0 +1,65 @@
+import { createSentinel } from "@redis/client";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { RespClient, startSentinel, type TestSentinel } from "../src/index.ts";
+
+let sentinel: TestSentinel;
+beforeAll(async () => {
+  sentinel = await startSentinel({ password: "secret", sentinelPassword: "watch" });
+}, 30_000);
+afterAll(() => sentinel.stop());
+
+it("has a primary, a replica and three sentinels that agree", async () => {
+  const primary = await sentinel.primary();
+  expect(primary).toBe(sentinel.servers[0]);
+  expect(await sentinel.replicas()).toEqual([sentinel.servers[1]]);
+  for (const { url } of sentinel.sentinels) {
+    const client = RespClient.fromUrl(url);
+    expect(await client.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", sentinel.name)).toEqual(["127.0.0.1", String(primary.port)]);
+    client.close();
+  }
+  await expect(sentinel.servers[1]?.command("SET", "k", "v")).rejects.toMatchObject({ prefix: "READONLY" });
+});
+
+it("serves a client that asks the sentinels", async () => {
+  const client = createSentinel({
+    name: sentinel.name,
+    sentinelRootNodes: sentinel.sentinels.map(({ host, port }) => ({ host, port })),
+    nodeClientOptions: { password: "secret" },
+    sentinelClientOptions: { password: "watch" },
+  });
+  client.on("error", () => undefined);
+  await client.connect();
+  await client.set("k", "v");
+  expect(await (await sentinel.primary()).command("GET", "k")).toBe("v");
+  client.destroy();
+});
+
+it("gets over the loss of the primary, and takes it back as a replica", async () => {
+  const lost = await sentinel.primary();
+  await lost.command("SET", "kept", "v");
+  await lost.command("WAIT", 1, 1_000);
+  await lost.kill();
+  const heir = await sentinel.waitForPrimary(lost);
+  expect(await heir.command("GET", "kept")).toBe("v");
+  expect(await heir.command("SET", "k", "w")).toBe("OK");
+
+  await lost.start();
+  expect((await lost.info("replication"))["role"]).toBe("master");
+  await sentinel.rejoin(lost);
+  expect((await lost.info("replication"))["role"]).toBe("slave");
+  expect(await lost.command("GET", "k")).toBe("w");
+}, 30_000);
+
+it("changes the primary when told to, with both up", async () => {
+  const before = await sentinel.primary();
+  const after = await sentinel.failover();
+  expect(after).not.toBe(before);
+  expect(before.state).toBe("running");
+  expect(await sentinel.primary()).toBe(after);
+}, 30_000);
+
+it("goes on with two sentinels of three", async () => {
+  await sentinel.sentinels[0]?.kill();
+  expect((await sentinel.primary()).state).toBe("running");
+  await sentinel.sentinels[0]?.start();
+});
