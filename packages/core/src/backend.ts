@@ -51,6 +51,11 @@ export interface Backend {
   readonly maxEntryBytes?: number;
   /** Larger decompressed values are a miss. @default 64 MiB */
   readonly maxDecodedBytes?: number;
+  /**
+   * `false` for a layout that has no room for `StoredEntry.meta`, because other programs read it. Then tags, validators
+   * and `clear` are refused, every value is compressed, and stale windows are what the backend can tell. @default true
+   */
+  readonly keepsMeta?: boolean;
 
   /** The entry exactly as written, or `undefined`. Never one whose life is over. */
   read(key: string): Promise<StoredEntry | undefined>;

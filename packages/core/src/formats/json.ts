@@ -1,7 +1,20 @@
 import type { Format } from "../backend.ts";
 import { DecodeError, EncodeError } from "../errors.ts";
 
-/** JSON, as UTF-8. `Date`, `Map`, `bigint` and `undefined` properties do not survive it: see the table in docs. */
+/**
+ * JSON, as UTF-8. `Date`, `Map`, `bigint` and `undefined` properties do not survive it: see the table in docs.
+ *
+ * Inside objects and arrays the rules are those of `JSON.stringify`, `toJSON` included. What it would turn
+ * into something else as a whole is refused instead. Text with lone surrogates comes back as it went; `-0` comes back as `0`.
+ *
+ * `encode` throws {@link EncodeError} for functions, symbols, `NaN`, infinities, invalid dates, bytes, and instances of
+ * built-in classes without a JSON form (`Map`, `Set`, `Error`, `Promise` and the like) as the whole value, and
+ * anywhere in it for `bigint`, cycles and a property named `__proto__`.
+ *
+ * `decode` throws {@link DecodeError} for what is not JSON in UTF-8, a byte order mark included, and for a
+ * property named `__proto__`: as an own property it would do no harm here, but code that copies it
+ * (`Object.assign`, a deep merge) would set a prototype with it.
+ */
 export function json(): Format {
   return JSON_FORMAT;
 }
@@ -9,23 +22,53 @@ export function json(): Format {
 const JSON_FORMAT: Format = Object.freeze({
   id: "json",
   encode: (value: unknown): Uint8Array => {
-    let text: string | undefined;
-    try {
-      text = JSON.stringify(value);
-    } catch (cause) {
-      throw new EncodeError("json: the value cannot be written", { operation: "encode", cause });
+    const text = stringify(value);
+    // JSON.stringify escapes quotes inside text, so that this can only be the name of a property.
+    if (text.includes("__proto__") && text.includes('"__proto__":')) {
+      throw new EncodeError("json: a property named __proto__ cannot be written; rename it", { operation: "encode" });
     }
-    if (text === undefined) throw new EncodeError(`json: a ${typeof value} cannot be written`, { operation: "encode" });
     return Buffer.from(text);
   },
   decode: (bytes: Uint8Array): unknown => {
+    let text: string;
     try {
-      return JSON.parse(utf8.decode(bytes));
-    } catch {
-      // No cause: what JSON.parse throws quotes the text.
+      text = utf8.decode(bytes);
+      // Text that spells the name with escapes has one of \u005f, \u006f, \u0070, \u0072 and \u0074 in it.
+      return text.includes("__proto__") || text.includes("\\u00") ? JSON.parse(text, refuseProto) : JSON.parse(text);
+    } catch (error) {
+      if (error instanceof DecodeError) throw error;
+      // Without the cause: what JSON.parse throws quotes the text, and a value has no place in a log.
       throw new DecodeError(`json: ${bytes.byteLength} bytes are not JSON in UTF-8`, { operation: "decode" });
     }
   },
 });
 
+function stringify(value: unknown): string {
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(value);
+  } catch (cause) {
+    throw new EncodeError("json: the value cannot be written: a bigint, a cycle, nesting too deep, or a toJSON that throws", {
+      operation: "encode",
+      cause,
+    });
+  }
+  if (text === undefined) throw new EncodeError(`json: ${typeof value} cannot be written`, { operation: "encode" });
+  if (text === "null" && value !== null) {
+    throw new EncodeError("json: NaN, infinities and invalid dates would be written as null", { operation: "encode" });
+  }
+  if (ArrayBuffer.isView(value)) throw new EncodeError("json: bytes cannot be written; use msgpack() or v8()", { operation: "encode" });
+  if (text === "{}" && Object.prototype.toString.call(value) !== "[object Object]") {
+    throw new EncodeError("json: a Map, Set, Error or the like would be written as {}; use v8(), or msgpack() for Map and Set", {
+      operation: "encode",
+    });
+  }
+  return text;
+}
+
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+function refuseProto(name: string, value: unknown): unknown {
+  if (name === "__proto__") throw new DecodeError("json: a property is named __proto__", { operation: "decode" });
+  return value;
+}

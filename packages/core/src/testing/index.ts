@@ -13,3 +13,5 @@ export {
 export { mapTier, type MapTierOptions } from "./map-tier.ts";
 export { describeBackend, type DescribeBackendOptions } from "./describe-backend.ts";
 export { describeLocalTier } from "./describe-local-tier.ts";
+export { describeFormat, type KeptKind } from "./describe-format.ts";
+export { describeCompressor } from "./describe-compressor.ts";

@@ -1,0 +1,276 @@
+import type { Backend } from "./backend.ts";
+import { Ladder, type Core } from "./cache.ts";
+import { Chains } from "./chains.ts";
+import { systemClock, type Clock } from "./clock.ts";
+import { describe, toMs, type Duration } from "./duration.ts";
+import { CacheClosedError, ConfigurationError, InvalidArgumentError } from "./errors.ts";
+import { createEvents, type CacheEvents, type CacheStats } from "./events.ts";
+import { Flights, type Space } from "./flights.ts";
+import { localKey, parseLocalKey, rootPlace } from "./key.ts";
+import { LocalCopies } from "./local-copies.ts";
+import type { LocalTier } from "./local-tier.ts";
+import { Mutations } from "./mutations.ts";
+import { View, type Engine, type Namespace } from "./namespace.ts";
+import { checkOptions, DEFAULT_POLICY, OPTION_NAMES, resolvePolicy, type Policy, type ResolvedPolicy } from "./policy.ts";
+import { Reads } from "./reads.ts";
+import { Recovery } from "./recovery.ts";
+import { RemoteTier, type EntryTier } from "./remote-tier.ts";
+import { Slots } from "./slots.ts";
+import { Meter } from "./stats.ts";
+import { Tags } from "./tags.ts";
+
+/** A cache: its root namespace, and its life. */
+export interface Cache extends Namespace, AsyncDisposable {
+  /** Calls `listener` on each event until the returned function is called. What it throws is ignored. */
+  on<E extends keyof CacheEvents>(event: E, listener: (event: CacheEvents[E]) => void): () => void;
+  /** Counts and latencies since `build`, namespaces included. */
+  stats(): CacheStats;
+  /** Connects now instead of on first use. Optional. @throws {BackendUnavailableError} */
+  connect(): Promise<void>;
+  /** Resolves when every background load that has begun is settled. Never rejects. */
+  drain(): Promise<void>;
+  /**
+   * Refuses new calls, drains for at most `timeout`, aborts the rest, and closes the tiers
+   * that no other cache uses. Idempotent. Later calls reject with {@link CacheClosedError}.
+   */
+  close(options?: { /** @default '5s' */ readonly timeout?: Duration }): Promise<void>;
+}
+
+export interface CacheOptions {
+  /** The root of every key, before namespaces: caches of different names never meet, processes with the same name share. `''` adds nothing to keys that other programs know. */
+  readonly name: string;
+  /** Part of every key: raise it when values change their shape, and nothing older is read. @default none */
+  readonly version?: string | number;
+  /** Loads at one time in this process, background ones included; further callers wait their turn within their timeouts. @default 1_000 */
+  readonly maxLoads?: number;
+  /** Keeps a serverless invocation alive for background loads. The promise never rejects. Called within the async context of the request. */
+  readonly waitUntil?: (work: Promise<void>) => void;
+  /** Background loads at one time; those beyond it are left to a later call. @default 100 */
+  readonly maxBackgroundLoads?: number;
+  /** Where time comes from; a `TestClock` in tests. @default the system's */
+  readonly clock?: Clock;
+}
+
+/**
+ * Starts a cache. Nearest tier first:
+ *
+ *     createCache({ name: 'shop' }).tier(memory()).tier(redis(url).build()).build()
+ */
+export function createCache(options: CacheOptions): EmptyCacheBuilder {
+  return new Builder({ options: checkCacheOptions(options), local: undefined, backend: undefined, policy: DEFAULT_POLICY }) as unknown as EmptyCacheBuilder;
+}
+
+/** Immutable: each call returns a new builder. */
+export interface EmptyCacheBuilder {
+  /** Keeps live values in this process: `memory()`. */
+  tier(tier: LocalTier): LocalCacheBuilder;
+  /** Keeps bytes elsewhere: `redis(url).build()`. */
+  tier(tier: Backend): CacheBuilder;
+  /** As {@link CacheBuilder.defaults}. */
+  defaults(policy: Policy): this;
+}
+
+export interface LocalCacheBuilder extends CacheBuilder {
+  /** Keeps bytes elsewhere: `redis(url).build()`. Several backends become one with `compose`. */
+  tier(tier: Backend): CacheBuilder;
+}
+
+export interface CacheBuilder {
+  /** The policy of every call that says nothing else. Later calls add to earlier ones. @throws {ConfigurationError} */
+  defaults(policy: Policy): this;
+  /**
+   * Synchronous, opens nothing.
+   *
+   * @throws {ConfigurationError} when a local tier already belongs to another cache, or the
+   *   backend has no coherence and `localTtl` was not given.
+   */
+  build(): Cache;
+}
+
+interface Plan {
+  readonly options: CacheOptions;
+  readonly local: LocalTier | undefined;
+  readonly backend: Backend | undefined;
+  readonly policy: ResolvedPolicy;
+}
+
+class Builder {
+  readonly #plan: Plan;
+
+  constructor(plan: Plan) {
+    this.#plan = plan;
+  }
+
+  tier(tier: LocalTier | Backend): Builder {
+    if (isLocalTier(tier)) {
+      if (this.#plan.local !== undefined || this.#plan.backend !== undefined)
+        throw new ConfigurationError("tier: the local tier comes first, and there is one; move memory() to the front");
+      return new Builder({ ...this.#plan, local: tier });
+    }
+    if (!isBackend(tier)) throw new ConfigurationError(`tier: ${describe(tier)} is no tier; give memory(), or a backend such as redis(url).build()`);
+    if (this.#plan.backend !== undefined) throw new ConfigurationError("tier: there is a backend already; make one of two with compose(near, far)");
+    return new Builder({ ...this.#plan, backend: tier });
+  }
+
+  defaults(policy: Policy): Builder {
+    try {
+      checkOptions(policy, OPTION_NAMES.policy);
+      return new Builder({ ...this.#plan, policy: resolvePolicy(this.#plan.policy, policy) });
+    } catch (cause) {
+      throw new ConfigurationError(`defaults: ${(cause as Error).message}`, { cause });
+    }
+  }
+
+  build(): Cache {
+    const { local, backend, policy } = this.#plan;
+    if (local === undefined && backend === undefined) throw new ConfigurationError("build: a cache has a tier; add memory() or a backend");
+    if (local !== undefined && backend !== undefined && backend.coherence !== "sole-writer" && policy.localTtlMs === undefined)
+      throw new ConfigurationError(`localTtl: ${backend.label} does not tell what others change, so give defaults({ localTtl }): how stale a local copy may be`);
+    return new RootView(this.#plan) as unknown as Cache;
+  }
+}
+
+/** Caches that use a backend: the last one closes it. */
+const users = new WeakMap<Backend, number>();
+
+/** The root namespace, and the life of its cache. */
+class RootView extends View {
+  readonly #core: Core;
+  readonly #ladder: Ladder;
+  readonly #remote: EntryTier | undefined;
+  readonly #backend: Backend | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor({ options, local, backend, policy }: Plan) {
+    const clock = options.clock ?? systemClock;
+    const events = createEvents();
+    const tags = new Tags();
+    const place = rootPlace(options.name, options.version);
+    const remote = backend && new RemoteTier(backend, clock, events, options.name);
+    const core: Core = {
+      name: options.name,
+      clock,
+      random: Math.random,
+      local: local && new LocalCopies(local, tags, clock, events, options.name),
+      recovery: remote && new Recovery({
+        remote, clock, events, cache: options.name, root: place,
+        replayed: (pending) => {
+          if (pending.keys !== undefined) tags.called(pending.place, pending.keys, "hard");
+          if (pending.key !== undefined) mutations.replayed(localKey(pending.place, pending.key));
+        },
+      }),
+      events,
+      meter: new Meter(),
+      tags,
+      flights: new Flights(),
+      chains: new Chains(),
+      loads: new Slots(options.maxLoads ?? 1_000),
+      backgroundLoads: new Slots(options.maxBackgroundLoads ?? 100),
+      waitUntil: options.waitUntil,
+      isClosed: false,
+    };
+    const ladder = new Ladder(core);
+    const mutations = new Mutations(core, ladder);
+    const engine: Engine = { core, ladder, mutations, reads: new Reads(core, ladder) };
+    const space: Space = { place, policy, schema: undefined, remote };
+    super(engine, space);
+    this.#core = core;
+    this.#ladder = ladder;
+    this.#remote = remote;
+    this.#backend = backend;
+    local?.attach({
+      clock,
+      evicted(at, reason) {
+        if (!events.evict.isObserved) return;
+        const { path, key } = parseLocalKey(at);
+        events.evict.emit({ cache: options.name, namespace: path, key, tier: local.label, reason });
+      },
+    });
+    if (backend !== undefined) users.set(backend, (users.get(backend) ?? 0) + 1);
+  }
+
+  on<E extends keyof CacheEvents>(event: E, listener: (event: CacheEvents[E]) => void): () => void {
+    const port = this.#core.events[event];
+    if (port === undefined) throw new InvalidArgumentError(`on: there is no event ${describe(event)}; there are ${Object.keys(this.#core.events).join(", ")}`);
+    if (typeof listener !== "function") throw new InvalidArgumentError(`on: ${describe(listener)} is no listener; give a function`);
+    return port.add(listener as never);
+  }
+
+  stats(): CacheStats {
+    const { local, meter, recovery } = this.#core;
+    const { usedBytes } = local?.tier ?? {};
+    return meter.snapshot(recovery?.size ?? 0, [
+      ...(local === undefined ? [] : [local.meter.snapshot(local.label, "up", { entries: local.tier.entryCount, ...(usedBytes !== undefined && { bytes: usedBytes }) })]),
+      ...(this.#remote?.stats() ?? []),
+    ]);
+  }
+
+  async connect(): Promise<void> {
+    if (this.#core.isClosed) throw new CacheClosedError(`the cache ${JSON.stringify(this.#core.name)} was closed`);
+    await this.#remote?.connect();
+  }
+
+  async drain(): Promise<void> {
+    await Promise.all([...this.#core.flights.all()].map((flight) => flight.whenSettled()));
+    await this.#core.chains.settled();
+  }
+
+  async close(options: { readonly timeout?: Duration } = {}): Promise<void> {
+    checkOptions(options, CLOSE_OPTIONS);
+    const timeoutMs = toMs("timeout", options.timeout ?? "5s");
+    this.#closing ??= this.#close(timeoutMs);
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(timeoutMs: number): Promise<void> {
+    const core = this.#core;
+    core.isClosed = true;
+    await this.#within(timeoutMs, this.drain().then(() => (core.recovery !== undefined && core.recovery.size !== 0 ? core.recovery.replay() : undefined)));
+    for (const flight of [...core.flights.all()]) this.#ladder.abort(flight, new CacheClosedError(`the cache ${JSON.stringify(core.name)} was closed while this call waited`));
+    core.recovery?.stop();
+    core.local?.tier.clear();
+    if (this.#backend === undefined) return;
+    const left = users.get(this.#backend)! - 1;
+    users.set(this.#backend, left);
+    if (left === 0) await this.#remote!.close();
+  }
+
+  async #within(limitMs: number, work: Promise<unknown>): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const cancel = this.#core.clock.schedule(resolve, limitMs);
+    work.then(() => resolve(), () => resolve());
+    await promise;
+    cancel();
+  }
+}
+
+const CACHE_OPTIONS = new Set(["name", "version", "maxLoads", "waitUntil", "maxBackgroundLoads", "clock"]);
+const CLOSE_OPTIONS = new Set(["timeout"]);
+
+function checkCacheOptions(options: CacheOptions): CacheOptions {
+  try {
+    checkOptions(options, CACHE_OPTIONS);
+  } catch (cause) {
+    throw new ConfigurationError(`createCache: ${(cause as Error).message}`, { cause });
+  }
+  if (typeof options?.name !== "string" || !options.name.isWellFormed())
+    throw new ConfigurationError(`name: ${describe(options?.name)} is no name; give a string, the root of every key`);
+  if (options.version !== undefined && !(typeof options.version === "string" && options.version !== "" && options.version.isWellFormed()) && !Number.isFinite(options.version))
+    throw new ConfigurationError(`version: ${describe(options.version)} is no version; give a number or a non-empty string`);
+  for (const limit of ["maxLoads", "maxBackgroundLoads"] as const)
+    if (options[limit] !== undefined && options[limit] !== Infinity && !(Number.isInteger(options[limit]) && options[limit] >= 1))
+      throw new ConfigurationError(`${limit}: ${describe(options[limit])} is out of range; give a whole number of at least 1`);
+  if (options.waitUntil !== undefined && typeof options.waitUntil !== "function")
+    throw new ConfigurationError(`waitUntil: ${describe(options.waitUntil)} is no function`);
+  if (options.clock !== undefined && (typeof options.clock.now !== "function" || typeof options.clock.schedule !== "function"))
+    throw new ConfigurationError(`clock: ${describe(options.clock)} is no clock; give now() and schedule()`);
+  return Object.freeze({ ...options });
+}
+
+const isLocalTier = (tier: LocalTier | Backend): tier is LocalTier => typeof (tier as Partial<LocalTier> | undefined)?.attach === "function";
+const isBackend = (tier: Backend): boolean =>
+  (["read", "write", "remove", "close"] as const).every((method) => typeof (tier as Partial<Backend> | undefined)?.[method] === "function");

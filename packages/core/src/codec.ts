@@ -1,0 +1,228 @@
+import type { Backend, Compressor, Format, StoredEntry, TagVersion } from "./backend.ts";
+import type { Encoding, Entry } from "./entry.ts";
+import { DecodeError, EncodeError } from "./errors.ts";
+import { dependencies, type Place } from "./key.ts";
+import { whenReady, type Awaitable } from "./once.ts";
+import type { StandardSchema } from "./schema.ts";
+
+/**
+ * Entries to what a backend stores, and back.
+ *
+ * `StoredEntry.meta` is JSON of what the bytes themselves do not say. What is absent is the default, so that equal
+ * policies give equal strings, which are parsed once. An empty `meta` is an entry that another program wrote: it is
+ * read with the configured format and compressor.
+ */
+export class Codec {
+  readonly #backend: Backend;
+  readonly #formats: ReadonlyMap<string, Format>;
+  readonly #compressors: ReadonlyMap<string, Compressor>;
+  readonly #maxDecodedBytes: number;
+  readonly #parsed = new Map<string, Meta>();
+
+  constructor(backend: Backend) {
+    const others = backend.alsoReads ?? [];
+    this.#backend = backend;
+    this.#formats = byId([...others.filter(isFormat), backend.format]);
+    this.#compressors = byId([...others.filter(isCompressor), backend.compressor]);
+    this.#maxDecodedBytes = backend.maxDecodedBytes ?? 64 * 2 ** 20;
+  }
+
+  /** @throws {EncodeError} (or rejects with it) when the format or compressor cannot write the value. */
+  encode(value: unknown): Awaitable<Encoded> {
+    const { format, compressor, keepsMeta } = this.#backend;
+    try {
+      const bytes = format.encode(value);
+      const plain: Encoded = { data: bytes, encoding: { format: format.id, compressor: NO_COMPRESSION, bytes: bytes.length } };
+      // Without meta nothing would tell a compressed value from another, so there all are.
+      const isBig = keepsMeta === false || bytes.length >= (compressor.minBytes ?? 0);
+      if (compressor.id === NO_COMPRESSION || !isBig) return plain;
+      const compressed = compressor.compress(bytes);
+      const smaller = (data: Uint8Array): Encoded =>
+        data.length < bytes.length || keepsMeta === false
+          ? { data, encoding: { format: format.id, compressor: compressor.id, bytes: data.length } }
+          : plain;
+      return compressed instanceof Uint8Array
+        ? smaller(compressed)
+        : compressed.then(smaller, (cause: unknown) => { throw this.#encodeError(cause); });
+    } catch (cause) {
+      throw this.#encodeError(cause);
+    }
+  }
+
+  /** @throws {EncodeError} when tags and validators take more than 4 KiB. */
+  toStored({ data, encoding }: Encoded, entry: Entry, versions: readonly TagVersion[] | undefined, now: number): StoredEntry {
+    const meta = this.#backend.keepsMeta === false ? "" : writeMeta(entry, encoding, versions);
+    if (meta.length > MAX_META_LENGTH && Buffer.byteLength(meta) > MAX_META_BYTES)
+      throw new EncodeError(`tags and validators take more than ${MAX_META_BYTES} bytes; give fewer or shorter ones`, this.#details("encode"));
+    return { data, staleInMs: Math.round(entry.staleAt - now), expiresInMs: Math.max(1, Math.round(entry.expiresAt - now)), meta };
+  }
+
+  /**
+   * @param checkedAt see {@link Entry.checkedAt}.
+   * @throws {DecodeError} (or rejects with it) for what cannot be read, whatever the reason.
+   */
+  decode(stored: StoredEntry, place: Place, schema: StandardSchema<unknown> | undefined, now: number, checkedAt: number): Awaitable<Entry> {
+    try {
+      const meta = this.#readMeta(stored);
+      const format = this.#formats.get(meta.format);
+      if (format === undefined) throw new Unreadable(`its format is ${JSON.stringify(meta.format)}, which this backend does not read`);
+      const value = whenReady(this.#decompress(stored.data, meta.compressor), (bytes) => format.decode(bytes));
+      const checked = schema === undefined ? value : whenReady(value, (each) => validate(schema, each));
+      const entry = whenReady(checked, (each) => this.#entry(each, meta, stored, place, now, checkedAt));
+      return entry instanceof Promise ? entry.catch((cause: unknown) => { throw this.#decodeError(cause); }) : entry;
+    } catch (cause) {
+      throw this.#decodeError(cause);
+    }
+  }
+
+  #decompress(data: Uint8Array, id: string | undefined): Awaitable<Uint8Array> {
+    if (id === undefined || id === NO_COMPRESSION) return data;
+    const compressor = this.#compressors.get(id);
+    if (compressor === undefined) throw new Unreadable(`its compressor is ${JSON.stringify(id)}, which this backend does not read`);
+    return compressor.decompress(data, this.#maxDecodedBytes);
+  }
+
+  #entry(value: unknown, meta: Meta, stored: StoredEntry, place: Place, now: number, checkedAt: number): Entry {
+    const windowMs = stored.expiresInMs - stored.staleInMs;
+    const expiresAt = now + stored.expiresInMs;
+    return {
+      value,
+      ttlMs: meta.ttlMs ?? Math.max(0, stored.staleInMs),
+      staleAt: now + stored.staleInMs,
+      expiresAt,
+      deadAt: expiresAt,
+      staleWhileRevalidateMs: meta.staleWhileRevalidateMs ?? windowMs,
+      staleIfErrorMs: meta.staleIfErrorMs ?? windowMs,
+      localTtlMs: meta.localTtlMs,
+      tags: meta.tags,
+      dependsOn: dependencies(place, meta.tags),
+      versions: meta.versions,
+      checkedAt,
+      etag: meta.etag,
+      lastModified: meta.lastModified,
+      encodedBytes: stored.data.length,
+      encoding: { format: meta.format, compressor: meta.compressor ?? NO_COMPRESSION, bytes: stored.data.length },
+    };
+  }
+
+  #readMeta({ meta }: StoredEntry): Meta {
+    if (meta === "") return { ...FOREIGN, format: this.#backend.format.id, compressor: this.#backend.compressor.id };
+    let parsed = this.#parsed.get(meta);
+    if (parsed === undefined) {
+      parsed = parseMeta(meta);
+      if (this.#parsed.size >= MAX_PARSED) this.#parsed.clear();
+      this.#parsed.set(meta, parsed);
+    }
+    return parsed;
+  }
+
+  #encodeError(cause: unknown): EncodeError {
+    const { format, compressor } = this.#backend;
+    return cause instanceof EncodeError
+      ? cause
+      : new EncodeError(`${format.id} and ${compressor.id} cannot write this value; give plain data, or another format`, { ...this.#details("encode"), cause });
+  }
+
+  #decodeError(cause: unknown): DecodeError {
+    // What a format or a parser says may quote the value: it stays in the cause.
+    const reason = cause instanceof Unreadable ? cause.message : "its bytes do not decode";
+    return new DecodeError(`a stored entry cannot be read: ${reason}`, { ...this.#details("decode"), cause });
+  }
+
+  #details(operation: string): { tier: string; operation: string } {
+    return { tier: this.#backend.label, operation };
+  }
+}
+
+/** A value as bytes; made once, whatever writes it. */
+export interface Encoded {
+  readonly data: Uint8Array;
+  readonly encoding: Encoding;
+}
+
+/** The id of bytes that are stored as they are. */
+const NO_COMPRESSION = "none";
+const MAX_META_BYTES = 4 * 1024;
+const MAX_META_LENGTH = MAX_META_BYTES / 3;
+const MAX_PARSED = 512;
+
+interface Meta {
+  readonly format: string;
+  readonly compressor: string | undefined;
+  readonly ttlMs: number | undefined;
+  readonly staleWhileRevalidateMs: number | undefined;
+  readonly staleIfErrorMs: number | undefined;
+  readonly localTtlMs: number;
+  readonly tags: readonly string[];
+  readonly versions: readonly TagVersion[] | undefined;
+  readonly etag: string | undefined;
+  readonly lastModified: string | undefined;
+}
+
+/** As stored. One letter each, since every entry carries them. */
+interface WrittenMeta {
+  readonly f: string;
+  readonly c?: string;
+  /** Absent: infinite. */
+  readonly t?: number;
+  readonly r?: number;
+  readonly e?: number;
+  readonly l?: number;
+  readonly g?: readonly string[];
+  readonly v?: readonly (readonly [hard: string, soft: string] | string)[];
+  readonly a?: string;
+  readonly m?: string;
+}
+
+const NO_TAGS: readonly string[] = Object.freeze([]);
+
+const FOREIGN: Omit<Meta, "format" | "compressor"> = {
+  ttlMs: undefined, staleWhileRevalidateMs: undefined, staleIfErrorMs: undefined, localTtlMs: Infinity,
+  tags: NO_TAGS, versions: undefined, etag: undefined, lastModified: undefined,
+};
+
+function writeMeta(entry: Entry, { format, compressor }: Encoding, versions: readonly TagVersion[] | undefined): string {
+  const written: WrittenMeta = {
+    f: format,
+    ...(compressor !== NO_COMPRESSION && { c: compressor }),
+    ...(entry.ttlMs !== Infinity && { t: entry.ttlMs }),
+    ...(entry.staleWhileRevalidateMs !== 0 && { r: entry.staleWhileRevalidateMs }),
+    ...(entry.staleIfErrorMs !== 0 && { e: entry.staleIfErrorMs }),
+    ...(entry.localTtlMs !== Infinity && { l: entry.localTtlMs }),
+    ...(entry.tags.length !== 0 && { g: entry.tags }),
+    ...(versions !== undefined && { v: versions.map(({ hard, soft }) => (hard === soft ? hard : [hard, soft] as const)) }),
+    ...(entry.etag !== undefined && { a: entry.etag }),
+    ...(entry.lastModified !== undefined && { m: entry.lastModified }),
+  };
+  return JSON.stringify(written);
+}
+
+function parseMeta(meta: string): Meta {
+  const { f, c, t, r, e, l, g, v, a, m } = JSON.parse(meta) as WrittenMeta;
+  if (typeof f !== "string") throw new Unreadable("its meta names no format");
+  return {
+    format: f,
+    compressor: c,
+    ttlMs: t ?? Infinity,
+    staleWhileRevalidateMs: r ?? 0,
+    staleIfErrorMs: e ?? 0,
+    localTtlMs: l ?? Infinity,
+    tags: g ?? NO_TAGS,
+    versions: v?.map((version) => (typeof version === "string" ? { hard: version, soft: version } : { hard: version[0], soft: version[1] })),
+    etag: a,
+    lastModified: m,
+  };
+}
+
+class Unreadable extends Error {}
+
+async function validate(schema: StandardSchema<unknown>, value: unknown): Promise<unknown> {
+  const result = await schema["~standard"].validate(value);
+  if (result.issues !== undefined) throw new Unreadable(`the namespace's schema refuses it (${result.issues.length} issues)`);
+  return result.value;
+}
+
+const isFormat = (either: Format | Compressor): either is Format => "encode" in either;
+const isCompressor = (either: Format | Compressor): either is Compressor => !isFormat(either);
+
+const byId = <T extends { readonly id: string }>(items: readonly T[]): ReadonlyMap<string, T> => new Map(items.map((item) => [item.id, item]));

@@ -1,0 +1,129 @@
+import type { LocalEntry } from "./local-tier.ts";
+import type { TagVersion } from "./backend.ts";
+
+/**
+ * A value with its freshness, validators and tags. Instants are `clock.now()` of this process.
+ *
+ *     loadedAt ──fresh──▶ staleAt ──stale──▶ expiresAt ──expired──▶
+ *
+ * Never changed once built, except for `checkedAt`.
+ */
+export interface Entry extends LocalEntry {
+  /** How long it was fresh when it was written, jitter included; its age is this minus what remains. */
+  readonly ttlMs: number;
+  readonly staleAt: number;
+  /** The end of its life, here and in the backend. */
+  readonly expiresAt: number;
+  /** The end of this copy: `expiresAt`, or earlier where `localTtl` says so. */
+  readonly deadAt: number;
+  readonly staleWhileRevalidateMs: number;
+  readonly staleIfErrorMs: number;
+  /** What the writer allowed a local copy; kept with the entry so that a promotion respects it. */
+  readonly localTtlMs: number;
+  readonly tags: readonly string[];
+  /** Keys of the tag versions it depends on: its tags and its namespaces, see `dependencies`. */
+  readonly dependsOn: readonly string[];
+  /** Under which versions it was stored, in the order of `dependsOn`; absent where no backend keeps it. */
+  readonly versions?: readonly TagVersion[] | undefined;
+  /** The tag calls of this process that it has been held against, see `Tags`. */
+  checkedAt: number;
+  readonly etag?: string | undefined;
+  readonly lastModified?: string | undefined;
+  readonly encoding?: Encoding | undefined;
+}
+
+/** How a backend keeps it. */
+export interface Encoding {
+  readonly format: string;
+  readonly compressor: string;
+  readonly bytes: number;
+}
+
+/** The stale windows of a reading call: they shorten what the entry brought, and never extend it. */
+export interface Windows {
+  readonly staleWhileRevalidateMs: number;
+  readonly staleIfErrorMs: number;
+  /** Fraction of `ttl` after which a fresh entry is refreshed behind the answer; 1 is never. */
+  readonly refreshAhead: number;
+}
+
+/**
+ * - `fresh`: serve it
+ * - `ahead`: serve it, and refresh it behind the answer
+ * - `revalidate`: serve it, stale, while one load refreshes it (RFC 5861, section 3)
+ * - `reserve`: only instead of an error or a load that takes too long (RFC 5861, section 4)
+ * - `absent`: as if it were not there
+ */
+export type Verdict = "fresh" | "ahead" | "revalidate" | "reserve" | "absent";
+
+/**
+ * Judges an entry at one instant, for a call with these windows.
+ *
+ *     loadedAt ──fresh──▶ refreshAhead ──ahead──▶ staleAt ──revalidate──▶ ──reserve──▶ deadAt ──absent──▶
+ *
+ * A boundary instant belongs to the later state. Pure.
+ */
+export function judge(entry: Entry | undefined, now: number, windows: Windows): Verdict {
+  if (entry === undefined || now >= entry.deadAt) return "absent";
+  if (now < entry.staleAt) return now < aheadAt(entry, windows.refreshAhead) ? "fresh" : "ahead";
+  if (now < entry.staleAt + Math.min(entry.staleWhileRevalidateMs, windows.staleWhileRevalidateMs)) return "revalidate";
+  return "reserve";
+}
+
+/** Whether a stale (or fresh) entry may stand in for a failed or slow load of a call with these windows. Pure. */
+export function standsIn(entry: Entry | undefined, now: number, windows: Windows): entry is Entry {
+  return (
+    entry !== undefined &&
+    now < entry.deadAt &&
+    now < entry.staleAt + Math.min(entry.staleIfErrorMs, windows.staleIfErrorMs)
+  );
+}
+
+/** The copy that was loaded later; a tie goes to `a`. */
+export function newer(a: Entry | undefined, b: Entry | undefined): Entry | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return loadedAt(b) > loadedAt(a) ? b : a;
+}
+
+/** Age, remaining freshness and remaining life in milliseconds. Pure. */
+export function lifeOf(entry: Entry, now: number): { ageMs: number; freshForMs: number; expiresInMs: number } {
+  const freshForMs = entry.staleAt - now;
+  return {
+    // Between two processes the instants differ by a network trip, so a new entry may seem to come from the future.
+    ageMs: entry.ttlMs === Infinity ? 0 : Math.max(0, entry.ttlMs - freshForMs),
+    freshForMs,
+    expiresInMs: entry.expiresAt - now,
+  };
+}
+
+/** The same entry, stale from `now` on: both windows begin, the end of its life stays. Pure. */
+export function staleFrom(entry: Entry, now: number): Entry {
+  if (entry.staleAt <= now) return entry;
+  const expiresAt = Math.min(entry.expiresAt, now + Math.max(entry.staleWhileRevalidateMs, entry.staleIfErrorMs));
+  return { ...entry, ttlMs: lifeOf(entry, now).ageMs, staleAt: now, expiresAt, deadAt: Math.min(entry.deadAt, expiresAt) };
+}
+
+/**
+ * The same entry after one of its tags was marked stale: stale at once. Versions carry no instant, so the windows it has
+ * end where they would have ended. Pure.
+ */
+export function staleByTag(entry: Entry, now: number): Entry {
+  const leftMs = entry.staleAt - now;
+  if (leftMs <= 0) return entry;
+  const longer = (windowMs: number): number => (windowMs === 0 ? 0 : windowMs + leftMs);
+  return {
+    ...entry,
+    ttlMs: lifeOf(entry, now).ageMs,
+    staleAt: now,
+    staleWhileRevalidateMs: longer(entry.staleWhileRevalidateMs),
+    staleIfErrorMs: longer(entry.staleIfErrorMs),
+  };
+}
+
+function aheadAt(entry: Entry, fraction: number): number {
+  return fraction === 1 ? Infinity : entry.staleAt - entry.ttlMs * (1 - fraction);
+}
+
+function loadedAt(entry: Entry): number {
+  return entry.ttlMs === Infinity ? -Infinity : entry.staleAt - entry.ttlMs;
+}

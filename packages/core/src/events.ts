@@ -1,0 +1,120 @@
+import diagnostics from "node:diagnostics_channel";
+import type { CacheError, DecodeError } from "./errors.ts";
+
+export interface CacheEvent {
+  readonly cache: string;
+  readonly namespace: readonly string[];
+}
+export interface KeyEvent extends CacheEvent {
+  /** For logs. Not for metric labels: their number is unbounded. */
+  readonly key: string;
+}
+
+/** Each call counts as exactly one `hit`, `stale` or `miss`. No event carries a value. */
+export interface CacheEvents {
+  hit: KeyEvent & { readonly tier: string; readonly durationMs: number };
+  stale: KeyEvent & { readonly tier: string; readonly durationMs: number; readonly cause: "revalidating" | "error" | "timeout" };
+  miss: KeyEvent & { readonly durationMs: number };
+  /** `no-store` also where the loader gave `undefined`. */
+  load: KeyEvent & { readonly reason: LoadReason; readonly background: boolean; readonly durationMs: number; readonly result: "stored" | "not-modified" | "no-store" | "fenced" | "refused" };
+  /** Once per failed load, whether or not anyone waited. */
+  "load:error": KeyEvent & { readonly reason: LoadReason; readonly background: boolean; readonly durationMs: number; readonly error: unknown };
+  store: KeyEvent & { readonly tier: string; readonly durationMs: number; readonly bytes?: number };
+  /** A result was not stored because something newer happened. */
+  fenced: KeyEvent & { readonly by: "set" | "delete" | "stale" | "tags" | "clear" | "lease" };
+  coalesced: KeyEvent;
+  invalidate: CacheEvent & { readonly scope: "key" | "tags" | "namespace"; readonly mode: "remove" | "stale"; readonly origin: "here" | "elsewhere"; readonly key?: string; readonly tags?: readonly string[] };
+  "backend:error": CacheEvent & { readonly tier: string; readonly operation: string; readonly error: CacheError };
+  "backend:state": CacheEvent & { readonly tier: string; readonly state: TierState };
+  "decode:error": KeyEvent & { readonly tier: string; readonly error: DecodeError };
+  evict: KeyEvent & { readonly tier: string; readonly reason: "entries" | "bytes" };
+  /** What waited for the backend was replayed; on overflow the namespace was cleared instead. */
+  recover: CacheEvent & { readonly tier: string; readonly replayed: number; readonly overflowed: boolean };
+}
+
+/** `idle`: not needed yet. `detached`: answers, but coherence is lost. `down`: the breaker is open. */
+export type TierState = "idle" | "up" | "detached" | "down";
+
+export interface CacheStats {
+  readonly hits: number;
+  readonly staleHits: number;
+  readonly misses: number;
+  /** (hits + staleHits) / all; `NaN` before the first call. */
+  readonly hitRatio: number;
+  readonly loads: number;
+  readonly loadErrors: number;
+  readonly coalesced: number;
+  readonly fenced: number;
+  /** Writes that wait for the backend. */
+  readonly pending: number;
+  readonly loadLatency: Latency;
+  readonly tiers: readonly TierStats[];
+}
+export interface TierStats {
+  readonly label: string;
+  readonly state: TierState;
+  readonly hits: number;
+  readonly misses: number;
+  readonly errors: number;
+  /** Known for local tiers only. */
+  readonly entries?: number;
+  /** Known where bytes are counted. */
+  readonly bytes?: number;
+  readonly latency: { readonly read: Latency; readonly write: Latency; readonly remove: Latency };
+}
+export interface Latency { readonly count: number; readonly p50Ms: number; readonly p95Ms: number; readonly p99Ms: number }
+
+/** Why a load runs. */
+export type LoadReason = "miss" | "stale" | "refresh-ahead" | "forced";
+
+/** What made a result unstorable. */
+export type FencedBy = CacheEvents["fenced"]["by"];
+
+const NAMES = [
+  "hit", "stale", "miss", "load", "load:error", "store", "fenced", "coalesced", "invalidate",
+  "backend:error", "backend:state", "decode:error", "evict", "recover",
+] as const satisfies readonly (keyof CacheEvents)[];
+
+/**
+ * One kind of event: its listeners, and the diagnostics channel `hotset:<name>` that all caches of the process share.
+ * Whoever emits asks `isObserved` first, so that an event nobody wants is never built.
+ */
+export class EventPort<T extends object> {
+  readonly #channel: diagnostics.Channel;
+  #listeners: readonly ((event: T) => void)[] = [];
+
+  constructor(name: string) {
+    this.#channel = diagnostics.channel(`hotset:${name}`);
+  }
+
+  get isObserved(): boolean {
+    return this.#listeners.length !== 0 || this.#channel.hasSubscribers;
+  }
+
+  /** What a listener throws is ignored: watching a cache must not change it. */
+  emit(event: T): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(event);
+      } catch {
+        continue;
+      }
+    }
+    if (this.#channel.hasSubscribers) this.#channel.publish(event);
+  }
+
+  add(listener: (event: T) => void): () => void {
+    const wrapped = (event: T): void => listener(event);
+    this.#listeners = [...this.#listeners, wrapped];
+    return () => {
+      this.#listeners = this.#listeners.filter((each) => each !== wrapped);
+    };
+  }
+}
+
+/** The events of one cache. */
+export type Events = { readonly [E in keyof CacheEvents]: EventPort<CacheEvents[E]> };
+
+export function createEvents(): Events {
+  return Object.fromEntries(NAMES.map((name) => [name, new EventPort(name)])) as unknown as Events;
+}

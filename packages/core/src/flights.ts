@@ -1,0 +1,178 @@
+import type { Entry } from "./entry.ts";
+import type { FencedBy, LoadReason } from "./events.ts";
+import type { Place } from "./key.ts";
+import type { Load, Loader } from "./load.ts";
+import type { ResolvedPolicy, Served } from "./policy.ts";
+import type { EntryTier, ReadRequest } from "./remote-tier.ts";
+import type { StandardSchema } from "./schema.ts";
+
+/** A namespace as the engine sees it. */
+export interface Space {
+  readonly place: Place;
+  readonly policy: ResolvedPolicy;
+  readonly schema: StandardSchema<unknown> | undefined;
+  /** Absent for a cache without a backend, and where values never leave the process. */
+  readonly remote: EntryTier | undefined;
+}
+
+/** One call of `getOrSet`. */
+export interface Call {
+  readonly space: Space;
+  readonly key: string;
+  /** The key in the local tier. */
+  readonly at: string;
+  readonly load: Loader<unknown>;
+  readonly policy: ResolvedPolicy;
+  readonly tags: readonly string[];
+  readonly startedAt: number;
+  readonly isForced: boolean;
+  /** It carries an `after` token: no copy and no flight from before the call will do. */
+  readonly isAfter: boolean;
+  readonly signal: AbortSignal | undefined;
+  readonly onServed: ((served: Served) => void) | undefined;
+  /** The batch that loads it together with others. */
+  readonly batch: FlightBatch | undefined;
+}
+
+/** Flights that share one load. */
+export interface FlightBatch {
+  pinned: ReturnType<NonNullable<EntryTier["versions"]>["pin"]> | undefined;
+}
+
+/** Something in flight for one key. What it brings is kept nowhere once it is fenced: something newer happened. */
+export class Guard {
+  fencedBy: FencedBy | undefined;
+  /** Where it stands in the order in which things of this process began. */
+  readonly serial: number = (lastSerial += 1);
+  /** The next guard of the same key. */
+  next: Guard | undefined;
+}
+let lastSerial = 0;
+
+/** A caller who waits for a flight. */
+export interface Waiter {
+  readonly call: Call;
+  readonly isCoalesced: boolean;
+  resolve(value: unknown): void;
+  reject(reason: unknown): void;
+  /** Ends its timers and its listening to `signal`. */
+  cancel: (() => void)[];
+}
+
+/** Everything in progress for one key, from the read to the store; its callers share it. Its policy is the first caller's, its tags are everyone's. */
+export class Flight extends Guard implements ReadRequest {
+  readonly call: Call;
+  readonly place: Place;
+  readonly key: string;
+  readonly at: string;
+  readonly schema: StandardSchema<unknown> | undefined;
+  readonly expectedTags: readonly string[];
+  readonly tagsAt: number;
+  /** Whether new callers may share it. A fence ends that; so does a tag call, see `Tags.hasCalls`. */
+  isJoinable = true;
+  /** Whether the backend is still being asked. */
+  isReading = true;
+  isOver = false;
+  isBackground: boolean;
+  /** After the first transport failure the rest of the flight does without the backend. */
+  isAway = false;
+  /** What is left of the time this flight may wait for the backend. */
+  backendLeftMs: number;
+  reason: LoadReason;
+  /** A copy that may still be served instead of a load, and the label of the tier that had it. */
+  reserve: Entry | undefined;
+  reserveTier: string;
+  readonly tags: Set<string>;
+  readonly waiters: Set<Waiter> = new Set();
+  joined = 0;
+  aborted = 0;
+  running: Load | undefined;
+  /** The loaded value, while it is being stored. */
+  loaded: { readonly value: unknown } | undefined;
+  #settled: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
+
+  constructor(call: Call, tagsAt: number, reason: LoadReason, isBackground: boolean) {
+    super();
+    this.call = call;
+    this.place = call.space.place;
+    this.key = call.key;
+    this.at = call.at;
+    this.schema = call.space.schema;
+    this.expectedTags = call.tags;
+    this.tags = new Set(call.tags);
+    this.tagsAt = tagsAt;
+    this.reason = reason;
+    this.isBackground = isBackground;
+    this.backendLeftMs = call.space.remote?.deadlineMs ?? 0;
+    this.reserveTier = "";
+  }
+
+  /** Resolves when nothing of this flight is under way any more. Never rejects. */
+  whenSettled(): Promise<void> {
+    if (this.isOver) return Promise.resolve();
+    this.#settled ??= Promise.withResolvers<void>();
+    return this.#settled.promise;
+  }
+
+  settled(): void {
+    this.isOver = true;
+    this.#settled?.resolve();
+  }
+}
+
+/** What is in flight, by key. Nothing is kept for idle keys. */
+export class Flights {
+  readonly #byKey = new Map<string, Guard>();
+
+  /** Keys with something in flight. */
+  get size(): number {
+    return this.#byKey.size;
+  }
+
+  /** Registered before anything is sent, so that no change can fall between. */
+  add(at: string, guard: Guard): void {
+    guard.next = this.#byKey.get(at);
+    this.#byKey.set(at, guard);
+  }
+
+  remove(at: string, guard: Guard): void {
+    const head = this.#byKey.get(at);
+    if (head === guard) {
+      if (guard.next === undefined) this.#byKey.delete(at);
+      else this.#byKey.set(at, guard.next);
+      return;
+    }
+    for (let each = head; each !== undefined; each = each.next) if (each.next === guard) each.next = guard.next;
+  }
+
+  joinable(at: string): Flight | undefined {
+    for (let each = this.#byKey.get(at); each !== undefined; each = each.next)
+      if (each instanceof Flight && each.isJoinable && each.fencedBy === undefined) return each;
+    return undefined;
+  }
+
+  /** From now on nobody joins what is in flight for this key, and what it brings is kept nowhere. */
+  fence(at: string, by: FencedBy, except?: Guard): void {
+    for (let each = this.#byKey.get(at); each !== undefined; each = each.next) if (each !== except) each.fencedBy ??= by;
+  }
+
+  /**
+   * After a load was stored: fences what began before it, and every read, since that may have been answered before the
+   * store. A load that began later stays: its value is the newer one.
+   */
+  fenceOlder(at: string, stored: Flight): void {
+    for (let each = this.#byKey.get(at); each !== undefined; each = each.next)
+      if (each !== stored && (each.serial < stored.serial || !(each instanceof Flight) || each.isReading)) each.fencedBy ??= "set";
+  }
+
+  /** No later caller shares a load that began before this one. */
+  supersede(at: string, by: Flight): void {
+    for (let each = this.#byKey.get(at); each !== undefined; each = each.next)
+      if (each !== by && each instanceof Flight) each.isJoinable = false;
+  }
+
+  *all(): Iterable<Flight> {
+    for (const head of this.#byKey.values())
+      for (let each: Guard | undefined = head; each !== undefined; each = each.next) if (each instanceof Flight) yield each;
+  }
+}

@@ -1,0 +1,226 @@
+import type { TagVersion } from "./backend.ts";
+import type { Core, Ladder } from "./cache.ts";
+import type { Encoded } from "./codec.ts";
+import { lifeOf, staleFrom, type Entry } from "./entry.ts";
+import { ConfigurationError, EncodeError } from "./errors.ts";
+import type { FencedBy } from "./events.ts";
+import { Guard, type Space } from "./flights.ts";
+import { dependencies } from "./key.ts";
+import { lifetimeOf, type EntryOptions } from "./policy.ts";
+import { judgeVersions, tagKeys } from "./tags.ts";
+
+/** `pending`: this process has it, the backend does not; remembered and replayed. `refused`: too large, or no lifetime. */
+export interface WriteResult { readonly status: "stored" | "pending" | "refused"; readonly token?: string }
+/** `pending`: hidden from this process at once; remembered, and replayed when the backend is back. */
+export interface DeleteResult { readonly status: "deleted" | "missing" | "pending"; readonly token?: string }
+/** As {@link DeleteResult}. */
+export interface MarkStaleResult { readonly status: "stale" | "missing" | "pending" }
+/** As {@link DeleteResult}. */
+export interface InvalidateResult { readonly status: "done" | "pending"; readonly token?: string }
+/** How many keys ended in each status. */
+export interface WriteManyResult { readonly stored: number; readonly pending: number; readonly refused: number }
+/** How many keys ended in each status. */
+export interface DeleteManyResult { readonly deleted: number; readonly missing: number; readonly pending: number }
+
+/**
+ * What changes entries: `set`, `delete`, `markStale`, tag invalidation and `clear`.
+ *
+ * Each follows the same four steps: fence what is in flight and drop the local copy; send, in the order of calls; fence
+ * again when the backend has acknowledged, since what was read in between may be older; and where the outcome is
+ * unknown, remember the invalidation. The first step is synchronous, so nobody who calls later can see what was before.
+ */
+export class Mutations {
+  readonly #core: Core;
+  readonly #ladder: Ladder;
+  /** Tag versions seen last: an unchanged one saves a write the trip that asks for it. Only ever a guess. */
+  readonly #guessed = new Map<string, TagVersion>();
+
+  constructor(core: Core, ladder: Ladder) {
+    this.#core = core;
+    this.#ladder = ladder;
+  }
+
+  async set(space: Space, key: string, at: string, value: unknown, options: EntryOptions | undefined): Promise<WriteResult> {
+    const { local, clock, random, tags, flights, chains, recovery } = this.#core;
+    const { place, remote } = space;
+    this.#refuseWithoutMeta(space, (options?.tags?.length ?? 0) !== 0 || options?.etag !== undefined || options?.lastModified !== undefined);
+    const life = lifetimeOf(value, space.policy, options, random);
+    if (life.ttlMs <= 0) return { status: (await this.delete(space, key, at)).status === "pending" ? "pending" : "refused" };
+    const now = clock.now();
+    const names = [...new Set(options?.tags ?? [])];
+    const expiresAt = now + life.ttlMs + Math.max(life.staleWhileRevalidateMs, life.staleIfErrorMs);
+    const entry: Entry = {
+      value,
+      ...life,
+      staleAt: now + life.ttlMs,
+      expiresAt,
+      deadAt: expiresAt,
+      tags: names,
+      dependsOn: dependencies(place, names),
+      checkedAt: tags.now,
+      etag: options?.etag,
+      lastModified: options?.lastModified,
+    };
+    const keep = (guard: Guard | undefined, encoded?: Encoded): void => {
+      if (guard?.fencedBy !== undefined || tags.wasCalled(entry.dependsOn, entry.checkedAt)) return;
+      const copy: Entry = encoded === undefined ? entry : { ...entry, encoding: encoded.encoding, encodedBytes: encoded.encoding.bytes };
+      const error = local?.put(at, copy, space.policy.localTtlMs ?? Infinity);
+      if (error !== undefined && remote === undefined) throw error;
+    };
+    this.#fence(at, "set");
+    if (remote === undefined) {
+      keep(undefined);
+      this.#reportKey(space, key, "remove");
+      return { status: local === undefined ? "refused" : "stored", token: this.#token() };
+    }
+    const guard = new Guard();
+    flights.add(at, guard);
+    try {
+      let encoded: Encoded | undefined;
+      const status = await chains.run(at, async () => {
+        try {
+          encoded = await remote.encode(value);
+          const written = await this.#write(entry, encoded, key, space);
+          recovery?.forgetKey(place, key);
+          return written;
+        } catch (error) {
+          if (error instanceof EncodeError) throw error;
+          recovery?.addKey(place, key);
+          return "pending";
+        }
+      });
+      flights.fence(at, "set", guard);
+      keep(guard, encoded);
+      this.#reportKey(space, key, "remove");
+      return status === "stored" ? { status, token: this.#token() } : { status };
+    } finally {
+      flights.remove(at, guard);
+    }
+  }
+
+  async delete(space: Space, key: string, at: string): Promise<DeleteResult> {
+    const { local, clock, chains, recovery } = this.#core;
+    const { place, remote } = space;
+    const wasHere = local?.get(at, clock.now()) !== undefined;
+    this.#fence(at, "delete");
+    this.#reportKey(space, key, "remove");
+    if (remote === undefined) return { status: wasHere ? "deleted" : "missing", token: this.#token() };
+    const status = await chains.run(at, async () => {
+      try {
+        const found = await remote.remove(key, place);
+        recovery?.forgetKey(place, key);
+        return found;
+      } catch {
+        recovery?.addKey(place, key);
+        return "pending";
+      }
+    });
+    this.#fence(at, "delete");
+    if (status === "pending") return { status };
+    return { status: wasHere ? "deleted" : status, token: this.#token() };
+  }
+
+  async markStale(space: Space, key: string, at: string): Promise<MarkStaleResult> {
+    const { local, clock, chains, recovery } = this.#core;
+    const { place, remote } = space;
+    const now = clock.now();
+    const held = local?.get(at, now);
+    this.#fence(at, "stale");
+    this.#reportKey(space, key, "stale");
+    if (remote === undefined) {
+      if (held === undefined) return { status: "missing" };
+      const staleNow = staleFrom(held, now);
+      if (lifeOf(staleNow, now).expiresInMs > 0) local!.tier.set(at, staleNow);
+      return { status: "stale" };
+    }
+    const status = await chains.run(at, async () => {
+      try {
+        const found = await remote.markStale(key, place);
+        recovery?.forgetKey(place, key);
+        return found;
+      } catch {
+        recovery?.addKey(place, key);
+        return "pending";
+      }
+    });
+    this.#fence(at, "stale");
+    return { status };
+  }
+
+  /** `tags` empty: the whole namespace. */
+  async invalidate(space: Space, names: readonly string[], mode: "hard" | "soft"): Promise<InvalidateResult> {
+    const { tags, local, recovery, events } = this.#core;
+    const { place, remote } = space;
+    this.#refuseWithoutMeta(space, true);
+    const keys = tagKeys(place, names);
+    tags.called(place, keys, mode);
+    // Nothing below the root outlives its clear, so its memory can go at once.
+    if (names.length === 0 && place.path.length === 0) local?.tier.clear();
+    if (events.invalidate.isObserved) {
+      const scope = names.length === 0 ? "namespace" : "tags";
+      events.invalidate.emit({ cache: this.#core.name, namespace: place.path, scope, mode: mode === "hard" ? "remove" : "stale", origin: "here", ...(names.length !== 0 && { tags: names }) });
+    }
+    if (remote?.versions === undefined) return { status: "done", token: this.#token() };
+    for (const key of keys) this.#guessed.delete(key);
+    try {
+      await remote.versions.renew(keys, mode);
+      recovery?.forgetTags(keys, mode);
+      return { status: "done", token: this.#token() };
+    } catch {
+      recovery?.addTags(place, keys, mode);
+      return { status: "pending" };
+    } finally {
+      tags.called(place, keys, mode);
+    }
+  }
+
+  /** An invalidation that waited was acknowledged: what was read or written meanwhile may be older than it. */
+  replayed(at: string): void {
+    this.#fence(at, "delete");
+  }
+
+  /**
+   * One trip where the versions are those seen last: they are read in the same tick. Otherwise they are pinned, and
+   * the entry is written under them.
+   */
+  async #write(entry: Entry, encoded: Encoded, key: string, { place, remote }: Space): Promise<"stored" | "refused"> {
+    const versions = remote!.versions;
+    if (versions === undefined) return remote!.write(entry, encoded, undefined, key, place);
+    const guesses = entry.dependsOn.map((each) => this.#guessed.get(each));
+    if (guesses.every((guess) => guess !== undefined)) {
+      const [status, current] = await Promise.all([remote!.write(entry, encoded, guesses, key, place), versions.read(entry.dependsOn)]);
+      if (judgeVersions(guesses, current) === "current") return status;
+    }
+    const pinned = await versions.pin(entry.dependsOn);
+    if (this.#guessed.size > MAX_GUESSED) this.#guessed.clear();
+    entry.dependsOn.forEach((each, i) => this.#guessed.set(each, pinned.versions[i]!));
+    return remote!.write(entry, encoded, pinned.versions, key, place);
+  }
+
+  #fence(at: string, by: FencedBy): void {
+    this.#core.flights.fence(at, by);
+    this.#core.local?.tier.delete(at);
+    this.#ladder.endBackoff(at);
+  }
+
+  #reportKey({ place }: Space, key: string, mode: "remove" | "stale"): void {
+    const { events, name } = this.#core;
+    if (events.invalidate.isObserved) events.invalidate.emit({ cache: name, namespace: place.path, scope: "key", mode, origin: "here", key });
+  }
+
+  /** Names a write that the backend has, or that a cache without a backend has: a later read with it asks there. */
+  #token(): string {
+    tokens += 1;
+    return `${PROCESS}.${tokens.toString(36)}`;
+  }
+
+  /** @throws {ConfigurationError} where entries cannot carry what the call needs. */
+  #refuseWithoutMeta({ remote }: Space, needsMeta: boolean): void {
+    if (needsMeta && remote !== undefined && !remote.keepsMeta)
+      throw new ConfigurationError(`${remote.label}: its layout has no room for tags, validators and clear; use the full layout, or delete keys one by one`, { tier: remote.label });
+  }
+}
+
+const MAX_GUESSED = 10_000;
+const PROCESS = Math.random().toString(36).slice(2, 10);
+let tokens = 0;

@@ -1,0 +1,162 @@
+import { hit, type Answer, type Core, type Ladder } from "./cache.ts";
+import { judge, lifeOf, newer, type Entry, type Windows } from "./entry.ts";
+import { Guard, type Space } from "./flights.ts";
+import type { ReadRequest } from "./remote-tier.ts";
+
+/** What is known about an entry, for people and for tests. */
+export interface EntryInfo {
+  readonly state: "fresh" | "stale";
+  /** Label of the tier that holds it nearest. */
+  readonly tier: string;
+  readonly ageMs: number;
+  /** Remaining freshness; negative when stale. */
+  readonly freshForMs: number;
+  /** Remaining life, stale windows included; may be `Infinity`. */
+  readonly expiresInMs: number;
+  readonly tags: readonly string[];
+  readonly etag?: string;
+  readonly lastModified?: string;
+  /** Ids and size as stored; absent for an entry that only the local tier holds. */
+  readonly encoding?: { readonly format: string; readonly compressor: string; readonly bytes: number };
+}
+
+/** A key that is read, with its local key. */
+export interface ReadKey {
+  readonly key: string;
+  readonly at: string;
+}
+
+/** Reading without a loader. Never loads, never fails for a backend's sake. */
+export class Reads {
+  readonly #core: Core;
+  readonly #ladder: Ladder;
+
+  constructor(core: Core, ladder: Ladder) {
+    this.#core = core;
+    this.#ladder = ladder;
+  }
+
+  get(space: Space, { key, at }: ReadKey, allowStale: boolean): Promise<unknown> {
+    const { local, clock, flights } = this.#core;
+    const startedAt = clock.now();
+    const held = local?.get(at, startedAt);
+    const { remote } = space;
+    if (remote === undefined || isFresh(held, startedAt)) return Promise.resolve(this.#answer(space, key, startedAt, held, undefined, allowStale));
+    const guard = new Guard();
+    flights.add(at, guard);
+    const read = this.#isCovered(space, key, space.place.tagPrefixes)
+      ? this.#readAfterReplay(space, key)
+      : remote.read(this.#request(space, key), remote.deadlineMs);
+    return this.#promoted(space, key, at, guard, read).then((found) => this.#answer(space, key, startedAt, held, found, allowStale));
+  }
+
+  /** In the order of `keys`; what is missing locally is read in one trip. */
+  async getMany(space: Space, keys: readonly ReadKey[], allowStale: boolean): Promise<readonly unknown[]> {
+    const { local, clock, flights } = this.#core;
+    const startedAt = clock.now();
+    const held = keys.map(({ at }) => local?.get(at, startedAt));
+    const { remote } = space;
+    const asked = remote === undefined ? [] : keys.flatMap((each, i) => (isFresh(held[i], startedAt) ? [] : [i]));
+    const guards = asked.map((i) => {
+      const guard = new Guard();
+      flights.add(keys[i]!.at, guard);
+      return guard;
+    });
+    const covered = new Set(asked.filter((i) => this.#isCovered(space, keys[i]!.key, space.place.tagPrefixes)));
+    const direct = asked.filter((i) => !covered.has(i));
+    const sent = direct.length === 0 ? [] : remote!.readMany(direct.map((i) => this.#request(space, keys[i]!.key)), remote!.deadlineMs);
+    const reads = new Map(direct.map((i, n) => [i, sent[n]!]));
+    const found = new Map(await Promise.all(asked.map(async (i, n) => {
+      const { key, at } = keys[i]!;
+      return [i, await this.#promoted(space, key, at, guards[n]!, reads.get(i) ?? this.#readAfterReplay(space, key))] as const;
+    })));
+    return keys.map(({ key }, i) => this.#answer(space, key, startedAt, held[i], found.get(i), allowStale));
+  }
+
+  /** The fresh copy of this process, or `undefined`. Counts like every call. */
+  peek(space: Space, { key, at }: ReadKey): unknown {
+    const { local, clock } = this.#core;
+    const now = clock.now();
+    const held = local?.get(at, now);
+    return this.#answer(space, key, now, held, undefined, false, false);
+  }
+
+  async inspect(space: Space, { key, at }: ReadKey): Promise<EntryInfo | undefined> {
+    const { local, clock } = this.#core;
+    const held = local?.get(at, clock.now());
+    const { remote } = space;
+    let found: Entry | undefined;
+    if (held === undefined && remote !== undefined) found = await this.#inspected(space, key);
+    const entry = held ?? found;
+    if (entry === undefined) return undefined;
+    const now = clock.now();
+    return {
+      state: isFresh(entry, now) ? "fresh" : "stale",
+      tier: held !== undefined ? local!.label : remote!.label,
+      ...lifeOf(entry, now),
+      tags: entry.tags,
+      ...(entry.etag !== undefined && { etag: entry.etag }),
+      ...(entry.lastModified !== undefined && { lastModified: entry.lastModified }),
+      ...(entry.encoding !== undefined && { encoding: entry.encoding }),
+    };
+  }
+
+  async #inspected(space: Space, key: string): Promise<Entry | undefined> {
+    try {
+      const entry = await this.#readAfterReplay(space, key);
+      return entry === undefined || this.#isCovered(space, key, entry.dependsOn) ? undefined : entry;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** What a read found, promoted unless something newer happened meanwhile. A backend that fails has nothing. */
+  async #promoted(space: Space, key: string, at: string, guard: Guard, read: Promise<Entry | undefined>): Promise<Entry | undefined> {
+    const { flights, local, clock } = this.#core;
+    try {
+      const entry = await read;
+      if (entry === undefined || this.#isCovered(space, key, entry.dependsOn)) return undefined;
+      if (isFresh(entry, clock.now()) && guard.fencedBy === undefined) local?.put(at, entry, space.policy.localTtlMs ?? Infinity);
+      return entry;
+    } catch {
+      // The tier has reported it.
+      return undefined;
+    } finally {
+      flights.remove(at, guard);
+    }
+  }
+
+  /** Whether an invalidation that waits for the backend covers what would be found there. */
+  #isCovered({ place }: Space, key: string, dependsOn: readonly string[]): boolean {
+    const { recovery } = this.#core;
+    return recovery !== undefined && recovery.size !== 0 && recovery.covers(place, key, dependsOn);
+  }
+
+  async #readAfterReplay(space: Space, key: string): Promise<Entry | undefined> {
+    if (this.#isCovered(space, key, space.place.tagPrefixes)) await this.#core.recovery!.replay();
+    return this.#isCovered(space, key, space.place.tagPrefixes) ? undefined : space.remote!.read(this.#request(space, key), space.remote!.deadlineMs);
+  }
+
+  #request(space: Space, key: string): ReadRequest {
+    return { place: space.place, key, schema: space.schema, expectedTags: NO_TAGS, tagsAt: this.#core.tags.now };
+  }
+
+  #answer(space: Space, key: string, startedAt: number, held: Entry | undefined, found: Entry | undefined, allowStale: boolean, isAsked = true): unknown {
+    const { local, clock } = this.#core;
+    const best = newer(found, held);
+    const label = best === found && found !== undefined ? space.remote!.label : (local?.label ?? "");
+    const verdict = judge(best, clock.now(), ANY_WINDOW);
+    const answer: Answer =
+      verdict === "fresh" ? hit(best!, label)
+      : verdict === "absent" || !allowStale ? MISS
+      : { ...hit(best!, label), status: "stale", cause: "revalidating" };
+    this.#ladder.count({ space, key, startedAt }, answer, isAsked);
+    return local === undefined ? answer.value : local.handOut(answer.value);
+  }
+}
+
+const NO_TAGS: readonly string[] = [];
+const MISS: Answer = { status: "miss", value: undefined };
+const ANY_WINDOW: Windows = { staleWhileRevalidateMs: Infinity, staleIfErrorMs: Infinity, refreshAhead: 1 };
+
+const isFresh = (entry: Entry | undefined, now: number): boolean => entry !== undefined && now < entry.staleAt && now < entry.deadAt;

@@ -1,0 +1,144 @@
+import type { Clock } from "./clock.ts";
+import type { Events } from "./events.ts";
+import type { Place } from "./key.ts";
+import type { EntryTier } from "./remote-tier.ts";
+import { tagKeys } from "./tags.ts";
+
+/** An invalidation that the backend has not acknowledged. */
+interface PendingKey {
+  readonly place: Place;
+  readonly key: string;
+}
+interface PendingTags {
+  readonly place: Place;
+  readonly keys: readonly string[];
+  readonly mode: "hard" | "soft";
+}
+
+/**
+ * What could not reach the backend: remembered, and replayed when it answers again.
+ *
+ * A replay is always an invalidation, never a value: a write whose outcome is unknown is replayed as a removal. One per
+ * key, the last one; bounded, and an overflow becomes a clear of the whole cache. Until an invalidation was replayed,
+ * nothing that it covers is read from the backend.
+ */
+export class Recovery {
+  readonly #remote: EntryTier;
+  readonly #clock: Clock;
+  readonly #events: Events;
+  readonly #cache: string;
+  readonly #root: Place;
+  /** Called when a replay was acknowledged: what was read meanwhile may be older. */
+  readonly #replayed: (pending: { readonly place: Place; readonly key?: string; readonly keys?: readonly string[] }) => void;
+  readonly #keys = new Map<string, PendingKey>();
+  readonly #tags = new Map<string, PendingTags>();
+  #overflowed = false;
+  #running: Promise<void> | undefined;
+  #cancelRetry: (() => void) | undefined;
+
+  constructor(options: {
+    readonly remote: EntryTier;
+    readonly clock: Clock;
+    readonly events: Events;
+    readonly cache: string;
+    readonly root: Place;
+    readonly replayed: (pending: { readonly place: Place; readonly key?: string; readonly keys?: readonly string[] }) => void;
+  }) {
+    this.#remote = options.remote;
+    this.#clock = options.clock;
+    this.#events = options.events;
+    this.#cache = options.cache;
+    this.#root = options.root;
+    this.#replayed = options.replayed;
+  }
+
+  get size(): number {
+    return this.#keys.size + this.#tags.size;
+  }
+
+  addKey(place: Place, key: string): void {
+    this.#keys.set(place.backendPrefix + key, { place, key });
+    this.#added();
+  }
+
+  addTags(place: Place, keys: readonly string[], mode: "hard" | "soft"): void {
+    for (const each of keys)
+      if (mode === "hard" || this.#tags.get(each)?.mode !== "hard") this.#tags.set(each, { place, keys: [each], mode });
+    this.#added();
+  }
+
+  /** A newer write of this key was acknowledged: nothing older is there to remove. */
+  forgetKey(place: Place, key: string): void {
+    if (this.#keys.size !== 0) this.#keys.delete(place.backendPrefix + key);
+  }
+
+  /** A newer call on these tags was acknowledged. A hard one covers a soft one, and not the other way round. */
+  forgetTags(keys: readonly string[], mode: "hard" | "soft"): void {
+    for (const key of keys) if (mode === "hard" || this.#tags.get(key)?.mode === "soft") this.#tags.delete(key);
+  }
+
+  /** Whether the backend may hold something that an invalidation of this process was to remove. */
+  covers(place: Place, key: string, dependsOn: readonly string[]): boolean {
+    return this.#keys.has(place.backendPrefix + key) || dependsOn.some((each) => this.#tags.has(each));
+  }
+
+  /** Replays all there is, or fails at the first that the backend does not take. Never rejects. */
+  replay(): Promise<void> {
+    this.#running ??= this.#replay().finally(() => {
+      this.#running = undefined;
+      if (this.size !== 0) this.#retryLater();
+    });
+    return this.#running;
+  }
+
+  stop(): void {
+    this.#cancelRetry?.();
+  }
+
+  async #replay(): Promise<void> {
+    this.#cancelRetry?.();
+    this.#cancelRetry = undefined;
+    let replayed = 0;
+    try {
+      for (const [id, pending] of this.#tags) {
+        await this.#remote.versions?.renew(pending.keys, pending.mode);
+        if (this.#tags.get(id) === pending) this.#tags.delete(id);
+        this.#replayed(pending);
+        replayed += 1;
+      }
+      while (this.#keys.size !== 0) {
+        const some = [...this.#keys].slice(0, AT_ONCE);
+        const outcomes = await Promise.allSettled(some.map(async ([id, pending]) => {
+          await this.#remote.remove(pending.key, pending.place);
+          if (this.#keys.get(id) === pending) this.#keys.delete(id);
+          this.#replayed(pending);
+          replayed += 1;
+        }));
+        if (outcomes.some(({ status }) => status === "rejected")) break;
+      }
+    } catch {
+      // The tier has reported it; what is left is tried again later.
+    }
+    if (replayed === 0) return;
+    this.#events.recover.emit({ cache: this.#cache, namespace: [], tier: this.#remote.label, replayed, overflowed: this.#overflowed });
+    if (this.size === 0) this.#overflowed = false;
+  }
+
+  #added(): void {
+    if (this.size > MAX_PENDING) {
+      this.#overflowed = true;
+      this.#keys.clear();
+      this.#tags.clear();
+      for (const key of tagKeys(this.#root, [])) this.#tags.set(key, { place: this.#root, keys: [key], mode: "hard" });
+    }
+    if (this.#running === undefined) this.#retryLater();
+  }
+
+  #retryLater(): void {
+    this.#cancelRetry ??= this.#clock.schedule(() => void this.replay(), Math.max(RETRY_MS, this.#remote.retryInMs));
+  }
+}
+
+const MAX_PENDING = 10_000;
+const AT_ONCE = 100;
+const RETRY_MS = 1_000;

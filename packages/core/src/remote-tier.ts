@@ -1,0 +1,305 @@
+import type { Backend, DeleteStatus, StoredEntry, TagVersion, TagVersions } from "./backend.ts";
+import { Breaker } from "./breaker.ts";
+import type { Clock } from "./clock.ts";
+import { Codec, type Encoded } from "./codec.ts";
+import { staleByTag, type Entry } from "./entry.ts";
+import { BackendUnavailableError, CacheError, DecodeError } from "./errors.ts";
+import type { Events, TierState } from "./events.ts";
+import { dependencies, type Place } from "./key.ts";
+import { isThenable, type Awaitable } from "./once.ts";
+import type { StandardSchema } from "./schema.ts";
+import { TierMeter } from "./stats.ts";
+import { tagEntries } from "./tag-entries.ts";
+import { judgeVersions } from "./tags.ts";
+
+/** One entry to read. */
+export interface ReadRequest {
+  readonly place: Place;
+  readonly key: string;
+  readonly schema: StandardSchema<unknown> | undefined;
+  /** Tags that the entry probably has: their versions are asked for in the same tick. */
+  readonly expectedTags: readonly string[];
+  /** `Tags.now` when the read is sent. */
+  readonly tagsAt: number;
+}
+
+/** A tier that speaks entries and answers later, or fails: one backend, or several composed into one. */
+export interface EntryTier {
+  readonly label: string;
+  readonly deadlineMs: number;
+  readonly isAway: boolean;
+  /** How long until an away tier is worth asking again. */
+  readonly retryInMs: number;
+  /** `false` where entries cannot carry tags, validators or namespace versions. */
+  readonly keepsMeta: boolean;
+  /** Bounded, and behind the breaker, like every other call. */
+  readonly versions: TagVersions | undefined;
+  /** The entry if its tag versions are current; stale by now if one of them was marked stale. */
+  read(request: ReadRequest, budgetMs: number): Promise<Entry | undefined>;
+  readMany(requests: readonly ReadRequest[], budgetMs: number): readonly Promise<Entry | undefined>[];
+  /** Throws, or rejects with, `EncodeError` when the value cannot be written. */
+  encode(value: unknown): Awaitable<Encoded>;
+  /** Sends the entry, its value encoded before, under these tag versions. */
+  write(entry: Entry, encoded: Encoded, versions: readonly TagVersion[] | undefined, key: string, place: Place): Promise<"stored" | "refused">;
+  remove(key: string, place: Place): Promise<DeleteStatus>;
+  markStale(key: string, place: Place): Promise<"stale" | "missing">;
+  connect(): Promise<void>;
+  close(): Promise<void>;
+  stats(): readonly ReturnType<TierMeter["snapshot"]>[];
+  /** Counts what a call got from this tier. */
+  readonly meter: TierMeter;
+}
+
+/**
+ * One backend as a tier: codec, deadline and breaker around it.
+ *
+ * Every call is bounded by a deadline of its own, whatever the backend does; an answer after it is ignored. While the
+ * breaker is open a call costs no timer and no socket. Rejects with {@link BackendUnavailableError} when the backend
+ * did not answer, and with what the backend says when it refused; both are reported once, here.
+ */
+export class RemoteTier implements EntryTier {
+  readonly label: string;
+  readonly deadlineMs: number;
+  readonly keepsMeta: boolean;
+  readonly versions: TagVersions | undefined;
+  readonly meter: TierMeter = new TierMeter();
+  readonly #backend: Backend;
+  readonly #codec: Codec;
+  readonly #clock: Clock;
+  readonly #events: Events;
+  readonly #cache: string;
+  readonly #breaker: Breaker;
+  readonly #sourceVersions: TagVersions | undefined;
+  readonly #undecodable = new Set<string>();
+  #state: TierState = "idle";
+
+  constructor(backend: Backend, clock: Clock, events: Events, cache: string) {
+    this.label = backend.label;
+    this.deadlineMs = backend.deadlineMs ?? 1_000;
+    this.keepsMeta = backend.keepsMeta ?? true;
+    this.#backend = backend;
+    this.#codec = new Codec(backend);
+    this.#clock = clock;
+    this.#events = events;
+    this.#cache = cache;
+    this.#breaker = new Breaker(clock);
+    this.#sourceVersions = this.keepsMeta ? (backend.tagVersions ?? tagEntries(backend)) : undefined;
+    this.versions = this.#sourceVersions && this.#bounded(this.#sourceVersions);
+  }
+
+  get isAway(): boolean {
+    return this.#breaker.isOpen;
+  }
+
+  get retryInMs(): number {
+    return this.#breaker.probeInMs;
+  }
+
+  /** Sends the read, and that of the tag versions beside it, before it returns. */
+  read(request: ReadRequest, budgetMs: number): Promise<Entry | undefined> {
+    if (!this.#breaker.admits()) return Promise.reject(this.#refusal("read"));
+    const expected = dependencies(request.place, request.expectedTags);
+    let work: Promise<Entry | undefined>;
+    try {
+      work = this.#judged(request, expected, this.#backend.read(request.place.backendPrefix + request.key), this.#sourceVersions?.read(expected));
+    } catch (error) {
+      work = Promise.reject(error);
+    }
+    return this.#bound("read", request.place, budgetMs, work);
+  }
+
+  readMany(requests: readonly ReadRequest[], budgetMs: number): readonly Promise<Entry | undefined>[] {
+    const batch = this.#backend.batch;
+    if (batch === undefined || requests.length < 2) return requests.map((request) => this.read(request, budgetMs));
+    const place = requests[0]!.place;
+    const answer = this.#call("read", place, budgetMs, () => {
+      const expected = dependencies(place, requests[0]!.expectedTags);
+      const current = this.#sourceVersions?.read(expected);
+      current?.catch(ignore);
+      return batch.read(requests.map(({ key }) => place.backendPrefix + key)).then((stored) => ({ stored, expected, current }));
+    });
+    return requests.map(async (request, i) => {
+      const { stored, expected, current } = await answer;
+      return this.#judged(request, expected, Promise.resolve(stored[i]), current);
+    });
+  }
+
+  encode(value: unknown): Awaitable<Encoded> {
+    return this.#codec.encode(value);
+  }
+
+  /** An entry larger than `maxEntryBytes` is refused, and what was there is removed: it is older. */
+  async write(entry: Entry, encoded: Encoded, versions: readonly TagVersion[] | undefined, key: string, place: Place): Promise<"stored" | "refused"> {
+    if (encoded.encoding.bytes > (this.#backend.maxEntryBytes ?? Infinity)) {
+      await this.remove(key, place);
+      return "refused";
+    }
+    const startedAt = this.#clock.now();
+    const stored = this.#codec.toStored(encoded, entry, versions, startedAt);
+    await this.#call("write", place, this.deadlineMs, () => this.#backend.write(place.backendPrefix + key, stored));
+    this.#undecodable.delete(place.backendPrefix + key);
+    if (this.#events.store.isObserved)
+      this.#events.store.emit({ cache: this.#cache, namespace: place.path, key, tier: this.label, durationMs: this.#clock.now() - startedAt, bytes: encoded.encoding.bytes });
+    return "stored";
+  }
+
+  remove(key: string, place: Place): Promise<DeleteStatus> {
+    return this.#call("remove", place, this.deadlineMs, () => this.#backend.remove(place.backendPrefix + key));
+  }
+
+  /** A backend that cannot end freshness alone loses the entry: what must not be served as fresh is gone. */
+  async markStale(key: string, place: Place): Promise<"stale" | "missing"> {
+    const backend = this.#backend;
+    if (backend.markStale === undefined) return (await this.remove(key, place)) === "deleted" ? "stale" : "missing";
+    return this.#call("markStale", place, this.deadlineMs, () => backend.markStale!(place.backendPrefix + key));
+  }
+
+  async connect(): Promise<void> {
+    await this.#backend.connect?.();
+    this.#answered();
+  }
+
+  async close(): Promise<void> {
+    await this.#backend.close();
+  }
+
+  stats(): readonly ReturnType<TierMeter["snapshot"]>[] {
+    return [this.meter.snapshot(this.label, this.#state)];
+  }
+
+  async #judged(
+    request: ReadRequest,
+    expected: readonly string[],
+    answer: Promise<StoredEntry | undefined>,
+    current: Promise<readonly (TagVersion | undefined)[]> | undefined,
+  ): Promise<Entry | undefined> {
+    const [stored, found] = current === undefined ? [await answer, undefined] : await Promise.all([answer, current]);
+    if (stored === undefined) return undefined;
+    const now = this.#clock.now();
+    let entry: Entry;
+    try {
+      const decoded = this.#codec.decode(stored, request.place, request.schema, now, request.tagsAt);
+      entry = isThenable(decoded) ? await decoded : decoded;
+    } catch (error) {
+      this.#reportUndecodable(request, error as DecodeError);
+      return undefined;
+    }
+    if (entry.versions === undefined || found === undefined) return entry;
+    switch (judgeVersions(entry.versions, await this.#versionsOf(entry.dependsOn, expected, found))) {
+      case "current":
+        return entry;
+      case "stale":
+        return staleByTag(entry, now);
+      case "gone":
+        return undefined;
+    }
+  }
+
+  /** Tags of the entry that nobody expected cost a second trip. */
+  async #versionsOf(
+    keys: readonly string[],
+    expected: readonly string[],
+    found: readonly (TagVersion | undefined)[],
+  ): Promise<readonly (TagVersion | undefined)[]> {
+    const unknown = keys.filter((key) => !expected.includes(key));
+    if (unknown.length === 0 && keys.length === expected.length && keys.every((key, i) => key === expected[i])) return found;
+    const more = unknown.length === 0 ? [] : await this.#sourceVersions!.read(unknown);
+    return keys.map((key) => (expected.includes(key) ? found[expected.indexOf(key)] : more[unknown.indexOf(key)]));
+  }
+
+  #reportUndecodable(request: ReadRequest, error: DecodeError): void {
+    const backendKey = request.place.backendPrefix + request.key;
+    if (this.#undecodable.has(backendKey)) return;
+    if (this.#undecodable.size >= MAX_UNDECODABLE) this.#undecodable.clear();
+    this.#undecodable.add(backendKey);
+    this.meter.errors += 1;
+    this.#events["decode:error"].emit({ cache: this.#cache, namespace: request.place.path, key: request.key, tier: this.label, error });
+  }
+
+  #bounded(source: TagVersions): TagVersions {
+    const call = <T>(run: () => Promise<T>): Promise<T> => this.#call("tags", undefined, this.deadlineMs, run);
+    return {
+      read: (tags) => call(() => source.read(tags)),
+      pin: (tags) => call(() => source.pin(tags)),
+      unchangedSince: (at, tags) => call(() => source.unchangedSince(at, tags)),
+      renew: (tags, mode) => call(() => source.renew(tags, mode)),
+    };
+  }
+
+  #call<T>(operation: Operation, place: Place | undefined, budgetMs: number, run: () => Promise<T>): Promise<T> {
+    if (!this.#breaker.admits()) return Promise.reject(this.#refusal(operation));
+    let work: Promise<T>;
+    try {
+      work = run();
+    } catch (error) {
+      work = Promise.reject(error);
+    }
+    return this.#bound(operation, place, budgetMs, work);
+  }
+
+  #bound<T>(operation: Operation, place: Place | undefined, budgetMs: number, work: Promise<T>): Promise<T> {
+    const startedAt = this.#clock.now();
+    return new Promise<T>((resolve, reject) => {
+      let isOver = false;
+      const fail = (error: unknown): void => {
+        isOver = true;
+        reject(this.#failed(operation, place, error));
+      };
+      const cancel = this.#clock.schedule(
+        () => fail(new BackendUnavailableError(`${this.label}: no answer to ${operation} within ${Math.round(budgetMs)} ms`, { tier: this.label, operation })),
+        budgetMs,
+      );
+      work.then(
+        (value) => {
+          if (isOver) return;
+          cancel();
+          this.meter[METERS[operation]].record(this.#clock.now() - startedAt);
+          this.#answered();
+          resolve(value);
+        },
+        (error: unknown) => {
+          if (isOver) return;
+          cancel();
+          fail(error);
+        },
+      );
+    });
+  }
+
+  #answered(): void {
+    this.#breaker.answered();
+    this.#enter("up");
+  }
+
+  #failed(operation: string, place: Place | undefined, cause: unknown): CacheError {
+    this.meter.errors += 1;
+    const isTransport = cause instanceof BackendUnavailableError;
+    if (isTransport) this.#breaker.failed();
+    else this.#breaker.answered();
+    const error = cause instanceof CacheError
+      ? cause
+      : new BackendUnavailableError(`${this.label}: ${operation} was refused; see cause`, { tier: this.label, operation, cause });
+    this.#events["backend:error"].emit({ cache: this.#cache, namespace: place?.path ?? [], tier: this.label, operation, error });
+    if (this.#breaker.isOpen) this.#enter("down");
+    return error;
+  }
+
+  #refusal(operation: string): CacheError {
+    return new BackendUnavailableError(`${this.label}: not asked to ${operation}, since it did not answer lately`, {
+      tier: this.label,
+      operation,
+      maybeExecuted: false,
+    });
+  }
+
+  #enter(state: TierState): void {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#events["backend:state"].emit({ cache: this.#cache, namespace: [], tier: this.label, state });
+  }
+}
+
+type Operation = keyof typeof METERS;
+const METERS = { read: "read", write: "write", remove: "remove", markStale: "write", tags: "write" } as const;
+const MAX_UNDECODABLE = 1_000;
+const ignore = (): void => {};

@@ -1,0 +1,78 @@
+import { randomBytes } from "node:crypto";
+import type { Backend, StoredEntry, TagVersion, TagVersions } from "./backend.ts";
+
+/**
+ * Tag versions kept as ordinary entries, for backends that issue none themselves. Nothing here is atomic, so each
+ * version is its own entry, written and never edited: two writers who meet cost misses, not a lost invalidation.
+ *
+ *     {~name}:ns::tag     the hard version; {~name}:ns:: is the namespace's own
+ *     {~~name}:ns::tag    the soft version; {~~name}:: is the issuer, renewed before any tag is
+ *
+ * A tag that a loader adds late is safe while the issuer has not changed since the load began: it is read after the
+ * tag, and written before it.
+ */
+export function tagEntries(backend: Pick<Backend, "read" | "write">): TagVersions {
+  const readOne = async (key: string): Promise<StoredEntry | undefined> => backend.read(key);
+  const issue = async (key: string, version: string): Promise<string> => {
+    await backend.write(key, { data: encoder.encode(version), staleInMs: LIFE_MS, expiresInMs: LIFE_MS, meta: "" });
+    return version;
+  };
+  /** The version under `key`; where it is missing a new one, and where its life is half over, prolonged. */
+  const pinOne = async (key: string, fresh: string): Promise<string> => {
+    const found = await readOne(key);
+    if (found === undefined) return issue(key, fresh);
+    const version = decoder.decode(found.data);
+    return found.expiresInMs < LIFE_MS / 2 ? issue(key, version) : version;
+  };
+  const pinTag = async (key: string): Promise<TagVersion> => {
+    const fresh = newVersion();
+    if (isNamespace(key)) {
+      const hard = await pinOne(key, fresh);
+      return { hard, soft: hard };
+    }
+    const [hard, soft] = await Promise.all([pinOne(key, fresh), pinOne(softKey(key), fresh)]);
+    return { hard, soft };
+  };
+
+  return {
+    read: (tags) =>
+      Promise.all(tags.map(async (key) => {
+        const [hard, soft] = await Promise.all([readOne(key), isNamespace(key) ? undefined : readOne(softKey(key))]);
+        if (hard === undefined) return undefined;
+        if (isNamespace(key)) return { hard: decoder.decode(hard.data), soft: decoder.decode(hard.data) };
+        return soft && { hard: decoder.decode(hard.data), soft: decoder.decode(soft.data) };
+      })),
+
+    async pin(tags) {
+      if (tags.length === 0) return { at: "", versions: [] };
+      const [at, ...versions] = await Promise.all([pinOne(issuerKey(tags[0]!), newVersion()), ...tags.map(pinTag)]);
+      return { at: at as string, versions: versions as TagVersion[] };
+    },
+
+    async unchangedSince(at, tags) {
+      if (tags.length === 0) return [];
+      const versions = await Promise.all(tags.map(pinTag));
+      const issuer = await readOne(issuerKey(tags[0]!));
+      return issuer !== undefined && decoder.decode(issuer.data) === at ? versions : tags.map(() => undefined);
+    },
+
+    async renew(tags, mode) {
+      if (tags.length === 0) return;
+      await issue(issuerKey(tags[0]!), newVersion());
+      await Promise.all(tags.flatMap((key) => {
+        const version = newVersion();
+        const soft = isNamespace(key) ? [] : [issue(softKey(key), version)];
+        return mode === "hard" ? [issue(key, version), ...soft] : soft;
+      }));
+    },
+  };
+}
+
+const LIFE_MS = 30 * 86_400_000;
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+const newVersion = (): string => randomBytes(9).toString("base64url");
+const softKey = (key: string): string => `{~${key.slice(1)}`;
+const isNamespace = (key: string): boolean => key.indexOf("::") === key.length - 2;
+const issuerKey = (key: string): string => `${softKey(key.slice(0, key.indexOf("}") + 1))}::`;

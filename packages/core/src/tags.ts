@@ -1,0 +1,114 @@
+import type { TagVersion, TagVersions } from "./backend.ts";
+import type { Entry } from "./entry.ts";
+import { dependencies, type Place } from "./key.ts";
+
+/**
+ * The tag calls of this process, numbered.
+ *
+ * A local copy is held against them: it is gone when a tag it depends on was invalidated after it was checked, and
+ * stale when one was marked stale. While nothing was called since, that is one comparison. `clear` is a call on the
+ * version of a namespace, which every entry below depends on.
+ *
+ * Bounded: what is forgotten counts as having been called, so forgetting costs misses and never a stale value.
+ */
+export class Tags {
+  /** The number of the last call. */
+  now = 0;
+  #floor = 0;
+  readonly #hard = new Map<string, number>();
+  readonly #soft = new Map<string, number>();
+  /** By namespace, the last call there: nothing that was in flight then is joined afterwards. */
+  readonly #byNamespace = new Map<string, number>();
+
+  /** Records a call on these tag keys of one namespace. Once when it is made, and once more when it is acknowledged. */
+  called(place: Place, keys: readonly string[], mode: "hard" | "soft"): void {
+    this.now += 1;
+    for (const key of keys) remember(mode === "hard" ? this.#hard : this.#soft, key, this.now);
+    remember(this.#byNamespace, place.tagPrefixes.at(-1)!, this.now);
+    if (this.#hard.size + this.#soft.size + this.#byNamespace.size > MAX_REMEMBERED) this.#forget();
+  }
+
+  /** What the calls since `entry.checkedAt` make of it. Advances `checkedAt` where they leave it as it was. */
+  hold(entry: Entry): "current" | "stale" | "gone" {
+    if (entry.checkedAt === this.now) return "current";
+    if (this.wasInvalidated(entry.dependsOn, entry.checkedAt)) return "gone";
+    if (this.#since(this.#soft, entry.dependsOn, entry.checkedAt)) return "stale";
+    entry.checkedAt = this.now;
+    return "current";
+  }
+
+  /** Whether one of these keys was invalidated, or may have been, after call number `since`. */
+  wasInvalidated(keys: readonly string[], since: number): boolean {
+    return since < this.#floor || this.#since(this.#hard, keys, since);
+  }
+
+  /** Whether one of these keys was invalidated or marked stale, or may have been, after call number `since`. */
+  wasCalled(keys: readonly string[], since: number): boolean {
+    return this.wasInvalidated(keys, since) || this.#since(this.#soft, keys, since);
+  }
+
+  /** Whether there was any tag call in this namespace, or above it, after call number `since`. */
+  hasCalls(place: Place, since: number): boolean {
+    return since !== this.now && (since < this.#floor || this.#since(this.#byNamespace, place.tagPrefixes, since));
+  }
+
+  #since(calls: ReadonlyMap<string, number>, keys: readonly string[], since: number): boolean {
+    return keys.some((key) => (calls.get(key) ?? 0) > since);
+  }
+
+  #forget(): void {
+    this.#floor = this.now;
+    this.#hard.clear();
+    this.#soft.clear();
+    this.#byNamespace.clear();
+  }
+}
+
+const MAX_REMEMBERED = 10_000;
+
+function remember(calls: Map<string, number>, key: string, at: number): void {
+  calls.set(key, at);
+}
+
+/**
+ * What the versions in the backend make of an entry that was stored under others. Equality alone decides: no clocks
+ * are compared. A version that is missing was evicted, expired or flushed, and hides the entry. Pure.
+ */
+export function judgeVersions(
+  stored: readonly TagVersion[] | undefined,
+  current: readonly (TagVersion | undefined)[],
+): "current" | "stale" | "gone" {
+  if (stored === undefined) return "current";
+  if (stored.length !== current.length) return "gone";
+  let verdict: "current" | "stale" = "current";
+  for (let i = 0; i < stored.length; i += 1) {
+    const now = current[i];
+    if (now === undefined || now.hard !== stored[i]!.hard) return "gone";
+    if (now.soft !== stored[i]!.soft) verdict = "stale";
+  }
+  return verdict;
+}
+
+/** The keys that a tag call in this namespace renews; of `clear`, the namespace's own. */
+export function tagKeys(place: Place, tags: readonly string[]): readonly string[] {
+  const prefix = place.tagPrefixes.at(-1)!;
+  return tags.length === 0 ? [prefix] : [...new Set(tags)].map((tag) => prefix + tag);
+}
+
+/** Versions taken before a load, for the entry that it will store. */
+export interface Pinned {
+  readonly at: string;
+  readonly versions: ReadonlyMap<string, TagVersion>;
+}
+
+/**
+ * The versions under which the result of a load may be stored, in the order of `dependencies`; `undefined` when a tag
+ * that the loader added late may have been invalidated while it ran.
+ */
+export async function versionsFor(store: TagVersions, pinned: Pinned, place: Place, tags: readonly string[]): Promise<readonly TagVersion[] | undefined> {
+  const keys = dependencies(place, tags);
+  const late = keys.filter((key) => !pinned.versions.has(key));
+  const found = late.length === 0 ? [] : await store.unchangedSince(pinned.at, late);
+  const versions = keys.map((key) => pinned.versions.get(key) ?? found[late.indexOf(key)]);
+  return versions.every((version) => version !== undefined) ? versions : undefined;
+}
