@@ -1,5 +1,6 @@
 import type { LocalEntry, LocalTier } from "../local-tier.ts";
 import { PECULIAR_KEYS } from "./peculiar-keys.ts";
+import { randomFrom } from "./random.ts";
 import { TestClock } from "./test-clock.ts";
 import { vitestFor } from "./vitest.ts";
 
@@ -131,10 +132,10 @@ export function describeLocalTier(
     it("gives nothing but what was stored last under that very key", () => {
       const { tier, evicted } = open(5);
       const model = new Map<string, LocalEntry>();
-      const random = sequence(42);
+      const random = randomFrom(42);
       for (let step = 0; step < 2_000; step += 1) {
-        const key = `shop::${random(8)}`;
-        const action = random(10);
+        const key = `shop::${random.below(8)}`;
+        const action = random.below(10);
         if (action === 0) {
           tier.clear();
           model.clear();
@@ -188,12 +189,3 @@ export function describeLocalTier(
 }
 
 const lasting = (value: unknown): LocalEntry => ({ value, deadAt: Infinity });
-
-/** The same numbers below `limit` at every run. */
-function sequence(seed: number): (limit: number) => number {
-  let state = seed;
-  return (limit) => {
-    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
-    return (state >>> 16) % limit;
-  };
-}

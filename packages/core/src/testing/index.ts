@@ -11,6 +11,7 @@ export {
   type ScriptedStore,
 } from "./scripted-backend.ts";
 export { mapTier, type MapTierOptions } from "./map-tier.ts";
+export { createTestCache, type TestCacheOptions } from "./test-cache.ts";
 export { describeBackend, type DescribeBackendOptions } from "./describe-backend.ts";
 export { describeLocalTier } from "./describe-local-tier.ts";
 export { describeFormat, type KeptKind } from "./describe-format.ts";

@@ -1,0 +1,66 @@
+import { expect, it } from "vitest";
+import { ConfigurationError } from "../errors.ts";
+import { gate } from "./gate.ts";
+import { mapTier } from "./map-tier.ts";
+import { outcome } from "./outcome.ts";
+import { scriptedBackend } from "./scripted-backend.ts";
+import { createTestCache, type TestCacheOptions } from "./test-cache.ts";
+import { TestClock } from "./test-clock.ts";
+
+it("is a cache over a map, whose time the test moves", async () => {
+  const clock = new TestClock();
+  await using cache = createTestCache({ clock, ttl: 100, staleIfError: 1_000 });
+  await cache.set("user:1", "Ada");
+  clock.advance(99);
+  expect(await cache.get("user:1")).toBe("Ada");
+  clock.advance(1);
+  expect(await cache.get("user:1")).toBe(undefined);
+  expect(await cache.getOrSet("user:1", () => Promise.reject(new Error("db down")))).toBe("Ada");
+  clock.advance(1_000);
+  await expect(cache.getOrSet("user:1", () => Promise.reject(new Error("db down")))).rejects.toThrow("db down");
+});
+
+it("stands still where no clock is given", async () => {
+  await using cache = createTestCache({ ttl: 1 });
+  await cache.set("k", 1);
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(await cache.inspect("k")).toMatchObject({ state: "fresh", tier: "map", ageMs: 0, freshForMs: 1 });
+});
+
+it("takes a backend that the test scripts, with or without a local tier", async () => {
+  const clock = new TestClock();
+  const backend = scriptedBackend({ clock });
+  await using both = createTestCache({ clock, backend });
+  await using alone = createTestCache({ clock, backend, local: false });
+  await both.set("k", "Ada");
+  expect(backend.store.keys()).toContain("test::k");
+  backend.forgetCalls();
+  expect(await both.get("k")).toBe("Ada");
+  expect(backend.count()).toBe(0);
+  expect(await alone.get("k")).toBe("Ada");
+  expect(backend.count(undefined, "test::k")).toBe(1);
+  expect(alone.stats().tiers.map(({ label }) => label)).toEqual(["scripted"]);
+});
+
+it("takes tiers of the caller's, and says what it was given otherwise", async () => {
+  const local = mapTier({ label: "mine", maxEntries: 1 });
+  await using cache = createTestCache({ name: "shop", version: 2, local, backend: true, maxLoads: 1, ttl: "1m" });
+  await cache.set("a", 1);
+  await cache.set("b", 2);
+  expect(local.entryCount).toBe(1);
+  expect(cache.stats().tiers.map(({ label }) => label)).toEqual(["mine", "scripted"]);
+
+  const loading = gate<number>();
+  const first = cache.getOrSet("c", () => loading.pass());
+  await loading.arrived();
+  const second = cache.getOrSet("d", () => 4);
+  expect(await outcome(second)).toEqual({ status: "pending" });
+  loading.open(3);
+  expect(await Promise.all([first, second])).toEqual([3, 4]);
+});
+
+it("refuses what the builder refuses", () => {
+  expect(() => createTestCache({ local: false })).toThrow(ConfigurationError);
+  expect(() => createTestCache({ ttl: "soon" } as unknown as TestCacheOptions)).toThrow(ConfigurationError);
+  expect(() => createTestCache({ timeToLive: 5 } as unknown as TestCacheOptions)).toThrow(ConfigurationError);
+});

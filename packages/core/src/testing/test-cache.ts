@@ -1,0 +1,43 @@
+import type { Backend } from "../backend.ts";
+import { createCache, type Cache, type CacheBuilder, type CacheOptions } from "../builder.ts";
+import type { LocalTier } from "../local-tier.ts";
+import type { Policy } from "../policy.ts";
+import { mapTier } from "./map-tier.ts";
+import { scriptedBackend } from "./scripted-backend.ts";
+import { TestClock } from "./test-clock.ts";
+
+/** How the cache is built, and its policy: what {@link createCache} and `defaults` take, side by side. */
+export interface TestCacheOptions extends Omit<CacheOptions, "name">, Policy {
+  /** @default 'test' */
+  readonly name?: string;
+  /** The local tier: a {@link mapTier}, none, or yours. @default true */
+  readonly local?: boolean | LocalTier;
+  /** The backend: a {@link scriptedBackend} on the clock, none, or yours. @default false */
+  readonly backend?: boolean | Backend;
+}
+
+/**
+ * A cache for a test: nothing is opened, and time stands still unless the test moves `clock`, which is a new
+ * {@link TestClock} where none is given.
+ *
+ *     const clock = new TestClock();
+ *     const cache = createTestCache({ clock, ttl: 100, staleIfError: 1_000 });
+ *
+ * @throws {ConfigurationError} as `createCache` and `build` do.
+ */
+export function createTestCache(options: TestCacheOptions = {}): Cache {
+  const { name = "test", clock = new TestClock(), version, maxLoads, maxBackgroundLoads, waitUntil, local = true, backend = false, ...policy } = options;
+  const empty = createCache({
+    name,
+    clock,
+    ...(version !== undefined && { version }),
+    ...(maxLoads !== undefined && { maxLoads }),
+    ...(maxBackgroundLoads !== undefined && { maxBackgroundLoads }),
+    ...(waitUntil !== undefined && { waitUntil }),
+  }).defaults(policy);
+  const near = local === true ? mapTier() : local;
+  const far = backend === true ? scriptedBackend({ clock }) : backend;
+  // Without any tier the builder's own message is the best one.
+  if (near === false) return (far === false ? (empty as unknown as CacheBuilder) : empty.tier(far)).build();
+  return (far === false ? empty.tier(near) : empty.tier(near).tier(far)).build();
+}
