@@ -1,5 +1,5 @@
 import { ConfigurationError, InvalidArgumentError, type LocalEntry } from "@hotset/core";
-import { describeLocalTier, TestClock } from "@hotset/core/testing";
+import { createTestCache, describeLocalTier, scriptedBackend, TestClock } from "@hotset/core/testing";
 import fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
 import { memory, type MemoryOptions } from "./memory.ts";
@@ -94,6 +94,24 @@ describe("C102 neither bound is ever exceeded", () => {
     expect([tier.get("50")?.value, tier.get("51"), tier.usedBytes]).toEqual([50, undefined, 70]);
   });
 
+  it("leaves what is too large for it to the backend", async () => {
+    const clock = new TestClock();
+    const backend = scriptedBackend({ clock });
+    const local = memory({ maxBytes: 10_000, maxEntryBytes: 500 });
+    await using cache = createTestCache({ clock, local, backend });
+    const large = "x".repeat(5_000);
+    await cache.set("k", "small");
+    expect((await cache.inspect("k"))?.tier).toBe("memory");
+
+    expect((await cache.set("k", large)).status).toBe("stored");
+    expect([local.entryCount, cache.peek("k")]).toEqual([0, undefined]);
+    expect(await cache.get("k")).toBe(large);
+    expect((await cache.inspect("k"))?.tier).toBe("scripted");
+    expect(await cache.getOrSet("loaded", () => large)).toBe(large);
+    expect(await cache.getOrSet("loaded", () => "loaded again")).toBe(large);
+    expect([local.entryCount, local.usedBytes]).toEqual([0, 0]);
+  });
+
   it("keeps to both bounds, in the order of use, whatever is done to it", () => {
     const key = fc.constantFrom("a", "b", "c", "d", "e", "f");
     const step = fc.oneof(
@@ -177,7 +195,21 @@ describe("C103 sizes are counted anew at every store", () => {
     expect(tier.usedBytes).toBe(0);
   });
 
-  it("when a backend tells the encoded size of a value that came back", () => {
+  it("when a value comes back from the backend", async () => {
+    const clock = new TestClock();
+    const backend = scriptedBackend({ clock });
+    const local = memory({ maxBytes: 100_000 });
+    await using cache = createTestCache({ clock, local, backend, ttl: "1m" });
+    await using other = createTestCache({ clock, backend, local: false, ttl: "1m" });
+    await cache.set("k", "x".repeat(100));
+    const small = local.usedBytes!;
+    await other.set("k", "x".repeat(3_100));
+    local.clear();
+    expect((await cache.get<string>("k"))?.length).toBe(3_100);
+    expect(local.usedBytes).toBe(small + 3_000);
+  });
+
+  it("when a backend tells the encoded size of a value whose size was estimated", () => {
     const { tier } = open({ maxBytes: 100_000 });
     tier.set("k", lasting("small", 1_000));
     expect(tier.usedBytes).toBe(1_302);
