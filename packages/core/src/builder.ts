@@ -2,6 +2,7 @@ import type { Backend } from "./backend.ts";
 import { Ladder, type Core } from "./cache.ts";
 import { Chains } from "./chains.ts";
 import { systemClock, type Clock } from "./clock.ts";
+import { entryTier, isComposed, isOnlyWriter, leaves, type ComposedBackend } from "./compose.ts";
 import { describe, toMs, type Duration } from "./duration.ts";
 import { CacheClosedError, ConfigurationError, InvalidArgumentError } from "./errors.ts";
 import { createEvents, type CacheEvents, type CacheStats } from "./events.ts";
@@ -14,7 +15,7 @@ import { View, type Engine, type Namespace } from "./namespace.ts";
 import { checkOptions, DEFAULT_POLICY, OPTION_NAMES, resolvePolicy, type Policy, type ResolvedPolicy } from "./policy.ts";
 import { Reads } from "./reads.ts";
 import { Recovery } from "./recovery.ts";
-import { RemoteTier, type EntryTier } from "./remote-tier.ts";
+import type { EntryTier } from "./remote-tier.ts";
 import { Slots } from "./slots.ts";
 import { Meter } from "./stats.ts";
 import { Tags } from "./tags.ts";
@@ -65,14 +66,14 @@ export interface EmptyCacheBuilder {
   /** Keeps live values in this process: `memory()`. */
   tier(tier: LocalTier): LocalCacheBuilder;
   /** Keeps bytes elsewhere: `redis(url).build()`. */
-  tier(tier: Backend): CacheBuilder;
+  tier(tier: Backend | ComposedBackend): CacheBuilder;
   /** As {@link CacheBuilder.defaults}. */
   defaults(policy: Policy): this;
 }
 
 export interface LocalCacheBuilder extends CacheBuilder {
   /** Keeps bytes elsewhere: `redis(url).build()`. Several backends become one with `compose`. */
-  tier(tier: Backend): CacheBuilder;
+  tier(tier: Backend | ComposedBackend): CacheBuilder;
 }
 
 export interface CacheBuilder {
@@ -90,7 +91,7 @@ export interface CacheBuilder {
 interface Plan {
   readonly options: CacheOptions;
   readonly local: LocalTier | undefined;
-  readonly backend: Backend | undefined;
+  readonly backend: Backend | ComposedBackend | undefined;
   readonly policy: ResolvedPolicy;
 }
 
@@ -101,13 +102,13 @@ class Builder {
     this.#plan = plan;
   }
 
-  tier(tier: LocalTier | Backend): Builder {
+  tier(tier: LocalTier | Backend | ComposedBackend): Builder {
     if (isLocalTier(tier)) {
       if (this.#plan.local !== undefined || this.#plan.backend !== undefined)
         throw new ConfigurationError("tier: the local tier comes first, and there is one; move memory() to the front");
       return new Builder({ ...this.#plan, local: tier });
     }
-    if (!isBackend(tier)) throw new ConfigurationError(`tier: ${describe(tier)} is no tier; give memory(), or a backend such as redis(url).build()`);
+    if (!isComposed(tier) && !isBackend(tier)) throw new ConfigurationError(`tier: ${describe(tier)} is no tier; give memory(), or a backend such as redis(url).build()`);
     if (this.#plan.backend !== undefined) throw new ConfigurationError("tier: there is a backend already; make one of two with compose(near, far)");
     return new Builder({ ...this.#plan, backend: tier });
   }
@@ -124,7 +125,7 @@ class Builder {
   build(): Cache {
     const { local, backend, policy } = this.#plan;
     if (local === undefined && backend === undefined) throw new ConfigurationError("build: a cache has a tier; add memory() or a backend");
-    if (local !== undefined && backend !== undefined && backend.coherence !== "sole-writer" && policy.localTtlMs === undefined)
+    if (local !== undefined && backend !== undefined && !isOnlyWriter(backend) && policy.localTtlMs === undefined)
       throw new ConfigurationError(`localTtl: ${backend.label} does not tell what others change, so give defaults({ localTtl }): how stale a local copy may be`);
     return new RootView(this.#plan) as unknown as Cache;
   }
@@ -138,7 +139,7 @@ class RootView extends View {
   readonly #core: Core;
   readonly #ladder: Ladder;
   readonly #remote: EntryTier | undefined;
-  readonly #backend: Backend | undefined;
+  readonly #backends: readonly Backend[];
   #closing: Promise<void> | undefined;
 
   constructor({ options, local, backend, policy }: Plan) {
@@ -146,7 +147,7 @@ class RootView extends View {
     const events = createEvents();
     const tags = new Tags();
     const place = rootPlace(options.name, options.version);
-    const remote = backend && new RemoteTier(backend, clock, events, options.name);
+    const remote = backend && entryTier(backend, clock, events, options.name, place);
     const core: Core = {
       name: options.name,
       clock,
@@ -177,7 +178,7 @@ class RootView extends View {
     this.#core = core;
     this.#ladder = ladder;
     this.#remote = remote;
-    this.#backend = backend;
+    this.#backends = backend === undefined ? [] : leaves(backend);
     local?.attach({
       clock,
       evicted(at, reason) {
@@ -186,7 +187,7 @@ class RootView extends View {
         events.evict.emit({ cache: options.name, namespace: path, key, tier: local.label, reason });
       },
     });
-    if (backend !== undefined) users.set(backend, (users.get(backend) ?? 0) + 1);
+    for (const each of this.#backends) users.set(each, (users.get(each) ?? 0) + 1);
   }
 
   on<E extends keyof CacheEvents>(event: E, listener: (event: CacheEvents[E]) => void): () => void {
@@ -233,10 +234,12 @@ class RootView extends View {
     for (const flight of [...core.flights.all()]) this.#ladder.abort(flight, new CacheClosedError(`the cache ${JSON.stringify(core.name)} was closed while this call waited`));
     core.recovery?.stop();
     core.local?.tier.clear();
-    if (this.#backend === undefined) return;
-    const left = users.get(this.#backend)! - 1;
-    users.set(this.#backend, left);
-    if (left === 0) await this.#remote!.close();
+    await this.#remote?.close();
+    const unused = this.#backends.filter((backend) => {
+      users.set(backend, users.get(backend)! - 1);
+      return users.get(backend) === 0;
+    });
+    await Promise.allSettled(unused.map((backend) => backend.close()));
   }
 
   async #within(limitMs: number, work: Promise<unknown>): Promise<void> {
@@ -271,6 +274,6 @@ function checkCacheOptions(options: CacheOptions): CacheOptions {
   return Object.freeze({ ...options });
 }
 
-const isLocalTier = (tier: LocalTier | Backend): tier is LocalTier => typeof (tier as Partial<LocalTier> | undefined)?.attach === "function";
+const isLocalTier = (tier: LocalTier | Backend | ComposedBackend): tier is LocalTier => typeof (tier as Partial<LocalTier> | undefined)?.attach === "function";
 const isBackend = (tier: Backend): boolean =>
   (["read", "write", "remove", "close"] as const).every((method) => typeof (tier as Partial<Backend> | undefined)?.[method] === "function");

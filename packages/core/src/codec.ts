@@ -138,6 +138,8 @@ export class Codec {
 export interface Encoded {
   readonly data: Uint8Array;
   readonly encoding: Encoding;
+  /** The same value for the farther of two composed tiers, where that writes otherwise. */
+  readonly far?: Encoded;
 }
 
 /** The id of bytes that are stored as they are. */

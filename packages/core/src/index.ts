@@ -40,6 +40,8 @@ export { keyOf, type KeyPart } from "./key-of.ts";
 export { createCache, type Cache, type CacheBuilder, type CacheOptions, type EmptyCacheBuilder, type LocalCacheBuilder } from "./builder.ts";
 export type { CacheEvent, CacheEvents, CacheStats, KeyEvent, Latency, TierState, TierStats } from "./events.ts";
 export type { BatchLoader, BatchLoadContext, LoadContext, Loader, NotModified, StaleValue } from "./load.ts";
+export { packEntry, unpackEntry } from "./pack.ts";
+export { compose, type ComposedBackend, type ComposeOptions } from "./compose.ts";
 export type { DeleteManyResult, DeleteResult, InvalidateResult, MarkStaleResult, WriteManyResult, WriteResult } from "./mutations.ts";
 export type { Namespace, NamespaceOptions, ValueOf } from "./namespace.ts";
 export type { EntryOptions, GetOptions, GetOrSetOptions, Lifetime, Policy, Served } from "./policy.ts";

@@ -2,7 +2,7 @@ import type { Backend, DeleteStatus, StoredEntry, TagVersion, TagVersions } from
 import { Breaker } from "./breaker.ts";
 import type { Clock } from "./clock.ts";
 import { Codec, type Encoded } from "./codec.ts";
-import { staleByTag, type Entry } from "./entry.ts";
+import type { Entry } from "./entry.ts";
 import { BackendUnavailableError, CacheError, DecodeError } from "./errors.ts";
 import type { Events, TierState } from "./events.ts";
 import { dependencies, type Place } from "./key.ts";
@@ -10,7 +10,7 @@ import { isThenable, type Awaitable } from "./once.ts";
 import type { StandardSchema } from "./schema.ts";
 import { TierMeter } from "./stats.ts";
 import { tagEntries } from "./tag-entries.ts";
-import { judgeVersions } from "./tags.ts";
+import { underVersions } from "./tags.ts";
 
 /** One entry to read. */
 export interface ReadRequest {
@@ -34,6 +34,10 @@ export interface EntryTier {
   readonly keepsMeta: boolean;
   /** Bounded, and behind the breaker, like every other call. */
   readonly versions: TagVersions | undefined;
+  /** Whether the store itself issues the versions, atomically. */
+  readonly issuesVersions: boolean;
+  /** Tiers with equal ids read each other's bytes. */
+  readonly codecId: string;
   /** The entry if its tag versions are current; stale by now if one of them was marked stale. */
   read(request: ReadRequest, budgetMs: number): Promise<Entry | undefined>;
   readMany(requests: readonly ReadRequest[], budgetMs: number): readonly Promise<Entry | undefined>[];
@@ -44,6 +48,7 @@ export interface EntryTier {
   remove(key: string, place: Place): Promise<DeleteStatus>;
   markStale(key: string, place: Place): Promise<"stale" | "missing">;
   connect(): Promise<void>;
+  /** Ends what goes on behind answers. */
   close(): Promise<void>;
   stats(): readonly ReturnType<TierMeter["snapshot"]>[];
   /** Counts what a call got from this tier. */
@@ -62,6 +67,8 @@ export class RemoteTier implements EntryTier {
   readonly deadlineMs: number;
   readonly keepsMeta: boolean;
   readonly versions: TagVersions | undefined;
+  readonly issuesVersions: boolean;
+  readonly codecId: string;
   readonly meter: TierMeter = new TierMeter();
   readonly #backend: Backend;
   readonly #codec: Codec;
@@ -69,11 +76,13 @@ export class RemoteTier implements EntryTier {
   readonly #events: Events;
   readonly #cache: string;
   readonly #breaker: Breaker;
-  readonly #sourceVersions: TagVersions | undefined;
+  /** Whose versions decide whether an entry is current; nobody's where entries carry none, or a composition judges. */
+  readonly #judgedBy: TagVersions | undefined;
   readonly #undecodable = new Set<string>();
   #state: TierState = "idle";
 
-  constructor(backend: Backend, clock: Clock, events: Events, cache: string) {
+  /** @param isComposed whether it is part of a composition, which judges tag versions itself. */
+  constructor(backend: Backend, clock: Clock, events: Events, cache: string, isComposed = false) {
     this.label = backend.label;
     this.deadlineMs = backend.deadlineMs ?? 1_000;
     this.keepsMeta = backend.keepsMeta ?? true;
@@ -83,8 +92,11 @@ export class RemoteTier implements EntryTier {
     this.#events = events;
     this.#cache = cache;
     this.#breaker = new Breaker(clock);
-    this.#sourceVersions = this.keepsMeta ? (backend.tagVersions ?? tagEntries(backend)) : undefined;
-    this.versions = this.#sourceVersions && this.#bounded(this.#sourceVersions);
+    const source = this.keepsMeta ? (backend.tagVersions ?? tagEntries(backend)) : undefined;
+    this.#judgedBy = isComposed ? undefined : source;
+    this.versions = source && this.#bounded(source);
+    this.issuesVersions = backend.tagVersions !== undefined;
+    this.codecId = `${backend.format.id}+${backend.compressor.id}`;
   }
 
   get isAway(): boolean {
@@ -101,7 +113,7 @@ export class RemoteTier implements EntryTier {
     const expected = dependencies(request.place, request.expectedTags);
     let work: Promise<Entry | undefined>;
     try {
-      work = this.#judged(request, expected, this.#backend.read(request.place.backendPrefix + request.key), this.#sourceVersions?.read(expected));
+      work = this.#judged(request, expected, this.#backend.read(request.place.backendPrefix + request.key), this.#judgedBy?.read(expected));
     } catch (error) {
       work = Promise.reject(error);
     }
@@ -114,7 +126,7 @@ export class RemoteTier implements EntryTier {
     const place = requests[0]!.place;
     const answer = this.#call("read", place, budgetMs, () => {
       const expected = dependencies(place, requests[0]!.expectedTags);
-      const current = this.#sourceVersions?.read(expected);
+      const current = this.#judgedBy?.read(expected);
       current?.catch(ignore);
       return batch.read(requests.map(({ key }) => place.backendPrefix + key)).then((stored) => ({ stored, expected, current }));
     });
@@ -159,9 +171,8 @@ export class RemoteTier implements EntryTier {
     this.#answered();
   }
 
-  async close(): Promise<void> {
-    await this.#backend.close();
-  }
+  /** The backend itself is closed by the last cache that uses it. */
+  async close(): Promise<void> {}
 
   stats(): readonly ReturnType<TierMeter["snapshot"]>[] {
     return [this.meter.snapshot(this.label, this.#state)];
@@ -184,27 +195,7 @@ export class RemoteTier implements EntryTier {
       this.#reportUndecodable(request, error as DecodeError);
       return undefined;
     }
-    if (entry.versions === undefined || found === undefined) return entry;
-    switch (judgeVersions(entry.versions, await this.#versionsOf(entry.dependsOn, expected, found))) {
-      case "current":
-        return entry;
-      case "stale":
-        return staleByTag(entry, now);
-      case "gone":
-        return undefined;
-    }
-  }
-
-  /** Tags of the entry that nobody expected cost a second trip. */
-  async #versionsOf(
-    keys: readonly string[],
-    expected: readonly string[],
-    found: readonly (TagVersion | undefined)[],
-  ): Promise<readonly (TagVersion | undefined)[]> {
-    const unknown = keys.filter((key) => !expected.includes(key));
-    if (unknown.length === 0 && keys.length === expected.length && keys.every((key, i) => key === expected[i])) return found;
-    const more = unknown.length === 0 ? [] : await this.#sourceVersions!.read(unknown);
-    return keys.map((key) => (expected.includes(key) ? found[expected.indexOf(key)] : more[unknown.indexOf(key)]));
+    return found === undefined ? entry : underVersions(entry, expected, found, this.#judgedBy!, now);
   }
 
   #reportUndecodable(request: ReadRequest, error: DecodeError): void {

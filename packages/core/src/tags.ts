@@ -1,5 +1,5 @@
 import type { TagVersion, TagVersions } from "./backend.ts";
-import type { Entry } from "./entry.ts";
+import { staleByTag, type Entry } from "./entry.ts";
 import { dependencies, type Place } from "./key.ts";
 
 /**
@@ -87,6 +87,31 @@ export function judgeVersions(
     if (now.soft !== stored[i]!.soft) verdict = "stale";
   }
   return verdict;
+}
+
+/**
+ * `entry` as the versions in the backend leave it: as it is, stale, or `undefined`. Tags that it has and nobody
+ * expected cost a second trip.
+ *
+ * @param found the versions of the `expected` keys.
+ */
+export async function underVersions(
+  entry: Entry,
+  expected: readonly string[],
+  found: readonly (TagVersion | undefined)[],
+  store: TagVersions,
+  now: number,
+): Promise<Entry | undefined> {
+  const { versions, dependsOn } = entry;
+  if (versions === undefined) return entry;
+  let current = found;
+  if (dependsOn.length !== expected.length || dependsOn.some((key, i) => key !== expected[i])) {
+    const unexpected = dependsOn.filter((key) => !expected.includes(key));
+    const more = unexpected.length === 0 ? [] : await store.read(unexpected);
+    current = dependsOn.map((key) => (expected.includes(key) ? found[expected.indexOf(key)] : more[unexpected.indexOf(key)]));
+  }
+  const verdict = judgeVersions(versions, current);
+  return verdict === "gone" ? undefined : verdict === "stale" ? staleByTag(entry, now) : entry;
 }
 
 /** The keys that a tag call in this namespace renews; of `clear`, the namespace's own. */

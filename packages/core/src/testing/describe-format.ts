@@ -325,7 +325,7 @@ const JSON_VALUES: readonly (readonly [what: string, value: unknown])[] = [
   ["objects of every size up to 40", Array.from({ length: 40 }, (_, size) => Object.fromEntries(Array.from({ length: size }, (__, i) => [`k${i}`, i])))],
   ["an object of 70,000 properties", Object.fromEntries(Array.from({ length: 70_000 }, (_, i) => [`key ${i}`, i % 7]))],
   ["odd names of properties", { "": 1, " ": 2, "a.b": 3, "0": 4, "-1": 5, é: 6, "😀": 7, "\0": 8, ["n".repeat(300)]: 9 }],
-  ["names of what objects inherit", { constructor: 1, hasOwnProperty: 2, toString: 3, valueOf: 4, toJSON: 5, length: 6, prototype: 7, then: 8 }],
+  ["names of what objects inherit", { constructor: 1, hasOwnProperty: 2, toString: 3, valueOf: 4, toJSON: 5, length: 6, prototype: 7, __defineGetter__: 8 }],
   ["names that a library might use itself", [{ a: 1 }, { a: 1, __keys__: 2 }, { a: 1, __keys__: 2, push: 3 }, { b: 1, __keys__: 2, push: 3 }, { a: 1, __keys__: 2, length: 5 }]],
   ["the same names in another order", [{ a: 1, b: 2 }, { b: 1, a: 2 }, { a: 1 }, { a: 1, b: 2, c: 3 }]],
   ["100 shapes of objects", Array.from({ length: 100 }, (_, i) => ({ [`a${i}`]: i, [`b${i}`]: { [`c${i}`]: [i] } }))],
