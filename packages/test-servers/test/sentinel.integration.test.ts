@@ -31,7 +31,7 @@ it("serves a client that asks the sentinels", async () => {
   await client.connect();
   await client.set("k", "v");
   expect(await (await sentinel.primary()).command("GET", "k")).toBe("v");
-  client.destroy();
+  await client.destroy();
 });
 
 it("gets over the loss of the primary, and takes it back as a replica", async () => {

@@ -1,0 +1,207 @@
+import { fork, type ChildProcess } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import type { Answer, Call, Handlers } from "./answer-calls.ts";
+import { watchdog } from "./watchdog.ts";
+
+export interface ForkScriptOptions {
+  /** Added to this process's environment; `undefined` removes. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly args?: readonly string[];
+  /** Added to Node's own arguments: `--expose-gc`. */
+  readonly execArgv?: readonly string[];
+  /** Bounds each call. @default 15000 */
+  readonly callTimeoutMs?: number;
+}
+
+export interface ScriptExit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** What a handler in the other process threw. */
+export class RemoteError extends Error {
+  override readonly name: string;
+  readonly code: string | undefined;
+
+  constructor(name: string, message: string, code: string | undefined, options: ErrorOptions) {
+    super(message, options);
+    this.name = name;
+    this.code = code;
+  }
+}
+
+/**
+ * A Node process of its own that runs a script of the workspace. Ends with this process at the
+ * latest. Calls may be sent at once: they wait until the script answers them.
+ */
+export interface ScriptProcess<H extends Handlers> extends AsyncDisposable {
+  readonly pid: number;
+  /**
+   * Runs a handler that the script gave to `answerCalls`. Arguments and results are copied by
+   * structured clone: bytes, maps and `undefined` survive, functions do not.
+   *
+   * @throws {RemoteError} with name, message and code of what the handler threw.
+   * @throws {Error} with the end of its error output, when the process ends or the deadline passes.
+   */
+  call<K extends keyof H & string>(name: K, ...args: Parameters<H[K]>): Promise<Awaited<ReturnType<H[K]>>>;
+  /** @param signal @default "SIGKILL" */
+  kill(signal?: NodeJS.Signals): Promise<ScriptExit>;
+  /** SIGSTOP. */
+  pause(): void;
+  /** SIGCONT. */
+  resume(): void;
+  /**
+   * Closes the channel and waits for the process to end by itself, as it does when nothing keeps it.
+   *
+   * @param timeoutMs @default 5000
+   * @throws {Error} where it does not; it is killed then.
+   */
+  end(timeoutMs?: number): Promise<ScriptExit>;
+  /** Resolves when it has ended, however. */
+  readonly exited: Promise<ScriptExit>;
+  /** What it has written so far. */
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/**
+ * Starts `script` with the source condition of this workspace.
+ *
+ * @param script path or `file:` URL; with `typeof handlers` as `H` calls are typed.
+ */
+export function forkScript<H extends Handlers>(script: string | URL, options: ForkScriptOptions = {}): ScriptProcess<H> {
+  const { env = {}, args = [], execArgv = [], callTimeoutMs = 15_000 } = options;
+  const child = fork(typeof script === "string" ? script : fileURLToPath(script), args, {
+    env: withoutUndefined({ ...process.env, ...env }),
+    // Not this process's own: a test runner's would not fit.
+    execArgv: ["--conditions=@hotset/source", ...execArgv],
+    stdio: ["ignore", "pipe", "pipe", "ipc"],
+    serialization: "advanced",
+  });
+  const { pid } = child;
+  if (pid === undefined) throw new Error(`Node could not be started for ${String(script)}`);
+  watchdog.guard(pid);
+
+  const output = { stdout: "", stderr: "" };
+  child.stdout?.on("data", (chunk: Buffer) => (output.stdout += chunk.toString()));
+  child.stderr?.on("data", (chunk: Buffer) => (output.stderr += chunk.toString()));
+  child.once("exit", () => watchdog.release(pid));
+  const exited = exitOf(child);
+  const calls = new PendingCalls(child, exited, callTimeoutMs, () => output.stderr.trimEnd().split("\n").slice(-20).join("\n"));
+
+  const kill = (signal: NodeJS.Signals = "SIGKILL"): Promise<ScriptExit> => {
+    child.kill(signal);
+    return exited;
+  };
+  return {
+    pid,
+    call: async (name, ...given) => (await calls.send(name, given)) as never,
+    kill,
+    pause: () => void child.kill("SIGSTOP"),
+    resume: () => void child.kill("SIGCONT"),
+    end: async (timeoutMs = 5_000) => {
+      if (child.connected) child.disconnect();
+      let isLate = false;
+      const timer = setTimeout(() => {
+        isLate = true;
+        child.kill("SIGKILL");
+      }, timeoutMs);
+      const exit = await exited;
+      clearTimeout(timer);
+      if (isLate) throw new Error(`${String(script)} did not end by itself within ${timeoutMs} ms`);
+      return exit;
+    },
+    exited,
+    get stdout() {
+      return output.stdout;
+    },
+    get stderr() {
+      return output.stderr;
+    },
+    [Symbol.asyncDispose]: async () => {
+      await kill();
+    },
+  };
+}
+
+/** The end of the process and of its output. "close" would be that, but does not come once the channel was closed from here. */
+async function exitOf(child: ChildProcess): Promise<ScriptExit> {
+  const ended = [child.stdout, child.stderr].map((stream) => new Promise((resolve) => stream?.once("close", resolve)));
+  const exit = await new Promise<ScriptExit>((resolve) => {
+    child.once("exit", (code, signal) => resolve({ code, signal }));
+  });
+  await Promise.all(ended);
+  return exit;
+}
+
+class PendingCalls {
+  readonly #child: ChildProcess;
+  readonly #timeoutMs: number;
+  readonly #errorOutput: () => string;
+  readonly #pending = new Map<number, { readonly resolve: (value: unknown) => void; readonly reject: (error: Error) => void }>();
+  #lastId = 0;
+  #exit: string | undefined;
+
+  constructor(child: ChildProcess, exited: Promise<ScriptExit>, timeoutMs: number, errorOutput: () => string) {
+    this.#child = child;
+    this.#timeoutMs = timeoutMs;
+    this.#errorOutput = errorOutput;
+    child.on("message", (answer) => this.#settle(answer as Answer));
+    child.on("error", (error) => this.#rejectAll(`The process could not be reached: ${error.message}`));
+    void exited.then(({ code, signal }) => {
+      this.#exit = `The process ended with ${signal ?? `code ${String(code)}`}`;
+      this.#rejectAll(this.#exit);
+    });
+  }
+
+  send(name: string, args: readonly unknown[]): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      if (this.#exit !== undefined) {
+        reject(this.#failure(this.#exit));
+        return;
+      }
+      const id = ++this.#lastId;
+      const timer = setTimeout(() => {
+        this.#pending.delete(id);
+        reject(this.#failure(`No answer to ${name} within ${this.#timeoutMs} ms`));
+      }, this.#timeoutMs);
+      this.#pending.set(id, {
+        resolve: (value) => {
+          clearTimeout(timer);
+          resolve(value);
+        },
+        reject: (error) => {
+          clearTimeout(timer);
+          reject(error);
+        },
+      });
+      // Where the channel is closed already, the end of the process is near, and tells.
+      if (this.#child.connected) this.#child.send({ id, name, args } satisfies Call, () => undefined);
+    });
+  }
+
+  #settle(answer: Answer): void {
+    const call = this.#pending.get(answer.id);
+    this.#pending.delete(answer.id);
+    if (answer.error === undefined) {
+      call?.resolve(answer.value);
+    } else {
+      const { name, message, code, stack } = answer.error;
+      call?.reject(new RemoteError(name, message, code, { cause: stack }));
+    }
+  }
+
+  #rejectAll(message: string): void {
+    for (const { reject } of this.#pending.values()) reject(this.#failure(message));
+    this.#pending.clear();
+  }
+
+  #failure(message: string): Error {
+    const output = this.#errorOutput();
+    return new Error(output === "" ? message : `${message}. End of its error output:\n${output}`);
+  }
+}
+
+function withoutUndefined(env: Readonly<Record<string, string | undefined>>): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined));
+}
