@@ -1,7 +1,7 @@
 import type { Chains } from "./chains.ts";
 import type { Clock } from "./clock.ts";
 import { judge, lifeOf, newer, standsIn, type Encoding, type Entry } from "./entry.ts";
-import { BackendUnavailableError, EncodeError, LoadTimeoutError } from "./errors.ts";
+import { BackendUnavailableError, EncodeError, type CacheError, LoadTimeoutError } from "./errors.ts";
 import type { CacheEvents, Events, FencedBy } from "./events.ts";
 import { Flight, type Call, type Flights, type Space, type Waiter } from "./flights.ts";
 import { dependencies } from "./key.ts";
@@ -400,7 +400,7 @@ export class Ladder {
   }
 
   /** The value is handed out, and kept nowhere. */
-  #unwritable(flight: Flight, error: EncodeError): void {
+  #unwritable(flight: Flight, error: CacheError): void {
     this.#core.events["backend:error"].emit({ cache: this.#core.name, namespace: flight.place.path, tier: error.tier ?? "", operation: error.operation ?? "encode", error });
   }
 

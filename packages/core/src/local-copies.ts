@@ -1,6 +1,6 @@
 import type { Clock } from "./clock.ts";
 import { staleByTag, type Entry } from "./entry.ts";
-import { EncodeError } from "./errors.ts";
+import { CacheError, EncodeError } from "./errors.ts";
 import type { Events } from "./events.ts";
 import { parseLocalKey } from "./key.ts";
 import type { LocalTier } from "./local-tier.ts";
@@ -47,9 +47,9 @@ export class LocalCopies {
 
   /**
    * Keeps a copy for at most `localTtlMs`, the reader's and the writer's limit both; zero keeps none. In `cloned` mode
-   * a value that cannot be cloned is not kept, and the error says so.
+   * a value that cannot be cloned is not kept, and neither is one whose size the tier cannot tell: the error says so.
    */
-  put(at: string, entry: Entry, localTtlMs: number): EncodeError | undefined {
+  put(at: string, entry: Entry, localTtlMs: number): CacheError | undefined {
     const limitMs = Math.min(localTtlMs, entry.localTtlMs);
     if (limitMs <= 0) {
       this.tier.delete(at);
@@ -62,8 +62,7 @@ export class LocalCopies {
       this.tier.set(at, deadAt === entry.deadAt && value === entry.value ? entry : { ...entry, value, deadAt });
     } catch (error) {
       this.tier.delete(at);
-      if (error instanceof EncodeError) return error;
-      throw error;
+      return error instanceof CacheError ? error : new EncodeError(`${this.label}: the local tier refused this value; see cause`, { tier: this.label, operation: "set", cause: error });
     }
     if (this.#events.store.isObserved) {
       const { path, key } = parseLocalKey(at);

@@ -130,7 +130,7 @@ const LIFETIME_OPTIONS = ["ttl", "staleWhileRevalidate", "staleIfError", "negati
 const POLICY_OPTIONS = [...LIFETIME_OPTIONS, "refreshAhead", "softTimeout", "hardTimeout", "loadTimeout", "errorBackoff"];
 
 /** What each public method accepts; anything else is a mistake that would otherwise pass in silence. */
-export const OPTION_NAMES = {
+export const OPTION_NAMES: Readonly<Record<"policy" | "namespace" | "wrap" | "entry" | "getOrSet" | "getOrSetMany" | "get", ReadonlySet<string>>> = {
   policy: new Set(POLICY_OPTIONS),
   namespace: new Set([...POLICY_OPTIONS, "schema", "localOnly"]),
   wrap: new Set([...POLICY_OPTIONS, "name", "tags", "key"]),
@@ -138,7 +138,7 @@ export const OPTION_NAMES = {
   getOrSet: new Set([...POLICY_OPTIONS, "tags", "forceRefresh", "after", "signal", "onServed"]),
   getOrSetMany: new Set([...POLICY_OPTIONS, "tags", "forceRefresh", "after", "signal"]),
   get: new Set(["allowStale"]),
-} as const satisfies Record<string, ReadonlySet<string>>;
+};
 
 /** @throws {InvalidArgumentError} for options that are no object, or that have a name `accepted` lacks. */
 export function checkOptions(options: unknown, accepted: ReadonlySet<string>): void {
