@@ -13,7 +13,7 @@ import { HashBackend } from "./backend.ts";
 import type { Backoff } from "./backoff.ts";
 import { MAX_TIMER_MS, systemClock } from "./clock.ts";
 import { hold, single, type ClientConnection, type Connection, type ConnectSettings } from "./connection.ts";
-import { hasHashTag, Keys, randomWriteIds } from "./layout.ts";
+import { Keys, randomWriteIds } from "./layout.ts";
 
 /** How entries are kept, whatever the connection. Immutable: each call returns a new builder. */
 export interface RedisBackendSettings {

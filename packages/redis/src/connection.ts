@@ -1,8 +1,13 @@
 import { ConfigurationError, InvalidArgumentError, MissingConnectionError, type Awaitable, type Clock } from "@hotset/core";
 import type { Backoff } from "./backoff.ts";
-import { SingleLink, type Link } from "./link.ts";
+import { ClientLink, type RedisClientLike } from "./client-link.ts";
+import { openCluster, type ClusterSettings } from "./cluster.ts";
+import type { Link } from "./link.ts";
 import { openSession, type SessionSettings, type TlsOptions } from "./session.ts";
-import { parseUrl, type RedisUrl } from "./url.ts";
+import { SingleLink } from "./single-link.ts";
+import { openPrimary } from "./sentinel.ts";
+import type { NodeAddress } from "./slots.ts";
+import { parseUrl, REDIS_PORT, SENTINEL_PORT, type RedisUrl } from "./url.ts";
 
 /** Marks what `single`, `cluster`, `sentinel` and `fromClient` return; nothing else has it. */
 export const CONNECTION: unique symbol = Symbol("hotset.connection");
@@ -40,15 +45,78 @@ export interface ConnectSettings {
 
 /** One server: `redis:`, `rediss:` or `unix:` URL. */
 export function single(url: string | URL, options?: ConnectionOptions): Connection {
-  const parsed = parseUrl("single(url)", url);
-  const tls = tlsOf("single", parsed.isTls, options);
+  const at = parseUrl("single(url)", url);
+  const tls = tlsOf("single", at, options);
   return new Place((settings) => {
-    const session: SessionSettings = { ...settings, ...credentialsOf(parsed, settings), tls, database: parsed.database };
-    return new SingleLink((aborted) => openSession(parsed.address, session, aborted), settings);
+    const session: SessionSettings = { ...settings, ...credentialsOf(at, settings), tls, database: at.database };
+    return new SingleLink((aborted) => openSession(at.address, session, aborted), settings);
   });
 }
 
-function tlsOf(name: string, isTls: boolean, options: ConnectionOptions | undefined): TlsOptions | undefined {
+/** A Redis Cluster, found through any of `nodes`. */
+export function cluster(
+  nodes: readonly (string | URL)[],
+  options?: ConnectionOptions & {
+    /** Replicas may answer plain reads; leases and tags always ask the primary. @default false */
+    readonly readFromReplicas?: boolean;
+  },
+): Connection {
+  const urls = parseUrls("cluster(nodes)", nodes, REDIS_PORT);
+  const [at] = urls;
+  if (urls.some(({ database }) => database !== 0)) throw new InvalidArgumentError("cluster(nodes): a URL names a database; a cluster has only database 0");
+  const tls = tlsOf("cluster", at, options);
+  return new Place((settings) => {
+    const node: SessionSettings = { ...settings, ...credentialsOf(at, settings), tls, database: 0 };
+    const cluster: ClusterSettings = { seeds: urls.map(({ address }) => address), node, link: settings, readFromReplicas: options?.readFromReplicas ?? false };
+    return new SingleLink((aborted) => openCluster(cluster, aborted), settings);
+  });
+}
+
+/**
+ * The primary that the sentinels agree on. Credentials in the URLs are the sentinels'; the primary
+ * gets the same, unless `username` and `password` of the backend say otherwise.
+ */
+export function sentinel(sentinels: readonly (string | URL)[], options: ConnectionOptions & { readonly primaryName: string }): Connection {
+  const urls = parseUrls("sentinel(sentinels)", sentinels, SENTINEL_PORT);
+  const [at] = urls;
+  const primaryName: unknown = options?.primaryName;
+  if (typeof primaryName !== "string" || primaryName === "") throw new InvalidArgumentError('sentinel(sentinels, { primaryName }): give the name under which the sentinels know the primary, such as "mymaster"');
+  const tls = tlsOf("sentinel", at, options);
+  return new Place((settings) => {
+    const primary: SessionSettings = { ...settings, ...credentialsOf(at, settings), tls, database: at.database };
+    const asked = urls.map(({ address, username, password }) => ({
+      address,
+      settings: { ...settings, username, password, tls, database: 0, connectTimeoutMs: Math.ceil(settings.connectTimeoutMs / 2) },
+    }));
+    return new SingleLink((aborted) => openPrimary({ sentinels: asked, primaryName, primary }, aborted), settings);
+  });
+}
+
+/** A node-redis client of yours, which you open, and close. Coherence needs a second connection: its `duplicate()`, which we open and close. */
+export function fromClient(client: RedisClientLike): ClientConnection {
+  if (typeof client !== "object" || client === null || typeof client.sendCommand !== "function" || typeof client.withTypeMapping !== "function" || typeof client.on !== "function") {
+    throw new InvalidArgumentError("fromClient(client): this is no client of node-redis; give what createClient() returned");
+  }
+  return new Place((settings) => {
+    if (settings.connects.length > 0) {
+      throw new ConfigurationError(`redis: ${settings.connects.join(", ")} cannot be set for a client of yours, which has its own; set them where you create it`);
+    }
+    return new ClientLink(client, settings);
+  }) as unknown as ClientConnection;
+}
+
+function parseUrls<At extends RedisUrl & { readonly address: NodeAddress }>(option: string, given: readonly (string | URL)[], defaultPort: number): readonly [At, ...At[]] {
+  if (!Array.isArray(given) || given.length === 0) throw new InvalidArgumentError(`${option}: give a list of at least one URL`);
+  const urls = given.map((url: string | URL) => parseUrl(option, url, defaultPort));
+  const [first] = urls;
+  for (const url of urls) {
+    if ("path" in url.address) throw new InvalidArgumentError(`${option}: a unix socket is one server; give redis: or rediss: URLs`);
+    if (url.isTls !== first!.isTls || url.database !== first!.database) throw new InvalidArgumentError(`${option}: the URLs differ in scheme or database; they are one deployment`);
+  }
+  return urls as unknown as readonly [At, ...At[]];
+}
+
+function tlsOf(name: string, { isTls }: RedisUrl, options: ConnectionOptions | undefined): TlsOptions | undefined {
   if (!isTls && options?.tls !== undefined) throw new ConfigurationError(`${name}: tls was given, but the URL is not a rediss: one; say rediss: where the server speaks TLS`);
   return isTls ? (options?.tls ?? {}) : undefined;
 }

@@ -43,6 +43,10 @@ const NOT_NOW = /^(?:LOADING|BUSY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|READONLY) /;
  * could not be reached.
  */
 export function fault(origin: Origin, error: unknown): unknown {
+  if (error instanceof BackendUnavailableError) {
+    const { retryable, maybeExecuted } = error;
+    return new BackendUnavailableError(`${origin.tier}: ${origin.operation} failed: ${error.message}`, { ...origin, cause: error, retryable, maybeExecuted });
+  }
   const reason = error instanceof Error ? error : new Error(String(error));
   if (!isReply(reason)) {
     return new BackendUnavailableError(`${origin.tier}: the connection was lost during ${origin.operation}: ${reason.message}`, { ...origin, cause: reason });
@@ -95,6 +99,7 @@ const DIAGNOSES: readonly (readonly [RegExp, Diagnosis])[] = [
   [/Unknown RESP type/, final("what answers there is no Redis: check host and port, and use rediss: where the server speaks TLS")],
   [/CERT|SELF_SIGNED|UNABLE_TO_|ALTNAME/, final("the certificates do not fit: check tls.ca, tls.cert, tls.key and tls.servername; they are always verified")],
   [/^(?:ERR_SSL|EPROTO|ERR_TLS|ERR_OSSL)/, final("the TLS handshake failed: check that the server speaks TLS on this port, and that tls.cert and tls.key are right")],
+  [/^ ERR This instance has cluster support disabled/, final("it is no cluster: say single(url)")],
   [/no answer within/, { advice: "check that it is Redis that listens there and that nothing in between drops packets; see connectTimeout", retryable: true }],
   [/the password function failed/, { advice: "see the cause", retryable: true }],
 ];

@@ -1,5 +1,5 @@
 import type { Clock } from "@hotset/core";
-import { fault, overdue, overloaded, type Origin } from "./faults.ts";
+import { overdue, overloaded, type Origin } from "./faults.ts";
 
 /** The part of a node-redis client that calls use. Replies that are blobs come as Buffers. */
 export interface RawClient {
@@ -168,17 +168,17 @@ export class Call<T> implements Ring {
     this.#lane.inFlight += commands;
   }
 
-  /** Sends the one command that this call consists of. */
-  command(client: RawClient, args: (string | Buffer)[], interpret: (reply: unknown) => T): void {
+  /** Sends the one command that this call consists of, and settles it by the bare reply or error. */
+  exchange(client: RawClient, args: (string | Buffer)[]): void {
     this.sent(1);
     client.sendCommand(args).then(
       (reply) => {
         this.#lane.replied();
-        this.done(interpret(reply));
+        this.done(reply as T);
       },
       (error: unknown) => {
         this.#lane.replied();
-        this.fail(fault(this.origin, error));
+        this.fail(error);
       },
     );
   }

@@ -1,5 +1,5 @@
 import diagnostics from "node:diagnostics_channel";
-import net from "node:net";
+import type net from "node:net";
 import type { Awaitable, Clock } from "@hotset/core";
 import { connectFault, isReply } from "./faults.ts";
 import type { RawClient } from "./lane.ts";
@@ -42,13 +42,18 @@ export interface Session {
 }
 
 /**
- * Opens one connection, with a client object of its own, and loads the scripts before anything
- * else may be sent: a script that is missing would be sent again behind what was queued meanwhile.
+ * Opens one connection, with a client object of its own.
  *
+ * @param prepare is awaited before the connection counts as open.
  * @throws {BackendUnavailableError} `retryable` is `false` where trying again cannot help: refused
  *   credentials or certificates, and servers that are no Redis.
  */
-export async function openSession(address: Address, settings: SessionSettings, aborted?: AbortSignal): Promise<Session> {
+export async function openSession(
+  address: Address,
+  settings: SessionSettings,
+  aborted: AbortSignal,
+  prepare: (client: RawClient) => Promise<void> = loadScripts,
+): Promise<Session> {
   const { RedisClient, RESP_TYPES } = await nodeRedis().catch((error: unknown) => {
     throw connectFault(placeOf(address), error);
   });
@@ -66,7 +71,8 @@ export async function openSession(address: Address, settings: SessionSettings, a
   failed.catch(ignore);
   const stopClock = settings.clock.schedule(() => fail(new ConnectTimeout(settings.connectTimeoutMs)), settings.connectTimeoutMs);
   const onAbort = (): void => fail(new Error("the connection was closed while it was being opened"));
-  aborted?.addEventListener("abort", onAbort);
+  if (aborted.aborted) onAbort();
+  aborted.addEventListener("abort", onAbort);
 
   let destroy: () => void = ignore;
   try {
@@ -93,7 +99,7 @@ export async function openSession(address: Address, settings: SessionSettings, a
       client.destroy();
     };
     await Promise.race([connecting, failed]);
-    await Promise.race([loadScripts(client), failed]);
+    await Promise.race([prepare(client), failed]);
     return {
       client,
       onLost(listener) {
@@ -111,7 +117,7 @@ export async function openSession(address: Address, settings: SessionSettings, a
     throw connectFault(placeOf(address), error);
   } finally {
     stopClock();
-    aborted?.removeEventListener("abort", onAbort);
+    aborted.removeEventListener("abort", onAbort);
   }
 }
 
@@ -188,8 +194,11 @@ function reset(socket: net.Socket): void {
   }
 }
 
-/** A user who may only read cannot load scripts, and needs none. */
-async function loadScripts(client: RawClient): Promise<void> {
+/**
+ * Loads the scripts before anything else is sent: one that is missing would be sent again behind
+ * what was queued meanwhile. A user who may only read cannot load them, and needs none.
+ */
+export async function loadScripts(client: RawClient): Promise<void> {
   const replies = await Promise.allSettled(SCRIPTS.map((script) => client.sendCommand(["SCRIPT", "LOAD", script.text])));
   for (const reply of replies) {
     if (reply.status === "rejected" && (!isReply(reply.reason) || reply.reason.message.startsWith("NOAUTH"))) throw reply.reason;

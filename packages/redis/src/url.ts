@@ -12,12 +12,15 @@ export interface RedisUrl {
 
 const ACCEPTED = "give redis://host:port/db, rediss://host:port/db or unix:///path/to/socket?db=n, with user:password@ in front of the host where needed";
 
+export const REDIS_PORT = 6_379;
+export const SENTINEL_PORT = 26_379;
+
 /**
  * @param option names the setting in errors, which never quote the URL.
  * @throws {InvalidArgumentError} for what is no Redis URL.
  * @see https://www.iana.org/assignments/uri-schemes/prov/redis
  */
-export function parseUrl(option: string, given: string | URL): RedisUrl {
+export function parseUrl(option: string, given: string | URL, defaultPort: number = REDIS_PORT): RedisUrl {
   const fail = (problem: string): never => {
     throw new InvalidArgumentError(`${option}: ${problem}; ${ACCEPTED}`);
   };
@@ -46,7 +49,7 @@ export function parseUrl(option: string, given: string | URL): RedisUrl {
   if (url.hostname === "") return fail("it names no host");
   if (url.search !== "" || url.hash !== "") return fail("it has a query or a fragment, which mean nothing here");
   return {
-    address: { host: decode(url.hostname.replace(/^\[(.*)\]$/, "$1")), port: url.port === "" ? 6379 : Number(url.port) },
+    address: { host: decode(url.hostname.replace(/^\[(.*)\]$/, "$1")), port: url.port === "" ? defaultPort : Number(url.port) },
     isTls: url.protocol === "rediss:",
     ...credentials(url.username, url.password),
     database: database(url.pathname.replace(/^\//, "")),

@@ -1,0 +1,125 @@
+import { BackendUnavailableError } from "@hotset/core";
+import { fault, unreachable } from "./faults.ts";
+import { Lane, type Call, type RawClient } from "./lane.ts";
+import { closed, CONNECT, drained, type Link, type LinkSettings } from "./link.ts";
+import { loadScripts } from "./session.ts";
+
+/** The part of node-redis' `createClient()` that is used. */
+export interface RedisClientLike {
+  readonly isOpen: boolean;
+  sendCommand(args: (string | Buffer)[], options?: never): Promise<unknown>;
+  withTypeMapping(mapping: object): RedisClientLike;
+  connect(): Promise<unknown>;
+  on(event: string, listener: (...args: never[]) => void): unknown;
+  duplicate(): RedisClientLike;
+  close(): Promise<void>;
+}
+
+/**
+ * A client that the user opened, and who reconnects and closes it. While it has no connection,
+ * calls are refused here, so that its own queue does not execute them later. Deadlines are ours.
+ */
+export class ClientLink implements Link {
+  readonly lane: Lane;
+  readonly #client: RedisClientLike;
+  readonly #commands: RawClient;
+  readonly #settings: LinkSettings;
+  readonly #listeners: readonly (readonly [event: string, listener: (error?: Error) => void])[];
+  #preparing: Promise<void> | undefined;
+  /** Counts connections: what was prepared on an older one does not count. */
+  #epoch = 0;
+  #trouble: Error | undefined;
+  #closed: Promise<void> | undefined;
+
+  constructor(client: RedisClientLike, settings: LinkSettings) {
+    this.#client = client;
+    this.#commands = withBuffers(client);
+    this.#settings = settings;
+    this.lane = new Lane({ clock: settings.clock, deadlineMs: settings.responseTimeoutMs, maxInFlight: settings.maxInFlight });
+    const onDown = (error?: Error): void => {
+      this.#epoch += 1;
+      this.#trouble = error ?? this.#trouble;
+      this.lane.client = undefined;
+    };
+    this.#listeners = [["error", onDown], ["reconnecting", onDown], ["end", onDown], ["ready", onDown]];
+    for (const [event, listener] of this.#listeners) client.on(event, listener);
+  }
+
+  admit<T>(call: Call<T>, start: (client: RawClient) => void): void {
+    if (this.#closed !== undefined) return call.fail(closed(call.origin));
+    const away = this.#away();
+    if (away !== undefined) return call.fail(unreachable(call.origin, away));
+    this.lane.wait(call, start);
+    if (this.lane.client === undefined) this.#prepare().catch(ignore);
+  }
+
+  distrust(): void {
+    // Where it leads is the user's business.
+  }
+
+  async connect(): Promise<void> {
+    if (this.#closed !== undefined) throw closed(CONNECT);
+    const away = this.#away();
+    if (away !== undefined) throw away;
+    if (this.lane.client === undefined) await this.#prepare();
+  }
+
+  close(): Promise<void> {
+    return (this.#closed ??= this.#close());
+  }
+
+  #away(): BackendUnavailableError | undefined {
+    const client: RedisClientLike & { readonly isReady?: boolean } = this.#client;
+    if (client.isReady ?? client.isOpen) return undefined;
+    const state = client.isOpen ? "has no connection at the moment" : "is not open: call its connect() before";
+    return new BackendUnavailableError(`the client given to fromClient ${state}`, { cause: this.#trouble, maybeExecuted: false });
+  }
+
+  /** Loads the scripts, once for each of its connections. */
+  #prepare(): Promise<void> {
+    return (this.#preparing ??= this.#load().finally(() => {
+      this.#preparing = undefined;
+    }));
+  }
+
+  async #load(): Promise<void> {
+    const epoch = this.#epoch;
+    const call = this.lane.begin<void>(CONNECT);
+    loadScripts(this.#commands).then(
+      () => call.done(),
+      (error: unknown) => call.fail(fault(CONNECT, error)),
+    );
+    try {
+      await call.promise;
+    } catch (error) {
+      this.lane.abandon((origin) => unreachable(origin, error as BackendUnavailableError));
+      throw error;
+    }
+    if (epoch !== this.#epoch || this.#closed !== undefined) return this.lane.abandon((origin) => unreachable(origin, this.#away() ?? LOST));
+    this.lane.client = this.#commands;
+    this.lane.resume();
+  }
+
+  async #close(): Promise<void> {
+    this.lane.abandon(closed);
+    await drained(this.lane, this.#settings);
+    this.lane.client = undefined;
+    const emitter: RedisClientLike & { off?: RedisClientLike["on"] } = this.#client;
+    for (const [event, listener] of this.#listeners) emitter.off?.(event, listener);
+  }
+}
+
+/** What ends a wait for a connection that was replaced meanwhile; the next call finds the new one. */
+const LOST = new BackendUnavailableError("the client given to fromClient has just reconnected", { maybeExecuted: false });
+
+/** Blobs as Buffers; and without the client's own timeout where it can be turned off, which costs more than the command. */
+function withBuffers(client: RedisClientLike): RawClient {
+  const typeMapping = { [BLOB_STRING]: Buffer };
+  const tunable: RedisClientLike & { withCommandOptions?(options: object): RedisClientLike } = client;
+  return tunable.withCommandOptions?.({ timeout: 0, typeMapping }) ?? client.withTypeMapping(typeMapping);
+}
+
+/** `RESP_TYPES.BLOB_STRING` of node-redis: the type's first byte on the wire, `$`. */
+const BLOB_STRING = 36;
+
+const ignore = (): void => undefined;

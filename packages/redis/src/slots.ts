@@ -1,0 +1,57 @@
+/** How many slots a cluster divides its keys into. */
+export const SLOT_COUNT = 16_384;
+
+/** CRC-16/XMODEM, by byte. */
+const CRC: Uint16Array = Uint16Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte << 8;
+  for (let bit = 0; bit < 8; bit++) crc = crc & 0x8000 ? (crc << 1) ^ 0x1021 : crc << 1;
+  return crc;
+});
+
+/**
+ * The slot of a key: that of its hash tag, if it has one.
+ *
+ * @see https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#key-distribution-model
+ */
+export function slotOf(key: string): number {
+  const open = key.indexOf("{");
+  const close = open < 0 ? -1 : key.indexOf("}", open + 1);
+  const hashed = close > open + 1 ? key.slice(open + 1, close) : key;
+  let crc = 0;
+  for (const byte of Buffer.from(hashed, "utf8")) crc = ((crc << 8) ^ CRC[(crc >> 8) ^ byte]!) & 0xffff;
+  return crc % SLOT_COUNT;
+}
+
+export interface NodeAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface SlotRange {
+  readonly from: number;
+  readonly to: number;
+  readonly primary: NodeAddress;
+  readonly replicas: readonly NodeAddress[];
+}
+
+/**
+ * The reply to CLUSTER SLOTS.
+ *
+ * @param asked who gave it: a node that does not know its own name leaves it empty.
+ * @throws {Error} for anything else, such as the reply of a server that is no cluster.
+ */
+export function parseSlots(reply: unknown, asked: NodeAddress): readonly SlotRange[] {
+  if (!Array.isArray(reply)) throw new TypeError("CLUSTER SLOTS gave no list");
+  const node = ([host, port]: readonly [Buffer | string | null, number]): NodeAddress => {
+    const name = host === null ? "" : host.toString();
+    return { host: name === "" || name === "?" ? asked.host : name, port };
+  };
+  return reply.map(([from, to, primary, ...replicas]) => ({ from, to, primary: node(primary), replicas: replicas.map(node) }));
+}
+
+/** `MOVED 3999 127.0.0.1:6381`, or `ASK`: where a key is, or is being moved to. */
+export function parseRedirection(message: string, asked: NodeAddress): (NodeAddress & { readonly kind: "MOVED" | "ASK"; readonly slot: number }) | undefined {
+  const match = /^(MOVED|ASK) (\d+) (.*):(\d+)$/.exec(message);
+  if (match === null) return undefined;
+  return { kind: match[1] as "MOVED" | "ASK", slot: Number(match[2]), host: match[3] === "" ? asked.host : match[3]!, port: Number(match[4]) };
+}
