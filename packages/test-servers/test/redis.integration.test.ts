@@ -99,15 +99,18 @@ describe("an own Redis", () => {
     expect(await redis.command("PING")).toBe("PONG");
   });
 
-  it("can be had while it is still loading", async () => {
+  it("can be had while it is still loading, and after", async () => {
     const slow = await startOwnRedis({ 
-      config: ["rdbcompression no", "key-load-delay 20000", "loading-process-events-interval-bytes 1024"],
+      config: ["rdbcompression no", "key-load-delay 5000", "loading-process-events-interval-bytes 1024"],
     });
     await slow.command("DEBUG", "POPULATE", 50, "k", 1_000);
     await slow.command("SAVE");
     await slow.kill();
     await slow.start("listening");
     await expect(slow.command("GET", "k:1")).rejects.toMatchObject({ prefix: "LOADING" });
+    await slow.kill();
+    await slow.start();
+    expect(String(await slow.command("GET", "k:1"))).toMatch(/^value:1/);
     await slow.stop();
   });
 
