@@ -32,8 +32,8 @@ export class LocalCopies {
   /** The copy, stale where one of its tags was marked so; `undefined` for one that was invalidated or has ended. */
   get(at: string, now: number): Entry | undefined {
     const entry = this.tier.get(at) as Entry | undefined;
-    if (entry === undefined) return undefined;
-    if (now >= entry.deadAt) return undefined;
+    if (entry === undefined || now >= entry.deadAt) return undefined;
+    if (entry.checkedAt === this.#tags.now) return entry;
     switch (this.#tags.hold(entry)) {
       case "current":
         return entry;

@@ -187,7 +187,13 @@ export class View {
   }
 
   peek(key: string): unknown {
-    return this.#engine.reads.peek(this.#space, this.#readKey(key));
+    const { core, ladder, reads } = this.#engine;
+    if (core.local !== undefined && typeof key === "string") {
+      const now = core.clock.now();
+      const held = core.local.get(localKey(this.#space.place, key), now);
+      if (held !== undefined && now < held.staleAt) return ladder.hit(this.#space, key, now, held);
+    }
+    return reads.nothingToPeek(this.#space, this.#readKey(key).key);
   }
 
   async has(key: string): Promise<boolean> {

@@ -73,12 +73,9 @@ export class Reads {
     return keys.map(({ key }, i) => this.#answer(space, key, startedAt, held[i], found.get(i), allowStale));
   }
 
-  /** The fresh copy of this process, or `undefined`. Counts like every call. */
-  peek(space: Space, { key, at }: ReadKey): unknown {
-    const { local, clock } = this.#core;
-    const now = clock.now();
-    const held = local?.get(at, now);
-    return this.#answer(space, key, now, held, undefined, false, false);
+  /** A peek that found no fresh copy counts as a miss, like every call. */
+  nothingToPeek(space: Space, key: string): undefined {
+    this.#ladder.count({ space, key, startedAt: this.#core.clock.now() }, MISS, false);
   }
 
   async inspect(space: Space, { key, at }: ReadKey): Promise<EntryInfo | undefined> {
@@ -141,7 +138,7 @@ export class Reads {
     return { place: space.place, key, schema: space.schema, expectedTags: NO_TAGS, tagsAt: this.#core.tags.now };
   }
 
-  #answer(space: Space, key: string, startedAt: number, held: Entry | undefined, found: Entry | undefined, allowStale: boolean, isAsked = true): unknown {
+  #answer(space: Space, key: string, startedAt: number, held: Entry | undefined, found: Entry | undefined, allowStale: boolean): unknown {
     const { local, clock } = this.#core;
     const best = newer(found, held);
     const label = best === found && found !== undefined ? space.remote!.label : (local?.label ?? "");
@@ -150,7 +147,7 @@ export class Reads {
       verdict === "fresh" ? hit(best!, label)
       : verdict === "absent" || !allowStale ? MISS
       : { ...hit(best!, label), status: "stale", cause: "revalidating" };
-    this.#ladder.count({ space, key, startedAt }, answer, isAsked);
+    this.#ladder.count({ space, key, startedAt }, answer);
     return local === undefined ? answer.value : local.handOut(answer.value);
   }
 }
