@@ -44,9 +44,9 @@ it("throws what the handler threw, with its name and code", async () => {
 });
 
 it("bounds a call, and says what the script wrote to its error output", async () => {
-  const child = fork({ callTimeoutMs: 300 });
-  await child.call("count");
-  await expect(child.call("never")).rejects.toThrow("No answer to never within 300 ms");
+  const child = fork({ callTimeoutMs: 500 });
+  await expect.poll(() => child.stdout, { timeout: 5_000 }).toBe("up\n");
+  await expect(child.call("never")).rejects.toThrow("No answer to never within 500 ms");
   await expect(child.call("exit", 3)).rejects.toThrow("The process ended with code 3. End of its error output:\ngoing down");
   expect(await child.exited).toEqual({ code: 3, signal: null });
   await expect(child.call("count")).rejects.toThrow("The process ended with code 3");

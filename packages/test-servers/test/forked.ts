@@ -29,3 +29,4 @@ const handlers = {
 export type Forked = typeof handlers;
 
 answerCalls(handlers);
+console.log("up");
