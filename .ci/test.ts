@@ -9,6 +9,7 @@ import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { stripVTControlCharacters } from "node:util";
 
 interface Step {
   readonly name: string;
@@ -85,7 +86,7 @@ async function runStep(step: Step): Promise<Result> {
   const seconds = ((performance.now() - began) / 1000).toFixed(1);
 
   console.log(`${passed ? "✓" : "✗"} ${step.name} (${seconds} s)`);
-  if (!passed) console.log(`${indent(output)}\n  ${step.command.join(" ")} ended with ${exit}\n`);
+  if (!passed) console.log(`${indent(process.stdout.isTTY ? output : stripVTControlCharacters(output))}\n  ${step.command.join(" ")} ended with ${exit}\n`);
   return { step, passed };
 }
 
