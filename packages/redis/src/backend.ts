@@ -1,10 +1,11 @@
-import type { Backend, Batch, Compressor, DeleteStatus, Format, StoredEntry } from "@hotset/core";
+import type { Backend, Batch, Compressor, DeleteStatus, Format, StoredEntry, TagVersions } from "@hotset/core";
 import { fault, type Origin } from "./faults.ts";
 import type { Call, RawClient } from "./lane.ts";
 import { decodeEntry, encodeEntry, type EntryFields, type Keys, type WriteIds } from "./layout.ts";
 import { closedLink, type Link } from "./link.ts";
 import type { Hold } from "./connection.ts";
 import { MARK_STALE, REMOVE, WRITE, type Script } from "./scripts.ts";
+import { IssuedVersions } from "./tag-versions.ts";
 
 export interface BackendSettings {
   readonly label: string;
@@ -34,11 +35,13 @@ export class HashBackend implements Backend {
   readonly maxEntryBytes: number;
   readonly maxDecodedBytes: number;
   readonly batch: Batch;
+  readonly keepsMeta: boolean;
+  readonly tagVersions?: TagVersions;
   #link: Link;
   readonly #release: () => Promise<void>;
   readonly #settings: BackendSettings;
   readonly #keys: Keys;
-  readonly #origins: Readonly<Record<"read" | "write" | "remove" | "markStale" | "ping", Origin>>;
+  readonly #origins: Readonly<Record<"read" | "write" | "remove" | "markStale" | "ping" | "tags", Origin>>;
 
   constructor(hold: Hold, settings: BackendSettings) {
     this.label = settings.label;
@@ -53,7 +56,9 @@ export class HashBackend implements Backend {
     this.#settings = settings;
     this.#keys = settings.keys;
     const origin = (operation: string): Origin => Object.freeze({ tier: settings.label, operation });
-    this.#origins = { read: origin("read"), write: origin("write"), remove: origin("remove"), markStale: origin("markStale"), ping: origin("ping") };
+    this.#origins = { read: origin("read"), write: origin("write"), remove: origin("remove"), markStale: origin("markStale"), ping: origin("ping"), tags: origin("tags") };
+    this.keepsMeta = settings.layout === "full";
+    if (this.keepsMeta) this.tagVersions = new IssuedVersions((args, script) => this.#send(this.#origins.tags, args, bare, script), settings.keys, settings.writeIds);
     this.batch = {
       read: (keys) => this.#readMany(keys),
       write: (entries) => this.#writeMany(entries),
@@ -206,3 +211,4 @@ export class HashBackend implements Backend {
 const isNoScript = (error: unknown): boolean => error instanceof Error && error.message.startsWith("NOSCRIPT");
 
 const nothing = (): void => undefined;
+const bare = (reply: unknown): unknown => reply;

@@ -216,6 +216,7 @@ function keyOf(args: readonly (string | Buffer)[]): string | undefined {
   switch (args[0]) {
     case "PTTL":
     case "HMGET":
+    case "MGET":
       return args[1] as string;
     case "EVALSHA":
     case "EVAL":

@@ -67,6 +67,11 @@ export class Keys {
     return hasHashTag(entryKey) ? this.#lease + entryKey : `${this.#lease}{${entryKey}}`;
   }
 
+  /** What issues the versions of a tag: in the tag's slot, and outside `<prefix>:`. */
+  issuer(tag: string): string {
+    return `${this.#prefix}~issuer:${tag.slice(0, tag.indexOf("}") + 1)}`;
+  }
+
   #encode(key: string): string {
     if (!key.isWellFormed()) throw new InvalidArgumentError("key: contains half of a surrogate pair, which UTF-8 cannot write; give well-formed text");
     const user = key.indexOf("::") + 2;

@@ -14,7 +14,7 @@ export interface Script {
   readonly sha: string;
 }
 
-const script = (text: string): Script => ({ text, sha: createHash("sha1").update(text).digest("hex") });
+export const script = (text: string): Script => ({ text, sha: createHash("sha1").update(text).digest("hex") });
 
 /**
  * Stores an entry; nothing of what was there survives. ARGV: lifetime in ms or `''`, then fields
@@ -71,5 +71,3 @@ local s = tonumber(e[2] or now) or now
 redis.call('HSET', KEYS[1], 's', string.format('%.0f', math.min(s, now)))
 if window >= 0 and (ttl < 0 or window < ttl) then redis.call('PEXPIRE', KEYS[1], string.format('%.0f', window)) end
 return 1`);
-
-export const SCRIPTS: readonly Script[] = [WRITE, REMOVE, MARK_STALE];

@@ -4,7 +4,8 @@ import type { Awaitable, Clock } from "@hotset/core";
 import { connectFault, isReply } from "./faults.ts";
 import type { RawClient } from "./lane.ts";
 import { nodeRedis } from "./node-redis.ts";
-import { SCRIPTS } from "./scripts.ts";
+import { MARK_STALE, REMOVE, WRITE } from "./scripts.ts";
+import { PIN, RENEW, UNCHANGED_SINCE } from "./tag-versions.ts";
 
 /** Where one server listens. */
 export type Address = { readonly host: string; readonly port: number } | { readonly path: string };
@@ -193,6 +194,8 @@ function reset(socket: net.Socket): void {
     socket.destroy();
   }
 }
+
+const SCRIPTS = [WRITE, REMOVE, MARK_STALE, PIN, RENEW, UNCHANGED_SINCE];
 
 /**
  * Loads the scripts before anything else is sent: one that is missing would be sent again behind

@@ -1,0 +1,143 @@
+import { json, type TagVersions } from "@hotset/core";
+import { redis, type RedisBackend } from "@hotset/redis";
+import { randomPrefix, startOwnRedis, startProxy, type OwnRedis } from "@hotset/test-servers";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
+
+let server: OwnRedis;
+let prefix: string;
+let backend: RedisBackend;
+let tags: TagVersions;
+
+const A = "{~shop}::a";
+const B = "{~shop}:ns::b";
+const ROOT = "{~shop}::";
+
+beforeAll(async () => {
+  server = await startOwnRedis();
+});
+afterAll(() => server.stop());
+beforeEach(() => {
+  prefix = randomPrefix();
+  backend = redis(server.url).keyPrefix(prefix).valueFormat(json()).build();
+  tags = backend.tagVersions!;
+});
+afterEach(() => backend.close());
+
+it("a missing version is told as missing, and issued once it is pinned", async () => {
+  expect(await tags.read([A, ROOT])).toEqual([undefined, undefined]);
+  const { versions } = await tags.pin([A, ROOT]);
+  expect(versions.every(({ hard, soft }) => hard === soft && /^[\w-]{16}\.0$/.test(hard))).toBe(true);
+  expect(await tags.read([ROOT, A])).toEqual([versions[1], versions[0]]);
+  expect((await tags.pin([A, ROOT])).versions).toEqual(versions);
+});
+
+it("a hard renewal changes both halves, a soft one the second, and others stay", async () => {
+  const before = (await tags.pin([A, B])).versions;
+  await tags.renew([A], "hard");
+  const [hard, other] = await tags.read([A, B]);
+  expect(hard!.hard).not.toBe(before[0]!.hard);
+  expect(hard!.soft).toBe(hard!.hard);
+  expect(other).toEqual(before[1]);
+  await tags.renew([A], "soft");
+  const [soft] = await tags.read([A, B].slice(0, 1));
+  expect(soft!.hard).toBe(hard!.hard);
+  expect(soft!.soft).not.toBe(hard!.soft);
+});
+
+it("C72 no version is issued twice, however many renew at once", async () => {
+  const seen = new Set<string>();
+  for (let round = 0; round < 50; round += 1) {
+    await Promise.all([tags.renew([A], "hard"), tags.renew([A], "hard")]);
+    const [version] = await tags.read([A, ROOT].slice(0, 1));
+    expect(seen.has(version!.hard)).toBe(false);
+    seen.add(version!.hard);
+  }
+});
+
+it("an issuer that was evicted starts under a new id", async () => {
+  await tags.renew([A], "hard");
+  const [before] = await tags.read([A]);
+  await server.command("DEL", `${prefix}~issuer:{~shop}`, `${prefix}:${A}`);
+  await tags.renew([A], "hard");
+  const [after] = await tags.read([A, B].slice(0, 1));
+  expect(before!.hard.split(".")[1]).toBe("1");
+  expect(after!.hard.split(".")[1]).toBe("1");
+  expect(after!.hard).not.toBe(before!.hard);
+});
+
+it("a late tag counts as unchanged while no tag was renewed since, and never after its own renewal", async () => {
+  const { at } = await tags.pin([ROOT]);
+  const [late] = await tags.unchangedSince(at, [A]);
+  expect(await tags.read([A])).toEqual([late]);
+  await tags.renew([B], "hard");
+  // A was issued before the renewal of B, so it is still known to be unchanged; a missing one is not.
+  expect(await tags.unchangedSince(at, [A])).toEqual([late]);
+  expect(await tags.unchangedSince(at, ["{~shop}::missing"])).toEqual([undefined]);
+  await tags.renew([A], "soft");
+  expect(await tags.unchangedSince(at, [A])).toEqual([undefined]);
+  const { at: later } = await tags.pin([ROOT]);
+  expect((await tags.unchangedSince(later, [A, "{~shop}::missing"])).every((version) => version !== undefined)).toBe(true);
+});
+
+it("a late tag is refused after the issuer was lost", async () => {
+  const { at } = await tags.pin([ROOT]);
+  await server.command("DEL", `${prefix}~issuer:{~shop}`);
+  expect(await tags.unchangedSince(at, [A])).toEqual([undefined]);
+});
+
+it("versions live 30 days, prolonged when half is over", async () => {
+  await tags.pin([A]);
+  const days30 = 30 * 86_400_000;
+  const key = `${prefix}:${A}`;
+  await server.command("PEXPIRE", key, String(days30 / 2 + 60_000));
+  await tags.pin([A]);
+  expect(Number(await server.command("PTTL", key))).toBeLessThan(days30 * 0.6);
+  await server.command("PEXPIRE", key, String(days30 / 2 - 60_000));
+  await tags.pin([A]);
+  expect(Number(await server.command("PTTL", key))).toBeGreaterThan(days30 * 0.9);
+});
+
+it("renewing works with memory full, pinning what is missing is refused", async () => {
+  const full = await startOwnRedis({ config: ["maxmemory 3mb", "maxmemory-policy noeviction"] });
+  const other = redis(full.url).keyPrefix(prefix).valueFormat(json()).build();
+  try {
+    await other.tagVersions!.pin([A]);
+    const [before] = await other.tagVersions!.read([A]);
+    for (const size of [100_000, 1_000, 10])
+      for (let i = 0; await full.command("SET", `fill${size}:${i}`, "x".repeat(size)).then(() => true, () => false); i += 1);
+    await other.tagVersions!.renew([A, B], "hard");
+    const [after, fresh] = await other.tagVersions!.read([A, B]);
+    expect(after!.hard).not.toBe(before!.hard);
+    expect(fresh).toEqual(after);
+    await expect(other.tagVersions!.pin(["{~shop}::new"])).rejects.toThrow(/OOM/);
+  } finally {
+    await other.close();
+    await full.stop();
+  }
+});
+
+it("reads of one list in one tick share one command", async () => {
+  const proxy = await startProxy(server.port);
+  const proxied = redis(proxy.url).keyPrefix(prefix).valueFormat(json()).build();
+  try {
+    await proxied.connect!();
+    const list = [ROOT];
+    proxy.resetCounts();
+    const [one, two] = await Promise.all([proxied.tagVersions!.read(list), proxied.tagVersions!.read(list)]);
+    expect(proxy.counts.commandsByName).toEqual({ MGET: 1 });
+    expect(one).toEqual(two);
+    await proxied.tagVersions!.pin(list);
+    // Not remembered beyond the tick.
+    expect((await proxied.tagVersions!.read(list))[0]).toBeDefined();
+  } finally {
+    await proxied.close();
+    await proxy.close();
+  }
+});
+
+it("the plain layout has no versions", async () => {
+  const plain = redis(server.url).layout("plain").valueFormat(json()).build();
+  expect(plain.tagVersions).toBeUndefined();
+  expect(plain.keepsMeta).toBe(false);
+  await plain.close();
+});
