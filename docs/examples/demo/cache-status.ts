@@ -1,0 +1,27 @@
+import type { Served } from "@hotset/core";
+
+/**
+ * How the cache answered, as the two headers that HTTP has for it.
+ *
+ * A stale answer is a hit whose `ttl` is negative. `detail` names the tier.
+ *
+ * @see https://www.rfc-editor.org/rfc/rfc9211#section-2
+ * @see https://www.rfc-editor.org/rfc/rfc9111#section-5.1
+ */
+export function cacheHeaders({ status, tier, ageMs, freshForMs, coalesced }: Served): Readonly<Record<"age" | "cache-status", string>> {
+  const how = status === "miss"
+    ? `fwd=miss${coalesced ? "; collapsed" : ""}`
+    : `hit; ttl=${Math.floor(freshForMs / 1_000)}; detail=${tier}`;
+  return { age: String(Math.floor(ageMs / 1_000)), "cache-status": `hotset; ${how}` };
+}
+
+/** How one answer came about, as a client reads it from `Cache-Status`: `miss`, `stale`, or a fresh hit of the tier named. */
+export type Outcome = "miss" | "stale" | "memory" | "redis";
+
+/** @throws {Error} for a header that {@link cacheHeaders} did not write. */
+export function outcomeOf(cacheStatus: string | undefined): Outcome {
+  const match = /^hotset; (?:(fwd=miss)|hit; ttl=(-?\d+); detail=(memory|redis)$)/.exec(cacheStatus ?? "");
+  if (match === null) throw new Error(`Cache-Status is ${JSON.stringify(cacheStatus)}`);
+  const [, miss, ttl, tier] = match;
+  return miss !== undefined ? "miss" : Number(ttl) < 0 ? "stale" : (tier as "memory" | "redis");
+}

@@ -1,0 +1,34 @@
+import { createCache, json, type Cache, type Duration } from "@hotset/core";
+import { memory } from "@hotset/memory";
+import { redis } from "@hotset/redis";
+
+/** How long the facts of a package are fresh that is still worked on: one whose version is a prerelease. */
+export const DRAFT_TTL_MS = 2_000;
+
+/** What has been released does not change; it may be forgotten some day. */
+const RELEASE_TTL: Duration = "1h";
+
+export interface FactsCacheOptions {
+  /** Memory over this Redis; `undefined`: memory alone. */
+  readonly redisUrl?: string | undefined;
+  /** @default 'hotset' */
+  readonly keyPrefix?: string | undefined;
+}
+
+/** Opens nothing: it connects with the first call. */
+export function createFactsCache({ redisUrl, keyPrefix = "hotset" }: FactsCacheOptions): Cache {
+  // Hashing keeps one core busy: more loads at a time would each take longer, and none would end sooner.
+  const near = createCache({ name: "package-facts", maxLoads: 1 }).tier(memory());
+  const tiers = redisUrl === undefined
+    ? near
+    : near.tier(redis(redisUrl).keyPrefix(keyPrefix).valueFormat(json()).backoff({ base: "20ms", max: "250ms" }).build());
+  return tiers
+    .defaults({
+      ttl: RELEASE_TTL,
+      staleWhileRevalidate: "1h",
+      staleIfError: "1d",
+      // Nobody else writes what this process reads. It also is how long memory answers while Redis is away.
+      localTtl: RELEASE_TTL,
+    })
+    .build();
+}
