@@ -92,7 +92,7 @@ export class RemoteTier implements EntryTier {
     this.#events = events;
     this.#cache = cache;
     this.#breaker = new Breaker(clock);
-    const source = this.keepsMeta ? (backend.tagVersions ?? tagEntries(backend)) : undefined;
+    const source = this.keepsMeta ? (backend.tagVersions ?? tagEntries(backend, clock)) : undefined;
     this.#judgedBy = isComposed ? undefined : source;
     this.versions = source && this.#bounded(source);
     this.issuesVersions = backend.tagVersions !== undefined;

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Backend, StoredEntry, TagVersion, TagVersions } from "./backend.ts";
+import type { Clock } from "./clock.ts";
 
 /**
  * Tag versions kept as ordinary entries, for backends that issue none themselves. Nothing here is atomic, so each
@@ -11,18 +12,34 @@ import type { Backend, StoredEntry, TagVersion, TagVersions } from "./backend.ts
  * A tag that a loader adds late is safe while the issuer has not changed since the load began: it is read after the
  * tag, and written before it.
  */
-export function tagEntries(backend: Pick<Backend, "read" | "write">): TagVersions {
+export function tagEntries(backend: Pick<Backend, "read" | "write">, clock: Clock): TagVersions {
   const readOne = async (key: string): Promise<StoredEntry | undefined> => backend.read(key);
   const issue = async (key: string, version: string): Promise<string> => {
     await backend.write(key, { data: encoder.encode(version), staleInMs: LIFE_MS, expiresInMs: LIFE_MS, meta: "" });
     return version;
   };
-  /** The version under `key`; where it is missing a new one, and where its life is half over, prolonged. */
-  const pinOne = async (key: string, fresh: string): Promise<string> => {
+  /**
+   * The version under `key`, issued where it is missing. It is not prolonged when its life ends: that would write an
+   * older version over one that was renewed meanwhile.
+   */
+  const pinNow = async (key: string, fresh: string): Promise<string> => {
     const found = await readOne(key);
-    if (found === undefined) return issue(key, fresh);
-    const version = decoder.decode(found.data);
-    return found.expiresInMs < LIFE_MS / 2 ? issue(key, version) : version;
+    return found === undefined ? issue(key, fresh) : decoder.decode(found.data);
+  };
+  // Many loads begin at once on a cold cache: if each issued a version of its own, only the last one's entry would stand.
+  const pinning = new Map<string, { readonly pin: Promise<string>; readonly since: number }>();
+  const pinOne = (key: string, fresh: string): Promise<string> => {
+    const shared = pinning.get(key);
+    // One that hangs is not waited for longer than a call would be.
+    if (shared !== undefined && clock.now() - shared.since < SHARED_MS) return shared.pin;
+    const mine = {
+      since: clock.now(),
+      pin: pinNow(key, fresh).finally(() => {
+        if (pinning.get(key) === mine) pinning.delete(key);
+      }),
+    };
+    pinning.set(key, mine);
+    return mine.pin;
   };
   const pinTag = async (key: string): Promise<TagVersion> => {
     const fresh = newVersion();
@@ -69,6 +86,7 @@ export function tagEntries(backend: Pick<Backend, "read" | "write">): TagVersion
 }
 
 const LIFE_MS = 30 * 86_400_000;
+const SHARED_MS = 1_000;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
