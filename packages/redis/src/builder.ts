@@ -291,7 +291,7 @@ class Builder implements RedisBackendBuilder {
 // ---- what may be given: each names the option and what it accepts, and nothing that could be a secret
 
 function refuse(option: string, given: unknown, accepted: string): never {
-  const shown = typeof given === "number" ? String(given) : typeof given === "string" ? JSON.stringify(given.slice(0, 40)) : given === null ? "null" : `a ${typeof given}`;
+  const shown = typeof given === "number" ? String(given) : typeof given === "string" ? JSON.stringify(given.slice(0, 40)) : given === null ? "null" : `${typeof given === "object" ? "an" : "a"} ${typeof given}`;
   throw new InvalidArgumentError(`${option}: ${shown} is not accepted; give ${accepted}`);
 }
 

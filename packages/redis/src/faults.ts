@@ -100,6 +100,10 @@ const DIAGNOSES: readonly (readonly [RegExp, Diagnosis])[] = [
   [/CERT|SELF_SIGNED|UNABLE_TO_|ALTNAME/, final("the certificates do not fit: check tls.ca, tls.cert, tls.key and tls.servername; they are always verified")],
   [/^(?:ERR_SSL|EPROTO|ERR_TLS|ERR_OSSL)/, final("the TLS handshake failed: check that the server speaks TLS on this port, and that tls.cert and tls.key are right")],
   [/^ ERR This instance has cluster support disabled/, final("it is no cluster: say single(url)")],
-  [/no answer within/, { advice: "check that it is Redis that listens there and that nothing in between drops packets; see connectTimeout", retryable: true }],
+  [/^ ERR unknown command.*SENTINEL/i, final("it is no sentinel: give the addresses of sentinels, port 26379 by default, or say single(url)")],
+  [/no sentinel knows/, final("check primaryName")],
+  [/it is a replica/, { advice: "the sentinels have not agreed yet", retryable: true }],
+  [/ECONNRESET|Socket closed unexpectedly/, { advice: "it hung up before it answered: check host and port, and use rediss: where the server speaks TLS", retryable: true }],
+  [/no answer within/, { advice: "check that it is Redis that listens there, with TLS or without as the URL says, and that nothing in between drops packets; see connectTimeout", retryable: true }],
   [/the password function failed/, { advice: "see the cause", retryable: true }],
 ];

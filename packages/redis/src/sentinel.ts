@@ -1,3 +1,4 @@
+import { connectFault } from "./faults.ts";
 import type { RawClient } from "./lane.ts";
 import { loadScripts, openSession, placeOf, type Address, type Session, type SessionSettings } from "./session.ts";
 
@@ -65,7 +66,7 @@ async function findPrimary(sentinels: SentinelSettings["sentinels"], primaryName
     Promise.all(polls).then(() => resolve());
   });
   if (votes.size > 0) return [...votes.values()].sort((one, other) => other.count - one.count).map((vote) => vote.address);
-  if (unknownTo > 0) throw new Error(`no sentinel knows a primary named ${JSON.stringify(primaryName)}`);
+  if (unknownTo > 0) throw connectFault("the sentinels' primary", new Error(`no sentinel knows a primary named ${JSON.stringify(primaryName)}`));
   throw trouble;
 }
 

@@ -1,0 +1,36 @@
+import { json, type Backend } from "@hotset/core";
+import { createClient } from "@redis/client";
+import { cluster, fromClient, redis, RedisBackend, sentinel, single, type ClientConnection, type Connection } from "./index.ts";
+
+const client: ClientConnection = fromClient(createClient());
+const own: Connection = single(new URL("redis://localhost"));
+
+export const backends: readonly Backend[] = [
+  redis("redis://localhost").valueFormat(json()).username("u").build(),
+  redis(own).valueFormat(json()).retries(3).keyPrefix("x").backoff({ max: "1s" }).build(),
+  redis(client).valueFormat(json()).keyPrefix("x").build(),
+  RedisBackend.builder().connection("redis://localhost").build(),
+  redis(cluster(["redis://a"], { readFromReplicas: true })).build(),
+  redis(sentinel(["redis://a"], { primaryName: "main" })).password(async () => "p").build(),
+];
+
+// @ts-expect-error a client of yours is connected already
+redis(client).username("u");
+// @ts-expect-error and keeps its own retries
+redis(client).keyPrefix("x").retries(3);
+// @ts-expect-error a client of yours is no connection of ours
+RedisBackend.builder().connection(client);
+// @ts-expect-error replicas are a matter of clusters
+single("redis://a", { readFromReplicas: true });
+// @ts-expect-error which primary?
+sentinel(["redis://s"]);
+// @ts-expect-error nodes are a list
+cluster("redis://a");
+// @ts-expect-error a client is wrapped with fromClient, so that nobody wonders who closes it
+redis(createClient());
+// @ts-expect-error not a format for keys
+redis("redis://a").keyFormat("json");
+// @ts-expect-error a builder is not a backend yet
+export const unbuilt: Backend = redis("redis://a");
+// @ts-expect-error only connections of ours
+export const forged: Connection = {};

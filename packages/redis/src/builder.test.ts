@@ -1,0 +1,143 @@
+import { ConfigurationError, gzip, InvalidArgumentError, json, MissingConnectionError, passthrough, v8, type Backend } from "@hotset/core";
+import { createClient } from "@redis/client";
+import { describe, expect, it } from "vitest";
+import * as entryPoint from "./index.ts";
+import { cluster, fromClient, redis, RedisBackend, sentinel, single, type RedisBackendBuilder } from "./index.ts";
+
+const builder = (): RedisBackendBuilder => redis("redis://localhost").valueFormat(json());
+
+describe("build", () => {
+  it("R1-04: is synchronous, opens nothing, and has the documented defaults", async () => {
+    const backend: Backend = redis("redis://nobody.invalid").valueFormat(json()).build();
+    expect(backend).toMatchObject({ label: "redis", format: { id: "json" }, compressor: { id: passthrough().id }, alsoReads: [], deadlineMs: 1_000, maxEntryBytes: Infinity, maxDecodedBytes: 64 * 2 ** 20 });
+    // Until changes by others are heard, the cache must know that they are not.
+    expect(backend.coherence).toBe(undefined);
+    await backend.close();
+  });
+
+  it("R1-04 R1-06: hands on what it was told", async () => {
+    const backend = RedisBackend.builder()
+      .connection(single("redis://localhost"))
+      .label("near").keyPrefix("staging").keyFormat("hashed")
+      .valueFormat(v8()).compressor(gzip()).alsoReads(json()).alsoReads(passthrough())
+      .layout("full").coherence("auto").maxStaleness("2s").reissueWindow(0)
+      .maxEntryBytes(1_000).maxDecodedBytes(2_000)
+      .username("app").password("secret").connectTimeout("5s").responseTimeout("250ms").retries(3)
+      .backoff({ base: "10ms", factor: 3, max: 100 }).protocol(2).maxInFlight(10)
+      .build();
+    expect(backend).toMatchObject({ label: "near", format: { id: "v8" }, compressor: { id: "gzip" }, deadlineMs: 250, maxEntryBytes: 1_000, maxDecodedBytes: 2_000 });
+    expect(backend.alsoReads!.map(({ id }) => id)).toEqual(["json", passthrough().id]);
+    await backend.close();
+  });
+
+  it("each call returns a new builder and leaves the old one as it was", async () => {
+    const base = builder();
+    const labelled = base.label("other");
+    const [one, other] = [base.build(), labelled.build()];
+    expect([one.label, other.label]).toEqual(["redis", "other"]);
+    await Promise.all([one.close(), other.close()]);
+  });
+
+  it("R1-04 R1-12: without a connection it is a MissingConnectionError", () => {
+    for (const build of [() => RedisBackend.builder().valueFormat(json()).build(), () => RedisBackend.builder().build()]) {
+      expect(build).toThrow(MissingConnectionError);
+      expect(build).toThrow(/give a URL, single\(url\)/);
+    }
+  });
+
+  it("without a format it is a ConfigurationError that says what to do", () => {
+    expect(() => redis("redis://localhost").build()).toThrow(ConfigurationError);
+    expect(() => redis("redis://localhost").build()).toThrow(/\.valueFormat\(msgpack\(\)\)/);
+  });
+
+  it.each([null, 1, {}, { isOpen: true }] as unknown[])("%j is no connection", (given) => {
+    expect(() => redis(given as string).valueFormat(json()).build()).toThrow(InvalidArgumentError);
+  });
+});
+
+describe("settings that contradict each other", () => {
+  it.each([
+    ["R1-03: a client of yours with credentials", () => redis(fromClient(createClient()) as never).valueFormat(json()).username("u").build(), /username cannot be set for a client of yours/],
+    ["R1-03: a client of yours with back-off", () => RedisBackend.builder().retries(2).backoff({}).connection(fromClient(createClient()) as never).valueFormat(json()).build(), /retries, backoff cannot be set/],
+    ["a username without a password", () => builder().username("u").build(), /username was given without a password/],
+    ["a username without a password in the URL", () => redis("redis://u@localhost").valueFormat(json()).build(), /username was given without a password/],
+    ["no prefix with coherence", () => builder().keyPrefix("").build(), /coherence\("none"\)/],
+    ["tracking over RESP2", () => builder().protocol(2).coherence("tracking").build(), /protocol\(2\) cannot carry tracking/],
+    ["tls without a rediss: URL", () => single("redis://localhost", { tls: { ca: "" } }), /rediss:/],
+    ["tls without rediss: URLs in a cluster", () => cluster(["redis://a", "redis://b"], { tls: {} }), /rediss:/],
+  ])("%s", (_, build, message) => {
+    expect(build).toThrow(ConfigurationError);
+    expect(build).toThrow(message);
+  });
+
+  it("no prefix goes without coherence", async () => {
+    const backend = builder().keyPrefix("").coherence("none").build();
+    expect(backend.label).toBe("redis");
+    await backend.close();
+  });
+});
+
+describe("what is refused where it is given", () => {
+  it.each<readonly [string, () => unknown, RegExp]>([
+    ["label", () => builder().label(""), /^label: "" is not accepted; give a string that is not empty/],
+    ["label", () => builder().label(7 as never), /^label: 7 is not accepted/],
+    ["keyPrefix", () => builder().keyPrefix(null as never), /^keyPrefix: null/],
+    ["keyPrefix", () => builder().keyPrefix("a{"), /^keyPrefix: .*hash tag/],
+    ["keyPrefix", () => builder().keyPrefix("{}"), /^keyPrefix: .*hash tag/],
+    ["keyPrefix", () => builder().keyPrefix("{a}{b}"), /^keyPrefix: .*hash tag/],
+    ["keyPrefix", () => builder().keyPrefix("\ud800"), /^keyPrefix: .*surrogate/],
+    ["keyFormat", () => builder().keyFormat("json" as never), /^keyFormat: "json" is not accepted; give "readable" or "hashed"/],
+    ["layout", () => builder().layout("flat" as never), /^layout: "flat" .*"full" or "plain"/],
+    ["coherence", () => builder().coherence("some" as never), /^coherence: "some"/],
+    ["protocol", () => builder().protocol(1 as never), /^protocol: 1 is not accepted; give 2 or 3/],
+    ["valueFormat", () => builder().valueFormat({} as never), /^valueFormat: an object is not accepted; give a Format/],
+    ["valueFormat", () => builder().valueFormat({ ...json(), id: "Über" }), /^valueFormat: .*1 to 32 of a-z/],
+    ["compressor", () => builder().compressor(json() as never), /^compressor: .*give a Compressor/],
+    ["alsoReads", () => builder().alsoReads("json" as never), /^alsoReads: "json"/],
+    ["maxEntryBytes", () => builder().maxEntryBytes(-1), /^maxEntryBytes: -1 is not accepted; give a whole number of at least 1, or Infinity/],
+    ["maxEntryBytes", () => builder().maxEntryBytes(1.5), /^maxEntryBytes: 1.5/],
+    ["maxDecodedBytes", () => builder().maxDecodedBytes(NaN), /^maxDecodedBytes: NaN/],
+    ["maxInFlight", () => builder().maxInFlight(0), /^maxInFlight: 0/],
+    ["retries", () => builder().retries(0), /^retries: 0/],
+    ["responseTimeout", () => builder().responseTimeout(0), /^responseTimeout: 0 .*duration/],
+    ["responseTimeout", () => builder().responseTimeout("1 s" as never), /^responseTimeout: "1 s"/],
+    ["responseTimeout", () => builder().responseTimeout(Infinity), /^responseTimeout: Infinity/],
+    ["connectTimeout", () => builder().connectTimeout("-1s"), /^connectTimeout: "-1s"/],
+    ["connectTimeout", () => builder().connectTimeout("25d"), /^connectTimeout: "25d"/],
+    ["maxStaleness", () => builder().maxStaleness(0), /^maxStaleness: 0/],
+    ["reissueWindow", () => builder().reissueWindow(-1), /^reissueWindow: -1/],
+    ["backoff", () => builder().backoff({ base: "soon" as never }), /^backoff.base: "soon"/],
+    ["backoff", () => builder().backoff({ factor: 0.5 }), /^backoff.factor: 0.5/],
+    ["backoff", () => builder().backoff({ base: "10s" }), /^backoff: base \(10000 ms\) is longer than max \(5000 ms\)/],
+    ["username", () => builder().username(""), /^username: ""/],
+    ["password", () => builder().password(""), /^password: give a string that is not empty/],
+    ["password", () => builder().password(12_345 as never), /^password: give a string that is not empty, or a function/],
+    ["single", () => single("http://localhost"), /^single\(url\): its scheme is "http:"/],
+    ["cluster", () => cluster([]), /^cluster\(nodes\): give a list of at least one URL/],
+    ["cluster", () => cluster("redis://a" as never), /^cluster\(nodes\): give a list/],
+    ["cluster", () => cluster(["redis://a/1"]), /^cluster\(nodes\): .*only database 0/],
+    ["cluster", () => cluster(["unix:///tmp/a"]), /^cluster\(nodes\): a unix socket is one server/],
+    ["cluster", () => cluster(["redis://a", "rediss://b"]), /^cluster\(nodes\): the URLs differ/],
+    ["sentinel", () => sentinel(["redis://a"], {} as never), /^sentinel\(.*primaryName/],
+    ["sentinel", () => sentinel(["redis://a"], undefined as never), /^sentinel\(.*primaryName/],
+    ["sentinel", () => sentinel([], { primaryName: "main" }), /^sentinel\(sentinels\): give a list/],
+    ["fromClient", () => fromClient({} as never), /^fromClient\(client\): .*createClient\(\)/],
+    ["fromClient", () => fromClient(null as never), /^fromClient\(client\)/],
+  ])("A2: %s", (_, give, message) => {
+    expect(give).toThrow(InvalidArgumentError);
+    expect(give).toThrow(message);
+  });
+
+  it("A4: a password is not quoted", () => {
+    for (const give of [() => builder().password({ hunter2: 1 } as never), () => single("redis:hunter2"), () => redis("hunter2")]) {
+      expect(give).toThrow(InvalidArgumentError);
+      expect(give).not.toThrow(/hunter2/);
+    }
+  });
+});
+
+describe("the entry point", () => {
+  it("offers these names and no others", () => {
+    expect(Object.keys(entryPoint).sort()).toEqual(["MissingConnectionError", "RedisBackend", "cluster", "fromClient", "redis", "sentinel", "single"]);
+  });
+});

@@ -1,0 +1,320 @@
+import { once } from "node:events";
+import { connect, createServer, type AddressInfo } from "node:net";
+import { json, type StoredEntry } from "@hotset/core";
+import { redis, type RedisBackend } from "@hotset/redis";
+import { RespClient, startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+
+const DEADLINE_MS = 300;
+const stored = (data = "value"): StoredEntry => ({ data: Buffer.from(data), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none" });
+const open = (url: string): RedisBackend =>
+  redis(url).valueFormat(json()).responseTimeout(DEADLINE_MS).connectTimeout("1s").backoff({ base: 10, max: 100 }).build();
+
+let server: OwnRedis;
+let proxy: FaultProxy;
+let backend: RedisBackend;
+
+beforeAll(async () => {
+  server = await startOwnRedis({ config: ["lua-time-limit 50"] });
+});
+afterAll(() => server.stop());
+
+beforeEach(async () => {
+  proxy = await startProxy(server.port);
+  backend = open(proxy.url);
+  await backend.connect!();
+  proxy.resetCounts();
+});
+afterEach(async () => {
+  await backend.close();
+  await proxy.close();
+  await server.command("FLUSHALL");
+});
+
+interface Settled {
+  readonly value?: unknown;
+  readonly error?: { readonly code: string; readonly retryable: boolean; readonly maybeExecuted: boolean };
+  readonly ms: number;
+}
+
+/** What a call came to, and after how long. */
+async function settled(call: Promise<unknown>): Promise<Settled> {
+  const startedAt = performance.now();
+  const result: Omit<Settled, "ms"> = await call.then(
+    (value) => ({ value }),
+    (error) => ({ error }),
+  );
+  return { ...result, ms: performance.now() - startedAt };
+}
+
+const unavailable = { code: "BACKEND_UNAVAILABLE", retryable: true };
+
+/** The backend answers again. */
+const recovered = (within = 3_000) => expect.poll(() => backend.read("shop::none").then(() => "answered", () => "refused"), { timeout: within, interval: 10 }).toBe("answered");
+
+describe("a server that dies", () => {
+  it("A9: a thousand reads in flight all settle within the deadline, and reads succeed soon after the restart", async () => {
+    await using own = await startOwnRedis();
+    const killed = open(own.url);
+    await killed.connect!();
+    const calls = Array.from({ length: 1_000 }, (_, i) => settled(killed.read(`shop::${i}`)));
+    own.pause();
+    const later = Array.from({ length: 1_000 }, (_, i) => settled(killed.read(`shop::${i}`)));
+    const dead = own.kill();
+    for (const { ms } of await Promise.all([...calls, ...later])) expect(ms).toBeLessThan(DEADLINE_MS * 1.5);
+    await dead;
+
+    expect(await settled(killed.read("shop::1"))).toMatchObject({ error: { ...unavailable, maybeExecuted: false } });
+    await own.start();
+    const upAt = performance.now();
+    await expect.poll(() => killed.read("shop::1").then(() => "answered", () => "refused"), { timeout: 5_000, interval: 5 }).toBe("answered");
+    expect(performance.now() - upAt).toBeLessThan(1_100);
+    // A restarted server has forgotten the scripts; they are loaded before anything else is sent.
+    await killed.write("shop::1", stored());
+    expect((await killed.read("shop::1"))?.data).toEqual(Buffer.from("value"));
+    await killed.close();
+  });
+
+  it("A8: connect() rejects while it is down; once it is up calls succeed without any further ado", async () => {
+    await proxy.refuse();
+    proxy.cut();
+    const other = open(proxy.url);
+    await expect(other.connect!()).rejects.toMatchObject(unavailable);
+    expect(await settled(other.read("shop::1"))).toMatchObject({ error: { maybeExecuted: false } });
+    await proxy.pass();
+    await expect.poll(() => other.read("shop::1").then(() => "answered", () => "refused")).toBe("answered");
+    await other.close();
+  });
+
+  it("A15: what was issued while it was away is refused at once, and not executed later", async () => {
+    await proxy.refuse();
+    proxy.cut();
+    await expect.poll(() => backend.read("shop::1").catch((error: unknown) => error)).toMatchObject({ maybeExecuted: false });
+    const { error, ms } = await settled(backend.write("shop::late", stored()));
+    expect(error).toMatchObject({ ...unavailable, maybeExecuted: false });
+    expect(ms).toBeLessThan(50);
+    await proxy.pass();
+    await recovered();
+    expect(await server.command("EXISTS", "hotset:shop::late")).toBe(0);
+    expect(proxy.counts.commandsByName["EVALSHA"]).toBe(undefined);
+  });
+
+  it("A13 A14: a write cut off after it was sent may have happened, and is not sent again", async () => {
+    const hold = proxy.hold("EVALSHA", "reply");
+    const write = settled(backend.write("shop::1", stored()));
+    await hold.reached;
+    hold.cut();
+    const { error } = await write;
+    expect(error).toMatchObject({ ...unavailable, maybeExecuted: true, tier: "redis", operation: "write" });
+    expect(await server.command("EXISTS", "hotset:shop::1")).toBe(1);
+    await recovered();
+    expect(proxy.counts.commandsByName["EVALSHA"]).toBe(1);
+  });
+
+  it("A14: reads are not sent again either: the cache has better to do with its time", async () => {
+    const hold = proxy.hold("HMGET", "reply");
+    const read = settled(backend.read("shop::1"));
+    await hold.reached;
+    hold.cut();
+    expect((await read).error).toMatchObject(unavailable);
+    await backend.close();
+    expect(proxy.counts.commandsByName["HMGET"]).toBe(1);
+  });
+});
+
+describe("a server that is silent", () => {
+  it("A10: every call ends at its deadline, and after that the replies are those of their commands", async () => {
+    await using own = await startOwnRedis();
+    const frozen = open(own.url);
+    const keys = Array.from({ length: 100 }, (_, i) => `shop::${i}`);
+    await frozen.batch!.write(keys.map((key) => [key, stored(key)] as const));
+    own.pause();
+    const calls = await Promise.all(keys.map((key) => settled(frozen.read(key))));
+    for (const { error, ms } of calls) {
+      expect(error).toMatchObject({ ...unavailable, maybeExecuted: true });
+      expect(ms).toBeGreaterThan(DEADLINE_MS * 0.9);
+      expect(ms).toBeLessThan(DEADLINE_MS * 1.4);
+    }
+    own.resume();
+    for (let round = 0; round < 20; round++) {
+      const entries = await Promise.all(keys.map((key) => frozen.read(key).catch(() => "refused" as const)));
+      for (const [i, entry] of entries.entries()) if (entry !== "refused") expect(entry?.data.toString()).toBe(keys[i]);
+    }
+    await expect.poll(() => frozen.read("shop::7").then((entry) => entry?.data.toString(), () => "refused")).toBe("shop::7");
+    await frozen.close();
+  });
+
+  it("A11: CLIENT PAUSE is no more than that, and nothing is executed twice", async () => {
+    await server.command("CLIENT", "PAUSE", 1_000, "ALL");
+    const calls = await Promise.all([settled(backend.read("shop::1")), settled(backend.write("shop::1", stored()))]);
+    for (const { error, ms } of calls) {
+      expect(error).toMatchObject({ ...unavailable, maybeExecuted: true });
+      expect(ms).toBeLessThan(DEADLINE_MS * 1.4);
+    }
+    await recovered();
+    expect(proxy.counts.commandsByName["EVALSHA"]).toBe(1);
+  });
+
+  it("A12: a half-open connection is noticed and replaced while it is used", async () => {
+    proxy.swallow();
+    const startedAt = performance.now();
+    expect((await settled(backend.read("shop::1"))).error).toMatchObject(unavailable);
+    await proxy.pass();
+    // What was swallowed stays silent: only a new connection answers.
+    await recovered();
+    expect(performance.now() - startedAt).toBeLessThan(2_000);
+    expect(proxy.counts.connections).toBe(1);
+  });
+
+  it("the connection that is given up is reset: what has not left this machine is not delivered", async () => {
+    // Passes everything on until it is told to be silent, and tells how its client leaves.
+    const ends: string[] = [];
+    let isSilent = false;
+    const listener = createServer((client) => {
+      const upstream = connect(server.port, "127.0.0.1");
+      client.on("data", (chunk) => isSilent || upstream.write(chunk));
+      upstream.on("data", (chunk) => isSilent || client.write(chunk));
+      client.on("end", () => ends.push("FIN"));
+      client.on("error", (error: NodeJS.ErrnoException) => ends.push(error.code!));
+      client.on("close", () => upstream.destroy());
+      upstream.on("error", () => client.destroy());
+    });
+    await once(listener.listen(0, "127.0.0.1"), "listening");
+    const other = open(`redis://127.0.0.1:${(listener.address() as AddressInfo).port}`);
+    await other.connect!();
+    isSilent = true;
+    expect((await settled(other.write("shop::1", stored()))).error).toMatchObject({ maybeExecuted: true });
+    await expect.poll(() => ends, { timeout: 3_000 }).toContain("ECONNRESET");
+    expect(ends).not.toContain("FIN");
+    await other.close();
+    listener.close();
+  });
+});
+
+describe("a server that says: not now", () => {
+  it("A93: BUSY is retryable, was not executed, and the connection stays", async () => {
+    const other = RespClient.fromUrl(server.url);
+    const busy = other.command("EVAL", "while true do end", 0).catch((error: unknown) => error);
+    await expect
+      .poll(() => settled(backend.read("shop::1")))
+      .toMatchObject({ error: { ...unavailable, maybeExecuted: false, cause: { message: expect.stringMatching(/^BUSY /) } } });
+    await server.command("SCRIPT", "KILL");
+    await busy;
+    other.close();
+    await recovered();
+    expect(proxy.counts.connections).toBe(0);
+  });
+
+  it("A93: LOADING is retryable, was not executed, and ends by itself", async () => {
+    await using own = await startOwnRedis({ config: ["rdbcompression no", "key-load-delay 5000", "loading-process-events-interval-bytes 1024"] });
+    await own.command("DEBUG", "POPULATE", 100, "k", 1_000);
+    await own.command("SAVE");
+    await own.kill();
+    await own.start("listening");
+    const loading = open(own.url);
+    await expect.poll(() => settled(loading.read("shop::1")), { interval: 5 }).toMatchObject({ error: { ...unavailable, maybeExecuted: false } });
+    await expect.poll(() => loading.read("shop::1").then(() => "answered", () => "refused"), { timeout: 10_000 }).toBe("answered");
+    // The scripts could not be loaded while it was loading itself.
+    await loading.write("shop::1", stored());
+    expect(await loading.remove("shop::1")).toBe("deleted");
+    await loading.close();
+  });
+
+  it("A95: a primary that became a replica is left, and found again once it can be written to", async () => {
+    await using primary = await startOwnRedis();
+    await using own = await startOwnRedis();
+    await using path = await startProxy(own.port);
+    const demoted = open(path.url);
+    await demoted.write("shop::1", stored());
+    await own.command("REPLICAOF", "127.0.0.1", primary.port);
+    const { error } = await settled(demoted.write("shop::2", stored()));
+    expect(error).toMatchObject({ ...unavailable, maybeExecuted: false, cause: { message: expect.stringMatching(/^READONLY /) } });
+    await expect.poll(() => path.counts.connections).toBeGreaterThan(1);
+    await own.command("REPLICAOF", "NO", "ONE");
+    await expect.poll(() => demoted.write("shop::2", stored()).then(() => "written", () => "refused"), { timeout: 5_000 }).toBe("written");
+    await demoted.close();
+  });
+
+  it("A93: MASTERDOWN, of a replica that lost its primary, is retryable", async () => {
+    await using own = await startOwnRedis({ config: ["replica-serve-stale-data no"] });
+    const lonely = open(own.url);
+    await lonely.connect!();
+    await own.command("REPLICAOF", "127.0.0.1", 1);
+    expect(await settled(lonely.read("shop::1"))).toMatchObject({ error: { ...unavailable, maybeExecuted: false, cause: { message: expect.stringMatching(/^MASTERDOWN /) } } });
+    await own.command("REPLICAOF", "NO", "ONE");
+    await expect.poll(() => lonely.read("shop::1").then(() => "answered", () => "refused")).toBe("answered");
+    await lonely.close();
+  });
+});
+
+describe("scripts that the server has forgotten", () => {
+  it("are sent as text, and calls of one tick keep their order", async () => {
+    await backend.write("shop::1", stored());
+    await server.command("SCRIPT", "FLUSH");
+    const [, removed, , read] = await Promise.all([backend.write("shop::1", stored()), backend.remove("shop::1"), backend.write("shop::2", stored("two")), backend.read("shop::1")]);
+    expect(removed).toBe("deleted");
+    expect(read?.data).toEqual(Buffer.from("value"));
+    expect(await server.command("KEYS", "*")).toEqual(["hotset:shop::2"]);
+    expect(proxy.counts.commandsByName).toMatchObject({ EVALSHA: 4, EVAL: 3 });
+
+    // Sending the text has taught it to the server.
+    await backend.remove("shop::2");
+    expect(proxy.counts.commandsByName).toMatchObject({ EVALSHA: 5, EVAL: 3 });
+  });
+});
+
+describe("close", () => {
+  it("A18: waits for what is in flight, and refuses what comes later", async () => {
+    proxy.delay(50);
+    const write = backend.write("shop::1", stored());
+    const closing = backend.close();
+    expect((await settled(backend.read("shop::1"))).error).toMatchObject({ code: "BACKEND_UNAVAILABLE", retryable: false, maybeExecuted: false });
+    await closing;
+    await write;
+    expect(await server.command("EXISTS", "hotset:shop::1")).toBe(1);
+    await expect.poll(() => proxy.openConnections).toBe(0);
+    await backend.close();
+  });
+
+  it("A18: gives up what is not answered within the deadline", async () => {
+    proxy.swallow();
+    const write = settled(backend.write("shop::1", stored()));
+    const { ms } = await settled(backend.close());
+    expect(ms).toBeLessThan(DEADLINE_MS * 1.5);
+    expect((await write).error).toMatchObject({ maybeExecuted: true });
+  });
+});
+
+describe("anything at any time", () => {
+  it("C101: a thousand random faults leave no unhandled rejection, no hanging call, and a backend that works", async () => {
+    const unhandled: unknown[] = [];
+    const listener = (reason: unknown) => unhandled.push(reason);
+    process.on("unhandledRejection", listener);
+    let random = 42;
+    const next = (below: number): number => (random = (random * 1_103_515_245 + 12_345) % 2 ** 31) % below;
+    const calls: Promise<{ ms: number }>[] = [];
+    const faults = [
+      () => proxy.cut(),
+      () => proxy.limit(1 + next(200), "toServer"),
+      () => proxy.limit(1 + next(200), "toClient"),
+      () => proxy.refuse(next(2) === 0 ? "closed" : "reset"),
+      () => proxy.delay(next(5)),
+      () => server.command("SCRIPT", "FLUSH"),
+      () => server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"),
+      () => proxy.pass(),
+      () => proxy.pass(),
+    ];
+    for (let i = 0; i < 1_000; i++) {
+      await faults[next(faults.length)]!();
+      const key = `shop::${next(10)}`;
+      for (const call of [backend.read(key), backend.write(key, stored("x".repeat(next(1_000)))), backend.remove(key), backend.markStale!(key)]) calls.push(settled(call));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    for (const { ms } of await Promise.all(calls)) expect(ms).toBeLessThan(DEADLINE_MS * 3);
+    await proxy.pass();
+    await recovered();
+    process.off("unhandledRejection", listener);
+    expect(unhandled).toEqual([]);
+    expect(await server.command("EVAL", "local n = 0 for _, k in ipairs(redis.call('KEYS', '*')) do if redis.call('PTTL', k) == -1 then n = n + 1 end end return n", 0)).toBe(0);
+  });
+});

@@ -1,0 +1,308 @@
+import { json, type StoredEntry } from "@hotset/core";
+import { redis, type RedisBackend } from "@hotset/redis";
+import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { Keys } from "../src/layout.ts";
+
+let server: OwnRedis;
+let backend: RedisBackend;
+
+beforeAll(async () => {
+  server = await startOwnRedis();
+});
+afterAll(() => server.stop());
+
+beforeEach(() => {
+  backend = redis(server.url).valueFormat(json()).build();
+});
+afterEach(async () => {
+  await backend.close();
+  await server.command("FLUSHALL");
+});
+
+const KEY = "hotset:shop::user:1";
+const LEASE = "hotset~lease:{hotset:shop::user:1}";
+const stored = (change: Partial<StoredEntry> = {}): StoredEntry => ({ data: Buffer.from("new"), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none", ...change });
+
+/** The hash as it lies in Redis. */
+async function hash(key = KEY): Promise<Record<string, string>> {
+  const reply = (await server.command("HGETALL", key)) as readonly string[];
+  return Object.fromEntries(Array.from({ length: reply.length / 2 }, (_, i) => [reply[2 * i], reply[2 * i + 1]]));
+}
+
+const ttl = async (key = KEY): Promise<number> => Number(await server.command("PTTL", key));
+
+describe("a write", () => {
+  it("R1-09: is a hash of value, staleness, meta and id, with its lifetime as the TTL", async () => {
+    const before = Date.now();
+    await backend.write("shop::user:1", stored());
+    expect(await server.command("TYPE", KEY)).toBe("hash");
+    expect(await hash()).toEqual({ d: "new", s: expect.stringMatching(/^\d{13}$/), m: "1 300000;json none", w: expect.stringMatching(/^[\w-]{16}$/) });
+    const staleAt = Number((await hash())["s"]);
+    expect(staleAt - 60_000).toBeGreaterThanOrEqual(before);
+    expect(staleAt - 60_000).toBeLessThanOrEqual(Date.now());
+    expect(await ttl()).toBeGreaterThan(355_000);
+    expect(await ttl()).toBeLessThanOrEqual(360_000);
+    expect(await server.command("KEYS", "*")).toEqual([KEY]);
+  });
+
+  it("A39 R1-09: leaves nothing of the older entry: no staleness, no meta, no TTL, no field of others, no lease", async () => {
+    await server.command("HSET", KEY, "d", "old", "s", "1", "m", "1 5;old", "w", "old", "t", "tags of another program", "c", "1");
+    await server.command("PEXPIRE", KEY, 50);
+    await server.command("SET", LEASE, "token");
+    await backend.write("shop::user:1", stored({ staleInMs: Infinity, expiresInMs: Infinity, meta: "" }));
+    expect(await hash()).toEqual({ d: "new", m: "1 0;", w: expect.any(String) });
+    expect(await ttl()).toBe(-1);
+    expect(await server.command("EXISTS", LEASE)).toBe(0);
+  });
+
+  it("A39 R1-09: a lifetime below a second lives as long as it says", async () => {
+    await backend.write("shop::user:1", stored({ staleInMs: 200, expiresInMs: 400 }));
+    expect(await ttl()).toBeGreaterThan(0);
+    expect(await ttl()).toBeLessThanOrEqual(400);
+    await expect.poll(() => server.command("EXISTS", KEY)).toBe(0);
+  });
+
+  it("keeps milliseconds: 4.99 s are not 4 s", async () => {
+    await backend.write("shop::user:1", stored({ staleInMs: 4_990, expiresInMs: 4_990 }));
+    expect(await ttl()).toBeGreaterThan(4_500);
+  });
+
+  it("C9: a life that is over removes what was there, and its lease", async () => {
+    await backend.write("shop::user:1", stored());
+    await server.command("SET", LEASE, "token");
+    await backend.write("shop::user:1", stored({ staleInMs: 0, expiresInMs: 0 }));
+    expect(await server.command("KEYS", "*")).toEqual([]);
+  });
+
+  it.each([
+    ["a string", ["SET", KEY, "x"]],
+    ["a list", ["RPUSH", KEY, "x"]],
+    ["a set", ["SADD", KEY, "x"]],
+    ["a sorted set", ["ZADD", KEY, 1, "x"]],
+    ["a stream", ["XADD", KEY, "*", "f", "v"]],
+  ] as const)("A33: %s in its place is a miss, and overwritten", async (_, command) => {
+    await server.command(...command);
+    expect(await backend.read("shop::user:1")).toBe(undefined);
+    expect(await backend.markStale!("shop::user:1")).toBe("missing");
+    expect(await server.command("EXISTS", KEY)).toBe(1);
+    await backend.write("shop::user:1", stored());
+    expect((await backend.read("shop::user:1"))?.data).toEqual(Buffer.from("new"));
+    expect(await server.command("TYPE", KEY)).toBe("hash");
+  });
+
+  it("a key of another type is removed like any other", async () => {
+    await server.command("SET", KEY, "x");
+    expect(await backend.remove("shop::user:1")).toBe("deleted");
+    expect(await server.command("EXISTS", KEY)).toBe(0);
+  });
+});
+
+describe("a read", () => {
+  it("A41: times survive the round trip within 5 ms of the server's", async () => {
+    await backend.write("shop::user:1", stored({ staleInMs: 10_000, expiresInMs: 20_000 }));
+    const entry = await backend.read("shop::user:1");
+    const left = await ttl();
+    expect(entry!.expiresInMs).toBeLessThanOrEqual(20_000);
+    expect(entry!.expiresInMs - left).toBeLessThan(50);
+    expect(entry!.expiresInMs - entry!.staleInMs).toBe(10_000);
+  });
+
+  it("R1-08: reads what hitbox wrote: value and staleness alone", async () => {
+    await server.command("HSET", KEY, "d", "theirs", "s", Date.now() + 30_000);
+    await server.command("EXPIRE", KEY, 60);
+    const entry = await backend.read("shop::user:1");
+    expect(entry).toMatchObject({ data: Buffer.from("theirs"), meta: "" });
+    expect(entry!.staleInMs).toBeGreaterThan(25_000);
+    expect(entry!.staleInMs).toBeLessThanOrEqual(30_000);
+    expect(entry!.expiresInMs).toBeGreaterThan(55_000);
+  });
+
+  it("A40 R1-08: never gives a value without its end, at the very moment it ends", async () => {
+    let reads = 0;
+    let hits = 0;
+    const until = performance.now() + 1_500;
+    for (let round = 0; performance.now() < until; round++) {
+      await backend.write(`shop::${round}`, stored({ staleInMs: 2, expiresInMs: 2 }));
+      const entries = await Promise.all(Array.from({ length: 200 }, () => backend.read(`shop::${round}`)));
+      for (const entry of entries) {
+        reads += 1;
+        if (entry === undefined) continue;
+        hits += 1;
+        expect(entry.expiresInMs).toBeGreaterThanOrEqual(1);
+        expect(entry.expiresInMs).toBeLessThanOrEqual(2);
+      }
+    }
+    expect(reads).toBeGreaterThan(1_000);
+    expect(hits).toBeGreaterThan(0);
+  });
+
+  it("C111: gives back every byte", async () => {
+    const data = Uint8Array.from({ length: 300_000 }, (_, i) => (i * 7) % 256);
+    await backend.write("shop::user:1", stored({ data, meta: "é🦊\0\r\n" }));
+    const entry = await backend.read("shop::user:1");
+    expect(Buffer.compare(Buffer.from(entry!.data), data)).toBe(0);
+    expect(entry!.meta).toBe("é🦊\0\r\n");
+  });
+});
+
+describe("remove", () => {
+  it("R1-10 A41: tells deleted from missing, and takes the lease", async () => {
+    await backend.write("shop::user:1", stored());
+    await server.command("SET", LEASE, "token");
+    expect(await backend.remove("shop::user:1")).toBe("deleted");
+    expect(await server.command("KEYS", "*")).toEqual([]);
+    await server.command("SET", LEASE, "token");
+    expect(await backend.remove("shop::user:1")).toBe("missing");
+    expect(await server.command("KEYS", "*")).toEqual([]);
+  });
+});
+
+describe("markStale", () => {
+  const mark = () => backend.markStale!("shop::user:1");
+
+  it("C70: ends freshness, and what remains is the stale window", async () => {
+    await backend.write("shop::user:1", stored({ staleInMs: 60_000, expiresInMs: 90_000 }));
+    await server.command("SET", LEASE, "token");
+    expect(await mark()).toBe("stale");
+    const entry = await backend.read("shop::user:1");
+    expect(entry!.staleInMs).toBeLessThanOrEqual(0);
+    expect(entry!.staleInMs).toBeGreaterThan(-5_000);
+    expect(entry!.expiresInMs).toBeLessThanOrEqual(30_000);
+    expect(entry!.expiresInMs).toBeGreaterThan(25_000);
+    expect(Number((await hash())["s"])).toBeLessThanOrEqual(Date.now());
+    expect(await server.command("EXISTS", LEASE)).toBe(0);
+  });
+
+  it("C70: prolongs nothing that is stale already", async () => {
+    await backend.write("shop::user:1", stored({ staleInMs: -10_000, expiresInMs: 20_000 }));
+    const { s } = await hash();
+    expect(await mark()).toBe("stale");
+    expect(await ttl()).toBeLessThanOrEqual(20_000);
+    expect((await hash())["s"]).toBe(s);
+  });
+
+  it("C27: without a stale window it removes the entry", async () => {
+    await backend.write("shop::user:1", stored({ staleInMs: 60_000, expiresInMs: 60_000 }));
+    expect(await mark()).toBe("stale");
+    await backend.write("shop::forever", stored({ staleInMs: Infinity, expiresInMs: Infinity }));
+    expect(await backend.markStale!("shop::forever")).toBe("stale");
+    expect(await server.command("KEYS", "*")).toEqual([]);
+  });
+
+  it("an unbounded window stays unbounded", async () => {
+    await backend.write("shop::user:1", stored({ staleInMs: 60_000, expiresInMs: Infinity }));
+    expect(await mark()).toBe("stale");
+    const entry = await backend.read("shop::user:1");
+    expect(entry!.expiresInMs).toBe(Infinity);
+    expect(entry!.staleInMs).toBeLessThanOrEqual(0);
+    expect(entry!.staleInMs).toBeGreaterThan(-5_000);
+  });
+
+  it("an entry whose end somebody removed gets its window back", async () => {
+    await backend.write("shop::user:1", stored({ staleInMs: 60_000, expiresInMs: 90_000 }));
+    await server.command("PERSIST", KEY);
+    expect(await mark()).toBe("stale");
+    expect(await ttl()).toBeGreaterThan(25_000);
+    expect(await ttl()).toBeLessThanOrEqual(30_000);
+  });
+
+  it.each([
+    ["with both", ["d", "theirs", "s", String(Date.now() + 600_000)], 900, { left: 300_000 }],
+    ["without an end", ["d", "theirs", "s", String(Date.now() + 600_000)], undefined, { left: Infinity }],
+    ["stale already", ["d", "theirs", "s", "1"], 900, { left: 900_000 }],
+    ["without staleness", ["d", "theirs"], 900, undefined],
+  ] as const)("an entry of another program, %s", async (_, fields, seconds, expected) => {
+    await server.command("HSET", KEY, ...fields);
+    if (seconds !== undefined) await server.command("EXPIRE", KEY, seconds);
+    expect(await mark()).toBe("stale");
+    const entry = await backend.read("shop::user:1");
+    if (expected === undefined) return expect(entry).toBe(undefined);
+    expect(entry!.staleInMs).toBeLessThanOrEqual(0);
+    if (expected.left === Infinity) return expect(entry!.expiresInMs).toBe(Infinity);
+    // Times were given when this file was loaded.
+    expect(Math.abs(entry!.expiresInMs - expected.left)).toBeLessThan(30_000);
+  });
+
+  it("says that there is nothing, makes nothing, and takes the lease", async () => {
+    await server.command("SET", LEASE, "token");
+    expect(await mark()).toBe("missing");
+    expect(await server.command("KEYS", "*")).toEqual([]);
+  });
+});
+
+describe("the plain layout", () => {
+  beforeEach(async () => {
+    await backend.close();
+    backend = redis(server.url).valueFormat(json()).layout("plain").keyPrefix("").coherence("none").build();
+  });
+
+  it("R1-09: writes value and staleness only, under the key that other programs know", async () => {
+    await server.command("HSET", "user:1", "d", "theirs", "s", "1", "c", "1");
+    await backend.write("::user:1", stored({ data: Buffer.from("{}") }));
+    expect(await hash("user:1")).toEqual({ d: "{}", s: expect.stringMatching(/^\d{13}$/) });
+    expect(await ttl("user:1")).toBeGreaterThan(355_000);
+    const entry = await backend.read("::user:1");
+    expect(entry).toMatchObject({ data: Buffer.from("{}"), meta: "" });
+    expect(entry!.staleInMs).toBeGreaterThan(55_000);
+    expect(entry!.staleInMs).toBeLessThanOrEqual(60_000);
+  });
+
+  it("marks stale by what there is", async () => {
+    await backend.write("::user:1", stored({ staleInMs: 60_000, expiresInMs: 90_000 }));
+    expect(await backend.markStale!("::user:1")).toBe("stale");
+    const entry = await backend.read("::user:1");
+    expect(entry!.staleInMs).toBeLessThanOrEqual(0);
+    expect(entry!.expiresInMs).toBeGreaterThan(25_000);
+    expect(entry!.expiresInMs).toBeLessThanOrEqual(30_100);
+  });
+});
+
+describe("memory full", () => {
+  let full: OwnRedis;
+
+  beforeAll(async () => {
+    full = await startOwnRedis({ config: ["maxmemory 3mb", "maxmemory-policy noeviction"] });
+  });
+  afterAll(() => full.stop());
+
+  it("A94: a write is refused with the server's words, nothing older survives it, and reads and removals go on", async () => {
+    const own = redis(full.url).valueFormat(json()).build();
+    await own.write("shop::user:1", stored({ data: Buffer.from("old") }));
+    await own.write("shop::user:2", stored({ data: Buffer.from("other") }));
+    await full.command("SET", LEASE, "token");
+    let refusal: unknown;
+    for (let i = 0; refusal === undefined && i < 1_000; i++) {
+      refusal = await own.write(`shop::filler:${i}`, stored({ data: Buffer.alloc(50_000) })).then(() => undefined, (error: unknown) => error);
+    }
+    expect((refusal as Error).message).toMatch(/^OOM /);
+    // The server is well: no fault for the breaker.
+    expect(refusal).not.toHaveProperty("code", "BACKEND_UNAVAILABLE");
+
+    await expect(own.write("shop::user:1", stored({ data: Buffer.alloc(50_000) }))).rejects.toThrow(/^OOM /);
+    expect(await own.read("shop::user:1")).toBe(undefined);
+    expect(await full.command("EXISTS", KEY, LEASE)).toBe(0);
+    expect((await own.read("shop::user:2"))?.data).toEqual(Buffer.from("other"));
+    expect(await own.markStale!("shop::user:2")).toBe("stale");
+    expect(await own.remove("shop::user:2")).toBe("deleted");
+    await own.close();
+  });
+});
+
+describe("slots", () => {
+  it("an entry and its lease share a slot, whatever the key", async () => {
+    await using node = await startOwnRedis({ config: ["cluster-enabled yes"] });
+    const alphabet = ["{", "}", "{}", "%", "%7B", "a", "b", ":", "#", "é", "🦊", "{tag}"];
+    let random = 12_345;
+    const next = (below: number): number => (random = (random * 1_103_515_245 + 12_345) % 2 ** 31) % below;
+    for (const prefix of ["hotset", "", "{app}", "a{b}c"]) {
+      const keys = new Keys({ prefix, format: "readable" });
+      for (let i = 0; i < 1_000; i++) {
+        const user = Array.from({ length: 1 + next(6) }, () => alphabet[next(alphabet.length)]).join("");
+        const key = keys.entry(`${["", "shop", "shop:a", "{~shop}:a"][next(4)]}::${user}`);
+        const [ofKey, ofLease] = await Promise.all([node.command("CLUSTER", "KEYSLOT", key), node.command("CLUSTER", "KEYSLOT", keys.lease(key))]);
+        expect(ofLease, `${key} and ${keys.lease(key)}`).toBe(ofKey);
+      }
+    }
+  });
+});

@@ -1,0 +1,274 @@
+import { once } from "node:events";
+import { createServer as createHttpServer } from "node:http";
+import { createServer, type AddressInfo, type Server } from "node:net";
+import { inspect } from "node:util";
+import { BackendUnavailableError, json, type StoredEntry } from "@hotset/core";
+import { fromClient, redis, sentinel, single, type RedisBackend } from "@hotset/redis";
+import { startAclRedis, startOwnRedis, startProxy, startTlsRedis, type AclRedis, type OwnRedis, type TlsRedis } from "@hotset/test-servers";
+import { RedisClient } from "@redis/client";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+const stored: StoredEntry = { data: Buffer.from("value"), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none" };
+const on = (url: string) => redis(url).valueFormat(json()).connectTimeout("500ms").backoff({ base: 10, max: 20 });
+
+/** What connecting fails with, and after how long; the backend is closed. */
+async function refusal(backend: RedisBackend) {
+  const startedAt = performance.now();
+  const error: unknown = await backend.connect!().catch((thrown: unknown) => thrown);
+  const ms = performance.now() - startedAt;
+  const ofCall: unknown = await backend.read("shop::1").catch((thrown: unknown) => thrown);
+  await backend.close();
+  expect(error).toBeInstanceOf(BackendUnavailableError);
+  expect(ofCall).toBeInstanceOf(BackendUnavailableError);
+  return { error: error as BackendUnavailableError, ofCall: ofCall as BackendUnavailableError, ms };
+}
+
+/** Everything a log could show of it. */
+const shown = (...things: unknown[]): string =>
+  things.map((thing) => `${inspect(thing, { depth: 20, showHidden: true })} ${String(thing)} ${JSON.stringify(thing)} ${(thing as Error).stack}`).join("\n");
+
+describe("credentials", () => {
+  let server: AclRedis;
+  beforeAll(async () => {
+    server = await startAclRedis({ appRules: "~hotset* &* +@all -@dangerous -@admin", users: ["user reader on >readerpass ~hotset* +@read +ping +hello"] });
+  });
+  afterAll(() => server.stop());
+
+  it("A6: a wrong password rejects at once, is not tried again, and is not shown", async () => {
+    await using proxy = await startProxy(server.port);
+    const backend = on(`redis://app:hunter2@127.0.0.1:${proxy.port}`).build();
+    const startedAt = performance.now();
+    const error: unknown = await backend.connect!().catch((thrown: unknown) => thrown);
+    expect(performance.now() - startedAt).toBeLessThan(1_000);
+    expect(error).toMatchObject({ code: "BACKEND_UNAVAILABLE", retryable: false, maybeExecuted: false, message: expect.stringMatching(/WRONGPASS.*check username and password/) });
+    const ofCalls = await Promise.all(Array.from({ length: 20 }, () => backend.read("shop::1").catch((thrown: unknown) => thrown)));
+    for (const ofCall of ofCalls) expect(ofCall).toMatchObject({ code: "BACKEND_UNAVAILABLE", retryable: false });
+    // Longer than any back-off.
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    expect(proxy.counts.connections).toBe(1);
+    expect(shown(error, ofCalls[0], backend)).not.toContain("hunter2");
+    await backend.close();
+  });
+
+  it("A6: once the password is right, a later call succeeds", async () => {
+    let password = "hunter2";
+    const backend = on(`redis://127.0.0.1:${server.port}`).username("app").password(() => password).build();
+    await expect(backend.connect!()).rejects.toMatchObject({ retryable: false });
+    password = "apppass";
+    await expect.poll(() => backend.read("shop::1").then(() => "answered", () => "refused"), { timeout: 3_000 }).toBe("answered");
+    await backend.close();
+  });
+
+  it("R1-04: the function is asked anew for each connection, and its answer is not kept", async () => {
+    await using proxy = await startProxy(server.port);
+    let asked = 0;
+    const backend = on(`redis://other:hunter2@127.0.0.1:${proxy.port}`).username("app").password(async () => (asked++, "apppass")).build();
+    expect(asked).toBe(0);
+    await backend.read("shop::1");
+    expect(asked).toBe(1);
+    proxy.cut();
+    await expect.poll(() => backend.read("shop::1").then(() => asked, () => "refused")).toBe(2);
+    expect(shown(backend)).not.toContain("apppass");
+    await backend.close();
+  });
+
+  it.each([
+    ["throws", () => { throw new Error("no token: hunter2"); }],
+    ["rejects", () => Promise.reject(new Error("no token: hunter2"))],
+    ["never answers", () => new Promise<string>(() => undefined)],
+    ["gives no string", () => undefined as unknown as string],
+  ])("a password function that %s is told, within the connect timeout", async (_, ask) => {
+    const { error, ms } = await refusal(on(`redis://127.0.0.1:${server.port}`).password(ask).build());
+    expect(error.retryable).toBe(true);
+    expect(error.message).not.toContain("hunter2");
+    expect(ms).toBeLessThan(1_000);
+  });
+
+  it("none where one is needed", async () => {
+    for (const protocol of [2, 3] as const) {
+      const { error } = await refusal(on(`redis://127.0.0.1:${server.port}`).protocol(protocol).build());
+      expect(error).toMatchObject({ retryable: false, message: expect.stringMatching(/NOAUTH.*check username and password/) });
+    }
+  });
+
+  it("R1-04: a user with the rights of the guide reads, writes and removes", async () => {
+    const backend = on(server.urlOf("app", "apppass")).build();
+    await backend.write("shop::1", stored);
+    expect((await backend.read("shop::1"))?.data).toEqual(Buffer.from("value"));
+    expect(await backend.markStale!("shop::1")).toBe("stale");
+    expect(await backend.remove("shop::1")).toBe("deleted");
+    await backend.close();
+  });
+
+  it("A93: a user who may only read reads; NOPERM on a write is the server's answer and no fault of the connection", async () => {
+    const writer = on(server.urlOf("app", "apppass")).build();
+    await writer.write("shop::1", stored);
+    await writer.close();
+    const reader = on(server.urlOf("reader", "readerpass")).build();
+    expect((await reader.read("shop::1"))?.data).toEqual(Buffer.from("value"));
+    const error: unknown = await reader.write("shop::1", stored).catch((thrown: unknown) => thrown);
+    expect(error).not.toBeInstanceOf(BackendUnavailableError);
+    expect(error).toMatchObject({ message: expect.stringMatching(/^NOPERM /) });
+    expect((await reader.read("shop::1"))?.data).toEqual(Buffer.from("value"));
+    await reader.close();
+  });
+});
+
+describe("what is no Redis", () => {
+  const servers: Server[] = [];
+  afterAll(() => {
+    for (const server of servers) server.close();
+  });
+  const urlOf = async (server: Server): Promise<string> => {
+    servers.push(server);
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    return `redis://:hunter2@127.0.0.1:${(server.address() as AddressInfo).port}`;
+  };
+
+  it.each([
+    ["an HTTP server", () => createHttpServer((_, response) => response.end("hello")), false],
+    ["an SSH server", () => createServer((socket) => socket.on("error", () => undefined).write("SSH-2.0-OpenSSH_9.2p1\r\n")), false],
+    ["a mail server", () => createServer((socket) => socket.on("error", () => undefined).write("220 mail ESMTP\r\n")), false],
+    ["one that is silent", () => createServer((socket) => socket.on("error", () => undefined)), true],
+    ["one that hangs up", () => createServer((socket) => socket.on("error", () => undefined).end()), true],
+    ["one that resets", () => createServer((socket) => socket.on("error", () => undefined).resetAndDestroy()), true],
+  ] as const)("%s is told within the connect timeout, with what to check", async (_, make, retryable) => {
+    const { error, ofCall, ms } = await refusal(on(await urlOf(make())).build());
+    expect(ms).toBeLessThan(900);
+    expect(error.retryable).toBe(retryable);
+    expect(error.message).toMatch(/^Redis at 127\.0\.0\.1:\d+ cannot be used: .+; .*check host and port|cannot be used: no answer within 500 ms; check that it is Redis/);
+    expect(shown(error, ofCall)).not.toContain("hunter2");
+  });
+
+  it("nobody at all", async () => {
+    const { error, ms } = await refusal(on("redis://:hunter2@127.0.0.1:1").build());
+    expect(error).toMatchObject({ retryable: true, maybeExecuted: false, message: expect.stringContaining("ECONNREFUSED") });
+    expect(ms).toBeLessThan(500);
+  });
+
+  it("a name that does not exist", async () => {
+    const { error } = await refusal(on("redis://nobody.invalid").build());
+    expect(error).toMatchObject({ retryable: true, message: expect.stringContaining("nobody.invalid") });
+  });
+
+  it("a socket that does not exist", async () => {
+    const { error } = await refusal(on("unix:///tmp/no-such-directory/redis.sock").build());
+    expect(error).toMatchObject({ retryable: true, message: expect.stringContaining("ENOENT") });
+  });
+});
+
+describe("a server that was not meant", () => {
+  let server: OwnRedis;
+  beforeAll(async () => {
+    server = await startOwnRedis();
+  });
+  afterAll(() => server.stop());
+
+  it("a database that it does not have", async () => {
+    const { error } = await refusal(on(`${server.url}/99`).build());
+    expect(error).toMatchObject({ retryable: false, message: expect.stringMatching(/DB index is out of range; check the database number/) });
+  });
+
+  it("credentials where none are set", async () => {
+    const { error } = await refusal(on(`redis://app:hunter2@127.0.0.1:${server.port}`).build());
+    expect(error).toMatchObject({ retryable: false, message: expect.stringContaining("check username and password") });
+  });
+
+  it("a single server where a sentinel was meant", async () => {
+    const { error } = await refusal(redis(sentinel([server.url], { primaryName: "main" })).valueFormat(json()).connectTimeout("500ms").build());
+    expect(error.retryable).toBe(false);
+  });
+
+  it("a client that is not open is not opened, and said to be so", async () => {
+    const client = new RedisClient({ url: server.url });
+    const backend = redis(fromClient(client)).valueFormat(json()).build();
+    await expect(backend.read("shop::1")).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", maybeExecuted: false, message: expect.stringContaining("call its connect()") });
+    await expect(backend.connect!()).rejects.toBeInstanceOf(BackendUnavailableError);
+    expect(client.isOpen).toBe(false);
+    await backend.close();
+  });
+});
+
+describe("TLS", () => {
+  let server: TlsRedis;
+  beforeAll(async () => {
+    server = await startTlsRedis({ clientCertificates: "required" });
+  });
+  afterAll(() => server.stop());
+
+  const withTls = (tls: { ca?: string; cert?: string; key?: string; servername?: string }) => redis(single(server.url, { tls })).valueFormat(json()).connectTimeout("2s").build();
+
+  it("A5 R1-04: with the right authority and a client's certificate it works", async () => {
+    const { ca, client } = server.certificates;
+    const backend = withTls({ ca, cert: client.cert, key: client.key });
+    await backend.write("shop::1", stored);
+    expect((await backend.read("shop::1"))?.data).toEqual(Buffer.from("value"));
+    await backend.close();
+  });
+
+  it("A5: an authority that is not known is refused, at once and for good", async () => {
+    const { otherCa, client } = server.certificates;
+    for (const tls of [{ ca: otherCa, cert: client.cert, key: client.key }, { cert: client.cert, key: client.key }]) {
+      const { error, ms } = await refusal(withTls(tls));
+      expect(error).toMatchObject({ retryable: false, message: expect.stringContaining("the certificates do not fit") });
+      expect(ms).toBeLessThan(1_000);
+    }
+  });
+
+  it.each(["expired", "wrongName", "wrongAuthority"] as const)("A5: a server's certificate that is %s is refused", async (certificate) => {
+    const { ca, client } = server.certificates;
+    await server.show(certificate);
+    const { error } = await refusal(withTls({ ca, cert: client.cert, key: client.key }));
+    expect(error).toMatchObject({ retryable: false, message: expect.stringContaining("the certificates do not fit") });
+    await server.show("valid");
+  });
+
+  it("A5: NODE_TLS_REJECT_UNAUTHORIZED changes nothing", async () => {
+    const { client } = server.certificates;
+    process.env["NODE_TLS_REJECT_UNAUTHORIZED"] = "0";
+    const { error } = await refusal(withTls({ cert: client.cert, key: client.key })).finally(() => delete process.env["NODE_TLS_REJECT_UNAUTHORIZED"]);
+    expect(error.retryable).toBe(false);
+  });
+
+  it.each(["none", "expiredClient", "wrongClient"] as const)("A5: a client's certificate: %s, refused by the server", async (which) => {
+    const { ca } = server.certificates;
+    const keyed = which === "none" ? {} : { cert: server.certificates[which].cert, key: server.certificates[which].key };
+    const { error } = await refusal(withTls({ ca, ...keyed }));
+    expect(error.retryable).toBe(false);
+  });
+
+  it("A5: there is no way back to plain text, nor to TLS where there is none", async () => {
+    const plain = await refusal(on(`redis://:hunter2@localhost:${server.port}`).build());
+    expect(plain.error.message).toContain("rediss:");
+    await using own = await startOwnRedis();
+    const tls = await refusal(on(`rediss://:hunter2@127.0.0.1:${own.port}`).build());
+    // Redis waits for the rest of what it takes for a command.
+    expect(tls.error.message).toContain("with TLS or without as the URL says");
+    expect(shown(plain.error, tls.error)).not.toContain("hunter2");
+  });
+
+  it("a connection that is lost is made anew under TLS too", async () => {
+    await using proxy = await startProxy(server.port);
+    const { ca, client } = server.certificates;
+    const backend = redis(single(`rediss://localhost:${proxy.port}`, { tls: { ca, cert: client.cert, key: client.key } })).valueFormat(json()).responseTimeout("300ms").backoff({ base: 10, max: 20 }).build();
+    await backend.write("shop::2", stored);
+    proxy.cut();
+    await expect.poll(() => backend.read("shop::2").then((entry) => entry?.data.toString(), () => "refused")).toBe("value");
+    proxy.swallow();
+    await expect(backend.read("shop::2")).rejects.toBeInstanceOf(BackendUnavailableError);
+    await proxy.pass();
+    await expect.poll(() => backend.read("shop::2").then((entry) => entry?.data.toString(), () => "refused"), { timeout: 3_000 }).toBe("value");
+    await backend.close();
+  });
+});
+
+describe("secrets", () => {
+  it("A4: are not shown by connections, builders and backends", async () => {
+    const connection = single("redis://app:hunter2@127.0.0.1:1/3");
+    const builder = redis(connection).valueFormat(json()).username("app").password("hunter2");
+    const backend = builder.build();
+    const error: unknown = await backend.read("shop::1").catch((thrown: unknown) => thrown);
+    for (const thing of [connection, builder, backend, error]) expect(shown(thing)).not.toContain("hunter2");
+    await backend.close();
+  });
+});

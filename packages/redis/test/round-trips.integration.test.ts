@@ -1,0 +1,153 @@
+import { json, type StoredEntry } from "@hotset/core";
+import { redis, single, type RedisBackend } from "@hotset/redis";
+import { randomPrefix, startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+
+let server: OwnRedis;
+let proxy: FaultProxy;
+let backend: RedisBackend;
+
+beforeAll(async () => {
+  server = await startOwnRedis();
+});
+afterAll(() => server.stop());
+
+beforeEach(async () => {
+  proxy = await startProxy(server.port);
+  backend = redis(proxy.url).valueFormat(json()).keyPrefix(randomPrefix()).build();
+});
+afterEach(async () => {
+  await backend.close();
+  await proxy.close();
+});
+
+const stored = (data = "value"): StoredEntry => ({ data: Buffer.from(data), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none" });
+
+/** What passes the proxy while `work` runs, on a connection that is open already. */
+async function count(work: () => Promise<unknown>) {
+  await backend.connect!();
+  proxy.resetCounts();
+  await work();
+  return proxy.counts;
+}
+
+describe("round trips", () => {
+  it("A43 R1-08: a read is one", async () => {
+    expect(await count(() => backend.read("shop::1"))).toMatchObject({ roundTrips: 1, commandsByName: { PTTL: 1, HMGET: 1 } });
+    await backend.write("shop::1", stored("x".repeat(1_000)));
+    const { roundTrips, commands } = await count(async () => expect((await backend.read("shop::1"))?.data).toHaveLength(1_000));
+    expect({ roundTrips, commands }).toEqual({ roundTrips: 1, commands: 2 });
+  });
+
+  it("A43 R1-09: a write is one, and one command", async () => {
+    expect(await count(() => backend.write("shop::1", stored()))).toMatchObject({ roundTrips: 1, commandsByName: { EVALSHA: 1 }, commands: 1 });
+  });
+
+  it("A43 R1-10: a removal is one, and so is markStale", async () => {
+    expect(await count(() => backend.remove("shop::1"))).toMatchObject({ roundTrips: 1, commands: 1 });
+    expect(await count(() => backend.markStale!("shop::1"))).toMatchObject({ roundTrips: 1, commands: 1 });
+  });
+
+  it("C114 A19: a hundred reads, writes and removals of a batch are one each", async () => {
+    const keys = Array.from({ length: 100 }, (_, i) => `shop::${i}`);
+    expect((await count(() => backend.batch!.write(keys.map((key) => [key, stored(key)] as const)))).roundTrips).toBe(1);
+    const reads = await count(async () => {
+      const entries = await backend.batch!.read(["shop::none", ...keys]);
+      expect(entries.map((entry) => entry?.data.toString())).toEqual([undefined, ...keys]);
+    });
+    expect(reads.roundTrips).toBe(1);
+    const removals = await count(async () => {
+      expect(await backend.batch!.remove(["shop::none", ...keys])).toEqual(["missing", ...keys.map(() => "deleted")]);
+    });
+    expect(removals.roundTrips).toBe(1);
+  });
+
+  it("A19: calls made in one tick leave in one piece", async () => {
+    await backend.connect!();
+    proxy.resetCounts();
+    await Promise.all([backend.read("shop::1"), backend.write("shop::1", stored()), backend.remove("shop::1"), backend.read("shop::2")]);
+    expect(proxy.counts).toMatchObject({ clientChunks: 1, roundTrips: 1, commands: 6 });
+  });
+
+  it("C114: what is more than the limit of commands in flight goes in several", async () => {
+    await backend.close();
+    backend = redis(proxy.url).valueFormat(json()).keyPrefix(randomPrefix()).maxInFlight(10).build();
+    const keys = Array.from({ length: 100 }, (_, i) => `shop::${i}`);
+    await backend.batch!.write(keys.map((key) => [key, stored(key)] as const));
+    expect((await backend.batch!.read(keys)).map((entry) => entry?.data.toString())).toEqual(keys);
+    expect(proxy.counts.roundTrips).toBeGreaterThan(10);
+  });
+});
+
+describe("connections", () => {
+  it("A7 C100: building opens none, and a hundred first calls open one", async () => {
+    expect(proxy.counts.connections).toBe(0);
+    await Promise.all(Array.from({ length: 100 }, (_, i) => backend.read(`shop::${i}`)));
+    expect(proxy.counts.connections).toBe(1);
+  });
+
+  it("A7: backends over one connection share it where their settings are equal", async () => {
+    const connection = single(proxy.url);
+    const build = () => redis(connection).valueFormat(json());
+    const same = [build().build(), build().keyPrefix("other").label("other").build(), build().layout("plain").build()];
+    await Promise.all(same.map((one) => one.read("shop::1")));
+    expect(proxy.counts.connections).toBe(1);
+
+    const other = [build().responseTimeout("2s").build(), build().protocol(2).build(), redis(single(proxy.url)).valueFormat(json()).build()];
+    await Promise.all(other.map((one) => one.read("shop::1")));
+    expect(proxy.counts.connections).toBe(4);
+
+    await same[0]!.close();
+    await same[0]!.close();
+    await same[1]!.close();
+    await expect(same[0]!.read("shop::1")).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", retryable: false });
+    expect(await same[2]!.read("shop::1")).toBe(undefined);
+    expect(proxy.openConnections).toBe(4);
+    await Promise.all([same[2]!, ...other].map((one) => one.close()));
+    await expect.poll(() => proxy.openConnections).toBe(0);
+  });
+
+  it("a connection whose backends were all closed opens again for a new one", async () => {
+    const connection = single(proxy.url);
+    for (let round = 1; round <= 2; round++) {
+      const one = redis(connection).valueFormat(json()).build();
+      expect(await one.read("shop::1")).toBe(undefined);
+      await one.close();
+      expect(proxy.counts.connections).toBe(round);
+    }
+  });
+
+  it("R1-13: five hundred calls at once share one connection", async () => {
+    await Promise.all(Array.from({ length: 500 }, (_, i) => backend.write(`shop::${i}`, stored(String(i)))));
+    const entries = await Promise.all(Array.from({ length: 500 }, (_, i) => backend.read(`shop::${i}`)));
+    expect(entries.map((entry) => entry?.data.toString())).toEqual(Array.from({ length: 500 }, (_, i) => String(i)));
+    expect(proxy.counts.connections).toBe(1);
+  });
+
+  it("ping tells the round-trip time", async () => {
+    await backend.connect!();
+    proxy.delay(20);
+    expect(await backend.ping()).toBeGreaterThanOrEqual(39);
+    expect(await backend.ping()).toBeLessThan(500);
+  });
+});
+
+describe("commands in flight", () => {
+  it("A17 R1-04: never more than the limit, further ones wait within their deadline", async () => {
+    await backend.close();
+    backend = redis(proxy.url).valueFormat(json()).keyPrefix(randomPrefix()).maxInFlight(50).responseTimeout("400ms").build();
+    await backend.connect!();
+    const hold = proxy.hold("EVALSHA", "request");
+    proxy.resetCounts();
+    const writes = Array.from({ length: 60 }, (_, i) => backend.write(`shop::${i}`, stored()));
+    const settled = Promise.allSettled(writes);
+    await hold.reached;
+    const results = await settled;
+    const executed = results.map((result) => (result.status === "rejected" ? (result.reason as { maybeExecuted: boolean }).maybeExecuted : undefined));
+    expect(executed.filter((maybe) => maybe === true)).toHaveLength(50);
+    expect(executed.filter((maybe) => maybe === false)).toHaveLength(10);
+    hold.release();
+    await expect.poll(() => backend.read("shop::0").catch(() => undefined)).toBeDefined();
+    expect(proxy.counts.commandsByName["EVALSHA"]).toBe(50);
+  });
+});
