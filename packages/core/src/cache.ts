@@ -152,10 +152,17 @@ export class Ladder {
     if (events.coalesced.isObserved) events.coalesced.emit(this.#keyEvent(call));
     for (const tag of call.tags) flight.tags.add(tag);
     if (flight.loaded !== undefined) return Promise.resolve(this.serve(call, true, { status: "miss", value: flight.loaded.value }));
-    // A flight that went on behind a stale answer has something for late callers too.
-    if (flight.isBackground && judge(flight.reserve, call.startedAt, call.policy) === "revalidate")
-      return Promise.resolve(this.serve(call, true, stale(flight.reserve!, flight.reserveTier, "revalidating")));
-    return this.#wait(flight, call, true);
+    // A flight that went on behind an answer has it for late callers too.
+    switch (flight.isBackground ? judge(flight.reserve, call.startedAt, call.policy) : "absent") {
+      case "fresh":
+      case "ahead":
+        return Promise.resolve(this.serve(call, true, hit(flight.reserve!, flight.reserveTier)));
+      case "revalidate":
+        return Promise.resolve(this.serve(call, true, stale(flight.reserve!, flight.reserveTier, "revalidating")));
+      case "reserve":
+      case "absent":
+        return this.#wait(flight, call, true);
+    }
   }
 
   /** Whether the backend is asked first. A forced load has no use for what it holds. */

@@ -1,5 +1,5 @@
 import type { Backend, Compressor, Format, StoredEntry, TagVersion } from "./backend.ts";
-import type { Encoding, Entry } from "./entry.ts";
+import { HUNDRED_YEARS_MS, type Encoding, type Entry } from "./entry.ts";
 import { DecodeError, EncodeError } from "./errors.ts";
 import { dependencies, type Place } from "./key.ts";
 import { whenReady, type Awaitable } from "./once.ts";
@@ -54,6 +54,9 @@ export class Codec {
     const meta = this.#backend.keepsMeta === false ? "" : writeMeta(entry, encoding, versions);
     if (meta.length > MAX_META_LENGTH && Buffer.byteLength(meta) > MAX_META_BYTES)
       throw new EncodeError(`tags and validators take more than ${MAX_META_BYTES} bytes; give fewer or shorter ones`, this.#details("encode"));
+    const windowMs = Math.max(entry.staleWhileRevalidateMs, entry.staleIfErrorMs);
+    // A backend reads the stale window off the two times, so an endless life that has one is written as a long one.
+    if (entry.staleAt === Infinity && windowMs > 0) return { data, staleInMs: HUNDRED_YEARS_MS, expiresInMs: HUNDRED_YEARS_MS + windowMs, meta };
     return { data, staleInMs: Math.round(entry.staleAt - now), expiresInMs: Math.max(1, Math.round(entry.expiresAt - now)), meta };
   }
 
@@ -84,11 +87,12 @@ export class Codec {
 
   #entry(value: unknown, meta: Meta, stored: StoredEntry, place: Place, now: number, checkedAt: number): Entry {
     const windowMs = stored.expiresInMs - stored.staleInMs;
-    const expiresAt = now + stored.expiresInMs;
+    const isEndless = meta.ttlMs === Infinity && stored.staleInMs > 0;
+    const expiresAt = isEndless ? Infinity : now + stored.expiresInMs;
     return {
       value,
       ttlMs: meta.ttlMs ?? Math.max(0, stored.staleInMs),
-      staleAt: now + stored.staleInMs,
+      staleAt: isEndless ? Infinity : now + stored.staleInMs,
       expiresAt,
       deadAt: expiresAt,
       staleWhileRevalidateMs: meta.staleWhileRevalidateMs ?? windowMs,
@@ -118,9 +122,8 @@ export class Codec {
 
   #encodeError(cause: unknown): EncodeError {
     const { format, compressor } = this.#backend;
-    return cause instanceof EncodeError
-      ? cause
-      : new EncodeError(`${format.id} and ${compressor.id} cannot write this value; give plain data, or another format`, { ...this.#details("encode"), cause });
+    const reason = cause instanceof EncodeError ? cause.message : `${format.id} and ${compressor.id} cannot write this value; give plain data, or another format`;
+    return new EncodeError(reason, { ...this.#details("encode"), cause });
   }
 
   #decodeError(cause: unknown): DecodeError {

@@ -32,6 +32,9 @@ export interface Entry extends LocalEntry {
   readonly encoding?: Encoding | undefined;
 }
 
+/** How an infinite window is kept: its end must stay a number that backends can write. */
+export const HUNDRED_YEARS_MS: number = 100 * 365 * 86_400_000;
+
 /** How a backend keeps it. */
 export interface Encoding {
   readonly format: string;
@@ -121,9 +124,10 @@ export function staleByTag(entry: Entry, now: number): Entry {
 }
 
 function aheadAt(entry: Entry, fraction: number): number {
-  return fraction === 1 ? Infinity : entry.staleAt - entry.ttlMs * (1 - fraction);
+  return fraction === 1 || entry.ttlMs === Infinity ? Infinity : entry.staleAt - entry.ttlMs * (1 - fraction);
 }
 
+/** What never becomes stale counts as loaded last: the other copy would not be asked for if it did not end. */
 function loadedAt(entry: Entry): number {
-  return entry.ttlMs === Infinity ? -Infinity : entry.staleAt - entry.ttlMs;
+  return entry.ttlMs === Infinity ? Infinity : entry.staleAt - entry.ttlMs;
 }

@@ -1,5 +1,5 @@
 import { describe, toMs, type Duration } from "./duration.ts";
-import type { Windows } from "./entry.ts";
+import { HUNDRED_YEARS_MS, type Windows } from "./entry.ts";
 import { InvalidArgumentError } from "./errors.ts";
 import { checkTags } from "./key.ts";
 
@@ -206,8 +206,6 @@ export function lifetimeOf(value: unknown, policy: ResolvedPolicy, options: Entr
   };
 }
 
-/** An infinite window is kept as 100 years: the end of life must stay a number that backends can write. */
-const HUNDRED_YEARS_MS = 100 * 365 * 86_400_000;
 const bounded = (windowMs: number): number => Math.ceil(Math.min(windowMs, HUNDRED_YEARS_MS));
 
 function lifetimeOnly({ ttl, staleWhileRevalidate, staleIfError, negativeTtl, localTtl, jitter }: Lifetime): Lifetime {

@@ -262,7 +262,7 @@ class HeldEntries implements ScriptedStore {
     const entry = this.#alive(key);
     if (entry === undefined) return false;
     const now = this.#clock.now();
-    const windowMs = entry.deadAt === Infinity ? Infinity : entry.deadAt - entry.staleAt;
+    const windowMs = entry.staleAt === Infinity ? 0 : entry.deadAt - entry.staleAt;
     this.#entries.set(key, { ...entry, staleAt: Math.min(entry.staleAt, now), deadAt: Math.min(entry.deadAt, now + windowMs) });
     return true;
   }

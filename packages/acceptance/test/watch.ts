@@ -1,0 +1,10 @@
+import type { Cache, CacheEvents } from "@hotset/core";
+
+export type Seen<E extends keyof CacheEvents> = { readonly [N in E]: readonly [name: N, event: CacheEvents[N]] }[E];
+
+/** Every event with one of these names from now on, in order. */
+export function watch<E extends keyof CacheEvents>(cache: Cache, ...names: readonly E[]): Seen<E>[] {
+  const seen: Seen<E>[] = [];
+  for (const name of names) cache.on(name, (event) => seen.push([name, event] as unknown as Seen<E>));
+  return seen;
+}
