@@ -120,19 +120,25 @@ export class RemoteTier implements EntryTier {
     return this.#bound("read", request.place, budgetMs, work);
   }
 
+  /** In one trip. Where that fails all fail; what fails later, over tags that nobody expected, fails alone. */
   readMany(requests: readonly ReadRequest[], budgetMs: number): readonly Promise<Entry | undefined>[] {
     const batch = this.#backend.batch;
     if (batch === undefined || requests.length < 2) return requests.map((request) => this.read(request, budgetMs));
-    const place = requests[0]!.place;
-    const answer = this.#call("read", place, budgetMs, () => {
-      const expected = dependencies(place, requests[0]!.expectedTags);
+    const { place, expectedTags } = requests[0]!;
+    const expected = dependencies(place, expectedTags);
+    const answer = this.#call("read", place, budgetMs, async () => {
+      const stored = batch.read(requests.map(({ key }) => place.backendPrefix + key));
       const current = this.#judgedBy?.read(expected);
-      current?.catch(ignore);
-      return batch.read(requests.map(({ key }) => place.backendPrefix + key)).then((stored) => ({ stored, expected, current }));
+      const outcomes = await Promise.allSettled(requests.map((request, i) => this.#judged(request, expected, stored.then((each) => each[i]), current)));
+      await Promise.all([stored, current]);
+      const failed = outcomes.find((outcome) => outcome.status === "rejected");
+      if (failed !== undefined) this.#failed("read", place, failed.reason);
+      return outcomes;
     });
-    return requests.map(async (request, i) => {
-      const { stored, expected, current } = await answer;
-      return this.#judged(request, expected, Promise.resolve(stored[i]), current);
+    return requests.map(async (_, i) => {
+      const outcome = (await answer)[i]!;
+      if (outcome.status === "rejected") throw outcome.reason;
+      return outcome.value;
     });
   }
 
@@ -178,24 +184,28 @@ export class RemoteTier implements EntryTier {
     return [this.meter.snapshot(this.label, this.#state)];
   }
 
+  /**
+   * What the backend answers, as its tag versions leave it; `undefined` for what cannot be read. What remained of its
+   * life counts from here, where the read is sent: a slow answer may shorten a life, and never prolongs it (RFC 9111, 4.2.3).
+   */
   async #judged(
     request: ReadRequest,
     expected: readonly string[],
     answer: Promise<StoredEntry | undefined>,
     current: Promise<readonly (TagVersion | undefined)[]> | undefined,
   ): Promise<Entry | undefined> {
+    const sentAt = this.#clock.now();
     const [stored, found] = current === undefined ? [await answer, undefined] : await Promise.all([answer, current]);
     if (stored === undefined) return undefined;
-    const now = this.#clock.now();
     let entry: Entry;
     try {
-      const decoded = this.#codec.decode(stored, request.place, request.schema, now, request.tagsAt);
+      const decoded = this.#codec.decode(stored, request.place, request.schema, sentAt, request.tagsAt);
       entry = isThenable(decoded) ? await decoded : decoded;
     } catch (error) {
       this.#reportUndecodable(request, error as DecodeError);
       return undefined;
     }
-    return found === undefined ? entry : underVersions(entry, expected, found, this.#judgedBy!, now);
+    return found === undefined ? entry : underVersions(entry, expected, found, this.#judgedBy!, this.#clock.now());
   }
 
   #reportUndecodable(request: ReadRequest, error: DecodeError): void {
@@ -293,4 +303,3 @@ export class RemoteTier implements EntryTier {
 type Operation = keyof typeof METERS;
 const METERS = { read: "read", write: "write", remove: "remove", markStale: "write", tags: "write" } as const;
 const MAX_UNDECODABLE = 1_000;
-const ignore = (): void => {};

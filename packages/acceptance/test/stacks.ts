@@ -1,0 +1,74 @@
+import type { Cache, CacheOptions, Policy } from "@hotset/core";
+import { createTestCache, flush, scriptedBackend, TestClock, type ScriptedBackend, type ScriptedBackendOptions } from "@hotset/core/testing";
+import { memory, type MemoryOptions } from "@hotset/memory";
+
+/** The tiers a promise is tried over: it may not depend on them. */
+export type Stack = "memory" | "backend" | "memory over backend";
+export const STACKS: readonly Stack[] = ["memory", "backend", "memory over backend"];
+export const STACKS_WITH_BACKEND: readonly Stack[] = ["backend", "memory over backend"];
+export const STACKS_WITH_MEMORY: readonly Stack[] = ["memory", "memory over backend"];
+
+export interface OpenOptions extends Policy, Omit<CacheOptions, "name" | "clock"> {
+  /** @default 'test' */
+  readonly name?: string;
+  /** Give one to play a second process on the same clock. */
+  readonly clock?: TestClock;
+  readonly memory?: MemoryOptions;
+  /** One that exists already, to play a second process over it; or options of a new one. */
+  readonly backend?: ScriptedBackend | Omit<ScriptedBackendOptions, "clock">;
+}
+
+export interface Opened {
+  readonly cache: Cache;
+  readonly clock: TestClock;
+  /** Of a stack that has none, one that nothing is connected to. */
+  readonly backend: ScriptedBackend;
+  /** Keys of entries in the backend, without those of tag versions. */
+  stored(): string[];
+}
+
+/** A cache over `stack`, with time and backend in the hands of the test. */
+export function open(stack: Stack, options: OpenOptions = {}): Opened {
+  const { clock = new TestClock(), memory: memoryOptions, backend: given = {}, ...rest } = options;
+  const backend = "store" in given ? given : scriptedBackend({ clock, ...given });
+  const cache = createTestCache({
+    ...rest,
+    clock,
+    local: stack === "backend" ? false : memory(memoryOptions),
+    backend: stack === "memory" ? false : backend,
+  });
+  return { cache, clock, backend, stored: () => backend.store.keys().filter((key) => !key.startsWith("{~")) };
+}
+
+/** A loader that counts its runs and gives, one after another, what it was made with; the last one again and again. */
+export function counted<T>(...values: readonly [T, ...T[]]): { readonly load: () => T; readonly runs: number } {
+  let runs = 0;
+  return {
+    load: () => {
+      runs += 1;
+      return values[Math.min(runs, values.length) - 1]!;
+    },
+    get runs() {
+      return runs;
+    },
+  };
+}
+
+/** For where nothing may be loaded. */
+export const never = (): never => {
+  throw new Error("this loader must not run");
+};
+
+/** The rejections that nobody handled while `body` ran. */
+export async function rejectionsDuring(body: () => Promise<void>): Promise<unknown[]> {
+  const reasons: unknown[] = [];
+  const remember = (reason: unknown): void => void reasons.push(reason);
+  process.on("unhandledRejection", remember);
+  try {
+    await body();
+    await flush();
+  } finally {
+    process.off("unhandledRejection", remember);
+  }
+  return reasons;
+}
