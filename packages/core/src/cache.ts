@@ -9,7 +9,7 @@ import { isLoading, Load, reentrant, whileLoading, type Loaded } from "./load.ts
 import type { LocalCopies } from "./local-copies.ts";
 import { isThenable } from "./once.ts";
 import { lifetimeOf, type Served } from "./policy.ts";
-import type { Recovery } from "./recovery.ts";
+import { orPending, type Recovery } from "./recovery.ts";
 import type { Slots } from "./slots.ts";
 import type { Meter } from "./stats.ts";
 import { versionsFor, type Pinned, type Tags } from "./tags.ts";
@@ -332,7 +332,7 @@ export class Ladder {
   }
 
   async #store(flight: Flight, loaded: Loaded, pinned: Pinned | undefined): Promise<CacheEvents["load"]["result"]> {
-    const { tags, local, clock, random } = this.#core;
+    const { tags, local, clock, random, flights, chains, recovery } = this.#core;
     const { space, key, at, policy } = flight.call;
     const { place, remote } = space;
     if (loaded.kind === "no-store") return "no-store";
@@ -345,8 +345,13 @@ export class Ladder {
     if (fencedBy() !== undefined) return this.#fenced(flight, fencedBy()!);
     const life = lifetimeOf(loaded.value, policy, loaded.options, random);
     if (life.ttlMs <= 0) {
+      flights.fenceOlder(at, flight);
       local?.tier.delete(at);
-      if (remote !== undefined && !flight.isAway) await this.#within(flight, this.#core.chains.run(at, () => remote.remove(key, place)));
+      if (remote !== undefined) await this.#within(flight, chains.run(at, () => orPending(recovery, place, key, () => remote.remove(key, place))));
+      return "refused";
+    }
+    if (remote?.keepsMeta === false && (names.length !== 0 || loaded.options?.etag !== undefined || loaded.options?.lastModified !== undefined)) {
+      this.#unwritable(flight, new EncodeError(`${remote.label}: its layout has no room for tags and validators; the value is not stored`, { tier: remote.label, operation: "encode" }));
       return "refused";
     }
     const now = clock.now();
@@ -366,7 +371,7 @@ export class Ladder {
     });
     const keepLocally = (encoding?: Encoding): void => {
       if (fencedBy() !== undefined) return;
-      this.#core.flights.fenceOlder(at, flight);
+      flights.fenceOlder(at, flight);
       const error = local?.put(at, entry(encoding), policy.localTtlMs ?? Infinity);
       if (error !== undefined) this.#unwritable(flight, error);
     };
@@ -384,7 +389,7 @@ export class Ladder {
       const encoding = remote.encode(loaded.value);
       const encoded = isThenable(encoding) ? await encoding : encoding;
       let result: "stored" | "refused" | "fenced" = "stored";
-      await this.#within(flight, this.#core.chains.run(at, async () => {
+      await this.#within(flight, chains.run(at, async () => {
         // Its turn may have come late: what was called meanwhile is newer.
         if (fencedBy() !== undefined) {
           result = "fenced";
@@ -392,7 +397,7 @@ export class Ladder {
         }
         try {
           result = await remote.write(entry(encoded.encoding), encoded, versions, key, place);
-          this.#core.recovery?.forgetKey(place, key);
+          recovery?.forgetKey(place, key);
         } finally {
           keepLocally(encoded.encoding);
         }
@@ -485,7 +490,7 @@ export class Ladder {
       flight.joined += 1;
       const { hardTimeoutMs } = call.policy;
       if (hardTimeoutMs !== Infinity) waiter.cancel.push(this.#core.clock.schedule(() => this.#outOfTime(flight, waiter, "hard"), hardTimeoutMs));
-      if (flight.running !== undefined && flight.reserve !== undefined) this.#limitWait(flight, waiter);
+      if (!flight.isReading && flight.reserve !== undefined) this.#limitWait(flight, waiter);
       const { signal } = call;
       if (signal !== undefined) {
         const leave = (): void => this.#leave(flight, waiter, signal.reason);

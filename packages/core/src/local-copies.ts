@@ -61,7 +61,6 @@ export class LocalCopies {
       const value = this.own(entry.value);
       this.tier.set(at, deadAt === entry.deadAt && value === entry.value ? entry : { ...entry, value, deadAt });
     } catch (error) {
-      this.tier.delete(at);
       return error instanceof CacheError ? error : new EncodeError(`${this.label}: the local tier refused this value; see cause`, { tier: this.label, operation: "set", cause: error });
     }
     if (this.#events.store.isObserved) {

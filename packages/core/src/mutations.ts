@@ -1,12 +1,13 @@
 import type { TagVersion } from "./backend.ts";
 import type { Core, Ladder } from "./cache.ts";
 import type { Encoded } from "./codec.ts";
-import { lifeOf, staleFrom, type Entry } from "./entry.ts";
-import { ConfigurationError, EncodeError } from "./errors.ts";
+import { lifeOf, staleFrom, type Encoding, type Entry } from "./entry.ts";
+import { ConfigurationError } from "./errors.ts";
 import type { FencedBy } from "./events.ts";
 import { Guard, type Space } from "./flights.ts";
 import { dependencies } from "./key.ts";
 import { lifetimeOf, type EntryOptions } from "./policy.ts";
+import { orPending } from "./recovery.ts";
 import { judgeVersions, tagKeys } from "./tags.ts";
 
 /** `pending`: this process has it, the backend does not; remembered and replayed. `refused`: too large, or no lifetime. */
@@ -43,7 +44,7 @@ export class Mutations {
   async set(space: Space, key: string, at: string, value: unknown, options: EntryOptions | undefined): Promise<WriteResult> {
     const { local, clock, random, tags, flights, chains, recovery } = this.#core;
     const { place, remote } = space;
-    this.#refuseWithoutMeta(space, (options?.tags?.length ?? 0) !== 0 || options?.etag !== undefined || options?.lastModified !== undefined);
+    if ((options?.tags?.length ?? 0) !== 0 || options?.etag !== undefined || options?.lastModified !== undefined) checkRoomForMeta(space);
     const life = lifetimeOf(value, space.policy, options, random);
     if (life.ttlMs <= 0) return { status: (await this.delete(space, key, at)).status === "pending" ? "pending" : "refused" };
     const now = clock.now();
@@ -61,36 +62,29 @@ export class Mutations {
       etag: options?.etag,
       lastModified: options?.lastModified,
     };
-    const keep = (guard: Guard | undefined, encoded?: Encoded): void => {
-      if (guard?.fencedBy !== undefined || tags.wasCalled(entry.dependsOn, entry.checkedAt)) return;
-      const copy: Entry = encoded === undefined ? entry : { ...entry, encoding: encoded.encoding, encodedBytes: encoded.encoding.bytes };
-      const error = local?.put(at, copy, space.policy.localTtlMs ?? Infinity);
-      if (error !== undefined && remote === undefined) throw error;
-    };
-    this.#fence(at, "set");
+    const localTtlMs = space.policy.localTtlMs ?? Infinity;
     if (remote === undefined) {
-      keep(undefined);
+      // One step here, so the old copy is given up for a new one only.
+      const error = local?.put(at, entry, localTtlMs);
+      if (error !== undefined) throw error;
+      flights.fence(at, "set");
+      this.#ladder.endBackoff(at);
       this.#reportKey(space, key, "remove");
       return { status: local === undefined ? "refused" : "stored", token: this.#token() };
     }
+    this.#fence(at, "set");
     const guard = new Guard();
     flights.add(at, guard);
     try {
-      let encoded: Encoded | undefined;
-      const status = await chains.run(at, async () => {
-        try {
-          encoded = await remote.encode(value);
-          const written = await this.#write(entry, encoded, key, space);
-          recovery?.forgetKey(place, key);
-          return written;
-        } catch (error) {
-          if (error instanceof EncodeError) throw error;
-          recovery?.addKey(place, key);
-          return "pending";
-        }
-      });
-      flights.fence(at, "set", guard);
-      keep(guard, encoded);
+      let encoding: Encoding | undefined;
+      const status = await chains.run(at, () => orPending(recovery, place, key, async () => {
+        const encoded = await remote.encode(value);
+        encoding = encoded.encoding;
+        return this.#write(entry, encoded, key, space);
+      }));
+      this.#fence(at, "set", guard);
+      if (guard.fencedBy === undefined && !tags.wasCalled(entry.dependsOn, entry.checkedAt))
+        local?.put(at, encoding === undefined ? entry : { ...entry, encoding, encodedBytes: encoding.bytes }, localTtlMs);
       this.#reportKey(space, key, "remove");
       return status === "stored" ? { status, token: this.#token() } : { status };
     } finally {
@@ -105,16 +99,7 @@ export class Mutations {
     this.#fence(at, "delete");
     this.#reportKey(space, key, "remove");
     if (remote === undefined) return { status: wasHere ? "deleted" : "missing", token: this.#token() };
-    const status = await chains.run(at, async () => {
-      try {
-        const found = await remote.remove(key, place);
-        recovery?.forgetKey(place, key);
-        return found;
-      } catch {
-        recovery?.addKey(place, key);
-        return "pending";
-      }
-    });
+    const status = await chains.run(at, () => orPending(recovery, place, key, () => remote.remove(key, place)));
     this.#fence(at, "delete");
     if (status === "pending") return { status };
     return { status: wasHere ? "deleted" : status, token: this.#token() };
@@ -133,16 +118,7 @@ export class Mutations {
       if (lifeOf(staleNow, now).expiresInMs > 0) local!.tier.set(at, staleNow);
       return { status: "stale" };
     }
-    const status = await chains.run(at, async () => {
-      try {
-        const found = await remote.markStale(key, place);
-        recovery?.forgetKey(place, key);
-        return found;
-      } catch {
-        recovery?.addKey(place, key);
-        return "pending";
-      }
-    });
+    const status = await chains.run(at, () => orPending(recovery, place, key, () => remote.markStale(key, place)));
     this.#fence(at, "stale");
     return { status };
   }
@@ -151,7 +127,7 @@ export class Mutations {
   async invalidate(space: Space, names: readonly string[], mode: "hard" | "soft"): Promise<InvalidateResult> {
     const { tags, local, recovery, events } = this.#core;
     const { place, remote } = space;
-    this.#refuseWithoutMeta(space, true);
+    checkRoomForMeta(space);
     const keys = tagKeys(place, names);
     tags.called(place, keys, mode);
     // Nothing below the root outlives its clear, so its memory can go at once.
@@ -197,8 +173,8 @@ export class Mutations {
     return remote!.write(entry, encoded, pinned.versions, key, place);
   }
 
-  #fence(at: string, by: FencedBy): void {
-    this.#core.flights.fence(at, by);
+  #fence(at: string, by: FencedBy, except?: Guard): void {
+    this.#core.flights.fence(at, by, except);
     this.#core.local?.tier.delete(at);
     this.#ladder.endBackoff(at);
   }
@@ -213,12 +189,12 @@ export class Mutations {
     tokens += 1;
     return `${PROCESS}.${tokens.toString(36)}`;
   }
+}
 
-  /** @throws {ConfigurationError} where entries cannot carry what the call needs. */
-  #refuseWithoutMeta({ remote }: Space, needsMeta: boolean): void {
-    if (needsMeta && remote !== undefined && !remote.keepsMeta)
-      throw new ConfigurationError(`${remote.label}: its layout has no room for tags, validators and clear; use the full layout, or delete keys one by one`, { tier: remote.label });
-  }
+/** @throws {ConfigurationError} where entries cannot carry what the call needs. */
+export function checkRoomForMeta({ remote }: Space): void {
+  if (remote?.keepsMeta === false)
+    throw new ConfigurationError(`${remote.label}: its layout has no room for tags, validators and clear; use the full layout, or delete keys one by one`, { tier: remote.label });
 }
 
 const MAX_GUESSED = 10_000;

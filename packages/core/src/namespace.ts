@@ -5,7 +5,7 @@ import type { Call, Space } from "./flights.ts";
 import { checkKey, checkTags, localKey, placeBelow } from "./key.ts";
 import { BatchLoad } from "./load-many.ts";
 import type { BatchLoader, Loader } from "./load.ts";
-import type { DeleteManyResult, DeleteResult, InvalidateResult, MarkStaleResult, Mutations, WriteManyResult, WriteResult } from "./mutations.ts";
+import { checkRoomForMeta, type DeleteManyResult, type DeleteResult, type InvalidateResult, type MarkStaleResult, type Mutations, type WriteManyResult, type WriteResult } from "./mutations.ts";
 import { isThenable } from "./once.ts";
 import { checkEntryOptions, checkOptions, OPTION_NAMES, resolvePolicy, type EntryOptions, type GetOptions, type GetOrSetOptions, type Policy, type ResolvedPolicy } from "./policy.ts";
 import type { EntryInfo, ReadKey, Reads } from "./reads.ts";
@@ -283,6 +283,7 @@ export class View {
     if (typeof load !== "function") throw new InvalidArgumentError(`load: ${describe(load)} is no loader; give a function that computes the value`);
     if (options !== undefined) checkCallOptions(options);
     const space = this.#space;
+    if (options?.tags !== undefined && options.tags.length !== 0) checkRoomForMeta(space);
     return {
       space,
       key,

@@ -1,4 +1,5 @@
 import type { Clock } from "./clock.ts";
+import { EncodeError } from "./errors.ts";
 import type { Events } from "./events.ts";
 import type { Place } from "./key.ts";
 import type { EntryTier } from "./remote-tier.ts";
@@ -136,6 +137,22 @@ export class Recovery {
 
   #retryLater(): void {
     this.#cancelRetry ??= this.#clock.schedule(() => void this.replay(), Math.max(RETRY_MS, this.#remote.retryInMs));
+  }
+}
+
+/**
+ * A write of one key, and what follows from its outcome: acknowledged, nothing older waits for the backend any more;
+ * unknown, its removal waits. A value that cannot be encoded was never sent.
+ */
+export async function orPending<T>(recovery: Recovery | undefined, place: Place, key: string, write: () => Promise<T>): Promise<T | "pending"> {
+  try {
+    const result = await write();
+    recovery?.forgetKey(place, key);
+    return result;
+  } catch (error) {
+    if (error instanceof EncodeError) throw error;
+    recovery?.addKey(place, key);
+    return "pending";
   }
 }
 
