@@ -38,7 +38,7 @@ export const CORE_LAYERS: readonly (readonly string[])[] = [
   ["key", "key-of", "backend", "local-tier", "schema", "events"],
   ["entry"],
   ["formats", "compressors"],
-  ["policy", "codec", "tags", "tag-entries", "stats", "breaker", "pack"],
+  ["deadlines", "policy", "codec", "tags", "tag-entries", "stats", "breaker", "pack"],
   ["load", "remote-tier", "local-copies"],
   ["flights", "recovery"],
   ["compose", "load-many"],

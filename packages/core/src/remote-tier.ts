@@ -2,6 +2,7 @@ import type { Backend, DeleteStatus, StoredEntry, TagVersion, TagVersions } from
 import { Breaker } from "./breaker.ts";
 import type { Clock } from "./clock.ts";
 import { Codec, type Encoded } from "./codec.ts";
+import { Deadlines } from "./deadlines.ts";
 import type { Entry } from "./entry.ts";
 import { BackendUnavailableError, CacheError, DecodeError } from "./errors.ts";
 import type { Events, TierState } from "./events.ts";
@@ -76,6 +77,7 @@ export class RemoteTier implements EntryTier {
   readonly #events: Events;
   readonly #cache: string;
   readonly #breaker: Breaker;
+  readonly #deadlines: Deadlines;
   /** Whose versions decide whether an entry is current; nobody's where entries carry none, or a composition judges. */
   readonly #judgedBy: TagVersions | undefined;
   readonly #undecodable = new Set<string>();
@@ -92,6 +94,7 @@ export class RemoteTier implements EntryTier {
     this.#events = events;
     this.#cache = cache;
     this.#breaker = new Breaker(clock);
+    this.#deadlines = new Deadlines(this.deadlineMs, clock);
     const source = this.keepsMeta ? (backend.tagVersions ?? tagEntries(backend, clock)) : undefined;
     this.#judgedBy = isComposed ? undefined : source;
     this.versions = source && this.#bounded(source);
@@ -111,13 +114,15 @@ export class RemoteTier implements EntryTier {
   read(request: ReadRequest, budgetMs: number): Promise<Entry | undefined> {
     if (!this.#breaker.admits()) return Promise.reject(this.#refusal("read"));
     const expected = dependencies(request.place, request.expectedTags);
-    let work: Promise<Entry | undefined>;
+    let answer: Promise<StoredEntry | undefined>;
+    let current: Promise<readonly (TagVersion | undefined)[]> | undefined;
     try {
-      work = this.#judged(request, expected, this.#backend.read(request.place.backendPrefix + request.key), this.#judgedBy?.read(expected));
+      answer = this.#backend.read(request.place.backendPrefix + request.key);
+      current = this.#judgedBy?.read(expected);
     } catch (error) {
-      work = Promise.reject(error);
+      answer = Promise.reject(error);
     }
-    return this.#bound("read", request.place, budgetMs, work);
+    return this.#bound("read", request.place, budgetMs, (done, fail) => this.#judge(request, expected, answer, current, done, fail));
   }
 
   /** In one trip. Where that fails all fail; what fails later, over tags that nobody expected, fails alone. */
@@ -184,31 +189,53 @@ export class RemoteTier implements EntryTier {
     return [this.meter.snapshot(this.label, this.#state)];
   }
 
-  /**
-   * What the backend answers, as its tag versions leave it; `undefined` for what cannot be read. What remained of its
-   * life counts from here, where the read is sent: a slow answer may shorten a life, and never prolongs it (RFC 9111, 4.2.3).
-   */
-  async #judged(
+  #judged(
     request: ReadRequest,
     expected: readonly string[],
     answer: Promise<StoredEntry | undefined>,
     current: Promise<readonly (TagVersion | undefined)[]> | undefined,
   ): Promise<Entry | undefined> {
-    const sentAt = this.#clock.now();
-    const [stored, found] = current === undefined ? [await answer, undefined] : await Promise.all([answer, current]);
-    if (stored === undefined) return undefined;
-    let entry: Entry;
-    try {
-      const decoded = this.#codec.decode(stored, request.place, request.schema, sentAt, request.tagsAt);
-      entry = isThenable(decoded) ? await decoded : decoded;
-    } catch (error) {
-      this.#reportUndecodable(request, error as DecodeError);
-      return undefined;
-    }
-    return found === undefined ? entry : underVersions(entry, expected, found, this.#judgedBy!, this.#clock.now());
+    return new Promise((resolve, reject) => this.#judge(request, expected, answer, current, resolve, reject));
   }
 
-  #reportUndecodable(request: ReadRequest, error: DecodeError): void {
+  /**
+   * What the backend answers, as its tag versions leave it; `undefined` for what cannot be read. What remained of its
+   * life counts from here, where the read is sent: a slow answer may shorten a life, and never prolongs it (RFC 9111, 4.2.3).
+   *
+   * Callbacks, since every backend hit comes this way: with decoders that answer at once nothing here waits.
+   */
+  #judge(
+    request: ReadRequest,
+    expected: readonly string[],
+    answer: Promise<StoredEntry | undefined>,
+    current: Promise<readonly (TagVersion | undefined)[]> | undefined,
+    done: (entry: Awaitable<Entry | undefined>) => void,
+    fail: (error: unknown) => void,
+  ): void {
+    const sentAt = this.#clock.now();
+    let stored: StoredEntry | undefined;
+    let versions: readonly (TagVersion | undefined)[] | undefined;
+    let awaited = current === undefined ? 1 : 2;
+    const arrived = (): void => {
+      awaited -= 1;
+      if (awaited !== 0) return;
+      if (stored === undefined) return done(undefined);
+      const judged = (entry: Entry): Awaitable<Entry | undefined> =>
+        versions === undefined ? entry : underVersions(entry, expected, versions, this.#judgedBy!, this.#clock.now());
+      const refused = (error: unknown): undefined => this.#reportUndecodable(request, error as DecodeError);
+      try {
+        const entry = this.#codec.decode(stored, request.place, request.schema, sentAt, request.tagsAt);
+        if (isThenable(entry)) entry.then(judged, refused).then(done, fail);
+        else done(judged(entry));
+      } catch (error) {
+        done(refused(error));
+      }
+    };
+    answer.then((found) => { stored = found; arrived(); }, fail);
+    current?.then((found) => { versions = found; arrived(); }, fail);
+  }
+
+  #reportUndecodable(request: ReadRequest, error: DecodeError): undefined {
     const backendKey = request.place.backendPrefix + request.key;
     if (this.#undecodable.has(backendKey)) return;
     if (this.#undecodable.size >= MAX_UNDECODABLE) this.#undecodable.clear();
@@ -229,41 +256,38 @@ export class RemoteTier implements EntryTier {
 
   #call<T>(operation: Operation, place: Place | undefined, budgetMs: number, run: () => Promise<T>): Promise<T> {
     if (!this.#breaker.admits()) return Promise.reject(this.#refusal(operation));
-    let work: Promise<T>;
-    try {
-      work = run();
-    } catch (error) {
-      work = Promise.reject(error);
-    }
-    return this.#bound(operation, place, budgetMs, work);
+    return this.#bound(operation, place, budgetMs, (done, fail) => {
+      try {
+        run().then(done, fail);
+      } catch (error) {
+        fail(error);
+      }
+    });
   }
 
-  #bound<T>(operation: Operation, place: Place | undefined, budgetMs: number, work: Promise<T>): Promise<T> {
+  /** @param work calls one of the two, once, with what it awaits itself if that is still to come. */
+  #bound<T>(
+    operation: Operation,
+    place: Place | undefined,
+    budgetMs: number,
+    work: (done: (value: Awaitable<T>) => void, fail: (error: unknown) => void) => void,
+  ): Promise<T> {
     const startedAt = this.#clock.now();
     return new Promise<T>((resolve, reject) => {
-      let isOver = false;
+      const overdue = (): void =>
+        reject(this.#failed(operation, place, new BackendUnavailableError(`${this.label}: no answer to ${operation} within ${Math.round(budgetMs)} ms`, { tier: this.label, operation })));
+      const deadline = this.#deadlines.start(startedAt, budgetMs, overdue);
       const fail = (error: unknown): void => {
-        isOver = true;
-        reject(this.#failed(operation, place, error));
+        if (this.#deadlines.end(deadline)) reject(this.#failed(operation, place, error));
       };
-      const cancel = this.#clock.schedule(
-        () => fail(new BackendUnavailableError(`${this.label}: no answer to ${operation} within ${Math.round(budgetMs)} ms`, { tier: this.label, operation })),
-        budgetMs,
-      );
-      work.then(
-        (value) => {
-          if (isOver) return;
-          cancel();
-          this.meter[METERS[operation]].record(this.#clock.now() - startedAt);
-          this.#answered();
-          resolve(value);
-        },
-        (error: unknown) => {
-          if (isOver) return;
-          cancel();
-          fail(error);
-        },
-      );
+      const done = (value: Awaitable<T>): void => {
+        if (isThenable(value)) return void value.then(done, fail);
+        if (!this.#deadlines.end(deadline)) return;
+        this.meter[METERS[operation]].record(this.#clock.now() - startedAt);
+        this.#answered();
+        resolve(value);
+      };
+      work(done, fail);
     });
   }
 
