@@ -1,1 +1,1 @@
-export {};
+export { msgpack } from "./msgpack.ts";

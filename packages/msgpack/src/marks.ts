@@ -1,0 +1,57 @@
+import { C1 } from "msgpackr";
+
+/*
+ * What msgpackr cannot tell apart is written as an array that begins with the byte c1, which MessagePack never uses:
+ *
+ *     [c1, 0, key, value, key, value]   a Map; alone it would be written as an object is
+ *     [c1, 1, bytes]                    text with a lone surrogate, in UTF-16 (little endian)
+ *
+ * Values cannot hold c1 themselves, so that no array of theirs is taken for a mark.
+ */
+
+const MAP = 0;
+const TEXT = 1;
+
+/** A `Map` as it is written; `written` is asked for each key and value. */
+export function mapMark(map: ReadonlyMap<unknown, unknown>, written: (member: unknown) => unknown): readonly unknown[] {
+  const mark: unknown[] = [C1, MAP];
+  for (const [key, value] of map) mark.push(written(key), written(value));
+  return mark;
+}
+
+export const textMark = (text: string): readonly unknown[] => [C1, TEXT, Buffer.from(text, "utf16le")];
+
+/**
+ * `value` with its marks read. Changes arrays and objects in place: they were just decoded, and belong to nobody yet.
+ *
+ * @throws {Error} for a mark that nobody wrote.
+ */
+export function revive(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return value;
+  if (Array.isArray(value)) {
+    const array: unknown[] = value;
+    for (let i = 0; i < array.length; i++) array[i] = revive(array[i]);
+    return array[0] === C1 ? read(array) : array;
+  }
+  if (value instanceof Set) {
+    const members = [...value];
+    value.clear();
+    for (const member of members) value.add(revive(member));
+    return value;
+  }
+  if (!(value instanceof Date || value instanceof ArrayBuffer)) {
+    const object = value as Record<string, unknown>;
+    for (const name of Object.keys(object)) object[name] = revive(object[name]);
+  }
+  return value;
+}
+
+function read(mark: readonly unknown[]): unknown {
+  if (mark[1] === MAP && mark.length % 2 === 0) {
+    const map = new Map<unknown, unknown>();
+    for (let i = 2; i < mark.length; i += 2) map.set(mark[i], mark[i + 1]);
+    return map;
+  }
+  if (mark[1] === TEXT && mark.length === 3 && Buffer.isBuffer(mark[2])) return mark[2].toString("utf16le");
+  throw new Error("a mark is malformed");
+}

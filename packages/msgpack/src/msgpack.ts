@@ -1,0 +1,72 @@
+import { DecodeError, EncodeError, type Format } from "@hotset/core";
+import { Packr, RESET_BUFFER_MODE } from "msgpackr";
+import { revive } from "./marks.ts";
+import { inspect, Malformed } from "./wire.ts";
+import { Unwritable, writable } from "./writable.ts";
+
+/**
+ * MessagePack. Keeps `Date`, `Map`, `Set`, `bigint` and bytes.
+ *
+ * Also keeps `undefined`, `NaN`, infinities, invalid dates, typed arrays, `ArrayBuffer` and `Buffer`, and text with lone
+ * surrogates. `-0` comes back as `0`, a hole in an array as `undefined`. Instances of other classes come back as what
+ * their `toJSON` gives, without one as plain objects of their own enumerable properties.
+ *
+ * Objects are MessagePack maps and dates its timestamps, so that other languages read what JSON could say, dates and
+ * `Buffer`s. `Set` and `bigint` beyond 64 bits are written as msgpackr does; `Map` and text with lone surrogates have marks of our own.
+ *
+ * `encode` throws {@link EncodeError} for functions, symbols, `Error`, `RegExp`, `Promise` and other built-in classes, for
+ * a property named `__proto__`, for cycles, and for nesting of more than 500 levels.
+ *
+ * `decode` throws {@link DecodeError} for whatever `encode` would not write, before anything is built. Bytes in
+ * the value are copies.
+ *
+ * @see https://github.com/msgpack/msgpack/blob/master/spec.md
+ */
+export function msgpack(): Format {
+  return MSGPACK;
+}
+
+const MSGPACK: Format = Object.freeze({
+  id: "msgpack",
+  encode: (value: unknown): Uint8Array => {
+    let packed: Uint8Array;
+    try {
+      packed = packr.pack(writable(value), RESET_BUFFER_MODE);
+    } catch (error) {
+      if (error instanceof Unwritable) throw new EncodeError(`msgpack: ${error.message}`, { operation: "encode" });
+      throw new EncodeError("msgpack: the value cannot be written", { operation: "encode", cause: error });
+    }
+    // A copy, because the next encode writes over it.
+    const bytes = Buffer.from(packed);
+    if (bytes.byteLength > MAX_KEPT_BUFFER_BYTES) packr.useBuffer(Buffer.allocUnsafeSlow(NEW_BUFFER_BYTES));
+    return bytes;
+  },
+  decode: (bytes: Uint8Array): unknown => {
+    try {
+      // What msgpackr decodes from a Buffer to a Buffer, it decodes from other views to Uint8Array.
+      const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      const { hasMarks } = inspect(buffer);
+      const value: unknown = packr.unpack(buffer);
+      return hasMarks ? revive(value) : value;
+    } catch (error) {
+      // Without the cause: messages of msgpackr quote values.
+      const reason = error instanceof Malformed ? `: ${error.message}` : "";
+      throw new DecodeError(`msgpack: ${bytes.byteLength} bytes cannot be read${reason}`, { operation: "decode" });
+    }
+  },
+});
+
+/** msgpackr keeps its buffer for the next encode, at four times the size of the largest value it has seen. */
+const MAX_KEPT_BUFFER_BYTES = 1024 * 1024;
+const NEW_BUFFER_BYTES = 8 * 1024;
+
+const packr = new Packr({
+  // Objects as maps: with records, a Map would be told apart, but no other language could read an object.
+  useRecords: false,
+  mapsAsObjects: true,
+  variableMapSize: true,
+  moreTypes: true,
+  structuredClone: false,
+  copyBuffers: true,
+  useToJSON: false,
+});

@@ -1,0 +1,199 @@
+/** Why bytes are refused. The message quotes nothing of them. */
+export class Malformed extends Error {}
+
+/**
+ * Walks MessagePack without building anything, and lets through what `encode` writes and what other programs
+ * write for the same values. msgpackr would read more: records, for which it generates code; errors, regular expressions and
+ * references; strings that are read again and again; whatever classes the application has registered with it.
+ *
+ * @throws {Malformed}
+ */
+export function inspect(bytes: Uint8Array): { readonly hasMarks: boolean } {
+  const walk = new Walk(bytes);
+  walk.values(1, 0);
+  walk.end();
+  return walk;
+}
+
+/** One more than values may nest, for a mark in the innermost place. */
+const MAX_DEPTH = 501;
+
+class Walk {
+  hasMarks = false;
+  readonly #bytes: Uint8Array;
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  end(): void {
+    if (this.#at < this.#bytes.byteLength) throw new Malformed("something follows the value");
+    if (this.#at > this.#bytes.byteLength) throw new Malformed("they are cut short");
+  }
+
+  /** Passes over `count` values. */
+  values(count: number, depth: number): void {
+    while (count-- > 0) this.#value(this.#byte(), depth);
+  }
+
+  #value(token: number, depth: number): void {
+    if (token < 0x80 || token >= 0xe0) return; // small integers
+    if (token < 0x90) return this.#map(token & 0x0f, depth);
+    if (token < 0xa0) return this.#array(token & 0x0f, depth);
+    if (token < 0xc0) return this.#skip(token & 0x1f); // text
+    switch (token) {
+      case 0xc0: // nil
+      case 0xc2: // false
+      case 0xc3: // true
+        return;
+      case 0xc4: // bytes
+      case 0xd9: // text
+        return this.#skip(this.#byte());
+      case 0xc5:
+      case 0xda:
+        return this.#skip(this.#uint16());
+      case 0xc6:
+      case 0xdb:
+        return this.#skip(this.#uint32());
+      case 0xc7: // extensions of any length
+        return this.#extension(this.#byte());
+      case 0xc8:
+        return this.#extension(this.#uint16());
+      case 0xc9:
+        return this.#extension(this.#uint32());
+      case 0xcc: // integers
+      case 0xd0:
+        return this.#skip(1);
+      case 0xcd:
+      case 0xd1:
+        return this.#skip(2);
+      case 0xca: // float 32
+      case 0xce:
+      case 0xd2:
+        return this.#skip(4);
+      case 0xcb: // float 64
+      case 0xcf:
+      case 0xd3:
+        return this.#skip(8);
+      case 0xd4: // extensions of 1, 2, 4, 8 and 16 bytes
+        return this.#shortExtension(depth);
+      case 0xd5:
+        return this.#extension(2);
+      case 0xd6:
+        return this.#extension(4);
+      case 0xd7:
+        return this.#extension(8);
+      case 0xd8:
+        return this.#extension(16);
+      case 0xdc:
+        return this.#array(this.#uint16(), depth);
+      case 0xdd:
+        return this.#array(this.#uint32(), depth);
+      case 0xde:
+        return this.#map(this.#uint16(), depth);
+      case 0xdf:
+        return this.#map(this.#uint32(), depth);
+      default: // c1, but for marks
+        throw new Malformed("they hold the byte c1 where no value begins with it");
+    }
+  }
+
+  #array(length: number, depth: number): void {
+    if (depth === MAX_DEPTH) throw new Malformed("they are nested too deep");
+    if (length > 0 && this.#bytes[this.#at] === 0xc1) {
+      this.hasMarks = true;
+      this.#at++;
+      length--;
+    }
+    this.values(length, depth + 1);
+  }
+
+  #map(size: number, depth: number): void {
+    if (depth === MAX_DEPTH) throw new Malformed("they are nested too deep");
+    while (size-- > 0) {
+      this.#name();
+      this.#value(this.#byte(), depth + 1);
+    }
+  }
+
+  /** Of a property. */
+  #name(): void {
+    const token = this.#byte();
+    let length: number;
+    if (token >= 0xa0 && token < 0xc0) length = token & 0x1f;
+    else if (token === 0xd9) length = this.#byte();
+    else if (token === 0xda) length = this.#uint16();
+    else if (token === 0xdb) length = this.#uint32();
+    else throw new Malformed("a name of a property is no text");
+    if (length === PROTO.length && this.#isProto()) throw new Malformed("a property is named __proto__");
+    this.#skip(length);
+  }
+
+  #isProto(): boolean {
+    for (let i = 0; i < PROTO.length; i++) if (this.#bytes[this.#at + i] !== PROTO.charCodeAt(i)) return false;
+    return true;
+  }
+
+  #extension(byteLength: number): void {
+    switch (this.#byte()) {
+      case DATE:
+        if (byteLength !== 4 && byteLength !== 8 && byteLength !== 12) throw new Malformed("a date is malformed");
+        break;
+      case BIGINT:
+      case TYPED_ARRAY:
+        if (byteLength === 0) throw new Malformed("an extension is empty");
+        break;
+      default:
+        throw new Malformed("they hold an extension that is not read");
+    }
+    this.#skip(byteLength);
+  }
+
+  #shortExtension(depth: number): void {
+    const type = this.#byte();
+    this.#skip(1);
+    switch (type) {
+      case UNDEFINED:
+      case BIGINT:
+      case DATE: // an invalid one
+        return;
+      case SET: {
+        // msgpackr writes the members behind it, as an array.
+        const token = this.#byte();
+        if ((token & 0xf0) !== 0x90 && token !== 0xdc && token !== 0xdd) throw new Malformed("a Set is malformed");
+        this.#value(token, depth);
+        return;
+      }
+      default:
+        throw new Malformed("they hold an extension that is not read");
+    }
+  }
+
+  #byte(): number {
+    const byte = this.#bytes[this.#at++];
+    if (byte === undefined) throw new Malformed("they are cut short");
+    return byte;
+  }
+
+  #uint16(): number {
+    return this.#byte() * 0x100 + this.#byte();
+  }
+
+  #uint32(): number {
+    return this.#uint16() * 0x1_0000 + this.#uint16();
+  }
+
+  #skip(byteLength: number): void {
+    this.#at += byteLength;
+  }
+}
+
+const PROTO = "__proto__";
+
+// Types of extensions: the date is the standard's, the others are msgpackr's.
+const UNDEFINED = 0x00;
+const BIGINT = 0x42;
+const SET = 0x73;
+const TYPED_ARRAY = 0x74;
+const DATE = 0xff;

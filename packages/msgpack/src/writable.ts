@@ -1,0 +1,73 @@
+import { mapMark, textMark } from "./marks.ts";
+
+/** Why a value cannot be written. The message quotes nothing of it. */
+export class Unwritable extends Error {}
+
+/** Deeper values would exhaust the stack of msgpackr sooner or later, depending on who calls. */
+export const MAX_DEPTH = 500;
+
+/**
+ * What msgpackr is to write in place of `value`: itself, unless something in it needs a mark or is an
+ * instance of a class. Never changes `value`.
+ *
+ * msgpackr alone would write `{}` for a `Promise`, `undefined` for a function, `U+FFFD` for a lone surrogate and a
+ * `Map` as if it were an object.
+ *
+ * @throws {Unwritable}
+ */
+export function writable(value: unknown, depth = 0): unknown {
+  switch (typeof value) {
+    case "string":
+      return isWellFormed(value) ? value : textMark(value);
+    case "number":
+    case "boolean":
+    case "bigint":
+    case "undefined":
+      return value;
+    case "object":
+      if (value === null) return value;
+      if (depth === MAX_DEPTH) throw new Unwritable(`values that contain themselves or are nested more than ${MAX_DEPTH} deep cannot be written`);
+      return Array.isArray(value) ? elements(value, depth) : object(value, depth);
+    default:
+      throw new Unwritable(`a ${typeof value} cannot be written`);
+  }
+}
+
+function elements(array: readonly unknown[], depth: number): readonly unknown[] {
+  for (let i = 0; i < array.length; i++) {
+    const given = array[i];
+    if (typeof given === "number") continue;
+    const written = writable(given, depth + 1);
+    if (written !== given) return [...array.slice(0, i), written, ...array.slice(i + 1).map((rest) => writable(rest, depth + 1))];
+  }
+  return array;
+}
+
+function object(value: object, depth: number): unknown {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype === Object.prototype || prototype === null) return properties(value as Record<string, unknown>, depth);
+  if (value instanceof Date || ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return value;
+  if (value instanceof Map) return mapMark(value, (member) => writable(member, depth + 1));
+  if (value instanceof Set) return new Set(elements([...value], depth));
+  if ("toJSON" in value && typeof value.toJSON === "function") return writable(value.toJSON(), depth + 1);
+  if (Object.prototype.toString.call(value) !== "[object Object]") {
+    throw new Unwritable("an Error, RegExp, Promise or another instance of a built-in class cannot be written");
+  }
+  return properties({ ...value }, depth);
+}
+
+function properties(value: Readonly<Record<string, unknown>>, depth: number): Readonly<Record<string, unknown>> {
+  let copy: Record<string, unknown> | undefined;
+  for (const name of Object.keys(value)) {
+    if (name === "__proto__") throw new Unwritable("a property named __proto__ cannot be written; rename it");
+    if (!isWellFormed(name)) throw new Unwritable("a name of a property with a lone surrogate cannot be written");
+    const given = value[name];
+    if (typeof given === "number") continue;
+    const written = writable(given, depth + 1);
+    if (written !== given) (copy ??= { ...value })[name] = written;
+  }
+  return copy ?? value;
+}
+
+/** Every runtime that this package supports has it; the library of ES2023 does not know it yet. */
+const isWellFormed = (text: string): boolean => (text as string & { isWellFormed(): boolean }).isWellFormed();
