@@ -369,41 +369,37 @@ export class Ladder {
       lastModified: loaded.options?.lastModified ?? kept?.lastModified,
       ...(encoding !== undefined && { encoding, encodedBytes: encoding.bytes }),
     });
-    const keepLocally = (encoding?: Encoding): void => {
-      if (fencedBy() !== undefined) return;
+    const stored = loaded.kind === "not-modified" ? "not-modified" : "stored";
+    const keepLocally = (encoding?: Encoding): "stored" | "not-modified" | "refused" => {
+      // What has ended hears of no fence any more.
+      if (flight.isOver || fencedBy() !== undefined) return "refused";
       flights.fenceOlder(at, flight);
       const error = local?.put(at, entry(encoding), policy.localTtlMs ?? Infinity);
       if (error !== undefined) this.#unwritable(flight, error);
+      return local === undefined || error !== undefined ? "refused" : stored;
     };
     try {
-      if (remote === undefined || flight.isAway || (remote.versions !== undefined && pinned === undefined)) {
-        keepLocally();
-        return local === undefined ? "refused" : "stored";
-      }
+      if (remote === undefined || flight.isAway || (remote.versions !== undefined && pinned === undefined)) return keepLocally();
       const versions = remote.versions === undefined ? undefined : await this.#versionsFor(flight, pinned!, names);
       if (versions === "fenced") return this.#fenced(flight, "tags");
-      if (versions === "away") {
-        keepLocally();
-        return local === undefined ? "refused" : "stored";
-      }
+      if (versions === "away") return keepLocally();
       const encoding = remote.encode(loaded.value);
       const encoded = isThenable(encoding) ? await encoding : encoding;
-      let result: "stored" | "refused" | "fenced" = "stored";
+      let result: "stored" | "not-modified" | "refused" = "refused";
       await this.#within(flight, chains.run(at, async () => {
         // Its turn may have come late: what was called meanwhile is newer.
-        if (fencedBy() !== undefined) {
-          result = "fenced";
-          return;
-        }
+        if (fencedBy() !== undefined) return;
         try {
-          result = await remote.write(entry(encoded.encoding), encoded, versions, key, place);
+          const status = await remote.write(entry(encoded.encoding), encoded, versions, key, place);
           recovery?.forgetKey(place, key);
-        } finally {
           keepLocally(encoded.encoding);
+          result = status === "stored" ? stored : status;
+        } catch (error) {
+          if (error instanceof EncodeError) this.#unwritable(flight, error);
+          else result = keepLocally(encoded.encoding);
         }
       }));
-      if (fencedBy() !== undefined) return this.#fenced(flight, fencedBy()!);
-      return loaded.kind === "not-modified" && result === "stored" ? "not-modified" : result;
+      return fencedBy() === undefined ? result : this.#fenced(flight, fencedBy()!);
     } catch (error) {
       if (!(error instanceof EncodeError)) throw error;
       this.#unwritable(flight, error);

@@ -3,7 +3,7 @@ import type { Clock } from "./clock.ts";
 import type { Entry } from "./entry.ts";
 import { LoadTimeoutError, ReentrantLoadError } from "./errors.ts";
 import type { LoadReason } from "./events.ts";
-import type { Awaitable } from "./once.ts";
+import { isThenable, type Awaitable } from "./once.ts";
 import { checkEntryOptions, type EntryOptions } from "./policy.ts";
 
 /**
@@ -107,8 +107,7 @@ export class Load {
   async #run(request: LoadRequest): Promise<Loaded> {
     const { stale } = request;
     let options: EntryOptions | undefined;
-    const unstored = new Set<unknown>();
-    let isUnstored = false;
+    let unstored: Set<unknown> | undefined;
     const notModified = Object.freeze({}) as NotModified;
     const self = this;
     const context: LoadContext = {
@@ -130,15 +129,18 @@ export class Load {
         options = { ...given };
       },
       noStore(value) {
-        isUnstored = true;
-        unstored.add(value);
-        return value;
+        const leave = <V>(each: V): V => {
+          unstored ??= new Set();
+          unstored.add(each);
+          return each;
+        };
+        return isThenable(value) ? (value.then(leave) as typeof value) : leave(value);
       },
     };
     const value: unknown = await request.load(context);
     if (value === notModified && stale !== undefined) return { value: stale.value, kind: "not-modified", options };
     // A loader may call noStore and then give something else: only what went through it is left unstored.
-    return { value, kind: value === undefined || (isUnstored && unstored.has(value)) ? "no-store" : "value", options };
+    return { value, kind: value === undefined || unstored?.has(value) === true ? "no-store" : "value", options };
   }
 
   #signal(): AbortSignal {
