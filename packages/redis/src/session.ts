@@ -33,6 +33,11 @@ export interface SessionSettings {
   readonly clock: Clock;
 }
 
+/** A client while its connection is being prepared. */
+export interface NodeClient extends RawClient {
+  subscribe(channel: string, listener: (message: string) => void): Promise<void>;
+}
+
 /** One connection, ready for commands. There is none other to wait for: it never reconnects. */
 export interface Session {
   readonly client: RawClient;
@@ -53,7 +58,7 @@ export async function openSession(
   address: Address,
   settings: SessionSettings,
   aborted: AbortSignal,
-  prepare: (client: RawClient) => Promise<void> = loadScripts,
+  prepare: (client: NodeClient) => Promise<void> = loadScripts,
 ): Promise<Session> {
   const { RedisClient, RESP_TYPES } = await nodeRedis().catch((error: unknown) => {
     throw connectFault(placeOf(address), error);

@@ -1,0 +1,137 @@
+import { json, type StoredEntry } from "@hotset/core";
+import { describeBackend } from "@hotset/core/testing";
+import { fromClient, redis, type RedisBackend } from "@hotset/redis";
+import { randomPrefix, startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
+import { createClient } from "@redis/client";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
+
+const stored = (data = "value"): StoredEntry => ({ data: Buffer.from(data), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none" });
+
+type Client = ReturnType<typeof createClient>;
+
+const clients: Client[] = [];
+async function connected(options: Parameters<typeof createClient>[0]): Promise<Client> {
+  const client = createClient(options);
+  client.on("error", () => undefined);
+  clients.push(client);
+  await client.connect();
+  return client;
+}
+afterEach(() => {
+  for (const client of clients.splice(0)) client.destroy();
+});
+
+for (const RESP of [2, 3] as const) {
+  describeBackend(`redis, a client of the user's over RESP${RESP}`, {
+    open: async () => redis(fromClient(await connected({ url: inject("redisUrl"), RESP }))).keyPrefix(randomPrefix()).valueFormat(json()).build(),
+    unreachable: () => redis(fromClient(createClient({ url: "redis://127.0.0.1:1" }))).valueFormat(json()).build(),
+    expiry: "server",
+  });
+}
+
+describe("a client of the user's", () => {
+  let server: OwnRedis;
+  let proxy: FaultProxy;
+  let client: Client;
+  let backend: RedisBackend;
+
+  beforeAll(async () => {
+    server = await startOwnRedis();
+  });
+  afterAll(() => server.stop());
+  beforeEach(async () => {
+    proxy = await startProxy(server.port);
+    client = await connected({ url: proxy.url, socket: { reconnectStrategy: () => 20 } });
+    backend = redis(fromClient(client)).valueFormat(json()).responseTimeout("300ms").build();
+    proxy.resetCounts();
+  });
+  afterEach(async () => {
+    await backend.close();
+    await proxy.close();
+  });
+
+  it("is shared with the user, and not closed by the backend", async () => {
+    const { length } = client.listeners("error");
+    const other = redis(fromClient(client)).valueFormat(json()).build();
+    await Promise.all([other.read("shop::1"), client.set("own", "value")]);
+    await other.close();
+    expect(client.isOpen).toBe(true);
+    expect(await client.get("own")).toBe("value");
+    expect(client.listeners("error")).toHaveLength(length);
+    expect(proxy.counts.connections).toBe(0);
+  });
+
+  it("gets commands without its own timeout, which costs more than they do", async () => {
+    await backend.write("shop::1", stored());
+    const timeouts: (number | undefined)[] = [];
+    const original = AbortSignal.timeout;
+    AbortSignal.timeout = (ms) => (timeouts.push(ms), original(ms));
+    await backend.read("shop::1");
+    expect(timeouts).toEqual([]);
+    await client.get("own");
+    expect(timeouts).toEqual([5_000]);
+    AbortSignal.timeout = original;
+  });
+
+  it("A15: while it has no connection calls are refused at once, and its queue gets nothing to execute later", async () => {
+    await backend.write("shop::1", stored());
+    await proxy.refuse();
+    proxy.cut();
+    await expect.poll(() => client.isReady).toBe(false);
+    await expect(backend.write("shop::late", stored())).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", retryable: true, maybeExecuted: false });
+    await proxy.pass();
+    await expect.poll(() => backend.read("shop::1").then((entry) => entry?.data.toString(), () => "refused")).toBe("value");
+    expect(await server.command("EXISTS", "hotset:shop::late")).toBe(0);
+  });
+
+  it("its own reconnection is used as it comes, scripts included", async () => {
+    await backend.write("shop::1", stored());
+    await server.command("SCRIPT", "FLUSH");
+    proxy.cut();
+    await expect.poll(() => backend.write("shop::2", stored()).then(() => "written", () => "refused")).toBe("written");
+    expect(proxy.counts.commandsByName["EVAL"]).toBe(undefined);
+  });
+
+  it("A10: deadlines are ours", async () => {
+    await backend.connect!();
+    const hold = proxy.hold("HMGET", "reply");
+    const startedAt = performance.now();
+    await expect(backend.read("shop::1")).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", maybeExecuted: true });
+    expect(performance.now() - startedAt).toBeLessThan(450);
+    hold.release();
+    expect(await client.ping()).toBe("PONG");
+  });
+
+  it("one that the user closes is away for good", async () => {
+    await backend.read("shop::1");
+    await client.close();
+    await expect(backend.read("shop::1")).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", maybeExecuted: false, message: expect.stringContaining("is not open") });
+  });
+});
+
+describe("a unix socket", () => {
+  it("R1-01: is one way to a server, with a database", async () => {
+    await using server = await startOwnRedis({ password: "p/w" });
+    const backend = redis(`unix://:p%2Fw@${server.socketPath}?db=3`).valueFormat(json()).build();
+    await backend.write("shop::1", stored());
+    expect((await backend.read("shop::1"))?.data).toEqual(Buffer.from("value"));
+    expect(await server.command("EXISTS", "hotset:shop::1")).toBe(0);
+    await server.command("SELECT", 3);
+    expect(await server.command("EXISTS", "hotset:shop::1")).toBe(1);
+    await backend.close();
+  });
+});
+
+describe("RESP2", () => {
+  describeBackend("redis over RESP2", {
+    open: () => redis(inject("redisUrl")).keyPrefix(randomPrefix()).valueFormat(json()).protocol(2).build(),
+    expiry: "server",
+  });
+});
+
+describe("hashed keys", () => {
+  describeBackend("redis with hashed keys", {
+    open: () => redis(inject("redisUrl")).keyPrefix(randomPrefix()).valueFormat(json()).keyFormat("hashed").build(),
+    expiry: "server",
+  });
+});

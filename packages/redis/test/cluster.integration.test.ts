@@ -1,0 +1,168 @@
+import { json, type StoredEntry } from "@hotset/core";
+import { describeBackend } from "@hotset/core/testing";
+import { cluster, redis, type RedisBackend } from "@hotset/redis";
+import { randomPrefix, startCluster, type ClusterNode, type TestCluster } from "@hotset/test-servers";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { slotOf } from "../src/slots.ts";
+
+const stored = (data = "value"): StoredEntry => ({ data: Buffer.from(data), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none" });
+
+let servers: TestCluster;
+let prefix: string;
+let backend: RedisBackend;
+
+const open = (options?: { readFromReplicas: boolean }): RedisBackend =>
+  redis(cluster(servers.urls, options)).valueFormat(json()).keyPrefix(prefix).responseTimeout("500ms").backoff({ base: 10, max: 100 }).build();
+
+beforeAll(async () => {
+  servers = await startCluster({ proxied: true, nodeTimeoutMs: 1_000 });
+}, 30_000);
+afterAll(() => servers.stop());
+
+beforeEach(() => {
+  prefix = randomPrefix();
+  backend = open();
+});
+afterEach(() => backend.close());
+
+describeBackend("redis, a cluster", {
+  open: () => redis(cluster(servers.urls)).valueFormat(json()).keyPrefix(randomPrefix()).build(),
+  expiry: "server",
+});
+
+const KEYS = Array.from({ length: 100 }, (_, i) => `shop::${i}`);
+const resetCounts = () => servers.nodes.forEach((node) => node.proxy!.resetCounts());
+const counts = () => servers.nodes.map((node) => node.proxy!.counts);
+
+describe("a cluster", () => {
+  it("R1-02: is found through any of its nodes, also when the first is silent", async () => {
+    const silent = servers.nodes[0]!;
+    await silent.proxy!.refuse();
+    const other = redis(cluster([silent.url, servers.urls[4]!])).valueFormat(json()).keyPrefix(prefix).build();
+    const key = await servers.keyOn((await servers.masters()).find((node) => node !== silent)!, `${prefix}:shop::`);
+    await other.write(key.slice(prefix.length + 1), stored());
+    expect((await other.read(key.slice(prefix.length + 1)))?.data).toEqual(Buffer.from("value"));
+    await other.close();
+    await silent.proxy!.pass();
+  });
+
+  it("agrees with the servers on slots", async () => {
+    for (const key of ["a", "{a}b", "hotset:shop::é", "x{}y", "{", "}{", "a{b}c{d}"]) expect(slotOf(key)).toBe(await servers.slotOf(key));
+  });
+
+  it("C114: a batch is one trip to each node", async () => {
+    await backend.batch!.write(KEYS.map((key) => [key, stored(key)] as const));
+    resetCounts();
+    expect((await backend.batch!.read(KEYS)).map((entry) => entry?.data.toString())).toEqual(KEYS);
+    expect(counts().map(({ roundTrips }) => roundTrips)).toEqual([1, 1, 1, 0, 0, 0]);
+    expect(counts().map(({ commands }) => commands).reduce((sum, n) => sum + n)).toBe(200);
+    resetCounts();
+    expect(await backend.batch!.remove([...KEYS, "shop::none"])).toEqual([...KEYS.map(() => "deleted"), "missing"]);
+    expect(counts().map(({ roundTrips }) => roundTrips)).toEqual([1, 1, 1, 0, 0, 0]);
+  });
+
+  it("C114: when one node is away, the others' keys are read; a batch of writes fails", async () => {
+    await backend.batch!.write(KEYS.map((key) => [key, stored(key)] as const));
+    const [away] = await servers.masters();
+    away!.proxy!.swallow();
+    const entries = await backend.batch!.read(KEYS);
+    const found = entries.filter((entry) => entry !== undefined).length;
+    expect(found).toBeGreaterThan(30);
+    expect(found).toBeLessThan(90);
+    await expect(backend.batch!.write(KEYS.map((key) => [key, stored(key)] as const))).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+    await away!.proxy!.pass();
+    await expect.poll(() => backend.batch!.read(KEYS).then((all) => all.filter((entry) => entry === undefined).length), { timeout: 5_000 }).toBe(0);
+  });
+
+  it("one connection to each primary, none to replicas", async () => {
+    resetCounts();
+    const other = open();
+    await other.batch!.read(KEYS);
+    // Besides the one that asked for the topology.
+    expect(counts().map(({ connections }) => connections).reduce((sum, n) => sum + n)).toBe(4);
+    for (const replica of await servers.replicas()) expect(replica.proxy!.counts.commandsByName["HMGET"]).toBe(undefined);
+    await other.close();
+  });
+
+  /** A hash tag whose slot is on `node`, so that several keys share a slot. */
+  const tagOn = async (node: ClusterNode): Promise<string> => `{${await servers.keyOn(node, prefix)}}`;
+
+  it("follows ASK while a slot is half migrated, and MOVED when it has been", async () => {
+    const [from, to] = await servers.masters();
+    const tag = await tagOn(from!);
+    const [moved, stays, absent] = [`shop::${tag}moved`, `shop::${tag}stays`, `shop::${tag}absent`];
+    await backend.batch!.write([[moved, stored("moved")], [stays, stored("stays")]]);
+    const migration = await servers.migrateHalfway(await servers.slotOf(tag), to!);
+    await migration.move(`${prefix}:${moved}`);
+    const texts = async () => (await backend.batch!.read([moved, stays, absent])).map((entry) => entry?.data.toString());
+    expect(await texts()).toEqual(["moved", "stays", undefined]);
+    await migration.finish();
+    expect(await texts()).toEqual(["moved", "stays", undefined]);
+    await backend.write(absent, stored("here"));
+    expect(await texts()).toEqual(["moved", "stays", "here"]);
+    expect(await backend.remove(moved)).toBe("deleted");
+  });
+
+  it("A93: TRYAGAIN, of a script over an entry and its lease, is retryable and was not executed", async () => {
+    const [from, to] = await servers.masters();
+    const key = `shop::${await tagOn(from!)}`;
+    await backend.write(key, stored());
+    const migration = await servers.migrateHalfway(await servers.slotOf(`${prefix}:${key}`), to!);
+    await expect(backend.write(key, stored())).rejects.toMatchObject({
+      code: "BACKEND_UNAVAILABLE",
+      retryable: true,
+      maybeExecuted: false,
+      cause: { message: expect.stringMatching(/^TRYAGAIN /) },
+    });
+    expect((await backend.read(key))?.data).toEqual(Buffer.from("value"));
+    await migration.abort();
+    await backend.write(key, stored("again"));
+    expect((await backend.read(key))?.data).toEqual(Buffer.from("again"));
+  });
+});
+
+describe("replicas", () => {
+  it("A44 R1-02: answer reads where that was asked for, and nothing else", async () => {
+    const other = open({ readFromReplicas: true });
+    await other.batch!.write(KEYS.map((key) => [key, stored(key)] as const));
+    await Promise.all(servers.nodes.map((node) => node.command("WAIT", 1, 1_000).catch(() => undefined)));
+    // Replicas are connected to behind the scenes.
+    await expect.poll(async () => {
+      resetCounts();
+      await other.batch!.read(KEYS);
+      return counts().slice(3).map(({ commandsByName }) => (commandsByName["HMGET"] ?? 0) > 0);
+    }).toEqual([true, true, true]);
+    await expect.poll(async () => (await other.batch!.read(KEYS)).map((entry) => entry?.data.toString())).toEqual(KEYS);
+
+    resetCounts();
+    await other.batch!.remove(KEYS);
+    await other.markStale!("shop::1");
+    await other.write("shop::1", stored());
+    for (const replica of await servers.replicas()) expect(replica.proxy!.counts.commands).toBe(0);
+    await other.close();
+  });
+});
+
+describe("failover", () => {
+  it("a primary that dies is replaced; its keys are unreadable meanwhile, never wrong", async () => {
+    await backend.batch!.write(KEYS.map((key) => [key, stored(key)] as const));
+    const [victim] = await servers.masters();
+    await Promise.all((await servers.masters()).map((node) => node.command("WAIT", 1, 1_000)));
+    await victim!.kill();
+    await victim!.proxy!.refuse("reset");
+    const until = performance.now() + 15_000;
+    let missing = KEYS.length;
+    while (missing > 0 && performance.now() < until) {
+      const entries = await backend.batch!.read(KEYS).catch(() => KEYS.map(() => undefined));
+      for (const [i, entry] of entries.entries()) if (entry !== undefined) expect(entry.data.toString()).toBe(KEYS[i]);
+      missing = entries.filter((entry) => entry === undefined).length;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    expect(missing).toBe(0);
+    await backend.batch!.write(KEYS.map((key) => [key, stored(`${key} again`)] as const));
+    expect((await backend.batch!.read(KEYS)).map((entry) => entry?.data.toString())).toEqual(KEYS.map((key) => `${key} again`));
+    await victim!.proxy!.pass();
+    await victim!.start();
+    await servers.waitUntilOk();
+  }, 60_000);
+});

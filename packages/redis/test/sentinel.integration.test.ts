@@ -1,0 +1,73 @@
+import { json, type StoredEntry } from "@hotset/core";
+import { redis, sentinel, type RedisBackend } from "@hotset/redis";
+import { startSentinel, type TestSentinel } from "@hotset/test-servers";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+const stored = (data = "value"): StoredEntry => ({ data: Buffer.from(data), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none" });
+
+let servers: TestSentinel;
+const urls = () => servers.sentinels.map(({ url }) => url);
+const open = (primaryName = servers.name): RedisBackend =>
+  redis(sentinel(urls(), { primaryName })).password("serverpass").valueFormat(json()).responseTimeout("300ms").connectTimeout("2s").backoff({ base: 10, max: 100 }).build();
+
+beforeAll(async () => {
+  servers = await startSentinel({ password: "serverpass", sentinelPassword: "sentinelpass" });
+}, 30_000);
+afterAll(() => servers.stop());
+
+describe("sentinel", () => {
+  it("finds the primary, with credentials of their own for both", async () => {
+    const backend = open();
+    await backend.write("shop::1", stored());
+    expect(await (await servers.primary()).command("EXISTS", "hotset:shop::1")).toBe(1);
+    expect((await backend.read("shop::1"))?.data).toEqual(Buffer.from("value"));
+    await backend.close();
+  });
+
+  it("a name that no sentinel knows is told at once", async () => {
+    const backend = open("other");
+    await expect(backend.connect!()).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", retryable: false, message: expect.stringMatching(/no sentinel knows a primary named "other"; check primaryName/) });
+    await backend.close();
+  });
+
+  it("a sentinel that is away, or frozen, does not matter", async () => {
+    const [first, second] = servers.sentinels;
+    await first!.kill();
+    const backend = open();
+    expect(await backend.read("shop::none")).toBe(undefined);
+    await backend.close();
+    await first!.start();
+
+    second!.pause();
+    const other = open();
+    await other.connect!();
+    expect(await other.read("shop::none")).toBe(undefined);
+    await other.close();
+    second!.resume();
+  });
+
+  it("A95: a primary that is replaced while it lives is left for the new one", async () => {
+    const backend = open();
+    await backend.write("shop::1", stored("before"));
+    const previous = await servers.primary();
+    const next = await servers.failover();
+    await expect.poll(() => backend.write("shop::2", stored("after")).then(() => next.command("EXISTS", "hotset:shop::2"), () => "refused"), { timeout: 10_000 }).toBe(1);
+    expect((await backend.read("shop::2"))?.data).toEqual(Buffer.from("after"));
+    await backend.close();
+    await servers.rejoin(previous);
+  }, 30_000);
+
+  it("a primary that dies is replaced", async () => {
+    const backend = open();
+    await backend.write("shop::3", stored("before"));
+    const victim = await servers.primary();
+    expect(await victim.command("WAIT", 1, 2_000)).toBe(1);
+    await victim.kill();
+    const next = await servers.waitForPrimary(victim);
+    await expect.poll(() => backend.read("shop::3").then((entry) => entry?.data.toString(), () => "refused"), { timeout: 10_000 }).toBe("before");
+    await backend.write("shop::4", stored());
+    expect(await next.command("EXISTS", "hotset:shop::4")).toBe(1);
+    await backend.close();
+    await servers.rejoin(victim);
+  }, 60_000);
+});
