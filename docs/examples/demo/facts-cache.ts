@@ -17,7 +17,7 @@ export interface FactsCacheOptions {
 
 /** Opens nothing: it connects with the first call. */
 export function createFactsCache({ redisUrl, keyPrefix = "hotset" }: FactsCacheOptions): Cache {
-  // Hashing keeps one core busy: more loads at a time would each take longer, and none would end sooner.
+  // Reading, hashing and compressing keep a core busy: more loads at a time would hold up those who hit.
   const near = createCache({ name: "package-facts", maxLoads: 1 }).tier(memory());
   const tiers = redisUrl === undefined
     ? near

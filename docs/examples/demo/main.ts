@@ -1,12 +1,75 @@
+// npm run demo: a service that caches expensive calls in memory over Redis, drives itself for some seconds, and checks
+// what came of it. npm start: the same service, until Ctrl-C.
+
+import { CacheError } from "@hotset/core";
+import { once } from "node:events";
 import { join } from "node:path";
+import { parseArguments, portOf, USAGE, UsageError, type DemoArguments } from "./arguments.ts";
+import { findRedis, type DemoRedis } from "./demo-redis.ts";
+import { drive } from "./drive.ts";
 import { PackageCopy } from "./package-copy.ts";
+import { checklist, judge, table, whole } from "./report.ts";
 import { Service } from "./service.ts";
 
-await using copy = await PackageCopy.of(join(import.meta.dirname, "../../../node_modules/.pnpm"));
-console.log(`${copy.names.length} packages, ${copy.files} files, ${(copy.bytes / 2 ** 20).toFixed(1)} MiB`);
-const service = await Service.start({ copy, redisUrl: process.env["REDIS_URL"] });
-for (const name of [copy.names[0]!, copy.names[0]!]) {
-  const answer = await fetch(`${service.url}/packages/${encodeURIComponent(name)}`);
-  console.log(answer.status, answer.headers.get("cache-status"), answer.headers.get("age"), await answer.text());
+const STORE = join(import.meta.dirname, "../../../node_modules/.pnpm");
+
+const interrupt = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.once(signal, () => {
+    interrupt.abort();
+    // The second one does not ask again.
+    process.once(signal, () => process.exit(130));
+  });
 }
-await service.close();
+
+try {
+  process.exitCode = await main(parseArguments(process.argv.slice(2)));
+} catch (error) {
+  if (interrupt.signal.aborted) process.exitCode = 130;
+  else if (error instanceof UsageError) {
+    console.error(`${error.message}\n\n${USAGE}`);
+    process.exitCode = 2;
+  } else {
+    console.error(explain(error));
+    process.exitCode = 1;
+  }
+}
+
+/** @returns the exit code. */
+async function main(args: DemoArguments): Promise<number> {
+  if (args.helps) {
+    console.log(USAGE);
+    return 0;
+  }
+  const port = args.serves ? portOf(process.env) : 0;
+  await using copy = await PackageCopy.of(STORE);
+  console.log(`copied ${copy.names.length} installed packages: ${whole(copy.files)} files, ${(copy.bytes / 2 ** 20).toFixed(1)} MiB`);
+  interrupt.signal.throwIfAborted();
+  await using redis = args.usesRedis ? await findRedis(process.env) : undefined;
+  console.log(redis === undefined ? "memory alone" : `memory over ${redis.description}`);
+  // Awaited here: what is disposed on the way out is in use until then.
+  return await (args.serves ? serve(copy, redis, port) : driveAndJudge(args, copy, redis));
+}
+
+async function driveAndJudge(args: DemoArguments, copy: PackageCopy, redis: DemoRedis | undefined): Promise<number> {
+  console.log("");
+  const run = await drive(args, { copy, redis, signal: interrupt.signal });
+  const checks = judge(run);
+  console.log(["", ...table(run), "", ...checklist(checks)].join("\n"));
+  return checks.every(({ passed }) => passed) ? 0 : 1;
+}
+
+async function serve(copy: PackageCopy, redis: DemoRedis | undefined, port: number): Promise<number> {
+  const service = await Service.start({ copy, port, redisUrl: redis?.url, keyPrefix: redis?.keyPrefix });
+  console.log(`\nlistening on ${service.url}\n  curl -i ${service.url}/packages/${copy.names.find((name) => !name.startsWith("@"))}\nCtrl-C ends it`);
+  await once(interrupt.signal, "abort");
+  await service.close();
+  return 0;
+}
+
+/** What went wrong, without a stack where the message says what to do. */
+function explain(error: unknown): string {
+  if (error instanceof CacheError) return `${error.code}: ${error.message}`;
+  if ((error as NodeJS.ErrnoException).code === "EADDRINUSE") return `${(error as Error).message}; set PORT to another one`;
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}

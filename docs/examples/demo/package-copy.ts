@@ -4,10 +4,10 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { filesOf } from "./package-facts.ts";
 
-const MAX_PACKAGES = 110;
-const MAX_PACKAGE_BYTES = 2 * 2 ** 20;
-const MAX_PACKAGE_FILES = 1_200;
-const MAX_BYTES = 50 * 2 ** 20;
+const MAX_PACKAGES = 80;
+const MAX_BYTES = 40 * 2 ** 20;
+const MAX_PACKAGE_BYTES = 3 * 2 ** 20;
+const MAX_PACKAGE_FILES = 60;
 
 /**
  * A private copy of some of the packages that this checkout has installed, to be changed at will.
@@ -58,11 +58,15 @@ export class PackageCopy implements AsyncDisposable {
     return this.#folders.get(name);
   }
 
+  async versionOf(name: string): Promise<string> {
+    return (await this.#manifest(name)).version;
+  }
+
   /** Gives a package of the copy another version, so that its manifest, and with it its facts, change at once. */
   async setVersion(name: string, version: string): Promise<void> {
-    const file = join(this.#folders.get(name)!, "package.json");
+    const file = this.#manifestFile(name);
     if ((await stat(file)).nlink !== 1) throw new Error(`${file} is a hard link, and not a copy: not written`);
-    const manifest = JSON.parse(await readFile(file, "utf8")) as object;
+    const manifest = await this.#manifest(name);
     // Beside the package, and then renamed: a load that is running sees the one or the other, and no third file.
     const next = join(this.#root, ".package.json");
     await writeFile(next, JSON.stringify({ ...manifest, version }, undefined, 2));
@@ -72,6 +76,14 @@ export class PackageCopy implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await rm(this.#root, { recursive: true, force: true });
     process.off("exit", this.#removeAtExit);
+  }
+
+  async #manifest(name: string): Promise<{ readonly version: string }> {
+    return JSON.parse(await readFile(this.#manifestFile(name), "utf8")) as { readonly version: string };
+  }
+
+  #manifestFile(name: string): string {
+    return join(this.#folders.get(name)!, "package.json");
   }
 }
 

@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { join, relative } from "node:path";
+import { promisify } from "node:util";
+import { gzip } from "node:zlib";
 
 /** What the service tells about one installed package. */
 export interface PackageFacts {
@@ -11,14 +13,16 @@ export interface PackageFacts {
   readonly dependencies: number;
   readonly files: number;
   readonly bytes: number;
+  /** What the files would weigh on their way through a network. */
+  readonly gzipBytes: number;
   readonly largest: { readonly path: string; readonly bytes: number };
   /** SHA-256 over the paths and digests of all files: equal exactly where every file is. */
   readonly sha256: string;
 }
 
 /**
- * The expensive call: walks the folder of one package, reads and hashes every file in it, and reads its manifest. From
- * a few to some hundred milliseconds, in proportion to files and bytes.
+ * The expensive call: walks the folder of one package, reads, hashes and compresses every file in it, and reads its
+ * manifest. From a few to some hundred milliseconds, in proportion to files and bytes.
  *
  * @throws what `signal` was aborted with, between two files.
  * @throws {Error} of `node:fs` where the package is not there, or has no manifest.
@@ -26,6 +30,7 @@ export interface PackageFacts {
 export async function readPackageFacts(folder: string, signal?: AbortSignal): Promise<PackageFacts> {
   const digest = createHash("sha256");
   let bytes = 0;
+  let gzipBytes = 0;
   let largest = { path: "", bytes: -1 };
   let manifest: Manifest | undefined;
   const paths = await filesOf(folder);
@@ -34,6 +39,7 @@ export async function readPackageFacts(folder: string, signal?: AbortSignal): Pr
     const content = await readFile(join(folder, path));
     digest.update(`${path}\0`).update(createHash("sha256").update(content).digest());
     bytes += content.byteLength;
+    gzipBytes += (await compress(content)).byteLength;
     if (content.byteLength > largest.bytes) largest = { path, bytes: content.byteLength };
     // From the very bytes that were hashed: the file may change before it is read again.
     if (path === "package.json") manifest = JSON.parse(content.toString("utf8")) as Manifest;
@@ -46,6 +52,7 @@ export async function readPackageFacts(folder: string, signal?: AbortSignal): Pr
     dependencies: Object.keys(manifest.dependencies ?? {}).length,
     files: paths.length,
     bytes,
+    gzipBytes,
     largest,
     sha256: digest.digest("hex"),
   };
@@ -57,6 +64,8 @@ export async function filesOf(folder: string): Promise<readonly string[]> {
   const files = entries.filter((entry) => entry.isFile());
   return files.map((file) => relative(folder, join(file.parentPath, file.name)).replaceAll("\\", "/")).sort();
 }
+
+const compress = promisify(gzip);
 
 interface Manifest {
   readonly name: string;

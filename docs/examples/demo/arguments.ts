@@ -1,0 +1,79 @@
+import { parseArgs } from "node:util";
+
+export const USAGE = `usage: npm run demo -- [options]
+
+  --seconds <n>    drive the service for at least this long: 1 to 300 (default 6)
+  --requests <n>   and with at least this many requests: 2,000 to 1,000,000 (default 12,000)
+  --no-redis       memory alone, even where there is a Redis
+  --help           this text
+
+REDIS_URL names a Redis to use. Without it a redis-server on the PATH is started for the demo, and killed on the way.
+npm start keeps the service up, on PORT (default 3000).`;
+
+export interface DemoArguments {
+  readonly seconds: number;
+  readonly requests: number;
+  readonly usesRedis: boolean;
+  /** Keeps serving, and asks itself nothing. */
+  readonly serves: boolean;
+  readonly helps: boolean;
+}
+
+/** The command line cannot be followed. The message says what is accepted. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+/** @throws {UsageError} for an unknown option, a word that is none, and a number out of its range. */
+export function parseArguments(args: readonly string[]): DemoArguments {
+  const { tokens } = parseArgs({ args: [...args], options: OPTIONS, strict: false, tokens: true });
+  const given = new Map<string, string | undefined>();
+  for (const token of tokens) {
+    if (token.kind === "positional") throw new UsageError(`${JSON.stringify(token.value)} is no option; accepted are ${ACCEPTED}`);
+    if (token.kind !== "option") continue;
+    if (!Object.hasOwn(OPTIONS, token.name)) throw new UsageError(`${token.rawName}: there is no such option; accepted are ${ACCEPTED}`);
+    given.set(token.name, token.value);
+  }
+  for (const flag of ["no-redis", "serve", "help"])
+    if (given.get(flag) !== undefined) throw new UsageError(`--${flag}: takes no value`);
+  return {
+    seconds: wholeNumber(given, "seconds", { least: 1, most: 300, otherwise: 6 }),
+    // Fewer would not give each package its nine hits for one load.
+    requests: wholeNumber(given, "requests", { least: 2_000, most: 1_000_000, otherwise: 12_000 }),
+    usesRedis: !given.has("no-redis"),
+    serves: given.has("serve"),
+    helps: given.has("help"),
+  };
+}
+
+const OPTIONS = {
+  seconds: { type: "string" },
+  requests: { type: "string" },
+  "no-redis": { type: "boolean" },
+  serve: { type: "boolean" },
+  help: { type: "boolean" },
+} as const;
+const ACCEPTED = Object.keys(OPTIONS).map((name) => `--${name}`).join(", ");
+
+function wholeNumber(
+  given: ReadonlyMap<string, string | undefined>,
+  option: string,
+  { least, most, otherwise }: { readonly least: number; readonly most: number; readonly otherwise: number },
+): number {
+  if (!given.has(option)) return otherwise;
+  const text = given.get(option) ?? "";
+  const value = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (!(value >= least && value <= most)) {
+    throw new UsageError(`--${option}: ${JSON.stringify(text)} is not accepted; give a whole number from ${least} to ${most}`);
+  }
+  return value;
+}
+
+/** @throws {UsageError} for a `PORT` that is none. */
+export function portOf(env: NodeJS.ProcessEnv): number {
+  const text = env["PORT"] ?? "";
+  if (text === "") return 3000;
+  const port = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (!(port >= 0 && port <= 65_535)) throw new UsageError(`PORT: ${JSON.stringify(text)} is not accepted; give a number from 0 to 65535`);
+  return port;
+}

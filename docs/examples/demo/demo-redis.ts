@@ -1,0 +1,62 @@
+import { randomPrefix, RespClient, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { access, constants } from "node:fs/promises";
+import { delimiter, join } from "node:path";
+
+/** The Redis that the demo uses. Disposing it leaves nothing behind. */
+export interface DemoRedis extends AsyncDisposable {
+  readonly url: string;
+  /** Keys below it are the demo's alone. */
+  readonly keyPrefix: string;
+  /** The server, where the demo started it: only then may it be killed. */
+  readonly own: OwnRedis | undefined;
+  readonly description: string;
+}
+
+/** `REDIS_URL`, else a server program on the PATH, which is started; `undefined` where there is neither. */
+export async function findRedis(env: NodeJS.ProcessEnv): Promise<DemoRedis | undefined> {
+  const url = env["REDIS_URL"] ?? "";
+  if (url !== "") return givenRedis(url);
+  return (await isOnPath(env, ["redis-server", "valkey-server"])) ? ownRedis(await startOwnRedis()) : undefined;
+}
+
+function givenRedis(url: string): DemoRedis {
+  const keyPrefix = `hotset-demo-${randomPrefix()}`;
+  return {
+    url,
+    keyPrefix,
+    own: undefined,
+    description: "the Redis of REDIS_URL",
+    [Symbol.asyncDispose]: () => sweep(url, keyPrefix),
+  };
+}
+
+function ownRedis(own: OwnRedis): DemoRedis {
+  return {
+    url: own.url,
+    keyPrefix: "hotset",
+    own,
+    description: `a Redis of its own (pid ${own.pid}, port ${own.port})`,
+    [Symbol.asyncDispose]: () => own.stop(),
+  };
+}
+
+/** Removes what the demo stored in a Redis that others use, too. */
+async function sweep(url: string, keyPrefix: string): Promise<void> {
+  const client = RespClient.fromUrl(url);
+  try {
+    let cursor = "0";
+    do {
+      const [next, keys] = (await client.command("SCAN", cursor, "MATCH", `${keyPrefix}*`, "COUNT", 1_000)) as [string, string[]];
+      if (keys.length > 0) await client.command("UNLINK", ...keys);
+      cursor = next;
+    } while (cursor !== "0");
+  } finally {
+    client.close();
+  }
+}
+
+async function isOnPath(env: NodeJS.ProcessEnv, programs: readonly string[]): Promise<boolean> {
+  const paths = (env["PATH"] ?? "").split(delimiter).filter((folder) => folder !== "").flatMap((folder) => programs.map((program) => join(folder, program)));
+  const found = await Promise.all(paths.map((path) => access(path, constants.X_OK).then(() => true, () => false)));
+  return found.includes(true);
+}

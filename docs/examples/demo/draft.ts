@@ -1,0 +1,91 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { DRAFT_TTL_MS } from "./facts-cache.ts";
+import type { PackageCopy } from "./package-copy.ts";
+
+interface Change {
+  readonly madeAt: number;
+  /** When an answer first showed it, or a later one. */
+  seenAt: number | undefined;
+}
+
+/**
+ * The package of the copy that is being worked on: one of its files changes again and again, and nobody tells the cache.
+ *
+ *     loaded ──half its ttl──▶ changed ──the other half──▶ stale ──▶ served once more, loaded behind it ──▶ visible
+ *
+ * Each change waits for the load before it. So no load of this package but the first lacks a change that it is for,
+ * however long the demo runs and however slow the machine is.
+ */
+export class Draft {
+  readonly name: string;
+  readonly changes: Change[] = [];
+  readonly #copy: PackageCopy;
+  readonly #release: string;
+  readonly #say: (text: string) => void;
+  #next: NodeJS.Timeout | undefined;
+  #isDone = false;
+  #writing: Promise<void> = Promise.resolve();
+
+  private constructor(copy: PackageCopy, name: string, release: string, say: (text: string) => void) {
+    this.name = name;
+    this.#copy = copy;
+    this.#release = release;
+    this.#say = say;
+  }
+
+  /** Makes a draft of a released package, before the service is asked for it. */
+  static async of(copy: PackageCopy, name: string, say: (text: string) => void): Promise<Draft> {
+    const draft = new Draft(copy, name, await copy.versionOf(name), say);
+    await copy.setVersion(name, draft.#version(0));
+    return draft;
+  }
+
+  /** A cache has loaded and stored its facts. */
+  loaded(): void {
+    if (this.#isDone || this.#next !== undefined) return;
+    this.#next = setTimeout(() => {
+      this.#next = undefined;
+      this.#writing = this.#change();
+    }, DRAFT_TTL_MS / 2);
+  }
+
+  /** An answer showed this version. */
+  seen(version: string): void {
+    const seenAt = performance.now();
+    const number = Number(version.slice(this.#version(0).length - 1));
+    for (const change of this.changes.slice(0, number)) {
+      if (change.seenAt !== undefined) continue;
+      change.seenAt = seenAt;
+      this.#say(`${version} of ${this.name} is visible, ${Math.round(seenAt - change.madeAt)} ms after the change`);
+    }
+  }
+
+  get visible(): number {
+    return this.changes.filter(({ seenAt }) => seenAt !== undefined).length;
+  }
+
+  /** The longest that a change took to be seen; `Infinity` where one was not, `NaN` where there was none. */
+  get slowestMs(): number {
+    return this.changes.reduce((slowest, { madeAt, seenAt }) => Math.max(Number.isNaN(slowest) ? 0 : slowest, (seenAt ?? Infinity) - madeAt), NaN);
+  }
+
+  /** No change follows. Resolves when the last is visible, or should have been. */
+  async settle(): Promise<void> {
+    this.#isDone = true;
+    clearTimeout(this.#next);
+    await this.#writing;
+    const last = this.changes.at(-1);
+    while (last !== undefined && last.seenAt === undefined && performance.now() < last.madeAt + 2 * DRAFT_TTL_MS) await sleep(20);
+  }
+
+  async #change(): Promise<void> {
+    const number = this.changes.length + 1;
+    await this.#copy.setVersion(this.name, this.#version(number));
+    this.changes.push({ madeAt: performance.now(), seenAt: undefined });
+    this.#say(`changed ${this.name} in the copy: its package.json now says ${this.#version(number)}`);
+  }
+
+  #version(number: number): string {
+    return `${this.#release}-draft.${number}`;
+  }
+}

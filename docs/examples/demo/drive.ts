@@ -1,0 +1,85 @@
+import type { DemoArguments } from "./arguments.ts";
+import type { DemoRedis } from "./demo-redis.ts";
+import { Draft } from "./draft.ts";
+import { causeIncidents } from "./incidents.ts";
+import { Ledger } from "./ledger.ts";
+import type { PackageCopy } from "./package-copy.ts";
+import { Progress } from "./progress.ts";
+import { percent, seconds, whole, type Run } from "./report.ts";
+import { Service } from "./service.ts";
+import { Traffic, uniformFrom } from "./traffic.ts";
+
+const SEED = 20_250;
+const CONNECTIONS = 8;
+
+/**
+ * Starts the service over `copy`, asks it, and lets things happen to it meanwhile.
+ *
+ * @throws what `signal` was aborted with; then the service is closed.
+ */
+export async function drive(
+  args: Pick<DemoArguments, "seconds" | "requests">,
+  { copy, redis, signal }: { readonly copy: PackageCopy; readonly redis: DemoRedis | undefined; readonly signal: AbortSignal },
+): Promise<Run> {
+  const names = shuffled(copy.names, SEED);
+  const ledger = new Ledger();
+  const startedAt = performance.now();
+  const since = (): string => seconds(performance.now() - startedAt).padStart(7);
+  using progress = new Progress(process.stdout, () => `${since()}  ${whole(ledger.requests)} requests, ${percent(ledger.hitRatio)} hits, ${ledger.loadsSoFar} loads${redis?.own === undefined ? "" : `, Redis is ${redis.own.state === "running" ? "up" : "down"}`}`);
+  const say = (text: string): void => progress.say(`${since()}  ${text}`);
+  const draft = await Draft.of(copy, names[1]!, say);
+
+  const open = async (): Promise<Service> => {
+    const service = await Service.start({ copy, redisUrl: redis?.url, keyPrefix: redis?.keyPrefix });
+    service.cache.on("load", ({ key, durationMs }) => {
+      ledger.loaded(key, durationMs);
+      if (key === draft.name) draft.loaded();
+    });
+    return service;
+  };
+  const end = async (service: Service): Promise<void> => {
+    await service.cache.drain();
+    ledger.closed(service.cache.stats());
+    await service.close();
+  };
+
+  let service = await open();
+  try {
+    const traffic = new Traffic(service.url, {
+      names, ledger, seed: SEED, connections: CONNECTIONS,
+      perSecond: args.requests / args.seconds,
+      onAnswer: (name, { version }) => {
+        if (name === draft.name) draft.seen(version);
+      },
+    });
+    const deploy = async (): Promise<string> => {
+      await end(service);
+      service = await open();
+      return service.url;
+    };
+    let isOver = false;
+    const incidents = causeIncidents({ traffic, draft, say, signal, ...args, redis: redis?.own, deploy: redis && deploy }).finally(() => (isOver = true));
+    const [restarts] = await Promise.allSettled([incidents, traffic.run(() => isOver)]);
+    if (restarts.status === "rejected") throw restarts.reason;
+    return {
+      ledger,
+      leastRequests: args.requests,
+      tookMs: performance.now() - startedAt,
+      changes: draft.changes.length,
+      slowestChangeMs: draft.slowestMs,
+      restarts: redis?.own && restarts.value,
+    };
+  } finally {
+    await end(service);
+  }
+}
+
+function shuffled(names: readonly string[], seed: number): readonly string[] {
+  const uniform = uniformFrom(seed);
+  const order = [...names];
+  for (let last = order.length - 1; last > 0; last -= 1) {
+    const other = Math.floor(uniform() * (last + 1));
+    [order[last], order[other]] = [order[other]!, order[last]!];
+  }
+  return order;
+}

@@ -1,0 +1,91 @@
+import type { OwnRedis } from "@hotset/test-servers";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Draft } from "./draft.ts";
+import { DRAFT_TTL_MS } from "./facts-cache.ts";
+import type { Traffic } from "./traffic.ts";
+
+export interface Stage {
+  readonly traffic: Traffic;
+  readonly draft: Draft;
+  /** The Redis that may be killed. */
+  readonly redis: OwnRedis | undefined;
+  /** Closes the service and starts another one in its place; `undefined` where that would lose all there is. */
+  readonly deploy: (() => Promise<string>) | undefined;
+  /** How long, and with how many requests, it is driven at least. */
+  readonly seconds: number;
+  readonly requests: number;
+  readonly say: (text: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/** A Redis that was killed, and the one that came after it. */
+export interface Restart {
+  readonly runIds: readonly [killed: string, started: string];
+  /** In the server that began empty, after a change was seen. */
+  readonly keysSince: number;
+}
+
+const OUTAGE_MS = 700;
+
+/**
+ * What happens to the service while it is driven:
+ *
+ *     cold ──▶ deploy: memory is empty, Redis is not ──▶ Redis is killed ──▶ Redis is back, and empty ──▶ the end
+ *          a draft changes all the while
+ *
+ * None of it costs a load, but for the changes. The deploy waits until every package was loaded, which put it into
+ * Redis; SIGKILL waits until every package was asked for since the deploy, which put it into memory, where it outlives
+ * the outage and the loss of all that Redis held. The bound on loads leaves room for one more per restart: a load that
+ * runs when Redis goes may have to be done again.
+ *
+ * @throws what `signal` was aborted with.
+ */
+export async function causeIncidents(stage: Stage): Promise<readonly Restart[]> {
+  const { traffic, draft, redis, deploy, seconds, requests, say, signal } = stage;
+  const startedAt = performance.now();
+  const share = (part: number): Promise<unknown> => sleep(Math.max(0, startedAt + part * seconds * 1_000 - performance.now()), undefined, { signal });
+  const restarts: Restart[] = [];
+
+  if (deploy !== undefined) {
+    await share(0.25);
+    await until(() => traffic.hasCoveredAll, signal, 20_000);
+    await traffic.moveTo(deploy);
+    say("deployed the service anew: its memory is empty, Redis is not");
+  }
+  if (redis !== undefined) {
+    await share(0.45);
+    await until(() => traffic.hasCoveredAll, signal, 20_000);
+    restarts.push(await outage(redis, stage));
+  }
+  await share(1);
+  await until(() => traffic.sent >= requests, signal, Infinity);
+  await until(() => draft.visible > 0, signal, 3 * DRAFT_TTL_MS);
+  // Last of all: a draft that no longer changes would be loaded for nothing.
+  await draft.settle();
+  return restarts;
+}
+
+async function outage(redis: OwnRedis, { traffic, draft, say, signal }: Stage): Promise<Restart> {
+  const killed = await redis.runId();
+  const { pid } = redis;
+  const sentBefore = traffic.sent;
+  await redis.kill();
+  say(`killed Redis (SIGKILL to ${pid}): memory answers`);
+  await sleep(OUTAGE_MS, undefined, { signal });
+  const sentMeanwhile = traffic.sent - sentBefore;
+  await redis.start();
+  const started = await redis.runId();
+  say(`started Redis again (run_id ${short(killed)} is now ${short(started)}); ${sentMeanwhile.toLocaleString("en")} requests were sent meanwhile`);
+  // A change that is made and seen after it has been loaded and stored after it.
+  const known = draft.changes.length;
+  await until(() => draft.visible > known, signal, 3 * DRAFT_TTL_MS);
+  return { runIds: [killed, started], keysSince: Number(await redis.command("DBSIZE")) };
+}
+
+/** Goes on at the deadline, too: what did not happen shows in the checks. */
+async function until(happened: () => boolean, signal: AbortSignal, withinMs: number): Promise<void> {
+  const deadline = performance.now() + withinMs;
+  while (!happened() && performance.now() < deadline) await sleep(20, undefined, { signal });
+}
+
+export const short = (runId: string): string => runId.slice(0, 8);
