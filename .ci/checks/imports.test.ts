@@ -59,6 +59,14 @@ describe("between packages", () => {
     ]);
   });
 
+  it("lets the acceptance package have the configuration at the top, and no other package", () => {
+    const text = 'import type { C } from "../../../vitest.config.ts";';
+    expect(violations(["packages/acceptance/mutants/vitest.config.ts", text])).toEqual([]);
+    expect(violations(["packages/redis/src/deep/a.ts", text.replace("../../../", "../../../../")])).toEqual([
+      "packages/redis/src/deep/a.ts reaches into vitest.config.ts: import the package by its name",
+    ]);
+  });
+
   it("asks for a line in the graph when a package is new", () => {
     expect(violations(["packages/later/src/index.ts", 'import "@hotset/core";'])).toEqual([
       "@hotset/later has no line in PACKAGE_GRAPH (.ci/checks/imports.ts)",

@@ -102,7 +102,8 @@ function readImports({ path, text }: SourceText): { specifiers: readonly string[
 }
 
 function judgeRelative(from: string, to: string): readonly string[] {
-  if (packageFolder(from) !== packageFolder(to)) return [`${from} reaches into ${to}: import the package by its name`];
+  const isSharedConfig = CONSUMERS.test(from) && !to.includes("/");
+  if (packageFolder(from) !== packageFolder(to) && !isSharedConfig) return [`${from} reaches into ${to}: import the package by its name`];
   if (isTest(from) || !from.startsWith("packages/core/src/")) return [];
 
   const importer = coreName(from);

@@ -47,7 +47,7 @@ export function findBroken(promises: readonly Promised[], tests: readonly RanTes
 
   const known = new Set(promises.map(({ number }) => number));
   const unknown = tests.flatMap((test) => numbersIn(test).flatMap((number) => (known.has(number) ? [] : [`no promise has the number ${number}: "${test.fullName}"`])));
-  return [...unkept.map(({ number }) => `${number} is claimed, and no passing test names it`), ...unknown];
+  return [...unkept.map(({ number }) => `${number} is claimed, and no passing test names it`), ...new Set(unknown)];
 }
 
 function numbersIn({ fullName }: RanTest): readonly string[] {
