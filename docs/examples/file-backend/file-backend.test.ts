@@ -1,0 +1,56 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { devNull, tmpdir } from "node:os";
+import { join } from "node:path";
+import { createCache } from "@hotset/core";
+import { describeBackend } from "@hotset/core/testing";
+import { afterAll, expect, it } from "vitest";
+import { fileBackend } from "./file-backend.ts";
+
+const folders: string[] = [];
+const newFolder = async (): Promise<string> => {
+  const folder = await mkdtemp(join(tmpdir(), "hotset-files-"));
+  folders.push(folder);
+  return folder;
+};
+
+afterAll(async () => {
+  for (const folder of folders) await rm(folder, { recursive: true, force: true });
+});
+
+describeBackend("files", {
+  open: async (clock) => fileBackend({ folder: await newFolder(), nowMs: () => clock.now() }),
+  expiry: "clock",
+  unreachable: () => fileBackend({ folder: join(devNull, "nowhere") }),
+});
+
+it("gives a cache what one before it has stored", async () => {
+  const folder = await newFolder();
+  const open = () => createCache({ name: "shop" }).tier(fileBackend({ folder })).build();
+  {
+    await using first = open();
+    await first.set("user:1", { name: "Ada" }, { tags: ["users"] });
+  }
+  await using second = open();
+  expect(await second.get("user:1")).toEqual({ name: "Ada" });
+  await second.invalidateTags("users");
+  expect(await second.get("user:1")).toBe(undefined);
+});
+
+it("takes a file that was cut short for none, and replaces it", async () => {
+  const folder = await newFolder();
+  const backend = fileBackend({ folder });
+  await using cache = createCache({ name: "shop" }).tier(backend).build();
+  await cache.set("user:1", "Ada");
+  for (const name of await readdir(folder)) await writeFile(join(folder, name), "HS");
+
+  expect(await cache.getOrSet("user:1", () => "Bob")).toBe("Bob");
+  await using other = createCache({ name: "shop" }).tier(fileBackend({ folder })).build();
+  expect(await other.get("user:1")).toBe("Bob");
+});
+
+it("is what the page shows", async () => {
+  const [source, page] = await Promise.all(
+    ["./file-backend.ts", "../../guide/writing-a-backend.md"].map((path) => readFile(new URL(path, import.meta.url), "utf8")),
+  );
+  expect(page).toContain(`\`\`\`ts\n${source}\`\`\`\n`);
+});
