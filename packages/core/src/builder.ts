@@ -167,7 +167,7 @@ class RootView extends View {
       chains: new Chains(),
       loads: new Slots(options.maxLoads ?? 1_000),
       backgroundLoads: new Slots(options.maxBackgroundLoads ?? 100),
-      waitUntil: options.waitUntil,
+      waitUntil: options.waitUntil && heedless(options.waitUntil),
       isClosed: false,
     };
     const ladder = new Ladder(core);
@@ -250,6 +250,15 @@ class RootView extends View {
     cancel();
   }
 }
+
+/** A host that refuses work, outside of a request say, does not stop it. */
+const heedless = (waitUntil: (work: Promise<void>) => void) => (work: Promise<void>): void => {
+  try {
+    waitUntil(work);
+  } catch {
+    return;
+  }
+};
 
 const CACHE_OPTIONS = new Set(["name", "version", "maxLoads", "waitUntil", "maxBackgroundLoads", "clock"]);
 const CLOSE_OPTIONS = new Set(["timeout"]);

@@ -211,6 +211,7 @@ export class Ladder {
     const label = space.remote!.label;
     // What this process invalidated, and the backend does not know of yet, is not there.
     const isCovered = entry !== undefined && recovery !== undefined && recovery.size !== 0 && recovery.covers(space.place, key, entry.dependsOn);
+    const hadReserve = flight.reserve !== undefined;
     const best = newer(isCovered ? undefined : entry, flight.reserve);
     if (best !== undefined && best === entry) {
       flight.reserve = entry;
@@ -231,6 +232,7 @@ export class Ladder {
       case "reserve":
       case "absent":
         if (verdict === "reserve") flight.reason = "stale";
+        if (!hadReserve) for (const waiter of flight.waiters) this.#limitWait(flight, waiter);
         void this.#load(flight);
     }
   }
@@ -256,7 +258,6 @@ export class Ladder {
       this.#answerAll(flight, () => stale(flight.reserve!, flight.reserveTier, "error"));
       return;
     }
-    if (flight.reserve !== undefined) for (const waiter of flight.waiters) this.#limitWait(flight, waiter);
     const isCounted = flight.call.batch === undefined;
     const isBehind = flight.isBackground;
     if (isBehind && !backgroundLoads.tryTake()) {
@@ -486,7 +487,7 @@ export class Ladder {
       flight.joined += 1;
       const { hardTimeoutMs } = call.policy;
       if (hardTimeoutMs !== Infinity) waiter.cancel.push(this.#core.clock.schedule(() => this.#outOfTime(flight, waiter, "hard"), hardTimeoutMs));
-      if (!flight.isReading && flight.reserve !== undefined) this.#limitWait(flight, waiter);
+      this.#limitWait(flight, waiter);
       const { signal } = call;
       if (signal !== undefined) {
         const leave = (): void => this.#leave(flight, waiter, signal.reason);
@@ -499,7 +500,7 @@ export class Ladder {
   /** The soft timeout counts from the call, and only where there is something to serve instead. */
   #limitWait(flight: Flight, waiter: Waiter): void {
     const { softTimeoutMs } = waiter.call.policy;
-    if (softTimeoutMs === Infinity) return;
+    if (softTimeoutMs === Infinity || flight.reserve === undefined) return;
     const leftMs = waiter.call.startedAt + softTimeoutMs - this.#core.clock.now();
     waiter.cancel.push(this.#core.clock.schedule(() => this.#outOfTime(flight, waiter, "soft"), Math.max(0, leftMs)));
   }
@@ -513,19 +514,23 @@ export class Ladder {
     if (flight.loaded !== undefined) waiter.resolve(this.serve(call, waiter.isCoalesced, { status: "miss", value: flight.loaded.value }));
     else if (covered) waiter.resolve(this.serve(call, waiter.isCoalesced, stale(reserve, flight.reserveTier, "timeout")));
     else waiter.reject(this.#missed(call, new LoadTimeoutError(`no value within hardTimeout, ${call.policy.hardTimeoutMs} ms; the load goes on`, { operation: "getOrSet" })));
-    // The load that nobody waits for any more still stores its result.
-    if (flight.waiters.size === 0 && !flight.isOver && !flight.isBackground) {
-      flight.isBackground = true;
-      this.#core.waitUntil?.(flight.whenSettled());
-    }
+    this.#goOnAlone(flight);
+  }
+
+  /** The load that nobody waits for any more still stores its result. */
+  #goOnAlone(flight: Flight): void {
+    if (flight.waiters.size !== 0 || flight.isOver || flight.isBackground) return;
+    flight.isBackground = true;
+    this.#core.waitUntil?.(flight.whenSettled());
   }
 
   #leave(flight: Flight, waiter: Waiter, reason: unknown): void {
     if (!this.#take(flight, waiter)) return;
     flight.aborted += 1;
     waiter.reject(this.#missed(waiter.call, reason));
-    if (flight.aborted < flight.joined || flight.isBackground) return;
-    this.abort(flight, reason);
+    // Whoever ran out of time is still to find the result, and one that is there already is kept.
+    if (flight.aborted < flight.joined || flight.isBackground || flight.loaded !== undefined) this.#goOnAlone(flight);
+    else this.abort(flight, reason);
   }
 
   /** Ends a flight at once; its callers reject with `reason`. */
