@@ -1,1 +1,1 @@
-export {};
+export { zstd } from "./zstd.ts";
