@@ -203,12 +203,13 @@ export class Ladder {
     );
   }
 
-  #found(flight: Flight, entry: Entry | undefined): void {
+  #found(flight: Flight, found: Entry | undefined): void {
     if (flight.isOver) return;
-    const { local, clock, recovery } = this.#core;
+    const { local, clock, recovery, tags } = this.#core;
     const { space, key, at, policy } = flight.call;
     const now = clock.now();
     const label = space.remote!.label;
+    const entry = found && tags.hold(found, now);
     // What this process invalidated, and the backend does not know of yet, is not there.
     const isCovered = entry !== undefined && recovery !== undefined && recovery.size !== 0 && recovery.covers(space.place, key, entry.dependsOn);
     const hadReserve = flight.reserve !== undefined;

@@ -1,5 +1,5 @@
 import type { Clock } from "./clock.ts";
-import { staleByTag, type Entry } from "./entry.ts";
+import type { Entry } from "./entry.ts";
 import { CacheError, EncodeError } from "./errors.ts";
 import type { Events } from "./events.ts";
 import { parseLocalKey } from "./key.ts";
@@ -34,15 +34,9 @@ export class LocalCopies {
     const entry = this.tier.get(at) as Entry | undefined;
     if (entry === undefined || now >= entry.deadAt) return undefined;
     if (entry.checkedAt === this.#tags.now) return entry;
-    switch (this.#tags.hold(entry)) {
-      case "current":
-        return entry;
-      case "stale":
-        return staleByTag(entry, now);
-      case "gone":
-        this.tier.delete(at);
-        return undefined;
-    }
+    const held = this.#tags.hold(entry, now);
+    if (held === undefined) this.tier.delete(at);
+    return held;
   }
 
   /**

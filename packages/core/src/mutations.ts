@@ -118,7 +118,12 @@ export class Mutations {
       if (lifeOf(staleNow, now).expiresInMs > 0) local!.tier.set(at, staleNow);
       return { status: "stale" };
     }
-    const status = await chains.run(at, () => orPending(recovery, place, key, () => remote.markStale(key, place)));
+    const status = await chains.run(at, () => orPending(recovery, place, key, async () => {
+      if (recovery?.covers(place, key, NO_TAGS) !== true) return remote.markStale(key, place);
+      // A removal waits for the backend: what is still there must not come back as stale.
+      await remote.remove(key, place);
+      return "missing";
+    }));
     this.#fence(at, "stale");
     return { status };
   }
@@ -130,6 +135,7 @@ export class Mutations {
     checkRoomForMeta(space);
     const keys = tagKeys(place, names);
     tags.called(place, keys, mode);
+    const calledAt = tags.now;
     // Nothing below the root outlives its clear, so its memory can go at once.
     if (names.length === 0 && place.path.length === 0) local?.tier.clear();
     if (events.invalidate.isObserved) {
@@ -140,10 +146,10 @@ export class Mutations {
     for (const key of keys) this.#guessed.delete(key);
     try {
       await remote.versions.renew(keys, mode);
-      recovery?.forgetTags(keys, mode);
+      recovery?.forgetTags(keys, mode, calledAt);
       return { status: "done", token: this.#token() };
     } catch {
-      recovery?.addTags(place, keys, mode);
+      recovery?.addTags(place, keys, mode, calledAt);
       return { status: "pending" };
     } finally {
       tags.called(place, keys, mode);
@@ -197,6 +203,7 @@ export function checkRoomForMeta({ remote }: Space): void {
     throw new ConfigurationError(`${remote.label}: its layout has no room for tags, validators and clear; use the full layout, or delete keys one by one`, { tier: remote.label });
 }
 
+const NO_TAGS: readonly string[] = [];
 const MAX_GUESSED = 10_000;
 const PROCESS = Math.random().toString(36).slice(2, 10);
 let tokens = 0;

@@ -100,7 +100,8 @@ export class Reads {
 
   async #inspected(space: Space, key: string): Promise<Entry | undefined> {
     try {
-      const entry = await this.#readAfterReplay(space, key);
+      const found = await this.#readAfterReplay(space, key);
+      const entry = found && this.#core.tags.hold(found, this.#core.clock.now());
       return entry === undefined || this.#isCovered(space, key, entry.dependsOn) ? undefined : entry;
     } catch {
       return undefined;
@@ -109,9 +110,10 @@ export class Reads {
 
   /** What a read found, promoted unless something newer happened meanwhile. A backend that fails has nothing. */
   async #promoted(space: Space, key: string, at: string, guard: Guard, read: Promise<Entry | undefined>): Promise<Entry | undefined> {
-    const { flights, local, clock } = this.#core;
+    const { flights, local, clock, tags } = this.#core;
     try {
-      const entry = await read;
+      const found = await read;
+      const entry = found && tags.hold(found, clock.now());
       if (entry === undefined || this.#isCovered(space, key, entry.dependsOn)) return undefined;
       if (isFresh(entry, clock.now()) && guard.fencedBy === undefined) local?.put(at, entry, space.policy.localTtlMs ?? Infinity);
       return entry;

@@ -14,6 +14,8 @@ interface PendingTags {
   readonly place: Place;
   readonly keys: readonly string[];
   readonly mode: "hard" | "soft";
+  /** `Tags.now` when it was called. */
+  readonly calledAt: number;
 }
 
 /**
@@ -62,9 +64,11 @@ export class Recovery {
     this.#added();
   }
 
-  addTags(place: Place, keys: readonly string[], mode: "hard" | "soft"): void {
-    for (const each of keys)
-      if (mode === "hard" || this.#tags.get(each)?.mode !== "hard") this.#tags.set(each, { place, keys: [each], mode });
+  addTags(place: Place, keys: readonly string[], mode: "hard" | "soft", calledAt: number): void {
+    for (const each of keys) {
+      const before = this.#tags.get(each);
+      this.#tags.set(each, { place, keys: [each], mode: before?.mode === "hard" ? "hard" : mode, calledAt: Math.max(calledAt, before?.calledAt ?? 0) });
+    }
     this.#added();
   }
 
@@ -73,9 +77,12 @@ export class Recovery {
     if (this.#keys.size !== 0) this.#keys.delete(place.backendPrefix + key);
   }
 
-  /** A newer call on these tags was acknowledged. A hard one covers a soft one, and not the other way round. */
-  forgetTags(keys: readonly string[], mode: "hard" | "soft"): void {
-    for (const key of keys) if (mode === "hard" || this.#tags.get(key)?.mode === "soft") this.#tags.delete(key);
+  /** A call on these tags was acknowledged. It covers what was called before it; a hard one a soft one, and not the other way round. */
+  forgetTags(keys: readonly string[], mode: "hard" | "soft", calledAt: number): void {
+    for (const key of keys) {
+      const pending = this.#tags.get(key);
+      if (pending !== undefined && pending.calledAt <= calledAt && (mode === "hard" || pending.mode === "soft")) this.#tags.delete(key);
+    }
   }
 
   /** Whether the backend may hold something that an invalidation of this process was to remove. */
@@ -130,7 +137,7 @@ export class Recovery {
       this.#overflowed = true;
       this.#keys.clear();
       this.#tags.clear();
-      for (const key of tagKeys(this.#root, [])) this.#tags.set(key, { place: this.#root, keys: [key], mode: "hard" });
+      for (const key of tagKeys(this.#root, [])) this.#tags.set(key, { place: this.#root, keys: [key], mode: "hard", calledAt: Infinity });
     }
     if (this.#running === undefined) this.#retryLater();
   }

@@ -28,13 +28,13 @@ export class Tags {
     if (this.#hard.size + this.#soft.size + this.#byNamespace.size > MAX_REMEMBERED) this.#forget();
   }
 
-  /** What the calls since `entry.checkedAt` make of it. Advances `checkedAt` where they leave it as it was. */
-  hold(entry: Entry): "current" | "stale" | "gone" {
-    if (entry.checkedAt === this.now) return "current";
-    if (this.wasInvalidated(entry.dependsOn, entry.checkedAt)) return "gone";
-    if (this.#since(this.#soft, entry.dependsOn, entry.checkedAt)) return "stale";
+  /** `entry` as the calls since `entry.checkedAt` leave it: as it is, and then checked by now; stale; or `undefined`. */
+  hold(entry: Entry, now: number): Entry | undefined {
+    if (entry.checkedAt === this.now) return entry;
+    if (this.wasInvalidated(entry.dependsOn, entry.checkedAt)) return undefined;
+    if (this.#since(this.#soft, entry.dependsOn, entry.checkedAt)) return staleByTag(entry, now);
     entry.checkedAt = this.now;
-    return "current";
+    return entry;
   }
 
   /** Whether one of these keys was invalidated, or may have been, after call number `since`. */
