@@ -141,7 +141,7 @@ export class HashBackend implements Backend {
         else ttl.then(() => decode(reply), nothing);
       },
       (error: unknown) => {
-        if (error instanceof Error && error.message.startsWith("WRONGTYPE")) {
+        if (isWrongType(error)) {
           lane.replied();
           call.done(undefined);
         } else {
@@ -188,12 +188,86 @@ export class HashBackend implements Backend {
     return call.promise;
   }
 
-  /** Many reads in one trip. What failed is a miss, as long as anything was answered. */
+  /** Many reads in one trip, as far as there is room. What failed is a miss, as long as anything was answered. */
   async #readMany(keys: readonly string[]): Promise<readonly (StoredEntry | undefined)[]> {
-    const results = await Promise.allSettled(keys.map((key) => this.read(key)));
-    const failed = results.filter((result) => result.status === "rejected");
-    if (failed.length > 0 && failed.length === results.length) throw failed[0]!.reason;
-    return results.map((result) => (result.status === "fulfilled" ? result.value : undefined));
+    if (keys.length === 0) return [];
+    const { lane } = this.#link;
+    if (lane.client !== undefined && lane.inFlight + 2 * keys.length <= lane.maxInFlight) return this.#readTogether(lane.client, keys);
+    const entries: (StoredEntry | undefined)[] = [];
+    let trouble: unknown;
+    let failed = 0;
+    // No more at a time than may be in flight: what waits is bounded too.
+    for (let from = 0; from < keys.length; from += lane.maxInFlight) {
+      for (const result of await Promise.allSettled(keys.slice(from, from + lane.maxInFlight).map((key) => this.read(key)))) {
+        entries.push(result.status === "fulfilled" ? result.value : undefined);
+        if (result.status === "rejected") trouble = (failed++, result.reason);
+      }
+    }
+    if (failed > 0 && failed === keys.length) throw trouble;
+    return entries;
+  }
+
+  /** As many reads, as one call: a promise for each would cost more than its commands. */
+  #readTogether(client: RawClient, keys: readonly string[]): Promise<readonly (StoredEntry | undefined)[]> {
+    const { lane } = this.#link;
+    const { epochMs } = this.#settings;
+    let entryKeys: readonly string[];
+    try {
+      entryKeys = keys.map((key) => this.#keys.entry(key));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const call = lane.begin<readonly (StoredEntry | undefined)[]>(this.#origins.read);
+    const entries: (StoredEntry | undefined)[] = Array.from({ length: keys.length });
+    let pending = keys.length;
+    let trouble: unknown;
+    let failed = 0;
+    const settle = (): void => {
+      if (failed > 0 && failed === keys.length - pending) call.fail(trouble);
+      else call.done(entries);
+    };
+    // A node that is silent should not cost the answers of the others: they are given shortly before the deadline.
+    const stopClock = lane.clock.schedule(() => {
+      if (pending < keys.length) settle();
+    }, lane.deadlineMs * 0.9);
+    const settled = (): void => {
+      pending -= 1;
+      if (pending > 0) return;
+      stopClock();
+      settle();
+    };
+    const fail = (error: unknown): void => {
+      if (!isWrongType(error)) trouble = (failed++, this.#fault(call.origin, error));
+      settled();
+    };
+    call.sent(2 * keys.length);
+    entryKeys.forEach((entryKey, i) => {
+      const ttl = client.sendCommand(["PTTL", entryKey]);
+      let ttlMs: number | undefined;
+      ttl.then(
+        (reply) => {
+          lane.replied();
+          ttlMs = reply as number;
+        },
+        () => lane.replied(),
+      );
+      const decode = (reply: unknown): void => {
+        entries[i] = decodeEntry(reply as EntryFields, ttlMs!, epochMs);
+        settled();
+      };
+      client.sendCommand(["HMGET", entryKey, "d", "s", "m", "w"]).then(
+        (reply) => {
+          lane.replied();
+          if (ttlMs !== undefined) decode(reply);
+          else ttl.then(() => decode(reply), fail);
+        },
+        (error: unknown) => {
+          lane.replied();
+          fail(error);
+        },
+      );
+    });
+    return call.promise;
   }
 
   /** All or an error: then some may have been written. */
@@ -208,6 +282,7 @@ export class HashBackend implements Backend {
   }
 }
 
+const isWrongType = (error: unknown): boolean => error instanceof Error && error.message.startsWith("WRONGTYPE");
 const isNoScript = (error: unknown): boolean => error instanceof Error && error.message.startsWith("NOSCRIPT");
 
 const nothing = (): void => undefined;

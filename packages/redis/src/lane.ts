@@ -32,20 +32,23 @@ export class Lane {
   /** Replies so far, errors included. A link on which this stands still is silent. */
   replies = 0;
   readonly maxInFlight: number;
+  readonly deadlineMs: number;
+  readonly clock: Clock;
   /** Called for each call that gave up while nothing at all was answered since it was sent, with that instant. */
   onSilence: ((since: number) => void) | undefined;
   /** Called when the last command in flight was answered. */
   onIdle: (() => void) | undefined;
-  readonly #settings: LaneSettings;
   /** Unsettled calls: the oldest is `next`, the youngest `previous`. */
   readonly #ring: Ring;
+  readonly #overloads = new Map<Origin, Error>();
   #isTimed = false;
   #waiting = 0;
   #firstWaiting: Call<never> | undefined;
   #lastWaiting: Call<never> | undefined;
 
   constructor(settings: LaneSettings) {
-    this.#settings = settings;
+    this.clock = settings.clock;
+    this.deadlineMs = settings.deadlineMs;
     this.maxInFlight = settings.maxInFlight;
     this.#ring = { next: undefined!, previous: undefined! };
     this.#ring.next = this.#ring.previous = this.#ring;
@@ -57,20 +60,19 @@ export class Lane {
 
   /** Starts the clock of a call. */
   begin<T>(origin: Origin): Call<T> {
-    const { deadlineMs, clock } = this.#settings;
-    const call = new Call<T>(this, origin, clock.now() + deadlineMs);
+    const call = new Call<T>(this, origin, this.clock.now() + this.deadlineMs);
     const ring = this.#ring;
     call.next = ring;
     call.previous = ring.previous;
     ring.previous.next = call;
     ring.previous = call;
-    if (!this.#isTimed) this.#arm(deadlineMs);
+    if (!this.#isTimed) this.#arm(this.deadlineMs);
     return call;
   }
 
   /** Calls `send` once there is a connection with room, unless `call` has settled by then. */
   wait<T>(call: Call<T>, send: (client: RawClient) => void): void {
-    if (this.#waiting >= MAX_WAITING * this.maxInFlight) return call.fail(overloaded(call.origin, this.maxInFlight));
+    if (this.#waiting >= MAX_WAITING * this.maxInFlight) return call.fail(this.#overload(call.origin));
     const waiter = call as unknown as Call<never>;
     waiter.send = send;
     if (this.#lastWaiting === undefined) this.#firstWaiting = waiter;
@@ -103,6 +105,13 @@ export class Lane {
     else if (this.inFlight === 0) this.onIdle?.();
   }
 
+  /** One error for all who come too many: there may be a million of them, and each stack trace costs a kilobyte. */
+  #overload(origin: Origin): Error {
+    let error = this.#overloads.get(origin);
+    if (error === undefined) this.#overloads.set(origin, (error = overloaded(origin, this.maxInFlight)));
+    return error;
+  }
+
   #takeWaiting(): Call<never> {
     const call = this.#firstWaiting!;
     this.#firstWaiting = call.nextWaiting;
@@ -113,18 +122,18 @@ export class Lane {
 
   #arm(delayMs: number): void {
     this.#isTimed = true;
-    this.#settings.clock.schedule(() => this.#expire(), delayMs);
+    this.clock.schedule(() => this.#expire(), delayMs);
   }
 
   #expire(): void {
     this.#isTimed = false;
-    const now = this.#settings.clock.now();
+    const now = this.clock.now();
     for (let oldest = this.#ring.next; oldest !== this.#ring; oldest = this.#ring.next) {
       const call = oldest as Call<never>;
       const leftMs = call.dueAt - now;
       if (leftMs > 0) return this.#arm(leftMs);
-      call.fail(overdue(call.origin, this.#settings.deadlineMs, call.isSent));
-      if (call.isSent && call.repliesBefore === this.replies) this.onSilence?.(call.dueAt - this.#settings.deadlineMs);
+      call.fail(overdue(call.origin, this.deadlineMs, call.isSent));
+      if (call.isSent && call.repliesBefore === this.replies) this.onSilence?.(call.dueAt - this.deadlineMs);
     }
   }
 }

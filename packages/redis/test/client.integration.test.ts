@@ -21,7 +21,7 @@ afterEach(() => {
   for (const client of clients.splice(0)) client.destroy();
 });
 
-for (const RESP of [2, 3] as const) {
+for (const RESP of [3] as const) {
   describeBackend(`redis, a client of the user's over RESP${RESP}`, {
     open: async () => redis(fromClient(await connected({ url: inject("redisUrl"), RESP }))).keyPrefix(randomPrefix()).valueFormat(json()).build(),
     unreachable: () => redis(fromClient(createClient({ url: "redis://127.0.0.1:1" }))).valueFormat(json()).build(),

@@ -62,6 +62,20 @@ describe("round trips", () => {
     expect(removals.roundTrips).toBe(1);
   });
 
+  it("C114: a batch of nothing is nothing, and one bad key refuses the batch", async () => {
+    expect(await count(async () => expect(await backend.batch!.read([])).toEqual([]))).toMatchObject({ commands: 0 });
+    await expect(backend.batch!.read(["shop::1", "shop::\ud800"])).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+  });
+
+  it("C114: in a batch, too, a key of another type is a miss", async () => {
+    const { keyPrefix } = server;
+    const own = redis(server.url).valueFormat(json()).keyPrefix(keyPrefix).build();
+    await own.write("shop::1", stored());
+    await server.command("SET", `${keyPrefix}:shop::2`, "text");
+    expect((await own.batch!.read(["shop::2", "shop::1"])).map((entry) => entry?.data.toString())).toEqual([undefined, "value"]);
+    await own.close();
+  });
+
   it("A19: calls made in one tick leave in one piece", async () => {
     await backend.connect!();
     proxy.resetCounts();

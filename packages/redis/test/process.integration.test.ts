@@ -1,0 +1,72 @@
+import { forkScript, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { describe, expect, it } from "vitest";
+import type { handlers } from "./worker.ts";
+
+const worker = () => forkScript<typeof handlers>(new URL("worker.ts", import.meta.url));
+
+describe("the process", () => {
+  it("A18 C116: ends by itself after close", async () => {
+    await using server = await startOwnRedis();
+    await using script = worker();
+    expect(await script.call("read", server.url, true)).toBe("answered");
+    expect(await script.end(2_000)).toEqual({ code: 0, signal: null });
+    expect(script.stderr).toBe("");
+  });
+
+  it("A7 C116: ends by itself with a backend that nobody used", async () => {
+    await using script = worker();
+    await script.call("build", "redis://127.0.0.1:1");
+    expect(await script.end(2_000)).toEqual({ code: 0, signal: null });
+  });
+
+  it("C116: ends by itself while Redis is away: trying again keeps nobody alive", async () => {
+    await using script = worker();
+    expect(await script.call("read", "redis://127.0.0.1:1", false)).toBe("refused");
+    expect(await script.end(2_000)).toEqual({ code: 0, signal: null });
+  });
+
+  it("is kept alive by an open connection: close() is required", async () => {
+    await using server = await startOwnRedis();
+    await using script = worker();
+    expect(await script.call("read", server.url, false)).toBe("answered");
+    await expect(script.end(500)).rejects.toThrow();
+  });
+});
+
+/** What is left of a hundred entries: each must be whole, and have its end. */
+async function expectWhole(server: OwnRedis, bytes: number): Promise<number> {
+  const keys = (await server.command("KEYS", "hotset:*")) as readonly string[];
+  for (const key of keys) {
+    const [fields, ttlMs] = await Promise.all([server.commandBytes("HMGET", key, "d", "s", "m", "w"), server.command("PTTL", key)]);
+    const [d, s, m, w] = fields as readonly (Buffer | null)[];
+    expect(ttlMs, `${key} has an end`).toBeGreaterThan(0);
+    const [, i] = /^1 30000;(\d+)$/.exec(m!.toString())!;
+    expect(d!.equals(Buffer.alloc(bytes, Number(i) % 256)), `${key}: value and meta of one write`).toBe(true);
+    expect([s!.length, w!.length]).toEqual([13, 16]);
+  }
+  return keys.length;
+}
+
+describe("R1-09: writes are whole or not at all,", () => {
+  it.each([100, 300_000])("when the client is killed at any instant, with values of %d bytes", async (bytes) => {
+    await using server = await startOwnRedis();
+    for (let round = 0; round < 6; round++) {
+      await using script = worker();
+      await script.call("write", server.url, bytes);
+      await script.kill();
+      expect(await expectWhole(server, bytes)).toBeGreaterThan(0);
+    }
+  }, 60_000);
+
+  it.each(["everysec", "always"])("when the server is killed and reads its log again, appendfsync %s", async (appendfsync) => {
+    await using server = await startOwnRedis({ config: ["appendonly yes", `appendfsync ${appendfsync}`] });
+    await using script = worker();
+    await script.call("write", server.url, 20_000);
+    for (let round = 0; round < 3; round++) {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      await server.restart();
+      expect(await expectWhole(server, 20_000)).toBeGreaterThan(0);
+    }
+    await script.kill();
+  }, 60_000);
+});

@@ -1,0 +1,37 @@
+import { json } from "@hotset/core";
+import { redis } from "@hotset/redis";
+import { answerCalls } from "@hotset/test-servers";
+
+/** What the process tests have another process do. */
+export const handlers = {
+  /** Builds a backend and does nothing with it. */
+  build(url: string): void {
+    redis(url).valueFormat(json()).build();
+  },
+
+  /** Reads, and closes or leaves it open. Resolves with what the read came to. */
+  async read(url: string, thenClose: boolean): Promise<string> {
+    const backend = redis(url).valueFormat(json()).build();
+    const outcome = await backend.read("shop::1").then(() => "answered", () => "refused");
+    if (thenClose) await backend.close();
+    return outcome;
+  },
+
+  /** Overwrites a hundred entries, 20 at a time, until it is killed. Resolves once it has begun. */
+  async write(url: string, bytes: number): Promise<void> {
+    const backend = redis(url).valueFormat(json()).maxInFlight(20).responseTimeout("10s").build();
+    await backend.connect!();
+    let written = 0;
+    const loop = async (): Promise<void> => {
+      for (;;) {
+        const i = written++;
+        const data = Buffer.alloc(bytes, i % 256);
+        await backend.write(`shop::${i % 100}`, { data, staleInMs: 30_000, expiresInMs: 60_000, meta: String(i) }).catch(() => undefined);
+      }
+    };
+    for (let worker = 0; worker < 20; worker++) void loop();
+    while (written < 60) await new Promise((resolve) => setTimeout(resolve, 1));
+  },
+};
+
+answerCalls(handlers);
