@@ -1,6 +1,7 @@
-import { randomPrefix, RespClient, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { startOwnRedis, startRedis, type OwnRedis, type TestRedis } from "@hotset/test-servers";
 import { access, constants } from "node:fs/promises";
 import { delimiter, join } from "node:path";
+import { UsageError } from "./arguments.ts";
 
 /** The Redis that the demo uses. Disposing it leaves nothing behind. */
 export interface DemoRedis extends AsyncDisposable {
@@ -12,21 +13,31 @@ export interface DemoRedis extends AsyncDisposable {
   readonly description: string;
 }
 
-/** `REDIS_URL`, else a server program on the PATH, which is started; `undefined` where there is neither. */
+/**
+ * `REDIS_URL`, else a server program on the PATH, which is started; `undefined` where there is neither.
+ *
+ * @throws {UsageError} where the Redis of `REDIS_URL` does not answer: going on without it would hide a mistake.
+ */
 export async function findRedis(env: NodeJS.ProcessEnv): Promise<DemoRedis | undefined> {
   const url = env["REDIS_URL"] ?? "";
   if (url !== "") return givenRedis(url);
   return (await isOnPath(env, ["redis-server", "valkey-server"])) ? ownRedis(await startOwnRedis()) : undefined;
 }
 
-function givenRedis(url: string): DemoRedis {
-  const keyPrefix = `hotset-demo-${randomPrefix()}`;
+async function givenRedis(url: string): Promise<DemoRedis> {
+  const redis = await startRedis({ REDIS_URL: url }).catch((error: Error) => {
+    throw new UsageError(`REDIS_URL: ${error.message}`);
+  });
+  const keyPrefix = `hotset-demo-${redis.keyPrefix}`;
   return {
     url,
     keyPrefix,
     own: undefined,
     description: "the Redis of REDIS_URL",
-    [Symbol.asyncDispose]: () => sweep(url, keyPrefix),
+    [Symbol.asyncDispose]: async () => {
+      await sweep(redis, keyPrefix);
+      await redis.stop();
+    },
   };
 }
 
@@ -40,18 +51,17 @@ function ownRedis(own: OwnRedis): DemoRedis {
   };
 }
 
-/** Removes what the demo stored in a Redis that others use, too. */
-async function sweep(url: string, keyPrefix: string): Promise<void> {
-  const client = RespClient.fromUrl(url);
+/** Removes what the demo stored in a Redis that others use, too. Where that fails the keys end by themselves. */
+async function sweep(redis: TestRedis, keyPrefix: string): Promise<void> {
   try {
     let cursor = "0";
     do {
-      const [next, keys] = (await client.command("SCAN", cursor, "MATCH", `${keyPrefix}*`, "COUNT", 1_000)) as [string, string[]];
-      if (keys.length > 0) await client.command("UNLINK", ...keys);
+      const [next, keys] = (await redis.command("SCAN", cursor, "MATCH", `${keyPrefix}*`, "COUNT", 1_000)) as [string, string[]];
+      if (keys.length > 0) await redis.command("UNLINK", ...keys);
       cursor = next;
     } while (cursor !== "0");
-  } finally {
-    client.close();
+  } catch (error) {
+    console.error(`keys below ${keyPrefix} were left in Redis: ${String(error)}`);
   }
 }
 

@@ -21,13 +21,13 @@ export async function drive(
   args: Pick<DemoArguments, "seconds" | "requests">,
   { copy, redis, signal }: { readonly copy: PackageCopy; readonly redis: DemoRedis | undefined; readonly signal: AbortSignal },
 ): Promise<Run> {
-  const names = shuffled(copy.names, SEED);
+  const [draftName, ...names] = shuffled(copy.names, SEED);
   const ledger = new Ledger();
   const startedAt = performance.now();
   const since = (): string => seconds(performance.now() - startedAt).padStart(7);
   using progress = new Progress(process.stdout, () => `${since()}  ${whole(ledger.requests)} requests, ${percent(ledger.hitRatio)} hits, ${ledger.loadsSoFar} loads${redis?.own === undefined ? "" : `, Redis is ${redis.own.state === "running" ? "up" : "down"}`}`);
   const say = (text: string): void => progress.say(`${since()}  ${text}`);
-  const draft = await Draft.of(copy, names[1]!, say);
+  const draft = await Draft.of(copy, draftName!, say);
 
   const open = async (): Promise<Service> => {
     const service = await Service.start({ copy, redisUrl: redis?.url, keyPrefix: redis?.keyPrefix });

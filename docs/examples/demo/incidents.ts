@@ -30,13 +30,13 @@ const OUTAGE_MS = 700;
 /**
  * What happens to the service while it is driven:
  *
- *     cold ──▶ deploy: memory is empty, Redis is not ──▶ Redis is killed ──▶ Redis is back, and empty ──▶ the end
- *          a draft changes all the while
+ *     cold ──▶ a draft ──▶ deploy: memory is empty, Redis is not ──▶ Redis is killed ──▶ Redis is back, and empty ──▶ the end
+ *              changes all the while
  *
- * None of it costs a load, but for the changes. The deploy waits until every package was loaded, which put it into
- * Redis; SIGKILL waits until every package was asked for since the deploy, which put it into memory, where it outlives
- * the outage and the loss of all that Redis held. The bound on loads leaves room for one more per restart: a load that
- * runs when Redis goes may have to be done again.
+ * None of it costs a load, but for the changes. The draft is first asked for when everything else was loaded, so that
+ * its loads wait for no others. The deploy waits until every package was loaded, which put it into Redis; SIGKILL waits
+ * until every package was asked for since the deploy, which put it into memory, where it outlives the outage and the
+ * loss of all that Redis held.
  *
  * @throws what `signal` was aborted with.
  */
@@ -46,14 +46,16 @@ export async function causeIncidents(stage: Stage): Promise<readonly Restart[]> 
   const share = (part: number): Promise<unknown> => sleep(Math.max(0, startedAt + part * seconds * 1_000 - performance.now()), undefined, { signal });
   const restarts: Restart[] = [];
 
+  await until(() => traffic.hasCoveredAll, signal, 20_000);
+  traffic.askFor(draft.name);
   if (deploy !== undefined) {
-    await share(0.25);
+    await share(0.3);
     await until(() => traffic.hasCoveredAll, signal, 20_000);
     await traffic.moveTo(deploy);
     say("deployed the service anew: its memory is empty, Redis is not");
   }
   if (redis !== undefined) {
-    await share(0.45);
+    await share(0.5);
     await until(() => traffic.hasCoveredAll, signal, 20_000);
     restarts.push(await outage(redis, stage));
   }

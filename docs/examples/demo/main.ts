@@ -27,7 +27,7 @@ try {
 } catch (error) {
   if (interrupt.signal.aborted) process.exitCode = 130;
   else if (error instanceof UsageError) {
-    console.error(`${error.message}\n\n${USAGE}`);
+    console.error(`${error.message}\n--help tells what there is`);
     process.exitCode = 2;
   } else {
     console.error(explain(error));
@@ -42,11 +42,11 @@ async function main(args: DemoArguments): Promise<number> {
     return 0;
   }
   const port = args.serves ? portOf(process.env) : 0;
+  await using redis = args.usesRedis ? await findRedis(process.env) : undefined;
+  console.log(redis === undefined ? "memory alone" : `memory over ${redis.description}`);
   await using copy = await PackageCopy.of(STORE);
   console.log(`copied ${copy.names.length} installed packages: ${whole(copy.files)} files, ${(copy.bytes / 2 ** 20).toFixed(1)} MiB`);
   interrupt.signal.throwIfAborted();
-  await using redis = args.usesRedis ? await findRedis(process.env) : undefined;
-  console.log(redis === undefined ? "memory alone" : `memory over ${redis.description}`);
   // Awaited here: what is disposed on the way out is in use until then.
   return await (args.serves ? serve(copy, redis, port) : driveAndJudge(args, copy, redis));
 }

@@ -94,6 +94,6 @@ function row(label: string, { count, p50Ms, p99Ms }: Latencies, requests: number
 }
 
 export const whole = (count: number): string => count.toLocaleString("en");
-export const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
+export const percent = (share: number): string => (Number.isNaN(share) ? "no" : `${(share * 100).toFixed(1)} %`);
 export const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`;
 const milliseconds = (ms: number): string => `${ms.toFixed(2)} ms`;

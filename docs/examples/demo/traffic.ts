@@ -18,8 +18,9 @@ export interface TrafficOptions {
 }
 
 /**
- * Visitors of the service, over real HTTP: nine in ten want a popular package (of n packages the r-th with a share in
- * proportion to 1/r, Zipf's law); the tenth is a crawler that asks for one after another.
+ * Visitors of the service, over real HTTP: most want a popular package (the r-th of them with a share in proportion to
+ * 1/r, Zipf's law); each tenth is a crawler that asks for one after another, and each tenth wants the package that
+ * {@link askFor} named.
  */
 export class Traffic {
   sent = 0;
@@ -27,6 +28,7 @@ export class Traffic {
   readonly #popular: () => string;
   readonly #covered = new Set<string>();
   #crawled = 0;
+  #wanted: string | undefined;
   #origin: Origin;
   #underWay = 0;
   #gate: Promise<void> | undefined;
@@ -40,7 +42,12 @@ export class Traffic {
 
   /** Whether each name was answered since the service last moved. */
   get hasCoveredAll(): boolean {
-    return this.#covered.size === this.#options.names.length;
+    return this.#covered.size === this.#options.names.length + (this.#wanted === undefined ? 0 : 1);
+  }
+
+  /** From now on one more package is wanted, by each tenth visitor. */
+  askFor(name: string): void {
+    this.#wanted = name;
   }
 
   /** Sends at the rate given, or as fast as answers come, until `isOver` says so after an answer. */
@@ -85,9 +92,8 @@ export class Traffic {
   }
 
   async #visit(): Promise<void> {
-    const { ledger, names, onAnswer } = this.#options;
-    const isCrawler = this.sent % 10 === 0;
-    const name = isCrawler ? names[this.#crawled++ % names.length]! : this.#popular();
+    const { ledger, onAnswer } = this.#options;
+    const name = this.#nextName();
     this.sent += 1;
     this.#underWay += 1;
     const startedAt = performance.now();
@@ -104,6 +110,13 @@ export class Traffic {
     } finally {
       this.#underWay -= 1;
     }
+  }
+
+  #nextName(): string {
+    const { names } = this.#options;
+    const turn = this.sent % 10;
+    if (turn === 0) return names[this.#crawled++ % names.length]!;
+    return turn === 5 && this.#wanted !== undefined ? this.#wanted : this.#popular();
   }
 }
 

@@ -42,7 +42,10 @@ export interface CacheOptions {
   readonly name: string;
   /** Part of every key: raise it when values change their shape, and nothing older is read. @default none */
   readonly version?: string | number;
-  /** Loads at one time in this process, background ones included; further callers wait their turn within their timeouts. @default 1_000 */
+  /**
+   * Loads at one time in this process, background ones included; further callers wait their turn within their
+   * timeouts. A load inside a loader does not: the outer one would wait for it, and it for the outer one's end. @default 1_000
+   */
   readonly maxLoads?: number;
   /** Keeps a serverless invocation alive for background loads. The promise never rejects. Called within the async context of the request. */
   readonly waitUntil?: (work: Promise<void>) => void;

@@ -259,7 +259,8 @@ export class Ladder {
       this.#answerAll(flight, () => stale(flight.reserve!, flight.reserveTier, "error"));
       return;
     }
-    const isCounted = flight.call.batch === undefined;
+    // The load around this one waits for it, and would keep the slot that it waits for.
+    const isCounted = flight.call.batch === undefined && !isLoading(this.#core);
     const isBehind = flight.isBackground;
     if (isBehind && !backgroundLoads.tryTake()) {
       // Too many at once: a later call will try again.
@@ -291,7 +292,7 @@ export class Ladder {
       background: flight.isBackground,
       stale: this.#reserveOf(flight),
       timeoutMs: call.policy.loadTimeoutMs,
-    }, clock));
+    }, clock), (load) => load.outcome);
     flight.running = run;
     meter.loads += 1;
     let loaded: Loaded;

@@ -16,12 +16,12 @@ interface Arrival<K> {
 export class BatchLoad<K, T> implements FlightBatch {
   pinned: FlightBatch["pinned"];
   readonly #load: BatchLoader<K, T>;
-  readonly #run: (body: () => Promise<void>) => Promise<void>;
+  readonly #run: (keys: readonly string[], body: () => Promise<void>) => Promise<void>;
   #outstanding = 0;
   readonly #arrived: Arrival<K>[] = [];
 
-  /** @param run waits for one slot, whatever the number of items. */
-  constructor(load: BatchLoader<K, T>, run: (body: () => Promise<void>) => Promise<void>) {
+  /** @param run runs the load of these keys; waits for one slot, whatever their number. */
+  constructor(load: BatchLoader<K, T>, run: (keys: readonly string[], body: () => Promise<void>) => Promise<void>) {
     this.#load = load;
     this.#run = run;
   }
@@ -51,10 +51,11 @@ export class BatchLoad<K, T> implements FlightBatch {
   #start(): void {
     if (this.#outstanding > 0 || this.#arrived.length === 0) return;
     const arrived = this.#arrived.splice(0);
-    void this.#run(() => this.#loadAll(arrived));
+    void this.#run(arrived.map(({ context }) => context.key), () => this.#loadAll(arrived.filter(({ context }) => !context.signal.aborted)));
   }
 
   async #loadAll(arrived: readonly Arrival<K>[]): Promise<void> {
+    if (arrived.length === 0) return;
     const byItem = new Map<K, Arrival<K>[]>();
     for (const arrival of arrived) byItem.set(arrival.item, [...(byItem.get(arrival.item) ?? []), arrival]);
     const controller = new AbortController();

@@ -152,19 +152,29 @@ export class Load {
 
 interface Loading {
   readonly owner: object;
-  readonly at: string;
+  /** One key, or those of a batch. */
+  readonly at: string | ReadonlySet<string>;
   readonly outer: Loading | undefined;
+  /** What a loader leaves behind, a connection pool say, carries its context on. */
+  isOver: boolean;
 }
 const loading = new AsyncLocalStorage<Loading>();
 
-/** Runs `body`, and everything it calls, as the load of this key. */
-export function whileLoading<T>(owner: object, at: string, body: () => T): T {
-  return loading.run({ owner, at, outer: loading.getStore() }, body);
+/** Runs `body`, and everything it calls, as the load of these keys, until the promise that `outcome` gives is settled. */
+export function whileLoading<T>(owner: object, at: Loading["at"], body: () => T, outcome: (result: T) => Promise<unknown>): T {
+  const mine: Loading = { owner, at, outer: loading.getStore(), isOver: false };
+  const result = loading.run(mine, body);
+  const end = (): void => {
+    mine.isOver = true;
+  };
+  outcome(result).then(end, end);
+  return result;
 }
 
-/** Whether this is called from inside the load of this key: waiting for it would never end. */
-export function isLoading(owner: object, at: string): boolean {
-  for (let each = loading.getStore(); each !== undefined; each = each.outer) if (each.owner === owner && each.at === at) return true;
+/** Whether this is called from inside the load of this key, or of any: waiting for it would never end. */
+export function isLoading(owner: object, at?: string): boolean {
+  for (let each = loading.getStore(); each !== undefined; each = each.outer)
+    if (!each.isOver && each.owner === owner && (at === undefined || each.at === at || (typeof each.at !== "string" && each.at.has(at)))) return true;
   return false;
 }
 

@@ -4,7 +4,7 @@ import { describe } from "./duration.ts";
 import type { Call, Space } from "./flights.ts";
 import { checkKey, checkTags, localKey, placeBelow } from "./key.ts";
 import { BatchLoad } from "./load-many.ts";
-import type { BatchLoader, Loader } from "./load.ts";
+import { isLoading, whileLoading, type BatchLoader, type Loader } from "./load.ts";
 import { checkRoomForMeta, type DeleteManyResult, type DeleteResult, type InvalidateResult, type MarkStaleResult, type Mutations, type WriteManyResult, type WriteResult } from "./mutations.ts";
 import { isThenable } from "./once.ts";
 import { checkEntryOptions, checkOptions, OPTION_NAMES, resolvePolicy, type EntryOptions, type GetOptions, type GetOrSetOptions, type Policy, type ResolvedPolicy } from "./policy.ts";
@@ -136,12 +136,13 @@ export class View {
     if (typeof keyOfItem !== "function") throw new InvalidArgumentError(`key: ${describe(keyOfItem)} is no function; give one that makes a key of an item`);
     if (typeof load !== "function") throw new InvalidArgumentError(`load: ${describe(load)} is no loader; give a function`);
     checkOptions(options, OPTION_NAMES.getOrSetMany);
-    const batch = new BatchLoad<K, unknown>(load, async (body) => {
-      if (!core.loads.tryTake()) await core.loads.take(NEVER);
+    const isNested = isLoading(core);
+    const batch = new BatchLoad<K, unknown>(load, async (keys, body) => {
+      if (!isNested && !core.loads.tryTake()) await core.loads.take();
       try {
-        await body();
+        await whileLoading(core, new Set(keys.map((key) => localKey(this.#space.place, key))), body, (done) => done);
       } finally {
-        core.loads.free();
+        if (!isNested) core.loads.free();
       }
     });
     const unique = [...new Set(items)];
@@ -313,7 +314,6 @@ export class View {
 }
 
 const NO_TAGS: readonly string[] = Object.freeze([]);
-const NEVER: Promise<never> = new Promise(() => {});
 
 function isPlainHit(policy: ResolvedPolicy, options: GetOrSetOptions | undefined): boolean {
   if (options === undefined) return policy.refreshAhead === 1;

@@ -16,12 +16,12 @@ export class Slots {
   }
 
   /** Resolves with a slot taken, or with `false` once `cancelled` resolved first. */
-  async take(cancelled: Promise<unknown>): Promise<boolean> {
+  async take(cancelled?: Promise<unknown>): Promise<boolean> {
     if (this.tryTake()) return true;
     return new Promise((resolve) => {
       const granted = (): void => resolve(true);
       this.#waiting.add(granted);
-      void cancelled.then(() => {
+      void cancelled?.then(() => {
         if (this.#waiting.delete(granted)) resolve(false);
       });
     });

@@ -1,0 +1,39 @@
+// Many at once: what is missing is loaded by one query.
+
+import assert from "node:assert/strict";
+import { createCache, keyOf, memory } from "hotset";
+
+interface User {
+  readonly id: number;
+  readonly name: string;
+  readonly org: string;
+}
+const table = new Map<number, User>([
+  [1, { id: 1, name: "Ada", org: "acme" }],
+  [2, { id: 2, name: "Bob", org: "acme" }],
+  [3, { id: 3, name: "Cem", org: "bolt" }],
+]);
+const queries: string[] = [];
+async function findUsers(ids: readonly number[]): Promise<readonly User[]> {
+  queries.push(ids.join(","));
+  return ids.flatMap((id) => table.get(id) ?? []);
+}
+
+await using cache = createCache({ name: "shop" }).tier(memory()).defaults({ ttl: "1m" }).build();
+
+const findMany = (ids: readonly number[]): Promise<Map<number, User | null>> =>
+  cache.getOrSetMany(ids, (id) => keyOf("user", id), async (missing, { setOptions }) => {
+    const found = new Map((await findUsers(missing)).map((user) => [user.id, user]));
+    for (const { id, org } of found.values()) setOptions(id, { tags: [`org:${org}`] });
+    // `null` is remembered: there is none. Items that are left out are asked for again.
+    return missing.map((id) => [id, found.get(id) ?? null] as const);
+  });
+
+assert.deepEqual([...(await findMany([1, 2])).values()].map((user) => user?.name), ["Ada", "Bob"]);
+// In the order asked for; 1 and 2 are there already, and 3 is asked for once.
+assert.deepEqual([...(await findMany([3, 2, 9, 3, 1])).entries()].map(([id, user]) => `${id} ${user?.name}`), ["3 Cem", "2 Bob", "9 undefined", "1 Ada"]);
+
+await cache.invalidateTags("org:acme");
+await findMany([1, 2, 3, 9]);
+
+console.log(queries.join(" | "));

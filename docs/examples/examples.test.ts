@@ -1,0 +1,35 @@
+import { execFile } from "node:child_process";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { randomPrefix } from "@hotset/test-servers";
+import { describe, expect, inject, it } from "vitest";
+
+const run = promisify(execFile);
+
+/** What each example prints. */
+const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
+  "batch.ts": ["1,2 | 3,9 | 1,2"],
+  "conditional-requests.ts": ["200 304 200"],
+  "custom-format.ts": ["temperatures: json, 12 bytes", "pressures: float64.1, 16 bytes"],
+  "file-backend.ts": ["hit files"],
+  "http-headers.ts": ["shop; fwd=miss", "shop; hit; ttl=59", "shop; hit; ttl=-1"],
+  "memory-only.ts": ["2 hits, 11 misses, 9 of them on another caller's load, 1 load"],
+  "memory-over-redis.ts": ["miss", "hit redis", "hit memory", "deleted"],
+  "serverless.ts": ["page 2 then page 3"],
+  "wrap.ts": ["price:1000:USD: 3 calls"],
+};
+
+describe("examples", () => {
+  it("all stand in the list above", async () => {
+    const files = await readdir(import.meta.dirname);
+    expect(files.filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts")).sort()).toEqual(Object.keys(EXAMPLES));
+  });
+
+  it.concurrent.each(Object.entries(EXAMPLES))("%s runs to its end, prints what it says, and lets the process exit", { timeout: 20_000 }, async (file, lines) => {
+    const { stdout, stderr } = await run(process.execPath, ["--conditions=@hotset/source", join(import.meta.dirname, file)], {
+      env: { ...process.env, REDIS_URL: inject("redisUrl"), KEY_PREFIX: randomPrefix() },
+    });
+    expect({ stderr, lines: stdout.trimEnd().split("\n") }).toEqual({ stderr: "", lines });
+  });
+});

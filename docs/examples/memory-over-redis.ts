@@ -1,0 +1,41 @@
+// Memory over Redis: what one process has loaded, the others find. REDIS_URL says where Redis is.
+
+import assert from "node:assert/strict";
+import { createCache, memory, msgpack, redis, type Cache } from "hotset";
+
+const url = process.env["REDIS_URL"] ?? "redis://localhost:6379";
+const keyPrefix = process.env["KEY_PREFIX"] ?? "hotset-examples";
+
+/** As each process of the shop does it. The name makes the keys: processes of one name share. */
+function openCache(): Cache {
+  return createCache({ name: "shop" })
+    .tier(memory())
+    .tier(redis(url).keyPrefix(keyPrefix).valueFormat(msgpack()).build())
+    .defaults({ ttl: "5m", staleIfError: "1h", localTtl: "2s" })
+    .build();
+}
+
+await using one = openCache();
+await using other = openCache();
+await one.delete("user:1"); // from an earlier run
+
+let queries = 0;
+const findUser = async (id: number): Promise<{ readonly id: number; readonly since: Date }> => {
+  queries += 1;
+  return { id, since: new Date("2024-02-29") };
+};
+
+async function ask(cache: Cache): Promise<string> {
+  let from = "";
+  const user = await cache.getOrSet("user:1", () => findUser(1), { onServed: ({ status, tier }) => (from = `${status} ${tier ?? ""}`.trim()) });
+  assert.equal(user.since.getUTCFullYear(), 2024); // MessagePack keeps dates
+  return from;
+}
+
+console.log(await ask(one)); // loaded, and stored in both
+console.log(await ask(other)); // found in Redis, and kept in memory
+console.log(await ask(other));
+assert.equal(queries, 1);
+
+const { status } = await other.delete("user:1");
+console.log(status);
