@@ -100,7 +100,7 @@ describe.each(STACKS)("over %s", (stack) => {
     const calls: ReturnType<typeof outcome>[] = [];
     for (let i = 0; i < 200; i += 1) {
       calls.push(outcome(cache.getOrSet("k", load)));
-      for (let tick = 0; tick < i % 7; tick += 1) await undefined;
+      for (let tick = 0; tick < i % 7; tick += 1) await Promise.resolve();
       if (i % 3 === 0) await flush(1);
     }
     const outcomes = await Promise.all(calls);

@@ -1,0 +1,172 @@
+import { describe, expect, it } from "vitest";
+import { Ladder, type Core } from "./cache.ts";
+import { Chains } from "./chains.ts";
+import { createEvents } from "./events.ts";
+import { Flight, Flights, Guard, type Call, type Space } from "./flights.ts";
+import { rootPlace } from "./key.ts";
+import { LocalCopies } from "./local-copies.ts";
+import { Mutations } from "./mutations.ts";
+import { View } from "./namespace.ts";
+import { DEFAULT_POLICY } from "./policy.ts";
+import { Reads } from "./reads.ts";
+import { RemoteTier } from "./remote-tier.ts";
+import { Slots } from "./slots.ts";
+import { Meter } from "./stats.ts";
+import { Tags } from "./tags.ts";
+import { mapTier } from "./testing/map-tier.ts";
+import { flush } from "./testing/outcome.ts";
+import { scriptedBackend } from "./testing/scripted-backend.ts";
+import { TestClock } from "./testing/test-clock.ts";
+
+const SPACE: Space = { place: rootPlace("test"), policy: DEFAULT_POLICY, schema: undefined, remote: undefined };
+
+function flight(): Flight {
+  const call: Call = {
+    space: SPACE, key: "k", at: "k", load: () => 1, policy: DEFAULT_POLICY, tags: [], startedAt: 0, isForced: false, isAfter: false,
+    signal: undefined, onServed: undefined, batch: undefined,
+  };
+  return new Flight(call, 0, "miss", false);
+}
+
+describe("Flights", () => {
+  it("joins the latest that may be joined, and none that was fenced", () => {
+    const flights = new Flights();
+    expect(flights.joinable("k")).toBe(undefined);
+    const [first, second] = [flight(), flight()];
+    flights.add("k", first);
+    flights.add("k", new Guard());
+    expect(flights.joinable("k")).toBe(first);
+    expect(flights.joinable("other")).toBe(undefined);
+    flights.add("k", second);
+    flights.supersede("k", second);
+    expect([flights.joinable("k"), first.isJoinable, second.isJoinable]).toEqual([second, false, true]);
+    flights.fence("k", "delete");
+    expect([flights.joinable("k"), first.fencedBy, second.fencedBy]).toEqual([undefined, "delete", "delete"]);
+    const third = flight();
+    flights.add("k", third);
+    expect(flights.joinable("k")).toBe(third);
+  });
+
+  it("keeps the first reason of a fence, and spares the one that is excepted", () => {
+    const flights = new Flights();
+    const guards = [new Guard(), new Guard(), new Guard()] as const;
+    for (const guard of guards) flights.add("k", guard);
+    flights.fence("k", "set", guards[1]);
+    flights.fence("k", "delete");
+    expect(guards.map(({ fencedBy }) => fencedBy)).toEqual(["set", "delete", "set"]);
+  });
+
+  it("fences what is older than a stored load, and every read, but no later load", () => {
+    const flights = new Flights();
+    const [older, stored, laterLoading, laterReading, read] = [flight(), flight(), flight(), flight(), new Guard()];
+    older.isReading = false;
+    laterLoading.isReading = false;
+    for (const each of [older, stored, laterLoading, laterReading, read]) flights.add("k", each);
+    flights.fenceOlder("k", stored);
+    expect([older, stored, laterLoading, laterReading, read].map(({ fencedBy }) => fencedBy)).toEqual(["set", undefined, undefined, "set", "set"]);
+  });
+
+  it("forgets each of several under one key, in any order, and others not", () => {
+    for (const order of [[0, 1, 2], [2, 1, 0], [1, 0, 2], [1, 2, 0]]) {
+      const flights = new Flights();
+      const each = [flight(), flight(), flight()];
+      for (const one of each) flights.add("k", one);
+      flights.remove("k", flight());
+      flights.remove("other", each[0]!);
+      expect([...flights.all()]).toHaveLength(3);
+      for (const [i, at] of order.entries()) {
+        expect(flights.size).toBe(1);
+        flights.remove("k", each[at]!);
+        expect(new Set(flights.all())).toEqual(new Set(order.slice(i + 1).map((left) => each[left]!)));
+      }
+      expect(flights.size).toBe(0);
+    }
+  });
+
+  it("tells when a flight is settled, before and after", async () => {
+    const one = flight();
+    const before = one.whenSettled();
+    one.settled();
+    await Promise.all([before, one.whenSettled()]);
+    expect(one.isOver).toBe(true);
+  });
+});
+
+/** A cache whose parts can be looked at. */
+function engine({ hasBackend = false }: { readonly hasBackend?: boolean } = {}): { readonly core: Core; readonly view: View; readonly clock: TestClock } {
+  const clock = new TestClock();
+  const events = createEvents();
+  const tags = new Tags();
+  const remote = hasBackend ? new RemoteTier(scriptedBackend({ clock }), clock, events, "test") : undefined;
+  const core: Core = {
+    name: "test", clock, events, tags, recovery: undefined,
+    random: Math.random,
+    local: new LocalCopies(mapTier({ maxEntries: 1_000 }), tags, clock, events, "test"),
+    meter: new Meter(),
+    flights: new Flights(),
+    chains: new Chains(),
+    loads: new Slots(1_000),
+    backgroundLoads: new Slots(100),
+    waitUntil: undefined,
+    isClosed: false,
+  };
+  const ladder = new Ladder(core);
+  return { core, clock, view: new View({ core, ladder, mutations: new Mutations(core, ladder), reads: new Reads(core, ladder) }, { ...SPACE, remote }) };
+}
+
+function freeSlots(slots: Slots): number {
+  let free = 0;
+  while (slots.tryTake()) free += 1;
+  return free;
+}
+
+describe("C51 nothing is left", () => {
+  it("after a million keys", { timeout: 120_000 }, async () => {
+    const { core, view } = engine();
+    const load = ({ key }: { readonly key: string }): string => key;
+    for (let begun = 0; begun < 1_000_000; begun += 1_000) {
+      const calls = Array.from({ length: 1_000 }, (_, i) => view.getOrSet(`key ${begun + i}`, load));
+      if (begun === 0) expect(core.flights.size).toBe(1_000);
+      const values = await Promise.all(calls);
+      expect(values[999]).toBe(`key ${begun + 999}`);
+    }
+    expect(core.meter.loads).toBe(1_000_000);
+    expect([core.flights.size, core.chains.size, freeSlots(core.loads), freeSlots(core.backgroundLoads)]).toEqual([0, 0, 1_000, 100]);
+  });
+
+  it("after loads that fail, time out, are left, are fenced, come behind an answer or in a batch, and after reads and writes", async () => {
+    const { core, view, clock } = engine({ hasBackend: true });
+    const down = (): never => { throw new Error("db down"); };
+    for (let round = 0; round < 50; round += 1) {
+      const key = (what: string): string => `${what} ${round % 5}`;
+      const hung = (): Promise<never> => new Promise(() => {});
+      const controller = new AbortController();
+      const policy = { ttl: 10, staleWhileRevalidate: 100, staleIfError: 100 };
+      const calls = [
+        view.getOrSet(key("ok"), () => round, { ...policy, refreshAhead: 0.5 }),
+        view.getOrSet(key("down"), down, policy),
+        view.getOrSet(key("late"), hung, { hardTimeout: 5, loadTimeout: 20 }),
+        view.getOrSet(key("left"), hung, { signal: controller.signal }),
+        view.getOrSet(key("forced"), () => round, { forceRefresh: true }),
+        view.getOrSet(key("deleted"), () => view.delete(key("deleted")).then(() => round)),
+        view.getOrSet(key("dropped"), () => round, { ttl: 0 }),
+        view.getOrSetMany(["a", "b", "ok"].map(key), (each) => each, (missing) => missing.slice(1).map((each) => [each, round] as const), policy),
+        view.get(key("ok")),
+        view.getMany(["ok", "a", "none"].map(key)),
+        view.set(key("set"), round),
+        view.delete(key("set")),
+        view.markStale(key("a")),
+        view.invalidateTags("t"),
+        view.clear(),
+      ];
+      const settled = Promise.allSettled(calls);
+      await flush(1);
+      controller.abort();
+      clock.advance(20);
+      await settled;
+    }
+    await Promise.all([...core.flights.all()].map((each) => each.whenSettled()));
+    await core.chains.settled();
+    expect([core.flights.size, core.chains.size, freeSlots(core.loads), freeSlots(core.backgroundLoads)]).toEqual([0, 0, 1_000, 100]);
+  });
+});
