@@ -128,7 +128,7 @@ export class HashBackend implements Backend {
       lane.replied();
       call.fail(this.#fault(call.origin, error));
     };
-    const decode = (reply: unknown): void => call.done(decodeEntry(reply as EntryFields, ttlMs!, this.#settings.epochMs));
+    const decode = (reply: unknown): void => call.answer(() => decodeEntry(reply as EntryFields, ttlMs!, this.#settings.epochMs));
     ttl.then((reply) => {
       lane.replied();
       ttlMs = reply as number;
@@ -170,7 +170,7 @@ export class HashBackend implements Backend {
       client.sendCommand(args).then(
         (reply) => {
           lane.replied();
-          call.done(interpret(reply));
+          call.answer(() => interpret(reply));
         },
         (error: unknown) => {
           lane.replied();
@@ -252,8 +252,12 @@ export class HashBackend implements Backend {
         () => lane.replied(),
       );
       const decode = (reply: unknown): void => {
-        entries[i] = decodeEntry(reply as EntryFields, ttlMs!, epochMs);
-        settled();
+        try {
+          entries[i] = decodeEntry(reply as EntryFields, ttlMs!, epochMs);
+          settled();
+        } catch (error) {
+          fail(error);
+        }
       };
       client.sendCommand(["HMGET", entryKey, "d", "s", "m", "w"]).then(
         (reply) => {

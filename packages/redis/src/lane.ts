@@ -192,6 +192,17 @@ export class Call<T> implements Ring {
     );
   }
 
+  /** Settles it by what `interpret` makes of a reply; a reply that makes no sense fails it. */
+  answer(interpret: () => T): void {
+    let value: T;
+    try {
+      value = interpret();
+    } catch (error) {
+      return this.fail(error);
+    }
+    this.done(value);
+  }
+
   done(value: T): void {
     this.#leave();
     this.#resolve(value);

@@ -13,6 +13,11 @@ export class Wire implements RawClient {
     });
   }
 
+  /** The oldest command, to be settled in another order. */
+  take(): { resolve(reply: unknown): void; reject(error: unknown): void } {
+    return this.#pending.shift()!;
+  }
+
   reply(value: unknown): Promise<void> {
     this.#pending.shift()!.resolve(value);
     return flush();
