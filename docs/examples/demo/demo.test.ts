@@ -1,32 +1,11 @@
 import { spawn } from "node:child_process";
-import { join } from "node:path";
-import { startOwnRedis } from "@hotset/test-servers";
-import { describe, expect, inject, it } from "vitest";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { RespClient, serverExecutable } from "@hotset/test-servers";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
-interface Ended {
-  readonly code: number | null;
-  readonly out: string;
-  readonly errors: string;
-}
-
-function runDemo(args: readonly string[], env: Readonly<Record<string, string>> = {}, onOutput: (out: string, kill: (signal: NodeJS.Signals) => void) => void = () => undefined): Promise<Ended> {
-  // As `npm run demo` does, but for what else this test run has in its environment.
-  const { REDIS_URL: _given, ...inherited } = process.env;
-  const child = spawn(process.execPath, ["--conditions=@hotset/source", join(import.meta.dirname, "main.ts"), ...args], { env: { ...inherited, ...env } });
-  let out = "";
-  let errors = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    out += text;
-    onOutput(out, (signal) => child.kill(signal));
-  });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => (errors += text));
-  return new Promise((resolve) => child.once("close", (code) => resolve({ code, out, errors })));
-}
-
-/** The list of checks at the end, as `passed: what`. */
-function checksOf(out: string): readonly string[] {
-  return [...out.matchAll(/^ {2}(pass|FAIL) {2}(.*?) {2,}/gm)].map(([, result, what]) => `${result}: ${what}`);
-}
+const SHORT = ["--seconds", "1", "--requests", "2000"];
 
 const ALWAYS = [
   "pass: no failed request",
@@ -36,26 +15,123 @@ const ALWAYS = [
   "pass: each change visible within its ttl, 2 s",
   "pass: the cache counted what its clients saw",
 ];
-const SHORT = ["--seconds", "1", "--requests", "2000"];
+
+/** Temporary files of the demos, and a folder for the PATH with the server program that the tests use. */
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "hotset-demo-test-"));
+  const { command, args } = await serverExecutable();
+  const words = [command, ...args].map((word) => `'${word}'`).join(" ");
+  await writeFile(join(folder, "redis-server"), `#!/bin/sh\nexec ${words} "$@"\n`, { mode: 0o755 });
+});
+
+afterAll(() => rm(folder, { recursive: true, force: true }));
 
 describe("demo", { timeout: 60_000 }, () => {
-  it.concurrent("holds its own checks in memory alone", async () => {
-    const { code, out, errors } = await runDemo([...SHORT, "--no-redis"]);
+  it.concurrent("holds its own checks in memory alone, and leaves nothing behind", async () => {
+    const { code, out, errors } = await runDemo([...SHORT, "--no-redis"]).ended;
     expect({ code, errors, checks: checksOf(out) }).toEqual({ code: 0, errors: "", checks: ALWAYS });
-    expect(out).toContain("memory alone");
+    expect(out).toMatch(/^memory alone$/m);
     expect(out).toMatch(/changed \S+ in the copy/);
   });
 
   it.concurrent("holds them over a Redis of its own, which it kills and starts again", async () => {
-    // So that there is a server program on the PATH of the demo, wherever this one's comes from.
-    await using server = await startOwnRedis();
-    expect(server.state).toBe("running");
-    const { code, out, errors } = await runDemo(SHORT);
+    const { code, out, errors } = await runDemo(SHORT).ended;
     expect({ code, errors, checks: checksOf(out) }).toEqual({
       code: 0,
       errors: "",
       checks: [...ALWAYS, "pass: Redis was restarted: another run_id", "pass: Redis is in use again"],
     });
     expect(out).toMatch(/killed Redis \(SIGKILL to \d+\)/);
+    expect(out).toMatch(/^ {2}redis hit +[1-9]/m);
+  });
+
+  it.concurrent("over a given Redis kills nothing, and takes its keys away when it is interrupted", async () => {
+    const url = inject("redisUrl");
+    const demo = runDemo(SHORT, { REDIS_URL: url });
+    await demo.says(/\d requests, /);
+    demo.interrupt();
+    const { code, out, errors } = await demo.ended;
+    expect({ code, errors }).toEqual({ code: 130, errors: "" });
+    expect(out).toContain("memory over the Redis of REDIS_URL");
+    const client = RespClient.fromUrl(url);
+    expect(await client.command("KEYS", "hotset-demo-*")).toEqual([]);
+    client.close();
+  });
+
+  it.concurrent("serves until it is interrupted", async () => {
+    const demo = runDemo(["--serve", "--no-redis"], { PORT: "0" });
+    const [, url] = await demo.says(/listening on (\S+)/);
+    const names = (await (await fetch(`${url}/packages`)).json()) as readonly string[];
+    const path = `/packages/${encodeURIComponent(names[0]!)}`;
+    const answers = [await fetch(url + path), await fetch(url + path), await fetch(`${url}/packages/..%2f..`)];
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 404]);
+    expect(answers.map(({ headers }) => headers.get("cache-status"))).toEqual(["hotset; fwd=miss", "hotset; hit; ttl=3599; detail=memory", null]);
+    expect(answers.map(({ headers }) => headers.get("age"))).toEqual(["0", "0", null]);
+    expect(await answers[1]!.json()).toEqual(await answers[0]!.json());
+    demo.interrupt();
+    const { code, errors } = await demo.ended;
+    expect({ code, errors }).toEqual({ code: 0, errors: "" });
+  });
+
+  it.concurrent.each([
+    { args: ["--processes", "4"], says: "--processes: there is no such option; accepted are --seconds, --requests, --no-redis, --serve, --help" },
+    { args: ["fast"], says: '"fast" is no option; accepted are --seconds, --requests, --no-redis, --serve, --help' },
+    { args: ["--requests", "10"], says: '--requests: "10" is not accepted; give a whole number from 2000 to 1000000' },
+    { args: ["--seconds"], says: '--seconds: "" is not accepted; give a whole number from 1 to 300' },
+    { args: ["--no-redis=yes"], says: "--no-redis: takes no value" },
+  ])("refuses $args", async ({ args, says }) => {
+    const { code, out, errors } = await runDemo(args).ended;
+    expect({ code, out, error: errors.split("\n")[0] }).toEqual({ code: 2, out: "", error: says });
+  });
+
+  it.concurrent("refuses a REDIS_URL where nobody answers, without its password", async () => {
+    const { code, errors } = await runDemo([], { REDIS_URL: "redis://:secret@127.0.0.1:1" }).ended;
+    expect({ code, error: errors.split("\n")[0] }).toEqual({
+      code: 2,
+      error: "REDIS_URL: The Redis of REDIS_URL at 127.0.0.1:1 does not answer: Error: connect ECONNREFUSED 127.0.0.1:1",
+    });
+  });
+
+  it("has left none of its copies behind", async () => {
+    expect(await readdir(folder)).toEqual(["redis-server"]);
   });
 });
+
+interface Demo {
+  /** Resolves when its output has this. */
+  says(pattern: RegExp): Promise<RegExpExecArray>;
+  interrupt(): void;
+  readonly ended: Promise<{ readonly code: number | null; readonly out: string; readonly errors: string }>;
+}
+
+function runDemo(args: readonly string[], env: Readonly<Record<string, string>> = {}): Demo {
+  const { REDIS_URL: _ofTheRun, ...inherited } = process.env;
+  const child = spawn(process.execPath, ["--conditions=@hotset/source", join(import.meta.dirname, "main.ts"), ...args], {
+    env: { ...inherited, TMPDIR: folder, PATH: `${folder}${delimiter}${inherited["PATH"]}`, ...env },
+  });
+  let out = "";
+  let errors = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (out += text));
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (errors += text));
+  return {
+    interrupt: () => child.kill("SIGINT"),
+    ended: new Promise((resolve) => child.once("close", (code) => resolve({ code, out, errors }))),
+    says: (pattern) =>
+      new Promise((resolve, reject) => {
+        const look = (): void => {
+          const match = pattern.exec(out);
+          if (match !== null) resolve(match);
+        };
+        child.stdout.on("data", look);
+        child.once("close", () => reject(new Error(`the demo ended without saying ${String(pattern)}:\n${out}${errors}`)));
+        look();
+      }),
+  };
+}
+
+/** The list at the end of its output. */
+function checksOf(out: string): readonly string[] {
+  return [...out.matchAll(/^ {2}(pass|FAIL) {2}(.*?) {2}/gm)].map(([, result, what]) => `${result}: ${what}`);
+}
