@@ -1,6 +1,7 @@
 import type { Chains } from "./chains.ts";
 import type { Clock } from "./clock.ts";
-import { judge, lifeOf, newer, standsIn, type Encoding, type Entry } from "./entry.ts";
+import type { Encoded } from "./codec.ts";
+import { judge, lifeOf, newer, standsIn, type Entry } from "./entry.ts";
 import { BackendUnavailableError, EncodeError, type CacheError, LoadTimeoutError } from "./errors.ts";
 import type { CacheEvents, Events, FencedBy } from "./events.ts";
 import { Flight, type Call, type Flights, type Space, type Waiter } from "./flights.ts";
@@ -359,7 +360,7 @@ export class Ladder {
     }
     const now = clock.now();
     const expiresAt = now + life.ttlMs + Math.max(life.staleWhileRevalidateMs, life.staleIfErrorMs);
-    const entry = (encoding?: Encoding): Entry => ({
+    const entry = (encoded?: Encoded): Entry => ({
       value: loaded.value,
       ...life,
       staleAt: now + life.ttlMs,
@@ -370,14 +371,14 @@ export class Ladder {
       checkedAt: flight.tagsAt,
       etag: loaded.options?.etag ?? kept?.etag,
       lastModified: loaded.options?.lastModified ?? kept?.lastModified,
-      ...(encoding !== undefined && { encoding, encodedBytes: encoding.bytes }),
+      ...(encoded !== undefined && { encoding: encoded.encoding, encodedBytes: encoded.data.length }),
     });
     const stored = loaded.kind === "not-modified" ? "not-modified" : "stored";
-    const keepLocally = (encoding?: Encoding): "stored" | "not-modified" | "refused" => {
+    const keepLocally = (encoded?: Encoded): "stored" | "not-modified" | "refused" => {
       // What has ended hears of no fence any more.
       if (flight.isOver || fencedBy() !== undefined) return "refused";
       flights.fenceOlder(at, flight);
-      const error = local?.put(at, entry(encoding), policy.localTtlMs ?? Infinity);
+      const error = local?.put(at, entry(encoded), policy.localTtlMs ?? Infinity);
       if (error !== undefined) this.#unwritable(flight, error);
       return local === undefined || error !== undefined ? "refused" : stored;
     };
@@ -393,13 +394,13 @@ export class Ladder {
         // Its turn may have come late: what was called meanwhile is newer.
         if (fencedBy() !== undefined) return;
         try {
-          const status = await remote.write(entry(encoded.encoding), encoded, versions, key, place);
+          const status = await remote.write(entry(encoded), encoded, versions, key, place);
           recovery?.forgetKey(place, key);
-          keepLocally(encoded.encoding);
+          keepLocally(encoded);
           result = status === "stored" ? stored : status;
         } catch (error) {
           if (error instanceof EncodeError) this.#unwritable(flight, error);
-          else result = keepLocally(encoded.encoding);
+          else result = keepLocally(encoded);
         }
       }));
       return fencedBy() === undefined ? result : this.#fenced(flight, fencedBy()!);

@@ -32,14 +32,14 @@ export class Codec {
     const { format, compressor, keepsMeta } = this.#backend;
     try {
       const bytes = format.encode(value);
-      const plain: Encoded = { data: bytes, encoding: { format: format.id, compressor: NO_COMPRESSION, bytes: bytes.length } };
+      const plain: Encoded = { data: bytes, encoding: { format: format.id, compressor: NO_COMPRESSION } };
       // Without meta nothing would tell a compressed value from another, so there all are.
       const isBig = keepsMeta === false || bytes.length >= (compressor.minBytes ?? 0);
       if (compressor.id === NO_COMPRESSION || !isBig) return plain;
       const compressed = compressor.compress(bytes);
       const smaller = (data: Uint8Array): Encoded =>
         data.length < bytes.length || keepsMeta === false
-          ? { data, encoding: { format: format.id, compressor: compressor.id, bytes: data.length } }
+          ? { data, encoding: { format: format.id, compressor: compressor.id } }
           : plain;
       return compressed instanceof Uint8Array
         ? smaller(compressed)
@@ -54,6 +54,10 @@ export class Codec {
     const meta = this.#backend.keepsMeta === false ? "" : writeMeta(entry, encoding, versions);
     if (meta.length > MAX_META_LENGTH && Buffer.byteLength(meta) > MAX_META_BYTES)
       throw new EncodeError(`tags and validators take more than ${MAX_META_BYTES} bytes; give fewer or shorter ones`, this.#details("encode"));
+    if (entry.expiresAt < entry.staleAt) {
+      const leftMs = Math.max(1, Math.round(entry.expiresAt - now));
+      return { data, staleInMs: leftMs, expiresInMs: leftMs, meta };
+    }
     const windowMs = Math.max(entry.staleWhileRevalidateMs, entry.staleIfErrorMs);
     // A backend reads the stale window off the two times, so an endless life that has one is written as a long one.
     if (entry.staleAt === Infinity && windowMs > 0) return { data, staleInMs: HUNDRED_YEARS_MS, expiresInMs: HUNDRED_YEARS_MS + windowMs, meta };
@@ -67,9 +71,12 @@ export class Codec {
   decode(stored: StoredEntry, place: Place, schema: StandardSchema<unknown> | undefined, now: number, checkedAt: number): Awaitable<Entry> {
     try {
       const meta = this.#readMeta(stored);
-      const format = this.#formats.get(meta.format);
-      if (format === undefined) throw new Unreadable(`its format is ${JSON.stringify(meta.format)}, which this backend does not read`);
-      const value = whenReady(this.#decompress(stored.data, meta.compressor), (bytes) => format.decode(bytes));
+      const format = this.#formats.get(meta.encoding.format);
+      if (format === undefined) throw new Unreadable(`its format is ${JSON.stringify(meta.encoding.format)}, which this backend does not read`);
+      const bytes = this.#decompress(stored.data, meta.encoding.compressor);
+      // What needs no waiting is not asked whether it is a promise: every backend hit comes this way.
+      if (bytes instanceof Uint8Array && schema === undefined) return this.#entry(format.decode(bytes), meta, stored, place, now, checkedAt);
+      const value = whenReady(bytes, (each) => format.decode(each));
       const checked = schema === undefined ? value : whenReady(value, (each) => validate(schema, each));
       const entry = whenReady(checked, (each) => this.#entry(each, meta, stored, place, now, checkedAt));
       return entry instanceof Promise ? entry.catch((cause: unknown) => { throw this.#decodeError(cause); }) : entry;
@@ -78,8 +85,8 @@ export class Codec {
     }
   }
 
-  #decompress(data: Uint8Array, id: string | undefined): Awaitable<Uint8Array> {
-    if (id === undefined || id === NO_COMPRESSION) return data;
+  #decompress(data: Uint8Array, id: string): Awaitable<Uint8Array> {
+    if (id === NO_COMPRESSION) return data;
     const compressor = this.#compressors.get(id);
     if (compressor === undefined) throw new Unreadable(`its compressor is ${JSON.stringify(id)}, which this backend does not read`);
     return compressor.decompress(data, this.#maxDecodedBytes);
@@ -87,12 +94,12 @@ export class Codec {
 
   #entry(value: unknown, meta: Meta, stored: StoredEntry, place: Place, now: number, checkedAt: number): Entry {
     const windowMs = stored.expiresInMs - stored.staleInMs;
-    const isEndless = meta.ttlMs === Infinity && stored.staleInMs > 0;
+    const isEndless = meta.ttlMs === Infinity && stored.staleInMs > 0 && meta.cutMs === 0;
     const expiresAt = isEndless ? Infinity : now + stored.expiresInMs;
     return {
       value,
       ttlMs: meta.ttlMs ?? Math.max(0, stored.staleInMs),
-      staleAt: isEndless ? Infinity : now + stored.staleInMs,
+      staleAt: isEndless ? Infinity : now + stored.staleInMs + meta.cutMs,
       expiresAt,
       deadAt: expiresAt,
       staleWhileRevalidateMs: meta.staleWhileRevalidateMs ?? windowMs,
@@ -105,12 +112,12 @@ export class Codec {
       etag: meta.etag,
       lastModified: meta.lastModified,
       encodedBytes: stored.data.length,
-      encoding: { format: meta.format, compressor: meta.compressor ?? NO_COMPRESSION, bytes: stored.data.length },
+      encoding: meta.encoding,
     };
   }
 
   #readMeta({ meta }: StoredEntry): Meta {
-    if (meta === "") return { ...FOREIGN, format: this.#backend.format.id, compressor: this.#backend.compressor.id };
+    if (meta === "") return { ...FOREIGN, encoding: { format: this.#backend.format.id, compressor: this.#backend.compressor.id } };
     let parsed = this.#parsed.get(meta);
     if (parsed === undefined) {
       parsed = parseMeta(meta);
@@ -141,8 +148,8 @@ export class Codec {
 export interface Encoded {
   readonly data: Uint8Array;
   readonly encoding: Encoding;
-  /** The same value for the farther of two composed tiers, where that writes otherwise. */
-  readonly far?: Encoded;
+  /** The same value for each of two composed tiers, where they write it differently. */
+  readonly parts?: readonly [near: Encoded, far: Encoded];
 }
 
 /** The id of bytes that are stored as they are. */
@@ -152,12 +159,13 @@ const MAX_META_LENGTH = MAX_META_BYTES / 3;
 const MAX_PARSED = 512;
 
 interface Meta {
-  readonly format: string;
-  readonly compressor: string | undefined;
+  readonly encoding: Encoding;
   readonly ttlMs: number | undefined;
   readonly staleWhileRevalidateMs: number | undefined;
   readonly staleIfErrorMs: number | undefined;
   readonly localTtlMs: number;
+  /** How much longer than this copy the value itself is fresh. */
+  readonly cutMs: number;
   readonly tags: readonly string[];
   readonly versions: readonly TagVersion[] | undefined;
   readonly etag: string | undefined;
@@ -173,6 +181,8 @@ interface WrittenMeta {
   readonly r?: number;
   readonly e?: number;
   readonly l?: number;
+  /** `null`: infinite. */
+  readonly k?: number | null;
   readonly g?: readonly string[];
   readonly v?: readonly (readonly [hard: string, soft: string] | string)[];
   readonly a?: string;
@@ -181,8 +191,8 @@ interface WrittenMeta {
 
 const NO_TAGS: readonly string[] = Object.freeze([]);
 
-const FOREIGN: Omit<Meta, "format" | "compressor"> = {
-  ttlMs: undefined, staleWhileRevalidateMs: undefined, staleIfErrorMs: undefined, localTtlMs: Infinity,
+const FOREIGN: Omit<Meta, "encoding"> = {
+  ttlMs: undefined, staleWhileRevalidateMs: undefined, staleIfErrorMs: undefined, localTtlMs: Infinity, cutMs: 0,
   tags: NO_TAGS, versions: undefined, etag: undefined, lastModified: undefined,
 };
 
@@ -194,6 +204,7 @@ function writeMeta(entry: Entry, { format, compressor }: Encoding, versions: rea
     ...(entry.staleWhileRevalidateMs !== 0 && { r: entry.staleWhileRevalidateMs }),
     ...(entry.staleIfErrorMs !== 0 && { e: entry.staleIfErrorMs }),
     ...(entry.localTtlMs !== Infinity && { l: entry.localTtlMs }),
+    ...(entry.expiresAt < entry.staleAt && { k: entry.staleAt === Infinity ? null : Math.round(entry.staleAt - entry.expiresAt) }),
     ...(entry.tags.length !== 0 && { g: entry.tags }),
     ...(versions !== undefined && { v: versions.map(({ hard, soft }) => (hard === soft ? hard : [hard, soft] as const)) }),
     ...(entry.etag !== undefined && { a: entry.etag }),
@@ -203,15 +214,15 @@ function writeMeta(entry: Entry, { format, compressor }: Encoding, versions: rea
 }
 
 function parseMeta(meta: string): Meta {
-  const { f, c, t, r, e, l, g, v, a, m } = JSON.parse(meta) as WrittenMeta;
+  const { f, c, t, r, e, l, k = 0, g, v, a, m } = JSON.parse(meta) as WrittenMeta;
   if (typeof f !== "string") throw new Unreadable("its meta names no format");
   return {
-    format: f,
-    compressor: c,
+    encoding: { format: f, compressor: c ?? NO_COMPRESSION },
     ttlMs: t ?? Infinity,
     staleWhileRevalidateMs: r ?? 0,
     staleIfErrorMs: e ?? 0,
     localTtlMs: l ?? Infinity,
+    cutMs: k ?? Infinity,
     tags: g ?? NO_TAGS,
     versions: v?.map((version) => (typeof version === "string" ? { hard: version, soft: version } : { hard: version[0], soft: version[1] })),
     etag: a,

@@ -35,11 +35,10 @@ export interface Entry extends LocalEntry {
 /** How an infinite window is kept: its end must stay a number that backends can write. */
 export const HUNDRED_YEARS_MS: number = 100 * 365 * 86_400_000;
 
-/** How a backend keeps it. */
+/** How a backend keeps it, by the ids of both; how large it is there is `encodedBytes`. */
 export interface Encoding {
   readonly format: string;
   readonly compressor: string;
-  readonly bytes: number;
 }
 
 /** The stale windows of a reading call: they shorten what the entry brought, and never extend it. */

@@ -1,7 +1,7 @@
 import type { TagVersion } from "./backend.ts";
 import type { Core, Ladder } from "./cache.ts";
 import type { Encoded } from "./codec.ts";
-import { lifeOf, staleFrom, type Encoding, type Entry } from "./entry.ts";
+import { lifeOf, staleFrom, type Entry } from "./entry.ts";
 import { ConfigurationError } from "./errors.ts";
 import type { FencedBy } from "./events.ts";
 import { Guard, type Space } from "./flights.ts";
@@ -76,15 +76,14 @@ export class Mutations {
     const guard = new Guard();
     flights.add(at, guard);
     try {
-      let encoding: Encoding | undefined;
+      let encoded: Encoded | undefined;
       const status = await chains.run(at, () => orPending(recovery, place, key, async () => {
-        const encoded = await remote.encode(value);
-        encoding = encoded.encoding;
+        encoded = await remote.encode(value);
         return this.#write(entry, encoded, key, space);
       }));
       this.#fence(at, "set", guard);
       if (guard.fencedBy === undefined && !tags.wasCalled(entry.dependsOn, entry.checkedAt))
-        local?.put(at, encoding === undefined ? entry : { ...entry, encoding, encodedBytes: encoding.bytes }, localTtlMs);
+        local?.put(at, encoded === undefined ? entry : { ...entry, encoding: encoded.encoding, encodedBytes: encoded.data.length }, localTtlMs);
       this.#reportKey(space, key, "remove");
       return status === "stored" ? { status, token: this.#token() } : { status };
     } finally {

@@ -94,7 +94,7 @@ export class Reads {
       tags: entry.tags,
       ...(entry.etag !== undefined && { etag: entry.etag }),
       ...(entry.lastModified !== undefined && { lastModified: entry.lastModified }),
-      ...(entry.encoding !== undefined && { encoding: entry.encoding }),
+      ...(entry.encoding !== undefined && { encoding: { ...entry.encoding, bytes: entry.encodedBytes! } }),
     };
   }
 

@@ -28,15 +28,12 @@ export interface ReadRequest {
 export interface EntryTier {
   readonly label: string;
   readonly deadlineMs: number;
-  readonly isAway: boolean;
   /** How long until an away tier is worth asking again. */
   readonly retryInMs: number;
   /** `false` where entries cannot carry tags, validators or namespace versions. */
   readonly keepsMeta: boolean;
   /** Bounded, and behind the breaker, like every other call. */
   readonly versions: TagVersions | undefined;
-  /** Whether the store itself issues the versions, atomically. */
-  readonly issuesVersions: boolean;
   /** Tiers with equal ids read each other's bytes. */
   readonly codecId: string;
   /** The entry if its tag versions are current; stale by now if one of them was marked stale. */
@@ -49,8 +46,12 @@ export interface EntryTier {
   remove(key: string, place: Place): Promise<DeleteStatus>;
   markStale(key: string, place: Place): Promise<"stale" | "missing">;
   connect(): Promise<void>;
-  /** Ends what goes on behind answers. */
-  close(): Promise<void>;
+  /** Invalidations that wait for one of several backends. */
+  readonly pending: number;
+  /** Resolves when nothing goes on behind answers any more, after a last attempt at what is pending. Never rejects. */
+  settled(): Promise<void>;
+  /** Tries nothing again by itself. */
+  stop(): void;
   stats(): readonly ReturnType<TierMeter["snapshot"]>[];
   /** Counts what a call got from this tier. */
   readonly meter: TierMeter;
@@ -68,9 +69,9 @@ export class RemoteTier implements EntryTier {
   readonly deadlineMs: number;
   readonly keepsMeta: boolean;
   readonly versions: TagVersions | undefined;
-  readonly issuesVersions: boolean;
   readonly codecId: string;
   readonly meter: TierMeter = new TierMeter();
+  readonly pending = 0;
   readonly #backend: Backend;
   readonly #codec: Codec;
   readonly #clock: Clock;
@@ -98,12 +99,8 @@ export class RemoteTier implements EntryTier {
     const source = this.keepsMeta ? (backend.tagVersions ?? tagEntries(backend, clock)) : undefined;
     this.#judgedBy = isComposed ? undefined : source;
     this.versions = source && this.#bounded(source);
-    this.issuesVersions = backend.tagVersions !== undefined;
-    this.codecId = `${backend.format.id}+${backend.compressor.id}`;
-  }
-
-  get isAway(): boolean {
-    return this.#breaker.isOpen;
+    // Without meta every value is compressed, however small: those bytes are not the others'.
+    this.codecId = `${backend.format.id}+${backend.compressor.id}${this.keepsMeta ? "" : "+always"}`;
   }
 
   get retryInMs(): number {
@@ -153,7 +150,7 @@ export class RemoteTier implements EntryTier {
 
   /** An entry larger than `maxEntryBytes` is refused, and what was there is removed: it is older. */
   async write(entry: Entry, encoded: Encoded, versions: readonly TagVersion[] | undefined, key: string, place: Place): Promise<"stored" | "refused"> {
-    if (encoded.encoding.bytes > (this.#backend.maxEntryBytes ?? Infinity)) {
+    if (encoded.data.length > (this.#backend.maxEntryBytes ?? Infinity)) {
       await this.remove(key, place);
       return "refused";
     }
@@ -162,7 +159,7 @@ export class RemoteTier implements EntryTier {
     await this.#call("write", place, this.deadlineMs, () => this.#backend.write(place.backendPrefix + key, stored));
     this.#undecodable.delete(place.backendPrefix + key);
     if (this.#events.store.isObserved)
-      this.#events.store.emit({ cache: this.#cache, namespace: place.path, key, tier: this.label, durationMs: this.#clock.now() - startedAt, bytes: encoded.encoding.bytes });
+      this.#events.store.emit({ cache: this.#cache, namespace: place.path, key, tier: this.label, durationMs: this.#clock.now() - startedAt, bytes: encoded.data.length });
     return "stored";
   }
 
@@ -178,12 +175,18 @@ export class RemoteTier implements EntryTier {
   }
 
   async connect(): Promise<void> {
-    await this.#backend.connect?.();
+    try {
+      await this.#backend.connect?.();
+    } catch (error) {
+      throw this.#failed("connect", undefined, error);
+    }
     this.#answered();
   }
 
+  async settled(): Promise<void> {}
+
   /** The backend itself is closed by the last cache that uses it. */
-  async close(): Promise<void> {}
+  stop(): void {}
 
   stats(): readonly ReturnType<TierMeter["snapshot"]>[] {
     return [this.meter.snapshot(this.label, this.#state)];
