@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { cacheHeaders, outcomeOf, type Outcome } from "./cache-status.ts";
-import type { Served } from "@hotset/core";
+import type { Served } from "hotset";
 
 const served: Served = { status: "hit", tier: "memory", ageMs: 1_999, freshForMs: 58_001, coalesced: false };
 

@@ -1,4 +1,4 @@
-import type { Served } from "@hotset/core";
+import type { Served } from "hotset";
 
 /**
  * How the cache answered, as the two headers that HTTP has for it.

@@ -16,7 +16,7 @@ interface Change {
  * Each change waits for the load before it. So no load of this package but the first lacks a change that it is for,
  * however long the demo runs and however slow the machine is.
  */
-export class Draft {
+export class Draft implements AsyncDisposable {
   readonly name: string;
   readonly changes: Change[] = [];
   readonly #copy: PackageCopy;
@@ -71,11 +71,16 @@ export class Draft {
 
   /** No change follows. Resolves when the last is visible, or should have been. */
   async settle(): Promise<void> {
+    await this[Symbol.asyncDispose]();
+    const last = this.changes.at(-1);
+    while (last !== undefined && last.seenAt === undefined && performance.now() < last.madeAt + 2 * DRAFT_TTL_MS) await sleep(20);
+  }
+
+  /** No change follows. */
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#isDone = true;
     clearTimeout(this.#next);
     await this.#writing;
-    const last = this.changes.at(-1);
-    while (last !== undefined && last.seenAt === undefined && performance.now() < last.madeAt + 2 * DRAFT_TTL_MS) await sleep(20);
   }
 
   async #change(): Promise<void> {

@@ -21,13 +21,14 @@ export async function drive(
   args: Pick<DemoArguments, "seconds" | "requests">,
   { copy, redis, signal }: { readonly copy: PackageCopy; readonly redis: DemoRedis | undefined; readonly signal: AbortSignal },
 ): Promise<Run> {
-  const [draftName, ...names] = shuffled(copy.names, SEED);
+  const names = shuffled(copy.names.filter((name) => name !== copy.smallest), SEED);
   const ledger = new Ledger();
   const startedAt = performance.now();
   const since = (): string => seconds(performance.now() - startedAt).padStart(7);
-  using progress = new Progress(process.stdout, () => `${since()}  ${whole(ledger.requests)} requests, ${percent(ledger.hitRatio)} hits, ${ledger.loadsSoFar} loads${redis?.own === undefined ? "" : `, Redis is ${redis.own.state === "running" ? "up" : "down"}`}`);
+  const redisState = (): string => (redis?.own === undefined ? "" : `, Redis is ${redis.own.state === "running" ? "up" : "down"}`);
+  using progress = new Progress(process.stdout, () => `${since()}  ${whole(ledger.requests)} requests, ${percent(ledger.hitRatio)} hits, ${ledger.loadsSoFar} loads${redisState()}`);
   const say = (text: string): void => progress.say(`${since()}  ${text}`);
-  const draft = await Draft.of(copy, draftName!, say);
+  await using draft = await Draft.of(copy, copy.smallest, say);
 
   const open = async (): Promise<Service> => {
     const service = await Service.start({ copy, redisUrl: redis?.url, keyPrefix: redis?.keyPrefix });

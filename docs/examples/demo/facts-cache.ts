@@ -1,6 +1,4 @@
-import { createCache, json, type Cache, type Duration } from "@hotset/core";
-import { memory } from "@hotset/memory";
-import { redis } from "@hotset/redis";
+import { createCache, memory, msgpack, redis, type Cache, type Duration } from "hotset";
 
 /** How long the facts of a package are fresh that is still worked on: one whose version is a prerelease. */
 export const DRAFT_TTL_MS = 2_000;
@@ -21,7 +19,7 @@ export function createFactsCache({ redisUrl, keyPrefix = "hotset" }: FactsCacheO
   const near = createCache({ name: "package-facts", maxLoads: 1 }).tier(memory());
   const tiers = redisUrl === undefined
     ? near
-    : near.tier(redis(redisUrl).keyPrefix(keyPrefix).valueFormat(json()).backoff({ base: "20ms", max: "250ms" }).build());
+    : near.tier(redis(redisUrl).keyPrefix(keyPrefix).valueFormat(msgpack()).backoff({ base: "20ms", max: "250ms" }).build());
   return tiers
     .defaults({
       ttl: RELEASE_TTL,

@@ -1,4 +1,4 @@
-import type { CacheStats } from "@hotset/core";
+import type { CacheStats } from "hotset";
 import type { Outcome } from "./cache-status.ts";
 import type { PackageFacts } from "./package-facts.ts";
 

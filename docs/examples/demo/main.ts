@@ -1,7 +1,7 @@
 // npm run demo: a service that caches expensive calls in memory over Redis, drives itself for some seconds, and checks
 // what came of it. npm start: the same service, until Ctrl-C.
 
-import { CacheError } from "@hotset/core";
+import { CacheError } from "hotset";
 import { once } from "node:events";
 import { join } from "node:path";
 import { parseArguments, portOf, USAGE, UsageError, type DemoArguments } from "./arguments.ts";

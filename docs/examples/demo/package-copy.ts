@@ -1,5 +1,5 @@
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { rmSync } from "node:fs";
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { filesOf } from "./package-facts.ts";
@@ -18,21 +18,26 @@ const MAX_PACKAGE_FILES = 60;
 export class PackageCopy implements AsyncDisposable {
   readonly files: number;
   readonly bytes: number;
+  /** The package with the fewest bytes. */
+  readonly smallest: string;
   readonly #root: string;
   readonly #folders: ReadonlyMap<string, string>;
   readonly #removeAtExit: () => void;
 
+  /** @param packages the largest first */
   private constructor(root: string, packages: readonly InstalledPackage[]) {
     this.#root = root;
     this.#folders = new Map(packages.map(({ name }) => [name, join(root, name)]));
     this.files = packages.reduce((sum, { files }) => sum + files.length, 0);
     this.bytes = packages.reduce((sum, { bytes }) => sum + bytes, 0);
+    this.smallest = packages.at(-1)!.name;
     this.#removeAtExit = () => rmSync(root, { recursive: true, force: true });
     process.once("exit", this.#removeAtExit);
   }
 
   /**
-   * Copies the largest released packages of `store` that are within the bounds above, in some 1 to 3 s.
+   * Copies the largest released packages of `store` that are within the bounds above, in some 1 to 3 s. It is removed when
+   * it is disposed, or when the process exits.
    *
    * @param store the folder that pnpm installs into: `node_modules/.pnpm`
    */

@@ -1,4 +1,4 @@
-import type { Cache } from "@hotset/core";
+import type { Cache } from "hotset";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
@@ -25,6 +25,7 @@ export class Service {
   readonly cache: Cache;
   readonly #copy: PackageCopy;
   readonly #server: Server;
+  #closed: Promise<void> | undefined;
 
   private constructor({ copy, ...cache }: ServiceOptions) {
     this.cache = createFactsCache(cache);
@@ -53,8 +54,12 @@ export class Service {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
-  /** Answers what has been asked, refuses what comes later, and closes the cache. */
-  async close(): Promise<void> {
+  /** Answers what has been asked, refuses what comes later, and closes the cache. Idempotent. */
+  close(): Promise<void> {
+    return (this.#closed ??= this.#close());
+  }
+
+  async #close(): Promise<void> {
     const closed = once(this.#server, "close");
     this.#server.close();
     await closed;
