@@ -2,7 +2,7 @@ import type { Backend } from "./backend.ts";
 import { Ladder, type Core } from "./cache.ts";
 import { Chains } from "./chains.ts";
 import { systemClock, type Clock } from "./clock.ts";
-import { entryTier, isComposed, isOnlyWriter, leaves, type ComposedBackend } from "./compose.ts";
+import { entryTier, isBackend, isComposed, isOnlyWriter, leaves, type ComposedBackend } from "./compose.ts";
 import { describe, toMs, type Duration } from "./duration.ts";
 import { CacheClosedError, ConfigurationError, InvalidArgumentError } from "./errors.ts";
 import { createEvents, type CacheEvents, type CacheStats } from "./events.ts";
@@ -203,7 +203,7 @@ class RootView extends View {
   stats(): CacheStats {
     const { local, meter, recovery } = this.#core;
     const { usedBytes } = local?.tier ?? {};
-    return meter.snapshot(recovery?.size ?? 0, [
+    return meter.snapshot((recovery?.size ?? 0) + (this.#remote?.pending ?? 0), [
       ...(local === undefined ? [] : [local.meter.snapshot(local.label, "up", { entries: local.tier.entryCount, ...(usedBytes !== undefined && { bytes: usedBytes }) })]),
       ...(this.#remote?.stats() ?? []),
     ]);
@@ -233,16 +233,23 @@ class RootView extends View {
   async #close(timeoutMs: number): Promise<void> {
     const core = this.#core;
     core.isClosed = true;
-    await this.#within(timeoutMs, this.drain().then(() => (core.recovery !== undefined && core.recovery.size !== 0 ? core.recovery.replay() : undefined)));
+    await this.#within(timeoutMs, this.#settled());
     for (const flight of [...core.flights.all()]) this.#ladder.abort(flight, new CacheClosedError(`the cache ${JSON.stringify(core.name)} was closed while this call waited`));
     core.recovery?.stop();
     core.local?.tier.clear();
-    await this.#remote?.close();
+    this.#remote?.stop();
     const unused = this.#backends.filter((backend) => {
       users.set(backend, users.get(backend)! - 1);
       return users.get(backend) === 0;
     });
     await Promise.allSettled(unused.map((backend) => backend.close()));
+  }
+
+  async #settled(): Promise<void> {
+    const { recovery } = this.#core;
+    await this.drain();
+    if (recovery !== undefined && recovery.size !== 0) await recovery.replay();
+    await this.#remote?.settled();
   }
 
   async #within(limitMs: number, work: Promise<unknown>): Promise<void> {
@@ -287,5 +294,3 @@ function checkCacheOptions(options: CacheOptions): CacheOptions {
 }
 
 const isLocalTier = (tier: LocalTier | Backend | ComposedBackend): tier is LocalTier => typeof (tier as Partial<LocalTier> | undefined)?.attach === "function";
-const isBackend = (tier: Backend): boolean =>
-  (["read", "write", "remove", "close"] as const).every((method) => typeof (tier as Partial<Backend> | undefined)?.[method] === "function");

@@ -9,6 +9,10 @@ export class Chains {
     return this.#tails.size;
   }
 
+  has(key: string): boolean {
+    return this.#tails.has(key);
+  }
+
   /** Runs `write` at once where nothing of this key is under way. */
   run<T>(key: string, write: () => Promise<T>): Promise<T> {
     const before = this.#tails.get(key);

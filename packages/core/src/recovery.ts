@@ -1,3 +1,4 @@
+import type { TagVersions } from "./backend.ts";
 import type { Clock } from "./clock.ts";
 import { EncodeError } from "./errors.ts";
 import type { Events } from "./events.ts";
@@ -18,15 +19,19 @@ interface PendingTags {
   readonly calledAt: number;
 }
 
+/** What a recovery needs of the tier that it replays in. */
+type Replayed = Pick<EntryTier, "label" | "retryInMs" | "remove"> & { readonly versions: Pick<TagVersions, "renew"> | undefined };
+
 /**
  * What could not reach the backend: remembered, and replayed when it answers again.
  *
  * A replay is always an invalidation, never a value: a write whose outcome is unknown is replayed as a removal. One per
- * key, the last one; bounded, and an overflow becomes a clear of the whole cache. Until an invalidation was replayed,
+ * key, the last one; bounded, and an overflow becomes a clear of the whole cache, or, in a backend that has no room for
+ * tag versions, forgets the oldest. Until an invalidation was replayed,
  * nothing that it covers is read from the backend.
  */
 export class Recovery {
-  readonly #remote: EntryTier;
+  readonly #remote: Replayed;
   readonly #clock: Clock;
   readonly #events: Events;
   readonly #cache: string;
@@ -36,11 +41,12 @@ export class Recovery {
   readonly #keys = new Map<string, PendingKey>();
   readonly #tags = new Map<string, PendingTags>();
   #overflowed = false;
+  #isStopped = false;
   #running: Promise<void> | undefined;
   #cancelRetry: (() => void) | undefined;
 
   constructor(options: {
-    readonly remote: EntryTier;
+    readonly remote: Replayed;
     readonly clock: Clock;
     readonly events: Events;
     readonly cache: string;
@@ -99,7 +105,9 @@ export class Recovery {
     return this.#running;
   }
 
+  /** Tries nothing again by itself, also what is under way. */
   stop(): void {
+    this.#isStopped = true;
     this.#cancelRetry?.();
   }
 
@@ -109,7 +117,7 @@ export class Recovery {
     let replayed = 0;
     try {
       for (const [id, pending] of this.#tags) {
-        await this.#remote.versions?.renew(pending.keys, pending.mode);
+        await this.#remote.versions!.renew(pending.keys, pending.mode);
         if (this.#tags.get(id) === pending) this.#tags.delete(id);
         this.#replayed(pending);
         replayed += 1;
@@ -135,6 +143,10 @@ export class Recovery {
   #added(): void {
     if (this.size > MAX_PENDING) {
       this.#overflowed = true;
+      if (this.#remote.versions === undefined) {
+        this.#keys.delete(this.#keys.keys().next().value!);
+        return;
+      }
       this.#keys.clear();
       this.#tags.clear();
       for (const key of tagKeys(this.#root, [])) this.#tags.set(key, { place: this.#root, keys: [key], mode: "hard", calledAt: Infinity });
@@ -143,6 +155,7 @@ export class Recovery {
   }
 
   #retryLater(): void {
+    if (this.#isStopped) return;
     this.#cancelRetry ??= this.#clock.schedule(() => void this.replay(), Math.max(RETRY_MS, this.#remote.retryInMs));
   }
 }
