@@ -16,8 +16,8 @@ const noise = Uint8Array.from({ length: 300 * KIB }, (_, i) => (i * i * 31 + (i 
 
 describe("what is done at once, and what in the thread pool", () => {
   it.each<[what: string, compressor: Compressor, atOnce: number]>([
-    ["gzip", gzip({ level: 9 }), 32 * KIB],
-    ["brotli", brotli({ level: 8 }), 32 * KIB],
+    ["gzip", gzip({ level: 9 }), 64 * KIB],
+    ["brotli", brotli({ level: 8 }), 64 * KIB],
     ["brotli, level 9", brotli({ level: 9 }), 0],
   ])("%s compresses in the pool from %d bytes on", async (_, compressor, atOnce) => {
     expect(compressor.compress(noise.subarray(0, atOnce))).toBeInstanceOf(Uint8Array);

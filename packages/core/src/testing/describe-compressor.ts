@@ -44,7 +44,7 @@ export function describeCompressor(name: string, options: { open(): Compressor }
       ["63 bytes", random.bytes(63)],
       ["1 KiB of text", text(1024)],
       ["1 KiB that does not compress", random.bytes(1024)],
-      ["32 KiB + 1 of text", text(32 * 1024 + 1)],
+      ["64 KiB + 1 of text", text(64 * 1024 + 1)],
       ["256 KiB of zeros", new Uint8Array(256 * 1024)],
       ["256 KiB + 1 of zeros", new Uint8Array(256 * 1024 + 1)],
       ["300 KiB that do not compress", random.bytes(300 * 1024)],
