@@ -168,7 +168,7 @@ class Builder implements RedisBackendBuilder {
   }
 
   alsoReads(...others: readonly (Format | Compressor)[]): this {
-    for (const other of others) if (!isCompressor(other)) format("alsoReads", other as Format);
+    for (const other of others) if (!isCompressor(other)) format("alsoReads", other);
     return this.#with({ alsoReads: Object.freeze([...this.#settings.alsoReads, ...others]) });
   }
 

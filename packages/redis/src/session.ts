@@ -1,5 +1,5 @@
 import diagnostics from "node:diagnostics_channel";
-import type net from "node:net";
+import net from "node:net";
 import type { Awaitable, Clock } from "@hotset/core";
 import { connectFault, isReply } from "./faults.ts";
 import type { RawClient } from "./lane.ts";
@@ -83,13 +83,14 @@ export async function openSession(
   let destroy: () => void = ignore;
   try {
     const password = typeof settings.password === "function" ? await Promise.race([askPassword(settings.password), failed]) : settings.password;
+    const transport = settings.tls === undefined || "path" in address ? undefined : connectTcp(address, fail);
     // Not createClient(), which builds a class with every command of Redis for each set of options.
     const client = new RedisClient({
       RESP: settings.protocol,
       ...(settings.username === undefined ? undefined : { username: settings.username }),
       ...(password === undefined ? undefined : { password }),
       database: settings.database,
-      socket: socketOptions(address, settings),
+      socket: socketOptions(address, settings, transport),
       // The client's own timeout costs more than the command, and does not bound the reply.
       commandOptions: { timeout: 0, typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } },
       disableOfflineQueue: true,
@@ -97,11 +98,11 @@ export async function openSession(
     });
     // Emitted also for bytes that are no reply, after which nothing can be told apart any more.
     client.on("error", fail);
-    let connecting!: Promise<unknown>;
-    const socket = captureSocket(() => (connecting = client.connect()));
+    destroy = () => transport?.destroy();
+    const { result: connecting, socket } = withSocket(() => client.connect());
     connecting.catch(ignore);
     destroy = () => {
-      if (socket !== undefined) reset(socket);
+      reset(transport ?? socket);
       client.destroy();
     };
     await Promise.race([connecting, failed]);
@@ -154,15 +155,21 @@ async function askPassword(ask: () => Awaitable<string>): Promise<string> {
   return password;
 }
 
-function socketOptions(address: Address, { tls, connectTimeoutMs }: SessionSettings): RedisSocketOptions {
+/** What TLS runs over, made here because only a plain TCP socket can be reset. */
+function connectTcp(address: { readonly host: string; readonly port: number }, onError: (error: Error) => void): net.Socket {
+  return net.connect({ ...address, noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 }).on("error", onError);
+}
+
+function socketOptions(address: Address, { tls, connectTimeoutMs }: SessionSettings, transport: net.Socket | undefined): RedisSocketOptions {
   const common = { connectTimeout: connectTimeoutMs, reconnectStrategy: false as const };
   if ("path" in address) return { ...common, path: address.path, tls: false };
-  if (tls === undefined) return { ...common, ...address, tls: false };
-  const { ca, cert, key, servername } = tls;
+  if (tls === undefined || transport === undefined) return { ...common, ...address, tls: false };
+  const { ca, cert, key, servername = net.isIP(address.host) === 0 ? address.host : undefined } = tls;
   return {
     ...common,
     ...address,
     tls: true,
+    socket: transport,
     ...(ca === undefined ? undefined : { ca: pem(ca) }),
     ...(cert === undefined ? undefined : { cert: pem(cert) }),
     ...(key === undefined ? undefined : { key: pem(key) }),
@@ -176,27 +183,26 @@ const pem = (text: string | Uint8Array): string | Buffer => (typeof text === "st
 
 type RedisSocketOptions = NonNullable<import("@redis/client").RedisClientOptions["socket"]>;
 
-/** The socket that `connect` creates, synchronously. node-redis does not hand it out, and only it can be reset. */
-function captureSocket(connect: () => void): net.Socket | undefined {
+/** What `connect` returns, and the socket that it creates at once: node-redis does not hand it out, and only it can be reset. */
+function withSocket<T>(connect: () => T): { readonly result: T; readonly socket: net.Socket | undefined } {
   let socket: net.Socket | undefined;
   const listener = (message: unknown): void => {
     socket = (message as { readonly socket: net.Socket }).socket;
   };
   diagnostics.subscribe("net.client.socket", listener);
   try {
-    connect();
+    return { result: connect(), socket };
   } finally {
     diagnostics.unsubscribe("net.client.socket", listener);
   }
-  return socket;
 }
 
-/** RST instead of FIN: what has not left this machine is discarded. Pipes and TLS sockets know no reset. */
-function reset(socket: net.Socket): void {
+/** RST instead of FIN: what has not left this machine is discarded. A pipe knows no reset. */
+function reset(socket: net.Socket | undefined): void {
   try {
-    socket.resetAndDestroy();
+    socket?.resetAndDestroy();
   } catch {
-    socket.destroy();
+    socket?.destroy();
   }
 }
 

@@ -293,7 +293,7 @@ describe("anything at any time", () => {
     let random = 42;
     const next = (below: number): number => (random = (random * 1_103_515_245 + 12_345) % 2 ** 31) % below;
     const calls: Promise<{ ms: number }>[] = [];
-    const faults = [
+    const faults: (() => unknown)[] = [
       () => proxy.cut(),
       () => proxy.limit(1 + next(200), "toServer"),
       () => proxy.limit(1 + next(200), "toClient"),
@@ -305,7 +305,7 @@ describe("anything at any time", () => {
       () => proxy.pass(),
     ];
     for (let i = 0; i < 1_000; i++) {
-      await faults[next(faults.length)]!();
+      await Promise.resolve(faults[next(faults.length)]!());
       const key = `shop::${next(10)}`;
       for (const call of [backend.read(key), backend.write(key, stored("x".repeat(next(1_000)))), backend.remove(key), backend.markStale!(key)]) calls.push(settled(call));
       await new Promise((resolve) => setImmediate(resolve));

@@ -33,6 +33,17 @@ describe("the process", () => {
   });
 });
 
+describe("memory", () => {
+  it("A17: stays bounded under a million writes that nobody awaits", async () => {
+    await using server = await startOwnRedis();
+    await using script = forkScript<typeof handlers>(new URL("worker.ts", import.meta.url), { callTimeoutMs: 60_000 });
+    const { settled, grownMb } = await script.call("flood", server.url);
+    expect(settled).toBe(1_000_000);
+    // 225 MB where this was written; 1,950 without a limit.
+    expect(grownMb).toBeLessThan(700);
+  }, 60_000);
+});
+
 /** What is left of a hundred entries: each must be whole, and have its end. */
 async function expectWhole(server: OwnRedis, bytes: number): Promise<number> {
   const keys = (await server.command("KEYS", "hotset:*")) as readonly string[];

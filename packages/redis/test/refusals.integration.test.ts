@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer as createHttpServer } from "node:http";
 import { createServer, type AddressInfo, type Server } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
 import { inspect } from "node:util";
 import { BackendUnavailableError, json, type StoredEntry } from "@hotset/core";
 import { fromClient, redis, sentinel, single, type RedisBackend } from "@hotset/redis";
@@ -235,6 +236,31 @@ describe("TLS", () => {
     const keyed = which === "none" ? {} : { cert: server.certificates[which].cert, key: server.certificates[which].key };
     const { error } = await refusal(withTls({ ca, ...keyed }));
     expect(error.retryable).toBe(false);
+  });
+
+  it("A5: what is no certificate is told", async () => {
+    const { error } = await refusal(withTls({ ca: server.certificates.ca, cert: "hunter2", key: "hunter2" }));
+    expect(error.retryable).toBe(false);
+    expect(error.message).toContain("tls.cert");
+  });
+
+  it("nobody at all, under TLS", async () => {
+    const { error } = await refusal(on("rediss://127.0.0.1:1").build());
+    expect(error).toMatchObject({ retryable: true, message: expect.stringContaining("ECONNREFUSED") });
+  });
+
+  it("the server is told the name that was asked for, or the one given", async () => {
+    const names: string[] = [];
+    const { cert, key } = server.certificates.server.valid;
+    const listener = createTlsServer({ cert, key, SNICallback: (name, done) => done((names.push(name), null)) }, (socket) => socket.on("error", () => undefined).destroy());
+    listener.on("tlsClientError", () => undefined);
+    await once(listener.listen(0), "listening");
+    const { port } = listener.address() as AddressInfo;
+    const { ca } = server.certificates;
+    for (const tls of [{ ca }, { ca, servername: "127.0.0.1.example" }]) await refusal(redis(single(`rediss://localhost:${port}`, { tls })).valueFormat(json()).connectTimeout("1s").retries(1).build());
+    listener.close();
+    expect(names[0]).toBe("localhost");
+    expect(names.at(-1)).toBe("127.0.0.1.example");
   });
 
   it("A5: there is no way back to plain text, nor to TLS where there is none", async () => {

@@ -17,6 +17,26 @@ export const handlers = {
     return outcome;
   },
 
+  /** A million writes that nobody awaits. Resolves with what became of them, and by how many MB the process grew. */
+  async flood(url: string): Promise<{ settled: number; grownMb: number }> {
+    const backend = redis(url).valueFormat(json()).maxInFlight(500).build();
+    await backend.connect!();
+    const before = process.memoryUsage().rss;
+    let settled = 0;
+    let peak = 0;
+    const data = Buffer.alloc(100);
+    for (let i = 0; i < 1_000_000; i++) {
+      const count = (): number => settled++;
+      backend.write(`shop::${i % 1_000}`, { data, staleInMs: 30_000, expiresInMs: 60_000, meta: "" }).then(count, count);
+      if (i % 1_000 !== 0) continue;
+      peak = Math.max(peak, process.memoryUsage().rss);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    while (settled < 1_000_000) await new Promise((resolve) => setTimeout(resolve, 10));
+    await backend.close();
+    return { settled, grownMb: (peak - before) / 2 ** 20 };
+  },
+
   /** Overwrites a hundred entries, 20 at a time, until it is killed. Resolves once it has begun. */
   async write(url: string, bytes: number): Promise<void> {
     const backend = redis(url).valueFormat(json()).maxInFlight(20).responseTimeout("10s").build();
