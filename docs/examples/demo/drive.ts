@@ -58,6 +58,7 @@ export async function drive(
       service = await open();
       return service.url;
     };
+    say(`asking ${service.url} for ${whole(names.length + 1)} packages, ${whole(Math.round(args.requests / args.seconds))} times a second over ${CONNECTIONS} connections`);
     let isOver = false;
     const incidents = causeIncidents({ traffic, draft, say, signal, ...args, redis: redis?.own, deploy: redis && deploy }).finally(() => (isOver = true));
     const [restarts] = await Promise.allSettled([incidents, traffic.run(() => isOver)]);
