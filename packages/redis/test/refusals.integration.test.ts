@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { createServer as createHttpServer } from "node:http";
 import { createServer, type AddressInfo, type Server } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
@@ -28,10 +29,14 @@ async function refusal(backend: RedisBackend) {
 const shown = (...things: unknown[]): string =>
   things.map((thing) => `${inspect(thing, { depth: 20, showHidden: true })} ${String(thing)} ${JSON.stringify(thing)} ${(thing as Error).stack}`).join("\n");
 
+/** As docs/guide/redis.md lists them. */
+const KEYS = "~hotset:* ~hotset~*";
+const RIGHTS = "+ping +select +pttl +hmget +mget +script|load +evalsha +eval +hset +hlen +hincrby +del +pexpire +persist +set +get +time";
+
 describe("credentials", () => {
   let server: AclRedis;
   beforeAll(async () => {
-    server = await startAclRedis({ appRules: "~hotset* &* +@all -@dangerous -@admin", users: ["user reader on >readerpass ~hotset* +@read +ping +hello"] });
+    server = await startAclRedis({ appRules: `${KEYS} ${RIGHTS}`, users: [`user reader on >readerpass ${KEYS} +ping +pttl +hmget +mget`] });
   });
   afterAll(() => server.stop());
 
@@ -98,7 +103,11 @@ describe("credentials", () => {
     expect((await backend.read("shop::1"))?.data).toEqual(Buffer.from("value"));
     expect(await backend.markStale!("shop::1")).toBe("stale");
     expect(await backend.remove("shop::1")).toBe("deleted");
+    const { versions } = await backend.tagVersions!.pin(["{~shop}::a"]);
+    expect(await backend.tagVersions!.read(["{~shop}::a"])).toEqual(versions);
+    await backend.tagVersions!.renew(["{~shop}::a"], "soft");
     await backend.close();
+    expect(readFileSync(new URL("../../../docs/guide/redis.md", import.meta.url), "utf8")).toContain(`${KEYS} ${RIGHTS}`);
   });
 
   it("A93: a user who may only read reads; NOPERM on a write is the server's answer and no fault of the connection", async () => {
