@@ -32,7 +32,7 @@ export interface Cache extends Namespace, AsyncDisposable {
   drain(): Promise<void>;
   /**
    * Refuses new calls, drains for at most `timeout`, aborts the rest, and closes the tiers
-   * that no other cache uses. Idempotent. Later calls reject with {@link CacheClosedError}.
+   * that no other cache uses, waiting for a backend as long as for any call. Idempotent. Later calls reject with {@link CacheClosedError}.
    */
   close(options?: { /** @default '5s' */ readonly timeout?: Duration }): Promise<void>;
 }
@@ -194,7 +194,7 @@ class RootView extends View {
   }
 
   on<E extends keyof CacheEvents>(event: E, listener: (event: CacheEvents[E]) => void): () => void {
-    const port = this.#core.events[event];
+    const port = Object.hasOwn(this.#core.events, event) ? this.#core.events[event] : undefined;
     if (port === undefined) throw new InvalidArgumentError(`on: there is no event ${describe(event)}; there are ${Object.keys(this.#core.events).join(", ")}`);
     if (typeof listener !== "function") throw new InvalidArgumentError(`on: ${describe(listener)} is no listener; give a function`);
     return port.add(listener as never);
@@ -221,7 +221,7 @@ class RootView extends View {
 
   async close(options: { readonly timeout?: Duration } = {}): Promise<void> {
     checkOptions(options, CLOSE_OPTIONS);
-    const timeoutMs = toMs("timeout", options.timeout ?? "5s");
+    const timeoutMs = options.timeout === undefined ? 5_000 : toMs("timeout", options.timeout);
     this.#closing ??= this.#close(timeoutMs);
     return this.#closing;
   }
@@ -236,13 +236,13 @@ class RootView extends View {
     await this.#within(timeoutMs, this.#settled());
     for (const flight of [...core.flights.all()]) this.#ladder.abort(flight, new CacheClosedError(`the cache ${JSON.stringify(core.name)} was closed while this call waited`));
     core.recovery?.stop();
-    core.local?.tier.clear();
+    core.local?.close();
     this.#remote?.stop();
     const unused = this.#backends.filter((backend) => {
       users.set(backend, users.get(backend)! - 1);
       return users.get(backend) === 0;
     });
-    await Promise.allSettled(unused.map((backend) => backend.close()));
+    if (this.#remote !== undefined) await this.#within(this.#remote.deadlineMs, Promise.allSettled(unused.map(async (backend) => backend.close())));
   }
 
   async #settled(): Promise<void> {

@@ -82,17 +82,18 @@ export class Load {
   #controller: AbortController | undefined;
   #abortedFor: { readonly reason: unknown } | undefined;
   #reject!: (reason: unknown) => void;
+  #cancelTimeout!: () => void;
 
   constructor(request: LoadRequest, clock: Clock) {
     this.outcome = new Promise((resolve, reject) => {
       this.#reject = reject;
-      const cancel = clock.schedule(
+      this.#cancelTimeout = clock.schedule(
         () => this.abort(new LoadTimeoutError(`the load took longer than loadTimeout, ${request.timeoutMs} ms; its result is dropped`, { operation: "load" })),
         request.timeoutMs,
       );
       this.#run(request).then(
-        (loaded) => { cancel(); resolve(loaded); },
-        (error: unknown) => { cancel(); reject(error); },
+        (loaded) => { this.#cancelTimeout(); resolve(loaded); },
+        (error: unknown) => { this.#cancelTimeout(); reject(error); },
       );
     });
   }
@@ -100,6 +101,7 @@ export class Load {
   abort(reason: unknown): void {
     if (this.#abortedFor !== undefined) return;
     this.#abortedFor = { reason };
+    this.#cancelTimeout();
     this.#controller?.abort(reason);
     this.#reject(reason);
   }

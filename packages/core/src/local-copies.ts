@@ -18,6 +18,7 @@ export class LocalCopies {
   readonly #clock: Clock;
   readonly #events: Events;
   readonly #cache: string;
+  #isClosed = false;
 
   constructor(tier: LocalTier, tags: Tags, clock: Clock, events: Events, cache: string) {
     this.#events = events;
@@ -45,7 +46,7 @@ export class LocalCopies {
    */
   put(at: string, entry: Entry, localTtlMs: number): CacheError | undefined {
     const limitMs = Math.min(localTtlMs, entry.localTtlMs);
-    if (limitMs <= 0) {
+    if (limitMs <= 0 || this.#isClosed) {
       this.tier.delete(at);
       return undefined;
     }
@@ -62,6 +63,12 @@ export class LocalCopies {
       this.#events.store.emit({ cache: this.#cache, namespace: path, key, tier: this.label, durationMs: this.#clock.now() - now });
     }
     return undefined;
+  }
+
+  /** Drops all there is, and keeps nothing that is still to come. */
+  close(): void {
+    this.#isClosed = true;
+    this.tier.clear();
   }
 
   /** What may be kept of a value that the caller has too. @throws {EncodeError} for one that cannot be cloned. */

@@ -121,7 +121,7 @@ export class View {
       const at = typeof key === "string" ? localKey(space.place, key) : "";
       const held = core.local?.get(at, now);
       // A hit reads only the options that a hit needs; all others are checked on the way to a load.
-      if (held !== undefined && now < held.staleAt && typeof load === "function" && isPlainHit(space.policy, options)) {
+      if (held !== undefined && now < held.staleAt && typeof load === "function" && isPlainHit(space.policy, options) && !core.isClosed) {
         return Promise.resolve(ladder.hit(space, key, now, held));
       }
       return ladder.fetch(this.#call(key, at, load, options, now), held);
@@ -192,7 +192,7 @@ export class View {
     if (core.local !== undefined && typeof key === "string") {
       const now = core.clock.now();
       const held = core.local.get(localKey(this.#space.place, key), now);
-      if (held !== undefined && now < held.staleAt) return ladder.hit(this.#space, key, now, held);
+      if (held !== undefined && now < held.staleAt && !core.isClosed) return ladder.hit(this.#space, key, now, held);
     }
     return reads.nothingToPeek(this.#space, this.#readKey(key).key);
   }
