@@ -26,7 +26,11 @@ export async function drive(
   const startedAt = performance.now();
   const since = (): string => seconds(performance.now() - startedAt).padStart(7);
   const redisState = (): string => (redis?.own === undefined ? "" : `, Redis is ${redis.own.state === "running" ? "up" : "down"}`);
-  using progress = new Progress(process.stdout, () => `${since()}  ${whole(ledger.requests)} requests, ${percent(ledger.hitRatio)} hits, ${ledger.loadsSoFar} loads${redisState()}`);
+  const failures = (): string => (ledger.failed === 0 ? "" : `, ${whole(ledger.failed)} FAILED (${ledger.failures[0]})`);
+  using progress = new Progress(
+    process.stdout,
+    () => `${since()}  ${whole(ledger.requests)} requests, ${percent(ledger.hitRatio)} hits, ${ledger.loadsSoFar} loads${redisState()}${failures()}`,
+  );
   const say = (text: string): void => progress.say(`${since()}  ${text}`);
   await using draft = await Draft.of(copy, copy.smallest, say);
 

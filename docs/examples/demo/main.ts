@@ -21,6 +21,8 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.once(signal, () => process.exit(130));
   });
 }
+// Nobody reads on: `npm run demo | head`.
+process.stdout.on("error", () => interrupt.abort());
 
 try {
   process.exitCode = await main(parseArguments(process.argv.slice(2)));

@@ -4,10 +4,10 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { filesOf } from "./package-facts.ts";
 
-const MAX_PACKAGES = 80;
+const MAX_PACKAGES = 64;
 const MAX_BYTES = 40 * 2 ** 20;
 const MAX_PACKAGE_BYTES = 3 * 2 ** 20;
-const MAX_PACKAGE_FILES = 60;
+const MAX_PACKAGE_FILES = 40;
 
 /**
  * A private copy of some of the packages that this checkout has installed, to be changed at will.
