@@ -132,6 +132,25 @@ describe.each(STACKS_WITH_BACKEND)("over %s, with the backend away", (stack) => 
       expect(await there.get("k")).toBeUndefined();
     });
 
+    it("and a set that it overtook is kept nowhere", async () => {
+      const { cache, backend, clock, stored } = open(stack, { ttl: "1h" });
+      backend.script("remove", { fail: true });
+      await cache.delete("k");
+      await elapse(clock, 500);
+      const answering = gate();
+      backend.script("write", { key: "test::k", after: answering });
+      const setting = cache.set("k", "new");
+      await answering.arrived();
+      expect(stored()).toEqual(["test::k"]);
+      await elapse(clock, 750);
+      expect(stored()).toEqual([]);
+      answering.open();
+      expect(await setting).toMatchObject({ status: "stored" });
+      expect(stored()).toEqual([]);
+      expect(cache.peek("k")).toBeUndefined();
+      expect(await cache.get("k")).toBeUndefined();
+    });
+
     it("and a read that was sent before the replay brings nothing back", async () => {
       const { cache, backend, clock } = open(stack, { ttl: "1h" });
       await cache.set("k", "older", { tags: ["t"] });
