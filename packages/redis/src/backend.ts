@@ -1,6 +1,6 @@
 import type { Backend, Batch, Compressor, DeleteStatus, Format, StoredEntry, TagVersions } from "@hotset/core";
 import { fault, type Origin } from "./faults.ts";
-import type { Call, RawClient } from "./lane.ts";
+import type { Call, Lane, RawClient } from "./lane.ts";
 import { decodeEntry, encodeEntry, type EntryFields, type Keys, type WriteIds } from "./layout.ts";
 import { closedLink, type Link } from "./link.ts";
 import type { Hold } from "./connection.ts";
@@ -77,10 +77,10 @@ export class HashBackend implements Backend {
     const call = lane.begin<StoredEntry | undefined>(this.#origins.read);
     const { client } = lane;
     if (client === undefined || lane.inFlight >= lane.maxInFlight) {
-      this.#link.admit(call, (ready) => this.#receive(call, ready.sendCommand(["PTTL", entryKey]), ready.sendCommand(["HMGET", entryKey, "d", "s", "m", "w"])));
+      this.#link.admit(call, (ready) => this.#receive(lane, call, ready.sendCommand(["PTTL", entryKey]), ready.sendCommand(["HMGET", entryKey, "d", "s", "m", "w"])));
     } else {
       // Sent from this very frame: it is the hot path. PTTL first: the other way round an entry that ends in between is seen without its end.
-      this.#receive(call, client.sendCommand(["PTTL", entryKey]), client.sendCommand(["HMGET", entryKey, "d", "s", "m", "w"]));
+      this.#receive(lane, call, client.sendCommand(["PTTL", entryKey]), client.sendCommand(["HMGET", entryKey, "d", "s", "m", "w"]));
     }
     return call.promise;
   }
@@ -120,8 +120,7 @@ export class HashBackend implements Backend {
   }
 
   /** Settles a read by its two replies. */
-  #receive(call: Call<StoredEntry | undefined>, ttl: Promise<unknown>, fields: Promise<unknown>): void {
-    const { lane } = this.#link;
+  #receive(lane: Lane, call: Call<StoredEntry | undefined>, ttl: Promise<unknown>, fields: Promise<unknown>): void {
     call.sent(2);
     let ttlMs: number | undefined;
     const fail = (error: unknown): void => {

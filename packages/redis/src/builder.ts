@@ -226,6 +226,7 @@ class Builder implements RedisBackendBuilder {
   }
 
   backoff(backoff: { readonly base?: Duration; readonly factor?: number; readonly max?: Duration }): this {
+    for (const name of Object.keys(backoff)) oneOf("backoff", name, ["base", "factor", "max"]);
     const { baseMs, factor, maxMs } = this.#settings.backoff;
     const next: Backoff = Object.freeze({
       baseMs: backoff.base === undefined ? baseMs : milliseconds("backoff.base", backoff.base, 0),

@@ -46,8 +46,9 @@ export interface ConnectSettings {
 /** One server: `redis:`, `rediss:` or `unix:` URL. */
 export function single(url: string | URL, options?: ConnectionOptions): Connection {
   const at = parseUrl("single(url)", url);
+  refuseUnknown("single(url, options)", options, ["tls"]);
   const tls = tlsOf("single", at, options);
-  return new Place((settings) => {
+  return new Place("own", (settings) => {
     const session: SessionSettings = { ...settings, ...credentialsOf(at, settings), tls, database: at.database };
     return new SingleLink((aborted) => openSession(at.address, session, aborted), settings);
   });
@@ -64,8 +65,9 @@ export function cluster(
   const urls = parseUrls("cluster(nodes)", nodes, REDIS_PORT);
   const [at] = urls;
   if (urls.some(({ database }) => database !== 0)) throw new InvalidArgumentError("cluster(nodes): a URL names a database; a cluster has only database 0");
+  refuseUnknown("cluster(nodes, options)", options, ["tls", "readFromReplicas"]);
   const tls = tlsOf("cluster", at, options);
-  return new Place((settings) => {
+  return new Place("own", (settings) => {
     const node: SessionSettings = { ...settings, ...credentialsOf(at, settings), tls, database: 0 };
     const cluster: ClusterSettings = { seeds: urls.map(({ address }) => address), node, link: settings, readFromReplicas: options?.readFromReplicas ?? false };
     return new SingleLink((aborted) => openCluster(cluster, aborted), settings);
@@ -81,12 +83,13 @@ export function sentinel(sentinels: readonly (string | URL)[], options: Connecti
   const [at] = urls;
   const primaryName: unknown = options?.primaryName;
   if (typeof primaryName !== "string" || primaryName === "") throw new InvalidArgumentError('sentinel(sentinels, { primaryName }): give the name under which the sentinels know the primary, such as "mymaster"');
+  refuseUnknown("sentinel(sentinels, options)", options, ["tls", "primaryName"]);
   const tls = tlsOf("sentinel", at, options);
-  return new Place((settings) => {
+  return new Place("own", (settings) => {
     const primary: SessionSettings = { ...settings, ...credentialsOf(at, settings), tls, database: at.database };
-    const asked = urls.map(({ address, username, password }) => ({
-      address,
-      settings: { ...settings, username, password, tls, database: 0, connectTimeoutMs: Math.ceil(settings.connectTimeoutMs / 2) },
+    const asked = urls.map((url) => ({
+      address: url.address,
+      settings: { ...settings, ...credentialsOf(url), tls, database: 0, connectTimeoutMs: Math.ceil(settings.connectTimeoutMs / 2) },
     }));
     return new SingleLink((aborted) => openPrimary({ sentinels: asked, primaryName, primary }, aborted), settings);
   });
@@ -97,33 +100,48 @@ export function fromClient(client: RedisClientLike): ClientConnection {
   if (typeof client !== "object" || client === null || typeof client.sendCommand !== "function" || typeof client.withTypeMapping !== "function" || typeof client.on !== "function") {
     throw new InvalidArgumentError("fromClient(client): this is no client of node-redis; give what createClient() returned");
   }
-  return new Place((settings) => {
+  return new Place("client", (settings) => {
     if (settings.connects.length > 0) {
       throw new ConfigurationError(`redis: ${settings.connects.join(", ")} cannot be set for a client of yours, which has its own; set them where you create it`);
     }
     return new ClientLink(client, settings);
-  }) as unknown as ClientConnection;
+  });
 }
 
-function parseUrls<At extends RedisUrl & { readonly address: NodeAddress }>(option: string, given: readonly (string | URL)[], defaultPort: number): readonly [At, ...At[]] {
-  if (!Array.isArray(given) || given.length === 0) throw new InvalidArgumentError(`${option}: give a list of at least one URL`);
-  const urls = given.map((url: string | URL) => parseUrl(option, url, defaultPort));
-  const [first] = urls;
-  for (const url of urls) {
-    if ("path" in url.address) throw new InvalidArgumentError(`${option}: a unix socket is one server; give redis: or rediss: URLs`);
-    if (url.isTls !== first!.isTls || url.database !== first!.database) throw new InvalidArgumentError(`${option}: the URLs differ in scheme or database; they are one deployment`);
+type NodeUrl = RedisUrl & { readonly address: NodeAddress };
+
+function parseUrls(option: string, given: readonly (string | URL)[], defaultPort: number): readonly [NodeUrl, ...NodeUrl[]] {
+  const urls: NodeUrl[] = [];
+  for (const text of Array.isArray(given) ? given : []) {
+    const url = parseUrl(option, text, defaultPort);
+    const { address } = url;
+    if ("path" in address) throw new InvalidArgumentError(`${option}: a unix socket is one server; give redis: or rediss: URLs`);
+    urls.push({ ...url, address });
   }
-  return urls as unknown as readonly [At, ...At[]];
+  const [first, ...others] = urls;
+  if (first === undefined) throw new InvalidArgumentError(`${option}: give a list of at least one URL`);
+  for (const { isTls, database } of others) {
+    if (isTls !== first.isTls || database !== first.database) throw new InvalidArgumentError(`${option}: the URLs differ in scheme or database; they are one deployment`);
+  }
+  return [first, ...others];
+}
+
+/** Options that mean nothing here would be ignored in silence. */
+function refuseUnknown(option: string, given: object | undefined, known: readonly string[]): void {
+  for (const name of Object.keys(given ?? {})) {
+    if (!known.includes(name)) throw new InvalidArgumentError(`${option}: there is no option ${JSON.stringify(name)} here; there are: ${known.join(", ")}`);
+  }
 }
 
 function tlsOf(name: string, { isTls }: RedisUrl, options: ConnectionOptions | undefined): TlsOptions | undefined {
+  refuseUnknown("tls", options?.tls, ["ca", "cert", "key", "servername"]);
   if (!isTls && options?.tls !== undefined) throw new ConfigurationError(`${name}: tls was given, but the URL is not a rediss: one; say rediss: where the server speaks TLS`);
   return isTls ? (options?.tls ?? {}) : undefined;
 }
 
-function credentialsOf(url: RedisUrl, settings: ConnectSettings): Pick<SessionSettings, "username" | "password"> {
-  const username = settings.username ?? url.username;
-  const password = settings.password ?? url.password;
+function credentialsOf(url: RedisUrl, settings?: Pick<ConnectSettings, "username" | "password">): Pick<SessionSettings, "username" | "password"> {
+  const username = settings?.username ?? url.username;
+  const password = settings?.password ?? url.password;
   // node-redis would log in as the default user, in silence.
   if (username !== undefined && password === undefined) throw new ConfigurationError("redis: a username was given without a password; give both");
   return { username, password };
@@ -137,12 +155,13 @@ export interface Hold {
 }
 
 /** A connection as this package sees it. Its parts are private, so nothing prints them. */
-class Place implements Connection {
-  readonly [CONNECTION] = "own";
+class Place<Kind extends "own" | "client"> {
+  readonly [CONNECTION]: Kind;
   readonly #make: (settings: ConnectSettings) => Link;
   readonly #links: { readonly settings: ConnectSettings; readonly link: Link; holders: number }[] = [];
 
-  constructor(make: (settings: ConnectSettings) => Link) {
+  constructor(kind: Kind, make: (settings: ConnectSettings) => Link) {
+    this[CONNECTION] = kind;
     this.#make = make;
   }
 

@@ -5,7 +5,7 @@ import { createServer, type AddressInfo, type Server } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import { inspect } from "node:util";
 import { BackendUnavailableError, json, type StoredEntry } from "@hotset/core";
-import { fromClient, redis, sentinel, single, type RedisBackend } from "@hotset/redis";
+import { cluster, fromClient, redis, sentinel, single, type RedisBackend } from "@hotset/redis";
 import { startAclRedis, startOwnRedis, startProxy, startTlsRedis, type AclRedis, type OwnRedis, type TlsRedis } from "@hotset/test-servers";
 import { RedisClient } from "@redis/client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -187,6 +187,11 @@ describe("a server that was not meant", () => {
   it("a single server where a sentinel was meant", async () => {
     const { error } = await refusal(redis(sentinel([server.url], { primaryName: "main" })).valueFormat(json()).connectTimeout("500ms").build());
     expect(error.retryable).toBe(false);
+  });
+
+  it("a single server where a cluster was meant", async () => {
+    const { error } = await refusal(redis(cluster([server.url])).valueFormat(json()).connectTimeout("500ms").build());
+    expect(error).toMatchObject({ retryable: false, message: expect.stringContaining("say single(url)") });
   });
 
   it("a client that is not open is not opened, and said to be so", async () => {

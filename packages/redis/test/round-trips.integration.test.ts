@@ -121,6 +121,20 @@ describe("connections", () => {
     await expect.poll(() => proxy.openConnections).toBe(0);
   });
 
+  it("a backend that closes while its calls wait takes nothing from the others", async () => {
+    const connection = single(proxy.url);
+    const build = () => redis(connection).valueFormat(json()).maxInFlight(2);
+    const [one, other] = [build().build(), build().build()];
+    await other.connect!();
+    const calls = Array.from({ length: 10 }, (_, i) => one.read(`shop::${i}`));
+    await one.close();
+    expect(await Promise.all(calls)).toEqual(Array.from({ length: 10 }, () => undefined));
+    expect(await Promise.all(Array.from({ length: 10 }, (_, i) => other.read(`shop::${i}`)))).toHaveLength(10);
+    const startedAt = performance.now();
+    await other.close();
+    expect(performance.now() - startedAt).toBeLessThan(500);
+  });
+
   it("a connection whose backends were all closed opens again for a new one", async () => {
     const connection = single(proxy.url);
     for (let round = 1; round <= 2; round++) {
