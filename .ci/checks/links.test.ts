@@ -1,0 +1,41 @@
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join, posix } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect, it } from "vitest";
+import { trackedFiles } from "./tracked-files.ts";
+
+const top = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+const pages = trackedFiles(top).filter((path) => path.endsWith(".md"));
+const read = (path: string): string => readFileSync(join(top, path), "utf8");
+const withoutCode = (text: string): string => text.replaceAll(/^( *)(`{3,}).*\n[^]*?^ *\2 *$/gm, "");
+
+/** What a heading is called in a link, as GitHub has it. */
+function anchorsOf(path: string): ReadonlySet<string> {
+  const headings = [...withoutCode(read(path)).matchAll(/^#+ (.+)$/gm)].map(([, heading]) => heading!);
+  return new Set(headings.map((heading) => heading.toLowerCase().replaceAll(/[^\p{L}\p{N}\- _]/gu, "").replaceAll(" ", "-")));
+}
+
+it("links between pages lead somewhere", () => {
+  const broken = pages.flatMap((page) =>
+    [...withoutCode(read(page)).matchAll(/\]\((?<link>[^)\s]+)\)/g)]
+      .map(({ groups }) => groups!["link"]!)
+      .filter((link) => !/^[a-z]+:/.test(link))
+      .filter((link) => {
+        const [file = "", anchor] = link.split("#");
+        const target = file === "" ? page : posix.join(posix.dirname(page), file);
+        if (!existsSync(join(top, target))) return true;
+        return anchor !== undefined && !anchorsOf(target).has(anchor);
+      })
+      .map((link) => `${page}: ${link}`));
+  expect(broken).toEqual([]);
+});
+
+it("the index of decisions has every page, under its title", () => {
+  const decisions = pages.filter((path) => /^docs\/decisions\/\d{4}-.*\.md$/.test(path));
+  const rows = decisions.map((path) => {
+    const [, number, title] = /^# (\d{4}) (.+)$/m.exec(read(path)) ?? [];
+    expect(posix.basename(path).slice(0, 4), path).toBe(number);
+    return `| [${number}](${posix.basename(path)}) | ${title} |`;
+  });
+  expect([...read("docs/decisions/README.md").matchAll(/^\| \[.*$/gm)].map(([row]) => row)).toEqual(rows.toSorted());
+});
