@@ -1,4 +1,4 @@
-import { C1 } from "msgpackr";
+import { msgpackr } from "./msgpackr.ts";
 
 /*
  * What msgpackr cannot tell apart is written as an array that begins with the byte c1, which MessagePack never uses:
@@ -14,12 +14,12 @@ const TEXT = 1;
 
 /** A `Map` as it is written; `written` is asked for each key and value. */
 export function mapMark(map: ReadonlyMap<unknown, unknown>, written: (member: unknown) => unknown): readonly unknown[] {
-  const mark: unknown[] = [C1, MAP];
+  const mark: unknown[] = [msgpackr().C1, MAP];
   for (const [key, value] of map) mark.push(written(key), written(value));
   return mark;
 }
 
-export const textMark = (text: string): readonly unknown[] => [C1, TEXT, Buffer.from(text, "utf16le")];
+export const textMark = (text: string): readonly unknown[] => [msgpackr().C1, TEXT, Buffer.from(text, "utf16le")];
 
 /**
  * `value` with its marks read. Changes arrays and objects in place: they were just decoded, and belong to nobody yet.
@@ -31,7 +31,7 @@ export function revive(value: unknown): unknown {
   if (Array.isArray(value)) {
     const array: unknown[] = value;
     for (let i = 0; i < array.length; i++) array[i] = revive(array[i]);
-    return array[0] === C1 ? read(array) : array;
+    return array[0] === msgpackr().C1 ? read(array) : array;
   }
   if (value instanceof Set) {
     const members = [...value];

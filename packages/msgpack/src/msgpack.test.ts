@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { DecodeError, EncodeError } from "@hotset/core";
@@ -152,7 +153,7 @@ describe("what is refused on writing", () => {
     ["a property named __proto__", JSON.parse('{"a":[{"__proto__":1}]}'), "msgpack: a property named __proto__ cannot be written; rename it"],
     ["a name with a lone surrogate", { "\ud800": 1 }, "msgpack: a name of a property with a lone surrogate cannot be written"],
     ["a cycle", cycle, "msgpack: values that contain themselves or are nested more than 500 deep cannot be written"],
-  ])("%s (C99)", (_, value, message) => {
+  ])("%s", (_, value, message) => {
     const act = () => format.encode(value);
 
     expect(act).toThrow(EncodeError);
@@ -249,6 +250,21 @@ describe("what is refused on reading", () => {
     expect(act).toThrow("msgpack: 8 bytes cannot be read: something follows the value");
     expect(act).not.toThrow(expect.objectContaining({ cause: expect.anything() as unknown }));
   });
+});
+
+it("loads msgpackr on first use", () => {
+  const code = `
+    const { createRequire } = await import("node:module");
+    const isLoaded = () => Object.keys(createRequire(import.meta.url).cache).some((file) => file.includes("msgpackr"));
+    const { msgpack } = await import("./index.ts");
+    const format = msgpack();
+    const before = isLoaded();
+    format.encode(1);
+    console.log(JSON.stringify([before, isLoaded()]));
+  `;
+  const args = ["--conditions=@hotset/source", "--input-type=module", "--eval", code];
+
+  expect(JSON.parse(execFileSync(process.execPath, args, { cwd: import.meta.dirname, encoding: "utf8" }))).toEqual([false, true]);
 });
 
 describe("what other programs write", () => {

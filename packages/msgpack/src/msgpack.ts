@@ -1,6 +1,7 @@
 import { DecodeError, EncodeError, type Format } from "@hotset/core";
-import { Packr, RESET_BUFFER_MODE } from "msgpackr";
+import type { Packr } from "msgpackr";
 import { revive } from "./marks.ts";
+import { msgpackr } from "./msgpackr.ts";
 import { inspect, Malformed } from "./wire.ts";
 import { Unwritable, writable } from "./writable.ts";
 
@@ -31,14 +32,14 @@ const MSGPACK: Format = Object.freeze({
   encode: (value: unknown): Uint8Array => {
     let packed: Uint8Array;
     try {
-      packed = packr.pack(writable(value), RESET_BUFFER_MODE);
+      packed = packr().pack(writable(value), msgpackr().RESET_BUFFER_MODE);
     } catch (error) {
       if (error instanceof Unwritable) throw new EncodeError(`msgpack: ${error.message}`, { operation: "encode" });
       throw new EncodeError("msgpack: the value cannot be written", { operation: "encode", cause: error });
     }
     // A copy, because the next encode writes over it.
     const bytes = Buffer.from(packed);
-    if (bytes.byteLength > MAX_KEPT_BUFFER_BYTES) packr.useBuffer(Buffer.allocUnsafeSlow(NEW_BUFFER_BYTES));
+    if (bytes.byteLength > MAX_KEPT_BUFFER_BYTES) packr().useBuffer(Buffer.allocUnsafeSlow(NEW_BUFFER_BYTES));
     return bytes;
   },
   decode: (bytes: Uint8Array): unknown => {
@@ -46,7 +47,7 @@ const MSGPACK: Format = Object.freeze({
       // What msgpackr decodes from a Buffer to a Buffer, it decodes from other views to Uint8Array.
       const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
       const { hasMarks } = inspect(buffer);
-      const value: unknown = packr.unpack(buffer);
+      const value: unknown = packr().unpack(buffer);
       return hasMarks ? revive(value) : value;
     } catch (error) {
       // Without the cause: messages of msgpackr quote values.
@@ -60,13 +61,16 @@ const MSGPACK: Format = Object.freeze({
 const MAX_KEPT_BUFFER_BYTES = 1024 * 1024;
 const NEW_BUFFER_BYTES = 8 * 1024;
 
-const packr = new Packr({
-  // Objects as maps: with records, a Map would be told apart, but no other language could read an object.
-  useRecords: false,
-  mapsAsObjects: true,
-  variableMapSize: true,
-  moreTypes: true,
-  structuredClone: false,
-  copyBuffers: true,
-  useToJSON: false,
-});
+let made: Packr | undefined;
+
+const packr = (): Packr =>
+  (made ??= new (msgpackr().Packr)({
+    // Objects as maps: with records, a Map would be told apart, but no other language could read an object.
+    useRecords: false,
+    mapsAsObjects: true,
+    variableMapSize: true,
+    moreTypes: true,
+    structuredClone: false,
+    copyBuffers: true,
+    useToJSON: false,
+  }));

@@ -76,7 +76,7 @@ describe("json", () => {
     ]),
     ["a bigint inside", { a: [1n] }, "json: the value cannot be written: a bigint, a cycle, nesting too deep, or a toJSON that throws"],
     ["a property named __proto__", JSON.parse('{"a":[{"__proto__":1}]}'), "json: a property named __proto__ cannot be written; rename it"],
-  ])("refuses to write %s (C99)", (_, value, message) => {
+  ])("refuses to write %s", (_, value, message) => {
     const act = () => format.encode(value);
 
     expect(act).toThrow(EncodeError);

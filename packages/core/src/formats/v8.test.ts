@@ -82,7 +82,7 @@ describe("v8", () => {
     ["a symbol inside", [Symbol("secret")]],
     ["a promise", Promise.resolve("secret")],
     ["a WeakMap", new WeakMap()],
-  ])("refuses to write %s, and quotes nothing of it (C99)", (_, value) => {
+  ])("refuses to write %s, and quotes nothing of it", (_, value) => {
     const act = () => format.encode(value);
 
     expect(act).toThrow(EncodeError);
