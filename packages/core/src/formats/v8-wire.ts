@@ -33,6 +33,7 @@ const SPARSE_END = 0x40; // @
 const MAP_END = 0x3a; // :
 const SET_END = 0x2c; // ,
 
+// Node 22 and 24 write version 15. A later one may have tags that this page does not know: add them, then raise the number.
 const OLDEST_VERSION = 13;
 const NEWEST_VERSION = 15;
 
