@@ -6,8 +6,8 @@ import { createHash } from "node:crypto";
  * must work with memory full, its first write is a DEL, which Redis never refuses; where it must
  * be refused, an HSET.
  *
- * KEYS[1] is the entry, KEYS[2] its lease. `signal` makes a removed or missing entry heard by
- * trackers: a DEL of a missing key pushes nothing.
+ * KEYS[1] is the entry, KEYS[2] its lease. Where an entry is gone, `SET` and `DEL` signal that to
+ * whoever tracks its key: a DEL of a missing key is heard by nobody.
  */
 export interface Script {
   readonly text: string;
@@ -23,10 +23,13 @@ export const script = (text: string): Script => ({ text, sha: createHash("sha1")
 export const WRITE: Script = script(`local function put() return redis.pcall('HSET', KEYS[1], unpack(ARGV, 2)) end
 local reply = put()
 if type(reply) == 'table' then
-  local refused = string.find(reply.err, 'WRONGTYPE', 1, true) == nil
-  if refused then redis.call('DEL', KEYS[2]) end
+  if not string.find(reply.err, 'WRONGTYPE', 1, true) then
+    redis.call('DEL', KEYS[2])
+    redis.call('SET', KEYS[1], '1')
+    redis.call('DEL', KEYS[1])
+    return reply
+  end
   redis.call('DEL', KEYS[1])
-  if refused then redis.call('SET', KEYS[1], '1') redis.call('DEL', KEYS[1]) return reply end
   put()
 elseif redis.call('HLEN', KEYS[1]) * 2 ~= #ARGV - 1 then
   redis.call('DEL', KEYS[1])

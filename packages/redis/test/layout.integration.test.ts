@@ -1,6 +1,7 @@
 import { json, type StoredEntry } from "@hotset/core";
 import { redis, type RedisBackend } from "@hotset/redis";
 import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { RedisClient } from "@redis/client";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { Keys } from "../src/layout.ts";
 
@@ -54,6 +55,14 @@ describe("a write", () => {
     expect(await hash()).toEqual({ d: "new", m: "1 0;", w: expect.any(String) });
     expect(await ttl()).toBe(-1);
     expect(await server.command("EXISTS", LEASE)).toBe(0);
+  });
+
+  it("A39: an end that somebody gave to an entry without one does not pass on to the next", async () => {
+    const lasting = stored({ staleInMs: Infinity, expiresInMs: Infinity });
+    await backend.write("shop::user:1", lasting);
+    await server.command("PEXPIRE", KEY, 60_000);
+    await backend.write("shop::user:1", lasting);
+    expect(await ttl()).toBe(-1);
   });
 
   it("A39 R1-09: a lifetime below a second lives as long as it says", async () => {
@@ -286,6 +295,38 @@ describe("memory full", () => {
     expect(await own.markStale!("shop::user:2")).toBe("stale");
     expect(await own.remove("shop::user:2")).toBe("deleted");
     await own.close();
+  });
+});
+
+describe("who tracks a key", () => {
+  it("hears of each change, also of the removal of what was not there", async () => {
+    const full = await startOwnRedis({ config: ["maxmemory 3mb", "maxmemory-policy noeviction"] });
+    const heard: string[] = [];
+    const tracker = new RedisClient({ url: full.url, emitInvalidate: true });
+    tracker.on("error", () => undefined).on("invalidate", (key: Buffer | null) => heard.push(String(key)));
+    await tracker.connect();
+    await tracker.sendCommand(["CLIENT", "TRACKING", "OFF"]);
+    await tracker.sendCommand(["CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", "hotset:"]);
+    const own = redis(full.url).valueFormat(json()).build();
+    const hears = async (call: () => Promise<unknown>): Promise<string[]> => {
+      await call().catch(() => undefined);
+      await tracker.sendCommand(["PING"]);
+      return heard.splice(0);
+    };
+    await own.connect!();
+    expect(await hears(() => own.remove("shop::none"))).toEqual(["hotset:shop::none"]);
+    expect(await hears(() => own.markStale!("shop::none"))).toEqual(["hotset:shop::none"]);
+    expect(await hears(() => own.write("shop::1", stored()))).toEqual(["hotset:shop::1"]);
+    expect(await hears(() => own.markStale!("shop::1"))).toEqual(["hotset:shop::1"]);
+    expect(await hears(() => own.remove("shop::1"))).toEqual(["hotset:shop::1"]);
+    for (const size of [100_000, 1_000, 10]) for (let i = 0; await full.command("SET", `fill${size}:${i}`, "x".repeat(size)).then(() => true, () => false); i++);
+    expect(await hears(() => own.write("shop::none", stored({ data: Buffer.alloc(50_000) })))).toEqual(["hotset:shop::none"]);
+    // Leases are nobody's business.
+    await full.command("DEL", "fill100000:0");
+    expect(await hears(() => full.command("SET", LEASE, "token"))).toEqual([]);
+    tracker.destroy();
+    await own.close();
+    await full.stop();
   });
 });
 
