@@ -288,7 +288,7 @@ function checkCacheOptions(options: CacheOptions): CacheOptions {
       throw new ConfigurationError(`${limit}: ${describe(options[limit])} is out of range; give a whole number of at least 1`);
   if (options.waitUntil !== undefined && typeof options.waitUntil !== "function")
     throw new ConfigurationError(`waitUntil: ${describe(options.waitUntil)} is no function`);
-  if (options.clock !== undefined && (typeof options.clock.now !== "function" || typeof options.clock.schedule !== "function"))
+  if (options.clock !== undefined && (typeof options.clock?.now !== "function" || typeof options.clock.schedule !== "function"))
     throw new ConfigurationError(`clock: ${describe(options.clock)} is no clock; give now() and schedule()`);
   return Object.freeze({ ...options });
 }

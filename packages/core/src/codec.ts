@@ -214,8 +214,9 @@ function writeMeta(entry: Entry, { format, compressor }: Encoding, versions: rea
 }
 
 function parseMeta(meta: string): Meta {
-  const { f, c, t, r, e, l, k = 0, g, v, a, m } = JSON.parse(meta) as WrittenMeta;
-  if (typeof f !== "string") throw new Unreadable("its meta names no format");
+  const written: unknown = JSON.parse(meta);
+  if (!isWrittenMeta(written)) throw new Unreadable("its meta is not one that this library wrote");
+  const { f, c, t, r, e, l, k = 0, g, v, a, m } = written;
   return {
     encoding: { format: f, compressor: c ?? NO_COMPRESSION },
     ttlMs: t ?? Infinity,
@@ -229,6 +230,21 @@ function parseMeta(meta: string): Meta {
     lastModified: m,
   };
 }
+
+/** What a shared store gives back may have been written by anybody. */
+function isWrittenMeta(written: unknown): written is WrittenMeta {
+  if (typeof written !== "object" || written === null) return false;
+  const { f, c, t, r, e, l, k, g, v, a, m } = written as { readonly [K in keyof WrittenMeta]: unknown };
+  return (
+    isText(f) &&
+    [c, a, m].every((text) => text === undefined || isText(text)) &&
+    [t, r, e, l, k ?? undefined].every((ms) => ms === undefined || (typeof ms === "number" && ms >= 0)) &&
+    (g === undefined || (Array.isArray(g) && g.every(isText))) &&
+    (v === undefined || (Array.isArray(v) && v.every((version) => isText(version) || (Array.isArray(version) && version.length === 2 && version.every(isText)))))
+  );
+}
+
+const isText = (value: unknown): value is string => typeof value === "string";
 
 class Unreadable extends Error {}
 

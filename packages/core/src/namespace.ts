@@ -214,7 +214,9 @@ export class View {
 
   async setMany(entries: Iterable<readonly [key: string, value: unknown]>, options?: EntryOptions): Promise<WriteManyResult> {
     if (typeof entries?.[Symbol.iterator] !== "function") throw new InvalidArgumentError(`entries: ${describe(entries)} is no list; give pairs of a key and a value`);
-    const checked = [...entries].map(([key, value]) => {
+    const checked = [...entries].map((entry) => {
+      if (!Array.isArray(entry)) throw new InvalidArgumentError(`entries: ${describe(entry)} is no pair; give pairs of a key and a value`);
+      const [key, value] = entry;
       checkValue(value);
       return [this.#readKey(key), value] as const;
     });
@@ -268,8 +270,10 @@ export class View {
   }
 
   wrap(fn: (...args: unknown[]) => unknown, options: WrapOptions<AnyFunction> & WrapKey<AnyFunction>): Wrapped<unknown[], unknown> {
+    const wrapped = wrapFunction(this, fn, options as never);
+    // Each call resolves it anew; this is for the mistakes.
     resolvePolicy(this.#space.policy, options);
-    return wrapFunction(this, fn, options as never);
+    return wrapped;
   }
 
   async #invalidate(tags: readonly string[], mode: "hard" | "soft"): Promise<InvalidateResult> {
@@ -316,7 +320,8 @@ export class View {
 const NO_TAGS: readonly string[] = Object.freeze([]);
 
 function isPlainHit(policy: ResolvedPolicy, options: GetOrSetOptions | undefined): boolean {
-  if (options === undefined) return policy.refreshAhead === 1;
+  // What is no object is refused on the way to a load.
+  if (options == null) return policy.refreshAhead === 1;
   return (
     (options.refreshAhead === undefined ? policy.refreshAhead === 1 : false) &&
     options.forceRefresh !== true && options.after === undefined && options.onServed === undefined
