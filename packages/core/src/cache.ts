@@ -281,7 +281,7 @@ export class Ladder {
   }
 
   async #loadAndStore(flight: Flight): Promise<void> {
-    const { clock, meter, events } = this.#core;
+    const { clock, meter, events, local } = this.#core;
     const { call } = flight;
     const pinned = await this.#pin(flight);
     if (flight.isOver) return;
@@ -292,6 +292,7 @@ export class Ladder {
       reason: flight.reason,
       background: flight.isBackground,
       stale: this.#reserveOf(flight),
+      handOut: (value) => local?.handOut(value) ?? value,
       timeoutMs: call.policy.loadTimeoutMs,
     }, clock), (load) => load.outcome);
     flight.running = run;

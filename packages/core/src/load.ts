@@ -70,6 +70,8 @@ export interface LoadRequest {
   readonly background: boolean;
   /** Still usable, or `undefined`. */
   readonly stale: Entry | undefined;
+  /** A value as the loader may have it. */
+  readonly handOut: (value: unknown) => unknown;
   readonly timeoutMs: number;
 }
 
@@ -120,7 +122,7 @@ export class Load {
       background: request.background,
       ...(stale !== undefined && {
         stale: {
-          value: stale.value,
+          value: request.handOut(stale.value),
           ...(stale.etag !== undefined && { etag: stale.etag }),
           ...(stale.lastModified !== undefined && { lastModified: stale.lastModified }),
           notModified: () => notModified,

@@ -51,7 +51,8 @@ export class Mutations {
     const names = [...new Set(options?.tags ?? [])];
     const expiresAt = now + life.ttlMs + Math.max(life.staleWhileRevalidateMs, life.staleIfErrorMs);
     const entry: Entry = {
-      value,
+      // Its turn to be written may come late, and the caller has it too.
+      value: remote === undefined || local === undefined ? value : local.handOut(value),
       ...life,
       staleAt: now + life.ttlMs,
       expiresAt,
@@ -78,7 +79,7 @@ export class Mutations {
     try {
       let encoded: Encoded | undefined;
       const status = await chains.run(at, () => orPending(recovery, place, key, async () => {
-        encoded = await remote.encode(value);
+        encoded = await remote.encode(entry.value);
         return this.#write(entry, encoded, key, space);
       }));
       this.#fence(at, "set", guard);
