@@ -3,9 +3,9 @@
 //   npm test                        everything
 //   npm test -- lint "import rules" these steps only
 //
-// Each step counts once, and each vitest test counts once. A failing step hides no later one.
+// Each step counts once, and each vitest test counts once. A failing step hides no later one, and neither does one that hangs.
 
-import { spawn } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -39,6 +39,7 @@ const PHASES: readonly (readonly Step[])[] = [
 const top = dirname(dirname(fileURLToPath(import.meta.url)));
 const reportFile = join(top, ".reports/vitest.json");
 const AT_ONCE = 2;
+const STEP_LIMIT_MS = 12 * 60_000;
 const environment = { ...process.env, TURBO_TELEMETRY_DISABLED: "1", TURBO_NO_UPDATE_NOTIFIER: "1" };
 
 interface Result {
@@ -50,6 +51,14 @@ interface VitestReport {
   readonly numTotalTests: number;
   readonly numPassedTests: number;
   readonly numFailedTests: number;
+}
+
+const running = new Set<ChildProcess>();
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  process.once(signal, () => {
+    for (const child of running) stop(child, "SIGTERM");
+    process.exit(1);
+  });
 }
 
 const results: Result[] = [];
@@ -92,13 +101,30 @@ async function runStep(step: Step): Promise<Result> {
 
 function runCommand([command = "", ...rest]: readonly string[]): Promise<{ output: string; exit: string }> {
   return new Promise((resolve) => {
-    const child = spawn(command, rest, { cwd: top, env: environment, stdio: ["ignore", "pipe", "pipe"] });
+    // A process group of its own, so that what the step started ends with it.
+    const child = spawn(command, rest, { cwd: top, env: environment, stdio: ["ignore", "pipe", "pipe"], detached: true });
+    running.add(child);
+    let limit = "";
+    const patience = setTimeout(() => {
+      limit = `, stopped after ${STEP_LIMIT_MS / 60_000} minutes`;
+      stop(child, "SIGKILL");
+    }, STEP_LIMIT_MS);
+
     const chunks: Buffer[] = [];
     child.stdout.on("data", (chunk: Buffer) => chunks.push(chunk));
     child.stderr.on("data", (chunk: Buffer) => chunks.push(chunk));
-    child.on("error", (error) => resolve({ output: error.message, exit: "no start" }));
-    child.on("close", (code, signal) => resolve({ output: Buffer.concat(chunks).toString("utf8").trimEnd(), exit: String(code ?? signal) }));
+    const end = (output: string, exit: string): void => {
+      clearTimeout(patience);
+      running.delete(child);
+      resolve({ output, exit });
+    };
+    child.on("error", (error) => end(error.message, "no start"));
+    child.on("close", (code, signal) => end(Buffer.concat(chunks).toString("utf8").trimEnd(), `${code ?? signal}${limit}`));
   });
+}
+
+function stop({ pid }: ChildProcess, signal: NodeJS.Signals): void {
+  if (pid !== undefined) process.kill(-pid, signal);
 }
 
 /** Zeros where vitest wrote none: it was not among the steps, or could not start. */
