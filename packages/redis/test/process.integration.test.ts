@@ -19,6 +19,14 @@ describe("the process", () => {
     expect(await script.end(2_000)).toEqual({ code: 0, signal: null });
   });
 
+  it("node-redis is loaded by the first connection, not by the import", async () => {
+    await using script = worker();
+    await script.call("build", "redis://127.0.0.1:1");
+    expect(await script.call("hasNodeRedis")).toBe(false);
+    await script.call("read", "redis://127.0.0.1:1", true);
+    expect(await script.call("hasNodeRedis")).toBe(true);
+  });
+
   it("C116: ends by itself while Redis is away: trying again keeps nobody alive", async () => {
     await using script = worker();
     expect(await script.call("read", "redis://127.0.0.1:1", false)).toBe("refused");

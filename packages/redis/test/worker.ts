@@ -1,3 +1,4 @@
+import { createRequire } from "node:module";
 import { json } from "@hotset/core";
 import { redis } from "@hotset/redis";
 import { answerCalls } from "@hotset/test-servers";
@@ -7,6 +8,11 @@ export const handlers = {
   /** Builds a backend and does nothing with it. */
   build(url: string): void {
     redis(url).valueFormat(json()).build();
+  },
+
+  /** Whether node-redis has been loaded. */
+  hasNodeRedis(): boolean {
+    return Object.keys(createRequire(import.meta.url).cache).some((file) => file.includes("/@redis/client/"));
   },
 
   /** Reads, and closes or leaves it open. Resolves with what the read came to. */
