@@ -4,7 +4,7 @@ import type { Encoded } from "./codec.ts";
 import { judge, lifeOf, newer, standsIn, type Entry } from "./entry.ts";
 import { BackendUnavailableError, EncodeError, type CacheError, LoadTimeoutError } from "./errors.ts";
 import type { CacheEvents, Events, FencedBy } from "./events.ts";
-import { Flight, type Call, type Flights, type Space, type Waiter } from "./flights.ts";
+import { Flight, type Call, type Flights, type Space, Waiter } from "./flights.ts";
 import { dependencies } from "./key.ts";
 import { isLoading, Load, reentrant, whileLoading, type Loaded } from "./load.ts";
 import type { LocalCopies } from "./local-copies.ts";
@@ -151,7 +151,7 @@ export class Ladder {
     const { meter, events } = this.#core;
     meter.coalesced += 1;
     if (events.coalesced.isObserved) events.coalesced.emit(this.#keyEvent(call));
-    for (const tag of call.tags) flight.tags.add(tag);
+    if (call.tags.length !== 0) flight.addTags(call.tags);
     if (flight.loaded !== undefined) return Promise.resolve(this.serve(call, true, { status: "miss", value: flight.loaded.value }));
     // A flight that went on behind an answer has it for late callers too.
     switch (flight.isBackground ? judge(flight.reserve, call.startedAt, call.policy) : "absent") {
@@ -190,13 +190,8 @@ export class Ladder {
       void this.#load(flight);
       return;
     }
-    const { clock } = this.#core;
-    const sentAt = clock.now();
     read.then(
-      (entry) => {
-        flight.backendLeftMs -= clock.now() - sentAt;
-        this.#found(flight, entry);
-      },
+      (entry) => this.#found(flight, entry),
       () => {
         flight.isAway = true;
         void this.#load(flight);
@@ -209,6 +204,7 @@ export class Ladder {
     const { local, clock, recovery, tags } = this.#core;
     const { space, key, at, policy } = flight.call;
     const now = clock.now();
+    flight.backendLeftMs -= now - flight.call.startedAt;
     const label = space.remote!.label;
     const entry = found && tags.hold(found, now);
     // What this process invalidated, and the backend does not know of yet, is not there.
@@ -255,7 +251,7 @@ export class Ladder {
     flight.isReading = false;
     if (flight.isOver) return;
     const now = clock.now();
-    if (this.#isBackedOff(flight.at, now) && [...flight.waiters].every(({ call }) => standsIn(flight.reserve, now, call.policy))) {
+    if (this.#isBackedOff(flight.at, now) && flight.waiters.every(({ call }) => standsIn(flight.reserve, now, call.policy))) {
       this.#end(flight);
       this.#answerAll(flight, () => stale(flight.reserve!, flight.reserveTier, "error"));
       return;
@@ -453,7 +449,7 @@ export class Ladder {
     if (reserve !== undefined) this.#backOff(flight.at, now + flight.call.policy.errorBackoffMs);
     const cause = error instanceof LoadTimeoutError ? "timeout" : "error";
     this.#end(flight);
-    for (const waiter of this.#takeAll(flight)) {
+    for (const waiter of flight.takeAll()) {
       if (standsIn(reserve, now, waiter.call.policy)) waiter.resolve(this.serve(waiter.call, waiter.isCoalesced, { ...stale(reserve, flight.reserveTier, cause), error }));
       else waiter.reject(this.#missed(waiter.call, error));
     }
@@ -486,17 +482,16 @@ export class Ladder {
 
   #wait(flight: Flight, call: Call, isCoalesced: boolean): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const waiter: Waiter = { call, isCoalesced, resolve, reject, cancel: [] };
-      flight.waiters.add(waiter);
-      flight.joined += 1;
+      const waiter = new Waiter(call, isCoalesced, resolve, reject);
+      flight.await(waiter);
       const { hardTimeoutMs } = call.policy;
-      if (hardTimeoutMs !== Infinity) waiter.cancel.push(this.#core.clock.schedule(() => this.#outOfTime(flight, waiter, "hard"), hardTimeoutMs));
+      if (hardTimeoutMs !== Infinity) waiter.until(this.#core.clock.schedule(() => this.#outOfTime(flight, waiter, "hard"), hardTimeoutMs));
       this.#limitWait(flight, waiter);
       const { signal } = call;
       if (signal !== undefined) {
         const leave = (): void => this.#leave(flight, waiter, signal.reason);
         signal.addEventListener("abort", leave, { once: true });
-        waiter.cancel.push(() => signal.removeEventListener("abort", leave));
+        waiter.until(() => signal.removeEventListener("abort", leave));
       }
     });
   }
@@ -506,7 +501,7 @@ export class Ladder {
     const { softTimeoutMs } = waiter.call.policy;
     if (softTimeoutMs === Infinity || flight.reserve === undefined) return;
     const leftMs = waiter.call.startedAt + softTimeoutMs - this.#core.clock.now();
-    waiter.cancel.push(this.#core.clock.schedule(() => this.#outOfTime(flight, waiter, "soft"), Math.max(0, leftMs)));
+    waiter.until(this.#core.clock.schedule(() => this.#outOfTime(flight, waiter, "soft"), Math.max(0, leftMs)));
   }
 
   #outOfTime(flight: Flight, waiter: Waiter, limit: "soft" | "hard"): void {
@@ -514,7 +509,7 @@ export class Ladder {
     const reserve = this.#reserveOf(flight);
     const covered = standsIn(reserve, this.#core.clock.now(), call.policy);
     if (limit === "soft" && !covered && flight.loaded === undefined) return;
-    if (!this.#take(flight, waiter)) return;
+    if (!flight.take(waiter)) return;
     if (flight.loaded !== undefined) waiter.resolve(this.serve(call, waiter.isCoalesced, { status: "miss", value: flight.loaded.value }));
     else if (covered) waiter.resolve(this.serve(call, waiter.isCoalesced, stale(reserve, flight.reserveTier, "timeout")));
     else waiter.reject(this.#missed(call, new LoadTimeoutError(`no value within hardTimeout, ${call.policy.hardTimeoutMs} ms; the load goes on`, { operation: "getOrSet" })));
@@ -523,13 +518,13 @@ export class Ladder {
 
   /** The load that nobody waits for any more still stores its result. */
   #goOnAlone(flight: Flight): void {
-    if (flight.waiters.size !== 0 || flight.isOver || flight.isBackground) return;
+    if (flight.waiters.length !== 0 || flight.isOver || flight.isBackground) return;
     flight.isBackground = true;
     this.#core.waitUntil?.(flight.whenSettled());
   }
 
   #leave(flight: Flight, waiter: Waiter, reason: unknown): void {
-    if (!this.#take(flight, waiter)) return;
+    if (!flight.take(waiter)) return;
     flight.aborted += 1;
     waiter.reject(this.#missed(waiter.call, reason));
     // Whoever ran out of time is still to find the result, and one that is there already is kept.
@@ -540,7 +535,7 @@ export class Ladder {
   /** Ends a flight at once; its callers reject with `reason`. */
   abort(flight: Flight, reason: unknown): void {
     this.#end(flight);
-    for (const waiter of this.#takeAll(flight)) waiter.reject(this.#missed(waiter.call, reason));
+    for (const waiter of flight.takeAll()) waiter.reject(this.#missed(waiter.call, reason));
     flight.running?.abort(reason);
   }
 
@@ -551,25 +546,13 @@ export class Ladder {
   }
 
   #answerAll(flight: Flight, answer: () => Answer): void {
-    for (const waiter of this.#takeAll(flight)) {
+    for (const waiter of flight.takeAll()) {
       try {
         waiter.resolve(this.serve(waiter.call, waiter.isCoalesced, answer()));
       } catch (error) {
         waiter.reject(error);
       }
     }
-  }
-
-  #takeAll(flight: Flight): Waiter[] {
-    const waiters = [...flight.waiters];
-    for (const waiter of waiters) this.#take(flight, waiter);
-    return waiters;
-  }
-
-  #take(flight: Flight, waiter: Waiter): boolean {
-    if (!flight.waiters.delete(waiter)) return false;
-    for (const cancel of waiter.cancel) cancel();
-    return true;
   }
 
   #reject(call: Call, error: unknown): Promise<never> {

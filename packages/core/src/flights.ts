@@ -50,23 +50,34 @@ export class Guard {
 let lastSerial = 0;
 
 /** A caller who waits for a flight. */
-export interface Waiter {
+export class Waiter {
   readonly call: Call;
   readonly isCoalesced: boolean;
-  resolve(value: unknown): void;
-  reject(reason: unknown): void;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (reason: unknown) => void;
+  #cancels: (() => void)[] | undefined;
+
+  constructor(call: Call, isCoalesced: boolean, resolve: (value: unknown) => void, reject: (reason: unknown) => void) {
+    this.call = call;
+    this.isCoalesced = isCoalesced;
+    this.resolve = resolve;
+    this.reject = reject;
+  }
+
+  /** Has `cancel` called when the wait is over, whatever ended it. */
+  until(cancel: () => void): void {
+    (this.#cancels ??= []).push(cancel);
+  }
+
   /** Ends its timers and its listening to `signal`. */
-  cancel: (() => void)[];
+  end(): void {
+    if (this.#cancels !== undefined) for (const cancel of this.#cancels) cancel();
+  }
 }
 
 /** Everything in progress for one key, from the read to the store; its callers share it. Its policy is the first caller's, its tags are everyone's. */
 export class Flight extends Guard implements ReadRequest {
   readonly call: Call;
-  readonly place: Place;
-  readonly key: string;
-  readonly at: string;
-  readonly schema: StandardSchema<unknown> | undefined;
-  readonly expectedTags: readonly string[];
   readonly tagsAt: number;
   /** Whether new callers may share it. A fence ends that; so does a tag call, see `Tags.hasCalls`. */
   isJoinable = true;
@@ -81,9 +92,9 @@ export class Flight extends Guard implements ReadRequest {
   reason: LoadReason;
   /** A copy that may still be served instead of a load, and the label of the tier that had it. */
   reserve: Entry | undefined;
-  reserveTier: string;
-  readonly tags: Set<string>;
-  readonly waiters: Set<Waiter> = new Set();
+  reserveTier = "";
+  #tags: readonly string[];
+  #waiters: Waiter[] = [];
   joined = 0;
   aborted = 0;
   running: Load | undefined;
@@ -94,17 +105,66 @@ export class Flight extends Guard implements ReadRequest {
   constructor(call: Call, tagsAt: number, reason: LoadReason, isBackground: boolean) {
     super();
     this.call = call;
-    this.place = call.space.place;
-    this.key = call.key;
-    this.at = call.at;
-    this.schema = call.space.schema;
-    this.expectedTags = call.tags;
-    this.tags = new Set(call.tags);
+    this.#tags = call.tags;
     this.tagsAt = tagsAt;
     this.reason = reason;
     this.isBackground = isBackground;
     this.backendLeftMs = call.space.remote?.deadlineMs ?? 0;
-    this.reserveTier = "";
+  }
+
+  get place(): Place {
+    return this.call.space.place;
+  }
+
+  get key(): string {
+    return this.call.key;
+  }
+
+  get at(): string {
+    return this.call.at;
+  }
+
+  get schema(): StandardSchema<unknown> | undefined {
+    return this.call.space.schema;
+  }
+
+  get expectedTags(): readonly string[] {
+    return this.call.tags;
+  }
+
+  /** Everyone's. */
+  get tags(): readonly string[] {
+    return this.#tags;
+  }
+
+  get waiters(): readonly Waiter[] {
+    return this.#waiters;
+  }
+
+  addTags(more: readonly string[]): void {
+    if (more.some((tag) => !this.#tags.includes(tag))) this.#tags = [...new Set([...this.#tags, ...more])];
+  }
+
+  await(waiter: Waiter): void {
+    this.#waiters.push(waiter);
+    this.joined += 1;
+  }
+
+  /** Ends the wait of one caller; `false` when it was over already. */
+  take(waiter: Waiter): boolean {
+    const at = this.#waiters.indexOf(waiter);
+    if (at < 0) return false;
+    this.#waiters.splice(at, 1);
+    waiter.end();
+    return true;
+  }
+
+  /** Ends the wait of everyone. */
+  takeAll(): readonly Waiter[] {
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const waiter of waiters) waiter.end();
+    return waiters;
   }
 
   /** Resolves when nothing of this flight is under way any more. Never rejects. */

@@ -1,6 +1,7 @@
 import type { TagVersion, TagVersions } from "./backend.ts";
 import { staleByTag, type Entry } from "./entry.ts";
 import { dependencies, type Place } from "./key.ts";
+import type { Awaitable } from "./once.ts";
 
 /**
  * The tag calls of this process, numbered.
@@ -95,23 +96,24 @@ export function judgeVersions(
  *
  * @param found the versions of the `expected` keys.
  */
-export async function underVersions(
+export function underVersions(
   entry: Entry,
   expected: readonly string[],
   found: readonly (TagVersion | undefined)[],
   store: TagVersions,
   now: number,
-): Promise<Entry | undefined> {
+): Awaitable<Entry | undefined> {
   const { versions, dependsOn } = entry;
   if (versions === undefined) return entry;
-  let current = found;
-  if (dependsOn.length !== expected.length || dependsOn.some((key, i) => key !== expected[i])) {
-    const unexpected = dependsOn.filter((key) => !expected.includes(key));
-    const more = unexpected.length === 0 ? [] : await store.read(unexpected);
-    current = dependsOn.map((key) => (expected.includes(key) ? found[expected.indexOf(key)] : more[unexpected.indexOf(key)]));
-  }
-  const verdict = judgeVersions(versions, current);
-  return verdict === "gone" ? undefined : verdict === "stale" ? staleByTag(entry, now) : entry;
+  const under = (current: readonly (TagVersion | undefined)[]): Entry | undefined => {
+    const verdict = judgeVersions(versions, current);
+    return verdict === "current" ? entry : verdict === "stale" ? staleByTag(entry, now) : undefined;
+  };
+  if (dependsOn === expected || (dependsOn.length === expected.length && dependsOn.every((key, i) => key === expected[i]))) return under(found);
+  const unexpected = dependsOn.filter((key) => !expected.includes(key));
+  const withMore = (more: readonly (TagVersion | undefined)[]): Entry | undefined =>
+    under(dependsOn.map((key) => (expected.includes(key) ? found[expected.indexOf(key)] : more[unexpected.indexOf(key)])));
+  return unexpected.length === 0 ? withMore([]) : store.read(unexpected).then(withMore);
 }
 
 /** The keys that a tag call in this namespace renews; of `clear`, the namespace's own. */
