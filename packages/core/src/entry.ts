@@ -41,10 +41,12 @@ export interface Encoding {
   readonly compressor: string;
 }
 
-/** The stale windows of a reading call: they shorten what the entry brought, and never extend it. */
+/** What a reading call says of stale windows: it shortens those that the entry brought, and never extends them. */
 export interface Windows {
-  readonly staleWhileRevalidateMs: number;
-  readonly staleIfErrorMs: number;
+  /** `undefined`: nothing is said, so the stored window stands. */
+  readonly staleWhileRevalidateMs: number | undefined;
+  /** As `staleWhileRevalidateMs`. */
+  readonly staleIfErrorMs: number | undefined;
   /** Fraction of `ttl` after which a fresh entry is refreshed behind the answer; 1 is never. */
   readonly refreshAhead: number;
 }
@@ -68,7 +70,7 @@ export type Verdict = "fresh" | "ahead" | "revalidate" | "reserve" | "absent";
 export function judge(entry: Entry | undefined, now: number, windows: Windows): Verdict {
   if (entry === undefined || now >= entry.deadAt) return "absent";
   if (now < entry.staleAt) return now < aheadAt(entry, windows.refreshAhead) ? "fresh" : "ahead";
-  if (now < entry.staleAt + Math.min(entry.staleWhileRevalidateMs, windows.staleWhileRevalidateMs)) return "revalidate";
+  if (now < entry.staleAt + shorter(entry.staleWhileRevalidateMs, windows.staleWhileRevalidateMs)) return "revalidate";
   return "reserve";
 }
 
@@ -77,7 +79,7 @@ export function standsIn(entry: Entry | undefined, now: number, windows: Windows
   return (
     entry !== undefined &&
     now < entry.deadAt &&
-    now < entry.staleAt + Math.min(entry.staleIfErrorMs, windows.staleIfErrorMs)
+    now < entry.staleAt + shorter(entry.staleIfErrorMs, windows.staleIfErrorMs)
   );
 }
 
@@ -120,6 +122,10 @@ export function staleByTag(entry: Entry, now: number): Entry {
     staleWhileRevalidateMs: longer(entry.staleWhileRevalidateMs),
     staleIfErrorMs: longer(entry.staleIfErrorMs),
   };
+}
+
+function shorter(storedMs: number, saidMs: number | undefined): number {
+  return saidMs === undefined ? storedMs : Math.min(storedMs, saidMs);
 }
 
 function aheadAt(entry: Entry, fraction: number): number {

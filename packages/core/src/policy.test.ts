@@ -11,7 +11,7 @@ const half = (): number => 0.5;
 describe("resolvePolicy", () => {
   it("has these defaults", () => {
     expect(DEFAULT_POLICY).toEqual({
-      ttlMs: 60_000, staleWhileRevalidateMs: 0, staleIfErrorMs: 0, negativeTtlMs: undefined, localTtlMs: undefined, jitter: 0, refreshAhead: 1,
+      ttlMs: 60_000, staleWhileRevalidateMs: undefined, staleIfErrorMs: undefined, negativeTtlMs: undefined, localTtlMs: undefined, jitter: 0, refreshAhead: 1,
       softTimeoutMs: Infinity, hardTimeoutMs: Infinity, loadTimeoutMs: 30_000, errorBackoffMs: 10_000,
     });
     expect(Object.isFrozen(DEFAULT_POLICY)).toBe(true);

@@ -106,8 +106,8 @@ export interface ResolvedPolicy extends Windows {
 
 export const DEFAULT_POLICY: ResolvedPolicy = Object.freeze({
   ttlMs: 60_000,
-  staleWhileRevalidateMs: 0,
-  staleIfErrorMs: 0,
+  staleWhileRevalidateMs: undefined,
+  staleIfErrorMs: undefined,
   negativeTtlMs: undefined,
   localTtlMs: undefined,
   jitter: 0,
@@ -200,8 +200,8 @@ export function lifetimeOf(value: unknown, policy: ResolvedPolicy, options: Entr
   return {
     // Whole milliseconds, since backends count in them; a fraction of one is still a lifetime.
     ttlMs: ttlMs > 0 ? Math.ceil(ttlMs) : ttlMs,
-    staleWhileRevalidateMs: bounded(resolved.staleWhileRevalidateMs),
-    staleIfErrorMs: bounded(resolved.staleIfErrorMs),
+    staleWhileRevalidateMs: bounded(resolved.staleWhileRevalidateMs ?? 0),
+    staleIfErrorMs: bounded(resolved.staleIfErrorMs ?? 0),
     localTtlMs: resolved.localTtlMs ?? Infinity,
   };
 }

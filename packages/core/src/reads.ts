@@ -156,6 +156,6 @@ export class Reads {
 
 const NO_TAGS: readonly string[] = [];
 const MISS: Answer = { status: "miss", value: undefined };
-const ANY_WINDOW: Windows = { staleWhileRevalidateMs: Infinity, staleIfErrorMs: Infinity, refreshAhead: 1 };
+const ANY_WINDOW: Windows = { staleWhileRevalidateMs: undefined, staleIfErrorMs: undefined, refreshAhead: 1 };
 
 const isFresh = (entry: Entry | undefined, now: number): boolean => entry !== undefined && now < entry.staleAt && now < entry.deadAt;

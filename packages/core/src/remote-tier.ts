@@ -234,7 +234,8 @@ export class RemoteTier implements EntryTier {
         done(refused(error));
       }
     };
-    answer.then((found) => { stored = found; arrived(); }, fail);
+    // A backend that unpacks its own blobs says so when it cannot: that is an answer.
+    answer.then((found) => { stored = found; arrived(); }, (error: unknown) => (error instanceof DecodeError ? done(this.#reportUndecodable(request, error)) : fail(error)));
     current?.then((found) => { versions = found; arrived(); }, fail);
   }
 
