@@ -3,7 +3,7 @@ import type { Clock } from "./clock.ts";
 import type { Encoded } from "./codec.ts";
 import { judge, lifeOf, newer, standsIn, type Entry } from "./entry.ts";
 import { BackendUnavailableError, EncodeError, type CacheError, LoadTimeoutError } from "./errors.ts";
-import type { CacheEvents, Events, FencedBy } from "./events.ts";
+import { traced, type CacheEvents, type Events, type FencedBy } from "./events.ts";
 import { Flight, type Call, type Flights, type Space, Waiter } from "./flights.ts";
 import { dependencies } from "./key.ts";
 import { isLoading, Load, reentrant, whileLoading, type Loaded } from "./load.ts";
@@ -180,7 +180,7 @@ export class Ladder {
   /** The invalidation goes first; while it cannot, the backend is as good as away. */
   async #readAfterReplay(flight: Flight): Promise<Entry | undefined> {
     const { remote } = flight.call.space;
-    await this.#core.recovery!.replay();
+    await this.#inTime(flight, this.#core.recovery!.replay());
     if (this.#isCovered(flight)) throw new BackendUnavailableError(`${remote!.label}: not asked to read, since an invalidation waits for it`, { tier: remote!.label, operation: "read" });
     return remote!.read(flight, flight.backendLeftMs);
   }
@@ -204,7 +204,7 @@ export class Ladder {
     const { local, clock, recovery, tags } = this.#core;
     const { space, key, at, policy } = flight.call;
     const now = clock.now();
-    flight.backendLeftMs -= now - flight.call.startedAt;
+    flight.backendLeftMs = space.remote!.deadlineMs - (now - flight.call.startedAt);
     const label = space.remote!.label;
     const entry = found && tags.hold(found, now);
     // What this process invalidated, and the backend does not know of yet, is not there.
@@ -258,7 +258,8 @@ export class Ladder {
     }
     // The load around this one waits for it, and would keep the slot that it waits for.
     const isCounted = flight.call.batch === undefined && !isLoading(this.#core);
-    const isBehind = flight.isBackground;
+    // Somebody may have joined who has to wait: then it is no longer one that can be left to a later call.
+    const isBehind = flight.isBackground && flight.waiters.length === 0;
     if (isBehind && !backgroundLoads.tryTake()) {
       // Too many at once: a later call will try again.
       this.#end(flight);
@@ -282,20 +283,22 @@ export class Ladder {
     const pinned = await this.#pin(flight);
     if (flight.isOver) return;
     const startedAt = clock.now();
-    const run = whileLoading(this.#core, flight.at, () => new Load({
-      key: call.key,
-      load: call.load,
-      reason: flight.reason,
-      background: flight.isBackground,
-      stale: this.#reserveOf(flight),
-      handOut: (value) => local?.handOut(value) ?? value,
-      timeoutMs: call.policy.loadTimeoutMs,
-    }, clock), (load) => load.outcome);
-    flight.running = run;
+    const outcome = traced("load", () => {
+      flight.running = whileLoading(this.#core, flight.at, () => new Load({
+        key: call.key,
+        load: call.load,
+        reason: flight.reason,
+        background: flight.isBackground,
+        stale: this.#reserveOf(flight),
+        handOut: (value) => local?.handOut(value) ?? value,
+        timeoutMs: call.policy.loadTimeoutMs,
+      }, clock), (load) => load.outcome);
+      return flight.running.outcome;
+    }, () => ({ ...this.#keyEvent(call), reason: flight.reason, background: flight.isBackground }));
     meter.loads += 1;
     let loaded: Loaded;
     try {
-      loaded = await run.outcome;
+      loaded = await outcome;
     } catch (error) {
       meter.loadErrors += 1;
       this.#failed(flight, error);
@@ -319,12 +322,10 @@ export class Ladder {
     const versions = space.remote?.versions;
     if (versions === undefined || flight.isAway) return undefined;
     const keys = dependencies(space.place, [...flight.tags, ...(flight.reserve?.tags ?? [])].filter(isFirst));
-    const sentAt = this.#core.clock.now();
     try {
       const shared = batch !== undefined && flight.reserve === undefined;
       const pinning = shared ? (batch.pinned ??= versions.pin(keys)) : versions.pin(keys);
-      const { at, versions: found } = await pinning;
-      flight.backendLeftMs -= this.#core.clock.now() - sentAt;
+      const { at, versions: found } = await this.#inTime(flight, pinning);
       return { at, versions: new Map(keys.map((key, i) => [key, found[i]!])) };
     } catch {
       flight.isAway = true;
@@ -416,7 +417,7 @@ export class Ladder {
   async #versionsFor(flight: Flight, pinned: Pinned, tags: readonly string[]): Promise<Entry["versions"] | "fenced" | "away"> {
     const { remote, place } = flight.call.space;
     try {
-      return (await versionsFor(remote!.versions!, pinned, place, tags)) ?? "fenced";
+      return (await this.#inTime(flight, versionsFor(remote!.versions!, pinned, place, tags))) ?? "fenced";
     } catch {
       return "away";
     }
@@ -427,6 +428,25 @@ export class Ladder {
     meter.fenced += 1;
     if (events.fenced.isObserved) events.fenced.emit({ ...this.#keyEvent(flight.call), by });
     return "fenced";
+  }
+
+  /** What `work` gives, within the time that this flight may still wait for the backend. The work goes on, and is bounded by itself. */
+  async #inTime<T>(flight: Flight, work: Promise<T>): Promise<T> {
+    const { clock } = this.#core;
+    const { label } = flight.call.space.remote!;
+    const sentAt = clock.now();
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    const cancel = clock.schedule(
+      () => reject(new BackendUnavailableError(`${label}: no time is left to wait for it`, { tier: label, operation: "getOrSet" })),
+      Math.max(0, flight.backendLeftMs),
+    );
+    work.then(resolve, reject);
+    try {
+      return await promise;
+    } finally {
+      cancel();
+      flight.backendLeftMs -= clock.now() - sentAt;
+    }
   }
 
   /** Waits for a write, but no longer than this flight may wait for the backend; the write goes on. A failure was reported by the tier. */

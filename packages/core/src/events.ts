@@ -112,6 +112,26 @@ export class EventPort<T extends object> {
   }
 }
 
+/** What a tracing channel tells of one load or one call of a backend, from its start to its end. */
+export interface Traced extends CacheEvent {
+  readonly key?: string;
+  readonly tier?: string;
+  readonly operation?: string;
+  readonly reason?: LoadReason;
+  readonly background?: boolean;
+}
+
+/** Loads run inside `start`, so that a span begun there is the parent of whatever the loader does. */
+const tracing: { readonly load: diagnostics.TracingChannel<string, Traced>; readonly backend: diagnostics.TracingChannel<string, Traced> } = {
+  load: diagnostics.tracingChannel("hotset:load"),
+  backend: diagnostics.tracingChannel("hotset:backend"),
+};
+
+/** Runs `body`, and tells its start and its end to the tracing channel `hotset:<what>`. Free when nobody listens. */
+export function traced<T>(what: keyof typeof tracing, body: () => Promise<T>, context: () => Traced): Promise<T> {
+  return tracing[what].hasSubscribers ? tracing[what].tracePromise(body, context()) : body();
+}
+
 /** The events of one cache. */
 export type Events = { readonly [E in keyof CacheEvents]: EventPort<CacheEvents[E]> };
 

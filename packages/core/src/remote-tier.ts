@@ -5,7 +5,7 @@ import { Codec, type Encoded } from "./codec.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { Entry } from "./entry.ts";
 import { BackendUnavailableError, CacheError, DecodeError } from "./errors.ts";
-import type { Events, TierState } from "./events.ts";
+import { traced, type Events, type TierState } from "./events.ts";
 import { dependencies, type Place } from "./key.ts";
 import { isThenable, type Awaitable } from "./once.ts";
 import type { StandardSchema } from "./schema.ts";
@@ -277,7 +277,7 @@ export class RemoteTier implements EntryTier {
     work: (done: (value: Awaitable<T>) => void, fail: (error: unknown) => void) => void,
   ): Promise<T> {
     const startedAt = this.#clock.now();
-    return new Promise<T>((resolve, reject) => {
+    const bounded = (): Promise<T> => new Promise((resolve, reject) => {
       const overdue = (): void =>
         reject(this.#failed(operation, place, new BackendUnavailableError(`${this.label}: no answer to ${operation} within ${Math.round(budgetMs)} ms`, { tier: this.label, operation })));
       const deadline = this.#deadlines.start(startedAt, budgetMs, overdue);
@@ -293,6 +293,7 @@ export class RemoteTier implements EntryTier {
       };
       work(done, fail);
     });
+    return traced("backend", bounded, () => ({ cache: this.#cache, namespace: place?.path ?? [], tier: this.label, operation }));
   }
 
   #answered(): void {
