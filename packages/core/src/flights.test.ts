@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { Ladder, type Core } from "./cache.ts";
 import { Chains } from "./chains.ts";
 import { createEvents } from "./events.ts";
-import { Flight, Flights, Guard, type Call, type Space } from "./flights.ts";
+import { Flight, Flights, Guard, type Call, type Space, WriteGuard } from "./flights.ts";
 import { rootPlace } from "./key.ts";
 import { LocalCopies } from "./local-copies.ts";
 import { Mutations } from "./mutations.ts";
@@ -47,11 +47,11 @@ describe("Flights", () => {
     expect(flights.joinable("k")).toBe(third);
   });
 
-  it("keeps the first reason of a fence, and spares the one that is excepted", () => {
+  it("keeps the first reason of a fence; that of an acknowledged write spares writes", () => {
     const flights = new Flights();
-    const guards = [new Guard(), new Guard(), new Guard()] as const;
+    const guards = [new Guard(), new WriteGuard(), new Guard()] as const;
     for (const guard of guards) flights.add("k", guard);
-    flights.fence("k", "set", guards[1]);
+    flights.fenceReads("k", "set");
     flights.fence("k", "delete");
     expect(guards.map(({ fencedBy }) => fencedBy)).toEqual(["set", "delete", "set"]);
   });

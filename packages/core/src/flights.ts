@@ -49,6 +49,9 @@ export class Guard {
 }
 let lastSerial = 0;
 
+/** A write of this process on its way to the backend. Those of one key are sent one after another, so a later one stands. */
+export class WriteGuard extends Guard {}
+
 /** A caller who waits for a flight. */
 export class Waiter {
   readonly call: Call;
@@ -212,8 +215,13 @@ export class Flights {
   }
 
   /** From now on nobody joins what is in flight for this key, and what it brings is kept nowhere. */
-  fence(at: string, by: FencedBy, except?: Guard): void {
-    for (let each = this.#byKey.get(at); each !== undefined; each = each.next) if (each !== except) each.fencedBy ??= by;
+  fence(at: string, by: FencedBy): void {
+    for (let each = this.#byKey.get(at); each !== undefined; each = each.next) each.fencedBy ??= by;
+  }
+
+  /** After a write was acknowledged: fences what was read meanwhile, which may be older. */
+  fenceReads(at: string, by: FencedBy): void {
+    for (let each = this.#byKey.get(at); each !== undefined; each = each.next) if (!(each instanceof WriteGuard)) each.fencedBy ??= by;
   }
 
   /**

@@ -4,7 +4,7 @@ import type { Encoded } from "./codec.ts";
 import { lifeOf, staleFrom, type Entry } from "./entry.ts";
 import { ConfigurationError } from "./errors.ts";
 import type { FencedBy } from "./events.ts";
-import { Guard, type Space } from "./flights.ts";
+import { WriteGuard, type Space } from "./flights.ts";
 import { dependencies } from "./key.ts";
 import { lifetimeOf, type EntryOptions } from "./policy.ts";
 import { orPending } from "./recovery.ts";
@@ -74,7 +74,7 @@ export class Mutations {
       return { status: local === undefined ? "refused" : "stored", token: this.#token() };
     }
     this.#fence(at, "set");
-    const guard = new Guard();
+    const guard = new WriteGuard();
     flights.add(at, guard);
     try {
       let encoded: Encoded | undefined;
@@ -82,7 +82,7 @@ export class Mutations {
         encoded = await remote.encode(entry.value);
         return this.#write(entry, encoded, key, space);
       }));
-      this.#fence(at, "set", guard);
+      this.#acknowledged(at, "set");
       if (guard.fencedBy === undefined && !tags.wasCalled(entry.dependsOn, entry.checkedAt))
         local?.put(at, encoded === undefined ? entry : { ...entry, encoding: encoded.encoding, encodedBytes: encoded.data.length }, localTtlMs);
       this.#reportKey(space, key, "remove");
@@ -100,7 +100,7 @@ export class Mutations {
     this.#reportKey(space, key, "remove");
     if (remote === undefined) return { status: wasHere ? "deleted" : "missing", token: this.#token() };
     const status = await chains.run(at, () => orPending(recovery, place, key, () => remote.remove(key, place)));
-    this.#fence(at, "delete");
+    this.#acknowledged(at, "delete");
     if (status === "pending") return { status };
     return { status: wasHere ? "deleted" : status, token: this.#token() };
   }
@@ -124,7 +124,7 @@ export class Mutations {
       await remote.remove(key, place);
       return "missing";
     }));
-    this.#fence(at, "stale");
+    this.#acknowledged(at, "stale");
     return { status };
   }
 
@@ -179,8 +179,15 @@ export class Mutations {
     return remote!.write(entry, encoded, pinned.versions, key, place);
   }
 
-  #fence(at: string, by: FencedBy, except?: Guard): void {
-    this.#core.flights.fence(at, by, except);
+  #fence(at: string, by: FencedBy): void {
+    this.#core.flights.fence(at, by);
+    this.#core.local?.tier.delete(at);
+    this.#ladder.endBackoff(at);
+  }
+
+  /** What was read before the acknowledgement may be older. */
+  #acknowledged(at: string, by: FencedBy): void {
+    this.#core.flights.fenceReads(at, by);
     this.#core.local?.tier.delete(at);
     this.#ladder.endBackoff(at);
   }

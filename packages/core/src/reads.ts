@@ -132,8 +132,12 @@ export class Reads {
   }
 
   async #readAfterReplay(space: Space, key: string): Promise<Entry | undefined> {
-    if (this.#isCovered(space, key, space.place.tagPrefixes)) await this.#core.recovery!.replay();
-    return this.#isCovered(space, key, space.place.tagPrefixes) ? undefined : space.remote!.read(this.#request(space, key), space.remote!.deadlineMs);
+    const { clock, recovery } = this.#core;
+    const { deadlineMs } = space.remote!;
+    const startedAt = clock.now();
+    if (this.#isCovered(space, key, space.place.tagPrefixes)) await recovery!.replayWithin(deadlineMs);
+    if (this.#isCovered(space, key, space.place.tagPrefixes)) return undefined;
+    return space.remote!.read(this.#request(space, key), deadlineMs - (clock.now() - startedAt));
   }
 
   #request(space: Space, key: string): ReadRequest {

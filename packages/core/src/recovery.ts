@@ -106,6 +106,17 @@ export class Recovery {
   }
 
   /** Tries nothing again by itself, also what is under way. */
+  /** As {@link replay}, waited for no longer than `limitMs`. It goes on. */
+  replayWithin(limitMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#clock.schedule(resolve, limitMs);
+      void this.replay().then(() => {
+        cancel();
+        resolve();
+      });
+    });
+  }
+
   stop(): void {
     this.#isStopped = true;
     this.#cancelRetry?.();
