@@ -538,6 +538,27 @@ describe.each(STACKS)("over %s", (stack) => {
 });
 
 describe("a stale value elsewhere", () => {
+  it("C22 a caller who has to wait is answered, though the refresh that he joined finds no slot", async () => {
+    const { cache, clock, backend } = open("memory over backend", { ttl: 100, staleWhileRevalidate: "1h", maxBackgroundLoads: 1 });
+    await cache.set("busy", "old");
+    await cache.set("k", "old");
+    clock.advance(100);
+    const loading = gate<string>();
+    await cache.getOrSet("busy", loading.pass);
+    await loading.arrived();
+
+    const reading = gate();
+    backend.script("read", { key: "test::k", before: reading });
+    const load = numbered();
+    expect(await cache.getOrSet("k", load)).toBe("old");
+    await reading.arrived();
+    const waiter = cache.getOrSet("k", load, { staleWhileRevalidate: 0 });
+    reading.open();
+    expect(await waiter).toBe("value-1");
+    loading.open("new");
+    await cache.drain();
+  });
+
   it("C22 a backend that hangs does not delay a stale answer from memory", async () => {
     const { cache, clock, backend } = open("memory over backend", { ttl: 100, staleWhileRevalidate: 100 });
     await cache.set("k", "old");
