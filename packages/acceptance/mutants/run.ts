@@ -51,7 +51,7 @@ async function judge(mutant: Mutant): Promise<{ readonly survived: boolean; read
   const names = new RegExp(`\\b(?:${mutant.promises.join("|")})\\b`);
   const named = report.testResults.flatMap(({ assertionResults }) => assertionResults).filter(({ fullName }) => names.test(fullName));
   const failed = named.filter(({ status }) => status === "failed");
-  if (failed.length > 0) return { survived: false, by: failed[0]!.fullName };
+  if (failed.length > 0) return { survived: false, by: failed[0].fullName };
   const broken = report.testResults.find(({ assertionResults }) => assertionResults.length === 0);
   const ran = named.filter(({ status }) => status === "passed").length;
   return { survived: true, by: broken === undefined ? `${ran} tests name ${mutant.promises.join(", ")}, and all passed` : broken.message };

@@ -44,11 +44,11 @@ it("C119 a failed load is told with its error, which reaches the caller as it is
 it("C119 the loader runs inside what a subscriber bound to its start", async () => {
   const span = new AsyncLocalStorage<string>();
   const { start } = diagnostics.tracingChannel<string, { readonly key: string }>("hotset:load");
-  start.bindStore(span, (context) => `span of ${(context as { readonly key: string }).key}`);
+  start.bindStore(span, (context) => `span of ${context.key}`);
   undo.push(() => start.unbindStore(span));
   const { cache } = open("memory");
   expect(await cache.getOrSet("k", async () => {
-    await null;
+    await Promise.resolve();
     return span.getStore() ?? "no span";
   })).toBe("span of k");
 });

@@ -61,7 +61,7 @@ export interface CacheOptions {
  *     createCache({ name: 'shop' }).tier(memory()).tier(redis(url).build()).build()
  */
 export function createCache(options: CacheOptions): EmptyCacheBuilder {
-  return new Builder({ options: checkCacheOptions(options), local: undefined, backend: undefined, policy: DEFAULT_POLICY }) as unknown as EmptyCacheBuilder;
+  return new Builder({ options: checkCacheOptions(options), local: undefined, backend: undefined, policy: DEFAULT_POLICY }) as EmptyCacheBuilder;
 }
 
 /** Immutable: each call returns a new builder. */
@@ -197,7 +197,7 @@ class RootView extends View {
     const port = Object.hasOwn(this.#core.events, event) ? this.#core.events[event] : undefined;
     if (port === undefined) throw new InvalidArgumentError(`on: there is no event ${describe(event)}; there are ${Object.keys(this.#core.events).join(", ")}`);
     if (typeof listener !== "function") throw new InvalidArgumentError(`on: ${describe(listener)} is no listener; give a function`);
-    return port.add(listener as never);
+    return port.add(listener);
   }
 
   stats(): CacheStats {

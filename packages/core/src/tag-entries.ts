@@ -63,7 +63,7 @@ export function tagEntries(backend: Pick<Backend, "read" | "write">, clock: Cloc
     async pin(tags) {
       if (tags.length === 0) return { at: "", versions: [] };
       const [at, ...versions] = await Promise.all([pinOne(issuerKey(tags[0]!), newVersion()), ...tags.map(pinTag)]);
-      return { at: at as string, versions: versions as TagVersion[] };
+      return { at, versions };
     },
 
     async unchangedSince(at, tags) {
