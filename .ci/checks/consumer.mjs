@@ -14,3 +14,10 @@ const load = () => `loaded ${++loads}`;
 assert.equal(await cache.getOrSet("key", load), "loaded 1");
 assert.equal(await cache.getOrSet("key", load), "loaded 1");
 await cache.close();
+
+// What both entries of core use is there once: an error thrown by one is known to the other.
+const { CacheError } = await import("@hotset/core");
+const { scriptedBackend, TestClock } = await import("@hotset/core/testing");
+const backend = scriptedBackend({ clock: new TestClock() });
+backend.down();
+await assert.rejects(backend.read("key"), CacheError);
