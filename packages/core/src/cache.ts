@@ -618,7 +618,7 @@ export class Ladder {
       if (tier === local.label) local.meter.hits += 1;
       else local.meter.misses += 1;
     }
-    if (remote !== undefined && isRemoteAsked && tier !== local?.label) {
+    if (remote !== undefined && isRemoteAsked && (local === undefined || tier !== local.label)) {
       if (tier === undefined) remote.meter.misses += 1;
       else remote.meter.hits += 1;
     }
