@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import type { Backend, StoredEntry, TagVersion, TagVersions } from "./backend.ts";
 import type { Clock } from "./clock.ts";
 
@@ -90,7 +89,8 @@ const SHARED_MS = 1_000;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-const newVersion = (): string => randomBytes(9).toString("base64url");
+// Not imported at the top: loading node:crypto takes nearly as long as importing all of core.
+const newVersion = (): string => process.getBuiltinModule("node:crypto").randomBytes(9).toString("base64url");
 const softKey = (key: string): string => `{~${key.slice(1)}`;
 const isNamespace = (key: string): boolean => key.indexOf("::") === key.length - 2;
 const issuerKey = (key: string): string => `${softKey(key.slice(0, key.indexOf("}") + 1))}::`;

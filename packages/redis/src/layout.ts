@@ -1,5 +1,5 @@
-import { randomBytes, hash } from "node:crypto";
 import { InvalidArgumentError, type StoredEntry } from "@hotset/core";
+import { crypto } from "./crypto.ts";
 
 /**
  * How an entry lies in Redis: its key, the key of its lease, and the fields of its hash.
@@ -30,7 +30,7 @@ export const randomWriteIds = (): WriteIds => {
   let used = 0;
   return () => {
     if (used === pool.length) {
-      pool = randomBytes(12 * 128).toString("base64url");
+      pool = crypto().randomBytes(12 * 128).toString("base64url");
       used = 0;
     }
     return pool.slice(used, (used += 16));
@@ -75,7 +75,7 @@ export class Keys {
   #encode(key: string): string {
     if (!key.isWellFormed()) throw new InvalidArgumentError("key: contains half of a surrogate pair, which UTF-8 cannot write; give well-formed text");
     const user = key.indexOf("::") + 2;
-    return key.slice(0, user) + (this.#hashed ? `#${hash("sha256", key.slice(user), "base64url")}` : encodeUserKey(key.slice(user)));
+    return key.slice(0, user) + (this.#hashed ? `#${crypto().hash("sha256", key.slice(user), "base64url")}` : encodeUserKey(key.slice(user)));
   }
 }
 

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { crypto } from "./crypto.ts";
 
 /**
  * The steps that must be one: each a Lua script over an entry and its lease, which share a slot.
@@ -14,7 +14,13 @@ export interface Script {
   readonly sha: string;
 }
 
-export const script = (text: string): Script => ({ text, sha: createHash("sha1").update(text).digest("hex") });
+export function script(text: string): Script {
+  let sha: string | undefined;
+  return {
+    text,
+    get sha() { return (sha ??= crypto().hash("sha1", text)); },
+  };
+}
 
 /**
  * Stores an entry; nothing of what was there survives. ARGV: lifetime in ms or `''`, then fields

@@ -1,5 +1,5 @@
 import diagnostics from "node:diagnostics_channel";
-import net from "node:net";
+import type { Socket } from "node:net";
 import type { Awaitable, Clock } from "@hotset/core";
 import { connectFault, isReply } from "./faults.ts";
 import type { RawClient } from "./lane.ts";
@@ -156,15 +156,15 @@ async function askPassword(ask: () => Awaitable<string>): Promise<string> {
 }
 
 /** What TLS runs over, made here because only a plain TCP socket can be reset. */
-function connectTcp(address: { readonly host: string; readonly port: number }, onError: (error: Error) => void): net.Socket {
-  return net.connect({ ...address, noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 }).on("error", onError);
+function connectTcp(address: { readonly host: string; readonly port: number }, onError: (error: Error) => void): Socket {
+  return net().connect({ ...address, noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 }).on("error", onError);
 }
 
-function socketOptions(address: Address, { tls, connectTimeoutMs }: SessionSettings, transport: net.Socket | undefined): RedisSocketOptions {
+function socketOptions(address: Address, { tls, connectTimeoutMs }: SessionSettings, transport: Socket | undefined): RedisSocketOptions {
   const common = { connectTimeout: connectTimeoutMs, reconnectStrategy: false as const };
   if ("path" in address) return { ...common, path: address.path, tls: false };
   if (tls === undefined || transport === undefined) return { ...common, ...address, tls: false };
-  const { ca, cert, key, servername = net.isIP(address.host) === 0 ? address.host : undefined } = tls;
+  const { ca, cert, key, servername = net().isIP(address.host) === 0 ? address.host : undefined } = tls;
   return {
     ...common,
     ...address,
@@ -179,15 +179,18 @@ function socketOptions(address: Address, { tls, connectTimeoutMs }: SessionSetti
   };
 }
 
+/** Loaded with the first connection: importing this package need not wait for it. */
+const net = (): typeof import("node:net") => process.getBuiltinModule("node:net");
+
 const pem = (text: string | Uint8Array): string | Buffer => (typeof text === "string" ? text : Buffer.from(text));
 
 type RedisSocketOptions = NonNullable<import("@redis/client").RedisClientOptions["socket"]>;
 
 /** What `connect` returns, and the socket that it creates at once: node-redis does not hand it out, and only it can be reset. */
-function withSocket<T>(connect: () => T): { readonly result: T; readonly socket: net.Socket | undefined } {
-  let socket: net.Socket | undefined;
+function withSocket<T>(connect: () => T): { readonly result: T; readonly socket: Socket | undefined } {
+  let socket: Socket | undefined;
   const listener = (message: unknown): void => {
-    socket = (message as { readonly socket: net.Socket }).socket;
+    socket = (message as { readonly socket: Socket }).socket;
   };
   diagnostics.subscribe("net.client.socket", listener);
   try {
@@ -198,7 +201,7 @@ function withSocket<T>(connect: () => T): { readonly result: T; readonly socket:
 }
 
 /** RST instead of FIN: what has not left this machine is discarded. A pipe knows no reset. */
-function reset(socket: net.Socket | undefined): void {
+function reset(socket: Socket | undefined): void {
   try {
     socket?.resetAndDestroy();
   } catch {
