@@ -34,6 +34,8 @@ interface Composition extends ComposedBackend {
   readonly near: Backend | ComposedBackend;
   readonly far: Backend | ComposedBackend;
   readonly plan: CompositionPlan;
+  /** Only `compose` names it, so that whoever composes nothing bundles nothing of it. */
+  readonly open: typeof composedTier;
 }
 
 /**
@@ -52,7 +54,7 @@ export function compose(near: Backend | ComposedBackend, far: Backend | Composed
   const plan = planOf(`${near.label}+${far.label}`, options);
   if (options.nearTtl === undefined && !isOnlyWriter(far))
     throw new ConfigurationError(`compose: ${far.label} does not tell what others change, so give nearTtl: how stale a copy in ${near.label} may be`);
-  const composition: Composition = { label: plan.label, [COMPOSED]: true, near, far, plan };
+  const composition: Composition = { label: plan.label, [COMPOSED]: true, near, far, plan, open: composedTier };
   return Object.freeze(composition);
 }
 
@@ -73,7 +75,10 @@ export const isBackend = (tier: unknown): tier is Backend =>
 
 /** The tier over a backend, or over a composition of them. */
 export function entryTier(backend: Backend | ComposedBackend, clock: Clock, events: Events, cache: string, root: Place): EntryTier {
-  if (!isComposed(backend)) return new RemoteTier(backend, clock, events, cache);
+  return isComposed(backend) ? (backend as Composition).open(backend, clock, events, cache, root) : new RemoteTier(backend, clock, events, cache);
+}
+
+function composedTier(backend: ComposedBackend, clock: Clock, events: Events, cache: string, root: Place): EntryTier {
   const tiers = new Map(leaves(backend).map((each) => [each, new RemoteTier(each, clock, events, cache, true)]));
   const source = tiers.get(versionsOf(backend))!.versions;
   // One memory for all levels: an invalidation through any of them is one of the whole.
