@@ -96,9 +96,12 @@ describe("reading", () => {
   });
 
   it.each(READS)("%s: a stale copy in near does not hide a fresh one in far", async (read) => {
-    const { cache, near, far } = await seeded({ read, refill: "never", policy: { staleWhileRevalidate: "1h" } });
-    put(near, far, "old", 0, 3_600_000);
-    put(far, far, "new", 1_000, 3_600_000);
+    const { cache, clock, near } = open({ read, refill: "never" });
+    await cache.set("k", "old", { ttl: "1m", staleWhileRevalidate: "10h" });
+    const old = near.store.get(K)!;
+    clock.advance("1m");
+    await cache.set("k", "new", { ttl: "1m" });
+    near.store.set(K, { ...old, staleInMs: 0, expiresInMs: 36_000_000 });
     expect(await cache.get("k", { allowStale: true })).toBe("new");
     expect(await cache.getOrSet("k", never)).toBe("new");
   });
@@ -645,6 +648,24 @@ describe("refilling near", () => {
       await flush();
       expect(valueIn(near)).toBeUndefined();
     }
+  });
+
+  it("nor where near tells only after it that it had nothing", async () => {
+    const { cache, near, far } = await seeded({ read: "race" });
+    near.store.delete(K);
+    const gates = { nearReads: gate(), nearWrites: gate(), farWrites: gate() };
+    near.script("write", { before: gates.nearWrites, key: K });
+    far.script("write", { before: gates.farWrites, key: K });
+    const changed = cache.set("k", "new");
+    await Promise.all([gates.nearWrites.arrived(), gates.farWrites.arrived()]);
+    near.script("read", { after: gates.nearReads, key: K });
+    expect(await cache.get("k")).toBe("seed");
+    gates.nearWrites.open();
+    gates.farWrites.open();
+    await changed;
+    gates.nearReads.open();
+    await flush();
+    expect([valueIn(near), writes(near)]).toEqual(["new", 1]);
   });
 
   it("what a tag call or clear overtook is copied under the old versions, and so not served", async () => {

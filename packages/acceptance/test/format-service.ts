@@ -1,0 +1,56 @@
+/** One service of a fleet, with formats of its own. Run by format-swap.integration.test.ts in processes of its own. */
+import { brotli, createCache, gzip, json, v8, type Compressor, type Format } from "@hotset/core";
+import { msgpack } from "@hotset/msgpack";
+import * as own from "@hotset/redis";
+import { answerCalls } from "@hotset/test-servers";
+import { zstd } from "@hotset/zstd";
+import * as hotset from "hotset";
+
+export interface ServiceSettings {
+  readonly url: string;
+  readonly keyPrefix: string;
+  /** Whose `redis` it uses: that of `hotset` reads all that is shipped, that of `@hotset/redis` what it is told. */
+  readonly from: "hotset" | "@hotset/redis";
+  /** Ids of what it writes. */
+  readonly writes: readonly [format: string, compressor: string];
+  /** Ids of what it reads besides. */
+  readonly alsoReads?: readonly string[];
+}
+
+const FORMATS: Readonly<Record<string, Format>> = { json: json(), msgpack: msgpack(), v8: v8() };
+const COMPRESSORS: Readonly<Record<string, Compressor>> = { gzip: gzip(), brotli: brotli(), zstd: zstd() };
+
+const { url, keyPrefix, from, writes, alsoReads = [] } = JSON.parse(process.argv[2]!) as ServiceSettings;
+const { redis } = from === "hotset" ? hotset : own;
+const backend = redis(url)
+  .keyPrefix(keyPrefix)
+  .valueFormat(FORMATS[writes[0]]!)
+  .compressor(COMPRESSORS[writes[1]]!)
+  .alsoReads(...alsoReads.map((id) => FORMATS[id] ?? COMPRESSORS[id]!))
+  .build();
+const cache = createCache({ name: "shop" }).tier(backend).defaults({ ttl: "10m" }).build();
+
+const undecodable: string[] = [];
+cache.on("decode:error", ({ key }) => undecodable.push(key));
+let failures = 0;
+cache.on("backend:error", () => (failures += 1));
+
+const handlers = {
+  set: async (key: string, value: unknown): Promise<string> => (await cache.set(key, value as {})).status,
+  get: (key: string): Promise<unknown> => cache.get(key),
+  getMany: (keys: readonly string[]): Promise<Map<string, unknown>> => cache.getMany(keys),
+  /** What `getOrSet` gives with a loader that would give `value`. */
+  load: (key: string, value: unknown): Promise<unknown> => cache.getOrSet(key, () => value),
+  /** Ids under which the entry lies in the backend. */
+  encoding: async (key: string): Promise<string | undefined> => {
+    const encoding = (await cache.inspect(key))?.encoding;
+    return encoding && `${encoding.format}+${encoding.compressor}`;
+  },
+  /** Keys reported as undecodable, failures of the backend, and the state of the tier. */
+  troubles: () => ({ undecodable, failures, state: cache.stats().tiers[0]!.state }),
+  close: () => cache.close(),
+};
+
+export type Service = typeof handlers;
+
+answerCalls(handlers);
