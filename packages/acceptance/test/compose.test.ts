@@ -446,6 +446,17 @@ describe("a write that one side did not take", () => {
     expect(reads(near)).toBe(1);
   });
 
+  it("is settled by a removal", async () => {
+    const { cache, near } = await seeded();
+    near.script("write", { fail: true, key: K });
+    near.script("remove", { fail: true, key: K });
+    await cache.set("k", "new");
+    await cache.get("k");
+    expect(cache.stats().pending).toBe(1);
+    expect(await cache.delete("k")).toMatchObject({ status: "deleted" });
+    expect(cache.stats().pending).toBe(0);
+  });
+
   it("is not brought back by markStale", async () => {
     const { cache, near, far } = await seeded({ policy: { staleIfError: "1h" } });
     far.script("write", { fail: true, key: K });
@@ -771,6 +782,17 @@ describe("nearTtl", () => {
     expect(writes(near)).toBe(0);
   });
 
+  it("a copy that ended on the way is no hit", async () => {
+    const { cache, clock, near } = await seeded({ nearTtl: "1s", near: { deadlineMs: 5_000 } });
+    near.script("read", { after: "2s", key: K });
+    const read = cache.get("k");
+    await flush();
+    clock.advance("2s");
+    expect(await read).toBe("seed");
+    await flush();
+    expect(near.store.get(K)?.expiresInMs).toBe(1_000);
+  });
+
   it("bounds the local copy of a copy", async () => {
     const clock = new TestClock();
     const [near, far] = [scriptedBackend({ clock, label: "near" }), scriptedBackend({ clock, label: "far" })];
@@ -979,6 +1001,13 @@ describe("with the side away that has the tag versions", () => {
     }
   });
 
+  it("what has no versions, since another program wrote it, is served", async () => {
+    const { cache, near, far } = open();
+    near.store.set(K, { data: json().encode("theirs"), staleInMs: 1_000, expiresInMs: 1_000, meta: "" });
+    far.down();
+    expect(await cache.get("k")).toBe("theirs");
+  });
+
   it("what a read brought that a later invalidation overtook is not remembered", async () => {
     const { cache, far } = open();
     await cache.set("k", "v", { tags: ["t"] });
@@ -1083,11 +1112,25 @@ describe("three backends", () => {
   it("compositions of the same codecs in another shape are not taken for equal", async () => {
     const clock = new TestClock();
     const make = (label: string, format: Format) => scriptedBackend({ clock, label, format });
-    const inner = compose(make("a", json()), make("b", v8()));
-    const backends = [make("c", json()), make("d", v8()), make("e", json())] as const;
-    const cache = createCache({ name: "shop", clock }).tier(compose(compose(inner, backends[0]), compose(backends[1], backends[2]))).defaults({ ttl: "1h" }).build();
-    await cache.set("k", { a: 1 });
+    const formats = [json(), v8(), json(), json(), v8(), json()];
+    const backends = formats.map((format, i) => make(String(i), format));
+    const [a, b, c, d, e, f] = backends as [ScriptedBackend, ScriptedBackend, ScriptedBackend, ScriptedBackend, ScriptedBackend, ScriptedBackend];
+    const composed = compose(compose(compose(a, b), c), compose(d, compose(e, f)));
+    const cache = createCache({ name: "shop", clock }).tier(composed).defaults({ ttl: "1h" }).build();
+    expect(await cache.set("k", { a: 1 })).toMatchObject({ status: "stored" });
     for (const backend of backends) expect(backend.format.decode(backend.store.get(K)!.data)).toEqual({ a: 1 });
+  });
+
+  it("close ends what is tried again in the inner one", async () => {
+    const { cache, clock, a } = openThree("left");
+    a.script("write", { fail: true, key: K });
+    await cache.set("k", "v");
+    a.down();
+    await cache.close();
+    a.forgetCalls();
+    clock.advance("1h");
+    await flush();
+    expect(a.calls).toEqual([]);
   });
 
   it("close waits for what goes on in the inner one", async () => {
