@@ -33,8 +33,8 @@ const FOR_TESTS = ["@hotset/core/testing", "@hotset/test-servers", "@hotset/test
 
 /** The order inside core: a file imports only from the lines above its own. A folder counts as one name, and is free inside. */
 export const CORE_LAYERS: readonly (readonly string[])[] = [
-  ["errors", "once", "chains", "slots"],
-  ["clock", "duration"],
+  ["errors", "once", "key-table", "slots"],
+  ["clock", "duration", "chains"],
   ["key", "key-of", "backend", "local-tier", "schema", "events"],
   ["entry"],
   ["formats", "compressors"],

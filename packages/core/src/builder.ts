@@ -61,7 +61,7 @@ export interface CacheOptions {
  *     createCache({ name: 'shop' }).tier(memory()).tier(redis(url).build()).build()
  */
 export function createCache(options: CacheOptions): EmptyCacheBuilder {
-  return new Builder({ options: checkCacheOptions(options), local: undefined, backend: undefined, policy: DEFAULT_POLICY }) as EmptyCacheBuilder;
+  return new Builder({ options: checkCacheOptions(options), local: undefined, backend: undefined, policy: DEFAULT_POLICY });
 }
 
 /** Immutable: each call returns a new builder. */

@@ -561,7 +561,7 @@ export class Ladder {
 
   #end(flight: Flight): void {
     if (flight.isOver) return;
-    this.#core.flights.remove(flight.at, flight);
+    this.#core.flights.remove(flight);
     flight.settled();
   }
 

@@ -168,8 +168,8 @@ export class ComposedTier implements EntryTier {
       if (isFar && this.#isFresh(entry) && this.#plan.refill === "always") refill = this.#refill(entry, request, near, guard);
       return entry;
     } finally {
-      if (refill === undefined) this.#refills.remove(id, guard);
-      else this.#goOn(refill.finally(() => this.#refills.remove(id, guard)));
+      if (refill === undefined) this.#refills.remove(guard);
+      else this.#goOn(refill.finally(() => this.#refills.remove(guard)));
     }
   }
 

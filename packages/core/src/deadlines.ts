@@ -66,6 +66,8 @@ export class Deadlines {
     else previous.next = next;
     if (next === undefined) this.#youngest = previous;
     else next.previous = previous;
+    // One that has grown old would keep all that came after it alive, one by one, until a full collection.
+    deadline.previous = deadline.next = undefined;
     return true;
   }
 

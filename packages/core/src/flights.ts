@@ -1,6 +1,7 @@
 import type { Entry } from "./entry.ts";
 import type { FencedBy, LoadReason } from "./events.ts";
 import type { Place } from "./key.ts";
+import { KeyNode, KeyTable } from "./key-table.ts";
 import type { Load, Loader } from "./load.ts";
 import type { ResolvedPolicy, Served } from "./policy.ts";
 import type { EntryTier, ReadRequest } from "./remote-tier.ts";
@@ -40,12 +41,10 @@ export interface FlightBatch {
 }
 
 /** Something in flight for one key. What it brings is kept nowhere once it is fenced: something newer happened. */
-export class Guard {
+export class Guard extends KeyNode {
   fencedBy: FencedBy | undefined;
   /** Where it stands in the order in which things of this process began. */
   readonly serial: number = (lastSerial += 1);
-  /** The next guard of the same key. */
-  next: Guard | undefined;
 }
 let lastSerial = 0;
 
@@ -123,10 +122,6 @@ export class Flight extends Guard implements ReadRequest {
     return this.call.key;
   }
 
-  get at(): string {
-    return this.call.at;
-  }
-
   get schema(): StandardSchema<unknown> | undefined {
     return this.call.space.schema;
   }
@@ -185,43 +180,36 @@ export class Flight extends Guard implements ReadRequest {
 
 /** What is in flight, by key. Nothing is kept for idle keys. */
 export class Flights {
-  readonly #byKey = new Map<string, Guard>();
+  readonly #guards = new KeyTable<Guard>();
 
-  /** Keys with something in flight. */
+  /** Of all keys. */
   get size(): number {
-    return this.#byKey.size;
+    return this.#guards.size;
   }
 
   /** Registered before anything is sent, so that no change can fall between. */
   add(at: string, guard: Guard): void {
-    guard.next = this.#byKey.get(at);
-    this.#byKey.set(at, guard);
+    this.#guards.add(at, guard);
   }
 
-  remove(at: string, guard: Guard): void {
-    const head = this.#byKey.get(at);
-    if (head === guard) {
-      if (guard.next === undefined) this.#byKey.delete(at);
-      else this.#byKey.set(at, guard.next);
-      return;
-    }
-    for (let each = head; each !== undefined; each = each.next) if (each.next === guard) each.next = guard.next;
+  remove(guard: Guard): void {
+    this.#guards.remove(guard);
   }
 
   joinable(at: string): Flight | undefined {
-    for (let each = this.#byKey.get(at); each !== undefined; each = each.next)
+    for (let each = this.#guards.first(at); each !== undefined; each = this.#guards.after(each))
       if (each instanceof Flight && each.isJoinable && each.fencedBy === undefined) return each;
     return undefined;
   }
 
   /** From now on nobody joins what is in flight for this key, and what it brings is kept nowhere. */
   fence(at: string, by: FencedBy): void {
-    for (let each = this.#byKey.get(at); each !== undefined; each = each.next) each.fencedBy ??= by;
+    for (let each = this.#guards.first(at); each !== undefined; each = this.#guards.after(each)) each.fencedBy ??= by;
   }
 
   /** After a write was acknowledged: fences what was read meanwhile, which may be older. */
   fenceReads(at: string, by: FencedBy): void {
-    for (let each = this.#byKey.get(at); each !== undefined; each = each.next) if (!(each instanceof WriteGuard)) each.fencedBy ??= by;
+    for (let each = this.#guards.first(at); each !== undefined; each = this.#guards.after(each)) if (!(each instanceof WriteGuard)) each.fencedBy ??= by;
   }
 
   /**
@@ -229,18 +217,17 @@ export class Flights {
    * store. A load that began later stays: its value is the newer one.
    */
   fenceOlder(at: string, stored: Flight): void {
-    for (let each = this.#byKey.get(at); each !== undefined; each = each.next)
+    for (let each = this.#guards.first(at); each !== undefined; each = this.#guards.after(each))
       if (each !== stored && (each.serial < stored.serial || !(each instanceof Flight) || each.isReading)) each.fencedBy ??= "set";
   }
 
   /** No later caller shares a load that began before this one. */
   supersede(at: string, by: Flight): void {
-    for (let each = this.#byKey.get(at); each !== undefined; each = each.next)
+    for (let each = this.#guards.first(at); each !== undefined; each = this.#guards.after(each))
       if (each !== by && each instanceof Flight) each.isJoinable = false;
   }
 
   *all(): Iterable<Flight> {
-    for (const head of this.#byKey.values())
-      for (let each: Guard | undefined = head; each !== undefined; each = each.next) if (each instanceof Flight) yield each;
+    for (const each of this.#guards) if (each instanceof Flight) yield each;
   }
 }

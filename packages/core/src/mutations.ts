@@ -88,7 +88,7 @@ export class Mutations {
       this.#reportKey(space, key, "remove");
       return status === "stored" ? { status, token: this.#token() } : { status };
     } finally {
-      flights.remove(at, guard);
+      flights.remove(guard);
     }
   }
 

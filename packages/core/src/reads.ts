@@ -121,7 +121,7 @@ export class Reads {
       // The tier has reported it.
       return undefined;
     } finally {
-      flights.remove(at, guard);
+      flights.remove(guard);
     }
   }
 

@@ -218,5 +218,7 @@ export class Call<T> implements Ring {
     this.isSettled = true;
     this.previous.next = this.next;
     this.next.previous = this.previous;
+    // A settled call that has grown old would keep all that came after it alive, one by one, until a full collection.
+    this.previous = this.next = this;
   }
 }

@@ -1,6 +1,6 @@
 import { scheduler } from "node:timers/promises";
 import type { Backend, StoredEntry } from "../backend.ts";
-import { BackendUnavailableError } from "../errors.ts";
+import { BackendUnavailableError } from "../index.ts";
 import type { Awaitable } from "../once.ts";
 import { PECULIAR_KEYS } from "./peculiar-keys.ts";
 import { TestClock } from "./test-clock.ts";

@@ -1,4 +1,4 @@
-import { ConfigurationError } from "../errors.ts";
+import { ConfigurationError } from "../index.ts";
 import type { LocalEntry, LocalTier, LocalTierHost } from "../local-tier.ts";
 
 export interface MapTierOptions {

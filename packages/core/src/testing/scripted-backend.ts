@@ -1,10 +1,8 @@
 import type { Backend, Coherence, Compressor, DeleteStatus, Format, StoredEntry } from "../backend.ts";
 import type { Clock } from "../clock.ts";
-import { passthrough } from "../compressors/passthrough.ts";
-import { toMs, type Duration } from "../duration.ts";
-import { BackendUnavailableError } from "../errors.ts";
-import { json } from "../formats/json.ts";
+import { BackendUnavailableError, json, passthrough, type Duration } from "../index.ts";
 import type { Gate } from "./gate.ts";
+import { milliseconds } from "./milliseconds.ts";
 
 export interface ScriptedBackendOptions {
   /** Ends entries and delays answers. */
@@ -204,7 +202,7 @@ function take(steps: ActiveStep[], operation: ScriptedOperation, keys: readonly 
 function pause(until: ScriptedStep["before"], clock: Clock): Promise<unknown> | undefined {
   if (until === undefined) return undefined;
   if (typeof until === "object") return until.pass();
-  const delayMs = toMs("delay", until);
+  const delayMs = milliseconds(until);
   return new Promise<void>((resolve) => {
     clock.schedule(resolve, delayMs);
   });

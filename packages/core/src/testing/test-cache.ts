@@ -1,5 +1,5 @@
 import type { Backend } from "../backend.ts";
-import { createCache, type Cache, type CacheBuilder, type CacheOptions } from "../builder.ts";
+import { createCache, type Cache, type CacheBuilder, type CacheOptions } from "../index.ts";
 import type { LocalTier } from "../local-tier.ts";
 import type { Policy } from "../policy.ts";
 import { mapTier } from "./map-tier.ts";

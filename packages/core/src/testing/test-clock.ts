@@ -1,5 +1,6 @@
 import type { Clock } from "../clock.ts";
-import { toMs, type Duration } from "../duration.ts";
+import type { Duration } from "../duration.ts";
+import { milliseconds } from "./milliseconds.ts";
 
 interface Due {
   readonly at: number;
@@ -26,7 +27,7 @@ export class TestClock implements Clock {
    * falls due. Promise continuations run after it: await something between two moves.
    */
   advance(by: Duration): void {
-    const until = this.#now + toMs("advance", by);
+    const until = this.#now + milliseconds(by);
     for (let next = this.#next(until); next !== undefined; next = this.#next(until)) {
       this.#scheduled.delete(next);
       this.#now = Math.max(this.#now, next.at);
