@@ -1,23 +1,50 @@
-// How a published package becomes JavaScript: each entry of its `exports` one readable file, and what two entries share a third,
-// so that a class stays the same class through both. Types come from tsc. Runs in the folder of the package.
+// How a published package becomes JavaScript: each entry of its `exports` is one readable file. Types come from tsc.
+// Runs in the folder of the package.
 //
 // docs/decisions/0027-one-file-for-each-entry.md says why.
 
 import { readFileSync } from "node:fs";
-import { defineConfig } from "rolldown";
+import { dirname, relative, resolve, sep } from "node:path";
+import { defineConfig, type Plugin, type RolldownOptions } from "rolldown";
+
+interface Entry {
+  readonly source: string;
+  readonly file: string;
+}
 
 interface Manifest {
   readonly exports: Readonly<Record<string, { readonly "@hotset/source": string; readonly default: string }>>;
 }
 
-const { exports: entries } = JSON.parse(readFileSync("package.json", "utf8")) as Manifest;
+const manifest = JSON.parse(readFileSync("package.json", "utf8")) as Manifest;
+const entries = Object.values(manifest.exports).map((conditions): Entry => ({
+  source: resolve(conditions["@hotset/source"]),
+  file: resolve(conditions.default),
+}));
 
-export default defineConfig({
-  input: Object.fromEntries(Object.values(entries).map((entry) => [entry.default.replace(/^\.\/dist\/(.*)\.js$/, "$1"), entry["@hotset/source"]])),
+export default defineConfig(entries.map((entry, i): RolldownOptions => ({
+  input: entry.source,
   platform: "node",
   transform: { target: "es2023" },
   // Node's own modules, dependencies and our other packages stay imports.
   external: (id) => !/^[./]/.test(id),
+  plugins: [otherEntries(entry)],
   logLevel: "warn",
-  output: { dir: "dist", cleanDir: true, format: "esm", chunkFileNames: "shared.js", minify: false, minifyInternalExports: false },
-});
+  output: { dir: "dist", entryFileNames: relative("dist", entry.file), cleanDir: i === 0, format: "esm", minify: false },
+})));
+
+/** One entry imports another from that one's file, so that a class is the same through both; anything else that they share would be there twice. */
+function otherEntries(entry: Entry): Plugin {
+  const folder = dirname(entry.source) + sep;
+  return {
+    name: "other-entries",
+    resolveId(specifier, importer) {
+      if (importer === undefined || !specifier.startsWith(".")) return null;
+      const target = resolve(dirname(importer), specifier);
+      const other = entries.find(({ source }) => source === target && source !== entry.source);
+      if (other !== undefined) return { id: relative(dirname(entry.file), other.file), external: true };
+      if (!target.startsWith(folder)) this.error(`${relative(".", importer)} imports ${specifier}, which another entry holds; import it from that entry`);
+      return null;
+    },
+  };
+}

@@ -74,7 +74,10 @@ function judgeContent(name: string, target: string): readonly string[] {
   const entries = Object.entries(manifest.exports).flatMap(([entry, conditions]) =>
     Object.keys(conditions).join(" ") === "types default" ? [] : [`${name}: the export "${entry}" must offer "types" and "default", in this order, and nothing else`],
   );
-  return [...unwanted.map((file) => `${name}: ${file} does not belong into the package`), ...entries];
+  const entryFiles = new Set(Object.values(manifest.exports).map((conditions) => conditions["default"]));
+  // Each file more is one more that importing the package has to find, read and link.
+  const chunks = files.filter((file) => file.endsWith(".js") && !entryFiles.has(`./${file}`)).map((file) => `${name}: ${file} is no entry of its own; have one entry import from the other`);
+  return [...unwanted.map((file) => `${name}: ${file} does not belong into the package`), ...chunks, ...entries];
 }
 
 /** What a package manager would install beside the packages: their dependencies from elsewhere. */

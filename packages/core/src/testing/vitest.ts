@@ -1,4 +1,4 @@
-import { ConfigurationError } from "../errors.ts";
+import { ConfigurationError } from "../index.ts";
 
 type Vitest = typeof import("vitest");
 
