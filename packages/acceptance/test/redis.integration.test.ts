@@ -1,0 +1,521 @@
+import { createRequire } from "node:module";
+import { brotli, createCache, gzip, json, passthrough, v8, type Cache, type Compressor, type Format, type Policy } from "@hotset/core";
+import { gate } from "@hotset/core/testing";
+import { memory } from "@hotset/memory";
+import { msgpack } from "@hotset/msgpack";
+import { redis, type RedisBackendBuilder } from "@hotset/redis";
+import { freePort, randomPrefix, RespClient, startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
+import { zstd } from "@hotset/zstd";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
+import { failing, numbered } from "./sources.ts";
+import { never } from "./stacks.ts";
+import { watch } from "./watch.ts";
+
+type Stack = "redis" | "memory over redis";
+const STACKS: readonly Stack[] = ["redis", "memory over redis"];
+const sourceDown = new Error("the source is down");
+
+interface Options extends Policy {
+  readonly version?: string | number;
+  readonly format?: Format;
+  readonly compressor?: Compressor;
+  readonly alsoReads?: readonly (Format | Compressor)[];
+  readonly redis?: (builder: RedisBackendBuilder) => RedisBackendBuilder;
+}
+
+const opened: Cache[] = [];
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map((cache) => cache.close({ timeout: 100 })));
+});
+
+/** A cache named `shop` over the Redis at `url`, below `prefix`. */
+function open(stack: Stack, url: string, prefix: string, options: Options = {}): Cache {
+  const { version, format = json(), compressor = passthrough(), alsoReads = [], redis: more = (builder) => builder, ...policy } = options;
+  const backend = more(redis(url).keyPrefix(prefix).valueFormat(format).compressor(compressor).alsoReads(...alsoReads)).build();
+  const builder = createCache({ name: "shop", ...(version !== undefined && { version }) }).defaults({ ttl: "1h", localTtl: "1h", ...policy });
+  const cache = (stack === "redis" ? builder.tier(backend) : builder.tier(memory()).tier(backend)).build();
+  opened.push(cache);
+  return cache;
+}
+
+describe.each(STACKS)("over %s", (stack) => {
+  const url = inject("redisUrl");
+  let prefix: string;
+  let wire: RespClient;
+  beforeEach(() => {
+    prefix = randomPrefix();
+    wire = RespClient.fromUrl(url);
+  });
+  afterEach(() => wire.close());
+
+  it("C108 keys of every kind are kept apart", async () => {
+    const keys = [
+      "a", "A", "a:b", "a::b", ":", "::", "%", "a%3Ab", "*", "?", "[a]", "{a}", "{", "}", "{}a", " ", "a b", "a\r\nb", "\0", "a\0", "\u{1f98a}",
+      "\u00e9", "e\u0301", "__proto__", "constructor", "#", "#a", "%23a", "\\", "\"", "$1", "k".repeat(65_536), `${"k".repeat(65_535)}l`,
+    ];
+    for (const format of ["readable", "hashed"] as const) {
+      const cache = open(stack, url, `${prefix}${format}`, { redis: (builder) => builder.keyFormat(format) });
+      const cold = open(stack, url, `${prefix}${format}`, { redis: (builder) => builder.keyFormat(format) });
+      for (const [i, key] of keys.entries()) await cache.set(key, i);
+      expect([...(await cold.getMany<number>(keys)).entries()]).toEqual(keys.map((key, i) => [key, i]));
+      for (const key of keys) expect(await cache.delete(key)).toMatchObject({ status: "deleted" });
+      expect(await cold.namespace("beside").getMany(keys)).toEqual(new Map());
+    }
+    const cache = open(stack, url, prefix);
+    await expect(cache.set("a\ud83e", 1)).rejects.toMatchObject({ code: "INVALID_ARGUMENT", message: "key: has a lone surrogate; give well-formed text" });
+    await expect(cache.set("k".repeat(100_000), 1)).rejects.toMatchObject({ code: "INVALID_ARGUMENT", message: "key: is longer than 65536 bytes in UTF-8; hash what it is made of" });
+  });
+
+  it("C70 markStale begins the stale windows of an endless entry, too", async () => {
+    for (const ttl of ["1h", Infinity] as const) {
+      const cache = open(stack, url, prefix, { ttl, staleIfError: "1h" });
+      await cache.set("k", "value");
+      expect(await cache.markStale("k")).toEqual({ status: "stale" });
+      expect(await cache.get("k")).toBeUndefined();
+      expect(await cache.getOrSet("k", failing())).toBe("value");
+      const { expiresInMs } = (await cache.inspect("k"))!;
+      expect(expiresInMs).toBeGreaterThan(3_590_000);
+      expect(expiresInMs).toBeLessThanOrEqual(3_600_000);
+    }
+  });
+
+  it("C68 C69 tags and clear hide entries in every process", async () => {
+    const here = open(stack, url, prefix, { staleIfError: "1h" });
+    const there = open("redis", url, prefix, { staleIfError: "1h" });
+    await there.set("a", "A", { tags: ["t"] });
+    await there.getOrSet("b", ({ setOptions }) => {
+      setOptions({ tags: ["late"] });
+      return "B";
+    });
+    await there.namespace("users").set("c", "C");
+    await here.invalidateTags("t");
+    expect([await here.get("a", { allowStale: true }), await there.get("a", { allowStale: true })]).toEqual([undefined, undefined]);
+    await here.markTagsStale("late");
+    expect([await there.get("b"), await there.get("b", { allowStale: true })]).toEqual([undefined, "B"]);
+    await here.clear();
+    expect(await there.getMany(["a", "b"], { allowStale: true })).toEqual(new Map());
+    expect(await there.namespace("users").get("c")).toBeUndefined();
+    await expect(there.getOrSet("a", failing(sourceDown))).rejects.toBe(sourceDown);
+  });
+
+  it.for<readonly [string, Format, readonly unknown[]]>([
+    ["json", json(), [0, -1.5, "", "\0\u{1f98a}", true, null, [1, [null]], { a: { b: [] } }]],
+    ["msgpack", msgpack(), [0, 2 ** 40, "", null, new Date(0), new Map([["a", new Set([1])]]), 10n, new Uint8Array([0, 255]), Buffer.from([0, 255]), NaN]],
+    ["v8", v8(), [-0, new Date(0), new Map([[{ a: 1 }, /a/u]]), new Set([1n]), new Uint8Array([0, 255]), new RangeError("no"), [undefined]]],
+  ])("C111 %s gives the same types from memory as from Redis, through each compressor", async ([, format, values]) => {
+    for (const compressor of [passthrough(), gzip({ minBytes: 0 }), brotli({ minBytes: 0 }), zstd({ minBytes: 0 })]) {
+      const options: Options = { format, compressor };
+      const cache = open(stack, url, `${prefix}${compressor.id}`, options);
+      const cold = open(stack, url, `${prefix}${compressor.id}`, options);
+      for (const [i, value] of values.entries()) {
+        await cache.set(`k${i}`, value as object);
+        expect(await cold.get(`k${i}`)).toStrictEqual(value);
+        if (stack === "redis") continue;
+        expect(cache.peek(`k${i}`)).toBe(value);
+        expect(cold.peek(`k${i}`)).toStrictEqual(value);
+      }
+    }
+  });
+
+  it("C112 another version reads nothing of the one before", async () => {
+    const before = open(stack, url, prefix, { version: 1 });
+    const after = open(stack, url, prefix, { version: 2 });
+    await before.set("k", "old", { tags: ["t"] });
+    expect(await after.get("k")).toBeUndefined();
+    await after.set("k", "new");
+    await after.clear();
+    expect(await before.get("k")).toBe("old");
+    expect(await wire.command("EXISTS", `${prefix}:shop@1::k`, `${prefix}:shop@2::k`, `${prefix}:shop::k`)).toBe(2);
+  });
+
+  describe("C98 C113 what does not decode is a miss, told once, and overwritten by the next load", () => {
+    const key = (): string => `${prefix}:shop::k`;
+    const meta = (text: string): readonly string[] => ["m", `1 0;${text}`, "w", "0123456789abcdef"];
+    const planted: readonly (readonly [what: string, plant: () => Promise<unknown>, isTold: boolean])[] = [
+      ["no JSON", () => wire.command("HSET", key(), "d", Uint8Array.of(0xff, 0x00), ...meta('{"f":"json","t":1000}')), true],
+      ["no bytes", () => wire.command("HSET", key(), "d", "", ...meta('{"f":"json","t":1000}')), true],
+      ["an unknown format", () => wire.command("HSET", key(), "d", '"value"', ...meta('{"f":"cbor"}')), true],
+      ["an unknown compressor", () => wire.command("HSET", key(), "d", '"value"', ...meta('{"f":"json","c":"lz4"}')), true],
+      ["no gzip", () => wire.command("HSET", key(), "d", '"value"', ...meta('{"f":"json","c":"gzip"}')), true],
+      ["meta that is no JSON", () => wire.command("HSET", key(), "d", '"value"', ...meta("{{{")), true],
+      ["meta of another layout", () => wire.command("HSET", key(), "d", '"value"', "m", "9 0;{}", "w", "0123456789abcdef"), false],
+      ["meta without a head", () => wire.command("HSET", key(), "d", '"value"', "m", "", "w", ""), false],
+      ["a prototype", () => wire.command("HSET", key(), "d", '{"__proto__":{"isAdmin":true}}', ...meta('{"f":"json"}')), true],
+      ["another program's hash", () => wire.command("HSET", key(), "name", "Ada"), false],
+      ["a string", () => wire.command("SET", key(), "value"), false],
+      ["a list", () => wire.command("RPUSH", key(), "value"), false],
+    ];
+
+    it.for(planted)("%s", async ([, plant, isTold]) => {
+      const cache = open(stack, url, prefix, { staleIfError: "1h", alsoReads: [gzip()] });
+      await cache.set("sound", "sound");
+      const told = watch(cache, "decode:error");
+      const states = watch(cache, "backend:state");
+      await plant();
+      for (let i = 0; i < 7; i += 1) expect(await cache.get("k")).toBeUndefined();
+      expect(await cache.getMany(["k", "sound"])).toEqual(new Map([["sound", "sound"]]));
+      expect(await cache.inspect("k")).toBeUndefined();
+      await expect(cache.getOrSet("k", failing(sourceDown))).rejects.toBe(sourceDown);
+      expect(told.map(([, { key: told, tier, error }]) => [told, tier, error.code])).toEqual(isTold ? [["k", "redis", "DECODE_FAILED"]] : []);
+      expect(states).toEqual([]);
+      expect(await cache.getOrSet("k", () => "loaded")).toBe("loaded");
+      expect(await open("redis", url, prefix).get("k")).toBe("loaded");
+      expect(await wire.command("TYPE", key())).toBe("hash");
+    });
+
+    it("cut short", async () => {
+      const options: Options = { compressor: zstd({ minBytes: 0 }) };
+      const writer = open("redis", url, prefix, options);
+      await writer.set("k", "value ".repeat(1_000));
+      const bytes = (await wire.commandBytes("HGET", key(), "d")) as Buffer;
+      await wire.command("HSET", key(), "d", bytes.subarray(0, bytes.length >> 1));
+      const cache = open(stack, url, prefix, options);
+      const told = watch(cache, "decode:error");
+      expect(await cache.get("k")).toBeUndefined();
+      expect(told.length).toBe(1);
+      expect(await cache.getOrSet("k", () => "loaded")).toBe("loaded");
+    });
+
+    it("without meta it is read with the configured format, and ends with the TTL it has", async () => {
+      await wire.command("HSET", key(), "d", '"theirs"', "s", String(Date.now() + 30_000));
+      await wire.command("PEXPIRE", key(), "60000");
+      const cache = open(stack, url, prefix);
+      expect(await cache.get("k")).toBe("theirs");
+      const { freshForMs, expiresInMs } = (await cache.inspect("k"))!;
+      expect(freshForMs).toBeGreaterThan(25_000);
+      expect(freshForMs).toBeLessThanOrEqual(30_000);
+      expect(expiresInMs).toBeGreaterThan(55_000);
+      expect(expiresInMs).toBeLessThanOrEqual(60_000);
+    });
+  });
+});
+
+describe("A43 round trips of a cache over Redis", () => {
+  let proxy: FaultProxy;
+  let prefix: string;
+  let cache: Cache;
+  beforeEach(async () => {
+    const { port } = new URL(inject("redisUrl"));
+    proxy = await startProxy(Number(port));
+    prefix = randomPrefix();
+    cache = open("redis", proxy.url, prefix);
+    await cache.connect();
+  });
+  afterEach(() => proxy.close());
+
+  const count = async (work: () => Promise<unknown>) => {
+    proxy.resetCounts();
+    await work();
+    const { roundTrips, commandsByName } = proxy.counts;
+    return { roundTrips, commandsByName };
+  };
+
+  it("one for a hit of an untagged entry", async () => {
+    await cache.set("k", "value");
+    for (const read of [() => cache.get("k"), () => cache.has("k"), () => cache.getOrSet("k", never)])
+      expect(await count(read)).toEqual({ roundTrips: 1, commandsByName: { PTTL: 1, HMGET: 1, MGET: 1 } });
+  });
+
+  it("one for a hit of an entry with the tags of the call", async () => {
+    const users = cache.namespace("users");
+    await users.getOrSet("k", () => "value", { tags: ["a", "b"] });
+    expect(await count(async () => expect(await users.getOrSet("k", never, { tags: ["a", "b"] })).toBe("value"))).toEqual({ roundTrips: 1, commandsByName: { PTTL: 1, HMGET: 1, MGET: 1 } });
+  });
+
+  it("two for one with tags that nobody expects", async () => {
+    await cache.set("k", "value", { tags: ["a"] });
+    expect(await count(() => cache.get("k"))).toEqual({ roundTrips: 2, commandsByName: { PTTL: 1, HMGET: 1, MGET: 2 } });
+  });
+
+  it("one for a hundred hits in one call", async () => {
+    const keys = Array.from({ length: 100 }, (_, i) => `k${i}`);
+    await cache.setMany(keys.map((key) => [key, key]));
+    expect(await count(async () => expect((await cache.getMany(keys)).size).toBe(100))).toEqual({ roundTrips: 1, commandsByName: { PTTL: 100, HMGET: 100, MGET: 1 } });
+    expect(await count(() => cache.getOrSetMany(keys, (key) => key, never))).toEqual({ roundTrips: 1, commandsByName: { PTTL: 100, HMGET: 100, MGET: 1 } });
+  });
+
+  it("one for a set whose tag versions were seen before, two for the first", async () => {
+    expect(await count(() => cache.set("k", "value", { tags: ["a"] }))).toMatchObject({ roundTrips: 2 });
+    expect(await count(() => cache.set("k", "newer", { tags: ["a"] }))).toMatchObject({ roundTrips: 1 });
+    expect(await count(() => cache.set("j", "other", { tags: ["a"] }))).toMatchObject({ roundTrips: 1 });
+    expect(await cache.get("k")).toBe("newer");
+  });
+
+  it("and right where another process has renewed them meanwhile", async () => {
+    await cache.set("k", "value", { tags: ["a"] });
+    const there = open("redis", inject("redisUrl"), prefix);
+    await there.invalidateTags("a");
+    expect(await count(() => cache.set("k", "newer", { tags: ["a"] }))).toMatchObject({ roundTrips: 3 });
+    expect(await there.get("k")).toBe("newer");
+    expect(await count(() => cache.set("k", "newest", { tags: ["a"] }))).toMatchObject({ roundTrips: 1 });
+  });
+
+  it("one for a removal, for a tag call and for clear", async () => {
+    await cache.set("k", "value", { tags: ["a"] });
+    await cache.invalidateTags("warm");
+    for (const call of [() => cache.delete("k"), () => cache.markStale("k"), () => cache.invalidateTags("a", "b"), () => cache.markTagsStale("a"), () => cache.clear()])
+      expect((await count(call)).roundTrips).toBe(1);
+  });
+
+  it("three for a load: read, pin, store", async () => {
+    await cache.getOrSet("warm", () => "value", { tags: ["a"] });
+    expect((await count(() => cache.getOrSet("k", () => "value", { tags: ["a"] }))).roundTrips).toBe(3);
+  });
+
+  it("none for a hit in memory", async () => {
+    const near = open("memory over redis", proxy.url, randomPrefix());
+    await near.set("k", "value", { tags: ["a"] });
+    expect(await count(async () => {
+      expect(await near.get("k")).toBe("value");
+      expect(await near.getOrSet("k", never, { tags: ["a"] })).toBe("value");
+      expect(near.peek("k")).toBe("value");
+    })).toEqual({ roundTrips: 0, commandsByName: {} });
+  });
+});
+
+it("between the caller of getOrSet and node-redis stand at most four frames of ours", async () => {
+  const cache = open("memory over redis", inject("redisUrl"), randomPrefix());
+  await cache.set("warm", "value");
+  // As @hotset/redis has it, which alone depends on it.
+  const { RedisClient } = createRequire(new URL("../../redis/package.json", import.meta.url))("@redis/client") as {
+    readonly RedisClient: { readonly prototype: { sendCommand(...args: unknown[]): Promise<unknown> } };
+  };
+  const { sendCommand } = RedisClient.prototype;
+  const { stackTraceLimit } = Error;
+  const stacks: string[][] = [];
+  RedisClient.prototype.sendCommand = function (...args) {
+    const frames = new Error("here").stack!.split("\n");
+    if ((args[0] as readonly string[])[0] === "HMGET") stacks.push(frames.filter((frame) => /packages\/[^/]+\/src\//.test(frame)));
+    return sendCommand.apply(this, args);
+  };
+  Error.stackTraceLimit = Infinity;
+  try {
+    expect(await cache.getOrSet("k", () => "loaded", { tags: ["t"] })).toBe("loaded");
+  } finally {
+    RedisClient.prototype.sendCommand = sendCommand;
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+  expect(stacks.length).toBe(1);
+  expect(stacks[0]!.length).toBeGreaterThan(0);
+  expect(stacks[0]!.length, stacks[0]!.join("\n")).toBeLessThanOrEqual(4);
+});
+
+describe("with a server that is broken", () => {
+  let server: OwnRedis;
+  let proxy: FaultProxy;
+  const RESPONSE_TIMEOUT_MS = 200;
+  const quick = (builder: RedisBackendBuilder): RedisBackendBuilder =>
+    builder.responseTimeout(RESPONSE_TIMEOUT_MS).connectTimeout(500).backoff({ base: 10, factor: 2, max: 100 });
+  /** Beyond this a call was not bounded by its deadline: twice that, for a busy machine. */
+  const LATE_MS = 2 * RESPONSE_TIMEOUT_MS + 200;
+
+  beforeAll(async () => {
+    server = await startOwnRedis();
+  });
+  afterAll(() => server.stop());
+  beforeEach(async () => {
+    await server.start();
+    await server.command("FLUSHALL");
+    proxy = await startProxy(server.port);
+  });
+  afterEach(async () => {
+    if (server.state === "paused") server.resume();
+    await proxy.close();
+  });
+
+  const openHere = (stack: Stack, options: Options = {}): Cache => open(stack, proxy.url, "hotset", { ...options, redis: quick });
+
+  async function timed<T>(work: Promise<T>): Promise<{ readonly value: T; readonly ms: number }> {
+    const startedAt = performance.now();
+    const value = await work;
+    return { value, ms: performance.now() - startedAt };
+  }
+
+  it.for(STACKS)("C43 a read that takes longer than its limit is a miss, and its late answer overwrites nothing: %s", async (stack) => {
+    const there = open("redis", server.url, "hotset");
+    await there.set("k", "old");
+    const cache = openHere(stack);
+    await cache.connect();
+    const held = proxy.hold("HMGET", "reply");
+    const answer = timed(cache.getOrSet("k", () => "loaded"));
+    await held.reached;
+    const { value, ms } = await answer;
+    expect(value).toBe("loaded");
+    expect(ms).toBeGreaterThanOrEqual(RESPONSE_TIMEOUT_MS - 5);
+    expect(ms).toBeLessThan(LATE_MS);
+    held.release();
+    await expect.poll(async () => (await cache.inspect("k"))?.tier).toBe(stack === "redis" ? "redis" : "memory");
+    expect(cache.peek("k")).toBe(stack === "redis" ? undefined : "loaded");
+    expect(await there.get("k")).toBe("old");
+  });
+
+  it.for(STACKS)("C43 gives way to what is stale: %s", async (stack) => {
+    const cache = openHere(stack, { ttl: 1, localTtl: Infinity, staleWhileRevalidate: "1h" });
+    await cache.set("k", "old");
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    const held = proxy.hold("HMGET", "reply");
+    const { value, ms } = await timed(cache.getOrSet("k", () => "loaded"));
+    expect(value).toBe(stack === "redis" ? "loaded" : "old");
+    expect(ms).toBeLessThan(stack === "redis" ? LATE_MS : RESPONSE_TIMEOUT_MS / 2);
+    held.release();
+    await cache.drain();
+  });
+
+  it.for<readonly [string, breakIt: () => Promise<unknown> | void, mend: () => Promise<unknown> | void]>([
+    ["killed", () => server.kill(), () => server.start()],
+    ["frozen", () => server.pause(), () => server.resume()],
+    ["behind a link that swallows everything", () => proxy.swallow(), () => proxy.pass()],
+    ["refusing connections", async () => {
+      await proxy.refuse();
+      proxy.cut();
+    }, () => proxy.pass()],
+  ])("C92 C97 reads go on within their bound, and then at once: %s", { timeout: 30_000 }, async ([, breakIt, mend]) => {
+    const cache = openHere("memory over redis");
+    await cache.set("kept", "value");
+    const states = watch(cache, "backend:state");
+    await breakIt();
+    expect(await timed(cache.get("kept"))).toMatchObject({ value: "value" });
+    for (let i = 0; i < 6; i += 1) {
+      const { value, ms } = await timed(cache.getOrSet(`k${i}`, () => "loaded"));
+      expect(value).toBe("loaded");
+      expect(ms).toBeLessThan(LATE_MS);
+    }
+    expect(states.map(([, { state }]) => state)).toEqual(["down"]);
+    const { ms } = await timed(Promise.all(Array.from({ length: 1_000 }, (_, i) => cache.getOrSet(`quick ${i}`, () => "loaded"))));
+    expect(ms).toBeLessThan(RESPONSE_TIMEOUT_MS);
+    expect(await cache.delete("kept")).toEqual({ status: "pending" });
+    expect(await cache.get("kept")).toBeUndefined();
+
+    await mend();
+    // The probe comes after a second, and goes through when the connection is there again.
+    await expect.poll(async () => {
+      await cache.get("probe");
+      return cache.stats().tiers.at(-1)!.state;
+    }, { timeout: 10_000, interval: 100 }).toBe("up");
+    await expect.poll(() => cache.stats().pending, { timeout: 10_000, interval: 100 }).toBe(0);
+    expect(await cache.get("kept")).toBeUndefined();
+    expect(await open("redis", server.url, "hotset").get("kept", { allowStale: true })).toBeUndefined();
+    await cache.set("k", "stored");
+    expect(await open("redis", server.url, "hotset").get("k")).toBe("stored");
+  });
+
+  it("C97 an error reply opens no breaker", async () => {
+    const cache = openHere("redis");
+    const states = watch(cache, "backend:state");
+    await cache.set("k", "value");
+    await server.command("CONFIG", "SET", "maxmemory", "1");
+    try {
+      for (let i = 0; i < 20; i += 1) expect(await cache.set(`k${i}`, "value ".repeat(1_000))).toEqual({ status: "pending" });
+      expect(await cache.get("k")).toBe("value");
+      expect(await cache.delete("k")).toMatchObject({ status: "deleted" });
+    } finally {
+      await server.command("CONFIG", "SET", "maxmemory", "0");
+    }
+    expect(states.map(([, { state }]) => state)).toEqual(["up"]);
+  });
+
+  it.for(STACKS)("C94 a set that did not get through is not followed by what was there before: %s", async (stack) => {
+    const cache = openHere(stack);
+    await cache.set("k", "older");
+    await proxy.refuse();
+    proxy.cut();
+    expect(await cache.set("k", "newer")).toEqual({ status: "pending" });
+    expect(await cache.get("k")).toBe(stack === "redis" ? undefined : "newer");
+    await proxy.pass();
+    await expect.poll(() => cache.stats().pending, { timeout: 10_000, interval: 50 }).toBe(0);
+    expect(await cache.get("k")).toBeUndefined();
+    expect(await open("redis", server.url, "hotset").get("k")).toBeUndefined();
+  });
+
+  it("C100 a cache over a Redis that is not there yet is built, connects once for all, and again later", async () => {
+    const port = await freePort();
+    const late = open("memory over redis", `redis://127.0.0.1:${port}`, "hotset", { redis: quick });
+    const load = numbered();
+    const answers = await Promise.all(Array.from({ length: 100 }, (_, i) => late.getOrSet(`k${i}`, load)));
+    expect(new Set(answers).size).toBe(100);
+    await expect(late.connect()).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+    await using there = await startOwnRedis({ port });
+    await expect.poll(async () => (await late.set("k", "value")).status, { timeout: 10_000, interval: 50 }).toBe("stored");
+    expect((await there.info("clients"))["connected_clients"]).toBe("2");
+    expect(await open("redis", there.url, "hotset").get("k")).toBe("value");
+  }, 30_000);
+
+  it("C101 a thousand random faults between a cache and Redis leave no rejection unhandled and no call unanswered", async () => {
+    const unhandled: unknown[] = [];
+    const collect = (reason: unknown): void => void unhandled.push(reason);
+    process.on("unhandledRejection", collect);
+    let state = 20_261_121;
+    const below = (bound: number): number => {
+      state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fff_ffff;
+      return (state >>> 8) % bound;
+    };
+    const cache = openHere("memory over redis", { ttl: 200, staleWhileRevalidate: 200, staleIfError: 1_000, errorBackoff: 10, loadTimeout: 100, hardTimeout: 500 });
+    const key = (): string => `k${below(10)}`;
+    const load = async (): Promise<unknown> => {
+      if (below(4) === 0) throw new Error("the source is down");
+      return below(10) === 0 ? 1n : below(1_000);
+    };
+    const calls: readonly (() => Promise<unknown>)[] = [
+      () => cache.getOrSet(key(), load, { tags: ["t"] }),
+      () => cache.getOrSet(key(), load, { forceRefresh: true }),
+      () => cache.getOrSetMany([key(), key()], (item) => item, (items) => items.map((item) => [item, 1])),
+      () => cache.get(key()),
+      () => cache.getMany([key(), key(), key()]),
+      () => cache.set(key(), below(1_000), { tags: ["t"] }),
+      () => cache.delete(key()),
+      () => cache.markStale(key()),
+      () => cache.invalidateTags("t"),
+      () => cache.clear(),
+      () => cache.inspect(key()),
+    ];
+    const faults: readonly (() => Promise<unknown> | void)[] = [
+      () => proxy.cut(),
+      () => proxy.limit(1 + below(300), "toServer"),
+      () => proxy.limit(1 + below(300), "toClient"),
+      () => proxy.refuse(below(2) === 0 ? "closed" : "reset"),
+      () => proxy.delay(below(10)),
+      () => proxy.swallow(below(2) === 0 ? "toServer" : "toClient"),
+      () => proxy.stall(),
+      () => server.command("SCRIPT", "FLUSH"),
+      () => server.command("FLUSHALL"),
+      () => server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"),
+      () => proxy.pass(),
+      () => proxy.pass(),
+      () => proxy.pass(),
+    ];
+    let slowestMs = 0;
+    const underWay: Promise<unknown>[] = [];
+    for (let i = 0; i < 1_000; i += 1) {
+      await faults[below(faults.length)]!();
+      for (let n = 0; n < 3; n += 1) {
+        const startedAt = performance.now();
+        underWay.push(calls[below(calls.length)]!().catch(() => undefined).then(() => {
+          slowestMs = Math.max(slowestMs, performance.now() - startedAt);
+        }));
+      }
+      await new Promise((resolve) => setTimeout(resolve, below(4)));
+    }
+    await Promise.all(underWay);
+    // Writes of one key stand in line, and the breaker ends the line: five deadlines at most.
+    expect(slowestMs).toBeLessThan(6 * RESPONSE_TIMEOUT_MS + 300);
+    await proxy.pass();
+    await expect.poll(async () => {
+      await cache.delete("sound");
+      return [await cache.getOrSet("sound", () => "sound"), await open("redis", server.url, "hotset").get("sound"), cache.stats().pending];
+    }, { timeout: 40_000, interval: 500 }).toEqual(["sound", "sound", 0]);
+    process.off("unhandledRejection", collect);
+    expect(unhandled).toEqual([]);
+  }, 90_000);
+
+  it("C41 C59 a delete during a load is not undone, in Redis neither", async () => {
+    const cache = openHere("memory over redis");
+    const loading = gate<string>();
+    const waiter = cache.getOrSet("k", loading.pass);
+    await loading.arrived();
+    await cache.delete("k");
+    loading.open("old");
+    expect(await waiter).toBe("old");
+    expect(await cache.get("k")).toBeUndefined();
+    expect(await open("redis", server.url, "hotset").get("k")).toBeUndefined();
+  });
+});
