@@ -166,6 +166,16 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.getOrSet("k", () => "loaded")).toBe("loaded");
   });
 
+  it("C16 a load that succeeds ends the backoff", async () => {
+    const { cache, clock } = open(stack, { ttl: 100, staleIfError: 10_000, errorBackoff: 5_000 });
+    await cache.set("k", "old");
+    clock.advance(100);
+    expect(await cache.getOrSet("k", fail)).toBe("old");
+    expect(await cache.getOrSet("k", () => "new", { staleIfError: 0 })).toBe("new");
+    clock.advance(100);
+    expect(await cache.getOrSet("k", () => "newer")).toBe("newer");
+  });
+
   const paths: [string, number, Policy, boolean, LoadContext["reason"]][] = [
     ["in the foreground", 200, { staleIfError: 1_000 }, false, "stale"],
     ["behind a stale answer", 100, { staleWhileRevalidate: 1_000 }, true, "stale"],
@@ -361,6 +371,23 @@ describe.each(STACKS_WITH_BACKEND)("between two processes over %s", (stack) => {
     loading.open();
     expect(await answer).toBe("Ada");
     expect(await other.get("k", { allowStale: true })).toBe(undefined);
+  });
+
+  it("C18 notModified stands although another process invalidated something else during the load", async () => {
+    const { cache: other, clock, backend } = open("backend", { ttl: 100, staleIfError: 1_000 });
+    await other.set("k", "Ada", { tags: ["t"] });
+    clock.advance(100);
+    const { cache } = open(stack, { clock, backend, ttl: 100, staleIfError: 1_000 });
+    const loading = gate();
+    const answer = cache.getOrSet("k", async ({ stale }) => {
+      await loading.pass();
+      return stale!.notModified();
+    });
+    await loading.arrived();
+    await other.invalidateTags("else");
+    loading.open();
+    expect(await answer).toBe("Ada");
+    expect(await other.get("k")).toBe("Ada");
   });
 
   it("C13 a value whose tags are too long to be stored is handed out, reported, and stored nowhere", async () => {

@@ -244,6 +244,20 @@ describe.each(STACKS)("over %s", (stack) => {
     }
   });
 
+  it("C11 whoever comes after a forced load that failed joins none from before it", async () => {
+    const { cache } = open(stack);
+    const [before, after] = [gate<string>(), gate<string>()];
+    const first = cache.getOrSet("k", before.pass);
+    await before.arrived();
+    await expect(cache.getOrSet("k", () => Promise.reject(new Error("db down")), { forceRefresh: true })).rejects.toThrow("db down");
+    const third = cache.getOrSet("k", after.pass);
+    await after.arrived();
+    after.open("after the mutation");
+    before.open("before the mutation");
+    expect(await Promise.all([first, third])).toEqual(["before the mutation", "after the mutation"]);
+    expect(await cache.get("k")).toBe("after the mutation");
+  });
+
   it("C11 a forced load replaces a fresh value", async () => {
     const { cache } = open(stack);
     await cache.set("k", "old");
