@@ -1431,6 +1431,20 @@ describe("its life", () => {
     clock.advance(1);
     await closed;
   });
+
+  it("what close was still trying is not tried again after it", async () => {
+    const { cache, clock, near } = await seeded();
+    near.script("write", { fail: true, key: K });
+    await cache.set("k", "new");
+    near.script("remove", { before: gate(), key: K });
+    const closed = cache.close({ timeout: 500 });
+    await flush();
+    clock.advance(500);
+    await closed;
+    near.forgetCalls();
+    await elapse(clock, 10);
+    expect(near.calls).toEqual([]);
+  });
 });
 
 /** A generator of numbers below 1, the same for the same seed (mulberry32). */

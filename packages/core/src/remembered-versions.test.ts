@@ -78,6 +78,22 @@ describe("RememberedVersions", () => {
     await expect(slow.read(["a"])).rejects.toBe(away);
   });
 
+  it("forgets before it sends, and once more when that was answered", async () => {
+    const { state, source } = store({ a: version("a1") });
+    const renewing = gate();
+    const slow = new RememberedVersions({ ...source, renew: () => renewing.pass() });
+    await slow.read(["a"]);
+    const renewed = slow.renew(["a"], "hard");
+    state.isAway = true;
+    await expect(slow.read(["a"])).rejects.toBe(away);
+    state.isAway = false;
+    expect(await slow.read(["a"])).toEqual([version("a1")]);
+    renewing.open();
+    await renewed;
+    state.isAway = true;
+    await expect(slow.read(["a"])).rejects.toBe(away);
+  });
+
   it("cannot say that late tags are unchanged since what was pinned without the store", async () => {
     const { state, remembered } = store({ a: version("a1"), late: version("l1") });
     const { at } = await remembered.pin(["a"]);
