@@ -30,7 +30,15 @@ export default defineConfig(entries.map((entry, i): RolldownOptions => ({
   external: (id) => !/^[./]/.test(id),
   plugins: [otherEntries(entry)],
   logLevel: "warn",
-  output: { dir: "dist", entryFileNames: relative("dist", entry.file), cleanDir: i === 0, format: "esm", minify: false },
+  output: {
+    dir: "dist",
+    entryFileNames: relative("dist", entry.file),
+    cleanDir: i === 0,
+    format: "esm",
+    minify: false,
+    // Docstrings stand in the types beside it.
+    comments: { jsdoc: false },
+  },
 })));
 
 /** One entry imports another from that one's file, so that a class is the same through both; anything else that they share would be there twice. */
