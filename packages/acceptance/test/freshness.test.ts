@@ -258,6 +258,17 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(await cache.getOrSet("a", () => "Ava")).toBe("Ava");
     });
 
+    it("ends with a load that succeeds within it, for whom nothing may stand in", async () => {
+      const { cache, clock } = open(stack, { ttl: 1_000, staleIfError: "1h", errorBackoff: "10m" });
+      await cache.set("k", "Ada");
+      clock.advance(1_000);
+      expect(await cache.getOrSet("k", failing())).toBe("Ada");
+      expect(await cache.getOrSet("k", ({ setOptions }) => (setOptions({ staleIfError: "1h" }), "Grace"), { staleIfError: 0 })).toBe("Grace");
+      clock.advance(1_000);
+      expect(await cache.get("k", { allowStale: true })).toBe("Grace");
+      expect(await cache.getOrSet("k", () => "Barbara")).toBe("Barbara");
+    });
+
     it("does not hold back a load that nothing can stand in for", async () => {
       const { cache } = open(stack, { ttl: 1_000, staleIfError: "1h", errorBackoff: "10m" });
       await expect(cache.getOrSet("k", failing(sourceDown))).rejects.toBe(sourceDown);
@@ -317,6 +328,23 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(await cache.inspect("k")).toBeUndefined();
       expect(backend.store.get("test::k")).toBeUndefined();
       await expect(cache.getOrSet("k", failing(sourceDown))).rejects.toBe(sourceDown);
+    });
+
+    it.for(["delete", "set", "markStale"] as const)("of a load that runs during %s", async (change) => {
+      const { cache, clock } = open(stack, { ttl: 100, staleIfError: "1h", hardTimeout: 50 });
+      await cache.set("k", "Ada");
+      clock.advance(200);
+      const loading = gate<string>();
+      const impatient = cache.getOrSet("k", loading.pass);
+      const patient = cache.getOrSet("k", loading.pass, { hardTimeout: "1m" });
+      await loading.arrived();
+      await (change === "set" ? cache.set("k", "Grace") : cache[change]("k"));
+      clock.advance(50);
+      const answered = await outcome(impatient);
+      loading.fail(sourceDown);
+      const failed = await outcome(patient);
+      if (change === "markStale") expect([answered, failed]).toEqual([{ status: "fulfilled", value: "Ada" }, { status: "fulfilled", value: "Ada" }]);
+      else expect([answered, failed]).toMatchObject([{ status: "rejected", reason: { code: "LOAD_TIMEOUT" } }, { status: "rejected", reason: sourceDown }]);
     });
 
     it("a fresh value that was marked stale stands in for a failed load", async () => {

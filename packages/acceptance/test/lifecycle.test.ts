@@ -283,6 +283,19 @@ describe("C116", () => {
     expect(await script.end(5_000)).toEqual({ code: 0, signal: null });
     expect(script.stderr).toBe("");
   });
+
+  it("none of its timers counts as work for Node", async () => {
+    await using cache = createCache({ name: "quiet" }).tier(memory()).build();
+    const timers = (): number => process.getActiveResourcesInfo().filter((resource) => resource === "Timeout").length;
+    const before = timers();
+    await cache.set("kept", "value");
+    const loading = gate<string>();
+    const answer = cache.getOrSet("k", loading.pass, { hardTimeout: "1m" });
+    await loading.arrived();
+    expect(timers()).toBe(before);
+    loading.open("value");
+    await answer;
+  });
 });
 
 /** Counts the timers that wait. */

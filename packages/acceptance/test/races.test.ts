@@ -278,6 +278,21 @@ describe.each(STACKS_WITH_BACKEND)("over %s, on the way to the backend", (stack)
       expect(await users.get("k")).toBe(leaves);
     });
 
+    it("C60 a set that it overtook comes to no local tier, not even until it has arrived", async () => {
+      const { cache, users, backend } = openUsers(stack);
+      const [writing, sending] = [gate(), gate()];
+      backend.script("write", { key: ENTRY, before: writing });
+      const setting = users.set("k", "old", { tags: ["t"] });
+      await writing.arrived();
+      backend.script(operation, { key, before: sending });
+      const changing = run(users, cache);
+      writing.open();
+      expect(await setting).toMatchObject({ status: "stored" });
+      expect(users.peek("k")).toBe(undefined);
+      sending.open();
+      await changing;
+    });
+
     it("C63 a reader in the midst of it leaves nothing older in the local tier", async () => {
       const { cache, users, backend } = openUsers(stack);
       await users.set("k", "old", { tags: ["t"] });

@@ -322,6 +322,32 @@ describe("promotion", () => {
     }
   });
 
+  it.for([["get"], ["getMany"], ["getOrSet"]] as const)("C6 what remains of its life counts from when the read was sent, by %s", async ([by]) => {
+    const { clock, backend, cache: writer } = open("backend", { ttl: 1_000 });
+    await writer.set("k", "Ada");
+    const { cache } = open("memory over backend", { ttl: 1_000, clock, backend });
+    const answering = gate();
+    backend.script(by === "getMany" ? "batch.read" : "read", { key: "test::k", after: answering });
+    const reading = by === "get" ? cache.get("k") : by === "getMany" ? cache.getMany(["k", "j"]) : cache.getOrSet("k", never);
+    await answering.arrived();
+    clock.advance(300);
+    answering.open();
+    expect(await reading).toEqual(by === "getMany" ? new Map([["k", "Ada"]]) : "Ada");
+    expect(await cache.inspect("k")).toMatchObject({ tier: "memory", ageMs: 300, freshForMs: 700, expiresInMs: 700 });
+  });
+
+  it.for([["get"], ["getMany"]] as const)("C21 what ends while it is read is not there any more, for %s", async ([by]) => {
+    const { cache, clock, backend } = open("backend", { ttl: 300 });
+    await cache.set("k", "Ada");
+    const answering = gate();
+    backend.script(by === "getMany" ? "batch.read" : "read", { key: "test::k", after: answering });
+    const reading = by === "get" ? cache.get("k", { allowStale: true }) : cache.getMany(["k", "j"], { allowStale: true });
+    await answering.arrived();
+    clock.advance(300);
+    answering.open();
+    expect(await reading).toEqual(by === "getMany" ? new Map() : undefined);
+  });
+
   it("C6 a local copy promoted from an infinite entry is bounded by localTtl", async () => {
     const { clock, backend, cache: writer } = open("backend");
     await writer.set("k", "Ada", { ttl: Infinity });
