@@ -1,15 +1,36 @@
-import type { Backend, Cache, LoadContext, Namespace } from "@hotset/core";
+import type { Backend, Cache, LoadContext, Namespace, Served } from "@hotset/core";
 import { BackendUnavailableError, createCache } from "@hotset/core";
 import { flush, scriptedBackend, TestClock } from "@hotset/core/testing";
 import { memory } from "@hotset/memory";
 import { expect, it } from "vitest";
 import { STACKS, STACKS_WITH_BACKEND, type Stack } from "./stacks.ts";
 
+interface Process {
+  readonly cache: Cache;
+  readonly users: Namespace;
+  /** By key, the least that it may answer. */
+  readonly floors: Map<string, Floor>;
+}
+
+/** Raised by calls of the process itself, and by those of others: of these only who does not share an older load hears. */
+interface Floor {
+  own: Limit;
+  shared: Limit;
+}
+interface Limit {
+  readonly hard: number;
+  readonly soft: number;
+}
+
+const KEY_CHANGES = ["delete", "set", "markStale"] as const;
+const TAG_CHANGES = ["invalidateTags", "markTagsStale", "clear"] as const;
+
 /**
- * One process, a source that changes, and every call that a cache has, interleaved at random; a seed gives the same
- * history again. Each change of the source raises a number, and an invalidation follows it. Once that call has
- * settled, acknowledged or pending, nothing that begins afterwards may answer with a smaller number: nothing at all
- * after a hard one, nothing fresh after a soft one.
+ * A source that changes, and every call that a cache has, interleaved at random; a seed gives the same history again.
+ * Each change of the source raises a number, and an invalidation follows it. Once that call has settled, acknowledged
+ * or pending, nothing that begins afterwards may answer with a smaller number: nothing at all after a hard one,
+ * nothing fresh after a soft one. That is so for the process that called, and for others once it was acknowledged;
+ * but what changes elsewhere is not heard of here, so a load that is under way may be shared.
  *
  * A `set` does not overlap another change: who writes the source in one order and the cache in another is his own
  * enemy, and uses `delete`.
@@ -17,10 +38,8 @@ import { STACKS, STACKS_WITH_BACKEND, type Stack } from "./stacks.ts";
 class History {
   readonly #random: Random;
   readonly #clock = new TestClock();
-  readonly #cache: Cache;
-  readonly #users: Namespace;
+  readonly #processes: readonly Process[];
   readonly #keys: readonly string[];
-  readonly #floors = new Map<string, { hard: number; soft: number }>();
   readonly #underWay = new Set<Promise<unknown>>();
   readonly #log: string[] = [];
   #source = 0;
@@ -28,12 +47,16 @@ class History {
   #isSetting = false;
   #violation: string | undefined;
 
-  constructor(seed: number, stack: Stack, isFaulty: boolean) {
+  constructor(seed: number, stack: Stack, isFaulty: boolean, processes: number) {
     this.#random = new Random(seed);
-    this.#log.push(`seed ${seed}, ${stack}${isFaulty ? ", with faults" : ""}`);
+    this.#log.push(`seed ${seed}, ${stack}${isFaulty ? ", with faults" : ""}, ${processes} processes`);
+    this.#keys = this.#random.one([["a"], ["a", "b"]]);
+    const store = scriptedBackend({ clock: this.#clock });
+    this.#processes = Array.from({ length: processes }, () => this.#start(stack, this.#slow(store, isFaulty)));
+  }
+
+  #start(stack: Stack, far: Backend): Process {
     const { one, below } = this.#random;
-    this.#keys = one([["a"], ["a", "b"]]);
-    for (const key of this.#keys) this.#floors.set(key, { hard: 0, soft: 0 });
     const empty = createCache({ name: "history", clock: this.#clock }).defaults({
       ttl: one([200, 5_000]),
       staleWhileRevalidate: one([0, 100]),
@@ -43,9 +66,8 @@ class History {
       ...(below(3) === 0 && { softTimeout: 10 }),
     });
     const near = memory({ maxEntries: one([1, 10]) });
-    const far = this.#slowBackend(isFaulty);
-    this.#cache = (stack === "memory" ? empty.tier(near) : stack === "backend" ? empty.tier(far) : empty.tier(near).tier(far)).build();
-    this.#users = this.#cache.namespace("users");
+    const cache = (stack === "memory" ? empty.tier(near) : stack === "backend" ? empty.tier(far) : empty.tier(near).tier(far)).build();
+    return { cache, users: cache.namespace("users"), floors: new Map(this.#keys.map((key) => [key, { own: NO_LIMIT, shared: NO_LIMIT }])) };
   }
 
   /** @returns what went wrong, with all that led there; `undefined` if nothing did. */
@@ -53,24 +75,25 @@ class History {
     const { below, one } = this.#random;
     for (let step = 0; step < steps && this.#violation === undefined; step += 1) {
       const key = one(this.#keys);
+      const process = one(this.#processes);
       switch (below(12)) {
         case 0:
         case 1:
         case 2:
         case 3:
-          this.#getOrSet(key);
+          this.#getOrSet(process, key);
           break;
         case 4:
-          this.#get(key);
+          this.#get(process, key);
           break;
         case 5:
-          this.#getMany();
+          this.#getMany(process);
           break;
         case 6:
-          this.#peek(key);
+          this.#peek(process, key);
           break;
         case 7:
-          this.#change(key);
+          this.#change(process, key);
           break;
         default:
           this.#clock.advance(below(25));
@@ -86,46 +109,47 @@ class History {
     return this.#violation;
   }
 
-  #getOrSet(key: string): void {
+  #getOrSet({ users, floors }: Process, key: string): void {
     const { below } = this.#random;
-    const check = this.#checker(key);
+    const check = this.#checker(floors, key);
     const forceRefresh = below(8) === 0;
-    let status = "";
-    this.#begin(`getOrSet ${key}${forceRefresh ? ", forced" : ""}`, this.#users.getOrSet<number>(key, (ctx) => this.#load(ctx), {
+    let served: Served | undefined;
+    this.#begin(`getOrSet ${key}${forceRefresh ? ", forced" : ""}`, users.getOrSet<number>(key, (ctx) => this.#load(ctx), {
       tags: ["t"],
       forceRefresh,
-      onServed: (served) => void (status = served.status),
-    }).then((value) => check(value, status !== "stale"), () => undefined));
+      onServed: (each) => void (served = each),
+    }).then((value) => check(value, served?.status !== "stale", served?.coalesced), () => undefined));
   }
 
-  #get(key: string): void {
-    const check = this.#checker(key);
-    this.#begin(`get ${key}`, this.#users.get<number>(key).then((value) => check(value, true)));
+  #get({ users, floors }: Process, key: string): void {
+    const check = this.#checker(floors, key);
+    this.#begin(`get ${key}`, users.get<number>(key).then((value) => check(value, true)));
   }
 
-  #getMany(): void {
-    const checks = new Map(this.#keys.map((key) => [key, this.#checker(key)]));
-    this.#begin("getMany", this.#users.getMany<number>(this.#keys).then((found) => {
+  #getMany({ users, floors }: Process): void {
+    const checks = new Map(this.#keys.map((key) => [key, this.#checker(floors, key)]));
+    this.#begin("getMany", users.getMany<number>(this.#keys).then((found) => {
       for (const [key, value] of found) checks.get(key)!(value, true);
     }));
   }
 
-  #peek(key: string): void {
-    this.#checker(key)(this.#users.peek<number>(key), true);
+  #peek({ users, floors }: Process, key: string): void {
+    this.#checker(floors, key)(users.peek<number>(key), true);
   }
 
-  /** Changes the source, then says so to the cache. */
-  #change(key: string): void {
+  /** Changes the source, then says so to the cache. Calls on keys are kept between processes by leases, which this backend has not. */
+  #change(process: Process, key: string): void {
     const { below, one } = this.#random;
-    const kind = one(["delete", "set", "markStale", "invalidateTags", "markTagsStale", "clear"] as const);
+    const { cache, users } = process;
+    const kind = one(this.#processes.length === 1 ? [...KEY_CHANGES, ...TAG_CHANGES] : TAG_CHANGES);
     if (kind === "set" ? this.#changes !== 0 : this.#isSetting) return;
     this.#source += 1;
     const number = this.#source;
-    const space = below(2) === 0 ? this.#users : this.#cache;
+    const space = below(2) === 0 ? users : cache;
     const call =
-      kind === "delete" ? this.#users.delete(key)
-      : kind === "set" ? this.#users.set(key, number, { tags: ["t"] })
-      : kind === "markStale" ? this.#users.markStale(key)
+      kind === "delete" ? users.delete(key)
+      : kind === "set" ? users.set(key, number, { tags: ["t"] })
+      : kind === "markStale" ? users.markStale(key)
       : kind === "clear" ? space.clear()
       : space[kind]("t");
     this.#changes += 1;
@@ -136,12 +160,14 @@ class History {
       this.#changes -= 1;
       if (kind === "set") this.#isSetting = false;
       this.#log.push(`${this.#clock.now()} ${kind} of change ${number}: ${status}`);
-      for (const each of keys) {
-        const floor = this.#floors.get(each)!;
-        if (isSoft) floor.soft = Math.max(floor.soft, number);
-        else floor.hard = Math.max(floor.hard, number);
-        this.#peek(each);
-        if (below(2) === 0) this.#get(each);
+      for (const each of status === "pending" ? [process] : this.#processes) {
+        for (const changed of keys) {
+          const floor = each.floors.get(changed)!;
+          floor.shared = raised(floor.shared, number, isSoft);
+          if (each === process) floor.own = raised(floor.own, number, isSoft);
+          this.#peek(each, changed);
+          if (below(2) === 0) this.#get(each, changed);
+        }
       }
     }));
   }
@@ -157,11 +183,12 @@ class History {
   }
 
   /** What a call that begins now may answer. */
-  #checker(key: string): (value: number | undefined, isFresh: boolean) => void {
-    const floor = { ...this.#floors.get(key)! };
+  #checker(floors: Process["floors"], key: string): (value: number | undefined, isFresh: boolean, isCoalesced?: boolean) => void {
+    const { own, shared } = floors.get(key)!;
     const startedAt = this.#clock.now();
-    return (value, isFresh) => {
+    return (value, isFresh, isCoalesced = false) => {
       if (value === undefined) return;
+      const floor = isCoalesced ? own : shared;
       this.#log.push(`${this.#clock.now()} ${key} is ${value}${isFresh ? "" : ", stale"}; asked at ${startedAt}`);
       if (value < floor.hard) this.#violate(`answered ${value} after the invalidation of change ${floor.hard}`);
       if (isFresh && value < floor.soft) this.#violate(`answered ${value} as fresh after change ${floor.soft} made it stale`);
@@ -185,9 +212,8 @@ class History {
   }
 
   /** Each call takes its time before it is executed, and again before it is answered; a faulty one may do without either. */
-  #slowBackend(isFaulty: boolean): Backend {
+  #slow({ label, format, compressor, read, write, remove, markStale, batch, close }: Backend, isFaulty: boolean): Backend {
     const { below } = this.#random;
-    const { label, format, compressor, read, write, remove, markStale, batch, close } = scriptedBackend({ clock: this.#clock });
     const atMostMs = isFaulty ? 12 : 30;
     const slow = <A extends readonly unknown[], R>(work: (...args: A) => Promise<R>, oneIn: number) => async (...args: A): Promise<R> => {
       if (below(3) !== 0) await this.#pause(atMostMs);
@@ -213,6 +239,10 @@ class History {
   }
 }
 
+const NO_LIMIT: Limit = { hard: 0, soft: 0 };
+const raised = (limit: Limit, to: number, isSoft: boolean): Limit =>
+  isSoft ? { ...limit, soft: Math.max(limit.soft, to) } : { ...limit, hard: Math.max(limit.hard, to) };
+
 /** mulberry32. */
 class Random {
   #state: number;
@@ -231,10 +261,10 @@ class Random {
   readonly one = <T>(choices: readonly T[]): T => choices[this.below(choices.length)]!;
 }
 
-async function search(stack: Stack, isFaulty: boolean): Promise<readonly string[]> {
+async function search(stack: Stack, isFaulty: boolean, processes: number = 1): Promise<readonly string[]> {
   const violations: string[] = [];
   for (let seed = 1; seed <= SEEDS; seed += 1) {
-    const violation = await new History(seed, stack, isFaulty).run(120);
+    const violation = await new History(seed, stack, isFaulty, processes).run(120);
     if (violation !== undefined) violations.push(violation);
   }
   return violations;
@@ -248,4 +278,12 @@ it.for(STACKS)("C59 C60 C62 C63 C66 C69 no history over %s shows what an invalid
 
 it.for(STACKS_WITH_BACKEND)("C93 C94 nor does one over %s whose calls fail, hang, and lose their answers", { timeout: 60_000 }, async (stack) => {
   expect((await search(stack, true)).slice(0, 1)).toEqual([]);
+});
+
+it("C67 C73 C77 C79 nor does one of two processes, as far as tags and clear go", { timeout: 60_000 }, async () => {
+  expect((await search("backend", false, 2)).slice(0, 1)).toEqual([]);
+});
+
+it("C67 C73 C77 C79 nor with such calls", { timeout: 60_000 }, async () => {
+  expect((await search("backend", true, 2)).slice(0, 1)).toEqual([]);
 });
