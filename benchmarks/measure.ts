@@ -138,7 +138,8 @@ function ownTicks(others: readonly number[] = []): number {
   return [process.pid, ...others].reduce((sum, pid) => {
     try {
       const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");
-      return sum + Number(fields[11]) + Number(fields[12]);
+      // With those of children that have ended.
+      return sum + fields.slice(11, 15).reduce((ticks, field) => ticks + Number(field), 0);
     } catch {
       return sum;
     }

@@ -2,7 +2,7 @@
  * Compares hotset with the raw limit, in one process and over one transport.
  *
  *     npm run bench                              everything
- *     npm run bench -- "64 in flight" batch      scenarios whose name contains one of these
+ *     npm run bench -- "64 in flight" batch      scenarios whose name contains one of these; "import" for what importing costs
  *     npm run bench -- --rounds 15 --unix --json results.json
  *
  * Needs the machine for itself: it tells how much of a core others used, and calls the result void above 5 %.
@@ -48,9 +48,12 @@ for (const scenario of [...(await memoryScenarios()), ...backend.scenarios]) {
 }
 await backend.close();
 await server.stop();
-const imports = positionals.length === 0 ? importCosts(rounds) : [];
-for (const { name, ms, maxMs } of imports)
-  console.log(`${`import ${name}`.padEnd(38)}${"".padStart(12)}${`${ms.median.toFixed(1)} ms`.padStart(12)}   (${ms.least.toFixed(1)} to ${ms.most.toFixed(1)})`.padEnd(86) + verdict(ms.median <= maxMs, `at most ${maxMs} ms`));
+neighbours.look([]);
+const imports = isWanted("import") ? importCosts(rounds) : [];
+if (imports.length > 0) others.push(neighbours.look([]));
+for (const { name, ms, processorMs, emptyMs, maxMs } of imports)
+  console.log(`${`import ${name}`.padEnd(38)}${milliseconds(emptyMs)}${milliseconds(ms)}   (${ms.least.toFixed(1)} to ${ms.most.toFixed(1)})`.padEnd(86)
+    + `${verdict(ms.median <= maxMs, `at most ${maxMs} ms`)}; ${processorMs.median.toFixed(1)} ms of processors (${processorMs.least.toFixed(1)} to ${processorMs.most.toFixed(1)}), an empty module ${emptyMs.least.toFixed(1)} to ${emptyMs.most.toFixed(1)} ms`);
 
 const busiest = Math.max(...others);
 const isAlone = busiest <= 0.05;
@@ -70,6 +73,10 @@ function line({ scenario, rawNs, hotsetNs, ratio, shows, target, isHeld, bytesPe
 
 function time({ median }: Spread): string {
   return (median < 10_000 ? `${median.toFixed(0)} ns` : `${(median / 1_000).toFixed(1)} us`).padStart(12);
+}
+
+function milliseconds({ median }: Spread): string {
+  return `${median.toFixed(1)} ms`.padStart(12);
 }
 
 function verdict(isHeld: boolean, target: string): string {
