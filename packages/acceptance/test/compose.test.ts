@@ -1459,7 +1459,7 @@ function random(seed: number): () => number {
 }
 
 /**
- * Sixty calls of all kinds on two keys, while either backend fails, is away, answers late, loses answers and loses
+ * Sixty calls of all kinds on two keys, over two or three backends, while any of them fails, is away, answers late, loses answers and loses
  * entries. Each value is a number of its own, so that each answer tells which call stored it.
  *
  * @returns what a call answered although a change that was called later had been answered before; and what did not end.
@@ -1468,7 +1468,16 @@ async function play(seed: number, options: ComposeOptions): Promise<readonly str
   const next = random(seed);
   const below = (limit: number): number => Math.floor(next() * limit);
   const one = <T>(...of: readonly T[]): T => of[below(of.length)]!;
-  const { cache, clock, near, far } = open({ ...options, policy: { staleWhileRevalidate: 5_000 } });
+  const clock = new TestClock();
+  const backends = ["near", "middle", "far"].map((label) => scriptedBackend({ clock, label })) as [ScriptedBackend, ScriptedBackend, ScriptedBackend];
+  const [near, middle, far] = backends;
+  const composed = one(
+    () => compose(near, far, options),
+    () => compose(compose(near, middle, options), far, options),
+    () => compose(near, compose(middle, far, options), options),
+  )();
+  const builder = createCache({ name: "shop", clock });
+  const cache = (below(2) === 0 ? builder.tier(composed) : builder.tier(memory()).tier(composed)).defaults({ ttl: "1m", staleWhileRevalidate: 5_000 }).build();
 
   const problems: string[] = [];
   const work: Promise<unknown>[] = [];
@@ -1523,13 +1532,13 @@ async function play(seed: number, options: ComposeOptions): Promise<readonly str
     },
     ...Array.from({ length: 2 }, () => () => {
       const fault = one<ScriptedStep>({ fail: true }, { loseAnswer: true }, { before: below(900) }, { after: below(1_500) }, { before: below(900), fail: true });
-      repairs.push(one(near, far).script(one("*", "read", "write", "remove", "markStale"), { ...fault, times: 1 + below(3) }));
+      repairs.push(one(...backends).script(one("*", "read", "write", "remove", "markStale"), { ...fault, times: 1 + below(3) }));
     }),
     () => {
-      if (below(3) === 0) one(near, far).down();
-      else for (const backend of [near, far]) backend.up();
+      if (below(3) === 0) one(...backends).down();
+      else for (const backend of backends) backend.up();
     },
-    () => near.store.clear(),
+    () => one(near, middle).store.clear(),
   ];
   const settle = async (what: string, waiting: Promise<unknown>): Promise<void> => {
     let isOver = false;
@@ -1550,7 +1559,7 @@ async function play(seed: number, options: ComposeOptions): Promise<readonly str
     }
   }
   for (const repair of repairs) repair();
-  for (const backend of [near, far]) backend.up();
+  for (const backend of backends) backend.up();
   await settle("a call", Promise.all(work));
   for (const key of ["a", "b"]) {
     const known = changes.length;
