@@ -96,8 +96,9 @@ export async function openSession(
       disableOfflineQueue: true,
       maintNotifications: "disabled",
     });
-    // Emitted also for bytes that are no reply, after which nothing can be told apart any more.
-    client.on("error", fail);
+    // Emitted also for bytes that are no reply, after which nothing can be told apart any more. The client goes on to
+    // reject what is in flight with this very error; destroying it in between would have them say that we did.
+    client.on("error", (error: Error) => queueMicrotask(() => fail(error)));
     destroy = () => transport?.destroy();
     const { result: connecting, socket } = withSocket(() => client.connect());
     connecting.catch(ignore);

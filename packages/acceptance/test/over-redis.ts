@@ -1,0 +1,32 @@
+import { createCache, json, type Backend, type Cache, type CacheOptions, type Policy } from "@hotset/core";
+import { memory } from "@hotset/memory";
+import { redis, type Connection, type RedisBackendBuilder } from "@hotset/redis";
+import { onTestFinished } from "vitest";
+import type { Stack } from "./stacks.ts";
+
+/** Bound on each command in the tests of faults: long enough for a busy machine, short enough to wait for. */
+export const DEADLINE_MS = 300;
+
+/** A backend that notices faults soon and comes back soon. */
+export const impatient = (connection: string | Connection): RedisBackendBuilder =>
+  redis(connection).valueFormat(json()).responseTimeout(DEADLINE_MS).connectTimeout("1s").backoff({ base: 10, max: 100 });
+
+export interface OverRedisOptions extends Policy, Pick<Partial<CacheOptions>, "name" | "version"> {
+  /** @default 'backend' */
+  readonly stack?: Exclude<Stack, "memory">;
+}
+
+/** A cache that lasts until the end of the test: `shop`, with entries that outlast it, here and there. */
+export function over(backend: Backend, { name = "shop", version, stack = "backend", ...policy }: OverRedisOptions = {}): Cache {
+  const empty = createCache({ name, ...(version !== undefined && { version }) }).defaults({ ttl: "10m", localTtl: "10m", ...policy });
+  const cache = (stack === "backend" ? empty : empty.tier(memory())).tier(backend).build();
+  onTestFinished(() => cache.close({ timeout: 0 }));
+  return cache;
+}
+
+/** What a call came to, and after how long. */
+export async function timed<T>(call: Promise<T>): Promise<{ readonly value: T; readonly ms: number }> {
+  const startedAt = performance.now();
+  const value = await call;
+  return { value, ms: performance.now() - startedAt };
+}
