@@ -1,6 +1,6 @@
 import type { Backend, Cache, LoadContext, Namespace, Served } from "@hotset/core";
 import { BackendUnavailableError, createCache } from "@hotset/core";
-import { flush, scriptedBackend, TestClock } from "@hotset/core/testing";
+import { flush, scriptedBackend, TestClock, type ScriptedStore } from "@hotset/core/testing";
 import { memory } from "@hotset/memory";
 import { expect, it } from "vitest";
 import { STACKS, STACKS_WITH_BACKEND, type Stack } from "./stacks.ts";
@@ -40,6 +40,10 @@ class History {
   readonly #clock = new TestClock();
   readonly #processes: readonly Process[];
   readonly #keys: readonly string[];
+  readonly #store: ScriptedStore;
+  readonly #loadMs: number;
+  /** Whether every loader adds the tag `late`. */
+  readonly #hasLateTag: boolean;
   readonly #underWay = new Set<Promise<unknown>>();
   readonly #log: string[] = [];
   #source = 0;
@@ -51,8 +55,11 @@ class History {
     this.#random = new Random(seed);
     this.#log.push(`seed ${seed}, ${stack}${isFaulty ? ", with faults" : ""}, ${processes} processes`);
     this.#keys = this.#random.one([["a"], ["a", "b"]]);
-    const store = scriptedBackend({ clock: this.#clock });
-    this.#processes = Array.from({ length: processes }, () => this.#start(stack, this.#slow(store, isFaulty)));
+    this.#loadMs = this.#random.one([60, 300]);
+    this.#hasLateTag = this.#random.below(2) === 0;
+    const backend = scriptedBackend({ clock: this.#clock });
+    this.#store = backend.store;
+    this.#processes = Array.from({ length: processes }, () => this.#start(stack, this.#slow(backend, isFaulty)));
   }
 
   #start(stack: Stack, far: Backend): Process {
@@ -76,7 +83,7 @@ class History {
     for (let step = 0; step < steps && this.#violation === undefined; step += 1) {
       const key = one(this.#keys);
       const process = one(this.#processes);
-      switch (below(12)) {
+      switch (below(13)) {
         case 0:
         case 1:
         case 2:
@@ -94,6 +101,9 @@ class History {
           break;
         case 7:
           this.#change(process, key);
+          break;
+        case 8:
+          this.#evict();
           break;
         default:
           this.#clock.advance(below(25));
@@ -148,10 +158,10 @@ class History {
     const space = below(2) === 0 ? users : cache;
     const call =
       kind === "delete" ? users.delete(key)
-      : kind === "set" ? users.set(key, number, { tags: ["t"] })
+      : kind === "set" ? users.set(key, number, { tags: this.#hasLateTag ? ["t", "late"] : ["t"] })
       : kind === "markStale" ? users.markStale(key)
       : kind === "clear" ? space.clear()
-      : space[kind]("t");
+      : space[kind](this.#hasLateTag && below(2) === 0 ? "late" : "t");
     this.#changes += 1;
     this.#isSetting = kind === "set";
     const isSoft = kind === "markStale" || kind === "markTagsStale";
@@ -172,13 +182,23 @@ class History {
     }));
   }
 
+  /** The backend loses something: what depends on it is missed. */
+  #evict(): void {
+    const { below, one } = this.#random;
+    const keys = this.#store.keys();
+    if (keys.length === 0 || below(2) === 0) return;
+    const key = one(keys);
+    this.#store.delete(key);
+    this.#log.push(`${this.#clock.now()} evicted ${key}`);
+  }
+
   async #load({ setOptions }: LoadContext): Promise<number> {
     const { below } = this.#random;
     if (below(2) === 0) await this.#pause(20);
     const value = this.#source;
     if (below(6) === 0) throw new Error("the source is down");
-    if (below(3) === 0) setOptions({ tags: ["late"] });
-    await this.#pause(60);
+    if (this.#hasLateTag) setOptions({ tags: ["late"] });
+    await this.#pause(this.#loadMs);
     return value;
   }
 
