@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { Deadlines } from "./deadlines.ts";
 import { TestClock } from "./testing/test-clock.ts";
 
@@ -45,4 +45,17 @@ it("serves a later one after all before it were over", () => {
   begin("late");
   clock.advance(100);
   expect(passed).toEqual([["late", 350]]);
+});
+
+it("has one timer, whatever those who are told start", () => {
+  const { clock, deadlines, begin } = setUp();
+  const schedule = vi.spyOn(clock, "schedule");
+  const again = (): void => void deadlines.start(clock.now(), 100, again);
+  again();
+  clock.advance(50);
+  begin("other");
+  again();
+  for (let i = 0; i < 20; i += 1) clock.advance(50);
+  // One for each of the two instants in a hundred milliseconds.
+  expect(schedule.mock.calls.length).toBeLessThanOrEqual(22);
 });

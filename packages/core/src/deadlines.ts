@@ -77,12 +77,14 @@ export class Deadlines {
   }
 
   #expire(): void {
-    this.#isArmed = false;
     const now = this.#clock.now();
-    for (let oldest = this.#oldest; oldest !== undefined; oldest = this.#oldest) {
-      if (oldest.dueAt > now) return this.#arm(oldest.dueAt - now);
+    let oldest = this.#oldest;
+    // Whoever is told may start another at once: it is served by the timer that is armed below.
+    for (; oldest !== undefined && oldest.dueAt <= now; oldest = this.#oldest) {
       this.end(oldest);
       oldest.pass();
     }
+    this.#isArmed = false;
+    if (oldest !== undefined) this.#arm(oldest.dueAt - now);
   }
 }
