@@ -1,5 +1,7 @@
 import type { Backend } from "./backend.ts";
-import { Ladder, type Core } from "./cache.ts";
+import { Ladder } from "./cache.ts";
+import { Callers } from "./callers.ts";
+import type { Core } from "./core.ts";
 import { Chains } from "./chains.ts";
 import { systemClock, type Clock } from "./clock.ts";
 import { entryTier, isBackend, isComposed, isOnlyWriter, leaves, type ComposedBackend } from "./compose.ts";
@@ -140,7 +142,7 @@ const users = new WeakMap<Backend, number>();
 /** The root namespace, and the life of its cache. */
 class RootView extends View {
   readonly #core: Core;
-  readonly #ladder: Ladder;
+  readonly #callers: Callers;
   readonly #remote: EntryTier | undefined;
   readonly #backends: readonly Backend[];
   #closing: Promise<void> | undefined;
@@ -173,13 +175,14 @@ class RootView extends View {
       waitUntil: options.waitUntil && heedless(options.waitUntil),
       isClosed: false,
     };
-    const ladder = new Ladder(core);
+    const callers = new Callers(core);
+    const ladder = new Ladder(core, callers);
     const mutations = new Mutations(core, ladder);
-    const engine: Engine = { core, ladder, mutations, reads: new Reads(core, ladder) };
+    const engine: Engine = { core, ladder, mutations, reads: new Reads(core, callers) };
     const space: Space = { place, policy, schema: undefined, remote };
     super(engine, space);
     this.#core = core;
-    this.#ladder = ladder;
+    this.#callers = callers;
     this.#remote = remote;
     this.#backends = backend === undefined ? [] : leaves(backend);
     local?.attach({
@@ -234,7 +237,7 @@ class RootView extends View {
     const core = this.#core;
     core.isClosed = true;
     await this.#within(timeoutMs, this.#settled());
-    for (const flight of [...core.flights.all()]) this.#ladder.abort(flight, new CacheClosedError(`the cache ${JSON.stringify(core.name)} was closed while this call waited`));
+    for (const flight of [...core.flights.all()]) this.#callers.abort(flight, new CacheClosedError(`the cache ${JSON.stringify(core.name)} was closed while this call waited`));
     core.recovery?.stop();
     core.local?.close();
     this.#remote?.stop();

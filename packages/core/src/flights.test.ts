@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { Ladder, type Core } from "./cache.ts";
+import { Ladder } from "./cache.ts";
+import { Callers } from "./callers.ts";
+import type { Core } from "./core.ts";
 import { Chains } from "./chains.ts";
 import { createEvents } from "./events.ts";
 import { Flight, Flights, Guard, type Call, type Space, WriteGuard } from "./flights.ts";
@@ -109,8 +111,9 @@ function engine({ hasBackend = false }: { readonly hasBackend?: boolean } = {}):
     waitUntil: undefined,
     isClosed: false,
   };
-  const ladder = new Ladder(core);
-  return { core, clock, view: new View({ core, ladder, mutations: new Mutations(core, ladder), reads: new Reads(core, ladder) }, { ...SPACE, remote }) };
+  const callers = new Callers(core);
+  const ladder = new Ladder(core, callers);
+  return { core, clock, view: new View({ core, ladder, mutations: new Mutations(core, ladder), reads: new Reads(core, callers) }, { ...SPACE, remote }) };
 }
 
 function freeSlots(slots: Slots): number {

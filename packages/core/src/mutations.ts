@@ -1,5 +1,6 @@
 import type { TagVersion } from "./backend.ts";
-import type { Core, Ladder } from "./cache.ts";
+import type { Ladder } from "./cache.ts";
+import type { Core } from "./core.ts";
 import type { Encoded } from "./codec.ts";
 import { lifeOf, staleFrom, type Entry } from "./entry.ts";
 import { ConfigurationError } from "./errors.ts";

@@ -1,4 +1,5 @@
-import type { Core, Ladder } from "./cache.ts";
+import type { Ladder } from "./cache.ts";
+import type { Core } from "./core.ts";
 import { ConfigurationError, CacheClosedError, InvalidArgumentError } from "./errors.ts";
 import { describe } from "./duration.ts";
 import type { Call, Space } from "./flights.ts";

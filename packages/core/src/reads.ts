@@ -1,4 +1,5 @@
-import { hit, type Answer, type Core, type Ladder } from "./cache.ts";
+import { hit, type Answer, type Callers } from "./callers.ts";
+import type { Core } from "./core.ts";
 import { judge, lifeOf, newer, type Entry, type Windows } from "./entry.ts";
 import { Guard, type Space } from "./flights.ts";
 import type { ReadRequest } from "./remote-tier.ts";
@@ -29,11 +30,11 @@ export interface ReadKey {
 /** Reading without a loader. Never loads, never fails for a backend's sake. */
 export class Reads {
   readonly #core: Core;
-  readonly #ladder: Ladder;
+  readonly #callers: Callers;
 
-  constructor(core: Core, ladder: Ladder) {
+  constructor(core: Core, callers: Callers) {
     this.#core = core;
-    this.#ladder = ladder;
+    this.#callers = callers;
   }
 
   get(space: Space, { key, at }: ReadKey, allowStale: boolean): Promise<unknown> {
@@ -75,7 +76,7 @@ export class Reads {
 
   /** A peek that found no fresh copy counts as a miss, like every call. */
   nothingToPeek(space: Space, key: string): undefined {
-    this.#ladder.count({ space, key, startedAt: this.#core.clock.now() }, MISS, false);
+    this.#callers.count({ space, key, startedAt: this.#core.clock.now() }, MISS, false);
   }
 
   async inspect(space: Space, { key, at }: ReadKey): Promise<EntryInfo | undefined> {
@@ -153,7 +154,7 @@ export class Reads {
       verdict === "fresh" ? hit(best!, label)
       : verdict === "absent" || !allowStale ? MISS
       : { ...hit(best!, label), status: "stale", cause: "revalidating" };
-    this.#ladder.count({ space, key, startedAt }, answer);
+    this.#callers.count({ space, key, startedAt }, answer);
     return local === undefined ? answer.value : local.handOut(answer.value);
   }
 }
