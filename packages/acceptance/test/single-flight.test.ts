@@ -418,6 +418,26 @@ describe.each(STACKS_WITH_BACKEND)("a slow backend, over %s", (stack) => {
     expect(backend.count("read", "test::k")).toBe(1);
   });
 
+  it("C49 a caller who takes nothing stale gets nothing stale from a read that another began", async () => {
+    const { cache: writer, clock, backend } = open("backend", { ttl: 100, staleWhileRevalidate: 1_000, staleIfError: 1_000 });
+    await writer.set("k", "old");
+    clock.advance(100);
+    const { cache } = open(stack, { clock, backend, ttl: 100, staleWhileRevalidate: 1_000, staleIfError: 1_000 });
+    const [reading, loading] = [gate(), gate<string>()];
+    backend.script("read", { key: "test::k", before: reading });
+    let background: boolean | undefined;
+    const lenient = cache.getOrSet("k", (ctx) => ((background = ctx.background), loading.pass()));
+    await reading.arrived();
+    const strict = cache.getOrSet("k", never, { staleWhileRevalidate: 0 });
+    reading.open();
+    expect(await lenient).toBe("old");
+    await loading.arrived();
+    expect([await outcome(strict), background]).toEqual([{ status: "pending" }, false]);
+    loading.open("new");
+    expect(await strict).toBe("new");
+    expect(await cache.get("k")).toBe("new");
+  });
+
   it("C46 C47 and share its failure, or rather its absence", async () => {
     const { cache, backend } = open(stack);
     backend.down();
@@ -428,6 +448,23 @@ describe.each(STACKS_WITH_BACKEND)("a slow backend, over %s", (stack) => {
     expect(new Set(await Promise.all(calls))).toEqual(new Set(["Ada"]));
     expect(cache.stats().loads).toBe(1);
   });
+});
+
+it("C49 a caller who joins a refresh that finds no turn is not left waiting", async () => {
+  const { cache, clock, backend } = open("memory over backend", { ttl: 100, staleWhileRevalidate: 1_000, maxBackgroundLoads: 1 });
+  await cache.setMany([["busy", "old"], ["k", "old"]]);
+  clock.advance(100);
+  const [busy, reading] = [gate<string>(), gate()];
+  expect(await cache.getOrSet("busy", busy.pass)).toBe("old");
+  await busy.arrived();
+  backend.script("read", { key: "test::k", before: reading });
+  expect(await cache.getOrSet("k", () => "new")).toBe("old");
+  await reading.arrived();
+  const strict = cache.getOrSet("k", never, { staleWhileRevalidate: 0 });
+  reading.open();
+  expect(await outcome(strict)).toEqual({ status: "fulfilled", value: "new" });
+  busy.open("new");
+  await cache.drain();
 });
 
 it("C50 on the system's clock and with real timers, as anywhere", async () => {

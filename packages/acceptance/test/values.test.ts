@@ -388,6 +388,38 @@ describe("promotion", () => {
     expect([cache.peek("k"), stored(), await cache.get("k"), cache.peek("k")]).toEqual([undefined, ["test::k"], "new", undefined]);
   });
 
+  it("C9 what a ttl of 0 removes is not kept by who reads it meanwhile", async () => {
+    const { clock, backend, cache: writer } = open("backend", { ttl: 10_000 });
+    await writer.set("k", "old");
+    const { cache } = open("memory over backend", { ttl: 10_000, clock, backend });
+    const [removing, reading] = [gate(), gate()];
+    backend.script("remove", { key: "test::k", before: removing });
+    const load = cache.getOrSet("k", () => "new", { ttl: 0, forceRefresh: true });
+    await removing.arrived();
+    backend.script("read", { key: "test::k", after: reading });
+    const [early, late] = [cache.get("j"), cache.get("k")];
+    await reading.arrived();
+    removing.open();
+    expect(await load).toBe("new");
+    reading.open();
+    expect([await early, await late]).toEqual([undefined, "old"]);
+    expect([cache.peek("k"), await cache.get("k")]).toEqual([undefined, undefined]);
+  });
+
+  it("C9 nor what was read and kept before it was removed", async () => {
+    const { clock, backend, cache: writer } = open("backend", { ttl: 10_000 });
+    await writer.set("k", "old");
+    const { cache } = open("memory over backend", { ttl: 10_000, clock, backend });
+    const removing = gate();
+    backend.script("remove", { key: "test::k", before: removing });
+    const load = cache.getOrSet("k", () => "new", { ttl: 0, forceRefresh: true });
+    await removing.arrived();
+    expect(await cache.get("k")).toBe("old");
+    removing.open();
+    expect(await load).toBe("new");
+    expect([cache.peek("k"), await cache.get("k")]).toEqual([undefined, undefined]);
+  });
+
   it("C12 a value that ended while the backend took its time is not kept", async () => {
     const { clock, backend, cache: writer } = open("backend", { ttl: 100, staleIfError: 1_000 });
     await writer.set("k", "old");

@@ -1,4 +1,4 @@
-import { hit, stale, type Answer, type Callers } from "./callers.ts";
+import { hit, stale, type Callers } from "./callers.ts";
 import type { Core } from "./core.ts";
 import { judge, newer, standsIn, type Entry } from "./entry.ts";
 import { BackendUnavailableError } from "./errors.ts";
@@ -192,25 +192,32 @@ export class Ladder {
         return;
       case "ahead":
       case "revalidate":
-        if (!flight.isBackground) this.#goBehind(flight, verdict === "ahead" ? hit(best!, flight.reserveTier) : stale(best!, flight.reserveTier, "revalidating"));
-        if (!flight.isOver) void this.#load(flight);
-        return;
+        if (!flight.isBackground) this.#goBehind(flight, best!, now);
+        break;
       case "reserve":
+        flight.reason = "stale";
+        break;
       case "absent":
-        if (verdict === "reserve") flight.reason = "stale";
-        if (!hadReserve) for (const waiter of flight.waiters) this.#callers.limitWait(flight, waiter);
-        void this.#load(flight);
+        break;
     }
+    if (flight.isOver) return;
+    if (!hadReserve) for (const waiter of flight.waiters) this.#callers.limitWait(flight, waiter);
+    void this.#load(flight);
   }
 
-  /** Answers everyone with what there is, and goes on as a refresh that nobody waits for. */
-  #goBehind(flight: Flight, answer: Answer): void {
-    const isBackedOff = this.#isBackedOff(flight.at, this.#core.clock.now());
-    flight.isBackground = true;
-    flight.reason = answer.status === "hit" ? "refresh-ahead" : "stale";
-    if (isBackedOff || flight.fencedBy !== undefined) this.#callers.end(flight);
-    else this.#core.waitUntil?.(flight.whenSettled());
-    this.#callers.answerAll(flight, () => (isBackedOff && answer.status === "stale" ? { ...answer, cause: "error" } : answer));
+  /** Answers those who take it as it is, and goes on: for the others, or as a refresh that nobody waits for. */
+  #goBehind(flight: Flight, entry: Entry, now: number): void {
+    const isFresh = now < entry.staleAt;
+    const isBackedOff = this.#isBackedOff(flight.at, now);
+    const takes = ({ policy }: Call): boolean => isFresh || judge(entry, now, policy) === "revalidate";
+    flight.reason = isFresh ? "refresh-ahead" : "stale";
+    if (flight.waiters.every(({ call }) => takes(call))) {
+      flight.isBackground = true;
+      if (isBackedOff || flight.fencedBy !== undefined) this.#callers.end(flight);
+      else this.#core.waitUntil?.(flight.whenSettled());
+    }
+    const answer = isFresh ? hit(entry, flight.reserveTier) : stale(entry, flight.reserveTier, isBackedOff ? "error" : "revalidating");
+    this.#callers.answerAll(flight, () => answer, takes);
   }
 
   /** Never rejects. */

@@ -92,8 +92,9 @@ export class Callers {
     flight.settled();
   }
 
-  answerAll(flight: Flight, answer: () => Answer): void {
-    for (const waiter of flight.takeAll()) {
+  /** @param takes who is answered; everyone without it. */
+  answerAll(flight: Flight, answer: () => Answer, takes?: (call: Call) => boolean): void {
+    for (const waiter of flight.takeAll(takes)) {
       try {
         waiter.resolve(this.serve(waiter.call, waiter.isCoalesced, answer()));
       } catch (error) {

@@ -157,10 +157,10 @@ export class Flight extends Guard implements ReadRequest {
     return true;
   }
 
-  /** Ends the wait of everyone. */
-  takeAll(): readonly Waiter[] {
-    const waiters = this.#waiters;
-    this.#waiters = [];
+  /** Ends the wait of everyone, or of those that `takes` names. */
+  takeAll(takes?: (call: Call) => boolean): readonly Waiter[] {
+    const waiters = takes === undefined ? this.#waiters : this.#waiters.filter(({ call }) => takes(call));
+    this.#waiters = takes === undefined ? [] : this.#waiters.filter(({ call }) => !takes(call));
     for (const waiter of waiters) waiter.end();
     return waiters;
   }

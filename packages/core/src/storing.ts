@@ -57,9 +57,15 @@ export class Storing {
     if (fencedBy() !== undefined) return this.#fenced(flight, fencedBy()!);
     const life = lifetimeOf(loaded.value, policy, loaded.options, random);
     if (life.ttlMs <= 0) {
-      flights.fenceOlder(at, flight);
-      local?.tier.delete(at);
-      if (remote !== undefined) await this.#within(flight, chains.run(at, () => orPending(recovery, place, key, () => remote.remove(key, place))));
+      const drop = (): void => {
+        flights.fenceOlder(at, flight);
+        local?.tier.delete(at);
+      };
+      drop();
+      if (remote === undefined) return "refused";
+      await this.#within(flight, chains.run(at, () => orPending(recovery, place, key, () => remote.remove(key, place))));
+      // What was read before the acknowledgement may be what was there.
+      if (fencedBy() === undefined) drop();
       return "refused";
     }
     if (remote?.keepsMeta === false && (names.length !== 0 || loaded.options?.etag !== undefined || loaded.options?.lastModified !== undefined)) {
