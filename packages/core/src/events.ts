@@ -1,4 +1,4 @@
-import diagnostics from "node:diagnostics_channel";
+import type { Channel, TracingChannel } from "node:diagnostics_channel";
 import type { CacheError, DecodeError } from "./errors.ts";
 
 export interface CacheEvent {
@@ -70,6 +70,9 @@ export type LoadReason = "miss" | "stale" | "refresh-ahead" | "forced";
 /** What made a result unstorable. */
 export type FencedBy = CacheEvents["fenced"]["by"];
 
+// Not imported: docs/decisions/0027.
+const diagnostics = process.getBuiltinModule("node:diagnostics_channel");
+
 const NAMES = [
   "hit", "stale", "miss", "load", "load:error", "store", "fenced", "coalesced", "invalidate",
   "backend:error", "backend:state", "decode:error", "evict", "recover",
@@ -80,7 +83,7 @@ const NAMES = [
  * Whoever emits asks `isObserved` first, so that an event nobody wants is never built.
  */
 export class EventPort<T extends object> {
-  readonly #channel: diagnostics.Channel;
+  readonly #channel: Channel;
   #listeners: readonly ((event: T) => void)[] = [];
 
   constructor(name: string) {
@@ -122,7 +125,7 @@ export interface Traced extends CacheEvent {
 }
 
 /** Loads run inside `start`, so that a span begun there is the parent of whatever the loader does. */
-const tracing: { readonly load: diagnostics.TracingChannel<string, Traced>; readonly backend: diagnostics.TracingChannel<string, Traced> } = {
+const tracing: { readonly load: TracingChannel<string, Traced>; readonly backend: TracingChannel<string, Traced> } = {
   load: diagnostics.tracingChannel("hotset:load"),
   backend: diagnostics.tracingChannel("hotset:backend"),
 };

@@ -1,4 +1,3 @@
-import { AsyncLocalStorage } from "node:async_hooks";
 import type { Clock } from "./clock.ts";
 import type { Entry } from "./entry.ts";
 import { LoadTimeoutError, ReentrantLoadError } from "./errors.ts";
@@ -162,6 +161,8 @@ interface Loading {
   /** What a loader leaves behind, a connection pool say, carries its context on. */
   isOver: boolean;
 }
+// Not imported: docs/decisions/0027.
+const { AsyncLocalStorage } = process.getBuiltinModule("node:async_hooks");
 const loading = new AsyncLocalStorage<Loading>();
 
 /** Runs `body`, and everything it calls, as the load of these keys, until the promise that `outcome` gives is settled. */
