@@ -435,6 +435,29 @@ describe("promotion", () => {
   });
 });
 
+describe("a value that the local tier does not keep", () => {
+  it.for<readonly [string, { readonly localTtl?: number }, string]>([
+    ["too large", {}, "x".repeat(5_000)],
+    ["without a local lifetime", { localTtl: 0 }, "x"],
+  ])("that is %s is told as refused where there is no other tier, and what was there goes", async ([, options, value]) => {
+    const { cache } = open("memory", { memory: { maxBytes: 10_000 } });
+    const results: string[] = [];
+    cache.on("load", ({ result }) => results.push(result));
+    await cache.set("k", "old");
+    expect(await cache.set("k", value, options)).toEqual({ status: "refused" });
+    expect(await cache.get("k")).toBe(undefined);
+    expect(await cache.setMany([["k", value], ["j", value]], options)).toEqual({ stored: 0, pending: 0, refused: 2 });
+    expect(await cache.getOrSet("k", () => value, options)).toBe(value);
+    expect([results, await cache.has("k")]).toEqual([["refused"], false]);
+  });
+
+  it("is stored all the same where there is a backend", async () => {
+    const { cache, stored } = open("memory over backend", { memory: { maxBytes: 10_000 } });
+    expect(await cache.set("k", "x".repeat(5_000))).toMatchObject({ status: "stored" });
+    expect([cache.peek("k"), stored()]).toEqual([undefined, ["test::k"]]);
+  });
+});
+
 describe("time", () => {
   it("C9 a ttl beyond what setTimeout takes causes no warning on the system's clock", async () => {
     const { createCache } = await import("@hotset/core");

@@ -72,7 +72,8 @@ export class Mutations {
       flights.fence(at, "set");
       this.#ladder.endBackoff(at);
       this.#reportKey(space, key, "remove");
-      return { status: local === undefined ? "refused" : "stored", token: this.#token() };
+      // The tier may have found it too large.
+      return local?.get(at, now) === undefined ? { status: "refused" } : { status: "stored", token: this.#token() };
     }
     this.#fence(at, "set");
     const guard = new WriteGuard();

@@ -94,7 +94,7 @@ export class Storing {
       flights.fenceOlder(at, flight);
       const error = local?.put(at, entry(encoded), policy.localTtlMs ?? Infinity);
       if (error !== undefined) this.#unwritable(flight, error);
-      return local === undefined || error !== undefined ? "refused" : stored;
+      return error === undefined && local?.get(at, now) !== undefined ? stored : "refused";
     };
     try {
       if (remote === undefined || flight.isAway || (remote.versions !== undefined && pinned === undefined)) return keepLocally();
