@@ -2,19 +2,10 @@ import { brotli, gzip, json, passthrough, v8, type Compressor, type Format, type
 import { describe, expect, it } from "vitest";
 import { msgpack } from "@hotset/msgpack";
 import { zstd } from "@hotset/zstd";
+import { HOSTILE_KEYS as KEYS } from "./hostile-keys.ts";
 import { numbered } from "./sources.ts";
 import { never, open, STACKS, STACKS_WITH_BACKEND, STACKS_WITH_MEMORY } from "./stacks.ts";
 import { watch } from "./watch.ts";
-
-/** What a key may look like, and be mistaken for. */
-const KEYS: readonly string[] = [
-  "a", "A", "a:b", "a::b", ":", "::", ":a", "a:", "a%3Ab", "%", "%25", "100%",
-  "*", "a*", "?", "a?", "[a]", "[", "{a}", "{", "}", "{}", "{}a", "{~test}::t", "{~~test}::", "test::a", "hotset:test::a", "~lease:a",
-  " ", "a b", " a", "a ", "a\tb", "a\r\nb", "\0", "\0a", "a\0", "\0\0a", "\u0001", "\u0001a\0b", "\0users\0k",
-  "\u{1f98a}", "\u00e9", "e\u0301", "\u200b", "\ufeff", "\uffff",
-  "__proto__", "constructor", "prototype", "toString", "hasOwnProperty", "then", "null", "undefined", "0", "-0", "00", "NaN",
-  "#", "#a", "##", "../../a", "/", "\\", "\"", "'", "$&", "$1", "shop@2", "@", "~", "+", "&=", "k".repeat(1_000), "k".repeat(65_536), `${"k".repeat(65_535)}l`,
-];
 
 describe.each(STACKS)("over %s", (stack) => {
   describe("C108 keys", () => {

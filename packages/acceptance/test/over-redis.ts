@@ -13,7 +13,7 @@ export const impatient = (connection: string | Connection): RedisBackendBuilder 
 
 export interface OverRedisOptions extends Policy, Pick<Partial<CacheOptions>, "name" | "version"> {
   /** @default 'backend' */
-  readonly stack?: Exclude<Stack, "memory">;
+  readonly stack?: Stack;
 }
 
 /** A cache that lasts until the end of the test: `shop`, with entries that outlast it, here and there. */

@@ -94,7 +94,7 @@ describe("C100 with Redis unreachable", () => {
   });
 });
 
-describe.each(STACKS_WITH_BACKEND.filter((stack) => stack !== "memory"))("over %s", (stack) => {
+describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
   const faults: readonly (readonly [fault: string, begin: () => unknown, end: () => unknown])[] = [
     ["refused connections", goDown, () => proxy.pass()],
     ["a frozen server", () => server.pause(), () => server.resume()],
