@@ -48,7 +48,8 @@ export class Reads {
     const read = this.#isCovered(space, key, space.place.tagPrefixes)
       ? this.#readAfterReplay(space, key)
       : remote.read(this.#request(space, key), remote.deadlineMs);
-    return this.#promoted(space, key, at, guard, read).then((found) => this.#answer(space, key, startedAt, held, found, allowStale));
+    const answer = (found: Entry | undefined): unknown => this.#answer(space, key, startedAt, held, this.#promote(space, key, guard, found), allowStale);
+    return read.then(answer, () => answer(undefined));
   }
 
   /** In the order of `keys`; what is missing locally is read in one trip. */
@@ -67,10 +68,11 @@ export class Reads {
     const direct = asked.filter((i) => !covered.has(i));
     const sent = direct.length === 0 ? [] : remote!.readMany(direct.map((i) => this.#request(space, keys[i]!.key)), remote!.deadlineMs);
     const reads = new Map(direct.map((i, n) => [i, sent[n]!]));
-    const found = new Map(await Promise.all(asked.map(async (i, n) => {
-      const { key, at } = keys[i]!;
-      return [i, await this.#promoted(space, key, at, guards[n]!, reads.get(i) ?? this.#readAfterReplay(space, key))] as const;
-    })));
+    const outcomes = await Promise.allSettled(asked.map((i) => reads.get(i) ?? this.#readAfterReplay(space, keys[i]!.key)));
+    const found = new Map(asked.map((i, n) => {
+      const outcome = outcomes[n]!;
+      return [i, this.#promote(space, keys[i]!.key, guards[n]!, outcome.status === "fulfilled" ? outcome.value : undefined)];
+    }));
     return keys.map(({ key }, i) => this.#answer(space, key, startedAt, held[i], found.get(i), allowStale));
   }
 
@@ -109,21 +111,15 @@ export class Reads {
     }
   }
 
-  /** What a read found, promoted unless something newer happened meanwhile. A backend that fails has nothing. */
-  async #promoted(space: Space, key: string, at: string, guard: Guard, read: Promise<Entry | undefined>): Promise<Entry | undefined> {
+  /** What a read found, promoted unless something newer happened meanwhile. A read that failed, which the tier has reported, found nothing. */
+  #promote(space: Space, key: string, guard: Guard, found: Entry | undefined): Entry | undefined {
     const { flights, local, clock, tags } = this.#core;
-    try {
-      const found = await read;
-      const entry = found && tags.hold(found, clock.now());
-      if (entry === undefined || this.#isCovered(space, key, entry.dependsOn)) return undefined;
-      if (isFresh(entry, clock.now()) && guard.fencedBy === undefined) local?.put(at, entry, space.policy.localTtlMs ?? Infinity);
-      return entry;
-    } catch {
-      // The tier has reported it.
-      return undefined;
-    } finally {
-      flights.remove(guard);
-    }
+    const { at } = guard;
+    flights.remove(guard);
+    const entry = found && tags.hold(found, clock.now());
+    if (entry === undefined || this.#isCovered(space, key, entry.dependsOn)) return undefined;
+    if (isFresh(entry, clock.now()) && guard.fencedBy === undefined) local?.put(at, entry, space.policy.localTtlMs ?? Infinity);
+    return entry;
   }
 
   /** Whether an invalidation that waits for the backend covers what would be found there. */

@@ -128,20 +128,26 @@ export class RemoteTier implements EntryTier {
     if (batch === undefined || requests.length < 2) return requests.map((request) => this.read(request, budgetMs));
     const { place, expectedTags } = requests[0]!;
     const expected = dependencies(place, expectedTags);
-    const answer = this.#call("read", place, budgetMs, async () => {
-      const stored = batch.read(requests.map(({ key }) => place.backendPrefix + key));
-      const current = this.#judgedBy?.read(expected);
-      const outcomes = await Promise.allSettled(requests.map((request, i) => this.#judged(request, expected, stored.then((each) => each[i]), current)));
-      await Promise.all([stored, current]);
-      const failed = outcomes.find((outcome) => outcome.status === "rejected");
-      if (failed !== undefined) this.#failed("read", place, failed.reason);
-      return outcomes;
+    const sentAt = this.#clock.now();
+    const outcomes = requests.map(() => Promise.withResolvers<Entry | undefined>());
+    this.#call("read", place, budgetMs, async () => {
+      const [stored, versions] = await Promise.all([batch.read(requests.map(({ key }) => place.backendPrefix + key)), this.#judgedBy?.read(expected)]);
+      const later = requests.flatMap((request, i) => {
+        const found = stored[i];
+        const entry = found && this.#decoded(request, expected, found, versions, sentAt);
+        if (isThenable(entry)) return entry.then(outcomes[i]!.resolve, (error: unknown) => {
+          outcomes[i]!.reject(error);
+          return error;
+        });
+        outcomes[i]!.resolve(entry);
+        return [];
+      });
+      const failed = (await Promise.all(later)).find((error) => error !== undefined);
+      if (failed !== undefined) this.#failed("read", place, failed);
+    }).catch((error: unknown) => {
+      for (const { reject } of outcomes) reject(error);
     });
-    return requests.map(async (_, i) => {
-      const outcome = (await answer)[i]!;
-      if (outcome.status === "rejected") throw outcome.reason;
-      return outcome.value;
-    });
+    return outcomes.map(({ promise }) => promise);
   }
 
   encode(value: unknown): Awaitable<Encoded> {
@@ -192,15 +198,6 @@ export class RemoteTier implements EntryTier {
     return [this.meter.snapshot(this.label, this.#state)];
   }
 
-  #judged(
-    request: ReadRequest,
-    expected: readonly string[],
-    answer: Promise<StoredEntry | undefined>,
-    current: Promise<readonly (TagVersion | undefined)[]> | undefined,
-  ): Promise<Entry | undefined> {
-    return new Promise((resolve, reject) => this.#judge(request, expected, answer, current, resolve, reject));
-  }
-
   /**
    * What the backend answers, as its tag versions leave it; `undefined` for what cannot be read. What remained of its
    * life counts from here, where the read is sent: a slow answer may shorten a life, and never prolongs it (RFC 9111, 4.2.3).
@@ -222,21 +219,29 @@ export class RemoteTier implements EntryTier {
     const arrived = (): void => {
       awaited -= 1;
       if (awaited !== 0) return;
-      if (stored === undefined) return done(undefined);
-      const judged = (entry: Entry): Awaitable<Entry | undefined> =>
-        versions === undefined ? entry : underVersions(entry, expected, versions, this.#judgedBy!, this.#clock.now());
-      const refused = (error: unknown): undefined => this.#reportUndecodable(request, error as DecodeError);
-      try {
-        const entry = this.#codec.decode(stored, request.place, request.schema, sentAt, request.tagsAt);
-        if (isThenable(entry)) entry.then(judged, refused).then(done, fail);
-        else done(judged(entry));
-      } catch (error) {
-        done(refused(error));
-      }
+      done(stored && this.#decoded(request, expected, stored, versions, sentAt));
     };
     // A backend that unpacks its own blobs says so when it cannot: that is an answer.
     answer.then((found) => { stored = found; arrived(); }, (error: unknown) => (error instanceof DecodeError ? done(this.#reportUndecodable(request, error)) : fail(error)));
     current?.then((found) => { versions = found; arrived(); }, fail);
+  }
+
+  /** An entry as its tag versions leave it; `undefined` for what cannot be read. At once, where nothing has to be waited for. */
+  #decoded(
+    request: ReadRequest,
+    expected: readonly string[],
+    stored: StoredEntry,
+    versions: readonly (TagVersion | undefined)[] | undefined,
+    sentAt: number,
+  ): Awaitable<Entry | undefined> {
+    const judged = (entry: Entry): Awaitable<Entry | undefined> =>
+      versions === undefined ? entry : underVersions(entry, expected, versions, this.#judgedBy!, this.#clock.now());
+    try {
+      const entry = this.#codec.decode(stored, request.place, request.schema, sentAt, request.tagsAt);
+      return isThenable(entry) ? entry.then(judged, (error: unknown) => this.#reportUndecodable(request, error as DecodeError)) : judged(entry);
+    } catch (error) {
+      return this.#reportUndecodable(request, error as DecodeError);
+    }
   }
 
   #reportUndecodable(request: ReadRequest, error: DecodeError): undefined {
