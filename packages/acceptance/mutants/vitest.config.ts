@@ -1,21 +1,30 @@
 import { resolve } from "node:path";
-import { defineConfig, mergeConfig } from "vitest/config";
+import { mergeConfig, type ViteUserConfig } from "vitest/config";
 import workspace from "../../../vitest.config.ts";
 import { MUTANTS } from "./mutants.ts";
 
 const top = resolve(import.meta.dirname, "../../..");
 const mutant = MUTANTS.find(({ name }) => name === process.env["HOTSET_MUTANT"]);
+const broken = mutant && resolve(top, mutant.file);
+const needsRedis = process.env["HOTSET_MUTANT_REDIS"] === "1";
 
 /** The tests of the workspace, over sources in which one rule is broken. Nothing is written: sources change as they are read. */
-export default mergeConfig(workspace, defineConfig({
+const config: ViteUserConfig = mergeConfig(workspace, {
   root: top,
   plugins: [{
     name: "hotset-mutant",
     enforce: "pre",
+    // Vitest keeps transformed modules on disk, and cannot know that this one comes out differently each time.
+    configureVitest({ defineCacheKeyGenerator }) {
+      defineCacheKeyGenerator(({ id }) => (id === broken ? false : undefined));
+    },
     transform(code, id) {
-      if (mutant === undefined || id !== resolve(top, mutant.file)) return undefined;
+      if (mutant === undefined || id !== broken) return undefined;
       if (code.split(mutant.rule).length !== 2) throw new Error(`${mutant.name}: its rule stands ${code.split(mutant.rule).length - 1} times in ${mutant.file}, not once`);
       return { code: code.replace(mutant.rule, () => mutant.broken), map: null };
     },
   }],
-}));
+} satisfies ViteUserConfig);
+if (!needsRedis) config.test = { ...config.test, globalSetup: [] };
+
+export default config;

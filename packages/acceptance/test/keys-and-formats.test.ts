@@ -215,6 +215,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       ["format", { format: v8() }],
       ["compressor", { compressor: brotli() }],
       ["format and compressor", { format: msgpack(), compressor: zstd() }],
+      ["compressor, though its bytes would decode", { compressor: { id: "terse", compress: () => Buffer.from('"wrong"'), decompress: (data) => data } }],
     ])("is a miss, and overwritten: another %s", async ([, options]) => {
       const { cache: there, backend, clock } = open("backend", { ttl: "1h", backend: { compressor: gzip(), ...options } });
       await there.set("k", long);
