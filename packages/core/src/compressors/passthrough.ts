@@ -6,7 +6,7 @@ export function passthrough(): Compressor {
   return PASSTHROUGH;
 }
 
-const PASSTHROUGH: Compressor = Object.freeze({
+const PASSTHROUGH: Compressor = /* @__PURE__ */ Object.freeze({
   id: "none",
   compress: (bytes: Uint8Array): Uint8Array => bytes,
   decompress: (bytes: Uint8Array, maxBytes: number): Uint8Array => {

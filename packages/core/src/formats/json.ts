@@ -19,7 +19,7 @@ export function json(): Format {
   return JSON_FORMAT;
 }
 
-const JSON_FORMAT: Format = Object.freeze({
+const JSON_FORMAT: Format = /* @__PURE__ */ Object.freeze({
   id: "json",
   encode: (value: unknown): Uint8Array => {
     const text = stringify(value);

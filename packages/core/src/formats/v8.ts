@@ -18,7 +18,7 @@ export function v8(): Format {
   return V8_FORMAT;
 }
 
-const V8_FORMAT: Format = Object.freeze({
+const V8_FORMAT: Format = /* @__PURE__ */ Object.freeze({
   id: "v8",
   encode: (value: unknown): Uint8Array => {
     let bytes: Uint8Array;
