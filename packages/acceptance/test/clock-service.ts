@@ -1,0 +1,28 @@
+/** A process whose wall clock is off. Run by redis-peers.integration.test.ts. */
+import { createCache, json } from "@hotset/core";
+import { redis } from "@hotset/redis";
+import { answerCalls } from "@hotset/test-servers";
+
+export interface ClockServiceSettings {
+  readonly url: string;
+  readonly keyPrefix: string;
+  /** How far its clock is ahead; negative where it is behind. */
+  readonly offsetMs: number;
+}
+
+const { url, keyPrefix, offsetMs } = JSON.parse(process.argv[2]!) as ClockServiceSettings;
+const wallClock = Date.now;
+Date.now = () => wallClock() + offsetMs;
+const cache = createCache({ name: "shop" }).tier(redis(url).keyPrefix(keyPrefix).valueFormat(json()).build()).defaults({ ttl: "10m" }).build();
+
+const handlers = {
+  now: (): number => Date.now(),
+  set: async (key: string, value: string, tag: string): Promise<string> => (await cache.set(key, value, { tags: [tag] })).status,
+  get: (key: string): Promise<unknown> => cache.get(key),
+  invalidateTags: async (tag: string): Promise<string> => (await cache.invalidateTags(tag)).status,
+  freshForMs: async (key: string): Promise<number | undefined> => (await cache.inspect(key))?.freshForMs,
+};
+
+export type ClockService = typeof handlers;
+
+answerCalls(handlers);
