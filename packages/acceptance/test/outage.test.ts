@@ -320,6 +320,14 @@ describe.each(STACKS_WITH_BACKEND)("over %s, with the backend away", (stack) => 
       expect(await cache.get("without the tag")).toBe(call === "clear" ? undefined : "other");
     });
 
+    it.for(["invalidateTags", "markTagsStale"] as const)("like %s, for a getOrSet that names no tag", async (call) => {
+      const { cache, backend } = open(stack, { ttl: "1h" });
+      await cache.set("k", "older", { tags: ["t"] });
+      backend.script("write", { fail: true });
+      expect(await cache[call]("t")).toEqual({ status: "pending" });
+      expect(await cache.getOrSet("k", () => "newer")).toBe("newer");
+    });
+
     it("not before the answer of an invalidation that was called earlier", async () => {
       const { cache, backend, clock } = open(stack, { ttl: "1h" });
       const { cache: there } = open("backend", { clock, backend, ttl: "1h" });

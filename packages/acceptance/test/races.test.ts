@@ -263,6 +263,23 @@ describe.each(STACKS_WITH_BACKEND)("over %s, on the way to the backend", (stack)
       expect(await users.get("k")).not.toBe("old");
     });
 
+    it("C62 wins against a read that everybody has left", async () => {
+      const { cache, users, backend, clock } = openUsers(stack);
+      await open("backend", { backend, clock, ttl: "1h" }).cache.namespace("users").set("k", "old", { tags: ["t"] });
+      const answering = gate();
+      backend.script("read", { key: ENTRY, after: answering });
+      const controller = new AbortController();
+      const reading = users.getOrSet("k", () => "loaded", { tags: ["t"], signal: controller.signal });
+      await answering.arrived();
+      controller.abort("gone");
+      await expect(reading).rejects.toBe("gone");
+      await run(users, cache);
+      answering.open();
+      await flush();
+      expect(users.peek("k")).toBe(stack === "backend" ? undefined : leaves);
+      expect(await users.get("k")).toBe(leaves);
+    });
+
     it.for(["before", "after"] as const)("C60 wins against a set that stands %s its write", async (point) => {
       const { users, cache, backend } = openUsers(stack);
       const writing = gate();

@@ -692,6 +692,21 @@ describe.each(STACKS_WITH_BACKEND)("two processes over one backend, here over %s
       expect(await waysToFind(there, "k")).toEqual([]);
     });
 
+    it("by a load that reads it while it is renewed", async () => {
+      const { here, there, backend } = both({ ttl: "1h", staleIfError: "1h" });
+      const reading = gate();
+      const waiter = there.getOrSet("k", ({ setOptions }) => {
+        setOptions({ tags: ["late"] });
+        backend.script("read", { key: "{~test}::late", before: reading });
+        return "old";
+      });
+      await reading.arrived();
+      await here.invalidateTags("late");
+      reading.open();
+      expect(await waiter).toBe("old");
+      expect(await waysToFind(there, "k")).toEqual([]);
+    });
+
     it("by a load that has read it, and has not yet stored", async () => {
       const { here, there, backend } = both({ ttl: "1h", staleIfError: "1h" });
       const storing = gate();
