@@ -8,7 +8,8 @@ import { entryTier, isBackend, isComposed, isOnlyWriter, leaves, type ComposedBa
 import { describe, toMs, type Duration } from "./duration.ts";
 import { CacheClosedError, ConfigurationError, InvalidArgumentError } from "./errors.ts";
 import { createEvents, type CacheEvents, type CacheStats } from "./events.ts";
-import { Flights, type Space } from "./flights.ts";
+import type { Space } from "./call.ts";
+import { Flights } from "./flights.ts";
 import { localKey, parseLocalKey, rootPlace } from "./key.ts";
 import { LocalCopies } from "./local-copies.ts";
 import type { LocalTier } from "./local-tier.ts";
@@ -17,7 +18,7 @@ import { View, type Engine, type Namespace } from "./namespace.ts";
 import { checkOptions, DEFAULT_POLICY, OPTION_NAMES, resolvePolicy, type Policy, type ResolvedPolicy } from "./policy.ts";
 import { Reads } from "./reads.ts";
 import { Recovery } from "./recovery.ts";
-import type { EntryTier } from "./remote-tier.ts";
+import type { EntryTier } from "./entry-tier.ts";
 import { Slots } from "./slots.ts";
 import { Meter } from "./stats.ts";
 import { Tags } from "./tags.ts";

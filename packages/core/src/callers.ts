@@ -1,7 +1,8 @@
 import type { Core } from "./core.ts";
 import { lifeOf, standsIn, type Entry } from "./entry.ts";
 import { LoadTimeoutError } from "./errors.ts";
-import { Waiter, type Call, type Flight } from "./flights.ts";
+import type { Call } from "./call.ts";
+import { Waiter, type Flight } from "./flights.ts";
 import type { Served } from "./policy.ts";
 
 /** How one call ends. */

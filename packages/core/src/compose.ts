@@ -7,7 +7,8 @@ import type { Events } from "./events.ts";
 import type { Place } from "./key.ts";
 import { checkOptions } from "./policy.ts";
 import { RememberedVersions } from "./remembered-versions.ts";
-import { RemoteTier, type EntryTier } from "./remote-tier.ts";
+import type { EntryTier } from "./entry-tier.ts";
+import { RemoteTier } from "./remote-tier.ts";
 
 export interface ComposeOptions {
   /** @default near.label + '+' + far.label */

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { compose, entryTier } from "./compose.ts";
 import { createEvents } from "./events.ts";
 import { rootPlace } from "./key.ts";
-import type { ReadRequest } from "./remote-tier.ts";
+import type { ReadRequest } from "./entry-tier.ts";
 import { gate } from "./testing/gate.ts";
 import { flush, outcome } from "./testing/outcome.ts";
 import { scriptedBackend } from "./testing/scripted-backend.ts";

@@ -9,7 +9,7 @@ import { Flights, Guard } from "./flights.ts";
 import { dependencies, type Place } from "./key.ts";
 import { whenReady, type Awaitable } from "./once.ts";
 import { Recovery } from "./recovery.ts";
-import type { EntryTier, ReadRequest } from "./remote-tier.ts";
+import type { EntryTier, ReadRequest } from "./entry-tier.ts";
 import { TierMeter } from "./stats.ts";
 import { underVersions } from "./tags.ts";
 

@@ -1,4 +1,4 @@
-import type { FlightBatch } from "./flights.ts";
+import type { FlightBatch } from "./call.ts";
 import type { BatchLoader, LoadContext } from "./load.ts";
 import type { EntryOptions } from "./policy.ts";
 

@@ -2,7 +2,7 @@ import type { Ladder } from "./cache.ts";
 import type { Core } from "./core.ts";
 import { ConfigurationError, CacheClosedError, InvalidArgumentError } from "./errors.ts";
 import { describe } from "./duration.ts";
-import type { Call, Space } from "./flights.ts";
+import type { Call, Space } from "./call.ts";
 import { checkKey, checkTags, localKey, placeBelow } from "./key.ts";
 import { BatchLoad } from "./load-many.ts";
 import { isLoading, whileLoading, type BatchLoader, type Loader } from "./load.ts";

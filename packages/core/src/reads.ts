@@ -1,8 +1,9 @@
 import { hit, type Answer, type Callers } from "./callers.ts";
 import type { Core } from "./core.ts";
 import { judge, lifeOf, newer, type Entry, type Windows } from "./entry.ts";
-import { Guard, type Space } from "./flights.ts";
-import type { ReadRequest } from "./remote-tier.ts";
+import type { Space } from "./call.ts";
+import { Guard } from "./flights.ts";
+import type { ReadRequest } from "./entry-tier.ts";
 
 /** What is known about an entry, for people and for tests. */
 export interface EntryInfo {

@@ -3,7 +3,7 @@ import type { Clock } from "./clock.ts";
 import { EncodeError } from "./errors.ts";
 import type { Events } from "./events.ts";
 import type { Place } from "./key.ts";
-import type { EntryTier } from "./remote-tier.ts";
+import type { EntryTier } from "./entry-tier.ts";
 import { tagKeys } from "./tags.ts";
 
 /** An invalidation that the backend has not acknowledged. */

@@ -4,58 +4,14 @@ import type { Clock } from "./clock.ts";
 import { Codec, type Encoded } from "./codec.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { Entry } from "./entry.ts";
+import type { EntryTier, ReadRequest } from "./entry-tier.ts";
 import { BackendUnavailableError, CacheError, DecodeError } from "./errors.ts";
 import { traced, type Events, type TierState } from "./events.ts";
 import { dependencies, type Place } from "./key.ts";
 import { isThenable, type Awaitable } from "./once.ts";
-import type { StandardSchema } from "./schema.ts";
 import { TierMeter } from "./stats.ts";
 import { tagEntries } from "./tag-entries.ts";
 import { underVersions } from "./tags.ts";
-
-/** One entry to read. */
-export interface ReadRequest {
-  readonly place: Place;
-  readonly key: string;
-  readonly schema: StandardSchema<unknown> | undefined;
-  /** Tags that the entry probably has: their versions are asked for in the same tick. */
-  readonly expectedTags: readonly string[];
-  /** `Tags.now` when the read is sent. */
-  readonly tagsAt: number;
-}
-
-/** A tier that speaks entries and answers later, or fails: one backend, or several composed into one. */
-export interface EntryTier {
-  readonly label: string;
-  readonly deadlineMs: number;
-  /** How long until an away tier is worth asking again. */
-  readonly retryInMs: number;
-  /** `false` where entries cannot carry tags, validators or namespace versions. */
-  readonly keepsMeta: boolean;
-  /** Bounded, and behind the breaker, like every other call. */
-  readonly versions: TagVersions | undefined;
-  /** Tiers with equal ids read each other's bytes. */
-  readonly codecId: string;
-  /** The entry if its tag versions are current; stale by now if one of them was marked stale. */
-  read(request: ReadRequest, budgetMs: number): Promise<Entry | undefined>;
-  readMany(requests: readonly ReadRequest[], budgetMs: number): readonly Promise<Entry | undefined>[];
-  /** Throws, or rejects with, `EncodeError` when the value cannot be written. */
-  encode(value: unknown): Awaitable<Encoded>;
-  /** Sends the entry, its value encoded before, under these tag versions. */
-  write(entry: Entry, encoded: Encoded, versions: readonly TagVersion[] | undefined, key: string, place: Place): Promise<"stored" | "refused">;
-  remove(key: string, place: Place): Promise<DeleteStatus>;
-  markStale(key: string, place: Place): Promise<"stale" | "missing">;
-  connect(): Promise<void>;
-  /** Invalidations that wait for one of several backends. */
-  readonly pending: number;
-  /** Resolves when nothing goes on behind answers any more, after a last attempt at what is pending. Never rejects. */
-  settled(): Promise<void>;
-  /** Tries nothing again by itself. */
-  stop(): void;
-  stats(): readonly ReturnType<TierMeter["snapshot"]>[];
-  /** Counts what a call got from this tier. */
-  readonly meter: TierMeter;
-}
 
 /**
  * One backend as a tier: codec, deadline and breaker around it.
@@ -111,12 +67,14 @@ export class RemoteTier implements EntryTier {
   read(request: ReadRequest, budgetMs: number): Promise<Entry | undefined> {
     if (!this.#breaker.admits()) return Promise.reject(this.#refusal("read"));
     const expected = dependencies(request.place, request.expectedTags);
-    let answer: Promise<StoredEntry | undefined>;
+    let answer: Promise<StoredEntry | undefined> | undefined;
     let current: Promise<readonly (TagVersion | undefined)[]> | undefined;
     try {
       answer = this.#backend.read(request.place.backendPrefix + request.key);
       current = this.#judgedBy?.read(expected);
     } catch (error) {
+      // What was sent beside it is not waited for.
+      answer?.catch(ignore);
       answer = Promise.reject(error);
     }
     return this.#bound("read", request.place, budgetMs, (done, fail) => this.#judge(request, expected, answer, current, done, fail));
@@ -337,3 +295,4 @@ export class RemoteTier implements EntryTier {
 type Operation = keyof typeof METERS;
 const METERS = { read: "read", write: "write", remove: "remove", markStale: "write", tags: "write" } as const;
 const MAX_UNDECODABLE = 1_000;
+const ignore = (): void => {};
