@@ -64,8 +64,10 @@ describe("settings that contradict each other", () => {
     ["no prefix with coherence", () => builder().keyPrefix("").build(), /coherence\("none"\)/],
     ["tracking over RESP2", () => builder().protocol(2).coherence("tracking").build(), /protocol\(2\) cannot carry tracking/],
     ["tls without a rediss: URL", () => single("redis://localhost", { tls: { ca: "" } }), /rediss:/],
+    ["a certificate without its key", () => single("rediss://localhost", { tls: { cert: "" } }), /tls.cert was given without its tls.key/],
+    ["a key without its certificate", () => sentinel(["rediss://localhost"], { primaryName: "main", tls: { key: "" } }), /tls.key was given without its tls.cert/],
     ["tls without rediss: URLs in a cluster", () => cluster(["redis://a", "redis://b"], { tls: {} }), /rediss:/],
-  ])("%s", (_, build, message) => {
+  ])("A2: %s", (_, build, message) => {
     expect(build).toThrow(ConfigurationError);
     expect(build).toThrow(message);
   });

@@ -135,6 +135,8 @@ function refuseUnknown(option: string, given: object | undefined, known: readonl
 
 function tlsOf(name: string, { isTls }: RedisUrl, options: ConnectionOptions | undefined): TlsOptions | undefined {
   refuseUnknown("tls", options?.tls, ["ca", "cert", "key", "servername"]);
+  const { cert, key } = options?.tls ?? {};
+  if ((cert === undefined) !== (key === undefined)) throw new ConfigurationError(`${name}: tls.${cert === undefined ? "key was given without its tls.cert" : "cert was given without its tls.key"}; give both, or neither`);
   if (!isTls && options?.tls !== undefined) throw new ConfigurationError(`${name}: tls was given, but the URL is not a rediss: one; say rediss: where the server speaks TLS`);
   return isTls ? (options?.tls ?? {}) : undefined;
 }

@@ -104,7 +104,7 @@ describe("the first connection", () => {
     expect(attempts[0]!.wire.sent).toEqual([]);
   });
 
-  it("A7 A8: a failed one is told to all who wait, and tried again behind the scenes", async () => {
+  it("A7 A8 R1-05: a failed one is told to all who wait, and tried again behind the scenes", async () => {
     const settled = Promise.allSettled([ask("GET 1"), ask("GET 2"), link.connect()]);
     await attempts[0]!.fail();
     for (const result of await settled) expect(result).toMatchObject({ status: "rejected", reason: { code: "BACKEND_UNAVAILABLE" } });
@@ -129,7 +129,7 @@ describe("the first connection", () => {
     }
   });
 
-  it("R1-04: after so many retries it rests until the next call, which tries again and waits", async () => {
+  it("R1-04 A7 A16: after so many retries it rests until the next call, which tries again and waits", async () => {
     start({ retries: 2 });
     void ask("GET 1");
     await attempts[0]!.fail();
@@ -166,7 +166,7 @@ describe("the first connection", () => {
     expect(await later).toBe("four");
   });
 
-  it("connect() tries at once, also while a retry is due later", async () => {
+  it("A7 R1-05: connect() tries at once, also while a retry is due later", async () => {
     void ask("GET 1");
     await attempts[0]!.fail();
     const connecting = link.connect();

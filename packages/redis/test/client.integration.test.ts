@@ -130,7 +130,7 @@ describe("RESP2", () => {
 });
 
 describe("hashed keys", () => {
-  describeBackend("redis with hashed keys", {
+  describeBackend("redis with hashed keys (R1-07)", {
     open: () => redis(inject("redisUrl")).keyPrefix(randomPrefix()).valueFormat(json()).keyFormat("hashed").build(),
     expiry: "server",
   });

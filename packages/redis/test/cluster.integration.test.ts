@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { json, type StoredEntry } from "@hotset/core";
 import { describeBackend } from "@hotset/core/testing";
 import { cluster, redis, type RedisBackend } from "@hotset/redis";
@@ -45,6 +46,20 @@ describe("a cluster", () => {
     await other.close();
     await silent.proxy!.pass();
   });
+
+  it("R1-02: has one user and password, which all of its nodes are given", async () => {
+    await using secured = await startCluster({ replicas: 0, password: "p/w" });
+    const urls = secured.nodes.map(({ port }) => `redis://127.0.0.1:${port}`);
+    const builder = (nodes: readonly string[]) => redis(cluster(nodes)).valueFormat(json()).keyPrefix(prefix);
+    for (const other of [builder([urls[2]!]).password("p/w").build(), builder([`redis://:p%2Fw@127.0.0.1:${secured.nodes[0]!.port}`, urls[1]!]).build()]) {
+      await other.batch!.write(KEYS.map((key) => [key, stored(key)] as const));
+      expect((await other.batch!.read(KEYS)).map((entry) => entry?.data.toString())).toEqual(KEYS);
+      await other.close();
+    }
+    const refused = builder(urls).password("hunter2").build();
+    await expect(refused.connect!()).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", retryable: false, message: expect.stringContaining("check username and password") });
+    await refused.close();
+  }, 20_000);
 
   it("agrees with the servers on slots", async () => {
     for (const key of ["a", "{a}b", "hotset:shop::é", "x{}y", "{", "}{", "a{b}c{d}"]) expect(slotOf(key)).toBe(await servers.slotOf(key));
@@ -141,9 +156,36 @@ describe("replicas", () => {
     await other.batch!.remove(KEYS);
     await other.markStale!("shop::1");
     await other.write("shop::1", stored());
+    const tags = other.tagVersions!;
+    const { at } = await tags.pin(["{~shop}::a"]);
+    await tags.renew(["{~shop}::a"], "hard");
+    await tags.unchangedSince(at, ["{~shop}::a"]);
+    await tags.read(["{~shop}::a"]);
     for (const replica of await servers.replicas()) expect(replica.proxy!.counts.commands).toBe(0);
     await other.close();
   });
+});
+
+describe("what the nodes are sent", () => {
+  it("are the commands that the guide lists", async () => {
+    const guide = readFileSync(new URL("../../../docs/guide/redis.md", import.meta.url), "utf8");
+    resetCounts();
+    const other = open({ readFromReplicas: true });
+    const tag = `{${await servers.keyOn((await servers.masters())[0]!, prefix)}}`;
+    await other.batch!.write(KEYS.map((key) => [tag + key, stored(key)] as const));
+    const migration = await servers.migrateHalfway(await servers.slotOf(tag), (await servers.masters())[1]!);
+    await migration.move(`${prefix}:${tag}${KEYS[0]}`);
+    await Promise.all([other, backend].map((reader) => reader.batch!.read(KEYS.map((key) => tag + key))));
+    await migration.finish();
+    await other.remove(tag + KEYS[0]);
+    await other.tagVersions!.pin(["{~shop}::a"]);
+    await other.tagVersions!.read(["{~shop}::a"]);
+    await other.ping();
+    await other.close();
+    const sent = new Set(servers.nodes.flatMap((node) => node.proxy!.commands().map(([name]) => name!)));
+    expect([...sent].toSorted()).toEqual(["ASKING", "CLIENT", "CLUSTER", "EVALSHA", "HELLO", "HMGET", "MGET", "PING", "PTTL", "READONLY", "SCRIPT"]);
+    for (const name of sent) expect(guide).toMatch(new RegExp(`^\\| (?:\`[A-Z ]+\`, )*\`${name}\\b`, "m"));
+  }, 20_000);
 });
 
 describe("failover", () => {

@@ -57,6 +57,9 @@ describe("a server that dies", () => {
     await using own = await startOwnRedis();
     const killed = open(own.url);
     await killed.connect!();
+    const unhandled: unknown[] = [];
+    const listener = (reason: unknown) => unhandled.push(reason);
+    process.on("unhandledRejection", listener);
     const calls = Array.from({ length: 1_000 }, (_, i) => settled(killed.read(`shop::${i}`)));
     own.pause();
     const later = Array.from({ length: 1_000 }, (_, i) => settled(killed.read(`shop::${i}`)));
@@ -73,6 +76,8 @@ describe("a server that dies", () => {
     await killed.write("shop::1", stored());
     expect((await killed.read("shop::1"))?.data).toEqual(Buffer.from("value"));
     await killed.close();
+    process.off("unhandledRejection", listener);
+    expect(unhandled).toEqual([]);
   });
 
   it("A8: connect() rejects while it is down; once it is up calls succeed without any further ado", async () => {

@@ -233,8 +233,9 @@ describe("TLS", () => {
   it.each(["expired", "wrongName", "wrongAuthority"] as const)("A5: a server's certificate that is %s is refused", async (certificate) => {
     const { ca, client } = server.certificates;
     await server.show(certificate);
-    const { error } = await refusal(withTls({ ca, cert: client.cert, key: client.key }));
+    const { error, ms } = await refusal(withTls({ ca, cert: client.cert, key: client.key }));
     expect(error).toMatchObject({ retryable: false, message: expect.stringContaining("the certificates do not fit") });
+    expect(ms).toBeLessThan(1_000);
     await server.show("valid");
   });
 
@@ -285,6 +286,18 @@ describe("TLS", () => {
     // Redis waits for the rest of what it takes for a command.
     expect(tls.error.message).toContain("with TLS or without as the URL says");
     expect(shown(plain.error, tls.error)).not.toContain("hunter2");
+  });
+
+  it("A5: where the TLS handshake fails nothing is sent in plain text, also when it is tried again", async () => {
+    const pieces: Buffer[] = [];
+    const listener = createServer((socket) => socket.on("error", () => undefined).on("data", (piece) => pieces.push(piece)).write("-ERR no TLS here\r\n"));
+    await once(listener.listen(0, "127.0.0.1"), "listening");
+    const url = `rediss://app:hunter2@127.0.0.1:${(listener.address() as AddressInfo).port}`;
+    for (let attempt = 0; attempt < 2; attempt += 1) await refusal(on(url).build());
+    listener.close();
+    expect(pieces.length).toBeGreaterThan(0);
+    for (const piece of pieces) expect(piece[0], "a TLS record of the handshake, or an alert").toSatisfy((type: number) => type === 22 || type === 21);
+    expect(Buffer.concat(pieces).toString("latin1")).not.toMatch(/hunter2|HELLO|AUTH/);
   });
 
   it("a connection that is lost is made anew under TLS too", async () => {
