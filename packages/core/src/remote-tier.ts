@@ -77,7 +77,7 @@ export class RemoteTier implements EntryTier {
       answer?.catch(ignore);
       answer = Promise.reject(error);
     }
-    return this.#bound("read", request.place, budgetMs, (done, fail) => this.#judge(request, expected, answer, current, done, fail));
+    return this.#bound("read", request.place, budgetMs, (done, fail, sentAt) => this.#judge(request, expected, answer, current, sentAt, done, fail));
   }
 
   /** In one trip. Where that fails all fail; what fails later, over tags that nobody expected, fails alone. */
@@ -158,7 +158,7 @@ export class RemoteTier implements EntryTier {
 
   /**
    * What the backend answers, as its tag versions leave it; `undefined` for what cannot be read. What remained of its
-   * life counts from here, where the read is sent: a slow answer may shorten a life, and never prolongs it (RFC 9111, 4.2.3).
+   * life counts from where the read was sent: a slow answer may shorten a life, and never prolongs it (RFC 9111, 4.2.3).
    *
    * Callbacks, since every backend hit comes this way: with decoders that answer at once nothing here waits.
    */
@@ -167,10 +167,10 @@ export class RemoteTier implements EntryTier {
     expected: readonly string[],
     answer: Promise<StoredEntry | undefined>,
     current: Promise<readonly (TagVersion | undefined)[]> | undefined,
+    sentAt: number,
     done: (entry: Awaitable<Entry | undefined>) => void,
     fail: (error: unknown) => void,
   ): void {
-    const sentAt = this.#clock.now();
     let stored: StoredEntry | undefined;
     let versions: readonly (TagVersion | undefined)[] | undefined;
     let awaited = current === undefined ? 1 : 2;
@@ -237,7 +237,7 @@ export class RemoteTier implements EntryTier {
     operation: Operation,
     place: Place | undefined,
     budgetMs: number,
-    work: (done: (value: Awaitable<T>) => void, fail: (error: unknown) => void) => void,
+    work: (done: (value: Awaitable<T>) => void, fail: (error: unknown) => void, startedAt: number) => void,
   ): Promise<T> {
     const startedAt = this.#clock.now();
     const bounded = (): Promise<T> => new Promise((resolve, reject) => {
@@ -254,7 +254,7 @@ export class RemoteTier implements EntryTier {
         this.#answered();
         resolve(value);
       };
-      work(done, fail);
+      work(done, fail, startedAt);
     });
     return traced("backend", bounded, () => ({ cache: this.#cache, namespace: place?.path ?? [], tier: this.label, operation }));
   }

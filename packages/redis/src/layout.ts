@@ -157,13 +157,26 @@ export function decodeEntry(fields: EntryFields, ttlMs: number, nowMs: () => num
     for (let byte = meta[at]; byte !== undefined && byte >= ZERO && byte <= NINE; byte = meta[++at]) windowMs = windowMs * 10 + byte - ZERO;
   }
   if (at === 2 || meta[at] !== SEMICOLON) return undefined;
-  return {
+  const entry = {
     data,
     staleInMs: expiresInMs - windowMs,
     expiresInMs: meta[2] === MINUS ? Infinity : expiresInMs,
-    meta: meta.toString("utf8", at + 1),
-    ...(writeId === null ? undefined : { version: writeId.toString("latin1") }),
+    meta: metaText(meta, at + 1),
   };
+  return writeId === null ? entry : { ...entry, version: writeId.toString("latin1") };
+}
+
+let lastMeta: Buffer | undefined;
+let lastText = "";
+
+/** Equal policies give equal bytes, so the text of the last is nearly always that of the next; and who has seen it knows it at once. */
+function metaText(meta: Buffer, from: number): string {
+  if (lastMeta?.equals(meta) !== true) {
+    // A copy: the bytes are a view of a whole chunk of replies.
+    lastMeta = Buffer.from(meta);
+    lastText = meta.toString("utf8", from);
+  }
+  return lastText;
 }
 
 const [ONE, SPACE, MINUS, ZERO, NINE, SEMICOLON] = [..."1 -09;"].map((character) => character.charCodeAt(0)) as [number, number, number, number, number, number];
