@@ -59,22 +59,23 @@ export class Reads {
     const startedAt = clock.now();
     const held = keys.map(({ at }) => local?.get(at, startedAt));
     const { remote } = space;
-    const asked = remote === undefined ? [] : keys.flatMap((each, i) => (isFresh(held[i], startedAt) ? [] : [i]));
-    const guards = asked.map((i) => {
-      const guard = new Guard();
-      flights.add(keys[i]!.at, guard);
-      return guard;
-    });
-    const covered = new Set(asked.filter((i) => this.#isCovered(space, keys[i]!.key, space.place.tagPrefixes)));
-    const direct = asked.filter((i) => !covered.has(i));
-    const sent = direct.length === 0 ? [] : remote!.readMany(direct.map((i) => this.#request(space, keys[i]!.key)), remote!.deadlineMs);
-    const reads = new Map(direct.map((i, n) => [i, sent[n]!]));
-    const outcomes = await Promise.allSettled(asked.map((i) => reads.get(i) ?? this.#readAfterReplay(space, keys[i]!.key)));
-    const found = new Map(asked.map((i, n) => {
-      const outcome = outcomes[n]!;
-      return [i, this.#promote(space, keys[i]!.key, guards[n]!, outcome.status === "fulfilled" ? outcome.value : undefined)];
-    }));
-    return keys.map(({ key }, i) => this.#answer(space, key, startedAt, held[i], found.get(i), allowStale));
+    const found = new Array<Entry | undefined>(keys.length);
+    if (remote !== undefined) {
+      const asked = [...keys.keys()].filter((i) => !isFresh(held[i], startedAt));
+      const guards = asked.map((i) => {
+        const guard = new Guard();
+        flights.add(keys[i]!.at, guard);
+        return guard;
+      });
+      const isCovered = asked.map((i) => this.#isCovered(space, keys[i]!.key, space.place.tagPrefixes));
+      const sent = remote.readMany(asked.filter((_, n) => !isCovered[n]).map((i) => this.#request(space, keys[i]!.key)), remote.deadlineMs).values();
+      const outcomes = await Promise.allSettled(asked.map((i, n) => (isCovered[n] === true ? this.#readAfterReplay(space, keys[i]!.key) : sent.next().value!)));
+      for (const [n, outcome] of outcomes.entries()) {
+        const i = asked[n]!;
+        found[i] = this.#promote(space, keys[i]!.key, guards[n]!, outcome.status === "fulfilled" ? outcome.value : undefined);
+      }
+    }
+    return keys.map(({ key }, i) => this.#answer(space, key, startedAt, held[i], found[i], allowStale));
   }
 
   /** A peek that found no fresh copy counts as a miss, like every call. */
