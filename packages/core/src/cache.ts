@@ -42,10 +42,10 @@ export class Ladder {
 
   /** A fresh local copy: counted, and handed out as this caller gets it. */
   hit(space: Space, key: string, startedAt: number, held: Entry): unknown {
-    const { local, meter, events } = this.#core;
+    const { local, meter, events, clock } = this.#core;
     local!.meter.hits += 1;
     meter.hits += 1;
-    if (events.hit.isObserved) events.hit.emit({ ...this.#callers.keyEvent({ space, key }), tier: local!.label, durationMs: this.#core.clock.now() - startedAt });
+    if (events.hit.isObserved) events.hit.emit({ ...this.#callers.keyEvent({ space, key }), tier: local!.label, durationMs: clock.now() - startedAt });
     return local!.isShared ? held.value : local!.handOut(held.value);
   }
 

@@ -189,13 +189,14 @@ export class View {
   }
 
   peek(key: string): unknown {
-    const { core, ladder, reads } = this.#engine;
-    if (core.local !== undefined && typeof key === "string") {
-      const now = core.clock.now();
-      const held = core.local.get(localKey(this.#space.place, key), now);
-      if (held !== undefined && now < held.staleAt && !core.isClosed) return ladder.hit(this.#space, key, now, held);
+    const engine = this.#engine;
+    const { local, clock } = engine.core;
+    if (local !== undefined && typeof key === "string") {
+      const now = clock.now();
+      const held = local.get(localKey(this.#space.place, key), now);
+      if (held !== undefined && now < held.staleAt && !engine.core.isClosed) return engine.ladder.hit(this.#space, key, now, held);
     }
-    return reads.nothingToPeek(this.#space, this.#readKey(key).key);
+    return engine.reads.nothingToPeek(this.#space, this.#readKey(key).key);
   }
 
   async has(key: string): Promise<boolean> {
