@@ -27,6 +27,16 @@ describe.each(STACKS)("over %s", (stack) => {
     await expect(cache.getOrSet("k", down, { staleIfError: "1h" })).rejects.toThrow("db down");
   });
 
+  it("C11 C24 a forced call loads in spite of a failure just before, and others still do not", async () => {
+    const { cache, clock } = open(stack, { ttl: 1_000, staleIfError: "1h", errorBackoff: "1m" });
+    await cache.set("k", "old");
+    clock.advance(1_000);
+    expect(await cache.getOrSet("k", down)).toBe("old");
+    expect(await cache.getOrSet("k", () => "not asked")).toBe("old");
+    expect(await cache.getOrSet("k", () => "new", { forceRefresh: true })).toBe("new");
+    expect(await cache.getOrSet("k", () => "not asked")).toBe("new");
+  });
+
   it("C13 a window that the loader sets holds for later readers", async () => {
     const { cache, clock } = open(stack, { ttl: 1_000 });
     await cache.getOrSet("k", (ctx) => {

@@ -227,7 +227,7 @@ export class Ladder {
     flight.isReading = false;
     if (flight.isOver) return;
     const now = clock.now();
-    if (this.#isBackedOff(flight.at, now) && flight.waiters.every(({ call }) => standsIn(flight.reserve, now, call.policy))) {
+    if (!flight.call.isForced && this.#isBackedOff(flight.at, now) && flight.waiters.every(({ call }) => standsIn(flight.reserve, now, call.policy))) {
       this.#callers.end(flight);
       this.#callers.answerAll(flight, () => stale(flight.reserve!, flight.reserveTier, "error"));
       return;

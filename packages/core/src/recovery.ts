@@ -105,7 +105,6 @@ export class Recovery {
     return this.#running;
   }
 
-  /** Tries nothing again by itself, also what is under way. */
   /** As {@link replay}, waited for no longer than `limitMs`. It goes on. */
   replayWithin(limitMs: number): Promise<void> {
     return new Promise((resolve) => {
@@ -117,6 +116,7 @@ export class Recovery {
     });
   }
 
+  /** Tries nothing again by itself, also what is under way. */
   stop(): void {
     this.#isStopped = true;
     this.#cancelRetry?.();
