@@ -137,7 +137,7 @@ export class ComposedTier implements EntryTier {
     const current = source.read(expected);
     current.catch(ignore);
     const judge = async (entry: Entry): Read =>
-      entry.versions === undefined ? entry : underVersions(entry, expected, await current, source, this.#clock.now());
+      entry.versions === undefined ? entry : underVersions(entry, expected, await current, source, this.#clock);
     return requests.map(({ place, key, schema, expectedTags, tagsAt }) => ({ place, key, schema, expectedTags, tagsAt, judge }));
   }
 

@@ -193,7 +193,7 @@ export class RemoteTier implements EntryTier {
     sentAt: number,
   ): Awaitable<Entry | undefined> {
     const judged = (entry: Entry): Awaitable<Entry | undefined> =>
-      versions === undefined ? entry : underVersions(entry, expected, versions, this.#judgedBy!, this.#clock.now());
+      versions === undefined ? entry : underVersions(entry, expected, versions, this.#judgedBy!, this.#clock);
     try {
       const entry = this.#codec.decode(stored, request.place, request.schema, sentAt, request.tagsAt);
       return isThenable(entry) ? entry.then(judged, (error: unknown) => this.#reportUndecodable(request, error as DecodeError)) : judged(entry);

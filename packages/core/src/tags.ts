@@ -1,4 +1,5 @@
 import type { TagVersion, TagVersions } from "./backend.ts";
+import type { Clock } from "./clock.ts";
 import { staleByTag, type Entry } from "./entry.ts";
 import { dependencies, type Place } from "./key.ts";
 import type { Awaitable } from "./once.ts";
@@ -101,13 +102,13 @@ export function underVersions(
   expected: readonly string[],
   found: readonly (TagVersion | undefined)[],
   store: TagVersions,
-  now: number,
+  clock: Clock,
 ): Awaitable<Entry | undefined> {
   const { versions, dependsOn } = entry;
   if (versions === undefined) return entry;
   const under = (current: readonly (TagVersion | undefined)[]): Entry | undefined => {
     const verdict = judgeVersions(versions, current);
-    return verdict === "current" ? entry : verdict === "stale" ? staleByTag(entry, now) : undefined;
+    return verdict === "current" ? entry : verdict === "stale" ? staleByTag(entry, clock.now()) : undefined;
   };
   if (dependsOn === expected || (dependsOn.length === expected.length && dependsOn.every((key, i) => key === expected[i]))) return under(found);
   const unexpected = dependsOn.filter((key) => !expected.includes(key));

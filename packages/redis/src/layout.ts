@@ -157,13 +157,12 @@ export function decodeEntry(fields: EntryFields, ttlMs: number, nowMs: () => num
     for (let byte = meta[at]; byte !== undefined && byte >= ZERO && byte <= NINE; byte = meta[++at]) windowMs = windowMs * 10 + byte - ZERO;
   }
   if (at === 2 || meta[at] !== SEMICOLON) return undefined;
-  const entry = {
-    data,
-    staleInMs: expiresInMs - windowMs,
-    expiresInMs: meta[2] === MINUS ? Infinity : expiresInMs,
-    meta: metaText(meta, at + 1),
-  };
-  return writeId === null ? entry : { ...entry, version: writeId.toString("latin1") };
+  const staleInMs = expiresInMs - windowMs;
+  const lifeMs = meta[2] === MINUS ? Infinity : expiresInMs;
+  const text = metaText(meta, at + 1);
+  return writeId === null
+    ? { data, staleInMs, expiresInMs: lifeMs, meta: text }
+    : { data, staleInMs, expiresInMs: lifeMs, meta: text, version: writeId.toString("latin1") };
 }
 
 let lastMeta: Buffer | undefined;
