@@ -1289,8 +1289,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: "redis: freshness lasts to the end of the life",
     promises: ["A41"],
     file: `${REDIS}/layout.ts`,
-    rule: "staleInMs: expiresInMs - windowMs,",
-    broken: "staleInMs: expiresInMs,",
+    rule: "const staleInMs = expiresInMs - windowMs;",
+    broken: "const staleInMs = expiresInMs;",
   },
   {
     name: "redis: a key that looks like a hashed one is kept as it is",
