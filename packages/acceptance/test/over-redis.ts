@@ -7,6 +7,10 @@ import type { Stack } from "./stacks.ts";
 /** Bound on each command in the tests of faults: long enough for a busy machine, short enough to wait for. */
 export const DEADLINE_MS = 300;
 
+// The first connection of a process loads node-redis, which may take longer than that: not in a test.
+const nobody = redis("redis://127.0.0.1:1").valueFormat(json()).build();
+await nobody.connect!().catch(() => nobody.close());
+
 /** A backend that notices faults soon and comes back soon. */
 export const impatient = (connection: string | Connection): RedisBackendBuilder =>
   redis(connection).valueFormat(json()).responseTimeout(DEADLINE_MS).connectTimeout("1s").backoff({ base: 10, max: 100 });
