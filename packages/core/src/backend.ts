@@ -70,7 +70,7 @@ export interface Backend {
   connect?(): Promise<void>;
   /** Ends the entry's freshness, and a lease on it, atomically. Without it the cache removes the entry. */
   markStale?(key: string): Promise<"stale" | "missing">;
-  /** What coherence calls `key` where that cannot be turned back (hashed keys). @default the key */
+  /** What coherence calls `key`, of an entry or of a tag, where that cannot be turned back (hashed keys). @default the key */
   alias?(key: string): string;
   /** Many keys in one trip. Without it the cache issues single calls. */
   readonly batch?: Batch;
@@ -90,7 +90,10 @@ export interface StoredEntry {
   readonly expiresInMs: number;
   /** Belongs to the cache: keep it as it is. At most 4 KiB; empty for an entry that another program wrote. */
   readonly meta: string;
-  /** Unique to one write, given by the backend on reading where it has leases. */
+  /**
+   * Unique to one write, and named by who writes: up to 32 of `A-Z a-z 0-9 - _`. A backend with leases keeps it, and gives
+   * it back on reading; of an entry that another program wrote it says what tells it from none, `-` say.
+   */
   readonly version?: string;
 }
 
@@ -104,24 +107,35 @@ export interface Batch {
   remove(keys: readonly string[]): Promise<readonly DeleteStatus[]>;
 }
 
-/** At most one holder per key. `token` is unguessable and names the holder. */
+/**
+ * At most one holder per key. `token` is unguessable and names the holder. `seen` is the version of the entry as it was
+ * read last, `''` for none; a backend may answer with versions of its own for what it cannot read, such as a value of
+ * another type, and takes them back as `seen`. Each step is atomic.
+ */
 export interface Leases {
   /**
-   * Ends by itself after `leaseMs`. `seen` is the version just read, `''` for none; an entry of another version is
-   * answered instead. `'*'` takes the lease over, whoever holds it.
+   * Ends by itself after `leaseMs`. An entry of another version than `seen` is answered instead: somebody stored since.
+   * `'*'` takes the lease over, whoever holds it.
    */
   acquire(key: string, token: string, leaseMs: number, seen: string): Promise<
-    | { readonly granted: true; /** Of the entry that is there; `''` for none. */ readonly version: string }
+    | { readonly granted: true; /** What is there now, for {@link store}; `''` for none. */ readonly version: string }
     | { readonly granted: false; readonly entry: StoredEntry }
     | { readonly granted: false; readonly heldForMs: number }
   >;
   /** `false` when it is no longer held by `token`. */
   renew(key: string, token: string, leaseMs: number): Promise<boolean>;
-  /** Does nothing when it is not held by `token`. Coherence reports it as a change: others wait for it. */
+  /** Does nothing when it is not held by `token`. Coherence reports it as a change, to every process: others wait for it. */
   release(key: string, token: string): Promise<void>;
-  /** Stores and releases, atomically; `false`, storing nothing, when `token` does not hold the lease or the entry is no longer the one `seen`. */
+  /**
+   * Stores and releases; `false`, storing nothing, when `token` does not hold the lease or the entry is no longer the one
+   * `seen`, and then a lease that `token` held is released. Where the store refuses the write, for want of memory say,
+   * lease and entry are gone, and that is reported as a change.
+   */
   store(key: string, token: string, seen: string, entry: StoredEntry): Promise<boolean>;
-  /** The version of the entry now, `''` for none: whether what was just stored still stands. */
+  /**
+   * The version of the entry now, `''` for none: whether what was just stored still stands. Whatever was acknowledged to
+   * anybody before it is sent has been reported to the listeners of this process when it answers.
+   */
   confirm(key: string): Promise<string>;
 }
 
@@ -140,19 +154,36 @@ export interface TagVersions {
 /** Never issued twice. Where `hard` differs the entry is gone; where only `soft` differs it is stale. */
 export interface TagVersion { readonly hard: string; readonly soft: string }
 
+/**
+ * Hearing of what others change. What this process changed itself may be reported too: a copy is then confirmed, never
+ * kept in spite of it.
+ */
 export interface Coherence {
-  /** Reports every change by anyone but this process until the returned function is called. May reject; the cache tries again. */
+  /** How long after a sign of life local copies may be served, in milliseconds: what a silent link or a frozen process can hide. @default 2_000 */
+  readonly maxStalenessMs?: number;
+  /** How far back the cache issues its invalidations again after {@link CoherenceListener.replaced}, in milliseconds. @default 30_000 */
+  readonly reissueWindowMs?: number;
+  /**
+   * Reports every change that is acknowledged after this has resolved, until the returned function is called. May
+   * reject, and may take until the store can be reached; the cache tries again.
+   */
   attach(listener: CoherenceListener): Promise<() => Promise<void>>;
 }
+
+/** What a backend tells the cache. Each returns at once and throws nothing; keys are strings as the cache gave them. */
 export interface CoherenceListener {
-  /** These entries (keys, or their aliases) changed, or may have. */
+  /** The cache's clock. */
+  now(): number;
+  /** These entries (keys, or their aliases) changed, or may have; or a lease on one was freed. */
   changed(keys: readonly string[]): void;
-  /** These tag versions changed, or may have. */
+  /** These tag versions changed, or may have. Keys as given to {@link TagVersions}, or their aliases. */
   tagsChanged(tags: readonly string[]): void;
   /** Anything may have changed. */
   everythingChanged(): void;
-  /** Everything that was acknowledged to anybody before `sentAtMs` (`clock.now()`) has been reported: extends trust. */
+  /** Everything that was acknowledged to anybody before `sentAtMs` (of {@link now}) has been reported: extends trust. Also before `attach` resolves. */
   alive(sentAtMs: number): void;
+  /** Another server answers from now on, or one that was started again: what was removed may be back. Called after the attachment it was found in. */
+  replaced(): void;
   /** Changes may have been missed from now on. The cache attaches again. */
   lost(error: unknown): void;
 }
