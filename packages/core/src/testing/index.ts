@@ -8,8 +8,9 @@ export {
   type ScriptedCall,
   type ScriptedOperation,
   type ScriptedStep,
-  type ScriptedStore,
 } from "./scripted-backend.ts";
+export type { LoseOptions, ScriptedCoherence, ScriptedReport } from "./scripted-link.ts";
+export type { ScriptedStore } from "./scripted-store.ts";
 export { mapTier, type MapTierOptions } from "./map-tier.ts";
 export { createTestCache, type TestCacheOptions } from "./test-cache.ts";
 export { describeBackend, type DescribeBackendOptions } from "./describe-backend.ts";

@@ -1,8 +1,11 @@
-import type { Backend, Coherence, Compressor, DeleteStatus, Format, StoredEntry } from "../backend.ts";
+import type { Backend, Coherence, Compressor, Format, Leases, StoredEntry, TagVersions } from "../backend.ts";
 import type { Clock } from "../clock.ts";
 import { BackendUnavailableError, json, passthrough, type Duration } from "../index.ts";
+import { isThenable, type Awaitable } from "../once.ts";
 import type { Gate } from "./gate.ts";
 import { milliseconds } from "./milliseconds.ts";
+import { ScriptedLink, type ScriptedCoherence } from "./scripted-link.ts";
+import { HeldStore, type ScriptedStore } from "./scripted-store.ts";
 
 export interface ScriptedBackendOptions {
   /** Ends entries and delays answers. */
@@ -21,15 +24,28 @@ export interface ScriptedBackendOptions {
   readonly markStale?: boolean;
   /** Whether it has that capability. @default true */
   readonly batch?: boolean;
-  /** @default 'sole-writer' */
-  readonly coherence?: Coherence | "sole-writer" | "none";
+  /** Whether it has that capability. @default false */
+  readonly leases?: boolean;
+  /** Whether it has that capability. @default false */
+  readonly tagVersions?: boolean;
+  /** `heard`: hears of every change of its store, see {@link ScriptedBackend.link}. @default 'sole-writer' */
+  readonly coherence?: Coherence | "sole-writer" | "heard" | "none";
+  /** Whether it hears of its own changes too, with `heard`. @default true */
+  readonly echoes?: boolean;
+  /** With `heard`, in milliseconds; it gives a sign of life four times in that time. @default 2_000 */
+  readonly maxStalenessMs?: number;
+  /** With `heard`, in milliseconds. @default what the cache's is */
+  readonly reissueWindowMs?: number;
   /** @default the key */
   readonly alias?: (key: string) => string;
 }
 
 export type ScriptedOperation =
   | "connect" | "read" | "write" | "remove" | "markStale" | "close"
-  | "batch.read" | "batch.write" | "batch.remove";
+  | "batch.read" | "batch.write" | "batch.remove"
+  | "leases.acquire" | "leases.renew" | "leases.release" | "leases.store" | "leases.confirm"
+  | "tags.read" | "tags.pin" | "tags.unchangedSince" | "tags.renew"
+  | "attach";
 
 /** What one call does, in this order. Without any of these it does what a backend does. */
 export interface ScriptedStep {
@@ -41,6 +57,8 @@ export interface ScriptedStep {
   readonly before?: Gate<unknown> | Duration;
   /** Rejects without having touched any entry: with this, or for `true` with {@link BackendUnavailableError}. */
   readonly fail?: true | Error;
+  /** A write or a `leases.store` rejects with this, as a store does that has no memory left: the older entry and the lease are gone. */
+  readonly refuse?: Error;
   /** Waits, after it has done its work: the answer is late. */
   readonly after?: Gate<unknown> | Duration;
   /** Has done its work, and rejects all the same: with this, or for `true` with {@link BackendUnavailableError}. */
@@ -51,24 +69,19 @@ export interface ScriptedStep {
 
 export interface ScriptedCall {
   readonly operation: ScriptedOperation;
-  /** In the order of the call; one for single calls, none for `connect` and `close`. */
+  /** In the order of the call; one for single calls, tags for those on tags, none for `connect`, `close` and `attach`. */
   readonly keys: readonly string[];
   /** `clock.now()` when it was made. */
   readonly at: number;
 }
 
-/** What a {@link ScriptedBackend} holds, for looking at and for playing another process. Records no call and obeys no step. */
-export interface ScriptedStore {
-  /** Of entries whose life is not over, oldest write first. */
-  keys(): string[];
-  get(key: string): StoredEntry | undefined;
-  set(key: string, entry: StoredEntry): void;
-  delete(key: string): boolean;
-  clear(): void;
-}
-
 export interface ScriptedBackend extends Backend {
+  /** Shared with its peers. */
   readonly store: ScriptedStore;
+  /** How it hears of changes, with `coherence: 'heard'`. */
+  readonly link: ScriptedCoherence;
+  /** What another process has: a backend over the same store, with calls, steps and a link of its own. @param options where it differs from this one. */
+  peer(options?: Omit<ScriptedBackendOptions, "clock">): ScriptedBackend;
   /** Every call since the start, or since {@link forgetCalls}, failed ones included. */
   readonly calls: readonly ScriptedCall[];
   readonly isClosed: boolean;
@@ -81,7 +94,10 @@ export interface ScriptedBackend extends Backend {
    * @returns what takes the step back.
    */
   script(operation: ScriptedOperation | "*", step: ScriptedStep): () => void;
-  /** Rejects every call but `close` until {@link up}, at once, with `error` or with {@link BackendUnavailableError}. */
+  /**
+   * Rejects every call but `close` until {@link up}, at once, with `error` or with {@link BackendUnavailableError}. With
+   * `coherence: 'heard'` signs of life end as well; reports go on, unless the link is lost too.
+   */
   down(error?: Error): void;
   up(): void;
 }
@@ -92,8 +108,11 @@ export interface ScriptedBackend extends Backend {
  * contract of {@link Backend}.
  */
 export function scriptedBackend(options: ScriptedBackendOptions): ScriptedBackend {
-  const { clock, label = "scripted", coherence = "sole-writer" } = options;
-  const held = new HeldEntries(clock);
+  return open(options, new HeldStore(options.clock));
+}
+
+function open(options: ScriptedBackendOptions, store: HeldStore): ScriptedBackend {
+  const { clock, label = "scripted", coherence = "sole-writer", maxStalenessMs = 2_000, reissueWindowMs } = options;
   const calls: ScriptedCall[] = [];
   const steps: ActiveStep[] = [];
   let failure: true | Error | undefined;
@@ -102,7 +121,17 @@ export function scriptedBackend(options: ScriptedBackendOptions): ScriptedBacken
   const unavailable = (operation: ScriptedOperation, what: string, maybeExecuted: boolean): BackendUnavailableError =>
     new BackendUnavailableError(`${label}: ${operation} ${what}, as the test has it`, { tier: label, operation, maybeExecuted });
 
-  const perform = async <T>(operation: ScriptedOperation, keys: readonly string[], work: () => T, reword?: Reword<T>): Promise<T> => {
+  const link = new ScriptedLink({
+    clock,
+    store,
+    echoes: options.echoes ?? true,
+    heartbeatMs: maxStalenessMs / 4,
+    isDown: () => failure !== undefined,
+    alias: options.alias ?? ((key) => key),
+    unavailable: (what) => unavailable("attach", what, true),
+  });
+
+  const perform = async <T>(operation: ScriptedOperation, keys: readonly string[], work: () => Awaitable<T>, reword?: Reword<T>): Promise<T> => {
     calls.push({ operation, keys: [...keys], at: clock.now() });
     if (isClosed && operation !== "close") throw unavailable(operation, "came after close", false);
     const step = take(steps, operation, keys);
@@ -111,10 +140,56 @@ export function scriptedBackend(options: ScriptedBackendOptions): ScriptedBacken
 
     await pause(step.before, clock);
     if (step.fail !== undefined) throw step.fail === true ? unavailable(operation, "failed", false) : step.fail;
-    const answer = work();
+    const refuses = step.refuse !== undefined && REFUSABLE.has(operation);
+    if (refuses) for (const key of keys) store.refuse(key, link);
+    const working = refuses ? undefined : work();
+    const answer = isThenable(working) ? await working : working;
     await pause(step.after, clock);
     if (step.loseAnswer !== undefined) throw step.loseAnswer === true ? unavailable(operation, "lost its answer", true) : step.loseAnswer;
-    return step.answer === undefined || reword === undefined ? answer : reword(answer, step.answer);
+    if (refuses) throw step.refuse;
+    return step.answer === undefined || reword === undefined ? (answer as T) : reword(answer as T, step.answer);
+  };
+
+  const read = (key: string): StoredEntry | undefined => {
+    const entry = store.get(key);
+    if (entry === undefined) return undefined;
+    const { version = "-", ...rest } = entry;
+    return options.leases === true ? { ...rest, version } : rest;
+  };
+
+  const leases: Leases = {
+    acquire: (key, token, leaseMs, seen) => perform("leases.acquire", [key], () => store.acquire(key, token, leaseMs, seen)),
+    renew: (key, token, leaseMs) => perform("leases.renew", [key], () => store.renewLease(key, token, leaseMs)),
+    release: (key, token) => perform("leases.release", [key], () => store.release(key, token, link)),
+    store: (key, token, seen, entry) => perform("leases.store", [key], () => store.store(key, token, seen, entry, link)),
+    confirm: (key) =>
+      perform("leases.confirm", [key], () => {
+        const version = store.version(key);
+        return link.answer(key).then(() => version);
+      }),
+  };
+
+  const tagVersions: TagVersions = {
+    read: (tags) => perform("tags.read", tags, () => tags.map((tag) => store.tagVersion(tag))),
+    pin: (tags) => perform("tags.pin", tags, () => store.pin(tags, link)),
+    unchangedSince: (at, tags) => perform("tags.unchangedSince", tags, () => store.unchangedSince(at, tags, link)),
+    renew: (tags, mode) => perform("tags.renew", tags, () => store.renewTags(tags, mode, link)),
+  };
+
+  const heard: Coherence = {
+    maxStalenessMs,
+    ...(reissueWindowMs === undefined ? {} : { reissueWindowMs }),
+    attach(listener) {
+      const sentAtMs = listener.now();
+      let detach: (() => void) | undefined;
+      const attaching = perform("attach", [], async () => {
+        detach = await link.attach(listener, sentAtMs);
+        return async () => detach?.();
+      });
+      // A step may let it reject after it has attached: nothing is reported then.
+      attaching.then(() => queueMicrotask(() => link.answeredAttach()), () => detach?.());
+      return attaching;
+    },
   };
 
   return {
@@ -126,32 +201,37 @@ export function scriptedBackend(options: ScriptedBackendOptions): ScriptedBacken
     ...(options.maxEntryBytes === undefined ? {} : { maxEntryBytes: options.maxEntryBytes }),
     ...(options.maxDecodedBytes === undefined ? {} : { maxDecodedBytes: options.maxDecodedBytes }),
     ...(options.alias === undefined ? {} : { alias: options.alias }),
-    ...(coherence === "none" ? {} : { coherence }),
+    ...(options.leases === true ? { leases } : {}),
+    ...(options.tagVersions === true ? { tagVersions } : {}),
+    ...(coherence === "none" ? {} : { coherence: coherence === "heard" ? heard : coherence }),
 
     connect: () => perform("connect", [], () => undefined),
-    read: (key) => perform("read", [key], () => held.get(key), (entry, answer) => answer(entry, key)),
-    write: (key, entry) => perform("write", [key], () => held.set(key, entry)),
-    remove: (key) => perform("remove", [key], () => deleteStatus(held.delete(key))),
+    read: (key) => perform("read", [key], () => read(key), (entry, answer) => answer(entry, key)),
+    write: (key, entry) => perform("write", [key], () => store.write(key, entry, link)),
+    remove: (key) => perform("remove", [key], () => store.remove(key, link)),
     close: () =>
       perform("close", [], () => {
         isClosed = true;
+        link.close();
       }),
     ...(options.markStale === false ? {} : {
-      markStale: (key: string) => perform("markStale", [key], () => (held.markStale(key) ? "stale" : "missing")),
+      markStale: (key: string) => perform("markStale", [key], () => store.markStale(key, link)),
     }),
     ...(options.batch === false ? {} : {
       batch: {
         read: (keys: readonly string[]) =>
-          perform("batch.read", keys, () => keys.map((key) => held.get(key)), (entries, answer) => entries.map((entry, i) => answer(entry, keys[i]!))),
+          perform("batch.read", keys, () => keys.map(read), (entries, answer) => entries.map((entry, i) => answer(entry, keys[i]!))),
         write: (entries: readonly (readonly [key: string, entry: StoredEntry])[]) =>
           perform("batch.write", entries.map(([key]) => key), () => {
-            for (const [key, entry] of entries) held.set(key, entry);
+            for (const [key, entry] of entries) store.write(key, entry, link);
           }),
-        remove: (keys: readonly string[]) => perform("batch.remove", keys, () => keys.map((key) => deleteStatus(held.delete(key)))),
+        remove: (keys: readonly string[]) => perform("batch.remove", keys, () => keys.map((key) => store.remove(key, link))),
       },
     }),
 
-    store: held,
+    store,
+    link,
+    peer: (more = {}) => open({ ...options, ...more }, store),
     calls,
     get isClosed() {
       return isClosed;
@@ -179,7 +259,7 @@ export function scriptedBackend(options: ScriptedBackendOptions): ScriptedBacken
 
 type Reword<T> = (answer: T, change: NonNullable<ScriptedStep["answer"]>) => T;
 
-const deleteStatus = (wasThere: boolean): DeleteStatus => (wasThere ? "deleted" : "missing");
+const REFUSABLE: ReadonlySet<ScriptedOperation> = new Set(["write", "batch.write", "leases.store"]);
 
 interface ActiveStep {
   readonly operation: ScriptedOperation | "*";
@@ -206,73 +286,4 @@ function pause(until: ScriptedStep["before"], clock: Clock): Promise<unknown> | 
   return new Promise<void>((resolve) => {
     clock.schedule(resolve, delayMs);
   });
-}
-
-interface Held {
-  readonly data: Uint8Array;
-  readonly meta: string;
-  readonly staleAt: number;
-  readonly deadAt: number;
-}
-
-/** Keeps copies of bytes, as a store elsewhere does. */
-class HeldEntries implements ScriptedStore {
-  readonly #clock: Clock;
-  readonly #entries = new Map<string, Held>();
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
-
-  keys(): string[] {
-    return [...this.#entries.keys()].filter((key) => this.#alive(key) !== undefined);
-  }
-
-  get(key: string): StoredEntry | undefined {
-    const entry = this.#alive(key);
-    if (entry === undefined) return undefined;
-    const now = this.#clock.now();
-    return {
-      data: entry.data.slice(),
-      staleInMs: Math.floor(entry.staleAt - now),
-      expiresInMs: Math.max(1, Math.floor(entry.deadAt - now)),
-      meta: entry.meta,
-    };
-  }
-
-  set(key: string, entry: StoredEntry): void {
-    const now = this.#clock.now();
-    this.#entries.delete(key);
-    this.#entries.set(key, {
-      data: entry.data.slice(),
-      meta: entry.meta,
-      staleAt: now + entry.staleInMs,
-      deadAt: now + entry.expiresInMs,
-    });
-  }
-
-  delete(key: string): boolean {
-    return this.#alive(key) !== undefined && this.#entries.delete(key);
-  }
-
-  /** The stale window begins now, and ends no later than the entry would have. */
-  markStale(key: string): boolean {
-    const entry = this.#alive(key);
-    if (entry === undefined) return false;
-    const now = this.#clock.now();
-    const windowMs = entry.staleAt === Infinity ? 0 : entry.deadAt - entry.staleAt;
-    this.#entries.set(key, { ...entry, staleAt: Math.min(entry.staleAt, now), deadAt: Math.min(entry.deadAt, now + windowMs) });
-    return true;
-  }
-
-  clear(): void {
-    this.#entries.clear();
-  }
-
-  #alive(key: string): Held | undefined {
-    const entry = this.#entries.get(key);
-    if (entry !== undefined && entry.deadAt > this.#clock.now()) return entry;
-    this.#entries.delete(key);
-    return undefined;
-  }
 }

@@ -1,0 +1,221 @@
+import type { CoherenceListener } from "../backend.ts";
+import type { Clock } from "../clock.ts";
+import type { Hearer, HeldStore } from "./scripted-store.ts";
+
+/** The link over which a {@link scriptedBackend} with `coherence: 'heard'` hears of changes, in the hands of the test. */
+export interface ScriptedCoherence {
+  /** How many listeners are attached now. */
+  readonly attached: number;
+  /** What {@link hold} keeps back, oldest first. */
+  readonly held: readonly ScriptedReport[];
+  /** A slow or a silent link: keeps back reports, signs of life and answers of `leases.confirm`, which travel behind one another. */
+  hold(): void;
+  /** Delivers the oldest `count` of {@link held}, and keeps back the others. @default all, and holds no more */
+  deliver(count?: number): void;
+  /** Forgets what is held, unheard: a link that was cut in silence. Goes on holding. */
+  drop(): void;
+  /**
+   * The link breaks: listeners are told `lost`, what was held is forgotten, and `attach` rejects or hangs until {@link heal}.
+   * Calls go on being answered, see {@link ScriptedBackend.down} for these.
+   */
+  lose(options?: LoseOptions): void;
+  /** `attach` works again, also those that hang. Ends {@link hold}. */
+  heal(): void;
+  /** Tells the listeners that anything may have changed. */
+  everything(): void;
+  /** Tells the listeners that another server answers: now, or right after the next attachment where none is attached. */
+  replaced(): void;
+  /** Gives one sign of life, now. */
+  alive(): void;
+  /** Signs of life stop coming by themselves. @returns what lets them come again. */
+  freezeHeartbeat(): () => void;
+}
+
+export interface LoseOptions {
+  /** @default a {@link BackendUnavailableError} */
+  readonly error?: Error;
+  /** What `attach` does until the link is healed. @default 'rejects' */
+  readonly attach?: "rejects" | "hangs";
+}
+
+export interface ScriptedReport {
+  /** The method of the listener, or the answer to a `leases.confirm`. */
+  readonly what: "changed" | "tagsChanged" | "everythingChanged" | "alive" | "confirm";
+  readonly keys: readonly string[];
+}
+
+/** What a link needs of its backend. */
+export interface LinkEnd {
+  readonly clock: Clock;
+  readonly store: HeldStore;
+  /** Whether own changes are reported too. */
+  readonly echoes: boolean;
+  readonly heartbeatMs: number;
+  readonly isDown: () => boolean;
+  readonly alias: (key: string) => string;
+  readonly unavailable: (what: string) => Error;
+}
+
+interface Attachment {
+  readonly listener: CoherenceListener;
+  stopHeartbeat: () => void;
+}
+
+interface Frame extends ScriptedReport {
+  arrive(): void;
+  /** The link broke first. */
+  break?(): void;
+}
+
+/** One connection: what is sent over it arrives in order. */
+export class ScriptedLink implements ScriptedCoherence, Hearer {
+  readonly #end: LinkEnd;
+  readonly #attachments = new Set<Attachment>();
+  #held: Frame[] = [];
+  #isHolding = false;
+  #isFrozen = false;
+  #isReplaced = false;
+  #lost: { readonly error: Error; readonly attach: "rejects" | "hangs" } | undefined;
+  readonly #healed = new Set<() => void>();
+
+  constructor(end: LinkEnd) {
+    this.#end = end;
+  }
+
+  get attached(): number {
+    return this.#attachments.size;
+  }
+
+  get held(): readonly ScriptedReport[] {
+    return this.#held.map(({ what, keys }) => ({ what, keys }));
+  }
+
+  /** @returns what detaches `listener`. */
+  async attach(listener: CoherenceListener, sentAtMs: number): Promise<() => void> {
+    while (this.#lost !== undefined) {
+      if (this.#lost.attach === "rejects") throw this.#lost.error;
+      await new Promise<void>((resolve) => this.#healed.add(resolve));
+    }
+    const attachment: Attachment = { listener, stopHeartbeat: () => undefined };
+    this.#attachments.add(attachment);
+    this.#end.store.hearers.add(this);
+    this.#send("alive", [], attachment, () => listener.alive(sentAtMs));
+    this.#beat(attachment);
+    return () => this.#detach(attachment);
+  }
+
+  /** To be called when an attachment was answered. */
+  answeredAttach(): void {
+    if (!this.#isReplaced) return;
+    this.#isReplaced = false;
+    this.replaced();
+  }
+
+  /** Resolves when everything that was sent before has arrived. */
+  async answer(key: string): Promise<void> {
+    if (!this.#isHolding) return;
+    await new Promise<void>((resolve, reject) => {
+      this.#held.push({ what: "confirm", keys: [key], arrive: resolve, break: () => reject(this.#end.unavailable("lost its answer with the link")) });
+    });
+  }
+
+  close(): void {
+    for (const attachment of this.#attachments) this.#detach(attachment);
+  }
+
+  changed(keys: readonly string[], by: Hearer | undefined): void {
+    if (by === this && !this.#end.echoes) return;
+    const names = keys.map(this.#end.alias);
+    for (const each of this.#attachments) this.#send("changed", names, each, () => each.listener.changed(names));
+  }
+
+  tagsChanged(tags: readonly string[], by: Hearer | undefined): void {
+    if (by === this && !this.#end.echoes) return;
+    const names = tags.map(this.#end.alias);
+    for (const each of this.#attachments) this.#send("tagsChanged", names, each, () => each.listener.tagsChanged(names));
+  }
+
+  everythingChanged(): void {
+    for (const each of this.#attachments) this.#send("everythingChanged", [], each, () => each.listener.everythingChanged());
+  }
+
+  hold(): void {
+    this.#isHolding = true;
+  }
+
+  deliver(count?: number): void {
+    if (count === undefined) this.#isHolding = false;
+    for (const frame of this.#held.splice(0, count ?? this.#held.length)) frame.arrive();
+  }
+
+  drop(): void {
+    this.#held = [];
+  }
+
+  lose(options: LoseOptions = {}): void {
+    const { error = this.#end.unavailable("lost its link"), attach = "rejects" } = options;
+    this.#lost = { error, attach };
+    for (const frame of this.#held.splice(0)) frame.break?.();
+    for (const attachment of this.#attachments) {
+      this.#detach(attachment);
+      attachment.listener.lost(error);
+    }
+  }
+
+  heal(): void {
+    this.#lost = undefined;
+    this.deliver();
+    for (const resolve of this.#healed) resolve();
+    this.#healed.clear();
+  }
+
+  everything(): void {
+    this.everythingChanged();
+  }
+
+  replaced(): void {
+    this.#isReplaced = this.#attachments.size === 0;
+    for (const { listener } of this.#attachments) listener.replaced();
+  }
+
+  alive(): void {
+    for (const attachment of this.#attachments) this.#alive(attachment);
+  }
+
+  freezeHeartbeat(): () => void {
+    this.#isFrozen = true;
+    return () => {
+      this.#isFrozen = false;
+    };
+  }
+
+  #alive(attachment: Attachment): void {
+    const sentAtMs = attachment.listener.now();
+    this.#send("alive", [], attachment, () => attachment.listener.alive(sentAtMs));
+  }
+
+  #beat(attachment: Attachment): void {
+    attachment.stopHeartbeat = this.#end.clock.schedule(() => {
+      this.#beat(attachment);
+      if (!this.#isFrozen && !this.#end.isDown()) this.#alive(attachment);
+    }, this.#end.heartbeatMs);
+  }
+
+  #send(what: ScriptedReport["what"], keys: readonly string[], to: Attachment, arrive: () => void): void {
+    const frame: Frame = {
+      what,
+      keys,
+      arrive: () => {
+        if (this.#attachments.has(to)) arrive();
+      },
+    };
+    if (this.#isHolding) this.#held.push(frame);
+    else frame.arrive();
+  }
+
+  #detach(attachment: Attachment): void {
+    attachment.stopHeartbeat();
+    this.#attachments.delete(attachment);
+    if (this.#attachments.size === 0) this.#end.store.hearers.delete(this);
+  }
+}
