@@ -1239,15 +1239,15 @@ export const MUTANTS: readonly Mutant[] = [
     name: "redis: a write leaves fields of the former entry",
     promises: ["A39"],
     file: `${REDIS}/scripts.ts`,
-    rule: "elseif redis.call('HLEN', KEYS[1]) * 2 ~= #ARGV - 1 then",
+    rule: "elseif redis.call('HLEN', KEYS[1]) * 2 ~= #ARGV - ${life + 2} then",
     broken: "elseif false then",
   },
   {
     name: "redis: a write without an end inherits the former one",
     promises: ["A39"],
     file: `${REDIS}/scripts.ts`,
-    rule: "if ARGV[1] == '' then redis.call('PERSIST', KEYS[1]) else",
-    broken: "if ARGV[1] ~= '' then",
+    rule: "if ARGV[${life}] == '' then redis.call('PERSIST', KEYS[1]) else",
+    broken: "if ARGV[${life}] ~= '' then",
   },
   {
     name: "redis: a write is two commands",

@@ -2,7 +2,7 @@ import { BackendUnavailableError, json, passthrough, type StoredEntry } from "@h
 import { flush, outcome, TestClock } from "@hotset/core/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import { Wire } from "../test/wire.ts";
-import { HashBackend } from "./backend.ts";
+import { HashBackend, type BackendSettings } from "./backend.ts";
 import { Keys } from "./layout.ts";
 import { Lane } from "./lane.ts";
 import type { Link } from "./link.ts";
@@ -14,6 +14,8 @@ let wire: Wire;
 let lane: Lane;
 let distrusted: Error[];
 let backend: HashBackend;
+/** Another over the same connection. */
+let open: (change?: Partial<BackendSettings>) => HashBackend;
 
 beforeEach(() => {
   clock = new TestClock();
@@ -29,7 +31,7 @@ beforeEach(() => {
     close: () => Promise.resolve(),
   };
   let ids = 0;
-  backend = new HashBackend(
+  open = (change = {}) => new HashBackend(
     { link, release: () => Promise.resolve() },
     {
       label: "redis",
@@ -43,8 +45,10 @@ beforeEach(() => {
       layout: "full",
       writeIds: () => `id${++ids}`,
       epochMs: () => NOW,
+      ...change,
     },
   );
+  backend = open();
 });
 
 const fields = (...texts: (string | null)[]) => texts.map((text) => (text === null ? null : Buffer.from(text)));
@@ -160,15 +164,37 @@ describe("a batch of reads", () => {
 describe("a write", () => {
   it("golden: is one command over the entry and its lease", async () => {
     const write = backend.write("shop::1", stored);
-    expect(wire.sent).toEqual([expect.stringMatching(/^EVALSHA [0-9a-f]{40} 2 hotset:shop::1 hotset~lease:\{hotset:shop::1\} 360000 d v s 1700000060000 m 1 300000;json none w id1$/)]);
+    expect(wire.sent).toEqual([expect.stringMatching(/^EVALSHA [0-9a-f]{40} 2 hotset:shop::1 hotset~lease:\{hotset:shop::1\} 360000 d v s 1700000060000 m 1 300000;json none w id1  $/)]);
     await wire.reply(1);
     expect(await write).toBe(undefined);
+  });
+
+  it("keeps the version it is given, and makes one where it is given none", async () => {
+    for (const version of ["mine", "-", undefined]) void handled(backend.write("shop::1", { ...stored, ...(version === undefined ? undefined : { version }) }));
+    expect(wire.sent.map((command) => / w (\S*) {2}$/.exec(command)?.[1])).toEqual(["mine", "id1", "id2"]);
+    await expect(backend.write("shop::1", { ...stored, version: "not this" })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+  });
+
+  it("says where and as whom it is to be announced, as that is at the time", () => {
+    const announce = { channel: "", sender: "" };
+    const announcing = open({ announce });
+    void handled(announcing.remove("shop::1"));
+    Object.assign(announce, { channel: "hotset~changes", sender: "me" });
+    void handled(announcing.remove("shop::1"));
+    void handled(announcing.leases.release("shop::1", "token"));
+    void handled(announcing.tagVersions!.renew(["{~shop}::a"], "hard"));
+    expect(wire.sent.map((command) => command.split(" ").slice(-3))).toEqual([
+      ["hotset~lease:{hotset:shop::1}", "", ""],
+      ["hotset~lease:{hotset:shop::1}", "hotset~changes", "me"],
+      ["token", "hotset~changes", "me"],
+      ["hard", "hotset~changes", "me"],
+    ]);
   });
 
   it("a script that the server has forgotten is sent as text, once", async () => {
     const write = handled(backend.write("shop::1", stored));
     await wire.fail(refusal("NOSCRIPT No matching script."));
-    expect(wire.sent[1]).toMatch(/^EVAL local function put/);
+    expect(wire.sent[1]).toMatch(/^EVAL local function announce/);
     await wire.fail(refusal("NOSCRIPT No matching script."));
     await expect(write).rejects.toThrow(/^NOSCRIPT/);
     expect(wire.sent).toHaveLength(2);

@@ -1,10 +1,11 @@
-import type { Backend, Batch, Compressor, DeleteStatus, Format, StoredEntry, TagVersions } from "@hotset/core";
+import type { Backend, Batch, Compressor, DeleteStatus, Format, Leases, StoredEntry, TagVersions } from "@hotset/core";
 import { fault, type Origin } from "./faults.ts";
 import type { Call, Lane, RawClient } from "./lane.ts";
-import { decodeEntry, encodeEntry, type EntryFields, type Keys, type WriteIds } from "./layout.ts";
+import { decodeEntry, encodeEntry, writeIdOf, type EntryFields, type Keys, type WriteIds } from "./layout.ts";
+import { RedisLeases } from "./leases.ts";
 import { closedLink, type Link } from "./link.ts";
 import type { Hold } from "./connection.ts";
-import { MARK_STALE, REMOVE, WRITE, type Script } from "./scripts.ts";
+import { MARK_STALE, REMOVE, WRITE, type Announcement, type Script } from "./scripts.ts";
 import { IssuedVersions } from "./tag-versions.ts";
 
 export interface BackendSettings {
@@ -20,7 +21,13 @@ export interface BackendSettings {
   readonly writeIds: WriteIds;
   /** Epoch milliseconds: for the field `s`, and for entries that have nothing else. */
   readonly epochMs: () => number;
+  /** Looked at with each call. @default nothing is announced */
+  readonly announce?: Announcement;
 }
+
+type Operation = "read" | "write" | "remove" | "markStale" | "ping" | "tags" | "acquire" | "renew" | "store" | "release" | "confirm";
+
+const SILENT: Announcement = Object.freeze({ channel: "", sender: "" });
 
 /**
  * Entries in Redis. Reads are two plain commands in one tick; whatever changes an entry is one
@@ -36,12 +43,14 @@ export class HashBackend implements Backend {
   readonly maxDecodedBytes: number;
   readonly batch: Batch;
   readonly keepsMeta: boolean;
+  readonly leases: Leases;
   readonly tagVersions?: TagVersions;
   #link: Link;
   readonly #release: () => Promise<void>;
   readonly #settings: BackendSettings;
   readonly #keys: Keys;
-  readonly #origins: Readonly<Record<"read" | "write" | "remove" | "markStale" | "ping" | "tags", Origin>>;
+  readonly #announce: Announcement;
+  readonly #origins: Readonly<Record<Operation, Origin>>;
 
   constructor(hold: Hold, settings: BackendSettings) {
     this.label = settings.label;
@@ -55,10 +64,28 @@ export class HashBackend implements Backend {
     this.#release = hold.release;
     this.#settings = settings;
     this.#keys = settings.keys;
-    const origin = (operation: string): Origin => Object.freeze({ tier: settings.label, operation });
-    this.#origins = { read: origin("read"), write: origin("write"), remove: origin("remove"), markStale: origin("markStale"), ping: origin("ping"), tags: origin("tags") };
+    this.#announce = settings.announce ?? SILENT;
+    const origin = (operation: Operation): Origin => Object.freeze({ tier: settings.label, operation });
+    this.#origins = {
+      read: origin("read"),
+      write: origin("write"),
+      remove: origin("remove"),
+      markStale: origin("markStale"),
+      ping: origin("ping"),
+      tags: origin("tags"),
+      acquire: origin("acquire"),
+      renew: origin("renew"),
+      store: origin("store"),
+      release: origin("release"),
+      confirm: origin("confirm"),
+    };
+    this.leases = new RedisLeases(
+      (operation, script, key, args, interpret) => this.#script(operation, script, key, args, interpret),
+      (command, key, ...more) => this.#send(this.#origins.confirm, [command, this.#keys.entry(key), ...more], bare),
+      settings,
+    );
     this.keepsMeta = settings.layout === "full";
-    if (this.keepsMeta) this.tagVersions = new IssuedVersions((args, script) => this.#send(this.#origins.tags, args, bare, script), settings.keys, settings.writeIds);
+    if (this.keepsMeta) this.tagVersions = new IssuedVersions((args, script) => this.#send(this.#origins.tags, args, bare, script), settings.keys, settings.writeIds, this.#announce);
     this.batch = {
       read: (keys) => this.#readMany(keys),
       write: (entries) => this.#writeMany(entries),
@@ -88,7 +115,7 @@ export class HashBackend implements Backend {
   write(key: string, entry: StoredEntry): Promise<void> {
     const { layout, epochMs, writeIds } = this.#settings;
     try {
-      const args = encodeEntry(entry, layout, epochMs(), writeIds());
+      const args = encodeEntry(entry, layout, epochMs(), writeIdOf(entry, writeIds));
       return args === undefined ? this.#script("remove", REMOVE, key, [], nothing) : this.#script("write", WRITE, key, args, nothing);
     } catch (error) {
       return Promise.reject(error);
@@ -127,7 +154,7 @@ export class HashBackend implements Backend {
       lane.replied();
       call.fail(this.#fault(call.origin, error));
     };
-    const decode = (reply: unknown): void => call.answer(() => decodeEntry(reply as EntryFields, ttlMs!, this.#settings.epochMs));
+    const decode = (reply: unknown): void => call.answer(() => decodeEntry(reply as EntryFields, ttlMs!, this.#settings.epochMs, this.#settings.layout));
     ttl.then((reply) => {
       lane.replied();
       ttlMs = reply as number;
@@ -150,14 +177,15 @@ export class HashBackend implements Backend {
     );
   }
 
-  #script<T>(operation: "write" | "remove" | "markStale", script: Script, key: string, args: readonly (string | Buffer)[], interpret: (reply: unknown) => T): Promise<T> {
+  #script<T>(operation: Operation, script: Script, key: string, args: readonly (string | Buffer)[], interpret: (reply: unknown) => T): Promise<T> {
     let entryKey: string;
     try {
       entryKey = this.#keys.entry(key);
     } catch (error) {
       return Promise.reject(error);
     }
-    return this.#send(this.#origins[operation], ["EVALSHA", script.sha, "2", entryKey, this.#keys.lease(entryKey), ...args], interpret, script);
+    const { channel, sender } = this.#announce;
+    return this.#send(this.#origins[operation], ["EVALSHA", script.sha, "2", entryKey, this.#keys.lease(entryKey), ...args, channel, sender], interpret, script);
   }
 
   /** @param script what `args` names by its hash. Sent as text where the server does not know it: after a restart, or SCRIPT FLUSH. */
@@ -209,7 +237,7 @@ export class HashBackend implements Backend {
   /** As many reads, as one call: a promise for each would cost more than its commands. */
   #readTogether(client: RawClient, keys: readonly string[]): Promise<readonly (StoredEntry | undefined)[]> {
     const { lane } = this.#link;
-    const { epochMs } = this.#settings;
+    const { epochMs, layout } = this.#settings;
     let entryKeys: readonly string[];
     try {
       entryKeys = keys.map((key) => this.#keys.entry(key));
@@ -252,7 +280,7 @@ export class HashBackend implements Backend {
       );
       const decode = (reply: unknown): void => {
         try {
-          entries[i] = decodeEntry(reply as EntryFields, ttlMs!, epochMs);
+          entries[i] = decodeEntry(reply as EntryFields, ttlMs!, epochMs, layout);
           settled();
         } catch (error) {
           fail(error);

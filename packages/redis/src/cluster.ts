@@ -216,6 +216,8 @@ function keyOf(args: readonly (string | Buffer)[]): string | undefined {
   switch (args[0]) {
     case "PTTL":
     case "HMGET":
+    case "HGET":
+    case "HLEN":
     case "MGET":
       return args[1] as string;
     case "EVALSHA":

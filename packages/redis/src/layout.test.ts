@@ -1,7 +1,7 @@
 import { InvalidArgumentError, type StoredEntry } from "@hotset/core";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { decodeEntry, encodeEntry, encodeUserKey, hasHashTag, Keys, randomWriteIds, UNBOUNDED_WINDOW_MS } from "./layout.ts";
+import { decodeEntry, encodeEntry, encodeUserKey, hasHashTag, Keys, randomWriteIds, UNBOUNDED_WINDOW_MS, writeIdOf } from "./layout.ts";
 
 const readable = new Keys({ prefix: "hotset", format: "readable" });
 const bare = new Keys({ prefix: "", format: "readable" });
@@ -139,6 +139,14 @@ describe("what is written", () => {
     expect((args[2] as Buffer).buffer).toBe(bytes.buffer);
   });
 
+  it("its id is the version it brings; otherwise, and for one of another program, a new one", () => {
+    const of = (version?: string) => writeIdOf({ ...entry({ staleInMs: 1, expiresInMs: 1 }), ...(version === undefined ? undefined : { version }) }, () => "new");
+    expect(of()).toBe("new");
+    expect(of("-")).toBe("new");
+    expect(of("d3csFcD_LEOr01-S")).toBe("d3csFcD_LEOr01-S");
+    for (const version of ["", "*", "!", "?", "a b", "é", "x".repeat(33), "id\n"]) expect(() => of(version)).toThrow(InvalidArgumentError);
+  });
+
   it("no two writes share an id, and each has 96 random bits", () => {
     const next = randomWriteIds();
     const ids = Array.from({ length: 1_000 }, next);
@@ -148,7 +156,8 @@ describe("what is written", () => {
 });
 
 const bytes = (text: string | null): Buffer | null => (text === null ? null : Buffer.from(text, "latin1"));
-const read = (d: string | null, s: string | null, m: string | null, w: string | null, ttlMs: number) => decodeEntry([bytes(d), bytes(s), bytes(m), bytes(w)], ttlMs, () => NOW);
+const read = (d: string | null, s: string | null, m: string | null, w: string | null, ttlMs: number, layout: "full" | "plain" = "full") =>
+  decodeEntry([bytes(d), bytes(s), bytes(m), bytes(w)], ttlMs, () => NOW, layout);
 
 describe("what is read", () => {
   it("comes back as it was written (A41)", () => {
@@ -193,7 +202,23 @@ describe("what is read", () => {
     ["stale beyond its end", "1800000000000", 100_000, 100_000],
     ["stale later, without an end", "1700000060000", -1, 60_000],
   ])("R1-08: an entry of another program, %s", (_, s, ttlMs, staleInMs) => {
-    expect(read("v", s, null, null, ttlMs)).toEqual({ data: Buffer.from("v"), meta: "", staleInMs, expiresInMs: ttlMs === -1 ? Infinity : ttlMs });
+    expect(read("v", s, null, null, ttlMs)).toEqual({ data: Buffer.from("v"), meta: "", staleInMs, expiresInMs: ttlMs === -1 ? Infinity : ttlMs, version: "-" });
+  });
+
+  it.each([
+    ["none", null, "-"],
+    ["an empty one", "", "-"],
+    ["one of ours", "d3csFcD_LEOr01-S", "d3csFcD_LEOr01-S"],
+    ["one of 32 characters", "x".repeat(32), "x".repeat(32)],
+    ["one that is too long", "x".repeat(33), "-"],
+    ["one that says: whoever holds it", "*", "-"],
+    ["one that says: another type", "!", "-"],
+    ["one with a line break", "id\n", "-"],
+    ["bytes that are no text", "\xff\xfe", "-"],
+  ])("its version: %s", (_, w, version) => {
+    expect(read("v", null, "1 0;", w, 1_000)?.version).toBe(version);
+    expect(read("v", null, null, w, 1_000)?.version).toBe(version);
+    for (const m of ["1 0;", null]) expect(read("v", null, m, w, 1_000, "plain")).not.toHaveProperty("version");
   });
 
   it.each(["", "1", "1 ", "1 ;", "1 5", "1 -", "1 x;", "1 5x;", "2 5;", "01 5;", " 1 5;", "json", "1\t5;"])("C98: %j is no head of ours: a miss", (m) => {

@@ -37,6 +37,29 @@ export const randomWriteIds = (): WriteIds => {
   };
 };
 
+/** The version of an entry that has none: another program wrote it. */
+export const NO_VERSION = "-";
+
+const VERSION = /^[\w-]{1,32}$/;
+
+/** What identifies an entry that was read, by its `w`: it goes into scripts and is compared there, so it is one that they would write. */
+export function versionOf(w: Buffer | null): string {
+  if (w === null) return NO_VERSION;
+  const version = w.toString("latin1");
+  return VERSION.test(version) ? version : NO_VERSION;
+}
+
+/**
+ * The id that an entry is written under: the one it brings, or a new one.
+ *
+ * @throws {InvalidArgumentError} for one that could be mistaken for something else.
+ */
+export function writeIdOf({ version }: StoredEntry, newId: WriteIds): string {
+  if (version === undefined || version === NO_VERSION) return newId();
+  if (!VERSION.test(version)) throw new InvalidArgumentError("entry: its version is not accepted; give 1 to 32 of A-Z a-z 0-9 - _");
+  return version;
+}
+
 export interface KeySettings {
   /** In front of every key; `''` for none. */
   readonly prefix: string;
@@ -139,12 +162,16 @@ export type EntryFields = readonly [d: Buffer | null, s: Buffer | null, m: Buffe
  * @param ttlMs the reply to PTTL: `-1` is no expiry, `0` and `-2` mean that the life is over, also
  *   where the fields were still seen: the two commands can straddle the end.
  * @param nowMs epoch milliseconds, for entries without `m`, whose only word on freshness is `s`.
+ * @param layout of the reader: entries read by the plain one have no version.
  */
-export function decodeEntry(fields: EntryFields, ttlMs: number, nowMs: () => number): StoredEntry | undefined {
+export function decodeEntry(fields: EntryFields, ttlMs: number, nowMs: () => number, layout: "full" | "plain"): StoredEntry | undefined {
   const [data, staleAt, meta, writeId] = fields;
   if (data === null || ttlMs === 0 || ttlMs < -1) return undefined;
   const expiresInMs = ttlMs === -1 ? Infinity : ttlMs;
-  if (meta === null) return { data, staleInMs: freshnessLeft(staleAt, expiresInMs, nowMs), expiresInMs, meta: "" };
+  if (meta === null) {
+    const staleInMs = freshnessLeft(staleAt, expiresInMs, nowMs);
+    return layout === "plain" ? { data, staleInMs, expiresInMs, meta: "" } : { data, staleInMs, expiresInMs, meta: "", version: versionOf(writeId) };
+  }
 
   // The head, read byte by byte: a regular expression would need a string first.
   if (meta[0] !== ONE || meta[1] !== SPACE) return undefined;
@@ -160,9 +187,7 @@ export function decodeEntry(fields: EntryFields, ttlMs: number, nowMs: () => num
   const staleInMs = expiresInMs - windowMs;
   const lifeMs = meta[2] === MINUS ? Infinity : expiresInMs;
   const text = metaText(meta, at + 1);
-  return writeId === null
-    ? { data, staleInMs, expiresInMs: lifeMs, meta: text }
-    : { data, staleInMs, expiresInMs: lifeMs, meta: text, version: writeId.toString("latin1") };
+  return layout === "plain" ? { data, staleInMs, expiresInMs: lifeMs, meta: text } : { data, staleInMs, expiresInMs: lifeMs, meta: text, version: versionOf(writeId) };
 }
 
 let lastMeta: Buffer | undefined;

@@ -4,10 +4,14 @@ import { crypto } from "./crypto.ts";
  * The steps that must be one: each a Lua script over an entry and its lease, which share a slot.
  * Plain Lua without a shebang, which every Redis since 2.6 and every Valkey runs. Where a step
  * must work with memory full, its first write is a DEL, which Redis never refuses; where it must
- * be refused, an HSET.
+ * be refused, an HSET or a SET.
  *
- * KEYS[1] is the entry, KEYS[2] its lease. Where an entry is gone, `SET` and `DEL` signal that to
- * whoever tracks its key: a DEL of a missing key is heard by nobody.
+ * KEYS[1] is the entry, KEYS[2] its lease. The last two of ARGV are the channel on which a change
+ * is announced, `''` for none, and who says so.
+ *
+ * Tracking pushes a key to everybody when it is changed, and a DEL of a missing one changes
+ * nothing. So `signal` (`SET`, `DEL`) is how to say that an entry is gone, also where there was
+ * none, and `touch` how to say something about an entry that stays as it is.
  */
 export interface Script {
   readonly text: string;
@@ -22,61 +26,109 @@ export function script(text: string): Script {
   };
 }
 
+/** What scripts announce, and as whom; processes skip what they announced themselves. */
+export interface Announcement {
+  /** `''` announces nothing. */
+  readonly channel: string;
+  /** Holds no space. */
+  readonly sender: string;
+}
+
 /**
- * Stores an entry; nothing of what was there survives. ARGV: lifetime in ms or `''`, then fields
- * and values. When it is refused, the older entry goes as well: it must not outlive the write.
+ * Tells those who do not track that `key` changed, in the same step: `1 <sender> <key>`, where 1
+ * is the version of this message. Not being allowed to is no reason to fail.
  */
-export const WRITE: Script = script(`local function put() return redis.pcall('HSET', KEYS[1], unpack(ARGV, 2)) end
+export const ANNOUNCE = `local function announce(key)
+  local channel = ARGV[#ARGV - 1]
+  if channel ~= '' then redis.pcall('PUBLISH', channel, '1 ' .. ARGV[#ARGV] .. ' ' .. key) end
+end
+`;
+
+const SIGNAL = `local function signal()
+  redis.call('SET', KEYS[1], '1')
+  redis.call('DEL', KEYS[1])
+end
+`;
+
+/** Pushes the entry's key, of whatever type, and changes nothing. Whoever frees a lease without storing does it: others wait. */
+export const WAKE = `${SIGNAL}local function wake()
+  local ttl = redis.call('PTTL', KEYS[1])
+  if ttl == -2 then
+    signal()
+  elseif ttl >= 0 then
+    redis.call('PEXPIRE', KEYS[1], ttl)
+  else
+    redis.call('PEXPIRE', KEYS[1], 100000)
+    redis.call('PERSIST', KEYS[1])
+  end
+end
+`;
+
+/**
+ * Puts an entry where one may be; nothing of that survives, nor does the lease. When it is
+ * refused, the older entry goes as well: it must not outlive the write.
+ *
+ * Needs {@link ANNOUNCE} and `signal`.
+ *
+ * @param life where in ARGV the lifetime stands, in ms or `''`. Fields and values follow.
+ */
+export const put = (life: number): string => `local function put() return redis.pcall('HSET', KEYS[1], unpack(ARGV, ${life + 1}, #ARGV - 2)) end
 local reply = put()
 if type(reply) == 'table' then
   if not string.find(reply.err, 'WRONGTYPE', 1, true) then
     redis.call('DEL', KEYS[2])
-    redis.call('SET', KEYS[1], '1')
-    redis.call('DEL', KEYS[1])
+    signal()
+    announce(KEYS[1])
     return reply
   end
   redis.call('DEL', KEYS[1])
   put()
-elseif redis.call('HLEN', KEYS[1]) * 2 ~= #ARGV - 1 then
+elseif redis.call('HLEN', KEYS[1]) * 2 ~= #ARGV - ${life + 2} then
   redis.call('DEL', KEYS[1])
   put()
 end
-if ARGV[1] == '' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
+if ARGV[${life}] == '' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[${life}]) end
 redis.call('DEL', KEYS[2])
-return 1`);
+announce(KEYS[1])
+return 1`;
+
+/** Stores an entry. ARGV: lifetime, fields and values, as {@link put} takes them. */
+export const WRITE: Script = script(`${ANNOUNCE}${SIGNAL}${put(1)}`);
 
 /** Removes an entry and its lease: 1 when there was one. The lease goes first, so that its holder cannot store in between. */
-export const REMOVE: Script = script(`redis.call('DEL', KEYS[2])
+export const REMOVE: Script = script(`${ANNOUNCE}${SIGNAL}redis.call('DEL', KEYS[2])
 local n = redis.call('DEL', KEYS[1])
-redis.call('SET', KEYS[1], '1')
-redis.call('DEL', KEYS[1])
+signal()
+announce(KEYS[1])
 return n`);
 
 /**
  * Ends an entry's freshness: 1 when there was one. What remains of its life is its stale window,
- * which the head of `m` tells, or in an entry without `m` the time between `s` and its end.
+ * which the head of `m` tells, or in an entry without `m` the time between `s` and its end. Where
+ * less than that remains, it is the HSET that is pushed.
  */
-export const MARK_STALE: Script = script(`redis.call('DEL', KEYS[2])
+export const MARK_STALE: Script = script(`${ANNOUNCE}${WAKE}redis.call('DEL', KEYS[2])
 local e = redis.pcall('HMGET', KEYS[1], 'd', 's', 'm')
-if e.err then return 0 end
 if not e[1] then
-  redis.call('SET', KEYS[1], '1')
-  redis.call('DEL', KEYS[1])
+  wake()
+  announce(KEYS[1])
   return 0
 end
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local ttl = redis.call('PTTL', KEYS[1])
+local s = e[2] and tonumber(e[2])
+if s ~= s then s = nil end
 local window = 0
 if e[3] then
   window = string.match(e[3], '^1 (%d+);')
   if not window and string.find(e[3], '^1 %-;') then window = '3155760000000' end
-  window = tonumber(window or 0)
-elseif e[2] and tonumber(e[2]) then
+  window = math.min(tonumber(window or 0), 9007199254740991)
+elseif s then
   window = -1
-  if ttl >= 0 then window = math.min(ttl, math.max(0, now + ttl - tonumber(e[2]))) end
+  if ttl >= 0 then window = math.min(ttl, math.max(0, now + ttl - s)) end
 end
-local s = tonumber(e[2] or now) or now
-redis.call('HSET', KEYS[1], 's', string.format('%.0f', math.min(s, now)))
+redis.call('HSET', KEYS[1], 's', string.format('%.0f', math.min(s or now, now)))
 if window >= 0 and (ttl < 0 or window < ttl) then redis.call('PEXPIRE', KEYS[1], string.format('%.0f', window)) end
+announce(KEYS[1])
 return 1`);

@@ -4,6 +4,7 @@ import type { Awaitable, Clock } from "@hotset/core";
 import { connectFault, isReply } from "./faults.ts";
 import type { RawClient } from "./lane.ts";
 import { nodeRedis } from "./node-redis.ts";
+import { ACQUIRE, RELEASE, RENEW_LEASE, STORE } from "./leases.ts";
 import { MARK_STALE, REMOVE, WRITE } from "./scripts.ts";
 import { PIN, RENEW, UNCHANGED_SINCE } from "./tag-versions.ts";
 
@@ -210,7 +211,7 @@ function reset(socket: Socket | undefined): void {
   }
 }
 
-const SCRIPTS = [WRITE, REMOVE, MARK_STALE, PIN, RENEW, UNCHANGED_SINCE];
+const SCRIPTS = [WRITE, REMOVE, MARK_STALE, ACQUIRE, RENEW_LEASE, STORE, RELEASE, PIN, RENEW, UNCHANGED_SINCE];
 
 /**
  * Loads the scripts before anything else is sent: one that is missing would be sent again behind

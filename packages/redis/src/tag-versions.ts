@@ -1,6 +1,6 @@
 import type { TagVersion, TagVersions } from "@hotset/core";
 import type { Keys, WriteIds } from "./layout.ts";
-import { script, type Script } from "./scripts.ts";
+import { ANNOUNCE, script, type Announcement, type Script } from "./scripts.ts";
 
 /** Sends one command whose first key says where it goes. @param script what it names by its hash. */
 export type SendTagCommand = (args: (string | Buffer)[], script?: Script) => Promise<unknown>;
@@ -8,13 +8,27 @@ export type SendTagCommand = (args: (string | Buffer)[], script?: Script) => Pro
 /**
  * The issuer of one root namespace: a random id and a counter. A version is `id.n`, so that an issuer that was lost
  * and made anew repeats none, and no clock is compared. KEYS[1] is the issuer, the others are tags of its slot; ARGV[1]
- * is an id in case it is missing, ARGV[2] how long versions live, in ms.
+ * is an id in case it is missing, ARGV[2] how long versions live, in ms. What is there and cannot be a version, or an
+ * issuer, is as good as missing.
  */
-const ISSUER = `local life = tonumber(ARGV[2])
+const ISSUER = `${ANNOUNCE}local life = tonumber(ARGV[2])
 local function prolong(key) if redis.call('PTTL', key) < life / 2 then redis.call('PEXPIRE', key, ARGV[2]) end end
-local g = redis.call('HMGET', KEYS[1], 'id', 'n')
+local function version(key)
+  local v = redis.pcall('GET', key)
+  if type(v) == 'string' and string.find(v, '^[^|]+|[^|]+$') then return v end
+end
+local function issue(key, v)
+  redis.call('SET', key, v, 'PX', ARGV[2])
+  announce(key)
+  return v
+end
+local g = redis.pcall('HMGET', KEYS[1], 'id', 'n')
 `;
-const WITH_ISSUER = `if not g[1] then redis.call('HSET', KEYS[1], 'id', ARGV[1], 'n', '0') g = {ARGV[1], '0'} end
+const WITH_ISSUER = `if not (g[1] and g[2] and string.find(g[2], '^%d+$')) then
+  if g.err then redis.call('DEL', KEYS[1]) end
+  redis.call('HSET', KEYS[1], 'id', ARGV[1], 'n', '0')
+  g = {ARGV[1], '0'}
+end
 prolong(KEYS[1])
 `;
 
@@ -22,8 +36,8 @@ prolong(KEYS[1])
 export const PIN: Script = script(`${ISSUER}${WITH_ISSUER}local at = g[1] .. '.' .. g[2]
 local reply = {at}
 for i = 2, #KEYS do
-  local v = redis.call('GET', KEYS[i])
-  if v then prolong(KEYS[i]) else v = at .. '|' .. at redis.call('SET', KEYS[i], v, 'PX', ARGV[2]) end
+  local v = version(KEYS[i])
+  if v then prolong(KEYS[i]) else v = issue(KEYS[i], at .. '|' .. at) end
   reply[i] = v
 end
 return reply`);
@@ -33,12 +47,12 @@ return reply`);
  * is a DEL, which lets the rest of the script through.
  */
 export const RENEW: Script = script(`${ISSUER}local old = {}
-for i = 2, #KEYS do old[i] = redis.call('GET', KEYS[i]) end
+for i = 2, #KEYS do old[i] = version(KEYS[i]) end
 redis.call('DEL', KEYS[2])
 ${WITH_ISSUER}local v = g[1] .. '.' .. string.format('%.0f', redis.call('HINCRBY', KEYS[1], 'n', 1))
 for i = 2, #KEYS do
   local hard = ARGV[3] == 'soft' and old[i] and string.match(old[i], '^[^|]*') or v
-  redis.call('SET', KEYS[i], hard .. '|' .. v, 'PX', ARGV[2])
+  issue(KEYS[i], hard .. '|' .. v)
 end
 return v`);
 
@@ -50,17 +64,16 @@ export const UNCHANGED_SINCE: Script = script(`${ISSUER}${WITH_ISSUER}local at =
 local id, n = string.match(ARGV[3], '^(.*)%.(%d+)$')
 local reply = {}
 for i = 2, #KEYS do
-  local v = redis.call('GET', KEYS[i])
+  local v = version(KEYS[i])
   local ok = id == g[1]
   if v then
     prolong(KEYS[i])
     for part in string.gmatch(v, '[^|]+') do
       local pid, pn = string.match(part, '^(.*)%.(%d+)$')
-      if pid == id and tonumber(pn) > tonumber(n) then ok = false end
+      if ok and pid == id and tonumber(pn) > tonumber(n) then ok = false end
     end
   else
-    v = at .. '|' .. at
-    redis.call('SET', KEYS[i], v, 'PX', ARGV[2])
+    v = issue(KEYS[i], at .. '|' .. at)
     ok = ok and at == ARGV[3]
   end
   reply[i - 1] = ok and v or ''
@@ -77,13 +90,15 @@ export class IssuedVersions implements TagVersions {
   readonly #send: SendTagCommand;
   readonly #keys: Keys;
   readonly #nonces: WriteIds;
+  readonly #announce: Announcement;
   readonly #shared = new Map<readonly string[], Promise<readonly (TagVersion | undefined)[]>>();
   readonly #parsed = new Map<string, TagVersion>();
 
-  constructor(send: SendTagCommand, keys: Keys, nonces: WriteIds) {
+  constructor(send: SendTagCommand, keys: Keys, nonces: WriteIds, announce: Announcement) {
     this.#send = send;
     this.#keys = keys;
     this.#nonces = nonces;
+    this.#announce = announce;
   }
 
   read(tags: readonly string[]): Promise<readonly (TagVersion | undefined)[]> {
@@ -119,7 +134,8 @@ export class IssuedVersions implements TagVersions {
 
   #run(what: Script, tags: readonly string[], ...more: string[]): Promise<unknown> {
     const keys = [this.#keys.issuer(tags[0]!), ...tags.map((tag) => this.#keys.entry(tag))];
-    return this.#send(["EVALSHA", what.sha, String(keys.length), ...keys, this.#nonces(), String(LIFE_MS), ...more], what);
+    const { channel, sender } = this.#announce;
+    return this.#send(["EVALSHA", what.sha, String(keys.length), ...keys, this.#nonces(), String(LIFE_MS), ...more, channel, sender], what);
   }
 
   /** Few versions are current at a time, and each is told again with every read. */
@@ -129,7 +145,8 @@ export class IssuedVersions implements TagVersions {
     let parsed = this.#parsed.get(text);
     if (parsed === undefined) {
       const bar = text.indexOf("|");
-      if (bar < 0) return undefined;
+      // As scripts tell what is no version.
+      if (bar < 1 || bar !== text.lastIndexOf("|") || bar === text.length - 1) return undefined;
       parsed = { hard: text.slice(0, bar), soft: text.slice(bar + 1) };
       if (this.#parsed.size >= MAX_PARSED) this.#parsed.clear();
       this.#parsed.set(text, parsed);
