@@ -2,6 +2,10 @@ import { scheduler } from "node:timers/promises";
 import type { Backend, StoredEntry } from "../backend.ts";
 import { BackendUnavailableError } from "../index.ts";
 import type { Awaitable } from "../once.ts";
+import { KEY, stored, type BackendSubject } from "./backend-subject.ts";
+import { describeCoherence } from "./describe-coherence.ts";
+import { describeLeases } from "./describe-leases.ts";
+import { describeTagVersions } from "./describe-tag-versions.ts";
 import { PECULIAR_KEYS } from "./peculiar-keys.ts";
 import { TestClock } from "./test-clock.ts";
 import { vitestFor } from "./vitest.ts";
@@ -16,6 +20,11 @@ export interface DescribeBackendOptions {
   readonly expiry: "clock" | "server";
   /** As `open`, over a store that cannot be reached: adds the tests of what happens then. */
   unreachable?(): Awaitable<Backend>;
+  /**
+   * As another process would open the store of `backend`, which `open` made. Without it what holds between processes is not
+   * tested, above all `coherence`. The suite closes it.
+   */
+  openPeer?(backend: Backend, clock: TestClock): Awaitable<Backend>;
 }
 
 /** What a store may lose of a remaining time between a write and the read that follows it, on a busy machine. */
@@ -28,13 +37,14 @@ const HUNDRED_YEARS_MS = 100 * 365 * 86_400_000;
 
 /**
  * The contract of {@link Backend}, as a suite for Vitest. Capabilities are tested where the backend has them:
- * `connect`, `markStale`, `batch`.
+ * `connect`, `markStale`, `batch`, `leases`, `tagVersions`, `coherence`.
  */
 export function describeBackend(name: string, options: DescribeBackendOptions): void {
   const { afterEach, beforeEach, describe, expect, it } = vitestFor("describeBackend");
 
   let clock: TestClock;
   let backend: Backend;
+  const peers: Backend[] = [];
 
   beforeEach(async () => {
     clock = new TestClock();
@@ -42,7 +52,7 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
   });
 
   afterEach(async () => {
-    await backend.close();
+    await Promise.all([backend, ...peers.splice(0)].map((each) => each.close()));
   });
 
   const pass = (ms: number): Promise<void> | void =>
@@ -63,6 +73,26 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
     expect(Number.isInteger(actual), `${actual} is a whole number`).toBe(true);
     expect(actual).toBeLessThanOrEqual(written + SERVER_ROUNDING_MS);
     expect(actual).toBeGreaterThanOrEqual(written - SERVER_LAG_MS);
+  };
+
+  const subject: BackendSubject = {
+    get backend() {
+      return backend;
+    },
+    get clock() {
+      return clock;
+    },
+    expiry: options.expiry,
+    hasPeers: options.openPeer !== undefined,
+    async other() {
+      if (options.openPeer === undefined) return backend;
+      const peer = await options.openPeer(backend, clock);
+      peers.push(peer);
+      return peer;
+    },
+    pass,
+    expectEntry,
+    expectRemaining,
   };
 
   describe(`${name} keeps the contract of Backend`, () => {
@@ -430,12 +460,17 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
       });
     });
 
+    describeLeases(subject);
+    describeTagVersions(subject);
+    describeCoherence(subject);
+
     if (options.unreachable !== undefined) {
       describe("rejects with BackendUnavailableError while its store cannot be reached:", () => {
-        it.each(CALLS)("%s", async (_, call) => {
+        it.each([...CALLS, ...CAPABILITY_CALLS])("%s", async (_, call) => {
           const lost = await options.unreachable!();
           try {
-            await expect(call(lost)).rejects.toBeInstanceOf(BackendUnavailableError);
+            const answer = call(lost);
+            if (answer !== undefined) await expect(answer).rejects.toBeInstanceOf(BackendUnavailableError);
           } finally {
             await lost.close();
           }
@@ -445,19 +480,20 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
   });
 }
 
-/** As the cache makes them: `<name>:<namespace>::<key of the user>`. */
-const KEY = "shop:users::user ";
-
-const stored = (entry: Partial<StoredEntry> = {}): StoredEntry => ({
-  data: Uint8Array.of(1, 2, 3),
-  staleInMs: 60_000,
-  expiresInMs: 90_000,
-  meta: "json none",
-  ...entry,
-});
-
 const CALLS: readonly (readonly [operation: string, call: (backend: Backend) => Promise<unknown>])[] = [
   ["read", (backend) => backend.read(KEY)],
   ["write", (backend) => backend.write(KEY, stored())],
   ["remove", (backend) => backend.remove(KEY)],
+];
+
+const CAPABILITY_CALLS: readonly (readonly [operation: string, call: (backend: Backend) => Promise<unknown> | undefined])[] = [
+  ["leases.acquire", ({ leases }) => leases?.acquire(KEY, "token", 1_000, "")],
+  ["leases.renew", ({ leases }) => leases?.renew(KEY, "token", 1_000)],
+  ["leases.release", ({ leases }) => leases?.release(KEY, "token")],
+  ["leases.store", ({ leases }) => leases?.store(KEY, "token", "", stored())],
+  ["leases.confirm", ({ leases }) => leases?.confirm(KEY)],
+  ["tagVersions.read", ({ tagVersions }) => tagVersions?.read(["{~shop}::tag"])],
+  ["tagVersions.pin", ({ tagVersions }) => tagVersions?.pin(["{~shop}::tag"])],
+  ["tagVersions.unchangedSince", ({ tagVersions }) => tagVersions?.unchangedSince("at", ["{~shop}::tag"])],
+  ["tagVersions.renew", ({ tagVersions }) => tagVersions?.renew(["{~shop}::tag"], "hard")],
 ];

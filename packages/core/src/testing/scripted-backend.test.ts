@@ -4,7 +4,7 @@ import { BackendUnavailableError } from "../errors.ts";
 import { describeBackend } from "./describe-backend.ts";
 import { gate } from "./gate.ts";
 import { outcome } from "./outcome.ts";
-import { scriptedBackend } from "./scripted-backend.ts";
+import { scriptedBackend, type ScriptedBackend } from "./scripted-backend.ts";
 import { TestClock } from "./test-clock.ts";
 
 describeBackend("scriptedBackend", {
@@ -19,6 +19,23 @@ describeBackend("scriptedBackend", {
 
 describeBackend("scriptedBackend without capabilities", {
   open: (clock) => scriptedBackend({ clock, markStale: false, batch: false, coherence: "none" }),
+  expiry: "clock",
+});
+
+describeBackend("scriptedBackend with all capabilities", {
+  open: (clock) => scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "heard" }),
+  openPeer: (backend) => (backend as ScriptedBackend).peer(),
+  expiry: "clock",
+  unreachable() {
+    const backend = scriptedBackend({ clock: new TestClock(), leases: true, tagVersions: true, coherence: "heard" });
+    backend.down();
+    return backend;
+  },
+});
+
+describeBackend("scriptedBackend that hears nothing of itself, and calls keys by other names", {
+  open: (clock) => scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "heard", echoes: false, alias: (key) => `#${key}` }),
+  openPeer: (backend) => (backend as ScriptedBackend).peer(),
   expiry: "clock",
 });
 

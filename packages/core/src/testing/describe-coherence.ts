@@ -1,0 +1,324 @@
+import { scheduler } from "node:timers/promises";
+import type { Backend, Coherence, CoherenceListener } from "../backend.ts";
+import { systemClock, type Clock } from "../clock.ts";
+import { KEY, stored, type BackendSubject } from "./backend-subject.ts";
+import { flush } from "./outcome.ts";
+import { PECULIAR_KEYS } from "./peculiar-keys.ts";
+import { vitestFor } from "./vitest.ts";
+
+/** The part of `describeBackend` about `coherence`. Every test passes where the backend has none, or is the sole writer. */
+export function describeCoherence(subject: BackendSubject): void {
+  const { describe, expect, it } = vitestFor("describeBackend");
+
+  const clock = (): Clock => (subject.expiry === "clock" ? subject.clock : systemClock);
+  const coherenceOf = (backend: Backend): Coherence | undefined => (typeof backend.coherence === "object" ? backend.coherence : undefined);
+
+  interface Scene {
+    readonly ear: Ear;
+    readonly detach: () => Promise<void>;
+    readonly coherence: Coherence;
+    readonly own: Backend;
+    readonly other: Backend;
+  }
+
+  /** An ear at this process, and another process that changes things; `undefined` where it cannot be. */
+  const listen = async (): Promise<Scene | undefined> => {
+    const own = subject.backend;
+    const coherence = coherenceOf(own);
+    if (coherence === undefined || !subject.hasPeers) return undefined;
+    const ear = new Ear(clock(), own);
+    return { ear, detach: await coherence.attach(ear), coherence, own, other: await subject.other() };
+  };
+
+  /** Moves time by as much as a sign of life may take. */
+  const beat = async (coherence: Coherence): Promise<void> => {
+    const stepMs = (coherence.maxStalenessMs ?? MAX_STALENESS_MS) / 16;
+    if (subject.expiry === "server") return scheduler.wait(stepMs);
+    subject.clock.advance(stepMs);
+    return flush();
+  };
+
+  describe("coherence, where it has it:", () => {
+    it("bounds what it leaves unsaid, by lengths of time", () => {
+      const coherence = coherenceOf(subject.backend);
+      expect(coherence?.maxStalenessMs ?? MAX_STALENESS_MS).toBeGreaterThan(0);
+      expect(coherence?.reissueWindowMs ?? 0).toBeGreaterThanOrEqual(0);
+    });
+
+    it.each<[string, (backend: Backend) => Promise<unknown> | undefined]>([
+      ["write", (backend) => backend.write(KEY, stored({ version: V2 }))],
+      ["remove", (backend) => backend.remove(KEY)],
+      ["markStale", (backend) => backend.markStale?.(KEY)],
+      ["batch.write", (backend) => backend.batch?.write([[KEY, stored({ version: V2 })]])],
+      ["batch.remove", (backend) => backend.batch?.remove([KEY])],
+      ["leases.store", async (backend) => {
+        await backend.leases?.acquire(KEY, TOKEN, MINUTE, V1);
+        await backend.leases?.store(KEY, TOKEN, V1, stored({ version: TOKEN }));
+      }],
+    ])("reports what another process does to an entry: %s", async (_, change) => {
+      await subject.backend.write(KEY, stored({ version: V1 }));
+      const scene = await listen();
+      if (scene?.other[_.split(".")[0] as "leases"] === undefined) return;
+      await change(scene.other);
+      await scene.ear.hears(KEY);
+    });
+
+    it.each<[string, (backend: Backend) => Promise<unknown> | undefined]>([
+      ["write", (backend) => backend.write(KEY, stored())],
+      ["remove", (backend) => backend.remove(KEY)],
+      ["markStale", (backend) => backend.markStale?.(KEY)],
+      ["batch.remove", (backend) => backend.batch?.remove([KEY])],
+    ])("reports it where there was no entry, since a load of it may be under way: %s", async (operation, change) => {
+      const scene = await listen();
+      if (scene?.other[operation.split(".")[0] as "batch"] === undefined) return;
+      await change(scene.other);
+      await scene.ear.hears(KEY);
+    });
+
+    it("reports the second change as it did the first", async () => {
+      const scene = await listen();
+      if (scene === undefined) return;
+      for (const change of [() => scene.other.write(KEY, stored()), () => scene.other.remove(KEY), () => scene.other.write(KEY, stored()), () => scene.other.write(KEY, stored())]) {
+        scene.ear.forget();
+        await change();
+        await scene.ear.hears(KEY);
+      }
+    });
+
+    it("reports many changes at once", async () => {
+      const scene = await listen();
+      if (scene === undefined) return;
+      const keys = Array.from({ length: 300 }, (_, i) => `${KEY}${i}`);
+      await Promise.all(keys.map((key, i) => (i % 2 === 0 ? scene.other.write(key, stored()) : scene.other.remove(key))));
+      for (const key of keys) await scene.ear.hears(key);
+    });
+
+    it("reports peculiar keys, or their aliases", async () => {
+      const scene = await listen();
+      if (scene === undefined) return;
+      for (const [, key] of PECULIAR_KEYS) await scene.other.remove(key);
+      for (const [, key] of PECULIAR_KEYS) await scene.ear.hears(key);
+    });
+
+    it.each([
+      ["none is there", undefined],
+      ["one is there", V1],
+    ])("reports that a lease was released, for whoever waits for its entry: %s", async (_, there) => {
+      if (there !== undefined) await subject.backend.write(KEY, stored({ version: there }));
+      const scene = await listen();
+      const leases = scene?.other.leases;
+      if (scene === undefined || leases === undefined) return;
+      await leases.acquire(KEY, TOKEN, MINUTE, there ?? "");
+      scene.ear.forget();
+      await leases.release(KEY, TOKEN);
+      await scene.ear.hears(KEY);
+      expect((await scene.own.read(KEY))?.version).toBe(there);
+    });
+
+    it("reports that a refused store freed the lease", async () => {
+      const scene = await listen();
+      const leases = scene?.other.leases;
+      if (scene === undefined || leases === undefined) return;
+      await leases.acquire(KEY, TOKEN, MINUTE, "");
+      scene.ear.forget();
+      expect(await leases.store(KEY, TOKEN, V1, stored())).toBe(false);
+      await scene.ear.hears(KEY);
+    });
+
+    it("reports no lease that is taken or renewed: nothing changed", async () => {
+      const scene = await listen();
+      const leases = scene?.other.leases;
+      if (scene === undefined || leases === undefined) return;
+      await leases.acquire(KEY, TOKEN, MINUTE, "");
+      await leases.renew(KEY, TOKEN, MINUTE);
+      await leases.acquire(KEY, "another-token___", MINUTE, "");
+      await scene.other.remove(`${KEY}last`);
+      await scene.ear.hears(`${KEY}last`);
+      expect(scene.ear.reports.filter(({ keys }) => scene.ear.names(KEY).some((name) => keys.includes(name)))).toEqual([]);
+    });
+
+    it.each(["hard", "soft"] as const)("reports tags that were renewed: %s", async (mode) => {
+      await subject.backend.tagVersions?.pin([TAG]);
+      const scene = await listen();
+      const tags = scene?.other.tagVersions;
+      if (scene === undefined || tags === undefined) return;
+      await tags.renew([TAG, OTHER_TAG], mode);
+      await scene.ear.hears(TAG, "tagsChanged");
+      await scene.ear.hears(OTHER_TAG, "tagsChanged");
+      scene.ear.forget();
+      await tags.renew([TAG], mode);
+      await scene.ear.hears(TAG, "tagsChanged");
+    });
+
+    it("reports to every listener, until that one is detached", async () => {
+      const scene = await listen();
+      if (scene === undefined) return;
+      const second = new Ear(clock(), scene.own);
+      await scene.coherence.attach(second);
+      await scene.other.write(`${KEY}1`, stored());
+      await Promise.all([scene.ear.hears(`${KEY}1`), second.hears(`${KEY}1`)]);
+
+      await scene.detach();
+      scene.ear.forget();
+      await scene.other.write(`${KEY}2`, stored());
+      await second.hears(`${KEY}2`);
+      expect(scene.ear.reports).toEqual([]);
+    });
+
+    it("reports to a listener that is attached once more", async () => {
+      const scene = await listen();
+      if (scene === undefined) return;
+      await scene.detach();
+      const detach = await scene.coherence.attach(scene.ear);
+      scene.ear.forget();
+      await scene.other.write(KEY, stored());
+      await scene.ear.hears(KEY);
+      await detach();
+    });
+
+    it("reports nothing once it is closed", async () => {
+      const scene = await listen();
+      if (scene === undefined) return;
+      const witness = new Ear(clock(), scene.other);
+      await coherenceOf(scene.other)!.attach(witness);
+      await scene.own.close();
+      scene.ear.forget();
+      const third = await subject.other();
+      await third.write(KEY, stored());
+      await witness.hears(KEY);
+      expect(scene.ear.reports.filter(({ what }) => what !== "lost")).toEqual([]);
+    });
+
+    it("has reported what was acknowledged to anybody when confirm answers", async () => {
+      const scene = await listen();
+      const leases = scene?.own.leases;
+      if (scene === undefined || leases === undefined) return;
+      for (let round = 0; round < 50; round += 1) {
+        await scene.other.write(`${KEY}${round}`, stored());
+        await leases.confirm(KEY);
+        expect(scene.ear.heard(`${KEY}${round}`), `round ${round}`).toBe(true);
+      }
+    });
+
+    it("gives signs of life, the first in no longer than copies may be stale, and not one ahead of what it has to report", async () => {
+      const scene = await listen();
+      if (scene === undefined) return;
+      const { ear, coherence, other } = scene;
+      const acknowledged: { readonly key: string; readonly at: number }[] = [];
+      for (let step = 0; step < 16 || (ear.signs.length < 3 && step < 48); step += 1) {
+        const key = `${KEY}${step}`;
+        await other.write(key, stored());
+        acknowledged.push({ key, at: clock().now() });
+        await beat(coherence);
+      }
+      expect(ear.signs.length).toBeGreaterThanOrEqual(3);
+      for (const [i, { sentAtMs, at, position }] of ear.signs.entries()) {
+        expect(sentAtMs).toBeLessThanOrEqual(at);
+        expect(sentAtMs).toBeGreaterThanOrEqual(ear.signs[i - 1]?.sentAtMs ?? -Infinity);
+        for (const change of acknowledged) if (change.at < sentAtMs) expect(ear.heard(change.key, "changed", position), `${change.key} before the sign of ${sentAtMs}`).toBe(true);
+      }
+      expect(ear.reports.filter(({ what }) => what === "lost")).toEqual([]);
+    });
+
+    it("may report what this process changed itself, under the same names", async () => {
+      const scene = await listen();
+      if (scene === undefined) return;
+      await scene.own.write(KEY, stored());
+      await scene.other.write(`${KEY}last`, stored());
+      await scene.ear.hears(`${KEY}last`);
+      const names = [...scene.ear.names(KEY), ...scene.ear.names(`${KEY}last`)];
+      for (const { what, keys } of scene.ear.reports) if (what === "changed") expect(names).toEqual(expect.arrayContaining([...keys]));
+    });
+  });
+}
+
+interface Report {
+  readonly what: "changed" | "tagsChanged" | "everythingChanged" | "replaced" | "lost";
+  readonly keys: readonly string[];
+}
+
+/** A listener that remembers, and that can be waited for. */
+class Ear implements CoherenceListener {
+  readonly reports: Report[] = [];
+  /** Signs of life: when they were sent, when they arrived, and after how many reports. */
+  readonly signs: { readonly sentAtMs: number; readonly at: number; readonly position: number }[] = [];
+  readonly #clock: Clock;
+  readonly #backend: Backend;
+  readonly #waiting = new Set<() => void>();
+
+  constructor(clock: Clock, backend: Backend) {
+    this.#clock = clock;
+    this.#backend = backend;
+  }
+
+  /** What a key may be called in a report. */
+  names(key: string): readonly string[] {
+    return [key, this.#backend.alias?.(key) ?? key];
+  }
+
+  forget(): void {
+    this.reports.length = 0;
+    this.signs.length = 0;
+  }
+
+  /** @param until how many of the reports count. */
+  heard(key: string, what: "changed" | "tagsChanged" = "changed", until: number = this.reports.length): boolean {
+    const names = this.names(key);
+    return this.reports.slice(0, until).some((report) => report.what === "everythingChanged" || (report.what === what && names.some((name) => report.keys.includes(name))));
+  }
+
+  /** Resolves when it has heard of `key`. */
+  async hears(key: string, what: "changed" | "tagsChanged" = "changed"): Promise<void> {
+    const end = new AbortController();
+    const tooLate = scheduler.wait(PATIENCE_MS, { signal: end.signal }).then(
+      () => Promise.reject(new Error(`no report of ${what} for ${JSON.stringify(key.slice(0, 80))} within ${PATIENCE_MS} ms, but of ${JSON.stringify(this.reports).slice(0, 500)}`)),
+      () => undefined,
+    );
+    while (!this.heard(key, what)) await Promise.race([tooLate, new Promise<void>((resolve) => this.#waiting.add(resolve))]);
+    end.abort();
+  }
+
+  now(): number {
+    return this.#clock.now();
+  }
+
+  changed(keys: readonly string[]): void {
+    this.#note("changed", keys);
+  }
+
+  tagsChanged(tags: readonly string[]): void {
+    this.#note("tagsChanged", tags);
+  }
+
+  everythingChanged(): void {
+    this.#note("everythingChanged", []);
+  }
+
+  replaced(): void {
+    this.#note("replaced", []);
+  }
+
+  lost(): void {
+    this.#note("lost", []);
+  }
+
+  alive(sentAtMs: number): void {
+    this.signs.push({ sentAtMs, at: this.#clock.now(), position: this.reports.length });
+  }
+
+  #note(what: Report["what"], keys: readonly string[]): void {
+    this.reports.push({ what, keys });
+    for (const resolve of this.#waiting) resolve();
+    this.#waiting.clear();
+  }
+}
+
+const TOKEN = "token-of-other__";
+const V1 = "version-1_______";
+const V2 = "version-2_______";
+const TAG = "{~shop}:users::admins";
+const OTHER_TAG = "{~shop}:users::";
+const MINUTE = 60_000;
+const MAX_STALENESS_MS = 2_000;
+/** How long a report may take on a busy machine. */
+const PATIENCE_MS = 3_000;

@@ -1,0 +1,348 @@
+import type { Leases } from "../backend.ts";
+import { KEY, stored, type BackendSubject } from "./backend-subject.ts";
+import { PECULIAR_KEYS } from "./peculiar-keys.ts";
+import { vitestFor } from "./vitest.ts";
+
+/** The part of `describeBackend` about `leases`. Every test passes where the backend has none. */
+export function describeLeases(subject: BackendSubject): void {
+  const { describe, expect, it } = vitestFor("describeBackend");
+
+  /** Of this process, and of another one where the suite can open it. */
+  const open = async (): Promise<readonly [own: Leases, other: Leases] | undefined> => {
+    const own = subject.backend.leases;
+    return own && [own, (await subject.other()).leases!];
+  };
+
+  const expectHeld = (answer: Awaited<ReturnType<Leases["acquire"]>>, leaseMs: number): void => {
+    expect(answer).toEqual({ granted: false, heldForMs: expect.any(Number) });
+    if (!("heldForMs" in answer)) return;
+    expect(answer.heldForMs).toBeGreaterThan(0);
+    expect(answer.heldForMs).toBeLessThanOrEqual(leaseMs);
+  };
+
+  describe("versions, where it has leases:", () => {
+    it("keeps the one that was written, and gives it back on reading", async () => {
+      if (subject.backend.leases === undefined) return;
+      await subject.backend.write(KEY, stored({ version: V1 }));
+      expect((await subject.backend.read(KEY))?.version).toBe(V1);
+      await subject.backend.write(KEY, stored({ version: V2 }));
+      expect((await subject.backend.read(KEY))?.version).toBe(V2);
+      expect((await (await subject.other()).read(KEY))?.version).toBe(V2);
+    });
+
+    it("keeps one of 32 characters of every kind", async () => {
+      if (subject.backend.leases === undefined) return;
+      const version = "-_0123456789AZazZYXWVUTSRQPONMLK";
+      await subject.backend.write(KEY, stored({ version }));
+      expect((await subject.backend.read(KEY))?.version).toBe(version);
+    });
+
+    it("keeps those of a batch", async () => {
+      const { leases, batch } = subject.backend;
+      if (leases === undefined || batch === undefined) return;
+      await batch.write([[`${KEY}1`, stored({ version: V1 })], [`${KEY}2`, stored({ version: V2 })]]);
+      expect((await batch.read([`${KEY}2`, `${KEY}1`])).map((entry) => entry?.version)).toEqual([V2, V1]);
+    });
+
+    it("keeps it when freshness ends", async () => {
+      const { leases, markStale } = subject.backend;
+      if (leases === undefined || markStale === undefined) return;
+      await subject.backend.write(KEY, stored({ version: V1 }));
+      await subject.backend.markStale!(KEY);
+      expect((await subject.backend.read(KEY))?.version).toBe(V1);
+    });
+
+    it("says of an entry that came without one what tells it from none, and takes that back", async () => {
+      const leases = subject.backend.leases;
+      if (leases === undefined) return;
+      await subject.backend.write(KEY, stored());
+      const version = (await subject.backend.read(KEY))?.version ?? "";
+      expect(version).not.toBe("");
+      expect(await leases.confirm(KEY)).toBe(version);
+      expect(await leases.acquire(KEY, A, MINUTE, version)).toEqual({ granted: true, version });
+      expect(await leases.store(KEY, A, version, stored({ version: A }))).toBe(true);
+    });
+  });
+
+  describe("leases, where it has them:", () => {
+    it("grants one holder per key, and says for how long it may hold", async () => {
+      const [own, other] = (await open()) ?? [];
+      if (own === undefined || other === undefined) return;
+      expect(await own.acquire(KEY, A, MINUTE, "")).toEqual({ granted: true, version: "" });
+      expectHeld(await other.acquire(KEY, B, MINUTE, ""), MINUTE);
+      expect(await other.acquire(`${KEY}2`, B, MINUTE, "")).toEqual({ granted: true, version: "" });
+      expect(await subject.backend.read(KEY), "a lease is no entry").toBe(undefined);
+    });
+
+    it("grants one of many that ask at the same time", async () => {
+      const processes = await open();
+      if (processes === undefined) return;
+      for (let round = 0; round < 5; round += 1) {
+        const answers = await Promise.all(Array.from({ length: 20 }, (_, i) => processes[i % 2]!.acquire(`${KEY}${round}`, `token-of-caller${i}`, MINUTE, "")));
+        expect(answers.filter(({ granted }) => granted).length).toBe(1);
+      }
+    });
+
+    it("answers with the entry instead, where somebody stored since", async () => {
+      const [own, other] = (await open()) ?? [];
+      if (own === undefined || other === undefined) return;
+      const written = stored({ data: Uint8Array.of(0, 255), meta: "etag", version: V1 });
+      await subject.backend.write(KEY, written);
+      for (const seen of ["", V2, "-"]) {
+        const answer = await other.acquire(KEY, B, MINUTE, seen);
+        expect(answer.granted).toBe(false);
+        const entry = "entry" in answer ? answer.entry : undefined;
+        subject.expectEntry(entry, written);
+        expect(entry?.version).toBe(V1);
+      }
+      expect(await own.acquire(KEY, A, MINUTE, V1), "no lease was taken").toEqual({ granted: true, version: V1 });
+      expect(await other.acquire(KEY, B, MINUTE, V2), "also while it is held").toMatchObject({ granted: false, entry: { version: V1 } });
+      expectHeld(await other.acquire(KEY, B, MINUTE, V1), MINUTE);
+    });
+
+    it("grants what was seen and is gone, and answers with no entry whose life is over", async () => {
+      const [own, other] = (await open()) ?? [];
+      if (own === undefined || other === undefined) return;
+      await subject.backend.write(KEY, stored({ staleInMs: 100, expiresInMs: 150, version: V1 }));
+      await subject.pass(150);
+      expect(await own.acquire(KEY, A, MINUTE, V1)).toEqual({ granted: true, version: "" });
+      expect(await own.store(KEY, A, V1, stored()), "what store compares is what acquire saw").toBe(false);
+      expect(await other.acquire(KEY, B, MINUTE, "")).toEqual({ granted: true, version: "" });
+    });
+
+    it("ends by itself, and what its holder does then is for nothing", async () => {
+      const [own, other] = (await open()) ?? [];
+      if (own === undefined || other === undefined) return;
+      await own.acquire(KEY, A, 150, "");
+      await subject.pass(150);
+      expect(await own.renew(KEY, A, MINUTE)).toBe(false);
+      expect(await own.store(KEY, A, "", stored())).toBe(false);
+      expect(await other.acquire(KEY, B, MINUTE, "")).toEqual({ granted: true, version: "" });
+      expect(await own.renew(KEY, A, 1)).toBe(false);
+      expect(await own.store(KEY, A, "", stored())).toBe(false);
+      await own.release(KEY, A);
+      expect(await subject.backend.read(KEY)).toBe(undefined);
+      expect(await other.store(KEY, B, "", stored({ version: B }))).toBe(true);
+    });
+
+    it("is taken over by '*', whoever holds it and whatever is there", async () => {
+      const [own, other] = (await open()) ?? [];
+      if (own === undefined || other === undefined) return;
+      expect(await own.acquire(KEY, A, MINUTE, "*"), "from nobody").toEqual({ granted: true, version: "" });
+      expect(await other.acquire(KEY, B, MINUTE, "*"), "from a holder").toEqual({ granted: true, version: "" });
+      expect([await own.renew(KEY, A, MINUTE), await own.store(KEY, A, "", stored())]).toEqual([false, false]);
+      expect(await subject.backend.read(KEY)).toBe(undefined);
+      expect(await other.store(KEY, B, "", stored({ version: B }))).toBe(true);
+      expect(await own.acquire(KEY, A, MINUTE, "*"), "beside an entry").toEqual({ granted: true, version: B });
+      expect(await own.store(KEY, A, "*", stored({ version: A })), "which is no version").toBe(false);
+    });
+
+    it("is renewed by its holder alone", async () => {
+      const [own, other] = (await open()) ?? [];
+      if (own === undefined || other === undefined) return;
+      expect(await own.renew(KEY, A, MINUTE), "none was taken").toBe(false);
+      expect(await other.acquire(KEY, B, 200, ""), "renewing made none").toEqual({ granted: true, version: "" });
+      expect(await own.renew(KEY, A, MINUTE)).toBe(false);
+      expect(await other.renew(KEY, B, MINUTE)).toBe(true);
+      await subject.pass(200);
+      expectHeld(await own.acquire(KEY, A, MINUTE, ""), MINUTE);
+    });
+
+    it("is renewed for as long as is said, also for less", async () => {
+      const [own, other] = (await open()) ?? [];
+      if (own === undefined || other === undefined) return;
+      await own.acquire(KEY, A, MINUTE, "");
+      expect(await own.renew(KEY, A, 150)).toBe(true);
+      await subject.pass(150);
+      expect(await other.acquire(KEY, B, MINUTE, "")).toEqual({ granted: true, version: "" });
+    });
+
+    it("is released by its holder alone, and more than once", async () => {
+      const [own, other] = (await open()) ?? [];
+      if (own === undefined || other === undefined) return;
+      await own.release(KEY, A);
+      await own.acquire(KEY, A, MINUTE, "");
+      await other.release(KEY, B);
+      expectHeld(await other.acquire(KEY, B, MINUTE, ""), MINUTE);
+      expect(await own.release(KEY, A)).toBe(undefined);
+      expect(await own.release(KEY, A)).toBe(undefined);
+      expect(await other.acquire(KEY, B, MINUTE, "")).toEqual({ granted: true, version: "" });
+    });
+
+    it.each([
+      ["fresh", { staleInMs: 60_000, expiresInMs: 90_000 }],
+      ["stale", { staleInMs: -1_000, expiresInMs: 60_000 }],
+      ["without an end", { staleInMs: Infinity, expiresInMs: Infinity }],
+    ])("leaves an entry as it is when it is taken, renewed and released: %s", async (_, times) => {
+      const [own] = (await open()) ?? [];
+      if (own === undefined) return;
+      const written = stored({ ...times, data: Uint8Array.of(0, 255), meta: "etag", version: V1 });
+      await subject.backend.write(KEY, written);
+      await own.acquire(KEY, A, MINUTE, V1);
+      await own.renew(KEY, A, MINUTE);
+      await own.release(KEY, A);
+      const entry = await subject.backend.read(KEY);
+      subject.expectEntry(entry, written);
+      expect(entry?.version).toBe(V1);
+    });
+
+    it("stores and releases", async () => {
+      const [own, other] = (await open()) ?? [];
+      if (own === undefined || other === undefined) return;
+      const written = stored({ data: Uint8Array.of(7), meta: "stored", version: A });
+      await own.acquire(KEY, A, MINUTE, "");
+      expect(await own.store(KEY, A, "", written)).toBe(true);
+      const entry = await (await subject.other()).read(KEY);
+      subject.expectEntry(entry, written);
+      expect(entry?.version).toBe(A);
+      expect(await own.renew(KEY, A, MINUTE)).toBe(false);
+      expect(await own.store(KEY, A, A, stored()), "once").toBe(false);
+      expect(await other.acquire(KEY, B, MINUTE, A)).toEqual({ granted: true, version: A });
+    });
+
+    it("stores so that nothing of what was there survives", async () => {
+      const [own] = (await open()) ?? [];
+      if (own === undefined) return;
+      await subject.backend.write(KEY, stored({ data: new Uint8Array(1_000), meta: "x".repeat(100), staleInMs: Infinity, expiresInMs: Infinity, version: V1 }));
+      const written = stored({ data: new Uint8Array(0), meta: "", staleInMs: 30_000, expiresInMs: 60_000, version: A });
+      await own.acquire(KEY, A, MINUTE, V1);
+      expect(await own.store(KEY, A, V1, written)).toBe(true);
+      subject.expectEntry(await subject.backend.read(KEY), written);
+    });
+
+    it.each([
+      ["an end, by none", { staleInMs: 30_000, expiresInMs: 60_000 }, { staleInMs: Infinity, expiresInMs: Infinity }],
+      ["staleness, by freshness", { staleInMs: -1_000, expiresInMs: 20_000 }, { staleInMs: 30_000, expiresInMs: 60_000 }],
+    ])("stores the times as a write does: %s", async (_, older, newer) => {
+      const [own] = (await open()) ?? [];
+      if (own === undefined) return;
+      await subject.backend.write(KEY, stored({ ...older, version: V1 }));
+      await own.acquire(KEY, A, MINUTE, V1);
+      expect(await own.store(KEY, A, V1, stored({ ...newer, version: A }))).toBe(true);
+      subject.expectEntry(await subject.backend.read(KEY), stored(newer));
+    });
+
+    it("stores a life that ends", async () => {
+      const [own] = (await open()) ?? [];
+      if (own === undefined) return;
+      await own.acquire(KEY, A, MINUTE, "");
+      expect(await own.store(KEY, A, "", stored({ staleInMs: 100, expiresInMs: 150, version: A }))).toBe(true);
+      await subject.pass(150);
+      expect(await subject.backend.read(KEY)).toBe(undefined);
+      expect(await own.confirm(KEY)).toBe("");
+    });
+
+    it("stores nothing where another holds the lease, and leaves that to it", async () => {
+      const [own, other] = (await open()) ?? [];
+      if (own === undefined || other === undefined) return;
+      expect(await own.store(KEY, A, "", stored({ version: A })), "nobody holds one").toBe(false);
+      await other.acquire(KEY, B, MINUTE, "");
+      expect(await own.store(KEY, A, "", stored({ version: A }))).toBe(false);
+      expect(await subject.backend.read(KEY)).toBe(undefined);
+      expect(await other.store(KEY, B, "", stored({ version: B }))).toBe(true);
+    });
+
+    it.each([
+      ["one is there", undefined, V1],
+      ["none is there", V1, ""],
+      ["another one is there", V1, V2],
+    ])("stores nothing where the entry is not the one that was seen, and frees the lease: %s", async (_, there, seen) => {
+      const [own, other] = (await open()) ?? [];
+      if (own === undefined || other === undefined) return;
+      if (there !== undefined) await subject.backend.write(KEY, stored({ version: there }));
+      await own.acquire(KEY, A, MINUTE, there ?? "");
+      expect(await own.store(KEY, A, seen, stored({ version: A }))).toBe(false);
+      expect((await subject.backend.read(KEY))?.version).toBe(there);
+      expect(await other.acquire(KEY, B, MINUTE, there ?? "")).toEqual({ granted: true, version: there ?? "" });
+    });
+
+    it("stores nothing where the entry ended meanwhile", async () => {
+      const [own, other] = (await open()) ?? [];
+      if (own === undefined || other === undefined) return;
+      await subject.backend.write(KEY, stored({ staleInMs: 0, expiresInMs: 200, version: V1 }));
+      expect(await own.acquire(KEY, A, MINUTE, V1)).toEqual({ granted: true, version: V1 });
+      await subject.pass(200);
+      expect(await own.store(KEY, A, V1, stored({ version: A }))).toBe(false);
+      expect(await subject.backend.read(KEY)).toBe(undefined);
+      expect(await other.acquire(KEY, B, MINUTE, "")).toEqual({ granted: true, version: "" });
+    });
+
+    it.each<[string, string, (subject: BackendSubject) => Promise<unknown> | undefined]>([
+      ["write", V2, ({ backend }) => backend.write(KEY, stored({ version: V2 }))],
+      ["remove", "", ({ backend }) => backend.remove(KEY)],
+      ["markStale", V1, ({ backend }) => backend.markStale?.(KEY)],
+      ["batch.write", V2, ({ backend }) => backend.batch?.write([[KEY, stored({ version: V2 })]])],
+      ["batch.remove", "", ({ backend }) => backend.batch?.remove([KEY])],
+    ])("does not survive %s", async (_, after, change) => {
+      const [own, other] = (await open()) ?? [];
+      if (own === undefined || other === undefined) return;
+      await subject.backend.write(KEY, stored({ version: V1 }));
+      await other.acquire(KEY, B, MINUTE, V1);
+      const changing = change(subject);
+      if (changing === undefined) return;
+      await changing;
+      expect(await other.renew(KEY, B, MINUTE)).toBe(false);
+      expect(await other.store(KEY, B, V1, stored({ version: B }))).toBe(false);
+      expect((await subject.backend.read(KEY))?.version ?? "").toBe(after);
+      expect(await own.acquire(KEY, A, MINUTE, after)).toEqual({ granted: true, version: after });
+    });
+
+    it.each<[string, (subject: BackendSubject) => Promise<unknown> | undefined]>([
+      ["remove", ({ backend }) => backend.remove(KEY)],
+      ["markStale", ({ backend }) => backend.markStale?.(KEY)],
+      ["batch.remove", ({ backend }) => backend.batch?.remove([KEY])],
+    ])("does not survive %s where there is no entry", async (_, change) => {
+      const [, other] = (await open()) ?? [];
+      if (other === undefined) return;
+      await other.acquire(KEY, B, MINUTE, "");
+      const changing = change(subject);
+      if (changing === undefined) return;
+      await changing;
+      expect(await other.store(KEY, B, "", stored({ version: B }))).toBe(false);
+      expect(await subject.backend.read(KEY)).toBe(undefined);
+    });
+
+    it("lets one of many store, and leaves that one", async () => {
+      const processes = await open();
+      if (processes === undefined) return;
+      const tokens = Array.from({ length: 20 }, (_, i) => `token-of-caller${i}`);
+      const stores = await Promise.all(tokens.map(async (token, i) => {
+        const { granted } = await processes[i % 2]!.acquire(KEY, token, MINUTE, "");
+        const isStored = await processes[i % 2]!.store(KEY, token, "", stored({ meta: token, version: token }));
+        return [granted, isStored];
+      }));
+      const winners = tokens.filter((_, i) => stores[i]![1]);
+      expect(winners.length).toBe(1);
+      expect(stores.filter(([granted]) => granted).length).toBe(1);
+      expect(await subject.backend.read(KEY)).toMatchObject({ meta: winners[0], version: winners[0] });
+    });
+
+    it("confirms what is there now", async () => {
+      const [own, other] = (await open()) ?? [];
+      if (own === undefined || other === undefined) return;
+      expect(await own.confirm(KEY)).toBe("");
+      await own.acquire(KEY, A, MINUTE, "");
+      expect(await own.confirm(KEY), "a lease is no entry").toBe("");
+      await own.store(KEY, A, "", stored({ version: A }));
+      expect([await own.confirm(KEY), await other.confirm(KEY)]).toEqual([A, A]);
+      await (await subject.other()).write(KEY, stored({ version: V2 }));
+      expect(await own.confirm(KEY)).toBe(V2);
+      await (await subject.other()).remove(KEY);
+      expect(await own.confirm(KEY)).toBe("");
+    });
+
+    it("takes peculiar keys, and no two share a lease", async () => {
+      const [own] = (await open()) ?? [];
+      if (own === undefined) return;
+      for (const [what, key] of PECULIAR_KEYS) expect(await own.acquire(key, A, MINUTE, ""), what).toEqual({ granted: true, version: "" });
+      for (const [i, [what, key]] of PECULIAR_KEYS.entries()) expect(await own.store(key, A, "", stored({ version: `v${i}` })), what).toBe(true);
+      for (const [i, [what, key]] of PECULIAR_KEYS.entries()) expect(await own.confirm(key), what).toBe(`v${i}`);
+    });
+  });
+}
+
+const A = "token-of-A------";
+const B = "token-of-B------";
+const V1 = "version-1_______";
+const V2 = "version-2_______";
+const MINUTE = 60_000;

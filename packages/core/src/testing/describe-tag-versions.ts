@@ -1,0 +1,188 @@
+import type { TagVersions } from "../backend.ts";
+import type { BackendSubject } from "./backend-subject.ts";
+import { vitestFor } from "./vitest.ts";
+
+/** The part of `describeBackend` about `tagVersions`. Every test passes where the backend has none. */
+export function describeTagVersions(subject: BackendSubject): void {
+  const { describe, expect, it } = vitestFor("describeBackend");
+
+  /** Of this process, and of another one where the suite can open it. */
+  const open = async (): Promise<readonly [own: TagVersions, other: TagVersions] | undefined> => {
+    const own = subject.backend.tagVersions;
+    return own && [own, (await subject.other()).tagVersions!];
+  };
+
+  describe("tagVersions, where it has them:", () => {
+    it("does nothing with nothing", async () => {
+      const [own] = (await open()) ?? [];
+      if (own === undefined) return;
+      expect(await own.read([])).toEqual([]);
+      expect((await own.pin([])).versions).toEqual([]);
+      const { at } = await own.pin([ONE]);
+      expect(await own.unchangedSince(at, [])).toEqual([]);
+      expect(await own.renew([], "hard")).toBe(undefined);
+    });
+
+    it("tells a missing one as missing, and issues none by reading", async () => {
+      const [own] = (await open()) ?? [];
+      if (own === undefined) return;
+      expect(await own.read([ONE, TWO])).toEqual([undefined, undefined]);
+      expect(await own.read([ONE])).toEqual([undefined]);
+    });
+
+    it("issues the missing ones when they are pinned, and leaves the others", async () => {
+      const [own, other] = (await open()) ?? [];
+      if (own === undefined || other === undefined) return;
+      const [one] = (await own.pin([ONE])).versions;
+      const { at, versions } = await other.pin([TWO, ONE]);
+      expect(at).toEqual(expect.any(String));
+      expect(versions[1]).toEqual(one);
+      expect(await own.read([ONE, TWO, NAMESPACE])).toEqual([one, versions[0], undefined]);
+      expect((await own.pin([ONE, TWO])).versions).toEqual([one, versions[0]]);
+    });
+
+    it("answers in order, repeated tags included", async () => {
+      const [own] = (await open()) ?? [];
+      if (own === undefined) return;
+      await own.renew([ONE], "hard");
+      await own.renew([TWO], "hard");
+      const [two, one, again] = (await own.pin([TWO, ONE, TWO])).versions;
+      expect(again).toEqual(two);
+      expect(one).not.toEqual(two);
+      expect(await own.read([ONE, TWO, ONE])).toEqual([one, two, one]);
+    });
+
+    it("pins one version of a tag, whoever asks at the same time", async () => {
+      const processes = await open();
+      if (processes === undefined || !subject.hasPeers) return;
+      for (let round = 0; round < 5; round += 1) {
+        const pins = await Promise.all(Array.from({ length: 10 }, (_, i) => processes[i % 2]!.pin([`${ONE}${round}`])));
+        const [version] = await processes[0].read([`${ONE}${round}`]);
+        for (const { versions } of pins) expect(versions).toEqual([version]);
+      }
+    });
+
+    it("renews hard: both halves differ from then on, for every process", async () => {
+      const [own, other] = (await open()) ?? [];
+      if (own === undefined || other === undefined) return;
+      const [before, untouched] = (await own.pin([ONE, TWO])).versions;
+      expect(await own.renew([ONE], "hard")).toBe(undefined);
+      const [after, two] = await other.read([ONE, TWO]);
+      expect(after!.hard).not.toBe(before!.hard);
+      expect(after!.soft).not.toBe(before!.soft);
+      expect(two).toEqual(untouched);
+      expect(await own.read([ONE])).toEqual([after]);
+    });
+
+    it("renews soft: only that half differs from then on, for every process", async () => {
+      const [own, other] = (await open()) ?? [];
+      if (own === undefined || other === undefined) return;
+      const [before, untouched] = (await own.pin([ONE, TWO])).versions;
+      await own.renew([ONE], "soft");
+      const [after, two] = await other.read([ONE, TWO]);
+      expect(after!.hard).toBe(before!.hard);
+      expect(after!.soft).not.toBe(before!.soft);
+      expect(two).toEqual(untouched);
+    });
+
+    it("renews several at once, missing ones included", async () => {
+      const [own] = (await open()) ?? [];
+      if (own === undefined) return;
+      const [before] = (await own.pin([ONE])).versions;
+      await own.renew([ONE, TWO], "soft");
+      const [one, two] = await own.read([ONE, TWO]);
+      expect([one!.hard === before!.hard, one!.soft === before!.soft]).toEqual([true, false]);
+      expect(two).toEqual({ hard: expect.any(String), soft: expect.any(String) });
+      expect((await own.pin([TWO])).versions).toEqual([two]);
+    });
+
+    it.each(["hard", "soft"] as const)("issues no version twice: %s", async (mode) => {
+      const processes = await open();
+      if (processes === undefined) return;
+      await processes[0].pin([ONE, TWO]);
+      const seen = new Set<string>();
+      for (let round = 0; round < 10; round += 1) {
+        await Promise.all([processes[0].renew([ONE], mode), processes[1].renew([ONE], mode)]);
+        const [version] = await processes[0].read([ONE]);
+        expect(seen).not.toContain(version![mode]);
+        seen.add(version![mode]);
+      }
+    });
+
+    it("answers with nothing older, once a renewal is acknowledged", async () => {
+      const [own, other] = (await open()) ?? [];
+      if (own === undefined || other === undefined) return;
+      for (let round = 0; round < 10; round += 1) {
+        const [before] = (await own.pin([ONE])).versions;
+        const late = other.pin([ONE]);
+        await own.renew([ONE], "hard");
+        const [read, [pinned]] = [await other.read([ONE]), (await other.pin([ONE])).versions];
+        expect(read[0]!.hard).not.toBe(before!.hard);
+        expect(pinned).toEqual(read[0]);
+        await late;
+      }
+    });
+
+    it("tells late tags unchanged, a missing one issued, while nothing was renewed", async () => {
+      const [own, other] = (await open()) ?? [];
+      if (own === undefined || other === undefined) return;
+      const { versions: [two] } = await own.pin([TWO]);
+      const { at } = await own.pin([NAMESPACE]);
+      await other.pin([THREE]);
+      const [one, unchanged, three] = await own.unchangedSince(at, [ONE, TWO, THREE]);
+      expect(unchanged).toEqual(two);
+      expect([one, three].every((version) => version !== undefined)).toBe(true);
+      expect(await other.read([ONE, TWO, THREE])).toEqual([one, two, three]);
+    });
+
+    it.each([["hard", "own"], ["soft", "own"], ["hard", "other"], ["soft", "other"]] as const)("tells no late tag that was renewed meanwhile: %s, by the %s process", async (mode, by) => {
+      const [own, other] = (await open()) ?? [];
+      if (own === undefined || other === undefined) return;
+      const { versions: [two] } = await own.pin([TWO]);
+      const { at } = await own.pin([NAMESPACE]);
+      await (by === "own" ? own : other).renew([ONE, THREE], mode);
+      const [one, unrelated, three] = await own.unchangedSince(at, [ONE, TWO, THREE]);
+      expect([one, three]).toEqual([undefined, undefined]);
+      // A backend may know only that something was renewed.
+      expect([undefined, two]).toContainEqual(unrelated);
+    });
+
+    it("tells no tag for which it cannot know, and tells it to the next load", async () => {
+      const [own] = (await open()) ?? [];
+      if (own === undefined) return;
+      const { at } = await own.pin([NAMESPACE]);
+      await own.renew([ONE], "hard");
+      expect(await own.unchangedSince(at, [TWO]), "it may have been renewed, and then been lost").toEqual([undefined]);
+      const next = await own.pin([NAMESPACE]);
+      const [two] = await own.unchangedSince(next.at, [TWO]);
+      expect(two).toEqual({ hard: expect.any(String), soft: expect.any(String) });
+      expect(await own.read([TWO])).toEqual([two]);
+    });
+
+    it("tells nothing for a place that is not its own", async () => {
+      const [own] = (await open()) ?? [];
+      if (own === undefined) return;
+      await own.pin([ONE]);
+      expect(await own.unchangedSince("of-an-issuer-that-was-lost.0", [ONE, TWO])).toEqual([undefined, undefined]);
+    });
+
+    it("takes peculiar tags, and no two share a version", async () => {
+      const [own] = (await open()) ?? [];
+      if (own === undefined) return;
+      for (const tag of PECULIAR_TAGS) await own.renew([tag], "hard");
+      const versions = await own.read(PECULIAR_TAGS);
+      expect(new Set(versions.map((version) => version!.hard)).size).toBe(PECULIAR_TAGS.length);
+      expect((await own.pin(PECULIAR_TAGS)).versions).toEqual(versions);
+    });
+  });
+}
+
+/** As the cache makes them: `{~<name>}:<namespace>::<tag>`; a namespace's own ends in the colons. */
+const NAMESPACE = "{~shop}:users::";
+const ONE = "{~shop}:users::one";
+const TWO = "{~shop}:users::two";
+const THREE = "{~shop}:users::three";
+
+const PECULIAR_TAGS: readonly string[] = [
+  "user:42", "user:42 ", "USER:42", "user::42", "%", "100%", "*", "{a}", "{", "}", "a|b", "a.b", "a\r\nb", "a\0b", "é", "e\u0301", "\u{1f98a}", "__proto__", "#a", "t".repeat(5_000),
+].map((tag) => NAMESPACE + tag);

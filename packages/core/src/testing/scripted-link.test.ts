@@ -1,0 +1,316 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import type { Coherence, CoherenceListener, StoredEntry } from "../backend.ts";
+import { gate } from "./gate.ts";
+import { flush, outcome } from "./outcome.ts";
+import { scriptedBackend, type ScriptedBackend } from "./scripted-backend.ts";
+import { TestClock } from "./test-clock.ts";
+
+let clock: TestClock;
+let own: ScriptedBackend;
+let other: ScriptedBackend;
+
+beforeEach(() => {
+  clock = new TestClock();
+  own = scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "heard" });
+  other = own.peer({ label: "other" });
+});
+
+const entry = (version?: string): StoredEntry => ({ data: Uint8Array.of(1), staleInMs: 1_000, expiresInMs: 2_000, meta: "", ...(version !== undefined && { version }) });
+
+/** Writes down what it is told, as `changed k`. */
+function ear(): CoherenceListener & { readonly heard: string[] } {
+  const heard: string[] = [];
+  const note = (...words: readonly unknown[]): void => void heard.push(words.join(" "));
+  return {
+    heard,
+    now: () => clock.now(),
+    changed: (keys) => note("changed", ...keys),
+    tagsChanged: (tags) => note("tags", ...tags),
+    everythingChanged: () => note("everything"),
+    alive: (sentAtMs) => note("alive", sentAtMs),
+    replaced: () => note("replaced"),
+    lost: (error) => note("lost", (error as Error).message),
+  };
+}
+
+const attach = async (backend: ScriptedBackend = own): Promise<string[]> => {
+  const listener = ear();
+  await (backend.coherence as Coherence).attach(listener);
+  listener.heard.length = 0;
+  return listener.heard;
+};
+
+describe("peers of a scripted backend", () => {
+  it("share entries, leases and versions, and nothing else", async () => {
+    await own.write("k", entry("v1"));
+    expect((await other.read("k"))?.version).toBe("v1");
+    expect(other.store).toBe(own.store);
+    expect([own.count(), other.count(), other.label]).toEqual([1, 1, "other"]);
+    own.down();
+    own.script("read", { fail: true });
+    expect((await other.read("k"))?.version).toBe("v1");
+    await other.close();
+    expect([own.isClosed, other.isClosed]).toEqual([false, true]);
+  });
+
+  it("may differ in what they can, and tell no version where they have no leases", async () => {
+    const plain = own.peer({ leases: false, tagVersions: false, coherence: "none", batch: false });
+    expect([plain.leases, plain.tagVersions, plain.coherence, plain.batch]).toEqual([undefined, undefined, undefined, undefined]);
+    await own.write("k", entry("v1"));
+    expect(await plain.read("k")).toEqual({ data: Uint8Array.of(1), staleInMs: 1_000, expiresInMs: 2_000, meta: "" });
+    await plain.write("k", entry());
+    expect((await own.read("k"))?.version).toBe("-");
+  });
+});
+
+describe("a scripted store", () => {
+  it("shows the holder of a lease, and ends it in silence", async () => {
+    const heard = await attach();
+    await other.leases!.acquire("k", "t", 100, "");
+    expect(own.store.leaseHolder("k")).toBe("t");
+    own.store.expireLease("k");
+    expect(own.store.leaseHolder("k")).toBe(undefined);
+    await other.leases!.acquire("k", "t", 100, "");
+    clock.advance(100);
+    expect(own.store.leaseHolder("k")).toBe(undefined);
+    expect(heard).toEqual([]);
+  });
+
+  it("lets a program that knows nothing of leases write, remove and flush, and that is heard", async () => {
+    const heard = await attach();
+    await own.leases!.acquire("k", "t", 100, "");
+    own.store.set("k", entry());
+    expect(own.store.leaseHolder("k")).toBe("t");
+    expect(await own.leases!.store("k", "t", "", entry("t"))).toBe(false);
+    own.store.delete("k");
+    own.store.delete("k");
+    await own.tagVersions!.renew(["{~a}::t"], "hard");
+    own.store.clear();
+    expect(heard).toEqual(["changed k", "changed k", "changed k", "tags {~a}::t", "everything"]);
+    expect(own.store.tagVersion("{~a}::t")).toBe(undefined);
+  });
+
+  it("evicts versions and their issuer, whose successor repeats none", async () => {
+    const tags = own.tagVersions!;
+    const heard = await attach();
+    await tags.renew(["{~a}::t"], "hard");
+    const first = own.store.tagVersion("{~a}::t");
+    const { at } = await tags.pin(["{~a}::t"]);
+    own.store.evictTag("{~a}::t");
+    own.store.evictTag("{~a}::t");
+    expect(await tags.unchangedSince(at, ["{~a}::t"]), "the issuer did not move").toEqual([{ hard: first!.hard, soft: first!.soft }]);
+    own.store.evictIssuer();
+    own.store.evictTag("{~a}::t");
+    expect(await tags.unchangedSince(at, ["{~a}::t"])).toEqual([undefined]);
+    expect(own.store.tagVersion("{~a}::t")!.hard).not.toBe(first!.hard);
+    await tags.renew(["{~a}::t"], "hard");
+    expect(own.store.tagVersion("{~a}::t")!.hard).not.toBe(first!.hard);
+    expect(heard).toEqual(Array.from({ length: 6 }, () => "tags {~a}::t"));
+  });
+
+  it("has an issuer for each cache", async () => {
+    const { at } = await own.tagVersions!.pin(["{~a}::t"]);
+    await own.tagVersions!.renew(["{~b}::t"], "hard");
+    expect(await own.tagVersions!.unchangedSince(at, ["{~a}::u"])).not.toEqual([undefined]);
+  });
+});
+
+describe("scripted steps of the capabilities", () => {
+  it("count calls, wait at gates, fail and lose answers", async () => {
+    const acquiring = gate();
+    own.script("leases.acquire", { after: acquiring });
+    const acquired = own.leases!.acquire("k", "t", 100, "");
+    await acquiring.arrived();
+    expect(other.store.leaseHolder("k")).toBe("t");
+    expect(await outcome(acquired)).toEqual({ status: "pending" });
+    acquiring.open();
+    expect(await acquired).toEqual({ granted: true, version: "" });
+
+    own.script("leases.store", { loseAnswer: true });
+    await expect(own.leases!.store("k", "t", "", entry("t"))).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", maybeExecuted: true });
+    expect(own.store.get("k")?.version).toBe("t");
+
+    own.script("tags.renew", { fail: true });
+    await expect(own.tagVersions!.renew(["{~a}::t"], "hard")).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", maybeExecuted: false });
+    expect(own.store.tagVersion("{~a}::t")).toBe(undefined);
+    expect(own.calls.map(({ operation, keys }) => [operation, ...keys])).toEqual([["leases.acquire", "k"], ["leases.store", "k"], ["tags.renew", "{~a}::t"]]);
+  });
+
+  it("refuse a write as a store without memory does: the older entry and the lease are gone, and others hear of it", async () => {
+    const heard = await attach(other);
+    const full = new Error("out of memory");
+    await own.write("k", entry("v1"));
+    await own.leases!.acquire("k", "t", 100, "v1");
+    own.script("*", { refuse: full, times: 3 });
+    await expect(own.leases!.store("k", "t", "v1", entry("t"))).rejects.toBe(full);
+    expect([own.store.get("k"), own.store.leaseHolder("k")]).toEqual([undefined, undefined]);
+    await expect(own.write("k", entry("v1"))).rejects.toBe(full);
+    expect(await own.read("k"), "reads go on").toBe(undefined);
+    expect(heard).toEqual(["changed k", "changed k", "changed k"]);
+  });
+
+  it("are taken by nothing while it is down, and all of it rejects", async () => {
+    own.down();
+    const leases = own.leases!;
+    const tags = own.tagVersions!;
+    const calls = [
+      leases.acquire("k", "t", 1, ""), leases.renew("k", "t", 1), leases.release("k", "t"), leases.store("k", "t", "", entry()), leases.confirm("k"),
+      tags.read(["t"]), tags.pin(["t"]), tags.unchangedSince("", ["t"]), tags.renew(["t"], "soft"),
+      (own.coherence as Coherence).attach(ear()),
+    ];
+    for (const call of await Promise.allSettled(calls)) expect(call).toMatchObject({ status: "rejected", reason: { code: "BACKEND_UNAVAILABLE" } });
+    expect(own.link.attached).toBe(0);
+  });
+});
+
+describe("the link of a scripted backend", () => {
+  it("reports at once, in the tick of the change, to whoever is attached: own changes too, as scripts in Redis do", async () => {
+    const [here, there] = [await attach(own), await attach(other)];
+    const writing = own.write("k", entry());
+    expect([here, there]).toEqual([["changed k"], ["changed k"]]);
+    await writing;
+    await own.batch!.remove(["a", "b"]);
+    await own.tagVersions!.pin(["{~a}::t", "{~a}::u"]);
+    await own.tagVersions!.pin(["{~a}::t"]);
+    expect(here).toEqual(["changed k", "changed a", "changed b", "tags {~a}::t {~a}::u"]);
+    expect(there).toEqual(here);
+  });
+
+  it("leaves own changes out where it is asked to, and no others", async () => {
+    const quiet = own.peer({ echoes: false });
+    const heard = await attach(quiet);
+    await quiet.write("k", entry());
+    await quiet.tagVersions!.renew(["{~a}::t"], "hard");
+    expect(heard).toEqual([]);
+    await own.write("k", entry());
+    quiet.store.delete("k");
+    expect(heard).toEqual(["changed k", "changed k"]);
+  });
+
+  it("holds back what it would report, and delivers it in order, one by one or all", async () => {
+    const heard = await attach();
+    own.link.hold();
+    await other.write("a", entry());
+    await other.tagVersions!.renew(["{~a}::t"], "hard");
+    other.store.clear();
+    own.link.alive();
+    expect(own.link.held).toEqual([
+      { what: "changed", keys: ["a"] },
+      { what: "tagsChanged", keys: ["{~a}::t"] },
+      { what: "everythingChanged", keys: [] },
+      { what: "alive", keys: [] },
+    ]);
+    clock.advance(100);
+    own.link.deliver(1);
+    expect(heard).toEqual(["changed a"]);
+    own.link.deliver();
+    expect(heard).toEqual(["changed a", "tags {~a}::t", "everything", "alive 1000"]);
+    await other.write("b", entry());
+    expect(heard.at(-1)).toBe("changed b");
+  });
+
+  it("answers confirm behind what it holds back, with what was there when it was asked", async () => {
+    const heard = await attach();
+    own.link.hold();
+    await other.write("k", entry("v1"));
+    const confirmed = own.leases!.confirm("k");
+    await other.write("k", entry("v2"));
+    expect(await outcome(confirmed)).toEqual({ status: "pending" });
+    expect(own.link.held.map(({ what }) => what)).toEqual(["changed", "confirm", "changed"]);
+    own.link.deliver(2);
+    expect(heard).toEqual(["changed k"]);
+    expect(await confirmed).toBe("v1");
+  });
+
+  it("drops what it holds back, and tells nobody", async () => {
+    const heard = await attach();
+    own.link.hold();
+    await other.write("k", entry());
+    const confirmed = own.leases!.confirm("k");
+    own.link.drop();
+    own.link.deliver();
+    expect(heard).toEqual([]);
+    expect(await outcome(confirmed)).toEqual({ status: "pending" });
+  });
+
+  it("is lost: it says so, forgets what it held, and refuses attachments until it is healed", async () => {
+    const listener = ear();
+    await (own.coherence as Coherence).attach(listener);
+    listener.heard.length = 0;
+    own.link.hold();
+    await other.write("k", entry());
+    const confirmed = own.leases!.confirm("k");
+    own.link.lose({ error: new Error("reset") });
+    await expect(confirmed).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+    await expect((own.coherence as Coherence).attach(listener)).rejects.toThrow("reset");
+    await other.write("k", entry());
+    clock.advance(1_000);
+    expect(listener.heard).toEqual(["lost reset"]);
+    expect(await own.read("k"), "calls are answered").toBeDefined();
+
+    own.link.heal();
+    await (own.coherence as Coherence).attach(listener);
+    await other.write("k", entry());
+    expect(listener.heard).toEqual(["lost reset", "alive 2000", "changed k"]);
+  });
+
+  it("lets attachments hang until it is healed, where that is asked for", async () => {
+    own.link.lose({ attach: "hangs" });
+    const listener = ear();
+    const attaching = (own.coherence as Coherence).attach(listener);
+    expect(await outcome(attaching)).toEqual({ status: "pending" });
+    clock.advance(10);
+    own.link.heal();
+    await attaching;
+    expect(listener.heard, "sent when attach was").toEqual(["alive 1000"]);
+  });
+
+  it("tells that another server answers, once somebody is attached", async () => {
+    const listener = ear();
+    own.link.replaced();
+    let isAttached = false;
+    await (own.coherence as Coherence).attach({ ...listener, replaced: () => listener.heard.push(`replaced ${isAttached}`) }).then(() => (isAttached = true));
+    await flush();
+    expect(listener.heard).toEqual(["alive 1000", "replaced true"]);
+    own.link.replaced();
+    expect(listener.heard.at(-1)).toBe("replaced true");
+    own.link.everything();
+    expect(listener.heard.at(-1)).toBe("everything");
+  });
+
+  it("gives signs of life by the clock, four in the time that copies may be stale, and none once it is frozen, down or detached", async () => {
+    const slow = own.peer({ maxStalenessMs: 400, reissueWindowMs: 5_000 });
+    const coherence = slow.coherence as Coherence;
+    expect([coherence.maxStalenessMs, coherence.reissueWindowMs, (own.coherence as Coherence).maxStalenessMs]).toEqual([400, 5_000, 2_000]);
+    const listener = ear();
+    const detach = await coherence.attach(listener);
+    clock.advance(250);
+    expect(listener.heard).toEqual(["alive 1000", "alive 1100", "alive 1200"]);
+    const thaw = slow.link.freezeHeartbeat();
+    clock.advance(100);
+    thaw();
+    clock.advance(100);
+    slow.down();
+    clock.advance(100);
+    slow.up();
+    slow.link.alive();
+    expect(listener.heard.slice(3)).toEqual(["alive 1400", "alive 1550"]);
+    await detach();
+    clock.advance(1_000);
+    expect(listener.heard.length).toBe(5);
+    expect(slow.link.attached).toBe(0);
+  });
+
+  it("is not attached by an attachment that lost its answer, and ends with its backend", async () => {
+    const listener = ear();
+    own.script("attach", { loseAnswer: true });
+    await expect((own.coherence as Coherence).attach(listener)).rejects.toMatchObject({ operation: "attach" });
+    await flush();
+    expect(own.link.attached).toBe(0);
+    const heard = await attach();
+    await own.close();
+    await other.write("k", entry());
+    expect(heard).toEqual([]);
+    expect(own.link.attached).toBe(0);
+  });
+});
