@@ -1,0 +1,183 @@
+/**
+ * What the coherence protocol takes from the server, and what it would not survive if it were otherwise: tested as
+ * facts, on each kind of server, so that one that differs is noticed here and not by its users.
+ */
+import { once } from "node:events";
+import { connect } from "node:net";
+import { RespClient, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { Tracker } from "./tracker.ts";
+
+let server: OwnRedis;
+let tracker: Tracker;
+/** Somebody else. */
+let other: RespClient;
+
+beforeAll(async () => {
+  server = await startOwnRedis();
+});
+afterAll(() => server.stop());
+
+beforeEach(async () => {
+  await server.command("FLUSHALL");
+  tracker = await Tracker.open(server.url, "f:", "NOLOOP");
+  other = RespClient.fromUrl(server.url);
+  await other.command("PING");
+});
+afterEach(() => {
+  tracker.close();
+  other.close();
+});
+
+const send = (...words: string[]): Promise<unknown> => tracker.client.sendCommand(words);
+
+/** Has the server find all that `steps` send in one turn of its loop, in this order. */
+async function inOneTurn<T extends readonly unknown[]>(...steps: { readonly [K in keyof T]: () => Promise<T[K]> }): Promise<unknown[]> {
+  const busy = server.command("DEBUG", "SLEEP", "0.15");
+  const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
+  await pause();
+  const replies: Promise<unknown>[] = [];
+  for (const step of steps) {
+    replies.push(step());
+    await pause();
+  }
+  await busy;
+  return Promise.all(replies);
+}
+
+describe("F1: NOLOOP", () => {
+  it("silences own plain commands and MULTI", async () => {
+    await send("SET", "f:k", "1");
+    await send("PEXPIRE", "f:k", "100000");
+    await send("DEL", "f:k");
+    await Promise.all([send("MULTI"), send("SET", "f:k", "2"), send("DEL", "f:k"), send("EXEC")]);
+    expect(await tracker.heard()).toEqual([]);
+    await other.command("SET", "f:k", "1");
+    expect(await tracker.heard()).toEqual(["f:k"]);
+  });
+
+  it("does not silence what own scripts write, inside MULTI neither", async () => {
+    await send("EVAL", "return redis.call('SET', KEYS[1], '1')", "1", "f:k");
+    expect(await tracker.heard()).toEqual(["f:k"]);
+    await Promise.all([send("MULTI"), send("EVAL", "return redis.call('DEL', KEYS[1])", "1", "f:k"), send("EXEC")]);
+    expect(await tracker.heard()).toEqual(["f:k"]);
+  });
+});
+
+describe("F2: in one turn of the server's loop", () => {
+  it("a key is pushed once", async () => {
+    await inOneTurn(() => other.command("SET", "f:k", "1"), () => Promise.all([other.command("DEL", "f:k"), other.command("SET", "f:k", "2"), other.command("SET", "f:l", "2")]));
+    expect((await tracker.heard()).toSorted()).toEqual(["f:k", "f:l"]);
+    await Promise.all(["MULTI", "SET f:k 3", "SET f:k 4", "DEL f:k", "EXEC"].map((line) => other.command(...line.split(" "))));
+    expect(await tracker.heard()).toEqual(["f:k"]);
+  });
+
+  it("a key belongs to who wrote last: a foreign write before an own one is not heard", async () => {
+    expect(await inOneTurn(() => other.command("SET", "f:k", "theirs"), () => send("PEXPIRE", "f:k", "100000"))).toEqual(["OK", 1]);
+    expect(await tracker.heard()).toEqual([]);
+    expect(await other.command("GET", "f:k")).toBe("theirs");
+  });
+
+  it("a foreign write behind an own one is heard", async () => {
+    expect(await inOneTurn(() => send("SET", "f:k", "ours"), () => other.command("PEXPIRE", "f:k", "100000"))).toEqual(["OK", 1]);
+    expect(await tracker.heard()).toEqual(["f:k"]);
+  });
+});
+
+describe("F3: a removal", () => {
+  it("of what is not there is not heard; with a SET before it, it is, in MULTI and in a script", async () => {
+    await other.command("DEL", "f:k");
+    await other.command("UNLINK", "f:k");
+    expect(await tracker.heard()).toEqual([]);
+    await Promise.all(["MULTI", "SET f:k 1", "DEL f:k", "EXEC"].map((line) => other.command(...line.split(" "))));
+    expect(await tracker.heard()).toEqual(["f:k"]);
+    await other.command("EVAL", "redis.call('SET', KEYS[1], '1') return redis.call('DEL', KEYS[1])", "1", "f:k");
+    expect(await tracker.heard()).toEqual(["f:k"]);
+    expect(await other.command("EXISTS", "f:k")).toBe(0);
+  });
+
+  it("PEXPIRE to what is left, and PEXPIRE with PERSIST, are heard and leave the key as it was", async () => {
+    await other.command("RPUSH", "f:k", "a");
+    await tracker.heard();
+    await other.command("EVAL", "redis.call('PEXPIRE', KEYS[1], 100000) redis.call('PERSIST', KEYS[1])", "1", "f:k");
+    expect(await tracker.heard()).toEqual(["f:k"]);
+    expect(await other.command("PTTL", "f:k")).toBe(-1);
+    await other.command("PEXPIRE", "f:k", "50000");
+    await tracker.heard();
+    await other.command("EVAL", "redis.call('PEXPIRE', KEYS[1], redis.call('PTTL', KEYS[1]))", "1", "f:k");
+    expect(await tracker.heard()).toEqual(["f:k"]);
+    expect(await other.command("LRANGE", "f:k", 0, -1)).toEqual(["a"]);
+  });
+});
+
+describe("F4: replies and pushes of one connection", () => {
+  it("on the wire: all replies of a turn, then the pushes of what was written in it", async () => {
+    await other.command("SET", "f:k", "old");
+    const socket = connect(server.port, "127.0.0.1");
+    let received = "";
+    socket.on("data", (chunk) => (received += String(chunk)));
+    socket.write("HELLO 3\r\nCLIENT TRACKING on BCAST PREFIX f:\r\n");
+    await expect.poll(() => received).toMatch(/\+OK\r\n$/);
+    received = "";
+    const pushed = ">2\r\n$10\r\ninvalidate\r\n*1\r\n$3\r\nf:k\r\n";
+    socket.write("GET f:k\r\nSET f:k new\r\nGET f:k\r\nPING\r\n");
+    await expect.poll(() => received).toBe(`$3\r\nold\r\n+OK\r\n$3\r\nnew\r\n+PONG\r\n${pushed}`);
+    received = "";
+    await inOneTurn(async () => socket.write("GET f:k\r\n"), () => other.command("SET", "f:k", "newer"));
+    await expect.poll(() => received).toBe(`$3\r\nnew\r\n${pushed}`);
+    socket.destroy();
+    await once(socket, "close");
+  });
+
+  it("in the program: the push comes before the continuation of a reply that stood in front of it", async () => {
+    await other.command("SET", "f:k", "old");
+    await tracker.heard();
+    const order: string[] = [];
+    tracker.client.on("invalidate", () => order.push("push"));
+    await inOneTurn(() => send("GET", "f:k").then((value) => order.push(String(value))), () => other.command("SET", "f:k", "new"));
+    await tracker.heard();
+    expect(order).toEqual(["push", "old"]);
+  });
+
+  it("what was acknowledged to anybody is pushed before the reply to what is sent afterwards", async () => {
+    for (let i = 0; i < 200; i += 1) {
+      await (i % 2 === 0 ? other.command("SET", `f:${i}`, "1") : other.command("EVAL", "return redis.call('SET', KEYS[1], '1')", "1", `f:${i}`));
+      expect(await tracker.heard()).toEqual([`f:${i}`]);
+    }
+  });
+});
+
+describe("F5: the end of keys", () => {
+  it.each(["FLUSHALL", "FLUSHDB"])("%s is pushed as everything, to who did it as well", async (command) => {
+    await other.command("SET", "f:k", "1");
+    await tracker.heard();
+    await other.command(command);
+    expect(await tracker.heard()).toEqual([null]);
+    await send(command);
+    expect(await tracker.heard()).toEqual([null]);
+  });
+
+  it("an end of life is pushed when the key is deleted, not when its time has come", async () => {
+    await server.command("DEBUG", "SET-ACTIVE-EXPIRE", "0");
+    try {
+      await other.command("SET", "f:k", "1", "PX", "20");
+      expect(await tracker.heard()).toEqual(["f:k"]);
+      await new Promise((resolve) => setTimeout(resolve, 60));
+      expect(await tracker.heard()).toEqual([]);
+      expect(await other.command("GET", "f:k")).toBe(null);
+      expect(await tracker.heard()).toEqual(["f:k"]);
+    } finally {
+      await server.command("DEBUG", "SET-ACTIVE-EXPIRE", "1");
+    }
+  });
+
+  it("an eviction is pushed", async () => {
+    await using small = await startOwnRedis({ config: ["maxmemory 3mb", "maxmemory-policy allkeys-lru"] });
+    const evicted = await Tracker.open(small.url, "f:");
+    await small.command("SET", "f:victim", "1");
+    expect(await evicted.heard()).toEqual(["f:victim"]);
+    for (let i = 0; (await small.command("EXISTS", "f:victim")) === 1 && i < 1_000; i += 1) await small.command("SET", `fill:${i}`, "x".repeat(50_000), "PX", "600000");
+    expect(await evicted.heard()).toEqual(["f:victim"]);
+    evicted.close();
+  });
+});
