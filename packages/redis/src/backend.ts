@@ -1,4 +1,5 @@
-import type { Backend, Batch, Compressor, DeleteStatus, Format, Leases, StoredEntry, TagVersions } from "@hotset/core";
+import type { Backend, Batch, Coherence, Compressor, DeleteStatus, Format, Leases, StoredEntry, TagVersions } from "@hotset/core";
+import { RedisCoherence, type CoherenceSettings } from "./coherence.ts";
 import { fault, type Origin } from "./faults.ts";
 import type { Call, Lane, RawClient } from "./lane.ts";
 import { decodeEntry, encodeEntry, writeIdOf, type EntryFields, type Keys, type WriteIds } from "./layout.ts";
@@ -23,6 +24,8 @@ export interface BackendSettings {
   readonly epochMs: () => number;
   /** Looked at with each call. @default nothing is announced */
   readonly announce?: Announcement;
+  /** `undefined` hears of nothing. */
+  readonly coherence?: Omit<CoherenceSettings, "label" | "keys"> | undefined;
 }
 
 type Operation = "read" | "write" | "remove" | "markStale" | "ping" | "tags" | "acquire" | "renew" | "store" | "release" | "confirm";
@@ -45,6 +48,7 @@ export class HashBackend implements Backend {
   readonly keepsMeta: boolean;
   readonly leases: Leases;
   readonly tagVersions?: TagVersions;
+  readonly coherence?: Coherence;
   #link: Link;
   readonly #release: () => Promise<void>;
   readonly #settings: BackendSettings;
@@ -86,6 +90,7 @@ export class HashBackend implements Backend {
     );
     this.keepsMeta = settings.layout === "full";
     if (this.keepsMeta) this.tagVersions = new IssuedVersions((args, script) => this.#send(this.#origins.tags, args, bare, script), settings.keys, settings.writeIds, this.#announce);
+    if (settings.coherence !== undefined) this.coherence = new RedisCoherence(hold.link, { ...settings.coherence, label: settings.label, keys: settings.keys });
     this.batch = {
       read: (keys) => this.#readMany(keys),
       write: (entries) => this.#writeMany(entries),
@@ -128,6 +133,11 @@ export class HashBackend implements Backend {
 
   markStale(key: string): Promise<"stale" | "missing"> {
     return this.#script("markStale", MARK_STALE, key, [], (count) => (count === 1 ? "stale" : "missing"));
+  }
+
+  /** What coherence calls `key`: hashes cannot be turned back. */
+  alias(key: string): string {
+    return this.#keys.alias(key);
   }
 
   /** Round-trip time in milliseconds. @throws {BackendUnavailableError} */

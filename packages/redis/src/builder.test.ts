@@ -10,9 +10,9 @@ describe("build", () => {
   it("R1-04: is synchronous, opens nothing, and has the documented defaults", async () => {
     const backend: Backend = redis("redis://nobody.invalid").valueFormat(json()).build();
     expect(backend).toMatchObject({ label: "redis", format: { id: "json" }, compressor: { id: passthrough().id }, alsoReads: [], deadlineMs: 1_000, maxEntryBytes: Infinity, maxDecodedBytes: 64 * 2 ** 20 });
-    // Until changes by others are heard, the cache must know that they are not.
-    expect(backend.coherence).toBe(undefined);
+    expect(backend.coherence).toMatchObject({ maxStalenessMs: 2_000, reissueWindowMs: 30_000 });
     await backend.close();
+    expect(redis("redis://nobody.invalid").coherence("none").valueFormat(json()).build().coherence).toBe(undefined);
   });
 
   it("R1-04 R1-06: hands on what it was told", async () => {
@@ -20,12 +20,12 @@ describe("build", () => {
       .connection(single("redis://localhost"))
       .label("near").keyPrefix("staging").keyFormat("hashed")
       .valueFormat(v8()).compressor(gzip()).alsoReads(json()).alsoReads(passthrough())
-      .layout("full").coherence("auto").maxStaleness("2s").reissueWindow(0)
+      .layout("full").coherence("auto").maxStaleness("3s").reissueWindow(0)
       .maxEntryBytes(1_000).maxDecodedBytes(2_000)
       .username("app").password("secret").connectTimeout("5s").responseTimeout("250ms").retries(3)
       .backoff({ base: "10ms", factor: 3, max: 100 }).protocol(2).maxInFlight(10)
       .build();
-    expect(backend).toMatchObject({ label: "near", format: { id: "v8" }, compressor: { id: "gzip" }, deadlineMs: 250, maxEntryBytes: 1_000, maxDecodedBytes: 2_000 });
+    expect(backend).toMatchObject({ label: "near", format: { id: "v8" }, compressor: { id: "gzip" }, deadlineMs: 250, maxEntryBytes: 1_000, maxDecodedBytes: 2_000, coherence: { maxStalenessMs: 3_000, reissueWindowMs: 0 } });
     expect(backend.alsoReads!.map(({ id }) => id)).toEqual(["json", passthrough().id]);
     await backend.close();
   });

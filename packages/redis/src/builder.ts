@@ -5,6 +5,7 @@ import {
   passthrough,
   type Awaitable,
   type Backend,
+  type Coherence,
   type Compressor,
   type Duration,
   type Format,
@@ -72,6 +73,8 @@ export interface RedisBackendBuilder extends RedisBackendSettings {
 }
 
 export interface RedisBackend extends Backend {
+  /** `undefined` for `coherence("none")`. */
+  readonly coherence?: Coherence;
   /** Round-trip time in milliseconds. @throws {BackendUnavailableError} */
   ping(): Promise<number>;
 }
@@ -98,6 +101,8 @@ interface Settings {
   readonly alsoReads: readonly (Format | Compressor)[];
   readonly layout: "full" | "plain";
   readonly coherence: "auto" | "tracking" | "pubsub" | "none";
+  readonly maxStalenessMs: number;
+  readonly reissueWindowMs: number;
   readonly maxEntryBytes: number;
   readonly maxDecodedBytes: number;
   readonly responseTimeoutMs: number;
@@ -122,6 +127,8 @@ const DEFAULTS: Settings = Object.freeze({
   alsoReads: Object.freeze([]),
   layout: "full",
   coherence: "auto",
+  maxStalenessMs: 2_000,
+  reissueWindowMs: 30_000,
   maxEntryBytes: Infinity,
   maxDecodedBytes: 64 * 2 ** 20,
   responseTimeoutMs: 1_000,
@@ -181,13 +188,11 @@ class Builder implements RedisBackendBuilder {
   }
 
   maxStaleness(bound: Duration): this {
-    milliseconds("maxStaleness", bound);
-    return this.#with({});
+    return this.#with({ maxStalenessMs: milliseconds("maxStaleness", bound) });
   }
 
   reissueWindow(window: Duration): this {
-    milliseconds("reissueWindow", window, 0);
-    return this.#with({});
+    return this.#with({ reissueWindowMs: milliseconds("reissueWindow", window, 0) });
   }
 
   maxEntryBytes(bytes: number): this {
@@ -272,6 +277,7 @@ class Builder implements RedisBackendBuilder {
       layout: settings.layout,
       writeIds: randomWriteIds(),
       epochMs: Date.now,
+      coherence: settings.coherence === "none" ? undefined : { maxStalenessMs: settings.maxStalenessMs, reissueWindowMs: settings.reissueWindowMs },
     });
   }
 

@@ -7,6 +7,7 @@ import { openSession, type SessionSettings, type TlsOptions } from "./session.ts
 import { SingleLink } from "./single-link.ts";
 import { openPrimary } from "./sentinel.ts";
 import type { NodeAddress } from "./slots.ts";
+import { trackedLink } from "./tracking.ts";
 import { parseUrl, REDIS_PORT, SENTINEL_PORT, type RedisUrl } from "./url.ts";
 
 /** Marks what `single`, `cluster`, `sentinel` and `fromClient` return; nothing else has it. */
@@ -50,7 +51,7 @@ export function single(url: string | URL, options?: ConnectionOptions): Connecti
   const tls = tlsOf("single", at, options);
   return new Place("own", (settings) => {
     const session: SessionSettings = { ...settings, ...credentialsOf(at, settings), tls, database: at.database };
-    return new SingleLink((aborted) => openSession(at.address, session, aborted), settings);
+    return trackedLink((aborted, prepare) => openSession(at.address, session, aborted, prepare), settings);
   });
 }
 
@@ -91,7 +92,7 @@ export function sentinel(sentinels: readonly (string | URL)[], options: Connecti
       address: url.address,
       settings: { ...settings, ...credentialsOf(url), tls, database: 0, connectTimeoutMs: Math.ceil(settings.connectTimeoutMs / 2) },
     }));
-    return new SingleLink((aborted) => openPrimary({ sentinels: asked, primaryName, primary }, aborted), settings);
+    return trackedLink((aborted, prepare) => openPrimary({ sentinels: asked, primaryName, primary }, aborted, prepare), settings);
   });
 }
 

@@ -55,6 +55,9 @@ export function fault(origin: Origin, error: unknown): unknown {
   return new BackendUnavailableError(`${origin.tier}: Redis refused ${origin.operation} for now: ${reason.message}`, { ...origin, cause: reason, maybeExecuted: false });
 }
 
+/** Whether `error` is a reply that says "not now". */
+export const isTemporary = (error: unknown): boolean => error instanceof Error && NOT_NOW.test(error.message);
+
 /**
  * Whether Redis answered, with an error. Told by the reply's form and not by its class: a client
  * handed in may come from another copy of node-redis, and bundlers rename classes.

@@ -95,6 +95,25 @@ export class Keys {
     return `${this.#prefix}~issuer:${tag.slice(0, tag.indexOf("}") + 1)}`;
   }
 
+  /** What coherence tracks: keys of entries and tags, and nothing else. */
+  get tracked(): string {
+    return `${this.#prefix}:`;
+  }
+
+  /** What `entry` was given, or for hashed keys its {@link alias}; `undefined` for keys of others. */
+  decode(redisKey: string): string | undefined {
+    if (!redisKey.startsWith(this.#prefix)) return undefined;
+    const rest = redisKey.slice(this.#prefix.length);
+    const key = this.#prefix === "" || rest.startsWith("::") ? rest : rest.startsWith(":") ? rest.slice(1) : undefined;
+    const user = key === undefined ? -1 : key.indexOf("::") + 2;
+    return user < 2 ? key : key!.slice(0, user) + decodeUserKey(key!.slice(user));
+  }
+
+  /** What {@link decode} makes of a key that cannot be turned back. */
+  alias(key: string): string {
+    return this.#hashed ? this.#encode(key) : key;
+  }
+
   #encode(key: string): string {
     if (!key.isWellFormed()) throw new InvalidArgumentError("key: contains half of a surrogate pair, which UTF-8 cannot write; give well-formed text");
     const user = key.indexOf("::") + 2;
@@ -116,7 +135,16 @@ export function encodeUserKey(key: string): string {
   return /^%(?:25)*23/.test(key) ? `%25${key.slice(1)}` : key;
 }
 
+/** The inverse of {@link encodeUserKey}. Keys that it never wrote stay as they are. */
+export function decodeUserKey(encoded: string): string {
+  if (!encoded.includes("%")) return encoded;
+  if (!hasHashTag(encoded)) return encoded.replace(/%(?:7B|7D|25)|^%23/g, (found) => UNESCAPES[found]!);
+  if (encoded.startsWith("%23")) return `#${encoded.slice(3)}`;
+  return /^%25(?:25)*23/.test(encoded) ? `%${encoded.slice(3)}` : encoded;
+}
+
 const ESCAPES: Readonly<Record<string, string>> = { "{": "%7B", "}": "%7D", "#": "%23", "%": "%25" };
+const UNESCAPES: Readonly<Record<string, string>> = { "%7B": "{", "%7D": "}", "%23": "#", "%25": "%" };
 
 /**
  * Whether Redis Cluster hashes only a part of `key`.

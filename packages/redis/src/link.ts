@@ -2,12 +2,15 @@ import { BackendUnavailableError, type Clock } from "@hotset/core";
 import type { Backoff } from "./backoff.ts";
 import { systemClock } from "./clock.ts";
 import type { Origin } from "./faults.ts";
+import type { Hub } from "./hub.ts";
 import { Lane, type Call, type RawClient } from "./lane.ts";
 
 /** What a backend asks of its connection, whatever the topology. */
 export interface Link {
   /** Where calls go. While `lane.hasRoom`, they go straight to `lane.client`. */
   readonly lane: Lane;
+  /** Those who hear of changes on the connections that calls use. `undefined` where these cannot tell. */
+  readonly tracking?: Hub | undefined;
   /** Sends a call that could not go straight: later, or never. */
   admit<T>(call: Call<T>, send: (client: RawClient) => void): void;
   /** Tells that another connection may answer better: this one leads to a replica. */

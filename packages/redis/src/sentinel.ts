@@ -1,5 +1,5 @@
 import { connectFault } from "./faults.ts";
-import { loadScripts, openSession, placeOf, type Address, type NodeClient, type Session, type SessionSettings } from "./session.ts";
+import { openSession, placeOf, type Address, type NodeClient, type Session, type SessionSettings } from "./session.ts";
 
 export interface SentinelSettings {
   /** How to reach the sentinels; they have users of their own. */
@@ -23,7 +23,7 @@ const WATCH_AGAIN_MS = 1_000;
  *
  * @see https://redis.io/docs/latest/develop/reference/sentinel-clients/
  */
-export async function openPrimary(settings: SentinelSettings, aborted: AbortSignal): Promise<Session> {
+export async function openPrimary(settings: SentinelSettings, aborted: AbortSignal, prepare: (client: NodeClient) => Promise<void>): Promise<Session> {
   const { primary } = settings;
   const startedAt = primary.clock.now();
   let trouble: unknown;
@@ -33,7 +33,7 @@ export async function openPrimary(settings: SentinelSettings, aborted: AbortSign
     try {
       const session = await openSession(address, { ...primary, connectTimeoutMs: leftMs }, aborted, async (client) => {
         await expectPrimary(client);
-        await loadScripts(client);
+        await prepare(client);
       });
       return watched(session, placeOf(address), settings);
     } catch (error) {

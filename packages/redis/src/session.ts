@@ -37,6 +37,8 @@ export interface SessionSettings {
 /** A client while its connection is being prepared. */
 export interface NodeClient extends RawClient {
   subscribe(channel: string, listener: (message: string) => void): Promise<void>;
+  /** What RESP3 pushes comes here, in the order of the wire: before the continuation of any reply of the same chunk. The handler says whether it was its own. */
+  _getQueue(): { addPushHandler(handler: (push: readonly unknown[]) => boolean): void };
 }
 
 /** One connection, ready for commands. There is none other to wait for: it never reconnects. */

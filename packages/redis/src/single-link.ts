@@ -1,6 +1,7 @@
 import { BackendUnavailableError } from "@hotset/core";
 import { backoffMs } from "./backoff.ts";
 import { connectFault, unreachable, type Origin } from "./faults.ts";
+import type { Hub } from "./hub.ts";
 import { Lane, type Call, type RawClient } from "./lane.ts";
 import { closed, CONNECT, drained, type Link, type LinkSettings } from "./link.ts";
 import type { Session } from "./session.ts";
@@ -11,6 +12,12 @@ const REFUSED_MS = 1_000;
 const STABLE_MS = 1_000;
 /** A connection is given up when nothing at all is answered for two deadlines, and at least this long. */
 const SILENT_MS = 1_000;
+
+/** Is told of connections that come and go, in the very tick. */
+export interface Watch {
+  up(link: SingleLink): void;
+  down(error: Error): void;
+}
 
 /**
  * One multiplexed connection, made anew for each attempt.
@@ -24,6 +31,8 @@ const SILENT_MS = 1_000;
  */
 export class SingleLink implements Link {
   readonly lane: Lane;
+  readonly tracking: Hub | undefined;
+  readonly #watch: Watch | undefined;
   readonly #open: (aborted: AbortSignal) => Promise<Session>;
   readonly #settings: LinkSettings;
   readonly #closing = new AbortController();
@@ -36,10 +45,17 @@ export class SingleLink implements Link {
   #away: { readonly trouble: BackendUnavailableError; readonly until: number } | undefined;
   #silence: { readonly replies: number; readonly since: number } | undefined;
   #probe: Call<unknown> | undefined;
+  /** Wait for a connection, however long that takes. */
+  #waiting: PromiseWithResolvers<void> | undefined;
   #closed: Promise<void> | undefined;
 
-  /** @param open makes one connection; `aborted` when it is no longer wanted. */
-  constructor(open: (aborted: AbortSignal) => Promise<Session>, settings: LinkSettings) {
+  /**
+   * @param open makes one connection; `aborted` when it is no longer wanted.
+   * @param tracking who hears of changes over these connections.
+   */
+  constructor(open: (aborted: AbortSignal) => Promise<Session>, settings: LinkSettings, watch?: Watch, tracking?: Hub) {
+    this.tracking = tracking;
+    this.#watch = watch;
     this.#open = open;
     this.#settings = settings;
     this.lane = new Lane({ clock: settings.clock, deadlineMs: settings.responseTimeoutMs, maxInFlight: settings.maxInFlight });
@@ -63,6 +79,16 @@ export class SingleLink implements Link {
   async connect(): Promise<void> {
     if (this.#closed !== undefined) throw closed(CONNECT);
     if (this.#session === undefined) await this.#begin();
+  }
+
+  /** Resolves once there is a connection, and leaves it to the back-off when that is tried. @throws {BackendUnavailableError} when it is not tried any more. */
+  ready(): Promise<void> {
+    if (this.#closed !== undefined) return Promise.reject(closed(CONNECT));
+    if (this.#session !== undefined) return Promise.resolve();
+    if (this.#away !== undefined && this.#away.until !== Infinity && this.#settings.clock.now() < this.#away.until) return Promise.reject(this.#away.trouble);
+    this.#waiting ??= Promise.withResolvers();
+    if (this.#cancelRetry === undefined) this.#begin().catch(ignore);
+    return this.#waiting.promise;
   }
 
   close(): Promise<void> {
@@ -98,6 +124,9 @@ export class SingleLink implements Link {
     session.onLost((error) => {
       if (this.#session === session) this.#lose(error);
     });
+    this.#watch?.up(this);
+    this.#waiting?.resolve();
+    this.#waiting = undefined;
     this.lane.resume();
   }
 
@@ -108,6 +137,8 @@ export class SingleLink implements Link {
     if (isFinal) {
       this.#failures = 0;
       this.#away = { trouble, until: clock.now() + (trouble.retryable ? 0 : REFUSED_MS) };
+      this.#waiting?.reject(trouble);
+      this.#waiting = undefined;
     } else {
       this.#retryLater(trouble);
     }
@@ -124,6 +155,8 @@ export class SingleLink implements Link {
     this.#failures = clock.now() - this.#upSince < STABLE_MS ? this.#failures + 1 : 0;
     const trouble = new BackendUnavailableError(`the connection to Redis was lost: ${error.message}`, { cause: error });
     this.#retryLater(trouble);
+    // Before what is in flight rejects: trust ends first.
+    this.#watch?.down(trouble);
     session.destroy();
     this.lane.abandon((origin) => unreachable(origin, trouble));
   }
@@ -156,6 +189,8 @@ export class SingleLink implements Link {
   async #close(): Promise<void> {
     this.#closing.abort();
     this.#cancelRetry?.();
+    this.#waiting?.reject(closed(CONNECT));
+    this.#waiting = undefined;
     const { lane } = this;
     lane.abandon(closed);
     await this.#attempt?.catch(ignore);
@@ -163,7 +198,9 @@ export class SingleLink implements Link {
     const session = this.#session;
     this.#session = undefined;
     lane.client = undefined;
-    session?.destroy();
+    if (session === undefined) return;
+    this.#watch?.down(closed(CONNECT));
+    session.destroy();
   }
 }
 

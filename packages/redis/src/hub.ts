@@ -1,0 +1,204 @@
+import type { Clock } from "@hotset/core";
+
+/** Who hears of changes below one prefix. Keys are as Redis has them. Each of these returns at once. */
+export interface Ear {
+  /** Colon included. */
+  readonly prefix: string;
+  readonly maxStalenessMs: number;
+  now(): number;
+  /** Also keys of others, below other prefixes. */
+  changed(redisKeys: readonly string[]): void;
+  everythingChanged(): void;
+  alive(sentAtMs: number): void;
+  replaced(): void;
+  lost(error: unknown): void;
+}
+
+/** One connection on which changes are heard, time and again a new one. */
+export interface Source {
+  /**
+   * Resolves once everything below {@link Hub.prefixes} is heard.
+   *
+   * @throws {HearingRefusedError} when the server does not let us.
+   */
+  cover(): Promise<void>;
+  /**
+   * Asks for a sign of life. `true`: all that was acknowledged to anybody before has been heard; `false`: it lives, and
+   * cannot tell. Without any answer within `deadlineMs` the connection is given up.
+   */
+  ask(deadlineMs: number): Promise<boolean>;
+  /** Nobody listens any more. */
+  rest(): void;
+}
+
+/** The server does not let us hear of changes in this way. */
+export class HearingRefusedError extends Error {}
+
+interface Subscription {
+  readonly ear: Ear;
+  isAttached: boolean;
+}
+
+/** How many heartbeats may be without an answer; until one is, no further one is sent. */
+const MAX_UNANSWERED = 8;
+/** A connection is not given up for less: short bounds should not make a pause of the server a loss. */
+const SILENT_MS = 1_000;
+/** How long to wait after a failure that the link has not noticed. */
+const PAUSE_MS = 50;
+
+/**
+ * Everybody who listens over one link, and the connections they hear from. All of these must be heard: the loss of any
+ * one is told to everybody, and each attaches again.
+ */
+export class Hub {
+  readonly #clock: Clock;
+  readonly #reach: () => Promise<void>;
+  readonly #sources: () => readonly Source[];
+  readonly #subscriptions = new Set<Subscription>();
+  /** Counts losses: what was attached meanwhile may have missed something. */
+  #losses = 0;
+  /** Counts servers that took the place of others, and up to which each listener knows. */
+  #replacements = 0;
+  readonly #told = new WeakMap<Ear, number>();
+  #unanswered = 0;
+  #cancelHeartbeat: (() => void) | undefined;
+
+  /**
+   * @param reach resolves when there is a connection to each source; rejects when that is not tried any more.
+   * @param sources those that must be heard now.
+   */
+  constructor(clock: Clock, reach: () => Promise<void>, sources: () => readonly Source[]) {
+    this.#clock = clock;
+    this.#reach = reach;
+    this.#sources = sources;
+  }
+
+  /** Prefixes that cover all that is listened to, none of them below another. */
+  prefixes(): readonly string[] {
+    return outermost(Array.from(this.#subscriptions, ({ ear }) => ear.prefix));
+  }
+
+  get isHeeded(): boolean {
+    return this.#subscriptions.size !== 0;
+  }
+
+  /**
+   * Resolves once everything that is acknowledged from now on will be told. Waits until the servers can be reached.
+   *
+   * @returns what ends it.
+   * @throws {HearingRefusedError}
+   * @throws {BackendUnavailableError} when trying again cannot help.
+   */
+  attach(ear: Ear): Promise<() => Promise<void>> {
+    const subscription: Subscription = { ear, isAttached: false };
+    const attached = this.#attach(subscription);
+    attached.then(() => setImmediate(() => this.#tellReplacement(subscription)), ignore);
+    return attached;
+  }
+
+  // ---- told by sources
+
+  changed(redisKeys: readonly string[]): void {
+    for (const { ear } of this.#subscriptions) ear.changed(redisKeys);
+  }
+
+  everythingChanged(): void {
+    for (const { ear } of this.#subscriptions) ear.everythingChanged();
+  }
+
+  lost(error: Error): void {
+    this.#losses += 1;
+    for (const subscription of this.#subscriptions) {
+      // Those that are being attached find out by themselves.
+      if (!subscription.isAttached) continue;
+      this.#subscriptions.delete(subscription);
+      subscription.ear.lost(error);
+    }
+  }
+
+  replaced(): void {
+    this.#replacements += 1;
+  }
+
+  async #attach(subscription: Subscription): Promise<() => Promise<void>> {
+    // Heard from now on: what is pushed right behind the confirmation is handled before it.
+    this.#subscriptions.add(subscription);
+    try {
+      for (;;) {
+        const losses = this.#losses;
+        await this.#reach();
+        try {
+          await Promise.all(this.#sources().map((source) => source.cover()));
+          await this.#prove();
+        } catch (error) {
+          if (error instanceof HearingRefusedError) throw error;
+          await new Promise<void>((resolve) => this.#clock.schedule(resolve, PAUSE_MS));
+          continue;
+        }
+        if (losses === this.#losses) break;
+      }
+    } catch (error) {
+      this.#remove(subscription);
+      throw error;
+    }
+    subscription.isAttached = true;
+    this.#beatLater();
+    return () => {
+      this.#remove(subscription);
+      return Promise.resolve();
+    };
+  }
+
+  #remove(subscription: Subscription): void {
+    if (!this.#subscriptions.delete(subscription) || this.#subscriptions.size !== 0) return;
+    this.#cancelHeartbeat?.();
+    this.#cancelHeartbeat = undefined;
+    for (const source of this.#sources()) source.rest();
+  }
+
+  /** The caller must know that it is attached: an invalidation that it issues again is one that it has to hear. */
+  #tellReplacement(subscription: Subscription): void {
+    const { ear } = subscription;
+    if (!this.#subscriptions.has(subscription) || (this.#told.get(ear) ?? 0) === this.#replacements) return;
+    this.#told.set(ear, this.#replacements);
+    ear.replaced();
+  }
+
+  /** Asks all for a sign of life. What they tell counts from here: a change that comes later may be on the way. */
+  async #prove(): Promise<void> {
+    const sentAt = Array.from(this.#subscriptions, (subscription) => [subscription, subscription.ear.now()] as const);
+    const deadlineMs = Math.max(SILENT_MS, this.#bound() / 2);
+    const answers = await Promise.all(this.#sources().map((source) => source.ask(deadlineMs)));
+    if (!answers.every(Boolean)) return;
+    for (const [subscription, at] of sentAt) if (this.#subscriptions.has(subscription)) subscription.ear.alive(at);
+  }
+
+  #beatLater(): void {
+    this.#cancelHeartbeat ??= this.#clock.schedule(() => {
+      this.#cancelHeartbeat = undefined;
+      if (this.#subscriptions.size === 0) return;
+      this.#beatLater();
+      if (this.#unanswered >= MAX_UNANSWERED) return;
+      this.#unanswered += 1;
+      // A loss is told by the source.
+      this.#prove().catch(ignore).finally(() => {
+        this.#unanswered -= 1;
+      });
+    }, this.#bound() / 4);
+  }
+
+  /** The strictest. */
+  #bound(): number {
+    let bound = Infinity;
+    for (const { ear } of this.#subscriptions) bound = Math.min(bound, ear.maxStalenessMs);
+    return bound;
+  }
+}
+
+/** Without those that lie below another: Redis refuses to track both. */
+function outermost(prefixes: readonly string[]): readonly string[] {
+  const unique = [...new Set(prefixes)];
+  return unique.filter((prefix) => !unique.some((other) => other !== prefix && prefix.startsWith(other)));
+}
+
+const ignore = (): void => undefined;
