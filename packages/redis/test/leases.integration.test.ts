@@ -1,0 +1,584 @@
+import { json, type Leases, type StoredEntry } from "@hotset/core";
+import { redis, type RedisBackend } from "@hotset/redis";
+import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { Tracker } from "./tracker.ts";
+
+let server: OwnRedis;
+let tracker: Tracker;
+let backend: RedisBackend;
+let leases: Leases;
+
+const open = (url: string): RedisBackend => redis(url).valueFormat(json()).coherence("none").build();
+
+beforeAll(async () => {
+  server = await startOwnRedis();
+  // Tells of everything; what comes from below the prefix is what processes hear.
+  tracker = await Tracker.open(server.url, "hotset:");
+});
+afterAll(async () => {
+  tracker.close();
+  await server.stop();
+});
+
+beforeEach(async () => {
+  backend = open(server.url);
+  leases = backend.leases!;
+  await backend.connect!();
+});
+afterEach(async () => {
+  await backend.close();
+  await server.command("FLUSHALL");
+  await tracker.heard();
+});
+
+const KEY = "shop::user:1";
+const E = "hotset:shop::user:1";
+const L = "hotset~lease:{hotset:shop::user:1}";
+const stored = (data = "new", change: Partial<StoredEntry> = {}): StoredEntry => ({ data: Buffer.from(data), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none", ...change });
+
+/** Everything that lies in the server, as bytes. */
+async function everything(from = server): Promise<Record<string, unknown>> {
+  const keys = (await from.command("KEYS", "*")) as readonly string[];
+  return Object.fromEntries(await Promise.all(keys.map(async (key) => [key, ((await from.commandBytes("DUMP", key)) as Buffer).toString("base64")] as const)));
+}
+
+async function hash(): Promise<Record<string, string>> {
+  const reply = (await server.command("HGETALL", E)) as readonly string[];
+  return Object.fromEntries(Array.from({ length: reply.length / 2 }, (_, i) => [reply[2 * i], reply[2 * i + 1]]));
+}
+
+const ttl = async (key: string): Promise<number> => Number(await server.command("PTTL", key));
+
+/** One key of each type there is. */
+const TYPES = [
+  ["a string", ["SET", E, "x"]],
+  ["a list", ["RPUSH", E, "x"]],
+  ["a set", ["SADD", E, "x"]],
+  ["a sorted set", ["ZADD", E, 1, "x"]],
+  ["a stream", ["XADD", E, "1-1", "f", "v"]],
+] as const;
+
+/** Entries that nobody can read, and what they count as. */
+const UNREADABLE = [
+  ["a hash without a value", ["HSET", E, "s", "1", "w", "w1"], "w1"],
+  ["a hash of another layout", ["HSET", E, "d", "x", "m", "2 5;", "w", "w1"], "w1"],
+  ["a hash of another program", ["HSET", E, "name", "Ada"], "-"],
+] as const;
+
+describe("acquire", () => {
+  const acquire = (token = "mine", seen = "") => leases.acquire(KEY, token, 10_000, seen);
+
+  it("C52: takes a lease over nothing: the token, which ends by itself, outside the prefix that is tracked", async () => {
+    expect(await acquire()).toEqual({ granted: true, version: "" });
+    expect(await server.command("KEYS", "*")).toEqual([L]);
+    expect(await server.command("GET", L)).toBe("mine");
+    expect(await ttl(L)).toBeGreaterThan(5_000);
+    expect(await ttl(L)).toBeLessThanOrEqual(10_000);
+    expect(await tracker.heard()).toEqual([]);
+  });
+
+  it("C52: has one holder: another waits for what is left, and so does the holder itself", async () => {
+    await acquire();
+    const before = await everything();
+    for (const token of ["theirs", "mine"]) {
+      const answer = await acquire(token);
+      expect(answer).toEqual({ granted: false, heldForMs: expect.any(Number) });
+      expect((answer as { heldForMs: number }).heldForMs).toBeGreaterThan(5_000);
+      expect((answer as { heldForMs: number }).heldForMs).toBeLessThanOrEqual(10_000);
+    }
+    expect(await everything()).toEqual(before);
+  });
+
+  it("C52: of a hundred at once one is granted", async () => {
+    const others = Array.from({ length: 10 }, () => open(server.url));
+    const answers = await Promise.all(Array.from({ length: 100 }, (_, i) => others[i % 10]!.leases!.acquire(KEY, `token${i}`, 10_000, "")));
+    expect(answers.filter(({ granted }) => granted)).toEqual([{ granted: true, version: "" }]);
+    expect(await server.command("GET", L)).toBe(`token${answers.findIndex(({ granted }) => granted)}`);
+    await Promise.all(others.map((other) => other.close()));
+  });
+
+  it("C53: of a holder that died ends, and another is granted", async () => {
+    expect(await leases.acquire(KEY, "dead", 100, "")).toEqual({ granted: true, version: "" });
+    const startedAt = performance.now();
+    await expect.poll(() => acquire("next"), { interval: 10 }).toEqual({ granted: true, version: "" });
+    expect(performance.now() - startedAt).toBeLessThan(5_000);
+    expect(await server.command("GET", L)).toBe("next");
+  });
+
+  it("C52: is answered with what somebody stored since, as a read would be", async () => {
+    await backend.write(KEY, stored("theirs", { version: "theirs" }));
+    const before = await everything();
+    const answer = await acquire();
+    expect(answer).toEqual({ granted: false, entry: { data: Buffer.from("theirs"), meta: "json none", version: "theirs", staleInMs: expect.any(Number), expiresInMs: expect.any(Number) } });
+    const { entry } = answer as { entry: StoredEntry };
+    expect(entry.expiresInMs - entry.staleInMs).toBe(300_000);
+    expect(entry.expiresInMs).toBeGreaterThan(355_000);
+    expect(entry.expiresInMs).toBeLessThanOrEqual(360_000);
+    // Also while it is held, and by whoever has seen something older.
+    expect(await everything()).toEqual(before);
+    await server.command("SET", L, "theirs");
+    expect(await acquire("mine", "older")).toMatchObject({ granted: false, entry: { version: "theirs" } });
+    expect(await server.command("GET", L)).toBe("theirs");
+  });
+
+  it("is granted over the entry that was seen, which stays", async () => {
+    await backend.write(KEY, stored());
+    const { version } = (await backend.read(KEY))!;
+    const { [E]: before } = await everything();
+    expect(await acquire("mine", version)).toEqual({ granted: true, version });
+    expect((await everything())[E]).toBe(before);
+    expect(await server.command("GET", L)).toBe("mine");
+  });
+
+  it("is granted over nothing where what was seen has gone", async () => {
+    expect(await acquire("mine", "gone")).toEqual({ granted: true, version: "" });
+  });
+
+  it("an entry of another program has the version -", async () => {
+    await server.command("HSET", E, "d", "theirs", "s", Date.now() + 30_000);
+    const read = await backend.read(KEY);
+    expect(read).toMatchObject({ version: "-", meta: "" });
+    expect((await backend.batch!.read([KEY]))[0]).toMatchObject({ version: "-" });
+    expect(await acquire()).toMatchObject({ granted: false, entry: { data: Buffer.from("theirs"), version: "-", expiresInMs: Infinity } });
+    expect(await acquire("mine", "w1")).toMatchObject({ granted: false, entry: { version: "-" } });
+    expect(await acquire("mine", read!.version)).toEqual({ granted: true, version: "-" });
+  });
+
+  it("what another program wrote into w cannot be taken for a command", async () => {
+    for (const w of ["*", "!", "?", "", "\xff", "x".repeat(33)]) {
+      await server.command("DEL", E, L);
+      await server.command("HSET", E, "d", "theirs", "w", w);
+      expect((await backend.read(KEY))?.version).toBe("-");
+      expect(await acquire()).toMatchObject({ granted: false, entry: { version: "-" } });
+      expect(await acquire("mine", "-")).toEqual({ granted: true, version: "-" });
+      expect(await leases.confirm(KEY)).toBe("-");
+    }
+  });
+
+  it.each(TYPES)("A33: is granted over %s, whatever was seen", async (_, command) => {
+    await server.command(...command);
+    const before = await everything();
+    for (const seen of ["", "-", "!", "w1", "*"]) {
+      expect(await leases.acquire(KEY, "mine", 10_000, seen)).toEqual({ granted: true, version: "!" });
+      await server.command("DEL", L);
+    }
+    expect(await everything()).toEqual(before);
+  });
+
+  it.each(UNREADABLE)("C98: is granted over %s, whatever was seen", async (_, command, version) => {
+    await server.command(...command);
+    for (const seen of ["", version, "w0", "*"]) {
+      expect(await leases.acquire(KEY, "mine", 10_000, seen)).toEqual({ granted: true, version });
+      await server.command("DEL", L);
+    }
+    expect(await server.command("EXISTS", E)).toBe(1);
+  });
+
+  it("* takes it over, whoever holds it: the former holder can do nothing any more", async () => {
+    await backend.write(KEY, stored("old", { version: "old" }));
+    await leases.acquire(KEY, "theirs", 60_000, "old");
+    expect(await acquire("mine", "*")).toEqual({ granted: true, version: "old" });
+    const before = await everything();
+    expect(await leases.renew(KEY, "theirs", 60_000)).toBe(false);
+    expect(await leases.store(KEY, "theirs", "old", stored("theirs"))).toBe(false);
+    await leases.release(KEY, "theirs");
+    expect(await everything()).toEqual(before);
+    expect(await ttl(L)).toBeLessThanOrEqual(10_000);
+    expect(await server.command("GET", L)).toBe("mine");
+    expect(await leases.store(KEY, "mine", "old", stored("forced"))).toBe(true);
+    expect((await backend.read(KEY))?.data).toEqual(Buffer.from("forced"));
+  });
+
+  it("* is granted where nobody holds one, and over nothing", async () => {
+    expect(await acquire("mine", "*")).toEqual({ granted: true, version: "" });
+    expect(await server.command("GET", L)).toBe("mine");
+  });
+
+  it("a lease that is no lease is held for ever; * replaces it", async () => {
+    for (const command of [["SET", L, "x"], ["RPUSH", L, "x"]] as const) {
+      await server.command("DEL", L);
+      await server.command(...command);
+      const before = await everything();
+      expect(await acquire()).toEqual({ granted: false, heldForMs: Infinity });
+      expect(await leases.renew(KEY, "x", 10_000)).toBe(command[0] === "SET");
+      await server.command("PERSIST", L);
+      expect(await everything()).toEqual(before);
+      expect(await acquire("mine", "*")).toEqual({ granted: true, version: "" });
+      expect(await server.command("GET", L)).toBe("mine");
+    }
+  });
+
+  it("gives back every byte of the entry", async () => {
+    const data = Uint8Array.from({ length: 300_000 }, (_, i) => (i * 7) % 256);
+    expect(await acquire()).toEqual({ granted: true, version: "" });
+    expect(await leases.store(KEY, "mine", "", { ...stored(), data, meta: "é🦊\0\r\n" })).toBe(true);
+    const { entry } = (await acquire("next")) as { entry: StoredEntry };
+    expect(Buffer.compare(Buffer.from(entry.data), data)).toBe(0);
+    expect(entry.meta).toBe("é🦊\0\r\n");
+  });
+});
+
+describe("renew", () => {
+  it("C54: prolongs the holder's lease, and nobody else's", async () => {
+    await leases.acquire(KEY, "mine", 1_000, "");
+    expect(await leases.renew(KEY, "theirs", 60_000)).toBe(false);
+    expect(await ttl(L)).toBeLessThanOrEqual(1_000);
+    expect(await leases.renew(KEY, "mine", 60_000)).toBe(true);
+    expect(await ttl(L)).toBeGreaterThan(50_000);
+    expect(await ttl(L)).toBeLessThanOrEqual(60_000);
+    expect(await server.command("GET", L)).toBe("mine");
+    expect(await tracker.heard()).toEqual([]);
+  });
+
+  it("makes none where there is none, or something else", async () => {
+    expect(await leases.renew(KEY, "mine", 60_000)).toBe(false);
+    expect(await everything()).toEqual({});
+    await server.command("RPUSH", L, "mine");
+    expect(await leases.renew(KEY, "mine", 60_000)).toBe(false);
+    expect(await ttl(L)).toBe(-1);
+  });
+});
+
+describe("store", () => {
+  const store = (token = "mine", seen = "", entry = stored()) => leases.store(KEY, token, seen, entry);
+
+  it("stores under the lease, ends it, and is heard", async () => {
+    const before = Date.now();
+    await leases.acquire(KEY, "mine", 10_000, "");
+    expect(await store("mine", "", stored("new", { version: "mine" }))).toBe(true);
+    expect(await hash()).toEqual({ d: "new", s: expect.stringMatching(/^\d{13}$/), m: "1 300000;json none", w: "mine" });
+    expect(Number((await hash())["s"])).toBeGreaterThanOrEqual(before + 60_000);
+    expect(await ttl(E)).toBeGreaterThan(355_000);
+    expect(await ttl(E)).toBeLessThanOrEqual(360_000);
+    expect(await server.command("KEYS", "*")).toEqual([E]);
+    expect(await tracker.heard()).toEqual([E]);
+    expect(await leases.confirm(KEY)).toBe("mine");
+  });
+
+  it("leaves nothing of the older entry: no staleness, no TTL, no field of others", async () => {
+    await server.command("HSET", E, "d", "old", "s", "1", "m", "1 5;old", "w", "old", "t", "tags of another program");
+    await server.command("PEXPIRE", E, 50_000);
+    expect(await leases.acquire(KEY, "mine", 10_000, "old")).toEqual({ granted: true, version: "old" });
+    expect(await store("mine", "old", stored("new", { staleInMs: Infinity, expiresInMs: Infinity, meta: "" }))).toBe(true);
+    expect(await hash()).toEqual({ d: "new", m: "1 0;", w: expect.stringMatching(/^[\w-]{16}$/) });
+    expect(await ttl(E)).toBe(-1);
+    expect(await server.command("EXISTS", L)).toBe(0);
+  });
+
+  it("an end that somebody gave to an entry without one does not pass on to the next", async () => {
+    const lasting = { staleInMs: Infinity, expiresInMs: Infinity };
+    await backend.write(KEY, stored("old", { ...lasting, version: "old" }));
+    await server.command("PEXPIRE", E, 60_000);
+    await leases.acquire(KEY, "mine", 10_000, "old");
+    expect(await store("mine", "old", stored("new", lasting))).toBe(true);
+    expect(await ttl(E)).toBe(-1);
+  });
+
+  it.each([
+    ["without a lease", async () => undefined],
+    ["with a lease of another", () => server.command("SET", L, "theirs", "PX", 60_000)],
+    ["with something that is no lease", () => server.command("RPUSH", L, "mine")],
+  ])("C53: %s touches nothing, and is not heard", async (_, arrange) => {
+    await arrange();
+    for (const entry of [undefined, ["HSET", E, "d", "old", "w", "old"], ...TYPES.map(([, command]) => command)] as const) {
+      await server.command("DEL", E);
+      if (entry !== undefined) await server.command(...entry);
+      const before = await everything();
+      await tracker.heard();
+      for (const seen of ["", "old", "-", "!"]) expect(await store("mine", seen)).toBe(false);
+      expect(await everything()).toEqual(before);
+      expect(await tracker.heard()).toEqual([]);
+    }
+  });
+
+  it("after the lease has ended by itself is refused", async () => {
+    await leases.acquire(KEY, "mine", 20, "");
+    await expect.poll(() => server.command("EXISTS", L), { interval: 5 }).toBe(0);
+    expect(await store()).toBe(false);
+    expect(await everything()).toEqual({});
+  });
+
+  it.each([
+    ["C61 after a removal", (other: RedisBackend) => other.remove(KEY), undefined],
+    ["C61 after a write", (other: RedisBackend) => other.write(KEY, stored("newer", { version: "newer" })), "newer"],
+    ["C61 after an end of freshness", (other: RedisBackend) => other.markStale!(KEY), "old"],
+    ["after FLUSHALL", () => server.command("FLUSHALL"), undefined],
+    ["after the eviction of the lease", () => server.command("DEL", L), "old"],
+  ])("%s by another process is refused, of what was there and of nothing", async (_, meanwhile, left) => {
+    const other = open(server.url);
+    for (const seen of ["old", ""]) {
+      await server.command("FLUSHALL");
+      if (seen !== "") await backend.write(KEY, stored("old", { version: seen }));
+      expect(await leases.acquire(KEY, "mine", 10_000, seen)).toEqual({ granted: true, version: seen });
+      await meanwhile(other);
+      const before = await everything();
+      expect(await store("mine", seen)).toBe(false);
+      expect(await everything()).toEqual(before);
+      expect((await backend.read(KEY))?.version).toBe(seen === "" && left === "old" ? undefined : left);
+      expect(await server.command("EXISTS", L)).toBe(0);
+    }
+    await other.close();
+  });
+
+  it.each([
+    ["a removal", ["DEL", E], "old"],
+    ["a hash of its own", ["HSET", E, "d", "theirs", "w", "theirs"], "old"],
+    ["one without w", ["HDEL", E, "w"], "old"],
+    ["one where there was none", ["HSET", E, "d", "theirs"], ""],
+    ["another type where there was none", ["SET", E, "theirs"], ""],
+  ] as const)("C61: over what a program without the library did meanwhile is refused, %s: the lease ends, and that is heard", async (_, command, seen) => {
+    if (seen !== "") await backend.write(KEY, stored("old", { version: seen }));
+    expect(await leases.acquire(KEY, "mine", 10_000, seen)).toEqual({ granted: true, version: seen });
+    await server.command(...command);
+    const { [L]: lease, ...rest } = await everything();
+    expect(lease).toBeDefined();
+    const life = await ttl(E);
+    await tracker.heard();
+    expect(await store("mine", seen)).toBe(false);
+    expect(await everything()).toEqual(rest);
+    expect(Math.abs((await ttl(E)) - life)).toBeLessThan(5_000);
+    expect(await tracker.heard()).toEqual([E]);
+  });
+
+  it("compares what was granted: -, and another type, which is replaced", async () => {
+    for (const [command, seen] of [[["HSET", E, "d", "theirs", "x", "1"], "-"], ...TYPES.map(([, type]) => [type, "!"] as const)] as const) {
+      await server.command("DEL", E);
+      await server.command(...command);
+      await leases.acquire(KEY, "mine", 10_000, seen);
+      await tracker.heard();
+      for (const other of ["", "w1"]) {
+        await leases.acquire(KEY, "second", 10_000, "*");
+        const { [E]: before } = await everything();
+        expect(await store("second", other)).toBe(false);
+        expect(await everything()).toEqual({ [E]: before });
+      }
+      await leases.acquire(KEY, "mine", 10_000, seen);
+      await tracker.heard();
+      expect(await store("mine", seen, stored("new", { version: "mine" }))).toBe(true);
+      expect(await hash()).toEqual({ d: "new", s: expect.any(String), m: "1 300000;json none", w: "mine" });
+      expect(await ttl(E)).toBeGreaterThan(355_000);
+      expect(await server.command("KEYS", "*")).toEqual([E]);
+      expect(await tracker.heard()).toEqual([E]);
+    }
+  });
+
+  it("the lease of a forced load stores over what it was granted over, never over something newer", async () => {
+    await backend.write(KEY, stored("old", { version: "old" }));
+    expect(await leases.acquire(KEY, "mine", 10_000, "*")).toEqual({ granted: true, version: "old" });
+    await server.command("HSET", E, "d", "newer", "w", "newer");
+    await server.command("DEL", E);
+    expect(await store("mine", "old")).toBe(false);
+    expect(await everything()).toEqual({});
+  });
+
+  it("C9: of a life that is over removes entry and lease, and is heard", async () => {
+    for (const before of [undefined, "old"]) {
+      if (before !== undefined) await backend.write(KEY, stored(before, { version: before }));
+      await leases.acquire(KEY, "mine", 10_000, before ?? "");
+      await tracker.heard();
+      expect(await store("mine", before ?? "", stored("new", { staleInMs: 0, expiresInMs: 0 }))).toBe(true);
+      expect(await everything()).toEqual({});
+      expect(await tracker.heard()).toEqual([E]);
+    }
+  });
+
+  it("a lifetime that is no whole number is stored as one", async () => {
+    await leases.acquire(KEY, "mine", 1_500.5, "");
+    expect(await store("mine", "", stored("new", { staleInMs: 10_000.7, expiresInMs: 20_000.9 }))).toBe(true);
+    expect(await ttl(E)).toBeGreaterThan(15_000);
+    expect(await ttl(E)).toBeLessThanOrEqual(20_000);
+    expect((await hash())["m"]).toBe("1 10000;json none");
+  });
+});
+
+describe("release", () => {
+  it("C54: ends the holder's lease, and nobody else's", async () => {
+    await leases.acquire(KEY, "mine", 10_000, "");
+    const before = await everything();
+    await leases.release(KEY, "theirs");
+    expect(await everything()).toEqual(before);
+    expect(await tracker.heard()).toEqual([]);
+    await leases.release(KEY, "mine");
+    expect(await everything()).toEqual({});
+  });
+
+  it("C56: is heard by those who wait, where there is no entry", async () => {
+    await leases.acquire(KEY, "mine", 10_000, "");
+    await leases.release(KEY, "mine");
+    expect(await tracker.heard()).toEqual([E]);
+    await leases.release(KEY, "mine");
+    expect(await tracker.heard()).toEqual([]);
+  });
+
+  it.each([...TYPES, ["a hash", ["HSET", E, "d", "v", "w", "w1"]]] as const)("C56: is heard where there is %s, which it leaves as it is", async (_, command) => {
+    for (const lifeMs of [undefined, 3_600_000]) {
+      await server.command("DEL", E);
+      await server.command(...command);
+      if (lifeMs !== undefined) await server.command("PEXPIRE", E, lifeMs);
+      await leases.acquire(KEY, "mine", 10_000, "*");
+      const { [E]: before } = await everything();
+      const endsAt = Number(await server.command("PEXPIRETIME", E));
+      await tracker.heard();
+      await leases.release(KEY, "mine");
+      expect(await tracker.heard()).toEqual([E]);
+      expect(await everything()).toEqual({ [E]: before });
+      // Redis 7.0 reads its clock for each command of a script.
+      expect(Number(await server.command("PEXPIRETIME", E)) - endsAt).toBeOneOf(lifeMs === undefined ? [0] : [0, 1, 2]);
+    }
+  });
+
+  it("is refused by something that is no lease", async () => {
+    await server.command("RPUSH", L, "mine");
+    await leases.release(KEY, "mine");
+    expect(await server.command("LRANGE", L, 0, -1)).toEqual(["mine"]);
+  });
+});
+
+describe("what ends a lease", () => {
+  it.each([
+    ["write", () => backend.write(KEY, stored())],
+    ["remove", () => backend.remove(KEY)],
+    ["markStale", () => backend.markStale!(KEY)],
+  ] as const)("C56: %s, whatever lies there, and that is heard", async (_, call) => {
+    for (const command of [undefined, ["HSET", E, "d", "v", "s", "1", "m", "1 300000;", "w", "w1"], ["HSET", E, "name", "Ada"], ...TYPES.map(([, type]) => type)] as const) {
+      await server.command("DEL", E);
+      if (command !== undefined) await server.command(...command);
+      await leases.acquire(KEY, "mine", 10_000, "*");
+      await tracker.heard();
+      await call();
+      expect(await server.command("EXISTS", L)).toBe(0);
+      expect(await tracker.heard()).toEqual([E]);
+    }
+  });
+
+  it.each([...TYPES, ["a hash without a value", ["HSET", E, "name", "Ada"]]] as const)("markStale leaves %s as it is", async (_, command) => {
+    await server.command(...command);
+    await server.command("PEXPIRE", E, 3_600_000);
+    const before = await everything();
+    expect(await backend.markStale!(KEY)).toBe("missing");
+    expect(await everything()).toEqual(before);
+    expect(await ttl(E)).toBeGreaterThan(3_500_000);
+  });
+
+  it("C70: markStale is heard where less than the stale window remains, and prolongs nothing", async () => {
+    await backend.write(KEY, stored("v", { staleInMs: -10_000, expiresInMs: 20_000 }));
+    await tracker.heard();
+    expect(await backend.markStale!(KEY)).toBe("stale");
+    expect(await tracker.heard()).toEqual([E]);
+    expect(await ttl(E)).toBeLessThanOrEqual(20_000);
+  });
+});
+
+describe("confirm", () => {
+  it("C82: is the version of what is there now", async () => {
+    expect(await leases.confirm(KEY)).toBe("");
+    await backend.write(KEY, stored("v", { version: "mine" }));
+    expect(await leases.confirm(KEY)).toBe("mine");
+    await server.command("HDEL", E, "w");
+    expect(await leases.confirm(KEY)).toBe("-");
+    for (const [, command] of TYPES) {
+      await server.command("DEL", E);
+      await server.command(...command);
+      expect(await leases.confirm(KEY)).toBe("!");
+    }
+  });
+});
+
+describe("memory full", () => {
+  let full: OwnRedis;
+  let heard: Tracker;
+  let own: RedisBackend;
+
+  beforeAll(async () => {
+    full = await startOwnRedis({ config: ["maxmemory 3mb", "maxmemory-policy noeviction"] });
+    heard = await Tracker.open(full.url, "hotset:");
+    own = open(full.url);
+    await own.connect!();
+  });
+  afterAll(async () => {
+    heard.close();
+    await own.close();
+    await full.stop();
+  });
+
+  const fill = async (): Promise<void> => {
+    for (const size of [100_000, 1_000, 10]) for (let i = 0; await full.command("SET", `fill${size}:${i}`, "x".repeat(size)).then(() => true, () => false); i += 1);
+    await heard.heard();
+  };
+  beforeEach(async () => {
+    await full.command("FLUSHALL");
+    await heard.heard();
+  });
+
+  it("A94: acquire is refused, also the one that takes over", async () => {
+    await fill();
+    for (const seen of ["", "*"]) await expect(own.leases!.acquire(KEY, "mine", 10_000, seen)).rejects.toThrow(/^OOM /);
+    expect(await full.command("EXISTS", E, L)).toBe(0);
+  });
+
+  it("A94: acquire answers with what is there; one that is held it cannot tell from one that is free", async () => {
+    await own.write(KEY, stored("v", { version: "w1" }));
+    await own.leases!.acquire("shop::held", "theirs", 60_000, "");
+    await fill();
+    expect(await own.leases!.acquire(KEY, "mine", 10_000, "")).toMatchObject({ granted: false, entry: { version: "w1" } });
+    await expect(own.leases!.acquire("shop::held", "mine", 10_000, "")).rejects.toThrow(/^OOM /);
+  });
+
+  it.each([
+    ["over an entry", ["HSET", E, "d", "old", "w", "old"], "old"],
+    ["over nothing", undefined, ""],
+    ["over another type", ["SET", E, "x"], "!"],
+  ] as const)("A94: a store %s is refused in the server's words; entry and lease are gone, and that is heard", async (_, command, seen) => {
+    if (command !== undefined) await full.command(...command);
+    expect(await own.leases!.acquire(KEY, "mine", 60_000, "*")).toEqual({ granted: true, version: seen });
+    await fill();
+    const refusal: unknown = await own.leases!.store(KEY, "mine", seen, stored("x".repeat(50_000))).then(() => "stored", (error: unknown) => error);
+    expect((refusal as Error).message).toMatch(/^OOM /);
+    expect(refusal).not.toHaveProperty("code", "BACKEND_UNAVAILABLE");
+    expect(await full.command("EXISTS", E, L)).toBe(0);
+    expect(await heard.heard()).toEqual([E]);
+  });
+
+  it("A94: a write over nothing, with somebody's lease on it, is refused, ends the lease and is heard", async () => {
+    await own.leases!.acquire(KEY, "theirs", 60_000, "");
+    await fill();
+    await expect(own.write(KEY, stored("x".repeat(50_000)))).rejects.toThrow(/^OOM /);
+    expect(await full.command("EXISTS", E, L)).toBe(0);
+    expect(await heard.heard()).toEqual([E]);
+  });
+
+  it("A94: renewing and releasing go on, and so does the refusal of a store", async () => {
+    await full.command("SET", E, "x");
+    await own.leases!.acquire(KEY, "mine", 60_000, "");
+    await own.leases!.acquire("shop::none", "mine", 60_000, "");
+    await fill();
+    expect(await own.leases!.renew(KEY, "mine", 90_000)).toBe(true);
+    expect(await own.leases!.store(KEY, "theirs", "!", stored())).toBe(false);
+    expect(await own.leases!.store(KEY, "mine", "w1", stored())).toBe(false);
+    expect(await full.command("GET", E)).toBe("x");
+    await own.leases!.release("shop::none", "mine");
+    expect(await full.command("EXISTS", L, "hotset~lease:{hotset:shop::none}", "hotset:shop::none")).toBe(0);
+    expect((await heard.heard()).toSorted()).toEqual(["hotset:shop::none", E]);
+  });
+});
+
+describe("the plain layout", () => {
+  it("has leases, compares nothing and confirms nothing", async () => {
+    const plain = redis(server.url).valueFormat(json()).layout("plain").coherence("none").build();
+    const { leases: own } = plain;
+    expect(await own!.acquire(KEY, "mine", 10_000, "")).toEqual({ granted: true, version: "" });
+    expect(await own!.acquire(KEY, "theirs", 10_000, "")).toEqual({ granted: false, heldForMs: expect.any(Number) });
+    await server.command("HSET", E, "d", "theirs", "w", "theirs");
+    expect(await own!.store(KEY, "theirs", "", stored())).toBe(false);
+    expect(await own!.store(KEY, "mine", "", stored())).toBe(true);
+    expect(await hash()).toEqual({ d: "new", s: expect.any(String) });
+    expect(await plain.read(KEY)).not.toHaveProperty("version");
+    expect(await own!.acquire(KEY, "mine", 10_000, "")).toEqual({ granted: true, version: "" });
+    expect(await own!.confirm(KEY)).toBe("");
+    expect(await own!.acquire(KEY, "theirs", 10_000, "*")).toEqual({ granted: true, version: "" });
+    await plain.write(KEY, stored());
+    expect(await own!.store(KEY, "theirs", "", stored())).toBe(false);
+    await plain.close();
+  });
+});
