@@ -85,6 +85,104 @@ it("a late tag is refused after the issuer was lost", async () => {
   expect(await tags.unchangedSince(at, [A])).toEqual([undefined]);
 });
 
+it("a late tag that was renewed before the grant counts as unchanged, and so does one of a former issuer", async () => {
+  await tags.renew([A], "hard");
+  const { at } = await tags.pin([ROOT]);
+  const [ours] = await tags.read([A]);
+  await server.command("SET", `${prefix}:${B}`, "former.9|former.9");
+  expect(await tags.unchangedSince(at, [A, B])).toEqual([ours, { hard: "former.9", soft: "former.9" }]);
+});
+
+it("a late tag is issued also where it is refused, so that the next load finds it", async () => {
+  const { at } = await tags.pin([ROOT]);
+  await tags.renew([ROOT], "hard");
+  expect(await tags.unchangedSince(at, [A])).toEqual([undefined]);
+  const [issued] = await tags.read([A]);
+  expect(issued).toEqual({ hard: at.replace(/0$/, "1"), soft: at.replace(/0$/, "1") });
+  expect(await tags.unchangedSince((await tags.pin([ROOT])).at, [A])).toEqual([issued]);
+});
+
+it("a renewal of tags that are missing issues them, hard or soft", async () => {
+  await tags.renew([A], "soft");
+  const [soft] = await tags.read([A]);
+  expect(soft!.hard).toBe(soft!.soft);
+  expect(soft!.hard).toMatch(/^[\w-]{16}\.1$/);
+  await tags.renew([A, B], "soft");
+  const [again, other] = await tags.read([A, B]);
+  expect(again).toEqual({ hard: soft!.hard, soft: soft!.hard.replace(/1$/, "2") });
+  expect(other).toEqual({ hard: again!.soft, soft: again!.soft });
+});
+
+it.each([
+  ["of another type", "RPUSH", "x"],
+  ["with one half", "SET", "x.1"],
+  ["with three", "SET", "x.1|x.1|x.1"],
+  ["with an empty half", "SET", "x.1|"],
+  ["that is empty", "SET", ""],
+])("a version %s is as good as missing", async (_, command, value) => {
+  const key = `${prefix}:${A}`;
+  const spoil = async (): Promise<void> => {
+    await server.command("DEL", key);
+    await server.command(command, key, value);
+    expect(await tags.read([A])).toEqual([undefined]);
+  };
+  await spoil();
+  const { at, versions } = await tags.pin([A]);
+  expect(versions).toEqual([{ hard: at, soft: at }]);
+  expect(await tags.read([A])).toEqual(versions);
+  await spoil();
+  expect(await tags.unchangedSince(at, [A])).toEqual(versions);
+  await spoil();
+  await tags.renew([A], "soft");
+  const [renewed] = await tags.read([A]);
+  expect(renewed).toEqual({ hard: at.replace(/0$/, "1"), soft: at.replace(/0$/, "1") });
+});
+
+it.each([
+  ["of another type", ["RPUSH", "x"]],
+  ["without a counter", ["HSET", "id", "x"]],
+  ["with a counter that counts nothing", ["HSET", "id", "x", "n", "many"]],
+])("an issuer %s is replaced by a new one", async (_, [command, ...values]) => {
+  const issuer = `${prefix}~issuer:{~shop}`;
+  const { at } = await tags.pin([A]);
+  const before = await tags.read([A]);
+  for (const call of [() => tags.pin([A]), () => tags.unchangedSince(at, [A]), () => tags.renew([B], "hard")]) {
+    await server.command("DEL", issuer);
+    await server.command(command!, issuer, ...values);
+    await call();
+    const [id, n] = (await server.command("HMGET", issuer, "id", "n")) as [string, string];
+    expect(id).toMatch(/^[\w-]{16}$/);
+    expect(id).not.toBe(at.split(".")[0]);
+    expect(Number(n)).toBeLessThanOrEqual(1);
+    expect(await tags.read([A])).toEqual(before);
+  }
+});
+
+it("memory full: versions that are there are pinned and judged, those that are missing are refused", async () => {
+  await using full = await startOwnRedis({ config: ["maxmemory 3mb", "maxmemory-policy noeviction"] });
+  const other = redis(full.url).keyPrefix(prefix).valueFormat(json()).coherence("none").build();
+  const pinned = await other.tagVersions!.pin([A]);
+  for (const size of [100_000, 1_000, 10]) for (let i = 0; await full.command("SET", `fill${size}:${i}`, "x".repeat(size)).then(() => true, () => false); i += 1);
+  expect(await other.tagVersions!.pin([A])).toEqual(pinned);
+  expect(await other.tagVersions!.unchangedSince(pinned.at, [A])).toEqual(pinned.versions);
+  await expect(other.tagVersions!.unchangedSince(pinned.at, [A, B])).rejects.toThrow(/^OOM /);
+  expect(await other.tagVersions!.read([A, B])).toEqual([...pinned.versions, undefined]);
+  await other.tagVersions!.renew([A], "soft");
+  expect((await other.tagVersions!.read([A]))[0]!.soft).toBe(pinned.at.replace(/0$/, "1"));
+  await other.close();
+});
+
+it("those that late tags and renewals use are prolonged, or issued anew, for 30 days, and so is the issuer", async () => {
+  const days30 = 30 * 86_400_000;
+  const keys = [`${prefix}:${A}`, `${prefix}~issuer:{~shop}`];
+  const { at } = await tags.pin([A]);
+  for (const call of [() => tags.unchangedSince(at, [A]), () => tags.renew([A], "soft"), () => tags.pin([A])]) {
+    for (const key of keys) await server.command("PEXPIRE", key, days30 / 2 - 60_000);
+    await call();
+    for (const key of keys) expect(Number(await server.command("PTTL", key))).toBeGreaterThan(days30 * 0.9);
+  }
+});
+
 it("versions live 30 days, prolonged when half is over", async () => {
   await tags.pin([A]);
   const days30 = 30 * 86_400_000;
