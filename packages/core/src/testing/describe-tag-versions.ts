@@ -138,7 +138,7 @@ export function describeTagVersions(subject: BackendSubject): void {
     it.each([["hard", "own"], ["soft", "own"], ["hard", "other"], ["soft", "other"]] as const)("tells no late tag that was renewed meanwhile: %s, by the %s process", async (mode, by) => {
       const [own, other] = (await open()) ?? [];
       if (own === undefined || other === undefined) return;
-      const { versions: [two] } = await own.pin([TWO]);
+      const { versions: [two] } = await own.pin([TWO, ONE]);
       const { at } = await own.pin([NAMESPACE]);
       await (by === "own" ? own : other).renew([ONE, THREE], mode);
       const [one, unrelated, three] = await own.unchangedSince(at, [ONE, TWO, THREE]);
