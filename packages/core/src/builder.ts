@@ -1,10 +1,13 @@
 import type { Backend } from "./backend.ts";
+import { Aliases } from "./aliases.ts";
 import { Ladder } from "./cache.ts";
 import { Callers } from "./callers.ts";
 import type { Core } from "./core.ts";
 import { Chains } from "./chains.ts";
 import { systemClock, type Clock } from "./clock.ts";
-import { entryTier, isBackend, isComposed, isOnlyWriter, leaves, type ComposedBackend } from "./compose.ts";
+import { Changes } from "./changes.ts";
+import { Hearing } from "./coherence.ts";
+import { coherent, entryTier, isBackend, isComposed, isHeard, leaves, type ComposedBackend } from "./compose.ts";
 import { describe, toMs, type Duration } from "./duration.ts";
 import { CacheClosedError, ConfigurationError, InvalidArgumentError } from "./errors.ts";
 import { createEvents, type CacheEvents, type CacheStats } from "./events.ts";
@@ -21,7 +24,10 @@ import { Recovery } from "./recovery.ts";
 import type { EntryTier } from "./entry-tier.ts";
 import { Slots } from "./slots.ts";
 import { Meter } from "./stats.ts";
+import { Storing } from "./storing.ts";
+import { TagTable } from "./tag-table.ts";
 import { Tags } from "./tags.ts";
+import { Trust } from "./trust.ts";
 
 /** A cache: its root namespace, and its life. */
 export interface Cache extends Namespace, AsyncDisposable {
@@ -131,7 +137,7 @@ class Builder {
   build(): Cache {
     const { local, backend, policy } = this.#plan;
     if (local === undefined && backend === undefined) throw new ConfigurationError("build: a cache has a tier; add memory() or a backend");
-    if (local !== undefined && backend !== undefined && !isOnlyWriter(backend) && policy.localTtlMs === undefined)
+    if (local !== undefined && backend !== undefined && !isHeard(backend) && policy.localTtlMs === undefined)
       throw new ConfigurationError(`localTtl: ${backend.label} does not tell what others change, so give defaults({ localTtl }): how stale a local copy may be`);
     return new RootView(this.#plan) as unknown as Cache;
   }
@@ -146,30 +152,37 @@ class RootView extends View {
   readonly #callers: Callers;
   readonly #remote: EntryTier | undefined;
   readonly #backends: readonly Backend[];
+  readonly #hearings: ReadonlyMap<Backend, Hearing>;
   #closing: Promise<void> | undefined;
 
   constructor({ options, local, backend, policy }: Plan) {
     const clock = options.clock ?? systemClock;
     const events = createEvents();
     const tags = new Tags();
+    const trust = new Trust();
     const place = rootPlace(options.name, options.version);
-    const remote = backend && entryTier(backend, clock, events, options.name, place);
+    const alias = backend && coherent(backend).find(({ alias: own }) => own !== undefined)?.alias;
+    const aliases = alias && new Aliases(alias, (key) => changes.forgotten(key));
+    const table = backend && coherent(backend).length !== 0 ? new TagTable(trust, clock, () => tags.forgotten(), aliases) : undefined;
+    const remote = backend && entryTier(backend, { clock, events, cache: options.name, root: place, table, aliases, used: (each) => void hearings.get(each)?.start() });
     const core: Core = {
       name: options.name,
       clock,
       random: Math.random,
-      local: local && new LocalCopies(local, tags, clock, events, options.name),
+      local: local && new LocalCopies(local, tags, trust, table, clock, events, options.name),
       recovery: remote && new Recovery({
         remote, clock, events, cache: options.name, root: place,
         replayed: (pending) => {
           if (pending.keys !== undefined) tags.called(pending.place, pending.keys, "hard");
           if (pending.key !== undefined) mutations.replayed(localKey(pending.place, pending.key));
         },
+        reissueWindowMs: Math.max(0, ...coherent(backend!).map(({ coherence }) => coherence.reissueWindowMs ?? REISSUE_WINDOW_MS)),
       }),
       events,
       meter: new Meter(),
       tags,
-      flights: new Flights(),
+      trust,
+      flights: new Flights(trust),
       chains: new Chains(),
       loads: new Slots(options.maxLoads ?? 1_000),
       backgroundLoads: new Slots(options.maxBackgroundLoads ?? 100),
@@ -177,8 +190,9 @@ class RootView extends View {
       isClosed: false,
     };
     const callers = new Callers(core);
-    const ladder = new Ladder(core, callers);
-    const mutations = new Mutations(core, ladder);
+    const storing = new Storing(core, callers);
+    const ladder = new Ladder(core, callers, storing);
+    const mutations = new Mutations(core, ladder, storing);
     const engine: Engine = { core, ladder, mutations, reads: new Reads(core, callers) };
     const space: Space = { place, policy, schema: undefined, remote };
     super(engine, space);
@@ -186,6 +200,12 @@ class RootView extends View {
     this.#callers = callers;
     this.#remote = remote;
     this.#backends = backend === undefined ? [] : leaves(backend);
+    const changes = new Changes({ core, root: place, table: table!, remote: remote!, aliases });
+    const hearings = new Map<Backend, Hearing>(
+      (backend === undefined ? [] : coherent(backend)).map((each) =>
+        [each, new Hearing(each.coherence, clock, trust, changes.of((isHearing, error) => remote!.heard(each, isHearing, error)))] as const),
+    );
+    this.#hearings = hearings;
     local?.attach({
       clock,
       evicted(at, reason) {
@@ -216,6 +236,7 @@ class RootView extends View {
   async connect(): Promise<void> {
     if (this.#core.isClosed) throw new CacheClosedError(`the cache ${JSON.stringify(this.#core.name)} was closed`);
     await this.#remote?.connect();
+    await Promise.all([...this.#hearings.values()].map((hearing) => hearing.start()));
   }
 
   async drain(): Promise<void> {
@@ -241,6 +262,7 @@ class RootView extends View {
     for (const flight of [...core.flights.all()]) this.#callers.abort(flight, new CacheClosedError(`the cache ${JSON.stringify(core.name)} was closed while this call waited`));
     core.recovery?.stop();
     core.local?.close();
+    await this.#within(this.#remote?.deadlineMs ?? 0, Promise.all([...this.#hearings.values()].map((hearing) => hearing.stop())));
     this.#remote?.stop();
     const unused = this.#backends.filter((backend) => {
       users.set(backend, users.get(backend)! - 1);
@@ -273,6 +295,8 @@ const heedless = (waitUntil: (work: Promise<void>) => void) => (work: Promise<vo
     return;
   }
 };
+
+const REISSUE_WINDOW_MS = 30_000;
 
 const CACHE_OPTIONS = new Set(["name", "version", "maxLoads", "waitUntil", "maxBackgroundLoads", "clock"]);
 const CLOSE_OPTIONS = new Set(["timeout"]);

@@ -1,13 +1,17 @@
 import { hit, stale, type Callers } from "./callers.ts";
 import type { Core } from "./core.ts";
 import { judge, newer, standsIn, type Entry } from "./entry.ts";
-import { BackendUnavailableError } from "./errors.ts";
+import { LoadTimeoutError } from "./errors.ts";
 import { traced } from "./events.ts";
 import type { Call, Space } from "./call.ts";
+import type { LeaseAnswer } from "./entry-tier.ts";
 import { Flight } from "./flights.ts";
 import { dependencies } from "./key.ts";
 import { isLoading, Load, reentrant, whileLoading, type Loaded } from "./load.ts";
-import { Storing } from "./storing.ts";
+import { POLL_MS } from "./leases.ts";
+import { unasked } from "./recovery.ts";
+import type { Storing } from "./storing.ts";
+import type { Pinned } from "./tags.ts";
 
 /**
  * The ladder of `getOrSet`, the one way in which a value is found or loaded:
@@ -20,9 +24,11 @@ import { Storing } from "./storing.ts";
  *        │ stale within staleWhileRevalidate ─▶ answer, go on behind
  *     back off after a failure ──covered by staleIfError──▶ answer
  *        │
- *     pin tag versions, load ──failed──▶ what staleIfError covers, or the error, for everyone
+ *     take the lease, pin tag versions ──held elsewhere──▶ wait for that load, then read the backend again
+ *        │                       └──stored since──▶ as found in the backend
+ *     load ──failed──▶ what staleIfError covers, or the error, for everyone
  *        │
- *     store in the backend, then locally, unless fenced; answer
+ *     store in the backend under the lease, then locally, unless fenced; answer
  *
  * Promises kept here: nothing is promoted or stored that a fence overtook; a failed flight leaves in the tick in which
  * it fails, so that two loads never run at once for its sake; each caller ends exactly once, within his own limits.
@@ -34,10 +40,10 @@ export class Ladder {
   /** By local key, until when a failed load is not tried again. */
   readonly #backoffs = new Map<string, number>();
 
-  constructor(core: Core, callers: Callers) {
+  constructor(core: Core, callers: Callers, storing: Storing) {
     this.#core = core;
     this.#callers = callers;
-    this.#storing = new Storing(core, callers);
+    this.#storing = storing;
   }
 
   /** A fresh local copy: counted, and handed out as this caller gets it. */
@@ -52,14 +58,17 @@ export class Ladder {
   /** What a local copy alone could not answer. `held` is that copy, if there is one. */
   fetch(call: Call, held: Entry | undefined): Promise<unknown> {
     const { answer, flight } = this.#enter(call, held);
-    if (flight !== undefined)
-      this.#proceed(
-        flight,
-        !this.#reads(flight) ? undefined
-        : this.#isCovered(flight) ? this.#readAfterReplay(flight)
-        : call.space.remote!.read(flight, flight.backendLeftMs),
-      );
+    if (flight !== undefined) this.#ask(flight);
     return answer;
+  }
+
+  #ask(flight: Flight): void {
+    this.#proceed(
+      flight,
+      !this.#reads(flight) ? undefined
+      : this.#isCovered(flight) ? this.#readAfterReplay(flight)
+      : flight.call.space.remote!.read(flight, flight.backendLeftMs),
+    );
   }
 
   /** {@link fetch} for many calls of one namespace: one trip to the backend. */
@@ -150,7 +159,7 @@ export class Ladder {
   async #readAfterReplay(flight: Flight): Promise<Entry | undefined> {
     const { remote } = flight.call.space;
     await this.#storing.inTime(flight, this.#core.recovery!.replay());
-    if (this.#isCovered(flight)) throw new BackendUnavailableError(`${remote!.label}: not asked to read, since an invalidation waits for it`, { tier: remote!.label, operation: "read" });
+    if (this.#isCovered(flight)) throw unasked(remote!.label);
     return remote!.read(flight, flight.backendLeftMs);
   }
 
@@ -161,30 +170,46 @@ export class Ladder {
     }
     read.then(
       (entry) => this.#found(flight, entry),
-      () => {
-        flight.isAway = true;
-        void this.#load(flight);
-      },
+      () => this.#away(flight),
     );
+  }
+
+  /** There is nobody to confirm a copy: one that is newer than every call of this process is the answer, as if it were. */
+  #away(flight: Flight): void {
+    flight.isAway = true;
+    if (flight.isOver) return;
+    const { local, clock } = this.#core;
+    const copy = flight.call.isAfter ? undefined : local?.unconfirmed(flight.at, clock.now());
+    if (copy === undefined) return void this.#load(flight);
+    flight.reserve = newer(copy, flight.reserve);
+    flight.reserveTier = local!.label;
+    this.#judge(flight, flight.reserve);
   }
 
   #found(flight: Flight, found: Entry | undefined): void {
     if (flight.isOver) return;
-    const { local, clock, recovery, tags } = this.#core;
+    const { local, clock, recovery, tags, trust, flights } = this.#core;
     const { space, key, at, policy } = flight.call;
     const now = clock.now();
-    flight.backendLeftMs = space.remote!.deadlineMs - (now - flight.call.startedAt);
+    flight.backendLeftMs = space.remote!.deadlineMs - (now - flight.readAt);
     const label = space.remote!.label;
     const entry = found && tags.hold(found, now);
     // What this process invalidated, and the backend does not know of yet, is not there.
     const isCovered = entry !== undefined && recovery !== undefined && recovery.size !== 0 && recovery.covers(space.place, key, entry.dependsOn);
-    const hadReserve = flight.reserve !== undefined;
     const best = newer(isCovered ? undefined : entry, flight.reserve);
     if (best !== undefined && best === entry) {
       flight.reserve = entry;
       flight.reserveTier = label;
-      if (now < entry.staleAt && flight.fencedBy === undefined) local?.put(at, entry, policy.localTtlMs ?? Infinity);
+      if (now < entry.staleAt && !flight.isBroken) local?.put(at, entry, policy.localTtlMs ?? Infinity, flights.isSound(flight) ? trust.epoch : trust.unconfirmed);
     }
+    this.#judge(flight, best);
+  }
+
+  /** What becomes of a flight once it is known what there is. */
+  #judge(flight: Flight, best: Entry | undefined): void {
+    const { clock } = this.#core;
+    const { policy } = flight.call;
+    const now = clock.now();
     const verdict = judge(best, now, policy);
     switch (verdict) {
       case "fresh":
@@ -202,7 +227,8 @@ export class Ladder {
         break;
     }
     if (flight.isOver) return;
-    if (!hadReserve) for (const waiter of flight.waiters) this.#callers.limitWait(flight, waiter);
+    // Only now is it known what could be served instead.
+    for (const waiter of flight.waiters) this.#callers.limitWait(flight, waiter);
     void this.#load(flight);
   }
 
@@ -243,21 +269,62 @@ export class Ladder {
     }
     try {
       if (isCounted && !loads.tryTake() && !(await loads.take(flight.whenSettled()))) return;
+      let heldForMs: number | undefined;
       try {
-        await this.#loadAndStore(flight);
+        const acquired = await this.#storing.acquire(flight);
+        if (acquired.kind === "held") heldForMs = acquired.heldForMs;
+        else if (acquired.kind === "entry") this.#storedSince(flight, acquired);
+        else if (!flight.isOver) await this.#loadAndStore(flight, acquired.pinned);
       } finally {
+        // Whatever happened, others may load.
+        flight.lease?.release();
         if (isCounted) loads.free();
       }
+      if (heldForMs !== undefined && !isBehind) await this.#waitForOthers(flight, heldForMs);
+      else if (heldForMs !== undefined) this.#callers.end(flight);
     } finally {
       if (isBehind) backgroundLoads.free();
     }
   }
 
-  async #loadAndStore(flight: Flight): Promise<void> {
+  /** Somebody has stored since the backend was read. */
+  #storedSince(flight: Flight, { seen, entry }: Extract<LeaseAnswer, { readonly kind: "entry" }>): void {
+    flight.seen = seen;
+    this.#found(flight, entry);
+  }
+
+  /**
+   * Another process loads: asks the backend again when something happens to the key, when the lease has run out, and once
+   * in a while in any case. Bounded like a load: what takes longer counts as one that failed.
+   */
+  async #waitForOthers(flight: Flight, heldForMs: number): Promise<void> {
+    const { clock, trust, tags } = this.#core;
+    const { loadTimeoutMs } = flight.call.policy;
+    const now = clock.now();
+    flight.waitsSince ??= now;
+    const leftMs = flight.waitsSince + loadTimeoutMs - now;
+    const { batch } = flight.call;
+    batch?.paused();
+    if (!flight.isWoken) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const cancel = clock.schedule(resolve, Math.min(heldForMs, POLL_MS, leftMs));
+      flight.wake = resolve;
+      void flight.whenSettled().then(resolve);
+      await promise;
+      cancel();
+      flight.wake = undefined;
+    }
+    batch?.resumed();
+    if (flight.isOver) return;
+    if (clock.now() - flight.waitsSince >= loadTimeoutMs)
+      return this.#failed(flight, new LoadTimeoutError(`no value within loadTimeout, ${loadTimeoutMs} ms: another process is loading it`, { operation: "load" }));
+    flight.restart(trust.epoch, tags.now, clock.now());
+    this.#ask(flight);
+  }
+
+  async #loadAndStore(flight: Flight, pinned: Pinned | undefined): Promise<void> {
     const { clock, meter, events, local } = this.#core;
     const { call } = flight;
-    const pinned = await this.#storing.pin(flight);
-    if (flight.isOver) return;
     const startedAt = clock.now();
     const outcome = traced("load", () => {
       flight.running = whileLoading(this.#core, flight.at, () => new Load({

@@ -34,5 +34,8 @@ export interface Call {
 
 /** Flights that share one load. */
 export interface FlightBatch {
+  /** One of them waits for a load elsewhere: the others go on without it. */
+  paused(): void;
+  resumed(): void;
   pinned: ReturnType<NonNullable<EntryTier["versions"]>["pin"]> | undefined;
 }

@@ -47,7 +47,8 @@ export class Callers {
   /** The soft timeout counts from the call, and only where there is something to serve instead. */
   limitWait(flight: Flight, waiter: Waiter): void {
     const { softTimeoutMs } = waiter.call.policy;
-    if (softTimeoutMs === Infinity || flight.reserve === undefined) return;
+    if (softTimeoutMs === Infinity || flight.reserve === undefined || waiter.isLimited) return;
+    waiter.isLimited = true;
     const leftMs = waiter.call.startedAt + softTimeoutMs - this.#core.clock.now();
     waiter.until(this.#core.clock.schedule(() => this.#outOfTime(flight, waiter, "soft"), Math.max(0, leftMs)));
   }
@@ -89,8 +90,11 @@ export class Callers {
 
   end(flight: Flight): void {
     if (flight.isOver) return;
-    this.#core.flights.remove(flight);
+    const { flights } = this.#core;
+    flights.remove(flight);
     flight.settled();
+    // What it stored or gave up, others here may be waiting for.
+    if (flight.lease !== undefined) flights.wake(flight.at);
   }
 
   /** @param takes who is answered; everyone without it. */

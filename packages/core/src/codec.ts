@@ -54,14 +54,8 @@ export class Codec {
     const meta = this.#backend.keepsMeta === false ? "" : writeMeta(entry, encoding, versions);
     if (meta.length > MAX_META_LENGTH && Buffer.byteLength(meta) > MAX_META_BYTES)
       throw new EncodeError(`tags and validators take more than ${MAX_META_BYTES} bytes; give fewer or shorter ones`, this.#details("encode"));
-    if (entry.expiresAt < entry.staleAt) {
-      const leftMs = Math.max(1, Math.round(entry.expiresAt - now));
-      return { data, staleInMs: leftMs, expiresInMs: leftMs, meta };
-    }
-    const windowMs = Math.max(entry.staleWhileRevalidateMs, entry.staleIfErrorMs);
-    // A backend reads the stale window off the two times, so an endless life that has one is written as a long one.
-    if (entry.staleAt === Infinity && windowMs > 0) return { data, staleInMs: HUNDRED_YEARS_MS, expiresInMs: HUNDRED_YEARS_MS + windowMs, meta };
-    return { data, staleInMs: Math.round(entry.staleAt - now), expiresInMs: Math.max(1, Math.round(entry.expiresAt - now)), meta };
+    const life = lifeLeft(entry, now);
+    return entry.version === undefined ? { data, ...life, meta } : { data, ...life, meta, version: entry.version };
   }
 
   /**
@@ -108,6 +102,8 @@ export class Codec {
       tags: meta.tags,
       dependsOn: dependencies(place, meta.tags),
       versions: meta.versions,
+      version: stored.version,
+      epoch: undefined,
       checkedAt,
       etag: meta.etag,
       lastModified: meta.lastModified,
@@ -142,6 +138,17 @@ export class Codec {
   #details(operation: string): { tier: string; operation: string } {
     return { tier: this.#backend.label, operation };
   }
+}
+
+function lifeLeft(entry: Entry, now: number): Pick<StoredEntry, "staleInMs" | "expiresInMs"> {
+  if (entry.expiresAt < entry.staleAt) {
+    const leftMs = Math.max(1, Math.round(entry.expiresAt - now));
+    return { staleInMs: leftMs, expiresInMs: leftMs };
+  }
+  const windowMs = Math.max(entry.staleWhileRevalidateMs, entry.staleIfErrorMs);
+  // A backend reads the stale window off the two times, so an endless life that has one is written as a long one.
+  if (entry.staleAt === Infinity && windowMs > 0) return { staleInMs: HUNDRED_YEARS_MS, expiresInMs: HUNDRED_YEARS_MS + windowMs };
+  return { staleInMs: Math.round(entry.staleAt - now), expiresInMs: Math.max(1, Math.round(entry.expiresAt - now)) };
 }
 
 /** A value as bytes; made once, whatever writes it. */

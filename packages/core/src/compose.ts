@@ -1,4 +1,5 @@
-import type { Backend } from "./backend.ts";
+import type { Aliases } from "./aliases.ts";
+import type { Backend, Coherence } from "./backend.ts";
 import type { Clock } from "./clock.ts";
 import { ComposedTier, type CompositionPlan } from "./composed-tier.ts";
 import { describe, toMs, type Duration } from "./duration.ts";
@@ -9,6 +10,7 @@ import { checkOptions } from "./policy.ts";
 import { RememberedVersions } from "./remembered-versions.ts";
 import type { EntryTier } from "./entry-tier.ts";
 import { RemoteTier } from "./remote-tier.ts";
+import type { TagTable } from "./tag-table.ts";
 
 export interface ComposeOptions {
   /** @default near.label + '+' + far.label */
@@ -53,7 +55,7 @@ export function compose(near: Backend | ComposedBackend, far: Backend | Composed
   for (const [name, side] of [["near", near], ["far", far]] as const)
     if (!isComposed(side) && !isBackend(side)) throw new ConfigurationError(`compose: ${name} is ${describe(side)}; give a backend, such as redis(url).build()`);
   const plan = planOf(`${near.label}+${far.label}`, options);
-  if (options.nearTtl === undefined && !isOnlyWriter(far))
+  if (options.nearTtl === undefined && !isHeard(far))
     throw new ConfigurationError(`compose: ${far.label} does not tell what others change, so give nearTtl: how stale a copy in ${near.label} may be`);
   const composition: Composition = { label: plan.label, [COMPOSED]: true, near, far, plan, open: composedTier };
   return Object.freeze(composition);
@@ -66,21 +68,40 @@ export function leaves(backend: Backend | ComposedBackend): readonly Backend[] {
   return [...leaves(near), ...leaves(far)];
 }
 
-/** Whether nobody else changes what is stored there. */
-export const isOnlyWriter = (backend: Backend | ComposedBackend): boolean => leaves(backend).every(({ coherence }) => coherence === "sole-writer");
+/** Whether everything that others change there becomes known, if there are any others. */
+export const isHeard = (backend: Backend | ComposedBackend): boolean => leaves(backend).every(({ coherence }) => coherence !== undefined);
+
+/** The backends that report changes. */
+export const coherent = (backend: Backend | ComposedBackend): readonly (Backend & { readonly coherence: Coherence })[] =>
+  leaves(backend).filter((each): each is Backend & { readonly coherence: Coherence } => typeof each.coherence === "object");
 
 export const isComposed = (backend: unknown): backend is ComposedBackend => (backend as Partial<ComposedBackend> | null | undefined)?.[COMPOSED] === true;
 
 export const isBackend = (tier: unknown): tier is Backend =>
   (["read", "write", "remove", "close"] as const).every((method) => typeof (tier as Partial<Backend> | null | undefined)?.[method] === "function");
 
-/** The tier over a backend, or over a composition of them. */
-export function entryTier(backend: Backend | ComposedBackend, clock: Clock, events: Events, cache: string, root: Place): EntryTier {
-  return isComposed(backend) ? (backend as Composition).open(backend, clock, events, cache, root) : new RemoteTier(backend, clock, events, cache);
+/** What a tier shares with its cache. */
+export interface TierParts {
+  readonly clock: Clock;
+  readonly events: Events;
+  readonly cache: string;
+  readonly root: Place;
+  /** Where changes are heard. */
+  readonly table: TagTable | undefined;
+  readonly aliases: Aliases | undefined;
+  /** Called with the first call of each backend. */
+  readonly used: (backend: Backend) => void;
 }
 
-function composedTier(backend: ComposedBackend, clock: Clock, events: Events, cache: string, root: Place): EntryTier {
-  const tiers = new Map(leaves(backend).map((each) => [each, new RemoteTier(each, clock, events, cache, true)]));
+/** The tier over a backend, or over a composition of them. */
+export function entryTier(backend: Backend | ComposedBackend, parts: TierParts): EntryTier {
+  if (isComposed(backend)) return (backend as Composition).open(backend, parts);
+  const { clock, events, cache, table, aliases, used } = parts;
+  return new RemoteTier(backend, clock, events, cache, { table, aliases, used: () => used(backend) });
+}
+
+function composedTier(backend: ComposedBackend, { clock, events, cache, root, table, aliases, used }: TierParts): EntryTier {
+  const tiers = new Map(leaves(backend).map((each) => [each, new RemoteTier(each, clock, events, cache, { table, aliases, used: () => used(each), isComposed: true })]));
   const source = tiers.get(versionsOf(backend))!.versions;
   // One memory for all levels: an invalidation through any of them is one of the whole.
   const versions = source && new RememberedVersions(source);

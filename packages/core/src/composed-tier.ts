@@ -1,4 +1,4 @@
-import type { DeleteStatus, TagVersion, TagVersions } from "./backend.ts";
+import type { Backend, DeleteStatus, TagVersion, TagVersions } from "./backend.ts";
 import { Chains } from "./chains.ts";
 import type { Clock } from "./clock.ts";
 import type { Encoded } from "./codec.ts";
@@ -12,6 +12,7 @@ import { Recovery } from "./recovery.ts";
 import type { EntryTier, ReadRequest } from "./entry-tier.ts";
 import { TierMeter } from "./stats.ts";
 import { underVersions } from "./tags.ts";
+import { Trust } from "./trust.ts";
 
 /** The options of a composition, resolved. */
 export interface CompositionPlan {
@@ -51,6 +52,7 @@ export class ComposedTier implements EntryTier {
   readonly deadlineMs: number;
   readonly keepsMeta: boolean;
   readonly versions: TagVersions | undefined;
+  readonly leases: undefined;
   readonly codecId: string;
   readonly meter: TierMeter = new TierMeter();
   readonly #plan: CompositionPlan;
@@ -63,7 +65,7 @@ export class ComposedTier implements EntryTier {
   readonly #judgedBy: TagVersions | undefined;
   readonly #hasOneCodec: boolean;
   /** What was read, and may be copied to `near`. */
-  readonly #refills = new Flights();
+  readonly #refills = new Flights(new Trust());
   readonly #changes = new Chains();
   readonly #behind = new Set<Promise<unknown>>();
 
@@ -322,6 +324,10 @@ export class ComposedTier implements EntryTier {
   /** One that connects is enough to start with. */
   async connect(): Promise<void> {
     this.#answered("connect", await Promise.allSettled([this.#near.tier.connect(), this.#far.tier.connect()]));
+  }
+
+  heard(backend: Backend, isHearing: boolean, error?: unknown): void {
+    for (const { tier } of [this.#near, this.#far]) tier.heard(backend, isHearing, error);
   }
 
   async settled(): Promise<void> {

@@ -7,6 +7,7 @@ import type { Recovery } from "./recovery.ts";
 import type { Slots } from "./slots.ts";
 import type { Meter } from "./stats.ts";
 import type { Tags } from "./tags.ts";
+import type { Trust } from "./trust.ts";
 
 /** What the parts of one cache share. */
 export interface Core {
@@ -18,6 +19,7 @@ export interface Core {
   readonly events: Events;
   readonly meter: Meter;
   readonly tags: Tags;
+  readonly trust: Trust;
   readonly flights: Flights;
   /** Writes to the backend, in order, by local key. */
   readonly chains: Chains;

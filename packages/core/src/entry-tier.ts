@@ -1,4 +1,4 @@
-import type { DeleteStatus, TagVersion, TagVersions } from "./backend.ts";
+import type { Backend, DeleteStatus, TagVersion, TagVersions } from "./backend.ts";
 import type { Encoded } from "./codec.ts";
 import type { Entry } from "./entry.ts";
 import type { Place } from "./key.ts";
@@ -15,6 +15,28 @@ export interface ReadRequest {
   readonly expectedTags: readonly string[];
   /** `Tags.now` when the read is sent. */
   readonly tagsAt: number;
+  /** Whether tag versions known here will not do: the answer must be at least as new as a write elsewhere. */
+  readonly isAfter?: boolean;
+  /** Told the version of what the backend holds, `''` for nothing, also where that cannot be served. */
+  saw?(version: string): void;
+}
+
+/** What became of an attempt to take a lease. */
+export type LeaseAnswer =
+  | { readonly kind: "granted"; /** What is there now, for `store`. */ readonly seen: string }
+  /** Somebody has stored since: `entry` as its tag versions leave it. */
+  | { readonly kind: "entry"; readonly seen: string; readonly entry: Entry | undefined }
+  | { readonly kind: "held"; readonly heldForMs: number };
+
+/** One load of a key at a time, across processes. */
+export interface EntryLeases {
+  acquire(request: ReadRequest, token: string, leaseMs: number, seen: string): Promise<LeaseAnswer>;
+  renew(key: string, place: Place, token: string, leaseMs: number): Promise<boolean>;
+  release(key: string, place: Place, token: string): Promise<void>;
+  /** `overtaken`: something newer happened, and nothing was stored. */
+  store(entry: Entry, encoded: Encoded, versions: readonly TagVersion[] | undefined, key: string, place: Place, token: string, seen: string): Promise<"stored" | "refused" | "overtaken">;
+  /** The version of the entry now; `''` for none. */
+  confirm(key: string, place: Place): Promise<string>;
 }
 
 /** A tier that speaks entries and answers later, or fails: one backend, or several composed into one. */
@@ -27,6 +49,8 @@ export interface EntryTier {
   readonly keepsMeta: boolean;
   /** Bounded, and behind the breaker, like every other call. */
   readonly versions: TagVersions | undefined;
+  /** As `versions`; absent where there is nothing but this process to agree with. */
+  readonly leases: EntryLeases | undefined;
   /** Tiers with equal ids read each other's bytes. */
   readonly codecId: string;
   /** The entry if its tag versions are current; stale by now if one of them was marked stale. */
@@ -34,11 +58,13 @@ export interface EntryTier {
   readMany(requests: readonly ReadRequest[], budgetMs: number): readonly Promise<Entry | undefined>[];
   /** Throws, or rejects with, `EncodeError` when the value cannot be written. */
   encode(value: unknown): Awaitable<Encoded>;
-  /** Sends the entry, its value encoded before, under these tag versions. */
+  /** Sends the entry, its value encoded before, under these tag versions and `entry.version`. */
   write(entry: Entry, encoded: Encoded, versions: readonly TagVersion[] | undefined, key: string, place: Place): Promise<"stored" | "refused">;
   remove(key: string, place: Place): Promise<DeleteStatus>;
   markStale(key: string, place: Place): Promise<"stale" | "missing">;
   connect(): Promise<void>;
+  /** Changes in this backend are heard from now on, or not any more. */
+  heard(backend: Backend, isHearing: boolean, error?: unknown): void;
   /** Invalidations that wait for one of several backends. */
   readonly pending: number;
   /** Resolves when nothing goes on behind answers any more, after a last attempt at what is pending. Never rejects. */

@@ -6,7 +6,7 @@ import type { TagVersion } from "./backend.ts";
  *
  *     loadedAt ──fresh──▶ staleAt ──stale──▶ expiresAt ──expired──▶
  *
- * Never changed once built, except for `checkedAt`.
+ * Never changed once built, except for `checkedAt` and `epoch`.
  */
 export interface Entry extends LocalEntry {
   /** How long it was fresh when it was written, jitter included; its age is this minus what remains. */
@@ -25,8 +25,12 @@ export interface Entry extends LocalEntry {
   readonly dependsOn: readonly string[];
   /** Under which versions it was stored, in the order of `dependsOn`; absent where no backend keeps it. */
   readonly versions?: readonly TagVersion[] | undefined;
-  /** The tag calls of this process that it has been held against, see `Tags`. */
+  /** Names the write that stored it, where the backend tells one from another. */
+  readonly version?: string | undefined;
+  /** The tag events that it has been held against, see `Tags`. */
   checkedAt: number;
+  /** Of a local copy, when it was last known to be what the backend holds, see `Trust`. */
+  epoch?: number | undefined;
   readonly etag?: string | undefined;
   readonly lastModified?: string | undefined;
   readonly encoding?: Encoding | undefined;

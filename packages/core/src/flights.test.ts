@@ -15,11 +15,13 @@ import { Reads } from "./reads.ts";
 import { RemoteTier } from "./remote-tier.ts";
 import { Slots } from "./slots.ts";
 import { Meter } from "./stats.ts";
+import { Storing } from "./storing.ts";
 import { Tags } from "./tags.ts";
 import { mapTier } from "./testing/map-tier.ts";
 import { flush } from "./testing/outcome.ts";
 import { scriptedBackend } from "./testing/scripted-backend.ts";
 import { TestClock } from "./testing/test-clock.ts";
+import { Trust } from "./trust.ts";
 
 const SPACE: Space = { place: rootPlace("test"), policy: DEFAULT_POLICY, schema: undefined, remote: undefined };
 
@@ -33,7 +35,7 @@ function flight(): Flight {
 
 describe("Flights", () => {
   it("joins the latest that may be joined, and none that was fenced", () => {
-    const flights = new Flights();
+    const flights = new Flights(new Trust());
     expect(flights.joinable("k")).toBe(undefined);
     const [first, second] = [flight(), flight()];
     flights.add("k", first);
@@ -51,7 +53,7 @@ describe("Flights", () => {
   });
 
   it("keeps the first reason of a fence; that of an acknowledged write spares writes", () => {
-    const flights = new Flights();
+    const flights = new Flights(new Trust());
     const guards = [new Guard(), new WriteGuard(), new Guard()] as const;
     for (const guard of guards) flights.add("k", guard);
     flights.fenceReads("k", "set");
@@ -60,7 +62,7 @@ describe("Flights", () => {
   });
 
   it("fences what is older than a stored load, and every read, but no later load", () => {
-    const flights = new Flights();
+    const flights = new Flights(new Trust());
     const [older, stored, laterLoading, laterReading, read] = [flight(), flight(), flight(), flight(), new Guard()];
     older.isReading = false;
     laterLoading.isReading = false;
@@ -71,7 +73,7 @@ describe("Flights", () => {
 
   it("forgets each of several under one key, in any order, and others not", () => {
     for (const order of [[0, 1, 2], [2, 1, 0], [1, 0, 2], [1, 2, 0]]) {
-      const flights = new Flights();
+      const flights = new Flights(new Trust());
       const each = [flight(), flight(), flight()];
       for (const one of each) flights.add("k", one);
       flights.remove(flight());
@@ -99,13 +101,14 @@ function engine({ hasBackend = false }: { readonly hasBackend?: boolean } = {}):
   const clock = new TestClock();
   const events = createEvents();
   const tags = new Tags();
+  const trust = new Trust();
   const remote = hasBackend ? new RemoteTier(scriptedBackend({ clock }), clock, events, "test") : undefined;
   const core: Core = {
-    name: "test", clock, events, tags, recovery: undefined,
+    name: "test", clock, events, tags, trust, recovery: undefined,
     random: Math.random,
-    local: new LocalCopies(mapTier({ maxEntries: 1_000 }), tags, clock, events, "test"),
+    local: new LocalCopies(mapTier({ maxEntries: 1_000 }), tags, trust, undefined, clock, events, "test"),
     meter: new Meter(),
-    flights: new Flights(),
+    flights: new Flights(trust),
     chains: new Chains(),
     loads: new Slots(1_000),
     backgroundLoads: new Slots(100),
@@ -113,8 +116,9 @@ function engine({ hasBackend = false }: { readonly hasBackend?: boolean } = {}):
     isClosed: false,
   };
   const callers = new Callers(core);
-  const ladder = new Ladder(core, callers);
-  return { core, clock, view: new View({ core, ladder, mutations: new Mutations(core, ladder), reads: new Reads(core, callers) }, { ...SPACE, remote }) };
+  const storing = new Storing(core, callers);
+  const ladder = new Ladder(core, callers, storing);
+  return { core, clock, view: new View({ core, ladder, mutations: new Mutations(core, ladder, storing), reads: new Reads(core, callers) }, { ...SPACE, remote }) };
 }
 
 function freeSlots(slots: Slots): number {

@@ -4,12 +4,21 @@ import type { ReadRequest } from "./entry-tier.ts";
 import type { FencedBy, LoadReason } from "./events.ts";
 import type { Place } from "./key.ts";
 import { KeyNode, KeyTable } from "./key-table.ts";
+import type { Lease } from "./leases.ts";
 import type { Load } from "./load.ts";
 import type { StandardSchema } from "./schema.ts";
+import type { Trust } from "./trust.ts";
 
-/** Something in flight for one key. What it brings is kept nowhere once it is fenced: something newer happened. */
+/**
+ * Something in flight for one key. Two things can happen to it. Something newer was called here: it is fenced, and what
+ * it brings is kept nowhere. Something may have changed elsewhere: it is broken, and what it brings is no copy to trust;
+ * whether it may be stored, the backend knows.
+ */
 export class Guard extends KeyNode {
   fencedBy: FencedBy | undefined;
+  isBroken = false;
+  /** `Trust.epoch` when it was sent: what may have been missed since is not known. */
+  epoch = 0;
   /** Where it stands in the order in which things of this process began. */
   readonly serial: number = (lastSerial += 1);
 }
@@ -24,6 +33,8 @@ export class Waiter {
   readonly isCoalesced: boolean;
   readonly resolve: (value: unknown) => void;
   readonly reject: (reason: unknown) => void;
+  /** Whether its soft timeout runs. */
+  isLimited = false;
   #cancels: (() => void)[] | undefined;
 
   constructor(call: Call, isCoalesced: boolean, resolve: (value: unknown) => void, reject: (reason: unknown) => void) {
@@ -47,9 +58,20 @@ export class Waiter {
 /** Everything in progress for one key, from the read to the store; its callers share it. Its policy is the first caller's, its tags are everyone's. */
 export class Flight extends Guard implements ReadRequest {
   readonly call: Call;
-  readonly tagsAt: number;
-  /** Whether new callers may share it. A fence ends that; so does a tag call, see `Tags.hasCalls`. */
+  tagsAt: number;
+  /** When the backend was asked last. */
+  readAt: number;
+  /** Whether new callers may share it. Whatever happens to its key ends that; so does a tag event, see `Tags.hasCalls`. */
   isJoinable = true;
+  /** The version of what the backend held when it was read. */
+  seen = "";
+  lease: Lease | undefined;
+  /** Whether something happened to its key since it asked for the lease. */
+  isWoken = false;
+  /** Ends its wait for somebody else's load. */
+  wake: (() => void) | undefined;
+  /** When it began to wait for loads elsewhere. */
+  waitsSince: number | undefined;
   /** Whether the backend is still being asked. */
   isReading = true;
   isOver = false;
@@ -79,6 +101,26 @@ export class Flight extends Guard implements ReadRequest {
     this.reason = reason;
     this.isBackground = isBackground;
     this.backendLeftMs = call.space.remote?.deadlineMs ?? 0;
+    this.readAt = call.startedAt;
+  }
+
+  /** Asks the backend again, as if it began now. Who waits for it does so still, and nobody joins. */
+  restart(epoch: number, tagsAt: number, now: number): void {
+    this.fencedBy = undefined;
+    this.isBroken = false;
+    this.epoch = epoch;
+    this.tagsAt = tagsAt;
+    this.readAt = now;
+    this.backendLeftMs = this.call.space.remote!.deadlineMs;
+    this.isReading = true;
+  }
+
+  saw(version: string): void {
+    this.seen = version;
+  }
+
+  get isAfter(): boolean {
+    return this.call.isAfter;
   }
 
   get place(): Place {
@@ -148,6 +190,11 @@ export class Flight extends Guard implements ReadRequest {
 /** What is in flight, by key. Nothing is kept for idle keys. */
 export class Flights {
   readonly #guards = new KeyTable<Guard>();
+  readonly #trust: Trust;
+
+  constructor(trust: Trust) {
+    this.#trust = trust;
+  }
 
   /** Of all keys. */
   get size(): number {
@@ -156,6 +203,7 @@ export class Flights {
 
   /** Registered before anything is sent, so that no change can fall between. */
   add(at: string, guard: Guard): void {
+    guard.epoch = this.#trust.epoch;
     this.#guards.add(at, guard);
   }
 
@@ -165,18 +213,44 @@ export class Flights {
 
   joinable(at: string): Flight | undefined {
     for (let each = this.#guards.first(at); each !== undefined; each = this.#guards.after(each))
-      if (each instanceof Flight && each.isJoinable && each.fencedBy === undefined) return each;
+      if (each instanceof Flight && each.isJoinable && each.epoch === this.#trust.epoch) return each;
     return undefined;
+  }
+
+  /** Whether what this brings is what the backend holds, as far as anybody has told. */
+  isSound(guard: Guard): boolean {
+    return !guard.isBroken && guard.epoch === this.#trust.epoch;
+  }
+
+  /** Something changed elsewhere, or may have. */
+  break(at: string): void {
+    for (let each = this.#guards.first(at); each !== undefined; each = this.#guards.after(each)) broken(each);
+  }
+
+  /** Whoever waits for a load elsewhere looks again. */
+  wake(at: string): void {
+    for (let each = this.#guards.first(at); each !== undefined; each = this.#guards.after(each)) if (each instanceof Flight) woken(each);
+  }
+
+  /** As {@link wake}, for all keys. */
+  wakeAll(): void {
+    for (const flight of this.all()) woken(flight);
+  }
+
+  /** Fenced flights of this key let others load. */
+  releaseFenced(at: string): void {
+    for (let each = this.#guards.first(at); each !== undefined; each = this.#guards.after(each))
+      if (each instanceof Flight && each.fencedBy !== undefined) each.lease?.release();
   }
 
   /** From now on nobody joins what is in flight for this key, and what it brings is kept nowhere. */
   fence(at: string, by: FencedBy): void {
-    for (let each = this.#guards.first(at); each !== undefined; each = this.#guards.after(each)) each.fencedBy ??= by;
+    for (let each = this.#guards.first(at); each !== undefined; each = this.#guards.after(each)) fenced(each, by);
   }
 
   /** After a write was acknowledged: fences what was read meanwhile, which may be older. */
   fenceReads(at: string, by: FencedBy): void {
-    for (let each = this.#guards.first(at); each !== undefined; each = this.#guards.after(each)) if (!(each instanceof WriteGuard)) each.fencedBy ??= by;
+    for (let each = this.#guards.first(at); each !== undefined; each = this.#guards.after(each)) if (!(each instanceof WriteGuard)) fenced(each, by);
   }
 
   /**
@@ -185,7 +259,7 @@ export class Flights {
    */
   fenceOlder(at: string, stored: Flight): void {
     for (let each = this.#guards.first(at); each !== undefined; each = this.#guards.after(each))
-      if (each !== stored && (each.serial < stored.serial || !(each instanceof Flight) || each.isReading)) each.fencedBy ??= "set";
+      if (each !== stored && (each.serial < stored.serial || !(each instanceof Flight) || each.isReading)) fenced(each, "set");
   }
 
   /** No later caller shares a load that began before this one. */
@@ -197,4 +271,21 @@ export class Flights {
   *all(): Iterable<Flight> {
     for (const each of this.#guards) if (each instanceof Flight) yield each;
   }
+}
+
+function fenced(guard: Guard, by: FencedBy): void {
+  guard.fencedBy ??= by;
+  broken(guard);
+}
+
+function broken(guard: Guard): void {
+  guard.isBroken = true;
+  if (!(guard instanceof Flight)) return;
+  guard.isJoinable = false;
+  woken(guard);
+}
+
+function woken(flight: Flight): void {
+  flight.isWoken = true;
+  flight.wake?.();
 }

@@ -81,6 +81,24 @@ export function parseLocalKey(at: string): { readonly path: readonly string[]; r
   return { path: at.slice(1, end).split(":").map(decodeURIComponent), key: at.slice(end + 1) };
 }
 
+/** The local key of what a backend calls `key`; `undefined` for keys of other caches. */
+export function localKeyOf(root: Place, key: string): string | undefined {
+  const end = key.indexOf("::");
+  const name = root.backendPrefix.slice(0, -2);
+  if (end < 0) return undefined;
+  if (end === name.length) return key.startsWith(name) ? localKey(root, key.slice(end + 2)) : undefined;
+  // A cache without a name has namespaces at the top.
+  const from = name === "" ? 0 : name.length + 1;
+  if (name !== "" && !key.startsWith(`${name}:`)) return undefined;
+  return end < from ? undefined : BELOW_ROOT + key.slice(from, end) + BELOW_ROOT + key.slice(end + 2);
+}
+
+/** The tag whose version a backend keeps under this key, hard or soft; `undefined` for an entry. */
+export function tagKeyOf(key: string): string | undefined {
+  if (!key.startsWith("{~")) return undefined;
+  return key.startsWith("{~~") ? `{~${key.slice(3)}` : key;
+}
+
 /**
  * Keys of the tag versions that an entry depends on: the versions of its namespaces, the root's first, then each tag
  * at every level, since an invalidation reaches the namespaces below. The order is part of what backends store.

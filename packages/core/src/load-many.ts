@@ -42,6 +42,14 @@ export class BatchLoad<K, T> implements FlightBatch {
       });
   }
 
+  paused(): void {
+    this.left();
+  }
+
+  resumed(): void {
+    this.#outstanding += 1;
+  }
+
   /** A flight ended without coming to its load. */
   left(): void {
     this.#outstanding -= 1;

@@ -1,13 +1,15 @@
 import type { Clock } from "./clock.ts";
-import type { Entry } from "./entry.ts";
+import { staleByTag, type Entry } from "./entry.ts";
 import { CacheError, EncodeError } from "./errors.ts";
 import type { Events } from "./events.ts";
 import { parseLocalKey } from "./key.ts";
 import type { LocalTier } from "./local-tier.ts";
 import { TierMeter } from "./stats.ts";
-import type { Tags } from "./tags.ts";
+import { judgeVersions, type Tags } from "./tags.ts";
+import type { TagTable } from "./tag-table.ts";
+import { ALWAYS, type Trust } from "./trust.ts";
 
-/** The copies of this process: the local tier, held against the tag calls of this process, in its value mode. */
+/** The copies of this process: the local tier, held against trust, tag calls and tag versions, in its value mode. */
 export class LocalCopies {
   readonly tier: LocalTier;
   readonly label: string;
@@ -15,12 +17,16 @@ export class LocalCopies {
   /** Whether callers get the stored object itself. */
   readonly isShared: boolean;
   readonly #tags: Tags;
+  readonly #trust: Trust;
+  readonly #table: TagTable | undefined;
   readonly #clock: Clock;
   readonly #events: Events;
   readonly #cache: string;
   #isClosed = false;
 
-  constructor(tier: LocalTier, tags: Tags, clock: Clock, events: Events, cache: string) {
+  constructor(tier: LocalTier, tags: Tags, trust: Trust, table: TagTable | undefined, clock: Clock, events: Events, cache: string) {
+    this.#trust = trust;
+    this.#table = table;
     this.#events = events;
     this.#cache = cache;
     this.tier = tier;
@@ -30,21 +36,42 @@ export class LocalCopies {
     this.#clock = clock;
   }
 
-  /** The copy, stale where one of its tags was marked so; `undefined` for one that was invalidated or has ended. */
+  /**
+   * The copy, stale where one of its tags was marked so; `undefined` for one that was invalidated or has ended, and for
+   * one that nobody vouches for: see {@link unconfirmed}.
+   */
   get(at: string, now: number): Entry | undefined {
     const entry = this.tier.get(at) as Entry | undefined;
     if (entry === undefined || now >= entry.deadAt) return undefined;
-    if (entry.checkedAt === this.#tags.now) return entry;
-    const held = this.#tags.hold(entry, now);
+    if ((entry.epoch !== this.#trust.epoch || now >= this.#trust.until) && entry.epoch !== ALWAYS) return undefined;
+    return entry.checkedAt === this.#tags.now ? entry : this.#held(at, entry, now);
+  }
+
+  /** The copy that {@link get} may not answer with, for when there is nobody to confirm it: newer than every call of this process. */
+  unconfirmed(at: string, now: number): Entry | undefined {
+    const entry = this.tier.get(at) as Entry | undefined;
+    return entry === undefined || now >= entry.deadAt ? undefined : this.#tags.hold({ ...entry }, now);
+  }
+
+  /** After a tag event: as the tag calls of this process leave it, and the tag versions that are current. */
+  #held(at: string, entry: Entry, now: number): Entry | undefined {
+    const table = entry.versions === undefined || entry.epoch === ALWAYS ? undefined : this.#table;
+    const current = table?.known(entry.dependsOn);
+    // To be confirmed: what it depends on may have changed.
+    if (table !== undefined && current === undefined) return undefined;
+    const verdict = current === undefined ? "current" : judgeVersions(entry.versions, current);
+    const held = verdict === "gone" ? undefined : this.#tags.hold(entry, now);
     if (held === undefined) this.tier.delete(at);
-    return held;
+    return held !== undefined && verdict === "stale" ? staleByTag(held, now) : held;
   }
 
   /**
    * Keeps a copy for at most `localTtlMs`, the reader's and the writer's limit both; zero keeps none. In `cloned` mode
    * a value that cannot be cloned is not kept, and neither is one whose size the tier cannot tell: the error says so.
+   *
+   * @param epoch when it was what the backend holds; `Trust.unconfirmed` for what is kept for when the backend is away.
    */
-  put(at: string, entry: Entry, localTtlMs: number): CacheError | undefined {
+  put(at: string, entry: Entry, localTtlMs: number, epoch: number): CacheError | undefined {
     const limitMs = Math.min(localTtlMs, entry.localTtlMs);
     if (limitMs <= 0 || this.#isClosed) {
       this.tier.delete(at);
@@ -54,7 +81,13 @@ export class LocalCopies {
     const deadAt = Math.min(entry.expiresAt, now + limitMs);
     try {
       const value = this.own(entry.value);
-      this.tier.set(at, deadAt === entry.deadAt && value === entry.value ? entry : { ...entry, value, deadAt });
+      if (deadAt === entry.deadAt && value === entry.value) {
+        entry.epoch = epoch;
+        this.tier.set(at, entry);
+      } else {
+        const copy: Entry = { ...entry, value, deadAt, epoch };
+        this.tier.set(at, copy);
+      }
     } catch (error) {
       return error instanceof CacheError ? error : new EncodeError(`${this.label}: the local tier refused this value; see cause`, { tier: this.label, operation: "set", cause: error });
     }
@@ -63,6 +96,17 @@ export class LocalCopies {
       this.#events.store.emit({ cache: this.#cache, namespace: path, key, tier: this.label, durationMs: this.#clock.now() - now });
     }
     return undefined;
+  }
+
+  /** Whether a copy is here that was written by `version`, which may be confirmed by {@link confirm}. */
+  holds(at: string, version: string): boolean {
+    return (this.tier.get(at) as Entry | undefined)?.version === version;
+  }
+
+  /** The backend held what `version` wrote when it was asked, in this epoch; and nothing was heard of the key since, or the copy would be gone. */
+  confirm(at: string, version: string, epoch: number): void {
+    const entry = this.tier.get(at) as Entry | undefined;
+    if (entry?.version === version && epoch === this.#trust.epoch) entry.epoch = epoch;
   }
 
   /** Drops all there is, and keeps nothing that is still to come. */

@@ -9,8 +9,11 @@ import type { Space } from "./call.ts";
 import { WriteGuard } from "./flights.ts";
 import { dependencies } from "./key.ts";
 import { lifetimeOf, type EntryOptions } from "./policy.ts";
+import { newId } from "./ids.ts";
 import { orPending } from "./recovery.ts";
+import type { Storing } from "./storing.ts";
 import { judgeVersions, tagKeys } from "./tags.ts";
+import { ALWAYS } from "./trust.ts";
 
 /** `pending`: this process has it, the backend does not; remembered and replayed. `refused`: too large, or no lifetime. */
 export interface WriteResult { readonly status: "stored" | "pending" | "refused"; readonly token?: string }
@@ -35,16 +38,18 @@ export interface DeleteManyResult { readonly deleted: number; readonly missing: 
 export class Mutations {
   readonly #core: Core;
   readonly #ladder: Ladder;
+  readonly #storing: Storing;
   /** Tag versions seen last: an unchanged one saves a write the trip that asks for it. Only ever a guess. */
   readonly #guessed = new Map<string, TagVersion>();
 
-  constructor(core: Core, ladder: Ladder) {
+  constructor(core: Core, ladder: Ladder, storing: Storing) {
     this.#core = core;
     this.#ladder = ladder;
+    this.#storing = storing;
   }
 
   async set(space: Space, key: string, at: string, value: unknown, options: EntryOptions | undefined): Promise<WriteResult> {
-    const { local, clock, random, tags, flights, chains, recovery } = this.#core;
+    const { local, clock, random, tags, trust, flights, chains, recovery } = this.#core;
     const { place, remote } = space;
     if ((options?.tags?.length ?? 0) !== 0 || options?.etag !== undefined || options?.lastModified !== undefined) checkRoomForMeta(space);
     const life = lifetimeOf(value, space.policy, options, random);
@@ -61,6 +66,8 @@ export class Mutations {
       deadAt: expiresAt,
       tags: names,
       dependsOn: dependencies(place, names),
+      version: remote?.leases && newId(),
+      epoch: undefined,
       checkedAt: tags.now,
       etag: options?.etag,
       lastModified: options?.lastModified,
@@ -68,7 +75,7 @@ export class Mutations {
     const localTtlMs = space.policy.localTtlMs ?? Infinity;
     if (remote === undefined) {
       // One step here, so the old copy is given up for a new one only.
-      const error = local?.put(at, entry, localTtlMs);
+      const error = local?.put(at, entry, localTtlMs, ALWAYS);
       if (error !== undefined) throw error;
       flights.fence(at, "set");
       this.#ladder.endBackoff(at);
@@ -81,13 +88,22 @@ export class Mutations {
     flights.add(at, guard);
     try {
       let encoded: Encoded | undefined;
+      let versions: readonly TagVersion[] | undefined;
       const status = await chains.run(at, () => orPending(recovery, place, key, async () => {
         encoded = await remote.encode(entry.value);
-        return this.#write(entry, encoded, key, space);
+        guard.isBroken = false;
+        guard.epoch = trust.epoch;
+        const written = await this.#write(entry, encoded, key, space);
+        versions = written.versions;
+        return written.status;
       }));
       this.#acknowledged(at, "set");
-      if (guard.fencedBy === undefined && !tags.wasCalled(entry.dependsOn, entry.checkedAt))
-        local?.put(at, encoded === undefined ? entry : { ...entry, encoding: encoded.encoding, encodedBytes: encoded.data.length }, localTtlMs);
+      if (guard.fencedBy === undefined && !tags.wasCalled(entry.dependsOn, entry.checkedAt)) {
+        const isSound = status === "stored" && flights.isSound(guard);
+        const kept = encoded === undefined ? entry : { ...entry, versions, encoding: encoded.encoding, encodedBytes: encoded.data.length };
+        local?.put(at, kept, localTtlMs, isSound ? trust.epoch : trust.unconfirmed);
+        if (!isSound && status === "stored" && entry.version !== undefined) this.#storing.confirm(space, key, at, entry.version);
+      }
       this.#reportKey(space, key, "remove");
       return status === "stored" ? { status, token: this.#token() } : { status };
     } finally {
@@ -133,7 +149,7 @@ export class Mutations {
 
   /** `tags` empty: the whole namespace. */
   async invalidate(space: Space, names: readonly string[], mode: "hard" | "soft"): Promise<InvalidateResult> {
-    const { tags, local, recovery, events } = this.#core;
+    const { tags, local, recovery, events, flights } = this.#core;
     const { place, remote } = space;
     checkRoomForMeta(space);
     const keys = tagKeys(place, names);
@@ -148,8 +164,14 @@ export class Mutations {
     if (remote?.versions === undefined) return { status: "done", token: this.#token() };
     for (const key of keys) this.#guessed.delete(key);
     try {
-      await remote.versions.renew(keys, mode);
-      recovery?.forgetTags(keys, mode, calledAt);
+      const renewing = remote.versions.renew(keys, mode);
+      // Behind the renewal: before it, a load under the old versions might be granted, for nothing.
+      for (const flight of flights.all()) {
+        const { lease } = flight;
+        if (keys.some((key) => lease?.pinned?.versions.has(key) === true)) lease!.release();
+      }
+      await renewing;
+      recovery?.acknowledgedTags(place, keys, mode, calledAt);
       return { status: "done", token: this.#token() };
     } catch {
       recovery?.addTags(place, keys, mode, calledAt);
@@ -168,18 +190,23 @@ export class Mutations {
    * One trip where the versions are those seen last: they are read in the same tick. Otherwise they are pinned, and
    * the entry is written under them.
    */
-  async #write(entry: Entry, encoded: Encoded, key: string, { place, remote }: Space): Promise<"stored" | "refused"> {
+  async #write(
+    entry: Entry,
+    encoded: Encoded,
+    key: string,
+    { place, remote }: Space,
+  ): Promise<{ readonly status: "stored" | "refused"; readonly versions: readonly TagVersion[] | undefined }> {
     const versions = remote!.versions;
-    if (versions === undefined) return remote!.write(entry, encoded, undefined, key, place);
+    if (versions === undefined) return { status: await remote!.write(entry, encoded, undefined, key, place), versions };
     const guesses = entry.dependsOn.map((each) => this.#guessed.get(each));
     if (guesses.every((guess) => guess !== undefined)) {
       const [status, current] = await Promise.all([remote!.write(entry, encoded, guesses, key, place), versions.read(entry.dependsOn)]);
-      if (judgeVersions(guesses, current) === "current") return status;
+      if (judgeVersions(guesses, current) === "current") return { status, versions: guesses };
     }
     const pinned = await versions.pin(entry.dependsOn);
     if (this.#guessed.size > MAX_GUESSED) this.#guessed.clear();
     entry.dependsOn.forEach((each, i) => this.#guessed.set(each, pinned.versions[i]!));
-    return remote!.write(entry, encoded, pinned.versions, key, place);
+    return { status: await remote!.write(entry, encoded, pinned.versions, key, place), versions: pinned.versions };
   }
 
   #fence(at: string, by: FencedBy): void {
@@ -191,6 +218,7 @@ export class Mutations {
   /** What was read before the acknowledgement may be older. */
   #acknowledged(at: string, by: FencedBy): void {
     this.#core.flights.fenceReads(at, by);
+    this.#core.flights.releaseFenced(at);
     this.#core.local?.tier.delete(at);
     this.#ladder.endBackoff(at);
   }

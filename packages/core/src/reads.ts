@@ -2,6 +2,7 @@ import { hit, type Answer, type Callers } from "./callers.ts";
 import type { Core } from "./core.ts";
 import { judge, lifeOf, newer, type Entry, type Windows } from "./entry.ts";
 import type { Space } from "./call.ts";
+import { unasked } from "./recovery.ts";
 import { Guard } from "./flights.ts";
 import type { ReadRequest } from "./entry-tier.ts";
 
@@ -49,8 +50,13 @@ export class Reads {
     const read = this.#isCovered(space, key, space.place.tagPrefixes)
       ? this.#readAfterReplay(space, key)
       : remote.read(this.#request(space, key), remote.deadlineMs);
-    const answer = (found: Entry | undefined): unknown => this.#answer(space, key, startedAt, held, this.#promote(space, key, guard, found), allowStale);
-    return read.then(answer, () => answer(undefined));
+    return read.then(
+      (found) => this.#answer(space, key, startedAt, held, this.#promote(space, key, guard, found), allowStale),
+      () => {
+        flights.remove(guard);
+        return this.#answer(space, key, startedAt, held ?? local?.unconfirmed(at, clock.now()), undefined, allowStale);
+      },
+    );
   }
 
   /** In the order of `keys`; what is missing locally is read in one trip. */
@@ -72,7 +78,13 @@ export class Reads {
       const outcomes = await Promise.allSettled(asked.map((i, n) => (isCovered[n] === true ? this.#readAfterReplay(space, keys[i]!.key) : sent.next().value!)));
       for (const [n, outcome] of outcomes.entries()) {
         const i = asked[n]!;
-        found[i] = this.#promote(space, keys[i]!.key, guards[n]!, outcome.status === "fulfilled" ? outcome.value : undefined);
+        const guard = guards[n]!;
+        if (outcome.status === "fulfilled") {
+          found[i] = this.#promote(space, keys[i]!.key, guard, outcome.value);
+        } else {
+          flights.remove(guard);
+          held[i] ??= local?.unconfirmed(guard.at, clock.now());
+        }
       }
     }
     return keys.map(({ key }, i) => this.#answer(space, key, startedAt, held[i], found[i], allowStale));
@@ -85,10 +97,16 @@ export class Reads {
 
   async inspect(space: Space, { key, at }: ReadKey): Promise<EntryInfo | undefined> {
     const { local, clock } = this.#core;
-    const held = local?.get(at, clock.now());
     const { remote } = space;
+    let held = local?.get(at, clock.now());
     let found: Entry | undefined;
-    if (held === undefined && remote !== undefined) found = await this.#inspected(space, key);
+    if (held === undefined && remote !== undefined) {
+      try {
+        found = await this.#inspected(space, key);
+      } catch {
+        held = local?.unconfirmed(at, clock.now());
+      }
+    }
     const entry = held ?? found;
     if (entry === undefined) return undefined;
     const now = clock.now();
@@ -104,23 +122,19 @@ export class Reads {
   }
 
   async #inspected(space: Space, key: string): Promise<Entry | undefined> {
-    try {
-      const found = await this.#readAfterReplay(space, key);
-      const entry = found && this.#core.tags.hold(found, this.#core.clock.now());
-      return entry === undefined || this.#isCovered(space, key, entry.dependsOn) ? undefined : entry;
-    } catch {
-      return undefined;
-    }
+    const found = await this.#readAfterReplay(space, key);
+    const entry = found && this.#core.tags.hold(found, this.#core.clock.now());
+    return entry === undefined || this.#isCovered(space, key, entry.dependsOn) ? undefined : entry;
   }
 
-  /** What a read found, promoted unless something newer happened meanwhile. A read that failed, which the tier has reported, found nothing. */
+  /** What a read found, promoted unless something newer happened meanwhile. */
   #promote(space: Space, key: string, guard: Guard, found: Entry | undefined): Entry | undefined {
-    const { flights, local, clock, tags } = this.#core;
+    const { flights, local, clock, tags, trust } = this.#core;
     const { at } = guard;
     flights.remove(guard);
     const entry = found && tags.hold(found, clock.now());
     if (entry === undefined || this.#isCovered(space, key, entry.dependsOn)) return undefined;
-    if (isFresh(entry, clock.now()) && guard.fencedBy === undefined) local?.put(at, entry, space.policy.localTtlMs ?? Infinity);
+    if (isFresh(entry, clock.now()) && !guard.isBroken) local?.put(at, entry, space.policy.localTtlMs ?? Infinity, flights.isSound(guard) ? trust.epoch : trust.unconfirmed);
     return entry;
   }
 
@@ -135,7 +149,7 @@ export class Reads {
     const { deadlineMs } = space.remote!;
     const startedAt = clock.now();
     if (this.#isCovered(space, key, space.place.tagPrefixes)) await recovery!.replayWithin(deadlineMs);
-    if (this.#isCovered(space, key, space.place.tagPrefixes)) return undefined;
+    if (this.#isCovered(space, key, space.place.tagPrefixes)) throw unasked(space.remote!.label);
     return space.remote!.read(this.#request(space, key), deadlineMs - (clock.now() - startedAt));
   }
 

@@ -1,6 +1,6 @@
 import type { TagVersions } from "./backend.ts";
 import type { Clock } from "./clock.ts";
-import { EncodeError } from "./errors.ts";
+import { BackendUnavailableError, EncodeError } from "./errors.ts";
 import type { Events } from "./events.ts";
 import type { Place } from "./key.ts";
 import type { EntryTier } from "./entry-tier.ts";
@@ -38,6 +38,8 @@ export class Recovery {
   readonly #root: Place;
   /** Called when a replay was acknowledged: what was read meanwhile may be older. */
   readonly #replayed: (pending: { readonly place: Place; readonly key?: string; readonly keys?: readonly string[] }) => void;
+  /** Of a backend that tells when another server answers. */
+  readonly #issued: IssuedInvalidations | undefined;
   readonly #keys = new Map<string, PendingKey>();
   readonly #tags = new Map<string, PendingTags>();
   #overflowed = false;
@@ -52,7 +54,11 @@ export class Recovery {
     readonly cache: string;
     readonly root: Place;
     readonly replayed: (pending: { readonly place: Place; readonly key?: string; readonly keys?: readonly string[] }) => void;
+    /** How far back invalidations are remembered after their acknowledgement, in milliseconds. @default 0 */
+    readonly reissueWindowMs?: number;
   }) {
+    const { reissueWindowMs = 0 } = options;
+    if (reissueWindowMs > 0) this.#issued = new IssuedInvalidations(options.clock, reissueWindowMs);
     this.#remote = options.remote;
     this.#clock = options.clock;
     this.#events = options.events;
@@ -83,12 +89,34 @@ export class Recovery {
     if (this.#keys.size !== 0) this.#keys.delete(place.backendPrefix + key);
   }
 
+  /** As {@link forgetKey}, of a write that replaced or removed what was there: should the backend forget it, it is issued again. */
+  acknowledgedKey(place: Place, key: string): void {
+    this.forgetKey(place, key);
+    this.#issued?.addKey(place, key);
+  }
+
   /** A call on these tags was acknowledged. It covers what was called before it; a hard one a soft one, and not the other way round. */
   forgetTags(keys: readonly string[], mode: "hard" | "soft", calledAt: number): void {
     for (const key of keys) {
       const pending = this.#tags.get(key);
       if (pending !== undefined && pending.calledAt <= calledAt && (mode === "hard" || pending.mode === "soft")) this.#tags.delete(key);
     }
+  }
+
+  /** As {@link forgetTags}; should the backend forget them, they are issued again. */
+  acknowledgedTags(place: Place, keys: readonly string[], mode: "hard" | "soft", calledAt: number): void {
+    this.forgetTags(keys, mode, calledAt);
+    this.#issued?.addTags(place, keys, mode);
+  }
+
+  /** What was there before may be back: what this process has lately removed, replaced or invalidated is invalidated again. */
+  reissue(): void {
+    if (this.#issued === undefined) return;
+    const { keys, tags, overflowed } = this.#issued.take();
+    if (overflowed) this.addTags(this.#root, tagKeys(this.#root, []), "hard", 0);
+    for (const { place, keys: each, mode } of tags) this.addTags(place, each, mode, 0);
+    for (const { place, key } of keys) this.addKey(place, key);
+    if (this.size !== 0) void this.replay();
   }
 
   /** Whether the backend may hold something that an invalidation of this process was to remove. */
@@ -171,6 +199,53 @@ export class Recovery {
   }
 }
 
+/** What this process invalidated lately and the backend has acknowledged, oldest first. Bounded by time and number. */
+class IssuedInvalidations {
+  readonly #clock: Clock;
+  readonly #windowMs: number;
+  readonly #keys = new Map<string, PendingKey & { readonly at: number }>();
+  readonly #tags = new Map<string, Omit<PendingTags, "calledAt"> & { readonly at: number }>();
+  #overflowedAt = -Infinity;
+
+  constructor(clock: Clock, windowMs: number) {
+    this.#clock = clock;
+    this.#windowMs = windowMs;
+  }
+
+  addKey(place: Place, key: string): void {
+    this.#add(this.#keys, place.backendPrefix + key, { place, key, at: this.#clock.now() });
+  }
+
+  addTags(place: Place, keys: readonly string[], mode: "hard" | "soft"): void {
+    for (const key of keys) {
+      const before = this.#tags.get(key);
+      this.#add(this.#tags, key, { place, keys: [key], mode: before?.mode === "hard" ? "hard" : mode, at: this.#clock.now() });
+    }
+  }
+
+  /** Those within the window. They are remembered anew when they have been issued again. */
+  take(): { readonly keys: readonly PendingKey[]; readonly tags: readonly Omit<PendingTags, "calledAt">[]; readonly overflowed: boolean } {
+    const since = this.#clock.now() - this.#windowMs;
+    const recent = <T extends { readonly at: number }>(all: Map<string, T>): readonly T[] => [...all.values()].filter(({ at }) => at >= since);
+    return { keys: recent(this.#keys), tags: recent(this.#tags), overflowed: this.#overflowedAt >= since };
+  }
+
+  #add<T extends { readonly at: number }>(all: Map<string, T>, id: string, issued: T): void {
+    all.delete(id);
+    all.set(id, issued);
+    for (const [oldest, { at }] of all) {
+      const isOver = at < issued.at - this.#windowMs;
+      if (!isOver && this.#keys.size + this.#tags.size <= MAX_PENDING) break;
+      if (!isOver) this.#overflowedAt = issued.at;
+      all.delete(oldest);
+    }
+  }
+}
+
+/** Why a backend is as good as away. */
+export const unasked = (label: string): BackendUnavailableError =>
+  new BackendUnavailableError(`${label}: not asked to read, since an invalidation waits for it`, { tier: label, operation: "read" });
+
 /**
  * A write of one key, and what follows from its outcome: acknowledged, nothing older waits for the backend any more;
  * unknown, its removal waits. A value that cannot be encoded was never sent.
@@ -178,7 +253,7 @@ export class Recovery {
 export async function orPending<T>(recovery: Recovery | undefined, place: Place, key: string, write: () => Promise<T>): Promise<T | "pending"> {
   try {
     const result = await write();
-    recovery?.forgetKey(place, key);
+    recovery?.acknowledgedKey(place, key);
     return result;
   } catch (error) {
     if (error instanceof EncodeError) throw error;

@@ -1,16 +1,18 @@
-import type { Backend, DeleteStatus, StoredEntry, TagVersion, TagVersions } from "./backend.ts";
+import type { Backend, DeleteStatus, Leases, StoredEntry, TagVersion, TagVersions } from "./backend.ts";
 import { Breaker } from "./breaker.ts";
+import type { Aliases } from "./aliases.ts";
 import type { Clock } from "./clock.ts";
 import { Codec, type Encoded } from "./codec.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { Entry } from "./entry.ts";
-import type { EntryTier, ReadRequest } from "./entry-tier.ts";
+import type { EntryLeases, EntryTier, LeaseAnswer, ReadRequest } from "./entry-tier.ts";
 import { BackendUnavailableError, CacheError, DecodeError } from "./errors.ts";
 import { traced, type Events, type TierState } from "./events.ts";
 import { dependencies, type Place } from "./key.ts";
 import { isThenable, type Awaitable } from "./once.ts";
 import { TierMeter } from "./stats.ts";
 import { tagEntries } from "./tag-entries.ts";
+import type { TagTable } from "./tag-table.ts";
 import { underVersions } from "./tags.ts";
 
 /**
@@ -25,6 +27,7 @@ export class RemoteTier implements EntryTier {
   readonly deadlineMs: number;
   readonly keepsMeta: boolean;
   readonly versions: TagVersions | undefined;
+  readonly leases: EntryLeases | undefined;
   readonly codecId: string;
   readonly meter: TierMeter = new TierMeter();
   readonly pending = 0;
@@ -37,11 +40,23 @@ export class RemoteTier implements EntryTier {
   readonly #deadlines: Deadlines;
   /** Whose versions decide whether an entry is current; nobody's where entries carry none, or a composition judges. */
   readonly #judgedBy: TagVersions | undefined;
+  /** What is known of them without asking. */
+  readonly #table: TagTable | undefined;
+  readonly #aliases: Aliases | undefined;
+  /** Called once, with the first call. */
+  #used: (() => void) | undefined;
   readonly #undecodable = new Set<string>();
   #state: TierState = "idle";
+  #isDetached = false;
 
-  /** @param isComposed whether it is part of a composition, which judges tag versions itself. */
-  constructor(backend: Backend, clock: Clock, events: Events, cache: string, isComposed = false) {
+  /** @param heard of a backend that reports changes; `isComposed`: it is part of a composition, which judges tag versions itself. */
+  constructor(
+    backend: Backend,
+    clock: Clock,
+    events: Events,
+    cache: string,
+    { table, aliases, used, isComposed = false }: { readonly table?: TagTable | undefined; readonly aliases?: Aliases | undefined; readonly used?: () => void; readonly isComposed?: boolean } = {},
+  ) {
     this.label = backend.label;
     this.deadlineMs = backend.deadlineMs ?? 1_000;
     this.keepsMeta = backend.keepsMeta ?? true;
@@ -52,9 +67,14 @@ export class RemoteTier implements EntryTier {
     this.#cache = cache;
     this.#breaker = new Breaker(clock);
     this.#deadlines = new Deadlines(this.deadlineMs, clock);
-    const source = this.keepsMeta ? (backend.tagVersions ?? tagEntries(backend, clock)) : undefined;
+    const own = this.keepsMeta ? (backend.tagVersions ?? tagEntries(backend, clock)) : undefined;
+    const source = own && (table?.learning(own) ?? own);
     this.#judgedBy = isComposed ? undefined : source;
+    this.#table = table;
+    this.#aliases = aliases;
+    this.#used = used;
     this.versions = source && this.#bounded(source);
+    this.leases = backend.leases && this.#leasesOf(backend.leases);
     // Without meta every value is compressed, however small: those bytes are not the others'.
     this.codecId = `${backend.format.id}+${backend.compressor.id}${this.keepsMeta ? "" : "+always"}`;
   }
@@ -67,11 +87,12 @@ export class RemoteTier implements EntryTier {
   read(request: ReadRequest, budgetMs: number): Promise<Entry | undefined> {
     if (!this.#breaker.admits()) return Promise.reject(this.#refusal("read"));
     const expected = dependencies(request.place, request.expectedTags);
+    this.#aliases?.add(request.place.backendPrefix + request.key);
     let answer: Promise<StoredEntry | undefined> | undefined;
-    let current: Promise<readonly (TagVersion | undefined)[]> | undefined;
+    let current: Promise<Versions> | undefined;
     try {
       answer = this.#backend.read(request.place.backendPrefix + request.key);
-      current = this.#judgedBy?.read(expected);
+      if (request.isAfter === true || this.#table?.known(expected) === undefined) current = this.#judgedBy?.read(expected);
     } catch (error) {
       // What was sent beside it is not waited for.
       answer?.catch(ignore);
@@ -86,12 +107,16 @@ export class RemoteTier implements EntryTier {
     if (batch === undefined || requests.length < 2) return requests.map((request) => this.read(request, budgetMs));
     const { place, expectedTags } = requests[0]!;
     const expected = dependencies(place, expectedTags);
+    if (this.#aliases !== undefined) for (const { key } of requests) this.#aliases.add(place.backendPrefix + key);
+    const isKnown = requests[0]!.isAfter !== true && this.#table?.known(expected) !== undefined;
     const sentAt = this.#clock.now();
     const outcomes = requests.map(() => Promise.withResolvers<Entry | undefined>());
     this.#call("read", place, budgetMs, async () => {
-      const [stored, versions] = await Promise.all([batch.read(requests.map(({ key }) => place.backendPrefix + key)), this.#judgedBy?.read(expected)]);
+      const [stored, asked] = await Promise.all([batch.read(requests.map(({ key }) => place.backendPrefix + key)), isKnown ? undefined : this.#judgedBy?.read(expected)]);
+      const versions = asked ?? (this.#judgedBy && (this.#table?.known(expected) ?? (await this.#judgedBy.read(expected))));
       const later = requests.flatMap((request, i) => {
         const found = stored[i];
+        request.saw?.(found?.version ?? "");
         const entry = found && this.#decoded(request, expected, found, versions, sentAt);
         if (isThenable(entry)) return entry.then(outcomes[i]!.resolve, (error: unknown) => {
           outcomes[i]!.reject(error);
@@ -112,19 +137,34 @@ export class RemoteTier implements EntryTier {
     return this.#codec.encode(value);
   }
 
+  write(entry: Entry, encoded: Encoded, versions: readonly TagVersion[] | undefined, key: string, place: Place): Promise<"stored" | "refused"> {
+    return this.#stored(entry, encoded, versions, key, place, async (stored) => {
+      await this.#backend.write(place.backendPrefix + key, stored);
+      return "stored";
+    });
+  }
+
   /** An entry larger than `maxEntryBytes` is refused, and what was there is removed: it is older. */
-  async write(entry: Entry, encoded: Encoded, versions: readonly TagVersion[] | undefined, key: string, place: Place): Promise<"stored" | "refused"> {
+  async #stored<S extends string>(
+    entry: Entry,
+    encoded: Encoded,
+    versions: readonly TagVersion[] | undefined,
+    key: string,
+    place: Place,
+    send: (stored: StoredEntry) => Promise<S>,
+  ): Promise<S | "refused"> {
     if (encoded.data.length > (this.#backend.maxEntryBytes ?? Infinity)) {
       await this.remove(key, place);
       return "refused";
     }
+    this.#aliases?.add(place.backendPrefix + key);
     const startedAt = this.#clock.now();
     const stored = this.#codec.toStored(encoded, entry, versions, startedAt);
-    await this.#call("write", place, this.deadlineMs, () => this.#backend.write(place.backendPrefix + key, stored));
+    const status = await this.#call("write", place, this.deadlineMs, () => send(stored));
     this.#undecodable.delete(place.backendPrefix + key);
-    if (this.#events.store.isObserved)
+    if (status === "stored" && this.#events.store.isObserved)
       this.#events.store.emit({ cache: this.#cache, namespace: place.path, key, tier: this.label, durationMs: this.#clock.now() - startedAt, bytes: encoded.data.length });
-    return "stored";
+    return status;
   }
 
   remove(key: string, place: Place): Promise<DeleteStatus> {
@@ -139,12 +179,22 @@ export class RemoteTier implements EntryTier {
   }
 
   async connect(): Promise<void> {
+    this.#begin();
     try {
       await this.#backend.connect?.();
     } catch (error) {
       throw this.#failed("connect", undefined, error);
     }
     this.#answered();
+  }
+
+  /** Changes are heard from now on, or not any more: who reports changes is there. */
+  heard(backend: Backend, isHearing: boolean, error?: unknown): void {
+    if (backend !== this.#backend) return;
+    this.#isDetached = !isHearing;
+    if (isHearing) return this.#answered();
+    if (error !== undefined && !(error instanceof BackendUnavailableError)) this.#failed("attach", undefined, error);
+    if (this.#state === "up") this.#enter("detached");
   }
 
   async settled(): Promise<void> {}
@@ -166,22 +216,30 @@ export class RemoteTier implements EntryTier {
     request: ReadRequest,
     expected: readonly string[],
     answer: Promise<StoredEntry | undefined>,
-    current: Promise<readonly (TagVersion | undefined)[]> | undefined,
+    current: Promise<Versions> | undefined,
     sentAt: number,
     done: (entry: Awaitable<Entry | undefined>) => void,
     fail: (error: unknown) => void,
   ): void {
     let stored: StoredEntry | undefined;
-    let versions: readonly (TagVersion | undefined)[] | undefined;
+    let versions: Versions | undefined;
     let awaited = current === undefined ? 1 : 2;
     const arrived = (): void => {
       awaited -= 1;
       if (awaited !== 0) return;
-      done(stored && this.#decoded(request, expected, stored, versions, sentAt));
+      request.saw?.(stored?.version ?? "");
+      done(stored && this.#underCurrent(request, expected, stored, versions, sentAt));
     };
     // A backend that unpacks its own blobs says so when it cannot: that is an answer.
     answer.then((found) => { stored = found; arrived(); }, (error: unknown) => (error instanceof DecodeError ? done(this.#reportUndecodable(request, error)) : fail(error)));
     current?.then((found) => { versions = found; arrived(); }, fail);
+  }
+
+  /** @param asked the versions of `expected`; `undefined` where they were known when the read was sent, and may have been forgotten since. */
+  #underCurrent(request: ReadRequest, expected: readonly string[], stored: StoredEntry, asked: Versions | undefined, sentAt: number): Awaitable<Entry | undefined> {
+    const versions = asked ?? this.#table?.known(expected);
+    if (versions !== undefined || this.#judgedBy === undefined) return this.#decoded(request, expected, stored, versions, sentAt);
+    return this.#judgedBy.read(expected).then((now) => this.#decoded(request, expected, stored, now, sentAt));
   }
 
   /** An entry as its tag versions leave it; `undefined` for what cannot be read. At once, where nothing has to be waited for. */
@@ -189,7 +247,7 @@ export class RemoteTier implements EntryTier {
     request: ReadRequest,
     expected: readonly string[],
     stored: StoredEntry,
-    versions: readonly (TagVersion | undefined)[] | undefined,
+    versions: Versions | undefined,
     sentAt: number,
   ): Awaitable<Entry | undefined> {
     const judged = (entry: Entry): Awaitable<Entry | undefined> =>
@@ -209,6 +267,26 @@ export class RemoteTier implements EntryTier {
     this.#undecodable.add(backendKey);
     this.meter.errors += 1;
     this.#events["decode:error"].emit({ cache: this.#cache, namespace: request.place.path, key: request.key, tier: this.label, error });
+  }
+
+  #leasesOf(leases: Leases): EntryLeases {
+    const at = (key: string, place: Place): string => place.backendPrefix + key;
+    return {
+      acquire: (request, token, leaseMs, seen) =>
+        this.#call("lease", request.place, this.deadlineMs, async (): Promise<LeaseAnswer> => {
+          const sentAt = this.#clock.now();
+          const answer = await leases.acquire(at(request.key, request.place), token, leaseMs, seen);
+          if (answer.granted) return { kind: "granted", seen: answer.version };
+          if ("heldForMs" in answer) return { kind: "held", heldForMs: answer.heldForMs };
+          const expected = dependencies(request.place, request.expectedTags);
+          return { kind: "entry", seen: answer.entry.version ?? "", entry: await this.#underCurrent(request, expected, answer.entry, undefined, sentAt) };
+        }),
+      renew: (key, place, token, leaseMs) => this.#call("lease", place, this.deadlineMs, () => leases.renew(at(key, place), token, leaseMs)),
+      release: (key, place, token) => this.#call("lease", place, this.deadlineMs, () => leases.release(at(key, place), token)),
+      store: (entry, encoded, versions, key, place, token, seen) =>
+        this.#stored(entry, encoded, versions, key, place, async (stored) => ((await leases.store(at(key, place), token, seen, stored)) ? "stored" : "overtaken")),
+      confirm: (key, place) => this.#call("lease", place, this.deadlineMs, () => leases.confirm(at(key, place))),
+    };
   }
 
   #bounded(source: TagVersions): TagVersions {
@@ -239,6 +317,7 @@ export class RemoteTier implements EntryTier {
     budgetMs: number,
     work: (done: (value: Awaitable<T>) => void, fail: (error: unknown) => void, startedAt: number) => void,
   ): Promise<T> {
+    this.#begin();
     const startedAt = this.#clock.now();
     const bounded = (): Promise<T> => new Promise((resolve, reject) => {
       const overdue = (): void =>
@@ -259,9 +338,16 @@ export class RemoteTier implements EntryTier {
     return traced("backend", bounded, () => ({ cache: this.#cache, namespace: place?.path ?? [], tier: this.label, operation }));
   }
 
+  #begin(): void {
+    const used = this.#used;
+    if (used === undefined) return;
+    this.#used = undefined;
+    used();
+  }
+
   #answered(): void {
     this.#breaker.answered();
-    this.#enter("up");
+    this.#enter(this.#isDetached ? "detached" : "up");
   }
 
   #failed(operation: string, place: Place | undefined, cause: unknown): CacheError {
@@ -293,6 +379,7 @@ export class RemoteTier implements EntryTier {
 }
 
 type Operation = keyof typeof METERS;
-const METERS = { read: "read", write: "write", remove: "remove", markStale: "write", tags: "write" } as const;
+const METERS = { read: "read", write: "write", remove: "remove", markStale: "write", tags: "write", lease: "write" } as const;
+type Versions = readonly (TagVersion | undefined)[];
 const MAX_UNDECODABLE = 1_000;
 const ignore = (): void => {};

@@ -4,13 +4,18 @@ import type { Core } from "./core.ts";
 import type { Entry } from "./entry.ts";
 import { BackendUnavailableError, EncodeError, type CacheError } from "./errors.ts";
 import type { CacheEvents, FencedBy } from "./events.ts";
+import type { Space } from "./call.ts";
+import type { LeaseAnswer } from "./entry-tier.ts";
 import type { Flight } from "./flights.ts";
+import { newId } from "./ids.ts";
 import { dependencies } from "./key.ts";
+import { Lease, LEASE_MS } from "./leases.ts";
 import type { Loaded } from "./load.ts";
 import { isThenable } from "./once.ts";
 import { lifetimeOf } from "./policy.ts";
 import { orPending } from "./recovery.ts";
 import { versionsFor, type Pinned } from "./tags.ts";
+import { ALWAYS } from "./trust.ts";
 
 /**
  * From a loaded value to its tiers: versions pinned before, then the backend, then the local tier, unless fenced.
@@ -26,34 +31,77 @@ export class Storing {
     this.#callers = callers;
   }
 
-  /** Tag versions are taken before the loader runs: taken after it, an invalidation during the load would go unseen. */
-  async pin(flight: Flight): Promise<Pinned | undefined> {
+  /**
+   * The permission to load, and tag versions, in one trip. Both are taken before the loader runs: versions taken after it
+   * would let an invalidation during the load go unseen.
+   *
+   * `alone`: load without a lease. Where the backend is away, or refused it, the result is kept here only.
+   */
+  async acquire(flight: Flight): Promise<{ readonly kind: "leased" | "alone"; readonly pinned: Pinned | undefined } | Exclude<LeaseAnswer, { readonly kind: "granted" }>> {
+    const { space, key, isForced } = flight.call;
+    const leases = space.remote?.leases;
+    const pinning = this.#pin(flight);
+    pinning?.catch(ignore);
+    if (leases === undefined || flight.isAway) return { kind: "alone", pinned: await this.#pinned(flight, pinning) };
+    const token = newId();
+    flight.isWoken = false;
+    const acquiring = leases.acquire(flight, token, LEASE_MS, isForced ? TAKE_OVER : flight.seen);
+    let answer: LeaseAnswer;
+    try {
+      answer = await this.inTime(flight, acquiring);
+    } catch (error) {
+      // Granted too late for anybody to use.
+      acquiring.then(({ kind }) => (kind === "granted" ? leases.release(key, space.place, token) : undefined)).catch(ignore);
+      // Refused, for want of memory say, is an answer: only who does not answer is away.
+      if (error instanceof BackendUnavailableError) flight.isAway = true;
+      return { kind: "alone", pinned: await this.#pinned(flight, pinning) };
+    }
+    if (answer.kind !== "granted") return answer;
+    const pinned = await this.#pinned(flight, pinning);
+    const { clock } = this.#core;
+    flight.lease = new Lease({ leases, clock, key, place: space.place, lost: () => { flight.fencedBy ??= "lease"; } }, token, answer.seen, pinned);
+    // Fenced on the way: nobody may wait for what cannot be stored.
+    if (flight.isOver || this.#fencedBy(flight, dependencies(space.place, flight.tags)) !== undefined) flight.lease.release();
+    return { kind: "leased", pinned };
+  }
+
+  #pin(flight: Flight): Promise<Pinned> | undefined {
     const { space, batch } = flight.call;
     const versions = space.remote?.versions;
     if (versions === undefined || flight.isAway) return undefined;
     const keys = dependencies(space.place, [...flight.tags, ...(flight.reserve?.tags ?? [])].filter(isFirst));
+    const shared = batch !== undefined && flight.reserve === undefined;
+    const pinning = shared ? (batch.pinned ??= versions.pin(keys)) : versions.pin(keys);
+    return pinning.then(({ at, versions: found }) => ({ at, versions: new Map(keys.map((key, i) => [key, found[i]!])) }));
+  }
+
+  async #pinned(flight: Flight, pinning: Promise<Pinned> | undefined): Promise<Pinned | undefined> {
+    if (pinning === undefined) return undefined;
     try {
-      const shared = batch !== undefined && flight.reserve === undefined;
-      const pinning = shared ? (batch.pinned ??= versions.pin(keys)) : versions.pin(keys);
-      const { at, versions: found } = await this.inTime(flight, pinning);
-      return { at, versions: new Map(keys.map((key, i) => [key, found[i]!])) };
+      return await this.inTime(flight, pinning);
     } catch {
       flight.isAway = true;
       return undefined;
     }
   }
 
+  #fencedBy(flight: Flight, dependsOn: readonly string[]): FencedBy | undefined {
+    const { tags } = this.#core;
+    if (flight.fencedBy !== undefined) return flight.fencedBy;
+    if (!tags.wasCalled(dependsOn, flight.tagsAt)) return undefined;
+    return tags.wasInvalidated(flight.place.tagPrefixes, flight.tagsAt) ? "clear" : "tags";
+  }
+
   async store(flight: Flight, loaded: Loaded, pinned: Pinned | undefined): Promise<CacheEvents["load"]["result"]> {
-    const { tags, local, clock, random, flights, chains, recovery } = this.#core;
-    const { space, key, at, policy } = flight.call;
+    const { local, clock, random, flights, chains, recovery, trust } = this.#core;
+    const { space, key, at, policy, isForced } = flight.call;
     const { place, remote } = space;
     if (loaded.kind === "no-store") return "no-store";
     const kept = loaded.kind === "not-modified" ? flight.reserve : undefined;
     const names = [...flight.tags, ...(kept?.tags ?? []), ...(loaded.options?.tags ?? [])].filter(isFirst);
     const dependsOn = dependencies(place, names);
-    const fencedBy = (): FencedBy | undefined =>
-      flight.fencedBy ??
-      (!tags.wasCalled(dependsOn, flight.tagsAt) ? undefined : tags.wasInvalidated(place.tagPrefixes, flight.tagsAt) ? "clear" : "tags");
+    const fencedBy = (): FencedBy | undefined => this.#fencedBy(flight, dependsOn);
+    const { lease } = flight;
     if (fencedBy() !== undefined) return this.#fenced(flight, fencedBy()!);
     const life = lifetimeOf(loaded.value, policy, loaded.options, random);
     if (life.ttlMs <= 0) {
@@ -64,6 +112,7 @@ export class Storing {
       drop();
       if (remote === undefined) return "refused";
       await this.#within(flight, chains.run(at, () => orPending(recovery, place, key, () => remote.remove(key, place))));
+      lease?.end();
       // What was read before the acknowledgement may be what was there.
       if (fencedBy() === undefined) drop();
       return "refused";
@@ -74,6 +123,7 @@ export class Storing {
     }
     const now = clock.now();
     const expiresAt = now + life.ttlMs + Math.max(life.staleWhileRevalidateMs, life.staleIfErrorMs);
+    let versions: Entry["versions"];
     const entry = (encoded?: Encoded): Entry => ({
       value: loaded.value,
       ...life,
@@ -82,39 +132,60 @@ export class Storing {
       deadAt: expiresAt,
       tags: names,
       dependsOn,
+      versions,
+      version: lease?.token,
+      epoch: undefined,
       checkedAt: flight.tagsAt,
       etag: loaded.options?.etag ?? kept?.etag,
       lastModified: loaded.options?.lastModified ?? kept?.lastModified,
       ...(encoded !== undefined && { encoding: encoded.encoding, encodedBytes: encoded.data.length }),
     });
     const stored = loaded.kind === "not-modified" ? "not-modified" : "stored";
-    const keepLocally = (encoded?: Encoded): "stored" | "not-modified" | "refused" => {
+    const keepLocally = (epoch: number, encoded?: Encoded): "stored" | "not-modified" | "refused" => {
       // What has ended hears of no fence any more.
       if (flight.isOver || fencedBy() !== undefined) return "refused";
       flights.fenceOlder(at, flight);
-      const error = local?.put(at, entry(encoded), policy.localTtlMs ?? Infinity);
+      const error = local?.put(at, entry(encoded), policy.localTtlMs ?? Infinity, epoch);
       if (error !== undefined) this.#unwritable(flight, error);
-      return error === undefined && local?.get(at, now) !== undefined ? stored : "refused";
+      return error === undefined && local?.tier.get(at) !== undefined ? stored : "refused";
     };
     try {
-      if (remote === undefined || flight.isAway || (remote.versions !== undefined && pinned === undefined)) return keepLocally();
-      const versions = remote.versions === undefined ? undefined : await this.#versionsFor(flight, pinned!, names);
-      if (versions === "fenced") return this.#fenced(flight, "tags");
-      if (versions === "away") return keepLocally();
+      if (remote === undefined) return keepLocally(ALWAYS);
+      if (flight.isAway || (remote.versions !== undefined && pinned === undefined) || (remote.leases !== undefined && lease === undefined)) return keepLocally(trust.unconfirmed);
+      const found = remote.versions === undefined ? undefined : await this.#versionsFor(flight, pinned!, names);
+      if (found === "fenced") return this.#fenced(flight, "tags");
+      if (found === "away") return keepLocally(trust.unconfirmed);
+      versions = found;
       const encoding = remote.encode(loaded.value);
       const encoded = isThenable(encoding) ? await encoding : encoding;
       let result: "stored" | "not-modified" | "refused" = "refused";
       await this.#within(flight, chains.run(at, async () => {
         // Its turn may have come late: what was called meanwhile is newer.
         if (fencedBy() !== undefined) return;
+        // Without leases nothing else keeps it from undoing what was done elsewhere.
+        if (lease === undefined && flight.isBroken) return void (flight.fencedBy = "lease");
         try {
-          const status = await remote.write(entry(encoded), encoded, versions, key, place);
-          recovery?.forgetKey(place, key);
-          keepLocally(encoded);
+          // From here on the copy is what this stores, unless something is heard.
+          flight.isBroken = false;
+          flight.epoch = trust.epoch;
+          const status = lease === undefined
+            ? await remote.write(entry(encoded), encoded, versions, key, place)
+            : await remote.leases!.store(entry(encoded), encoded, versions, key, place, lease.token, lease.seen);
+          lease?.end();
+          if (status === "overtaken") {
+            flight.fencedBy ??= "lease";
+            return;
+          }
+          // A forced load is a write of this process: what began before it is older.
+          if (isForced) recovery?.acknowledgedKey(place, key);
+          else recovery?.forgetKey(place, key);
+          const isSound = flights.isSound(flight);
+          keepLocally(isSound ? trust.epoch : trust.unconfirmed, encoded);
+          if (!isSound && lease !== undefined) this.confirm(space, key, at, lease.token);
           result = status === "stored" ? stored : status;
         } catch (error) {
           if (error instanceof EncodeError) this.#unwritable(flight, error);
-          else result = keepLocally(encoded);
+          else result = keepLocally(trust.unconfirmed, encoded);
         }
       }));
       return fencedBy() === undefined ? result : this.#fenced(flight, fencedBy()!);
@@ -123,6 +194,19 @@ export class Storing {
       this.#unwritable(flight, error);
       return "refused";
     }
+  }
+
+  /**
+   * The copy of what this process has just stored: hearing of its own write, which looks like anybody's, left it
+   * unconfirmed. Asked behind the answer, so that nobody waits.
+   */
+  confirm({ remote, place }: Space, key: string, at: string, version: string): void {
+    const { local, trust } = this.#core;
+    if (local === undefined || !local.holds(at, version)) return;
+    const { epoch } = trust;
+    remote!.leases!.confirm(key, place).then((now) => {
+      if (now === version) local.confirm(at, version, epoch);
+    }, ignore);
   }
 
   /** The value is handed out, and kept nowhere. */
@@ -179,3 +263,6 @@ export class Storing {
 }
 
 const isFirst = <T>(each: T, i: number, all: readonly T[]): boolean => all.indexOf(each) === i;
+const ignore = (): void => undefined;
+/** As `seen`: whoever holds the lease loses it. */
+const TAKE_OVER = "*";

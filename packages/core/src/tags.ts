@@ -30,6 +30,18 @@ export class Tags {
     if (this.#hard.size + this.#soft.size + this.#byNamespace.size > MAX_REMEMBERED) this.#forget();
   }
 
+  /** Records that these tags changed elsewhere, or may have: copies are held against their versions anew, and flights of then are not joined. */
+  heard(keys: readonly string[]): void {
+    this.now += 1;
+    for (const key of keys) remember(this.#byNamespace, key.slice(0, key.indexOf("::") + 2), this.now);
+    if (this.#hard.size + this.#soft.size + this.#byNamespace.size > MAX_REMEMBERED) this.#forget();
+  }
+
+  /** What copies were held against is forgotten in part. */
+  forgotten(): void {
+    this.now += 1;
+  }
+
   /** `entry` as the calls since `entry.checkedAt` leave it: as it is, and then checked by now; stale; or `undefined`. */
   hold(entry: Entry, now: number): Entry | undefined {
     if (entry.checkedAt === this.now) return entry;

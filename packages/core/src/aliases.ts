@@ -1,0 +1,32 @@
+/**
+ * Keys by what coherence calls them, where that cannot be turned back. Bounded: who forgets a key must not keep a copy
+ * of it.
+ */
+export class Aliases {
+  readonly #alias: (key: string) => string;
+  readonly #forgotten: (key: string) => void;
+  readonly #keys = new Map<string, string>();
+
+  constructor(alias: (key: string) => string, forgotten: (key: string) => void) {
+    this.#alias = alias;
+    this.#forgotten = forgotten;
+  }
+
+  /** From now on messages about this key are understood. */
+  add(key: string): void {
+    const alias = this.#alias(key);
+    if (this.#keys.has(alias)) return;
+    if (this.#keys.size >= MAX_ALIASES) {
+      const [oldest, forgotten] = this.#keys.entries().next().value!;
+      this.#keys.delete(oldest);
+      this.#forgotten(forgotten);
+    }
+    this.#keys.set(alias, key);
+  }
+
+  keyOf(alias: string): string | undefined {
+    return this.#keys.get(alias);
+  }
+}
+
+const MAX_ALIASES = 100_000;

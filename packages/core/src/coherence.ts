@@ -1,0 +1,126 @@
+import type { Coherence, CoherenceListener } from "./backend.ts";
+import type { Clock } from "./clock.ts";
+import type { Trust, TrustSource } from "./trust.ts";
+
+/** What a cache does with what it hears. */
+export interface Heard {
+  changed(keys: readonly string[]): void;
+  tagsChanged(tags: readonly string[]): void;
+  /** Anything may have changed, or its change been missed; trust has seen to the copies. */
+  everythingChanged(): void;
+  /** Changes are heard from now on. */
+  attached(): void;
+  /** Changes are not heard any more, or could not be. */
+  detached(error: unknown): void;
+  replaced(): void;
+}
+
+/**
+ * One cache's ear for one backend.
+ *
+ *     idle ──first use──▶ attaching ──▶ attached ──lost──▶ attaching ──▶ attached …
+ *                            └──refused──▶ waits, and tries again
+ *
+ * Trust begins with the attachment and ends with its loss, in the same tick.
+ */
+export class Hearing implements CoherenceListener {
+  readonly #coherence: Coherence;
+  readonly #clock: Clock;
+  readonly #trust: Trust;
+  readonly #source: TrustSource;
+  readonly #heard: Heard;
+  readonly #first = Promise.withResolvers<void>();
+  /** Counts attempts: what an older one says is over. */
+  #attempt = 0;
+  #isLost = false;
+  #isAttached = false;
+  #isStopped = false;
+  #detach: (() => Promise<void>) | undefined;
+  #cancelRetry: (() => void) | undefined;
+
+  constructor(coherence: Coherence, clock: Clock, trust: Trust, heard: Heard) {
+    this.#coherence = coherence;
+    this.#clock = clock;
+    this.#trust = trust;
+    this.#source = trust.hear(coherence.maxStalenessMs ?? MAX_STALENESS_MS);
+    this.#heard = heard;
+  }
+
+  /** Attaches, once. Resolves when the first attempt came to something. */
+  start(): Promise<void> {
+    if (this.#attempt === 0 && !this.#isStopped) void this.#attach();
+    return this.#first.promise;
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    this.#cancelRetry?.();
+    this.#source.lost();
+    this.#first.resolve();
+    await this.#detach?.().catch(ignore);
+  }
+
+  async #attach(): Promise<void> {
+    this.#attempt += 1;
+    this.#isLost = false;
+    try {
+      const detach = await this.#coherence.attach(this);
+      if (this.#isStopped) return void (await detach().catch(ignore));
+      this.#detach = detach;
+      if (this.#isLost) return void this.#attach();
+      this.#isAttached = true;
+      this.#source.attached();
+      this.#heard.everythingChanged();
+      this.#heard.attached();
+    } catch (error) {
+      if (this.#isStopped) return;
+      this.#heard.detached(error);
+      this.#cancelRetry = this.#clock.schedule(() => void this.#attach(), RETRY_MS);
+    } finally {
+      this.#first.resolve();
+    }
+  }
+
+  // ---- what the backend tells
+
+  now(): number {
+    return this.#clock.now();
+  }
+
+  changed(keys: readonly string[]): void {
+    this.#heard.changed(keys);
+  }
+
+  tagsChanged(tags: readonly string[]): void {
+    this.#heard.tagsChanged(tags);
+  }
+
+  everythingChanged(): void {
+    this.#trust.renew();
+    this.#heard.everythingChanged();
+  }
+
+  alive(sentAtMs: number): void {
+    if (!this.#isLost) this.#source.alive(sentAtMs);
+  }
+
+  replaced(): void {
+    if (!this.#isStopped) this.#heard.replaced();
+  }
+
+  lost(error: unknown): void {
+    if (this.#isLost || this.#isStopped) return;
+    this.#isLost = true;
+    this.#source.lost();
+    // The attempt under way finds out when it ends.
+    if (!this.#isAttached) return;
+    this.#isAttached = false;
+    this.#heard.everythingChanged();
+    this.#heard.detached(error);
+    void this.#attach();
+  }
+}
+
+const MAX_STALENESS_MS = 2_000;
+const RETRY_MS = 1_000;
+const ignore = (): void => undefined;
