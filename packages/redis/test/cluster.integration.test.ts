@@ -90,6 +90,21 @@ describe("a cluster", () => {
     await expect.poll(() => backend.batch!.read(KEYS).then((all) => all.filter((entry) => entry === undefined).length), { timeout: 5_000 }).toBe(0);
   });
 
+  it("C52: leases lie with their entries, on whichever node", async () => {
+    const each = <T>(call: (key: string) => Promise<T>): Promise<T[]> => Promise.all(KEYS.map(call));
+    const leases = backend.leases!;
+    expect(new Set(await each((key) => leases.confirm(key)))).toEqual(new Set([""]));
+    expect(new Set((await each((key) => leases.acquire(key, "mine", 10_000, ""))).map(({ granted }) => granted))).toEqual(new Set([true]));
+    expect(new Set((await each((key) => leases.acquire(key, "theirs", 10_000, ""))).map(({ granted }) => granted))).toEqual(new Set([false]));
+    expect(new Set(await each((key) => leases.renew(key, "mine", 10_000)))).toEqual(new Set([true]));
+    expect(new Set(await each((key) => leases.store(key, "mine", "", { ...stored(key), version: "mine" })))).toEqual(new Set([true]));
+    expect(new Set(await each((key) => leases.confirm(key)))).toEqual(new Set(["mine"]));
+    expect((await backend.batch!.read(KEYS)).map((entry) => entry?.data.toString())).toEqual(KEYS);
+    await each((key) => leases.acquire(key, "next", 10_000, "mine"));
+    await each((key) => leases.release(key, "next"));
+    for (const node of await servers.masters()) expect(await node.command("KEYS", `${prefix}~lease:*`)).toEqual([]);
+  });
+
   it("one connection to each primary, none to replicas", async () => {
     // Those of the replicas, who come back after a cut.
     await expect.poll(() => servers.nodes.map((node) => node.proxy!.openConnections), { timeout: 5_000 }).toEqual([1, 1, 1, 0, 0, 0]);
@@ -156,6 +171,9 @@ describe("replicas", () => {
     await other.batch!.remove(KEYS);
     await other.markStale!("shop::1");
     await other.write("shop::1", stored());
+    await other.leases!.acquire("shop::2", "mine", 10_000, "");
+    await other.leases!.store("shop::2", "mine", "", stored());
+    await other.leases!.confirm("shop::2");
     const tags = other.tagVersions!;
     const { at } = await tags.pin(["{~shop}::a"]);
     await tags.renew(["{~shop}::a"], "hard");
@@ -178,12 +196,13 @@ describe("what the nodes are sent", () => {
     await Promise.all([other, backend].map((reader) => reader.batch!.read(KEYS.map((key) => tag + key))));
     await migration.finish();
     await other.remove(tag + KEYS[0]);
+    await other.leases!.confirm(tag + KEYS[0]);
     await other.tagVersions!.pin(["{~shop}::a"]);
     await other.tagVersions!.read(["{~shop}::a"]);
     await other.ping();
     await other.close();
     const sent = new Set(servers.nodes.flatMap((node) => node.proxy!.commands().map(([name]) => name!)));
-    expect([...sent].toSorted()).toEqual(["ASKING", "CLIENT", "CLUSTER", "EVALSHA", "HELLO", "HMGET", "MGET", "PING", "PTTL", "READONLY", "SCRIPT"]);
+    expect([...sent].toSorted()).toEqual(["ASKING", "CLIENT", "CLUSTER", "EVALSHA", "HELLO", "HGET", "HLEN", "HMGET", "MGET", "PING", "PTTL", "READONLY", "SCRIPT"]);
     for (const name of sent) expect(guide).toMatch(new RegExp(`^\\| (?:\`[A-Z ]+\`, )*\`${name}\\b`, "m"));
   }, 20_000);
 });

@@ -184,6 +184,7 @@ describe("acquire", () => {
     expect(await leases.store(KEY, "theirs", "old", stored("theirs"))).toBe(false);
     await leases.release(KEY, "theirs");
     expect(await everything()).toEqual(before);
+    expect(await ttl(L)).toBeGreaterThan(5_000);
     expect(await ttl(L)).toBeLessThanOrEqual(10_000);
     expect(await server.command("GET", L)).toBe("mine");
     expect(await leases.store(KEY, "mine", "old", stored("forced"))).toBe(true);

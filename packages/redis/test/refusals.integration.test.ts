@@ -31,7 +31,7 @@ const shown = (...things: unknown[]): string =>
 
 /** As docs/guide/redis.md lists them. */
 const KEYS = "~hotset:* ~hotset~*";
-const RIGHTS = "+ping +select +pttl +hmget +mget +script|load +evalsha +eval +hset +hlen +hincrby +del +pexpire +persist +set +get +time";
+const RIGHTS = "+ping +select +pttl +hmget +hget +mget +script|load +evalsha +eval +hset +hlen +hincrby +del +pexpire +persist +set +get +time";
 
 describe("credentials", () => {
   let server: AclRedis;
@@ -103,6 +103,15 @@ describe("credentials", () => {
     expect((await backend.read("shop::1"))?.data).toEqual(Buffer.from("value"));
     expect(await backend.markStale!("shop::1")).toBe("stale");
     expect(await backend.remove("shop::1")).toBe("deleted");
+    const leases = backend.leases!;
+    expect(await leases.acquire("shop::1", "mine", 10_000, "")).toEqual({ granted: true, version: "" });
+    expect(await leases.renew("shop::1", "mine", 10_000)).toBe(true);
+    expect(await leases.store("shop::1", "mine", "", { ...stored, version: "mine" })).toBe(true);
+    expect(await leases.confirm("shop::1")).toBe("mine");
+    expect(await leases.acquire("shop::1", "next", 10_000, "mine")).toEqual({ granted: true, version: "mine" });
+    await leases.release("shop::1", "next");
+    expect(await backend.remove("shop::1")).toBe("deleted");
+    expect(await leases.confirm("shop::1")).toBe("");
     const { versions } = await backend.tagVersions!.pin(["{~shop}::a"]);
     expect(await backend.tagVersions!.read(["{~shop}::a"])).toEqual(versions);
     await backend.tagVersions!.renew(["{~shop}::a"], "soft");
