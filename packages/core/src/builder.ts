@@ -183,6 +183,7 @@ class RootView extends View {
       tags,
       trust,
       flights: new Flights(trust),
+      leases: new Set(),
       chains: new Chains(),
       loads: new Slots(options.maxLoads ?? 1_000),
       backgroundLoads: new Slots(options.maxBackgroundLoads ?? 100),
@@ -200,7 +201,7 @@ class RootView extends View {
     this.#callers = callers;
     this.#remote = remote;
     this.#backends = backend === undefined ? [] : leaves(backend);
-    const changes = new Changes({ core, root: place, table: table!, remote: remote!, aliases });
+    const changes = new Changes({ core, root: place, table: table!, aliases });
     const hearings = new Map<Backend, Hearing>(
       (backend === undefined ? [] : coherent(backend)).map((each) =>
         [each, new Hearing(each.coherence, clock, trust, changes.of((isHearing, error) => remote!.heard(each, isHearing, error)))] as const),
@@ -236,7 +237,7 @@ class RootView extends View {
   async connect(): Promise<void> {
     if (this.#core.isClosed) throw new CacheClosedError(`the cache ${JSON.stringify(this.#core.name)} was closed`);
     await this.#remote?.connect();
-    await Promise.all([...this.#hearings.values()].map((hearing) => hearing.start()));
+    await this.#within(this.#remote?.deadlineMs ?? 0, Promise.all([...this.#hearings.values()].map((hearing) => hearing.start())));
   }
 
   async drain(): Promise<void> {

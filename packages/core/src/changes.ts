@@ -1,8 +1,7 @@
 import type { Aliases } from "./aliases.ts";
 import type { Heard } from "./coherence.ts";
 import type { Core } from "./core.ts";
-import type { EntryTier } from "./entry-tier.ts";
-import { localKeyOf, tagKeyOf, type Place } from "./key.ts";
+import { localKeyOf, parseLocalKey, tagKeyOf, type Place } from "./key.ts";
 import type { TagTable } from "./tag-table.ts";
 
 /** What is said of the backend that changes are heard from. */
@@ -10,7 +9,6 @@ export interface ChangesOf {
   readonly core: Core;
   readonly root: Place;
   readonly table: TagTable;
-  readonly remote: EntryTier;
   /** What coherence calls a key, where that cannot be turned back. */
   readonly aliases: Aliases | undefined;
 }
@@ -25,8 +23,6 @@ export interface ChangesOf {
  */
 export class Changes {
   readonly #of: ChangesOf;
-  readonly #changedTags = new Set<string>();
-  #isComparing = false;
 
   constructor(of: ChangesOf) {
     this.#of = of;
@@ -64,7 +60,7 @@ export class Changes {
       const tag = tagKeyOf(key);
       const at = tag === undefined ? localKeyOf(root, key) : undefined;
       if (tag !== undefined) this.#tagChanged([tag]);
-      else if (at !== undefined) this.#changedAt(at, key);
+      else if (at !== undefined) this.#changedAt(at);
     }
   }
 
@@ -85,48 +81,14 @@ export class Changes {
     table.forget(mine);
     // Late tags are not known before the loader ends, so it is all flights of the namespace.
     if (isHeldAgainst || core.flights.size !== 0) core.tags.heard(mine);
-    for (const flight of core.flights.all())
-      for (const tag of mine) if (flight.lease?.pinned?.versions.has(tag) === true) this.#changedTags.add(tag);
-    void this.#compare();
+    for (const lease of core.leases) lease.tagsChanged(mine);
   }
 
-  #changedAt(at: string, key: string): void {
+  #changedAt(at: string): void {
     const { local, flights, events, name } = this.#of.core;
     flights.break(at);
-    if (local?.tier.delete(at) === true && events.invalidate.isObserved) {
-      const prefix = key.slice(0, key.indexOf("::"));
-      const namespace = prefix.split(":").slice(1).map(decodeURIComponent);
-      events.invalidate.emit({ cache: name, namespace, scope: "key", mode: "remove", origin: "elsewhere", key: key.slice(prefix.length + 2) });
-    }
-  }
-
-  /** A message alone proves nothing: pinning a version that was missing looks the same. Asked again where another message came meanwhile. */
-  async #compare(): Promise<void> {
-    if (this.#isComparing) return;
-    this.#isComparing = true;
-    const { core, remote } = this.#of;
-    try {
-      while (this.#changedTags.size !== 0) {
-        const tags = [...this.#changedTags];
-        this.#changedTags.clear();
-        const versions = await remote.versions!.read(tags);
-        for (const flight of core.flights.all()) {
-          const { lease } = flight;
-          const isGone = tags.some((tag, i) => {
-            const pinned = lease?.pinned?.versions.get(tag);
-            // One that is missing is no other one: whoever issues it anew is heard.
-            return pinned !== undefined && versions[i] !== undefined && versions[i].hard !== pinned.hard && !this.#changedTags.has(tag);
-          });
-          if (!isGone) continue;
-          flight.fencedBy ??= "tags";
-          lease!.release();
-        }
-      }
-    } catch {
-      // The tier has reported it. Who waits looks again, and what is stored is invalid.
-      this.#changedTags.clear();
-    } finally {
-      this.#isComparing = false;
-    }
+    if (local?.tier.delete(at) !== true || !events.invalidate.isObserved) return;
+    const { path, key } = parseLocalKey(at);
+    events.invalidate.emit({ cache: name, namespace: path, scope: "key", mode: "remove", origin: "elsewhere", key });
   }
 }

@@ -2,6 +2,7 @@ import type { Chains } from "./chains.ts";
 import type { Clock } from "./clock.ts";
 import type { Events } from "./events.ts";
 import type { Flights } from "./flights.ts";
+import type { Lease } from "./leases.ts";
 import type { LocalCopies } from "./local-copies.ts";
 import type { Recovery } from "./recovery.ts";
 import type { Slots } from "./slots.ts";
@@ -21,6 +22,8 @@ export interface Core {
   readonly tags: Tags;
   readonly trust: Trust;
   readonly flights: Flights;
+  /** Asked for, or held. */
+  readonly leases: Set<Lease>;
   /** Writes to the backend, in order, by local key. */
   readonly chains: Chains;
   readonly loads: Slots;

@@ -109,6 +109,7 @@ function engine({ hasBackend = false }: { readonly hasBackend?: boolean } = {}):
     local: new LocalCopies(mapTier({ maxEntries: 1_000 }), tags, trust, undefined, clock, events, "test"),
     meter: new Meter(),
     flights: new Flights(trust),
+    leases: new Set(),
     chains: new Chains(),
     loads: new Slots(1_000),
     backgroundLoads: new Slots(100),

@@ -213,7 +213,7 @@ export class Flights {
 
   joinable(at: string): Flight | undefined {
     for (let each = this.#guards.first(at); each !== undefined; each = this.#guards.after(each))
-      if (each instanceof Flight && each.isJoinable && each.epoch === this.#trust.epoch) return each;
+      if (each instanceof Flight && each.isJoinable && (each.epoch === this.#trust.epoch || each.call.space.remote === undefined)) return each;
     return undefined;
   }
 

@@ -1,5 +1,7 @@
+import type { TagVersion } from "./backend.ts";
 import type { Clock } from "./clock.ts";
 import type { EntryLeases } from "./entry-tier.ts";
+import { newId } from "./ids.ts";
 import type { Place } from "./key.ts";
 import type { Pinned } from "./tags.ts";
 
@@ -14,45 +16,107 @@ export interface LeaseOf {
   readonly clock: Clock;
   readonly key: string;
   readonly place: Place;
-  /** Called when it turned out to be somebody else's by now: what the load brings is overtaken. */
-  readonly lost: () => void;
+  /** Where it is listed from the question to its end. */
+  readonly among: Set<Lease>;
+  /** The versions of tags now. */
+  readonly versionsNow: (tags: readonly string[]) => Promise<readonly (TagVersion | undefined)[]>;
+  /** Called when what the load brings cannot be stored any more. */
+  readonly lost: (by: "lease" | "tags") => void;
 }
 
 /**
- * The permission to load and store one key, held by one flight: from the grant until the store, or until it is released.
+ * The permission to load and store one key, asked for by one flight.
  *
- * Renewed while it is held. A renewal that the backend does not answer is no loss: the store finds out.
+ *     asked ──granted──▶ held ──stored, released──▶ over
+ *        └──refused────────────────────────────────▲
+ *
+ * Renewed while it is held. A renewal that the backend does not answer is no loss: the store finds out. Who can store
+ * nothing valid any more lets others load at once: they would wait for nothing.
  */
 export class Lease {
-  readonly token: string;
+  readonly token: string = newId();
   /** What was in the backend when it was granted: the store is refused when that has changed. */
-  readonly seen: string;
-  /** Tag versions taken with it. */
-  readonly pinned: Pinned | undefined;
+  seen = "";
   readonly #of: LeaseOf;
+  #state: "asked" | "held" | "over" = "asked";
+  #isUnwanted = false;
+  #pinned: Pinned | undefined;
+  /** Tags that changed, or may have, and have not been looked at. */
+  readonly #changed = new Set<string>();
+  #isComparing = false;
   #cancelRenewal: (() => void) | undefined;
-  #isOver = false;
 
-  constructor(of: LeaseOf, token: string, seen: string, pinned: Pinned | undefined) {
+  /** To be made before it is asked for: what happens on the way counts. */
+  constructor(of: LeaseOf) {
     this.#of = of;
-    this.token = token;
-    this.seen = seen;
-    this.pinned = pinned;
-    this.#renewLater();
+    of.among.add(this);
   }
 
-  /** It was given up with the store. */
+  granted(seen: string): void {
+    this.seen = seen;
+    this.#state = "held";
+    if (this.#isUnwanted) this.release();
+    else this.#renewLater();
+  }
+
+  /** Tag versions were taken with it. */
+  pinned(pinned: Pinned): void {
+    this.#pinned = pinned;
+    void this.#compare();
+  }
+
+  /** It was given up with the store, or never granted. */
   end(): void {
-    this.#isOver = true;
+    this.#state = "over";
     this.#cancelRenewal?.();
+    this.#of.among.delete(this);
   }
 
   /** Lets others load at once. By token: harmless where it is somebody else's. A failure was reported, and the lease ends by itself. */
   release(): void {
-    if (this.#isOver) return;
+    this.#isUnwanted = true;
+    if (this.#state !== "held") return;
     this.end();
     const { leases, key, place } = this.#of;
     leases.release(key, place, this.token).catch(ignore);
+  }
+
+  /** This process renewed these tags: what was loaded under their versions is not valid. */
+  releaseUnder(tags: readonly string[]): void {
+    if (tags.some((tag) => this.#pinned?.versions.has(tag) === true)) this.release();
+  }
+
+  /** These tags changed elsewhere, or may have. A message alone proves nothing: pinning a version that was missing looks the same. */
+  tagsChanged(tags: readonly string[]): void {
+    for (const tag of tags) if (this.#pinned === undefined || this.#pinned.versions.has(tag)) this.#changed.add(tag);
+    void this.#compare();
+  }
+
+  /** Compares versions, again where another message came meanwhile. A version that is missing is no other one: whoever issues it is heard. */
+  async #compare(): Promise<void> {
+    if (this.#pinned === undefined || this.#isComparing) return;
+    this.#isComparing = true;
+    const { versions } = this.#pinned;
+    try {
+      while (this.#changed.size !== 0 && this.#state !== "over") {
+        const tags = [...this.#changed].filter((tag) => versions.has(tag));
+        this.#changed.clear();
+        if (tags.length === 0) break;
+        const now = await this.#of.versionsNow(tags);
+        const isGone = tags.some((tag, i) => now[i] !== undefined && now[i].hard !== versions.get(tag)!.hard);
+        if (!isGone || this.#isOver()) continue;
+        this.#of.lost("tags");
+        this.release();
+      }
+    } catch {
+      // The tier has reported it. Who waits looks again, and what is stored is invalid.
+    } finally {
+      this.#isComparing = false;
+    }
+  }
+
+  #isOver(): boolean {
+    return this.#state === "over";
   }
 
   #renewLater(): void {
@@ -60,13 +124,13 @@ export class Lease {
     this.#cancelRenewal = clock.schedule(() => {
       leases.renew(key, place, this.token, LEASE_MS).then(
         (isHeld) => {
-          if (this.#isOver) return;
+          if (this.#state === "over") return;
           if (isHeld) return this.#renewLater();
           this.end();
-          lost();
+          lost("lease");
         },
         () => {
-          if (!this.#isOver) this.#renewLater();
+          if (this.#state !== "over") this.#renewLater();
         },
       );
     }, LEASE_MS / 3);

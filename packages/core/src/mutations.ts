@@ -149,7 +149,7 @@ export class Mutations {
 
   /** `tags` empty: the whole namespace. */
   async invalidate(space: Space, names: readonly string[], mode: "hard" | "soft"): Promise<InvalidateResult> {
-    const { tags, local, recovery, events, flights } = this.#core;
+    const { tags, local, recovery, events, leases } = this.#core;
     const { place, remote } = space;
     checkRoomForMeta(space);
     const keys = tagKeys(place, names);
@@ -166,10 +166,7 @@ export class Mutations {
     try {
       const renewing = remote.versions.renew(keys, mode);
       // Behind the renewal: before it, a load under the old versions might be granted, for nothing.
-      for (const flight of flights.all()) {
-        const { lease } = flight;
-        if (keys.some((key) => lease?.pinned?.versions.has(key) === true)) lease!.release();
-      }
+      for (const lease of leases) lease.releaseUnder(keys);
       await renewing;
       recovery?.acknowledgedTags(place, keys, mode, calledAt);
       return { status: "done", token: this.#token() };

@@ -7,7 +7,6 @@ import type { CacheEvents, FencedBy } from "./events.ts";
 import type { Space } from "./call.ts";
 import type { LeaseAnswer } from "./entry-tier.ts";
 import type { Flight } from "./flights.ts";
-import { newId } from "./ids.ts";
 import { dependencies } from "./key.ts";
 import { Lease, LEASE_MS } from "./leases.ts";
 import type { Loaded } from "./load.ts";
@@ -38,30 +37,44 @@ export class Storing {
    * `alone`: load without a lease. Where the backend is away, or refused it, the result is kept here only.
    */
   async acquire(flight: Flight): Promise<{ readonly kind: "leased" | "alone"; readonly pinned: Pinned | undefined } | Exclude<LeaseAnswer, { readonly kind: "granted" }>> {
+    const { clock, leases: held } = this.#core;
     const { space, key, isForced } = flight.call;
     const leases = space.remote?.leases;
     const pinning = this.#pin(flight);
     pinning?.catch(ignore);
     if (leases === undefined || flight.isAway) return { kind: "alone", pinned: await this.#pinned(flight, pinning) };
-    const token = newId();
+    const { versions } = space.remote!;
+    const lease = new Lease({
+      leases, clock, key, place: space.place, among: held,
+      versionsNow: (tags) => versions!.read(tags),
+      lost: (by) => { flight.fencedBy ??= by; },
+    });
+    const { token } = lease;
+    flight.lease = lease;
     flight.isWoken = false;
     const acquiring = leases.acquire(flight, token, LEASE_MS, isForced ? TAKE_OVER : flight.seen);
     let answer: LeaseAnswer;
     try {
       answer = await this.inTime(flight, acquiring);
     } catch (error) {
+      lease.end();
+      flight.lease = undefined;
       // Granted too late for anybody to use.
       acquiring.then(({ kind }) => (kind === "granted" ? leases.release(key, space.place, token) : undefined)).catch(ignore);
       // Refused, for want of memory say, is an answer: only who does not answer is away.
       if (error instanceof BackendUnavailableError) flight.isAway = true;
       return { kind: "alone", pinned: await this.#pinned(flight, pinning) };
     }
-    if (answer.kind !== "granted") return answer;
+    if (answer.kind !== "granted") {
+      lease.end();
+      flight.lease = undefined;
+      return answer;
+    }
+    lease.granted(answer.seen);
     const pinned = await this.#pinned(flight, pinning);
-    const { clock } = this.#core;
-    flight.lease = new Lease({ leases, clock, key, place: space.place, lost: () => { flight.fencedBy ??= "lease"; } }, token, answer.seen, pinned);
+    if (pinned !== undefined) lease.pinned(pinned);
     // Fenced on the way: nobody may wait for what cannot be stored.
-    if (flight.isOver || this.#fencedBy(flight, dependencies(space.place, flight.tags)) !== undefined) flight.lease.release();
+    if (flight.isOver || this.#fencedBy(flight, dependencies(space.place, flight.tags)) !== undefined) lease.release();
     return { kind: "leased", pinned };
   }
 
