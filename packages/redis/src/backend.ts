@@ -1,4 +1,4 @@
-import type { Backend, Batch, Coherence, Compressor, DeleteStatus, Format, Leases, StoredEntry, TagVersions } from "@hotset/core";
+import type { Backend, Batch, Compressor, DeleteStatus, Format, Leases, StoredEntry, TagVersions } from "@hotset/core";
 import { RedisCoherence, type CoherenceSettings } from "./coherence.ts";
 import { fault, type Origin } from "./faults.ts";
 import type { Call, Lane, RawClient } from "./lane.ts";
@@ -48,7 +48,7 @@ export class HashBackend implements Backend {
   readonly keepsMeta: boolean;
   readonly leases: Leases;
   readonly tagVersions?: TagVersions;
-  readonly coherence?: Coherence;
+  readonly coherence?: RedisCoherence;
   #link: Link;
   readonly #release: () => Promise<void>;
   readonly #settings: BackendSettings;
@@ -68,7 +68,8 @@ export class HashBackend implements Backend {
     this.#release = hold.release;
     this.#settings = settings;
     this.#keys = settings.keys;
-    this.#announce = settings.announce ?? SILENT;
+    if (settings.coherence !== undefined) this.coherence = new RedisCoherence(hold.link, { ...settings.coherence, label: settings.label, keys: settings.keys });
+    this.#announce = settings.announce ?? this.coherence?.announcement ?? SILENT;
     const origin = (operation: Operation): Origin => Object.freeze({ tier: settings.label, operation });
     this.#origins = {
       read: origin("read"),
@@ -90,7 +91,6 @@ export class HashBackend implements Backend {
     );
     this.keepsMeta = settings.layout === "full";
     if (this.keepsMeta) this.tagVersions = new IssuedVersions((args, script) => this.#send(this.#origins.tags, args, bare, script), settings.keys, settings.writeIds, this.#announce);
-    if (settings.coherence !== undefined) this.coherence = new RedisCoherence(hold.link, { ...settings.coherence, label: settings.label, keys: settings.keys });
     this.batch = {
       read: (keys) => this.#readMany(keys),
       write: (entries) => this.#writeMany(entries),
@@ -140,6 +140,10 @@ export class HashBackend implements Backend {
     return this.#keys.alias(key);
   }
 
+  get coherenceMode(): "tracking" | "pubsub" | undefined {
+    return this.coherence?.mode;
+  }
+
   /** Round-trip time in milliseconds. @throws {BackendUnavailableError} */
   async ping(): Promise<number> {
     const startedAt = performance.now();
@@ -151,9 +155,10 @@ export class HashBackend implements Backend {
     return this.#link.connect();
   }
 
-  close(): Promise<void> {
+  async close(): Promise<void> {
     this.#link = closedLink;
-    return this.#release();
+    await this.coherence?.close();
+    await this.#release();
   }
 
   /** Settles a read by its two replies. */

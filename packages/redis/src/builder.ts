@@ -75,6 +75,8 @@ export interface RedisBackendBuilder extends RedisBackendSettings {
 export interface RedisBackend extends Backend {
   /** `undefined` for `coherence("none")`. */
   readonly coherence?: Coherence;
+  /** How changes by others are heard; with `coherence("auto")` it is settled by the first cache that listens, and `undefined` until then. */
+  readonly coherenceMode: "tracking" | "pubsub" | undefined;
   /** Round-trip time in milliseconds. @throws {BackendUnavailableError} */
   ping(): Promise<number>;
 }
@@ -265,6 +267,7 @@ class Builder implements RedisBackendBuilder {
     if (settings.protocol === 2 && settings.coherence === "tracking") {
       throw new ConfigurationError('redis: protocol(2) cannot carry tracking; say coherence("pubsub") or "auto", or protocol(3)');
     }
+    const writeIds = randomWriteIds();
     return new HashBackend(hold(settings.connection, this.#connectSettings()), {
       label: settings.label,
       format: valueFormat,
@@ -275,9 +278,12 @@ class Builder implements RedisBackendBuilder {
       responseTimeoutMs: settings.responseTimeoutMs,
       keys: new Keys({ prefix: settings.keyPrefix, format: settings.keyFormat }),
       layout: settings.layout,
-      writeIds: randomWriteIds(),
+      writeIds,
       epochMs: Date.now,
-      coherence: settings.coherence === "none" ? undefined : { maxStalenessMs: settings.maxStalenessMs, reissueWindowMs: settings.reissueWindowMs },
+      coherence:
+        settings.coherence === "none"
+          ? undefined
+          : { mode: settings.coherence, sender: writeIds(), maxStalenessMs: settings.maxStalenessMs, reissueWindowMs: settings.reissueWindowMs },
     });
   }
 

@@ -1,11 +1,15 @@
 import { ConfigurationError, type Coherence, type CoherenceListener } from "@hotset/core";
-import { HearingRefusedError, type Ear } from "./hub.ts";
+import { HearingRefusedError, type Ear, type Hub } from "./hub.ts";
 import type { Keys } from "./layout.ts";
 import type { Link } from "./link.ts";
+import type { Announcement } from "./scripts.ts";
 
 export interface CoherenceSettings {
   readonly label: string;
   readonly keys: Keys;
+  readonly mode: "auto" | "tracking" | "pubsub";
+  /** Names this backend to others. */
+  readonly sender: string;
   readonly maxStalenessMs: number;
   readonly reissueWindowMs: number;
 }
@@ -14,44 +18,103 @@ export interface CoherenceSettings {
 export class RedisCoherence implements Coherence {
   readonly maxStalenessMs: number;
   readonly reissueWindowMs: number;
+  /** How changes are heard; `undefined` before that is settled by the first who listens. */
+  mode: "tracking" | "pubsub" | undefined;
+  /** What this backend tells of its own changes: also where it tracks, for those who may not. */
+  readonly announcement: Announcement;
   readonly #link: Link;
   readonly #settings: CoherenceSettings;
-  readonly #ears = new WeakMap<CoherenceListener, Ear>();
+  readonly #ears = new WeakMap<CoherenceListener, Record<"tracking" | "pubsub", Ear>>();
+  readonly #attached = new Set<() => Promise<void>>();
+  #isClosed = false;
 
   constructor(link: Link, settings: CoherenceSettings) {
     this.maxStalenessMs = settings.maxStalenessMs;
     this.reissueWindowMs = settings.reissueWindowMs;
     this.#link = link;
     this.#settings = settings;
+    if (settings.mode !== "auto") this.mode = settings.mode;
+    const { sender, keys } = settings;
+    const isTold = (): boolean => this.mode === "pubsub" || link.isTrackedByAll !== true;
+    this.announcement = {
+      sender,
+      get channel() {
+        return isTold() ? keys.channel : "";
+      },
+    };
   }
 
-  /** @throws {ConfigurationError} where the server refuses tracking: it says what to grant. */
+  /** @throws {ConfigurationError} where the server refuses it: the message says what to grant. */
   async attach(listener: CoherenceListener): Promise<() => Promise<void>> {
+    const ears = this.#earsOf(listener);
+    const { mode } = this.#settings;
+    if (mode !== "pubsub") {
+      const detach = await this.#track(ears.tracking);
+      if (detach !== undefined) return this.#keep(detach);
+    }
+    return this.#keep(await this.#subscribe(ears.pubsub));
+  }
+
+  /** Nobody hears of anything any more. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.all(Array.from(this.#attached, (detach) => detach()));
+  }
+
+  /** `undefined` where that is refused, and there is another way. */
+  async #track(ear: Ear): Promise<(() => Promise<void>) | undefined> {
+    const { label, mode } = this.#settings;
     const { tracking } = this.#link;
-    const { label } = this.#settings;
-    if (tracking === undefined) throw new ConfigurationError(`${label}: this connection cannot hear of changes; say coherence("none")`);
     try {
-      return await tracking.attach(this.#earOf(listener));
+      const detach = await hubOf(tracking).attach(ear);
+      this.mode = "tracking";
+      return detach;
     } catch (error) {
       if (!(error instanceof HearingRefusedError)) throw error;
-      throw new ConfigurationError(`${label}: the server refuses tracking: ${error.message}; grant the user +client|tracking`, { tier: label, operation: "attach", cause: error });
+      if (mode === "auto") return undefined;
+      throw new ConfigurationError(`${label}: the server refuses tracking: ${error.message}; grant the user +client|tracking, over RESP3, or say coherence("auto") or ("pubsub")`, { tier: label, operation: "attach", cause: error });
     }
   }
 
-  /** One for each listener: what it was told is remembered for it. */
-  #earOf(listener: CoherenceListener): Ear {
-    let ear = this.#ears.get(listener);
-    if (ear === undefined) this.#ears.set(listener, (ear = this.#translate(listener)));
-    return ear;
+  async #subscribe(ear: Ear): Promise<() => Promise<void>> {
+    const { label } = this.#settings;
+    try {
+      const detach = await hubOf(this.#link.channel).attach(ear);
+      this.mode = "pubsub";
+      return detach;
+    } catch (error) {
+      if (!(error instanceof HearingRefusedError)) throw error;
+      throw new ConfigurationError(`${label}: the server refuses to tell of changes: ${error.message}; grant the user +client|tracking, or +subscribe +publish and the channel &${ear.topic}, or say coherence("none")`, { tier: label, operation: "attach", cause: error });
+    }
   }
 
-  #translate(listener: CoherenceListener): Ear {
-    const { keys, maxStalenessMs } = this.#settings;
+  async #keep(detach: () => Promise<void>): Promise<() => Promise<void>> {
+    const end = async (): Promise<void> => {
+      this.#attached.delete(end);
+      await detach();
+    };
+    this.#attached.add(end);
+    if (this.#isClosed) await end();
+    return end;
+  }
+
+  /** The same ones for a listener that attaches again: what it was told is remembered for them. */
+  #earsOf(listener: CoherenceListener): Record<"tracking" | "pubsub", Ear> {
+    const { keys } = this.#settings;
+    let ears = this.#ears.get(listener);
+    if (ears === undefined) this.#ears.set(listener, (ears = { tracking: this.#ear(listener, keys.tracked), pubsub: this.#ear(listener, keys.channel) }));
+    return ears;
+  }
+
+  #ear(listener: CoherenceListener, topic: string): Ear {
+    const { keys, maxStalenessMs, sender: self } = this.#settings;
     return {
-      prefix: keys.tracked,
+      topic,
       maxStalenessMs,
       now: () => listener.now(),
-      changed(redisKeys) {
+      changed: (redisKeys, sender) => {
+        // With a second listener it may be a cache beside this one that said so.
+        if (sender === self && this.#attached.size <= 1) return;
         const changed: string[] = [];
         const tagsChanged: string[] = [];
         for (const redisKey of redisKeys) {
@@ -67,4 +130,9 @@ export class RedisCoherence implements Coherence {
       lost: (error) => listener.lost(error),
     };
   }
+}
+
+function hubOf(hub: Hub | undefined): Hub {
+  if (hub === undefined) throw new HearingRefusedError("this connection cannot");
+  return hub;
 }

@@ -2,12 +2,12 @@ import { ConfigurationError, InvalidArgumentError, MissingConnectionError, type 
 import type { Backoff } from "./backoff.ts";
 import { ClientLink, type RedisClientLike } from "./client-link.ts";
 import { openCluster, type ClusterSettings } from "./cluster.ts";
+import { heardLink } from "./heard-link.ts";
 import type { Link } from "./link.ts";
 import { openSession, type SessionSettings, type TlsOptions } from "./session.ts";
 import { SingleLink } from "./single-link.ts";
 import { openPrimary } from "./sentinel.ts";
 import type { NodeAddress } from "./slots.ts";
-import { trackedLink } from "./tracking.ts";
 import { parseUrl, REDIS_PORT, SENTINEL_PORT, type RedisUrl } from "./url.ts";
 
 /** Marks what `single`, `cluster`, `sentinel` and `fromClient` return; nothing else has it. */
@@ -51,7 +51,7 @@ export function single(url: string | URL, options?: ConnectionOptions): Connecti
   const tls = tlsOf("single", at, options);
   return new Place("own", (settings) => {
     const session: SessionSettings = { ...settings, ...credentialsOf(at, settings), tls, database: at.database };
-    return trackedLink((aborted, prepare) => openSession(at.address, session, aborted, prepare), settings);
+    return heardLink((aborted, prepare) => openSession(at.address, session, aborted, prepare), settings);
   });
 }
 
@@ -92,7 +92,7 @@ export function sentinel(sentinels: readonly (string | URL)[], options: Connecti
       address: url.address,
       settings: { ...settings, ...credentialsOf(url), tls, database: 0, connectTimeoutMs: Math.ceil(settings.connectTimeoutMs / 2) },
     }));
-    return trackedLink((aborted, prepare) => openPrimary({ sentinels: asked, primaryName, primary }, aborted, prepare), settings);
+    return heardLink((aborted, prepare) => openPrimary({ sentinels: asked, primaryName, primary }, aborted, prepare), settings);
   });
 }
 

@@ -1,13 +1,13 @@
 import type { Clock } from "@hotset/core";
 
-/** Who hears of changes below one prefix. Keys are as Redis has them. Each of these returns at once. */
+/** Who hears of changes to one topic. Keys are as Redis has them. Each of these returns at once. */
 export interface Ear {
-  /** Colon included. */
-  readonly prefix: string;
+  /** A prefix of keys, colon included, or a channel: what the sources of its hub understand. */
+  readonly topic: string;
   readonly maxStalenessMs: number;
   now(): number;
-  /** Also keys of others, below other prefixes. */
-  changed(redisKeys: readonly string[]): void;
+  /** Also keys of other topics. @param sender who says so, where that is told */
+  changed(redisKeys: readonly string[], sender?: string): void;
   everythingChanged(): void;
   alive(sentAtMs: number): void;
   replaced(): void;
@@ -17,7 +17,7 @@ export interface Ear {
 /** One connection on which changes are heard, time and again a new one. */
 export interface Source {
   /**
-   * Resolves once everything below {@link Hub.prefixes} is heard.
+   * Resolves once all {@link Hub.topics} are heard.
    *
    * @throws {HearingRefusedError} when the server does not let us.
    */
@@ -73,11 +73,12 @@ export class Hub {
     this.#sources = sources;
   }
 
-  /** Prefixes that cover all that is listened to, none of them below another. */
-  prefixes(): readonly string[] {
-    return outermost(Array.from(this.#subscriptions, ({ ear }) => ear.prefix));
+  /** What is listened to, or will be. */
+  topics(): readonly string[] {
+    return [...new Set(Array.from(this.#subscriptions, ({ ear }) => ear.topic))];
   }
 
+  /** Whether anybody listens, or is about to. */
   get isHeeded(): boolean {
     return this.#subscriptions.size !== 0;
   }
@@ -98,8 +99,8 @@ export class Hub {
 
   // ---- told by sources
 
-  changed(redisKeys: readonly string[]): void {
-    for (const { ear } of this.#subscriptions) ear.changed(redisKeys);
+  changed(redisKeys: readonly string[], sender?: string): void {
+    for (const { ear } of this.#subscriptions) ear.changed(redisKeys, sender);
   }
 
   everythingChanged(): void {
@@ -193,12 +194,6 @@ export class Hub {
     for (const { ear } of this.#subscriptions) bound = Math.min(bound, ear.maxStalenessMs);
     return bound;
   }
-}
-
-/** Without those that lie below another: Redis refuses to track both. */
-function outermost(prefixes: readonly string[]): readonly string[] {
-  const unique = [...new Set(prefixes)];
-  return unique.filter((prefix) => !unique.some((other) => other !== prefix && prefix.startsWith(other)));
 }
 
 const ignore = (): void => undefined;

@@ -100,6 +100,11 @@ export class Keys {
     return `${this.#prefix}:`;
   }
 
+  /** Where processes tell each other of changes: outside of what is tracked. */
+  get channel(): string {
+    return `${this.#prefix}~changes`;
+  }
+
   /** What `entry` was given, or for hashed keys its {@link alias}; `undefined` for keys of others. */
   decode(redisKey: string): string | undefined {
     if (!redisKey.startsWith(this.#prefix)) return undefined;

@@ -9,8 +9,12 @@ import { Lane, type Call, type RawClient } from "./lane.ts";
 export interface Link {
   /** Where calls go. While `lane.hasRoom`, they go straight to `lane.client`. */
   readonly lane: Lane;
-  /** Those who hear of changes on the connections that calls use. `undefined` where these cannot tell. */
+  /** Those who hear of changes from the servers themselves. `undefined` where these cannot tell. */
   readonly tracking?: Hub | undefined;
+  /** Whether changes need not be announced: where that is dear, and whoever listens tracks. */
+  readonly isTrackedByAll?: boolean;
+  /** Those who hear of changes from whoever makes them. */
+  readonly channel?: Hub | undefined;
   /** Sends a call that could not go straight: later, or never. */
   admit<T>(call: Call<T>, send: (client: RawClient) => void): void;
   /** Tells that another connection may answer better: this one leads to a replica. */

@@ -37,6 +37,7 @@ export interface SessionSettings {
 /** A client while its connection is being prepared. */
 export interface NodeClient extends RawClient {
   subscribe(channel: string, listener: (message: string) => void): Promise<void>;
+  unsubscribe(channel: string): Promise<void>;
   /** What RESP3 pushes comes here, in the order of the wire: before the continuation of any reply of the same chunk. The handler says whether it was its own. */
   _getQueue(): { addPushHandler(handler: (push: readonly unknown[]) => boolean): void };
 }

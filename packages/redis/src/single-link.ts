@@ -19,6 +19,14 @@ export interface Watch {
   down(error: Error): void;
 }
 
+/** How changes are heard beside a link, and with it. */
+export interface Hearing {
+  readonly tracking: Hub | undefined;
+  readonly channel: Hub | undefined;
+  /** Called once, when the link is closed. */
+  close(): Promise<void>;
+}
+
 /**
  * One multiplexed connection, made anew for each attempt.
  *
@@ -32,6 +40,8 @@ export interface Watch {
 export class SingleLink implements Link {
   readonly lane: Lane;
   readonly tracking: Hub | undefined;
+  readonly channel: Hub | undefined;
+  readonly #hearing: Hearing | undefined;
   readonly #watch: Watch | undefined;
   readonly #open: (aborted: AbortSignal) => Promise<Session>;
   readonly #settings: LinkSettings;
@@ -51,10 +61,12 @@ export class SingleLink implements Link {
 
   /**
    * @param open makes one connection; `aborted` when it is no longer wanted.
-   * @param tracking who hears of changes over these connections.
+   * @param watch is told of each.
    */
-  constructor(open: (aborted: AbortSignal) => Promise<Session>, settings: LinkSettings, watch?: Watch, tracking?: Hub) {
-    this.tracking = tracking;
+  constructor(open: (aborted: AbortSignal) => Promise<Session>, settings: LinkSettings, watch?: Watch, hearing?: Hearing) {
+    this.tracking = hearing?.tracking;
+    this.channel = hearing?.channel;
+    this.#hearing = hearing;
     this.#watch = watch;
     this.#open = open;
     this.#settings = settings;
@@ -193,6 +205,7 @@ export class SingleLink implements Link {
     this.#waiting = undefined;
     const { lane } = this;
     lane.abandon(closed);
+    await this.#hearing?.close();
     await this.#attempt?.catch(ignore);
     await drained(lane, this.#settings);
     const session = this.#session;

@@ -1,0 +1,212 @@
+import type { Clock } from "@hotset/core";
+import { isReply, isTemporary } from "./faults.ts";
+import { HearingRefusedError, type Hub, type Source } from "./hub.ts";
+import type { NodeClient } from "./session.ts";
+import type { SingleLink, Watch } from "./single-link.ts";
+
+/** Sends one command on the connection in question. */
+export type Send = (args: readonly string[]) => Promise<unknown>;
+
+/** A way of hearing of changes over one connection. */
+export interface Manner {
+  /** Makes a new client hand over what comes. Sends nothing. */
+  listen(client: NodeClient, hub: Hub): void;
+  /**
+   * Hears `wanted` from its acknowledgement on. Everything is sent at once.
+   *
+   * @param heard what this connection hears already.
+   * @returns all that is heard then, and whether something of `heard` may have been missed.
+   */
+  cover(client: NodeClient, send: Send, heard: readonly string[], wanted: readonly string[]): Promise<{ readonly heard: readonly string[]; readonly hasGap: boolean }>;
+  /**
+   * Asks for an answer that comes behind all that was acknowledged to anybody before it was asked.
+   *
+   * @returns `false` when this connection does not hear any more. Rejects with replies that are errors.
+   */
+  prove(send: Send): Promise<boolean>;
+  /** Hears nothing any more. */
+  end(client: NodeClient, send: Send, heard: readonly string[]): Promise<void>;
+}
+
+/** What is known of one connection. */
+interface Connection {
+  readonly client: NodeClient;
+  readonly id: number | undefined;
+  /** `run_id` of the server: another one after each start. */
+  readonly runId: string | undefined;
+  /** The server and the history of its data, which becomes another when a replica is promoted. */
+  readonly server: string | undefined;
+  heard: readonly string[];
+}
+
+/** One server, heard over one connection after the other. */
+export class HeardServer implements Source, Watch {
+  readonly #hub: Hub;
+  readonly #clock: Clock;
+  readonly #manner: Manner;
+  readonly #isPrimary: () => Promise<boolean>;
+  #link: SingleLink | undefined;
+  #prepared: Connection | undefined;
+  #current: Connection | undefined;
+  #previous: Connection | undefined;
+  /** One change of what is heard at a time. */
+  #turn: Promise<void> = Promise.resolve();
+
+  /** @param isPrimary asks whether it is the one that all writes go to: a replica hears of them later than they are acknowledged. */
+  constructor(hub: Hub, clock: Clock, manner: Manner, isPrimary: () => Promise<boolean>) {
+    this.#hub = hub;
+    this.#clock = clock;
+    this.#manner = manner;
+    this.#isPrimary = isPrimary;
+  }
+
+  /** Whether its connection hears of anything. */
+  get isHearing(): boolean {
+    return this.#current !== undefined && this.#current.heard.length !== 0;
+  }
+
+  /**
+   * Makes a connection ready, in one trip: finds out who the server is, and hears where somebody listens. Then what the
+   * previous connection has left in its buffers is stopped: it would be executed behind what is sent here.
+   *
+   * @param more what else is to be sent in that trip.
+   */
+  async prepare(client: NodeClient, more: (client: NodeClient) => Promise<void>): Promise<void> {
+    const send: Send = (args) => client.sendCommand([...args]);
+    const topics = this.#hub.topics();
+    this.#manner.listen(client, this.#hub);
+    const [id, server, replication, covered] = await Promise.all([
+      unlessRefused(send(["CLIENT", "ID"])),
+      unlessRefused(send(["INFO", "server"])),
+      unlessRefused(send(["INFO", "replication"])),
+      // A refusal is told to those who attach, and keeps nobody from reading and writing.
+      topics.length === 0
+        ? undefined
+        : unlessRefused(this.#manner.cover(client, send, [], topics)),
+      more(client),
+    ]);
+    const runId = field(server, "run_id");
+    const history = field(replication, "master_replid");
+    this.#prepared = {
+      client,
+      id: typeof id === "number" ? id : undefined,
+      runId,
+      server: runId === undefined || history === undefined ? undefined : `${runId} ${history}`,
+      heard: covered?.heard ?? [],
+    };
+    const previous = this.#previous;
+    // Elsewhere the number may be a stranger's.
+    if (previous?.id !== undefined && runId !== undefined && previous.runId === runId) await unlessRefused(send(["CLIENT", "KILL", "ID", String(previous.id)]));
+  }
+
+  up(link: SingleLink): void {
+    const previous = this.#previous;
+    const current = this.#prepared!;
+    this.#link = link;
+    this.#previous = this.#current = current;
+    // A server that does not tell who it is may be another one.
+    if (previous !== undefined && (current.server === undefined || current.server !== previous.server)) this.#hub.replaced();
+  }
+
+  down(error: Error): void {
+    const { isHearing } = this;
+    this.#current = undefined;
+    if (isHearing) this.#hub.lost(error);
+  }
+
+  cover(): Promise<void> {
+    const covered = this.#turn.then(() => this.#cover());
+    this.#turn = covered.catch(ignore);
+    return covered;
+  }
+
+  async ask(deadlineMs: number): Promise<boolean> {
+    const link = this.#link;
+    if (this.#current === undefined || link === undefined) throw new Error("there is no connection");
+    const cancel = this.#giveUpWhenSilent(link, deadlineMs);
+    try {
+      const [isHearing, isPrimary] = await Promise.all([this.#manner.prove(this.send), this.#isPrimary()]);
+      if (!isHearing) link.distrust(new Error("this connection does not hear of changes any more"));
+      return isHearing && isPrimary;
+    } catch (error) {
+      if (!isReply(error)) throw error;
+      if ((error as Error).message.startsWith("NOAUTH")) link.distrust(error as Error);
+      // Neither BUSY nor LOADING proves anything: while a script runs, Redis sends replies before their pushes.
+      return false;
+    } finally {
+      cancel();
+    }
+  }
+
+  rest(): void {
+    this.#turn = this.#turn.then(() => this.#stop()).catch(ignore);
+  }
+
+  async #cover(): Promise<void> {
+    const current = this.#current;
+    if (current === undefined) throw new Error("there is no connection");
+    try {
+      const { heard, hasGap } = await this.#manner.cover(current.client, this.send, current.heard, this.#hub.topics());
+      current.heard = heard;
+      if (hasGap) this.#hub.everythingChanged();
+    } catch (error) {
+      if (!isReply(error) || isTemporary(error)) throw error;
+      throw new HearingRefusedError((error as Error).message, { cause: error });
+    }
+  }
+
+  async #stop(): Promise<void> {
+    const current = this.#current;
+    if (current === undefined || current.heard.length === 0 || this.#hub.isHeeded) return;
+    const { heard } = current;
+    current.heard = [];
+    await this.#manner.end(current.client, this.send, heard);
+  }
+
+  /** Sends whether or not there is room: a heartbeat must not wait for what it is to bound. */
+  readonly send: Send = (args) => {
+    const { lane } = this.#link!;
+    if (this.#current === undefined) return Promise.reject(new Error("there is no connection"));
+    lane.inFlight += 1;
+    const reply = this.#current.client.sendCommand([...args]);
+    const replied = (): void => lane.replied();
+    reply.then(replied, replied);
+    return reply;
+  };
+
+  /** Silent is a connection on which nothing at all is answered; one that is slow goes on. */
+  #giveUpWhenSilent(link: SingleLink, deadlineMs: number): () => void {
+    let { replies } = link.lane;
+    let cancel: () => void = ignore;
+    let isOver = false;
+    const judge = (): void => {
+      if (isOver) return;
+      if (link.lane.replies === replies) return link.distrust(new Error(`no answer within ${deadlineMs} ms`));
+      ({ replies } = link.lane);
+      arm();
+    };
+    const arm = (): void => {
+      // After a pause of this process timers run first, and what came meanwhile is read next.
+      cancel = this.#clock.schedule(() => setImmediate(judge), deadlineMs);
+    };
+    arm();
+    return () => {
+      isOver = true;
+      cancel();
+    };
+  }
+}
+
+const field = (info: unknown, name: string): string | undefined => new RegExp(`^${name}:(\\S+)`, "m").exec(String(info))?.[1];
+
+/** `undefined` where the server answers with an error. */
+async function unlessRefused<T>(reply: Promise<T>): Promise<T | undefined> {
+  try {
+    return await reply;
+  } catch (error) {
+    if (isReply(error)) return undefined;
+    throw error;
+  }
+}
+
+const ignore = (): void => undefined;
