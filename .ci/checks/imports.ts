@@ -33,17 +33,17 @@ const FOR_TESTS = ["@hotset/core/testing", "@hotset/test-servers", "@hotset/test
 
 /** The order inside core: a file imports only from the lines above its own. A folder counts as one name, and is free inside. */
 export const CORE_LAYERS: readonly (readonly string[])[] = [
-  ["errors", "once", "key-table", "slots"],
+  ["errors", "once", "key-table", "slots", "ids", "trust", "aliases"],
   ["clock", "duration", "chains"],
   ["key", "key-of", "backend", "local-tier", "schema", "events"],
   ["entry"],
   ["formats", "compressors"],
-  ["deadlines", "policy", "codec", "tags", "tag-entries", "remembered-versions", "stats", "breaker", "pack"],
+  ["deadlines", "policy", "codec", "tags", "tag-entries", "remembered-versions", "stats", "breaker", "pack", "tag-table", "coherence"],
   ["load", "entry-tier", "local-copies"],
-  ["remote-tier", "call"],
+  ["remote-tier", "call", "leases"],
   ["flights", "recovery"],
   ["composed-tier", "load-many", "core"],
-  ["compose", "callers"],
+  ["compose", "callers", "changes"],
   ["storing"],
   ["cache"],
   ["mutations", "reads"],
