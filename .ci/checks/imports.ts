@@ -35,7 +35,7 @@ const FOR_TESTS = ["@hotset/core/testing", "@hotset/test-servers", "@hotset/test
 export const CORE_LAYERS: readonly (readonly string[])[] = [
   ["errors", "once", "key-table", "slots", "ids", "trust", "aliases"],
   ["clock", "duration", "chains"],
-  ["key", "key-of", "backend", "local-tier", "schema", "events"],
+  ["key", "key-of", "backend", "local-tier", "schema", "events", "journal"],
   ["entry"],
   ["formats", "compressors"],
   ["deadlines", "policy", "codec", "tags", "tag-entries", "remembered-versions", "stats", "breaker", "pack", "tag-table", "coherence"],

@@ -13,6 +13,7 @@ import { CacheClosedError, ConfigurationError, InvalidArgumentError } from "./er
 import { createEvents, type CacheEvents, type CacheStats } from "./events.ts";
 import type { Space } from "./call.ts";
 import { Flights } from "./flights.ts";
+import { Journal } from "./journal.ts";
 import { localKey, parseLocalKey, rootPlace } from "./key.ts";
 import { LocalCopies } from "./local-copies.ts";
 import type { LocalTier } from "./local-tier.ts";
@@ -60,6 +61,8 @@ export interface CacheOptions {
   readonly waitUntil?: (work: Promise<void>) => void;
   /** Background loads at one time; those beyond it are left to a later call. @default 100 */
   readonly maxBackgroundLoads?: number;
+  /** How many decisions to remember, over all keys, for {@link Namespace.explain}. A note is some 200 bytes. @default none */
+  readonly explain?: number;
   /** Where time comes from; a `TestClock` in tests. @default the system's */
   readonly clock?: Clock;
 }
@@ -179,6 +182,7 @@ class RootView extends View {
         reissueWindowMs: Math.max(0, ...coherent(backend!).map(({ coherence }) => coherence.reissueWindowMs ?? REISSUE_WINDOW_MS)),
       }),
       events,
+      journal: options.explain === undefined ? undefined : new Journal(clock, options.explain),
       meter: new Meter(),
       tags,
       trust,
@@ -299,7 +303,7 @@ const heedless = (waitUntil: (work: Promise<void>) => void) => (work: Promise<vo
 
 const REISSUE_WINDOW_MS = 30_000;
 
-const CACHE_OPTIONS = new Set(["name", "version", "maxLoads", "waitUntil", "maxBackgroundLoads", "clock"]);
+const CACHE_OPTIONS = new Set(["name", "version", "maxLoads", "waitUntil", "maxBackgroundLoads", "explain", "clock"]);
 const CLOSE_OPTIONS = new Set(["timeout"]);
 
 function checkCacheOptions(options: CacheOptions): CacheOptions {
@@ -315,6 +319,8 @@ function checkCacheOptions(options: CacheOptions): CacheOptions {
   for (const limit of ["maxLoads", "maxBackgroundLoads"] as const)
     if (options[limit] !== undefined && options[limit] !== Infinity && !(Number.isInteger(options[limit]) && options[limit] >= 1))
       throw new ConfigurationError(`${limit}: ${describe(options[limit])} is out of range; give a whole number of at least 1`);
+  if (options.explain !== undefined && !(Number.isSafeInteger(options.explain) && options.explain >= 1))
+    throw new ConfigurationError(`explain: ${describe(options.explain)} is out of range; give a whole number of at least 1: how many decisions to remember`);
   if (options.waitUntil !== undefined && typeof options.waitUntil !== "function")
     throw new ConfigurationError(`waitUntil: ${describe(options.waitUntil)} is no function`);
   if (options.clock !== undefined && (typeof options.clock?.now !== "function" || typeof options.clock.schedule !== "function"))

@@ -6,7 +6,7 @@ import { traced } from "./events.ts";
 import type { Call, Space } from "./call.ts";
 import type { LeaseAnswer } from "./entry-tier.ts";
 import { Flight } from "./flights.ts";
-import { dependencies } from "./key.ts";
+import { dependencies, localKey } from "./key.ts";
 import { isLoading, Load, reentrant, whileLoading, type Loaded } from "./load.ts";
 import { POLL_MS } from "./leases.ts";
 import { unasked } from "./recovery.ts";
@@ -48,7 +48,8 @@ export class Ladder {
 
   /** A fresh local copy: counted, and handed out as this caller gets it. */
   hit(space: Space, key: string, startedAt: number, held: Entry): unknown {
-    const { local, meter, events, clock } = this.#core;
+    const { local, meter, events, clock, journal } = this.#core;
+    journal?.note(localKey(space.place, key), "call", `hit, from ${local!.label}`);
     local!.meter.hits += 1;
     meter.hits += 1;
     if (events.hit.isObserved) events.hit.emit({ ...this.#callers.keyEvent({ space, key }), tier: local!.label, durationMs: clock.now() - startedAt });
@@ -84,7 +85,8 @@ export class Ladder {
 
   /** The rungs before the backend: a stale copy, another caller's flight, else a flight of its own. */
   #enter(call: Call, held: Entry | undefined): { readonly answer: Promise<unknown>; readonly flight: Flight | undefined } {
-    const { flights, tags } = this.#core;
+    const { flights, tags, journal, local } = this.#core;
+    if (journal !== undefined && local !== undefined) journal.note(call.at, "copy", local.explain(call.at, call.startedAt));
     const isOwn = call.isForced || call.isAfter;
     const joinable = flights.joinable(call.at);
     const joined = isOwn || joinable === undefined || tags.hasCalls(call.space.place, joinable.tagsAt) ? undefined : joinable;
@@ -94,7 +96,7 @@ export class Ladder {
       case "ahead":
       case "revalidate": {
         const isBackedOff = this.#isBackedOff(call.at, call.startedAt);
-        const label = this.#core.local!.label;
+        const { label } = local!;
         const answer = Promise.resolve(this.#callers.serve(call, false, verdict === "revalidate" ? stale(held!, label, isBackedOff ? "error" : "revalidating") : hit(held!, label)));
         const refreshes = verdict !== "fresh" && joined === undefined && !isBackedOff && !isLoading(this.#core, call.at);
         return { answer, flight: refreshes ? this.#launch(call, held, true) : undefined };
@@ -178,8 +180,9 @@ export class Ladder {
   #away(flight: Flight): void {
     flight.isAway = true;
     if (flight.isOver) return;
-    const { local, clock } = this.#core;
+    const { local, clock, journal } = this.#core;
     const copy = flight.call.isAfter ? undefined : local?.unconfirmed(flight.at, clock.now());
+    journal?.note(flight.at, "backend", copy === undefined ? "away" : "away: the copy stands in for it");
     if (copy === undefined) return void this.#load(flight);
     flight.reserve = newer(copy, flight.reserve);
     flight.reserveTier = local!.label;
@@ -188,7 +191,7 @@ export class Ladder {
 
   #found(flight: Flight, found: Entry | undefined): void {
     if (flight.isOver) return;
-    const { local, clock, recovery, tags, trust, flights } = this.#core;
+    const { local, clock, recovery, tags, trust, flights, journal } = this.#core;
     const { space, key, at, policy } = flight.call;
     const now = clock.now();
     flight.backendLeftMs = space.remote!.deadlineMs - (now - flight.readAt);
@@ -196,6 +199,10 @@ export class Ladder {
     const entry = found && tags.hold(found, now);
     // What this process invalidated, and the backend does not know of yet, is not there.
     const isCovered = entry !== undefined && recovery !== undefined && recovery.size !== 0 && recovery.covers(space.place, key, entry.dependsOn);
+    if (journal !== undefined) {
+      const state = isCovered ? "hidden: an invalidation of it is pending" : entry === undefined ? (flight.seen === "" ? "nothing" : "an entry that is not valid") : now < entry.staleAt ? "fresh" : "stale";
+      journal.note(at, "backend", `${state}${flight.seen === "" ? "" : `, version ${flight.seen}`}${flight.isBroken ? "; changed meanwhile: no copy is kept" : ""}`);
+    }
     const best = newer(isCovered ? undefined : entry, flight.reserve);
     if (best !== undefined && best === entry) {
       flight.reserve = entry;
@@ -272,6 +279,7 @@ export class Ladder {
       let heldForMs: number | undefined;
       try {
         const acquired = await this.#storing.acquire(flight);
+        this.#core.journal?.note(flight.at, "lease", describeLease(acquired, flight));
         if (acquired.kind === "held") heldForMs = acquired.heldForMs;
         else if (acquired.kind === "entry") this.#storedSince(flight, acquired);
         else if (!flight.isOver) await this.#loadAndStore(flight, acquired.pinned);
@@ -344,6 +352,7 @@ export class Ladder {
       loaded = await outcome;
     } catch (error) {
       meter.loadErrors += 1;
+      this.#core.journal?.note(flight.at, "load", `failed: ${error instanceof Error ? error.name : typeof error}`);
       this.#failed(flight, error);
       events["load:error"].emit({ ...this.#callers.keyEvent(call), reason: flight.reason, background: flight.isBackground, durationMs: clock.now() - startedAt, error });
       return;
@@ -353,7 +362,9 @@ export class Ladder {
     if (flight.isOver) return;
     flight.loaded = { value: loaded.value };
     this.#backoffs.delete(flight.at);
+    this.#core.journal?.note(flight.at, "load", `${flight.reason}${flight.isBackground ? ", in the background" : ""}, ${Math.round(durationMs)} ms`);
     const result = await this.#storing.store(flight, loaded, pinned);
+    this.#core.journal?.note(flight.at, "store", `${result}${flight.fencedBy === undefined ? "" : ` by ${flight.fencedBy}`}${result === "stored" && flight.lease !== undefined ? `, version ${flight.lease.token}` : ""}`);
     if (events.load.isObserved) events.load.emit({ ...this.#callers.keyEvent(call), reason: flight.reason, background: flight.isBackground, durationMs, result });
     this.#callers.end(flight);
     this.#callers.answerAll(flight, () => ({ status: "miss", value: loaded.value }));
@@ -384,3 +395,16 @@ export class Ladder {
 }
 
 const MAX_BACKOFFS = 10_000;
+
+function describeLease(acquired: Awaited<ReturnType<Storing["acquire"]>>, { lease, isAway }: Flight): string {
+  switch (acquired.kind) {
+    case "leased":
+      return `granted, ${lease?.token ?? ""}`;
+    case "alone":
+      return isAway ? "none: the backend is away" : "none";
+    case "held":
+      return `held elsewhere, for ${Math.round(acquired.heldForMs)} ms at most`;
+    case "entry":
+      return `somebody stored since, version ${acquired.seen}`;
+  }
+}

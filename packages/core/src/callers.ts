@@ -2,6 +2,7 @@ import type { Core } from "./core.ts";
 import { lifeOf, standsIn, type Entry } from "./entry.ts";
 import { LoadTimeoutError } from "./errors.ts";
 import type { Call } from "./call.ts";
+import { localKey } from "./key.ts";
 import { Waiter, type Flight } from "./flights.ts";
 import type { Served } from "./policy.ts";
 
@@ -164,8 +165,9 @@ export class Callers {
 
   /** Exactly one hit, stale hit or miss. */
   count(call: Pick<Call, "space" | "key" | "startedAt">, { status, tier, cause }: Answer, isRemoteAsked = true): void {
-    const { meter, local, events, clock } = this.#core;
+    const { meter, local, events, clock, journal } = this.#core;
     const { remote } = call.space;
+    journal?.note(localKey(call.space.place, call.key), "call", tier === undefined ? status : `${status}, from ${tier}${cause === undefined ? "" : ` (${cause})`}`);
     if (local !== undefined) {
       if (tier === local.label) local.meter.hits += 1;
       else local.meter.misses += 1;

@@ -82,10 +82,12 @@ export class Changes {
     // Late tags are not known before the loader ends, so it is all flights of the namespace.
     if (isHeldAgainst || core.flights.size !== 0) core.tags.heard(mine);
     for (const lease of core.leases) lease.tagsChanged(mine);
+    if (core.journal !== undefined) for (const tag of mine) core.journal.note(tag.slice(0, tag.indexOf("::") + 2), "changed", `the version of ${tag}`);
   }
 
   #changedAt(at: string): void {
-    const { local, flights, events, name } = this.#of.core;
+    const { local, flights, events, name, journal } = this.#of.core;
+    journal?.note(at, "changed", "elsewhere, or by a script of this process");
     flights.break(at);
     if (local?.tier.delete(at) !== true || !events.invalidate.isObserved) return;
     const { path, key } = parseLocalKey(at);

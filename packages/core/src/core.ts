@@ -2,6 +2,7 @@ import type { Chains } from "./chains.ts";
 import type { Clock } from "./clock.ts";
 import type { Events } from "./events.ts";
 import type { Flights } from "./flights.ts";
+import type { Journal } from "./journal.ts";
 import type { Lease } from "./leases.ts";
 import type { LocalCopies } from "./local-copies.ts";
 import type { Recovery } from "./recovery.ts";
@@ -18,6 +19,8 @@ export interface Core {
   readonly local: LocalCopies | undefined;
   readonly recovery: Recovery | undefined;
   readonly events: Events;
+  /** Absent unless asked for. */
+  readonly journal: Journal | undefined;
   readonly meter: Meter;
   readonly tags: Tags;
   readonly trust: Trust;

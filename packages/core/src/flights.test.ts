@@ -104,7 +104,7 @@ function engine({ hasBackend = false }: { readonly hasBackend?: boolean } = {}):
   const trust = new Trust();
   const remote = hasBackend ? new RemoteTier(scriptedBackend({ clock }), clock, events, "test") : undefined;
   const core: Core = {
-    name: "test", clock, events, tags, trust, recovery: undefined,
+    name: "test", clock, events, tags, trust, recovery: undefined, journal: undefined,
     random: Math.random,
     local: new LocalCopies(mapTier({ maxEntries: 1_000 }), tags, trust, undefined, clock, events, "test"),
     meter: new Meter(),

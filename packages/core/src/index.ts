@@ -46,5 +46,6 @@ export type { DeleteManyResult, DeleteResult, InvalidateResult, MarkStaleResult,
 export type { Namespace, NamespaceOptions, ValueOf } from "./namespace.ts";
 export type { EntryOptions, GetOptions, GetOrSetOptions, Lifetime, Policy, Served } from "./policy.ts";
 export type { EntryInfo } from "./reads.ts";
+export type { Decision } from "./journal.ts";
 export type { StandardSchema } from "./schema.ts";
 export type { AnyFunction, Wrapped, WrapKey, WrapOptions } from "./wrap.ts";

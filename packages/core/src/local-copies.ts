@@ -53,6 +53,18 @@ export class LocalCopies {
     return entry === undefined || now >= entry.deadAt ? undefined : this.#tags.hold({ ...entry }, now);
   }
 
+  /** Why {@link get} does not answer with a copy, or that it does. For people. */
+  explain(at: string, now: number): string {
+    const entry = this.tier.get(at) as Entry | undefined;
+    if (entry === undefined) return "none";
+    if (now >= entry.deadAt) return "its life is over";
+    if (entry.epoch !== ALWAYS && now >= this.#trust.until)
+      return this.#trust.until === -Infinity ? "not trusted: changes are not heard" : `not trusted: the last sign of life was too long ago, by ${Math.round(now - this.#trust.until)} ms`;
+    if (entry.epoch !== ALWAYS && entry.epoch !== this.#trust.epoch) return "not confirmed since it was kept, or since changes may have been missed";
+    if (this.get(at, now) === undefined) return "a tag of it was invalidated, or changed and is not known yet";
+    return now < entry.staleAt ? "fresh" : "stale";
+  }
+
   /** After a tag event: as the tag calls of this process leave it, and the tag versions that are current. */
   #held(at: string, entry: Entry, now: number): Entry | undefined {
     const table = entry.versions === undefined || entry.epoch === ALWAYS ? undefined : this.#table;

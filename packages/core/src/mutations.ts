@@ -7,7 +7,7 @@ import { ConfigurationError } from "./errors.ts";
 import type { FencedBy } from "./events.ts";
 import type { Space } from "./call.ts";
 import { WriteGuard } from "./flights.ts";
-import { dependencies } from "./key.ts";
+import { dependencies, localKey } from "./key.ts";
 import { lifetimeOf, type EntryOptions } from "./policy.ts";
 import { newId } from "./ids.ts";
 import { orPending } from "./recovery.ts";
@@ -154,6 +154,7 @@ export class Mutations {
     checkRoomForMeta(space);
     const keys = tagKeys(place, names);
     tags.called(place, keys, mode);
+    this.#core.journal?.note(place.tagPrefixes.at(-1)!, "write", `${names.length === 0 ? "cleared" : `tags ${names.join(", ")} ${mode === "hard" ? "invalidated" : "marked stale"}`} here`);
     const calledAt = tags.now;
     // Nothing below the root outlives its clear, so its memory can go at once.
     if (names.length === 0 && place.path.length === 0) local?.tier.clear();
@@ -221,7 +222,8 @@ export class Mutations {
   }
 
   #reportKey({ place }: Space, key: string, mode: "remove" | "stale"): void {
-    const { events, name } = this.#core;
+    const { events, name, journal } = this.#core;
+    journal?.note(localKey(place, key), "write", mode === "remove" ? "replaced or removed here" : "marked stale here");
     if (events.invalidate.isObserved) events.invalidate.emit({ cache: name, namespace: place.path, scope: "key", mode, origin: "here", key });
   }
 

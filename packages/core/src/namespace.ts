@@ -5,6 +5,7 @@ import { describe } from "./duration.ts";
 import type { Call, Space } from "./call.ts";
 import { checkKey, checkTags, localKey, placeBelow } from "./key.ts";
 import { BatchLoad } from "./load-many.ts";
+import type { Decision } from "./journal.ts";
 import { isLoading, whileLoading, type BatchLoader, type Loader } from "./load.ts";
 import { checkRoomForMeta, type DeleteManyResult, type DeleteResult, type InvalidateResult, type MarkStaleResult, type Mutations, type WriteManyResult, type WriteResult } from "./mutations.ts";
 import { isThenable } from "./once.ts";
@@ -51,6 +52,11 @@ export interface Namespace<V = unknown> {
   has(key: string): Promise<boolean>;
   /** What is known about an entry, for people and for tests. */
   inspect(key: string): Promise<EntryInfo | undefined>;
+  /**
+   * What was decided about this key lately, oldest first: which tier answered, why a copy would not do, which lease,
+   * fence or version. Remembered while `createCache({ explain })` says how much of it. @throws {ConfigurationError} otherwise.
+   */
+  explain(key: string): readonly Decision[];
 
   /**
    * Stores `value`, here and for every process.
@@ -205,6 +211,12 @@ export class View {
 
   async inspect(key: string): Promise<EntryInfo | undefined> {
     return this.#engine.reads.inspect(this.#space, this.#readKey(key));
+  }
+
+  explain(key: string): readonly Decision[] {
+    const { journal } = this.#engine.core;
+    if (journal === undefined) throw new ConfigurationError("explain: nothing is remembered; say createCache({ explain: 1_000 }), the number of decisions to keep");
+    return journal.about([this.#readKey(key).at, ...this.#space.place.tagPrefixes]);
   }
 
   async set(key: string, value: unknown, options?: EntryOptions): Promise<WriteResult> {

@@ -40,9 +40,7 @@ export class Storing {
     const { clock, leases: held } = this.#core;
     const { space, key, isForced } = flight.call;
     const leases = space.remote?.leases;
-    const pinning = this.#pin(flight);
-    pinning?.catch(ignore);
-    if (leases === undefined || flight.isAway) return { kind: "alone", pinned: await this.#pinned(flight, pinning) };
+    if (leases === undefined || flight.isAway) return { kind: "alone", pinned: await this.#pinned(flight, this.#pin(flight)) };
     const { versions } = space.remote!;
     const lease = new Lease({
       leases, clock, key, place: space.place, among: held,
@@ -51,6 +49,8 @@ export class Storing {
     });
     const { token } = lease;
     flight.lease = lease;
+    const pinning = this.#pin(flight);
+    pinning?.catch(ignore);
     flight.isWoken = false;
     const acquiring = leases.acquire(flight, token, LEASE_MS, isForced ? TAKE_OVER : flight.seen);
     let answer: LeaseAnswer;

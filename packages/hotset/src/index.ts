@@ -43,6 +43,7 @@ export type {
   DeleteResult,
   DeleteStatus,
   Duration,
+  Decision,
   EntryInfo,
   EntryOptions,
   Format,

@@ -26,13 +26,14 @@ export interface TestCacheOptions extends Omit<CacheOptions, "name">, Policy {
  * @throws {ConfigurationError} as `createCache` and `build` do.
  */
 export function createTestCache(options: TestCacheOptions = {}): Cache {
-  const { name = "test", clock = new TestClock(), version, maxLoads, maxBackgroundLoads, waitUntil, local = true, backend = false, ...policy } = options;
+  const { name = "test", clock = new TestClock(), version, maxLoads, maxBackgroundLoads, waitUntil, explain, local = true, backend = false, ...policy } = options;
   const empty = createCache({
     name,
     clock,
     ...(version !== undefined && { version }),
     ...(maxLoads !== undefined && { maxLoads }),
     ...(maxBackgroundLoads !== undefined && { maxBackgroundLoads }),
+    ...(explain !== undefined && { explain }),
     ...(waitUntil !== undefined && { waitUntil }),
   }).defaults(policy);
   const near = local === true ? mapTier() : local;
