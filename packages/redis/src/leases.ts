@@ -1,28 +1,30 @@
 import { InvalidArgumentError, type Leases, type StoredEntry } from "@hotset/core";
 import { decodeEntry, encodeEntry, NO_VERSION, versionOf, writeIdOf, type EntryFields, type WriteIds } from "./layout.ts";
-import { ANNOUNCE, put, script, WAKE, type Script } from "./scripts.ts";
+import { announce, put, script, SIGNAL, WAKE, type Script } from "./scripts.ts";
 
 /**
- * What is there: the entry's version; `-` where it has none, or none that could be one; `''` where
- * there is no entry; `!` where its key is of another type, which nobody can read.
+ * Puts into `was` what is there: the entry's version; `-` where it has none, or none that could be one; `''` where there
+ * is no entry; `!` where its key is of another type, which nobody can read.
  */
-const PRESENT = `local function present()
-  local w = redis.pcall('HGET', KEYS[1], 'w')
-  if type(w) == 'table' then
-    if not string.find(w.err, 'WRONGTYPE', 1, true) then redis.call('HGET', KEYS[1], 'w') end
-    return '!'
-  end
-  if w then return #w <= 32 and string.find(w, '^[%w_-]+$') and w or '-' end
-  return redis.call('HLEN', KEYS[1]) == 0 and '' or '-'
-end
-`;
+const PRESENT = `was = redis.pcall('HGET', KEYS[1], 'w')
+if type(was) == 'table' then
+  if not string.find(was.err, 'WRONGTYPE', 1, true) then return was end
+  was = '!'
+elseif not was then
+  was = redis.call('HLEN', KEYS[1]) == 0 and '' or '-'
+elseif #was > 32 or not string.find(was, '^[%w_-]+$') then
+  was = '-'
+end`;
 
 /**
  * Takes a lease. ARGV: token, its life in ms, what was seen, where `*` takes it from whoever holds it and `?` compares
  * nothing. Replies `{1, what is there}` when it is granted, `{0, ms}` when it is held, and `{2, PTTL, fields}` with an
  * entry that is not what was seen: somebody stored meanwhile.
  */
-export const ACQUIRE: Script = script(`${PRESENT}local was = ARGV[3] == '?' and '' or present()
+export const ACQUIRE: Script = script(`local was = ''
+if ARGV[3] ~= '?' then
+  ${PRESENT}
+end
 if ARGV[3] == '*' then
   redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
   return {1, was}
@@ -42,26 +44,28 @@ return redis.call('PEXPIRE', KEYS[2], ARGV[2])`);
  * lifetime (`0` where it is over already), fields and values. Without the lease nothing is touched; where the entry is
  * another by now, the lease alone ends.
  */
-export const STORE: Script = script(`${ANNOUNCE}${WAKE}${PRESENT}if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end
-if ARGV[2] ~= '?' and present() ~= ARGV[2] then
-  redis.call('DEL', KEYS[2])
-  wake()
-  announce(KEYS[1])
-  return 0
+export const STORE: Script = script(`if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+if ARGV[2] ~= '?' then
+  local was
+  ${PRESENT}
+  if was ~= ARGV[2] then
+    redis.call('DEL', KEYS[2])
+    ${WAKE}
+    return 0
+  end
 end
 if ARGV[3] == '0' then
   redis.call('DEL', KEYS[2])
-  signal()
-  announce(KEYS[1])
+  ${SIGNAL}
+  ${announce()}
   return 1
 end
 ${put(3)}`);
 
 /** Ends a lease: 1 when it was held. ARGV: token. */
-export const RELEASE: Script = script(`${ANNOUNCE}${WAKE}if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+export const RELEASE: Script = script(`if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[2])
-wake()
-announce(KEYS[1])
+${WAKE}
 return 1`);
 
 export interface LeaseSettings {

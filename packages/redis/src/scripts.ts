@@ -9,6 +9,9 @@ import { crypto } from "./crypto.ts";
  * KEYS[1] is the entry, KEYS[2] its lease. The last two of ARGV are the channel on which a change
  * is announced, `''` for none, and who says so.
  *
+ * What several of them do stands here as text and not as functions of Lua: those are made anew in
+ * each run, which costs as much as a command.
+ *
  * Tracking pushes a key to everybody when it is changed, and a DEL of a missing one changes
  * nothing. So `signal` (`SET`, `DEL`) is how to say that an entry is gone, also where there was
  * none, and `touch` how to say something about an entry that stays as it is.
@@ -38,68 +41,59 @@ export interface Announcement {
  * Tells those who do not track that `key` changed, in the same step: `1 <sender> <key>`, where 1
  * is the version of this message. Not being allowed to is no reason to fail.
  */
-export const ANNOUNCE = `local function announce(key)
-  local channel = ARGV[#ARGV - 1]
-  if channel ~= '' then redis.pcall('PUBLISH', channel, '1 ' .. ARGV[#ARGV] .. ' ' .. key) end
-end
-`;
+export const announce = (key = "KEYS[1]"): string => `if ARGV[#ARGV - 1] ~= '' then redis.pcall('PUBLISH', ARGV[#ARGV - 1], '1 ' .. ARGV[#ARGV] .. ' ' .. ${key}) end`;
 
-const SIGNAL = `local function signal()
-  redis.call('SET', KEYS[1], '1')
-  redis.call('DEL', KEYS[1])
-end
-`;
+export const SIGNAL = `redis.call('SET', KEYS[1], '1')
+redis.call('DEL', KEYS[1])`;
 
 /** Pushes the entry's key, of whatever type, and changes nothing. Whoever frees a lease without storing does it: others wait. */
-export const WAKE = `${SIGNAL}local function wake()
-  local ttl = redis.call('PTTL', KEYS[1])
-  if ttl == -2 then
-    signal()
-  elseif ttl >= 0 then
-    redis.call('PEXPIRE', KEYS[1], ttl)
-  else
-    redis.call('PEXPIRE', KEYS[1], 100000)
-    redis.call('PERSIST', KEYS[1])
-  end
+export const WAKE = `local left = redis.call('PTTL', KEYS[1])
+if left == -2 then
+  ${SIGNAL}
+elseif left >= 0 then
+  redis.call('PEXPIRE', KEYS[1], left)
+else
+  redis.call('PEXPIRE', KEYS[1], 100000)
+  redis.call('PERSIST', KEYS[1])
 end
-`;
+${announce()}`;
 
 /**
  * Puts an entry where one may be; nothing of that survives, nor does the lease. When it is
  * refused, the older entry goes as well: it must not outlive the write.
  *
- * Needs {@link ANNOUNCE} and `signal`.
- *
  * @param life where in ARGV the lifetime stands, in ms or `''`. Fields and values follow.
  */
-export const put = (life: number): string => `local function put() return redis.pcall('HSET', KEYS[1], unpack(ARGV, ${life + 1}, #ARGV - 2)) end
-local reply = put()
+export function put(life: number): string {
+  const hset = `redis.pcall('HSET', KEYS[1], unpack(ARGV, ${life + 1}, #ARGV - 2))`;
+  return `local reply = ${hset}
 if type(reply) == 'table' then
   if not string.find(reply.err, 'WRONGTYPE', 1, true) then
     redis.call('DEL', KEYS[2])
-    signal()
-    announce(KEYS[1])
+    ${SIGNAL}
+    ${announce()}
     return reply
   end
   redis.call('DEL', KEYS[1])
-  put()
+  ${hset}
 elseif redis.call('HLEN', KEYS[1]) * 2 ~= #ARGV - ${life + 2} then
   redis.call('DEL', KEYS[1])
-  put()
+  ${hset}
 end
 if ARGV[${life}] == '' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[${life}]) end
 redis.call('DEL', KEYS[2])
-announce(KEYS[1])
+${announce()}
 return 1`;
+}
 
 /** Stores an entry. ARGV: lifetime, fields and values, as {@link put} takes them. */
-export const WRITE: Script = script(`${ANNOUNCE}${SIGNAL}${put(1)}`);
+export const WRITE: Script = script(put(1));
 
 /** Removes an entry and its lease: 1 when there was one. The lease goes first, so that its holder cannot store in between. */
-export const REMOVE: Script = script(`${ANNOUNCE}${SIGNAL}redis.call('DEL', KEYS[2])
+export const REMOVE: Script = script(`redis.call('DEL', KEYS[2])
 local n = redis.call('DEL', KEYS[1])
-signal()
-announce(KEYS[1])
+${SIGNAL}
+${announce()}
 return n`);
 
 /**
@@ -107,11 +101,10 @@ return n`);
  * which the head of `m` tells, or in an entry without `m` the time between `s` and its end. Where
  * less than that remains, it is the HSET that is pushed.
  */
-export const MARK_STALE: Script = script(`${ANNOUNCE}${WAKE}redis.call('DEL', KEYS[2])
+export const MARK_STALE: Script = script(`redis.call('DEL', KEYS[2])
 local e = redis.pcall('HMGET', KEYS[1], 'd', 's', 'm')
 if not e[1] then
-  wake()
-  announce(KEYS[1])
+  ${WAKE}
   return 0
 end
 local t = redis.call('TIME')
@@ -130,5 +123,5 @@ elseif s then
 end
 redis.call('HSET', KEYS[1], 's', string.format('%.0f', math.min(s or now, now)))
 if window >= 0 and (ttl < 0 or window < ttl) then redis.call('PEXPIRE', KEYS[1], string.format('%.0f', window)) end
-announce(KEYS[1])
+${announce()}
 return 1`);

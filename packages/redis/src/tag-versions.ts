@@ -1,6 +1,6 @@
 import type { TagVersion, TagVersions } from "@hotset/core";
 import type { Keys, WriteIds } from "./layout.ts";
-import { ANNOUNCE, script, type Announcement, type Script } from "./scripts.ts";
+import { announce, script, type Announcement, type Script } from "./scripts.ts";
 
 /** Sends one command whose first key says where it goes. @param script what it names by its hash. */
 export type SendTagCommand = (args: (string | Buffer)[], script?: Script) => Promise<unknown>;
@@ -11,7 +11,7 @@ export type SendTagCommand = (args: (string | Buffer)[], script?: Script) => Pro
  * is an id in case it is missing, ARGV[2] how long versions live, in ms. What is there and cannot be a version, or an
  * issuer, is as good as missing.
  */
-const ISSUER = `${ANNOUNCE}local life = tonumber(ARGV[2])
+const ISSUER = `local life = tonumber(ARGV[2])
 local function prolong(key) if redis.call('PTTL', key) < life / 2 then redis.call('PEXPIRE', key, ARGV[2]) end end
 local function version(key)
   local v = redis.pcall('GET', key)
@@ -19,7 +19,7 @@ local function version(key)
 end
 local function issue(key, v)
   redis.call('SET', key, v, 'PX', ARGV[2])
-  announce(key)
+  ${announce("key")}
   return v
 end
 local g = redis.pcall('HMGET', KEYS[1], 'id', 'n')
