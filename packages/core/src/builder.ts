@@ -164,8 +164,8 @@ class RootView extends View {
     const tags = new Tags();
     const trust = new Trust();
     const place = rootPlace(options.name, options.version);
-    const alias = backend && coherent(backend).find(({ alias: own }) => own !== undefined)?.alias;
-    const aliases = alias && new Aliases(alias, (key) => changes.forgotten(key));
+    const aliased = backend && coherent(backend).find(({ alias }) => alias !== undefined);
+    const aliases = aliased && new Aliases((key) => aliased.alias!(key), (key) => changes.forgotten(key));
     const table = backend && coherent(backend).length !== 0 ? new TagTable(trust, clock, () => tags.forgotten(), aliases) : undefined;
     const remote = backend && entryTier(backend, { clock, events, cache: options.name, root: place, table, aliases, used: (each) => void hearings.get(each)?.start() });
     const core: Core = {

@@ -48,6 +48,8 @@ export class HashBackend implements Backend {
   readonly keepsMeta: boolean;
   readonly leases: Leases;
   readonly tagVersions?: TagVersions;
+  /** Of hashed keys, which cannot be turned back. */
+  readonly alias?: (key: string) => string;
   readonly coherence?: RedisCoherence;
   #link: Link;
   readonly #release: () => Promise<void>;
@@ -89,6 +91,7 @@ export class HashBackend implements Backend {
       (command, key, ...more) => this.#send(this.#origins.confirm, [command, this.#keys.entry(key), ...more], bare),
       settings,
     );
+    if (settings.keys.isHashed) this.alias = (key) => settings.keys.alias(key);
     this.keepsMeta = settings.layout === "full";
     if (this.keepsMeta) this.tagVersions = new IssuedVersions((args, script) => this.#send(this.#origins.tags, args, bare, script), settings.keys, settings.writeIds, this.#announce);
     this.batch = {
@@ -133,11 +136,6 @@ export class HashBackend implements Backend {
 
   markStale(key: string): Promise<"stale" | "missing"> {
     return this.#script("markStale", MARK_STALE, key, [], (count) => (count === 1 ? "stale" : "missing"));
-  }
-
-  /** What coherence calls `key`: hashes cannot be turned back. */
-  alias(key: string): string {
-    return this.#keys.alias(key);
   }
 
   get coherenceMode(): "tracking" | "pubsub" | undefined {

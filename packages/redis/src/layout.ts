@@ -70,17 +70,17 @@ export interface KeySettings {
 export class Keys {
   readonly #prefix: string;
   readonly #lease: string;
-  readonly #hashed: boolean;
+  readonly isHashed: boolean;
 
   constructor(settings: KeySettings) {
     this.#prefix = settings.prefix;
     this.#lease = `${settings.prefix}~lease:`;
-    this.#hashed = settings.format === "hashed";
+    this.isHashed = settings.format === "hashed";
   }
 
   /** @throws {InvalidArgumentError} for a lone surrogate: in UTF-8 all of them are the same three bytes. */
   entry(key: string): string {
-    if (this.#hashed || UNUSUAL.test(key)) key = this.#encode(key);
+    if (this.isHashed || UNUSUAL.test(key)) key = this.#encode(key);
     if (this.#prefix !== "") return key.startsWith("::") ? this.#prefix + key : `${this.#prefix}:${key}`;
     return key.startsWith("::") ? key.slice(2) : key;
   }
@@ -116,13 +116,13 @@ export class Keys {
 
   /** What {@link decode} makes of a key that cannot be turned back. */
   alias(key: string): string {
-    return this.#hashed ? this.#encode(key) : key;
+    return this.isHashed ? this.#encode(key) : key;
   }
 
   #encode(key: string): string {
     if (!key.isWellFormed()) throw new InvalidArgumentError("key: contains half of a surrogate pair, which UTF-8 cannot write; give well-formed text");
     const user = key.indexOf("::") + 2;
-    return key.slice(0, user) + (this.#hashed ? `#${crypto().hash("sha256", key.slice(user), "base64url")}` : encodeUserKey(key.slice(user)));
+    return key.slice(0, user) + (this.isHashed ? `#${crypto().hash("sha256", key.slice(user), "base64url")}` : encodeUserKey(key.slice(user)));
   }
 }
 
