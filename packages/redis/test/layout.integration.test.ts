@@ -249,6 +249,17 @@ describe("markStale", () => {
     expect(Math.abs(entry!.expiresInMs - expected.left)).toBeLessThan(30_000);
   });
 
+  it.each([
+    ["a window that no clock can count", ["d", "v", "m", "1 99999999999999999999;"], undefined, 2 ** 53 - 1],
+    ["a staleness that is no number", ["d", "v", "s", "nan"], 900_000, -2],
+    ["a staleness without bounds", ["d", "v", "s", "-inf"], 900_000, 900_000],
+  ] as const)("of %s leaves no half-done step", async (_, fields, lifeMs, left) => {
+    await server.command("HSET", KEY, ...fields);
+    if (lifeMs !== undefined) await server.command("PEXPIRE", KEY, lifeMs);
+    expect(await mark()).toBe("stale");
+    expect(Math.abs((await ttl()) - left)).toBeLessThan(5_000);
+  });
+
   it("says that there is nothing, makes nothing, and takes the lease", async () => {
     await server.command("SET", LEASE, "token");
     expect(await mark()).toBe("missing");
