@@ -28,3 +28,4 @@ export { startCluster, type ClusterNode, type HalfMigration, type TestCluster, t
 export { startSentinel, type SentinelNode, type TestSentinel, type TestSentinelOptions } from "./sentinel.ts";
 export { answerCalls, type Handlers } from "./answer-calls.ts";
 export { forkScript, RemoteError, type ForkScriptOptions, type ScriptExit, type ScriptProcess } from "./fork-script.ts";
+export { until } from "./until.ts";
