@@ -1,10 +1,14 @@
 import { BackendUnavailableError } from "@hotset/core";
-import type { Origin } from "./faults.ts";
+import { isReply, isTemporary, type Origin } from "./faults.ts";
+import { heardNode, type HeardNode, type Hubs } from "./heard-link.ts";
+import { Hub } from "./hub.ts";
+import { hasHashTag } from "./layout.ts";
 import type { RawClient } from "./lane.ts";
-import { send, type LinkSettings } from "./link.ts";
+import { closed, CONNECT, send, type Link, type LinkSettings } from "./link.ts";
 import { loadScripts, openSession, placeOf, type Session, type SessionSettings } from "./session.ts";
 import { SingleLink } from "./single-link.ts";
 import { parseRedirection, parseSlots, SLOT_COUNT, slotOf, type NodeAddress, type SlotRange } from "./slots.ts";
+import { mayTrack } from "./tracking.ts";
 
 export interface ClusterSettings {
   /** Where to ask first. */
@@ -18,6 +22,8 @@ export interface ClusterSettings {
 
 /** The least between two looks at the topology. */
 const REFRESH_MS = 250;
+/** The most between two of them while nodes are away and somebody waits. */
+const MAX_REFRESH_MS = 2_000;
 /** A command that is sent on more often than this goes in circles. */
 const MAX_REDIRECTIONS = 8;
 
@@ -27,15 +33,35 @@ const MAX_REDIRECTIONS = 8;
  * One connection to each node, of the same making as to a single server, so deadlines, silence
  * and reconnection are those of {@link SingleLink}, node by node. To whoever opens it the cluster
  * is one connection: it is never lost, for nodes come and go.
+ *
+ * Each node tells of its own keys only. So every primary must be heard, and whoever listens is told
+ * that it was lost when any one is lost, or when another takes its place.
  */
-export async function openCluster(settings: ClusterSettings, aborted: AbortSignal): Promise<Session> {
-  const topology = await askSeeds(settings, aborted);
-  const router = new Router(settings, topology);
-  return {
-    client: router,
-    onLost: () => undefined,
-    destroy: () => router.close(),
+export function clusterLink(settings: ClusterSettings): Link {
+  const { clock } = settings.link;
+  let router: Router | undefined;
+  const reach = async (links: (node: HeardNode) => readonly SingleLink[]): Promise<void> => {
+    await link.ready();
+    await router!.ready(links);
   };
+  const hubs: Hubs = {
+    tracking: new Hub(clock, () => reach((node) => [node.link]), () => router?.heard((node) => node.server) ?? []),
+    channel: new Hub(clock, () => reach((node) => [node.link, node.subscribed]), () => router?.heard((node) => node.subscriber) ?? []),
+  };
+  const open = async (aborted: AbortSignal): Promise<Session> => {
+    const client = new Router(settings, await askSeeds(settings, aborted), hubs);
+    router = client;
+    return { client, onLost: () => undefined, destroy: () => client.close() };
+  };
+  const isTracking = settings.node.protocol === 3;
+  const link = new SingleLink(open, settings.link, undefined, {
+    tracking: isTracking ? hubs.tracking : undefined,
+    channel: hubs.channel,
+    // Each node passes on to all others what is published on one.
+    isTrackedByAll: () => isTracking && router?.isTrackingRefused !== true,
+    close: () => Promise.resolve(),
+  });
+  return link;
 }
 
 async function askSeeds({ seeds, node }: ClusterSettings, aborted: AbortSignal): Promise<readonly SlotRange[]> {
@@ -67,24 +93,29 @@ interface Shard {
   readonly replicas: readonly Node[];
 }
 
-interface Node {
+interface Node extends HeardNode {
   readonly address: NodeAddress;
-  readonly link: SingleLink;
 }
 
 class Router implements RawClient {
+  /** Whether a node has said that this user may not track. */
+  isTrackingRefused = false;
   readonly #settings: ClusterSettings;
+  readonly #hubs: Hubs;
   readonly #nodes = new Map<string, Node>();
   readonly #shards: (Shard | undefined)[] = Array.from({ length: SLOT_COUNT });
+  readonly #primaries = new Set<Node>();
   readonly #closing = new AbortController();
   #refreshing: Promise<void> | undefined;
   #refreshedAt = -Infinity;
   /** Who answers the read that is being sent: PTTL and HMGET of one entry must be told by one node. */
   #reader: Node | undefined;
   #turn = 0;
+  readonly #probes = new WeakMap<Node, string>();
 
-  constructor(settings: ClusterSettings, topology: readonly SlotRange[]) {
+  constructor(settings: ClusterSettings, topology: readonly SlotRange[], hubs: Hubs) {
     this.#settings = settings;
+    this.#hubs = hubs;
     this.#adopt(topology);
     for (const { link } of this.#nodes.values()) link.connect().catch(ignore);
   }
@@ -100,13 +131,40 @@ class Router implements RawClient {
     return this.#forward(this.#settings.readFromReplicas ? this.#readerOf(shard, args[0] as string) : shard.primary, args, 0);
   }
 
+  /** Resolves once all primaries can be reached over `links`, whichever they are by then. @throws {BackendUnavailableError} when trying again cannot help. */
+  async ready(links: (node: HeardNode) => readonly SingleLink[]): Promise<void> {
+    const { clock } = this.#settings.link;
+    for (let waitMs = REFRESH_MS; !this.#closing.signal.aborted; waitMs = Math.min(2 * waitMs, MAX_REFRESH_MS)) {
+      const away = [...this.#primaries].flatMap(links).filter(({ lane }) => lane.client === undefined);
+      if (away.length === 0) return;
+      let trouble: unknown;
+      const arrived = Promise.all(away.map((link) => link.ready())).catch((error: unknown) => {
+        trouble = error;
+      });
+      await Promise.race([arrived, new Promise<void>((resolve) => clock.schedule(resolve, waitMs))]);
+      // One that is no primary any more was closed meanwhile.
+      if (trouble !== undefined && [...this.#primaries].flatMap(links).some((link) => away.includes(link))) throw trouble;
+      if (away.some(({ lane }) => lane.client === undefined)) this.#refresh();
+    }
+    throw closed(CONNECT);
+  }
+
+  /** All that must be heard, and all that are heard: a node that a slot is moving to as well. */
+  heard<T extends { readonly isHearing: boolean }>(part: (node: HeardNode) => T): readonly T[] {
+    return [...this.#nodes.values()].filter((node) => this.#primaries.has(node) || part(node).isHearing).map(part);
+  }
+
   close(): void {
     this.#closing.abort();
     for (const { link } of this.#nodes.values()) link.close().catch(ignore);
   }
 
-  /** A replica for a read, each in turn; the primary for all else, and until a replica can be reached. */
+  /**
+   * A replica for a read, each in turn; the primary for all else, and until a replica can be reached. Also where somebody
+   * listens: a replica is behind what was heard, so what it gives could not be trusted.
+   */
   #readerOf(shard: Shard, command: string): Node {
+    if (this.#hubs.tracking.isHeeded || this.#hubs.channel.isHeeded) return shard.primary;
     if (command === "HMGET") return this.#reader ?? shard.primary;
     if (command !== "PTTL") return shard.primary;
     const readers = shard.replicas.filter(({ link }) => link.lane.hasRoom);
@@ -126,6 +184,7 @@ class Router implements RawClient {
       }
       const target = this.#node(redirection);
       if (redirection.kind === "ASK") return this.#forward(target, args, redirections + 1, true);
+      if (!this.#primaries.has(target)) this.#promote([target]);
       this.#shards[redirection.slot] = { primary: target, replicas: [] };
       this.#refresh();
       return this.#forward(target, args, redirections + 1);
@@ -156,15 +215,75 @@ class Router implements RawClient {
     const place = placeOf(address);
     let node = this.#nodes.get(place);
     if (node === undefined) {
-      const { node: settings, link, readFromReplicas } = this.#settings;
-      const prepare = async (client: RawClient): Promise<void> => {
-        if (readFromReplicas) await client.sendCommand(["READONLY"]);
-        await loadScripts(client);
+      const { node: settings, link } = this.#settings;
+      const made: Node = {
+        address,
+        ...heardNode(
+          (aborted, prepare) => openSession(address, settings, aborted, prepare),
+          link,
+          this.#hubs,
+          () => this.#isPrimary(made),
+          (client) => this.#prepare(made, client),
+        ),
       };
-      node = { address, link: new SingleLink((aborted) => openSession(address, settings, aborted, prepare), link) };
+      node = made;
       this.#nodes.set(place, node);
     }
     return node;
+  }
+
+  async #prepare(node: Node, client: RawClient): Promise<void> {
+    const { readFromReplicas, node: { protocol } } = this.#settings;
+    // Not to a primary: it would go on to answer reads once it is none.
+    const permitted = readFromReplicas && !this.#primaries.has(node) ? client.sendCommand(["READONLY"]) : undefined;
+    // Those who do not listen have to know as well: it decides whether they tell what they change.
+    const tracking = protocol === 3 && !this.#hubs.tracking.isHeeded ? mayTrack((args) => client.sendCommand([...args])) : true;
+    const [, isAllowed] = await Promise.all([permitted, tracking, loadScripts(client)]);
+    if (!isAllowed) this.isTrackingRefused = true;
+  }
+
+  /**
+   * Whether `node` still serves what the topology says, found out by a key that nobody uses. One that became a replica
+   * without being lost hears of changes later than they are acknowledged.
+   */
+  async #isPrimary(node: Node): Promise<boolean> {
+    const probe = this.#probeOf(node);
+    if (probe === undefined) return true;
+    try {
+      await node.server.send(["PTTL", probe]);
+      return true;
+    } catch (error) {
+      if (!isReply(error) || isTemporary(error)) throw error;
+      if (!(error as Error).message.startsWith("MOVED ")) return true;
+      this.#refresh();
+      return false;
+    }
+  }
+
+  /** A key on `node`, below what is listened to: the user may see no others. `undefined` where all of these lie elsewhere. */
+  #probeOf(node: Node): string | undefined {
+    const [topic] = [...this.#hubs.tracking.topics(), ...this.#hubs.channel.topics()];
+    if (topic === undefined) return undefined;
+    const isProbe = (key: string | undefined): key is string => key !== undefined && key.startsWith(topic) && this.#shards[slotOf(key)]?.primary === node;
+    const known = this.#probes.get(node);
+    if (isProbe(known)) return known;
+    for (let i = 0; i < (hasHashTag(topic) ? 1 : MAX_PROBES); i++) {
+      const key = `${topic}${i.toString(36)}`;
+      if (!isProbe(key)) continue;
+      this.#probes.set(node, key);
+      return key;
+    }
+    return undefined;
+  }
+
+  /** What was acknowledged elsewhere may be missing on them. */
+  #promote(nodes: readonly Node[]): void {
+    for (const node of nodes) this.#primaries.add(node);
+    const error = new Error(`${nodes.map(({ address }) => placeOf(address)).join(", ")} became the primary of some keys`);
+    for (const hub of [this.#hubs.tracking, this.#hubs.channel]) {
+      hub.replaced();
+      hub.lost(error);
+    }
   }
 
   /** Looks at the topology behind the scenes, unless that was done just now. */
@@ -198,11 +317,22 @@ class Router implements RawClient {
     const { readFromReplicas } = this.#settings;
     this.#shards.fill(undefined);
     const named = new Set<Node>();
+    const primaries = new Set<Node>();
     for (const { from, to, primary, replicas } of topology) {
       const shard: Shard = { primary: this.#node(primary), replicas: readFromReplicas ? replicas.map((replica) => this.#node(replica)) : [] };
       this.#shards.fill(shard, from, to + 1);
+      primaries.add(shard.primary);
       for (const node of [shard.primary, ...shard.replicas]) named.add(node);
     }
+    const former = [...this.#primaries];
+    for (const node of former) {
+      if (primaries.has(node)) continue;
+      this.#primaries.delete(node);
+      if (readFromReplicas && named.has(node)) node.link.distrust(new Error("it is a replica now"));
+    }
+    const promoted = [...primaries].filter((node) => !this.#primaries.has(node));
+    if (former.length === 0) for (const node of promoted) this.#primaries.add(node);
+    else if (promoted.length !== 0) this.#promote(promoted);
     for (const [place, node] of this.#nodes) {
       if (named.has(node)) continue;
       this.#nodes.delete(place);
@@ -210,6 +340,9 @@ class Router implements RawClient {
     }
   }
 }
+
+/** How many keys are tried to find one on a given node: enough for one that serves a hundredth of all slots. */
+const MAX_PROBES = 2_000;
 
 /** The key that decides where a command goes. */
 function keyOf(args: readonly (string | Buffer)[]): string | undefined {

@@ -1,11 +1,10 @@
 import { ConfigurationError, InvalidArgumentError, MissingConnectionError, type Awaitable, type Clock } from "@hotset/core";
 import type { Backoff } from "./backoff.ts";
 import { ClientLink, type RedisClientLike } from "./client-link.ts";
-import { openCluster, type ClusterSettings } from "./cluster.ts";
+import { clusterLink, type ClusterSettings } from "./cluster.ts";
 import { heardLink } from "./heard-link.ts";
 import type { Link } from "./link.ts";
 import { openSession, type SessionSettings, type TlsOptions } from "./session.ts";
-import { SingleLink } from "./single-link.ts";
 import { openPrimary } from "./sentinel.ts";
 import type { NodeAddress } from "./slots.ts";
 import { parseUrl, REDIS_PORT, SENTINEL_PORT, type RedisUrl } from "./url.ts";
@@ -71,7 +70,7 @@ export function cluster(
   return new Place("own", (settings) => {
     const node: SessionSettings = { ...settings, ...credentialsOf(at, settings), tls, database: 0 };
     const cluster: ClusterSettings = { seeds: urls.map(({ address }) => address), node, link: settings, readFromReplicas: options?.readFromReplicas ?? false };
-    return new SingleLink((aborted) => openCluster(cluster, aborted), settings);
+    return clusterLink(cluster);
   });
 }
 

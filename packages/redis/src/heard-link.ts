@@ -1,5 +1,5 @@
-import { isReply, isTemporary } from "./faults.ts";
 import { subscription } from "./channel.ts";
+import { isReply, isTemporary } from "./faults.ts";
 import { HeardServer, type Send } from "./heard-server.ts";
 import { Hub } from "./hub.ts";
 import type { LinkSettings } from "./link.ts";
@@ -10,21 +10,54 @@ import { tracking } from "./tracking.ts";
 /** Makes one connection, and makes it ready by `prepare`. */
 export type Open = (aborted: AbortSignal, prepare: (client: NodeClient) => Promise<void>) => Promise<Session>;
 
-/** A link to one server: changes are heard on it, or on a second connection that subscribes. That one is opened when it is needed. */
+/** Those who hear of changes from the servers, and those who hear of them from whoever makes them. */
+export interface Hubs {
+  readonly tracking: Hub;
+  readonly channel: Hub;
+}
+
+/** One server: changes are heard on the connection for calls, or on a second one that subscribes. That one is opened when it is needed. */
+export interface HeardNode {
+  readonly link: SingleLink;
+  readonly server: HeardServer;
+  readonly subscribed: SingleLink;
+  readonly subscriber: HeardServer;
+}
+
+/** A link to one server that stands alone, or that others name as the primary. */
 export function heardLink(open: Open, settings: LinkSettings & { readonly protocol: 2 | 3 }): SingleLink {
+  const hubs: Hubs = {
+    tracking: new Hub(settings.clock, () => node.link.ready(), () => [node.server]),
+    channel: new Hub(settings.clock, async () => void (await Promise.all([node.link.ready(), node.subscribed.ready()])), () => [node.subscriber]),
+  };
+  const isPrimary = rolesOf((args) => node.server.send(args), (error) => node.link.distrust(error));
+  const node: HeardNode = heardNode(open, settings, hubs, isPrimary, loadScripts, { tracking: settings.protocol === 3 ? hubs.tracking : undefined, channel: hubs.channel });
+  return node.link;
+}
+
+/**
+ * @param isPrimary whether all writes go to it still.
+ * @param prepare makes connections for calls ready.
+ * @param shown the hubs, where this server is all there is.
+ */
+export function heardNode(
+  open: Open,
+  settings: LinkSettings,
+  hubs: Hubs,
+  isPrimary: () => Promise<boolean>,
+  prepare: (client: NodeClient) => Promise<void>,
+  shown?: { readonly tracking: Hub | undefined; readonly channel: Hub },
+): HeardNode {
   const { clock } = settings;
-  const tracks = new Hub(clock, () => link.ready(), () => [server]);
-  const server: HeardServer = new HeardServer(tracks, clock, tracking(), () => isPrimary());
-  const channel = new Hub(clock, async () => void (await Promise.all([link.ready(), subscribed.ready()])), () => [subscriber]);
-  const subscriber = new HeardServer(channel, clock, subscription(), () => isPrimary());
+  const server = new HeardServer(hubs.tracking, clock, tracking(), isPrimary);
+  const subscriber = new HeardServer(hubs.channel, clock, subscription(), isPrimary);
   const subscribed = new SingleLink((aborted) => open(aborted, (client) => subscriber.prepare(client, nothing)), settings, subscriber);
-  const link = new SingleLink((aborted) => open(aborted, (client) => server.prepare(client, loadScripts)), settings, server, {
-    tracking: settings.protocol === 3 ? tracks : undefined,
-    channel,
+  const link = new SingleLink((aborted) => open(aborted, (client) => server.prepare(client, prepare)), settings, server, {
+    tracking: shown?.tracking,
+    channel: shown?.channel,
     close: () => subscribed.close(),
   });
-  const isPrimary = rolesOf(server.send, (error) => link.distrust(error));
-  return link;
+  return { link, server, subscribed, subscriber };
 }
 
 /**

@@ -23,6 +23,7 @@ export interface Watch {
 export interface Hearing {
   readonly tracking: Hub | undefined;
   readonly channel: Hub | undefined;
+  readonly isTrackedByAll?: () => boolean;
   /** Called once, when the link is closed. */
   close(): Promise<void>;
 }
@@ -86,6 +87,10 @@ export class SingleLink implements Link {
 
   distrust(error: Error): void {
     this.#lose(error);
+  }
+
+  get isTrackedByAll(): boolean {
+    return this.#hearing?.isTrackedByAll?.() ?? false;
   }
 
   async connect(): Promise<void> {

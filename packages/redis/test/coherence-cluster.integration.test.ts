@@ -1,0 +1,107 @@
+import { json, type StoredEntry } from "@hotset/core";
+import { cluster, redis, type RedisBackend, type RedisBackendBuilder } from "@hotset/redis";
+import { startCluster, type TestCluster } from "@hotset/test-servers";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { RecordingListener } from "./recording-listener.ts";
+
+const stored = (data = "value"): StoredEntry => ({ data: Buffer.from(data), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none" });
+
+let servers: TestCluster;
+beforeAll(async () => {
+  servers = await startCluster();
+}, 30_000);
+afterAll(() => servers.stop());
+
+const backends: RedisBackend[] = [];
+function open(settings: (builder: RedisBackendBuilder) => RedisBackendBuilder = (builder) => builder, readFromReplicas = false): RedisBackend {
+  const backend = settings(redis(cluster(servers.urls, { readFromReplicas })).valueFormat(json()).maxStaleness("400ms").backoff({ base: 10, max: 100 })).build();
+  backends.push(backend);
+  return backend;
+}
+let listener: RecordingListener;
+beforeEach(async () => {
+  await servers.waitUntilOk();
+  listener = new RecordingListener();
+});
+afterEach(async () => {
+  await Promise.all(backends.splice(0).map((backend) => backend.close()));
+});
+
+/** An entry's key for each primary. */
+const keysOnEach = async (): Promise<readonly string[]> => {
+  const masters = await servers.masters();
+  return Promise.all(masters.map(async (master) => (await servers.keyOn(master, "hotset:shop::")).slice("hotset:".length)));
+};
+
+describe.each([["tracking"], ["pubsub"]] as const)("a cluster, heard by %s", (mode) => {
+  const attached = async (): Promise<RedisBackend> => {
+    const backend = open((builder) => builder.coherence(mode));
+    await backend.coherence!.attach(listener);
+    return backend;
+  };
+
+  it("C81 C91: each primary is heard", async () => {
+    const backend = await attached();
+    const other = open((builder) => builder.coherence(mode));
+    const keys = await keysOnEach();
+    for (const key of keys) await other.write(key, stored());
+    await expect.poll(() => keys.filter((key) => listener.heard.includes(`changed ${key}`))).toEqual(keys);
+    await expect.poll(() => listener.signs.length).toBeGreaterThan(2);
+    expect(listener.losses).toEqual([]);
+    expect(backend.coherenceMode).toBe(mode);
+  });
+
+  it("C86 C91: the loss of any primary is told, and the next attachment hears its successor, another server", async () => {
+    const backend = await attached();
+    const [victim] = await servers.masters();
+    await victim!.kill();
+    await expect.poll(() => listener.losses.length, { timeout: 2_000 }).toBe(1);
+    listener.signs.splice(0);
+    await backend.coherence!.attach(listener);
+    await expect.poll(() => listener.heard).toContain("replaced");
+    await expect.poll(() => listener.signs.length).toBeGreaterThan(0);
+    listener.take();
+    const other = open((builder) => builder.coherence(mode));
+    const keys = await keysOnEach();
+    for (const key of keys) await other.write(key, stored());
+    await expect.poll(() => keys.filter((key) => listener.heard.includes(`changed ${key}`))).toEqual(keys);
+    await victim!.start();
+  }, 60_000);
+
+  it("A96: a primary that is replaced while it lives is no sign of life, although it answers", async () => {
+    const backend = await attached();
+    const [demoted] = await servers.masters();
+    const [promoted] = await servers.replicas(demoted);
+    await promoted!.command("CLUSTER", "FAILOVER");
+    await expect.poll(() => listener.losses.length, { timeout: 5_000 }).toBe(1);
+    await backend.coherence!.attach(listener);
+    await expect.poll(() => listener.heard).toContain("replaced");
+    listener.take();
+    const key = (await servers.keyOn(promoted!, "hotset:shop::")).slice("hotset:".length);
+    await open((builder) => builder.coherence(mode)).write(key, stored());
+    await expect.poll(() => listener.heard).toContain(`changed ${key}`);
+  }, 60_000);
+
+  it("A96: a slot that moves is heard at both nodes", async () => {
+    const backend = await attached();
+    const slot = await servers.slotOf("hotset:shop::moving");
+    const owner = await servers.ownerOf(slot);
+    const target = (await servers.masters()).find((master) => master !== owner)!;
+    const other = open((builder) => builder.coherence(mode));
+    await other.write("shop::moving", stored("before"));
+    const migration = await servers.migrateHalfway(slot, target);
+    listener.take();
+    await migration.move("hotset:shop::moving");
+    expect((await backend.read("shop::moving"))?.data.toString()).toBe("before");
+    if (mode === "tracking") {
+      await expect.poll(() => listener.take()).toContain("changed shop::moving");
+      await target.command("ASKING");
+      await target.command("HSET", "hotset:shop::moving", "d", "moved");
+      await expect.poll(() => listener.take()).toContain("changed shop::moving");
+    }
+    await migration.finish();
+    listener.take();
+    await other.remove("shop::moving");
+    await expect.poll(() => listener.heard).toContain("changed shop::moving");
+  }, 60_000);
+});
