@@ -1,0 +1,137 @@
+import { startCluster, startOwnRedis, startProxy, startSentinel, type FaultProxy, type OwnRedis, type TestCluster, type TestSentinel } from "@hotset/test-servers";
+import type { Plan, Topology } from "./plan.ts";
+import type { Place } from "./worker.ts";
+
+/** The servers of one round. */
+export interface Arena extends AsyncDisposable {
+  readonly topology: Topology;
+  /** The way of one worker: through a proxy of its own where there can be one. */
+  place(worker: number): Promise<Place>;
+  readonly single: OwnRedis | undefined;
+  readonly sentinel: TestSentinel | undefined;
+  readonly cluster: TestCluster | undefined;
+  /** Of each worker on a single server; of each node of a cluster. */
+  readonly proxies: readonly FaultProxy[];
+  /** The servers that take writes now. */
+  primaries(): Promise<readonly OwnRedis[]>;
+  /** Ends every fault and waits until all is well. */
+  heal(): Promise<void>;
+}
+
+/** Servers that outlive a round; starting a cluster takes seconds. */
+export interface Arenas extends AsyncDisposable {
+  /** For one round: an own server, or the topology of the round before, emptied. */
+  enter(plan: Plan): Promise<Arena>;
+}
+
+export function arenas(): Arenas {
+  const kept = new Map<Topology, Arena>();
+  const close = async (): Promise<void> => {
+    await Promise.all([...kept.values()].map((arena) => arena[Symbol.asyncDispose]()));
+    kept.clear();
+  };
+  return {
+    enter: async (plan) => {
+      if (plan.topology === "single") return openSingle(plan);
+      const before = kept.get(plan.topology);
+      if (before !== undefined) {
+        try {
+          await before.heal();
+          for (const primary of await before.primaries()) await primary.command("FLUSHALL");
+          return shared(before);
+        } catch {
+          // What cannot be healed is started anew.
+          kept.delete(plan.topology);
+          await before[Symbol.asyncDispose]();
+        }
+      }
+      const arena = plan.topology === "sentinel" ? await openSentinel() : await openCluster();
+      kept.set(plan.topology, arena);
+      return shared(arena);
+    },
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+/** Not closed with the round. */
+const shared = (arena: Arena): Arena => ({ ...arena, [Symbol.asyncDispose]: async () => undefined });
+
+async function openSingle({ settings }: Plan): Promise<Arena> {
+  const redis = await startOwnRedis({ config: settings.persistence === "append-only" ? ["appendonly yes", "appendfsync always"] : [] });
+  const proxies: FaultProxy[] = [];
+  return {
+    topology: "single", single: redis, sentinel: undefined, cluster: undefined, proxies,
+    place: async (worker) => {
+      proxies[worker] ??= await startProxy(redis.port);
+      return { topology: "single", url: proxies[worker].url };
+    },
+    primaries: async () => [redis],
+    heal: async () => {
+      if (redis.state === "paused") redis.resume();
+      await redis.start();
+      for (const proxy of proxies) await proxy?.pass();
+      await unpause(redis);
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const proxy of proxies) await proxy?.close();
+      await redis.stop();
+    },
+  };
+}
+
+async function openSentinel(): Promise<Arena> {
+  const sentinel = await startSentinel({ replicas: 2, downAfterMs: 700 });
+  return {
+    topology: "sentinel", single: undefined, sentinel, cluster: undefined, proxies: [],
+    place: async () => ({ topology: "sentinel", urls: sentinel.sentinels.map(({ url }) => url), primaryName: sentinel.name }),
+    primaries: async () => [await sentinel.primary()],
+    heal: async () => {
+      for (const each of sentinel.sentinels) {
+        await each.start();
+        each.resume();
+      }
+      for (const server of sentinel.servers) if (server.state === "paused") server.resume();
+      for (const server of sentinel.servers) if (server.state !== "running") await sentinel.rejoin(server);
+      await settled(sentinel);
+    },
+    [Symbol.asyncDispose]: () => sentinel.stop(),
+  };
+}
+
+/** Until one server is a primary and the others follow it. */
+async function settled(sentinel: TestSentinel): Promise<void> {
+  const deadline = performance.now() + 15_000;
+  for (;;) {
+    const primary = await sentinel.primary();
+    const roles = await Promise.all(sentinel.servers.map((server) => server.info("replication")));
+    const isWell = sentinel.servers.every((server, i) => server === primary ? roles[i]!["role"] === "master" : roles[i]!["master_link_status"] === "up" && Number(roles[i]!["master_port"]) === primary.port);
+    if (isWell) return;
+    if (performance.now() > deadline) throw new Error("The servers behind the sentinels do not settle");
+    await new Promise((later) => setTimeout(later, 50));
+  }
+}
+
+async function openCluster(): Promise<Arena> {
+  const cluster = await startCluster({ proxied: true, nodeTimeoutMs: 1_000 });
+  return {
+    topology: "cluster", single: undefined, sentinel: undefined, cluster,
+    proxies: cluster.nodes.flatMap(({ proxy }) => proxy ?? []),
+    place: async () => ({ topology: "cluster", urls: cluster.urls }),
+    primaries: () => cluster.masters(),
+    heal: async () => {
+      for (const node of cluster.nodes) {
+        if (node.state === "paused") node.resume();
+        await node.start();
+        await node.proxy?.pass();
+      }
+      await cluster.waitUntilOk();
+      for (const node of cluster.nodes) await unpause(node);
+    },
+    [Symbol.asyncDispose]: () => cluster.stop(),
+  };
+}
+
+async function unpause(redis: OwnRedis): Promise<void> {
+  await redis.command("CLIENT", "UNPAUSE");
+  await redis.command("CONFIG", "SET", "maxmemory", "0", "maxmemory-policy", "noeviction");
+}

@@ -1,0 +1,458 @@
+import { FOREIGN, type Change, type Fault, type History, type Instant, type Issue, type Load, type Read } from "./history.ts";
+
+/**
+ * What a history can show:
+ *
+ * - `own`: in the process that changed it, a read that began after the call had settled answered what the change replaced.
+ * - `elsewhere`: another process did so later than `maxStaleness` after the acknowledgement.
+ * - `token`: a read with an `after` token did, in any process, at any time.
+ * - `forced`: a forced load answered what had been replaced before the call.
+ * - `reappeared`: what was pending came back after its replay.
+ * - `two loads`: of one key at a time.
+ * - `unbounded`: a call took longer than its options allow.
+ * - `forged`: a value that the source never had, or another key's.
+ * - `unexpected error`: a call rejected that never may.
+ * - `untidy`: an unhandled rejection, a leak, a call that never settled, a process that did not heal.
+ */
+export type Rule = "own" | "elsewhere" | "token" | "forced" | "reappeared" | "two loads" | "unbounded" | "forged" | "unexpected error" | "untidy";
+
+export interface Violation {
+  readonly rule: Rule;
+  readonly text: string;
+  readonly at: Instant;
+  readonly key?: string;
+  /** Of the reads, changes and loads that show it. */
+  readonly ids: readonly string[];
+}
+
+/**
+ * Why an answer that looks wrong is none. Each stands in docs/guide/what-is-promised.md under what is not promised.
+ *
+ * - `fallback`: the process could not reach Redis, and served its own copy, or joined a load begun in the same outage.
+ * - `lost, not yet re-issued`: the servers lost the acknowledged write; whoever made it has not issued it again yet.
+ * - `lost, nobody remembers`: they lost it, and its process has died, or it is older than `reissueWindow`.
+ * - `set with unknown outcome`: it arrived before its replay, or after the death of its process.
+ * - `foreign delete during a load`: a key that Redis does not hold was deleted by another program; who joined the load is not told.
+ */
+export type Exemption = "fallback" | "lost, not yet re-issued" | "lost, nobody remembers" | "set with unknown outcome" | "foreign delete during a load";
+
+export interface Verdict {
+  readonly violations: readonly Violation[];
+  /** How often each was used. */
+  readonly exemptions: Readonly<Partial<Record<Exemption, number>>>;
+  /** How much was looked at. */
+  readonly checked: { readonly reads: number; readonly changes: number; readonly loads: number };
+  /** From each acknowledgement to the first correct answer of each other process, where somebody asked at that time and nothing was broken. */
+  readonly lagsMs: readonly number[];
+  /** From the end of each fault to the instant at which each process was in step again. */
+  readonly healsMs: readonly number[];
+}
+
+/** Proves from a history what hotset promises, or shows where it does not hold. Pure. */
+export function check(history: History): Verdict {
+  return new Checker(history).verdict();
+}
+
+/** From `at` on nothing older than `version` may be answered. */
+interface Floor {
+  readonly version: number;
+  readonly at: Instant;
+  readonly change: Change;
+  readonly isReplay: boolean;
+}
+
+/** Sorted by instant; of each the greatest version up to it, so that most reads are judged by one look. */
+class Floors {
+  readonly #floors: Floor[] = [];
+  #highest: number[] | undefined;
+
+  add(floor: Floor): void {
+    this.#floors.push(floor);
+    this.#highest = undefined;
+  }
+
+  /** Those that an answer of `version` to a read begun at `startedAt` falls below, highest first. */
+  above(version: number, startedAt: Instant): readonly Floor[] {
+    if (this.#highest === undefined) {
+      this.#floors.sort((a, b) => a.at - b.at);
+      let highest = -1;
+      this.#highest = this.#floors.map((floor) => (highest = Math.max(highest, floor.version)));
+    }
+    let low = 0;
+    let high = this.#floors.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#floors[middle]!.at <= startedAt) low = middle + 1;
+      else high = middle;
+    }
+    if (low === 0 || this.#highest[low - 1]! <= version) return [];
+    return this.#floors.slice(0, low).filter((floor) => floor.version > version).sort((a, b) => b.version - a.version);
+  }
+}
+
+interface Span {
+  readonly from: Instant;
+  readonly to: Instant;
+}
+
+class Checker {
+  readonly #history: History;
+  readonly #violations: Violation[] = [];
+  readonly #exemptions: Partial<Record<Exemption, number>> = {};
+  /** By process and key; by key alone for those who are not the caller. */
+  readonly #own = { hard: new Map<string, Floors>(), soft: new Map<string, Floors>() };
+  readonly #others = { hard: new Map<string, Floors>(), soft: new Map<string, Floors>() };
+  readonly #changes = new Map<string, Change>();
+  readonly #loadsOf: ReadonlyMap<string, readonly Load[]>;
+  /** When each process could not reach its backend, by its own word. */
+  readonly #cutOff: ReadonlyMap<string, readonly Span[]>;
+  readonly #diedAt: ReadonlyMap<string, Instant>;
+  /** In the order of their versions. */
+  readonly #issuesOf: ReadonlyMap<string, readonly Issue[]>;
+
+  constructor(history: History) {
+    this.#history = history;
+    this.#diedAt = new Map(history.processes.flatMap(({ name, diedAt }) => (diedAt === undefined ? [] : [[name, diedAt] as const])));
+    this.#loadsOf = grouped(history.loads, ({ key }) => key);
+    this.#cutOff = new Map(history.processes.map(({ name }) => [name, this.#spansOfNoReach(name)]));
+    this.#issuesOf = grouped(history.issues, ({ key }) => key);
+    for (const change of history.changes) {
+      this.#changes.set(change.id, change);
+      if (change.endedAt === undefined || change.status === "failed") continue;
+      for (const [key, version] of change.keys) {
+        const settled = { version, at: change.endedAt, change, isReplay: false };
+        floorsOf(this.#own[change.mode], `${change.process} ${key}`).add(settled);
+        if (change.status === "acknowledged") floorsOf(this.#others[change.mode], key).add(settled);
+        const replayedAt = this.#replayedAt(change);
+        if (replayedAt !== undefined) floorsOf(this.#others[change.mode], key).add({ version, at: replayedAt, change, isReplay: true });
+      }
+    }
+  }
+
+  verdict(): Verdict {
+    const { reads, changes, loads, incidents } = this.#history;
+    for (const read of reads) this.#judge(read);
+    this.#judgeLoads();
+    for (const call of [...reads, ...changes]) this.#judgeBound(call);
+    for (const { process, at, kind, text } of incidents) this.#violate({ rule: "untidy", at, ids: [], text: `${process}: ${kind}: ${text}` });
+    return {
+      violations: this.#violations.sort((a, b) => a.at - b.at),
+      exemptions: this.#exemptions,
+      checked: { reads: reads.length, changes: changes.length, loads: loads.length },
+      lagsMs: this.#lags(),
+      healsMs: this.#heals(),
+    };
+  }
+
+  #judge(read: Read): void {
+    if (read.error !== undefined && !isExpected(read)) {
+      this.#violate({ rule: "unexpected error", at: read.endedAt, key: read.key, ids: [read.id], text: `${read.process}: ${read.kind} ${read.key} rejected: ${read.error}` });
+    }
+    if (read.version === undefined) return;
+    if (read.strayKey !== undefined) {
+      this.#violate({ rule: "forged", at: read.endedAt, key: read.key, ids: [read.id], text: `${read.process}: ${read.kind} ${read.key} answered the value of ${read.strayKey}` });
+      return;
+    }
+    const { version } = read;
+    if (version > this.#newestAt(read.key, read.endedAt))
+      this.#violate({ rule: "forged", at: read.endedAt, key: read.key, ids: [read.id], text: `${read.process}: ${read.kind} ${read.key} answered ${version}, which the source had not issued yet` });
+    const modes = read.freshness === "fresh" ? (["hard", "soft"] as const) : (["hard"] as const);
+
+    const token = read.after;
+    if (token !== undefined && version < token.version) {
+      const change = this.#changes.get(token.change);
+      // A soft change leaves the older value to be served as stale.
+      const isDue = change?.mode !== "soft" || read.freshness === "fresh";
+      const exemption = !isDue ? "not due" : change && (this.#lost(change, read) ?? this.#lateSet(version, read, change.endedAt ?? Infinity));
+      if (exemption === undefined) return this.#older("token", read, token.version, token.change, "the write whose token it carried");
+      if (exemption !== "not due") this.#exempt(exemption);
+    }
+
+    if (read.forced === true && read.tier === "load" && read.coalesced !== true) {
+      const before = this.#newestAt(read.key, read.startedAt);
+      if (version < before) return this.#older("forced", read, before, undefined, "what the source had before the call");
+    }
+
+    for (const mode of modes) {
+      for (const floor of floorsOf(this.#own[mode], `${read.process} ${read.key}`).above(version, read.startedAt)) {
+        const exemption = this.#forgotten(floor.change, read);
+        const rule = (this.#replayedAt(floor.change) ?? Infinity) <= read.startedAt ? "reappeared" : "own";
+        if (exemption === undefined) return this.#older(rule, read, floor.version, floor.change.id, `${mode === "soft" ? "as fresh, " : ""}its own ${floor.change.kind}`);
+        this.#exempt(exemption);
+      }
+    }
+
+    for (const mode of modes) {
+      const late = floorsOf(this.#others[mode], read.key).above(version, read.startedAt - this.#history.terms.maxStalenessMs);
+      for (const floor of late) {
+        if (floor.change.process === read.process) continue;
+        const exemption = this.#excuse(floor, read);
+        if (exemption === undefined) {
+          const rule = floor.isReplay ? "reappeared" : "elsewhere";
+          return this.#older(rule, read, floor.version, floor.change.id, `${mode === "soft" ? "as fresh, " : ""}${(read.startedAt - floor.at).toFixed(1)} ms after the ${floor.isReplay ? "replay" : "acknowledgement"} of ${floor.change.kind} in ${floor.change.process}`);
+        }
+        this.#exempt(exemption);
+        break;
+      }
+    }
+  }
+
+  #excuse(floor: Floor, read: Read): Exemption | undefined {
+    return (
+      this.#lost(floor.change, read) ??
+      (this.#isFallback(read) ? "fallback" : undefined) ??
+      this.#lateSet(read.version!, read, floor.at) ??
+      this.#foreignDelete(floor, read)
+    );
+  }
+
+  /** A copy of its own, or a load that others began in the same outage; never what the backend answered. */
+  #isFallback(read: Read): boolean {
+    if (read.after !== undefined) return false;
+    const may = read.tier === undefined || read.tier === "memory" || (read.tier === "load" && read.coalesced === true);
+    return may && this.#isCutOff(read.process, read.startedAt, read.endedAt);
+  }
+
+  #lost(change: Change, read: Read): Exemption | undefined {
+    const forgotten = this.#forgotten(change, read);
+    if (forgotten !== undefined) return forgotten;
+    for (const fault of this.#lossesOf(change, read)) {
+      const bothInStep = Math.max(this.#inStepAt(change.process, fault), this.#inStepAt(read.process, fault));
+      if (read.startedAt <= bothInStep + this.#history.terms.maxStalenessMs) return "lost, not yet re-issued";
+    }
+    return undefined;
+  }
+
+  #forgotten(change: Change, read: Read): Exemption | undefined {
+    for (const fault of this.#lossesOf(change, read)) {
+      const inStepAt = this.#inStepAt(change.process, fault);
+      const isDead = (this.#diedAt.get(change.process) ?? Infinity) <= inStepAt;
+      const isOld = inStepAt - (change.endedAt ?? Infinity) > this.#history.terms.reissueWindowMs;
+      if (change.process === FOREIGN || isDead || isOld) return "lost, nobody remembers";
+    }
+    return undefined;
+  }
+
+  /** The faults before or during the read that may have lost an acknowledged change. */
+  #lossesOf(change: Change, read: Read): readonly Fault[] {
+    return this.#history.faults.filter((fault) => {
+      if (fault.losesSince === undefined || read.endedAt < fault.from) return false;
+      const settledAt = change.endedAt ?? Infinity;
+      return settledAt >= fault.losesSince && change.startedAt <= Math.max(fault.to, this.#inStepAt(change.process, fault, false));
+    });
+  }
+
+  #lateSet(version: number, read: Read, floorAt: Instant): Exemption | undefined {
+    const isLate = this.#history.changes.some((change) => {
+      if (!/^(set|foreignSet)$/.test(change.kind) || change.process === read.process || !change.keys.some(([key, set]) => key === read.key && set === version)) return false;
+      if (change.status === "pending") return floorAt <= (this.#replayedAt(change) ?? Infinity);
+      const lostAt = change.status === "failed" ? change.endedAt : change.endedAt === undefined ? this.#diedAt.get(change.process) : undefined;
+      if (lostAt === undefined) return false;
+      const thawedAt = Math.max(lostAt, ...this.#history.faults.filter(({ from, to }) => from <= lostAt && lostAt <= to).map(({ to }) => to));
+      return floorAt <= thawedAt + DELIVERED_MS;
+    });
+    return isLate ? "set with unknown outcome" : undefined;
+  }
+
+  #foreignDelete({ change, at }: Floor, read: Read): Exemption | undefined {
+    if (change.process !== FOREIGN) return undefined;
+    const isJoined = (this.#loadsOf.get(read.key) ?? []).some((load) => load.process === read.process && load.version === read.version && load.startedAt < at && (load.endedAt ?? Infinity) >= read.startedAt);
+    return isJoined ? "foreign delete during a load" : undefined;
+  }
+
+  #judgeLoads(): void {
+    for (const [key, loads] of this.#loadsOf) {
+      const running: Load[] = [];
+      for (const load of [...loads].sort((a, b) => a.startedAt - b.startedAt)) {
+        for (let i = running.length - 1; i >= 0; i -= 1) {
+          const before = running[i]!;
+          if ((before.endedAt ?? this.#diedAt.get(before.process) ?? Infinity) <= load.startedAt) running.splice(i, 1);
+          else if (!this.#maySecondLoadRun(key, before, load))
+            this.#violate({
+              rule: "two loads", at: load.startedAt, key, ids: [before.id, load.id],
+              text: `${load.process} began to load ${key} while ${before.process} had been loading it for ${(load.startedAt - before.startedAt).toFixed(1)} ms, and nothing had changed it`,
+            });
+        }
+        running.push(load);
+      }
+    }
+  }
+
+  #maySecondLoadRun(key: string, first: Load, second: Load): boolean {
+    if (first.forced || second.forced) return true;
+    if (second.startedAt - first.startedAt >= this.#history.terms.loadTimeoutMs) return true;
+    const span = { from: first.calledAt, to: second.startedAt };
+    if ((this.#loadsOf.get(key) ?? []).some((load) => load.forced && overlap({ from: load.calledAt, to: load.endedAt ?? Infinity }, span))) return true;
+    const isChanged = this.#history.changes.some((change) => change.keys.some(([each]) => each === key) && overlap({ from: change.startedAt, to: this.#overAt(change) }, span));
+    if (isChanged) return true;
+    if ([first, second].some(({ process }) => this.#isCutOff(process, span.from, span.to))) return true;
+    return this.#history.faults.some((fault) => {
+      const touched = [first.process, second.process].filter((process) => fault.processes === undefined || fault.processes.includes(process));
+      return touched.length > 0 && overlap({ from: fault.from, to: Math.max(...touched.map((process) => this.#inStepAt(process, fault))) }, span);
+    });
+  }
+
+  /** When nothing of a change can still be on its way. */
+  #overAt(change: Change): Instant {
+    if (change.endedAt === undefined) return (this.#diedAt.get(change.process) ?? Infinity) + DELIVERED_MS;
+    if (change.status === "pending") return this.#replayedAt(change) ?? Infinity;
+    return change.endedAt;
+  }
+
+  #judgeBound(call: Read | Change): void {
+    if (call.endedAt === undefined) return;
+    const { faults, terms } = this.#history;
+    const frozenMs = faults
+      .filter((fault) => fault.freezes === true && fault.processes?.includes(call.process))
+      .reduce((sum, { from, to }) => sum + Math.max(0, Math.min(to, call.endedAt!) - Math.max(from, call.startedAt)), 0);
+    const tookMs = call.endedAt - call.startedAt - frozenMs;
+    if (tookMs > call.boundMs + terms.slackMs)
+      this.#violate({ rule: "unbounded", at: call.endedAt, ids: [call.id], ...("key" in call && { key: call.key }), text: `${call.process}: ${call.kind} took ${tookMs.toFixed(0)} ms; ${call.boundMs} ms is the most its options allow` });
+  }
+
+  #older(rule: Rule, read: Read, floor: number, change: string | undefined, after: string): void {
+    const how = read.tier === undefined ? "" : ` from ${read.tier}`;
+    this.#violate({
+      rule, at: read.startedAt, key: read.key, ids: change === undefined ? [read.id] : [read.id, change],
+      text: `${read.process}: ${read.kind} ${read.key} answered ${read.version}${how}; ${floor} was due: ${after}`,
+    });
+  }
+
+  /** What the source said at that instant. */
+  #newestAt(key: string, at: Instant): number {
+    const issues = this.#issuesOf.get(key) ?? [];
+    let low = 0;
+    let high = issues.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (issues[middle]!.at <= at) low = middle + 1;
+      else high = middle;
+    }
+    return low === 0 ? 1 : issues[low - 1]!.version;
+  }
+
+  /** The first sight of nothing pending after a `pending` result. */
+  #replayedAt(change: Change): Instant | undefined {
+    if (change.status !== "pending") return undefined;
+    return this.#history.sightings.find(({ process, at, pending }) => process === change.process && at > change.endedAt! && pending === 0)?.at;
+  }
+
+  /** When a process was first seen to be connected, with nothing pending, twice in a row after a fault; when it died, if it did before. */
+  #inStepAt(process: string, fault: Fault, orDied = true): Instant {
+    if (process === FOREIGN) return fault.to;
+    const key = `${process} ${fault.from} ${fault.kind} ${orDied}`;
+    const known = this.#inStep.get(key);
+    if (known !== undefined) return known;
+    let seen = 0;
+    let at = orDied ? (this.#diedAt.get(process) ?? Infinity) : Infinity;
+    for (const sighting of this.#history.sightings) {
+      if (sighting.process !== process || sighting.at < fault.to) continue;
+      seen = isWell(sighting.state) && sighting.pending === 0 ? seen + 1 : 0;
+      if (seen === 2) {
+        at = sighting.at;
+        break;
+      }
+    }
+    this.#inStep.set(key, at);
+    return at;
+  }
+  readonly #inStep = new Map<string, Instant>();
+
+  #isCutOff(process: string, from: Instant, to: Instant): boolean {
+    return (this.#cutOff.get(process) ?? []).some((span) => overlap(span, { from, to }));
+  }
+
+  #spansOfNoReach(process: string): readonly Span[] {
+    const spans: Span[] = [];
+    let since: Instant | undefined;
+    for (const sighting of this.#history.sightings) {
+      if (sighting.process !== process) continue;
+      if (!isWell(sighting.state)) since ??= sighting.at;
+      else if (since !== undefined) {
+        spans.push({ from: since, to: sighting.at });
+        since = undefined;
+      }
+    }
+    if (since !== undefined) spans.push({ from: since, to: Infinity });
+    for (const failure of this.#history.failures)
+      if (failure.process === process && failure.code === "BACKEND_UNAVAILABLE") spans.push({ from: failure.at - this.#history.terms.responseTimeoutMs, to: failure.at });
+    return spans;
+  }
+
+  #lags(): readonly number[] {
+    const lags: number[] = [];
+    const readsOf = grouped(this.#history.reads, ({ process, key }) => `${process} ${key}`);
+    for (const reads of readsOf.values()) reads.sort((a, b) => (a.firstStartedAt ?? a.startedAt) - (b.firstStartedAt ?? b.startedAt));
+    for (const change of this.#history.changes) {
+      if (change.mode === "soft" || change.status !== "acknowledged" || change.process === FOREIGN) continue;
+      for (const { name } of this.#history.processes) {
+        if (name === change.process) continue;
+        for (const [key, version] of change.keys) {
+          const reads = readsOf.get(`${name} ${key}`) ?? [];
+          const first = firstAfter(reads, change.endedAt!);
+          if (first === undefined || (reads[first]!.firstStartedAt ?? reads[first]!.startedAt) - change.endedAt! > WATCHED_MS) continue;
+          const correct = reads.slice(first).find((read) => (read.version ?? Infinity) >= version);
+          if (correct === undefined || this.#isDisturbed(name, change.startedAt, correct.startedAt)) continue;
+          lags.push(Math.max(0, (correct.firstStartedAt ?? correct.startedAt) - change.endedAt!));
+        }
+      }
+    }
+    return lags;
+  }
+
+  #isDisturbed(process: string, from: Instant, to: Instant): boolean {
+    const isFault = this.#history.faults.some((fault) =>
+      (fault.processes === undefined || fault.processes.includes(process)) && overlap({ from: fault.from, to: this.#inStepAt(process, fault) }, { from, to }));
+    return isFault || this.#isCutOff(process, from, to);
+  }
+
+  #heals(): readonly number[] {
+    return this.#history.faults.flatMap((fault) =>
+      this.#history.processes
+        .filter(({ name, bornAt, diedAt }) => bornAt <= fault.from && diedAt === undefined && (fault.processes === undefined || fault.processes.includes(name)))
+        .map(({ name }) => this.#inStepAt(name, fault) - fault.to)
+        .filter(Number.isFinite));
+  }
+
+  #violate(violation: Violation): void {
+    this.#violations.push(violation);
+  }
+
+  #exempt(exemption: Exemption): void {
+    this.#exemptions[exemption] = (this.#exemptions[exemption] ?? 0) + 1;
+  }
+}
+
+/** How long after the death of its process, or the thaw of its server, a command may still arrive. */
+const DELIVERED_MS = 500;
+/** Somebody who asks this soon after an acknowledgement, and goes on asking, sees when it arrives. */
+const WATCHED_MS = 2;
+
+const isWell = (state: string): boolean => state === "up" || state === "idle";
+
+/** What a loader threw, and the end of a wait that the call itself had set. */
+const isExpected = ({ kind, error }: Read): boolean =>
+  kind.startsWith("getOrSet") && /^(SourceError|LoadTimeoutError|AbortError)\b/.test(error ?? "");
+
+const overlap = (a: Span, b: Span): boolean => a.from <= b.to && b.from <= a.to;
+
+function floorsOf(map: Map<string, Floors>, key: string): Floors {
+  return map.get(key) ?? put(map, key, new Floors());
+}
+
+function put<K, V>(map: Map<K, V>, key: K, value: V): V {
+  map.set(key, value);
+  return value;
+}
+
+function grouped<T>(items: readonly T[], keyOf: (item: T) => string): ReadonlyMap<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const item of items) (groups.get(keyOf(item)) ?? put(groups, keyOf(item), [])).push(item);
+  return groups;
+}
+
+/** Index of the first read that began at `at` or later; of one that stands for many, if its last did. */
+function firstAfter(reads: readonly Read[], at: Instant): number | undefined {
+  const index = reads.findIndex((read) => read.startedAt >= at);
+  return index < 0 ? undefined : index;
+}

@@ -1,0 +1,281 @@
+import type { ClusterNode, FaultProxy, OwnRedis } from "@hotset/test-servers";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Arena } from "./arena.ts";
+import type { Fault, Instant } from "./history.ts";
+import type { FaultPlan, KeyPlan, Plan } from "./plan.ts";
+
+/** The processes of the round, for those faults that are theirs. */
+export interface Victims {
+  /** Of a worker, the process that runs now. */
+  name(worker: number): string;
+  freeze(worker: number): void;
+  thaw(worker: number): void;
+  /** Kills it and starts another in its place. */
+  kill(worker: number): Promise<void>;
+}
+
+/** How an entry and its lease are called in Redis. */
+export interface RedisKeys {
+  entry(key: KeyPlan): string;
+  lease(key: KeyPlan): string;
+}
+
+/** Acknowledged, and perhaps not replicated yet. */
+const REPLICATION_LAG_MS = 1_000;
+
+/**
+ * Breaks what the plan says when it says so, and undoes it. Faults of the servers go one after another.
+ *
+ * @returns the faults, when the last of them is over
+ */
+export async function unleash(plan: Plan, arena: Arena, victims: Victims, keys: RedisKeys, now: () => Instant): Promise<readonly Fault[]> {
+  const faults: Fault[] = [];
+  let servers: Promise<unknown> = Promise.resolve();
+  const nemesis = new Nemesis(plan, arena, victims, keys, now);
+  await Promise.all(plan.faults.map(async (fault) => {
+    await sleep(Math.max(0, fault.at - now()));
+    if (ONES_OWN.has(fault.kind)) {
+      faults.push(await nemesis.commit(fault));
+      return;
+    }
+    const committed = servers.then(async () => faults.push(await nemesis.commit(fault)));
+    servers = committed.catch(() => undefined);
+    await committed;
+  }));
+  return faults;
+}
+
+const ONES_OWN: ReadonlySet<FaultPlan["kind"]> = new Set<FaultPlan["kind"]>(["cut", "swallow", "swallow replies", "swallow requests", "stall", "delay", "refuse", "freeze process", "kill process"]);
+
+class Nemesis {
+  readonly #plan: Plan;
+  readonly #arena: Arena;
+  readonly #victims: Victims;
+  readonly #keys: RedisKeys;
+  readonly #now: () => Instant;
+
+  constructor(plan: Plan, arena: Arena, victims: Victims, keys: RedisKeys, now: () => Instant) {
+    this.#plan = plan;
+    this.#arena = arena;
+    this.#victims = victims;
+    this.#keys = keys;
+    this.#now = now;
+  }
+
+  async commit({ kind, forMs, worker }: FaultPlan): Promise<Fault> {
+    const from = this.#now();
+    const fault = (more: Partial<Fault> = {}): Fault => ({ kind, from, to: this.#now(), ...more });
+    const name = this.#victims.name(worker);
+    switch (kind) {
+      case "cut":
+      case "swallow":
+      case "swallow replies":
+      case "swallow requests":
+      case "stall":
+      case "delay":
+      case "refuse": {
+        const proxy = this.#proxy(worker);
+        await this.#breakLink(proxy, kind);
+        await sleep(forMs);
+        await proxy.pass();
+        // What was swallowed stays silent for good, as a forgotten peer does: its connection is noticed to be dead in time.
+        return fault(this.#arena.topology === "single" ? { processes: [name] } : {});
+      }
+      case "freeze process":
+        this.#victims.freeze(worker);
+        await sleep(forMs);
+        this.#victims.thaw(worker);
+        return fault({ processes: [name], freezes: true });
+      case "kill process":
+        await this.#victims.kill(worker);
+        return fault({ processes: [name] });
+      case "freeze server": {
+        const redis = this.#arena.single!;
+        redis.pause();
+        await sleep(forMs);
+        redis.resume();
+        return fault();
+      }
+      case "pause writes":
+      case "pause all":
+        for (const primary of await this.#arena.primaries()) await primary.command("CLIENT", "PAUSE", forMs, kind === "pause all" ? "ALL" : "WRITE");
+        await sleep(forMs);
+        return fault();
+      case "kill connections":
+        for (const primary of await this.#arena.primaries()) await primary.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+        return fault();
+      case "flush scripts":
+        for (const primary of await this.#arena.primaries()) await primary.command("SCRIPT", "FLUSH");
+        return fault();
+      case "flush all":
+        for (const primary of await this.#arena.primaries()) await primary.command("FLUSHALL");
+        return fault();
+      case "restart empty": {
+        const redis = this.#arena.single!;
+        await redis.kill();
+        await Promise.all(["dump.rdb", "appendonlydir"].map((file) => rm(join(redis.directory, file), { recursive: true, force: true })));
+        await sleep(forMs);
+        await redis.start();
+        return fault();
+      }
+      case "restart from append-only file": {
+        const redis = this.#arena.single!;
+        const isKept = this.#plan.settings.persistence === "append-only";
+        await redis.kill();
+        await sleep(forMs);
+        await redis.start();
+        return fault(isKept ? {} : { kind: "restart empty" });
+      }
+      case "restart from snapshot": {
+        const redis = this.#arena.single!;
+        await redis.command("SAVE");
+        await sleep(forMs);
+        const killedAt = this.#now();
+        await redis.kill();
+        await redis.start();
+        return { ...fault({ losesSince: from }), from: killedAt };
+      }
+      case "memory full":
+        for (const primary of await this.#arena.primaries()) await primary.command("CONFIG", "SET", "maxmemory", "1", "maxmemory-policy", "noeviction");
+        await sleep(forMs);
+        await this.#restoreMemory();
+        return fault();
+      case "real eviction":
+        for (const primary of await this.#arena.primaries()) await primary.command("CONFIG", "SET", "maxmemory-policy", "allkeys-random", "maxmemory", "1");
+        await sleep(forMs);
+        await this.#restoreMemory();
+        return fault();
+      case "evict entries":
+        await this.#evict(this.#plan.keys.map((key) => this.#keys.entry(key)));
+        return fault();
+      case "evict leases":
+        await this.#evict(this.#plan.keys.map((key) => this.#keys.lease(key)));
+        return fault();
+      case "evict tags":
+        await this.#evictMatching("*{~*");
+        return fault();
+      case "evict issuer":
+        await this.#evictMatching("*~issuer:*");
+        return fault();
+      case "failover":
+        return this.#failover(fault);
+      case "lose primary":
+        return this.#losePrimary(fault, (primary) => primary.kill());
+      case "freeze primary":
+        return this.#losePrimary(fault, async (primary) => primary.pause(), forMs);
+      case "lose sentinel": {
+        const sentinel = this.#arena.sentinel!.sentinels[worker % 3]!;
+        await sentinel.kill();
+        await sleep(forMs);
+        await sentinel.start();
+        return fault();
+      }
+      case "move slot":
+      case "move slot and back":
+        return this.#moveSlot(kind, forMs, worker, fault);
+    }
+  }
+
+  #proxy(worker: number): FaultProxy {
+    const { proxies } = this.#arena;
+    return proxies[worker % proxies.length]!;
+  }
+
+  async #breakLink(proxy: FaultProxy, kind: FaultPlan["kind"]): Promise<void> {
+    switch (kind) {
+      case "cut": return proxy.cut();
+      case "swallow": return proxy.swallow();
+      case "swallow replies": return proxy.swallow("toClient");
+      case "swallow requests": return proxy.swallow("toServer");
+      case "stall": return proxy.stall();
+      case "delay": return proxy.delay(40);
+      default:
+        await proxy.refuse();
+        proxy.cut();
+    }
+  }
+
+  async #restoreMemory(): Promise<void> {
+    for (const primary of await this.#arena.primaries()) await primary.command("CONFIG", "SET", "maxmemory", "0", "maxmemory-policy", "noeviction");
+  }
+
+  /** As an eviction does: the key is gone, and its deletion is told as any other. In a cluster each lies on one node. */
+  async #evict(names: readonly string[]): Promise<void> {
+    for (const primary of await this.#arena.primaries())
+      for (const name of names) await primary.command("UNLINK", name).catch(() => undefined);
+  }
+
+  async #evictMatching(pattern: string): Promise<void> {
+    for (const primary of await this.#arena.primaries()) {
+      const names = (await primary.command("KEYS", pattern)) as readonly string[];
+      for (const name of names) await primary.command("UNLINK", name).catch(() => undefined);
+    }
+  }
+
+  async #failover(fault: (more?: Partial<Fault>) => Fault): Promise<Fault> {
+    const { sentinel, cluster } = this.#arena;
+    const losesSince = this.#now() - REPLICATION_LAG_MS;
+    if (sentinel !== undefined) {
+      await sentinel.failover();
+      await this.#arena.heal();
+    } else {
+      const replica = (await cluster!.replicas())[0]!;
+      await replica.command("CLUSTER", "FAILOVER");
+      await cluster!.waitUntilOk();
+    }
+    return fault({ losesSince });
+  }
+
+  async #losePrimary(fault: (more?: Partial<Fault>) => Fault, lose: (primary: OwnRedis) => Promise<void>, forMs = 0): Promise<Fault> {
+    const { sentinel, cluster } = this.#arena;
+    const losesSince = this.#now() - REPLICATION_LAG_MS;
+    if (sentinel !== undefined) {
+      const primary = await sentinel.primary();
+      await lose(primary);
+      await sleep(forMs);
+      await sentinel.waitForPrimary(primary);
+      if (primary.state === "paused") {
+        // Two primaries for a while: the old one knows nothing yet.
+        primary.resume();
+        await sleep(300);
+      }
+      await sentinel.rejoin(primary);
+      await this.#arena.heal();
+    } else {
+      const masters = await cluster!.masters();
+      const master = await withReplica(masters, (each) => cluster!.replicas(each));
+      await lose(master);
+      await sleep(forMs);
+      await cluster!.waitUntilOk().catch(() => undefined);
+      if (master.state === "paused") master.resume();
+      await this.#arena.heal();
+    }
+    return fault({ losesSince });
+  }
+
+  async #moveSlot(kind: FaultPlan["kind"], forMs: number, worker: number, fault: (more?: Partial<Fault>) => Fault): Promise<Fault> {
+    const cluster = this.#arena.cluster!;
+    const key = this.#keys.entry(this.#plan.keys[worker % this.#plan.keys.length]!);
+    const slot = await cluster.slotOf(key);
+    const from = await cluster.ownerOf(slot);
+    const to = (await cluster.masters()).find((master) => master !== from)!;
+    const moving = await cluster.migrateHalfway(slot, to);
+    await moving.move(key);
+    await sleep(Math.min(forMs, 1_000));
+    await moving.finish();
+    if (kind === "move slot and back") {
+      const back = await cluster.migrateHalfway(slot, from);
+      await sleep(Math.min(forMs, 300));
+      await back.finish();
+    }
+    return fault();
+  }
+}
+
+/** The first master that a replica can stand in for. */
+async function withReplica(masters: readonly ClusterNode[], replicasOf: (master: ClusterNode) => Promise<readonly ClusterNode[]>): Promise<ClusterNode> {
+  for (const master of masters) if ((await replicasOf(master)).length > 0) return master;
+  throw new Error("No master of the cluster has a replica");
+}

@@ -1,0 +1,20 @@
+/** Loaded into a process before everything else: breaks the rule of the mutant that HOTSET_MUTANT names, as its file is read. */
+import { registerHooks } from "node:module";
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { MUTANTS } from "./mutants.ts";
+
+const name = process.env["HOTSET_MUTANT"];
+const mutant = MUTANTS.find((each) => each.name === name);
+if (mutant === undefined) throw new Error(`HOTSET_MUTANT: there is no mutant ${JSON.stringify(name)}`);
+const broken = pathToFileURL(resolve(import.meta.dirname, "../../..", mutant.file)).href;
+
+registerHooks({
+  load(url, context, next) {
+    const loaded = next(url, context);
+    if (url !== broken) return loaded;
+    const text = typeof loaded.source === "string" ? loaded.source : Buffer.from(loaded.source as Uint8Array).toString("utf8");
+    if (text.split(mutant.rule).length !== 2) throw new Error(`${mutant.name}: its rule stands ${text.split(mutant.rule).length - 1} times in ${mutant.file}, not once`);
+    return { ...loaded, source: text.replace(mutant.rule, () => mutant.broken) };
+  },
+});

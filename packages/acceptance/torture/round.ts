@@ -1,0 +1,291 @@
+import { forkScript, type ScriptProcess } from "@hotset/test-servers";
+import { createClient } from "@redis/client";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Arena } from "./arena.ts";
+import { clockSince } from "./clock.ts";
+import { FOREIGN, type Change, type Fault, type History, type Incident, type Instant, type Process } from "./history.ts";
+import { unleash, type RedisKeys, type Victims } from "./nemesis.ts";
+import type { KeyPlan, Operation, Plan } from "./plan.ts";
+import { recorded } from "./recorder.ts";
+import { openSource, type Source } from "./source.ts";
+import type { Worker, WorkerSettings } from "./worker.ts";
+
+export interface RoundOptions {
+  /** Added to Node's arguments of the workers: what plants a bug. */
+  readonly execArgv?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** How long everybody may take to be in step after the last fault. @default 10_000 */
+  readonly healWithinMs?: number;
+}
+
+/** Runs a plan in an arena, and gives back what happened. Leaves nothing behind but the arena. */
+export async function run(plan: Plan, arena: Arena, options: RoundOptions = {}): Promise<History> {
+  const directory = await mkdtemp(join(tmpdir(), "hotset-torture-"));
+  const origin = process.hrtime.bigint();
+  const now = clockSince(origin);
+  const source = await openSource(now);
+  const fleet = new Fleet({ plan, arena, source, directory, origin, now, options });
+  const foreign = new ForeignProgram(plan, arena, source, fleet.keys, now);
+  try {
+    await fleet.start();
+    await foreign.open();
+    const startAt = now() + 20;
+    fleet.run(startAt);
+    const foreignWork = foreign.run(plan.operations.filter(({ worker }) => worker < 0), startAt);
+    const faults = await unleash(shifted(plan, startAt), arena, fleet, fleet.keys, now);
+    await sleep(Math.max(0, startAt + plan.durationMs - now()));
+    await foreignWork;
+    await arena.heal();
+    const isHealed = await fleet.waitUntilInStep(options.healWithinMs ?? 10_000);
+    await fleet.runTail();
+    await sleep(isHealed ? plan.tailMs : 0);
+    await fleet.finish();
+    return fleet.history(faults, foreign.changes);
+  } finally {
+    await foreign.close();
+    await fleet.close();
+    await source[Symbol.asyncDispose]();
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+const shifted = (plan: Plan, by: Instant): Plan => ({ ...plan, faults: plan.faults.map((fault) => ({ ...fault, at: fault.at + by })) });
+
+interface FleetOptions {
+  readonly plan: Plan;
+  readonly arena: Arena;
+  readonly source: Source;
+  readonly directory: string;
+  readonly origin: bigint;
+  readonly now: () => Instant;
+  readonly options: RoundOptions;
+}
+
+interface Member {
+  readonly name: string;
+  readonly script: ScriptProcess<Worker>;
+  readonly bornAt: Instant;
+  diedAt?: Instant;
+}
+
+/** The processes of a round. */
+class Fleet implements Victims {
+  readonly keys: RedisKeys;
+  readonly #given: FleetOptions;
+  readonly #prefix: string;
+  /** By worker, those that ran one after another. */
+  readonly #members: Member[][];
+  readonly #incidents: Incident[] = [];
+  readonly #files: string[] = [];
+  #startAt: Instant = 0;
+
+  constructor(given: FleetOptions) {
+    this.#given = given;
+    this.#prefix = `t${given.origin.toString(36)}`;
+    this.#members = given.plan.workers.map(() => []);
+    this.keys = redisKeys(this.#prefix);
+  }
+
+  async start(): Promise<void> {
+    await Promise.all(this.#members.map((_, worker) => this.#spawn(worker)));
+    await Promise.all(this.#members.map((_, worker) => this.#current(worker).script.call("connect")));
+  }
+
+  run(startAt: Instant): void {
+    this.#startAt = startAt;
+    for (const [worker] of this.#members.entries()) this.#send(worker, this.#operationsOf(worker), startAt);
+  }
+
+  runTail(): Promise<void> {
+    const from = this.#given.now();
+    for (const [worker] of this.#members.entries()) this.#send(worker, this.#given.plan.tail.filter((operation) => operation.worker === worker), from);
+    return Promise.resolve();
+  }
+
+  name(worker: number): string {
+    return this.#current(worker).name;
+  }
+
+  freeze(worker: number): void {
+    this.#current(worker).script.pause();
+  }
+
+  thaw(worker: number): void {
+    this.#current(worker).script.resume();
+  }
+
+  async kill(worker: number): Promise<void> {
+    const { now, source } = this.#given;
+    const member = this.#current(worker);
+    member.diedAt = now();
+    await member.script.kill();
+    source.endAllOf(member.name);
+    await this.#spawn(worker);
+    this.#send(worker, this.#operationsOf(worker).filter(({ at }) => at + this.#startAt > now()), this.#startAt);
+  }
+
+  /** Whether everybody came to be connected, with nothing pending. */
+  async waitUntilInStep(withinMs: number): Promise<boolean> {
+    const { now } = this.#given;
+    const deadline = now() + withinMs;
+    for (;;) {
+      const answers = await Promise.all(this.#members.map(async (_, worker) => this.#current(worker).script.call("isInStep").catch(() => false)));
+      if (answers.every(Boolean)) return true;
+      if (now() > deadline) {
+        for (const [worker, isInStep] of answers.entries())
+          if (!isInStep) this.#incidents.push({ process: this.name(worker), at: now(), kind: "not healed", text: `not in step ${withinMs} ms after the end of the last fault` });
+        return false;
+      }
+      await sleep(20);
+    }
+  }
+
+  async finish(): Promise<void> {
+    await Promise.all(this.#members.map(async (_, worker) => {
+      const { name, script } = this.#current(worker);
+      try {
+        await script.call("finish");
+        await script.end();
+      } catch (error) {
+        this.#incidents.push({ process: name, at: this.#given.now(), kind: "crash", text: error instanceof Error ? error.message : String(error) });
+      }
+    }));
+  }
+
+  history(faults: readonly Fault[], foreignChanges: readonly Change[]): History {
+    const { plan, source } = this.#given;
+    const notes = recorded(this.#files);
+    return {
+      terms: {
+        maxStalenessMs: plan.settings.maxStaleness,
+        reissueWindowMs: plan.settings.reissueWindow,
+        responseTimeoutMs: plan.settings.responseTimeout,
+        loadTimeoutMs: plan.settings.loadTimeout,
+        slackMs: SLACK_MS,
+      },
+      ...notes,
+      processes: this.#members.flat().map(({ name, bornAt, diedAt }): Process => ({ name, bornAt, ...(diedAt !== undefined && { diedAt }) })),
+      issues: source.issues,
+      changes: [...notes.changes, ...foreignChanges].sort((a, b) => a.startedAt - b.startedAt),
+      incidents: [...notes.incidents, ...this.#incidents],
+      faults: [...faults].sort((a, b) => a.from - b.from),
+    };
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#members.flat().map(({ script }) => script.kill()));
+  }
+
+  async #spawn(worker: number): Promise<void> {
+    const { plan, arena, source, directory, origin, now, options } = this.#given;
+    const before = this.#members[worker]!;
+    const name = `${plan.workers[worker]!.name}${before.length === 0 ? "" : before.length + 1}`;
+    const historyPath = join(directory, `${name}.jsonl`);
+    this.#files.push(historyPath);
+    const settings: WorkerSettings = {
+      process: name, worker: plan.workers[worker]!, settings: plan.settings, keys: plan.keys, place: await arena.place(worker),
+      keyPrefix: this.#prefix, sourcePath: source.path, historyPath, origin: origin.toString(),
+    };
+    const script = forkScript<Worker>(new URL("worker.ts", import.meta.url), {
+      args: [JSON.stringify(settings)],
+      execArgv: ["--expose-gc", ...(options.execArgv ?? [])],
+      ...(options.env !== undefined && { env: options.env }),
+      callTimeoutMs: 60_000,
+    });
+    const askedAt = now();
+    before.push({ name, script, bornAt: askedAt });
+    const said = await script.call("now");
+    if (said < askedAt || said > now()) throw new Error(`The clock of ${name} said ${said} ms between ${askedAt} and ${now()} ms: the processes share no clock`);
+  }
+
+  #current(worker: number): Member {
+    return this.#members[worker]!.at(-1)!;
+  }
+
+  #operationsOf(worker: number): readonly Operation[] {
+    return this.#given.plan.operations.filter((operation) => operation.worker === worker);
+  }
+
+  #send(worker: number, operations: readonly Operation[], from: Instant): void {
+    const { name, script } = this.#current(worker);
+    void script.call("run", operations, from).catch((error: unknown) => {
+      if (this.#members[worker]!.some((member) => member.name === name && member.diedAt !== undefined)) return;
+      this.#incidents.push({ process: name, at: this.#given.now(), kind: "crash", text: String(error) });
+    });
+  }
+}
+
+/** What a busy machine may add to any bound. */
+const SLACK_MS = 1_000;
+
+/** As docs/reference/redis-layout.md says. */
+function redisKeys(prefix: string): RedisKeys {
+  const entry = ({ id, space }: KeyPlan): string => `${prefix}:${["torture", ...space].join(":")}::${id}`;
+  return { entry, lease: (key) => `${prefix}~lease:{${entry(key)}}` };
+}
+
+/** Writes entries with node-redis alone, as a program without the library does. */
+class ForeignProgram {
+  readonly changes: Change[] = [];
+  readonly #plan: Plan;
+  readonly #arena: Arena;
+  readonly #source: Source;
+  readonly #keys: RedisKeys;
+  readonly #now: () => Instant;
+  #client: ReturnType<typeof createClient> | undefined;
+  #last = 0;
+
+  constructor(plan: Plan, arena: Arena, source: Source, keys: RedisKeys, now: () => Instant) {
+    this.#plan = plan;
+    this.#arena = arena;
+    this.#source = source;
+    this.#keys = keys;
+    this.#now = now;
+  }
+
+  /** On a single server alone: elsewhere it would have to find the primary. */
+  async open(): Promise<void> {
+    if (this.#arena.single === undefined) return;
+    this.#client = createClient({ url: this.#arena.single.url, disableOfflineQueue: true, socket: { reconnectStrategy: 50 } });
+    this.#client.on("error", () => undefined);
+    await this.#client.connect();
+  }
+
+  async run(operations: readonly Operation[], from: Instant): Promise<void> {
+    const running: Promise<void>[] = [];
+    for (const operation of operations) {
+      await sleep(Math.max(0, operation.at + from - this.#now()));
+      if (this.#client?.isReady === true && (operation.kind === "foreignDelete" || operation.kind === "foreignSet")) running.push(this.#change(operation.kind, operation.key));
+    }
+    await Promise.race([Promise.all(running), sleep(3_000)]);
+  }
+
+  async close(): Promise<void> {
+    this.#client?.destroy();
+  }
+
+  async #change(kind: "foreignDelete" | "foreignSet", id: string): Promise<void> {
+    this.#last += 1;
+    const change = `${FOREIGN}.${this.#last}`;
+    const versions = this.#source.begin(FOREIGN, change, [id], true);
+    if (versions === undefined) return;
+    const key = this.#plan.keys.find((each) => each.id === id)!;
+    const entry = this.#keys.entry(key);
+    const { ttl } = this.#plan.settings;
+    const startedAt = this.#now();
+    const common = { process: FOREIGN, id: change, kind, keys: [[id, versions[0]!] as const], mode: "hard", startedAt, boundMs: Infinity } as const;
+    try {
+      const commands = this.#client!.multi().del(entry).del(this.#keys.lease(key));
+      if (kind === "foreignSet") commands.hSet(entry, { d: JSON.stringify({ k: id, v: versions[0] }), s: String(Date.now() + ttl) }).pExpire(entry, ttl);
+      await commands.exec();
+      this.changes.push({ ...common, endedAt: this.#now(), status: "acknowledged" });
+    } catch (error) {
+      this.changes.push({ ...common, endedAt: this.#now(), status: "failed", error: String(error) });
+    } finally {
+      this.#source.end(change);
+    }
+  }
+}

@@ -1,0 +1,154 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { connect, createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Instant, Issue } from "./history.ts";
+
+/**
+ * The source of truth of a round: a version for each key, which only grows. It lies in one process; the others ask it
+ * over a unix socket, one line of JSON each way.
+ *
+ * It also keeps apart what nobody could put in order: while a `set` of a key is under way no other change of the key
+ * begins, and a `set` begins only when none is. Whoever writes the source in one order and the cache in another is told
+ * so by docs/guide/failure.md, and there would be nothing to check.
+ */
+export interface Source extends AsyncDisposable {
+  readonly path: string;
+  /** Every version that was given, in order. */
+  readonly issues: readonly Issue[];
+  /** For changes by this process. `undefined`: not now, a change is under way that it could not be ordered with. */
+  begin(who: string, change: string, keys: readonly string[], isSet: boolean): readonly number[] | undefined;
+  /** The change has settled, or will never. */
+  end(change: string): void;
+  /** Ends the changes of a process that was killed. */
+  endAllOf(who: string): void;
+}
+
+/** What a process says to the source. */
+export type ToSource =
+  | { readonly i: number; readonly read: string }
+  | { readonly i: number; readonly begin: string; readonly keys: readonly string[]; readonly isSet: boolean }
+  | { readonly end: string }
+  | { readonly tell: Told };
+
+/** What a process lets the others know when a change was acknowledged to it. */
+export interface Told {
+  readonly change: string;
+  readonly keys: readonly (readonly [key: string, version: number])[];
+  readonly token?: string;
+}
+
+type FromSource = { readonly i: number; readonly v?: number; readonly vs?: readonly number[] } | { readonly told: Told } | { readonly about: readonly string[] };
+
+/** One change in so many is announced before it is made, so that others ask all the time while it happens. */
+const ANNOUNCED = 6;
+
+/** @param now instants of the round */
+export async function openSource(now: () => Instant): Promise<Source> {
+  const directory = await mkdtemp(join(tmpdir(), "hotset-source-"));
+  const path = join(directory, "source.sock");
+  const versions = new Map<string, number>();
+  const issues: Issue[] = [];
+  const underWay = new Map<string, { readonly who: string; readonly keys: readonly string[]; readonly isSet: boolean }>();
+  const sockets = new Set<Socket>();
+
+  const begin = (who: string, change: string, keys: readonly string[], isSet: boolean): readonly number[] | undefined => {
+    const inTheWay = [...underWay.values()].some((other) => (isSet || other.isSet) && other.keys.some((key) => keys.includes(key)));
+    if (inTheWay) return undefined;
+    underWay.set(change, { who, keys, isSet });
+    return keys.map((key) => {
+      const version = (versions.get(key) ?? 1) + 1;
+      versions.set(key, version);
+      issues.push({ at: now(), key, version });
+      return version;
+    });
+  };
+  const endAllOf = (who: string): void => {
+    for (const [change, other] of underWay) if (other.who === who) underWay.delete(change);
+  };
+
+  const sendToOthers = (one: Socket, message: FromSource): void => {
+    for (const other of sockets) if (other !== one) other.write(`${JSON.stringify(message)}\n`);
+  };
+
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    const send = (message: FromSource): void => void socket.write(`${JSON.stringify(message)}\n`);
+    socket.on("error", () => undefined);
+    socket.on("close", () => sockets.delete(socket));
+    readLines(socket, (line) => {
+      const asked = JSON.parse(line) as ToSource;
+      if ("read" in asked) send({ i: asked.i, v: versions.get(asked.read) ?? 1 });
+      else if ("begin" in asked) {
+        const vs = begin(asked.begin.split(".")[0]!, asked.begin, asked.keys, asked.isSet);
+        if (vs !== undefined && issues.length % ANNOUNCED === 0) sendToOthers(socket, { about: asked.keys });
+        send({ i: asked.i, ...(vs !== undefined && { vs }) });
+      } else if ("end" in asked) underWay.delete(asked.end);
+      else sendToOthers(socket, { told: asked.tell });
+    });
+  });
+  await new Promise<void>((listening) => server.listen(path, listening));
+  return {
+    path, issues, begin, endAllOf,
+    end: (change) => void underWay.delete(change),
+    [Symbol.asyncDispose]: async () => {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((closed) => server.close(closed));
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The side of a process that asks. */
+export interface SourceClient {
+  read(key: string): Promise<number>;
+  /** `undefined`: not now. @param change `<process>.<number>` */
+  begin(change: string, keys: readonly string[], isSet: boolean): Promise<readonly number[] | undefined>;
+  end(change: string): void;
+  tell(told: Told): void;
+  close(): void;
+}
+
+export interface Hearing {
+  told(told: Told): void;
+  /** Somebody is about to change these keys. */
+  about(keys: readonly string[]): void;
+}
+
+export async function askSource(path: string, hearing: Hearing): Promise<SourceClient> {
+  const socket = connect(path);
+  await new Promise<void>((resolve, reject) => socket.once("connect", resolve).once("error", reject));
+  const waiting = new Map<number, (answer: { readonly v?: number; readonly vs?: readonly number[] }) => void>();
+  let last = 0;
+  readLines(socket, (line) => {
+    const message = JSON.parse(line) as FromSource;
+    if ("told" in message) return hearing.told(message.told);
+    if ("about" in message) return hearing.about(message.about);
+    waiting.get(message.i)?.(message);
+    waiting.delete(message.i);
+  });
+  const send = (message: ToSource): void => void socket.write(`${JSON.stringify(message)}\n`);
+  const ask = (message: (i: number) => ToSource): Promise<{ readonly v?: number; readonly vs?: readonly number[] }> =>
+    new Promise((answer) => {
+      last += 1;
+      waiting.set(last, answer);
+      send(message(last));
+    });
+  return {
+    read: async (key) => (await ask((i) => ({ i, read: key }))).v!,
+    begin: async (change, keys, isSet) => (await ask((i) => ({ i, begin: change, keys, isSet }))).vs,
+    end: (change) => send({ end: change }),
+    tell: (told) => send({ tell: told }),
+    close: () => socket.destroy(),
+  };
+}
+
+function readLines(socket: Socket, line: (text: string) => void): void {
+  let rest = "";
+  socket.setEncoding("utf8");
+  socket.on("data", (chunk: string) => {
+    const lines = (rest + chunk).split("\n");
+    rest = lines.pop()!;
+    for (const text of lines) line(text);
+  });
+}

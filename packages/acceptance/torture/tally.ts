@@ -1,0 +1,52 @@
+import type { Exemption, Verdict } from "./checker.ts";
+import { histogram } from "./histogram.ts";
+import type { History } from "./history.ts";
+
+/** What became of one round. */
+export interface Outcome {
+  readonly history?: History;
+  readonly verdict?: Verdict;
+  /** The round itself came to grief: no server, say. */
+  readonly trouble?: string;
+}
+
+/** What all rounds came to. */
+export class Tally {
+  failed = 0;
+  #rounds = 0;
+  #lags: number[] = [];
+  #heals: number[] = [];
+  readonly #exemptions = new Map<Exemption, number>();
+  readonly #faults = new Map<string, number>();
+  readonly #checked = { reads: 0, changes: 0, loads: 0 };
+
+  add(seed: number, { history, verdict, trouble }: Outcome): void {
+    this.#rounds += 1;
+    if (trouble !== undefined || verdict === undefined || history === undefined) {
+      this.failed += 1;
+      console.log(`seed ${seed} could not be run: ${trouble}`);
+      return;
+    }
+    if (verdict.violations.length > 0) this.failed += 1;
+    this.#lags.push(...verdict.lagsMs);
+    this.#heals.push(...verdict.healsMs);
+    for (const [exemption, times] of Object.entries(verdict.exemptions)) this.#exemptions.set(exemption as Exemption, (this.#exemptions.get(exemption as Exemption) ?? 0) + times);
+    for (const { kind } of history.faults) this.#faults.set(kind, (this.#faults.get(kind) ?? 0) + 1);
+    for (const what of ["reads", "changes", "loads"] as const) this.#checked[what] += verdict.checked[what];
+    const { reads, changes, loads } = verdict.checked;
+    console.log(`seed ${seed}: ${reads} reads, ${changes} changes, ${loads} loads, ${history.faults.length} faults: ${verdict.violations.length === 0 ? "as promised" : `${verdict.violations.length} violations`}`);
+  }
+
+  text(): string {
+    const list = (counts: ReadonlyMap<string, number>): string => [...counts].sort((a, b) => b[1] - a[1]).map(([what, times]) => `${times} ${what}`).join(", ") || "none";
+    return [
+      "",
+      histogram("another process answers correctly, after the acknowledgement", this.#lags),
+      histogram("everybody is in step again, after the end of a fault", this.#heals),
+      `faults: ${list(this.#faults)}`,
+      `answers that only an exemption explains: ${list(this.#exemptions)}`,
+      `${this.#checked.reads} reads, ${this.#checked.changes} changes and ${this.#checked.loads} loads in ${this.#rounds} rounds`,
+      `${this.#rounds - this.failed} passed, ${this.failed} failed`,
+    ].join("\n");
+  }
+}

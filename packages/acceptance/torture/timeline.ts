@@ -1,0 +1,83 @@
+import type { Violation } from "./checker.ts";
+import type { Change, History, Instant, Load, Read } from "./history.ts";
+
+/** How much before and after a violation is shown. */
+const BEFORE_MS = 4_000;
+const AFTER_MS = 50;
+/** Beyond this the oldest are left out. */
+const MOST_LINES = 70;
+
+interface Line {
+  readonly at: Instant;
+  readonly text: string;
+  readonly ids: readonly string[];
+  /** What changed nothing is the first to be left out. */
+  readonly isPlain: boolean;
+}
+
+/**
+ * What happened to the key of a violation, in the order of time: one line for each call, load, fault and change of
+ * state, and `<<<` at those that show the violation.
+ */
+export function timeline(history: History, violation: Violation): string {
+  const { key } = violation;
+  const concerned = history.changes.filter(({ id }) => violation.ids.includes(id)).map(({ startedAt }) => startedAt);
+  const from = Math.min(violation.at - BEFORE_MS, ...concerned.map((at) => at - 100));
+  const to = violation.at + AFTER_MS;
+  const all = [
+    ...history.changes.filter(({ id, keys }) => keys.some(([each]) => each === key) || violation.ids.includes(id)).map((change) => ofChange(change, key)),
+    ...history.reads.filter((read) => read.key === key || violation.ids.includes(read.id)).map(ofRead),
+    ...history.loads.filter((load) => load.key === key).flatMap(ofLoad),
+    ...history.faults.flatMap(({ kind, from: began, to: ended, processes }) => [
+      line(began, "nemesis", `${kind}${processes === undefined ? "" : ` of ${processes.join(", ")}`}`),
+      line(ended, "nemesis", `${kind}: over`),
+    ]),
+    ...statesOf(history),
+    ...history.failures.map(({ at, process, operation, code }): Line => ({ ...line(at, process, `backend failed: ${operation}: ${code}`), isPlain: true })),
+  ].filter(({ at, ids }) => (from <= at && at <= to) || ids.some((id) => violation.ids.includes(id)));
+  const lines = withinLimit(all.sort((a, b) => a.at - b.at), violation);
+  return [`${violation.rule}: ${violation.text}`, ...lines.map(({ at, text, ids }) => `${seconds(at)}  ${text}${ids.some((id) => violation.ids.includes(id)) ? "   <<<" : ""}`)].join("\n");
+}
+
+function ofChange(change: Change, key: string | undefined): Line {
+  const covered = change.keys.filter(([each]) => key === undefined || each === key).map(([each, version]) => `${each} → ${version}`).join(", ");
+  const end = change.endedAt === undefined ? "never settled" : `${change.status}${change.error === undefined ? "" : ` (${change.error})`} after ${took(change.startedAt, change.endedAt)}`;
+  return { ...line(change.startedAt, change.process, `${change.kind}${change.mode === "soft" ? " (soft)" : ""}, source ${covered}: ${end}`), ids: [change.id], isPlain: false };
+}
+
+function ofRead(read: Read): Line {
+  const answer = read.error ?? (read.version === undefined ? "nothing" : `${read.version}${read.freshness === "stale" ? ", stale" : ""}`);
+  const how = [read.tier && `from ${read.tier}`, read.coalesced === true && "shared", read.after && `after token of ${read.after.version}`, read.forced === true && "forced"].filter(Boolean).join(", ");
+  const many = read.firstStartedAt === undefined ? "" : ` again and again since ${seconds(read.firstStartedAt)}`;
+  return { ...line(read.startedAt, read.process, `${read.kind}${many}: ${answer}${how === "" ? "" : ` (${how})`}, ${took(read.startedAt, read.endedAt)}`), ids: [read.id], isPlain: true };
+}
+
+function ofLoad(load: Load): readonly Line[] {
+  const began = { ...line(load.startedAt, load.process, `load begins${load.forced ? ", forced" : ""}`), ids: [load.id], isPlain: false };
+  if (load.endedAt === undefined) return [began];
+  return [began, { ...line(load.endedAt, load.process, `load ends${load.version === undefined ? ", failed" : `, the source said ${load.version}`}`), ids: [load.id], isPlain: false }];
+}
+
+/** Changes of state alone. */
+function statesOf(history: History): readonly Line[] {
+  const last = new Map<string, string>();
+  return history.sightings.flatMap(({ process, at, state, pending }) => {
+    const text = `is ${state}${pending === 0 ? "" : `, ${pending} pending`}`;
+    if (last.get(process) === text) return [];
+    last.set(process, text);
+    return [line(at, process, text)];
+  });
+}
+
+/** The last ones, and those that show the violation; failures and answers give way to what changed something. */
+function withinLimit(lines: readonly Line[], violation: Violation): readonly Line[] {
+  const shows = (each: Line): boolean => each.ids.some((id) => violation.ids.includes(id));
+  const kept = new Set(lines.filter(shows));
+  for (const isPlain of [false, true])
+    for (const each of lines.filter((line) => line.isPlain === isPlain).reverse()) if (kept.size < (isPlain ? MOST_LINES : MOST_LINES / 2)) kept.add(each);
+  return lines.filter((each) => kept.has(each));
+}
+
+const line = (at: Instant, who: string, text: string): Line => ({ at, text: `${who.padEnd(8)} ${text}`, ids: [], isPlain: false });
+const seconds = (at: Instant): string => `${(at / 1_000).toFixed(4).padStart(9)} s`;
+const took = (from: Instant, to: Instant): string => `${(to - from).toFixed(1)} ms`;

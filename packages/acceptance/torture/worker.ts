@@ -1,0 +1,478 @@
+/** One process of the fleet. Run by round.ts; everything it does and sees goes to its file. */
+import { createCache, json, type BatchLoadContext, type Cache, type GetOrSetOptions, type LoadContext, type Namespace, type NotModified, type Served } from "@hotset/core";
+import { memory } from "@hotset/memory";
+import { cluster, redis, sentinel, single, type Connection } from "@hotset/redis";
+import { answerCalls } from "@hotset/test-servers";
+import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
+import { clockSince } from "./clock.ts";
+import type { Change, Incident, Read } from "./history.ts";
+import { coveredBy, type KeyPlan, type LoaderPlan, type Operation, type Settings, type WorkerPlan } from "./plan.ts";
+import { Recorder } from "./recorder.ts";
+import { askSource, type SourceClient, type Told } from "./source.ts";
+
+export interface WorkerSettings {
+  readonly process: string;
+  readonly worker: WorkerPlan;
+  readonly settings: Settings;
+  readonly keys: readonly KeyPlan[];
+  readonly place: Place;
+  readonly keyPrefix: string;
+  readonly sourcePath: string;
+  readonly historyPath: string;
+  /** `process.hrtime.bigint()` of the instant zero. */
+  readonly origin: string;
+}
+
+/** Where Redis is. */
+export type Place =
+  | { readonly topology: "single"; readonly url: string }
+  | { readonly topology: "sentinel"; readonly urls: readonly string[]; readonly primaryName: string }
+  | { readonly topology: "cluster"; readonly urls: readonly string[] };
+
+interface Value {
+  readonly k: string;
+  readonly v: number;
+}
+
+class SourceError extends Error {
+  override readonly name = "SourceError";
+}
+
+/** A lease lasts so long, whatever becomes of its holder: design of core. */
+const LEASE_MS = 10_000;
+const BACKEND = "redis";
+
+const given = JSON.parse(process.argv[2]!) as WorkerSettings;
+const { settings } = given;
+const now = clockSince(BigInt(given.origin));
+const recorder = new Recorder(given.historyPath);
+const resourcesAtStart = countResources();
+const incident = (kind: Incident["kind"], text: string): void => recorder.note({ t: "incident", incident: { process: given.process, at: now(), kind, text } });
+process.on("unhandledRejection", (reason) => incident("unhandled", `rejection: ${shown(reason)}`));
+process.on("uncaughtException", (error) => incident("unhandled", `exception: ${shown(error)}`));
+
+class Fleetmate {
+  readonly #cache: Cache;
+  readonly #spaces = new Map<string, Namespace>();
+  readonly #keys: ReadonlyMap<string, KeyPlan>;
+  readonly #source: SourceClient;
+  readonly #underWay = new Map<string, Promise<void>>();
+  /** By key, how many writes of it are on their way: they go one after another. */
+  readonly #writing = new Map<string, number>();
+  /** By key, the newest token that anybody was given. */
+  readonly #tokens = new Map<string, { readonly token: string; readonly change: string; readonly version: number }>();
+  readonly #watched = new Set<string>();
+  readonly #sampling: NodeJS.Timeout;
+  #last = 0;
+  #heapBefore = 0;
+  #isFinishing = false;
+  #started = 0;
+
+  constructor(source: SourceClient) {
+    this.#source = source;
+    this.#keys = new Map(given.keys.map((key) => [key.id, key]));
+    this.#cache = openCache();
+    for (const { space } of given.keys) this.#spaceOf(space);
+    this.#cache.on("backend:error", ({ operation, error }) => recorder.note({ t: "failure", failure: { process: given.process, at: now(), operation, code: error.code } }));
+    this.#cache.on("backend:state", () => this.#look());
+    this.#sampling = setInterval(() => this.#look(), 50);
+  }
+
+  /** Runs each operation when its time has come: late ones all at once, as after a pause of the process. */
+  async run(operations: readonly Operation[], from: number): Promise<void> {
+    let next = 0;
+    while (next < operations.length) {
+      const dueMs = operations[next]!.at + from - now();
+      if (dueMs > 0) {
+        await sleep(Math.ceil(dueMs));
+        continue;
+      }
+      this.#begin(operations[next]!);
+      next += 1;
+      if (next === Math.floor(operations.length / 3)) this.#heapBefore = heapBytes();
+    }
+  }
+
+  told({ keys, change, token }: Told): void {
+    const [first] = keys;
+    if (first === undefined) return;
+    if (token !== undefined) {
+      for (const [key, version] of keys) if ((this.#tokens.get(key)?.version ?? 0) < version) this.#tokens.set(key, { token, change, version });
+      const load: LoaderPlan = { beforeMs: 0, afterMs: 0, outcome: "value" };
+      this.#begin({ id: "told", at: 0, worker: 0, kind: "getOrSet", key: first[0], load, forced: false, isAfter: true });
+    }
+    this.#begin({ id: "told", at: 0, worker: 0, kind: "peek", key: first[0] });
+    this.#begin({ id: "told", at: 0, worker: 0, kind: "get", key: first[0] });
+  }
+
+  about(keys: readonly string[]): void {
+    this.#begin({ id: "about", at: 0, worker: 0, kind: "watch", key: keys[0]! });
+  }
+
+  connect(): Promise<void> {
+    return this.#cache.connect();
+  }
+
+  isInStep(): boolean {
+    const { tiers, pending } = this.#cache.stats();
+    const state = tiers.find(({ label }) => label === BACKEND)?.state;
+    return (state === "up" || state === "idle") && pending === 0;
+  }
+
+  /** Waits for everything that was begun, closes the cache, and looks for what is left. */
+  async finish(): Promise<void> {
+    this.#isFinishing = true;
+    await Promise.race([Promise.allSettled(this.#underWay.values()), sleep(2 * settings.loadTimeout + LEASE_MS + 4 * settings.responseTimeout + 2_000, undefined, { ref: false })]);
+    for (const what of this.#underWay.keys()) incident("unsettled", what);
+    const drained = await Promise.race([this.#cache.drain().then(() => true), sleep(5_000, false, { ref: false })]);
+    if (!drained) incident("unsettled", "drain()");
+    const grownBytes = this.#heapBefore === 0 ? 0 : heapBytes() - this.#heapBefore;
+    if (grownBytes > HEAP_GROWTH_BYTES) incident("leak", `the heap grew by ${Math.round(grownBytes / 2 ** 20)} MiB in ${this.#started} calls over ${this.#keys.size} keys`);
+    clearInterval(this.#sampling);
+    const { pending } = this.#cache.stats();
+    const closed = await Promise.race([this.#cache.close().then(() => true), sleep(8_000, false, { ref: false })]);
+    if (!closed) incident("unsettled", "close()");
+    if (pending !== 0) incident("not healed", `${pending} invalidations were pending at the end`);
+    this.#source.close();
+    const left = await leftOver();
+    if (left.length > 0) incident("leak", `${left.join(", ")} left after close()`);
+  }
+
+  #look(): void {
+    const { tiers, pending } = this.#cache.stats();
+    const state = tiers.find(({ label }) => label === BACKEND)?.state ?? "none";
+    recorder.note({ t: "sighting", sighting: { process: given.process, at: now(), state, pending } });
+  }
+
+  #begin(operation: Operation): void {
+    // The others have not ended yet, and tell.
+    if (this.#isFinishing) return;
+    const id = this.#nextId();
+    this.#started += 1;
+    const what = `${id} ${operation.kind} ${"key" in operation ? operation.key : ""}`;
+    const running = this.#perform(id, operation).catch((error: unknown) => incident("unhandled", `${what}: ${shown(error)}`));
+    this.#underWay.set(what, running);
+    void running.then(() => this.#underWay.delete(what));
+  }
+
+  async #perform(id: string, operation: Operation): Promise<void> {
+    switch (operation.kind) {
+      case "getOrSet": return this.#getOrSet(id, operation);
+      case "getOrSetMany": return this.#getOrSetMany(id, operation.keys, operation.load);
+      case "get":
+      case "getStale": return this.#get(id, operation.key, operation.kind === "getStale");
+      case "peek": return this.#peek(id, operation.key);
+      case "watch": return this.#watch(id, operation.key);
+      case "getMany": return this.#getMany(id, operation.keys);
+      case "foreignDelete":
+      case "foreignSet": return;
+      default: return this.#change(id, operation);
+    }
+  }
+
+  async #getOrSet(id: string, operation: Operation & { readonly kind: "getOrSet" }): Promise<void> {
+    const { key, forced } = operation;
+    const plan = this.#keys.get(key)!;
+    const after = operation.isAfter ? this.#tokens.get(key) : undefined;
+    const leaving = new AbortController();
+    if (operation.leaveAfterMs !== undefined) setTimeout(() => leaving.abort(named(new Error("left"), "AbortError")), operation.leaveAfterMs).unref();
+    let served: Served | undefined;
+    const options: GetOrSetOptions = {
+      tags: plan.tags.filter((tag) => !plan.lateTags.includes(tag)),
+      forceRefresh: forced,
+      ...(after !== undefined && { after: after.token }),
+      ...(operation.hardTimeout !== undefined && { hardTimeout: operation.hardTimeout }),
+      ...(operation.softTimeout !== undefined && { softTimeout: operation.softTimeout }),
+      ...(operation.refreshAhead !== undefined && { refreshAhead: operation.refreshAhead }),
+      ...(operation.leaveAfterMs !== undefined && { signal: leaving.signal }),
+      // Without it a hit goes the shortest way, which is to be taken too.
+      ...(this.#last % 3 !== 0 || forced || after !== undefined ? { onServed: (each: Served) => void (served = each) } : {}),
+    };
+    const boundMs = operation.hardTimeout ?? 2 * settings.loadTimeout + LEASE_MS + 4 * settings.responseTimeout;
+    const startedAt = now();
+    const common = { process: given.process, id, kind: "getOrSet", key, startedAt, forced, boundMs, ...(after !== undefined && { after: { change: after.change, version: after.version } }) };
+    try {
+      const value = await this.#spaceOf(plan.space).getOrSet(key, (ctx) => this.#load(id, plan, operation.load, startedAt, forced, ctx), options);
+      this.#noteRead({
+        ...common, ...versionOf(key, value),
+        freshness: served === undefined ? "unknown" : served.status === "stale" ? "stale" : "fresh",
+        ...(served !== undefined && { tier: served.tier ?? "load", coalesced: served.coalesced }),
+      });
+    } catch (error) {
+      this.#noteRead({ ...common, freshness: "unknown", error: shown(error) });
+    }
+  }
+
+  async #getOrSetMany(id: string, all: readonly string[], plan: LoaderPlan): Promise<void> {
+    const space = this.#keys.get(all[0]!)!.space;
+    const keys = all.filter((key) => this.#keys.get(key)!.space.join() === space.join());
+    const startedAt = now();
+    const common = { process: given.process, kind: "getOrSetMany", startedAt, freshness: "unknown", boundMs: 2 * settings.loadTimeout + LEASE_MS + 4 * settings.responseTimeout } as const;
+    try {
+      const found = await this.#spaceOf(space).getOrSetMany(keys, (key) => key, async (missing: readonly string[], ctx: BatchLoadContext<string>) => {
+        const values = await Promise.all(missing.map(async (key) => {
+          ctx.setOptions(key, { tags: this.#keys.get(key)!.tags });
+          const outcome = plan.outcome === "no-store" || plan.outcome === "not-modified" ? "value" : plan.outcome;
+          return [key, await this.#load(id, this.#keys.get(key)!, { ...plan, outcome }, startedAt, false, { signal: ctx.signal })] as const;
+        }));
+        return values.flatMap(([key, value]) => (value === undefined ? [] : [[key, value as Value] as const]));
+      });
+      for (const key of keys) this.#noteRead({ ...common, id: `${id}/${key}`, key, ...versionOf(key, found.get(key)) });
+    } catch (error) {
+      for (const key of keys) this.#noteRead({ ...common, id: `${id}/${key}`, key, error: shown(error) });
+    }
+  }
+
+  /** A loader: asks the source, and records when it began and ended. */
+  async #load(call: string, { id: key, lateTags }: KeyPlan, plan: LoaderPlan, calledAt: number, forced: boolean, ctx: Pick<LoadContext, "signal"> & Partial<LoadContext>): Promise<Value | NotModified | undefined> {
+    const id = `${call}/load${this.#nextId()}`;
+    recorder.note({ t: "load", load: { process: given.process, id, key, calledAt, startedAt: now(), forced } });
+    let version: number | undefined;
+    let hasEnded = false;
+    const end = (): void => {
+      if (hasEnded) return;
+      hasEnded = true;
+      recorder.note({ t: "loaded", id, end: { endedAt: now(), ...(version !== undefined && { version }) } });
+    };
+    ctx.signal.addEventListener("abort", end, { once: true });
+    try {
+      if (plan.beforeMs > 0) await sleep(plan.beforeMs);
+      if (plan.outcome === "hang") await new Promise(() => undefined);
+      version = await this.#source.read(key);
+      if (plan.afterMs > 0) await sleep(plan.afterMs);
+      if (plan.outcome === "fail") throw new SourceError("the source is down");
+      if (lateTags.length > 0) ctx.setOptions?.({ tags: lateTags });
+      const value: Value = { k: key, v: version };
+      if (plan.outcome === "undefined") return undefined;
+      if (plan.outcome === "no-store" && ctx.noStore !== undefined) return ctx.noStore(value);
+      if (plan.outcome === "not-modified" && (ctx.stale?.value as Value | undefined)?.v === version) return ctx.stale!.notModified();
+      return value;
+    } finally {
+      end();
+    }
+  }
+
+  async #get(id: string, key: string, allowStale: boolean): Promise<void> {
+    const startedAt = now();
+    const common = { process: given.process, id, kind: allowStale ? "get, stale too" : "get", key, startedAt, freshness: allowStale ? "unknown" : "fresh", boundMs: 3 * settings.responseTimeout } as const;
+    try {
+      this.#noteRead({ ...common, ...versionOf(key, await this.#spaceOf(this.#keys.get(key)!.space).get(key, { allowStale })) });
+    } catch (error) {
+      this.#noteRead({ ...common, error: shown(error) });
+    }
+  }
+
+  async #getMany(id: string, all: readonly string[]): Promise<void> {
+    const space = this.#keys.get(all[0]!)!.space;
+    const keys = all.filter((key) => this.#keys.get(key)!.space.join() === space.join());
+    const startedAt = now();
+    const common = { process: given.process, kind: "getMany", startedAt, freshness: "fresh", boundMs: 3 * settings.responseTimeout } as const;
+    try {
+      const found = await this.#spaceOf(space).getMany(keys);
+      for (const key of keys) this.#noteRead({ ...common, id: `${id}/${key}`, key, ...versionOf(key, found.get(key)) });
+    } catch (error) {
+      for (const key of keys) this.#noteRead({ ...common, id: `${id}/${key}`, key, error: shown(error) });
+    }
+  }
+
+  #peek(id: string, key: string): void {
+    const startedAt = now();
+    const value = this.#spaceOf(this.#keys.get(key)!.space).peek(key);
+    this.#noteRead({ process: given.process, id, kind: "peek", key, startedAt, ...versionOf(key, value), freshness: "fresh", tier: "memory", boundMs: PEEK_BOUND_MS });
+  }
+
+  /** Peeks without a pause for a while; equal answers in a row are one. */
+  async #watch(id: string, key: string): Promise<void> {
+    if (this.#watched.has(key)) return;
+    this.#watched.add(key);
+    const space = this.#spaceOf(this.#keys.get(key)!.space);
+    let run: Omit<Read, "startedAt" | "endedAt"> & { startedAt: number; endedAt: number } | undefined;
+    for (let n = 0, until = now() + WATCH_MS; now() < until; n += 1) {
+      const startedAt = now();
+      const answer = versionOf(key, space.peek(key));
+      const endedAt = now();
+      if (run?.version === answer.version && run !== undefined) {
+        run.startedAt = startedAt;
+        run.endedAt = endedAt;
+      } else {
+        if (run !== undefined) recorder.note({ t: "read", read: run });
+        run = { process: given.process, id: `${id}/${n}`, kind: "watch", key, firstStartedAt: startedAt, startedAt, endedAt, ...answer, freshness: "fresh", tier: "memory", boundMs: PEEK_BOUND_MS };
+      }
+      await nextTurn();
+    }
+    if (run !== undefined) recorder.note({ t: "read", read: run });
+    this.#watched.delete(key);
+  }
+
+  async #change(id: string, operation: Operation): Promise<void> {
+    const keys = coveredBy(given.keys, operation);
+    if (keys.length === 0) return;
+    const versions = await this.#source.begin(id, keys, operation.kind === "set");
+    if (versions === undefined) return;
+    const covered = keys.map((key, i) => [key, versions[i]!] as const);
+    const queued = Math.max(0, ...keys.map((key) => this.#writing.get(key) ?? 0));
+    for (const key of keys) this.#writing.set(key, (this.#writing.get(key) ?? 0) + 1);
+    const isSoft = operation.kind === "markStale" || operation.kind === "markTagsStale";
+    const change: Change = { process: given.process, id, kind: operation.kind, keys: covered, mode: isSoft ? "soft" : "hard", startedAt: now(), boundMs: (queued + 1) * 2 * settings.responseTimeout };
+    recorder.note({ t: "change", change });
+    try {
+      const { status, token } = await this.#send(operation, versions[0]!);
+      const endedAt = now();
+      // Read in the very turn in which it settled, before anything else can happen.
+      if ("isFollowed" in operation && operation.isFollowed) this.#follow(keys);
+      recorder.note({ t: "changed", id, end: { endedAt, status: status === "pending" ? "pending" : status === "refused" ? "failed" : "acknowledged" } });
+      if (status !== "pending" && status !== "refused") {
+        if (token !== undefined) for (const [key, version] of covered) this.#tokens.set(key, { token, change: id, version });
+        this.#source.tell({ change: id, keys: covered, ...(token !== undefined && { token }) });
+      }
+    } catch (error) {
+      recorder.note({ t: "changed", id, end: { endedAt: now(), status: "failed", error: shown(error) } });
+      incident("unhandled", `${operation.kind} rejected: ${shown(error)}`);
+    } finally {
+      this.#source.end(id);
+      for (const key of keys) this.#writing.set(key, this.#writing.get(key)! - 1);
+    }
+  }
+
+  #send(operation: Operation, version: number): Promise<{ readonly status: string; readonly token?: string }> {
+    switch (operation.kind) {
+      case "set": {
+        const { id, space, tags } = this.#keys.get(operation.key)!;
+        return this.#spaceOf(space).set(id, { k: id, v: version } satisfies Value, { tags });
+      }
+      case "delete": return this.#spaceOf(this.#keys.get(operation.key)!.space).delete(operation.key);
+      case "markStale": return this.#spaceOf(this.#keys.get(operation.key)!.space).markStale(operation.key);
+      case "invalidateTags": return this.#spaceOf(operation.space).invalidateTags(operation.tag);
+      case "markTagsStale": return this.#spaceOf(operation.space).markTagsStale(operation.tag);
+      case "clear": return this.#spaceOf(operation.space).clear();
+      default: throw new Error(`${operation.kind} changes nothing`);
+    }
+  }
+
+  #follow(keys: readonly string[]): void {
+    const load: LoaderPlan = { beforeMs: 0, afterMs: 0, outcome: "value" };
+    for (const key of keys.slice(0, 2)) {
+      this.#begin({ id: "follow", at: 0, worker: 0, kind: "peek", key });
+      this.#begin({ id: "follow", at: 0, worker: 0, kind: "get", key });
+      this.#begin({ id: "follow", at: 0, worker: 0, kind: "getOrSet", key, load, forced: false, isAfter: false });
+    }
+  }
+
+  #noteRead(read: Omit<Read, "endedAt">): void {
+    recorder.note({ t: "read", read: { ...read, endedAt: now() } });
+  }
+
+  #spaceOf(path: readonly string[]): Namespace {
+    const name = path.join("/");
+    let space = this.#spaces.get(name);
+    if (space === undefined) {
+      space = path.length === 0 ? this.#cache : this.#spaceOf(path.slice(0, -1)).namespace(path.at(-1)!);
+      this.#spaces.set(name, space);
+    }
+    return space;
+  }
+
+  #nextId(): string {
+    this.#last += 1;
+    return `${given.process}.${this.#last}`;
+  }
+}
+
+const WATCH_MS = 20;
+const PEEK_BOUND_MS = 50;
+const HEAP_GROWTH_BYTES = 24 * 2 ** 20;
+
+function openCache(): Cache {
+  const backend = redis(connectionTo(given.place))
+    .protocol(given.worker.protocol)
+    .keyPrefix(given.keyPrefix)
+    .valueFormat(json())
+    .label(BACKEND)
+    .coherence(given.worker.coherence)
+    .maxStaleness(settings.maxStaleness)
+    .reissueWindow(settings.reissueWindow)
+    .responseTimeout(settings.responseTimeout)
+    .connectTimeout("1s")
+    .backoff({ base: 10, max: 200 })
+    .build();
+  return createCache({ name: "torture" })
+    .tier(memory({ maxEntries: settings.maxEntries }))
+    .tier(backend)
+    .defaults({
+      ttl: settings.ttl,
+      staleWhileRevalidate: settings.staleWhileRevalidate,
+      staleIfError: settings.staleIfError,
+      loadTimeout: settings.loadTimeout,
+      errorBackoff: settings.errorBackoff,
+    })
+    .build();
+}
+
+function connectionTo(place: Place): Connection {
+  switch (place.topology) {
+    case "single": return single(place.url);
+    case "sentinel": return sentinel(place.urls, { primaryName: place.primaryName });
+    case "cluster": return cluster(place.urls);
+  }
+}
+
+function versionOf(key: string, value: unknown): Pick<Read, "version" | "strayKey"> {
+  if (value === undefined || value === null) return {};
+  const { k, v } = value as Value;
+  return { version: v, ...(k !== key && { strayKey: String(k) }) };
+}
+
+function heapBytes(): number {
+  globalThis.gc?.();
+  return process.memoryUsage().heapUsed;
+}
+
+function countResources(): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const resource of process.getActiveResourcesInfo()) counts.set(resource, (counts.get(resource) ?? 0) + 1);
+  return counts;
+}
+
+/** What keeps the process alive, and did not at its start. Loaders that were given up may still be waiting for a while. */
+async function leftOver(): Promise<readonly string[]> {
+  for (let tries = 20; ; tries -= 1) {
+    await sleep(50, undefined, { ref: false });
+    const left = [...countResources()].flatMap(([resource, count]) => {
+      const more = count - (resourcesAtStart.get(resource) ?? 0);
+      // Pipes are the test's own: standard output, and the channel to the process that started this one.
+      return more > 0 && resource !== "PipeWrap" ? [`${more} ${resource}`] : [];
+    });
+    if (left.length === 0 || tries === 0) return left;
+  }
+}
+
+function named(error: Error, name: string): Error {
+  error.name = name;
+  return error;
+}
+
+function shown(error: unknown): string {
+  if (process.env["HOTSET_STACKS"] === "1" && error instanceof Error) return String(error.stack);
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+}
+
+// A process that opened no cache yet hears nothing.
+let mate: Fleetmate | undefined;
+const source = await askSource(given.sourcePath, { told: (told) => mate?.told(told), about: (keys) => mate?.about(keys) });
+mate = new Fleetmate(source);
+const fleetmate = mate;
+
+const handlers = {
+  /** Its clock, to be compared. */
+  now: (): number => now(),
+  /** So that no call has to wait for node-redis to be loaded. */
+  /** Resolves at once; the operations run by themselves. */
+  run: (operations: readonly Operation[], from: number): void => void fleetmate.run(operations, from),
+  connect: (): Promise<void> => fleetmate.connect(),
+  isInStep: (): boolean => fleetmate.isInStep(),
+  finish: (): Promise<void> => fleetmate.finish(),
+};
+
+export type Worker = typeof handlers;
+
+answerCalls(handlers);
