@@ -59,17 +59,14 @@ export class Ladder {
   /** What a local copy alone could not answer. `held` is that copy, if there is one. */
   fetch(call: Call, held: Entry | undefined): Promise<unknown> {
     const { answer, flight } = this.#enter(call, held);
-    if (flight !== undefined) this.#ask(flight);
+    if (flight !== undefined)
+      this.#proceed(
+        flight,
+        !this.#reads(flight) ? undefined
+        : this.#isCovered(flight) ? this.#readAfterReplay(flight)
+        : call.space.remote!.read(flight, flight.backendLeftMs),
+      );
     return answer;
-  }
-
-  #ask(flight: Flight): void {
-    this.#proceed(
-      flight,
-      !this.#reads(flight) ? undefined
-      : this.#isCovered(flight) ? this.#readAfterReplay(flight)
-      : flight.call.space.remote!.read(flight, flight.backendLeftMs),
-    );
   }
 
   /** {@link fetch} for many calls of one namespace: one trip to the backend. */
@@ -89,7 +86,7 @@ export class Ladder {
     if (journal !== undefined && local !== undefined) journal.note(call.at, "copy", local.explain(call.at, call.startedAt));
     const isOwn = call.isForced || call.isAfter;
     const joinable = flights.joinable(call.at);
-    const joined = isOwn || joinable === undefined || tags.hasCalls(call.space.place, joinable.tagsAt) ? undefined : joinable;
+    const joined = isOwn || joinable === undefined || tags.hasEvents(call.space.place, joinable.tagsAt, joinable.heardAt) ? undefined : joinable;
     const verdict = isOwn ? "absent" : judge(held, call.startedAt, call.policy);
     switch (verdict) {
       case "fresh":
@@ -160,7 +157,7 @@ export class Ladder {
   /** The invalidation goes first; while it cannot, the backend is as good as away. */
   async #readAfterReplay(flight: Flight): Promise<Entry | undefined> {
     const { remote } = flight.call.space;
-    await this.#storing.inTime(flight, this.#core.recovery!.replay());
+    if (this.#isCovered(flight)) await this.#storing.inTime(flight, this.#core.recovery!.replay());
     if (this.#isCovered(flight)) throw unasked(remote!.label);
     return remote!.read(flight, flight.backendLeftMs);
   }
@@ -327,7 +324,7 @@ export class Ladder {
     if (clock.now() - flight.waitsSince >= loadTimeoutMs)
       return this.#failed(flight, new LoadTimeoutError(`no value within loadTimeout, ${loadTimeoutMs} ms: another process is loading it`, { operation: "load" }));
     flight.restart(trust.epoch, tags.now, clock.now());
-    this.#ask(flight);
+    this.#proceed(flight, this.#readAfterReplay(flight));
   }
 
   async #loadAndStore(flight: Flight, pinned: Pinned | undefined): Promise<void> {

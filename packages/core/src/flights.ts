@@ -59,9 +59,11 @@ export class Waiter {
 export class Flight extends Guard implements ReadRequest {
   readonly call: Call;
   tagsAt: number;
+  /** `Tags.now` up to which what was heard of tags elsewhere has left its own as they were. */
+  heardAt: number;
   /** When the backend was asked last. */
   readAt: number;
-  /** Whether new callers may share it. Whatever happens to its key ends that; so does a tag event, see `Tags.hasCalls`. */
+  /** Whether new callers may share it. Whatever happens to its key ends that; so does a tag event, see `Tags.hasEvents`. */
   isJoinable = true;
   /** The version of what the backend held when it was read. */
   seen = "";
@@ -98,6 +100,7 @@ export class Flight extends Guard implements ReadRequest {
     this.call = call;
     this.#tags = call.tags;
     this.tagsAt = tagsAt;
+    this.heardAt = tagsAt;
     this.reason = reason;
     this.isBackground = isBackground;
     this.backendLeftMs = call.space.remote?.deadlineMs ?? 0;

@@ -22,6 +22,8 @@ export interface LeaseOf {
   readonly versionsNow: (tags: readonly string[]) => Promise<readonly (TagVersion | undefined)[]>;
   /** Called when what the load brings cannot be stored any more. */
   readonly lost: (by: "lease" | "tags") => void;
+  /** Called when nothing that was heard of tags in its namespace since it began has changed what it may store. */
+  readonly unharmed: () => void;
 }
 
 /**
@@ -43,6 +45,8 @@ export class Lease {
   #pinned: Pinned | undefined;
   /** Tags that changed, or may have, and have not been looked at. */
   readonly #changed = new Set<string>();
+  /** Whether a tag of its namespace changed that it does not have, and that its loader may add yet. */
+  #hasOthers = false;
   #isComparing = false;
   #cancelRenewal: (() => void) | undefined;
 
@@ -88,7 +92,7 @@ export class Lease {
 
   /** These tags changed elsewhere, or may have. A message alone proves nothing: pinning a version that was missing looks the same. */
   tagsChanged(tags: readonly string[]): void {
-    for (const tag of tags) if (this.#pinned === undefined || this.#pinned.versions.has(tag)) this.#changed.add(tag);
+    for (const tag of tags) if (this.#of.place.tagPrefixes.some((prefix) => tag.startsWith(prefix))) this.#changed.add(tag);
     void this.#compare();
   }
 
@@ -100,13 +104,18 @@ export class Lease {
     try {
       while (this.#changed.size !== 0 && this.#state !== "over") {
         const tags = [...this.#changed].filter((tag) => versions.has(tag));
+        if (tags.length < this.#changed.size) this.#hasOthers = true;
         this.#changed.clear();
         if (tags.length === 0) break;
         const now = await this.#of.versionsNow(tags);
         const isGone = tags.some((tag, i) => now[i] !== undefined && now[i].hard !== versions.get(tag)!.hard);
-        if (!isGone || this.#isOver()) continue;
-        this.#of.lost("tags");
-        this.release();
+        if (this.#isOver()) break;
+        if (isGone) {
+          this.#of.lost("tags");
+          this.release();
+        } else if (tags.every((tag, i) => now[i]?.soft === versions.get(tag)!.soft) && this.#changed.size === 0 && !this.#hasOthers) {
+          this.#of.unharmed();
+        }
       }
     } catch {
       // The tier has reported it. Who waits looks again, and what is stored is invalid.

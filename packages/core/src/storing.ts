@@ -37,15 +37,16 @@ export class Storing {
    * `alone`: load without a lease. Where the backend is away, or refused it, the result is kept here only.
    */
   async acquire(flight: Flight): Promise<{ readonly kind: "leased" | "alone"; readonly pinned: Pinned | undefined } | Exclude<LeaseAnswer, { readonly kind: "granted" }>> {
-    const { clock, leases: held } = this.#core;
+    const { clock, tags, leases: held } = this.#core;
     const { space, key, isForced } = flight.call;
     const leases = space.remote?.leases;
     if (leases === undefined || flight.isAway) return { kind: "alone", pinned: await this.#pinned(flight, this.#pin(flight)) };
     const { versions } = space.remote!;
     const lease = new Lease({
       leases, clock, key, place: space.place, among: held,
-      versionsNow: (tags) => versions!.read(tags),
+      versionsNow: (names) => versions!.read(names),
       lost: (by) => { flight.fencedBy ??= by; },
+      unharmed: () => { flight.heardAt = tags.now; },
     });
     const { token } = lease;
     flight.lease = lease;

@@ -57,13 +57,13 @@ describe("Tags", () => {
 
   it("know which namespaces were called in since when", () => {
     const tags = new Tags();
-    expect(tags.hasCalls(users, tags.now)).toBe(false);
+    expect(tags.hasEvents(users, tags.now, tags.now)).toBe(false);
     const before = tags.now;
     tags.called(users, tagKeys(users, ["any"]), "soft");
-    expect([users, admins, root, orders].map((place) => tags.hasCalls(place, before))).toEqual([true, true, false, false]);
-    expect(tags.hasCalls(users, tags.now)).toBe(false);
+    expect([users, admins, root, orders].map((place) => tags.hasEvents(place, before, before))).toEqual([true, true, false, false]);
+    expect(tags.hasEvents(users, tags.now, tags.now)).toBe(false);
     tags.called(root, tagKeys(root, []), "hard");
-    expect([users, admins, root, orders].map((place) => tags.hasCalls(place, before + 1))).toEqual([true, true, true, true]);
+    expect([users, admins, root, orders].map((place) => tags.hasEvents(place, before + 1, before + 1))).toEqual([true, true, true, true]);
   });
 
   it("what they forget counts as called: nothing older is believed, and everything newer is", () => {
@@ -72,7 +72,7 @@ describe("Tags", () => {
     const since = tags.now;
     for (let i = 0; i < 10_000; i += 1) tags.called(orders, [`{~shop}:orders::${i}`], "soft");
     expect(tags.hold(old, 1_000)).toBe(undefined);
-    expect([tags.wasInvalidated(old.dependsOn, since), tags.wasCalled(old.dependsOn, since), tags.hasCalls(users, since)]).toEqual([true, true, true]);
+    expect([tags.wasInvalidated(old.dependsOn, since), tags.wasCalled(old.dependsOn, since), tags.hasEvents(users, since, since)]).toEqual([true, true, true]);
     const fresh = entry(users, ["t"], { checkedAt: tags.now });
     expect(tags.hold(fresh, 1_000)).toBe(fresh);
     tags.called(users, tagKeys(users, ["t"]), "hard");

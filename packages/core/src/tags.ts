@@ -5,7 +5,7 @@ import { dependencies, type Place } from "./key.ts";
 import type { Awaitable } from "./once.ts";
 
 /**
- * The tag calls of this process, numbered.
+ * The tag calls of this process, and what is heard of those of others, numbered.
  *
  * A local copy is held against them: it is gone when a tag it depends on was invalidated after it was checked, and
  * stale when one was marked stale. While nothing was called since, that is one comparison. `clear` is a call on the
@@ -14,27 +14,33 @@ import type { Awaitable } from "./once.ts";
  * Bounded: what is forgotten counts as having been called, so forgetting costs misses and never a stale value.
  */
 export class Tags {
-  /** The number of the last call. */
+  /** The number of the last event. */
   now = 0;
   #floor = 0;
   readonly #hard = new Map<string, number>();
   readonly #soft = new Map<string, number>();
   /** By namespace, the last call there: nothing that was in flight then is joined afterwards. */
   readonly #byNamespace = new Map<string, number>();
+  /** As `#byNamespace`, of what was heard. */
+  readonly #heardByNamespace = new Map<string, number>();
+  #heardFloor = 0;
 
   /** Records a call on these tag keys of one namespace. Once when it is made, and once more when it is acknowledged. */
   called(place: Place, keys: readonly string[], mode: "hard" | "soft"): void {
     this.now += 1;
     for (const key of keys) remember(mode === "hard" ? this.#hard : this.#soft, key, this.now);
     remember(this.#byNamespace, place.tagPrefixes.at(-1)!, this.now);
-    if (this.#hard.size + this.#soft.size + this.#byNamespace.size > MAX_REMEMBERED) this.#forget();
+    this.#bound();
   }
 
   /** Records that these tags changed elsewhere, or may have: copies are held against their versions anew, and flights of then are not joined. */
   heard(keys: readonly string[]): void {
     this.now += 1;
-    for (const key of keys) remember(this.#byNamespace, key.slice(0, key.indexOf("::") + 2), this.now);
-    if (this.#hard.size + this.#soft.size + this.#byNamespace.size > MAX_REMEMBERED) this.#forget();
+    for (const key of keys) remember(this.#heardByNamespace, key.slice(0, key.indexOf("::") + 2), this.now);
+    if (this.#heardByNamespace.size > MAX_REMEMBERED) {
+      this.#heardByNamespace.clear();
+      this.#heardFloor = this.now;
+    }
   }
 
   /** What copies were held against is forgotten in part. */
@@ -61,13 +67,20 @@ export class Tags {
     return this.wasInvalidated(keys, since) || this.#since(this.#soft, keys, since);
   }
 
-  /** Whether there was any tag call in this namespace, or above it, after call number `since`. */
-  hasCalls(place: Place, since: number): boolean {
-    return since !== this.now && (since < this.#floor || this.#since(this.#byNamespace, place.tagPrefixes, since));
+  /** Whether there was any tag call in this namespace, or above it, after event number `calledSince`; or something heard after `heardSince`. */
+  hasEvents(place: Place, calledSince: number, heardSince: number): boolean {
+    return (
+      (calledSince !== this.now && (calledSince < this.#floor || this.#since(this.#byNamespace, place.tagPrefixes, calledSince))) ||
+      (heardSince !== this.now && (heardSince < this.#heardFloor || this.#since(this.#heardByNamespace, place.tagPrefixes, heardSince)))
+    );
   }
 
   #since(calls: ReadonlyMap<string, number>, keys: readonly string[], since: number): boolean {
     return keys.some((key) => (calls.get(key) ?? 0) > since);
+  }
+
+  #bound(): void {
+    if (this.#hard.size + this.#soft.size + this.#byNamespace.size > MAX_REMEMBERED) this.#forget();
   }
 
   #forget(): void {
