@@ -1,0 +1,42 @@
+import { json, type Backend, type Coherence } from "@hotset/core";
+import { describeBackend } from "@hotset/core/testing";
+import { cluster, redis, type RedisBackend, type RedisBackendSettings } from "@hotset/redis";
+import { randomPrefix, startCluster, type TestCluster } from "@hotset/test-servers";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import { RecordingListener } from "./recording-listener.ts";
+
+let servers: TestCluster;
+beforeAll(async () => {
+  servers = await startCluster({ replicas: 0 });
+}, 30_000);
+afterAll(() => servers.stop());
+
+/** The contract between as many processes as it takes: each has connections of its own, and all share one prefix. */
+function describeProcesses(name: string, mode: "tracking" | "pubsub", begin: () => RedisBackendSettings): void {
+  let prefix: string;
+  const open = (): RedisBackend => begin().keyPrefix(prefix).valueFormat(json()).build();
+  const openEmpty = (): RedisBackend => {
+    prefix = randomPrefix();
+    return open();
+  };
+
+  describe(name, () => {
+    it("has every capability, so that the suite below does not pass over any", async () => {
+      const backend = openEmpty();
+      const { leases, tagVersions, coherence, batch, markStale }: Backend = backend;
+      for (const capability of [leases, tagVersions, coherence, batch]) expect(capability).toBeTypeOf("object");
+      expect(markStale).toBeTypeOf("function");
+      await (coherence as Coherence).attach(new RecordingListener());
+      expect(backend.coherenceMode).toBe(mode);
+      await backend.close();
+    });
+
+    describeBackend(`${name}: each of several processes`, { open: openEmpty, openPeer: open, expiry: "server" });
+  });
+}
+
+describeProcesses("tracking, one server", "tracking", () => redis(inject("redisUrl")));
+describeProcesses("tracking, hashed keys", "tracking", () => redis(inject("redisUrl")).keyFormat("hashed"));
+describeProcesses("tracking, a cluster", "tracking", () => redis(cluster(servers.urls)));
+describeProcesses("announcements, hashed keys over RESP2", "pubsub", () => redis(inject("redisUrl")).protocol(2).keyFormat("hashed"));
+describeProcesses("announcements, a cluster", "pubsub", () => redis(cluster(servers.urls)).coherence("pubsub"));
