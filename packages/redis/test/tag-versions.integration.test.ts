@@ -16,10 +16,12 @@ beforeAll(async () => {
   server = await startOwnRedis();
 });
 afterAll(() => server.stop());
-beforeEach(() => {
+beforeEach(async () => {
   prefix = randomPrefix();
   backend = redis(server.url).keyPrefix(prefix).valueFormat(json()).build();
   tags = backend.tagVersions!;
+  // The first connection loads node-redis, which on a busy machine takes longer than a call may.
+  await backend.connect!();
 });
 afterEach(() => backend.close());
 

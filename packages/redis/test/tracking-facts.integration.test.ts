@@ -33,7 +33,7 @@ const send = (...words: string[]): Promise<unknown> => tracker.client.sendComman
 
 /** Has the server find all that `steps` send in one turn of its loop, in this order. */
 async function inOneTurn<T extends readonly unknown[]>(...steps: { readonly [K in keyof T]: () => Promise<T[K]> }): Promise<unknown[]> {
-  const busy = server.command("DEBUG", "SLEEP", "0.15");
+  const busy = server.command("DEBUG", "SLEEP", "0.4");
   const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
   await pause();
   const replies: Promise<unknown>[] = [];
