@@ -20,7 +20,7 @@ function describeProcesses(name: string, mode: "tracking" | "pubsub", begin: () 
     return open();
   };
 
-  describe(name, () => {
+  describe(`redis, ${name}`, () => {
     it("has every capability, so that the suite below does not pass over any", async () => {
       const backend = openEmpty();
       const { leases, tagVersions, coherence, batch, markStale }: Backend = backend;
@@ -31,7 +31,7 @@ function describeProcesses(name: string, mode: "tracking" | "pubsub", begin: () 
       await backend.close();
     });
 
-    describeBackend(`${name}: each of several processes`, { open: openEmpty, openPeer: open, expiry: "server" });
+    describeBackend(`redis, ${name}: each of several processes`, { open: openEmpty, openPeer: open, expiry: "server" });
   });
 }
 
