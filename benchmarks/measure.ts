@@ -21,6 +21,10 @@ export interface Scenario {
   readonly target?: number;
   /** Measures bytes allocated per operation of hotset, too. At most so many. */
   readonly maxBytes?: number;
+  /** Tells how many of these are done in a second. */
+  readonly counts?: string;
+  /** Before each measurement, not timed. */
+  rest?(): Promise<void>;
 }
 
 export interface Spread {
@@ -40,16 +44,19 @@ export interface Outcome {
   readonly isHeld: boolean | undefined;
   readonly bytesPerOperation: number | undefined;
   readonly maxBytes: number | undefined;
+  readonly counts: string | undefined;
 }
 
 /** Interleaved rounds, A B A B, after two that only warm up. */
 export async function compare(scenario: Scenario, rounds: number): Promise<Outcome> {
-  const { raw, hotset, operations, shows, target, maxBytes } = scenario;
+  const { raw, hotset, operations, shows, target, maxBytes, counts } = scenario;
   const raws: number[] = [];
   const hotsets: number[] = [];
   const ratios: number[] = [];
   for (let round = -2; round < rounds; round += 1) {
+    await scenario.rest?.();
     const rawNs = await nanosecondsEach(raw, operations);
+    await scenario.rest?.();
     const hotsetNs = await nanosecondsEach(hotset, operations);
     if (round < 0) continue;
     raws.push(rawNs);
@@ -57,6 +64,7 @@ export async function compare(scenario: Scenario, rounds: number): Promise<Outco
     ratios.push(shows === "cost" ? hotsetNs / rawNs : rawNs / hotsetNs);
   }
   const ratio = spread(ratios);
+  await scenario.rest?.();
   const bytesPerOperation = maxBytes === undefined ? undefined : await allocatedEach(hotset);
   return {
     scenario: scenario.name,
@@ -68,6 +76,7 @@ export async function compare(scenario: Scenario, rounds: number): Promise<Outco
     isHeld: target === undefined ? undefined : shows === "cost" ? ratio.median <= target : ratio.median >= target,
     bytesPerOperation,
     maxBytes,
+    counts,
   };
 }
 

@@ -1,9 +1,11 @@
 /**
- * Compares hotset with the raw limit, in one process and over one transport.
+ * Compares hotset with the raw limit, in one process and over one transport; and measures what several processes do
+ * together, and one without its Redis, against bounds.
  *
- *     npm run bench                              everything
- *     npm run bench -- "64 in flight" batch      scenarios whose name contains one of these; "import" for what importing costs
+ *     npm run bench                              everything: about ten minutes
+ *     npm run bench -- "64 in flight" batch      what has one of these in its name; "import" for what importing costs
  *     npm run bench -- --rounds 15 --unix --json results.json
+ *     npm run bench -- "without Redis" --outage 5    so many seconds instead of 30
  *
  * Needs the machine for itself: it tells how much of a core others used, and calls the result void above 5 %.
  */
@@ -14,15 +16,26 @@ import { parseArgs } from "node:util";
 import { startOwnRedis } from "@hotset/test-servers";
 import { compare, Neighbours, type Outcome, type Scenario, type Spread } from "./measure.ts";
 import { backendScenarios } from "./scenarios/backend.ts";
+import { coherentHitScenarios } from "./scenarios/coherent-hits.ts";
+import { coldKey } from "./scenarios/cold-key.ts";
+import { fleet } from "./scenarios/fleet.ts";
 import { importCosts } from "./scenarios/imports.ts";
+import { lagOfDeletes } from "./scenarios/lag.ts";
+import { leaseScenarios, missOnTheWire } from "./scenarios/leases.ts";
 import { memoryScenarios } from "./scenarios/memory.ts";
+import { withoutRedis } from "./scenarios/outage.ts";
+import { foreignInvalidations } from "./scenarios/storm.ts";
+import { firstUseOfTags, invalidationOverMany } from "./scenarios/tags.ts";
+import { inShort, isHeld, type Conditions, type Figure, type Trial } from "./trial.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { rounds: { type: "string", default: "9" }, unix: { type: "boolean", default: false }, json: { type: "string" } },
+  options: { rounds: { type: "string", default: "9" }, outage: { type: "string", default: "30" }, unix: { type: "boolean", default: false }, json: { type: "string" } },
 });
 const rounds = Number(values.rounds);
 if (!Number.isInteger(rounds) || rounds < 1) throw new Error(`--rounds: ${JSON.stringify(values.rounds)} is no number of rounds; give a whole number of at least 1`);
+const outageSeconds = Number(values.outage);
+if (!(outageSeconds >= 1)) throw new Error(`--outage: ${JSON.stringify(values.outage)} is no number of seconds; give at least 1`);
 const isWanted = (name: string): boolean => positionals.length === 0 || positionals.some((part) => name.includes(part));
 
 const server = await startOwnRedis();
@@ -39,9 +52,12 @@ const outcomes: Outcome[] = [];
 const others: number[] = [];
 await runAll(await memoryScenarios());
 // Made only now: caches that do something else would change what the engine has learnt of the first.
-const backend = await backendScenarios(transport);
-await runAll(backend.scenarios);
-await backend.close();
+for (const make of [coherentHitScenarios, backendScenarios, leaseScenarios]) {
+  const made = await make(transport);
+  await runAll(made.scenarios);
+  await made.close();
+}
+const figures = await runTrials([missOnTheWire, invalidationOverMany, coldKey, lagOfDeletes, foreignInvalidations, firstUseOfTags, fleet, withoutRedis]);
 await server.stop();
 neighbours.look([]);
 const imports = isWanted("import") ? importCosts(rounds) : [];
@@ -57,7 +73,7 @@ console.log(isAlone
   : `VOID: not alone on the machine; others used up to ${percent(busiest)} of a core.`);
 if (values.json !== undefined) {
   const commit = execFileSync("git", ["rev-parse", "HEAD"], { encoding: "utf8" }).trim();
-  writeFileSync(values.json, `${JSON.stringify({ node: process.version, cpu: cpus()[0]!.model, cores: cpus().length, redis: version, transport: values.unix ? "unix" : "tcp", commit, rounds, isAlone, othersOfACore: busiest, outcomes, imports }, null, 2)}\n`);
+  writeFileSync(values.json, `${JSON.stringify({ node: process.version, cpu: cpus()[0]!.model, cores: cpus().length, redis: version, transport: values.unix ? "unix" : "tcp", commit, rounds, isAlone, othersOfACore: busiest, outcomes, figures, imports }, null, 2)}\n`);
 }
 
 async function runAll(scenarios: readonly Scenario[]): Promise<void> {
@@ -71,8 +87,32 @@ async function runAll(scenarios: readonly Scenario[]): Promise<void> {
   }
 }
 
-function line({ scenario, rawNs, hotsetNs, ratio, shows, target, isHeld, bytesPerOperation, maxBytes }: Outcome): string {
-  const wanted = target === undefined ? "" : verdict(isHeld!, `${shows === "cost" ? "at most" : "at least"} ${target}`);
+async function runTrials(makers: readonly ((conditions: Conditions) => Trial)[]): Promise<Readonly<Record<string, readonly Figure[]>>> {
+  const found: Record<string, readonly Figure[]> = {};
+  for (const make of makers) {
+    const trial = make({ server, url: transport, rounds, outageMs: outageSeconds * 1_000 });
+    if (!isWanted(trial.name)) continue;
+    await server.command("FLUSHALL");
+    neighbours.look([serverPid]);
+    const results = await trial.run();
+    others.push(neighbours.look([serverPid]));
+    found[trial.name] = results;
+    console.log(trial.name);
+    for (const figure of results) console.log(figureLine(figure));
+  }
+  return found;
+}
+
+function figureLine(figure: Figure): string {
+  const { what, value, unit, remark, atMost, atLeast } = figure;
+  const holds = isHeld(figure);
+  const bounds = [...(atLeast === undefined ? [] : [`at least ${atLeast}`]), ...(atMost === undefined ? [] : [`at most ${atMost}`])].join(", ");
+  return `  ${what.padEnd(56)}${`${inShort(value)}${unit}`.padStart(16)}${holds === undefined ? "" : `   ${verdict(holds, bounds)}`}${remark === undefined ? "" : `   (${remark})`}`;
+}
+
+function line({ scenario, rawNs, hotsetNs, ratio, shows, target, isHeld: isReached, bytesPerOperation, maxBytes, counts }: Outcome): string {
+  const rates = counts === undefined ? "" : `${inShort(1e9 / hotsetNs.median)} ${counts}/s to ${inShort(1e9 / rawNs.median)}`;
+  const wanted = target === undefined ? rates : verdict(isReached!, `${shows === "cost" ? "at most" : "at least"} ${target}`);
   const bytes = bytesPerOperation === undefined ? "" : `; ${verdict(bytesPerOperation <= maxBytes!, `${bytesPerOperation} bytes, at most ${maxBytes}`)}`;
   return `${scenario.padEnd(38)}${time(rawNs)}${time(hotsetNs)}   ${ratio.median.toFixed(2)} (${ratio.least.toFixed(2)} to ${ratio.most.toFixed(2)})`.padEnd(86) + wanted + bytes;
 }

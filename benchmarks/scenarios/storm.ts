@@ -1,0 +1,63 @@
+import { forkScript } from "@hotset/test-servers";
+import type { CacheProcess } from "../processes/cache-process.ts";
+import type { WriterProcess } from "../processes/writer-process.ts";
+import { middle, type Conditions, type Trial } from "../trial.ts";
+
+const CACHE_PROCESS = new URL("../processes/cache-process.ts", import.meta.url);
+const WRITER_PROCESS = new URL("../processes/writer-process.ts", import.meta.url);
+const PER_SECOND = 20_000;
+const FOR_MS = 2_000;
+const COUNT = PER_SECOND * FOR_MS / 1_000;
+
+/**
+ * Hits from memory while a program without the library writes 20,000 keys a second below the tracked prefix: keys of
+ * another cache, or keys of which this process has a copy each time, and so loses it.
+ */
+export const foreignInvalidations = ({ url, rounds }: Conditions): Trial => ({
+  name: "20,000 foreign invalidations a second",
+  async run() {
+    await using reader = forkScript<CacheProcess>(CACHE_PROCESS, { callTimeoutMs: 60_000 });
+    await using writer = forkScript<WriterProcess>(WRITER_PROCESS, { callTimeoutMs: 60_000 });
+    await reader.call("open", { url, name: "storm", maxEntries: COUNT + 10_000 });
+    await reader.call("fill", "hot", 0, 1_000);
+    await reader.call("fill", "other", 0, COUNT);
+    const hits = () => reader.call("hits", "hot", 1_000, FOR_MS);
+    const idle: number[] = [];
+    const idleDelay: number[] = [];
+    const under = { unmatched: { rates: [] as number[], delays: [] as number[], longest: 0 }, matched: { rates: [] as number[], delays: [] as number[], longest: 0 } };
+    const written: number[] = [];
+    for (let round = -1; round < Math.min(rounds, 5); round += 1) {
+      await reader.call("hold", "hot", 0, 1_000);
+      const quiet = await hits();
+      if (round >= 0) {
+        idle.push(quiet.perSecond);
+        idleDelay.push(quiet.delayP99Ms);
+      }
+      for (const [kind, stem] of [["unmatched", "hotset:elsewhere::k"], ["matched", "hotset:storm::other:"]] as const) {
+        await reader.call("hold", "hot", 0, 1_000);
+        if (kind === "matched") await reader.call("hold", "other", 0, COUNT);
+        const [writes, read] = await Promise.all([writer.call("write", url, stem, 0, COUNT, PER_SECOND), hits()]);
+        const left = kind === "matched" ? await reader.call("held", "other", 0, COUNT) : 0;
+        if (left !== 0) throw new Error(`${left} copies outlived a write of their keys`);
+        if (round < 0) continue;
+        written.push(writes.perSecond);
+        under[kind].rates.push(read.perSecond / quiet.perSecond);
+        under[kind].delays.push(read.delayP99Ms);
+        under[kind].longest = Math.max(under[kind].longest, read.delayMaxMs);
+      }
+    }
+    await reader.call("close");
+    return [
+      { what: "memory hits, idle", unit: "/s", ...middle(idle) },
+      { what: "loop delay p99, idle", unit: " ms", ...middle(idleDelay) },
+      { what: "writes", unit: "/s", ...middle(written) },
+      ...(["unmatched", "matched"] as const).flatMap((kind) => {
+        const delay = middle(under[kind].delays);
+        return [
+          { what: `memory hits, ${kind} keys written`, unit: " of idle", ...middle(under[kind].rates), atLeast: 0.8 },
+          { what: `loop delay p99, ${kind}`, unit: " ms", value: delay.value, remark: `${delay.remark}; longest ${under[kind].longest.toFixed(1)} ms`, atMost: 5 },
+        ];
+      }),
+    ];
+  },
+});

@@ -1,0 +1,59 @@
+import type { OwnRedis } from "@hotset/test-servers";
+import { spread } from "./measure.ts";
+
+/**
+ * What several processes do together, or one does without its Redis: no race of two sides but figures, some of which
+ * have a bound. Whatever it starts has ended when it resolves.
+ */
+export interface Trial {
+  readonly name: string;
+  run(): Promise<readonly Figure[]>;
+}
+
+/** What trials are given. */
+export interface Conditions {
+  /** Theirs to read and write; not to break. */
+  readonly server: OwnRedis;
+  /** How to reach it. */
+  readonly url: string;
+  /** How often to repeat what is repeated. */
+  readonly rounds: number;
+  /** How long a trial does without Redis. */
+  readonly outageMs: number;
+}
+
+export interface Figure {
+  readonly what: string;
+  readonly value: number;
+  /** Behind the number: `" ms"`, `" %"`, `"/s"`. */
+  readonly unit: string;
+  readonly atMost?: number;
+  readonly atLeast?: number;
+  /** For people: what else is known of it. */
+  readonly remark?: string;
+}
+
+/** Whether its bounds hold; `undefined` without any. */
+export function isHeld({ value, atMost, atLeast }: Figure): boolean | undefined {
+  if (atMost === undefined && atLeast === undefined) return undefined;
+  return value <= (atMost ?? Infinity) && value >= (atLeast ?? -Infinity);
+}
+
+/** The middle of what the rounds gave, with the range as remark. */
+export function middle(values: readonly number[]): { readonly value: number; readonly remark: string } {
+  const { median, least, most } = spread(values);
+  return { value: median, remark: `${inShort(least)} to ${inShort(most)}` };
+}
+
+/** The value that a share of all does not exceed. @param share 0 to 1 */
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? NaN;
+}
+
+/** Three digits that count. */
+export function inShort(value: number): string {
+  if (!Number.isFinite(value)) return String(value);
+  const digits = value === 0 ? 0 : Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value))));
+  return value.toFixed(Math.min(digits, 4)).replace(/\B(?=(\d{3})+(?!\d)(?<!\.\d*))/g, ",");
+}
