@@ -40,6 +40,8 @@ export class RemoteTier implements EntryTier {
   readonly #deadlines: Deadlines;
   /** Whose versions decide whether an entry is current; nobody's where entries carry none, or a composition judges. */
   readonly #judgedBy: TagVersions | undefined;
+  /** As `#judgedBy`, for reads that may go by what is known here. */
+  readonly #sparing: Pick<TagVersions, "read"> | undefined;
   /** What is known of them without asking. */
   readonly #table: TagTable | undefined;
   readonly #aliases: Aliases | undefined;
@@ -70,6 +72,7 @@ export class RemoteTier implements EntryTier {
     const own = this.keepsMeta ? (backend.tagVersions ?? tagEntries(backend, clock)) : undefined;
     const source = own && (table?.learning(own) ?? own);
     this.#judgedBy = isComposed ? undefined : source;
+    this.#sparing = this.#judgedBy && (table?.sparing(this.#judgedBy) ?? this.#judgedBy);
     this.#table = table;
     this.#aliases = aliases;
     this.#used = used;
@@ -237,7 +240,7 @@ export class RemoteTier implements EntryTier {
 
   /** @param asked the versions of `expected`; `undefined` where they were known when the read was sent, and may have been forgotten since. */
   #underCurrent(request: ReadRequest, expected: readonly string[], stored: StoredEntry, asked: Versions | undefined, sentAt: number): Awaitable<Entry | undefined> {
-    const versions = asked ?? this.#table?.known(expected);
+    const versions = asked ?? (request.isAfter === true ? undefined : this.#table?.known(expected));
     if (versions !== undefined || this.#judgedBy === undefined) return this.#decoded(request, expected, stored, versions, sentAt);
     return this.#judgedBy.read(expected).then((now) => this.#decoded(request, expected, stored, now, sentAt));
   }
@@ -251,7 +254,7 @@ export class RemoteTier implements EntryTier {
     sentAt: number,
   ): Awaitable<Entry | undefined> {
     const judged = (entry: Entry): Awaitable<Entry | undefined> =>
-      versions === undefined ? entry : underVersions(entry, expected, versions, this.#judgedBy!, this.#clock);
+      versions === undefined ? entry : underVersions(entry, expected, versions, request.isAfter === true ? this.#judgedBy! : this.#sparing!, this.#clock);
     try {
       const entry = this.#codec.decode(stored, request.place, request.schema, sentAt, request.tagsAt);
       return isThenable(entry) ? entry.then(judged, (error: unknown) => this.#reportUndecodable(request, error as DecodeError)) : judged(entry);

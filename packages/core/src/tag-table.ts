@@ -49,6 +49,11 @@ export class TagTable {
     return versions;
   }
 
+  /** Reads of `source`, which are spared where all is known. */
+  sparing(source: Pick<TagVersions, "read">): Pick<TagVersions, "read"> {
+    return { read: async (tags) => this.known(tags) ?? source.read(tags) };
+  }
+
   /** These changed, or may have. */
   forget(tags: readonly string[]): void {
     this.#changes += 1;
@@ -65,13 +70,16 @@ export class TagTable {
 
   /** `source`, whose answers are learnt. */
   learning(source: TagVersions): TagVersions {
-    const learn = async <T>(tags: readonly string[], ask: () => Promise<T>, versionsOf: (answer: T) => readonly (TagVersion | undefined)[]): Promise<T> => {
+    const learn = async <T>(tags: readonly string[], ask: () => Promise<T>, versionsOf: (answer: T) => readonly (TagVersion | undefined)[], isAgain = false): Promise<T> => {
       const { epoch } = this.#trust;
       const since = this.#changes;
       this.#expect(tags);
       try {
         const answer = await ask();
-        if (epoch === this.#trust.epoch) this.#learn(tags, versionsOf(answer), since);
+        const overtaken = epoch === this.#trust.epoch ? this.#learn(tags, versionsOf(answer), since) : tags;
+        // Issuing a version that was missing is a change too, and heard like any other; so is what was asked before anything
+        // could be heard. Asked once more, behind the answer.
+        if (overtaken.length !== 0 && !isAgain) void learn(overtaken, () => source.read(overtaken), (versions) => versions, true).catch(ignore);
         return answer;
       } finally {
         this.#answered(tags);
@@ -109,18 +117,26 @@ export class TagTable {
     }
   }
 
-  #learn(tags: readonly string[], versions: readonly (TagVersion | undefined)[], since: number): void {
+  /** Gives those that changed while they were asked for. */
+  #learn(tags: readonly string[], versions: readonly (TagVersion | undefined)[], since: number): readonly string[] {
+    const overtaken: string[] = [];
     tags.forEach((tag, i) => {
       const version = versions[i];
-      if (version === undefined || this.#asked.get(tag)!.changedAt > since) return;
+      if (version === undefined) return;
+      if (this.#asked.get(tag)!.changedAt > since) {
+        overtaken.push(tag);
+        return;
+      }
       if (this.#versions.size >= MAX_KNOWN && !this.#versions.has(tag)) {
         this.#versions.delete(this.#versions.keys().next().value!);
         this.#forgotten();
       }
       this.#versions.set(tag, version);
     });
+    return overtaken;
   }
 }
 
+const ignore = (): void => undefined;
 /** About 20 MB at most. */
 const MAX_KNOWN = 100_000;

@@ -126,7 +126,7 @@ export function underVersions(
   entry: Entry,
   expected: readonly string[],
   found: readonly (TagVersion | undefined)[],
-  store: TagVersions,
+  store: Pick<TagVersions, "read">,
   clock: Clock,
 ): Awaitable<Entry | undefined> {
   const { versions, dependsOn } = entry;
