@@ -35,6 +35,7 @@ export class Hearing implements CoherenceListener {
   #isLost = false;
   #isAttached = false;
   #isStopped = false;
+  #isReported = false;
   #detach: (() => Promise<void>) | undefined;
   #cancelRetry: (() => void) | undefined;
 
@@ -69,12 +70,15 @@ export class Hearing implements CoherenceListener {
       this.#detach = detach;
       if (this.#isLost) return void this.#attach();
       this.#isAttached = true;
+      this.#isReported = false;
       this.#source.attached();
       this.#heard.everythingChanged();
       this.#heard.attached();
     } catch (error) {
       if (this.#isStopped) return;
-      this.#heard.detached(error);
+      // Once, however often it is tried again.
+      if (!this.#isReported) this.#heard.detached(error);
+      this.#isReported = true;
       this.#cancelRetry = this.#clock.schedule(() => void this.#attach(), RETRY_MS);
     } finally {
       this.#first.resolve();

@@ -251,6 +251,11 @@ export class Flights {
     for (let each = this.#guards.first(at); each !== undefined; each = this.#guards.after(each)) fenced(each, by);
   }
 
+  /** What this brings cannot be stored any more. */
+  fenceOne(guard: Guard, by: FencedBy): void {
+    fenced(guard, by);
+  }
+
   /** After a write was acknowledged: fences what was read meanwhile, which may be older. */
   fenceReads(at: string, by: FencedBy): void {
     for (let each = this.#guards.first(at); each !== undefined; each = this.#guards.after(each)) if (!(each instanceof WriteGuard)) fenced(each, by);

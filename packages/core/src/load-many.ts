@@ -48,6 +48,8 @@ export class BatchLoad<K, T> implements FlightBatch {
 
   resumed(): void {
     this.#outstanding += 1;
+    // Those of before may not hold any more.
+    this.pinned = undefined;
   }
 
   /** A flight ended without coming to its load. */

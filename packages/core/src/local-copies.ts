@@ -74,6 +74,8 @@ export class LocalCopies {
     const verdict = current === undefined ? "current" : judgeVersions(entry.versions, current);
     const held = verdict === "gone" ? undefined : this.#tags.hold(entry, now);
     if (held === undefined) this.tier.delete(at);
+    // Not before it was held against both: a call of this process, and the versions of now.
+    else if (held === entry && verdict === "current") entry.checkedAt = this.#tags.now;
     return held !== undefined && verdict === "stale" ? staleByTag(held, now) : held;
   }
 

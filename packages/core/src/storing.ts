@@ -37,7 +37,7 @@ export class Storing {
    * `alone`: load without a lease. Where the backend is away, or refused it, the result is kept here only.
    */
   async acquire(flight: Flight): Promise<{ readonly kind: "leased" | "alone"; readonly pinned: Pinned | undefined } | Exclude<LeaseAnswer, { readonly kind: "granted" }>> {
-    const { clock, tags, leases: held } = this.#core;
+    const { clock, tags, flights, leases: held } = this.#core;
     const { space, key, isForced } = flight.call;
     const leases = space.remote?.leases;
     if (leases === undefined || flight.isAway) return { kind: "alone", pinned: await this.#pinned(flight, this.#pin(flight)) };
@@ -45,7 +45,7 @@ export class Storing {
     const lease = new Lease({
       leases, clock, key, place: space.place, among: held,
       versionsNow: (names) => versions!.read(names),
-      lost: (by) => { flight.fencedBy ??= by; },
+      lost: (by) => flights.fenceOne(flight, by),
       unharmed: () => { flight.heardAt = tags.now; },
     });
     const { token } = lease;

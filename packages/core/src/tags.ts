@@ -48,13 +48,11 @@ export class Tags {
     this.now += 1;
   }
 
-  /** `entry` as the calls since `entry.checkedAt` leave it: as it is, and then checked by now; stale; or `undefined`. */
+  /** `entry` as the calls since `entry.checkedAt` leave it: as it is, stale, or `undefined`. What was heard since, its versions tell. */
   hold(entry: Entry, now: number): Entry | undefined {
     if (entry.checkedAt === this.now) return entry;
     if (this.wasInvalidated(entry.dependsOn, entry.checkedAt)) return undefined;
-    if (this.#since(this.#soft, entry.dependsOn, entry.checkedAt)) return staleByTag(entry, now);
-    entry.checkedAt = this.now;
-    return entry;
+    return this.#since(this.#soft, entry.dependsOn, entry.checkedAt) ? staleByTag(entry, now) : entry;
   }
 
   /** Whether one of these keys was invalidated, or may have been, after call number `since`. */
