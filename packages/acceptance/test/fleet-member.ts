@@ -280,7 +280,7 @@ const handlers = {
     while (!existsSync(end)) continue;
     const peeked = mine().cache.peek(key);
     const after = readFileSync(end, "utf8");
-    return { peeked, got: after === "" ? undefined : await mine().getOrSet(key, { fails: "nothing was there" }, { after }) };
+    return { peeked, got: after === "" ? undefined : await mine().getOrSet(key, { value: "loaded" }, { after }) };
   },
 
   /**

@@ -15,6 +15,8 @@ export interface FleetServers {
   readonly servers: readonly OwnRedis[];
   /** The one that takes the writes of this Redis key. */
   primaryOf(redisKey: string): Promise<OwnRedis>;
+  /** What clients reach the primary of this key through; `undefined` behind sentinels. */
+  proxyOf(redisKey: string): Promise<FaultProxy | undefined>;
   /** Those that take writes. */
   primaries(): Promise<readonly OwnRedis[]>;
   /** As redis-cli would, at the primary of `redisKey`, which is the first argument. */
@@ -54,6 +56,7 @@ async function singleServer(config: readonly string[]): Promise<FleetServers> {
     proxies: [proxy],
     servers: [server],
     primaryOf: () => Promise.resolve(server),
+    proxyOf: () => Promise.resolve(proxy),
     primaries: () => Promise.resolve([server]),
     command: (name, redisKey, ...more) => server.command(name, redisKey, ...more),
     replicated: () => Promise.resolve(),
@@ -75,6 +78,7 @@ async function clusterServers(patienceMs: number, config: readonly string[]): Pr
     proxies: cluster.nodes.map(({ proxy }) => proxy!),
     servers: cluster.nodes,
     primaryOf,
+    proxyOf: async (redisKey) => (await primaryOf(redisKey)).proxy,
     primaries: () => cluster.masters(),
     command: async (name, redisKey, ...more) => (await primaryOf(redisKey)).command(name, redisKey, ...more),
     replicated: async () => waitForReplicas(await cluster.masters()),
@@ -99,6 +103,7 @@ async function sentinelServers(patienceMs: number, config: readonly string[]): P
     proxies: [],
     servers: watched.servers,
     primaryOf: () => watched.primary(),
+    proxyOf: () => Promise.resolve(undefined),
     primaries: async () => [await watched.primary()],
     command: async (name, redisKey, ...more) => (await watched.primary()).command(name, redisKey, ...more),
     replicated: async () => waitForReplicas([await watched.primary()]),
