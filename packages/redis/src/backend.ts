@@ -88,7 +88,7 @@ export class HashBackend implements Backend {
     };
     this.leases = new RedisLeases(
       (operation, script, key, args, interpret) => this.#script(operation, script, key, args, interpret),
-      (command, key, ...more) => this.#send(this.#origins.confirm, [command, this.#keys.entry(key), ...more], bare),
+      (command, key, ...more) => this.#confirm([command, this.#keys.entry(key), ...more]),
       settings,
     );
     if (settings.keys.isHashed) this.alias = (key) => settings.keys.alias(key);
@@ -201,9 +201,19 @@ export class HashBackend implements Backend {
     return this.#send(this.#origins[operation], ["EVALSHA", script.sha, "2", entryKey, this.#keys.lease(entryKey), ...args, channel, sender], interpret, script);
   }
 
+  /** Asks such that whatever was acknowledged to anybody before has been heard when the answer is given. */
+  async #confirm(args: string[]): Promise<unknown> {
+    const mode = this.coherence?.mode;
+    const link = mode === "tracking" ? (this.#link.listening ?? this.#link) : this.#link;
+    const reply = this.#send(this.#origins.confirm, args, bare, undefined, link);
+    if (mode !== "pubsub") return reply;
+    const [answer] = await Promise.all([reply, this.coherence!.settled()]);
+    return answer;
+  }
+
   /** @param script what `args` names by its hash. Sent as text where the server does not know it: after a restart, or SCRIPT FLUSH. */
-  #send<T>(origin: Origin, args: (string | Buffer)[], interpret: (reply: unknown) => T, script?: Script): Promise<T> {
-    const { lane } = this.#link;
+  #send<T>(origin: Origin, args: (string | Buffer)[], interpret: (reply: unknown) => T, script?: Script, link: Link = this.#link): Promise<T> {
+    const { lane } = link;
     const call = lane.begin<T>(origin);
     const send = (client: RawClient): void => {
       call.sent(1);
@@ -224,7 +234,7 @@ export class HashBackend implements Backend {
       );
     };
     if (lane.hasRoom) send(lane.client!);
-    else this.#link.admit(call, send);
+    else link.admit(call, send);
     return call.promise;
   }
 

@@ -1,8 +1,10 @@
 import { BackendUnavailableError } from "@hotset/core";
 import { fault, unreachable } from "./faults.ts";
+import { heardLink } from "./heard-link.ts";
+import type { Hub } from "./hub.ts";
 import { Lane, type Call, type RawClient } from "./lane.ts";
 import { closed, CONNECT, drained, type Link, type LinkSettings } from "./link.ts";
-import { loadScripts } from "./session.ts";
+import { establish, loadScripts, type FreshClient, type NodeClient, type Session, type SessionSettings } from "./session.ts";
 
 /** The part of node-redis' `createClient()` that is used. */
 export interface RedisClientLike {
@@ -19,9 +21,17 @@ export interface RedisClientLike {
 /**
  * A client that the user opened, and who reconnects and closes it. While it has no connection,
  * calls are refused here, so that its own queue does not execute them later. Deadlines are ours.
+ *
+ * Changes are heard on a duplicate of it, which is opened for the first who listens: what the user
+ * does with the client must not decide what is pushed. Two connections are not in step; so what
+ * asks whether something still stands goes over the duplicate, too.
  */
 export class ClientLink implements Link {
   readonly lane: Lane;
+  readonly tracking: Hub | undefined;
+  readonly channel: Hub | undefined;
+  /** Where changes are heard. */
+  readonly listening: Link;
   readonly #client: RedisClientLike;
   readonly #commands: RawClient;
   readonly #settings: LinkSettings;
@@ -32,7 +42,11 @@ export class ClientLink implements Link {
   #trouble: Error | undefined;
   #closed: Promise<void> | undefined;
 
-  constructor(client: RedisClientLike, settings: LinkSettings) {
+  constructor(client: RedisClientLike, settings: LinkSettings & Pick<SessionSettings, "clock" | "connectTimeoutMs">) {
+    const protocol = protocolOf(client);
+    this.listening = heardLink((aborted, prepare) => openDuplicate(client, protocol, settings, aborted, prepare), { ...settings, protocol });
+    this.tracking = this.listening.tracking;
+    this.channel = this.listening.channel;
     this.#client = client;
     this.#commands = withBuffers(client);
     this.#settings = settings;
@@ -103,11 +117,42 @@ export class ClientLink implements Link {
 
   async #close(): Promise<void> {
     this.lane.abandon(closed);
+    await this.listening.close();
     await drained(this.lane, this.#settings);
     this.lane.client = undefined;
     const emitter: RedisClientLike & { off?: RedisClientLike["on"] } = this.#client;
     for (const [event, listener] of this.#listeners) emitter.off?.(event, listener);
   }
+}
+
+/** Tracking needs pushes, which a client of another kind, or an older one, cannot hand over. */
+function protocolOf(client: RedisClientLike): 2 | 3 {
+  const { options, _getQueue }: RedisClientLike & { readonly options?: { readonly RESP?: unknown }; readonly _getQueue?: unknown } = client;
+  return options?.RESP === 2 || typeof _getQueue !== "function" ? 2 : 3;
+}
+
+/** Connects a duplicate, once: it is not to reconnect by itself, for it would hear of nothing then. */
+function openDuplicate(
+  client: RedisClientLike,
+  protocol: 2 | 3,
+  settings: Pick<SessionSettings, "clock" | "connectTimeoutMs">,
+  aborted: AbortSignal,
+  prepare: (client: NodeClient) => Promise<void>,
+): Promise<Session> {
+  return establish("the address of the client given to fromClient", settings, aborted, prepare, () => {
+    const original: RedisClientLike & { readonly options?: { readonly socket?: object } } = client;
+    const overrides = {
+      RESP: protocol,
+      socket: { ...original.options?.socket, reconnectStrategy: false },
+      commandOptions: { timeout: 0, typeMapping: { [BLOB_STRING]: Buffer } },
+      disableOfflineQueue: true,
+      // Each of these would track in a way of its own.
+      clientSideCache: undefined,
+      emitInvalidate: false,
+    };
+    const duplicate = (original as { duplicate(overrides: object): unknown }).duplicate(overrides);
+    return { client: duplicate as FreshClient["client"], transport: undefined };
+  });
 }
 
 /** What ends a wait for a connection that was replaced meanwhile; the next call finds the new one. */

@@ -222,7 +222,7 @@ class Router implements RawClient {
           (aborted, prepare) => openSession(address, settings, aborted, prepare),
           link,
           this.#hubs,
-          () => this.#isPrimary(made),
+          (deadlineMs) => this.#isPrimary(made, deadlineMs),
           (client) => this.#prepare(made, client),
         ),
       };
@@ -246,11 +246,11 @@ class Router implements RawClient {
    * Whether `node` still serves what the topology says, found out by a key that nobody uses. One that became a replica
    * without being lost hears of changes later than they are acknowledged.
    */
-  async #isPrimary(node: Node): Promise<boolean> {
+  async #isPrimary(node: Node, deadlineMs: number): Promise<boolean> {
     const probe = this.#probeOf(node);
     if (probe === undefined) return true;
     try {
-      await node.server.send(["PTTL", probe]);
+      await node.server.exchange(["PTTL", probe], deadlineMs);
       return true;
     } catch (error) {
       if (!isReply(error) || isTemporary(error)) throw error;

@@ -1,4 +1,4 @@
-import { ConfigurationError, type Coherence, type CoherenceListener } from "@hotset/core";
+import { BackendUnavailableError, ConfigurationError, type Coherence, type CoherenceListener } from "@hotset/core";
 import { HearingRefusedError, type Ear, type Hub } from "./hub.ts";
 import type { Keys } from "./layout.ts";
 import type { Link } from "./link.ts";
@@ -53,6 +53,13 @@ export class RedisCoherence implements Coherence {
       if (detach !== undefined) return this.#keep(detach);
     }
     return this.#keep(await this.#subscribe(ears.pubsub));
+  }
+
+  /** Resolves once whatever was acknowledged to anybody by now has been heard over the channel. @throws {BackendUnavailableError} */
+  async settled(): Promise<void> {
+    if (await this.#link.channel?.settled()) return;
+    const { label } = this.#settings;
+    throw new BackendUnavailableError(`${label}: it could not be found out whether all changes have been heard`, { tier: label, operation: "confirm", maybeExecuted: false });
   }
 
   /** Nobody hears of anything any more. */

@@ -1,6 +1,6 @@
 import { subscription } from "./channel.ts";
 import { isReply, isTemporary } from "./faults.ts";
-import { HeardServer, type Send } from "./heard-server.ts";
+import { HeardServer } from "./heard-server.ts";
 import { Hub } from "./hub.ts";
 import type { LinkSettings } from "./link.ts";
 import { loadScripts, type NodeClient, type Session } from "./session.ts";
@@ -30,7 +30,7 @@ export function heardLink(open: Open, settings: LinkSettings & { readonly protoc
     tracking: new Hub(settings.clock, () => node.link.ready(), () => [node.server]),
     channel: new Hub(settings.clock, async () => void (await Promise.all([node.link.ready(), node.subscribed.ready()])), () => [node.subscriber]),
   };
-  const isPrimary = rolesOf((args) => node.server.send(args), (error) => node.link.distrust(error));
+  const isPrimary = rolesOf((args, deadlineMs) => node.server.exchange(args, deadlineMs), (error) => node.link.distrust(error));
   const node: HeardNode = heardNode(open, settings, hubs, isPrimary, loadScripts, { tracking: settings.protocol === 3 ? hubs.tracking : undefined, channel: hubs.channel });
   return node.link;
 }
@@ -44,7 +44,7 @@ export function heardNode(
   open: Open,
   settings: LinkSettings,
   hubs: Hubs,
-  isPrimary: () => Promise<boolean>,
+  isPrimary: (deadlineMs: number) => Promise<boolean>,
   prepare: (client: NodeClient) => Promise<void>,
   shown?: { readonly tracking: Hub | undefined; readonly channel: Hub },
 ): HeardNode {
@@ -64,13 +64,13 @@ export function heardNode(
  * Asks for the role. One that changes is a reason for a new connection, on which it is found out who the server is. A
  * user who may not ask takes it for the primary.
  */
-function rolesOf(send: Send, distrust: (error: Error) => void): () => Promise<boolean> {
+function rolesOf(exchange: (args: readonly string[], deadlineMs: number) => Promise<unknown>, distrust: (error: Error) => void): (deadlineMs: number) => Promise<boolean> {
   let isAsked = true;
   let was: boolean | undefined;
-  return async () => {
+  return async (deadlineMs) => {
     if (!isAsked) return true;
     try {
-      const [role] = (await send(["ROLE"])) as readonly unknown[];
+      const [role] = (await exchange(["ROLE"], deadlineMs)) as readonly unknown[];
       const isPrimary = String(role) === "master";
       if (was !== undefined && was !== isPrimary) distrust(new Error(`it is ${isPrimary ? "the primary" : "a replica"} now`));
       was = isPrimary;

@@ -44,7 +44,7 @@ export class HeardServer implements Source, Watch {
   readonly #hub: Hub;
   readonly #clock: Clock;
   readonly #manner: Manner;
-  readonly #isPrimary: () => Promise<boolean>;
+  readonly #isPrimary: (deadlineMs: number) => Promise<boolean>;
   #link: SingleLink | undefined;
   #prepared: Connection | undefined;
   #current: Connection | undefined;
@@ -53,7 +53,7 @@ export class HeardServer implements Source, Watch {
   #turn: Promise<void> = Promise.resolve();
 
   /** @param isPrimary asks whether it is the one that all writes go to: a replica hears of them later than they are acknowledged. */
-  constructor(hub: Hub, clock: Clock, manner: Manner, isPrimary: () => Promise<boolean>) {
+  constructor(hub: Hub, clock: Clock, manner: Manner, isPrimary: (deadlineMs: number) => Promise<boolean>) {
     this.#hub = hub;
     this.#clock = clock;
     this.#manner = manner;
@@ -122,10 +122,9 @@ export class HeardServer implements Source, Watch {
 
   async ask(deadlineMs: number): Promise<boolean> {
     const link = this.#link;
-    if (this.#current === undefined || link === undefined) throw new Error("there is no connection");
-    const cancel = this.#giveUpWhenSilent(link, deadlineMs);
+    if (link === undefined) throw new Error("there is no connection");
     try {
-      const [isHearing, isPrimary] = await Promise.all([this.#manner.prove(this.send), this.#isPrimary()]);
+      const [isHearing, isPrimary] = await Promise.all([this.#manner.prove((args) => this.exchange(args, deadlineMs)), this.#isPrimary(deadlineMs)]);
       if (!isHearing) link.distrust(new Error("this connection does not hear of changes any more"));
       return isHearing && isPrimary;
     } catch (error) {
@@ -133,6 +132,15 @@ export class HeardServer implements Source, Watch {
       if ((error as Error).message.startsWith("NOAUTH")) link.distrust(error as Error);
       // Neither BUSY nor LOADING proves anything: while a script runs, Redis sends replies before their pushes.
       return false;
+    }
+  }
+
+  /** As `send`; a connection on which nothing at all is answered within `deadlineMs` is given up. */
+  async exchange(args: readonly string[], deadlineMs: number): Promise<unknown> {
+    const reply = this.send(args);
+    const cancel = this.#giveUpWhenSilent(this.#link!, deadlineMs);
+    try {
+      return await reply;
     } finally {
       cancel();
     }
@@ -165,8 +173,8 @@ export class HeardServer implements Source, Watch {
 
   /** Sends whether or not there is room: a heartbeat must not wait for what it is to bound. */
   readonly send: Send = (args) => {
-    const { lane } = this.#link!;
     if (this.#current === undefined) return Promise.reject(new Error("there is no connection"));
+    const { lane } = this.#link!;
     lane.inFlight += 1;
     const reply = this.#current.client.sendCommand([...args]);
     const replied = (): void => lane.replied();
@@ -174,7 +182,7 @@ export class HeardServer implements Source, Watch {
     return reply;
   };
 
-  /** Silent is a connection on which nothing at all is answered; one that is slow goes on. */
+  /** One that is slow goes on. */
   #giveUpWhenSilent(link: SingleLink, deadlineMs: number): () => void {
     let { replies } = link.lane;
     let cancel: () => void = ignore;

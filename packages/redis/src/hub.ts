@@ -61,6 +61,7 @@ export class Hub {
   #replacements = 0;
   readonly #told = new WeakMap<Ear, number>();
   #unanswered = 0;
+  #settling: Promise<boolean> | undefined;
   #cancelHeartbeat: (() => void) | undefined;
 
   /**
@@ -95,6 +96,20 @@ export class Hub {
     const attached = this.#attach(subscription);
     attached.then(() => setImmediate(() => this.#tellReplacement(subscription)), ignore);
     return attached;
+  }
+
+  /**
+   * `true` once all that was acknowledged to anybody by now has been told; `false` when that cannot be found out. Those
+   * who ask in one turn of the loop share the question: nothing is sent before its end.
+   */
+  settled(): Promise<boolean> {
+    if (this.#settling === undefined) {
+      setImmediate(() => {
+        this.#settling = undefined;
+      });
+      this.#settling = this.#ask().catch(() => false);
+    }
+    return this.#settling;
   }
 
   // ---- told by sources
@@ -168,10 +183,14 @@ export class Hub {
   /** Asks all for a sign of life. What they tell counts from here: a change that comes later may be on the way. */
   async #prove(): Promise<void> {
     const sentAt = Array.from(this.#subscriptions, (subscription) => [subscription, subscription.ear.now()] as const);
+    if (!(await this.#ask())) return;
+    for (const [subscription, at] of sentAt) if (this.#subscriptions.has(subscription)) subscription.ear.alive(at);
+  }
+
+  async #ask(): Promise<boolean> {
     const deadlineMs = Math.max(SILENT_MS, this.#bound() / 2);
     const answers = await Promise.all(this.#sources().map((source) => source.ask(deadlineMs)));
-    if (!answers.every(Boolean)) return;
-    for (const [subscription, at] of sentAt) if (this.#subscriptions.has(subscription)) subscription.ear.alive(at);
+    return answers.every(Boolean);
   }
 
   #beatLater(): void {

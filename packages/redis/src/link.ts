@@ -11,6 +11,8 @@ export interface Link {
   readonly lane: Lane;
   /** Those who hear of changes from the servers themselves. `undefined` where these cannot tell. */
   readonly tracking?: Hub | undefined;
+  /** The link on which changes are heard, where it is another. */
+  readonly listening?: Link;
   /** Whether changes need not be announced: where that is dear, and whoever listens tracks. */
   readonly isTrackedByAll?: boolean;
   /** Those who hear of changes from whoever makes them. */

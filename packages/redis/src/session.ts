@@ -67,6 +67,51 @@ export async function openSession(
   const { RedisClient, RESP_TYPES } = await nodeRedis().catch((error: unknown) => {
     throw connectFault(placeOf(address), error);
   });
+  return establish(placeOf(address), settings, aborted, prepare, async (failed, fail) => {
+    const password = typeof settings.password === "function" ? await Promise.race([askPassword(settings.password), failed]) : settings.password;
+    const transport = settings.tls === undefined || "path" in address ? undefined : connectTcp(address, fail);
+    // Not createClient(), which builds a class with every command of Redis for each set of options.
+    const client = new RedisClient({
+      RESP: settings.protocol,
+      ...(settings.username === undefined ? undefined : { username: settings.username }),
+      ...(password === undefined ? undefined : { password }),
+      database: settings.database,
+      socket: socketOptions(address, settings, transport),
+      // The client's own timeout costs more than the command, and does not bound the reply.
+      commandOptions: { timeout: 0, typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } },
+      disableOfflineQueue: true,
+      maintNotifications: "disabled",
+    });
+    return { client, transport };
+  });
+}
+
+/** A client that is not connected yet, and what it is to run over where that is made here. */
+export interface FreshClient {
+  readonly client: ConnectingClient;
+  readonly transport: Socket | undefined;
+}
+
+interface ConnectingClient extends NodeClient {
+  // oxlint-disable-next-line typescript/no-explicit-any -- as EventEmitter has it
+  on(event: "error", listener: (error: any) => void): unknown;
+  connect(): Promise<unknown>;
+  destroy(): void;
+}
+
+/**
+ * Connects a client that never reconnects, and bounds all of it.
+ *
+ * @param place for messages.
+ * @param make is told by `failed` when it is too late, and tells by `fail` when it is for nothing.
+ */
+export async function establish(
+  place: string,
+  settings: Pick<SessionSettings, "clock" | "connectTimeoutMs">,
+  aborted: AbortSignal,
+  prepare: (client: NodeClient) => Promise<void>,
+  make: (failed: Promise<never>, fail: (error: Error) => void) => Awaitable<FreshClient>,
+): Promise<Session> {
   let lost: Error | undefined;
   const listeners: ((error: Error) => void)[] = [];
   let fail!: (error: Error) => void;
@@ -86,20 +131,7 @@ export async function openSession(
 
   let destroy: () => void = ignore;
   try {
-    const password = typeof settings.password === "function" ? await Promise.race([askPassword(settings.password), failed]) : settings.password;
-    const transport = settings.tls === undefined || "path" in address ? undefined : connectTcp(address, fail);
-    // Not createClient(), which builds a class with every command of Redis for each set of options.
-    const client = new RedisClient({
-      RESP: settings.protocol,
-      ...(settings.username === undefined ? undefined : { username: settings.username }),
-      ...(password === undefined ? undefined : { password }),
-      database: settings.database,
-      socket: socketOptions(address, settings, transport),
-      // The client's own timeout costs more than the command, and does not bound the reply.
-      commandOptions: { timeout: 0, typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } },
-      disableOfflineQueue: true,
-      maintNotifications: "disabled",
-    });
+    const { client, transport } = await make(failed, fail);
     // Emitted also for bytes that are no reply, after which nothing can be told apart any more. The client goes on to
     // reject what is in flight with this very error; destroying it in between would have them say that we did.
     client.on("error", (error: Error) => queueMicrotask(() => fail(error)));
@@ -126,7 +158,7 @@ export async function openSession(
   } catch (error) {
     fail(error as Error);
     destroy();
-    throw connectFault(placeOf(address), error);
+    throw connectFault(place, error);
   } finally {
     stopClock();
     aborted.removeEventListener("abort", onAbort);

@@ -1,0 +1,167 @@
+import { json, type StoredEntry } from "@hotset/core";
+import { fromClient, redis, single, type RedisBackend, type RedisBackendBuilder, type RedisBackendSettings } from "@hotset/redis";
+import { startAclRedis, startOwnRedis, startProxy, startTlsRedis, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
+import { createClient } from "@redis/client";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { RecordingListener } from "./recording-listener.ts";
+
+const stored = (data = "value"): StoredEntry => ({ data: Buffer.from(data), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none" });
+
+const MAX_STALENESS_MS = 400;
+/** A heartbeat is due, and is waited for; and the machine may be busy. */
+const LOST_WITHIN_MS = MAX_STALENESS_MS / 4 + 1_000 + 1_000;
+
+interface Scene {
+  readonly server: OwnRedis;
+  readonly proxy: FaultProxy;
+  /** Another backend each time, through the proxy. */
+  open(): Promise<RedisBackend>;
+  close(): Promise<void>;
+}
+
+const RIGHTS = "+ping +pttl +hmget +hget +hlen +mget +script|load +evalsha +eval +hset +hincrby +del +pexpire +persist +set +get +time +client|tracking +client|trackinginfo +client|id +client|kill +info +role +subscribe +publish";
+
+const settled = <Builder extends RedisBackendSettings>(builder: Builder, mode: "tracking" | "pubsub"): RedisBackend =>
+  builder.valueFormat(json()).coherence(mode).maxStaleness(MAX_STALENESS_MS).responseTimeout("300ms").build();
+const quick = <Builder extends RedisBackendBuilder>(builder: Builder): Builder => builder.backoff({ base: 10, max: 50 }).connectTimeout("1s");
+
+const WAYS: Readonly<Record<string, (mode: "tracking" | "pubsub") => Promise<Scene>>> = {
+  "one server": async (mode) => {
+    const server = await startOwnRedis();
+    const proxy = await startProxy(server.port);
+    return scene(server, proxy, () => Promise.resolve(settled(quick(redis(proxy.url)), mode)));
+  },
+  "TLS": async (mode) => {
+    const server = await startTlsRedis();
+    const proxy = await startProxy(server.port);
+    return scene(server, proxy, () => Promise.resolve(settled(quick(redis(single(`rediss://localhost:${proxy.port}`, { tls: { ca: server.certificates.ca } }))), mode)));
+  },
+  "a user with the rights of the guide": async (mode) => {
+    const server = await startAclRedis({ appRules: `~hotset:* ~hotset~* &hotset~changes ${RIGHTS}` });
+    const proxy = await startProxy(server.port);
+    return scene(server, proxy, () => Promise.resolve(settled(quick(redis(`redis://app:apppass@127.0.0.1:${proxy.port}`)), mode)));
+  },
+  "a client of the user's": async (mode) => {
+    const server = await startOwnRedis();
+    const proxy = await startProxy(server.port);
+    const clients: { destroy(): void }[] = [];
+    return scene(
+      server,
+      proxy,
+      async () => {
+        const client = createClient({ url: proxy.url, socket: { reconnectStrategy: () => 20 } });
+        client.on("error", () => undefined);
+        clients.push(client);
+        await client.connect();
+        return settled(redis(fromClient(client)), mode);
+      },
+      () => clients.forEach((client) => client.destroy()),
+    );
+  },
+};
+
+function scene(server: OwnRedis, proxy: FaultProxy, open: () => Promise<RedisBackend>, end?: () => void): Scene {
+  const backends: RedisBackend[] = [];
+  return {
+    server,
+    proxy,
+    open: async () => {
+      const backend = await open();
+      backends.push(backend);
+      return backend;
+    },
+    close: async () => {
+      server.resume();
+      await Promise.all(backends.map((backend) => backend.close()));
+      end?.();
+      await proxy.close();
+      await server.stop();
+    },
+  };
+}
+
+for (const [name, start] of Object.entries(WAYS)) {
+  for (const mode of ["tracking", "pubsub"] as const) {
+    describe(`${name}, heard by ${mode}`, () => {
+      let on: Scene;
+      let backend: RedisBackend;
+      let listener: RecordingListener;
+      beforeEach(async () => {
+        on = await start(mode);
+        backend = await on.open();
+        listener = new RecordingListener();
+        await backend.coherence!.attach(listener);
+      });
+      afterEach(() => on.close());
+
+      const hears = async (key: string): Promise<void> => {
+        const other = await on.open();
+        await other.write(key, stored());
+        await expect.poll(() => listener.heard, { timeout: 2_000 }).toContain(`changed ${key}`);
+      };
+      /** Waits for the loss; resolves with how many signs of life came after it, in the time in which there are four. */
+      const signsAfterLoss = async (): Promise<number> => {
+        await expect.poll(() => listener.losses.length, { timeout: LOST_WITHIN_MS, interval: 10 }).toBe(1);
+        const { length } = listener.signs;
+        await new Promise((resolve) => setTimeout(resolve, MAX_STALENESS_MS));
+        return listener.signs.length - length;
+      };
+      const attachesAgain = async (): Promise<void> => {
+        listener.signs.splice(0);
+        await backend.coherence!.attach(listener);
+        await hears("shop::again");
+        expect(listener.losses).toHaveLength(1);
+        expect(listener.signs.length).toBeGreaterThan(0);
+      };
+
+      it("C81: tells what others change, and gives signs of life by itself", async () => {
+        const startedAt = performance.now();
+        await hears("shop::1");
+        await expect.poll(() => listener.signs.length).toBeGreaterThanOrEqual(3);
+        const signs = [...listener.signs];
+        expect(signs.toSorted((one, other) => one - other)).toEqual(signs);
+        expect(signs.at(-1)!).toBeGreaterThan(startedAt);
+        expect(listener.losses).toEqual([]);
+        expect(backend.coherenceMode).toBe(mode);
+      });
+
+      it("C86: a connection that is cut is lost at once", async () => {
+        on.proxy.cut();
+        expect(await signsAfterLoss()).toBe(0);
+        await attachesAgain();
+        expect(listener.heard).not.toContain("replaced");
+      });
+
+      it("C86: so is one that the server closes", async () => {
+        await on.server.command("CLIENT", "KILL", "TYPE", mode === "tracking" ? "normal" : "pubsub", "SKIPME", "yes");
+        expect(await signsAfterLoss()).toBe(0);
+        await attachesAgain();
+      });
+
+      it.each(name === "one server" ? (["both", "toServer", "toClient"] as const) : (["both"] as const))("C86: one that swallows packets is lost when a heartbeat is not answered: %s", async (direction) => {
+        on.proxy.swallow(direction);
+        expect(await signsAfterLoss()).toBe(0);
+        await on.proxy.pass();
+        await attachesAgain();
+      });
+
+      it("C86: a server that is frozen gives no signs of life", async () => {
+        on.server.pause();
+        expect(await signsAfterLoss()).toBe(0);
+        on.server.resume();
+        await attachesAgain();
+      });
+
+      it("C86: a server that was started again is another one", async () => {
+        await on.server.kill();
+        expect(await signsAfterLoss()).toBe(0);
+        const attached = backend.coherence!.attach(listener);
+        await on.server.start();
+        await attached;
+        expect(listener.heard).not.toContain("replaced");
+        await expect.poll(() => listener.heard).toContain("replaced");
+        await hears("shop::again");
+      });
+    });
+  }
+}
