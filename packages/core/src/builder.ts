@@ -7,7 +7,7 @@ import { Chains } from "./chains.ts";
 import { systemClock, type Clock } from "./clock.ts";
 import { Changes } from "./changes.ts";
 import { Hearing } from "./coherence.ts";
-import { coherent, entryTier, isBackend, isComposed, isHeard, leaves, type ComposedBackend } from "./compose.ts";
+import { coherent, entryTier, isBackend, isComposed, isHeard, leaves, versionsOf, type ComposedBackend } from "./compose.ts";
 import { describe, toMs, type Duration } from "./duration.ts";
 import { CacheClosedError, ConfigurationError, InvalidArgumentError } from "./errors.ts";
 import { createEvents, type CacheEvents, type CacheStats } from "./events.ts";
@@ -164,10 +164,17 @@ class RootView extends View {
     const tags = new Tags();
     const trust = new Trust();
     const place = rootPlace(options.name, options.version);
-    const aliased = backend && coherent(backend).find(({ alias }) => alias !== undefined);
-    const aliases = aliased && new Aliases((key) => aliased.alias!(key), (key) => changes.forgotten(key));
-    const table = backend && coherent(backend).length !== 0 ? new TagTable(trust, clock, () => tags.forgotten(), aliases) : undefined;
-    const remote = backend && entryTier(backend, { clock, events, cache: options.name, root: place, table, aliases, used: (each) => void hearings.get(each)?.start() });
+    const heard = backend === undefined ? [] : coherent(backend);
+    const aliases = new Map<Backend, Aliases>(heard.flatMap((each) =>
+      each.alias === undefined ? [] : [[each, new Aliases((key) => each.alias!(key), (key) => changes.forgotten(each, key))] as const]));
+    const issuer = backend && versionsOf(backend);
+    // Versions that nobody reports changes of cannot be known.
+    const table = issuer?.coherence === undefined || heard.length === 0 ? undefined : new TagTable(trust, clock, () => tags.forgotten(), aliases.get(issuer));
+    const remote = backend && entryTier(backend, {
+      clock, events, cache: options.name, root: place, table, aliases,
+      used: (each) => void hearings.get(each)?.start(),
+      heardUntil: (each) => hearings.get(each)?.until ?? Infinity,
+    });
     const core: Core = {
       name: options.name,
       clock,
@@ -179,7 +186,7 @@ class RootView extends View {
           if (pending.keys !== undefined) tags.called(pending.place, pending.keys, "hard");
           if (pending.key !== undefined) mutations.replayed(localKey(pending.place, pending.key));
         },
-        reissueWindowMs: Math.max(0, ...coherent(backend!).map(({ coherence }) => coherence.reissueWindowMs ?? REISSUE_WINDOW_MS)),
+        reissueWindowMs: Math.max(0, ...heard.map(({ coherence }) => coherence.reissueWindowMs ?? REISSUE_WINDOW_MS)),
       }),
       events,
       journal: options.explain === undefined ? undefined : new Journal(clock, options.explain),
@@ -205,11 +212,8 @@ class RootView extends View {
     this.#callers = callers;
     this.#remote = remote;
     this.#backends = backend === undefined ? [] : leaves(backend);
-    const changes = new Changes({ core, root: place, table: table!, aliases });
-    const hearings = new Map<Backend, Hearing>(
-      (backend === undefined ? [] : coherent(backend)).map((each) =>
-        [each, new Hearing(each.coherence, clock, trust, changes.of((isHearing, error) => remote!.heard(each, isHearing, error)))] as const),
-    );
+    const changes = new Changes({ core, root: place, table, remote: remote!, aliases });
+    const hearings = new Map<Backend, Hearing>(heard.map((each) => [each, new Hearing(each.coherence, clock, trust, changes.of(each))] as const));
     this.#hearings = hearings;
     local?.attach({
       clock,

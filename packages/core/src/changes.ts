@@ -1,6 +1,8 @@
 import type { Aliases } from "./aliases.ts";
+import type { Backend } from "./backend.ts";
 import type { Heard } from "./coherence.ts";
 import type { Core } from "./core.ts";
+import type { EntryTier } from "./entry-tier.ts";
 import { localKeyOf, parseLocalKey, tagKeyOf, type Place } from "./key.ts";
 import type { TagTable } from "./tag-table.ts";
 
@@ -8,9 +10,11 @@ import type { TagTable } from "./tag-table.ts";
 export interface ChangesOf {
   readonly core: Core;
   readonly root: Place;
-  readonly table: TagTable;
-  /** What coherence calls a key, where that cannot be turned back. */
-  readonly aliases: Aliases | undefined;
+  /** Where the changes of tag versions are heard. */
+  readonly table: TagTable | undefined;
+  readonly remote: EntryTier;
+  /** What the coherence of a backend calls a key, where that cannot be turned back. */
+  readonly aliases: ReadonlyMap<Backend, Aliases>;
 }
 
 /**
@@ -28,57 +32,54 @@ export class Changes {
     this.#of = of;
   }
 
-  /** What one backend is told to call. @param report told whether changes are heard from it. */
-  of(report: (isHearing: boolean, error?: unknown) => void): Heard {
-    const { core } = this.#of;
+  /** What one backend is told to call. */
+  of(backend: Backend): Heard {
+    const { core, remote, table, aliases } = this.#of;
+    const named = aliases.get(backend);
+    const given = (names: readonly string[]): readonly string[] => (named === undefined ? names : names.flatMap((name) => named.keyOf(name) ?? []));
     return {
-      changed: (keys) => this.#changed(keys),
-      tagsChanged: (tags) => this.#tagsChanged(tags),
+      changed: (keys) => this.#changed(backend, given(keys)),
+      tagsChanged: (tags) => this.#tagsChanged(backend, given(tags)),
       everythingChanged: () => {
-        this.#of.table.clear();
+        table?.clear();
+        remote.heard(backend, { what: "everything changed" });
         core.flights.wakeAll();
       },
       attached: () => {
-        report(true);
+        remote.heard(backend, { what: "attached" });
         if (core.recovery !== undefined && core.recovery.size !== 0) void core.recovery.replay();
       },
-      detached: (error) => report(false, error),
+      detached: (error) => remote.heard(backend, { what: "detached", error }),
       replaced: () => core.recovery?.reissue(),
     };
   }
 
-  /** Messages about this key will not be understood any more. */
-  forgotten(key: string): void {
-    this.#changed([key], (each) => each);
+  /** Messages of this backend about this key will not be understood any more. */
+  forgotten(backend: Backend, key: string): void {
+    this.#changed(backend, [key]);
   }
 
-  #changed(keys: readonly string[], keyOf = (key: string) => this.#keyOf(key)): void {
-    const { root } = this.#of;
-    for (const each of keys) {
-      const key = keyOf(each);
-      if (key === undefined) continue;
+  #changed(backend: Backend, keys: readonly string[]): void {
+    const { root, remote } = this.#of;
+    for (const key of keys) {
       const tag = tagKeyOf(key);
       const at = tag === undefined ? localKeyOf(root, key) : undefined;
-      if (tag !== undefined) this.#tagChanged([tag]);
-      else if (at !== undefined) this.#changedAt(at);
+      if (tag !== undefined) this.#tagsChanged(backend, [tag]);
+      else if (at !== undefined) {
+        // Before whoever waits for the key is woken, and looks again.
+        remote.heard(backend, { what: "changed", key });
+        this.#changedAt(at);
+      }
     }
   }
 
-  #tagsChanged(tags: readonly string[]): void {
-    this.#tagChanged(tags.flatMap((tag) => this.#keyOf(tag) ?? []));
-  }
-
-  #keyOf(named: string): string | undefined {
-    const { aliases } = this.#of;
-    return aliases === undefined ? named : aliases.keyOf(named);
-  }
-
-  #tagChanged(tags: readonly string[]): void {
-    const { core, table, root } = this.#of;
+  #tagsChanged(backend: Backend, tags: readonly string[]): void {
+    const { core, table, remote, root } = this.#of;
     const mine = tags.filter((tag) => tag.startsWith(root.tagPrefixes[0]!.slice(0, -2)));
     if (mine.length === 0) return;
-    const isHeldAgainst = mine.some((tag) => table.has(tag));
-    table.forget(mine);
+    const isHeldAgainst = table !== undefined && mine.some((tag) => table.has(tag));
+    table?.forget(mine);
+    remote.heard(backend, { what: "tags changed", tags: mine });
     // Late tags are not known before the loader ends, so it is all flights of the namespace.
     if (isHeldAgainst || core.flights.size !== 0) core.tags.heard(mine);
     for (const lease of core.leases) lease.tagsChanged(mine);

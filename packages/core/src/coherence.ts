@@ -47,6 +47,11 @@ export class Hearing implements CoherenceListener {
     this.#heard = heard;
   }
 
+  /** `clock.now()` until which all that was changed there has been heard of. */
+  get until(): number {
+    return this.#source.until;
+  }
+
   /** Attaches, once. Resolves when the first attempt came to something. */
   start(): Promise<void> {
     if (this.#attempt === 0 && !this.#isStopped) void this.#attach();

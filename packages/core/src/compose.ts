@@ -88,20 +88,23 @@ export interface TierParts {
   readonly root: Place;
   /** Where changes are heard. */
   readonly table: TagTable | undefined;
-  readonly aliases: Aliases | undefined;
+  /** Of backends whose coherence has names of its own for keys. */
+  readonly aliases: ReadonlyMap<Backend, Aliases>;
   /** Called with the first call of each backend. */
   readonly used: (backend: Backend) => void;
+  /** `clock.now()` until which all that was changed in a backend has been heard of; `Infinity` where there is nobody else to change anything. */
+  readonly heardUntil: (backend: Backend) => number;
 }
 
 /** The tier over a backend, or over a composition of them. */
 export function entryTier(backend: Backend | ComposedBackend, parts: TierParts): EntryTier {
   if (isComposed(backend)) return (backend as Composition).open(backend, parts);
   const { clock, events, cache, table, aliases, used } = parts;
-  return new RemoteTier(backend, clock, events, cache, { table, aliases, used: () => used(backend) });
+  return new RemoteTier(backend, clock, events, cache, { table, aliases: aliases.get(backend), used: () => used(backend) });
 }
 
 function composedTier(backend: ComposedBackend, { clock, events, cache, root, table, aliases, used }: TierParts): EntryTier {
-  const tiers = new Map(leaves(backend).map((each) => [each, new RemoteTier(each, clock, events, cache, { table, aliases, used: () => used(each), isComposed: true })]));
+  const tiers = new Map(leaves(backend).map((each) => [each, new RemoteTier(each, clock, events, cache, { table, aliases: aliases.get(each), used: () => used(each), isComposed: true })]));
   const source = tiers.get(versionsOf(backend))!.versions;
   // One memory for all levels: an invalidation through any of them is one of the whole.
   const versions = source && new RememberedVersions(source);
@@ -113,8 +116,8 @@ function composedTier(backend: ComposedBackend, { clock, events, cache, root, ta
   return tierOf(backend);
 }
 
-/** The backend whose tag versions count: the farthest that issues them, else the farthest that has room for them. */
-function versionsOf(backend: Backend | ComposedBackend): Backend {
+/** The backend whose tag versions count: itself, or of those composed the farthest that issues them, else the farthest that has room for them. */
+export function versionsOf(backend: Backend | ComposedBackend): Backend {
   const fromFar = leaves(backend).toReversed();
   return fromFar.find(({ tagVersions }) => tagVersions !== undefined) ?? fromFar.find(({ keepsMeta }) => keepsMeta !== false) ?? fromFar[0]!;
 }

@@ -9,7 +9,7 @@ import { Flights, Guard } from "./flights.ts";
 import { dependencies, type Place } from "./key.ts";
 import { whenReady, type Awaitable } from "./once.ts";
 import { Recovery } from "./recovery.ts";
-import type { EntryTier, ReadRequest } from "./entry-tier.ts";
+import type { EntryTier, News, ReadRequest } from "./entry-tier.ts";
 import { TierMeter } from "./stats.ts";
 import { underVersions } from "./tags.ts";
 import { Trust } from "./trust.ts";
@@ -326,8 +326,8 @@ export class ComposedTier implements EntryTier {
     this.#answered("connect", await Promise.allSettled([this.#near.tier.connect(), this.#far.tier.connect()]));
   }
 
-  heard(backend: Backend, isHearing: boolean, error?: unknown): void {
-    for (const { tier } of [this.#near, this.#far]) tier.heard(backend, isHearing, error);
+  heard(backend: Backend, news: News): void {
+    for (const { tier } of [this.#near, this.#far]) tier.heard(backend, news);
   }
 
   async settled(): Promise<void> {

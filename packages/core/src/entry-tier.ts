@@ -39,6 +39,18 @@ export interface EntryLeases {
   confirm(key: string, place: Place): Promise<string>;
 }
 
+/** What is heard of a backend. Keys and tags are as the cache gave them. */
+export type News =
+  /** Changes are heard from now on. */
+  | { readonly what: "attached" }
+  /** They are not any more, or could not be. */
+  | { readonly what: "detached"; readonly error: unknown }
+  /** An entry changed, or may have. */
+  | { readonly what: "changed"; readonly key: string }
+  | { readonly what: "tags changed"; readonly tags: readonly string[] }
+  /** Anything may have changed, or its change been missed. */
+  | { readonly what: "everything changed" };
+
 /** A tier that speaks entries and answers later, or fails: one backend, or several composed into one. */
 export interface EntryTier {
   readonly label: string;
@@ -63,8 +75,8 @@ export interface EntryTier {
   remove(key: string, place: Place): Promise<DeleteStatus>;
   markStale(key: string, place: Place): Promise<"stale" | "missing">;
   connect(): Promise<void>;
-  /** Changes in this backend are heard from now on, or not any more. */
-  heard(backend: Backend, isHearing: boolean, error?: unknown): void;
+  /** What was heard of this backend, which may be none of its own. */
+  heard(backend: Backend, news: News): void;
   /** Invalidations that wait for one of several backends. */
   readonly pending: number;
   /** Resolves when nothing goes on behind answers any more, after a last attempt at what is pending. Never rejects. */

@@ -5,7 +5,7 @@ import type { Clock } from "./clock.ts";
 import { Codec, type Encoded } from "./codec.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { Entry } from "./entry.ts";
-import type { EntryLeases, EntryTier, LeaseAnswer, ReadRequest } from "./entry-tier.ts";
+import type { EntryLeases, EntryTier, LeaseAnswer, News, ReadRequest } from "./entry-tier.ts";
 import { BackendUnavailableError, CacheError, DecodeError } from "./errors.ts";
 import { traced, type Events, type TierState } from "./events.ts";
 import { dependencies, type Place } from "./key.ts";
@@ -191,11 +191,12 @@ export class RemoteTier implements EntryTier {
     this.#answered();
   }
 
-  /** Changes are heard from now on, or not any more: who reports changes is there. */
-  heard(backend: Backend, isHearing: boolean, error?: unknown): void {
-    if (backend !== this.#backend) return;
-    this.#isDetached = !isHearing;
-    if (isHearing) return this.#answered();
+  /** Who reports changes is there. */
+  heard(backend: Backend, news: News): void {
+    if (backend !== this.#backend || (news.what !== "attached" && news.what !== "detached")) return;
+    this.#isDetached = news.what === "detached";
+    if (news.what === "attached") return this.#answered();
+    const { error } = news;
     if (error !== undefined && !(error instanceof BackendUnavailableError)) this.#failed("attach", undefined, error);
     if (this.#state === "up") this.#enter("detached");
   }
