@@ -271,25 +271,26 @@ export class Ladder {
       this.#callers.end(flight);
       return;
     }
+    let elsewhere: Exclude<LeaseAnswer, { readonly kind: "granted" }> | undefined;
     try {
       if (isCounted && !loads.tryTake() && !(await loads.take(flight.whenSettled()))) return;
-      let heldForMs: number | undefined;
       try {
         const acquired = await this.#storing.acquire(flight);
         this.#core.journal?.note(flight.at, "lease", describeLease(acquired, flight));
-        if (acquired.kind === "held") heldForMs = acquired.heldForMs;
-        else if (acquired.kind === "entry") this.#storedSince(flight, acquired);
+        if (acquired.kind === "held" || acquired.kind === "entry") elsewhere = acquired;
         else if (!flight.isOver) await this.#loadAndStore(flight, acquired.pinned);
       } finally {
         // Whatever happened, others may load.
         flight.lease?.release();
         if (isCounted) loads.free();
       }
-      if (heldForMs !== undefined && !isBehind) await this.#waitForOthers(flight, heldForMs);
-      else if (heldForMs !== undefined) this.#callers.end(flight);
     } finally {
       if (isBehind) backgroundLoads.free();
     }
+    if (elsewhere?.kind === "entry") this.#storedSince(flight, elsewhere);
+    // Again: somebody who has to wait may have joined meanwhile.
+    else if (elsewhere !== undefined && flight.isBackground && flight.waiters.length === 0) this.#callers.end(flight);
+    else if (elsewhere !== undefined) await this.#waitForOthers(flight, elsewhere.heldForMs);
   }
 
   /** Somebody has stored since the backend was read. */
@@ -323,6 +324,8 @@ export class Ladder {
     if (flight.isOver) return;
     if (clock.now() - flight.waitsSince >= loadTimeoutMs)
       return this.#failed(flight, new LoadTimeoutError(`no value within loadTimeout, ${loadTimeoutMs} ms: another process is loading it`, { operation: "load" }));
+    // What was removed meanwhile does not stand in.
+    flight.reserve = this.#callers.reserveOf(flight);
     flight.restart(trust.epoch, tags.now, clock.now());
     this.#proceed(flight, this.#readAfterReplay(flight));
   }

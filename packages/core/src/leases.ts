@@ -22,6 +22,8 @@ export interface LeaseOf {
   readonly versionsNow: (tags: readonly string[]) => Promise<readonly (TagVersion | undefined)[]>;
   /** Called when what the load brings cannot be stored any more. */
   readonly lost: (by: "lease" | "tags") => void;
+  /** Called when it was released: who waits for it in this process may not hear of that. */
+  readonly freed: () => void;
   /** Called when nothing that was heard of tags in its namespace since it began has changed what it may store. */
   readonly unharmed: () => void;
 }
@@ -81,8 +83,8 @@ export class Lease {
     this.#isUnwanted = true;
     if (this.#state !== "held") return;
     this.end();
-    const { leases, key, place } = this.#of;
-    leases.release(key, place, this.token).catch(ignore);
+    const { leases, key, place, freed } = this.#of;
+    leases.release(key, place, this.token).then(freed, ignore);
   }
 
   /** This process renewed these tags: what was loaded under their versions is not valid. */

@@ -176,6 +176,8 @@ export class Mutations {
       return { status: "pending" };
     } finally {
       tags.called(place, keys, mode);
+      // Those that were granted meanwhile: what they load is fenced by now.
+      for (const lease of leases) lease.releaseUnder(keys);
     }
   }
 

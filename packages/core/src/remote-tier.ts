@@ -276,15 +276,21 @@ export class RemoteTier implements EntryTier {
   #leasesOf(leases: Leases): EntryLeases {
     const at = (key: string, place: Place): string => place.backendPrefix + key;
     return {
-      acquire: (request, token, leaseMs, seen) =>
-        this.#call("lease", request.place, this.deadlineMs, async (): Promise<LeaseAnswer> => {
+      acquire: (request, token, leaseMs, seen) => {
+        let isOver = false;
+        return this.#call("lease", request.place, this.deadlineMs, async (): Promise<LeaseAnswer> => {
           const sentAt = this.#clock.now();
           const answer = await leases.acquire(at(request.key, request.place), token, leaseMs, seen);
+          // Granted too late for anybody to use.
+          if (isOver && answer.granted) leases.release(at(request.key, request.place), token).catch(ignore);
           if (answer.granted) return { kind: "granted", seen: answer.version };
           if ("heldForMs" in answer) return { kind: "held", heldForMs: answer.heldForMs };
           const expected = dependencies(request.place, request.expectedTags);
           return { kind: "entry", seen: answer.entry.version ?? "", entry: await this.#underCurrent(request, expected, answer.entry, undefined, sentAt) };
-        }),
+        }).finally(() => {
+          isOver = true;
+        });
+      },
       renew: (key, place, token, leaseMs) => this.#call("lease", place, this.deadlineMs, () => leases.renew(at(key, place), token, leaseMs)),
       release: (key, place, token) => this.#call("lease", place, this.deadlineMs, () => leases.release(at(key, place), token)),
       store: (entry, encoded, versions, key, place, token, seen) =>

@@ -46,6 +46,7 @@ export class Storing {
       leases, clock, key, place: space.place, among: held,
       versionsNow: (names) => versions!.read(names),
       lost: (by) => flights.fenceOne(flight, by),
+      freed: () => flights.wake(flight.at),
       unharmed: () => { flight.heardAt = tags.now; },
     });
     const { token } = lease;
@@ -74,8 +75,8 @@ export class Storing {
     lease.granted(answer.seen);
     const pinned = await this.#pinned(flight, pinning);
     if (pinned !== undefined) lease.pinned(pinned);
-    // Fenced on the way: nobody may wait for what cannot be stored.
-    if (flight.isOver || this.#fencedBy(flight, dependencies(space.place, flight.tags)) !== undefined) lease.release();
+    // Nobody may wait for what cannot be stored: fenced on the way, or without the versions it would be stored under.
+    if (flight.isOver || (versions !== undefined && pinned === undefined) || this.#fencedBy(flight, dependencies(space.place, flight.tags)) !== undefined) lease.release();
     return { kind: "leased", pinned };
   }
 

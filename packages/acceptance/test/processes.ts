@@ -1,0 +1,83 @@
+import type { Cache, CacheOptions, Clock, LoadContext, Policy } from "@hotset/core";
+import { createTestCache, gate, scriptedBackend, TestClock, type Gate, type ScriptedBackend, type ScriptedBackendOptions, type ScriptedCoherence, type ScriptedStore } from "@hotset/core/testing";
+import { memory, type MemoryOptions } from "@hotset/memory";
+
+/** One process, as far as the others can tell: a cache, and its own connection to the store that they share. */
+export interface SimulatedProcess {
+  readonly cache: Cache;
+  /** Its connection: what it asked, and what becomes of that. */
+  readonly backend: ScriptedBackend;
+  /** How it hears of what the others do. */
+  readonly link: ScriptedCoherence;
+}
+
+export interface ProcessOptions extends Policy, Omit<CacheOptions, "name" | "clock"> {
+  /** @default true */
+  readonly local?: boolean;
+  readonly memory?: MemoryOptions;
+  readonly backend?: Omit<ScriptedBackendOptions, "clock">;
+  /** How far its clock is from that of the store, in milliseconds. @default 0 */
+  readonly clockOffsetMs?: number;
+}
+
+export interface Processes<All> {
+  /** Of the store and of all processes. */
+  readonly clock: TestClock;
+  readonly store: ScriptedStore;
+  readonly all: All;
+  /** One more, which nobody has used yet: it does not hear of changes before its first call. */
+  start(options?: ProcessOptions): SimulatedProcess;
+}
+
+/**
+ * Two processes in step: one store with leases, tag versions and coherence, and everybody attached. `ttl` is an hour.
+ * With `times` given, so many.
+ */
+export async function inStep(options?: ProcessOptions, times?: undefined): Promise<Processes<[SimulatedProcess, SimulatedProcess]>>;
+export async function inStep(options: ProcessOptions, times: 3): Promise<Processes<[SimulatedProcess, SimulatedProcess, SimulatedProcess]>>;
+export async function inStep(options: ProcessOptions = {}, times: number = 2): Promise<Processes<unknown>> {
+  const processes = notYetInStep(options, times);
+  for (const { cache } of processes.all) await cache.connect();
+  return processes;
+}
+
+/** As {@link inStep}, but nobody has been used yet. */
+export function notYetInStep(options: ProcessOptions = {}, times: number = 2): Processes<SimulatedProcess[]> {
+  const clock = new TestClock();
+  let first: ScriptedBackend | undefined;
+  const start = (more: ProcessOptions = {}): SimulatedProcess => {
+    const { local = true, memory: memoryOptions, backend: its, clockOffsetMs = 0, ...rest } = { ...options, ...more };
+    const backend: ScriptedBackend = first === undefined ? scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "heard", ...its }) : first.peer(its);
+    first ??= backend;
+    const cache = createTestCache({ ttl: "1h", ...rest, clock: shifted(clock, clockOffsetMs), local: local ? memory(memoryOptions) : false, backend });
+    return { cache, backend, link: backend.link };
+  };
+  const all = Array.from({ length: times }, () => start());
+  return { clock, store: first!.store, all, start };
+}
+
+const shifted = (clock: Clock, offsetMs: number): Clock =>
+  offsetMs === 0 ? clock : { now: () => clock.now() + offsetMs, schedule: (callback, delayMs) => clock.schedule(callback, delayMs) };
+
+/** A loader that stands at a gate of its own with each run, and tells what it was given. */
+export interface GatedLoads<T> {
+  readonly load: (context: LoadContext) => Promise<T>;
+  readonly runs: readonly (Gate<T> & { readonly context: LoadContext })[];
+  /** Resolves when the loader has run so many times. */
+  arrived(times: number): Promise<void>;
+}
+
+export function gatedLoads<T>(): GatedLoads<T> {
+  const runs: (Gate<T> & { readonly context: LoadContext })[] = [];
+  const begun = gate();
+  return {
+    load(context) {
+      const run = Object.assign(gate<T>(), { context });
+      runs.push(run);
+      void begun.pass();
+      return run.pass();
+    },
+    runs,
+    arrived: (times) => begun.arrived(times),
+  };
+}
