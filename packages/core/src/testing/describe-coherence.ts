@@ -26,13 +26,19 @@ export function describeCoherence(subject: BackendSubject): void {
     const own = subject.backend;
     const coherence = coherenceOf(own);
     if (coherence === undefined || !subject.hasPeers) return undefined;
-    const ear = new Ear(clock(), own);
+    const ear = earOf(own);
     return { ear, detach: await coherence.attach(ear), coherence, own, other: await subject.other() };
   };
 
-  /** Moves time by as much as a sign of life may take. */
+  const earOf = (backend: Backend): Ear =>
+    new Ear(clock(), backend, async () => {
+      // A backend may look for changes from time to time, in no longer than they may stay unheard.
+      if (subject.expiry === "clock") await beat(coherenceOf(backend)!);
+    });
+
+  /** Lets a part of the time pass in which a sign of life is due. */
   const beat = async (coherence: Coherence): Promise<void> => {
-    const stepMs = (coherence.maxStalenessMs ?? MAX_STALENESS_MS) / 16;
+    const stepMs = (coherence.maxStalenessMs ?? MAX_STALENESS_MS) / STEPS;
     if (subject.expiry === "server") return scheduler.wait(stepMs);
     subject.clock.advance(stepMs);
     return flush();
@@ -153,7 +159,7 @@ export function describeCoherence(subject: BackendSubject): void {
     it("reports to every listener, until that one is detached", async () => {
       const scene = await listen();
       if (scene === undefined) return;
-      const second = new Ear(clock(), scene.own);
+      const second = earOf(scene.own);
       await scene.coherence.attach(second);
       await scene.other.write(`${KEY}1`, stored());
       await Promise.all([scene.ear.hears(`${KEY}1`), second.hears(`${KEY}1`)]);
@@ -179,7 +185,7 @@ export function describeCoherence(subject: BackendSubject): void {
     it("reports nothing once it is closed", async () => {
       const scene = await listen();
       if (scene === undefined) return;
-      const witness = new Ear(clock(), scene.other);
+      const witness = earOf(scene.other);
       await coherenceOf(scene.other)!.attach(witness);
       await scene.own.close();
       scene.ear.forget();
@@ -205,7 +211,7 @@ export function describeCoherence(subject: BackendSubject): void {
       if (scene === undefined) return;
       const { ear, coherence, other } = scene;
       const acknowledged: { readonly key: string; readonly at: number }[] = [];
-      for (let step = 0; step < 16 || (ear.signs.length < 3 && step < 48); step += 1) {
+      for (let step = 0; step < STEPS || (ear.signs.length < 3 && step < 3 * STEPS); step += 1) {
         const key = `${KEY}${step}`;
         await other.write(key, stored());
         acknowledged.push({ key, at: clock().now() });
@@ -244,11 +250,14 @@ class Ear implements CoherenceListener {
   readonly signs: { readonly sentAtMs: number; readonly at: number; readonly position: number }[] = [];
   readonly #clock: Clock;
   readonly #backend: Backend;
+  readonly #waitFor: () => Promise<void>;
   readonly #waiting = new Set<() => void>();
 
-  constructor(clock: Clock, backend: Backend) {
+  /** @param waitFor lets time pass, where the suite moves it. */
+  constructor(clock: Clock, backend: Backend, waitFor: () => Promise<void>) {
     this.#clock = clock;
     this.#backend = backend;
+    this.#waitFor = waitFor;
   }
 
   /** What a key may be called in a report. */
@@ -269,6 +278,7 @@ class Ear implements CoherenceListener {
 
   /** Resolves when it has heard of `key`. */
   async hears(key: string, what: "changed" | "tagsChanged" = "changed"): Promise<void> {
+    for (let step = 0; step < STEPS && !this.heard(key, what); step += 1) await this.#waitFor();
     const end = new AbortController();
     const tooLate = scheduler.wait(PATIENCE_MS, { signal: end.signal }).then(
       () => Promise.reject(new Error(`no report of ${what} for ${JSON.stringify(key.slice(0, 80))} within ${PATIENCE_MS} ms, but of ${JSON.stringify(this.reports).slice(0, 500)}`)),
@@ -320,5 +330,7 @@ const TAG = "{~shop}:users::admins";
 const OTHER_TAG = "{~shop}:users::";
 const MINUTE = 60_000;
 const MAX_STALENESS_MS = 2_000;
+/** In how many parts that time passes. */
+const STEPS = 16;
 /** How long a report may take on a busy machine. */
 const PATIENCE_MS = 3_000;
