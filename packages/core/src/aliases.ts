@@ -16,12 +16,17 @@ export class Aliases {
   add(key: string): void {
     const alias = this.#alias(key);
     if (this.#keys.has(alias)) return;
-    if (this.#keys.size >= MAX_ALIASES) {
-      const [oldest, forgotten] = this.#keys.entries().next().value!;
+    if (this.#keys.size >= MAX_ALIASES) this.#makeRoom();
+    this.#keys.set(alias, key);
+  }
+
+  /** Many at once: to find its oldest entry, a map passes by all that were deleted before it. */
+  #makeRoom(): void {
+    for (const [oldest, forgotten] of this.#keys) {
+      if (this.#keys.size <= MAX_ALIASES - FORGOTTEN_AT_ONCE) return;
       this.#keys.delete(oldest);
       this.#forgotten(forgotten);
     }
-    this.#keys.set(alias, key);
   }
 
   keyOf(alias: string): string | undefined {
@@ -30,3 +35,4 @@ export class Aliases {
 }
 
 const MAX_ALIASES = 100_000;
+const FORGOTTEN_AT_ONCE = 1_000;

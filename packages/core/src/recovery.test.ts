@@ -20,7 +20,7 @@ let isDown: boolean;
 let held: Gate<void> | undefined;
 let retryInMs: number;
 
-function recovery({ hasVersions = true }: { readonly hasVersions?: boolean } = {}): Recovery {
+function recovery({ hasVersions = true, reissueWindowMs = 0 }: { readonly hasVersions?: boolean; readonly reissueWindowMs?: number } = {}): Recovery {
   const send = async (what: string): Promise<void> => {
     await held?.pass();
     if (isDown) throw UNANSWERED;
@@ -29,7 +29,7 @@ function recovery({ hasVersions = true }: { readonly hasVersions?: boolean } = {
   const events = createEvents();
   events.recover.add((event) => told.push(event));
   return new Recovery({
-    clock, events, cache: "shop", root,
+    clock, events, cache: "shop", root, reissueWindowMs,
     remote: {
       label: "redis",
       get retryInMs() {
@@ -229,6 +229,42 @@ describe("more than 10,000", () => {
     const one = recovery({ hasVersions: false });
     for (let i = 0; i <= 10_000; i += 1) one.addKey(root, `k${i}`);
     expect([one.size, one.covers(root, "k0", []), one.covers(root, "k1", []), one.covers(root, "k10000", [])]).toEqual([10_000, false, true, true]);
+  });
+});
+
+describe("what was acknowledged", () => {
+  it("is issued again when the server was replaced: what is within the window", async () => {
+    const one = recovery({ reissueWindowMs: 30_000 });
+    one.acknowledgedKey(users, "before");
+    clock.advance(30_001);
+    one.acknowledgedKey(users, "k");
+    one.acknowledgedTags(users, ["{~shop}:users::t"], "soft", 1);
+    one.reissue();
+    await flush();
+    expect(sent.toSorted()).toEqual(["remove shop:users::k", "soft {~shop}:users::t"]);
+  });
+
+  it("becomes a clear when it is more than 10,000 within the window, however many more, and until the window has passed", async () => {
+    for (const count of [10_001, 12_500]) {
+      sent = [];
+      const one = recovery({ reissueWindowMs: 30_000 });
+      for (let i = 0; i < count; i += 1) one.acknowledgedKey(users, `k${i}`);
+      clock.advance(30_000);
+      one.reissue();
+      await one.replay();
+      expect(sent).toContain("hard {~shop}::");
+      expect(sent.length).toBeLessThan(10_001);
+    }
+  });
+
+  it("is no clear when there were more, but most are beyond the window", async () => {
+    const one = recovery({ reissueWindowMs: 30_000 });
+    for (let i = 0; i < 9_000; i += 1) one.acknowledgedKey(users, `old${i}`);
+    clock.advance(30_001);
+    for (let i = 0; i < 9_000; i += 1) one.acknowledgedKey(users, `new${i}`);
+    one.reissue();
+    await one.replay();
+    expect([sent.length, sent.includes("hard {~shop}::")]).toEqual([9_000, false]);
   });
 });
 

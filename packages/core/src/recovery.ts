@@ -233,11 +233,29 @@ class IssuedInvalidations {
   #add<T extends { readonly at: number }>(all: Map<string, T>, id: string, issued: T): void {
     all.delete(id);
     all.set(id, issued);
-    for (const [oldest, { at }] of all) {
-      const isOver = at < issued.at - this.#windowMs;
-      if (!isOver && this.#keys.size + this.#tags.size <= MAX_PENDING) break;
-      if (!isOver) this.#overflowedAt = issued.at;
-      all.delete(oldest);
+    if (this.#size > MAX_PENDING + FORGOTTEN_AT_ONCE) this.#forget(issued.at);
+  }
+
+  get #size(): number {
+    return this.#keys.size + this.#tags.size;
+  }
+
+  /** Many at once: to find its oldest entry, a map passes by all that were deleted before it. */
+  #forget(now: number): void {
+    const both: readonly Map<string, { readonly at: number }>[] = [this.#keys, this.#tags];
+    for (const all of both) {
+      for (const [oldest, { at }] of all) {
+        if (at >= now - this.#windowMs) break;
+        all.delete(oldest);
+      }
+    }
+    if (this.#size <= MAX_PENDING) return;
+    this.#overflowedAt = now;
+    for (const all of both) {
+      for (const oldest of all.keys()) {
+        if (this.#size <= MAX_PENDING) return;
+        all.delete(oldest);
+      }
     }
   }
 }
@@ -263,5 +281,6 @@ export async function orPending<T>(recovery: Recovery | undefined, place: Place,
 }
 
 const MAX_PENDING = 10_000;
+const FORGOTTEN_AT_ONCE = 1_000;
 const AT_ONCE = 100;
 const RETRY_MS = 1_000;

@@ -127,13 +127,19 @@ export class TagTable {
         overtaken.push(tag);
         return;
       }
-      if (this.#versions.size >= MAX_KNOWN && !this.#versions.has(tag)) {
-        this.#versions.delete(this.#versions.keys().next().value!);
-        this.#forgotten();
-      }
+      if (this.#versions.size >= MAX_KNOWN && !this.#versions.has(tag)) this.#makeRoom();
       this.#versions.set(tag, version);
     });
     return overtaken;
+  }
+
+  /** Many at once: to find its oldest entry, a map passes by all that were deleted before it; and copies are held anew after each time. */
+  #makeRoom(): void {
+    for (const oldest of this.#versions.keys()) {
+      if (this.#versions.size <= MAX_KNOWN * 0.9) break;
+      this.#versions.delete(oldest);
+    }
+    this.#forgotten();
   }
 }
 
