@@ -36,12 +36,6 @@ const handlers = {
       .tier(redis(url).coherence(coherence).build())
       .defaults({ ttl })
       .build();
-    cache.on("invalidate", ({ scope, origin, key }) => {
-      if (scope !== "key" || origin !== "elsewhere" || key === undefined) return;
-      const at = instant();
-      // Only what nobody can be answered with any more counts as gone.
-      if (cache.peek(key) === undefined) invalidatedAt.set(key, at);
-    });
     cache.on("backend:state", ({ state }) => {
       if (state === "down" && !isDown) downAt = performance.now();
       isDown = state === "down";
@@ -63,7 +57,6 @@ const handlers = {
       for (let at = 0; at < missing.length; at += 500) await cache.getMany(missing.slice(at, at + 500));
       await sleep(5);
     }
-    invalidatedAt.clear();
   },
 
   /** How many of them it has. */
@@ -83,7 +76,17 @@ const handlers = {
     return deleted;
   },
 
-  /** When each was gone here, of those that others changed. */
+  /** From now on notes when copies go that others changed. */
+  watch(): void {
+    cache.on("invalidate", ({ scope, origin, key }) => {
+      if (scope !== "key" || origin !== "elsewhere" || key === undefined) return;
+      const at = instant();
+      // Only what nobody can be answered with any more counts as gone.
+      if (cache.peek(key) === undefined) invalidatedAt.set(key, at);
+    });
+  },
+
+  /** When each was gone. */
   invalidated: (): ReadonlyMap<string, number> => invalidatedAt,
 
   /**
@@ -182,9 +185,10 @@ const handlers = {
     let count = 0;
     let example: string | undefined;
     const startedAt = performance.now();
+    const run = (runs += 1);
     const request = async (): Promise<void> => {
       const at = performance.now();
-      const key = keys === "hot" ? `hot:${count++ % 1_000}` : `cold:${count++}`;
+      const key = keys === "hot" ? `hot:${count++ % 1_000}` : `cold:${run}:${count++}`;
       try {
         await cache.getOrSet(key, async () => {
           loads += 1;
@@ -241,6 +245,7 @@ export interface Requests {
 }
 
 let besides = 0;
+let runs = 0;
 
 /** Calls `act` so often a second, catching up with timers that come late. */
 async function paced(perSecond: number, forMs: number, act: () => void): Promise<void> {

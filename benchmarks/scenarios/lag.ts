@@ -17,6 +17,7 @@ export const lagOfDeletes = ({ url }: Conditions): Trial => ({
       await Promise.all([deleter, holder].map((each) => each.call("open", { url, name: `lag-${coherence}`, coherence })));
       await deleter.call("fill", "k", 0, DELETES + 200);
       await holder.call("hold", "k", 0, DELETES + 200);
+      await holder.call("watch");
       // Warms up.
       await deleter.call("deleteEach", "k", DELETES, DELETES + 200, 1);
       const deleted = await deleter.call("deleteEach", "k", 0, DELETES, 1);
