@@ -20,10 +20,12 @@ export interface MemberSettings {
   readonly memory?: MemoryOptions;
   readonly coherence?: "auto" | "tracking" | "pubsub";
   readonly protocol?: 2 | 3;
-  /** @default 2000 */
+  /** @default 10000: long enough for a busy machine to hear in time */
   readonly maxStalenessMs?: number;
-  /** @default 1000 */
+  /** @default 2000 */
   readonly responseTimeoutMs?: number;
+  /** @default 10000 */
+  readonly connectTimeoutMs?: number;
   /** How far its wall clock is ahead; negative where it is behind. @default 0 */
   readonly clockOffsetMs?: number;
   /** Without a Redis: memory alone. */
@@ -137,7 +139,7 @@ class Member {
 }
 
 function backendOf(settings: MemberSettings): RedisBackendBuilder {
-  const { keyPrefix, coherence = "auto", protocol = 3, maxStalenessMs = 2_000, responseTimeoutMs = 1_000 } = settings;
+  const { keyPrefix, coherence = "auto", protocol = 3, maxStalenessMs = 10_000, responseTimeoutMs = 2_000, connectTimeoutMs = 10_000 } = settings;
   return redis(connectionOf(settings.place))
     .valueFormat(json())
     .keyPrefix(keyPrefix)
@@ -145,7 +147,7 @@ function backendOf(settings: MemberSettings): RedisBackendBuilder {
     .protocol(protocol)
     .maxStaleness(maxStalenessMs)
     .responseTimeout(responseTimeoutMs)
-    .connectTimeout("2s")
+    .connectTimeout(connectTimeoutMs)
     .backoff({ base: 10, max: 100 });
 }
 

@@ -1,7 +1,15 @@
 /** Several processes with a cache each, driven from a test. */
 import { forkScript, randomPrefix, until, type Reply, type ScriptProcess } from "@hotset/test-servers";
 import type { LoadRun, MemberHandlers, MemberSettings } from "./fleet-member.ts";
-import type { FleetServers } from "./fleet-servers.ts";
+import { startServers, type FleetServers, type FleetServersOptions, type Topology } from "./fleet-servers.ts";
+import { vi } from "vitest";
+
+// Only what hangs is to fail by time, on a busy machine too.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+
+/** How long to wait for what comes at once, but on a busy machine. */
+export const PATIENCE_MS = 20_000;
+export const PATIENCE = { timeout: PATIENCE_MS, interval: 20 } as const;
 
 const SCRIPT = new URL("fleet-member.ts", import.meta.url);
 
@@ -53,7 +61,7 @@ export class Fleet implements AsyncDisposable {
   }
 
   /** Waits until everybody hears of changes and has nothing pending. */
-  async inStep(timeoutMs = 10_000): Promise<void> {
+  async inStep(timeoutMs = PATIENCE_MS): Promise<void> {
     await Promise.all(this.members.map((member) => isInStep(member, timeoutMs)));
   }
 
@@ -73,10 +81,18 @@ export class Fleet implements AsyncDisposable {
   }
 }
 
-/** Keeps processes for the tests of one file: starting one takes longer than most tests. */
+/** Keeps processes and servers for the tests of one file: starting them takes longer than most tests. */
 export class Pool {
+  readonly #servers = new Map<Topology, Promise<FleetServers>>();
   #idle: Member[] = [];
   readonly #all = new Set<Member>();
+
+  /** The same ones for whoever asks again. */
+  servers(topology: Topology, options?: FleetServersOptions): Promise<FleetServers> {
+    let servers = this.#servers.get(topology);
+    if (servers === undefined) this.#servers.set(topology, (servers = startServers(topology, options)));
+    return servers;
+  }
 
   /** Opens `count` processes over `servers`, each connected and heard. One list of settings: one for each. */
   async open(servers: FleetServers, count: number, settings: FleetSettings | readonly FleetSettings[] = {}): Promise<Fleet> {
@@ -116,6 +132,7 @@ export class Pool {
 
   async end(): Promise<void> {
     await Promise.all([...this.#all].map(({ process }) => process[Symbol.asyncDispose]()));
+    await Promise.all([...this.#servers.values()].map(async (servers) => (await servers).stop()));
   }
 }
 
@@ -131,7 +148,7 @@ function memberOf(process: ScriptProcess<MemberHandlers>): Member {
 }
 
 /** Waits until it hears of changes, and nothing of its own waits for Redis. */
-export const isInStep = (member: Member, timeoutMs = 10_000): Promise<true> =>
+export const isInStep = (member: Member, timeoutMs = PATIENCE_MS): Promise<true> =>
   until("a process that is in step", timeoutMs, async () => {
     const { tiers, pending } = await member.stats();
     return tiers.at(-1)!.state === "up" && pending === 0;
@@ -139,18 +156,18 @@ export const isInStep = (member: Member, timeoutMs = 10_000): Promise<true> =>
 
 /** Has it hold a local copy of what there is. */
 export const holds = (member: Member, key: string): Promise<true> =>
-  until(`a local copy of ${key}`, 5_000, async () => (await member.peek(key)) !== undefined || (await member.get(key), false));
+  until(`a local copy of ${key}`, PATIENCE_MS, async () => (await member.peek(key)) !== undefined || (await member.get(key), false));
 
 /** Waits until it waits for somebody else's load of `key`. */
 export const waitsFor = (member: Member, key: string): Promise<true> =>
-  until(`a wait for the load of ${key} elsewhere`, 5_000, async () => (await member.explain(key)).some((decision) => /^lease: held/.test(decision)));
+  until(`a wait for the load of ${key} elsewhere`, PATIENCE_MS, async () => (await member.explain(key)).some((decision) => decision.startsWith("lease: held")));
 
 /** Waits until its loader of `key` runs, for the n-th time. */
 export const loadsNow = (member: Member, key: string, times = 1): Promise<true> =>
-  until(`a load of ${key}`, 5_000, async () => (await member.loads(key)).length === times);
+  until(`a load of ${key}`, PATIENCE_MS, async () => (await member.loads(key)).length === times);
 
 /** Waits until a local copy is gone, or another one. @returns how long that took, in milliseconds, within that of one question. */
-export async function gone(member: Member, key: string, old: unknown, timeoutMs = 5_000): Promise<number> {
+export async function gone(member: Member, key: string, old: unknown, timeoutMs = PATIENCE_MS): Promise<number> {
   const startedAt = sharedNow();
   const was = JSON.stringify(old);
   await until(`${key} to be another than ${was}`, timeoutMs, async () => JSON.stringify(await member.peek(key)) !== was);
