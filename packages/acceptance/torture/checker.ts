@@ -283,7 +283,7 @@ class Checker {
     if (second.startedAt - first.startedAt >= this.#history.terms.loadTimeoutMs) return true;
     const span = { from: first.calledAt, to: second.startedAt };
     if ((this.#loadsOf.get(key) ?? []).some((load) => load.forced && overlap({ from: load.calledAt, to: load.endedAt ?? Infinity }, span))) return true;
-    const isChanged = this.#history.changes.some((change) => change.keys.some(([each]) => each === key) && overlap({ from: change.startedAt, to: this.#overAt(change) }, span));
+    const isChanged = this.#history.changes.some((change) => (change.keys.some(([each]) => each === key) || change.touches?.includes(key) === true) && overlap({ from: change.startedAt, to: this.#overAt(change) }, span));
     if (isChanged) return true;
     if ([first, second].some(({ process }) => this.#isCutOff(process, span.from, span.to))) return true;
     return this.#history.faults.some((fault) => {

@@ -80,6 +80,8 @@ export interface Change {
   readonly kind: string;
   /** What it covers, with the versions that the source has given it. */
   readonly keys: readonly (readonly [key: string, version: number])[];
+  /** Keys that it covers too, without a promise: other programs write them, and know of no tags. */
+  readonly touches?: readonly string[];
   /** After a soft one an older value may still be served as stale. */
   readonly mode: "hard" | "soft";
   readonly startedAt: Instant;

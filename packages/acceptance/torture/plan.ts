@@ -117,6 +117,11 @@ export function coveredBy(keys: readonly KeyPlan[], operation: Operation): reado
   }
 }
 
+/** Which keys it replaces without a promise: a program that knows of no namespaces may have written them. */
+export function touchedBy(keys: readonly KeyPlan[], operation: Operation): readonly string[] {
+  return operation.kind === "clear" ? keys.filter((key) => key.isForeign && isBelow(key.space, operation.space)).map(({ id }) => id) : [];
+}
+
 /** Which keys an operation has to do with. */
 export function concernedBy(keys: readonly KeyPlan[], operation: Operation): readonly string[] {
   if ("key" in operation) return [operation.key];
@@ -308,7 +313,7 @@ function lengthOf(random: Random, kind: FaultKind, settings: Settings): number {
     case "delay":
       return 200 + random.below(800);
     case "freeze process":
-      return random.one([30, 200, settings.maxStaleness - 100, settings.maxStaleness + 300]);
+      return random.one([30, 200, settings.maxStaleness - 100, settings.maxStaleness + 300, settings.maxStaleness + 1_200]);
     case "restart from snapshot":
       // How long after the snapshot the server is killed.
       return 100 + random.below(700);

@@ -117,7 +117,15 @@ class Fleet implements Victims {
     this.#current(worker).script.resume();
   }
 
-  async kill(worker: number): Promise<void> {
+  /** One at a time: the next one waits until its successor runs. */
+  kill(worker: number): Promise<void> {
+    const killed = (this.#killing[worker] ?? Promise.resolve()).then(() => this.#kill(worker));
+    this.#killing[worker] = killed;
+    return killed;
+  }
+  readonly #killing: Promise<void>[] = [];
+
+  async #kill(worker: number): Promise<void> {
     const { now, source } = this.#given;
     const member = this.#current(worker);
     member.diedAt = now();

@@ -1,7 +1,7 @@
 import type { Violation } from "./checker.ts";
 import type { Change, History, Instant, Load, Read } from "./history.ts";
 
-/** How much before and after a violation is shown. */
+/** How much before and after a violation is shown; all, of one that is no key's. */
 const BEFORE_MS = 4_000;
 const AFTER_MS = 50;
 /** Beyond this the oldest are left out. */
@@ -22,10 +22,10 @@ interface Line {
 export function timeline(history: History, violation: Violation): string {
   const { key } = violation;
   const concerned = history.changes.filter(({ id }) => violation.ids.includes(id)).map(({ startedAt }) => startedAt);
-  const from = Math.min(violation.at - BEFORE_MS, ...concerned.map((at) => at - 100));
+  const from = key === undefined ? 0 : Math.min(violation.at - BEFORE_MS, ...concerned.map((at) => at - 100));
   const to = violation.at + AFTER_MS;
   const all = [
-    ...history.changes.filter(({ id, keys }) => keys.some(([each]) => each === key) || violation.ids.includes(id)).map((change) => ofChange(change, key)),
+    ...history.changes.filter(({ id, keys, touches }) => keys.some(([each]) => each === key) || touches?.includes(key ?? "") === true || violation.ids.includes(id)).map((change) => ofChange(change, key)),
     ...history.reads.filter((read) => read.key === key || violation.ids.includes(read.id)).map(ofRead),
     ...history.loads.filter((load) => load.key === key).flatMap(ofLoad),
     ...history.faults.flatMap(({ kind, from: began, to: ended, processes }) => [

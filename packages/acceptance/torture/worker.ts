@@ -6,7 +6,7 @@ import { answerCalls } from "@hotset/test-servers";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { clockSince } from "./clock.ts";
 import type { Change, Incident, Read } from "./history.ts";
-import { coveredBy, type KeyPlan, type LoaderPlan, type Operation, type Settings, type WorkerPlan } from "./plan.ts";
+import { coveredBy, touchedBy, type KeyPlan, type LoaderPlan, type Operation, type Settings, type WorkerPlan } from "./plan.ts";
 import { Recorder } from "./recorder.ts";
 import { askSource, type SourceClient, type Told } from "./source.ts";
 
@@ -114,6 +114,8 @@ class Fleetmate {
   }
 
   isInStep(): boolean {
+    // An open breaker is closed by calls.
+    this.#begin({ id: "knock", at: 0, worker: 0, kind: "get", key: given.keys[0]!.id });
     const { tiers, pending } = this.#cache.stats();
     const state = tiers.find(({ label }) => label === BACKEND)?.state;
     return (state === "up" || state === "idle") && pending === 0;
@@ -313,7 +315,8 @@ class Fleetmate {
     const queued = Math.max(0, ...keys.map((key) => this.#writing.get(key) ?? 0));
     for (const key of keys) this.#writing.set(key, (this.#writing.get(key) ?? 0) + 1);
     const isSoft = operation.kind === "markStale" || operation.kind === "markTagsStale";
-    const change: Change = { process: given.process, id, kind: operation.kind, keys: covered, mode: isSoft ? "soft" : "hard", startedAt: now(), boundMs: (queued + 1) * 2 * settings.responseTimeout };
+    const touches = touchedBy(given.keys, operation);
+    const change: Change = { process: given.process, id, kind: operation.kind, keys: covered, ...(touches.length > 0 && { touches }), mode: isSoft ? "soft" : "hard", startedAt: now(), boundMs: (queued + 1) * 2 * settings.responseTimeout };
     recorder.note({ t: "change", change });
     try {
       const { status, token } = await this.#send(operation, versions[0]!);
