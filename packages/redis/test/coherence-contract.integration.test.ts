@@ -1,35 +1,89 @@
 import { json } from "@hotset/core";
 import { describeBackend } from "@hotset/core/testing";
-import { redis, type RedisBackend, type RedisBackendBuilder } from "@hotset/redis";
-import { randomPrefix } from "@hotset/test-servers";
-import { expect, inject, it } from "vitest";
+import { fromClient, redis, type RedisBackend } from "@hotset/redis";
+import { randomPrefix, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { createClient } from "@redis/client";
+import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from "vitest";
+import { RecordingListener } from "./recording-listener.ts";
 
-const WAYS: readonly (readonly [name: string, mode: "tracking" | "pubsub", settings: (builder: RedisBackendBuilder) => RedisBackendBuilder])[] = [
-  ["tracking", "tracking", (builder) => builder.coherence("tracking")],
-  ["tracking hashed keys", "tracking", (builder) => builder.keyFormat("hashed")],
-  ["a channel", "pubsub", (builder) => builder.coherence("pubsub")],
-  ["a channel over RESP2, chosen by itself", "pubsub", (builder) => builder.protocol(2)],
-];
+const clients: { destroy(): void }[] = [];
+afterEach(() => {
+  for (const client of clients.splice(0)) client.destroy();
+});
 
-for (const [name, mode, settings] of WAYS) {
-  const open = (prefix: string): RedisBackend => settings(redis(inject("redisUrl")).keyPrefix(prefix).valueFormat(json()).maxStaleness("400ms")).build();
+const connected = async (options: Parameters<typeof createClient>[0]) => {
+  const client = createClient(options);
+  client.on("error", () => undefined);
+  clients.push(client);
+  await client.connect();
+  return client;
+};
+
+for (const [name, options] of [["a client of the user's", {}], ["a client of the user's over RESP2", { RESP: 2 }]] as const) {
+  const open = async (at: string): Promise<RedisBackend> =>
+    redis(fromClient(await connected({ url: inject("redisUrl"), ...options }))).keyPrefix(at).valueFormat(json()).build();
   let prefix: string;
-
-  describeBackend(`redis, changes heard by ${name}`, {
+  describeBackend(`redis, ${name}, several processes`, {
     open: () => open((prefix = randomPrefix())),
     openPeer: () => open(prefix),
     expiry: "server",
   });
+}
 
-  it(`which way it is can be seen: ${name}`, async () => {
-    const backend = open(randomPrefix());
-    const detach = await backend.coherence!.attach({ now: () => 0, changed: nothing, tagsChanged: nothing, everythingChanged: nothing, alive: nothing, replaced: nothing, lost: nothing });
+describe("a client of the user's", () => {
+  let server: OwnRedis;
+  beforeAll(async () => {
+    server = await startOwnRedis();
+  });
+  afterAll(() => server.stop());
+
+  it.each([
+    ["tracks, whatever the client itself does with pushes", {}, "tracking"],
+    ["tracks beside a cache of its own", { clientSideCache: { ttl: 0, maxEntries: 0 } }, "tracking"],
+    ["hears over the channel where it was told to speak RESP2", { RESP: 2 }, "pubsub"],
+  ] as const)("%s", async (_, options, mode) => {
+    const client = await connected({ url: server.url, ...options });
+    const backend = redis(fromClient(client)).valueFormat(json()).build();
+    const listener = new RecordingListener();
+    await backend.coherence!.attach(listener);
     expect(backend.coherenceMode).toBe(mode);
-    await detach();
+    const other = redis(server.url).valueFormat(json()).build();
+    await other.remove("shop::1");
+    await expect.poll(() => listener.heard).toEqual(["changed shop::1"]);
+    await other.close();
+    await backend.close();
+    await expect.poll(async () => String(await server.command("CLIENT", "LIST")).match(/name= .*lib-name=node-redis|resp=3/g) ?? []).toHaveLength(options === undefined || !("RESP" in options) ? 1 : 0);
+    expect(client.isReady).toBe(true);
+  });
+
+  it("C86: a connection that was reset hears of nothing, which its heartbeat tells", async () => {
+    const duplicates: { sendCommand(args: string[]): Promise<unknown> }[] = [];
+    const client = await connected({ url: server.url });
+    const duplicate = client.duplicate.bind(client);
+    client.duplicate = ((overrides) => {
+      const made = duplicate(overrides);
+      duplicates.push(made);
+      return made;
+    }) as typeof client.duplicate;
+    const backend = redis(fromClient(client)).valueFormat(json()).maxStaleness(400).build();
+    const listener = new RecordingListener();
+    await backend.coherence!.attach(listener);
+    await duplicates.at(-1)!.sendCommand(["RESET"]);
+    await expect.poll(() => listener.losses.length).toBe(1);
+    await backend.coherence!.attach(listener);
+    await server.command("SET", "hotset:shop::1", "x");
+    await expect.poll(() => listener.heard).toContain("changed shop::1");
     await backend.close();
   });
-}
 
-function nothing(): void {
-  // Nobody looks at what is heard.
-}
+  it("is not asked for a duplicate where nobody listens", async () => {
+    const client = await connected({ url: server.url });
+    client.duplicate = () => {
+      throw new Error("there is no need");
+    };
+    const backend = redis(fromClient(client)).valueFormat(json()).build();
+    await backend.remove("shop::1");
+    expect(await backend.leases!.confirm("shop::1")).toBe("");
+    await backend.close();
+  });
+});

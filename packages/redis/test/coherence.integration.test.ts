@@ -1,8 +1,11 @@
-import { json } from "@hotset/core";
-import { redis, type RedisBackend } from "@hotset/redis";
-import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { ConfigurationError, json, type StoredEntry } from "@hotset/core";
+import { redis, single, type RedisBackend, type RedisBackendBuilder } from "@hotset/redis";
+import { RespClient, startAclRedis, startOwnRedis, startProxy, type AclRedis, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { RecordingListener } from "./recording-listener.ts";
+
+const stored = (data = "value"): StoredEntry => ({ data: Buffer.from(data), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none" });
+const quick = (builder: RedisBackendBuilder): RedisBackendBuilder => builder.valueFormat(json()).maxStaleness(400).backoff({ base: 10, max: 50 }).connectTimeout("1s").responseTimeout("300ms");
 
 let server: OwnRedis;
 beforeAll(async () => {
@@ -10,37 +13,289 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-let backend: RedisBackend;
-let listener: RecordingListener;
-beforeEach(async () => {
-  await server.command("FLUSHALL");
-  backend = redis(server.url).valueFormat(json()).build();
-  listener = new RecordingListener();
-  await backend.coherence!.attach(listener);
+const backends: RedisBackend[] = [];
+const open = (settings: (builder: RedisBackendBuilder) => RedisBackendBuilder = (builder) => builder, url = server.url): RedisBackend => {
+  const backend = settings(quick(redis(url))).build();
+  backends.push(backend);
+  return backend;
+};
+afterEach(async () => {
+  await Promise.all(backends.splice(0).map((backend) => backend.close()));
 });
-afterEach(() => backend.close());
 
-/** An answer on the tracking connection: what was acknowledged before has been heard. */
-const barrier = (): Promise<number> => backend.ping();
-
-async function heardOf(...commands: readonly (readonly (string | number)[])[]): Promise<readonly string[]> {
-  await barrier();
-  listener.take();
-  for (const command of commands) await server.command(...command);
-  await barrier();
-  return listener.take();
+/** Flags of the clients that are not the tests' own, as CLIENT LIST has them. */
+async function flags(): Promise<readonly string[]> {
+  const clients = String(await server.command("CLIENT", "LIST")).trim().split("\n");
+  return clients.filter((line) => line.includes("lib-name=node-redis") || line.includes("resp=3")).map((line) => / flags=(\w+)/.exec(line)![1]!);
 }
 
 describe("what others change", () => {
+  let backend: RedisBackend;
+  let listener: RecordingListener;
+  beforeEach(async () => {
+    await server.command("FLUSHALL");
+    backend = open();
+    listener = new RecordingListener();
+    await backend.coherence!.attach(listener);
+  });
+
+  async function heardOf(...commands: readonly (readonly (string | number)[])[]): Promise<readonly string[]> {
+    await backend.ping();
+    listener.take();
+    for (const command of commands) await server.command(...command);
+    // An answer on the tracking connection: what was acknowledged before has been heard.
+    await backend.ping();
+    return listener.take();
+  }
+
   it("C81: is heard before an answer to anything that is asked afterwards, whatever command changed it", async () => {
     expect(await heardOf(["HSET", "hotset:shop::1", "d", "x"])).toEqual(["changed shop::1"]);
     expect(await heardOf(["HSET", "hotset:shop::1", "d", "x"])).toEqual(["changed shop::1"]);
     expect(await heardOf(["PEXPIRE", "hotset:shop::1", 60_000])).toEqual(["changed shop::1"]);
     expect(await heardOf(["PERSIST", "hotset:shop::1"])).toEqual(["changed shop::1"]);
-    expect(await heardOf(["RENAME", "hotset:shop::1", "hotset:shop::2"])).toEqual(expect.arrayContaining(["changed shop::1", "changed shop::2"]));
-    expect(await heardOf(["DEL", "hotset:shop::2"])).toEqual(["changed shop::2"]);
+    expect((await heardOf(["RENAME", "hotset:shop::1", "hotset:shop::2"])).toSorted()).toEqual(["changed shop::1", "changed shop::2"]);
+    expect(await heardOf(["COPY", "hotset:shop::2", "hotset:shop::3"])).toEqual(["changed shop::3"]);
+    expect(await heardOf(["EVAL", "return redis.call('DEL', 'hotset:shop::2')", 0])).toEqual(["changed shop::2"]);
     expect(await heardOf(["SET", "hotset:shop::2", "another type"])).toEqual(["changed shop::2"]);
-    expect(await heardOf(["FLUSHALL"])).toEqual(["everything"]);
+    expect(await heardOf(["GETEX", "hotset:shop::2", "EX", 100])).toEqual(["changed shop::2"]);
     expect(await heardOf(["SET", "hotset:{~shop}::user", "1.1|1.1"])).toEqual(["tag {~shop}::user"]);
+    expect(await heardOf(["SET", "hotset::root", "of a cache without a name"])).toEqual(["changed ::root"]);
+    expect(await heardOf(["SET", "hotset~lease:{hotset:shop::1}", "token"], ["SET", "other:shop::1", "x"], ["SET", "hotsets:shop::1", "x"])).toEqual([]);
+    expect(await heardOf(["FLUSHALL"])).toEqual(["everything"]);
+  });
+
+  it("C81: expiry is heard when the key goes", async () => {
+    await server.command("SET", "hotset:shop::1", "short", "PX", 30);
+    await backend.ping();
+    listener.take();
+    await expect.poll(() => listener.heard).toEqual(["changed shop::1"]);
+  });
+
+  it("C81: so is eviction", async () => {
+    await server.command("SET", "hotset:shop::1", "x".repeat(1_000));
+    await backend.ping();
+    listener.take();
+    await server.command("CONFIG", "SET", "maxmemory-policy", "allkeys-random");
+    await server.command("CONFIG", "SET", "maxmemory", 1);
+    await server.command("SET", "other", "x").catch(() => undefined);
+    await expect.poll(() => listener.heard).toContain("changed shop::1");
+    await server.command("CONFIG", "SET", "maxmemory", 0);
+  });
+
+  it("hashed keys are called by their aliases", async () => {
+    const hashed = open((builder) => builder.keyFormat("hashed"));
+    const heard = new RecordingListener();
+    await hashed.coherence!.attach(heard);
+    await hashed.write("shop::a key", stored());
+    await hashed.tagVersions!.pin(["{~shop}::user"]);
+    expect(heard.heard).toEqual([`changed ${hashed.alias!("shop::a key")}`, `tag ${hashed.alias!("{~shop}::user")}`]);
+    expect(hashed.alias!("shop::a key")).toMatch(/^shop::#[\w-]{43}$/);
+    expect(backend.alias).toBe(undefined);
+  });
+});
+
+describe("who listens over one connection", () => {
+  beforeEach(() => server.command("FLUSHALL"));
+
+  it("nothing is tracked for those who do not, and not any more when the last one has left", async () => {
+    const backend = open();
+    await backend.read("shop::1");
+    expect(await flags()).toEqual(["N"]);
+    const detachers = [await backend.coherence!.attach(new RecordingListener()), await backend.coherence!.attach(new RecordingListener())];
+    expect(await flags()).toEqual(["tB"]);
+    await detachers[0]!();
+    await backend.ping();
+    expect(await flags()).toEqual(["tB"]);
+    await detachers[1]!();
+    await expect.poll(flags).toEqual(["N"]);
+  });
+
+  it("backends with prefixes of their own hear of their own keys, also where one prefix covers the other", async () => {
+    const at = single(server.url);
+    const listen = async (prefix: string): Promise<RecordingListener> => {
+      const backend = quick(redis(at)).keyPrefix(prefix).build();
+      backends.push(backend);
+      const listener = new RecordingListener();
+      await backend.coherence!.attach(listener);
+      return listener;
+    };
+    const narrow = await listen("a:b");
+    const beside = await listen("c");
+    expect(narrow.take()).toEqual([]);
+    const wide = await listen("a");
+    // What was pushed in the moment of the change is lost.
+    expect([...new Set(narrow.take())]).toEqual(["everything"]);
+    const inside = await listen("a:b:d");
+    expect(wide.take().filter((what) => what !== "everything")).toEqual([]);
+
+    await server.command("SET", "a:b:d:shop::1", "x");
+    await server.command("SET", "c:shop::2", "x");
+    await backends[0]!.ping();
+    expect(inside.take()).toEqual(["changed shop::1"]);
+    expect(narrow.take()).toEqual(["changed d:shop::1"]);
+    expect(wide.take().filter((what) => what !== "everything")).toEqual(["changed b:d:shop::1"]);
+    expect(beside.take().filter((what) => what !== "everything")).toEqual(["changed shop::2"]);
+    expect(String(await server.command("CLIENT", "LIST")).match(/resp=3/g)).toHaveLength(1);
+  });
+
+  it("a second cache over one backend hears of what the first one changes", async () => {
+    for (const mode of ["tracking", "pubsub"] as const) {
+      const backend = open((builder) => builder.coherence(mode));
+      const [first, second] = [new RecordingListener(), new RecordingListener()];
+      await backend.coherence!.attach(first);
+      await backend.write("shop::alone", stored());
+      await backend.coherence!.attach(second);
+      await backend.write("shop::1", stored());
+      await expect.poll(() => second.heard).toEqual(["changed shop::1"]);
+      if (mode === "pubsub") expect(first.heard).toEqual(["changed shop::1"]);
+    }
+  });
+});
+
+describe("a connection that follows another", () => {
+  it("tracks before anything else is sent, and the server ends the one before, which it may take for alive", async () => {
+    await using proxy = await startProxy(server.port);
+    const backend = open(undefined, proxy.url);
+    const listener = new RecordingListener();
+    await backend.coherence!.attach(listener);
+    const [before] = String(await server.command("CLIENT", "LIST", "TYPE", "normal")).match(/(?<=^id=)\d+(?=.* flags=tB)/m)!;
+    proxy.swallow();
+    await expect.poll(() => listener.losses.length, { timeout: 3_000 }).toBe(1);
+    const attached = backend.coherence!.attach(listener);
+    expect(String(await server.command("CLIENT", "LIST", "ID", Number(before)))).toContain(`id=${before}`);
+    proxy.resetCounts();
+    await proxy.pass();
+    await attached;
+    const commands = proxy.commands().map((command) => command.join(" ").replace(/^(SCRIPT LOAD).*/s, "$1"));
+    const tracking = commands.indexOf("CLIENT TRACKING ON BCAST NOLOOP PREFIX hotset:");
+    expect(tracking).toBeGreaterThan(-1);
+    expect(commands).toContain(`CLIENT KILL ID ${before}`);
+    expect(commands.indexOf(`CLIENT KILL ID ${before}`)).toBeLessThan(commands.indexOf("CLIENT TRACKINGINFO"));
+    expect(commands.filter((command) => command.startsWith("CLIENT TRACKING ON"))).toHaveLength(1);
+    expect(String(await server.command("CLIENT", "LIST", "ID", Number(before)))).not.toContain(`id=${before}`);
+  });
+
+  it("leaves strangers alone: a number of another server's run is not used", async () => {
+    await using own = await startOwnRedis();
+    await using proxy = await startProxy(own.port);
+    const backend = open(undefined, proxy.url);
+    await backend.read("shop::1");
+    await own.restart();
+    await expect.poll(() => backend.read("shop::1").then(() => "read", () => "refused")).toBe("read");
+    expect(proxy.commands().filter(([, name]) => name === "KILL")).toEqual([]);
+  });
+
+  it("a server that became a replica gives no signs of life, and one that is the primary again is told as another", async () => {
+    await using own = await startOwnRedis();
+    await using primary = await startOwnRedis();
+    const backend = open(undefined, own.url);
+    const listener = new RecordingListener();
+    await backend.coherence!.attach(listener);
+    await own.command("REPLICAOF", "127.0.0.1", primary.port);
+    await expect.poll(() => listener.losses.length, { timeout: 3_000 }).toBe(1);
+    listener.signs.splice(0);
+    await backend.coherence!.attach(listener);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(listener.signs).toEqual([]);
+    listener.take();
+    await own.command("REPLICAOF", "NO", "ONE");
+    await expect.poll(() => listener.losses.length, { timeout: 3_000 }).toBe(2);
+    await backend.coherence!.attach(listener);
+    await expect.poll(() => listener.heard).toContain("replaced");
+    await expect.poll(() => listener.signs.length).toBeGreaterThan(0);
+  });
+});
+
+describe("a server that is busy", () => {
+  it("gives no signs of life, and is not given up", async () => {
+    await using own = await startOwnRedis({ config: ["busy-reply-threshold 50"] });
+    const backend = open(undefined, own.url);
+    const listener = new RecordingListener();
+    await backend.coherence!.attach(listener);
+    const script = own.command("EVAL", "while true do end", 0).catch((error: Error) => error.message);
+    await expect.poll(() => backend.ping().then(() => "", (error: Error) => error.message)).toContain("BUSY");
+    const { length } = listener.signs;
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    expect(listener.signs).toHaveLength(length);
+    expect(listener.losses).toEqual([]);
+    const other = open(undefined, own.url);
+    await expect.poll(() => other.ping().then(() => "", (error: Error) => error.message)).toContain("BUSY");
+    const killer = RespClient.fromUrl(own.url);
+    await killer.command("SCRIPT", "KILL");
+    killer.close();
+    expect(await script).toContain("killed");
+    await expect.poll(() => listener.signs.length).toBeGreaterThan(length);
+    expect(listener.losses).toEqual([]);
+  });
+});
+
+describe("a user who may not track", () => {
+  const RIGHTS = "~hotset:* ~hotset~* +ping +pttl +hmget +hget +hlen +mget +script|load +evalsha +eval +hset +hincrby +del +pexpire +persist +set +get +time";
+  let acl: AclRedis;
+  beforeAll(async () => {
+    acl = await startAclRedis({ appRules: RIGHTS });
+  });
+  afterAll(() => acl.stop());
+  const grant = (...rules: readonly string[]): Promise<unknown> => acl.command("ACL", "SETUSER", "app", "reset", "on", ">apppass", ...RIGHTS.split(" "), ...rules);
+  const kill = (): Promise<unknown> => acl.command("CLIENT", "KILL", "USER", "app");
+
+  it("is told what to grant, where nothing else was asked for", async () => {
+    await grant();
+    const backend = open((builder) => builder.coherence("tracking"), acl.appUrl);
+    await expect(backend.coherence!.attach(new RecordingListener())).rejects.toThrow(ConfigurationError);
+    await expect(backend.coherence!.attach(new RecordingListener())).rejects.toMatchObject({ code: "INVALID_CONFIGURATION", message: expect.stringMatching(/NOPERM.*\+client\|tracking.*coherence\("auto"\)/s) });
+    // It reads and writes all the same.
+    await backend.write("shop::1", stored());
+    expect((await backend.read("shop::1"))?.data.toString()).toBe("value");
+  });
+
+  it("hears over the channel, by itself; and is told what to grant where that is refused as well", async () => {
+    await grant();
+    const backend = open(undefined, acl.appUrl);
+    expect(backend.coherenceMode).toBe(undefined);
+    await expect(backend.coherence!.attach(new RecordingListener())).rejects.toMatchObject({ code: "INVALID_CONFIGURATION", message: expect.stringMatching(/\+client\|tracking.*\+subscribe.*&hotset~changes/s) });
+
+    await grant("+subscribe", "+unsubscribe", "+publish", "&hotset~changes");
+    const listener = new RecordingListener();
+    await backend.coherence!.attach(listener);
+    expect(backend.coherenceMode).toBe("pubsub");
+    // Whoever tracks tells it as well.
+    await open(undefined, acl.url).write("shop::2", stored());
+    await expect.poll(() => listener.heard).toEqual(["changed shop::2"]);
+    expect(listener.signs.length).toBeGreaterThan(0);
+  });
+
+  it("who loses the permission goes on until the connection ends, and who gets it back tracks again", async () => {
+    await grant("+client|tracking", "+subscribe", "+publish", "&hotset~changes");
+    const backend = open(undefined, acl.appUrl);
+    const listener = new RecordingListener();
+    await backend.coherence!.attach(listener);
+    expect(backend.coherenceMode).toBe("tracking");
+    await acl.command("ACL", "SETUSER", "app", "-client|tracking");
+    await acl.command("SET", "hotset:shop::1", "x");
+    await expect.poll(() => listener.heard).toEqual(["changed shop::1"]);
+
+    await kill();
+    await expect.poll(() => listener.losses.length).toBe(1);
+    await backend.coherence!.attach(listener);
+    expect(backend.coherenceMode).toBe("pubsub");
+    await acl.command("ACL", "SETUSER", "app", "+client|tracking");
+    await kill();
+    await expect.poll(() => listener.losses.length).toBe(2);
+    await backend.coherence!.attach(listener);
+    expect(backend.coherenceMode).toBe("tracking");
+  });
+
+  it("C88: what does not speak our language on the channel is ignored", async () => {
+    const backend = open((builder) => builder.coherence("pubsub"));
+    const listener = new RecordingListener();
+    await backend.coherence!.attach(listener);
+    for (const message of ["", " ", "1", "1 ", "1 me", "1  hotset:shop::0", "2 me hotset:shop::0", "11 me hotset:shop::0", "1 me other:shop::0", "1 me hotset~lease:x", "hotset:shop::0", '{"key":"shop::0"}', "\u0000\uffff"]) {
+      await server.command("PUBLISH", "hotset~changes", message);
+    }
+    await server.command("PUBLISH", "hotset~changes", new Uint8Array([0x31, 0x20, 0xff, 0x20, 0xfe]));
+    await server.command("PUBLISH", "other~changes", "1 me hotset:shop::0");
+    await server.command("PUBLISH", "hotset~changes", "1 me hotset:shop::a key with spaces\nand lines");
+    await expect.poll(() => listener.heard).toEqual(["changed shop::a key with spaces\nand lines"]);
   });
 });

@@ -1,0 +1,70 @@
+import { json, type StoredEntry } from "@hotset/core";
+import { describeBackend } from "@hotset/core/testing";
+import { redis, sentinel, type RedisBackend } from "@hotset/redis";
+import { randomPrefix, startSentinel, type TestSentinel } from "@hotset/test-servers";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { RecordingListener } from "./recording-listener.ts";
+
+const stored = (data = "value"): StoredEntry => ({ data: Buffer.from(data), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none" });
+
+let servers: TestSentinel;
+beforeAll(async () => {
+  servers = await startSentinel();
+}, 30_000);
+afterAll(() => servers.stop());
+
+const make = (mode: "tracking" | "pubsub", prefix: string): RedisBackend =>
+  redis(sentinel(servers.sentinels.map(({ url }) => url), { primaryName: servers.name }))
+    .keyPrefix(prefix).valueFormat(json()).coherence(mode).maxStaleness(400).responseTimeout("300ms").connectTimeout("2s").backoff({ base: 10, max: 100 }).build();
+
+const backends: RedisBackend[] = [];
+const open = (mode: "tracking" | "pubsub"): RedisBackend => {
+  const backend = make(mode, "hotset");
+  backends.push(backend);
+  return backend;
+};
+afterEach(async () => {
+  await Promise.all(backends.splice(0).map((backend) => backend.close()));
+});
+
+let prefix: string;
+describeBackend("redis behind sentinels, several processes", {
+  open: () => make("tracking", (prefix = randomPrefix())),
+  openPeer: () => make("tracking", prefix),
+  expiry: "server",
+});
+
+describe.each([["tracking"], ["pubsub"]] as const)("behind sentinels, heard by %s", (mode) => {
+  it("C86 C91: a primary that dies is lost, and its successor is heard, as another server", async () => {
+    const backend = open(mode);
+    const listener = new RecordingListener();
+    await backend.coherence!.attach(listener);
+    const victim = await servers.primary();
+    await victim.kill();
+    await expect.poll(() => listener.losses.length).toBe(1);
+    listener.signs.splice(0);
+    // Waits until there is one.
+    await backend.coherence!.attach(listener);
+    expect(await servers.primary()).not.toBe(victim);
+    await expect.poll(() => listener.heard).toContain("replaced");
+    await expect.poll(() => listener.signs.length).toBeGreaterThan(0);
+    await open(mode).write("shop::1", stored());
+    await expect.poll(() => listener.heard).toContain("changed shop::1");
+    await servers.rejoin(victim);
+  }, 60_000);
+
+  it("A95 A96: so is one that is replaced while it lives", async () => {
+    const backend = open(mode);
+    const listener = new RecordingListener();
+    await backend.coherence!.attach(listener);
+    const previous = await servers.primary();
+    const next = await servers.failover();
+    await expect.poll(() => listener.losses.length).toBe(1);
+    await backend.coherence!.attach(listener);
+    await expect.poll(() => listener.heard).toContain("replaced");
+    await next.command("HSET", "hotset:shop::1", "d", "x");
+    await next.command("PUBLISH", "hotset~changes", "1 me hotset:shop::1");
+    await expect.poll(() => listener.heard).toContain("changed shop::1");
+    await servers.rejoin(previous);
+  }, 60_000);
+});
