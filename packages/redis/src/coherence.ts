@@ -57,6 +57,7 @@ export class RedisCoherence implements Coherence {
 
   /** Resolves once whatever was acknowledged to anybody by now has been heard over the channel. @throws {BackendUnavailableError} */
   async settled(): Promise<void> {
+    if (this.#attached.size === 0) return;
     if (await this.#link.channel?.settled()) return;
     const { label } = this.#settings;
     throw new BackendUnavailableError(`${label}: it could not be found out whether all changes have been heard`, { tier: label, operation: "confirm", maybeExecuted: false });
