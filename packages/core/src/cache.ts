@@ -143,9 +143,12 @@ export class Ladder {
     }
   }
 
-  /** Whether the backend is asked first. A forced load has no use for what it holds. */
-  #reads(flight: Flight): boolean {
-    return flight.call.space.remote !== undefined && !flight.call.isForced;
+  /**
+   * Whether the backend is asked first. A forced load has no use for what it holds; and a read may be answered by a replica, which
+   * is too old for a token: whoever asks for the lease is answered by where writes go.
+   */
+  #reads({ call: { space: { remote }, isForced, isAfter } }: Flight): boolean {
+    return remote !== undefined && !isForced && !(isAfter && remote.leases !== undefined);
   }
 
   /** Whether an invalidation that waits for the backend covers what would be found there. */
