@@ -63,7 +63,9 @@ interface Sent {
 }
 
 /** Without the heartbeats, which come whether or not there is a miss. */
-const commandsOf = ({ commands, commandsByName }: TrafficCounts): number => commands - (commandsByName["CLIENT"] ?? 0) - (commandsByName["PING"] ?? 0);
+const commandsOf = ({ commands, commandsByName }: TrafficCounts): number =>
+  HEARTBEATS.reduce((others, name) => others - (commandsByName[name] ?? 0), commands);
+const HEARTBEATS = ["CLIENT", "PING", "ROLE"];
 
 async function twoCaches(url: string): Promise<{ readonly leased: Cache; readonly unleased: Cache }> {
   const [leased, unleased] = [redis(url).build(), withoutLeases(redis(url).build())].map((backend, i) =>
