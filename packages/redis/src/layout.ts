@@ -109,7 +109,7 @@ export class Keys {
   decode(redisKey: string): string | undefined {
     if (!redisKey.startsWith(this.#prefix)) return undefined;
     const rest = redisKey.slice(this.#prefix.length);
-    const key = this.#prefix === "" || rest.startsWith("::") ? rest : rest.startsWith(":") ? rest.slice(1) : undefined;
+    const key = rest.startsWith("::") ? rest : rest.startsWith(":") ? rest.slice(1) : undefined;
     const user = key === undefined ? -1 : key.indexOf("::") + 2;
     return user < 2 ? key : key!.slice(0, user) + decodeUserKey(key!.slice(user));
   }

@@ -138,10 +138,11 @@ export class SingleLink implements Link {
     this.#upSince = this.#settings.clock.now();
     this.#away = undefined;
     this.lane.client = session.client;
+    this.#watch?.up(this);
     session.onLost((error) => {
       if (this.#session === session) this.#lose(error);
     });
-    this.#watch?.up(this);
+    if (this.lane.client === undefined) return;
     this.#waiting?.resolve();
     this.#waiting = undefined;
     this.lane.resume();

@@ -19,16 +19,13 @@ const connected = async (options: Parameters<typeof createClient>[0]) => {
   return client;
 };
 
-for (const [name, options] of [["a client of the user's", {}], ["a client of the user's over RESP2", { RESP: 2 }]] as const) {
-  const open = async (at: string): Promise<RedisBackend> =>
-    redis(fromClient(await connected({ url: inject("redisUrl"), ...options }))).keyPrefix(at).valueFormat(json()).build();
-  let prefix: string;
-  describeBackend(`redis, ${name}, several processes`, {
-    open: () => open((prefix = randomPrefix())),
-    openPeer: () => open(prefix),
-    expiry: "server",
-  });
-}
+const open = async (at: string): Promise<RedisBackend> => redis(fromClient(await connected({ url: inject("redisUrl") }))).keyPrefix(at).valueFormat(json()).build();
+let prefix: string;
+describeBackend("redis, a client of the user's, several processes", {
+  open: () => open((prefix = randomPrefix())),
+  openPeer: () => open(prefix),
+  expiry: "server",
+});
 
 describe("a client of the user's", () => {
   let server: OwnRedis;
