@@ -103,15 +103,20 @@ export function entryTier(backend: Backend | ComposedBackend, parts: TierParts):
   return new RemoteTier(backend, clock, events, cache, { table, aliases: aliases.get(backend), used: () => used(backend) });
 }
 
-function composedTier(backend: ComposedBackend, { clock, events, cache, root, table, aliases, used }: TierParts): EntryTier {
+function composedTier(backend: ComposedBackend, { clock, events, cache, root, table, aliases, used, heardUntil }: TierParts): EntryTier {
   const tiers = new Map(leaves(backend).map((each) => [each, new RemoteTier(each, clock, events, cache, { table, aliases: aliases.get(each), used: () => used(each), isComposed: true })]));
   const source = tiers.get(versionsOf(backend))!.versions;
   // One memory for all levels: an invalidation through any of them is one of the whole.
-  const versions = source && new RememberedVersions(source);
+  const versions = source && new RememberedVersions(source, table);
   const tierOf = (part: Backend | ComposedBackend): EntryTier => {
     if (!isComposed(part)) return tiers.get(part)!;
     const { plan, near, far } = part as Composition;
-    return new ComposedTier(plan, tierOf(near), tierOf(far), { clock, events, cache, root, versions });
+    const inFar = leaves(far);
+    const isFarHeard = isHeard(far) && coherent(far).length !== 0;
+    const farHeardUntil = (): number => Math.min(...inFar.map(heardUntil));
+    return new ComposedTier(plan, tierOf(near), tierOf(far), {
+      clock, events, cache, root, versions, inFar: new Set(inFar), farHeardUntil: isFarHeard ? farHeardUntil : undefined,
+    });
   };
   return tierOf(backend);
 }

@@ -2,17 +2,18 @@ import type { Backend, DeleteStatus, TagVersion, TagVersions } from "./backend.t
 import { Chains } from "./chains.ts";
 import type { Clock } from "./clock.ts";
 import type { Encoded } from "./codec.ts";
+import { ComposedReads } from "./composed-reads.ts";
 import type { Entry } from "./entry.ts";
-import { BackendUnavailableError, EncodeError, type CacheError } from "./errors.ts";
+import type { EntryLeases, EntryTier, LeaseAnswer, News, ReadRequest } from "./entry-tier.ts";
+import { BackendUnavailableError, EncodeError } from "./errors.ts";
 import type { Events } from "./events.ts";
-import { Flights, Guard } from "./flights.ts";
-import { dependencies, type Place } from "./key.ts";
+import type { Guard } from "./flights.ts";
+import type { Place } from "./key.ts";
+import { NearCopies } from "./near-copies.ts";
 import { whenReady, type Awaitable } from "./once.ts";
-import { Recovery } from "./recovery.ts";
-import type { EntryTier, News, ReadRequest } from "./entry-tier.ts";
+import type { RememberedVersions } from "./remembered-versions.ts";
+import { idOf, partOf, settle, Side, type PartRequest } from "./side.ts";
 import { TierMeter } from "./stats.ts";
-import { underVersions } from "./tags.ts";
-import { Trust } from "./trust.ts";
 
 /** The options of a composition, resolved. */
 export interface CompositionPlan {
@@ -23,65 +24,58 @@ export interface CompositionPlan {
   readonly nearTtlMs: number;
 }
 
-/** One of the two, and what it may hold that must not be served. */
-interface Side {
-  readonly tier: EntryTier;
-  /** Keys whose last write it did not take although the other side did: to be removed here. */
-  readonly recovery: Recovery;
-  /** Keys whose last write it has not answered yet although the other side took it. */
-  readonly late: Set<string>;
-}
-
-/** A read within a composition, whose outermost tier says how entries are held against the tag versions. */
-interface PartRequest extends ReadRequest {
-  readonly judge?: (entry: Entry) => Promise<Entry | undefined>;
+export interface CompositionParts {
+  readonly clock: Clock;
+  readonly events: Events;
+  readonly cache: string;
+  readonly root: Place;
+  /** Those of the whole composition, in which this one may be nested. */
+  readonly versions: RememberedVersions | undefined;
+  /** The backends that `far` is made of. */
+  readonly inFar: ReadonlySet<Backend>;
+  /** `clock.now()` until which all that was changed in `far` has been heard of; `undefined` where not all of it is. */
+  readonly farHeardUntil: (() => number) | undefined;
 }
 
 type Read = Promise<Entry | undefined>;
 type WriteStatus = "stored" | "refused";
+type StoreStatus = WriteStatus | "overtaken";
+type Outcomes<T> = readonly [near: PromiseSettledResult<T>, far: PromiseSettledResult<T>];
 
 /**
  * Two tiers as one.
  *
  * Changes of one key go to both sides one after another: the next is sent when both have settled the one before, also
  * where a race was answered earlier. A write that one side took succeeds; the other side is not asked for that key until
- * it has taken the write too, or what it holds was removed. What is copied to `near` was read while nothing changed.
+ * it has taken the write too, or what it holds was removed. What is stored under a lease goes to the side that granted
+ * it first, and to the other one if it was stored there.
+ *
+ * What is served of the two is said by {@link ComposedReads}; what the copies in `near` are good for, by {@link NearCopies}.
  */
 export class ComposedTier implements EntryTier {
   readonly label: string;
   readonly deadlineMs: number;
   readonly keepsMeta: boolean;
   readonly versions: TagVersions | undefined;
-  readonly leases: undefined;
+  /** Those of `far`, else of `near`. While that side is away a load goes on without: what it brings reaches the other one. */
+  readonly leases: EntryLeases | undefined;
   readonly codecId: string;
   readonly meter: TierMeter = new TierMeter();
   readonly #plan: CompositionPlan;
   readonly #near: Side;
   readonly #far: Side;
   readonly #clock: Clock;
-  readonly #events: Events;
-  readonly #cache: string;
-  /** Versions that entries are held against, also where not both sides have room for them: others may write entries that have some. */
-  readonly #judgedBy: TagVersions | undefined;
   readonly #hasOneCodec: boolean;
-  /** What was read, and may be copied to `near`. */
-  readonly #refills = new Flights(new Trust());
+  readonly #versions: RememberedVersions | undefined;
+  readonly #inFar: ReadonlySet<Backend>;
   readonly #changes = new Chains();
   readonly #behind = new Set<Promise<unknown>>();
+  readonly #copies: NearCopies;
+  readonly #reads: ComposedReads;
 
-  /** @param parts `versions` are those of the whole composition, in which this one may be nested. */
-  constructor(
-    plan: CompositionPlan,
-    near: EntryTier,
-    far: EntryTier,
-    parts: { readonly clock: Clock; readonly events: Events; readonly cache: string; readonly root: Place; readonly versions: TagVersions | undefined },
-  ) {
-    const { clock, events, cache, root, versions } = parts;
-    const side = (tier: EntryTier): Side => ({
-      tier,
-      recovery: new Recovery({ remote: replayedIn(tier, root, versions), clock, events, cache, root, replayed: ignore }),
-      late: new Set(),
-    });
+  constructor(plan: CompositionPlan, near: EntryTier, far: EntryTier, parts: CompositionParts) {
+    const { clock, events, cache, root, versions, inFar, farHeardUntil } = parts;
+    const side = (tier: EntryTier): Side => new Side({ tier, isComposed: tier instanceof ComposedTier, versions, clock, events, cache, root });
     this.label = plan.label;
     this.deadlineMs = plan.read === "sequential" ? near.deadlineMs + far.deadlineMs : Math.max(near.deadlineMs, far.deadlineMs);
     this.keepsMeta = near.keepsMeta && far.keepsMeta;
@@ -92,9 +86,17 @@ export class ComposedTier implements EntryTier {
     this.#near = side(near);
     this.#far = side(far);
     this.#clock = clock;
-    this.#events = events;
-    this.#cache = cache;
-    this.#judgedBy = versions;
+    this.#versions = versions;
+    this.#inFar = inFar;
+    this.#copies = new NearCopies({ near, far, changes: this.#changes, clock, farHeardUntil });
+    const lead = [this.#far, this.#near].find(({ tier }) => tier.leases !== undefined);
+    this.leases = lead && this.#leasesOf(lead, lead.tier.leases!);
+    this.#reads = new ComposedReads({
+      near: this.#near, far: this.#far, lead, copies: this.#copies, changes: this.#changes,
+      plan, deadlineMs: this.deadlineMs, clock, events, cache, versions,
+      answered: (outcomes) => void this.#answered("read", outcomes),
+      goOn: (work) => this.#goOn(work),
+    });
   }
 
   get retryInMs(): number {
@@ -111,114 +113,8 @@ export class ComposedTier implements EntryTier {
     return this.readMany([request], budgetMs)[0]!;
   }
 
-  /** One trip to `near`, and one to `far` for what it lacks. */
   readMany(requests: readonly ReadRequest[], budgetMs: number): readonly Read[] {
-    const startedAt = this.#clock.now();
-    const judged = this.#judged(requests);
-    const nears = this.#ask(this.#near, judged, budgetMs);
-    const askFar = (missing: readonly PartRequest[]): ReadonlyMap<PartRequest, Read> => {
-      const fars = this.#ask(this.#far, missing, budgetMs - (this.#clock.now() - startedAt));
-      for (const far of fars) far.catch(ignore);
-      return new Map(missing.map((request, i) => [request, fars[i]!]));
-    };
-    let asked = this.#plan.read === "sequential" ? undefined : Promise.resolve(askFar(judged));
-    const askMissing = async (): Promise<ReadonlyMap<PartRequest, Read>> => {
-      const outcomes = await Promise.allSettled(nears);
-      return askFar(judged.filter((_, i) => !this.#isFresh(valueOf(outcomes[i]!))));
-    };
-    return judged.map((request, i) =>
-      this.#timed("read", this.#found(request, nears[i]!, async () => (await (asked ??= askMissing())).get(request))));
-  }
-
-  /** The requests with what holds entries against the tag versions, which are read once for all of them; as they are where an outer tier has done so. */
-  #judged(requests: readonly PartRequest[]): readonly PartRequest[] {
-    const source = this.#judgedBy;
-    const [first] = requests;
-    if (source === undefined || first === undefined || first.judge !== undefined) return requests;
-    const expected = dependencies(first.place, first.expectedTags);
-    const current = source.read(expected);
-    current.catch(ignore);
-    const judge = async (entry: Entry): Read =>
-      entry.versions === undefined ? entry : underVersions(entry, expected, await current, source, this.#clock);
-    return requests.map(({ place, key, schema, expectedTags, tagsAt }) => ({ place, key, schema, expectedTags, tagsAt, judge }));
-  }
-
-  /** What one side has; nothing for keys of which it may hold something older. */
-  #ask({ tier, recovery, late }: Side, requests: readonly PartRequest[], budgetMs: number): readonly Read[] {
-    const isHidden = requests.map(({ place, key }) =>
-      late.has(idOf(place, key)) || (recovery.size !== 0 && recovery.covers(place, key, place.tagPrefixes)));
-    if (recovery.size !== 0 && isHidden.includes(true)) void recovery.replay();
-    const reads = tier.readMany(requests.filter((_, i) => !isHidden[i]), Math.min(budgetMs, tier.deadlineMs)).values();
-    const judges = !(tier instanceof ComposedTier);
-    return requests.map(async ({ judge }, i) => {
-      const found = isHidden[i] ? undefined : await reads.next().value;
-      const entry = found !== undefined && judges && judge !== undefined ? await judge(found) : found;
-      tier.meter[entry === undefined ? "misses" : "hits"] += 1;
-      return entry;
-    });
-  }
-
-  /** The best of both. Rejects only when both failed, with both causes. */
-  async #found(request: PartRequest, near: Read, askFar: () => Read): Read {
-    const id = idOf(request.place, request.key);
-    const guard = new Guard();
-    if (this.#changes.has(id)) guard.fencedBy = "set";
-    this.#refills.add(id, guard);
-    let refill: Promise<void> | undefined;
-    try {
-      const { entry, isFar } = await this.#choose(near, askFar);
-      if (isFar && this.#isFresh(entry) && this.#plan.refill === "always") refill = this.#refill(entry, request, near, guard);
-      return entry;
-    } finally {
-      if (refill === undefined) this.#refills.remove(guard);
-      else this.#goOn(refill.finally(() => this.#refills.remove(guard)));
-    }
-  }
-
-  async #choose(near: Read, askFar: () => Read): Promise<Choice> {
-    switch (this.#plan.read) {
-      case "sequential": {
-        const first = await settle(near);
-        const entry = valueOf(first);
-        return this.#isFresh(entry) ? { entry, isFar: false } : this.#better(first, await settle(askFar()));
-      }
-      case "race": {
-        const far = askFar();
-        const choices = [near.then((entry) => ({ entry, isFar: false })), far.then((entry) => ({ entry, isFar: true }))];
-        return (await firstAccepted(choices, ({ entry }) => this.#isFresh(entry))) ?? this.#better(await settle(near), await settle(far));
-      }
-      case "freshest": {
-        const [first, second] = await Promise.all([settle(near), settle(askFar())]);
-        return this.#better(first, second);
-      }
-    }
-  }
-
-  /** Fresh before stale, then the longer life; a tie goes to `near`. */
-  #better(near: PromiseSettledResult<Entry | undefined>, far: PromiseSettledResult<Entry | undefined>): Choice {
-    this.#answered("read", [near, far]);
-    const [a, b] = [valueOf(near), valueOf(far)];
-    const isFar = b !== undefined && (a === undefined || (this.#isFresh(a) === this.#isFresh(b) ? endOf(b) > endOf(a) : this.#isFresh(b)));
-    return { entry: isFar ? b : a, isFar };
-  }
-
-  /** Copies what was found in `far` to `near`, unless it is there by now, or something newer has happened. */
-  async #refill(entry: Entry, { place, key }: PartRequest, near: Read, guard: Guard): Promise<void> {
-    const { tier, recovery } = this.#near;
-    const id = idOf(place, key);
-    const held = valueOf(await settle(near));
-    // Copies of one write differ by what a trip takes.
-    if (this.#isFresh(held) && endOf(held) + this.deadlineMs >= endOf(entry)) return;
-    let encoded: Encoded;
-    try {
-      encoded = await tier.encode(entry.value);
-    } catch (error) {
-      this.#events["backend:error"].emit({ cache: this.#cache, namespace: place.path, tier: tier.label, operation: "encode", error: error as CacheError });
-      return;
-    }
-    if (guard.fencedBy !== undefined || this.#changes.has(id)) return;
-    await this.#changes.run(id, () => tier.write(this.#nearCopy(entry), encoded, entry.versions, key, place));
-    recovery.forgetKey(place, key);
+    return this.#reads.readMany(requests, budgetMs).map((read) => this.#timed("read", read));
   }
 
   // ---- changing
@@ -229,30 +125,32 @@ export class ComposedTier implements EntryTier {
   }
 
   write(entry: Entry, encoded: Encoded, versions: readonly TagVersion[] | undefined, key: string, place: Place): Promise<WriteStatus> {
-    const [ofNear, ofFar] = this.#hasOneCodec ? [encoded, encoded] : encoded.parts!;
-    const summed = (outcomes: readonly [PromiseSettledResult<WriteStatus>, PromiseSettledResult<WriteStatus>]): WriteStatus =>
-      this.#answered("write", outcomes).includes("stored") ? "stored" : "refused";
-    return this.#timed("write", this.#change(place, key, () => {
+    return this.#timed("write", this.#change(place, key, (guard) => {
       const track = this.#tracker(place, key);
-      const near = track(this.#near, this.#near.tier.write(this.#nearCopy(entry), ofNear, versions, key, place));
-      const sendFar = (): Promise<WriteStatus> => track(this.#far, this.#far.tier.write(entry, ofFar, versions, key, place));
+      const send = (side: Side): Promise<WriteStatus> => track(side, side.tier.write(...this.#as(side, entry, encoded), versions, key, place));
+      const near = send(this.#near);
+      const sendFar = (): Promise<WriteStatus> => send(this.#far);
       const far = this.#plan.write === "sequential" ? near.then(sendFar, sendFar) : sendFar();
-      const both = Promise.allSettled([near, far]);
-      const isStored = (status: WriteStatus): boolean => status === "stored";
-      const answer = this.#plan.write === "race" ? firstAccepted([near, far], isStored).then(async (status) => status ?? summed(await both)) : both.then(summed);
-      return [answer, both];
+      return this.#written(guard, entry, place, key, [near, far]);
     }));
   }
 
+  /** An entry as this side keeps it. */
+  #as(side: Side, entry: Entry, encoded: Encoded): readonly [entry: Entry, encoded: Encoded] {
+    const [near, far] = this.#hasOneCodec ? [encoded, encoded] : encoded.parts!;
+    return side === this.#near ? [this.#reads.nearCopy(entry), near] : [entry, far];
+  }
+
   /** Keeps account of one write: where one side takes it, the other is hidden until it has taken it too, or is to be removed. */
-  #tracker(place: Place, key: string): <T>(side: Side, sent: Promise<T>) => Promise<T> {
+  #tracker(place: Place, key: string): <S extends StoreStatus>(side: Side, sent: Promise<S>) => Promise<S> {
     const id = idOf(place, key);
     let taken = false;
     let failed: Side | undefined;
     return (side, sent) =>
       sent.then(
         (status) => {
-          const other = side === this.#near ? this.#far : this.#near;
+          if (status === "overtaken") return status;
+          const other = this.#otherOf(side);
           side.recovery.forgetKey(place, key);
           if (failed !== undefined) other.recovery.addKey(place, key);
           else if (!taken) other.late.add(id);
@@ -269,10 +167,28 @@ export class ComposedTier implements EntryTier {
       );
   }
 
+  /** How a write ends: for its caller, and for the copy in `near`. */
+  #written<S extends StoreStatus>(guard: Guard, entry: Entry, place: Place, key: string, sent: readonly [near: Promise<S>, far: Promise<S>]): Change<S, Outcomes<S>> {
+    const both: Promise<Outcomes<S>> = Promise.all([settle(sent[0]), settle(sent[1])]);
+    const summed = (outcomes: Outcomes<S>): S => {
+      const statuses = this.#answered("write", outcomes);
+      return statuses.find((status) => status !== "refused") ?? statuses[0]!;
+    };
+    const first = this.#plan.write === "race" ? firstAccepted(sent, (status) => status !== "refused") : both.then(() => undefined);
+    return {
+      answer: first.then(async (status) => status ?? summed(await both)),
+      settled: both,
+      after: ([near, far]) => {
+        if (near.status === "fulfilled" && near.value === "stored") this.#copies.written(guard, { place, key, version: entry.version }, far.status === "fulfilled");
+      },
+    };
+  }
+
   async remove(key: string, place: Place): Promise<DeleteStatus> {
-    const found = await this.#timed("remove", this.#both("remove", place, key, async ({ tier, recovery }) => {
-      const status = await tier.remove(key, place);
-      recovery.forgetKey(place, key);
+    const found = await this.#timed("remove", this.#both("remove", place, key, async (side) => {
+      const status = await side.tier.remove(key, place);
+      side.recovery.forgetKey(place, key);
+      if (side === this.#near) this.#copies.removed(idOf(place, key));
       return status;
     }));
     return found.includes("deleted") ? "deleted" : "missing";
@@ -293,7 +209,7 @@ export class ComposedTier implements EntryTier {
   async #both<T>(operation: string, place: Place, key: string, run: (side: Side) => Promise<T>): Promise<readonly T[]> {
     const outcomes = await this.#change(place, key, () => {
       const both = Promise.allSettled([run(this.#near), run(this.#far)]);
-      return [both, both];
+      return { answer: both, settled: both };
     });
     const values = this.#answered(operation, outcomes);
     for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
@@ -301,22 +217,62 @@ export class ComposedTier implements EntryTier {
   }
 
   /** Runs one change of a key after those before it, and keeps out of `near` what was read before or while it runs. */
-  #change<T>(place: Place, key: string, begin: () => readonly [answer: Promise<T>, settled: Promise<unknown>]): Promise<T> {
+  #change<T, S>(place: Place, key: string, begin: (guard: Guard) => Change<T, S>): Promise<T> {
     const id = idOf(place, key);
-    this.#refills.fence(id, "set");
+    this.#copies.fence(id);
     return new Promise((resolve) => {
       this.#goOn(this.#changes.run(id, () => {
-        const [answer, settled] = begin();
+        const guard = this.#copies.watch(id);
+        const { answer, settled, after } = begin(guard);
         resolve(answer);
-        return settled;
+        return settled.then((outcomes) => {
+          this.#copies.unwatch(guard);
+          this.#copies.fence(id);
+          after?.(outcomes);
+        });
       }));
     });
   }
 
-  /** As it is kept in `near`: no longer than `nearTtl`. */
-  #nearCopy(entry: Entry): Entry {
-    const until = this.#clock.now() + this.#plan.nearTtlMs;
-    return entry.expiresAt <= until ? entry : { ...entry, expiresAt: until, deadAt: until };
+  // ---- leases
+
+  #leasesOf(lead: Side, leases: EntryLeases): EntryLeases {
+    return {
+      acquire: (request, token, leaseMs, seen) => this.#acquire(lead, leases, request, token, leaseMs, seen),
+      renew: (key, place, token, leaseMs) => leases.renew(key, place, token, leaseMs),
+      release: (key, place, token) => leases.release(key, place, token),
+      confirm: (key, place) => leases.confirm(key, place),
+      store: (entry, encoded, versions, key, place, token, seen) => {
+        const other = this.#otherOf(lead);
+        return this.#timed("write", this.#change(place, key, (guard) => {
+          const track = this.#tracker(place, key);
+          const led = track(lead, leases.store(...this.#as(lead, entry, encoded), versions, key, place, token, seen));
+          const sendOther = (): Promise<StoreStatus> => track(other, other.tier.write(...this.#as(other, entry, encoded), versions, key, place));
+          const followed = led.then((status) => (status === "overtaken" ? status : sendOther()), sendOther);
+          return this.#written(guard, entry, place, key, lead === this.#near ? [led, followed] : [followed, led]);
+        }));
+      },
+    };
+  }
+
+  /**
+   * Where the side that grants leases is away there is nobody to ask, and the load goes on: what it brings is stored in the
+   * other side, and refused by this one should it be back by then.
+   */
+  async #acquire(lead: Side, leases: EntryLeases, request: PartRequest, token: string, leaseMs: number, seen: string): Promise<LeaseAnswer> {
+    const { place, key } = request;
+    const alone: LeaseAnswer = { kind: "granted", seen: "" };
+    if (lead.isHidden(place, key)) await lead.recovery.replay();
+    if (lead.isHidden(place, key)) return alone;
+    const judge = this.#reads.judgeOf(request);
+    try {
+      const answer = await leases.acquire(partOf(request, judge), token, leaseMs, seen);
+      if (answer.kind !== "entry" || answer.entry === undefined || judge === undefined || lead.isComposed) return answer;
+      return { ...answer, entry: await judge(answer.entry) };
+    } catch (error) {
+      if (error instanceof BackendUnavailableError) return alone;
+      throw error;
+    }
   }
 
   // ---- its life
@@ -328,10 +284,24 @@ export class ComposedTier implements EntryTier {
 
   heard(backend: Backend, news: News): void {
     for (const { tier } of [this.#near, this.#far]) tier.heard(backend, news);
+    switch (news.what) {
+      case "changed":
+        if (this.#inFar.has(backend)) this.#copies.changed(news.key);
+        return;
+      case "everything changed":
+        if (this.#inFar.has(backend)) this.#copies.everythingChanged();
+        return;
+      case "tags changed":
+        this.#versions?.forget(news.tags);
+        return;
+      case "attached":
+      case "detached":
+    }
   }
 
   async settled(): Promise<void> {
     while (this.#behind.size !== 0) await Promise.all(this.#behind);
+    await this.#copies.settled();
     await Promise.all([this.#near, this.#far].map(async ({ tier, recovery }) => {
       if (recovery.size !== 0) await recovery.replay();
       await tier.settled();
@@ -339,6 +309,7 @@ export class ComposedTier implements EntryTier {
   }
 
   stop(): void {
+    this.#copies.stop();
     for (const { tier, recovery } of [this.#near, this.#far]) {
       recovery.stop();
       tier.stop();
@@ -371,10 +342,8 @@ export class ComposedTier implements EntryTier {
     });
   }
 
-  #isFresh(entry: Entry | undefined): entry is Entry {
-    if (entry === undefined) return false;
-    const now = this.#clock.now();
-    return now < entry.staleAt && now < entry.deadAt;
+  #otherOf(side: Side): Side {
+    return side === this.#near ? this.#far : this.#near;
   }
 
   #timed<T>(operation: "read" | "write" | "remove", work: Promise<T>): Promise<T> {
@@ -390,43 +359,16 @@ export class ComposedTier implements EntryTier {
   }
 }
 
-interface Choice {
-  readonly entry: Entry | undefined;
-  readonly isFar: boolean;
+/** One change of a key. */
+interface Change<T, S> {
+  readonly answer: Promise<T>;
+  /** When both sides have settled it, which may be later. */
+  readonly settled: Promise<S>;
+  readonly after?: (outcomes: S) => void;
 }
 
-/**
- * A side as its recovery sees it. What is too much to remember key by key ends as new versions for all keys of both
- * sides: that waits until this side answers, since until then nobody reads it, and its next outage would do the same again.
- */
-function replayedIn(tier: EntryTier, root: Place, versions: TagVersions | undefined): ConstructorParameters<typeof Recovery>[0]["remote"] {
-  const nothing: ReadRequest = { place: root, key: "", schema: undefined, expectedTags: [], tagsAt: 0 };
-  return {
-    label: tier.label,
-    get retryInMs() {
-      return tier.retryInMs;
-    },
-    remove: (key, place) => tier.remove(key, place),
-    versions: versions && {
-      renew: async (keys, mode) => {
-        await tier.read(nothing, tier.deadlineMs);
-        await versions.renew(keys, mode);
-      },
-    },
-  };
-}
-
-const idOf = (place: Place, key: string): string => place.backendPrefix + key;
 const ignore = (): undefined => undefined;
-const valueOf = <T>(outcome: PromiseSettledResult<T>): T | undefined => (outcome.status === "fulfilled" ? outcome.value : undefined);
 
-/** Where the life of the entry ends, also of a copy that ends earlier. */
-const endOf = (entry: Entry): number => entry.staleAt + Math.max(entry.staleWhileRevalidateMs, entry.staleIfErrorMs);
-
-async function settle<T>(work: Promise<T>): Promise<PromiseSettledResult<T>> {
-  const [outcome] = await Promise.allSettled([work]);
-  return outcome;
-}
 
 /** The first that is accepted; `undefined` when none is. */
 function firstAccepted<T>(works: readonly Promise<T>[], isAccepted: (value: T) => boolean): Promise<T | undefined> {

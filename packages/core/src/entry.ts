@@ -29,6 +29,8 @@ export interface Entry extends LocalEntry {
   readonly version?: string | undefined;
   /** The tag events that it has been held against, see `Tags`. */
   checkedAt: number;
+  /** Set where nobody could say that it is current, and it stands in: no copy of it is trusted. */
+  readonly isUnconfirmed?: true;
   /** Of a local copy, when it was last known to be what the backend holds, see `Trust`. */
   epoch?: number | undefined;
   readonly etag?: string | undefined;

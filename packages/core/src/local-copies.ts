@@ -83,9 +83,10 @@ export class LocalCopies {
    * Keeps a copy for at most `localTtlMs`, the reader's and the writer's limit both; zero keeps none. In `cloned` mode
    * a value that cannot be cloned is not kept, and neither is one whose size the tier cannot tell: the error says so.
    *
-   * @param epoch when it was what the backend holds; `Trust.unconfirmed` for what is kept for when the backend is away.
+   * @param soundEpoch when it was what the backend holds; `Trust.unconfirmed` for what is kept for when the backend is away.
    */
-  put(at: string, entry: Entry, localTtlMs: number, epoch: number): CacheError | undefined {
+  put(at: string, entry: Entry, localTtlMs: number, soundEpoch: number): CacheError | undefined {
+    const epoch = entry.isUnconfirmed === true ? this.#trust.unconfirmed : soundEpoch;
     const limitMs = Math.min(localTtlMs, entry.localTtlMs);
     if (limitMs <= 0 || this.#isClosed) {
       this.tier.delete(at);
