@@ -124,6 +124,9 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     for (const [what, change, , got] of cases) {
       await changing.set("k", "old", { tags: ["t"] });
       await fleet.allHold("k");
+      // Everything that was told until now has been heard.
+      await reading.getMany(["k", "something else", "another thing"]);
+      await fleet.allHold("k");
       const [begun, end] = ["begun", "end"].map((name) => join(folder, `${topology} ${coherence} ${what} ${name}`)) as [string, string];
       const blocked = reading.blocked("k", begun, end);
       await until("a process whose loop is blocked", PATIENCE.timeout, () => Promise.resolve(existsSync(begun)));
