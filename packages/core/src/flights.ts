@@ -110,12 +110,18 @@ export class Flight extends Guard implements ReadRequest {
   /** Asks the backend again, as if it began now. Who waits for it does so still, and nobody joins. */
   restart(epoch: number, tagsAt: number, now: number): void {
     this.fencedBy = undefined;
-    this.isBroken = false;
-    this.epoch = epoch;
+    this.resent(epoch);
     this.tagsAt = tagsAt;
     this.readAt = now;
     this.backendLeftMs = this.call.space.remote!.deadlineMs;
     this.isReading = true;
+  }
+
+  /** What it brings is from now on, unless something is heard. Who comes later does not share what was missed before. */
+  resent(epoch: number): void {
+    if (epoch !== this.epoch) this.isJoinable = false;
+    this.isBroken = false;
+    this.epoch = epoch;
   }
 
   saw(version: string): void {

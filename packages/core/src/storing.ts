@@ -181,8 +181,7 @@ export class Storing {
         if (lease === undefined && flight.isBroken) return void (flight.fencedBy = "lease");
         try {
           // From here on the copy is what this stores, unless something is heard.
-          flight.isBroken = false;
-          flight.epoch = trust.epoch;
+          flight.resent(trust.epoch);
           const status = lease === undefined
             ? await remote.write(entry(encoded), encoded, versions, key, place)
             : await remote.leases!.store(entry(encoded), encoded, versions, key, place, lease.token, lease.seen);
