@@ -105,3 +105,60 @@ describe.each([["tracking"], ["pubsub"]] as const)("a cluster, heard by %s", (mo
     await expect.poll(() => listener.heard).toContain("changed shop::moving");
   }, 60_000);
 });
+
+describe("a cluster", () => {
+  it("A44: where somebody listens replicas answer no reads: they are behind what was heard", async () => {
+    const reads = async (): Promise<readonly number[]> =>
+      Promise.all((await servers.replicas()).map(async (replica) => Number(/cmdstat_hmget:calls=(\d+)/.exec(String(await replica.command("INFO", "commandstats")))?.[1] ?? 0)));
+    const sum = (counts: readonly number[]): number => counts.reduce((total, count) => total + count, 0);
+    const keys = await keysOnEach();
+    const writer = open();
+    // A replica is not named before it has replicated anything.
+    for (const key of keys) await writer.write(key, stored());
+    await expect.poll(async () => ((await servers.nodes[0]!.command("CLUSTER", "SLOTS")) as readonly (readonly unknown[])[]).every((range) => range.length > 3), { timeout: 10_000 }).toBe(true);
+    const backend = open(undefined, true);
+    const before = sum(await reads());
+    await expect.poll(async () => {
+      for (const key of keys) await backend.read(key);
+      return sum(await reads());
+    }).toBeGreaterThan(before);
+    const detach = await backend.coherence!.attach(listener);
+    const meanwhile = sum(await reads());
+    for (let i = 0; i < 10; i++) for (const key of keys) await backend.read(key);
+    expect(sum(await reads())).toBe(meanwhile);
+    await detach();
+    for (let i = 0; i < 10; i++) for (const key of keys) await backend.read(key);
+    expect(sum(await reads())).toBeGreaterThan(meanwhile);
+  });
+
+  it("C81: changes are announced where somebody may not track, and not where all do: each node would pass them on to all others", async () => {
+    const published = async (): Promise<number> => {
+      const counts = await Promise.all((await servers.masters()).map(async (master) => Number(/cmdstat_publish:calls=(\d+)/.exec(String(await master.command("INFO", "commandstats")))?.[1] ?? 0)));
+      return counts.reduce((total, count) => total + count, 0);
+    };
+    const [key] = await keysOnEach();
+    const before = await published();
+    await open().write(key!, stored());
+    const tracking = open();
+    await tracking.coherence!.attach(listener);
+    await tracking.write(key!, stored());
+    expect(await published()).toBe(before);
+    await open((builder) => builder.protocol(2)).write(key!, stored());
+    await open((builder) => builder.coherence("pubsub")).write(key!, stored());
+    expect(await published()).toBe(before + 2);
+
+    for (const node of servers.nodes) await node.command("ACL", "SETUSER", "app", "on", ">apppass", "~*", "&*", "+@all", "-client|tracking");
+    // Who only writes finds it out by itself.
+    const writer = open((builder) => builder.username("app").password("apppass"));
+    await writer.connect!();
+    await writer.write(key!, stored());
+    await writer.write(key!, stored());
+    expect(await published()).toBeGreaterThanOrEqual(before + 3);
+    const reader = open((builder) => builder.username("app").password("apppass"));
+    const heard = new RecordingListener();
+    await reader.coherence!.attach(heard);
+    expect(reader.coherenceMode).toBe("pubsub");
+    await writer.remove(key!);
+    await expect.poll(() => heard.heard).toContain(`changed ${key}`);
+  });
+});
