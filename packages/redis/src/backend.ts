@@ -25,7 +25,7 @@ export interface BackendSettings {
   /** Looked at with each call. @default nothing is announced */
   readonly announce?: Announcement;
   /** `undefined` hears of nothing. */
-  readonly coherence?: Omit<CoherenceSettings, "label" | "keys"> | undefined;
+  readonly coherence?: Omit<CoherenceSettings, "label" | "keys" | "readTags"> | undefined;
 }
 
 type Operation = "read" | "write" | "remove" | "markStale" | "ping" | "tags" | "acquire" | "renew" | "store" | "release" | "confirm";
@@ -70,7 +70,7 @@ export class HashBackend implements Backend {
     this.#release = hold.release;
     this.#settings = settings;
     this.#keys = settings.keys;
-    if (settings.coherence !== undefined) this.coherence = new RedisCoherence(hold.link, { ...settings.coherence, label: settings.label, keys: settings.keys });
+    if (settings.coherence !== undefined) this.coherence = new RedisCoherence(hold.link, { ...settings.coherence, label: settings.label, keys: settings.keys, readTags: (args) => this.#send(this.#origins.tags, args, bare) });
     this.#announce = settings.announce ?? this.coherence?.announcement ?? SILENT;
     const origin = (operation: Operation): Origin => Object.freeze({ tier: settings.label, operation });
     this.#origins = {
@@ -93,7 +93,7 @@ export class HashBackend implements Backend {
     );
     if (settings.keys.isHashed) this.alias = (key) => settings.keys.alias(key);
     this.keepsMeta = settings.layout === "full";
-    if (this.keepsMeta) this.tagVersions = new IssuedVersions((args, script) => this.#send(this.#origins.tags, args, bare, script), settings.keys, settings.writeIds, this.#announce);
+    if (this.keepsMeta) this.tagVersions = new IssuedVersions((args, script) => this.#askVersions(args, script), settings.keys, settings.writeIds, this.#announce);
     this.batch = {
       read: (keys) => this.#readMany(keys),
       write: (entries) => this.#writeMany(entries),
@@ -199,6 +199,11 @@ export class HashBackend implements Backend {
     }
     const { channel, sender } = this.#announce;
     return this.#send(this.#origins[operation], ["EVALSHA", script.sha, "2", entryKey, this.#keys.lease(entryKey), ...args, channel, sender], interpret, script);
+  }
+
+  #askVersions(args: (string | Buffer)[], script: Script | undefined): Promise<unknown> {
+    this.coherence?.asksForTags(args);
+    return this.#send(this.#origins.tags, args, bare, script);
   }
 
   /** Asks such that whatever was acknowledged to anybody before has been heard when the answer is given. */

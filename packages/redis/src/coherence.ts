@@ -3,6 +3,7 @@ import { HearingRefusedError, type Ear, type Hub } from "./hub.ts";
 import type { Keys } from "./layout.ts";
 import type { Link } from "./link.ts";
 import type { Announcement } from "./scripts.ts";
+import { WarmTags } from "./warm-tags.ts";
 
 export interface CoherenceSettings {
   readonly label: string;
@@ -12,6 +13,8 @@ export interface CoherenceSettings {
   readonly sender: string;
   readonly maxStalenessMs: number;
   readonly reissueWindowMs: number;
+  /** Sends one command about versions of tags. */
+  readonly readTags: (args: string[]) => Promise<unknown>;
 }
 
 /** Hears of what others change below one backend's prefix, and tells it in the cache's words. */
@@ -25,6 +28,7 @@ export class RedisCoherence implements Coherence {
   readonly #link: Link;
   readonly #settings: CoherenceSettings;
   readonly #ears = new WeakMap<CoherenceListener, Record<"tracking" | "pubsub", Ear>>();
+  readonly #tags: WarmTags;
   readonly #attached = new Set<() => Promise<void>>();
   #isClosed = false;
 
@@ -33,6 +37,7 @@ export class RedisCoherence implements Coherence {
     this.reissueWindowMs = settings.reissueWindowMs;
     this.#link = link;
     this.#settings = settings;
+    this.#tags = new WarmTags(settings.readTags);
     if (settings.mode !== "auto") this.mode = settings.mode;
     const { sender, keys } = settings;
     const isTold = (): boolean => this.mode === "pubsub" || link.isTrackedByAll !== true;
@@ -53,6 +58,11 @@ export class RedisCoherence implements Coherence {
       if (detach !== undefined) return this.#keep(detach);
     }
     return this.#keep(await this.#subscribe(ears.pubsub));
+  }
+
+  /** Takes notice of the tags that are in use, while somebody listens. @param command which asks for their versions */
+  asksForTags(command: readonly (string | Buffer)[]): void {
+    if (this.#attached.size !== 0) this.#tags.asked(command);
   }
 
   /** Resolves once whatever was acknowledged to anybody by now has been heard over the channel. @throws {BackendUnavailableError} */
@@ -116,6 +126,7 @@ export class RedisCoherence implements Coherence {
 
   #ear(listener: CoherenceListener, topic: string): Ear {
     const { keys, maxStalenessMs, sender: self } = this.#settings;
+    let touchedAt = -Infinity;
     return {
       topic,
       maxStalenessMs,
@@ -133,7 +144,13 @@ export class RedisCoherence implements Coherence {
         if (tagsChanged.length !== 0) listener.tagsChanged(tagsChanged);
       },
       everythingChanged: () => listener.everythingChanged(),
-      alive: (sentAtMs) => listener.alive(sentAtMs),
+      alive: (sentAtMs) => {
+        listener.alive(sentAtMs);
+        // A heartbeat proves nothing by this, so it need not be every one.
+        if (sentAtMs - touchedAt < maxStalenessMs) return;
+        touchedAt = sentAtMs;
+        this.#tags.touch();
+      },
       replaced: () => listener.replaced(),
       lost: (error) => listener.lost(error),
     };

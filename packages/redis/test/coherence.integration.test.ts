@@ -152,6 +152,20 @@ describe("who listens over one connection", () => {
   });
 });
 
+describe("tags in use", () => {
+  it("C105: are read again while somebody listens, so that a full memory gives up what nobody reads", async () => {
+    const backend = open();
+    await backend.coherence!.attach(new RecordingListener());
+    await backend.tagVersions!.pin(["{~shop}::a"]);
+    const idle = async (): Promise<number> => {
+      const [seconds] = /(?<=lru_seconds_idle:)\d+/.exec(String(await server.command("DEBUG", "OBJECT", "hotset:{~shop}::a")))!;
+      return Number(seconds);
+    };
+    await new Promise((resolve) => setTimeout(resolve, 2_500));
+    expect(await idle()).toBeLessThan(2);
+  });
+});
+
 describe("a connection that follows another", () => {
   it("tracks before anything else is sent, and the server ends the one before, which it may take for alive", async () => {
     await using proxy = await startProxy(server.port);

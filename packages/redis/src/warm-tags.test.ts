@@ -1,0 +1,29 @@
+import { describe, expect, it } from "vitest";
+import { WarmTags } from "./warm-tags.ts";
+
+describe("tags in use", () => {
+  const sent: string[][] = [];
+  const tags = new WarmTags((args) => {
+    sent.push(args);
+    return Promise.reject(new Error("nobody is there"));
+  });
+
+  it("C105: are read again, those of one cache in one command; a failure is nobody's business", () => {
+    tags.touch();
+    expect(sent).toEqual([]);
+    tags.asked(["MGET", "hotset:{~shop}::", "hotset:{~shop}::user"]);
+    tags.asked(["EVALSHA", "sha", "3", "hotset~issuer:{~shop}", "hotset:{~shop}::", "hotset:{~shop}::admin", "nonce", "life"]);
+    tags.asked(["MGET", "hotset:{~other}::"]);
+    tags.touch();
+    expect(sent.splice(0)).toEqual([
+      ["MGET", "hotset:{~shop}::user", "hotset:{~shop}::", "hotset:{~shop}::admin"],
+      ["MGET", "hotset:{~other}::"],
+    ]);
+  });
+
+  it("are bounded: those asked for last stay", () => {
+    for (let i = 0; i < 1_000; i++) tags.asked(["MGET", `hotset:{~shop}::${i}`]);
+    tags.touch();
+    expect(sent.splice(0)).toEqual([["MGET", ...Array.from({ length: 128 }, (_, i) => `hotset:{~shop}::${872 + i}`)]]);
+  });
+});
