@@ -14,7 +14,7 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   "custom-format.ts": ["temperatures: json, 12 bytes", "pressures: float64.1, 16 bytes"],
   "http-headers.ts": ["shop; fwd=miss", "shop; hit; ttl=59", "shop; hit; ttl=-1"],
   "memory-only.ts": ["2 hits, 11 misses, 9 of them on another caller's load, 1 load"],
-  "memory-over-redis.ts": ["miss", "hit redis", "hit memory", "deleted"],
+  "memory-over-redis.ts": ["miss", "hit redis", "hit memory", "deleted", "miss"],
   "own-backend.ts": ["hit files"],
   "serverless.ts": ["page 2 then page 3"],
   "wrap.ts": ["price:1000:USD: 3 calls"],

@@ -1,4 +1,4 @@
-// Memory over Redis: what one process has loaded, the others find. REDIS_URL says where Redis is.
+// Memory over Redis: what one process has loaded, the others find; what one deletes, they forget. REDIS_URL says where Redis is.
 
 import assert from "node:assert/strict";
 import { createCache, memory, msgpack, redis, type Cache } from "hotset";
@@ -11,7 +11,7 @@ function openCache(): Cache {
   return createCache({ name: "shop" })
     .tier(memory())
     .tier(redis(url).keyPrefix(keyPrefix).valueFormat(msgpack()).build())
-    .defaults({ ttl: "5m", staleIfError: "1h", localTtl: "2s" })
+    .defaults({ ttl: "5m", staleIfError: "1h" })
     .build();
 }
 
@@ -25,17 +25,26 @@ const findUser = async (id: number): Promise<{ readonly id: number; readonly sin
   return { id, since: new Date("2024-02-29") };
 };
 
-async function ask(cache: Cache): Promise<string> {
+async function ask(cache: Cache, after?: string): Promise<string> {
   let from = "";
-  const user = await cache.getOrSet("user:1", () => findUser(1), { onServed: ({ status, tier }) => (from = `${status} ${tier ?? ""}`.trim()) });
+  const user = await cache.getOrSet("user:1", () => findUser(1), {
+    onServed: ({ status, tier }) => (from = `${status} ${tier ?? ""}`.trim()),
+    ...(after !== undefined && { after }),
+  });
   assert.equal(user.since.getUTCFullYear(), 2024); // MessagePack keeps dates
   return from;
 }
 
+// What is found before changes are heard is not kept: a service connects when it starts.
+await Promise.all([one.connect(), other.connect()]);
 console.log(await ask(one)); // loaded, and stored in both
+await other.has("user:2"); // one answer of Redis later the other has heard of what was stored before
 console.log(await ask(other)); // found in Redis, and kept in memory
 console.log(await ask(other));
 assert.equal(queries, 1);
 
-const { status } = await other.delete("user:1");
+// One deletes it, the other hears of that, within a millisecond as a rule. With the token it cannot answer before.
+const { status, token } = await one.delete("user:1");
 console.log(status);
+console.log(await ask(other, token));
+assert.equal(queries, 2);
