@@ -62,7 +62,8 @@ describe("a bad history is rejected", () => {
     ["a token is ignored", "token", { changes: [change("A", 2, { id: "c" })], reads: [read("B", 120, 1, { after: { change: "c", version: 2 } })] }],
     ["a token is ignored by a process that cannot reach Redis", "token", { changes: [change("A", 2, { id: "c" })], sightings: sightings("B", [90, "down"]), reads: [read("B", 120, 1, { after: { change: "c", version: 2 } })] }],
     ["what a tag made stale is fresh", "own", { changes: [change("A", 2, { mode: "soft" })], reads: [read("A", 120, 1)] }],
-    ["a forced load joins one from before the call", "forced", { changes: [change("B", 2)], reads: [read("A", 150, 1, { forced: true, tier: "load", freshness: "unknown" })] }],
+    ["a forced load joins one from before the call", "forced", { changes: [change("B", 2)], reads: [read("A", 150, 1, { forced: true, tier: "load" })] }],
+    ["a waiter sleeps on a lease that nobody holds", "slept", { loads: [load("A", 100, 200, 1)], reads: [read("B", 150, 1, { kind: "getOrSet", endedAt: 1_700, boundMs: 9_000 })] }],
     ["a call hangs", "unbounded", { reads: [read("A", 100, 1, { endedAt: 400 })] }],
     ["a read fails because the backend does", "unexpected error", { reads: [read("A", 100, undefined, { error: "BackendUnavailableError: away" })] }],
     ["a value is another key's", "forged", { reads: [read("A", 100, 1, { strayKey: "b" })] }],
@@ -90,6 +91,7 @@ describe("a good history is accepted", () => {
     ["two loads run at once because one was forced", { loads: [load("A", 500, 700, 1), load("B", 600, 650, 1, { forced: true })] }],
     ["a second load begins after loadTimeout", { loads: [load("A", 500, 2_400, 1), load("B", 2_001, 2_300, 1)] }],
     ["a frozen process takes longer", { faults: [{ kind: "freeze process", from: 105, to: 2_000, processes: ["A"], freezes: true }], reads: [read("A", 100, 1, { endedAt: 2_050 })] }],
+    ["a call waits for a load that runs", { loads: [load("A", 100, 1_590, 1), load("B", 1_600, 1_650, 1)], reads: [read("B", 150, 1, { kind: "getOrSet", endedAt: 1_700, boundMs: 9_000 })] }],
     ["a loader's own error is passed on", { reads: [read("A", 100, undefined, { kind: "getOrSet", error: "SourceError: down" })] }],
   ])("in which %s", ([, parts]) => {
     expect(rules(parts)).toEqual([]);

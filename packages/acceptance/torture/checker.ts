@@ -9,12 +9,13 @@ import { FOREIGN, type Change, type Fault, type History, type Instant, type Issu
  * - `forced`: a forced load answered what had been replaced before the call.
  * - `reappeared`: what was pending came back after its replay.
  * - `two loads`: of one key at a time.
+ * - `slept`: a call waited for a load elsewhere that did not run, and nobody woke it before it looked again by itself.
  * - `unbounded`: a call took longer than its options allow.
  * - `forged`: a value that the source never had, or another key's.
  * - `unexpected error`: a call rejected that never may.
  * - `untidy`: an unhandled rejection, a leak, a call that never settled, a process that did not heal.
  */
-export type Rule = "own" | "elsewhere" | "token" | "forced" | "reappeared" | "two loads" | "unbounded" | "forged" | "unexpected error" | "untidy";
+export type Rule = "own" | "elsewhere" | "token" | "forced" | "reappeared" | "two loads" | "slept" | "unbounded" | "forged" | "unexpected error" | "untidy";
 
 export interface Violation {
   readonly rule: Rule;
@@ -104,6 +105,7 @@ class Checker {
   readonly #others = { hard: new Map<string, Floors>(), soft: new Map<string, Floors>() };
   readonly #changes = new Map<string, Change>();
   readonly #loadsOf: ReadonlyMap<string, readonly Load[]>;
+  readonly #forcedReads: readonly Read[];
   /** When each process could not reach its backend, by its own word. */
   readonly #cutOff: ReadonlyMap<string, readonly Span[]>;
   readonly #diedAt: ReadonlyMap<string, Instant>;
@@ -115,6 +117,7 @@ class Checker {
     this.#diedAt = new Map(history.processes.flatMap(({ name, diedAt }) => (diedAt === undefined ? [] : [[name, diedAt] as const])));
     this.#loadsOf = grouped(history.loads, ({ key }) => key);
     this.#cutOff = new Map(history.processes.map(({ name }) => [name, this.#spansOfNoReach(name)]));
+    this.#forcedReads = history.reads.filter(({ forced }) => forced === true);
     this.#issuesOf = grouped(history.issues, ({ key }) => key);
     for (const change of history.changes) {
       this.#changes.set(change.id, change);
@@ -133,6 +136,7 @@ class Checker {
     const { reads, changes, loads, incidents } = this.#history;
     for (const read of reads) this.#judge(read);
     this.#judgeLoads();
+    for (const read of reads) this.#judgeWait(read);
     for (const call of [...reads, ...changes]) this.#judgeBound(call);
     for (const { process, at, kind, text } of incidents) this.#violate({ rule: "untidy", at, ids: [], text: `${process}: ${kind}: ${text}` });
     return {
@@ -168,7 +172,7 @@ class Checker {
       if (exemption !== "not due") this.#exempt(exemption);
     }
 
-    if (read.forced === true && read.tier === "load" && read.coalesced !== true) {
+    if (read.forced === true && read.tier !== undefined && read.tier !== "memory" && read.freshness === "fresh") {
       const before = this.#newestAt(read.key, read.startedAt);
       if (version < before) return this.#older("forced", read, before, undefined, "what the source had before the call");
     }
@@ -283,6 +287,8 @@ class Checker {
     if (second.startedAt - first.startedAt >= this.#history.terms.loadTimeoutMs) return true;
     const span = { from: first.calledAt, to: second.startedAt };
     if ((this.#loadsOf.get(key) ?? []).some((load) => load.forced && overlap({ from: load.calledAt, to: load.endedAt ?? Infinity }, span))) return true;
+    // One whose caller left took the lease over all the same.
+    if (this.#forcedReads.some((read) => read.key === key && overlap({ from: read.startedAt, to: read.endedAt }, span))) return true;
     const isChanged = this.#history.changes.some((change) => (change.keys.some(([each]) => each === key) || change.touches?.includes(key) === true) && overlap({ from: change.startedAt, to: this.#overAt(change) }, span));
     if (isChanged) return true;
     if ([first, second].some(({ process }) => this.#isCutOff(process, span.from, span.to))) return true;
@@ -297,6 +303,24 @@ class Checker {
     if (change.endedAt === undefined) return (this.#diedAt.get(change.process) ?? Infinity) + DELIVERED_MS;
     if (change.status === "pending") return this.#replayedAt(change) ?? Infinity;
     return change.endedAt;
+  }
+
+  /** Only while nothing was broken: what a killed process held ends by itself, and who cannot reach Redis waits for it. */
+  #judgeWait(read: Read): void {
+    const span = { from: read.startedAt, to: read.endedAt };
+    if (read.kind !== "getOrSet" || span.to - span.from <= SLEEP_MS || this.#isDisturbed(read.process, span.from - LEASE_MS, span.to)) return;
+    if (this.#history.faults.some((fault) => overlap({ from: fault.from, to: fault.to + LEASE_MS }, span))) return;
+    let loadedUntil = span.from;
+    let loadedMs = 0;
+    for (const load of this.#loadsOf.get(read.key) ?? []) {
+      const from = Math.max(loadedUntil, load.startedAt);
+      const to = Math.min(span.to, load.endedAt ?? Infinity);
+      if (to <= from) continue;
+      loadedMs += to - from;
+      loadedUntil = to;
+    }
+    const idleMs = span.to - span.from - loadedMs;
+    if (idleMs > SLEEP_MS) this.#violate({ rule: "slept", at: span.to, key: read.key, ids: [read.id], text: `${read.process}: ${read.kind} ${read.key} waited ${idleMs.toFixed(0)} ms in which nobody loaded it` });
   }
 
   #judgeBound(call: Read | Change): void {
@@ -427,6 +451,11 @@ class Checker {
 const DELIVERED_MS = 500;
 /** Somebody who asks this soon after an acknowledgement, and goes on asking, sees when it arrives. */
 const WATCHED_MS = 2;
+
+/** A waiter looks again after 1 s, whatever it has heard; the rest is for a busy machine. */
+const SLEEP_MS = 1_400;
+/** The longest that a process which died keeps others waiting. */
+const LEASE_MS = 10_000;
 
 const isWell = (state: string): boolean => state === "up" || state === "idle";
 

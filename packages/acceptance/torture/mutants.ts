@@ -18,4 +18,226 @@ export interface Mutant {
   readonly broken: string;
 }
 
-export const MUTANTS: readonly Mutant[] = [];
+const CORE = "packages/core/src";
+const REDIS = "packages/redis/src";
+const OLDER: readonly Rule[] = ["own", "elsewhere", "token", "reappeared"];
+
+export const MUTANTS: readonly Mutant[] = [
+  // ---- fences
+
+  {
+    name: "fence: none after a delete was acknowledged",
+    shows: OLDER,
+    focus: "calm",
+    file: `${CORE}/mutations.ts`,
+    rule: 'this.#acknowledged(at, "delete");',
+    broken: "",
+  },
+  {
+    name: "fence: none before a delete is sent",
+    shows: [...OLDER, "two loads"],
+    focus: "links",
+    file: `${CORE}/mutations.ts`,
+    rule: 'this.#fence(at, "delete");\n    this.#reportKey',
+    broken: "this.#reportKey",
+  },
+  {
+    name: "fence: a load is joined though its key was changed",
+    shows: OLDER,
+    focus: "calm",
+    file: `${CORE}/flights.ts`,
+    rule: "guard.isJoinable = false;\n  woken(guard);",
+    broken: "woken(guard);",
+  },
+  {
+    name: "fence: tag calls hide no copies here before they are heard of",
+    shows: OLDER,
+    focus: "links",
+    file: `${CORE}/tags.ts`,
+    rule: "for (const key of keys) remember(mode === \"hard\" ? this.#hard : this.#soft, key, this.now);",
+    broken: "",
+  },
+  {
+    name: "fence: writes of one key overtake each other",
+    shows: OLDER,
+    focus: "calm",
+    file: `${CORE}/chains.ts`,
+    rule: "const result = before === undefined ? write() : before.write.then(write, write);",
+    broken: "const result = write();",
+  },
+
+  // ---- leases
+
+  {
+    name: "lease: everybody gets it",
+    shows: ["two loads"],
+    focus: "calm",
+    file: `${REDIS}/leases.ts`,
+    rule: "if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return {1, was} end",
+    broken: "if redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2]) then return {1, was} end",
+  },
+  {
+    name: "lease: a store needs none",
+    shows: OLDER,
+    focus: "calm",
+    file: `${REDIS}/leases.ts`,
+    rule: "if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end\nif ARGV[2] ~= '?' then",
+    broken: "if ARGV[2] ~= '?' then",
+  },
+  {
+    name: "lease: a delete leaves it",
+    shows: OLDER,
+    focus: "calm",
+    file: `${REDIS}/scripts.ts`,
+    rule: "redis.call('DEL', KEYS[2])\nlocal n = redis.call('DEL', KEYS[1])",
+    broken: "local n = redis.call('DEL', KEYS[1])",
+  },
+  {
+    name: "lease: a forced load does not take it over",
+    shows: ["forced"],
+    focus: "calm",
+    file: `${CORE}/storing.ts`,
+    rule: "isForced ? TAKE_OVER : flight.seen",
+    broken: "flight.seen",
+  },
+  {
+    name: "lease: it is kept when the load fails",
+    shows: ["slept"],
+    focus: "calm",
+    file: `${CORE}/cache.ts`,
+    rule: "        // Whatever happened, others may load.\n        flight.lease?.release();",
+    broken: "",
+  },
+
+  // ---- promotion
+
+  {
+    name: "promotion: what was overtaken on its way is kept",
+    shows: OLDER,
+    focus: "calm",
+    file: `${CORE}/cache.ts`,
+    rule: "if (now < entry.staleAt && !flight.isBroken) local?.put(at, entry, policy.localTtlMs ?? Infinity, flights.isSound(flight) ? trust.epoch : trust.unconfirmed);",
+    broken: "if (now < entry.staleAt) local?.put(at, entry, policy.localTtlMs ?? Infinity, trust.epoch);",
+  },
+  {
+    name: "promotion: a change elsewhere leaves the copy",
+    shows: OLDER,
+    focus: "calm",
+    file: `${CORE}/changes.ts`,
+    rule: "if (local?.tier.delete(at) !== true ||",
+    broken: "if (local?.tier.get(at) === undefined ||",
+  },
+
+  // ---- tags
+
+  {
+    name: "tags: late ones are not compared with where the issuer stood",
+    shows: OLDER,
+    focus: "calm",
+    file: `${CORE}/tags.ts`,
+    rule: "await store.unchangedSince(pinned.at, late)",
+    broken: "(await store.pin(late)).versions",
+  },
+  {
+    name: "tags: a missing version hides nothing",
+    shows: OLDER,
+    focus: "memory",
+    file: `${CORE}/tags.ts`,
+    rule: 'if (now === undefined || now.hard !== stored[i]!.hard) return "gone";',
+    broken: 'if (now === undefined) continue;\n    if (now.hard !== stored[i]!.hard) return "gone";',
+  },
+  {
+    name: "tags: an issuer that was lost issues the same versions again",
+    shows: OLDER,
+    focus: "memory",
+    file: `${REDIS}/tag-versions.ts`,
+    rule: "redis.call('HSET', KEYS[1], 'id', ARGV[1], 'n', '0')\n  g = {ARGV[1], '0'}",
+    broken: "redis.call('HSET', KEYS[1], 'id', 'x', 'n', '0')\n  g = {'x', '0'}",
+  },
+  {
+    name: "tags: a change elsewhere is not heard",
+    shows: OLDER,
+    focus: "calm",
+    file: `${CORE}/changes.ts`,
+    rule: "    table?.forget(mine);\n",
+    broken: "",
+  },
+  {
+    name: "tags: copies are not held against versions",
+    shows: OLDER,
+    focus: "calm",
+    file: `${CORE}/local-copies.ts`,
+    rule: 'const verdict = current === undefined ? "current" : judgeVersions(entry.versions, current);',
+    broken: 'const verdict: string = "current";',
+  },
+
+  // ---- trust
+
+  {
+    name: "trust: it has no deadline",
+    shows: OLDER,
+    focus: "freezes",
+    file: `${CORE}/local-copies.ts`,
+    rule: "if ((entry.epoch !== this.#trust.epoch || now >= this.#trust.until) && entry.epoch !== ALWAYS) return undefined;",
+    broken: "if (entry.epoch !== this.#trust.epoch && entry.epoch !== ALWAYS) return undefined;",
+  },
+  {
+    name: "trust: copies outlast a lost connection",
+    shows: OLDER,
+    focus: "links",
+    file: `${CORE}/trust.ts`,
+    rule: "renew(): void {\n    this.epoch += 1;",
+    broken: "renew(): void {",
+  },
+  {
+    name: "trust: unconfirmed copies are served",
+    shows: OLDER,
+    focus: "links",
+    file: `${CORE}/local-copies.ts`,
+    rule: "if ((entry.epoch !== this.#trust.epoch || now >= this.#trust.until) && entry.epoch !== ALWAYS) return undefined;",
+    broken: "if (now >= this.#trust.until && entry.epoch !== ALWAYS) return undefined;",
+  },
+  {
+    name: "trust: a token asks nobody",
+    shows: ["token"],
+    focus: "calm",
+    file: `${CORE}/namespace.ts`,
+    rule: "isAfter: options?.after !== undefined && space.remote !== undefined,",
+    broken: "isAfter: false,",
+  },
+
+  // ---- recovery
+
+  {
+    name: "recovery: a change with unknown outcome is forgotten",
+    shows: OLDER,
+    focus: "links",
+    file: `${CORE}/recovery.ts`,
+    rule: 'recovery?.addKey(place, key);\n    return "pending";',
+    broken: 'return "pending";',
+  },
+  {
+    name: "recovery: a tag call with unknown outcome is forgotten",
+    shows: OLDER,
+    focus: "links",
+    file: `${CORE}/mutations.ts`,
+    rule: 'recovery?.addTags(place, keys, mode, calledAt);\n      return { status: "pending" };',
+    broken: 'return { status: "pending" };',
+  },
+  {
+    name: "recovery: what is pending hides nothing",
+    shows: OLDER,
+    focus: "links",
+    file: `${CORE}/recovery.ts`,
+    rule: "return this.#keys.has(place.backendPrefix + key) || dependsOn.some((each) => this.#tags.has(each));",
+    broken: "return false;",
+  },
+  {
+    name: "recovery: what a restart lost is not issued again",
+    shows: OLDER,
+    focus: "snapshots",
+    file: `${CORE}/recovery.ts`,
+    rule: "if (this.#issued === undefined) return;\n    const { keys",
+    broken: "if (this.#issued !== undefined) return;\n    const { keys",
+  },
+];

@@ -102,7 +102,10 @@ class Nemesis {
       case "pause all":
         for (const primary of await this.#arena.primaries()) await primary.command("CLIENT", "PAUSE", forMs, kind === "pause all" ? "ALL" : "WRITE");
         await sleep(forMs);
-        return fault();
+        if (this.#arena.topology === "single") return fault();
+        // Who is silent for long is replaced.
+        await this.#arena.heal();
+        return fault({ losesSince: from - REPLICATION_LAG_MS });
       case "kill connections":
         for (const primary of await this.#arena.primaries()) await primary.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
         return fault();
@@ -148,16 +151,16 @@ class Nemesis {
         await this.#restoreMemory();
         return fault();
       case "evict entries":
-        await this.#evict(this.#plan.keys.map((key) => this.#keys.entry(key)));
+        await this.#repeat(forMs, () => this.#evict(this.#plan.keys.map((key) => this.#keys.entry(key))));
         return fault();
       case "evict leases":
-        await this.#evict(this.#plan.keys.map((key) => this.#keys.lease(key)));
+        await this.#repeat(forMs, () => this.#evict(this.#plan.keys.map((key) => this.#keys.lease(key))));
         return fault();
       case "evict tags":
-        await this.#evictMatching("*{~*");
+        await this.#repeat(forMs, () => this.#evictMatching("*{~*"));
         return fault();
       case "evict issuer":
-        await this.#evictMatching("*~issuer:*");
+        await this.#repeat(forMs, () => this.#evictMatching("*~issuer:*"));
         return fault();
       case "failover":
         return this.#failover(fault);
@@ -199,6 +202,14 @@ class Nemesis {
 
   async #restoreMemory(): Promise<void> {
     for (const primary of await this.#arena.primaries()) await primary.command("CONFIG", "SET", "maxmemory", "0", "maxmemory-policy", "noeviction");
+  }
+
+  async #repeat(forMs: number, work: () => Promise<void>): Promise<void> {
+    const until = this.#now() + forMs;
+    do {
+      await work();
+      await sleep(5);
+    } while (this.#now() < until);
   }
 
   /** As an eviction does: the key is gone, and its deletion is told as any other. In a cluster each lies on one node. */

@@ -273,7 +273,7 @@ function loaderOf(random: Random, isHeld: boolean): LoaderPlan {
   const slow = isHeld ? 3 : 12;
   return {
     beforeMs: random.oneIn(3) ? random.below(8) : 0,
-    afterMs: random.oneIn(slow) ? 100 + random.below(500) : random.oneIn(2) ? random.below(20) : 0,
+    afterMs: random.oneIn(slow) ? (random.oneIn(4) ? 600 + random.below(700) : 100 + random.below(500)) : random.oneIn(2) ? random.below(20) : 0,
     outcome: random.oneIn(150) ? "hang" : random.oneIn(15) ? "fail" : random.oneIn(30) ? "undefined" : random.oneIn(30) ? "no-store" : random.oneIn(4) ? "not-modified" : "value",
   };
 }
@@ -305,11 +305,13 @@ function lengthOf(random: Random, kind: FaultKind, settings: Settings): number {
     case "kill connections":
     case "flush all":
     case "flush scripts":
+      return 0;
     case "evict entries":
     case "evict tags":
     case "evict leases":
     case "evict issuer":
-      return 0;
+      // Again and again, so that some meet what has just been written.
+      return random.one([0, 300, 600]);
     case "delay":
       return 200 + random.below(800);
     case "freeze process":

@@ -278,7 +278,7 @@ class ForeignProgram {
   async #change(kind: "foreignDelete" | "foreignSet", id: string): Promise<void> {
     this.#last += 1;
     const change = `${FOREIGN}.${this.#last}`;
-    const versions = this.#source.begin(FOREIGN, change, [id], true);
+    const versions = this.#source.begin({ change, keys: [id], isSet: true, isChained: false });
     if (versions === undefined) return;
     const key = this.#plan.keys.find((each) => each.id === id)!;
     const entry = this.#keys.entry(key);

@@ -7,8 +7,11 @@
  *     npm run torture -- --seed 17                           that round again
  *     npm run torture -- --seed 17 --shrink                  and, if it fails, the least that still does
  *     npm run torture -- --focus snapshots                   one kind of faults only
+ *     npm run torture -- --keep /tmp                         what happened in rounds that fail goes to a file each
  *     npm run torture -- --mutants                           whether each planted bug is found
  */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { arenas, type Arenas } from "./arena.ts";
 import { check, type Verdict } from "./checker.ts";
@@ -33,8 +36,10 @@ const { values } = parseArgs({
     mutants: { type: "boolean", default: false },
     /** Those whose name contains this. */
     only: { type: "string" },
-    /** Exit code 1 also for a round that ran into trouble of its own. */
+    /** Of each of them. */
     seeds: { type: "string", default: "10" },
+    /** A folder for what happened in rounds that fail, all of it. */
+    keep: { type: "string" },
   },
 });
 
@@ -59,6 +64,7 @@ async function hunt(): Promise<number> {
     tally.add(seed, outcome);
     if (outcome.verdict === undefined || outcome.verdict.violations.length === 0) continue;
     console.log(report(plan, outcome.history!, outcome.verdict));
+    if (values.keep !== undefined) writeFileSync(join(values.keep, `${topology}-${plan.focus}-${seed}.json`), JSON.stringify({ plan, history: outcome.history }));
     if (values.shrink) await showLeast(plan, outcome.verdict);
   }
   console.log(tally.text());

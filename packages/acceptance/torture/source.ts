@@ -10,24 +10,33 @@ import type { Instant, Issue } from "./history.ts";
  *
  * It also keeps apart what nobody could put in order: while a `set` of a key is under way no other change of the key
  * begins, and a `set` begins only when none is. Whoever writes the source in one order and the cache in another is told
- * so by docs/guide/failure.md, and there would be nothing to check.
+ * so by docs/guide/failure.md, and there would be nothing to check. Writes of one key by one process are in order.
  */
 export interface Source extends AsyncDisposable {
   readonly path: string;
   /** Every version that was given, in order. */
   readonly issues: readonly Issue[];
   /** For changes by this process. `undefined`: not now, a change is under way that it could not be ordered with. */
-  begin(who: string, change: string, keys: readonly string[], isSet: boolean): readonly number[] | undefined;
+  begin(change: Beginning): readonly number[] | undefined;
   /** The change has settled, or will never. */
   end(change: string): void;
   /** Ends the changes of a process that was killed. */
   endAllOf(who: string): void;
 }
 
+export interface Beginning {
+  /** `<process>.<number>` */
+  readonly change: string;
+  readonly keys: readonly string[];
+  readonly isSet: boolean;
+  /** It goes behind the others of its process and key. */
+  readonly isChained: boolean;
+}
+
 /** What a process says to the source. */
 export type ToSource =
   | { readonly i: number; readonly read: string }
-  | { readonly i: number; readonly begin: string; readonly keys: readonly string[]; readonly isSet: boolean }
+  | { readonly i: number; readonly begin: Beginning }
   | { readonly end: string }
   | { readonly tell: Told };
 
@@ -49,13 +58,15 @@ export async function openSource(now: () => Instant): Promise<Source> {
   const path = join(directory, "source.sock");
   const versions = new Map<string, number>();
   const issues: Issue[] = [];
-  const underWay = new Map<string, { readonly who: string; readonly keys: readonly string[]; readonly isSet: boolean }>();
+  const underWay = new Map<string, Beginning>();
   const sockets = new Set<Socket>();
 
-  const begin = (who: string, change: string, keys: readonly string[], isSet: boolean): readonly number[] | undefined => {
-    const inTheWay = [...underWay.values()].some((other) => (isSet || other.isSet) && other.keys.some((key) => keys.includes(key)));
+  const begin = (beginning: Beginning): readonly number[] | undefined => {
+    const { change, keys, isSet, isChained } = beginning;
+    const inTheWay = [...underWay.values()].some((other) =>
+      (isSet || other.isSet) && other.keys.some((key) => keys.includes(key)) && !(isChained && other.isChained && whoOf(other) === whoOf(beginning)));
     if (inTheWay) return undefined;
-    underWay.set(change, { who, keys, isSet });
+    underWay.set(change, beginning);
     return keys.map((key) => {
       const version = (versions.get(key) ?? 1) + 1;
       versions.set(key, version);
@@ -64,7 +75,7 @@ export async function openSource(now: () => Instant): Promise<Source> {
     });
   };
   const endAllOf = (who: string): void => {
-    for (const [change, other] of underWay) if (other.who === who) underWay.delete(change);
+    for (const [change, other] of underWay) if (whoOf(other) === who) underWay.delete(change);
   };
 
   const sendToOthers = (one: Socket, message: FromSource): void => {
@@ -80,8 +91,8 @@ export async function openSource(now: () => Instant): Promise<Source> {
       const asked = JSON.parse(line) as ToSource;
       if ("read" in asked) send({ i: asked.i, v: versions.get(asked.read) ?? 1 });
       else if ("begin" in asked) {
-        const vs = begin(asked.begin.split(".")[0]!, asked.begin, asked.keys, asked.isSet);
-        if (vs !== undefined && issues.length % ANNOUNCED === 0) sendToOthers(socket, { about: asked.keys });
+        const vs = begin(asked.begin);
+        if (vs !== undefined && issues.length % ANNOUNCED === 0) sendToOthers(socket, { about: asked.begin.keys });
         send({ i: asked.i, ...(vs !== undefined && { vs }) });
       } else if ("end" in asked) underWay.delete(asked.end);
       else sendToOthers(socket, { told: asked.tell });
@@ -102,8 +113,8 @@ export async function openSource(now: () => Instant): Promise<Source> {
 /** The side of a process that asks. */
 export interface SourceClient {
   read(key: string): Promise<number>;
-  /** `undefined`: not now. @param change `<process>.<number>` */
-  begin(change: string, keys: readonly string[], isSet: boolean): Promise<readonly number[] | undefined>;
+  /** `undefined`: not now. */
+  begin(change: Beginning): Promise<readonly number[] | undefined>;
   end(change: string): void;
   tell(told: Told): void;
   close(): void;
@@ -136,12 +147,14 @@ export async function askSource(path: string, hearing: Hearing): Promise<SourceC
     });
   return {
     read: async (key) => (await ask((i) => ({ i, read: key }))).v!,
-    begin: async (change, keys, isSet) => (await ask((i) => ({ i, begin: change, keys, isSet }))).vs,
+    begin: async (change) => (await ask((i) => ({ i, begin: change }))).vs,
     end: (change) => send({ end: change }),
     tell: (told) => send({ tell: told }),
     close: () => socket.destroy(),
   };
 }
+
+const whoOf = ({ change }: Beginning): string => change.slice(0, change.indexOf("."));
 
 function readLines(socket: Socket, line: (text: string) => void): void {
   let rest = "";

@@ -13,6 +13,8 @@ interface Line {
   readonly ids: readonly string[];
   /** What changed nothing is the first to be left out. */
   readonly isPlain: boolean;
+  /** Shown whenever it began or ended, where it lasted into what is shown. */
+  readonly isFault?: boolean;
 }
 
 /**
@@ -24,17 +26,17 @@ export function timeline(history: History, violation: Violation): string {
   const concerned = history.changes.filter(({ id }) => violation.ids.includes(id)).map(({ startedAt }) => startedAt);
   const from = key === undefined ? 0 : Math.min(violation.at - BEFORE_MS, ...concerned.map((at) => at - 100));
   const to = violation.at + AFTER_MS;
-  const all = [
+  const all: Line[] = [
     ...history.changes.filter(({ id, keys, touches }) => keys.some(([each]) => each === key) || touches?.includes(key ?? "") === true || violation.ids.includes(id)).map((change) => ofChange(change, key)),
     ...history.reads.filter((read) => read.key === key || violation.ids.includes(read.id)).map(ofRead),
     ...history.loads.filter((load) => load.key === key).flatMap(ofLoad),
-    ...history.faults.flatMap(({ kind, from: began, to: ended, processes }) => [
-      line(began, "nemesis", `${kind}${processes === undefined ? "" : ` of ${processes.join(", ")}`}`),
-      line(ended, "nemesis", `${kind}: over`),
+    ...history.faults.filter((fault) => fault.from <= to && fault.to >= from).flatMap(({ kind, from: began, to: ended, processes }) => [
+      { ...line(began, "nemesis", `${kind}${processes === undefined ? "" : ` of ${processes.join(", ")}`}`), isFault: true },
+      { ...line(ended, "nemesis", `${kind}: over`), isFault: true },
     ]),
     ...statesOf(history),
     ...history.failures.map(({ at, process, operation, code }): Line => ({ ...line(at, process, `backend failed: ${operation}: ${code}`), isPlain: true })),
-  ].filter(({ at, ids }) => (from <= at && at <= to) || ids.some((id) => violation.ids.includes(id)));
+  ].filter(({ at, ids, isFault }) => isFault === true || (from <= at && at <= to) || ids.some((id) => violation.ids.includes(id)));
   const lines = withinLimit(all.sort((a, b) => a.at - b.at), violation);
   return [`${violation.rule}: ${violation.text}`, ...lines.map(({ at, text, ids }) => `${seconds(at)}  ${text}${ids.some((id) => violation.ids.includes(id)) ? "   <<<" : ""}`)].join("\n");
 }
@@ -71,7 +73,7 @@ function statesOf(history: History): readonly Line[] {
 
 /** The last ones, and those that show the violation; failures and answers give way to what changed something. */
 function withinLimit(lines: readonly Line[], violation: Violation): readonly Line[] {
-  const shows = (each: Line): boolean => each.ids.some((id) => violation.ids.includes(id));
+  const shows = (each: Line): boolean => each.isFault === true || each.ids.some((id) => violation.ids.includes(id));
   const kept = new Set(lines.filter(shows));
   for (const isPlain of [false, true])
     for (const each of lines.filter((line) => line.isPlain === isPlain).reverse()) if (kept.size < (isPlain ? MOST_LINES : MOST_LINES / 2)) kept.add(each);

@@ -56,7 +56,7 @@ class Fleetmate {
   readonly #spaces = new Map<string, Namespace>();
   readonly #keys: ReadonlyMap<string, KeyPlan>;
   readonly #source: SourceClient;
-  readonly #underWay = new Map<string, Promise<void>>();
+  readonly #underWay = new Map<Promise<void>, { readonly id: string; readonly operation: Operation; readonly startedAt: number }>();
   /** By key, how many writes of it are on their way: they go one after another. */
   readonly #writing = new Map<string, number>();
   /** By key, the newest token that anybody was given. */
@@ -124,8 +124,8 @@ class Fleetmate {
   /** Waits for everything that was begun, closes the cache, and looks for what is left. */
   async finish(): Promise<void> {
     this.#isFinishing = true;
-    await Promise.race([Promise.allSettled(this.#underWay.values()), sleep(2 * settings.loadTimeout + LEASE_MS + 4 * settings.responseTimeout + 2_000, undefined, { ref: false })]);
-    for (const what of this.#underWay.keys()) incident("unsettled", what);
+    await Promise.race([Promise.allSettled(this.#underWay.keys()), sleep(2 * settings.loadTimeout + LEASE_MS + 4 * settings.responseTimeout + 2_000, undefined, { ref: false })]);
+    for (const { id, operation, startedAt } of this.#underWay.values()) incident("unsettled", `${id}, begun at ${startedAt.toFixed(1)} ms: ${JSON.stringify(operation)}${"key" in operation ? this.#explained(operation.key) : ""}`);
     const drained = await Promise.race([this.#cache.drain().then(() => true), sleep(5_000, false, { ref: false })]);
     if (!drained) incident("unsettled", "drain()");
     const grownBytes = this.#heapBefore === 0 ? 0 : heapBytes() - this.#heapBefore;
@@ -140,6 +140,12 @@ class Fleetmate {
     if (left.length > 0) incident("leak", `${left.join(", ")} left after close()`);
   }
 
+  /** What the cache has decided about a key lately. */
+  #explained(key: string): string {
+    const decisions = this.#spaceOf(this.#keys.get(key)!.space).explain(key).slice(-EXPLAINED);
+    return decisions.map((decision) => `\n    ${JSON.stringify(decision)}`).join("");
+  }
+
   #look(): void {
     const { tiers, pending } = this.#cache.stats();
     const state = tiers.find(({ label }) => label === BACKEND)?.state ?? "none";
@@ -151,10 +157,10 @@ class Fleetmate {
     if (this.#isFinishing) return;
     const id = this.#nextId();
     this.#started += 1;
-    const what = `${id} ${operation.kind} ${"key" in operation ? operation.key : ""}`;
-    const running = this.#perform(id, operation).catch((error: unknown) => incident("unhandled", `${what}: ${shown(error)}`));
-    this.#underWay.set(what, running);
-    void running.then(() => this.#underWay.delete(what));
+    const startedAt = now();
+    const running = this.#perform(id, operation).catch((error: unknown) => incident("unhandled", `${JSON.stringify(operation)}: ${shown(error)}`));
+    this.#underWay.set(running, { id, operation, startedAt });
+    void running.then(() => this.#underWay.delete(running));
   }
 
   async #perform(id: string, operation: Operation): Promise<void> {
@@ -309,7 +315,7 @@ class Fleetmate {
   async #change(id: string, operation: Operation): Promise<void> {
     const keys = coveredBy(given.keys, operation);
     if (keys.length === 0) return;
-    const versions = await this.#source.begin(id, keys, operation.kind === "set");
+    const versions = await this.#source.begin({ change: id, keys, isSet: operation.kind === "set", isChained: "key" in operation });
     if (versions === undefined) return;
     const covered = keys.map((key, i) => [key, versions[i]!] as const);
     const queued = Math.max(0, ...keys.map((key) => this.#writing.get(key) ?? 0));
@@ -381,6 +387,9 @@ class Fleetmate {
   }
 }
 
+/** Decisions that are kept for {@link Cache.explain}, and that are shown of one key. */
+const REMEMBERED = 4_000;
+const EXPLAINED = 40;
 const WATCH_MS = 20;
 const PEEK_BOUND_MS = 50;
 const HEAP_GROWTH_BYTES = 24 * 2 ** 20;
@@ -398,7 +407,7 @@ function openCache(): Cache {
     .connectTimeout("1s")
     .backoff({ base: 10, max: 200 })
     .build();
-  return createCache({ name: "torture" })
+  return createCache({ name: "torture", explain: REMEMBERED })
     .tier(memory({ maxEntries: settings.maxEntries }))
     .tier(backend)
     .defaults({
