@@ -136,6 +136,19 @@ export class Pool {
   }
 }
 
+/** The body of a test over servers of several kinds at one time: for what is mostly waiting. Tells which of them failed. */
+export function overEach(pool: Pool, topologies: readonly Topology[], body: (servers: FleetServers, topology: Topology) => Promise<void>): () => Promise<void> {
+  return async () => {
+    const outcomes = await Promise.allSettled(topologies.map(async (topology) => body(await pool.servers(topology), topology)));
+    for (const [i, outcome] of outcomes.entries()) {
+      if (outcome.status !== "rejected") continue;
+      const error = outcome.reason as Error;
+      error.message = `over ${topologies[i]}: ${error.message}`;
+      throw error;
+    }
+  };
+}
+
 function memberOf(process: ScriptProcess<MemberHandlers>): Member {
   return new Proxy({} as Member, {
     get: (_, name) => {

@@ -1,7 +1,7 @@
 /** What becomes of a lease when its holder dies, freezes, or takes longer than the lease: in real time, so all of them at once. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { loadsNow, Pool, sharedNow, waitsFor, type Member } from "./fleet.ts";
-import { TOPOLOGIES, type FleetServers } from "./fleet-servers.ts";
+import { loadsNow, overEach, Pool, sharedNow, waitsFor, type Member } from "./fleet.ts";
+import { TOPOLOGIES } from "./fleet-servers.ts";
 
 const LEASE_MS = 10_000;
 /** After which anybody who waits looks again, and what a busy machine adds. */
@@ -9,20 +9,14 @@ const POLL_MS = 1_000;
 const BUSY_MS = 8_000;
 
 const pool = new Pool();
-let servers: readonly FleetServers[];
 beforeAll(async () => {
-  servers = await Promise.all(TOPOLOGIES.map((topology) => pool.servers(topology)));
+  await Promise.all(TOPOLOGIES.map((topology) => pool.servers(topology)));
 });
 afterAll(() => pool.end());
 
-/** In all of them at one time: most of it is waiting. */
-const overEach = (body: (servers: FleetServers) => Promise<void>) => async (): Promise<void> => {
-  await Promise.all(servers.map(body));
-};
-
 describe.concurrent("over one server, a cluster and sentinels", () => {
-  it("C53: when the holder of a lease is killed, who waits goes on before the lease would have ended", overEach(async (each) => {
-    await using fleet = await pool.open(each, 2);
+  it("C53: when the holder of a lease is killed, who waits goes on before the lease would have ended", overEach(pool, TOPOLOGIES, async (servers) => {
+    await using fleet = await pool.open(servers, 2);
     const [holder, other] = fleet.members as [Member, Member];
     const lost = holder.getOrSet("k", { gate: "never" }).catch((error: Error) => error.message);
     await loadsNow(holder, "k");
@@ -36,8 +30,8 @@ describe.concurrent("over one server, a cluster and sentinels", () => {
     expect(await fleet.redis("HGET", fleet.keyOf("k"), "d")).toBe('"taken over"');
   }));
 
-  it("C54: a load that takes longer than a lease keeps it, and nobody else loads", overEach(async (each) => {
-    await using fleet = await pool.open(each, 2);
+  it("C54: a load that takes longer than a lease keeps it, and nobody else loads", overEach(pool, TOPOLOGIES, async (servers) => {
+    await using fleet = await pool.open(servers, 2);
     const [holder, other] = fleet.members as [Member, Member];
     const held = holder.serve("k", { value: "loaded", takesMs: LEASE_MS + 1_500 }, { tags: ["t"] });
     await loadsNow(holder, "k");
@@ -57,8 +51,8 @@ describe.concurrent("over one server, a cluster and sentinels", () => {
     expect(await fleet.redis("EXISTS", fleet.leaseOf("k"))).toBe(0);
   }));
 
-  it("C53 C86: a holder that was frozen for longer than its lease stores nothing over what was loaded meanwhile, and serves no copy from before", overEach(async (each) => {
-    await using fleet = await pool.open(each, 2);
+  it("C53 C86: a holder that was frozen for longer than its lease stores nothing over what was loaded meanwhile, and serves no copy from before", overEach(pool, TOPOLOGIES, async (servers) => {
+    await using fleet = await pool.open(servers, 2);
     const [frozen, other] = fleet.members as [Member, Member];
     await other.set("copy", "old");
     await fleet.allHold("copy");
