@@ -241,6 +241,31 @@ describe("a server that is busy", () => {
     await expect.poll(() => listener.signs.length).toBeGreaterThan(length);
     expect(listener.losses).toEqual([]);
   });
+
+  it("C81: acknowledges a change before it tells of it, so its answers prove nothing", async () => {
+    await using own = await startOwnRedis({ config: ["busy-reply-threshold 50"] });
+    const backend = open(undefined, own.url);
+    const listener = new RecordingListener();
+    await backend.coherence!.attach(listener);
+    const [sleeper, writer, looper] = [own.url, own.url, own.url].map((url) => RespClient.fromUrl(url));
+    await Promise.all([sleeper!, writer!, looper!].map((client) => client.command("PING")));
+    // What arrives meanwhile is executed in one turn of the server's loop: the change, then the script.
+    const asleep = sleeper!.command("DEBUG", "SLEEP", 0.4);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const written = writer!.command("SET", "hotset:shop::1", "x").then(() => performance.now());
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const looped = looper!.command("EVAL", "while true do end", 0).catch((error: Error) => error.message);
+    const acknowledgedAt = await written;
+    await expect.poll(() => backend.ping().then(() => "", (error: Error) => error.message)).toContain("BUSY");
+    expect(listener.heard).toEqual([]);
+    expect(listener.signs.filter((sentAtMs) => sentAtMs > acknowledgedAt)).toEqual([]);
+    await sleeper!.command("SCRIPT", "KILL");
+    await looped;
+    await asleep;
+    await expect.poll(() => listener.signs.filter((sentAtMs) => sentAtMs > acknowledgedAt).length).toBeGreaterThan(0);
+    expect(listener.heard).toEqual(["changed shop::1"]);
+    for (const client of [sleeper!, writer!, looper!]) client.close();
+  });
 });
 
 describe("a user who may not track", () => {
