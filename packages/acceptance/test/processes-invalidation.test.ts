@@ -267,9 +267,11 @@ describe("own writes and those of others at once", () => {
     p1.backend.script("leases.confirm", { after: confirming });
     await p1.cache.set("k", "mine");
     await confirming.arrived();
-    p1.link.lose();
+    p1.link.lose({ attach: "hangs" });
     await p2.cache.set("k", "theirs");
     p1.link.heal();
+    await flush();
+    expect(p1.link.attached).toBe(1);
     confirming.open();
     await flush();
     expect([p1.cache.peek("k"), await p1.cache.get("k")]).toEqual([undefined, "theirs"]);

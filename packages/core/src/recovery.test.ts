@@ -266,6 +266,31 @@ describe("what was acknowledged", () => {
     await one.replay();
     expect([sent.length, sent.includes("hard {~shop}::")]).toEqual([9_000, false]);
   });
+
+  it("counts as acknowledged anew once it was replayed, or issued again", async () => {
+    const one = recovery({ reissueWindowMs: 30_000 });
+    one.addKey(users, "pending");
+    one.addTags(users, ["{~shop}:users::pending"], "soft", 1);
+    await one.replay();
+    for (let i = 0; i < 3; i += 1) {
+      sent = [];
+      clock.advance(20_000);
+      one.reissue();
+      await one.replay();
+      expect(sent.toSorted()).toEqual(["remove shop:users::pending", "soft {~shop}:users::pending"]);
+    }
+    clock.advance(30_001);
+    one.reissue();
+    expect(one.size).toBe(0);
+  });
+
+  it("loses the oldest of more than 10,000 where there are no tag versions, and tells so", async () => {
+    const one = recovery({ reissueWindowMs: 30_000, hasVersions: false });
+    for (let i = 0; i < 12_500; i += 1) one.acknowledgedKey(users, `k${i}`);
+    one.reissue();
+    await one.replay();
+    expect([one.size, sent.length, sent.includes("remove shop:users::k12499"), told.at(-1)?.overflowed]).toEqual([0, 10_000, true, true]);
+  });
 });
 
 describe("orPending", () => {

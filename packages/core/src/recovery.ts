@@ -113,7 +113,8 @@ export class Recovery {
   reissue(): void {
     if (this.#issued === undefined) return;
     const { keys, tags, overflowed } = this.#issued.take();
-    if (overflowed) this.addTags(this.#root, tagKeys(this.#root, []), "hard", 0);
+    if (overflowed && this.#remote.versions !== undefined) this.addTags(this.#root, tagKeys(this.#root, []), "hard", 0);
+    this.#overflowed ||= overflowed;
     for (const { place, keys: each, mode } of tags) this.addTags(place, each, mode, 0);
     for (const { place, key } of keys) this.addKey(place, key);
     if (this.size !== 0) void this.replay();
@@ -158,6 +159,7 @@ export class Recovery {
       for (const [id, pending] of this.#tags) {
         await this.#remote.versions!.renew(pending.keys, pending.mode);
         if (this.#tags.get(id) === pending) this.#tags.delete(id);
+        this.#issued?.addTags(pending.place, pending.keys, pending.mode);
         this.#replayed(pending);
         replayed += 1;
       }
@@ -166,6 +168,7 @@ export class Recovery {
         const outcomes = await Promise.allSettled(some.map(async ([id, pending]) => {
           await this.#remote.remove(pending.key, pending.place);
           if (this.#keys.get(id) === pending) this.#keys.delete(id);
+          this.#issued?.addKey(pending.place, pending.key);
           this.#replayed(pending);
           replayed += 1;
         }));

@@ -108,6 +108,27 @@ describe("a scripted store", () => {
     expect(heard).toEqual(Array.from({ length: 6 }, () => "tags {~a}::t"));
   });
 
+  it("comes back as it was, from a snapshot, as often as one likes, and nobody hears of it", async () => {
+    const tags = own.tagVersions!;
+    const leases = own.leases!;
+    await own.write("k", entry("w1"));
+    await leases.acquire("j", "token", 10_000, "");
+    const [before] = await tags.read(["{~a}::t"]);
+    const { at } = await tags.pin(["{~a}::t"]);
+    const restore = own.store.snapshot();
+    const heard = await attach();
+    for (let i = 0; i < 2; i += 1) {
+      await own.remove("k");
+      await own.remove("j");
+      await own.write("new", entry());
+      await tags.renew(["{~a}::t"], "hard");
+      heard.length = 0;
+      restore();
+      expect([before, heard, own.store.keys(), own.store.get("k")?.version, own.store.leaseHolder("j")]).toEqual([undefined, [], ["k"], "w1", "token"]);
+      expect((await tags.pin(["{~a}::t"])).at).toBe(at);
+    }
+  });
+
   it("has an issuer for each cache", async () => {
     const { at } = await own.tagVersions!.pin(["{~a}::t"]);
     await own.tagVersions!.renew(["{~b}::t"], "hard");

@@ -24,6 +24,8 @@ export interface ScriptedStore {
   evictTag(tag: string): void;
   /** Forgets what issues versions: the next ones have another beginning. Nobody hears of it. */
   evictIssuer(): void;
+  /** Remembers entries, leases, tag versions and what issues them. @returns what brings them back, and them alone, as a store does that starts again from a snapshot: nobody hears of it. */
+  snapshot(): () => void;
 }
 
 /** Told of each change, right after it. */
@@ -119,6 +121,19 @@ export class HeldStore implements ScriptedStore {
 
   evictIssuer(): void {
     this.#issuers.clear();
+  }
+
+  snapshot(): () => void {
+    const entries = new Map(this.#entries);
+    const leases = new Map(this.#leases);
+    const tags = new Map(this.#tags);
+    const issuers = new Map([...this.#issuers].map(([name, { id, n }]) => [name, { id, n }]));
+    return () => {
+      replace(this.#entries, entries);
+      replace(this.#leases, leases);
+      replace(this.#tags, tags);
+      replace(this.#issuers, new Map([...issuers].map(([name, { id, n }]) => [name, { id, n }])));
+    };
   }
 
   /** `''` for no entry, `-` for one without a version. */
@@ -276,6 +291,11 @@ export class HeldStore implements ScriptedStore {
     }
     return issuer;
   }
+}
+
+function replace<V>(map: Map<string, V>, by: ReadonlyMap<string, V>): void {
+  map.clear();
+  for (const [key, value] of by) map.set(key, value);
 }
 
 const idOf = (version: string): string => version.slice(0, version.lastIndexOf("."));
