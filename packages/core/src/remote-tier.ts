@@ -73,7 +73,7 @@ export class RemoteTier implements EntryTier {
     const source = own && (table?.learning(own) ?? own);
     this.#judgedBy = isComposed ? undefined : source;
     this.#sparing = this.#judgedBy && (table?.sparing(this.#judgedBy) ?? this.#judgedBy);
-    this.#table = table;
+    this.#table = isComposed ? undefined : table;
     this.#aliases = aliases;
     this.#used = used;
     this.versions = source && this.#bounded(source);
