@@ -32,7 +32,7 @@ async function back({ backend, link }: SimulatedProcess): Promise<void> {
 
 describe("C93 what is invalidated while the backend is away", () => {
   it.for(names)("is told as pending, hidden here, and from everybody once it was replayed, which is right after the link is back: %s", async (name) => {
-    const { all: [p1, p2], clock, store } = await inStep();
+    const { all: [p1, p2], store } = await inStep();
     await p1.cache.set("k", "old", { tags: ["t"] });
     expect(await p2.cache.get("k")).toBe("old");
     away(p1);
@@ -73,7 +73,7 @@ describe("C93 what is invalidated while the backend is away", () => {
   });
 
   it("does not come back though its entry does: with the restart of a store from a snapshot", async () => {
-    const { all: [p1, p2], clock, store } = await inStep();
+    const { all: [p1, p2], store } = await inStep();
     await p1.cache.set("k", "old");
     const restore = store.snapshot();
     away(p1);
@@ -84,7 +84,7 @@ describe("C93 what is invalidated while the backend is away", () => {
   });
 
   it("nor does the copy of a process whose link was lost at the same time", async () => {
-    const { all: [p1, p2], clock } = await inStep();
+    const { all: [p1, p2] } = await inStep();
     await p1.cache.set("k", "old");
     expect(await p2.cache.get("k")).toBe("old");
     for (const each of [p1, p2]) away(each);
@@ -158,7 +158,7 @@ describe("C94 a set while the backend is away", () => {
 });
 
 it("C96 what waits is bounded: beyond that it is a clear, which all see", { timeout: 60_000 }, async () => {
-  const { all: [p1, p2], clock } = await inStep({ ttl: "1d" });
+  const { all: [p1, p2] } = await inStep({ ttl: "1d" });
   await p1.cache.set("forgotten", "old");
   expect(await p2.cache.get("forgotten")).toBe("old");
   away(p1);
@@ -322,7 +322,7 @@ describe("C57 a link that is lost while a call waits", () => {
 });
 
 it("C26 what a replay removes does not stand in for an error, anywhere", async () => {
-  const { all: [p1, p2], clock } = await inStep({ ttl: 100, staleIfError: "1h" });
+  const { all: [p1, p2] } = await inStep({ ttl: 100, staleIfError: "1h" });
   await p1.cache.set("k", "old");
   expect(await p2.cache.get("k")).toBe("old");
   away(p1);

@@ -240,7 +240,7 @@ describe("C73 what is lost of tags causes misses, and brings nothing back", () =
 });
 
 it("C74 an entry that outlives the version it was stored under is judged by what was invalidated since", async () => {
-  const { all: [p1, p2], store, clock } = await inStep({ ttl: "365d" });
+  const { all: [p1, p2], store, clock } = await inStep({ ttl: "365d", backend: { maxStalenessMs: 24 * 3_600_000 } });
   for (const isInvalidated of [false, true]) {
     await tagged(p1.cache, "old");
     clock.advance("40d");

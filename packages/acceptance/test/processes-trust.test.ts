@@ -221,7 +221,7 @@ describe("C87 trust begins with what is read after changes are heard (counter-ex
 
 describe("C86 what is under way when the link is lost", () => {
   it.for(["get", "getOrSet", "set", "load"] as const)("leaves no copy to trust, though the link is back before it ends: %s", async (how) => {
-    const { all: [p1, p2], clock } = await inStep();
+    const { all: [p1, p2] } = await inStep();
     if (how !== "load") await p2.cache.set("k", "old");
     const answering = gate();
     p1.backend.script(how === "set" ? "write" : how === "load" ? "leases.store" : "read", { after: answering });
