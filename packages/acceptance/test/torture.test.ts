@@ -17,7 +17,7 @@ function history(parts: Partial<History>): History {
   return {
     terms: TERMS,
     processes: [{ name: "A", bornAt: 0 }, { name: "B", bornAt: 0 }],
-    issues, reads: [], changes: [], loads: [], sightings: [], failures: [], faults: [], incidents: [],
+    issues, reads: [], changes: [], loads: [], sightings: [], failures: [], faults: [], incidents: [], stalls: [],
     ...parts,
   };
 }
@@ -92,6 +92,7 @@ describe("a good history is accepted", () => {
     ["a second load begins after loadTimeout", { loads: [load("A", 500, 2_400, 1), load("B", 2_001, 2_300, 1)] }],
     ["a frozen process takes longer", { faults: [{ kind: "freeze process", from: 105, to: 2_000, processes: ["A"], freezes: true }], reads: [read("A", 100, 1, { endedAt: 2_050 })] }],
     ["a call waits for a load that runs", { loads: [load("A", 100, 1_590, 1), load("B", 1_600, 1_650, 1)], reads: [read("B", 150, 1, { kind: "getOrSet", endedAt: 1_700, boundMs: 9_000 })] }],
+    ["a process that got no time to run takes longer", { stalls: [{ process: "A", from: 105, to: 2_000 }, { process: "A", from: 1_000, to: 1_900 }], reads: [read("A", 100, 1, { endedAt: 2_050 })] }],
     ["a loader's own error is passed on", { reads: [read("A", 100, undefined, { kind: "getOrSet", error: "SourceError: down" })] }],
   ])("in which %s", ([, parts]) => {
     expect(rules(parts)).toEqual([]);

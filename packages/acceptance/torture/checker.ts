@@ -319,19 +319,31 @@ class Checker {
       loadedMs += to - from;
       loadedUntil = to;
     }
-    const idleMs = span.to - span.from - loadedMs;
+    const idleMs = span.to - span.from - loadedMs - this.#stalledMs(read.process, span.from, span.to);
     if (idleMs > SLEEP_MS) this.#violate({ rule: "slept", at: span.to, key: read.key, ids: [read.id], text: `${read.process}: ${read.kind} ${read.key} waited ${idleMs.toFixed(0)} ms in which nobody loaded it` });
   }
 
   #judgeBound(call: Read | Change): void {
     if (call.endedAt === undefined) return;
-    const { faults, terms } = this.#history;
-    const frozenMs = faults
-      .filter((fault) => fault.freezes === true && fault.processes?.includes(call.process))
-      .reduce((sum, { from, to }) => sum + Math.max(0, Math.min(to, call.endedAt!) - Math.max(from, call.startedAt)), 0);
-    const tookMs = call.endedAt - call.startedAt - frozenMs;
-    if (tookMs > call.boundMs + terms.slackMs)
+    const tookMs = call.endedAt - call.startedAt - this.#stalledMs(call.process, call.startedAt, call.endedAt);
+    if (tookMs > call.boundMs + this.#history.terms.slackMs)
       this.#violate({ rule: "unbounded", at: call.endedAt, ids: [call.id], ...("key" in call && { key: call.key }), text: `${call.process}: ${call.kind} took ${tookMs.toFixed(0)} ms; ${call.boundMs} ms is the most its options allow` });
+  }
+
+  /** How much of a span a process did not run. */
+  #stalledMs(process: string, from: Instant, to: Instant): number {
+    const { faults, stalls } = this.#history;
+    const spans: Span[] = [...stalls.filter((stall) => stall.process === process), ...faults.filter((fault) => fault.freezes === true && fault.processes?.includes(process) === true)];
+    let until = from;
+    let stalledMs = 0;
+    for (const span of spans.sort((a, b) => a.from - b.from)) {
+      const began = Math.max(until, span.from);
+      const ended = Math.min(to, span.to);
+      if (ended <= began) continue;
+      stalledMs += ended - began;
+      until = ended;
+    }
+    return stalledMs;
   }
 
   #older(rule: Rule, read: Read, floor: number, change: string | undefined, after: string): void {

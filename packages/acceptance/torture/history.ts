@@ -15,6 +15,7 @@ export interface History {
   readonly failures: readonly Failure[];
   readonly faults: readonly Fault[];
   readonly incidents: readonly Incident[];
+  readonly stalls: readonly Stall[];
 }
 
 /** Milliseconds since the round began, on CLOCK_MONOTONIC, which all processes of a machine share. */
@@ -145,4 +146,11 @@ export interface Incident {
   readonly at: Instant;
   readonly kind: "unhandled" | "leak" | "unsettled" | "not healed" | "crash";
   readonly text: string;
+}
+
+/** A process did not get to run: it was stopped, or the machine was busy. Its calls could not end meanwhile. */
+export interface Stall {
+  readonly process: string;
+  readonly from: Instant;
+  readonly to: Instant;
 }

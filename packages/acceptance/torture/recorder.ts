@@ -1,5 +1,5 @@
 import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
-import type { Change, Failure, Incident, Load, Read, Sighting } from "./history.ts";
+import type { Change, Failure, Incident, Load, Read, Sighting, Stall } from "./history.ts";
 
 /** One line of a process's file. What ends later than it begins has two lines: a process may be killed in between. */
 export type Note =
@@ -10,7 +10,8 @@ export type Note =
   | { readonly t: "loaded"; readonly id: string; readonly end: Pick<Load, "endedAt" | "version"> }
   | { readonly t: "sighting"; readonly sighting: Sighting }
   | { readonly t: "failure"; readonly failure: Failure }
-  | { readonly t: "incident"; readonly incident: Incident };
+  | { readonly t: "incident"; readonly incident: Incident }
+  | { readonly t: "stall"; readonly stall: Stall };
 
 /** Writes at once: a process that is killed has told all that it knew. */
 export class Recorder {
@@ -36,11 +37,12 @@ export interface Recorded {
   readonly sightings: Sighting[];
   readonly failures: Failure[];
   readonly incidents: Incident[];
+  readonly stalls: Stall[];
 }
 
 /** What several processes have noted, each kind in the order of time. */
 export function recorded(paths: readonly string[]): Recorded {
-  const all: Recorded = { reads: [], changes: [], loads: [], sightings: [], failures: [], incidents: [] };
+  const all: Recorded = { reads: [], changes: [], loads: [], sightings: [], failures: [], incidents: [], stalls: [] };
   for (const path of paths) {
     const changes = new Map<string, Change>();
     const loads = new Map<string, Load>();
@@ -56,6 +58,7 @@ export function recorded(paths: readonly string[]): Recorded {
         case "sighting": all.sightings.push(note.sighting); break;
         case "failure": all.failures.push(note.failure); break;
         case "incident": all.incidents.push(note.incident); break;
+        case "stall": all.stalls.push(note.stall); break;
         case undefined: break;
       }
     }

@@ -16,6 +16,7 @@ export class Tally {
   #rounds = 0;
   #lags: number[] = [];
   #heals: number[] = [];
+  #longestStallMs = 0;
   readonly #exemptions = new Map<Exemption, number>();
   readonly #faults = new Map<string, number>();
   readonly #checked = { reads: 0, changes: 0, loads: 0 };
@@ -29,6 +30,8 @@ export class Tally {
     }
     if (verdict.violations.length > 0) this.failed += 1;
     this.#lags.push(...verdict.lagsMs);
+    const isFrozen = (process: string, at: number): boolean => history.faults.some(({ freezes, processes, from, to }) => freezes === true && processes?.includes(process) === true && from <= at && at <= to);
+    for (const { process, from, to } of history.stalls) if (!isFrozen(process, from)) this.#longestStallMs = Math.max(this.#longestStallMs, to - from);
     this.#heals.push(...verdict.healsMs);
     for (const [exemption, times] of Object.entries(verdict.exemptions)) this.#exemptions.set(exemption as Exemption, (this.#exemptions.get(exemption as Exemption) ?? 0) + times);
     for (const { kind } of history.faults) this.#faults.set(kind, (this.#faults.get(kind) ?? 0) + 1);
@@ -45,6 +48,7 @@ export class Tally {
       histogram("everybody is in step again, after the end of a fault", this.#heals),
       `faults: ${list(this.#faults)}`,
       `answers that only an exemption explains: ${list(this.#exemptions)}`,
+      `the longest that a process got no time to run: ${this.#longestStallMs.toFixed(0)} ms`,
       `${this.#checked.reads} reads, ${this.#checked.changes} changes and ${this.#checked.loads} loads in ${this.#rounds} rounds`,
       `${this.#rounds - this.failed} passed, ${this.failed} failed`,
     ].join("\n");

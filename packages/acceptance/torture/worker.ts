@@ -75,7 +75,13 @@ class Fleetmate {
     for (const { space } of given.keys) this.#spaceOf(space);
     this.#cache.on("backend:error", ({ operation, error }) => recorder.note({ t: "failure", failure: { process: given.process, at: now(), operation, code: error.code } }));
     this.#cache.on("backend:state", () => this.#look());
-    this.#sampling = setInterval(() => this.#look(), 50);
+    let lookedAt = now();
+    this.#sampling = setInterval(() => {
+      const at = now();
+      if (at - lookedAt > LOOK_EVERY_MS + STALL_MS) recorder.note({ t: "stall", stall: { process: given.process, from: lookedAt + LOOK_EVERY_MS, to: at } });
+      lookedAt = at;
+      this.#look();
+    }, LOOK_EVERY_MS);
   }
 
   /** Runs each operation when its time has come: late ones all at once, as after a pause of the process. */
@@ -390,6 +396,9 @@ class Fleetmate {
 /** Decisions that are kept for {@link Cache.explain}, and that are shown of one key. */
 const REMEMBERED = 4_000;
 const EXPLAINED = 40;
+const LOOK_EVERY_MS = 50;
+/** A timer that is later than this tells that the process did not run. */
+const STALL_MS = 50;
 const WATCH_MS = 20;
 const PEEK_BOUND_MS = 50;
 const HEAP_GROWTH_BYTES = 24 * 2 ** 20;
