@@ -114,6 +114,21 @@ describe("C81 after a token nothing older is answered, though no message has arr
     expect([await p1.cache.get("k"), await p2.cache.get("k")]).toEqual(["new", "new"]);
   });
 
+  it.for(["at once", "after waiting for another process"] as const)("a replica that lags is not believed, %s", async (when) => {
+    const { all: [p1, p2], store } = await inStep();
+    await p2.cache.set("k", "old");
+    const old = store.get("test::k")!;
+    p1.backend.script("read", { times: Infinity, answer: () => old });
+    const token = await written("delete", p2);
+    const loads = gatedLoads<string>();
+    const loading = when === "at once" ? undefined : p2.cache.getOrSet("k", loads.load);
+    if (loading !== undefined) await loads.arrived(1);
+    const call = p1.cache.getOrSet("k", () => "new", { after: token });
+    await flush();
+    if (loading !== undefined) loads.runs[0]!.open("new");
+    expect([await outcome(call), await loading]).toEqual([answered("new"), loading && "new"]);
+  });
+
   it("no stale copy stands in for an error, nor does one while the backend is away", async () => {
     const { all: [p1, p2], clock } = await inStep({ ttl: 100, staleIfError: "1h", staleWhileRevalidate: "1h" });
     await p2.cache.set("k", "old");

@@ -330,7 +330,7 @@ export class Ladder {
     // What was removed meanwhile does not stand in.
     flight.reserve = this.#callers.reserveOf(flight);
     flight.restart(trust.epoch, tags.now, clock.now());
-    this.#proceed(flight, this.#readAfterReplay(flight));
+    this.#proceed(flight, this.#reads(flight) ? this.#readAfterReplay(flight) : undefined);
   }
 
   async #loadAndStore(flight: Flight, pinned: Pinned | undefined): Promise<void> {
