@@ -102,6 +102,7 @@ describe("redis before files", () => {
     await using writer = open();
     await writer.set("k", "v", { tags: ["t"] });
     await using reader = createCache({ name: "shop" }).tier(memory()).tier(compose(near(), files(folder))).defaults({ localTtl: "1m" }).build();
+    await reader.connect();
     expect(await reader.get("k")).toBe("v");
     expect(reader.peek("k")).toBe("v");
     await writer.close();

@@ -168,18 +168,18 @@ export class ComposedReads {
     }
     if (held === undefined) return { entry: found, isFar: true };
     if (!copies.isProving && !isAfter) return copies.answersAlone(id, held) ? this.#better(held, found) : { entry: found, isFar: true };
-    const isSame = this.#isSameWrite(held, farAsked);
+    const isSame = this.#isSameWrite(id, held, farAsked.version);
     // That it was marked stale there does not show in its version.
     if (!isSame || (found !== undefined && this.#isFresh(held) && !this.#isFresh(found))) {
       if (copies.isProving && copies.isSound(guard)) copies.overtake(id);
       return { entry: found, isFar: true };
     }
-    copies.prove(guard, { place: request.place, key: request.key, version: held.version });
+    copies.prove(guard, { place: request.place, key: request.key, version: farAsked.version });
     return this.#better(held, found);
   }
 
-  #isSameWrite(held: Entry, far: Asked): boolean {
-    return this.#of.far.tier.leases !== undefined && isTelling(held.version) && held.version === far.version;
+  #isSameWrite(id: string, held: Entry, farVersion: string | undefined): boolean {
+    return this.#of.far.tier.leases !== undefined && isTelling(farVersion) && this.#of.copies.versionOf(id, held) === farVersion;
   }
 
   /** Fresh before stale, then the longer life; a tie goes to `near`. */
@@ -193,9 +193,8 @@ export class ComposedReads {
     const { near, copies, changes, events, cache } = this.#of;
     const { tier, recovery } = near;
     const held = valueOf(await settle(nearAsked.entry));
-    const isTold = copies.isProving && this.#of.far.tier.leases !== undefined && isTelling(entry.version);
-    if (this.#isFresh(held) && (isTold ? held.version === entry.version : !copies.isProving && this.#lastsAsLong(held, entry) && copies.answersAlone(id, held)))
-      return copies.prove(guard, { place, key, version: held.version });
+    if (this.#isFresh(held) && (copies.isProving ? this.#isSameWrite(id, held, entry.version) : this.#lastsAsLong(held, entry) && copies.answersAlone(id, held)))
+      return copies.prove(guard, { place, key, version: copies.versionOf(id, held) });
     let encoded: Encoded;
     try {
       encoded = await tier.encode(entry.value);

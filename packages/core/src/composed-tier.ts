@@ -169,6 +169,9 @@ export class ComposedTier implements EntryTier {
 
   /** How a write ends: for its caller, and for the copy in `near`. */
   #written<S extends StoreStatus>(guard: Guard, entry: Entry, place: Place, key: string, sent: readonly [near: Promise<S>, far: Promise<S>]): Change<S, Outcomes<S>> {
+    const copy = { place, key, version: entry.version };
+    // Its caller may be answered before the other side has answered.
+    sent[0].then((status) => status === "stored" && this.#copies.arrived(guard, copy), ignore);
     const both: Promise<Outcomes<S>> = Promise.all([settle(sent[0]), settle(sent[1])]);
     const summed = (outcomes: Outcomes<S>): S => {
       const statuses = this.#answered("write", outcomes);
@@ -179,7 +182,7 @@ export class ComposedTier implements EntryTier {
       answer: first.then(async (status) => status ?? summed(await both)),
       settled: both,
       after: ([near, far]) => {
-        if (near.status === "fulfilled" && near.value === "stored") this.#copies.written(guard, { place, key, version: entry.version }, far.status === "fulfilled");
+        if (near.status === "fulfilled" && near.value === "stored") this.#copies.written(guard, copy, far.status === "fulfilled");
       },
     };
   }
@@ -188,7 +191,6 @@ export class ComposedTier implements EntryTier {
     const found = await this.#timed("remove", this.#both("remove", place, key, async (side) => {
       const status = await side.tier.remove(key, place);
       side.recovery.forgetKey(place, key);
-      if (side === this.#near) this.#copies.removed(idOf(place, key));
       return status;
     }));
     return found.includes("deleted") ? "deleted" : "missing";
@@ -267,8 +269,10 @@ export class ComposedTier implements EntryTier {
     const judge = this.#reads.judgeOf(request);
     try {
       const answer = await leases.acquire(partOf(request, judge), token, leaseMs, seen);
-      if (answer.kind !== "entry" || answer.entry === undefined || judge === undefined || lead.isComposed) return answer;
-      return { ...answer, entry: await judge(answer.entry) };
+      if (answer.kind !== "entry" || answer.entry === undefined) return answer;
+      // What near holds is held against far.
+      if (lead === this.#near) return { ...answer, entry: await this.read(request, this.deadlineMs) };
+      return judge === undefined || lead.isComposed ? answer : { ...answer, entry: await judge(answer.entry) };
     } catch (error) {
       if (error instanceof BackendUnavailableError) return alone;
       throw error;
@@ -287,6 +291,7 @@ export class ComposedTier implements EntryTier {
     switch (news.what) {
       case "changed":
         if (this.#inFar.has(backend)) this.#copies.changed(news.key);
+        else this.#copies.replaced(news.key);
         return;
       case "everything changed":
         if (this.#inFar.has(backend)) this.#copies.everythingChanged();

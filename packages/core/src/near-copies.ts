@@ -17,6 +17,8 @@ export interface NearCopy {
 interface Known extends NearCopy {
   /** When it was last known to be what `far` holds; {@link NEVER} if not. */
   readonly epoch: number;
+  /** Whether this process has changed the key: what it replaced or removed must not stand in for it. */
+  readonly isOwn: boolean;
 }
 
 export interface NearCopiesOf {
@@ -35,23 +37,25 @@ export interface NearCopiesOf {
  *     unknown ──far holds the same write──▶ proven ──far changed, or may have──▶ overtaken ──replaced, or removed──▶ unknown
  *
  * A copy answers alone while it is proven: `far` held that very write, and whatever has changed there since has been
- * heard of. Any other is held against `far` first; where that does not answer it stands in, unless it is overtaken. So
- * it does not matter who else writes to `near`, or when that arrives. Where not all of `far` is heard, nothing can be
- * proven: copies answer for as long as `nearTtl` lets them live, unless they are overtaken.
+ * heard of. Any other is held against `far` first; where that does not answer it stands in, unless it is overtaken, or
+ * may be older than a change of this process. So it does not matter who else writes to `near`, or when that arrives.
+ * Where not all of `far` is heard, nothing can be proven: copies answer for as long as `nearTtl` lets them live, unless
+ * they are overtaken.
  *
  * What is proven and heard to have changed is removed from `near`, behind. `far` is asked first whether it holds that
  * very write, since own writes are heard like any other; if so the copy stays, to be held against `far` once more: that
  * it was marked stale does not show in its version.
  *
- * Bounded: a copy that is forgotten is proven again. Of overtaken ones that are too many to remember, what was loaded
- * before does not stand in any more.
+ * Bounded: a copy that is forgotten is proven again. Where too much is overtaken to be remembered, what was loaded before
+ * does not stand in any more.
  */
 export class NearCopies {
   readonly #of: NearCopiesOf;
   readonly #trust = new Trust();
   readonly #guards = new Flights(this.#trust);
   readonly #known = new Map<string, Known>();
-  readonly #overtaken = new Set<string>();
+  /** The latest last. */
+  readonly #overtaken = new Map<string, { readonly at: number; readonly isOwn: boolean }>();
   /** What was loaded before may be overtaken, and nobody remembers. */
   #forgottenAt = -Infinity;
   readonly #checks = new Set<Promise<void>>();
@@ -88,7 +92,7 @@ export class NearCopies {
   /** A change by this process: before it is sent, and again when it is acknowledged, since what was read in between may be older. */
   fence(id: string): void {
     this.#guards.fence(id, "set");
-    this.#known.delete(id);
+    if (this.isProving) this.#overtake(id, true);
   }
 
   // ---- what a copy is good for
@@ -103,8 +107,13 @@ export class NearCopies {
   /** Whether it may be served while `far` does not answer. */
   standsIn(id: string, copy: Entry): boolean {
     const known = this.#known.get(id);
-    if (known !== undefined && isThat(copy, known)) return true;
+    if (known !== undefined) return isThat(copy, known);
     return !this.#overtaken.has(id) && (this.#forgottenAt === -Infinity || copy.staleAt - copy.ttlMs > this.#forgottenAt);
+  }
+
+  /** The version of a copy, also where `near` keeps none. */
+  versionOf(id: string, copy: Entry): string | undefined {
+    return copy.version ?? this.#known.get(id)?.version;
   }
 
   // ---- what is learnt of it
@@ -114,6 +123,11 @@ export class NearCopies {
     if (this.isSound(guard)) this.#remember(guard.at, copy, guard.epoch);
   }
 
+  /** `near` has taken it, and `far` has not answered yet. */
+  arrived(guard: Guard, copy: NearCopy): void {
+    if (this.isSound(guard)) this.#remember(guard.at, copy, NEVER);
+  }
+
   /** `near` has taken it. @param isFars whether it is what `far` held or was given while `guard` watched. */
   written(guard: Guard, copy: NearCopy, isFars: boolean): void {
     if (guard.fencedBy !== undefined) return;
@@ -121,21 +135,14 @@ export class NearCopies {
     else this.#remember(guard.at, copy, isFars ? guard.epoch : NEVER);
   }
 
-  /** `near` holds nothing of the key. */
-  removed(id: string): void {
-    this.#known.delete(id);
-    this.#overtaken.delete(id);
-  }
-
   /** What `near` holds is not what `far` holds. */
   overtake(id: string): void {
-    this.#known.delete(id);
-    this.#overtaken.delete(id);
-    if (this.#overtaken.size >= MAX_OVERTAKEN) {
-      this.#overtaken.delete(this.#overtaken.keys().next().value!);
-      this.#forgottenAt = this.#of.clock.now();
-    }
-    this.#overtaken.add(id);
+    this.#overtake(id, this.#isOwn(id));
+  }
+
+  /** It was heard that what `near` held has gone, or was replaced. */
+  replaced(id: string): void {
+    if (this.#overtaken.get(id)?.isOwn === false) this.#overtaken.delete(id);
   }
 
   /** It was heard that `far` changed, or may have. */
@@ -161,12 +168,30 @@ export class NearCopies {
     this.#isStopped = true;
   }
 
-  #remember(id: string, copy: NearCopy, epoch: number): void {
+  #remember(id: string, { place, key, version }: NearCopy, epoch: number): void {
+    const isOwn = this.#isOwn(id);
     this.#overtaken.delete(id);
     if (!this.isProving) return;
     this.#known.delete(id);
-    if (this.#known.size >= MAX_KNOWN) this.#known.delete(this.#known.keys().next().value!);
-    this.#known.set(id, { place: copy.place, key: copy.key, version: copy.version, epoch });
+    this.#known.set(id, { place, key, version, epoch, isOwn });
+    if (this.#known.size <= MAX_KNOWN) return;
+    const [oldest, forgotten] = this.#known.entries().next().value!;
+    this.#known.delete(oldest);
+    if (forgotten.isOwn) this.#overtake(oldest, true);
+  }
+
+  #overtake(id: string, isOwn: boolean): void {
+    this.#known.delete(id);
+    this.#overtaken.delete(id);
+    this.#overtaken.set(id, { at: this.#of.clock.now(), isOwn });
+    if (this.#overtaken.size <= MAX_OVERTAKEN) return;
+    const [oldest, { at }] = this.#overtaken.entries().next().value!;
+    this.#overtaken.delete(oldest);
+    this.#forgottenAt = at;
+  }
+
+  #isOwn(id: string): boolean {
+    return (this.#known.get(id) ?? this.#overtaken.get(id))?.isOwn ?? false;
   }
 
   /** Where too many wait already the copy stays where it is: it answers nobody, until it ends or is replaced. */
@@ -194,7 +219,7 @@ export class NearCopies {
       }
       await changes.run(id, async () => {
         await near.remove(key, place);
-        this.removed(id);
+        this.replaced(id);
       });
     } finally {
       this.#checking.free();
