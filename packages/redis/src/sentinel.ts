@@ -40,7 +40,7 @@ export async function openPrimary(settings: SentinelSettings, aborted: AbortSign
       trouble = error;
     }
   }
-  throw trouble;
+  throw trouble ?? connectFault("the sentinels' primary", new Error("finding out who it is took all of connectTimeout"));
 }
 
 /** Addresses in the order of votes; more than one only while the sentinels disagree. */
