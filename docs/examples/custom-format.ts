@@ -24,6 +24,7 @@ const openCache = (format: Format, alsoReads: Format): Cache =>
 // A rolling deploy: the old version writes JSON, the new one writes float64, and each reads both.
 await using before = openCache(json(), numbers());
 await using after = openCache(numbers(), json());
+await Promise.all([before.connect(), after.connect()]);
 
 await before.set("temperatures", [20.5, 21.25]);
 assert.deepEqual(await after.get("temperatures"), [20.5, 21.25]);

@@ -17,6 +17,8 @@ function openCache(): Cache {
 
 await using one = openCache();
 await using other = openCache();
+// What is found before changes are heard is not kept: a service connects when it starts.
+await Promise.all([one.connect(), other.connect()]);
 await one.delete("user:1"); // from an earlier run
 
 let queries = 0;
@@ -35,8 +37,6 @@ async function ask(cache: Cache, after?: string): Promise<string> {
   return from;
 }
 
-// What is found before changes are heard is not kept: a service connects when it starts.
-await Promise.all([one.connect(), other.connect()]);
 console.log(await ask(one)); // loaded, and stored in both
 await other.has("user:2"); // one answer of Redis later the other has heard of what was stored before
 console.log(await ask(other)); // found in Redis, and kept in memory
