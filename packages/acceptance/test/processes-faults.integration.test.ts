@@ -11,7 +11,7 @@ import type { Sighting } from "./fleet-member.ts";
 import { TOPOLOGIES, type FleetServers, type Topology } from "./fleet-servers.ts";
 
 const MAX_STALENESS_MS = 1_200;
-const SETTINGS: FleetSettings = { maxStalenessMs: MAX_STALENESS_MS, responseTimeoutMs: 400, connectTimeoutMs: 1_000 };
+const SETTINGS: FleetSettings = { maxStalenessMs: MAX_STALENESS_MS, responseTimeoutMs: 400, connectTimeoutMs: 2_000 };
 const PROXIED: readonly Topology[] = ["single", "cluster"];
 
 const pool = new Pool();
