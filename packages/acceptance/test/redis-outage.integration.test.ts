@@ -362,6 +362,7 @@ describe("A95 the primary becomes a replica", () => {
     const other = over(impatient(single(next.url)).build());
     // What a process has set within `reissueWindow` may have been replaced by what was there before: it is removed, as if pending.
     await expect.poll(async () => [await other.get("replaced"), cache.stats().pending], { timeout: 30_000, interval: 50 }).toEqual([undefined, 0]);
+    await expect.poll(() => cache.stats().tiers[1]!.state, { timeout: 30_000, interval: 50 }).toBe("up");
     // Nobody alive remembers that this was set.
     expect([await other.get("deleted"), await other.get("set"), await other.get("tagged"), await other.get("kept")]).toEqual([undefined, undefined, undefined, "old"]);
     expect([await cache.get("deleted"), await cache.get("set"), await cache.get("tagged"), await cache.get("replaced"), await cache.get("kept")]).toEqual([undefined, undefined, undefined, undefined, "old"]);
