@@ -1,7 +1,7 @@
 import { json } from "@hotset/core";
-import { describeBackend } from "@hotset/core/testing";
+import { describeBackend, outcome } from "@hotset/core/testing";
 import { fromClient, redis, type RedisBackend } from "@hotset/redis";
-import { randomPrefix, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { randomPrefix, startOwnRedis, startProxy, type OwnRedis } from "@hotset/test-servers";
 import { createClient } from "@redis/client";
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from "vitest";
 import { RecordingListener } from "./recording-listener.ts";
@@ -70,6 +70,22 @@ describe("a client of the user's", () => {
     await backend.coherence!.attach(listener);
     await server.command("SET", "hotset:shop::1", "x");
     await expect.poll(() => listener.heard).toContain("changed shop::1");
+    await backend.close();
+  });
+
+  it("C82: confirmations go over the connection on which changes are heard", async () => {
+    await using proxy = await startProxy(server.port);
+    const client = await connected({ url: proxy.url });
+    const backend = redis(fromClient(client)).valueFormat(json()).maxStaleness(400).responseTimeout("2s").build();
+    await backend.coherence!.attach(new RecordingListener());
+    const hold = proxy.hold("CLIENT", "reply");
+    await hold.reached;
+    const confirmed = backend.leases!.confirm("shop::2");
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(await outcome(confirmed)).toEqual({ status: "pending" });
+    expect(await backend.read("shop::2")).toBe(undefined);
+    hold.release();
+    expect(await confirmed).toBe("");
     await backend.close();
   });
 
