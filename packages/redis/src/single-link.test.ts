@@ -13,6 +13,7 @@ class Attempt {
   readonly door: Gate = gate();
   readonly aborted: AbortSignal;
   isDestroyed = false;
+  isLostAtOnce = false;
   #listener: ((error: Error) => void) | undefined;
 
   constructor(aborted: AbortSignal) {
@@ -25,6 +26,7 @@ class Attempt {
       client: this.wire,
       onLost: (listener) => {
         this.#listener = listener;
+        if (this.isLostAtOnce) this.lose();
       },
       destroy: () => {
         this.isDestroyed = true;
@@ -49,6 +51,9 @@ class Attempt {
   }
 }
 
+/** What a watcher is told. */
+let told: string[];
+
 let clock: TestClock;
 let attempts: Attempt[];
 let link: SingleLink;
@@ -57,6 +62,7 @@ const settings = { random: () => 0.5, responseTimeoutMs: 1_000, maxInFlight: 100
 
 function start(overrides: Partial<typeof settings> = {}): void {
   attempts = [];
+  told = [];
   link = new SingleLink(
     (aborted) => {
       const attempt = new Attempt(aborted);
@@ -64,6 +70,7 @@ function start(overrides: Partial<typeof settings> = {}): void {
       return attempt.open();
     },
     { ...settings, ...overrides, clock },
+    { up: (which) => told.push(which === link ? "up" : "another"), down: (error) => told.push(error.message) },
   );
 }
 
@@ -296,6 +303,96 @@ describe("a silent connection", () => {
     for (const command of ["1", "2", "3"]) void ask(command);
     clock.advance(2_000);
     expect(attempts[0]!.isDestroyed).toBe(true);
+  });
+});
+
+describe("who waits for a connection", () => {
+  const ready = (): Promise<void> => {
+    const waiting = link.ready();
+    waiting.catch(() => undefined);
+    return waiting;
+  };
+
+  it("begins the first one, and leaves all others to the back-off, however many fail", async () => {
+    const ready = link.ready();
+    expect(attempts).toHaveLength(1);
+    await attempts[0]!.fail();
+    const later = link.ready();
+    expect(await outcome(ready)).toEqual({ status: "pending" });
+    for (let i = 1; i < 5; i++) {
+      clock.advance(1_000);
+      expect(attempts).toHaveLength(i + 1);
+      if (i < 4) await attempts[i]!.fail();
+    }
+    expect(await outcome(later)).toEqual({ status: "pending" });
+    await attempts[4]!.succeed();
+    expect(await outcome(ready)).toMatchObject({ status: "fulfilled" });
+    expect(await outcome(later)).toMatchObject({ status: "fulfilled" });
+    expect(await outcome(link.ready())).toMatchObject({ status: "fulfilled" });
+    expect(attempts).toHaveLength(5);
+  });
+
+  it("does not begin one before it is due, after a loss", async () => {
+    void link.connect();
+    await attempts[0]!.succeed();
+    attempts[0]!.lose();
+    const ready = link.ready();
+    expect(attempts).toHaveLength(1);
+    clock.advance(100);
+    expect(attempts).toHaveLength(2);
+    await attempts[1]!.succeed();
+    expect(await outcome(ready)).toMatchObject({ status: "fulfilled" });
+  });
+
+  it("is told when it is for nothing: refused, given up, closed", async () => {
+    const refused = ready();
+    await attempts[0]!.fail(false);
+    await expect(refused).rejects.toMatchObject({ retryable: false });
+    await expect(link.ready()).rejects.toMatchObject({ retryable: false });
+    expect(attempts).toHaveLength(1);
+
+    start({ retries: 1 });
+    const givenUp = ready();
+    await attempts[0]!.fail();
+    await expect(givenUp).rejects.toMatchObject({ retryable: true });
+
+    start();
+    const ended = ready();
+    const closing = link.close();
+    await expect(ended).rejects.toMatchObject({ retryable: false });
+    await attempts[0]!.fail();
+    await closing;
+    await expect(link.ready()).rejects.toMatchObject({ retryable: false });
+  });
+});
+
+describe("who watches a link", () => {
+  it("C86: is told of a loss in the very tick, before what was in flight rejects", async () => {
+    void link.connect();
+    await attempts[0]!.succeed();
+    expect(told).toEqual(["up"]);
+    const order: string[] = [];
+    ask("GET 1").catch(() => order.push(`rejected after ${told.length}`));
+    attempts[0]!.lose();
+    expect(told).toEqual(["up", expect.stringContaining("ECONNRESET")]);
+    await flush();
+    expect(order).toEqual(["rejected after 2"]);
+    clock.advance(100);
+    await attempts[1]!.succeed();
+    expect(told).toHaveLength(3);
+    await link.close();
+    expect(told).toEqual(["up", expect.any(String), "up", expect.stringContaining("closed")]);
+  });
+
+  it("hears of a connection that was lost before it could be used", async () => {
+    const ready = link.ready();
+    attempts[0]!.isLostAtOnce = true;
+    await attempts[0]!.succeed();
+    expect(told).toEqual(["up", expect.stringContaining("ECONNRESET")]);
+    expect(await outcome(ready)).toEqual({ status: "pending" });
+    clock.advance(1_000);
+    await attempts[1]!.succeed();
+    expect(await outcome(ready)).toMatchObject({ status: "fulfilled" });
   });
 });
 

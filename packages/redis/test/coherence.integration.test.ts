@@ -244,6 +244,27 @@ describe("a connection that follows another", () => {
   });
 });
 
+describe("a server that loads its data", () => {
+  it("C86: is heard from the start, and is another one; nothing has to be done for it", async () => {
+    await using own = await startOwnRedis({ config: ["key-load-delay 2000", "loading-process-events-interval-bytes 1024"] });
+    const backend = open(undefined, own.url);
+    const listener = new RecordingListener();
+    await backend.coherence!.attach(listener);
+    for (let i = 0; i < 500; i++) await own.command("HSET", `hotset:shop::${i}`, "d", "x".repeat(100));
+    await own.command("SAVE");
+    await own.kill();
+    await expect.poll(() => listener.losses.length).toBe(1);
+    await own.start("listening");
+    await backend.coherence!.attach(listener);
+    await expect.poll(() => listener.heard).toContain("replaced");
+    await expect.poll(() => backend.read("shop::499").then((entry) => entry?.data.length, () => "refused"), { timeout: 10_000 }).toBe(100);
+    listener.take();
+    await own.command("DEL", "hotset:shop::499");
+    await expect.poll(() => listener.heard).toEqual(["changed shop::499"]);
+    expect(listener.losses).toHaveLength(1);
+  });
+});
+
 describe("a server that is busy", () => {
   it("gives no signs of life, and is not given up", async () => {
     await using own = await startOwnRedis({ config: ["busy-reply-threshold 50"] });
