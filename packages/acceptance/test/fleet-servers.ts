@@ -1,5 +1,5 @@
 /** Redis in each of the shapes that a fleet is tried over. */
-import { startCluster, startOwnRedis, startProxy, startSentinel, type ClusterNode, type FaultProxy, type OwnRedis, type Reply } from "@hotset/test-servers";
+import { startCluster, startOwnRedis, startProxy, startSentinel, until, type ClusterNode, type FaultProxy, type OwnRedis, type Reply, type TestCluster } from "@hotset/test-servers";
 import type { Place } from "./fleet-member.ts";
 
 export type Topology = Place["topology"];
@@ -25,6 +25,11 @@ export interface FleetServers {
   replicated(): Promise<void>;
   /** Kills the primary of this key, and waits until a replica has taken its place. */
   failOver(redisKey: string): Promise<OwnRedis>;
+  /** Makes a replica the primary of this key, the old one staying up. */
+  changeOver(redisKey: string): Promise<void>;
+  /** Keeps the replicas of the primary of this key from hearing of anything more. They go on answering. */
+  cutReplicas(redisKey: string): Promise<void>;
+  readonly cluster: TestCluster | undefined;
   /** Starts those that were killed again, as replicas where there are any. */
   healed(): Promise<void>;
   stop(): Promise<void>;
@@ -60,7 +65,10 @@ async function singleServer(config: readonly string[]): Promise<FleetServers> {
     primaries: () => Promise.resolve([server]),
     command: (name, redisKey, ...more) => server.command(name, redisKey, ...more),
     replicated: () => Promise.resolve(),
-    failOver: () => Promise.reject(new Error("a single server has nobody to take its place")),
+    failOver: () => Promise.reject(nobody()),
+    changeOver: () => Promise.reject(nobody()),
+    cutReplicas: () => Promise.reject(nobody()),
+    cluster: undefined,
     healed: () => server.start(),
     stop: async () => {
       await proxy.close();
@@ -68,6 +76,8 @@ async function singleServer(config: readonly string[]): Promise<FleetServers> {
     },
   };
 }
+
+const nobody = (): Error => new Error("a single server has nobody to take its place");
 
 async function clusterServers(patienceMs: number, config: readonly string[]): Promise<FleetServers> {
   const cluster = await startCluster({ proxied: true, nodeTimeoutMs: patienceMs, config });
@@ -87,6 +97,15 @@ async function clusterServers(patienceMs: number, config: readonly string[]): Pr
       await cluster.waitUntilOk(40_000);
       return primaryOf(redisKey);
     },
+    changeOver: async (redisKey) => {
+      const before = await primaryOf(redisKey);
+      const [replica] = await cluster.replicas(before);
+      await replica!.command("CLUSTER", "FAILOVER");
+      await until("another primary", 20_000, async () => (await primaryOf(redisKey)) !== before);
+      await cluster.waitUntilOk(40_000);
+    },
+    cutReplicas: async (redisKey) => cutReplicasOf(await primaryOf(redisKey)),
+    cluster,
     healed: async () => {
       for (const node of cluster.nodes) await node.start();
       await cluster.waitUntilOk(40_000);
@@ -112,11 +131,23 @@ async function sentinelServers(patienceMs: number, config: readonly string[]): P
       await victim.kill();
       return watched.waitForPrimary(victim, 40_000);
     },
+    changeOver: async () => {
+      await watched.failover();
+    },
+    cutReplicas: async () => cutReplicasOf(await watched.primary()),
+    cluster: undefined,
     healed: async () => {
       for (const server of watched.servers) if (server.state !== "running") await watched.rejoin(server);
     },
     stop: () => watched.stop(),
   };
+}
+
+/** With a password that they do not know. Connections there are go on; `CONFIG SET requirepass ""` ends it. */
+async function cutReplicasOf(primary: OwnRedis): Promise<void> {
+  await primary.command("CONFIG", "SET", "requirepass", "nobody knows it");
+  await primary.command("CLIENT", "KILL", "TYPE", "replica");
+  await until("a primary without replicas", 10_000, async () => (await primary.info("replication"))["connected_slaves"] === "0");
 }
 
 async function waitForReplicas(primaries: readonly OwnRedis[]): Promise<void> {
