@@ -261,8 +261,25 @@ describe("own writes and those of others at once", () => {
     expect([p1.cache.peek("k"), await p1.cache.get("k")]).toEqual([undefined, "theirs"]);
   });
 
+  it("C82 nor is one confirmed that another write has replaced, whose message was taken for one's own", async () => {
+    const { all: [p1, p2] } = await inStep();
+    await p1.cache.set("warm", 1);
+    const confirming = gate();
+    p1.backend.script("leases.confirm", { before: confirming });
+    await p1.cache.set("k", "mine");
+    await confirming.arrived();
+    p1.link.hold();
+    await p2.cache.set("k", "theirs");
+    p1.link.drop();
+    p1.link.deliver();
+    confirming.open();
+    await flush();
+    expect([p1.cache.peek("k"), await p1.cache.get("k")]).toEqual([undefined, "theirs"]);
+  });
+
   it("C82 nor is one confirmed by an answer from before the link was lost", async () => {
     const { all: [p1, p2] } = await inStep();
+    await p1.cache.set("warm", 1);
     const confirming = gate();
     p1.backend.script("leases.confirm", { after: confirming });
     await p1.cache.set("k", "mine");
@@ -272,6 +289,8 @@ describe("own writes and those of others at once", () => {
     p1.link.heal();
     await flush();
     expect(p1.link.attached).toBe(1);
+    // What is known of tags is known again.
+    expect(await p1.cache.get("warm")).toBe(1);
     confirming.open();
     await flush();
     expect([p1.cache.peek("k"), await p1.cache.get("k")]).toEqual([undefined, "theirs"]);

@@ -673,8 +673,8 @@ describe("C61 a holder that can store nothing valid any more lets others load at
     await first;
   });
 
-  it("a tag invalidated here: also one whose lease was granted on the way", async () => {
-    const { all: [p1, p2] } = await inStep();
+  it.for([true, false])("a tag invalidated here: also one whose lease was granted on the way; own changes are heard: %s", async (echoes) => {
+    const { all: [p1, p2] } = await inStep({ backend: { echoes } });
     const loads = gatedLoads<string>();
     const granting = gate();
     p1.backend.script("leases.acquire", { after: granting });

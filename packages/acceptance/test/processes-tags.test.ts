@@ -286,6 +286,7 @@ describe("C76 reading a tag's version", () => {
     await loads.arrived(1);
     await flush();
     const second = p1.cache.getOrSet("k", never, { tags: ["first used now"] });
+    expect(p1.cache.stats().coalesced).toBe(1);
     loads.runs[0]!.open("loaded");
     expect([await first, await second]).toEqual(["loaded", "loaded"]);
   });

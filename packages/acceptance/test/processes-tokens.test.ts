@@ -57,7 +57,8 @@ describe("C81 after a token nothing older is answered, though no message has arr
     expect(p1.backend.count("tags.read")).toBeGreaterThan(0);
   });
 
-  it.for(["invalidateTags", "clear"] as const)("%s: what is found stored since is held against the versions of now", async (name) => {
+  const late = (["invalidateTags", "clear"] as const).flatMap((name) => [[name, false], [name, true]] as const);
+  it.for(late)("%s: what is found stored since is held against the versions of now, though those it pins are late: %s", async ([name, isLate]) => {
     const { all: [p1, p2, p3] } = await inStep({}, 3);
     const loads = gatedLoads<string>();
     expect(await p1.cache.getOrSet("other", () => 1, { tags: ["t"] })).toBe(1);
@@ -70,11 +71,15 @@ describe("C81 after a token nothing older is answered, though no message has arr
     // Read before the older load is stored, and asked for the lease after that.
     const asking = gate();
     p1.backend.script("leases.acquire", { before: asking });
+    const pinning = gate();
+    if (isLate) p1.backend.script("tags.pin", { before: pinning });
     const call = p1.cache.getOrSet("k", () => "loaded", { tags: ["t"], after: token });
     await asking.arrived();
     loads.runs[0]!.open("old");
     expect(await stored).toBe("old");
     asking.open();
+    await flush();
+    pinning.open();
     expect(await call).toBe("loaded");
   });
 
@@ -143,6 +148,17 @@ describe("C81 after a token nothing older is answered, though no message has arr
     }
     expect(await p1.cache.getOrSet("k", () => "loaded", { after: token })).toBe("loaded");
   });
+});
+
+it("C81 nor without leases, while the backend is away", async () => {
+  const { all: [p1, p2] } = await inStep({ backend: { leases: false } });
+  await p2.cache.set("k", "old");
+  expect(await p1.cache.get("k")).toBe("old");
+  p1.link.hold();
+  const token = await written("delete", p2);
+  expect(await p1.cache.getOrSet("k", ({ noStore }) => noStore("loaded"), { after: token })).toBe("loaded");
+  p1.backend.down();
+  expect(await p1.cache.getOrSet("k", () => "alone", { after: token })).toBe("alone");
 });
 
 it("C93 what is pending has no token: nobody else could know of it", async () => {

@@ -131,10 +131,17 @@ describe("C86 a copy is served on trust", () => {
 
   it("nor anything, when anything may have changed", async () => {
     const { all: [p1] } = await inStep();
+    await p1.cache.set("warm", 1, { tags: ["t"] });
     await p1.cache.set("k", "v", { tags: ["t"] });
     await flush();
+    expect(p1.cache.peek("k")).toBe("v");
     p1.link.everything();
     expect(p1.cache.peek("k")).toBe(undefined);
+    // Also once what is known of its tags is known again.
+    await p1.cache.getOrSet("other", ({ noStore }) => noStore(1), { tags: ["t"] });
+    await flush();
+    expect(p1.cache.peek("k")).toBe(undefined);
+    p1.link.everything();
     p1.backend.forgetCalls();
     expect(await p1.cache.get("k")).toBe("v");
     // What was known of tags is asked for again as well.
