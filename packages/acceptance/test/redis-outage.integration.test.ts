@@ -134,12 +134,17 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
 
   it("C93 also where Redis comes back with all that it had", { timeout: 20_000 }, async () => {
     await using durable = await startOwnRedis({ config: ["appendonly yes", "appendfsync always"] });
-    const cache = over(impatient(durable.url).build(), { stack });
+    await using path = await startProxy(durable.port);
+    const cache = over(impatient(path.url).build(), { stack });
+    await cache.connect();
     await cache.set("k", "old");
+    // What is pending is replayed with the first connection: not before it was looked at.
+    await path.refuse();
     await durable.kill();
     expect(await cache.delete("k")).toEqual({ status: "pending" });
     await durable.start();
     expect(await durable.command("EXISTS", "hotset:shop::k")).toBe(1);
+    await path.pass();
     await replayed(cache);
     expect([await cache.get("k"), await durable.command("EXISTS", "hotset:shop::k")]).toEqual([undefined, 0]);
   });
