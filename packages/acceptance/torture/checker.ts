@@ -473,7 +473,7 @@ const isWell = (state: string): boolean => state === "up" || state === "idle";
 
 /** What a loader threw, and the end of a wait that the call itself had set. */
 const isExpected = ({ kind, error }: Read): boolean =>
-  kind.startsWith("getOrSet") && /^(SourceError|LoadTimeoutError|AbortError)\b/.test(error ?? "");
+  kind.startsWith("getOrSet") && /^(SourceError|LoadTimeoutError|AbortError)\b|; because of SourceError$/.test(error ?? "");
 
 const overlap = (a: Span, b: Span): boolean => a.from <= b.to && b.from <= a.to;
 

@@ -26,22 +26,6 @@ export const MUTANTS: readonly Mutant[] = [
   // ---- fences
 
   {
-    name: "fence: none after a delete was acknowledged",
-    shows: OLDER,
-    focus: "calm",
-    file: `${CORE}/mutations.ts`,
-    rule: 'this.#acknowledged(at, "delete");',
-    broken: "",
-  },
-  {
-    name: "fence: none before a delete is sent",
-    shows: [...OLDER, "two loads"],
-    focus: "links",
-    file: `${CORE}/mutations.ts`,
-    rule: 'this.#fence(at, "delete");\n    this.#reportKey',
-    broken: "this.#reportKey",
-  },
-  {
     name: "fence: a load is joined though its key was changed",
     shows: OLDER,
     focus: "calm",

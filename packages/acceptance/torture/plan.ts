@@ -55,6 +55,8 @@ export interface KeyPlan {
   readonly isForeign: boolean;
   /** Mean time between changes of this key alone. */
   readonly changedEveryMs: number;
+  /** Index of the one worker that reads it: nobody else puts a new value in the place of one that was invalidated. */
+  readonly readBy?: number;
 }
 
 export interface LoaderPlan {
@@ -122,6 +124,12 @@ export function touchedBy(keys: readonly KeyPlan[], operation: Operation): reado
   return operation.kind === "clear" ? keys.filter((key) => key.isForeign && isBelow(key.space, operation.space)).map(({ id }) => id) : [];
 }
 
+/** Whether a worker reads a key. */
+export function mayRead(keys: readonly KeyPlan[], key: string, worker: number): boolean {
+  const { readBy } = keys.find(({ id }) => id === key)!;
+  return readBy === undefined || readBy === worker;
+}
+
 /** Which keys an operation has to do with. */
 export function concernedBy(keys: readonly KeyPlan[], operation: Operation): readonly string[] {
   if ("key" in operation) return [operation.key];
@@ -130,7 +138,7 @@ export function concernedBy(keys: readonly KeyPlan[], operation: Operation): rea
 
 const isBelow = (space: readonly string[], above: readonly string[]): boolean => above.every((name, i) => space[i] === name);
 
-const KEYS: readonly (Omit<KeyPlan, "changedEveryMs">)[] = [
+const KEYS: readonly (Omit<KeyPlan, "changedEveryMs" | "readBy">)[] = [
   { id: "a", space: [], tags: [], lateTags: [], isForeign: false },
   { id: "b", space: [], tags: ["t"], lateTags: [], isForeign: false },
   { id: "c", space: ["users"], tags: ["t", "u"], lateTags: ["u"], isForeign: false },
@@ -201,7 +209,11 @@ export function planOf(seed: number, { topology, focus: given, durationMs = 6_00
   const workers = ["A", "B", "C"].map((name, i): WorkerPlan =>
     fleet === "tracking" || (fleet === "mixed" && i !== 1) ? { name, coherence: "auto", protocol: 3 }
     : { name, coherence: fleet === "pubsub" ? "pubsub" : "auto", protocol: fleet === "pubsub" ? 3 : 2 });
-  const keys = KEYS.map((key): KeyPlan => ({ ...key, changedEveryMs: key.isForeign ? 1_500 : random.one([60, 400, 1_500, 3_000]) }));
+  const keys = KEYS.map((key): KeyPlan => ({
+    ...key,
+    changedEveryMs: key.isForeign ? 1_500 : random.one([60, 400, 1_500, 3_000]),
+    ...(random.oneIn(4) && key.id !== "a" && { readBy: random.below(workers.length) }),
+  }));
   const hearsForeign = fleet === "tracking";
   return {
     seed, topology, focus, settings, workers, keys, durationMs,
@@ -232,8 +244,9 @@ function operationsOf(random: Random, prefix: string, shape: Shape): readonly Op
 
   for (let worker = 0; worker < shape.workers; worker += 1) {
     for (let now = random.gap(READ_EVERY_MS); now < shape.durationMs; now += random.gap(READ_EVERY_MS)) {
-      const key = random.one(all);
-      const load = loaderOf(random, shape.isHeld);
+      const key = random.one(all.filter((id) => mayRead(shape.keys, id, worker)));
+      // What a loader adds late has to be met while it runs.
+      const load = loaderOf(random, shape.isHeld || shape.keys.some(({ id, lateTags }) => id === key && lateTags.length > 0));
       const choice = random.below(100);
       if (choice < 52) {
         add({
@@ -247,8 +260,8 @@ function operationsOf(random: Random, prefix: string, shape: Shape): readonly Op
       else if (choice < 67) add({ ...at(now, worker), kind: "getStale", key });
       else if (choice < 80) add({ ...at(now, worker), kind: "peek", key });
       else if (choice < 88) add({ ...at(now, worker), kind: "watch", key });
-      else if (choice < 94) add({ ...at(now, worker), kind: "getMany", keys: some(random, all) });
-      else add({ ...at(now, worker), kind: "getOrSetMany", keys: some(random, all), load });
+      else if (choice < 94) add({ ...at(now, worker), kind: "getMany", keys: some(random, all.filter((id) => mayRead(shape.keys, id, worker))) });
+      else add({ ...at(now, worker), kind: "getOrSetMany", keys: some(random, all.filter((id) => mayRead(shape.keys, id, worker))), load });
     }
   }
   if (shape.changesToo) {
@@ -258,7 +271,7 @@ function operationsOf(random: Random, prefix: string, shape: Shape): readonly Op
         else add({ ...at(now, random.below(shape.workers)), kind: random.one(["delete", "delete", "set", "set", "markStale"] as const), key, isFollowed: !random.oneIn(3) });
       }
     }
-    for (let now = random.gap(250); now < shape.durationMs; now += random.gap(250)) {
+    for (let now = random.gap(200); now < shape.durationMs; now += random.gap(200)) {
       const worker = random.below(shape.workers);
       const isFollowed = !random.oneIn(3);
       const space = random.one([...SPACES, []]);
@@ -270,7 +283,7 @@ function operationsOf(random: Random, prefix: string, shape: Shape): readonly Op
 }
 
 function loaderOf(random: Random, isHeld: boolean): LoaderPlan {
-  const slow = isHeld ? 3 : 12;
+  const slow = isHeld ? 3 : 8;
   return {
     beforeMs: random.oneIn(3) ? random.below(8) : 0,
     afterMs: random.oneIn(slow) ? (random.oneIn(4) ? 600 + random.below(700) : 100 + random.below(500)) : random.oneIn(2) ? random.below(20) : 0,

@@ -194,7 +194,7 @@ class Fleet implements Victims {
     const historyPath = join(directory, `${name}.jsonl`);
     this.#files.push(historyPath);
     const settings: WorkerSettings = {
-      process: name, worker: plan.workers[worker]!, settings: plan.settings, keys: plan.keys, place: await arena.place(worker),
+      process: name, worker: plan.workers[worker]!, index: worker, settings: plan.settings, keys: plan.keys, place: await arena.place(worker),
       keyPrefix: this.#prefix, sourcePath: source.path, historyPath, origin: origin.toString(),
     };
     const script = forkScript<Worker>(new URL("worker.ts", import.meta.url), {

@@ -6,13 +6,16 @@ import { answerCalls } from "@hotset/test-servers";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { clockSince } from "./clock.ts";
 import type { Change, Incident, Read } from "./history.ts";
-import { coveredBy, touchedBy, type KeyPlan, type LoaderPlan, type Operation, type Settings, type WorkerPlan } from "./plan.ts";
+import { asCache } from "./peers/as-cache.ts";
+import { CONTENDERS, openContender } from "./peers/contenders.ts";
+import { coveredBy, mayRead, touchedBy, type KeyPlan, type LoaderPlan, type Operation, type Settings, type WorkerPlan } from "./plan.ts";
 import { Recorder } from "./recorder.ts";
 import { askSource, type SourceClient, type Told } from "./source.ts";
 
 export interface WorkerSettings {
   readonly process: string;
   readonly worker: WorkerPlan;
+  readonly index: number;
   readonly settings: Settings;
   readonly keys: readonly KeyPlan[];
   readonly place: Place;
@@ -68,10 +71,10 @@ class Fleetmate {
   #isFinishing = false;
   #started = 0;
 
-  constructor(source: SourceClient) {
+  constructor(source: SourceClient, cache: Cache) {
     this.#source = source;
     this.#keys = new Map(given.keys.map((key) => [key.id, key]));
-    this.#cache = openCache();
+    this.#cache = cache;
     for (const { space } of given.keys) this.#spaceOf(space);
     this.#cache.on("backend:error", ({ operation, error }) => recorder.note({ t: "failure", failure: { process: given.process, at: now(), operation, code: error.code } }));
     this.#cache.on("backend:state", () => this.#look());
@@ -100,7 +103,7 @@ class Fleetmate {
   }
 
   told({ keys, change, token }: Told): void {
-    const [first] = keys;
+    const first = keys.find(([key]) => this.#reads(key));
     if (first === undefined) return;
     if (token !== undefined) {
       for (const [key, version] of keys) if ((this.#tokens.get(key)?.version ?? 0) < version) this.#tokens.set(key, { token, change, version });
@@ -113,6 +116,10 @@ class Fleetmate {
 
   about(keys: readonly string[]): void {
     this.#begin({ id: "about", at: 0, worker: 0, kind: "watch", key: keys[0]! });
+  }
+
+  #reads(key: string): boolean {
+    return mayRead(given.keys, key, given.index);
   }
 
   connect(): Promise<void> {
@@ -366,7 +373,7 @@ class Fleetmate {
 
   #follow(keys: readonly string[]): void {
     const load: LoaderPlan = { beforeMs: 0, afterMs: 0, outcome: "value" };
-    for (const key of keys.slice(0, 2)) {
+    for (const key of keys.filter((each) => this.#reads(each)).slice(0, 2)) {
       this.#begin({ id: "follow", at: 0, worker: 0, kind: "peek", key });
       this.#begin({ id: "follow", at: 0, worker: 0, kind: "get", key });
       this.#begin({ id: "follow", at: 0, worker: 0, kind: "getOrSet", key, load, forced: false, isAfter: false });
@@ -403,7 +410,9 @@ const WATCH_MS = 20;
 const PEEK_BOUND_MS = 50;
 const HEAP_GROWTH_BYTES = 24 * 2 ** 20;
 
-function openCache(): Cache {
+async function openCache(): Promise<Cache> {
+  const contender = CONTENDERS.find((name) => name === process.env["HOTSET_CONTENDER"]);
+  if (contender !== undefined && given.place.topology === "single") return asCache(await openContender(contender, { url: given.place.url, prefix: given.keyPrefix, ttlMs: settings.ttl }));
   const backend = redis(connectionTo(given.place))
     .protocol(given.worker.protocol)
     .keyPrefix(given.keyPrefix)
@@ -474,13 +483,14 @@ function named(error: Error, name: string): Error {
 
 function shown(error: unknown): string {
   if (process.env["HOTSET_STACKS"] === "1" && error instanceof Error) return String(error.stack);
-  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  if (!(error instanceof Error)) return String(error);
+  return `${error.name}: ${error.message}${error.cause instanceof Error ? `; because of ${error.cause.name}` : ""}`;
 }
 
 // A process that opened no cache yet hears nothing.
 let mate: Fleetmate | undefined;
 const source = await askSource(given.sourcePath, { told: (told) => mate?.told(told), about: (keys) => mate?.about(keys) });
-mate = new Fleetmate(source);
+mate = new Fleetmate(source, await openCache());
 const fleetmate = mate;
 
 const handlers = {
