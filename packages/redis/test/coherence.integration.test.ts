@@ -190,7 +190,7 @@ describe("tags in use", () => {
 });
 
 describe("a connection that follows another", () => {
-  it("tracks before anything else is sent, and the server ends the one before, which it may take for alive", async () => {
+  it("C94: tracks before anything else is sent, and the server ends the one before, which it may take for alive", async () => {
     await using proxy = await startProxy(server.port);
     const backend = open(undefined, proxy.url);
     const listener = new RecordingListener();

@@ -175,7 +175,7 @@ describe("acquire", () => {
     expect(await server.command("EXISTS", E)).toBe(1);
   });
 
-  it("* takes it over, whoever holds it: the former holder can do nothing any more", async () => {
+  it("C11: * takes it over, whoever holds it: the former holder can do nothing any more", async () => {
     await backend.write(KEY, stored("old", { version: "old" }));
     await leases.acquire(KEY, "theirs", 60_000, "old");
     expect(await acquire("mine", "*")).toEqual({ granted: true, version: "old" });
@@ -451,6 +451,12 @@ describe("what ends a lease", () => {
       expect(await server.command("EXISTS", L)).toBe(0);
       expect(await tracker.heard()).toEqual([E]);
     }
+  });
+
+  it("C81: remove, also where there was neither entry nor lease: somebody may load it, whose lease has just ended", async () => {
+    expect(await backend.remove(KEY)).toBe("missing");
+    expect(await tracker.heard()).toEqual([E]);
+    expect(await everything()).toEqual({});
   });
 
   it.each([...TYPES, ["a hash without a value", ["HSET", E, "name", "Ada"]]] as const)("markStale leaves %s as it is", async (_, command) => {

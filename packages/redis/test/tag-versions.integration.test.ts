@@ -56,7 +56,7 @@ it("C72 no version is issued twice, however many renew at once", async () => {
   }
 });
 
-it("an issuer that was evicted starts under a new id", async () => {
+it("C73 an issuer that was evicted starts under a new id", async () => {
   await tags.renew([A], "hard");
   const [before] = await tags.read([A]);
   await server.command("DEL", `${prefix}~issuer:{~shop}`, `${prefix}:${A}`);
@@ -67,7 +67,7 @@ it("an issuer that was evicted starts under a new id", async () => {
   expect(after!.hard).not.toBe(before!.hard);
 });
 
-it("a late tag counts as unchanged while no tag was renewed since, and never after its own renewal", async () => {
+it("C41 a late tag counts as unchanged while no tag was renewed since, and never after its own renewal", async () => {
   const { at } = await tags.pin([ROOT]);
   const [late] = await tags.unchangedSince(at, [A]);
   expect(await tags.read([A])).toEqual([late]);
@@ -81,7 +81,7 @@ it("a late tag counts as unchanged while no tag was renewed since, and never aft
   expect((await tags.unchangedSince(later, [A, "{~shop}::missing"])).every((version) => version !== undefined)).toBe(true);
 });
 
-it("a late tag is refused after the issuer was lost, whether it is there or not", async () => {
+it("C73 a late tag is refused after the issuer was lost, whether it is there or not", async () => {
   const { at } = await tags.pin([ROOT, B]);
   await server.command("DEL", `${prefix}~issuer:{~shop}`);
   expect(await tags.unchangedSince(at, [A, B])).toEqual([undefined, undefined]);
