@@ -36,12 +36,13 @@ export class Changes {
   of(backend: Backend): Heard {
     const { core, remote, table, aliases } = this.#of;
     const named = aliases.get(backend);
-    const given = (names: readonly string[]): readonly string[] => (named === undefined ? names : names.flatMap((name) => named.keyOf(name) ?? []));
     return {
-      changed: (keys) => this.#changed(backend, given(keys)),
-      tagsChanged: (tags) => this.#tagsChanged(backend, given(tags)),
+      changed: (keys) => this.#changed(backend, named === undefined ? keys : keys.flatMap((name) => named.keyOf(name) ?? [])),
+      tagsChanged: (tags) => this.#tagsChanged(backend, named === undefined ? tags : tags.map((name) => named.keyOf(name) ?? this.#unnamed(name))),
       everythingChanged: () => {
         table?.clear();
+        // Copies may have been held against what is not known any more.
+        core.tags.forgotten();
         remote.heard(backend, { what: "everything changed" });
         core.flights.wakeAll();
       },
@@ -52,6 +53,11 @@ export class Changes {
       detached: (error) => remote.heard(backend, { what: "detached", error }),
       replaced: () => core.recovery?.reissue(),
     };
+  }
+
+  /** A tag that was never asked for here, and that a loader under way may add yet: some tag of its namespace, or of the root where its alias does not tell. */
+  #unnamed(alias: string): string {
+    return alias.startsWith("{~") && alias.includes("::") ? alias : this.#of.root.tagPrefixes[0]! + alias;
   }
 
   /** Messages of this backend about this key will not be understood any more. */

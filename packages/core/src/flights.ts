@@ -100,7 +100,8 @@ export class Flight extends Guard implements ReadRequest {
     this.call = call;
     this.#tags = call.tags;
     this.tagsAt = tagsAt;
-    this.heardAt = tagsAt;
+    // What never leaves the process is not changed by what others call.
+    this.heardAt = call.space.remote === undefined ? Infinity : tagsAt;
     this.reason = reason;
     this.isBackground = isBackground;
     this.backendLeftMs = call.space.remote?.deadlineMs ?? 0;

@@ -69,7 +69,7 @@ export class RemoteTier implements EntryTier {
     this.#cache = cache;
     this.#breaker = new Breaker(clock);
     this.#deadlines = new Deadlines(this.deadlineMs, clock);
-    const own = this.keepsMeta ? (backend.tagVersions ?? tagEntries(backend, clock)) : undefined;
+    const own = this.keepsMeta ? (backend.tagVersions ?? tagEntries(aliases === undefined ? backend : named(backend, aliases), clock)) : undefined;
     const source = own && (table?.learning(own) ?? own);
     this.#judgedBy = isComposed ? undefined : source;
     this.#sparing = this.#judgedBy && (table?.sparing(this.#judgedBy) ?? this.#judgedBy);
@@ -278,6 +278,8 @@ export class RemoteTier implements EntryTier {
     return {
       acquire: (request, token, leaseMs, seen) => {
         let isOver = false;
+        // Whoever asks without having read is answered with what is there, or woken.
+        this.#aliases?.add(at(request.key, request.place));
         return this.#call("lease", request.place, this.deadlineMs, async (): Promise<LeaseAnswer> => {
           const sentAt = this.#clock.now();
           const answer = await leases.acquire(at(request.key, request.place), token, leaseMs, seen);
@@ -387,6 +389,18 @@ export class RemoteTier implements EntryTier {
     this.#events["backend:state"].emit({ cache: this.#cache, namespace: [], tier: this.label, state });
   }
 }
+
+/** `backend`, where messages about whatever is read and written are understood. */
+const named = (backend: Backend, aliases: Aliases): Pick<Backend, "read" | "write"> => ({
+  read(key) {
+    aliases.add(key);
+    return backend.read(key);
+  },
+  write(key, entry) {
+    aliases.add(key);
+    return backend.write(key, entry);
+  },
+});
 
 type Operation = keyof typeof METERS;
 const METERS = { read: "read", write: "write", remove: "remove", markStale: "write", tags: "write", lease: "write" } as const;

@@ -13,7 +13,7 @@ import type { Loaded } from "./load.ts";
 import { isThenable } from "./once.ts";
 import { lifetimeOf } from "./policy.ts";
 import { orPending } from "./recovery.ts";
-import { versionsFor, type Pinned } from "./tags.ts";
+import { judgeVersions, versionsFor, type Pinned } from "./tags.ts";
 import { ALWAYS } from "./trust.ts";
 
 /**
@@ -42,12 +42,18 @@ export class Storing {
     const leases = space.remote?.leases;
     if (leases === undefined || flight.isAway) return { kind: "alone", pinned: await this.#pinned(flight, this.#pin(flight)) };
     const { versions } = space.remote!;
+    let pinned: Pinned | undefined;
     const lease = new Lease({
       leases, clock, key, place: space.place, among: held,
       versionsNow: (names) => versions!.read(names),
       lost: (by) => flights.fenceOne(flight, by),
       freed: () => flights.wake(flight.at),
-      unharmed: () => { flight.heardAt = tags.now; },
+      unharmed: () => {
+        const { reserve } = flight;
+        // What was invalidated before they were taken, and is heard of only now, answers nobody who comes from now on.
+        const isHarmed = reserve !== undefined && judgeVersions(reserve.versions, reserve.dependsOn.map((each) => pinned?.versions.get(each))) !== "current";
+        if (!isHarmed) flight.heardAt = tags.now;
+      },
     });
     const { token } = lease;
     flight.lease = lease;
@@ -73,7 +79,7 @@ export class Storing {
       return answer;
     }
     lease.granted(answer.seen);
-    const pinned = await this.#pinned(flight, pinning);
+    pinned = await this.#pinned(flight, pinning);
     if (pinned !== undefined) lease.pinned(pinned);
     // Nobody may wait for what cannot be stored: fenced on the way, or without the versions it would be stored under.
     if (flight.isOver || (versions !== undefined && pinned === undefined) || this.#fencedBy(flight, dependencies(space.place, flight.tags)) !== undefined) lease.release();
