@@ -19,7 +19,7 @@ interface Scene {
   close(): Promise<void>;
 }
 
-const RIGHTS = "+ping +pttl +hmget +hget +hlen +mget +script|load +evalsha +eval +hset +hincrby +del +pexpire +persist +set +get +time +client|tracking +client|trackinginfo +client|id +client|kill +info +role +subscribe +publish";
+const RIGHTS = "+ping +pttl +hmget +hget +hlen +mget +script|load +evalsha +eval +hset +hincrby +del +pexpire +persist +set +get +time +client|tracking +client|trackinginfo +client|id +client|kill +info +role +subscribe +unsubscribe +publish";
 
 const settled = <Builder extends RedisBackendSettings>(builder: Builder, mode: "tracking" | "pubsub"): RedisBackend =>
   builder.valueFormat(json()).coherence(mode).maxStaleness(MAX_STALENESS_MS).responseTimeout("300ms").build();
@@ -138,14 +138,17 @@ for (const [name, start] of Object.entries(WAYS)) {
         await attachesAgain();
       });
 
-      it.each(name === "one server" ? (["both", "toServer", "toClient"] as const) : (["both"] as const))("C86: one that swallows packets is lost when a heartbeat is not answered: %s", async (direction) => {
+      // These wait for heartbeats. How a channel is given up does not depend on who speaks through it.
+      const isSlow = name !== "one server" && mode === "pubsub";
+      const directions = name === "one server" ? (["both", "toServer", "toClient"] as const) : (["both"] as const);
+      it.each(isSlow ? [] : directions)("C86: one that swallows packets is lost when a heartbeat is not answered: %s", async (direction) => {
         on.proxy.swallow(direction);
         expect(await signsAfterLoss()).toBe(0);
         await on.proxy.pass();
         await attachesAgain();
       });
 
-      it("C86: a server that is frozen gives no signs of life", async () => {
+      it.each(isSlow ? [] : ["SIGSTOP"])("C86: a server that is frozen gives no signs of life: %s", async () => {
         on.server.pause();
         expect(await signsAfterLoss()).toBe(0);
         on.server.resume();
