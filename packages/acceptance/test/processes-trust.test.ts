@@ -289,6 +289,40 @@ describe("C86 what is under way when the link is lost", () => {
     expect([await older, await newer]).toEqual(["old", "new"]);
   });
 
+  it.for(["silent", "lost"] as const)("nor for longer than a copy would be served while nothing is heard: the link is %s", async (how) => {
+    const { all: [p1, p2], clock } = await inStep();
+    if (how === "silent") p1.link.hold();
+    else p1.link.lose();
+    await flush();
+    const loads = gatedLoads<string>();
+    const older = p1.cache.getOrSet("k", loads.load);
+    await loads.arrived(1);
+    await p2.cache.delete("k");
+    clock.advance(1_999);
+    await flush();
+    const within = p1.cache.getOrSet("k", never);
+    clock.advance(1);
+    const newer = p1.cache.getOrSet("k", loads.load);
+    await loads.arrived(2);
+    loads.runs[0]!.open("old");
+    loads.runs[1]!.open("new");
+    expect([await older, await within, await newer]).toEqual(["old", "old", "new"]);
+    expect(await p2.cache.get("k")).toBe("new");
+  });
+
+  it("while one that is loaded without the backend is shared by all, however long it takes", async () => {
+    const { all: [p1], clock } = await inStep();
+    p1.link.lose();
+    p1.backend.down();
+    const loads = gatedLoads<string>();
+    const first = p1.cache.getOrSet("k", loads.load);
+    await loads.arrived(1);
+    clock.advance(10_000);
+    const second = p1.cache.getOrSet("k", never);
+    loads.runs[0]!.open("loaded");
+    expect([await first, await second]).toEqual(["loaded", "loaded"]);
+  });
+
   it("nor is one that waits for another process, once it looks again: what stood in for it may be gone (counter-example 17)", async () => {
     const { all: [p1, p2], clock } = await inStep({ ttl: 100, staleWhileRevalidate: "1h" });
     await p1.cache.set("k", "old");

@@ -85,7 +85,7 @@ export class Ladder {
     const { flights, tags, journal, local } = this.#core;
     if (journal !== undefined && local !== undefined) journal.note(call.at, "copy", local.explain(call.at, call.startedAt));
     const isOwn = call.isForced || call.isAfter;
-    const joinable = flights.joinable(call.at);
+    const joinable = flights.joinable(call.at, call.startedAt);
     const joined = isOwn || joinable === undefined || tags.hasEvents(call.space.place, joinable.tagsAt, joinable.heardAt) ? undefined : joinable;
     const verdict = isOwn ? "absent" : judge(held, call.startedAt, call.policy);
     switch (verdict) {

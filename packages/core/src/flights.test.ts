@@ -36,20 +36,20 @@ function flight(): Flight {
 describe("Flights", () => {
   it("joins the latest that may be joined, and none that was fenced", () => {
     const flights = new Flights(new Trust());
-    expect(flights.joinable("k")).toBe(undefined);
+    expect(flights.joinable("k", 0)).toBe(undefined);
     const [first, second] = [flight(), flight()];
     flights.add("k", first);
     flights.add("k", new Guard());
-    expect(flights.joinable("k")).toBe(first);
-    expect(flights.joinable("other")).toBe(undefined);
+    expect(flights.joinable("k", 0)).toBe(first);
+    expect(flights.joinable("other", 0)).toBe(undefined);
     flights.add("k", second);
     flights.supersede("k", second);
-    expect([flights.joinable("k"), first.isJoinable, second.isJoinable]).toEqual([second, false, true]);
+    expect([flights.joinable("k", 0), first.isJoinable, second.isJoinable]).toEqual([second, false, true]);
     flights.fence("k", "delete");
-    expect([flights.joinable("k"), first.fencedBy, second.fencedBy]).toEqual([undefined, "delete", "delete"]);
+    expect([flights.joinable("k", 0), first.fencedBy, second.fencedBy]).toEqual([undefined, "delete", "delete"]);
     const third = flight();
     flights.add("k", third);
-    expect(flights.joinable("k")).toBe(third);
+    expect(flights.joinable("k", 0)).toBe(third);
   });
 
   it("keeps the first reason of a fence; that of an acknowledged write spares writes", () => {

@@ -221,9 +221,10 @@ export class Flights {
     this.#guards.remove(guard);
   }
 
-  joinable(at: string): Flight | undefined {
+  /** What whoever asks at `now` may share. Who is away cannot hear of changes, and shares what it has. */
+  joinable(at: string, now: number): Flight | undefined {
     for (let each = this.#guards.first(at); each !== undefined; each = this.#guards.after(each))
-      if (each instanceof Flight && each.isJoinable && (each.epoch === this.#trust.epoch || each.call.space.remote === undefined)) return each;
+      if (each instanceof Flight && each.isJoinable && (each.call.space.remote === undefined || (each.epoch === this.#trust.epoch && (each.isAway || this.#trust.mayShare(each.readAt, now))))) return each;
     return undefined;
   }
 

@@ -10,6 +10,8 @@ export class Trust {
   /** `clock.now()` from which no copy is served unconfirmed. */
   until = Infinity;
   readonly #sources: TrustSource[] = [];
+  /** Of the strictest source. */
+  #maxStalenessMs = Infinity;
 
   /** Whether copies are trusted on somebody's word only. */
   get isHeard(): boolean {
@@ -25,8 +27,14 @@ export class Trust {
   hear(maxStalenessMs: number): TrustSource {
     const source = new TrustSource(this, maxStalenessMs);
     this.#sources.push(source);
+    this.#maxStalenessMs = Math.min(this.#maxStalenessMs, maxStalenessMs);
     this.reckon();
     return source;
+  }
+
+  /** Whether who asks at `now` may share what began at `beganAt`: of what was changed meanwhile only the last may be missing, as with a copy. */
+  mayShare(beganAt: number, now: number): boolean {
+    return now < this.until || now - beganAt < this.#maxStalenessMs;
   }
 
   /** Copies from before are confirmed once: one counter, no walk. */
