@@ -48,6 +48,23 @@ describe("C86 what was missed while a link was lost", () => {
   });
 });
 
+describe("C26 a markStale elsewhere", () => {
+  it.each(["load", "set"] as const)("between a %s here and its acknowledgement leaves no fresh copy here", async (how) => {
+    const { all: [p1, p2] } = await inStep({ staleIfError: "1h" });
+    const answering = gate();
+    p1.backend.script(how === "load" ? "leases.store" : "write", { after: answering });
+    const first = how === "load" ? p1.cache.getOrSet("k", () => "old") : p1.cache.set("k", "old");
+    await answering.arrived();
+    expect(await p2.cache.markStale("k")).toEqual({ status: "stale" });
+    answering.open();
+    await first;
+    await flush();
+    expect(p1.cache.peek("k")).toBe(undefined);
+    expect(await p1.cache.get("k")).toBe(undefined);
+    expect(await p1.cache.get("k", { allowStale: true })).toBe("old");
+  });
+});
+
 describe("C81 where keys are hashed", () => {
   it("what is answered with a token, by who grants leases, is heard of like all that is read", async () => {
     const { all: [p1, p2] } = await inStep(HASHED);

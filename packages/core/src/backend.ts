@@ -68,7 +68,7 @@ export interface Backend {
 
   /** Connects ahead of the first call. */
   connect?(): Promise<void>;
-  /** Ends the entry's freshness, and a lease on it, atomically. Without it the cache removes the entry. */
+  /** Ends the entry's freshness, and a lease on it, atomically; a backend with leases gives it another version. Without it the cache removes the entry. */
   markStale?(key: string): Promise<"stale" | "missing">;
   /** What coherence calls `key`, of an entry or of a tag, where that cannot be turned back (hashed keys). @default the key */
   alias?(key: string): string;

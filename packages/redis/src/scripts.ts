@@ -99,10 +99,11 @@ return n`);
 /**
  * Ends an entry's freshness: 1 when there was one. What remains of its life is its stale window,
  * which the head of `m` tells, or in an entry without `m` the time between `s` and its end. Where
- * less than that remains, it is the HSET that is pushed.
+ * less than that remains, it is the HSET that is pushed. An entry that has a `w` gets another one: who has just written
+ * it, and asks whether it is still the same, must not take it for fresh.
  */
 export const MARK_STALE: Script = script(`redis.call('DEL', KEYS[2])
-local e = redis.pcall('HMGET', KEYS[1], 'd', 's', 'm')
+local e = redis.pcall('HMGET', KEYS[1], 'd', 's', 'm', 'w')
 if not e[1] then
   ${WAKE}
   return 0
@@ -122,6 +123,7 @@ elseif s then
   if ttl >= 0 then window = math.min(ttl, math.max(0, now + ttl - s)) end
 end
 redis.call('HSET', KEYS[1], 's', string.format('%.0f', math.min(s or now, now)))
+if e[4] then redis.call('HSET', KEYS[1], 'w', string.sub(redis.sha1hex(e[4]), 1, 16)) end
 if window >= 0 and (ttl < 0 or window < ttl) then redis.call('PEXPIRE', KEYS[1], string.format('%.0f', window)) end
 ${announce()}
 return 1`);

@@ -65,6 +65,7 @@ export class HeldStore implements ScriptedStore {
   readonly #tags = new Map<string, TagVersion>();
   readonly #issuers = new Map<string, Issuer>();
   #issued = 0;
+  #markedStale = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -156,14 +157,15 @@ export class HeldStore implements ScriptedStore {
     return wasThere ? "deleted" : "missing";
   }
 
-  /** The stale window begins now, and ends no later than the entry would have. */
+  /** The stale window begins now, and ends no later than the entry would have. From now on it has another version. */
   markStale(key: string, by: Hearer): "stale" | "missing" {
     this.#leases.delete(key);
     const entry = this.#alive(key);
     if (entry !== undefined) {
       const now = this.#clock.now();
       const windowMs = entry.staleAt === Infinity ? 0 : entry.deadAt - entry.staleAt;
-      this.#entries.set(key, { ...entry, staleAt: Math.min(entry.staleAt, now), deadAt: Math.min(entry.deadAt, now + windowMs) });
+      const version = entry.version && `stale${(this.#markedStale += 1)}`;
+      this.#entries.set(key, { ...entry, staleAt: Math.min(entry.staleAt, now), deadAt: Math.min(entry.deadAt, now + windowMs), version });
     }
     this.#heard([key], by);
     return entry === undefined ? "missing" : "stale";
