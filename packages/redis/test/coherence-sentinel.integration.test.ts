@@ -15,7 +15,7 @@ afterAll(() => servers.stop());
 
 const make = (mode: "tracking" | "pubsub", prefix: string): RedisBackend =>
   redis(sentinel(servers.sentinels.map(({ url }) => url), { primaryName: servers.name }))
-    .keyPrefix(prefix).valueFormat(json()).coherence(mode).maxStaleness(400).responseTimeout("300ms").connectTimeout("2s").backoff({ base: 10, max: 100 }).build();
+    .keyPrefix(prefix).valueFormat(json()).coherence(mode).maxStaleness(400).connectTimeout("2s").backoff({ base: 10, max: 100 }).build();
 
 const backends: RedisBackend[] = [];
 const open = (mode: "tracking" | "pubsub"): RedisBackend => {
