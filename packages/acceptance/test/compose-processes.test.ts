@@ -247,6 +247,99 @@ describe("what is heard of far is not served from near", () => {
     expect(p2.cache.stats().pending).toBe(0);
   });
 
+  it("nor what another program, or a slow process, put into near", async () => {
+    const { p1 } = await inStep();
+    await p1.cache.set("k", "old");
+    const old = p1.near.store.get(K)!;
+    await p1.cache.set("k", "new");
+    for (const entry of [old, foreign("theirs"), { ...foreign("theirs"), version: "a".repeat(16) }]) {
+      await settled(p1);
+      p1.near.store.set(K, entry);
+      expect(await p1.cache.get("k")).toBe("new");
+      await flush();
+      expect(valueIn(p1.near)).toBe("new");
+    }
+  });
+
+  it("nor when it was heard while both were being compared", async () => {
+    const { p1, p2 } = await inStep();
+    await p1.cache.set("k", "v");
+    await p2.cache.get("k");
+    await settled(p2);
+    p2.far.link.everything();
+    const answering = gate();
+    p2.far.script("read", { after: answering, key: K });
+    const read = p2.cache.get("k");
+    await answering.arrived();
+    await p1.cache.set("k", "w");
+    answering.open();
+    expect(await read).toBe("v");
+    expect(await p2.cache.get("k")).toBe("w");
+  });
+
+  it("nor when it was heard again while far was asked whether it is the same", async () => {
+    const { p1, p2 } = await inStep();
+    await p1.cache.set("k", "v");
+    await p2.cache.get("k");
+    await settled(p2);
+    const answering = gate();
+    p2.far.script("leases.confirm", { after: answering });
+    await p1.far.leases!.acquire(K, "t".repeat(16), 10_000, p1.far.store.get(K)!.version!);
+    await p1.far.leases!.release(K, "t".repeat(16));
+    await answering.arrived();
+    await p1.cache.set("k", "w");
+    answering.open();
+    await flush();
+    expect([p2.far.count("leases.confirm"), valueIn(p2.near)]).toEqual([2, undefined]);
+  });
+
+  it("nor is what was copied anew meanwhile removed", async () => {
+    const { p1, p2 } = await inStep();
+    await p1.cache.set("k", "v");
+    await p2.cache.get("k");
+    await settled(p2);
+    const answering = gate();
+    p2.far.script("leases.confirm", { after: answering });
+    await p1.cache.set("k", "w");
+    await answering.arrived();
+    const copying = gate();
+    p2.near.script("write", { before: copying });
+    expect(await p2.cache.get("k")).toBe("w");
+    await copying.arrived();
+    answering.open();
+    await flush();
+    copying.open();
+    await flush();
+    expect([valueIn(p2.near), p2.near.count("remove")]).toEqual(["w", 0]);
+  });
+
+  it("what this process has set meanwhile is not removed", async () => {
+    const { p1, p2 } = await inStep({ far: { echoes: false } });
+    await p1.cache.set("k", "v");
+    await p2.cache.get("k");
+    await settled(p2);
+    const answering = gate();
+    p2.far.script("leases.confirm", { after: answering });
+    await p1.cache.set("k", "w");
+    await answering.arrived();
+    await p2.cache.set("k", "x");
+    answering.open();
+    await flush();
+    expect([valueIn(p2.near), p2.near.count("remove")]).toEqual(["x", 0]);
+  });
+
+  it("an own write is asked for once, whenever it is heard", async () => {
+    const { p1 } = await inStep();
+    const writing = gate();
+    p1.far.script("write", { before: writing });
+    const set = p1.cache.set("k", "v");
+    await flush();
+    writing.open();
+    await set;
+    await flush();
+    expect([p1.far.count("leases.confirm"), valueIn(p1.near)]).toEqual([1, "v"]);
+  });
+
   it("nor when it was heard while a read was under way", async () => {
     const { p1, p2 } = await inStep({ sharesNear: true });
     await p1.cache.set("k", "v");
@@ -262,8 +355,8 @@ describe("what is heard of far is not served from near", () => {
     expect(valueIn(p2.near)).toBeUndefined();
   });
 
-  it("nor when it comes late from another process: a copy of what was", async () => {
-    const { p1, p2 } = await inStep({ sharesNear: true, local: true });
+  it.each([true, false])("nor when it comes late from another process: a copy of what was; own writes are heard: %s", async (echoes) => {
+    const { p1, p2 } = await inStep({ sharesNear: true, local: true, far: { echoes } });
     await p1.cache.set("k", "v");
     p1.near.store.delete(K);
     const copying = gate();
@@ -277,6 +370,29 @@ describe("what is heard of far is not served from near", () => {
     await flush();
     for (let i = 0; i < 2; i += 1) expect(await p1.cache.get("k")).toBeUndefined();
     expect(p1.cache.peek("k")).toBeUndefined();
+    expect(valueIn(p1.near)).toBe("v");
+    p1.far.down();
+    p1.far.link.lose();
+    expect(await p1.cache.get("k"), "nor does it stand in").toBeUndefined();
+  });
+
+  it("nor does it stand in for what this process has set since", async () => {
+    const { p1, p2 } = await inStep({ sharesNear: true });
+    await p1.cache.set("k", "v");
+    p1.near.store.delete(K);
+    const copying = gate();
+    p2.near.script("write", { before: copying });
+    await p2.cache.get("k");
+    await copying.arrived();
+    await p1.cache.set("k", "w");
+    await flush();
+    p2.far.link.hold();
+    copying.open();
+    await flush();
+    expect(valueIn(p1.near)).toBe("v");
+    p1.far.down();
+    p1.far.link.lose();
+    expect(await p1.cache.get("k")).toBeUndefined();
   });
 
   it("nor when two processes set it, and it comes to both sides in another order", async () => {
@@ -528,6 +644,40 @@ describe("with far away", () => {
   });
 });
 
+describe("with far away, of two kinds", () => {
+  it("what far was found not to hold does not stand in", async () => {
+    const { p1, start } = await inStep({ sharesNear: true, refill: "never" });
+    await p1.cache.set("k", "old");
+    const old = p1.near.store.get(K)!;
+    await p1.cache.set("k", "new");
+    p1.near.store.set(K, old);
+    const late = start();
+    await late.cache.connect();
+    expect(await late.cache.get("k")).toBe("new");
+    late.far.down();
+    expect(await late.cache.get("k")).toBeUndefined();
+  });
+
+  it.each(READS)("%s: what stands in further away decides nothing, and is not copied", async (read) => {
+    const clock = new TestClock();
+    const [near, middle, far] = ["near", "middle", "far"].map((label) => scriptedBackend({ clock, label, ...HEARD })) as [ScriptedBackend, ScriptedBackend, ScriptedBackend];
+    const cache = createCache({ name: "shop", clock }).tier(compose(near, compose(middle, far), { read })).defaults({ ttl: "1h" }).build();
+    await cache.connect();
+    await cache.set("k", "v");
+    await settled({ cache, near, far });
+    far.down();
+    far.link.lose();
+    expect(await cache.get("k")).toBe("v");
+    middle.down();
+    expect(await cache.get("k")).toBe("v");
+    middle.up();
+    near.store.delete(K);
+    expect(await cache.get("k")).toBe("v");
+    await flush();
+    expect(valueIn(near)).toBeUndefined();
+  });
+});
+
 describe("very many messages", () => {
   it("about keys that near holds: so many at a time are removed, and none is served meanwhile", async () => {
     const { p1, p2 } = await inStep();
@@ -717,6 +867,19 @@ describe("leases", () => {
     }
   });
 
+  it.each(READS)("race, read by %s: what was set is read at once, before far has it", async (read) => {
+    const { p1 } = await inStep({ read, write: "race" });
+    await p1.cache.set("k", "old");
+    await settled(p1);
+    const writing = gate();
+    p1.far.script("write", { before: writing });
+    expect(await p1.cache.set("k", "new")).toMatchObject({ status: "stored" });
+    expect(await p1.cache.get("k")).toBe("new");
+    writing.open();
+    await flush();
+    expect(await p1.cache.get("k")).toBe("new");
+  });
+
   it("race: whoever loaded has its value when far has stored it; near follows, and close waits for it", async () => {
     const { p1 } = await inStep({ write: "race" });
     const writing = gate();
@@ -754,6 +917,26 @@ describe("tag versions", () => {
     expect(await p2.cache.getOrSet("k", never, { after: token! })).toBe("v");
   });
 
+  it("that changed and were not heard of yet do not answer a token; nor any read, once they are heard of", async () => {
+    const { p1, p2 } = await inStep();
+    await p1.cache.set("k", "v", { tags: ["t"] });
+    await p2.cache.get("k");
+    await settled(p2);
+    p2.far.link.hold();
+    const { token } = await p1.cache.invalidateTags("t");
+    expect(await p2.cache.get("k")).toBe("v");
+    expect(await p2.cache.getOrSet("k", () => "loaded", { after: token!, tags: ["t"] })).toBe("loaded");
+    p2.far.link.deliver();
+    await settled(p2);
+    const answering = gate();
+    p2.near.script("read", { after: answering });
+    const read = p2.cache.get("k");
+    await answering.arrived();
+    await p1.cache.invalidateTags("t");
+    answering.open();
+    expect(await read).toBeUndefined();
+  });
+
   it("of another process are heard, in both sides (C67, C81)", async () => {
     for (const issuer of ["near", "far"] as const) {
       const { p1, p2 } = await inStep({ sharesNear: true, local: true, ...(issuer === "near" && { far: { tagVersions: false } }) });
@@ -765,6 +948,16 @@ describe("tag versions", () => {
         expect([p2.cache.peek("k"), await p2.cache.get("k")]).toEqual([undefined, undefined]);
       }
     }
+  });
+
+  it("and nothing in near is an answer to a token where neither names writes, and far is not heard", async () => {
+    const { p1, p2 } = await inStep({ nearTtl: "1h", near: { leases: false }, far: { leases: false, coherence: "none" } });
+    await p1.cache.set("k", "old");
+    expect(await p2.cache.get("k")).toBe("old");
+    await flush();
+    const { token } = await p1.cache.set("k", "new", { ttl: "30m" });
+    expect(await p2.cache.get("k")).toBe("old");
+    expect(await p2.cache.getOrSet("k", never, { after: token! })).toBe("new");
   });
 
   it("that nobody reports changes of are asked for each time", async () => {

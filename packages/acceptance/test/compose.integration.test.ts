@@ -2,9 +2,10 @@ import { createHash, randomUUID } from "node:crypto";
 import { mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { compose, createCache, gzip, json, memory, msgpack, packEntry, redis, unpackEntry, v8, zstd, type Backend, type ComposeOptions, type StoredEntry } from "hotset";
+import { compose, createCache, gzip, json, memory, msgpack, packEntry, redis, unpackEntry, v8, zstd, type Backend, type Cache, type ComposeOptions, type StoredEntry } from "hotset";
+import { gate } from "@hotset/core/testing";
 import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { never } from "./stacks.ts";
 
 /** Entries as files of one folder, which this process alone writes. */
@@ -158,5 +159,122 @@ describe("redis before redis", () => {
     await cache.set("k", "again");
     await expect.poll(() => farServer.command("EXISTS", "hotset:shop::k")).toBe(1);
     expect(await cache.get("k")).toBe("again");
+  }, 30_000);
+});
+
+describe("two processes, each with a Redis of its own before one that they share", () => {
+  let nears: [OwnRedis, OwnRedis];
+  let far: OwnRedis;
+  beforeEach(async () => {
+    const [first, second, shared] = await Promise.all([startOwnRedis(), startOwnRedis(), startOwnRedis()]);
+    nears = [first, second];
+    far = shared;
+  });
+  afterEach(() => Promise.all([...nears, far].map((server) => server.stop())));
+
+  const open = async (options: ComposeOptions = {}, tiers: "memory" | "none" = "none") => {
+    const side = (server: OwnRedis, label: string) => redis(server.url).label(label).responseTimeout("300ms").backoff({ base: 10, max: 100 });
+    const caches = nears.map((near) => {
+      const composed = compose(side(near, "near").build(), side(far, "far").valueFormat(v8()).build(), options);
+      const builder = createCache({ name: "shop" });
+      return (tiers === "none" ? builder.tier(composed) : builder.tier(memory()).tier(composed)).defaults({ ttl: "10m" }).build();
+    }) as [Cache, Cache];
+    onTestFinished(() => Promise.all(caches.map((cache) => cache.close())).then(() => undefined));
+    await Promise.all(caches.map((cache) => cache.connect()));
+    return caches;
+  };
+  const isIn = (server: OwnRedis): Promise<unknown> => server.command("EXISTS", "hotset:shop::k");
+  const readsOf = async (server: OwnRedis): Promise<number> => {
+    const stats = String(await server.command("INFO", "commandstats"));
+    return Number(/cmdstat_hmget:calls=(\d+)/.exec(stats)?.[1] ?? 0);
+  };
+
+  it.each(["memory", "none"] as const)("with local tier %s: what one removes, replaces or marks stale the other does not find in its own, where it is removed (C81)", async (tiers) => {
+    const [first, second] = await open({}, tiers);
+    /** Until the second one has it, and has it in its own Redis where nothing nearer answers. */
+    const found = async (value: number): Promise<void> => {
+      await expect.poll(() => second.get("k"), { interval: 1 }).toBe(value);
+      if (tiers === "none") await expect.poll(() => second.get("k").then(() => isIn(nears[1]))).toBe(1);
+    };
+    await first.set("k", 1, { staleIfError: "1h" });
+    await found(1);
+    await first.set("k", 2, { staleIfError: "1h" });
+    await found(2);
+    await first.markStale("k");
+    await expect.poll(() => second.get("k"), { interval: 1 }).toBeUndefined();
+    await first.set("k", 3);
+    await found(3);
+    await first.delete("k");
+    await expect.poll(() => second.get("k"), { interval: 1 }).toBeUndefined();
+    await expect.poll(() => isIn(nears[1])).toBe(0);
+  });
+
+  it("and what redis-cli does, and tags", async () => {
+    const [first, second] = await open();
+    await first.set("k", 1, { tags: ["t"] });
+    expect(await second.get("k")).toBe(1);
+    await far.command("DEL", "hotset:shop::k");
+    await expect.poll(() => second.get("k"), { interval: 1 }).toBeUndefined();
+    await first.set("k", 2, { tags: ["t"] });
+    expect(await second.get("k")).toBe(2);
+    await expect.poll(() => isIn(nears[1])).toBe(1);
+    await first.invalidateTags("t");
+    await expect.poll(() => second.get("k"), { interval: 1 }).toBeUndefined();
+  });
+
+  it("near answers alone what far is known to hold, after own writes too", async () => {
+    const [first, second] = await open();
+    await first.set("k", "v");
+    for (const cache of [first, second]) {
+      await cache.get("k");
+      await expect.poll(async () => {
+        const before = await readsOf(far);
+        expect(await cache.get("k")).toBe("v");
+        return (await readsOf(far)) - before;
+      }).toBe(0);
+    }
+    expect([await isIn(nears[0]), await isIn(nears[1])]).toEqual([1, 1]);
+    const versions = await Promise.all([...nears, far].map((server) => server.command("HGET", "hotset:shop::k", "w")));
+    expect(new Set(versions).size).toBe(1);
+  });
+
+  it.each(["sequential", "parallel", "race"] as const)("writing %s: a cold key is loaded once, and an overtaken load is stored nowhere (C52, C61)", async (write) => {
+    const [first, second] = await open({ write });
+    let loads = 0;
+    const load = async (): Promise<string> => {
+      loads += 1;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      return "v";
+    };
+    expect(await Promise.all([first, second, first, second].map((cache) => cache.getOrSet("k", load)))).toEqual(["v", "v", "v", "v"]);
+    expect(loads).toBe(1);
+    await first.delete("k");
+    const loading = gate<string>();
+    const overtaken = first.getOrSet("k", () => loading.pass());
+    await loading.arrived();
+    await second.delete("k");
+    loading.open("late");
+    expect(await overtaken).toBe("late");
+    expect([await first.get("k"), await second.get("k"), await isIn(nears[0]), await isIn(far)]).toEqual([undefined, undefined, 0, 0]);
+  });
+
+  it("while far is dead near stands in, and far that comes back empty decides again (C86, C93)", async () => {
+    const [first, second] = await open();
+    await first.set("k", "v");
+    await first.set("l", "old");
+    for (const key of ["k", "l"]) expect(await second.get(key)).toBeDefined();
+    await expect.poll(() => nears[1].command("EXISTS", "hotset:shop::k", "hotset:shop::l")).toBe(2);
+    await far.kill();
+    expect(await second.get("k")).toBe("v");
+    expect(await second.getOrSet("m", () => "loaded")).toBe("loaded");
+    expect(await second.getOrSet("m", never)).toBe("loaded");
+    expect(await second.delete("l")).toEqual({ status: "pending" });
+    expect(await second.get("l")).toBeUndefined();
+    await far.start();
+    await expect.poll(() => second.stats().pending, { timeout: 15_000 }).toBe(0);
+    await expect.poll(() => second.get("k"), { timeout: 5_000 }).toBeUndefined();
+    expect(await second.get("l")).toBeUndefined();
+    await expect.poll(() => first.set("k", "again").then(({ status }) => status), { timeout: 5_000 }).toBe("stored");
+    await expect.poll(() => second.get("k"), { timeout: 5_000 }).toBe("again");
   }, 30_000);
 });

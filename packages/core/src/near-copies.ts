@@ -218,6 +218,8 @@ export class NearCopies {
         // Heard of again meanwhile.
       }
       await changes.run(id, async () => {
+        // Its turn may have come late: it was replaced.
+        if (!this.#overtaken.has(id)) return;
         await near.remove(key, place);
         this.replaced(id);
       });
