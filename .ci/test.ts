@@ -33,6 +33,7 @@ const PHASES: readonly (readonly Step[])[] = [
   ],
   // Alone: these tests measure time against real servers, and there may be only two cores.
   [{ name: "vitest", command: ["vitest", "run", "--reporter=default", "--reporter=json", "--outputFile.json=.reports/vitest.json"] }],
+  [{ name: "torture", command: ["node", "--conditions=@hotset/source", "packages/acceptance/torture/run.ts", "--brief"] }],
   [{ name: "promises", command: ["node", ".ci/checks/promises.ts"] }],
 ];
 

@@ -11,6 +11,8 @@ export interface Mutant {
   readonly focus: Focus;
   /** @default "single" */
   readonly topology?: Topology;
+  /** Found by one of the first seeds: part of the brief run. */
+  readonly isFoundSoon?: true;
   /** From the top of the repository. */
   readonly file: string;
   /** Stands exactly once in the file. */
@@ -27,6 +29,7 @@ export const MUTANTS: readonly Mutant[] = [
 
   {
     name: "fence: a load is joined though its key was changed",
+    isFoundSoon: true,
     shows: OLDER,
     focus: "calm",
     file: `${CORE}/flights.ts`,
@@ -54,6 +57,7 @@ export const MUTANTS: readonly Mutant[] = [
 
   {
     name: "lease: everybody gets it",
+    isFoundSoon: true,
     shows: ["two loads"],
     focus: "calm",
     file: `${REDIS}/leases.ts`,
@@ -183,6 +187,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "trust: a token asks nobody",
+    isFoundSoon: true,
     shows: ["token"],
     focus: "calm",
     file: `${CORE}/namespace.ts`,

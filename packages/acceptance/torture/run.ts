@@ -9,15 +9,16 @@
  *     npm run torture -- --focus snapshots                   one kind of faults only
  *     npm run torture -- --keep /tmp                         what happened in rounds that fail goes to a file each
  *     npm run torture -- --mutants                           whether each planted bug is found
+ *     npm run torture -- --brief                             what `npm test` runs: all topologies, and some planted bugs
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { arenas, type Arenas } from "./arena.ts";
+import { arenas } from "./arena.ts";
 import { check, type Verdict } from "./checker.ts";
 import type { History } from "./history.ts";
-import { MUTANTS } from "./mutants.ts";
-import { FOCUSES, planOf, TOPOLOGIES, type Plan } from "./plan.ts";
+import { MUTANTS, type Mutant } from "./mutants.ts";
+import { FOCUSES, planOf, TOPOLOGIES, type Plan, type Topology } from "./plan.ts";
 import { planted } from "./planted.ts";
 import { run } from "./round.ts";
 import { shrink } from "./shrink.ts";
@@ -29,58 +30,88 @@ const { values } = parseArgs({
     minutes: { type: "string", default: "2" },
     topology: { type: "string", default: "single" },
     focus: { type: "string" },
-    /** The first one; others follow. With `--rounds 1` it is the only one. */
+    /** The first one; with `--rounds` others follow. */
     seed: { type: "string" },
     rounds: { type: "string" },
     shrink: { type: "boolean", default: false },
     mutants: { type: "boolean", default: false },
-    /** Those whose name contains this. */
+    brief: { type: "boolean", default: false },
+    /** Planted bugs whose name contains this. */
     only: { type: "string" },
-    /** Of each of them. */
+    /** For each of them. */
     seeds: { type: "string", default: "10" },
-    /** A folder for what happened in rounds that fail, all of it. */
+    /** A folder. */
     keep: { type: "string" },
   },
 });
+
+/** Seeds that go through every focus with faults on one server, and through failovers elsewhere. */
+const BRIEFLY: readonly (readonly [Topology, first: number, rounds: number])[] = [["single", 1, 7], ["sentinel", 3, 1], ["cluster", 3, 1]];
+const SOON_SEEDS = 3;
 
 const topology = among("topology", values.topology, TOPOLOGIES);
 const focus = values.focus === undefined ? undefined : among("focus", values.focus, FOCUSES);
 const servers = arenas();
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
-process.exitCode = values.mutants ? await findMutants() : await hunt();
+const failed = values.brief ? await beBrief() : values.mutants ? await plantAll() : await huntForMinutes();
 await servers[Symbol.asyncDispose]();
 // Servers and processes have ended; what node-redis keeps is nobody's concern.
-process.exit();
+process.exit(failed === 0 ? 0 : 1);
 
-async function hunt(): Promise<number> {
-  const endsAt = performance.now() + Number(values.minutes) * 60_000;
+async function huntForMinutes(): Promise<number> {
   const first = values.seed === undefined ? Math.floor(Date.now() / 1_000) % 1_000_000 : Number(values.seed);
   const rounds = values.rounds !== undefined ? Number(values.rounds) : values.seed !== undefined ? 1 : Infinity;
-  const tally = new Tally();
   console.log(`${topology}, ${values.minutes} minutes, seeds from ${first}`);
+  return hunt(topology, first, rounds, performance.now() + Number(values.minutes) * 60_000);
+}
+
+/** The same seeds each time, so that a failure is one of the code and not of luck, as far as time allows. */
+async function beBrief(): Promise<number> {
+  let failures = 0;
+  for (const [where, first, rounds] of BRIEFLY) {
+    console.log(`${where}, seeds from ${first}`);
+    failures += await hunt(where, first, rounds, Infinity);
+  }
+  for (const mutant of MUTANTS.filter(({ isFoundSoon }) => isFoundSoon === true)) if (!(await plant(mutant, SOON_SEEDS))) failures += 1;
+  console.log(failures === 0 ? "all as promised, and the planted bugs found" : `${failures} failed`);
+  return failures;
+}
+
+async function plantAll(): Promise<number> {
+  const chosen = MUTANTS.filter(({ name, topology: where = "single" }) => (values.only === undefined || name.includes(values.only)) && where === topology);
+  let survived = 0;
+  for (const mutant of chosen) if (!(await plant(mutant, Number(values.seeds)))) survived += 1;
+  console.log(`${chosen.length - survived} passed, ${survived} failed`);
+  return survived;
+}
+
+/** @returns the number of rounds that failed */
+async function hunt(where: Topology, first: number, rounds: number, endsAt: number): Promise<number> {
+  const tally = new Tally();
   for (let seed = first; seed < first + rounds && performance.now() < endsAt; seed += 1) {
-    const plan = planOf(seed, { topology, ...(focus !== undefined && { focus }) });
-    const outcome = await round(plan, servers);
-    tally.add(seed, outcome);
+    const plan = planOf(seed, { topology: where, ...(focus !== undefined && { focus }) });
+    const outcome = await round(plan);
+    console.log(tally.add(seed, outcome));
     if (outcome.verdict === undefined || outcome.verdict.violations.length === 0) continue;
     console.log(report(plan, outcome.history!, outcome.verdict));
-    if (values.keep !== undefined) writeFileSync(join(values.keep, `${topology}-${plan.focus}-${seed}.json`), JSON.stringify({ plan, history: outcome.history }));
+    if (values.keep !== undefined) writeFileSync(join(values.keep, `${where}-${plan.focus}-${seed}.json`), JSON.stringify({ plan, history: outcome.history }));
     if (values.shrink) await showLeast(plan, outcome.verdict);
   }
   console.log(tally.text());
-  return tally.failed === 0 ? 0 : 1;
+  return tally.failed;
 }
 
-async function round(plan: Plan, kept: Arenas, mutant?: string): Promise<Outcome> {
+async function round(plan: Plan, mutant?: Mutant): Promise<Outcome> {
   try {
-    await using arena = await kept.enter(plan);
-    const history = await run(plan, arena, mutant === undefined ? {} : planted(mutant));
+    await using arena = await servers.enter(plan);
+    const history = await run(plan, arena, mutant === undefined ? {} : planted(mutant.name));
     return { history, verdict: check(history) };
   } catch (error) {
     return { trouble: error instanceof Error ? (error.stack ?? error.message) : String(error) };
   }
 }
 
+/** One violation of each rule. */
 function report(plan: Plan, history: History, verdict: Verdict): string {
   const byRule = new Map<string, number>();
   for (const { rule } of verdict.violations) byRule.set(rule, (byRule.get(rule) ?? 0) + 1);
@@ -96,31 +127,24 @@ function report(plan: Plan, history: History, verdict: Verdict): string {
 async function showLeast(plan: Plan, verdict: Verdict): Promise<void> {
   const [violation] = verdict.violations;
   const least = await shrink(plan, violation!, async (candidate) => {
-    const { history, verdict: found } = await round(candidate, servers);
+    const { history, verdict: found } = await round(candidate);
     return history === undefined || found === undefined ? undefined : { history, verdict: found };
   }, (text) => console.log(text));
   console.log(`\nThe least that still fails: ${least.plan.operations.length} operations, ${least.plan.faults.length} faults\n${least.history === undefined ? "" : timeline(least.history, least.violation)}`);
 }
 
-/** Each planted bug must be found within some seeds. */
-async function findMutants(): Promise<number> {
-  const chosen = MUTANTS.filter(({ name, topology: on = "single" }) => (values.only === undefined || name.includes(values.only)) && on === topology);
-  let survived = 0;
-  for (const mutant of chosen) {
-    const startedAt = performance.now();
-    let foundBy: string | undefined;
-    for (let seed = 1; seed <= Number(values.seeds) && foundBy === undefined; seed += 1) {
-      const plan = planOf(seed, { topology, focus: mutant.focus });
-      const { verdict, trouble } = await round(plan, servers, mutant.name);
-      const violation = verdict?.violations.find(({ rule }) => mutant.shows.includes(rule));
-      if (violation !== undefined) foundBy = `seed ${seed}: ${violation.rule}: ${violation.text}`;
-      else if (trouble !== undefined) console.log(`  seed ${seed} could not be run: ${trouble}`);
-    }
-    if (foundBy === undefined) survived += 1;
-    console.log(`${foundBy === undefined ? "SURVIVED" : "found   "}  ${mutant.name}  (${Math.round((performance.now() - startedAt) / 1_000)} s)\n            ${foundBy ?? `not within ${values.seeds} seeds`}`);
+/** @returns whether the bug is found within some seeds */
+async function plant(mutant: Mutant, seeds: number): Promise<boolean> {
+  const startedAt = performance.now();
+  let foundBy: string | undefined;
+  for (let seed = 1; seed <= seeds && foundBy === undefined; seed += 1) {
+    const { verdict, trouble } = await round(planOf(seed, { topology: mutant.topology ?? "single", focus: mutant.focus }), mutant);
+    const violation = verdict?.violations.find(({ rule }) => mutant.shows.includes(rule));
+    if (violation !== undefined) foundBy = `seed ${seed}: ${violation.rule}: ${violation.text}`;
+    else if (trouble !== undefined) console.log(`  seed ${seed} could not be run: ${trouble}`);
   }
-  console.log(`${chosen.length - survived} passed, ${survived} failed`);
-  return survived === 0 ? 0 : 1;
+  console.log(`${foundBy === undefined ? "SURVIVED" : "found   "}  ${mutant.name}  (${Math.round((performance.now() - startedAt) / 1_000)} s)\n            ${foundBy ?? `not within ${seeds} seeds`}`);
+  return foundBy !== undefined;
 }
 
 function among<T extends string>(option: string, given: string, choices: readonly T[]): T {

@@ -21,12 +21,12 @@ export class Tally {
   readonly #faults = new Map<string, number>();
   readonly #checked = { reads: 0, changes: 0, loads: 0 };
 
-  add(seed: number, { history, verdict, trouble }: Outcome): void {
+  /** @returns a line about it */
+  add(seed: number, { history, verdict, trouble }: Outcome): string {
     this.#rounds += 1;
     if (trouble !== undefined || verdict === undefined || history === undefined) {
       this.failed += 1;
-      console.log(`seed ${seed} could not be run: ${trouble}`);
-      return;
+      return `seed ${seed} could not be run: ${trouble}`;
     }
     if (verdict.violations.length > 0) this.failed += 1;
     this.#lags.push(...verdict.lagsMs);
@@ -37,7 +37,7 @@ export class Tally {
     for (const { kind } of history.faults) this.#faults.set(kind, (this.#faults.get(kind) ?? 0) + 1);
     for (const what of ["reads", "changes", "loads"] as const) this.#checked[what] += verdict.checked[what];
     const { reads, changes, loads } = verdict.checked;
-    console.log(`seed ${seed}: ${reads} reads, ${changes} changes, ${loads} loads, ${history.faults.length} faults: ${verdict.violations.length === 0 ? "as promised" : `${verdict.violations.length} violations`}`);
+    return `seed ${seed}: ${reads} reads, ${changes} changes, ${loads} loads, ${history.faults.length} faults: ${verdict.violations.length === 0 ? "as promised" : `${verdict.violations.length} violations`}`;
   }
 
   text(): string {

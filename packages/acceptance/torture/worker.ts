@@ -122,8 +122,15 @@ class Fleetmate {
     return mayRead(given.keys, key, given.index);
   }
 
-  connect(): Promise<void> {
-    return this.#cache.connect();
+  /** Tries again for a while: on a busy machine the first attempt may take too long. */
+  async connect(): Promise<void> {
+    for (let tries = 10; ; tries -= 1) {
+      try {
+        return await this.#cache.connect();
+      } catch (error) {
+        if (tries === 0) throw error;
+      }
+    }
   }
 
   isInStep(): boolean {
