@@ -5,6 +5,7 @@ export const USAGE = `usage: npm run demo -- [options]
   --seconds <n>    drive the service for at least this long: 1 to 300 (default 6)
   --requests <n>   and with at least this many requests: 2,000 to 1,000,000 (default 12,000)
   --no-redis       memory alone, even where there is a Redis
+  --processes <n>  2 to 8 processes of another service, which share one cache and stay in step
   --help           this text
 
 REDIS_URL names a Redis to use. Without it a redis-server on the PATH is started for the demo, and killed on the way.
@@ -14,6 +15,8 @@ export interface DemoArguments {
   readonly seconds: number;
   readonly requests: number;
   readonly usesRedis: boolean;
+  /** `1`: the service of packages; more: so many of prices. */
+  readonly processes: number;
   /** Keeps serving, and asks itself nothing. */
   readonly serves: boolean;
   readonly helps: boolean;
@@ -36,7 +39,11 @@ export function parseArguments(args: readonly string[]): DemoArguments {
   }
   for (const flag of ["no-redis", "serve", "help"])
     if (given.get(flag) !== undefined) throw new UsageError(`--${flag}: takes no value`);
+  const processes = given.has("processes") ? wholeNumber(given, "processes", { least: 2, most: 8, otherwise: 1 }) : 1;
+  for (const flag of ["no-redis", "serve"])
+    if (processes > 1 && given.has(flag)) throw new UsageError(`--processes: does not go with --${flag}; leave one of them out`);
   return {
+    processes,
     seconds: wholeNumber(given, "seconds", { least: 1, most: 300, otherwise: 6 }),
     // Fewer would not give each package its nine hits for one load.
     requests: wholeNumber(given, "requests", { least: 2_000, most: 1_000_000, otherwise: 12_000 }),
@@ -50,6 +57,7 @@ const OPTIONS = {
   seconds: { type: "string" },
   requests: { type: "string" },
   "no-redis": { type: "boolean" },
+  processes: { type: "string" },
   serve: { type: "boolean" },
   help: { type: "boolean" },
 } as const;

@@ -24,6 +24,11 @@ export async function findRedis(env: NodeJS.ProcessEnv): Promise<DemoRedis | und
   return (await isOnPath(env, ["redis-server", "valkey-server"])) ? ownRedis(await startOwnRedis()) : undefined;
 }
 
+/** As {@link findRedis}; where there is none, one is fetched. */
+export async function needRedis(env: NodeJS.ProcessEnv): Promise<DemoRedis> {
+  return (await findRedis(env)) ?? ownRedis(await startOwnRedis());
+}
+
 async function givenRedis(url: string): Promise<DemoRedis> {
   const redis = await startRedis({ REDIS_URL: url }).catch((error: Error) => {
     throw new UsageError(`REDIS_URL: ${error.message}`);

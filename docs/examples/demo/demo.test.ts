@@ -16,6 +16,15 @@ const ALWAYS = [
   "pass: the cache counted what its clients saw",
 ];
 
+const ALWAYS_OF_PROCESSES = [
+  "pass: no failed request",
+  "pass: at least 2,000 requests, and each process its share",
+  "pass: each change seen by all processes within 2 s",
+  "pass: no price served after it was deleted",
+  "pass: no price older than its process had to know",
+  "pass: each price loaded once in all processes, once more for each change",
+];
+
 /** Temporary files of the demos, and a folder for the PATH with the server program that the tests use. */
 let folder: string;
 
@@ -47,6 +56,35 @@ describe("demo", { timeout: 60_000 }, () => {
     expect(out).toMatch(/^ {2}redis hit +[1-9]/m);
   });
 
+  // Not beside the others: three processes and their visitors keep two cores busy.
+  it("keeps three processes in step through a kill of their Redis, and leaves nothing behind", async () => {
+    const { code, out, errors } = await runDemo([...SHORT, "--processes", "3"]).ended;
+    expect({ code, errors, checks: checksOf(out) }).toEqual({
+      code: 0,
+      errors: "",
+      checks: [...ALWAYS_OF_PROCESSES, "pass: Redis was restarted: another run_id", "pass: what was changed meanwhile seen by all once it was back", "pass: Redis is in use again"],
+    });
+    expect(out).toMatch(/^3 processes, each with memory over a Redis of its own/m);
+    expect(out).toMatch(/killed Redis \(SIGKILL to \d+\)/);
+    expect(out).toMatch(/all processes are in step again, \d+ ms after that/);
+    const [, all] = /3 processes \((.*?)\)/.exec(out)!;
+    for (const pid of all!.split(", ")) expect(() => process.kill(Number(pid), 0)).toThrow("ESRCH");
+  });
+
+  it("keeps two processes in step over a given Redis, which it does not kill", async () => {
+    const { code, out, errors } = await runDemo([...SHORT, "--processes", "2"], { REDIS_URL: inject("redisUrl") }).ended;
+    expect({ code, errors, checks: checksOf(out) }).toEqual({ code: 0, errors: "", checks: ALWAYS_OF_PROCESSES });
+  });
+
+  it.concurrent("ends its processes when it is interrupted", async () => {
+    const demo = runDemo(["--processes", "2", "--seconds", "60"]);
+    const [, all] = await demo.says(/2 processes \((.*?)\)/);
+    demo.interrupt();
+    const { code, errors } = await demo.ended;
+    expect({ code, errors }).toEqual({ code: 130, errors: "" });
+    for (const pid of all!.split(", ")) expect(() => process.kill(Number(pid), 0)).toThrow("ESRCH");
+  });
+
   it.concurrent("over a given Redis kills nothing, and takes its keys away when it is interrupted", async () => {
     const url = inject("redisUrl");
     const demo = runDemo(SHORT, { REDIS_URL: url });
@@ -76,10 +114,13 @@ describe("demo", { timeout: 60_000 }, () => {
   });
 
   it.concurrent.each([
-    { args: ["--processes", "4"], says: "--processes: there is no such option; accepted are --seconds, --requests, --no-redis, --serve, --help" },
-    { args: ["fast"], says: '"fast" is no option; accepted are --seconds, --requests, --no-redis, --serve, --help' },
+    { args: ["--workers", "4"], says: "--workers: there is no such option; accepted are --seconds, --requests, --no-redis, --processes, --serve, --help" },
+    { args: ["fast"], says: '"fast" is no option; accepted are --seconds, --requests, --no-redis, --processes, --serve, --help' },
     { args: ["--requests", "10"], says: '--requests: "10" is not accepted; give a whole number from 2000 to 1000000' },
     { args: ["--seconds"], says: '--seconds: "" is not accepted; give a whole number from 1 to 300' },
+    { args: ["--processes", "1"], says: '--processes: "1" is not accepted; give a whole number from 2 to 8' },
+    { args: ["--processes", "2", "--no-redis"], says: "--processes: does not go with --no-redis; leave one of them out" },
+    { args: ["--processes", "2", "--serve"], says: "--processes: does not go with --serve; leave one of them out" },
     { args: ["--no-redis=yes"], says: "--no-redis: takes no value" },
   ])("refuses $args", async ({ args, says }) => {
     const { code, out, errors } = await runDemo(args).ended;

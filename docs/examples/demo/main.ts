@@ -1,15 +1,17 @@
 // npm run demo: a service that caches expensive calls in memory over Redis, drives itself for some seconds, and checks
-// what came of it. npm start: the same service, until Ctrl-C.
+// what came of it. With --processes: several processes of another one, in step. npm start: the first one, until Ctrl-C.
 
 import { CacheError } from "hotset";
 import { once } from "node:events";
 import { join } from "node:path";
 import { parseArguments, portOf, USAGE, UsageError, type DemoArguments } from "./arguments.ts";
-import { findRedis, type DemoRedis } from "./demo-redis.ts";
+import { findRedis, needRedis, type DemoRedis } from "./demo-redis.ts";
 import { drive } from "./drive.ts";
 import { PackageCopy } from "./package-copy.ts";
 import { checklist, judge, table, whole } from "./report.ts";
 import { Service } from "./service.ts";
+import { driveShops } from "./shop-drive.ts";
+import { judgeShops, shopTable } from "./shop-report.ts";
 
 const STORE = join(import.meta.dirname, "../../../node_modules/.pnpm");
 
@@ -43,6 +45,7 @@ async function main(args: DemoArguments): Promise<number> {
     console.log(USAGE);
     return 0;
   }
+  if (args.processes > 1) return driveProcesses(args);
   const port = args.serves ? portOf(process.env) : 0;
   await using redis = args.usesRedis ? await findRedis(process.env) : undefined;
   console.log(redis === undefined ? "memory alone" : `memory over ${redis.description}`);
@@ -51,6 +54,16 @@ async function main(args: DemoArguments): Promise<number> {
   interrupt.signal.throwIfAborted();
   // Awaited here: what is disposed on the way out is in use until then.
   return await (args.serves ? serve(copy, redis, port) : driveAndJudge(args, copy, redis));
+}
+
+async function driveProcesses(args: DemoArguments): Promise<number> {
+  await using redis = await needRedis(process.env);
+  console.log(`${args.processes} processes, each with memory over ${redis.description}\n`);
+  interrupt.signal.throwIfAborted();
+  const run = await driveShops(args, { redis, signal: interrupt.signal });
+  const checks = judgeShops(run);
+  console.log(["", ...shopTable(run), "", ...checklist(checks)].join("\n"));
+  return checks.every(({ passed }) => passed) ? 0 : 1;
 }
 
 async function driveAndJudge(args: DemoArguments, copy: PackageCopy, redis: DemoRedis | undefined): Promise<number> {

@@ -1,0 +1,78 @@
+import { short, type Restart } from "./incidents.ts";
+import { percent, seconds, whole, type Check } from "./report.ts";
+import { MAX_STALENESS_MS, type Till } from "./till.ts";
+
+/** A change that was made through one process, and looked for in all. */
+export interface Seen {
+  readonly isRemoval: boolean;
+  /** Redis was away when it was made. */
+  readonly wasPending: boolean;
+  /** Until the last process told of it, in milliseconds: from when it was acknowledged, or from when Redis was back. `Infinity`: never. */
+  readonly slowestMs: number;
+}
+
+/** All that is known of one run of several processes when it is over. */
+export interface ShopRun {
+  readonly till: Till;
+  readonly processes: number;
+  readonly products: number;
+  readonly leastRequests: number;
+  readonly tookMs: number;
+  readonly seen: readonly Seen[];
+  /** Of each process. */
+  readonly loads: readonly number[];
+  /** Of all loads, those that a change overtook: what they brought was kept nowhere, so one more had to follow. */
+  readonly overtaken: number;
+  /** Calls that Redis did not answer in time though it was there: who is not answered loads for itself. */
+  readonly unanswered: number;
+  /** `undefined` where there was no Redis that the demo may kill. */
+  readonly restarts: readonly Restart[] | undefined;
+}
+
+/** To find the new Redis, and then as much as any message may take. */
+const BACK_IN_STEP_MS = 5_000 + MAX_STALENESS_MS;
+
+/** What has to hold, and whether it did. */
+export function judgeShops({ till, processes, products, leastRequests, seen, loads, overtaken, unanswered, restarts }: ShopRun): readonly Check[] {
+  const kills = restarts?.length ?? 0;
+  const [pending, told] = [seen.filter(({ wasPending }) => wasPending), seen.filter(({ wasPending }) => !wasPending)];
+  const least = Math.min(...till.answers);
+  // A cold key, and one of an empty Redis, is loaded once in all processes, and so is one that was changed. While Redis is
+  // away each process loads what changed for itself, and all of that once more when it is back.
+  const most = products * (1 + kills) + told.length + pending.length * (processes + 1) + overtaken + unanswered;
+  const sum = loads.reduce((all, each) => all + each, 0);
+  const checks: Check[] = [
+    { what: "no failed request", passed: till.failed === 0, detail: `${whole(till.failed)} of ${whole(till.requests)}${till.failed === 0 ? "" : `: ${till.failures.join("; ")}`}` },
+    { what: `at least ${whole(leastRequests)} requests, and each process its share`, passed: till.requests >= leastRequests && least >= till.requests / processes / 2, detail: `${whole(till.requests)}: ${till.answers.map(whole).join(" + ")}` },
+    { what: `each change seen by all processes within ${MAX_STALENESS_MS / 1_000} s`, passed: told.length > 0 && told.every(({ slowestMs }) => slowestMs <= MAX_STALENESS_MS), detail: told.length === 0 ? "nothing was changed" : `the slowest of ${told.length} after ${slowestOf(told)}` },
+    { what: "no price served after it was deleted", passed: till.servedDeleted === 0 && seen.some(({ isRemoval }) => isRemoval), detail: `${whole(till.servedDeleted)} answers, ${seen.filter(({ isRemoval }) => isRemoval).length} were deleted` },
+    { what: "no price older than its process had to know", passed: till.servedOlder === 0, detail: `${whole(till.servedOlder)} answers` },
+    { what: "each price loaded once in all processes, once more for each change", passed: sum <= most, detail: `${loads.join(" + ")} loads <= ${most}${overtaken === 0 ? "" : `, ${whole(overtaken)} of them overtaken by a change`}${unanswered === 0 ? "" : `, ${whole(unanswered)} for calls that a busy Redis did not answer`}` },
+  ];
+  if (restarts === undefined) return checks;
+  return [
+    ...checks,
+    { what: "Redis was restarted: another run_id", passed: kills > 0 && restarts.every(({ runIds: [killed, started] }) => killed !== "" && started !== "" && killed !== started), detail: restarts.map(({ runIds }) => runIds.map(short).join(" -> ")).join(", ") },
+    { what: "what was changed meanwhile seen by all once it was back", passed: pending.length > 0 && pending.every(({ slowestMs }) => slowestMs <= BACK_IN_STEP_MS), detail: pending.length === 0 ? "nothing was changed meanwhile" : `the slowest of ${pending.length} after ${slowestOf(pending)}` },
+    { what: "Redis is in use again", passed: restarts.every(({ keysSince }) => keysSince > 0), detail: `${restarts.map(({ keysSince }) => keysSince).join(", ")} keys since` },
+  ];
+}
+
+/** The figures of a run, as lines. */
+export function shopTable({ till, tookMs, seen, loads }: ShopRun): readonly string[] {
+  const told = seen.filter(({ wasPending }) => !wasPending).map(({ slowestMs }) => slowestMs).sort((one, other) => one - other);
+  const rank = (share: number): string => ms(told[Math.max(0, Math.ceil(told.length * share) - 1)] ?? NaN);
+  const sum = loads.reduce((all, each) => all + each, 0);
+  return [
+    `  ${"requests".padEnd(18)}${whole(till.requests).padStart(10)}   p50 ${ms(till.percentile(0.5))}, p99 ${ms(till.percentile(0.99))}`,
+    `  ${"loads".padEnd(18)}${whole(sum).padStart(10)}   in all processes: ${percent(sum / till.requests)} of requests`,
+    `  ${"changes".padEnd(18)}${whole(seen.length).padStart(10)}   seen by every process after p50 ${rank(0.5)}, at most ${rank(1)}, Redis being there`,
+    `  ${"took".padEnd(18)}${seconds(tookMs).padStart(10)}`,
+  ];
+}
+
+const slowestOf = (seen: readonly Seen[]): string => {
+  const slowestMs = Math.max(...seen.map((each) => each.slowestMs));
+  return Number.isFinite(slowestMs) ? ms(slowestMs) : `more than it was waited for`;
+};
+const ms = (value: number): string => `${value.toFixed(1)} ms`;

@@ -1,0 +1,95 @@
+import { createCache, memory, redis, type Cache } from "hotset";
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Catalogue, type Price } from "./catalogue.ts";
+
+export interface ShopOptions {
+  readonly redisUrl: string;
+  readonly keyPrefix: string;
+  /** Where the catalogue is. */
+  readonly folder: string;
+}
+
+/**
+ * Prices over HTTP, one of several processes that share a cache:
+ *
+ *     GET /prices/<product>      the price; 404 for what is not sold
+ *     PUT /prices/<product>      changes it in the catalogue, and has every process forget what it knew
+ *     DELETE /prices/<product>   takes it out of the catalogue, likewise
+ *
+ * That is all there is to it: no process knows of the others, and none has a setting for it.
+ */
+export class Shop {
+  readonly cache: Cache;
+  readonly #catalogue: Catalogue;
+  readonly #server: Server;
+
+  private constructor({ redisUrl, keyPrefix, folder }: ShopOptions) {
+    this.cache = createCache({ name: "prices" })
+      .tier(memory())
+      .tier(redis(redisUrl).keyPrefix(keyPrefix).backoff({ base: "20ms", max: "250ms" }).build())
+      .defaults({ ttl: "1h" })
+      .build();
+    this.#catalogue = new Catalogue(folder);
+    this.#server = createServer((request, response) => void this.#answer(request, response));
+  }
+
+  /** @throws {BackendUnavailableError} where Redis does not answer. */
+  static async start(options: ShopOptions): Promise<Shop> {
+    const shop = new Shop(options);
+    await shop.cache.connect();
+    shop.#server.listen(0, "127.0.0.1");
+    await once(shop.#server, "listening");
+    return shop;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  async close(): Promise<void> {
+    const closed = once(this.#server, "close");
+    this.#server.close();
+    this.#server.closeIdleConnections();
+    await closed;
+    await this.cache.close();
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const product = /^\/prices\/([\w-]+)$/.exec(request.url ?? "")?.[1];
+    try {
+      if (product === undefined) return send(response, 404, { error: "there is /prices/<product>" });
+      if (request.method === "GET") {
+        // `null` is remembered, too: that a product is not sold.
+        const price = await this.cache.getOrSet<Price | null>(product, ({ signal }) => this.#catalogue.look(product, signal));
+        return send(response, price === null ? 404 : 200, price ?? { error: "this is not sold" });
+      }
+      if (request.method === "PUT") {
+        const price = await this.#catalogue.change(product, Number(await bodyOf(request)));
+        const { status } = await this.cache.delete(product);
+        return send(response, 200, { ...price, status });
+      }
+      if (request.method === "DELETE") {
+        await this.#catalogue.remove(product);
+        const { status } = await this.cache.delete(product);
+        return send(response, 200, { status });
+      }
+      send(response, 405, { error: "GET, PUT and DELETE are answered here" });
+    } catch (error) {
+      if (!response.destroyed) send(response, 500, { error: error instanceof Error ? error.message : String(error) });
+    }
+  }
+}
+
+async function bodyOf(request: IncomingMessage): Promise<string> {
+  let text = "";
+  for await (const chunk of request.setEncoding("utf8")) text += String(chunk);
+  return text;
+}
+
+function send(response: ServerResponse, status: number, body: unknown): void {
+  const bytes = Buffer.from(`${JSON.stringify(body)}\n`);
+  response.writeHead(status, { "content-type": "application/json; charset=utf-8", "content-length": bytes.byteLength });
+  response.end(bytes);
+}

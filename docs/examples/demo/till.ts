@@ -1,0 +1,86 @@
+import type { Price } from "./catalogue.ts";
+
+/** How long another process may be behind a change that was acknowledged: `maxStaleness`, as it is by default. */
+export const MAX_STALENESS_MS = 2_000;
+
+/** A change that somebody was told of as done. */
+interface Done {
+  /** Infinity for a product that is not sold any more: no version is new enough. */
+  readonly version: number;
+  /** Index of the process it was made through. */
+  readonly through: number;
+  /** `performance.now()` of the answer. */
+  readonly at: number;
+  /** From when on all others are bound by it; `Infinity` while it waits for Redis. */
+  bindsOthersAt: number;
+}
+
+/** What was asked of the shop, and whether each answer could be true. */
+export class Till {
+  /** Requests, by process. */
+  readonly answers: number[];
+  failed = 0;
+  /** The first few reasons. */
+  readonly failures: string[] = [];
+  /** Answers with a price after the product was known to be gone. */
+  servedDeleted = 0;
+  /** Answers with a price older than the process had to know. */
+  servedOlder = 0;
+  readonly #durations: number[] = [];
+  readonly #done = new Map<string, Done[]>();
+  readonly #leaving = new Set<string>();
+
+  constructor(processes: number) {
+    this.answers = Array.from({ length: processes }, () => 0);
+  }
+
+  get requests(): number {
+    return this.failed + this.answers.reduce((sum, count) => sum + count, 0);
+  }
+
+  /** The share of requests that were answered within this, in milliseconds. */
+  percentile(share: number): number {
+    const sorted = [...this.#durations].sort((one, other) => one - other);
+    return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? NaN;
+  }
+
+  /** It is about to be removed: from now on it may not be found. */
+  leaves(product: string): void {
+    this.#leaving.add(product);
+  }
+
+  /** Somebody was told that this is so from now on. @param version `undefined` where the product was removed. */
+  done(product: string, version: number | undefined, through: number, isPending: boolean): void {
+    const at = performance.now();
+    const known = this.#done.get(product) ?? [];
+    known.push({ version: version ?? Infinity, through, at, bindsOthersAt: isPending ? Infinity : at + MAX_STALENESS_MS });
+    this.#done.set(product, known);
+  }
+
+  /** What waited for Redis is there now. */
+  settled(): void {
+    const now = performance.now();
+    for (const all of this.#done.values()) for (const each of all) each.bindsOthersAt = Math.min(each.bindsOthersAt, now + MAX_STALENESS_MS);
+  }
+
+  /** An answer of one process to what was asked at `askedAt`: `undefined` for a product that is not sold. */
+  answered(process: number, product: string, price: Price | undefined, askedAt: number): void {
+    this.answers[process]! += 1;
+    this.#durations.push(performance.now() - askedAt);
+    const done = this.#done.get(product) ?? [];
+    if (price === undefined) {
+      if (!this.#leaving.has(product)) this.failedWith(`${product}: was not found, and is sold`);
+      return;
+    }
+    const mustKnow = done.filter(({ through, at, bindsOthersAt }) => askedAt > (through === process ? at : bindsOthersAt));
+    if (mustKnow.some(({ version }) => version === Infinity)) this.servedDeleted += 1;
+    else if (mustKnow.some(({ version }) => version > price.version)) this.servedOlder += 1;
+  }
+
+  failedWith(reason: string): void {
+    this.failed += 1;
+    if (this.failures.length < MAX_REASONS) this.failures.push(reason);
+  }
+}
+
+const MAX_REASONS = 5;
