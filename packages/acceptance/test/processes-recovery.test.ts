@@ -124,7 +124,7 @@ describe("C94 a set while the backend is away", () => {
     away(p1);
     expect(await p1.cache.set("k", "new")).toEqual({ status: "pending" });
     expect(await p1.cache.get("k")).toBe("new");
-    back(p1);
+    void back(p1);
     for (let i = 0; i < 5; i += 1) {
       expect(["new", undefined]).toContain(await p1.cache.get("k"));
       clock.advance(500);
@@ -137,7 +137,7 @@ describe("C94 a set while the backend is away", () => {
     const { all: [p1, p2], clock } = await inStep();
     away(p1);
     await p1.cache.set("k", "pending");
-    back(p1);
+    void back(p1);
     p1.backend.forgetCalls();
     await p2.cache.delete("k");
     clock.advance(1_000);

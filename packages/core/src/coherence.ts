@@ -71,7 +71,10 @@ export class Hearing implements CoherenceListener {
     this.#isLost = false;
     try {
       const detach = await this.#coherence.attach(this);
-      if (this.#isStopped) return void (await detach().catch(ignore));
+      if (this.#isStopped) {
+        await detach().catch(ignore);
+        return;
+      }
       this.#detach = detach;
       if (this.#isLost) return void this.#attach();
       this.#isAttached = true;

@@ -98,7 +98,7 @@ export const idOf = (place: Place, key: string): string => place.backendPrefix +
 
 export async function settle<T>(work: Promise<T>): Promise<PromiseSettledResult<T>> {
   const [outcome] = await Promise.allSettled([work]);
-  return outcome as PromiseSettledResult<T>;
+  return outcome;
 }
 
 /**

@@ -127,7 +127,7 @@ describe("underVersions", () => {
   const versions = [version("n"), version("u"), version("t"), version("ut")];
   const known = dependencies(users, ["t"]);
   const read = async (found: Entry, expected: readonly string[], over: Record<string, TagVersion>, stored = store({ ...current, ...over })) => ({
-    result: await underVersions(found, expected, expected.map((key) => ({ ...current, ...over })[key]), stored as unknown as TagVersions, { now: () => 1_040, schedule: () => () => undefined }),
+    result: await underVersions(found, expected, expected.map((key) => ({ ...current, ...over })[key]), stored, { now: () => 1_040, schedule: () => () => undefined }),
     asked: stored.asked,
   });
 

@@ -40,7 +40,8 @@ export async function openPrimary(settings: SentinelSettings, aborted: AbortSign
       trouble = error;
     }
   }
-  throw trouble ?? connectFault("the sentinels' primary", new Error("finding out who it is took all of connectTimeout"));
+  if (trouble === undefined) throw connectFault("the sentinels' primary", new Error("finding out who it is took all of connectTimeout"));
+  throw trouble;
 }
 
 /** Addresses in the order of votes; more than one only while the sentinels disagree. */

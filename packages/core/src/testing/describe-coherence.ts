@@ -1,6 +1,6 @@
 import { scheduler } from "node:timers/promises";
 import type { Backend, Coherence, CoherenceListener } from "../backend.ts";
-import { systemClock, type Clock } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 import { KEY, stored, type BackendSubject } from "./backend-subject.ts";
 import { flush } from "./outcome.ts";
 import { PECULIAR_KEYS } from "./peculiar-keys.ts";
@@ -10,7 +10,7 @@ import { vitestFor } from "./vitest.ts";
 export function describeCoherence(subject: BackendSubject): void {
   const { describe, expect, it } = vitestFor("describeBackend");
 
-  const clock = (): Clock => (subject.expiry === "clock" ? subject.clock : systemClock);
+  const clock = (): Clock => (subject.expiry === "clock" ? subject.clock : REAL_TIME);
   const coherenceOf = (backend: Backend): Coherence | undefined => (typeof backend.coherence === "object" ? backend.coherence : undefined);
 
   interface Scene {
@@ -334,3 +334,13 @@ const MAX_STALENESS_MS = 2_000;
 const STEPS = 16;
 /** How long a report may take on a busy machine. */
 const PATIENCE_MS = 3_000;
+
+/** For stores that end entries by a clock of their own. */
+const REAL_TIME: Clock = {
+  now: () => performance.now(),
+  schedule(callback, delayMs) {
+    const timer = setTimeout(callback, delayMs);
+    timer.unref();
+    return () => clearTimeout(timer);
+  },
+};

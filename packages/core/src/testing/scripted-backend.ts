@@ -1,7 +1,7 @@
 import type { Backend, Coherence, Compressor, Format, Leases, StoredEntry, TagVersions } from "../backend.ts";
 import type { Clock } from "../clock.ts";
 import { BackendUnavailableError, json, passthrough, type Duration } from "../index.ts";
-import { isThenable, type Awaitable } from "../once.ts";
+import type { Awaitable } from "../once.ts";
 import type { Gate } from "./gate.ts";
 import { milliseconds } from "./milliseconds.ts";
 import { ScriptedLink, type ScriptedCoherence } from "./scripted-link.ts";
@@ -143,7 +143,7 @@ function open(options: ScriptedBackendOptions, store: HeldStore): ScriptedBacken
     const refuses = step.refuse !== undefined && REFUSABLE.has(operation);
     if (refuses) for (const key of keys) store.refuse(key, link);
     const working = refuses ? undefined : work();
-    const answer = isThenable(working) ? await working : working;
+    const answer = working instanceof Promise ? await working : working;
     await pause(step.after, clock);
     if (step.loseAnswer !== undefined) throw step.loseAnswer === true ? unavailable(operation, "lost its answer", true) : step.loseAnswer;
     if (refuses) throw step.refuse;
