@@ -1565,6 +1565,13 @@ export const MUTANTS: readonly Mutant[] = [
     broken: "return true;",
   },
   {
+    name: "trust: a copy that nobody vouches for stands in for those who join",
+    promises: ["C86"],
+    file: `${CORE}/flights.ts`,
+    rule: "each.hasCopy ? -Infinity : each.readAt",
+    broken: "each.readAt",
+  },
+  {
     name: "trust: nobody shares a load while changes are not heard",
     promises: ["C86"],
     file: `${CORE}/trust.ts`,

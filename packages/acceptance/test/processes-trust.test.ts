@@ -310,6 +310,23 @@ describe("C86 what is under way when the link is lost", () => {
     expect(await p2.cache.get("k")).toBe("new");
   });
 
+  it("nor does a copy that nobody vouches for any more stand in for those who join when the load fails", async () => {
+    const { all: [p1, p2], clock } = await inStep({ ttl: 100, staleIfError: "1h" });
+    await p1.cache.set("k", "old");
+    await flush();
+    p1.link.hold();
+    await p2.cache.delete("k");
+    clock.advance(1_500);
+    const loads = gatedLoads<string>();
+    const within = p1.cache.getOrSet("k", loads.load);
+    await loads.arrived(1);
+    clock.advance(500);
+    const beyond = p1.cache.getOrSet("k", () => Promise.reject(DOWN));
+    await flush();
+    loads.runs[0]!.fail(DOWN);
+    expect([await within, await outcome(beyond)]).toEqual(["old", { status: "rejected", reason: DOWN }]);
+  });
+
   it("while one that is loaded without the backend is shared by all, however long it takes", async () => {
     const { all: [p1], clock } = await inStep();
     p1.link.lose();

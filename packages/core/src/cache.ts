@@ -117,6 +117,7 @@ export class Ladder {
     if (isHeld) {
       flight.reserve = held;
       flight.reserveTier = local!.label;
+      flight.hasCopy = true;
     }
     flights.add(call.at, flight);
     if (call.isForced || call.isAfter) flights.supersede(call.at, flight);
@@ -207,6 +208,7 @@ export class Ladder {
     if (best !== undefined && best === entry) {
       flight.reserve = entry;
       flight.reserveTier = label;
+      flight.hasCopy = false;
       if (now < entry.staleAt && !flight.isBroken) local?.put(at, entry, policy.localTtlMs ?? Infinity, flights.isSound(flight) ? trust.epoch : trust.unconfirmed);
     }
     this.#judge(flight, best);

@@ -86,6 +86,8 @@ export class Flight extends Guard implements ReadRequest {
   /** A copy that may still be served instead of a load, and the label of the tier that had it. */
   reserve: Entry | undefined;
   reserveTier = "";
+  /** Whether that is a copy of this process from before it began. */
+  hasCopy = false;
   #tags: readonly string[];
   #waiters: Waiter[] = [];
   joined = 0;
@@ -224,7 +226,7 @@ export class Flights {
   /** What whoever asks at `now` may share. Who is away cannot hear of changes, and shares what it has. */
   joinable(at: string, now: number): Flight | undefined {
     for (let each = this.#guards.first(at); each !== undefined; each = this.#guards.after(each))
-      if (each instanceof Flight && each.isJoinable && (each.call.space.remote === undefined || (each.epoch === this.#trust.epoch && (each.isAway || this.#trust.mayShare(each.readAt, now))))) return each;
+      if (each instanceof Flight && each.isJoinable && (each.call.space.remote === undefined || (each.epoch === this.#trust.epoch && (each.isAway || this.#trust.mayShare(each.hasCopy ? -Infinity : each.readAt, now))))) return each;
     return undefined;
   }
 
