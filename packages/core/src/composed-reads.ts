@@ -168,9 +168,7 @@ export class ComposedReads {
     }
     if (held === undefined) return { entry: found, isFar: true };
     if (!copies.isProving && !isAfter) return copies.answersAlone(id, held) ? this.#better(held, found) : { entry: found, isFar: true };
-    const isSame = this.#isSameWrite(id, held, farAsked.version);
-    // That it was marked stale there does not show in its version.
-    if (!isSame || (found !== undefined && this.#isFresh(held) && !this.#isFresh(found))) {
+    if (!this.#isSameWrite(id, held, farAsked.version)) {
       if (copies.isProving && copies.isSound(guard)) copies.overtake(id);
       return { entry: found, isFar: true };
     }

@@ -273,9 +273,9 @@ export class ComposedTier implements EntryTier {
       // What near holds is held against far.
       if (lead === this.#near) return { ...answer, entry: await this.read(request, this.deadlineMs) };
       return judge === undefined || lead.isComposed ? answer : { ...answer, entry: await judge(answer.entry) };
-    } catch (error) {
-      if (error instanceof BackendUnavailableError) return alone;
-      throw error;
+    } catch {
+      // The tier has reported it.
+      return alone;
     }
   }
 

@@ -43,8 +43,7 @@ export interface NearCopiesOf {
  * they are overtaken.
  *
  * What is proven and heard to have changed is removed from `near`, behind. `far` is asked first whether it holds that
- * very write, since own writes are heard like any other; if so the copy stays, to be held against `far` once more: that
- * it was marked stale does not show in its version.
+ * very write, since own writes are heard like any other; if so the copy stays, and is proven.
  *
  * Bounded: a copy that is forgotten is proven again. Where too much is overtaken to be remembered, what was loaded before
  * does not stand in any more.
@@ -131,8 +130,9 @@ export class NearCopies {
   /** `near` has taken it. @param isFars whether it is what `far` held or was given while `guard` watched. */
   written(guard: Guard, copy: NearCopy, isFars: boolean): void {
     if (guard.fencedBy !== undefined) return;
-    if (guard.isBroken) this.#check(guard.at, copy);
-    else this.#remember(guard.at, copy, isFars ? guard.epoch : NEVER);
+    if (!guard.isBroken) return this.#remember(guard.at, copy, isFars ? guard.epoch : NEVER);
+    this.overtake(guard.at);
+    this.#check(guard.at, copy);
   }
 
   /** What `near` holds is not what `far` holds. */
@@ -204,7 +204,7 @@ export class NearCopies {
   /** Rejects where a side does not answer, which was reported: then the copy stays overtaken. */
   async #removeUnlessSame(id: string, copy: NearCopy): Promise<void> {
     const { near, changes } = this.#of;
-    const { place, key, version } = copy;
+    const { place, key } = copy;
     await this.#checking.take();
     try {
       for (;;) {
@@ -214,12 +214,12 @@ export class NearCopies {
         // A change of this process has replaced it.
         if (guard.fencedBy !== undefined) return;
         if (!isSame) break;
-        if (!guard.isBroken) return this.#remember(id, { place, key, version }, NEVER);
+        if (this.isSound(guard)) return this.prove(guard, copy);
         // Heard of again meanwhile.
       }
       await changes.run(id, async () => {
         // Its turn may have come late: it was replaced.
-        if (!this.#overtaken.has(id)) return;
+        if (this.#known.has(id)) return;
         await near.remove(key, place);
         this.replaced(id);
       });

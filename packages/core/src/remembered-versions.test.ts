@@ -1,7 +1,10 @@
 import { describe, expect, it } from "vitest";
 import type { TagVersion, TagVersions } from "./backend.ts";
 import { RememberedVersions } from "./remembered-versions.ts";
+import { TagTable } from "./tag-table.ts";
 import { gate } from "./testing/gate.ts";
+import { TestClock } from "./testing/test-clock.ts";
+import { Trust } from "./trust.ts";
 
 const version = (name: string): TagVersion => ({ hard: name, soft: name });
 const away = new Error("away");
@@ -34,6 +37,42 @@ describe("RememberedVersions", () => {
     await expect(remembered.read(["a", "c"])).rejects.toBe(away);
     await expect(remembered.read(["d"])).rejects.toBe(away);
     await expect(remembered.pin(["a", "d"])).rejects.toBe(away);
+  });
+
+  it("answers what was known without asking, also when that is forgotten with the store away", async () => {
+    const { state, source } = store({ a: version("a1"), b: version("b1") });
+    const table = new TagTable(new Trust(), new TestClock(), () => undefined);
+    const remembered = new RememberedVersions(source, table);
+    await table.learning(source).read(["a"]);
+    expect([remembered.knows(["a"]), remembered.knows(["a", "b"])]).toEqual([true, false]);
+    state.versions = { a: version("a2"), b: version("b2") };
+    expect([await remembered.known.read(["a"]), await remembered.known.read(["b"]), await remembered.asked.read(["b"])]).toEqual([[version("a1")], [version("b2")], [version("b2")]]);
+    table.clear();
+    state.isAway = true;
+    expect(await remembered.known.read(["a", "b"])).toEqual([version("a1"), version("b2")]);
+    await expect(remembered.asked.read(["a"])).rejects.toBe(away);
+  });
+
+  it("forgets what is heard to have changed, and what was read while that was heard", async () => {
+    const { state, source } = store({ a: version("a1"), b: version("b1") });
+    const reading = gate();
+    const remembered = new RememberedVersions({
+      ...source,
+      read: async (tags) => {
+        const found = await source.read(tags);
+        if (tags.length === 2) await reading.pass();
+        return found;
+      },
+    });
+    await remembered.read(["a"]);
+    const read = remembered.read(["a", "b"]);
+    await reading.arrived();
+    remembered.forget(["a"]);
+    reading.open();
+    await read;
+    state.isAway = true;
+    expect(await remembered.read(["b"])).toEqual([version("b1")]);
+    await expect(remembered.read(["a"])).rejects.toBe(away);
   });
 
   it("asks the store again as soon as it answers, and forgets a version that has gone", async () => {
