@@ -8,7 +8,7 @@ export class Trust {
   /** Raised whenever changes may have been missed: copies of an older epoch are confirmed before they are served. */
   epoch = 0;
   /** `clock.now()` from which no copy is served unconfirmed. */
-  until = Infinity;
+  until: number = Infinity;
   readonly #sources: TrustSource[] = [];
   /** Of the strictest source. */
   #maxStalenessMs = Infinity;

@@ -1,5 +1,5 @@
 import { BackendUnavailableError } from "@hotset/core";
-import { isReply, isTemporary, type Origin } from "./faults.ts";
+import { connectFault, isReply, isTemporary, type Origin } from "./faults.ts";
 import { heardNode, type HeardNode, type Hubs } from "./heard-link.ts";
 import { Hub } from "./hub.ts";
 import { hasHashTag } from "./layout.ts";
@@ -143,7 +143,7 @@ class Router implements RawClient {
       });
       await Promise.race([arrived, new Promise<void>((resolve) => clock.schedule(resolve, waitMs))]);
       // One that is no primary any more was closed meanwhile.
-      if (trouble !== undefined && [...this.#primaries].flatMap(links).some((link) => away.includes(link))) throw trouble;
+      if (trouble !== undefined && [...this.#primaries].flatMap(links).some((link) => away.includes(link))) throw connectFault("the cluster", trouble);
       if (away.some(({ lane }) => lane.client === undefined)) this.#refresh();
     }
     throw closed(CONNECT);

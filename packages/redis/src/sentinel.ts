@@ -40,8 +40,7 @@ export async function openPrimary(settings: SentinelSettings, aborted: AbortSign
       trouble = error;
     }
   }
-  if (trouble === undefined) throw connectFault("the sentinels' primary", new Error("finding out who it is took all of connectTimeout"));
-  throw trouble;
+  throw connectFault("the sentinels' primary", trouble ?? new Error("finding out who it is took all of connectTimeout"));
 }
 
 /** Addresses in the order of votes; more than one only while the sentinels disagree. */

@@ -61,7 +61,7 @@ describe("a client of the user's", () => {
       const made = duplicate(overrides);
       duplicates.push(made);
       return made;
-    }) as typeof client.duplicate;
+    });
     const backend = redis(fromClient(client)).valueFormat(json()).maxStaleness(400).build();
     const listener = new RecordingListener();
     await backend.coherence!.attach(listener);

@@ -1,3 +1,4 @@
+import timers from "node:timers";
 import { scheduler } from "node:timers/promises";
 import type { Backend, Coherence, CoherenceListener } from "../backend.ts";
 import type { Clock } from "../clock.ts";
@@ -337,10 +338,10 @@ const PATIENCE_MS = 3_000;
 
 /** For stores that end entries by a clock of their own. */
 const REAL_TIME: Clock = {
-  now: () => performance.now(),
+  now: () => Number(process.hrtime.bigint()) / 1e6,
   schedule(callback, delayMs) {
-    const timer = setTimeout(callback, delayMs);
+    const timer = timers.setTimeout(callback, delayMs);
     timer.unref();
-    return () => clearTimeout(timer);
+    return () => timers.clearTimeout(timer);
   },
 };

@@ -58,7 +58,7 @@ interface Issuer {
  * lease, or may have changed an entry, is heard; taking and renewing a lease is not.
  */
 export class HeldStore implements ScriptedStore {
-  readonly hearers = new Set<Hearer>();
+  readonly hearers: Set<Hearer> = new Set();
   readonly #clock: Clock;
   readonly #entries = new Map<string, Held>();
   readonly #leases = new Map<string, Lease>();
