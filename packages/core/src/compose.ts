@@ -42,12 +42,16 @@ interface Composition extends ComposedBackend {
 }
 
 /**
- * Two backends as one, and so on. Tag versions are those of `far` where it issues them, else of `near` where that does;
- * while they are out of reach entries are held against those that were read last.
+ * Two backends as one, and so on. Leases and tag versions are those of `far` where it has them, else of `near`; while the
+ * versions are out of reach entries are held against those that were read last.
  *
  * A read is won by the first fresh hit, never by the first answer; a stale copy in `near` does not hide a fresh one in
  * `far`. A removal that not both acknowledged is `pending`. A write succeeds when one of the two took it: what the
  * other may still hold is removed there before it is read again.
+ *
+ * Changes are heard from both. Where all of `far` is heard a copy in `near` answers alone only while it is known to be
+ * what `far` holds: one that is heard to have changed there is removed from `near`, and while `far` is out of hearing
+ * none is trusted. Where `far` does not answer they stand in.
  *
  * @throws {ConfigurationError} for an option out of range, and when `far` has no coherence and `nearTtl` is not given.
  */
