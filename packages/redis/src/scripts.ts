@@ -47,7 +47,7 @@ export const SIGNAL = `redis.call('SET', KEYS[1], '1')
 redis.call('DEL', KEYS[1])`;
 
 /** Pushes the entry's key, of whatever type, and changes nothing. Whoever frees a lease without storing does it: others wait. */
-export const WAKE = `local left = redis.call('PTTL', KEYS[1])
+export const WAKE: string = `local left = redis.call('PTTL', KEYS[1])
 if left == -2 then
   ${SIGNAL}
 elseif left >= 0 then
