@@ -1,8 +1,10 @@
 /** What is promised between processes in less common company: other backends, other keys, other moments. */
-import { flush, gate, outcome } from "@hotset/core/testing";
+import type { Cache, Clock, Coherence, CoherenceListener } from "@hotset/core";
+import { createTestCache, flush, gate, outcome, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/core/testing";
+import { memory } from "@hotset/memory";
 import { describe, expect, it } from "vitest";
 import { gatedLoads, inStep } from "./processes.ts";
-import { never } from "./stacks.ts";
+import { never, rejectionsDuring } from "./stacks.ts";
 
 const K = "test::k";
 const hashed = (key: string): string => `${key.slice(0, key.indexOf("::") + 2)}#${Buffer.from(key.slice(key.indexOf("::") + 2)).toString("hex")}`;
@@ -144,6 +146,90 @@ it("C90 a namespace that is localOnly shares its loads, whatever is heard of tag
   expect([await first, await second]).toEqual(["v", "v"]);
 });
 
+describe("C86 who hears of changes", () => {
+  /** A cache that is told of changes by the test. */
+  function told(attach: Coherence["attach"]): { readonly cache: Cache; readonly clock: TestClock; readonly backend: ScriptedBackend } {
+    const clock = new TestClock();
+    const backend = scriptedBackend({ clock, leases: true, tagVersions: true, coherence: { attach } });
+    return { cache: createTestCache({ clock, local: memory(), backend }), clock, backend };
+  }
+
+  it("is detached from each link that was lost", async () => {
+    const listeners: CoherenceListener[] = [];
+    let detached = 0;
+    const { cache } = told((listener) => {
+      listeners.push(listener);
+      return Promise.resolve(() => Promise.resolve(void (detached += 1)));
+    });
+    await cache.connect();
+    for (let i = 0; i < 3; i += 1) {
+      listeners[i]!.lost(new Error("reset"));
+      await flush();
+    }
+    expect([listeners.length, detached]).toEqual([4, 3]);
+    await cache.close();
+    expect(detached).toBe(4);
+  });
+
+  it("holds up nobody where a link is lost each time before it stands", async () => {
+    let attempts = 0;
+    const { cache, clock } = told((listener) => {
+      attempts += 1;
+      // Else a mistake would never end.
+      if (attempts > 100) return new Promise<never>(() => undefined);
+      listener.lost(new Error("reset"));
+      return Promise.resolve(() => Promise.reject(new Error("it is over")));
+    });
+    await cache.connect();
+    await flush();
+    expect(attempts).toBe(2);
+    for (let i = 0; i < 5; i += 1) {
+      clock.advance("1s");
+      await flush();
+    }
+    expect(attempts).toBe(7);
+    await cache.close();
+  });
+
+  it("asks the backend, and trusts nothing, where attaching never comes to an end", async () => {
+    const { cache, clock, backend } = told(() => new Promise<never>(() => undefined));
+    const connecting = cache.connect();
+    await flush();
+    clock.advance("1s");
+    await connecting;
+    await cache.set("k", 1);
+    expect([await cache.get("k"), await cache.getOrSet("k", never), cache.peek("k")]).toEqual([1, 1, undefined]);
+    await cache.close();
+    expect(backend.isClosed).toBe(true);
+  });
+});
+
+it("C26 what was marked stale here and then deleted stands in for nobody", async () => {
+  const { all: [p1], clock } = await inStep({ ttl: 100, staleIfError: "1h" });
+  await p1.cache.set("k", "old");
+  clock.advance(100);
+  const loads = gatedLoads<string>();
+  const call = p1.cache.getOrSet("k", loads.load);
+  await loads.arrived(1);
+  await p1.cache.markStale("k");
+  await p1.cache.delete("k");
+  const down = new Error("db down");
+  loads.runs[0]!.fail(down);
+  await expect(call).rejects.toBe(down);
+});
+
+it("C61 a load that a set fenced which could not be encoded keeps nobody waiting", async () => {
+  const { all: [p1, p2] } = await inStep();
+  const loads = gatedLoads<string>();
+  const first = p1.cache.getOrSet("k", loads.load);
+  await loads.arrived(1);
+  await expect(p1.cache.set("k", 1n)).rejects.toMatchObject({ code: "ENCODE_FAILED" });
+  expect(await p2.cache.getOrSet("k", () => "there")).toBe("there");
+  loads.runs[0]!.open("here");
+  expect(await first).toBe("here");
+  expect(await p2.cache.get("k")).toBe("there");
+});
+
 describe("C56 close", () => {
   it.each(["heard", "sole-writer"] as const)("gives back the leases of loads that it ends (%s)", async (coherence) => {
     const { all: [p1], store, clock } = await inStep({ backend: { coherence } });
@@ -156,5 +242,73 @@ describe("C56 close", () => {
     await closing;
     await first;
     expect(store.leaseHolder(K)).toBe(undefined);
+  });
+
+  it("leaves behind no timer, no listener, no lease that it was granted, and no rejection, whatever is under way", async () => {
+    const clock = new TestClock();
+    const timers = new Set<() => void>();
+    const counting: Clock = {
+      now: () => clock.now(),
+      schedule(callback, delayMs) {
+        const due = (): void => {
+          timers.delete(due);
+          callback();
+        };
+        timers.add(due);
+        const cancel = clock.schedule(due, delayMs);
+        return () => {
+          timers.delete(due);
+          cancel();
+        };
+      },
+    };
+    const pass = async (ms: number): Promise<void> => {
+      for (let passed = 0; passed < ms; passed += 500) {
+        clock.advance(500);
+        await flush();
+      }
+    };
+    const backend = scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "heard" });
+    const cache = createTestCache({ clock: counting, ttl: 1_000, staleWhileRevalidate: "1h", local: memory(), backend });
+    const other = createTestCache({ clock, loadTimeout: "1h", local: memory(), backend: backend.peer() });
+    const loads = gatedLoads<string>();
+    const theirs = gatedLoads<string>();
+    const hanging = gate();
+    const calls: Promise<unknown>[] = [];
+    const rejected = await rejectionsDuring(async () => {
+      await Promise.all([cache.connect(), other.connect()]);
+      calls.push(other.getOrSet("theirs", theirs.load));
+      await cache.set("stale", 1);
+      clock.advance(1_000);
+      await flush();
+      expect(await cache.getOrSet("stale", loads.load)).toBe(1);
+      calls.push(
+        outcome(cache.getOrSet("loading", loads.load, { hardTimeout: "1h" })),
+        outcome(cache.getOrSet("forced", loads.load, { forceRefresh: true })),
+        outcome(cache.getOrSet("theirs", loads.load)),
+        outcome(cache.getOrSetMany(["theirs", "many"], (key) => key, () => new Promise<never>(() => undefined))),
+      );
+      await flush();
+      backend.script("remove", { fail: true });
+      expect(await cache.delete("pending")).toEqual({ status: "pending" });
+      for (const operation of ["write", "read", "leases.acquire"] as const) backend.script(operation, { key: `test::${operation}`, before: hanging });
+      calls.push(outcome(cache.set("write", 1)), outcome(cache.getOrSet("read", loads.load)), outcome(cache.getOrSet("leases.acquire", loads.load)));
+      await flush();
+      backend.link.lose();
+      const closing = cache.close({ timeout: 10 });
+      await flush();
+      await pass(3_000);
+      await closing;
+      const keys = ["stale", "loading", "forced", "many", "theirs"];
+      expect(keys.filter((key) => backend.store.leaseHolder(`test::${key}`) !== undefined)).toEqual(["theirs"]);
+      hanging.open();
+      await pass(60_000);
+      expect(timers.size).toBe(0);
+      expect(backend.link.attached).toBe(0);
+      for (const run of theirs.runs) run.open("v");
+      await Promise.all(calls);
+      await other.close();
+    });
+    expect(rejected).toEqual([]);
   });
 });

@@ -30,12 +30,13 @@ export class Hearing implements CoherenceListener {
   readonly #source: TrustSource;
   readonly #heard: Heard;
   readonly #first = Promise.withResolvers<void>();
-  /** Counts attempts: what an older one says is over. */
-  #attempt = 0;
+  #hasBegun = false;
   #isLost = false;
   #isAttached = false;
   #isStopped = false;
   #isReported = false;
+  /** Whether the attempt before this one was lost before it had succeeded. */
+  #hasBroken = false;
   #detach: (() => Promise<void>) | undefined;
   #cancelRetry: (() => void) | undefined;
 
@@ -54,7 +55,7 @@ export class Hearing implements CoherenceListener {
 
   /** Attaches, once. Resolves when the first attempt came to something. */
   start(): Promise<void> {
-    if (this.#attempt === 0 && !this.#isStopped) void this.#attach();
+    if (!this.#hasBegun && !this.#isStopped) void this.#attach();
     return this.#first.promise;
   }
 
@@ -63,20 +64,24 @@ export class Hearing implements CoherenceListener {
     this.#cancelRetry?.();
     this.#source.lost();
     this.#first.resolve();
-    await this.#detach?.().catch(ignore);
+    await this.#letGo();
   }
 
   async #attach(): Promise<void> {
-    this.#attempt += 1;
+    this.#hasBegun = true;
     this.#isLost = false;
     try {
-      const detach = await this.#coherence.attach(this);
-      if (this.#isStopped) {
-        await detach().catch(ignore);
+      this.#detach = await this.#coherence.attach(this);
+      if (this.#isStopped) return await this.#letGo();
+      if (this.#isLost) {
+        void this.#letGo();
+        // At once, but not for ever within one turn of the loop.
+        if (this.#hasBroken) this.#attachLater();
+        else void this.#attach();
+        this.#hasBroken = true;
         return;
       }
-      this.#detach = detach;
-      if (this.#isLost) return void this.#attach();
+      this.#hasBroken = false;
       this.#isAttached = true;
       this.#isReported = false;
       this.#source.attached();
@@ -87,9 +92,24 @@ export class Hearing implements CoherenceListener {
       // Once, however often it is tried again.
       if (!this.#isReported) this.#heard.detached(error);
       this.#isReported = true;
-      this.#cancelRetry = this.#clock.schedule(() => void this.#attach(), RETRY_MS);
+      this.#attachLater();
     } finally {
       this.#first.resolve();
+    }
+  }
+
+  #attachLater(): void {
+    this.#cancelRetry = this.#clock.schedule(() => void this.#attach(), RETRY_MS);
+  }
+
+  /** What was attached is over: nothing that it says counts, and it may forget us. */
+  async #letGo(): Promise<void> {
+    const detach = this.#detach;
+    this.#detach = undefined;
+    try {
+      await detach?.();
+    } catch {
+      // It is over in any case.
     }
   }
 
@@ -127,6 +147,7 @@ export class Hearing implements CoherenceListener {
     // The attempt under way finds out when it ends.
     if (!this.#isAttached) return;
     this.#isAttached = false;
+    void this.#letGo();
     this.#heard.everythingChanged();
     this.#heard.detached(error);
     void this.#attach();
@@ -135,4 +156,3 @@ export class Hearing implements CoherenceListener {
 
 const MAX_STALENESS_MS = 2_000;
 const RETRY_MS = 1_000;
-const ignore = (): void => undefined;

@@ -292,7 +292,8 @@ export class Flights {
 }
 
 function fenced(guard: Guard, by: FencedBy): void {
-  guard.fencedBy ??= by;
+  // Of these, only the end of freshness leaves what may stand in.
+  if (guard.fencedBy === undefined || guard.fencedBy === "stale") guard.fencedBy = by;
   broken(guard);
 }
 

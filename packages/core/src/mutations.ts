@@ -108,6 +108,8 @@ export class Mutations {
       return status === "stored" ? { status, token: this.#token() } : { status };
     } finally {
       flights.remove(guard);
+      // Also where the value could not be encoded: what was fenced stores nothing.
+      flights.releaseFenced(at);
     }
   }
 
