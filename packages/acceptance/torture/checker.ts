@@ -33,9 +33,10 @@ export interface Violation {
  * - `lost, not yet re-issued`: the servers lost the acknowledged write; whoever made it has not issued it again yet.
  * - `lost, nobody remembers`: they lost it, and its process has died, or it is older than `reissueWindow`.
  * - `set with unknown outcome`: it arrived before its replay, or after the death of its process.
+ * - `load without a lease`: the backend gave none within what the call may wait for it.
  * - `foreign delete during a load`: a key that Redis does not hold was deleted by another program; who joined the load is not told.
  */
-export type Exemption = "fallback" | "lost, not yet re-issued" | "lost, nobody remembers" | "set with unknown outcome" | "foreign delete during a load";
+export type Exemption = "fallback" | "lost, not yet re-issued" | "lost, nobody remembers" | "set with unknown outcome" | "load without a lease" | "foreign delete during a load";
 
 export interface Verdict {
   readonly violations: readonly Violation[];
@@ -285,6 +286,10 @@ class Checker {
   #maySecondLoadRun(key: string, first: Load, second: Load): boolean {
     if (first.forced || second.forced) return true;
     if (second.startedAt - first.startedAt >= this.#history.terms.loadTimeoutMs) return true;
+    if (first.isAlone === true || second.isAlone === true) {
+      this.#exempt("load without a lease");
+      return true;
+    }
     const span = { from: first.calledAt, to: second.startedAt };
     if ((this.#loadsOf.get(key) ?? []).some((load) => load.forced && overlap({ from: load.calledAt, to: load.endedAt ?? Infinity }, span))) return true;
     // One whose caller left took the lease over all the same.

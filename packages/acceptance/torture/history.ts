@@ -107,6 +107,8 @@ export interface Load {
   /** What the source said. */
   readonly version?: number;
   readonly forced: boolean;
+  /** It runs without a lease: the backend did not answer in time, or could not be asked. */
+  readonly isAlone?: boolean;
 }
 
 /** What a process said of its backend. */

@@ -170,22 +170,6 @@ export const MUTANTS: readonly Mutant[] = [
     broken: "if (entry.epoch !== this.#trust.epoch && entry.epoch !== ALWAYS) return undefined;",
   },
   {
-    name: "trust: copies outlast a lost connection",
-    shows: OLDER,
-    focus: "links",
-    file: `${CORE}/trust.ts`,
-    rule: "renew(): void {\n    this.epoch += 1;",
-    broken: "renew(): void {",
-  },
-  {
-    name: "trust: unconfirmed copies are served",
-    shows: OLDER,
-    focus: "links",
-    file: `${CORE}/local-copies.ts`,
-    rule: "if ((entry.epoch !== this.#trust.epoch || now >= this.#trust.until) && entry.epoch !== ALWAYS) return undefined;",
-    broken: "if (now >= this.#trust.until && entry.epoch !== ALWAYS) return undefined;",
-  },
-  {
     name: "trust: a token asks nobody",
     isFoundSoon: true,
     shows: ["token"],

@@ -55,7 +55,7 @@ function ofRead(read: Read): Line {
 }
 
 function ofLoad(load: Load): readonly Line[] {
-  const began = { ...line(load.startedAt, load.process, `load begins${load.forced ? ", forced" : ""}`), ids: [load.id], isPlain: false };
+  const began = { ...line(load.startedAt, load.process, `load begins${load.forced ? ", forced" : ""}${load.isAlone === true ? ", without a lease" : ""}`), ids: [load.id], isPlain: false };
   if (load.endedAt === undefined) return [began];
   return [began, { ...line(load.endedAt, load.process, `load ends${load.version === undefined ? ", failed" : `, the source said ${load.version}`}`), ids: [load.id], isPlain: false }];
 }

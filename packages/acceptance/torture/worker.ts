@@ -160,6 +160,12 @@ class Fleetmate {
     if (left.length > 0) incident("leak", `${left.join(", ")} left after close()`);
   }
 
+  /** Whether the load that begins now has no lease. */
+  #isAlone(key: string): boolean {
+    const lease = this.#spaceOf(this.#keys.get(key)!.space).explain(key).findLast(({ what }) => what === "lease");
+    return lease?.why.startsWith("none") === true;
+  }
+
   /** What the cache has decided about a key lately. */
   #explained(key: string): string {
     const decisions = this.#spaceOf(this.#keys.get(key)!.space).explain(key).slice(-EXPLAINED);
@@ -254,7 +260,7 @@ class Fleetmate {
   /** A loader: asks the source, and records when it began and ended. */
   async #load(call: string, { id: key, lateTags }: KeyPlan, plan: LoaderPlan, calledAt: number, forced: boolean, ctx: Pick<LoadContext, "signal"> & Partial<LoadContext>): Promise<Value | NotModified | undefined> {
     const id = `${call}/load${this.#nextId()}`;
-    recorder.note({ t: "load", load: { process: given.process, id, key, calledAt, startedAt: now(), forced } });
+    recorder.note({ t: "load", load: { process: given.process, id, key, calledAt, startedAt: now(), forced, ...(this.#isAlone(key) && { isAlone: true }) } });
     let version: number | undefined;
     let hasEnded = false;
     const end = (): void => {
@@ -408,7 +414,7 @@ class Fleetmate {
 }
 
 /** Decisions that are kept for {@link Cache.explain}, and that are shown of one key. */
-const REMEMBERED = 4_000;
+const REMEMBERED = 1_000;
 const EXPLAINED = 40;
 const LOOK_EVERY_MS = 50;
 /** A timer that is later than this tells that the process did not run. */
