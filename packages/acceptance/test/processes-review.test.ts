@@ -106,6 +106,41 @@ describe("C81 where keys are hashed", () => {
   });
 });
 
+describe("C67 where versions of tags are kept as entries", () => {
+  const AS_ENTRIES = { backend: { tagVersions: false } } as const;
+
+  it("an invalidation elsewhere leaves copies alone that have none of its tags", async () => {
+    const { all: [p1, p2] } = await inStep(AS_ENTRIES);
+    await p1.cache.set("k", 1, { tags: ["t"] });
+    expect(await p1.cache.get("k")).toBe(1);
+    await p2.cache.invalidateTags("other");
+    expect(p1.cache.peek("k")).toBe(1);
+    await p2.cache.invalidateTags("t}::", "t");
+    expect(p1.cache.peek("k")).toBe(undefined);
+  });
+
+  it("no load takes them from before an invalidation that was heard before it began", async () => {
+    const { all: [p1, p2] } = await inStep(AS_ENTRIES);
+    await p1.cache.set("copy", "old", { tags: ["t"] });
+    expect(await p1.cache.get("copy")).toBe("old");
+    const reading = gate();
+    for (const key of ["{~test}::t", "{~~test}::t"]) p1.backend.script("read", { key, after: reading });
+    const first = p1.cache.getOrSet("before", () => "old", { tags: ["t"] });
+    await reading.arrived(2);
+    await p2.cache.invalidateTags("t");
+    const second = p1.cache.getOrSet("after", () => "new", { tags: ["t"] });
+    await flush();
+    const again = gate();
+    for (const key of ["{~test}::t", "{~~test}::t"]) p1.backend.script("read", { key, before: again });
+    reading.open();
+    await flush();
+    expect(p1.cache.peek("copy")).toBe(undefined);
+    again.open();
+    expect([await first, await second]).toEqual(["old", "new"]);
+    expect([await p2.cache.get("before"), await p2.cache.get("after"), await p1.cache.get("copy")]).toEqual([undefined, "new", undefined]);
+  });
+});
+
 describe("C67 behind an answer that was stale", () => {
   it.each(["refreshAhead", "staleWhileRevalidate"] as const)("who comes after an invalidation elsewhere is not answered with what it hides (%s)", async (window) => {
     const { all: [p1, p2], clock } = await inStep({ ttl: 1_000, [window]: window === "refreshAhead" ? 0.5 : "1h" });
@@ -228,6 +263,29 @@ it("C61 a load that a set fenced which could not be encoded keeps nobody waiting
   loads.runs[0]!.open("here");
   expect(await first).toBe("here");
   expect(await p2.cache.get("k")).toBe("there");
+});
+
+it("C52 waiting for a place to load takes nothing from the time in which leases can be had", async () => {
+  const { all: [p1, p2], clock } = await inStep({ maxLoads: 1, ttl: 100, staleIfError: "1h" });
+  const loads = gatedLoads<string>();
+  const busy = p1.cache.getOrSet("busy", loads.load);
+  await loads.arrived(1);
+  const call = p1.cache.getOrSet("k", loads.load);
+  await flush();
+  clock.advance("2s");
+  await p2.cache.set("k", "stale by then");
+  clock.advance(100);
+  await flush();
+  p1.backend.script("leases.acquire", { key: K });
+  const asking = gate();
+  p1.backend.script("leases.acquire", { key: K, after: asking });
+  loads.runs[0]!.open("done");
+  await asking.arrived();
+  clock.advance(500);
+  asking.open();
+  await loads.arrived(2);
+  loads.runs[1]!.open("new");
+  expect([await busy, await call, await p2.cache.get("k")]).toEqual(["done", "new", "new"]);
 });
 
 describe("C56 close", () => {

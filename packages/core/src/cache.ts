@@ -172,7 +172,12 @@ export class Ladder {
       return;
     }
     read.then(
-      (entry) => this.#found(flight, entry),
+      (entry) => {
+        const { space } = flight.call;
+        const now = this.#core.clock.now();
+        flight.backendLeftMs = space.remote!.deadlineMs - (now - flight.readAt);
+        this.#found(flight, entry);
+      },
       () => this.#away(flight),
     );
   }
@@ -195,7 +200,6 @@ export class Ladder {
     const { local, clock, recovery, tags, trust, flights, journal } = this.#core;
     const { space, key, at, policy } = flight.call;
     const now = clock.now();
-    flight.backendLeftMs = space.remote!.deadlineMs - (now - flight.readAt);
     const label = space.remote!.label;
     const entry = found && tags.hold(found, now);
     // What this process invalidated, and the backend does not know of yet, is not there.

@@ -93,9 +93,9 @@ export function localKeyOf(root: Place, key: string): string | undefined {
   return end < from ? undefined : BELOW_ROOT + key.slice(from, end) + BELOW_ROOT + key.slice(end + 2);
 }
 
-/** The tag whose version a backend keeps under this key, hard or soft; `undefined` for an entry. */
+/** The tag whose version a backend keeps under this key, hard or soft; `undefined` for an entry, and for what issues versions. */
 export function tagKeyOf(key: string): string | undefined {
-  if (!key.startsWith("{~")) return undefined;
+  if (!key.startsWith("{~") || (key.startsWith("{~~") && key.indexOf("::") === key.length - 2)) return undefined;
   return key.startsWith("{~~") ? `{~${key.slice(3)}` : key;
 }
 

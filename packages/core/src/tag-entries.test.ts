@@ -65,7 +65,7 @@ describe("pin and read", () => {
 
   it("do not wait longer than a second for one that hangs", async () => {
     const hung = gate();
-    backend.script("read", { key: NS, before: hung });
+    backend.script("write", { key: NS, before: hung });
     const first = pinned([NS]);
     await hung.arrived();
     clock.advance(999);

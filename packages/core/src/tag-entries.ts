@@ -17,28 +17,29 @@ export function tagEntries(backend: Pick<Backend, "read" | "write">, clock: Cloc
     await backend.write(key, { data: encoder.encode(version), staleInMs: LIFE_MS, expiresInMs: LIFE_MS, meta: "" });
     return version;
   };
-  /**
-   * The version under `key`, issued where it is missing. It is not prolonged when its life ends: that would write an
-   * older version over one that was renewed meanwhile.
-   */
-  const pinNow = async (key: string, fresh: string): Promise<string> => {
-    const found = await readOne(key);
-    return found === undefined ? issue(key, fresh) : decoder.decode(found.data);
-  };
   // Many loads begin at once on a cold cache: if each issued a version of its own, only the last one's entry would stand.
-  const pinning = new Map<string, { readonly pin: Promise<string>; readonly since: number }>();
-  const pinOne = (key: string, fresh: string): Promise<string> => {
-    const shared = pinning.get(key);
+  const issuing = new Map<string, { readonly issued: Promise<string>; readonly since: number }>();
+  const issueOnce = (key: string, fresh: string): Promise<string> => {
+    const shared = issuing.get(key);
     // One that hangs is not waited for longer than a call would be.
-    if (shared !== undefined && clock.now() - shared.since < SHARED_MS) return shared.pin;
+    if (shared !== undefined && clock.now() - shared.since < SHARED_MS) return shared.issued;
     const mine = {
       since: clock.now(),
-      pin: pinNow(key, fresh).finally(() => {
-        if (pinning.get(key) === mine) pinning.delete(key);
+      issued: issue(key, fresh).finally(() => {
+        if (issuing.get(key) === mine) issuing.delete(key);
       }),
     };
-    pinning.set(key, mine);
-    return mine.pin;
+    issuing.set(key, mine);
+    return mine.issued;
+  };
+  /**
+   * The version under `key`, issued where it is missing. It is not prolonged when its life ends: that would write an
+   * older version over one that was renewed meanwhile. Each asks for itself: another's answer may be from before a
+   * change that was heard of since.
+   */
+  const pinOne = async (key: string, fresh: string): Promise<string> => {
+    const found = await readOne(key);
+    return found === undefined ? issueOnce(key, fresh) : decoder.decode(found.data);
   };
   const pinTag = async (key: string): Promise<TagVersion> => {
     const fresh = newVersion();
