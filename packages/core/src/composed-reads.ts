@@ -68,7 +68,7 @@ export class ComposedReads {
     const startedAt = clock.now();
     const wanted = this.#judged(requests).map((request): Wanted => {
       const id = idOf(request.place, request.key);
-      return { id, request, guard: this.#watch(id) };
+      return { id, request, guard: copies.watch(id) };
     });
     const nears = near.ask(wanted.map(({ request }) => request), budgetMs, lead === near);
     const askFar = (missing: readonly Wanted[]): ReadonlyMap<Wanted, Asked> => {
@@ -103,13 +103,6 @@ export class ComposedReads {
     return requests.map((request) => partOf(request, request.judge ?? judge));
   }
 
-  #watch(id: string): Guard {
-    const { copies, changes } = this.#of;
-    const guard = copies.watch(id);
-    if (changes.has(id)) guard.fencedBy = "set";
-    return guard;
-  }
-
   /** Rejects only when both failed, with both causes. */
   async #found(wanted: Wanted, near: Asked, askFar: () => Promise<Asked>): Read {
     const { copies, plan, goOn } = this.#of;
@@ -131,7 +124,7 @@ export class ComposedReads {
         const far = await askFar();
         const choices = [
           near.entry.then((entry): Choice | undefined => (this.#answersAlone(wanted, entry) ? this.#alone(wanted, entry) : undefined)),
-          far.entry.then((entry): Choice | undefined => (this.#isFresh(entry) && entry.isUnconfirmed !== true ? { entry, isFar: true } : undefined)),
+          far.entry.then((entry): Choice | undefined => (this.#isFresh(entry) ? { entry, isFar: true } : undefined)),
         ];
         return (await first(choices)) ?? this.#decide(wanted, await settle(near.entry), far);
       }

@@ -211,14 +211,12 @@ export class NearCopies {
         if (this.#isStopped) return;
         const guard = this.watch(id);
         const isSame = await this.#isInFar(copy).finally(() => this.unwatch(guard));
-        // A change of this process has replaced it.
-        if (guard.fencedBy !== undefined) return;
         if (!isSame) break;
         if (this.isSound(guard)) return this.prove(guard, copy);
-        // Heard of again meanwhile.
+        // Something has happened to it meanwhile.
       }
       await changes.run(id, async () => {
-        // Its turn may have come late: it was replaced.
+        // By now there may be another one.
         if (this.#known.has(id)) return;
         await near.remove(key, place);
         this.replaced(id);
