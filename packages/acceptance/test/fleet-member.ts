@@ -22,7 +22,7 @@ export interface MemberSettings {
   readonly protocol?: 2 | 3;
   /** @default 10000: long enough for a busy machine to hear in time */
   readonly maxStalenessMs?: number;
-  /** @default 2000 */
+  /** @default 5000 */
   readonly responseTimeoutMs?: number;
   /** @default 10000 */
   readonly connectTimeoutMs?: number;
@@ -139,7 +139,7 @@ class Member {
 }
 
 function backendOf(settings: MemberSettings): RedisBackendBuilder {
-  const { keyPrefix, coherence = "auto", protocol = 3, maxStalenessMs = 10_000, responseTimeoutMs = 2_000, connectTimeoutMs = 10_000 } = settings;
+  const { keyPrefix, coherence = "auto", protocol = 3, maxStalenessMs = 10_000, responseTimeoutMs = 5_000, connectTimeoutMs = 10_000 } = settings;
   return redis(connectionOf(settings.place))
     .valueFormat(json())
     .keyPrefix(keyPrefix)
@@ -314,16 +314,17 @@ const handlers = {
   },
 
   /**
-   * Reads keys, and where it `changes` them now and then does, over a source of truth: a file for each, whose number
-   * only grows. What it writes to the source it then sets or deletes in the cache.
+   * Reads keys until the gate `enough` is opened, and where it `changes` them now and then does, over a source of truth: a
+   * file for each, whose number only grows. What it writes to the source it then sets or deletes in the cache.
    */
-  async drive(keys: readonly string[], folder: string, forMs: number, changes: boolean): Promise<Drive> {
+  async drive(keys: readonly string[], folder: string, changes: boolean): Promise<Drive> {
     const { cache } = mine();
-    const until = sharedNow() + forMs;
+    let isEnough = false;
+    void mine().gate("enough").promise.then(() => (isEnough = true));
     const drive: { reads: DrivenRead[]; changes: DrivenChange[]; failed: string[]; slowestMs: number } = { reads: [], changes: [], failed: [], slowestMs: 0 };
     const sourceOf = (key: string): string => `${folder}/${key}`;
     const reader = async (turn: number): Promise<void> => {
-      for (let i = turn; sharedNow() < until; i += 1) {
+      for (let i = turn; !isEnough; i += 1) {
         const key = keys[i % keys.length]!;
         const at = sharedNow();
         try {
@@ -337,7 +338,7 @@ const handlers = {
       }
     };
     const writer = async (): Promise<void> => {
-      for (let i = 0; sharedNow() < until; i += 1) {
+      for (let i = 0; !isEnough; i += 1) {
         const key = keys[i % keys.length]!;
         const version = Number(readFileSync(sourceOf(key), "utf8")) + 1;
         // Whole or not at all: others read it meanwhile.

@@ -2,6 +2,7 @@
 import { forkScript, randomPrefix, until, type Reply, type ScriptProcess } from "@hotset/test-servers";
 import type { LoadRun, MemberHandlers, MemberSettings } from "./fleet-member.ts";
 import { startServers, type FleetServers, type FleetServersOptions, type Topology } from "./fleet-servers.ts";
+import { isDeepStrictEqual } from "node:util";
 import { vi } from "vitest";
 
 // Only what hangs is to fail by time, on a busy machine too.
@@ -65,9 +66,9 @@ export class Fleet implements AsyncDisposable {
     await Promise.all(this.members.map((member) => isInStep(member, timeoutMs)));
   }
 
-  /** Has each of them hold a local copy of `key`, and waits until they do. */
-  async allHold(key: string, members: readonly Member[] = this.members): Promise<void> {
-    await Promise.all(members.map((member) => holds(member, key)));
+  /** Has each of them hold a local copy of `key` that is `value`, and waits until they do. */
+  async allHold(key: string, value: unknown): Promise<void> {
+    await Promise.all(this.members.map((member) => holds(member, key, value)));
   }
 
   /** Runs of loaders in all of them. */
@@ -167,9 +168,9 @@ export const isInStep = (member: Member, timeoutMs = PATIENCE_MS): Promise<true>
     return tiers.at(-1)!.state === "up" && pending === 0;
   });
 
-/** Has it hold a local copy of what there is. */
-export const holds = (member: Member, key: string): Promise<true> =>
-  until(`a local copy of ${key}`, PATIENCE_MS, async () => (await member.peek(key)) !== undefined || (await member.get(key), false));
+/** Has it hold a local copy that is `value`. */
+export const holds = (member: Member, key: string, value: unknown): Promise<true> =>
+  until(`a local copy of ${key}`, PATIENCE_MS, async () => isDeepStrictEqual(await member.peek(key), value) || (await member.get(key), false));
 
 /** Waits until it waits for somebody else's load of `key`. */
 export const waitsFor = (member: Member, key: string): Promise<true> =>

@@ -81,7 +81,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
       expect(await other.getOrSet("k", { value: i })).toBe(i);
       expect(await one.getOrSet("k", { value: "not again" })).toBe(i);
     }
-    await fleet.allHold("k");
+    await fleet.allHold("k", 19);
   });
 
   it("C26: delete takes what could stand in for an error from every process, and markStale leaves it", async () => {
@@ -92,7 +92,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
       return value ?? failed;
     }));
     await one.set("k", "old");
-    await fleet.allHold("k");
+    await fleet.allHold("k", "old");
     expect(await one.markStale("k")).toEqual({ status: "stale" });
     for (const member of others) await expect.poll(() => member.peek("k"), PATIENCE).toBe(undefined);
     expect(await failing()).toEqual(["old", "old", "old"]);
@@ -123,10 +123,10 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     const cases: readonly (readonly [...Change, got: unknown])[] = CHANGES.map((each) => [...each, each[2] ?? "loaded"]);
     for (const [what, change, , got] of cases) {
       await changing.set("k", "old", { tags: ["t"] });
-      await fleet.allHold("k");
+      await fleet.allHold("k", "old");
       // Everything that was told until now has been heard.
       await reading.getMany(["k", "something else", "another thing"]);
-      await fleet.allHold("k");
+      await fleet.allHold("k", "old");
       const [begun, end] = ["begun", "end"].map((name) => join(folder, `${topology} ${coherence} ${what} ${name}`)) as [string, string];
       const blocked = reading.blocked("k", begun, end);
       await until("a process whose loop is blocked", PATIENCE.timeout, () => Promise.resolve(existsSync(begun)));

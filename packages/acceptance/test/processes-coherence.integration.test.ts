@@ -115,7 +115,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     let wereLate = 0;
     for (let round = 0; round < 10; round += 1) {
       await one.set("k", "old");
-      await fleet.allHold("k");
+      await fleet.allHold("k", "old");
       const [begun, end] = ["begun", "end"].map((name) => join(folder, `${topology} ${mode} ${round} ${name}`)) as [string, string];
       const blocked = late.blocked("k", begun, end);
       await until("a process whose loop is blocked", PATIENCE.timeout, () => Promise.resolve(existsSync(begun)));
@@ -165,7 +165,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     const [primary] = await servers.primaries();
     const say = (channel: string, text: string | Uint8Array) => primary!.command("PUBLISH", channel, text);
     await one.set("k", "value", { tags: ["t"] });
-    await fleet.allHold("k");
+    await fleet.allHold("k", "value");
     const key = fleet.keyOf("k");
     const [own, foreign] = [`${fleet.keyPrefix}~changes`, "somebody~changes"];
     for (const text of ["", " ", "1", "1 ", "1 x", "1 x ", `0 x ${key}`, `2 x ${key}`, `x 1 ${key}`, `1  ${key}`, `1 x ${key} more`, `{"key":"${key}"}`, key, "1 x other:shop::k", "1 x :", "\0\0", "1".repeat(100_000), `1 ${"x".repeat(100_000)} none`]) await say(own, text);
@@ -189,7 +189,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
       await using fleet = await pool.open(servers, 2, { coherence });
       const [one] = fleet.members as [Member];
       await one.set("held", "value", { tags: ["t"] });
-      await fleet.allHold("held");
+      await fleet.allHold("held", "value");
       const before = await readsOf(servers);
       const [primary] = await servers.primaries();
       const burst = Array.from({ length: 3_000 }, (_, i) =>

@@ -1,4 +1,5 @@
 /** Primaries that change and slots that move under load: nothing wrong is served meanwhile, and nothing old afterwards. */
+import { until } from "@hotset/test-servers";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -36,20 +37,22 @@ async function underLoad(fleet: Fleet, keys: readonly string[], disturb: () => P
   await mkdir(source);
   for (const key of keys) await writeFile(join(source, key), "1");
   const [changing] = fleet.members as [Member];
-  const driving = fleet.members.map((member) => member.drive(keys, source, 8_000, member === changing));
-  await expect.poll(async () => (await changing.stats()).hits, PATIENCE).toBeGreaterThan(100);
+  const driving = fleet.members.map((member) => member.drive(keys, source, member === changing));
+  await expect.poll(async () => (await changing.stats()).misses, PATIENCE).toBeGreaterThan(40);
   const disturbedAt = sharedNow();
   await disturb();
   await fleet.inStep(40_000);
   // What each process issues again, the others hear within this.
   const inStepAt = sharedNow();
   const healedAt = inStepAt + MAX_STALENESS_MS;
+  await until("answers after that", PATIENCE.timeout, () => Promise.resolve(sharedNow() > healedAt + 1_000));
+  for (const member of fleet.members) await member.openGate("enough");
   const drives = await Promise.all(driving);
   const { changes } = drives[0]!;
-  expect(changes.length).toBeGreaterThan(100);
+  expect(changes.length).toBeGreaterThan(20);
   for (const [i, drive] of drives.entries()) {
     expect(drive.failed).toEqual([]);
-    expect(drive.reads.length).toBeGreaterThan(300);
+    expect(drive.reads.filter(({ at }) => at > healedAt).length).toBeGreaterThan(5);
     expect(wrongIn(drive, changes, i === 0 ? { staleMs: 0, isExempt: () => false } : { staleMs: MAX_STALENESS_MS, isExempt: (at) => at > disturbedAt - 50 && at < healedAt })).toEqual([]);
   }
   await fleet.inStep(40_000);

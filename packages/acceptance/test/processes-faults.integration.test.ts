@@ -41,7 +41,7 @@ async function allIsWell(fleet: Fleet, key: string, members: readonly Member[] =
   expect(await members[0]!.set(key, "new")).toMatchObject({ status: "stored" });
   for (const member of members) {
     await expect.poll(() => member.get(key), PATIENCE).toBe("new");
-    await holds(member, key);
+    await holds(member, key, "new");
   }
 }
 
@@ -65,7 +65,7 @@ describe("C86: no copy is served longer than maxStaleness after it was replaced 
     it(`${what}`, overEach(pool, topologies, async (servers) => {
       await using fleet = await pool.open(servers, 2, { ...SETTINGS, ...settings });
       await fleet.members[0]!.set("k", "old", { tags: ["t"] });
-      await fleet.allHold("k");
+      await fleet.allHold("k", "old");
       for (const member of fleet.members) await member.watch("k");
       await begin(servers);
       const replacedAt = await replaceElsewhere(fleet, "k");
@@ -100,10 +100,10 @@ describe("C86: no copy is served longer than maxStaleness after it was replaced 
     await using fleet = await pool.open(servers, 2, SETTINGS);
     const [one, frozen] = fleet.members as [Member, Member];
     await one.set("k", "old", { tags: ["t"] });
-    await fleet.allHold("k");
+    await fleet.allHold("k", "old");
     for (const [key, frozenMs] of [["k", MAX_STALENESS_MS + 300], ["j", 300]] as const) {
       await one.set(key, "old");
-      await fleet.allHold(key);
+      await fleet.allHold(key, "old");
       await frozen.watch(key);
       frozen.process.pause();
       const pausedAt = sharedNow();
@@ -125,7 +125,7 @@ describe("C86: no copy is served longer than maxStaleness after it was replaced 
     await using fleet = await pool.open(servers, 2, SETTINGS);
     const [one, blocked] = fleet.members as [Member, Member];
     await one.set("k", "old");
-    await fleet.allHold("k");
+    await fleet.allHold("k", "old");
     const [begun, end] = ["begun", "end"].map((name) => join(folder, `${topology} ${name}`)) as [string, string];
     const outcome = blocked.blocked("k", begun, end);
     await until("a process whose loop is blocked", PATIENCE.timeout, () => Promise.resolve(existsSync(begun)));
@@ -141,7 +141,7 @@ describe("C86: no copy is served longer than maxStaleness after it was replaced 
     const primaries = await servers.primaries();
     const keys = await Promise.all(primaries.map((primary) => keyOn(fleet, primary.port)));
     await fleet.members[0]!.setMany(keys.map((key) => [key, "old"] as const));
-    for (const key of keys) await fleet.allHold(key);
+    for (const key of keys) await fleet.allHold(key, "old");
     for (const member of fleet.members) for (const key of keys) await member.watch(key);
     const [frozen] = primaries;
     frozen!.pause();

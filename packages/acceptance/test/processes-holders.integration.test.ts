@@ -55,7 +55,7 @@ describe.concurrent("over one server, a cluster and sentinels", () => {
     await using fleet = await pool.open(servers, 2);
     const [frozen, other] = fleet.members as [Member, Member];
     await other.set("copy", "old");
-    await fleet.allHold("copy");
+    await fleet.allHold("copy", "old");
     const held = frozen.getOrSet("k", { gate: "go on", value: "from before" });
     await loadsNow(frozen, "k");
     await frozen.watch("copy");

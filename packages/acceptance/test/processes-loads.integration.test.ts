@@ -224,7 +224,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     expect(await other.loads()).toEqual([]);
     await holder.openGate("k");
     await holder.drain();
-    await holds(other, "k");
+    await holds(other, "k", "refreshed");
     expect(await other.peek("k")).toBe("refreshed");
   });
 });
