@@ -85,7 +85,7 @@ async function openSentinel(): Promise<Arena> {
     topology: "sentinel", single: undefined, sentinel, cluster: undefined, proxies: [],
     place: async () => ({ topology: "sentinel", urls: sentinel.sentinels.map(({ url }) => url), primaryName: sentinel.name }),
     primaries: async () => [await sentinel.primary()],
-    heal: async () => {
+    heal: () => insist(async () => {
       for (const each of sentinel.sentinels) {
         await each.start();
         each.resume();
@@ -93,7 +93,7 @@ async function openSentinel(): Promise<Arena> {
       for (const server of sentinel.servers) if (server.state === "paused") server.resume();
       for (const server of sentinel.servers) if (server.state !== "running") await sentinel.rejoin(server);
       await settled(sentinel);
-    },
+    }),
     [Symbol.asyncDispose]: () => sentinel.stop(),
   };
 }
@@ -118,7 +118,7 @@ async function openCluster(): Promise<Arena> {
     proxies: cluster.nodes.flatMap(({ proxy }) => proxy ?? []),
     place: async () => ({ topology: "cluster", urls: cluster.urls }),
     primaries: () => cluster.masters(),
-    heal: async () => {
+    heal: () => insist(async () => {
       for (const node of cluster.nodes) {
         if (node.state === "paused") node.resume();
         await node.start();
@@ -126,9 +126,21 @@ async function openCluster(): Promise<Arena> {
       }
       await cluster.waitUntilOk();
       for (const node of cluster.nodes) await unpause(node);
-    },
+    }),
     [Symbol.asyncDispose]: () => cluster.stop(),
   };
+}
+
+/** Servers that change their roles close connections, the tests' own among them. */
+async function insist(work: () => Promise<void>): Promise<void> {
+  for (let tries = 5; ; tries -= 1) {
+    try {
+      return await work();
+    } catch (error) {
+      if (tries === 0) throw error;
+      await new Promise((later) => setTimeout(later, 200));
+    }
+  }
 }
 
 async function unpause(redis: OwnRedis): Promise<void> {

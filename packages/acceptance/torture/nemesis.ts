@@ -37,10 +37,10 @@ export async function unleash(plan: Plan, arena: Arena, victims: Victims, keys: 
   await Promise.all(plan.faults.map(async (fault) => {
     await sleep(Math.max(0, fault.at - now()));
     if (ONES_OWN.has(fault.kind)) {
-      faults.push(await nemesis.commit(fault));
+      faults.push(await nemesis.strike(fault));
       return;
     }
-    const committed = servers.then(async () => faults.push(await nemesis.commit(fault)));
+    const committed = servers.then(async () => faults.push(await nemesis.strike(fault)));
     servers = committed.catch(() => undefined);
     await committed;
   }));
@@ -64,7 +64,19 @@ class Nemesis {
     this.#now = now;
   }
 
-  async commit({ kind, forMs, worker }: FaultPlan): Promise<Fault> {
+  /** What goes wrong with a fault belongs to it: a server that is replaced closes our connections too. */
+  async strike(plan: FaultPlan): Promise<Fault> {
+    const from = this.#now();
+    try {
+      return await this.#commit(plan);
+    } catch (error) {
+      if (this.#arena.topology === "single") throw error;
+      await this.#arena.heal();
+      return { kind: plan.kind, from, to: this.#now(), losesSince: from - REPLICATION_LAG_MS };
+    }
+  }
+
+  async #commit({ kind, forMs, worker }: FaultPlan): Promise<Fault> {
     const from = this.#now();
     const fault = (more: Partial<Fault> = {}): Fault => ({ kind, from, to: this.#now(), ...more });
     const name = this.#victims.name(worker);
