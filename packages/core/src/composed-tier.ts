@@ -221,7 +221,6 @@ export class ComposedTier implements EntryTier {
   /** Runs one change of a key after those before it, and keeps out of `near` what was read before or while it runs. */
   #change<T, S>(place: Place, key: string, begin: (guard: Guard) => Change<T, S>): Promise<T> {
     const id = idOf(place, key);
-    this.#copies.fence(id);
     return new Promise((resolve) => {
       this.#goOn(this.#changes.run(id, () => {
         const guard = this.#copies.watch(id);

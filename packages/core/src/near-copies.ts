@@ -88,7 +88,7 @@ export class NearCopies {
     return guard.fencedBy === undefined && this.#guards.isSound(guard);
   }
 
-  /** A change by this process: before it is sent, and again when it is acknowledged, since what was read in between may be older. */
+  /** A change by this process was acknowledged, or given up: what was read before may be older. */
   fence(id: string): void {
     this.#guards.fence(id, "set");
     if (this.isProving) this.#overtake(id, true);
