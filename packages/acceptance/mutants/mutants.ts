@@ -1048,7 +1048,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: "recovery: what was read before a replay is kept after it",
     promises: ["C93"],
     file: `${CORE}/recovery.ts`,
-    rule: "this.#issued?.addKey(pending.place, pending.key);\n          this.#replayed(pending);",
+    rule: "this.#issued?.addKey(pending.place, pending.key);\n        this.#replayed(pending);",
     broken: "this.#issued?.addKey(pending.place, pending.key);",
   },
   {

@@ -265,6 +265,19 @@ it("C61 a load that a set fenced which could not be encoded keeps nobody waiting
   expect(await p2.cache.get("k")).toBe("there");
 });
 
+it("C93 where versions of tags may not be renewed, keys are replayed all the same", async () => {
+  const { all: [p1], clock } = await inStep();
+  await p1.cache.set("k", "old");
+  p1.backend.script("tags.renew", { fail: new Error("NOPERM"), times: Infinity });
+  p1.backend.script("remove", { fail: true });
+  expect([await p1.cache.invalidateTags("t"), await p1.cache.delete("k")]).toEqual([{ status: "pending" }, { status: "pending" }]);
+  clock.advance("1s");
+  await flush();
+  expect([p1.backend.store.keys(), p1.cache.stats().pending]).toEqual([[], 1]);
+  expect(await p1.cache.getOrSet("k", () => "new")).toBe("new");
+  expect(p1.backend.store.keys()).toEqual([K]);
+});
+
 it("C52 waiting for a place to load takes nothing from the time in which leases can be had", async () => {
   const { all: [p1, p2], clock } = await inStep({ maxLoads: 1, ttl: 100, staleIfError: "1h" });
   const loads = gatedLoads<string>();

@@ -125,7 +125,7 @@ export class Recovery {
     return this.#keys.has(place.backendPrefix + key) || dependsOn.some((each) => this.#tags.has(each));
   }
 
-  /** Replays all there is, or fails at the first that the backend does not take. Never rejects. */
+  /** Replays all there is: tags up to the first that the backend does not take, and keys likewise. Never rejects. */
   replay(): Promise<void> {
     this.#running ??= this.#replay().finally(() => {
       this.#running = undefined;
@@ -163,19 +163,19 @@ export class Recovery {
         this.#replayed(pending);
         replayed += 1;
       }
-      while (this.#keys.size !== 0) {
-        const some = [...this.#keys].slice(0, AT_ONCE);
-        const outcomes = await Promise.allSettled(some.map(async ([id, pending]) => {
-          await this.#remote.remove(pending.key, pending.place);
-          if (this.#keys.get(id) === pending) this.#keys.delete(id);
-          this.#issued?.addKey(pending.place, pending.key);
-          this.#replayed(pending);
-          replayed += 1;
-        }));
-        if (outcomes.some(({ status }) => status === "rejected")) break;
-      }
     } catch {
-      // The tier has reported it; what is left is tried again later.
+      // The tier has reported it; what is left is tried again later. Who may not renew versions may remove keys.
+    }
+    while (this.#keys.size !== 0) {
+      const some = [...this.#keys].slice(0, AT_ONCE);
+      const outcomes = await Promise.allSettled(some.map(async ([id, pending]) => {
+        await this.#remote.remove(pending.key, pending.place);
+        if (this.#keys.get(id) === pending) this.#keys.delete(id);
+        this.#issued?.addKey(pending.place, pending.key);
+        this.#replayed(pending);
+        replayed += 1;
+      }));
+      if (outcomes.some(({ status }) => status === "rejected")) break;
     }
     if (replayed === 0) return;
     this.#events.recover.emit({ cache: this.#cache, namespace: [], tier: this.#remote.label, replayed, overflowed: this.#overflowed });
