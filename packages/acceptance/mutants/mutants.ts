@@ -1286,6 +1286,20 @@ export const MUTANTS: readonly Mutant[] = [
     broken: "",
   },
   {
+    name: "leases: a load without a lifetime whose removal failed keeps its lease",
+    promises: ["C56"],
+    file: `${CORE}/storing.ts`,
+    rule: '!== "pending") lease?.end();',
+    broken: '!== "never") lease?.end();',
+  },
+  {
+    name: "leases: what a load without a lifetime fences keeps its lease",
+    promises: ["C61"],
+    file: `${CORE}/storing.ts`,
+    rule: "if (fencedBy() === undefined) drop();\n      flights.releaseFenced(at);",
+    broken: "if (fencedBy() === undefined) drop();",
+  },
+  {
     name: "leases: one without tag versions is kept",
     promises: ["C56"],
     file: `${CORE}/storing.ts`,

@@ -380,6 +380,10 @@ describe("C56 the lease is given back", () => {
     "when it gives undefined": async ({ cache }: SimulatedProcess) => cache.getOrSet("k", () => undefined),
     "when it says noStore": async ({ cache }: SimulatedProcess) => void (await cache.getOrSet("k", ({ noStore }) => noStore("loaded"))),
     "when it gives no lifetime": async ({ cache }: SimulatedProcess) => void (await cache.getOrSet("k", () => "loaded", { ttl: 0 })),
+    "when it gives no lifetime, and what is there cannot be removed": async ({ cache, backend }: SimulatedProcess) => {
+      backend.script("remove", { fail: true });
+      await cache.getOrSet("k", () => "loaded", { ttl: 0 });
+    },
     "when the value cannot be encoded": async ({ cache }: SimulatedProcess) => void (await cache.getOrSet("k", () => 1n)),
     "when the value is larger than the backend takes": async ({ cache }: SimulatedProcess) => void (await cache.getOrSet("k", () => "x".repeat(200))),
     "when the store fails": async ({ cache, backend }: SimulatedProcess) => {
@@ -626,6 +630,44 @@ describe("C61 a holder that can store nothing valid any more lets others load at
     expect(await second).toBe("second");
     loads.runs[0]!.open("first");
     expect(await first).toBe("first");
+    await flush();
+    expect([await p1.cache.get("k"), await p2.cache.get("k")]).toEqual(["second", "second"]);
+  });
+
+  it("what a load without a lifetime removes: an older load, when that is acknowledged", async () => {
+    const { all: [p1, p2] } = await inStep();
+    const loads = gatedLoads<string>();
+    const elsewhere = p2.cache.getOrSet("k", loads.load);
+    await loads.arrived(1);
+    const older = p1.cache.getOrSet("k", loads.load);
+    await flush();
+    // From now on nobody shares it.
+    p1.link.everything();
+    await flush();
+    const refused = p1.cache.getOrSet("k", loads.load, { ttl: 0 });
+    await flush();
+    loads.runs[0]!.fail(DOWN);
+    await expect(elsewhere).rejects.toBe(DOWN);
+    await loads.arrived(2);
+    await flush();
+    // It is woken by the removal, looks again, and is granted the lease before that is acknowledged.
+    const [looking, removing] = [gate(), gate()];
+    p1.backend.script("read", { before: looking });
+    p1.backend.script("remove", { after: removing });
+    loads.runs[1]!.open("refused");
+    await removing.arrived();
+    looking.open();
+    await loads.arrived(3);
+    const second = p2.cache.getOrSet("k", loads.load);
+    await flush();
+    expect(loads.runs).toHaveLength(3);
+    removing.open();
+    expect(await refused).toBe("refused");
+    await loads.arrived(4);
+    loads.runs[3]!.open("second");
+    expect(await second).toBe("second");
+    loads.runs[2]!.open("older");
+    expect(await older).toBe("older");
     await flush();
     expect([await p1.cache.get("k"), await p2.cache.get("k")]).toEqual(["second", "second"]);
   });

@@ -132,10 +132,12 @@ export class Storing {
       };
       drop();
       if (remote === undefined) return "refused";
-      await this.#within(flight, chains.run(at, () => orPending(recovery, place, key, () => remote.remove(key, place))));
-      lease?.end();
+      await this.#within(flight, chains.run(at, async () => {
+        if ((await orPending(recovery, place, key, () => remote.remove(key, place))) !== "pending") lease?.end();
+      }));
       // What was read before the acknowledgement may be what was there.
       if (fencedBy() === undefined) drop();
+      flights.releaseFenced(at);
       return "refused";
     }
     if (remote?.keepsMeta === false && (names.length !== 0 || loaded.options?.etag !== undefined || loaded.options?.lastModified !== undefined)) {
