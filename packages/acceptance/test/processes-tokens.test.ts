@@ -176,3 +176,23 @@ it("C90 what never leaves the process is never behind", async () => {
   expect(await local.getOrSet("k", never, { after: "any" })).toBe(1);
   expect(p1.backend.count()).toBe(0);
 });
+
+describe("C93 C94 a call with a token, of a process whose own change waits for the backend", () => {
+  it.for(["set", "delete", "invalidateTags"] as const)("%s: it waits for the replay, like any other", async (name) => {
+    const { all: [p1, p2] } = await inStep();
+    await p2.cache.set("k", "old", { tags: ["t"] });
+    const { token } = await p2.cache.set("j", "other");
+    p1.backend.down();
+    expect(await writes[name](p1)).toMatchObject({ status: "pending" });
+    p1.backend.up();
+    // What is there is answered before the replay, and the answer arrives behind it.
+    const late = gate<void>();
+    p1.backend.script("leases.acquire", { after: late });
+    const asked = p1.cache.getOrSet("k", () => "loaded", { tags: ["t"], after: token! });
+    await flush();
+    await p1.cache.get("k");
+    expect(p1.cache.stats().pending).toBe(0);
+    late.open();
+    expect(await asked).toBe("loaded");
+  });
+});

@@ -62,9 +62,9 @@ export class Ladder {
     if (flight !== undefined)
       this.#proceed(
         flight,
-        !this.#reads(flight) ? undefined
-        : this.#isCovered(flight) ? this.#readAfterReplay(flight)
-        : call.space.remote!.read(flight, flight.backendLeftMs),
+        this.#isCovered(flight) ? this.#readAfterReplay(flight)
+        : this.#reads(flight) ? call.space.remote!.read(flight, flight.backendLeftMs)
+        : undefined,
       );
     return answer;
   }
@@ -76,7 +76,7 @@ export class Ladder {
     const reading = flights.filter((flight) => this.#reads(flight) && !this.#isCovered(flight));
     const sent = reading[0]?.call.space.remote!.readMany(reading, reading[0].backendLeftMs) ?? [];
     const reads = new Map(reading.map((flight, i) => [flight, sent[i]]));
-    for (const flight of flights) this.#proceed(flight, reads.get(flight) ?? (this.#reads(flight) ? this.#readAfterReplay(flight) : undefined));
+    for (const flight of flights) this.#proceed(flight, reads.get(flight) ?? (this.#isCovered(flight) ? this.#readAfterReplay(flight) : undefined));
     return entered;
   }
 
@@ -152,10 +152,10 @@ export class Ladder {
     return remote !== undefined && !isForced && !(isAfter && remote.leases !== undefined);
   }
 
-  /** Whether an invalidation that waits for the backend covers what would be found there. */
+  /** Whether an invalidation that waits for the backend covers what would be found there. A forced load looks for nothing. */
   #isCovered(flight: Flight): boolean {
     const { recovery } = this.#core;
-    return recovery !== undefined && recovery.size !== 0 && recovery.covers(flight.place, flight.key, dependencies(flight.place, flight.expectedTags));
+    return !flight.call.isForced && recovery !== undefined && recovery.size !== 0 && recovery.covers(flight.place, flight.key, dependencies(flight.place, flight.expectedTags));
   }
 
   /** The invalidation goes first; while it cannot, the backend is as good as away. */
@@ -163,7 +163,7 @@ export class Ladder {
     const { remote } = flight.call.space;
     if (this.#isCovered(flight)) await this.#storing.inTime(flight, this.#core.recovery!.replay());
     if (this.#isCovered(flight)) throw unasked(remote!.label);
-    return remote!.read(flight, flight.backendLeftMs);
+    return this.#reads(flight) ? remote!.read(flight, flight.backendLeftMs) : undefined;
   }
 
   #proceed(flight: Flight, read: Promise<Entry | undefined> | undefined): void {
@@ -336,7 +336,7 @@ export class Ladder {
     // What was removed meanwhile does not stand in.
     flight.reserve = this.#callers.reserveOf(flight);
     flight.restart(trust.epoch, tags.now, clock.now());
-    this.#proceed(flight, this.#reads(flight) ? this.#readAfterReplay(flight) : undefined);
+    this.#proceed(flight, this.#readAfterReplay(flight));
   }
 
   async #loadAndStore(flight: Flight, pinned: Pinned | undefined): Promise<void> {
