@@ -398,7 +398,9 @@ describe.each(STACKS)("over %s", (stack) => {
     await settled;
     // It would wait for whatever is in flight.
     expect(await outcome(cache.drain())).toEqual({ status: "fulfilled", value: undefined });
+    clock.advance(200);
     for (const key of ["ok", "failed", "late", "left", "a", "b"]) {
+      expect(await cache.getOrSet(key, () => `${key} once more`)).toBe(`${key} once more`);
       await cache.delete(key);
       expect(await cache.getOrSet(key, () => `${key} anew`)).toBe(`${key} anew`);
     }
