@@ -180,7 +180,7 @@ class Checker {
 
     for (const mode of modes) {
       for (const floor of floorsOf(this.#own[mode], `${read.process} ${read.key}`).above(version, read.startedAt)) {
-        const exemption = this.#forgotten(floor.change, read);
+        const exemption = this.#forgotten(floor.change, read) ?? this.#lateSet(version, read, floor.at);
         const rule = (this.#replayedAt(floor.change) ?? Infinity) <= read.startedAt ? "reappeared" : "own";
         if (exemption === undefined) return this.#older(rule, read, floor.version, floor.change.id, `${mode === "soft" ? "as fresh, " : ""}its own ${floor.change.kind}`);
         this.#exempt(exemption);
