@@ -265,6 +265,27 @@ it("C61 a load that a set fenced which could not be encoded keeps nobody waiting
   expect(await p2.cache.get("k")).toBe("there");
 });
 
+it("C52 who still looked when an older load was stored here loads for everybody", async () => {
+  const { all: [p1, p2], clock } = await inStep({ ttl: 100 });
+  const loads = gatedLoads<string>();
+  const first = p1.cache.getOrSet("k", loads.load);
+  await loads.arrived(1);
+  await p2.cache.invalidateTags("any");
+  const looking = gate();
+  p1.backend.script("read", { key: K, before: looking });
+  const second = p1.cache.getOrSet("k", loads.load);
+  await looking.arrived();
+  loads.runs[0]!.open("first");
+  expect(await first).toBe("first");
+  clock.advance(100);
+  looking.open();
+  await loads.arrived(2);
+  const third = p2.cache.getOrSet("k", never);
+  await flush();
+  loads.runs[1]!.open("second");
+  expect([await second, await third]).toEqual(["second", "second"]);
+});
+
 it("C93 where versions of tags may not be renewed, keys are replayed all the same", async () => {
   const { all: [p1], clock } = await inStep();
   await p1.cache.set("k", "old");

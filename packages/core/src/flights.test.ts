@@ -61,14 +61,16 @@ describe("Flights", () => {
     expect(guards.map(({ fencedBy }) => fencedBy)).toEqual(["set", "delete", "set"]);
   });
 
-  it("fences what is older than a stored load, and every read, but no later load", () => {
+  it("fences what is older than a stored load, and every read, but no later load: of one that still reads it breaks what that brings", () => {
     const flights = new Flights(new Trust());
     const [older, stored, laterLoading, laterReading, read] = [flight(), flight(), flight(), flight(), new Guard()];
     older.isReading = false;
     laterLoading.isReading = false;
     for (const each of [older, stored, laterLoading, laterReading, read]) flights.add("k", each);
     flights.fenceOlder("k", stored);
-    expect([older, stored, laterLoading, laterReading, read].map(({ fencedBy }) => fencedBy)).toEqual(["set", undefined, undefined, "set", "set"]);
+    const all = [older, stored, laterLoading, laterReading, read];
+    expect(all.map(({ fencedBy }) => fencedBy)).toEqual(["set", undefined, undefined, undefined, "set"]);
+    expect(all.map(({ isBroken }) => isBroken)).toEqual([true, false, false, true, true]);
   });
 
   it("forgets each of several under one key, in any order, and others not", () => {

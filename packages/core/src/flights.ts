@@ -272,12 +272,15 @@ export class Flights {
   }
 
   /**
-   * After a load was stored: fences what began before it, and every read, since that may have been answered before the
-   * store. A load that began later stays: its value is the newer one.
+   * After a load was stored: fences what began before it, and breaks every read, since that may have been answered before the
+   * store. A load that began later, or is still to come, stays: its value is the newer one.
    */
   fenceOlder(at: string, stored: Flight): void {
     for (let each = this.#guards.first(at); each !== undefined; each = this.#guards.after(each))
-      if (each !== stored && (each.serial < stored.serial || !(each instanceof Flight) || each.isReading)) fenced(each, "set");
+      if (each !== stored && (each.serial < stored.serial || !(each instanceof Flight) || each.isReading)) {
+        if (each instanceof Flight && each.serial > stored.serial) broken(each);
+        else fenced(each, "set");
+      }
   }
 
   /** No later caller shares a load that began before this one. */
