@@ -154,7 +154,8 @@ class History {
           if (this.#weather.isQuiet !== true) this.#change(process, key);
           break;
         case 9:
-          if (this.#weather.isQuiet !== true) this.#lose(process, key);
+          if (this.#weather.hasFailovers === true) await this.#failOver();
+          else if (this.#weather.isQuiet !== true) this.#lose(process, key);
           break;
         case 10:
           this.#getOrSetMany(process);
@@ -185,7 +186,10 @@ class History {
 
   /** Who was told what is kept back no longer, and whoever is attached again shares nothing from before. */
   #listen(): void {
-    if (this.#processes.every(({ cache }) => cache.stats().pending === 0)) this.#isReissuing = false;
+    if (this.#isReissuing && this.#processes.every(({ cache }) => cache.stats().pending === 0)) {
+      this.#isReissuing = false;
+      this.#lookEverywhere();
+    }
     for (const process of this.#processes) {
       const { link } = process.backend;
       if (link.attached === 0) {
@@ -336,6 +340,11 @@ class History {
       backend.link.heal();
     }
     await flush(2);
+    this.#lookEverywhere();
+  }
+
+  #lookEverywhere(): void {
+    for (const process of this.#processes) for (const key of this.#keys) this.#get(process, key);
   }
 
   /** Messages are kept back, come late, or are lost with the link. */
