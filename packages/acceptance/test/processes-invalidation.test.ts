@@ -1,4 +1,4 @@
-/** What one process removes or writes, as others see it: interleavings are forced, time is moved by hand. */
+/** What one process removes or writes, as others see it: interleavings are forced, time is moved by hand. Counter-examples: docs/reference/counter-examples.md. */
 import { flush, gate, outcome } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";
 import { gatedLoads, inStep, type SimulatedProcess } from "./processes.ts";

@@ -1,4 +1,4 @@
-/** One load of a key at a time, in however many processes: interleavings are forced, time is moved by hand. */
+/** One load of a key at a time, in however many processes: interleavings are forced, time is moved by hand. Counter-examples: docs/reference/counter-examples.md. */
 import { BackendUnavailableError, EncodeError, LoadTimeoutError } from "@hotset/core";
 import { flush, gate, outcome, type TestClock } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";

@@ -1,4 +1,4 @@
-/** What could not be told the others at once, and what they are told again: interleavings are forced, time is moved by hand. */
+/** What could not be told the others at once, and what they are told again: interleavings are forced, time is moved by hand. Counter-examples: docs/reference/counter-examples.md. */
 import { BackendUnavailableError, type Cache } from "@hotset/core";
 import { flush, gate, outcome } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";

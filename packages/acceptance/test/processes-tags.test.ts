@@ -1,4 +1,4 @@
-/** Tags and clear between processes: interleavings are forced, time is moved by hand. */
+/** Tags and clear between processes: interleavings are forced, time is moved by hand. Counter-examples: docs/reference/counter-examples.md. */
 import type { Cache } from "@hotset/core";
 import { createTestCache, flush, gate, outcome } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";

@@ -1,4 +1,4 @@
-/** Until when a copy is served without asking: interleavings are forced, time is moved by hand. */
+/** Until when a copy is served without asking: interleavings are forced, time is moved by hand. Counter-examples: docs/reference/counter-examples.md. */
 import { flush, gate, outcome } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";
 import { gatedLoads, inStep, notYetInStep, type SimulatedProcess } from "./processes.ts";
