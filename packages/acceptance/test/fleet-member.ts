@@ -242,6 +242,10 @@ const handlers = {
   invalidateTwiceAndSet: (tag: string, key: string, value: string) =>
     Promise.all([mine().cache.invalidateTags(tag), mine().cache.invalidateTags(tag), mine().cache.set(key, value, { tags: [tag] })]),
 
+  /** A write that takes two trips, since nothing is known of its tag, and behind it, in the same turn, one that takes one. */
+  overtake: (key: string, earlier: string, tag: string, later: string | undefined) =>
+    Promise.all([mine().cache.set(key, earlier, { tags: [tag] }), later === undefined ? mine().cache.delete(key) : mine().cache.set(key, later)]),
+
   stats: (): CacheStats => mine().cache.stats(),
   /** Of the tier that is Redis. */
   state: (): string => mine().cache.stats().tiers.at(-1)!.state,

@@ -73,6 +73,20 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     expect(await other.get("k")).toBe(left ?? "newer");
   });
 
+  it.for(CHANGES)("C61 C59 C60: what was loaded for the first time while %s was called elsewhere is kept nowhere, though nobody has asked since", async ([, change, left]) => {
+    await using fleet = await pool.open(servers, 2);
+    const [loading, changing] = fleet.members as [Member, Member];
+    const before = loading.getOrSet("k", { gate: "k", value: "older" }, { tags: ["t"] });
+    await loadsNow(loading, "k");
+    await change(changing);
+    await loading.openGate("k");
+    expect(await before).toBe("older");
+    for (const member of fleet.members) {
+      expect([await member.get("k"), await member.getStale("k")]).toEqual([left, left]);
+      expect([left, undefined]).toContain(await member.peek("k"));
+    }
+  });
+
   it("C65: a load that begins after a delete elsewhere is kept, here and there", async () => {
     await using fleet = await pool.open(servers, 2);
     const [one, other] = fleet.members as [Member, Member];
@@ -113,6 +127,13 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
       for (const member of fleet.members) {
         await expect.poll(() => member.get("k"), PATIENCE).toBe(last);
         expect([undefined, last]).toContain(await member.peek("k"));
+      }
+      for (const [i, later] of ["later", undefined].entries()) {
+        await one.overtake("k", "earlier", `tag ${round} ${i}`, later);
+        for (const member of fleet.members) {
+          await expect.poll(() => member.get("k"), PATIENCE).toBe(later);
+          expect([undefined, later]).toContain(await member.peek("k"));
+        }
       }
     }
   });
