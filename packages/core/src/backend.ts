@@ -164,8 +164,9 @@ export interface Coherence {
   /** How far back the cache issues its invalidations again after {@link CoherenceListener.replaced}, in milliseconds. @default 30_000 */
   readonly reissueWindowMs?: number;
   /**
-   * Reports every change that is acknowledged after this has resolved, until the returned function is called. May
-   * reject, and may take until the store can be reached; the cache tries again.
+   * Reports every change that is acknowledged after this has resolved, until the returned function is called: once, and
+   * also after {@link CoherenceListener.lost}. A removal is a change where nothing was there, too: a copy of it may be held,
+   * or a load under way. May reject, and may take until the store can be reached; the cache tries again.
    */
   attach(listener: CoherenceListener): Promise<() => Promise<void>>;
 }

@@ -36,7 +36,7 @@ export interface Cache extends Namespace, AsyncDisposable {
   on<E extends keyof CacheEvents>(event: E, listener: (event: CacheEvents[E]) => void): () => void;
   /** Counts and latencies since `build`, namespaces included. */
   stats(): CacheStats;
-  /** Connects now instead of on first use. Optional. @throws {BackendUnavailableError} */
+  /** Connects now instead of on first use, and hears of changes from then on. Optional. @throws {BackendUnavailableError} */
   connect(): Promise<void>;
   /** Resolves when every background load that has begun is settled. Never rejects. */
   drain(): Promise<void>;

@@ -32,7 +32,7 @@ export interface CacheEvents {
   recover: CacheEvent & { readonly tier: string; readonly replayed: number; readonly overflowed: boolean };
 }
 
-/** `idle`: not needed yet. `detached`: answers, but coherence is lost. `down`: the breaker is open. */
+/** `idle`: not needed yet. `detached`: answers, but changes are not heard, so no local copy is served without asking. `down`: the breaker is open. */
 export type TierState = "idle" | "up" | "detached" | "down";
 
 export interface CacheStats {

@@ -15,7 +15,10 @@ import type { Storing } from "./storing.ts";
 import { judgeVersions, tagKeys } from "./tags.ts";
 import { ALWAYS } from "./trust.ts";
 
-/** `pending`: this process has it, the backend does not; remembered and replayed. `refused`: too large, or no lifetime. */
+/**
+ * `pending`: this process has it until the backend answers; there nothing older is left then, nor this: it is replayed as a
+ * removal. `refused`: too large, or no lifetime. `token`, once the backend has acknowledged it: for `after`.
+ */
 export interface WriteResult { readonly status: "stored" | "pending" | "refused"; readonly token?: string }
 /** `pending`: hidden from this process at once; remembered, and replayed when the backend is back. */
 export interface DeleteResult { readonly status: "deleted" | "missing" | "pending"; readonly token?: string }
