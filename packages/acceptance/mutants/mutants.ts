@@ -99,7 +99,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: "fence: a fenced load is stored in the backend",
     promises: ["C59", "C60"],
     file: `${CORE}/storing.ts`,
-    rule: "if (fencedBy() !== undefined) return;",
+    rule: "if (fencedBy() !== undefined) return;\n        // Without leases nothing else keeps it from undoing what was done elsewhere.\n        if (lease === undefined && flight.isBroken) return void (flight.fencedBy = \"lease\");",
     broken: "",
   },
   {
@@ -685,7 +685,7 @@ export const MUTANTS: readonly Mutant[] = [
     promises: ["C99"],
     file: `${CORE}/storing.ts`,
     rule: "if (!(error instanceof EncodeError)) throw error;",
-    broken: "keepLocally();",
+    broken: "keepLocally(trust.epoch);",
   },
   {
     name: "storing: callers of cloned values share them",
@@ -1373,7 +1373,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: "leases: a first use of a tag keeps callers from sharing its load",
     promises: ["C76"],
     file: `${CORE}/storing.ts`,
-    rule: "flight.heardAt = tags.now;",
+    rule: "if (!isHarmed) flight.heardAt = tags.now;",
     broken: "",
   },
   {
@@ -1739,8 +1739,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: "tokens: a replica answers after a wait",
     promises: ["C81"],
     file: `${CORE}/cache.ts`,
-    rule: "this.#proceed(flight, this.#reads(flight) ? this.#readAfterReplay(flight) : undefined);\n  }",
-    broken: "this.#proceed(flight, this.#readAfterReplay(flight));\n  }",
+    rule: "return this.#reads(flight) ? remote!.read(flight, flight.backendLeftMs) : undefined;",
+    broken: "return remote!.read(flight, flight.backendLeftMs);",
   },
   {
     name: "tokens: a copy stands in for the backend",
