@@ -7,6 +7,8 @@ import { gatedLoads, inStep } from "./processes.ts";
 import { never, rejectionsDuring } from "./stacks.ts";
 
 const K = "test::k";
+/** As long as a lease lasts without being renewed. */
+const LEASE_MS = 10_000;
 const hashed = (key: string): string => `${key.slice(0, key.indexOf("::") + 2)}#${Buffer.from(key.slice(key.indexOf("::") + 2)).toString("hex")}`;
 const HASHED = { backend: { alias: hashed } } as const;
 
@@ -251,6 +253,26 @@ it("C26 what was marked stale here and then deleted stands in for nobody", async
   const down = new Error("db down");
   loads.runs[0]!.fail(down);
   await expect(call).rejects.toBe(down);
+});
+
+it("C26 what was marked stale here stands in for a load that lost its lease by that", async () => {
+  const { all: [p1], clock } = await inStep({ ttl: 100, staleIfError: "1h" });
+  await p1.cache.set("k", "old");
+  clock.advance(100);
+  const loads = gatedLoads<string>();
+  const call = p1.cache.getOrSet("k", loads.load);
+  await loads.arrived(1);
+  const answering = gate();
+  p1.backend.script("markStale", { after: answering });
+  const marking = p1.cache.markStale("k");
+  await answering.arrived();
+  // Meanwhile it renews.
+  clock.advance(LEASE_MS / 3);
+  await flush();
+  answering.open();
+  await marking;
+  loads.runs[0]!.fail(new Error("db down"));
+  expect(await call).toBe("old");
 });
 
 it("C61 a load that a set fenced which could not be encoded keeps nobody waiting", async () => {

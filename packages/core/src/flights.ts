@@ -295,8 +295,8 @@ export class Flights {
 }
 
 function fenced(guard: Guard, by: FencedBy): void {
-  // Of these, only the end of freshness leaves what may stand in.
-  if (guard.fencedBy === undefined || guard.fencedBy === "stale") guard.fencedBy = by;
+  // The end of freshness alone leaves what may stand in; it takes the lease as well.
+  if (guard.fencedBy === undefined || (guard.fencedBy === "stale" && by !== "lease")) guard.fencedBy = by;
   broken(guard);
 }
 
