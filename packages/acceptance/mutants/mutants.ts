@@ -1649,6 +1649,93 @@ export const MUTANTS: readonly Mutant[] = [
     broken: "",
   },
 
+  // ---- between processes: what is heard by other names, late, or not at all
+
+  {
+    name: "trust: copies go on being held against versions that were missed with the link",
+    promises: ["C86"],
+    file: `${CORE}/changes.ts`,
+    rule: "core.tags.forgotten();",
+    broken: "",
+  },
+  {
+    name: "trust: what was attached is kept when its link is lost",
+    promises: ["C86"],
+    file: `${CORE}/coherence.ts`,
+    rule: "void this.#letGo();\n    this.#heard.everythingChanged();",
+    broken: "this.#heard.everythingChanged();",
+  },
+  {
+    name: "aliases: what is asked for with the lease alone has none",
+    promises: ["C81"],
+    file: `${CORE}/remote-tier.ts`,
+    rule: "this.#aliases?.add(at(request.key, request.place));",
+    broken: "",
+  },
+  {
+    name: "aliases: a tag that was never asked for is nobody's",
+    promises: ["C81"],
+    file: `${CORE}/changes.ts`,
+    rule: "named.keyOf(name) ?? this.#unnamed(name)",
+    broken: "named.keyOf(name) ?? name.slice(name.length)",
+  },
+  {
+    name: "aliases: versions that are kept as entries have none",
+    promises: ["C81"],
+    file: `${CORE}/remote-tier.ts`,
+    rule: "aliases === undefined ? backend : named(backend, aliases)",
+    broken: "backend",
+  },
+  {
+    name: "joining: a load is shared though what stands in for it was invalidated elsewhere",
+    promises: ["C67"],
+    file: `${CORE}/storing.ts`,
+    rule: "if (!isHarmed) flight.heardAt",
+    broken: "flight.heardAt",
+  },
+  {
+    name: "joining: what never leaves the process is not shared after a message",
+    promises: ["C90"],
+    file: `${CORE}/flights.ts`,
+    rule: "call.space.remote === undefined ? Infinity : tagsAt",
+    broken: "tagsAt",
+  },
+  {
+    name: "tags: what issues versions is taken for the namespace",
+    promises: ["C67"],
+    file: `${CORE}/key.ts`,
+    rule: ' || (key.startsWith("{~~") && key.indexOf("::") === key.length - 2)',
+    broken: "",
+  },
+  {
+    name: "fence: a delete after a markStale leaves what may stand in",
+    promises: ["C26"],
+    file: `${CORE}/flights.ts`,
+    rule: '(guard.fencedBy === "stale" && by !== "lease")',
+    broken: "false",
+  },
+  {
+    name: "lease: who still looks when an older load is stored loads for nothing",
+    promises: ["C52"],
+    file: `${CORE}/flights.ts`,
+    rule: "if (each instanceof Flight && each.serial > stored.serial) broken(each);\n        else fenced",
+    broken: "fenced",
+  },
+  {
+    name: "redis: the end of freshness keeps the version of the entry",
+    promises: ["C26", "C61"],
+    file: `${REDIS}/scripts.ts`,
+    rule: "if e[4] then redis.call('HSET', KEYS[1], 'w', string.sub(redis.sha1hex(e[4]), 1, 16)) end",
+    broken: "",
+  },
+  {
+    name: "recovery: keys wait for versions that may not be renewed",
+    promises: ["C93"],
+    file: `${CORE}/recovery.ts`,
+    rule: "// The tier has reported it; what is left is tried again later. Who may not renew versions may remove keys.",
+    broken: "return;",
+  },
+
   // ---- between processes: what is issued again, and tokens
 
   {
