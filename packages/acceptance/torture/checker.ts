@@ -290,7 +290,8 @@ class Checker {
       this.#exempt("load without a lease");
       return true;
     }
-    const span = { from: first.calledAt, to: second.startedAt };
+    // From the earlier call: a change after it fenced that load, which goes on for its callers and holds no lease.
+    const span = { from: Math.min(first.calledAt, second.calledAt), to: second.startedAt };
     if ((this.#loadsOf.get(key) ?? []).some((load) => load.forced && overlap({ from: load.calledAt, to: load.endedAt ?? Infinity }, span))) return true;
     // One whose caller left took the lease over all the same.
     if (this.#forcedReads.some((read) => read.key === key && overlap({ from: read.startedAt, to: read.endedAt }, span))) return true;
