@@ -56,6 +56,11 @@ export interface Backend {
    * and `clear` are refused, every value is compressed, and stale windows are what the backend can tell. @default true
    */
   readonly keepsMeta?: boolean;
+  /**
+   * Whether reads may be answered by what lags behind acknowledged writes, such as replicas, without anybody to tell
+   * of it. What they bring is then kept in no local tier. @default false
+   */
+  readonly readsLag?: boolean;
 
   /** The entry exactly as written, or `undefined`. Never one whose life is over. */
   read(key: string): Promise<StoredEntry | undefined>;

@@ -9,7 +9,7 @@ import type { EntryLeases, EntryTier, LeaseAnswer, News, ReadRequest } from "./e
 import { BackendUnavailableError, CacheError, DecodeError } from "./errors.ts";
 import { traced, type Events, type TierState } from "./events.ts";
 import { dependencies, type Place } from "./key.ts";
-import { isThenable, type Awaitable } from "./once.ts";
+import { isThenable, whenReady, type Awaitable } from "./once.ts";
 import { TierMeter } from "./stats.ts";
 import { tagEntries } from "./tag-entries.ts";
 import type { TagTable } from "./tag-table.ts";
@@ -257,7 +257,8 @@ export class RemoteTier implements EntryTier {
     const judged = (entry: Entry): Awaitable<Entry | undefined> =>
       versions === undefined ? entry : underVersions(entry, expected, versions, request.isAfter === true ? this.#judgedBy! : this.#sparing!, this.#clock);
     try {
-      const entry = this.#codec.decode(stored, request.place, request.schema, sentAt, request.tagsAt);
+      const decoded = this.#codec.decode(stored, request.place, request.schema, sentAt, request.tagsAt);
+      const entry = this.#backend.readsLag === true ? whenReady(decoded, (each) => ({ ...each, localTtlMs: 0 })) : decoded;
       return isThenable(entry) ? entry.then(judged, (error: unknown) => this.#reportUndecodable(request, error as DecodeError)) : judged(entry);
     } catch (error) {
       return this.#reportUndecodable(request, error as DecodeError);

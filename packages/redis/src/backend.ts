@@ -51,6 +51,7 @@ export class HashBackend implements Backend {
   /** Of hashed keys, which cannot be turned back. */
   readonly alias?: (key: string) => string;
   readonly coherence?: RedisCoherence;
+  readonly readsLag?: boolean;
   #link: Link;
   readonly #release: () => Promise<void>;
   readonly #settings: BackendSettings;
@@ -71,6 +72,7 @@ export class HashBackend implements Backend {
     this.#settings = settings;
     this.#keys = settings.keys;
     if (settings.coherence !== undefined) this.coherence = new RedisCoherence(hold.link, { ...settings.coherence, label: settings.label, keys: settings.keys, readTags: (args) => this.#send(this.#origins.tags, args, bare) });
+    else if (hold.link.readsFromReplicas === true) this.readsLag = true;
     this.#announce = settings.announce ?? this.coherence?.announcement ?? SILENT;
     const origin = (operation: Operation): Origin => Object.freeze({ tier: settings.label, operation });
     this.#origins = {

@@ -61,7 +61,7 @@ export function clusterLink(settings: ClusterSettings): Link {
     isTrackedByAll: () => isTracking && router?.isTrackingRefused !== true,
     close: () => Promise.resolve(),
   });
-  return link;
+  return Object.assign(link, { readsFromReplicas: settings.readFromReplicas });
 }
 
 async function askSeeds({ seeds, node }: ClusterSettings, aborted: AbortSignal): Promise<readonly SlotRange[]> {

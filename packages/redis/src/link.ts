@@ -15,6 +15,8 @@ export interface Link {
   readonly listening?: Link;
   /** Whether changes need not be announced: where that is dear, and whoever listens tracks. */
   readonly isTrackedByAll?: boolean;
+  /** Whether reads may be answered by replicas while nobody listens. */
+  readonly readsFromReplicas?: boolean;
   /** Those who hear of changes from whoever makes them. */
   readonly channel?: Hub | undefined;
   /** Sends a call that could not go straight: later, or never. */
