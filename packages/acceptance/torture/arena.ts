@@ -16,6 +16,8 @@ export interface Arena extends AsyncDisposable {
   primaries(): Promise<readonly OwnRedis[]>;
   /** Ends every fault and waits until all is well. */
   heal(): Promise<void>;
+  /** Waits until the servers that are up agree on who is the primary. */
+  settle(): Promise<void>;
 }
 
 /** Servers that outlive a round; starting a cluster takes seconds. */
@@ -66,6 +68,7 @@ async function openSingle({ settings }: Plan): Promise<Arena> {
       return { topology: "single", url: proxies[worker].url };
     },
     primaries: async () => [redis],
+    settle: () => Promise.resolve(),
     heal: async () => {
       if (redis.state === "paused") redis.resume();
       await redis.start();
@@ -85,6 +88,7 @@ async function openSentinel(): Promise<Arena> {
     topology: "sentinel", single: undefined, sentinel, cluster: undefined, proxies: [],
     place: async () => ({ topology: "sentinel", urls: sentinel.sentinels.map(({ url }) => url), primaryName: sentinel.name }),
     primaries: async () => [await sentinel.primary()],
+    settle: () => settled(sentinel),
     heal: () => insist(async () => {
       for (const each of sentinel.sentinels) {
         await each.start();
@@ -118,6 +122,7 @@ async function openCluster(): Promise<Arena> {
     proxies: cluster.nodes.flatMap(({ proxy }) => proxy ?? []),
     place: async () => ({ topology: "cluster", urls: cluster.urls }),
     primaries: () => cluster.masters(),
+    settle: () => cluster.waitUntilOk(),
     heal: () => insist(async () => {
       for (const node of cluster.nodes) {
         if (node.state === "paused") node.resume();

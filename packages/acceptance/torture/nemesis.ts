@@ -28,12 +28,14 @@ const REPLICATION_LAG_MS = 1_000;
 /**
  * Breaks what the plan says when it says so, and undoes it. Faults of the servers go one after another.
  *
+ * @param until the end of the operations
  * @returns the faults, when the last of them is over
  */
-export async function unleash(plan: Plan, arena: Arena, victims: Victims, keys: RedisKeys, now: () => Instant): Promise<readonly Fault[]> {
+export async function unleash(plan: Plan, arena: Arena, victims: Victims, keys: RedisKeys, now: () => Instant, until: Instant): Promise<readonly Fault[]> {
   const faults: Fault[] = [];
   let servers: Promise<unknown> = Promise.resolve();
   const nemesis = new Nemesis(plan, arena, victims, keys, now);
+  const unplanned = watchPrimaries(arena, now);
   await Promise.all(plan.faults.map(async (fault) => {
     await sleep(Math.max(0, fault.at - now()));
     if (ONES_OWN.has(fault.kind)) {
@@ -44,7 +46,45 @@ export async function unleash(plan: Plan, arena: Arena, victims: Victims, keys: 
     servers = committed.catch(() => undefined);
     await committed;
   }));
-  return faults;
+  await sleep(Math.max(0, until - now()));
+  return [...faults, ...(await unplanned.stop())];
+}
+
+const WATCH_EVERY_MS = 100;
+/** How long before it is seen a failover may have begun: a server that is silent for so long is replaced. */
+const UNSEEN_MS = 2_000;
+
+/** On a busy machine servers are taken for dead, and replaced, without anybody having touched them. */
+function watchPrimaries(arena: Arena, now: () => Instant): { stop(): Promise<readonly Fault[]> } {
+  if (arena.topology === "single") return { stop: () => Promise.resolve([]) };
+  const faults: Fault[] = [];
+  let isStopped = false;
+  const watching = (async () => {
+    let before: string | undefined;
+    while (!isStopped) {
+      await sleep(WATCH_EVERY_MS);
+      try {
+        const at = now();
+        const primaries = (await arena.primaries()).map(({ port }) => port).sort((a, b) => a - b).join();
+        const isOther = before !== undefined && primaries !== before;
+        before = primaries;
+        if (!isOther) continue;
+        // Where a fault is under way that keeps them from it, that one says when it is over.
+        await arena.settle().catch(() => undefined);
+        faults.push({ kind: "a primary was replaced", from: at - UNSEEN_MS, to: now(), losesSince: at - UNSEEN_MS - REPLICATION_LAG_MS });
+      } catch {
+        // Nobody can tell just now; the next look will.
+        continue;
+      }
+    }
+  })();
+  return {
+    stop: async () => {
+      isStopped = true;
+      await watching;
+      return faults;
+    },
+  };
 }
 
 const ONES_OWN: ReadonlySet<FaultPlan["kind"]> = new Set<FaultPlan["kind"]>(["cut", "swallow", "swallow replies", "swallow requests", "stall", "delay", "refuse", "freeze process", "kill process"]);

@@ -51,8 +51,8 @@ const now = clockSince(BigInt(given.origin));
 const recorder = new Recorder(given.historyPath);
 const resourcesAtStart = countResources();
 const incident = (kind: Incident["kind"], text: string): void => recorder.note({ t: "incident", incident: { process: given.process, at: now(), kind, text } });
-process.on("unhandledRejection", (reason) => incident("unhandled", `rejection: ${shown(reason)}`));
-process.on("uncaughtException", (error) => incident("unhandled", `exception: ${shown(error)}`));
+process.on("unhandledRejection", (reason) => incident("unhandled", `rejection: ${reason instanceof Error ? reason.stack : shown(reason)}`));
+process.on("uncaughtException", (error) => incident("unhandled", `exception: ${error.stack}`));
 
 class Fleetmate {
   readonly #cache: Cache;
