@@ -26,6 +26,8 @@ const REFRESH_MS = 250;
 const MAX_REFRESH_MS = 2_000;
 /** A command that is sent on more often than this goes in circles. */
 const MAX_REDIRECTIONS = 8;
+/** The longest between two looks for replicas. */
+const MAX_LOOK_AGAIN_MS = 60_000;
 
 /**
  * Finds a cluster through any seed, and sends commands to the nodes of their keys.
@@ -108,6 +110,8 @@ class Router implements RawClient {
   readonly #closing = new AbortController();
   #refreshing: Promise<void> | undefined;
   #refreshedAt = -Infinity;
+  #isLooking = false;
+  #lookAgainMs = 1_000;
   /** Who answers the read that is being sent: PTTL and HMGET of one entry must be told by one node. */
   #reader: Node | undefined;
   #turn = 0;
@@ -312,9 +316,21 @@ class Router implements RawClient {
     return askSeeds(this.#settings, this.#closing.signal);
   }
 
+  /** A replica that has replicated nothing yet is not named. Ever less often: there may be none. */
+  #lookAgain(): void {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    this.#settings.link.clock.schedule(() => {
+      this.#isLooking = false;
+      this.#refresh();
+    }, this.#lookAgainMs);
+    this.#lookAgainMs = Math.min(2 * this.#lookAgainMs, MAX_LOOK_AGAIN_MS);
+  }
+
   #adopt(topology: readonly SlotRange[]): void {
     if (this.#closing.signal.aborted) return;
     const { readFromReplicas } = this.#settings;
+    if (readFromReplicas && topology.some(({ replicas }) => replicas.length === 0)) this.#lookAgain();
     this.#shards.fill(undefined);
     const named = new Set<Node>();
     const primaries = new Set<Node>();
@@ -322,6 +338,8 @@ class Router implements RawClient {
       const shard: Shard = { primary: this.#node(primary), replicas: readFromReplicas ? replicas.map((replica) => this.#node(replica)) : [] };
       this.#shards.fill(shard, from, to + 1);
       primaries.add(shard.primary);
+      // Nothing is sent to one that is not connected, so nothing else would connect it.
+      for (const { link } of shard.replicas) if (link.lane.client === undefined) link.connect().catch(ignore);
       for (const node of [shard.primary, ...shard.replicas]) named.add(node);
     }
     const former = [...this.#primaries];

@@ -164,7 +164,7 @@ describe("replicas", () => {
       resetCounts();
       await other.batch!.read(KEYS);
       return counts().slice(3).map(({ commandsByName }) => (commandsByName["HMGET"] ?? 0) > 0);
-    }).toEqual([true, true, true]);
+    }, { timeout: 15_000 }).toEqual([true, true, true]);
     await expect.poll(async () => (await other.batch!.read(KEYS)).map((entry) => entry?.data.toString())).toEqual(KEYS);
 
     resetCounts();
