@@ -426,3 +426,20 @@ describe("C56 close", () => {
     expect(rejected).toEqual([]);
   });
 });
+
+describe("C102 what the backend refuses for its size", () => {
+  it.each(["load", "set"] as const)("is kept here after a %s, until any process removes it or its tag", async (how) => {
+    const { all: [p1, p2] } = await inStep({ backend: { maxEntryBytes: 100 } });
+    const value = "x".repeat(200);
+    const put = () => (how === "load" ? p1.cache.getOrSet("k", () => value, { tags: ["t"] }) : p1.cache.set("k", value, { tags: ["t"] }));
+    for (const remove of [() => p2.cache.delete("k"), () => p2.cache.invalidateTags("t"), () => p2.cache.clear(), () => p2.cache.set("k", "small")]) {
+      await put();
+      await flush();
+      expect(await p1.cache.getOrSet("k", never)).toBe(value);
+      expect(await p2.cache.get("k")).toBe(undefined);
+      await remove();
+      await flush();
+      expect(p1.cache.peek("k")).toBe(undefined);
+    }
+  });
+});
