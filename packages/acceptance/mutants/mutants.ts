@@ -1411,8 +1411,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: "changes: a set keeps its copy, though another one was heard of",
     promises: ["C81", "C83"],
     file: `${CORE}/mutations.ts`,
-    rule: 'const isSound = status === "stored" && flights.isSound(guard);',
-    broken: 'const isSound = status === "stored";',
+    rule: 'const isSound = status !== "pending" && flights.isSound(guard);',
+    broken: 'const isSound = status !== "pending";',
   },
   {
     name: "changes: a load keeps its copy, though another change was heard of",
@@ -1439,14 +1439,14 @@ export const MUTANTS: readonly Mutant[] = [
     name: "changes: a copy that one's own message made unconfirmed stays so",
     promises: ["C82"],
     file: `${CORE}/storing.ts`,
-    rule: "if (now === version) local.confirm(at, version, epoch);",
+    rule: "if (now === expected) local.confirm(at, version, epoch);",
     broken: "",
   },
   {
     name: "changes: a copy is confirmed, whatever is there",
     promises: ["C82"],
     file: `${CORE}/storing.ts`,
-    rule: "if (now === version) local",
+    rule: "if (now === expected) local",
     broken: "local",
   },
   {
