@@ -107,6 +107,7 @@ class Checker {
   readonly #changes = new Map<string, Change>();
   readonly #loadsOf: ReadonlyMap<string, readonly Load[]>;
   readonly #forcedReads: readonly Read[];
+  readonly #excusedLoads = new Set<string>();
   /** When each process could not reach its backend, by its own word. */
   readonly #cutOff: ReadonlyMap<string, readonly Span[]>;
   readonly #diedAt: ReadonlyMap<string, Instant>;
@@ -287,7 +288,8 @@ class Checker {
     if (first.forced || second.forced) return true;
     if (second.startedAt - first.startedAt >= this.#history.terms.loadTimeoutMs) return true;
     if (first.isAlone === true || second.isAlone === true) {
-      this.#exempt("load without a lease");
+      if (!this.#excusedLoads.has(second.id)) this.#exempt("load without a lease");
+      this.#excusedLoads.add(second.id);
       return true;
     }
     // From the earlier call: a change after it fenced that load, which goes on for its callers and holds no lease.

@@ -205,7 +205,9 @@ export function planOf(seed: number, { topology, focus: given, durationMs = 6_00
     maxEntries: random.oneIn(5) ? 3 : 1_000,
     persistence: isRestarted && random.oneIn(2) && focus !== "snapshots" ? "append-only" : "none",
   };
-  const fleet = random.one(["tracking", "tracking", "tracking", "tracking", "pubsub", "mixed"] as const);
+  const drawn = random.one(["tracking", "tracking", "tracking", "tracking", "pubsub", "mixed"] as const);
+  // In a cluster the two ways cannot be mixed.
+  const fleet = drawn === "mixed" && topology === "cluster" ? "pubsub" : drawn;
   const workers = ["A", "B", "C"].map((name, i): WorkerPlan =>
     fleet === "tracking" || (fleet === "mixed" && i !== 1) ? { name, coherence: "auto", protocol: 3 }
     : { name, coherence: fleet === "pubsub" ? "pubsub" : "auto", protocol: fleet === "pubsub" ? 3 : 2 });
