@@ -177,7 +177,8 @@ export function sqliteBackend(options: SqliteBackendOptions): Backend {
         const windowMs = Math.max(0, entry.expiresInMs - entry.staleInMs);
         const expiresInMs = Math.min(entry.expiresInMs, Number.isNaN(windowMs) ? 0 : windowMs);
         if (expiresInMs < 1) tables.drop(key);
-        else tables.put(key, { ...entry, staleInMs: Math.min(0, entry.staleInMs), expiresInMs });
+        // Another version: who has just written it must not take it for what he wrote.
+        else tables.put(key, { ...entry, staleInMs: Math.min(0, entry.staleInMs), expiresInMs, version: randomBytes(12).toString("base64url") });
         return "stale";
       }),
     async close() {

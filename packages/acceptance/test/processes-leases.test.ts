@@ -997,26 +997,3 @@ it("C26 nor what was deleted before it was known that another process loads", as
   answering.open();
   await expect(waiting).rejects.toBe(DOWN);
 });
-
-describe("C57 a load that stores nothing", () => {
-  it("is waited for once; from then on each process loads for itself, and not one after the other", async () => {
-    const { all: [p1, p2] } = await inStep();
-    const first = gatedLoads<number | undefined>();
-    const mine = p1.cache.getOrSet("k", first.load);
-    await flush();
-    let others = 0;
-    const load = ({ noStore }: { noStore: <V>(value: V) => V }): number => noStore((others += 1));
-    const theirs = p2.cache.getOrSet("k", load);
-    await flush();
-    expect(others).toBe(0);
-    first.runs[0]!.open(undefined);
-    expect([await mine, await theirs]).toEqual([undefined, 1]);
-
-    const second = gatedLoads<number | undefined>();
-    const again = p1.cache.getOrSet("k", second.load);
-    await flush();
-    expect(await p2.cache.getOrSet("k", load)).toBe(2);
-    second.runs[0]!.open(undefined);
-    expect(await again).toBe(undefined);
-  });
-});

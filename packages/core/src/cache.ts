@@ -39,8 +39,6 @@ export class Ladder {
   readonly #storing: Storing;
   /** By local key, until when a failed load is not tried again. */
   readonly #backoffs = new Map<string, number>();
-  /** By local key, until when its loads are believed to store nothing, since the last one gave nothing to store. */
-  readonly #unstored = new Map<string, number>();
 
   constructor(core: Core, callers: Callers, storing: Storing) {
     this.#core = core;
@@ -288,9 +286,7 @@ export class Ladder {
       try {
         const acquired = await this.#storing.acquire(flight);
         this.#core.journal?.note(flight.at, "lease", describeLease(acquired, flight));
-        // What stores nothing brings nothing to those who wait: they would load one after the other.
-        if (acquired.kind === "held" && !isBehind && this.#storesNothing(flight.at)) await this.#loadAndStore(flight, undefined);
-        else if (acquired.kind === "held" || acquired.kind === "entry") elsewhere = acquired;
+        if (acquired.kind === "held" || acquired.kind === "entry") elsewhere = acquired;
         else if (!flight.isOver) await this.#loadAndStore(flight, acquired.pinned);
       } finally {
         // Whatever happened, others may load.
@@ -377,8 +373,6 @@ export class Ladder {
     this.#backoffs.delete(flight.at);
     this.#core.journal?.note(flight.at, "load", `${flight.reason}${flight.isBackground ? ", in the background" : ""}, ${Math.round(durationMs)} ms`);
     const result = await this.#storing.store(flight, loaded, pinned);
-    if (loaded.kind === "no-store") remember(this.#unstored, flight.at, clock.now() + UNSTORED_MS);
-    else if (this.#unstored.size !== 0) this.#unstored.delete(flight.at);
     this.#core.journal?.note(flight.at, "store", `${result}${flight.fencedBy === undefined ? "" : ` by ${flight.fencedBy}`}${result === "stored" && flight.lease !== undefined ? `, version ${flight.lease.token}` : ""}`);
     if (events.load.isObserved) events.load.emit({ ...this.#callers.keyEvent(call), reason: flight.reason, background: flight.isBackground, durationMs, result });
     this.#callers.end(flight);
@@ -398,13 +392,9 @@ export class Ladder {
     return until !== undefined && now < until;
   }
 
-  #storesNothing(at: string): boolean {
-    const until = this.#unstored.get(at);
-    return until !== undefined && this.#core.clock.now() < until;
-  }
-
   #backOff(at: string, until: number): void {
-    remember(this.#backoffs, at, until);
+    if (this.#backoffs.size >= MAX_BACKOFFS) this.#backoffs.delete(this.#backoffs.keys().next().value!);
+    this.#backoffs.set(at, until);
   }
 
   /** A write made the failure of a load pointless. */
@@ -413,14 +403,7 @@ export class Ladder {
   }
 }
 
-const MAX_REMEMBERED = 10_000;
-/** For how long a load that stored nothing says so of the next ones. */
-const UNSTORED_MS = 10_000;
-
-function remember(until: Map<string, number>, at: string, instant: number): void {
-  if (until.size >= MAX_REMEMBERED) until.delete(until.keys().next().value!);
-  until.set(at, instant);
-}
+const MAX_BACKOFFS = 10_000;
 
 function describeLease(acquired: Awaited<ReturnType<Storing["acquire"]>>, { lease, isAway }: Flight): string {
   switch (acquired.kind) {

@@ -127,7 +127,7 @@ export async function startSentinel(options: TestSentinelOptions = {}): Promise<
     },
     failover: async () => {
       const previous = await primary();
-      await until("a sentinel that begins a failover", 10_000, async () => {
+      await until("a sentinel that begins a failover", 30_000, async () => {
         // Refused with NOGOODSLAVE or INPROG while the last failover is being settled.
         return (await watching()[0]?.client.command("SENTINEL", "FAILOVER", NAME)) === "OK";
       });
