@@ -104,7 +104,6 @@ describe("a good history is accepted", () => {
     ["a restart lost a change, and its process has died", "lost, nobody remembers", { processes: [{ name: "A", bornAt: 0, diedAt: 400 }, { name: "B", bornAt: 0 }], changes: [change("A", 2)], faults: [restart], sightings: IN_STEP, reads: [read("B", 5_000, 1)] }],
     ["a set arrives after its process gave it up", "set with unknown outcome", { changes: [change("A", 2, { kind: "set", status: "pending" }), change("B", 3)], sightings: sightings("A", [900, "down", 1], [2_000, "up"]), reads: [read("C", 1_400, 2)] }],
     ["a load runs without a lease beside another", "load without a lease", { loads: [load("A", 500, 700, 1), load("B", 600, 650, 1, { isAlone: true })] }],
-    ["a load does not wait for one that stores nothing", "load that stores nothing", { loads: [load("A", 500, 700, 1), load("B", 600, 650, 1, { isUnstored: true })] }],
     ["it arrives over a later change of another process, who reads it", "set with unknown outcome", { changes: [change("A", 2, { kind: "set", status: "pending" }), change("B", 3)], sightings: sightings("A", [900, "down", 1], [2_000, "up"]), reads: [read("B", 220, 2)] }],
     ["a program deletes what Redis does not hold", "foreign delete during a load", { changes: [change("foreign", 2)], loads: [load("A", 50, 1_400, 1)], reads: [read("A", 1_200, 1, { tier: "load", coalesced: true })] }],
   ])("in which %s, and counted as such", ([, exemption, parts]) => {

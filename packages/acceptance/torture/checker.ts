@@ -34,10 +34,9 @@ export interface Violation {
  * - `lost, nobody remembers`: they lost it, and its process has died, or it is older than `reissueWindow`.
  * - `set with unknown outcome`: it arrived before its replay, or after the death of its process.
  * - `load without a lease`: the backend gave none within what the call may wait for it.
- * - `load that stores nothing`: its process had one lately that stored nothing, and did not wait for such a one elsewhere.
  * - `foreign delete during a load`: a key that Redis does not hold was deleted by another program; who joined the load is not told.
  */
-export type Exemption = "fallback" | "lost, not yet re-issued" | "lost, nobody remembers" | "set with unknown outcome" | "load without a lease" | "load that stores nothing" | "foreign delete during a load";
+export type Exemption = "fallback" | "lost, not yet re-issued" | "lost, nobody remembers" | "set with unknown outcome" | "load without a lease" | "foreign delete during a load";
 
 export interface Verdict {
   readonly violations: readonly Violation[];
@@ -288,9 +287,8 @@ class Checker {
   #maySecondLoadRun(key: string, first: Load, second: Load): boolean {
     if (first.forced || second.forced) return true;
     if (second.startedAt - first.startedAt >= this.#history.terms.loadTimeoutMs) return true;
-    const isAlone = first.isAlone === true || second.isAlone === true;
-    if (isAlone || first.isUnstored === true || second.isUnstored === true) {
-      if (!this.#excusedLoads.has(second.id)) this.#exempt(isAlone ? "load without a lease" : "load that stores nothing");
+    if (first.isAlone === true || second.isAlone === true) {
+      if (!this.#excusedLoads.has(second.id)) this.#exempt("load without a lease");
       this.#excusedLoads.add(second.id);
       return true;
     }

@@ -109,8 +109,6 @@ export interface Load {
   readonly forced: boolean;
   /** It runs without a lease: the backend did not answer in time, or could not be asked. */
   readonly isAlone?: boolean;
-  /** It found the lease held and did not wait: the last load of its process stored nothing, so there is nothing to wait for. */
-  readonly isUnstored?: boolean;
 }
 
 /** What a process said of its backend. */

@@ -65,8 +65,6 @@ class Fleetmate {
   /** By key, the newest token that anybody was given. */
   readonly #tokens = new Map<string, { readonly token: string; readonly change: string; readonly version: number }>();
   readonly #watched = new Set<string>();
-  /** By key, when a load here last gave nothing to store. */
-  readonly #unstoredAt = new Map<string, number>();
   readonly #sampling: NodeJS.Timeout;
   #last = 0;
   #heapBefore = 0;
@@ -162,12 +160,10 @@ class Fleetmate {
     if (left.length > 0) incident("leak", `${left.join(", ")} left after close()`);
   }
 
-  /** What is special about the load that begins now: it has no lease, or somebody else has it. */
-  #leaseOf(key: string): { readonly isAlone?: true; readonly isUnstored?: true } {
-    const lease = this.#spaceOf(this.#keys.get(key)!.space).explain(key).findLast(({ what }) => what === "lease")?.why;
-    if (lease?.startsWith("none") === true) return { isAlone: true };
-    const isUnstored = lease?.startsWith("held") === true && now() - (this.#unstoredAt.get(key) ?? -Infinity) < UNSTORED_MS;
-    return isUnstored ? { isUnstored } : {};
+  /** Whether the load that begins now has no lease. */
+  #isAlone(key: string): boolean {
+    const lease = this.#spaceOf(this.#keys.get(key)!.space).explain(key).findLast(({ what }) => what === "lease");
+    return lease?.why.startsWith("none") === true;
   }
 
   /** What the cache has decided about a key lately. */
@@ -264,7 +260,7 @@ class Fleetmate {
   /** A loader: asks the source, and records when it began and ended. */
   async #load(call: string, { id: key, lateTags }: KeyPlan, plan: LoaderPlan, calledAt: number, forced: boolean, ctx: Pick<LoadContext, "signal"> & Partial<LoadContext>): Promise<Value | NotModified | undefined> {
     const id = `${call}/load${this.#nextId()}`;
-    recorder.note({ t: "load", load: { process: given.process, id, key, calledAt, startedAt: now(), forced, ...this.#leaseOf(key) } });
+    recorder.note({ t: "load", load: { process: given.process, id, key, calledAt, startedAt: now(), forced, ...(this.#isAlone(key) && { isAlone: true }) } });
     let version: number | undefined;
     let hasEnded = false;
     const end = (): void => {
@@ -281,10 +277,8 @@ class Fleetmate {
       if (plan.outcome === "fail") throw new SourceError("the source is down");
       if (lateTags.length > 0) ctx.setOptions?.({ tags: lateTags });
       const value: Value = { k: key, v: version };
-      const isStored = plan.outcome !== "undefined" && (plan.outcome !== "no-store" || ctx.noStore === undefined);
-      if (!isStored) this.#unstoredAt.set(key, now());
       if (plan.outcome === "undefined") return undefined;
-      if (!isStored) return ctx.noStore!(value);
+      if (plan.outcome === "no-store" && ctx.noStore !== undefined) return ctx.noStore(value);
       if (plan.outcome === "not-modified" && (ctx.stale?.value as Value | undefined)?.v === version) return ctx.stale!.notModified();
       return value;
     } finally {
@@ -422,8 +416,6 @@ class Fleetmate {
 /** Decisions that are kept for {@link Cache.explain}, and that are shown of one key. */
 const REMEMBERED = 1_000;
 const EXPLAINED = 40;
-/** For so long a process does not wait for loads elsewhere after one of its own stored nothing; and some more, until that has ended. */
-const UNSTORED_MS = 11_000;
 const LOOK_EVERY_MS = 50;
 /** A timer that is later than this tells that the process did not run. */
 const STALL_MS = 50;
