@@ -188,7 +188,7 @@ export interface CoherenceListener {
   everythingChanged(): void;
   /** Everything that was acknowledged to anybody before `sentAtMs` (of {@link now}) has been reported: extends trust. Also before `attach` resolves. */
   alive(sentAtMs: number): void;
-  /** Another server answers from now on, or one that was started again: what was removed may be back. Called after the attachment it was found in. */
+  /** Another server answers from now on, or one that was started again: what was removed may be back. Before anything is read from it, where that can be: also before `attach` resolves. */
   replaced(): void;
   /** Changes may have been missed from now on. The cache attaches again. */
   lost(error: unknown): void;

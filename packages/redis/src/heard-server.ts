@@ -137,8 +137,10 @@ export class HeardServer implements Source, Watch {
 
   /** As `send`; a connection on which nothing at all is answered within `deadlineMs` is given up. */
   async exchange(args: readonly string[], deadlineMs: number): Promise<unknown> {
+    const link = this.#link;
+    if (link === undefined) throw new Error("there is no connection");
     const reply = this.send(args);
-    const cancel = this.#giveUpWhenSilent(this.#link!, deadlineMs);
+    const cancel = this.#giveUpWhenSilent(link, deadlineMs);
     try {
       return await reply;
     } finally {

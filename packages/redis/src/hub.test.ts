@@ -263,7 +263,7 @@ describe("signs of life", () => {
 });
 
 describe("another server", () => {
-  it("is told once to each who listens, after the attachment in which it was found", async () => {
+  it("is told once to each who listens, with the next attachment where nobody did when it was found", async () => {
     await attach();
     hub.lost(new Error("cut"));
     hub.replaced();
@@ -285,6 +285,21 @@ describe("another server", () => {
     const other = new TestEar();
     await attach(other);
     expect(other.heard).toEqual(["replaced"]);
+  });
+
+  it("is told at once to who is attaching: what waits for the connection must not be read before", async () => {
+    await attach();
+    hub.lost(new Error("cut"));
+    ear.heard.splice(0);
+    const attached = hub.attach(ear);
+    hub.replaced();
+    expect(ear.heard).toEqual(["replaced"]);
+    await flush();
+    await sources[0]!.covered();
+    await sources[0]!.answer();
+    await attached;
+    await immediate();
+    expect(ear.heard.filter((what) => what === "replaced")).toEqual(["replaced"]);
   });
 
   it("is told with the next attachment where this one was lost at once", async () => {

@@ -132,8 +132,10 @@ export class Hub {
     }
   }
 
+  /** Before anything that waits is sent to the new server: what it may have brought back must not be read first. */
   replaced(): void {
     this.#replacements += 1;
+    for (const subscription of this.#subscriptions) this.#tellReplacement(subscription);
   }
 
   async #attach(subscription: Subscription): Promise<() => Promise<void>> {
@@ -172,7 +174,7 @@ export class Hub {
     for (const source of this.#sources()) source.rest();
   }
 
-  /** The caller must know that it is attached: an invalidation that it issues again is one that it has to hear. */
+  /** Once to each listener: at once to those who are there, or are attaching, else with their next attachment. */
   #tellReplacement(subscription: Subscription): void {
     const { ear } = subscription;
     if (!this.#subscriptions.has(subscription) || (this.#told.get(ear) ?? 0) === this.#replacements) return;
