@@ -50,7 +50,9 @@ describe("A44: a process that reads from replicas", () => {
     const primary = await servers.primaryOf(fleet.keyOf("k"));
     await one.set("k", "old", { tags: ["t"] });
     await servers.replicated();
-    await expect.poll(() => deaf.get("k"), PATIENCE).toBe("old");
+    // Replicas are found and connected to behind the scenes.
+    const { plain } = await readsOfReplicas(servers);
+    await expect.poll(async () => [await deaf.get("k"), (await readsOfReplicas(servers)).plain > plain], PATIENCE).toEqual(["old", true]);
     const before = await readsOfReplicas(servers);
     await servers.cutReplicas(fleet.keyOf("k"));
     try {
