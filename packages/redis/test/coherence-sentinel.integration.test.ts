@@ -43,6 +43,7 @@ describe.each([["tracking"], ["pubsub"]] as const)("behind sentinels, heard by %
     await victim.kill();
     await expect.poll(() => listener.losses.length).toBe(1);
     listener.signs.splice(0);
+    let losses = listener.losses.length;
     // Waits until there is one.
     await backend.coherence!.attach(listener);
     // The sentinel that is asked here may hear of it a little later.
@@ -51,7 +52,6 @@ describe.each([["tracking"], ["pubsub"]] as const)("behind sentinels, heard by %
     await expect.poll(() => listener.signs.length).toBeGreaterThan(0);
     // A sentinel that hears of the successor last may still name the other one: then it is lost and found once more.
     const writer = open(mode);
-    let losses = listener.losses.length;
     await expect.poll(async () => {
       if (listener.losses.length > losses) {
         losses = listener.losses.length;
