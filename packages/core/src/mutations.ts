@@ -11,7 +11,7 @@ import { dependencies, localKey } from "./key.ts";
 import { lifetimeOf, type EntryOptions } from "./policy.ts";
 import { newId } from "./ids.ts";
 import { orPending } from "./recovery.ts";
-import { NOTHING, type Storing } from "./storing.ts";
+import type { Storing } from "./storing.ts";
 import { judgeVersions, tagKeys } from "./tags.ts";
 import { ALWAYS } from "./trust.ts";
 
@@ -102,10 +102,10 @@ export class Mutations {
       }));
       this.#acknowledged(at, "set");
       if (guard.fencedBy === undefined && !tags.wasCalled(entry.dependsOn, entry.checkedAt)) {
-        const isSound = status !== "pending" && flights.isSound(guard);
+        const isSound = status === "stored" && flights.isSound(guard);
         const kept = encoded === undefined ? entry : { ...entry, versions, encoding: encoded.encoding, encodedBytes: encoded.data.length };
         local?.put(at, kept, localTtlMs, isSound ? trust.epoch : trust.unconfirmed);
-        if (!isSound && status !== "pending" && entry.version !== undefined) this.#storing.confirm(space, key, at, entry.version, status === "refused" ? NOTHING : entry.version);
+        if (!isSound && status === "stored" && entry.version !== undefined) this.#storing.confirm(space, key, at, entry.version);
       }
       this.#reportKey(space, key, "remove");
       return status === "stored" ? { status, token: this.#token() } : { status };

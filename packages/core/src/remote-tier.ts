@@ -141,13 +141,13 @@ export class RemoteTier implements EntryTier {
   }
 
   write(entry: Entry, encoded: Encoded, versions: readonly TagVersion[] | undefined, key: string, place: Place): Promise<"stored" | "refused"> {
-    return this.#stored(entry, encoded, versions, key, place, async (stored) => {
+    return this.#stored<"stored" | "refused">(entry, encoded, versions, key, place, async (stored) => {
       await this.#backend.write(place.backendPrefix + key, stored);
       return "stored";
-    });
+    }, () => this.#refuse(key, place));
   }
 
-  /** An entry larger than `maxEntryBytes` is refused, and what was there is removed: it is older. */
+  /** @param refuse what becomes of an entry that is larger than `maxEntryBytes`. */
   async #stored<S extends string>(
     entry: Entry,
     encoded: Encoded,
@@ -155,11 +155,9 @@ export class RemoteTier implements EntryTier {
     key: string,
     place: Place,
     send: (stored: StoredEntry) => Promise<S>,
-  ): Promise<S | "refused"> {
-    if (encoded.data.length > (this.#backend.maxEntryBytes ?? Infinity)) {
-      await this.remove(key, place);
-      return "refused";
-    }
+    refuse: () => Promise<S>,
+  ): Promise<S> {
+    if (encoded.data.length > (this.#backend.maxEntryBytes ?? Infinity)) return refuse();
     this.#aliases?.add(place.backendPrefix + key);
     const startedAt = this.#clock.now();
     const stored = this.#codec.toStored(encoded, entry, versions, startedAt);
@@ -168,6 +166,12 @@ export class RemoteTier implements EntryTier {
     if (status === "stored" && this.#events.store.isObserved)
       this.#events.store.emit({ cache: this.#cache, namespace: place.path, key, tier: this.label, durationMs: this.#clock.now() - startedAt, bytes: encoded.data.length });
     return status;
+  }
+
+  /** What was there is older than the entry that is refused. */
+  async #refuse(key: string, place: Place): Promise<"refused"> {
+    await this.remove(key, place);
+    return "refused";
   }
 
   remove(key: string, place: Place): Promise<DeleteStatus> {
@@ -297,7 +301,12 @@ export class RemoteTier implements EntryTier {
       renew: (key, place, token, leaseMs) => this.#call("lease", place, this.deadlineMs, () => leases.renew(at(key, place), token, leaseMs)),
       release: (key, place, token) => this.#call("lease", place, this.deadlineMs, () => leases.release(at(key, place), token)),
       store: (entry, encoded, versions, key, place, token, seen) =>
-        this.#stored(entry, encoded, versions, key, place, async (stored) => ((await leases.store(at(key, place), token, seen, stored)) ? "stored" : "overtaken")),
+        this.#stored<"stored" | "refused" | "overtaken">(
+          entry, encoded, versions, key, place,
+          async (stored) => ((await leases.store(at(key, place), token, seen, stored)) ? "stored" : "overtaken"),
+          // Whoever has lost his lease must not remove what took its place. It is needed for no longer than that may take.
+          async () => ((await this.#call("lease", place, this.deadlineMs, () => leases.renew(at(key, place), token, 2 * this.deadlineMs))) ? this.#refuse(key, place) : "overtaken"),
+        ),
       confirm: (key, place) => this.#call("lease", place, this.deadlineMs, () => leases.confirm(at(key, place))),
     };
   }

@@ -201,9 +201,10 @@ export class Storing {
           // A forced load is a write of this process: what began before it is older.
           if (isForced) recovery?.acknowledgedKey(place, key);
           else recovery?.forgetKey(place, key);
-          const isSound = flights.isSound(flight);
+          // Of what was refused nothing is there to confirm it by.
+          const isSound = status === "stored" && flights.isSound(flight);
           keepLocally(isSound ? trust.epoch : trust.unconfirmed, encoded);
-          if (!isSound && lease !== undefined) this.confirm(space, key, at, lease.token, status === "refused" ? NOTHING : lease.token);
+          if (!isSound && status === "stored" && lease !== undefined) this.confirm(space, key, at, lease.token);
           result = status === "stored" ? stored : status;
         } catch (error) {
           if (error instanceof EncodeError) this.#unwritable(flight, error);
@@ -221,15 +222,13 @@ export class Storing {
   /**
    * The copy of what this process has just stored: hearing of its own write, which looks like anybody's, left it
    * unconfirmed. Asked behind the answer, so that nobody waits.
-   *
-   * @param expected what must be there then: nothing, where the backend refused the value for its size.
    */
-  confirm({ remote, place }: Space, key: string, at: string, version: string, expected: string): void {
+  confirm({ remote, place }: Space, key: string, at: string, version: string): void {
     const { local, trust } = this.#core;
     if (local === undefined || !local.holds(at, version)) return;
     const { epoch } = trust;
     remote!.leases!.confirm(key, place).then((now) => {
-      if (now === expected) local.confirm(at, version, epoch);
+      if (now === version) local.confirm(at, version, epoch);
     }, ignore);
   }
 
@@ -288,7 +287,5 @@ export class Storing {
 
 const isFirst = <T>(each: T, i: number, all: readonly T[]): boolean => all.indexOf(each) === i;
 const ignore = (): void => undefined;
-/** As a version: no entry is there. */
-export const NOTHING = "";
 /** As `seen`: whoever holds the lease loses it. */
 const TAKE_OVER = "*";
