@@ -50,7 +50,7 @@ export class LocalCopies {
   /** The copy that {@link get} may not answer with, for when there is nobody to confirm it: newer than every call of this process. */
   unconfirmed(at: string, now: number): Entry | undefined {
     const entry = this.tier.get(at) as Entry | undefined;
-    return entry === undefined || now >= entry.deadAt ? undefined : this.#tags.hold({ ...entry }, now);
+    return entry === undefined || now >= entry.deadAt ? undefined : this.#tags.hold(entry, now);
   }
 
   /** Why {@link get} does not answer with a copy, or that it does. For people. */

@@ -51,7 +51,10 @@ export class RemoteTier implements EntryTier {
   #state: TierState = "idle";
   #isDetached = false;
 
-  /** @param heard of a backend that reports changes; `isComposed`: it is part of a composition, which judges tag versions itself. */
+  /**
+   * @param used called once, with the first call.
+   * @param isComposed it is part of a composition, which judges tag versions itself.
+   */
   constructor(
     backend: Backend,
     clock: Clock,
@@ -95,7 +98,7 @@ export class RemoteTier implements EntryTier {
     let current: Promise<Versions> | undefined;
     try {
       answer = this.#backend.read(request.place.backendPrefix + request.key);
-      if (request.isAfter === true || this.#table?.known(expected) === undefined) current = this.#judgedBy?.read(expected);
+      if (request.isAfter === true || this.#table?.knows(expected) !== true) current = this.#judgedBy?.read(expected);
     } catch (error) {
       // What was sent beside it is not waited for.
       answer?.catch(ignore);
@@ -111,7 +114,7 @@ export class RemoteTier implements EntryTier {
     const { place, expectedTags } = requests[0]!;
     const expected = dependencies(place, expectedTags);
     if (this.#aliases !== undefined) for (const { key } of requests) this.#aliases.add(place.backendPrefix + key);
-    const isKnown = requests[0]!.isAfter !== true && this.#table?.known(expected) !== undefined;
+    const isKnown = requests[0]!.isAfter !== true && this.#table?.knows(expected) === true;
     const sentAt = this.#clock.now();
     const outcomes = requests.map(() => Promise.withResolvers<Entry | undefined>());
     this.#call("read", place, budgetMs, async () => {

@@ -1,5 +1,6 @@
 import type { Backend, StoredEntry, TagVersion, TagVersions } from "./backend.ts";
 import type { Clock } from "./clock.ts";
+import { newId } from "./ids.ts";
 
 /**
  * Tag versions kept as ordinary entries, for backends that issue none themselves. Nothing here is atomic, so each
@@ -42,7 +43,7 @@ export function tagEntries(backend: Pick<Backend, "read" | "write">, clock: Cloc
     return found === undefined ? issueOnce(key, fresh) : decoder.decode(found.data);
   };
   const pinTag = async (key: string): Promise<TagVersion> => {
-    const fresh = newVersion();
+    const fresh = newId();
     if (isNamespace(key)) {
       const hard = await pinOne(key, fresh);
       return { hard, soft: hard };
@@ -62,7 +63,7 @@ export function tagEntries(backend: Pick<Backend, "read" | "write">, clock: Cloc
 
     async pin(tags) {
       if (tags.length === 0) return { at: "", versions: [] };
-      const [at, ...versions] = await Promise.all([pinOne(issuerKey(tags[0]!), newVersion()), ...tags.map(pinTag)]);
+      const [at, ...versions] = await Promise.all([pinOne(issuerKey(tags[0]!), newId()), ...tags.map(pinTag)]);
       return { at, versions };
     },
 
@@ -75,9 +76,9 @@ export function tagEntries(backend: Pick<Backend, "read" | "write">, clock: Cloc
 
     async renew(tags, mode) {
       if (tags.length === 0) return;
-      await issue(issuerKey(tags[0]!), newVersion());
+      await issue(issuerKey(tags[0]!), newId());
       await Promise.all(tags.flatMap((key) => {
-        const version = newVersion();
+        const version = newId();
         const soft = isNamespace(key) ? [] : [issue(softKey(key), version)];
         return mode === "hard" ? [issue(key, version), ...soft] : soft;
       }));
@@ -90,8 +91,6 @@ const SHARED_MS = 1_000;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-// Not imported at the top: loading node:crypto takes nearly as long as importing all of core.
-const newVersion = (): string => process.getBuiltinModule("node:crypto").randomBytes(9).toString("base64url");
 const softKey = (key: string): string => `{~${key.slice(1)}`;
 const isNamespace = (key: string): boolean => key.indexOf("::") === key.length - 2;
 const issuerKey = (key: string): string => `${softKey(key.slice(0, key.indexOf("}") + 1))}::`;

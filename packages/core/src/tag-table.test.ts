@@ -64,11 +64,12 @@ describe("what is learnt", () => {
     await source.read(["a", "missing"]);
     await source.pin(["b"]);
     expect([table.known(["b", "a"]), table.known(["a", "missing"]), table.has("missing")]).toEqual([[version(1), version(1)], undefined, false]);
+    expect([table.knows(["b", "a"]), table.knows(["a", "missing"]), table.knows([])]).toEqual([true, false, true]);
     versions.set("late", version(1));
     await source.unchangedSince("i.1", ["late"]);
     expect(table.known(["late"])).toEqual([version(1)]);
     clock.advance(2_000);
-    expect(table.known(["a"])).toBe(undefined);
+    expect([table.known(["a"]), table.knows(["a"])]).toEqual([undefined, false]);
     heard.alive(clock.now());
     expect(table.known(["a"])).toEqual([version(1)]);
   });

@@ -37,6 +37,13 @@ export class TagTable {
     return this.#versions.has(tag);
   }
 
+  /** Whether all of them are known for sure. */
+  knows(tags: readonly string[]): boolean {
+    if (this.#clock.now() >= this.#trust.until) return false;
+    for (const tag of tags) if (!this.#versions.has(tag)) return false;
+    return true;
+  }
+
   /** All of them, in order, or `undefined` when one is not known for sure. */
   known(tags: readonly string[]): readonly TagVersion[] | undefined {
     if (this.#clock.now() >= this.#trust.until) return undefined;
