@@ -129,17 +129,18 @@ export async function establish(
   if (aborted.aborted) onAbort();
   aborted.addEventListener("abort", onAbort);
 
-  let destroy: () => void = ignore;
+  let giveUp: () => void = ignore;
   try {
     const { client, transport } = await make(failed, fail);
     // Emitted also for bytes that are no reply, after which nothing can be told apart any more. The client goes on to
     // reject what is in flight with this very error; destroying it in between would have them say that we did.
     client.on("error", (error: Error) => queueMicrotask(() => fail(error)));
-    destroy = () => transport?.destroy();
+    giveUp = () => transport?.destroy();
     const { result: connecting, socket } = withSocket(() => client.connect());
     connecting.catch(ignore);
-    destroy = () => {
-      reset(transport ?? socket);
+    // Nobody's command is on its way yet.
+    giveUp = () => {
+      (transport ?? socket)?.destroy();
       client.destroy();
     };
     await Promise.race([connecting, failed]);
@@ -152,12 +153,13 @@ export async function establish(
       },
       destroy() {
         lost ??= new Error("the connection was closed");
-        destroy();
+        reset(transport ?? socket);
+        client.destroy();
       },
     };
   } catch (error) {
     fail(error as Error);
-    destroy();
+    giveUp();
     throw connectFault(place, error);
   } finally {
     stopClock();
@@ -237,10 +239,19 @@ function withSocket<T>(connect: () => T): { readonly result: T; readonly socket:
   }
 }
 
-/** RST instead of FIN: what has not left this machine is discarded. A pipe knows no reset. */
+/**
+ * RST instead of FIN: what has not left this machine is discarded. A pipe knows no reset.
+ *
+ * Neither does a socket that is being shut down, as it is for an instant after its peer has ended it: Node refuses, and
+ * never closes its handle then, so the process would not end. Seen in Node 20 to 24. TLS over `socket` does not tell that
+ * it is being shut down; there the instant is left to chance.
+ *
+ * @see https://github.com/libp2p/js-libp2p/pull/3597
+ */
 function reset(socket: Socket | undefined): void {
   try {
-    socket?.resetAndDestroy();
+    if (socket?.writableEnded === true) socket.destroy();
+    else socket?.resetAndDestroy();
   } catch {
     socket?.destroy();
   }
