@@ -4,6 +4,7 @@ import { heardLink } from "./heard-link.ts";
 import type { Hub } from "./hub.ts";
 import { Lane, type Call, type RawClient } from "./lane.ts";
 import { closed, CONNECT, drained, type Link, type LinkSettings } from "./link.ts";
+import { identityOf, type Identity, type Member, type OneServer } from "./one-server.ts";
 import { establish, loadScripts, type FreshClient, type NodeClient, type Session, type SessionSettings } from "./session.ts";
 
 /** The part of node-redis' `createClient()` that is used. */
@@ -26,12 +27,15 @@ export interface RedisClientLike {
  * does with the client must not decide what is pushed. Two connections are not in step; so what
  * asks whether something still stands goes over the duplicate, too.
  */
-export class ClientLink implements Link {
+export class ClientLink implements Link, Member {
+  readonly carriesCalls = true;
   readonly lane: Lane;
   readonly tracking: Hub | undefined;
   readonly channel: Hub | undefined;
   /** Where changes are heard. */
   readonly listening: Link;
+  /** Of the client and its duplicates. */
+  readonly #oneServer: OneServer;
   readonly #client: RedisClientLike;
   readonly #commands: RawClient;
   readonly #settings: LinkSettings;
@@ -44,7 +48,9 @@ export class ClientLink implements Link {
 
   constructor(client: RedisClientLike, settings: LinkSettings & Pick<SessionSettings, "clock" | "connectTimeoutMs">) {
     const protocol = protocolOf(client);
-    this.listening = heardLink((aborted, prepare) => openDuplicate(client, protocol, settings, aborted, prepare), { ...settings, protocol });
+    const { link, oneServer } = heardLink((aborted, prepare) => openDuplicate(client, protocol, settings, aborted, prepare), { ...settings, protocol });
+    this.listening = link;
+    this.#oneServer = oneServer;
     this.tracking = this.listening.tracking;
     this.channel = this.listening.channel;
     this.#client = client;
@@ -55,6 +61,7 @@ export class ClientLink implements Link {
       this.#epoch += 1;
       this.#trouble = error ?? this.#trouble;
       this.lane.client = undefined;
+      oneServer.down(this);
     };
     this.#listeners = [["error", onDown], ["reconnecting", onDown], ["end", onDown], ["ready", onDown]];
     for (const [event, listener] of this.#listeners) client.on(event, listener);
@@ -90,7 +97,7 @@ export class ClientLink implements Link {
     return new BackendUnavailableError(`the client given to fromClient ${state}`, { cause: this.#trouble, maybeExecuted: false });
   }
 
-  /** Loads the scripts, once for each of its connections. */
+  /** Loads the scripts and finds out who answers, once for each of its connections. */
   #prepare(): Promise<void> {
     return (this.#preparing ??= this.#load().finally(() => {
       this.#preparing = undefined;
@@ -99,20 +106,34 @@ export class ClientLink implements Link {
 
   async #load(): Promise<void> {
     const epoch = this.#epoch;
-    const call = this.lane.begin<void>(CONNECT);
-    loadScripts(this.#commands).then(
-      () => call.done(),
+    const call = this.lane.begin<Identity>(CONNECT);
+    Promise.all([identityOf((args) => this.#commands.sendCommand([...args])), loadScripts(this.#commands)]).then(
+      ([identity]) => call.done(identity),
       (error: unknown) => call.fail(fault(CONNECT, error)),
     );
+    let identity: Identity;
     try {
-      await call.promise;
+      identity = await call.promise;
     } catch (error) {
       this.lane.abandon((origin) => unreachable(origin, error as BackendUnavailableError));
       throw error;
     }
     if (epoch !== this.#epoch || this.#closed !== undefined) return this.lane.abandon((origin) => unreachable(origin, this.#away() ?? LOST));
-    this.lane.client = this.#commands;
+    this.lane.client = this.#ofConnection(epoch);
+    this.#oneServer.up(this, identity);
     this.lane.resume();
+  }
+
+  /**
+   * The client sends again over its next connection what it had not written to the last one: such a reply may be another
+   * server's, and comes before it is known who that is. It does not count.
+   */
+  #ofConnection(epoch: number): RawClient {
+    const checked = <T>(reply: T): T => {
+      if (epoch !== this.#epoch) throw new Error("the client has reconnected meanwhile");
+      return reply;
+    };
+    return { sendCommand: (args) => this.#commands.sendCommand(args).then(checked) };
   }
 
   async #close(): Promise<void> {

@@ -1,6 +1,6 @@
 import { BackendUnavailableError } from "@hotset/core";
 import { connectFault, isReply, isTemporary, type Origin } from "./faults.ts";
-import { heardNode, type HeardNode, type Hubs } from "./heard-link.ts";
+import { heardNode, toldOf, type HeardNode, type Hubs } from "./heard-link.ts";
 import { Hub } from "./hub.ts";
 import { hasHashTag } from "./layout.ts";
 import type { RawClient } from "./lane.ts";
@@ -226,6 +226,7 @@ class Router implements RawClient {
           (aborted, prepare) => openSession(address, settings, aborted, prepare),
           link,
           this.#hubs,
+          toldOf(this.#hubs),
           (deadlineMs) => this.#isPrimary(made, deadlineMs),
           (client) => this.#prepare(made, client),
         ),

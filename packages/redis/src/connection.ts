@@ -50,7 +50,7 @@ export function single(url: string | URL, options?: ConnectionOptions): Connecti
   const tls = tlsOf("single", at, options);
   return new Place("own", (settings) => {
     const session: SessionSettings = { ...settings, ...credentialsOf(at, settings), tls, database: at.database };
-    return heardLink((aborted, prepare) => openSession(at.address, session, aborted, prepare), settings);
+    return heardLink((aborted, prepare) => openSession(at.address, session, aborted, prepare), settings).link;
   });
 }
 
@@ -91,7 +91,7 @@ export function sentinel(sentinels: readonly (string | URL)[], options: Connecti
       address: url.address,
       settings: { ...settings, ...credentialsOf(url), tls, database: 0, connectTimeoutMs: Math.ceil(settings.connectTimeoutMs / 2) },
     }));
-    return heardLink((aborted, prepare) => openPrimary({ sentinels: asked, primaryName, primary }, aborted, prepare), settings);
+    return heardLink((aborted, prepare) => openPrimary({ sentinels: asked, primaryName, primary }, aborted, prepare), settings).link;
   });
 }
 

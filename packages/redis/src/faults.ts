@@ -110,3 +110,13 @@ const DIAGNOSES: readonly (readonly [RegExp, Diagnosis])[] = [
   [/no answer within/, { advice: "check that it is Redis that listens there, with TLS or without as the URL says, and that nothing in between drops packets; see connectTimeout", retryable: true }],
   [/the password function failed/, { advice: "see the cause", retryable: true }],
 ];
+
+/** `undefined` where the server answers with an error. */
+export async function unlessRefused<T>(reply: Promise<T>): Promise<T | undefined> {
+  try {
+    return await reply;
+  } catch (error) {
+    if (isReply(error)) return undefined;
+    throw error;
+  }
+}

@@ -3,6 +3,7 @@ import { isReply, isTemporary } from "./faults.ts";
 import { HeardServer } from "./heard-server.ts";
 import { Hub } from "./hub.ts";
 import type { LinkSettings } from "./link.ts";
+import { OneServer } from "./one-server.ts";
 import { loadScripts, type NodeClient, type Session } from "./session.ts";
 import { SingleLink } from "./single-link.ts";
 import { tracking } from "./tracking.ts";
@@ -24,15 +25,23 @@ export interface HeardNode {
   readonly subscriber: HeardServer;
 }
 
+/** Tells those who listen, in either way, that another server answers. */
+export const toldOf = (hubs: Hubs): OneServer =>
+  new OneServer(() => {
+    hubs.tracking.replaced();
+    hubs.channel.replaced();
+  });
+
 /** A link to one server that stands alone, or that others name as the primary. */
-export function heardLink(open: Open, settings: LinkSettings & { readonly protocol: 2 | 3 }): SingleLink {
+export function heardLink(open: Open, settings: LinkSettings & { readonly protocol: 2 | 3 }): { readonly link: SingleLink; readonly oneServer: OneServer } {
   const hubs: Hubs = {
     tracking: new Hub(settings.clock, () => node.link.ready(), () => [node.server]),
     channel: new Hub(settings.clock, async () => void (await Promise.all([node.link.ready(), node.subscribed.ready()])), () => [node.subscriber]),
   };
   const isPrimary = rolesOf((args, deadlineMs) => node.server.exchange(args, deadlineMs), (error) => node.link.distrust(error));
-  const node: HeardNode = heardNode(open, settings, hubs, isPrimary, loadScripts, { tracking: settings.protocol === 3 ? hubs.tracking : undefined, channel: hubs.channel });
-  return node.link;
+  const oneServer = toldOf(hubs);
+  const node: HeardNode = heardNode(open, settings, hubs, oneServer, isPrimary, loadScripts, { tracking: settings.protocol === 3 ? hubs.tracking : undefined, channel: hubs.channel });
+  return { link: node.link, oneServer };
 }
 
 /**
@@ -44,13 +53,14 @@ export function heardNode(
   open: Open,
   settings: LinkSettings,
   hubs: Hubs,
+  oneServer: OneServer,
   isPrimary: (deadlineMs: number) => Promise<boolean>,
   prepare: (client: NodeClient) => Promise<void>,
   shown?: { readonly tracking: Hub | undefined; readonly channel: Hub },
 ): HeardNode {
   const { clock } = settings;
-  const server = new HeardServer(hubs.tracking, clock, tracking(), isPrimary);
-  const subscriber = new HeardServer(hubs.channel, clock, subscription(), isPrimary);
+  const server = new HeardServer(hubs.tracking, clock, tracking(), oneServer, true, isPrimary);
+  const subscriber = new HeardServer(hubs.channel, clock, subscription(), oneServer, false, isPrimary);
   const subscribed = new SingleLink((aborted) => open(aborted, (client) => subscriber.prepare(client, nothing)), settings, subscriber);
   const link = new SingleLink((aborted) => open(aborted, (client) => server.prepare(client, prepare)), settings, server, {
     tracking: shown?.tracking,

@@ -2,6 +2,7 @@ import { TestClock } from "@hotset/core/testing";
 import { expect, it } from "vitest";
 import { HeardServer, type Manner } from "./heard-server.ts";
 import { Hub } from "./hub.ts";
+import { OneServer } from "./one-server.ts";
 
 it("a question to a server that was never connected fails, and leaves no rejection unhandled", async () => {
   const unhandled: unknown[] = [];
@@ -15,7 +16,7 @@ it("a question to a server that was never connected fails, and leaves no rejecti
       end: () => Promise.resolve(),
     };
     const clock = new TestClock();
-    const server = new HeardServer(new Hub(clock, () => Promise.resolve(), () => []), clock, manner, () => Promise.resolve(true));
+    const server = new HeardServer(new Hub(clock, () => Promise.resolve(), () => []), clock, manner, new OneServer(() => undefined), true, () => Promise.resolve(true));
     await expect(server.exchange(["PING"], 10)).rejects.toThrow("there is no connection");
     await expect(server.ask(10)).rejects.toThrow("there is no connection");
     await new Promise(setImmediate);

@@ -1,11 +1,10 @@
 import type { Clock } from "@hotset/core";
-import { isReply, isTemporary } from "./faults.ts";
+import { isReply, isTemporary, unlessRefused } from "./faults.ts";
 import { HearingRefusedError, type Hub, type Source } from "./hub.ts";
+import type { Send } from "./lane.ts";
+import { identityOf, type Identity, type Member, type OneServer } from "./one-server.ts";
 import type { NodeClient } from "./session.ts";
 import type { SingleLink, Watch } from "./single-link.ts";
-
-/** Sends one command on the connection in question. */
-export type Send = (args: readonly string[]) => Promise<unknown>;
 
 /** A way of hearing of changes over one connection. */
 export interface Manner {
@@ -32,15 +31,14 @@ export interface Manner {
 interface Connection {
   readonly client: NodeClient;
   readonly id: number | undefined;
-  /** `run_id` of the server: another one after each start. */
-  readonly runId: string | undefined;
-  /** The server and the history of its data, which becomes another when a replica is promoted. */
-  readonly server: string | undefined;
+  readonly identity: Identity;
   heard: readonly string[];
 }
 
 /** One server, heard over one connection after the other. */
-export class HeardServer implements Source, Watch {
+export class HeardServer implements Source, Watch, Member {
+  readonly carriesCalls: boolean;
+  readonly #oneServer: OneServer;
   readonly #hub: Hub;
   readonly #clock: Clock;
   readonly #manner: Manner;
@@ -52,8 +50,13 @@ export class HeardServer implements Source, Watch {
   /** One change of what is heard at a time. */
   #turn: Promise<void> = Promise.resolve();
 
-  /** @param isPrimary asks whether it is the one that all writes go to: a replica hears of them later than they are acknowledged. */
-  constructor(hub: Hub, clock: Clock, manner: Manner, isPrimary: (deadlineMs: number) => Promise<boolean>) {
+  /**
+   * @param oneServer of this and the other connections of its link.
+   * @param isPrimary asks whether it is the one that all writes go to: a replica hears of them later than they are acknowledged.
+   */
+  constructor(hub: Hub, clock: Clock, manner: Manner, oneServer: OneServer, carriesCalls: boolean, isPrimary: (deadlineMs: number) => Promise<boolean>) {
+    this.#oneServer = oneServer;
+    this.carriesCalls = carriesCalls;
     this.#hub = hub;
     this.#clock = clock;
     this.#manner = manner;
@@ -75,43 +78,37 @@ export class HeardServer implements Source, Watch {
     const send: Send = (args) => client.sendCommand([...args]);
     const topics = this.#hub.topics();
     this.#manner.listen(client, this.#hub);
-    const [id, server, replication, covered] = await Promise.all([
+    const [id, identity, covered] = await Promise.all([
       unlessRefused(send(["CLIENT", "ID"])),
-      unlessRefused(send(["INFO", "server"])),
-      unlessRefused(send(["INFO", "replication"])),
+      identityOf(send),
       // A refusal is told to those who attach, and keeps nobody from reading and writing.
       topics.length === 0
         ? undefined
         : unlessRefused(this.#manner.cover(client, send, [], topics)),
       more(client),
     ]);
-    const runId = field(server, "run_id");
-    const history = field(replication, "master_replid");
-    this.#prepared = {
-      client,
-      id: typeof id === "number" ? id : undefined,
-      runId,
-      server: runId === undefined || history === undefined ? undefined : `${runId} ${history}`,
-      heard: covered?.heard ?? [],
-    };
+    this.#prepared = { client, id: typeof id === "number" ? id : undefined, identity, heard: covered?.heard ?? [] };
     const previous = this.#previous;
     // Elsewhere the number may be a stranger's.
-    if (previous?.id !== undefined && runId !== undefined && previous.runId === runId) await unlessRefused(send(["CLIENT", "KILL", "ID", String(previous.id)]));
+    if (previous?.id !== undefined && identity.runId !== undefined && previous.identity.runId === identity.runId) await unlessRefused(send(["CLIENT", "KILL", "ID", String(previous.id)]));
   }
 
   up(link: SingleLink): void {
-    const previous = this.#previous;
     const current = this.#prepared!;
     this.#link = link;
     this.#previous = this.#current = current;
-    // A server that does not tell who it is may be another one.
-    if (previous !== undefined && (current.server === undefined || current.server !== previous.server)) this.#hub.replaced();
+    this.#oneServer.up(this, current.identity);
   }
 
   down(error: Error): void {
     const { isHearing } = this;
     this.#current = undefined;
+    this.#oneServer.down(this);
     if (isHearing) this.#hub.lost(error);
+  }
+
+  distrust(error: Error): void {
+    this.#link?.distrust(error);
   }
 
   cover(): Promise<void> {
@@ -126,7 +123,7 @@ export class HeardServer implements Source, Watch {
     try {
       const [isHearing, isPrimary] = await Promise.all([this.#manner.prove((args) => this.exchange(args, deadlineMs)), this.#isPrimary(deadlineMs)]);
       if (!isHearing) link.distrust(new Error("this connection does not hear of changes any more"));
-      return isHearing && isPrimary;
+      return isHearing && isPrimary && this.#oneServer.isOne;
     } catch (error) {
       if (!isReply(error)) throw error;
       if ((error as Error).message.startsWith("NOAUTH")) link.distrust(error as Error);
@@ -204,18 +201,6 @@ export class HeardServer implements Source, Watch {
       isOver = true;
       cancel();
     };
-  }
-}
-
-const field = (info: unknown, name: string): string | undefined => new RegExp(`^${name}:(\\S+)`, "m").exec(String(info))?.[1];
-
-/** `undefined` where the server answers with an error. */
-async function unlessRefused<T>(reply: Promise<T>): Promise<T | undefined> {
-  try {
-    return await reply;
-  } catch (error) {
-    if (isReply(error)) return undefined;
-    throw error;
   }
 }
 

@@ -6,6 +6,9 @@ export interface RawClient {
   sendCommand(args: (string | Buffer)[]): Promise<unknown>;
 }
 
+/** Sends one command on the connection in question. */
+export type Send = (args: readonly string[]) => Promise<unknown>;
+
 export interface LaneSettings {
   readonly clock: Clock;
   /** Bound on each call, waiting included. */

@@ -1,5 +1,6 @@
 import { isReply, isTemporary } from "./faults.ts";
-import type { Manner, Send } from "./heard-server.ts";
+import type { Manner } from "./heard-server.ts";
+import type { Send } from "./lane.ts";
 
 /**
  * Hears of changes from the server, on the very connection that calls use. Redis pushes what changed behind the replies

@@ -52,6 +52,8 @@ export interface FaultProxy extends AsyncDisposable {
    *   it, the client does not know. @default "request"
    */
   hold(command: string | ((command: ReadonlyCommand) => boolean), point?: "request" | "reply"): Hold;
+  /** New connections lead to another server, as behind a name that moved. Those there are stay where they are. */
+  lead(target: ProxyTarget): void;
 
   /** What has passed since the start or `resetCounts`. */
   readonly counts: TrafficCounts;
@@ -67,7 +69,7 @@ export interface FaultProxy extends AsyncDisposable {
 
 /** Starts a proxy that passes everything on. */
 export async function startProxy(target: ProxyTarget): Promise<FaultProxy> {
-  const to = typeof target === "number" ? { host: "127.0.0.1", port: target } : target;
+  let to = addressOf(target);
   const port = await freePort();
   const faults: Faults = { delayMs: { toServer: 0, toClient: 0 }, blocked: {}, limit: undefined, holds: new Set() };
   const traffic = new TrafficLog();
@@ -138,6 +140,9 @@ export async function startProxy(target: ProxyTarget): Promise<FaultProxy> {
       faults.holds.add(hold);
       return hold;
     },
+    lead: (other) => {
+      to = addressOf(other);
+    },
     get counts() {
       return traffic.counts();
     },
@@ -150,6 +155,8 @@ export async function startProxy(target: ProxyTarget): Promise<FaultProxy> {
     [Symbol.asyncDispose]: close,
   };
 }
+
+const addressOf = (target: ProxyTarget): Exclude<ProxyTarget, number> => (typeof target === "number" ? { host: "127.0.0.1", port: target } : target);
 
 function blocked(direction: Direction | "both", how: "swallow" | "stall"): Faults["blocked"] {
   return direction === "both" ? { toServer: how, toClient: how } : { [direction]: how };
