@@ -295,13 +295,15 @@ class Checker {
     // From the earlier call: a change after it fenced that load, which goes on for its callers and holds no lease.
     const span = { from: Math.min(first.calledAt, second.calledAt), to: second.startedAt };
     if ((this.#loadsOf.get(key) ?? []).some((load) => load.forced && overlap({ from: load.calledAt, to: load.endedAt ?? Infinity }, span))) return true;
-    // One whose caller left took the lease over all the same.
-    if (this.#forcedReads.some((read) => read.key === key && overlap({ from: read.startedAt, to: read.endedAt }, span))) return true;
+    // One whose caller left takes the lease over all the same, once it reaches the backend.
+    if (this.#forcedReads.some((read) => read.key === key && overlap({ from: read.startedAt, to: read.endedAt + (read.error === undefined ? 0 : this.#history.terms.responseTimeoutMs) }, span))) return true;
     const isChanged = this.#history.changes.some((change) => (change.keys.some(([each]) => each === key) || change.touches?.includes(key) === true) && overlap({ from: change.startedAt, to: this.#overAt(change) }, span));
     if (isChanged) return true;
     if ([first, second].some(({ process }) => this.#isCutOff(process, span.from, span.to))) return true;
     return this.#history.faults.some((fault) => {
-      const touched = [first.process, second.process].filter((process) => fault.processes === undefined || fault.processes.includes(process));
+      // What befalls servers concerns everybody: what is pending is replayed, and where they are others now it is issued again.
+      const touched = fault.processes?.filter((process) => process === first.process || process === second.process)
+        ?? this.#history.processes.filter(({ bornAt }) => bornAt <= fault.to).map(({ name }) => name);
       return touched.length > 0 && overlap({ from: fault.from, to: Math.max(...touched.map((process) => this.#inStepAt(process, fault))) }, span);
     });
   }

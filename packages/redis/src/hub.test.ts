@@ -263,30 +263,6 @@ describe("signs of life", () => {
 });
 
 describe("another server", () => {
-  it("is told once to each who listens, with the next attachment where nobody did when it was found", async () => {
-    await attach();
-    hub.lost(new Error("cut"));
-    hub.replaced();
-    const order: string[] = [];
-    const attached = hub.attach(ear).then(() => order.push(...ear.heard, "attached"));
-    await flush();
-    await sources[0]!.covered();
-    await sources[0]!.answer();
-    await attached;
-    expect(order).toEqual(["lost: cut", expect.stringMatching(/^alive/), "attached"]);
-    await immediate();
-    expect(ear.heard.at(-1)).toBe("replaced");
-
-    hub.lost(new Error("cut"));
-    await attach();
-    expect(ear.heard).toEqual([]);
-
-    // Who did not listen when it happened may have changed something all the same.
-    const other = new TestEar();
-    await attach(other);
-    expect(other.heard).toEqual(["replaced"]);
-  });
-
   it("is told at once to who is attaching: what waits for the connection must not be read before", async () => {
     await attach();
     hub.lost(new Error("cut"));
@@ -302,21 +278,33 @@ describe("another server", () => {
     expect(ear.heard.filter((what) => what === "replaced")).toEqual(["replaced"]);
   });
 
-  it("is told with the next attachment where this one was lost at once", async () => {
+  it("is told at once, and once, to who has yet to listen again, whether what he heard was lost or could not be heard again", async () => {
     await attach();
     hub.lost(new Error("cut"));
-    hub.replaced();
     ear.heard.splice(0);
-    const attached = hub.attach(ear);
-    await flush();
-    await sources[0]!.covered();
-    sources[0]!.asked.at(-1)!.resolve(true);
-    await attached;
-    hub.lost(new Error("cut again"));
-    await immediate();
-    expect(ear.heard).toEqual([expect.stringMatching(/^alive/), "lost: cut again"]);
-    await attach();
+    hub.replaced();
     expect(ear.heard).toEqual(["replaced"]);
+    reach = Promise.withResolvers();
+    const attaching = hub.attach(ear);
+    reach.reject(new Error("given up"));
+    await expect(attaching).rejects.toThrow("given up");
+    hub.replaced();
+    expect(ear.heard).toEqual(["replaced", "replaced"]);
+    reach = Promise.withResolvers();
+    await attach();
+    expect(ear.heard).toEqual([]);
+  });
+
+  it("is told neither to who listens no longer nor to who is not let listen", async () => {
+    const detach = await attach();
+    await detach();
+    const refused = hub.attach(ear);
+    await flush();
+    sources[0]!.covers.at(-1)!.reject(new HearingRefusedError("no"));
+    await expect(refused).rejects.toThrow("no");
+    ear.heard.splice(0);
+    hub.replaced();
+    expect(ear.heard).toEqual([]);
   });
 });
 

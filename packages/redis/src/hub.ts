@@ -57,9 +57,9 @@ export class Hub {
   readonly #subscriptions = new Set<Subscription>();
   /** Counts losses: what was attached meanwhile may have missed something. */
   #losses = 0;
-  /** Counts servers that took the place of others, and up to which each listener knows. */
-  #replacements = 0;
-  readonly #told = new WeakMap<Ear, number>();
+  /** Who listens, is about to, or will be: after a loss they come back, unless they were closed, which nobody tells here. */
+  readonly #known = new Set<WeakRef<Ear>>();
+  readonly #refs = new WeakMap<Ear, WeakRef<Ear>>();
   #unanswered = 0;
   #settling: Promise<boolean> | undefined;
   #cancelHeartbeat: (() => void) | undefined;
@@ -93,9 +93,8 @@ export class Hub {
    */
   attach(ear: Ear): Promise<() => Promise<void>> {
     const subscription: Subscription = { ear, isAttached: false };
-    const attached = this.#attach(subscription);
-    attached.then(() => setImmediate(() => this.#tellReplacement(subscription)), ignore);
-    return attached;
+    this.#know(ear);
+    return this.#attach(subscription);
   }
 
   /**
@@ -132,10 +131,13 @@ export class Hub {
     }
   }
 
-  /** Before anything that waits is sent to the new server: what it may have brought back must not be read first. */
+  /** Before anything that waits is sent to the new server: what it may have brought back must not be read first. So it is told to those as well who have yet to listen again. */
   replaced(): void {
-    this.#replacements += 1;
-    for (const subscription of this.#subscriptions) this.#tellReplacement(subscription);
+    for (const ref of this.#known) {
+      const ear = ref.deref();
+      if (ear === undefined) this.#known.delete(ref);
+      else ear.replaced();
+    }
   }
 
   async #attach(subscription: Subscription): Promise<() => Promise<void>> {
@@ -156,15 +158,28 @@ export class Hub {
         if (losses === this.#losses) break;
       }
     } catch (error) {
+      // Whoever is refused listens in another way.
+      if (error instanceof HearingRefusedError) this.#forget(subscription.ear);
       this.#remove(subscription);
       throw error;
     }
     subscription.isAttached = true;
     this.#beatLater();
     return () => {
+      if (this.#subscriptions.has(subscription)) this.#forget(subscription.ear);
       this.#remove(subscription);
       return Promise.resolve();
     };
+  }
+
+  #know(ear: Ear): void {
+    let ref = this.#refs.get(ear);
+    if (ref === undefined) this.#refs.set(ear, (ref = new WeakRef(ear)));
+    this.#known.add(ref);
+  }
+
+  #forget(ear: Ear): void {
+    this.#known.delete(this.#refs.get(ear)!);
   }
 
   #remove(subscription: Subscription): void {
@@ -172,14 +187,6 @@ export class Hub {
     this.#cancelHeartbeat?.();
     this.#cancelHeartbeat = undefined;
     for (const source of this.#sources()) source.rest();
-  }
-
-  /** Once to each listener: at once to those who are there, or are attaching, else with their next attachment. */
-  #tellReplacement(subscription: Subscription): void {
-    const { ear } = subscription;
-    if (!this.#subscriptions.has(subscription) || (this.#told.get(ear) ?? 0) === this.#replacements) return;
-    this.#told.set(ear, this.#replacements);
-    ear.replaced();
   }
 
   /** Asks all for a sign of life. What they tell counts from here: a change that comes later may be on the way. */
