@@ -71,6 +71,7 @@ describe("a bad history is rejected", () => {
     ["a process that is connected again serves what it had meanwhile", "elsewhere", { changes: [change("A", 2)], sightings: sightings("B", [90, "down"], [1_500, "up"]), reads: [read("B", 1_600, 1)] }],
     ["a process that cannot reach Redis has an answer from it", "elsewhere", { changes: [change("A", 2)], sightings: sightings("B", [90, "down"]), reads: [read("B", 1_600, 1, { tier: "redis" })] }],
     ["a living process does not issue again what a restart lost", "elsewhere", { changes: [change("A", 2)], faults: [restart], sightings: IN_STEP, reads: [read("B", 5_000, 1)] }],
+    ["two loads run at once long after everything was replayed", "two loads", { sightings: sightings("C", [400, "up", 3], [620, "up"]), loads: [load("A", 500, 700, 1), load("B", 600, 650, 1)] }],
     ["two loads run at once long after a forced caller left", "two loads", { loads: [load("A", 700, 900, 1), load("B", 800, 850, 1)], reads: [read("B", 300, undefined, { kind: "getOrSet", forced: true, error: "AbortError: left" })] }],
     ["two loads run at once while a third process is frozen", "two loads", {
       processes: [{ name: "A", bornAt: 0 }, { name: "B", bornAt: 0 }, { name: "C", bornAt: 0 }],
@@ -102,6 +103,7 @@ describe("a good history is accepted", () => {
       sightings: [...sightings("A", [310, "up"], [320, "up"]), ...sightings("B", [310, "up"], [320, "up"]), ...sightings("C", [310, "up", 5], [800, "up"], [850, "up"])],
       loads: [load("A", 500, 700, 1), load("B", 600, 650, 1)],
     }],
+    ["two loads run at once while an invalidation of a third process is replayed", { sightings: sightings("C", [620, "up", 3]), loads: [load("A", 500, 700, 1), load("B", 600, 650, 1)] }],
     ["a second load begins after loadTimeout", { loads: [load("A", 500, 2_400, 1), load("B", 2_001, 2_300, 1)] }],
     ["a frozen process takes longer", { faults: [{ kind: "freeze process", from: 105, to: 2_000, processes: ["A"], freezes: true }], reads: [read("A", 100, 1, { endedAt: 2_050 })] }],
     ["a call waits for a load that runs", { loads: [load("A", 100, 1_590, 1), load("B", 1_600, 1_650, 1)], reads: [read("B", 150, 1, { kind: "getOrSet", endedAt: 1_700, boundMs: 9_000 })] }],

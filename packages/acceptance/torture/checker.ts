@@ -299,6 +299,8 @@ class Checker {
     if (this.#forcedReads.some((read) => read.key === key && overlap({ from: read.startedAt, to: read.endedAt + (read.error === undefined ? 0 : this.#history.terms.responseTimeoutMs) }, span))) return true;
     const isChanged = this.#history.changes.some((change) => (change.keys.some(([each]) => each === key) || change.touches?.includes(key) === true) && overlap({ from: change.startedAt, to: this.#overAt(change) }, span));
     if (isChanged) return true;
+    // What is replayed, or issued again after a change of servers, invalidates whatever it covers.
+    if (this.#history.sightings.some(({ at, pending }) => pending > 0 && span.from <= at && at <= span.to + LOOK_MS)) return true;
     if ([first, second].some(({ process }) => this.#isCutOff(process, span.from, span.to))) return true;
     return this.#history.faults.some((fault) => {
       // What befalls servers concerns everybody: what is pending is replayed, and where they are others now it is issued again.
@@ -469,6 +471,8 @@ class Checker {
   }
 }
 
+/** How often processes are looked at, with room for a busy machine. */
+const LOOK_MS = 100;
 /** How long after the death of its process, or the thaw of its server, a command may still arrive. */
 const DELIVERED_MS = 500;
 /** Somebody who asks this soon after an acknowledgement, and goes on asking, sees when it arrives. */

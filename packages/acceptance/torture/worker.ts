@@ -78,6 +78,8 @@ class Fleetmate {
     for (const { space } of given.keys) this.#spaceOf(space);
     this.#cache.on("backend:error", ({ operation, error }) => recorder.note({ t: "failure", failure: { process: given.process, at: now(), operation, code: error.code } }));
     this.#cache.on("backend:state", () => this.#look());
+    // Between two looks, maybe.
+    this.#cache.on("recover", ({ replayed }) => this.#look(replayed));
     let lookedAt = now();
     this.#sampling = setInterval(() => {
       const at = now();
@@ -172,8 +174,9 @@ class Fleetmate {
     return decisions.map((decision) => `\n    ${JSON.stringify(decision)}`).join("");
   }
 
-  #look(): void {
-    const { tiers, pending } = this.#cache.stats();
+  #look(replayed = 0): void {
+    const { tiers, pending: left } = this.#cache.stats();
+    const pending = left + replayed;
     const state = tiers.find(({ label }) => label === BACKEND)?.state ?? "none";
     recorder.note({ t: "sighting", sighting: { process: given.process, at: now(), state, pending } });
   }
@@ -270,10 +273,11 @@ class Fleetmate {
     };
     ctx.signal.addEventListener("abort", end, { once: true });
     try {
-      if (plan.beforeMs > 0) await sleep(plan.beforeMs);
+      // One that was given up goes on, and keeps nobody alive.
+      if (plan.beforeMs > 0) await sleep(plan.beforeMs, undefined, { ref: false });
       if (plan.outcome === "hang") await new Promise(() => undefined);
       version = await this.#source.read(key);
-      if (plan.afterMs > 0) await sleep(plan.afterMs);
+      if (plan.afterMs > 0) await sleep(plan.afterMs, undefined, { ref: false });
       if (plan.outcome === "fail") throw new SourceError("the source is down");
       if (lateTags.length > 0) ctx.setOptions?.({ tags: lateTags });
       const value: Value = { k: key, v: version };
