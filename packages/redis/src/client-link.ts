@@ -48,7 +48,7 @@ export class ClientLink implements Link, Member {
 
   constructor(client: RedisClientLike, settings: LinkSettings & Pick<SessionSettings, "clock" | "connectTimeoutMs">) {
     const protocol = protocolOf(client);
-    const { link, oneServer } = heardLink((aborted, prepare) => openDuplicate(client, protocol, settings, aborted, prepare), { ...settings, protocol });
+    const { link, oneServer } = heardLink((aborted, prepare) => openDuplicate(client, protocol, settings, aborted, prepare), { ...settings, protocol }, false);
     this.listening = link;
     this.#oneServer = oneServer;
     this.tracking = this.listening.tracking;

@@ -52,6 +52,8 @@ export function clusterLink(settings: ClusterSettings): Link {
   };
   const open = async (aborted: AbortSignal): Promise<Session> => {
     const client = new Router(settings, await askSeeds(settings, aborted), hubs);
+    // What became of the servers in between nobody has seen.
+    if (router !== undefined) for (const hub of [hubs.tracking, hubs.channel]) hub.replaced();
     router = client;
     return { client, onLost: () => undefined, destroy: () => client.close() };
   };
@@ -227,6 +229,7 @@ class Router implements RawClient {
           link,
           this.#hubs,
           toldOf(this.#hubs),
+          true,
           (deadlineMs) => this.#isPrimary(made, deadlineMs),
           (client) => this.#prepare(made, client),
         ),
@@ -283,7 +286,11 @@ class Router implements RawClient {
 
   /** What was acknowledged elsewhere may be missing on them. */
   #promote(nodes: readonly Node[]): void {
-    for (const node of nodes) this.#primaries.add(node);
+    for (const node of nodes) {
+      this.#primaries.add(node);
+      // As a replica it was told to answer reads, and would go on to when it is one again.
+      if (this.#settings.readFromReplicas) node.link.distrust(new Error("it is a primary now"));
+    }
     const error = new Error(`${nodes.map(({ address }) => placeOf(address)).join(", ")} became the primary of some keys`);
     for (const hub of [this.#hubs.tracking, this.#hubs.channel]) {
       hub.replaced();

@@ -1,5 +1,8 @@
-import { InvalidArgumentError } from "@hotset/core";
+import { InvalidArgumentError, type CoherenceListener } from "@hotset/core";
+import { TestClock } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";
+import { RedisCoherence } from "./coherence.ts";
+import { HearingRefusedError, Hub } from "./hub.ts";
 import { decodeUserKey, encodeUserKey, hasHashTag, Keys } from "./layout.ts";
 
 /** Of these the encoding makes something, or might. */
@@ -56,5 +59,42 @@ describe("keys of Redis", () => {
       expect(keys.alias(key)).not.toBe(key);
     }
     expect(() => keys.alias("shop::\ud800")).toThrow(InvalidArgumentError);
+  });
+});
+
+describe("over a channel", () => {
+  const keys = new Keys({ prefix: "hotset", format: "readable" });
+  const listener = (heard: string[]): CoherenceListener => {
+    const note = (): void => undefined;
+    return { now: () => 0, changed: (changed) => void heard.push(...changed), tagsChanged: note, everythingChanged: note, alive: note, replaced: () => void heard.push("replaced"), lost: note };
+  };
+  const hubOf = (): Hub => new Hub(new TestClock(), () => Promise.resolve(), () => [{ cover: () => Promise.resolve(), ask: () => Promise.resolve(true), rest: () => undefined }]);
+  const listening = (mode: "auto" | "pubsub", hubs: { readonly tracking: Hub | undefined; readonly channel: Hub }): RedisCoherence =>
+    new RedisCoherence(hubs as never, { label: "redis", keys, mode, sender: "me", maxStalenessMs: 2_000, reissueWindowMs: 30_000, readTags: () => Promise.resolve([]) });
+
+  it("C81 what a cache beside this one changed last is no change of one's own, although it has gone when the message comes", async () => {
+    const channel = hubOf();
+    const coherence = listening("pubsub", { tracking: undefined, channel });
+    const heard: string[] = [];
+    await coherence.attach(listener(heard));
+    channel.changed([keys.entry("shop::1")], "me");
+    expect(heard).toEqual([]);
+    const end = await coherence.attach(listener([]));
+    await end();
+    channel.changed([keys.entry("shop::1")], "me");
+    channel.changed([keys.entry("shop::2")], "another");
+    expect(heard).toEqual(["shop::1", "shop::2"]);
+  });
+
+  it("another server is told of once, although both ways know of who was refused one of them", async () => {
+    const hubs = { tracking: hubOf(), channel: hubOf() };
+    const refused = new Hub(new TestClock(), () => Promise.resolve(), () => [{ cover: () => Promise.reject(new HearingRefusedError("no")), ask: () => Promise.resolve(true), rest: () => undefined }]);
+    const coherence = listening("auto", { ...hubs, tracking: refused });
+    const heard: string[] = [];
+    await coherence.attach(listener(heard));
+    expect(coherence.mode).toBe("pubsub");
+    refused.replaced();
+    hubs.channel.replaced();
+    expect(heard).toEqual(["replaced"]);
   });
 });

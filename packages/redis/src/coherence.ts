@@ -30,6 +30,8 @@ export class RedisCoherence implements Coherence {
   readonly #ears = new WeakMap<CoherenceListener, Record<"tracking" | "pubsub", Ear>>();
   readonly #tags: WarmTags;
   readonly #attached = new Set<() => Promise<void>>();
+  /** Whether several have listened at once: what one of them did last may be heard after it has gone. */
+  #wasShared = false;
   #isClosed = false;
 
   constructor(link: Link, settings: CoherenceSettings) {
@@ -112,6 +114,7 @@ export class RedisCoherence implements Coherence {
       await detach();
     };
     this.#attached.add(end);
+    this.#wasShared ||= this.#attached.size > 1;
     if (this.#isClosed) await end();
     return end;
   }
@@ -120,11 +123,11 @@ export class RedisCoherence implements Coherence {
   #earsOf(listener: CoherenceListener): Record<"tracking" | "pubsub", Ear> {
     const { keys } = this.#settings;
     let ears = this.#ears.get(listener);
-    if (ears === undefined) this.#ears.set(listener, (ears = { tracking: this.#ear(listener, keys.tracked), pubsub: this.#ear(listener, keys.channel) }));
+    if (ears === undefined) this.#ears.set(listener, (ears = { tracking: this.#ear(listener, "tracking", keys.tracked), pubsub: this.#ear(listener, "pubsub", keys.channel) }));
     return ears;
   }
 
-  #ear(listener: CoherenceListener, topic: string): Ear {
+  #ear(listener: CoherenceListener, way: "tracking" | "pubsub", topic: string): Ear {
     const { keys, maxStalenessMs, sender: self } = this.#settings;
     let touchedAt = -Infinity;
     return {
@@ -133,7 +136,7 @@ export class RedisCoherence implements Coherence {
       now: () => listener.now(),
       changed: (redisKeys, sender) => {
         // With a second listener it may be a cache beside this one that said so.
-        if (sender === self && this.#attached.size <= 1) return;
+        if (sender === self && !this.#wasShared) return;
         const changed: string[] = [];
         const tagsChanged: string[] = [];
         for (const redisKey of redisKeys) {
@@ -151,7 +154,10 @@ export class RedisCoherence implements Coherence {
         touchedAt = sentAtMs;
         this.#tags.touch();
       },
-      replaced: () => listener.replaced(),
+      replaced: () => {
+        // Both ways may know of him: once is enough.
+        if ((this.mode ?? way) === way) listener.replaced();
+      },
       lost: (error) => listener.lost(error),
     };
   }

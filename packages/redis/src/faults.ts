@@ -111,6 +111,9 @@ const DIAGNOSES: readonly (readonly [RegExp, Diagnosis])[] = [
   [/the password function failed/, { advice: "see the cause", retryable: true }],
 ];
 
+/** Whether the server will answer the same each time: it does not let this user ask, or does not know the question. */
+export const isRefusal = (error: unknown): boolean => isReply(error) && !isTemporary(error) && !(error as Error).message.startsWith("NOAUTH");
+
 /** `undefined` where the server answers with an error. */
 export async function unlessRefused<T>(reply: Promise<T>): Promise<T | undefined> {
   try {

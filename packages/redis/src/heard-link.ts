@@ -1,5 +1,5 @@
 import { subscription } from "./channel.ts";
-import { isReply, isTemporary } from "./faults.ts";
+import { isRefusal } from "./faults.ts";
 import { HeardServer } from "./heard-server.ts";
 import { Hub } from "./hub.ts";
 import type { LinkSettings } from "./link.ts";
@@ -32,15 +32,19 @@ export const toldOf = (hubs: Hubs): OneServer =>
     hubs.channel.replaced();
   });
 
-/** A link to one server that stands alone, or that others name as the primary. */
-export function heardLink(open: Open, settings: LinkSettings & { readonly protocol: 2 | 3 }): { readonly link: SingleLink; readonly oneServer: OneServer } {
+/**
+ * A link to one server that stands alone, or that others name as the primary.
+ *
+ * @param carriesCalls whether what is read comes over it; if not, changes are heard on it only.
+ */
+export function heardLink(open: Open, settings: LinkSettings & { readonly protocol: 2 | 3 }, carriesCalls = true): { readonly link: SingleLink; readonly oneServer: OneServer } {
   const hubs: Hubs = {
     tracking: new Hub(settings.clock, () => node.link.ready(), () => [node.server]),
     channel: new Hub(settings.clock, async () => void (await Promise.all([node.link.ready(), node.subscribed.ready()])), () => [node.subscriber]),
   };
   const isPrimary = rolesOf((args, deadlineMs) => node.server.exchange(args, deadlineMs), (error) => node.link.distrust(error));
   const oneServer = toldOf(hubs);
-  const node: HeardNode = heardNode(open, settings, hubs, oneServer, isPrimary, loadScripts, { tracking: settings.protocol === 3 ? hubs.tracking : undefined, channel: hubs.channel });
+  const node: HeardNode = heardNode(open, settings, hubs, oneServer, carriesCalls, isPrimary, loadScripts, { tracking: settings.protocol === 3 ? hubs.tracking : undefined, channel: hubs.channel });
   return { link: node.link, oneServer };
 }
 
@@ -54,12 +58,13 @@ export function heardNode(
   settings: LinkSettings,
   hubs: Hubs,
   oneServer: OneServer,
+  carriesCalls: boolean,
   isPrimary: (deadlineMs: number) => Promise<boolean>,
   prepare: (client: NodeClient) => Promise<void>,
   shown?: { readonly tracking: Hub | undefined; readonly channel: Hub },
 ): HeardNode {
   const { clock } = settings;
-  const server = new HeardServer(hubs.tracking, clock, tracking(), oneServer, true, isPrimary);
+  const server = new HeardServer(hubs.tracking, clock, tracking(), oneServer, carriesCalls, isPrimary);
   const subscriber = new HeardServer(hubs.channel, clock, subscription(), oneServer, false, isPrimary);
   const subscribed = new SingleLink((aborted) => open(aborted, (client) => subscriber.prepare(client, nothing)), settings, subscriber);
   const link = new SingleLink((aborted) => open(aborted, (client) => server.prepare(client, prepare)), settings, server, {
@@ -86,7 +91,7 @@ function rolesOf(exchange: (args: readonly string[], deadlineMs: number) => Prom
       was = isPrimary;
       return isPrimary;
     } catch (error) {
-      if (!isReply(error) || isTemporary(error)) throw error;
+      if (!isRefusal(error)) throw error;
       isAsked = false;
       return true;
     }

@@ -111,8 +111,8 @@ export class HeardServer implements Source, Watch, Member {
     this.#link?.distrust(error);
   }
 
-  cover(): Promise<void> {
-    const covered = this.#turn.then(() => this.#cover());
+  cover(deadlineMs: number): Promise<void> {
+    const covered = this.#turn.then(() => this.#cover(deadlineMs));
     this.#turn = covered.catch(ignore);
     return covered;
   }
@@ -149,9 +149,10 @@ export class HeardServer implements Source, Watch, Member {
     this.#turn = this.#turn.then(() => this.#stop()).catch(ignore);
   }
 
-  async #cover(): Promise<void> {
+  async #cover(deadlineMs: number): Promise<void> {
     const current = this.#current;
     if (current === undefined) throw new Error("there is no connection");
+    const cancel = this.#giveUpWhenSilent(this.#link!, deadlineMs);
     try {
       const { heard, hasGap } = await this.#manner.cover(current.client, this.send, current.heard, this.#hub.topics());
       current.heard = heard;
@@ -159,6 +160,8 @@ export class HeardServer implements Source, Watch, Member {
     } catch (error) {
       if (!isReply(error) || isTemporary(error)) throw error;
       throw new HearingRefusedError((error as Error).message, { cause: error });
+    } finally {
+      cancel();
     }
   }
 

@@ -295,16 +295,18 @@ describe("another server", () => {
     expect(ear.heard).toEqual([]);
   });
 
-  it("is told neither to who listens no longer nor to who is not let listen", async () => {
+  it("is told to who is not let listen, whose calls go there all the same, and not to who listens no longer", async () => {
     const detach = await attach();
     await detach();
+    ear.heard.splice(0);
+    hub.replaced();
+    expect(ear.heard).toEqual([]);
     const refused = hub.attach(ear);
     await flush();
     sources[0]!.covers.at(-1)!.reject(new HearingRefusedError("no"));
     await expect(refused).rejects.toThrow("no");
-    ear.heard.splice(0);
     hub.replaced();
-    expect(ear.heard).toEqual([]);
+    expect(ear.heard).toEqual(["replaced"]);
   });
 });
 

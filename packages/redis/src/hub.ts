@@ -17,11 +17,11 @@ export interface Ear {
 /** One connection on which changes are heard, time and again a new one. */
 export interface Source {
   /**
-   * Resolves once all {@link Hub.topics} are heard.
+   * Resolves once all {@link Hub.topics} are heard. Without any answer within `deadlineMs` the connection is given up.
    *
    * @throws {HearingRefusedError} when the server does not let us.
    */
-  cover(): Promise<void>;
+  cover(deadlineMs: number): Promise<void>;
   /**
    * Asks for a sign of life. `true`: all that was acknowledged to anybody before has been heard; `false`: it lives, and
    * cannot tell. Without any answer within `deadlineMs` the connection is given up.
@@ -148,7 +148,7 @@ export class Hub {
         const losses = this.#losses;
         await this.#reach();
         try {
-          await Promise.all(this.#sources().map((source) => source.cover()));
+          await Promise.all(this.#sources().map((source) => source.cover(this.#deadlineMs)));
           await this.#prove();
         } catch (error) {
           if (error instanceof HearingRefusedError) throw error;
@@ -158,8 +158,6 @@ export class Hub {
         if (losses === this.#losses) break;
       }
     } catch (error) {
-      // Whoever is refused listens in another way.
-      if (error instanceof HearingRefusedError) this.#forget(subscription.ear);
       this.#remove(subscription);
       throw error;
     }
@@ -197,9 +195,12 @@ export class Hub {
   }
 
   async #ask(): Promise<boolean> {
-    const deadlineMs = Math.max(SILENT_MS, this.#bound() / 2);
-    const answers = await Promise.all(this.#sources().map((source) => source.ask(deadlineMs)));
+    const answers = await Promise.all(this.#sources().map((source) => source.ask(this.#deadlineMs)));
     return answers.every(Boolean);
+  }
+
+  get #deadlineMs(): number {
+    return Math.max(SILENT_MS, this.#bound() / 2);
   }
 
   #beatLater(): void {

@@ -31,8 +31,16 @@ describe("the connections of one link", () => {
     one.down(ear);
     one.up(ear, server("b"));
     expect([told, one.isOne]).toEqual([["replaced", "ear distrusted"], true]);
-    one.up(ear, server("c"));
-    expect(told).toEqual(["replaced", "ear distrusted", "replaced", "calls distrusted"]);
+  });
+
+  it("C91 tell of it again when the calls follow: what was issued again meanwhile went to the old server", () => {
+    one.up(calls, server("a"));
+    one.up(ear, server("a"));
+    one.up(ear, server("b"));
+    expect([told, one.isOne]).toEqual([["replaced", "calls distrusted"], false]);
+    one.down(calls);
+    one.up(calls, server("b"));
+    expect([told, one.isOne]).toEqual([["replaced", "calls distrusted", "replaced"], true]);
   });
 
   it("C91 tell of a promoted replica, to which they lead already", () => {
@@ -42,10 +50,15 @@ describe("the connections of one link", () => {
     expect([told, one.isOne]).toEqual([["replaced"], true]);
   });
 
-  it("C91 count one that is lost no longer", () => {
+  it("C91 count one that is lost no longer, and give no proof while calls have no connection: the next one may lead elsewhere", () => {
     one.up(calls, server("a"));
     one.up(ear, server("a"));
     one.down(ear);
+    one.up(calls, server("b"));
+    expect([told, one.isOne]).toEqual([["replaced"], true]);
+    one.up(ear, server("b"));
+    one.down(calls);
+    expect(one.isOne).toBe(false);
     one.up(calls, server("b"));
     expect([told, one.isOne]).toEqual([["replaced"], true]);
   });

@@ -32,25 +32,28 @@ export interface Member {
 export class OneServer {
   readonly #replaced: () => void;
   readonly #connected = new Map<Member, Identity>();
-  readonly #known = new WeakSet<Member>();
+  /** Whom each has led to last. */
+  readonly #last = new Map<Member, Identity>();
   #history: string | undefined;
 
-  /** @param replaced called when another server answers, by whichever connection that shows first. */
+  /** @param replaced called when another server answers: by whichever connection that shows first, and by each that carries calls. */
   constructor(replaced: () => void) {
     this.#replaced = replaced;
   }
 
   /** A connection was made, and nothing that waits is sent on it yet: what another server may have brought back must not be read first. */
   up(member: Member, identity: Identity): void {
-    const isFirst = !this.#known.has(member);
-    this.#known.add(member);
-    this.#connected.set(member, identity);
     const { history, runId } = identity;
+    const before = this.#last.get(member);
+    this.#connected.set(member, identity);
+    this.#last.set(member, identity);
     // One that does not tell who it is may be another one each time; then those that tell nothing either are left behind by calls.
-    const mayHaveMoved = history === undefined && member.carriesCalls && !isFirst;
-    const hasMoved = history !== undefined && this.#history !== undefined && history !== this.#history;
+    const mayHaveMoved = history === undefined && member.carriesCalls && before !== undefined;
+    const isNews = history !== undefined && this.#history !== undefined && history !== this.#history;
+    // What was issued again when another connection had moved went to where these calls led then.
+    const follows = member.carriesCalls && before !== undefined && history !== before.history;
     this.#history = history ?? this.#history;
-    if (mayHaveMoved || hasMoved) this.#replaced();
+    if (mayHaveMoved || isNews || follows) this.#replaced();
     for (const [other, { runId: otherRunId }] of this.#connected)
       if (other !== member && (runId === undefined || otherRunId === undefined ? mayHaveMoved : runId !== otherRunId)) other.distrust(new Error("another server answers now"));
   }
@@ -59,8 +62,9 @@ export class OneServer {
     this.#connected.delete(member);
   }
 
-  /** Whether all connections lead to one server, as far as they tell. */
+  /** Whether all connections lead to one server, as far as they tell. One for calls that is away may lead elsewhere when it is back. */
   get isOne(): boolean {
+    for (const member of this.#last.keys()) if (member.carriesCalls && !this.#connected.has(member)) return false;
     return new Set([...this.#connected.values()].flatMap(({ runId }) => runId ?? [])).size <= 1;
   }
 }

@@ -33,6 +33,7 @@ describe("what a node says of others", () => {
       { from: 5461, to: 16_383, primary: { host: "10.0.0.1", port: 7000 }, replicas: [{ host: "10.0.0.1", port: 7003 }, { host: "10.0.0.1", port: 7004 }] },
     ]);
     expect(() => parseSlots("OK", ASKED)).toThrow(TypeError);
+    expect(() => parseSlots([], ASKED), "a node that has not joined yet").toThrow("it has not joined a cluster yet");
   });
 
   it.each([

@@ -38,10 +38,12 @@ export interface SlotRange {
  * The reply to CLUSTER SLOTS.
  *
  * @param asked who gave it: a node that does not know its own name leaves it empty.
- * @throws {Error} for anything else, such as the reply of a server that is no cluster.
+ * @throws {Error} for anything else, such as the reply of a server that is no cluster, and for one that has no slots: whoever believed
+ *   that would hear nothing, and take it for all there is.
  */
 export function parseSlots(reply: unknown, asked: NodeAddress): readonly SlotRange[] {
   if (!Array.isArray(reply)) throw new TypeError("CLUSTER SLOTS gave no list");
+  if (reply.length === 0) throw new Error("this node knows of no slots: it has not joined a cluster yet");
   const node = ([host, port]: readonly [Buffer | string | null, number]): NodeAddress => {
     const name = host === null ? "" : host.toString();
     return { host: name === "" || name === "?" ? asked.host : name, port };

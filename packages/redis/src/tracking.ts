@@ -1,4 +1,4 @@
-import { isReply, isTemporary } from "./faults.ts";
+import { isRefusal, isReply, isTemporary } from "./faults.ts";
 import type { Manner } from "./heard-server.ts";
 import type { Send } from "./lane.ts";
 
@@ -46,7 +46,7 @@ export function tracking(): Manner {
         try {
           return isTracking(await send(["CLIENT", "TRACKINGINFO"]));
         } catch (error) {
-          if (!isReply(error) || isTemporary(error)) throw error;
+          if (!isRefusal(error)) throw error;
           // Not every user may ask, and Redis before 6.2 does not know the question.
           isAsked = false;
         }

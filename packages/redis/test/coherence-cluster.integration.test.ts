@@ -131,6 +131,20 @@ describe("a cluster", () => {
     expect(sum(await reads())).toBeGreaterThan(meanwhile);
   });
 
+  it("A44 A96: a replica that is promoted gets another connection: on the one that it had as a replica it would answer reads when it is one again", async () => {
+    const backend = open(undefined, true);
+    const [demoted] = await servers.masters();
+    const [promoted] = await servers.replicas(demoted);
+    const key = (await servers.keyOn(demoted!, "hotset:shop::")).slice("hotset:".length);
+    await backend.write(key, stored());
+    const mayRead = async (): Promise<number> => String(await promoted!.command("CLIENT", "LIST", "TYPE", "normal")).split("\n").filter((line) => /flags=\S*r/.test(line)).length;
+    await expect.poll(mayRead, { timeout: 10_000 }).toBe(1);
+    await backend.coherence!.attach(listener);
+    await promoted!.command("CLUSTER", "FAILOVER");
+    await expect.poll(() => backend.write(key, stored()).then(() => servers.ownerOf(0), () => undefined), { timeout: 10_000 }).toBeDefined();
+    await expect.poll(mayRead, { timeout: 10_000 }).toBe(0);
+  }, 60_000);
+
   it("C81: changes are announced where somebody may not track, and not where all do: each node would pass them on to all others", async () => {
     const published = async (): Promise<number> => {
       const counts = await Promise.all((await servers.masters()).map(async (master) => Number(/cmdstat_publish:calls=(\d+)/.exec(String(await master.command("INFO", "commandstats")))?.[1] ?? 0)));

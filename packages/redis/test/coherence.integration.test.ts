@@ -151,6 +151,17 @@ describe("who listens over one connection", () => {
       if (mode === "pubsub") expect(first.heard).toEqual(["changed shop::1"]);
     }
   });
+
+  it("C81 also of what it changed last before it was closed", async () => {
+    const backend = open((builder) => builder.coherence("pubsub"));
+    const [first, second] = [new RecordingListener(), new RecordingListener()];
+    const end = await backend.coherence!.attach(first);
+    await backend.coherence!.attach(second);
+    await backend.write("shop::last", stored());
+    // Before the message, which comes over another connection.
+    await end();
+    await expect.poll(() => second.heard).toEqual(["changed shop::last"]);
+  });
 });
 
 describe("a confirmation", () => {
