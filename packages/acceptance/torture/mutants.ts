@@ -213,4 +213,25 @@ export const MUTANTS: readonly Mutant[] = [
     rule: "if (this.#issued === undefined) return;\n    const { keys",
     broken: "if (this.#issued !== undefined) return;\n    const { keys",
   },
+
+  // ---- other servers
+
+  {
+    name: "servers: nobody is told that another one answers",
+    shows: OLDER,
+    focus: "servers",
+    topology: "sentinel",
+    file: `${REDIS}/one-server.ts`,
+    rule: "if (mayHaveMoved || isNews || follows) this.#replaced();",
+    broken: "",
+  },
+  {
+    name: "servers: a promoted one is taken for what it was",
+    shows: OLDER,
+    focus: "servers",
+    topology: "cluster",
+    file: `${REDIS}/cluster.ts`,
+    rule: "      hub.replaced();\n      hub.lost(error);\n",
+    broken: "",
+  },
 ];

@@ -8,14 +8,15 @@
  *     npm run torture -- --seed 17 --shrink                  and, if it fails, the least that still does
  *     npm run torture -- --focus snapshots                   one kind of faults only
  *     npm run torture -- --keep /tmp                         what happened in rounds that fail goes to a file each
- *     npm run torture -- --mutants                           whether each planted bug is found
+ *     npm run torture -- --mutants                           whether each planted bug is found on one server; with --topology on others
+ *     npm run torture -- --mutants --only lease --shrink     and the least that shows those with this name
  *     npm run torture -- --brief                             what `npm test` runs: all topologies, and some planted bugs
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { arenas } from "./arena.ts";
-import { check, type Verdict } from "./checker.ts";
+import { check, type Verdict, type Violation } from "./checker.ts";
 import type { History } from "./history.ts";
 import { MUTANTS, type Mutant } from "./mutants.ts";
 import { FOCUSES, planOf, TOPOLOGIES, type Plan, type Topology } from "./plan.ts";
@@ -95,7 +96,7 @@ async function hunt(where: Topology, first: number, rounds: number, endsAt: numb
     if (outcome.verdict === undefined || outcome.verdict.violations.length === 0) continue;
     console.log(report(plan, outcome.history!, outcome.verdict));
     if (values.keep !== undefined) writeFileSync(join(values.keep, `${where}-${plan.focus}-${seed}.json`), JSON.stringify({ plan, history: outcome.history }));
-    if (values.shrink) await showLeast(plan, outcome.verdict);
+    if (values.shrink) await showLeast(plan, outcome.verdict.violations[0]!);
   }
   console.log(tally.text());
   return tally.failed;
@@ -124,10 +125,9 @@ function report(plan: Plan, history: History, verdict: Verdict): string {
   ].join("\n");
 }
 
-async function showLeast(plan: Plan, verdict: Verdict): Promise<void> {
-  const [violation] = verdict.violations;
-  const least = await shrink(plan, violation!, async (candidate) => {
-    const { history, verdict: found } = await round(candidate);
+async function showLeast(plan: Plan, violation: Violation, mutant?: Mutant): Promise<void> {
+  const least = await shrink(plan, violation, async (candidate) => {
+    const { history, verdict: found } = await round(candidate, mutant);
     return history === undefined || found === undefined ? undefined : { history, verdict: found };
   }, (text) => console.log(text));
   console.log(`\nThe least that still fails: ${least.plan.operations.length} operations, ${least.plan.faults.length} faults\n${least.history === undefined ? "" : timeline(least.history, least.violation)}`);
@@ -138,8 +138,10 @@ async function plant(mutant: Mutant, seeds: number): Promise<boolean> {
   const startedAt = performance.now();
   let foundBy: string | undefined;
   for (let seed = 1; seed <= seeds && foundBy === undefined; seed += 1) {
-    const { verdict, trouble } = await round(planOf(seed, { topology: mutant.topology ?? "single", focus: mutant.focus }), mutant);
+    const plan = planOf(seed, { topology: mutant.topology ?? "single", focus: mutant.focus });
+    const { verdict, trouble } = await round(plan, mutant);
     const violation = verdict?.violations.find(({ rule }) => mutant.shows.includes(rule));
+    if (violation !== undefined && values.shrink) await showLeast(plan, violation, mutant);
     if (violation !== undefined) foundBy = `seed ${seed}: ${violation.rule}: ${violation.text}`;
     else if (trouble !== undefined) console.log(`  seed ${seed} could not be run: ${trouble}`);
   }
