@@ -35,7 +35,6 @@ export async function unleash(plan: Plan, arena: Arena, victims: Victims, keys: 
   const faults: Fault[] = [];
   let servers: Promise<unknown> = Promise.resolve();
   const nemesis = new Nemesis(plan, arena, victims, keys, now);
-  const unplanned = watchPrimaries(arena, now);
   await Promise.all(plan.faults.map(async (fault) => {
     await sleep(Math.max(0, fault.at - now()));
     if (ONES_OWN.has(fault.kind)) {
@@ -47,15 +46,15 @@ export async function unleash(plan: Plan, arena: Arena, victims: Victims, keys: 
     await committed;
   }));
   await sleep(Math.max(0, until - now()));
-  return [...faults, ...(await unplanned.stop())];
+  return faults;
 }
 
 const WATCH_EVERY_MS = 100;
 /** How long before it is seen a failover may have begun: a server that is silent for so long is replaced. */
 const UNSEEN_MS = 2_000;
 
-/** On a busy machine servers are taken for dead, and replaced, without anybody having touched them. */
-function watchPrimaries(arena: Arena, now: () => Instant): { stop(): Promise<readonly Fault[]> } {
+/** On a busy machine servers are taken for dead, and replaced, without anybody having touched them: also when all faults are over. */
+export function watchPrimaries(arena: Arena, now: () => Instant): { stop(): Promise<readonly Fault[]> } {
   if (arena.topology === "single") return { stop: () => Promise.resolve([]) };
   const faults: Fault[] = [];
   let isStopped = false;

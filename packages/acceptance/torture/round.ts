@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Arena } from "./arena.ts";
 import { clockSince } from "./clock.ts";
 import { FOREIGN, type Change, type Fault, type History, type Incident, type Instant, type Process } from "./history.ts";
-import { unleash, type RedisKeys, type Victims } from "./nemesis.ts";
+import { unleash, watchPrimaries, type RedisKeys, type Victims } from "./nemesis.ts";
 import type { KeyPlan, Operation, Plan } from "./plan.ts";
 import { recorded } from "./recorder.ts";
 import { openSource, type Source } from "./source.ts";
@@ -29,6 +29,7 @@ export async function run(plan: Plan, arena: Arena, options: RoundOptions = {}):
   const source = await openSource(now);
   const fleet = new Fleet({ plan, arena, source, directory, origin, now, options });
   const foreign = new ForeignProgram(plan, arena, source, fleet.keys, now);
+  const unplanned = watchPrimaries(arena, now);
   try {
     await fleet.start();
     await foreign.open();
@@ -43,8 +44,9 @@ export async function run(plan: Plan, arena: Arena, options: RoundOptions = {}):
     await fleet.runTail();
     await sleep(isHealed ? plan.tailMs : 0);
     await fleet.finish();
-    return fleet.history(faults, foreign.changes);
+    return fleet.history([...faults, ...(await unplanned.stop())], foreign.changes);
   } finally {
+    await unplanned.stop();
     await foreign.close();
     await fleet.close();
     await source[Symbol.asyncDispose]();
