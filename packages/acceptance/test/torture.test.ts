@@ -71,6 +71,12 @@ describe("a bad history is rejected", () => {
     ["a process that is connected again serves what it had meanwhile", "elsewhere", { changes: [change("A", 2)], sightings: sightings("B", [90, "down"], [1_500, "up"]), reads: [read("B", 1_600, 1)] }],
     ["a process that cannot reach Redis has an answer from it", "elsewhere", { changes: [change("A", 2)], sightings: sightings("B", [90, "down"]), reads: [read("B", 1_600, 1, { tier: "redis" })] }],
     ["a living process does not issue again what a restart lost", "elsewhere", { changes: [change("A", 2)], faults: [restart], sightings: IN_STEP, reads: [read("B", 5_000, 1)] }],
+    ["a restart loses what had been issued again before its snapshot", "elsewhere", {
+      changes: [change("A", 2)],
+      faults: [restart, { ...restart, from: 2_000, to: 2_050, losesSince: 1_000 }],
+      sightings: [...sightings("A", [650, "up"], [700, "up"], [2_100, "detached", 1], [2_300, "up"], [2_350, "up"]), ...sightings("B", [650, "up"], [700, "up"], [2_060, "up"], [2_110, "up"])],
+      reads: [read("B", 2_200, 1)],
+    }],
     ["two loads run at once long after everything was replayed", "two loads", { sightings: sightings("C", [400, "up", 3], [620, "up"]), loads: [load("A", 500, 700, 1), load("B", 600, 650, 1)] }],
     ["two loads run at once long after a forced caller left", "two loads", { loads: [load("A", 700, 900, 1), load("B", 800, 850, 1)], reads: [read("B", 300, undefined, { kind: "getOrSet", forced: true, error: "AbortError: left" })] }],
     ["two loads run at once while a third process is frozen", "two loads", {
@@ -116,6 +122,12 @@ describe("a good history is accepted", () => {
   it.for<readonly [string, string, Partial<History>]>([
     ["a process that cannot reach Redis serves its copy", "fallback", { changes: [change("A", 2)], sightings: sightings("B", [90, "down"]), reads: [read("B", 1_600, 1, { tier: "memory" })] }],
     ["a restart lost a change that is yet to be issued again", "lost, not yet re-issued", { changes: [change("A", 2)], faults: [{ ...restart, from: 1_200, to: 1_300 }], sightings: [...sightings("A", [1_400, "detached", 1], [1_500, "up"], [1_550, "up"]), ...sightings("B", [1_350, "up"], [1_370, "up"])], reads: [read("B", 1_400, 1)] }],
+    ["a restart lost what was issued again, its snapshot being older than that", "lost, not yet re-issued", {
+      changes: [change("A", 2)],
+      faults: [restart, { ...restart, from: 2_000, to: 2_050, losesSince: 610 }],
+      sightings: [...sightings("A", [650, "up"], [700, "up"], [2_100, "detached", 1], [2_300, "up"], [2_350, "up"]), ...sightings("B", [650, "up"], [700, "up"], [2_060, "up"], [2_110, "up"])],
+      reads: [read("B", 2_200, 1)],
+    }],
     ["a restart lost a change, and its process has died", "lost, nobody remembers", { processes: [{ name: "A", bornAt: 0, diedAt: 400 }, { name: "B", bornAt: 0 }], changes: [change("A", 2)], faults: [restart], sightings: IN_STEP, reads: [read("B", 5_000, 1)] }],
     ["a set arrives after its process gave it up", "set with unknown outcome", { changes: [change("A", 2, { kind: "set", status: "pending" }), change("B", 3)], sightings: sightings("A", [900, "down", 1], [2_000, "up"]), reads: [read("C", 1_400, 2)] }],
     ["a load runs without a lease beside another", "load without a lease", { loads: [load("A", 500, 700, 1), load("B", 600, 650, 1, { isAlone: true })] }],

@@ -239,12 +239,17 @@ class Checker {
     return undefined;
   }
 
-  /** The faults before or during the read that may have lost an acknowledged change. */
+  /**
+   * The faults before or during the read that may have lost an acknowledged change. After each it is issued again, and
+   * may be lost again by the next: a snapshot may be from before that.
+   */
   #lossesOf(change: Change, read: Read): readonly Fault[] {
+    let settledAt = change.endedAt ?? Infinity;
     return this.#history.faults.filter((fault) => {
-      if (fault.losesSince === undefined || read.endedAt < fault.from) return false;
-      const settledAt = change.endedAt ?? Infinity;
-      return settledAt >= fault.losesSince && change.startedAt <= Math.max(fault.to, this.#inStepAt(change.process, fault, false));
+      if (fault.losesSince === undefined || read.endedAt < fault.from || settledAt < fault.losesSince) return false;
+      if (change.startedAt > Math.max(fault.to, this.#inStepAt(change.process, fault, false))) return false;
+      settledAt = Math.max(settledAt, this.#inStepAt(change.process, fault));
+      return true;
     });
   }
 
