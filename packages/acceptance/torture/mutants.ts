@@ -225,13 +225,4 @@ export const MUTANTS: readonly Mutant[] = [
     rule: "if (mayHaveMoved || isNews || follows) this.#replaced();",
     broken: "",
   },
-  {
-    name: "servers: a promoted one is taken for what it was",
-    shows: OLDER,
-    focus: "servers",
-    topology: "cluster",
-    file: `${REDIS}/cluster.ts`,
-    rule: "      hub.replaced();\n      hub.lost(error);\n",
-    broken: "",
-  },
 ];

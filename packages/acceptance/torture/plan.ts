@@ -41,6 +41,8 @@ export interface WorkerPlan {
   readonly name: string;
   readonly coherence: "auto" | "tracking" | "pubsub";
   readonly protocol: 2 | 3;
+  /** Whether it brings a client of its own. */
+  readonly hasClient?: true;
 }
 
 /** One key of the source of truth. */
@@ -188,6 +190,8 @@ export interface PlanOptions {
   readonly durationMs?: number;
 }
 
+const WORKERS = ["A", "B", "C"];
+
 /** Draws a plan. Its parts draw from sequences of their own. */
 export function planOf(seed: number, { topology, focus: given, durationMs = 6_000 }: PlanOptions): Plan {
   const random = new Random(seed * 2_654_435_761);
@@ -208,19 +212,25 @@ export function planOf(seed: number, { topology, focus: given, durationMs = 6_00
   const drawn = random.one(["tracking", "tracking", "tracking", "tracking", "pubsub", "mixed"] as const);
   // In a cluster the two ways cannot be mixed.
   const fleet = drawn === "mixed" && topology === "cluster" ? "pubsub" : drawn;
-  const workers = ["A", "B", "C"].map((name, i): WorkerPlan =>
-    fleet === "tracking" || (fleet === "mixed" && i !== 1) ? { name, coherence: "auto", protocol: 3 }
-    : { name, coherence: fleet === "pubsub" ? "pubsub" : "auto", protocol: fleet === "pubsub" ? 3 : 2 });
   const keys = KEYS.map((key): KeyPlan => ({
     ...key,
     changedEveryMs: key.isForeign ? 1_500 : random.one([60, 400, 1_500, 3_000]),
-    ...(random.oneIn(4) && key.id !== "a" && { readBy: random.below(workers.length) }),
+    ...(random.oneIn(4) && key.id !== "a" && { readBy: random.below(WORKERS.length) }),
+  }));
+  const faults = faultsFor(random.fork(2), faultsOf(topology, focus), topology, durationMs, WORKERS.length, settings);
+  // One that swallows replies is never given up by the client itself, and is nobody else's to give up.
+  const mayBring = topology === "single" && !faults.some(({ kind }) => kind.startsWith("swallow"));
+  const clients = random.fork(4);
+  const workers = WORKERS.map((name, i): WorkerPlan => ({
+    ...(fleet === "tracking" || (fleet === "mixed" && i !== 1) ? { name, coherence: "auto", protocol: 3 }
+      : { name, coherence: fleet === "pubsub" ? "pubsub" : "auto", protocol: fleet === "pubsub" ? 3 : 2 }),
+    ...(mayBring && clients.oneIn(4) && { hasClient: true }),
   }));
   const hearsForeign = fleet === "tracking";
   return {
     seed, topology, focus, settings, workers, keys, durationMs,
     operations: operationsOf(random.fork(1), "o", { keys, workers: workers.length, durationMs, changesToo: true, hearsForeign, isHeld: focus === "freezes" }),
-    faults: faultsFor(random.fork(2), faultsOf(topology, focus), topology, durationMs, workers.length, settings),
+    faults,
     tail: operationsOf(random.fork(3), "t", { keys, workers: workers.length, durationMs: 800, changesToo: false, hearsForeign, isHeld: false }),
     tailMs: 800,
   };

@@ -1,8 +1,9 @@
 /** One process of the fleet. Run by round.ts; everything it does and sees goes to its file. */
 import { createCache, json, type BatchLoadContext, type Cache, type GetOrSetOptions, type LoadContext, type Namespace, type NotModified, type Served } from "@hotset/core";
 import { memory } from "@hotset/memory";
-import { cluster, redis, sentinel, single, type Connection } from "@hotset/redis";
+import { cluster, fromClient, redis, sentinel, single, type Connection, type RedisBackend, type RedisBackendSettings } from "@hotset/redis";
 import { answerCalls } from "@hotset/test-servers";
+import { createClient } from "@redis/client";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { clockSince } from "./clock.ts";
 import type { Change, Incident, Read } from "./history.ts";
@@ -157,6 +158,7 @@ class Fleetmate {
     const closed = await Promise.race([this.#cache.close().then(() => true), sleep(8_000, false, { ref: false })]);
     if (!closed) incident("unsettled", "close()");
     if (pending !== 0) incident("not healed", `${pending} invalidations were pending at the end`);
+    endClient();
     this.#source.close();
     const left = await leftOver();
     if (left.length > 0) incident("leak", `${left.join(", ")} left after close()`);
@@ -430,18 +432,19 @@ const HEAP_GROWTH_BYTES = 24 * 2 ** 20;
 async function openCache(): Promise<Cache> {
   const contender = CONTENDERS.find((name) => name === process.env["HOTSET_CONTENDER"]);
   if (contender !== undefined && given.place.topology === "single") return asCache(await openContender(contender, { url: given.place.url, prefix: given.keyPrefix, ttlMs: settings.ttl }));
-  const backend = redis(connectionTo(given.place))
-    .protocol(given.worker.protocol)
-    .keyPrefix(given.keyPrefix)
-    .valueFormat(json())
-    .label(BACKEND)
-    .coherence(given.worker.coherence)
-    .maxStaleness(settings.maxStaleness)
-    .reissueWindow(settings.reissueWindow)
-    .responseTimeout(settings.responseTimeout)
-    .connectTimeout("1s")
-    .backoff({ base: 10, max: 200 })
-    .build();
+  const settled = <Builder extends RedisBackendSettings>(builder: Builder): RedisBackend =>
+    builder
+      .keyPrefix(given.keyPrefix)
+      .valueFormat(json())
+      .label(BACKEND)
+      .coherence(given.worker.coherence)
+      .maxStaleness(settings.maxStaleness)
+      .reissueWindow(settings.reissueWindow)
+      .responseTimeout(settings.responseTimeout)
+      .build();
+  const backend = given.worker.hasClient === true && given.place.topology === "single"
+    ? settled(redis(fromClient(await openClient(given.place.url))))
+    : settled(redis(connectionTo(given.place)).protocol(given.worker.protocol).connectTimeout("1s").backoff({ base: 10, max: 200 }));
   return createCache({ name: "torture", explain: REMEMBERED })
     .tier(memory({ maxEntries: settings.maxEntries }))
     .tier(backend)
@@ -454,6 +457,16 @@ async function openCache(): Promise<Cache> {
     })
     .build();
 }
+
+/** As a service has one already, which reconnects by itself. */
+async function openClient(url: string): Promise<ReturnType<typeof createClient>> {
+  const client = createClient({ url, RESP: given.worker.protocol, socket: { reconnectStrategy: (retries) => Math.min(10 * 2 ** retries, 200) } });
+  client.on("error", () => undefined);
+  await client.connect();
+  endClient = () => client.destroy();
+  return client as never;
+}
+let endClient: () => void = () => undefined;
 
 function connectionTo(place: Place): Connection {
   switch (place.topology) {
