@@ -427,8 +427,12 @@ class Checker {
       }
     }
     if (since !== undefined) spans.push({ from: since, to: Infinity });
-    for (const failure of this.#history.failures)
-      if (failure.process === process && failure.code === "BACKEND_UNAVAILABLE") spans.push({ from: failure.at - this.#history.terms.responseTimeoutMs, to: failure.at });
+    for (const failure of this.#history.failures) {
+      if (failure.process !== process || failure.code !== "BACKEND_UNAVAILABLE") continue;
+      const span = { from: failure.at - this.#history.terms.responseTimeoutMs, to: failure.at };
+      // Who was frozen himself while he waited has found out nothing about Redis.
+      if (!this.#history.faults.some((fault) => fault.freezes === true && fault.processes?.includes(process) === true && overlap(fault, span))) spans.push(span);
+    }
     return spans;
   }
 

@@ -142,29 +142,13 @@ export const MUTANTS: readonly Mutant[] = [
     rule: "redis.call('HSET', KEYS[1], 'id', ARGV[1], 'n', '0')\n  g = {ARGV[1], '0'}",
     broken: "redis.call('HSET', KEYS[1], 'id', 'x', 'n', '0')\n  g = {'x', '0'}",
   },
-  {
-    name: "tags: a change elsewhere is not heard",
-    shows: OLDER,
-    focus: "calm",
-    file: `${CORE}/changes.ts`,
-    rule: "    table?.forget(mine);\n",
-    broken: "",
-  },
-  {
-    name: "tags: copies are not held against versions",
-    shows: OLDER,
-    focus: "calm",
-    file: `${CORE}/local-copies.ts`,
-    rule: 'const verdict = current === undefined ? "current" : judgeVersions(entry.versions, current);',
-    broken: 'const verdict: string = "current";',
-  },
 
   // ---- trust
 
   {
     name: "trust: it has no deadline",
     shows: OLDER,
-    focus: "freezes",
+    focus: "deaths",
     file: `${CORE}/local-copies.ts`,
     rule: "if ((entry.epoch !== this.#trust.epoch || now >= this.#trust.until) && entry.epoch !== ALWAYS) return undefined;",
     broken: "if (entry.epoch !== this.#trust.epoch && entry.epoch !== ALWAYS) return undefined;",
