@@ -2,6 +2,8 @@ import { json, type StoredEntry } from "@hotset/core";
 import { cluster, redis, type RedisBackend, type RedisBackendBuilder } from "@hotset/redis";
 import { startCluster, type TestCluster } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { systemClock } from "../src/clock.ts";
+import { clusterLink } from "../src/cluster.ts";
 import { RecordingListener } from "./recording-listener.ts";
 
 const stored = (data = "value"): StoredEntry => ({ data: Buffer.from(data), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none" });
@@ -144,6 +146,23 @@ describe("a cluster", () => {
     await expect.poll(() => backend.write(key, stored()).then(() => servers.ownerOf(0), () => undefined), { timeout: 10_000 }).toBeDefined();
     await expect.poll(mayRead, { timeout: 10_000 }).toBe(0);
   }, 60_000);
+
+  it("C91: one that was given up and is found anew may be another one", async () => {
+    const addresses = servers.urls.map((url) => ({ host: new URL(url).hostname, port: Number(new URL(url).port) }));
+    const link = clusterLink({
+      seeds: addresses,
+      node: { database: 0, protocol: 3, connectTimeoutMs: 1_000, clock: systemClock },
+      link: { clock: systemClock, random: Math.random, responseTimeoutMs: 1_000, maxInFlight: 100, backoff: { baseMs: 10, factor: 2, maxMs: 100 }, retries: Infinity },
+      readFromReplicas: false,
+    });
+    const heard: string[] = [];
+    const note = (): void => undefined;
+    await link.tracking!.attach({ topic: "hotset:", maxStalenessMs: 400, now: () => performance.now(), changed: note, everythingChanged: note, alive: note, replaced: () => void heard.push("replaced"), lost: note });
+    expect(heard).toEqual([]);
+    link.distrust(new Error("READONLY"));
+    await expect.poll(() => heard, { timeout: 5_000 }).toEqual(["replaced"]);
+    await link.close();
+  });
 
   it("C81: changes are announced where somebody may not track, and not where all do: each node would pass them on to all others", async () => {
     const published = async (): Promise<number> => {
