@@ -1,6 +1,6 @@
 import { BackendUnavailableError } from "@hotset/core";
 import { connectFault, isReply, isTemporary, type Origin } from "./faults.ts";
-import { heardNode, toldOf, type HeardNode, type Hubs } from "./heard-link.ts";
+import { heardNode, tellReplaced, type HeardNode, type Hubs } from "./heard-link.ts";
 import { Hub } from "./hub.ts";
 import { hasHashTag } from "./layout.ts";
 import type { RawClient } from "./lane.ts";
@@ -53,7 +53,7 @@ export function clusterLink(settings: ClusterSettings): Link {
   const open = async (aborted: AbortSignal): Promise<Session> => {
     const client = new Router(settings, await askSeeds(settings, aborted), hubs);
     // What became of the servers in between nobody has seen.
-    if (router !== undefined) for (const hub of [hubs.tracking, hubs.channel]) hub.replaced();
+    if (router !== undefined) tellReplaced(hubs);
     router = client;
     return { client, onLost: () => undefined, destroy: () => client.close() };
   };
@@ -228,8 +228,6 @@ class Router implements RawClient {
           (aborted, prepare) => openSession(address, settings, aborted, prepare),
           link,
           this.#hubs,
-          toldOf(this.#hubs),
-          true,
           (deadlineMs) => this.#isPrimary(made, deadlineMs),
           (client) => this.#prepare(made, client),
         ),
@@ -292,10 +290,8 @@ class Router implements RawClient {
       if (this.#settings.readFromReplicas) node.link.distrust(new Error("it is a primary now"));
     }
     const error = new Error(`${nodes.map(({ address }) => placeOf(address)).join(", ")} became the primary of some keys`);
-    for (const hub of [this.#hubs.tracking, this.#hubs.channel]) {
-      hub.replaced();
-      hub.lost(error);
-    }
+    tellReplaced(this.#hubs);
+    for (const hub of [this.#hubs.tracking, this.#hubs.channel]) hub.lost(error);
   }
 
   /** Looks at the topology behind the scenes, unless that was done just now. */

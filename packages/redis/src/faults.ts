@@ -111,8 +111,11 @@ const DIAGNOSES: readonly (readonly [RegExp, Diagnosis])[] = [
   [/the password function failed/, { advice: "see the cause", retryable: true }],
 ];
 
+/** Whether the server does not know any more, or not yet, who asks: the connection is of no use. */
+export const isLoggedOut = (error: unknown): boolean => isReply(error) && (error as Error).message.startsWith("NOAUTH");
+
 /** Whether the server will answer the same each time: it does not let this user ask, or does not know the question. */
-export const isRefusal = (error: unknown): boolean => isReply(error) && !isTemporary(error) && !(error as Error).message.startsWith("NOAUTH");
+export const isRefusal = (error: unknown): boolean => isReply(error) && !isTemporary(error) && !isLoggedOut(error);
 
 /** `undefined` where the server answers with an error. */
 export async function unlessRefused<T>(reply: Promise<T>): Promise<T | undefined> {

@@ -23,14 +23,14 @@ export interface HeardNode {
   readonly server: HeardServer;
   readonly subscribed: SingleLink;
   readonly subscriber: HeardServer;
+  readonly oneServer: OneServer;
 }
 
 /** Tells those who listen, in either way, that another server answers. */
-export const toldOf = (hubs: Hubs): OneServer =>
-  new OneServer(() => {
-    hubs.tracking.replaced();
-    hubs.channel.replaced();
-  });
+export function tellReplaced(hubs: Hubs): void {
+  hubs.tracking.replaced();
+  hubs.channel.replaced();
+}
 
 /**
  * A link to one server that stands alone, or that others name as the primary.
@@ -43,9 +43,8 @@ export function heardLink(open: Open, settings: LinkSettings & { readonly protoc
     channel: new Hub(settings.clock, async () => void (await Promise.all([node.link.ready(), node.subscribed.ready()])), () => [node.subscriber]),
   };
   const isPrimary = rolesOf((args, deadlineMs) => node.server.exchange(args, deadlineMs), (error) => node.link.distrust(error));
-  const oneServer = toldOf(hubs);
-  const node: HeardNode = heardNode(open, settings, hubs, oneServer, carriesCalls, isPrimary, loadScripts, { tracking: settings.protocol === 3 ? hubs.tracking : undefined, channel: hubs.channel });
-  return { link: node.link, oneServer };
+  const node: HeardNode = heardNode(open, settings, hubs, isPrimary, loadScripts, { carriesCalls, tracking: settings.protocol === 3 ? hubs.tracking : undefined, channel: hubs.channel });
+  return node;
 }
 
 /**
@@ -57,22 +56,21 @@ export function heardNode(
   open: Open,
   settings: LinkSettings,
   hubs: Hubs,
-  oneServer: OneServer,
-  carriesCalls: boolean,
   isPrimary: (deadlineMs: number) => Promise<boolean>,
   prepare: (client: NodeClient) => Promise<void>,
-  shown?: { readonly tracking: Hub | undefined; readonly channel: Hub },
+  { carriesCalls = true, tracking: tracked, channel }: { readonly carriesCalls?: boolean; readonly tracking?: Hub | undefined; readonly channel?: Hub } = {},
 ): HeardNode {
   const { clock } = settings;
+  const oneServer = new OneServer(() => tellReplaced(hubs));
   const server = new HeardServer(hubs.tracking, clock, tracking(), oneServer, carriesCalls, isPrimary);
   const subscriber = new HeardServer(hubs.channel, clock, subscription(), oneServer, false, isPrimary);
   const subscribed = new SingleLink((aborted) => open(aborted, (client) => subscriber.prepare(client, nothing)), settings, subscriber);
   const link = new SingleLink((aborted) => open(aborted, (client) => server.prepare(client, prepare)), settings, server, {
-    tracking: shown?.tracking,
-    channel: shown?.channel,
+    tracking: tracked,
+    channel,
     close: () => subscribed.close(),
   });
-  return { link, server, subscribed, subscriber };
+  return { link, server, subscribed, subscriber, oneServer };
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { Clock } from "@hotset/core";
-import { isReply, isTemporary, unlessRefused } from "./faults.ts";
+import { isLoggedOut, isReply, isTemporary, unlessRefused } from "./faults.ts";
 import { HearingRefusedError, type Hub, type Source } from "./hub.ts";
 import type { Send } from "./lane.ts";
 import { identityOf, type Identity, type Member, type OneServer } from "./one-server.ts";
@@ -126,7 +126,7 @@ export class HeardServer implements Source, Watch, Member {
       return isHearing && isPrimary && this.#oneServer.isOne;
     } catch (error) {
       if (!isReply(error)) throw error;
-      if ((error as Error).message.startsWith("NOAUTH")) link.distrust(error as Error);
+      if (isLoggedOut(error)) link.distrust(error as Error);
       // Neither BUSY nor LOADING proves anything: while a script runs, Redis sends replies before their pushes.
       return false;
     }

@@ -1,7 +1,7 @@
 import diagnostics from "node:diagnostics_channel";
 import type { Socket } from "node:net";
 import type { Awaitable, Clock } from "@hotset/core";
-import { connectFault, isReply } from "./faults.ts";
+import { connectFault, isLoggedOut, isReply } from "./faults.ts";
 import type { RawClient } from "./lane.ts";
 import { nodeRedis } from "./node-redis.ts";
 import { ACQUIRE, RELEASE, RENEW_LEASE, STORE } from "./leases.ts";
@@ -266,7 +266,7 @@ const SCRIPTS = [WRITE, REMOVE, MARK_STALE, ACQUIRE, RENEW_LEASE, STORE, RELEASE
 export async function loadScripts(client: RawClient): Promise<void> {
   const replies = await Promise.allSettled(SCRIPTS.map((script) => client.sendCommand(["SCRIPT", "LOAD", script.text])));
   for (const reply of replies) {
-    if (reply.status === "rejected" && (!isReply(reply.reason) || reply.reason.message.startsWith("NOAUTH"))) throw reply.reason;
+    if (reply.status === "rejected" && (!isReply(reply.reason) || isLoggedOut(reply.reason))) throw reply.reason;
   }
 }
 
