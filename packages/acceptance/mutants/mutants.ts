@@ -2256,6 +2256,13 @@ export const MUTANTS: readonly Mutant[] = [
     broken: "undefined;",
   },
   {
+    name: "redis: what a client sends again over its next connection is an answer",
+    promises: ["C91"],
+    file: `${REDIS}/client-link.ts`,
+    rule: 'if (epoch !== this.#epoch) throw new Error("the client has reconnected meanwhile");',
+    broken: "",
+  },
+  {
     name: "redis: a server that does not tell who it is stays the same",
     promises: ["C91"],
     file: `${REDIS}/one-server.ts`,
