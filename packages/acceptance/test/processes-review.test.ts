@@ -241,13 +241,19 @@ describe("C86 who hears of changes", () => {
   });
 });
 
-it("C26 what was marked stale here and then deleted stands in for nobody", async () => {
+/** A load that would replace what is stale, and what may stand in for it. */
+async function loadOverStale() {
   const { all: [p1], clock } = await inStep({ ttl: 100, staleIfError: "1h" });
   await p1.cache.set("k", "old");
   clock.advance(100);
   const loads = gatedLoads<string>();
   const call = p1.cache.getOrSet("k", loads.load);
   await loads.arrived(1);
+  return { p1, clock, loads, call };
+}
+
+it("C26 what was marked stale here and then deleted stands in for nobody", async () => {
+  const { p1, loads, call } = await loadOverStale();
   await p1.cache.markStale("k");
   await p1.cache.delete("k");
   const down = new Error("db down");
@@ -256,12 +262,7 @@ it("C26 what was marked stale here and then deleted stands in for nobody", async
 });
 
 it("C26 what was marked stale here stands in for a load that lost its lease by that", async () => {
-  const { all: [p1], clock } = await inStep({ ttl: 100, staleIfError: "1h" });
-  await p1.cache.set("k", "old");
-  clock.advance(100);
-  const loads = gatedLoads<string>();
-  const call = p1.cache.getOrSet("k", loads.load);
-  await loads.arrived(1);
+  const { p1, clock, loads, call } = await loadOverStale();
   const answering = gate();
   p1.backend.script("markStale", { after: answering });
   const marking = p1.cache.markStale("k");

@@ -77,6 +77,12 @@ describe("a bad history is rejected", () => {
       sightings: [...sightings("A", [650, "up"], [700, "up"], [2_100, "detached", 1], [2_300, "up"], [2_350, "up"]), ...sightings("B", [650, "up"], [700, "up"], [2_060, "up"], [2_110, "up"])],
       reads: [read("B", 2_200, 1)],
     }],
+    ["a process that was frozen serves what changed meanwhile, whatever it gave up when it went on", "elsewhere", {
+      changes: [change("A", 2)],
+      faults: [{ kind: "freeze process", from: 50, to: 2_000, processes: ["B"], freezes: true }],
+      failures: [{ process: "B", at: 2_002, operation: "read", code: "BACKEND_UNAVAILABLE" }],
+      reads: [read("B", 2_001, 1, { tier: "memory" })],
+    }],
     ["two loads run at once long after everything was replayed", "two loads", { sightings: sightings("C", [400, "up", 3], [620, "up"]), loads: [load("A", 500, 700, 1), load("B", 600, 650, 1)] }],
     ["two loads run at once long after a forced caller left", "two loads", { loads: [load("A", 700, 900, 1), load("B", 800, 850, 1)], reads: [read("B", 300, undefined, { kind: "getOrSet", forced: true, error: "AbortError: left" })] }],
     ["two loads run at once while a third process is frozen", "two loads", {

@@ -244,13 +244,15 @@ class Checker {
    * may be lost again by the next: a snapshot may be from before that.
    */
   #lossesOf(change: Change, read: Read): readonly Fault[] {
+    const losses: Fault[] = [];
     let settledAt = change.endedAt ?? Infinity;
-    return this.#history.faults.filter((fault) => {
-      if (fault.losesSince === undefined || read.endedAt < fault.from || settledAt < fault.losesSince) return false;
-      if (change.startedAt > Math.max(fault.to, this.#inStepAt(change.process, fault, false))) return false;
+    for (const fault of this.#history.faults) {
+      if (fault.losesSince === undefined || read.endedAt < fault.from || settledAt < fault.losesSince) continue;
+      if (change.startedAt > Math.max(fault.to, this.#inStepAt(change.process, fault, false))) continue;
+      losses.push(fault);
       settledAt = Math.max(settledAt, this.#inStepAt(change.process, fault));
-      return true;
-    });
+    }
+    return losses;
   }
 
   #lateSet(version: number, read: Read, floorAt: Instant): Exemption | undefined {

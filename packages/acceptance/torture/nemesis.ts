@@ -28,10 +28,9 @@ const REPLICATION_LAG_MS = 1_000;
 /**
  * Breaks what the plan says when it says so, and undoes it. Faults of the servers go one after another.
  *
- * @param until the end of the operations
  * @returns the faults, when the last of them is over
  */
-export async function unleash(plan: Plan, arena: Arena, victims: Victims, keys: RedisKeys, now: () => Instant, until: Instant): Promise<readonly Fault[]> {
+export async function unleash(plan: Plan, arena: Arena, victims: Victims, keys: RedisKeys, now: () => Instant): Promise<readonly Fault[]> {
   const faults: Fault[] = [];
   let servers: Promise<unknown> = Promise.resolve();
   const nemesis = new Nemesis(plan, arena, victims, keys, now);
@@ -45,7 +44,6 @@ export async function unleash(plan: Plan, arena: Arena, victims: Victims, keys: 
     servers = committed.catch(() => undefined);
     await committed;
   }));
-  await sleep(Math.max(0, until - now()));
   return faults;
 }
 

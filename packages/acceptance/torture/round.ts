@@ -36,7 +36,7 @@ export async function run(plan: Plan, arena: Arena, options: RoundOptions = {}):
     const startAt = now() + 20;
     fleet.run(startAt);
     const foreignWork = foreign.run(plan.operations.filter(({ worker }) => worker < 0), startAt);
-    const faults = await unleash(shifted(plan, startAt), arena, fleet, fleet.keys, now, startAt + plan.durationMs);
+    const faults = await unleash(shifted(plan, startAt), arena, fleet, fleet.keys, now);
     await sleep(Math.max(0, startAt + plan.durationMs - now()));
     await foreignWork;
     await arena.heal();

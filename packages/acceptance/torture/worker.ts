@@ -459,12 +459,12 @@ async function openCache(): Promise<Cache> {
 }
 
 /** As a service has one already, which reconnects by itself. */
-async function openClient(url: string): Promise<ReturnType<typeof createClient>> {
+async function openClient(url: string): Promise<Parameters<typeof fromClient>[0]> {
   const client = createClient({ url, RESP: given.worker.protocol, socket: { reconnectStrategy: (retries) => Math.min(10 * 2 ** retries, 200) } });
   client.on("error", () => undefined);
   await client.connect();
   endClient = () => client.destroy();
-  return client as never;
+  return client;
 }
 let endClient: () => void = () => undefined;
 
