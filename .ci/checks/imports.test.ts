@@ -27,8 +27,8 @@ describe("between packages", () => {
     ["a re-export", 'export { memory } from "@hotset/memory";'],
     ["a dynamic import", 'export const m = () => import("@hotset/memory");'],
   ])("finds %s that the graph does not grant", (_what, text) => {
-    expect(violations(["packages/core/src/cache.ts", text])).toEqual([
-      "packages/core/src/cache.ts imports @hotset/memory, which @hotset/core may not",
+    expect(violations(["packages/core/src/cache/cache.ts", text])).toEqual([
+      "packages/core/src/cache/cache.ts imports @hotset/memory, which @hotset/core may not",
     ]);
   });
 
@@ -48,8 +48,8 @@ describe("between packages", () => {
   });
 
   it("finds a dependency that is not declared", () => {
-    expect(violations(["packages/core/src/codec.ts", 'import { pack } from "msgpackr";'])).toEqual([
-      "packages/core/src/codec.ts imports msgpackr, which its package.json does not declare",
+    expect(violations(["packages/core/src/entry/codec.ts", 'import { pack } from "msgpackr";'])).toEqual([
+      "packages/core/src/entry/codec.ts imports msgpackr, which its package.json does not declare",
     ]);
   });
 
@@ -74,39 +74,39 @@ describe("between packages", () => {
   });
 });
 
-describe("inside core", () => {
-  it("lets a file import from the lines above, and a folder from itself", () => {
+describe("inside a package with rooms", () => {
+  it("lets a room import from those above it, and from itself", () => {
     expect(
       violations(
-        ["packages/core/src/cache.ts", 'import type { Entry } from "./entry.ts"; import { load } from "./load.ts";'],
-        ["packages/core/src/formats/json.ts", 'import { DecodeError } from "../errors.ts"; import { limit } from "./limit.ts";'],
+        ["packages/core/src/engine/load.ts", 'import type { Entry } from "../entry/entry.ts"; import { isLoading } from "./loading.ts";'],
+        ["packages/core/src/index.ts", 'export { createCache } from "./cache/create-cache.ts";'],
       ),
     ).toEqual([]);
   });
 
   it.each([
     ["upwards", "entry", "cache"],
-    ["within its line", "codec", "stats"],
+    ["between rooms of one line", "formats", "compressors"],
   ])("finds a type import %s", (_where, importer, imported) => {
-    expect(violations([`packages/core/src/${importer}.ts`, `import type { X } from "./${imported}.ts";`])).toEqual([
-      `packages/core/src/${importer}.ts imports packages/core/src/${imported}.ts, which does not stand above it in CORE_LAYERS`,
+    expect(violations([`packages/core/src/${importer}/a.ts`, `import type { X } from "../${imported}/b.ts";`])).toEqual([
+      `packages/core/src/${importer}/a.ts imports packages/core/src/${imported}/b.ts: in ROOMS, ${imported} does not stand above ${importer}`,
     ]);
   });
 
   it("lets testing/ import everything, and tests import testing/, but no source", () => {
-    const clock = 'import { TestClock } from "./testing/index.ts";';
+    const clock = 'import { TestClock } from "../testing/index.ts";';
     expect(
       violations(
-        ["packages/core/src/testing/index.ts", 'import { createCache } from "../builder.ts";'],
-        ["packages/core/src/cache.test.ts", clock],
-        ["packages/core/src/cache.ts", clock],
+        ["packages/core/src/testing/index.ts", 'import { createCache } from "../cache/create-cache.ts";'],
+        ["packages/core/src/cache/wrap.test.ts", clock],
+        ["packages/core/src/cache/wrap.ts", clock],
       ),
-    ).toEqual(["packages/core/src/cache.ts imports packages/core/src/testing/index.ts: only tests import testing/"]);
+    ).toEqual(["packages/core/src/cache/wrap.ts imports packages/core/src/testing/index.ts: only tests import testing/"]);
   });
 
-  it("asks for a line when a file is new", () => {
-    expect(violations(["packages/core/src/helpers.ts", 'import { once } from "./once.ts";'])).toEqual([
-      "packages/core/src/helpers.ts has no line in CORE_LAYERS (.ci/checks/imports.ts)",
+  it("asks for a room when a file has none", () => {
+    expect(violations(["packages/core/src/helpers.ts", 'import { once } from "./primitives/once.ts";'])).toEqual([
+      "packages/core/src/helpers.ts is in no room of ROOMS (.ci/checks/imports.ts)",
     ]);
   });
 });
@@ -130,6 +130,6 @@ describe("everywhere", () => {
 
   it("is not misled by comments and strings", () => {
     const text = '// import x from "@hotset/memory"\nexport const s = `import y from "@hotset/redis"`;';
-    expect(violations(["packages/core/src/key.ts", text])).toEqual([]);
+    expect(violations(["packages/core/src/entry/key.ts", text])).toEqual([]);
   });
 });

@@ -1,4 +1,4 @@
-import type { Compressor, CompressorOptions } from "../backend.ts";
+import type { Compressor, CompressorOptions } from "../contracts/backend.ts";
 import { resolveCompressorOptions } from "./options.ts";
 import { zlibCompressor } from "./zlib-compressor.ts";
 

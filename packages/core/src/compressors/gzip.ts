@@ -1,5 +1,5 @@
-import type { Compressor, CompressorOptions } from "../backend.ts";
-import { DecodeError } from "../errors.ts";
+import type { Compressor, CompressorOptions } from "../contracts/backend.ts";
+import { DecodeError } from "../contracts/errors.ts";
 import { resolveCompressorOptions } from "./options.ts";
 import { zlibCompressor } from "./zlib-compressor.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { Compressor, CompressorOptions } from "../backend.ts";
-import { InvalidArgumentError } from "../errors.ts";
+import type { Compressor, CompressorOptions } from "../contracts/backend.ts";
+import { InvalidArgumentError } from "../contracts/errors.ts";
 import { brotli } from "./brotli.ts";
 import { gzip } from "./gzip.ts";
 import { resolveCompressorOptions } from "./options.ts";

@@ -1,6 +1,6 @@
-import type { CompressorOptions } from "../backend.ts";
-import { describe } from "../duration.ts";
-import { InvalidArgumentError } from "../errors.ts";
+import type { CompressorOptions } from "../contracts/backend.ts";
+import { describe } from "../primitives/duration.ts";
+import { InvalidArgumentError } from "../contracts/errors.ts";
 
 /** The levels that a compressor knows, bounds included. */
 export interface CompressorLevels {

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { DecodeError } from "../errors.ts";
+import { DecodeError } from "../contracts/errors.ts";
 import { describeCompressor } from "../testing/describe-compressor.ts";
 import { passthrough } from "./passthrough.ts";
 

@@ -1,5 +1,5 @@
-import type { Compressor } from "../backend.ts";
-import { DecodeError } from "../errors.ts";
+import type { Compressor } from "../contracts/backend.ts";
+import { DecodeError } from "../contracts/errors.ts";
 
 /** Leaves bytes as they are. Its id is `none`. */
 export function passthrough(): Compressor {

@@ -1,6 +1,6 @@
 import type { BrotliOptions, ZlibOptions } from "node:zlib";
-import type { Compressor } from "../backend.ts";
-import { DecodeError } from "../errors.ts";
+import type { Compressor } from "../contracts/backend.ts";
+import { DecodeError } from "../contracts/errors.ts";
 
 type Options = ZlibOptions & BrotliOptions;
 type Sync = (bytes: Uint8Array, options: Options) => unknown;

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { DecodeError, EncodeError } from "../errors.ts";
+import { DecodeError, EncodeError } from "../contracts/errors.ts";
 import { describeFormat } from "../testing/describe-format.ts";
 import { json } from "./json.ts";
 

@@ -1,5 +1,5 @@
-import type { Format } from "../backend.ts";
-import { DecodeError, EncodeError } from "../errors.ts";
+import type { Format } from "../contracts/backend.ts";
+import { DecodeError, EncodeError } from "../contracts/errors.ts";
 
 /**
  * JSON, as UTF-8. `Date`, `Map`, `bigint` and `undefined` properties do not survive it: see the table in docs.

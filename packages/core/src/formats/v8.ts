@@ -1,5 +1,5 @@
-import type { Format } from "../backend.ts";
-import { DecodeError, EncodeError } from "../errors.ts";
+import type { Format } from "../contracts/backend.ts";
+import { DecodeError, EncodeError } from "../contracts/errors.ts";
 import { unsafeReason } from "./v8-wire.ts";
 
 /**

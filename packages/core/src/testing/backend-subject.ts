@@ -1,4 +1,4 @@
-import type { Backend, StoredEntry } from "../backend.ts";
+import type { Backend, StoredEntry } from "../contracts/backend.ts";
 import type { TestClock } from "./test-clock.ts";
 
 /** What the parts of `describeBackend` share: the backend of the test that runs, and how to look at it. */

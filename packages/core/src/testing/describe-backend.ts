@@ -1,7 +1,7 @@
 import { scheduler } from "node:timers/promises";
-import type { Backend, StoredEntry } from "../backend.ts";
+import type { Backend, StoredEntry } from "../contracts/backend.ts";
 import { BackendUnavailableError } from "../index.ts";
-import type { Awaitable } from "../once.ts";
+import type { Awaitable } from "../contracts/awaitable.ts";
 import { KEY, stored, type BackendSubject } from "./backend-subject.ts";
 import { describeCoherence } from "./describe-coherence.ts";
 import { describeLeases } from "./describe-leases.ts";

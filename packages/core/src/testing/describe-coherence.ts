@@ -1,7 +1,7 @@
 import timers from "node:timers";
 import { scheduler } from "node:timers/promises";
-import type { Backend, Coherence, CoherenceListener } from "../backend.ts";
-import type { Clock } from "../clock.ts";
+import type { Backend, Coherence, CoherenceListener } from "../contracts/backend.ts";
+import type { Clock } from "../contracts/clock.ts";
 import { KEY, stored, type BackendSubject } from "./backend-subject.ts";
 import { flush } from "./outcome.ts";
 import { PECULIAR_KEYS } from "./peculiar-keys.ts";

@@ -1,4 +1,4 @@
-import type { Compressor } from "../backend.ts";
+import type { Compressor } from "../contracts/backend.ts";
 import { randomFrom } from "./random.ts";
 import { vitestFor } from "./vitest.ts";
 

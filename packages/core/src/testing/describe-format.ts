@@ -1,4 +1,4 @@
-import type { Format } from "../backend.ts";
+import type { Format } from "../contracts/backend.ts";
 import { randomFrom } from "./random.ts";
 import { vitestFor } from "./vitest.ts";
 

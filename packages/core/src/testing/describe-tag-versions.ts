@@ -1,4 +1,4 @@
-import type { TagVersions } from "../backend.ts";
+import type { TagVersions } from "../contracts/backend.ts";
 import type { BackendSubject } from "./backend-subject.ts";
 import { vitestFor } from "./vitest.ts";
 

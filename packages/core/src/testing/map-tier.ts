@@ -1,5 +1,5 @@
 import { ConfigurationError } from "../index.ts";
-import type { LocalEntry, LocalTier, LocalTierHost } from "../local-tier.ts";
+import type { LocalEntry, LocalTier, LocalTierHost } from "../contracts/local-tier.ts";
 
 export interface MapTierOptions {
   /** @default 'map' */

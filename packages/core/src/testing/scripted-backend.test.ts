@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { StoredEntry } from "../backend.ts";
-import { BackendUnavailableError } from "../errors.ts";
+import type { StoredEntry } from "../contracts/backend.ts";
+import { BackendUnavailableError } from "../contracts/errors.ts";
 import { describeBackend } from "./describe-backend.ts";
 import { gate } from "./gate.ts";
 import { outcome } from "./outcome.ts";

@@ -1,7 +1,7 @@
-import type { Backend, Coherence, Compressor, Format, Leases, StoredEntry, TagVersions } from "../backend.ts";
-import type { Clock } from "../clock.ts";
+import type { Backend, Coherence, Compressor, Format, Leases, StoredEntry, TagVersions } from "../contracts/backend.ts";
+import type { Clock } from "../contracts/clock.ts";
 import { BackendUnavailableError, json, passthrough, type Duration } from "../index.ts";
-import type { Awaitable } from "../once.ts";
+import type { Awaitable } from "../contracts/awaitable.ts";
 import type { Gate } from "./gate.ts";
 import { milliseconds } from "./milliseconds.ts";
 import { ScriptedLink, type ScriptedCoherence } from "./scripted-link.ts";

@@ -1,5 +1,5 @@
-import type { CoherenceListener } from "../backend.ts";
-import type { Clock } from "../clock.ts";
+import type { CoherenceListener } from "../contracts/backend.ts";
+import type { Clock } from "../contracts/clock.ts";
 import type { Hearer, HeldStore } from "./scripted-store.ts";
 
 /** The link over which a {@link scriptedBackend} with `coherence: 'heard'` hears of changes, in the hands of the test. */

@@ -1,5 +1,5 @@
-import type { DeleteStatus, Leases, StoredEntry, TagVersion } from "../backend.ts";
-import type { Clock } from "../clock.ts";
+import type { DeleteStatus, Leases, StoredEntry, TagVersion } from "../contracts/backend.ts";
+import type { Clock } from "../contracts/clock.ts";
 
 /**
  * What {@link scriptedBackend}s hold together, for looking at and for playing a program that is none of them, such as

@@ -1,7 +1,7 @@
-import type { Backend } from "../backend.ts";
+import type { Backend } from "../contracts/backend.ts";
 import { createCache, type Cache, type CacheBuilder, type CacheOptions } from "../index.ts";
-import type { LocalTier } from "../local-tier.ts";
-import type { Policy } from "../policy.ts";
+import type { LocalTier } from "../contracts/local-tier.ts";
+import type { Policy } from "../entry/policy.ts";
 import { mapTier } from "./map-tier.ts";
 import { scriptedBackend } from "./scripted-backend.ts";
 import { TestClock } from "./test-clock.ts";

@@ -1,5 +1,5 @@
-import type { Clock } from "../clock.ts";
-import type { Duration } from "../duration.ts";
+import type { Clock } from "../contracts/clock.ts";
+import type { Duration } from "../primitives/duration.ts";
 import { milliseconds } from "./milliseconds.ts";
 
 interface Due {

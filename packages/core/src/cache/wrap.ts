@@ -1,0 +1,70 @@
+import { InvalidArgumentError } from "../contracts/errors.ts";
+import { describe } from "../primitives/duration.ts";
+import type { KeyPart } from "../entry/key-of.ts";
+import { keyOf } from "../entry/key-of.ts";
+import type { LoadContext } from "../engine/load.ts";
+import type { DeleteResult } from "../engine/mutations.ts";
+import type { Awaitable } from "../contracts/awaitable.ts";
+import { checkOptions, OPTION_NAMES, type GetOrSetOptions, type Policy } from "../entry/policy.ts";
+
+export type AnyFunction<R = unknown> = (...args: never[]) => Awaitable<R>;
+
+/** `R` is what `fn` resolves to. */
+export interface WrapOptions<F extends AnyFunction, R = Awaited<ReturnType<F>>> extends Policy {
+  /** First part of every key. Never taken from the function: two functions of one name would share values. */
+  readonly name: string;
+  /** Tags of each value; a function sees the value and the arguments. */
+  readonly tags?: readonly string[] | ((value: R, ...args: Parameters<F>) => readonly string[]);
+}
+
+/** `key` may be left out only where every argument is plain data; then the key is `keyOf(name, ...args)`. */
+export type WrapKey<F extends AnyFunction> =
+  Parameters<F> extends KeyPart<Parameters<F>>
+    ? { /** What tells calls apart. @default all arguments */ readonly key?: (...args: Parameters<F>) => string }
+    : { /** What tells calls apart. */ readonly key: (...args: Parameters<F>) => string };
+
+export interface Wrapped<A extends unknown[], R> {
+  (...args: A): Promise<R>;
+  /** The cache key of a call, for `peek`, `set`, `inspect` and the like. */
+  key(...args: A): string;
+  /** Deletes the remembered value of a call. */
+  invalidate(...args: A): Promise<DeleteResult>;
+  /** Calls `fn` even if its value is fresh, and remembers the result. */
+  refresh(...args: A): Promise<R>;
+}
+
+/** What `wrap` needs of a namespace. */
+interface Wrappable {
+  getOrSet(key: string, load: (context: LoadContext) => unknown, options?: GetOrSetOptions): Promise<unknown>;
+  delete(key: string): Promise<DeleteResult>;
+}
+
+interface UntypedWrapOptions extends Policy {
+  readonly name: string;
+  readonly key?: (...args: unknown[]) => string;
+  readonly tags?: readonly string[] | ((value: unknown, ...args: unknown[]) => readonly string[]);
+}
+
+/** @throws {InvalidArgumentError} for a missing function or name, and for an option that does not exist. */
+export function wrapFunction(space: Wrappable, fn: (...args: unknown[]) => unknown, options: UntypedWrapOptions): Wrapped<unknown[], unknown> {
+  if (typeof fn !== "function") throw new InvalidArgumentError(`wrap: ${describe(fn)} is no function; give the function to remember`);
+  checkOptions(options, OPTION_NAMES.wrap);
+  if (typeof options?.name !== "string" || options.name === "")
+    throw new InvalidArgumentError(`name: ${describe(options?.name)} is no name; give each wrapped function one of its own`);
+  const { name, key, tags, ...policy } = options;
+  const fixed: GetOrSetOptions = Object.freeze({ ...policy, ...(Array.isArray(tags) && { tags: tags as readonly string[] }) });
+  const forced: GetOrSetOptions = Object.freeze({ ...fixed, forceRefresh: true });
+  const keyFor = (args: unknown[]): string => (key === undefined ? keyOf(name, ...(args as never[])) : keyOf(name, key(...args)));
+  const loaderFor = (args: unknown[]) => async (context: LoadContext): Promise<unknown> => {
+    const value = await fn(...args);
+    if (typeof tags === "function") context.setOptions({ tags: tags(value, ...args) });
+    return value;
+  };
+  // Async, so that a key that cannot be made rejects, as a call that fails does.
+  const call = async (...args: unknown[]): Promise<unknown> => space.getOrSet(keyFor(args), loaderFor(args), fixed);
+  return Object.assign(call, {
+    key: (...args: unknown[]) => keyFor(args),
+    invalidate: async (...args: unknown[]) => space.delete(keyFor(args)),
+    refresh: async (...args: unknown[]) => space.getOrSet(keyFor(args), loaderFor(args), forced),
+  });
+}

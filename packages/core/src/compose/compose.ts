@@ -1,0 +1,154 @@
+import type { Aliases } from "../coherence/key-aliases.ts";
+import type { Backend, Coherence } from "../contracts/backend.ts";
+import type { Clock } from "../contracts/clock.ts";
+import { ComposedTier, type CompositionPlan } from "./composed-tier.ts";
+import { describe, toMs, type Duration } from "../primitives/duration.ts";
+import { ConfigurationError } from "../contracts/errors.ts";
+import type { Events } from "../contracts/events.ts";
+import type { Place } from "../entry/key.ts";
+import { checkOptions } from "../entry/policy.ts";
+import { RememberedVersions } from "../tags/remembered-versions.ts";
+import type { EntryTier } from "../tiers/entry-tier.ts";
+import { RemoteTier } from "../tiers/remote-tier.ts";
+import type { TagTable } from "../tags/known-versions.ts";
+
+export interface ComposeOptions {
+  /** @default near.label + '+' + far.label */
+  readonly label?: string;
+  /** `race`: the first hit wins. `freshest`: the longest remaining life wins. @default 'sequential' */
+  readonly read?: "sequential" | "race" | "freshest";
+  /** Fails only when both fail, with both causes. @default 'parallel' */
+  readonly write?: "sequential" | "parallel" | "race";
+  /** Whether a fresh hit in `far` is copied to `near` with its remaining life. @default 'always' */
+  readonly refill?: "always" | "never";
+  /** The most a copy in `near` may live. Must be given where `far` has no coherence. @default Infinity */
+  readonly nearTtl?: Duration;
+}
+
+const COMPOSED: unique symbol = Symbol("hotset.composed");
+
+/** Two backends as one tier. It speaks entries, not bytes: each backend keeps its own format and compressor, and bytes are made once where both agree. */
+export interface ComposedBackend {
+  readonly label: string;
+  readonly [COMPOSED]: true;
+}
+
+interface Composition extends ComposedBackend {
+  readonly near: Backend | ComposedBackend;
+  readonly far: Backend | ComposedBackend;
+  readonly plan: CompositionPlan;
+  /** Only `compose` names it, so that whoever composes nothing bundles nothing of it. */
+  readonly open: typeof composedTier;
+}
+
+/**
+ * Two backends as one, and so on. Leases and tag versions are those of `far` where it has them, else of `near`; while the
+ * versions are out of reach entries are held against those that were read last.
+ *
+ * A read is won by the first fresh hit, never by the first answer; a stale copy in `near` does not hide a fresh one in
+ * `far`. A removal that not both acknowledged is `pending`. A write succeeds when one of the two took it: what the
+ * other may still hold is removed there before it is read again.
+ *
+ * Changes are heard from both. Where all of `far` is heard a copy in `near` answers alone only while it is known to be
+ * what `far` holds: one that is heard to have changed there is removed from `near`, and while `far` is out of hearing
+ * none is trusted. Where `far` does not answer they stand in.
+ *
+ * @throws {ConfigurationError} for an option out of range, and when `far` has no coherence and `nearTtl` is not given.
+ */
+export function compose(near: Backend | ComposedBackend, far: Backend | ComposedBackend, options: ComposeOptions = {}): ComposedBackend {
+  for (const [name, side] of [["near", near], ["far", far]] as const)
+    if (!isComposed(side) && !isBackend(side)) throw new ConfigurationError(`compose: ${name} is ${describe(side)}; give a backend, such as redis(url).build()`);
+  const plan = planOf(`${near.label}+${far.label}`, options);
+  if (options.nearTtl === undefined && !isHeard(far))
+    throw new ConfigurationError(`compose: ${far.label} does not tell what others change, so give nearTtl: how stale a copy in ${near.label} may be`);
+  const composition: Composition = { label: plan.label, [COMPOSED]: true, near, far, plan, open: composedTier };
+  return Object.freeze(composition);
+}
+
+/** The backends that it is made of. */
+export function leaves(backend: Backend | ComposedBackend): readonly Backend[] {
+  if (!isComposed(backend)) return [backend];
+  const { near, far } = backend as Composition;
+  return [...leaves(near), ...leaves(far)];
+}
+
+/** Whether everything that others change there becomes known, if there are any others. */
+export const isHeard = (backend: Backend | ComposedBackend): boolean => leaves(backend).every(({ coherence }) => coherence !== undefined);
+
+/** The backends that report changes. */
+export const coherent = (backend: Backend | ComposedBackend): readonly (Backend & { readonly coherence: Coherence })[] =>
+  leaves(backend).filter((each): each is Backend & { readonly coherence: Coherence } => typeof each.coherence === "object");
+
+export const isComposed = (backend: unknown): backend is ComposedBackend => (backend as Partial<ComposedBackend> | null | undefined)?.[COMPOSED] === true;
+
+export const isBackend = (tier: unknown): tier is Backend =>
+  (["read", "write", "remove", "close"] as const).every((method) => typeof (tier as Partial<Backend> | null | undefined)?.[method] === "function");
+
+/** What a tier shares with its cache. */
+export interface TierParts {
+  readonly clock: Clock;
+  readonly events: Events;
+  readonly cache: string;
+  readonly root: Place;
+  /** Where changes are heard. */
+  readonly table: TagTable | undefined;
+  /** Of backends whose coherence has names of its own for keys. */
+  readonly aliases: ReadonlyMap<Backend, Aliases>;
+  /** Called with the first call of each backend. */
+  readonly used: (backend: Backend) => void;
+  /** `clock.now()` until which all that was changed in a backend has been heard of; `Infinity` where there is nobody else to change anything. */
+  readonly heardUntil: (backend: Backend) => number;
+}
+
+/** The tier over a backend, or over a composition of them. */
+export function entryTier(backend: Backend | ComposedBackend, parts: TierParts): EntryTier {
+  if (isComposed(backend)) return (backend as Composition).open(backend, parts);
+  const { clock, events, cache, table, aliases, used } = parts;
+  return new RemoteTier(backend, clock, events, cache, { table, aliases: aliases.get(backend), used: () => used(backend) });
+}
+
+function composedTier(backend: ComposedBackend, { clock, events, cache, root, table, aliases, used, heardUntil }: TierParts): EntryTier {
+  const tiers = new Map(leaves(backend).map((each) => [each, new RemoteTier(each, clock, events, cache, { table, aliases: aliases.get(each), used: () => used(each), isComposed: true })]));
+  const source = tiers.get(versionsOf(backend))!.versions;
+  // One memory for all levels: an invalidation through any of them is one of the whole.
+  const versions = source && new RememberedVersions(source, table);
+  const tierOf = (part: Backend | ComposedBackend): EntryTier => {
+    if (!isComposed(part)) return tiers.get(part)!;
+    const { plan, near, far } = part as Composition;
+    const inFar = leaves(far);
+    const isFarHeard = isHeard(far) && coherent(far).length !== 0;
+    const farHeardUntil = (): number => Math.min(...inFar.map(heardUntil));
+    return new ComposedTier(plan, tierOf(near), tierOf(far), {
+      clock, events, cache, root, versions, inFar: new Set(inFar), farHeardUntil: isFarHeard ? farHeardUntil : undefined,
+    });
+  };
+  return tierOf(backend);
+}
+
+/** The backend whose tag versions count: itself, or of those composed the farthest that issues them, else the farthest that has room for them. */
+export function versionsOf(backend: Backend | ComposedBackend): Backend {
+  const fromFar = leaves(backend).toReversed();
+  return fromFar.find(({ tagVersions }) => tagVersions !== undefined) ?? fromFar.find(({ keepsMeta }) => keepsMeta !== false) ?? fromFar[0]!;
+}
+
+function planOf(defaultLabel: string, options: ComposeOptions): CompositionPlan {
+  try {
+    checkOptions(options, OPTIONS);
+    const { label = defaultLabel, read = "sequential", write = "parallel", refill = "always", nearTtl = Infinity } = options;
+    if (typeof label !== "string" || label === "") throw new ConfigurationError(`label: ${describe(label)} is no label; give text`);
+    oneOf("read", read, ["sequential", "race", "freshest"]);
+    oneOf("write", write, ["sequential", "parallel", "race"]);
+    oneOf("refill", refill, ["always", "never"]);
+    const nearTtlMs = toMs("nearTtl", nearTtl);
+    if (nearTtlMs <= 0) throw new ConfigurationError(`nearTtl: ${describe(nearTtl)} is too short; give more than 0`);
+    return { label, read, write, refill, nearTtlMs };
+  } catch (cause) {
+    throw new ConfigurationError(`compose: ${(cause as Error).message}`, { cause });
+  }
+}
+
+const OPTIONS = new Set(["label", "read", "write", "refill", "nearTtl"]);
+
+function oneOf(option: string, given: string, accepted: readonly string[]): void {
+  if (!accepted.includes(given)) throw new ConfigurationError(`${option}: ${describe(given)} is unknown; give ${accepted.join(", ")}`);
+}

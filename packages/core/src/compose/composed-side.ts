@@ -1,0 +1,123 @@
+import type { TagVersions } from "../contracts/backend.ts";
+import type { Clock } from "../contracts/clock.ts";
+import type { Entry } from "../entry/entry.ts";
+import type { EntryTier, ReadRequest } from "../tiers/entry-tier.ts";
+import type { Events } from "../contracts/events.ts";
+import type { Place } from "../entry/key.ts";
+import { Recovery } from "../tiers/recovery.ts";
+
+/** A read within a composition, whose outermost tier says how entries are held against the tag versions. */
+export interface PartRequest extends ReadRequest {
+  readonly judge?: Judge;
+}
+export type Judge = (entry: Entry) => Promise<Entry | undefined>;
+
+/** What one side was asked for one key. */
+export interface Asked {
+  readonly entry: Promise<Entry | undefined>;
+  /** Not asked: what it holds may be older than what the other side has. */
+  readonly isHidden: boolean;
+  /** The version of what it holds, `''` for nothing, once it has answered. */
+  version: string | undefined;
+}
+
+export interface SideOf {
+  readonly tier: EntryTier;
+  readonly isComposed: boolean;
+  readonly versions: TagVersions | undefined;
+  readonly clock: Clock;
+  readonly events: Events;
+  readonly cache: string;
+  readonly root: Place;
+}
+
+/** One of the two tiers of a composition, and what it may hold that must not be served. */
+export class Side {
+  readonly tier: EntryTier;
+  /** Whether it is a composition itself, which holds entries against the tag versions by itself. */
+  readonly isComposed: boolean;
+  /** Keys whose last write it did not take although the other side did: to be removed here. */
+  readonly recovery: Recovery;
+  /** Keys whose last write it has not answered yet although the other side took it. */
+  readonly late: Set<string> = new Set();
+
+  constructor({ tier, isComposed, versions, clock, events, cache, root }: SideOf) {
+    this.tier = tier;
+    this.isComposed = isComposed;
+    this.recovery = new Recovery({ remote: replayedIn(tier, root, versions), clock, events, cache, root, replayed: () => undefined });
+  }
+
+  /** Whether it may hold something older than the other side. */
+  isHidden(place: Place, key: string): boolean {
+    return this.late.has(idOf(place, key)) || (this.recovery.size !== 0 && this.recovery.covers(place, key, place.tagPrefixes));
+  }
+
+  /** In one trip, without the keys that are hidden. @param tells whether it tells `saw` what it holds. */
+  ask(requests: readonly PartRequest[], budgetMs: number, tells: boolean): readonly Asked[] {
+    const isHidden = requests.map(({ place, key }) => this.isHidden(place, key));
+    if (this.recovery.size !== 0 && isHidden.includes(true)) void this.recovery.replay();
+    const versions: (string | undefined)[] = [];
+    const asking = requests.map((request, i): PartRequest => ({
+      ...request,
+      saw: (version) => {
+        versions[i] = version;
+        if (tells) request.saw?.(version);
+      },
+    }));
+    const reads = this.tier.readMany(asking.filter((_, i) => !isHidden[i]), Math.min(budgetMs, this.tier.deadlineMs)).values();
+    return requests.map(({ judge }, i) => ({
+      entry: this.#found(isHidden[i] ? undefined : reads.next().value!, judge),
+      isHidden: isHidden[i]!,
+      get version() {
+        return versions[i];
+      },
+    }));
+  }
+
+  async #found(read: Promise<Entry | undefined> | undefined, judge: Judge | undefined): Promise<Entry | undefined> {
+    const found = await read;
+    const entry = found !== undefined && !this.isComposed && judge !== undefined ? await judge(found) : found;
+    this.tier.meter[entry === undefined ? "misses" : "hits"] += 1;
+    return entry;
+  }
+}
+
+/** A request as the sides get it: a flight has its members from its class. */
+export function partOf(request: PartRequest, judge: Judge | undefined): PartRequest {
+  const { place, key, schema, expectedTags, tagsAt, isAfter } = request;
+  return {
+    place, key, schema, expectedTags, tagsAt,
+    ...(isAfter !== undefined && { isAfter }),
+    ...(judge !== undefined && { judge }),
+    saw: (version) => request.saw?.(version),
+  };
+}
+
+/** A key as this cache's backends know it. */
+export const idOf = (place: Place, key: string): string => place.backendPrefix + key;
+
+export async function settle<T>(work: Promise<T>): Promise<PromiseSettledResult<T>> {
+  const [outcome] = await Promise.allSettled([work]);
+  return outcome;
+}
+
+/**
+ * A side as its recovery sees it. What is too much to remember key by key ends as new versions for all keys of both
+ * sides: that waits until this side answers, since until then nobody reads it, and its next outage would do the same again.
+ */
+function replayedIn(tier: EntryTier, root: Place, versions: TagVersions | undefined): ConstructorParameters<typeof Recovery>[0]["remote"] {
+  const nothing: ReadRequest = { place: root, key: "", schema: undefined, expectedTags: [], tagsAt: 0 };
+  return {
+    label: tier.label,
+    get retryInMs() {
+      return tier.retryInMs;
+    },
+    remove: (key, place) => tier.remove(key, place),
+    versions: versions && {
+      renew: async (keys, mode) => {
+        await tier.read(nothing, tier.deadlineMs);
+        await versions.renew(keys, mode);
+      },
+    },
+  };
+}

@@ -1,0 +1,45 @@
+import { describe, expect, it } from "vitest";
+import { compose, entryTier } from "./compose.ts";
+import { createEvents } from "../contracts/events.ts";
+import { rootPlace } from "../entry/key.ts";
+import type { ReadRequest } from "../tiers/entry-tier.ts";
+import { gate } from "../testing/gate.ts";
+import { flush, outcome } from "../testing/outcome.ts";
+import { scriptedBackend } from "../testing/scripted-backend.ts";
+import { TestClock } from "../testing/test-clock.ts";
+
+const place = rootPlace("shop");
+const request: ReadRequest = { place, key: "k", schema: undefined, expectedTags: [], tagsAt: 0 };
+
+function open(read: "sequential" | "race" | "freshest") {
+  const clock = new TestClock();
+  const near = scriptedBackend({ clock, label: "near", deadlineMs: 200 });
+  const far = scriptedBackend({ clock, label: "far", deadlineMs: 1_000 });
+  return { clock, near, far, tier: entryTier(compose(near, far, { read }), { clock, events: createEvents(), cache: "shop", root: place, table: undefined, aliases: new Map(), used: () => undefined, heardUntil: () => Infinity }) };
+}
+
+describe("ComposedTier.read", () => {
+  it.each(["sequential", "race", "freshest"] as const)("%s: rejects when both fail, with both causes", async (read) => {
+    const { near, far, tier } = open(read);
+    const causes = [new RangeError("near"), new RangeError("far")];
+    near.script("read", { fail: causes[0]!, key: "shop::k" });
+    far.script("read", { fail: causes[1]!, key: "shop::k" });
+    const error = (await tier.read(request, tier.deadlineMs).catch((reason: unknown) => reason)) as Error;
+    expect(error).toMatchObject({ code: "BACKEND_UNAVAILABLE", tier: "near+far", operation: "read" });
+    expect((error.cause as AggregateError).errors.map(({ cause }: Error) => cause)).toEqual(causes);
+  });
+
+  it("sequential: both together take no longer than the budget", async () => {
+    const { clock, near, far, tier } = open("sequential");
+    expect(tier.deadlineMs).toBe(1_200);
+    for (const backend of [near, far]) backend.script("read", { before: gate(), key: "shop::k" });
+    const read = tier.read(request, 500);
+    for (const ms of [200, 299]) {
+      await flush();
+      clock.advance(ms);
+    }
+    expect(await outcome(read)).toEqual({ status: "pending" });
+    clock.advance(1);
+    await expect(read).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+  });
+});

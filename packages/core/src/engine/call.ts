@@ -1,0 +1,41 @@
+import type { EntryTier } from "../tiers/entry-tier.ts";
+import type { Place } from "../entry/key.ts";
+import type { Loader } from "./load.ts";
+import type { ResolvedPolicy, Served } from "../entry/policy.ts";
+import type { StandardSchema } from "../contracts/standard-schema.ts";
+
+/** A namespace as the engine sees it. */
+export interface Space {
+  readonly place: Place;
+  readonly policy: ResolvedPolicy;
+  readonly schema: StandardSchema<unknown> | undefined;
+  /** Absent for a cache without a backend, and where values never leave the process. */
+  readonly remote: EntryTier | undefined;
+}
+
+/** One call of `getOrSet`. */
+export interface Call {
+  readonly space: Space;
+  readonly key: string;
+  /** The key in the local tier. */
+  readonly at: string;
+  readonly load: Loader<unknown>;
+  readonly policy: ResolvedPolicy;
+  readonly tags: readonly string[];
+  readonly startedAt: number;
+  readonly isForced: boolean;
+  /** It carries an `after` token: no copy and no flight from before the call will do. */
+  readonly isAfter: boolean;
+  readonly signal: AbortSignal | undefined;
+  readonly onServed: ((served: Served) => void) | undefined;
+  /** The batch that loads it together with others. */
+  readonly batch: FlightBatch | undefined;
+}
+
+/** Flights that share one load. */
+export interface FlightBatch {
+  /** One of them waits for a load elsewhere: the others go on without it. */
+  paused(): void;
+  resumed(): void;
+  pinned: ReturnType<NonNullable<EntryTier["versions"]>["pin"]> | undefined;
+}

@@ -1,0 +1,36 @@
+import type { Chains } from "../primitives/keyed-queue.ts";
+import type { Clock } from "../contracts/clock.ts";
+import type { Events } from "../contracts/events.ts";
+import type { Flights } from "./flights.ts";
+import type { Journal } from "../primitives/decision-log.ts";
+import type { Lease } from "./lease.ts";
+import type { LocalCopies } from "../tiers/local-copies.ts";
+import type { Recovery } from "../tiers/recovery.ts";
+import type { Slots } from "../primitives/semaphore.ts";
+import type { Meter } from "../primitives/meters.ts";
+import type { Tags } from "../tags/tag-events.ts";
+import type { Trust } from "../coherence/trust.ts";
+
+/** What the parts of one cache share. */
+export interface Core {
+  readonly name: string;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly local: LocalCopies | undefined;
+  readonly recovery: Recovery | undefined;
+  readonly events: Events;
+  /** Absent unless asked for. */
+  readonly journal: Journal | undefined;
+  readonly meter: Meter;
+  readonly tags: Tags;
+  readonly trust: Trust;
+  readonly flights: Flights;
+  /** Asked for, or held. */
+  readonly leases: Set<Lease>;
+  /** Writes to the backend, in order, by local key. */
+  readonly chains: Chains;
+  readonly loads: Slots;
+  readonly backgroundLoads: Slots;
+  readonly waitUntil: ((work: Promise<void>) => void) | undefined;
+  isClosed: boolean;
+}

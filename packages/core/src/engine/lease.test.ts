@@ -1,0 +1,229 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import type { TagVersion } from "../contracts/backend.ts";
+import type { EntryLeases } from "../tiers/entry-tier.ts";
+import { rootPlace } from "../entry/key.ts";
+import { Lease, LEASE_MS } from "./lease.ts";
+import { gate, type Gate } from "../testing/gate.ts";
+import { flush } from "../testing/outcome.ts";
+import { TestClock } from "../testing/test-clock.ts";
+
+const place = rootPlace("shop");
+const T = "{~shop}::t";
+const version = (n: number): TagVersion => ({ hard: `i.${n}`, soft: `i.${n}` });
+
+let clock: TestClock;
+let among: Set<Lease>;
+/** What was asked of the backend, and what the owner was told. */
+let log: string[];
+let isHeld: boolean | Error;
+let current: Map<string, TagVersion>;
+let asking: Gate<void> | undefined;
+
+function lease(): Lease {
+  const leases: Pick<EntryLeases, "renew" | "release"> = {
+    renew: async () => {
+      log.push("renew");
+      if (isHeld instanceof Error) throw isHeld;
+      return isHeld;
+    },
+    release: async () => void log.push("release"),
+  };
+  return new Lease({
+    leases: leases as EntryLeases, clock, key: "k", place, among,
+    versionsNow: async (tags) => {
+      log.push(`read ${tags.join()}`);
+      const versions = tags.map((tag) => current.get(tag));
+      await asking?.pass();
+      return versions;
+    },
+    lost: (by) => log.push(`lost by ${by}`),
+    freed: () => log.push("freed"),
+    unharmed: () => log.push("unharmed"),
+  });
+}
+
+function held(pinned: ReadonlyMap<string, TagVersion> = new Map([[T, version(1)]])): Lease {
+  const one = lease();
+  one.granted("w1");
+  one.pinned({ at: "i.1", versions: pinned });
+  return one;
+}
+
+beforeEach(() => {
+  clock = new TestClock();
+  [among, log, isHeld, current, asking] = [new Set(), [], true, new Map([[T, version(1)]]), undefined];
+});
+
+describe("a lease", () => {
+  it("has a token that nobody else has, and is listed from the question to its end", () => {
+    const [one, other] = [lease(), lease()];
+    expect(one.token).toMatch(/^[\w-]{16}$/);
+    expect(one.token).not.toBe(other.token);
+    expect([...among]).toEqual([one, other]);
+    one.end();
+    other.granted("");
+    expect([...among]).toEqual([other]);
+    other.release();
+    expect([...among]).toEqual([]);
+  });
+
+  it("is renewed at a third of it while it is held, and not after that", async () => {
+    const one = held();
+    expect(one.seen).toBe("w1");
+    for (let i = 1; i <= 3; i += 1) {
+      clock.advance(LEASE_MS / 3);
+      await flush();
+      expect(log).toEqual(Array.from({ length: i }, () => "renew"));
+    }
+    one.end();
+    clock.advance(LEASE_MS);
+    expect(log).toHaveLength(3);
+  });
+
+  it("is not renewed before it is granted, nor when it was refused", () => {
+    lease();
+    lease().end();
+    clock.advance(LEASE_MS);
+    expect(log).toEqual([]);
+  });
+
+  it("goes on where a renewal is not answered, and is lost where it is somebody else's", async () => {
+    held();
+    isHeld = new Error("no answer");
+    clock.advance(LEASE_MS / 3);
+    await flush();
+    isHeld = false;
+    clock.advance(LEASE_MS / 3);
+    await flush();
+    clock.advance(LEASE_MS);
+    await flush();
+    expect([log, among.size]).toEqual([["renew", "renew", "lost by lease"], 0]);
+  });
+
+  it("says nothing of a renewal that was answered after its end", async () => {
+    const one = held();
+    isHeld = false;
+    clock.advance(LEASE_MS / 3);
+    one.end();
+    await flush();
+    expect(log).toEqual(["renew"]);
+  });
+});
+
+describe("releasing", () => {
+  it("is done once, and told when it is done", async () => {
+    const one = held();
+    one.release();
+    one.release();
+    expect(log).toEqual(["release"]);
+    await flush();
+    expect(log).toEqual(["release", "freed"]);
+  });
+
+  it("what is asked for is released as soon as it is granted", async () => {
+    const one = lease();
+    one.release();
+    expect(log).toEqual([]);
+    one.granted("");
+    await flush();
+    expect(log).toEqual(["release", "freed"]);
+    clock.advance(LEASE_MS);
+    expect(log).toHaveLength(2);
+  });
+
+  it("what was stored or refused is not", () => {
+    for (const one of [held(), lease()]) {
+      one.end();
+      one.release();
+    }
+    expect(log).toEqual([]);
+  });
+
+  it("a tag call of this process releases what was pinned under it", () => {
+    held().releaseUnder(["{~shop}::other"]);
+    expect(log).toEqual([]);
+    held().releaseUnder(["{~shop}::other", T]);
+    expect(log).toEqual(["release"]);
+  });
+});
+
+describe("a tag that changed elsewhere", () => {
+  it("is compared: another hard version loses the lease", async () => {
+    const one = held();
+    current.set(T, version(2));
+    one.tagsChanged([T]);
+    await flush();
+    expect(log).toEqual([`read ${T}`, "lost by tags", "release", "freed"]);
+  });
+
+  it("the same version, or none, leaves it", async () => {
+    const one = held();
+    one.tagsChanged([T]);
+    await flush();
+    expect(log).toEqual([`read ${T}`, "unharmed"]);
+    current.clear();
+    one.tagsChanged([T]);
+    await flush();
+    expect(log).toEqual([`read ${T}`, "unharmed", `read ${T}`]);
+  });
+
+  it("another soft version leaves it as well: what it loads is stored, stale", async () => {
+    const one = held();
+    current.set(T, { ...version(1), soft: "i.2" });
+    one.tagsChanged([T]);
+    await flush();
+    expect(log).toEqual([`read ${T}`]);
+  });
+
+  it("one that its loader may add yet is not asked for, and keeps others from sharing the load", async () => {
+    const one = held();
+    one.tagsChanged(["{~shop}::late"]);
+    one.tagsChanged([T]);
+    await flush();
+    expect(log).toEqual([`read ${T}`]);
+  });
+
+  it("one of another namespace is no concern of it", async () => {
+    held().tagsChanged(["{~shop}:users::t"]);
+    await flush();
+    expect(log).toEqual([]);
+  });
+
+  it("before its versions were pinned is compared when they are", async () => {
+    const one = lease();
+    one.granted("");
+    one.tagsChanged([T]);
+    await flush();
+    expect(log).toEqual([]);
+    current.set(T, version(2));
+    one.pinned({ at: "i.1", versions: new Map([[T, version(1)]]) });
+    await flush();
+    expect(log).toEqual([`read ${T}`, "lost by tags", "release", "freed"]);
+  });
+
+  it("during a comparison is compared once more", async () => {
+    const one = held();
+    asking = gate();
+    one.tagsChanged([T]);
+    await asking.arrived();
+    current.set(T, version(2));
+    one.tagsChanged([T]);
+    asking.open();
+    await flush();
+    expect(log).toEqual([`read ${T}`, `read ${T}`, "lost by tags", "release", "freed"]);
+  });
+
+  it("after its end is not compared, nor is what is answered then", async () => {
+    const one = held();
+    asking = gate();
+    current.set(T, version(2));
+    one.tagsChanged([T]);
+    await asking.arrived();
+    one.end();
+    asking.open();
+    await flush();
+    one.tagsChanged([T]);
+    await flush();
+    expect(log).toEqual([`read ${T}`]);
+  });
+});

@@ -1,0 +1,253 @@
+import type { TagVersion } from "../contracts/backend.ts";
+import type { Ladder } from "./read-through.ts";
+import type { Core } from "./context.ts";
+import type { Encoded } from "../entry/codec.ts";
+import { lifeOf, staleFrom, type Entry } from "../entry/entry.ts";
+import { ConfigurationError } from "../contracts/errors.ts";
+import type { FencedBy } from "../contracts/events.ts";
+import type { Space } from "./call.ts";
+import { WriteGuard } from "./flights.ts";
+import { dependencies, localKey } from "../entry/key.ts";
+import { lifetimeOf, type EntryOptions } from "../entry/policy.ts";
+import { newId } from "../primitives/ids.ts";
+import { orPending } from "../tiers/recovery.ts";
+import type { Storing } from "./store-loaded.ts";
+import { judgeVersions, tagKeys } from "../tags/tag-events.ts";
+import { ALWAYS } from "../coherence/trust.ts";
+
+/**
+ * `pending`: this process has it until the backend answers; there nothing older is left then, nor this: it is replayed as a
+ * removal. `refused`: too large, or no lifetime. `token`, once the backend has acknowledged it: for `after`.
+ */
+export interface WriteResult { readonly status: "stored" | "pending" | "refused"; readonly token?: string }
+/** `pending`: hidden from this process at once; remembered, and replayed when the backend is back. */
+export interface DeleteResult { readonly status: "deleted" | "missing" | "pending"; readonly token?: string }
+/** As {@link DeleteResult}. */
+export interface MarkStaleResult { readonly status: "stale" | "missing" | "pending" }
+/** As {@link DeleteResult}. */
+export interface InvalidateResult { readonly status: "done" | "pending"; readonly token?: string }
+/** How many keys ended in each status. */
+export interface WriteManyResult { readonly stored: number; readonly pending: number; readonly refused: number }
+/** How many keys ended in each status. */
+export interface DeleteManyResult { readonly deleted: number; readonly missing: number; readonly pending: number }
+
+/**
+ * What changes entries: `set`, `delete`, `markStale`, tag invalidation and `clear`.
+ *
+ * Each follows the same four steps: fence what is in flight and drop the local copy; send, in the order of calls; fence
+ * again when the backend has acknowledged, since what was read in between may be older; and where the outcome is
+ * unknown, remember the invalidation. The first step is synchronous, so nobody who calls later can see what was before.
+ */
+export class Mutations {
+  readonly #core: Core;
+  readonly #ladder: Ladder;
+  readonly #storing: Storing;
+  /** Tag versions seen last: an unchanged one saves a write the trip that asks for it. Only ever a guess. */
+  readonly #guessed = new Map<string, TagVersion>();
+
+  constructor(core: Core, ladder: Ladder, storing: Storing) {
+    this.#core = core;
+    this.#ladder = ladder;
+    this.#storing = storing;
+  }
+
+  async set(space: Space, key: string, at: string, value: unknown, options: EntryOptions | undefined): Promise<WriteResult> {
+    const { local, clock, random, tags, trust, flights, chains, recovery } = this.#core;
+    const { place, remote } = space;
+    if ((options?.tags?.length ?? 0) !== 0 || options?.etag !== undefined || options?.lastModified !== undefined) checkRoomForMeta(space);
+    const life = lifetimeOf(value, space.policy, options, random);
+    if (life.ttlMs <= 0) return { status: (await this.delete(space, key, at)).status === "pending" ? "pending" : "refused" };
+    const now = clock.now();
+    const names = [...new Set(options?.tags ?? [])];
+    const expiresAt = now + life.ttlMs + Math.max(life.staleWhileRevalidateMs, life.staleIfErrorMs);
+    const entry: Entry = {
+      // Its turn to be written may come late, and the caller has it too.
+      value: remote === undefined || local === undefined ? value : local.handOut(value),
+      ...life,
+      staleAt: now + life.ttlMs,
+      expiresAt,
+      deadAt: expiresAt,
+      tags: names,
+      dependsOn: dependencies(place, names),
+      version: remote?.leases && newId(),
+      epoch: undefined,
+      checkedAt: tags.now,
+      etag: options?.etag,
+      lastModified: options?.lastModified,
+    };
+    const localTtlMs = space.policy.localTtlMs ?? Infinity;
+    if (remote === undefined) {
+      // One step here, so the old copy is given up for a new one only.
+      const error = local?.put(at, entry, localTtlMs, ALWAYS);
+      if (error !== undefined) throw error;
+      flights.fence(at, "set");
+      this.#ladder.endBackoff(at);
+      this.#reportKey(space, key, "remove");
+      // The tier may have found it too large.
+      return local?.get(at, now) === undefined ? { status: "refused" } : { status: "stored", token: this.#token() };
+    }
+    this.#fence(at, "set");
+    const guard = new WriteGuard();
+    flights.add(at, guard);
+    try {
+      let encoded: Encoded | undefined;
+      let versions: readonly TagVersion[] | undefined;
+      const status = await chains.run(at, () => orPending(recovery, place, key, async () => {
+        encoded = await remote.encode(entry.value);
+        guard.isBroken = false;
+        guard.epoch = trust.epoch;
+        const written = await this.#write(entry, encoded, key, space);
+        versions = written.versions;
+        return written.status;
+      }));
+      this.#acknowledged(at, "set");
+      if (guard.fencedBy === undefined && !tags.wasCalled(entry.dependsOn, entry.checkedAt)) {
+        const isSound = status === "stored" && flights.isSound(guard);
+        const kept = encoded === undefined ? entry : { ...entry, versions, encoding: encoded.encoding, encodedBytes: encoded.data.length };
+        local?.put(at, kept, localTtlMs, isSound ? trust.epoch : trust.unconfirmed);
+        if (!isSound && status === "stored" && entry.version !== undefined) this.#storing.confirm(space, key, at, entry.version);
+      }
+      this.#reportKey(space, key, "remove");
+      return status === "stored" ? { status, token: this.#token() } : { status };
+    } finally {
+      flights.remove(guard);
+      // Also where the value could not be encoded: what was fenced stores nothing.
+      flights.releaseFenced(at);
+    }
+  }
+
+  async delete(space: Space, key: string, at: string): Promise<DeleteResult> {
+    const { local, clock, chains, recovery } = this.#core;
+    const { place, remote } = space;
+    const wasHere = local?.get(at, clock.now()) !== undefined;
+    this.#fence(at, "delete");
+    this.#reportKey(space, key, "remove");
+    if (remote === undefined) return { status: wasHere ? "deleted" : "missing", token: this.#token() };
+    const status = await chains.run(at, () => orPending(recovery, place, key, () => remote.remove(key, place)));
+    this.#acknowledged(at, "delete");
+    if (status === "pending") return { status };
+    return { status: wasHere ? "deleted" : status, token: this.#token() };
+  }
+
+  async markStale(space: Space, key: string, at: string): Promise<MarkStaleResult> {
+    const { local, clock, chains, recovery } = this.#core;
+    const { place, remote } = space;
+    const now = clock.now();
+    const held = local?.get(at, now);
+    this.#fence(at, "stale");
+    this.#reportKey(space, key, "stale");
+    if (remote === undefined) {
+      if (held === undefined) return { status: "missing" };
+      const staleNow = staleFrom(held, now);
+      if (lifeOf(staleNow, now).expiresInMs > 0) local!.tier.set(at, staleNow);
+      return { status: "stale" };
+    }
+    const status = await chains.run(at, () => orPending(recovery, place, key, async () => {
+      if (recovery?.covers(place, key, NO_TAGS) !== true) return remote.markStale(key, place);
+      // A removal waits for the backend: what is still there must not come back as stale.
+      await remote.remove(key, place);
+      return "missing";
+    }));
+    this.#acknowledged(at, "stale");
+    return { status };
+  }
+
+  /** `tags` empty: the whole namespace. */
+  async invalidate(space: Space, names: readonly string[], mode: "hard" | "soft"): Promise<InvalidateResult> {
+    const { tags, local, recovery, events, leases } = this.#core;
+    const { place, remote } = space;
+    checkRoomForMeta(space);
+    const keys = tagKeys(place, names);
+    tags.called(place, keys, mode);
+    this.#core.journal?.note(place.tagPrefixes.at(-1)!, "write", `${names.length === 0 ? "cleared" : `tags ${names.join(", ")} ${mode === "hard" ? "invalidated" : "marked stale"}`} here`);
+    const calledAt = tags.now;
+    // Nothing below the root outlives its clear, so its memory can go at once.
+    if (names.length === 0 && place.path.length === 0) local?.tier.clear();
+    if (events.invalidate.isObserved) {
+      const scope = names.length === 0 ? "namespace" : "tags";
+      events.invalidate.emit({ cache: this.#core.name, namespace: place.path, scope, mode: mode === "hard" ? "remove" : "stale", origin: "here", ...(names.length !== 0 && { tags: names }) });
+    }
+    if (remote?.versions === undefined) return { status: "done", token: this.#token() };
+    for (const key of keys) this.#guessed.delete(key);
+    try {
+      const renewing = remote.versions.renew(keys, mode);
+      // Behind the renewal: before it, a load under the old versions might be granted, for nothing.
+      for (const lease of leases) lease.releaseUnder(keys);
+      await renewing;
+      recovery?.acknowledgedTags(place, keys, mode, calledAt);
+      return { status: "done", token: this.#token() };
+    } catch {
+      recovery?.addTags(place, keys, mode, calledAt);
+      return { status: "pending" };
+    } finally {
+      tags.called(place, keys, mode);
+      // Those that were granted meanwhile: what they load is fenced by now.
+      for (const lease of leases) lease.releaseUnder(keys);
+    }
+  }
+
+  /** An invalidation that waited was acknowledged: what was read or written meanwhile may be older than it. */
+  replayed(at: string): void {
+    this.#fence(at, "delete");
+  }
+
+  /**
+   * One trip where the versions are those seen last: they are read in the same tick. Otherwise they are pinned, and
+   * the entry is written under them.
+   */
+  async #write(
+    entry: Entry,
+    encoded: Encoded,
+    key: string,
+    { place, remote }: Space,
+  ): Promise<{ readonly status: "stored" | "refused"; readonly versions: readonly TagVersion[] | undefined }> {
+    const versions = remote!.versions;
+    if (versions === undefined) return { status: await remote!.write(entry, encoded, undefined, key, place), versions };
+    const guesses = entry.dependsOn.map((each) => this.#guessed.get(each));
+    if (guesses.every((guess) => guess !== undefined)) {
+      const [status, current] = await Promise.all([remote!.write(entry, encoded, guesses, key, place), versions.read(entry.dependsOn)]);
+      if (judgeVersions(guesses, current) === "current") return { status, versions: guesses };
+    }
+    const pinned = await versions.pin(entry.dependsOn);
+    if (this.#guessed.size > MAX_GUESSED) this.#guessed.clear();
+    entry.dependsOn.forEach((each, i) => this.#guessed.set(each, pinned.versions[i]!));
+    return { status: await remote!.write(entry, encoded, pinned.versions, key, place), versions: pinned.versions };
+  }
+
+  #fence(at: string, by: FencedBy): void {
+    this.#core.flights.fence(at, by);
+    this.#core.local?.tier.delete(at);
+    this.#ladder.endBackoff(at);
+  }
+
+  /** What was read before the acknowledgement may be older. */
+  #acknowledged(at: string, by: FencedBy): void {
+    this.#core.flights.fenceReads(at, by);
+    this.#core.flights.releaseFenced(at);
+    this.#core.local?.tier.delete(at);
+    this.#ladder.endBackoff(at);
+  }
+
+  #reportKey({ place }: Space, key: string, mode: "remove" | "stale"): void {
+    const { events, name, journal } = this.#core;
+    journal?.note(localKey(place, key), "write", mode === "remove" ? "replaced or removed here" : "marked stale here");
+    if (events.invalidate.isObserved) events.invalidate.emit({ cache: name, namespace: place.path, scope: "key", mode, origin: "here", key });
+  }
+
+  /** Names a write that the backend has, or that a cache without a backend has: a later read with it asks there. */
+  #token(): string {
+    tokens += 1;
+    return `${PROCESS}.${tokens.toString(36)}`;
+  }
+}
+
+/** @throws {ConfigurationError} where entries cannot carry what the call needs. */
+export function checkRoomForMeta({ remote }: Space): void {
+  if (remote?.keepsMeta === false)
+    throw new ConfigurationError(`${remote.label}: its layout has no room for tags, validators and clear; use the full layout, or delete keys one by one`, { tier: remote.label });
+}
+
+const NO_TAGS: readonly string[] = [];
+const MAX_GUESSED = 10_000;
+const PROCESS = Math.random().toString(36).slice(2, 10);
+let tokens = 0;

@@ -1,0 +1,291 @@
+import type { Callers } from "./waiters.ts";
+import type { Encoded } from "../entry/codec.ts";
+import type { Core } from "./context.ts";
+import type { Entry } from "../entry/entry.ts";
+import { BackendUnavailableError, EncodeError, type CacheError } from "../contracts/errors.ts";
+import type { CacheEvents, FencedBy } from "../contracts/events.ts";
+import type { Space } from "./call.ts";
+import type { LeaseAnswer } from "../tiers/entry-tier.ts";
+import type { Flight } from "./flights.ts";
+import { dependencies } from "../entry/key.ts";
+import { Lease, LEASE_MS } from "./lease.ts";
+import type { Loaded } from "./load.ts";
+import { isThenable } from "../primitives/once.ts";
+import { lifetimeOf } from "../entry/policy.ts";
+import { orPending } from "../tiers/recovery.ts";
+import { judgeVersions, versionsFor, type Pinned } from "../tags/tag-events.ts";
+import { ALWAYS } from "../coherence/trust.ts";
+
+/**
+ * From a loaded value to its tiers: versions pinned before, then the backend, then the local tier, unless fenced.
+ *
+ * Whatever goes wrong here, the value is handed out. Nothing is waited for longer than the flight may wait for the backend.
+ */
+export class Storing {
+  readonly #core: Core;
+  readonly #callers: Callers;
+
+  constructor(core: Core, callers: Callers) {
+    this.#core = core;
+    this.#callers = callers;
+  }
+
+  /**
+   * The permission to load, and tag versions, in one trip. Both are taken before the loader runs: versions taken after it
+   * would let an invalidation during the load go unseen.
+   *
+   * `alone`: load without a lease. Where the backend is away, or refused it, the result is kept here only.
+   */
+  async acquire(flight: Flight): Promise<{ readonly kind: "leased" | "alone"; readonly pinned: Pinned | undefined } | Exclude<LeaseAnswer, { readonly kind: "granted" }>> {
+    const { clock, tags, flights, leases: held } = this.#core;
+    const { space, key, isForced } = flight.call;
+    const leases = space.remote?.leases;
+    if (leases === undefined || flight.isAway) return { kind: "alone", pinned: await this.#pinned(flight, this.#pin(flight)) };
+    const { versions } = space.remote!;
+    let pinned: Pinned | undefined;
+    const lease = new Lease({
+      leases, clock, key, place: space.place, among: held,
+      versionsNow: (names) => versions!.read(names),
+      lost: (by) => flights.fenceOne(flight, by),
+      freed: () => flights.wake(flight.at),
+      unharmed: () => {
+        const { reserve } = flight;
+        // What was invalidated before they were taken, and is heard of only now, answers nobody who comes from now on.
+        const isHarmed = reserve !== undefined && judgeVersions(reserve.versions, reserve.dependsOn.map((each) => pinned?.versions.get(each))) !== "current";
+        if (!isHarmed) flight.heardAt = tags.now;
+      },
+    });
+    const { token } = lease;
+    flight.lease = lease;
+    const pinning = this.#pin(flight);
+    pinning?.catch(ignore);
+    flight.isWoken = false;
+    const acquiring = leases.acquire(flight, token, LEASE_MS, isForced ? TAKE_OVER : flight.seen);
+    let answer: LeaseAnswer;
+    try {
+      answer = await this.inTime(flight, acquiring);
+    } catch (error) {
+      lease.end();
+      flight.lease = undefined;
+      // Granted too late for anybody to use.
+      acquiring.then(({ kind }) => (kind === "granted" ? leases.release(key, space.place, token) : undefined)).catch(ignore);
+      // Refused, for want of memory say, is an answer: only who does not answer is away.
+      if (error instanceof BackendUnavailableError) flight.isAway = true;
+      return { kind: "alone", pinned: await this.#pinned(flight, pinning) };
+    }
+    if (answer.kind !== "granted") {
+      lease.end();
+      flight.lease = undefined;
+      return answer;
+    }
+    lease.granted(answer.seen);
+    pinned = await this.#pinned(flight, pinning);
+    if (pinned !== undefined) lease.pinned(pinned);
+    // Nobody may wait for what cannot be stored: fenced on the way, or without the versions it would be stored under.
+    if (flight.isOver || (versions !== undefined && pinned === undefined) || this.#fencedBy(flight, dependencies(space.place, flight.tags)) !== undefined) lease.release();
+    return { kind: "leased", pinned };
+  }
+
+  #pin(flight: Flight): Promise<Pinned> | undefined {
+    const { space, batch } = flight.call;
+    const versions = space.remote?.versions;
+    if (versions === undefined || flight.isAway) return undefined;
+    const keys = dependencies(space.place, [...flight.tags, ...(flight.reserve?.tags ?? [])].filter(isFirst));
+    const shared = batch !== undefined && flight.reserve === undefined;
+    const pinning = shared ? (batch.pinned ??= versions.pin(keys)) : versions.pin(keys);
+    return pinning.then(({ at, versions: found }) => ({ at, versions: new Map(keys.map((key, i) => [key, found[i]!])) }));
+  }
+
+  async #pinned(flight: Flight, pinning: Promise<Pinned> | undefined): Promise<Pinned | undefined> {
+    if (pinning === undefined) return undefined;
+    try {
+      return await this.inTime(flight, pinning);
+    } catch {
+      flight.isAway = true;
+      return undefined;
+    }
+  }
+
+  #fencedBy(flight: Flight, dependsOn: readonly string[]): FencedBy | undefined {
+    const { tags } = this.#core;
+    if (flight.fencedBy !== undefined) return flight.fencedBy;
+    if (!tags.wasCalled(dependsOn, flight.tagsAt)) return undefined;
+    return tags.wasInvalidated(flight.place.tagPrefixes, flight.tagsAt) ? "clear" : "tags";
+  }
+
+  async store(flight: Flight, loaded: Loaded, pinned: Pinned | undefined): Promise<CacheEvents["load"]["result"]> {
+    const { local, clock, random, flights, chains, recovery, trust } = this.#core;
+    const { space, key, at, policy, isForced } = flight.call;
+    const { place, remote } = space;
+    if (loaded.kind === "no-store") return "no-store";
+    const kept = loaded.kind === "not-modified" ? flight.reserve : undefined;
+    const names = [...flight.tags, ...(kept?.tags ?? []), ...(loaded.options?.tags ?? [])].filter(isFirst);
+    const dependsOn = dependencies(place, names);
+    const fencedBy = (): FencedBy | undefined => this.#fencedBy(flight, dependsOn);
+    const { lease } = flight;
+    if (fencedBy() !== undefined) return this.#fenced(flight, fencedBy()!);
+    const life = lifetimeOf(loaded.value, policy, loaded.options, random);
+    if (life.ttlMs <= 0) {
+      const drop = (): void => {
+        flights.fenceOlder(at, flight);
+        local?.tier.delete(at);
+      };
+      drop();
+      if (remote === undefined) return "refused";
+      await this.#within(flight, chains.run(at, async () => {
+        if ((await orPending(recovery, place, key, () => remote.remove(key, place))) !== "pending") lease?.end();
+      }));
+      // What was read before the acknowledgement may be what was there.
+      if (fencedBy() === undefined) drop();
+      flights.releaseFenced(at);
+      return "refused";
+    }
+    if (remote?.keepsMeta === false && (names.length !== 0 || loaded.options?.etag !== undefined || loaded.options?.lastModified !== undefined)) {
+      this.#unwritable(flight, new EncodeError(`${remote.label}: its layout has no room for tags and validators; the value is not stored`, { tier: remote.label, operation: "encode" }));
+      return "refused";
+    }
+    const now = clock.now();
+    const expiresAt = now + life.ttlMs + Math.max(life.staleWhileRevalidateMs, life.staleIfErrorMs);
+    let versions: Entry["versions"];
+    const entry = (encoded?: Encoded): Entry => ({
+      value: loaded.value,
+      ...life,
+      staleAt: now + life.ttlMs,
+      expiresAt,
+      deadAt: expiresAt,
+      tags: names,
+      dependsOn,
+      versions,
+      version: lease?.token,
+      epoch: undefined,
+      checkedAt: flight.tagsAt,
+      etag: loaded.options?.etag ?? kept?.etag,
+      lastModified: loaded.options?.lastModified ?? kept?.lastModified,
+      ...(encoded !== undefined && { encoding: encoded.encoding, encodedBytes: encoded.data.length }),
+    });
+    const stored = loaded.kind === "not-modified" ? "not-modified" : "stored";
+    const keepLocally = (epoch: number, encoded?: Encoded): "stored" | "not-modified" | "refused" => {
+      // What has ended hears of no fence any more.
+      if (flight.isOver || fencedBy() !== undefined) return "refused";
+      flights.fenceOlder(at, flight);
+      const error = local?.put(at, entry(encoded), policy.localTtlMs ?? Infinity, epoch);
+      if (error !== undefined) this.#unwritable(flight, error);
+      return error === undefined && local?.tier.get(at) !== undefined ? stored : "refused";
+    };
+    try {
+      if (remote === undefined) return keepLocally(ALWAYS);
+      if (flight.isAway || (remote.versions !== undefined && pinned === undefined) || (remote.leases !== undefined && lease === undefined)) return keepLocally(trust.unconfirmed);
+      const found = remote.versions === undefined ? undefined : await this.#versionsFor(flight, pinned!, names);
+      if (found === "fenced") return this.#fenced(flight, "tags");
+      if (found === "away") return keepLocally(trust.unconfirmed);
+      versions = found;
+      const encoding = remote.encode(loaded.value);
+      const encoded = isThenable(encoding) ? await encoding : encoding;
+      let result: "stored" | "not-modified" | "refused" = "refused";
+      await this.#within(flight, chains.run(at, async () => {
+        // Its turn may have come late: what was called meanwhile is newer.
+        if (fencedBy() !== undefined) return;
+        // Without leases nothing else keeps it from undoing what was done elsewhere.
+        if (lease === undefined && flight.isBroken) return void (flight.fencedBy = "lease");
+        try {
+          // From here on the copy is what this stores, unless something is heard.
+          flight.resent(trust.epoch);
+          const status = lease === undefined
+            ? await remote.write(entry(encoded), encoded, versions, key, place)
+            : await remote.leases!.store(entry(encoded), encoded, versions, key, place, lease.token, lease.seen);
+          lease?.end();
+          if (status === "overtaken") {
+            flight.fencedBy ??= "lease";
+            return;
+          }
+          // A forced load is a write of this process: what began before it is older.
+          if (isForced) recovery?.acknowledgedKey(place, key);
+          else recovery?.forgetKey(place, key);
+          // Of what was refused nothing is there to confirm it by.
+          const isSound = status === "stored" && flights.isSound(flight);
+          keepLocally(isSound ? trust.epoch : trust.unconfirmed, encoded);
+          if (!isSound && status === "stored" && lease !== undefined) this.confirm(space, key, at, lease.token);
+          result = status === "stored" ? stored : status;
+        } catch (error) {
+          if (error instanceof EncodeError) this.#unwritable(flight, error);
+          else result = keepLocally(trust.unconfirmed, encoded);
+        }
+      }));
+      return fencedBy() === undefined ? result : this.#fenced(flight, fencedBy()!);
+    } catch (error) {
+      if (!(error instanceof EncodeError)) throw error;
+      this.#unwritable(flight, error);
+      return "refused";
+    }
+  }
+
+  /**
+   * The copy of what this process has just stored: hearing of its own write, which looks like anybody's, left it
+   * unconfirmed. Asked behind the answer, so that nobody waits.
+   */
+  confirm({ remote, place }: Space, key: string, at: string, version: string): void {
+    const { local, trust } = this.#core;
+    if (local === undefined || !local.holds(at, version)) return;
+    const { epoch } = trust;
+    remote!.leases!.confirm(key, place).then((now) => {
+      if (now === version) local.confirm(at, version, epoch);
+    }, ignore);
+  }
+
+  /** The value is handed out, and kept nowhere. */
+  #unwritable(flight: Flight, error: CacheError): void {
+    this.#core.events["backend:error"].emit({ cache: this.#core.name, namespace: flight.place.path, tier: error.tier ?? "", operation: error.operation ?? "encode", error });
+  }
+
+  async #versionsFor(flight: Flight, pinned: Pinned, tags: readonly string[]): Promise<Entry["versions"] | "fenced" | "away"> {
+    const { remote, place } = flight.call.space;
+    try {
+      return (await this.inTime(flight, versionsFor(remote!.versions!, pinned, place, tags))) ?? "fenced";
+    } catch {
+      return "away";
+    }
+  }
+
+  #fenced(flight: Flight, by: FencedBy): "fenced" {
+    const { meter, events } = this.#core;
+    meter.fenced += 1;
+    if (events.fenced.isObserved) events.fenced.emit({ ...this.#callers.keyEvent(flight.call), by });
+    return "fenced";
+  }
+
+  /** What `work` gives, within the time that this flight may still wait for the backend. The work goes on, and is bounded by itself. */
+  async inTime<T>(flight: Flight, work: Promise<T>): Promise<T> {
+    const { clock } = this.#core;
+    const { label } = flight.call.space.remote!;
+    const sentAt = clock.now();
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    const cancel = clock.schedule(
+      () => reject(new BackendUnavailableError(`${label}: no time is left to wait for it`, { tier: label, operation: "getOrSet" })),
+      Math.max(0, flight.backendLeftMs),
+    );
+    work.then(resolve, reject);
+    try {
+      return await promise;
+    } finally {
+      cancel();
+      flight.backendLeftMs -= clock.now() - sentAt;
+    }
+  }
+
+  /** Waits for a write, but no longer than this flight may wait for the backend; the write goes on. A failure was reported by the tier. */
+  async #within(flight: Flight, write: Promise<unknown>): Promise<void> {
+    const { clock } = this.#core;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const cancel = clock.schedule(() => {
+      this.#callers.answerAll(flight, () => ({ status: "miss", value: flight.loaded?.value }));
+    }, Math.max(0, flight.backendLeftMs));
+    write.then(() => resolve(), () => resolve());
+    await promise;
+    cancel();
+  }
+}
+
+const isFirst = <T>(each: T, i: number, all: readonly T[]): boolean => all.indexOf(each) === i;
+const ignore = (): void => undefined;
+/** As `seen`: whoever holds the lease loses it. */
+const TAKE_OVER = "*";

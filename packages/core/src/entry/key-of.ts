@@ -1,0 +1,158 @@
+import { describe } from "../primitives/duration.ts";
+import { InvalidArgumentError } from "../contracts/errors.ts";
+
+/** What may be part of a key: plain data. Functions, symbols and objects with methods do not compile. */
+export type KeyPart<T> =
+  T extends string | number | bigint | boolean | null | undefined | Date ? T
+  : T extends symbol | ((...args: never[]) => unknown) ? never
+  : T extends object ? { readonly [P in keyof T]: KeyPart<T[P]> }
+  : never;
+
+/**
+ * A key made of a name and plain data: `keyOf('user', 42)` is `user:42`.
+ *
+ * Different parts never give the same key: `:` and `%` inside a part are
+ * percent-encoded, and text that reads as something else is quoted, so `42`
+ * and `'42'` differ (convert at the edge). Objects are written with sorted
+ * properties; `undefined` properties and trailing `undefined` parts are left
+ * out. Stable across processes and versions of this library.
+ *
+ * The grammar, so that a key can be read back. Split at `:`, turn `%3A` and `%25` back, and read
+ * the first piece as the name and each other piece as one `part`:
+ *
+ *     part    = literal | array | object | quoted | text
+ *     literal = undefined | null | true | false | number (42, -1.5, 1e+21, Infinity) | bigint (42n)
+ *             | date (2026-01-31T08:00:00.000Z)
+ *     array   = [ item, item ]          without spaces
+ *     object  = { name=item, name=item }  without spaces; sorted by UTF-16 code units
+ *     item    = literal | array | object | quoted
+ *     name    = letters, digits, _ and $, not beginning with a digit; else quoted
+ *     quoted  = a JSON string
+ *     text    = anything else; never empty, never beginning with " [ { or (
+ *
+ * `-0` is `0`. An array is its elements, an object its own enumerable properties.
+ *
+ * @param name Not empty. `:` and `%` in it are percent-encoded, too.
+ * @throws {InvalidArgumentError} for a cycle, an invalid date, `NaN`, or what the type could not refuse:
+ *   functions, symbols, instances of classes, arrays with holes, text with a lone surrogate, and
+ *   data nested more than 64 deep.
+ */
+export function keyOf<P extends readonly unknown[]>(name: string, ...parts: { [I in keyof P]: KeyPart<P[I]> }): string;
+export function keyOf(name: string, ...parts: readonly unknown[]): string {
+  if (typeof name !== "string" || name === "") {
+    throw new InvalidArgumentError(`keyOf: name: ${describe(name)} is no name; give text that is not empty`);
+  }
+  let key = escape(name, "name");
+  let last = parts.length - 1;
+  while (last >= 0 && parts[last] === undefined) last--;
+  for (let i = 0; i <= last; i++) {
+    const part = parts[i];
+    key += ":";
+    if (typeof part === "string") key += escape(readsAsOther(part) ? JSON.stringify(part) : part, `part ${i + 1}`);
+    else if (typeof part === "object" && part !== null) key += escape(item(part, `part ${i + 1}`, []), `part ${i + 1}`);
+    else key += item(part, `part ${i + 1}`, []);
+  }
+  return key;
+}
+
+/** Whether `text`, written as it is, would be read as a literal, an array, an object or quoted text. */
+function readsAsOther(text: string): boolean {
+  switch (text) {
+    case "":
+    case "undefined":
+    case "null":
+    case "true":
+    case "false":
+      return true;
+  }
+  const first = text.charCodeAt(0);
+  if (first === 0x22 || first === 0x5b || first === 0x7b) return true; // " [ {
+  if (first === 0x28) return true; // ( is kept for kinds that are yet to come
+  if (first > 0x39 && first !== 0x49 && first !== 0x4e) return false; // behind the digits: only I(nfinity) and N(aN)
+  return String(Number(text)) === text || BIGINT.test(text) || DATE.test(text);
+}
+
+const BIGINT = /^(?:0|-?[1-9]\d*)n$/;
+const DATE = /^(?:\d{4}|[+-]\d{6})-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+
+/** What `escape` must look at: `:`, `%`, and surrogates, of which pairs are fine. */
+const NOTABLE = /[:%\ud800-\udfff]/;
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
+function escape(text: string, where: string): string {
+  if (!NOTABLE.test(text)) return text;
+  if (LONE_SURROGATE.test(text)) {
+    throw new InvalidArgumentError(`keyOf: ${where} holds a lone surrogate, which UTF-8 cannot write; give well-formed text`);
+  }
+  return text.replaceAll("%", "%25").replaceAll(":", "%3A");
+}
+
+const MAX_DEPTH = 64;
+
+/** `value` as it stands inside an array or object, not yet escaped. `within` are the objects around it. */
+function item(value: unknown, where: string, within: object[]): string {
+  switch (typeof value) {
+    case "string":
+      // Before JSON.stringify, which would write a lone surrogate as an escape that nobody refuses.
+      if (LONE_SURROGATE.test(value)) escape(value, where);
+      return JSON.stringify(value);
+    case "number":
+      if (Number.isNaN(value)) throw refusal(where, "NaN", "equal keys need equal values");
+      return String(value); // "0" for -0
+    case "bigint":
+      return `${value}n`;
+    case "boolean":
+    case "undefined":
+      return String(value);
+    case "object":
+      return value === null ? "null" : compound(value, where, within);
+    default:
+      throw refusal(where, describe(value), "give plain data");
+  }
+}
+
+function compound(value: object, where: string, within: object[]): string {
+  if (value instanceof Date) {
+    if (Number.isNaN(value.getTime())) throw refusal(where, "an invalid date", "give a date that exists");
+    return value.toISOString();
+  }
+  if (within.includes(value)) throw refusal(where, "data that contains itself", "give data without cycles");
+  if (within.length === MAX_DEPTH) throw refusal(where, `data nested more than ${MAX_DEPTH} deep`, "give flatter data");
+  within.push(value);
+  const text = Array.isArray(value) ? `[${elements(value, where, within)}]` : `{${properties(value, where, within)}}`;
+  within.pop();
+  return text;
+}
+
+function elements(array: readonly unknown[], where: string, within: object[]): string {
+  let text = "";
+  for (let i = 0; i < array.length; i++) {
+    const element = array[i];
+    if (element === undefined && !Object.hasOwn(array, i)) throw refusal(where, "an array with holes", "fill them");
+    text += i === 0 ? item(element, where, within) : `,${item(element, where, within)}`;
+  }
+  return text;
+}
+
+const IDENTIFIER = /^[A-Za-z_$][\w$]*$/;
+
+function properties(value: object, where: string, within: object[]): string {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  // A prototype without a prototype of its own is Object.prototype, of this realm or of another.
+  if (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
+    throw refusal(where, "an instance of a class", "give plain data, such as its id");
+  }
+  if (Object.getOwnPropertySymbols(value).length > 0) throw refusal(where, "an object with symbols for names", "give plain data");
+  let text = "";
+  for (const name of Object.keys(value).sort()) {
+    const property = (value as Record<string, unknown>)[name];
+    if (property === undefined) continue;
+    if (text !== "") text += ",";
+    text += `${IDENTIFIER.test(name) ? name : item(name, where, within)}=${item(property, where, within)}`;
+  }
+  return text;
+}
+
+function refusal(where: string, given: string, advice: string): InvalidArgumentError {
+  return new InvalidArgumentError(`keyOf: ${where}: ${given} cannot be part of a key; ${advice}`);
+}

@@ -1,0 +1,36 @@
+import { expect, it } from "vitest";
+import { DecodeError } from "../contracts/errors.ts";
+import { packEntry, unpackEntry } from "./packed-entry.ts";
+
+const entry = { data: Uint8Array.of(0, 255, 10), staleInMs: 1_000, expiresInMs: 5_000, meta: '{"f":"jsön"}' };
+
+it("gives back the entry with what remains of its times", () => {
+  expect(unpackEntry(packEntry(entry, 1_000_000), 1_000_400)).toEqual({ ...entry, staleInMs: 600, expiresInMs: 4_600 });
+});
+
+it("keeps infinite times and stale entries", () => {
+  expect(unpackEntry(packEntry({ ...entry, staleInMs: Infinity, expiresInMs: Infinity }, 5), 9)).toEqual({ ...entry, staleInMs: Infinity, expiresInMs: Infinity });
+  expect(unpackEntry(packEntry({ ...entry, staleInMs: -30 }, 100), 120)).toEqual({ ...entry, staleInMs: -50, expiresInMs: 4_980 });
+});
+
+it("is undefined from the very end of its life on", () => {
+  const bytes = packEntry(entry, 1_000);
+  expect(unpackEntry(bytes, 5_999)?.expiresInMs).toBe(1);
+  expect(unpackEntry(bytes, 6_000)).toBeUndefined();
+});
+
+it("pins the layout", () => {
+  expect(Buffer.from(packEntry({ data: Uint8Array.of(7), staleInMs: 1, expiresInMs: 2, meta: "m" }, 0)).toString("hex"))
+    .toBe("485301" + "3ff0000000000000" + "4000000000000000" + "0001" + "6d" + "07");
+});
+
+it.each([["too short", "4853"], ["another program's", "00".repeat(30)], ["cut in its meta", `485301${"00".repeat(16)}00ff`]])("refuses bytes that are %s", (_name, hex) => {
+  expect(() => unpackEntry(Buffer.from(hex, "hex"), 0)).toThrow(DecodeError);
+});
+
+it("works on a view into a larger buffer", () => {
+  const packed = packEntry(entry, 0);
+  const larger = new Uint8Array(packed.length + 8);
+  larger.set(packed, 5);
+  expect(unpackEntry(larger.subarray(5, 5 + packed.length), 0)).toEqual(entry);
+});

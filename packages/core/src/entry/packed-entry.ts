@@ -1,0 +1,43 @@
+import type { StoredEntry } from "../contracts/backend.ts";
+import { DecodeError } from "../contracts/errors.ts";
+
+/**
+ * One blob for a store that has a single value per key. `nowMs` is the store's epoch clock
+ * if it has one, else this machine's; give `unpackEntry` the same.
+ *
+ *     "HS" | 1 | stale at, float64 | expires at, float64 | length of meta, uint16 | meta, UTF-8 | data
+ *
+ * Numbers are big-endian, instants epoch milliseconds.
+ */
+export function packEntry(entry: StoredEntry, nowMs: number): Uint8Array {
+  const meta = new TextEncoder().encode(entry.meta);
+  const bytes = new Uint8Array(HEAD_BYTES + meta.length + entry.data.length);
+  const view = new DataView(bytes.buffer);
+  bytes.set(MAGIC);
+  view.setFloat64(3, nowMs + entry.staleInMs);
+  view.setFloat64(11, nowMs + entry.expiresInMs);
+  view.setUint16(19, meta.length);
+  bytes.set(meta, HEAD_BYTES);
+  bytes.set(entry.data, HEAD_BYTES + meta.length);
+  return bytes;
+}
+
+/** `undefined` when its life is over. @throws {DecodeError} on bytes that `packEntry` did not write. */
+export function unpackEntry(bytes: Uint8Array, nowMs: number): StoredEntry | undefined {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const isPacked = bytes.length >= HEAD_BYTES && MAGIC.every((byte, i) => bytes[i] === byte);
+  const metaEnd = isPacked ? HEAD_BYTES + view.getUint16(19) : Infinity;
+  if (metaEnd > bytes.length) throw new DecodeError("these bytes are not a packed entry; was the key written by another program?", { operation: "unpack" });
+  const expiresInMs = view.getFloat64(11) - nowMs;
+  if (!(expiresInMs > 0)) return undefined;
+  return {
+    // A copy, so that a small value does not keep the whole buffer of a reply alive.
+    data: bytes.slice(metaEnd),
+    staleInMs: Math.floor(view.getFloat64(3) - nowMs),
+    expiresInMs: Math.max(1, Math.floor(expiresInMs)),
+    meta: new TextDecoder().decode(bytes.subarray(HEAD_BYTES, metaEnd)),
+  };
+}
+
+const MAGIC = [0x48, 0x53, 1];
+const HEAD_BYTES = 21;

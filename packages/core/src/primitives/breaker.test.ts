@@ -1,0 +1,92 @@
+import { describe, expect, it } from "vitest";
+import { Breaker } from "./breaker.ts";
+import { TestClock } from "../testing/test-clock.ts";
+
+function breaker(): { readonly clock: TestClock; readonly breaker: Breaker; fail(times: number): void } {
+  const clock = new TestClock();
+  const one = new Breaker(clock);
+  return {
+    clock,
+    breaker: one,
+    fail(times) {
+      for (let i = 0; i < times; i += 1) one.failed();
+    },
+  };
+}
+
+it("opens at the fifth failure in a row", () => {
+  const { breaker: one, fail } = breaker();
+  fail(4);
+  expect([one.isOpen, one.admits(), one.probeInMs]).toEqual([false, true, 0]);
+  fail(1);
+  expect([one.isOpen, one.admits(), one.probeInMs]).toEqual([true, false, 1_000]);
+});
+
+it("begins to count anew with each answer", () => {
+  const { breaker: one, fail } = breaker();
+  for (let i = 0; i < 10; i += 1) {
+    fail(4);
+    one.answered();
+  }
+  expect(one.isOpen).toBe(false);
+});
+
+it("lets one call through after a second, and no other until that has ended", () => {
+  const { breaker: one, clock, fail } = breaker();
+  fail(5);
+  clock.advance(999);
+  expect([one.admits(), one.probeInMs]).toEqual([false, 1]);
+  clock.advance(1);
+  expect([one.probeInMs, one.admits(), one.admits(), one.admits()]).toEqual([0, true, false, false]);
+  clock.advance(10_000);
+  expect(one.admits()).toBe(false);
+  one.answered();
+  expect([one.isOpen, one.admits(), one.admits()]).toEqual([false, true, true]);
+});
+
+it("waits twice as long after each failed probe, and 30 s at most", () => {
+  const { breaker: one, clock, fail } = breaker();
+  fail(5);
+  const waits: number[] = [];
+  for (let probe = 0; probe < 8; probe += 1) {
+    waits.push(one.probeInMs);
+    clock.advance(one.probeInMs - 1);
+    expect(one.admits()).toBe(false);
+    clock.advance(1);
+    expect(one.admits()).toBe(true);
+    fail(1);
+  }
+  expect(waits).toEqual([1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]);
+});
+
+it("begins with a second again once it was closed", () => {
+  const { breaker: one, clock, fail } = breaker();
+  fail(5);
+  for (let probe = 0; probe < 3; probe += 1) {
+    clock.advance(one.probeInMs);
+    one.admits();
+    fail(1);
+  }
+  clock.advance(one.probeInMs);
+  one.admits();
+  one.answered();
+  fail(5);
+  expect(one.probeInMs).toBe(1_000);
+});
+
+describe("calls that were sent before it opened", () => {
+  it("move nothing when they fail later", () => {
+    const { breaker: one, clock, fail } = breaker();
+    fail(5);
+    clock.advance(600);
+    fail(20);
+    expect(one.probeInMs).toBe(400);
+  });
+
+  it("close it when they are answered", () => {
+    const { breaker: one, fail } = breaker();
+    fail(5);
+    one.answered();
+    expect([one.isOpen, one.admits()]).toEqual([false, true]);
+  });
+});

@@ -1,0 +1,62 @@
+import { InvalidArgumentError } from "../contracts/errors.ts";
+
+/**
+ * A length of time: milliseconds, or a number with a unit. `60` is 60 ms.
+ * Text that is only known at run time goes through {@link parseDuration}.
+ */
+export type Duration = number | `${number}${"ms" | "s" | "m" | "h" | "d"}`;
+
+const MS_PER_UNIT = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+const TEXT = /^(-?(?:\d+(?:\.\d+)?|\.\d+)(?:e[+-]?\d+)?)(ms|s|m|h|d)$/i;
+
+/**
+ * Milliseconds of `text` (`'5m'`), for settings read from the environment.
+ *
+ * @throws {InvalidArgumentError} for anything but a finite number with a unit, or `'Infinity'`.
+ */
+export function parseDuration(text: string): number {
+  return parse("duration", text);
+}
+
+/**
+ * Milliseconds of a public `Duration`.
+ *
+ * @param option names the setting in the error.
+ * @throws {InvalidArgumentError} for `NaN`, for text without a known unit, and for other types.
+ */
+export function toMs(option: string, duration: Duration): number {
+  if (typeof duration === "number" && !Number.isNaN(duration)) return duration;
+  return parse(option, duration);
+}
+
+function parse(option: string, given: unknown): number {
+  if (typeof given === "string") {
+    if (given === "Infinity") return Infinity;
+    const match = TEXT.exec(given);
+    if (match !== null) {
+      const ms = Number(match[1]) * MS_PER_UNIT[match[2]!.toLowerCase() as keyof typeof MS_PER_UNIT];
+      if (Number.isFinite(ms)) return ms;
+    }
+  }
+  throw new InvalidArgumentError(
+    `${option}: ${describe(given)} is no duration; give milliseconds (60_000), or a number with a unit: ms, s, m, h or d ("1m")`,
+  );
+}
+
+/** What was given, for an error message: short, and without the content of objects. */
+export function describe(given: unknown): string {
+  switch (typeof given) {
+    case "string":
+      return JSON.stringify(given.length > 40 ? `${given.slice(0, 40)}…` : given);
+    case "object":
+      return given === null ? "null" : Array.isArray(given) ? "an array" : "an object";
+    case "function":
+      return "a function";
+    case "symbol":
+      return "a symbol";
+    case "bigint":
+      return `${given}n`;
+    default:
+      return String(given);
+  }
+}

@@ -1,0 +1,58 @@
+import { expect, it } from "vitest";
+import { Slots } from "./semaphore.ts";
+import { gate } from "../testing/gate.ts";
+import { flush, outcome } from "../testing/outcome.ts";
+
+it("gives out as many as there are", () => {
+  const slots = new Slots(2);
+  expect([slots.tryTake(), slots.tryTake(), slots.tryTake()]).toEqual([true, true, false]);
+  slots.free();
+  expect([slots.tryTake(), slots.tryTake()]).toEqual([true, false]);
+});
+
+it("hands a free one to whoever waits longest, and to nobody else meanwhile", async () => {
+  const slots = new Slots(1);
+  expect(await slots.take()).toBe(true);
+  const waiting = [slots.take(), slots.take()];
+  slots.free();
+  // It is taken already, though the one who waits has not run yet.
+  expect(slots.tryTake()).toBe(false);
+  expect(await Promise.all(waiting.map((each) => outcome(each)))).toEqual([{ status: "fulfilled", value: true }, { status: "pending" }]);
+  slots.free();
+  expect(await waiting[1]).toBe(true);
+  slots.free();
+  expect(slots.tryTake()).toBe(true);
+});
+
+it("lets those who leave go, and gives their turn to the next", async () => {
+  const slots = new Slots(1);
+  slots.tryTake();
+  const leaves = gate();
+  const [leaver, next] = [slots.take(leaves.pass()), slots.take()];
+  leaves.open();
+  expect(await leaver).toBe(false);
+  slots.free();
+  expect(await next).toBe(true);
+  slots.free();
+  expect([slots.tryTake(), slots.tryTake()]).toEqual([true, false]);
+});
+
+it("keeps a slot with whoever was given it before he left", async () => {
+  const slots = new Slots(1);
+  slots.tryTake();
+  const leaves = gate();
+  const taken = slots.take(leaves.pass());
+  slots.free();
+  leaves.open();
+  expect(await taken).toBe(true);
+  expect(slots.tryTake()).toBe(false);
+  slots.free();
+  expect(slots.tryTake()).toBe(true);
+});
+
+it("gives at once what is free, whether or not anybody means to leave", async () => {
+  const slots = new Slots(Infinity);
+  expect(await Promise.all(Array.from({ length: 100 }, () => slots.take(Promise.resolve())))).toEqual(Array.from({ length: 100 }, () => true));
+  await flush();
+  expect(slots.tryTake()).toBe(true);
+});

@@ -1,0 +1,141 @@
+import { beforeEach, describe, expect, it, vi } from "vitest";
+import type { TagVersion, TagVersions } from "../contracts/backend.ts";
+import { TagTable } from "./known-versions.ts";
+import { gate, type Gate } from "../testing/gate.ts";
+import { flush } from "../testing/outcome.ts";
+import { TestClock } from "../testing/test-clock.ts";
+import { Trust, type TrustSource } from "../coherence/trust.ts";
+
+it("knows 100,000 versions at most: it forgets many at once, and says so once for all of them", async () => {
+  const forgotten = vi.fn<() => void>();
+  const table = new TagTable(new Trust(), new TestClock(), forgotten);
+  const version = { hard: "v", soft: "v" };
+  const source = table.learning({
+    read: async (tags) => tags.map(() => version),
+    pin: () => Promise.reject(new Error("not asked here")),
+    unchangedSince: () => Promise.reject(new Error("not asked here")),
+    renew: () => Promise.reject(new Error("not asked here")),
+  });
+  const tags = Array.from({ length: 100_000 }, (_, i) => `t${i}`);
+  await source.read(tags);
+  expect([table.size, forgotten.mock.calls.length]).toEqual([100_000, 0]);
+  await source.read(["t0"]);
+  expect([table.size, forgotten.mock.calls.length]).toEqual([100_000, 0]);
+  await source.read(["another"]);
+  expect([table.size, forgotten.mock.calls.length]).toEqual([90_001, 1]);
+  expect([table.has("another"), table.has("t99999"), table.has("t10000"), table.has("t9999"), table.has("t0")]).toEqual([true, true, true, false, false]);
+});
+
+describe("what is learnt", () => {
+  let clock: TestClock;
+  let trust: Trust;
+  let heard: TrustSource;
+  let table: TagTable;
+  let asked: string[];
+  let answer: Gate<void> | undefined;
+  let versions: Map<string, TagVersion>;
+  let source: TagVersions;
+
+  const version = (n: number): TagVersion => ({ hard: `i.${n}`, soft: `i.${n}` });
+  const ask = async <T>(what: string, give: () => T): Promise<T> => {
+    asked.push(what);
+    const given = give();
+    await answer?.pass();
+    return given;
+  };
+
+  beforeEach(() => {
+    clock = new TestClock();
+    trust = new Trust();
+    heard = trust.hear(2_000);
+    heard.attached();
+    heard.alive(clock.now());
+    [asked, answer, versions] = [[], undefined, new Map([["a", version(1)], ["b", version(1)]])];
+    table = new TagTable(trust, clock, () => undefined);
+    source = table.learning({
+      read: (tags) => ask(`read ${tags.join()}`, () => tags.map((tag) => versions.get(tag))),
+      pin: (tags) => ask(`pin ${tags.join()}`, () => ({ at: "i.1", versions: tags.map((tag) => versions.get(tag)!) })),
+      unchangedSince: (at, tags) => ask(`unchanged ${tags.join()} since ${at}`, () => tags.map((tag) => versions.get(tag))),
+      renew: (tags, mode) => ask(`${mode} ${tags.join()}`, () => { for (const tag of tags) versions.set(tag, version(9)); }),
+    });
+  });
+
+  it("is what was answered, by every way of asking, and is known while it is trusted", async () => {
+    await source.read(["a", "missing"]);
+    await source.pin(["b"]);
+    expect([table.known(["b", "a"]), table.known(["a", "missing"]), table.has("missing")]).toEqual([[version(1), version(1)], undefined, false]);
+    expect([table.knows(["b", "a"]), table.knows(["a", "missing"]), table.knows([])]).toEqual([true, false, true]);
+    versions.set("late", version(1));
+    await source.unchangedSince("i.1", ["late"]);
+    expect(table.known(["late"])).toEqual([version(1)]);
+    clock.advance(2_000);
+    expect([table.known(["a"]), table.knows(["a"])]).toEqual([undefined, false]);
+    heard.alive(clock.now());
+    expect(table.known(["a"])).toEqual([version(1)]);
+  });
+
+  it("spares reads of what is known, and of nothing else", async () => {
+    const sparing = table.sparing(source);
+    expect(await sparing.read(["a"])).toEqual([version(1)]);
+    expect(await sparing.read(["a"])).toEqual([version(1)]);
+    expect(await sparing.read(["a", "b"])).toEqual([version(1), version(1)]);
+    expect(asked).toEqual(["read a", "read a,b"]);
+  });
+
+  it("is forgotten when it changed, and is not learnt from an answer that was overtaken: it is asked for once more, behind it", async () => {
+    await source.read(["a"]);
+    table.forget(["a"]);
+    expect(table.known(["a"])).toBe(undefined);
+    answer = gate();
+    const reading = source.read(["a", "b"]);
+    await answer.arrived();
+    versions.set("a", version(2));
+    table.forget(["a"]);
+    answer.open();
+    expect(await reading).toEqual([version(1), version(1)]);
+    await flush();
+    expect([table.known(["a"]), table.known(["b"]), asked]).toEqual([[version(2)], [version(1)], ["read a", "read a,b", "read a"]]);
+  });
+
+  it("is not learnt from an answer from before changes may have been missed", async () => {
+    answer = gate();
+    const reading = source.read(["a"]);
+    await answer.arrived();
+    trust.renew();
+    versions.set("a", version(2));
+    answer.open();
+    await reading;
+    await flush();
+    expect([table.known(["a"]), asked]).toEqual([[version(2)], ["read a", "read a"]]);
+  });
+
+  it("is forgotten by a renewal before it is sent, and again when it was answered, or failed", async () => {
+    await source.read(["a"]);
+    answer = gate();
+    const renewing = source.renew(["a"], "hard");
+    expect(table.has("a")).toBe(false);
+    await answer.arrived();
+    const open = answer;
+    answer = undefined;
+    await source.read(["a"]);
+    open.open();
+    await renewing;
+    expect(table.has("a")).toBe(false);
+    const failing = table.learning({ ...source, renew: () => Promise.reject(new Error("no answer")) });
+    await source.read(["b"]);
+    await expect(failing.renew(["b"], "soft")).rejects.toThrow("no answer");
+    expect(table.has("b")).toBe(false);
+  });
+
+  it("is all forgotten when anything may have changed", async () => {
+    await source.read(["a", "b"]);
+    table.clear();
+    expect([table.size, table.known(["a"]), table.has("b")]).toEqual([0, undefined, false]);
+  });
+
+  it("fails as its source does, and learns nothing from that", async () => {
+    const failing = table.learning({ ...source, read: () => Promise.reject(new Error("no answer")) });
+    await expect(failing.read(["a"])).rejects.toThrow("no answer");
+    expect(table.has("a")).toBe(false);
+  });
+});

@@ -1,0 +1,225 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import type { TagVersion } from "../contracts/backend.ts";
+import { tagEntries } from "./version-entries.ts";
+import { judgeVersions } from "./tag-events.ts";
+import { gate } from "../testing/gate.ts";
+import { flush, outcome } from "../testing/outcome.ts";
+import { scriptedBackend, type ScriptedBackend } from "../testing/scripted-backend.ts";
+import { TestClock } from "../testing/test-clock.ts";
+
+const [NS, T, U] = ["{~shop}::", "{~shop}::t", "{~shop}:users::u"] as const;
+const DAY_MS = 86_400_000;
+
+let clock: TestClock;
+let backend: ScriptedBackend;
+/** Two processes. */
+let here: ReturnType<typeof tagEntries>;
+let there: ReturnType<typeof tagEntries>;
+beforeEach(() => {
+  clock = new TestClock();
+  backend = scriptedBackend({ clock });
+  here = tagEntries(backend, clock);
+  there = tagEntries(backend, clock);
+});
+
+const pinned = async (tags: readonly string[], by = here): Promise<readonly TagVersion[]> => (await by.pin(tags)).versions;
+
+describe("pin and read", () => {
+  it("issue what is missing, and find it again, here and there", async () => {
+    expect(await here.read([NS, T])).toEqual([undefined, undefined]);
+    const { at, versions } = await here.pin([NS, T, U]);
+    expect(at).not.toBe("");
+    expect(versions.map(({ hard, soft }) => hard === soft)).toEqual([true, true, true]);
+    expect(new Set(versions.map(({ hard }) => hard)).size).toBe(3);
+    for (const each of [here, there]) {
+      expect(await each.read([U, NS, T])).toEqual([versions[2], versions[0], versions[1]]);
+      expect(await each.pin([NS, T, U])).toEqual({ at, versions });
+    }
+  });
+
+  it("read issues nothing, and prolongs nothing", async () => {
+    await here.read([NS, T]);
+    await pinned([NS, T]);
+    const writes = backend.count("write");
+    await here.read([NS, T]);
+    await pinned([NS, T]);
+    expect(backend.count("write")).toBe(writes);
+  });
+
+  it("versions are never issued twice", async () => {
+    const seen = new Set<string>();
+    for (let i = 0; i < 200; i += 1) {
+      const [version] = await pinned([T]);
+      seen.add(version!.hard);
+      if (i % 2 === 0) await here.renew([T], "hard");
+      else backend.store.clear();
+    }
+    expect(seen.size).toBe(200);
+  });
+
+  it("share one issue among loads that begin together on a cold cache", async () => {
+    const all = await Promise.all(Array.from({ length: 100 }, () => pinned([NS, T])));
+    expect(new Set(all.map((versions) => JSON.stringify(versions))).size).toBe(1);
+    expect(await here.read([NS, T])).toEqual(all[0]);
+  });
+
+  it("do not wait longer than a second for one that hangs", async () => {
+    const hung = gate();
+    backend.script("write", { key: NS, before: hung });
+    const first = pinned([NS]);
+    await hung.arrived();
+    clock.advance(999);
+    const second = pinned([NS]);
+    expect(await outcome(second)).toEqual({ status: "pending" });
+    clock.advance(1);
+    expect(await outcome(pinned([NS]))).toMatchObject({ status: "fulfilled" });
+    hung.open();
+    await Promise.all([first, second]);
+    expect(judgeVersions(await first, await here.read([NS]))).toBe("current");
+  });
+
+  it("of no tags ask nothing", async () => {
+    expect([await here.pin([]), await here.unchangedSince("x", []), await here.read([])]).toEqual([{ at: "", versions: [] }, [], []]);
+    await here.renew([], "hard");
+    expect(backend.calls).toEqual([]);
+  });
+
+  it("fail where the backend fails, and work again afterwards", async () => {
+    backend.down();
+    for (const call of [() => here.read([T]), () => here.pin([T]), () => here.unchangedSince("x", [T]), () => here.renew([T], "hard")])
+      await expect(call()).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+    backend.up();
+    expect(await pinned([T])).toHaveLength(1);
+  });
+});
+
+describe("renew", () => {
+  it.for<readonly [mode: "hard" | "soft", key: string, verdict: string]>([
+    ["hard", T, "gone"], ["soft", T, "stale"], ["hard", U, "gone"], ["soft", U, "stale"], ["hard", NS, "gone"],
+  ])("%s of %s leaves what was stored under it %s, from its acknowledgement on, for everybody", async ([mode, key, verdict]) => {
+    const before = await pinned([NS, T, U]);
+    await there.renew([key], mode);
+    expect(judgeVersions(before, await here.read([NS, T, U]))).toBe(verdict);
+    const after = await pinned([NS, T, U]);
+    expect(judgeVersions(after, await there.read([NS, T, U]))).toBe("current");
+    const unchanged = [NS, T, U].filter((each) => each !== key);
+    expect(judgeVersions(await pinned(unchanged), unchanged.map((each) => before[[NS, T, U].indexOf(each as typeof NS)]))).toBe("current");
+  });
+
+  it("twice in one millisecond, and a pin right behind it, are three versions", async () => {
+    const before = await pinned([T]);
+    await here.renew([T], "hard");
+    const between = await pinned([T]);
+    await here.renew([T], "hard");
+    const after = await pinned([T]);
+    expect(judgeVersions(before, between)).toBe("gone");
+    expect(judgeVersions(between, after)).toBe("gone");
+  });
+
+  it("of a tag that nobody has used issues it", async () => {
+    await here.renew([T], "hard");
+    expect(await there.read([T])).toEqual(await pinned([T]));
+  });
+
+  it("soft of a tag whose hard version is missing hides what was there", async () => {
+    const before = await pinned([T]);
+    backend.store.delete(T);
+    await here.renew([T], "soft");
+    expect(judgeVersions(before, await here.read([T]))).toBe("gone");
+  });
+
+  it("is not undone by a pin that read before it and is answered after it", async () => {
+    const before = await pinned([T]);
+    const late = gate();
+    backend.script("read", { key: T, after: late });
+    const pin = pinned([T], there);
+    await late.arrived();
+    await here.renew([T], "hard");
+    late.open();
+    expect(judgeVersions(await pin, await here.read([T]))).toBe("gone");
+    expect(judgeVersions(before, await here.read([T]))).toBe("gone");
+  });
+
+  it("is not undone by a pin that found nothing, and issues after it", async () => {
+    const before = await pinned([T]);
+    backend.store.clear();
+    const late = gate();
+    backend.script("write", { key: T, before: late });
+    const pin = pinned([T], there);
+    await late.arrived();
+    await here.renew([T], "hard");
+    const [between] = await here.read([T]);
+    late.open();
+    await pin;
+    // Two who meet cost misses: nothing from before is valid, whoever wrote last.
+    expect([judgeVersions(before, await here.read([T])), judgeVersions([between!], await here.read([T]))]).toEqual(["gone", "gone"]);
+  });
+});
+
+describe("unchangedSince", () => {
+  it("gives versions of tags that a loader adds late, while none was renewed", async () => {
+    const { at } = await here.pin([NS]);
+    const late = await here.unchangedSince(at, [T, U]);
+    expect(judgeVersions(late as TagVersion[], await there.read([T, U]))).toBe("current");
+    expect(await here.unchangedSince(at, [T])).toEqual([late[0]]);
+  });
+
+  it.for([["that tag", T, "hard"], ["that tag, softly", T, "soft"], ["any other tag", U, "hard"], ["the namespace", NS, "hard"]] as const)("gives none once %s was renewed", async ([, key, mode]) => {
+    const { at } = await here.pin([NS]);
+    await there.renew([key], mode);
+    expect(await here.unchangedSince(at, [T])).toEqual([undefined]);
+    const { at: now } = await here.pin([NS]);
+    expect(await here.unchangedSince(now, [T])).toEqual(await here.read([T]));
+  });
+
+  it("gives none where a renewal is under way", async () => {
+    const { at } = await here.pin([NS, T]);
+    const slow = gate();
+    backend.script("write", { key: T, before: slow });
+    const renewing = there.renew([T], "hard");
+    await slow.arrived();
+    expect(await here.unchangedSince(at, [T])).toEqual([undefined]);
+    slow.open();
+    await renewing;
+  });
+
+  it("what it gave before a renewal began is gone when that is acknowledged", async () => {
+    const { at } = await here.pin([NS]);
+    const late = (await here.unchangedSince(at, [T])) as TagVersion[];
+    await there.renew([T], "hard");
+    expect(judgeVersions(late, await here.read([T]))).toBe("gone");
+  });
+
+  it("gives none where the issuer is missing", async () => {
+    const { at } = await here.pin([NS]);
+    for (const key of backend.store.keys()) if (key.startsWith("{~~")) backend.store.delete(key);
+    expect(await here.unchangedSince(at, [T])).toEqual([undefined]);
+  });
+});
+
+describe("lost versions", () => {
+  it.for([["flushed", (): void => backend.store.clear()], ["expired", (): void => clock.advance(30 * DAY_MS)]] as const)("that were %s hide what was stored under them, for good", async ([, lose]) => {
+    const before = await pinned([NS, T]);
+    clock.advance(30 * DAY_MS - 1);
+    expect(judgeVersions(before, await here.read([NS, T]))).toBe("current");
+    lose();
+    expect(judgeVersions(before, await here.read([NS, T]))).toBe("gone");
+    const after = await pinned([NS, T]);
+    expect(judgeVersions(before, after)).toBe("gone");
+    expect(judgeVersions(after, await there.read([NS, T]))).toBe("current");
+  });
+
+  it("are not prolonged: that could write an old version over a new one", async () => {
+    const before = await pinned([T]);
+    clock.advance(29 * DAY_MS);
+    const late = gate();
+    backend.script("read", { key: T, after: late });
+    const pin = pinned([T], there);
+    await late.arrived();
+    await here.renew([T], "hard");
+    late.open();
+    await pin;
+    await flush();
+    expect(judgeVersions(before, await here.read([T]))).toBe("gone");
+  });
+});

@@ -1,0 +1,96 @@
+import type { Backend, StoredEntry, TagVersion, TagVersions } from "../contracts/backend.ts";
+import type { Clock } from "../contracts/clock.ts";
+import { newId } from "../primitives/ids.ts";
+
+/**
+ * Tag versions kept as ordinary entries, for backends that issue none themselves. Nothing here is atomic, so each
+ * version is its own entry, written and never edited: two writers who meet cost misses, not a lost invalidation.
+ *
+ *     {~name}:ns::tag     the hard version; {~name}:ns:: is the namespace's own
+ *     {~~name}:ns::tag    the soft version; {~~name}:: is the issuer, renewed before any tag is
+ *
+ * A tag that a loader adds late is safe while the issuer has not changed since the load began: it is read after the
+ * tag, and written before it.
+ */
+export function tagEntries(backend: Pick<Backend, "read" | "write">, clock: Clock): TagVersions {
+  const readOne = async (key: string): Promise<StoredEntry | undefined> => backend.read(key);
+  const issue = async (key: string, version: string): Promise<string> => {
+    await backend.write(key, { data: encoder.encode(version), staleInMs: LIFE_MS, expiresInMs: LIFE_MS, meta: "" });
+    return version;
+  };
+  // Many loads begin at once on a cold cache: if each issued a version of its own, only the last one's entry would stand.
+  const issuing = new Map<string, { readonly issued: Promise<string>; readonly since: number }>();
+  const issueOnce = (key: string, fresh: string): Promise<string> => {
+    const shared = issuing.get(key);
+    // One that hangs is not waited for longer than a call would be.
+    if (shared !== undefined && clock.now() - shared.since < SHARED_MS) return shared.issued;
+    const mine = {
+      since: clock.now(),
+      issued: issue(key, fresh).finally(() => {
+        if (issuing.get(key) === mine) issuing.delete(key);
+      }),
+    };
+    issuing.set(key, mine);
+    return mine.issued;
+  };
+  /**
+   * The version under `key`, issued where it is missing. It is not prolonged when its life ends: that would write an
+   * older version over one that was renewed meanwhile. Each asks for itself: another's answer may be from before a
+   * change that was heard of since.
+   */
+  const pinOne = async (key: string, fresh: string): Promise<string> => {
+    const found = await readOne(key);
+    return found === undefined ? issueOnce(key, fresh) : decoder.decode(found.data);
+  };
+  const pinTag = async (key: string): Promise<TagVersion> => {
+    const fresh = newId();
+    if (isNamespace(key)) {
+      const hard = await pinOne(key, fresh);
+      return { hard, soft: hard };
+    }
+    const [hard, soft] = await Promise.all([pinOne(key, fresh), pinOne(softKey(key), fresh)]);
+    return { hard, soft };
+  };
+
+  return {
+    read: (tags) =>
+      Promise.all(tags.map(async (key) => {
+        const [hard, soft] = await Promise.all([readOne(key), isNamespace(key) ? undefined : readOne(softKey(key))]);
+        if (hard === undefined) return undefined;
+        if (isNamespace(key)) return { hard: decoder.decode(hard.data), soft: decoder.decode(hard.data) };
+        return soft && { hard: decoder.decode(hard.data), soft: decoder.decode(soft.data) };
+      })),
+
+    async pin(tags) {
+      if (tags.length === 0) return { at: "", versions: [] };
+      const [at, ...versions] = await Promise.all([pinOne(issuerKey(tags[0]!), newId()), ...tags.map(pinTag)]);
+      return { at, versions };
+    },
+
+    async unchangedSince(at, tags) {
+      if (tags.length === 0) return [];
+      const versions = await Promise.all(tags.map(pinTag));
+      const issuer = await readOne(issuerKey(tags[0]!));
+      return issuer !== undefined && decoder.decode(issuer.data) === at ? versions : tags.map(() => undefined);
+    },
+
+    async renew(tags, mode) {
+      if (tags.length === 0) return;
+      await issue(issuerKey(tags[0]!), newId());
+      await Promise.all(tags.flatMap((key) => {
+        const version = newId();
+        const soft = isNamespace(key) ? [] : [issue(softKey(key), version)];
+        return mode === "hard" ? [issue(key, version), ...soft] : soft;
+      }));
+    },
+  };
+}
+
+const LIFE_MS = 30 * 86_400_000;
+const SHARED_MS = 1_000;
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+const softKey = (key: string): string => `{~${key.slice(1)}`;
+const isNamespace = (key: string): boolean => key.indexOf("::") === key.length - 2;
+const issuerKey = (key: string): string => `${softKey(key.slice(0, key.indexOf("}") + 1))}::`;

@@ -1,0 +1,318 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import { BackendUnavailableError, EncodeError } from "../contracts/errors.ts";
+import { createEvents, type CacheEvents } from "../contracts/events.ts";
+import { placeBelow, rootPlace } from "../entry/key.ts";
+import { orPending, Recovery } from "./recovery.ts";
+import { gate, type Gate } from "../testing/gate.ts";
+import { flush, outcome } from "../testing/outcome.ts";
+import { TestClock } from "../testing/test-clock.ts";
+
+const root = rootPlace("shop");
+const users = placeBelow(root, "users", false);
+const UNANSWERED = new BackendUnavailableError("no answer");
+
+let clock: TestClock;
+/** What reached the backend. */
+let sent: string[];
+let replayed: string[];
+let told: CacheEvents["recover"][];
+let isDown: boolean;
+let held: Gate<void> | undefined;
+let retryInMs: number;
+
+function recovery({ hasVersions = true, reissueWindowMs = 0 }: { readonly hasVersions?: boolean; readonly reissueWindowMs?: number } = {}): Recovery {
+  const send = async (what: string): Promise<void> => {
+    await held?.pass();
+    if (isDown) throw UNANSWERED;
+    sent.push(what);
+  };
+  const events = createEvents();
+  events.recover.add((event) => told.push(event));
+  return new Recovery({
+    clock, events, cache: "shop", root, reissueWindowMs,
+    remote: {
+      label: "redis",
+      get retryInMs() {
+        return retryInMs;
+      },
+      remove: (key, place) => send(`remove ${place.backendPrefix}${key}`).then(() => "deleted"),
+      versions: hasVersions ? { renew: (tags, mode) => send(`${mode} ${tags.join()}`) } : undefined,
+    },
+    replayed: ({ key, keys }) => replayed.push(key ?? keys!.join()),
+  });
+}
+
+beforeEach(() => {
+  clock = new TestClock();
+  [sent, replayed, told] = [[], [], []];
+  isDown = false;
+  held = undefined;
+  retryInMs = 0;
+});
+
+describe("what waits", () => {
+  it("is one per key, whatever happened to it, and covers that key alone", () => {
+    const one = recovery();
+    expect([one.size, one.covers(root, "k", [])]).toEqual([0, false]);
+    one.addKey(root, "k");
+    one.addKey(root, "k");
+    one.addKey(users, "k");
+    expect(one.size).toBe(2);
+    expect([one.covers(root, "k", []), one.covers(users, "k", []), one.covers(root, "j", []), one.covers(users, "users", [])]).toEqual([true, true, false, false]);
+  });
+
+  it("covers everything under a tag or a namespace", () => {
+    const one = recovery();
+    one.addTags(users, ["{~shop}:users::t", "{~shop}:users::u"], "hard", 1);
+    expect(one.size).toBe(2);
+    expect([one.covers(users, "k", users.tagPrefixes), one.covers(users, "k", ["{~shop}::", "{~shop}:users::t"])]).toEqual([false, true]);
+    one.addTags(users, ["{~shop}:users::"], "hard", 2);
+    expect([one.covers(users, "k", users.tagPrefixes), one.covers(root, "k", root.tagPrefixes)]).toEqual([true, false]);
+  });
+
+  it("is forgotten when a newer write of the key was acknowledged", () => {
+    const one = recovery();
+    one.addKey(root, "k");
+    one.addKey(users, "k");
+    one.forgetKey(users, "k");
+    one.forgetKey(root, "j");
+    expect([one.size, one.covers(root, "k", []), one.covers(users, "k", [])]).toEqual([1, true, false]);
+  });
+
+  it.for<readonly [string, readonly ["hard" | "soft", number][], readonly ["hard" | "soft", number], number]>([
+    ["a later hard call covers a hard one", [["hard", 1]], ["hard", 2], 0],
+    ["a later hard call covers a soft one", [["soft", 1]], ["hard", 2], 0],
+    ["a later soft call covers a soft one", [["soft", 1]], ["soft", 2], 0],
+    ["a later soft call covers no hard one", [["hard", 1]], ["soft", 2], 1],
+    ["nor one that was hard and soft", [["soft", 1], ["hard", 2]], ["soft", 3], 1],
+    ["nor one that was soft after it was hard", [["hard", 1], ["soft", 2]], ["soft", 3], 1],
+    ["an earlier call, acknowledged late, covers nothing", [["hard", 2]], ["hard", 1], 1],
+  ])("of tags: %s", ([, added, [mode, calledAt], left]) => {
+    const one = recovery();
+    for (const [each, at] of added) one.addTags(root, ["{~shop}::t"], each, at);
+    one.forgetTags(["{~shop}::t", "{~shop}::other"], mode, calledAt);
+    expect(one.size).toBe(left);
+  });
+});
+
+describe("replay", () => {
+  it("invalidates, tags first, reports each when it was acknowledged, and tells the sum", async () => {
+    const one = recovery();
+    one.addKey(root, "a");
+    one.addKey(users, "b");
+    one.addTags(root, ["{~shop}::t", "{~shop}::u"], "soft", 1);
+    one.addTags(root, ["{~shop}::u"], "hard", 2);
+    await one.replay();
+    expect(sent).toEqual(["soft {~shop}::t", "hard {~shop}::u", "remove shop::a", "remove shop:users::b"]);
+    expect(replayed).toEqual(["{~shop}::t", "{~shop}::u", "a", "b"]);
+    expect(told).toEqual([{ cache: "shop", namespace: [], tier: "redis", replayed: 4, overflowed: false }]);
+    expect(one.size).toBe(0);
+    clock.advance("1h");
+    await flush();
+    expect(sent).toHaveLength(4);
+  });
+
+  it("covers until it was acknowledged", async () => {
+    const one = recovery();
+    one.addKey(root, "a");
+    held = gate();
+    const replay = one.replay();
+    await held.arrived();
+    expect(one.covers(root, "a", [])).toBe(true);
+    held.open();
+    await replay;
+    expect(one.covers(root, "a", [])).toBe(false);
+  });
+
+  it("is one at a time", async () => {
+    const one = recovery();
+    one.addKey(root, "a");
+    held = gate();
+    const replays = [one.replay(), one.replay()];
+    held.open();
+    await Promise.all(replays);
+    expect(sent).toEqual(["remove shop::a"]);
+  });
+
+  it("sends again what was added for the same key while it was under way", async () => {
+    const one = recovery();
+    one.addKey(root, "a");
+    held = gate();
+    const replay = one.replay();
+    await held.arrived();
+    one.addKey(root, "a");
+    held.open();
+    await replay;
+    expect([sent, one.size]).toEqual([["remove shop::a", "remove shop::a"], 0]);
+  });
+
+  it("keeps what fails, never rejects, and tries again after a second, or when the tier is worth it", async () => {
+    const one = recovery();
+    isDown = true;
+    one.addKey(root, "a");
+    one.addTags(root, ["{~shop}::t"], "hard", 1);
+    clock.advance(999);
+    await flush();
+    expect(replayed).toEqual([]);
+    clock.advance(1);
+    await flush();
+    expect([one.size, sent, told]).toEqual([2, [], []]);
+    retryInMs = 30_000;
+    clock.advance(1_000);
+    await flush();
+    isDown = false;
+    clock.advance(29_999);
+    await flush();
+    expect(sent).toEqual([]);
+    clock.advance(1);
+    await flush();
+    expect([one.size, sent]).toEqual([0, ["hard {~shop}::t", "remove shop::a"]]);
+  });
+
+  it("goes through many, some at a time", async () => {
+    const one = recovery();
+    for (let i = 0; i < 350; i += 1) one.addKey(root, `k${i}`);
+    held = gate();
+    const replay = one.replay();
+    await held.arrived(100);
+    expect(await outcome(replay)).toEqual({ status: "pending" });
+    expect(held.waiting).toBe(100);
+    held.open();
+    await replay;
+    expect([one.size, sent.length, told[0]?.replayed]).toEqual([0, 350, 350]);
+  });
+
+  it("tries nothing again once it was stopped, not even what is under way", async () => {
+    const one = recovery();
+    isDown = true;
+    one.addKey(root, "a");
+    held = gate();
+    const replay = one.replay();
+    await held.arrived();
+    one.stop();
+    held.open();
+    await replay;
+    one.addKey(root, "b");
+    isDown = false;
+    clock.advance("1h");
+    await flush();
+    expect([sent, one.size]).toEqual([[], 2]);
+  });
+});
+
+describe("more than 10,000", () => {
+  it("become a clear of the whole cache, which covers everything", async () => {
+    const one = recovery();
+    for (let i = 0; i < 10_000; i += 1) one.addKey(users, `k${i}`);
+    expect([one.size, one.covers(root, "other", root.tagPrefixes)]).toEqual([10_000, false]);
+    one.addTags(users, ["{~shop}:users::t"], "soft", 1);
+    expect(one.size).toBe(1);
+    expect([one.covers(root, "other", root.tagPrefixes), one.covers(users, "k5", users.tagPrefixes)]).toEqual([true, true]);
+    one.addKey(users, "after");
+    await one.replay();
+    expect(sent).toEqual(["hard {~shop}::", "remove shop:users::after"]);
+    expect(told).toMatchObject([{ replayed: 2, overflowed: true }]);
+    one.addKey(root, "a");
+    await one.replay();
+    expect(told[1]).toMatchObject({ replayed: 1, overflowed: false });
+  });
+
+  it("that clear is covered by no tag call of later, and by no key", () => {
+    const one = recovery();
+    for (let i = 0; i <= 10_000; i += 1) one.addKey(users, `k${i}`);
+    one.forgetTags(["{~shop}::"], "hard", 1_000_000);
+    one.forgetKey(users, "k1");
+    expect(one.size).toBe(1);
+  });
+
+  it("lose the oldest where there are no tag versions", () => {
+    const one = recovery({ hasVersions: false });
+    for (let i = 0; i <= 10_000; i += 1) one.addKey(root, `k${i}`);
+    expect([one.size, one.covers(root, "k0", []), one.covers(root, "k1", []), one.covers(root, "k10000", [])]).toEqual([10_000, false, true, true]);
+  });
+});
+
+describe("what was acknowledged", () => {
+  it("is issued again when the server was replaced: what is within the window", async () => {
+    const one = recovery({ reissueWindowMs: 30_000 });
+    one.acknowledgedKey(users, "before");
+    clock.advance(30_001);
+    one.acknowledgedKey(users, "k");
+    one.acknowledgedTags(users, ["{~shop}:users::t"], "soft", 1);
+    one.reissue();
+    await flush();
+    expect(sent.toSorted()).toEqual(["remove shop:users::k", "soft {~shop}:users::t"]);
+  });
+
+  it("becomes a clear when it is more than 10,000 within the window, however many more, and until the window has passed", async () => {
+    for (const count of [10_001, 12_500]) {
+      sent = [];
+      const one = recovery({ reissueWindowMs: 30_000 });
+      for (let i = 0; i < count; i += 1) one.acknowledgedKey(users, `k${i}`);
+      clock.advance(30_000);
+      one.reissue();
+      await one.replay();
+      expect(sent).toContain("hard {~shop}::");
+      expect(sent.length).toBeLessThan(10_001);
+    }
+  });
+
+  it("is no clear when there were more, but most are beyond the window", async () => {
+    const one = recovery({ reissueWindowMs: 30_000 });
+    for (let i = 0; i < 9_000; i += 1) one.acknowledgedKey(users, `old${i}`);
+    clock.advance(30_001);
+    for (let i = 0; i < 9_000; i += 1) one.acknowledgedKey(users, `new${i}`);
+    one.reissue();
+    await one.replay();
+    expect([sent.length, sent.includes("hard {~shop}::")]).toEqual([9_000, false]);
+  });
+
+  it("counts as acknowledged anew once it was replayed, or issued again", async () => {
+    const one = recovery({ reissueWindowMs: 30_000 });
+    one.addKey(users, "pending");
+    one.addTags(users, ["{~shop}:users::pending"], "soft", 1);
+    await one.replay();
+    for (let i = 0; i < 3; i += 1) {
+      sent = [];
+      clock.advance(20_000);
+      one.reissue();
+      await one.replay();
+      expect(sent.toSorted()).toEqual(["remove shop:users::pending", "soft {~shop}:users::pending"]);
+    }
+    clock.advance(30_001);
+    one.reissue();
+    expect(one.size).toBe(0);
+  });
+
+  it("loses the oldest of more than 10,000 where there are no tag versions, and tells so", async () => {
+    const one = recovery({ reissueWindowMs: 30_000, hasVersions: false });
+    for (let i = 0; i < 12_500; i += 1) one.acknowledgedKey(users, `k${i}`);
+    one.reissue();
+    await one.replay();
+    expect([one.size, sent.length, sent.includes("remove shop:users::k12499"), told.at(-1)?.overflowed]).toEqual([0, 10_000, true, true]);
+  });
+});
+
+describe("orPending", () => {
+  it("gives what the write gives, and forgets what waited for the key", async () => {
+    const one = recovery();
+    one.addKey(root, "k");
+    expect(await orPending(one, root, "k", async () => "stored")).toBe("stored");
+    expect(one.size).toBe(0);
+    expect(await orPending(undefined, root, "k", async () => "stored")).toBe("stored");
+  });
+
+  it("remembers the key where the write failed", async () => {
+    const one = recovery();
+    expect(await orPending(one, root, "k", () => Promise.reject(UNANSWERED))).toBe("pending");
+    expect(one.covers(root, "k", [])).toBe(true);
+    expect(await orPending(undefined, root, "k", () => Promise.reject(UNANSWERED))).toBe("pending");
+  });
+
+  it("passes on what can never be written, and remembers nothing", async () => {
+    const one = recovery();
+    const error = new EncodeError("no such type");
+    await expect(orPending(one, root, "k", () => Promise.reject(error))).rejects.toBe(error);
+    expect(one.size).toBe(0);
+  });
+});
