@@ -10,11 +10,11 @@ import {
   type Duration,
   type Format,
 } from "@hotset/core";
-import { HashBackend } from "./backend.ts";
-import type { Backoff } from "./backoff.ts";
-import { MAX_TIMER_MS, systemClock } from "./clock.ts";
+import { HashBackend } from "./store/hash-backend.ts";
+import type { Backoff } from "./primitives/backoff.ts";
+import { MAX_TIMER_MS, systemClock } from "./primitives/clock.ts";
 import { hold, single, type ClientConnection, type Connection, type ConnectSettings } from "./connection.ts";
-import { Keys, randomWriteIds } from "./layout.ts";
+import { Keys, randomWriteIds } from "./store/redis-keys.ts";
 
 /** How entries are kept, whatever the connection. Immutable: each call returns a new builder. */
 export interface RedisBackendSettings {

@@ -1,12 +1,12 @@
 import { ConfigurationError, InvalidArgumentError, MissingConnectionError, type Awaitable, type Clock } from "@hotset/core";
-import type { Backoff } from "./backoff.ts";
-import { ClientLink, type RedisClientLike } from "./client-link.ts";
-import { clusterLink, type ClusterSettings } from "./cluster.ts";
-import { heardLink } from "./heard-link.ts";
-import type { Link } from "./link.ts";
-import { openSession, type SessionSettings, type TlsOptions } from "./session.ts";
-import { openPrimary } from "./sentinel.ts";
-import type { NodeAddress } from "./slots.ts";
+import type { Backoff } from "./primitives/backoff.ts";
+import { ClientLink, type RedisClientLike } from "./topology/client-link.ts";
+import { clusterLink, type ClusterSettings } from "./topology/cluster.ts";
+import { heardLink } from "./changes/node.ts";
+import type { Link } from "./connection/link.ts";
+import { openSession, type SessionSettings, type TlsOptions } from "./connection/session.ts";
+import { openPrimary } from "./topology/sentinel.ts";
+import type { NodeAddress } from "./primitives/hash-slots.ts";
 import { parseUrl, REDIS_PORT, SENTINEL_PORT, type RedisUrl } from "./url.ts";
 
 /** Marks what `single`, `cluster`, `sentinel` and `fromClient` return; nothing else has it. */

@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from "@hotset/core";
-import type { Address } from "./session.ts";
+import type { Address } from "./connection/session.ts";
 
 /** What a Redis URL says. Never print it: it may hold a password. */
 export interface RedisUrl {

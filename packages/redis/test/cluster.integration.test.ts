@@ -4,7 +4,7 @@ import { describeBackend } from "@hotset/core/testing";
 import { cluster, redis, type RedisBackend } from "@hotset/redis";
 import { randomPrefix, startCluster, type ClusterNode, type TestCluster } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { slotOf } from "../src/slots.ts";
+import { slotOf } from "../src/primitives/hash-slots.ts";
 
 const stored = (data = "value"): StoredEntry => ({ data: Buffer.from(data), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none" });
 

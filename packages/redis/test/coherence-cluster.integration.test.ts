@@ -2,8 +2,8 @@ import { json, type StoredEntry } from "@hotset/core";
 import { cluster, redis, type RedisBackend, type RedisBackendBuilder } from "@hotset/redis";
 import { startCluster, type TestCluster } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { systemClock } from "../src/clock.ts";
-import { clusterLink } from "../src/cluster.ts";
+import { systemClock } from "../src/primitives/clock.ts";
+import { clusterLink } from "../src/topology/cluster.ts";
 import { RecordingListener } from "./recording-listener.ts";
 
 const stored = (data = "value"): StoredEntry => ({ data: Buffer.from(data), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none" });

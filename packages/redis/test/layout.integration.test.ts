@@ -3,7 +3,7 @@ import { redis, type RedisBackend } from "@hotset/redis";
 import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
 import { RedisClient } from "@redis/client";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { Keys } from "../src/layout.ts";
+import { Keys } from "../src/store/redis-keys.ts";
 
 let server: OwnRedis;
 let backend: RedisBackend;

@@ -3,8 +3,8 @@ import { once } from "node:events";
 import type { Socket } from "node:net";
 import { startOwnRedis, until, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { systemClock } from "../src/clock.ts";
-import { openSession, type NodeClient } from "../src/session.ts";
+import { systemClock } from "../src/primitives/clock.ts";
+import { openSession, type NodeClient } from "../src/connection/session.ts";
 
 describe("a connection that Redis ends", () => {
   let server: OwnRedis;

@@ -1,5 +1,5 @@
 import { flush } from "@hotset/core/testing";
-import type { RawClient } from "../src/lane.ts";
+import type { RawClient } from "../src/connection/command-queue.ts";
 
 /** A client whose replies the test gives, to the oldest command first. */
 export class Wire implements RawClient {

@@ -1,0 +1,329 @@
+import { flush, outcome, TestClock } from "@hotset/core/testing";
+import { beforeEach, describe, expect, it } from "vitest";
+import { HearingRefusedError, Hub, type Ear, type Source } from "./change-hub.ts";
+
+/** A source whose answers the test gives. */
+class Fake implements Source {
+  readonly asked: PromiseWithResolvers<boolean>[] = [];
+  readonly deadlines: number[] = [];
+  readonly covers: PromiseWithResolvers<void>[] = [];
+  rests = 0;
+
+  cover(): Promise<void> {
+    this.covers.push(Promise.withResolvers());
+    return this.covers.at(-1)!.promise;
+  }
+
+  ask(deadlineMs: number): Promise<boolean> {
+    this.deadlines.push(deadlineMs);
+    this.asked.push(Promise.withResolvers());
+    return this.asked.at(-1)!.promise;
+  }
+
+  rest(): void {
+    this.rests += 1;
+  }
+
+  covered(): Promise<void> {
+    this.covers.at(-1)!.resolve();
+    return flush();
+  }
+
+  answer(isProven = true, which = -1): Promise<void> {
+    this.asked.at(which)!.resolve(isProven);
+    return flush();
+  }
+}
+
+class TestEar implements Ear {
+  readonly topic: string;
+  readonly maxStalenessMs: number;
+  readonly heard: string[] = [];
+
+  constructor(topic = "hotset:", maxStalenessMs = 2_000) {
+    this.topic = topic;
+    this.maxStalenessMs = maxStalenessMs;
+  }
+
+  now(): number {
+    // A clock of its own.
+    return clock.now() + 1_000_000;
+  }
+
+  changed(keys: readonly string[]): void {
+    this.heard.push(...keys);
+  }
+
+  everythingChanged(): void {
+    this.heard.push("everything");
+  }
+
+  alive(sentAtMs: number): void {
+    this.heard.push(`alive ${sentAtMs - 1_000_000}`);
+  }
+
+  replaced(): void {
+    this.heard.push("replaced");
+  }
+
+  lost(error: unknown): void {
+    this.heard.push(`lost: ${(error as Error).message}`);
+  }
+}
+
+let clock: TestClock;
+let sources: Fake[];
+let reach: PromiseWithResolvers<void>;
+let hub: Hub;
+let ear: TestEar;
+beforeEach(() => {
+  clock = new TestClock();
+  sources = [new Fake()];
+  reach = Promise.withResolvers();
+  hub = new Hub(clock, () => reach.promise, () => sources);
+  ear = new TestEar();
+});
+
+const immediate = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** Leaves nothing of what was heard but a replacement that was told at its end. */
+async function attach(listener = ear): Promise<() => Promise<void>> {
+  listener.heard.splice(0);
+  const attached = hub.attach(listener);
+  reach.resolve();
+  await flush();
+  for (const source of sources) await source.covered();
+  for (const source of sources) await source.answer();
+  const detach = await attached;
+  await immediate();
+  listener.heard.splice(0, listener.heard.length, ...listener.heard.filter((what) => what === "replaced"));
+  return detach;
+}
+
+describe("attaching", () => {
+  it("C87: waits for the servers, for the acknowledgement, and for a sign of life", async () => {
+    const attached = hub.attach(ear);
+    clock.advance(3_600_000);
+    expect(await outcome(attached)).toEqual({ status: "pending" });
+    expect(sources[0]!.covers).toEqual([]);
+    reach.resolve();
+    expect(await outcome(attached)).toEqual({ status: "pending" });
+    const acknowledgedAt = clock.now();
+    await sources[0]!.covered();
+    clock.advance(10);
+    expect(await outcome(attached)).toEqual({ status: "pending" });
+    await sources[0]!.answer();
+    expect(await outcome(attached)).toMatchObject({ status: "fulfilled" });
+    // From when it was asked, and not before it was acknowledged.
+    expect(ear.heard).toEqual([`alive ${acknowledgedAt}`]);
+  });
+
+  it("C87: what is pushed right behind the acknowledgement is told, although nobody knows of it yet", async () => {
+    const attached = hub.attach(ear);
+    reach.resolve();
+    await flush();
+    sources[0]!.covers[0]!.resolve();
+    hub.changed(["hotset:shop::1"]);
+    await flush();
+    await sources[0]!.answer();
+    await attached;
+    expect(ear.heard).toEqual(["hotset:shop::1", expect.stringMatching(/^alive/)]);
+  });
+
+  it("begins anew when a connection is lost meanwhile", async () => {
+    const attached = hub.attach(ear);
+    reach.resolve();
+    await flush();
+    await sources[0]!.covered();
+    hub.lost(new Error("cut"));
+    await sources[0]!.answer();
+    expect(await outcome(attached)).toEqual({ status: "pending" });
+    expect(sources[0]!.covers).toHaveLength(2);
+    await sources[0]!.covered();
+    await sources[0]!.answer();
+    expect(await outcome(attached)).toMatchObject({ status: "fulfilled" });
+    expect(ear.heard.filter((what) => what.startsWith("lost"))).toEqual([]);
+  });
+
+  it("tries again, and not in a circle, where a failure is not known to the link yet", async () => {
+    const attached = hub.attach(ear);
+    reach.resolve();
+    await flush();
+    sources[0]!.covers[0]!.reject(new Error("Socket closed unexpectedly"));
+    await flush();
+    expect(sources[0]!.covers).toHaveLength(1);
+    clock.advance(50);
+    await flush();
+    expect(sources[0]!.covers).toHaveLength(2);
+    await sources[0]!.covered();
+    await sources[0]!.answer();
+    expect(await outcome(attached)).toMatchObject({ status: "fulfilled" });
+  });
+
+  it("rejects what is refused, and what is not tried any more; then nobody listens", async () => {
+    const refused = hub.attach(ear);
+    reach.resolve();
+    await flush();
+    sources[0]!.covers[0]!.reject(new HearingRefusedError("NOPERM"));
+    await expect(refused).rejects.toThrow("NOPERM");
+    expect(hub.isHeeded).toBe(false);
+
+    reach = Promise.withResolvers();
+    const away = hub.attach(ear);
+    reach.reject(new Error("WRONGPASS"));
+    await expect(away).rejects.toThrow("WRONGPASS");
+    expect(hub.isHeeded).toBe(false);
+  });
+
+  it("is not shown by a server that lives and cannot tell, and is no less an attachment", async () => {
+    const attached = hub.attach(ear);
+    reach.resolve();
+    await flush();
+    await sources[0]!.covered();
+    await sources[0]!.answer(false);
+    await attached;
+    expect(ear.heard).toEqual([]);
+    clock.advance(500);
+    await sources[0]!.answer();
+    expect(ear.heard).toEqual([`alive ${clock.now()}`]);
+  });
+});
+
+describe("signs of life", () => {
+  it("are asked for four times in the strictest bound, and count from when they were asked for", async () => {
+    await attach();
+    await attach(new TestEar("hotset:", 400));
+    ear.heard.splice(0);
+    const before = sources[0]!.asked.length;
+    // The first one had been due by the wider bound.
+    clock.advance(500);
+    expect(sources[0]!.asked).toHaveLength(before + 1);
+    for (let i = 0; i < 4; i++) clock.advance(100);
+    expect(sources[0]!.asked).toHaveLength(before + 5);
+    const sentAt = clock.now();
+    clock.advance(50);
+    await sources[0]!.answer();
+    expect(ear.heard).toEqual([`alive ${sentAt}`]);
+  });
+
+  it("C91: count when all servers have given theirs", async () => {
+    sources = [new Fake(), new Fake()];
+    await attach();
+    clock.advance(500);
+    const sentAt = clock.now();
+    await sources[0]!.answer();
+    expect(ear.heard).toEqual([]);
+    await sources[1]!.answer();
+    expect(ear.heard).toEqual([`alive ${sentAt}`]);
+    clock.advance(500);
+    await sources[0]!.answer();
+    await sources[1]!.answer(false);
+    expect(ear.heard).toEqual([`alive ${sentAt}`]);
+  });
+
+  it("C86: that come after a loss are nobody's, also where the same listener is back", async () => {
+    await attach();
+    clock.advance(500);
+    hub.lost(new Error("cut"));
+    expect(ear.heard).toEqual(["lost: cut"]);
+    const late = sources[0]!.asked.length - 1;
+    const attached = hub.attach(ear);
+    await flush();
+    await sources[0]!.answer(true, late);
+    expect(ear.heard).toEqual(["lost: cut"]);
+    await sources[0]!.covered();
+    await sources[0]!.answer();
+    await attached;
+    expect(ear.heard).toHaveLength(2);
+  });
+
+  it("are waited for half the bound, and at least a second", async () => {
+    await attach();
+    expect(sources[0]!.deadlines).toEqual([1_000]);
+    await attach(new TestEar("hotset:", 100));
+    expect(sources[0]!.deadlines.at(-1)).toBe(1_000);
+    hub = new Hub(clock, () => reach.promise, () => sources);
+    await attach(new TestEar("hotset:", 10_000));
+    expect(sources[0]!.deadlines.at(-1)).toBe(5_000);
+  });
+
+  it("are not asked for without end while none is given, nor when nobody listens", async () => {
+    const detach = await attach();
+    const before = sources[0]!.asked.length;
+    clock.advance(60_000);
+    expect(sources[0]!.asked).toHaveLength(before + 8);
+    await sources[0]!.answer();
+    clock.advance(500);
+    expect(sources[0]!.asked).toHaveLength(before + 9);
+    await detach();
+    expect(sources[0]!.rests).toBe(1);
+    clock.advance(60_000);
+    expect(sources[0]!.asked).toHaveLength(before + 9);
+  });
+});
+
+describe("another server", () => {
+  it("is told at once to who is attaching: what waits for the connection must not be read before", async () => {
+    await attach();
+    hub.lost(new Error("cut"));
+    ear.heard.splice(0);
+    const attached = hub.attach(ear);
+    hub.replaced();
+    expect(ear.heard).toEqual(["replaced"]);
+    await flush();
+    await sources[0]!.covered();
+    await sources[0]!.answer();
+    await attached;
+    await immediate();
+    expect(ear.heard.filter((what) => what === "replaced")).toEqual(["replaced"]);
+  });
+
+  it("is told at once, and once, to who has yet to listen again, whether what he heard was lost or could not be heard again", async () => {
+    await attach();
+    hub.lost(new Error("cut"));
+    ear.heard.splice(0);
+    hub.replaced();
+    expect(ear.heard).toEqual(["replaced"]);
+    reach = Promise.withResolvers();
+    const attaching = hub.attach(ear);
+    reach.reject(new Error("given up"));
+    await expect(attaching).rejects.toThrow("given up");
+    hub.replaced();
+    expect(ear.heard).toEqual(["replaced", "replaced"]);
+    reach = Promise.withResolvers();
+    await attach();
+    expect(ear.heard).toEqual([]);
+  });
+
+  it("is told to who is not let listen, whose calls go there all the same, and not to who listens no longer", async () => {
+    const detach = await attach();
+    await detach();
+    ear.heard.splice(0);
+    hub.replaced();
+    expect(ear.heard).toEqual([]);
+    const refused = hub.attach(ear);
+    await flush();
+    sources[0]!.covers.at(-1)!.reject(new HearingRefusedError("no"));
+    await expect(refused).rejects.toThrow("no");
+    hub.replaced();
+    expect(ear.heard).toEqual(["replaced"]);
+  });
+});
+
+describe("those who ask whether all has been heard", () => {
+  it("share the question within one turn of the loop, and not longer", async () => {
+    await attach();
+    const before = sources[0]!.asked.length;
+    const first = hub.settled();
+    await Promise.resolve();
+    expect(hub.settled()).toBe(first);
+    expect(sources[0]!.asked).toHaveLength(before + 1);
+    await sources[0]!.answer();
+    expect(await first).toBe(true);
+    await immediate();
+    const second = hub.settled();
+    expect(sources[0]!.asked).toHaveLength(before + 2);
+    sources[0]!.asked.at(-1)!.reject(new Error("Socket closed unexpectedly"));
+    expect(await second).toBe(false);
+  });
+});

@@ -1,0 +1,135 @@
+import { BackendUnavailableError } from "@hotset/core";
+import { flush, outcome, TestClock } from "@hotset/core/testing";
+import { beforeEach, describe, expect, it } from "vitest";
+import { Wire } from "../../test/wire.ts";
+import { Lane } from "./command-queue.ts";
+
+const READ = { tier: "redis", operation: "read" };
+
+let clock: TestClock;
+let wire: Wire;
+let lane: Lane;
+
+beforeEach(() => {
+  clock = new TestClock();
+  wire = new Wire();
+  lane = new Lane({ clock, deadlineMs: 1_000, maxInFlight: 3 });
+  lane.client = wire;
+});
+
+/** One command, sent when there is room. */
+function ask(command: string): Promise<unknown> {
+  const call = lane.begin<unknown>(READ);
+  if (lane.hasRoom) call.exchange(lane.client!, [command]);
+  else lane.wait(call, (client) => call.exchange(client, [command]));
+  call.promise.catch(() => undefined);
+  return call.promise;
+}
+
+describe("deadlines", () => {
+  it("A10: each call ends at its own, and a late reply goes to nobody else", async () => {
+    const first = ask("1");
+    clock.advance(400);
+    const second = ask("2");
+    clock.advance(599);
+    expect([await outcome(first), await outcome(second)]).toEqual([{ status: "pending" }, { status: "pending" }]);
+
+    clock.advance(1);
+    expect(await outcome(first)).toMatchObject({ status: "rejected", reason: { code: "BACKEND_UNAVAILABLE", retryable: true, maybeExecuted: true, ...READ } });
+    expect(await outcome(second)).toEqual({ status: "pending" });
+
+    await wire.reply("one");
+    await wire.reply("two");
+    expect(await second).toBe("two");
+  });
+
+  it("a call that was answered leaves nothing behind to fall due", async () => {
+    const answered = ask("1");
+    await wire.reply("one");
+    clock.advance(10_000);
+    expect(await answered).toBe("one");
+  });
+
+  it("the order of replies is that of the commands, whichever calls gave up", async () => {
+    const calls = [ask("1"), ask("2"), ask("3")];
+    clock.advance(1_000);
+    await flush();
+    const later = ask("4");
+    for (const reply of ["one", "two", "three", "four"]) await wire.reply(reply);
+    expect(wire.sent).toEqual(["1", "2", "3", "4"]);
+    for (const call of calls) await expect(call).rejects.toBeInstanceOf(BackendUnavailableError);
+    expect(await later).toBe("four");
+  });
+
+  it("arm one timer for many calls, and none while nothing is asked", async () => {
+    let timers = 0;
+    const counting = { now: () => clock.now(), schedule: (callback: () => void, delayMs: number) => (timers++, clock.schedule(callback, delayMs)) };
+    lane = new Lane({ clock: counting, deadlineMs: 1_000, maxInFlight: 3 });
+    lane.client = wire;
+    for (let i = 0; i < 1_000; i++) {
+      const call = ask(String(i));
+      await wire.reply("ok");
+      await call;
+    }
+    expect(timers).toBe(1);
+    clock.advance(60_000);
+    expect(timers).toBe(1);
+  });
+});
+
+describe("the limit of commands in flight", () => {
+  it("A17: further calls wait, and are sent in order as replies come", async () => {
+    const calls = ["1", "2", "3", "4", "5"].map(ask);
+    expect(wire.sent).toEqual(["1", "2", "3"]);
+    await wire.reply("one");
+    expect(wire.sent).toEqual(["1", "2", "3", "4"]);
+    for (const reply of ["two", "three", "four", "five"]) await wire.reply(reply);
+    expect(await Promise.all(calls)).toEqual(["one", "two", "three", "four", "five"]);
+    expect(lane.inFlight).toBe(0);
+  });
+
+  it("A17 A13: who waits ends at the deadline, and was not executed", async () => {
+    const calls = ["1", "2", "3", "4"].map(ask);
+    clock.advance(1_000);
+    expect(await outcome(calls[0]!)).toMatchObject({ reason: { maybeExecuted: true } });
+    expect(await outcome(calls[3]!)).toMatchObject({ reason: { maybeExecuted: false, retryable: true } });
+    await wire.reply("one");
+    expect(wire.sent).toEqual(["1", "2", "3"]);
+  });
+
+  it("a command whose call gave up still takes its room until it is answered", async () => {
+    for (const command of ["1", "2", "3"]) void ask(command);
+    clock.advance(1_000);
+    await flush();
+    const next = ask("4");
+    expect(wire.sent).toHaveLength(3);
+    await wire.reply("one");
+    expect(wire.sent).toHaveLength(4);
+    for (const reply of ["two", "three", "four"]) await wire.reply(reply);
+    expect(await next).toBe("four");
+  });
+
+  it("A17: the wait is bounded in number too; what comes beyond is refused at once", async () => {
+    const calls = Array.from({ length: 3 + 60 + 1 }, (_, i) => ask(String(i)));
+    expect(await outcome(calls[62]!)).toEqual({ status: "pending" });
+    expect(await outcome(calls[63]!)).toMatchObject({ status: "rejected", reason: { code: "BACKEND_UNAVAILABLE", maybeExecuted: false } });
+  });
+});
+
+describe("silence", () => {
+  it("is told with the instant since when, and only where nothing at all was answered", async () => {
+    const told: number[] = [];
+    lane.onSilence = (since) => told.push(since);
+    const startedAt = clock.now();
+    void ask("1");
+    clock.advance(500);
+    void ask("2");
+    clock.advance(500);
+    expect(told).toEqual([startedAt]);
+
+    // The reply to the first proves that somebody is there.
+    await wire.reply("one");
+    clock.advance(500);
+    expect(told).toEqual([startedAt]);
+  });
+});

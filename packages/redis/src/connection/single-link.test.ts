@@ -1,0 +1,460 @@
+import { BackendUnavailableError } from "@hotset/core";
+import { flush, gate, outcome, TestClock, type Gate } from "@hotset/core/testing";
+import { beforeEach, describe, expect, it } from "vitest";
+import { Wire } from "../../test/wire.ts";
+import { send } from "./link.ts";
+import type { Session } from "./session.ts";
+import { SingleLink } from "./single-link.ts";
+
+const READ = { tier: "redis", operation: "read" };
+
+class Attempt {
+  readonly wire: Wire = new Wire();
+  readonly door: Gate = gate();
+  readonly aborted: AbortSignal;
+  isDestroyed = false;
+  isLostAtOnce = false;
+  #listener: ((error: Error) => void) | undefined;
+
+  constructor(aborted: AbortSignal) {
+    this.aborted = aborted;
+  }
+
+  async open(): Promise<Session> {
+    await this.door.pass();
+    return {
+      client: this.wire,
+      onLost: (listener) => {
+        this.#listener = listener;
+        if (this.isLostAtOnce) this.lose();
+      },
+      destroy: () => {
+        this.isDestroyed = true;
+        this.wire.cut(new Error("Disconnects client"));
+      },
+    };
+  }
+
+  succeed(): Promise<void> {
+    this.door.open();
+    return flush();
+  }
+
+  fail(retryable = true): Promise<void> {
+    this.door.fail(new BackendUnavailableError("Redis at cache:6379 cannot be used: connect ECONNREFUSED; check", { retryable, maybeExecuted: false }));
+    return flush();
+  }
+
+  lose(): void {
+    this.#listener!(new Error("read ECONNRESET"));
+    this.wire.cut(new Error("read ECONNRESET"));
+  }
+}
+
+/** What a watcher is told. */
+let told: string[];
+
+let clock: TestClock;
+let attempts: Attempt[];
+let link: SingleLink;
+
+const settings = { random: () => 0.5, responseTimeoutMs: 1_000, maxInFlight: 100, backoff: { baseMs: 100, factor: 2, maxMs: 1_000 }, retries: Infinity };
+
+function start(overrides: Partial<typeof settings> = {}): void {
+  attempts = [];
+  told = [];
+  link = new SingleLink(
+    (aborted) => {
+      const attempt = new Attempt(aborted);
+      attempts.push(attempt);
+      return attempt.open();
+    },
+    { ...settings, ...overrides, clock },
+    { up: (which) => told.push(which === link ? "up" : "another"), down: (error) => told.push(error.message) },
+  );
+}
+
+beforeEach(() => {
+  clock = new TestClock();
+  start();
+});
+
+function ask(command: string): Promise<unknown> {
+  const reply = send(link, READ, [command]);
+  reply.catch(() => undefined);
+  return reply;
+}
+
+describe("the first connection", () => {
+  it("A7 R1-05 C100: is opened by the first call, once for a hundred", async () => {
+    await flush();
+    expect(attempts).toHaveLength(0);
+    const calls = Array.from({ length: 100 }, (_, i) => ask(`GET ${i}`));
+    const connects = [link.connect(), link.connect()];
+    await flush();
+    expect(attempts).toHaveLength(1);
+    await attempts[0]!.succeed();
+    await Promise.all(connects);
+    expect(attempts[0]!.wire.sent).toHaveLength(100);
+    for (let i = 0; i < 100; i++) await attempts[0]!.wire.reply(i);
+    expect(await Promise.all(calls)).toEqual(Array.from({ length: 100 }, (_, i) => i));
+    expect(attempts).toHaveLength(1);
+  });
+
+  it("A13: a call does not wait for it longer than its deadline, and says that it was not executed", async () => {
+    const call = ask("GET 1");
+    clock.advance(999);
+    expect(await outcome(call)).toEqual({ status: "pending" });
+    clock.advance(1);
+    expect(await outcome(call)).toMatchObject({ status: "rejected", reason: { maybeExecuted: false, retryable: true } });
+    await attempts[0]!.succeed();
+    expect(attempts[0]!.wire.sent).toEqual([]);
+  });
+
+  it("A7 A8 R1-05: a failed one is told to all who wait, and tried again behind the scenes", async () => {
+    const settled = Promise.allSettled([ask("GET 1"), ask("GET 2"), link.connect()]);
+    await attempts[0]!.fail();
+    for (const result of await settled) expect(result).toMatchObject({ status: "rejected", reason: { code: "BACKEND_UNAVAILABLE" } });
+    expect(attempts).toHaveLength(1);
+    clock.advance(100);
+    expect(attempts).toHaveLength(2);
+    await attempts[1]!.succeed();
+    void ask("GET 3");
+    expect(attempts[1]!.wire.sent).toEqual(["GET 3"]);
+  });
+
+  it("A16: waits longer after each failure, at most max, and without end", async () => {
+    void ask("GET 1");
+    for (const waitMs of [100, 200, 400, 500, 500, 500]) {
+      const count = attempts.length;
+      await attempts.at(-1)!.fail();
+      clock.advance(waitMs - 1);
+      await flush();
+      expect(attempts).toHaveLength(count);
+      clock.advance(1);
+      expect(attempts).toHaveLength(count + 1);
+    }
+  });
+
+  it("R1-04 A7 A16: after so many retries it rests until the next call, which tries again and waits", async () => {
+    start({ retries: 2 });
+    void ask("GET 1");
+    await attempts[0]!.fail();
+    clock.advance(100);
+    await attempts[1]!.fail();
+    clock.advance(3_600_000);
+    await flush();
+    expect(attempts).toHaveLength(2);
+
+    const call = ask("GET 2");
+    await flush();
+    expect(attempts).toHaveLength(3);
+    await attempts[2]!.succeed();
+    await attempts[2]!.wire.reply("two");
+    expect(await call).toBe("two");
+  });
+
+  it("A6: what cannot get better is not tried again until a call comes, and then at most once a second", async () => {
+    const first = ask("GET 1");
+    await attempts[0]!.fail(false);
+    expect(await outcome(first)).toMatchObject({ reason: { retryable: false, maybeExecuted: false } });
+    expect(await outcome(ask("GET 2"))).toMatchObject({ reason: { retryable: false } });
+    clock.advance(999);
+    expect(await outcome(ask("GET 3"))).toMatchObject({ reason: { retryable: false } });
+    expect(attempts).toHaveLength(1);
+
+    clock.advance(1);
+    await flush();
+    expect(attempts).toHaveLength(1);
+    const later = ask("GET 4");
+    expect(attempts).toHaveLength(2);
+    await attempts[1]!.succeed();
+    await attempts[1]!.wire.reply("four");
+    expect(await later).toBe("four");
+  });
+
+  it("A7 R1-05: connect() tries at once, also while a retry is due later", async () => {
+    void ask("GET 1");
+    await attempts[0]!.fail();
+    const connecting = link.connect();
+    expect(attempts).toHaveLength(2);
+    await attempts[1]!.succeed();
+    await connecting;
+    clock.advance(60_000);
+    await flush();
+    expect(attempts).toHaveLength(2);
+  });
+});
+
+describe("a lost connection", () => {
+  beforeEach(async () => {
+    void link.connect();
+    await attempts[0]!.succeed();
+    clock.advance(60_000);
+  });
+
+  it("A15: calls are refused at once until there is another, and nothing of them is sent later", async () => {
+    attempts[0]!.lose();
+    expect(await outcome(ask("INCR 1"))).toMatchObject({ status: "rejected", reason: { maybeExecuted: false, retryable: true } });
+    clock.advance(50);
+    expect(attempts).toHaveLength(2);
+    expect(await outcome(ask("INCR 2"))).toMatchObject({ status: "rejected", reason: { maybeExecuted: false } });
+    await attempts[1]!.succeed();
+    expect(attempts[1]!.wire.sent).toEqual([]);
+    void ask("INCR 3");
+    expect(attempts[1]!.wire.sent).toEqual(["INCR 3"]);
+  });
+
+  it("A14: what was in flight is rejected, and not sent again", async () => {
+    const call = ask("INCR 1");
+    attempts[0]!.lose();
+    expect(await outcome(call)).toMatchObject({ status: "rejected" });
+    clock.advance(50);
+    await attempts[1]!.succeed();
+    expect(attempts[1]!.wire.sent).toEqual([]);
+  });
+
+  it("is replaced by a new one, and the old one destroyed", async () => {
+    attempts[0]!.lose();
+    expect(attempts[0]!.isDestroyed).toBe(true);
+    clock.advance(50);
+    await attempts[1]!.succeed();
+    const call = ask("GET 1");
+    await attempts[1]!.wire.reply("one");
+    expect(await call).toBe("one");
+  });
+
+  it("one that is cut at once each time counts as a failure, and backs off", async () => {
+    attempts[0]!.lose();
+    for (const waitMs of [50, 100, 200, 400, 500, 500]) {
+      clock.advance(waitMs - 1);
+      const count = attempts.length;
+      clock.advance(1);
+      expect(attempts).toHaveLength(count + 1);
+      await attempts.at(-1)!.succeed();
+      attempts.at(-1)!.lose();
+    }
+  });
+
+  it("A95: distrust makes a new one", async () => {
+    link.distrust(new Error("READONLY You can't write against a read only replica."));
+    expect(attempts[0]!.isDestroyed).toBe(true);
+    clock.advance(50);
+    expect(attempts).toHaveLength(2);
+  });
+});
+
+describe("a silent connection", () => {
+  beforeEach(async () => {
+    void link.connect();
+    await attempts[0]!.succeed();
+  });
+
+  it("A12: is asked once more, and given up after two deadlines without any answer", async () => {
+    const call = ask("GET 1");
+    clock.advance(1_000);
+    await expect(call).rejects.toMatchObject({ maybeExecuted: true });
+    expect(attempts[0]!.wire.sent).toEqual(["GET 1", "PING"]);
+    clock.advance(999);
+    expect(attempts[0]!.isDestroyed).toBe(false);
+    clock.advance(1);
+    await flush();
+    expect(attempts[0]!.isDestroyed).toBe(true);
+    clock.advance(100);
+    expect(attempts).toHaveLength(2);
+  });
+
+  it("one that answers anything stays: a slow command is no reason", async () => {
+    void ask("KEYS *");
+    clock.advance(1_000);
+    await flush();
+    await attempts[0]!.wire.reply([]);
+    await attempts[0]!.wire.reply("PONG");
+    clock.advance(60_000);
+    await flush();
+    expect(attempts[0]!.isDestroyed).toBe(false);
+    expect(attempts[0]!.wire.sent).toEqual(["KEYS *", "PING"]);
+  });
+
+  it("short deadlines do not make a pause of the server a loss", async () => {
+    start({ responseTimeoutMs: 50 });
+    void link.connect();
+    await attempts[0]!.succeed();
+    void ask("GET 1");
+    for (let ms = 0; ms < 950; ms += 50) {
+      clock.advance(50);
+      await flush();
+    }
+    expect(attempts[0]!.isDestroyed).toBe(false);
+    clock.advance(50);
+    expect(attempts[0]!.isDestroyed).toBe(true);
+  });
+
+  it("C116: nothing is asked of a connection that nobody uses", async () => {
+    clock.advance(3_600_000);
+    await flush();
+    expect(attempts[0]!.wire.sent).toEqual([]);
+  });
+
+  it("is noticed also when it is full", async () => {
+    start({ maxInFlight: 2 });
+    void link.connect();
+    await attempts[0]!.succeed();
+    for (const command of ["1", "2", "3"]) void ask(command);
+    clock.advance(2_000);
+    expect(attempts[0]!.isDestroyed).toBe(true);
+  });
+});
+
+describe("who waits for a connection", () => {
+  const ready = (): Promise<void> => {
+    const waiting = link.ready();
+    waiting.catch(() => undefined);
+    return waiting;
+  };
+
+  it("begins the first one, and leaves all others to the back-off, however many fail", async () => {
+    const ready = link.ready();
+    expect(attempts).toHaveLength(1);
+    await attempts[0]!.fail();
+    const later = link.ready();
+    expect(await outcome(ready)).toEqual({ status: "pending" });
+    for (let i = 1; i < 5; i++) {
+      clock.advance(1_000);
+      expect(attempts).toHaveLength(i + 1);
+      if (i < 4) await attempts[i]!.fail();
+    }
+    expect(await outcome(later)).toEqual({ status: "pending" });
+    await attempts[4]!.succeed();
+    expect(await outcome(ready)).toMatchObject({ status: "fulfilled" });
+    expect(await outcome(later)).toMatchObject({ status: "fulfilled" });
+    expect(await outcome(link.ready())).toMatchObject({ status: "fulfilled" });
+    expect(attempts).toHaveLength(5);
+  });
+
+  it("does not begin one before it is due, after a loss", async () => {
+    void link.connect();
+    await attempts[0]!.succeed();
+    attempts[0]!.lose();
+    const ready = link.ready();
+    expect(attempts).toHaveLength(1);
+    clock.advance(100);
+    expect(attempts).toHaveLength(2);
+    await attempts[1]!.succeed();
+    expect(await outcome(ready)).toMatchObject({ status: "fulfilled" });
+  });
+
+  it("is told when it is for nothing: refused, given up, closed", async () => {
+    const refused = ready();
+    await attempts[0]!.fail(false);
+    await expect(refused).rejects.toMatchObject({ retryable: false });
+    await expect(link.ready()).rejects.toMatchObject({ retryable: false });
+    expect(attempts).toHaveLength(1);
+
+    start({ retries: 1 });
+    const givenUp = ready();
+    await attempts[0]!.fail();
+    await expect(givenUp).rejects.toMatchObject({ retryable: true });
+
+    start();
+    const ended = ready();
+    const closing = link.close();
+    await expect(ended).rejects.toMatchObject({ retryable: false });
+    await attempts[0]!.fail();
+    await closing;
+    await expect(link.ready()).rejects.toMatchObject({ retryable: false });
+  });
+});
+
+describe("who watches a link", () => {
+  it("C86: is told of a loss in the very tick, before what was in flight rejects", async () => {
+    void link.connect();
+    await attempts[0]!.succeed();
+    expect(told).toEqual(["up"]);
+    const order: string[] = [];
+    ask("GET 1").catch(() => order.push(`rejected after ${told.length}`));
+    attempts[0]!.lose();
+    expect(told).toEqual(["up", expect.stringContaining("ECONNRESET")]);
+    await flush();
+    expect(order).toEqual(["rejected after 2"]);
+    clock.advance(100);
+    await attempts[1]!.succeed();
+    expect(told).toHaveLength(3);
+    await link.close();
+    expect(told).toEqual(["up", expect.any(String), "up", expect.stringContaining("closed")]);
+  });
+
+  it("hears of a connection that was lost before it could be used", async () => {
+    const ready = link.ready();
+    attempts[0]!.isLostAtOnce = true;
+    await attempts[0]!.succeed();
+    expect(told).toEqual(["up", expect.stringContaining("ECONNRESET")]);
+    expect(await outcome(ready)).toEqual({ status: "pending" });
+    clock.advance(1_000);
+    await attempts[1]!.succeed();
+    expect(await outcome(ready)).toMatchObject({ status: "fulfilled" });
+  });
+});
+
+describe("close", () => {
+  it("A18: lets what is in flight finish, then destroys the connection; later calls are refused", async () => {
+    void link.connect();
+    await attempts[0]!.succeed();
+    const call = ask("GET 1");
+    const closing = link.close();
+    expect(link.close()).toBe(closing);
+    expect(await outcome(closing)).toEqual({ status: "pending" });
+    expect(attempts[0]!.isDestroyed).toBe(false);
+    await attempts[0]!.wire.reply("one");
+    await closing;
+    expect(await call).toBe("one");
+    expect(attempts[0]!.isDestroyed).toBe(true);
+    expect(await outcome(ask("GET 2"))).toMatchObject({ status: "rejected", reason: { retryable: false, maybeExecuted: false } });
+    await expect(link.connect()).rejects.toBeInstanceOf(BackendUnavailableError);
+    expect(attempts).toHaveLength(1);
+  });
+
+  it("A18: does not wait longer than a deadline", async () => {
+    void link.connect();
+    await attempts[0]!.succeed();
+    const call = ask("GET 1");
+    const closing = link.close();
+    await flush();
+    clock.advance(1_000);
+    await closing;
+    expect(attempts[0]!.isDestroyed).toBe(true);
+    await expect(call).rejects.toBeInstanceOf(BackendUnavailableError);
+  });
+
+  it("ends an attempt under way and a retry that is due", async () => {
+    const call = ask("GET 1");
+    const closing = link.close();
+    expect(attempts[0]!.aborted.aborted).toBe(true);
+    await attempts[0]!.fail();
+    await closing;
+    await expect(call).rejects.toBeInstanceOf(BackendUnavailableError);
+
+    start();
+    void ask("GET 1");
+    await attempts[0]!.fail();
+    await link.close();
+    clock.advance(60_000);
+    await flush();
+    expect(attempts).toHaveLength(1);
+  });
+
+  it("destroys a connection that was opened too late", async () => {
+    const connecting = link.connect();
+    connecting.catch(() => undefined);
+    const closing = link.close();
+    await attempts[0]!.succeed();
+    await closing;
+    await expect(connecting).rejects.toBeInstanceOf(BackendUnavailableError);
+    expect(attempts[0]!.isDestroyed).toBe(true);
+  });
+
+  it("does nothing to one that was never needed", async () => {
+    await link.close();
+    expect(attempts).toHaveLength(0);
+  });
+});

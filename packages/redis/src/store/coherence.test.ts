@@ -1,0 +1,100 @@
+import { InvalidArgumentError, type CoherenceListener } from "@hotset/core";
+import { TestClock } from "@hotset/core/testing";
+import { describe, expect, it } from "vitest";
+import { RedisCoherence } from "./coherence.ts";
+import { HearingRefusedError, Hub } from "../changes/change-hub.ts";
+import { decodeUserKey, encodeUserKey, hasHashTag, Keys } from "./redis-keys.ts";
+
+/** Of these the encoding makes something, or might. */
+const PIECES = ["{", "}", "#", "%", "7B", "7D", "25", "23", "%25", "%23", "%7B", "%7D", ":", "::", "~", "a", "é", "{a}", "{}", " ", "\n", "\u0000", "😀"];
+
+/** Every key of up to three pieces, and many longer ones. */
+function* peculiarKeys(): Generator<string> {
+  for (const one of PIECES) {
+    yield one;
+    for (const two of PIECES) {
+      yield one + two;
+      for (const three of PIECES) yield one + two + three;
+    }
+  }
+  let seed = 42;
+  for (let i = 0; i < 20_000; i++) {
+    let key = "";
+    for (let length = 0; length < 8; length++) {
+      seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
+      key += PIECES[seed % PIECES.length]!;
+    }
+    yield key;
+  }
+}
+
+describe("keys of Redis", () => {
+  it.each(["hotset", "a:b", "{shop}"])("are turned back into what was given, whatever it was: below %j", (prefix) => {
+    const keys = new Keys({ prefix, format: "readable" });
+    let count = 0;
+    const mistaken: string[] = [];
+    for (const user of peculiarKeys()) {
+      if (decodeUserKey(encodeUserKey(user)) !== user) mistaken.push(user);
+      for (const key of [`::${user}`, `shop::${user}`, `{~shop}:users::${user}`]) if (keys.decode(keys.entry(key)) !== key) mistaken.push(key);
+      count += 1;
+    }
+    expect(mistaken).toEqual([]);
+    expect(count).toBeGreaterThan(30_000);
+  });
+
+  it("that others wrote are told as they are, or not at all", () => {
+    const keys = new Keys({ prefix: "hotset", format: "readable" });
+    expect(keys.tracked).toBe("hotset:");
+    expect(keys.decode("hotset:whatever")).toBe("whatever");
+    expect(keys.decode("hotset~lease:x")).toBe(undefined);
+    expect(keys.decode("hotsets:shop::1")).toBe(undefined);
+    expect(keys.decode("other:shop::1")).toBe(undefined);
+    expect(hasHashTag("{~shop}::")).toBe(true);
+  });
+
+  it("hashed ones are told by their aliases", () => {
+    const keys = new Keys({ prefix: "hotset", format: "hashed" });
+    for (const key of ["shop::a", "::a", "shop:users::{x}#%", "{~shop}::user"]) {
+      expect(keys.decode(keys.entry(key))).toBe(keys.alias(key));
+      expect(keys.alias(key)).not.toBe(key);
+    }
+    expect(() => keys.alias("shop::\ud800")).toThrow(InvalidArgumentError);
+  });
+});
+
+describe("over a channel", () => {
+  const keys = new Keys({ prefix: "hotset", format: "readable" });
+  const listener = (heard: string[]): CoherenceListener => {
+    const note = (): void => undefined;
+    return { now: () => 0, changed: (changed) => void heard.push(...changed), tagsChanged: note, everythingChanged: note, alive: note, replaced: () => void heard.push("replaced"), lost: note };
+  };
+  const hubOf = (): Hub => new Hub(new TestClock(), () => Promise.resolve(), () => [{ cover: () => Promise.resolve(), ask: () => Promise.resolve(true), rest: () => undefined }]);
+  const listening = (mode: "auto" | "pubsub", hubs: { readonly tracking: Hub | undefined; readonly channel: Hub }): RedisCoherence =>
+    new RedisCoherence(hubs as never, { label: "redis", keys, mode, sender: "me", maxStalenessMs: 2_000, reissueWindowMs: 30_000, readTags: () => Promise.resolve([]) });
+
+  it("C81 what a cache beside this one changed last is no change of one's own, although it has gone when the message comes", async () => {
+    const channel = hubOf();
+    const coherence = listening("pubsub", { tracking: undefined, channel });
+    const heard: string[] = [];
+    await coherence.attach(listener(heard));
+    channel.changed([keys.entry("shop::1")], "me");
+    expect(heard).toEqual([]);
+    const end = await coherence.attach(listener([]));
+    await end();
+    channel.changed([keys.entry("shop::1")], "me");
+    channel.changed([keys.entry("shop::2")], "another");
+    expect(heard).toEqual(["shop::1", "shop::2"]);
+  });
+
+  it("another server is told of once, although both ways know of who was refused one of them", async () => {
+    const hubs = { tracking: hubOf(), channel: hubOf() };
+    const refused = new Hub(new TestClock(), () => Promise.resolve(), () => [{ cover: () => Promise.reject(new HearingRefusedError("no")), ask: () => Promise.resolve(true), rest: () => undefined }]);
+    const coherence = listening("auto", { ...hubs, tracking: refused });
+    const heard: string[] = [];
+    await coherence.attach(listener(heard));
+    expect(coherence.mode).toBe("pubsub");
+    refused.replaced();
+    hubs.channel.replaced();
+    expect(heard).toEqual(["replaced"]);
+  });
+});

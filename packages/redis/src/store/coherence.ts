@@ -1,0 +1,169 @@
+import { BackendUnavailableError, ConfigurationError, type Coherence, type CoherenceListener } from "@hotset/core";
+import { HearingRefusedError, type Ear, type Hub } from "../changes/change-hub.ts";
+import type { Keys } from "./redis-keys.ts";
+import type { Link } from "../connection/link.ts";
+import type { Announcement } from "../lua/script.ts";
+import { WarmTags } from "./warm-tags.ts";
+
+export interface CoherenceSettings {
+  readonly label: string;
+  readonly keys: Keys;
+  readonly mode: "auto" | "tracking" | "pubsub";
+  /** Names this backend to others. */
+  readonly sender: string;
+  readonly maxStalenessMs: number;
+  readonly reissueWindowMs: number;
+  /** Sends one command about versions of tags. */
+  readonly readTags: (args: string[]) => Promise<unknown>;
+}
+
+/** Hears of what others change below one backend's prefix, and tells it in the cache's words. */
+export class RedisCoherence implements Coherence {
+  readonly maxStalenessMs: number;
+  readonly reissueWindowMs: number;
+  /** How changes are heard; `undefined` before that is settled by the first who listens. */
+  mode: "tracking" | "pubsub" | undefined;
+  /** What this backend tells of its own changes: also where it tracks, for those who may not. */
+  readonly announcement: Announcement;
+  readonly #link: Link;
+  readonly #settings: CoherenceSettings;
+  readonly #ears = new WeakMap<CoherenceListener, Record<"tracking" | "pubsub", Ear>>();
+  readonly #tags: WarmTags;
+  readonly #attached = new Set<() => Promise<void>>();
+  /** Whether several have listened at once: what one of them did last may be heard after it has gone. */
+  #wasShared = false;
+  #isClosed = false;
+
+  constructor(link: Link, settings: CoherenceSettings) {
+    this.maxStalenessMs = settings.maxStalenessMs;
+    this.reissueWindowMs = settings.reissueWindowMs;
+    this.#link = link;
+    this.#settings = settings;
+    this.#tags = new WarmTags(settings.readTags);
+    if (settings.mode !== "auto") this.mode = settings.mode;
+    const { sender, keys } = settings;
+    const isTold = (): boolean => this.mode === "pubsub" || link.isTrackedByAll !== true;
+    this.announcement = {
+      sender,
+      get channel() {
+        return isTold() ? keys.channel : "";
+      },
+    };
+  }
+
+  /** @throws {ConfigurationError} where the server refuses it: the message says what to grant. */
+  async attach(listener: CoherenceListener): Promise<() => Promise<void>> {
+    const ears = this.#earsOf(listener);
+    const { mode } = this.#settings;
+    if (mode !== "pubsub") {
+      const detach = await this.#track(ears.tracking);
+      if (detach !== undefined) return this.#keep(detach);
+    }
+    return this.#keep(await this.#subscribe(ears.pubsub));
+  }
+
+  /** Takes notice of the tags that are in use, while somebody listens. @param command which asks for their versions */
+  asksForTags(command: readonly (string | Buffer)[]): void {
+    if (this.#attached.size !== 0) this.#tags.asked(command);
+  }
+
+  /** Resolves once whatever was acknowledged to anybody by now has been heard over the channel. @throws {BackendUnavailableError} */
+  async settled(): Promise<void> {
+    if (this.#attached.size === 0) return;
+    if (await this.#link.channel?.settled()) return;
+    const { label } = this.#settings;
+    throw new BackendUnavailableError(`${label}: it could not be found out whether all changes have been heard`, { tier: label, operation: "confirm", maybeExecuted: false });
+  }
+
+  /** Nobody hears of anything any more. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.all(Array.from(this.#attached, (detach) => detach()));
+  }
+
+  /** `undefined` where that is refused, and there is another way. */
+  async #track(ear: Ear): Promise<(() => Promise<void>) | undefined> {
+    const { label, mode } = this.#settings;
+    const { tracking } = this.#link;
+    try {
+      const detach = await hubOf(tracking).attach(ear);
+      this.mode = "tracking";
+      return detach;
+    } catch (error) {
+      if (!(error instanceof HearingRefusedError)) throw error;
+      if (mode === "auto") return undefined;
+      throw new ConfigurationError(`${label}: the server refuses tracking: ${error.message}; grant the user +client|tracking, over RESP3, or say coherence("auto") or ("pubsub")`, { tier: label, operation: "attach", cause: error });
+    }
+  }
+
+  async #subscribe(ear: Ear): Promise<() => Promise<void>> {
+    const { label } = this.#settings;
+    try {
+      const detach = await hubOf(this.#link.channel).attach(ear);
+      this.mode = "pubsub";
+      return detach;
+    } catch (error) {
+      if (!(error instanceof HearingRefusedError)) throw error;
+      throw new ConfigurationError(`${label}: the server refuses to tell of changes: ${error.message}; grant the user +client|tracking, or +subscribe +publish and the channel &${ear.topic}, or say coherence("none")`, { tier: label, operation: "attach", cause: error });
+    }
+  }
+
+  async #keep(detach: () => Promise<void>): Promise<() => Promise<void>> {
+    const end = async (): Promise<void> => {
+      this.#attached.delete(end);
+      await detach();
+    };
+    this.#attached.add(end);
+    this.#wasShared ||= this.#attached.size > 1;
+    if (this.#isClosed) await end();
+    return end;
+  }
+
+  /** The same ones for a listener that attaches again: what it was told is remembered for them. */
+  #earsOf(listener: CoherenceListener): Record<"tracking" | "pubsub", Ear> {
+    const { keys } = this.#settings;
+    let ears = this.#ears.get(listener);
+    if (ears === undefined) this.#ears.set(listener, (ears = { tracking: this.#ear(listener, "tracking", keys.tracked), pubsub: this.#ear(listener, "pubsub", keys.channel) }));
+    return ears;
+  }
+
+  #ear(listener: CoherenceListener, way: "tracking" | "pubsub", topic: string): Ear {
+    const { keys, maxStalenessMs, sender: self } = this.#settings;
+    let touchedAt = -Infinity;
+    return {
+      topic,
+      maxStalenessMs,
+      now: () => listener.now(),
+      changed: (redisKeys, sender) => {
+        // With a second listener it may be a cache beside this one that said so.
+        if (sender === self && !this.#wasShared) return;
+        const changed: string[] = [];
+        const tagsChanged: string[] = [];
+        for (const redisKey of redisKeys) {
+          const key = keys.decode(redisKey);
+          if (key !== undefined) (key.startsWith("{~") ? tagsChanged : changed).push(key);
+        }
+        if (changed.length !== 0) listener.changed(changed);
+        if (tagsChanged.length !== 0) listener.tagsChanged(tagsChanged);
+      },
+      everythingChanged: () => listener.everythingChanged(),
+      alive: (sentAtMs) => {
+        listener.alive(sentAtMs);
+        // A heartbeat proves nothing by this, so it need not be every one.
+        if (sentAtMs - touchedAt < maxStalenessMs) return;
+        touchedAt = sentAtMs;
+        this.#tags.touch();
+      },
+      replaced: () => {
+        // Both ways may know of him: once is enough.
+        if ((this.mode ?? way) === way) listener.replaced();
+      },
+      lost: (error) => listener.lost(error),
+    };
+  }
+}
+
+function hubOf(hub: Hub | undefined): Hub {
+  if (hub === undefined) throw new HearingRefusedError("this connection cannot");
+  return hub;
+}

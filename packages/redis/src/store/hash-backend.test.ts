@@ -1,0 +1,253 @@
+import { BackendUnavailableError, json, passthrough, type StoredEntry } from "@hotset/core";
+import { flush, outcome, TestClock } from "@hotset/core/testing";
+import { beforeEach, describe, expect, it } from "vitest";
+import { Wire } from "../../test/wire.ts";
+import { HashBackend, type BackendSettings } from "./hash-backend.ts";
+import { Keys } from "./redis-keys.ts";
+import { Lane } from "../connection/command-queue.ts";
+import type { Link } from "../connection/link.ts";
+
+const NOW = 1_700_000_000_000;
+
+let clock: TestClock;
+let wire: Wire;
+let lane: Lane;
+let distrusted: Error[];
+let backend: HashBackend;
+/** Another over the same connection. */
+let open: (change?: Partial<BackendSettings>) => HashBackend;
+
+beforeEach(() => {
+  clock = new TestClock();
+  wire = new Wire();
+  lane = new Lane({ clock, deadlineMs: 1_000, maxInFlight: 100 });
+  lane.client = wire;
+  distrusted = [];
+  const link: Link = {
+    lane,
+    admit: (call, send) => lane.wait(call, send),
+    distrust: (error) => distrusted.push(error),
+    connect: () => Promise.resolve(),
+    close: () => Promise.resolve(),
+  };
+  let ids = 0;
+  open = (change = {}) => new HashBackend(
+    { link, release: () => Promise.resolve() },
+    {
+      label: "redis",
+      format: json(),
+      compressor: passthrough(),
+      alsoReads: [],
+      maxEntryBytes: Infinity,
+      maxDecodedBytes: Infinity,
+      responseTimeoutMs: 1_000,
+      keys: new Keys({ prefix: "hotset", format: "readable" }),
+      layout: "full",
+      writeIds: () => `id${++ids}`,
+      epochMs: () => NOW,
+      ...change,
+    },
+  );
+  backend = open();
+});
+
+const fields = (...texts: (string | null)[]) => texts.map((text) => (text === null ? null : Buffer.from(text)));
+const stored: StoredEntry = { data: Buffer.from("v"), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none" };
+/** A call whose failure is looked at later. */
+function handled<T>(call: Promise<T>): Promise<T> {
+  call.catch(() => undefined);
+  return call;
+}
+/** As node-redis makes them. */
+const refusal = (message: string): Error => new (class SimpleError extends Error {})(message);
+
+describe("a read", () => {
+  it("R1-08: asks for the end first, so that no value is seen without it", async () => {
+    const read = backend.read("shop::1");
+    expect(wire.sent).toEqual(["PTTL hotset:shop::1", "HMGET hotset:shop::1 d s m w"]);
+    await wire.reply(300);
+    await wire.reply(fields("v", "1700000000200", "1 100;json none", "id"));
+    expect(await read).toEqual({ data: Buffer.from("v"), staleInMs: 200, expiresInMs: 300, meta: "json none", version: "id" });
+    expect(lane.inFlight).toBe(0);
+  });
+
+  it("waits for the end where the fields come first, as they may in a cluster", async () => {
+    const read = backend.read("shop::1");
+    const [ttl, values] = [wire.take(), wire.take()];
+    values.resolve(fields("v", null, "1 100;", "id"));
+    expect(await outcome(read)).toEqual({ status: "pending" });
+    ttl.resolve(300);
+    expect(await read).toMatchObject({ staleInMs: 200, expiresInMs: 300 });
+  });
+
+  it.each(["ttl", "fields", "both"])("fails when %s cannot be told", async (which) => {
+    const read = backend.read("shop::1");
+    const [ttl, values] = [wire.take(), wire.take()];
+    if (which === "fields") ttl.resolve(300);
+    else ttl.reject(new Error("Socket closed unexpectedly"));
+    if (which === "ttl") values.resolve(fields("v", null, "1 100;", "id"));
+    else values.reject(new Error("Socket closed unexpectedly"));
+    await expect(read).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", tier: "redis", operation: "read" });
+    expect(lane.inFlight).toBe(0);
+  });
+
+  it("is sent from its own frame: no more than it stands between its caller and node-redis", () => {
+    const limit = Error.stackTraceLimit;
+    Error.stackTraceLimit = 50;
+    let stack = "";
+    lane.client = {
+      sendCommand: () => {
+        stack ||= new Error("here").stack!;
+        return Promise.resolve(null);
+      },
+    };
+    function caller(): Promise<unknown> {
+      return backend.read("shop::1");
+    }
+    void handled(caller());
+    Error.stackTraceLimit = limit;
+    const frames = stack.split("\n").slice(1).map((line) => /at (?:new )?([\w.#<>]+)/.exec(line)?.[1]);
+    expect(frames.slice(0, 3)).toEqual(["Object.sendCommand", "HashBackend.read", "caller"]);
+  });
+
+  it("a reply that makes no sense fails the call, at once", async () => {
+    const calls: Promise<unknown>[] = [handled(backend.read("shop::1")), handled(backend.batch.read(["shop::1"]))];
+    for (const reply of [300, "OK", 300, "OK"]) await wire.reply(reply === "OK" ? 7 : reply);
+    for (const call of calls) expect(await outcome(call)).toMatchObject({ status: "rejected" });
+  });
+
+  it("waits where there is no room, and no longer than its deadline", async () => {
+    lane.client = undefined;
+    const read = backend.read("shop::1");
+    clock.advance(1_000);
+    await expect(read).rejects.toMatchObject({ maybeExecuted: false });
+    lane.client = wire;
+    lane.resume();
+    expect(wire.sent).toEqual([]);
+  });
+});
+
+describe("a batch of reads", () => {
+  it("C114: gives what it has shortly before the deadline, where a node is silent", async () => {
+    const read = backend.batch.read(["shop::1", "shop::2"]);
+    const [ttl1, values1] = [wire.take(), wire.take()];
+    ttl1.resolve(300);
+    values1.resolve(fields("v", null, "1 100;", "id"));
+    await flush();
+    clock.advance(899);
+    expect(await outcome(read)).toEqual({ status: "pending" });
+    clock.advance(1);
+    expect((await read).map((entry) => entry?.data.toString())).toEqual(["v", undefined]);
+  });
+
+  it("C114: fails when nothing was answered, or everything with an error", async () => {
+    const silent = backend.batch.read(["shop::1", "shop::2"]);
+    clock.advance(1_000);
+    await expect(silent).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", maybeExecuted: true });
+    wire.cut(new Error("Socket closed unexpectedly"));
+    const lost = backend.batch.read(["shop::1", "shop::2"]);
+    wire.cut(new Error("Socket closed unexpectedly"));
+    await expect(lost).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+    expect(lane.inFlight).toBe(0);
+  });
+
+  it("C114: what failed alone is a miss", async () => {
+    const read = backend.batch.read(["shop::1", "shop::2"]);
+    const [ttl1, values1, ttl2, values2] = [wire.take(), wire.take(), wire.take(), wire.take()];
+    for (const { reject } of [ttl1, values1]) reject(refusal("CLUSTERDOWN Hash slot not served"));
+    ttl2.resolve(300);
+    values2.resolve(fields("v", null, "1 100;", "id"));
+    expect((await read).map((entry) => entry?.data.toString())).toEqual([undefined, "v"]);
+  });
+});
+
+describe("a write", () => {
+  it("golden: is one command over the entry and its lease", async () => {
+    const write = backend.write("shop::1", stored);
+    expect(wire.sent).toEqual([expect.stringMatching(/^EVALSHA [0-9a-f]{40} 2 hotset:shop::1 hotset~lease:\{hotset:shop::1\} 360000 d v s 1700000060000 m 1 300000;json none w id1  $/)]);
+    await wire.reply(1);
+    expect(await write).toBe(undefined);
+  });
+
+  it("keeps the version it is given, and makes one where it is given none", async () => {
+    for (const version of ["mine", "-", undefined]) void handled(backend.write("shop::1", { ...stored, ...(version === undefined ? undefined : { version }) }));
+    expect(wire.sent.map((command) => / w (\S*) {2}$/.exec(command)?.[1])).toEqual(["mine", "id1", "id2"]);
+    await expect(backend.write("shop::1", { ...stored, version: "not this" })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+  });
+
+  it("says where and as whom it is to be announced, as that is at the time", () => {
+    const announce = { channel: "", sender: "" };
+    const announcing = open({ announce });
+    void handled(announcing.remove("shop::1"));
+    Object.assign(announce, { channel: "hotset~changes", sender: "me" });
+    void handled(announcing.remove("shop::1"));
+    void handled(announcing.leases.release("shop::1", "token"));
+    void handled(announcing.tagVersions!.renew(["{~shop}::a"], "hard"));
+    expect(wire.sent.map((command) => command.split(" ").slice(-3))).toEqual([
+      ["hotset~lease:{hotset:shop::1}", "", ""],
+      ["hotset~lease:{hotset:shop::1}", "hotset~changes", "me"],
+      ["token", "hotset~changes", "me"],
+      ["hard", "hotset~changes", "me"],
+    ]);
+  });
+
+  it("a script that the server has forgotten is sent as text, once", async () => {
+    const write = handled(backend.write("shop::1", stored));
+    await wire.fail(refusal("NOSCRIPT No matching script."));
+    expect(wire.sent[1]).toMatch(/^EVAL local reply = redis\.pcall/);
+    await wire.fail(refusal("NOSCRIPT No matching script."));
+    await expect(write).rejects.toThrow(/^NOSCRIPT/);
+    expect(wire.sent).toHaveLength(2);
+  });
+
+  it("refuses a bad key and bad times without sending anything", async () => {
+    await expect(backend.write("shop::\ud800", stored)).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+    await expect(backend.write("shop::1", { ...stored, staleInMs: NaN })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+    await expect(backend.read("shop::\ud800")).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+    await expect(backend.remove("shop::\ud800")).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+    expect(wire.sent).toEqual([]);
+  });
+});
+
+describe("what the server answers", () => {
+  it.each(["LOADING Redis is loading the dataset in memory", "BUSY Redis is busy running a script.", "TRYAGAIN Multiple keys request during rehashing of slot", "CLUSTERDOWN The cluster is down", "MASTERDOWN Link with MASTER is down", "READONLY You can't write against a read only replica."])(
+    "A93: %j means not now: retryable, and not executed",
+    async (message) => {
+      const write = handled(backend.write("shop::1", stored));
+      await wire.fail(refusal(message));
+      await expect(write).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", retryable: true, maybeExecuted: false, cause: { message } });
+    },
+  );
+
+  it.each(["OOM command not allowed when used memory > 'maxmemory'.", "NOPERM this user has no permissions", "NOREPLICAS Not enough good replicas to write.", "MISCONF Redis is configured to save RDB snapshots", "ERR unknown command"])(
+    "A93: %j is the answer to this command, and no fault of the connection",
+    async (message) => {
+      const error = refusal(message);
+      const write = handled(backend.write("shop::1", stored));
+      await wire.fail(error);
+      await expect(write).rejects.toBe(error);
+      expect(error).not.toBeInstanceOf(BackendUnavailableError);
+    },
+  );
+
+  it.each([
+    ["a socket that closed", new Error("Socket closed unexpectedly")],
+    ["a reset", Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" })],
+    ["a client that is gone", new Error("Disconnects client")],
+    ["whatever else", "no error at all"],
+  ])("A13: %s is a lost connection: a write may have happened", async (_, error) => {
+    const write = handled(backend.write("shop::1", stored));
+    await wire.fail(error);
+    await expect(write).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", retryable: true, maybeExecuted: true });
+  });
+
+  it("A95: READONLY is told to the connection, nothing else is", async () => {
+    const writes = [backend.write("shop::1", stored), backend.write("shop::1", stored), backend.read("shop::1")].map((call) => call.catch((error: unknown) => error));
+    await wire.fail(refusal("LOADING Redis is loading the dataset in memory"));
+    await wire.fail(refusal("READONLY You can't write against a read only replica."));
+    await wire.reply(-2);
+    await wire.reply(fields(null, null, null, null));
+    await Promise.all(writes);
+    expect(distrusted.map(({ message }) => message)).toEqual(["READONLY You can't write against a read only replica."]);
+  });
+});

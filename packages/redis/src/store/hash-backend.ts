@@ -1,0 +1,350 @@
+import type { Backend, Batch, Compressor, DeleteStatus, Format, Leases, StoredEntry, TagVersions } from "@hotset/core";
+import { RedisCoherence, type CoherenceSettings } from "./coherence.ts";
+import { fault, type Origin } from "../primitives/faults.ts";
+import type { Call, Lane, RawClient } from "../connection/command-queue.ts";
+import { decodeEntry, encodeEntry, writeIdOf, type EntryFields, type Keys, type WriteIds } from "./redis-keys.ts";
+import { RedisLeases } from "./leases.ts";
+import { closedLink, type Link } from "../connection/link.ts";
+import type { Hold } from "../connection.ts";
+import { MARK_STALE, REMOVE, WRITE, type Announcement, type Script } from "../lua/script.ts";
+import { IssuedVersions } from "./tag-versions.ts";
+
+export interface BackendSettings {
+  readonly label: string;
+  readonly format: Format;
+  readonly compressor: Compressor;
+  readonly alsoReads: readonly (Format | Compressor)[];
+  readonly maxEntryBytes: number;
+  readonly maxDecodedBytes: number;
+  readonly responseTimeoutMs: number;
+  readonly keys: Keys;
+  readonly layout: "full" | "plain";
+  readonly writeIds: WriteIds;
+  /** Epoch milliseconds: for the field `s`, and for entries that have nothing else. */
+  readonly epochMs: () => number;
+  /** Looked at with each call. @default nothing is announced */
+  readonly announce?: Announcement;
+  /** `undefined` hears of nothing. */
+  readonly coherence?: Omit<CoherenceSettings, "label" | "keys" | "readTags"> | undefined;
+}
+
+type Operation = "read" | "write" | "remove" | "markStale" | "ping" | "tags" | "acquire" | "renew" | "store" | "release" | "confirm";
+
+const SILENT: Announcement = Object.freeze({ channel: "", sender: "" });
+
+/**
+ * Entries in Redis. Reads are two plain commands in one tick; whatever changes an entry is one
+ * script, over the entry and its lease.
+ */
+export class HashBackend implements Backend {
+  readonly label: string;
+  readonly format: Format;
+  readonly compressor: Compressor;
+  readonly alsoReads: readonly (Format | Compressor)[];
+  readonly deadlineMs: number;
+  readonly maxEntryBytes: number;
+  readonly maxDecodedBytes: number;
+  readonly batch: Batch;
+  readonly keepsMeta: boolean;
+  readonly leases: Leases;
+  readonly tagVersions?: TagVersions;
+  /** Of hashed keys, which cannot be turned back. */
+  readonly alias?: (key: string) => string;
+  readonly coherence?: RedisCoherence;
+  readonly readsLag?: boolean;
+  #link: Link;
+  readonly #release: () => Promise<void>;
+  readonly #settings: BackendSettings;
+  readonly #keys: Keys;
+  readonly #announce: Announcement;
+  readonly #origins: Readonly<Record<Operation, Origin>>;
+
+  constructor(hold: Hold, settings: BackendSettings) {
+    this.label = settings.label;
+    this.format = settings.format;
+    this.compressor = settings.compressor;
+    this.alsoReads = settings.alsoReads;
+    this.deadlineMs = settings.responseTimeoutMs;
+    this.maxEntryBytes = settings.maxEntryBytes;
+    this.maxDecodedBytes = settings.maxDecodedBytes;
+    this.#link = hold.link;
+    this.#release = hold.release;
+    this.#settings = settings;
+    this.#keys = settings.keys;
+    if (settings.coherence !== undefined) this.coherence = new RedisCoherence(hold.link, { ...settings.coherence, label: settings.label, keys: settings.keys, readTags: (args) => this.#send(this.#origins.tags, args, bare) });
+    else if (hold.link.readsFromReplicas === true) this.readsLag = true;
+    this.#announce = settings.announce ?? this.coherence?.announcement ?? SILENT;
+    const origin = (operation: Operation): Origin => Object.freeze({ tier: settings.label, operation });
+    this.#origins = {
+      read: origin("read"),
+      write: origin("write"),
+      remove: origin("remove"),
+      markStale: origin("markStale"),
+      ping: origin("ping"),
+      tags: origin("tags"),
+      acquire: origin("acquire"),
+      renew: origin("renew"),
+      store: origin("store"),
+      release: origin("release"),
+      confirm: origin("confirm"),
+    };
+    this.leases = new RedisLeases(
+      (operation, script, key, args, interpret) => this.#script(operation, script, key, args, interpret),
+      (command, key, ...more) => this.#confirm([command, this.#keys.entry(key), ...more]),
+      settings,
+    );
+    if (settings.keys.isHashed) this.alias = (key) => settings.keys.alias(key);
+    this.keepsMeta = settings.layout === "full";
+    if (this.keepsMeta) this.tagVersions = new IssuedVersions((args, script) => this.#askVersions(args, script), settings.keys, settings.writeIds, this.#announce);
+    this.batch = {
+      read: (keys) => this.#readMany(keys),
+      write: (entries) => this.#writeMany(entries),
+      remove: (keys) => Promise.all(keys.map((key) => this.remove(key))),
+    };
+  }
+
+  read(key: string): Promise<StoredEntry | undefined> {
+    let entryKey: string;
+    try {
+      entryKey = this.#keys.entry(key);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const { lane } = this.#link;
+    const call = lane.begin<StoredEntry | undefined>(this.#origins.read);
+    const { client } = lane;
+    if (client === undefined || lane.inFlight >= lane.maxInFlight) {
+      this.#link.admit(call, (ready) => this.#receive(lane, call, ready.sendCommand(["PTTL", entryKey]), ready.sendCommand(["HMGET", entryKey, "d", "s", "m", "w"])));
+    } else {
+      // Sent from this very frame: it is the hot path. PTTL first: the other way round an entry that ends in between is seen without its end.
+      this.#receive(lane, call, client.sendCommand(["PTTL", entryKey]), client.sendCommand(["HMGET", entryKey, "d", "s", "m", "w"]));
+    }
+    return call.promise;
+  }
+
+  write(key: string, entry: StoredEntry): Promise<void> {
+    const { layout, epochMs, writeIds } = this.#settings;
+    try {
+      const args = encodeEntry(entry, layout, epochMs(), writeIdOf(entry, writeIds));
+      return args === undefined ? this.#script("remove", REMOVE, key, [], nothing) : this.#script("write", WRITE, key, args, nothing);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  remove(key: string): Promise<DeleteStatus> {
+    return this.#script("remove", REMOVE, key, [], (count) => (count === 1 ? "deleted" : "missing"));
+  }
+
+  markStale(key: string): Promise<"stale" | "missing"> {
+    return this.#script("markStale", MARK_STALE, key, [], (count) => (count === 1 ? "stale" : "missing"));
+  }
+
+  get coherenceMode(): "tracking" | "pubsub" | undefined {
+    return this.coherence?.mode;
+  }
+
+  /** Round-trip time in milliseconds. @throws {BackendUnavailableError} */
+  async ping(): Promise<number> {
+    const startedAt = performance.now();
+    await this.#send(this.#origins.ping, ["PING"], nothing);
+    return performance.now() - startedAt;
+  }
+
+  connect(): Promise<void> {
+    return this.#link.connect();
+  }
+
+  async close(): Promise<void> {
+    this.#link = closedLink;
+    await this.coherence?.close();
+    await this.#release();
+  }
+
+  /** Settles a read by its two replies. */
+  #receive(lane: Lane, call: Call<StoredEntry | undefined>, ttl: Promise<unknown>, fields: Promise<unknown>): void {
+    call.sent(2);
+    let ttlMs: number | undefined;
+    const fail = (error: unknown): void => {
+      lane.replied();
+      call.fail(this.#fault(call.origin, error));
+    };
+    const decode = (reply: unknown): void => call.answer(() => decodeEntry(reply as EntryFields, ttlMs!, this.#settings.epochMs, this.#settings.layout));
+    ttl.then((reply) => {
+      lane.replied();
+      ttlMs = reply as number;
+    }, fail);
+    fields.then(
+      (reply) => {
+        lane.replied();
+        if (ttlMs !== undefined) decode(reply);
+        // Redirected inside a cluster, and so overtaken.
+        else ttl.then(() => decode(reply), nothing);
+      },
+      (error: unknown) => {
+        if (isWrongType(error)) {
+          lane.replied();
+          call.done(undefined);
+        } else {
+          fail(error);
+        }
+      },
+    );
+  }
+
+  #script<T>(operation: Operation, script: Script, key: string, args: readonly (string | Buffer)[], interpret: (reply: unknown) => T): Promise<T> {
+    let entryKey: string;
+    try {
+      entryKey = this.#keys.entry(key);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const { channel, sender } = this.#announce;
+    return this.#send(this.#origins[operation], ["EVALSHA", script.sha, "2", entryKey, this.#keys.lease(entryKey), ...args, channel, sender], interpret, script);
+  }
+
+  #askVersions(args: (string | Buffer)[], script: Script | undefined): Promise<unknown> {
+    this.coherence?.asksForTags(args);
+    return this.#send(this.#origins.tags, args, bare, script);
+  }
+
+  /** Asks such that whatever was acknowledged to anybody before has been heard when the answer is given. */
+  async #confirm(args: string[]): Promise<unknown> {
+    const mode = this.coherence?.mode;
+    const link = mode === "tracking" ? (this.#link.listening ?? this.#link) : this.#link;
+    const reply = this.#send(this.#origins.confirm, args, bare, undefined, link);
+    if (mode !== "pubsub") return reply;
+    const [answer] = await Promise.all([reply, this.coherence!.settled()]);
+    return answer;
+  }
+
+  /** @param script what `args` names by its hash. Sent as text where the server does not know it: after a restart, or SCRIPT FLUSH. */
+  #send<T>(origin: Origin, args: (string | Buffer)[], interpret: (reply: unknown) => T, script?: Script, link: Link = this.#link): Promise<T> {
+    const { lane } = link;
+    const call = lane.begin<T>(origin);
+    const send = (client: RawClient): void => {
+      call.sent(1);
+      client.sendCommand(args).then(
+        (reply) => {
+          lane.replied();
+          call.answer(() => interpret(reply));
+        },
+        (error: unknown) => {
+          lane.replied();
+          if (args[0] === "EVALSHA" && isNoScript(error) && lane.client !== undefined) {
+            args = ["EVAL", script!.text, ...args.slice(2)];
+            send(lane.client);
+          } else {
+            call.fail(this.#fault(origin, error));
+          }
+        },
+      );
+    };
+    if (lane.hasRoom) send(lane.client!);
+    else link.admit(call, send);
+    return call.promise;
+  }
+
+  /** Many reads in one trip, as far as there is room. What failed is a miss, as long as anything was answered. */
+  async #readMany(keys: readonly string[]): Promise<readonly (StoredEntry | undefined)[]> {
+    if (keys.length === 0) return [];
+    const { lane } = this.#link;
+    if (lane.client !== undefined && lane.inFlight + 2 * keys.length <= lane.maxInFlight) return this.#readTogether(lane.client, keys);
+    const entries: (StoredEntry | undefined)[] = [];
+    let trouble: unknown;
+    let failed = 0;
+    // No more at a time than may be in flight: what waits is bounded too.
+    for (let from = 0; from < keys.length; from += lane.maxInFlight) {
+      for (const result of await Promise.allSettled(keys.slice(from, from + lane.maxInFlight).map((key) => this.read(key)))) {
+        entries.push(result.status === "fulfilled" ? result.value : undefined);
+        if (result.status === "rejected") trouble = (failed++, result.reason);
+      }
+    }
+    if (failed > 0 && failed === keys.length) throw trouble;
+    return entries;
+  }
+
+  /** As many reads, as one call: a promise for each would cost more than its commands. */
+  #readTogether(client: RawClient, keys: readonly string[]): Promise<readonly (StoredEntry | undefined)[]> {
+    const { lane } = this.#link;
+    const { epochMs, layout } = this.#settings;
+    let entryKeys: readonly string[];
+    try {
+      entryKeys = keys.map((key) => this.#keys.entry(key));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const call = lane.begin<readonly (StoredEntry | undefined)[]>(this.#origins.read);
+    const entries: (StoredEntry | undefined)[] = Array.from({ length: keys.length });
+    let pending = keys.length;
+    let trouble: unknown;
+    let failed = 0;
+    const settle = (): void => {
+      if (failed > 0 && failed === keys.length - pending) call.fail(trouble);
+      else call.done(entries);
+    };
+    // A node that is silent should not cost the answers of the others: they are given shortly before the deadline.
+    const stopClock = lane.clock.schedule(() => {
+      if (pending < keys.length) settle();
+    }, lane.deadlineMs * 0.9);
+    const settled = (): void => {
+      pending -= 1;
+      if (pending > 0) return;
+      stopClock();
+      settle();
+    };
+    const fail = (error: unknown): void => {
+      if (!isWrongType(error)) trouble = (failed++, this.#fault(call.origin, error));
+      settled();
+    };
+    call.sent(2 * keys.length);
+    entryKeys.forEach((entryKey, i) => {
+      const ttl = client.sendCommand(["PTTL", entryKey]);
+      let ttlMs: number | undefined;
+      ttl.then(
+        (reply) => {
+          lane.replied();
+          ttlMs = reply as number;
+        },
+        () => lane.replied(),
+      );
+      const decode = (reply: unknown): void => {
+        try {
+          entries[i] = decodeEntry(reply as EntryFields, ttlMs!, epochMs, layout);
+          settled();
+        } catch (error) {
+          fail(error);
+        }
+      };
+      client.sendCommand(["HMGET", entryKey, "d", "s", "m", "w"]).then(
+        (reply) => {
+          lane.replied();
+          if (ttlMs !== undefined) decode(reply);
+          else ttl.then(() => decode(reply), fail);
+        },
+        (error: unknown) => {
+          lane.replied();
+          fail(error);
+        },
+      );
+    });
+    return call.promise;
+  }
+
+  /** All or an error: then some may have been written. */
+  async #writeMany(entries: readonly (readonly [key: string, entry: StoredEntry])[]): Promise<void> {
+    const results = await Promise.allSettled(entries.map(([key, entry]) => this.write(key, entry)));
+    for (const result of results) if (result.status === "rejected") throw result.reason;
+  }
+
+  #fault(origin: Origin, error: unknown): unknown {
+    if (error instanceof Error && error.message.startsWith("READONLY")) this.#link.distrust(error);
+    return fault(origin, error);
+  }
+}
+
+const isWrongType = (error: unknown): boolean => error instanceof Error && error.message.startsWith("WRONGTYPE");
+const isNoScript = (error: unknown): boolean => error instanceof Error && error.message.startsWith("NOSCRIPT");
+
+const nothing = (): void => undefined;
+const bare = (reply: unknown): unknown => reply;

@@ -1,0 +1,138 @@
+import type { StoredEntry } from "@hotset/core";
+import { beforeEach, describe, expect, it } from "vitest";
+import { ACQUIRE, RedisLeases, RELEASE, RENEW_LEASE, STORE } from "./leases.ts";
+import type { Script } from "../lua/script.ts";
+
+const NOW = 1_700_000_000_000;
+const NAMES = new Map<Script, string>([[ACQUIRE, "ACQUIRE"], [RENEW_LEASE, "RENEW_LEASE"], [STORE, "STORE"], [RELEASE, "RELEASE"]]);
+const stored: StoredEntry = { data: Buffer.from("v"), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none" };
+
+let sent: string[];
+/** What the server answers, in turn. */
+let replies: unknown[];
+let leases: RedisLeases;
+
+const open = (layout: "full" | "plain"): RedisLeases =>
+  new RedisLeases(
+    async (operation, script, key, args, interpret) => {
+      sent.push([operation, NAMES.get(script), key, ...args].join(" "));
+      return interpret(replies.shift());
+    },
+    async (...words) => {
+      sent.push(words.join(" "));
+      const reply = replies.shift();
+      if (reply instanceof Error) throw reply;
+      return reply;
+    },
+    { layout, writeIds: () => "new", epochMs: () => NOW },
+  );
+
+beforeEach(() => {
+  sent = [];
+  replies = [];
+  leases = open("full");
+});
+
+const fields = (...texts: (string | null)[]) => texts.map((text) => (text === null ? null : Buffer.from(text)));
+
+describe("acquire", () => {
+  const acquire = (seen = "w1") => leases.acquire("shop::1", "token", 10_000, seen);
+
+  it("is granted over what is there", async () => {
+    replies = [[1, Buffer.from("")], [1, Buffer.from("!")]];
+    expect(await acquire()).toEqual({ granted: true, version: "" });
+    expect(await acquire("*")).toEqual({ granted: true, version: "!" });
+    expect(sent).toEqual(["acquire ACQUIRE shop::1 token 10000 w1", "acquire ACQUIRE shop::1 token 10000 *"]);
+  });
+
+  it("is held for so long, and for ever where it has no end", async () => {
+    replies = [[0, 700], [0, -1]];
+    expect(await acquire()).toEqual({ granted: false, heldForMs: 700 });
+    expect(await acquire()).toEqual({ granted: false, heldForMs: Infinity });
+  });
+
+  it("is answered with the entry that somebody stored, as a read would be", async () => {
+    replies = [[2, 300, fields("v", "1", "1 100;json none", "w2")], [2, -1, fields("theirs", null, null, null)]];
+    expect(await acquire()).toEqual({ granted: false, entry: { data: Buffer.from("v"), staleInMs: 200, expiresInMs: 300, meta: "json none", version: "w2" } });
+    expect(await acquire()).toEqual({ granted: false, entry: { data: Buffer.from("theirs"), staleInMs: Infinity, expiresInMs: Infinity, meta: "", version: "-" } });
+  });
+
+  it.each([
+    ["without a value", 300, fields(null, "1", "1 100;", "w2"), "w2"],
+    ["of another layout", 300, fields("v", "1", "2 100;", "w2"), "w2"],
+    ["that ends now", 0, fields("v", "1", "1 100;", "w2"), "w2"],
+    ["of another program, and without a value", 300, fields(null, null, null, null), "-"],
+  ])("asks again over an entry %s: nobody can read it", async (_, ttlMs, unreadable, version) => {
+    replies = [[2, ttlMs, unreadable], [1, Buffer.from(version)]];
+    expect(await acquire("")).toEqual({ granted: true, version });
+    expect(sent).toEqual(["acquire ACQUIRE shop::1 token 10000 ", `acquire ACQUIRE shop::1 token 10000 ${version}`]);
+  });
+
+  it.each([[0, "1"], [-5, "1"], [0.2, "1"], [1_500.2, "1501"], [Infinity, "9007199254740991"]])("lasts whole milliseconds: %d are %s", async (leaseMs, sentMs) => {
+    replies = [[1, Buffer.from("")], 1];
+    await leases.acquire("shop::1", "token", leaseMs, "");
+    await leases.renew("shop::1", "token", leaseMs);
+    expect(sent).toEqual([`acquire ACQUIRE shop::1 token ${sentMs} `, `renew RENEW_LEASE shop::1 token ${sentMs}`]);
+  });
+
+  it("refuses a time that is no number", async () => {
+    await expect(leases.acquire("shop::1", "token", NaN, "")).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+    await expect(leases.renew("shop::1", "token", NaN)).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+    expect(sent).toEqual([]);
+  });
+});
+
+describe("store", () => {
+  it("sends what is there, and the entry under its version or a new one", async () => {
+    replies = [1, 0];
+    expect(await leases.store("shop::1", "token", "w1", { ...stored, version: "token" })).toBe(true);
+    expect(await leases.store("shop::1", "token", "", stored)).toBe(false);
+    expect(sent).toEqual([
+      "store STORE shop::1 token w1 360000 d v s 1700000060000 m 1 300000;json none w token",
+      "store STORE shop::1 token  360000 d v s 1700000060000 m 1 300000;json none w new",
+    ]);
+  });
+
+  it("C9: of a life that is over is a removal", async () => {
+    replies = [1];
+    expect(await leases.store("shop::1", "token", "w1", { ...stored, expiresInMs: 0.5 })).toBe(true);
+    expect(sent).toEqual(["store STORE shop::1 token w1 0"]);
+  });
+
+  it("refuses what cannot be written", async () => {
+    await expect(leases.store("shop::1", "token", "", { ...stored, expiresInMs: NaN })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+    await expect(leases.store("shop::1", "token", "", { ...stored, version: "*" })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+    expect(sent).toEqual([]);
+  });
+});
+
+describe("confirm", () => {
+  it.each([
+    ["the version of what is there", [Buffer.from("w1")], "w1", 1],
+    ["- for one that could not be a version", [Buffer.from("*")], "-", 1],
+    ["- for an entry without one", [null, 3], "-", 2],
+    ["nothing for no entry", [null, 0], "", 2],
+    ["! for a key of another type", [new Error("WRONGTYPE Operation against a key holding the wrong kind of value")], "!", 1],
+  ])("is %s", async (_, answers, expected, commands) => {
+    replies = [...answers];
+    expect(await leases.confirm("shop::1")).toBe(expected);
+    expect(sent).toEqual(["HGET shop::1 w", "HLEN shop::1"].slice(0, commands));
+  });
+
+  it("fails as its command does", async () => {
+    replies = [new Error("NOPERM this user has no permissions")];
+    await expect(leases.confirm("shop::1")).rejects.toThrow(/^NOPERM/);
+  });
+});
+
+describe("the plain layout", () => {
+  it("compares nothing, and confirms nothing", async () => {
+    leases = open("plain");
+    replies = [[1, Buffer.from("")], [1, Buffer.from("-")], 1];
+    expect(await leases.acquire("shop::1", "token", 1, "w1")).toEqual({ granted: true, version: "" });
+    expect(await leases.acquire("shop::1", "token", 1, "*")).toEqual({ granted: true, version: "" });
+    expect(await leases.store("shop::1", "token", "w1", stored)).toBe(true);
+    expect(await leases.confirm("shop::1")).toBe("");
+    expect(sent).toEqual(["acquire ACQUIRE shop::1 token 1 ?", "acquire ACQUIRE shop::1 token 1 *", "store STORE shop::1 token ? 360000 d v s 1700000060000"]);
+  });
+});

@@ -1,0 +1,49 @@
+import { TestClock, flush, outcome } from "@hotset/core/testing";
+import { EventEmitter } from "node:events";
+import { expect, it } from "vitest";
+import { ClientLink, type RedisClientLike } from "./client-link.ts";
+import { send } from "../connection/link.ts";
+
+/** A client whose replies the test gives, to the oldest command first. */
+class Client extends EventEmitter implements RedisClientLike {
+  readonly isOpen = true;
+  readonly pending: ((reply: unknown) => void)[] = [];
+
+  sendCommand(): Promise<unknown> {
+    return new Promise((resolve) => this.pending.push(resolve));
+  }
+  /** What is sent to prepare a connection. */
+  async prepared(): Promise<void> {
+    await flush();
+    for (const resolve of this.pending.splice(0)) resolve("OK");
+    await flush();
+  }
+  withTypeMapping = (): RedisClientLike => this;
+  duplicate = (): RedisClientLike => this;
+  connect = (): Promise<unknown> => Promise.resolve();
+  close = (): Promise<void> => Promise.resolve();
+}
+
+const READ = { tier: "redis", operation: "read" };
+
+it("C91 what a client sends again over its next connection is no answer: that may be another server's, which nobody has been told of", async () => {
+  const client = new Client();
+  const link = new ClientLink(client, { clock: new TestClock(), random: Math.random, responseTimeoutMs: 1_000, connectTimeoutMs: 1_000, maxInFlight: 10, backoff: { baseMs: 10, factor: 2, maxMs: 100 }, retries: Infinity });
+  const first = send(link, READ, ["GET", "k"]);
+  await client.prepared();
+  client.pending.shift()!("before");
+  expect(await first).toBe("before");
+
+  const second = send(link, READ, ["GET", "k"]);
+  await flush();
+  client.emit("error", new Error("Socket closed unexpectedly"));
+  client.emit("ready");
+  client.pending.shift()!("after");
+  await expect(second).rejects.toThrow("the client has reconnected meanwhile");
+
+  const third = send(link, READ, ["GET", "k"]);
+  expect(await outcome(third)).toEqual({ status: "pending" });
+  await client.prepared();
+  client.pending.shift()!("after");
+  expect(await third).toBe("after");
+});

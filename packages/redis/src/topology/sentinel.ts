@@ -1,0 +1,148 @@
+import { connectFault } from "../primitives/faults.ts";
+import { openSession, placeOf, type Address, type NodeClient, type Session, type SessionSettings } from "../connection/session.ts";
+
+export interface SentinelSettings {
+  /** How to reach the sentinels; they have users of their own. */
+  readonly sentinels: readonly Sentinel[];
+  readonly primaryName: string;
+  readonly primary: SessionSettings;
+}
+
+interface Sentinel {
+  readonly address: Address;
+  readonly settings: SessionSettings;
+}
+
+/** How long to wait for the next sentinel to listen to. */
+const WATCH_AGAIN_MS = 1_000;
+
+/**
+ * Opens a connection to the primary: asked of the sentinels anew for each attempt. It counts as
+ * lost when they announce another primary: the old one may live on, and take writes that are
+ * thrown away later.
+ *
+ * @see https://redis.io/docs/latest/develop/reference/sentinel-clients/
+ */
+export async function openPrimary(settings: SentinelSettings, aborted: AbortSignal, prepare: (client: NodeClient) => Promise<void>): Promise<Session> {
+  const { primary } = settings;
+  const startedAt = primary.clock.now();
+  let trouble: unknown;
+  for (const address of await findPrimary(settings, aborted)) {
+    const leftMs = primary.connectTimeoutMs - (primary.clock.now() - startedAt);
+    if (leftMs <= 0) break;
+    try {
+      const session = await openSession(address, { ...primary, connectTimeoutMs: leftMs }, aborted, async (client) => {
+        await expectPrimary(client);
+        await prepare(client);
+      });
+      return watched(session, placeOf(address), settings);
+    } catch (error) {
+      trouble = error;
+    }
+  }
+  throw connectFault("the sentinels' primary", trouble ?? new Error("finding out who it is took all of connectTimeout"));
+}
+
+/** Addresses in the order of votes; more than one only while the sentinels disagree. */
+async function findPrimary({ sentinels, primaryName }: SentinelSettings, aborted: AbortSignal): Promise<readonly Address[]> {
+  const votes = new Map<string, { readonly address: Address; count: number }>();
+  let unknownTo = 0;
+  let trouble: unknown;
+  const polls = sentinels.map(async ({ address, settings }) => {
+    try {
+      let found: Address | undefined;
+      const session = await openSession(address, settings, aborted, async (client) => {
+        found = await primaryAddress(client, primaryName);
+      });
+      session.destroy();
+      if (found === undefined) {
+        unknownTo += 1;
+        return false;
+      }
+      const place = placeOf(found);
+      const vote = votes.get(place) ?? { address: found, count: 0 };
+      vote.count += 1;
+      votes.set(place, vote);
+      return vote.count > sentinels.length / 2;
+    } catch (error) {
+      trouble = error;
+      return false;
+    }
+  });
+  // A majority is enough: a sentinel that is away should not delay the rest.
+  await new Promise<void>((resolve) => {
+    for (const poll of polls) void poll.then((isMajority) => isMajority && resolve());
+    void Promise.all(polls).then(() => resolve());
+  });
+  if (votes.size > 0) return [...votes.values()].sort((one, other) => other.count - one.count).map((vote) => vote.address);
+  if (unknownTo > 0) throw connectFault("the sentinels' primary", new Error(`no sentinel knows a primary named ${JSON.stringify(primaryName)}`));
+  throw trouble;
+}
+
+async function primaryAddress(client: NodeClient, primaryName: string): Promise<Address | undefined> {
+  const reply = (await client.sendCommand(["SENTINEL", "GET-MASTER-ADDR-BY-NAME", primaryName])) as readonly [Buffer, Buffer] | null;
+  return reply === null ? undefined : { host: reply[0].toString(), port: Number(reply[1].toString()) };
+}
+
+/** Just after a failover sentinels may still name the old one. */
+async function expectPrimary(client: NodeClient): Promise<void> {
+  const [role] = (await client.sendCommand(["ROLE"]).catch((error: Error) => {
+    // Users without this permission take the sentinels' word for it.
+    if (error.message.startsWith("NOPERM")) return [Buffer.from("master")];
+    throw error;
+  })) as readonly [Buffer];
+  if (role.toString() !== "master") throw new Error("it is a replica, although a sentinel names it as the primary");
+}
+
+/** `session`, lost also when a sentinel announces another primary than `place`. */
+function watched(session: Session, place: string, { sentinels, primaryName, primary: { clock } }: SentinelSettings): Session {
+  const ended = new AbortController();
+  let cancel: (() => void) | undefined;
+  let watch: Session | undefined;
+  let onLost: (error: Error) => void = () => undefined;
+  const end = (): void => {
+    ended.abort();
+    cancel?.();
+    watch?.destroy();
+  };
+  const moved = (): void => {
+    if (ended.signal.aborted) return;
+    end();
+    onLost(new Error("the sentinels announced another primary"));
+  };
+
+  /** Listens to one sentinel after the other; between two it also asks, for what was said meanwhile. */
+  const listen = (index: number): void => {
+    const { address, settings } = sentinels[index % sentinels.length]!;
+    const again = (): void => {
+      if (!ended.signal.aborted) cancel = clock.schedule(() => listen(index + 1), WATCH_AGAIN_MS);
+    };
+    openSession(address, settings, ended.signal, async (client) => {
+      await client.subscribe("+switch-master", (message) => {
+        if (message.startsWith(`${primaryName} `)) moved();
+      });
+      const named = await primaryAddress(client, primaryName);
+      if (named !== undefined && placeOf(named) !== place) moved();
+    }).then((opened) => {
+      watch = opened;
+      if (ended.signal.aborted) opened.destroy();
+      else opened.onLost(again);
+    }, again);
+  };
+  listen(Math.floor(Math.random() * sentinels.length));
+
+  return {
+    client: session.client,
+    onLost(listener) {
+      onLost = listener;
+      session.onLost((error) => {
+        end();
+        listener(error);
+      });
+    },
+    destroy() {
+      end();
+      session.destroy();
+    },
+  };
+}
