@@ -1,0 +1,280 @@
+import { createHash, randomUUID } from "node:crypto";
+import { mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { compose, createCache, gzip, json, memory, msgpack, packEntry, redis, unpackEntry, v8, zstd, type Backend, type Cache, type ComposeOptions, type StoredEntry } from "hotset";
+import { gate } from "@hotset/core/testing";
+import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { never } from "../support/stacks.ts";
+
+/** Entries as files of one folder, which this process alone writes. */
+function files(folder: string): Backend {
+  const pathOf = (key: string): string => join(folder, createHash("sha256").update(key).digest("hex"));
+  const read = async (key: string): Promise<StoredEntry | undefined> => {
+    const bytes = await readFile(pathOf(key)).catch(() => undefined);
+    return bytes && unpackEntry(bytes, Date.now());
+  };
+  return {
+    label: "files",
+    format: json(),
+    compressor: gzip(),
+    coherence: "sole-writer",
+    read,
+    async write(key, entry) {
+      const bytes = packEntry(entry, Date.now());
+      const temporary = `${pathOf(key)}.${randomUUID()}`;
+      await writeFile(temporary, bytes);
+      await rename(temporary, pathOf(key));
+    },
+    async remove(key) {
+      const wasThere = (await read(key)) !== undefined;
+      await rm(pathOf(key), { force: true });
+      return wasThere ? "deleted" : "missing";
+    },
+    close: () => Promise.resolve(),
+  };
+}
+
+const big = (name: string) => ({ name, text: "abc ".repeat(1_000) });
+
+describe("redis before files", () => {
+  let server: OwnRedis;
+  let folder: string;
+  beforeEach(async () => {
+    [server, folder] = await Promise.all([startOwnRedis(), mkdtemp(join(tmpdir(), "hotset-compose-"))]);
+  });
+  afterEach(() => Promise.all([server.stop(), rm(folder, { recursive: true })]));
+
+  const near = () => redis(server.url).label("near").valueFormat(msgpack()).compressor(zstd()).responseTimeout("200ms").build();
+  const open = (options: ComposeOptions = {}) =>
+    createCache({ name: "shop" }).tier(compose(near(), files(folder), options)).defaults({ ttl: "10m", staleIfError: "1h" }).build();
+
+  it("each keeps its own bytes; both are written, read, refilled and removed", async () => {
+    await using cache = open();
+    // The first connection of a process loads node-redis, which takes longer than the bound on a command.
+    await cache.connect();
+    await cache.set("k", big("Ada"), { tags: ["users"] });
+    expect(await server.command("HEXISTS", "hotset:shop::k", "d")).toBe(1);
+    expect((await readdir(folder)).length).toBe(1);
+    expect((await cache.inspect("k"))?.encoding).toMatchObject({ format: "msgpack", compressor: "zstd" });
+
+    await server.command("DEL", "hotset:shop::k");
+    expect((await cache.inspect("k"))?.encoding).toMatchObject({ format: "json", compressor: "gzip" });
+    expect(await cache.get("k")).toEqual(big("Ada"));
+    await expect.poll(() => server.command("EXISTS", "hotset:shop::k")).toBe(1);
+    expect((await cache.inspect("k"))?.encoding).toMatchObject({ format: "msgpack", compressor: "zstd" });
+    expect(Number(await server.command("PTTL", "hotset:shop::k"))).toBeGreaterThan(4_190_000 - 10_000);
+
+    expect(await cache.getMany(["k", "none"])).toEqual(new Map([["k", big("Ada")]]));
+    await cache.invalidateTags("users");
+    expect(await cache.get("k", { allowStale: true })).toBeUndefined();
+    await cache.set("k", "Grace");
+    expect(await cache.markStale("k")).toEqual({ status: "stale" });
+    expect([await cache.get("k"), await cache.get("k", { allowStale: true })]).toEqual([undefined, "Grace"]);
+    expect(await cache.delete("k")).toMatchObject({ status: "deleted" });
+    expect([await server.command("EXISTS", "hotset:shop::k"), await readdir(folder)]).toEqual([0, []]);
+  });
+
+  it.each(["parallel", "sequential", "race"] as const)("writing %s: while Redis hangs the files answer, and what it still holds is not served when it is back", async (write) => {
+    await using cache = open({ write });
+    await cache.set("k", "old");
+    await cache.set("untouched", "same");
+    expect(await cache.get("k")).toBe("old");
+    server.pause();
+    expect(await cache.set("k", "new")).toMatchObject({ status: "stored" });
+    expect(await cache.get("k")).toBe("new");
+    expect(await cache.getOrSet("k", never)).toBe("new");
+    expect(await cache.getMany(["k", "untouched"])).toEqual(new Map([["k", "new"], ["untouched", "same"]]));
+    await expect.poll(() => cache.stats().pending).toBe(1);
+
+    server.resume();
+    await expect.poll(() => cache.stats().pending, { timeout: 10_000 }).toBe(0);
+    await expect.poll(() => cache.get("k"), { timeout: 5_000 }).toBe("new");
+    expect(await cache.get("untouched")).toBe("same");
+    const inRedis = async (): Promise<unknown> => {
+      const stored = (await server.commandBytes("HGET", "hotset:shop::k", "d")) as Uint8Array | null;
+      return stored && msgpack().decode(stored);
+    };
+    await expect.poll(inRedis).toBe("new");
+  });
+
+  it("what another process finds", async () => {
+    await using writer = open();
+    await writer.set("k", "v", { tags: ["t"] });
+    await using reader = createCache({ name: "shop" }).tier(memory()).tier(compose(near(), files(folder))).defaults({ localTtl: "1m" }).build();
+    await reader.connect();
+    expect(await reader.get("k")).toBe("v");
+    expect(reader.peek("k")).toBe("v");
+    await writer.close();
+    await server.command("DEL", "hotset:shop::k");
+    await using later = open();
+    expect(await later.get("k")).toBe("v");
+  });
+});
+
+describe("redis before redis", () => {
+  let nearServer: OwnRedis;
+  let farServer: OwnRedis;
+  beforeEach(async () => {
+    [nearServer, farServer] = await Promise.all([startOwnRedis(), startOwnRedis()]);
+  });
+  afterEach(() => Promise.all([nearServer.stop(), farServer.stop()]));
+
+  const open = (options: ComposeOptions = {}) => {
+    const side = (server: OwnRedis, label: string) => redis(server.url).label(label).responseTimeout("200ms");
+    return createCache({ name: "shop" })
+      .tier(compose(side(nearServer, "near").build(), side(farServer, "far").valueFormat(v8()).build(), { nearTtl: "1m", ...options }))
+      .defaults({ ttl: "10m" })
+      .build();
+  };
+
+  it("tag versions are those of far, for both", async () => {
+    await using first = open();
+    await using second = open();
+    await first.set("k", "v", { tags: ["t"] });
+    expect(await second.get("k")).toBe("v");
+    await second.invalidateTags("t");
+    expect(await first.get("k", { allowStale: true })).toBeUndefined();
+    expect(await nearServer.command("KEYS", "*{*")).toEqual([]);
+  });
+
+  it("with far dead, near goes on with what it has and is given", async () => {
+    await using cache = open();
+    await cache.set("k", "v");
+    expect(await cache.get("k")).toBe("v");
+    await farServer.kill();
+    expect(await cache.get("k")).toBe("v");
+    expect(await cache.getOrSet("l", () => "loaded")).toBe("loaded");
+    expect(await cache.getOrSet("l", never)).toBe("loaded");
+    expect(await cache.set("k", "w")).toMatchObject({ status: "stored" });
+    expect(await cache.get("k")).toBe("w");
+    expect(await cache.delete("k")).toEqual({ status: "pending" });
+    expect(await cache.get("k")).toBeUndefined();
+
+    // Far comes back empty: its versions are others, so that near starts anew.
+    await farServer.start();
+    await expect.poll(() => cache.stats().pending, { timeout: 15_000 }).toBe(0);
+    expect(await cache.get("k")).toBeUndefined();
+    await cache.set("k", "again");
+    await expect.poll(() => farServer.command("EXISTS", "hotset:shop::k")).toBe(1);
+    expect(await cache.get("k")).toBe("again");
+  }, 30_000);
+});
+
+describe("two processes, each with a Redis of its own before one that they share", () => {
+  let nears: [OwnRedis, OwnRedis];
+  let far: OwnRedis;
+  beforeEach(async () => {
+    const [first, second, shared] = await Promise.all([startOwnRedis(), startOwnRedis(), startOwnRedis()]);
+    nears = [first, second];
+    far = shared;
+  });
+  afterEach(() => Promise.all([...nears, far].map((server) => server.stop())));
+
+  const open = async (options: ComposeOptions = {}, tiers: "memory" | "none" = "none") => {
+    const side = (server: OwnRedis, label: string) => redis(server.url).label(label).responseTimeout("1s").backoff({ base: 10, max: 100 });
+    const caches = nears.map((near) => {
+      const composed = compose(side(near, "near").build(), side(far, "far").valueFormat(v8()).build(), options);
+      const builder = createCache({ name: "shop" });
+      return (tiers === "none" ? builder.tier(composed) : builder.tier(memory()).tier(composed)).defaults({ ttl: "10m" }).build();
+    }) as [Cache, Cache];
+    onTestFinished(() => Promise.all(caches.map((cache) => cache.close())).then(() => undefined));
+    await Promise.all(caches.map((cache) => cache.connect()));
+    return caches;
+  };
+  const isIn = (server: OwnRedis): Promise<unknown> => server.command("EXISTS", "hotset:shop::k");
+  const readsOf = async (server: OwnRedis): Promise<number> => {
+    const stats = String(await server.command("INFO", "commandstats"));
+    return Number(/cmdstat_hmget:calls=(\d+)/.exec(stats)?.[1] ?? 0);
+  };
+
+  it.each(["memory", "none"] as const)("with local tier %s: what one removes, replaces or marks stale the other does not find in its own, where it is removed (C81)", async (tiers) => {
+    const [first, second] = await open({}, tiers);
+    /** Until the second one has it, and has it in its own Redis where nothing nearer answers. */
+    const found = async (value: number): Promise<void> => {
+      await expect.poll(() => second.get("k"), { interval: 1 }).toBe(value);
+      if (tiers === "none") await expect.poll(() => second.get("k").then(() => isIn(nears[1]))).toBe(1);
+    };
+    await first.set("k", 1, { staleIfError: "1h" });
+    await found(1);
+    await first.set("k", 2, { staleIfError: "1h" });
+    await found(2);
+    await first.markStale("k");
+    await expect.poll(() => second.get("k"), { interval: 1 }).toBeUndefined();
+    await first.set("k", 3);
+    await found(3);
+    await first.delete("k");
+    await expect.poll(() => second.get("k"), { interval: 1 }).toBeUndefined();
+    await expect.poll(() => isIn(nears[1])).toBe(0);
+  });
+
+  it("and what redis-cli does, and tags", async () => {
+    const [first, second] = await open();
+    await first.set("k", 1, { tags: ["t"] });
+    expect(await second.get("k")).toBe(1);
+    await far.command("DEL", "hotset:shop::k");
+    await expect.poll(() => second.get("k"), { interval: 1 }).toBeUndefined();
+    await first.set("k", 2, { tags: ["t"] });
+    await expect.poll(() => second.get("k"), { interval: 1 }).toBe(2);
+    await expect.poll(() => second.get("k").then(() => isIn(nears[1]))).toBe(1);
+    await first.invalidateTags("t");
+    await expect.poll(() => second.get("k"), { interval: 1 }).toBeUndefined();
+  });
+
+  it("near answers alone what far is known to hold, after own writes too", async () => {
+    const [first, second] = await open();
+    await first.set("k", "v");
+    for (const cache of [first, second]) {
+      await cache.get("k");
+      await expect.poll(async () => {
+        const before = await readsOf(far);
+        expect(await cache.get("k")).toBe("v");
+        return (await readsOf(far)) - before;
+      }).toBe(0);
+    }
+    expect([await isIn(nears[0]), await isIn(nears[1])]).toEqual([1, 1]);
+    const versions = await Promise.all([...nears, far].map((server) => server.command("HGET", "hotset:shop::k", "w")));
+    expect(new Set(versions).size).toBe(1);
+  });
+
+  it.each(["sequential", "parallel", "race"] as const)("writing %s: a cold key is loaded once, and an overtaken load is stored nowhere (C52, C61)", async (write) => {
+    const [first, second] = await open({ write });
+    let loads = 0;
+    const load = async (): Promise<string> => {
+      loads += 1;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      return "v";
+    };
+    expect(await Promise.all([first, second, first, second].map((cache) => cache.getOrSet("k", load)))).toEqual(["v", "v", "v", "v"]);
+    expect(loads).toBe(1);
+    await first.delete("k");
+    const loading = gate<string>();
+    const overtaken = first.getOrSet("k", () => loading.pass());
+    await loading.arrived();
+    await second.delete("k");
+    loading.open("late");
+    expect(await overtaken).toBe("late");
+    expect([await first.get("k"), await second.get("k"), await isIn(nears[0]), await isIn(far)]).toEqual([undefined, undefined, 0, 0]);
+  });
+
+  it("while far is dead near stands in, and far that comes back empty decides again (C86, C93)", async () => {
+    const [first, second] = await open();
+    await first.set("k", "v");
+    await first.set("l", "old");
+    for (const key of ["k", "l"]) expect(await second.get(key)).toBeDefined();
+    await expect.poll(() => nears[1].command("EXISTS", "hotset:shop::k", "hotset:shop::l")).toBe(2);
+    await far.kill();
+    expect(await second.get("k")).toBe("v");
+    expect(await second.getOrSet("m", () => "loaded")).toBe("loaded");
+    expect(await second.getOrSet("m", never)).toBe("loaded");
+    expect(await second.delete("l")).toEqual({ status: "pending" });
+    expect(await second.get("l")).toBeUndefined();
+    await far.start();
+    await expect.poll(() => second.stats().pending, { timeout: 15_000 }).toBe(0);
+    await expect.poll(() => second.get("k"), { timeout: 5_000 }).toBeUndefined();
+    expect(await second.get("l")).toBeUndefined();
+    await expect.poll(() => first.set("k", "again").then(({ status }) => status), { timeout: 5_000 }).toBe("stored");
+    await expect.poll(() => second.get("k"), { timeout: 5_000 }).toBe("again");
+  }, 30_000);
+});

@@ -1,0 +1,925 @@
+import { createCache, EncodeError, gzip, json, v8, type Format, type Namespace, type StoredEntry } from "@hotset/core";
+import { flush, gate, outcome, scriptedBackend, TestClock } from "@hotset/core/testing";
+import { memory } from "@hotset/memory";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { failing, numbered } from "../support/sources.ts";
+import { open, STACKS_WITH_BACKEND } from "../support/stacks.ts";
+import { watch } from "../support/watch.ts";
+
+/** How long a call to the backend may take where nothing else is said. */
+const DEADLINE_MS = 1_000;
+const sourceDown = new Error("the source is down");
+const refusal = new Error("WRONGTYPE Operation against a key holding the wrong kind of value");
+
+/** Time passes as it does: whatever falls due is answered before the next moment. */
+async function elapse(clock: TestClock, ms: number): Promise<void> {
+  for (let left = ms; left > 0; left -= 250) {
+    clock.advance(Math.min(250, left));
+    await flush(2);
+  }
+}
+
+/** Lets one call after another fail until the breaker opens. */
+async function openBreaker(space: Namespace): Promise<void> {
+  for (let i = 0; i < 5; i += 1) await space.get(`unreachable ${i}`);
+}
+
+const unhandled: unknown[] = [];
+const collect = (reason: unknown): void => void unhandled.push(reason);
+beforeAll(() => void process.on("unhandledRejection", collect));
+afterAll(() => void process.off("unhandledRejection", collect));
+
+describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
+  describe("C92 with the backend away reads go on", () => {
+    it.for<readonly [string, true | Error]>([
+      ["unreachable", true],
+      ["answering with errors (cachified)", refusal],
+    ])("%s", async ([, error]) => {
+      const { cache, backend } = open(stack, { ttl: "1h" });
+      const users = cache.namespace("users");
+      await users.set("kept", "old");
+      if (error === true) backend.down();
+      else backend.down(error);
+      const kept = stack === "backend" ? undefined : "old";
+      expect(await users.get("kept")).toBe(kept);
+      expect(users.peek("kept")).toBe(kept);
+      expect(await users.has("kept")).toBe(kept !== undefined);
+      expect(await users.getMany(["kept", "other"])).toEqual(new Map(kept === undefined ? [] : [["kept", kept]]));
+      expect((await users.inspect("kept"))?.tier).toBe(kept && "memory");
+      const load = numbered();
+      expect(await users.getOrSet("k", load)).toBe("value-1");
+      expect(await users.getOrSet("k", load)).toBe(stack === "backend" ? "value-2" : "value-1");
+      expect(await users.getOrSetMany(["a", "b"], (item) => item, (missing) => missing.map((item) => [item, `${item}!`]))).toEqual(new Map([["a", "a!"], ["b", "b!"]]));
+      expect(await users.getOrSet("tagged", load, { tags: ["t"], forceRefresh: true })).toMatch(/^value/);
+      await expect(users.getOrSet("failing", failing(sourceDown))).rejects.toBe(sourceDown);
+    });
+
+    it("and writes say that they are pending", async () => {
+      const { cache, backend } = open(stack, { ttl: "1h" });
+      backend.down();
+      expect(await cache.set("a", 1)).toEqual({ status: "pending" });
+      expect(await cache.setMany([["b", 2], ["c", 3]])).toEqual({ stored: 0, pending: 2, refused: 0 });
+      expect(await cache.delete("d")).toEqual({ status: "pending" });
+      expect(await cache.deleteMany(["e", "f"])).toEqual({ deleted: 0, missing: 0, pending: 2 });
+      expect(await cache.markStale("g")).toEqual({ status: "pending" });
+      expect(await cache.invalidateTags("t")).toEqual({ status: "pending" });
+      expect(await cache.clear()).toEqual({ status: "pending" });
+      expect(cache.peek("a")).toBe(undefined);
+    });
+
+    it("with what memory has, stale where that is allowed", async () => {
+      const { cache, clock, backend } = open(stack, { ttl: 100, staleIfError: "1h" });
+      await cache.set("k", "old");
+      clock.advance(100);
+      backend.down();
+      const answer = cache.getOrSet("k", failing(sourceDown));
+      if (stack === "backend") await expect(answer).rejects.toBe(sourceDown);
+      else expect(await answer).toBe("old");
+    });
+
+    it("each of them reported, and none to its caller", async () => {
+      const { cache, backend } = open(stack, { ttl: "1h" });
+      const errors = watch(cache, "backend:error");
+      backend.down();
+      await cache.namespace("users").get("k");
+      expect(errors).toEqual([["backend:error", {
+        cache: "test", namespace: ["users"], tier: "scripted", operation: "read",
+        error: expect.objectContaining({ code: "BACKEND_UNAVAILABLE", tier: "scripted", operation: "read" }),
+      }]]);
+      expect(cache.stats().tiers.at(-1)).toMatchObject({ label: "scripted", errors: 1 });
+    });
+  });
+
+  describe("C92 a backend that hangs costs its deadline once", () => {
+    const hang = (backend: ReturnType<typeof open>["backend"]) => backend.script("*", { times: Infinity, before: gate() });
+
+    it.for<readonly [string, (space: Namespace) => Promise<unknown>, unknown]>([
+      ["get", (space) => space.get("k"), undefined],
+      ["has", (space) => space.has("k"), false],
+      ["getMany", (space) => space.getMany(["k", "j"]), new Map()],
+      ["inspect", (space) => space.inspect("k"), undefined],
+      ["getOrSet", (space) => space.getOrSet("k", () => "loaded"), "loaded"],
+      ["a tagged getOrSet", (space) => space.getOrSet("k", () => "loaded", { tags: ["a", "b"] }), "loaded"],
+      ["a forced getOrSet", (space) => space.getOrSet("k", () => "loaded", { forceRefresh: true }), "loaded"],
+      ["getOrSet with a late tag", (space) => space.getOrSet("k", ({ setOptions }) => {
+        setOptions({ tags: ["late"] });
+        return "loaded";
+      }), "loaded"],
+      ["getOrSetMany", (space) => space.getOrSetMany(["k", "j"], (item) => item, (items) => items.map((item) => [item, item])), new Map([["k", "k"], ["j", "j"]])],
+      ["set", (space) => space.set("k", "v", { tags: ["t"] }), { status: "pending" }],
+      ["delete", (space) => space.delete("k"), { status: "pending" }],
+      ["markStale", (space) => space.markStale("k"), { status: "pending" }],
+      ["invalidateTags", (space) => space.invalidateTags("a", "b"), { status: "pending" }],
+      ["clear", (space) => space.clear(), { status: "pending" }],
+    ])("%s", async ([, call, expected]) => {
+      const { cache, clock, backend } = open(stack, { ttl: "1h" });
+      hang(backend);
+      const answer = call(cache);
+      await flush();
+      clock.advance(DEADLINE_MS - 1);
+      expect(await outcome(answer)).toEqual({ status: "pending" });
+      clock.advance(1);
+      expect(await outcome(answer)).toEqual({ status: "fulfilled", value: expected });
+    });
+
+    it("of its own, where it has one", async () => {
+      const { cache, clock, backend } = open(stack, { ttl: "1h", backend: { deadlineMs: 30 } });
+      hang(backend);
+      const answer = cache.getOrSet("k", () => "loaded");
+      clock.advance(29);
+      expect(await outcome(answer)).toEqual({ status: "pending" });
+      clock.advance(1);
+      expect(await answer).toBe("loaded");
+    });
+
+    it.for(["read", "pin", "late tags", "store"] as const)("all of a flight together have one budget: it hangs at the %s", async (point) => {
+      const { cache, clock, backend } = open(stack, { ttl: "1h" });
+      await cache.set("warm", "value", { tags: ["warm"] });
+      backend.script("read", { key: "test::k", before: 900 });
+      const hanging = gate();
+      if (point === "read") backend.script("read", { key: "{~test}::", before: hanging });
+      // Beside the entry its tag versions are read; then they are pinned.
+      if (point === "pin") {
+        backend.script("read", { key: "{~test}::" });
+        backend.script("read", { key: "{~test}::", before: hanging });
+      }
+      if (point === "late tags") backend.script("read", { key: "{~test}::late", before: hanging });
+      if (point === "store") backend.script("write", { key: "test::k", before: hanging });
+      const answer = cache.getOrSet("k", ({ setOptions }) => {
+        setOptions({ tags: ["late"] });
+        return "loaded";
+      });
+      await flush();
+      clock.advance(900);
+      await flush();
+      clock.advance(99);
+      expect(await outcome(answer)).toEqual({ status: "pending" });
+      clock.advance(1);
+      expect(await outcome(answer)).toEqual({ status: "fulfilled", value: "loaded" });
+      hanging.open();
+      await elapse(clock, 2_000);
+      await cache.drain();
+    });
+
+    it("and after the first failure a flight does without it", async () => {
+      const { cache, backend } = open(stack, { ttl: "1h" });
+      backend.script("read", { key: "test::k", fail: true });
+      expect(await cache.getOrSet("k", () => "loaded", { tags: ["t"] })).toBe("loaded");
+      await cache.drain();
+      expect(backend.calls.map(({ operation, keys }) => [operation, ...keys])).toEqual([
+        ["read", "test::k"],
+        // In the same tick.
+        ...["{~test}::", "{~test}::t", "{~~test}::t"].map((key) => ["read", key]),
+      ]);
+      expect(backend.store.keys()).toEqual([]);
+    });
+
+    it("not even while another call of the key hangs", async () => {
+      const { cache, clock, backend } = open(stack, { ttl: "1h" });
+      await cache.set("warm", "value");
+      backend.script("write", { key: "test::k", before: gate() });
+      const setting = cache.set("k", "set");
+      await flush();
+      const loading = cache.getOrSet("k", () => "loaded", { forceRefresh: true });
+      clock.advance(DEADLINE_MS);
+      expect(await outcome(setting)).toEqual({ status: "fulfilled", value: { status: "pending" } });
+      expect(await outcome(loading)).toEqual({ status: "fulfilled", value: "loaded" });
+    });
+
+    it("waiting for a replay included", async () => {
+      const { cache, clock, backend } = open(stack, { ttl: "1h" });
+      const keys = Array.from({ length: 250 }, (_, i) => `k${i}`);
+      await cache.setMany(keys.map((key) => [key, "deleted"]));
+      backend.script("remove", { times: keys.length, fail: refusal });
+      expect(await cache.deleteMany(keys)).toEqual({ deleted: 0, missing: 0, pending: 250 });
+      // In the order of the calls and a hundred at a time: it would take three seconds.
+      backend.script("remove", { times: Infinity, before: 900 });
+      const got = cache.get("k249");
+      const loaded = cache.getOrSet("k248", () => "loaded");
+      await flush();
+      clock.advance(900);
+      await flush();
+      clock.advance(99);
+      expect(await outcome(got)).toEqual({ status: "pending" });
+      expect(await outcome(loaded)).toEqual({ status: "pending" });
+      clock.advance(1);
+      expect(await outcome(got)).toEqual({ status: "fulfilled", value: undefined });
+      expect(await outcome(loaded)).toEqual({ status: "fulfilled", value: "loaded" });
+      await elapse(clock, 5_000);
+    });
+
+    it("a late answer changes nothing (C43)", async () => {
+      const { cache, clock, backend } = open(stack, { ttl: "1h" });
+      await open("backend", { clock, backend, ttl: "1h" }).cache.set("k", "old");
+      const answering = gate();
+      backend.script("read", { key: "test::k", after: answering });
+      const answer = cache.getOrSet("k", () => "loaded");
+      await answering.arrived();
+      clock.advance(DEADLINE_MS);
+      expect(await answer).toBe("loaded");
+      answering.open();
+      await flush();
+      expect(cache.peek("k")).toBe(stack === "backend" ? undefined : "loaded");
+    });
+  });
+});
+
+describe.each(STACKS_WITH_BACKEND)("over %s, with the backend away", (stack) => {
+  describe("C93 a removal is remembered and replayed", () => {
+    it("the value never reappears after recovery (bentocache)", async () => {
+      const { cache, clock, backend, stored } = open(stack, { ttl: "1h", staleIfError: "1h" });
+      await cache.set("k", "deleted");
+      backend.down();
+      expect(await cache.delete("k")).toEqual({ status: "pending" });
+      expect(cache.stats().pending).toBe(1);
+      expect(await cache.get("k", { allowStale: true })).toBeUndefined();
+      expect(cache.peek("k")).toBeUndefined();
+
+      backend.up();
+      expect(await cache.get("k", { allowStale: true })).toBeUndefined();
+      expect(stored()).toEqual([]);
+      expect(cache.stats().pending).toBe(0);
+      clock.advance("1m");
+      expect(await cache.getMany(["k", "other"])).toEqual(new Map());
+      await expect(cache.getOrSet("k", failing(sourceDown))).rejects.toBe(sourceDown);
+    });
+
+    it.for(["get", "getMany", "getOrSet", "has", "inspect"] as const)("before %s reads the key", async (how) => {
+      const { cache, backend } = open(stack, { ttl: "1h" });
+      await cache.set("k", "deleted");
+      backend.down();
+      await cache.delete("k");
+      backend.up();
+      switch (how) {
+        case "get":
+          expect(await cache.get("k")).toBeUndefined();
+          break;
+        case "getMany":
+          expect(await cache.getMany(["k", "j"])).toEqual(new Map());
+          break;
+        case "getOrSet":
+          expect(await cache.getOrSet("k", () => "loaded")).toBe("loaded");
+          break;
+        case "has":
+          expect(await cache.has("k")).toBe(false);
+          break;
+        case "inspect":
+          expect(await cache.inspect("k")).toBeUndefined();
+      }
+    });
+
+    it("by itself, when nobody asks", async () => {
+      const { cache, clock, backend, stored } = open(stack, { ttl: "1h" });
+      await cache.set("k", "deleted");
+      const recovered = watch(cache, "recover");
+      backend.down();
+      await cache.delete("k");
+      await elapse(clock, 5_000);
+      expect(stored()).toEqual(["test::k"]);
+      backend.up();
+      await elapse(clock, 30_000);
+      expect(stored()).toEqual([]);
+      expect(recovered).toEqual([["recover", { cache: "test", namespace: [], tier: "scripted", replayed: 1, overflowed: false }]]);
+    });
+
+    it("where the backend executed it and the answer was lost", async () => {
+      const { cache, backend, clock } = open(stack, { ttl: "1h" });
+      await cache.set("k", "deleted");
+      backend.script("remove", { loseAnswer: true });
+      expect(await cache.delete("k")).toEqual({ status: "pending" });
+      expect(await cache.get("k")).toBeUndefined();
+      await elapse(clock, 5_000);
+      expect(cache.stats().pending).toBe(0);
+    });
+
+    it("and a markStale that gets through does not take its place", async () => {
+      const { cache, backend } = open(stack, { ttl: "1h", staleIfError: "1h", staleWhileRevalidate: "1h" });
+      await cache.set("k", "deleted");
+      backend.script("remove", { fail: true });
+      expect(await cache.delete("k")).toEqual({ status: "pending" });
+      expect(await cache.markStale("k")).toEqual({ status: "missing" });
+      expect(await cache.get("k", { allowStale: true })).toBeUndefined();
+      await expect(cache.getOrSet("k", failing(sourceDown))).rejects.toBe(sourceDown);
+    });
+
+    it.for<readonly [string, "invalidateTags" | "markTagsStale" | "clear"]>([
+      ["invalidateTags", "invalidateTags"],
+      ["markTagsStale", "markTagsStale"],
+      ["clear", "clear"],
+    ])("like %s", async ([, call]) => {
+      const { cache, backend } = open(stack, { ttl: "1h" });
+      await cache.set("k", "older", { tags: ["t"] });
+      await cache.set("without the tag", "other");
+      backend.down();
+      expect(await (call === "clear" ? cache.clear() : cache[call]("t"))).toEqual({ status: "pending" });
+      expect(await cache.get("k")).toBeUndefined();
+      expect(cache.stats().pending).toBe(1);
+      backend.up();
+      expect(await cache.get("k")).toBeUndefined();
+      expect(await cache.getOrSet("k", () => "newer", { tags: ["t"] })).toBe("newer");
+      expect(await cache.get("without the tag")).toBe(call === "clear" ? undefined : "other");
+    });
+
+    it.for(["invalidateTags", "markTagsStale"] as const)("like %s, for a getOrSet that names no tag", async (call) => {
+      const { cache, backend } = open(stack, { ttl: "1h" });
+      await cache.set("k", "older", { tags: ["t"] });
+      backend.script("write", { fail: true });
+      expect(await cache[call]("t")).toEqual({ status: "pending" });
+      expect(await cache.getOrSet("k", () => "newer")).toBe("newer");
+    });
+
+    it("not before the answer of an invalidation that was called earlier", async () => {
+      const { cache, backend, clock } = open(stack, { ttl: "1h" });
+      const { cache: there } = open("backend", { clock, backend, ttl: "1h" });
+      const answering = gate();
+      backend.script("write", { key: "{~test}::t", after: answering });
+      const first = cache.invalidateTags("t");
+      await answering.arrived();
+      // Under the version that the first call issued.
+      await there.set("k", "older", { tags: ["t"] });
+      backend.script("write", { fail: true });
+      expect(await cache.invalidateTags("t")).toEqual({ status: "pending" });
+      answering.open();
+      expect(await first).toMatchObject({ status: "done" });
+      expect(await cache.get("k")).toBeUndefined();
+      await elapse(clock, 5_000);
+      expect(cache.stats().pending).toBe(0);
+      expect(await there.get("k")).toBeUndefined();
+    });
+
+    it("and a set that it overtook is kept nowhere", async () => {
+      const { cache, backend, clock, stored } = open(stack, { ttl: "1h" });
+      backend.script("remove", { fail: true });
+      await cache.delete("k");
+      await elapse(clock, 500);
+      const answering = gate();
+      backend.script("write", { key: "test::k", after: answering });
+      const setting = cache.set("k", "new");
+      await answering.arrived();
+      expect(stored()).toEqual(["test::k"]);
+      await elapse(clock, 750);
+      expect(stored()).toEqual([]);
+      answering.open();
+      expect(await setting).toMatchObject({ status: "stored" });
+      expect(stored()).toEqual([]);
+      expect(cache.peek("k")).toBeUndefined();
+      expect(await cache.get("k")).toBeUndefined();
+    });
+
+    it("and a read that was sent before the replay brings nothing back", async () => {
+      const { cache, backend, clock } = open(stack, { ttl: "1h" });
+      await cache.set("k", "older", { tags: ["t"] });
+      backend.down();
+      await cache.invalidateTags("t");
+      backend.up();
+      await elapse(clock, 500);
+      const answering = gate();
+      backend.script("read", { key: "{~test}::t", after: answering });
+      const read = cache.get("k");
+      await answering.arrived();
+      expect(cache.stats().pending).toBe(1);
+      await elapse(clock, 750);
+      expect(cache.stats().pending).toBe(0);
+      answering.open();
+      expect(await read).toBeUndefined();
+      expect(cache.peek("k")).toBeUndefined();
+    });
+  });
+
+  describe("C94 a set is remembered as a removal", () => {
+    it("this process never serves the older value again (bentocache)", async () => {
+      const { cache, backend, clock, stored } = open(stack, { ttl: "1h", staleIfError: "1h" });
+      await cache.set("k", "older");
+      backend.down();
+      expect(await cache.set("k", "newer")).toEqual({ status: "pending" });
+      const here = stack === "backend" ? undefined : "newer";
+      expect(await cache.get("k")).toBe(here);
+      backend.up();
+      expect(await cache.get("k")).toBe(here);
+      await elapse(clock, 10_000);
+      expect(stored()).toEqual([]);
+      expect(await cache.get("k", { allowStale: true })).toBeUndefined();
+      const there = open("backend", { clock, backend }).cache;
+      expect(await there.get("k", { allowStale: true })).toBeUndefined();
+      expect(await cache.getOrSet("k", () => "loaded")).toBe("loaded");
+      expect(await there.get("k")).toBe("loaded");
+    });
+
+    it("nor does it when memory has let go of the newer one", async () => {
+      const { cache, backend } = open(stack, { ttl: "1h", staleIfError: "1h", memory: { maxEntries: 1 } });
+      await cache.set("k", "older");
+      backend.down();
+      await cache.set("k", "newer");
+      await cache.set("another", "value");
+      expect(await cache.get("k")).toBeUndefined();
+      backend.up();
+      expect(await cache.get("k", { allowStale: true })).toBeUndefined();
+      await expect(cache.getOrSet("k", failing(sourceDown))).rejects.toBe(sourceDown);
+    });
+
+    it("of several at once the last is here", async () => {
+      const { cache, backend } = open(stack, { ttl: "1h" });
+      backend.down();
+      const results = await Promise.all([cache.set("k", "first"), cache.set("k", "second"), cache.set("k", "last")]);
+      expect(results).toEqual([{ status: "pending" }, { status: "pending" }, { status: "pending" }]);
+      expect(cache.peek("k")).toBe(stack === "backend" ? undefined : "last");
+    });
+  });
+
+  describe("C95 a replay", () => {
+    it("sends invalidations, once for each key, and no value", async () => {
+      const { cache, backend, clock, stored } = open(stack, { ttl: "1h" });
+      await cache.setMany([["a", "older"], ["b", "older"], ["c", "older"]]);
+      await cache.set("tagged", "older", { tags: ["t"] });
+      backend.down();
+      await cache.set("a", "newer");
+      await cache.set("a", "newest");
+      await cache.delete("b");
+      await cache.set("b", "newer");
+      await cache.delete("c");
+      await cache.markStale("c");
+      await cache.invalidateTags("t");
+      await cache.markTagsStale("t");
+      expect(cache.stats().pending).toBe(4);
+      await elapse(clock, 2_000);
+      backend.up();
+      backend.forgetCalls();
+      const recovered = watch(cache, "recover");
+      await elapse(clock, 30_000);
+      expect(recovered).toEqual([["recover", { cache: "test", namespace: [], tier: "scripted", replayed: 4, overflowed: false }]]);
+      expect(backend.calls.filter(({ operation }) => operation === "remove").map(({ keys }) => keys[0])).toEqual(["test::a", "test::b", "test::c"]);
+      expect(backend.calls.filter(({ operation }) => operation === "write").every(({ keys }) => keys[0]!.startsWith("{~"))).toBe(true);
+      expect(stored()).toEqual(["test::tagged"]);
+      expect(await cache.get("tagged")).toBeUndefined();
+    });
+
+    it("leaves out what a later call has made up for", async () => {
+      const { cache, backend, clock } = open(stack, { ttl: "1h" });
+      await cache.set("k", "older", { tags: ["t"] });
+      backend.down();
+      await cache.delete("k");
+      await cache.invalidateTags("t");
+      expect(cache.stats().pending).toBe(2);
+      backend.up();
+      expect(await cache.invalidateTags("t")).toMatchObject({ status: "done" });
+      expect(await cache.set("k", "newer", { tags: ["t"] })).toMatchObject({ status: "stored" });
+      expect(cache.stats().pending).toBe(0);
+      await elapse(clock, 30_000);
+      expect(await cache.get("k")).toBe("newer");
+    });
+
+    it("of a hard tag call is hard, whatever soft one followed it", async () => {
+      const { cache, backend, clock } = open(stack, { ttl: "1h", staleIfError: "1h" });
+      await cache.set("k", "older", { tags: ["t"] });
+      backend.down();
+      await cache.invalidateTags("t");
+      await cache.markTagsStale("t");
+      backend.up();
+      expect(await cache.markTagsStale("t")).toMatchObject({ status: "done" });
+      expect(await cache.get("k", { allowStale: true })).toBeUndefined();
+      await elapse(clock, 5_000);
+      expect(await open("backend", { clock, backend }).cache.get("k", { allowStale: true })).toBeUndefined();
+    });
+
+    it("that fails half-way goes on later", async () => {
+      const { cache, backend, clock, stored } = open(stack, { ttl: "1h" });
+      await cache.setMany([["a", "older"], ["b", "older"], ["c", "older"]]);
+      backend.down();
+      await cache.deleteMany(["a", "b", "c"]);
+      backend.up();
+      backend.script("remove", { key: "test::b", fail: true });
+      await elapse(clock, 1_000);
+      expect(stored()).toEqual(["test::b"]);
+      expect(cache.stats().pending).toBe(1);
+      expect(await cache.get("b")).toBeUndefined();
+      await elapse(clock, 5_000);
+      expect(stored()).toEqual([]);
+    });
+  });
+
+  it("C96 what waits is bounded, and becomes a clear of the cache", async () => {
+    const { cache, backend, clock } = open(stack, { ttl: "1h" });
+    const users = cache.namespace("users");
+    const keys = Array.from({ length: 10_001 }, (_, i) => `k${i}`);
+    for (const key of ["k0", "k10000", "bystander"]) await users.set(key, "older");
+    backend.down();
+    const recovered = watch(cache, "recover");
+    for (let i = 0; i < keys.length; i += 1_000) await users.deleteMany(keys.slice(i, i + 1_000));
+    expect(cache.stats().pending).toBe(1);
+    expect(await users.get("k0")).toBeUndefined();
+    backend.up();
+    expect(await users.getMany(keys.slice(0, 100))).toEqual(new Map());
+    await elapse(clock, 60_000);
+    expect(cache.stats().pending).toBe(0);
+    expect(recovered).toEqual([["recover", { cache: "test", namespace: [], tier: "scripted", replayed: 1, overflowed: true }]]);
+    const there = open("backend", { clock, backend }).cache.namespace("users");
+    expect(await there.getMany(["k0", "k10000", "bystander"])).toEqual(new Map());
+    expect(await users.getOrSet("k0", () => "loaded")).toBe("loaded");
+    expect(await there.get("k0")).toBe("loaded");
+  });
+});
+
+describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
+  describe("C97 the breaker", () => {
+    it("opens after five transport errors in a row, and then asks nobody", async () => {
+      const { cache, backend } = open(stack, { ttl: "1h" });
+      const states = watch(cache, "backend:state");
+      backend.down();
+      for (let i = 0; i < 4; i += 1) await cache.get("k");
+      expect(states).toEqual([]);
+      expect(cache.stats().tiers.at(-1)?.state).toBe("idle");
+      await cache.get("k");
+      expect(states).toEqual([["backend:state", { cache: "test", namespace: [], tier: "scripted", state: "down" }]]);
+      expect(cache.stats().tiers.at(-1)?.state).toBe("down");
+
+      backend.forgetCalls();
+      backend.up();
+      const errors = watch(cache, "backend:error");
+      expect(await cache.get("k")).toBeUndefined();
+      expect(await cache.getOrSet("k", () => "loaded")).toBe("loaded");
+      expect(await cache.getMany(["a", "b"])).toEqual(new Map());
+      expect(await cache.set("k", "set")).toEqual({ status: "pending" });
+      expect(await cache.delete("k")).toEqual({ status: "pending" });
+      expect(await cache.markStale("k")).toEqual({ status: "pending" });
+      expect(await cache.invalidateTags("t")).toEqual({ status: "pending" });
+      expect(backend.calls).toEqual([]);
+      expect(errors).toEqual([]);
+    });
+
+    it("opens for a backend that hangs", async () => {
+      const { cache, clock, backend } = open(stack);
+      backend.script("*", { times: Infinity, before: gate() });
+      const reads = Promise.all(Array.from({ length: 5 }, (_, i) => cache.get(`k${i}`)));
+      clock.advance(DEADLINE_MS);
+      await reads;
+      expect(cache.stats().tiers.at(-1)?.state).toBe("down");
+    });
+
+    it.for<readonly [string, Error]>([
+      ["an error reply", refusal],
+      ["an error of ours that is none of transport", new EncodeError("no")],
+    ])("stays closed after %s", async ([, error]) => {
+      const { cache, backend } = open(stack);
+      const states = watch(cache, "backend:state");
+      backend.down(error);
+      for (let i = 0; i < 20; i += 1) await cache.get("k");
+      expect(backend.count("read", "test::k")).toBe(20);
+      expect(states).toEqual([]);
+    });
+
+    it("counts from the last answer, which an error reply is as well", async () => {
+      const { cache, backend } = open(stack);
+      const states = watch(cache, "backend:state");
+      for (const healed of [undefined, refusal]) {
+        backend.down();
+        for (let i = 0; i < 4; i += 1) await cache.get("k");
+        if (healed === undefined) backend.up();
+        else backend.down(healed);
+        await cache.get("k");
+        backend.down();
+        for (let i = 0; i < 4; i += 1) await cache.get("k");
+        backend.up();
+        await cache.get("k");
+      }
+      expect(states.map(([, { state }]) => state)).toEqual(["up"]);
+    });
+
+    it("lets one call through as the probe, after one second, and closes when it is answered", async () => {
+      const { cache, clock, backend } = open(stack);
+      const states = watch(cache, "backend:state");
+      backend.down();
+      await openBreaker(cache);
+      backend.up();
+      backend.forgetCalls();
+      clock.advance(999);
+      await cache.get("k");
+      expect(backend.calls).toEqual([]);
+
+      clock.advance(1);
+      const answering = gate();
+      backend.script("read", { key: "test::k", after: answering });
+      const probe = cache.get("k");
+      await answering.arrived();
+      await Promise.all(Array.from({ length: 100 }, (_, i) => cache.get(`k${i}`)));
+      expect(backend.calls.filter(({ keys }) => !keys[0]!.startsWith("{~")).map(({ keys }) => keys[0])).toEqual(["test::k"]);
+      answering.open();
+      await probe;
+      await cache.get("k1");
+      expect(backend.count("read", "test::k1")).toBe(1);
+      expect(states.map(([, { state }]) => state)).toEqual(["down", "up"]);
+    });
+
+    it("doubles the wait after each probe that fails, up to half a minute", async () => {
+      const { cache, clock, backend } = open(stack);
+      backend.down();
+      await openBreaker(cache);
+      backend.forgetCalls();
+      const probes: number[] = [];
+      const startedAt = clock.now();
+      for (let second = 0; second < 130; second += 1) {
+        clock.advance(1_000);
+        await cache.get("k");
+        if (backend.calls.length !== 0) probes.push((clock.now() - startedAt) / 1_000);
+        backend.forgetCalls();
+      }
+      expect(probes).toEqual([1, 3, 7, 15, 31, 61, 91, 121]);
+      backend.up();
+      clock.advance("30s");
+      await cache.get("k");
+      backend.down();
+      await openBreaker(cache);
+      backend.forgetCalls();
+      clock.advance(1_000);
+      await cache.get("k");
+      expect(backend.count("read", "test::k")).toBe(1);
+    });
+
+    it("costs no timer while it is open", async () => {
+      const clock = new TestClock();
+      const { cache, backend } = open(stack, { clock });
+      backend.down();
+      await openBreaker(cache);
+      const schedule = vi.spyOn(clock, "schedule");
+      await cache.get("k");
+      await cache.getMany(["a", "b"]);
+      await cache.inspect("k");
+      expect(schedule).not.toHaveBeenCalled();
+    });
+  });
+
+  describe("C98 an entry that does not decode", () => {
+    const garbage: Record<string, (entry: StoredEntry) => StoredEntry> = {
+      "other bytes": (entry) => ({ ...entry, data: Uint8Array.of(0xff, 0xfe, 0x00) }),
+      "no bytes": (entry) => ({ ...entry, data: new Uint8Array(0) }),
+      "half of them": (entry) => ({ ...entry, data: entry.data.subarray(0, entry.data.length >> 1) }),
+      "meta that is none": (entry) => ({ ...entry, meta: "{not json" }),
+      "meta of another shape": (entry) => ({ ...entry, meta: "[1, 2]" }),
+      "meta that is null": (entry) => ({ ...entry, meta: "null" }),
+      "meta with other types": (entry) => ({ ...entry, meta: JSON.stringify({ f: "json", g: "no list", v: 7 }) }),
+      "an unknown format": (entry) => ({ ...entry, meta: entry.meta.replace('"json"', '"cbor"') }),
+      "an unknown compressor": (entry) => ({ ...entry, meta: entry.meta.replace(/"c":"[^"]*"/, '"c":"lz4"') }),
+    };
+    const spoil = (backend: ReturnType<typeof open>["backend"], key: string, how: (entry: StoredEntry) => StoredEntry): void =>
+      backend.store.set(key, how(backend.store.get(key)!));
+
+    it.for(Object.entries(garbage))("is a miss, told once, overwritten by the next load: %s (bentocache)", async ([, how]) => {
+      const { backend, clock } = open("backend", { backend: { compressor: gzip({ minBytes: 0 }) } });
+      const writer = open("backend", { backend, clock, ttl: "1h", staleIfError: "1h" }).cache;
+      await writer.set("k", "value ".repeat(100), { tags: ["t"] });
+      await writer.set("sound", "sound");
+      spoil(backend, "test::k", how);
+
+      const { cache } = open(stack, { backend, clock, ttl: "1h", staleIfError: "1h" });
+      const told = watch(cache, "decode:error");
+      const states = watch(cache, "backend:state");
+      for (let i = 0; i < 20; i += 1) expect(await cache.get("k")).toBeUndefined();
+      expect(await cache.get("k", { allowStale: true })).toBeUndefined();
+      expect(await cache.has("k")).toBe(false);
+      expect(await cache.inspect("k")).toBeUndefined();
+      expect(await cache.getMany(["k", "sound"])).toEqual(new Map([["sound", "sound"]]));
+      expect(told).toEqual([["decode:error", {
+        cache: "test", namespace: [], key: "k", tier: "scripted",
+        error: expect.objectContaining({ code: "DECODE_FAILED", tier: "scripted", operation: "decode" }),
+      }]]);
+      expect(states.map(([, { state }]) => state)).toEqual(["up"]);
+
+      await expect(cache.getOrSet("k", failing(sourceDown))).rejects.toBe(sourceDown);
+      const loaded = "loaded ".repeat(100);
+      expect(await cache.getOrSet("k", () => loaded)).toBe(loaded);
+      expect(await cache.get("k")).toBe(loaded);
+      expect(await writer.get("k")).toBe(loaded);
+
+      spoil(backend, "test::k", how);
+      const later = open(stack, { backend, clock, ttl: "1h" });
+      const toldAgain = watch(later.cache, "decode:error");
+      expect(await later.cache.getOrSetMany(["k", "sound"], (item) => item, (items) => items.map((item) => [item, "again"]))).toEqual(new Map([["k", "again"], ["sound", "sound"]]));
+      expect(toldAgain.length).toBe(1);
+    });
+
+    it("is told again when it was sound in between", async () => {
+      const { cache, backend, clock } = open("backend", { ttl: "1h" });
+      const told = watch(cache, "decode:error");
+      for (let i = 0; i < 2; i += 1) {
+        await cache.set("k", "value");
+        spoil(backend, "test::k", garbage["other bytes"]!);
+        await cache.get("k");
+        await cache.get("k");
+      }
+      expect(told.length).toBe(2);
+      expect(clock.now()).toBe(1_000);
+    });
+
+    it("names no byte of it", async () => {
+      const { backend, clock } = open("backend", {});
+      backend.store.set("test::k", { data: Buffer.from("hunter2 is no JSON"), staleInMs: 1_000, expiresInMs: 1_000, meta: '{"f":"json"}' });
+      const { cache } = open(stack, { backend, clock });
+      const told = watch(cache, "decode:error");
+      await cache.get("k");
+      expect(told.length).toBe(1);
+      expect(told[0]![1].error.message).not.toContain("hunter2");
+    });
+
+    it("cannot set a prototype", async () => {
+      const { backend, clock } = open("backend", {});
+      backend.store.set("test::k", { data: Buffer.from('{"__proto__":{"isAdmin":true},"name":"Ada"}'), staleInMs: 1_000, expiresInMs: 1_000, meta: '{"f":"json"}' });
+      const { cache } = open(stack, { backend, clock });
+      const value = await cache.get<{ name: string; isAdmin?: boolean }>("k");
+      expect(value?.isAdmin).toBeUndefined();
+      expect(({} as { isAdmin?: boolean }).isAdmin).toBeUndefined();
+    });
+
+    it("nor take more memory than it may", async () => {
+      const bomb = await gzip({ minBytes: 0 }).compress(Buffer.from(JSON.stringify("0".repeat(10_000_000))));
+      const { backend, clock } = open("backend", { backend: { compressor: gzip(), maxDecodedBytes: 1_000_000 } });
+      backend.store.set("test::k", { data: bomb, staleInMs: 1_000, expiresInMs: 1_000, meta: '{"f":"json","c":"gzip"}' });
+      const { cache } = open(stack, { backend, clock });
+      const told = watch(cache, "decode:error");
+      expect(await cache.get("k")).toBeUndefined();
+      expect(told.length).toBe(1);
+    });
+  });
+
+  describe("C99 a value that cannot be encoded", () => {
+    const cyclic: Record<string, unknown> = {};
+    cyclic["self"] = cyclic;
+    const deep = (): unknown => {
+      let value: unknown = [];
+      for (let i = 0; i < 100_000; i += 1) value = [value];
+      return value;
+    };
+    const unwritable: readonly (readonly [string, Format, unknown])[] = [
+      ["a bigint", json(), 1n],
+      ["a cycle", json(), cyclic],
+      ["too deep a value", json(), deep()],
+      ["a function", v8(), () => undefined],
+    ];
+
+    it.for(unwritable)("is handed out, told, and kept nowhere: %s", async ([, format, value]) => {
+      const { cache, backend } = open(stack, { ttl: "1h", backend: { format } });
+      const errors = watch(cache, "backend:error");
+      const loads = watch(cache, "load");
+      expect(await cache.getOrSet("k", () => value)).toBe(value);
+      expect(cache.peek("k")).toBeUndefined();
+      expect(await cache.get("k")).toBeUndefined();
+      expect(backend.store.get("test::k")).toBeUndefined();
+      expect(errors.map(([, { tier, operation, error }]) => [tier, operation, error.code])).toEqual([["scripted", "encode", "ENCODE_FAILED"]]);
+      expect(loads.map(([, { result }]) => result)).toEqual(["refused"]);
+      expect(cache.stats().tiers.at(-1)?.state).not.toBe("down");
+    });
+
+    it.for(unwritable)("leaves both tiers with what they had: %s", async ([, format, value]) => {
+      const { cache, backend, clock } = open(stack, { ttl: "1h", backend: { format } });
+      await cache.set("k", "old");
+      expect(await cache.getOrSet("k", () => value, { forceRefresh: true })).toBe(value);
+      await expect(cache.set("k", value as object)).rejects.toMatchObject({ code: "ENCODE_FAILED", tier: "scripted" });
+      expect(await cache.get("k")).toBe("old");
+      expect(await open("backend", { clock, backend }).cache.get("k")).toBe("old");
+      expect(cache.stats().pending).toBe(0);
+    });
+
+    it("leaves the others of its batch alone", async () => {
+      const { cache } = open(stack, { ttl: "1h" });
+      await expect(cache.setMany([["a", "A"], ["b", 1n], ["c", "C"]])).rejects.toMatchObject({ code: "ENCODE_FAILED" });
+      expect(await cache.getMany(["a", "b", "c"])).toEqual(new Map([["a", "A"], ["c", "C"]]));
+      expect(await cache.getOrSetMany(["d", "e"], (item) => item, (): [string, unknown][] => [["d", 1n], ["e", "E"]])).toEqual(new Map<string, unknown>([["d", 1n], ["e", "E"]]));
+      expect(await cache.getMany(["d", "e"])).toEqual(new Map([["e", "E"]]));
+    });
+
+    it.for<readonly [string, () => Uint8Array | Promise<Uint8Array>]>([
+      ["throws", () => { throw new Error("out of memory"); }],
+      ["rejects", () => Promise.reject(new Error("out of memory"))],
+    ])("for a compressor that %s is none either", async ([, compress]) => {
+      const { cache, backend, clock } = open(stack, { ttl: "1h", backend: { compressor: { ...gzip(), minBytes: 100, compress } } });
+      await cache.set("k", "old");
+      const value = "new ".repeat(100);
+      await expect(cache.set("k", value)).rejects.toMatchObject({ code: "ENCODE_FAILED" });
+      expect(await cache.getOrSet("k", () => value, { forceRefresh: true })).toBe(value);
+      expect(await cache.get("k")).toBe("old");
+      expect(await open("backend", { clock, backend }).cache.get("k")).toBe("old");
+    });
+
+    it("with its tags is none either", async () => {
+      const { cache, backend, clock } = open(stack, { ttl: "1h" });
+      const errors = watch(cache, "backend:error");
+      const tags = Array.from({ length: 20 }, (_, i) => `${i}`.padStart(500, "x"));
+      await cache.set("k", "old");
+      expect(await cache.getOrSet("k", () => "new", { forceRefresh: true, tags })).toBe("new");
+      await expect(cache.set("k", "newer", { tags })).rejects.toMatchObject({ code: "ENCODE_FAILED" });
+      expect(await cache.get("k")).toBe("old");
+      expect(await open("backend", { clock, backend }).cache.get("k")).toBe("old");
+      expect(errors.map(([, { error }]) => error.code)).toEqual(["ENCODE_FAILED"]);
+    });
+  });
+});
+
+describe("C101 a thousand random faults", () => {
+  it.for(STACKS_WITH_BACKEND)("leave no rejection unhandled and no call unanswered: %s", { timeout: 60_000 }, async (stack) => {
+    let state = 20_261_120;
+    const below = (bound: number): number => {
+      state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fff_ffff;
+      return (state >>> 8) % bound;
+    };
+    const clock = new TestClock();
+    const backend = scriptedBackend({ clock, deadlineMs: 50 });
+    const builder = createCache({ name: "test", clock, maxBackgroundLoads: 3 });
+    const cache = (stack === "backend" ? builder.tier(backend) : builder.tier(memory({ maxEntries: 5 })).tier(backend))
+      .defaults({ ttl: 40, staleWhileRevalidate: 40, staleIfError: 200, errorBackoff: 5, loadTimeout: 60, hardTimeout: 80, refreshAhead: 0.5 })
+      .build();
+    for (const name of ["hit", "stale", "miss", "load", "load:error", "store", "fenced", "backend:error", "decode:error", "recover"] as const)
+      cache.on(name, () => { throw new Error("a listener that throws"); });
+
+    const spoilt: StoredEntry = { data: Uint8Array.of(0xff), staleInMs: 1_000, expiresInMs: 1_000, meta: "" };
+    const faults = [
+      () => ({ fail: true as const }),
+      () => ({ fail: refusal }),
+      () => ({ before: gate() }),
+      () => ({ after: gate() }),
+      () => ({ before: below(80) }),
+      () => ({ after: below(80) }),
+      () => ({ loseAnswer: true as const }),
+      () => ({ loseAnswer: refusal }),
+      () => ({ answer: () => spoilt }),
+    ];
+    const load = async (): Promise<unknown> => {
+      const delayMs = below(100);
+      if (delayMs > 50) await new Promise<void>((resolve) => clock.schedule(resolve, delayMs));
+      switch (below(6)) {
+        case 0:
+          throw new Error("the source is down");
+        case 1:
+          return undefined;
+        case 2:
+          return 1n;
+        case 3:
+          return new Promise(() => undefined);
+        default:
+          return below(1_000);
+      }
+    };
+    const key = (): string => `k${below(8)}`;
+    const calls: readonly (() => Promise<unknown>)[] = [
+      () => cache.get(key()),
+      () => cache.getMany([key(), key(), key()]),
+      () => cache.inspect(key()),
+      () => cache.getOrSet(key(), load, { tags: ["t"] }),
+      () => cache.getOrSet(key(), load, { forceRefresh: below(2) === 0, signal: AbortSignal.abort(new Error("left")) }),
+      () => cache.getOrSet(key(), ({ setOptions }) => {
+        setOptions({ tags: ["late"] });
+        return load();
+      }),
+      () => cache.getOrSetMany([key(), key()], (item) => item, async (items) => {
+        const value = await load();
+        return items.map((item) => [item, value]);
+      }),
+      () => cache.set(key(), below(1_000), { tags: ["t"] }),
+      () => cache.set(key(), below(10) === 0 ? 1n : "value"),
+      () => cache.delete(key()),
+      () => cache.deleteMany([key(), key()]),
+      () => cache.markStale(key()),
+      () => cache.invalidateTags("t"),
+      () => cache.markTagsStale("t", "late"),
+      () => cache.namespace("users").clear(),
+      () => cache.clear(),
+    ];
+
+    unhandled.length = 0;
+    const injections: (() => void)[] = [];
+    let latestMs = 0;
+    const underWay = new Set<Promise<unknown>>();
+    while (injections.length < 1_000) {
+      if (below(3) === 0) {
+        injections.push(backend.script("*", faults[below(faults.length)]!()));
+      }
+      const call = calls[below(calls.length)]!();
+      const startedAt = clock.now();
+      underWay.add(call);
+      call.catch(() => undefined).finally(() => {
+        latestMs = Math.max(latestMs, clock.now() - startedAt);
+        underWay.delete(call);
+      });
+      if (below(2) === 0) {
+        clock.advance(below(20));
+        await flush(1);
+      }
+    }
+    for (let i = 0; i < 100 && underWay.size !== 0; i += 1) {
+      clock.advance(10);
+      await flush(2);
+    }
+    expect(underWay.size).toBe(0);
+    // Eight writes of one key may stand in line, and each of them has its deadline.
+    expect(latestMs).toBeLessThanOrEqual(400);
+    expect(unhandled).toEqual([]);
+
+    // With the faults gone the cache works.
+    for (const takeBack of injections) takeBack();
+    const closing = cache.drain();
+    await elapse(clock, 60_000);
+    await closing;
+    await cache.delete("k0");
+    expect(await cache.getOrSet("k0", () => "sound")).toBe("sound");
+    expect(await cache.get("k0")).toBe("sound");
+    expect(cache.stats()).toMatchObject({ pending: 0 });
+    expect(unhandled).toEqual([]);
+  });
+});

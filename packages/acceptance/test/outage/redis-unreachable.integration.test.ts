@@ -1,0 +1,432 @@
+/** What callers of a cache see of a Redis that fails: the faults are real ones. */
+import diagnostics from "node:diagnostics_channel";
+import { inspect } from "node:util";
+import { BackendUnavailableError, type Cache } from "@hotset/core";
+import { sentinel, single } from "@hotset/redis";
+import { startAclRedis, startOwnRedis, startProxy, startSentinel, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { DEADLINE_MS, impatient, over, timed, type OverRedisOptions } from "../support/over-redis.ts";
+import { never, rejectionsDuring, STACKS_WITH_BACKEND } from "../support/stacks.ts";
+import { watch } from "../support/watch.ts";
+
+/** Within the deadline, on a machine that is busy. */
+const SOON_MS = DEADLINE_MS * 1.6;
+const PATIENCE = { timeout: 8_000, interval: 10 };
+const WITH_MEMORY: OverRedisOptions = { stack: "memory over backend" };
+
+let server: OwnRedis;
+let proxy: FaultProxy;
+
+beforeAll(async () => {
+  server = await startOwnRedis();
+});
+afterAll(() => server.stop());
+
+beforeEach(async () => {
+  proxy = await startProxy(server.port);
+});
+afterEach(async () => {
+  await proxy.close();
+  await server.command("FLUSHALL");
+});
+
+/** Through the proxy, which the test breaks. */
+const open = (options?: OverRedisOptions): Cache => over(impatient(proxy.url).build(), options);
+/** Another process, over a link that does not break. */
+const elsewhere = (): Cache => over(impatient(server.url).build());
+
+async function goDown(): Promise<void> {
+  await proxy.refuse();
+  proxy.cut();
+}
+
+/** Nothing waits for the backend any more. */
+const replayed = (cache: Cache) => expect.poll(() => cache.stats().pending, PATIENCE).toBe(0);
+/** All that a caller could get meanwhile, and right after it. */
+async function answersUntilReplayed(cache: Cache, ...keys: readonly string[]): Promise<Set<unknown>> {
+  const answers = new Set<unknown>();
+  for (let isLast = false; !isLast; ) {
+    isLast = cache.stats().pending === 0;
+    for (const key of keys) answers.add(await cache.get(key));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return answers;
+}
+/** It has been asked, and has answered. */
+const answersAgain = (cache: Cache) =>
+  expect.poll(async () => {
+    await cache.get("anything");
+    return cache.stats().tiers.at(-1)!.state;
+  }, PATIENCE).toBe("up");
+
+describe("C100 with Redis unreachable", () => {
+  it("a cache is built and works; once Redis is there a hundred callers share one connection", async () => {
+    await proxy.refuse();
+    // A hundred loads at once have one deadline each for all their trips: none of that is the subject here.
+    const patient = (url: string): Cache => over(impatient(url).responseTimeout("5s").build());
+    const cache = patient(proxy.url);
+    const rejections = await rejectionsDuring(async () => {
+      const values = await Promise.all(Array.from({ length: 100 }, (_, i) => cache.getOrSet(`k${i}`, () => i)));
+      expect(values).toEqual(Array.from({ length: 100 }, (_, i) => i));
+    });
+    expect(rejections).toEqual([]);
+    await proxy.pass();
+    expect(proxy.counts.connections).toBe(0);
+    await answersAgain(cache);
+    expect(await Promise.all(Array.from({ length: 100 }, (_, i) => cache.getOrSet(`late${i}`, () => i)))).toHaveLength(100);
+    expect(proxy.counts.connections).toBe(1);
+    expect(await patient(server.url).get("late99")).toBe(99);
+  });
+
+  it("nothing is opened before the first call, and a hundred first calls open one connection", async () => {
+    const cache = open();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(proxy.counts.connections).toBe(0);
+    await Promise.all(Array.from({ length: 100 }, (_, i) => cache.getOrSet(`k${i}`, () => i)));
+    expect(proxy.counts.connections).toBe(1);
+  });
+
+  it("connect() rejects; the next one tries again", async () => {
+    await proxy.refuse();
+    const cache = open();
+    await expect(cache.connect()).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", retryable: true, maybeExecuted: false });
+    await proxy.pass();
+    await cache.connect();
+    expect(proxy.counts.connections).toBe(1);
+  });
+});
+
+describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
+  const faults: readonly (readonly [fault: string, begin: () => unknown, end: () => unknown])[] = [
+    ["refused connections", goDown, () => proxy.pass()],
+    ["a frozen server", () => server.pause(), () => server.resume()],
+    ["a network that swallows everything", () => proxy.swallow(), () => proxy.pass()],
+  ];
+
+  it.for(faults)("C93 a delete that meets %s is pending, and replayed: the value never reappears", { timeout: 20_000 }, async ([, begin, end]) => {
+    const cache = open({ stack });
+    const recoveries = watch(cache, "recover");
+    await cache.set("k", "old");
+    await cache.set("tagged", "old", { tags: ["t"] });
+    await begin();
+    expect(await timed(cache.delete("k"))).toMatchObject({ value: { status: "pending" }, ms: expect.toSatisfy((ms: number) => ms < SOON_MS) });
+    expect(await cache.invalidateTags("t")).toEqual({ status: "pending" });
+    expect([await cache.get("k"), await cache.get("tagged")]).toEqual([undefined, undefined]);
+    expect(cache.stats().pending).toBe(2);
+    await end();
+    // What Redis still holds is read by nobody here, not even in the moment of its return.
+    expect([...(await answersUntilReplayed(cache, "k", "tagged"))]).toEqual([undefined]);
+    expect([await elsewhere().get("k"), await elsewhere().get("tagged")]).toEqual([undefined, undefined]);
+    expect(await server.command("EXISTS", "hotset:shop::k")).toBe(0);
+    expect(recoveries.reduce((sum, [, { replayed: n }]) => sum + n, 0)).toBe(2);
+  });
+
+  it("C93 a delete whose acknowledgement is lost is pending too", async () => {
+    const cache = open({ stack });
+    await cache.set("k", "old");
+    const hold = proxy.hold("EVALSHA", "reply");
+    const deletion = cache.delete("k");
+    await hold.reached;
+    hold.cut();
+    expect(await deletion).toEqual({ status: "pending" });
+    await elsewhere().set("k", "set meanwhile");
+    await replayed(cache);
+    expect(await cache.get("k")).toBe(undefined);
+  });
+
+  it("C93 also where Redis comes back with all that it had", { timeout: 20_000 }, async () => {
+    await using durable = await startOwnRedis({ config: ["appendonly yes", "appendfsync always"] });
+    await using path = await startProxy(durable.port);
+    const cache = over(impatient(path.url).build(), { stack });
+    await cache.connect();
+    await cache.set("k", "old");
+    // What is pending is replayed with the first connection: not before it was looked at.
+    await path.refuse();
+    await durable.kill();
+    expect(await cache.delete("k")).toEqual({ status: "pending" });
+    await durable.start();
+    expect(await durable.command("EXISTS", "hotset:shop::k")).toBe(1);
+    await path.pass();
+    await replayed(cache);
+    expect([await cache.get("k"), await durable.command("EXISTS", "hotset:shop::k")]).toEqual([undefined, 0]);
+  });
+
+  it.for(faults)("C94 after a set that meets %s the older value is served by nobody once it was replayed, and never here", { timeout: 20_000 }, async ([, begin, end]) => {
+    const cache = open({ stack });
+    await cache.set("k", "old");
+    await begin();
+    expect(await cache.set("k", "new")).toEqual({ status: "pending" });
+    const here = stack === "backend" ? undefined : "new";
+    expect(await cache.get("k")).toBe(here);
+    await end();
+    expect(await answersUntilReplayed(cache, "k")).not.toContain("old");
+    expect(await elsewhere().get("k")).toBe(undefined);
+    expect(await elsewhere().getOrSet("k", () => "loaded")).toBe("loaded");
+  });
+
+  it("C95 what is replayed are removals, one for each key, and no value", async () => {
+    const cache = open({ stack });
+    await cache.set("other", "some value");
+    const other = elsewhere();
+    for (const key of ["a", "b", "c"]) await other.set(key, "old");
+    await goDown();
+    for (let i = 0; i < 4; i += 1) for (const key of ["a", "b", "c"]) expect(await cache.set(key, `replayed ${i}`)).toEqual({ status: "pending" });
+    await cache.delete("b");
+    await cache.markStale("c");
+    expect(cache.stats().pending).toBe(3);
+    proxy.resetCounts();
+    await proxy.pass();
+    await replayed(cache);
+    const sent = proxy.commands();
+    expect(sent.filter(([name]) => name === "EVALSHA").map((command) => command[3]).toSorted()).toEqual(["hotset:shop::a", "hotset:shop::b", "hotset:shop::c"]);
+    expect(sent.flat().filter((text) => text.includes("replayed"))).toEqual([]);
+    for (const key of ["a", "b", "c"]) expect(await other.get(key)).toBe(undefined);
+  });
+
+  it("C96 more than is remembered becomes a clear of the cache", { timeout: 30_000 }, async () => {
+    const cache = open({ stack });
+    const recoveries = watch(cache, "recover");
+    const other = elsewhere();
+    await other.set("never touched", "old");
+    await other.namespace("below").set("never touched", "old");
+    await cache.set("k", "old");
+    await goDown();
+    await Promise.all(Array.from({ length: 10_001 }, (_, i) => cache.delete(`k${i}`)));
+    expect(cache.stats().pending).toBeLessThan(10_000);
+    await proxy.pass();
+    await replayed(cache);
+    expect(recoveries.at(-1)![1]).toMatchObject({ tier: "redis", overflowed: true });
+    expect([await other.get("never touched"), await other.namespace("below").get("never touched"), await cache.get("k")]).toEqual([undefined, undefined, undefined]);
+  });
+});
+
+describe("A11 CLIENT PAUSE", () => {
+  it("makes reads misses or stale answers within the deadline, and what is carried out late was never told as done", { timeout: 15_000 }, async () => {
+    const cache = open({ ...WITH_MEMORY, staleWhileRevalidate: "1h" });
+    const reader = over(impatient(proxy.url).build());
+    await cache.set("k", "old");
+    await cache.set("stale", "old", { ttl: 1 });
+    await expect.poll(async () => (await cache.inspect("stale"))?.state).toBe("stale");
+    await reader.get("anything");
+    proxy.resetCounts();
+
+    await server.command("CLIENT", "PAUSE", 1_500, "ALL");
+    const [missed, loaded, stale, written] = await Promise.all([
+      timed(reader.get("k")),
+      timed(reader.getOrSet("k", () => "loaded")),
+      timed(cache.getOrSet("stale", never)),
+      timed(cache.set("k", "carried out late")),
+    ]);
+    expect([missed.value, loaded.value, stale.value]).toEqual([undefined, "loaded", "old"]);
+    for (const { ms } of [missed, loaded, stale, written]) expect(ms).toBeLessThan(SOON_MS);
+    expect(stale.ms).toBeLessThan(100);
+    expect(written.value).toEqual({ status: "pending" });
+
+    await replayed(cache);
+    expect(proxy.commands().filter((command) => command.some((text) => text.includes("carried out late")))).toHaveLength(1);
+    expect([await reader.get("k"), await cache.get("k")]).toEqual([undefined, undefined]);
+  });
+});
+
+describe("A12 a half-open link", () => {
+  it("is noticed and replaced while it is used, and the cache tells of both", { timeout: 15_000 }, async () => {
+    const cache = open();
+    await cache.connect();
+    await cache.set("k", "value");
+    const seen = watch(cache, "backend:error", "backend:state");
+    proxy.swallow();
+    const silentAt = performance.now();
+    for (let i = 0; i < 5; i += 1) expect(await cache.get("k")).toBe(undefined);
+    const told = seen.map(([name, event]) => [name, event.tier, "state" in event ? event.state : event.operation]);
+    expect(told.filter(([name]) => name === "backend:error")).toEqual(Array.from({ length: 5 }, () => ["backend:error", "redis", "read"]));
+    // The connection is given up before the fifth deadline: then changes are not heard. The fifth failure opens the breaker.
+    expect(told.filter(([name]) => name === "backend:state")).toEqual([["backend:state", "redis", "detached"], ["backend:state", "redis", "down"]]);
+    expect(told.at(-1)).toEqual(["backend:state", "redis", "down"]);
+    expect(performance.now() - silentAt).toBeLessThan(5 * SOON_MS);
+    // The old connection stays silent for good; a new one works.
+    await proxy.pass();
+    proxy.resetCounts();
+    await expect.poll(() => proxy.counts.connections, PATIENCE).toBe(1);
+    // Five deadlines have passed, and an attempt to connect that met the silence ends after a second.
+    expect(performance.now() - silentAt).toBeLessThan(5 * SOON_MS + 1_000);
+    await expect.poll(() => cache.get("k"), PATIENCE).toBe("value");
+    await expect.poll(() => cache.stats().tiers[0]!.state, PATIENCE).toBe("up");
+    expect(seen.at(-1)).toEqual(["backend:state", { cache: "shop", namespace: [], tier: "redis", state: "up" }]);
+  });
+});
+
+describe("A93 what opens the breaker", () => {
+  it.for<readonly [who: string, rights: string, mode: string | undefined, states: readonly string[]]>([
+    ["who may hear of nothing", "+ping +pttl +hmget +mget", undefined, ["detached"]],
+    ["who may subscribe", "+ping +pttl +hmget +mget +subscribe &hotset~changes", "pubsub", ["up"]],
+    ["who may track", "+ping +pttl +hmget +mget +client|tracking", "tracking", ["up"]],
+  ])("no refusal of a single command, no permission say; a user %s", async ([, rights, mode, states]) => {
+    await using users = await startAclRedis({ users: [`user reader on >readerpass ~hotset:* ${rights}`] });
+    await over(impatient(users.urlOf("admin", "adminpass")).build()).set("k", "value");
+    const backend = impatient(users.urlOf("reader", "readerpass")).build();
+    const cache = over(backend);
+    const seen = watch(cache, "backend:state");
+    const errors = watch(cache, "backend:error");
+    for (let i = 0; i < 10; i += 1) expect(await cache.set(`k${i}`, i)).toEqual({ status: "pending" });
+    expect(await cache.get("k")).toBe("value");
+    expect(seen.map(([, { state }]) => state)).toEqual(states);
+    expect([backend.coherenceMode, cache.stats().tiers[0]!.state]).toEqual([mode, states[0]]);
+    const refusals = errors.filter(([, { operation }]) => operation !== "attach");
+    expect(refusals.length).toBeGreaterThanOrEqual(10);
+    for (const [, { error }] of refusals) expect(error).toMatchObject({ code: "BACKEND_UNAVAILABLE", cause: { message: expect.stringMatching(/^NOPERM /) } });
+    // That changes are not heard is told once, with what to grant.
+    expect(errors.filter(([, { operation }]) => operation === "attach").map(([, { error }]) => [error.code, /\+client\|tracking/.test(error.message)])).toEqual(mode === undefined ? [["INVALID_CONFIGURATION", true]] : []);
+  });
+
+  it("answers that say: not now, do, and it closes when they have passed", { timeout: 15_000 }, async () => {
+    await using lonely = await startOwnRedis({ config: ["replica-serve-stale-data no"] });
+    const cache = over(impatient(lonely.url).build());
+    await cache.set("k", "value");
+    const seen = watch(cache, "backend:state");
+    await lonely.command("REPLICAOF", "127.0.0.1", 1);
+    for (let i = 0; i < 5; i += 1) expect(await cache.get("k")).toBe(undefined);
+    expect(seen.map(([, { state }]) => state)).toEqual(["down"]);
+    await lonely.command("REPLICAOF", "NO", "ONE");
+    await answersAgain(cache);
+    expect(await cache.get("k")).toBe("value");
+  });
+});
+
+describe("A94 memory full", () => {
+  it("writes count as not done, reads go on, invalidations pass, and the breaker stays closed", { timeout: 20_000 }, async () => {
+    await using full = await startOwnRedis({ config: ["maxmemory 4mb", "maxmemory-policy noeviction"] });
+    const cache = over(impatient(full.url).build());
+    const other = over(impatient(full.url).build());
+    await cache.set("kept", "value");
+    await cache.set("deleted", "value");
+    await cache.set("tagged", "value", { tags: ["t"] });
+    await cache.set("replaced", "older");
+    for (const size of [100_000, 1_000, 10]) for (let i = 0; await full.command("SET", `fill${size}:${i}`, "x".repeat(size)).then(() => true, () => false); i++);
+
+    const seen = watch(cache, "backend:state", "backend:error");
+    for (let i = 0; i < 6; i += 1) expect(await cache.set("replaced", `newer ${i} ${"x".repeat(10_000)}`)).toEqual({ status: "pending" });
+    const errors = seen.flatMap(([name, event]) => (name === "backend:error" ? [event] : []));
+    expect(errors.length).toBeGreaterThanOrEqual(6);
+    expect(errors[0]).toMatchObject({ tier: "redis", operation: "write", error: { code: "BACKEND_UNAVAILABLE", cause: { message: expect.stringMatching(/^OOM /) } } });
+    expect(cache.stats().tiers[0]).toMatchObject({ label: "redis", state: "up", errors: errors.length });
+    expect(cache.stats().pending).toBe(1);
+
+    expect([await cache.get("kept"), await other.get("kept")]).toEqual(["value", "value"]);
+    expect(await other.get("replaced")).toBe(undefined);
+    expect(await cache.delete("deleted")).toMatchObject({ status: "deleted" });
+    expect(await cache.invalidateTags("t")).toMatchObject({ status: "done" });
+    expect([await other.get("deleted"), await other.get("tagged")]).toEqual([undefined, undefined]);
+    expect(await cache.getOrSet("loaded", () => "x".repeat(10_000))).toHaveLength(10_000);
+    expect(seen.filter(([name]) => name === "backend:state")).toEqual([]);
+
+    for (const key of (await full.command("KEYS", "fill100000:*")) as readonly string[]) await full.command("DEL", key);
+    expect(await cache.set("replaced", "newest")).toMatchObject({ status: "stored" });
+    expect(await other.get("replaced")).toBe("newest");
+  });
+});
+
+describe("A95 the primary becomes a replica", () => {
+  it("under the cache: no write is sent again, its removal is, and after the promotion all is well", { timeout: 20_000 }, async () => {
+    await using primary = await startOwnRedis();
+    await using own = await startOwnRedis();
+    await using path = await startProxy(own.port);
+    const cache = over(impatient(path.url).build(), WITH_MEMORY);
+    const other = over(impatient(own.url).build());
+    await cache.set("k", "old");
+    await own.command("REPLICAOF", "NO", "ONE");
+    await own.command("CONFIG", "SET", "replica-serve-stale-data", "yes");
+    await own.command("REPLICAOF", "127.0.0.1", primary.port);
+    await expect.poll(async () => (await own.info("replication"))["master_link_status"], PATIENCE).toBe("up");
+    path.resetCounts();
+    expect(await cache.set("k", "sent once")).toEqual({ status: "pending" });
+    await expect.poll(() => path.counts.connections, PATIENCE).toBeGreaterThan(0);
+    expect(await cache.get("k")).toBe("sent once");
+    // As after a failover that kept what there was before.
+    await own.command("REPLICAOF", "NO", "ONE");
+    await own.command("HSET", "hotset:shop::k", "d", '"old"');
+    await replayed(cache);
+    expect(await own.command("EXISTS", "hotset:shop::k")).toBe(0);
+    expect(path.commands().filter((command) => command.some((text) => text.includes("sent once")))).toHaveLength(1);
+    // The connection may be made anew once more: another history than before is another server.
+    await expect.poll(() => cache.set("k", "new"), PATIENCE).toMatchObject({ status: "stored" });
+    expect(await other.get("k")).toBe("new");
+  });
+
+  it("C93 C94 C91: behind sentinels, when the primary dies: what was pending is replayed at the next one, and what was acknowledged lately is issued again", { timeout: 60_000 }, async () => {
+    await using servers = await startSentinel();
+    const open = () => over(impatient(sentinel(servers.sentinels.map(({ url }) => url), { primaryName: servers.name })).connectTimeout("2s").build(), WITH_MEMORY);
+    const gone = open();
+    await gone.set("kept", "old");
+    await gone.close();
+    const cache = open();
+    await cache.connect();
+    for (const key of ["deleted", "set", "replaced"]) await cache.set(key, "old");
+    await cache.set("tagged", "old", { tags: ["t"] });
+    const victim = await servers.primary();
+    expect(await victim.command("WAIT", 1, 2_000)).toBe(1);
+    await victim.kill();
+    expect([await cache.delete("deleted"), await cache.set("set", "new"), await cache.invalidateTags("t")].map(({ status }) => status)).toEqual(["pending", "pending", "pending"]);
+    const next = await servers.waitForPrimary(victim);
+    const other = over(impatient(single(next.url)).build());
+    // What a process has set within `reissueWindow` may have been replaced by what was there before: it is removed, as if pending.
+    await expect.poll(async () => [await other.get("replaced"), cache.stats().pending], { timeout: 30_000, interval: 50 }).toEqual([undefined, 0]);
+    await expect.poll(() => cache.stats().tiers[1]!.state, { timeout: 30_000, interval: 50 }).toBe("up");
+    // Nobody alive remembers that this was set.
+    expect([await other.get("deleted"), await other.get("set"), await other.get("tagged"), await other.get("kept")]).toEqual([undefined, undefined, undefined, "old"]);
+    expect([await cache.get("deleted"), await cache.get("set"), await cache.get("tagged"), await cache.get("replaced"), await cache.get("kept")]).toEqual([undefined, undefined, undefined, undefined, "old"]);
+    expect(await cache.set("deleted", "again")).toMatchObject({ status: "stored" });
+    expect(await other.get("deleted")).toBe("again");
+  });
+});
+
+describe("errors", () => {
+  const failures: readonly (readonly [what: string, begin: (cache: Cache) => Promise<unknown>, cause: RegExp, maybeExecuted: boolean])[] = [
+    ["a cut connection", async () => proxy.limit(0, "toClient"), /ECONNRESET|Socket closed unexpectedly/, true],
+    ["no connection", (cache) => goDown().then(() => cache.get("noticed by this")), /ECONNREFUSED|ECONNRESET|Socket closed unexpectedly/, false],
+    ["silence", async () => proxy.swallow(), /^$/, true],
+  ];
+
+  it.for(failures)("R1-12: %s is a typed error, with the client's own as the cause", async ([, begin, cause, maybeExecuted]) => {
+    const cache = open();
+    await cache.set("k", "value");
+    await begin(cache);
+    const errors = watch(cache, "backend:error");
+    expect(await cache.get("k")).toBe(undefined);
+    const { error } = errors[0]![1];
+    expect(error).toBeInstanceOf(BackendUnavailableError);
+    expect(error).toMatchObject({ name: "BackendUnavailableError", code: "BACKEND_UNAVAILABLE", tier: "redis", operation: "read", retryable: true, maybeExecuted });
+    expect(deepest(error)).toMatch(cause);
+  });
+
+  it("A4 R1-12: neither they nor events, spans, numbers and the cache itself show a password", { timeout: 15_000 }, async () => {
+    await using users = await startAclRedis();
+    await using path = await startProxy(users.port);
+    const spans: unknown[] = [];
+    const span = (context: unknown): void => void spans.push(context);
+    const channels = ["start", "end", "asyncStart", "asyncEnd", "error"].map((stage) => `tracing:hotset:backend:${stage}`);
+    for (const channel of channels) diagnostics.subscribe(channel, span);
+    const shown: unknown[] = [];
+    for (const password of ["apppass", "hunter2"]) {
+      const backend = impatient(`redis://app:${password}@127.0.0.1:${path.port}`).build();
+      const cache = over(backend);
+      for (const name of ["backend:error", "backend:state", "load", "miss", "store"] as const) cache.on(name, (event) => shown.push(event));
+      await cache.getOrSet("k", () => "value");
+      path.cut();
+      await cache.getOrSet("j", () => "value");
+      shown.push(cache, backend, cache.stats(), await cache.connect().catch((error: unknown) => error));
+    }
+    for (const channel of channels) diagnostics.unsubscribe(channel, span);
+    expect(shown.length).toBeGreaterThan(10);
+    expect(spans.length).toBeGreaterThan(10);
+    const text = [...shown, ...spans].map((thing) => `${inspect(thing, { depth: 20, showHidden: true })} ${String(thing)} ${JSON.stringify(thing)}`).join("\n");
+    expect(text).toContain("WRONGPASS");
+    expect(text).not.toMatch(/apppass|hunter2/);
+  });
+});
+
+/** The message of the last cause; empty where there is none. */
+function deepest(error: unknown): string {
+  let last = "";
+  for (let cause = (error as Error).cause; cause instanceof Error; cause = cause.cause) last = cause.message;
+  return last;
+}

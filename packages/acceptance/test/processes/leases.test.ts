@@ -1,0 +1,999 @@
+/** One load of a key at a time, in however many processes: interleavings are forced, time is moved by hand. Counter-examples: docs/reference/counter-examples.md. */
+import { BackendUnavailableError, EncodeError, LoadTimeoutError } from "@hotset/core";
+import { flush, gate, outcome, type TestClock } from "@hotset/core/testing";
+import { describe, expect, it } from "vitest";
+import { gatedLoads, inStep, type SimulatedProcess } from "../support/processes.ts";
+import { counted, never } from "../support/stacks.ts";
+import { watch } from "../support/watch.ts";
+
+const DOWN = new Error("db down");
+const K = "test::k";
+const pending = { status: "pending" } as const;
+const answered = <T>(value: T) => ({ status: "fulfilled", value }) as const;
+
+describe("C52 a cold key is loaded by one of two processes", () => {
+  it("and the other reads what it has stored, without asking until it is stored", async () => {
+    const { all: [p1, p2] } = await inStep();
+    const loads = gatedLoads<string>();
+    const first = p1.cache.getOrSet("k", loads.load);
+    await loads.arrived(1);
+    const second = p2.cache.getOrSet("k", never);
+    await flush();
+    p2.backend.forgetCalls();
+    expect(await outcome(second)).toEqual(pending);
+    expect(p2.backend.count()).toBe(0);
+    loads.runs[0]!.open("loaded");
+    expect([await first, await second]).toEqual(["loaded", "loaded"]);
+    expect(p2.backend.calls.map(({ operation }) => operation)).toEqual(["read"]);
+    expect([p1.cache.peek("k"), p2.cache.peek("k")]).toEqual(["loaded", "loaded"]);
+  });
+
+  it("however many callers there are in each", async () => {
+    const { all } = await inStep({}, 3);
+    const loads = gatedLoads<string>();
+    const calls = all.flatMap(({ cache }) => Array.from({ length: 100 }, () => cache.getOrSet("k", loads.load)));
+    await loads.arrived(1);
+    await flush();
+    loads.runs[0]!.open("loaded");
+    expect(new Set(await Promise.all(calls))).toEqual(new Set(["loaded"]));
+    expect(loads.runs).toHaveLength(1);
+  });
+
+  it("also when the other looked before it was stored, and asks for the lease after that (counter-example 6)", async () => {
+    const { all: [p1, p2] } = await inStep();
+    const asking = gate();
+    p2.backend.script("leases.acquire", { before: asking });
+    const second = p2.cache.getOrSet("k", never);
+    await asking.arrived();
+    expect(await p1.cache.getOrSet("k", () => "loaded")).toBe("loaded");
+    asking.open();
+    expect(await second).toBe("loaded");
+  });
+
+  it("also when an entry ends between the look and the lease: it is loaded once (counter-example 25)", async () => {
+    const { all: [p1], clock } = await inStep({ ttl: 100, staleIfError: 100 });
+    await p1.cache.set("k", "old");
+    clock.advance(100);
+    const asking = gate();
+    p1.backend.script("leases.acquire", { before: asking });
+    const loads = counted("new");
+    const call = p1.cache.getOrSet("k", loads.load);
+    await asking.arrived();
+    clock.advance(100);
+    asking.open();
+    expect(await call).toBe("new");
+    expect(await p1.cache.get("k")).toBe("new");
+    expect(loads.runs).toBe(1);
+  });
+
+  it("also when a program without the library has stored something that it cannot read", async () => {
+    const { all: [p1], store } = await inStep();
+    store.set(K, { data: Buffer.from("{"), meta: "", staleInMs: 1_000, expiresInMs: 1_000 });
+    expect(await p1.cache.getOrSet("k", () => "loaded")).toBe("loaded");
+    expect(await p1.cache.get("k")).toBe("loaded");
+  });
+});
+
+describe("a waiter is woken at once (C52)", () => {
+  /** P1 loads, P2 waits for it; the poll is far away. */
+  async function waiting(): Promise<{ p1: SimulatedProcess; p2: SimulatedProcess; store: Awaited<ReturnType<typeof inStep>>["store"]; loads: ReturnType<typeof gatedLoads<string>>; first: Promise<string>; second: Promise<string> }> {
+    const { all: [p1, p2], store } = await inStep();
+    const loads = gatedLoads<string>();
+    const first = p1.cache.getOrSet("k", loads.load);
+    await loads.arrived(1);
+    const second = p2.cache.getOrSet("k", loads.load);
+    await flush();
+    first.catch(() => undefined);
+    expect(loads.runs).toHaveLength(1);
+    return { p1, p2, store, loads, first, second };
+  }
+
+  it("when the load is stored", async () => {
+    const { loads, second } = await waiting();
+    loads.runs[0]!.open("loaded");
+    expect(await outcome(second)).toEqual(answered("loaded"));
+  });
+
+  it("when the load fails elsewhere: it loads itself", async () => {
+    const { loads, first, second } = await waiting();
+    loads.runs[0]!.fail(DOWN);
+    await loads.arrived(2);
+    loads.runs[1]!.open("loaded");
+    await expect(first).rejects.toBe(DOWN);
+    expect(await second).toBe("loaded");
+  });
+
+  it("when the lease is released over an entry that stays, stale (counter-example 19)", async () => {
+    const { all: [p1, p2], clock, store } = await inStep({ ttl: 100, staleIfError: "1h" });
+    await p1.cache.set("k", "old");
+    clock.advance(100);
+    const loads = gatedLoads<string>();
+    const first = p1.cache.getOrSet("k", loads.load);
+    await loads.arrived(1);
+    const second = p2.cache.getOrSet("k", loads.load);
+    await flush();
+    loads.runs[0]!.fail(DOWN);
+    expect(await first).toBe("old");
+    await loads.arrived(2);
+    expect(store.keys()).toContain(K);
+    loads.runs[1]!.open("new");
+    expect(await second).toBe("new");
+  });
+
+  it("when the key is deleted elsewhere, by whoever", async () => {
+    const { p1, loads, second } = await waiting();
+    await p1.cache.delete("k");
+    await loads.arrived(2);
+    loads.runs[1]!.open("newer");
+    expect(await second).toBe("newer");
+  });
+
+  it("when the key is set elsewhere", async () => {
+    const { p1, second } = await waiting();
+    await p1.cache.set("k", "set");
+    expect(await second).toBe("set");
+  });
+
+  it("when its own process deletes the key", async () => {
+    const { p2, loads, second } = await waiting();
+    await p2.cache.delete("k");
+    await loads.arrived(2);
+    loads.runs[1]!.open("newer");
+    expect(await second).toBe("newer");
+  });
+
+  it("when a store is refused since another program changed the entry (counter-example 20)", async () => {
+    const { all: [p1, p2], store } = await inStep({ staleWhileRevalidate: 0 });
+    const loads = gatedLoads<string>();
+    const first = p1.cache.getOrSet("k", loads.load);
+    await loads.arrived(1);
+    store.set(K, { data: Buffer.from('"foreign"'), meta: "", staleInMs: -1, expiresInMs: 1_000 });
+    const second = p2.cache.getOrSet("k", loads.load);
+    await flush();
+    expect(loads.runs).toHaveLength(1);
+    loads.runs[0]!.open("loaded");
+    expect(await first).toBe("loaded");
+    await loads.arrived(2);
+    loads.runs[1]!.open("newer");
+    expect(await second).toBe("newer");
+    expect(store.get(K)?.data).toEqual(Buffer.from('"newer"'));
+  });
+
+  it("when the store answers with an error, for want of memory say (counter-example 21)", async () => {
+    const { p1, loads, first, second } = await waiting();
+    p1.backend.script("leases.store", { refuse: new BackendUnavailableError("out of memory") });
+    loads.runs[0]!.open("loaded");
+    expect(await first).toBe("loaded");
+    await loads.arrived(2);
+    loads.runs[1]!.open("newer");
+    expect(await second).toBe("newer");
+  });
+
+  it("when its link is lost: it looks whether the backend is there", async () => {
+    const { p2, second } = await waiting();
+    p2.backend.forgetCalls();
+    p2.link.lose();
+    await flush();
+    expect(p2.backend.calls.map(({ operation }) => operation)).toEqual(expect.arrayContaining(["read", "leases.acquire"]));
+    expect(await outcome(second)).toEqual(pending);
+  });
+
+  it("when something happened between its question and the answer (counter-example 18)", async () => {
+    const { all: [p1, p2] } = await inStep();
+    const loads = gatedLoads<string>();
+    p1.cache.getOrSet("k", loads.load).catch(() => undefined);
+    await loads.arrived(1);
+    const answering = gate();
+    p2.backend.script("leases.acquire", { after: answering });
+    const second = p2.cache.getOrSet("k", loads.load);
+    await answering.arrived();
+    loads.runs[0]!.fail(DOWN);
+    await flush();
+    answering.open();
+    await loads.arrived(2);
+    loads.runs[1]!.open("loaded");
+    expect(await outcome(second)).toEqual(answered("loaded"));
+  });
+
+  it.for([true, false])("when a load of its own process, from before a tag call, lets go of the lease; own changes are heard: %s", async (echoes) => {
+    const { all: [p1] } = await inStep({ backend: { echoes } });
+    const loads = gatedLoads<string>();
+    const first = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
+    await loads.arrived(1);
+    const releasing = gate();
+    p1.backend.script("leases.release", { before: releasing });
+    const invalidated = p1.cache.invalidateTags("t");
+    const second = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
+    await invalidated;
+    const third = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
+    await flush();
+    releasing.open();
+    await loads.arrived(2);
+    await flush();
+    for (const run of loads.runs.slice(1)) run.open("new");
+    await flush();
+    for (const run of loads.runs.slice(1)) run.open("new");
+    loads.runs[0]!.open("old");
+    expect([await first, await outcome(second), await outcome(third)]).toEqual(["old", answered("new"), answered("new")]);
+    expect(await p1.cache.get("k")).toBe("new");
+  });
+});
+
+describe("C53 a holder that dies", () => {
+  it("keeps another waiting until its lease ends, and no longer", async () => {
+    const { all: [p1, p2], clock, store } = await inStep();
+    const loads = gatedLoads<string>();
+    void p1.cache.getOrSet("k", loads.load);
+    await loads.arrived(1);
+    // Dead: nothing that it would send arrives.
+    p1.backend.down();
+    const second = p2.cache.getOrSet("k", loads.load);
+    await flush();
+    for (let ms = 0; ms < 9_999; ms += 1_111) {
+      clock.advance(1_111);
+      await flush();
+    }
+    expect(clock.now()).toBe(10_999);
+    expect([loads.runs.length, store.leaseHolder(K) === undefined]).toEqual([1, false]);
+    clock.advance(1);
+    await loads.arrived(2);
+    loads.runs[1]!.open("loaded");
+    expect(await second).toBe("loaded");
+  });
+
+  it("whose lease is lost in the backend costs a poll, one second (C105)", async () => {
+    const { all: [p1, p2], clock, store } = await inStep();
+    const loads = gatedLoads<string>();
+    const first = p1.cache.getOrSet("k", loads.load);
+    await loads.arrived(1);
+    const second = p2.cache.getOrSet("k", loads.load);
+    await flush();
+    store.expireLease(K);
+    clock.advance(999);
+    await flush();
+    expect(loads.runs).toHaveLength(1);
+    clock.advance(1);
+    await loads.arrived(2);
+    loads.runs[1]!.open("second");
+    expect(await second).toBe("second");
+    loads.runs[0]!.open("first");
+    // It was overtaken: handed out, and kept nowhere.
+    expect(await first).toBe("first");
+    await flush();
+    expect([p1.cache.peek("k"), await p1.cache.get("k"), await p2.cache.get("k")]).toEqual([undefined, "second", "second"]);
+  });
+});
+
+describe("C54 a lease", () => {
+  it("is renewed while the loader runs, at a third of it", async () => {
+    const { all: [p1, p2], clock } = await inStep({ loadTimeout: "1h" });
+    const loads = gatedLoads<string>();
+    const first = p1.cache.getOrSet("k", loads.load);
+    await loads.arrived(1);
+    const second = p2.cache.getOrSet("k", loads.load);
+    await flush();
+    for (let s = 0; s < 60; s += 1) {
+      clock.advance(1_000);
+      await flush();
+    }
+    // Each is answered at the next step of a second.
+    expect(p1.backend.count("leases.renew")).toBe(15);
+    expect(loads.runs).toHaveLength(1);
+    loads.runs[0]!.open("loaded");
+    expect([await first, await second]).toEqual(["loaded", "loaded"]);
+    p1.backend.forgetCalls();
+    clock.advance(10_000);
+    await flush();
+    expect(p1.backend.count("leases.renew")).toBe(0);
+  });
+
+  it("whose renewal is not answered is renewed again later, and lost only when somebody else has it", async () => {
+    const { all: [p1], clock } = await inStep();
+    const loads = gatedLoads<string>();
+    const first = p1.cache.getOrSet("k", loads.load);
+    await loads.arrived(1);
+    p1.backend.script("leases.renew", { fail: true });
+    for (let i = 0; i < 4; i += 1) {
+      clock.advance(2_500);
+      await flush();
+    }
+    expect(p1.backend.count("leases.renew")).toBe(2);
+    loads.runs[0]!.open("loaded");
+    await first;
+    expect(p1.cache.peek("k")).toBe("loaded");
+  });
+
+  it("is released by its own token only, so never that of the next holder (counter-example 24)", async () => {
+    const { all: [p1, p2], store } = await inStep();
+    const loads = gatedLoads<string>();
+    const first = p1.cache.getOrSet("k", loads.load);
+    await loads.arrived(1);
+    store.expireLease(K);
+    const second = p2.cache.getOrSet("k", loads.load);
+    await loads.arrived(2);
+    const holder = store.leaseHolder(K);
+    loads.runs[0]!.fail(DOWN);
+    await expect(first).rejects.toBe(DOWN);
+    await flush();
+    expect(p1.backend.count("leases.release")).toBe(1);
+    expect(store.leaseHolder(K)).toBe(holder);
+    loads.runs[1]!.open("second");
+    expect(await second).toBe("second");
+    expect(await p1.cache.get("k")).toBe("second");
+  });
+
+  it("that was lost makes the load unstorable, as soon as a renewal says so", async () => {
+    const { all: [p1, p2], clock, store } = await inStep();
+    const loads = gatedLoads<string>();
+    const fenced = watch(p1.cache, "fenced");
+    const first = p1.cache.getOrSet("k", loads.load);
+    await loads.arrived(1);
+    store.expireLease(K);
+    const second = p2.cache.getOrSet("k", loads.load);
+    await loads.arrived(2);
+    clock.advance(3_334);
+    await flush();
+    loads.runs[0]!.open("first");
+    await first;
+    expect(fenced.map(([, { by }]) => by)).toEqual(["lease"]);
+    expect(p1.backend.count("leases.store")).toBe(0);
+    loads.runs[1]!.open("second");
+    await second;
+    expect([await p1.cache.get("k"), await p2.cache.get("k")]).toEqual(["second", "second"]);
+  });
+});
+
+describe("C55 where leases cannot be had", () => {
+  it.for(["fail", "refuse", "hang"] as const)("the loader runs here, no error is raised, and the copy waits to be confirmed: they %s", async (how) => {
+    const { all: [p1], clock, store } = await inStep();
+    const hung = gate();
+    p1.backend.script("leases.acquire", how === "hang" ? { before: hung } : { fail: how === "fail" ? true : new EncodeError("no memory") });
+    const call = p1.cache.getOrSet("k", () => "loaded");
+    await flush();
+    if (how === "hang") clock.advance(1_000);
+    expect(await call).toBe("loaded");
+    expect(store.keys()).toEqual([]);
+    expect(p1.cache.peek("k")).toBe(undefined);
+    expect(await p1.cache.get("k")).toBe(undefined);
+    p1.backend.down();
+    expect(await p1.cache.get("k")).toBe("loaded");
+  });
+
+  it("a lease that was granted too late is given back", async () => {
+    const { all: [p1], clock, store } = await inStep();
+    const late = gate();
+    p1.backend.script("leases.acquire", { after: late });
+    const call = p1.cache.getOrSet("k", () => "loaded");
+    await late.arrived();
+    clock.advance(1_000);
+    expect(await call).toBe("loaded");
+    expect(store.leaseHolder(K)).toMatch(/^[\w-]{16}$/);
+    late.open();
+    await flush();
+    expect(store.leaseHolder(K)).toBe(undefined);
+  });
+});
+
+describe("C56 the lease is given back", () => {
+  const cases = {
+    "when the loader throws": async ({ cache }: SimulatedProcess) => void (await cache.getOrSet("k", () => Promise.reject(DOWN)).catch(() => undefined)),
+    "when it gives undefined": async ({ cache }: SimulatedProcess) => cache.getOrSet("k", () => undefined),
+    "when it says noStore": async ({ cache }: SimulatedProcess) => void (await cache.getOrSet("k", ({ noStore }) => noStore("loaded"))),
+    "when it gives no lifetime": async ({ cache }: SimulatedProcess) => void (await cache.getOrSet("k", () => "loaded", { ttl: 0 })),
+    "when it gives no lifetime, and what is there cannot be removed": async ({ cache, backend }: SimulatedProcess) => {
+      backend.script("remove", { fail: true });
+      await cache.getOrSet("k", () => "loaded", { ttl: 0 });
+    },
+    "when the value cannot be encoded": async ({ cache }: SimulatedProcess) => void (await cache.getOrSet("k", () => 1n)),
+    "when the value is larger than the backend takes": async ({ cache }: SimulatedProcess) => void (await cache.getOrSet("k", () => "x".repeat(200))),
+    "when the store fails": async ({ cache, backend }: SimulatedProcess) => {
+      backend.script("leases.store", { fail: true });
+      await cache.getOrSet("k", () => "loaded");
+    },
+    "when tag versions cannot be had, before the load is over": async ({ cache, backend }: SimulatedProcess) => {
+      backend.script("tags.pin", { fail: true });
+      void cache.getOrSet("k", () => new Promise(() => undefined));
+      await flush();
+    },
+    "when late tags cannot be had": async ({ cache, backend }: SimulatedProcess) => {
+      backend.script("tags.unchangedSince", { fail: true });
+      await cache.getOrSet("k", ({ setOptions }) => (setOptions({ tags: ["late"] }), "loaded"));
+    },
+    "when the last caller leaves": async ({ cache }: SimulatedProcess) => {
+      const controller = new AbortController();
+      const call = cache.getOrSet("k", () => new Promise(() => undefined), { signal: controller.signal });
+      await flush();
+      controller.abort(new Error("left"));
+      await call.catch(() => undefined);
+    },
+    "when the last caller leaves while the lease is asked for": async ({ cache, backend }: SimulatedProcess) => {
+      const controller = new AbortController();
+      const answering = gate();
+      backend.script("leases.acquire", { after: answering });
+      const call = cache.getOrSet("k", never, { signal: controller.signal });
+      await answering.arrived();
+      controller.abort(new Error("left"));
+      await call.catch(() => undefined);
+      answering.open();
+    },
+    "when the cache is closed": async ({ cache }: SimulatedProcess, clock: TestClock) => {
+      cache.getOrSet("k", () => new Promise(() => undefined)).catch(() => undefined);
+      await flush();
+      const close = cache.close({ timeout: 10 });
+      clock.advance(10);
+      await close;
+    },
+  } satisfies Record<string, (process: SimulatedProcess, clock: TestClock) => Promise<void>>;
+
+  it.for(Object.keys(cases) as (keyof typeof cases)[])("%s", async (name) => {
+    const { all: [p1], clock, store } = await inStep({ backend: { maxEntryBytes: 100 } });
+    await cases[name](p1, clock);
+    await flush();
+    expect(p1.backend.count("leases.acquire")).toBe(1);
+    expect(store.leaseHolder(K)).toBe(undefined);
+  });
+
+  it("when the local tier refuses the value", async () => {
+    const { all: [p1], store } = await inStep({ memory: { values: "cloned" } });
+    expect(await p1.cache.getOrSet("k", () => ({ toJSON: () => "encoded", uncloneable: () => 1 }))).toMatchObject({});
+    expect([store.leaseHolder(K), store.keys().includes(K)]).toEqual([undefined, true]);
+  });
+});
+
+describe("C57 waiting for the load of another process", () => {
+  it("ends at softTimeout, with the stale value", async () => {
+    const { all: [p1, p2], clock } = await inStep({ ttl: 100, staleIfError: "1h" });
+    await p1.cache.set("k", "old");
+    clock.advance(100);
+    const loads = gatedLoads<string>();
+    const first = p1.cache.getOrSet("k", loads.load);
+    await loads.arrived(1);
+    const second = p2.cache.getOrSet("k", never, { softTimeout: 50 });
+    await flush();
+    clock.advance(49);
+    expect(await outcome(second)).toEqual(pending);
+    clock.advance(1);
+    expect(await outcome(second)).toEqual(answered("old"));
+    loads.runs[0]!.open("new");
+    expect(await first).toBe("new");
+    await flush();
+    expect(await p2.cache.get("k")).toBe("new");
+  });
+
+  it("ends at hardTimeout, with an error where nothing may stand in", async () => {
+    const { all: [p1, p2], clock } = await inStep();
+    const loads = gatedLoads<string>();
+    void p1.cache.getOrSet("k", loads.load);
+    await loads.arrived(1);
+    const second = p2.cache.getOrSet("k", never, { hardTimeout: 50 });
+    await flush();
+    clock.advance(50);
+    await expect(second).rejects.toThrow(LoadTimeoutError);
+    loads.runs[0]!.open("loaded");
+    await flush();
+    expect(await p2.cache.get("k")).toBe("loaded");
+  });
+
+  it("ends at loadTimeout, though the lease is renewed for ever", async () => {
+    const { all: [p1, p2], clock } = await inStep();
+    const loads = gatedLoads<string>();
+    void p1.cache.getOrSet("k", loads.load, { loadTimeout: "1h" });
+    await loads.arrived(1);
+    const second = p2.cache.getOrSet("k", never, { loadTimeout: 5_000 });
+    second.catch(() => undefined);
+    await flush();
+    for (const ms of [1_000, 1_000, 1_000, 1_000, 999]) {
+      clock.advance(ms);
+      await flush();
+    }
+    expect(await outcome(second)).toEqual(pending);
+    clock.advance(1);
+    await expect(second).rejects.toThrow(LoadTimeoutError);
+  });
+
+  it("ends for the caller who leaves, and takes no place of a load", async () => {
+    const { all: [p1, p2] } = await inStep({ maxLoads: 1 });
+    const loads = gatedLoads<string>();
+    const first = p1.cache.getOrSet("k", loads.load);
+    await loads.arrived(1);
+    const controller = new AbortController();
+    const second = p2.cache.getOrSet("k", never, { signal: controller.signal });
+    await flush();
+    expect(await p2.cache.getOrSet("other", () => "other")).toBe("other");
+    const left = new Error("left");
+    controller.abort(left);
+    await expect(second).rejects.toBe(left);
+    p2.backend.forgetCalls();
+    loads.runs[0]!.open("loaded");
+    await first;
+    await flush();
+    // Nobody waits any more, so nobody asks.
+    expect(p2.backend.count()).toBe(0);
+    expect(await outcome(p2.cache.drain())).toEqual(answered(undefined));
+  });
+
+  it("is not for ever, though nothing is heard: it looks again each second", async () => {
+    const { all: [p1, p2], clock } = await inStep();
+    const loads = gatedLoads<string>();
+    const first = p1.cache.getOrSet("k", loads.load);
+    await loads.arrived(1);
+    const second = p2.cache.getOrSet("k", never);
+    await flush();
+    p2.link.hold();
+    loads.runs[0]!.open("loaded");
+    await first;
+    clock.advance(999);
+    expect(await outcome(second)).toEqual(pending);
+    clock.advance(1);
+    expect(await outcome(second)).toEqual(answered("loaded"));
+  });
+});
+
+describe("C58 a refresh behind an answer", () => {
+  it("tries for the lease and gives up where another process has it", async () => {
+    const { all: [p1, p2], clock } = await inStep({ ttl: 100, staleWhileRevalidate: "1h" });
+    await p1.cache.set("k", "old");
+    clock.advance(100);
+    const loads = gatedLoads<string>();
+    expect(await p1.cache.getOrSet("k", loads.load)).toBe("old");
+    await loads.arrived(1);
+    expect(await p2.cache.getOrSet("k", never)).toBe("old");
+    await flush();
+    expect(p2.backend.count("leases.acquire")).toBe(1);
+    expect(await outcome(p2.cache.drain())).toEqual(answered(undefined));
+    loads.runs[0]!.open("new");
+    await flush();
+    expect([await p1.cache.get("k"), await p2.cache.get("k")]).toEqual(["new", "new"]);
+  });
+
+  it("waits for a caller who joined it and can do with nothing stale", async () => {
+    const { all: [p1, p2], clock } = await inStep({ ttl: 100, staleWhileRevalidate: "1h" });
+    await p1.cache.set("k", "old");
+    expect(await p2.cache.get("k")).toBe("old");
+    clock.advance(100);
+    const loads = gatedLoads<string>();
+    expect(await p1.cache.getOrSet("k", loads.load)).toBe("old");
+    await loads.arrived(1);
+    const asking = gate();
+    p2.backend.script("leases.acquire", { before: asking });
+    expect(await p2.cache.getOrSet("k", never)).toBe("old");
+    await asking.arrived();
+    const strict = p2.cache.getOrSet("k", never, { staleWhileRevalidate: 0 });
+    asking.open();
+    await flush();
+    loads.runs[0]!.open("new");
+    expect(await outcome(strict)).toEqual(answered("new"));
+  });
+
+  it("goes on with what was stored since, where that is stale as well, though one refresh at a time is allowed", async () => {
+    const { all: [p1, p2], clock } = await inStep({ ttl: 100, staleWhileRevalidate: "1h", maxBackgroundLoads: 1 });
+    await p1.cache.set("k", "old");
+    expect(await p2.cache.get("k")).toBe("old");
+    clock.advance(100);
+    const asking = gate();
+    p2.backend.script("leases.acquire", { before: asking });
+    expect(await p2.cache.getOrSet("k", () => "newest")).toBe("old");
+    await asking.arrived();
+    await p1.cache.set("k", "new");
+    await p1.cache.markStale("k");
+    asking.open();
+    await flush();
+    expect([await p1.cache.get("k"), await p2.cache.get("k")]).toEqual(["newest", "newest"]);
+  });
+});
+
+describe("C24 during a failure", () => {
+  it("two processes load one at a time, and each backs off", async () => {
+    const { all: [p1, p2], clock } = await inStep({ ttl: 100, staleIfError: "1h", errorBackoff: 1_000 });
+    await p1.cache.set("k", "old");
+    clock.advance(100);
+    let running = 0;
+    let most = 0;
+    let runs = 0;
+    const load = async (): Promise<string> => {
+      runs += 1;
+      running += 1;
+      most = Math.max(most, running);
+      await flush();
+      running -= 1;
+      throw DOWN;
+    };
+    for (let i = 0; i < 5; i += 1) {
+      expect(await Promise.all([p1, p2].flatMap(({ cache }) => [cache.getOrSet("k", load), cache.getOrSet("k", load)]))).toEqual(["old", "old", "old", "old"]);
+      clock.advance(100);
+    }
+    expect([runs, most]).toEqual([2, 1]);
+    clock.advance(1_000);
+    await Promise.all([p1, p2].map(({ cache }) => cache.getOrSet("k", load)));
+    expect([runs, most]).toEqual([4, 1]);
+  });
+});
+
+describe("C61 a holder that can store nothing valid any more lets others load at once, and answers its own callers", () => {
+  it("a key written here: when that is acknowledged (counter-example 24)", async () => {
+    const { all: [p1, p2] } = await inStep();
+    const loads = gatedLoads<string>();
+    const removing = gate();
+    p1.backend.script("remove", { after: removing });
+    const deleted = p1.cache.delete("k");
+    await removing.arrived();
+    // Granted after the removal, and fenced by its acknowledgement.
+    const first = p1.cache.getOrSet("k", loads.load);
+    await loads.arrived(1);
+    const second = p2.cache.getOrSet("k", loads.load);
+    await flush();
+    expect(loads.runs).toHaveLength(1);
+    removing.open();
+    await deleted;
+    await loads.arrived(2);
+    loads.runs[1]!.open("second");
+    expect(await second).toBe("second");
+    loads.runs[0]!.open("first");
+    expect(await first).toBe("first");
+    await flush();
+    expect([await p1.cache.get("k"), await p2.cache.get("k")]).toEqual(["second", "second"]);
+  });
+
+  it("what a load without a lifetime removes: an older load, when that is acknowledged", async () => {
+    const { all: [p1, p2] } = await inStep();
+    const loads = gatedLoads<string>();
+    const elsewhere = p2.cache.getOrSet("k", loads.load);
+    await loads.arrived(1);
+    const older = p1.cache.getOrSet("k", loads.load);
+    await flush();
+    // From now on nobody shares it.
+    p1.link.everything();
+    await flush();
+    const refused = p1.cache.getOrSet("k", loads.load, { ttl: 0 });
+    await flush();
+    loads.runs[0]!.fail(DOWN);
+    await expect(elsewhere).rejects.toBe(DOWN);
+    await loads.arrived(2);
+    await flush();
+    // It is woken by the removal, looks again, and is granted the lease before that is acknowledged.
+    const [looking, removing] = [gate(), gate()];
+    p1.backend.script("read", { before: looking });
+    p1.backend.script("remove", { after: removing });
+    loads.runs[1]!.open("refused");
+    await removing.arrived();
+    looking.open();
+    await loads.arrived(3);
+    const second = p2.cache.getOrSet("k", loads.load);
+    await flush();
+    expect(loads.runs).toHaveLength(3);
+    removing.open();
+    expect(await refused).toBe("refused");
+    await loads.arrived(4);
+    loads.runs[3]!.open("second");
+    expect(await second).toBe("second");
+    loads.runs[2]!.open("older");
+    expect(await older).toBe("older");
+    await flush();
+    expect([await p1.cache.get("k"), await p2.cache.get("k")]).toEqual(["second", "second"]);
+  });
+
+  it("a tag invalidated here: behind the renewal, before its acknowledgement", async () => {
+    const { all: [p1, p2] } = await inStep();
+    const loads = gatedLoads<string>();
+    const first = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
+    await loads.arrived(1);
+    const second = p2.cache.getOrSet("k", loads.load, { tags: ["t"] });
+    await flush();
+    const renewing = gate();
+    p1.backend.script("tags.renew", { after: renewing });
+    p1.backend.forgetCalls();
+    const invalidated = p1.cache.invalidateTags("t");
+    await loads.arrived(2);
+    expect(p1.backend.calls.slice(0, 2).map(({ operation }) => operation)).toEqual(["tags.renew", "leases.release"]);
+    loads.runs[1]!.open("second");
+    expect(await second).toBe("second");
+    renewing.open();
+    await invalidated;
+    loads.runs[0]!.open("first");
+    expect(await first).toBe("first");
+    await flush();
+    expect([await p1.cache.get("k"), await p2.cache.get("k")]).toEqual(["second", "second"]);
+  });
+
+  it("a tag invalidated here: also one that was granted before the acknowledgement came", async () => {
+    const { all: [p1, p2] } = await inStep();
+    const loads = gatedLoads<string>();
+    const renewing = gate();
+    p1.backend.script("tags.renew", { after: renewing });
+    const invalidated = p1.cache.invalidateTags("t");
+    await renewing.arrived();
+    const first = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
+    await loads.arrived(1);
+    const second = p2.cache.getOrSet("k", loads.load, { tags: ["t"] });
+    await flush();
+    renewing.open();
+    await invalidated;
+    await loads.arrived(2);
+    loads.runs[1]!.open("second");
+    expect(await outcome(second)).toEqual(answered("second"));
+    loads.runs[0]!.open("first");
+    await first;
+  });
+
+  it.for([true, false])("a tag invalidated here: also one whose lease was granted on the way; own changes are heard: %s", async (echoes) => {
+    const { all: [p1, p2] } = await inStep({ backend: { echoes } });
+    const loads = gatedLoads<string>();
+    const granting = gate();
+    p1.backend.script("leases.acquire", { after: granting });
+    const first = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
+    await granting.arrived();
+    await p1.cache.invalidateTags("t");
+    const second = p2.cache.getOrSet("k", loads.load, { tags: ["t"] });
+    await flush();
+    granting.open();
+    await loads.arrived(2);
+    expect(loads.runs.map(({ context }) => context.reason)).toEqual(["miss", "miss"]);
+    for (const run of loads.runs) run.open("new");
+    expect([await first, await outcome(second)]).toEqual(["new", answered("new")]);
+  });
+
+  it("a tag invalidated elsewhere: after its version was compared", async () => {
+    const { all: [p1, p2] } = await inStep();
+    const loads = gatedLoads<string>();
+    const first = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
+    await loads.arrived(1);
+    p1.backend.forgetCalls();
+    await p2.cache.invalidateTags("t");
+    const second = p2.cache.getOrSet("k", loads.load, { tags: ["t"] });
+    await loads.arrived(2);
+    expect(p1.backend.calls.map(({ operation }) => operation)).toEqual(["tags.read", "leases.release"]);
+    loads.runs[1]!.open("second");
+    expect(await second).toBe("second");
+    loads.runs[0]!.open("first");
+    expect(await first).toBe("first");
+    expect([await p1.cache.get("k"), await p2.cache.get("k")]).toEqual(["second", "second"]);
+  });
+
+  it("a tag invalidated elsewhere: also when that was heard before the lease was granted", async () => {
+    const { all: [p1, p2] } = await inStep();
+    const loads = gatedLoads<string>();
+    const granting = gate();
+    p1.backend.script("leases.acquire", { after: granting });
+    const first = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
+    await granting.arrived();
+    await flush();
+    await p2.cache.invalidateTags("t");
+    const second = p2.cache.getOrSet("k", loads.load, { tags: ["t"] });
+    await flush();
+    granting.open();
+    await loads.arrived(2);
+    for (const run of loads.runs) run.open("new");
+    expect([await first, await outcome(second)]).toEqual(["new", answered("new")]);
+  });
+
+  it("a tag invalidated elsewhere: also during the comparison, which is repeated", async () => {
+    const { all: [p1, p2, p3], store } = await inStep({}, 3);
+    const loads = gatedLoads<string>();
+    const first = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
+    await loads.arrived(1);
+    await flush();
+    const comparing = gate();
+    p1.backend.script("tags.read", { after: comparing });
+    // A message that means nothing, and one that does while the answer about the first is on its way.
+    store.evictTag("{~test}::t");
+    await comparing.arrived();
+    await p3.cache.invalidateTags("t");
+    comparing.open();
+    const second = p2.cache.getOrSet("k", loads.load, { tags: ["t"] });
+    await loads.arrived(2);
+    loads.runs[1]!.open("second");
+    expect(await outcome(second)).toEqual(answered("second"));
+    loads.runs[0]!.open("first");
+    expect(await first).toBe("first");
+  });
+
+  it("but not for a message alone: the first use of a tag looks the same, and two would load (counter-example 24)", async () => {
+    const { all: [p1, p2], store } = await inStep();
+    const loads = gatedLoads<string>();
+    const first = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
+    await loads.arrived(1);
+    await flush();
+    const second = p2.cache.getOrSet("k", never, { tags: ["t"] });
+    second.catch(() => undefined);
+    await flush();
+    const holder = store.leaseHolder(K);
+    expect(holder).toMatch(/^[\w-]{16}$/);
+    p2.cache.getOrSet("j", () => "j", { tags: ["first used"] }).catch(() => undefined);
+    // Evicted, it is not another one yet; whoever issues it anew is heard.
+    store.evictTag("{~test}::t");
+    await flush();
+    expect(store.leaseHolder(K)).toBe(holder);
+    loads.runs[0]!.open("first");
+    expect([await first, await outcome(p1.cache.get("j"))]).toEqual(["first", answered("j")]);
+    expect(p1.backend.count("leases.release")).toBe(0);
+    // What was stored under a version that is gone is a miss.
+    await expect(second).rejects.toThrow("this loader must not run");
+  });
+
+  it("a tag that was evicted and issued anew during the load is another one", async () => {
+    const { all: [p1, p2], store } = await inStep();
+    const loads = gatedLoads<string>();
+    const first = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
+    await loads.arrived(1);
+    store.evictTag("{~test}::t");
+    store.evictIssuer();
+    const second = p2.cache.getOrSet("k", loads.load, { tags: ["t"] });
+    await flush();
+    await loads.arrived(2);
+    loads.runs[1]!.open("second");
+    expect(await outcome(second)).toEqual(answered("second"));
+    loads.runs[0]!.open("first");
+    await first;
+  });
+});
+
+describe("C11 a forced load", () => {
+  it("takes the lease over, and the older holder stores nothing (counter-example 22)", async () => {
+    const { all: [p1, p2] } = await inStep();
+    const loads = gatedLoads<string>();
+    const first = p1.cache.getOrSet("k", loads.load);
+    await loads.arrived(1);
+    const forced = p2.cache.getOrSet("k", loads.load, { forceRefresh: true });
+    await loads.arrived(2);
+    loads.runs[1]!.open("forced");
+    expect(await forced).toBe("forced");
+    loads.runs[0]!.open("first");
+    expect(await first).toBe("first");
+    await flush();
+    expect([p1.cache.peek("k"), await p1.cache.get("k"), await p2.cache.get("k")]).toEqual([undefined, "forced", "forced"]);
+  });
+
+  it("compares what it found with its lease: what another program wrote and removed meanwhile does not come back (counter-example 22)", async () => {
+    const { all: [p1, p2], store } = await inStep();
+    await p1.cache.set("k", "v0");
+    const loads = gatedLoads<string>();
+    const forced = p2.cache.getOrSet("k", loads.load, { forceRefresh: true });
+    await loads.arrived(1);
+    // That program knows of no lease, so it removes the entry only.
+    expect(store.delete(K)).toBe(true);
+    loads.runs[0]!.open("v1");
+    expect(await forced).toBe("v1");
+    await flush();
+    expect([store.keys().includes(K), p2.cache.peek("k"), await p1.cache.get("k")]).toEqual([false, undefined, undefined]);
+    expect(store.leaseHolder(K)).toBe(undefined);
+  });
+
+  it("of two, the one that began later is what is kept, in whatever order the answers come (counter-example 23)", async () => {
+    const { all: [p1] } = await inStep();
+    const loads = gatedLoads<string>();
+    const first = p1.cache.getOrSet("k", loads.load, { forceRefresh: true });
+    await loads.arrived(1);
+    const storing = gate();
+    p1.backend.script("leases.store", { after: storing });
+    loads.runs[0]!.open("v1");
+    await storing.arrived();
+    const second = p1.cache.getOrSet("k", loads.load, { forceRefresh: true });
+    await loads.arrived(2);
+    loads.runs[1]!.open("v2");
+    await flush();
+    storing.open();
+    expect([await first, await second]).toEqual(["v1", "v2"]);
+    await flush();
+    expect([p1.cache.peek("k"), await p1.cache.get("k")]).toEqual(["v2", "v2"]);
+  });
+
+  it("is seen by the other process once it is stored", async () => {
+    const { all: [p1, p2] } = await inStep();
+    await p1.cache.set("k", "old");
+    expect(await p2.cache.get("k")).toBe("old");
+    await p1.cache.getOrSet("k", () => "forced", { forceRefresh: true });
+    expect([p2.cache.peek("k"), await p2.cache.get("k")]).toEqual([undefined, "forced"]);
+  });
+});
+
+describe("batches", () => {
+  it("C52 load what no other process loads, and read the rest from there; in opposite order two do not wait for each other for ever", async () => {
+    const { all: [p1, p2] } = await inStep();
+    const [one, two] = [gate(), gate()];
+    const asked: string[][] = [];
+    const load = (at: typeof one) => async (keys: readonly string[]): Promise<[string, string][]> => {
+      asked.push([...keys]);
+      await at.pass();
+      return keys.map((key) => [key, `${key} of ${at === one ? 1 : 2}`]);
+    };
+    // Each gets one of the leases first.
+    const [later1, later2] = [gate(), gate()];
+    p1.backend.script("leases.acquire", { key: "test::b", before: later1 });
+    p2.backend.script("leases.acquire", { key: "test::a", before: later2 });
+    const first = p1.cache.getOrSetMany(["a", "b"], (key) => key, load(one));
+    const second = p2.cache.getOrSetMany(["b", "a"], (key) => key, load(two));
+    await flush();
+    later1.open();
+    later2.open();
+    await flush();
+    expect(asked).toEqual([["a"], ["b"]]);
+    one.open();
+    two.open();
+    expect([await first, await second]).toEqual([new Map([["a", "a of 1"], ["b", "b of 2"]]), new Map([["b", "b of 2"], ["a", "a of 1"]])]);
+    expect(asked).toHaveLength(2);
+  });
+
+  it("C52 load themselves what the other failed to load", async () => {
+    const { all: [p1, p2] } = await inStep();
+    const loads = gatedLoads<string>();
+    const first = p1.cache.getOrSet("a", loads.load);
+    await loads.arrived(1);
+    const asked: (readonly string[])[] = [];
+    const second = p2.cache.getOrSetMany(["a", "b"], (key) => key, (keys) => {
+      asked.push(keys);
+      return keys.map((key) => [key, `${key} of 2`] as const);
+    });
+    await flush();
+    expect(asked).toEqual([["b"]]);
+    loads.runs[0]!.fail(DOWN);
+    await expect(first).rejects.toBe(DOWN);
+    expect(await second).toEqual(new Map([["a", "a of 2"], ["b", "b of 2"]]));
+    expect(asked).toEqual([["b"], ["a"]]);
+  });
+
+  it("C52 store what they load after a wait under the tag versions of then", async () => {
+    const { all: [p1, p2] } = await inStep();
+    const loads = gatedLoads<string>();
+    const first = p1.cache.getOrSet("a", loads.load, { tags: ["t"] });
+    await loads.arrived(1);
+    const second = p2.cache.getOrSetMany(["a", "b"], (key) => key, (keys) => keys.map((key) => [key, `${key} of 2`] as const), { tags: ["t"] });
+    await flush();
+    await p1.cache.invalidateTags("t");
+    expect(await second).toEqual(new Map([["a", "a of 2"], ["b", "b of 2"]]));
+    expect(await p1.cache.getOrSet("a", never, { tags: ["t"] })).toBe("a of 2");
+    loads.runs[0]!.open("a of 1");
+    await first;
+  });
+
+  it("C57 wait within their limits, and end with whoever leaves", async () => {
+    const { all: [p1, p2], clock } = await inStep();
+    const loads = gatedLoads<string>();
+    void p1.cache.getOrSet("a", loads.load);
+    await loads.arrived(1);
+    const call = (options: object): Promise<Map<string, string>> => p2.cache.getOrSetMany(["a", "b"], (key) => key, (keys) => keys.map((key) => [key, key] as const), options);
+    const timed = call({ hardTimeout: 50 });
+    timed.catch(() => undefined);
+    await flush();
+    clock.advance(50);
+    await expect(timed).rejects.toThrow(LoadTimeoutError);
+    const controller = new AbortController();
+    const left = call({ signal: controller.signal });
+    await flush();
+    controller.abort(new Error("left"));
+    await expect(left).rejects.toThrow("left");
+    loads.runs[0]!.open("a");
+    await flush();
+    expect(await outcome(p2.cache.drain())).toEqual(answered(undefined));
+  });
+});
+
+it("C26 what was deleted while a call waited for the load of another process does not stand in for its own failure", async () => {
+  const { all: [p1, p2], clock } = await inStep({ ttl: 100, staleIfError: "1h" });
+  await p1.cache.set("k", "old");
+  expect(await p2.cache.get("k")).toBe("old");
+  clock.advance(100);
+  const loads = gatedLoads<string>();
+  p1.cache.getOrSet("k", loads.load).catch(() => undefined);
+  await loads.arrived(1);
+  const waiting = p2.cache.getOrSet("k", () => Promise.reject(DOWN));
+  await flush();
+  await p2.cache.delete("k");
+  await expect(waiting).rejects.toBe(DOWN);
+});
+
+it("C26 nor what was deleted before it was known that another process loads", async () => {
+  const { all: [p1, p2], clock } = await inStep({ ttl: 100, staleIfError: "1h" });
+  await p1.cache.set("k", "old");
+  expect(await p2.cache.get("k")).toBe("old");
+  clock.advance(100);
+  const loads = gatedLoads<string>();
+  p1.cache.getOrSet("k", loads.load).catch(() => undefined);
+  await loads.arrived(1);
+  const answering = gate();
+  p2.backend.script("leases.acquire", { after: answering });
+  const waiting = p2.cache.getOrSet("k", () => Promise.reject(DOWN));
+  await answering.arrived();
+  await p2.cache.delete("k");
+  answering.open();
+  await expect(waiting).rejects.toBe(DOWN);
+});

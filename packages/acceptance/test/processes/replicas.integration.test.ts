@@ -1,0 +1,103 @@
+/** Replicas that lag: promoted without what was removed, or asked for entries. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { overEach, PATIENCE, Pool, type Fleet, type FleetSettings, type Member } from "../support/fleet.ts";
+import type { FleetServers, Topology } from "../support/fleet-servers.ts";
+
+const SETTINGS: FleetSettings = { maxStalenessMs: 2_000, responseTimeoutMs: 500, connectTimeoutMs: 2_000 };
+const WITH_REPLICAS: readonly Topology[] = ["cluster", "sentinel"];
+
+const pool = new Pool();
+beforeAll(async () => {
+  await Promise.all(WITH_REPLICAS.map((topology) => pool.servers(topology, { patienceMs: 1_000 })));
+});
+afterAll(() => pool.end());
+
+describe("A97 C93: a removal that a promoted replica never had is issued again", () => {
+  it("by the process that made it, which never serves what was removed", overEach(pool, WITH_REPLICAS, async (servers) => {
+    await servers.healed();
+    await using fleet = await pool.open(servers, 2, SETTINGS);
+    const [one] = fleet.members as [Member, Member];
+    // All on the server of the tags, so that one failover takes all of it back.
+    const [deleted, tagged] = [await beside(fleet, fleet.tagKeyOf("t"), "deleted"), await beside(fleet, fleet.tagKeyOf("t"), "tagged")];
+    await one.set(deleted, "old");
+    await one.set(tagged, "old", { tags: ["t"] });
+    for (const key of [deleted, tagged]) await fleet.allHold(key, "old");
+    await servers.replicated();
+    await servers.cutReplicas(fleet.keyOf(deleted));
+    expect(await one.delete(deleted)).toMatchObject({ status: "deleted" });
+    expect(await one.invalidateTags("t")).toMatchObject({ status: "done" });
+    const reading = [deleted, tagged].map((key) => one.readFor(key, 6_000));
+    const next = await servers.failOver(fleet.keyOf(deleted));
+    await fleet.inStep(40_000);
+    expect(await Promise.all(reading)).toEqual([[undefined], [undefined]]);
+    await expect.poll(() => next.command("EXISTS", fleet.keyOf(deleted)), PATIENCE).toBe(0);
+    for (const member of fleet.members)
+      for (const key of [deleted, tagged]) await expect.poll(async () => [await member.get(key), await member.peek(key)], PATIENCE).toEqual([undefined, undefined]);
+    for (const member of fleet.members) expect(await member.getOrSet(deleted, { value: "new" })).toBe("new");
+  }));
+});
+
+describe("A44: a process that reads from replicas", () => {
+  it("is answered by primaries where it listens; where it does not, by replicas that may lag, but never in a call with a token, and tags by primaries", async () => {
+    const servers = await pool.servers("cluster");
+    await servers.healed();
+    await using fleet = await pool.open(servers, 3, SETTINGS);
+    const [one, listening, deaf] = fleet.members as [Member, Member, Member];
+    const place = { ...servers.place, readFromReplicas: true } as typeof servers.place;
+    await listening.open({ ...SETTINGS, place, keyPrefix: fleet.keyPrefix });
+    await deaf.open({ ...SETTINGS, place, keyPrefix: fleet.keyPrefix, coherence: "none", policy: { localTtl: 0 } });
+    await fleet.inStep();
+    const primary = await servers.primaryOf(fleet.keyOf("k"));
+    await one.set("k", "old", { tags: ["t"] });
+    await servers.replicated();
+    // Replicas are found and connected to behind the scenes.
+    const { plain } = await readsOfReplicas(servers);
+    await expect.poll(async () => [await deaf.get("k"), (await readsOfReplicas(servers)).plain > plain], PATIENCE).toEqual(["old", true]);
+    const before = await readsOfReplicas(servers);
+    await servers.cutReplicas(fleet.keyOf("k"));
+    try {
+      const { token } = await one.set("k", "new", { tags: ["t"] });
+      const seen = new Set<unknown>();
+      for (let i = 0; i < 20; i += 1) {
+        expect(await listening.getOrSet("k", { value: "not loaded" }, { after: token! })).toBe("new");
+        expect(await listening.get("k")).toBe("new");
+        expect(["new", undefined]).toContain(await listening.peek("k"));
+        // A replica that lags, as replicas do: that was accepted here.
+        seen.add(await deaf.get("k"));
+        expect(await deaf.getOrSet("k", { value: "not loaded" }, { after: token! })).toBe("new");
+        expect(await deaf.peek("k")).toBe(undefined);
+      }
+      expect(seen).toContain("old");
+      await one.invalidateTags("t");
+      for (const member of [listening, deaf]) await expect.poll(() => member.get("k"), PATIENCE).toBe(undefined);
+      // The permission to load is the primary's to give.
+      const herds = await Promise.all([listening, deaf].map((member) => member.herd("k", 20, { value: "loaded", takesMs: 30 }, { tags: ["t"] })));
+      expect(herds).toEqual([["loaded"], ["loaded"]]);
+      expect(await fleet.loads("k")).toHaveLength(1);
+    } finally {
+      await primary.command("CONFIG", "SET", "requirepass", "");
+    }
+    const reads = await readsOfReplicas(servers);
+    expect(reads.plain).toBeGreaterThan(before.plain);
+    expect(reads.other).toBe(before.other);
+  });
+});
+
+/** What clients asked of replicas: reads of entries, and else. */
+async function readsOfReplicas(servers: FleetServers): Promise<{ readonly plain: number; readonly other: number }> {
+  const counts = { plain: 0, other: 0 };
+  for (const replica of await servers.cluster!.replicas()) {
+    const stats = await replica.info("commandstats");
+    const calls = (name: string): number => Number(/calls=(\d+)/.exec(stats[`cmdstat_${name}`] ?? "calls=0")![1]);
+    counts.plain += calls("hmget");
+    // Scripts come to replicas as what they did, and not as themselves.
+    counts.other += calls("mget") + calls("evalsha") + calls("hget");
+  }
+  return counts;
+}
+
+/** A key of the root namespace whose entry lies on the server of `redisKey`. */
+async function beside(fleet: Fleet, redisKey: string, name: string): Promise<string> {
+  const { port } = await fleet.servers.primaryOf(redisKey);
+  for (let i = 0; ; i += 1) if ((await fleet.servers.primaryOf(fleet.keyOf(`${name} ${i}`))).port === port) return `${name} ${i}`;
+}

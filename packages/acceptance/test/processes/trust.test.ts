@@ -1,0 +1,480 @@
+/** Until when a copy is served without asking: interleavings are forced, time is moved by hand. Counter-examples: docs/reference/counter-examples.md. */
+import { flush, gate, outcome } from "@hotset/core/testing";
+import { describe, expect, it } from "vitest";
+import { gatedLoads, inStep, notYetInStep, type SimulatedProcess } from "../support/processes.ts";
+import { never } from "../support/stacks.ts";
+import { watch } from "../support/watch.ts";
+
+const DOWN = new Error("db down");
+const answered = <T>(value: T) => ({ status: "fulfilled", value }) as const;
+
+/** What `get` finds, and what it asked the backend for that. */
+async function got({ cache, backend }: SimulatedProcess, key = "k"): Promise<{ readonly value: unknown; readonly reads: number }> {
+  backend.forgetCalls();
+  const value = await cache.get(key);
+  return { value, reads: backend.count("read", `test::${key}`) };
+}
+
+describe("C86 a copy is served on trust", () => {
+  it("before the last sign of life, counted from where it was sent, is maxStaleness old; that instant is too late", async () => {
+    const { all: [p1], clock } = await inStep();
+    await p1.cache.set("k", "v");
+    await flush();
+    p1.link.freezeHeartbeat();
+    clock.advance(1_999);
+    expect(await got(p1)).toEqual({ value: "v", reads: 0 });
+    clock.advance(1);
+    expect(p1.cache.peek("k")).toBe(undefined);
+    expect(await got(p1)).toEqual({ value: "v", reads: 1 });
+  });
+
+  it("no longer for a sign of life that took its time", async () => {
+    const { all: [p1], clock } = await inStep();
+    await p1.cache.set("k", "v");
+    await flush();
+    p1.link.freezeHeartbeat();
+    p1.link.hold();
+    clock.advance(500);
+    p1.link.alive();
+    clock.advance(1_200);
+    p1.link.deliver();
+    clock.advance(799);
+    expect(p1.cache.peek("k")).toBe("v");
+    clock.advance(1);
+    expect(p1.cache.peek("k")).toBe(undefined);
+  });
+
+  it("as long as signs of life come, each a quarter of it after the other", async () => {
+    const { all: [p1], clock } = await inStep({ backend: { maxStalenessMs: 40 } });
+    await p1.cache.set("k", "v");
+    await flush();
+    for (let i = 0; i < 100; i += 1) {
+      clock.advance(10);
+      expect(p1.cache.peek("k")).toBe("v");
+    }
+    p1.link.freezeHeartbeat();
+    clock.advance(39);
+    expect(p1.cache.peek("k")).toBe("v");
+    clock.advance(1);
+    expect(p1.cache.peek("k")).toBe(undefined);
+  });
+
+  it("not by a process that was frozen: before it has heard of anything", async () => {
+    const { all: [p1, p2], clock } = await inStep();
+    await p1.cache.set("k", "old");
+    await flush();
+    p1.link.hold();
+    await p2.cache.set("k", "new");
+    clock.advance("1m");
+    expect(p1.cache.peek("k")).toBe(undefined);
+    const read = p1.cache.get("k");
+    p1.link.deliver();
+    expect(await read).toBe("new");
+  });
+
+  it("nor for longer over a link that was cut in silence", async () => {
+    const { all: [p1, p2], clock } = await inStep();
+    await p1.cache.set("k", "old");
+    await flush();
+    p1.link.hold();
+    await p2.cache.delete("k");
+    for (let i = 0; i < 4; i += 1) {
+      p1.link.drop();
+      expect(p1.cache.peek("k")).toBe("old");
+      clock.advance(i === 3 ? 499 : 500);
+    }
+    expect(p1.cache.peek("k")).toBe("old");
+    clock.advance(1);
+    expect([p1.cache.peek("k"), await p1.cache.get("k"), await p1.cache.getOrSet("k", () => "loaded")]).toEqual([undefined, undefined, "loaded"]);
+  });
+
+  it("again once a late sign of life has come, if nothing could be missed meanwhile", async () => {
+    const { all: [p1], clock } = await inStep();
+    await p1.cache.set("k", "v");
+    await flush();
+    p1.link.hold();
+    clock.advance(2_500);
+    expect(p1.cache.peek("k")).toBe(undefined);
+    p1.link.deliver();
+    expect(p1.cache.peek("k")).toBe("v");
+  });
+
+  it("not from the loss of the link on, in the same tick, and afterwards once more when the backend has confirmed it", async () => {
+    const { all: [p1], clock } = await inStep();
+    const states = watch(p1.cache, "backend:state");
+    await p1.cache.set("k", "v");
+    await p1.cache.set("j", "v");
+    await flush();
+    p1.link.lose();
+    expect([p1.cache.peek("k"), p1.cache.peek("j")]).toEqual([undefined, undefined]);
+    expect(await got(p1)).toEqual({ value: "v", reads: 1 });
+    expect(p1.cache.peek("k")).toBe(undefined);
+    p1.link.heal();
+    clock.advance(1_000);
+    await flush();
+    expect(p1.cache.peek("k")).toBe(undefined);
+    expect([await got(p1), await got(p1), p1.cache.peek("k"), p1.cache.peek("j")]).toEqual([{ value: "v", reads: 1 }, { value: "v", reads: 0 }, "v", undefined]);
+    expect(states.map(([, { state }]) => state)).toEqual(["detached", "up"]);
+  });
+
+  it("nor what changed while nothing was heard", async () => {
+    const { all: [p1, p2], clock } = await inStep();
+    await p1.cache.set("k", "old");
+    await flush();
+    p1.link.lose();
+    await p2.cache.delete("k");
+    p1.link.heal();
+    clock.advance(1_000);
+    await flush();
+    expect([p1.cache.peek("k"), await p1.cache.get("k")]).toEqual([undefined, undefined]);
+  });
+
+  it("nor anything, when anything may have changed", async () => {
+    const { all: [p1] } = await inStep();
+    await p1.cache.set("warm", 1, { tags: ["t"] });
+    await p1.cache.set("k", "v", { tags: ["t"] });
+    await flush();
+    expect(p1.cache.peek("k")).toBe("v");
+    p1.link.everything();
+    expect(p1.cache.peek("k")).toBe(undefined);
+    // Also once what is known of its tags is known again.
+    await p1.cache.getOrSet("other", ({ noStore }) => noStore(1), { tags: ["t"] });
+    await flush();
+    expect(p1.cache.peek("k")).toBe(undefined);
+    p1.link.everything();
+    p1.backend.forgetCalls();
+    expect(await p1.cache.get("k")).toBe("v");
+    // What was known of tags is asked for again as well.
+    expect(p1.backend.calls.map(({ operation }) => operation)).toEqual(expect.arrayContaining(["read", "tags.read"]));
+    expect(p1.cache.peek("k")).toBe("v");
+  });
+
+  it("whose attachment is refused is tried again each second", async () => {
+    const { all: [p1], clock } = notYetInStep();
+    p1!.backend.script("attach", { fail: true, times: 3 });
+    await p1!.cache.set("k", "v");
+    await flush();
+    for (let attempts = 1; attempts <= 4; attempts += 1) {
+      expect([p1!.backend.count("attach"), p1!.cache.peek("k")]).toEqual([attempts, undefined]);
+      clock.advance(1_000);
+      await flush();
+    }
+    expect(p1!.backend.count("attach")).toBe(4);
+    expect(await got(p1!)).toEqual({ value: "v", reads: 1 });
+    expect(p1!.cache.peek("k")).toBe("v");
+  });
+});
+
+describe("C87 trust begins with what is read after changes are heard (counter-example 10)", () => {
+  it.for(["get", "getOrSet", "getMany", "set", "load"] as const)("what came from before is confirmed first: %s", async (how) => {
+    const { all: [p2], start } = await inStep();
+    if (how !== "load") await p2.cache.set("k", "old");
+    const p1 = start();
+    const attaching = gate();
+    p1.backend.script("attach", { before: attaching });
+    const calls = {
+      get: () => p1.cache.get("k"),
+      getOrSet: () => p1.cache.getOrSet("k", never),
+      getMany: () => p1.cache.getMany(["k"]),
+      set: () => p1.cache.set("k", "old"),
+      load: () => p1.cache.getOrSet("k", () => "old"),
+    };
+    await calls[how]();
+    expect(p1.cache.peek("k")).toBe(undefined);
+    await p2.cache.delete("k");
+    attaching.open();
+    await flush();
+    expect(p1.link.attached).toBe(1);
+    // Also once it is known that nothing was cleared.
+    await p1.cache.get("other");
+    expect([p1.cache.peek("k"), await p1.cache.get("k")]).toEqual([undefined, undefined]);
+  });
+
+  it.for(["get", "getOrSet", "set", "load"] as const)("also what was under way at that moment, since it may have been answered before: %s", async (how) => {
+    const { all: [p2], start } = await inStep();
+    if (how !== "load") await p2.cache.set("k", "old");
+    const p1 = start();
+    const [attaching, answering] = [gate(), gate()];
+    p1.backend.script("attach", { before: attaching });
+    p1.backend.script(how === "set" ? "write" : how === "load" ? "leases.store" : "read", { after: answering });
+    const calls = {
+      get: () => p1.cache.get("k"),
+      getOrSet: () => p1.cache.getOrSet("k", never),
+      set: () => p1.cache.set("k", "old"),
+      load: () => p1.cache.getOrSet("k", () => "old"),
+    };
+    const call = calls[how]();
+    await answering.arrived();
+    await p2.cache.delete("k");
+    attaching.open();
+    await flush();
+    expect(p1.link.attached).toBe(1);
+    answering.open();
+    await call;
+    await flush();
+    await p1.cache.get("other");
+    expect([p1.cache.peek("k"), await p1.cache.get("k")]).toEqual([undefined, undefined]);
+  });
+
+  it("nor is what is read between the loss of a link and the next one trusted", async () => {
+    const { all: [p1, p2], clock } = await inStep();
+    await p1.cache.set("k", "old");
+    p1.link.lose();
+    expect(await p1.cache.get("k")).toBe("old");
+    await p2.cache.set("k", "new");
+    p1.link.heal();
+    clock.advance(1_000);
+    await flush();
+    expect([p1.cache.peek("k"), await p1.cache.get("k")]).toEqual([undefined, "new"]);
+  });
+});
+
+describe("C86 what is under way when the link is lost", () => {
+  it.for(["get", "getOrSet", "set", "load"] as const)("leaves no copy to trust, though the link is back before it ends: %s", async (how) => {
+    const { all: [p1, p2] } = await inStep();
+    if (how !== "load") await p2.cache.set("k", "old");
+    const answering = gate();
+    p1.backend.script(how === "set" ? "write" : how === "load" ? "leases.store" : "read", { after: answering });
+    const calls = {
+      get: () => p1.cache.get("k"),
+      getOrSet: () => p1.cache.getOrSet("k", never),
+      set: () => p1.cache.set("k", "old"),
+      load: () => p1.cache.getOrSet("k", () => "old"),
+    };
+    const call = calls[how]();
+    await answering.arrived();
+    p1.link.lose({ attach: "hangs" });
+    await p2.cache.delete("k");
+    p1.link.heal();
+    await flush();
+    expect(p1.link.attached).toBe(1);
+    answering.open();
+    await call;
+    await flush();
+    await p1.cache.get("other");
+    expect([p1.cache.peek("k"), await p1.cache.get("k")]).toEqual([undefined, undefined]);
+  });
+
+  it("is not shared by who asks afterwards: what it misses is not known (counter-example 17)", async () => {
+    const { all: [p1, p2] } = await inStep();
+    const loads = gatedLoads<string>();
+    const older = p1.cache.getOrSet("k", loads.load);
+    await loads.arrived(1);
+    p1.link.lose({ attach: "hangs" });
+    await p2.cache.delete("k");
+    p1.link.heal();
+    await flush();
+    expect(p1.link.attached).toBe(1);
+    const newer = p1.cache.getOrSet("k", loads.load);
+    await loads.arrived(2);
+    loads.runs[0]!.open("old");
+    loads.runs[1]!.open("new");
+    expect([await older, await newer]).toEqual(["old", "new"]);
+  });
+
+  it("nor while it is being stored (counter-example 17)", async () => {
+    const { all: [p1, p2] } = await inStep();
+    const loads = gatedLoads<string>();
+    const older = p1.cache.getOrSet("k", loads.load);
+    await loads.arrived(1);
+    p1.link.lose({ attach: "hangs" });
+    await p2.cache.delete("k");
+    p1.link.heal();
+    await flush();
+    expect(p1.link.attached).toBe(1);
+    const storing = gate();
+    p1.backend.script("leases.store", { before: storing });
+    loads.runs[0]!.open("old");
+    await storing.arrived();
+    const newer = p1.cache.getOrSet("k", loads.load);
+    await loads.arrived(2);
+    storing.open();
+    loads.runs[1]!.open("new");
+    expect([await older, await newer]).toEqual(["old", "new"]);
+  });
+
+  it.for(["silent", "lost"] as const)("nor for longer than a copy would be served while nothing is heard: the link is %s", async (how) => {
+    const { all: [p1, p2], clock } = await inStep();
+    if (how === "silent") p1.link.hold();
+    else p1.link.lose();
+    await flush();
+    const loads = gatedLoads<string>();
+    const older = p1.cache.getOrSet("k", loads.load);
+    await loads.arrived(1);
+    await p2.cache.delete("k");
+    clock.advance(1_999);
+    await flush();
+    const within = p1.cache.getOrSet("k", never);
+    clock.advance(1);
+    const newer = p1.cache.getOrSet("k", loads.load);
+    await loads.arrived(2);
+    loads.runs[0]!.open("old");
+    loads.runs[1]!.open("new");
+    expect([await older, await within, await newer]).toEqual(["old", "old", "new"]);
+    expect(await p2.cache.get("k")).toBe("new");
+  });
+
+  it("nor does a copy that nobody vouches for any more stand in for those who join when the load fails", async () => {
+    const { all: [p1, p2], clock } = await inStep({ ttl: 100, staleIfError: "1h" });
+    await p1.cache.set("k", "old");
+    await flush();
+    p1.link.hold();
+    await p2.cache.delete("k");
+    clock.advance(1_500);
+    const loads = gatedLoads<string>();
+    const within = p1.cache.getOrSet("k", loads.load);
+    await loads.arrived(1);
+    clock.advance(500);
+    const beyond = p1.cache.getOrSet("k", () => Promise.reject(DOWN));
+    await flush();
+    loads.runs[0]!.fail(DOWN);
+    expect([await within, await outcome(beyond)]).toEqual(["old", { status: "rejected", reason: DOWN }]);
+  });
+
+  it("while one that is loaded without the backend is shared by all, however long it takes", async () => {
+    const { all: [p1], clock } = await inStep();
+    p1.link.lose();
+    p1.backend.down();
+    const loads = gatedLoads<string>();
+    const first = p1.cache.getOrSet("k", loads.load);
+    await loads.arrived(1);
+    clock.advance(10_000);
+    const second = p1.cache.getOrSet("k", never);
+    loads.runs[0]!.open("loaded");
+    expect([await first, await second]).toEqual(["loaded", "loaded"]);
+  });
+
+  it("nor is one that waits for another process, once it looks again: what stood in for it may be gone (counter-example 17)", async () => {
+    const { all: [p1, p2], clock } = await inStep({ ttl: 100, staleWhileRevalidate: "1h" });
+    await p1.cache.set("k", "old");
+    expect(await p2.cache.get("k")).toBe("old");
+    clock.advance(100);
+    const loads = gatedLoads<string>();
+    expect(await p1.cache.getOrSet("k", loads.load)).toBe("old");
+    await loads.arrived(1);
+    const asking = gate();
+    p2.backend.script("leases.acquire", { before: asking });
+    expect(await p2.cache.getOrSet("k", () => "newest")).toBe("old");
+    await asking.arrived();
+    const strict = p2.cache.getOrSet("k", () => "newest", { staleWhileRevalidate: 0 });
+    asking.open();
+    await flush();
+    p2.link.lose({ attach: "hangs" });
+    await p1.cache.delete("k");
+    p2.link.heal();
+    await flush();
+    expect(p2.link.attached).toBe(1);
+    const late = p2.cache.getOrSet("k", () => "newest");
+    expect(await outcome(late)).toEqual(answered("newest"));
+    expect(await strict).toBe("newest");
+    loads.runs[0]!.open("new");
+    await p1.cache.drain();
+  });
+});
+
+describe("C92 while the backend does not answer, a copy that cannot be confirmed is the answer", () => {
+  it("for as long as it lives, though its link is lost", async () => {
+    const { all: [p1], clock } = await inStep({ ttl: 10_000 });
+    await p1.cache.set("k", "v");
+    await flush();
+    p1.backend.down();
+    p1.link.lose();
+    clock.advance(9_999);
+    expect(p1.cache.peek("k")).toBe(undefined);
+    expect([await p1.cache.get("k"), await p1.cache.getOrSet("k", never), (await p1.cache.getMany(["k"])).get("k"), (await p1.cache.inspect("k"))?.state]).toEqual(["v", "v", "v", "fresh"]);
+    clock.advance(1);
+    expect(await p1.cache.get("k")).toBe(undefined);
+    expect(await p1.cache.getOrSet("k", () => "loaded")).toBe("loaded");
+  });
+
+  it("but not what this process has invalidated or removed since (counter-example 14)", async () => {
+    const { all: [p1] } = await inStep();
+    for (const key of ["tag", "deleted", "kept"]) await p1.cache.set(key, "old", { tags: [key] });
+    const users = p1.cache.namespace("users");
+    await users.set("k", "old");
+    await flush();
+    p1.backend.down();
+    p1.link.lose();
+    expect([await p1.cache.invalidateTags("tag"), await p1.cache.delete("deleted"), await users.clear()]).toEqual([{ status: "pending" }, { status: "pending" }, { status: "pending" }]);
+    expect([...(await p1.cache.getMany(["tag", "deleted", "kept"]))]).toEqual([["kept", "old"]]);
+    expect(await users.get("k")).toBe(undefined);
+    for (const key of ["tag", "deleted"]) await expect(p1.cache.getOrSet(key, () => Promise.reject(DOWN))).rejects.toBe(DOWN);
+  });
+
+  it("nor what was acknowledged before the backend went away (counter-example 14)", async () => {
+    const { all: [p1] } = await inStep({ backend: { echoes: false } });
+    await p1.cache.set("k", "old", { tags: ["t"] });
+    await p1.cache.invalidateTags("t");
+    p1.backend.down();
+    p1.link.lose();
+    expect(await p1.cache.get("k")).toBe(undefined);
+  });
+
+  it("what is loaded meanwhile is kept for then, and not served once the backend is back", async () => {
+    const { all: [p1, p2], clock, store } = await inStep();
+    p1.backend.down();
+    expect(await p1.cache.getOrSet("k", () => "alone")).toBe("alone");
+    expect([p1.cache.peek("k"), await p1.cache.get("k"), await p1.cache.getOrSet("k", never)]).toEqual([undefined, "alone", "alone"]);
+    await p2.cache.set("k", "elsewhere");
+    p1.backend.up();
+    clock.advance(1_000);
+    expect(await p1.cache.get("k")).toBe("elsewhere");
+    await p2.cache.delete("k");
+    p1.backend.down();
+    expect(await p1.cache.getOrSet("k", () => "alone again")).toBe("alone again");
+    p1.backend.up();
+    clock.advance(1_000);
+    expect([store.keys().includes("test::k"), await p1.cache.get("k")]).toEqual([false, undefined]);
+  });
+
+  it("nor is a value that the backend refused trusted", async () => {
+    const { all: [p1], store } = await inStep();
+    p1.backend.script("leases.store", { refuse: new Error("out of memory") });
+    expect(await p1.cache.getOrSet("k", () => "loaded")).toBe("loaded");
+    await flush();
+    expect([p1.cache.peek("k"), store.keys().includes("test::k"), await p1.cache.get("k")]).toEqual([undefined, false, undefined]);
+  });
+
+  it("a stale copy that cannot be confirmed is refreshed like any other", async () => {
+    const { all: [p1], clock } = await inStep({ ttl: 100, staleWhileRevalidate: "1h" });
+    await p1.cache.set("k", "v");
+    await flush();
+    p1.backend.down();
+    clock.advance(5_000);
+    expect(p1.cache.peek("k")).toBe(undefined);
+    expect(await p1.cache.getOrSet("k", () => "refreshed")).toBe("v");
+    await p1.cache.drain();
+    expect(await p1.cache.getOrSet("k", never)).toBe("refreshed");
+  });
+});
+
+it("C86 without anybody to hear of changes from, copies are trusted for localTtl, and nothing is confirmed", async () => {
+  const { all: [p1], clock } = notYetInStep({ localTtl: 500, backend: { coherence: "none" } });
+  await p1!.cache.set("k", "v");
+  clock.advance(499);
+  expect(p1!.cache.peek("k")).toBe("v");
+  clock.advance(1);
+  expect(p1!.cache.peek("k")).toBe(undefined);
+  expect(p1!.backend.count("leases.confirm")).toBe(0);
+});
+
+it("an attempt that broke while it was made is made again, and leaves no listener behind (C86)", async () => {
+  const { all: [p1, p2] } = notYetInStep();
+  const attaching = gate();
+  p1!.backend.script("attach", { after: attaching });
+  const connecting = p1!.cache.connect();
+  await attaching.arrived();
+  p1!.link.lose();
+  p1!.link.heal();
+  attaching.open();
+  await connecting;
+  await flush();
+  expect([p1!.link.attached, p1!.backend.count("attach")]).toEqual([1, 2]);
+  await p1!.cache.set("k", "v");
+  await flush();
+  expect(p1!.cache.peek("k")).toBe("v");
+  await p2!.cache.delete("k");
+  expect(p1!.cache.peek("k")).toBe(undefined);
+  await p1!.cache.close();
+  expect(p1!.link.attached).toBe(0);
+});

@@ -1,0 +1,151 @@
+import { readFileSync } from "node:fs";
+import * as core from "@hotset/core";
+import { CacheError, compose, createCache, gzip, type CacheEvents } from "@hotset/core";
+import { createTestCache, flush, gate, scriptedBackend, TestClock } from "@hotset/core/testing";
+import { memory } from "@hotset/memory";
+import { redis } from "@hotset/redis";
+import { brotli, zstd } from "hotset";
+import { describe, expect, it } from "vitest";
+
+const readPage = (name: string): string => readFileSync(new URL(`../../../../docs/reference/${name}.md`, import.meta.url), "utf8");
+
+/** The cells of each row whose first cell is one name in code, under one heading; of the whole page without one. */
+function rowsOf(page: string, heading?: string): ReadonlyMap<string, readonly string[]> {
+  const begin = heading === undefined ? 0 : page.indexOf(`\n## ${heading}\n`);
+  expect(begin, `a section "${heading}"`).toBeGreaterThanOrEqual(0);
+  const end = heading === undefined ? -1 : page.indexOf("\n## ", begin + 1);
+  const rows = page.slice(begin, end < 0 ? undefined : end).matchAll(/^\| `(?<name>[^`]+)` \|(?<cells>.*)\|$/gm);
+  return new Map([...rows].map(({ groups }) => [groups!["name"]!, groups!["cells"]!.split(" | ")]));
+}
+
+const sorted = (names: Iterable<string>): readonly string[] => [...new Set(names)].toSorted();
+
+/** The names that a refusal of an unknown one lists. */
+async function acceptedBy(call: () => unknown): Promise<readonly string[]> {
+  try {
+    await call();
+  } catch (error) {
+    const listed = /(?:accepted are|there are|the options are) (?<names>[\w:, -]+)$/.exec((error as Error).message)?.groups?.["names"];
+    expect(listed, (error as Error).message).toBeDefined();
+    return sorted(listed!.split(/, | and /));
+  }
+  throw new Error("an unknown name was accepted");
+}
+
+describe("docs/reference/options.md", () => {
+  const page = readPage("options");
+  const section = (...headings: string[]): readonly string[] => sorted(headings.flatMap((heading) => [...rowsOf(page, heading).keys()]));
+  const unknown = { nope: true } as never;
+  const cache = createTestCache();
+  const backend = () => scriptedBackend({ clock: new TestClock() });
+
+  it.for<[string, readonly string[], () => unknown]>([
+    ["createCache", ["createCache"], () => createCache(unknown)],
+    ["defaults", ["Lifetimes", "Loads"], () => createCache({ name: "a" }).defaults(unknown)],
+    ["namespace", ["Lifetimes", "Loads", "namespace"], () => cache.namespace("a", unknown)],
+    ["wrap", ["Lifetimes", "Loads", "wrap"], () => cache.wrap(() => 1, unknown)],
+    ["getOrSet", ["Lifetimes", "Loads", "getOrSet"], () => cache.getOrSet("a", () => 1, unknown)],
+    ["set", ["Lifetimes", "set"], () => cache.set("a", 1, unknown)],
+    ["setMany", ["Lifetimes", "set"], () => cache.setMany([["a", 1]], unknown)],
+    ["setOptions", ["Lifetimes", "set"], () => cache.getOrSet("b", ({ setOptions }) => setOptions(unknown))],
+    ["get", ["get"], () => cache.get("a", unknown)],
+    ["getMany", ["get"], () => cache.getMany(["a"], unknown)],
+    ["close", ["close"], () => cache.close(unknown)],
+    ["compose", ["compose"], () => compose(backend(), backend(), unknown)],
+    ["memory", ["memory"], () => memory(unknown)],
+    ["gzip", ["Compressors"], () => gzip(unknown)],
+    ["brotli", ["Compressors"], () => brotli(unknown)],
+    ["zstd", ["Compressors"], () => zstd(unknown)],
+  ])("has every option of %s, and no other", async ([, headings, call]) => {
+    expect(section(...headings)).toEqual(await acceptedBy(call));
+  });
+
+  it("has every option of getOrSetMany: those of getOrSet but onServed", async () => {
+    const accepted = await acceptedBy(() => cache.getOrSetMany([1], String, () => [], unknown));
+    expect(section("Lifetimes", "Loads", "getOrSet").filter((name) => name !== "onServed")).toEqual(accepted);
+  });
+
+  it("has every method of the Redis builder, and no other", () => {
+    const builder: object = redis("redis://localhost");
+    const methods = Object.getOwnPropertyNames(Object.getPrototypeOf(builder)).filter((name) => name !== "constructor");
+    expect(section("redis")).toEqual(sorted(methods));
+  });
+});
+
+describe("docs/reference/events.md", () => {
+  const rows = rowsOf(readPage("events"));
+
+  it("has every event, and no other", async () => {
+    expect(sorted(rows.keys())).toEqual(await acceptedBy(() => createTestCache().on("nope" as never, () => undefined)));
+  });
+
+  it("names every field of every event that occurs", async () => {
+    const seen = await observeEveryEvent([...rows.keys()] as (keyof CacheEvents)[]);
+    expect(sorted(seen.keys())).toEqual(sorted(rows.keys()));
+    for (const [event, fields] of seen) {
+      const told = rows.get(event)!.at(-1)!;
+      for (const field of fields) expect(told, `${event}.${field}`).toContain(`\`${field}\``);
+    }
+  });
+});
+
+describe("docs/reference/errors.md", () => {
+  it("has every code with its class, and no other", () => {
+    const isErrorClass = (value: unknown): value is new (message: string) => CacheError => typeof value === "function" && value.prototype instanceof CacheError;
+    const classes = (Object.values(core) as readonly unknown[]).filter(isErrorClass);
+    const rows = rowsOf(readPage("errors"));
+    const codes = new Map(classes.map((Class) => [new Class("a test").code, `\`${Class.name}\``]));
+    expect(sorted([...rows.keys()].filter((name) => /^[A-Z]/.test(name)))).toEqual(sorted(codes.keys()));
+    for (const [code, className] of codes) expect(rows.get(code)!.join()).toContain(className);
+  });
+});
+
+describe("docs/reference/stats.md", () => {
+  it.for(["cache", "tier", "latency"] as const)("has every number of a %s, and no other", (of) => {
+    const stats = createTestCache({ local: memory({ maxBytes: 1_000 }), backend: true }).stats();
+    const shown = { cache: stats, tier: stats.tiers[0]!, latency: stats.loadLatency }[of];
+    expect(sorted(rowsOf(readPage("stats"), `Of ${of === "cache" ? "the" : "a"} ${of}`).keys())).toEqual(sorted(Object.keys(shown)));
+  });
+});
+
+/** Makes each event happen at least once. Gives its fields, without those that every event has. */
+async function observeEveryEvent(events: readonly (keyof CacheEvents)[]): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
+  const seen = new Map<string, Set<string>>();
+  const clock = new TestClock();
+  const backend = scriptedBackend({ clock });
+  const cache = createTestCache({ clock, backend, local: memory({ maxEntries: 2 }), ttl: 100, staleWhileRevalidate: 100 });
+  for (const event of events)
+    cache.on(event, (fields) => {
+      const names = seen.get(event) ?? new Set();
+      for (const name of Object.keys(fields)) if (name !== "cache" && name !== "namespace") names.add(name);
+      seen.set(event, names);
+    });
+  const failing = (): never => {
+    throw new Error("db down");
+  };
+
+  for (const key of ["a", "b", "c"]) await cache.set(key, 1); // store, invalidate, evict
+  await cache.getOrSet("c", () => 2); // hit
+  await cache.invalidateTags("t"); // invalidate, of tags
+  clock.advance(100);
+  await cache.getOrSet("c", () => 2); // stale
+  await cache.drain();
+
+  const loading = gate<number>();
+  const both = [cache.getOrSet("d", () => loading.pass()), cache.getOrSet("d", () => 0)]; // coalesced
+  await loading.arrived();
+  await cache.delete("d");
+  loading.open(1);
+  await Promise.all(both); // miss, load, fenced
+  await cache.getOrSet("e", failing).catch(() => undefined); // load:error
+
+  backend.script("read", { answer: (entry) => entry && { ...entry, data: Uint8Array.of(0) } });
+  await cache.get("a"); // decode:error
+  backend.down();
+  for (let i = 0; i < 5; i++) await cache.delete("a"); // backend:error, backend:state
+  backend.up();
+  clock.advance("1s");
+  await flush(); // recover
+  await cache.close();
+  return seen;
+}

@@ -1,0 +1,505 @@
+import { v8, type CacheEvents, type EntryOptions, type GetOrSetOptions } from "@hotset/core";
+import { flush, gate, outcome } from "@hotset/core/testing";
+import { describe, expect, it } from "vitest";
+import { counted, never, open, rejectionsDuring, STACKS, STACKS_WITH_BACKEND, STACKS_WITH_MEMORY } from "../support/stacks.ts";
+
+describe.each(STACKS)("over %s", (stack) => {
+  it.for([[0], [""], [false], [null], [NaN], [-0]] as const)("C1 a cached %s is a hit, loaded once", async ([value]) => {
+    const { cache } = open(stack, { backend: { format: v8() } });
+    const source = counted<unknown>(value);
+    expect(await cache.getOrSet("k", source.load)).toBe(value);
+    expect(await cache.getOrSet("k", never)).toBe(value);
+    expect(await cache.get("k")).toBe(value);
+    expect(await cache.getMany(["k"])).toEqual(new Map([["k", value]]));
+    expect(source.runs).toBe(1);
+    expect(cache.stats()).toMatchObject({ loads: 1, misses: 1, hits: 3 });
+  });
+
+  it.for([[0], [""], [false], [null]] as const)("C1 a %s that was set is a hit", async ([value]) => {
+    const { cache } = open(stack);
+    await cache.set("k", value);
+    expect(await cache.getOrSet("k", never)).toBe(value);
+    expect(await cache.getOrSetMany(["k"], (key) => key, never)).toEqual(new Map([["k", value]]));
+  });
+
+  it("C2 undefined goes to all callers, is stored in no tier, and is loaded again", async () => {
+    const { cache, stored } = open(stack);
+    const loading = gate<undefined>();
+    const answers = [cache.getOrSet("k", loading.pass), cache.getOrSet("k", never)];
+    loading.open(undefined);
+    expect(await Promise.all(answers)).toEqual([undefined, undefined]);
+    expect(await cache.has("k")).toBe(false);
+    expect(cache.peek("k")).toBe(undefined);
+    expect(stored()).toEqual([]);
+    expect(await cache.getOrSet("k", () => "there")).toBe("there");
+  });
+
+  it("C2 undefined from a refresh behind a stale answer leaves both tiers as they were, and no rejection (bentocache)", async () => {
+    const { cache, clock, backend, stored } = open(stack, { ttl: 100, staleWhileRevalidate: 1_000 });
+    const results: string[] = [];
+    cache.on("load", ({ result }) => results.push(result));
+    await cache.set("k", "old");
+    const before = stored().map((key) => backend.store.get(key));
+    clock.advance(100);
+    const rejections = await rejectionsDuring(async () => {
+      expect(await cache.getOrSet("k", () => undefined)).toBe("old");
+      await cache.drain();
+    });
+    expect([results, rejections]).toEqual([["no-store"], []]);
+    expect(stored().map((key) => backend.store.get(key)?.data)).toEqual(before.map((entry) => entry?.data));
+    expect(await cache.get("k", { allowStale: true })).toBe("old");
+  });
+
+  it("C3 get and has tell what is absent from a null", async () => {
+    const { cache } = open(stack);
+    expect([await cache.get("k"), await cache.has("k"), (await cache.getMany(["k"])).has("k")]).toEqual([undefined, false, false]);
+    await cache.set("k", null);
+    expect([await cache.get("k"), await cache.has("k"), (await cache.getMany(["k"])).has("k")]).toEqual([null, true, true]);
+    await cache.delete("k");
+    expect([await cache.get("k"), await cache.has("k"), (await cache.getMany(["k"])).has("k")]).toEqual([undefined, false, false]);
+  });
+
+  const reasons = [new Error("db down"), undefined, null, 0, "", false, "text"];
+  const ways: [string, (reason: unknown) => () => unknown][] = [
+    ["thrown at once", (reason) => () => { throw reason; }],
+    ["a rejection", (reason) => async () => Promise.reject(reason)],
+    // oxlint-disable-next-line unicorn/no-thenable -- as query builders are
+    ["a thenable's", (reason) => () => ({ then: (_: unknown, reject: (reason: unknown) => void) => reject(reason) })],
+  ];
+  it.for(ways.flatMap(([way, make]) => reasons.map((reason) => [way, reason, make(reason)] as const)))(
+    "C4 %s: %s is the reason of every waiter (cacheable)",
+    async ([, reason, load]) => {
+      const { cache } = open(stack);
+      const outcomes = await Promise.all([cache.getOrSet("k", load), cache.getOrSet("k", load), cache.getOrSet("k", load)].map((each) => outcome(each)));
+      for (const each of outcomes) {
+        expect(each.status).toBe("rejected");
+        expect((each as { reason: unknown }).reason).toBe(reason);
+      }
+      expect(await cache.getOrSet("k", () => "back")).toBe("back");
+    },
+  );
+
+  it("C5 a failing load leaves a stale value where it is", async () => {
+    const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 300, staleIfError: 1_000, errorBackoff: 0 });
+    const fail = (): never => { throw new Error("db down"); };
+    await cache.set("k", "old", { tags: ["t"], etag: '"1"' });
+    clock.advance(100);
+    expect(await cache.getOrSet("k", fail)).toBe("old"); // behind a stale answer
+    await cache.drain();
+    clock.advance(300);
+    expect(await cache.getOrSet("k", fail)).toBe("old"); // in the foreground
+    await expect(cache.getOrSet("k", fail, { staleIfError: 0 })).rejects.toThrow("db down");
+    clock.advance(599);
+    expect(await cache.getOrSet("k", fail)).toBe("old");
+    expect(await cache.inspect("k")).toMatchObject({ state: "stale", tags: ["t"], etag: '"1"', expiresInMs: 101 });
+  });
+
+  it("C5 a failing forced load leaves a fresh value where it is", async () => {
+    const { cache } = open(stack);
+    await cache.set("k", "old");
+    await outcome(cache.getOrSet("k", () => Promise.reject(new Error("db down")), { forceRefresh: true }));
+    expect(await cache.get("k")).toBe("old");
+  });
+
+  it("C8 a miss in every tier loads once, and every tier then holds the value", async () => {
+    const { cache, backend, stored } = open(stack);
+    const source = counted("Ada");
+    expect(await Promise.all([cache.getOrSet("k", source.load), cache.getOrSet("k", source.load)])).toEqual(["Ada", "Ada"]);
+    expect(source.runs).toBe(1);
+    expect(cache.peek("k")).toBe(stack === "backend" ? undefined : "Ada");
+    expect(stored()).toEqual(stack === "memory" ? [] : ["test::k"]);
+    if (stack !== "memory") expect(new TextDecoder().decode(backend.store.get("test::k")!.data)).toBe('"Ada"');
+    expect(await cache.getOrSet("k", never)).toBe("Ada");
+  });
+
+  it("C8 of many keys that are loaded together while nothing is there, every tier holds each", async () => {
+    const { cache, clock, backend } = open(stack);
+    const keys = Array.from({ length: 20 }, (_, i) => `k${i}`);
+    await Promise.all(keys.map((key) => cache.getOrSet(key, () => `${key}!`)));
+    const { cache: next } = stack === "memory" ? { cache } : open("backend", { clock, backend });
+    for (const each of [cache, next]) expect(await each.getMany(keys)).toEqual(new Map(keys.map((key) => [key, `${key}!`])));
+  });
+
+  it.for([[0], [-1], [-Infinity], ["0s"], ["-5m"]] as const)("C9 ttl %s stores nothing and removes what was there (bentocache)", async ([ttl]) => {
+    const { cache, stored } = open(stack);
+    await cache.set("k", "old");
+    expect(await cache.set("k", "new", { ttl })).toEqual({ status: "refused" });
+    expect([await cache.get("k"), stored()]).toEqual([undefined, []]);
+
+    await cache.set("k", "old");
+    expect(await cache.getOrSet("k", () => "new", { ttl, forceRefresh: true })).toBe("new");
+    expect([await cache.get("k"), stored()]).toEqual([undefined, []]);
+
+    await cache.set("k", "old");
+    expect(await cache.getOrSet("k", ({ setOptions }) => (setOptions({ ttl }), "new"), { forceRefresh: true })).toBe("new");
+    expect([await cache.get("k"), stored()]).toEqual([undefined, []]);
+
+    const source = counted("one", "two");
+    expect(await cache.getOrSet("k", source.load, { ttl, staleIfError: "1h" })).toBe("one");
+    expect(await cache.getOrSet("k", source.load, { ttl, staleIfError: "1h" })).toBe("two");
+  });
+
+  it("C9 a ttl of 0 for null stores no null", async () => {
+    const { cache } = open(stack, { negativeTtl: 0 });
+    expect(await cache.getOrSet("k", () => null)).toBe(null);
+    expect(await cache.has("k")).toBe(false);
+    expect(await cache.getOrSet("k", () => "there")).toBe("there");
+    expect(await cache.has("k")).toBe(true);
+  });
+
+  it("C9 an infinite ttl never ends, with or without windows", async () => {
+    const { cache, clock } = open(stack);
+    // Tag versions, on which each entry depends, live 30 days in a backend that issues none itself.
+    const longMs = (stack === "backend" ? 29 : 1_000 * 365) * 86_400_000;
+    await cache.set("a", 1, { ttl: Infinity });
+    await cache.set("b", 2, { ttl: Infinity, staleIfError: 100, staleWhileRevalidate: 10 });
+    await cache.getOrSet("c", () => 3, { ttl: Infinity, refreshAhead: 0.5 });
+    clock.advance(longMs);
+    expect([await cache.get("a"), await cache.get("b"), await cache.get("c")]).toEqual([1, 2, 3]);
+    expect(await cache.inspect("b")).toMatchObject({ state: "fresh", freshForMs: Infinity, expiresInMs: Infinity });
+  });
+
+  it("C9 an infinite ttl has no fraction after which it is refreshed ahead", async () => {
+    const { cache, clock } = open(stack, { ttl: Infinity, refreshAhead: 0.5 });
+    await cache.getOrSet("k", () => 1);
+    clock.advance("10d");
+    expect(await cache.getOrSet("k", never)).toBe(1);
+    await cache.drain();
+    expect(cache.stats()).toMatchObject({ loads: 1, loadErrors: 0 });
+  });
+
+  it("C9 a ttl beyond 2^31 milliseconds ends when it ends", async () => {
+    const { cache, clock } = open(stack);
+    await cache.set("k", 1, { ttl: 2 ** 31 + 5 });
+    clock.advance(2 ** 31 + 4);
+    expect(await cache.get("k")).toBe(1);
+    clock.advance(1);
+    expect(await cache.get("k")).toBe(undefined);
+  });
+
+  const badCalls: [string, (cache: ReturnType<typeof open>["cache"]) => Promise<unknown>][] = [
+    ["a bad duration in getOrSet", (cache) => cache.getOrSet("k", () => "new", { ttl: "soon" as never, forceRefresh: true })],
+    ["a bad duration in set", (cache) => cache.set("k", "new", { ttl: NaN })],
+    ["a bad option beside a good one", (cache) => cache.set("k", "new", { ttl: 5, staleIfError: -1 })],
+    ["no loader", (cache) => cache.getOrSet("other", undefined as never)],
+    ["a loader that is none", (cache) => cache.getOrSet("other", "Ada" as never)],
+    ["a key that is no string", (cache) => cache.getOrSet(5 as never, () => "new")],
+    ["a bad key among good ones", (cache) => cache.setMany([["k", "new"], ["", "new"]])],
+    ["a bad value among good ones", (cache) => cache.setMany([["k", "new"], ["j", undefined as never]])],
+    ["a bad key among those to delete", (cache) => cache.deleteMany(["k", null as never])],
+    ["a bad tag among good ones", (cache) => cache.invalidateTags("t", "")],
+    ["a bad tag of a load", (cache) => cache.getOrSet("k", () => "new", { tags: ["t", 7 as never], forceRefresh: true })],
+    ["a key function that gives no key for one item", (cache) => cache.getOrSetMany(["k", "j"], (item) => (item === "k" ? item : ""), never)],
+  ];
+  it.for(badCalls)("C10 %s rejects with a typed error, and nothing of it is done", async ([, call]) => {
+    const { cache, backend } = open(stack);
+    await cache.set("k", "old", { tags: ["t"] });
+    backend.forgetCalls();
+    await expect(call(cache)).rejects.toMatchObject({ name: "InvalidArgumentError", code: "INVALID_ARGUMENT" });
+    expect(backend.calls).toEqual([]);
+    expect(await cache.get("k")).toBe("old");
+    expect(cache.stats()).toMatchObject({ loads: 0, misses: 0 });
+  });
+
+  it("C10 what a loader sets wrongly rejects, and nothing is stored", async () => {
+    const { cache, stored } = open(stack);
+    await expect(cache.getOrSet("k", (ctx) => (ctx.setOptions({ ttl: "soon" as never }), 1))).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+    expect(stored()).toEqual([]);
+    expect(await cache.has("k")).toBe(false);
+  });
+
+  it("C11 a forced load joins none that began before it; later callers and readers get its result (cachified)", async () => {
+    const { cache } = open(stack);
+    const [before, forced] = [gate<string>(), gate<string>()];
+    const first = cache.getOrSet("k", before.pass);
+    await before.arrived();
+    const second = cache.getOrSet("k", forced.pass, { forceRefresh: true });
+    await forced.arrived();
+    const third = cache.getOrSet("k", never);
+    forced.open("after the mutation");
+    expect(await Promise.all([second, third])).toEqual(["after the mutation", "after the mutation"]);
+    before.open("before the mutation");
+    expect(await first).toBe("before the mutation");
+    expect(await cache.get("k")).toBe("after the mutation");
+    expect(await cache.getOrSet("k", never)).toBe("after the mutation");
+  });
+
+  it("C11 a load that began before a forced one, and ends first, is replaced by it", async () => {
+    const { cache } = open(stack);
+    const [before, forced] = [gate<string>(), gate<string>()];
+    const first = cache.getOrSet("k", before.pass);
+    await before.arrived();
+    const second = cache.getOrSet("k", forced.pass, { forceRefresh: true });
+    await forced.arrived();
+    before.open("old");
+    expect(await first).toBe("old");
+    forced.open("new");
+    expect(await second).toBe("new");
+    expect(await cache.get("k")).toBe("new");
+  });
+
+  it("C11 two forced calls load twice, and the later one stands, whichever ends last", async () => {
+    for (const lastToEnd of [0, 1]) {
+      const { cache } = open(stack);
+      const gates = [gate<string>(), gate<string>()];
+      const calls = gates.map(({ pass }) => cache.getOrSet("k", pass, { forceRefresh: true }));
+      await Promise.all(gates.map(({ arrived }) => arrived()));
+      gates[1 - lastToEnd]!.open(`call ${1 - lastToEnd}`);
+      await calls[1 - lastToEnd];
+      gates[lastToEnd]!.open(`call ${lastToEnd}`);
+      expect(await Promise.all(calls)).toEqual(["call 0", "call 1"]);
+      expect(await cache.get("k")).toBe("call 1");
+    }
+  });
+
+  it("C11 whoever comes after a forced load that failed joins none from before it", async () => {
+    const { cache } = open(stack);
+    const [before, after] = [gate<string>(), gate<string>()];
+    const first = cache.getOrSet("k", before.pass);
+    await before.arrived();
+    await expect(cache.getOrSet("k", () => Promise.reject(new Error("db down")), { forceRefresh: true })).rejects.toThrow("db down");
+    const third = cache.getOrSet("k", after.pass);
+    await after.arrived();
+    after.open("after the mutation");
+    before.open("before the mutation");
+    expect(await Promise.all([first, third])).toEqual(["before the mutation", "after the mutation"]);
+    expect(await cache.get("k")).toBe("after the mutation");
+  });
+
+  it("C11 a forced load replaces a fresh value", async () => {
+    const { cache } = open(stack);
+    await cache.set("k", "old");
+    expect(await cache.getOrSet("k", () => "new", { forceRefresh: true })).toBe("new");
+    expect(await cache.get("k")).toBe("new");
+    expect(await cache.getOrSet("k", never)).toBe("new");
+  });
+
+  it("C12 reads without a loader load nothing, and write nothing back", async () => {
+    const { cache, clock, backend } = open(stack, { ttl: 100, staleIfError: 1_000, staleWhileRevalidate: 1_000 });
+    await cache.set("k", "old");
+    clock.advance(100);
+    const writes = backend.count("write");
+    expect(await cache.get("k")).toBe(undefined);
+    expect(await cache.getMany(["k"])).toEqual(new Map());
+    expect(await cache.has("k")).toBe(false);
+    expect(cache.peek("k")).toBe(undefined);
+    expect(await cache.get("k", { allowStale: true })).toBe("old");
+    expect(await cache.getMany(["k"], { allowStale: true })).toEqual(new Map([["k", "old"]]));
+    await cache.drain();
+    expect(cache.stats().loads).toBe(0);
+    expect(backend.count("write")).toBe(writes);
+    clock.advance(1_000);
+    expect(await cache.get("k", { allowStale: true })).toBe(undefined);
+    expect(backend.count("write")).toBe(writes);
+  });
+});
+
+describe("promotion", () => {
+  it("C6 a local copy lives for what remains of the entry's life", async () => {
+    const { clock, backend, cache: writer } = open("memory over backend", { ttl: 1_000 });
+    await writer.set("k", "Ada");
+    clock.advance(600);
+    const { cache } = open("memory over backend", { ttl: 1_000, clock, backend });
+    expect(await cache.getOrSet("k", never)).toBe("Ada");
+    expect(await cache.inspect("k")).toMatchObject({ tier: "memory", ageMs: 600, freshForMs: 400, expiresInMs: 400 });
+    backend.forgetCalls();
+    clock.advance(399);
+    expect(await cache.get("k")).toBe("Ada");
+    expect(backend.count()).toBe(0);
+    clock.advance(1);
+    expect(await cache.get("k")).toBe(undefined);
+  });
+
+  it.for([["get"], ["getMany"], ["getOrSet"], ["getOrSetMany"]] as const)("C6 and for localTtl where that is less, promoted by %s", async ([by]) => {
+    const { clock, backend, cache: writer } = open("backend", { ttl: 1_000 });
+    await writer.set("k", "Ada");
+    const { cache } = open("memory over backend", { ttl: 1_000, localTtl: 100, clock, backend });
+    const read = (): Promise<unknown> =>
+      by === "get" ? cache.get("k")
+      : by === "getMany" ? cache.getMany(["k"]).then((found) => found.get("k"))
+      : by === "getOrSet" ? cache.getOrSet("k", never)
+      : cache.getOrSetMany(["k"], (key) => key, never).then((found) => found.get("k"));
+    for (let round = 0; round < 3; round += 1) {
+      backend.forgetCalls();
+      expect(await read()).toBe("Ada");
+      expect(backend.count(undefined, "test::k")).toBe(1);
+      clock.advance(99);
+      expect(await read()).toBe("Ada");
+      expect(backend.count(undefined, "test::k")).toBe(1);
+      clock.advance(1);
+    }
+  });
+
+  it.for([["get"], ["getMany"], ["getOrSet"]] as const)("C6 what remains of its life counts from when the read was sent, by %s", async ([by]) => {
+    const { clock, backend, cache: writer } = open("backend", { ttl: 1_000 });
+    await writer.set("k", "Ada");
+    const { cache } = open("memory over backend", { ttl: 1_000, clock, backend });
+    const answering = gate();
+    backend.script(by === "getMany" ? "batch.read" : "read", { key: "test::k", after: answering });
+    const reading = by === "get" ? cache.get("k") : by === "getMany" ? cache.getMany(["k", "j"]) : cache.getOrSet("k", never);
+    await answering.arrived();
+    clock.advance(300);
+    answering.open();
+    expect(await reading).toEqual(by === "getMany" ? new Map([["k", "Ada"]]) : "Ada");
+    expect(await cache.inspect("k")).toMatchObject({ tier: "memory", ageMs: 300, freshForMs: 700, expiresInMs: 700 });
+  });
+
+  it.for([["get"], ["getMany"]] as const)("C21 what ends while it is read is not there any more, for %s", async ([by]) => {
+    const { cache, clock, backend } = open("backend", { ttl: 300 });
+    await cache.set("k", "Ada");
+    const answering = gate();
+    backend.script(by === "getMany" ? "batch.read" : "read", { key: "test::k", after: answering });
+    const reading = by === "get" ? cache.get("k", { allowStale: true }) : cache.getMany(["k", "j"], { allowStale: true });
+    await answering.arrived();
+    clock.advance(300);
+    answering.open();
+    expect(await reading).toEqual(by === "getMany" ? new Map() : undefined);
+  });
+
+  it("C6 a local copy promoted from an infinite entry is bounded by localTtl", async () => {
+    const { clock, backend, cache: writer } = open("backend");
+    await writer.set("k", "Ada", { ttl: Infinity });
+    const { cache } = open("memory over backend", { localTtl: 100, clock, backend });
+    expect(await cache.get("k")).toBe("Ada");
+    clock.advance(100);
+    backend.forgetCalls();
+    expect(await cache.get("k")).toBe("Ada");
+    expect(backend.count("read", "test::k")).toBe(1);
+  });
+
+  const limited: [string, EntryOptions, GetOrSetOptions][] = [
+    ["set", { localTtl: 100 }, {}],
+    ["the call", {}, { localTtl: 100 }],
+    ["the loader", {}, {}],
+  ];
+  it.for(limited)("C7 a local limit given by %s holds again after eviction and promotion", async ([by, entryOptions, callOptions]) => {
+    const { cache, clock, backend } = open("memory over backend", { ttl: 10_000, memory: { maxEntries: 1 } });
+    if (by === "set") await cache.set("k", "Ada", entryOptions);
+    else await cache.getOrSet("k", (ctx) => (by === "the loader" && ctx.setOptions({ localTtl: 100 }), "Ada"), callOptions);
+    await cache.set("other", 1);
+    expect(cache.peek("k")).toBe(undefined);
+    expect(await cache.get("k")).toBe("Ada");
+    expect(cache.peek("k")).toBe("Ada");
+    clock.advance(99);
+    expect(cache.peek("k")).toBe("Ada");
+    clock.advance(1);
+    expect(cache.peek("k")).toBe(undefined);
+    backend.forgetCalls();
+    expect(await cache.get("k")).toBe("Ada");
+    expect(backend.count("read", "test::k")).toBe(1);
+  });
+
+  it("C7 a localTtl of 0 keeps no local copy, and drops the one that was there", async () => {
+    const { cache, stored } = open("memory over backend");
+    await cache.set("k", "old");
+    await cache.set("k", "new", { localTtl: 0 });
+    expect([cache.peek("k"), stored(), await cache.get("k"), cache.peek("k")]).toEqual([undefined, ["test::k"], "new", undefined]);
+  });
+
+  it("C9 what a ttl of 0 removes is not kept by who reads it meanwhile", async () => {
+    const { clock, backend, cache: writer } = open("backend", { ttl: 10_000 });
+    await writer.set("k", "old");
+    const { cache } = open("memory over backend", { ttl: 10_000, clock, backend });
+    const [removing, reading] = [gate(), gate()];
+    backend.script("remove", { key: "test::k", before: removing });
+    const load = cache.getOrSet("k", () => "new", { ttl: 0, forceRefresh: true });
+    await removing.arrived();
+    backend.script("read", { key: "test::k", after: reading });
+    const [early, late] = [cache.get("j"), cache.get("k")];
+    await reading.arrived();
+    removing.open();
+    expect(await load).toBe("new");
+    reading.open();
+    expect([await early, await late]).toEqual([undefined, "old"]);
+    expect([cache.peek("k"), await cache.get("k")]).toEqual([undefined, undefined]);
+  });
+
+  it("C9 nor what was read and kept before it was removed", async () => {
+    const { clock, backend, cache: writer } = open("backend", { ttl: 10_000 });
+    await writer.set("k", "old");
+    const { cache } = open("memory over backend", { ttl: 10_000, clock, backend });
+    const removing = gate();
+    backend.script("remove", { key: "test::k", before: removing });
+    const load = cache.getOrSet("k", () => "new", { ttl: 0, forceRefresh: true });
+    await removing.arrived();
+    expect(await cache.get("k")).toBe("old");
+    removing.open();
+    expect(await load).toBe("new");
+    expect([cache.peek("k"), await cache.get("k")]).toEqual([undefined, undefined]);
+  });
+
+  it("C12 a value that ended while the backend took its time is not kept", async () => {
+    const { clock, backend, cache: writer } = open("backend", { ttl: 100, staleIfError: 1_000 });
+    await writer.set("k", "old");
+    const { cache } = open("memory over backend", { ttl: 100, staleIfError: 1_000, clock, backend });
+    const late = gate();
+    backend.script("read", { key: "test::k", after: late });
+    const read = cache.get("k");
+    await late.arrived();
+    clock.advance(100);
+    late.open();
+    expect(await read).toBe(undefined);
+    expect(cache.stats().tiers[0]).toMatchObject({ label: "memory", entries: 0 });
+  });
+});
+
+describe("a value that the local tier does not keep", () => {
+  it.for<readonly [string, { readonly localTtl?: number }, string]>([
+    ["too large", {}, "x".repeat(5_000)],
+    ["without a local lifetime", { localTtl: 0 }, "x"],
+  ])("that is %s is told as refused where there is no other tier, and what was there goes", async ([, options, value]) => {
+    const { cache } = open("memory", { memory: { maxBytes: 10_000 } });
+    const results: string[] = [];
+    cache.on("load", ({ result }) => results.push(result));
+    await cache.set("k", "old");
+    expect(await cache.set("k", value, options)).toEqual({ status: "refused" });
+    expect(await cache.get("k")).toBe(undefined);
+    expect(await cache.setMany([["k", value], ["j", value]], options)).toEqual({ stored: 0, pending: 0, refused: 2 });
+    expect(await cache.getOrSet("k", () => value, options)).toBe(value);
+    expect([results, await cache.has("k")]).toEqual([["refused"], false]);
+  });
+
+  it("is stored all the same where there is a backend", async () => {
+    const { cache, stored } = open("memory over backend", { memory: { maxBytes: 10_000 } });
+    expect(await cache.set("k", "x".repeat(5_000))).toMatchObject({ status: "stored" });
+    expect([cache.peek("k"), stored()]).toEqual([undefined, ["test::k"]]);
+  });
+});
+
+describe("time", () => {
+  it("C9 a ttl beyond what setTimeout takes causes no warning on the system's clock", async () => {
+    const { createCache } = await import("@hotset/core");
+    const { memory } = await import("@hotset/memory");
+    const warnings: Error[] = [];
+    const warned = (warning: Error): void => void warnings.push(warning);
+    process.on("warning", warned);
+    const cache = createCache({ name: "long" }).tier(memory()).defaults({ ttl: 2 ** 31 + 5, hardTimeout: 2 ** 31 + 5, softTimeout: 2 ** 31, loadTimeout: 2 ** 40 }).build();
+    await cache.set("k", 1, { staleIfError: 2 ** 32 });
+    expect(await cache.getOrSet("j", async () => flush().then(() => 2))).toBe(2);
+    await flush();
+    process.off("warning", warned);
+    expect(warnings).toEqual([]);
+    expect([await cache.get("k"), await cache.get("j")]).toEqual([1, 2]);
+    await cache.close();
+  });
+});
+
+describe.each(STACKS_WITH_BACKEND)("what the format cannot write, over %s", (stack) => {
+  it("C1 NaN, which JSON does not keep, is handed out, reported, and stored nowhere", async () => {
+    const { cache, stored } = open(stack);
+    const errors: CacheEvents["backend:error"][] = [];
+    cache.on("backend:error", (event) => errors.push(event));
+    expect(await cache.getOrSet("k", () => NaN)).toBe(NaN);
+    expect([await cache.get("k"), stored()]).toEqual([undefined, []]);
+    expect(errors.map(({ tier, operation, error }) => [tier, operation, error.code])).toEqual([["scripted", "encode", "ENCODE_FAILED"]]);
+  });
+});
+
+describe.each(STACKS_WITH_MEMORY)("the local tier, over %s", (stack) => {
+  it("C2 peek finds no undefined, and C3 a null", async () => {
+    const { cache } = open(stack);
+    await cache.getOrSet("u", () => undefined);
+    await cache.getOrSet("n", () => null);
+    expect([cache.peek("u"), cache.peek("n")]).toEqual([undefined, null]);
+  });
+});

@@ -1,0 +1,271 @@
+import { brotli, gzip, json, passthrough, v8, type Compressor, type Format, type Namespace } from "@hotset/core";
+import { describe, expect, it } from "vitest";
+import { msgpack } from "@hotset/msgpack";
+import { zstd } from "@hotset/zstd";
+import { HOSTILE_KEYS as KEYS } from "../support/hostile-keys.ts";
+import { numbered } from "../support/sources.ts";
+import { never, open, STACKS, STACKS_WITH_BACKEND, STACKS_WITH_MEMORY } from "../support/stacks.ts";
+import { watch } from "../support/watch.ts";
+
+describe.each(STACKS)("over %s", (stack) => {
+  describe("C108 keys", () => {
+    it("of every kind are kept apart, in the root and below it", async () => {
+      const { cache } = open(stack, { ttl: "1h" });
+      expect(new Set(KEYS).size).toBe(KEYS.length);
+      for (const space of [cache, cache.namespace("users"), cache.namespace("users").namespace("a:b")]) {
+        for (const [i, key] of KEYS.entries()) await (i % 2 === 0 ? space.set(key, i) : space.getOrSet(key, () => i));
+        for (const [i, key] of KEYS.entries()) {
+          expect(await space.get(key)).toBe(i);
+          expect(await space.getOrSet(key, never)).toBe(i);
+          expect(await space.has(key)).toBe(true);
+          expect((await space.inspect(key))?.state).toBe("fresh");
+        }
+        expect([...(await space.getMany<number>(KEYS)).entries()]).toEqual(KEYS.map((key, i) => [key, i]));
+      }
+      const users = cache.namespace("users");
+      for (const [i, key] of KEYS.entries()) {
+        expect(await users.delete(key)).toMatchObject({ status: "deleted" });
+        expect((await users.getMany(KEYS)).size).toBe(KEYS.length - i - 1);
+      }
+      expect((await cache.getMany(KEYS)).size).toBe(KEYS.length);
+    });
+
+    it("are told as they were given", async () => {
+      const { cache } = open(stack, { ttl: "1h" });
+      const misses = watch(cache, "miss");
+      for (const key of KEYS) {
+        let given: string | undefined;
+        await cache.namespace("a:b").getOrSet(key, (ctx) => {
+          given = ctx.key;
+          return null;
+        });
+        expect(given).toBe(key);
+      }
+      expect(misses.map(([, { namespace, key }]) => [namespace, key])).toEqual(KEYS.map((key) => [["a:b"], key]));
+    });
+
+    it("of namespaces and tags may be anything as well", async () => {
+      const { cache } = open(stack, { ttl: "1h" });
+      const names = KEYS.filter((name) => name.length < 500);
+      for (const name of names) await cache.namespace(name).set("k", name, { tags: [name] });
+      for (const [i, name] of names.entries()) {
+        expect(await cache.namespace(name).get("k")).toBe(name);
+        if (i % 2 === 0) await cache.namespace(name).clear();
+        else await cache.invalidateTags(name);
+        expect(await cache.namespace(name).get("k")).toBeUndefined();
+      }
+    });
+
+    const refused: readonly (readonly [what: string, key: unknown, message: RegExp])[] = [
+      ["none", "", /^key: "" is no key; give a non-empty string$/],
+      ["half a surrogate pair", "a\ud83e", /^key: has a lone surrogate; give well-formed text$/],
+      ["its other half", "\udd8aa", /^key: has a lone surrogate; give well-formed text$/],
+      ["more than 64 KiB", "k".repeat(65_537), /^key: is longer than 65536 bytes in UTF-8; hash what it is made of$/],
+      ["100 KB", "k".repeat(100_000), /^key: is longer than 65536 bytes in UTF-8; hash what it is made of$/],
+      ["more than 64 KiB in UTF-8 alone", "\u{1f98a}".repeat(16_385), /^key: is longer than 65536 bytes in UTF-8; hash what it is made of$/],
+      ["a number", 42, /^key: 42 is no key; give a non-empty string$/],
+      ["nothing", undefined, /^key: undefined is no key; give a non-empty string$/],
+      ["an object", {}, /^key: an object is no key; give a non-empty string$/],
+    ];
+    it.for(refused)("that are %s are refused by every call, and nothing is done", async ([, given, message]) => {
+      const { cache, backend } = open(stack, { ttl: "1h" });
+      const key = given as string;
+      const calls: readonly ((space: Namespace) => unknown)[] = [
+        (space) => space.get(key),
+        (space) => space.getMany(["sound", key]),
+        (space) => space.has(key),
+        (space) => space.inspect(key),
+        (space) => space.getOrSet(key, never),
+        (space) => space.getOrSetMany(["sound", key], (item) => item, never),
+        (space) => space.set(key, 1),
+        (space) => space.setMany([["sound", 1], [key, 1]]),
+        (space) => space.delete(key),
+        (space) => space.deleteMany(["sound", key]),
+        (space) => space.markStale(key),
+        async (space) => space.peek(key),
+      ];
+      for (const call of calls) {
+        const error: unknown = await (async () => call(cache))().catch((reason: unknown) => reason);
+        expect(error).toMatchObject({ code: "INVALID_ARGUMENT", message: expect.stringMatching(message) });
+      }
+      expect(backend.calls).toEqual([]);
+      expect(await cache.get("sound")).toBeUndefined();
+    });
+
+    it("of 64 KiB in UTF-8 are taken", async () => {
+      const { cache } = open(stack, { ttl: "1h" });
+      for (const key of ["k".repeat(65_536), "\u{1f98a}".repeat(16_384)]) {
+        await cache.set(key, "value");
+        expect(await cache.get(key)).toBe("value");
+      }
+    });
+  });
+
+  it("C109 a namespace and a key never read as another pair", async () => {
+    const { cache } = open(stack, { ttl: "1h" });
+    const pairs: readonly (readonly [path: readonly string[], key: string])[] = [
+      [["a"], "b:c"], [["a:b"], "c"], [["a", "b"], "c"], [[], "a:b:c"], [[], "a:b::c"], [["a"], "b::c"], [["a"], ":b:c"], [["a:"], "b:c"],
+      [["a%3Ab"], "c"], [["a%3ab"], "c"], [["a\0b"], "c"], [["a"], "\0b\0c"], [[], "\0a\0b:c"], [[], "\u0001a\0c"], [["{a}"], "c"], [["~a"], "c"], [["a@1"], "c"],
+    ];
+    const spaceAt = (path: readonly string[]): Namespace => path.reduce<Namespace>((space, name) => space.namespace(name), cache);
+    for (const [i, [path, key]] of pairs.entries()) await spaceAt(path).set(key, i);
+    for (const [i, [path, key]] of pairs.entries()) expect(await spaceAt(path).get(key)).toBe(i);
+    for (const [i, [path, key]] of pairs.entries()) {
+      await spaceAt(path).delete(key);
+      const left = await Promise.all(pairs.map(([otherPath, otherKey]) => spaceAt(otherPath).has(otherKey)));
+      expect(left.filter((isLeft) => isLeft).length).toBe(pairs.length - i - 1);
+    }
+  });
+
+  describe("C110 a key of a user", () => {
+    it.for(["test", ""])("meets none that is used for tags: a cache named %j", async (name) => {
+      const { cache } = open(stack, { name, ttl: "1h" });
+      const load = numbered();
+      await cache.getOrSet("k", load, { tags: ["t"] });
+      const lookalikes = new Set([`{~${name}}::t`, `{~${name}}::`, `{~~${name}}::t`, `{~~${name}}::`, `${name}::k`, "::k", "{~}::t", "~issuer"]);
+      for (const key of lookalikes) {
+        await cache.set(key, "mine");
+        await cache.namespace(key).set("k", "mine");
+      }
+      expect(await cache.getOrSet("k", load, { tags: ["t"] })).toBe("value-1");
+      await cache.invalidateTags("t");
+      expect(await cache.get("k")).toBeUndefined();
+      for (const key of lookalikes) {
+        expect(await cache.get(key)).toBe("mine");
+        expect(await cache.namespace(key).get("k")).toBe("mine");
+        await cache.delete(key);
+      }
+      await cache.getOrSet("k", load, { tags: ["t"] });
+      expect(await cache.getOrSet("k", load, { tags: ["t"] })).toBe("value-2");
+    });
+  });
+
+  describe("C112 another version of a cache", () => {
+    it("reads nothing of the one before, and the other way round", async () => {
+      const { cache: before, backend, clock } = open(stack, { version: 1, ttl: "1h", staleIfError: "1h" });
+      const { cache: after } = open(stack, { version: 2, backend, clock, ttl: "1h", staleIfError: "1h" });
+      const { cache: without } = open(stack, { backend, clock, ttl: "1h" });
+      const { cache: lookalike } = open(stack, { name: "test@2", backend, clock, ttl: "1h" });
+      await before.set("k", "old", { tags: ["t"] });
+      await before.namespace("users").set("k", "old");
+      for (const cache of [after, without, lookalike]) {
+        expect(await cache.get("k", { allowStale: true })).toBeUndefined();
+        expect(await cache.namespace("users").get("k")).toBeUndefined();
+        expect(await cache.getMany(["k"])).toEqual(new Map());
+      }
+      expect(await after.getOrSet("k", () => "new", { tags: ["t"] })).toBe("new");
+      expect(await before.get("k")).toBe("old");
+      await after.invalidateTags("t");
+      await after.clear();
+      expect(await before.get("k")).toBe("old");
+    });
+
+    it.for<readonly [string | number, string | number]>([
+      [1, 11],
+      ["a", "b"],
+      ["1.0", 1],
+      ["a:b", "a"],
+      ["2024-01-01", "2024-01-02"],
+    ])("%j is not %j", async ([first, second]) => {
+      const { cache, backend, clock } = open(stack, { version: first, ttl: "1h" });
+      const other = open(stack, { version: second, backend, clock, ttl: "1h" }).cache;
+      await cache.set("k", first);
+      expect(await other.get("k")).toBeUndefined();
+      await other.set("k", second);
+      expect([await cache.get("k"), await other.get("k")]).toEqual([first, second]);
+    });
+  });
+});
+
+/** What each format keeps, beyond what JSON has words for. */
+const JSON_VALUES: readonly unknown[] = [
+  0, -1, 1.5, 2 ** 53, 1e300, "", "text", "\u{1f98a}\0", true, false, null, [], [1, [2, [null]]], {}, { a: { b: [1, "2", false, null] } }, { "": 0, "a b": 1 },
+];
+const KEPT: readonly (readonly [Format, readonly unknown[]])[] = [
+  [json(), JSON_VALUES],
+  [msgpack(), [...JSON_VALUES, new Date(0), new Date("2026-11-20T00:00:00.123Z"), new Map<unknown, unknown>([["a", 1], [2, new Set(["b"])]]), new Set([1, "1", null]), 1n, -(2n ** 80n), new Uint8Array([0, 255]), Buffer.from("bytes"), NaN, Infinity, { when: new Date(1), tags: new Set(["a"]) }]],
+  [v8(), [...JSON_VALUES, -0, new Date(0), new Map([[{ a: 1 }, new Map()]]), new Set([new Set()]), 2n ** 100n, new Uint8Array([0, 255]), new Float64Array([0.5]), NaN, /a+/giu, new RangeError("no"), [undefined, { a: undefined }]]],
+];
+
+describe.each(KEPT.map(([format, values]) => [format.id, format, values] as const))("C111 %s", (_id, format, values) => {
+  it.for<readonly [string, Compressor]>([["passthrough", passthrough()], ["gzip", gzip({ minBytes: 0 })], ["brotli", brotli({ minBytes: 0 })], ["zstd", zstd({ minBytes: 0 })]])(
+    "gives a value the same type from memory as from the backend, through %s",
+    async ([, compressor]) => {
+      const { cache, backend, clock } = open("memory over backend", { ttl: "1h", backend: { format, compressor } });
+      for (const [i, value] of values.entries()) {
+        const key = `k${i}`;
+        await (i % 2 === 0 ? cache.set(key, value as object) : cache.getOrSet(key, () => value));
+        const cold = open("memory over backend", { backend, clock, ttl: "1h" }).cache;
+        const [near, far] = [cache.peek(key), await cold.get(key)];
+        expect(near).toBe(value);
+        expect(far).toStrictEqual(value);
+        expect(Object.prototype.toString.call(far)).toBe(Object.prototype.toString.call(near));
+        // And again, now that it was promoted.
+        expect(cold.peek(key)).toStrictEqual(value);
+      }
+    },
+  );
+});
+
+describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
+  describe("C113 an entry in a format or compression that is not known here", () => {
+    const long = { text: "text ".repeat(500) };
+
+    it.for<readonly [string, { readonly format?: Format; readonly compressor?: Compressor }]>([
+      ["format", { format: v8() }],
+      ["compressor", { compressor: brotli() }],
+      ["format and compressor", { format: msgpack(), compressor: zstd() }],
+      ["compressor, though its bytes would decode", { compressor: { id: "terse", compress: () => Buffer.from('"wrong"'), decompress: (data) => data } }],
+    ])("is a miss, and overwritten: another %s", async ([, options]) => {
+      const { cache: there, backend, clock } = open("backend", { ttl: "1h", backend: { compressor: gzip(), ...options } });
+      await there.set("k", long);
+      const here = open(stack, { clock, ttl: "1h", backend: Object.assign(Object.create(backend) as typeof backend, { format: json(), compressor: gzip() }) }).cache;
+      const errors = watch(here, "decode:error");
+      expect(await here.get("k")).toBeUndefined();
+      expect(await here.getMany(["k", "j"])).toEqual(new Map());
+      expect(await here.getOrSet("k", () => ({ text: "new" }))).toEqual({ text: "new" });
+      expect(await here.get("k")).toEqual({ text: "new" });
+      expect(errors.map(([, { error }]) => error.code)).toEqual(["DECODE_FAILED"]);
+      // And there, where both are known again.
+      const both = open(stack, { clock, ttl: "1h", backend: Object.assign(Object.create(backend) as typeof backend, { alsoReads: [json(), gzip()] }) }).cache;
+      expect(await both.get("k")).toEqual({ text: "new" });
+    });
+
+    it("is read where alsoReads names it: a rolling change of both", async () => {
+      const { cache: before, backend, clock } = open("backend", { ttl: "1h", backend: { format: json(), compressor: gzip(), alsoReads: [msgpack(), zstd()] } });
+      const after = open(stack, { clock, ttl: "1h", backend: Object.assign(Object.create(backend) as typeof backend, { format: msgpack(), compressor: zstd(), alsoReads: [json(), gzip()] }) }).cache;
+      await before.set("old", long);
+      await after.set("new", long);
+      expect(await after.get("old")).toEqual(long);
+      expect(await before.get("new")).toEqual(long);
+      expect(await before.inspect("new")).toMatchObject({ encoding: { format: "msgpack", compressor: "zstd" } });
+      expect(await after.inspect("new")).toMatchObject({ encoding: { format: "msgpack", compressor: "zstd" } });
+      await after.set("old", long);
+      expect(await before.get("old")).toEqual(long);
+    });
+
+    it("of another program, without meta, is read with the configured ones", async () => {
+      const { cache, backend } = open(stack, { ttl: "1h" });
+      backend.store.set("test::k", { data: json().encode("theirs"), staleInMs: 1_000, expiresInMs: 2_000, meta: "" });
+      expect(await cache.get("k")).toBe("theirs");
+      expect(await cache.inspect("k")).toMatchObject({ freshForMs: 1_000, expiresInMs: 2_000, tags: [] });
+    });
+  });
+});
+
+it.for(STACKS_WITH_MEMORY)("C110 a key of a user meets none of a namespace that is only local: %s", async (stack) => {
+  const { cache, stored } = open(stack, { ttl: "1h" });
+  const local = cache.namespace("users", { localOnly: true });
+  await local.set("k", "local");
+  await cache.namespace("users").set("k", "shared");
+  expect([await local.get("k"), await cache.namespace("users").get("k")]).toEqual(["local", "shared"]);
+  expect(stored()).toEqual(stack === "memory" ? [] : ["test:users::k"]);
+});
+
+it.for(STACKS_WITH_MEMORY)("C111 what JSON would change inside is what it was from memory alone, as the docs say: %s", async (stack) => {
+  const { cache, backend, clock } = open(stack, { ttl: "1h" });
+  await cache.set("k", { when: new Date(0) });
+  expect(cache.peek("k")).toEqual({ when: new Date(0) });
+  if (stack === "memory") return;
+  expect(await open("backend", { backend, clock }).cache.get("k")).toEqual({ when: "1970-01-01T00:00:00.000Z" });
+});

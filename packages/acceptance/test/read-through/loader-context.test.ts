@@ -1,0 +1,406 @@
+import type { CacheEvents, EntryOptions, GetOrSetOptions, LoadContext, Policy } from "@hotset/core";
+import { flush, gate } from "@hotset/core/testing";
+import { describe, expect, it } from "vitest";
+import { never, open, STACKS, STACKS_WITH_BACKEND } from "../support/stacks.ts";
+
+const DOWN = new Error("db down");
+const fail = (): never => {
+  throw DOWN;
+};
+
+describe.each(STACKS)("over %s", (stack) => {
+  it("C13 what a loader sets governs that write only", async () => {
+    const { cache, clock } = open(stack, { ttl: 100 });
+    await cache.getOrSet("k", (ctx) => {
+      ctx.setOptions({ ttl: 500, staleIfError: 50, tags: ["t"], etag: '"1"', lastModified: "Thu, 01 Jan 1970 00:00:00 GMT" });
+      return 1;
+    });
+    expect(await cache.inspect("k")).toMatchObject({
+      freshForMs: 500, expiresInMs: 550, tags: ["t"], etag: '"1"', lastModified: "Thu, 01 Jan 1970 00:00:00 GMT",
+    });
+    await cache.getOrSet("other", () => 2);
+    expect(await cache.inspect("other")).toMatchObject({ freshForMs: 100, expiresInMs: 100, tags: [] });
+    clock.advance(550);
+    await cache.getOrSet("k", () => 3);
+    const info = await cache.inspect("k");
+    expect(info).toMatchObject({ freshForMs: 100, expiresInMs: 100, tags: [] });
+    expect([info?.etag, info?.lastModified]).toEqual([undefined, undefined]);
+  });
+
+  it("C13 no option object of a caller, a loader or the defaults is changed (bentocache)", async () => {
+    const defaults: Policy = Object.freeze({ ttl: 100, staleIfError: 10 });
+    const { cache } = open(stack, defaults);
+    const callTags = Object.freeze(["call"]);
+    const call: GetOrSetOptions = Object.freeze({ tags: callTags, ttl: 200 });
+    const loaderTags = ["loader"];
+    const given: EntryOptions = { tags: loaderTags, ttl: 300 };
+    await cache.getOrSet("k", (ctx) => (ctx.setOptions(given), 1), call);
+    expect(await cache.inspect("k")).toMatchObject({ tags: ["call", "loader"], freshForMs: 300 });
+    expect([call, given, loaderTags]).toEqual([{ tags: ["call"], ttl: 200 }, { tags: ["loader"], ttl: 300 }, ["loader"]]);
+    // And what the loader does to its own objects afterwards changes nothing that is stored.
+    loaderTags.push("late");
+    await cache.invalidateTags("late");
+    expect(await cache.get("k")).toBe(1);
+    expect(await cache.inspect("k")).toMatchObject({ tags: ["call", "loader"] });
+  });
+
+  it("C13 tags that a loader sets add to the call's, and reach the entry; the last call wins", async () => {
+    const { cache } = open(stack);
+    for (const [i, tag] of ["call", "second"].entries()) {
+      await cache.getOrSet("k", (ctx) => {
+        ctx.setOptions({ tags: ["first"], ttl: 500, etag: '"1"' });
+        ctx.setOptions({ tags: ["second", "call"], ttl: 700 });
+        return i;
+      }, { tags: ["call"] });
+      const info = await cache.inspect("k");
+      expect(info).toMatchObject({ tags: ["call", "second"], freshForMs: 700 });
+      expect(info?.etag).toBe(undefined);
+      await cache.invalidateTags("first");
+      expect(await cache.get("k")).toBe(i);
+      await cache.invalidateTags(tag);
+      expect(await cache.get("k")).toBe(undefined);
+    }
+  });
+
+  it("C13 setOptions and noStore may be taken out of the context", async () => {
+    const { cache } = open(stack);
+    await cache.getOrSet("k", ({ setOptions }) => (setOptions({ ttl: 5 }), 1));
+    expect(await cache.inspect("k")).toMatchObject({ freshForMs: 5 });
+    await cache.getOrSet("j", ({ noStore }) => noStore(1));
+    expect(await cache.has("j")).toBe(false);
+  });
+
+  it("C14 options set by a loader in the background are honoured", async () => {
+    const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 1_000 });
+    await cache.set("k", "old");
+    clock.advance(100);
+    const loading = gate<string>();
+    expect(await cache.getOrSet("k", async (ctx) => {
+      const value = await loading.pass();
+      ctx.setOptions({ ttl: 700, staleWhileRevalidate: 0, tags: ["t"], etag: '"2"' });
+      return value;
+    })).toBe("old");
+    loading.open("new");
+    await cache.drain();
+    expect(await cache.get("k")).toBe("new");
+    expect(await cache.inspect("k")).toMatchObject({ freshForMs: 700, expiresInMs: 700, tags: ["t"], etag: '"2"' });
+    await cache.invalidateTags("t");
+    expect(await cache.get("k")).toBe(undefined);
+  });
+
+  it("C15 noStore gives the value to all waiters and leaves both tiers as before, with a stale value there (bentocache)", async () => {
+    const { cache, clock, backend, stored } = open(stack, { ttl: 100, staleIfError: 1_000 });
+    const results: string[] = [];
+    cache.on("load", ({ result }) => results.push(result));
+    await cache.set("k", "old");
+    clock.advance(100);
+    const [before] = stored().map((key) => backend.store.get(key));
+    const loading = gate<string>();
+    const answers = [cache.getOrSet("k", async (ctx) => ctx.noStore(await loading.pass())), cache.getOrSet("k", never)];
+    await loading.arrived();
+    loading.open("not kept");
+    expect(await Promise.all(answers)).toEqual(["not kept", "not kept"]);
+    expect(results).toEqual(["no-store"]);
+    expect(stored().map((key) => backend.store.get(key))).toEqual(before === undefined ? [] : [before]);
+    expect(await cache.get("k", { allowStale: true })).toBe("old");
+    expect(await cache.getOrSet("k", fail)).toBe("old");
+  });
+
+  it("C15 noStore on a miss stores nothing, and the next call loads", async () => {
+    const { cache, stored } = open(stack);
+    expect(await cache.getOrSet("k", (ctx) => ctx.noStore(null))).toBe(null);
+    expect([await cache.has("k"), stored()]).toEqual([false, []]);
+    expect(await cache.getOrSet("k", () => 2)).toBe(2);
+    expect(await cache.get("k")).toBe(2);
+  });
+
+  it("C15 noStore takes a promise too", async () => {
+    const { cache, stored } = open(stack);
+    const value = { name: "Ada" };
+    expect(await cache.getOrSet("a", (ctx) => ctx.noStore(Promise.resolve(value)))).toEqual(value);
+    expect(await cache.getOrSet("b", async (ctx) => ctx.noStore(flush(1).then(() => value)))).toEqual(value);
+    await expect(cache.getOrSet("c", (ctx) => ctx.noStore(Promise.reject(DOWN)))).rejects.toBe(DOWN);
+    expect([await cache.has("a"), await cache.has("b"), stored()]).toEqual([false, false, []]);
+  });
+
+  it("C15 only what went through noStore is left unstored", async () => {
+    const { cache } = open(stack);
+    expect(await cache.getOrSet("k", (ctx) => (ctx.noStore("draft"), "final"))).toBe("final");
+    expect(await cache.get("k")).toBe("final");
+  });
+
+  it("C16 a failed load gives the stale value, and is not tried again during errorBackoff", async () => {
+    const { cache, clock } = open(stack, { ttl: 100, staleIfError: 10_000, errorBackoff: 500 });
+    const served: unknown[] = [];
+    await cache.set("k", "old");
+    clock.advance(100);
+    let runs = 0;
+    const load = (): never => {
+      runs += 1;
+      throw DOWN;
+    };
+    const call = (): Promise<unknown> => cache.getOrSet("k", load, { onServed: ({ status, cause, error }) => served.push([status, cause, error]) });
+    expect(await call()).toBe("old");
+    clock.advance(499);
+    expect(await call()).toBe("old");
+    expect(runs).toBe(1);
+    clock.advance(1);
+    expect(await call()).toBe("old");
+    expect(runs).toBe(2);
+    expect(served).toEqual([["stale", "error", DOWN], ["stale", "error", undefined], ["stale", "error", DOWN]]);
+  });
+
+  it("C16 without a stale value it rejects, and the next call loads at once", async () => {
+    const { cache } = open(stack, { staleIfError: 10_000, errorBackoff: 500 });
+    await expect(cache.getOrSet("k", fail)).rejects.toBe(DOWN);
+    expect(await cache.getOrSet("k", () => "back")).toBe("back");
+  });
+
+  it("C16 a write ends the backoff", async () => {
+    const { cache, clock } = open(stack, { ttl: 100, staleIfError: 10_000, errorBackoff: 5_000 });
+    await cache.set("k", "old");
+    clock.advance(100);
+    expect(await cache.getOrSet("k", fail)).toBe("old");
+    await cache.set("k", "new");
+    clock.advance(100);
+    expect(await cache.getOrSet("k", () => "loaded")).toBe("loaded");
+  });
+
+  it("C16 a load that succeeds ends the backoff", async () => {
+    const { cache, clock } = open(stack, { ttl: 100, staleIfError: 10_000, errorBackoff: 5_000 });
+    await cache.set("k", "old");
+    clock.advance(100);
+    expect(await cache.getOrSet("k", fail)).toBe("old");
+    expect(await cache.getOrSet("k", (ctx) => (ctx.setOptions({ staleIfError: 10_000 }), "new"), { staleIfError: 0 })).toBe("new");
+    clock.advance(100);
+    expect(await cache.getOrSet("k", () => "newer")).toBe("newer");
+  });
+
+  const paths: [string, number, Policy, boolean, LoadContext["reason"]][] = [
+    ["in the foreground", 200, { staleIfError: 1_000 }, false, "stale"],
+    ["behind a stale answer", 100, { staleWhileRevalidate: 1_000 }, true, "stale"],
+    ["ahead of expiry", 80, { refreshAhead: 0.8 }, true, "refresh-ahead"],
+    ["forced", 50, {}, false, "forced"],
+  ];
+  it.for(paths)("C17 C20 %s the loader sees what is being replaced, and whether anybody waits", async ([, afterMs, policy, background, reason]) => {
+    const { cache, clock } = open(stack, { ttl: 100, ...policy });
+    await cache.set("k", "old", { etag: '"1"', lastModified: "yesterday" });
+    clock.advance(afterMs);
+    const seen: LoadContext[] = [];
+    const answer = await cache.getOrSet("k", (ctx) => {
+      seen.push(ctx);
+      return "new";
+    }, { forceRefresh: reason === "forced" });
+    await cache.drain();
+    expect(answer).toBe(background ? "old" : "new");
+    expect(seen).toHaveLength(1);
+    const [{ key, stale, signal, ...rest }] = seen as [LoadContext];
+    expect([key, rest.background, rest.reason]).toEqual(["k", background, reason]);
+    expect(signal).toBeInstanceOf(AbortSignal);
+    expect(signal.aborted).toBe(false);
+    // A forced load asks no backend for what it replaces.
+    if (reason === "forced" && stack === "backend") expect(stale).toBe(undefined);
+    else expect(stale).toMatchObject({ value: "old", etag: '"1"', lastModified: "yesterday" });
+    expect(await cache.get("k")).toBe("new");
+  });
+
+  it("C17 C20 on a miss there is nothing stale, and somebody waits", async () => {
+    const { cache, clock } = open(stack, { ttl: 100, staleIfError: 50 });
+    const seen: unknown[] = [];
+    const load = ({ stale, background, reason }: LoadContext): number => seen.push([stale, background, reason]);
+    await cache.getOrSet("k", load);
+    clock.advance(150);
+    await cache.getOrSet("k", load);
+    expect(seen).toEqual([[undefined, false, "miss"], [undefined, false, "miss"]]);
+  });
+
+  it("C17 a validator that was not stored is not there", async () => {
+    const { cache, clock } = open(stack, { ttl: 100, staleIfError: 1_000 });
+    await cache.set("k", null);
+    clock.advance(100);
+    let keys: string[] = [];
+    await cache.getOrSet("k", ({ stale }) => {
+      keys = Object.keys(stale!);
+      expect(stale!.value).toBe(null);
+      return 1;
+    });
+    expect(keys.toSorted()).toEqual(["notModified", "value"]);
+  });
+
+  it.for(paths.filter(([, , , , reason]) => reason !== "forced"))("C18 notModified %s keeps value and tags, and makes it fresh again", async ([, afterMs, policy, background]) => {
+    const { cache, clock } = open(stack, { ttl: 100, ...policy });
+    const results: string[] = [];
+    cache.on("load", ({ result }) => results.push(result));
+    await cache.set("k", { name: "Ada" }, { etag: '"1"', lastModified: "yesterday", tags: ["t"] });
+    clock.advance(afterMs);
+    expect(await cache.getOrSet("k", ({ stale }) => stale!.notModified())).toEqual({ name: "Ada" });
+    if (background) await cache.drain();
+    expect(results).toEqual(["not-modified"]);
+    expect(await cache.get("k")).toEqual({ name: "Ada" });
+    expect(await cache.inspect("k")).toMatchObject({ state: "fresh", ageMs: 0, freshForMs: 100, tags: ["t"], etag: '"1"', lastModified: "yesterday" });
+    await cache.invalidateTags("t");
+    expect(await cache.get("k", { allowStale: true })).toBe(undefined);
+  });
+
+  it("C18 notModified takes over what the loader sets beside it", async () => {
+    const { cache, clock } = open(stack, { ttl: 100, staleIfError: 1_000 });
+    await cache.set("k", "Ada", { etag: '"1"', tags: ["old"] });
+    clock.advance(100);
+    await cache.getOrSet("k", ({ stale, setOptions }) => {
+      setOptions({ ttl: 700, tags: ["new"], etag: '"2"' });
+      return stale!.notModified();
+    }, { tags: ["call"] });
+    const info = await cache.inspect("k");
+    expect(info).toMatchObject({ freshForMs: 700, etag: '"2"' });
+    expect(info?.tags.toSorted()).toEqual(["call", "new", "old"]);
+  });
+
+  it("C18 notModified puts an entry that was marked stale by tag under the tag versions of now", async () => {
+    const { cache } = open(stack, { ttl: 100, staleWhileRevalidate: 1_000 });
+    await cache.set("k", "Ada", { tags: ["t"] });
+    await cache.markTagsStale("t");
+    expect(await cache.get("k")).toBe(undefined);
+    expect(await cache.getOrSet("k", ({ stale }) => stale!.notModified())).toBe("Ada");
+    await cache.drain();
+    expect(await cache.get("k")).toBe("Ada");
+    expect(await cache.inspect("k")).toMatchObject({ state: "fresh", tags: ["t"] });
+  });
+
+  it.for([["invalidateTags", "tags"], ["markTagsStale", "tags"], ["delete", "delete"], ["markStale", "stale"], ["clear", "clear"], ["set", "set"]] as const)(
+    "C18 notModified does not bring back what %s overtook",
+    async ([mutation, by]) => {
+      const { cache, clock } = open(stack, { ttl: 100, staleIfError: 10_000 });
+      const fenced: string[] = [];
+      cache.on("fenced", (event) => fenced.push(event.by));
+      await cache.set("k", "Ada", { tags: ["t"] });
+      clock.advance(100);
+      const loading = gate();
+      const answer = cache.getOrSet("k", async ({ stale }) => {
+        await loading.pass();
+        return stale!.notModified();
+      });
+      await loading.arrived();
+      if (mutation === "invalidateTags" || mutation === "markTagsStale") await cache[mutation]("t");
+      else if (mutation === "set") await cache.set("k", "Grace");
+      else await (mutation === "clear" ? cache.clear() : cache[mutation]("k"));
+      loading.open();
+      expect(await answer).toBe("Ada");
+      expect(fenced).toEqual([by]);
+      expect(await cache.get("k")).toBe(mutation === "set" ? "Grace" : undefined);
+    },
+  );
+
+  it("C18 what only looks like notModified is a value", async () => {
+    const { cache, clock } = open(stack, { ttl: 100, staleIfError: 1_000 });
+    await cache.set("k", "Ada");
+    clock.advance(100);
+    expect(await cache.getOrSet("k", () => ({}) as object)).toEqual({});
+    expect(await cache.get("k")).toEqual({});
+  });
+
+  it("C20 the key is the caller's, in every namespace", async () => {
+    const { cache } = open(stack);
+    const keys: string[] = [];
+    const load = ({ key }: LoadContext): number => keys.push(key);
+    await cache.getOrSet("a:b::c", load);
+    await cache.namespace("n").namespace("m").getOrSet("a:b::c", load);
+    expect(keys).toEqual(["a:b::c", "a:b::c"]);
+  });
+
+  it("C20 the signal is one and the same, and is not aborted by what ends well", async () => {
+    const { cache } = open(stack);
+    let signals: AbortSignal[] = [];
+    await cache.getOrSet("k", async (ctx) => {
+      signals = [ctx.signal, ctx.signal];
+      const { signal } = ctx;
+      await flush(1);
+      signals.push(signal);
+      return 1;
+    });
+    await cache.close();
+    expect(new Set(signals).size).toBe(1);
+    expect(signals[0]!.aborted).toBe(false);
+  });
+
+  it("C20 the signal can be taken late, and tells then that it was aborted", async () => {
+    const { cache, clock } = open(stack, { loadTimeout: 100 });
+    const loading = gate();
+    let late: AbortSignal | undefined;
+    const call = cache.getOrSet("k", async (ctx) => {
+      await loading.pass();
+      late = ctx.signal;
+    });
+    await loading.arrived();
+    clock.advance(100);
+    await expect(call).rejects.toMatchObject({ code: "LOAD_TIMEOUT" });
+    loading.open();
+    await flush();
+    expect(late?.aborted).toBe(true);
+    expect(late?.reason).toMatchObject({ code: "LOAD_TIMEOUT" });
+  });
+});
+
+describe.each(STACKS_WITH_BACKEND)("between two processes over %s", (stack) => {
+  it("C17 C19 validators and the stale value reach the loader of a process that read them from the backend", async () => {
+    const { cache: writer, clock, backend } = open("backend", { ttl: 100, staleIfError: 1_000 });
+    await writer.getOrSet("k", (ctx) => (ctx.setOptions({ etag: 'W/"1"', lastModified: "yesterday", tags: ["t"] }), { name: "Ada" }));
+    clock.advance(100);
+    const { cache } = open(stack, { clock, backend, ttl: 100, staleIfError: 1_000 });
+    const seen: unknown[] = [];
+    expect(await cache.getOrSet("k", ({ stale, reason }) => {
+      seen.push(reason, stale?.value, stale?.etag, stale?.lastModified);
+      return stale!.notModified();
+    })).toEqual({ name: "Ada" });
+    expect(seen).toEqual(["stale", { name: "Ada" }, 'W/"1"', "yesterday"]);
+    expect(await writer.inspect("k")).toMatchObject({ state: "fresh", freshForMs: 100, etag: 'W/"1"', lastModified: "yesterday", tags: ["t"] });
+    expect(await writer.get("k")).toEqual({ name: "Ada" });
+  });
+
+  it("C18 notModified does not bring back what another process invalidated by tag during the load", async () => {
+    const { cache: other, clock, backend } = open("backend", { ttl: 100, staleIfError: 1_000 });
+    await other.set("k", "Ada", { tags: ["t"] });
+    clock.advance(100);
+    const { cache } = open(stack, { clock, backend, ttl: 100, staleIfError: 1_000 });
+    const loading = gate();
+    const answer = cache.getOrSet("k", async ({ stale }) => {
+      await loading.pass();
+      return stale!.notModified();
+    });
+    await loading.arrived();
+    await other.invalidateTags("t");
+    loading.open();
+    expect(await answer).toBe("Ada");
+    expect(await other.get("k", { allowStale: true })).toBe(undefined);
+  });
+
+  it("C18 notModified stands although another process invalidated something else during the load", async () => {
+    const { cache: other, clock, backend } = open("backend", { ttl: 100, staleIfError: 1_000 });
+    await other.set("k", "Ada", { tags: ["t"] });
+    clock.advance(100);
+    const { cache } = open(stack, { clock, backend, ttl: 100, staleIfError: 1_000 });
+    const loading = gate();
+    const answer = cache.getOrSet("k", async ({ stale }) => {
+      await loading.pass();
+      return stale!.notModified();
+    });
+    await loading.arrived();
+    await other.invalidateTags("else");
+    loading.open();
+    expect(await answer).toBe("Ada");
+    expect(await other.get("k")).toBe("Ada");
+  });
+
+  it("C13 a value whose tags are too long to be stored is handed out, reported, and stored nowhere", async () => {
+    const { cache, stored } = open(stack);
+    const errors: CacheEvents["backend:error"][] = [];
+    const results: string[] = [];
+    cache.on("backend:error", (event) => errors.push(event));
+    cache.on("load", ({ result }) => results.push(result));
+    const tags = Array.from({ length: 20 }, (_, i) => String(i).padStart(300, "t"));
+    expect(await cache.getOrSet("k", (ctx) => (ctx.setOptions({ tags }), 1))).toBe(1);
+    expect([errors.map(({ tier, error }) => [tier, error.code]), results]).toEqual([[["scripted", "ENCODE_FAILED"]], ["refused"]]);
+    expect([await cache.has("k"), stored()]).toEqual([false, []]);
+    await expect(cache.set("k", 1, { tags })).rejects.toMatchObject({ code: "ENCODE_FAILED", tier: "scripted" });
+    expect([await cache.has("k"), stored()]).toEqual([false, []]);
+  });
+});

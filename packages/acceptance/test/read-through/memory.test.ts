@@ -1,0 +1,377 @@
+import v8 from "node:v8";
+import vm from "node:vm";
+import { json, type CacheEvents } from "@hotset/core";
+import { flush, gate } from "@hotset/core/testing";
+import type { MemoryOptions } from "@hotset/memory";
+import { describe, expect, it } from "vitest";
+import { failing, numbered } from "../support/sources.ts";
+import { open, STACKS, STACKS_WITH_MEMORY, type Stack } from "../support/stacks.ts";
+import { watch } from "../support/watch.ts";
+
+const memoryOf = (cache: ReturnType<typeof open>["cache"]) => cache.stats().tiers[0]!;
+
+/** The heap in bytes with all garbage gone. */
+function liveHeap(): number {
+  v8.setFlagsFromString("--expose-gc");
+  (vm.runInNewContext("gc") as () => void)();
+  return process.memoryUsage().heapUsed;
+}
+
+describe.each(STACKS_WITH_MEMORY)("over %s", (stack) => {
+  describe("C102 the bounds of the local tier", () => {
+    it("are never exceeded, by entries", async () => {
+      const { cache } = open(stack, { ttl: "1h", memory: { maxEntries: 10 } });
+      const evicted = watch(cache, "evict");
+      for (let i = 0; i < 100; i += 1) {
+        await (i % 2 === 0 ? cache.set(`k${i}`, i) : cache.getOrSet(`k${i}`, () => i));
+        expect(memoryOf(cache).entries).toBeLessThanOrEqual(10);
+      }
+      expect(memoryOf(cache).entries).toBe(10);
+      expect(evicted.length).toBe(90);
+      expect(evicted[0]).toEqual(["evict", { cache: "test", namespace: [], key: "k0", tier: "memory", reason: "entries" }]);
+      expect(cache.peek("k0")).toBeUndefined();
+      expect(cache.peek("k99")).toBe(99);
+    });
+
+    it("are never exceeded, by bytes", async () => {
+      const { cache } = open(stack, { ttl: "1h", memory: { maxBytes: 10_000, maxEntryBytes: 5_000 } });
+      const users = cache.namespace("users");
+      const evicted = watch(cache, "evict");
+      for (let i = 0; i < 100; i += 1) {
+        await users.set(`k${i}`, "x".repeat(1_000 + (i % 5) * 100));
+        expect(memoryOf(cache).bytes).toBeLessThanOrEqual(10_000);
+      }
+      expect(memoryOf(cache).bytes).toBeGreaterThan(5_000);
+      expect(evicted[0]![1]).toEqual({ cache: "test", namespace: ["users"], key: "k0", tier: "memory", reason: "bytes" });
+    });
+
+    it("of bytes hold where values are promoted", async () => {
+      const { cache, backend, clock } = open("memory over backend", { ttl: "1h", memory: { maxBytes: 10_000, maxEntryBytes: 5_000 } });
+      const writer = open("backend", { backend, clock, ttl: "1h" }).cache;
+      for (let i = 0; i < 50; i += 1) await writer.set(`k${i}`, "x".repeat(1_000));
+      for (let i = 0; i < 50; i += 1) {
+        expect(await cache.get(`k${i}`)).toBe("x".repeat(1_000));
+        expect(memoryOf(cache).bytes).toBeLessThanOrEqual(10_000);
+      }
+      await cache.getMany(Array.from({ length: 50 }, (_, i) => `k${i}`));
+      expect(memoryOf(cache).bytes).toBeLessThanOrEqual(10_000);
+    });
+
+    it.for<readonly [string, MemoryOptions]>([
+      ["maxEntryBytes", { maxEntryBytes: 1_000 }],
+      ["a tenth of maxBytes", { maxBytes: 10_000 }],
+    ])("leave out a value larger than %s, and the backend has it", async ([, memory]) => {
+      const { cache, backend, clock } = open(stack, { ttl: "1h", memory });
+      const large = "x".repeat(2_000);
+      expect(await cache.set("set", large)).toMatchObject({ status: stack === "memory" ? "refused" : "stored" });
+      expect(await cache.getOrSet("loaded", () => large)).toBe(large);
+      expect(memoryOf(cache).entries).toBe(0);
+      expect(cache.peek("set")).toBeUndefined();
+      const kept = stack === "memory" ? undefined : large;
+      expect(await cache.get("set")).toBe(kept);
+      expect(await cache.get("loaded")).toBe(kept);
+      expect(memoryOf(cache).entries).toBe(0);
+      if (stack !== "memory") expect(await open("backend", { backend, clock }).cache.get("loaded")).toBe(large);
+    });
+
+    it("leave nothing older of a value that has outgrown them", async () => {
+      const { cache } = open(stack, { ttl: "1h", memory: { maxEntryBytes: 1_000 } });
+      const large = "x".repeat(2_000);
+      await cache.set("k", "small");
+      await cache.set("k", large);
+      expect(cache.peek("k")).toBeUndefined();
+      expect(await cache.get("k")).toBe(stack === "memory" ? undefined : large);
+      await cache.set("k", "small");
+      await cache.getOrSet("k", () => large, { forceRefresh: true });
+      expect(cache.peek("k")).toBeUndefined();
+    });
+
+    it("hold for localOnly namespaces too", async () => {
+      const { cache } = open(stack, { ttl: "1h", memory: { maxEntries: 3 } });
+      const functions = cache.namespace("functions", { localOnly: true });
+      for (let i = 0; i < 10; i += 1) await functions.set(`k${i}`, () => i);
+      expect(memoryOf(cache).entries).toBe(3);
+      expect(functions.peek<() => number>("k9")?.()).toBe(9);
+    });
+  });
+
+  describe("C104 values: cloned", () => {
+    const cloned: MemoryOptions = { values: "cloned" };
+    interface User { name: string; readonly roles: string[] }
+    const ada = (): User => ({ name: "Ada", roles: ["admin"] });
+    const spoil = (user: User | undefined): void => {
+      user!.name = "Eve";
+      user!.roles.push("root");
+    };
+
+    it("nobody sees what another does to an object he was given", async () => {
+      const { cache } = open(stack, { ttl: "1h", memory: cloned });
+      spoil(await cache.getOrSet("k", ada));
+      expect(cache.peek("k")).toEqual(ada());
+      spoil(await cache.getOrSet("k", ada));
+      spoil(await cache.get<User>("k"));
+      spoil(cache.peek<User>("k"));
+      spoil((await cache.getMany<User>(["k"])).get("k"));
+      spoil((await cache.getOrSetMany(["k"], (key) => key, () => [["k", ada()]])).get("k"));
+      expect(cache.peek("k")).toEqual(ada());
+      expect(await cache.get("k")).toEqual(ada());
+    });
+
+    it("nor to one that several waited for", async () => {
+      const { cache } = open(stack, { ttl: "1h", memory: cloned });
+      const loading = gate<User>();
+      const waiters = [1, 2, 3].map(() => cache.getOrSet("k", loading.pass));
+      await loading.arrived();
+      const original = ada();
+      loading.open(original);
+      const [first, second, third] = await Promise.all(waiters);
+      spoil(first);
+      expect(second).toEqual(ada());
+      spoil(second);
+      spoil(original);
+      expect(third).toEqual(ada());
+      expect(await cache.get("k")).toEqual(ada());
+    });
+
+    it("nor to one that is served while it is stored, or stale", async () => {
+      const { cache, clock, backend } = open(stack, { ttl: 100, staleWhileRevalidate: "1h", memory: cloned, backend: { deadlineMs: 50 } });
+      const storing = gate();
+      backend.script("write", { key: "test::k", before: storing });
+      const answer = cache.getOrSet("k", ada);
+      await flush();
+      clock.advance(49);
+      await flush();
+      spoil(await cache.getOrSet("k", ada));
+      storing.open();
+      spoil(await answer);
+      expect(await cache.get("k")).toEqual(ada());
+      clock.advance(100);
+      spoil(await cache.getOrSet("k", () => Promise.reject(new Error("the source is down"))));
+      await cache.drain();
+      expect(await cache.get("k", { allowStale: true })).toEqual(ada());
+    });
+
+    it("nor to one that he has stored", async () => {
+      const { cache, backend, clock } = open(stack, { ttl: "1h", memory: cloned });
+      const user = ada();
+      const setting = cache.set("k", user);
+      // Before it is stored as well as afterwards.
+      spoil(user);
+      await setting;
+      spoil(user);
+      expect(cache.peek("k")).toEqual(ada());
+      if (stack !== "memory") expect(await open("backend", { backend, clock }).cache.get("k")).toEqual(ada());
+    });
+
+    it("nor to one that waits behind another write of its key", async () => {
+      const { cache, backend, clock } = open(stack, { ttl: "1h", memory: cloned });
+      const writing = gate();
+      backend.script("write", { key: "test::k", before: writing });
+      const first = cache.set("k", "first");
+      const user = ada();
+      const second = cache.set("k", user);
+      spoil(user);
+      writing.open();
+      await Promise.all([first, second]);
+      expect(await cache.get("k")).toEqual(ada());
+      if (stack !== "memory") expect(await open("backend", { backend, clock }).cache.get("k")).toEqual(ada());
+    });
+
+    it("what cannot be cloned is handed out and told, and not kept here", async () => {
+      const { cache } = open(stack, { ttl: "1h", memory: cloned });
+      const errors = watch(cache, "backend:error");
+      const greeter = { name: "Ada", greet: () => "hello" };
+      expect(await cache.getOrSet("k", () => greeter)).toBe(greeter);
+      expect(cache.peek("k")).toBeUndefined();
+      expect(errors.map(([, { tier, error }]) => [tier, error.code])).toEqual([["memory", "ENCODE_FAILED"]]);
+      const setting = cache.set("k", greeter);
+      if (stack === "memory") await expect(setting).rejects.toMatchObject({ code: "ENCODE_FAILED" });
+      else await setting.catch(() => undefined);
+      expect(cache.peek("k")).toBeUndefined();
+    });
+  });
+
+  describe("C104 values: frozen", () => {
+    it("a change throws, through and through", async () => {
+      const { cache, backend, clock } = open(stack, { ttl: "1h", memory: { values: "frozen" } });
+      const loaded = await cache.getOrSet("k", () => ({ name: "Ada", roles: ["admin"] }));
+      expect(() => { loaded.name = "Eve"; }).toThrow(TypeError);
+      expect(() => loaded.roles.push("root")).toThrow(TypeError);
+      const given = { list: [{ n: 1 }] };
+      await cache.set("given", given);
+      expect(() => { given.list[0]!.n = 2; }).toThrow(TypeError);
+      expect(cache.peek("given")).toBe(given);
+      if (stack === "memory") return;
+      await open("backend", { backend, clock, ttl: "1h" }).cache.set("promoted", { name: "Ada" });
+      const promoted = await cache.get<{ name: string }>("promoted");
+      expect(() => { promoted!.name = "Eve"; }).toThrow(TypeError);
+    });
+  });
+
+  it("C104 values: shared gives everybody the same object", async () => {
+    const { cache } = open(stack, { ttl: "1h" });
+    const user = { name: "Ada" };
+    expect(await cache.getOrSet("k", () => user)).toBe(user);
+    expect(await cache.get("k")).toBe(user);
+    expect(cache.peek("k")).toBe(user);
+  });
+
+  describe("C106 what has ended gives its memory back", () => {
+    it("without being read", async () => {
+      const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 100, staleIfError: 400 });
+      for (let i = 0; i < 100; i += 1) await cache.set(`k${i}`, i);
+      await cache.set("lasting", "value", { ttl: "1h" });
+      clock.advance(499);
+      expect(memoryOf(cache).entries).toBe(101);
+      for (let i = 0; i < 20; i += 1) clock.advance(100);
+      expect(memoryOf(cache).entries).toBe(1);
+    });
+
+    it("at the end of localTtl", async () => {
+      const { cache, clock, stored } = open(stack, { ttl: "1h", localTtl: 100 });
+      for (let i = 0; i < 10; i += 1) await cache.set(`k${i}`, i);
+      for (let i = 0; i < 20; i += 1) clock.advance(100);
+      expect(memoryOf(cache).entries).toBe(0);
+      expect(stored().length).toBe(stack === "memory" ? 0 : 10);
+    });
+  });
+});
+
+describe("C102 a backend's own bound", () => {
+  it("leaves a larger value to memory, and removes what is older", async () => {
+    const { cache, stored, backend, clock } = open("memory over backend", { ttl: "1h", backend: { maxEntryBytes: 1_000 } });
+    const large = "x".repeat(2_000);
+    await cache.set("k", "small");
+    expect(await cache.set("k", large)).toEqual({ status: "refused" });
+    expect(stored()).toEqual([]);
+    expect(await cache.get("k")).toBe(large);
+    expect(await open("backend", { backend, clock }).cache.get("k")).toBeUndefined();
+    const loads = watch(cache, "load");
+    expect(await cache.getOrSet("loaded", () => large)).toBe(large);
+    expect(cache.peek("loaded")).toBe(large);
+    expect(stored()).toEqual([]);
+    expect(loads.map(([, { result }]) => result)).toEqual(["refused"]);
+  });
+});
+
+describe("C103 sizes are taken anew on promotion", () => {
+  it("from the bytes that the backend has, not from those that were here before", async () => {
+    const { cache, backend, clock } = open("memory over backend", { ttl: "1h", memory: { maxBytes: 100_000 } });
+    const there = open("backend", { backend, clock, ttl: "1h" }).cache;
+    await cache.set("k", "x".repeat(100));
+    const before = memoryOf(cache).bytes!;
+    await there.set("k", "x".repeat(5_000));
+    // A token makes this process look in the backend, past its own copy.
+    await cache.getOrSet("k", () => "unused", { after: "a token of there" });
+    expect(await cache.get("k")).toBe("x".repeat(5_000));
+    const after = memoryOf(cache).bytes!;
+    expect(after - before).toBe(json().encode("x".repeat(5_000)).length - json().encode("x".repeat(100)).length);
+    await there.set("k", "");
+    await cache.getOrSet("k", () => "unused", { after: "a token of there" });
+    expect(memoryOf(cache).bytes).toBe(before - json().encode("x".repeat(100)).length + json().encode("").length);
+  });
+
+  it("with sizeOf, from the promoted value", async () => {
+    const asked: unknown[] = [];
+    const { cache, backend, clock } = open("memory over backend", {
+      ttl: "1h",
+      memory: { maxBytes: 1_000, maxEntryBytes: 100, sizeOf: (value) => {
+        asked.push(value);
+        return (value as { readonly size: number }).size;
+      } },
+    });
+    const there = open("backend", { backend, clock, ttl: "1h" }).cache;
+    await there.set("a", { size: 60 });
+    await there.set("b", { size: 200 });
+    await cache.getMany(["a", "b"]);
+    expect(asked).toEqual([{ size: 60 }, { size: 200 }]);
+    expect(memoryOf(cache)).toMatchObject({ entries: 1, bytes: 60 });
+    expect(cache.peek("b")).toBeUndefined();
+  });
+});
+
+describe("C105 what is known about tags", () => {
+  it("is not pushed out by entries", async () => {
+    const { cache } = open("memory", { ttl: "1h", memory: { maxEntries: 2 } });
+    await cache.set("k", "value", { tags: ["t"] });
+    await cache.invalidateTags("t");
+    for (let i = 0; i < 100; i += 1) await cache.set(`k${i}`, i, { tags: [`t${i}`] });
+    expect(await cache.get("k")).toBeUndefined();
+    expect(memoryOf(cache).entries).toBe(2);
+  });
+
+  it("costs misses where the backend has lost it", async () => {
+    const { cache, backend } = open("backend", { ttl: "1h" });
+    const load = numbered();
+    await cache.getOrSet("k", load, { tags: ["t"] });
+    backend.store.delete("{~test}::t");
+    expect(await cache.get("k")).toBeUndefined();
+    expect(await cache.getOrSet("k", load, { tags: ["t"] })).toBe("value-2");
+    expect(await cache.getOrSet("k", load, { tags: ["t"] })).toBe("value-2");
+  });
+});
+
+describe("C107 misses do not make the process grow", () => {
+  it.for<readonly [number, Stack]>([
+    [1_000_000, "memory"],
+    [1_000_000, "memory over backend"],
+    [200_000, "backend"],
+  ])("reads of %i keys that are not there: %s", { timeout: 120_000 }, async ([reads, stack]) => {
+    const { cache, backend } = open(stack);
+    const miss = async (from: number, to: number): Promise<void> => {
+      for (let i = from; i < to; i += 1_000) {
+        // Over a backend in many, since each of them is a call there.
+        if (stack === "memory") for (let n = i; n < i + 1_000; n += 1) await cache.get(`no such key ${n}`);
+        else await cache.getMany(Array.from({ length: 1_000 }, (_, n) => `no such key ${i + n}`));
+        backend.forgetCalls();
+      }
+    };
+    await miss(0, 100_000);
+    const before = liveHeap();
+    await miss(100_000, 100_000 + reads);
+    expect(liveHeap() - before).toBeLessThan(2_000_000);
+    expect(cache.stats().misses).toBe(100_000 + reads);
+  });
+
+  it.for(STACKS)("loads that store nothing, and loads that fail: %s", { timeout: 120_000 }, async (stack) => {
+    const { cache, backend } = open(stack, { staleIfError: "1h" });
+    const load = failing();
+    const miss = async (from: number, to: number): Promise<void> => {
+      for (let i = from; i < to; i += 1) {
+        await (i % 2 === 0 ? cache.getOrSet(`k${i}`, () => undefined) : cache.getOrSet(`k${i}`, load).catch(() => undefined));
+        if (i % 1_000 === 0) backend.forgetCalls();
+      }
+    };
+    await miss(0, 10_000);
+    backend.forgetCalls();
+    const before = liveHeap();
+    await miss(10_000, 40_000);
+    backend.forgetCalls();
+    expect(liveHeap() - before).toBeLessThan(2_000_000);
+  });
+
+  it("deletions of what is not there, and reports that nobody asked for", async () => {
+    const { cache, backend } = open("memory over backend");
+    const remove = async (from: number, to: number): Promise<void> => {
+      for (let i = from; i < to; i += 1_000) {
+        await cache.deleteMany(Array.from({ length: 1_000 }, (_, n) => `k${i + n}`));
+        backend.forgetCalls();
+      }
+    };
+    await remove(0, 10_000);
+    const before = liveHeap();
+    await remove(10_000, 110_000);
+    expect(liveHeap() - before).toBeLessThan(2_000_000);
+  });
+});
+
+it("C102 an entry that is evicted is told with the names it was given", async () => {
+  const { cache } = open("memory", { memory: { maxEntries: 1 } });
+  const evicted: CacheEvents["evict"][] = [];
+  cache.on("evict", (event) => evicted.push(event));
+  const names = ["a", "a:b", "%", "\u{1f98a}"];
+  for (const name of names) await cache.namespace(name).namespace("below").set("\0k:\u0001", name);
+  await cache.set("\0", "root");
+  await cache.set("last", "root");
+  expect(evicted.map(({ namespace, key }) => [...namespace, key])).toEqual([...names.map((name) => [name, "below", "\0k:\u0001"]), ["\0"]]);
+});

@@ -1,0 +1,479 @@
+import { AsyncResource } from "node:async_hooks";
+import { createCache, type GetOrSetOptions, type Policy } from "@hotset/core";
+import { flush, gate, outcome } from "@hotset/core/testing";
+import { memory } from "@hotset/memory";
+import { describe, expect, it } from "vitest";
+import { never, open, STACKS, STACKS_WITH_BACKEND } from "../support/stacks.ts";
+import { watch } from "../support/watch.ts";
+
+const DOWN = new Error("db down");
+const REENTRANT = { name: "ReentrantLoadError", code: "REENTRANT_LOAD" } as const;
+
+describe.each(STACKS)("over %s", (stack) => {
+  it("C45 a hundred callers on a missing key are one load, and get the same value", async () => {
+    const { cache, backend } = open(stack);
+    const loading = gate<object>();
+    let runs = 0;
+    const load = (): Promise<object> => {
+      runs += 1;
+      return loading.pass();
+    };
+    const calls = Array.from({ length: 50 }, () => cache.getOrSet("k", load));
+    await loading.arrived();
+    calls.push(...Array.from({ length: 50 }, () => cache.getOrSet("k", load)));
+    const value = { name: "Ada" };
+    loading.open(value);
+    const answers = await Promise.all(calls);
+    expect(answers.every((answer) => answer === value)).toBe(true);
+    expect(runs).toBe(1);
+    expect(backend.count("read", "test::k")).toBe(stack === "memory" ? 0 : 1);
+    expect(backend.count("write", "test::k")).toBe(stack === "memory" ? 0 : 1);
+    expect(cache.stats()).toMatchObject({ loads: 1, misses: 100, coalesced: 99 });
+  });
+
+  it("C45 callers share it through getOrSet, getOrSetMany and wrap alike", async () => {
+    const { cache } = open(stack);
+    const loading = gate<string>();
+    let runs = 0;
+    const load = (id: number): Promise<string> => {
+      runs += 1;
+      return loading.pass().then((value) => `${value} ${id}`);
+    };
+    const user = cache.wrap(load, { name: "user" });
+    const calls = [
+      user(1),
+      cache.getOrSet("user:1", never),
+      cache.getOrSetMany([1, 1], (id) => user.key(id), never).then((found) => found.get(1)),
+      cache.getOrSetMany(["user:1"], (key) => key, never).then((found) => found.get("user:1")),
+      user(1),
+    ];
+    await loading.arrived();
+    loading.open("Ada");
+    expect(await Promise.all(calls)).toEqual(Array.from({ length: 5 }, () => "Ada 1"));
+    expect(runs).toBe(1);
+  });
+
+  it("C45 callers who come while the result is being stored get it too", async () => {
+    const { cache, backend } = open(stack);
+    const storing = gate();
+    if (stack !== "memory") backend.script("write", { key: "test::k", before: storing });
+    const first = cache.getOrSet("k", () => "Ada");
+    await flush();
+    expect(await cache.getOrSet("k", never)).toBe("Ada");
+    storing.open();
+    expect(await first).toBe("Ada");
+  });
+
+  it("C46 a hundred callers on a failing loader are one run and a hundred rejections (bentocache)", async () => {
+    const { cache } = open(stack);
+    const seen = watch(cache, "load:error");
+    const loading = gate<string>();
+    let runs = 0;
+    const load = (): Promise<string> => {
+      runs += 1;
+      return loading.pass();
+    };
+    const calls = Array.from({ length: 50 }, () => cache.getOrSet("k", load));
+    await loading.arrived();
+    calls.push(...Array.from({ length: 50 }, () => cache.getOrSet("k", load)));
+    loading.fail(DOWN);
+    const outcomes = await Promise.all(calls.map((call) => outcome(call)));
+    expect(outcomes.filter((each) => each.status === "rejected" && each.reason === DOWN)).toHaveLength(100);
+    expect([runs, seen.length]).toEqual([1, 1]);
+    expect(cache.stats()).toMatchObject({ loads: 1, loadErrors: 1, misses: 100 });
+  });
+
+  it.for([[0], [10_000]] as const)("C47 callers who arrive one after another while a loader fails never run two at a time (bentocache), staleIfError %i", async ([staleIfError]) => {
+    const { cache, clock } = open(stack, { ttl: 100, staleIfError, errorBackoff: 0 });
+    if (staleIfError > 0) await cache.set("k", "old");
+    clock.advance(100);
+    let active = 0;
+    let most = 0;
+    let runs = 0;
+    const load = async (): Promise<never> => {
+      runs += 1;
+      active += 1;
+      most = Math.max(most, active);
+      // Loads of different lengths, so that arrivals fall on each of their ticks.
+      for (let tick = 0; tick < runs % 4; tick += 1) await (tick % 2 === 0 ? flush(1) : undefined);
+      active -= 1;
+      throw DOWN;
+    };
+    const calls: ReturnType<typeof outcome>[] = [];
+    for (let i = 0; i < 200; i += 1) {
+      calls.push(outcome(cache.getOrSet("k", load)));
+      for (let tick = 0; tick < i % 7; tick += 1) await Promise.resolve();
+      if (i % 3 === 0) await flush(1);
+    }
+    const outcomes = await Promise.all(calls);
+    expect(outcomes.every((each) => (staleIfError > 0 ? each.status === "fulfilled" && each.value === "old" : each.status === "rejected" && each.reason === DOWN))).toBe(true);
+    expect([most, active]).toEqual([1, 0]);
+    expect(runs).toBeGreaterThan(1);
+    expect(runs).toBeLessThan(200);
+  });
+
+  it("C47 whoever calls when a load has just failed starts the next one, and the others join it", async () => {
+    const { cache } = open(stack);
+    const failing = gate<string>();
+    const next: Promise<unknown>[] = [];
+    let active = 0;
+    let most = 0;
+    const again = gate<string>();
+    const load = async (): Promise<string> => {
+      active += 1;
+      most = Math.max(most, active);
+      try {
+        return await (active + next.length > 1 ? again.pass() : failing.pass());
+      } finally {
+        active -= 1;
+      }
+    };
+    const calls = Array.from({ length: 10 }, () => cache.getOrSet("k", load).catch(() => void next.push(cache.getOrSet("k", () => load()))));
+    await failing.arrived();
+    failing.fail(DOWN);
+    await Promise.all(calls);
+    expect(next).toHaveLength(10);
+    await again.arrived();
+    again.open("back");
+    expect(await Promise.all(next)).toEqual(Array.from({ length: 10 }, () => "back"));
+    expect([most, cache.stats().loads]).toEqual([1, 2]);
+  });
+
+  it("C48 equal keys in two namespaces share no flight", async () => {
+    const { cache } = open(stack);
+    const spaces = [cache, cache.namespace("a"), cache.namespace("b"), cache.namespace("a").namespace("b"), ...(stack === "backend" ? [] : [cache.namespace("a", { localOnly: true })])];
+    const loading = gate();
+    const calls = spaces.map((space, i) => space.getOrSet("k", () => loading.pass().then(() => i)));
+    await loading.arrived(spaces.length);
+    loading.open();
+    expect(await Promise.all(calls)).toEqual(spaces.map((_, i) => i));
+    expect(await Promise.all(spaces.map((space) => space.get("k")))).toEqual(spaces.map((_, i) => i));
+  });
+
+  it("C48 two views of one namespace share it", async () => {
+    const { cache } = open(stack);
+    const loading = gate<string>();
+    const calls = [cache.namespace("a", { ttl: 1 }).getOrSet("k", loading.pass), cache.namespace("a").getOrSet("k", never)];
+    await loading.arrived();
+    loading.open("Ada");
+    expect(await Promise.all(calls)).toEqual(["Ada", "Ada"]);
+  });
+
+  it("C48 two instances of one name share no flight (cacheable), and a name no entries with another", async () => {
+    const { cache: one, clock, backend } = open(stack);
+    const { cache: same } = open(stack, { clock, backend });
+    const { cache: other } = open(stack, { clock, backend, name: "other" });
+    const loading = [gate<string>(), gate<string>(), gate<string>()];
+    const calls = [one, same, other].map((cache, i) => cache.getOrSet("k", loading[i]!.pass));
+    await Promise.all(loading.map(({ arrived }) => arrived()));
+    loading[0]!.fail(DOWN);
+    loading[1]!.open("same");
+    loading[2]!.open("other");
+    expect(await Promise.all(calls.map((call) => outcome(call)))).toEqual([
+      { status: "rejected", reason: DOWN }, { status: "fulfilled", value: "same" }, { status: "fulfilled", value: "other" },
+    ]);
+    expect([await one.get("k"), await same.get("k"), await other.get("k")]).toEqual([stack === "memory" ? undefined : "same", "same", "other"]);
+  });
+
+  it("C49 a load has the options of the caller who began it (bentocache: so had theirs, untold)", async () => {
+    const { cache } = open(stack);
+    const loading = gate<string>();
+    const calls = [
+      cache.getOrSet("k", loading.pass, { ttl: 700, staleIfError: 50 }),
+      cache.getOrSet("k", never, { ttl: 5, staleIfError: 0, negativeTtl: 1 }),
+      cache.getOrSet("k", never, { ttl: 0 }),
+      cache.getOrSet("k", never),
+    ];
+    await loading.arrived();
+    loading.open("Ada");
+    expect(await Promise.all(calls)).toEqual(["Ada", "Ada", "Ada", "Ada"]);
+    expect(await cache.inspect("k")).toMatchObject({ freshForMs: 700, expiresInMs: 750 });
+  });
+
+  it("C49 and the tags of all who joined it", async () => {
+    for (const invalidated of ["first", "early", "late", "loader", "none"]) {
+      const { cache } = open(stack);
+      const loading = gate<string>();
+      const calls = [
+        cache.getOrSet("k", async (ctx) => {
+          const value = await loading.pass();
+          ctx.setOptions({ tags: ["loader"] });
+          return value;
+        }, { tags: ["first"] }),
+        cache.getOrSet("k", never, { tags: ["early", "first"] }),
+      ];
+      await loading.arrived();
+      calls.push(cache.getOrSet("k", never, { tags: ["late"] }));
+      loading.open("Ada");
+      expect(await Promise.all(calls)).toEqual(["Ada", "Ada", "Ada"]);
+      expect((await cache.inspect("k"))?.tags.toSorted()).toEqual(["early", "first", "late", "loader"]);
+      await cache.invalidateTags(invalidated);
+      expect(await cache.get("k")).toBe(invalidated === "none" ? "Ada" : undefined);
+    }
+  });
+
+  it("C49 what a joiner's tag was invalidated for during the load is not stored", async () => {
+    const { cache } = open(stack);
+    const loading = gate<string>();
+    const first = cache.getOrSet("k", loading.pass, { tags: ["first"] });
+    await loading.arrived();
+    const joined = cache.getOrSet("k", never, { tags: ["joined"] });
+    await cache.invalidateTags("joined");
+    loading.open("old");
+    expect(await Promise.all([first, joined])).toEqual(["old", "old"]);
+    expect(await cache.get("k")).toBe(undefined);
+  });
+
+  it("C49 nobody joins a load from before any tag call in its namespace: its late tags are not known yet", async () => {
+    const { cache } = open(stack);
+    const [before, after] = [gate<string>(), gate<string>()];
+    const first = cache.getOrSet("k", (ctx) => before.pass().then((value) => (ctx.setOptions({ tags: ["t"] }), value)));
+    await before.arrived();
+    await cache.invalidateTags("t");
+    const second = cache.getOrSet("k", after.pass);
+    await after.arrived();
+    before.open("old");
+    after.open("new");
+    expect(await Promise.all([first, second])).toEqual(["old", "new"]);
+    expect(await cache.get("k")).toBe("new");
+  });
+
+  it.for<readonly [string, GetOrSetOptions, number, string]>([
+    ["a forced one loads for itself", { forceRefresh: true }, 2, "mine"],
+    ["any other joins", { ttl: 1, refreshAhead: 0.5, jitter: 0.5, softTimeout: 1, hardTimeout: 1_000, loadTimeout: 1, errorBackoff: 1, staleWhileRevalidate: 1 }, 1, "theirs"],
+  ])("C49 of callers who come while a load runs, %s", async ([, options, loads, answer]) => {
+    const { cache } = open(stack);
+    const loading = gate<string>();
+    const first = cache.getOrSet("k", loading.pass);
+    await loading.arrived();
+    const second = cache.getOrSet("k", () => "mine", options);
+    await flush();
+    loading.open("theirs");
+    expect(await Promise.all([first, second])).toEqual(["theirs", answer]);
+    expect(cache.stats().loads).toBe(loads);
+  });
+
+  it("C49 a caller with a token of a write joins no load that began before its call", async () => {
+    const { cache } = open(stack);
+    const { token } = await cache.set("other", 1);
+    const loading = gate<string>();
+    const first = cache.getOrSet("k", loading.pass);
+    await loading.arrived();
+    const second = cache.getOrSet("k", () => "mine", { after: token! });
+    await flush();
+    loading.open("theirs");
+    // Without a backend there is nobody else, and nothing older.
+    expect(await Promise.all([first, second])).toEqual(["theirs", stack === "memory" ? "theirs" : "mine"]);
+  });
+
+  it("C50 a loader that asks for its own key is refused (bentocache)", async () => {
+    const { cache } = open(stack);
+    await expect(cache.getOrSet("k", () => cache.getOrSet("k", never))).rejects.toMatchObject({ ...REENTRANT, message: expect.stringContaining('"k"') as string });
+    expect(await cache.getOrSet("k", async () => outcome(cache.getOrSet("k", never)))).toMatchObject({ status: "rejected", reason: REENTRANT });
+  });
+
+  it.for<readonly [string, (cache: ReturnType<typeof open>["cache"]) => Promise<unknown>]>([
+    ["after awaiting something", (cache) => cache.getOrSet("k", async () => flush(2).then(() => cache.getOrSet("k", never)))],
+    ["with a forced load", (cache) => cache.getOrSet("k", () => cache.getOrSet("k", never, { forceRefresh: true }))],
+    ["through another key", (cache) => cache.getOrSet("k", () => cache.getOrSet("j", () => cache.getOrSet("k", never)))],
+    ["through another view", (cache) => cache.namespace("a").getOrSet("k", () => cache.namespace("a").getOrSet("k", never))],
+    ["through a batch", (cache) => cache.getOrSet("k", () => cache.getOrSetMany(["j", "k"], (key) => key, (missing) => missing.map((key) => [key, 1] as const)))],
+    ["from a batch, for its first item", (cache) => cache.getOrSetMany(["k", "j"], (key) => key, async () => [["k", await cache.getOrSet("k", never)]])],
+    ["from a batch, for its last item", (cache) => cache.getOrSetMany(["j", "k"], (key) => key, async () => [["k", await cache.getOrSet("k", never)]])],
+    ["from a batch in which another item was there", async (cache) => {
+      await cache.set("there", 1);
+      return cache.getOrSetMany(["k", "there"], (key) => key, async () => [["k", await cache.getOrSet("k", never)]]);
+    }],
+    ["from one batch through another", (cache) => cache.getOrSetMany(["k", "j"], (key) => key, () => cache.getOrSetMany(["j"], (key) => key, never))],
+  ])("C50 also %s", async ([, call]) => {
+    const { cache } = open(stack);
+    expect(await outcome(call(cache))).toMatchObject({ status: "rejected", reason: REENTRANT });
+    expect(await cache.getOrSet("k", () => "loads")).toBe("loads");
+  });
+
+  it("C50 a function that was wrapped and calls itself with its own arguments is refused, with others it is not", async () => {
+    const { cache } = open(stack);
+    const fibonacci: (n: number) => Promise<number> = cache.wrap(
+      async (n: number): Promise<number> => (n < 2 ? n : (await fibonacci(n - 1)) + (await fibonacci(n - 2))), { name: "fibonacci" },
+    );
+    expect(await fibonacci(30)).toBe(832_040);
+    const endless: () => Promise<number> = cache.wrap((): Promise<number> => endless(), { name: "endless" });
+    await expect(endless()).rejects.toMatchObject(REENTRANT);
+  });
+
+  it("C50 other keys, other namespaces, other caches, and reads without a loader are not refused", async () => {
+    const { cache, clock, backend } = open(stack);
+    const { cache: other } = open(stack, { clock, backend, name: "other" });
+    expect(await cache.getOrSet("k", async () => [
+      await cache.getOrSet("j", () => 1),
+      await cache.namespace("a").getOrSet("k", () => 2),
+      await other.getOrSet("k", () => 3),
+      await cache.get("k"),
+      (await cache.getMany(["k"])).size,
+      await cache.has("k"),
+    ])).toEqual([1, 2, 3, undefined, 0, false]);
+  });
+
+  it("C50 a refresh may read the value that it replaces", async () => {
+    const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 1_000 });
+    await cache.set("k", "old");
+    clock.advance(100);
+    expect(await cache.getOrSet("k", async () => `${String(await cache.get("k", { allowStale: true }))} and new`)).toBe("old");
+    await cache.drain();
+    expect(await cache.get("k")).toBe("old and new");
+  });
+
+  it("C50 what a loader left behind, a connection pool say, may ask for the key when the load is over", async () => {
+    const { cache } = open(stack);
+    let pool: AsyncResource | undefined;
+    await cache.getOrSet("k", () => {
+      pool = new AsyncResource("pool");
+      return "first";
+    });
+    await cache.delete("k");
+    expect(await pool!.runInAsyncScope(() => cache.getOrSet("k", () => "second"))).toBe("second");
+    // Also while somebody else loads it.
+    await cache.delete("k");
+    const loading = gate<string>();
+    const other = cache.getOrSet("k", loading.pass);
+    await loading.arrived();
+    const joined = pool!.runInAsyncScope(() => cache.getOrSet("k", never));
+    loading.open("third");
+    expect(await Promise.all([other, joined])).toEqual(["third", "third"]);
+  });
+
+  it("C50 a loader that timed out no longer keeps its key from those it calls", async () => {
+    const { cache, clock } = open(stack, { loadTimeout: 50 });
+    const late = gate();
+    let afterwards: Promise<unknown> | undefined;
+    const call = cache.getOrSet("k", async () => {
+      await late.pass();
+      afterwards = cache.getOrSet("k", () => "anew");
+      return "dropped";
+    });
+    await late.arrived();
+    clock.advance(50);
+    await expect(call).rejects.toMatchObject({ code: "LOAD_TIMEOUT" });
+    late.open();
+    await flush();
+    expect(await afterwards).toBe("anew");
+  });
+
+  it("a loader that loads other keys does not wait for its own turn", async () => {
+    const { cache } = open(stack, { maxLoads: 1 });
+    expect(await cache.getOrSet("a", async () => [
+      await cache.getOrSet("b", () => cache.getOrSet("c", () => 1)),
+      ...(await cache.getOrSetMany(["d", "e"], (key) => key, async (missing) => {
+        const two = await cache.getOrSet("f", () => 2);
+        return missing.map((key) => [key, two] as const);
+      })).values(),
+    ])).toEqual([1, 2, 2]);
+    // And takes no one else's.
+    const loading = gate<number>();
+    const first = cache.getOrSet("g", () => cache.getOrSet("h", loading.pass));
+    await loading.arrived();
+    const second = cache.getOrSet("i", () => 4);
+    expect(await outcome(second)).toEqual({ status: "pending" });
+    loading.open(3);
+    expect(await Promise.all([first, second])).toEqual([3, 4]);
+  });
+
+  it("C51 nothing is left of flights that settled, failed, timed out or were left", async () => {
+    const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 100 });
+    const policy: Policy = { hardTimeout: 10, loadTimeout: 50 };
+    const controller = new AbortController();
+    const calls = [
+      cache.getOrSet("ok", () => 1),
+      cache.getOrSet("failed", () => Promise.reject(DOWN)),
+      cache.getOrSet("late", () => new Promise(() => undefined), policy),
+      cache.getOrSet("left", () => new Promise(() => undefined), { signal: controller.signal }),
+      cache.getOrSetMany(["a", "b"], (key) => key, () => []),
+      cache.get("got"),
+      cache.getMany(["c", "d"]),
+    ];
+    const settled = Promise.allSettled(calls);
+    await flush();
+    controller.abort();
+    clock.advance(50);
+    await settled;
+    // It would wait for whatever is in flight.
+    expect(await outcome(cache.drain())).toEqual({ status: "fulfilled", value: undefined });
+    clock.advance(200);
+    for (const key of ["ok", "failed", "late", "left", "a", "b"]) {
+      expect(await cache.getOrSet(key, () => `${key} once more`)).toBe(`${key} once more`);
+      await cache.delete(key);
+      expect(await cache.getOrSet(key, () => `${key} anew`)).toBe(`${key} anew`);
+    }
+  });
+});
+
+describe.each(STACKS_WITH_BACKEND)("a slow backend, over %s", (stack) => {
+  it("C45 callers who come while the backend is read share the read and the load", async () => {
+    const { cache, backend } = open(stack);
+    const reading = gate();
+    backend.script("read", { key: "test::k", before: reading });
+    const calls = [cache.getOrSet("k", () => "Ada")];
+    await reading.arrived();
+    calls.push(...Array.from({ length: 99 }, () => cache.getOrSet("k", never)));
+    reading.open();
+    expect(new Set(await Promise.all(calls))).toEqual(new Set(["Ada"]));
+    expect(backend.count("read", "test::k")).toBe(1);
+  });
+
+  it("C49 a caller who takes nothing stale gets nothing stale from a read that another began", async () => {
+    const { cache: writer, clock, backend } = open("backend", { ttl: 100, staleWhileRevalidate: 1_000, staleIfError: 1_000 });
+    await writer.set("k", "old");
+    clock.advance(100);
+    const { cache } = open(stack, { clock, backend, ttl: 100, staleWhileRevalidate: 1_000, staleIfError: 1_000 });
+    const [reading, loading] = [gate(), gate<string>()];
+    backend.script("read", { key: "test::k", before: reading });
+    let background: boolean | undefined;
+    const lenient = cache.getOrSet("k", (ctx) => ((background = ctx.background), loading.pass()));
+    await reading.arrived();
+    const strict = cache.getOrSet("k", never, { staleWhileRevalidate: 0 });
+    reading.open();
+    expect(await lenient).toBe("old");
+    await loading.arrived();
+    expect([await outcome(strict), background]).toEqual([{ status: "pending" }, false]);
+    loading.open("new");
+    expect(await strict).toBe("new");
+    expect(await cache.get("k")).toBe("new");
+  });
+
+  it("C46 C47 and share its failure, or rather its absence", async () => {
+    const { cache, backend } = open(stack);
+    backend.down();
+    const loading = gate<string>();
+    const calls = Array.from({ length: 100 }, (_, i) => cache.getOrSet("k", i === 0 ? loading.pass : never));
+    await loading.arrived();
+    loading.open("Ada");
+    expect(new Set(await Promise.all(calls))).toEqual(new Set(["Ada"]));
+    expect(cache.stats().loads).toBe(1);
+  });
+});
+
+it("C49 a caller who joins a refresh that finds no turn is not left waiting", async () => {
+  const { cache, clock, backend } = open("memory over backend", { ttl: 100, staleWhileRevalidate: 1_000, maxBackgroundLoads: 1 });
+  await cache.setMany([["busy", "old"], ["k", "old"]]);
+  clock.advance(100);
+  const [busy, reading] = [gate<string>(), gate()];
+  expect(await cache.getOrSet("busy", busy.pass)).toBe("old");
+  await busy.arrived();
+  backend.script("read", { key: "test::k", before: reading });
+  expect(await cache.getOrSet("k", () => "new")).toBe("old");
+  await reading.arrived();
+  const strict = cache.getOrSet("k", never, { staleWhileRevalidate: 0 });
+  reading.open();
+  expect(await outcome(strict)).toEqual({ status: "fulfilled", value: "new" });
+  busy.open("new");
+  await cache.drain();
+});
+
+it("C50 on the system's clock and with real timers, as anywhere", async () => {
+  const cache = createCache({ name: "reentrant" }).tier(memory()).build();
+  await expect(cache.getOrSet("k", async () => {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    return cache.getOrSet("k", never);
+  })).rejects.toMatchObject(REENTRANT);
+  await cache.close();
+});

@@ -1,0 +1,690 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import { getEventListeners } from "node:events";
+import { flush, gate, outcome } from "@hotset/core/testing";
+import type { LoadContext, Served } from "@hotset/core";
+import { describe, expect, it } from "vitest";
+import { counted, never, open, rejectionsDuring, STACKS, STACKS_WITH_BACKEND, type OpenOptions, type Opened } from "../support/stacks.ts";
+import { watch } from "../support/watch.ts";
+
+const PENDING = { status: "pending" } as const;
+const LATE = { name: "LoadTimeoutError", code: "LOAD_TIMEOUT" } as const;
+const DOWN = new Error("db down");
+
+describe.each(STACKS)("over %s", (stack) => {
+  /** "old" under "k", stale since 100 ms, covered by `staleIfError` for another 9,900. */
+  const withStale = async (options: OpenOptions = {}): Promise<Opened> => {
+    const opened = open(stack, { ttl: 100, staleIfError: 10_000, ...options });
+    await opened.cache.set("k", "old");
+    opened.clock.advance(200);
+    return opened;
+  };
+
+  it("C35 a stale value that may stand in is served at softTimeout, and not before", async () => {
+    const { cache, clock } = await withStale({ softTimeout: 50 });
+    const loading = gate<string>();
+    const served: Served[] = [];
+    const call = cache.getOrSet("k", loading.pass, { onServed: (each) => served.push(each) });
+    await loading.arrived();
+    clock.advance(49);
+    expect(await outcome(call)).toEqual(PENDING);
+    clock.advance(1);
+    expect(await call).toBe("old");
+    expect(served).toMatchObject([{ status: "stale", cause: "timeout", ageMs: 250, freshForMs: -150, coalesced: false }]);
+    loading.open("new");
+    await cache.drain();
+    expect(await cache.get("k")).toBe("new");
+  });
+
+  it("C35 a load that is faster answers itself", async () => {
+    const { cache, clock } = await withStale({ softTimeout: 50 });
+    const loading = gate<string>();
+    const call = cache.getOrSet("k", loading.pass);
+    await loading.arrived();
+    clock.advance(49);
+    loading.open("new");
+    expect(await call).toBe("new");
+  });
+
+  it.for<readonly [string, OpenOptions, number]>([
+    ["where nothing is there", {}, 100_000],
+    ["where staleIfError does not cover it", { staleIfError: 50, staleWhileRevalidate: 80 }, 190],
+  ])("C35 softTimeout ends no wait %s", async ([, options, laterMs]) => {
+    const { cache, clock } = open(stack, { ttl: 100, staleIfError: 10_000, softTimeout: 50, ...options });
+    await cache.set("k", "old");
+    clock.advance(laterMs);
+    const loading = gate<string>();
+    const call = cache.getOrSet("k", loading.pass);
+    await loading.arrived();
+    clock.advance(20_000);
+    expect(await outcome(call)).toEqual(PENDING);
+    loading.open("new");
+    expect(await call).toBe("new");
+  });
+
+  it("C35 softTimeout ends no wait of a call that allows nothing stale", async () => {
+    const { cache, clock } = await withStale({ softTimeout: 50 });
+    const loading = gate<string>();
+    const strict = cache.getOrSet("k", loading.pass, { staleIfError: 0 });
+    await loading.arrived();
+    const lenient = cache.getOrSet("k", never);
+    clock.advance(50);
+    expect(await lenient).toBe("old");
+    expect(await outcome(strict)).toEqual(PENDING);
+    loading.open("new");
+    expect(await strict).toBe("new");
+  });
+
+  it("C35 what was deleted meanwhile does not stand in", async () => {
+    const { cache, clock } = await withStale({ softTimeout: 50, hardTimeout: 80 });
+    const loading = gate<string>();
+    const call = cache.getOrSet("k", loading.pass);
+    await loading.arrived();
+    await cache.delete("k");
+    clock.advance(50);
+    expect(await outcome(call)).toEqual(PENDING);
+    clock.advance(30);
+    await expect(call).rejects.toMatchObject(LATE);
+    loading.open("new");
+  });
+
+  it("C35 each caller's softTimeout is its own, and counts from its call", async () => {
+    const { cache, clock } = await withStale();
+    const loading = gate<string>();
+    const first = cache.getOrSet("k", loading.pass, { softTimeout: 100 });
+    await loading.arrived();
+    clock.advance(30);
+    const second = cache.getOrSet("k", never, { softTimeout: 20 });
+    const patient = cache.getOrSet("k", never);
+    clock.advance(19);
+    expect(await outcome(second)).toEqual(PENDING);
+    clock.advance(1);
+    expect(await second).toBe("old");
+    expect(await outcome(first)).toEqual(PENDING);
+    clock.advance(50);
+    expect(await first).toBe("old");
+    expect(await outcome(patient)).toEqual(PENDING);
+    loading.open("new");
+    expect(await patient).toBe("new");
+  });
+
+  it("C35 softTimeout holds while the load waits for its turn, also for those who join", async () => {
+    const { cache, clock } = await withStale({ maxLoads: 1 });
+    const busy = gate<number>();
+    const other = cache.getOrSet("other", busy.pass);
+    await busy.arrived();
+    const calls = [cache.getOrSet("k", never, { softTimeout: 50 })];
+    await flush();
+    calls.push(cache.getOrSet("k", never, { softTimeout: 50 }));
+    clock.advance(50);
+    expect(await Promise.all(calls.map((call) => outcome(call)))).toEqual([{ status: "fulfilled", value: "old" }, { status: "fulfilled", value: "old" }]);
+    busy.open(1);
+    await other;
+  });
+
+  it("C36 without anything stale hardTimeout rejects, at its instant", async () => {
+    const { cache, clock } = open(stack);
+    const loading = gate<string>();
+    const call = cache.getOrSet("k", loading.pass, { hardTimeout: 50 });
+    await loading.arrived();
+    clock.advance(49);
+    expect(await outcome(call)).toEqual(PENDING);
+    clock.advance(1);
+    await expect(call).rejects.toMatchObject({ ...LATE, operation: "getOrSet", message: expect.stringContaining("hardTimeout, 50 ms") as string });
+    loading.open("new");
+  });
+
+  it("C36 hardTimeout answers with what staleIfError covers", async () => {
+    const { cache, clock } = await withStale({ hardTimeout: 50 });
+    const loading = gate<string>();
+    const served: Served[] = [];
+    const call = cache.getOrSet("k", loading.pass, { onServed: (each) => served.push(each) });
+    await loading.arrived();
+    clock.advance(50);
+    expect(await call).toBe("old");
+    expect(served).toMatchObject([{ status: "stale", cause: "timeout" }]);
+    loading.open("new");
+  });
+
+  it("C36 and rejects where the call does not allow it, or its time is over", async () => {
+    const { cache, clock } = await withStale({ hardTimeout: 50 });
+    const loading = gate<string>();
+    const strict = cache.getOrSet("k", loading.pass, { staleIfError: 0 });
+    const short = cache.getOrSet("k", never, { staleIfError: 149 });
+    await loading.arrived();
+    clock.advance(50);
+    await expect(strict).rejects.toMatchObject(LATE);
+    await expect(short).rejects.toMatchObject(LATE);
+    loading.open("new");
+  });
+
+  it("C36 each caller's hardTimeout is its own", async () => {
+    const { cache, clock } = open(stack);
+    const loading = gate<string>();
+    const first = cache.getOrSet("k", loading.pass, { hardTimeout: 100 });
+    await loading.arrived();
+    clock.advance(60);
+    const second = cache.getOrSet("k", never, { hardTimeout: 10 });
+    const patient = cache.getOrSet("k", never);
+    clock.advance(10);
+    await expect(second).rejects.toMatchObject(LATE);
+    clock.advance(29);
+    expect(await outcome(first)).toEqual(PENDING);
+    clock.advance(1);
+    await expect(first).rejects.toMatchObject(LATE);
+    loading.open("new");
+    expect(await patient).toBe("new");
+  });
+
+  it("C36 hardTimeout counts the wait for a turn", async () => {
+    const { cache, clock } = open(stack, { maxLoads: 1 });
+    const busy = gate<number>();
+    const other = cache.getOrSet("other", busy.pass);
+    await busy.arrived();
+    const call = cache.getOrSet("k", () => "loaded", { hardTimeout: 50 });
+    clock.advance(50);
+    await expect(call).rejects.toMatchObject(LATE);
+    busy.open(1);
+    await other;
+    await cache.drain();
+    expect(await cache.get("k")).toBe("loaded");
+  });
+
+  it("C37 after hardTimeout one loader goes on, and four calls are one run (bentocache)", async () => {
+    const { cache, clock } = open(stack, { hardTimeout: 50 });
+    const loading = gate<string>();
+    let runs = 0;
+    const load = (): Promise<string> => {
+      runs += 1;
+      return loading.pass();
+    };
+    for (let i = 0; i < 4; i += 1) {
+      const call = cache.getOrSet("k", load);
+      await flush();
+      clock.advance(50);
+      await expect(call).rejects.toMatchObject(LATE);
+    }
+    const last = cache.getOrSet("k", load);
+    loading.open("new");
+    expect(await last).toBe("new");
+    expect(runs).toBe(1);
+  });
+
+  it("C37 after softTimeout new callers wait for the same load, or get the stale value at their own softTimeout", async () => {
+    const { cache, clock } = await withStale({ softTimeout: 50 });
+    const loading = gate<string>();
+    const first = cache.getOrSet("k", loading.pass);
+    await loading.arrived();
+    clock.advance(50);
+    expect(await first).toBe("old");
+    const second = cache.getOrSet("k", never);
+    clock.advance(50);
+    expect(await second).toBe("old");
+    const third = cache.getOrSet("k", never);
+    loading.open("new");
+    expect(await third).toBe("new");
+    expect(cache.stats().loads).toBe(1);
+  });
+
+  it("C38 a loader that never settles ends at loadTimeout, and the next caller loads", async () => {
+    const { cache, clock } = open(stack, { loadTimeout: 500, maxLoads: 1 });
+    const hung = gate<string>();
+    const signals: AbortSignal[] = [];
+    const calls = [cache.getOrSet("k", (ctx) => (signals.push(ctx.signal), hung.pass())), cache.getOrSet("k", never)];
+    const queued = cache.getOrSet("other", () => "its turn");
+    await hung.arrived();
+    clock.advance(499);
+    expect(await outcome(calls[0]!)).toEqual(PENDING);
+    clock.advance(1);
+    for (const call of calls) await expect(call).rejects.toMatchObject({ ...LATE, operation: "load" });
+    expect(signals.map(({ aborted, reason }) => [aborted, (reason as { code: string }).code])).toEqual([[true, "LOAD_TIMEOUT"]]);
+    expect(await queued).toBe("its turn");
+    expect(await cache.getOrSet("k", () => "next")).toBe("next");
+    hung.open("too late");
+    await flush();
+    expect(await cache.get("k")).toBe("next");
+    expect(cache.stats()).toMatchObject({ loads: 3, loadErrors: 1 });
+  });
+
+  it("C38 loadTimeout is 30 s by default, and counts from the start of the loader", async () => {
+    const { cache, clock } = open(stack, { maxLoads: 1 });
+    const [busy, hung] = [gate<number>(), gate<string>()];
+    const other = cache.getOrSet("other", busy.pass);
+    await busy.arrived();
+    const call = cache.getOrSet("k", hung.pass);
+    await flush();
+    clock.advance("20s");
+    busy.open(1);
+    await Promise.all([other, hung.arrived()]);
+    clock.advance(29_999);
+    expect(await outcome(call)).toEqual(PENDING);
+    clock.advance(1);
+    await expect(call).rejects.toMatchObject(LATE);
+  });
+
+  it("C38 at loadTimeout a stale value stands in, with the timeout as its cause", async () => {
+    const { cache, clock } = await withStale({ loadTimeout: 500 });
+    const hung = gate<string>();
+    const served: Served[] = [];
+    const call = cache.getOrSet("k", hung.pass, { onServed: (each) => served.push(each) });
+    await hung.arrived();
+    clock.advance(500);
+    expect(await call).toBe("old");
+    expect(served).toMatchObject([{ status: "stale", cause: "timeout", error: LATE }]);
+  });
+
+  it("C38 a hung refresh behind a stale answer ends too, and another one may start", async () => {
+    const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 10_000, loadTimeout: 500, errorBackoff: 50, maxBackgroundLoads: 1 });
+    await cache.set("k", "old");
+    clock.advance(100);
+    const hung = gate<string>();
+    expect(await cache.getOrSet("k", hung.pass)).toBe("old");
+    await hung.arrived();
+    expect(await cache.getOrSet("k", never)).toBe("old");
+    clock.advance(500);
+    await cache.drain();
+    clock.advance(50);
+    expect(await cache.getOrSet("k", () => "new")).toBe("old");
+    await cache.drain();
+    expect(await cache.get("k")).toBe("new");
+  });
+
+  it("C38 maxBackgroundLoads leaves further refreshes to a later call", async () => {
+    const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 10_000, maxBackgroundLoads: 1 });
+    await cache.setMany([["a", "old"], ["b", "old"]]);
+    clock.advance(100);
+    const loading = gate<string>();
+    expect(await cache.getOrSet("a", loading.pass)).toBe("old");
+    await loading.arrived();
+    expect(await cache.getOrSet("b", never)).toBe("old");
+    await flush();
+    loading.open("new");
+    await cache.drain();
+    expect(await cache.getOrSet("b", () => "new")).toBe("old");
+    await cache.drain();
+    expect([await cache.get("a"), await cache.get("b")]).toEqual(["new", "new"]);
+  });
+
+  it("C39 what a load brings after its callers have left is stored, told, and found", async () => {
+    const { cache, clock, backend, stored } = open(stack, { hardTimeout: 50 });
+    const seen = watch(cache, "load", "store");
+    const loading = gate<string>();
+    const call = cache.getOrSet("k", loading.pass);
+    await loading.arrived();
+    clock.advance(50);
+    await expect(call).rejects.toMatchObject(LATE);
+    clock.advance(100);
+    loading.open("late, and kept");
+    await cache.drain();
+    expect(await cache.get("k")).toBe("late, and kept");
+    expect(cache.peek("k")).toBe(stack === "backend" ? undefined : "late, and kept");
+    expect(stored()).toEqual(stack === "memory" ? [] : ["test::k"]);
+    expect(seen.filter(([name]) => name === "load")).toMatchObject([["load", { key: "k", reason: "miss", background: true, durationMs: 150, result: "stored" }]]);
+    expect(seen.flatMap(([name, event]) => (name === "store" ? [event.tier] : []))).toEqual(
+      stack === "memory" ? ["memory"] : stack === "backend" ? ["scripted"] : ["scripted", "memory"],
+    );
+    if (stack !== "memory") expect(await open("backend", { clock, backend }).cache.get("k")).toBe("late, and kept");
+  });
+
+  it("C40 a failure behind an answer is reported once, and never unhandled", async () => {
+    const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 1_000, refreshAhead: 0.5, hardTimeout: 20, errorBackoff: 0 });
+    const seen = watch(cache, "load:error");
+    const rejections = await rejectionsDuring(async () => {
+      await cache.set("ahead", "old");
+      await cache.set("stale", "old");
+      clock.advance(50);
+      expect(await cache.getOrSet("ahead", () => Promise.reject(DOWN))).toBe("old");
+      await cache.drain();
+      clock.advance(50);
+      expect(await cache.getOrSet("stale", () => { throw DOWN; })).toBe("old");
+      await cache.drain();
+      const loading = gate<string>();
+      const call = cache.getOrSet("late", loading.pass);
+      await loading.arrived();
+      clock.advance(20);
+      await expect(call).rejects.toMatchObject(LATE);
+      loading.fail(DOWN);
+      await cache.drain();
+    });
+    expect(rejections).toEqual([]);
+    expect(seen.map(([, { key, reason, background, error }]) => [key, reason, background, error])).toEqual([
+      ["ahead", "refresh-ahead", true, DOWN],
+      ["stale", "stale", true, DOWN],
+      ["late", "miss", true, DOWN],
+    ]);
+  });
+
+  it("C42 a signal ends its own caller's wait alone", async () => {
+    const { cache } = open(stack);
+    const loading = gate<string>();
+    const controllers = [new AbortController(), new AbortController()];
+    let context: LoadContext | undefined;
+    const load = (ctx: LoadContext): Promise<string> => {
+      context = ctx;
+      return loading.pass();
+    };
+    const [first, second] = controllers.map(({ signal }) => cache.getOrSet("k", load, { signal }));
+    const third = cache.getOrSet("k", load);
+    await loading.arrived();
+    const reason = new Error("the client hung up");
+    controllers[0]!.abort(reason);
+    await expect(first).rejects.toBe(reason);
+    expect(await Promise.all([second, third].map((call) => outcome(call!)))).toEqual([PENDING, PENDING]);
+    controllers[1]!.abort();
+    await expect(second).rejects.toMatchObject({ name: "AbortError" });
+    expect(context!.signal.aborted).toBe(false);
+    loading.open("Ada");
+    expect(await third).toBe("Ada");
+    expect(await cache.get("k")).toBe("Ada");
+    expect(controllers.map(({ signal }) => getEventListeners(signal, "abort").length)).toEqual([0, 0]);
+  });
+
+  it("C42 when the last caller leaves the loader is aborted, stores nothing, and the next caller loads anew", async () => {
+    const { cache, stored } = open(stack, { maxLoads: 1 });
+    const loading = gate<string>();
+    const controllers = [new AbortController(), new AbortController()];
+    let signal: AbortSignal | undefined;
+    const calls = controllers.map((controller) => cache.getOrSet("k", (ctx) => ((signal = ctx.signal), loading.pass()), { signal: controller.signal }));
+    await loading.arrived();
+    for (const [i, controller] of controllers.entries()) controller.abort(`reason ${i}`);
+    expect(await Promise.all(calls.map((call) => outcome(call)))).toEqual([{ status: "rejected", reason: "reason 0" }, { status: "rejected", reason: "reason 1" }]);
+    expect([signal?.aborted, signal?.reason]).toEqual([true, "reason 1"]);
+    expect(await cache.getOrSet("k", () => "anew")).toBe("anew");
+    loading.open("aborted");
+    await flush();
+    expect(await cache.get("k")).toBe("anew");
+    expect(stored()).toEqual(stack === "memory" ? [] : ["test::k"]);
+  });
+
+  it("C42 an aborted signal loads nothing, and gets what is there", async () => {
+    const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 100 });
+    await cache.set("k", "there");
+    const signal = AbortSignal.abort("gone");
+    expect(await outcome(cache.getOrSet("other", never, { signal }))).toEqual({ status: "rejected", reason: "gone" });
+    if (stack !== "backend") {
+      expect(await cache.getOrSet("k", never, { signal })).toBe("there");
+      clock.advance(100);
+      expect(await cache.getOrSet("k", () => "new", { signal })).toBe("there");
+    }
+    await cache.drain();
+    expect(cache.stats().loadErrors).toBe(0);
+  });
+
+  it("C42 one who leaves the queue gives nobody's turn away, and his loader never runs", async () => {
+    const { cache } = open(stack, { maxLoads: 1 });
+    const busy = gate<number>();
+    const other = cache.getOrSet("other", busy.pass);
+    await busy.arrived();
+    const controller = new AbortController();
+    const leaver = cache.getOrSet("k", never, { signal: controller.signal });
+    const waiter = cache.getOrSet("j", () => 2);
+    await flush();
+    controller.abort("gone");
+    expect(await outcome(leaver)).toEqual({ status: "rejected", reason: "gone" });
+    busy.open(1);
+    expect(await Promise.all([other, waiter])).toEqual([1, 2]);
+    expect(await cache.getOrSet("k", () => 3)).toBe(3);
+    expect(cache.stats().loads).toBe(3);
+  });
+
+  it("C42 a load goes on for a caller who ran out of time, whoever leaves after him", async () => {
+    const { cache, clock } = open(stack);
+    const loading = gate<string>();
+    const controller = new AbortController();
+    const timed = cache.getOrSet("k", loading.pass, { hardTimeout: 10 });
+    const leaver = cache.getOrSet("k", never, { signal: controller.signal });
+    await loading.arrived();
+    clock.advance(10);
+    await expect(timed).rejects.toMatchObject(LATE);
+    controller.abort("gone");
+    expect(await outcome(leaver)).toEqual({ status: "rejected", reason: "gone" });
+    loading.open("kept");
+    await cache.drain();
+    expect(await cache.get("k")).toBe("kept");
+  });
+
+  it("C42 a refresh behind an answer is nobody's to abort", async () => {
+    const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 1_000 });
+    await cache.set("k", "old");
+    clock.advance(100);
+    const loading = gate<string>();
+    const controller = new AbortController();
+    let signal: AbortSignal | undefined;
+    expect(await cache.getOrSet("k", (ctx) => ((signal = ctx.signal), loading.pass()), { signal: controller.signal })).toBe("old");
+    await loading.arrived();
+    controller.abort();
+    expect(signal?.aborted).toBe(false);
+    loading.open("new");
+    await cache.drain();
+    expect(await cache.get("k")).toBe("new");
+  });
+
+  it("C44 waitUntil is given each piece of background work, in the caller's async context, and never a rejection", async () => {
+    const context = new AsyncLocalStorage<string>();
+    const given: { readonly in: string | undefined; readonly work: Promise<void> }[] = [];
+    const { cache, clock } = open(stack, {
+      ttl: 100, staleWhileRevalidate: 1_000, refreshAhead: 0.5, errorBackoff: 0,
+      waitUntil: (work) => void given.push({ in: context.getStore(), work }),
+    });
+    await cache.setMany([["ahead", "old"], ["stale", "old"]]);
+    expect(given).toEqual([]);
+    const loading = gate<string>();
+    clock.advance(50);
+    await context.run("request 1", () => cache.getOrSet("ahead", loading.pass));
+    await loading.arrived();
+    clock.advance(50);
+    await context.run("request 2", () => cache.getOrSet("stale", () => Promise.reject(DOWN)));
+    const late = context.run("request 3", () => cache.getOrSet("late", loading.pass, { hardTimeout: 10 }));
+    await loading.arrived(2);
+    clock.advance(10);
+    await expect(late).rejects.toMatchObject(LATE);
+    // What a clock that is moved by hand calls runs where it is moved: the third is the timer's.
+    expect(given.map((each) => each.in)).toEqual(["request 1", "request 2", undefined]);
+    expect(await outcome(given[1]!.work)).toEqual({ status: "fulfilled", value: undefined });
+    expect(await outcome(given[0]!.work)).toEqual(PENDING);
+    loading.open("new");
+    await Promise.all(given.map(({ work }) => work));
+    expect([await cache.get("ahead"), await cache.get("late")]).toEqual(["new", "new"]);
+  });
+
+  it("C44 waitUntil is told of a load that one caller left and the other timed out of", async () => {
+    const given: Promise<void>[] = [];
+    const { cache, clock } = open(stack, { waitUntil: (work) => void given.push(work) });
+    const loading = gate<string>();
+    const controller = new AbortController();
+    const timed = cache.getOrSet("k", loading.pass, { hardTimeout: 10 });
+    const leaver = cache.getOrSet("k", never, { signal: controller.signal });
+    await loading.arrived();
+    clock.advance(10);
+    await expect(timed).rejects.toMatchObject(LATE);
+    expect(given).toEqual([]);
+    controller.abort("gone");
+    await outcome(leaver);
+    expect(given).toHaveLength(1);
+    loading.open("kept");
+    await given[0];
+    expect(await cache.get("k")).toBe("kept");
+  });
+
+  it("C44 C118 a waitUntil that throws changes nothing", async () => {
+    const { cache, clock } = open(stack, {
+      ttl: 100, staleWhileRevalidate: 1_000,
+      waitUntil: () => { throw new Error("called outside of a request"); },
+    });
+    await cache.set("k", "old");
+    clock.advance(100);
+    const rejections = await rejectionsDuring(async () => {
+      expect(await cache.getOrSet("k", () => "new")).toBe("old");
+      await cache.drain();
+      expect(await cache.get("k")).toBe("new");
+      const loading = gate<string>();
+      const late = cache.getOrSet("late", loading.pass, { hardTimeout: 10 });
+      await loading.arrived();
+      clock.advance(10);
+      await expect(late).rejects.toMatchObject(LATE);
+      loading.open("kept");
+      await cache.drain();
+      expect(await cache.get("late")).toBe("kept");
+    });
+    expect(rejections).toEqual([]);
+  });
+
+  it("C44 drain resolves when everything that has begun is settled, failures included", async () => {
+    const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 1_000, errorBackoff: 0 });
+    await cache.drain();
+    await cache.setMany([["a", "old"], ["b", "old"]]);
+    clock.advance(100);
+    const loading = gate<string>();
+    await cache.getOrSet("a", loading.pass);
+    await cache.getOrSet("b", () => Promise.reject(DOWN));
+    const drained = cache.drain();
+    expect(await outcome(drained)).toEqual(PENDING);
+    loading.open("new");
+    await drained;
+    expect(await cache.get("a")).toBe("new");
+  });
+});
+
+describe.each(STACKS_WITH_BACKEND)("a slow backend, over %s", (stack) => {
+  it("C43 a read beyond its limit is a miss, and its late answer overwrites nothing", async () => {
+    const { cache: writer, clock, backend } = open("backend");
+    await writer.set("k", "in the backend");
+    const { cache } = open(stack, { clock, backend });
+    const slow = gate();
+    backend.script("read", { key: "test::k", after: slow });
+    const source = counted("loaded");
+    const call = cache.getOrSet("k", source.load);
+    await slow.arrived();
+    clock.advance(999);
+    expect([await outcome(call), source.runs]).toEqual([PENDING, 0]);
+    clock.advance(1);
+    expect(await call).toBe("loaded");
+    slow.open();
+    await flush();
+    if (stack !== "backend") expect(cache.peek("k")).toBe("loaded");
+    expect(cache.stats()).toMatchObject({ misses: 1, hits: stack === "backend" ? 0 : 1, loads: 1 });
+  });
+
+  it("C43 get beyond the limit finds nothing, and keeps nothing that comes late", async () => {
+    const { cache: writer, clock, backend } = open("backend");
+    await writer.set("k", "in the backend");
+    const { cache } = open(stack, { clock, backend });
+    for (const read of [() => cache.get("k"), () => cache.getMany(["k", "j"]).then((found) => found.get("k"))]) {
+      const slow = gate();
+      backend.script("*", { key: "test::k", after: slow });
+      const call = read();
+      await slow.arrived();
+      clock.advance(999);
+      expect(await outcome(call)).toEqual(PENDING);
+      clock.advance(1);
+      expect(await call).toBe(undefined);
+      slow.open();
+      await flush();
+      expect(cache.peek("k")).toBe(undefined);
+    }
+  });
+
+  it.for([["read", "getMany"], ["read", "getOrSetMany"]] as const)("C43 tag versions that are not answered bound %s %s as well", async ([, by]) => {
+    const { cache, clock, backend } = open(stack);
+    backend.script("read", { key: "{~test}::", before: gate() });
+    const call = by === "getMany"
+      ? cache.getMany(["a", "b"])
+      : cache.getOrSetMany(["a", "b"], (key) => key, (missing) => missing.map((key) => [key, key] as const));
+    await flush();
+    clock.advance(1_000);
+    expect(await outcome(call)).toEqual({ status: "fulfilled", value: new Map(by === "getMany" ? [] : [["a", "a"], ["b", "b"]]) });
+  });
+
+  it("C43 a backend's own deadlineMs is the limit", async () => {
+    const { cache, clock, backend } = open(stack, { backend: { deadlineMs: 70 } });
+    backend.script("read", { key: "test::k", before: gate() });
+    const call = cache.getOrSet("k", () => "loaded");
+    await flush();
+    clock.advance(69);
+    expect(await outcome(call)).toEqual(PENDING);
+    clock.advance(1);
+    expect(await call).toBe("loaded");
+  });
+
+  it("C43 a flight waits for the backend once: after a read beyond the limit it neither pins nor stores there", async () => {
+    const { cache, clock, backend } = open(stack);
+    backend.script("read", { key: "test::k", before: gate() });
+    const call = cache.getOrSet("k", () => "loaded");
+    await flush();
+    clock.advance(1_000);
+    expect(await call).toBe("loaded");
+    expect(backend.count("write")).toBe(0);
+  });
+
+  it("C43 what reading and pinning leave of the budget is all that a store is waited for", async () => {
+    const { cache, clock, backend } = open(stack, { backend: { deadlineMs: 100 } });
+    const [slowRead, slowWrite] = [gate(), gate()];
+    backend.script("read", { key: "test::k", before: slowRead });
+    backend.script("write", { key: "test::k", before: slowWrite });
+    const call = cache.getOrSet("k", () => "loaded");
+    await slowRead.arrived();
+    clock.advance(60);
+    slowRead.open();
+    await slowWrite.arrived();
+    clock.advance(39);
+    expect(await outcome(call)).toEqual(PENDING);
+    clock.advance(1);
+    expect(await call).toBe("loaded");
+    slowWrite.open();
+    await cache.drain();
+    expect(await cache.get("k")).toBe("loaded");
+  });
+});
+
+describe("a stale local copy before a slow backend", () => {
+  it("C35 C43 stands in at softTimeout, though the backend has not answered", async () => {
+    const { cache, clock, backend } = open("memory over backend", { ttl: 100, staleIfError: 10_000, softTimeout: 50 });
+    await cache.set("k", "old");
+    clock.advance(200);
+    const slow = gate();
+    backend.script("read", { key: "test::k", before: slow });
+    const first = cache.getOrSet("k", () => "loaded");
+    await slow.arrived();
+    const second = cache.getOrSet("k", never, { softTimeout: 30 });
+    clock.advance(30);
+    expect(await second).toBe("old");
+    clock.advance(19);
+    expect(await outcome(first)).toEqual(PENDING);
+    clock.advance(1);
+    expect(await first).toBe("old");
+    slow.open();
+    await cache.drain();
+    expect(await cache.get("k")).toBe("loaded");
+  });
+
+  it("C43 within staleWhileRevalidate is served without asking it", async () => {
+    const { cache, clock, backend } = open("memory over backend", { ttl: 100, staleWhileRevalidate: 10_000 });
+    await cache.set("k", "old");
+    clock.advance(200);
+    backend.script("read", { key: "test::k", before: gate() });
+    expect(await outcome(cache.getOrSet("k", () => "loaded"))).toEqual({ status: "fulfilled", value: "old" });
+    clock.advance(1_000);
+    await cache.drain();
+    expect(await cache.get("k")).toBe("loaded");
+  });
+});
+
+describe("a stale value found in the backend", () => {
+  it("C35 softTimeout counts from the call, the read included", async () => {
+    const { cache: writer, clock, backend } = open("backend", { ttl: 100, staleIfError: 10_000 });
+    await writer.set("k", "old");
+    clock.advance(200);
+    const { cache } = open("backend", { clock, backend, ttl: 100, staleIfError: 10_000, softTimeout: 50 });
+    const [slow, loading] = [gate(), gate<string>()];
+    backend.script("read", { key: "test::k", before: slow });
+    const call = cache.getOrSet("k", loading.pass);
+    await slow.arrived();
+    clock.advance(40);
+    slow.open();
+    await loading.arrived();
+    clock.advance(9);
+    expect(await outcome(call)).toEqual(PENDING);
+    clock.advance(1);
+    expect(await call).toBe("old");
+    loading.open("new");
+  });
+});

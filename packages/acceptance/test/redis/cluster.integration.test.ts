@@ -1,0 +1,139 @@
+/** A cache over a Redis Cluster: entries in all slots, their tag versions in one, and what the loss of a node does to both. */
+import type { Cache } from "@hotset/core";
+import { cluster } from "@hotset/redis";
+import { randomPrefix, startCluster, type ClusterNode, type TestCluster } from "@hotset/test-servers";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { impatient, over, type OverRedisOptions } from "../support/over-redis.ts";
+import { never, rejectionsDuring, STACKS_WITH_BACKEND } from "../support/stacks.ts";
+import { watch } from "../support/watch.ts";
+
+const KEYS = Array.from({ length: 90 }, (_, i) => `k${i}`);
+const RECOVERY = { timeout: 40_000, interval: 50 };
+
+let servers: TestCluster;
+let prefix: string;
+beforeAll(async () => {
+  servers = await startCluster({ nodeTimeoutMs: 1_000 });
+}, 30_000);
+afterAll(() => servers.stop());
+beforeEach(() => {
+  prefix = randomPrefix();
+});
+
+const open = (options?: OverRedisOptions): Cache => over(impatient(cluster(servers.urls)).keyPrefix(prefix).build(), options);
+const slotKeyOf = (key: string): string => `${prefix}:shop::${key}`;
+/** Where the tag versions of the cache are. */
+const tagKey = (): string => `${prefix}:{~shop}::`;
+
+/** What was acknowledged is with the replicas. */
+async function replicated(): Promise<void> {
+  for (const node of await servers.masters()) expect(await node.command("WAIT", 1, 5_000)).toBeGreaterThanOrEqual(1);
+}
+
+/** Everything works again, for keys of all nodes. */
+const whole = (cache: Cache) =>
+  expect.poll(async () => {
+    const written = await cache.setMany(KEYS.map((key) => [`whole ${key}`, key] as const));
+    return { ...written, read: (await cache.getMany(KEYS.map((key) => `whole ${key}`))).size };
+  }, RECOVERY).toEqual({ stored: KEYS.length, pending: 0, refused: 0, read: KEYS.length });
+
+describe.each(STACKS_WITH_BACKEND)("C91: over %s, in a cluster", (stack) => {
+  it("each call reaches the nodes of its keys", async () => {
+    const owners = new Set(await Promise.all(KEYS.map((key) => servers.ownerOf(slotKeyOf(key)))));
+    expect(owners.size).toBe(3);
+    const [cache, other] = [open({ stack, staleWhileRevalidate: "1h" }), open()];
+    for (const [i, key] of KEYS.entries()) await (i % 2 === 0 ? cache.set(key, i) : cache.getOrSet(key, () => i));
+    for (const [i, key] of KEYS.entries()) expect([await cache.get(key), await other.get(key), await other.getOrSet(key, never)]).toEqual([i, i, i]);
+    expect([...(await other.getMany([...KEYS, "none"])).entries()]).toEqual(KEYS.map((key, i) => [key, i]));
+    expect(await cache.getOrSetMany<string, unknown>([...KEYS, "none"], (key) => key, (missing) => missing.map((key) => [key, key]))).toEqual(new Map<string, unknown>([...KEYS.map((key, i) => [key, i] as const), ["none", "none"]]));
+    expect(await cache.markStale("k1")).toEqual({ status: "stale" });
+    expect([await other.get("k1"), await other.get("k1", { allowStale: true })]).toEqual([undefined, 1]);
+    expect(await cache.delete("k2")).toMatchObject({ status: "deleted" });
+    expect(await cache.deleteMany([...KEYS, "nothing"])).toEqual({ deleted: KEYS.length - 1, missing: 2, pending: 0 });
+    expect((await other.getMany(KEYS)).size).toBe(0);
+  });
+
+  it("an invalidation by tag, and a clear, reach entries of all nodes at once", async () => {
+    const [cache, other] = [open({ stack }), open()];
+    const users = cache.namespace("users");
+    const fill = async (): Promise<void> => {
+      for (const [i, key] of KEYS.entries()) await users.set(key, i, { tags: [`t${i % 3}`] });
+      await cache.set("sibling", 1);
+    };
+    const found = async () => (await other.namespace("users").getMany<number>(KEYS)).size;
+    await fill();
+    expect(await found()).toBe(KEYS.length);
+    expect(await cache.invalidateTags("t0", "t1")).toMatchObject({ status: "done" });
+    expect([await found(), (await users.getMany(KEYS)).size]).toEqual([KEYS.length / 3, KEYS.length / 3]);
+    expect(await users.clear()).toMatchObject({ status: "done" });
+    expect([await found(), (await users.getMany(KEYS)).size, await other.get("sibling")]).toEqual([0, 0, 1]);
+    await fill();
+    expect(await found()).toBe(KEYS.length);
+  });
+
+  it("a slot that moves under the calls costs no wrong answer", { timeout: 20_000 }, async () => {
+    const [cache, other] = [open({ stack }), open()];
+    const [from, to] = await servers.masters();
+    const tag = `{${await servers.keyOn(from!, prefix)}}`;
+    const keys = Array.from({ length: 10 }, (_, i) => `${tag}:${i}`);
+    for (const [i, key] of keys.entries()) await cache.set(key, i);
+    const migration = await servers.migrateHalfway(await servers.slotOf(tag), to!);
+    await migration.move(...keys.slice(0, 5).map(slotKeyOf));
+    for (const [i, key] of keys.entries()) expect(await other.getOrSet(key, never)).toBe(i);
+    expect([...(await other.getMany(keys)).values()]).toEqual(keys.map((_, i) => i));
+    await migration.finish();
+    for (const [i, key] of keys.entries()) expect(await other.getOrSet(key, never)).toBe(i);
+    for (const key of keys) expect(await cache.delete(key)).toMatchObject({ status: "deleted" });
+  });
+});
+
+describe.each(STACKS_WITH_BACKEND)("C91: over %s, when a primary dies", (stack) => {
+  const victims: readonly (readonly [which: string, find: () => Promise<ClusterNode>])[] = [
+    ["that holds entries alone", async () => {
+      const tags = await servers.ownerOf(tagKey());
+      return (await servers.masters()).find((node) => node !== tags)!;
+    }],
+    ["that holds the tag versions", () => servers.ownerOf(tagKey())],
+  ];
+
+  it.for(victims)("one %s: reads go on, nothing wrong is read, and what was pending is replayed (C93 C94)", { timeout: 90_000 }, async ([, find]) => {
+    const cache = open({ stack });
+    const other = open();
+    const recoveries = watch(cache, "recover");
+    await cache.setMany(KEYS.map((key) => [key, `${key} old`] as const));
+    await cache.set("tagged", "old", { tags: ["t"] });
+    await replicated();
+    const victim = await find();
+    const lost = (await Promise.all(KEYS.map(async (key) => ({ key, isLost: (await servers.ownerOf(slotKeyOf(key))) === victim })))).filter(({ isLost }) => isLost).map(({ key }) => key);
+    const [deleted, replaced, lostOne] = lost as [string, string, string];
+    const untouched = KEYS.filter((key) => key !== deleted && key !== replaced);
+    const hasTags = victim === (await servers.ownerOf(tagKey()));
+
+    const rejections = await rejectionsDuring(async () => {
+      await victim.kill();
+      expect(await cache.delete(deleted)).toEqual({ status: "pending" });
+      expect(await cache.set(replaced, "new")).toEqual({ status: "pending" });
+      expect(await cache.invalidateTags("t")).toMatchObject({ status: hasTags ? "pending" : "done" });
+
+      // Under load until all is well: each value names its key, and what was removed stays away.
+      for (let i = 0; i === 0 || cache.stats().pending > 0; i += 1) {
+        const key = untouched[i % untouched.length]!;
+        expect([`${key} old`, `${key} loaded`]).toContain(await cache.getOrSet(key, () => `${key} loaded`));
+        expect([undefined, `${lostOne} old`, `${lostOne} loaded`]).toContain(await other.get(lostOne));
+        for (const [found, value] of await cache.getMany<string>(KEYS)) expect(found === deleted ? [] : found === replaced ? ["new"] : [`${found} old`, `${found} loaded`]).toContain(value);
+        expect([await cache.get(deleted), await cache.get("tagged")]).toEqual([undefined, undefined]);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    });
+    expect(rejections).toEqual([]);
+    await whole(cache);
+    await whole(other);
+    expect(await servers.ownerOf(slotKeyOf(deleted))).not.toBe(victim);
+    expect([await other.get(deleted), await other.get(replaced), await other.get("tagged")]).toEqual([undefined, undefined, undefined]);
+    expect(recoveries.at(-1)![1]).toMatchObject({ tier: "redis", overflowed: false });
+    expect(cache.stats().tiers.at(-1)).toMatchObject({ state: "up" });
+
+    await victim.start();
+    await servers.waitUntilOk(40_000);
+  });
+});

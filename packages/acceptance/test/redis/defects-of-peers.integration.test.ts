@@ -1,0 +1,276 @@
+/** What goes wrong in other caches over a Redis, seen by running them. */
+import { json, type Cache } from "@hotset/core";
+import { gate } from "@hotset/core/testing";
+import { redis } from "@hotset/redis";
+import { forkScript, randomPrefix, startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { ClockService, ClockServiceSettings } from "../support/clock-service.ts";
+import { impatient, over, type OverRedisOptions } from "../support/over-redis.ts";
+import { counted, never, rejectionsDuring, STACKS_WITH_BACKEND, type Stack } from "../support/stacks.ts";
+import { watch } from "../support/watch.ts";
+
+let server: OwnRedis;
+let proxy: FaultProxy;
+let prefix: string;
+
+beforeAll(async () => {
+  server = await startOwnRedis();
+});
+afterAll(() => server.stop());
+beforeEach(async () => {
+  proxy = await startProxy(server.port);
+  prefix = randomPrefix();
+});
+afterEach(() => proxy.close());
+
+const open = (options?: OverRedisOptions): Cache => over(impatient(proxy.url).keyPrefix(prefix).build(), options);
+const elsewhere = (options?: OverRedisOptions): Cache => over(impatient(server.url).keyPrefix(prefix).build(), options);
+const ttlOf = async (key: string): Promise<number> => Number(await server.command("PTTL", `${prefix}:shop::${key}`));
+
+describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
+  it("C21 a stale window that is shorter than ttl shortens no life, and one without a ttl ends none (bentocache)", async () => {
+    const cache = open({ stack });
+    await cache.set("k", "value", { ttl: "2s", staleIfError: 100 });
+    expect(await ttlOf("k")).toBeGreaterThan(1_500);
+    expect(await ttlOf("k")).toBeLessThanOrEqual(2_100);
+    await cache.set("forever", "value", { ttl: Infinity, staleIfError: 100 });
+    expect(await ttlOf("forever")).toBeGreaterThan(50 * 365 * 86_400_000);
+  });
+
+  it("C23 failures, however many, prolong no stale value, here or in Redis (bentocache)", async () => {
+    const cache = open({ stack, ttl: 100, staleIfError: 400, errorBackoff: 0 });
+    await cache.set("k", "old");
+    const until = performance.now() + 500;
+    const failing = () => cache.getOrSet("k", () => Promise.reject(new Error("db down")));
+    while (performance.now() < until) {
+      const left = await ttlOf("k");
+      await failing().catch(() => undefined);
+      expect(await ttlOf("k")).toBeLessThanOrEqual(left);
+    }
+    await expect(failing()).rejects.toThrow("db down");
+  });
+
+  it("C59 C60 a delete, a tag invalidation, a clear and a set during a load are not undone by it (bentocache, cachified, cacheable, layered-loader, async-cache-dedupe)", async () => {
+    const cache = open({ stack });
+    const other = elsewhere();
+    const mutations: readonly (readonly [() => Promise<unknown>, left: unknown])[] = [
+      [() => cache.delete("k"), undefined],
+      [() => cache.invalidateTags("t"), undefined],
+      [() => cache.clear(), undefined],
+      [() => cache.set("k", "set", { tags: ["t"] }), "set"],
+    ];
+    for (const [mutate, left] of mutations) {
+      await cache.delete("k");
+      const loading = gate<string>();
+      const call = cache.getOrSet("k", loading.pass, { tags: ["t"] });
+      await loading.arrived();
+      await mutate();
+      loading.open("loaded before");
+      expect(await call).toBe("loaded before");
+      await cache.drain();
+      expect([await cache.get("k"), await other.get("k")]).toEqual([left, left]);
+    }
+  });
+
+  it("C63 a read beside a delete that Redis is slow to carry out leaves nothing behind (bentocache)", async () => {
+    const cache = open({ stack });
+    await elsewhere().set("k", "old");
+    const hold = proxy.hold("EVALSHA", "request");
+    const deletion = cache.delete("k");
+    await hold.reached;
+    // On another connection it would be answered; here it waits behind the delete.
+    const read = cache.get("k");
+    hold.release();
+    expect(await deletion).toMatchObject({ status: "deleted" });
+    expect([await read, await cache.get("k"), cache.peek("k")]).toEqual([undefined, undefined, undefined]);
+  });
+
+  it("C69 what was invalidated by tag is no stale answer either (bentocache)", async () => {
+    const cache = open({ stack, ttl: "1h", staleIfError: "6h", staleWhileRevalidate: "1h" });
+    await cache.set("k", "old", { tags: ["t"] });
+    await cache.invalidateTags("t");
+    expect([await cache.get("k"), await cache.get("k", { allowStale: true }), await cache.has("k")]).toEqual([undefined, undefined, false]);
+    await expect(cache.getOrSet("k", () => Promise.reject(new Error("db down")))).rejects.toThrow("db down");
+  });
+
+  it("C2 undefined, loaded behind an answer or in front of one, is stored nowhere and rejects nowhere (bentocache, cachified)", async () => {
+    const cache = open({ stack, ttl: 1, staleWhileRevalidate: "1h" });
+    const rejections = await rejectionsDuring(async () => {
+      await cache.set("k", "old");
+      await expect.poll(async () => (await cache.inspect("k"))?.state).toBe("stale");
+      expect(await cache.getOrSet("k", () => undefined as never)).toBe("old");
+      await cache.drain();
+      expect(await cache.get("k", { allowStale: true })).toBe("old");
+      expect(await cache.getOrSet("none", () => undefined as never)).toBe(undefined);
+      expect(await server.command("EXISTS", `${prefix}:shop::none`)).toBe(0);
+    });
+    expect(rejections).toEqual([]);
+  });
+
+  it.for([["one in use"], ["a new one"]] as const)("C46 a hundred callers of a failing loader see one run of it, and who comes during it starts no other: in a namespace, %s (bentocache, FusionCache)", async ([which]) => {
+    const cache = open({ stack });
+    await cache.connect();
+    /** Two answers later whatever was asked behind others is known. */
+    const settle = async (): Promise<void> => {
+      for (let i = 0; i < 2; i += 1) await cache.get("none");
+    };
+    if (which === "one in use") {
+      await cache.set("warm", 1);
+      await settle();
+    }
+    const loading = gate<never>();
+    let runs = 0;
+    const load = () => ((runs += 1), loading.pass());
+    const calls = Array.from({ length: 50 }, () => cache.getOrSet("k", load).catch((error: Error) => error.message));
+    await loading.arrived();
+    // The version that was issued for this load is heard of like a renewal; nobody joins before it was compared.
+    if (which === "a new one") await settle();
+    calls.push(...Array.from({ length: 50 }, () => cache.getOrSet("k", load).catch((error: Error) => error.message)));
+    loading.fail(new Error("db down"));
+    expect(new Set(await Promise.all(calls))).toEqual(new Set(["db down"]));
+    expect(runs).toBe(1);
+  });
+
+  it("C78 clear of a cache without a name or prefix clears it, and no more (bentocache, async-cache-dedupe)", async () => {
+    await using own = await startOwnRedis();
+    const cache = over(redis(own.url).valueFormat(json()).keyPrefix("").coherence("none").build(), { stack, name: "" });
+    await own.command("SET", "somebody else's", "value");
+    for (const space of [cache, cache.namespace("a"), cache.namespace("a").namespace("b")]) await space.set("k", 1);
+    expect(await cache.clear()).toMatchObject({ status: "done" });
+    for (const space of [cache, cache.namespace("a"), cache.namespace("a").namespace("b")]) expect([await space.get("k"), await space.getOrSet("k", () => 2)]).toEqual([undefined, 2]);
+    expect(await own.command("GET", "somebody else's")).toBe("value");
+  });
+
+  it("C98 an entry that cannot be read opens no breaker (bentocache)", async () => {
+    const cache = open({ stack });
+    const other = elsewhere();
+    const seen = watch(cache, "backend:state");
+    for (let i = 0; i < 10; i += 1) {
+      await other.set(`k${i}`, 1);
+      await server.command("HSET", `${prefix}:shop::k${i}`, "d", "{");
+      expect(await cache.get(`k${i}`)).toBe(undefined);
+    }
+    await other.set("good", 1);
+    expect(await cache.get("good")).toBe(1);
+    expect(seen.map(([, { state }]) => state)).toEqual(["up"]);
+  });
+
+  it("C109 a namespace's key is no key of the root (bentocache)", async () => {
+    const cache = open({ stack });
+    await cache.namespace("a").set("b", 1);
+    expect([await cache.get("a:b"), await cache.namespace("a").get("b")]).toEqual([undefined, 1]);
+  });
+
+  it("a value found in Redis is read as often as one likes (bentocache)", async () => {
+    const value = { name: "Ada", ids: [1, 2] };
+    await elsewhere().set("k", value);
+    const cache = open({ stack });
+    for (let i = 0; i < 3; i += 1) expect([await cache.getOrSet("k", never), await cache.get("k")]).toEqual([value, value]);
+  });
+
+  it("C9 a ttl of 0 stores nothing and leaves nothing (bentocache)", async () => {
+    const cache = open({ stack });
+    await cache.set("k", "old");
+    expect(await cache.set("k", "new", { ttl: 0 })).toEqual({ status: "refused" });
+    expect([await cache.get("k"), await server.command("EXISTS", `${prefix}:shop::k`)]).toEqual([undefined, 0]);
+  });
+});
+
+describe("two processes", () => {
+  it("C6 what is promoted from Redis ends when it would have ended there (bentocache)", async () => {
+    await elsewhere().set("k", "value", { ttl: 600 });
+    const cache = open({ stack: "memory over backend", ttl: "1h" });
+    // What is read before changes are heard is no copy to trust.
+    await cache.connect();
+    expect(await cache.get("k")).toBe("value");
+    expect(cache.peek("k")).toBe("value");
+    const info = await cache.inspect("k");
+    expect(info).toMatchObject({ tier: "memory", state: "fresh" });
+    expect(info!.freshForMs).toBeLessThanOrEqual(600);
+    await expect.poll(() => cache.get("k"), { timeout: 2_000 }).toBe(undefined);
+    expect(cache.peek("k")).toBe(undefined);
+  });
+
+  it.for<readonly [Stack]>([["backend"], ["memory over backend"]])("C93 C94 what was deleted or set while Redis was away does not come back with it, over %s (bentocache)", async ([stack]) => {
+    const cache = open({ stack });
+    await cache.set("deleted", "old");
+    await cache.set("set", "old");
+    await proxy.refuse();
+    proxy.cut();
+    expect([await cache.delete("deleted"), await cache.set("set", "new")]).toEqual([{ status: "pending" }, { status: "pending" }]);
+    await proxy.pass();
+    const answers = new Set<unknown>();
+    await expect.poll(async () => {
+      for (const key of ["deleted", "set"]) answers.add(await cache.get(key));
+      return cache.stats().pending;
+    }, { timeout: 8_000, interval: 5 }).toBe(0);
+    for (const reader of [cache, elsewhere()]) for (const key of ["deleted", "set"]) answers.add(await reader.get(key));
+    expect(answers).not.toContain("old");
+  });
+
+  it("C92 a Redis that refuses reads and deletes keeps no loader from answering (cachified)", async () => {
+    const cache = open();
+    const source = counted("loaded");
+    await cache.set("k", "old");
+    proxy.cut();
+    await proxy.refuse("reset");
+    await cache.delete("k");
+    expect([await cache.getOrSet("k", source.load), await cache.getOrSet("j", source.load)]).toEqual(["loaded", "loaded"]);
+    expect(source.runs).toBe(2);
+  });
+
+  it("C48 two caches of one name share no flight: each has its own callers, while a lease lets one of them load (cacheable)", async () => {
+    const [one, other] = [open(), open()];
+    const coalesced = watch(other, "coalesced");
+    const loading = gate<string>();
+    const waiting = one.getOrSet("k", loading.pass);
+    await loading.arrived();
+    const second = other.getOrSet("k", never);
+    const third = other.getOrSet("k", never);
+    // It has asked for the lease, and waits for what will be stored.
+    await expect.poll(() => server.command("EXISTS", `${prefix}~lease:{${prefix}:shop::k}`)).toBe(1);
+    expect(await other.get("k")).toBeUndefined();
+    loading.open("one's");
+    expect(await Promise.all([waiting, second, third])).toEqual(["one's", "one's", "one's"]);
+    expect(coalesced.map(([, { key }]) => key)).toEqual(["k"]);
+    expect([one.stats().loads, other.stats().loads]).toEqual([1, 0]);
+  });
+
+  it("C48 equal keys of two namespaces, or of caches of two names, have a lease each: none waits for the other's (cacheable)", async () => {
+    const [one, other] = [open(), open()];
+    const named = open({ name: "another" });
+    const loading = gate<string>();
+    const waiting = one.namespace("a").getOrSet("k", loading.pass);
+    await loading.arrived();
+    expect(await other.namespace("b").getOrSet("k", () => "other's")).toBe("other's");
+    expect(await named.namespace("a").getOrSet("k", () => "another's")).toBe("another's");
+    loading.open("one's");
+    expect(await waiting).toBe("one's");
+  });
+});
+
+describe("processes whose clocks differ", () => {
+  it.for([[-3_600_000], [-60_000], [60_000], [3_600_000]] as const)("C71 a tag call, a write and a read of one that is off by %i ms are the same to everybody (bentocache)", async ([offsetMs]) => {
+    const settings: ClockServiceSettings = { url: server.url, keyPrefix: prefix, offsetMs };
+    await using there = forkScript<ClockService>(new URL("../support/clock-service.ts", import.meta.url), { args: [JSON.stringify(settings)] });
+    expect(Math.abs((await there.call("now")) - Date.now() - offsetMs)).toBeLessThan(10_000);
+    const here = elsewhere();
+
+    await here.set("k", "old", { tags: ["t"] });
+    expect(await there.call("get", "k")).toBe("old");
+    expect(await there.call("invalidateTags", "t")).toBe("done");
+    expect([await here.get("k"), await there.call("get", "k")]).toEqual([undefined, undefined]);
+    const source = counted("new");
+    for (let i = 0; i < 3; i += 1) expect(await here.getOrSet("k", source.load, { tags: ["t"] })).toBe("new");
+    expect([source.runs, await there.call("get", "k")]).toEqual([1, "new"]);
+
+    await here.invalidateTags("t");
+    expect([await there.call("get", "k"), await here.get("k")]).toEqual([undefined, undefined]);
+    expect(await there.call("set", "k", "there", "t")).toBe("stored");
+    expect(await here.get("k")).toBe("there");
+    for (const freshForMs of [await there.call("freshForMs", "k"), (await here.inspect("k"))!.freshForMs]) {
+      expect(freshForMs).toBeGreaterThan(590_000);
+      expect(freshForMs).toBeLessThanOrEqual(600_000);
+    }
+  });
+});

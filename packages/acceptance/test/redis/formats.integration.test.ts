@@ -1,0 +1,159 @@
+/** Values of every size, in every combination of how they can be written, through a real Redis. */
+import { brotli, gzip, json, passthrough, v8, type Cache, type Compressor, type Format } from "@hotset/core";
+import { msgpack } from "@hotset/msgpack";
+import { redis, type RedisBackendBuilder } from "@hotset/redis";
+import { randomPrefix, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { zstd } from "@hotset/zstd";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { over, type OverRedisOptions } from "../support/over-redis.ts";
+import { counted, STACKS_WITH_BACKEND } from "../support/stacks.ts";
+import { watch } from "../support/watch.ts";
+
+let server: OwnRedis;
+beforeAll(async () => {
+  server = await startOwnRedis();
+});
+afterAll(() => server.stop());
+
+/** Text as it is: the one format that makes no bytes of nothing. */
+const text: Format = { id: "text", encode: (value) => Buffer.from(value as string, "latin1"), decode: (bytes) => Buffer.from(bytes).toString("latin1") };
+
+const FORMATS: readonly Format[] = [json(), msgpack(), v8(), text];
+const COMPRESSORS: readonly Compressor[] = [passthrough(), gzip({ minBytes: 0 }), brotli({ minBytes: 0 }), zstd({ minBytes: 0 })];
+const KEY_FORMATS = ["readable", "hashed"] as const;
+const COMBINATIONS = FORMATS.flatMap((format) => COMPRESSORS.flatMap((compressor) => KEY_FORMATS.map((keyFormat) => [format.id, compressor.id, keyFormat, format, compressor] as const)));
+
+const MB = 2 ** 20;
+const SIZES = [0, 1, 64, 1_023, 1_024, 65_536, MB];
+/** Text that repeats itself, and text that does not; latin1, so that each character is a byte of its own somewhere. */
+const repetitive = (size: number): string => "Ada Lovelace, ".repeat(Math.ceil(size / 14)).slice(0, size);
+const random = (size: number): string => {
+  let state = size + 1;
+  return Buffer.from(Uint8Array.from({ length: size }, () => (state = (state * 1_103_515_245 + 12_345) % 2 ** 31) >> 16)).toString("latin1");
+};
+
+const builder = (keyPrefix: string, format: Format, compressor: Compressor): RedisBackendBuilder => redis(server.url).keyPrefix(keyPrefix).valueFormat(format).compressor(compressor).responseTimeout("5s");
+const open = (backend: RedisBackendBuilder, options?: OverRedisOptions): Cache => over(backend.build(), options);
+
+describe.each(COMBINATIONS)("A42 R1-06: %s, %s, %s keys", (_format, _compressor, keyFormat, format, compressor) => {
+  const sameIn = (keyPrefix: string) => builder(keyPrefix, format, compressor).keyFormat(keyFormat);
+
+  it("carry 0 bytes to 1 MB, in either layout", { timeout: 30_000 }, async () => {
+    for (const layout of ["full", "plain"] as const) {
+      const prefix = randomPrefix();
+      const [writer, reader] = [open(sameIn(prefix).layout(layout)), open(sameIn(prefix).layout(layout))];
+      for (const size of SIZES) {
+        for (const value of new Set([repetitive(size), random(size)])) {
+          expect(await writer.set("k", value)).toMatchObject({ status: "stored" });
+          expect((await reader.get("k")) === value, `${size} bytes, ${layout} layout`).toBe(true);
+        }
+      }
+    }
+  });
+
+  it("are read by a service that writes others and was told of these, and are a miss for one that was not", async () => {
+    const prefix = randomPrefix();
+    const other: Format = { ...json(), id: "other" };
+    const untold = open(builder(prefix, other, passthrough()).keyFormat(keyFormat));
+    const told = open(builder(prefix, other, passthrough()).keyFormat(keyFormat).alsoReads(format, compressor));
+    const writer = open(sameIn(prefix));
+    const value = repetitive(5_000);
+    await writer.set("k", value);
+    const seen = watch(untold, "decode:error");
+    expect([await told.get("k"), await untold.get("k"), await untold.get("k")]).toEqual([value, undefined, undefined]);
+    expect(seen.map(([, { key, error }]) => [key, error.code])).toEqual([["k", "DECODE_FAILED"]]);
+    const source = counted("loaded");
+    expect([await untold.getOrSet("k", source.load), await untold.getOrSet("k", source.load), source.runs]).toEqual(["loaded", "loaded", 1]);
+    expect(seen.length).toBe(1);
+  });
+
+  it("are a miss where more comes out than may", async () => {
+    const prefix = randomPrefix();
+    const value = repetitive(MB);
+    await open(sameIn(prefix)).set("k", value);
+    const bounded = open(sameIn(prefix).maxDecodedBytes(MB / 2));
+    const seen = watch(bounded, "decode:error");
+    // What was not compressed is as large as it is: nothing comes out of it.
+    const isBounded = compressor.id !== "none";
+    expect(await bounded.get("k")).toBe(isBounded ? undefined : value);
+    expect(seen.length).toBe(isBounded ? 1 : 0);
+    expect(await open(sameIn(prefix).maxDecodedBytes(2 * MB)).get("k")).toBe(value);
+  });
+});
+
+// Nothing in plain text says where it ends, so `text` has no part in this.
+describe.each(COMBINATIONS.filter(([, , , format]) => format !== text))("A42: a value in %s, %s, %s keys", (_format, _compressor, keyFormat, format, compressor) => {
+  it("is a miss where it was cut off, wherever that was", { timeout: 20_000 }, async () => {
+    const prefix = randomPrefix();
+    const cache = open(builder(prefix, format, compressor).keyFormat(keyFormat));
+    const seen = watch(cache, "decode:error");
+    for (const value of [repetitive(20_000), random(3_000)]) {
+      await cache.set("k", value);
+      const [key] = (await server.command("KEYS", `${prefix}:shop::*`)) as readonly [string];
+      const whole = (await server.commandBytes("HGET", key, "d")) as Buffer;
+      for (const length of [0, 1, Math.floor(whole.length / 2), whole.length - 1]) {
+        await server.command("HSET", key, "d", whole.subarray(0, length));
+        expect(await cache.get("k"), `${length} of ${whole.length} bytes`).toBe(undefined);
+      }
+      expect(await cache.getOrSet("k", () => value)).toBe(value);
+      expect(await cache.get("k")).toBe(value);
+    }
+    expect(seen.length).toBe(2);
+    expect(cache.stats().tiers[0]).toMatchObject({ state: "up" });
+  });
+});
+
+describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
+  it("C98: bytes that somebody broke are a miss, told once, overwritten by the next load, and no concern of the breaker", async () => {
+    const prefix = randomPrefix();
+    const writer = open(builder(prefix, json(), passthrough()));
+    const cache = open(builder(prefix, json(), passthrough()), { stack });
+    const seen = watch(cache, "decode:error", "backend:state", "backend:error");
+    const keys = Array.from({ length: 10 }, (_, i) => `k${i}`);
+    for (const key of keys) {
+      await writer.set(key, { some: "value" });
+      await server.command("HSET", `${prefix}:shop::${key}`, "d", '{"some":"val');
+    }
+    for (const key of [...keys, ...keys]) expect(await cache.get(key)).toBe(undefined);
+    expect(seen.map(([name, event]) => (name === "decode:error" ? event.key : name))).toEqual(["k0", "backend:state", ...keys.slice(1)]);
+    const source = counted("loaded");
+    for (const key of [...keys, ...keys]) expect(await cache.getOrSet(key, source.load)).toBe("loaded");
+    expect(source.runs).toBe(keys.length);
+    expect(await writer.getMany(keys)).toEqual(new Map(keys.map((key) => [key, "loaded"])));
+    expect(cache.stats().tiers.at(-1)).toMatchObject({ state: "up", errors: keys.length });
+  });
+
+  it("C99: a value that cannot be written leaves local tier and Redis in agreement", async () => {
+    const prefix = randomPrefix();
+    const cache = open(builder(prefix, json(), passthrough()), { stack });
+    const other = open(builder(prefix, json(), passthrough()));
+    const cycle: unknown[] = [];
+    cycle.push(cycle);
+    await cache.set("k", "old");
+    await expect(cache.set("k", cycle as never)).rejects.toMatchObject({ code: "ENCODE_FAILED" });
+    expect([await cache.get("k"), await other.get("k")]).toEqual(["old", "old"]);
+    expect(await cache.getOrSet("new", () => cycle as never)).toBe(cycle);
+    expect([await cache.get("new"), await other.get("new")]).toEqual([undefined, undefined]);
+    expect(cache.stats().pending).toBe(0);
+  });
+});
+
+describe("C111 by way of Redis a value has the type that it has from memory", () => {
+  const plain = [0, -1.5, "", "é漢🦊\0", true, false, null, [], [1, [2, null]], {}, { a: { b: [1] } }, "1", "null"];
+  const rich = [...plain, NaN, Infinity, 2n ** 70n, new Date(1_700_000_000_000), new Map<unknown, unknown>([[{ a: 1 }, new Set([1, "1"])]]), new Set([[1]]), Uint8Array.of(0, 255), [undefined], { a: undefined }];
+  const cases: readonly (readonly [string, Format, readonly unknown[]])[] = [["json", json(), plain], ["msgpack", msgpack(), rich], ["v8", v8(), [...rich, -0, /a/gu, new Error("e")]]];
+
+  it.for(cases)("in %s", async ([, format, values]) => {
+    const prefix = randomPrefix();
+    const near = open(builder(prefix, format, zstd()), { stack: "memory over backend" });
+    const far = open(builder(prefix, format, zstd()));
+    for (const [i, value] of values.entries()) {
+      await near.set(`k${i}`, value as {} | null);
+      const [fromMemory, fromRedis] = [await near.get(`k${i}`), await far.get(`k${i}`)];
+      expect(near.peek(`k${i}`)).toStrictEqual(value);
+      expect(fromMemory).toStrictEqual(value);
+      expect(fromRedis).toStrictEqual(value);
+      expect(Object.prototype.toString.call(fromRedis)).toBe(Object.prototype.toString.call(value));
+    }
+  });
+});

@@ -1,0 +1,120 @@
+/** Entries of other programs, set up as docs/guide/redis.md says: hitbox writes hashes of `d` and `s`, with a TTL in seconds. */
+import { gzip, json, passthrough, type Cache } from "@hotset/core";
+import { redis } from "@hotset/redis";
+import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { zstd } from "@hotset/zstd";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { over, type OverRedisOptions } from "../support/over-redis.ts";
+import { never } from "../support/stacks.ts";
+
+let server: OwnRedis;
+beforeAll(async () => {
+  server = await startOwnRedis();
+});
+afterAll(() => server.stop());
+afterEach(async () => {
+  await server.command("FLUSHALL");
+});
+
+/** As hitbox names it: a prefix, a version and parts, URL-encoded. */
+const KEY = "_prefix=user&_version=1&id=42";
+const USER = { id: 42, name: "Ada" };
+const BYTES = '{"id":42,"name":"Ada"}';
+const LAYOUTS = ["plain", "full"] as const;
+
+const open = (layout: (typeof LAYOUTS)[number], options?: OverRedisOptions): Cache =>
+  over(redis(server.url).layout(layout).keyPrefix("").coherence("none").valueFormat(json()).build(), { name: "", ...options });
+
+/** What hitbox sends: HSET of the fields it has, then EXPIRE. */
+async function hitboxWrites(fields: Readonly<Record<string, string | number | Uint8Array>>, seconds?: number): Promise<void> {
+  await server.command("HSET", KEY, ...Object.entries(fields).flat());
+  if (seconds !== undefined) await server.command("EXPIRE", KEY, seconds);
+}
+
+/** What hitbox reads: HMGET d s, then PTTL. */
+async function hitboxReads(): Promise<{ readonly d: unknown; readonly s: unknown; readonly pttl: number }> {
+  const [[d, s], pttl] = await Promise.all([server.command("HMGET", KEY, "d", "s") as Promise<readonly [unknown, unknown]>, server.command("PTTL", KEY)]);
+  return { d, s, pttl: Number(pttl) };
+}
+
+describe.each(LAYOUTS)("A40 A41 in the %s layout an entry of hitbox", (layout) => {
+  it("is a hit, fresh until s, and lives as long as its TTL", async () => {
+    await hitboxWrites({ d: BYTES, s: Date.now() + 30_000 }, 60);
+    const cache = open(layout);
+    expect(await cache.get(KEY)).toEqual(USER);
+    expect(await cache.getOrSet(KEY, never)).toEqual(USER);
+    const info = await cache.inspect(KEY);
+    expect(info).toMatchObject({ state: "fresh", tags: [] });
+    expect(info!.freshForMs).toBeGreaterThan(25_000);
+    expect(info!.freshForMs).toBeLessThanOrEqual(30_005);
+    expect(info!.expiresInMs).toBeGreaterThan(55_000);
+    expect(info!.expiresInMs).toBeLessThanOrEqual(60_000);
+  });
+
+  it("that is stale is served while it is loaded, and replaced", async () => {
+    await hitboxWrites({ d: BYTES, s: Date.now() - 1_000 }, 60);
+    const cache = open(layout, { staleWhileRevalidate: "1m" });
+    expect(await cache.get(KEY)).toBe(undefined);
+    expect(await cache.getOrSet(KEY, () => ({ ...USER, name: "Grace" }))).toEqual(USER);
+    await cache.drain();
+    expect(await cache.get(KEY)).toEqual({ ...USER, name: "Grace" });
+  });
+
+  it("whose life is over is none, and one without an end has none here", async () => {
+    const cache = open(layout);
+    await hitboxWrites({ d: BYTES });
+    expect((await cache.inspect(KEY))?.expiresInMs).toBe(Infinity);
+    await server.command("PEXPIRE", KEY, 100);
+    await expect.poll(() => cache.get(KEY)).toBe(undefined);
+  });
+
+  it.for([gzip(), zstd(), passthrough()])("compressed with $id is read where that is the backend's compressor", async (compressor) => {
+    await hitboxWrites({ d: await compressor.compress(Buffer.from(BYTES)), s: Date.now() + 30_000 }, 60);
+    const cache = over(redis(server.url).layout(layout).keyPrefix("").coherence("none").valueFormat(json()).compressor(compressor).build(), { name: "" });
+    expect(await cache.get(KEY)).toEqual(USER);
+  });
+
+  it("A39: leaves nothing behind where it is overwritten: no staleness, no tags, no creation, no TTL", async () => {
+    const cache = open(layout);
+    await hitboxWrites({ d: "old", s: 1, c: 1, t: "tags" }, 10);
+    await cache.set(KEY, USER, { ttl: Infinity });
+    const fields = (await server.command("HKEYS", KEY)) as readonly string[];
+    expect(fields.toSorted()).toEqual(layout === "plain" ? ["d"] : ["d", "m", "w"]);
+    expect(await hitboxReads()).toEqual({ d: BYTES, s: null, pttl: -1 });
+  });
+
+  it("is removed, and told to have been there", async () => {
+    await hitboxWrites({ d: BYTES }, 60);
+    const cache = open(layout);
+    expect([await cache.delete(KEY), await cache.delete(KEY)]).toMatchObject([{ status: "deleted" }, { status: "missing" }]);
+    expect(await server.command("EXISTS", KEY)).toBe(0);
+  });
+});
+
+describe("A39 A41 what hitbox finds", () => {
+  it("golden: in the plain layout exactly d and s, under the key that it knows, with the lifetime as the TTL", async () => {
+    const cache = open("plain");
+    const before = Date.now();
+    await cache.set(KEY, USER, { ttl: "30s", staleIfError: "30s" });
+    const after = Date.now();
+    expect(await server.command("KEYS", "*")).toEqual([KEY]);
+    expect(await server.command("HGETALL", KEY)).toEqual(["d", BYTES, "s", expect.stringMatching(/^\d{13}$/)]);
+    const { s, pttl } = await hitboxReads();
+    expect(Number(s)).toBeGreaterThanOrEqual(before + 30_000 - 5);
+    expect(Number(s)).toBeLessThanOrEqual(after + 30_000 + 5);
+    expect(pttl).toBeGreaterThan(55_000);
+    expect(pttl).toBeLessThanOrEqual(60_000);
+  });
+
+  it("golden: in the full layout the same two fields, beside those of hotset", async () => {
+    await open("full").set(KEY, USER, { ttl: "30s" });
+    expect(await hitboxReads()).toMatchObject({ d: BYTES, s: expect.stringMatching(/^\d{13}$/) });
+  });
+
+  it("lifetimes of less than a second, which hitbox itself makes endless, end", async () => {
+    await open("plain").set(KEY, USER, { ttl: 300 });
+    const { pttl } = await hitboxReads();
+    expect(pttl).toBeGreaterThan(0);
+    expect(pttl).toBeLessThanOrEqual(300);
+  });
+});

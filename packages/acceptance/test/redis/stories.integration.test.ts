@@ -1,0 +1,503 @@
+import { createRequire } from "node:module";
+import { createCache, gzip, json, passthrough, type Cache, type Compressor, type Format, type Policy } from "@hotset/core";
+import { gate } from "@hotset/core/testing";
+import { memory } from "@hotset/memory";
+import { redis, type RedisBackendBuilder } from "@hotset/redis";
+import { randomPrefix, RespClient, startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
+import { zstd } from "@hotset/zstd";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
+import { failing } from "../support/sources.ts";
+import { never } from "../support/stacks.ts";
+import { watch } from "../support/watch.ts";
+
+type Stack = "redis" | "memory over redis";
+const STACKS: readonly Stack[] = ["redis", "memory over redis"];
+const sourceDown = new Error("the source is down");
+
+interface Options extends Policy {
+  readonly version?: string | number;
+  readonly compressor?: Compressor;
+  readonly alsoReads?: readonly (Format | Compressor)[];
+  readonly redis?: (builder: RedisBackendBuilder) => RedisBackendBuilder;
+}
+
+const opened: Cache[] = [];
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map((cache) => cache.close({ timeout: 100 })));
+});
+
+/** A cache named `shop` over the Redis at `url`, below `prefix`. */
+function open(stack: Stack, url: string, prefix: string, options: Options = {}): Cache {
+  const { version, compressor = passthrough(), alsoReads = [], redis: more = (builder) => builder, ...policy } = options;
+  const backend = more(redis(url).keyPrefix(prefix).valueFormat(json()).compressor(compressor).alsoReads(...alsoReads)).build();
+  const builder = createCache({ name: "shop", ...(version !== undefined && { version }) }).defaults({ ttl: "1h", localTtl: "1h", ...policy });
+  const cache = (stack === "redis" ? builder.tier(backend) : builder.tier(memory()).tier(backend)).build();
+  opened.push(cache);
+  return cache;
+}
+
+/** Where commands are counted: a heartbeat comes every quarter of this. */
+const withoutHeartbeats = (builder: RedisBackendBuilder): RedisBackendBuilder => builder.maxStaleness("1h");
+
+describe.each(STACKS)("over %s", (stack) => {
+  const url = inject("redisUrl");
+  let prefix: string;
+  let wire: RespClient;
+  beforeEach(() => {
+    prefix = randomPrefix();
+    wire = RespClient.fromUrl(url);
+  });
+  afterEach(() => wire.close());
+
+  it("C70 markStale begins the stale windows of an endless entry, too", async () => {
+    for (const ttl of ["1h", Infinity] as const) {
+      const cache = open(stack, url, prefix, { ttl, staleIfError: "1h" });
+      await cache.set("k", "value");
+      expect(await cache.markStale("k")).toEqual({ status: "stale" });
+      expect(await cache.get("k")).toBeUndefined();
+      expect(await cache.getOrSet("k", failing())).toBe("value");
+      const { expiresInMs } = (await cache.inspect("k"))!;
+      expect(expiresInMs).toBeGreaterThan(3_590_000);
+      expect(expiresInMs).toBeLessThanOrEqual(3_600_000);
+    }
+  });
+
+  it("C68 C69 tags and clear hide entries in every process", async () => {
+    const here = open(stack, url, prefix, { staleIfError: "1h" });
+    const there = open("redis", url, prefix, { staleIfError: "1h" });
+    await there.set("a", "A", { tags: ["t"] });
+    await there.getOrSet("b", ({ setOptions }) => {
+      setOptions({ tags: ["late"] });
+      return "B";
+    });
+    await there.namespace("users").set("c", "C");
+    await here.invalidateTags("t");
+    expect([await here.get("a", { allowStale: true }), await there.get("a", { allowStale: true })]).toEqual([undefined, undefined]);
+    await here.markTagsStale("late");
+    expect([await there.get("b"), await there.get("b", { allowStale: true })]).toEqual([undefined, "B"]);
+    await here.clear();
+    expect(await there.getMany(["a", "b"], { allowStale: true })).toEqual(new Map());
+    expect(await there.namespace("users").get("c")).toBeUndefined();
+    await expect(there.getOrSet("a", failing(sourceDown))).rejects.toBe(sourceDown);
+  });
+
+  it("C112 another version reads nothing of the one before", async () => {
+    const before = open(stack, url, prefix, { version: 1 });
+    const after = open(stack, url, prefix, { version: 2 });
+    await before.set("k", "old", { tags: ["t"] });
+    expect(await after.get("k")).toBeUndefined();
+    await after.set("k", "new");
+    await after.clear();
+    expect(await before.get("k")).toBe("old");
+    expect(await wire.command("EXISTS", `${prefix}:shop@1::k`, `${prefix}:shop@2::k`, `${prefix}:shop::k`)).toBe(2);
+  });
+
+  describe("C98 C113 what does not decode is a miss, told once, and overwritten by the next load", () => {
+    const key = (): string => `${prefix}:shop::k`;
+    const meta = (text: string): readonly string[] => ["m", `1 0;${text}`, "w", "0123456789abcdef"];
+    const planted: readonly (readonly [what: string, plant: () => Promise<unknown>, isTold: boolean])[] = [
+      ["no JSON", () => wire.command("HSET", key(), "d", Uint8Array.of(0xff, 0x00), ...meta('{"f":"json","t":1000}')), true],
+      ["no bytes", () => wire.command("HSET", key(), "d", "", ...meta('{"f":"json","t":1000}')), true],
+      ["an unknown format", () => wire.command("HSET", key(), "d", '"value"', ...meta('{"f":"cbor"}')), true],
+      ["an unknown compressor", () => wire.command("HSET", key(), "d", '"value"', ...meta('{"f":"json","c":"lz4"}')), true],
+      ["no gzip", () => wire.command("HSET", key(), "d", '"value"', ...meta('{"f":"json","c":"gzip"}')), true],
+      ["meta that is no JSON", () => wire.command("HSET", key(), "d", '"value"', ...meta("{{{")), true],
+      ["meta of another layout", () => wire.command("HSET", key(), "d", '"value"', "m", "9 0;{}", "w", "0123456789abcdef"), false],
+      ["meta without a head", () => wire.command("HSET", key(), "d", '"value"', "m", "", "w", ""), false],
+      ["a prototype", () => wire.command("HSET", key(), "d", '{"__proto__":{"isAdmin":true}}', ...meta('{"f":"json"}')), true],
+      ["another program's hash", () => wire.command("HSET", key(), "name", "Ada"), false],
+      ["a string", () => wire.command("SET", key(), "value"), false],
+      ["a list", () => wire.command("RPUSH", key(), "value"), false],
+    ];
+
+    it.for(planted)("%s", async ([, plant, isTold]) => {
+      const cache = open(stack, url, prefix, { staleIfError: "1h", alsoReads: [gzip()] });
+      await cache.set("sound", "sound");
+      const told = watch(cache, "decode:error");
+      const states = watch(cache, "backend:state");
+      await plant();
+      for (let i = 0; i < 7; i += 1) expect(await cache.get("k")).toBeUndefined();
+      expect(await cache.getMany(["k", "sound"])).toEqual(new Map([["sound", "sound"]]));
+      expect(await cache.inspect("k")).toBeUndefined();
+      await expect(cache.getOrSet("k", failing(sourceDown))).rejects.toBe(sourceDown);
+      expect(told.map(([, { key: told, tier, error }]) => [told, tier, error.code])).toEqual(isTold ? [["k", "redis", "DECODE_FAILED"]] : []);
+      expect(states).toEqual([]);
+      expect(await cache.getOrSet("k", () => "loaded")).toBe("loaded");
+      expect(await open("redis", url, prefix).get("k")).toBe("loaded");
+      expect(await wire.command("TYPE", key())).toBe("hash");
+    });
+
+    it("cut short", async () => {
+      const options: Options = { compressor: zstd({ minBytes: 0 }) };
+      const writer = open("redis", url, prefix, options);
+      await writer.set("k", "value ".repeat(1_000));
+      const bytes = (await wire.commandBytes("HGET", key(), "d")) as Buffer;
+      await wire.command("HSET", key(), "d", bytes.subarray(0, bytes.length >> 1));
+      const cache = open(stack, url, prefix, options);
+      const told = watch(cache, "decode:error");
+      expect(await cache.get("k")).toBeUndefined();
+      expect(told.length).toBe(1);
+      expect(await cache.getOrSet("k", () => "loaded")).toBe("loaded");
+    });
+
+    it("without meta it is read with the configured format, and ends with the TTL it has", async () => {
+      await wire.command("HSET", key(), "d", '"theirs"', "s", String(Date.now() + 30_000));
+      await wire.command("PEXPIRE", key(), "60000");
+      const cache = open(stack, url, prefix);
+      expect(await cache.get("k")).toBe("theirs");
+      const { freshForMs, expiresInMs } = (await cache.inspect("k"))!;
+      expect(freshForMs).toBeGreaterThan(25_000);
+      expect(freshForMs).toBeLessThanOrEqual(30_000);
+      expect(expiresInMs).toBeGreaterThan(55_000);
+      expect(expiresInMs).toBeLessThanOrEqual(60_000);
+    });
+  });
+});
+
+describe("A43 round trips of a cache over Redis", () => {
+  let proxy: FaultProxy;
+  let prefix: string;
+  let cache: Cache;
+  beforeEach(async () => {
+    const { port } = new URL(inject("redisUrl"));
+    proxy = await startProxy(Number(port));
+    prefix = randomPrefix();
+    cache = open("redis", proxy.url, prefix, { redis: withoutHeartbeats });
+    await cache.connect();
+  });
+  afterEach(() => proxy.close());
+
+  /** What was written before has been heard of, and the version of the root namespace is known where there is one. */
+  const catchUp = async (near = cache): Promise<void> => {
+    // The first is answered behind what is heard; and then asks again for a version that was overtaken by it.
+    for (let i = 0; i < 2; i += 1) await near.get("none");
+  };
+
+  const count = async (work: () => Promise<unknown>) => {
+    proxy.resetCounts();
+    await work();
+    const { roundTrips, commandsByName } = proxy.counts;
+    return { roundTrips, commandsByName };
+  };
+
+  it("one for a hit of an untagged entry", async () => {
+    await cache.set("k", "value");
+    await catchUp();
+    for (const read of [() => cache.get("k"), () => cache.has("k"), () => cache.getOrSet("k", never)])
+      expect(await count(read)).toEqual({ roundTrips: 1, commandsByName: { PTTL: 1, HMGET: 1 } });
+  });
+
+  it("one for a hit of an entry with the tags of the call", async () => {
+    const users = cache.namespace("users");
+    await users.getOrSet("k", () => "value", { tags: ["a", "b"] });
+    // Its versions were issued for it: that is heard, and they are asked for once more.
+    await users.get("k");
+    await users.get("k");
+    expect(await count(async () => expect(await users.getOrSet("k", never, { tags: ["a", "b"] })).toBe("value"))).toEqual({ roundTrips: 1, commandsByName: { PTTL: 1, HMGET: 1 } });
+  });
+
+  it("one while versions are not known yet: they are read beside the entry, once", async () => {
+    const there = open("redis", inject("redisUrl"), prefix).namespace("users");
+    await there.set("k", "value", { tags: ["a"] });
+    await catchUp();
+    const read = () => cache.namespace("users").getOrSet("k", never, { tags: ["a"] });
+    expect(await count(async () => expect(await read()).toBe("value"))).toEqual({ roundTrips: 1, commandsByName: { PTTL: 1, HMGET: 1, MGET: 1 } });
+    expect(await count(read)).toEqual({ roundTrips: 1, commandsByName: { PTTL: 1, HMGET: 1 } });
+    // Somebody renews one of them: heard of, and asked for once.
+    await there.markTagsStale("a");
+    await catchUp();
+    await cache.namespace("users").get("other");
+    await there.set("k", "newer", { tags: ["a"] });
+    await catchUp();
+    expect(await count(async () => expect(await read()).toBe("newer"))).toEqual({ roundTrips: 1, commandsByName: { PTTL: 1, HMGET: 1, MGET: 1 } });
+    expect(await count(read)).toEqual({ roundTrips: 1, commandsByName: { PTTL: 1, HMGET: 1 } });
+  });
+
+  it("two for one with tags that nobody expects", async () => {
+    const there = open("redis", inject("redisUrl"), prefix);
+    await there.set("k", "value", { tags: ["a"] });
+    await catchUp();
+    expect(await count(() => cache.get("k"))).toEqual({ roundTrips: 2, commandsByName: { PTTL: 1, HMGET: 1, MGET: 1 } });
+    // From then on its versions are known here.
+    expect(await count(() => cache.get("k"))).toEqual({ roundTrips: 1, commandsByName: { PTTL: 1, HMGET: 1 } });
+  });
+
+  it("one for a hundred hits in one call", async () => {
+    const keys = Array.from({ length: 100 }, (_, i) => `k${i}`);
+    await cache.setMany(keys.map((key) => [key, key]));
+    await catchUp();
+    expect(await count(async () => expect((await cache.getMany(keys)).size).toBe(100))).toEqual({ roundTrips: 1, commandsByName: { PTTL: 100, HMGET: 100 } });
+    expect(await count(() => cache.getOrSetMany(keys, (key) => key, never))).toEqual({ roundTrips: 1, commandsByName: { PTTL: 100, HMGET: 100 } });
+  });
+
+  it("one for a set whose tag versions were seen before, two for the first", async () => {
+    expect(await count(() => cache.set("k", "value", { tags: ["a"] }))).toMatchObject({ roundTrips: 2 });
+    expect(await count(() => cache.set("k", "newer", { tags: ["a"] }))).toMatchObject({ roundTrips: 1 });
+    expect(await count(() => cache.set("j", "other", { tags: ["a"] }))).toMatchObject({ roundTrips: 1 });
+    expect(await cache.get("k")).toBe("newer");
+  });
+
+  it("and right where another process has renewed them meanwhile", async () => {
+    await cache.set("k", "value", { tags: ["a"] });
+    const there = open("redis", inject("redisUrl"), prefix);
+    await there.invalidateTags("a");
+    expect(await count(() => cache.set("k", "newer", { tags: ["a"] }))).toMatchObject({ roundTrips: 3 });
+    expect(await there.get("k")).toBe("newer");
+    expect(await count(() => cache.set("k", "newest", { tags: ["a"] }))).toMatchObject({ roundTrips: 1 });
+  });
+
+  it("one for a removal, for a tag call and for clear", async () => {
+    await cache.set("k", "value", { tags: ["a"] });
+    await cache.invalidateTags("warm");
+    for (const call of [() => cache.delete("k"), () => cache.markStale("k"), () => cache.invalidateTags("a", "b"), () => cache.markTagsStale("a"), () => cache.clear()])
+      expect((await count(call)).roundTrips).toBe(1);
+  });
+
+  it("three for a load: read, lease and versions, store", async () => {
+    await cache.getOrSet("warm", () => "value", { tags: ["a"] });
+    // Once more for what was issued, and heard of, with it.
+    for (let i = 0; i < 2; i += 1) await cache.getOrSet("warm", never, { tags: ["a"] });
+    expect(await count(() => cache.getOrSet("k", () => "value", { tags: ["a"] }))).toEqual({ roundTrips: 3, commandsByName: { PTTL: 1, HMGET: 1, EVALSHA: 3 } });
+  });
+
+  it("and one more behind it over memory, that nobody waits for: whether what was stored still stands", async () => {
+    const near = open("memory over redis", proxy.url, prefix, { redis: withoutHeartbeats });
+    await near.connect();
+    await near.getOrSet("warm", () => "value");
+    await catchUp(near);
+    const held = proxy.hold("HGET", "request");
+    expect((await count(() => near.getOrSet("k", () => "value"))).commandsByName).toEqual({ PTTL: 1, HMGET: 1, EVALSHA: 3 });
+    await held.reached;
+    expect(near.peek("k")).toBeUndefined();
+    held.release();
+    await expect.poll(() => near.peek("k")).toBe("value");
+    expect(proxy.counts.commandsByName).toEqual({ PTTL: 1, HMGET: 1, EVALSHA: 3, HGET: 1 });
+  });
+
+  it("none for a hit in memory", async () => {
+    const near = open("memory over redis", proxy.url, randomPrefix(), { redis: withoutHeartbeats });
+    await near.connect();
+    await near.set("k", "value", { tags: ["a"] });
+    // Its own write is heard like anybody's, and the copy confirmed behind it.
+    await expect.poll(() => near.peek("k")).toBe("value");
+    expect(await count(async () => {
+      expect(await near.get("k")).toBe("value");
+      expect(await near.getOrSet("k", never, { tags: ["a"] })).toBe("value");
+      expect(near.peek("k")).toBe("value");
+    })).toEqual({ roundTrips: 0, commandsByName: {} });
+  });
+});
+
+it("between the caller of getOrSet and node-redis stand at most four frames of ours", async () => {
+  const cache = open("memory over redis", inject("redisUrl"), randomPrefix());
+  await cache.set("warm", "value");
+  // As @hotset/redis has it, which alone depends on it.
+  const { RedisClient } = createRequire(new URL("../../../redis/package.json", import.meta.url))("@redis/client") as {
+    readonly RedisClient: { readonly prototype: { sendCommand(...args: unknown[]): Promise<unknown> } };
+  };
+  const { sendCommand } = RedisClient.prototype;
+  const { stackTraceLimit } = Error;
+  const stacks: string[][] = [];
+  RedisClient.prototype.sendCommand = function (...args) {
+    const frames = new Error("here").stack!.split("\n");
+    if ((args[0] as readonly string[])[0] === "HMGET") stacks.push(frames.filter((frame) => /packages\/[^/]+\/src\//.test(frame)));
+    return sendCommand.apply(this, args);
+  };
+  Error.stackTraceLimit = Infinity;
+  try {
+    expect(await cache.getOrSet("k", () => "loaded", { tags: ["t"] })).toBe("loaded");
+  } finally {
+    RedisClient.prototype.sendCommand = sendCommand;
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+  expect(stacks.length).toBe(1);
+  expect(stacks[0]!.length).toBeGreaterThan(0);
+  expect(stacks[0]!.length, stacks[0]!.join("\n")).toBeLessThanOrEqual(4);
+});
+
+describe("with a server that is broken", () => {
+  let server: OwnRedis;
+  let proxy: FaultProxy;
+  const RESPONSE_TIMEOUT_MS = 200;
+  const quick = (builder: RedisBackendBuilder): RedisBackendBuilder =>
+    builder.responseTimeout(RESPONSE_TIMEOUT_MS).connectTimeout(500).backoff({ base: 10, factor: 2, max: 100 });
+  /** Beyond this a call was not bounded by its deadline: twice that, for a busy machine. */
+  const LATE_MS = 2 * RESPONSE_TIMEOUT_MS + 200;
+
+  beforeAll(async () => {
+    server = await startOwnRedis();
+  });
+  afterAll(() => server.stop());
+  beforeEach(async () => {
+    await server.start();
+    await server.command("FLUSHALL");
+    proxy = await startProxy(server.port);
+  });
+  afterEach(async () => {
+    if (server.state === "paused") server.resume();
+    await proxy.close();
+  });
+
+  const openHere = (stack: Stack, options: Options = {}): Cache => open(stack, proxy.url, "hotset", { ...options, redis: quick });
+
+  async function timed<T>(work: Promise<T>): Promise<{ readonly value: T; readonly ms: number }> {
+    const startedAt = performance.now();
+    const value = await work;
+    return { value, ms: performance.now() - startedAt };
+  }
+
+  it.for(STACKS)("C43 a read that takes longer than its limit is a miss, and its late answer overwrites nothing: %s", async (stack) => {
+    const there = open("redis", server.url, "hotset");
+    await there.set("k", "old");
+    const cache = openHere(stack);
+    await cache.connect();
+    const held = proxy.hold("HMGET", "reply");
+    const answer = timed(cache.getOrSet("k", () => "loaded"));
+    await held.reached;
+    const { value, ms } = await answer;
+    expect(value).toBe("loaded");
+    expect(ms).toBeGreaterThanOrEqual(RESPONSE_TIMEOUT_MS - 5);
+    expect(ms).toBeLessThan(LATE_MS);
+    held.release();
+    // What was loaded beside a silent Redis is for while it is silent: now it says what holds.
+    await expect.poll(async () => (await cache.inspect("k"))?.tier).toBe("redis");
+    expect(cache.peek("k")).toBe(undefined);
+    expect(await cache.get("k")).toBe("old");
+    expect(await there.get("k")).toBe("old");
+  });
+
+  it.for(STACKS)("C43 gives way to what is stale: %s", async (stack) => {
+    const cache = openHere(stack, { ttl: 1, localTtl: Infinity, staleWhileRevalidate: "1h" });
+    await cache.connect();
+    await cache.set("k", "old");
+    if (stack === "memory over redis") await expect.poll(async () => (await cache.inspect("k"))?.tier).toBe("memory");
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    const held = proxy.hold("HMGET", "reply");
+    const { value, ms } = await timed(cache.getOrSet("k", () => "loaded"));
+    expect(value).toBe(stack === "redis" ? "loaded" : "old");
+    expect(ms).toBeLessThan(stack === "redis" ? LATE_MS : RESPONSE_TIMEOUT_MS / 2);
+    held.release();
+    await cache.drain();
+  });
+
+  it.for<readonly [string, breakIt: () => Promise<unknown> | void, mend: () => Promise<unknown> | void]>([
+    ["killed", () => server.kill(), () => server.start()],
+    ["frozen", () => server.pause(), () => server.resume()],
+    ["behind a link that swallows everything", () => proxy.swallow(), () => proxy.pass()],
+    ["refusing connections", async () => {
+      await proxy.refuse();
+      proxy.cut();
+    }, () => proxy.pass()],
+  ])("C92 C97 reads go on within their bound, and then at once: %s", { timeout: 30_000 }, async ([, breakIt, mend]) => {
+    const deadlineMs = 300;
+    const cache = open("memory over redis", proxy.url, "hotset", { redis: (builder) => quick(builder).responseTimeout(deadlineMs) });
+    await cache.connect();
+    await cache.set("kept", "value");
+    await expect.poll(() => cache.peek("kept")).toBe("value");
+    const states = watch(cache, "backend:state");
+    await breakIt();
+    expect(await timed(cache.get("kept"))).toMatchObject({ value: "value" });
+    for (let i = 0; i < 6; i += 1) {
+      const { value, ms } = await timed(cache.getOrSet(`k${i}`, () => "loaded"));
+      expect(value).toBe("loaded");
+      expect(ms).toBeLessThan(LATE_MS);
+    }
+    // The connection is given up after a second of silence, which ends the hearing of changes; the fifth failure opens the breaker.
+    expect(states.map(([, { state }]) => state)).toEqual(["detached", "down"]);
+    const { ms } = await timed(Promise.all(Array.from({ length: 1_000 }, (_, i) => cache.getOrSet(`quick ${i}`, () => "loaded"))));
+    expect(ms).toBeLessThan(RESPONSE_TIMEOUT_MS);
+    expect(await cache.delete("kept")).toEqual({ status: "pending" });
+    expect(await cache.get("kept")).toBeUndefined();
+
+    await mend();
+    // The probe comes after a second, and goes through when the connection is there again.
+    await expect.poll(async () => {
+      await cache.get("probe");
+      return cache.stats().tiers.at(-1)!.state;
+    }, { timeout: 10_000, interval: 100 }).toBe("up");
+    await expect.poll(() => cache.stats().pending, { timeout: 10_000, interval: 100 }).toBe(0);
+    expect(await cache.get("kept")).toBeUndefined();
+    expect(await open("redis", server.url, "hotset").get("kept", { allowStale: true })).toBeUndefined();
+    await cache.set("k", "stored");
+    expect(await open("redis", server.url, "hotset").get("k")).toBe("stored");
+  });
+
+  it("C101 a thousand random faults between a cache and Redis leave no rejection unhandled and no call unanswered", async () => {
+    const unhandled: unknown[] = [];
+    const collect = (reason: unknown): void => void unhandled.push(reason);
+    process.on("unhandledRejection", collect);
+    let state = 20_261_121;
+    const below = (bound: number): number => {
+      state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fff_ffff;
+      return (state >>> 8) % bound;
+    };
+    const cache = openHere("memory over redis", { ttl: 200, staleWhileRevalidate: 200, staleIfError: 1_000, errorBackoff: 10, loadTimeout: 100, hardTimeout: 500 });
+    const key = (): string => `k${below(10)}`;
+    const load = async (): Promise<unknown> => {
+      if (below(4) === 0) throw new Error("the source is down");
+      return below(10) === 0 ? 1n : below(1_000);
+    };
+    const calls: readonly (() => Promise<unknown>)[] = [
+      () => cache.getOrSet(key(), load, { tags: ["t"] }),
+      () => cache.getOrSet(key(), load, { forceRefresh: true }),
+      () => cache.getOrSetMany([key(), key()], (item) => item, (items) => items.map((item) => [item, 1])),
+      () => cache.get(key()),
+      () => cache.getMany([key(), key(), key()]),
+      () => cache.set(key(), below(1_000), { tags: ["t"] }),
+      () => cache.delete(key()),
+      () => cache.markStale(key()),
+      () => cache.invalidateTags("t"),
+      () => cache.clear(),
+      () => cache.inspect(key()),
+    ];
+    const faults: readonly (() => Promise<unknown> | void)[] = [
+      () => proxy.cut(),
+      () => proxy.limit(1 + below(300), "toServer"),
+      () => proxy.limit(1 + below(300), "toClient"),
+      () => proxy.refuse(below(2) === 0 ? "closed" : "reset"),
+      () => proxy.delay(below(10)),
+      () => proxy.swallow(below(2) === 0 ? "toServer" : "toClient"),
+      () => proxy.stall(),
+      () => server.command("SCRIPT", "FLUSH"),
+      () => server.command("FLUSHALL"),
+      () => server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"),
+      () => proxy.pass(),
+      () => proxy.pass(),
+      () => proxy.pass(),
+    ];
+    let slowestMs = 0;
+    const underWay: Promise<unknown>[] = [];
+    for (let i = 0; i < 1_000; i += 1) {
+      await faults[below(faults.length)]!();
+      for (let n = 0; n < 3; n += 1) {
+        const startedAt = performance.now();
+        underWay.push(calls[below(calls.length)]!().catch(() => undefined).then(() => {
+          slowestMs = Math.max(slowestMs, performance.now() - startedAt);
+        }));
+      }
+      await new Promise((resolve) => setTimeout(resolve, below(4)));
+    }
+    await Promise.all(underWay);
+    // Writes of one key stand in line, and the breaker ends the line: five deadlines at most.
+    expect(slowestMs).toBeLessThan(6 * RESPONSE_TIMEOUT_MS + 300);
+    await proxy.pass();
+    await expect.poll(async () => {
+      await cache.delete("sound");
+      return [await cache.getOrSet("sound", () => "sound"), await open("redis", server.url, "hotset").get("sound"), cache.stats().pending];
+    }, { timeout: 40_000, interval: 500 }).toEqual(["sound", "sound", 0]);
+    process.off("unhandledRejection", collect);
+    expect(unhandled).toEqual([]);
+  }, 90_000);
+
+  it("C41 C59 a delete during a load is not undone, in Redis neither", async () => {
+    const cache = openHere("memory over redis");
+    const loading = gate<string>();
+    const waiter = cache.getOrSet("k", loading.pass);
+    await loading.arrived();
+    await cache.delete("k");
+    loading.open("old");
+    expect(await waiter).toBe("old");
+    expect(await cache.get("k")).toBeUndefined();
+    expect(await open("redis", server.url, "hotset").get("k")).toBeUndefined();
+  });
+});

@@ -1,0 +1,399 @@
+/** Tags and clear between processes: interleavings are forced, time is moved by hand. Counter-examples: docs/reference/counter-examples.md. */
+import type { Cache } from "@hotset/core";
+import { createTestCache, flush, gate, outcome } from "@hotset/core/testing";
+import { describe, expect, it } from "vitest";
+import { gatedLoads, inStep, notYetInStep } from "../support/processes.ts";
+import { never } from "../support/stacks.ts";
+
+const K = "test::k";
+const T = "{~test}::t";
+const ISSUER_LOST = "the tag's version and what issues versions";
+const answered = <T>(value: T) => ({ status: "fulfilled", value }) as const;
+
+const tagged = (cache: Cache, value: string): Promise<string> => cache.getOrSet("k", () => value, { tags: ["t"] });
+
+describe("C67 invalidateTags", () => {
+  it("hides entries at once in every tier of every process, also as stale", async () => {
+    const { all } = await inStep({ staleIfError: "1h", staleWhileRevalidate: "1h" }, 3);
+    const [p1, p2] = all;
+    const keys = Array.from({ length: 50 }, (_, i) => `k${i}`);
+    for (const key of keys) await p1.cache.set(key, "old", { tags: ["t", key] });
+    await p1.cache.set("other", "kept", { tags: ["u"] });
+    for (const { cache } of all) expect((await cache.getMany([...keys, "other"])).size).toBe(51);
+    p2.backend.forgetCalls();
+    expect(await p2.cache.invalidateTags("t")).toMatchObject({ status: "done" });
+    expect(p2.backend.calls.map(({ operation }) => operation)).toEqual(["tags.renew"]);
+    for (const { cache } of all) {
+      expect(keys.map((key) => cache.peek(key))).toEqual(keys.map(() => undefined));
+      expect(await cache.getMany([...keys, "other"], { allowStale: true })).toEqual(new Map([["other", "kept"]]));
+    }
+  });
+
+  it("costs a copy that has none of the tags nothing, and one that has them no trip while nothing is invalidated", async () => {
+    const { all: [p1, p2] } = await inStep();
+    await p1.cache.set("a", 1, { tags: ["t"] });
+    await p1.cache.set("b", 2, { tags: ["u"] });
+    expect([...(await p2.cache.getMany(["a", "b"])).values()]).toEqual([1, 2]);
+    await flush();
+    p2.backend.forgetCalls();
+    expect([p2.cache.peek("a"), p2.cache.peek("b")]).toEqual([1, 2]);
+    await p1.cache.invalidateTags("t");
+    expect([p2.cache.peek("a"), p2.cache.peek("b")]).toEqual([undefined, 2]);
+    expect(p2.backend.count()).toBe(0);
+  });
+
+  it("reaches the namespaces below, in other processes too", async () => {
+    const { all: [p1, p2] } = await inStep();
+    const [a, b] = [p1, p2].map(({ cache }) => cache.namespace("users")) as [Cache, Cache];
+    await a.set("k", "old", { tags: ["t"] });
+    expect(await b.get("k")).toBe("old");
+    await p1.cache.invalidateTags("t");
+    expect([b.peek("k"), await b.get("k")]).toEqual([undefined, undefined]);
+  });
+
+  it("leaves caches of other names alone, and their processes in peace", async () => {
+    const { all: [p1], start, clock } = await inStep();
+    const p2 = start();
+    const other = createTestCache({ name: "other", clock, backend: p2.backend, ttl: "1h" });
+    await other.connect();
+    await other.set("k", "kept", { tags: ["t"] });
+    await flush();
+    await p1.cache.set("k", "old", { tags: ["t"] });
+    await p1.cache.invalidateTags("t");
+    await p1.cache.clear();
+    expect(other.peek("k")).toBe("kept");
+  });
+
+  it("that is pending hides them here, not yet elsewhere, and everywhere once it was replayed (C93)", async () => {
+    const { all: [p1, p2], clock } = await inStep();
+    await tagged(p1.cache, "old");
+    expect(await p2.cache.get("k")).toBe("old");
+    p1.backend.down();
+    expect(await p1.cache.invalidateTags("t")).toEqual({ status: "pending" });
+    expect([await p1.cache.get("k"), p1.cache.peek("k"), p2.cache.peek("k")]).toEqual([undefined, undefined, "old"]);
+    p1.backend.up();
+    clock.advance(1_000);
+    await flush();
+    expect([p1.cache.stats().pending, await p1.cache.get("k"), await p2.cache.get("k")]).toEqual([0, undefined, undefined]);
+  });
+});
+
+describe("C77 an invalidation that races with the first look at its tag is honoured", () => {
+  it.for(["tags.read", "tags.pin"] as const)("in %s: what was answered before is not remembered after the message (counter-example 1)", async (operation) => {
+    const { all: [p1, p2] } = await inStep();
+    await tagged(p1.cache, "old");
+    const answering = gate();
+    p2.backend.script(operation, { key: T, after: answering });
+    const call = operation === "tags.read" ? p2.cache.getOrSet("k", () => "loaded", { tags: ["t"] }) : p2.cache.set("j", "old", { tags: ["t"] });
+    await answering.arrived();
+    await p1.cache.invalidateTags("t");
+    answering.open();
+    await call;
+    await flush();
+    for (const key of ["k", "j"]) {
+      const held = p2.cache.peek(key);
+      expect([held, await p1.cache.get(key)]).not.toContain("old");
+      expect([undefined, "loaded"]).toContain(held);
+    }
+  });
+
+  it("by the process that looks: its own call is newer, whatever it reads (counter-example 2)", async () => {
+    const { all: [p1] } = await inStep({ backend: { echoes: false } });
+    await tagged(p1.cache, "old");
+    p1.link.everything();
+    const renewing = gate();
+    p1.backend.script("tags.renew", { before: renewing });
+    const invalidating = p1.cache.invalidateTags("t");
+    expect([await p1.cache.get("k"), await p1.cache.getOrSet("k", never, { tags: ["t"] })]).toEqual(["old", "old"]);
+    renewing.open();
+    await invalidating;
+    expect([p1.cache.peek("k"), await p1.cache.get("k")]).toEqual([undefined, undefined]);
+  });
+});
+
+describe("C41 what an invalidation overtakes is stored nowhere", () => {
+  it("versions are taken before the loader runs, so one that began after them is not valid (counter-example 7)", async () => {
+    const { all: [p1, p2] } = await inStep();
+    const loads = gatedLoads<string>();
+    const loading = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
+    await loads.arrived(1);
+    p1.link.hold();
+    await p2.cache.invalidateTags("t");
+    loads.runs[0]!.open("old");
+    expect(await loading).toBe("old");
+    expect(await p2.cache.get("k")).toBe(undefined);
+    p1.link.deliver();
+    expect([p1.cache.peek("k"), await p1.cache.get("k")]).toEqual([undefined, undefined]);
+  });
+
+  it.for([true, false])("tags that the loader adds: held against what issues versions; the message was heard: %s (counter-example 8)", async (isHeard) => {
+    const { all: [p1, p2], store } = await inStep();
+    const loads = gatedLoads<string>();
+    const load = async (context: Parameters<typeof loads.load>[0]): Promise<string> => {
+      const value = await loads.load(context);
+      context.setOptions({ tags: ["t"] });
+      return value;
+    };
+    for (const evict of [false, true]) {
+      const loading = p1.cache.getOrSet("k", load);
+      await loads.arrived(evict ? 2 : 1);
+      if (!isHeard) p1.link.hold();
+      await p2.cache.invalidateTags("t");
+      // Missing is not new.
+      if (evict) store.evictTag(T);
+      loads.runs[evict ? 1 : 0]!.open("old");
+      expect(await loading).toBe("old");
+      await flush();
+      p1.link.deliver();
+      expect([store.keys().includes(K), p1.cache.peek("k"), await p2.cache.get("k")]).toEqual([false, undefined, undefined]);
+    }
+  });
+
+  it("while the first use of a late tag can be stored: an issuer that stands where it stood has invalidated nothing (counter-example 8)", async () => {
+    const { all: [p1, p2], store } = await inStep();
+    await p1.cache.getOrSet("k", ({ setOptions }) => (setOptions({ tags: ["never seen"] }), "loaded"));
+    expect([store.keys().includes(K), await p2.cache.get("k")]).toEqual([true, "loaded"]);
+    await p2.cache.invalidateTags("never seen");
+    expect([p1.cache.peek("k"), await p1.cache.get("k")]).toEqual([undefined, undefined]);
+  });
+
+  it("nor does who asks after the message share the load, though the loader will add the tag (counter-example 5)", async () => {
+    const { all: [p1, p2] } = await inStep();
+    const loads = gatedLoads<string>();
+    const load = async (context: Parameters<typeof loads.load>[0]): Promise<string> => {
+      const value = await loads.load(context);
+      context.setOptions({ tags: ["t"] });
+      return value;
+    };
+    const older = p1.cache.getOrSet("k", load);
+    await loads.arrived(1);
+    await p2.cache.invalidateTags("t");
+    const newer = p1.cache.getOrSet("k", load);
+    await flush();
+    loads.runs[0]!.open("old");
+    expect(await older).toBe("old");
+    await loads.arrived(2);
+    loads.runs[1]!.open("new");
+    expect(await newer).toBe("new");
+    expect(await p2.cache.get("k")).toBe("new");
+  });
+
+  it("one's own call, though neither it nor anything else is heard of (counter-example 5)", async () => {
+    const { all: [p1] } = await inStep({ backend: { echoes: false } });
+    const loads = gatedLoads<string>();
+    const older = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
+    await loads.arrived(1);
+    await p1.cache.invalidateTags("t");
+    const newer = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
+    await loads.arrived(2);
+    loads.runs[1]!.open("new");
+    loads.runs[0]!.open("old");
+    expect([await older, await newer]).toEqual(["old", "new"]);
+    expect([p1.cache.peek("k"), await p1.cache.get("k")]).toEqual(["new", "new"]);
+  });
+});
+
+describe("C72 within one millisecond", () => {
+  it("two invalidations, and a set right after one, leave the new entry valid and the old one hidden, for both", async () => {
+    const { all: [p1, p2], clock } = await inStep();
+    const startedAt = clock.now();
+    await p1.cache.set("k", "old", { tags: ["t"] });
+    expect(await p2.cache.get("k")).toBe("old");
+    await Promise.all([p1.cache.invalidateTags("t"), p2.cache.invalidateTags("t")]);
+    expect([await p1.cache.get("k"), await p2.cache.get("k")]).toEqual([undefined, undefined]);
+    await p2.cache.set("k", "new", { tags: ["t"] });
+    expect([await p1.cache.get("k"), await p2.cache.get("k")]).toEqual(["new", "new"]);
+    await p1.cache.invalidateTags("t");
+    await p1.cache.set("j", "newest", { tags: ["t"] });
+    expect([await p2.cache.get("k"), await p2.cache.get("j")]).toEqual([undefined, "newest"]);
+    expect(clock.now()).toBe(startedAt);
+  });
+});
+
+describe("C73 what is lost of tags causes misses, and brings nothing back", () => {
+  it.for(["the tag's version", "what issues versions", ISSUER_LOST, "everything"] as const)("%s", async (lost) => {
+    const { all, store } = await inStep({ staleIfError: "1h" }, 3);
+    const [p1, p2] = all;
+    await tagged(p1.cache, "v1");
+    for (const { cache } of all) expect(await cache.get("k")).toBe("v1");
+    const old = store.get(K)!;
+    await p1.cache.invalidateTags("t");
+    const lose = (): void => {
+      if (lost === "everything") store.clear();
+      if (lost === "the tag's version" || lost === ISSUER_LOST) store.evictTag(T);
+      if (lost === "what issues versions" || lost === ISSUER_LOST) store.evictIssuer();
+    };
+    lose();
+    // Whatever is issued from now on, no entry from before is valid under it (counter-example 9).
+    for (let i = 0; i < 5; i += 1) {
+      if (store.get(K)?.version !== old.version) store.set(K, old);
+      expect(await Promise.all(all.map(({ cache }) => cache.get("k")))).toEqual([undefined, undefined, undefined]);
+      if (i % 2 === 0) await p2.cache.invalidateTags("t");
+      else await p2.cache.getOrSet("j", () => i, { tags: ["t"] });
+    }
+    expect(await tagged(p2.cache, "v2")).toBe("v2");
+    expect(await Promise.all(all.map(({ cache }) => cache.get("k")))).toEqual(["v2", "v2", "v2"]);
+    lose();
+    const lasting = lost === "what issues versions" ? "v2" : undefined;
+    expect(await Promise.all(all.map(({ cache }) => cache.get("k")))).toEqual([lasting, lasting, lasting]);
+  });
+});
+
+it("C74 an entry that outlives the version it was stored under is judged by what was invalidated since", async () => {
+  const { all: [p1, p2], store, clock } = await inStep({ ttl: "365d", backend: { maxStalenessMs: 24 * 3_600_000 } });
+  for (const isInvalidated of [false, true]) {
+    await tagged(p1.cache, "old");
+    clock.advance("40d");
+    for (const { link } of [p1, p2]) link.alive();
+    if (isInvalidated) await p2.cache.invalidateTags("t");
+    store.evictTag(T);
+    expect([await p1.cache.get("k"), await p2.cache.get("k")]).toEqual([undefined, undefined]);
+    // Issued anew where the issuer stands: as it was where nothing was invalidated since.
+    await p2.cache.set("j", 1, { tags: ["t"] });
+    const judged = isInvalidated ? undefined : "old";
+    expect([await p1.cache.get("k"), await p2.cache.get("k"), await p1.cache.get("j")]).toEqual([judged, judged, 1]);
+  }
+});
+
+describe("C76 reading a tag's version", () => {
+  it("once more costs nobody anything: others are not told", async () => {
+    const { all: [p1, p2] } = await inStep();
+    await tagged(p1.cache, "v");
+    expect(await tagged(p2.cache, "never")).toBe("v");
+    await flush();
+    for (const { backend } of [p1, p2]) backend.forgetCalls();
+    p2.link.everything();
+    expect(await tagged(p2.cache, "never")).toBe("v");
+    expect([p1.cache.peek("k"), p1.backend.count()]).toEqual(["v", 0]);
+  });
+
+  it("for the first time is heard by all, and costs at most a second look", async () => {
+    const { all: [p1, p2] } = await inStep();
+    await p1.cache.set("k", "v", { tags: ["t"] });
+    expect(await p2.cache.get("k")).toBe("v");
+    await flush();
+    for (const { backend } of [p1, p2]) backend.forgetCalls();
+    await p1.cache.set("j", 1, { tags: ["first used now"] });
+    await flush();
+    expect([p1.cache.peek("k"), p1.cache.peek("j"), p2.cache.peek("k")]).toEqual(["v", 1, "v"]);
+    expect(p2.backend.count()).toBe(0);
+  });
+
+  it("keeps nobody from sharing the load that it is issued for", async () => {
+    const { all: [p1] } = await inStep();
+    const loads = gatedLoads<string>();
+    const first = p1.cache.getOrSet("k", loads.load, { tags: ["first used now"] });
+    await loads.arrived(1);
+    await flush();
+    const second = p1.cache.getOrSet("k", never, { tags: ["first used now"] });
+    expect(p1.cache.stats().coalesced).toBe(1);
+    loads.runs[0]!.open("loaded");
+    expect([await first, await second]).toEqual(["loaded", "loaded"]);
+  });
+});
+
+describe("C79 clear", () => {
+  it("is one call of constant size, seen by all, and loads in flight store nothing", async () => {
+    const { all } = await inStep({}, 3);
+    const [p1, p2, p3] = all;
+    for (let i = 0; i < 100; i += 1) await p1.cache.namespace("users").set(`k${i}`, i);
+    for (const { cache } of all) expect(await cache.namespace("users").get("k7")).toBe(7);
+    const loads = gatedLoads<string>();
+    const loading = p3.cache.namespace("users").getOrSet("loading", loads.load);
+    await loads.arrived(1);
+    p2.backend.forgetCalls();
+    expect(await p2.cache.clear()).toMatchObject({ status: "done" });
+    expect(p2.backend.calls.map(({ operation, keys }) => [operation, keys])).toEqual([["tags.renew", ["{~test}::"]]]);
+    loads.runs[0]!.open("old");
+    expect(await loading).toBe("old");
+    for (const { cache } of all) {
+      const users = cache.namespace("users");
+      expect([users.peek("k7"), await users.get("k7"), await users.get("loading")]).toEqual([undefined, undefined, undefined]);
+    }
+    await p1.cache.namespace("users").set("k7", "new");
+    for (const { cache } of all) expect(await cache.namespace("users").get("k7")).toBe("new");
+  });
+
+  it("of a namespace leaves those beside and above it in every process", async () => {
+    const { all: [p1, p2] } = await inStep();
+    const path = (cache: Cache): Cache[] => [cache, cache.namespace("a"), cache.namespace("a").namespace("b"), cache.namespace("ab")] as Cache[];
+    for (const [i, space] of path(p1.cache).entries()) await space.set("k", i);
+    for (const [i, space] of path(p2.cache).entries()) expect(await space.get("k")).toBe(i);
+    await p1.cache.namespace("a").clear();
+    for (const { cache } of [p2, p1]) expect(await Promise.all(path(cache).map((space) => space.get("k")))).toEqual([0, undefined, undefined, 3]);
+  });
+});
+
+it("C80 what is known of tags is bounded, and what is forgotten is read again", { timeout: 60_000 }, async () => {
+  const { all: [p1, p2] } = await inStep();
+  await p1.cache.set("k", "v", { tags: ["t"] });
+  expect(await p2.cache.get("k")).toBe("v");
+  const many = Array.from({ length: 1_000 }, (_, i) => i);
+  for (let round = 0; round < 101; round += 1) {
+    await p1.backend.tagVersions!.pin(many.map((i) => `{~test}::${round}.${i}`));
+    await p2.cache.getOrSet("other", ({ noStore }) => noStore(round), { tags: many.map((i) => `${round}.${i}`) });
+  }
+  await flush();
+  expect(p2.cache.peek("k")).toBe(undefined);
+  p2.backend.forgetCalls();
+  expect(await p2.cache.get("k")).toBe("v");
+  expect(p2.backend.count("tags.read", T)).toBe(1);
+  expect(p2.cache.peek("k")).toBe("v");
+});
+
+describe("C105 versions that are known here", () => {
+  it("are not pushed out by entries", async () => {
+    const { all: [p1, p2] } = await inStep({ memory: { maxEntries: 2 } });
+    await p1.cache.set("k", "v", { tags: ["t"] });
+    for (let i = 0; i < 1_000; i += 1) await p2.cache.set(`k${i}`, i);
+    expect(await p2.cache.get("k")).toBe("v");
+    await flush();
+    p2.backend.forgetCalls();
+    for (let i = 0; i < 1_000; i += 1) await p2.cache.set(`k${i}`, i);
+    expect(await p2.cache.get("k")).toBe("v");
+    expect(p2.backend.count("tags.read", T)).toBe(0);
+  });
+
+  it("cost misses where they are evicted in the store", async () => {
+    const { all: [p1, p2], store } = await inStep();
+    await tagged(p1.cache, "v");
+    expect(await p2.cache.get("k")).toBe("v");
+    store.evictTag(T);
+    expect([p1.cache.peek("k"), await p1.cache.get("k"), await p2.cache.get("k")]).toEqual([undefined, undefined, undefined]);
+    expect(await tagged(p2.cache, "again")).toBe("again");
+    expect(await p1.cache.get("k")).toBe("again");
+  });
+});
+
+describe("C71 processes whose clocks differ", () => {
+  it.for([-3_600_000, -1, 1, 3_600_000])("by %i ms behave alike", async (clockOffsetMs) => {
+    const { clock, start, store } = notYetInStep({ ttl: 1_000, staleIfError: 1_000 }, 1);
+    clock.advance(7_200_000);
+    const [here, there] = [start(), start({ clockOffsetMs })] as const;
+    for (const { cache } of [here, there]) await cache.connect();
+    for (const [writer, reader] of [[here, there], [there, here]] as const) {
+      await writer.cache.set("k", "v1", { tags: ["t"] });
+      expect([await reader.cache.get("k"), await reader.cache.inspect("k")]).toMatchObject(["v1", { state: "fresh", ageMs: 0, freshForMs: 1_000, expiresInMs: 2_000 }]);
+      await reader.cache.invalidateTags("t");
+      expect([await writer.cache.get("k"), await reader.cache.get("k")]).toEqual([undefined, undefined]);
+      expect(await reader.cache.getOrSet("k", () => "v2", { tags: ["t"] })).toBe("v2");
+      expect(await writer.cache.getOrSet("k", never, { tags: ["t"] })).toBe("v2");
+      for (let i = 0; i < 4; i += 1) {
+        clock.advance(i === 3 ? 249 : 250);
+        await flush();
+      }
+      expect([writer.cache.peek("k"), reader.cache.peek("k")]).toEqual(["v2", "v2"]);
+      clock.advance(1);
+      expect([writer.cache.peek("k"), reader.cache.peek("k"), await reader.cache.get("k", { allowStale: true })]).toEqual([undefined, undefined, "v2"]);
+      const loads = gatedLoads<string>();
+      const first = writer.cache.getOrSet("k", loads.load, { tags: ["t"] });
+      await loads.arrived(1);
+      const second = reader.cache.getOrSet("k", never, { tags: ["t"] });
+      await flush();
+      loads.runs[0]!.open("v3");
+      expect([await first, await outcome(second)]).toEqual(["v3", answered("v3")]);
+      await writer.cache.delete("k");
+      expect([reader.cache.peek("k"), store.keys().includes(K)]).toEqual([undefined, false]);
+    }
+  });
+});
