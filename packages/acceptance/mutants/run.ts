@@ -12,7 +12,8 @@ import { globSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { MUTANTS, type Mutant } from "./mutants.ts";
+import { MUTANTS } from "./all.ts";
+import type { Mutant } from "./mutant.ts";
 
 interface Report {
   readonly testResults: readonly { readonly message: string; readonly assertionResults: readonly { readonly fullName: string; readonly status: string }[] }[];

@@ -1,7 +1,8 @@
 import { resolve } from "node:path";
 import { mergeConfig, type ViteUserConfig } from "vitest/config";
 import workspace from "../../../vitest.config.ts";
-import { MUTANTS } from "./mutants.ts";
+import { MUTANTS } from "./all.ts";
+import { withoutRule } from "./mutant.ts";
 
 const top = resolve(import.meta.dirname, "../../..");
 const mutant = MUTANTS.find(({ name }) => name === process.env["HOTSET_MUTANT"]);
@@ -20,8 +21,7 @@ const config: ViteUserConfig = mergeConfig(workspace, {
     },
     transform(code, id) {
       if (mutant === undefined || id !== broken) return undefined;
-      if (code.split(mutant.rule).length !== 2) throw new Error(`${mutant.name}: its rule stands ${code.split(mutant.rule).length - 1} times in ${mutant.file}, not once`);
-      return { code: code.replace(mutant.rule, () => mutant.broken), map: null };
+      return { code: withoutRule(code, mutant), map: null };
     },
   }],
 } satisfies ViteUserConfig);

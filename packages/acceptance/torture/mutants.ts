@@ -1,10 +1,9 @@
+import type { BrokenRule } from "../mutants/mutant.ts";
 import type { Rule } from "./checker.ts";
 import type { Focus, Topology } from "./plan.ts";
 
 /** One rule between processes, and what the code looks like without it. Found by `npm run torture -- --mutants`. */
-export interface Mutant {
-  /** What is broken. */
-  readonly name: string;
+export interface Mutant extends BrokenRule {
   /** Which violations show it. */
   readonly shows: readonly Rule[];
   /** The faults it takes. */
@@ -13,11 +12,6 @@ export interface Mutant {
   readonly topology?: Topology;
   /** Found by one of the first seeds: part of the brief run. */
   readonly isFoundSoon?: true;
-  /** From the top of the repository. */
-  readonly file: string;
-  /** Stands exactly once in the file. */
-  readonly rule: string;
-  readonly broken: string;
 }
 
 const CORE = "packages/core/src";

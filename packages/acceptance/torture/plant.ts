@@ -2,6 +2,7 @@
 import { registerHooks } from "node:module";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import { withoutRule } from "../mutants/mutant.ts";
 import { MUTANTS } from "./mutants.ts";
 
 const name = process.env["HOTSET_MUTANT"];
@@ -14,7 +15,6 @@ registerHooks({
     const loaded = next(url, context);
     if (url !== broken) return loaded;
     const text = typeof loaded.source === "string" ? loaded.source : Buffer.from(loaded.source as Uint8Array).toString("utf8");
-    if (text.split(mutant.rule).length !== 2) throw new Error(`${mutant.name}: its rule stands ${text.split(mutant.rule).length - 1} times in ${mutant.file}, not once`);
-    return { ...loaded, source: text.replace(mutant.rule, () => mutant.broken) };
+    return { ...loaded, source: withoutRule(text, mutant) };
   },
 });

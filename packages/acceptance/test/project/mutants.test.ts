@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
-import { MUTANTS } from "../../mutants/mutants.ts";
+import { MUTANTS } from "../../mutants/all.ts";
 
 const top = resolve(import.meta.dirname, "../../../..");
 const read = (file: string): string => readFileSync(join(top, file), "utf8");

@@ -1,0 +1,22 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "freshness: the local tier goes by the clock on the wall",
+    promises: ["C34"],
+    rule: "performance.now()",
+    broken: "Date.now()",
+  },
+  {
+    name: "freshness: a delay longer than a timer can take fires at once",
+    promises: ["C9"],
+    rule: "timer = leftMs > MAX_TIMER_MS",
+    broken: "timer = false",
+  },
+  {
+    name: "life: a timer keeps the process alive",
+    promises: ["C116"],
+    rule: "timer.unref();",
+    broken: "",
+  },
+];

@@ -1,0 +1,16 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "leases: a batch waits for what another process loads before it loads the rest",
+    promises: ["C52"],
+    rule: "paused(): void {\n",
+    broken: "paused(): void {\n    if (this.#outstanding > 0) return;\n",
+  },
+  {
+    name: "leases: a batch pins once, however long it waits",
+    promises: ["C52"],
+    rule: "this.pinned = undefined;",
+    broken: "",
+  },
+];

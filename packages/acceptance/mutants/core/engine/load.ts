@@ -1,0 +1,46 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "joining: what a loader left behind is taken for the loader",
+    promises: ["C50"],
+    rule: "!each.isOver && each.owner",
+    broken: "each.owner",
+  },
+  {
+    name: "storing: undefined is stored",
+    promises: ["C2"],
+    rule: "value === undefined || unstored",
+    broken: "unstored",
+  },
+  {
+    name: "storing: what went through noStore is stored",
+    promises: ["C15"],
+    rule: "unstored?.has(value) === true",
+    broken: "false",
+  },
+  {
+    name: "storing: a loader in the background is told that somebody waits",
+    promises: ["C20"],
+    rule: "background: request.background,",
+    broken: "background: false,",
+  },
+  {
+    name: "storing: options that a loader sets twice add up",
+    promises: ["C13"],
+    rule: "options = { ...given };",
+    broken: "options = { ...options, ...given };",
+  },
+  {
+    name: "errors: a falsy reason is replaced",
+    promises: ["C4"],
+    rule: "(error: unknown) => { this.#cancelTimeout(); reject(error); }",
+    broken: "(error: unknown) => { this.#cancelTimeout(); reject(error || new Error()); }",
+  },
+  {
+    name: "limits: loadTimeout is ignored",
+    promises: ["C38"],
+    rule: "request.timeoutMs,\n      );",
+    broken: "Infinity,\n      );",
+  },
+];

@@ -1,0 +1,118 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "fence: none before a delete is sent",
+    promises: ["C59", "C63", "C66"],
+    rule: 'this.#fence(at, "delete");\n    this.#reportKey',
+    broken: "this.#reportKey",
+  },
+  {
+    name: "fence: none after a delete was acknowledged",
+    promises: ["C59", "C62", "C63"],
+    rule: 'this.#acknowledged(at, "delete");',
+    broken: "",
+  },
+  {
+    name: "fence: none before a set is sent",
+    promises: ["C60", "C66"],
+    rule: 'this.#fence(at, "set");',
+    broken: "",
+  },
+  {
+    name: "fence: none after a set was acknowledged",
+    promises: ["C60", "C62"],
+    rule: 'this.#acknowledged(at, "set");',
+    broken: "",
+  },
+  {
+    name: "fence: none before a markStale is sent",
+    promises: ["C60", "C66"],
+    rule: 'this.#fence(at, "stale");\n    this.#reportKey',
+    broken: "this.#reportKey",
+  },
+  {
+    name: "fence: none after a markStale was acknowledged",
+    promises: ["C60", "C62"],
+    rule: 'this.#acknowledged(at, "stale");',
+    broken: "",
+  },
+  {
+    name: "fence: none before a tag call is sent",
+    promises: ["C60", "C69"],
+    rule: "tags.called(place, keys, mode);\n    this.#core.journal",
+    broken: "this.#core.journal",
+  },
+  {
+    name: "fence: none after a tag call was acknowledged",
+    promises: ["C60", "C62", "C69"],
+    rule: "} finally {\n      tags.called(place, keys, mode);",
+    broken: "} finally {",
+  },
+  {
+    name: "fence: a set keeps its own copy though something newer was called",
+    promises: ["C60"],
+    rule: "if (guard.fencedBy === undefined && !tags",
+    broken: "if (!tags",
+  },
+  {
+    name: "tags: a set under versions that were seen last is not checked",
+    promises: ["C60", "C72", "C73"],
+    rule: 'if (judgeVersions(guesses, current) === "current") return { status, versions: guesses };',
+    broken: "return { status, versions: guesses };",
+  },
+  {
+    name: "freshness: markStale keeps an entry that has no stale window",
+    promises: ["C27"],
+    rule: "if (lifeOf(staleNow, now).expiresInMs > 0) local",
+    broken: "local",
+  },
+  {
+    name: "storing: a set with a ttl of zero is stored",
+    promises: ["C9"],
+    rule: "if (life.ttlMs <= 0) return",
+    broken: "if (life.ttlMs < 0) return",
+  },
+  {
+    name: "recovery: a markStale brings back what waits to be removed",
+    promises: ["C93"],
+    rule: "if (recovery?.covers(place, key, NO_TAGS) !== true) return",
+    broken: "return",
+  },
+  {
+    name: "leases: what a write fences keeps its lease when that is acknowledged",
+    promises: ["C61"],
+    rule: "this.#core.flights.releaseFenced(at);",
+    broken: "",
+  },
+  {
+    name: "leases: a tag call leaves those that were granted before its acknowledgement",
+    promises: ["C61"],
+    rule: "// Those that were granted meanwhile: what they load is fenced by now.\n      for (const lease of leases) lease.releaseUnder(keys);",
+    broken: "",
+  },
+  {
+    name: "leases: a tag call releases them before it is sent",
+    promises: ["C61"],
+    rule: "const renewing = remote.versions.renew(keys, mode);\n",
+    broken: "for (const lease of leases) lease.releaseUnder(keys);\n      const renewing = remote.versions.renew(keys, mode);\n",
+  },
+  {
+    name: "changes: a set keeps its copy, though another one was heard of",
+    promises: ["C81", "C83"],
+    rule: 'const isSound = status === "stored" && flights.isSound(guard);',
+    broken: 'const isSound = status === "stored";',
+  },
+  {
+    name: "changes: the first message is taken for that of one's own write",
+    promises: ["C82", "C83"],
+    rule: "guard.isBroken = false;\n        guard.epoch = trust.epoch;\n        const written = await this.#write(entry, encoded, key, space);",
+    broken: "guard.epoch = trust.epoch;\n        const written = await this.#write(entry, encoded, key, space);\n        guard.isBroken = false;",
+  },
+  {
+    name: "tokens: what is pending has one",
+    promises: ["C93"],
+    rule: "return { status: \"pending\" };",
+    broken: "return { status: \"pending\", token: this.#token() };",
+  },
+];

@@ -1,0 +1,64 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "leases: the loss of the link wakes nobody",
+    promises: ["C52", "C57"],
+    rule: "core.flights.wakeAll();",
+    broken: "",
+  },
+  {
+    name: "leases: a tag that changed elsewhere leaves them",
+    promises: ["C61"],
+    rule: "for (const lease of core.leases) lease.tagsChanged(mine);",
+    broken: "",
+  },
+  {
+    name: "changes: a key that changed elsewhere keeps its copy",
+    promises: ["C81"],
+    rule: "if (local?.tier.delete(at) !== true || !events",
+    broken: "if (local?.tier.get(at) === undefined || !events",
+  },
+  {
+    name: "changes: what is read is kept, though it changed meanwhile",
+    promises: ["C61", "C81"],
+    rule: "flights.break(at);",
+    broken: "flights.wake(at);",
+  },
+  {
+    name: "changes: a tag that changed elsewhere is still known",
+    promises: ["C67", "C81"],
+    rule: "table?.forget(mine);",
+    broken: "",
+  },
+  {
+    name: "trust: known versions outlive the loss of the link",
+    promises: ["C86"],
+    rule: "table?.clear();",
+    broken: "",
+  },
+  {
+    name: "trust: copies go on being held against versions that were missed with the link",
+    promises: ["C86"],
+    rule: "core.tags.forgotten();",
+    broken: "",
+  },
+  {
+    name: "aliases: a tag that was never asked for is nobody's",
+    promises: ["C81"],
+    rule: "named.keyOf(name) ?? this.#unnamed(name)",
+    broken: "named.keyOf(name) ?? name.slice(name.length)",
+  },
+  {
+    name: "reissue: another server changes nothing",
+    promises: ["C93"],
+    rule: "replaced: () => core.recovery?.reissue(),",
+    broken: "replaced: () => undefined,",
+  },
+  {
+    name: "recovery: nothing is replayed when changes are heard again",
+    promises: ["C93"],
+    rule: "if (core.recovery !== undefined && core.recovery.size !== 0) void core.recovery.replay();",
+    broken: "",
+  },
+];

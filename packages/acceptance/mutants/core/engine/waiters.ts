@@ -1,0 +1,64 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "joining: a settled load is kept",
+    promises: ["C51"],
+    rule: "flights.remove(flight);",
+    broken: "",
+  },
+  {
+    name: "tags: what was invalidated stands in for a load that was running",
+    promises: ["C69"],
+    rule: "this.#core.tags.wasInvalidated(reserve.dependsOn, flight.tagsAt) ? undefined : reserve",
+    broken: "reserve",
+  },
+  {
+    name: "errors: what was deleted stands in for a load that was running",
+    promises: ["C26", "C59", "C5"],
+    rule: 'if (flight.fencedBy !== undefined && flight.fencedBy !== "stale") return undefined;',
+    broken: "",
+  },
+  {
+    name: "limits: softTimeout ends a wait that nothing can stand in for",
+    promises: ["C35"],
+    rule: 'if (limit === "soft" && !covered && flight.loaded === undefined) return;',
+    broken: "",
+  },
+  {
+    name: "limits: softTimeout counts from when a stale value was found",
+    promises: ["C35"],
+    rule: "const leftMs = waiter.call.startedAt + softTimeoutMs - this.#core.clock.now();",
+    broken: "const leftMs = softTimeoutMs;",
+  },
+  {
+    name: "limits: hardTimeout is ignored",
+    promises: ["C36"],
+    rule: "if (hardTimeoutMs !== Infinity) waiter",
+    broken: "if (false) waiter",
+  },
+  {
+    name: "limits: a load ends with the wait of its caller",
+    promises: ["C36", "C37", "C39"],
+    rule: "flight.isBackground = true;\n    this.#core.waitUntil?.(flight.whenSettled());\n  }",
+    broken: "this.abort(flight, undefined);\n  }",
+  },
+  {
+    name: "limits: after a timeout the next caller loads beside the load that goes on",
+    promises: ["C37"],
+    rule: "flight.isBackground = true;\n    this.#core.waitUntil?.(flight.whenSettled());\n  }",
+    broken: "flight.isBackground = true;\n    flight.isJoinable = false;\n    this.#core.waitUntil?.(flight.whenSettled());\n  }",
+  },
+  {
+    name: "limits: the load goes on when its last caller has left",
+    promises: ["C42"],
+    rule: "else this.abort(flight, reason);",
+    broken: "else this.#goOnAlone(flight);",
+  },
+  {
+    name: "limits: the load ends with the first caller who leaves",
+    promises: ["C42"],
+    rule: "if (flight.aborted < flight.joined || flight.isBackground",
+    broken: "if (flight.isBackground",
+  },
+];

@@ -1,0 +1,64 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "freshness: a boundary instant belongs to the earlier state",
+    promises: ["C21", "C22"],
+    rule: "if (now < entry.staleAt) return now",
+    broken: "if (now <= entry.staleAt) return now",
+  },
+  {
+    name: "freshness: the last instant of staleWhileRevalidate belongs to it",
+    promises: ["C22"],
+    rule: "if (now < entry.staleAt + shorter",
+    broken: "if (now <= entry.staleAt + shorter",
+  },
+  {
+    name: "freshness: an entry lives to the end of its last instant",
+    promises: ["C21", "C23"],
+    rule: "entry === undefined || now >= entry.deadAt",
+    broken: "entry === undefined || now > entry.deadAt",
+  },
+  {
+    name: "freshness: stale values are served at once after staleWhileRevalidate",
+    promises: ["C22"],
+    rule: 'return "reserve";',
+    broken: 'return "revalidate";',
+  },
+  {
+    name: "freshness: stale values stand in after staleIfError",
+    promises: ["C23", "C25"],
+    rule: "now < entry.staleAt + shorter(entry.staleIfErrorMs",
+    broken: "now < Infinity + shorter(entry.staleIfErrorMs",
+  },
+  {
+    name: "freshness: a reader cannot shorten the stale windows",
+    promises: ["C22", "C25"],
+    rule: "Math.min(storedMs, saidMs)",
+    broken: "storedMs",
+  },
+  {
+    name: "freshness: a reader lengthens the stale windows",
+    promises: ["C22", "C25"],
+    rule: "Math.min(storedMs, saidMs)",
+    broken: "saidMs",
+  },
+  {
+    name: "freshness: refreshAhead is ignored",
+    promises: ["C30"],
+    rule: 'aheadAt(entry, windows.refreshAhead) ? "fresh" : "ahead"',
+    broken: 'aheadAt(entry, windows.refreshAhead) ? "fresh" : "fresh"',
+  },
+  {
+    name: "freshness: a stale local copy is preferred to a newer one in the backend",
+    promises: ["C29"],
+    rule: "loadedAt(b) > loadedAt(a) ? b : a",
+    broken: "b",
+  },
+  {
+    name: "freshness: markStale keeps the end of the life",
+    promises: ["C70"],
+    rule: "const expiresAt = Math.min(entry.expiresAt, now +",
+    broken: "const expiresAt = Math.max(entry.expiresAt, now +",
+  },
+];

@@ -1,0 +1,22 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "freshness: jitter prolongs",
+    promises: ["C32"],
+    rule: "(1 - resolved.jitter * random())",
+    broken: "(1 + resolved.jitter * random())",
+  },
+  {
+    name: "freshness: jitter touches the stale windows",
+    promises: ["C32"],
+    rule: "bounded(resolved.staleIfErrorMs ?? 0)",
+    broken: "bounded((resolved.staleIfErrorMs ?? 0) * (1 - resolved.jitter * random()))",
+  },
+  {
+    name: "freshness: negativeTtl is ignored",
+    promises: ["C3", "C9"],
+    rule: "value === null ?",
+    broken: "false ?",
+  },
+];

@@ -1,0 +1,10 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "storing: writes of one key overtake each other",
+    promises: ["C64"],
+    rule: "before === undefined ? write() : before",
+    broken: "true ? write() : before!",
+  },
+];

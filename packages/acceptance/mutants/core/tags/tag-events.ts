@@ -1,0 +1,70 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "tags: those that the loader adds late are not checked",
+    promises: ["C60", "C77"],
+    rule: "await store.unchangedSince(pinned.at, late)",
+    broken: "(await store.pin(late)).versions",
+  },
+  {
+    name: "tags: a missing version is no miss",
+    promises: ["C73"],
+    rule: "if (now === undefined || now.hard",
+    broken: "if (now === undefined) continue;\n    if (now.hard",
+  },
+  {
+    name: "tags: marking stale removes, in the backend",
+    promises: ["C70"],
+    rule: 'verdict = "stale";',
+    broken: 'return "gone";',
+  },
+  {
+    name: "tags: marking stale removes, in the local tier",
+    promises: ["C70"],
+    rule: "entry.checkedAt) ? staleByTag(entry, now) : entry;",
+    broken: "entry.checkedAt) ? undefined : entry;",
+  },
+  {
+    name: "tags: invalidating leaves a stale value",
+    promises: ["C69"],
+    rule: "entry.checkedAt)) return undefined;",
+    broken: "entry.checkedAt)) return staleByTag(entry, now);",
+  },
+  {
+    name: "tags: what was forgotten counts as never called",
+    promises: ["C80"],
+    rule: "this.#floor = this.now;",
+    broken: "",
+  },
+  {
+    name: "tags: what is remembered grows without bound",
+    promises: ["C80"],
+    rule: "> MAX_REMEMBERED) this.#forget();",
+    broken: "> MAX_REMEMBERED) {}",
+  },
+  {
+    name: "clear: reaches the siblings",
+    promises: ["C78"],
+    rule: "tags.length === 0 ? [prefix]",
+    broken: "tags.length === 0 ? [place.tagPrefixes[0]!]",
+  },
+  {
+    name: "changes: loads from before a tag changed elsewhere are shared",
+    promises: ["C41", "C61"],
+    rule: "this.#since(this.#heardByNamespace, place.tagPrefixes, heardSince)))",
+    broken: "false))",
+  },
+  {
+    name: "changes: copies are not held against tags that changed elsewhere",
+    promises: ["C67", "C81"],
+    rule: "heard(keys: readonly string[]): void {\n    this.now += 1;",
+    broken: "heard(keys: readonly string[]): void {",
+  },
+  {
+    name: "changes: what was promoted while a tag changed is not held against it",
+    promises: ["C61", "C81"],
+    rule: "if (entry.checkedAt === this.now) return entry;",
+    broken: "if (entry.checkedAt === this.now) return entry;\n    if (!this.wasCalled(entry.dependsOn, entry.checkedAt)) entry.checkedAt = this.now;",
+  },
+];

@@ -1,0 +1,76 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "promotion: a copy may live as long as its writer allowed, whatever the reader says",
+    promises: ["C6"],
+    rule: "Math.min(localTtlMs, entry.localTtlMs)",
+    broken: "entry.localTtlMs",
+  },
+  {
+    name: "promotion: the entry's own localTtl is forgotten",
+    promises: ["C7"],
+    rule: "Math.min(localTtlMs, entry.localTtlMs)",
+    broken: "localTtlMs",
+  },
+  {
+    name: "freshness: an ended copy of the local tier is served",
+    promises: ["C6"],
+    rule: "if (entry === undefined || now >= entry.deadAt)",
+    broken: "if (entry === undefined)",
+  },
+  {
+    name: "storing: callers of cloned values share them",
+    promises: ["C104"],
+    rule: "if (this.isShared || value === null",
+    broken: "if (true || value === null",
+  },
+  {
+    name: "storing: a cloned value is shared with the one who gave it",
+    promises: ["C104"],
+    rule: 'this.tier.values === "cloned" ? this.#clone(value) : value',
+    broken: "value",
+  },
+  {
+    name: "storing: frozen values may be changed",
+    promises: ["C104"],
+    rule: 'if (this.tier.values === "frozen") deepFreeze(value);',
+    broken: "",
+  },
+  {
+    name: "storing: what cannot be cloned is shared",
+    promises: ["C104"],
+    rule: "throw new EncodeError(`${this.label}: this value cannot be cloned",
+    broken: "return value;\n      throw new EncodeError(`${this.label}: this value cannot be cloned",
+  },
+  {
+    name: "changes: a copy is confirmed by an answer from before the link was lost",
+    promises: ["C82"],
+    rule: "if (entry?.version === version && epoch === this.#trust.epoch) entry.epoch = epoch;",
+    broken: "if (entry?.version === version) entry.epoch = this.#trust.epoch;",
+  },
+  {
+    name: "changes: what stays in the process is touched by a message",
+    promises: ["C90"],
+    rule: " && entry.epoch !== ALWAYS) return undefined;",
+    broken: ") return undefined;",
+  },
+  {
+    name: "trust: a copy is served in the instant in which trust ends",
+    promises: ["C86"],
+    rule: "now >= this.#trust.until) && entry",
+    broken: "now > this.#trust.until) && entry",
+  },
+  {
+    name: "trust: what was missed while the link was lost is served after it",
+    promises: ["C86"],
+    rule: "(entry.epoch !== this.#trust.epoch || now",
+    broken: "(entry.epoch === this.#trust.unconfirmed || now",
+  },
+  {
+    name: "trust: what this process invalidated stands in while the backend is away",
+    promises: ["C92"],
+    rule: "now >= entry.deadAt ? undefined : this.#tags.hold(entry, now);",
+    broken: "now >= entry.deadAt ? undefined : entry;",
+  },
+];

@@ -1,0 +1,112 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "recovery: nothing is remembered",
+    promises: ["C93"],
+    rule: "recovery?.addKey(place, key);",
+    broken: "",
+  },
+  {
+    name: "recovery: nothing is replayed",
+    promises: ["C93"],
+    rule: "await this.#remote.remove(pending.key, pending.place);",
+    broken: "",
+  },
+  {
+    name: "recovery: tag calls are not replayed",
+    promises: ["C93", "C95"],
+    rule: "await this.#remote.versions!.renew(pending.keys, pending.mode);",
+    broken: "",
+  },
+  {
+    name: "recovery: what is pending is read from the backend",
+    promises: ["C93", "C94"],
+    rule: "return this.#keys.has(place.backendPrefix + key) ||",
+    broken: "return",
+  },
+  {
+    name: "recovery: a pending tag call is no concern of reads",
+    promises: ["C93"],
+    rule: "|| dependsOn.some((each) => this.#tags.has(each))",
+    broken: "",
+  },
+  {
+    name: "recovery: a failed replay is forgotten",
+    promises: ["C93", "C95"],
+    rule: "await this.#remote.remove(pending.key, pending.place);",
+    broken: "this.#keys.delete(id);\n          await this.#remote.remove(pending.key, pending.place);",
+  },
+  {
+    name: "recovery: what was read before a replay is kept after it",
+    promises: ["C93"],
+    rule: "this.#issued?.addKey(pending.place, pending.key);\n        this.#replayed(pending);",
+    broken: "this.#issued?.addKey(pending.place, pending.key);",
+  },
+  {
+    name: "recovery: nothing is tried again unless somebody asks",
+    promises: ["C93"],
+    rule: "if (this.#running === undefined) this.#retryLater();",
+    broken: "",
+  },
+  {
+    name: "recovery: an overflow is lost",
+    promises: ["C96"],
+    rule: "for (const key of tagKeys(this.#root, []))",
+    broken: "for (const key of [] as string[])",
+  },
+  {
+    name: "recovery: what is remembered grows without bound",
+    promises: ["C96"],
+    rule: "if (this.size > MAX_PENDING) {",
+    broken: "if (false) {",
+  },
+  {
+    name: "recovery: a soft tag call takes the place of a hard one",
+    promises: ["C95"],
+    rule: 'before?.mode === "hard" ? "hard" : mode, calledAt',
+    broken: "mode, calledAt",
+  },
+  {
+    name: "recovery: what was acknowledged meanwhile is replayed all the same",
+    promises: ["C95"],
+    rule: "if (this.#keys.size !== 0) this.#keys.delete(place.backendPrefix + key);",
+    broken: "",
+  },
+  {
+    name: "recovery: keys wait for versions that may not be renewed",
+    promises: ["C93"],
+    rule: "// The tier has reported it; what is left is tried again later. Who may not renew versions may remove keys.",
+    broken: "return;",
+  },
+  {
+    name: "reissue: removals are not remembered",
+    promises: ["C93"],
+    rule: "this.forgetKey(place, key);\n    this.#issued?.addKey(place, key);",
+    broken: "this.forgetKey(place, key);",
+  },
+  {
+    name: "reissue: tag calls are not remembered",
+    promises: ["C93"],
+    rule: "this.forgetTags(keys, mode, calledAt);\n    this.#issued?.addTags(place, keys, mode);",
+    broken: "this.forgetTags(keys, mode, calledAt);",
+  },
+  {
+    name: "reissue: what was replayed is not remembered",
+    promises: ["C93"],
+    rule: "this.#issued?.addKey(pending.place, pending.key);",
+    broken: "",
+  },
+  {
+    name: "reissue: all there ever was is issued again",
+    promises: ["C93"],
+    rule: "[...all.values()].filter(({ at }) => at >= since);",
+    broken: "[...all.values()];",
+  },
+  {
+    name: "reissue: what is too much to remember is lost",
+    promises: ["C96"],
+    rule: "overflowed: this.#overflowedAt >= since }",
+    broken: "overflowed: false }",
+  },
+];

@@ -1,0 +1,64 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "redis: a lease is granted to many",
+    promises: ["C52"],
+    rule: "'NX', 'PX', ARGV[2])",
+    broken: "'PX', ARGV[2])",
+  },
+  {
+    name: "redis: a lease is granted over what was stored since",
+    promises: ["C52"],
+    rule: "if was ~= '' and was ~= '!' and was ~= ARGV[3] then",
+    broken: "if false then",
+  },
+  {
+    name: "redis: a forced load waits for its turn",
+    promises: ["C11"],
+    rule: "if ARGV[3] == '*' then",
+    broken: "if false then",
+  },
+  {
+    name: "redis: a lease is renewed by whoever asks",
+    promises: ["C54"],
+    rule: "if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end\nreturn redis",
+    broken: "return redis",
+  },
+  {
+    name: "redis: a lease is released by whoever asks",
+    promises: ["C54"],
+    rule: "if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end\nredis.call('DEL', KEYS[2])",
+    broken: "redis.call('DEL', KEYS[2])",
+  },
+  {
+    name: "redis: a release wakes nobody",
+    promises: ["C56"],
+    rule: "${WAKE}\nreturn 1`",
+    broken: "return 1`",
+  },
+  {
+    name: "redis: who holds no lease stores",
+    promises: ["C53", "C61"],
+    rule: "if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end\nif ARGV[2] ~= '?' then",
+    broken: "if ARGV[2] ~= '?' then",
+  },
+  {
+    name: "redis: a load is stored over what another program did meanwhile",
+    promises: ["C61"],
+    rule: "if was ~= ARGV[2] then",
+    broken: "if false then",
+  },
+  {
+    name: "redis: a refused store keeps the lease",
+    promises: ["C61"],
+    rule: "redis.call('DEL', KEYS[2])\n    ${WAKE}",
+    broken: "${WAKE}",
+  },
+  {
+    name: "redis: a refused store wakes nobody",
+    promises: ["C61"],
+    rule: "redis.call('DEL', KEYS[2])\n    ${WAKE}",
+    broken: "redis.call('DEL', KEYS[2])",
+  },
+];

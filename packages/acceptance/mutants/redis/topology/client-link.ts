@@ -1,0 +1,10 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "redis: what a client sends again over its next connection is an answer",
+    promises: ["C91"],
+    rule: 'if (epoch !== this.#epoch) throw new Error("the client has reconnected meanwhile");',
+    broken: "",
+  },
+];

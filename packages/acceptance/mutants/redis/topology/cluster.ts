@@ -1,0 +1,10 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "redis: a promoted replica goes on answering reads as one",
+    promises: ["A44"],
+    rule: 'node.link.distrust(new Error("it is a primary now"));',
+    broken: "undefined;",
+  },
+];
