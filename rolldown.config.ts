@@ -22,24 +22,26 @@ const entries = Object.values(manifest.exports).map((conditions): Entry => ({
   file: resolve(conditions.default),
 }));
 
-export default defineConfig(entries.map((entry, i): RolldownOptions => ({
-  input: entry.source,
-  platform: "node",
-  transform: { target: "es2023" },
-  // Node's own modules, dependencies and our other packages stay imports.
-  external: (id) => !/^[./]/.test(id),
-  plugins: [otherEntries(entry)],
-  logLevel: "warn",
-  output: {
-    dir: "dist",
-    entryFileNames: relative("dist", entry.file),
-    cleanDir: i === 0,
-    format: "esm",
-    minify: false,
-    // Docstrings stand in the types beside it.
-    comments: { jsdoc: false },
-  },
-})));
+export default defineConfig(
+  entries.map((entry, i): RolldownOptions => ({
+    input: entry.source,
+    platform: "node",
+    transform: { target: "es2023" },
+    // Node's own modules, dependencies and our other packages stay imports.
+    external: (id) => !/^[./]/.test(id),
+    plugins: [otherEntries(entry)],
+    logLevel: "warn",
+    output: {
+      dir: "dist",
+      entryFileNames: relative("dist", entry.file),
+      cleanDir: i === 0,
+      format: "esm",
+      minify: false,
+      // Docstrings stand in the types beside it.
+      comments: { jsdoc: false },
+    },
+  })),
+);
 
 /** One entry imports another from that one's file, so that a class is the same through both; anything else that they share would be there twice. */
 function otherEntries(entry: Entry): Plugin {
@@ -51,7 +53,10 @@ function otherEntries(entry: Entry): Plugin {
       const target = resolve(dirname(importer), specifier);
       const other = entries.find(({ source }) => source === target && source !== entry.source);
       if (other !== undefined) return { id: relative(dirname(entry.file), other.file), external: true };
-      if (!target.startsWith(folder)) this.error(`${relative(".", importer)} imports ${specifier}, which another entry holds; import it from that entry`);
+      if (!target.startsWith(folder))
+        this.error(
+          `${relative(".", importer)} imports ${specifier}, which another entry holds; import it from that entry`,
+        );
       return null;
     },
   };

@@ -44,7 +44,10 @@ function install() {
   if (installed.status !== 0) fail(`Installing the dependencies failed: ${packageManager} install --frozen-lockfile`);
 
   // pnpm is started directly from here on: npx in between would lose exit codes after a signal.
-  const path = runToEnd([...npx, `--package=${packageManager}`, "-c", 'node -p "process.env.PATH"'], ["ignore", "pipe", "inherit"]);
+  const path = runToEnd(
+    [...npx, `--package=${packageManager}`, "-c", 'node -p "process.env.PATH"'],
+    ["ignore", "pipe", "inherit"],
+  );
   if (path.status !== 0) fail(`npx did not find ${packageManager}`);
   environment.PATH = path.stdout.trim();
 }

@@ -22,18 +22,32 @@ const PHASES: readonly (readonly Step[])[] = [
     { name: "build", command: ["turbo", "run", "build", "--output-logs=errors-only"] },
     { name: "types", command: ["tsc", "-p", "tsconfig.json"] },
     { name: "lint", command: ["oxlint", "--type-aware", "--deny-warnings"] },
+    { name: "format", command: ["oxfmt", "--check", "."] },
     { name: "import rules", command: ["node", ".ci/checks/imports.ts"] },
   ],
   [
     { name: "public types, TypeScript 7", command: ["tsc", "-p", "packages/acceptance/contract"] },
-    { name: "public types, TypeScript 5.9", command: ["packages/acceptance/node_modules/.bin/tsc", "-p", "packages/acceptance/contract"] },
+    {
+      name: "public types, TypeScript 5.9",
+      command: ["packages/acceptance/node_modules/.bin/tsc", "-p", "packages/acceptance/contract"],
+    },
     { name: "packages", command: ["node", ".ci/checks/packages.ts"] },
     { name: "code blocks", command: ["node", ".ci/checks/code-blocks.ts"] },
     { name: "size", command: ["size-limit"] },
   ],
   // Alone: these tests measure time against real servers, and there may be only two cores.
-  [{ name: "vitest", command: ["vitest", "run", "--reporter=default", "--reporter=json", "--outputFile.json=.reports/vitest.json"] }],
-  [{ name: "torture", command: ["node", "--conditions=@hotset/source", "packages/acceptance/torture/run.ts", "--brief"] }],
+  [
+    {
+      name: "vitest",
+      command: ["vitest", "run", "--reporter=default", "--reporter=json", "--outputFile.json=.reports/vitest.json"],
+    },
+  ],
+  [
+    {
+      name: "torture",
+      command: ["node", "--conditions=@hotset/source", "packages/acceptance/torture/run.ts", "--brief"],
+    },
+  ],
   [{ name: "promises", command: ["node", ".ci/checks/promises.ts"] }],
 ];
 
@@ -96,14 +110,22 @@ async function runStep(step: Step): Promise<Result> {
   const seconds = ((performance.now() - began) / 1000).toFixed(1);
 
   console.log(`${passed ? "✓" : "✗"} ${step.name} (${seconds} s)`);
-  if (!passed) console.log(`${indent(process.stdout.isTTY ? output : stripVTControlCharacters(output))}\n  ${step.command.join(" ")} ended with ${exit}\n`);
+  if (!passed)
+    console.log(
+      `${indent(process.stdout.isTTY ? output : stripVTControlCharacters(output))}\n  ${step.command.join(" ")} ended with ${exit}\n`,
+    );
   return { step, passed };
 }
 
 function runCommand([command = "", ...rest]: readonly string[]): Promise<{ output: string; exit: string }> {
   return new Promise((resolve) => {
     // A process group of its own, so that what the step started ends with it.
-    const child = spawn(command, rest, { cwd: top, env: environment, stdio: ["ignore", "pipe", "pipe"], detached: true });
+    const child = spawn(command, rest, {
+      cwd: top,
+      env: environment,
+      stdio: ["ignore", "pipe", "pipe"],
+      detached: true,
+    });
     running.add(child);
     let limit = "";
     const patience = setTimeout(() => {
@@ -120,7 +142,9 @@ function runCommand([command = "", ...rest]: readonly string[]): Promise<{ outpu
       resolve({ output, exit });
     };
     child.on("error", (error) => end(error.message, "no start"));
-    child.on("close", (code, signal) => end(Buffer.concat(chunks).toString("utf8").trimEnd(), `${code ?? signal}${limit}`));
+    child.on("close", (code, signal) =>
+      end(Buffer.concat(chunks).toString("utf8").trimEnd(), `${code ?? signal}${limit}`),
+    );
   });
 }
 
@@ -147,7 +171,9 @@ function summarise(): void {
   if (failedSteps.length > 0) console.log(`failed: ${failedSteps.join(", ")}`);
 
   process.exitCode = failedSteps.length > 0 ? 1 : 0;
-  console.log(`${numPassedTests + results.length - failedSteps.length} passed, ${numFailedTests + failedSteps.length} failed`);
+  console.log(
+    `${numPassedTests + results.length - failedSteps.length} passed, ${numFailedTests + failedSteps.length} failed`,
+  );
 }
 
 function indent(text: string): string {

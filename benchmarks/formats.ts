@@ -20,19 +20,31 @@ import { Packr } from "msgpackr";
 import { Neighbours, spread } from "./measure.ts";
 import { payloads } from "./payloads.ts";
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { rounds: { type: "string", default: "21" } } });
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { rounds: { type: "string", default: "21" } },
+});
 const rounds = Number(values.rounds);
-if (!Number.isInteger(rounds) || rounds < 1) throw new Error(`--rounds: ${JSON.stringify(values.rounds)} is no number of rounds; give a whole number of at least 1`);
+if (!Number.isInteger(rounds) || rounds < 1)
+  throw new Error(
+    `--rounds: ${JSON.stringify(values.rounds)} is no number of rounds; give a whole number of at least 1`,
+  );
 
 const sections: Readonly<Record<string, () => Promise<void>>> = { formats, structures, pool, levels };
 const unknown = positionals.find((name) => !(name in sections));
-if (unknown !== undefined) throw new Error(`${JSON.stringify(unknown)} is no section; give some of ${Object.keys(sections).join(", ")}, or nothing`);
+if (unknown !== undefined)
+  throw new Error(
+    `${JSON.stringify(unknown)} is no section; give some of ${Object.keys(sections).join(", ")}, or nothing`,
+  );
 
 console.log(`Node ${process.version}, ${cpus().length} x ${cpus()[0]!.model}, medians of ${rounds} rounds`);
 const neighbours = new Neighbours();
-for (const [name, run] of Object.entries(sections)) if (positionals.length === 0 || positionals.includes(name)) await run();
+for (const [name, run] of Object.entries(sections))
+  if (positionals.length === 0 || positionals.includes(name)) await run();
 const others = neighbours.look([]);
-console.log(`\nOthers used ${(others * 100).toFixed(0)} % of a core.${others > 0.05 ? " NOT ALONE: compare figures of one table with one another, and those of the wall clock with nothing." : ""}`);
+console.log(
+  `\nOthers used ${(others * 100).toFixed(0)} % of a core.${others > 0.05 ? " NOT ALONE: compare figures of one table with one another, and those of the wall clock with nothing." : ""}`,
+);
 
 async function formats(): Promise<void> {
   const all: readonly Format[] = [json(), msgpack(), v8()];
@@ -62,7 +74,10 @@ async function formats(): Promise<void> {
   const readUs = await medians(reads);
   table(
     ["", ...payloads().map(({ name }) => name)],
-    rows.map(({ label, cells }) => [label, ...cells.map((cell) => `${count(sizes.get(cell)!)} B, ${us(writeUs.get(cell)!)} / ${us(readUs.get(cell)!)}`)]),
+    rows.map(({ label, cells }) => [
+      label,
+      ...cells.map((cell) => `${count(sizes.get(cell)!)} B, ${us(writeUs.get(cell)!)} / ${us(readUs.get(cell)!)}`),
+    ]),
     "Bytes, and µs of processor time to write / to read",
   );
 }
@@ -72,11 +87,22 @@ async function structures(): Promise<void> {
   const records = new Packr({ moreTypes: true, structuredClone: false });
   const shared = new Packr({ moreTypes: true, structures: [], saveStructures: () => true });
   const ways = {
-    "maps, as `msgpack()` writes": { encode: (value: unknown) => plain.encode(value), decode: (bytes: Uint8Array) => plain.decode(bytes) },
-    "records within the entry": { encode: (value: unknown) => records.pack(value), decode: (bytes: Uint8Array): unknown => records.unpack(bytes) },
-    "records shared by entries": { encode: (value: unknown) => shared.pack(value), decode: (bytes: Uint8Array): unknown => shared.unpack(bytes) },
+    "maps, as `msgpack()` writes": {
+      encode: (value: unknown) => plain.encode(value),
+      decode: (bytes: Uint8Array) => plain.decode(bytes),
+    },
+    "records within the entry": {
+      encode: (value: unknown) => records.pack(value),
+      decode: (bytes: Uint8Array): unknown => records.unpack(bytes),
+    },
+    "records shared by entries": {
+      encode: (value: unknown) => shared.pack(value),
+      decode: (bytes: Uint8Array): unknown => shared.unpack(bytes),
+    },
   };
-  const ids = Object.fromEntries(Array.from({ length: 1_000 }, (_, i) => [`${(i * 2_654_435_761) % 4_294_967_296}`.padStart(10, "k"), i]));
+  const ids = Object.fromEntries(
+    Array.from({ length: 1_000 }, (_, i) => [`${(i * 2_654_435_761) % 4_294_967_296}`.padStart(10, "k"), i]),
+  );
   const samples = [...payloads(), { name: "1,000 ids", value: ids }];
   const writes = new Map<string, () => unknown>();
   const reads = new Map<string, () => unknown>();
@@ -94,7 +120,12 @@ async function structures(): Promise<void> {
   const readUs = await medians(reads);
   table(
     ["", ...samples.map(({ name }) => name)],
-    Object.keys(ways).map((way) => [way, ...samples.map(({ name }) => `${sizes.get(way + name)!}, ${us(writeUs.get(way + name)!)} / ${us(readUs.get(way + name)!)}`)]),
+    Object.keys(ways).map((way) => [
+      way,
+      ...samples.map(
+        ({ name }) => `${sizes.get(way + name)!}, ${us(writeUs.get(way + name)!)} / ${us(readUs.get(way + name)!)}`,
+      ),
+    ]),
     "Bytes (with zstd), and µs of processor time to write / to read",
   );
 }
@@ -108,10 +139,16 @@ async function pool(): Promise<void> {
     "brotli, level 4": [
       (bytes: Uint8Array) => zlib.brotliCompressSync(bytes, brotliParams),
       zlib.brotliDecompressSync,
-      (bytes: Uint8Array) => promisify<Uint8Array, zlib.BrotliOptions, Buffer>(zlib.brotliCompress)(bytes, brotliParams),
+      (bytes: Uint8Array) =>
+        promisify<Uint8Array, zlib.BrotliOptions, Buffer>(zlib.brotliCompress)(bytes, brotliParams),
       promisify(zlib.brotliDecompress),
     ],
-    "zstd, level 3, of node:zlib": [zlib.zstdCompressSync, zlib.zstdDecompressSync, promisify<Uint8Array, Buffer>(zlib.zstdCompress), promisify<Uint8Array, Buffer>(zlib.zstdDecompress)],
+    "zstd, level 3, of node:zlib": [
+      zlib.zstdCompressSync,
+      zlib.zstdDecompressSync,
+      promisify<Uint8Array, Buffer>(zlib.zstdCompress),
+      promisify<Uint8Array, Buffer>(zlib.zstdDecompress),
+    ],
   } as const;
   const rows: string[][] = [];
   for (const [name, [compressSync, decompressSync, compress, decompress]] of Object.entries(algorithms)) {
@@ -123,28 +160,54 @@ async function pool(): Promise<void> {
       cells.set(`d${kib}`, () => decompressSync(packed)).set(`D${kib}`, () => decompress(packed));
     }
     const found = await medians(cells, wallMicroseconds);
-    rows.push([`compress: ${name}`, ...sizesKib.map((kib) => `${us(found.get(`c${kib}`)!)} / ${us(found.get(`C${kib}`)!)}`)]);
-    rows.push([`decompress: ${name}`, ...sizesKib.map((kib) => `${us(found.get(`d${kib}`)!)} / ${us(found.get(`D${kib}`)!)}`)]);
+    rows.push([
+      `compress: ${name}`,
+      ...sizesKib.map((kib) => `${us(found.get(`c${kib}`)!)} / ${us(found.get(`C${kib}`)!)}`),
+    ]);
+    rows.push([
+      `decompress: ${name}`,
+      ...sizesKib.map((kib) => `${us(found.get(`d${kib}`)!)} / ${us(found.get(`D${kib}`)!)}`),
+    ]);
   }
-  table(["", ...sizesKib.map((kib) => `${count(kib)} KiB`)], rows, "µs by the wall clock, at once / through the thread pool, one call after the other");
+  table(
+    ["", ...sizesKib.map((kib) => `${count(kib)} KiB`)],
+    rows,
+    "µs by the wall clock, at once / through the thread pool, one call after the other",
+  );
 }
 
 async function levels(): Promise<void> {
   const sizesKib = [2, 8, 32, 128];
   const text = Buffer.from(JSON.stringify(Array.from({ length: 4 }, () => payloads()[2]!.value)));
   const { BROTLI_PARAM_QUALITY, ZSTD_c_compressionLevel } = zlib.constants;
-  const compressSync: readonly (readonly [name: string, levels: readonly number[], (bytes: Uint8Array, level: number) => unknown])[] = [
+  const compressSync: readonly (readonly [
+    name: string,
+    levels: readonly number[],
+    (bytes: Uint8Array, level: number) => unknown,
+  ])[] = [
     ["gzip", [1, 6, 9], (bytes, level) => zlib.gzipSync(bytes, { level })],
-    ["brotli", [1, 4, 8, 9, 11], (bytes, level) => zlib.brotliCompressSync(bytes, { params: { [BROTLI_PARAM_QUALITY]: level } })],
-    ["zstd", [-7, 3, 4, 9, 12, 19, 22], (bytes, level) => zlib.zstdCompressSync(bytes, { params: { [ZSTD_c_compressionLevel]: level } })],
+    [
+      "brotli",
+      [1, 4, 8, 9, 11],
+      (bytes, level) => zlib.brotliCompressSync(bytes, { params: { [BROTLI_PARAM_QUALITY]: level } }),
+    ],
+    [
+      "zstd",
+      [-7, 3, 4, 9, 12, 19, 22],
+      (bytes, level) => zlib.zstdCompressSync(bytes, { params: { [ZSTD_c_compressionLevel]: level } }),
+    ],
   ];
   const cells = new Map<string, () => unknown>();
   for (const [name, leveled, compress] of compressSync)
-    for (const level of leveled) for (const kib of sizesKib) cells.set(`${name} ${level} ${kib}`, () => compress(text.subarray(0, kib * 1_024), level));
+    for (const level of leveled)
+      for (const kib of sizesKib)
+        cells.set(`${name} ${level} ${kib}`, () => compress(text.subarray(0, kib * 1_024), level));
   const found = await medians(cells);
   table(
     ["level", ...sizesKib.map((kib) => `${kib} KiB`)],
-    compressSync.flatMap(([name, leveled]) => leveled.map((level) => [`${name} ${level}`, ...sizesKib.map((kib) => us(found.get(`${name} ${level} ${kib}`)!))])),
+    compressSync.flatMap(([name, leveled]) =>
+      leveled.map((level) => [`${name} ${level}`, ...sizesKib.map((kib) => us(found.get(`${name} ${level} ${kib}`)!))]),
+    ),
     "µs of processor time to compress at once",
   );
 }
@@ -159,7 +222,10 @@ function processorMicroseconds(): number {
 }
 
 /** µs of each, in rounds that take turns: what disturbs one disturbs its neighbours too. */
-async function medians(cells: ReadonlyMap<string, () => unknown>, clock = processorMicroseconds): Promise<ReadonlyMap<string, number>> {
+async function medians(
+  cells: ReadonlyMap<string, () => unknown>,
+  clock = processorMicroseconds,
+): Promise<ReadonlyMap<string, number>> {
   const samples = new Map<string, number[]>();
   const repeats = new Map<string, number>();
   for (let round = -2; round < rounds; round++) {

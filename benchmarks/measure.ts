@@ -86,7 +86,11 @@ export function spread(values: readonly number[]): Spread {
 }
 
 /** `operations` calls with so many in flight, each begun when one has ended. */
-export async function inFlight(limit: number, operations: number, call: (i: number) => Promise<unknown>): Promise<void> {
+export async function inFlight(
+  limit: number,
+  operations: number,
+  call: (i: number) => Promise<unknown>,
+): Promise<void> {
   let next = 0;
   const lane = async (): Promise<void> => {
     while (next < operations) await call(next++);

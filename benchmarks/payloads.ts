@@ -10,7 +10,10 @@ export function payloads(): readonly Payload[] {
     state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fff_ffff;
     return state % bound;
   };
-  const words = "copper kettle wooden chair linen shirt blue green small large with handle for kitchen garden office light heavy classic modern set of two".split(" ");
+  const words =
+    "copper kettle wooden chair linen shirt blue green small large with handle for kitchen garden office light heavy classic modern set of two".split(
+      " ",
+    );
   const word = (): string => words[below(words.length)]!;
   const text = (length: number): string => Array.from({ length }, word).join(" ").slice(0, length);
   const hex = (length: number): string => Array.from({ length }, () => below(16).toString(16)).join("");
@@ -52,6 +55,14 @@ export function payloads(): readonly Payload[] {
         related: [1, 2, 3, 4].map((id) => ({ id, title: text(20) })),
       },
     },
-    { name: "results", value: { query: "copper kettle", total: 1_834, page: 1, items: Array.from({ length: 190 }, (_, i) => product(i)) } },
+    {
+      name: "results",
+      value: {
+        query: "copper kettle",
+        total: 1_834,
+        page: 1,
+        items: Array.from({ length: 190 }, (_, i) => product(i)),
+      },
+    },
   ];
 }

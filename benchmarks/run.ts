@@ -30,12 +30,21 @@ import { inShort, isHeld, type Conditions, type Figure, type Trial } from "./tri
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { rounds: { type: "string", default: "9" }, outage: { type: "string", default: "30" }, unix: { type: "boolean", default: false }, json: { type: "string" } },
+  options: {
+    rounds: { type: "string", default: "9" },
+    outage: { type: "string", default: "30" },
+    unix: { type: "boolean", default: false },
+    json: { type: "string" },
+  },
 });
 const rounds = Number(values.rounds);
-if (!Number.isInteger(rounds) || rounds < 1) throw new Error(`--rounds: ${JSON.stringify(values.rounds)} is no number of rounds; give a whole number of at least 1`);
+if (!Number.isInteger(rounds) || rounds < 1)
+  throw new Error(
+    `--rounds: ${JSON.stringify(values.rounds)} is no number of rounds; give a whole number of at least 1`,
+  );
 const outageSeconds = Number(values.outage);
-if (!(outageSeconds >= 1)) throw new Error(`--outage: ${JSON.stringify(values.outage)} is no number of seconds; give at least 1`);
+if (!(outageSeconds >= 1))
+  throw new Error(`--outage: ${JSON.stringify(values.outage)} is no number of seconds; give at least 1`);
 const isWanted = (name: string): boolean => positionals.length === 0 || positionals.some((part) => name.includes(part));
 
 const server = await startOwnRedis();
@@ -45,7 +54,9 @@ const serverPid = Number(info["process_id"]);
 const version = info["valkey_version"] ?? info["redis_version"];
 const neighbours = new Neighbours();
 
-console.log(`Node ${process.version}, ${cpus().length} x ${cpus()[0]!.model}, Redis ${version} over ${values.unix ? "a unix socket" : "loopback"}, ${rounds} rounds`);
+console.log(
+  `Node ${process.version}, ${cpus().length} x ${cpus()[0]!.model}, Redis ${version} over ${values.unix ? "a unix socket" : "loopback"}, ${rounds} rounds`,
+);
 console.log(`${"scenario".padEnd(38)}${"raw".padStart(12)}${"hotset".padStart(12)}   ratio (range)        target`);
 
 const outcomes: Outcome[] = [];
@@ -57,23 +68,41 @@ for (const make of [coherentHitScenarios, backendScenarios, leaseScenarios]) {
   await runAll(made.scenarios);
   await made.close();
 }
-const figures = await runTrials([missOnTheWire, invalidationOverMany, coldKey, lagOfDeletes, foreignInvalidations, firstUseOfTags, fleet, withoutRedis]);
+const figures = await runTrials([
+  missOnTheWire,
+  invalidationOverMany,
+  coldKey,
+  lagOfDeletes,
+  foreignInvalidations,
+  firstUseOfTags,
+  fleet,
+  withoutRedis,
+]);
 await server.stop();
 neighbours.look([]);
 const imports = isWanted("import") ? importCosts(rounds) : [];
 if (imports.length > 0) others.push(neighbours.look([]));
 for (const { name, ms, processorMs, emptyMs, maxMs } of imports)
-  console.log(`${`import ${name}`.padEnd(38)}${milliseconds(emptyMs)}${milliseconds(ms)}   (${ms.least.toFixed(1)} to ${ms.most.toFixed(1)})`.padEnd(86)
-    + `${verdict(ms.median <= maxMs, `at most ${maxMs} ms`)}; ${processorMs.median.toFixed(1)} ms of processors (${processorMs.least.toFixed(1)} to ${processorMs.most.toFixed(1)}), an empty module ${emptyMs.least.toFixed(1)} to ${emptyMs.most.toFixed(1)} ms`);
+  console.log(
+    `${`import ${name}`.padEnd(38)}${milliseconds(emptyMs)}${milliseconds(ms)}   (${ms.least.toFixed(1)} to ${ms.most.toFixed(1)})`.padEnd(
+      86,
+    ) +
+      `${verdict(ms.median <= maxMs, `at most ${maxMs} ms`)}; ${processorMs.median.toFixed(1)} ms of processors (${processorMs.least.toFixed(1)} to ${processorMs.most.toFixed(1)}), an empty module ${emptyMs.least.toFixed(1)} to ${emptyMs.most.toFixed(1)} ms`,
+  );
 
 const busiest = Math.max(...others);
 const isAlone = busiest <= 0.05;
-console.log(isAlone
-  ? `Alone on the machine: others used at most ${percent(busiest)} of a core.`
-  : `VOID: not alone on the machine; others used up to ${percent(busiest)} of a core.`);
+console.log(
+  isAlone
+    ? `Alone on the machine: others used at most ${percent(busiest)} of a core.`
+    : `VOID: not alone on the machine; others used up to ${percent(busiest)} of a core.`,
+);
 if (values.json !== undefined) {
   const commit = execFileSync("git", ["rev-parse", "HEAD"], { encoding: "utf8" }).trim();
-  writeFileSync(values.json, `${JSON.stringify({ node: process.version, cpu: cpus()[0]!.model, cores: cpus().length, redis: version, transport: values.unix ? "unix" : "tcp", commit, rounds, isAlone, othersOfACore: busiest, outcomes, figures, imports }, null, 2)}\n`);
+  writeFileSync(
+    values.json,
+    `${JSON.stringify({ node: process.version, cpu: cpus()[0]!.model, cores: cpus().length, redis: version, transport: values.unix ? "unix" : "tcp", commit, rounds, isAlone, othersOfACore: busiest, outcomes, figures, imports }, null, 2)}\n`,
+  );
 }
 
 async function runAll(scenarios: readonly Scenario[]): Promise<void> {
@@ -87,7 +116,9 @@ async function runAll(scenarios: readonly Scenario[]): Promise<void> {
   }
 }
 
-async function runTrials(makers: readonly ((conditions: Conditions) => Trial)[]): Promise<Readonly<Record<string, readonly Figure[]>>> {
+async function runTrials(
+  makers: readonly ((conditions: Conditions) => Trial)[],
+): Promise<Readonly<Record<string, readonly Figure[]>>> {
   const found: Record<string, readonly Figure[]> = {};
   for (const make of makers) {
     const trial = make({ server, url: transport, rounds, outageMs: outageSeconds * 1_000 });
@@ -106,15 +137,40 @@ async function runTrials(makers: readonly ((conditions: Conditions) => Trial)[])
 function figureLine(figure: Figure): string {
   const { what, value, unit, remark, atMost, atLeast } = figure;
   const holds = isHeld(figure);
-  const bounds = [...(atLeast === undefined ? [] : [`at least ${atLeast}`]), ...(atMost === undefined ? [] : [`at most ${atMost}`])].join(", ");
+  const bounds = [
+    ...(atLeast === undefined ? [] : [`at least ${atLeast}`]),
+    ...(atMost === undefined ? [] : [`at most ${atMost}`]),
+  ].join(", ");
   return `  ${what.padEnd(56)}${`${inShort(value)}${unit}`.padStart(16)}${holds === undefined ? "" : `   ${verdict(holds, bounds)}`}${remark === undefined ? "" : `   (${remark})`}`;
 }
 
-function line({ scenario, rawNs, hotsetNs, ratio, shows, target, isHeld: isReached, bytesPerOperation, maxBytes, counts }: Outcome): string {
-  const rates = counts === undefined ? "" : `${inShort(1e9 / hotsetNs.median)} ${counts}/s to ${inShort(1e9 / rawNs.median)}`;
-  const wanted = target === undefined ? rates : verdict(isReached!, `${shows === "cost" ? "at most" : "at least"} ${target}`);
-  const bytes = bytesPerOperation === undefined ? "" : `; ${verdict(bytesPerOperation <= maxBytes!, `${bytesPerOperation} bytes, at most ${maxBytes}`)}`;
-  return `${scenario.padEnd(38)}${time(rawNs)}${time(hotsetNs)}   ${ratio.median.toFixed(2)} (${ratio.least.toFixed(2)} to ${ratio.most.toFixed(2)})`.padEnd(86) + wanted + bytes;
+function line({
+  scenario,
+  rawNs,
+  hotsetNs,
+  ratio,
+  shows,
+  target,
+  isHeld: isReached,
+  bytesPerOperation,
+  maxBytes,
+  counts,
+}: Outcome): string {
+  const rates =
+    counts === undefined ? "" : `${inShort(1e9 / hotsetNs.median)} ${counts}/s to ${inShort(1e9 / rawNs.median)}`;
+  const wanted =
+    target === undefined ? rates : verdict(isReached!, `${shows === "cost" ? "at most" : "at least"} ${target}`);
+  const bytes =
+    bytesPerOperation === undefined
+      ? ""
+      : `; ${verdict(bytesPerOperation <= maxBytes!, `${bytesPerOperation} bytes, at most ${maxBytes}`)}`;
+  return (
+    `${scenario.padEnd(38)}${time(rawNs)}${time(hotsetNs)}   ${ratio.median.toFixed(2)} (${ratio.least.toFixed(2)} to ${ratio.most.toFixed(2)})`.padEnd(
+      86,
+    ) +
+    wanted +
+    bytes
+  );
 }
 
 function time({ median }: Spread): string {

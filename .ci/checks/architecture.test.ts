@@ -16,19 +16,35 @@ function section(title: string): string {
 }
 
 const rowsOf = (text: string): readonly string[][] =>
-  text.split("\n").filter((line) => line.startsWith("| ")).map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
+  text
+    .split("\n")
+    .filter((line) => line.startsWith("| "))
+    .map((line) =>
+      line
+        .split("|")
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    );
 
 it("architecture.md draws the rooms that the import rules enforce", () => {
-  const drawn = [...section("Rooms").matchAll(/```text\n(?<rooms>[^`]*)```/g)].map(({ groups }) => groups?.["rooms"]?.trimEnd().split("\n"));
+  const drawn = [...section("Rooms").matchAll(/```text\n(?<rooms>[^`]*)```/g)].map(({ groups }) =>
+    groups?.["rooms"]?.trimEnd().split("\n"),
+  );
   expect(drawn).toEqual(Object.values(ROOMS).map((lines) => lines.map((names) => names.join(" "))));
 });
 
 it("architecture.md says of each package what the import rules let it import", () => {
   const drawn = new Map(rowsOf(section("Packages")).map(([name, , imports]) => [name!.replaceAll("`", ""), imports]));
-  const existing = readdirSync(join(top, "packages")).map((folder) => (JSON.parse(readFileSync(join(top, "packages", folder, "package.json"), "utf8")) as { name: string }).name);
+  const existing = readdirSync(join(top, "packages")).map(
+    (folder) =>
+      (JSON.parse(readFileSync(join(top, "packages", folder, "package.json"), "utf8")) as { name: string }).name,
+  );
   for (const name of existing) expect([...drawn.keys()], "packages on the page").toContain(name);
   for (const [name, imports] of Object.entries(PACKAGE_GRAPH).filter(([each]) => existing.includes(each)))
-    expect({ name, imports: drawn.get(name) }).toEqual({ name, imports: imports.map((each) => each.replace("@hotset/", "")).join(", ") });
+    expect({ name, imports: drawn.get(name) }).toEqual({
+      name,
+      imports: imports.map((each) => each.replace("@hotset/", "")).join(", "),
+    });
 });
 
 it("architecture.md says what each file of core promises, and names no other", () => {

@@ -8,7 +8,19 @@ const fenced = (info: string, code: string): string => `\`\`\`${info}\n${code}\n
 
 describe("extraction", () => {
   it("finds each block with its line, language, tags and code", () => {
-    const page = ["# Title", "", "```ts run", "const a = 1;", "", "void a;", "```", "text", "~~~sh", "npm test", "~~~"].join("\n");
+    const page = [
+      "# Title",
+      "",
+      "```ts run",
+      "const a = 1;",
+      "",
+      "void a;",
+      "```",
+      "text",
+      "~~~sh",
+      "npm test",
+      "~~~",
+    ].join("\n");
     expect(extractBlocks("docs/a.md", page)).toEqual([
       { page: "docs/a.md", line: 4, language: "ts", tags: ["run"], code: "const a = 1;\n\nvoid a;" },
       { page: "docs/a.md", line: 10, language: "sh", tags: [], code: "npm test" },
@@ -17,7 +29,9 @@ describe("extraction", () => {
 
   it("takes the indentation of a list item off, and leaves shorter fences inside alone", () => {
     const page = ["- item", "  ````text", "  ```ts", "    x", "  ```", "  ````"].join("\n");
-    expect(extractBlocks("docs/a.md", page)).toEqual([{ page: "docs/a.md", line: 3, language: "text", tags: [], code: "```ts\n  x\n```" }]);
+    expect(extractBlocks("docs/a.md", page)).toEqual([
+      { page: "docs/a.md", line: 3, language: "text", tags: [], code: "```ts\n  x\n```" },
+    ]);
   });
 
   it("refuses a block that is never closed", () => {
@@ -27,7 +41,12 @@ describe("extraction", () => {
 
 describe("languages and tags", () => {
   it("takes ts, js, text, and json that parses", () => {
-    const page = [fenced("ts", "1"), fenced("js run", "1"), fenced("text", "anything"), fenced("json", '{ "a": 1 }')].join("\n");
+    const page = [
+      fenced("ts", "1"),
+      fenced("js run", "1"),
+      fenced("text", "anything"),
+      fenced("json", '{ "a": 1 }'),
+    ].join("\n");
     expect(problems(page)).toEqual([]);
   });
 
@@ -70,18 +89,42 @@ describe("shell blocks", () => {
 });
 
 describe("programs", () => {
-  const block = (line: number, tags: readonly string[], code: string, page = "docs/guide/tags.md"): CodeBlock => ({ page, line, language: "ts", tags, code });
+  const block = (line: number, tags: readonly string[], code: string, page = "docs/guide/tags.md"): CodeBlock => ({
+    page,
+    line,
+    language: "ts",
+    tags,
+    code,
+  });
 
   it("keeps the line numbers of the page", () => {
     expect(makePrograms([block(3, [], "a;\nb;")])).toEqual([
-      { page: "docs/guide/tags.md", line: 3, isRun: false, fileName: "docs-guide-tags.md-L3.ts", text: "\n\na;\nb;\nexport {};\n" },
+      {
+        page: "docs/guide/tags.md",
+        line: 3,
+        isRun: false,
+        fileName: "docs-guide-tags.md-L3.ts",
+        text: "\n\na;\nb;\nexport {};\n",
+      },
     ]);
   });
 
   it("joins a block to those it continues, and runs the whole if one says so", () => {
     expect(makePrograms([block(2, ["run"], "a;"), block(5, ["continued"], "b;"), block(8, [], "c;")])).toEqual([
-      { page: "docs/guide/tags.md", line: 2, isRun: true, fileName: "docs-guide-tags.md-L2.ts", text: "\na;\n\n\nb;\nexport {};\n" },
-      { page: "docs/guide/tags.md", line: 8, isRun: false, fileName: "docs-guide-tags.md-L8.ts", text: "\n\n\n\n\n\n\nc;\nexport {};\n" },
+      {
+        page: "docs/guide/tags.md",
+        line: 2,
+        isRun: true,
+        fileName: "docs-guide-tags.md-L2.ts",
+        text: "\na;\n\n\nb;\nexport {};\n",
+      },
+      {
+        page: "docs/guide/tags.md",
+        line: 8,
+        isRun: false,
+        fileName: "docs-guide-tags.md-L8.ts",
+        text: "\n\n\n\n\n\n\nc;\nexport {};\n",
+      },
     ]);
   });
 

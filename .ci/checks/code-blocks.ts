@@ -68,7 +68,9 @@ export function extractBlocks(page: string, markdown: string): readonly CodeBloc
     if (end < 0) throw new Error(`${page}:${index + 1}: this code block is never closed`);
 
     const [language = "", ...tags] = info.trim().split(/ +/);
-    const code = lines.slice(index + 1, end).map((line) => (line.startsWith(indent) ? line.slice(indent.length) : line));
+    const code = lines
+      .slice(index + 1, end)
+      .map((line) => (line.startsWith(indent) ? line.slice(indent.length) : line));
     blocks.push({ page, line: index + 2, language, tags, code: code.join("\n") });
     index = end;
   }
@@ -77,14 +79,18 @@ export function extractBlocks(page: string, markdown: string): readonly CodeBloc
 
 /** What is wrong with the blocks themselves, before anything is compiled. */
 export function judgeBlocks(blocks: readonly CodeBlock[], commands: Commands): readonly string[] {
-  return blocks.flatMap((block) => judgeBlock(block, commands).map((problem) => `${block.page}:${block.line}: ${problem}`));
+  return blocks.flatMap((block) =>
+    judgeBlock(block, commands).map((problem) => `${block.page}:${block.line}: ${problem}`),
+  );
 }
 
 function judgeBlock({ language, tags, code }: CodeBlock, commands: Commands): readonly string[] {
   switch (language) {
     case "ts":
     case "js":
-      return tags.filter((tag) => !CODE_TAGS.includes(tag)).map((tag) => `"${tag}" is no tag of a ${language} block; there are: ${CODE_TAGS.join(", ")}`);
+      return tags
+        .filter((tag) => !CODE_TAGS.includes(tag))
+        .map((tag) => `"${tag}" is no tag of a ${language} block; there are: ${CODE_TAGS.join(", ")}`);
     case "sh":
       if (tags.length > 0) return tags.join(" ") === "example" ? [] : ['the only tag of an sh block is "example"'];
       return commandsOf(code).flatMap((command) => judgeCommand(command, commands));
@@ -120,10 +126,13 @@ function judgeCommand(command: string, { scripts, packages }: Commands): readonl
   }
 
   function judgeNpm([verb = "", ...rest]: readonly string[]): readonly string[] {
-    if (verb === "test" || verb === "start") return scripts.includes(verb) ? [] : [`package.json has no script "${verb}"`];
+    if (verb === "test" || verb === "start")
+      return scripts.includes(verb) ? [] : [`package.json has no script "${verb}"`];
     if (verb === "run") return scripts.includes(rest[0] ?? "") ? [] : [`package.json has no script "${rest[0] ?? ""}"`];
     if (verb === "install") {
-      return rest.filter((name) => !name.startsWith("-") && !packages.includes(name)).map((name) => `"${name}" is neither a package of ours nor a dependency of one`);
+      return rest
+        .filter((name) => !name.startsWith("-") && !packages.includes(name))
+        .map((name) => `"${name}" is neither a package of ours nor a dependency of one`);
     }
     return [`"npm ${verb}" is not among: npm install, npm run, npm start, npm test`];
   }
@@ -181,18 +190,27 @@ function compile(programs: readonly Program[]): readonly string[] {
   const { stdout, stderr, status } = spawnSync("tsc", ["-p", PROGRAMS_FOLDER], { cwd: top, encoding: "utf8" });
   if (status === 0) return [];
   const pages = new Map(programs.map(({ fileName, page }) => [fileName, page]));
-  return [`${stdout}${stderr}`.trimEnd().replaceAll(/^\S+\.(?:ts|js)(?=\()/gm, (path) => pages.get(basename(path)) ?? path)];
+  return [
+    `${stdout}${stderr}`.trimEnd().replaceAll(/^\S+\.(?:ts|js)(?=\()/gm, (path) => pages.get(basename(path)) ?? path),
+  ];
 }
 
 function readCommands(): Commands {
   const files = trackedFiles(top).filter((path) => /^(packages\/[^/]+\/)?package\.json$/.test(path));
-  const manifests = files.map((path) => JSON.parse(readFileSync(join(top, path), "utf8")) as Record<string, unknown> & { name: string });
+  const manifests = files.map(
+    (path) => JSON.parse(readFileSync(join(top, path), "utf8")) as Record<string, unknown> & { name: string },
+  );
   const names = (field: unknown): readonly string[] => Object.keys(field ?? {});
   return {
     scripts: names(manifests.find(({ name }) => name === "hotset-workspace")?.["scripts"]),
     packages: manifests
       .filter((manifest) => manifest["private"] !== true)
-      .flatMap((manifest) => [manifest.name, ...names(manifest["dependencies"]), ...names(manifest["optionalDependencies"]), ...names(manifest["peerDependencies"])]),
+      .flatMap((manifest) => [
+        manifest.name,
+        ...names(manifest["dependencies"]),
+        ...names(manifest["optionalDependencies"]),
+        ...names(manifest["peerDependencies"]),
+      ]),
   };
 }
 
@@ -201,7 +219,11 @@ function main(): void {
   const programs = makePrograms(blocks);
   const problems = [...judgeBlocks(blocks, readCommands()), ...compile(programs)];
   const isRun = programs.filter((program) => program.isRun).length;
-  console.log(problems.length === 0 ? `${blocks.length} blocks, ${programs.length} programs compiled, ${isRun} of them run with the tests` : problems.join("\n"));
+  console.log(
+    problems.length === 0
+      ? `${blocks.length} blocks, ${programs.length} programs compiled, ${isRun} of them run with the tests`
+      : problems.join("\n"),
+  );
   process.exitCode = problems.length === 0 ? 0 : 1;
 }
 

@@ -16,7 +16,8 @@ const violations = (...sources: readonly (readonly [path: string, text: string])
 
 describe("between packages", () => {
   it("lets a package import what the graph grants, builtins and declared dependencies", () => {
-    const text = 'import type { Backend } from "@hotset/core"; import { LRUCache } from "lru-cache"; import "node:zlib";';
+    const text =
+      'import type { Backend } from "@hotset/core"; import { LRUCache } from "lru-cache"; import "node:zlib";';
     expect(violations(["packages/memory/src/index.ts", text])).toEqual([]);
   });
 
@@ -38,7 +39,9 @@ describe("between packages", () => {
       "packages/redis/src/backend.ts imports @hotset/core/testing: only tests, benchmarks and examples do",
       "packages/redis/src/backend.ts imports @hotset/test-servers: only tests, benchmarks and examples do",
     ]);
-    expect(violations(["packages/redis/test/backend.integration.test.ts", text], ["packages/redis/src/a.test.ts", text])).toEqual([]);
+    expect(
+      violations(["packages/redis/test/backend.integration.test.ts", text], ["packages/redis/src/a.test.ts", text]),
+    ).toEqual([]);
   });
 
   it("finds an import of the acceptance package, even in a test", () => {
@@ -78,7 +81,10 @@ describe("inside a package with rooms", () => {
   it("lets a room import from those above it, and from itself", () => {
     expect(
       violations(
-        ["packages/core/src/engine/load.ts", 'import type { Entry } from "../entry/entry.ts"; import { isLoading } from "./loading.ts";'],
+        [
+          "packages/core/src/engine/load.ts",
+          'import type { Entry } from "../entry/entry.ts"; import { isLoading } from "./loading.ts";',
+        ],
         ["packages/core/src/index.ts", 'export { createCache } from "./cache/create-cache.ts";'],
       ),
     ).toEqual([]);
@@ -88,9 +94,11 @@ describe("inside a package with rooms", () => {
     ["upwards", "entry", "cache"],
     ["between rooms of one line", "formats", "compressors"],
   ])("finds a type import %s", (_where, importer, imported) => {
-    expect(violations([`packages/core/src/${importer}/a.ts`, `import type { X } from "../${imported}/b.ts";`])).toEqual([
-      `packages/core/src/${importer}/a.ts imports packages/core/src/${imported}/b.ts: in ROOMS, ${imported} does not stand above ${importer}`,
-    ]);
+    expect(violations([`packages/core/src/${importer}/a.ts`, `import type { X } from "../${imported}/b.ts";`])).toEqual(
+      [
+        `packages/core/src/${importer}/a.ts imports packages/core/src/${imported}/b.ts: in ROOMS, ${imported} does not stand above ${importer}`,
+      ],
+    );
   });
 
   it("lets testing/ import everything, and tests import testing/, but no source", () => {
@@ -101,7 +109,9 @@ describe("inside a package with rooms", () => {
         ["packages/core/src/cache/wrap.test.ts", clock],
         ["packages/core/src/cache/wrap.ts", clock],
       ),
-    ).toEqual(["packages/core/src/cache/wrap.ts imports packages/core/src/testing/index.ts: only tests import testing/"]);
+    ).toEqual([
+      "packages/core/src/cache/wrap.ts imports packages/core/src/testing/index.ts: only tests import testing/",
+    ]);
   });
 
   it("asks for a room when a file has none", () => {
@@ -119,7 +129,9 @@ describe("everywhere", () => {
         ["packages/redis/src/b.ts", 'import type { C } from "./c.ts";'],
         ["packages/redis/src/c.ts", 'export type { A } from "./a.ts";'],
       ),
-    ).toEqual(["ring: packages/redis/src/a.ts -> packages/redis/src/b.ts -> packages/redis/src/c.ts -> packages/redis/src/a.ts"]);
+    ).toEqual([
+      "ring: packages/redis/src/a.ts -> packages/redis/src/b.ts -> packages/redis/src/c.ts -> packages/redis/src/a.ts",
+    ]);
   });
 
   it("finds export *", () => {

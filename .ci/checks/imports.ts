@@ -60,7 +60,10 @@ export interface Manifest {
 }
 
 /** @param manifests the package.json of each folder under `packages/`, by the folder's name. */
-export function findViolations(sources: readonly SourceText[], manifests: ReadonlyMap<string, Manifest>): readonly string[] {
+export function findViolations(
+  sources: readonly SourceText[],
+  manifests: ReadonlyMap<string, Manifest>,
+): readonly string[] {
   const violations: string[] = [];
   const graph = new Map<string, readonly string[]>();
 
@@ -99,7 +102,8 @@ function readImports({ path, text }: SourceText): { specifiers: readonly string[
 
 function judgeRelative(from: string, to: string): readonly string[] {
   const isSharedConfig = CONSUMERS.test(from) && !to.includes("/");
-  if (packageFolder(from) !== packageFolder(to) && !isSharedConfig) return [`${from} reaches into ${to}: import the package by its name`];
+  if (packageFolder(from) !== packageFolder(to) && !isSharedConfig)
+    return [`${from} reaches into ${to}: import the package by its name`];
   const rooms = ROOMS[from.split("/")[1] ?? ""];
   if (rooms === undefined || isTest(from) || !/^packages\/[^/]+\/src\//.test(from)) return [];
 
@@ -111,7 +115,9 @@ function judgeRelative(from: string, to: string): readonly string[] {
   const line = (room: string): number => rooms.findIndex((names) => names.includes(room));
   const unknown = [...(line(importer) < 0 ? [from] : []), ...(line(imported) < 0 ? [to] : [])];
   if (unknown.length > 0) return unknown.map((path) => `${path} is in no room of ROOMS (.ci/checks/imports.ts)`);
-  return line(imported) < line(importer) ? [] : [`${from} imports ${to}: in ROOMS, ${imported} does not stand above ${importer}`];
+  return line(imported) < line(importer)
+    ? []
+    : [`${from} imports ${to}: in ROOMS, ${imported} does not stand above ${importer}`];
 }
 
 function judgeBare(from: string, specifier: string, manifests: ReadonlyMap<string, Manifest>): readonly string[] {
@@ -175,7 +181,9 @@ function main(): void {
   for (const path of files.filter((file) => /^packages\/[^/]+\/package\.json$/.test(file))) {
     manifests.set(path.split("/")[1] ?? "", JSON.parse(readFileSync(join(top, path), "utf8")) as Manifest);
   }
-  const sources = files.filter((path) => path.endsWith(".ts")).map((path) => ({ path, text: readFileSync(join(top, path), "utf8") }));
+  const sources = files
+    .filter((path) => path.endsWith(".ts"))
+    .map((path) => ({ path, text: readFileSync(join(top, path), "utf8") }));
 
   const violations = findViolations(sources, manifests);
   console.log(violations.length === 0 ? `${sources.length} files keep the import rules` : violations.join("\n"));

@@ -12,7 +12,14 @@ const withoutCode = (text: string): string => text.replaceAll(/^( *)(`{3,}).*\n[
 /** What a heading is called in a link, as GitHub has it. */
 function anchorsOf(path: string): ReadonlySet<string> {
   const headings = [...withoutCode(read(path)).matchAll(/^#+ (.+)$/gm)].map(([, heading]) => heading!);
-  return new Set(headings.map((heading) => heading.toLowerCase().replaceAll(/[^\p{L}\p{N}\- _]/gu, "").replaceAll(" ", "-")));
+  return new Set(
+    headings.map((heading) =>
+      heading
+        .toLowerCase()
+        .replaceAll(/[^\p{L}\p{N}\- _]/gu, "")
+        .replaceAll(" ", "-"),
+    ),
+  );
 }
 
 it("links between pages lead somewhere", () => {
@@ -26,7 +33,8 @@ it("links between pages lead somewhere", () => {
         if (!existsSync(join(top, target))) return true;
         return anchor !== undefined && !anchorsOf(target).has(anchor);
       })
-      .map((link) => `${page}: ${link}`));
+      .map((link) => `${page}: ${link}`),
+  );
   expect(broken).toEqual([]);
 });
 

@@ -38,14 +38,21 @@ for (const folder of [tarballs, installed]) mkdirSync(folder, { recursive: true 
 
 const problems = (await Promise.all(packages.map(checkPackage))).flat();
 problems.push(...(await importFromOutside()));
-console.log(problems.length === 0 ? `${packages.length} packages can be published: ${packages.map((each) => each.name).join(", ")}` : problems.join("\n"));
+console.log(
+  problems.length === 0
+    ? `${packages.length} packages can be published: ${packages.map((each) => each.name).join(", ")}`
+    : problems.join("\n"),
+);
 process.exitCode = problems.length === 0 ? 0 : 1;
 
 function findPublicPackages(): readonly PublicPackage[] {
   return globSync("packages/*/package.json", { cwd: top })
     .toSorted()
     .flatMap((path) => {
-      const { name, private: isPrivate } = JSON.parse(readFileSync(join(top, path), "utf8")) as { name: string; private?: boolean };
+      const { name, private: isPrivate } = JSON.parse(readFileSync(join(top, path), "utf8")) as {
+        name: string;
+        private?: boolean;
+      };
       return isPrivate === true ? [] : [{ name, folder: dirname(join(top, path)) }];
     });
 }
@@ -72,11 +79,15 @@ function judgeContent(name: string, target: string): readonly string[] {
   const unwanted = files.filter((file) => !ALLOWED_FILES.test(file) || TEST_FILES.test(file));
   const manifest = readManifest(target);
   const entries = Object.entries(manifest.exports).flatMap(([entry, conditions]) =>
-    Object.keys(conditions).join(" ") === "types default" ? [] : [`${name}: the export "${entry}" must offer "types" and "default", in this order, and nothing else`],
+    Object.keys(conditions).join(" ") === "types default"
+      ? []
+      : [`${name}: the export "${entry}" must offer "types" and "default", in this order, and nothing else`],
   );
   const entryFiles = new Set(Object.values(manifest.exports).map((conditions) => conditions["default"]));
   // Each file more is one more that importing the package has to find, read and link.
-  const chunks = files.filter((file) => file.endsWith(".js") && !entryFiles.has(`./${file}`)).map((file) => `${name}: ${file} is no entry of its own; have one entry import from the other`);
+  const chunks = files
+    .filter((file) => file.endsWith(".js") && !entryFiles.has(`./${file}`))
+    .map((file) => `${name}: ${file} is no entry of its own; have one entry import from the other`);
   return [...unwanted.map((file) => `${name}: ${file} does not belong into the package`), ...chunks, ...entries];
 }
 
@@ -107,7 +118,9 @@ async function judgeWith(command: string, parameters: readonly string[]): Promis
 
 async function importFromOutside(): Promise<readonly string[]> {
   copyFileSync(join(here, "consumer.mjs"), join(consumer, "consumer.mjs"));
-  const specifiers = packages.flatMap(({ name }) => Object.keys(readManifest(join(installed, name)).exports).map((entry) => join(name, entry)));
+  const specifiers = packages.flatMap(({ name }) =>
+    Object.keys(readManifest(join(installed, name)).exports).map((entry) => join(name, entry)),
+  );
   return judgeWith(process.execPath, [join(consumer, "consumer.mjs"), ...specifiers]);
 }
 

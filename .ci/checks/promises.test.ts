@@ -30,11 +30,15 @@ describe("the page", () => {
     ["a missing column", `| ${C1} | claimed |`],
     ["no space at the edges", `|${C1}| Zero is a value. | claimed |`],
   ])("refuses a row with %s", (_what, row) => {
-    expect(() => readPromises(`\n${row}`)).toThrow('docs/promises.md:2: a row has the form "| C1 | what is promised | claimed |", or planned');
+    expect(() => readPromises(`\n${row}`)).toThrow(
+      'docs/promises.md:2: a row has the form "| C1 | what is promised | claimed |", or planned',
+    );
   });
 
   it("refuses a number that stands twice", () => {
-    expect(() => readPromises(`${PAGE}\n| ${C1} | Again. | planned |`)).toThrow(`docs/promises.md:6: ${C1} stands twice`);
+    expect(() => readPromises(`${PAGE}\n| ${C1} | Again. | planned |`)).toThrow(
+      `docs/promises.md:6: ${C1} stands twice`,
+    );
   });
 });
 
@@ -47,11 +51,15 @@ describe("the tests", () => {
   });
 
   it.each(["failed", "skipped", "pending", "todo"])("do not keep a promise whose only test has %s", (status) => {
-    expect(findBroken(promises, [{ fullName: `${C1} zero`, status }])).toEqual([`${C1} is claimed, and no passing test names it`]);
+    expect(findBroken(promises, [{ fullName: `${C1} zero`, status }])).toEqual([
+      `${C1} is claimed, and no passing test names it`,
+    ]);
   });
 
   it("do not keep a promise by naming a longer number", () => {
-    expect(findBroken(promises, [passed(`${C12} reading`)])).toEqual([`${C1} is claimed, and no passing test names it`]);
+    expect(findBroken(promises, [passed(`${C12} reading`)])).toEqual([
+      `${C1} is claimed, and no passing test names it`,
+    ]);
   });
 
   it("may not name a number that is not on the page", () => {

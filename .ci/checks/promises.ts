@@ -34,7 +34,10 @@ export function readPromises(markdown: string): readonly Promised[] {
   for (const [index, line] of markdown.split("\n").entries()) {
     if (!LIKE_A_ROW.test(line)) continue;
     const { number = "", since } = ROW.exec(line)?.groups ?? {};
-    if (number === "") throw new Error(`docs/promises.md:${index + 1}: a row has the form "| C1 | what is promised | claimed |", or planned`);
+    if (number === "")
+      throw new Error(
+        `docs/promises.md:${index + 1}: a row has the form "| C1 | what is promised | claimed |", or planned`,
+      );
     if (promises.has(number)) throw new Error(`docs/promises.md:${index + 1}: ${number} stands twice`);
     promises.set(number, { number, isClaimed: since === "claimed" });
   }
@@ -46,7 +49,11 @@ export function findBroken(promises: readonly Promised[], tests: readonly RanTes
   const unkept = promises.filter(({ number, isClaimed }) => isClaimed && !kept.has(number));
 
   const known = new Set(promises.map(({ number }) => number));
-  const unknown = tests.flatMap((test) => numbersIn(test).flatMap((number) => (known.has(number) ? [] : [`no promise has the number ${number}: "${test.fullName}"`])));
+  const unknown = tests.flatMap((test) =>
+    numbersIn(test).flatMap((number) =>
+      known.has(number) ? [] : [`no promise has the number ${number}: "${test.fullName}"`],
+    ),
+  );
   return [...unkept.map(({ number }) => `${number} is claimed, and no passing test names it`), ...new Set(unknown)];
 }
 
@@ -63,7 +70,11 @@ function main(): void {
     report.testResults.flatMap((file) => file.assertionResults),
   );
   const claimed = promises.filter(({ isClaimed }) => isClaimed).length;
-  console.log(broken.length === 0 ? `${claimed} of ${promises.length} promises are claimed, and each has a passing test` : broken.join("\n"));
+  console.log(
+    broken.length === 0
+      ? `${claimed} of ${promises.length} promises are claimed, and each has a passing test`
+      : broken.join("\n"),
+  );
   process.exitCode = broken.length === 0 ? 0 : 1;
 }
 

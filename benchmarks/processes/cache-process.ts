@@ -27,7 +27,8 @@ function mustNotLoad(): never {
 }
 
 const memoryHits = (): number => cache.stats().tiers[0]!.hits;
-const keysOf = (stem: string, from: number, to: number): string[] => Array.from({ length: to - from }, (_, i) => `${stem}:${from + i}`);
+const keysOf = (stem: string, from: number, to: number): string[] =>
+  Array.from({ length: to - from }, (_, i) => `${stem}:${from + i}`);
 
 const handlers = {
   async open({ url, name, coherence = "auto", maxEntries = 10_000, ttl = 3_600_000 }: OpenOptions): Promise<void> {
@@ -45,7 +46,8 @@ const handlers = {
 
   /** Stores so many. */
   async fill(stem: string, from: number, to: number): Promise<void> {
-    for (let at = from; at < to; at += 500) await cache.setMany(keysOf(stem, at, Math.min(at + 500, to)).map((key) => [key, value] as const));
+    for (let at = from; at < to; at += 500)
+      await cache.setMany(keysOf(stem, at, Math.min(at + 500, to)).map((key) => [key, value] as const));
   },
 
   /** Has a trusted copy of each, which were stored before. */
@@ -60,10 +62,16 @@ const handlers = {
   },
 
   /** How many of them it has. */
-  held: (stem: string, from: number, to: number): number => keysOf(stem, from, to).filter((key) => cache.peek(key) !== undefined).length,
+  held: (stem: string, from: number, to: number): number =>
+    keysOf(stem, from, to).filter((key) => cache.peek(key) !== undefined).length,
 
   /** Deletes them one after another, with a pause after each. */
-  async deleteEach(stem: string, from: number, to: number, pauseMs: number): Promise<readonly { readonly key: string; readonly calledAt: number; readonly doneAt: number }[]> {
+  async deleteEach(
+    stem: string,
+    from: number,
+    to: number,
+    pauseMs: number,
+  ): Promise<readonly { readonly key: string; readonly calledAt: number; readonly doneAt: number }[]> {
     const deleted = [];
     for (const key of keysOf(stem, from, to)) {
       const calledAt = instant();
@@ -103,11 +111,11 @@ const handlers = {
     delay.enable();
     const hitsBefore = memoryHits();
     const startedAt = performance.now();
-    for (let calls = 0; performance.now() - startedAt < forMs; ) {
+    for (let calls = 0; performance.now() - startedAt < forMs;) {
       for (let i = 0; i < 100; i += 1) await cache.getOrSet(keys[calls++ % count]!, mustNotLoad);
       await turn();
     }
-    const perSecond = (memoryHits() - hitsBefore) / (performance.now() - startedAt) * 1_000;
+    const perSecond = ((memoryHits() - hitsBefore) / (performance.now() - startedAt)) * 1_000;
     delay.disable();
     isEnded = true;
     await Promise.all(lanes);
@@ -115,15 +123,24 @@ const handlers = {
   },
 
   /** So many callers at once of a key that takes `loadMs` to load. */
-  async callers(key: string, count: number, loadMs: number): Promise<{ readonly loads: number; readonly startedAt: number; readonly endedAt: number }> {
+  async callers(
+    key: string,
+    count: number,
+    loadMs: number,
+  ): Promise<{ readonly loads: number; readonly startedAt: number; readonly endedAt: number }> {
     let loads = 0;
     const startedAt = instant();
-    const values = await Promise.all(Array.from({ length: count }, () => cache.getOrSet(key, async () => {
-      loads += 1;
-      await sleep(loadMs);
-      return { from: process.pid };
-    })));
-    if (new Set(values.map(({ from }) => from)).size !== 1) throw new Error("callers of one load were given different values");
+    const values = await Promise.all(
+      Array.from({ length: count }, () =>
+        cache.getOrSet(key, async () => {
+          loads += 1;
+          await sleep(loadMs);
+          return { from: process.pid };
+        }),
+      ),
+    );
+    if (new Set(values.map(({ from }) => from)).size !== 1)
+      throw new Error("callers of one load were given different values");
     return { loads, startedAt, endedAt: instant() };
   },
 
@@ -138,7 +155,12 @@ const handlers = {
   },
 
   /** As {@link misses}, so many a second, as far as it can. */
-  async missesPaced(stem: string, perSecond: number, forMs: number, tags: "known" | "new"): Promise<{ readonly perSecond: number }> {
+  async missesPaced(
+    stem: string,
+    perSecond: number,
+    forMs: number,
+    tags: "known" | "new",
+  ): Promise<{ readonly perSecond: number }> {
     const startedAt = performance.now();
     let count = 0;
     const open = new Set<Promise<unknown>>();
@@ -149,7 +171,7 @@ const handlers = {
       void call.then(() => open.delete(call));
     });
     await Promise.all(open);
-    return { perSecond: count / (performance.now() - startedAt) * 1_000 };
+    return { perSecond: (count / (performance.now() - startedAt)) * 1_000 };
   },
 
   /** Stores as fast as it can, 64 in flight, or so many a second. */
@@ -161,15 +183,17 @@ const handlers = {
       if (status !== "stored") throw new Error(`a write was ${status}`);
     };
     if (perSecond === undefined) {
-      await Promise.all(Array.from({ length: 64 }, async () => {
-        while (performance.now() - startedAt < forMs) await set();
-      }));
+      await Promise.all(
+        Array.from({ length: 64 }, async () => {
+          while (performance.now() - startedAt < forMs) await set();
+        }),
+      );
     } else {
       const open: Promise<void>[] = [];
       await paced(perSecond, forMs, () => open.push(set()));
       await Promise.all(open);
     }
-    return { perSecond: count / (performance.now() - startedAt) * 1_000 };
+    return { perSecond: (count / (performance.now() - startedAt)) * 1_000 };
   },
 
   /**
@@ -212,7 +236,16 @@ const handlers = {
     await Promise.all(open);
     const sentMs = performance.now() - startedAt;
     const whileOpen = own.filter(({ at }) => at >= downAt).map(({ ownMs }) => ownMs);
-    return { count, perSecond: count / sentMs * 1_000, failed, example, loads, openAfterMs: downAt - startedAt, beforeMs: own.filter(({ at }) => !(at >= downAt)).map(({ ownMs }) => ownMs), whileOpenMs: whileOpen };
+    return {
+      count,
+      perSecond: (count / sentMs) * 1_000,
+      failed,
+      example,
+      loads,
+      openAfterMs: downAt - startedAt,
+      beforeMs: own.filter(({ at }) => !(at >= downAt)).map(({ ownMs }) => ownMs),
+      whileOpenMs: whileOpen,
+    };
   },
 
   /** Time on processors so far, in ms. */
@@ -250,9 +283,9 @@ let runs = 0;
 /** Calls `act` so often a second, catching up with timers that come late. */
 async function paced(perSecond: number, forMs: number, act: () => void): Promise<void> {
   const startedAt = performance.now();
-  for (let done = 0; ; ) {
+  for (let done = 0; ;) {
     const passedMs = Math.min(performance.now() - startedAt, forMs);
-    for (const due = Math.floor(passedMs * perSecond / 1_000); done < due; done += 1) act();
+    for (const due = Math.floor((passedMs * perSecond) / 1_000); done < due; done += 1) act();
     if (passedMs === forMs) return;
     await sleep(1);
   }

@@ -6,7 +6,9 @@ let caches: readonly Cache[] = [];
 
 const handlers = {
   async open(url: string, name: string, count: number): Promise<void> {
-    caches = Array.from({ length: count }, () => createCache({ name }).tier(memory()).tier(redis(url).build()).defaults({ ttl: "1h" }).build());
+    caches = Array.from({ length: count }, () =>
+      createCache({ name }).tier(memory()).tier(redis(url).build()).defaults({ ttl: "1h" }).build(),
+    );
     await Promise.all(caches.map((cache) => cache.connect()));
   },
 

@@ -5,20 +5,30 @@ import { answerCalls } from "@hotset/test-servers";
 
 const handlers = {
   /** Writes `<stem><number>`, from `from` on, and stops after `count`. */
-  async write(url: string, stem: string, from: number, count: number, perSecond: number): Promise<{ readonly perSecond: number }> {
+  async write(
+    url: string,
+    stem: string,
+    from: number,
+    count: number,
+    perSecond: number,
+  ): Promise<{ readonly perSecond: number }> {
     const client = await createClient({ url, commandOptions: { timeout: 0 } }).connect();
     const startedAt = performance.now();
     const open: Promise<unknown>[] = [];
-    for (let done = 0; done < count; ) {
+    for (let done = 0; done < count;) {
       // A field beside those of an entry: what was stored can still be read.
-      for (const due = Math.min(count, Math.floor((performance.now() - startedAt) * perSecond / 1_000)); done < due; done += 1)
+      for (
+        const due = Math.min(count, Math.floor(((performance.now() - startedAt) * perSecond) / 1_000));
+        done < due;
+        done += 1
+      )
         open.push(client.sendCommand(["HSET", `${stem}${from + done}`, "x", String(done)]));
       await sleep(1);
     }
     await Promise.all(open);
     const tookMs = performance.now() - startedAt;
     await client.close();
-    return { perSecond: count / tookMs * 1_000 };
+    return { perSecond: (count / tookMs) * 1_000 };
   },
 };
 

@@ -4,12 +4,22 @@ import { createCache, msgpack, redis, type Cache } from "hotset";
 import { inFlight, type Scenario } from "../measure.ts";
 
 const KEYS = 2_000;
-const SIZES = [["200 B", 200], ["2 KB", 2_000], ["50 KB", 50_000]] as const;
+const SIZES = [
+  ["200 B", 200],
+  ["2 KB", 2_000],
+  ["50 KB", 50_000],
+] as const;
 /** What is asked of a read with so many in flight, for values of up to 2 KB. */
-const TARGETS = new Map([[1, 0.85], [64, 0.85], [500, 0.7]]);
+const TARGETS = new Map([
+  [1, 0.85],
+  [64, 0.85],
+  [500, 0.7],
+]);
 
 /** Reads and writes through one connection, against the plain commands on a node-redis client with its own timeout off. */
-export async function backendScenarios(url: string): Promise<{ readonly scenarios: readonly Scenario[]; close(): Promise<void> }> {
+export async function backendScenarios(
+  url: string,
+): Promise<{ readonly scenarios: readonly Scenario[]; close(): Promise<void> }> {
   const client = await createClient({ url, commandOptions: { timeout: 0 } }).connect();
   const raw = client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer });
   const packr = new Packr({ useRecords: false });
@@ -28,7 +38,10 @@ export async function backendScenarios(url: string): Promise<{ readonly scenario
       throw new Error("a benchmark of hits has loaded");
     };
     const readRaw = async (key: string): Promise<unknown> => {
-      const [fields, ttl] = await Promise.all([raw.hmGet(redisKey(key), ["d", "s", "m", "w"]), raw.pTTL(redisKey(key))]);
+      const [fields, ttl] = await Promise.all([
+        raw.hmGet(redisKey(key), ["d", "s", "m", "w"]),
+        raw.pTTL(redisKey(key)),
+      ]);
       const data = fields[0] as unknown as Buffer | null;
       if (data === null || ttl === -2) throw new Error("a benchmark of hits has missed");
       return packr.unpack(data);
@@ -39,7 +52,10 @@ export async function backendScenarios(url: string): Promise<{ readonly scenario
       scenarios.push({
         name: `backend hit, ${size}, ${limit} in flight`,
         raw: { name: "hmGet + pTTL", run: (operations) => inFlight(limit, operations, (i) => readRaw(key(i))) },
-        hotset: { name: "getOrSet", run: (operations) => inFlight(limit, operations, (i) => cache.getOrSet(key(i), load)) },
+        hotset: {
+          name: "getOrSet",
+          run: (operations) => inFlight(limit, operations, (i) => cache.getOrSet(key(i), load)),
+        },
         operations: limit === 1 ? 4_000 : bytes > 10_000 ? 4_000 : 40_000,
         shows: "speed",
         ...(target !== undefined && { target }),
@@ -49,15 +65,24 @@ export async function backendScenarios(url: string): Promise<{ readonly scenario
       name: `store, ${size}, 64 in flight`,
       raw: {
         name: "HSET + PEXPIRE",
-        run: (operations) => inFlight(64, operations, async (i) => {
-          const at = redisKey(`raw:${i % count}`);
-          await Promise.all([
-            raw.hSet(at, { d: packr.pack(value), s: String(Date.now() + 3_600_000), m: "1 0;{}", w: "0123456789abcdef" }),
-            raw.pExpire(at, 3_600_000),
-          ]);
-        }),
+        run: (operations) =>
+          inFlight(64, operations, async (i) => {
+            const at = redisKey(`raw:${i % count}`);
+            await Promise.all([
+              raw.hSet(at, {
+                d: packr.pack(value),
+                s: String(Date.now() + 3_600_000),
+                m: "1 0;{}",
+                w: "0123456789abcdef",
+              }),
+              raw.pExpire(at, 3_600_000),
+            ]);
+          }),
       },
-      hotset: { name: "set", run: (operations) => inFlight(64, operations, (i) => cache.set(`set:${i % count}`, value)) },
+      hotset: {
+        name: "set",
+        run: (operations) => inFlight(64, operations, (i) => cache.set(`set:${i % count}`, value)),
+      },
       operations: bytes > 10_000 ? 2_000 : 20_000,
       shows: "speed",
     });
@@ -65,7 +90,10 @@ export async function backendScenarios(url: string): Promise<{ readonly scenario
       const hundred = keys.slice(0, 100);
       scenarios.push({
         name: `batch of 100, ${size}`,
-        raw: { name: "100 x HMGET + PTTL in one tick", run: (operations) => inFlight(1, operations, () => Promise.all(hundred.map(readRaw))) },
+        raw: {
+          name: "100 x HMGET + PTTL in one tick",
+          run: (operations) => inFlight(1, operations, () => Promise.all(hundred.map(readRaw))),
+        },
         hotset: { name: "getMany", run: (operations) => inFlight(1, operations, () => cache.getMany(hundred)) },
         operations: 400,
         shows: "cost",
@@ -84,7 +112,14 @@ export async function backendScenarios(url: string): Promise<{ readonly scenario
 
 /** Plain data of about so many bytes, as rows of a database look. */
 function record(bytes: number): object {
-  const row = (i: number): object => ({ id: i, name: `user ${i}`, email: `user${i}@example.org`, role: "guest", active: true, score: i / 7 });
+  const row = (i: number): object => ({
+    id: i,
+    name: `user ${i}`,
+    email: `user${i}@example.org`,
+    role: "guest",
+    active: true,
+    score: i / 7,
+  });
   if (bytes < 500) return { ...row(7), bio: "x".repeat(Math.max(0, bytes - 110)) };
   return { rows: Array.from({ length: Math.round(bytes / 100) }, (_, i) => row(i)) };
 }

@@ -4,7 +4,9 @@ import { createCache, memory, redis } from "hotset";
 import type { Scenario } from "../measure.ts";
 
 /** Hits in a local tier that hears what others change: what coherence and tags add to a hit. */
-export async function coherentHitScenarios(url: string): Promise<{ readonly scenarios: readonly Scenario[]; close(): Promise<void> }> {
+export async function coherentHitScenarios(
+  url: string,
+): Promise<{ readonly scenarios: readonly Scenario[]; close(): Promise<void> }> {
   const cache = createCache({ name: "heard" }).tier(memory()).tier(redis(url).build()).defaults({ ttl: "1h" }).build();
   await cache.connect();
   const lru = new LRUCache<string, object>({ max: 10_000, ttl: 3_600_000, ttlResolution: 0 });
@@ -12,15 +14,21 @@ export async function coherentHitScenarios(url: string): Promise<{ readonly scen
   const tagged = keys.map((key) => `tagged:${key}`);
   for (const key of keys) lru.set(key, { id: key });
   await cache.setMany(keys.map((key) => [key, { id: key }] as const));
-  await cache.setMany(tagged.map((key) => [key, { id: key }] as const), { tags: ["users", "people"] });
+  await cache.setMany(
+    tagged.map((key) => [key, { id: key }] as const),
+    { tags: ["users", "people"] },
+  );
   const mustNotLoad = (): never => {
     throw new Error("a benchmark of hits has loaded");
   };
   const load = (): object => ({});
-  const around = async (key: string, otherwise: () => object, _options: object): Promise<object> => lru.get(key) ?? otherwise();
-  const awaited = (of: readonly string[], call: (key: string) => Promise<unknown>) => async (operations: number): Promise<void> => {
-    for (let i = 0; i < operations; i += 1) await call(of[i % of.length]!);
-  };
+  const around = async (key: string, otherwise: () => object, _options: object): Promise<object> =>
+    lru.get(key) ?? otherwise();
+  const awaited =
+    (of: readonly string[], call: (key: string) => Promise<unknown>) =>
+    async (operations: number): Promise<void> => {
+      for (let i = 0; i < operations; i += 1) await call(of[i % of.length]!);
+    };
   /** Lets the loop turn, so that signs of life are heard: a hit alone never does. And has all copies again. */
   const rest = async (): Promise<void> => {
     for (let missing = [...keys, ...tagged], attempt = 0; ; attempt += 1) {
@@ -31,13 +39,20 @@ export async function coherentHitScenarios(url: string): Promise<{ readonly scen
       await cache.getMany(missing);
     }
   };
-  const hits = (of: readonly string[]) => awaited(of, (key) => cache.getOrSet(key, mustNotLoad, { tags: ["users", "people"] }));
+  const hits = (of: readonly string[]) =>
+    awaited(of, (key) => cache.getOrSet(key, mustNotLoad, { tags: ["users", "people"] }));
   return {
     scenarios: [
       {
         name: "memory hit over Redis, getOrSet",
-        raw: { name: "async function around lru-cache", run: awaited(keys, (key) => around(key, load, { tags: ["users"] })) },
-        hotset: { name: "getOrSet", run: awaited(keys, (key) => cache.getOrSet(key, mustNotLoad, { tags: ["users", "people"] })) },
+        raw: {
+          name: "async function around lru-cache",
+          run: awaited(keys, (key) => around(key, load, { tags: ["users"] })),
+        },
+        hotset: {
+          name: "getOrSet",
+          run: awaited(keys, (key) => cache.getOrSet(key, mustNotLoad, { tags: ["users", "people"] })),
+        },
         operations: 300_000,
         shows: "cost",
         target: 1.6,

@@ -17,14 +17,27 @@ export const coldKey = ({ url, rounds }: Conditions): Trial => ({
     const loads: number[] = [];
     const beside: number[] = [];
     for (let round = -2; round < rounds * 5; round += 1) {
-      const answers = await Promise.all(processes.map((each) => each.call("callers", `cold:${round}`, CALLERS, LOAD_MS)));
+      const answers = await Promise.all(
+        processes.map((each) => each.call("callers", `cold:${round}`, CALLERS, LOAD_MS)),
+      );
       if (round < 0) continue;
       loads.push(answers.reduce((sum, answer) => sum + answer.loads, 0));
-      beside.push(Math.max(...answers.map(({ endedAt }) => endedAt)) - Math.min(...answers.map(({ startedAt }) => startedAt)) - LOAD_MS);
+      beside.push(
+        Math.max(...answers.map(({ endedAt }) => endedAt)) -
+          Math.min(...answers.map(({ startedAt }) => startedAt)) -
+          LOAD_MS,
+      );
     }
     await Promise.all(processes.map((each) => each.call("close")));
     return [
-      { what: "loads of a key, at most", unit: "", value: Math.max(...loads), atLeast: 1, atMost: 1, remark: `${loads.length} keys` },
+      {
+        what: "loads of a key, at most",
+        unit: "",
+        value: Math.max(...loads),
+        atLeast: 1,
+        atMost: 1,
+        remark: `${loads.length} keys`,
+      },
       { what: "until the last caller is answered, beside the load", unit: " ms", ...middle(beside) },
     ];
   },

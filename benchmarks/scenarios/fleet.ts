@@ -20,9 +20,13 @@ export const fleet = ({ url, server }: Conditions): Trial => ({
     for (const listeners of [0, 10, 50, 200]) {
       await using writer = forkScript<CacheProcess>(CACHE_PROCESS, { callTimeoutMs: 60_000 });
       await writer.call("open", { url, name: "fleet" });
-      const processes = Array.from({ length: Math.min(listeners, 4) }, () => forkScript<ListenersProcess>(LISTENERS_PROCESS, { callTimeoutMs: 60_000 }));
+      const processes = Array.from({ length: Math.min(listeners, 4) }, () =>
+        forkScript<ListenersProcess>(LISTENERS_PROCESS, { callTimeoutMs: 60_000 }),
+      );
       try {
-        await Promise.all(processes.map((each, i) => each.call("open", url, "fleet", Math.floor((listeners + i) / processes.length))));
+        await Promise.all(
+          processes.map((each, i) => each.call("open", url, "fleet", Math.floor((listeners + i) / processes.length))),
+        );
         await writer.call("sets", "k", 1_000);
         await sleep(500);
         const flatOut = await measured(server, () => writer.call("sets", "k", FOR_MS));
@@ -36,10 +40,17 @@ export const fleet = ({ url, server }: Conditions): Trial => ({
         if (heard !== listeners) throw new Error(`${heard} of ${listeners} caches hear of changes`);
         await Promise.all([writer.call("close"), ...processes.map((each) => each.call("close"))]);
         figures.push(
-          { what: `${listeners} others: writes, flat out`, unit: "/s", value: flatOut.perSecond, remark: `${inShort(flatOut.redisUs)} us of Redis each, ${inShort(flatOut.redisShare * 100)} % of a core` },
           {
-            what: `${listeners} others: Redis at ${PACED.toLocaleString("en")} writes/s`, unit: " % of a core", value: paced.redisShare * 100,
-            remark: `${inShort(paced.redisUs)} us each${listeners === 0 ? "" : `; each listener ${inShort(listenersMs / listeners / FOR_MS * 100)} % of a core`}; ${inShort(paced.perSecond)}/s were done`,
+            what: `${listeners} others: writes, flat out`,
+            unit: "/s",
+            value: flatOut.perSecond,
+            remark: `${inShort(flatOut.redisUs)} us of Redis each, ${inShort(flatOut.redisShare * 100)} % of a core`,
+          },
+          {
+            what: `${listeners} others: Redis at ${PACED.toLocaleString("en")} writes/s`,
+            unit: " % of a core",
+            value: paced.redisShare * 100,
+            remark: `${inShort(paced.redisUs)} us each${listeners === 0 ? "" : `; each listener ${inShort((listenersMs / listeners / FOR_MS) * 100)} % of a core`}; ${inShort(paced.perSecond)}/s were done`,
           },
         );
       } finally {
@@ -50,7 +61,10 @@ export const fleet = ({ url, server }: Conditions): Trial => ({
   },
 });
 
-async function measured(server: OwnRedis, run: () => Promise<{ readonly perSecond: number }>): Promise<{ readonly perSecond: number; readonly redisUs: number; readonly redisShare: number }> {
+async function measured(
+  server: OwnRedis,
+  run: () => Promise<{ readonly perSecond: number }>,
+): Promise<{ readonly perSecond: number; readonly redisUs: number; readonly redisShare: number }> {
   const processor = async (): Promise<number> => {
     const info = await server.info("cpu");
     return Number(info["used_cpu_sys"]) + Number(info["used_cpu_user"]);
@@ -60,7 +74,7 @@ async function measured(server: OwnRedis, run: () => Promise<{ readonly perSecon
   const { perSecond } = await run();
   const seconds = (performance.now() - startedAt) / 1_000;
   const usedSeconds = (await processor()) - before;
-  return { perSecond, redisUs: usedSeconds / (perSecond * seconds) * 1e6, redisShare: usedSeconds / seconds };
+  return { perSecond, redisUs: (usedSeconds / (perSecond * seconds)) * 1e6, redisShare: usedSeconds / seconds };
 }
 
 async function processorMs(processes: readonly { call(name: "processorMs"): Promise<number> }[]): Promise<number> {

@@ -13,7 +13,10 @@ export interface ImportCost {
   readonly maxMs: number;
 }
 
-const TARGETS = [{ name: "hotset", maxMs: 20 }, { name: "@hotset/core", maxMs: 5 }] as const;
+const TARGETS = [
+  { name: "hotset", maxMs: 20 },
+  { name: "@hotset/core", maxMs: 5 },
+] as const;
 const EMPTY = "data:text/javascript,";
 
 /** Resolved from this folder by name, as an application would; files come from the cache of the file system. */
@@ -22,7 +25,13 @@ export function importCosts(rounds: number): readonly ImportCost[] {
   for (const specifier of specifiers) importOnce(specifier);
   const taken = Array.from({ length: rounds * 3 }, () => specifiers.map(importOnce));
   const times = (at: number, of: keyof Taken): Spread => spread(taken.map((round) => round[at]![of]));
-  return TARGETS.map(({ name, maxMs }, i) => ({ name, ms: times(i + 1, "ms"), processorMs: times(i + 1, "processorMs"), emptyMs: times(0, "ms"), maxMs }));
+  return TARGETS.map(({ name, maxMs }, i) => ({
+    name,
+    ms: times(i + 1, "ms"),
+    processorMs: times(i + 1, "processorMs"),
+    emptyMs: times(0, "ms"),
+    maxMs,
+  }));
 }
 
 interface Taken {
@@ -39,5 +48,7 @@ function importOnce(specifier: string): Taken {
     const { user, system } = process.cpuUsage(before.usage);
     console.log(JSON.stringify({ ms, processorMs: (user + system) / 1e3 }));`;
   const cwd = join(import.meta.dirname, "..");
-  return JSON.parse(execFileSync(process.execPath, ["--input-type=module", "-e", script], { cwd, encoding: "utf8" })) as Taken;
+  return JSON.parse(
+    execFileSync(process.execPath, ["--input-type=module", "-e", script], { cwd, encoding: "utf8" }),
+  ) as Taken;
 }

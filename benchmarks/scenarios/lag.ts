@@ -14,7 +14,9 @@ export const lagOfDeletes = ({ url }: Conditions): Trial => ({
     for (const coherence of ["tracking", "pubsub"] as const) {
       await using deleter = forkScript<CacheProcess>(CACHE_PROCESS, { callTimeoutMs: 60_000 });
       await using holder = forkScript<CacheProcess>(CACHE_PROCESS, { callTimeoutMs: 60_000 });
-      await Promise.all([deleter, holder].map((each) => each.call("open", { url, name: `lag-${coherence}`, coherence })));
+      await Promise.all(
+        [deleter, holder].map((each) => each.call("open", { url, name: `lag-${coherence}`, coherence })),
+      );
       await deleter.call("fill", "k", 0, DELETES + 200);
       await holder.call("hold", "k", 0, DELETES + 200);
       await holder.call("watch");
@@ -27,10 +29,22 @@ export const lagOfDeletes = ({ url }: Conditions): Trial => ({
       const late = deleted.map(({ key, doneAt }) => (goneAt.get(key) ?? Infinity) - doneAt);
       const isDefault = coherence === "tracking";
       figures.push(
-        { what: `${coherence}, p50`, unit: " ms", value: percentile(lags, 0.5), ...(isDefault && { atMost: 1 }), remark: `${DELETES} deletes; ${inShort(percentile(late, 0.5))} ms after the acknowledgement` },
+        {
+          what: `${coherence}, p50`,
+          unit: " ms",
+          value: percentile(lags, 0.5),
+          ...(isDefault && { atMost: 1 }),
+          remark: `${DELETES} deletes; ${inShort(percentile(late, 0.5))} ms after the acknowledgement`,
+        },
         { what: `${coherence}, p90`, unit: " ms", value: percentile(lags, 0.9) },
         { what: `${coherence}, p99`, unit: " ms", value: percentile(lags, 0.99), ...(isDefault && { atMost: 5 }) },
-        { what: `${coherence}, longest`, unit: " ms", value: Math.max(...lags), atMost: MAX_STALENESS_MS, remark: histogram(lags) },
+        {
+          what: `${coherence}, longest`,
+          unit: " ms",
+          value: Math.max(...lags),
+          atMost: MAX_STALENESS_MS,
+          remark: histogram(lags),
+        },
       );
     }
     return figures;
@@ -40,7 +54,10 @@ export const lagOfDeletes = ({ url }: Conditions): Trial => ({
 const STEPS_MS = [0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10, 100, 1_000, Infinity];
 
 function histogram(values: readonly number[]): string {
-  return STEPS_MS.map((step, i) => [step, values.filter((value) => value < step && value >= (STEPS_MS[i - 1] ?? -Infinity)).length] as const)
+  return STEPS_MS.map(
+    (step, i) =>
+      [step, values.filter((value) => value < step && value >= (STEPS_MS[i - 1] ?? -Infinity)).length] as const,
+  )
     .filter(([, count]) => count !== 0)
     .map(([step, count]) => `${step === Infinity ? "above" : `below ${step}`}: ${count}`)
     .join(", ");

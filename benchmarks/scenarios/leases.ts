@@ -7,10 +7,15 @@ import { middle, type Conditions, type Figure, type Trial } from "../trial.ts";
 const value = { id: 7, name: "Ada Lovelace", roles: ["admin", "editor"], bio: "x".repeat(100) };
 
 /** Misses with a loader that costs nothing, with the lease and without: all that a miss costs is ours. */
-export async function leaseScenarios(url: string): Promise<{ readonly scenarios: readonly Scenario[]; close(): Promise<void> }> {
+export async function leaseScenarios(
+  url: string,
+): Promise<{ readonly scenarios: readonly Scenario[]; close(): Promise<void> }> {
   const { leased, unleased } = await twoCaches(url);
   let next = 0;
-  const misses = (cache: Cache, limit: number) => (operations: number): Promise<void> => inFlight(limit, operations, () => cache.getOrSet(`miss:${(next += 1)}`, () => value));
+  const misses =
+    (cache: Cache, limit: number) =>
+    (operations: number): Promise<void> =>
+      inFlight(limit, operations, () => cache.getOrSet(`miss:${(next += 1)}`, () => value));
   return {
     scenarios: [1, 64].map((limit) => ({
       name: `miss with a lease, ${limit} in flight`,
@@ -35,19 +40,31 @@ export const missOnTheWire = ({ server }: Conditions): Trial => ({
     const { leased, unleased } = await twoCaches(proxy.url);
     const wire: Record<"leased" | "unleased", Sent[]> = { leased: [], unleased: [] };
     for (let i = 0; i < 60; i += 1) {
-      for (const [name, cache] of [["leased", leased], ["unleased", unleased]] as const) {
+      for (const [name, cache] of [
+        ["leased", leased],
+        ["unleased", unleased],
+      ] as const) {
         await sleep(5);
         const before = proxy.counts;
         await cache.getOrSet(`wire:${i}`, () => value);
         const answered = proxy.counts;
         await sleep(10);
         // The first ones read tag versions that are known afterwards.
-        if (i >= 10) wire[name].push({ commands: commandsOf(proxy.counts) - commandsOf(before), awaited: commandsOf(answered) - commandsOf(before), trips: answered.roundTrips - before.roundTrips });
+        if (i >= 10)
+          wire[name].push({
+            commands: commandsOf(proxy.counts) - commandsOf(before),
+            awaited: commandsOf(answered) - commandsOf(before),
+            trips: answered.roundTrips - before.roundTrips,
+          });
       }
     }
     await Promise.all([leased.close(), unleased.close()]);
-    const of = (name: "leased" | "unleased", what: keyof Sent): number => middle(wire[name].map((sent) => sent[what])).value;
-    const extra = (what: keyof Sent): Pick<Figure, "value" | "remark"> => ({ value: of("leased", what) - of("unleased", what), remark: `${of("leased", what)} with the lease, ${of("unleased", what)} without` });
+    const of = (name: "leased" | "unleased", what: keyof Sent): number =>
+      middle(wire[name].map((sent) => sent[what])).value;
+    const extra = (what: keyof Sent): Pick<Figure, "value" | "remark"> => ({
+      value: of("leased", what) - of("unleased", what),
+      remark: `${of("leased", what)} with the lease, ${of("unleased", what)} without`,
+    });
     return [
       { what: "commands more", unit: "", atMost: 3, ...extra("commands") },
       { what: "of these, commands that the caller waits for", unit: "", atMost: 2, ...extra("awaited") },
@@ -69,7 +86,12 @@ const HEARTBEATS = ["CLIENT", "PING", "ROLE"];
 
 async function twoCaches(url: string): Promise<{ readonly leased: Cache; readonly unleased: Cache }> {
   const [leased, unleased] = [redis(url).build(), withoutLeases(redis(url).build())].map((backend, i) =>
-    createCache({ name: `lease-${i}` }).tier(memory()).tier(backend).defaults({ ttl: "1h" }).build()) as [Cache, Cache];
+    createCache({ name: `lease-${i}` })
+      .tier(memory())
+      .tier(backend)
+      .defaults({ ttl: "1h" })
+      .build(),
+  ) as [Cache, Cache];
   await Promise.all([leased.connect(), unleased.connect()]);
   return { leased, unleased };
 }

@@ -5,7 +5,9 @@ import type { Scenario } from "../measure.ts";
 /** Hits in the local tier, against an async function around lru-cache that reads the real clock, as hotset does. */
 export async function memoryScenarios(): Promise<readonly Scenario[]> {
   // One each, so that every tier holds as many entries as the raw one.
-  const [cache, other] = [1, 2].map(() => createCache({ name: "shop" }).tier(memory()).defaults({ ttl: "1h" }).build()) as [Cache, Cache];
+  const [cache, other] = [1, 2].map(() =>
+    createCache({ name: "shop" }).tier(memory()).defaults({ ttl: "1h" }).build(),
+  ) as [Cache, Cache];
   const users = other.namespace("users");
   const lru = new LRUCache<string, object>({ max: 10_000, ttl: 3_600_000, ttlResolution: 0 });
   const keys = Array.from({ length: 1_000 }, (_, i) => `user:${i}`);
@@ -16,16 +18,24 @@ export async function memoryScenarios(): Promise<readonly Scenario[]> {
     await users.set(key, value);
   }
   const load = (): object => ({});
-  const around = async (key: string, otherwise: () => object, _options: object): Promise<object> => lru.get(key) ?? otherwise();
-  const awaited = (call: (key: string) => Promise<unknown>) => async (operations: number): Promise<void> => {
-    for (let i = 0; i < operations; i += 1) await call(keys[i % keys.length]!);
-  };
+  const around = async (key: string, otherwise: () => object, _options: object): Promise<object> =>
+    lru.get(key) ?? otherwise();
+  const awaited =
+    (call: (key: string) => Promise<unknown>) =>
+    async (operations: number): Promise<void> => {
+      for (let i = 0; i < operations; i += 1) await call(keys[i % keys.length]!);
+    };
   let sink: unknown;
-  const direct = (call: (key: string) => unknown) => async (operations: number): Promise<unknown> => {
-    for (let i = 0; i < operations; i += 1) sink = call(keys[i % keys.length]!);
-    return sink;
+  const direct =
+    (call: (key: string) => unknown) =>
+    async (operations: number): Promise<unknown> => {
+      for (let i = 0; i < operations; i += 1) sink = call(keys[i % keys.length]!);
+      return sink;
+    };
+  const raw = {
+    name: "async function around lru-cache",
+    run: awaited((key) => around(key, load, { tags: ["users"] })),
   };
-  const raw = { name: "async function around lru-cache", run: awaited((key) => around(key, load, { tags: ["users"] })) };
   const get = { name: "lru-cache.get", run: direct((key) => lru.get(key)) };
   return [
     {
@@ -37,7 +47,21 @@ export async function memoryScenarios(): Promise<readonly Scenario[]> {
       target: 1.6,
       maxBytes: 500,
     },
-    { name: "memory hit, peek in the root", raw: get, hotset: { name: "peek", run: direct((key) => cache.peek(key)) }, operations: 1_000_000, shows: "cost", target: 1.3 },
-    { name: "memory hit, peek in a namespace", raw: get, hotset: { name: "peek", run: direct((key) => users.peek(key)) }, operations: 1_000_000, shows: "cost", target: 1.8 },
+    {
+      name: "memory hit, peek in the root",
+      raw: get,
+      hotset: { name: "peek", run: direct((key) => cache.peek(key)) },
+      operations: 1_000_000,
+      shows: "cost",
+      target: 1.3,
+    },
+    {
+      name: "memory hit, peek in a namespace",
+      raw: get,
+      hotset: { name: "peek", run: direct((key) => users.peek(key)) },
+      operations: 1_000_000,
+      shows: "cost",
+      target: 1.8,
+    },
   ];
 }

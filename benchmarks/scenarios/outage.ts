@@ -32,9 +32,26 @@ export const withoutRedis = ({ outageMs }: Conditions): Trial => ({
       if (lose === "pause") server.resume();
       await service.kill();
       figures.push(
-        { what: `${what}: failed requests`, unit: "", value: failed, atMost: 0, remark: `of ${count} in ${outageMs / 1_000} s, ${inShort(perSecond)}/s; ${loads} loads${example === undefined ? "" : `; ${example}`}` },
-        { what: `${what}: our own time, p99, breaker open`, unit: " ms", value: percentile(whileOpenMs, 0.99), atMost: 5, remark: `p50 ${inShort(percentile(whileOpenMs, 0.5))}, longest ${inShort(percentile(whileOpenMs, 1))} ms; ${whileOpenMs.length} requests` },
-        { what: `${what}: breaker open after`, unit: " ms", value: openAfterMs - 100, remark: `until then p99 ${inShort(percentile(beforeMs, 0.99))}, longest ${inShort(percentile(beforeMs, 1))} ms` },
+        {
+          what: `${what}: failed requests`,
+          unit: "",
+          value: failed,
+          atMost: 0,
+          remark: `of ${count} in ${outageMs / 1_000} s, ${inShort(perSecond)}/s; ${loads} loads${example === undefined ? "" : `; ${example}`}`,
+        },
+        {
+          what: `${what}: our own time, p99, breaker open`,
+          unit: " ms",
+          value: percentile(whileOpenMs, 0.99),
+          atMost: 5,
+          remark: `p50 ${inShort(percentile(whileOpenMs, 0.5))}, longest ${inShort(percentile(whileOpenMs, 1))} ms; ${whileOpenMs.length} requests`,
+        },
+        {
+          what: `${what}: breaker open after`,
+          unit: " ms",
+          value: openAfterMs - 100,
+          remark: `until then p99 ${inShort(percentile(beforeMs, 0.99))}, longest ${inShort(percentile(beforeMs, 1))} ms`,
+        },
       );
     }
     return figures;

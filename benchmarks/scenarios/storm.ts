@@ -7,7 +7,7 @@ const CACHE_PROCESS = new URL("../processes/cache-process.ts", import.meta.url);
 const WRITER_PROCESS = new URL("../processes/writer-process.ts", import.meta.url);
 const PER_SECOND = 20_000;
 const FOR_MS = 2_000;
-const COUNT = PER_SECOND * FOR_MS / 1_000;
+const COUNT = (PER_SECOND * FOR_MS) / 1_000;
 
 /**
  * Hits from memory while a program without the library writes 20,000 keys a second below the tracked prefix: keys of
@@ -22,11 +22,20 @@ export const foreignInvalidations = ({ url, rounds }: Conditions): Trial => ({
     await reader.call("fill", "hot", 0, 1_000);
     await reader.call("fill", "other", 0, COUNT);
     const hits = () => reader.call("hits", "hot", 1_000, FOR_MS);
-    const nothing = () => ({ idle: [] as number[], idleDelays: [] as number[], rates: [] as number[], delays: [] as number[], longest: 0 });
+    const nothing = () => ({
+      idle: [] as number[],
+      idleDelays: [] as number[],
+      rates: [] as number[],
+      delays: [] as number[],
+      longest: 0,
+    });
     const under = { unmatched: nothing(), matched: nothing() };
     const written: number[] = [];
     for (let round = -1; round < Math.min(rounds, 5); round += 1) {
-      for (const [kind, stem] of [["unmatched", "hotset:elsewhere::k"], ["matched", "hotset:storm::other:"]] as const) {
+      for (const [kind, stem] of [
+        ["unmatched", "hotset:elsewhere::k"],
+        ["matched", "hotset:storm::other:"],
+      ] as const) {
         // Idle with the same copies: hits in a larger cache miss the processor's caches more often.
         const hold = async (): Promise<void> => {
           await reader.call("hold", "hot", 0, 1_000);
@@ -53,10 +62,20 @@ export const foreignInvalidations = ({ url, rounds }: Conditions): Trial => ({
       ...(["unmatched", "matched"] as const).flatMap((kind) => {
         const delay = middle(under[kind].delays);
         return [
-          { what: `memory hits, idle, ${kind === "matched" ? `${COUNT + 1_000} copies` : "1000 copies"}`, unit: "/s", ...middle(under[kind].idle) },
+          {
+            what: `memory hits, idle, ${kind === "matched" ? `${COUNT + 1_000} copies` : "1000 copies"}`,
+            unit: "/s",
+            ...middle(under[kind].idle),
+          },
           { what: "loop delay p99, idle", unit: " ms", ...middle(under[kind].idleDelays) },
           { what: `memory hits, ${kind} keys written`, unit: " of idle", ...middle(under[kind].rates), atLeast: 0.8 },
-          { what: `loop delay p99, ${kind}`, unit: " ms", value: delay.value, remark: `${delay.remark}; longest ${under[kind].longest.toFixed(1)} ms`, atMost: 5 },
+          {
+            what: `loop delay p99, ${kind}`,
+            unit: " ms",
+            value: delay.value,
+            remark: `${delay.remark}; longest ${under[kind].longest.toFixed(1)} ms`,
+            atMost: 5,
+          },
         ];
       }),
     ];

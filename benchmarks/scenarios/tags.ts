@@ -14,9 +14,17 @@ export const invalidationOverMany = ({ url, rounds }: Conditions): Trial => ({
     const medians: number[] = [];
     const tags = Array.from({ length: rounds + 2 }, (_, i) => `group:${i}`);
     for (const entries of [1_000, 100_000]) {
-      const cache = createCache({ name: `tagged-${entries}` }).tier(memory({ maxEntries: 200_000 })).tier(redis(url).build()).defaults({ ttl: "1h" }).build();
+      const cache = createCache({ name: `tagged-${entries}` })
+        .tier(memory({ maxEntries: 200_000 }))
+        .tier(redis(url).build())
+        .defaults({ ttl: "1h" })
+        .build();
       const keys = Array.from({ length: entries }, (_, i) => `user:${i}`);
-      for (let from = 0; from < entries; from += 500) await cache.setMany(keys.slice(from, from + 500).map((key) => [key, { id: key }] as const), { tags });
+      for (let from = 0; from < entries; from += 500)
+        await cache.setMany(
+          keys.slice(from, from + 500).map((key) => [key, { id: key }] as const),
+          { tags },
+        );
       await sleep(100);
       const heldBefore = keys.filter((key) => cache.peek(key) !== undefined).length;
       if (heldBefore < entries * 0.9) throw new Error(`only ${heldBefore} of ${entries} entries are held here`);
@@ -29,7 +37,8 @@ export const invalidationOverMany = ({ url, rounds }: Conditions): Trial => ({
         if (status !== "done") throw new Error(`an invalidation was ${status}`);
         if (round >= 2) took.push(tookMs);
       }
-      if (cache.peek(keys[0]!) !== undefined || (await cache.get(keys.at(-1)!)) !== undefined) throw new Error("an entry outlived the invalidation of its tags");
+      if (cache.peek(keys[0]!) !== undefined || (await cache.get(keys.at(-1)!)) !== undefined)
+        throw new Error("an entry outlived the invalidation of its tags");
       await cache.close();
       const { value, remark } = middle(took);
       medians.push(value);
@@ -45,10 +54,15 @@ export const firstUseOfTags = ({ url, rounds }: Conditions): Trial => ({
   async run() {
     await using user = forkScript<CacheProcess>(CACHE_PROCESS, { callTimeoutMs: 60_000 });
     await using other = forkScript<CacheProcess>(CACHE_PROCESS, { callTimeoutMs: 60_000 });
-    await Promise.all([user, other].map((each) => each.call("open", { url, name: "dynamic-tags", maxEntries: 50_000 })));
+    await Promise.all(
+      [user, other].map((each) => each.call("open", { url, name: "dynamic-tags", maxEntries: 50_000 })),
+    );
     await other.call("fill", "hot", 0, 1_000);
     const kinds = ["known", "new"] as const;
-    const perMiss: Record<(typeof kinds)[number], { here: number[]; elsewhere: number[]; quiet: number[]; loading: number[] }> = {
+    const perMiss: Record<
+      (typeof kinds)[number],
+      { here: number[]; elsewhere: number[]; quiet: number[]; loading: number[] }
+    > = {
       known: { here: [], elsewhere: [], quiet: [], loading: [] },
       new: { here: [], elsewhere: [], quiet: [], loading: [] },
     };
@@ -65,22 +79,40 @@ export const firstUseOfTags = ({ url, rounds }: Conditions): Trial => ({
         const rates = [];
         for (const loadsInFlight of [0, 4]) {
           await other.call("hold", "hot", 0, 1_000);
-          const [, hits] = await Promise.all([user.call("missesPaced", `${kind}-${round}-${loadsInFlight}`, 2_000, 1_000, kind), other.call("hits", "hot", 1_000, 1_000, loadsInFlight)]);
+          const [, hits] = await Promise.all([
+            user.call("missesPaced", `${kind}-${round}-${loadsInFlight}`, 2_000, 1_000, kind),
+            other.call("hits", "hot", 1_000, 1_000, loadsInFlight),
+          ]);
           rates.push(hits.perSecond);
         }
         if (round < 0) continue;
-        perMiss[kind].here.push(tookMs / 3_000 * 1_000);
-        perMiss[kind].elsewhere.push(elsewhereMs / 3_000 * 1_000);
+        perMiss[kind].here.push((tookMs / 3_000) * 1_000);
+        perMiss[kind].elsewhere.push((elsewhereMs / 3_000) * 1_000);
         perMiss[kind].quiet.push(rates[0]!);
         perMiss[kind].loading.push(rates[1]!);
       }
     }
     await Promise.all([user, other].map((each) => each.call("close")));
-    const share = (kind: (typeof kinds)[number], of: "quiet" | "loading"): number => middle(perMiss[kind][of]).value / middle(idle).value;
+    const share = (kind: (typeof kinds)[number], of: "quiet" | "loading"): number =>
+      middle(perMiss[kind][of]).value / middle(idle).value;
     return [
-      ...kinds.map((kind) => ({ what: `a miss under a ${kind} tag, for who loads`, unit: " us", ...middle(perMiss[kind].here) })),
-      ...kinds.map((kind) => ({ what: `of processor in another process, ${kind} tag`, unit: " us", ...middle(perMiss[kind].elsewhere) })),
-      ...(["quiet", "loading"] as const).flatMap((of) => kinds.map((kind) => ({ what: `hits there${of === "loading" ? ", loads in flight" : ""}: 2,000 misses/s, ${kind} tags`, unit: " of idle", value: share(kind, of) }))),
+      ...kinds.map((kind) => ({
+        what: `a miss under a ${kind} tag, for who loads`,
+        unit: " us",
+        ...middle(perMiss[kind].here),
+      })),
+      ...kinds.map((kind) => ({
+        what: `of processor in another process, ${kind} tag`,
+        unit: " us",
+        ...middle(perMiss[kind].elsewhere),
+      })),
+      ...(["quiet", "loading"] as const).flatMap((of) =>
+        kinds.map((kind) => ({
+          what: `hits there${of === "loading" ? ", loads in flight" : ""}: 2,000 misses/s, ${kind} tags`,
+          unit: " of idle",
+          value: share(kind, of),
+        })),
+      ),
     ];
   },
 });

@@ -22,16 +22,26 @@ async function findUsers(ids: readonly number[]): Promise<readonly User[]> {
 await using cache = createCache({ name: "shop" }).tier(memory()).defaults({ ttl: "1m" }).build();
 
 const findMany = (ids: readonly number[]): Promise<Map<number, User | null>> =>
-  cache.getOrSetMany(ids, (id) => keyOf("user", id), async (missing, { setOptions }) => {
-    const found = new Map((await findUsers(missing)).map((user) => [user.id, user]));
-    for (const { id, org } of found.values()) setOptions(id, { tags: [`org:${org}`] });
-    // `null` is remembered: there is none. Items that are left out are asked for again.
-    return missing.map((id) => [id, found.get(id) ?? null] as const);
-  });
+  cache.getOrSetMany(
+    ids,
+    (id) => keyOf("user", id),
+    async (missing, { setOptions }) => {
+      const found = new Map((await findUsers(missing)).map((user) => [user.id, user]));
+      for (const { id, org } of found.values()) setOptions(id, { tags: [`org:${org}`] });
+      // `null` is remembered: there is none. Items that are left out are asked for again.
+      return missing.map((id) => [id, found.get(id) ?? null] as const);
+    },
+  );
 
-assert.deepEqual([...(await findMany([1, 2])).values()].map((user) => user?.name), ["Ada", "Bob"]);
+assert.deepEqual(
+  [...(await findMany([1, 2])).values()].map((user) => user?.name),
+  ["Ada", "Bob"],
+);
 // In the order asked for; 1 and 2 are there already, and 3 is asked for once.
-assert.deepEqual([...(await findMany([3, 2, 9, 3, 1])).entries()].map(([id, user]) => `${id} ${user?.name}`), ["3 Cem", "2 Bob", "9 undefined", "1 Ada"]);
+assert.deepEqual(
+  [...(await findMany([3, 2, 9, 3, 1])).entries()].map(([id, user]) => `${id} ${user?.name}`),
+  ["3 Cem", "2 Bob", "9 undefined", "1 Ada"],
+);
 
 await cache.invalidateTags("org:acme");
 await findMany([1, 2, 3, 9]);

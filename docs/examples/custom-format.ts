@@ -7,7 +7,8 @@ import { createCache, json, redis, type Cache, type Format } from "hotset";
 export const numbers = (): Format => ({
   id: "float64.1", // stands beside each entry: another layout is another id
   encode: (value) => {
-    if (!Array.isArray(value) || !value.every((item) => typeof item === "number")) throw new TypeError("float64 writes lists of numbers only");
+    if (!Array.isArray(value) || !value.every((item) => typeof item === "number"))
+      throw new TypeError("float64 writes lists of numbers only");
     return new Uint8Array(Float64Array.from(value).buffer);
   },
   decode: (bytes) => {
@@ -19,7 +20,10 @@ export const numbers = (): Format => ({
 const url = process.env["REDIS_URL"] ?? "redis://localhost:6379";
 const keyPrefix = process.env["KEY_PREFIX"] ?? "hotset-examples";
 const openCache = (format: Format, alsoReads: Format): Cache =>
-  createCache({ name: "series" }).tier(redis(url).keyPrefix(keyPrefix).valueFormat(format).alsoReads(alsoReads).build()).defaults({ ttl: "1m" }).build();
+  createCache({ name: "series" })
+    .tier(redis(url).keyPrefix(keyPrefix).valueFormat(format).alsoReads(alsoReads).build())
+    .defaults({ ttl: "1m" })
+    .build();
 
 // A rolling deploy: the old version writes JSON, the new one writes float64, and each reads both.
 await using before = openCache(json(), numbers());

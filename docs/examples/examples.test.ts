@@ -23,13 +23,23 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
 describe("examples", () => {
   it("all stand in the list above", async () => {
     const files = await readdir(import.meta.dirname);
-    expect(files.filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts")).sort()).toEqual(Object.keys(EXAMPLES));
+    expect(files.filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts")).sort()).toEqual(
+      Object.keys(EXAMPLES),
+    );
   });
 
-  it.concurrent.each(Object.entries(EXAMPLES))("%s runs to its end, prints what it says, and lets the process exit", { timeout: 20_000 }, async (file, lines) => {
-    const { stdout, stderr } = await run(process.execPath, ["--conditions=@hotset/source", join(import.meta.dirname, file)], {
-      env: { ...process.env, REDIS_URL: inject("redisUrl"), KEY_PREFIX: randomPrefix() },
-    });
-    expect({ stderr, lines: stdout.trimEnd().split("\n") }).toEqual({ stderr: "", lines });
-  });
+  it.concurrent.each(Object.entries(EXAMPLES))(
+    "%s runs to its end, prints what it says, and lets the process exit",
+    { timeout: 20_000 },
+    async (file, lines) => {
+      const { stdout, stderr } = await run(
+        process.execPath,
+        ["--conditions=@hotset/source", join(import.meta.dirname, file)],
+        {
+          env: { ...process.env, REDIS_URL: inject("redisUrl"), KEY_PREFIX: randomPrefix() },
+        },
+      );
+      expect({ stderr, lines: stdout.trimEnd().split("\n") }).toEqual({ stderr: "", lines });
+    },
+  );
 });

@@ -6,13 +6,18 @@ import type { AddressInfo } from "node:net";
 import { once } from "node:events";
 import { createCache, memory, type Served } from "hotset";
 
-await using cache = createCache({ name: "shop" }).tier(memory()).defaults({ ttl: "1m", staleWhileRevalidate: "5m" }).build();
+await using cache = createCache({ name: "shop" })
+  .tier(memory())
+  .defaults({ ttl: "1m", staleWhileRevalidate: "5m" })
+  .build();
 
 const price = async (sku: string): Promise<{ readonly sku: string; readonly cents: number }> => ({ sku, cents: 1_999 });
 
 /** A stale answer is a hit whose `ttl` is negative. */
 function cacheStatus({ status, freshForMs, coalesced }: Served): string {
-  return status === "miss" ? `shop; fwd=miss${coalesced ? "; collapsed" : ""}` : `shop; hit; ttl=${Math.floor(freshForMs / 1_000)}`;
+  return status === "miss"
+    ? `shop; fwd=miss${coalesced ? "; collapsed" : ""}`
+    : `shop; hit; ttl=${Math.floor(freshForMs / 1_000)}`;
 }
 
 const server = createServer((request, response) => {
@@ -28,7 +33,10 @@ const server = createServer((request, response) => {
         response.setHeader("Age", Math.floor(served.ageMs / 1_000));
       },
     })
-    .then((found) => response.end(JSON.stringify(found)), () => response.writeHead(500).end());
+    .then(
+      (found) => response.end(JSON.stringify(found)),
+      () => response.writeHead(500).end(),
+    );
 });
 server.listen(0, "127.0.0.1");
 await once(server, "listening");

@@ -3,7 +3,10 @@
 import assert from "node:assert/strict";
 import { createCache, memory } from "hotset";
 
-await using cache = createCache({ name: "shop" }).tier(memory({ maxEntries: 1_000 })).defaults({ ttl: "1m" }).build();
+await using cache = createCache({ name: "shop" })
+  .tier(memory({ maxEntries: 1_000 }))
+  .defaults({ ttl: "1m" })
+  .build();
 
 let queries = 0;
 async function findUser(id: number): Promise<{ readonly id: number; readonly name: string }> {

@@ -12,7 +12,11 @@ async function convert(cents: number, currency: "EUR" | "USD"): Promise<number> 
 }
 
 // The name is the first part of each key; two functions of one name would share their values.
-const price = cache.wrap(convert, { name: "price", ttl: "30s", tags: (_converted, _cents, currency) => [`currency:${currency}`] });
+const price = cache.wrap(convert, {
+  name: "price",
+  ttl: "30s",
+  tags: (_converted, _cents, currency) => [`currency:${currency}`],
+});
 
 assert.equal(await price(1_000, "EUR"), 1_000);
 assert.equal(await price(1_000, "USD"), 1_100);

@@ -32,16 +32,19 @@ export function parseArguments(args: readonly string[]): DemoArguments {
   const { tokens } = parseArgs({ args: [...args], options: OPTIONS, strict: false, tokens: true });
   const given = new Map<string, string | undefined>();
   for (const token of tokens) {
-    if (token.kind === "positional") throw new UsageError(`${JSON.stringify(token.value)} is no option; accepted are ${ACCEPTED}`);
+    if (token.kind === "positional")
+      throw new UsageError(`${JSON.stringify(token.value)} is no option; accepted are ${ACCEPTED}`);
     if (token.kind !== "option") continue;
-    if (!Object.hasOwn(OPTIONS, token.name)) throw new UsageError(`${token.rawName}: there is no such option; accepted are ${ACCEPTED}`);
+    if (!Object.hasOwn(OPTIONS, token.name))
+      throw new UsageError(`${token.rawName}: there is no such option; accepted are ${ACCEPTED}`);
     given.set(token.name, token.value);
   }
   for (const flag of ["no-redis", "serve", "help"])
     if (given.get(flag) !== undefined) throw new UsageError(`--${flag}: takes no value`);
   const processes = given.has("processes") ? wholeNumber(given, "processes", { least: 2, most: 8, otherwise: 1 }) : 1;
   for (const flag of ["no-redis", "serve"])
-    if (processes > 1 && given.has(flag)) throw new UsageError(`--processes: does not go with --${flag}; leave one of them out`);
+    if (processes > 1 && given.has(flag))
+      throw new UsageError(`--processes: does not go with --${flag}; leave one of them out`);
   return {
     processes,
     seconds: wholeNumber(given, "seconds", { least: 1, most: 300, otherwise: 6 }),
@@ -61,7 +64,9 @@ const OPTIONS = {
   serve: { type: "boolean" },
   help: { type: "boolean" },
 } as const;
-const ACCEPTED = Object.keys(OPTIONS).map((name) => `--${name}`).join(", ");
+const ACCEPTED = Object.keys(OPTIONS)
+  .map((name) => `--${name}`)
+  .join(", ");
 
 function wholeNumber(
   given: ReadonlyMap<string, string | undefined>,
@@ -72,7 +77,9 @@ function wholeNumber(
   const text = given.get(option) ?? "";
   const value = /^\d+$/.test(text) ? Number(text) : NaN;
   if (!(value >= least && value <= most)) {
-    throw new UsageError(`--${option}: ${JSON.stringify(text)} is not accepted; give a whole number from ${least} to ${most}`);
+    throw new UsageError(
+      `--${option}: ${JSON.stringify(text)} is not accepted; give a whole number from ${least} to ${most}`,
+    );
   }
   return value;
 }
@@ -82,6 +89,7 @@ export function portOf(env: NodeJS.ProcessEnv): number {
   const text = env["PORT"] ?? "";
   if (text === "") return 3000;
   const port = /^\d+$/.test(text) ? Number(text) : NaN;
-  if (!(port >= 0 && port <= 65_535)) throw new UsageError(`PORT: ${JSON.stringify(text)} is not accepted; give a number from 0 to 65535`);
+  if (!(port >= 0 && port <= 65_535))
+    throw new UsageError(`PORT: ${JSON.stringify(text)} is not accepted; give a number from 0 to 65535`);
   return port;
 }

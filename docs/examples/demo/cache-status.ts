@@ -8,10 +8,17 @@ import type { Served } from "hotset";
  * @see https://www.rfc-editor.org/rfc/rfc9211#section-2
  * @see https://www.rfc-editor.org/rfc/rfc9111#section-5.1
  */
-export function cacheHeaders({ status, tier, ageMs, freshForMs, coalesced }: Served): Readonly<Record<"age" | "cache-status", string>> {
-  const how = status === "miss"
-    ? `fwd=miss${coalesced ? "; collapsed" : ""}`
-    : `hit; ttl=${Math.floor(freshForMs / 1_000)}; detail=${tier}`;
+export function cacheHeaders({
+  status,
+  tier,
+  ageMs,
+  freshForMs,
+  coalesced,
+}: Served): Readonly<Record<"age" | "cache-status", string>> {
+  const how =
+    status === "miss"
+      ? `fwd=miss${coalesced ? "; collapsed" : ""}`
+      : `hit; ttl=${Math.floor(freshForMs / 1_000)}; detail=${tier}`;
   return { age: String(Math.floor(ageMs / 1_000)), "cache-status": `hotset; ${how}` };
 }
 

@@ -61,7 +61,10 @@ async function sweep(redis: TestRedis, keyPrefix: string): Promise<void> {
   try {
     let cursor = "0";
     do {
-      const [next, keys] = (await redis.command("SCAN", cursor, "MATCH", `${keyPrefix}*`, "COUNT", 1_000)) as [string, string[]];
+      const [next, keys] = (await redis.command("SCAN", cursor, "MATCH", `${keyPrefix}*`, "COUNT", 1_000)) as [
+        string,
+        string[],
+      ];
       if (keys.length > 0) await redis.command("UNLINK", ...keys);
       cursor = next;
     } while (cursor !== "0");
@@ -71,7 +74,17 @@ async function sweep(redis: TestRedis, keyPrefix: string): Promise<void> {
 }
 
 async function isOnPath(env: NodeJS.ProcessEnv, programs: readonly string[]): Promise<boolean> {
-  const paths = (env["PATH"] ?? "").split(delimiter).filter((folder) => folder !== "").flatMap((folder) => programs.map((program) => join(folder, program)));
-  const found = await Promise.all(paths.map((path) => access(path, constants.X_OK).then(() => true, () => false)));
+  const paths = (env["PATH"] ?? "")
+    .split(delimiter)
+    .filter((folder) => folder !== "")
+    .flatMap((folder) => programs.map((program) => join(folder, program)));
+  const found = await Promise.all(
+    paths.map((path) =>
+      access(path, constants.X_OK).then(
+        () => true,
+        () => false,
+      ),
+    ),
+  );
   return found.includes(true);
 }

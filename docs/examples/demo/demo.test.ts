@@ -62,7 +62,12 @@ describe("demo", { timeout: 60_000 }, () => {
     expect({ code, errors, checks: checksOf(out) }).toEqual({
       code: 0,
       errors: "",
-      checks: [...ALWAYS_OF_PROCESSES, "pass: Redis was restarted: another run_id", "pass: what was changed meanwhile seen by all once it was back", "pass: Redis is in use again"],
+      checks: [
+        ...ALWAYS_OF_PROCESSES,
+        "pass: Redis was restarted: another run_id",
+        "pass: what was changed meanwhile seen by all once it was back",
+        "pass: Redis is in use again",
+      ],
     });
     expect(out).toMatch(/^3 processes, each with memory over a Redis of its own/m);
     expect(out).toMatch(/killed Redis \(SIGKILL to \d+\)/);
@@ -72,7 +77,8 @@ describe("demo", { timeout: 60_000 }, () => {
   });
 
   it("keeps two processes in step over a given Redis, which it does not kill", async () => {
-    const { code, out, errors } = await runDemo([...SHORT, "--processes", "2"], { REDIS_URL: inject("redisUrl") }).ended;
+    const { code, out, errors } = await runDemo([...SHORT, "--processes", "2"], { REDIS_URL: inject("redisUrl") })
+      .ended;
     expect({ code, errors, checks: checksOf(out) }).toEqual({ code: 0, errors: "", checks: ALWAYS_OF_PROCESSES });
   });
 
@@ -105,7 +111,11 @@ describe("demo", { timeout: 60_000 }, () => {
     const path = `/packages/${encodeURIComponent(names[0]!)}`;
     const answers = [await fetch(url + path), await fetch(url + path), await fetch(`${url}/packages/..%2f..`)];
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 404]);
-    expect(answers.map(({ headers }) => headers.get("cache-status"))).toEqual(["hotset; fwd=miss", "hotset; hit; ttl=3599; detail=memory", null]);
+    expect(answers.map(({ headers }) => headers.get("cache-status"))).toEqual([
+      "hotset; fwd=miss",
+      "hotset; hit; ttl=3599; detail=memory",
+      null,
+    ]);
     expect(answers.map(({ headers }) => headers.get("age"))).toEqual(["0", "0", null]);
     expect(await answers[1]!.json()).toEqual(await answers[0]!.json());
     demo.interrupt();
@@ -114,12 +124,21 @@ describe("demo", { timeout: 60_000 }, () => {
   });
 
   it.concurrent.each([
-    { args: ["--workers", "4"], says: "--workers: there is no such option; accepted are --seconds, --requests, --no-redis, --processes, --serve, --help" },
-    { args: ["fast"], says: '"fast" is no option; accepted are --seconds, --requests, --no-redis, --processes, --serve, --help' },
+    {
+      args: ["--workers", "4"],
+      says: "--workers: there is no such option; accepted are --seconds, --requests, --no-redis, --processes, --serve, --help",
+    },
+    {
+      args: ["fast"],
+      says: '"fast" is no option; accepted are --seconds, --requests, --no-redis, --processes, --serve, --help',
+    },
     { args: ["--requests", "10"], says: '--requests: "10" is not accepted; give a whole number from 2000 to 1000000' },
     { args: ["--seconds"], says: '--seconds: "" is not accepted; give a whole number from 1 to 300' },
     { args: ["--processes", "1"], says: '--processes: "1" is not accepted; give a whole number from 2 to 8' },
-    { args: ["--processes", "2", "--no-redis"], says: "--processes: does not go with --no-redis; leave one of them out" },
+    {
+      args: ["--processes", "2", "--no-redis"],
+      says: "--processes: does not go with --no-redis; leave one of them out",
+    },
     { args: ["--processes", "2", "--serve"], says: "--processes: does not go with --serve; leave one of them out" },
     { args: ["--no-redis=yes"], says: "--no-redis: takes no value" },
   ])("refuses $args", async ({ args, says }) => {
@@ -131,7 +150,8 @@ describe("demo", { timeout: 60_000 }, () => {
     const { code, errors } = await runDemo([], { REDIS_URL: "redis://:secret@127.0.0.1:1" }).ended;
     expect({ code, error: errors.split("\n")[0] }).toEqual({
       code: 2,
-      error: "REDIS_URL: The Redis of REDIS_URL at 127.0.0.1:1 does not answer: Error: connect ECONNREFUSED 127.0.0.1:1",
+      error:
+        "REDIS_URL: The Redis of REDIS_URL at 127.0.0.1:1 does not answer: Error: connect ECONNREFUSED 127.0.0.1:1",
     });
   });
 
@@ -149,9 +169,13 @@ interface Demo {
 
 function runDemo(args: readonly string[], env: Readonly<Record<string, string>> = {}): Demo {
   const { REDIS_URL: _ofTheRun, ...inherited } = process.env;
-  const child = spawn(process.execPath, ["--conditions=@hotset/source", join(import.meta.dirname, "main.ts"), ...args], {
-    env: { ...inherited, TMPDIR: folder, PATH: `${folder}${delimiter}${inherited["PATH"]}`, ...env },
-  });
+  const child = spawn(
+    process.execPath,
+    ["--conditions=@hotset/source", join(import.meta.dirname, "main.ts"), ...args],
+    {
+      env: { ...inherited, TMPDIR: folder, PATH: `${folder}${delimiter}${inherited["PATH"]}`, ...env },
+    },
+  );
   let out = "";
   let errors = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => (out += text));
@@ -166,7 +190,9 @@ function runDemo(args: readonly string[], env: Readonly<Record<string, string>> 
           if (match !== null) resolve(match);
         };
         child.stdout.on("data", look);
-        child.once("close", () => reject(new Error(`the demo ended without saying ${String(pattern)}:\n${out}${errors}`)));
+        child.once("close", () =>
+          reject(new Error(`the demo ended without saying ${String(pattern)}:\n${out}${errors}`)),
+        );
         look();
       }),
   };

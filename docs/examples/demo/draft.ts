@@ -66,14 +66,18 @@ export class Draft implements AsyncDisposable {
 
   /** The longest that a change took to be seen; `Infinity` where one was not, `NaN` where there was none. */
   get slowestMs(): number {
-    return this.changes.reduce((slowest, { madeAt, seenAt }) => Math.max(Number.isNaN(slowest) ? 0 : slowest, (seenAt ?? Infinity) - madeAt), NaN);
+    return this.changes.reduce(
+      (slowest, { madeAt, seenAt }) => Math.max(Number.isNaN(slowest) ? 0 : slowest, (seenAt ?? Infinity) - madeAt),
+      NaN,
+    );
   }
 
   /** No change follows. Resolves when the last is visible, or should have been. */
   async settle(): Promise<void> {
     await this[Symbol.asyncDispose]();
     const last = this.changes.at(-1);
-    while (last !== undefined && last.seenAt === undefined && performance.now() < last.madeAt + 2 * DRAFT_TTL_MS) await sleep(20);
+    while (last !== undefined && last.seenAt === undefined && performance.now() < last.madeAt + 2 * DRAFT_TTL_MS)
+      await sleep(20);
   }
 
   /** No change follows. */

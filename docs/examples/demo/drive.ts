@@ -19,17 +19,27 @@ const CONNECTIONS = 8;
  */
 export async function drive(
   args: Pick<DemoArguments, "seconds" | "requests">,
-  { copy, redis, signal }: { readonly copy: PackageCopy; readonly redis: DemoRedis | undefined; readonly signal: AbortSignal },
+  {
+    copy,
+    redis,
+    signal,
+  }: { readonly copy: PackageCopy; readonly redis: DemoRedis | undefined; readonly signal: AbortSignal },
 ): Promise<Run> {
-  const names = shuffled(copy.names.filter((name) => name !== copy.smallest), SEED);
+  const names = shuffled(
+    copy.names.filter((name) => name !== copy.smallest),
+    SEED,
+  );
   const ledger = new Ledger();
   const startedAt = performance.now();
   const since = (): string => seconds(performance.now() - startedAt).padStart(7);
-  const redisState = (): string => (redis?.own === undefined ? "" : `, Redis is ${redis.own.state === "running" ? "up" : "down"}`);
-  const failures = (): string => (ledger.failed === 0 ? "" : `, ${whole(ledger.failed)} FAILED (${ledger.failures[0]})`);
+  const redisState = (): string =>
+    redis?.own === undefined ? "" : `, Redis is ${redis.own.state === "running" ? "up" : "down"}`;
+  const failures = (): string =>
+    ledger.failed === 0 ? "" : `, ${whole(ledger.failed)} FAILED (${ledger.failures[0]})`;
   using progress = new Progress(
     process.stdout,
-    () => `${since()}  ${whole(ledger.requests)} requests, ${percent(ledger.hitRatio)} hits, ${ledger.loadsSoFar} loads${redisState()}${failures()}`,
+    () =>
+      `${since()}  ${whole(ledger.requests)} requests, ${percent(ledger.hitRatio)} hits, ${ledger.loadsSoFar} loads${redisState()}${failures()}`,
   );
   const say = (text: string): void => progress.say(`${since()}  ${text}`);
   await using draft = await Draft.of(copy, copy.smallest, say);
@@ -51,7 +61,10 @@ export async function drive(
   let service = await open();
   try {
     const traffic = new Traffic(service.url, {
-      names, ledger, seed: SEED, connections: CONNECTIONS,
+      names,
+      ledger,
+      seed: SEED,
+      connections: CONNECTIONS,
       perSecond: args.requests / args.seconds,
       onAnswer: (name, { version }) => {
         if (name === draft.name) draft.seen(version);
@@ -62,9 +75,19 @@ export async function drive(
       service = await open();
       return service.url;
     };
-    say(`asking ${service.url} for ${whole(names.length + 1)} packages, ${whole(Math.round(args.requests / args.seconds))} times a second over ${CONNECTIONS} connections`);
+    say(
+      `asking ${service.url} for ${whole(names.length + 1)} packages, ${whole(Math.round(args.requests / args.seconds))} times a second over ${CONNECTIONS} connections`,
+    );
     let isOver = false;
-    const incidents = causeIncidents({ traffic, draft, say, signal, ...args, redis: redis?.own, deploy: redis && deploy }).finally(() => (isOver = true));
+    const incidents = causeIncidents({
+      traffic,
+      draft,
+      say,
+      signal,
+      ...args,
+      redis: redis?.own,
+      deploy: redis && deploy,
+    }).finally(() => (isOver = true));
     const [restarts] = await Promise.allSettled([incidents, traffic.run(() => isOver)]);
     if (restarts.status === "rejected") throw restarts.reason;
     return {

@@ -17,9 +17,17 @@ export interface FactsCacheOptions {
 export function createFactsCache({ redisUrl, keyPrefix = "hotset" }: FactsCacheOptions): Cache {
   // Reading, hashing and compressing keep a core busy: more loads at a time would hold up those who hit.
   const near = createCache({ name: "package-facts", maxLoads: 1 }).tier(memory());
-  const tiers = redisUrl === undefined
-    ? near
-    : near.tier(redis(redisUrl).keyPrefix(keyPrefix).valueFormat(msgpack()).coherence("none").backoff({ base: "20ms", max: "250ms" }).build());
+  const tiers =
+    redisUrl === undefined
+      ? near
+      : near.tier(
+          redis(redisUrl)
+            .keyPrefix(keyPrefix)
+            .valueFormat(msgpack())
+            .coherence("none")
+            .backoff({ base: "20ms", max: "250ms" })
+            .build(),
+        );
   return tiers
     .defaults({
       ttl: RELEASE_TTL,

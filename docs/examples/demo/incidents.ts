@@ -43,7 +43,8 @@ const OUTAGE_MS = 700;
 export async function causeIncidents(stage: Stage): Promise<readonly Restart[]> {
   const { traffic, draft, redis, deploy, seconds, requests, say, signal } = stage;
   const startedAt = performance.now();
-  const share = (part: number): Promise<unknown> => sleep(Math.max(0, startedAt + part * seconds * 1_000 - performance.now()), undefined, { signal });
+  const share = (part: number): Promise<unknown> =>
+    sleep(Math.max(0, startedAt + part * seconds * 1_000 - performance.now()), undefined, { signal });
   const restarts: Restart[] = [];
 
   await until(() => traffic.hasCoveredAll, signal, 20_000);
@@ -77,7 +78,9 @@ async function outage(redis: OwnRedis, { traffic, draft, say, signal }: Stage): 
   const sentMeanwhile = traffic.sent - sentBefore;
   await redis.start();
   const started = await redis.runId();
-  say(`started Redis again (run_id ${short(killed)} is now ${short(started)}); ${sentMeanwhile.toLocaleString("en")} requests were sent meanwhile`);
+  say(
+    `started Redis again (run_id ${short(killed)} is now ${short(started)}); ${sentMeanwhile.toLocaleString("en")} requests were sent meanwhile`,
+  );
   // A change that is made and seen after it has been loaded and stored after it.
   const known = draft.changes.length;
   await until(() => draft.visible > known, signal, 3 * DRAFT_TTL_MS);

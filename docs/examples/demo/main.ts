@@ -50,7 +50,9 @@ async function main(args: DemoArguments): Promise<number> {
   await using redis = args.usesRedis ? await findRedis(process.env) : undefined;
   console.log(redis === undefined ? "memory alone" : `memory over ${redis.description}`);
   await using copy = await PackageCopy.of(STORE);
-  console.log(`copied ${copy.names.length} installed packages: ${whole(copy.files)} files, ${(copy.bytes / 2 ** 20).toFixed(1)} MiB`);
+  console.log(
+    `copied ${copy.names.length} installed packages: ${whole(copy.files)} files, ${(copy.bytes / 2 ** 20).toFixed(1)} MiB`,
+  );
   interrupt.signal.throwIfAborted();
   // Awaited here: what is disposed on the way out is in use until then.
   return await (args.serves ? serve(copy, redis, port) : driveAndJudge(args, copy, redis));
@@ -76,7 +78,9 @@ async function driveAndJudge(args: DemoArguments, copy: PackageCopy, redis: Demo
 
 async function serve(copy: PackageCopy, redis: DemoRedis | undefined, port: number): Promise<number> {
   const service = await Service.start({ copy, port, redisUrl: redis?.url, keyPrefix: redis?.keyPrefix });
-  console.log(`\nlistening on ${service.url}\n  curl -i ${service.url}/packages/${copy.names.find((name) => !name.startsWith("@"))}\nCtrl-C ends it`);
+  console.log(
+    `\nlistening on ${service.url}\n  curl -i ${service.url}/packages/${copy.names.find((name) => !name.startsWith("@"))}\nCtrl-C ends it`,
+  );
   await once(interrupt.signal, "abort");
   await service.close();
   return 0;
@@ -85,6 +89,7 @@ async function serve(copy: PackageCopy, redis: DemoRedis | undefined, port: numb
 /** What went wrong, without a stack where the message says what to do. */
 function explain(error: unknown): string {
   if (error instanceof CacheError) return `${error.code}: ${error.message}`;
-  if ((error as NodeJS.ErrnoException).code === "EADDRINUSE") return `${(error as Error).message}; set PORT to another one`;
+  if ((error as NodeJS.ErrnoException).code === "EADDRINUSE")
+    return `${(error as Error).message}; set PORT to another one`;
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

@@ -47,7 +47,8 @@ export class PackageCopy implements AsyncDisposable {
     const copy = new PackageCopy(root, packages);
     for (const { name, folder, files } of packages) {
       const target = join(root, name);
-      for (const directory of new Set(files.map((file) => dirname(join(target, file))))) await mkdir(directory, { recursive: true });
+      for (const directory of new Set(files.map((file) => dirname(join(target, file)))))
+        await mkdir(directory, { recursive: true });
       await Promise.all(files.map((file) => copyFile(join(folder, file), join(target, file))));
     }
     return copy;

@@ -13,10 +13,21 @@ function run(change: Partial<Run> = {}, spoil: (ledger: Ledger) => void = () => 
   for (const name of ["a", "b"]) ledger.loaded(name, 100);
   ledger.closed({ hits: 95, staleHits: 2, misses: 3, loads: 2 } as Parameters<Ledger["closed"]>[0]);
   spoil(ledger);
-  return { ledger, leastRequests: 100, tookMs: 1_000, changes: 1, slowestChangeMs: 1_500, restarts: [{ runIds: ["one", "other"], keysSince: 1 }], ...change };
+  return {
+    ledger,
+    leastRequests: 100,
+    tookMs: 1_000,
+    changes: 1,
+    slowestChangeMs: 1_500,
+    restarts: [{ runIds: ["one", "other"], keysSince: 1 }],
+    ...change,
+  };
 }
 
-const failedIn = (of: Run): readonly string[] => judge(of).filter(({ passed }) => !passed).map(({ what }) => what);
+const failedIn = (of: Run): readonly string[] =>
+  judge(of)
+    .filter(({ passed }) => !passed)
+    .map(({ what }) => what);
 const restart = { runIds: ["one", "other"] as const, keysSince: 1 };
 
 describe("the checks of the demo", () => {
@@ -28,13 +39,26 @@ describe("the checks of the demo", () => {
 
   it.each<[what: string, of: Run]>([
     ["no failed request", run({}, (ledger) => ledger.failedWith("a: status 500"))],
-    ["no failed request", run({}, (ledger) => ledger.answered("a", { version: "1.0.0", sha256: "ff" } as PackageFacts, "memory", 1))],
+    [
+      "no failed request",
+      run({}, (ledger) => ledger.answered("a", { version: "1.0.0", sha256: "ff" } as PackageFacts, "memory", 1)),
+    ],
     ["at least 101 requests", run({ leastRequests: 101 })],
-    ["loads at most keys + changes + restarts of Redis", run({}, (ledger) => ledger.closed({ hits: 0, staleHits: 0, misses: 0, loads: 3 } as Parameters<Ledger["closed"]>[0]))],
+    [
+      "loads at most keys + changes + restarts of Redis",
+      run({}, (ledger) =>
+        ledger.closed({ hits: 0, staleHits: 0, misses: 0, loads: 3 } as Parameters<Ledger["closed"]>[0]),
+      ),
+    ],
     ["each change visible within its ttl, 2 s", run({ slowestChangeMs: 2_001 })],
     ["each change visible within its ttl, 2 s", run({ slowestChangeMs: Infinity })],
     ["each change visible within its ttl, 2 s", run({ changes: 0, slowestChangeMs: NaN })],
-    ["the cache counted what its clients saw", run({}, (ledger) => ledger.closed({ hits: 1, staleHits: 0, misses: 0, loads: 0 } as Parameters<Ledger["closed"]>[0]))],
+    [
+      "the cache counted what its clients saw",
+      run({}, (ledger) =>
+        ledger.closed({ hits: 1, staleHits: 0, misses: 0, loads: 0 } as Parameters<Ledger["closed"]>[0]),
+      ),
+    ],
     ["Redis was restarted: another run_id", run({ restarts: [] })],
     ["Redis was restarted: another run_id", run({ restarts: [{ ...restart, runIds: ["one", "one"] }] })],
     ["Redis is in use again", run({ restarts: [{ ...restart, keysSince: 0 }] })],
@@ -44,7 +68,8 @@ describe("the checks of the demo", () => {
 
   it("at least 90 % hits: stale answers and misses are none", () => {
     const of = run({}, (ledger) => {
-      for (let i = 0; i < 6; i += 1) ledger.answered("b", { version: "1.0.0", sha256: "00" } as PackageFacts, "miss", 1);
+      for (let i = 0; i < 6; i += 1)
+        ledger.answered("b", { version: "1.0.0", sha256: "00" } as PackageFacts, "miss", 1);
       ledger.closed({ hits: 0, staleHits: 0, misses: 6, loads: 0 } as Parameters<Ledger["closed"]>[0]);
     });
     expect(failedIn(of)).toEqual(["at least 90 % hits"]);

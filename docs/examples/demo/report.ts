@@ -40,11 +40,17 @@ export function judge({ ledger, leastRequests, changes, slowestChangeMs, restart
     {
       what: `each change visible within its ttl, ${DRAFT_TTL_MS / 1_000} s`,
       passed: changes > 0 && slowestChangeMs <= DRAFT_TTL_MS,
-      detail: changes === 0 ? "nothing was changed" : `${changes === 1 ? "one change" : `the slowest of ${changes}`} after ${seconds(slowestChangeMs)}`,
+      detail:
+        changes === 0
+          ? "nothing was changed"
+          : `${changes === 1 ? "one change" : `the slowest of ${changes}`} after ${seconds(slowestChangeMs)}`,
     },
     {
       what: "the cache counted what its clients saw",
-      passed: counted.hits === ledger.count("memory") + ledger.count("redis") && counted.staleHits === ledger.count("stale") && counted.misses === ledger.count("miss"),
+      passed:
+        counted.hits === ledger.count("memory") + ledger.count("redis") &&
+        counted.staleHits === ledger.count("stale") &&
+        counted.misses === ledger.count("miss"),
       detail: `${whole(counted.hits)} hits, ${whole(counted.staleHits)} stale, ${whole(counted.misses)} misses`,
     },
   ];
@@ -53,7 +59,9 @@ export function judge({ ledger, leastRequests, changes, slowestChangeMs, restart
     ...checks,
     {
       what: "Redis was restarted: another run_id",
-      passed: restarts.length > 0 && restarts.every(({ runIds: [killed, started] }) => killed !== "" && started !== "" && killed !== started),
+      passed:
+        restarts.length > 0 &&
+        restarts.every(({ runIds: [killed, started] }) => killed !== "" && started !== "" && killed !== started),
       detail: restarts.map(({ runIds }) => runIds.map(short).join(" -> ")).join(", "),
     },
     {

@@ -69,7 +69,8 @@ export class Service {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = (request.url ?? "/").split("?", 1)[0]!;
     try {
-      if (request.method !== "GET" && request.method !== "HEAD") send(response, 405, { error: "only GET and HEAD are answered here" }, { allow: "GET, HEAD" });
+      if (request.method !== "GET" && request.method !== "HEAD")
+        send(response, 405, { error: "only GET and HEAD are answered here" }, { allow: "GET, HEAD" });
       else if (path === "/healthz") send(response, 200, { status: "ok", tiers: this.#tierStates() });
       else if (path === "/stats") send(response, 200, this.cache.stats());
       else if (path === "/packages") send(response, 200, this.#copy.names);
@@ -115,9 +116,18 @@ function decodeName(encoded: string): string {
   }
 }
 
-function send(response: ServerResponse, status: number, body: unknown, headers: Readonly<Record<string, string>> = {}): void {
+function send(
+  response: ServerResponse,
+  status: number,
+  body: unknown,
+  headers: Readonly<Record<string, string>> = {},
+): void {
   const bytes = Buffer.from(`${JSON.stringify(body)}\n`);
-  response.writeHead(status, { "content-type": "application/json; charset=utf-8", "content-length": bytes.byteLength, ...headers });
+  response.writeHead(status, {
+    "content-type": "application/json; charset=utf-8",
+    "content-length": bytes.byteLength,
+    ...headers,
+  });
   // Node drops the body of an answer to HEAD.
   response.end(bytes);
 }

@@ -28,18 +28,33 @@ const PATIENCE_MS = 15_000;
  *
  * @throws what `signal` was aborted with; then the processes are ended.
  */
-export async function driveShops(args: Pick<DemoArguments, "seconds" | "requests" | "processes">, { redis, signal }: { readonly redis: DemoRedis; readonly signal: AbortSignal }): Promise<ShopRun> {
+export async function driveShops(
+  args: Pick<DemoArguments, "seconds" | "requests" | "processes">,
+  { redis, signal }: { readonly redis: DemoRedis; readonly signal: AbortSignal },
+): Promise<ShopRun> {
   await using catalogue = await temporaryCatalogue(PRODUCTS);
-  const shops = await ShopProcess.start(args.processes, { redisUrl: redis.url, keyPrefix: redis.keyPrefix, folder: catalogue.folder }, VISITORS + 2);
-  await using _processes = { [Symbol.asyncDispose]: async () => void (await Promise.all(shops.map((shop) => shop[Symbol.asyncDispose]()))) };
+  const shops = await ShopProcess.start(
+    args.processes,
+    { redisUrl: redis.url, keyPrefix: redis.keyPrefix, folder: catalogue.folder },
+    VISITORS + 2,
+  );
+  await using _processes = {
+    [Symbol.asyncDispose]: async () => void (await Promise.all(shops.map((shop) => shop[Symbol.asyncDispose]()))),
+  };
   const till = new Till(shops.length);
   const startedAt = performance.now();
   const since = (): string => seconds(performance.now() - startedAt).padStart(7);
   const seen: Seen[] = [];
-  using progress = new Progress(process.stdout, () => `${since()}  ${whole(till.requests)} requests, ${seen.length} changes seen by all${till.failed === 0 ? "" : `, ${whole(till.failed)} FAILED (${till.failures[0]})`}`);
+  using progress = new Progress(
+    process.stdout,
+    () =>
+      `${since()}  ${whole(till.requests)} requests, ${seen.length} changes seen by all${till.failed === 0 ? "" : `, ${whole(till.failed)} FAILED (${till.failures[0]})`}`,
+  );
   const say = (text: string): void => progress.say(`${since()}  ${text}`);
 
-  say(`${shops.length} processes (${shops.map(({ pid }) => pid).join(", ")}), each asked by ${VISITORS} visitors for ${whole(PRODUCTS.length)} prices`);
+  say(
+    `${shops.length} processes (${shops.map(({ pid }) => pid).join(", ")}), each asked by ${VISITORS} visitors for ${whole(PRODUCTS.length)} prices`,
+  );
   let isOver = false;
   const visits = visit(shops, till, { perSecond: args.requests / args.seconds, isOver: () => isOver });
   const owner = new Owner(shops, till, seen, signal);
@@ -59,7 +74,9 @@ export async function driveShops(args: Pick<DemoArguments, "seconds" | "requests
       inOutage = (await unansweredBy(shops)) - before;
     }
     const enough = seen.length + shops.length;
-    await owner.changeUntil(() => performance.now() >= share(1) && till.requests >= args.requests && seen.length >= enough);
+    await owner.changeUntil(
+      () => performance.now() >= share(1) && till.requests >= args.requests && seen.length >= enough,
+    );
   } finally {
     isOver = true;
     await visits;
@@ -99,7 +116,9 @@ class Owner {
 
   async changeUntil(isOver: () => boolean): Promise<void> {
     while (!isOver()) {
-      await (await this.change())();
+      await (
+        await this.change()
+      )();
       await sleep(50, undefined, { signal: this.#signal });
     }
   }
@@ -115,12 +134,18 @@ class Owner {
       this.#removed.add(product);
       this.#till.leaves(product);
     }
-    const { version, isPending } = isRemoval ? { version: undefined, ...(await shop.remove(product)) } : await shop.change(product, 1_000 + turn);
+    const { version, isPending } = isRemoval
+      ? { version: undefined, ...(await shop.remove(product)) }
+      : await shop.change(product, 1_000 + turn);
     this.#till.done(product, version, through, isPending);
     const at = sinceWhen();
     return async () => {
       const delays = await Promise.all(this.#shops.map((each, i) => this.#delayAt(each, i, product, version)));
-      this.#seen.push({ isRemoval, wasPending: isPending, slowestMs: Math.max(...delays) - (isPending ? sinceWhen() : at) });
+      this.#seen.push({
+        isRemoval,
+        wasPending: isPending,
+        slowestMs: Math.max(...delays) - (isPending ? sinceWhen() : at),
+      });
     };
   }
 
@@ -132,7 +157,8 @@ class Owner {
       const askedAt = performance.now();
       const price = await shop.price(product);
       this.#till.answered(index, product, price, askedAt);
-      if (version === undefined ? price === undefined : price !== undefined && price.version >= version) return performance.now();
+      if (version === undefined ? price === undefined : price !== undefined && price.version >= version)
+        return performance.now();
     }
     return Infinity;
   }
@@ -147,21 +173,32 @@ class Owner {
 
 /** Has each process hold every price. */
 async function warm(shops: readonly ShopProcess[], till: Till): Promise<void> {
-  await Promise.all(shops.map(async (shop, process) => {
-    for (const product of PRODUCTS) {
-      const askedAt = performance.now();
-      till.answered(process, product, await shop.price(product), askedAt);
-    }
-  }));
+  await Promise.all(
+    shops.map(async (shop, process) => {
+      for (const product of PRODUCTS) {
+        const askedAt = performance.now();
+        till.answered(process, product, await shop.price(product), askedAt);
+      }
+    }),
+  );
 }
 
 /** How often Redis refused or did not answer in time, in all processes. */
 async function unansweredBy(shops: readonly ShopProcess[]): Promise<number> {
-  return (await Promise.all(shops.map((shop) => shop.stats()))).reduce((sum, { tiers }) => sum + tiers.at(-1)!.errors, 0);
+  return (await Promise.all(shops.map((shop) => shop.stats()))).reduce(
+    (sum, { tiers }) => sum + tiers.at(-1)!.errors,
+    0,
+  );
 }
 
 /** Everybody goes on without Redis, and with changes; then it is back, empty. */
-async function outage(redis: OwnRedis, shops: readonly ShopProcess[], owner: Owner, till: Till, { say, signal }: { readonly say: (text: string) => void; readonly signal: AbortSignal }): Promise<Restart> {
+async function outage(
+  redis: OwnRedis,
+  shops: readonly ShopProcess[],
+  owner: Owner,
+  till: Till,
+  { say, signal }: { readonly say: (text: string) => void; readonly signal: AbortSignal },
+): Promise<Restart> {
   const killed = await redis.runId();
   const { pid } = redis;
   const before = till.requests;
@@ -178,8 +215,14 @@ async function outage(redis: OwnRedis, shops: readonly ShopProcess[], owner: Own
   await redis.start();
   backAt = performance.now();
   const started = await redis.runId();
-  say(`started Redis again (run_id ${short(killed)} is now ${short(started)}); ${whole(meanwhile)} requests were answered meanwhile`);
-  await until(async () => (await Promise.all(shops.map((shop) => shop.isInStep()))).every(Boolean), signal, PATIENCE_MS);
+  say(
+    `started Redis again (run_id ${short(killed)} is now ${short(started)}); ${whole(meanwhile)} requests were answered meanwhile`,
+  );
+  await until(
+    async () => (await Promise.all(shops.map((shop) => shop.isInStep()))).every(Boolean),
+    signal,
+    PATIENCE_MS,
+  );
   till.settled();
   say(`all processes are in step again, ${Math.round(performance.now() - backAt)} ms after that`);
   await Promise.all(waits.map((wait) => wait()));
@@ -187,25 +230,34 @@ async function outage(redis: OwnRedis, shops: readonly ShopProcess[], owner: Own
 }
 
 /** Visitors of every process: most want one of the first products. */
-async function visit(shops: readonly ShopProcess[], till: Till, { perSecond, isOver }: { readonly perSecond: number; readonly isOver: () => boolean }): Promise<void> {
+async function visit(
+  shops: readonly ShopProcess[],
+  till: Till,
+  { perSecond, isOver }: { readonly perSecond: number; readonly isOver: () => boolean },
+): Promise<void> {
   const everyMs = 1_000 / (perSecond / (shops.length * VISITORS));
-  await Promise.all(shops.flatMap((shop, process) => Array.from({ length: VISITORS }, async (_, visitor) => {
-    const uniform = uniformFrom(SEED + process * VISITORS + visitor);
-    for (let dueAt = performance.now(); !isOver(); dueAt = Math.max(dueAt + everyMs, performance.now() - everyMs)) {
-      const product = PRODUCTS[Math.floor(uniform() ** 2 * PRODUCTS.length)]!;
-      const askedAt = performance.now();
-      try {
-        till.answered(process, product, await shop.price(product), askedAt);
-      } catch (error) {
-        till.failedWith(`${product}: ${error instanceof Error ? error.message : String(error)}`);
-      }
-      const aheadMs = dueAt + everyMs - performance.now();
-      if (aheadMs > 1) await sleep(aheadMs);
-    }
-  })));
+  await Promise.all(
+    shops.flatMap((shop, process) =>
+      Array.from({ length: VISITORS }, async (_, visitor) => {
+        const uniform = uniformFrom(SEED + process * VISITORS + visitor);
+        for (let dueAt = performance.now(); !isOver(); dueAt = Math.max(dueAt + everyMs, performance.now() - everyMs)) {
+          const product = PRODUCTS[Math.floor(uniform() ** 2 * PRODUCTS.length)]!;
+          const askedAt = performance.now();
+          try {
+            till.answered(process, product, await shop.price(product), askedAt);
+          } catch (error) {
+            till.failedWith(`${product}: ${error instanceof Error ? error.message : String(error)}`);
+          }
+          const aheadMs = dueAt + everyMs - performance.now();
+          if (aheadMs > 1) await sleep(aheadMs);
+        }
+      }),
+    ),
+  );
 }
 
-const slowest = (seen: readonly Seen[]): string => `${seen.length} changes were seen by all processes, the slowest after ${Math.max(...seen.map(({ slowestMs }) => slowestMs)).toFixed(1)} ms`;
+const slowest = (seen: readonly Seen[]): string =>
+  `${seen.length} changes were seen by all processes, the slowest after ${Math.max(...seen.map(({ slowestMs }) => slowestMs)).toFixed(1)} ms`;
 
 /** Goes on at the deadline, too: what did not happen shows in the checks. */
 async function until(happened: () => Promise<boolean>, signal: AbortSignal, withinMs: number): Promise<void> {

@@ -29,7 +29,10 @@ function run(change: Partial<ShopRun> = {}, spoil: (till: Till) => void = () => 
   };
 }
 
-const failedIn = (of: ShopRun): readonly string[] => judgeShops(of).filter(({ passed }) => !passed).map(({ what }) => what);
+const failedIn = (of: ShopRun): readonly string[] =>
+  judgeShops(of)
+    .filter(({ passed }) => !passed)
+    .map(({ what }) => what);
 const [told, removed, pending] = run().seen as [ShopRun["seen"][0], ShopRun["seen"][0], ShopRun["seen"][0]];
 
 describe("the checks of several processes", () => {
@@ -44,15 +47,36 @@ describe("the checks of several processes", () => {
   it.each<[what: string, of: ShopRun]>([
     ["no failed request", run({}, (till) => till.failedWith("p: status 500"))],
     ["at least 101 requests, and each process its share", run({ leastRequests: 101 })],
-    ["at least 100 requests, and each process its share", run({}, (till) => { for (let i = 0; i < 200; i += 1) till.answered(0, "p", OLD, performance.now()); })],
+    [
+      "at least 100 requests, and each process its share",
+      run({}, (till) => {
+        for (let i = 0; i < 200; i += 1) till.answered(0, "p", OLD, performance.now());
+      }),
+    ],
     ["each change seen by all processes within 2 s", run({ seen: [{ ...told, slowestMs: 2_001 }, removed, pending] })],
-    ["each change seen by all processes within 2 s", run({ seen: [{ ...told, slowestMs: Infinity }, removed, pending] })],
-    ["no price served after it was deleted", run({}, (till) => { till.servedDeleted = 1; })],
+    [
+      "each change seen by all processes within 2 s",
+      run({ seen: [{ ...told, slowestMs: Infinity }, removed, pending] }),
+    ],
+    [
+      "no price served after it was deleted",
+      run({}, (till) => {
+        till.servedDeleted = 1;
+      }),
+    ],
     ["no price served after it was deleted", run({ seen: [told, told, pending] })],
-    ["no price older than its process had to know", run({}, (till) => { till.servedOlder = 1; })],
+    [
+      "no price older than its process had to know",
+      run({}, (till) => {
+        till.servedOlder = 1;
+      }),
+    ],
     ["each price loaded once in all processes, once more for each change", run({ loads: [5, 5] })],
     ["Redis was restarted: another run_id", run({ restarts: [{ runIds: ["one", "one"], keysSince: 1 }] })],
-    ["what was changed meanwhile seen by all once it was back", run({ seen: [told, removed, { ...pending, slowestMs: 7_001 }] })],
+    [
+      "what was changed meanwhile seen by all once it was back",
+      run({ seen: [told, removed, { ...pending, slowestMs: 7_001 }] }),
+    ],
     ["Redis is in use again", run({ restarts: [{ runIds: ["one", "other"], keysSince: 0 }] })],
   ])("%s: fails where that does not hold", (what, of) => {
     expect(failedIn(of)).toEqual([what]);
@@ -70,7 +94,8 @@ describe("the checks of several processes", () => {
 });
 
 describe("the till", () => {
-  const asked = (till: Till, process: number, price: typeof OLD | undefined, laterMs = 0) => till.answered(process, "p", price, performance.now() + laterMs);
+  const asked = (till: Till, process: number, price: typeof OLD | undefined, laterMs = 0) =>
+    till.answered(process, "p", price, performance.now() + laterMs);
   const judged = ({ servedOlder, servedDeleted, failed }: Till) => [servedOlder, servedDeleted, failed];
 
   it("holds a process to its own changes at once, and the others after maxStaleness", () => {

@@ -33,7 +33,17 @@ export interface ShopRun {
 const BACK_IN_STEP_MS = 5_000 + MAX_STALENESS_MS;
 
 /** What has to hold, and whether it did. */
-export function judgeShops({ till, processes, products, leastRequests, seen, loads, overtaken, unanswered, restarts }: ShopRun): readonly Check[] {
+export function judgeShops({
+  till,
+  processes,
+  products,
+  leastRequests,
+  seen,
+  loads,
+  overtaken,
+  unanswered,
+  restarts,
+}: ShopRun): readonly Check[] {
   const kills = restarts?.length ?? 0;
   const [pending, told] = [seen.filter(({ wasPending }) => wasPending), seen.filter(({ wasPending }) => !wasPending)];
   const least = Math.min(...till.answers);
@@ -42,25 +52,69 @@ export function judgeShops({ till, processes, products, leastRequests, seen, loa
   const most = products * (1 + kills) + told.length + pending.length * (processes + 1) + overtaken + unanswered;
   const sum = loads.reduce((all, each) => all + each, 0);
   const checks: Check[] = [
-    { what: "no failed request", passed: till.failed === 0, detail: `${whole(till.failed)} of ${whole(till.requests)}${till.failed === 0 ? "" : `: ${till.failures.join("; ")}`}` },
-    { what: `at least ${whole(leastRequests)} requests, and each process its share`, passed: till.requests >= leastRequests && least >= till.requests / processes / 2, detail: `${whole(till.requests)}: ${till.answers.map(whole).join(" + ")}` },
-    { what: `each change seen by all processes within ${MAX_STALENESS_MS / 1_000} s`, passed: told.length > 0 && told.every(({ slowestMs }) => slowestMs <= MAX_STALENESS_MS), detail: told.length === 0 ? "nothing was changed" : `the slowest of ${told.length} after ${slowestOf(told)}` },
-    { what: "no price served after it was deleted", passed: till.servedDeleted === 0 && seen.some(({ isRemoval }) => isRemoval), detail: `${whole(till.servedDeleted)} answers, ${seen.filter(({ isRemoval }) => isRemoval).length} were deleted` },
-    { what: "no price older than its process had to know", passed: till.servedOlder === 0, detail: `${whole(till.servedOlder)} answers` },
-    { what: "each price loaded once in all processes, once more for each change", passed: sum <= most, detail: `${loads.join(" + ")} loads <= ${most}${overtaken === 0 ? "" : `, ${whole(overtaken)} of them overtaken by a change`}${unanswered === 0 ? "" : `, ${whole(unanswered)} for calls that a busy Redis did not answer`}` },
+    {
+      what: "no failed request",
+      passed: till.failed === 0,
+      detail: `${whole(till.failed)} of ${whole(till.requests)}${till.failed === 0 ? "" : `: ${till.failures.join("; ")}`}`,
+    },
+    {
+      what: `at least ${whole(leastRequests)} requests, and each process its share`,
+      passed: till.requests >= leastRequests && least >= till.requests / processes / 2,
+      detail: `${whole(till.requests)}: ${till.answers.map(whole).join(" + ")}`,
+    },
+    {
+      what: `each change seen by all processes within ${MAX_STALENESS_MS / 1_000} s`,
+      passed: told.length > 0 && told.every(({ slowestMs }) => slowestMs <= MAX_STALENESS_MS),
+      detail: told.length === 0 ? "nothing was changed" : `the slowest of ${told.length} after ${slowestOf(told)}`,
+    },
+    {
+      what: "no price served after it was deleted",
+      passed: till.servedDeleted === 0 && seen.some(({ isRemoval }) => isRemoval),
+      detail: `${whole(till.servedDeleted)} answers, ${seen.filter(({ isRemoval }) => isRemoval).length} were deleted`,
+    },
+    {
+      what: "no price older than its process had to know",
+      passed: till.servedOlder === 0,
+      detail: `${whole(till.servedOlder)} answers`,
+    },
+    {
+      what: "each price loaded once in all processes, once more for each change",
+      passed: sum <= most,
+      detail: `${loads.join(" + ")} loads <= ${most}${overtaken === 0 ? "" : `, ${whole(overtaken)} of them overtaken by a change`}${unanswered === 0 ? "" : `, ${whole(unanswered)} for calls that a busy Redis did not answer`}`,
+    },
   ];
   if (restarts === undefined) return checks;
   return [
     ...checks,
-    { what: "Redis was restarted: another run_id", passed: kills > 0 && restarts.every(({ runIds: [killed, started] }) => killed !== "" && started !== "" && killed !== started), detail: restarts.map(({ runIds }) => runIds.map(short).join(" -> ")).join(", ") },
-    { what: "what was changed meanwhile seen by all once it was back", passed: pending.length > 0 && pending.every(({ slowestMs }) => slowestMs <= BACK_IN_STEP_MS), detail: pending.length === 0 ? "nothing was changed meanwhile" : `the slowest of ${pending.length} after ${slowestOf(pending)}` },
-    { what: "Redis is in use again", passed: restarts.every(({ keysSince }) => keysSince > 0), detail: `${restarts.map(({ keysSince }) => keysSince).join(", ")} keys since` },
+    {
+      what: "Redis was restarted: another run_id",
+      passed:
+        kills > 0 &&
+        restarts.every(({ runIds: [killed, started] }) => killed !== "" && started !== "" && killed !== started),
+      detail: restarts.map(({ runIds }) => runIds.map(short).join(" -> ")).join(", "),
+    },
+    {
+      what: "what was changed meanwhile seen by all once it was back",
+      passed: pending.length > 0 && pending.every(({ slowestMs }) => slowestMs <= BACK_IN_STEP_MS),
+      detail:
+        pending.length === 0
+          ? "nothing was changed meanwhile"
+          : `the slowest of ${pending.length} after ${slowestOf(pending)}`,
+    },
+    {
+      what: "Redis is in use again",
+      passed: restarts.every(({ keysSince }) => keysSince > 0),
+      detail: `${restarts.map(({ keysSince }) => keysSince).join(", ")} keys since`,
+    },
   ];
 }
 
 /** The figures of a run, as lines. */
 export function shopTable({ till, tookMs, seen, loads }: ShopRun): readonly string[] {
-  const told = seen.filter(({ wasPending }) => !wasPending).map(({ slowestMs }) => slowestMs).sort((one, other) => one - other);
+  const told = seen
+    .filter(({ wasPending }) => !wasPending)
+    .map(({ slowestMs }) => slowestMs)
+    .sort((one, other) => one - other);
   const rank = (share: number): string => ms(told[Math.max(0, Math.ceil(told.length * share) - 1)] ?? NaN);
   const sum = loads.reduce((all, each) => all + each, 0);
   return [

@@ -62,7 +62,9 @@ export class Shop {
       if (product === undefined) return send(response, 404, { error: "there is /prices/<product>" });
       if (request.method === "GET") {
         // `null` is remembered, too: that a product is not sold.
-        const price = await this.cache.getOrSet<Price | null>(product, ({ signal }) => this.#catalogue.look(product, signal));
+        const price = await this.cache.getOrSet<Price | null>(product, ({ signal }) =>
+          this.#catalogue.look(product, signal),
+        );
         return send(response, price === null ? 404 : 200, price ?? { error: "this is not sold" });
       }
       if (request.method === "PUT") {

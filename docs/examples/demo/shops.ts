@@ -21,10 +21,12 @@ export class ShopProcess implements AsyncDisposable {
 
   /** Starts so many, which share what lies below one prefix. @param connections to each */
   static start(count: number, options: ShopOptions, connections: number): Promise<readonly ShopProcess[]> {
-    return Promise.all(Array.from({ length: count }, async () => {
-      const process = forkScript<ShopHandlers>(new URL("shop-process.ts", import.meta.url));
-      return new ShopProcess(process, await process.call("start", options), connections);
-    }));
+    return Promise.all(
+      Array.from({ length: count }, async () => {
+        const process = forkScript<ShopHandlers>(new URL("shop-process.ts", import.meta.url));
+        return new ShopProcess(process, await process.call("start", options), connections);
+      }),
+    );
   }
 
   get pid(): number {
@@ -78,12 +80,15 @@ export class ShopProcess implements AsyncDisposable {
   #ask(method: string, product: string, body?: string): Promise<{ readonly status: number; readonly body: string }> {
     const { hostname, port } = this.#url;
     return new Promise((resolve, reject) => {
-      const asked = request({ hostname, port, method, path: `/prices/${product}`, agent: this.#agent, timeout: ANSWER_WITHIN_MS }, (response) => {
-        let text = "";
-        response.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
-        response.once("error", reject);
-        response.once("end", () => resolve({ status: response.statusCode!, body: text }));
-      });
+      const asked = request(
+        { hostname, port, method, path: `/prices/${product}`, agent: this.#agent, timeout: ANSWER_WITHIN_MS },
+        (response) => {
+          let text = "";
+          response.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
+          response.once("error", reject);
+          response.once("end", () => resolve({ status: response.statusCode!, body: text }));
+        },
+      );
       asked.once("timeout", () => asked.destroy(new Error(`no answer within ${ANSWER_WITHIN_MS} ms`)));
       asked.once("error", reject);
       asked.end(body);

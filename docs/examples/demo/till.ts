@@ -53,14 +53,20 @@ export class Till {
   done(product: string, version: number | undefined, through: number, isPending: boolean): void {
     const at = performance.now();
     const known = this.#done.get(product) ?? [];
-    known.push({ version: version ?? Infinity, through, at, bindsOthersAt: isPending ? Infinity : at + MAX_STALENESS_MS });
+    known.push({
+      version: version ?? Infinity,
+      through,
+      at,
+      bindsOthersAt: isPending ? Infinity : at + MAX_STALENESS_MS,
+    });
     this.#done.set(product, known);
   }
 
   /** What waited for Redis is there now. */
   settled(): void {
     const now = performance.now();
-    for (const all of this.#done.values()) for (const each of all) each.bindsOthersAt = Math.min(each.bindsOthersAt, now + MAX_STALENESS_MS);
+    for (const all of this.#done.values())
+      for (const each of all) each.bindsOthersAt = Math.min(each.bindsOthersAt, now + MAX_STALENESS_MS);
   }
 
   /** An answer of one process to what was asked at `askedAt`: `undefined` for a product that is not sold. */
@@ -72,7 +78,9 @@ export class Till {
       if (!this.#leaving.has(product)) this.failedWith(`${product}: was not found, and is sold`);
       return;
     }
-    const mustKnow = done.filter(({ through, at, bindsOthersAt }) => askedAt > (through === process ? at : bindsOthersAt));
+    const mustKnow = done.filter(
+      ({ through, at, bindsOthersAt }) => askedAt > (through === process ? at : bindsOthersAt),
+    );
     if (mustKnow.some(({ version }) => version === Infinity)) this.servedDeleted += 1;
     else if (mustKnow.some(({ version }) => version > price.version)) this.servedOlder += 1;
   }

@@ -50,7 +50,9 @@ it("takes a file that was cut short for none, and replaces it", async () => {
 
 it("is what the page shows", async () => {
   const [source, page] = await Promise.all(
-    ["./file-backend.ts", "../../guide/writing-a-backend.md"].map((path) => readFile(new URL(path, import.meta.url), "utf8")),
+    ["./file-backend.ts", "../../guide/writing-a-backend.md"].map((path) =>
+      readFile(new URL(path, import.meta.url), "utf8"),
+    ),
   );
   expect(page).toContain(`\`\`\`ts\n${source}\`\`\`\n`);
 });

@@ -2,8 +2,16 @@ import { createHash, randomUUID } from "node:crypto";
 import { mkdir, readFile, rename, rm, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
-  BackendUnavailableError, DecodeError, json, packEntry, passthrough, unpackEntry,
-  type Backend, type Compressor, type Format, type StoredEntry,
+  BackendUnavailableError,
+  DecodeError,
+  json,
+  packEntry,
+  passthrough,
+  unpackEntry,
+  type Backend,
+  type Compressor,
+  type Format,
+  type StoredEntry,
 } from "@hotset/core";
 
 export interface FileBackendOptions {
@@ -26,7 +34,11 @@ export function fileBackend(options: FileBackendOptions): Backend {
   // Keys may have any length and any characters; names of files may not.
   const pathOf = (key: string): string => join(folder, createHash("sha256").update(key).digest("hex"));
   const unavailable = (operation: string, cause: unknown): BackendUnavailableError =>
-    new BackendUnavailableError(`${label}: ${operation} failed; check that the folder can be read and written`, { tier: label, operation, cause });
+    new BackendUnavailableError(`${label}: ${operation} failed; check that the folder can be read and written`, {
+      tier: label,
+      operation,
+      cause,
+    });
 
   async function read(key: string): Promise<StoredEntry | undefined> {
     try {

@@ -5,8 +5,20 @@
 import { randomBytes } from "node:crypto";
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import {
-  BackendUnavailableError, json, packEntry, passthrough, unpackEntry,
-  type Backend, type Clock, type Coherence, type Compressor, type Format, type Leases, type StoredEntry, type TagVersion, type TagVersions,
+  BackendUnavailableError,
+  json,
+  packEntry,
+  passthrough,
+  unpackEntry,
+  type Backend,
+  type Clock,
+  type Coherence,
+  type Compressor,
+  type Format,
+  type Leases,
+  type StoredEntry,
+  type TagVersion,
+  type TagVersions,
 } from "@hotset/core";
 
 export interface SqliteBackendOptions {
@@ -25,7 +37,14 @@ export interface SqliteBackendOptions {
 }
 
 export function sqliteBackend(options: SqliteBackendOptions): Backend {
-  const { file, format = json(), compressor = passthrough(), pollMs = 100, maxChanges = 10_000, clock = WALL_CLOCK } = options;
+  const {
+    file,
+    format = json(),
+    compressor = passthrough(),
+    pollMs = 100,
+    maxChanges = 10_000,
+    clock = WALL_CLOCK,
+  } = options;
   const label = "sqlite";
   const listeners = new Set<{ poll(): void; stop(): void }>();
   let database: DatabaseSync | undefined;
@@ -46,7 +65,12 @@ export function sqliteBackend(options: SqliteBackendOptions): Backend {
         throw error;
       }
     } catch (cause) {
-      throw new BackendUnavailableError(`${label}: ${operation} failed; check that the file can be written`, { tier: label, operation, cause, maybeExecuted: false });
+      throw new BackendUnavailableError(`${label}: ${operation} failed; check that the file can be written`, {
+        tier: label,
+        operation,
+        cause,
+        maybeExecuted: false,
+      });
     }
   }
 
@@ -90,7 +114,8 @@ export function sqliteBackend(options: SqliteBackendOptions): Backend {
 
   const tagVersions: TagVersions = {
     read: (tags) => step("read tags", (tables) => tags.map((tag) => tables.tag(tag))),
-    pin: (tags) => step("pin tags", (tables) => ({ at: tables.issuer(), versions: tags.map((tag) => tables.pin(tag)) })),
+    pin: (tags) =>
+      step("pin tags", (tables) => ({ at: tables.issuer(), versions: tags.map((tag) => tables.pin(tag)) })),
     unchangedSince: (at, tags) =>
       step("pin tags", (tables) => {
         // Only that some tag was renewed is known, not which: a load that meets one is not stored, which is rare.
@@ -101,7 +126,13 @@ export function sqliteBackend(options: SqliteBackendOptions): Backend {
     renew: (tags, mode) =>
       step("renew tags", (tables) => {
         const version = tables.issueNext();
-        for (const tag of tags) tables.setTag(tag, mode === "soft" ? { hard: tables.tag(tag)?.hard ?? version, soft: version } : { hard: version, soft: version });
+        for (const tag of tags)
+          tables.setTag(
+            tag,
+            mode === "soft"
+              ? { hard: tables.tag(tag)?.hard ?? version, soft: version }
+              : { hard: version, soft: version },
+          );
       }),
   };
 
@@ -178,7 +209,13 @@ export function sqliteBackend(options: SqliteBackendOptions): Backend {
         const expiresInMs = Math.min(entry.expiresInMs, Number.isNaN(windowMs) ? 0 : windowMs);
         if (expiresInMs < 1) tables.drop(key);
         // Another version: who has just written it must not take it for what he wrote.
-        else tables.put(key, { ...entry, staleInMs: Math.min(0, entry.staleInMs), expiresInMs, version: randomBytes(12).toString("base64url") });
+        else
+          tables.put(key, {
+            ...entry,
+            staleInMs: Math.min(0, entry.staleInMs),
+            expiresInMs,
+            version: randomBytes(12).toString("base64url"),
+          });
         return "stale";
       }),
     async close() {
@@ -203,13 +240,20 @@ class Tables {
   }
 
   entry(key: string): StoredEntry | undefined {
-    const row = this.#get("SELECT entry, version FROM entries WHERE key = ?", bytes(key)) as { readonly entry: Uint8Array; readonly version: string } | undefined;
+    const row = this.#get("SELECT entry, version FROM entries WHERE key = ?", bytes(key)) as
+      | { readonly entry: Uint8Array; readonly version: string }
+      | undefined;
     const entry = row && unpackEntry(row.entry, this.#nowMs);
     return entry && { ...entry, version: row.version };
   }
 
   put(key: string, entry: StoredEntry): void {
-    this.#run("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", bytes(key), packEntry(entry, this.#nowMs), entry.version ?? "-");
+    this.#run(
+      "INSERT OR REPLACE INTO entries VALUES (?, ?, ?)",
+      bytes(key),
+      packEntry(entry, this.#nowMs),
+      entry.version ?? "-",
+    );
   }
 
   drop(key: string): void {
@@ -217,7 +261,12 @@ class Tables {
   }
 
   lease(key: string): { readonly token: string; readonly leftMs: number } | undefined {
-    return this.#get("SELECT token, endsAt - ? AS leftMs FROM leases WHERE key = ? AND endsAt > ?", this.#nowMs, bytes(key), this.#nowMs) as ReturnType<Tables["lease"]>;
+    return this.#get(
+      "SELECT token, endsAt - ? AS leftMs FROM leases WHERE key = ? AND endsAt > ?",
+      this.#nowMs,
+      bytes(key),
+      this.#nowMs,
+    ) as ReturnType<Tables["lease"]>;
   }
 
   hold(key: string, token: string, leaseMs: number): void {
@@ -255,11 +304,17 @@ class Tables {
   }
 
   lastChange(): number {
-    return (this.#get("SELECT coalesce(max(seq), 0) AS last FROM sqlite_sequence WHERE name = 'changes'") as { readonly last: number }).last;
+    return (
+      this.#get("SELECT coalesce(max(seq), 0) AS last FROM sqlite_sequence WHERE name = 'changes'") as {
+        readonly last: number;
+      }
+    ).last;
   }
 
   changesSince(last: number): readonly { readonly key: Uint8Array; readonly isTag: 0 | 1 }[] {
-    return this.#database.prepare("SELECT key, isTag FROM changes WHERE n > ? ORDER BY n").all(last) as unknown as ReturnType<Tables["changesSince"]>;
+    return this.#database
+      .prepare("SELECT key, isTag FROM changes WHERE n > ? ORDER BY n")
+      .all(last) as unknown as ReturnType<Tables["changesSince"]>;
   }
 
   #log(key: string, isTag: 0 | 1): void {

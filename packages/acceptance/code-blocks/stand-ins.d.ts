@@ -26,4 +26,7 @@ declare const cache: import("hotset").Cache;
 
 declare const id: number;
 declare const log: { warn(fields: object, text: string): void };
-declare const metrics: { count(name: string, labels: Readonly<Record<string, string>>): void; gauge(name: string, value: number): void };
+declare const metrics: {
+  count(name: string, labels: Readonly<Record<string, string>>): void;
+  gauge(name: string, value: number): void;
+};

@@ -1,14 +1,30 @@
 // What must and must not compile against the built packages. `same<A, B>(true)` holds when the two types are identical.
 
 import {
-  type Backend, type Cache, type LoadContext, type Namespace, type StandardSchema, cluster, createCache, fromClient, keyOf,
-  memory, redis, sentinel, single, zstd,
+  type Backend,
+  type Cache,
+  type LoadContext,
+  type Namespace,
+  type StandardSchema,
+  cluster,
+  createCache,
+  fromClient,
+  keyOf,
+  memory,
+  redis,
+  sentinel,
+  single,
+  zstd,
 } from "hotset";
 
-type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false;
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 declare function same<A, B>(yes: Same<A, B>): void;
 
-interface User { id: number; name: string; role: "admin" | "guest" }
+interface User {
+  id: number;
+  name: string;
+  role: "admin" | "guest";
+}
 declare const maybeUser: () => Promise<User | undefined>;
 declare const findUser: (id: number, options?: { signal?: AbortSignal }) => Promise<User>;
 declare const cache: Cache;
@@ -97,7 +113,10 @@ users.getOrSet("1", maybeUser);
 
 cache.set("k", null);
 cache.set("k", 0);
-cache.setMany([["a", 1], ["b", { c: "d" }]]);
+cache.setMany([
+  ["a", 1],
+  ["b", { c: "d" }],
+]);
 cache.setMany(new Map([["a", 1]]));
 // @ts-expect-error undefined is never stored
 cache.set("k", undefined);
@@ -131,7 +150,9 @@ cache.set("k", 1, { forceRefresh: true });
 // @ts-expect-error an etag belongs to one value
 createCache({ name: "x" }).tier(memory()).defaults({ etag: "x" });
 // @ts-expect-error tags belong to one value
-createCache({ name: "x" }).tier(memory()).defaults({ tags: ["x"] });
+createCache({ name: "x" })
+  .tier(memory())
+  .defaults({ tags: ["x"] });
 // @ts-expect-error a load cannot be given a validator ahead of its value
 cache.getOrSet("k", () => 1, { etag: "x" });
 // @ts-expect-error no such option
@@ -142,7 +163,10 @@ cache.getOrSet("k", () => 1, { staleWhileRevalidates: 1 });
 // @ts-expect-error only an entry that is there can be renewed
 cache.getOrSet("k", (ctx) => ctx.stale.notModified());
 // @ts-expect-error a context is read-only
-cache.getOrSet("k", (ctx) => { ctx.key = "x"; return 1; });
+cache.getOrSet("k", (ctx) => {
+  ctx.key = "x";
+  return 1;
+});
 // @ts-expect-error what was stored is unchecked: narrow it first
 cache.getOrSet("k", (ctx: LoadContext) => ctx.stale?.value.length ?? 0);
 // @ts-expect-error a value is no loader
@@ -150,26 +174,41 @@ cache.getOrSet("k", 1);
 
 // ---- many
 
-const batch = await cache.getOrSetMany([1, 2], (id) => keyOf("user", id), async (missing, ctx) => {
-  same<typeof missing, readonly number[]>(true);
-  const rows = await Promise.all(missing.map((id) => findUser(id, { signal: ctx.signal })));
-  for (const row of rows) ctx.setOptions(row.id, { tags: [row.name] });
-  return rows.map((row) => [row.id, row] as const);
-});
+const batch = await cache.getOrSetMany(
+  [1, 2],
+  (id) => keyOf("user", id),
+  async (missing, ctx) => {
+    same<typeof missing, readonly number[]>(true);
+    const rows = await Promise.all(missing.map((id) => findUser(id, { signal: ctx.signal })));
+    for (const row of rows) ctx.setOptions(row.id, { tags: [row.name] });
+    return rows.map((row) => [row.id, row] as const);
+  },
+);
 same<typeof batch, Map<number, User>>(true);
-const fromMap = await cache.getOrSetMany(["a"], (k) => k, (missing) => new Map(missing.map((k) => [k, k.length])));
+const fromMap = await cache.getOrSetMany(
+  ["a"],
+  (k) => k,
+  (missing) => new Map(missing.map((k) => [k, k.length])),
+);
 same<typeof fromMap, Map<string, number>>(true);
 // @ts-expect-error an array of values does not say which item each belongs to
 cache.getOrSetMany([1, 2], String, (missing) => Promise.all(missing.map((id) => findUser(id))));
 
 // ---- wrap
 
-const wrapped = cache.wrap(findUser, { name: "user", key: (id) => String(id), tags: (user, id) => [user.name, id.toFixed()] });
+const wrapped = cache.wrap(findUser, {
+  name: "user",
+  key: (id) => String(id),
+  tags: (user, id) => [user.name, id.toFixed()],
+});
 same<ReturnType<typeof wrapped>, Promise<User>>(true);
 same<Parameters<typeof wrapped>, Parameters<typeof findUser>>(true);
 const sync = cache.wrap((a: number, b: string) => a + b, { name: "sum" });
 same<ReturnType<typeof sync>, Promise<string>>(true);
-const optional = cache.wrap(async (id: number, locale?: string) => `${id}${locale}`, { name: "o", tags: (_value, id) => [String(id)] });
+const optional = cache.wrap(async (id: number, locale?: string) => `${id}${locale}`, {
+  name: "o",
+  tags: (_value, id) => [String(id)],
+});
 optional(1);
 optional(1, "en");
 // @ts-expect-error arguments are those of the function
@@ -191,7 +230,10 @@ void [typedWrap.key("x"), literal, byShape({ text: "a" }, 1, 2)];
 
 // ---- keys
 
-interface Query { text: string; page?: number }
+interface Query {
+  text: string;
+  page?: number;
+}
 declare const query: Query;
 keyOf("search", query, [1, "a"], new Date(), null, 1n);
 // @ts-expect-error functions are no data
@@ -245,8 +287,12 @@ redis("redis://a").keyFormat("json");
 
 // ---- events
 
-cache.on("hit", (event) => { same<typeof event.tier, string>(true); });
-cache.on("load:error", ({ error }) => { same<typeof error, unknown>(true); });
+cache.on("hit", (event) => {
+  same<typeof event.tier, string>(true);
+});
+cache.on("load:error", ({ error }) => {
+  same<typeof error, unknown>(true);
+});
 same<ReturnType<typeof cache.on>, () => void>(true);
 // @ts-expect-error no such event
 cache.on("hits", () => {});

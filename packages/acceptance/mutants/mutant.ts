@@ -25,6 +25,7 @@ export type Breakage = Omit<Mutant, "file">;
  */
 export function withoutRule(text: string, { name, file, rule, broken }: BrokenRule): string {
   const occurrences = text.split(rule).length - 1;
-  if (occurrences !== 1) throw new Error(`${name}: the rule occurs ${occurrences} times in ${file}; it must occur once`);
+  if (occurrences !== 1)
+    throw new Error(`${name}: the rule occurs ${occurrences} times in ${file}; it must occur once`);
   return text.replace(rule, () => broken);
 }

@@ -16,7 +16,10 @@ import { MUTANTS } from "./all.ts";
 import type { Mutant } from "./mutant.ts";
 
 interface Report {
-  readonly testResults: readonly { readonly message: string; readonly assertionResults: readonly { readonly fullName: string; readonly status: string }[] }[];
+  readonly testResults: readonly {
+    readonly message: string;
+    readonly assertionResults: readonly { readonly fullName: string; readonly status: string }[];
+  }[];
 }
 
 const top = resolve(import.meta.dirname, "../../..");
@@ -30,14 +33,20 @@ const LIMIT_MS = 60_000;
 const wanted = process.argv.slice(2);
 const chosen = MUTANTS.filter(({ name }) => wanted.length === 0 || wanted.some((part) => name.includes(part)));
 if (chosen.length === 0) {
-  console.error(`no mutant is named like ${wanted.join(", ")}; there are:\n${MUTANTS.map(({ name }) => `  ${name}`).join("\n")}`);
+  console.error(
+    `no mutant is named like ${wanted.join(", ")}; there are:\n${MUTANTS.map(({ name }) => `  ${name}`).join("\n")}`,
+  );
   process.exit(1);
 }
 
 const folder = await mkdtemp(join(tmpdir(), "hotset-mutants-"));
-const texts = new Map(await Promise.all(globSync("packages/{acceptance,core,memory,redis}/{src,test}/**/*.test.ts", { cwd: top })
-  .filter((file) => !UNSUITABLE.test(file))
-  .map(async (file): Promise<[string, string]> => [file, await readFile(join(top, file), "utf8")])));
+const texts = new Map(
+  await Promise.all(
+    globSync("packages/{acceptance,core,memory,redis}/{src,test}/**/*.test.ts", { cwd: top })
+      .filter((file) => !UNSUITABLE.test(file))
+      .map(async (file): Promise<[string, string]> => [file, await readFile(join(top, file), "utf8")]),
+  ),
+);
 
 const running = new Set<ChildProcess>();
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
@@ -49,14 +58,18 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
 const failsAnyway = await unbroken();
 let survived = 0;
 const queue = [...chosen];
-await Promise.all(Array.from({ length: AT_ONCE }, async () => {
-  for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
-    const startedAt = performance.now();
-    const verdict = await judge(mutant);
-    if (verdict.survived) survived += 1;
-    console.log(`${verdict.survived ? "SURVIVED" : "caught  "}  ${mutant.name}  (${Math.round(performance.now() - startedAt)} ms)\n            ${verdict.by}`);
-  }
-}));
+await Promise.all(
+  Array.from({ length: AT_ONCE }, async () => {
+    for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
+      const startedAt = performance.now();
+      const verdict = await judge(mutant);
+      if (verdict.survived) survived += 1;
+      console.log(
+        `${verdict.survived ? "SURVIVED" : "caught  "}  ${mutant.name}  (${Math.round(performance.now() - startedAt)} ms)\n            ${verdict.by}`,
+      );
+    }
+  }),
+);
 await rm(folder, { recursive: true });
 console.log(`${chosen.length - survived} passed, ${survived} failed`);
 process.exit(survived === 0 ? 0 : 1);
@@ -65,9 +78,17 @@ process.exit(survived === 0 ? 0 : 1);
 async function unbroken(): Promise<ReadonlySet<string>> {
   const files = new Set(chosen.flatMap(testsOf));
   const promises = [...new Set(chosen.flatMap((mutant) => mutant.promises))];
-  const { report, log } = await vitest({ files: [...files], promises, more: [`--maxWorkers=${AT_ONCE}`], mutant: undefined, limitMs: 5 * LIMIT_MS });
+  const { report, log } = await vitest({
+    files: [...files],
+    promises,
+    more: [`--maxWorkers=${AT_ONCE}`],
+    mutant: undefined,
+    limitMs: 5 * LIMIT_MS,
+  });
   if (report === undefined) throw new Error(`no test ran over unbroken rules: ${log}`);
-  const failed = report.testResults.flatMap(({ assertionResults }) => assertionResults).filter(({ status }) => status === "failed");
+  const failed = report.testResults
+    .flatMap(({ assertionResults }) => assertionResults)
+    .filter(({ status }) => status === "failed");
   for (const { fullName } of failed) console.log(`fails without any mutant: ${fullName}`);
   return new Set(failed.map(({ fullName }) => fullName));
 }
@@ -76,10 +97,18 @@ async function unbroken(): Promise<ReadonlySet<string>> {
 async function judge(mutant: Mutant, bail = true): Promise<{ readonly survived: boolean; readonly by: string }> {
   const files = testsOf(mutant);
   if (files.length === 0) return { survived: true, by: `no test names ${mutant.promises.join(", ")}` };
-  const { report, log } = await vitest({ files, promises: mutant.promises, more: ["--maxWorkers=1", ...(bail ? ["--bail=1"] : [])], mutant, limitMs: LIMIT_MS });
+  const { report, log } = await vitest({
+    files,
+    promises: mutant.promises,
+    more: ["--maxWorkers=1", ...(bail ? ["--bail=1"] : [])],
+    mutant,
+    limitMs: LIMIT_MS,
+  });
   if (report === undefined) return { survived: true, by: `no test ran: ${log}` };
   const names = new RegExp(`\\b(?:${mutant.promises.join("|")})\\b`);
-  const named = report.testResults.flatMap(({ assertionResults }) => assertionResults).filter(({ fullName }) => names.test(fullName));
+  const named = report.testResults
+    .flatMap(({ assertionResults }) => assertionResults)
+    .filter(({ fullName }) => names.test(fullName));
   const failed = named.filter(({ status }) => status === "failed");
   const caught = failed.find(({ fullName }) => !failsAnyway.has(fullName));
   if (caught !== undefined) return { survived: false, by: caught.fullName };
@@ -87,7 +116,10 @@ async function judge(mutant: Mutant, bail = true): Promise<{ readonly survived: 
   if (bail && failed.length > 0) return judge(mutant, false);
   const broken = report.testResults.find(({ assertionResults }) => assertionResults.length === 0);
   const ran = named.filter(({ status }) => status === "passed").length;
-  return { survived: true, by: broken === undefined ? `${ran} tests name ${mutant.promises.join(", ")}, and all passed` : broken.message };
+  return {
+    survived: true,
+    by: broken === undefined ? `${ran} tests name ${mutant.promises.join(", ")}, and all passed` : broken.message,
+  };
 }
 
 /** The files that name its promises: stories and the unit tests of its own package, those with a real Redis for what only Redis shows. */
@@ -95,7 +127,10 @@ function testsOf({ file, promises }: Mutant): readonly string[] {
   const own = file.split("/", 2).join("/");
   const names = new RegExp(`\\b(?:${promises.join("|")})\\b`);
   return [...texts].flatMap(([test, text]) =>
-    names.test(text) && (test.startsWith(`${own}/`) || (test.startsWith("packages/acceptance/") && own !== REDIS)) ? [test] : []);
+    names.test(text) && (test.startsWith(`${own}/`) || (test.startsWith("packages/acceptance/") && own !== REDIS))
+      ? [test]
+      : [],
+  );
 }
 
 interface Run {
@@ -106,21 +141,42 @@ interface Run {
   readonly limitMs: number;
 }
 
-async function vitest({ files, promises, more, mutant, limitMs }: Run): Promise<{ readonly report: Report | undefined; readonly log: string }> {
+async function vitest({
+  files,
+  promises,
+  more,
+  mutant,
+  limitMs,
+}: Run): Promise<{ readonly report: Report | undefined; readonly log: string }> {
   const output = join(folder, `${randomUUID()}.json`);
-  const child = spawn(process.execPath, [
-    join(top, "node_modules/vitest/vitest.mjs"), "run",
-    "--config", join(import.meta.dirname, "vitest.config.ts"),
-    "--reporter=json", `--outputFile=${output}`,
-    "--testNamePattern", `\\b(${promises.join("|")})\\b`,
-    "--pool=threads", "--testTimeout=3000", ...more, ...files,
-  ], {
-    cwd: top,
-    env: { ...process.env, HOTSET_MUTANT: mutant?.name ?? "", HOTSET_MUTANT_REDIS: files.some((file) => file.startsWith(`${REDIS}/test/`)) ? "1" : "" },
-    stdio: ["ignore", "pipe", "pipe"],
-    // A process group of its own, so that what it started ends with it.
-    detached: true,
-  });
+  const child = spawn(
+    process.execPath,
+    [
+      join(top, "node_modules/vitest/vitest.mjs"),
+      "run",
+      "--config",
+      join(import.meta.dirname, "vitest.config.ts"),
+      "--reporter=json",
+      `--outputFile=${output}`,
+      "--testNamePattern",
+      `\\b(${promises.join("|")})\\b`,
+      "--pool=threads",
+      "--testTimeout=3000",
+      ...more,
+      ...files,
+    ],
+    {
+      cwd: top,
+      env: {
+        ...process.env,
+        HOTSET_MUTANT: mutant?.name ?? "",
+        HOTSET_MUTANT_REDIS: files.some((file) => file.startsWith(`${REDIS}/test/`)) ? "1" : "",
+      },
+      stdio: ["ignore", "pipe", "pipe"],
+      // A process group of its own, so that what it started ends with it.
+      detached: true,
+    },
+  );
   running.add(child);
   let log = "";
   child.stdout.on("data", (chunk: Buffer) => (log += chunk.toString()));

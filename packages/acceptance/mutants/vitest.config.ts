@@ -12,18 +12,20 @@ const needsRedis = process.env["HOTSET_MUTANT_REDIS"] === "1";
 /** The tests of the workspace, over sources in which one rule is broken. Nothing is written: sources change as they are read. */
 const config: ViteUserConfig = mergeConfig(workspace, {
   root: top,
-  plugins: [{
-    name: "hotset-mutant",
-    enforce: "pre",
-    // Vitest keeps transformed modules on disk, and cannot know that this one comes out differently each time.
-    configureVitest({ defineCacheKeyGenerator }) {
-      defineCacheKeyGenerator(({ id }) => (id === broken ? false : undefined));
+  plugins: [
+    {
+      name: "hotset-mutant",
+      enforce: "pre",
+      // Vitest keeps transformed modules on disk, and cannot know that this one comes out differently each time.
+      configureVitest({ defineCacheKeyGenerator }) {
+        defineCacheKeyGenerator(({ id }) => (id === broken ? false : undefined));
+      },
+      transform(code, id) {
+        if (mutant === undefined || id !== broken) return undefined;
+        return { code: withoutRule(code, mutant), map: null };
+      },
     },
-    transform(code, id) {
-      if (mutant === undefined || id !== broken) return undefined;
-      return { code: withoutRule(code, mutant), map: null };
-    },
-  }],
+  ],
 } satisfies ViteUserConfig);
 if (!needsRedis) config.test = { ...config.test, globalSetup: [] };
 

@@ -1,4 +1,13 @@
-import { startCluster, startOwnRedis, startProxy, startSentinel, type FaultProxy, type OwnRedis, type TestCluster, type TestSentinel } from "@hotset/test-servers";
+import {
+  startCluster,
+  startOwnRedis,
+  startProxy,
+  startSentinel,
+  type FaultProxy,
+  type OwnRedis,
+  type TestCluster,
+  type TestSentinel,
+} from "@hotset/test-servers";
 import type { Plan, Topology } from "./plan.ts";
 import type { Place } from "./worker.ts";
 
@@ -59,10 +68,16 @@ export function arenas(): Arenas {
 const shared = (arena: Arena): Arena => ({ ...arena, [Symbol.asyncDispose]: async () => undefined });
 
 async function openSingle({ settings }: Plan): Promise<Arena> {
-  const redis = await startOwnRedis({ config: settings.persistence === "append-only" ? ["appendonly yes", "appendfsync always"] : [] });
+  const redis = await startOwnRedis({
+    config: settings.persistence === "append-only" ? ["appendonly yes", "appendfsync always"] : [],
+  });
   const proxies: FaultProxy[] = [];
   return {
-    topology: "single", single: redis, sentinel: undefined, cluster: undefined, proxies,
+    topology: "single",
+    single: redis,
+    sentinel: undefined,
+    cluster: undefined,
+    proxies,
     place: async (worker) => {
       proxies[worker] ??= await startProxy(redis.port);
       return { topology: "single", url: proxies[worker].url };
@@ -85,19 +100,28 @@ async function openSingle({ settings }: Plan): Promise<Arena> {
 async function openSentinel(): Promise<Arena> {
   const sentinel = await startSentinel({ replicas: 2, downAfterMs: 700 });
   return {
-    topology: "sentinel", single: undefined, sentinel, cluster: undefined, proxies: [],
-    place: async () => ({ topology: "sentinel", urls: sentinel.sentinels.map(({ url }) => url), primaryName: sentinel.name }),
+    topology: "sentinel",
+    single: undefined,
+    sentinel,
+    cluster: undefined,
+    proxies: [],
+    place: async () => ({
+      topology: "sentinel",
+      urls: sentinel.sentinels.map(({ url }) => url),
+      primaryName: sentinel.name,
+    }),
     primaries: async () => [await sentinel.primary()],
     settle: () => settled(sentinel),
-    heal: () => insist(async () => {
-      for (const each of sentinel.sentinels) {
-        await each.start();
-        each.resume();
-      }
-      for (const server of sentinel.servers) if (server.state === "paused") server.resume();
-      for (const server of sentinel.servers) if (server.state !== "running") await sentinel.rejoin(server);
-      await settled(sentinel);
-    }),
+    heal: () =>
+      insist(async () => {
+        for (const each of sentinel.sentinels) {
+          await each.start();
+          each.resume();
+        }
+        for (const server of sentinel.servers) if (server.state === "paused") server.resume();
+        for (const server of sentinel.servers) if (server.state !== "running") await sentinel.rejoin(server);
+        await settled(sentinel);
+      }),
     [Symbol.asyncDispose]: () => sentinel.stop(),
   };
 }
@@ -108,7 +132,11 @@ async function settled(sentinel: TestSentinel): Promise<void> {
   for (;;) {
     const primary = await sentinel.primary();
     const roles = await Promise.all(sentinel.servers.map((server) => server.info("replication")));
-    const isWell = sentinel.servers.every((server, i) => server === primary ? roles[i]!["role"] === "master" : roles[i]!["master_link_status"] === "up" && Number(roles[i]!["master_port"]) === primary.port);
+    const isWell = sentinel.servers.every((server, i) =>
+      server === primary
+        ? roles[i]!["role"] === "master"
+        : roles[i]!["master_link_status"] === "up" && Number(roles[i]!["master_port"]) === primary.port,
+    );
     if (isWell) return;
     if (performance.now() > deadline) throw new Error("The servers behind the sentinels do not settle");
     await new Promise((later) => setTimeout(later, 50));
@@ -118,20 +146,24 @@ async function settled(sentinel: TestSentinel): Promise<void> {
 async function openCluster(): Promise<Arena> {
   const cluster = await startCluster({ proxied: true, nodeTimeoutMs: 1_000 });
   return {
-    topology: "cluster", single: undefined, sentinel: undefined, cluster,
+    topology: "cluster",
+    single: undefined,
+    sentinel: undefined,
+    cluster,
     proxies: cluster.nodes.flatMap(({ proxy }) => proxy ?? []),
     place: async () => ({ topology: "cluster", urls: cluster.urls }),
     primaries: () => cluster.masters(),
     settle: () => cluster.waitUntilOk(),
-    heal: () => insist(async () => {
-      for (const node of cluster.nodes) {
-        if (node.state === "paused") node.resume();
-        await node.start();
-        await node.proxy?.pass();
-      }
-      await cluster.waitUntilOk();
-      for (const node of cluster.nodes) await unpause(node);
-    }),
+    heal: () =>
+      insist(async () => {
+        for (const node of cluster.nodes) {
+          if (node.state === "paused") node.resume();
+          await node.start();
+          await node.proxy?.pass();
+        }
+        await cluster.waitUntilOk();
+        for (const node of cluster.nodes) await unpause(node);
+      }),
     [Symbol.asyncDispose]: () => cluster.stop(),
   };
 }

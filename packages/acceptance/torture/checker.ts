@@ -1,4 +1,13 @@
-import { FOREIGN, type Change, type Fault, type History, type Instant, type Issue, type Load, type Read } from "./history.ts";
+import {
+  FOREIGN,
+  type Change,
+  type Fault,
+  type History,
+  type Instant,
+  type Issue,
+  type Load,
+  type Read,
+} from "./history.ts";
 
 /**
  * What a history can show:
@@ -15,7 +24,18 @@ import { FOREIGN, type Change, type Fault, type History, type Instant, type Issu
  * - `unexpected error`: a call rejected that never may.
  * - `untidy`: an unhandled rejection, a leak, a call that never settled, a process that did not heal.
  */
-export type Rule = "own" | "elsewhere" | "token" | "forced" | "reappeared" | "two loads" | "slept" | "unbounded" | "forged" | "unexpected error" | "untidy";
+export type Rule =
+  | "own"
+  | "elsewhere"
+  | "token"
+  | "forced"
+  | "reappeared"
+  | "two loads"
+  | "slept"
+  | "unbounded"
+  | "forged"
+  | "unexpected error"
+  | "untidy";
 
 export interface Violation {
   readonly rule: Rule;
@@ -36,7 +56,13 @@ export interface Violation {
  * - `load without a lease`: the backend gave none within what the call may wait for it.
  * - `foreign delete during a load`: a key that Redis does not hold was deleted by another program; who joined the load is not told.
  */
-export type Exemption = "fallback" | "lost, not yet re-issued" | "lost, nobody remembers" | "set with unknown outcome" | "load without a lease" | "foreign delete during a load";
+export type Exemption =
+  | "fallback"
+  | "lost, not yet re-issued"
+  | "lost, nobody remembers"
+  | "set with unknown outcome"
+  | "load without a lease"
+  | "foreign delete during a load";
 
 export interface Verdict {
   readonly violations: readonly Violation[];
@@ -88,7 +114,10 @@ class Floors {
       else high = middle;
     }
     if (low === 0 || this.#highest[low - 1]! <= version) return [];
-    return this.#floors.slice(0, low).filter((floor) => floor.version > version).sort((a, b) => b.version - a.version);
+    return this.#floors
+      .slice(0, low)
+      .filter((floor) => floor.version > version)
+      .sort((a, b) => b.version - a.version);
   }
 }
 
@@ -116,7 +145,9 @@ class Checker {
 
   constructor(history: History) {
     this.#history = history;
-    this.#diedAt = new Map(history.processes.flatMap(({ name, diedAt }) => (diedAt === undefined ? [] : [[name, diedAt] as const])));
+    this.#diedAt = new Map(
+      history.processes.flatMap(({ name, diedAt }) => (diedAt === undefined ? [] : [[name, diedAt] as const])),
+    );
     this.#loadsOf = grouped(history.loads, ({ key }) => key);
     this.#cutOff = new Map(history.processes.map(({ name }) => [name, this.#spansOfNoReach(name)]));
     this.#forcedReads = history.reads.filter(({ forced }) => forced === true);
@@ -129,7 +160,8 @@ class Checker {
         floorsOf(this.#own[change.mode], `${change.process} ${key}`).add(settled);
         if (change.status === "acknowledged") floorsOf(this.#others[change.mode], key).add(settled);
         const replayedAt = this.#replayedAt(change);
-        if (replayedAt !== undefined) floorsOf(this.#others[change.mode], key).add({ version, at: replayedAt, change, isReplay: true });
+        if (replayedAt !== undefined)
+          floorsOf(this.#others[change.mode], key).add({ version, at: replayedAt, change, isReplay: true });
       }
     }
   }
@@ -140,7 +172,8 @@ class Checker {
     this.#judgeLoads();
     for (const read of reads) this.#judgeWait(read);
     for (const call of [...reads, ...changes]) this.#judgeBound(call);
-    for (const { process, at, kind, text } of incidents) this.#violate({ rule: "untidy", at, ids: [], text: `${process}: ${kind}: ${text}` });
+    for (const { process, at, kind, text } of incidents)
+      this.#violate({ rule: "untidy", at, ids: [], text: `${process}: ${kind}: ${text}` });
     return {
       violations: this.#violations.sort((a, b) => a.at - b.at),
       exemptions: this.#exemptions,
@@ -152,16 +185,34 @@ class Checker {
 
   #judge(read: Read): void {
     if (read.error !== undefined && !isExpected(read)) {
-      this.#violate({ rule: "unexpected error", at: read.endedAt, key: read.key, ids: [read.id], text: `${read.process}: ${read.kind} ${read.key} rejected: ${read.error}` });
+      this.#violate({
+        rule: "unexpected error",
+        at: read.endedAt,
+        key: read.key,
+        ids: [read.id],
+        text: `${read.process}: ${read.kind} ${read.key} rejected: ${read.error}`,
+      });
     }
     if (read.version === undefined) return;
     if (read.strayKey !== undefined) {
-      this.#violate({ rule: "forged", at: read.endedAt, key: read.key, ids: [read.id], text: `${read.process}: ${read.kind} ${read.key} answered the value of ${read.strayKey}` });
+      this.#violate({
+        rule: "forged",
+        at: read.endedAt,
+        key: read.key,
+        ids: [read.id],
+        text: `${read.process}: ${read.kind} ${read.key} answered the value of ${read.strayKey}`,
+      });
       return;
     }
     const { version } = read;
     if (version > this.#newestAt(read.key, read.endedAt))
-      this.#violate({ rule: "forged", at: read.endedAt, key: read.key, ids: [read.id], text: `${read.process}: ${read.kind} ${read.key} answered ${version}, which the source had not issued yet` });
+      this.#violate({
+        rule: "forged",
+        at: read.endedAt,
+        key: read.key,
+        ids: [read.id],
+        text: `${read.process}: ${read.kind} ${read.key} answered ${version}, which the source had not issued yet`,
+      });
     const modes = read.freshness === "fresh" ? (["hard", "soft"] as const) : (["hard"] as const);
 
     const token = read.after;
@@ -169,33 +220,53 @@ class Checker {
       const change = this.#changes.get(token.change);
       // A soft change leaves the older value to be served as stale.
       const isDue = change?.mode !== "soft" || read.freshness === "fresh";
-      const exemption = !isDue ? "not due" : change && (this.#lost(change, read) ?? this.#lateSet(version, read, change.endedAt ?? Infinity));
-      if (exemption === undefined) return this.#older("token", read, token.version, token.change, "the write whose token it carried");
+      const exemption = !isDue
+        ? "not due"
+        : change && (this.#lost(change, read) ?? this.#lateSet(version, read, change.endedAt ?? Infinity));
+      if (exemption === undefined)
+        return this.#older("token", read, token.version, token.change, "the write whose token it carried");
       if (exemption !== "not due") this.#exempt(exemption);
     }
 
     if (read.forced === true && read.tier !== undefined && read.tier !== "memory" && read.freshness === "fresh") {
       const before = this.#newestAt(read.key, read.startedAt);
-      if (version < before) return this.#older("forced", read, before, undefined, "what the source had before the call");
+      if (version < before)
+        return this.#older("forced", read, before, undefined, "what the source had before the call");
     }
 
     for (const mode of modes) {
       for (const floor of floorsOf(this.#own[mode], `${read.process} ${read.key}`).above(version, read.startedAt)) {
         const exemption = this.#forgotten(floor.change, read) ?? this.#lateSet(version, read, floor.at);
         const rule = (this.#replayedAt(floor.change) ?? Infinity) <= read.startedAt ? "reappeared" : "own";
-        if (exemption === undefined) return this.#older(rule, read, floor.version, floor.change.id, `${mode === "soft" ? "as fresh, " : ""}its own ${floor.change.kind}`);
+        if (exemption === undefined)
+          return this.#older(
+            rule,
+            read,
+            floor.version,
+            floor.change.id,
+            `${mode === "soft" ? "as fresh, " : ""}its own ${floor.change.kind}`,
+          );
         this.#exempt(exemption);
       }
     }
 
     for (const mode of modes) {
-      const late = floorsOf(this.#others[mode], read.key).above(version, read.startedAt - this.#history.terms.maxStalenessMs);
+      const late = floorsOf(this.#others[mode], read.key).above(
+        version,
+        read.startedAt - this.#history.terms.maxStalenessMs,
+      );
       for (const floor of late) {
         if (floor.change.process === read.process) continue;
         const exemption = this.#excuse(floor, read);
         if (exemption === undefined) {
           const rule = floor.isReplay ? "reappeared" : "elsewhere";
-          return this.#older(rule, read, floor.version, floor.change.id, `${mode === "soft" ? "as fresh, " : ""}${(read.startedAt - floor.at).toFixed(1)} ms after the ${floor.isReplay ? "replay" : "acknowledgement"} of ${floor.change.kind} in ${floor.change.process}`);
+          return this.#older(
+            rule,
+            read,
+            floor.version,
+            floor.change.id,
+            `${mode === "soft" ? "as fresh, " : ""}${(read.startedAt - floor.at).toFixed(1)} ms after the ${floor.isReplay ? "replay" : "acknowledgement"} of ${floor.change.kind} in ${floor.change.process}`,
+          );
         }
         this.#exempt(exemption);
         break;
@@ -257,11 +328,24 @@ class Checker {
 
   #lateSet(version: number, read: Read, floorAt: Instant): Exemption | undefined {
     const isLate = this.#history.changes.some((change) => {
-      if (!/^(set|foreignSet)$/.test(change.kind) || change.process === read.process || !change.keys.some(([key, set]) => key === read.key && set === version)) return false;
+      if (
+        !/^(set|foreignSet)$/.test(change.kind) ||
+        change.process === read.process ||
+        !change.keys.some(([key, set]) => key === read.key && set === version)
+      )
+        return false;
       if (change.status === "pending") return floorAt <= (this.#replayedAt(change) ?? Infinity);
-      const lostAt = change.status === "failed" ? change.endedAt : change.endedAt === undefined ? this.#diedAt.get(change.process) : undefined;
+      const lostAt =
+        change.status === "failed"
+          ? change.endedAt
+          : change.endedAt === undefined
+            ? this.#diedAt.get(change.process)
+            : undefined;
       if (lostAt === undefined) return false;
-      const thawedAt = Math.max(lostAt, ...this.#history.faults.filter(({ from, to }) => from <= lostAt && lostAt <= to).map(({ to }) => to));
+      const thawedAt = Math.max(
+        lostAt,
+        ...this.#history.faults.filter(({ from, to }) => from <= lostAt && lostAt <= to).map(({ to }) => to),
+      );
       return floorAt <= thawedAt + DELIVERED_MS;
     });
     return isLate ? "set with unknown outcome" : undefined;
@@ -269,7 +353,13 @@ class Checker {
 
   #foreignDelete({ change, at }: Floor, read: Read): Exemption | undefined {
     if (change.process !== FOREIGN) return undefined;
-    const isJoined = (this.#loadsOf.get(read.key) ?? []).some((load) => load.process === read.process && load.version === read.version && load.startedAt < at && (load.endedAt ?? Infinity) >= read.startedAt);
+    const isJoined = (this.#loadsOf.get(read.key) ?? []).some(
+      (load) =>
+        load.process === read.process &&
+        load.version === read.version &&
+        load.startedAt < at &&
+        (load.endedAt ?? Infinity) >= read.startedAt,
+    );
     return isJoined ? "foreign delete during a load" : undefined;
   }
 
@@ -282,7 +372,10 @@ class Checker {
           if ((before.endedAt ?? this.#diedAt.get(before.process) ?? Infinity) <= load.startedAt) running.splice(i, 1);
           else if (!this.#maySecondLoadRun(key, before, load))
             this.#violate({
-              rule: "two loads", at: load.startedAt, key, ids: [before.id, load.id],
+              rule: "two loads",
+              at: load.startedAt,
+              key,
+              ids: [before.id, load.id],
               text: `${load.process} began to load ${key} while ${before.process} had been loading it for ${(load.startedAt - before.startedAt).toFixed(1)} ms, and nothing had changed it`,
             });
         }
@@ -301,19 +394,46 @@ class Checker {
     }
     // From the earlier call: a change after it fenced that load, which goes on for its callers and holds no lease.
     const span = { from: Math.min(first.calledAt, second.calledAt), to: second.startedAt };
-    if ((this.#loadsOf.get(key) ?? []).some((load) => load.forced && overlap({ from: load.calledAt, to: load.endedAt ?? Infinity }, span))) return true;
+    if (
+      (this.#loadsOf.get(key) ?? []).some(
+        (load) => load.forced && overlap({ from: load.calledAt, to: load.endedAt ?? Infinity }, span),
+      )
+    )
+      return true;
     // One whose caller left takes the lease over all the same, once it reaches the backend.
-    if (this.#forcedReads.some((read) => read.key === key && overlap({ from: read.startedAt, to: read.endedAt + (read.error === undefined ? 0 : this.#history.terms.responseTimeoutMs) }, span))) return true;
-    const isChanged = this.#history.changes.some((change) => (change.keys.some(([each]) => each === key) || change.touches?.includes(key) === true) && overlap({ from: change.startedAt, to: this.#overAt(change) }, span));
+    if (
+      this.#forcedReads.some(
+        (read) =>
+          read.key === key &&
+          overlap(
+            {
+              from: read.startedAt,
+              to: read.endedAt + (read.error === undefined ? 0 : this.#history.terms.responseTimeoutMs),
+            },
+            span,
+          ),
+      )
+    )
+      return true;
+    const isChanged = this.#history.changes.some(
+      (change) =>
+        (change.keys.some(([each]) => each === key) || change.touches?.includes(key) === true) &&
+        overlap({ from: change.startedAt, to: this.#overAt(change) }, span),
+    );
     if (isChanged) return true;
     // What is replayed, or issued again after a change of servers, invalidates whatever it covers.
-    if (this.#history.sightings.some(({ at, pending }) => pending > 0 && span.from <= at && at <= span.to + LOOK_MS)) return true;
+    if (this.#history.sightings.some(({ at, pending }) => pending > 0 && span.from <= at && at <= span.to + LOOK_MS))
+      return true;
     if ([first, second].some(({ process }) => this.#isCutOff(process, span.from, span.to))) return true;
     return this.#history.faults.some((fault) => {
       // What befalls servers concerns everybody: what is pending is replayed, and where they are others now it is issued again.
-      const touched = fault.processes?.filter((process) => process === first.process || process === second.process)
-        ?? this.#history.processes.filter(({ bornAt }) => bornAt <= fault.to).map(({ name }) => name);
-      return touched.length > 0 && overlap({ from: fault.from, to: Math.max(...touched.map((process) => this.#inStepAt(process, fault))) }, span);
+      const touched =
+        fault.processes?.filter((process) => process === first.process || process === second.process) ??
+        this.#history.processes.filter(({ bornAt }) => bornAt <= fault.to).map(({ name }) => name);
+      return (
+        touched.length > 0 &&
+        overlap({ from: fault.from, to: Math.max(...touched.map((process) => this.#inStepAt(process, fault))) }, span)
+      );
     });
   }
 
@@ -327,7 +447,12 @@ class Checker {
   /** Only while nothing was broken: what a killed process held ends by itself, and who cannot reach Redis waits for it. */
   #judgeWait(read: Read): void {
     const span = { from: read.startedAt, to: read.endedAt };
-    if (read.kind !== "getOrSet" || span.to - span.from <= SLEEP_MS || this.#isDisturbed(read.process, span.from - LEASE_MS, span.to)) return;
+    if (
+      read.kind !== "getOrSet" ||
+      span.to - span.from <= SLEEP_MS ||
+      this.#isDisturbed(read.process, span.from - LEASE_MS, span.to)
+    )
+      return;
     if (this.#history.faults.some((fault) => overlap({ from: fault.from, to: fault.to + LEASE_MS }, span))) return;
     let loadedUntil = span.from;
     let loadedMs = 0;
@@ -339,20 +464,36 @@ class Checker {
       loadedUntil = to;
     }
     const idleMs = span.to - span.from - loadedMs - this.#stalledMs(read.process, span.from, span.to);
-    if (idleMs > SLEEP_MS) this.#violate({ rule: "slept", at: span.to, key: read.key, ids: [read.id], text: `${read.process}: ${read.kind} ${read.key} waited ${idleMs.toFixed(0)} ms in which nobody loaded it` });
+    if (idleMs > SLEEP_MS)
+      this.#violate({
+        rule: "slept",
+        at: span.to,
+        key: read.key,
+        ids: [read.id],
+        text: `${read.process}: ${read.kind} ${read.key} waited ${idleMs.toFixed(0)} ms in which nobody loaded it`,
+      });
   }
 
   #judgeBound(call: Read | Change): void {
     if (call.endedAt === undefined) return;
     const tookMs = call.endedAt - call.startedAt - this.#stalledMs(call.process, call.startedAt, call.endedAt);
     if (tookMs > call.boundMs + this.#history.terms.slackMs)
-      this.#violate({ rule: "unbounded", at: call.endedAt, ids: [call.id], ...("key" in call && { key: call.key }), text: `${call.process}: ${call.kind} took ${tookMs.toFixed(0)} ms; ${call.boundMs} ms is the most its options allow` });
+      this.#violate({
+        rule: "unbounded",
+        at: call.endedAt,
+        ids: [call.id],
+        ...("key" in call && { key: call.key }),
+        text: `${call.process}: ${call.kind} took ${tookMs.toFixed(0)} ms; ${call.boundMs} ms is the most its options allow`,
+      });
   }
 
   /** How much of a span a process did not run. */
   #stalledMs(process: string, from: Instant, to: Instant): number {
     const { faults, stalls } = this.#history;
-    const spans: Span[] = [...stalls.filter((stall) => stall.process === process), ...faults.filter((fault) => fault.freezes === true && fault.processes?.includes(process) === true)];
+    const spans: Span[] = [
+      ...stalls.filter((stall) => stall.process === process),
+      ...faults.filter((fault) => fault.freezes === true && fault.processes?.includes(process) === true),
+    ];
     let until = from;
     let stalledMs = 0;
     for (const span of spans.sort((a, b) => a.from - b.from)) {
@@ -368,7 +509,10 @@ class Checker {
   #older(rule: Rule, read: Read, floor: number, change: string | undefined, after: string): void {
     const how = read.tier === undefined ? "" : ` from ${read.tier}`;
     this.#violate({
-      rule, at: read.startedAt, key: read.key, ids: change === undefined ? [read.id] : [read.id, change],
+      rule,
+      at: read.startedAt,
+      key: read.key,
+      ids: change === undefined ? [read.id] : [read.id, change],
       text: `${read.process}: ${read.kind} ${read.key} answered ${read.version}${how}; ${floor} was due: ${after}`,
     });
   }
@@ -389,7 +533,9 @@ class Checker {
   /** The first sight of nothing pending after a `pending` result. */
   #replayedAt(change: Change): Instant | undefined {
     if (change.status !== "pending") return undefined;
-    return this.#history.sightings.find(({ process, at, pending }) => process === change.process && at > change.endedAt! && pending === 0)?.at;
+    return this.#history.sightings.find(
+      ({ process, at, pending }) => process === change.process && at > change.endedAt! && pending === 0,
+    )?.at;
   }
 
   /** When a process was first seen to be connected, with nothing pending, twice in a row after a fault; when it died, if it did before. */
@@ -433,7 +579,12 @@ class Checker {
       if (failure.process !== process || failure.code !== "BACKEND_UNAVAILABLE") continue;
       const span = { from: failure.at - this.#history.terms.responseTimeoutMs, to: failure.at };
       // Who was frozen himself while he waited has found out nothing about Redis.
-      if (!this.#history.faults.some((fault) => fault.freezes === true && fault.processes?.includes(process) === true && overlap(fault, span))) spans.push(span);
+      if (
+        !this.#history.faults.some(
+          (fault) => fault.freezes === true && fault.processes?.includes(process) === true && overlap(fault, span),
+        )
+      )
+        spans.push(span);
     }
     return spans;
   }
@@ -441,7 +592,8 @@ class Checker {
   #lags(): readonly number[] {
     const lags: number[] = [];
     const readsOf = grouped(this.#history.reads, ({ process, key }) => `${process} ${key}`);
-    for (const reads of readsOf.values()) reads.sort((a, b) => (a.firstStartedAt ?? a.startedAt) - (b.firstStartedAt ?? b.startedAt));
+    for (const reads of readsOf.values())
+      reads.sort((a, b) => (a.firstStartedAt ?? a.startedAt) - (b.firstStartedAt ?? b.startedAt));
     for (const change of this.#history.changes) {
       if (change.mode === "soft" || change.status !== "acknowledged" || change.process === FOREIGN) continue;
       for (const { name } of this.#history.processes) {
@@ -449,7 +601,11 @@ class Checker {
         for (const [key, version] of change.keys) {
           const reads = readsOf.get(`${name} ${key}`) ?? [];
           const first = firstAfter(reads, change.endedAt!);
-          if (first === undefined || (reads[first]!.firstStartedAt ?? reads[first]!.startedAt) - change.endedAt! > WATCHED_MS) continue;
+          if (
+            first === undefined ||
+            (reads[first]!.firstStartedAt ?? reads[first]!.startedAt) - change.endedAt! > WATCHED_MS
+          )
+            continue;
           const correct = reads.slice(first).find((read) => (read.version ?? Infinity) >= version);
           if (correct === undefined || this.#isDisturbed(name, change.startedAt, correct.startedAt)) continue;
           lags.push(Math.max(0, (correct.firstStartedAt ?? correct.startedAt) - change.endedAt!));
@@ -460,17 +616,26 @@ class Checker {
   }
 
   #isDisturbed(process: string, from: Instant, to: Instant): boolean {
-    const isFault = this.#history.faults.some((fault) =>
-      (fault.processes === undefined || fault.processes.includes(process)) && overlap({ from: fault.from, to: this.#inStepAt(process, fault) }, { from, to }));
+    const isFault = this.#history.faults.some(
+      (fault) =>
+        (fault.processes === undefined || fault.processes.includes(process)) &&
+        overlap({ from: fault.from, to: this.#inStepAt(process, fault) }, { from, to }),
+    );
     return isFault || this.#isCutOff(process, from, to);
   }
 
   #heals(): readonly number[] {
     return this.#history.faults.flatMap((fault) =>
       this.#history.processes
-        .filter(({ name, bornAt, diedAt }) => bornAt <= fault.from && diedAt === undefined && (fault.processes === undefined || fault.processes.includes(name)))
+        .filter(
+          ({ name, bornAt, diedAt }) =>
+            bornAt <= fault.from &&
+            diedAt === undefined &&
+            (fault.processes === undefined || fault.processes.includes(name)),
+        )
         .map(({ name }) => this.#inStepAt(name, fault) - fault.to)
-        .filter(Number.isFinite));
+        .filter(Number.isFinite),
+    );
   }
 
   #violate(violation: Violation): void {
@@ -498,7 +663,8 @@ const isWell = (state: string): boolean => state === "up" || state === "idle";
 
 /** What a loader threw, and the end of a wait that the call itself had set. */
 const isExpected = ({ kind, error }: Read): boolean =>
-  kind.startsWith("getOrSet") && /^(SourceError|LoadTimeoutError|AbortError)\b|; because of SourceError$/.test(error ?? "");
+  kind.startsWith("getOrSet") &&
+  /^(SourceError|LoadTimeoutError|AbortError)\b|; because of SourceError$/.test(error ?? "");
 
 const overlap = (a: Span, b: Span): boolean => a.from <= b.to && b.from <= a.to;
 

@@ -35,7 +35,7 @@ export const MUTANTS: readonly Mutant[] = [
     shows: OLDER,
     focus: "links",
     file: `${CORE}/tags/tag-events.ts`,
-    rule: "for (const key of keys) remember(mode === \"hard\" ? this.#hard : this.#soft, key, this.now);",
+    rule: 'for (const key of keys) remember(mode === "hard" ? this.#hard : this.#soft, key, this.now);',
     broken: "",
   },
   {
@@ -98,7 +98,7 @@ export const MUTANTS: readonly Mutant[] = [
     shows: OLDER,
     focus: "calm",
     file: `${CORE}/engine/read-through.ts`,
-    rule: "if (now < entry.staleAt && !flight.isBroken) local?.put(at, entry, policy.localTtlMs ?? Infinity, flights.isSound(flight) ? trust.epoch : trust.unconfirmed);",
+    rule: "if (now < entry.staleAt && !flight.isBroken)\n        local?.put(at, entry, policy.localTtlMs ?? Infinity, flights.isSound(flight) ? trust.epoch : trust.unconfirmed);",
     broken: "if (now < entry.staleAt) local?.put(at, entry, policy.localTtlMs ?? Infinity, trust.epoch);",
   },
   {

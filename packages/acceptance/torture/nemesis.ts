@@ -30,20 +30,28 @@ const REPLICATION_LAG_MS = 1_000;
  *
  * @returns the faults, when the last of them is over
  */
-export async function unleash(plan: Plan, arena: Arena, victims: Victims, keys: RedisKeys, now: () => Instant): Promise<readonly Fault[]> {
+export async function unleash(
+  plan: Plan,
+  arena: Arena,
+  victims: Victims,
+  keys: RedisKeys,
+  now: () => Instant,
+): Promise<readonly Fault[]> {
   const faults: Fault[] = [];
   let servers: Promise<unknown> = Promise.resolve();
   const nemesis = new Nemesis(plan, arena, victims, keys, now);
-  await Promise.all(plan.faults.map(async (fault) => {
-    await sleep(Math.max(0, fault.at - now()));
-    if (ONES_OWN.has(fault.kind)) {
-      faults.push(await nemesis.strike(fault));
-      return;
-    }
-    const committed = servers.then(async () => faults.push(await nemesis.strike(fault)));
-    servers = committed.catch(() => undefined);
-    await committed;
-  }));
+  await Promise.all(
+    plan.faults.map(async (fault) => {
+      await sleep(Math.max(0, fault.at - now()));
+      if (ONES_OWN.has(fault.kind)) {
+        faults.push(await nemesis.strike(fault));
+        return;
+      }
+      const committed = servers.then(async () => faults.push(await nemesis.strike(fault)));
+      servers = committed.catch(() => undefined);
+      await committed;
+    }),
+  );
   return faults;
 }
 
@@ -62,13 +70,21 @@ export function watchPrimaries(arena: Arena, now: () => Instant): { stop(): Prom
       await sleep(WATCH_EVERY_MS);
       try {
         const at = now();
-        const primaries = (await arena.primaries()).map(({ port }) => port).sort((a, b) => a - b).join();
+        const primaries = (await arena.primaries())
+          .map(({ port }) => port)
+          .sort((a, b) => a - b)
+          .join();
         const isOther = before !== undefined && primaries !== before;
         before = primaries;
         if (!isOther) continue;
         // Where a fault is under way that keeps them from it, that one says when it is over.
         await arena.settle().catch(() => undefined);
-        faults.push({ kind: "a primary was replaced", from: at - UNSEEN_MS, to: now(), losesSince: at - UNSEEN_MS - REPLICATION_LAG_MS });
+        faults.push({
+          kind: "a primary was replaced",
+          from: at - UNSEEN_MS,
+          to: now(),
+          losesSince: at - UNSEEN_MS - REPLICATION_LAG_MS,
+        });
       } catch {
         // Nobody can tell just now; the next look will.
         continue;
@@ -84,7 +100,17 @@ export function watchPrimaries(arena: Arena, now: () => Instant): { stop(): Prom
   };
 }
 
-const ONES_OWN: ReadonlySet<FaultPlan["kind"]> = new Set<FaultPlan["kind"]>(["cut", "swallow", "swallow replies", "swallow requests", "stall", "delay", "refuse", "freeze process", "kill process"]);
+const ONES_OWN: ReadonlySet<FaultPlan["kind"]> = new Set<FaultPlan["kind"]>([
+  "cut",
+  "swallow",
+  "swallow replies",
+  "swallow requests",
+  "stall",
+  "delay",
+  "refuse",
+  "freeze process",
+  "kill process",
+]);
 
 class Nemesis {
   readonly #plan: Plan;
@@ -149,14 +175,16 @@ class Nemesis {
       }
       case "pause writes":
       case "pause all":
-        for (const primary of await this.#arena.primaries()) await primary.command("CLIENT", "PAUSE", forMs, kind === "pause all" ? "ALL" : "WRITE");
+        for (const primary of await this.#arena.primaries())
+          await primary.command("CLIENT", "PAUSE", forMs, kind === "pause all" ? "ALL" : "WRITE");
         await sleep(forMs);
         if (this.#arena.topology === "single") return fault();
         // Who is silent for long is replaced.
         await this.#arena.heal();
         return fault({ losesSince: from - REPLICATION_LAG_MS });
       case "kill connections":
-        for (const primary of await this.#arena.primaries()) await primary.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+        for (const primary of await this.#arena.primaries())
+          await primary.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
         return fault();
       case "flush scripts":
         for (const primary of await this.#arena.primaries()) await primary.command("SCRIPT", "FLUSH");
@@ -167,7 +195,11 @@ class Nemesis {
       case "restart empty": {
         const redis = this.#arena.single!;
         await redis.kill();
-        await Promise.all(["dump.rdb", "appendonlydir"].map((file) => rm(join(redis.directory, file), { recursive: true, force: true })));
+        await Promise.all(
+          ["dump.rdb", "appendonlydir"].map((file) =>
+            rm(join(redis.directory, file), { recursive: true, force: true }),
+          ),
+        );
         await sleep(forMs);
         await redis.start();
         return fault();
@@ -190,12 +222,14 @@ class Nemesis {
         return { ...fault({ losesSince: from }), from: killedAt };
       }
       case "memory full":
-        for (const primary of await this.#arena.primaries()) await primary.command("CONFIG", "SET", "maxmemory", "1", "maxmemory-policy", "noeviction");
+        for (const primary of await this.#arena.primaries())
+          await primary.command("CONFIG", "SET", "maxmemory", "1", "maxmemory-policy", "noeviction");
         await sleep(forMs);
         await this.#restoreMemory();
         return fault();
       case "real eviction":
-        for (const primary of await this.#arena.primaries()) await primary.command("CONFIG", "SET", "maxmemory-policy", "allkeys-random", "maxmemory", "1");
+        for (const primary of await this.#arena.primaries())
+          await primary.command("CONFIG", "SET", "maxmemory-policy", "allkeys-random", "maxmemory", "1");
         await sleep(forMs);
         await this.#restoreMemory();
         return fault();
@@ -237,12 +271,18 @@ class Nemesis {
 
   async #breakLink(proxy: FaultProxy, kind: FaultPlan["kind"]): Promise<void> {
     switch (kind) {
-      case "cut": return proxy.cut();
-      case "swallow": return proxy.swallow();
-      case "swallow replies": return proxy.swallow("toClient");
-      case "swallow requests": return proxy.swallow("toServer");
-      case "stall": return proxy.stall();
-      case "delay": return proxy.delay(40);
+      case "cut":
+        return proxy.cut();
+      case "swallow":
+        return proxy.swallow();
+      case "swallow replies":
+        return proxy.swallow("toClient");
+      case "swallow requests":
+        return proxy.swallow("toServer");
+      case "stall":
+        return proxy.stall();
+      case "delay":
+        return proxy.delay(40);
       default:
         await proxy.refuse();
         proxy.cut();
@@ -250,7 +290,8 @@ class Nemesis {
   }
 
   async #restoreMemory(): Promise<void> {
-    for (const primary of await this.#arena.primaries()) await primary.command("CONFIG", "SET", "maxmemory", "0", "maxmemory-policy", "noeviction");
+    for (const primary of await this.#arena.primaries())
+      await primary.command("CONFIG", "SET", "maxmemory", "0", "maxmemory-policy", "noeviction");
   }
 
   async #repeat(forMs: number, work: () => Promise<void>): Promise<void> {
@@ -288,7 +329,11 @@ class Nemesis {
     return fault({ losesSince });
   }
 
-  async #losePrimary(fault: (more?: Partial<Fault>) => Fault, lose: (primary: OwnRedis) => Promise<void>, forMs = 0): Promise<Fault> {
+  async #losePrimary(
+    fault: (more?: Partial<Fault>) => Fault,
+    lose: (primary: OwnRedis) => Promise<void>,
+    forMs = 0,
+  ): Promise<Fault> {
     const { sentinel, cluster } = this.#arena;
     const losesSince = this.#now() - REPLICATION_LAG_MS;
     if (sentinel !== undefined) {
@@ -315,7 +360,12 @@ class Nemesis {
     return fault({ losesSince });
   }
 
-  async #moveSlot(kind: FaultPlan["kind"], forMs: number, worker: number, fault: (more?: Partial<Fault>) => Fault): Promise<Fault> {
+  async #moveSlot(
+    kind: FaultPlan["kind"],
+    forMs: number,
+    worker: number,
+    fault: (more?: Partial<Fault>) => Fault,
+  ): Promise<Fault> {
     const cluster = this.#arena.cluster!;
     const key = this.#keys.entry(this.#plan.keys[worker % this.#plan.keys.length]!);
     const slot = await cluster.slotOf(key);
@@ -335,7 +385,10 @@ class Nemesis {
 }
 
 /** The first master that a replica can stand in for. */
-async function withReplica(masters: readonly ClusterNode[], replicasOf: (master: ClusterNode) => Promise<readonly ClusterNode[]>): Promise<ClusterNode> {
+async function withReplica(
+  masters: readonly ClusterNode[],
+  replicasOf: (master: ClusterNode) => Promise<readonly ClusterNode[]>,
+): Promise<ClusterNode> {
   for (const master of masters) if ((await replicasOf(master)).length > 0) return master;
   throw new Error("No master of the cluster has a replica");
 }

@@ -75,21 +75,61 @@ interface At {
 }
 
 export type Operation =
-  | (At & { readonly kind: "getOrSet"; readonly key: string; readonly load: LoaderPlan; readonly forced: boolean; readonly isAfter: boolean; readonly hardTimeout?: number; readonly softTimeout?: number; readonly refreshAhead?: number; readonly leaveAfterMs?: number })
+  | (At & {
+      readonly kind: "getOrSet";
+      readonly key: string;
+      readonly load: LoaderPlan;
+      readonly forced: boolean;
+      readonly isAfter: boolean;
+      readonly hardTimeout?: number;
+      readonly softTimeout?: number;
+      readonly refreshAhead?: number;
+      readonly leaveAfterMs?: number;
+    })
   | (At & { readonly kind: "getOrSetMany"; readonly keys: readonly string[]; readonly load: LoaderPlan })
   | (At & { readonly kind: "get" | "getStale" | "peek" | "watch"; readonly key: string })
   | (At & { readonly kind: "getMany"; readonly keys: readonly string[] })
   | (At & { readonly kind: "set" | "delete" | "markStale"; readonly key: string; readonly isFollowed: boolean })
-  | (At & { readonly kind: "invalidateTags" | "markTagsStale"; readonly tag: string; readonly space: readonly string[]; readonly isFollowed: boolean })
+  | (At & {
+      readonly kind: "invalidateTags" | "markTagsStale";
+      readonly tag: string;
+      readonly space: readonly string[];
+      readonly isFollowed: boolean;
+    })
   | (At & { readonly kind: "clear"; readonly space: readonly string[]; readonly isFollowed: boolean })
   | (At & { readonly kind: "foreignDelete" | "foreignSet"; readonly key: string });
 
 export const FAULT_KINDS = [
-  "cut", "swallow", "swallow replies", "swallow requests", "stall", "delay", "refuse",
-  "freeze process", "kill process",
-  "freeze server", "pause writes", "pause all", "kill connections", "restart empty", "restart from snapshot", "restart from append-only file", "flush scripts",
-  "flush all", "memory full", "evict entries", "evict tags", "evict leases", "evict issuer", "real eviction",
-  "failover", "lose primary", "freeze primary", "lose sentinel", "move slot", "move slot and back",
+  "cut",
+  "swallow",
+  "swallow replies",
+  "swallow requests",
+  "stall",
+  "delay",
+  "refuse",
+  "freeze process",
+  "kill process",
+  "freeze server",
+  "pause writes",
+  "pause all",
+  "kill connections",
+  "restart empty",
+  "restart from snapshot",
+  "restart from append-only file",
+  "flush scripts",
+  "flush all",
+  "memory full",
+  "evict entries",
+  "evict tags",
+  "evict leases",
+  "evict issuer",
+  "real eviction",
+  "failover",
+  "lose primary",
+  "freeze primary",
+  "lose sentinel",
+  "move slot",
+  "move slot and back",
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
@@ -107,7 +147,9 @@ export function coveredBy(keys: readonly KeyPlan[], operation: Operation): reado
   switch (operation.kind) {
     case "invalidateTags":
     case "markTagsStale":
-      return keys.filter((key) => !key.isForeign && isBelow(key.space, operation.space) && key.tags.includes(operation.tag)).map(({ id }) => id);
+      return keys
+        .filter((key) => !key.isForeign && isBelow(key.space, operation.space) && key.tags.includes(operation.tag))
+        .map(({ id }) => id);
     case "clear":
       return keys.filter((key) => !key.isForeign && isBelow(key.space, operation.space)).map(({ id }) => id);
     case "set":
@@ -123,7 +165,9 @@ export function coveredBy(keys: readonly KeyPlan[], operation: Operation): reado
 
 /** Which keys it replaces without a promise: a program that knows of no namespaces may have written them. */
 export function touchedBy(keys: readonly KeyPlan[], operation: Operation): readonly string[] {
-  return operation.kind === "clear" ? keys.filter((key) => key.isForeign && isBelow(key.space, operation.space)).map(({ id }) => id) : [];
+  return operation.kind === "clear"
+    ? keys.filter((key) => key.isForeign && isBelow(key.space, operation.space)).map(({ id }) => id)
+    : [];
 }
 
 /** Whether a worker reads a key. */
@@ -138,9 +182,10 @@ export function concernedBy(keys: readonly KeyPlan[], operation: Operation): rea
   return "keys" in operation ? operation.keys : coveredBy(keys, operation);
 }
 
-const isBelow = (space: readonly string[], above: readonly string[]): boolean => above.every((name, i) => space[i] === name);
+const isBelow = (space: readonly string[], above: readonly string[]): boolean =>
+  above.every((name, i) => space[i] === name);
 
-const KEYS: readonly (Omit<KeyPlan, "changedEveryMs" | "readBy">)[] = [
+const KEYS: readonly Omit<KeyPlan, "changedEveryMs" | "readBy">[] = [
   { id: "a", space: [], tags: [], lateTags: [], isForeign: false },
   { id: "b", space: [], tags: ["t"], lateTags: [], isForeign: false },
   { id: "c", space: ["users"], tags: ["t", "u"], lateTags: ["u"], isForeign: false },
@@ -154,23 +199,76 @@ const SPACES: readonly (readonly string[])[] = [[], ["users"], ["users", "deep"]
 /** By focus, the faults it draws from, on one server. */
 const ON_SINGLE: Readonly<Record<Focus, readonly FaultKind[]>> = {
   calm: [],
-  links: ["cut", "cut", "swallow", "swallow replies", "swallow requests", "stall", "delay", "refuse", "kill connections"],
+  links: [
+    "cut",
+    "cut",
+    "swallow",
+    "swallow replies",
+    "swallow requests",
+    "stall",
+    "delay",
+    "refuse",
+    "kill connections",
+  ],
   freezes: ["freeze process", "freeze process", "freeze server", "pause writes", "pause all", "stall"],
   servers: ["restart empty", "restart from append-only file", "flush scripts", "kill connections", "flush all"],
   snapshots: ["restart from snapshot"],
-  memory: ["flush all", "memory full", "evict entries", "evict tags", "evict tags", "evict leases", "evict issuer", "real eviction"],
+  memory: [
+    "flush all",
+    "memory full",
+    "evict entries",
+    "evict tags",
+    "evict tags",
+    "evict leases",
+    "evict issuer",
+    "real eviction",
+  ],
   deaths: ["kill process", "kill process", "freeze process"],
-  mixed: ["cut", "swallow", "stall", "freeze process", "kill process", "freeze server", "restart empty", "restart from snapshot", "evict tags", "kill connections", "pause all", "flush all"],
+  mixed: [
+    "cut",
+    "swallow",
+    "stall",
+    "freeze process",
+    "kill process",
+    "freeze server",
+    "restart empty",
+    "restart from snapshot",
+    "evict tags",
+    "kill connections",
+    "pause all",
+    "flush all",
+  ],
 };
 
 const SERVERS_OF: Readonly<Record<Exclude<Topology, "single">, readonly FaultKind[]>> = {
   sentinel: ["failover", "lose primary", "freeze primary", "lose sentinel", "kill connections", "pause all"],
-  cluster: ["failover", "lose primary", "freeze primary", "move slot", "move slot and back", "kill connections", "cut", "swallow", "stall", "delay"],
+  cluster: [
+    "failover",
+    "lose primary",
+    "freeze primary",
+    "move slot",
+    "move slot and back",
+    "kill connections",
+    "cut",
+    "swallow",
+    "stall",
+    "delay",
+  ],
 };
 
 /** What needs a proxy before a worker, or a server of the round's own. */
 const ONLY_SINGLE: ReadonlySet<FaultKind> = new Set<FaultKind>([
-  "cut", "swallow", "swallow replies", "swallow requests", "stall", "delay", "refuse", "restart empty", "restart from snapshot", "restart from append-only file", "freeze server",
+  "cut",
+  "swallow",
+  "swallow replies",
+  "swallow requests",
+  "stall",
+  "delay",
+  "refuse",
+  "restart empty",
+  "restart from snapshot",
+  "restart from append-only file",
+  "freeze server",
 ]);
 
 function faultsOf(topology: Topology, focus: Focus): readonly FaultKind[] {
@@ -222,16 +320,37 @@ export function planOf(seed: number, { topology, focus: given, durationMs = 6_00
   const mayBring = topology === "single" && !faults.some(({ kind }) => kind.startsWith("swallow"));
   const clients = random.fork(4);
   const workers = WORKERS.map((name, i): WorkerPlan => ({
-    ...(fleet === "tracking" || (fleet === "mixed" && i !== 1) ? { name, coherence: "auto", protocol: 3 }
+    ...(fleet === "tracking" || (fleet === "mixed" && i !== 1)
+      ? { name, coherence: "auto", protocol: 3 }
       : { name, coherence: fleet === "pubsub" ? "pubsub" : "auto", protocol: fleet === "pubsub" ? 3 : 2 }),
     ...(mayBring && clients.oneIn(4) && { hasClient: true }),
   }));
   const hearsForeign = fleet === "tracking";
   return {
-    seed, topology, focus, settings, workers, keys, durationMs,
-    operations: operationsOf(random.fork(1), "o", { keys, workers: workers.length, durationMs, changesToo: true, hearsForeign, isHeld: focus === "freezes" }),
+    seed,
+    topology,
+    focus,
+    settings,
+    workers,
+    keys,
+    durationMs,
+    operations: operationsOf(random.fork(1), "o", {
+      keys,
+      workers: workers.length,
+      durationMs,
+      changesToo: true,
+      hearsForeign,
+      isHeld: focus === "freezes",
+    }),
     faults,
-    tail: operationsOf(random.fork(3), "t", { keys, workers: workers.length, durationMs: 800, changesToo: false, hearsForeign, isHeld: false }),
+    tail: operationsOf(random.fork(3), "t", {
+      keys,
+      workers: workers.length,
+      durationMs: 800,
+      changesToo: false,
+      hearsForeign,
+      isHeld: false,
+    }),
     tailMs: 800,
   };
 }
@@ -252,17 +371,29 @@ function operationsOf(random: Random, prefix: string, shape: Shape): readonly Op
   const operations: Operation[] = [];
   const all = shape.keys.map(({ id }) => id);
   const add = (operation: Operation): void => void operations.push(operation);
-  const at = (instant: number, worker: number): At => ({ id: `${prefix}${operations.length}`, at: Math.round(instant * 10) / 10, worker });
+  const at = (instant: number, worker: number): At => ({
+    id: `${prefix}${operations.length}`,
+    at: Math.round(instant * 10) / 10,
+    worker,
+  });
 
   for (let worker = 0; worker < shape.workers; worker += 1) {
     for (let now = random.gap(READ_EVERY_MS); now < shape.durationMs; now += random.gap(READ_EVERY_MS)) {
       const key = random.one(all.filter((id) => mayRead(shape.keys, id, worker)));
       // What a loader adds late has to be met while it runs.
-      const load = loaderOf(random, shape.isHeld || shape.keys.some(({ id, lateTags }) => id === key && lateTags.length > 0));
+      const load = loaderOf(
+        random,
+        shape.isHeld || shape.keys.some(({ id, lateTags }) => id === key && lateTags.length > 0),
+      );
       const choice = random.below(100);
       if (choice < 52) {
         add({
-          ...at(now, worker), kind: "getOrSet", key, load, forced: random.oneIn(14), isAfter: random.oneIn(8),
+          ...at(now, worker),
+          kind: "getOrSet",
+          key,
+          load,
+          forced: random.oneIn(14),
+          isAfter: random.oneIn(8),
           ...(random.oneIn(5) && { hardTimeout: random.one([20, 100, 400]) }),
           ...(random.oneIn(6) && { softTimeout: random.one([5, 15]) }),
           ...(random.oneIn(8) && { refreshAhead: 0.5 }),
@@ -272,15 +403,39 @@ function operationsOf(random: Random, prefix: string, shape: Shape): readonly Op
       else if (choice < 67) add({ ...at(now, worker), kind: "getStale", key });
       else if (choice < 80) add({ ...at(now, worker), kind: "peek", key });
       else if (choice < 88) add({ ...at(now, worker), kind: "watch", key });
-      else if (choice < 94) add({ ...at(now, worker), kind: "getMany", keys: some(random, all.filter((id) => mayRead(shape.keys, id, worker))) });
-      else add({ ...at(now, worker), kind: "getOrSetMany", keys: some(random, all.filter((id) => mayRead(shape.keys, id, worker))), load });
+      else if (choice < 94)
+        add({
+          ...at(now, worker),
+          kind: "getMany",
+          keys: some(
+            random,
+            all.filter((id) => mayRead(shape.keys, id, worker)),
+          ),
+        });
+      else
+        add({
+          ...at(now, worker),
+          kind: "getOrSetMany",
+          keys: some(
+            random,
+            all.filter((id) => mayRead(shape.keys, id, worker)),
+          ),
+          load,
+        });
     }
   }
   if (shape.changesToo) {
     for (const { id: key, changedEveryMs, isForeign } of shape.keys) {
       for (let now = random.gap(changedEveryMs); now < shape.durationMs; now += random.gap(changedEveryMs)) {
-        if (isForeign && shape.hearsForeign && random.oneIn(2)) add({ ...at(now, -1), kind: random.oneIn(2) ? "foreignDelete" : "foreignSet", key });
-        else add({ ...at(now, random.below(shape.workers)), kind: random.one(["delete", "delete", "set", "set", "markStale"] as const), key, isFollowed: !random.oneIn(3) });
+        if (isForeign && shape.hearsForeign && random.oneIn(2))
+          add({ ...at(now, -1), kind: random.oneIn(2) ? "foreignDelete" : "foreignSet", key });
+        else
+          add({
+            ...at(now, random.below(shape.workers)),
+            kind: random.one(["delete", "delete", "set", "set", "markStale"] as const),
+            key,
+            isFollowed: !random.oneIn(3),
+          });
       }
     }
     for (let now = random.gap(200); now < shape.durationMs; now += random.gap(200)) {
@@ -288,7 +443,14 @@ function operationsOf(random: Random, prefix: string, shape: Shape): readonly Op
       const isFollowed = !random.oneIn(3);
       const space = random.one([...SPACES, []]);
       if (random.oneIn(7)) add({ ...at(now, worker), kind: "clear", space, isFollowed });
-      else add({ ...at(now, worker), kind: random.oneIn(3) ? "markTagsStale" : "invalidateTags", tag: random.one(["t", "u", "v"]), space, isFollowed });
+      else
+        add({
+          ...at(now, worker),
+          kind: random.oneIn(3) ? "markTagsStale" : "invalidateTags",
+          tag: random.one(["t", "u", "v"]),
+          space,
+          isFollowed,
+        });
     }
   }
   return operations.sort((a, b) => a.at - b.at);
@@ -298,8 +460,24 @@ function loaderOf(random: Random, isHeld: boolean): LoaderPlan {
   const slow = isHeld ? 3 : 8;
   return {
     beforeMs: random.oneIn(3) ? random.below(8) : 0,
-    afterMs: random.oneIn(slow) ? (random.oneIn(4) ? 600 + random.below(700) : 100 + random.below(500)) : random.oneIn(2) ? random.below(20) : 0,
-    outcome: random.oneIn(150) ? "hang" : random.oneIn(15) ? "fail" : random.oneIn(30) ? "undefined" : random.oneIn(30) ? "no-store" : random.oneIn(4) ? "not-modified" : "value",
+    afterMs: random.oneIn(slow)
+      ? random.oneIn(4)
+        ? 600 + random.below(700)
+        : 100 + random.below(500)
+      : random.oneIn(2)
+        ? random.below(20)
+        : 0,
+    outcome: random.oneIn(150)
+      ? "hang"
+      : random.oneIn(15)
+        ? "fail"
+        : random.oneIn(30)
+          ? "undefined"
+          : random.oneIn(30)
+            ? "no-store"
+            : random.oneIn(4)
+              ? "not-modified"
+              : "value",
   };
 }
 
@@ -308,7 +486,14 @@ const some = (random: Random, all: readonly string[]): readonly string[] => {
   return chosen.length === 0 ? [random.one(all)] : chosen;
 };
 
-function faultsFor(random: Random, kinds: readonly FaultKind[], topology: Topology, durationMs: number, workers: number, settings: Settings): readonly FaultPlan[] {
+function faultsFor(
+  random: Random,
+  kinds: readonly FaultKind[],
+  topology: Topology,
+  durationMs: number,
+  workers: number,
+  settings: Settings,
+): readonly FaultPlan[] {
   if (kinds.length === 0) return [];
   const faults: FaultPlan[] = [];
   const slow = topology !== "single";
@@ -322,7 +507,8 @@ function faultsFor(random: Random, kinds: readonly FaultKind[], topology: Topolo
   return faults;
 }
 
-const isSlow = (kind: FaultKind): boolean => ["failover", "lose primary", "freeze primary", "move slot", "move slot and back"].includes(kind);
+const isSlow = (kind: FaultKind): boolean =>
+  ["failover", "lose primary", "freeze primary", "move slot", "move slot and back"].includes(kind);
 
 function lengthOf(random: Random, kind: FaultKind, settings: Settings): number {
   switch (kind) {
@@ -340,7 +526,13 @@ function lengthOf(random: Random, kind: FaultKind, settings: Settings): number {
     case "delay":
       return 200 + random.below(800);
     case "freeze process":
-      return random.one([30, 200, settings.maxStaleness - 100, settings.maxStaleness + 300, settings.maxStaleness + 1_200]);
+      return random.one([
+        30,
+        200,
+        settings.maxStaleness - 100,
+        settings.maxStaleness + 300,
+        settings.maxStaleness + 1_200,
+      ]);
     case "restart from snapshot":
       // How long after the snapshot the server is killed.
       return 100 + random.below(700);

@@ -14,7 +14,8 @@ registerHooks({
   load(url, context, next) {
     const loaded = next(url, context);
     if (url !== broken) return loaded;
-    const text = typeof loaded.source === "string" ? loaded.source : Buffer.from(loaded.source as Uint8Array).toString("utf8");
+    const text =
+      typeof loaded.source === "string" ? loaded.source : Buffer.from(loaded.source as Uint8Array).toString("utf8");
     return { ...loaded, source: withoutRule(text, mutant) };
   },
 });

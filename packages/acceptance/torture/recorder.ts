@@ -50,23 +50,44 @@ export function recorded(paths: readonly string[]): Recorded {
       // The last line of a process that was killed may be half of one.
       const note = parsed(line);
       switch (note?.t) {
-        case "read": all.reads.push(note.read); break;
-        case "change": changes.set(note.change.id, note.change); break;
-        case "changed": changes.set(note.id, { ...changes.get(note.id)!, ...note.end }); break;
-        case "load": loads.set(note.load.id, note.load); break;
-        case "loaded": loads.set(note.id, { ...loads.get(note.id)!, ...note.end }); break;
-        case "sighting": all.sightings.push(note.sighting); break;
-        case "failure": all.failures.push(note.failure); break;
-        case "incident": all.incidents.push(note.incident); break;
-        case "stall": all.stalls.push(note.stall); break;
-        case undefined: break;
+        case "read":
+          all.reads.push(note.read);
+          break;
+        case "change":
+          changes.set(note.change.id, note.change);
+          break;
+        case "changed":
+          changes.set(note.id, { ...changes.get(note.id)!, ...note.end });
+          break;
+        case "load":
+          loads.set(note.load.id, note.load);
+          break;
+        case "loaded":
+          loads.set(note.id, { ...loads.get(note.id)!, ...note.end });
+          break;
+        case "sighting":
+          all.sightings.push(note.sighting);
+          break;
+        case "failure":
+          all.failures.push(note.failure);
+          break;
+        case "incident":
+          all.incidents.push(note.incident);
+          break;
+        case "stall":
+          all.stalls.push(note.stall);
+          break;
+        case undefined:
+          break;
       }
     }
     all.changes.push(...changes.values());
     all.loads.push(...loads.values());
   }
-  for (const list of [all.reads, all.changes, all.loads]) (list as { startedAt: number }[]).sort((a, b) => a.startedAt - b.startedAt);
-  for (const list of [all.sightings, all.failures, all.incidents]) (list as { at: number }[]).sort((a, b) => a.at - b.at);
+  for (const list of [all.reads, all.changes, all.loads])
+    (list as { startedAt: number }[]).sort((a, b) => a.startedAt - b.startedAt);
+  for (const list of [all.sightings, all.failures, all.incidents])
+    (list as { at: number }[]).sort((a, b) => a.at - b.at);
   return all;
 }
 

@@ -6,7 +6,15 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Arena } from "./arena.ts";
 import { clockSince } from "./clock.ts";
-import { FOREIGN, type Change, type Fault, type History, type Incident, type Instant, type Process } from "./history.ts";
+import {
+  FOREIGN,
+  type Change,
+  type Fault,
+  type History,
+  type Incident,
+  type Instant,
+  type Process,
+} from "./history.ts";
 import { unleash, watchPrimaries, type RedisKeys, type Victims } from "./nemesis.ts";
 import type { KeyPlan, Operation, Plan } from "./plan.ts";
 import { recorded } from "./recorder.ts";
@@ -35,7 +43,10 @@ export async function run(plan: Plan, arena: Arena, options: RoundOptions = {}):
     await foreign.open();
     const startAt = now() + 20;
     fleet.run(startAt);
-    const foreignWork = foreign.run(plan.operations.filter(({ worker }) => worker < 0), startAt);
+    const foreignWork = foreign.run(
+      plan.operations.filter(({ worker }) => worker < 0),
+      startAt,
+    );
     const faults = await unleash(shifted(plan, startAt), arena, fleet, fleet.keys, now);
     await sleep(Math.max(0, startAt + plan.durationMs - now()));
     await foreignWork;
@@ -54,7 +65,10 @@ export async function run(plan: Plan, arena: Arena, options: RoundOptions = {}):
   }
 }
 
-const shifted = (plan: Plan, by: Instant): Plan => ({ ...plan, faults: plan.faults.map((fault) => ({ ...fault, at: fault.at + by })) });
+const shifted = (plan: Plan, by: Instant): Plan => ({
+  ...plan,
+  faults: plan.faults.map((fault) => ({ ...fault, at: fault.at + by })),
+});
 
 interface FleetOptions {
   readonly plan: Plan;
@@ -103,7 +117,12 @@ class Fleet implements Victims {
 
   runTail(): Promise<void> {
     const from = this.#given.now();
-    for (const [worker] of this.#members.entries()) this.#send(worker, this.#given.plan.tail.filter((operation) => operation.worker === worker), from);
+    for (const [worker] of this.#members.entries())
+      this.#send(
+        worker,
+        this.#given.plan.tail.filter((operation) => operation.worker === worker),
+        from,
+      );
     return Promise.resolve();
   }
 
@@ -134,7 +153,11 @@ class Fleet implements Victims {
     await member.script.kill();
     source.endAllOf(member.name);
     await this.#spawn(worker);
-    this.#send(worker, this.#operationsOf(worker).filter(({ at }) => at + this.#startAt > now()), this.#startAt);
+    this.#send(
+      worker,
+      this.#operationsOf(worker).filter(({ at }) => at + this.#startAt > now()),
+      this.#startAt,
+    );
   }
 
   /** Whether everybody came to be connected, with nothing pending. */
@@ -143,13 +166,25 @@ class Fleet implements Victims {
     let deadline = now() + withinMs;
     for (;;) {
       const askedAt = now();
-      const answers = await Promise.all(this.#members.map(async (_, worker) => this.#current(worker).script.call("isInStep").catch(() => false)));
+      const answers = await Promise.all(
+        this.#members.map(async (_, worker) =>
+          this.#current(worker)
+            .script.call("isInStep")
+            .catch(() => false),
+        ),
+      );
       if (answers.every(Boolean)) return true;
       // Time in which they did not get to run is not theirs.
       if (now() - askedAt > PROMPT_MS) deadline += now() - askedAt;
       if (now() > deadline) {
         for (const [worker, isInStep] of answers.entries())
-          if (!isInStep) this.#incidents.push({ process: this.name(worker), at: now(), kind: "not healed", text: `not in step ${withinMs} ms after the end of the last fault` });
+          if (!isInStep)
+            this.#incidents.push({
+              process: this.name(worker),
+              at: now(),
+              kind: "not healed",
+              text: `not in step ${withinMs} ms after the end of the last fault`,
+            });
         return false;
       }
       await sleep(20);
@@ -157,15 +192,22 @@ class Fleet implements Victims {
   }
 
   async finish(): Promise<void> {
-    await Promise.all(this.#members.map(async (_, worker) => {
-      const { name, script } = this.#current(worker);
-      try {
-        await script.call("finish");
-        await script.end();
-      } catch (error) {
-        this.#incidents.push({ process: name, at: this.#given.now(), kind: "crash", text: error instanceof Error ? error.message : String(error) });
-      }
-    }));
+    await Promise.all(
+      this.#members.map(async (_, worker) => {
+        const { name, script } = this.#current(worker);
+        try {
+          await script.call("finish");
+          await script.end();
+        } catch (error) {
+          this.#incidents.push({
+            process: name,
+            at: this.#given.now(),
+            kind: "crash",
+            text: error instanceof Error ? error.message : String(error),
+          });
+        }
+      }),
+    );
   }
 
   history(faults: readonly Fault[], foreignChanges: readonly Change[]): History {
@@ -180,7 +222,9 @@ class Fleet implements Victims {
         slackMs: SLACK_MS,
       },
       ...notes,
-      processes: this.#members.flat().map(({ name, bornAt, diedAt }): Process => ({ name, bornAt, ...(diedAt !== undefined && { diedAt }) })),
+      processes: this.#members
+        .flat()
+        .map(({ name, bornAt, diedAt }): Process => ({ name, bornAt, ...(diedAt !== undefined && { diedAt }) })),
       issues: source.issues,
       changes: [...notes.changes, ...foreignChanges].sort((a, b) => a.startedAt - b.startedAt),
       incidents: [...notes.incidents, ...this.#incidents],
@@ -199,8 +243,16 @@ class Fleet implements Victims {
     const historyPath = join(directory, `${name}.jsonl`);
     this.#files.push(historyPath);
     const settings: WorkerSettings = {
-      process: name, worker: plan.workers[worker]!, index: worker, settings: plan.settings, keys: plan.keys, place: await arena.place(worker),
-      keyPrefix: this.#prefix, sourcePath: source.path, historyPath, origin: origin.toString(),
+      process: name,
+      worker: plan.workers[worker]!,
+      index: worker,
+      settings: plan.settings,
+      keys: plan.keys,
+      place: await arena.place(worker),
+      keyPrefix: this.#prefix,
+      sourcePath: source.path,
+      historyPath,
+      origin: origin.toString(),
     };
     const script = forkScript<Worker>(new URL("worker.ts", import.meta.url), {
       args: [JSON.stringify(settings)],
@@ -211,7 +263,10 @@ class Fleet implements Victims {
     const askedAt = now();
     before.push({ name, script, bornAt: askedAt });
     const said = await script.call("now");
-    if (said < askedAt || said > now()) throw new Error(`The clock of ${name} said ${said} ms between ${askedAt} and ${now()} ms: the processes share no clock`);
+    if (said < askedAt || said > now())
+      throw new Error(
+        `The clock of ${name} said ${said} ms between ${askedAt} and ${now()} ms: the processes share no clock`,
+      );
   }
 
   #current(worker: number): Member {
@@ -265,7 +320,11 @@ class ForeignProgram {
   /** On a single server alone: elsewhere it would have to find the primary. */
   async open(): Promise<void> {
     if (this.#arena.single === undefined) return;
-    this.#client = createClient({ url: this.#arena.single.url, disableOfflineQueue: true, socket: { reconnectStrategy: 50 } });
+    this.#client = createClient({
+      url: this.#arena.single.url,
+      disableOfflineQueue: true,
+      socket: { reconnectStrategy: 50 },
+    });
     this.#client.on("error", () => undefined);
     await this.#client.connect();
   }
@@ -274,7 +333,8 @@ class ForeignProgram {
     const running: Promise<void>[] = [];
     for (const operation of operations) {
       await sleep(Math.max(0, operation.at + from - this.#now()));
-      if (this.#client?.isReady === true && (operation.kind === "foreignDelete" || operation.kind === "foreignSet")) running.push(this.#change(operation.kind, operation.key));
+      if (this.#client?.isReady === true && (operation.kind === "foreignDelete" || operation.kind === "foreignSet"))
+        running.push(this.#change(operation.kind, operation.key));
     }
     await Promise.race([Promise.all(running), sleep(3_000)]);
   }
@@ -292,10 +352,21 @@ class ForeignProgram {
     const entry = this.#keys.entry(key);
     const { ttl } = this.#plan.settings;
     const startedAt = this.#now();
-    const common = { process: FOREIGN, id: change, kind, keys: [[id, versions[0]!] as const], mode: "hard", startedAt, boundMs: Infinity } as const;
+    const common = {
+      process: FOREIGN,
+      id: change,
+      kind,
+      keys: [[id, versions[0]!] as const],
+      mode: "hard",
+      startedAt,
+      boundMs: Infinity,
+    } as const;
     try {
       const commands = this.#client!.multi().del(entry).del(this.#keys.lease(key));
-      if (kind === "foreignSet") commands.hSet(entry, { d: JSON.stringify({ k: id, v: versions[0] }), s: String(Date.now() + ttl) }).pExpire(entry, ttl);
+      if (kind === "foreignSet")
+        commands
+          .hSet(entry, { d: JSON.stringify({ k: id, v: versions[0] }), s: String(Date.now() + ttl) })
+          .pExpire(entry, ttl);
       await commands.exec();
       this.changes.push({ ...common, endedAt: this.#now(), status: "acknowledged" });
     } catch (error) {

@@ -47,7 +47,11 @@ const { values } = parseArgs({
 });
 
 /** Seeds that go through every focus with faults on one server, and through failovers elsewhere. */
-const BRIEFLY: readonly (readonly [Topology, first: number, rounds: number])[] = [["single", 1, 7], ["sentinel", 3, 1], ["cluster", 3, 1]];
+const BRIEFLY: readonly (readonly [Topology, first: number, rounds: number])[] = [
+  ["single", 1, 7],
+  ["sentinel", 3, 1],
+  ["cluster", 3, 1],
+];
 const SOON_SEEDS = 3;
 
 const topology = among("topology", values.topology, TOPOLOGIES);
@@ -73,13 +77,17 @@ async function beBrief(): Promise<number> {
     console.log(`${where}, seeds from ${first}`);
     failures += await hunt(where, first, rounds, Infinity);
   }
-  for (const mutant of MUTANTS.filter(({ isFoundSoon }) => isFoundSoon === true)) if (!(await plant(mutant, SOON_SEEDS))) failures += 1;
+  for (const mutant of MUTANTS.filter(({ isFoundSoon }) => isFoundSoon === true))
+    if (!(await plant(mutant, SOON_SEEDS))) failures += 1;
   console.log(failures === 0 ? "all as promised, and the planted bugs found" : `${failures} failed`);
   return failures;
 }
 
 async function plantAll(): Promise<number> {
-  const chosen = MUTANTS.filter(({ name, topology: where = "single" }) => (values.only === undefined || name.includes(values.only)) && where === topology);
+  const chosen = MUTANTS.filter(
+    ({ name, topology: where = "single" }) =>
+      (values.only === undefined || name.includes(values.only)) && where === topology,
+  );
   let survived = 0;
   for (const mutant of chosen) if (!(await plant(mutant, Number(values.seeds)))) survived += 1;
   console.log(`${chosen.length - survived} passed, ${survived} failed`);
@@ -95,7 +103,11 @@ async function hunt(where: Topology, first: number, rounds: number, endsAt: numb
     console.log(tally.add(seed, outcome));
     if (outcome.verdict === undefined || outcome.verdict.violations.length === 0) continue;
     console.log(report(plan, outcome.history!, outcome.verdict));
-    if (values.keep !== undefined) writeFileSync(join(values.keep, `${where}-${plan.focus}-${seed}.json`), JSON.stringify({ plan, history: outcome.history }));
+    if (values.keep !== undefined)
+      writeFileSync(
+        join(values.keep, `${where}-${plan.focus}-${seed}.json`),
+        JSON.stringify({ plan, history: outcome.history }),
+      );
     if (values.shrink) await showLeast(plan, outcome.verdict.violations[0]!);
   }
   console.log(tally.text());
@@ -126,11 +138,18 @@ function report(plan: Plan, history: History, verdict: Verdict): string {
 }
 
 async function showLeast(plan: Plan, violation: Violation, mutant?: Mutant): Promise<void> {
-  const least = await shrink(plan, violation, async (candidate) => {
-    const { history, verdict: found } = await round(candidate, mutant);
-    return history === undefined || found === undefined ? undefined : { history, verdict: found };
-  }, (text) => console.log(text));
-  console.log(`\nThe least that still fails: ${least.plan.operations.length} operations, ${least.plan.faults.length} faults\n${least.history === undefined ? "" : timeline(least.history, least.violation)}`);
+  const least = await shrink(
+    plan,
+    violation,
+    async (candidate) => {
+      const { history, verdict: found } = await round(candidate, mutant);
+      return history === undefined || found === undefined ? undefined : { history, verdict: found };
+    },
+    (text) => console.log(text),
+  );
+  console.log(
+    `\nThe least that still fails: ${least.plan.operations.length} operations, ${least.plan.faults.length} faults\n${least.history === undefined ? "" : timeline(least.history, least.violation)}`,
+  );
 }
 
 /** @returns whether the bug is found within some seeds */
@@ -145,7 +164,9 @@ async function plant(mutant: Mutant, seeds: number): Promise<boolean> {
     if (violation !== undefined) foundBy = `seed ${seed}: ${violation.rule}: ${violation.text}`;
     else if (trouble !== undefined) console.log(`  seed ${seed} could not be run: ${trouble}`);
   }
-  console.log(`${foundBy === undefined ? "SURVIVED" : "found   "}  ${mutant.name}  (${Math.round((performance.now() - startedAt) / 1_000)} s)\n            ${foundBy ?? `not within ${seeds} seeds`}`);
+  console.log(
+    `${foundBy === undefined ? "SURVIVED" : "found   "}  ${mutant.name}  (${Math.round((performance.now() - startedAt) / 1_000)} s)\n            ${foundBy ?? `not within ${seeds} seeds`}`,
+  );
   return foundBy !== undefined;
 }
 

@@ -21,7 +21,12 @@ const MOST_RUNS = 60;
  * @param run `undefined` where the round could not be run
  * @param told what it comes to, as it goes
  */
-export async function shrink(plan: Plan, violation: Violation, run: (plan: Plan) => Promise<{ readonly history: History; readonly verdict: Verdict } | undefined>, told: (text: string) => void): Promise<Shrunk> {
+export async function shrink(
+  plan: Plan,
+  violation: Violation,
+  run: (plan: Plan) => Promise<{ readonly history: History; readonly verdict: Verdict } | undefined>,
+  told: (text: string) => void,
+): Promise<Shrunk> {
   let best: Shrunk = { plan, violation, history: undefined };
   let runs = 0;
   const attempt = async (candidate: Plan): Promise<boolean> => {
@@ -41,9 +46,16 @@ export async function shrink(plan: Plan, violation: Violation, run: (plan: Plan)
     const smaller = candidate(best);
     if (smaller !== undefined) await attempt(smaller);
   }
-  for (let size = Math.ceil(best.plan.operations.length / 2); size >= 1 && runs < MOST_RUNS; size = size === 1 ? 0 : Math.ceil(size / 2)) {
+  for (
+    let size = Math.ceil(best.plan.operations.length / 2);
+    size >= 1 && runs < MOST_RUNS;
+    size = size === 1 ? 0 : Math.ceil(size / 2)
+  ) {
     for (let start = 0; start < best.plan.operations.length && runs < MOST_RUNS;) {
-      const operations: readonly Operation[] = [...best.plan.operations.slice(0, start), ...best.plan.operations.slice(start + size)];
+      const operations: readonly Operation[] = [
+        ...best.plan.operations.slice(0, start),
+        ...best.plan.operations.slice(start + size),
+      ];
       if (operations.length === 0 || !(await attempt({ ...best.plan, operations }))) start += size;
     }
   }
@@ -56,16 +68,33 @@ const coarse: readonly ((best: Shrunk) => Plan | undefined)[] = [
   // Nothing after the violation.
   ({ plan, violation }) => {
     const until = violation.at + 100;
-    return until >= plan.durationMs ? undefined : { ...plan, durationMs: until, operations: plan.operations.filter(({ at }) => at < until), faults: plan.faults.filter(({ at }) => at < until), tail: [] };
+    return until >= plan.durationMs
+      ? undefined
+      : {
+          ...plan,
+          durationMs: until,
+          operations: plan.operations.filter(({ at }) => at < until),
+          faults: plan.faults.filter(({ at }) => at < until),
+          tail: [],
+        };
   },
   // No other keys.
-  ({ plan, violation: { key } }) => (key === undefined ? undefined : { ...plan, operations: plan.operations.filter((operation) => concernedBy(plan.keys, operation).includes(key)) }),
+  ({ plan, violation: { key } }) =>
+    key === undefined
+      ? undefined
+      : { ...plan, operations: plan.operations.filter((operation) => concernedBy(plan.keys, operation).includes(key)) },
   // No faults at all, or none but the last.
   ({ plan }) => (plan.faults.length === 0 ? undefined : { ...plan, faults: [] }),
   ({ plan }) => (plan.faults.length <= 1 ? undefined : { ...plan, faults: plan.faults.slice(-1) }),
   ({ plan }) => (plan.faults.length <= 2 ? undefined : { ...plan, faults: plan.faults.slice(-2) }),
   // One process less.
-  ...[0, 1, 2].map((worker) => ({ plan }: Shrunk) => ({ ...plan, operations: plan.operations.filter((operation) => operation.worker !== worker) })),
+  ...[0, 1, 2].map((worker) => ({ plan }: Shrunk) => ({
+    ...plan,
+    operations: plan.operations.filter((operation) => operation.worker !== worker),
+  })),
 ];
 
-const withoutFault = (plan: Plan, fault: FaultPlan): Plan => ({ ...plan, faults: plan.faults.filter(({ id }) => id !== fault.id) });
+const withoutFault = (plan: Plan, fault: FaultPlan): Plan => ({
+  ...plan,
+  faults: plan.faults.filter(({ id }) => id !== fault.id),
+});

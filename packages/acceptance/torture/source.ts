@@ -47,7 +47,10 @@ export interface Told {
   readonly token?: string;
 }
 
-type FromSource = { readonly i: number; readonly v?: number; readonly vs?: readonly number[] } | { readonly told: Told } | { readonly about: readonly string[] };
+type FromSource =
+  | { readonly i: number; readonly v?: number; readonly vs?: readonly number[] }
+  | { readonly told: Told }
+  | { readonly about: readonly string[] };
 
 /** One change in so many is announced before it is made, so that others ask all the time while it happens. */
 const ANNOUNCED = 6;
@@ -63,8 +66,12 @@ export async function openSource(now: () => Instant): Promise<Source> {
 
   const begin = (beginning: Beginning): readonly number[] | undefined => {
     const { change, keys, isSet, isChained } = beginning;
-    const inTheWay = [...underWay.values()].some((other) =>
-      (isSet || other.isSet) && other.keys.some((key) => keys.includes(key)) && !(isChained && other.isChained && whoOf(other) === whoOf(beginning)));
+    const inTheWay = [...underWay.values()].some(
+      (other) =>
+        (isSet || other.isSet) &&
+        other.keys.some((key) => keys.includes(key)) &&
+        !(isChained && other.isChained && whoOf(other) === whoOf(beginning)),
+    );
     if (inTheWay) return undefined;
     underWay.set(change, beginning);
     return keys.map((key) => {
@@ -100,7 +107,10 @@ export async function openSource(now: () => Instant): Promise<Source> {
   });
   await new Promise<void>((listening) => server.listen(path, listening));
   return {
-    path, issues, begin, endAllOf,
+    path,
+    issues,
+    begin,
+    endAllOf,
     end: (change) => void underWay.delete(change),
     [Symbol.asyncDispose]: async () => {
       for (const socket of sockets) socket.destroy();

@@ -30,10 +30,16 @@ export class Tally {
     }
     if (verdict.violations.length > 0) this.failed += 1;
     this.#lags.push(...verdict.lagsMs);
-    const isFrozen = (process: string, at: number): boolean => history.faults.some(({ freezes, processes, from, to }) => freezes === true && processes?.includes(process) === true && from <= at && at <= to);
-    for (const { process, from, to } of history.stalls) if (!isFrozen(process, from)) this.#longestStallMs = Math.max(this.#longestStallMs, to - from);
+    const isFrozen = (process: string, at: number): boolean =>
+      history.faults.some(
+        ({ freezes, processes, from, to }) =>
+          freezes === true && processes?.includes(process) === true && from <= at && at <= to,
+      );
+    for (const { process, from, to } of history.stalls)
+      if (!isFrozen(process, from)) this.#longestStallMs = Math.max(this.#longestStallMs, to - from);
     this.#heals.push(...verdict.healsMs);
-    for (const [exemption, times] of Object.entries(verdict.exemptions)) this.#exemptions.set(exemption as Exemption, (this.#exemptions.get(exemption as Exemption) ?? 0) + times);
+    for (const [exemption, times] of Object.entries(verdict.exemptions))
+      this.#exemptions.set(exemption as Exemption, (this.#exemptions.get(exemption as Exemption) ?? 0) + times);
     for (const { kind } of history.faults) this.#faults.set(kind, (this.#faults.get(kind) ?? 0) + 1);
     for (const what of ["reads", "changes", "loads"] as const) this.#checked[what] += verdict.checked[what];
     const { reads, changes, loads } = verdict.checked;
@@ -41,7 +47,11 @@ export class Tally {
   }
 
   text(): string {
-    const list = (counts: ReadonlyMap<string, number>): string => [...counts].sort((a, b) => b[1] - a[1]).map(([what, times]) => `${times} ${what}`).join(", ") || "none";
+    const list = (counts: ReadonlyMap<string, number>): string =>
+      [...counts]
+        .sort((a, b) => b[1] - a[1])
+        .map(([what, times]) => `${times} ${what}`)
+        .join(", ") || "none";
     return [
       "",
       histogram("another process answers correctly, after the acknowledgement", this.#lags),

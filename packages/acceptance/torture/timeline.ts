@@ -27,37 +27,111 @@ export function timeline(history: History, violation: Violation): string {
   const from = key === undefined ? 0 : Math.min(violation.at - BEFORE_MS, ...concerned.map((at) => at - 100));
   const to = violation.at + AFTER_MS;
   const all: Line[] = [
-    ...history.changes.filter(({ id, keys, touches }) => keys.some(([each]) => each === key) || touches?.includes(key ?? "") === true || violation.ids.includes(id)).map((change) => ofChange(change, key)),
+    ...history.changes
+      .filter(
+        ({ id, keys, touches }) =>
+          keys.some(([each]) => each === key) || touches?.includes(key ?? "") === true || violation.ids.includes(id),
+      )
+      .map((change) => ofChange(change, key)),
     ...history.reads.filter((read) => read.key === key || violation.ids.includes(read.id)).map(ofRead),
     ...history.loads.filter((load) => load.key === key).flatMap(ofLoad),
-    ...history.faults.filter((fault) => fault.from <= to && fault.to >= from).flatMap(({ kind, from: began, to: ended, processes }) => [
-      { ...line(began, "nemesis", `${kind}${processes === undefined ? "" : ` of ${processes.join(", ")}`}`), isFault: true },
-      { ...line(ended, "nemesis", `${kind}: over`), isFault: true },
-    ]),
+    ...history.faults
+      .filter((fault) => fault.from <= to && fault.to >= from)
+      .flatMap(({ kind, from: began, to: ended, processes }) => [
+        {
+          ...line(began, "nemesis", `${kind}${processes === undefined ? "" : ` of ${processes.join(", ")}`}`),
+          isFault: true,
+        },
+        { ...line(ended, "nemesis", `${kind}: over`), isFault: true },
+      ]),
     ...statesOf(history),
-    ...history.failures.map(({ at, process, operation, code }): Line => ({ ...line(at, process, `backend failed: ${operation}: ${code}`), isPlain: true })),
-  ].filter(({ at, ids, isFault }) => isFault === true || (from <= at && at <= to) || ids.some((id) => violation.ids.includes(id)));
-  const lines = withinLimit(all.sort((a, b) => a.at - b.at), violation);
-  return [`${violation.rule}: ${violation.text}`, ...lines.map(({ at, text, ids }) => `${seconds(at)}  ${text}${ids.some((id) => violation.ids.includes(id)) ? "   <<<" : ""}`)].join("\n");
+    ...history.failures.map(({ at, process, operation, code }): Line => ({
+      ...line(at, process, `backend failed: ${operation}: ${code}`),
+      isPlain: true,
+    })),
+  ].filter(
+    ({ at, ids, isFault }) =>
+      isFault === true || (from <= at && at <= to) || ids.some((id) => violation.ids.includes(id)),
+  );
+  const lines = withinLimit(
+    all.sort((a, b) => a.at - b.at),
+    violation,
+  );
+  return [
+    `${violation.rule}: ${violation.text}`,
+    ...lines.map(
+      ({ at, text, ids }) => `${seconds(at)}  ${text}${ids.some((id) => violation.ids.includes(id)) ? "   <<<" : ""}`,
+    ),
+  ].join("\n");
 }
 
 function ofChange(change: Change, key: string | undefined): Line {
-  const covered = change.keys.filter(([each]) => key === undefined || each === key).map(([each, version]) => `${each} → ${version}`).join(", ");
-  const end = change.endedAt === undefined ? "never settled" : `${change.status}${change.error === undefined ? "" : ` (${change.error})`} after ${took(change.startedAt, change.endedAt)}`;
-  return { ...line(change.startedAt, change.process, `${change.kind}${change.mode === "soft" ? " (soft)" : ""}, source ${covered}: ${end}`), ids: [change.id], isPlain: false };
+  const covered = change.keys
+    .filter(([each]) => key === undefined || each === key)
+    .map(([each, version]) => `${each} → ${version}`)
+    .join(", ");
+  const end =
+    change.endedAt === undefined
+      ? "never settled"
+      : `${change.status}${change.error === undefined ? "" : ` (${change.error})`} after ${took(change.startedAt, change.endedAt)}`;
+  return {
+    ...line(
+      change.startedAt,
+      change.process,
+      `${change.kind}${change.mode === "soft" ? " (soft)" : ""}, source ${covered}: ${end}`,
+    ),
+    ids: [change.id],
+    isPlain: false,
+  };
 }
 
 function ofRead(read: Read): Line {
-  const answer = read.error ?? (read.version === undefined ? "nothing" : `${read.version}${read.freshness === "stale" ? ", stale" : ""}`);
-  const how = [read.tier && `from ${read.tier}`, read.coalesced === true && "shared", read.after && `after token of ${read.after.version}`, read.forced === true && "forced"].filter(Boolean).join(", ");
+  const answer =
+    read.error ??
+    (read.version === undefined ? "nothing" : `${read.version}${read.freshness === "stale" ? ", stale" : ""}`);
+  const how = [
+    read.tier && `from ${read.tier}`,
+    read.coalesced === true && "shared",
+    read.after && `after token of ${read.after.version}`,
+    read.forced === true && "forced",
+  ]
+    .filter(Boolean)
+    .join(", ");
   const many = read.firstStartedAt === undefined ? "" : ` again and again since ${seconds(read.firstStartedAt)}`;
-  return { ...line(read.startedAt, read.process, `${read.kind}${many}: ${answer}${how === "" ? "" : ` (${how})`}, ${took(read.startedAt, read.endedAt)}`), ids: [read.id], isPlain: true };
+  return {
+    ...line(
+      read.startedAt,
+      read.process,
+      `${read.kind}${many}: ${answer}${how === "" ? "" : ` (${how})`}, ${took(read.startedAt, read.endedAt)}`,
+    ),
+    ids: [read.id],
+    isPlain: true,
+  };
 }
 
 function ofLoad(load: Load): readonly Line[] {
-  const began = { ...line(load.startedAt, load.process, `load begins${load.forced ? ", forced" : ""}${load.isAlone === true ? ", without a lease" : ""}`), ids: [load.id], isPlain: false };
+  const began = {
+    ...line(
+      load.startedAt,
+      load.process,
+      `load begins${load.forced ? ", forced" : ""}${load.isAlone === true ? ", without a lease" : ""}`,
+    ),
+    ids: [load.id],
+    isPlain: false,
+  };
   if (load.endedAt === undefined) return [began];
-  return [began, { ...line(load.endedAt, load.process, `load ends${load.version === undefined ? ", failed" : `, the source said ${load.version}`}`), ids: [load.id], isPlain: false }];
+  return [
+    began,
+    {
+      ...line(
+        load.endedAt,
+        load.process,
+        `load ends${load.version === undefined ? ", failed" : `, the source said ${load.version}`}`,
+      ),
+      ids: [load.id],
+      isPlain: false,
+    },
+  ];
 }
 
 /** Changes of state alone. */
@@ -76,10 +150,16 @@ function withinLimit(lines: readonly Line[], violation: Violation): readonly Lin
   const shows = (each: Line): boolean => each.isFault === true || each.ids.some((id) => violation.ids.includes(id));
   const kept = new Set(lines.filter(shows));
   for (const isPlain of [false, true])
-    for (const each of lines.filter((line) => line.isPlain === isPlain).reverse()) if (kept.size < (isPlain ? MOST_LINES : MOST_LINES / 2)) kept.add(each);
+    for (const each of lines.filter((line) => line.isPlain === isPlain).reverse())
+      if (kept.size < (isPlain ? MOST_LINES : MOST_LINES / 2)) kept.add(each);
   return lines.filter((each) => kept.has(each));
 }
 
-const line = (at: Instant, who: string, text: string): Line => ({ at, text: `${who.padEnd(8)} ${text}`, ids: [], isPlain: false });
+const line = (at: Instant, who: string, text: string): Line => ({
+  at,
+  text: `${who.padEnd(8)} ${text}`,
+  ids: [],
+  isPlain: false,
+});
 const seconds = (at: Instant): string => `${(at / 1_000).toFixed(4).padStart(9)} s`;
 const took = (from: Instant, to: Instant): string => `${(to - from).toFixed(1)} ms`;

@@ -1,7 +1,26 @@
 /** One process of the fleet. Run by round.ts; everything it does and sees goes to its file. */
-import { createCache, json, type BatchLoadContext, type Cache, type GetOrSetOptions, type LoadContext, type Namespace, type NotModified, type Served } from "@hotset/core";
+import {
+  createCache,
+  json,
+  type BatchLoadContext,
+  type Cache,
+  type GetOrSetOptions,
+  type LoadContext,
+  type Namespace,
+  type NotModified,
+  type Served,
+} from "@hotset/core";
 import { memory } from "@hotset/memory";
-import { cluster, fromClient, redis, sentinel, single, type Connection, type RedisBackend, type RedisBackendSettings } from "@hotset/redis";
+import {
+  cluster,
+  fromClient,
+  redis,
+  sentinel,
+  single,
+  type Connection,
+  type RedisBackend,
+  type RedisBackendSettings,
+} from "@hotset/redis";
 import { answerCalls } from "@hotset/test-servers";
 import { createClient } from "@redis/client";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
@@ -9,7 +28,16 @@ import { clockSince } from "./clock.ts";
 import type { Change, Incident, Read } from "./history.ts";
 import { asCache } from "./peers/as-cache.ts";
 import { CONTENDERS, openContender } from "./peers/contenders.ts";
-import { coveredBy, mayRead, touchedBy, type KeyPlan, type LoaderPlan, type Operation, type Settings, type WorkerPlan } from "./plan.ts";
+import {
+  coveredBy,
+  mayRead,
+  touchedBy,
+  type KeyPlan,
+  type LoaderPlan,
+  type Operation,
+  type Settings,
+  type WorkerPlan,
+} from "./plan.ts";
 import { Recorder } from "./recorder.ts";
 import { askSource, type SourceClient, type Told } from "./source.ts";
 
@@ -51,8 +79,11 @@ const { settings } = given;
 const now = clockSince(BigInt(given.origin));
 const recorder = new Recorder(given.historyPath);
 const resourcesAtStart = countResources();
-const incident = (kind: Incident["kind"], text: string): void => recorder.note({ t: "incident", incident: { process: given.process, at: now(), kind, text } });
-process.on("unhandledRejection", (reason) => incident("unhandled", `rejection: ${reason instanceof Error ? reason.stack : shown(reason)}`));
+const incident = (kind: Incident["kind"], text: string): void =>
+  recorder.note({ t: "incident", incident: { process: given.process, at: now(), kind, text } });
+process.on("unhandledRejection", (reason) =>
+  incident("unhandled", `rejection: ${reason instanceof Error ? reason.stack : shown(reason)}`),
+);
 process.on("uncaughtException", (error) => incident("unhandled", `exception: ${error.stack}`));
 
 class Fleetmate {
@@ -60,7 +91,10 @@ class Fleetmate {
   readonly #spaces = new Map<string, Namespace>();
   readonly #keys: ReadonlyMap<string, KeyPlan>;
   readonly #source: SourceClient;
-  readonly #underWay = new Map<Promise<void>, { readonly id: string; readonly operation: Operation; readonly startedAt: number }>();
+  readonly #underWay = new Map<
+    Promise<void>,
+    { readonly id: string; readonly operation: Operation; readonly startedAt: number }
+  >();
   /** By key, how many writes of it are on their way: they go one after another. */
   readonly #writing = new Map<string, number>();
   /** By key, the newest token that anybody was given. */
@@ -77,14 +111,17 @@ class Fleetmate {
     this.#keys = new Map(given.keys.map((key) => [key.id, key]));
     this.#cache = cache;
     for (const { space } of given.keys) this.#spaceOf(space);
-    this.#cache.on("backend:error", ({ operation, error }) => recorder.note({ t: "failure", failure: { process: given.process, at: now(), operation, code: error.code } }));
+    this.#cache.on("backend:error", ({ operation, error }) =>
+      recorder.note({ t: "failure", failure: { process: given.process, at: now(), operation, code: error.code } }),
+    );
     this.#cache.on("backend:state", () => this.#look());
     // Between two looks, maybe.
     this.#cache.on("recover", ({ replayed }) => this.#look(replayed));
     let lookedAt = now();
     this.#sampling = setInterval(() => {
       const at = now();
-      if (at - lookedAt > LOOK_EVERY_MS + STALL_MS) recorder.note({ t: "stall", stall: { process: given.process, from: lookedAt + LOOK_EVERY_MS, to: at } });
+      if (at - lookedAt > LOOK_EVERY_MS + STALL_MS)
+        recorder.note({ t: "stall", stall: { process: given.process, from: lookedAt + LOOK_EVERY_MS, to: at } });
       lookedAt = at;
       this.#look();
     }, LOOK_EVERY_MS);
@@ -109,9 +146,19 @@ class Fleetmate {
     const first = keys.find(([key]) => this.#reads(key));
     if (first === undefined) return;
     if (token !== undefined) {
-      for (const [key, version] of keys) if ((this.#tokens.get(key)?.version ?? 0) < version) this.#tokens.set(key, { token, change, version });
+      for (const [key, version] of keys)
+        if ((this.#tokens.get(key)?.version ?? 0) < version) this.#tokens.set(key, { token, change, version });
       const load: LoaderPlan = { beforeMs: 0, afterMs: 0, outcome: "value" };
-      this.#begin({ id: "told", at: 0, worker: 0, kind: "getOrSet", key: first[0], load, forced: false, isAfter: true });
+      this.#begin({
+        id: "told",
+        at: 0,
+        worker: 0,
+        kind: "getOrSet",
+        key: first[0],
+        load,
+        forced: false,
+        isAfter: true,
+      });
     }
     this.#begin({ id: "told", at: 0, worker: 0, kind: "peek", key: first[0] });
     this.#begin({ id: "told", at: 0, worker: 0, kind: "get", key: first[0] });
@@ -147,12 +194,23 @@ class Fleetmate {
   /** Waits for everything that was begun, closes the cache, and looks for what is left. */
   async finish(): Promise<void> {
     this.#isFinishing = true;
-    await Promise.race([Promise.allSettled(this.#underWay.keys()), sleep(2 * settings.loadTimeout + LEASE_MS + 4 * settings.responseTimeout + 2_000, undefined, { ref: false })]);
-    for (const { id, operation, startedAt } of this.#underWay.values()) incident("unsettled", `${id}, begun at ${startedAt.toFixed(1)} ms: ${JSON.stringify(operation)}${"key" in operation ? this.#explained(operation.key) : ""}`);
+    await Promise.race([
+      Promise.allSettled(this.#underWay.keys()),
+      sleep(2 * settings.loadTimeout + LEASE_MS + 4 * settings.responseTimeout + 2_000, undefined, { ref: false }),
+    ]);
+    for (const { id, operation, startedAt } of this.#underWay.values())
+      incident(
+        "unsettled",
+        `${id}, begun at ${startedAt.toFixed(1)} ms: ${JSON.stringify(operation)}${"key" in operation ? this.#explained(operation.key) : ""}`,
+      );
     const drained = await Promise.race([this.#cache.drain().then(() => true), sleep(5_000, false, { ref: false })]);
     if (!drained) incident("unsettled", "drain()");
     const grownBytes = this.#heapBefore === 0 ? 0 : heapBytes() - this.#heapBefore;
-    if (grownBytes > HEAP_GROWTH_BYTES) incident("leak", `the heap grew by ${Math.round(grownBytes / 2 ** 20)} MiB in ${this.#started} calls over ${this.#keys.size} keys`);
+    if (grownBytes > HEAP_GROWTH_BYTES)
+      incident(
+        "leak",
+        `the heap grew by ${Math.round(grownBytes / 2 ** 20)} MiB in ${this.#started} calls over ${this.#keys.size} keys`,
+      );
     clearInterval(this.#sampling);
     const { pending } = this.#cache.stats();
     const closed = await Promise.race([this.#cache.close().then(() => true), sleep(8_000, false, { ref: false })]);
@@ -166,7 +224,9 @@ class Fleetmate {
 
   /** Whether the load that begins now has no lease. */
   #isAlone(key: string): boolean {
-    const lease = this.#spaceOf(this.#keys.get(key)!.space).explain(key).findLast(({ what }) => what === "lease");
+    const lease = this.#spaceOf(this.#keys.get(key)!.space)
+      .explain(key)
+      .findLast(({ what }) => what === "lease");
     return lease?.why.startsWith("none") === true;
   }
 
@@ -189,23 +249,33 @@ class Fleetmate {
     const id = this.#nextId();
     this.#started += 1;
     const startedAt = now();
-    const running = this.#perform(id, operation).catch((error: unknown) => incident("unhandled", `${JSON.stringify(operation)}: ${shown(error)}`));
+    const running = this.#perform(id, operation).catch((error: unknown) =>
+      incident("unhandled", `${JSON.stringify(operation)}: ${shown(error)}`),
+    );
     this.#underWay.set(running, { id, operation, startedAt });
     void running.then(() => this.#underWay.delete(running));
   }
 
   async #perform(id: string, operation: Operation): Promise<void> {
     switch (operation.kind) {
-      case "getOrSet": return this.#getOrSet(id, operation);
-      case "getOrSetMany": return this.#getOrSetMany(id, operation.keys, operation.load);
+      case "getOrSet":
+        return this.#getOrSet(id, operation);
+      case "getOrSetMany":
+        return this.#getOrSetMany(id, operation.keys, operation.load);
       case "get":
-      case "getStale": return this.#get(id, operation.key, operation.kind === "getStale");
-      case "peek": return this.#peek(id, operation.key);
-      case "watch": return this.#watch(id, operation.key);
-      case "getMany": return this.#getMany(id, operation.keys);
+      case "getStale":
+        return this.#get(id, operation.key, operation.kind === "getStale");
+      case "peek":
+        return this.#peek(id, operation.key);
+      case "watch":
+        return this.#watch(id, operation.key);
+      case "getMany":
+        return this.#getMany(id, operation.keys);
       case "foreignDelete":
-      case "foreignSet": return;
-      default: return this.#change(id, operation);
+      case "foreignSet":
+        return;
+      default:
+        return this.#change(id, operation);
     }
   }
 
@@ -214,7 +284,8 @@ class Fleetmate {
     const plan = this.#keys.get(key)!;
     const after = operation.isAfter ? this.#tokens.get(key) : undefined;
     const leaving = new AbortController();
-    if (operation.leaveAfterMs !== undefined) setTimeout(() => leaving.abort(named(new Error("left"), "AbortError")), operation.leaveAfterMs).unref();
+    if (operation.leaveAfterMs !== undefined)
+      setTimeout(() => leaving.abort(named(new Error("left"), "AbortError")), operation.leaveAfterMs).unref();
     let served: Served | undefined;
     const options: GetOrSetOptions = {
       tags: plan.tags.filter((tag) => !plan.lateTags.includes(tag)),
@@ -225,15 +296,31 @@ class Fleetmate {
       ...(operation.refreshAhead !== undefined && { refreshAhead: operation.refreshAhead }),
       ...(operation.leaveAfterMs !== undefined && { signal: leaving.signal }),
       // Without it a hit goes the shortest way, which is to be taken too.
-      ...(this.#last % 3 !== 0 || forced || after !== undefined ? { onServed: (each: Served) => void (served = each) } : {}),
+      ...(this.#last % 3 !== 0 || forced || after !== undefined
+        ? { onServed: (each: Served) => void (served = each) }
+        : {}),
     };
     const boundMs = operation.hardTimeout ?? 2 * settings.loadTimeout + LEASE_MS + 4 * settings.responseTimeout;
     const startedAt = now();
-    const common = { process: given.process, id, kind: "getOrSet", key, startedAt, forced, boundMs, ...(after !== undefined && { after: { change: after.change, version: after.version } }) };
+    const common = {
+      process: given.process,
+      id,
+      kind: "getOrSet",
+      key,
+      startedAt,
+      forced,
+      boundMs,
+      ...(after !== undefined && { after: { change: after.change, version: after.version } }),
+    };
     try {
-      const value = await this.#spaceOf(plan.space).getOrSet(key, (ctx) => this.#load(id, plan, operation.load, startedAt, forced, ctx), options);
+      const value = await this.#spaceOf(plan.space).getOrSet(
+        key,
+        (ctx) => this.#load(id, plan, operation.load, startedAt, forced, ctx),
+        options,
+      );
       this.#noteRead({
-        ...common, ...versionOf(key, value),
+        ...common,
+        ...versionOf(key, value),
         freshness: served === undefined ? "unknown" : served.status === "stale" ? "stale" : "fresh",
         ...(served !== undefined && { tier: served.tier ?? "load", coalesced: served.coalesced }),
       });
@@ -246,16 +333,33 @@ class Fleetmate {
     const space = this.#keys.get(all[0]!)!.space;
     const keys = all.filter((key) => this.#keys.get(key)!.space.join() === space.join());
     const startedAt = now();
-    const common = { process: given.process, kind: "getOrSetMany", startedAt, freshness: "unknown", boundMs: 2 * settings.loadTimeout + LEASE_MS + 4 * settings.responseTimeout } as const;
+    const common = {
+      process: given.process,
+      kind: "getOrSetMany",
+      startedAt,
+      freshness: "unknown",
+      boundMs: 2 * settings.loadTimeout + LEASE_MS + 4 * settings.responseTimeout,
+    } as const;
     try {
-      const found = await this.#spaceOf(space).getOrSetMany(keys, (key) => key, async (missing: readonly string[], ctx: BatchLoadContext<string>) => {
-        const values = await Promise.all(missing.map(async (key) => {
-          ctx.setOptions(key, { tags: this.#keys.get(key)!.tags });
-          const outcome = plan.outcome === "no-store" || plan.outcome === "not-modified" ? "value" : plan.outcome;
-          return [key, await this.#load(id, this.#keys.get(key)!, { ...plan, outcome }, startedAt, false, { signal: ctx.signal })] as const;
-        }));
-        return values.flatMap(([key, value]) => (value === undefined ? [] : [[key, value as Value] as const]));
-      });
+      const found = await this.#spaceOf(space).getOrSetMany(
+        keys,
+        (key) => key,
+        async (missing: readonly string[], ctx: BatchLoadContext<string>) => {
+          const values = await Promise.all(
+            missing.map(async (key) => {
+              ctx.setOptions(key, { tags: this.#keys.get(key)!.tags });
+              const outcome = plan.outcome === "no-store" || plan.outcome === "not-modified" ? "value" : plan.outcome;
+              return [
+                key,
+                await this.#load(id, this.#keys.get(key)!, { ...plan, outcome }, startedAt, false, {
+                  signal: ctx.signal,
+                }),
+              ] as const;
+            }),
+          );
+          return values.flatMap(([key, value]) => (value === undefined ? [] : [[key, value as Value] as const]));
+        },
+      );
       for (const key of keys) this.#noteRead({ ...common, id: `${id}/${key}`, key, ...versionOf(key, found.get(key)) });
     } catch (error) {
       for (const key of keys) this.#noteRead({ ...common, id: `${id}/${key}`, key, error: shown(error) });
@@ -263,9 +367,27 @@ class Fleetmate {
   }
 
   /** A loader: asks the source, and records when it began and ended. */
-  async #load(call: string, { id: key, lateTags }: KeyPlan, plan: LoaderPlan, calledAt: number, forced: boolean, ctx: Pick<LoadContext, "signal"> & Partial<LoadContext>): Promise<Value | NotModified | undefined> {
+  async #load(
+    call: string,
+    { id: key, lateTags }: KeyPlan,
+    plan: LoaderPlan,
+    calledAt: number,
+    forced: boolean,
+    ctx: Pick<LoadContext, "signal"> & Partial<LoadContext>,
+  ): Promise<Value | NotModified | undefined> {
     const id = `${call}/load${this.#nextId()}`;
-    recorder.note({ t: "load", load: { process: given.process, id, key, calledAt, startedAt: now(), forced, ...(this.#isAlone(key) && { isAlone: true }) } });
+    recorder.note({
+      t: "load",
+      load: {
+        process: given.process,
+        id,
+        key,
+        calledAt,
+        startedAt: now(),
+        forced,
+        ...(this.#isAlone(key) && { isAlone: true }),
+      },
+    });
     let version: number | undefined;
     let hasEnded = false;
     const end = (): void => {
@@ -285,7 +407,8 @@ class Fleetmate {
       const value: Value = { k: key, v: version };
       if (plan.outcome === "undefined") return undefined;
       if (plan.outcome === "no-store" && ctx.noStore !== undefined) return ctx.noStore(value);
-      if (plan.outcome === "not-modified" && (ctx.stale?.value as Value | undefined)?.v === version) return ctx.stale!.notModified();
+      if (plan.outcome === "not-modified" && (ctx.stale?.value as Value | undefined)?.v === version)
+        return ctx.stale!.notModified();
       return value;
     } finally {
       end();
@@ -294,9 +417,20 @@ class Fleetmate {
 
   async #get(id: string, key: string, allowStale: boolean): Promise<void> {
     const startedAt = now();
-    const common = { process: given.process, id, kind: allowStale ? "get, stale too" : "get", key, startedAt, freshness: allowStale ? "unknown" : "fresh", boundMs: 3 * settings.responseTimeout } as const;
+    const common = {
+      process: given.process,
+      id,
+      kind: allowStale ? "get, stale too" : "get",
+      key,
+      startedAt,
+      freshness: allowStale ? "unknown" : "fresh",
+      boundMs: 3 * settings.responseTimeout,
+    } as const;
     try {
-      this.#noteRead({ ...common, ...versionOf(key, await this.#spaceOf(this.#keys.get(key)!.space).get(key, { allowStale })) });
+      this.#noteRead({
+        ...common,
+        ...versionOf(key, await this.#spaceOf(this.#keys.get(key)!.space).get(key, { allowStale })),
+      });
     } catch (error) {
       this.#noteRead({ ...common, error: shown(error) });
     }
@@ -306,7 +440,13 @@ class Fleetmate {
     const space = this.#keys.get(all[0]!)!.space;
     const keys = all.filter((key) => this.#keys.get(key)!.space.join() === space.join());
     const startedAt = now();
-    const common = { process: given.process, kind: "getMany", startedAt, freshness: "fresh", boundMs: 3 * settings.responseTimeout } as const;
+    const common = {
+      process: given.process,
+      kind: "getMany",
+      startedAt,
+      freshness: "fresh",
+      boundMs: 3 * settings.responseTimeout,
+    } as const;
     try {
       const found = await this.#spaceOf(space).getMany(keys);
       for (const key of keys) this.#noteRead({ ...common, id: `${id}/${key}`, key, ...versionOf(key, found.get(key)) });
@@ -318,7 +458,17 @@ class Fleetmate {
   #peek(id: string, key: string): void {
     const startedAt = now();
     const value = this.#spaceOf(this.#keys.get(key)!.space).peek(key);
-    this.#noteRead({ process: given.process, id, kind: "peek", key, startedAt, ...versionOf(key, value), freshness: "fresh", tier: "memory", boundMs: PEEK_BOUND_MS });
+    this.#noteRead({
+      process: given.process,
+      id,
+      kind: "peek",
+      key,
+      startedAt,
+      ...versionOf(key, value),
+      freshness: "fresh",
+      tier: "memory",
+      boundMs: PEEK_BOUND_MS,
+    });
   }
 
   /** Peeks without a pause for a while; equal answers in a row are one. */
@@ -326,7 +476,7 @@ class Fleetmate {
     if (this.#watched.has(key)) return;
     this.#watched.add(key);
     const space = this.#spaceOf(this.#keys.get(key)!.space);
-    let run: Omit<Read, "startedAt" | "endedAt"> & { startedAt: number; endedAt: number } | undefined;
+    let run: (Omit<Read, "startedAt" | "endedAt"> & { startedAt: number; endedAt: number }) | undefined;
     for (let n = 0, until = now() + WATCH_MS; now() < until; n += 1) {
       const startedAt = now();
       const answer = versionOf(key, space.peek(key));
@@ -336,7 +486,19 @@ class Fleetmate {
         run.endedAt = endedAt;
       } else {
         if (run !== undefined) recorder.note({ t: "read", read: run });
-        run = { process: given.process, id: `${id}/${n}`, kind: "watch", key, firstStartedAt: startedAt, startedAt, endedAt, ...answer, freshness: "fresh", tier: "memory", boundMs: PEEK_BOUND_MS };
+        run = {
+          process: given.process,
+          id: `${id}/${n}`,
+          kind: "watch",
+          key,
+          firstStartedAt: startedAt,
+          startedAt,
+          endedAt,
+          ...answer,
+          freshness: "fresh",
+          tier: "memory",
+          boundMs: PEEK_BOUND_MS,
+        };
       }
       await nextTurn();
     }
@@ -347,23 +509,42 @@ class Fleetmate {
   async #change(id: string, operation: Operation): Promise<void> {
     const keys = coveredBy(given.keys, operation);
     if (keys.length === 0) return;
-    const versions = await this.#source.begin({ change: id, keys, isSet: operation.kind === "set", isChained: "key" in operation });
+    const versions = await this.#source.begin({
+      change: id,
+      keys,
+      isSet: operation.kind === "set",
+      isChained: "key" in operation,
+    });
     if (versions === undefined) return;
     const covered = keys.map((key, i) => [key, versions[i]!] as const);
     const queued = Math.max(0, ...keys.map((key) => this.#writing.get(key) ?? 0));
     for (const key of keys) this.#writing.set(key, (this.#writing.get(key) ?? 0) + 1);
     const isSoft = operation.kind === "markStale" || operation.kind === "markTagsStale";
     const touches = touchedBy(given.keys, operation);
-    const change: Change = { process: given.process, id, kind: operation.kind, keys: covered, ...(touches.length > 0 && { touches }), mode: isSoft ? "soft" : "hard", startedAt: now(), boundMs: (queued + 1) * 2 * settings.responseTimeout };
+    const change: Change = {
+      process: given.process,
+      id,
+      kind: operation.kind,
+      keys: covered,
+      ...(touches.length > 0 && { touches }),
+      mode: isSoft ? "soft" : "hard",
+      startedAt: now(),
+      boundMs: (queued + 1) * 2 * settings.responseTimeout,
+    };
     recorder.note({ t: "change", change });
     try {
       const { status, token } = await this.#send(operation, versions[0]!);
       const endedAt = now();
       // Read in the very turn in which it settled, before anything else can happen.
       if ("isFollowed" in operation && operation.isFollowed) this.#follow(keys);
-      recorder.note({ t: "changed", id, end: { endedAt, status: status === "pending" ? "pending" : status === "refused" ? "failed" : "acknowledged" } });
+      recorder.note({
+        t: "changed",
+        id,
+        end: { endedAt, status: status === "pending" ? "pending" : status === "refused" ? "failed" : "acknowledged" },
+      });
       if (status !== "pending" && status !== "refused") {
-        if (token !== undefined) for (const [key, version] of covered) this.#tokens.set(key, { token, change: id, version });
+        if (token !== undefined)
+          for (const [key, version] of covered) this.#tokens.set(key, { token, change: id, version });
         this.#source.tell({ change: id, keys: covered, ...(token !== undefined && { token }) });
       }
     } catch (error) {
@@ -381,12 +562,18 @@ class Fleetmate {
         const { id, space, tags } = this.#keys.get(operation.key)!;
         return this.#spaceOf(space).set(id, { k: id, v: version } satisfies Value, { tags });
       }
-      case "delete": return this.#spaceOf(this.#keys.get(operation.key)!.space).delete(operation.key);
-      case "markStale": return this.#spaceOf(this.#keys.get(operation.key)!.space).markStale(operation.key);
-      case "invalidateTags": return this.#spaceOf(operation.space).invalidateTags(operation.tag);
-      case "markTagsStale": return this.#spaceOf(operation.space).markTagsStale(operation.tag);
-      case "clear": return this.#spaceOf(operation.space).clear();
-      default: throw new Error(`${operation.kind} changes nothing`);
+      case "delete":
+        return this.#spaceOf(this.#keys.get(operation.key)!.space).delete(operation.key);
+      case "markStale":
+        return this.#spaceOf(this.#keys.get(operation.key)!.space).markStale(operation.key);
+      case "invalidateTags":
+        return this.#spaceOf(operation.space).invalidateTags(operation.tag);
+      case "markTagsStale":
+        return this.#spaceOf(operation.space).markTagsStale(operation.tag);
+      case "clear":
+        return this.#spaceOf(operation.space).clear();
+      default:
+        throw new Error(`${operation.kind} changes nothing`);
     }
   }
 
@@ -431,7 +618,10 @@ const HEAP_GROWTH_BYTES = 24 * 2 ** 20;
 
 async function openCache(): Promise<Cache> {
   const contender = CONTENDERS.find((name) => name === process.env["HOTSET_CONTENDER"]);
-  if (contender !== undefined && given.place.topology === "single") return asCache(await openContender(contender, { url: given.place.url, prefix: given.keyPrefix, ttlMs: settings.ttl }));
+  if (contender !== undefined && given.place.topology === "single")
+    return asCache(
+      await openContender(contender, { url: given.place.url, prefix: given.keyPrefix, ttlMs: settings.ttl }),
+    );
   const settled = <Builder extends RedisBackendSettings>(builder: Builder): RedisBackend =>
     builder
       .keyPrefix(given.keyPrefix)
@@ -442,9 +632,15 @@ async function openCache(): Promise<Cache> {
       .reissueWindow(settings.reissueWindow)
       .responseTimeout(settings.responseTimeout)
       .build();
-  const backend = given.worker.hasClient === true && given.place.topology === "single"
-    ? settled(redis(fromClient(await openClient(given.place.url))))
-    : settled(redis(connectionTo(given.place)).protocol(given.worker.protocol).connectTimeout("1s").backoff({ base: 10, max: 200 }));
+  const backend =
+    given.worker.hasClient === true && given.place.topology === "single"
+      ? settled(redis(fromClient(await openClient(given.place.url))))
+      : settled(
+          redis(connectionTo(given.place))
+            .protocol(given.worker.protocol)
+            .connectTimeout("1s")
+            .backoff({ base: 10, max: 200 }),
+        );
   return createCache({ name: "torture", explain: REMEMBERED })
     .tier(memory({ maxEntries: settings.maxEntries }))
     .tier(backend)
@@ -460,7 +656,11 @@ async function openCache(): Promise<Cache> {
 
 /** As a service has one already, which reconnects by itself. */
 async function openClient(url: string): Promise<Parameters<typeof fromClient>[0]> {
-  const client = createClient({ url, RESP: given.worker.protocol, socket: { reconnectStrategy: (retries) => Math.min(10 * 2 ** retries, 200) } });
+  const client = createClient({
+    url,
+    RESP: given.worker.protocol,
+    socket: { reconnectStrategy: (retries) => Math.min(10 * 2 ** retries, 200) },
+  });
   client.on("error", () => undefined);
   await client.connect();
   endClient = () => client.destroy();
@@ -470,9 +670,12 @@ let endClient: () => void = () => undefined;
 
 function connectionTo(place: Place): Connection {
   switch (place.topology) {
-    case "single": return single(place.url);
-    case "sentinel": return sentinel(place.urls, { primaryName: place.primaryName });
-    case "cluster": return cluster(place.urls);
+    case "single":
+      return single(place.url);
+    case "sentinel":
+      return sentinel(place.urls, { primaryName: place.primaryName });
+    case "cluster":
+      return cluster(place.urls);
   }
 }
 
@@ -519,7 +722,10 @@ function shown(error: unknown): string {
 
 // A process that opened no cache yet hears nothing.
 let mate: Fleetmate | undefined;
-const source = await askSource(given.sourcePath, { told: (told) => mate?.told(told), about: (keys) => mate?.about(keys) });
+const source = await askSource(given.sourcePath, {
+  told: (told) => mate?.told(told),
+  about: (keys) => mate?.about(keys),
+});
 mate = new Fleetmate(source, await openCache());
 const fleetmate = mate;
 

@@ -37,12 +37,34 @@ export { gzip } from "./compressors/gzip.ts";
 export { brotli } from "./compressors/brotli.ts";
 export { resolveCompressorOptions, type CompressorLevels } from "./compressors/options.ts";
 export { keyOf, type KeyPart } from "./entry/key-of.ts";
-export { createCache, type Cache, type CacheBuilder, type CacheOptions, type EmptyCacheBuilder, type LocalCacheBuilder } from "./cache/create-cache.ts";
-export type { CacheEvent, CacheEvents, CacheStats, KeyEvent, Latency, TierState, TierStats } from "./contracts/events.ts";
+export {
+  createCache,
+  type Cache,
+  type CacheBuilder,
+  type CacheOptions,
+  type EmptyCacheBuilder,
+  type LocalCacheBuilder,
+} from "./cache/create-cache.ts";
+export type {
+  CacheEvent,
+  CacheEvents,
+  CacheStats,
+  KeyEvent,
+  Latency,
+  TierState,
+  TierStats,
+} from "./contracts/events.ts";
 export type { BatchLoader, BatchLoadContext, LoadContext, Loader, NotModified, StaleValue } from "./engine/load.ts";
 export { packEntry, unpackEntry } from "./entry/packed-entry.ts";
 export { compose, type ComposedBackend, type ComposeOptions } from "./compose/compose.ts";
-export type { DeleteManyResult, DeleteResult, InvalidateResult, MarkStaleResult, WriteManyResult, WriteResult } from "./engine/mutations.ts";
+export type {
+  DeleteManyResult,
+  DeleteResult,
+  InvalidateResult,
+  MarkStaleResult,
+  WriteManyResult,
+  WriteResult,
+} from "./engine/mutations.ts";
 export type { Namespace, NamespaceOptions, ValueOf } from "./cache/namespace-view.ts";
 export type { EntryOptions, GetOptions, GetOrSetOptions, Lifetime, Policy, Served } from "./entry/policy.ts";
 export type { EntryInfo } from "./engine/reads.ts";

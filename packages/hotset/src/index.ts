@@ -72,7 +72,15 @@ export type {
   WriteResult,
 } from "@hotset/core";
 export { memory, type MemoryOptions } from "@hotset/memory";
-export { cluster, fromClient, sentinel, single, type ClientConnection, type Connection, type RedisBackendBuilder } from "@hotset/redis";
+export {
+  cluster,
+  fromClient,
+  sentinel,
+  single,
+  type ClientConnection,
+  type Connection,
+  type RedisBackendBuilder,
+} from "@hotset/redis";
 export { redis, RedisBackend } from "./redis.ts";
 export { msgpack } from "@hotset/msgpack";
 export { zstd } from "@hotset/zstd";

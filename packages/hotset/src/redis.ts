@@ -24,4 +24,5 @@ export const RedisBackend: {
   builder(): own.RedisBackendBuilder;
 } = { builder: () => withDefaults(own.RedisBackend.builder()) };
 
-const withDefaults = (builder: own.RedisBackendBuilder): own.RedisBackendBuilder => builder.valueFormat(msgpack()).alsoReads(...SHIPPED);
+const withDefaults = (builder: own.RedisBackendBuilder): own.RedisBackendBuilder =>
+  builder.valueFormat(msgpack()).alsoReads(...SHIPPED);

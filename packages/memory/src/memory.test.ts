@@ -5,7 +5,9 @@ import { describe, expect, it, vi } from "vitest";
 import { memory, type MemoryOptions } from "./memory.ts";
 
 describeLocalTier("memory", { open: ({ maxEntries }) => memory({ maxEntries }) });
-describeLocalTier("memory with a bound on bytes", { open: ({ maxEntries }) => memory({ maxEntries, maxBytes: 10_000_000 }) });
+describeLocalTier("memory with a bound on bytes", {
+  open: ({ maxEntries }) => memory({ maxEntries, maxBytes: 10_000_000 }),
+});
 
 /** A tier in use, and what it said about evictions. */
 function open(options?: MemoryOptions) {
@@ -33,7 +35,10 @@ describe("C102 neither bound is ever exceeded", () => {
     tier.set("d", lasting("d"));
     expect(evicted).toEqual([["c", "entries"]]);
     tier.set("e", lasting("e"));
-    expect(evicted).toEqual([["c", "entries"], ["a", "entries"]]);
+    expect(evicted).toEqual([
+      ["c", "entries"],
+      ["a", "entries"],
+    ]);
     expect(tier.entryCount).toBe(3);
   });
 
@@ -46,10 +51,21 @@ describe("C102 neither bound is ever exceeded", () => {
 
   it("evicts as many as it takes when they are too large", () => {
     const { tier, evicted } = open({ maxBytes: 100, maxEntryBytes: 100, sizeOf });
-    for (const [key, size] of [["a", 30], ["b", 30], ["c", 40]] as const) tier.set(key, lasting(size));
+    for (const [key, size] of [
+      ["a", 30],
+      ["b", 30],
+      ["c", 40],
+    ] as const)
+      tier.set(key, lasting(size));
     expect([tier.usedBytes, evicted]).toEqual([100, []]);
     tier.set("d", lasting(50));
-    expect([tier.usedBytes, evicted]).toEqual([90, [["a", "bytes"], ["b", "bytes"]]]);
+    expect([tier.usedBytes, evicted]).toEqual([
+      90,
+      [
+        ["a", "bytes"],
+        ["b", "bytes"],
+      ],
+    ]);
   });
 
   it("says which bound it was", () => {
@@ -58,7 +74,12 @@ describe("C102 neither bound is ever exceeded", () => {
     tier.set("d", lasting(30));
     expect(evicted).toEqual([["a", "entries"]]);
     tier.set("e", lasting(80));
-    expect(evicted).toEqual([["a", "entries"], ["b", "entries"], ["c", "bytes"], ["d", "bytes"]]);
+    expect(evicted).toEqual([
+      ["a", "entries"],
+      ["b", "entries"],
+      ["c", "bytes"],
+      ["d", "bytes"],
+    ]);
     expect([tier.entryCount, tier.usedBytes]).toEqual([1, 80]);
   });
 
@@ -115,69 +136,93 @@ describe("C102 neither bound is ever exceeded", () => {
   it("keeps to both bounds, in the order of use, whatever is done to it", () => {
     const key = fc.constantFrom("a", "b", "c", "d", "e", "f");
     const step = fc.oneof(
-      { weight: 25, arbitrary: fc.record({ do: fc.constant("set" as const), key, size: fc.integer({ min: 0, max: 60 }), livesMs: fc.constantFrom(Infinity, 500, 1_000, 3_000, 600_000) }) },
+      {
+        weight: 25,
+        arbitrary: fc.record({
+          do: fc.constant("set" as const),
+          key,
+          size: fc.integer({ min: 0, max: 60 }),
+          livesMs: fc.constantFrom(Infinity, 500, 1_000, 3_000, 600_000),
+        }),
+      },
       { weight: 15, arbitrary: fc.record({ do: fc.constant("get" as const), key }) },
       { weight: 5, arbitrary: fc.record({ do: fc.constant("delete" as const), key }) },
-      { weight: 5, arbitrary: fc.record({ do: fc.constant("advance" as const), byMs: fc.constantFrom(1, 499, 1_000, 2_500, 512_000) }) },
+      {
+        weight: 5,
+        arbitrary: fc.record({
+          do: fc.constant("advance" as const),
+          byMs: fc.constantFrom(1, 499, 1_000, 2_500, 512_000),
+        }),
+      },
       { weight: 1, arbitrary: fc.record({ do: fc.constant("clear" as const) }) },
     );
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 20, max: 120 }), fc.array(step, { maxLength: 60 }), (maxEntries, maxBytes, steps) => {
-        const { tier, clock, evicted } = open({ maxEntries, maxBytes, maxEntryBytes: Math.min(50, maxBytes), sizeOf });
-        /** In the order of use, least recent first. */
-        const model = new Map<string, { readonly entry: LocalEntry; readonly size: number }>();
-        const modelEvicted: (readonly [string, string])[] = [];
-        const used = () => [...model.values()].reduce((sum, { size }) => sum + size, 0);
-        const evict = (reason: string) => {
-          const [oldest] = model.keys();
-          model.delete(oldest!);
-          modelEvicted.push([oldest!, reason]);
-        };
-        for (const action of steps) {
-          let answer: unknown;
-          let modelAnswer: unknown;
-          switch (action.do) {
-            case "set": {
-              const entry = { value: action.size, deadAt: clock.now() + action.livesMs };
-              tier.set(action.key, entry);
-              const wasThere = model.delete(action.key);
-              if (action.size > Math.min(50, maxBytes)) break;
-              const size = Math.max(1, action.size);
-              if (!wasThere && model.size === maxEntries) evict("entries");
-              while (used() + size > maxBytes) evict("bytes");
-              model.set(action.key, { entry, size });
-              break;
-            }
-            case "get": {
-              const held = model.get(action.key);
-              answer = tier.get(action.key);
-              modelAnswer = held?.entry;
-              if (held === undefined) break;
-              model.delete(action.key);
-              model.set(action.key, held);
-              break;
-            }
-            case "delete":
-              answer = tier.delete(action.key);
-              modelAnswer = model.delete(action.key);
-              break;
-            case "advance":
-              clock.advance(action.byMs);
-              for (const [name, { entry }] of model) {
-                if (Math.floor(entry.deadAt / 1_000) < Math.floor(clock.now() / 1_000)) model.delete(name);
+      fc.property(
+        fc.integer({ min: 1, max: 5 }),
+        fc.integer({ min: 20, max: 120 }),
+        fc.array(step, { maxLength: 60 }),
+        (maxEntries, maxBytes, steps) => {
+          const { tier, clock, evicted } = open({
+            maxEntries,
+            maxBytes,
+            maxEntryBytes: Math.min(50, maxBytes),
+            sizeOf,
+          });
+          /** In the order of use, least recent first. */
+          const model = new Map<string, { readonly entry: LocalEntry; readonly size: number }>();
+          const modelEvicted: (readonly [string, string])[] = [];
+          const used = () => [...model.values()].reduce((sum, { size }) => sum + size, 0);
+          const evict = (reason: string) => {
+            const [oldest] = model.keys();
+            model.delete(oldest!);
+            modelEvicted.push([oldest!, reason]);
+          };
+          for (const action of steps) {
+            let answer: unknown;
+            let modelAnswer: unknown;
+            switch (action.do) {
+              case "set": {
+                const entry = { value: action.size, deadAt: clock.now() + action.livesMs };
+                tier.set(action.key, entry);
+                const wasThere = model.delete(action.key);
+                if (action.size > Math.min(50, maxBytes)) break;
+                const size = Math.max(1, action.size);
+                if (!wasThere && model.size === maxEntries) evict("entries");
+                while (used() + size > maxBytes) evict("bytes");
+                model.set(action.key, { entry, size });
+                break;
               }
-              break;
-            case "clear":
-              tier.clear();
-              model.clear();
-              break;
+              case "get": {
+                const held = model.get(action.key);
+                answer = tier.get(action.key);
+                modelAnswer = held?.entry;
+                if (held === undefined) break;
+                model.delete(action.key);
+                model.set(action.key, held);
+                break;
+              }
+              case "delete":
+                answer = tier.delete(action.key);
+                modelAnswer = model.delete(action.key);
+                break;
+              case "advance":
+                clock.advance(action.byMs);
+                for (const [name, { entry }] of model) {
+                  if (Math.floor(entry.deadAt / 1_000) < Math.floor(clock.now() / 1_000)) model.delete(name);
+                }
+                break;
+              case "clear":
+                tier.clear();
+                model.clear();
+                break;
+            }
+            expect(answer).toBe(modelAnswer);
+            expect(tier.entryCount).toBeLessThanOrEqual(maxEntries);
+            expect(tier.usedBytes).toBeLessThanOrEqual(maxBytes);
+            expect([tier.entryCount, tier.usedBytes, evicted]).toEqual([model.size, used(), modelEvicted]);
           }
-          expect(answer).toBe(modelAnswer);
-          expect(tier.entryCount).toBeLessThanOrEqual(maxEntries);
-          expect(tier.usedBytes).toBeLessThanOrEqual(maxBytes);
-          expect([tier.entryCount, tier.usedBytes, evicted]).toEqual([model.size, used(), modelEvicted]);
-        }
-      }),
+        },
+      ),
       { numRuns: 500 },
     );
   });
@@ -258,19 +303,23 @@ describe("the size of an entry", () => {
     expect("usedBytes" in tier).toBe(false);
   });
 
-  it.each([["NaN", NaN], ["a negative number", -1], ["Infinity", Infinity], ["text", "12"], ["nothing", undefined], ["a bigint", 12n]])(
-    "is refused as %s, and an older value under the key is gone",
-    (_, answer) => {
-      let size: unknown = 10;
-      const { tier } = open({ maxBytes: 100, sizeOf: () => size as number });
-      tier.set("a", lasting("old"));
-      tier.set("b", lasting("other"));
-      size = answer;
-      expect(() => tier.set("a", lasting("new"))).toThrow(InvalidArgumentError);
-      expect(() => tier.set("a", lasting("new"))).toThrow("memory: sizeOf must return a size in bytes");
-      expect([tier.get("a"), tier.get("b")?.value, tier.usedBytes]).toEqual([undefined, "other", 10]);
-    },
-  );
+  it.each([
+    ["NaN", NaN],
+    ["a negative number", -1],
+    ["Infinity", Infinity],
+    ["text", "12"],
+    ["nothing", undefined],
+    ["a bigint", 12n],
+  ])("is refused as %s, and an older value under the key is gone", (_, answer) => {
+    let size: unknown = 10;
+    const { tier } = open({ maxBytes: 100, sizeOf: () => size as number });
+    tier.set("a", lasting("old"));
+    tier.set("b", lasting("other"));
+    size = answer;
+    expect(() => tier.set("a", lasting("new"))).toThrow(InvalidArgumentError);
+    expect(() => tier.set("a", lasting("new"))).toThrow("memory: sizeOf must return a size in bytes");
+    expect([tier.get("a"), tier.get("b")?.value, tier.usedBytes]).toEqual([undefined, "other", 10]);
+  });
 
   it("is refused where sizeOf throws, with that as the cause", () => {
     const cause = new RangeError("no size");
@@ -280,7 +329,9 @@ describe("the size of an entry", () => {
         throw cause;
       },
     });
-    expect(() => tier.set("a", lasting(1))).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT", tier: "memory", cause }));
+    expect(() => tier.set("a", lasting(1))).toThrow(
+      expect.objectContaining({ code: "INVALID_ARGUMENT", tier: "memory", cause }),
+    );
   });
 });
 
@@ -362,22 +413,39 @@ describe("memory", () => {
     const host = { clock: new TestClock(), evicted: () => undefined };
     tier.attach(host);
     expect(() => tier.attach(host)).toThrow(ConfigurationError);
-    expect(() => tier.attach(host)).toThrow("near: this tier belongs to a cache already; give each cache a memory() of its own");
+    expect(() => tier.attach(host)).toThrow(
+      "near: this tier belongs to a cache already; give each cache a memory() of its own",
+    );
     tier.set("k", lasting(1));
     expect(tier.get("k")?.value).toBe(1);
   });
 
   it("is called memory and shares values, unless told otherwise", () => {
     expect([memory().label, memory().values]).toEqual(["memory", "shared"]);
-    expect([memory({ label: "near", values: "frozen" }).label, memory({ values: "cloned" }).values]).toEqual(["near", "cloned"]);
+    expect([memory({ label: "near", values: "frozen" }).label, memory({ values: "cloned" }).values]).toEqual([
+      "near",
+      "cloned",
+    ]);
   });
 
   it("takes undefined for nothing said", () => {
-    expect(() => memory({ label: undefined, maxEntries: undefined, maxBytes: undefined, maxEntryBytes: undefined, sizeOf: undefined, values: undefined } as unknown as MemoryOptions)).not.toThrow();
+    expect(() =>
+      memory({
+        label: undefined,
+        maxEntries: undefined,
+        maxBytes: undefined,
+        maxEntryBytes: undefined,
+        sizeOf: undefined,
+        values: undefined,
+      } as unknown as MemoryOptions),
+    ).not.toThrow();
   });
 
   it.each<[options: unknown, message: string]>([
-    [{ maxItems: 5 }, 'memory: "maxItems" is no option; there are label, maxEntries, maxBytes, maxEntryBytes, sizeOf, values'],
+    [
+      { maxItems: 5 },
+      'memory: "maxItems" is no option; there are label, maxEntries, maxBytes, maxEntryBytes, sizeOf, values',
+    ],
     [null, "memory: options is null; it must be an object"],
     [5, "memory: options is 5; it must be an object"],
     [{ label: "" }, 'memory: label is ""; it must be a non-empty string'],
@@ -394,8 +462,14 @@ describe("memory", () => {
     [{ maxBytes: -5 }, "memory: maxBytes is -5; it must be a whole number of bytes, at least 1"],
     [{ maxBytes: NaN }, "memory: maxBytes is NaN; it must be a whole number of bytes, at least 1"],
     [{ maxBytes: [1] }, "memory: maxBytes is an array; it must be a whole number of bytes, at least 1"],
-    [{ maxBytes: 100, maxEntryBytes: 101 }, "memory: maxEntryBytes is 101; it must be a whole number of bytes from 1 to maxBytes (100)"],
-    [{ maxBytes: 100, maxEntryBytes: null }, "memory: maxEntryBytes is null; it must be a whole number of bytes from 1 to maxBytes (100)"],
+    [
+      { maxBytes: 100, maxEntryBytes: 101 },
+      "memory: maxEntryBytes is 101; it must be a whole number of bytes from 1 to maxBytes (100)",
+    ],
+    [
+      { maxBytes: 100, maxEntryBytes: null },
+      "memory: maxEntryBytes is null; it must be a whole number of bytes from 1 to maxBytes (100)",
+    ],
     [{ maxEntryBytes: 0 }, "memory: maxEntryBytes is 0; it must be a whole number of bytes from 1 to 9007199254740991"],
     [{ sizeOf: 5 }, "memory: sizeOf is 5; it must be a function of a value"],
     [{ values: "copied" }, 'memory: values is "copied"; it must be one of "shared", "frozen", "cloned"'],

@@ -48,7 +48,9 @@ export interface MemoryOptions {
  */
 export function memory(options: MemoryOptions = {}): LocalTier {
   const limits = resolve(options);
-  return limits.maxBytes === undefined && limits.maxEntryBytes === undefined ? new MemoryTier(limits) : new SizedMemoryTier(limits);
+  return limits.maxBytes === undefined && limits.maxEntryBytes === undefined
+    ? new MemoryTier(limits)
+    : new SizedMemoryTier(limits);
 }
 
 /** What an entry takes beside its key and value, measured: its object, its places in the map, in the order of use and in the wheel. */
@@ -85,10 +87,13 @@ class MemoryTier implements LocalTier {
 
   attach(host: LocalTierHost): void {
     if (this.#host !== undefined) {
-      throw new ConfigurationError(`${this.label}: this tier belongs to a cache already; give each cache a memory() of its own`, {
-        tier: this.label,
-        operation: "attach",
-      });
+      throw new ConfigurationError(
+        `${this.label}: this tier belongs to a cache already; give each cache a memory() of its own`,
+        {
+          tier: this.label,
+          operation: "attach",
+        },
+      );
     }
     this.#host = host;
     this.#wheel = new ExpiryWheel(host.clock, (key, now) => this.#reclaim(key, now));
@@ -102,10 +107,13 @@ class MemoryTier implements LocalTier {
   set(key: string, entry: LocalEntry): void {
     const wheel = this.#wheel;
     if (wheel === undefined) {
-      throw new ConfigurationError(`${this.label}: this tier belongs to no cache yet; createCache(...).tier(memory()).build() attaches it`, {
-        tier: this.label,
-        operation: "set",
-      });
+      throw new ConfigurationError(
+        `${this.label}: this tier belongs to no cache yet; createCache(...).tier(memory()).build() attaches it`,
+        {
+          tier: this.label,
+          operation: "set",
+        },
+      );
     }
     this.#storing = key;
     if (!this.keep(key, entry)) return void this.entries.delete(key);
@@ -180,7 +188,10 @@ class SizedMemoryTier extends MemoryTier {
 
   /** In whole bytes, at least 1; `undefined` for what is too large. */
   #size(key: string, entry: LocalEntry): number | undefined {
-    const ofValue = this.#sizeOf === undefined ? (entry.encodedBytes ?? estimateBytes(entry.value)) : this.#ask(this.#sizeOf, key, entry);
+    const ofValue =
+      this.#sizeOf === undefined
+        ? (entry.encodedBytes ?? estimateBytes(entry.value))
+        : this.#ask(this.#sizeOf, key, entry);
     const size = this.#sizeOf === undefined ? ENTRY_BYTES + key.length * KEY_BYTES_PER_CHAR + ofValue : ofValue;
     return ofValue > this.#maxEntryBytes || size > this.#maxBytes ? undefined : Math.max(1, Math.ceil(size));
   }
@@ -196,11 +207,14 @@ class SizedMemoryTier extends MemoryTier {
     }
     // What is there belongs to an older store; it must not outlive this one.
     this.entries.delete(key);
-    throw new InvalidArgumentError("memory: sizeOf must return a size in bytes, a finite number of at least 0, for every value that is stored", {
-      tier: this.label,
-      operation: "set",
-      cause,
-    });
+    throw new InvalidArgumentError(
+      "memory: sizeOf must return a size in bytes, a finite number of at least 0, for every value that is stored",
+      {
+        tier: this.label,
+        operation: "set",
+        cause,
+      },
+    );
   }
 }
 
@@ -215,28 +229,43 @@ interface Limits {
 
 /** What one `Map` of V8 holds. */
 const MOST_ENTRIES = 2 ** 24;
-const OPTIONS: readonly string[] = ["label", "maxEntries", "maxBytes", "maxEntryBytes", "sizeOf", "values"] satisfies (keyof MemoryOptions)[];
+const OPTIONS: readonly string[] = [
+  "label",
+  "maxEntries",
+  "maxBytes",
+  "maxEntryBytes",
+  "sizeOf",
+  "values",
+] satisfies (keyof MemoryOptions)[];
 const VALUES: readonly unknown[] = ["shared", "frozen", "cloned"] satisfies MemoryOptions["values"][];
 
 function resolve(options: MemoryOptions): Limits {
   if (typeof options !== "object" || options === null) refuse("options", options, "an object");
   for (const name of Object.keys(options)) {
-    if (!OPTIONS.includes(name)) throw new InvalidArgumentError(`memory: ${JSON.stringify(name)} is no option; there are ${OPTIONS.join(", ")}`);
+    if (!OPTIONS.includes(name))
+      throw new InvalidArgumentError(`memory: ${JSON.stringify(name)} is no option; there are ${OPTIONS.join(", ")}`);
   }
   const { label = "memory", maxEntries = 10_000, maxBytes, sizeOf, values = "shared" } = options;
   const { maxEntryBytes = maxBytes === undefined ? undefined : Math.max(1, Math.floor(maxBytes / 10)) } = options;
   if (typeof label !== "string" || label === "") refuse("label", label, "a non-empty string");
   if (!isCount(maxEntries, MOST_ENTRIES)) refuse("maxEntries", maxEntries, `a whole number from 1 to ${MOST_ENTRIES}`);
-  if (maxBytes !== undefined && !isCount(maxBytes, Number.MAX_SAFE_INTEGER)) refuse("maxBytes", maxBytes, "a whole number of bytes, at least 1");
+  if (maxBytes !== undefined && !isCount(maxBytes, Number.MAX_SAFE_INTEGER))
+    refuse("maxBytes", maxBytes, "a whole number of bytes, at least 1");
   if (maxEntryBytes !== undefined && !isCount(maxEntryBytes, maxBytes ?? Number.MAX_SAFE_INTEGER)) {
-    refuse("maxEntryBytes", maxEntryBytes, `a whole number of bytes from 1 to ${maxBytes === undefined ? Number.MAX_SAFE_INTEGER : `maxBytes (${maxBytes})`}`);
+    refuse(
+      "maxEntryBytes",
+      maxEntryBytes,
+      `a whole number of bytes from 1 to ${maxBytes === undefined ? Number.MAX_SAFE_INTEGER : `maxBytes (${maxBytes})`}`,
+    );
   }
   if (sizeOf !== undefined && typeof sizeOf !== "function") refuse("sizeOf", sizeOf, "a function of a value");
-  if (!VALUES.includes(values)) refuse("values", values, `one of ${VALUES.map((mode) => JSON.stringify(mode)).join(", ")}`);
+  if (!VALUES.includes(values))
+    refuse("values", values, `one of ${VALUES.map((mode) => JSON.stringify(mode)).join(", ")}`);
   return Object.freeze({ label, values, maxEntries, maxBytes, maxEntryBytes, sizeOf });
 }
 
-const isCount = (given: unknown, most: number): boolean => Number.isInteger(given) && (given as number) >= 1 && (given as number) <= most;
+const isCount = (given: unknown, most: number): boolean =>
+  Number.isInteger(given) && (given as number) >= 1 && (given as number) <= most;
 
 function refuse(option: string, given: unknown, accepted: string): never {
   throw new InvalidArgumentError(`memory: ${option} is ${shown(given)}; it must be ${accepted}`);
@@ -244,8 +273,12 @@ function refuse(option: string, given: unknown, accepted: string): never {
 
 /** Short, and without the content of objects. */
 const shown = (given: unknown): string =>
-  typeof given === "string" ? JSON.stringify(given.slice(0, 40))
-  : typeof given === "number" || typeof given === "boolean" || given == null ? String(given)
-  : typeof given === "bigint" ? `${given}n`
-  : Array.isArray(given) ? "an array"
-  : `a${typeof given === "object" ? "n object" : ` ${typeof given}`}`;
+  typeof given === "string"
+    ? JSON.stringify(given.slice(0, 40))
+    : typeof given === "number" || typeof given === "boolean" || given == null
+      ? String(given)
+      : typeof given === "bigint"
+        ? `${given}n`
+        : Array.isArray(given)
+          ? "an array"
+          : `a${typeof given === "object" ? "n object" : ` ${typeof given}`}`;

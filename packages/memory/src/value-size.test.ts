@@ -31,12 +31,15 @@ it.each<[what: string, value: unknown, bytes: number]>([
 
 it("looks at 256 elements of a large array, spread over it, and scales up", () => {
   let looks = 0;
-  const array = new Proxy(Array.from({ length: 100_000 }, (_, i) => (i < 50_000 ? "" : "x".repeat(100))), {
-    get(target, name, receiver) {
-      if (name !== "length") looks += 1;
-      return Reflect.get(target, name, receiver) as unknown;
+  const array = new Proxy(
+    Array.from({ length: 100_000 }, (_, i) => (i < 50_000 ? "" : "x".repeat(100))),
+    {
+      get(target, name, receiver) {
+        if (name !== "length") looks += 1;
+        return Reflect.get(target, name, receiver) as unknown;
+      },
     },
-  });
+  );
   expect(estimateBytes(array)).toBe(40 + 50_000 * 8 + 50_000 * 208);
   expect(looks).toBe(256);
 });
@@ -51,10 +54,13 @@ it("scales up maps, sets and objects by what comes first", () => {
 it("looks at a bounded number of objects, however they nest", () => {
   let looks = 0;
   const endless = (): object =>
-    new Proxy({}, {
-      ownKeys: () => ((looks += 1), ["a", "b", "c"]),
-      getOwnPropertyDescriptor: () => ({ value: endless(), enumerable: true, configurable: true }),
-    });
+    new Proxy(
+      {},
+      {
+        ownKeys: () => ((looks += 1), ["a", "b", "c"]),
+        getOwnPropertyDescriptor: () => ({ value: endless(), enumerable: true, configurable: true }),
+      },
+    );
   expect(estimateBytes(endless())).toBeGreaterThan(2_000 * 32);
   expect(looks).toBeLessThanOrEqual(2_000);
 });

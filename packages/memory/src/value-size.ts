@@ -87,7 +87,8 @@ function measureProperties(object: object, walk: Walk, depth: number): number {
   for (let i = 0; i < looked; i += 1) {
     const name = names[i]!;
     const property = Object.getOwnPropertyDescriptor(object, name);
-    bytes += name.length * BYTES_PER_CHAR + (property?.get === undefined ? measure(property?.value, walk, depth) : SLOT_BYTES);
+    bytes +=
+      name.length * BYTES_PER_CHAR + (property?.get === undefined ? measure(property?.value, walk, depth) : SLOT_BYTES);
   }
   return scale(bytes, looked, names.length);
 }

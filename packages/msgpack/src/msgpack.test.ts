@@ -34,7 +34,11 @@ describe("what is written", () => {
     ["text with a lone surrogate", "a\ud800", "93 c1 01 c404 610000d8"],
   ])("%s", (_, value, bytes) => {
     expect(hex(format.encode(value))).toBe(bytes.replaceAll(" ", ""));
-    expect(roundTrip(value)).toStrictEqual(Object.is(value, -0) || Array.isArray(value) ? (value as unknown[]).map((item) => (item === 0 ? 0 : item)) : value);
+    expect(roundTrip(value)).toStrictEqual(
+      Object.is(value, -0) || Array.isArray(value)
+        ? (value as unknown[]).map((item) => (item === 0 ? 0 : item))
+        : value,
+    );
     expect(format.id).toBe("msgpack");
   });
 
@@ -82,18 +86,56 @@ describe("what is kept beyond what the suite asks (C111)", () => {
   it.each<[what: string, value: unknown, read: unknown]>([
     ["undefined", { a: undefined, b: [undefined] }, { a: undefined, b: [undefined] }],
     ["a buffer as a buffer", { a: Buffer.from("kettle") }, { a: Buffer.from("kettle") }],
-    ["typed arrays", [new Float64Array([1.5, -0]), new BigInt64Array([-1n]), new Uint8ClampedArray([1])], [new Float64Array([1.5, -0]), new BigInt64Array([-1n]), new Uint8ClampedArray([1])]],
-    ["a DataView and an ArrayBuffer", [new DataView(new ArrayBuffer(3)), new ArrayBuffer(5)], [new DataView(new ArrayBuffer(3)), new ArrayBuffer(5)]],
+    [
+      "typed arrays",
+      [new Float64Array([1.5, -0]), new BigInt64Array([-1n]), new Uint8ClampedArray([1])],
+      [new Float64Array([1.5, -0]), new BigInt64Array([-1n]), new Uint8ClampedArray([1])],
+    ],
+    [
+      "a DataView and an ArrayBuffer",
+      [new DataView(new ArrayBuffer(3)), new ArrayBuffer(5)],
+      [new DataView(new ArrayBuffer(3)), new ArrayBuffer(5)],
+    ],
     ["an invalid date", new Date(NaN), new Date(NaN)],
     ["a hole as undefined", [1, , 3], [1, undefined, 3]],
     ["-0 as 0", { a: [-0], b: -0 }, { a: [0], b: 0 }],
-    ["lone surrogates", ["\ud800", { a: `${"x".repeat(100)}\udfff` }, new Map([["\udc00", "😀"]]), new Set(["\ud800"])], ["\ud800", { a: `${"x".repeat(100)}\udfff` }, new Map([["\udc00", "😀"]]), new Set(["\ud800"])]],
-    ["maps in everything", { a: [new Map([[new Map([["k", 1]]), new Set([new Map()])]])] }, { a: [new Map([[new Map([["k", 1]]), new Set([new Map()])]])] }],
+    [
+      "lone surrogates",
+      ["\ud800", { a: `${"x".repeat(100)}\udfff` }, new Map([["\udc00", "😀"]]), new Set(["\ud800"])],
+      ["\ud800", { a: `${"x".repeat(100)}\udfff` }, new Map([["\udc00", "😀"]]), new Set(["\ud800"])],
+    ],
+    [
+      "maps in everything",
+      { a: [new Map([[new Map([["k", 1]]), new Set([new Map()])]])] },
+      { a: [new Map([[new Map([["k", 1]]), new Set([new Map()])]])] },
+    ],
     ["an instance of a class as a plain object", [new Money()], [{ cents: 1 }]],
-    ["what its toJSON says, where it has one", [new Amount(), new URL("http://a/")], [{ amount: new Map([[1, { cents: 1 }]]) }, "http://a/"]],
-    ["an object without a prototype as a plain one", Object.assign(Object.create(null) as object, { a: new Map() }), { a: new Map() }],
-    ["a Map of a class of its own as a Map", new (class Registry extends Map<string, number> {})([["a", 1]]), new Map([["a", 1]])],
-    ["an object with a property that holds a Map, unlike its siblings", [{ a: 1, m: 1 }, { a: 2, m: new Map() }], [{ a: 1, m: 1 }, { a: 2, m: new Map() }]],
+    [
+      "what its toJSON says, where it has one",
+      [new Amount(), new URL("http://a/")],
+      [{ amount: new Map([[1, { cents: 1 }]]) }, "http://a/"],
+    ],
+    [
+      "an object without a prototype as a plain one",
+      Object.assign(Object.create(null) as object, { a: new Map() }),
+      { a: new Map() },
+    ],
+    [
+      "a Map of a class of its own as a Map",
+      new (class Registry extends Map<string, number> {})([["a", 1]]),
+      new Map([["a", 1]]),
+    ],
+    [
+      "an object with a property that holds a Map, unlike its siblings",
+      [
+        { a: 1, m: 1 },
+        { a: 2, m: new Map() },
+      ],
+      [
+        { a: 1, m: 1 },
+        { a: 2, m: new Map() },
+      ],
+    ],
   ])("%s", (_, value, read) => {
     expect(roundTrip(value)).toStrictEqual(read);
   });
@@ -147,11 +189,31 @@ describe("what is refused on writing", () => {
   it.each<[what: string, value: unknown, message: string]>([
     ["a function", { a: [() => "secret"] }, "msgpack: a function cannot be written"],
     ["a symbol", [Symbol("secret")], "msgpack: a symbol cannot be written"],
-    ["an Error", [new Error("secret")], "msgpack: an Error, RegExp, Promise or another instance of a built-in class cannot be written"],
-    ["a RegExp", /secret/, "msgpack: an Error, RegExp, Promise or another instance of a built-in class cannot be written"],
-    ["a promise", { a: Promise.resolve("secret") }, "msgpack: an Error, RegExp, Promise or another instance of a built-in class cannot be written"],
-    ["a property named __proto__", JSON.parse('{"a":[{"__proto__":1}]}'), "msgpack: a property named __proto__ cannot be written; rename it"],
-    ["a name with a lone surrogate", { "\ud800": 1 }, "msgpack: a name of a property with a lone surrogate cannot be written"],
+    [
+      "an Error",
+      [new Error("secret")],
+      "msgpack: an Error, RegExp, Promise or another instance of a built-in class cannot be written",
+    ],
+    [
+      "a RegExp",
+      /secret/,
+      "msgpack: an Error, RegExp, Promise or another instance of a built-in class cannot be written",
+    ],
+    [
+      "a promise",
+      { a: Promise.resolve("secret") },
+      "msgpack: an Error, RegExp, Promise or another instance of a built-in class cannot be written",
+    ],
+    [
+      "a property named __proto__",
+      JSON.parse('{"a":[{"__proto__":1}]}'),
+      "msgpack: a property named __proto__ cannot be written; rename it",
+    ],
+    [
+      "a name with a lone surrogate",
+      { "\ud800": 1 },
+      "msgpack: a name of a property with a lone surrogate cannot be written",
+    ],
     ["a cycle", cycle, "msgpack: values that contain themselves or are nested more than 500 deep cannot be written"],
   ])("%s", (_, value, message) => {
     const act = () => format.encode(value);
@@ -168,7 +230,9 @@ describe("what is refused on writing", () => {
       }
     }
 
-    expect(() => format.encode([new Broken()])).toThrow(expect.objectContaining({ message: "msgpack: the value cannot be written", cause: new TypeError("broken") }));
+    expect(() => format.encode([new Broken()])).toThrow(
+      expect.objectContaining({ message: "msgpack: the value cannot be written", cause: new TypeError("broken") }),
+    );
   });
 
   it.each([
@@ -189,7 +253,11 @@ describe("what is refused on reading", () => {
     ["nothing", "", "they are cut short"],
     ["two values", "01 01", "something follows the value"],
     ["a byte that nothing begins with", "c1", "they hold the byte c1 where no value begins with it"],
-    ["the same in an array, but not at its beginning", "92 01 c1", "they hold the byte c1 where no value begins with it"],
+    [
+      "the same in an array, but not at its beginning",
+      "92 01 c1",
+      "they hold the byte c1 where no value begins with it",
+    ],
     ["an array of 4 billion", "dd ffffffff", "they are cut short"],
     ["100 arrays of 60,000 each", "dc 0064 " + "dc ea60 ".repeat(100), "they are cut short"],
     ["an array of 5 with 3", "95 01 02 03", "they are cut short"],
@@ -228,7 +296,12 @@ describe("what is refused on reading", () => {
     const act = () => format.decode(bytes);
 
     expect(act).toThrow(DecodeError);
-    expect(act).toThrow(expect.objectContaining({ message: `msgpack: ${bytes.byteLength} bytes cannot be read: ${reason}`, operation: "decode" }));
+    expect(act).toThrow(
+      expect.objectContaining({
+        message: `msgpack: ${bytes.byteLength} bytes cannot be read: ${reason}`,
+        operation: "decode",
+      }),
+    );
     expect(roundTrip({ next: [1] })).toStrictEqual({ next: [1] });
   });
 
@@ -264,7 +337,10 @@ it("loads msgpackr on first use", () => {
   `;
   const args = ["--conditions=@hotset/source", "--input-type=module", "--eval", code];
 
-  expect(JSON.parse(execFileSync(process.execPath, args, { cwd: import.meta.dirname, encoding: "utf8" }))).toEqual([false, true]);
+  expect(JSON.parse(execFileSync(process.execPath, args, { cwd: import.meta.dirname, encoding: "utf8" }))).toEqual([
+    false,
+    true,
+  ]);
 });
 
 describe("what other programs write", () => {
@@ -286,7 +362,10 @@ describe("bytes in a value", () => {
     const bytes = format.encode({ small: Buffer.from("kettle"), other: Uint8Array.of(1, 2, 3) });
     reply.set(bytes, 1_000);
 
-    const { small, other } = format.decode(reply.subarray(1_000, 1_000 + bytes.byteLength)) as { small: Buffer; other: Uint8Array };
+    const { small, other } = format.decode(reply.subarray(1_000, 1_000 + bytes.byteLength)) as {
+      small: Buffer;
+      other: Uint8Array;
+    };
     reply.fill(0);
 
     expect(small).toStrictEqual(Buffer.from("kettle"));

@@ -26,7 +26,10 @@ export function writable(value: unknown, depth = 0): unknown {
       return value;
     case "object":
       if (value === null) return value;
-      if (depth === MAX_DEPTH) throw new Unwritable(`values that contain themselves or are nested more than ${MAX_DEPTH} deep cannot be written`);
+      if (depth === MAX_DEPTH)
+        throw new Unwritable(
+          `values that contain themselves or are nested more than ${MAX_DEPTH} deep cannot be written`,
+        );
       return Array.isArray(value) ? elements(value, depth) : object(value, depth);
     default:
       throw new Unwritable(`a ${typeof value} cannot be written`);
@@ -38,7 +41,8 @@ function elements(array: readonly unknown[], depth: number): readonly unknown[] 
     const given = array[i];
     if (typeof given === "number") continue;
     const written = writable(given, depth + 1);
-    if (written !== given) return [...array.slice(0, i), written, ...array.slice(i + 1).map((rest) => writable(rest, depth + 1))];
+    if (written !== given)
+      return [...array.slice(0, i), written, ...array.slice(i + 1).map((rest) => writable(rest, depth + 1))];
   }
   return array;
 }

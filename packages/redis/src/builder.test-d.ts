@@ -1,6 +1,15 @@
 import { json, type Backend } from "@hotset/core";
 import { createClient } from "@redis/client";
-import { cluster, fromClient, redis, RedisBackend, sentinel, single, type ClientConnection, type Connection } from "./index.ts";
+import {
+  cluster,
+  fromClient,
+  redis,
+  RedisBackend,
+  sentinel,
+  single,
+  type ClientConnection,
+  type Connection,
+} from "./index.ts";
 
 const client: ClientConnection = fromClient(createClient());
 const own: Connection = single(new URL("redis://localhost"));
@@ -11,7 +20,9 @@ export const backends: readonly Backend[] = [
   redis(client).valueFormat(json()).keyPrefix("x").build(),
   RedisBackend.builder().connection("redis://localhost").build(),
   redis(cluster(["redis://a"], { readFromReplicas: true })).build(),
-  redis(sentinel(["redis://a"], { primaryName: "main" })).password(async () => "p").build(),
+  redis(sentinel(["redis://a"], { primaryName: "main" }))
+    .password(async () => "p")
+    .build(),
 ];
 
 // @ts-expect-error a client of yours is connected already

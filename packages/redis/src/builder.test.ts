@@ -1,4 +1,13 @@
-import { ConfigurationError, gzip, InvalidArgumentError, json, MissingConnectionError, passthrough, v8, type Backend } from "@hotset/core";
+import {
+  ConfigurationError,
+  gzip,
+  InvalidArgumentError,
+  json,
+  MissingConnectionError,
+  passthrough,
+  v8,
+  type Backend,
+} from "@hotset/core";
 import { createClient } from "@redis/client";
 import { describe, expect, it } from "vitest";
 import * as entryPoint from "./index.ts";
@@ -9,7 +18,15 @@ const builder = (): RedisBackendBuilder => redis("redis://localhost").valueForma
 describe("build", () => {
   it("R1-04: is synchronous, opens nothing, and has the documented defaults", async () => {
     const backend: Backend = redis("redis://nobody.invalid").valueFormat(json()).build();
-    expect(backend).toMatchObject({ label: "redis", format: { id: "json" }, compressor: { id: passthrough().id }, alsoReads: [], deadlineMs: 1_000, maxEntryBytes: Infinity, maxDecodedBytes: 64 * 2 ** 20 });
+    expect(backend).toMatchObject({
+      label: "redis",
+      format: { id: "json" },
+      compressor: { id: passthrough().id },
+      alsoReads: [],
+      deadlineMs: 1_000,
+      maxEntryBytes: Infinity,
+      maxDecodedBytes: 64 * 2 ** 20,
+    });
     expect(backend.coherence).toMatchObject({ maxStalenessMs: 2_000, reissueWindowMs: 30_000 });
     await backend.close();
     expect(redis("redis://nobody.invalid").coherence("none").valueFormat(json()).build().coherence).toBe(undefined);
@@ -18,14 +35,37 @@ describe("build", () => {
   it("R1-04 R1-06: hands on what it was told", async () => {
     const backend = RedisBackend.builder()
       .connection(single("redis://localhost"))
-      .label("near").keyPrefix("staging").keyFormat("hashed")
-      .valueFormat(v8()).compressor(gzip()).alsoReads(json()).alsoReads(passthrough())
-      .layout("full").coherence("auto").maxStaleness("3s").reissueWindow(0)
-      .maxEntryBytes(1_000).maxDecodedBytes(2_000)
-      .username("app").password("secret").connectTimeout("5s").responseTimeout("250ms").retries(3)
-      .backoff({ base: "10ms", factor: 3, max: 100 }).protocol(2).maxInFlight(10)
+      .label("near")
+      .keyPrefix("staging")
+      .keyFormat("hashed")
+      .valueFormat(v8())
+      .compressor(gzip())
+      .alsoReads(json())
+      .alsoReads(passthrough())
+      .layout("full")
+      .coherence("auto")
+      .maxStaleness("3s")
+      .reissueWindow(0)
+      .maxEntryBytes(1_000)
+      .maxDecodedBytes(2_000)
+      .username("app")
+      .password("secret")
+      .connectTimeout("5s")
+      .responseTimeout("250ms")
+      .retries(3)
+      .backoff({ base: "10ms", factor: 3, max: 100 })
+      .protocol(2)
+      .maxInFlight(10)
       .build();
-    expect(backend).toMatchObject({ label: "near", format: { id: "v8" }, compressor: { id: "gzip" }, deadlineMs: 250, maxEntryBytes: 1_000, maxDecodedBytes: 2_000, coherence: { maxStalenessMs: 3_000, reissueWindowMs: 0 } });
+    expect(backend).toMatchObject({
+      label: "near",
+      format: { id: "v8" },
+      compressor: { id: "gzip" },
+      deadlineMs: 250,
+      maxEntryBytes: 1_000,
+      maxDecodedBytes: 2_000,
+      coherence: { maxStalenessMs: 3_000, reissueWindowMs: 0 },
+    });
     expect(backend.alsoReads!.map(({ id }) => id)).toEqual(["json", passthrough().id]);
     await backend.close();
   });
@@ -39,7 +79,10 @@ describe("build", () => {
   });
 
   it("R1-04 R1-12: without a connection it is a MissingConnectionError", () => {
-    for (const build of [() => RedisBackend.builder().valueFormat(json()).build(), () => RedisBackend.builder().build()]) {
+    for (const build of [
+      () => RedisBackend.builder().valueFormat(json()).build(),
+      () => RedisBackend.builder().build(),
+    ]) {
       expect(build).toThrow(MissingConnectionError);
       expect(build).toThrow(/give a URL, single\(url\)/);
     }
@@ -51,21 +94,59 @@ describe("build", () => {
   });
 
   it.each([null, 1, {}, { isOpen: true }] as unknown[])("%j is no connection", (given) => {
-    expect(() => redis(given as string).valueFormat(json()).build()).toThrow(InvalidArgumentError);
+    expect(() =>
+      redis(given as string)
+        .valueFormat(json())
+        .build(),
+    ).toThrow(InvalidArgumentError);
   });
 });
 
 describe("settings that contradict each other", () => {
   it.each([
-    ["R1-03: a client of yours with credentials", () => redis(fromClient(createClient()) as never).valueFormat(json()).username("u").build(), /username cannot be set for a client of yours/],
-    ["R1-03: a client of yours with back-off", () => RedisBackend.builder().retries(2).backoff({}).connection(fromClient(createClient()) as never).valueFormat(json()).build(), /retries, backoff cannot be set/],
+    [
+      "R1-03: a client of yours with credentials",
+      () =>
+        redis(fromClient(createClient()) as never)
+          .valueFormat(json())
+          .username("u")
+          .build(),
+      /username cannot be set for a client of yours/,
+    ],
+    [
+      "R1-03: a client of yours with back-off",
+      () =>
+        RedisBackend.builder()
+          .retries(2)
+          .backoff({})
+          .connection(fromClient(createClient()) as never)
+          .valueFormat(json())
+          .build(),
+      /retries, backoff cannot be set/,
+    ],
     ["a username without a password", () => builder().username("u").build(), /username was given without a password/],
-    ["a username without a password in the URL", () => redis("redis://u@localhost").valueFormat(json()).build(), /username was given without a password/],
+    [
+      "a username without a password in the URL",
+      () => redis("redis://u@localhost").valueFormat(json()).build(),
+      /username was given without a password/,
+    ],
     ["no prefix with coherence", () => builder().keyPrefix("").build(), /coherence\("none"\)/],
-    ["tracking over RESP2", () => builder().protocol(2).coherence("tracking").build(), /protocol\(2\) cannot carry tracking/],
+    [
+      "tracking over RESP2",
+      () => builder().protocol(2).coherence("tracking").build(),
+      /protocol\(2\) cannot carry tracking/,
+    ],
     ["tls without a rediss: URL", () => single("redis://localhost", { tls: { ca: "" } }), /rediss:/],
-    ["a certificate without its key", () => single("rediss://localhost", { tls: { cert: "" } }), /tls.cert was given without its tls.key/],
-    ["a key without its certificate", () => sentinel(["rediss://localhost"], { primaryName: "main", tls: { key: "" } }), /tls.key was given without its tls.cert/],
+    [
+      "a certificate without its key",
+      () => single("rediss://localhost", { tls: { cert: "" } }),
+      /tls.cert was given without its tls.key/,
+    ],
+    [
+      "a key without its certificate",
+      () => sentinel(["rediss://localhost"], { primaryName: "main", tls: { key: "" } }),
+      /tls.key was given without its tls.cert/,
+    ],
     ["tls without rediss: URLs in a cluster", () => cluster(["redis://a", "redis://b"], { tls: {} }), /rediss:/],
   ])("A2: %s", (_, build, message) => {
     expect(build).toThrow(ConfigurationError);
@@ -88,7 +169,11 @@ describe("what is refused where it is given", () => {
     ["keyPrefix", () => builder().keyPrefix("{}"), /^keyPrefix: .*hash tag/],
     ["keyPrefix", () => builder().keyPrefix("{a}{b}"), /^keyPrefix: .*hash tag/],
     ["keyPrefix", () => builder().keyPrefix("\ud800"), /^keyPrefix: .*surrogate/],
-    ["keyFormat", () => builder().keyFormat("json" as never), /^keyFormat: "json" is not accepted; give "readable" or "hashed"/],
+    [
+      "keyFormat",
+      () => builder().keyFormat("json" as never),
+      /^keyFormat: "json" is not accepted; give "readable" or "hashed"/,
+    ],
     ["layout", () => builder().layout("flat" as never), /^layout: "flat" .*"full" or "plain"/],
     ["coherence", () => builder().coherence("some" as never), /^coherence: "some"/],
     ["protocol", () => builder().protocol(1 as never), /^protocol: 1 is not accepted; give 2 or 3/],
@@ -96,7 +181,11 @@ describe("what is refused where it is given", () => {
     ["valueFormat", () => builder().valueFormat({ ...json(), id: "Über" }), /^valueFormat: .*1 to 32 of a-z/],
     ["compressor", () => builder().compressor(json() as never), /^compressor: .*give a Compressor/],
     ["alsoReads", () => builder().alsoReads("json" as never), /^alsoReads: "json"/],
-    ["maxEntryBytes", () => builder().maxEntryBytes(-1), /^maxEntryBytes: -1 is not accepted; give a whole number of at least 1, or Infinity/],
+    [
+      "maxEntryBytes",
+      () => builder().maxEntryBytes(-1),
+      /^maxEntryBytes: -1 is not accepted; give a whole number of at least 1, or Infinity/,
+    ],
     ["maxEntryBytes", () => builder().maxEntryBytes(1.5), /^maxEntryBytes: 1.5/],
     ["maxDecodedBytes", () => builder().maxDecodedBytes(NaN), /^maxDecodedBytes: NaN/],
     ["maxInFlight", () => builder().maxInFlight(0), /^maxInFlight: 0/],
@@ -113,7 +202,11 @@ describe("what is refused where it is given", () => {
     ["backoff", () => builder().backoff({ base: "10s" }), /^backoff: base \(10000 ms\) is longer than max \(5000 ms\)/],
     ["username", () => builder().username(""), /^username: ""/],
     ["password", () => builder().password(""), /^password: give a string that is not empty/],
-    ["password", () => builder().password(12_345 as never), /^password: give a string that is not empty, or a function/],
+    [
+      "password",
+      () => builder().password(12_345 as never),
+      /^password: give a string that is not empty, or a function/,
+    ],
     ["single", () => single("http://localhost"), /^single\(url\): its scheme is "http:"/],
     ["cluster", () => cluster([]), /^cluster\(nodes\): give a list of at least one URL/],
     ["cluster", () => cluster("redis://a" as never), /^cluster\(nodes\): give a list/],
@@ -123,11 +216,31 @@ describe("what is refused where it is given", () => {
     ["sentinel", () => sentinel(["redis://a"], {} as never), /^sentinel\(.*primaryName/],
     ["sentinel", () => sentinel(["redis://a"], undefined as never), /^sentinel\(.*primaryName/],
     ["sentinel", () => sentinel([], { primaryName: "main" }), /^sentinel\(sentinels\): give a list/],
-    ["backoff", () => builder().backoff({ bsae: 1 } as never), /^backoff: "bsae" is not accepted; give "base" or "factor" or "max"/],
-    ["R1-03: single", () => single("redis://a", { readFromReplicas: true } as never), /^single\(url, options\): there is no option "readFromReplicas" here; there are: tls/],
-    ["R1-03: cluster", () => cluster(["redis://a"], { primaryName: "main" } as never), /^cluster\(nodes, options\): there is no option "primaryName"/],
-    ["R1-03: sentinel", () => sentinel(["redis://a"], { primaryName: "main", readFromReplicas: true } as never), /^sentinel\(sentinels, options\): there is no option/],
-    ["tls", () => single("rediss://a", { tls: { rejectUnauthorized: false } } as never), /^tls: there is no option "rejectUnauthorized" here; there are: ca, cert, key, servername/],
+    [
+      "backoff",
+      () => builder().backoff({ bsae: 1 } as never),
+      /^backoff: "bsae" is not accepted; give "base" or "factor" or "max"/,
+    ],
+    [
+      "R1-03: single",
+      () => single("redis://a", { readFromReplicas: true } as never),
+      /^single\(url, options\): there is no option "readFromReplicas" here; there are: tls/,
+    ],
+    [
+      "R1-03: cluster",
+      () => cluster(["redis://a"], { primaryName: "main" } as never),
+      /^cluster\(nodes, options\): there is no option "primaryName"/,
+    ],
+    [
+      "R1-03: sentinel",
+      () => sentinel(["redis://a"], { primaryName: "main", readFromReplicas: true } as never),
+      /^sentinel\(sentinels, options\): there is no option/,
+    ],
+    [
+      "tls",
+      () => single("rediss://a", { tls: { rejectUnauthorized: false } } as never),
+      /^tls: there is no option "rejectUnauthorized" here; there are: ca, cert, key, servername/,
+    ],
     ["fromClient", () => fromClient({} as never), /^fromClient\(client\): .*createClient\(\)/],
     ["fromClient", () => fromClient(null as never), /^fromClient\(client\)/],
   ])("A2: %s", (_, give, message) => {
@@ -136,7 +249,11 @@ describe("what is refused where it is given", () => {
   });
 
   it("A4: a password is not quoted", () => {
-    for (const give of [() => builder().password({ hunter2: 1 } as never), () => single("redis:hunter2"), () => redis("hunter2")]) {
+    for (const give of [
+      () => builder().password({ hunter2: 1 } as never),
+      () => single("redis:hunter2"),
+      () => redis("hunter2"),
+    ]) {
       expect(give).toThrow(InvalidArgumentError);
       expect(give).not.toThrow(/hunter2/);
     }
@@ -145,6 +262,14 @@ describe("what is refused where it is given", () => {
 
 describe("the entry point", () => {
   it("offers these names and no others", () => {
-    expect(Object.keys(entryPoint).sort()).toEqual(["MissingConnectionError", "RedisBackend", "cluster", "fromClient", "redis", "sentinel", "single"]);
+    expect(Object.keys(entryPoint).sort()).toEqual([
+      "MissingConnectionError",
+      "RedisBackend",
+      "cluster",
+      "fromClient",
+      "redis",
+      "sentinel",
+      "single",
+    ]);
   });
 });

@@ -157,9 +157,12 @@ class Builder implements RedisBackendBuilder {
 
   keyPrefix(keyPrefix: string): this {
     if (typeof keyPrefix !== "string") refuse("keyPrefix", keyPrefix, "a string");
-    if (!keyPrefix.isWellFormed()) throw new InvalidArgumentError("keyPrefix: contains half of a surrogate pair; give well-formed text");
+    if (!keyPrefix.isWellFormed())
+      throw new InvalidArgumentError("keyPrefix: contains half of a surrogate pair; give well-formed text");
     if (/[{}]/.test(keyPrefix) && !/^[^{}]*\{[^{}]+\}[^{}]*$/.test(keyPrefix)) {
-      throw new InvalidArgumentError(`keyPrefix: ${JSON.stringify(keyPrefix)} holds a brace; give none, or one complete hash tag ("{shop}")`);
+      throw new InvalidArgumentError(
+        `keyPrefix: ${JSON.stringify(keyPrefix)} holds a brace; give none, or one complete hash tag ("{shop}")`,
+      );
     }
     return this.#with({ keyPrefix });
   }
@@ -220,7 +223,8 @@ class Builder implements RedisBackendBuilder {
 
   password(password: string | (() => Awaitable<string>)): this {
     // Said without what was given.
-    if (typeof password !== "function" && (typeof password !== "string" || password === "")) throw new InvalidArgumentError("password: give a string that is not empty, or a function that returns one");
+    if (typeof password !== "function" && (typeof password !== "string" || password === ""))
+      throw new InvalidArgumentError("password: give a string that is not empty, or a function that returns one");
     return this.#connect("password", { password });
   }
 
@@ -241,7 +245,8 @@ class Builder implements RedisBackendBuilder {
       maxMs: backoff.max === undefined ? maxMs : milliseconds("backoff.max", backoff.max, 0),
     });
     if (!(next.factor >= 1 && next.factor < Infinity)) refuse("backoff.factor", next.factor, "a number of at least 1");
-    if (next.baseMs > next.maxMs) throw new InvalidArgumentError(`backoff: base (${next.baseMs} ms) is longer than max (${next.maxMs} ms)`);
+    if (next.baseMs > next.maxMs)
+      throw new InvalidArgumentError(`backoff: base (${next.baseMs} ms) is longer than max (${next.maxMs} ms)`);
     return this.#connect("backoff", { backoff: next });
   }
 
@@ -259,13 +264,19 @@ class Builder implements RedisBackendBuilder {
     const { valueFormat } = settings;
     if (settings.connection === undefined) hold(undefined, this.#connectSettings());
     if (valueFormat === undefined) {
-      throw new ConfigurationError("redis: there is no valueFormat; services with different defaults would overwrite each other, so name one (.valueFormat(msgpack())), or take redis() from 'hotset', which brings msgpack");
+      throw new ConfigurationError(
+        "redis: there is no valueFormat; services with different defaults would overwrite each other, so name one (.valueFormat(msgpack())), or take redis() from 'hotset', which brings msgpack",
+      );
     }
     if (settings.keyPrefix === "" && settings.coherence !== "none") {
-      throw new ConfigurationError('redis: keyPrefix("") would have coherence track every key of the server; say coherence("none"), or give a prefix');
+      throw new ConfigurationError(
+        'redis: keyPrefix("") would have coherence track every key of the server; say coherence("none"), or give a prefix',
+      );
     }
     if (settings.protocol === 2 && settings.coherence === "tracking") {
-      throw new ConfigurationError('redis: protocol(2) cannot carry tracking; say coherence("pubsub") or "auto", or protocol(3)');
+      throw new ConfigurationError(
+        'redis: protocol(2) cannot carry tracking; say coherence("pubsub") or "auto", or protocol(3)',
+      );
     }
     const writeIds = randomWriteIds();
     return new HashBackend(hold(settings.connection, this.#connectSettings()), {
@@ -283,13 +294,40 @@ class Builder implements RedisBackendBuilder {
       coherence:
         settings.coherence === "none"
           ? undefined
-          : { mode: settings.coherence, sender: writeIds(), maxStalenessMs: settings.maxStalenessMs, reissueWindowMs: settings.reissueWindowMs },
+          : {
+              mode: settings.coherence,
+              sender: writeIds(),
+              maxStalenessMs: settings.maxStalenessMs,
+              reissueWindowMs: settings.reissueWindowMs,
+            },
     });
   }
 
   #connectSettings(): ConnectSettings {
-    const { username, password, protocol, connectTimeoutMs, responseTimeoutMs, retries, backoff, maxInFlight, connects } = this.#settings;
-    return { username, password, protocol, connectTimeoutMs, responseTimeoutMs, retries, backoff, maxInFlight, connects, clock: systemClock, random: Math.random };
+    const {
+      username,
+      password,
+      protocol,
+      connectTimeoutMs,
+      responseTimeoutMs,
+      retries,
+      backoff,
+      maxInFlight,
+      connects,
+    } = this.#settings;
+    return {
+      username,
+      password,
+      protocol,
+      connectTimeoutMs,
+      responseTimeoutMs,
+      retries,
+      backoff,
+      maxInFlight,
+      connects,
+      clock: systemClock,
+      random: Math.random,
+    };
   }
 
   #connect(setting: string, change: Partial<Settings>): this {
@@ -304,23 +342,35 @@ class Builder implements RedisBackendBuilder {
 // ---- what may be given: each names the option and what it accepts, and nothing that could be a secret
 
 function refuse(option: string, given: unknown, accepted: string): never {
-  const shown = typeof given === "number" ? String(given) : typeof given === "string" ? JSON.stringify(given.slice(0, 40)) : given === null ? "null" : `${typeof given === "object" ? "an" : "a"} ${typeof given}`;
+  const shown =
+    typeof given === "number"
+      ? String(given)
+      : typeof given === "string"
+        ? JSON.stringify(given.slice(0, 40))
+        : given === null
+          ? "null"
+          : `${typeof given === "object" ? "an" : "a"} ${typeof given}`;
   throw new InvalidArgumentError(`${option}: ${shown} is not accepted; give ${accepted}`);
 }
 
-const text = (option: string, given: unknown): string => (typeof given === "string" && given !== "" ? given : refuse(option, given, "a string that is not empty"));
+const text = (option: string, given: unknown): string =>
+  typeof given === "string" && given !== "" ? given : refuse(option, given, "a string that is not empty");
 
 const oneOf = <T extends string | number>(option: string, given: T, accepted: readonly T[]): T =>
   accepted.includes(given) ? given : refuse(option, given, accepted.map((one) => JSON.stringify(one)).join(" or "));
 
 /** A whole number of at least 1, or `Infinity`. */
 const count = (option: string, given: number): number =>
-  given === Infinity || (Number.isSafeInteger(given) && given >= 1) ? given : refuse(option, given, "a whole number of at least 1, or Infinity");
+  given === Infinity || (Number.isSafeInteger(given) && given >= 1)
+    ? given
+    : refuse(option, given, "a whole number of at least 1, or Infinity");
 
 /** Whole milliseconds that a timer can wait for. */
 function milliseconds(option: string, given: Duration, atLeast = 1): number {
   const ms = typeof given === "string" ? parsed(option, given) : given;
-  return typeof ms === "number" && ms >= atLeast && ms <= MAX_TIMER_MS ? Math.ceil(ms) : refuse(option, given, `a duration of ${atLeast} ms to 24 days, as milliseconds or like "5s"`);
+  return typeof ms === "number" && ms >= atLeast && ms <= MAX_TIMER_MS
+    ? Math.ceil(ms)
+    : refuse(option, given, `a duration of ${atLeast} ms to 24 days, as milliseconds or like "5s"`);
 }
 
 function parsed(option: string, given: string): number {
@@ -332,12 +382,21 @@ function parsed(option: string, given: string): number {
 }
 
 const hasId = (given: unknown): given is { readonly id: string } =>
-  typeof given === "object" && given !== null && "id" in given && typeof given.id === "string" && /^[a-z0-9.-]{1,32}$/.test(given.id);
+  typeof given === "object" &&
+  given !== null &&
+  "id" in given &&
+  typeof given.id === "string" &&
+  /^[a-z0-9.-]{1,32}$/.test(given.id);
 
-const isCompressor = (given: unknown): given is Compressor => hasId(given) && "compress" in given && "decompress" in given;
+const isCompressor = (given: unknown): given is Compressor =>
+  hasId(given) && "compress" in given && "decompress" in given;
 
 const compressor = (option: string, given: Compressor): Compressor =>
-  isCompressor(given) ? given : refuse(option, given, "a Compressor, such as zstd() or gzip(), with an id of 1 to 32 of a-z 0-9 . -");
+  isCompressor(given)
+    ? given
+    : refuse(option, given, "a Compressor, such as zstd() or gzip(), with an id of 1 to 32 of a-z 0-9 . -");
 
 const format = (option: string, given: Format): Format =>
-  hasId(given) && "encode" in given && "decode" in given ? given : refuse(option, given, "a Format, such as msgpack() or json(), with an id of 1 to 32 of a-z 0-9 . -");
+  hasId(given) && "encode" in given && "decode" in given
+    ? given
+    : refuse(option, given, "a Format, such as msgpack() or json(), with an id of 1 to 32 of a-z 0-9 . -");

@@ -1,4 +1,10 @@
-import { ConfigurationError, InvalidArgumentError, MissingConnectionError, type Awaitable, type Clock } from "@hotset/core";
+import {
+  ConfigurationError,
+  InvalidArgumentError,
+  MissingConnectionError,
+  type Awaitable,
+  type Clock,
+} from "@hotset/core";
 import type { Backoff } from "./primitives/backoff.ts";
 import { ClientLink, type RedisClientLike } from "./topology/client-link.ts";
 import { clusterLink, type ClusterSettings } from "./topology/cluster.ts";
@@ -64,12 +70,18 @@ export function cluster(
 ): Connection {
   const urls = parseUrls("cluster(nodes)", nodes, REDIS_PORT);
   const [at] = urls;
-  if (urls.some(({ database }) => database !== 0)) throw new InvalidArgumentError("cluster(nodes): a URL names a database; a cluster has only database 0");
+  if (urls.some(({ database }) => database !== 0))
+    throw new InvalidArgumentError("cluster(nodes): a URL names a database; a cluster has only database 0");
   refuseUnknown("cluster(nodes, options)", options, ["tls", "readFromReplicas"]);
   const tls = tlsOf("cluster", at, options);
   return new Place("own", (settings) => {
     const node: SessionSettings = { ...settings, ...credentialsOf(at, settings), tls, database: 0 };
-    const cluster: ClusterSettings = { seeds: urls.map(({ address }) => address), node, link: settings, readFromReplicas: options?.readFromReplicas ?? false };
+    const cluster: ClusterSettings = {
+      seeds: urls.map(({ address }) => address),
+      node,
+      link: settings,
+      readFromReplicas: options?.readFromReplicas ?? false,
+    };
     return clusterLink(cluster);
   });
 }
@@ -78,31 +90,56 @@ export function cluster(
  * The primary that the sentinels agree on. Credentials in the URLs are the sentinels'; the primary
  * gets the same, unless `username` and `password` of the backend say otherwise.
  */
-export function sentinel(sentinels: readonly (string | URL)[], options: ConnectionOptions & { readonly primaryName: string }): Connection {
+export function sentinel(
+  sentinels: readonly (string | URL)[],
+  options: ConnectionOptions & { readonly primaryName: string },
+): Connection {
   const urls = parseUrls("sentinel(sentinels)", sentinels, SENTINEL_PORT);
   const [at] = urls;
   const primaryName: unknown = options?.primaryName;
-  if (typeof primaryName !== "string" || primaryName === "") throw new InvalidArgumentError('sentinel(sentinels, { primaryName }): give the name under which the sentinels know the primary, such as "mymaster"');
+  if (typeof primaryName !== "string" || primaryName === "")
+    throw new InvalidArgumentError(
+      'sentinel(sentinels, { primaryName }): give the name under which the sentinels know the primary, such as "mymaster"',
+    );
   refuseUnknown("sentinel(sentinels, options)", options, ["tls", "primaryName"]);
   const tls = tlsOf("sentinel", at, options);
   return new Place("own", (settings) => {
     const primary: SessionSettings = { ...settings, ...credentialsOf(at, settings), tls, database: at.database };
     const asked = urls.map((url) => ({
       address: url.address,
-      settings: { ...settings, ...credentialsOf(url), tls, database: 0, connectTimeoutMs: Math.ceil(settings.connectTimeoutMs / 2) },
+      settings: {
+        ...settings,
+        ...credentialsOf(url),
+        tls,
+        database: 0,
+        connectTimeoutMs: Math.ceil(settings.connectTimeoutMs / 2),
+      },
     }));
-    return heardLink((aborted, prepare) => openPrimary({ sentinels: asked, primaryName, primary }, aborted, prepare), settings).link;
+    return heardLink(
+      (aborted, prepare) => openPrimary({ sentinels: asked, primaryName, primary }, aborted, prepare),
+      settings,
+    ).link;
   });
 }
 
 /** A node-redis client of yours, which you open, and close. Coherence needs a second connection: its `duplicate()`, which we open and close. */
 export function fromClient(client: RedisClientLike): ClientConnection {
-  if (typeof client !== "object" || client === null || typeof client.sendCommand !== "function" || typeof client.withTypeMapping !== "function" || typeof client.on !== "function") {
-    throw new InvalidArgumentError("fromClient(client): this is no client of node-redis; give what createClient() returned");
+  if (
+    typeof client !== "object" ||
+    client === null ||
+    typeof client.sendCommand !== "function" ||
+    typeof client.withTypeMapping !== "function" ||
+    typeof client.on !== "function"
+  ) {
+    throw new InvalidArgumentError(
+      "fromClient(client): this is no client of node-redis; give what createClient() returned",
+    );
   }
   return new Place("client", (settings) => {
     if (settings.connects.length > 0) {
-      throw new ConfigurationError(`redis: ${settings.connects.join(", ")} cannot be set for a client of yours, which has its own; set them where you create it`);
+      throw new ConfigurationError(
+        `redis: ${settings.connects.join(", ")} cannot be set for a client of yours, which has its own; set them where you create it`,
+      );
     }
     return new ClientLink(client, settings);
   });
@@ -110,18 +147,24 @@ export function fromClient(client: RedisClientLike): ClientConnection {
 
 type NodeUrl = RedisUrl & { readonly address: NodeAddress };
 
-function parseUrls(option: string, given: readonly (string | URL)[], defaultPort: number): readonly [NodeUrl, ...NodeUrl[]] {
+function parseUrls(
+  option: string,
+  given: readonly (string | URL)[],
+  defaultPort: number,
+): readonly [NodeUrl, ...NodeUrl[]] {
   const urls: NodeUrl[] = [];
   for (const text of Array.isArray(given) ? given : []) {
     const url = parseUrl(option, text, defaultPort);
     const { address } = url;
-    if ("path" in address) throw new InvalidArgumentError(`${option}: a unix socket is one server; give redis: or rediss: URLs`);
+    if ("path" in address)
+      throw new InvalidArgumentError(`${option}: a unix socket is one server; give redis: or rediss: URLs`);
     urls.push({ ...url, address });
   }
   const [first, ...others] = urls;
   if (first === undefined) throw new InvalidArgumentError(`${option}: give a list of at least one URL`);
   for (const { isTls, database } of others) {
-    if (isTls !== first.isTls || database !== first.database) throw new InvalidArgumentError(`${option}: the URLs differ in scheme or database; they are one deployment`);
+    if (isTls !== first.isTls || database !== first.database)
+      throw new InvalidArgumentError(`${option}: the URLs differ in scheme or database; they are one deployment`);
   }
   return [first, ...others];
 }
@@ -129,23 +172,36 @@ function parseUrls(option: string, given: readonly (string | URL)[], defaultPort
 /** Options that mean nothing here would be ignored in silence. */
 function refuseUnknown(option: string, given: object | undefined, known: readonly string[]): void {
   for (const name of Object.keys(given ?? {})) {
-    if (!known.includes(name)) throw new InvalidArgumentError(`${option}: there is no option ${JSON.stringify(name)} here; there are: ${known.join(", ")}`);
+    if (!known.includes(name))
+      throw new InvalidArgumentError(
+        `${option}: there is no option ${JSON.stringify(name)} here; there are: ${known.join(", ")}`,
+      );
   }
 }
 
 function tlsOf(name: string, { isTls }: RedisUrl, options: ConnectionOptions | undefined): TlsOptions | undefined {
   refuseUnknown("tls", options?.tls, ["ca", "cert", "key", "servername"]);
   const { cert, key } = options?.tls ?? {};
-  if ((cert === undefined) !== (key === undefined)) throw new ConfigurationError(`${name}: tls.${cert === undefined ? "key was given without its tls.cert" : "cert was given without its tls.key"}; give both, or neither`);
-  if (!isTls && options?.tls !== undefined) throw new ConfigurationError(`${name}: tls was given, but the URL is not a rediss: one; say rediss: where the server speaks TLS`);
+  if ((cert === undefined) !== (key === undefined))
+    throw new ConfigurationError(
+      `${name}: tls.${cert === undefined ? "key was given without its tls.cert" : "cert was given without its tls.key"}; give both, or neither`,
+    );
+  if (!isTls && options?.tls !== undefined)
+    throw new ConfigurationError(
+      `${name}: tls was given, but the URL is not a rediss: one; say rediss: where the server speaks TLS`,
+    );
   return isTls ? (options?.tls ?? {}) : undefined;
 }
 
-function credentialsOf(url: RedisUrl, settings?: Pick<ConnectSettings, "username" | "password">): Pick<SessionSettings, "username" | "password"> {
+function credentialsOf(
+  url: RedisUrl,
+  settings?: Pick<ConnectSettings, "username" | "password">,
+): Pick<SessionSettings, "username" | "password"> {
   const username = settings?.username ?? url.username;
   const password = settings?.password ?? url.password;
   // node-redis would log in as the default user, in silence.
-  if (username !== undefined && password === undefined) throw new ConfigurationError("redis: a username was given without a password; give both");
+  if (username !== undefined && password === undefined)
+    throw new ConfigurationError("redis: a username was given without a password; give both");
   return { username, password };
 }
 
@@ -182,7 +238,10 @@ class Place<Kind extends "own" | "client"> {
   async #release(shared: { readonly link: Link; holders: number }): Promise<void> {
     shared.holders -= 1;
     if (shared.holders > 0) return;
-    this.#links.splice(this.#links.findIndex((one) => one.link === shared.link), 1);
+    this.#links.splice(
+      this.#links.findIndex((one) => one.link === shared.link),
+      1,
+    );
     await shared.link.close();
   }
 }
@@ -194,21 +253,24 @@ class Place<Kind extends "own" | "client"> {
 export function hold(connection: unknown, settings: ConnectSettings): Hold {
   if (connection instanceof Place) return connection.hold(settings);
   if (connection === undefined) throw new MissingConnectionError(`redis: there is no connection; ${CONNECTIONS}`);
-  throw new InvalidArgumentError(`connection: ${connection === null ? "null" : `a ${typeof connection}`} is no connection; ${CONNECTIONS}`);
+  throw new InvalidArgumentError(
+    `connection: ${connection === null ? "null" : `a ${typeof connection}`} is no connection; ${CONNECTIONS}`,
+  );
 }
 
-const CONNECTIONS = "give a URL, single(url), cluster(urls), sentinel(urls, { primaryName }), or a client of yours as fromClient(client)";
+const CONNECTIONS =
+  "give a URL, single(url), cluster(urls), sentinel(urls, { primaryName }), or a client of yours as fromClient(client)";
 
 const isEqual = (one: ConnectSettings, other: ConnectSettings): boolean =>
-  one.username === other.username
-  && one.password === other.password
-  && one.protocol === other.protocol
-  && one.connectTimeoutMs === other.connectTimeoutMs
-  && one.responseTimeoutMs === other.responseTimeoutMs
-  && one.retries === other.retries
-  && one.backoff.baseMs === other.backoff.baseMs
-  && one.backoff.factor === other.backoff.factor
-  && one.backoff.maxMs === other.backoff.maxMs
-  && one.maxInFlight === other.maxInFlight
-  && one.clock === other.clock
-  && one.random === other.random;
+  one.username === other.username &&
+  one.password === other.password &&
+  one.protocol === other.protocol &&
+  one.connectTimeoutMs === other.connectTimeoutMs &&
+  one.responseTimeoutMs === other.responseTimeoutMs &&
+  one.retries === other.retries &&
+  one.backoff.baseMs === other.backoff.baseMs &&
+  one.backoff.factor === other.backoff.factor &&
+  one.backoff.maxMs === other.backoff.maxMs &&
+  one.maxInFlight === other.maxInFlight &&
+  one.clock === other.clock &&
+  one.random === other.random;

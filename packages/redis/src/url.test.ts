@@ -7,11 +7,17 @@ it.each([
   ["redis://cache:7000/", { address: { host: "cache", port: 7000 }, isTls: false, database: 0 }],
   ["rediss://cache/3", { address: { host: "cache", port: 6379 }, isTls: true, database: 3 }],
   ["redis://:p%40ss@cache", { address: { host: "cache", port: 6379 }, isTls: false, database: 0, password: "p@ss" }],
-  ["redis://app:pw@cache:1/2", { address: { host: "cache", port: 1 }, isTls: false, database: 2, username: "app", password: "pw" }],
+  [
+    "redis://app:pw@cache:1/2",
+    { address: { host: "cache", port: 1 }, isTls: false, database: 2, username: "app", password: "pw" },
+  ],
   ["redis://[::1]:7000", { address: { host: "::1", port: 7000 }, isTls: false, database: 0 }],
   ["unix:///run/redis.sock", { address: { path: "/run/redis.sock" }, isTls: false, database: 0 }],
   ["unix:///run/a%20b.sock?db=2", { address: { path: "/run/a b.sock" }, isTls: false, database: 2 }],
-  ["unix://app:p%2Fw@/run/redis.sock", { address: { path: "/run/redis.sock" }, isTls: false, database: 0, username: "app", password: "p/w" }],
+  [
+    "unix://app:p%2Fw@/run/redis.sock",
+    { address: { path: "/run/redis.sock" }, isTls: false, database: 0, username: "app", password: "p/w" },
+  ],
 ])("R1-01: %s", (url, expected) => {
   expect(parseUrl("single(url)", url)).toEqual(expected);
   if (!url.startsWith("unix:")) expect(parseUrl("single(url)", new URL(url))).toEqual(expected);

@@ -31,7 +31,11 @@ afterAll(async () => {
 
 beforeEach(async () => {
   await server.command("FLUSHALL");
-  for (const [name, value] of [["id", "issuer"], ["n", "7"]] as const) await server.command("HSET", ISSUER, name, value);
+  for (const [name, value] of [
+    ["id", "issuer"],
+    ["n", "7"],
+  ] as const)
+    await server.command("HSET", ISSUER, name, value);
   messages.length = 0;
 });
 
@@ -42,7 +46,8 @@ async function announced(): Promise<readonly string[]> {
 }
 
 type Sender = Pick<OwnRedis, "command">;
-const run = (by: Sender, { text }: Script, keys: readonly string[], args: readonly string[], channel = CHANNEL) => by.command("EVAL", text, keys.length, ...keys, ...args, channel, "me");
+const run = (by: Sender, { text }: Script, keys: readonly string[], args: readonly string[], channel = CHANNEL) =>
+  by.command("EVAL", text, keys.length, ...keys, ...args, channel, "me");
 const ENTRY = [E, L];
 const LIFE = String(30 * 86_400_000);
 const FIELDS = ["60000", "d", "v", "m", "1 0;", "w", "w2"];
@@ -50,7 +55,15 @@ const FIELDS = ["60000", "d", "v", "m", "1 0;", "w", "w2"];
 const changed = (...keys: string[]): string[] => keys.map((key) => `${CHANNEL} 1 me ${key}`);
 
 /** What lies there before, the step, what it replies, and of which keys it tells. */
-const STEPS: readonly [name: string, before: readonly (readonly [string, ...string[]])[], script: Script, keys: readonly string[], args: readonly string[], reply: unknown, keys: readonly string[]][] = [
+const STEPS: readonly [
+  name: string,
+  before: readonly (readonly [string, ...string[]])[],
+  script: Script,
+  keys: readonly string[],
+  args: readonly string[],
+  reply: unknown,
+  keys: readonly string[],
+][] = [
   ["write", [], WRITE, ENTRY, FIELDS, 1, [E]],
   ["write over another type", [["SET", E, "x"]], WRITE, ENTRY, FIELDS, 1, [E]],
   ["remove", [["HSET", E, "d", "v"]], REMOVE, ENTRY, [], 1, [E]],
@@ -64,13 +77,59 @@ const STEPS: readonly [name: string, before: readonly (readonly [string, ...stri
   ["store", [["SET", L, "mine"]], STORE, ENTRY, ["mine", "", ...FIELDS], 1, [E]],
   ["store, of a life that is over", [["SET", L, "mine"]], STORE, ENTRY, ["mine", "", "0"], 1, [E]],
   ["store without the lease", [["SET", L, "theirs"]], STORE, ENTRY, ["mine", "", ...FIELDS], 0, []],
-  ["store over something else", [["SET", L, "mine"], ["HSET", E, "d", "v", "w", "w3"]], STORE, ENTRY, ["mine", "", ...FIELDS], 0, [E]],
-  ["release", [["SET", L, "mine"], ["HSET", E, "d", "v"]], RELEASE, ENTRY, ["mine"], 1, [E]],
+  [
+    "store over something else",
+    [
+      ["SET", L, "mine"],
+      ["HSET", E, "d", "v", "w", "w3"],
+    ],
+    STORE,
+    ENTRY,
+    ["mine", "", ...FIELDS],
+    0,
+    [E],
+  ],
+  [
+    "release",
+    [
+      ["SET", L, "mine"],
+      ["HSET", E, "d", "v"],
+    ],
+    RELEASE,
+    ENTRY,
+    ["mine"],
+    1,
+    [E],
+  ],
   ["release where there is no entry", [["SET", L, "mine"]], RELEASE, ENTRY, ["mine"], 1, [E]],
   ["release of another's", [["SET", L, "theirs"]], RELEASE, ENTRY, ["mine"], 0, []],
-  ["pin: those that are issued", [["SET", A, "issuer.1|issuer.2"]], PIN, [ISSUER, A, B], ["nonce", LIFE], ["issuer.7", "issuer.1|issuer.2", "issuer.7|issuer.7"], [B]],
-  ["renewal of tags", [["SET", A, "issuer.1|issuer.2"]], RENEW, [ISSUER, A, B], ["nonce", LIFE, "soft"], "issuer.8", [A, B]],
-  ["late tags: those that are issued", [["SET", A, "issuer.1|issuer.2"]], UNCHANGED_SINCE, [ISSUER, A, B], ["nonce", LIFE, "issuer.6"], ["issuer.1|issuer.2", ""], [B]],
+  [
+    "pin: those that are issued",
+    [["SET", A, "issuer.1|issuer.2"]],
+    PIN,
+    [ISSUER, A, B],
+    ["nonce", LIFE],
+    ["issuer.7", "issuer.1|issuer.2", "issuer.7|issuer.7"],
+    [B],
+  ],
+  [
+    "renewal of tags",
+    [["SET", A, "issuer.1|issuer.2"]],
+    RENEW,
+    [ISSUER, A, B],
+    ["nonce", LIFE, "soft"],
+    "issuer.8",
+    [A, B],
+  ],
+  [
+    "late tags: those that are issued",
+    [["SET", A, "issuer.1|issuer.2"]],
+    UNCHANGED_SINCE,
+    [ISSUER, A, B],
+    ["nonce", LIFE, "issuer.6"],
+    ["issuer.1|issuer.2", ""],
+    [B],
+  ],
 ];
 
 describe("what is announced, in the same step", () => {
@@ -99,7 +158,15 @@ describe("what is announced, in the same step", () => {
     const heard: string[] = [];
     await listener.subscribe(CHANNEL, (message) => heard.push(message));
     await full.command("SET", L, "mine");
-    for (const size of [100_000, 1_000, 10]) for (let i = 0; await full.command("SET", `fill${size}:${i}`, "x".repeat(size)).then(() => true, () => false); i += 1);
+    for (const size of [100_000, 1_000, 10])
+      for (
+        let i = 0;
+        await full.command("SET", `fill${size}:${i}`, "x".repeat(size)).then(
+          () => true,
+          () => false,
+        );
+        i += 1
+      );
     const large = ["60000", "d", "x".repeat(50_000)];
     await expect(run(full, STORE, ENTRY, ["mine", "", ...large])).rejects.toThrow(/^OOM /);
     await expect(run(full, WRITE, ENTRY, large)).rejects.toThrow(/^OOM /);

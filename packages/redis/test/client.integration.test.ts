@@ -5,7 +5,12 @@ import { randomPrefix, startOwnRedis, startProxy, type FaultProxy, type OwnRedis
 import { createClient } from "@redis/client";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
 
-const stored = (data = "value"): StoredEntry => ({ data: Buffer.from(data), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none" });
+const stored = (data = "value"): StoredEntry => ({
+  data: Buffer.from(data),
+  staleInMs: 60_000,
+  expiresInMs: 360_000,
+  meta: "json none",
+});
 
 type Client = ReturnType<typeof createClient>;
 
@@ -23,8 +28,15 @@ afterEach(() => {
 
 for (const RESP of [3] as const) {
   describeBackend(`redis, a client of the user's over RESP${RESP}`, {
-    open: async () => redis(fromClient(await connected({ url: inject("redisUrl"), RESP }))).keyPrefix(randomPrefix()).valueFormat(json()).build(),
-    unreachable: () => redis(fromClient(createClient({ url: "redis://127.0.0.1:1" }))).valueFormat(json()).build(),
+    open: async () =>
+      redis(fromClient(await connected({ url: inject("redisUrl"), RESP })))
+        .keyPrefix(randomPrefix())
+        .valueFormat(json())
+        .build(),
+    unreachable: () =>
+      redis(fromClient(createClient({ url: "redis://127.0.0.1:1" })))
+        .valueFormat(json())
+        .build(),
     expiry: "server",
   });
 }
@@ -78,9 +90,20 @@ describe("a client of the user's", () => {
     await proxy.refuse();
     proxy.cut();
     await expect.poll(() => client.isReady).toBe(false);
-    await expect(backend.write("shop::late", stored())).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", retryable: true, maybeExecuted: false });
+    await expect(backend.write("shop::late", stored())).rejects.toMatchObject({
+      code: "BACKEND_UNAVAILABLE",
+      retryable: true,
+      maybeExecuted: false,
+    });
     await proxy.pass();
-    await expect.poll(() => backend.read("shop::1").then((entry) => entry?.data.toString(), () => "refused")).toBe("value");
+    await expect
+      .poll(() =>
+        backend.read("shop::1").then(
+          (entry) => entry?.data.toString(),
+          () => "refused",
+        ),
+      )
+      .toBe("value");
     expect(await server.command("EXISTS", "hotset:shop::late")).toBe(0);
   });
 
@@ -88,7 +111,14 @@ describe("a client of the user's", () => {
     await backend.write("shop::1", stored());
     await server.command("SCRIPT", "FLUSH");
     proxy.cut();
-    await expect.poll(() => backend.write("shop::2", stored()).then(() => "written", () => "refused")).toBe("written");
+    await expect
+      .poll(() =>
+        backend.write("shop::2", stored()).then(
+          () => "written",
+          () => "refused",
+        ),
+      )
+      .toBe("written");
     expect(proxy.counts.commandsByName["EVAL"]).toBe(undefined);
   });
 
@@ -105,7 +135,11 @@ describe("a client of the user's", () => {
   it("one that the user closes is away for good", async () => {
     await backend.read("shop::1");
     await client.close();
-    await expect(backend.read("shop::1")).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", maybeExecuted: false, message: expect.stringContaining("is not open") });
+    await expect(backend.read("shop::1")).rejects.toMatchObject({
+      code: "BACKEND_UNAVAILABLE",
+      maybeExecuted: false,
+      message: expect.stringContaining("is not open"),
+    });
   });
 });
 

@@ -6,14 +6,24 @@ import { randomPrefix, startCluster, type ClusterNode, type TestCluster } from "
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { slotOf } from "../src/primitives/hash-slots.ts";
 
-const stored = (data = "value"): StoredEntry => ({ data: Buffer.from(data), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none" });
+const stored = (data = "value"): StoredEntry => ({
+  data: Buffer.from(data),
+  staleInMs: 60_000,
+  expiresInMs: 360_000,
+  meta: "json none",
+});
 
 let servers: TestCluster;
 let prefix: string;
 let backend: RedisBackend;
 
 const open = (options?: { readFromReplicas: boolean }): RedisBackend =>
-  redis(cluster(servers.urls, options)).valueFormat(json()).keyPrefix(prefix).responseTimeout("500ms").backoff({ base: 10, max: 100 }).build();
+  redis(cluster(servers.urls, options))
+    .valueFormat(json())
+    .keyPrefix(prefix)
+    .responseTimeout("500ms")
+    .backoff({ base: 10, max: 100 })
+    .build();
 
 beforeAll(async () => {
   servers = await startCluster({ proxied: true, nodeTimeoutMs: 1_000 });
@@ -39,8 +49,14 @@ describe("a cluster", () => {
   it("R1-02: is found through any of its nodes, also when the first is silent", async () => {
     const silent = servers.nodes[0]!;
     await silent.proxy!.refuse();
-    const other = redis(cluster([silent.url, servers.urls[4]!])).valueFormat(json()).keyPrefix(prefix).build();
-    const key = await servers.keyOn((await servers.masters()).find((node) => node !== silent)!, `${prefix}:shop::`);
+    const other = redis(cluster([silent.url, servers.urls[4]!]))
+      .valueFormat(json())
+      .keyPrefix(prefix)
+      .build();
+    const key = await servers.keyOn(
+      (await servers.masters()).find((node) => node !== silent)!,
+      `${prefix}:shop::`,
+    );
     await other.write(key.slice(prefix.length + 1), stored());
     expect((await other.read(key.slice(prefix.length + 1)))?.data).toEqual(Buffer.from("value"));
     await other.close();
@@ -51,18 +67,26 @@ describe("a cluster", () => {
     await using secured = await startCluster({ replicas: 0, password: "p/w" });
     const urls = secured.nodes.map(({ port }) => `redis://127.0.0.1:${port}`);
     const builder = (nodes: readonly string[]) => redis(cluster(nodes)).valueFormat(json()).keyPrefix(prefix);
-    for (const other of [builder([urls[2]!]).password("p/w").build(), builder([`redis://:p%2Fw@127.0.0.1:${secured.nodes[0]!.port}`, urls[1]!]).build()]) {
+    for (const other of [
+      builder([urls[2]!]).password("p/w").build(),
+      builder([`redis://:p%2Fw@127.0.0.1:${secured.nodes[0]!.port}`, urls[1]!]).build(),
+    ]) {
       await other.batch!.write(KEYS.map((key) => [key, stored(key)] as const));
       expect((await other.batch!.read(KEYS)).map((entry) => entry?.data.toString())).toEqual(KEYS);
       await other.close();
     }
     const refused = builder(urls).password("hunter2").build();
-    await expect(refused.connect!()).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", retryable: false, message: expect.stringContaining("check username and password") });
+    await expect(refused.connect!()).rejects.toMatchObject({
+      code: "BACKEND_UNAVAILABLE",
+      retryable: false,
+      message: expect.stringContaining("check username and password"),
+    });
     await refused.close();
   }, 20_000);
 
   it("agrees with the servers on slots", async () => {
-    for (const key of ["a", "{a}b", "hotset:shop::é", "x{}y", "{", "}{", "a{b}c{d}"]) expect(slotOf(key)).toBe(await servers.slotOf(key));
+    for (const key of ["a", "{a}b", "hotset:shop::é", "x{}y", "{", "}{", "a{b}c{d}"])
+      expect(slotOf(key)).toBe(await servers.slotOf(key));
   });
 
   it("C114: a batch is one trip to each node", async () => {
@@ -70,7 +94,11 @@ describe("a cluster", () => {
     resetCounts();
     expect((await backend.batch!.read(KEYS)).map((entry) => entry?.data.toString())).toEqual(KEYS);
     expect(counts().map(({ roundTrips }) => roundTrips)).toEqual([1, 1, 1, 0, 0, 0]);
-    expect(counts().map(({ commands }) => commands).reduce((sum, n) => sum + n)).toBe(200);
+    expect(
+      counts()
+        .map(({ commands }) => commands)
+        .reduce((sum, n) => sum + n),
+    ).toBe(200);
     resetCounts();
     expect(await backend.batch!.remove([...KEYS, "shop::none"])).toEqual([...KEYS.map(() => "deleted"), "missing"]);
     expect(counts().map(({ roundTrips }) => roundTrips)).toEqual([1, 1, 1, 0, 0, 0]);
@@ -85,19 +113,31 @@ describe("a cluster", () => {
     const found = entries.filter((entry) => entry !== undefined).length;
     expect(found).toBeGreaterThan(30);
     expect(found).toBeLessThan(90);
-    await expect(backend.batch!.write(KEYS.map((key) => [key, stored(key)] as const))).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+    await expect(backend.batch!.write(KEYS.map((key) => [key, stored(key)] as const))).rejects.toMatchObject({
+      code: "BACKEND_UNAVAILABLE",
+    });
     await away!.proxy!.pass();
-    await expect.poll(() => backend.batch!.read(KEYS).then((all) => all.filter((entry) => entry === undefined).length), { timeout: 5_000 }).toBe(0);
+    await expect
+      .poll(() => backend.batch!.read(KEYS).then((all) => all.filter((entry) => entry === undefined).length), {
+        timeout: 5_000,
+      })
+      .toBe(0);
   });
 
   it("C52: leases lie with their entries, on whichever node", async () => {
     const each = <T>(call: (key: string) => Promise<T>): Promise<T[]> => Promise.all(KEYS.map(call));
     const leases = backend.leases!;
     expect(new Set(await each((key) => leases.confirm(key)))).toEqual(new Set([""]));
-    expect(new Set((await each((key) => leases.acquire(key, "mine", 10_000, ""))).map(({ granted }) => granted))).toEqual(new Set([true]));
-    expect(new Set((await each((key) => leases.acquire(key, "theirs", 10_000, ""))).map(({ granted }) => granted))).toEqual(new Set([false]));
+    expect(
+      new Set((await each((key) => leases.acquire(key, "mine", 10_000, ""))).map(({ granted }) => granted)),
+    ).toEqual(new Set([true]));
+    expect(
+      new Set((await each((key) => leases.acquire(key, "theirs", 10_000, ""))).map(({ granted }) => granted)),
+    ).toEqual(new Set([false]));
     expect(new Set(await each((key) => leases.renew(key, "mine", 10_000)))).toEqual(new Set([true]));
-    expect(new Set(await each((key) => leases.store(key, "mine", "", { ...stored(key), version: "mine" })))).toEqual(new Set([true]));
+    expect(new Set(await each((key) => leases.store(key, "mine", "", { ...stored(key), version: "mine" })))).toEqual(
+      new Set([true]),
+    );
     expect(new Set(await each((key) => leases.confirm(key)))).toEqual(new Set(["mine"]));
     expect((await backend.batch!.read(KEYS)).map((entry) => entry?.data.toString())).toEqual(KEYS);
     await each((key) => leases.acquire(key, "next", 10_000, "mine"));
@@ -107,13 +147,16 @@ describe("a cluster", () => {
 
   it("one connection to each primary, none to replicas", async () => {
     // Those of the replicas, who come back after a cut.
-    await expect.poll(() => servers.nodes.map((node) => node.proxy!.openConnections), { timeout: 5_000 }).toEqual([1, 1, 1, 0, 0, 0]);
+    await expect
+      .poll(() => servers.nodes.map((node) => node.proxy!.openConnections), { timeout: 5_000 })
+      .toEqual([1, 1, 1, 0, 0, 0]);
     resetCounts();
     const other = open();
     await other.batch!.read(KEYS);
     // Besides the one that asked for the topology.
     expect(counts().map(({ connections }) => connections)).toEqual([2, 1, 1, 0, 0, 0]);
-    for (const replica of await servers.replicas()) expect(replica.proxy!.counts.commandsByName["HMGET"]).toBe(undefined);
+    for (const replica of await servers.replicas())
+      expect(replica.proxy!.counts.commandsByName["HMGET"]).toBe(undefined);
     await other.close();
   });
 
@@ -124,10 +167,14 @@ describe("a cluster", () => {
     const [from, to] = await servers.masters();
     const tag = await tagOn(from!);
     const [moved, stays, absent] = [`shop::${tag}moved`, `shop::${tag}stays`, `shop::${tag}absent`];
-    await backend.batch!.write([[moved, stored("moved")], [stays, stored("stays")]]);
+    await backend.batch!.write([
+      [moved, stored("moved")],
+      [stays, stored("stays")],
+    ]);
     const migration = await servers.migrateHalfway(await servers.slotOf(tag), to!);
     await migration.move(`${prefix}:${moved}`);
-    const texts = async () => (await backend.batch!.read([moved, stays, absent])).map((entry) => entry?.data.toString());
+    const texts = async () =>
+      (await backend.batch!.read([moved, stays, absent])).map((entry) => entry?.data.toString());
     expect(await texts()).toEqual(["moved", "stays", undefined]);
     await migration.finish();
     expect(await texts()).toEqual(["moved", "stays", undefined]);
@@ -160,11 +207,18 @@ describe("replicas", () => {
     await other.batch!.write(KEYS.map((key) => [key, stored(key)] as const));
     await Promise.all(servers.nodes.map((node) => node.command("WAIT", 1, 1_000).catch(() => undefined)));
     // Replicas are connected to behind the scenes.
-    await expect.poll(async () => {
-      resetCounts();
-      await other.batch!.read(KEYS);
-      return counts().slice(3).map(({ commandsByName }) => (commandsByName["HMGET"] ?? 0) > 0);
-    }, { timeout: 15_000 }).toEqual([true, true, true]);
+    await expect
+      .poll(
+        async () => {
+          resetCounts();
+          await other.batch!.read(KEYS);
+          return counts()
+            .slice(3)
+            .map(({ commandsByName }) => (commandsByName["HMGET"] ?? 0) > 0);
+        },
+        { timeout: 15_000 },
+      )
+      .toEqual([true, true, true]);
     await expect.poll(async () => (await other.batch!.read(KEYS)).map((entry) => entry?.data.toString())).toEqual(KEYS);
 
     resetCounts();
@@ -202,7 +256,22 @@ describe("what the nodes are sent", () => {
     await other.ping();
     await other.close();
     const sent = new Set(servers.nodes.flatMap((node) => node.proxy!.commands().map(([name]) => name!)));
-    expect([...sent].toSorted()).toEqual(["ASKING", "CLIENT", "CLUSTER", "EVALSHA", "HELLO", "HGET", "HLEN", "HMGET", "INFO", "MGET", "PING", "PTTL", "READONLY", "SCRIPT"]);
+    expect([...sent].toSorted()).toEqual([
+      "ASKING",
+      "CLIENT",
+      "CLUSTER",
+      "EVALSHA",
+      "HELLO",
+      "HGET",
+      "HLEN",
+      "HMGET",
+      "INFO",
+      "MGET",
+      "PING",
+      "PTTL",
+      "READONLY",
+      "SCRIPT",
+    ]);
     for (const name of sent) expect(guide).toMatch(new RegExp(`^\\| (?:\`[A-Z ]+\`, )*\`${name}\\b`, "m"));
   }, 20_000);
 });
@@ -224,7 +293,9 @@ describe("failover", () => {
     }
     expect(missing).toBe(0);
     await backend.batch!.write(KEYS.map((key) => [key, stored(`${key} again`)] as const));
-    expect((await backend.batch!.read(KEYS)).map((entry) => entry?.data.toString())).toEqual(KEYS.map((key) => `${key} again`));
+    expect((await backend.batch!.read(KEYS)).map((entry) => entry?.data.toString())).toEqual(
+      KEYS.map((key) => `${key} again`),
+    );
     await victim!.proxy!.pass();
     await victim!.start();
     await servers.waitUntilOk();

@@ -19,7 +19,11 @@ const connected = async (options: Parameters<typeof createClient>[0]) => {
   return client;
 };
 
-const open = async (at: string): Promise<RedisBackend> => redis(fromClient(await connected({ url: inject("redisUrl") }))).keyPrefix(at).valueFormat(json()).build();
+const open = async (at: string): Promise<RedisBackend> =>
+  redis(fromClient(await connected({ url: inject("redisUrl") })))
+    .keyPrefix(at)
+    .valueFormat(json())
+    .build();
 let prefix: string;
 describeBackend("redis, a client of the user's, several processes", {
   open: () => open((prefix = randomPrefix())),
@@ -49,7 +53,11 @@ describe("a client of the user's", () => {
     await expect.poll(() => listener.heard).toEqual(["changed shop::1"]);
     await other.close();
     await backend.close();
-    await expect.poll(async () => String(await server.command("CLIENT", "LIST")).match(/name= .*lib-name=node-redis|resp=3/g) ?? []).toHaveLength(options === undefined || !("RESP" in options) ? 1 : 0);
+    await expect
+      .poll(
+        async () => String(await server.command("CLIENT", "LIST")).match(/name= .*lib-name=node-redis|resp=3/g) ?? [],
+      )
+      .toHaveLength(options === undefined || !("RESP" in options) ? 1 : 0);
     expect(client.isReady).toBe(true);
   });
 
@@ -57,11 +65,11 @@ describe("a client of the user's", () => {
     const duplicates: { sendCommand(args: string[]): Promise<unknown> }[] = [];
     const client = await connected({ url: server.url });
     const duplicate = client.duplicate.bind(client);
-    client.duplicate = ((overrides) => {
+    client.duplicate = (overrides) => {
       const made = duplicate(overrides);
       duplicates.push(made);
       return made;
-    });
+    };
     const backend = redis(fromClient(client)).valueFormat(json()).maxStaleness(400).build();
     const listener = new RecordingListener();
     await backend.coherence!.attach(listener);

@@ -6,7 +6,12 @@ import { systemClock } from "../src/primitives/clock.ts";
 import { clusterLink } from "../src/topology/cluster.ts";
 import { RecordingListener } from "./recording-listener.ts";
 
-const stored = (data = "value"): StoredEntry => ({ data: Buffer.from(data), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none" });
+const stored = (data = "value"): StoredEntry => ({
+  data: Buffer.from(data),
+  staleInMs: 60_000,
+  expiresInMs: 360_000,
+  meta: "json none",
+});
 
 let servers: TestCluster;
 beforeAll(async () => {
@@ -15,8 +20,16 @@ beforeAll(async () => {
 afterAll(() => servers.stop());
 
 const backends: RedisBackend[] = [];
-function open(settings: (builder: RedisBackendBuilder) => RedisBackendBuilder = (builder) => builder, readFromReplicas = false): RedisBackend {
-  const backend = settings(redis(cluster(servers.urls, { readFromReplicas })).valueFormat(json()).maxStaleness("400ms").backoff({ base: 10, max: 100 })).build();
+function open(
+  settings: (builder: RedisBackendBuilder) => RedisBackendBuilder = (builder) => builder,
+  readFromReplicas = false,
+): RedisBackend {
+  const backend = settings(
+    redis(cluster(servers.urls, { readFromReplicas }))
+      .valueFormat(json())
+      .maxStaleness("400ms")
+      .backoff({ base: 10, max: 100 }),
+  ).build();
   backends.push(backend);
   return backend;
 }
@@ -32,7 +45,9 @@ afterEach(async () => {
 /** An entry's key for each primary. */
 const keysOnEach = async (): Promise<readonly string[]> => {
   const masters = await servers.masters();
-  return Promise.all(masters.map(async (master) => (await servers.keyOn(master, "hotset:shop::")).slice("hotset:".length)));
+  return Promise.all(
+    masters.map(async (master) => (await servers.keyOn(master, "hotset:shop::")).slice("hotset:".length)),
+  );
 };
 
 describe.each([["tracking"], ["pubsub"]] as const)("a cluster, heard by %s", (mode) => {
@@ -111,19 +126,33 @@ describe.each([["tracking"], ["pubsub"]] as const)("a cluster, heard by %s", (mo
 describe("a cluster", () => {
   it("A44: where somebody listens replicas answer no reads: they are behind what was heard", async () => {
     const reads = async (): Promise<readonly number[]> =>
-      Promise.all((await servers.replicas()).map(async (replica) => Number(/cmdstat_hmget:calls=(\d+)/.exec(String(await replica.command("INFO", "commandstats")))?.[1] ?? 0)));
+      Promise.all(
+        (await servers.replicas()).map(async (replica) =>
+          Number(/cmdstat_hmget:calls=(\d+)/.exec(String(await replica.command("INFO", "commandstats")))?.[1] ?? 0),
+        ),
+      );
     const sum = (counts: readonly number[]): number => counts.reduce((total, count) => total + count, 0);
     const keys = await keysOnEach();
     const writer = open();
     // A replica is not named before it has replicated anything.
     for (const key of keys) await writer.write(key, stored());
-    await expect.poll(async () => ((await servers.nodes[0]!.command("CLUSTER", "SLOTS")) as readonly (readonly unknown[])[]).every((range) => range.length > 3), { timeout: 10_000 }).toBe(true);
+    await expect
+      .poll(
+        async () =>
+          ((await servers.nodes[0]!.command("CLUSTER", "SLOTS")) as readonly (readonly unknown[])[]).every(
+            (range) => range.length > 3,
+          ),
+        { timeout: 10_000 },
+      )
+      .toBe(true);
     const backend = open(undefined, true);
     const before = sum(await reads());
-    await expect.poll(async () => {
-      for (const key of keys) await backend.read(key);
-      return sum(await reads());
-    }).toBeGreaterThan(before);
+    await expect
+      .poll(async () => {
+        for (const key of keys) await backend.read(key);
+        return sum(await reads());
+      })
+      .toBeGreaterThan(before);
     const detach = await backend.coherence!.attach(listener);
     const meanwhile = sum(await reads());
     for (let i = 0; i < 10; i++) for (const key of keys) await backend.read(key);
@@ -139,11 +168,23 @@ describe("a cluster", () => {
     const [promoted] = await servers.replicas(demoted);
     const key = (await servers.keyOn(demoted!, "hotset:shop::")).slice("hotset:".length);
     await backend.write(key, stored());
-    const mayRead = async (): Promise<number> => String(await promoted!.command("CLIENT", "LIST", "TYPE", "normal")).split("\n").filter((line) => /flags=\S*r/.test(line)).length;
+    const mayRead = async (): Promise<number> =>
+      String(await promoted!.command("CLIENT", "LIST", "TYPE", "normal"))
+        .split("\n")
+        .filter((line) => /flags=\S*r/.test(line)).length;
     await expect.poll(mayRead, { timeout: 10_000 }).toBe(1);
     await backend.coherence!.attach(listener);
     await promoted!.command("CLUSTER", "FAILOVER");
-    await expect.poll(() => backend.write(key, stored()).then(() => servers.ownerOf(0), () => undefined), { timeout: 10_000 }).toBeDefined();
+    await expect
+      .poll(
+        () =>
+          backend.write(key, stored()).then(
+            () => servers.ownerOf(0),
+            () => undefined,
+          ),
+        { timeout: 10_000 },
+      )
+      .toBeDefined();
     await expect.poll(mayRead, { timeout: 10_000 }).toBe(0);
   }, 60_000);
 
@@ -152,12 +193,28 @@ describe("a cluster", () => {
     const link = clusterLink({
       seeds: addresses,
       node: { database: 0, protocol: 3, connectTimeoutMs: 1_000, clock: systemClock },
-      link: { clock: systemClock, random: Math.random, responseTimeoutMs: 1_000, maxInFlight: 100, backoff: { baseMs: 10, factor: 2, maxMs: 100 }, retries: Infinity },
+      link: {
+        clock: systemClock,
+        random: Math.random,
+        responseTimeoutMs: 1_000,
+        maxInFlight: 100,
+        backoff: { baseMs: 10, factor: 2, maxMs: 100 },
+        retries: Infinity,
+      },
       readFromReplicas: false,
     });
     const heard: string[] = [];
     const note = (): void => undefined;
-    await link.tracking!.attach({ topic: "hotset:", maxStalenessMs: 400, now: () => performance.now(), changed: note, everythingChanged: note, alive: note, replaced: () => void heard.push("replaced"), lost: note });
+    await link.tracking!.attach({
+      topic: "hotset:",
+      maxStalenessMs: 400,
+      now: () => performance.now(),
+      changed: note,
+      everythingChanged: note,
+      alive: note,
+      replaced: () => void heard.push("replaced"),
+      lost: note,
+    });
     expect(heard).toEqual([]);
     link.distrust(new Error("READONLY"));
     await expect.poll(() => heard, { timeout: 5_000 }).toEqual(["replaced"]);
@@ -166,7 +223,11 @@ describe("a cluster", () => {
 
   it("C81: changes are announced where somebody may not track, and not where all do: each node would pass them on to all others", async () => {
     const published = async (): Promise<number> => {
-      const counts = await Promise.all((await servers.masters()).map(async (master) => Number(/cmdstat_publish:calls=(\d+)/.exec(String(await master.command("INFO", "commandstats")))?.[1] ?? 0)));
+      const counts = await Promise.all(
+        (await servers.masters()).map(async (master) =>
+          Number(/cmdstat_publish:calls=(\d+)/.exec(String(await master.command("INFO", "commandstats")))?.[1] ?? 0),
+        ),
+      );
       return counts.reduce((total, count) => total + count, 0);
     };
     const [key] = await keysOnEach();
@@ -180,7 +241,8 @@ describe("a cluster", () => {
     await open((builder) => builder.coherence("pubsub")).write(key!, stored());
     expect(await published()).toBe(before + 2);
 
-    for (const node of servers.nodes) await node.command("ACL", "SETUSER", "app", "on", ">apppass", "~*", "&*", "+@all", "-client|tracking");
+    for (const node of servers.nodes)
+      await node.command("ACL", "SETUSER", "app", "on", ">apppass", "~*", "&*", "+@all", "-client|tracking");
     // Who only writes finds it out by itself.
     const writer = open((builder) => builder.username("app").password("apppass"));
     await writer.connect!();

@@ -1,11 +1,30 @@
 import { json, type StoredEntry } from "@hotset/core";
-import { fromClient, redis, single, type RedisBackend, type RedisBackendBuilder, type RedisBackendSettings } from "@hotset/redis";
-import { startAclRedis, startOwnRedis, startProxy, startTlsRedis, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
+import {
+  fromClient,
+  redis,
+  single,
+  type RedisBackend,
+  type RedisBackendBuilder,
+  type RedisBackendSettings,
+} from "@hotset/redis";
+import {
+  startAclRedis,
+  startOwnRedis,
+  startProxy,
+  startTlsRedis,
+  type FaultProxy,
+  type OwnRedis,
+} from "@hotset/test-servers";
 import { createClient } from "@redis/client";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { RecordingListener } from "./recording-listener.ts";
 
-const stored = (data = "value"): StoredEntry => ({ data: Buffer.from(data), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none" });
+const stored = (data = "value"): StoredEntry => ({
+  data: Buffer.from(data),
+  staleInMs: 60_000,
+  expiresInMs: 360_000,
+  meta: "json none",
+});
 
 const MAX_STALENESS_MS = 400;
 /** A heartbeat is due, and is waited for; and the machine may be busy. */
@@ -19,11 +38,13 @@ interface Scene {
   close(): Promise<void>;
 }
 
-const RIGHTS = "+ping +pttl +hmget +hget +hlen +mget +script|load +evalsha +eval +hset +hincrby +del +pexpire +persist +set +get +time +client|tracking +client|trackinginfo +client|id +client|kill +info +role +subscribe +unsubscribe +publish";
+const RIGHTS =
+  "+ping +pttl +hmget +hget +hlen +mget +script|load +evalsha +eval +hset +hincrby +del +pexpire +persist +set +get +time +client|tracking +client|trackinginfo +client|id +client|kill +info +role +subscribe +unsubscribe +publish";
 
 const settled = <Builder extends RedisBackendSettings>(builder: Builder, mode: "tracking" | "pubsub"): RedisBackend =>
   builder.valueFormat(json()).coherence(mode).maxStaleness(MAX_STALENESS_MS).responseTimeout("300ms").build();
-const quick = <Builder extends RedisBackendBuilder>(builder: Builder): Builder => builder.backoff({ base: 10, max: 50 }).connectTimeout("1s");
+const quick = <Builder extends RedisBackendBuilder>(builder: Builder): Builder =>
+  builder.backoff({ base: 10, max: 50 }).connectTimeout("1s");
 
 const WAYS: Readonly<Record<string, (mode: "tracking" | "pubsub") => Promise<Scene>>> = {
   "one server": async (mode) => {
@@ -31,15 +52,24 @@ const WAYS: Readonly<Record<string, (mode: "tracking" | "pubsub") => Promise<Sce
     const proxy = await startProxy(server.port);
     return scene(server, proxy, () => Promise.resolve(settled(quick(redis(proxy.url)), mode)));
   },
-  "TLS": async (mode) => {
+  TLS: async (mode) => {
     const server = await startTlsRedis();
     const proxy = await startProxy(server.port);
-    return scene(server, proxy, () => Promise.resolve(settled(quick(redis(single(`rediss://localhost:${proxy.port}`, { tls: { ca: server.certificates.ca } }))), mode)));
+    return scene(server, proxy, () =>
+      Promise.resolve(
+        settled(
+          quick(redis(single(`rediss://localhost:${proxy.port}`, { tls: { ca: server.certificates.ca } }))),
+          mode,
+        ),
+      ),
+    );
   },
   "a user with the rights of the guide": async (mode) => {
     const server = await startAclRedis({ appRules: `~hotset:* ~hotset~* &hotset~changes ${RIGHTS}` });
     const proxy = await startProxy(server.port);
-    return scene(server, proxy, () => Promise.resolve(settled(quick(redis(`redis://app:apppass@127.0.0.1:${proxy.port}`)), mode)));
+    return scene(server, proxy, () =>
+      Promise.resolve(settled(quick(redis(`redis://app:apppass@127.0.0.1:${proxy.port}`)), mode)),
+    );
   },
   "a client of the user's": async (mode) => {
     const server = await startOwnRedis();
@@ -141,12 +171,15 @@ for (const [name, start] of Object.entries(WAYS)) {
       // These wait for heartbeats. How a channel is given up does not depend on who speaks through it.
       const isSlow = name !== "one server" && mode === "pubsub";
       const directions = name === "one server" ? (["both", "toServer", "toClient"] as const) : (["both"] as const);
-      it.each(isSlow ? [] : directions)("C86: one that swallows packets is lost when a heartbeat is not answered: %s", async (direction) => {
-        on.proxy.swallow(direction);
-        expect(await signsAfterLoss()).toBe(0);
-        await on.proxy.pass();
-        await attachesAgain();
-      });
+      it.each(isSlow ? [] : directions)(
+        "C86: one that swallows packets is lost when a heartbeat is not answered: %s",
+        async (direction) => {
+          on.proxy.swallow(direction);
+          expect(await signsAfterLoss()).toBe(0);
+          await on.proxy.pass();
+          await attachesAgain();
+        },
+      );
 
       it.each(isSlow ? [] : ["SIGSTOP"])("C86: a server that is frozen gives no signs of life: %s", async () => {
         on.server.pause();

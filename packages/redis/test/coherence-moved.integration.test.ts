@@ -5,7 +5,12 @@ import { createClient } from "@redis/client";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { RecordingListener } from "./recording-listener.ts";
 
-const stored = (data: string): StoredEntry => ({ data: Buffer.from(data), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none" });
+const stored = (data: string): StoredEntry => ({
+  data: Buffer.from(data),
+  staleInMs: 60_000,
+  expiresInMs: 360_000,
+  meta: "json none",
+});
 const MAX_STALENESS_MS = 400;
 
 /** Calls, and what is heard of changes, go over connections of their own: what one server tells says nothing about another. */
@@ -52,13 +57,23 @@ describe("connections that a name leads to another server", () => {
   };
   /** Until the calls have moved. */
   const moved = (): Promise<void> =>
-    expect.poll(async () => Buffer.from((await backend.read("shop::k").catch(() => undefined))?.data ?? "").toString(), { interval: 1, timeout: 5_000 }).toBe("after");
+    expect
+      .poll(async () => Buffer.from((await backend.read("shop::k").catch(() => undefined))?.data ?? "").toString(), {
+        interval: 1,
+        timeout: 5_000,
+      })
+      .toBe("after");
   const hearsAgain = async (): Promise<void> => {
     const other = redis(after.url).valueFormat(json()).build();
-    await expect.poll(async () => {
-      await other.write("shop::later", stored("later"));
-      return listener.heard;
-    }, { timeout: 5_000 }).toContain("changed shop::later");
+    await expect
+      .poll(
+        async () => {
+          await other.write("shop::later", stored("later"));
+          return listener.heard;
+        },
+        { timeout: 5_000 },
+      )
+      .toContain("changed shop::later");
     await other.close();
   };
 
@@ -82,19 +97,22 @@ describe("connections that a name leads to another server", () => {
     await hearsAgain();
   });
 
-  it.each(["tracking", "pubsub"] as const)("C86 C91: what is heard by %s follows a client of the user's, and the move is told before anything is read", async (mode) => {
-    const client = createClient({ url: proxy.url, socket: { reconnectStrategy: () => 1 } });
-    client.on("error", () => undefined);
-    clients.push(client);
-    await client.connect();
-    backend = built(redis(fromClient(client)), mode);
-    await attached();
-    await before.command("CLIENT", "KILL", "ID", String(await client.sendCommand(["CLIENT", "ID"])));
-    await moved();
-    expect(listener.heard.slice(0, 2)).toEqual(["replaced", "lost"]);
-    await hearsAgain();
-    expect(listener.heard.filter((line) => line === "replaced")).toHaveLength(1);
-  });
+  it.each(["tracking", "pubsub"] as const)(
+    "C86 C91: what is heard by %s follows a client of the user's, and the move is told before anything is read",
+    async (mode) => {
+      const client = createClient({ url: proxy.url, socket: { reconnectStrategy: () => 1 } });
+      client.on("error", () => undefined);
+      clients.push(client);
+      await client.connect();
+      backend = built(redis(fromClient(client)), mode);
+      await attached();
+      await before.command("CLIENT", "KILL", "ID", String(await client.sendCommand(["CLIENT", "ID"])));
+      await moved();
+      expect(listener.heard.slice(0, 2)).toEqual(["replaced", "lost"]);
+      await hearsAgain();
+      expect(listener.heard.filter((line) => line === "replaced")).toHaveLength(1);
+    },
+  );
 
   it("C91: a client of the user's that stays with the old server gets no sign of life from the new one", async () => {
     const client = createClient({ url: proxy.url });
@@ -103,7 +121,16 @@ describe("connections that a name leads to another server", () => {
     await client.connect();
     backend = built(redis(fromClient(client)), "tracking");
     await attached();
-    await before.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes", "ID", String(await ofDuplicate(before, client)));
+    await before.command(
+      "CLIENT",
+      "KILL",
+      "TYPE",
+      "normal",
+      "SKIPME",
+      "yes",
+      "ID",
+      String(await ofDuplicate(before, client)),
+    );
     await expect.poll(() => listener.heard, { timeout: 5_000 }).toContain("replaced");
     listener.signs.splice(0);
     await new Promise((resolve) => setTimeout(resolve, MAX_STALENESS_MS));
@@ -111,7 +138,8 @@ describe("connections that a name leads to another server", () => {
   });
 
   it("C86: servers that do not tell who they are may be others each time", async () => {
-    const rules = "~hotset:* ~hotset~* &hotset~changes +ping +pttl +hmget +mget +script|load +evalsha +eval +hset +hincrby +del +pexpire +persist +set +get +time +client|id +client|kill +subscribe +unsubscribe +publish";
+    const rules =
+      "~hotset:* ~hotset~* &hotset~changes +ping +pttl +hmget +mget +script|load +evalsha +eval +hset +hincrby +del +pexpire +persist +set +get +time +client|id +client|kill +subscribe +unsubscribe +publish";
     const [one, other] = await Promise.all([startAclRedis({ appRules: rules }), startAclRedis({ appRules: rules })]);
     await using _ends = { [Symbol.asyncDispose]: async () => void (await Promise.all([one.stop(), other.stop()])) };
     proxy.lead(one.port);
@@ -121,12 +149,24 @@ describe("connections that a name leads to another server", () => {
     listener.take();
     proxy.lead(other.port);
     await one.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
-    await expect.poll(() => backend.read("shop::k").then(() => listener.heard.slice(0, 2), () => undefined), { interval: 1, timeout: 5_000 }).toEqual(["replaced", "lost"]);
+    await expect
+      .poll(
+        () =>
+          backend.read("shop::k").then(
+            () => listener.heard.slice(0, 2),
+            () => undefined,
+          ),
+        { interval: 1, timeout: 5_000 },
+      )
+      .toEqual(["replaced", "lost"]);
   });
 });
 
 /** The id of the other connection that the client's user has there. */
-async function ofDuplicate(server: OwnRedis, client: { sendCommand(args: string[]): Promise<unknown> }): Promise<number> {
+async function ofDuplicate(
+  server: OwnRedis,
+  client: { sendCommand(args: string[]): Promise<unknown> },
+): Promise<number> {
   const own = Number(await client.sendCommand(["CLIENT", "ID"]));
   const list = String(await server.command("CLIENT", "LIST", "TYPE", "normal"));
   const ids = [...list.matchAll(/^id=(\d+) .*flags=(\S*t\S*) /gm)].map(([, id]) => Number(id));

@@ -5,7 +5,12 @@ import { randomPrefix, startSentinel, type TestSentinel } from "@hotset/test-ser
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { RecordingListener } from "./recording-listener.ts";
 
-const stored = (data = "value"): StoredEntry => ({ data: Buffer.from(data), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none" });
+const stored = (data = "value"): StoredEntry => ({
+  data: Buffer.from(data),
+  staleInMs: 60_000,
+  expiresInMs: 360_000,
+  meta: "json none",
+});
 
 let servers: TestSentinel;
 beforeAll(async () => {
@@ -14,8 +19,19 @@ beforeAll(async () => {
 afterAll(() => servers.stop());
 
 const make = (mode: "tracking" | "pubsub", prefix: string): RedisBackend =>
-  redis(sentinel(servers.sentinels.map(({ url }) => url), { primaryName: servers.name }))
-    .keyPrefix(prefix).valueFormat(json()).coherence(mode).maxStaleness(400).connectTimeout("2s").backoff({ base: 10, max: 100 }).build();
+  redis(
+    sentinel(
+      servers.sentinels.map(({ url }) => url),
+      { primaryName: servers.name },
+    ),
+  )
+    .keyPrefix(prefix)
+    .valueFormat(json())
+    .coherence(mode)
+    .maxStaleness(400)
+    .connectTimeout("2s")
+    .backoff({ base: 10, max: 100 })
+    .build();
 
 const backends: RedisBackend[] = [];
 const open = (mode: "tracking" | "pubsub"): RedisBackend => {
@@ -52,14 +68,19 @@ describe.each([["tracking"], ["pubsub"]] as const)("behind sentinels, heard by %
     await expect.poll(() => listener.signs.length).toBeGreaterThan(0);
     // A sentinel that hears of the successor last may still name the other one: then it is lost and found once more.
     const writer = open(mode);
-    await expect.poll(async () => {
-      if (listener.losses.length > losses) {
-        losses = listener.losses.length;
-        await backend.coherence!.attach(listener);
-      }
-      await writer.write("shop::1", stored()).catch(() => undefined);
-      return listener.heard;
-    }, { timeout: 20_000 }).toContain("changed shop::1");
+    await expect
+      .poll(
+        async () => {
+          if (listener.losses.length > losses) {
+            losses = listener.losses.length;
+            await backend.coherence!.attach(listener);
+          }
+          await writer.write("shop::1", stored()).catch(() => undefined);
+          return listener.heard;
+        },
+        { timeout: 20_000 },
+      )
+      .toContain("changed shop::1");
     await servers.rejoin(victim);
   }, 60_000);
 

@@ -1,12 +1,30 @@
 import { ConfigurationError, json, type StoredEntry } from "@hotset/core";
 import { outcome } from "@hotset/core/testing";
 import { redis, single, type RedisBackend, type RedisBackendBuilder } from "@hotset/redis";
-import { RespClient, startAclRedis, startOwnRedis, startProxy, type AclRedis, type OwnRedis } from "@hotset/test-servers";
+import {
+  RespClient,
+  startAclRedis,
+  startOwnRedis,
+  startProxy,
+  type AclRedis,
+  type OwnRedis,
+} from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { RecordingListener } from "./recording-listener.ts";
 
-const stored = (data = "value"): StoredEntry => ({ data: Buffer.from(data), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none" });
-const quick = (builder: RedisBackendBuilder): RedisBackendBuilder => builder.valueFormat(json()).maxStaleness(400).backoff({ base: 10, max: 50 }).connectTimeout("1s").responseTimeout("300ms");
+const stored = (data = "value"): StoredEntry => ({
+  data: Buffer.from(data),
+  staleInMs: 60_000,
+  expiresInMs: 360_000,
+  meta: "json none",
+});
+const quick = (builder: RedisBackendBuilder): RedisBackendBuilder =>
+  builder
+    .valueFormat(json())
+    .maxStaleness(400)
+    .backoff({ base: 10, max: 50 })
+    .connectTimeout("1s")
+    .responseTimeout("300ms");
 
 let server: OwnRedis;
 beforeAll(async () => {
@@ -15,7 +33,10 @@ beforeAll(async () => {
 afterAll(() => server.stop());
 
 const backends: RedisBackend[] = [];
-const open = (settings: (builder: RedisBackendBuilder) => RedisBackendBuilder = (builder) => builder, url = server.url): RedisBackend => {
+const open = (
+  settings: (builder: RedisBackendBuilder) => RedisBackendBuilder = (builder) => builder,
+  url = server.url,
+): RedisBackend => {
   const backend = settings(quick(redis(url))).build();
   backends.push(backend);
   return backend;
@@ -26,8 +47,12 @@ afterEach(async () => {
 
 /** Flags of the clients that are not the tests' own, as CLIENT LIST has them. */
 async function flags(): Promise<readonly string[]> {
-  const clients = String(await server.command("CLIENT", "LIST")).trim().split("\n");
-  return clients.filter((line) => line.includes("lib-name=node-redis") || line.includes("resp=3")).map((line) => / flags=(\w+)/.exec(line)![1]!);
+  const clients = String(await server.command("CLIENT", "LIST"))
+    .trim()
+    .split("\n");
+  return clients
+    .filter((line) => line.includes("lib-name=node-redis") || line.includes("resp=3"))
+    .map((line) => / flags=(\w+)/.exec(line)![1]!);
 }
 
 describe("what others change", () => {
@@ -54,14 +79,23 @@ describe("what others change", () => {
     expect(await heardOf(["HSET", "hotset:shop::1", "d", "x"])).toEqual(["changed shop::1"]);
     expect(await heardOf(["PEXPIRE", "hotset:shop::1", 60_000])).toEqual(["changed shop::1"]);
     expect(await heardOf(["PERSIST", "hotset:shop::1"])).toEqual(["changed shop::1"]);
-    expect((await heardOf(["RENAME", "hotset:shop::1", "hotset:shop::2"])).toSorted()).toEqual(["changed shop::1", "changed shop::2"]);
+    expect((await heardOf(["RENAME", "hotset:shop::1", "hotset:shop::2"])).toSorted()).toEqual([
+      "changed shop::1",
+      "changed shop::2",
+    ]);
     expect(await heardOf(["COPY", "hotset:shop::2", "hotset:shop::3"])).toEqual(["changed shop::3"]);
     expect(await heardOf(["EVAL", "return redis.call('DEL', 'hotset:shop::2')", 0])).toEqual(["changed shop::2"]);
     expect(await heardOf(["SET", "hotset:shop::2", "another type"])).toEqual(["changed shop::2"]);
     expect(await heardOf(["GETEX", "hotset:shop::2", "EX", 100])).toEqual(["changed shop::2"]);
     expect(await heardOf(["SET", "hotset:{~shop}::user", "1.1|1.1"])).toEqual(["tag {~shop}::user"]);
     expect(await heardOf(["SET", "hotset::root", "of a cache without a name"])).toEqual(["changed ::root"]);
-    expect(await heardOf(["SET", "hotset~lease:{hotset:shop::1}", "token"], ["SET", "other:shop::1", "x"], ["SET", "hotsets:shop::1", "x"])).toEqual([]);
+    expect(
+      await heardOf(
+        ["SET", "hotset~lease:{hotset:shop::1}", "token"],
+        ["SET", "other:shop::1", "x"],
+        ["SET", "hotsets:shop::1", "x"],
+      ),
+    ).toEqual([]);
     expect(await heardOf(["FLUSHALL"])).toEqual(["everything"]);
   });
 
@@ -102,7 +136,10 @@ describe("who listens over one connection", () => {
     const backend = open();
     await backend.read("shop::1");
     expect(await flags()).toEqual(["N"]);
-    const detachers = [await backend.coherence!.attach(new RecordingListener()), await backend.coherence!.attach(new RecordingListener())];
+    const detachers = [
+      await backend.coherence!.attach(new RecordingListener()),
+      await backend.coherence!.attach(new RecordingListener()),
+    ];
     expect(await flags()).toEqual(["tB"]);
     await detachers[0]!();
     await backend.ping();
@@ -168,22 +205,25 @@ describe("a confirmation", () => {
   it.each([
     ["tracking", "CLIENT"],
     ["pubsub", "PING"],
-  ] as const)("C82: answers when all that was acknowledged before has been heard, on whichever connection that is: %s", async (mode, heartbeat) => {
-    await using proxy = await startProxy(server.port);
-    const backend = open((builder) => builder.coherence(mode).responseTimeout("2s"), proxy.url);
-    const listener = new RecordingListener();
-    await backend.coherence!.attach(listener);
-    const hold = proxy.hold(heartbeat, "reply");
-    await hold.reached;
-    await open((builder) => builder.coherence(mode)).write("shop::1", stored());
-    const confirmed = backend.leases!.confirm("shop::2");
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    expect(listener.heard).toEqual([]);
-    expect(await outcome(confirmed)).toEqual({ status: "pending" });
-    hold.release();
-    expect(await confirmed).toBe("");
-    expect(listener.heard).toEqual(["changed shop::1"]);
-  });
+  ] as const)(
+    "C82: answers when all that was acknowledged before has been heard, on whichever connection that is: %s",
+    async (mode, heartbeat) => {
+      await using proxy = await startProxy(server.port);
+      const backend = open((builder) => builder.coherence(mode).responseTimeout("2s"), proxy.url);
+      const listener = new RecordingListener();
+      await backend.coherence!.attach(listener);
+      const hold = proxy.hold(heartbeat, "reply");
+      await hold.reached;
+      await open((builder) => builder.coherence(mode)).write("shop::1", stored());
+      const confirmed = backend.leases!.confirm("shop::2");
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      expect(listener.heard).toEqual([]);
+      expect(await outcome(confirmed)).toEqual({ status: "pending" });
+      hold.release();
+      expect(await confirmed).toBe("");
+      expect(listener.heard).toEqual(["changed shop::1"]);
+    },
+  );
 });
 
 describe("tags in use", () => {
@@ -192,7 +232,9 @@ describe("tags in use", () => {
     await backend.coherence!.attach(new RecordingListener());
     await backend.tagVersions!.pin(["{~shop}::a"]);
     const idle = async (): Promise<number> => {
-      const [seconds] = /(?<=lru_seconds_idle:)\d+/.exec(String(await server.command("DEBUG", "OBJECT", "hotset:{~shop}::a")))!;
+      const [seconds] = /(?<=lru_seconds_idle:)\d+/.exec(
+        String(await server.command("DEBUG", "OBJECT", "hotset:{~shop}::a")),
+      )!;
       return Number(seconds);
     };
     await new Promise((resolve) => setTimeout(resolve, 2_500));
@@ -206,7 +248,9 @@ describe("a connection that follows another", () => {
     const backend = open(undefined, proxy.url);
     const listener = new RecordingListener();
     await backend.coherence!.attach(listener);
-    const [before] = String(await server.command("CLIENT", "LIST", "TYPE", "normal")).match(/(?<=^id=)\d+(?=.* flags=tB)/m)!;
+    const [before] = String(await server.command("CLIENT", "LIST", "TYPE", "normal")).match(
+      /(?<=^id=)\d+(?=.* flags=tB)/m,
+    )!;
     proxy.swallow();
     await expect.poll(() => listener.losses.length, { timeout: 3_000 }).toBe(1);
     const attached = backend.coherence!.attach(listener);
@@ -230,7 +274,14 @@ describe("a connection that follows another", () => {
     const backend = open(undefined, proxy.url);
     await backend.read("shop::1");
     await own.restart();
-    await expect.poll(() => backend.read("shop::1").then(() => "read", () => "refused")).toBe("read");
+    await expect
+      .poll(() =>
+        backend.read("shop::1").then(
+          () => "read",
+          () => "refused",
+        ),
+      )
+      .toBe("read");
     expect(proxy.commands().filter(([, name]) => name === "KILL")).toEqual([]);
   });
 
@@ -257,7 +308,9 @@ describe("a connection that follows another", () => {
 
 describe("a server that loads its data", () => {
   it("C86: is heard from the start, and is another one; nothing has to be done for it", async () => {
-    await using own = await startOwnRedis({ config: ["key-load-delay 2000", "loading-process-events-interval-bytes 1024"] });
+    await using own = await startOwnRedis({
+      config: ["key-load-delay 2000", "loading-process-events-interval-bytes 1024"],
+    });
     const backend = open(undefined, own.url);
     const listener = new RecordingListener();
     await backend.coherence!.attach(listener);
@@ -268,7 +321,16 @@ describe("a server that loads its data", () => {
     await own.start("listening");
     await backend.coherence!.attach(listener);
     await expect.poll(() => listener.heard).toContain("replaced");
-    await expect.poll(() => backend.read("shop::499").then((entry) => entry?.data.length, () => "refused"), { timeout: 10_000 }).toBe(100);
+    await expect
+      .poll(
+        () =>
+          backend.read("shop::499").then(
+            (entry) => entry?.data.length,
+            () => "refused",
+          ),
+        { timeout: 10_000 },
+      )
+      .toBe(100);
     listener.take();
     await own.command("DEL", "hotset:shop::499");
     await expect.poll(() => listener.heard).toEqual(["changed shop::499"]);
@@ -283,13 +345,27 @@ describe("a server that is busy", () => {
     const listener = new RecordingListener();
     await backend.coherence!.attach(listener);
     const script = own.command("EVAL", "while true do end", 0).catch((error: Error) => error.message);
-    await expect.poll(() => backend.ping().then(() => "", (error: Error) => error.message)).toContain("BUSY");
+    await expect
+      .poll(() =>
+        backend.ping().then(
+          () => "",
+          (error: Error) => error.message,
+        ),
+      )
+      .toContain("BUSY");
     const { length } = listener.signs;
     await new Promise((resolve) => setTimeout(resolve, 1_500));
     expect(listener.signs).toHaveLength(length);
     expect(listener.losses).toEqual([]);
     const other = open(undefined, own.url);
-    await expect.poll(() => other.ping().then(() => "", (error: Error) => error.message)).toContain("BUSY");
+    await expect
+      .poll(() =>
+        other.ping().then(
+          () => "",
+          (error: Error) => error.message,
+        ),
+      )
+      .toContain("BUSY");
     const killer = RespClient.fromUrl(own.url);
     await killer.command("SCRIPT", "KILL");
     killer.close();
@@ -312,7 +388,14 @@ describe("a server that is busy", () => {
     await new Promise((resolve) => setTimeout(resolve, 50));
     const looped = looper!.command("EVAL", "while true do end", 0).catch((error: Error) => error.message);
     const acknowledgedAt = await written;
-    await expect.poll(() => backend.ping().then(() => "", (error: Error) => error.message)).toContain("BUSY");
+    await expect
+      .poll(() =>
+        backend.ping().then(
+          () => "",
+          (error: Error) => error.message,
+        ),
+      )
+      .toContain("BUSY");
     // Several heartbeats are answered by it.
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(listener.heard).toEqual([]);
@@ -327,20 +410,25 @@ describe("a server that is busy", () => {
 });
 
 describe("a user who may not track", () => {
-  const RIGHTS = "~hotset:* ~hotset~* +ping +pttl +hmget +hget +hlen +mget +script|load +evalsha +eval +hset +hincrby +del +pexpire +persist +set +get +time";
+  const RIGHTS =
+    "~hotset:* ~hotset~* +ping +pttl +hmget +hget +hlen +mget +script|load +evalsha +eval +hset +hincrby +del +pexpire +persist +set +get +time";
   let acl: AclRedis;
   beforeAll(async () => {
     acl = await startAclRedis({ appRules: RIGHTS });
   });
   afterAll(() => acl.stop());
-  const grant = (...rules: readonly string[]): Promise<unknown> => acl.command("ACL", "SETUSER", "app", "reset", "on", ">apppass", ...RIGHTS.split(" "), ...rules);
+  const grant = (...rules: readonly string[]): Promise<unknown> =>
+    acl.command("ACL", "SETUSER", "app", "reset", "on", ">apppass", ...RIGHTS.split(" "), ...rules);
   const kill = (): Promise<unknown> => acl.command("CLIENT", "KILL", "USER", "app");
 
   it("is told what to grant, where nothing else was asked for", async () => {
     await grant();
     const backend = open((builder) => builder.coherence("tracking"), acl.appUrl);
     await expect(backend.coherence!.attach(new RecordingListener())).rejects.toThrow(ConfigurationError);
-    await expect(backend.coherence!.attach(new RecordingListener())).rejects.toMatchObject({ code: "INVALID_CONFIGURATION", message: expect.stringMatching(/NOPERM.*\+client\|tracking.*coherence\("auto"\)/s) });
+    await expect(backend.coherence!.attach(new RecordingListener())).rejects.toMatchObject({
+      code: "INVALID_CONFIGURATION",
+      message: expect.stringMatching(/NOPERM.*\+client\|tracking.*coherence\("auto"\)/s),
+    });
     // It reads and writes all the same.
     await backend.write("shop::1", stored());
     expect((await backend.read("shop::1"))?.data.toString()).toBe("value");
@@ -350,7 +438,10 @@ describe("a user who may not track", () => {
     await grant();
     const backend = open(undefined, acl.appUrl);
     expect(backend.coherenceMode).toBe(undefined);
-    await expect(backend.coherence!.attach(new RecordingListener())).rejects.toMatchObject({ code: "INVALID_CONFIGURATION", message: expect.stringMatching(/\+client\|tracking.*\+subscribe.*&hotset~changes/s) });
+    await expect(backend.coherence!.attach(new RecordingListener())).rejects.toMatchObject({
+      code: "INVALID_CONFIGURATION",
+      message: expect.stringMatching(/\+client\|tracking.*\+subscribe.*&hotset~changes/s),
+    });
 
     await grant("+subscribe", "+unsubscribe", "+publish", "&hotset~changes");
     const listener = new RecordingListener();
@@ -387,7 +478,21 @@ describe("a user who may not track", () => {
     const backend = open((builder) => builder.coherence("pubsub"));
     const listener = new RecordingListener();
     await backend.coherence!.attach(listener);
-    for (const message of ["", " ", "1", "1 ", "1 me", "1  hotset:shop::0", "2 me hotset:shop::0", "11 me hotset:shop::0", "1 me other:shop::0", "1 me hotset~lease:x", "hotset:shop::0", '{"key":"shop::0"}', "\u0000\uffff"]) {
+    for (const message of [
+      "",
+      " ",
+      "1",
+      "1 ",
+      "1 me",
+      "1  hotset:shop::0",
+      "2 me hotset:shop::0",
+      "11 me hotset:shop::0",
+      "1 me other:shop::0",
+      "1 me hotset~lease:x",
+      "hotset:shop::0",
+      '{"key":"shop::0"}',
+      "\u0000\uffff",
+    ]) {
       await server.command("PUBLISH", "hotset~changes", message);
     }
     await server.command("PUBLISH", "hotset~changes", new Uint8Array([0x31, 0x20, 0xff, 0x20, 0xfe]));

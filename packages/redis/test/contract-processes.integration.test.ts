@@ -38,5 +38,7 @@ function describeProcesses(name: string, mode: "tracking" | "pubsub", begin: () 
 describeProcesses("tracking, one server", "tracking", () => redis(inject("redisUrl")));
 describeProcesses("tracking, hashed keys", "tracking", () => redis(inject("redisUrl")).keyFormat("hashed"));
 describeProcesses("tracking, a cluster", "tracking", () => redis(cluster(servers.urls)));
-describeProcesses("announcements, hashed keys over RESP2", "pubsub", () => redis(inject("redisUrl")).protocol(2).keyFormat("hashed"));
+describeProcesses("announcements, hashed keys over RESP2", "pubsub", () =>
+  redis(inject("redisUrl")).protocol(2).keyFormat("hashed"),
+);
 describeProcesses("announcements, a cluster", "pubsub", () => redis(cluster(servers.urls)).coherence("pubsub"));

@@ -6,9 +6,19 @@ import { RespClient, startOwnRedis, startProxy, type FaultProxy, type OwnRedis }
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 const DEADLINE_MS = 300;
-const stored = (data = "value"): StoredEntry => ({ data: Buffer.from(data), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none" });
+const stored = (data = "value"): StoredEntry => ({
+  data: Buffer.from(data),
+  staleInMs: 60_000,
+  expiresInMs: 360_000,
+  meta: "json none",
+});
 const open = (url: string): RedisBackend =>
-  redis(url).valueFormat(json()).responseTimeout(DEADLINE_MS).connectTimeout("1s").backoff({ base: 10, max: 100 }).build();
+  redis(url)
+    .valueFormat(json())
+    .responseTimeout(DEADLINE_MS)
+    .connectTimeout("1s")
+    .backoff({ base: 10, max: 100 })
+    .build();
 
 let server: OwnRedis;
 let proxy: FaultProxy;
@@ -50,7 +60,17 @@ async function settled(call: Promise<unknown>): Promise<Settled> {
 const unavailable = { code: "BACKEND_UNAVAILABLE", retryable: true };
 
 /** The backend answers again. */
-const recovered = (within = 3_000) => expect.poll(() => backend.read("shop::none").then(() => "answered", () => "refused"), { timeout: within, interval: 10 }).toBe("answered");
+const recovered = (within = 3_000) =>
+  expect
+    .poll(
+      () =>
+        backend.read("shop::none").then(
+          () => "answered",
+          () => "refused",
+        ),
+      { timeout: within, interval: 10 },
+    )
+    .toBe("answered");
 
 describe("a server that dies", () => {
   it("A9: a thousand reads in flight all settle within the deadline, and reads succeed soon after the restart", async () => {
@@ -70,7 +90,16 @@ describe("a server that dies", () => {
     expect(await settled(killed.read("shop::1"))).toMatchObject({ error: { ...unavailable, maybeExecuted: false } });
     await own.start();
     const upAt = performance.now();
-    await expect.poll(() => killed.read("shop::1").then(() => "answered", () => "refused"), { timeout: 5_000, interval: 5 }).toBe("answered");
+    await expect
+      .poll(
+        () =>
+          killed.read("shop::1").then(
+            () => "answered",
+            () => "refused",
+          ),
+        { timeout: 5_000, interval: 5 },
+      )
+      .toBe("answered");
     expect(performance.now() - upAt).toBeLessThan(1_100);
     // A restarted server has forgotten the scripts; they are loaded before anything else is sent.
     await killed.write("shop::1", stored());
@@ -87,14 +116,23 @@ describe("a server that dies", () => {
     await expect(other.connect!()).rejects.toMatchObject(unavailable);
     expect(await settled(other.read("shop::1"))).toMatchObject({ error: { maybeExecuted: false } });
     await proxy.pass();
-    await expect.poll(() => other.read("shop::1").then(() => "answered", () => "refused")).toBe("answered");
+    await expect
+      .poll(() =>
+        other.read("shop::1").then(
+          () => "answered",
+          () => "refused",
+        ),
+      )
+      .toBe("answered");
     await other.close();
   });
 
   it("A15: what was issued while it was away is refused at once, and not executed later", async () => {
     await proxy.refuse();
     proxy.cut();
-    await expect.poll(() => backend.read("shop::1").catch((error: unknown) => error)).toMatchObject({ maybeExecuted: false });
+    await expect
+      .poll(() => backend.read("shop::1").catch((error: unknown) => error))
+      .toMatchObject({ maybeExecuted: false });
     const { error, ms } = await settled(backend.write("shop::late", stored()));
     expect(error).toMatchObject({ ...unavailable, maybeExecuted: false });
     expect(ms).toBeLessThan(50);
@@ -145,7 +183,14 @@ describe("a server that is silent", () => {
       const entries = await Promise.all(keys.map((key) => frozen.read(key).catch(() => "refused" as const)));
       for (const [i, entry] of entries.entries()) if (entry !== "refused") expect(entry?.data.toString()).toBe(keys[i]);
     }
-    await expect.poll(() => frozen.read("shop::7").then((entry) => entry?.data.toString(), () => "refused")).toBe("shop::7");
+    await expect
+      .poll(() =>
+        frozen.read("shop::7").then(
+          (entry) => entry?.data.toString(),
+          () => "refused",
+        ),
+      )
+      .toBe("shop::7");
     await frozen.close();
   });
 
@@ -202,7 +247,9 @@ describe("a server that says: not now", () => {
     const busy = other.command("EVAL", "while true do end", 0).catch((error: unknown) => error);
     await expect
       .poll(() => settled(backend.read("shop::1")))
-      .toMatchObject({ error: { ...unavailable, maybeExecuted: false, cause: { message: expect.stringMatching(/^BUSY /) } } });
+      .toMatchObject({
+        error: { ...unavailable, maybeExecuted: false, cause: { message: expect.stringMatching(/^BUSY /) } },
+      });
     await server.command("SCRIPT", "KILL");
     await busy;
     other.close();
@@ -211,14 +258,27 @@ describe("a server that says: not now", () => {
   });
 
   it("A93: LOADING is retryable, was not executed, and ends by itself", async () => {
-    await using own = await startOwnRedis({ config: ["rdbcompression no", "key-load-delay 5000", "loading-process-events-interval-bytes 1024"] });
+    await using own = await startOwnRedis({
+      config: ["rdbcompression no", "key-load-delay 5000", "loading-process-events-interval-bytes 1024"],
+    });
     await own.command("DEBUG", "POPULATE", 100, "k", 1_000);
     await own.command("SAVE");
     await own.kill();
     await own.start("listening");
     const loading = open(own.url);
-    await expect.poll(() => settled(loading.read("shop::1")), { interval: 5 }).toMatchObject({ error: { ...unavailable, maybeExecuted: false } });
-    await expect.poll(() => loading.read("shop::1").then(() => "answered", () => "refused"), { timeout: 10_000 }).toBe("answered");
+    await expect
+      .poll(() => settled(loading.read("shop::1")), { interval: 5 })
+      .toMatchObject({ error: { ...unavailable, maybeExecuted: false } });
+    await expect
+      .poll(
+        () =>
+          loading.read("shop::1").then(
+            () => "answered",
+            () => "refused",
+          ),
+        { timeout: 10_000 },
+      )
+      .toBe("answered");
     // The scripts could not be loaded while it was loading itself.
     await loading.write("shop::1", stored());
     expect(await loading.remove("shop::1")).toBe("deleted");
@@ -233,10 +293,23 @@ describe("a server that says: not now", () => {
     await demoted.write("shop::1", stored());
     await own.command("REPLICAOF", "127.0.0.1", primary.port);
     const { error } = await settled(demoted.write("shop::2", stored()));
-    expect(error).toMatchObject({ ...unavailable, maybeExecuted: false, cause: { message: expect.stringMatching(/^READONLY /) } });
+    expect(error).toMatchObject({
+      ...unavailable,
+      maybeExecuted: false,
+      cause: { message: expect.stringMatching(/^READONLY /) },
+    });
     await expect.poll(() => path.counts.connections).toBeGreaterThan(1);
     await own.command("REPLICAOF", "NO", "ONE");
-    await expect.poll(() => demoted.write("shop::2", stored()).then(() => "written", () => "refused"), { timeout: 5_000 }).toBe("written");
+    await expect
+      .poll(
+        () =>
+          demoted.write("shop::2", stored()).then(
+            () => "written",
+            () => "refused",
+          ),
+        { timeout: 5_000 },
+      )
+      .toBe("written");
     await demoted.close();
   });
 
@@ -245,9 +318,18 @@ describe("a server that says: not now", () => {
     const lonely = open(own.url);
     await lonely.connect!();
     await own.command("REPLICAOF", "127.0.0.1", 1);
-    expect(await settled(lonely.read("shop::1"))).toMatchObject({ error: { ...unavailable, maybeExecuted: false, cause: { message: expect.stringMatching(/^MASTERDOWN /) } } });
+    expect(await settled(lonely.read("shop::1"))).toMatchObject({
+      error: { ...unavailable, maybeExecuted: false, cause: { message: expect.stringMatching(/^MASTERDOWN /) } },
+    });
     await own.command("REPLICAOF", "NO", "ONE");
-    await expect.poll(() => lonely.read("shop::1").then(() => "answered", () => "refused")).toBe("answered");
+    await expect
+      .poll(() =>
+        lonely.read("shop::1").then(
+          () => "answered",
+          () => "refused",
+        ),
+      )
+      .toBe("answered");
     await lonely.close();
   });
 });
@@ -256,7 +338,12 @@ describe("scripts that the server has forgotten", () => {
   it("are sent as text, and calls of one tick keep their order", async () => {
     await backend.write("shop::1", stored());
     await server.command("SCRIPT", "FLUSH");
-    const [, removed, , read] = await Promise.all([backend.write("shop::1", stored()), backend.remove("shop::1"), backend.write("shop::2", stored("two")), backend.read("shop::1")]);
+    const [, removed, , read] = await Promise.all([
+      backend.write("shop::1", stored()),
+      backend.remove("shop::1"),
+      backend.write("shop::2", stored("two")),
+      backend.read("shop::1"),
+    ]);
     expect(removed).toBe("deleted");
     expect(read?.data).toEqual(Buffer.from("value"));
     expect(await server.command("KEYS", "*")).toEqual(["hotset:shop::2"]);
@@ -273,7 +360,11 @@ describe("close", () => {
     proxy.delay(50);
     const write = backend.write("shop::1", stored());
     const closing = backend.close();
-    expect((await settled(backend.read("shop::1"))).error).toMatchObject({ code: "BACKEND_UNAVAILABLE", retryable: false, maybeExecuted: false });
+    expect((await settled(backend.read("shop::1"))).error).toMatchObject({
+      code: "BACKEND_UNAVAILABLE",
+      retryable: false,
+      maybeExecuted: false,
+    });
     await closing;
     await write;
     expect(await server.command("EXISTS", "hotset:shop::1")).toBe(1);
@@ -312,7 +403,13 @@ describe("anything at any time", () => {
     for (let i = 0; i < 1_000; i++) {
       await Promise.resolve(faults[next(faults.length)]!());
       const key = `shop::${next(10)}`;
-      for (const call of [backend.read(key), backend.write(key, stored("x".repeat(next(1_000)))), backend.remove(key), backend.markStale!(key)]) calls.push(settled(call));
+      for (const call of [
+        backend.read(key),
+        backend.write(key, stored("x".repeat(next(1_000)))),
+        backend.remove(key),
+        backend.markStale!(key),
+      ])
+        calls.push(settled(call));
       await new Promise((resolve) => setImmediate(resolve));
     }
     for (const { ms } of await Promise.all(calls)) expect(ms).toBeLessThan(DEADLINE_MS * 3);
@@ -320,6 +417,12 @@ describe("anything at any time", () => {
     await recovered();
     process.off("unhandledRejection", listener);
     expect(unhandled).toEqual([]);
-    expect(await server.command("EVAL", "local n = 0 for _, k in ipairs(redis.call('KEYS', '*')) do if redis.call('PTTL', k) == -1 then n = n + 1 end end return n", 0)).toBe(0);
+    expect(
+      await server.command(
+        "EVAL",
+        "local n = 0 for _, k in ipairs(redis.call('KEYS', '*')) do if redis.call('PTTL', k) == -1 then n = n + 1 end end return n",
+        0,
+      ),
+    ).toBe(0);
   });
 });

@@ -23,7 +23,13 @@ afterEach(async () => {
 
 const KEY = "hotset:shop::user:1";
 const LEASE = "hotset~lease:{hotset:shop::user:1}";
-const stored = (change: Partial<StoredEntry> = {}): StoredEntry => ({ data: Buffer.from("new"), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none", ...change });
+const stored = (change: Partial<StoredEntry> = {}): StoredEntry => ({
+  data: Buffer.from("new"),
+  staleInMs: 60_000,
+  expiresInMs: 360_000,
+  meta: "json none",
+  ...change,
+});
 
 /** The hash as it lies in Redis. */
 async function hash(key = KEY): Promise<Record<string, string>> {
@@ -38,7 +44,12 @@ describe("a write", () => {
     const before = Date.now();
     await backend.write("shop::user:1", stored());
     expect(await server.command("TYPE", KEY)).toBe("hash");
-    expect(await hash()).toEqual({ d: "new", s: expect.stringMatching(/^\d{13}$/), m: "1 300000;json none", w: expect.stringMatching(/^[\w-]{16}$/) });
+    expect(await hash()).toEqual({
+      d: "new",
+      s: expect.stringMatching(/^\d{13}$/),
+      m: "1 300000;json none",
+      w: expect.stringMatching(/^[\w-]{16}$/),
+    });
     const staleAt = Number((await hash())["s"]);
     expect(staleAt - 60_000).toBeGreaterThanOrEqual(before);
     expect(staleAt - 60_000).toBeLessThanOrEqual(Date.now());
@@ -48,7 +59,22 @@ describe("a write", () => {
   });
 
   it("A39 R1-09: leaves nothing of the older entry: no staleness, no meta, no TTL, no field of others, no lease", async () => {
-    await server.command("HSET", KEY, "d", "old", "s", "1", "m", "1 5;old", "w", "old", "t", "tags of another program", "c", "1");
+    await server.command(
+      "HSET",
+      KEY,
+      "d",
+      "old",
+      "s",
+      "1",
+      "m",
+      "1 5;old",
+      "w",
+      "old",
+      "t",
+      "tags of another program",
+      "c",
+      "1",
+    );
     await server.command("PEXPIRE", KEY, 50);
     await server.command("SET", LEASE, "token");
     await backend.write("shop::user:1", stored({ staleInMs: Infinity, expiresInMs: Infinity, meta: "" }));
@@ -128,7 +154,9 @@ describe("a read", () => {
       expect(entry!.expiresInMs).toBeLessThanOrEqual(20_000 - (askedAt - writtenAt) + 5);
       const freshInMs = entry!.staleInMs - (entry!.expiresInMs - 10_000);
       // The plain layout has instants of the wall clock, in whole milliseconds.
-      expect(Math.abs(freshInMs)).toBeLessThanOrEqual(layout === undefined ? 0 : 5 + (readAt - askedAt) + (writtenAt - sentAt));
+      expect(Math.abs(freshInMs)).toBeLessThanOrEqual(
+        layout === undefined ? 0 : 5 + (readAt - askedAt) + (writtenAt - sentAt),
+      );
     }
     if (own !== backend) await own.close();
   });
@@ -310,7 +338,10 @@ describe("memory full", () => {
     await full.command("SET", LEASE, "token");
     let refusal: unknown;
     for (let i = 0; refusal === undefined && i < 1_000; i++) {
-      refusal = await own.write(`shop::filler:${i}`, stored({ data: Buffer.alloc(50_000) })).then(() => undefined, (error: unknown) => error);
+      refusal = await own.write(`shop::filler:${i}`, stored({ data: Buffer.alloc(50_000) })).then(
+        () => undefined,
+        (error: unknown) => error,
+      );
     }
     expect((refusal as Error).message).toMatch(/^OOM /);
     // The server is well: no fault for the breaker.
@@ -347,8 +378,18 @@ describe("who tracks a key", () => {
     expect(await hears(() => own.write("shop::1", stored()))).toEqual(["hotset:shop::1"]);
     expect(await hears(() => own.markStale!("shop::1"))).toEqual(["hotset:shop::1"]);
     expect(await hears(() => own.remove("shop::1"))).toEqual(["hotset:shop::1"]);
-    for (const size of [100_000, 1_000, 10]) for (let i = 0; await full.command("SET", `fill${size}:${i}`, "x".repeat(size)).then(() => true, () => false); i++);
-    expect(await hears(() => own.write("shop::none", stored({ data: Buffer.alloc(50_000) })))).toEqual(["hotset:shop::none"]);
+    for (const size of [100_000, 1_000, 10])
+      for (
+        let i = 0;
+        await full.command("SET", `fill${size}:${i}`, "x".repeat(size)).then(
+          () => true,
+          () => false,
+        );
+        i++
+      );
+    expect(await hears(() => own.write("shop::none", stored({ data: Buffer.alloc(50_000) })))).toEqual([
+      "hotset:shop::none",
+    ]);
     // Leases are nobody's business.
     await full.command("DEL", "fill100000:0");
     expect(await hears(() => full.command("SET", LEASE, "token"))).toEqual([]);
@@ -369,7 +410,10 @@ describe("slots", () => {
       for (let i = 0; i < 1_000; i++) {
         const user = Array.from({ length: 1 + next(6) }, () => alphabet[next(alphabet.length)]).join("");
         const key = keys.entry(`${["", "shop", "shop:a", "{~shop}:a"][next(4)]}::${user}`);
-        const [ofKey, ofLease] = await Promise.all([node.command("CLUSTER", "KEYSLOT", key), node.command("CLUSTER", "KEYSLOT", keys.lease(key))]);
+        const [ofKey, ofLease] = await Promise.all([
+          node.command("CLUSTER", "KEYSLOT", key),
+          node.command("CLUSTER", "KEYSLOT", keys.lease(key)),
+        ]);
         expect(ofLease, `${key} and ${keys.lease(key)}`).toBe(ofKey);
       }
     }

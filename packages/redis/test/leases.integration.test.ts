@@ -35,12 +35,22 @@ afterEach(async () => {
 const KEY = "shop::user:1";
 const E = "hotset:shop::user:1";
 const L = "hotset~lease:{hotset:shop::user:1}";
-const stored = (data = "new", change: Partial<StoredEntry> = {}): StoredEntry => ({ data: Buffer.from(data), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none", ...change });
+const stored = (data = "new", change: Partial<StoredEntry> = {}): StoredEntry => ({
+  data: Buffer.from(data),
+  staleInMs: 60_000,
+  expiresInMs: 360_000,
+  meta: "json none",
+  ...change,
+});
 
 /** Everything that lies in the server, as bytes. */
 async function everything(from = server): Promise<Record<string, unknown>> {
   const keys = (await from.command("KEYS", "*")) as readonly string[];
-  return Object.fromEntries(await Promise.all(keys.map(async (key) => [key, ((await from.commandBytes("DUMP", key)) as Buffer).toString("base64")] as const)));
+  return Object.fromEntries(
+    await Promise.all(
+      keys.map(async (key) => [key, ((await from.commandBytes("DUMP", key)) as Buffer).toString("base64")] as const),
+    ),
+  );
 }
 
 async function hash(): Promise<Record<string, string>> {
@@ -92,7 +102,9 @@ describe("acquire", () => {
 
   it("C52: of a hundred at once one is granted", async () => {
     const others = Array.from({ length: 10 }, () => open(server.url));
-    const answers = await Promise.all(Array.from({ length: 100 }, (_, i) => others[i % 10]!.leases!.acquire(KEY, `token${i}`, 10_000, "")));
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, (_, i) => others[i % 10]!.leases!.acquire(KEY, `token${i}`, 10_000, "")),
+    );
     expect(answers.filter(({ granted }) => granted)).toEqual([{ granted: true, version: "" }]);
     expect(await server.command("GET", L)).toBe(`token${answers.findIndex(({ granted }) => granted)}`);
     await Promise.all(others.map((other) => other.close()));
@@ -110,7 +122,16 @@ describe("acquire", () => {
     await backend.write(KEY, stored("theirs", { version: "theirs" }));
     const before = await everything();
     const answer = await acquire();
-    expect(answer).toEqual({ granted: false, entry: { data: Buffer.from("theirs"), meta: "json none", version: "theirs", staleInMs: expect.any(Number), expiresInMs: expect.any(Number) } });
+    expect(answer).toEqual({
+      granted: false,
+      entry: {
+        data: Buffer.from("theirs"),
+        meta: "json none",
+        version: "theirs",
+        staleInMs: expect.any(Number),
+        expiresInMs: expect.any(Number),
+      },
+    });
     const { entry } = answer as { entry: StoredEntry };
     expect(entry.expiresInMs - entry.staleInMs).toBe(300_000);
     expect(entry.expiresInMs).toBeGreaterThan(355_000);
@@ -140,7 +161,10 @@ describe("acquire", () => {
     const read = await backend.read(KEY);
     expect(read).toMatchObject({ version: "-", meta: "" });
     expect((await backend.batch!.read([KEY]))[0]).toMatchObject({ version: "-" });
-    expect(await acquire()).toMatchObject({ granted: false, entry: { data: Buffer.from("theirs"), version: "-", expiresInMs: Infinity } });
+    expect(await acquire()).toMatchObject({
+      granted: false,
+      entry: { data: Buffer.from("theirs"), version: "-", expiresInMs: Infinity },
+    });
     expect(await acquire("mine", "w1")).toMatchObject({ granted: false, entry: { version: "-" } });
     expect(await acquire("mine", read!.version)).toEqual({ granted: true, version: "-" });
   });
@@ -197,7 +221,10 @@ describe("acquire", () => {
   });
 
   it("a lease that is no lease is held for ever; * replaces it", async () => {
-    for (const command of [["SET", L, "x"], ["RPUSH", L, "x"]] as const) {
+    for (const command of [
+      ["SET", L, "x"],
+      ["RPUSH", L, "x"],
+    ] as const) {
       await server.command("DEL", L);
       await server.command(...command);
       const before = await everything();
@@ -248,7 +275,12 @@ describe("store", () => {
     const before = Date.now();
     await leases.acquire(KEY, "mine", 10_000, "");
     expect(await store("mine", "", stored("new", { version: "mine" }))).toBe(true);
-    expect(await hash()).toEqual({ d: "new", s: expect.stringMatching(/^\d{13}$/), m: "1 300000;json none", w: "mine" });
+    expect(await hash()).toEqual({
+      d: "new",
+      s: expect.stringMatching(/^\d{13}$/),
+      m: "1 300000;json none",
+      w: "mine",
+    });
     expect(Number((await hash())["s"])).toBeGreaterThanOrEqual(before + 60_000);
     expect(await ttl(E)).toBeGreaterThan(355_000);
     expect(await ttl(E)).toBeLessThanOrEqual(360_000);
@@ -261,7 +293,9 @@ describe("store", () => {
     await server.command("HSET", E, "d", "old", "s", "1", "m", "1 5;old", "w", "old", "t", "tags of another program");
     await server.command("PEXPIRE", E, 50_000);
     expect(await leases.acquire(KEY, "mine", 10_000, "old")).toEqual({ granted: true, version: "old" });
-    expect(await store("mine", "old", stored("new", { staleInMs: Infinity, expiresInMs: Infinity, meta: "" }))).toBe(true);
+    expect(await store("mine", "old", stored("new", { staleInMs: Infinity, expiresInMs: Infinity, meta: "" }))).toBe(
+      true,
+    );
     expect(await hash()).toEqual({ d: "new", m: "1 0;", w: expect.stringMatching(/^[\w-]{16}$/) });
     expect(await ttl(E)).toBe(-1);
     expect(await server.command("EXISTS", L)).toBe(0);
@@ -282,7 +316,11 @@ describe("store", () => {
     ["with something that is no lease", () => server.command("RPUSH", L, "mine")],
   ])("C53: %s touches nothing, and is not heard", async (_, arrange) => {
     await arrange();
-    for (const entry of [undefined, ["HSET", E, "d", "old", "w", "old"], ...TYPES.map(([, command]) => command)] as const) {
+    for (const entry of [
+      undefined,
+      ["HSET", E, "d", "old", "w", "old"],
+      ...TYPES.map(([, command]) => command),
+    ] as const) {
       await server.command("DEL", E);
       if (entry !== undefined) await server.command(...entry);
       const before = await everything();
@@ -329,22 +367,28 @@ describe("store", () => {
     ["one without w", ["HDEL", E, "w"], "old"],
     ["one where there was none", ["HSET", E, "d", "theirs"], ""],
     ["another type where there was none", ["SET", E, "theirs"], ""],
-  ] as const)("C61: over what a program without the library did meanwhile is refused, %s: the lease ends, and that is heard", async (_, command, seen) => {
-    if (seen !== "") await backend.write(KEY, stored("old", { version: seen }));
-    expect(await leases.acquire(KEY, "mine", 10_000, seen)).toEqual({ granted: true, version: seen });
-    await server.command(...command);
-    const { [L]: lease, ...rest } = await everything();
-    expect(lease).toBeDefined();
-    const life = await ttl(E);
-    await tracker.heard();
-    expect(await store("mine", seen)).toBe(false);
-    expect(await everything()).toEqual(rest);
-    expect(Math.abs((await ttl(E)) - life)).toBeLessThan(5_000);
-    expect(await tracker.heard()).toEqual([E]);
-  });
+  ] as const)(
+    "C61: over what a program without the library did meanwhile is refused, %s: the lease ends, and that is heard",
+    async (_, command, seen) => {
+      if (seen !== "") await backend.write(KEY, stored("old", { version: seen }));
+      expect(await leases.acquire(KEY, "mine", 10_000, seen)).toEqual({ granted: true, version: seen });
+      await server.command(...command);
+      const { [L]: lease, ...rest } = await everything();
+      expect(lease).toBeDefined();
+      const life = await ttl(E);
+      await tracker.heard();
+      expect(await store("mine", seen)).toBe(false);
+      expect(await everything()).toEqual(rest);
+      expect(Math.abs((await ttl(E)) - life)).toBeLessThan(5_000);
+      expect(await tracker.heard()).toEqual([E]);
+    },
+  );
 
   it("compares what was granted: -, and another type, which is replaced", async () => {
-    for (const [command, seen] of [[["HSET", E, "d", "theirs", "x", "1"], "-"], ...TYPES.map(([, type]) => [type, "!"] as const)] as const) {
+    for (const [command, seen] of [
+      [["HSET", E, "d", "theirs", "x", "1"], "-"],
+      ...TYPES.map(([, type]) => [type, "!"] as const),
+    ] as const) {
       await server.command("DEL", E);
       await server.command(...command);
       await leases.acquire(KEY, "mine", 10_000, seen);
@@ -413,22 +457,27 @@ describe("release", () => {
     expect(await tracker.heard()).toEqual([]);
   });
 
-  it.each([...TYPES, ["a hash", ["HSET", E, "d", "v", "w", "w1"]]] as const)("C56: is heard where there is %s, which it leaves as it is", async (_, command) => {
-    for (const lifeMs of [undefined, 3_600_000]) {
-      await server.command("DEL", E);
-      await server.command(...command);
-      if (lifeMs !== undefined) await server.command("PEXPIRE", E, lifeMs);
-      await leases.acquire(KEY, "mine", 10_000, "*");
-      const { [E]: before } = await everything();
-      const endsAt = Number(await server.command("PEXPIRETIME", E));
-      await tracker.heard();
-      await leases.release(KEY, "mine");
-      expect(await tracker.heard()).toEqual([E]);
-      expect(await everything()).toEqual({ [E]: before });
-      // Redis 7.0 reads its clock for each command of a script.
-      expect(Number(await server.command("PEXPIRETIME", E)) - endsAt).toBeOneOf(lifeMs === undefined ? [0] : [0, 1, 2]);
-    }
-  });
+  it.each([...TYPES, ["a hash", ["HSET", E, "d", "v", "w", "w1"]]] as const)(
+    "C56: is heard where there is %s, which it leaves as it is",
+    async (_, command) => {
+      for (const lifeMs of [undefined, 3_600_000]) {
+        await server.command("DEL", E);
+        await server.command(...command);
+        if (lifeMs !== undefined) await server.command("PEXPIRE", E, lifeMs);
+        await leases.acquire(KEY, "mine", 10_000, "*");
+        const { [E]: before } = await everything();
+        const endsAt = Number(await server.command("PEXPIRETIME", E));
+        await tracker.heard();
+        await leases.release(KEY, "mine");
+        expect(await tracker.heard()).toEqual([E]);
+        expect(await everything()).toEqual({ [E]: before });
+        // Redis 7.0 reads its clock for each command of a script.
+        expect(Number(await server.command("PEXPIRETIME", E)) - endsAt).toBeOneOf(
+          lifeMs === undefined ? [0] : [0, 1, 2],
+        );
+      }
+    },
+  );
 
   it("is refused by something that is no lease", async () => {
     await server.command("RPUSH", L, "mine");
@@ -443,7 +492,12 @@ describe("what ends a lease", () => {
     ["remove", () => backend.remove(KEY)],
     ["markStale", () => backend.markStale!(KEY)],
   ] as const)("C56: %s, whatever lies there, and that is heard", async (_, call) => {
-    for (const command of [undefined, ["HSET", E, "d", "v", "s", "1", "m", "1 300000;", "w", "w1"], ["HSET", E, "name", "Ada"], ...TYPES.map(([, type]) => type)] as const) {
+    for (const command of [
+      undefined,
+      ["HSET", E, "d", "v", "s", "1", "m", "1 300000;", "w", "w1"],
+      ["HSET", E, "name", "Ada"],
+      ...TYPES.map(([, type]) => type),
+    ] as const) {
       await server.command("DEL", E);
       if (command !== undefined) await server.command(...command);
       await leases.acquire(KEY, "mine", 10_000, "*");
@@ -460,14 +514,17 @@ describe("what ends a lease", () => {
     expect(await everything()).toEqual({});
   });
 
-  it.each([...TYPES, ["a hash without a value", ["HSET", E, "name", "Ada"]]] as const)("markStale leaves %s as it is", async (_, command) => {
-    await server.command(...command);
-    await server.command("PEXPIRE", E, 3_600_000);
-    const before = await everything();
-    expect(await backend.markStale!(KEY)).toBe("missing");
-    expect(await everything()).toEqual(before);
-    expect(await ttl(E)).toBeGreaterThan(3_500_000);
-  });
+  it.each([...TYPES, ["a hash without a value", ["HSET", E, "name", "Ada"]]] as const)(
+    "markStale leaves %s as it is",
+    async (_, command) => {
+      await server.command(...command);
+      await server.command("PEXPIRE", E, 3_600_000);
+      const before = await everything();
+      expect(await backend.markStale!(KEY)).toBe("missing");
+      expect(await everything()).toEqual(before);
+      expect(await ttl(E)).toBeGreaterThan(3_500_000);
+    },
+  );
 
   it("C70: markStale is heard where less than the stale window remains, and prolongs nothing", async () => {
     await backend.write(KEY, stored("v", { staleInMs: -10_000, expiresInMs: 20_000 }));
@@ -511,7 +568,15 @@ describe("memory full", () => {
   });
 
   const fill = async (): Promise<void> => {
-    for (const size of [100_000, 1_000, 10]) for (let i = 0; await full.command("SET", `fill${size}:${i}`, "x".repeat(size)).then(() => true, () => false); i += 1);
+    for (const size of [100_000, 1_000, 10])
+      for (
+        let i = 0;
+        await full.command("SET", `fill${size}:${i}`, "x".repeat(size)).then(
+          () => true,
+          () => false,
+        );
+        i += 1
+      );
     await heard.heard();
   };
   beforeEach(async () => {
@@ -529,7 +594,10 @@ describe("memory full", () => {
     await own.write(KEY, stored("v", { version: "w1" }));
     await own.leases!.acquire("shop::held", "theirs", 60_000, "");
     await fill();
-    expect(await own.leases!.acquire(KEY, "mine", 10_000, "")).toMatchObject({ granted: false, entry: { version: "w1" } });
+    expect(await own.leases!.acquire(KEY, "mine", 10_000, "")).toMatchObject({
+      granted: false,
+      entry: { version: "w1" },
+    });
     await expect(own.leases!.acquire("shop::held", "mine", 10_000, "")).rejects.toThrow(/^OOM /);
   });
 
@@ -537,16 +605,22 @@ describe("memory full", () => {
     ["over an entry", ["HSET", E, "d", "old", "w", "old"], "old"],
     ["over nothing", undefined, ""],
     ["over another type", ["SET", E, "x"], "!"],
-  ] as const)("A94: a store %s is refused in the server's words; entry and lease are gone, and that is heard", async (_, command, seen) => {
-    if (command !== undefined) await full.command(...command);
-    expect(await own.leases!.acquire(KEY, "mine", 60_000, "*")).toEqual({ granted: true, version: seen });
-    await fill();
-    const refusal: unknown = await own.leases!.store(KEY, "mine", seen, stored("x".repeat(50_000))).then(() => "stored", (error: unknown) => error);
-    expect((refusal as Error).message).toMatch(/^OOM /);
-    expect(refusal).not.toHaveProperty("code", "BACKEND_UNAVAILABLE");
-    expect(await full.command("EXISTS", E, L)).toBe(0);
-    expect(await heard.heard()).toEqual([E]);
-  });
+  ] as const)(
+    "A94: a store %s is refused in the server's words; entry and lease are gone, and that is heard",
+    async (_, command, seen) => {
+      if (command !== undefined) await full.command(...command);
+      expect(await own.leases!.acquire(KEY, "mine", 60_000, "*")).toEqual({ granted: true, version: seen });
+      await fill();
+      const refusal: unknown = await own.leases!.store(KEY, "mine", seen, stored("x".repeat(50_000))).then(
+        () => "stored",
+        (error: unknown) => error,
+      );
+      expect((refusal as Error).message).toMatch(/^OOM /);
+      expect(refusal).not.toHaveProperty("code", "BACKEND_UNAVAILABLE");
+      expect(await full.command("EXISTS", E, L)).toBe(0);
+      expect(await heard.heard()).toEqual([E]);
+    },
+  );
 
   it("A94: a write over nothing, with somebody's lease on it, is refused, ends the lease and is heard", async () => {
     await own.leases!.acquire(KEY, "theirs", 60_000, "");

@@ -56,7 +56,10 @@ describe("memory", () => {
 async function expectWhole(server: OwnRedis, bytes: number): Promise<number> {
   const keys = (await server.command("KEYS", "hotset:*")) as readonly string[];
   for (const key of keys) {
-    const [fields, ttlMs] = await Promise.all([server.commandBytes("HMGET", key, "d", "s", "m", "w"), server.command("PTTL", key)]);
+    const [fields, ttlMs] = await Promise.all([
+      server.commandBytes("HMGET", key, "d", "s", "m", "w"),
+      server.command("PTTL", key),
+    ]);
     const [d, s, m, w] = fields as readonly (Buffer | null)[];
     expect(ttlMs, `${key} has an end`).toBeGreaterThan(0);
     const [, i] = /^1 30000;(\d+)$/.exec(m!.toString())!;
@@ -67,25 +70,33 @@ async function expectWhole(server: OwnRedis, bytes: number): Promise<number> {
 }
 
 describe("R1-09: writes are whole or not at all,", () => {
-  it.each([100, 300_000])("when the client is killed at any instant, with values of %d bytes", async (bytes) => {
-    await using server = await startOwnRedis();
-    for (let round = 0; round < 6; round++) {
-      await using script = worker();
-      await script.call("write", server.url, bytes);
-      await script.kill();
-      expect(await expectWhole(server, bytes)).toBeGreaterThan(0);
-    }
-  }, 60_000);
+  it.each([100, 300_000])(
+    "when the client is killed at any instant, with values of %d bytes",
+    async (bytes) => {
+      await using server = await startOwnRedis();
+      for (let round = 0; round < 6; round++) {
+        await using script = worker();
+        await script.call("write", server.url, bytes);
+        await script.kill();
+        expect(await expectWhole(server, bytes)).toBeGreaterThan(0);
+      }
+    },
+    60_000,
+  );
 
-  it.each(["everysec", "always"])("when the server is killed and reads its log again, appendfsync %s", async (appendfsync) => {
-    await using server = await startOwnRedis({ config: ["appendonly yes", `appendfsync ${appendfsync}`] });
-    await using script = worker();
-    await script.call("write", server.url, 20_000);
-    for (let round = 0; round < 3; round++) {
-      await new Promise((resolve) => setTimeout(resolve, 100));
-      await server.restart();
-      expect(await expectWhole(server, 20_000)).toBeGreaterThan(0);
-    }
-    await script.kill();
-  }, 60_000);
+  it.each(["everysec", "always"])(
+    "when the server is killed and reads its log again, appendfsync %s",
+    async (appendfsync) => {
+      await using server = await startOwnRedis({ config: ["appendonly yes", `appendfsync ${appendfsync}`] });
+      await using script = worker();
+      await script.call("write", server.url, 20_000);
+      for (let round = 0; round < 3; round++) {
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        await server.restart();
+        expect(await expectWhole(server, 20_000)).toBeGreaterThan(0);
+      }
+      await script.kill();
+    },
+    60_000,
+  );
 });

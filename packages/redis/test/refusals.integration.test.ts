@@ -6,7 +6,15 @@ import { createServer as createTlsServer } from "node:tls";
 import { inspect } from "node:util";
 import { BackendUnavailableError, json, type StoredEntry } from "@hotset/core";
 import { cluster, fromClient, redis, sentinel, single, type RedisBackend } from "@hotset/redis";
-import { startAclRedis, startOwnRedis, startProxy, startTlsRedis, type AclRedis, type OwnRedis, type TlsRedis } from "@hotset/test-servers";
+import {
+  startAclRedis,
+  startOwnRedis,
+  startProxy,
+  startTlsRedis,
+  type AclRedis,
+  type OwnRedis,
+  type TlsRedis,
+} from "@hotset/test-servers";
 import { RedisClient } from "@redis/client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
@@ -27,16 +35,25 @@ async function refusal(backend: RedisBackend) {
 
 /** Everything a log could show of it. */
 const shown = (...things: unknown[]): string =>
-  things.map((thing) => `${inspect(thing, { depth: 20, showHidden: true })} ${String(thing)} ${JSON.stringify(thing)} ${(thing as Error).stack}`).join("\n");
+  things
+    .map(
+      (thing) =>
+        `${inspect(thing, { depth: 20, showHidden: true })} ${String(thing)} ${JSON.stringify(thing)} ${(thing as Error).stack}`,
+    )
+    .join("\n");
 
 /** As docs/guide/redis.md lists them. */
 const KEYS = "~hotset:* ~hotset~*";
-const RIGHTS = "+ping +select +pttl +hmget +hget +mget +script|load +evalsha +eval +hset +hlen +hincrby +del +pexpire +persist +set +get +time";
+const RIGHTS =
+  "+ping +select +pttl +hmget +hget +mget +script|load +evalsha +eval +hset +hlen +hincrby +del +pexpire +persist +set +get +time";
 
 describe("credentials", () => {
   let server: AclRedis;
   beforeAll(async () => {
-    server = await startAclRedis({ appRules: `${KEYS} ${RIGHTS}`, users: [`user reader on >readerpass ${KEYS} +ping +pttl +hmget +mget`] });
+    server = await startAclRedis({
+      appRules: `${KEYS} ${RIGHTS}`,
+      users: [`user reader on >readerpass ${KEYS} +ping +pttl +hmget +mget`],
+    });
   });
   afterAll(() => server.stop());
 
@@ -46,8 +63,15 @@ describe("credentials", () => {
     const startedAt = performance.now();
     const error: unknown = await backend.connect!().catch((thrown: unknown) => thrown);
     expect(performance.now() - startedAt).toBeLessThan(1_000);
-    expect(error).toMatchObject({ code: "BACKEND_UNAVAILABLE", retryable: false, maybeExecuted: false, message: expect.stringMatching(/WRONGPASS.*check username and password/) });
-    const ofCalls = await Promise.all(Array.from({ length: 20 }, () => backend.read("shop::1").catch((thrown: unknown) => thrown)));
+    expect(error).toMatchObject({
+      code: "BACKEND_UNAVAILABLE",
+      retryable: false,
+      maybeExecuted: false,
+      message: expect.stringMatching(/WRONGPASS.*check username and password/),
+    });
+    const ofCalls = await Promise.all(
+      Array.from({ length: 20 }, () => backend.read("shop::1").catch((thrown: unknown) => thrown)),
+    );
     for (const ofCall of ofCalls) expect(ofCall).toMatchObject({ code: "BACKEND_UNAVAILABLE", retryable: false });
     // Longer than any back-off.
     await new Promise((resolve) => setTimeout(resolve, 150));
@@ -58,28 +82,55 @@ describe("credentials", () => {
 
   it("A6: once the password is right, a later call succeeds", async () => {
     let password = "hunter2";
-    const backend = on(`redis://127.0.0.1:${server.port}`).username("app").password(() => password).build();
+    const backend = on(`redis://127.0.0.1:${server.port}`)
+      .username("app")
+      .password(() => password)
+      .build();
     await expect(backend.connect!()).rejects.toMatchObject({ retryable: false });
     password = "apppass";
-    await expect.poll(() => backend.read("shop::1").then(() => "answered", () => "refused"), { timeout: 3_000 }).toBe("answered");
+    await expect
+      .poll(
+        () =>
+          backend.read("shop::1").then(
+            () => "answered",
+            () => "refused",
+          ),
+        { timeout: 3_000 },
+      )
+      .toBe("answered");
     await backend.close();
   });
 
   it("R1-04: the function is asked anew for each connection, and its answer is not kept", async () => {
     await using proxy = await startProxy(server.port);
     let asked = 0;
-    const backend = on(`redis://other:hunter2@127.0.0.1:${proxy.port}`).username("app").password(async () => (asked++, "apppass")).build();
+    const backend = on(`redis://other:hunter2@127.0.0.1:${proxy.port}`)
+      .username("app")
+      .password(async () => (asked++, "apppass"))
+      .build();
     expect(asked).toBe(0);
     await backend.read("shop::1");
     expect(asked).toBe(1);
     proxy.cut();
-    await expect.poll(() => backend.read("shop::1").then(() => asked, () => "refused")).toBe(2);
+    await expect
+      .poll(() =>
+        backend.read("shop::1").then(
+          () => asked,
+          () => "refused",
+        ),
+      )
+      .toBe(2);
     expect(shown(backend)).not.toContain("apppass");
     await backend.close();
   });
 
   it.each([
-    ["throws", () => { throw new Error("no token: hunter2"); }],
+    [
+      "throws",
+      () => {
+        throw new Error("no token: hunter2");
+      },
+    ],
     ["rejects", () => Promise.reject(new Error("no token: hunter2"))],
     ["never answers", () => new Promise<string>(() => undefined)],
     ["gives no string", () => undefined as unknown as string],
@@ -93,7 +144,10 @@ describe("credentials", () => {
   it("none where one is needed", async () => {
     for (const protocol of [2, 3] as const) {
       const { error } = await refusal(on(`redis://127.0.0.1:${server.port}`).protocol(protocol).build());
-      expect(error).toMatchObject({ retryable: false, message: expect.stringMatching(/NOAUTH.*check username and password/) });
+      expect(error).toMatchObject({
+        retryable: false,
+        message: expect.stringMatching(/NOAUTH.*check username and password/),
+      });
     }
   });
 
@@ -116,7 +170,9 @@ describe("credentials", () => {
     expect(await backend.tagVersions!.read(["{~shop}::a"])).toEqual(versions);
     await backend.tagVersions!.renew(["{~shop}::a"], "soft");
     await backend.close();
-    expect(readFileSync(new URL("../../../docs/guide/redis.md", import.meta.url), "utf8")).toContain(`${KEYS} ${RIGHTS}`);
+    expect(readFileSync(new URL("../../../docs/guide/redis.md", import.meta.url), "utf8")).toContain(
+      `${KEYS} ${RIGHTS}`,
+    );
   });
 
   it("A93: a user who may only read reads; NOPERM on a write is the server's answer and no fault of the connection", async () => {
@@ -146,8 +202,16 @@ describe("what is no Redis", () => {
 
   it.each([
     ["an HTTP server", () => createHttpServer((_, response) => response.end("hello")), false],
-    ["an SSH server", () => createServer((socket) => socket.on("error", () => undefined).write("SSH-2.0-OpenSSH_9.2p1\r\n")), false],
-    ["a mail server", () => createServer((socket) => socket.on("error", () => undefined).write("220 mail ESMTP\r\n")), false],
+    [
+      "an SSH server",
+      () => createServer((socket) => socket.on("error", () => undefined).write("SSH-2.0-OpenSSH_9.2p1\r\n")),
+      false,
+    ],
+    [
+      "a mail server",
+      () => createServer((socket) => socket.on("error", () => undefined).write("220 mail ESMTP\r\n")),
+      false,
+    ],
     ["one that is silent", () => createServer((socket) => socket.on("error", () => undefined)), true],
     ["one that hangs up", () => createServer((socket) => socket.on("error", () => undefined).end()), true],
     ["one that resets", () => createServer((socket) => socket.on("error", () => undefined).resetAndDestroy()), true],
@@ -155,13 +219,19 @@ describe("what is no Redis", () => {
     const { error, ofCall, ms } = await refusal(on(await urlOf(make())).build());
     expect(ms).toBeLessThan(900);
     expect(error.retryable).toBe(retryable);
-    expect(error.message).toMatch(/^Redis at 127\.0\.0\.1:\d+ cannot be used: .+; .*check host and port|cannot be used: no answer within 500 ms; check that it is Redis/);
+    expect(error.message).toMatch(
+      /^Redis at 127\.0\.0\.1:\d+ cannot be used: .+; .*check host and port|cannot be used: no answer within 500 ms; check that it is Redis/,
+    );
     expect(shown(error, ofCall)).not.toContain("hunter2");
   });
 
   it("nobody at all", async () => {
     const { error, ms } = await refusal(on("redis://:hunter2@127.0.0.1:1").build());
-    expect(error).toMatchObject({ retryable: true, maybeExecuted: false, message: expect.stringContaining("ECONNREFUSED") });
+    expect(error).toMatchObject({
+      retryable: true,
+      maybeExecuted: false,
+      message: expect.stringContaining("ECONNREFUSED"),
+    });
     expect(ms).toBeLessThan(500);
   });
 
@@ -185,7 +255,10 @@ describe("a server that was not meant", () => {
 
   it("a database that it does not have", async () => {
     const { error } = await refusal(on(`${server.url}/99`).build());
-    expect(error).toMatchObject({ retryable: false, message: expect.stringMatching(/DB index is out of range; check the database number/) });
+    expect(error).toMatchObject({
+      retryable: false,
+      message: expect.stringMatching(/DB index is out of range; check the database number/),
+    });
   });
 
   it("credentials where none are set", async () => {
@@ -194,19 +267,33 @@ describe("a server that was not meant", () => {
   });
 
   it("a single server where a sentinel was meant", async () => {
-    const { error } = await refusal(redis(sentinel([server.url], { primaryName: "main" })).valueFormat(json()).connectTimeout("500ms").build());
+    const { error } = await refusal(
+      redis(sentinel([server.url], { primaryName: "main" }))
+        .valueFormat(json())
+        .connectTimeout("500ms")
+        .build(),
+    );
     expect(error.retryable).toBe(false);
   });
 
   it("a single server where a cluster was meant", async () => {
-    const { error } = await refusal(redis(cluster([server.url])).valueFormat(json()).connectTimeout("500ms").build());
+    const { error } = await refusal(
+      redis(cluster([server.url]))
+        .valueFormat(json())
+        .connectTimeout("500ms")
+        .build(),
+    );
     expect(error).toMatchObject({ retryable: false, message: expect.stringContaining("say single(url)") });
   });
 
   it("a client that is not open is not opened, and said to be so", async () => {
     const client = new RedisClient({ url: server.url });
     const backend = redis(fromClient(client)).valueFormat(json()).build();
-    await expect(backend.read("shop::1")).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", maybeExecuted: false, message: expect.stringContaining("call its connect()") });
+    await expect(backend.read("shop::1")).rejects.toMatchObject({
+      code: "BACKEND_UNAVAILABLE",
+      maybeExecuted: false,
+      message: expect.stringContaining("call its connect()"),
+    });
     await expect(backend.connect!()).rejects.toBeInstanceOf(BackendUnavailableError);
     expect(client.isOpen).toBe(false);
     await backend.close();
@@ -220,7 +307,8 @@ describe("TLS", () => {
   });
   afterAll(() => server.stop());
 
-  const withTls = (tls: { ca?: string; cert?: string; key?: string; servername?: string }) => redis(single(server.url, { tls })).valueFormat(json()).connectTimeout("2s").build();
+  const withTls = (tls: { ca?: string; cert?: string; key?: string; servername?: string }) =>
+    redis(single(server.url, { tls })).valueFormat(json()).connectTimeout("2s").build();
 
   it("A5 R1-04: with the right authority and a client's certificate it works", async () => {
     const { ca, client } = server.certificates;
@@ -232,35 +320,53 @@ describe("TLS", () => {
 
   it("A5: an authority that is not known is refused, at once and for good", async () => {
     const { otherCa, client } = server.certificates;
-    for (const tls of [{ ca: otherCa, cert: client.cert, key: client.key }, { cert: client.cert, key: client.key }]) {
+    for (const tls of [
+      { ca: otherCa, cert: client.cert, key: client.key },
+      { cert: client.cert, key: client.key },
+    ]) {
       const { error, ms } = await refusal(withTls(tls));
-      expect(error).toMatchObject({ retryable: false, message: expect.stringContaining("the certificates do not fit") });
+      expect(error).toMatchObject({
+        retryable: false,
+        message: expect.stringContaining("the certificates do not fit"),
+      });
       expect(ms).toBeLessThan(1_000);
     }
   });
 
-  it.each(["expired", "wrongName", "wrongAuthority"] as const)("A5: a server's certificate that is %s is refused", async (certificate) => {
-    const { ca, client } = server.certificates;
-    await server.show(certificate);
-    const { error, ms } = await refusal(withTls({ ca, cert: client.cert, key: client.key }));
-    expect(error).toMatchObject({ retryable: false, message: expect.stringContaining("the certificates do not fit") });
-    expect(ms).toBeLessThan(1_000);
-    await server.show("valid");
-  });
+  it.each(["expired", "wrongName", "wrongAuthority"] as const)(
+    "A5: a server's certificate that is %s is refused",
+    async (certificate) => {
+      const { ca, client } = server.certificates;
+      await server.show(certificate);
+      const { error, ms } = await refusal(withTls({ ca, cert: client.cert, key: client.key }));
+      expect(error).toMatchObject({
+        retryable: false,
+        message: expect.stringContaining("the certificates do not fit"),
+      });
+      expect(ms).toBeLessThan(1_000);
+      await server.show("valid");
+    },
+  );
 
   it("A5: NODE_TLS_REJECT_UNAUTHORIZED changes nothing", async () => {
     const { client } = server.certificates;
     process.env["NODE_TLS_REJECT_UNAUTHORIZED"] = "0";
-    const { error } = await refusal(withTls({ cert: client.cert, key: client.key })).finally(() => delete process.env["NODE_TLS_REJECT_UNAUTHORIZED"]);
+    const { error } = await refusal(withTls({ cert: client.cert, key: client.key })).finally(
+      () => delete process.env["NODE_TLS_REJECT_UNAUTHORIZED"],
+    );
     expect(error.retryable).toBe(false);
   });
 
-  it.each(["none", "expiredClient", "wrongClient"] as const)("A5: a client's certificate: %s, refused by the server", async (which) => {
-    const { ca } = server.certificates;
-    const keyed = which === "none" ? {} : { cert: server.certificates[which].cert, key: server.certificates[which].key };
-    const { error } = await refusal(withTls({ ca, ...keyed }));
-    expect(error.retryable).toBe(false);
-  });
+  it.each(["none", "expiredClient", "wrongClient"] as const)(
+    "A5: a client's certificate: %s, refused by the server",
+    async (which) => {
+      const { ca } = server.certificates;
+      const keyed =
+        which === "none" ? {} : { cert: server.certificates[which].cert, key: server.certificates[which].key };
+      const { error } = await refusal(withTls({ ca, ...keyed }));
+      expect(error.retryable).toBe(false);
+    },
+  );
 
   it("A5: what is no certificate is told", async () => {
     const { error } = await refusal(withTls({ ca: server.certificates.ca, cert: "hunter2", key: "hunter2" }));
@@ -276,12 +382,22 @@ describe("TLS", () => {
   it("the server is told the name that was asked for, or the one given", async () => {
     const names: string[] = [];
     const { cert, key } = server.certificates.server.valid;
-    const listener = createTlsServer({ cert, key, SNICallback: (name, done) => done((names.push(name), null)) }, (socket) => socket.on("error", () => undefined).destroy());
+    const listener = createTlsServer(
+      { cert, key, SNICallback: (name, done) => done((names.push(name), null)) },
+      (socket) => socket.on("error", () => undefined).destroy(),
+    );
     listener.on("tlsClientError", () => undefined);
     await once(listener.listen(0), "listening");
     const { port } = listener.address() as AddressInfo;
     const { ca } = server.certificates;
-    for (const tls of [{ ca }, { ca, servername: "127.0.0.1.example" }]) await refusal(redis(single(`rediss://localhost:${port}`, { tls })).valueFormat(json()).connectTimeout("1s").retries(1).build());
+    for (const tls of [{ ca }, { ca, servername: "127.0.0.1.example" }])
+      await refusal(
+        redis(single(`rediss://localhost:${port}`, { tls }))
+          .valueFormat(json())
+          .connectTimeout("1s")
+          .retries(1)
+          .build(),
+      );
     listener.close();
     expect(names[0]).toBe("localhost");
     expect(names.at(-1)).toBe("127.0.0.1.example");
@@ -299,27 +415,57 @@ describe("TLS", () => {
 
   it("A5: where the TLS handshake fails nothing is sent in plain text, also when it is tried again", async () => {
     const pieces: Buffer[] = [];
-    const listener = createServer((socket) => socket.on("error", () => undefined).on("data", (piece) => pieces.push(piece)).write("-ERR no TLS here\r\n"));
+    const listener = createServer((socket) =>
+      socket
+        .on("error", () => undefined)
+        .on("data", (piece) => pieces.push(piece))
+        .write("-ERR no TLS here\r\n"),
+    );
     await once(listener.listen(0, "127.0.0.1"), "listening");
     const url = `rediss://app:hunter2@127.0.0.1:${(listener.address() as AddressInfo).port}`;
     for (let attempt = 0; attempt < 2; attempt += 1) await refusal(on(url).build());
     listener.close();
     expect(pieces.length).toBeGreaterThan(0);
-    for (const piece of pieces) expect(piece[0], "a TLS record of the handshake, or an alert").toSatisfy((type: number) => type === 22 || type === 21);
+    for (const piece of pieces)
+      expect(piece[0], "a TLS record of the handshake, or an alert").toSatisfy(
+        (type: number) => type === 22 || type === 21,
+      );
     expect(Buffer.concat(pieces).toString("latin1")).not.toMatch(/hunter2|HELLO|AUTH/);
   });
 
   it("a connection that is lost is made anew under TLS too", async () => {
     await using proxy = await startProxy(server.port);
     const { ca, client } = server.certificates;
-    const backend = redis(single(`rediss://localhost:${proxy.port}`, { tls: { ca, cert: client.cert, key: client.key } })).valueFormat(json()).responseTimeout("300ms").backoff({ base: 10, max: 20 }).build();
+    const backend = redis(
+      single(`rediss://localhost:${proxy.port}`, { tls: { ca, cert: client.cert, key: client.key } }),
+    )
+      .valueFormat(json())
+      .responseTimeout("300ms")
+      .backoff({ base: 10, max: 20 })
+      .build();
     await backend.write("shop::2", stored);
     proxy.cut();
-    await expect.poll(() => backend.read("shop::2").then((entry) => entry?.data.toString(), () => "refused")).toBe("value");
+    await expect
+      .poll(() =>
+        backend.read("shop::2").then(
+          (entry) => entry?.data.toString(),
+          () => "refused",
+        ),
+      )
+      .toBe("value");
     proxy.swallow();
     await expect(backend.read("shop::2")).rejects.toBeInstanceOf(BackendUnavailableError);
     await proxy.pass();
-    await expect.poll(() => backend.read("shop::2").then((entry) => entry?.data.toString(), () => "refused"), { timeout: 3_000 }).toBe("value");
+    await expect
+      .poll(
+        () =>
+          backend.read("shop::2").then(
+            (entry) => entry?.data.toString(),
+            () => "refused",
+          ),
+        { timeout: 3_000 },
+      )
+      .toBe("value");
     await backend.close();
   });
 });

@@ -21,7 +21,12 @@ afterEach(async () => {
   await proxy.close();
 });
 
-const stored = (data = "value"): StoredEntry => ({ data: Buffer.from(data), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none" });
+const stored = (data = "value"): StoredEntry => ({
+  data: Buffer.from(data),
+  staleInMs: 60_000,
+  expiresInMs: 360_000,
+  meta: "json none",
+});
 
 /** What passes the proxy while `work` runs, on a connection that is open already. */
 async function count(work: () => Promise<unknown>) {
@@ -33,14 +38,23 @@ async function count(work: () => Promise<unknown>) {
 
 describe("round trips", () => {
   it("A43 R1-08: a read is one", async () => {
-    expect(await count(() => backend.read("shop::1"))).toMatchObject({ roundTrips: 1, commandsByName: { PTTL: 1, HMGET: 1 } });
+    expect(await count(() => backend.read("shop::1"))).toMatchObject({
+      roundTrips: 1,
+      commandsByName: { PTTL: 1, HMGET: 1 },
+    });
     await backend.write("shop::1", stored("x".repeat(1_000)));
-    const { roundTrips, commands } = await count(async () => expect((await backend.read("shop::1"))?.data).toHaveLength(1_000));
+    const { roundTrips, commands } = await count(async () =>
+      expect((await backend.read("shop::1"))?.data).toHaveLength(1_000),
+    );
     expect({ roundTrips, commands }).toEqual({ roundTrips: 1, commands: 2 });
   });
 
   it("A43 R1-09: a write is one, and one command", async () => {
-    expect(await count(() => backend.write("shop::1", stored()))).toMatchObject({ roundTrips: 1, commandsByName: { EVALSHA: 1 }, commands: 1 });
+    expect(await count(() => backend.write("shop::1", stored()))).toMatchObject({
+      roundTrips: 1,
+      commandsByName: { EVALSHA: 1 },
+      commands: 1,
+    });
   });
 
   it("A43 R1-10: a removal is one, and so is markStale", async () => {
@@ -50,7 +64,9 @@ describe("round trips", () => {
 
   it("C114 A19: a hundred reads, writes and removals of a batch are one each", async () => {
     const keys = Array.from({ length: 100 }, (_, i) => `shop::${i}`);
-    expect((await count(() => backend.batch!.write(keys.map((key) => [key, stored(key)] as const)))).roundTrips).toBe(1);
+    expect((await count(() => backend.batch!.write(keys.map((key) => [key, stored(key)] as const)))).roundTrips).toBe(
+      1,
+    );
     const reads = await count(async () => {
       const entries = await backend.batch!.read(["shop::none", ...keys]);
       expect(entries.map((entry) => entry?.data.toString())).toEqual([undefined, ...keys]);
@@ -72,14 +88,22 @@ describe("round trips", () => {
     const own = redis(server.url).valueFormat(json()).keyPrefix(keyPrefix).build();
     await own.write("shop::1", stored());
     await server.command("SET", `${keyPrefix}:shop::2`, "text");
-    expect((await own.batch!.read(["shop::2", "shop::1"])).map((entry) => entry?.data.toString())).toEqual([undefined, "value"]);
+    expect((await own.batch!.read(["shop::2", "shop::1"])).map((entry) => entry?.data.toString())).toEqual([
+      undefined,
+      "value",
+    ]);
     await own.close();
   });
 
   it("A19: calls made in one tick leave in one piece", async () => {
     await backend.connect!();
     proxy.resetCounts();
-    await Promise.all([backend.read("shop::1"), backend.write("shop::1", stored()), backend.remove("shop::1"), backend.read("shop::2")]);
+    await Promise.all([
+      backend.read("shop::1"),
+      backend.write("shop::1", stored()),
+      backend.remove("shop::1"),
+      backend.read("shop::2"),
+    ]);
     expect(proxy.counts).toMatchObject({ clientChunks: 1, roundTrips: 1, commands: 6 });
   });
 
@@ -107,7 +131,11 @@ describe("connections", () => {
     await Promise.all(same.map((one) => one.read("shop::1")));
     expect(proxy.counts.connections).toBe(1);
 
-    const other = [build().responseTimeout("2s").build(), build().protocol(2).build(), redis(single(proxy.url)).valueFormat(json()).build()];
+    const other = [
+      build().responseTimeout("2s").build(),
+      build().protocol(2).build(),
+      redis(single(proxy.url)).valueFormat(json()).build(),
+    ];
     await Promise.all(other.map((one) => one.read("shop::1")));
     expect(proxy.counts.connections).toBe(4);
 
@@ -163,7 +191,12 @@ describe("connections", () => {
 describe("commands in flight", () => {
   it("A17 R1-04: never more than the limit, further ones wait within their deadline", async () => {
     await backend.close();
-    backend = redis(proxy.url).valueFormat(json()).keyPrefix(randomPrefix()).maxInFlight(50).responseTimeout("400ms").build();
+    backend = redis(proxy.url)
+      .valueFormat(json())
+      .keyPrefix(randomPrefix())
+      .maxInFlight(50)
+      .responseTimeout("400ms")
+      .build();
     await backend.connect!();
     const hold = proxy.hold("EVALSHA", "request");
     proxy.resetCounts();
@@ -171,7 +204,9 @@ describe("commands in flight", () => {
     const settled = Promise.allSettled(writes);
     await hold.reached;
     const results = await settled;
-    const executed = results.map((result) => (result.status === "rejected" ? (result.reason as { maybeExecuted: boolean }).maybeExecuted : undefined));
+    const executed = results.map((result) =>
+      result.status === "rejected" ? (result.reason as { maybeExecuted: boolean }).maybeExecuted : undefined,
+    );
     expect(executed.filter((maybe) => maybe === true)).toHaveLength(50);
     expect(executed.filter((maybe) => maybe === false)).toHaveLength(10);
     hold.release();

@@ -3,12 +3,23 @@ import { redis, sentinel, type RedisBackend } from "@hotset/redis";
 import { startSentinel, type TestSentinel } from "@hotset/test-servers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-const stored = (data = "value"): StoredEntry => ({ data: Buffer.from(data), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none" });
+const stored = (data = "value"): StoredEntry => ({
+  data: Buffer.from(data),
+  staleInMs: 60_000,
+  expiresInMs: 360_000,
+  meta: "json none",
+});
 
 let servers: TestSentinel;
 const urls = () => servers.sentinels.map(({ url }) => url);
 const open = (primaryName = servers.name): RedisBackend =>
-  redis(sentinel(urls(), { primaryName })).password("serverpass").valueFormat(json()).responseTimeout("300ms").connectTimeout("2s").backoff({ base: 10, max: 100 }).build();
+  redis(sentinel(urls(), { primaryName }))
+    .password("serverpass")
+    .valueFormat(json())
+    .responseTimeout("300ms")
+    .connectTimeout("2s")
+    .backoff({ base: 10, max: 100 })
+    .build();
 
 beforeAll(async () => {
   servers = await startSentinel({ password: "serverpass", sentinelPassword: "sentinelpass" });
@@ -28,7 +39,11 @@ describe("sentinel", () => {
 
   it("a name that no sentinel knows is told at once", async () => {
     const backend = open("other");
-    await expect(backend.connect!()).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", retryable: false, message: expect.stringMatching(/no sentinel knows a primary named "other"; check primaryName/) });
+    await expect(backend.connect!()).rejects.toMatchObject({
+      code: "BACKEND_UNAVAILABLE",
+      retryable: false,
+      message: expect.stringMatching(/no sentinel knows a primary named "other"; check primaryName/),
+    });
     await backend.close();
   });
 
@@ -53,7 +68,16 @@ describe("sentinel", () => {
     await backend.write("shop::1", stored("before"));
     const previous = await servers.primary();
     const next = await servers.failover();
-    await expect.poll(() => backend.write("shop::2", stored("after")).then(() => next.command("EXISTS", "hotset:shop::2"), () => "refused"), { timeout: 10_000 }).toBe(1);
+    await expect
+      .poll(
+        () =>
+          backend.write("shop::2", stored("after")).then(
+            () => next.command("EXISTS", "hotset:shop::2"),
+            () => "refused",
+          ),
+        { timeout: 10_000 },
+      )
+      .toBe(1);
     expect((await backend.read("shop::2"))?.data).toEqual(Buffer.from("after"));
     await backend.close();
     await servers.rejoin(previous);
@@ -66,7 +90,16 @@ describe("sentinel", () => {
     expect(await victim.command("WAIT", 1, 2_000)).toBe(1);
     await victim.kill();
     const next = await servers.waitForPrimary(victim);
-    await expect.poll(() => backend.read("shop::3").then((entry) => entry?.data.toString(), () => "refused"), { timeout: 10_000 }).toBe("before");
+    await expect
+      .poll(
+        () =>
+          backend.read("shop::3").then(
+            (entry) => entry?.data.toString(),
+            () => "refused",
+          ),
+        { timeout: 10_000 },
+      )
+      .toBe("before");
     await backend.write("shop::4", stored());
     expect(await next.command("EXISTS", "hotset:shop::4")).toBe(1);
     await backend.close();

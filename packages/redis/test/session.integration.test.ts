@@ -23,7 +23,12 @@ describe("a connection that Redis ends", () => {
   });
 
   const open = (prepare: (client: NodeClient) => Promise<void>) =>
-    openSession({ host: "127.0.0.1", port: server.port }, { database: 0, protocol: 3, connectTimeoutMs: 2_000, clock: systemClock }, new AbortController().signal, prepare);
+    openSession(
+      { host: "127.0.0.1", port: server.port },
+      { database: 0, protocol: 3, connectTimeoutMs: 2_000, clock: systemClock },
+      new AbortController().signal,
+      prepare,
+    );
 
   /** Ends at the instant at which Node has begun to shut the socket down, and is not done. */
   async function endedBy(client: NodeClient): Promise<void> {

@@ -78,7 +78,9 @@ it("C41 a late tag counts as unchanged while no tag was renewed since, and never
   await tags.renew([A], "soft");
   expect(await tags.unchangedSince(at, [A])).toEqual([undefined]);
   const { at: later } = await tags.pin([ROOT]);
-  expect((await tags.unchangedSince(later, [A, "{~shop}::missing"])).every((version) => version !== undefined)).toBe(true);
+  expect((await tags.unchangedSince(later, [A, "{~shop}::missing"])).every((version) => version !== undefined)).toBe(
+    true,
+  );
 });
 
 it("C73 a late tag is refused after the issuer was lost, whether it is there or not", async () => {
@@ -164,7 +166,15 @@ it("memory full: versions that are there are pinned and judged, those that are m
   await using full = await startOwnRedis({ config: ["maxmemory 3mb", "maxmemory-policy noeviction"] });
   const other = redis(full.url).keyPrefix(prefix).valueFormat(json()).coherence("none").build();
   const pinned = await other.tagVersions!.pin([A]);
-  for (const size of [100_000, 1_000, 10]) for (let i = 0; await full.command("SET", `fill${size}:${i}`, "x".repeat(size)).then(() => true, () => false); i += 1);
+  for (const size of [100_000, 1_000, 10])
+    for (
+      let i = 0;
+      await full.command("SET", `fill${size}:${i}`, "x".repeat(size)).then(
+        () => true,
+        () => false,
+      );
+      i += 1
+    );
   expect(await other.tagVersions!.pin([A])).toEqual(pinned);
   expect(await other.tagVersions!.unchangedSince(pinned.at, [A])).toEqual(pinned.versions);
   await expect(other.tagVersions!.unchangedSince(pinned.at, [A, B])).rejects.toThrow(/^OOM /);
@@ -204,7 +214,14 @@ it("renewing works with memory full, pinning what is missing is refused", async 
     await other.tagVersions!.pin([A]);
     const [before] = await other.tagVersions!.read([A]);
     for (const size of [100_000, 1_000, 10])
-      for (let i = 0; await full.command("SET", `fill${size}:${i}`, "x".repeat(size)).then(() => true, () => false); i += 1);
+      for (
+        let i = 0;
+        await full.command("SET", `fill${size}:${i}`, "x".repeat(size)).then(
+          () => true,
+          () => false,
+        );
+        i += 1
+      );
     await other.tagVersions!.renew([A, B], "hard");
     const [after, fresh] = await other.tagVersions!.read([A, B]);
     expect(after!.hard).not.toBe(before!.hard);

@@ -9,7 +9,9 @@ export class Tracker {
 
   private constructor(client: ReturnType<typeof newClient>) {
     this.client = client;
-    client.on("error", () => undefined).on("invalidate", (key: Buffer | null) => this.#heard.push(key === null ? null : String(key)));
+    client
+      .on("error", () => undefined)
+      .on("invalidate", (key: Buffer | null) => this.#heard.push(key === null ? null : String(key)));
   }
 
   /** @param mode `NOLOOP` where it should not be told of what it does itself. */
@@ -18,7 +20,15 @@ export class Tracker {
     await tracker.client.connect();
     // What emitInvalidate has turned on is tracking of what was read here.
     await tracker.client.sendCommand(["CLIENT", "TRACKING", "OFF"]);
-    await tracker.client.sendCommand(["CLIENT", "TRACKING", "ON", "BCAST", ...(mode === undefined ? [] : [mode]), "PREFIX", prefix]);
+    await tracker.client.sendCommand([
+      "CLIENT",
+      "TRACKING",
+      "ON",
+      "BCAST",
+      ...(mode === undefined ? [] : [mode]),
+      "PREFIX",
+      prefix,
+    ]);
     return tracker;
   }
 

@@ -32,7 +32,9 @@ afterEach(() => {
 const send = (...words: string[]): Promise<unknown> => tracker.client.sendCommand(words);
 
 /** Has the server find all that `steps` send in one turn of its loop, in this order. */
-async function inOneTurn<T extends readonly unknown[]>(...steps: { readonly [K in keyof T]: () => Promise<T[K]> }): Promise<unknown[]> {
+async function inOneTurn<T extends readonly unknown[]>(
+  ...steps: { readonly [K in keyof T]: () => Promise<T[K]> }
+): Promise<unknown[]> {
   const busy = server.command("DEBUG", "SLEEP", "0.4");
   const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
   await pause();
@@ -66,20 +68,36 @@ describe("F1: NOLOOP", () => {
 
 describe("F2: in one turn of the server's loop", () => {
   it("a key is pushed once", async () => {
-    await inOneTurn(() => other.command("SET", "f:k", "1"), () => Promise.all([other.command("DEL", "f:k"), other.command("SET", "f:k", "2"), other.command("SET", "f:l", "2")]));
+    await inOneTurn(
+      () => other.command("SET", "f:k", "1"),
+      () =>
+        Promise.all([other.command("DEL", "f:k"), other.command("SET", "f:k", "2"), other.command("SET", "f:l", "2")]),
+    );
     expect((await tracker.heard()).toSorted()).toEqual(["f:k", "f:l"]);
-    await Promise.all(["MULTI", "SET f:k 3", "SET f:k 4", "DEL f:k", "EXEC"].map((line) => other.command(...line.split(" "))));
+    await Promise.all(
+      ["MULTI", "SET f:k 3", "SET f:k 4", "DEL f:k", "EXEC"].map((line) => other.command(...line.split(" "))),
+    );
     expect(await tracker.heard()).toEqual(["f:k"]);
   });
 
   it("a key belongs to who wrote last: a foreign write before an own one is not heard", async () => {
-    expect(await inOneTurn(() => other.command("SET", "f:k", "theirs"), () => send("PEXPIRE", "f:k", "100000"))).toEqual(["OK", 1]);
+    expect(
+      await inOneTurn(
+        () => other.command("SET", "f:k", "theirs"),
+        () => send("PEXPIRE", "f:k", "100000"),
+      ),
+    ).toEqual(["OK", 1]);
     expect(await tracker.heard()).toEqual([]);
     expect(await other.command("GET", "f:k")).toBe("theirs");
   });
 
   it("a foreign write behind an own one is heard", async () => {
-    expect(await inOneTurn(() => send("SET", "f:k", "ours"), () => other.command("PEXPIRE", "f:k", "100000"))).toEqual(["OK", 1]);
+    expect(
+      await inOneTurn(
+        () => send("SET", "f:k", "ours"),
+        () => other.command("PEXPIRE", "f:k", "100000"),
+      ),
+    ).toEqual(["OK", 1]);
     expect(await tracker.heard()).toEqual(["f:k"]);
   });
 });
@@ -123,7 +141,10 @@ describe("F4: replies and pushes of one connection", () => {
     socket.write("GET f:k\r\nSET f:k new\r\nGET f:k\r\nPING\r\n");
     await expect.poll(() => received).toBe(`$3\r\nold\r\n+OK\r\n$3\r\nnew\r\n+PONG\r\n${pushed}`);
     received = "";
-    await inOneTurn(async () => socket.write("GET f:k\r\n"), () => other.command("SET", "f:k", "newer"));
+    await inOneTurn(
+      async () => socket.write("GET f:k\r\n"),
+      () => other.command("SET", "f:k", "newer"),
+    );
     await expect.poll(() => received).toBe(`$3\r\nnew\r\n${pushed}`);
     socket.destroy();
     await once(socket, "close");
@@ -134,14 +155,19 @@ describe("F4: replies and pushes of one connection", () => {
     await tracker.heard();
     const order: string[] = [];
     tracker.client.on("invalidate", () => order.push("push"));
-    await inOneTurn(() => send("GET", "f:k").then((value) => order.push(String(value))), () => other.command("SET", "f:k", "new"));
+    await inOneTurn(
+      () => send("GET", "f:k").then((value) => order.push(String(value))),
+      () => other.command("SET", "f:k", "new"),
+    );
     await tracker.heard();
     expect(order).toEqual(["push", "old"]);
   });
 
   it("what was acknowledged to anybody is pushed before the reply to what is sent afterwards", async () => {
     for (let i = 0; i < 200; i += 1) {
-      await (i % 2 === 0 ? other.command("SET", `f:${i}`, "1") : other.command("EVAL", "return redis.call('SET', KEYS[1], '1')", "1", `f:${i}`));
+      await (i % 2 === 0
+        ? other.command("SET", `f:${i}`, "1")
+        : other.command("EVAL", "return redis.call('SET', KEYS[1], '1')", "1", `f:${i}`));
       expect(await tracker.heard()).toEqual([`f:${i}`]);
     }
   });
@@ -176,7 +202,8 @@ describe("F5: the end of keys", () => {
     const evicted = await Tracker.open(small.url, "f:");
     await small.command("SET", "f:victim", "1");
     expect(await evicted.heard()).toEqual(["f:victim"]);
-    for (let i = 0; (await small.command("EXISTS", "f:victim")) === 1 && i < 1_000; i += 1) await small.command("SET", `fill:${i}`, "x".repeat(50_000), "PX", "600000");
+    for (let i = 0; (await small.command("EXISTS", "f:victim")) === 1 && i < 1_000; i += 1)
+      await small.command("SET", `fill:${i}`, "x".repeat(50_000), "PX", "600000");
     expect(await evicted.heard()).toEqual(["f:victim"]);
     evicted.close();
   });

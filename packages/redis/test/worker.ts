@@ -19,7 +19,10 @@ export const handlers = {
   async read(url: string, thenClose: boolean): Promise<string> {
     // The first connection of a process loads node-redis, which takes its time on a busy machine.
     const backend = redis(url).valueFormat(json()).responseTimeout("5s").build();
-    const outcome = await backend.read("shop::1").then(() => "answered", () => "refused");
+    const outcome = await backend.read("shop::1").then(
+      () => "answered",
+      () => "refused",
+    );
     if (thenClose) await backend.close();
     return outcome;
   },
@@ -34,7 +37,9 @@ export const handlers = {
     const data = Buffer.alloc(100);
     for (let i = 0; i < 1_000_000; i++) {
       const count = (): number => settled++;
-      backend.write(`shop::${i % 1_000}`, { data, staleInMs: 30_000, expiresInMs: 60_000, meta: "" }).then(count, count);
+      backend
+        .write(`shop::${i % 1_000}`, { data, staleInMs: 30_000, expiresInMs: 60_000, meta: "" })
+        .then(count, count);
       if (i % 1_000 !== 0) continue;
       peak = Math.max(peak, process.memoryUsage().rss);
       await new Promise((resolve) => setImmediate(resolve));
@@ -53,7 +58,9 @@ export const handlers = {
       for (;;) {
         const i = written++;
         const data = Buffer.alloc(bytes, i % 256);
-        await backend.write(`shop::${i % 100}`, { data, staleInMs: 30_000, expiresInMs: 60_000, meta: String(i) }).catch(() => undefined);
+        await backend
+          .write(`shop::${i % 100}`, { data, staleInMs: 30_000, expiresInMs: 60_000, meta: String(i) })
+          .catch(() => undefined);
       }
     };
     for (let worker = 0; worker < 20; worker++) void loop();

@@ -31,7 +31,12 @@ export async function startAclRedis(options: AclRedisOptions = {}): Promise<AclR
     administrator: { username: "admin", password: "adminpass" },
     config: async (directory, port) => {
       const file = join(directory, "users.acl");
-      const lines = ["user default off", "user admin on >adminpass ~* &* +@all", `user app on >apppass ${appRules}`, ...users];
+      const lines = [
+        "user default off",
+        "user admin on >adminpass ~* &* +@all",
+        `user app on >apppass ${appRules}`,
+        ...users,
+      ];
       await writeFile(file, `${lines.join("\n")}\n`);
       return [`port ${port}`, `aclfile ${file}`];
     },
@@ -42,5 +47,4 @@ export async function startAclRedis(options: AclRedisOptions = {}): Promise<AclR
   return Object.assign(redis, { appUrl: urlOf("app", "apppass"), urlOf });
 }
 
-const APP_RULES =
-  "~app:* &* +@all -@dangerous -@admin +client|tracking +client|setname +client|id +client|caching";
+const APP_RULES = "~app:* &* +@all -@dangerous -@admin +client|tracking +client|setname +client|id +client|caching";

@@ -10,7 +10,12 @@ export interface Call {
 export interface Answer {
   readonly id: number;
   readonly value?: unknown;
-  readonly error?: { readonly name: string; readonly message: string; readonly code: string | undefined; readonly stack: string | undefined };
+  readonly error?: {
+    readonly name: string;
+    readonly message: string;
+    readonly code: string | undefined;
+    readonly stack: string | undefined;
+  };
 }
 
 /**
@@ -22,7 +27,8 @@ export function answerCalls(handlers: Handlers): void {
     const { id, name, args } = message as Call;
     void (async () => {
       const handler = handlers[name] as ((...given: readonly unknown[]) => unknown) | undefined;
-      if (handler === undefined) throw new Error(`There is no handler ${name}; there are ${Object.keys(handlers).join(", ")}`);
+      if (handler === undefined)
+        throw new Error(`There is no handler ${name}; there are ${Object.keys(handlers).join(", ")}`);
       return handler(...args);
     })().then(
       (value) => answer({ id, value }),
@@ -44,5 +50,10 @@ function answer(message: Answer): void {
 function described(error: unknown): NonNullable<Answer["error"]> {
   if (!(error instanceof Error)) return { name: "Error", message: String(error), code: undefined, stack: undefined };
   const { code } = error as { readonly code?: unknown };
-  return { name: error.name, message: error.message, code: typeof code === "string" ? code : undefined, stack: error.stack };
+  return {
+    name: error.name,
+    message: error.message,
+    code: typeof code === "string" ? code : undefined,
+    stack: error.stack,
+  };
 }

@@ -31,7 +31,10 @@ export interface Authority extends KeyedCertificate {
 export function createAuthority(commonName: string): Authority {
   const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const certify = (request: CertificateRequest, subjectKey: KeyObject, isAuthority: boolean): string =>
-    pem("CERTIFICATE", certificate({ ...request, issuerName: commonName, subjectKey, signingKey: privateKey, isAuthority }));
+    pem(
+      "CERTIFICATE",
+      certificate({ ...request, issuerName: commonName, subjectKey, signingKey: privateKey, isAuthority }),
+    );
   return {
     cert: certify({ commonName }, publicKey, true),
     key: privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
@@ -116,7 +119,8 @@ const TRUE = Buffer.from([0x01, 0x01, 0xff]);
 
 function tagged(tag: number, content: Buffer): Buffer {
   const { length } = content;
-  const head = length < 0x80 ? [tag, length] : length < 0x100 ? [tag, 0x81, length] : [tag, 0x82, length >> 8, length & 0xff];
+  const head =
+    length < 0x80 ? [tag, length] : length < 0x100 ? [tag, 0x81, length] : [tag, 0x82, length >> 8, length & 0xff];
   return Buffer.concat([Buffer.from(head), content]);
 }
 

@@ -94,7 +94,8 @@ export async function startCluster(options: TestClusterOptions = {}): Promise<Te
     if (node === undefined) throw new Error(`No node of this cluster serves slot ${slot}`);
     return node;
   };
-  const slotOf = async (key: string): Promise<number> => Number(await running(nodes).command("CLUSTER", "KEYSLOT", key));
+  const slotOf = async (key: string): Promise<number> =>
+    Number(await running(nodes).command("CLUSTER", "KEYSLOT", key));
   const living = async (select: (seen: NodeView) => boolean): Promise<readonly ClusterNode[]> => {
     const ids = new Set((await view()).filter(select).map(({ id }) => id));
     return nodes.filter(({ id, state }) => state === "running" && ids.has(id));
@@ -104,7 +105,8 @@ export async function startCluster(options: TestClusterOptions = {}): Promise<Te
     nodes,
     urls: nodes.map(({ url }) => url),
     masters: () => living(({ slots }) => slots.length > 0),
-    replicas: (master) => living(({ masterId }) => (master === undefined ? masterId !== undefined : masterId === master.id)),
+    replicas: (master) =>
+      living(({ masterId }) => (master === undefined ? masterId !== undefined : masterId === master.id)),
     slotOf,
     ownerOf,
     keyOn: async (master, prefix = "key:") => {
@@ -120,7 +122,12 @@ export async function startCluster(options: TestClusterOptions = {}): Promise<Te
   };
 }
 
-async function startNode({ nodeTimeoutMs = 2_000, password, config, proxied = false }: TestClusterOptions): Promise<ClusterNode> {
+async function startNode({
+  nodeTimeoutMs = 2_000,
+  password,
+  config,
+  proxied = false,
+}: TestClusterOptions): Promise<ClusterNode> {
   // The proxy has to be announced before the node is there to stand behind it.
   let behind: { readonly port: number; readonly proxy: FaultProxy } | undefined;
   const redis = await launchRedis(
@@ -166,10 +173,14 @@ async function form(nodes: readonly ClusterNode[], masterCount: number): Promise
   }
   await until("the cluster's nodes to know each other", 10_000, async () => {
     const views = await Promise.all(nodes.map(viewOf));
-    return views.every((view) => view.length === nodes.length && view.every(({ flags }) => !flags.includes("handshake")));
+    return views.every(
+      (view) => view.length === nodes.length && view.every(({ flags }) => !flags.includes("handshake")),
+    );
   });
   await Promise.all(
-    nodes.slice(masterCount).map((replica, i) => replica.command("CLUSTER", "REPLICATE", masters[i % masterCount]?.id ?? "")),
+    nodes
+      .slice(masterCount)
+      .map((replica, i) => replica.command("CLUSTER", "REPLICATE", masters[i % masterCount]?.id ?? "")),
   );
 }
 

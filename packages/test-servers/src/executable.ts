@@ -60,9 +60,24 @@ interface TargetSource {
 }
 
 const SOURCES: Readonly<Record<ServerTarget, TargetSource>> = {
-  redis7: { program: "redis-server", packageName: "redis-tools", suite: "bookworm", versionPattern: /^Redis server v=7\./ },
-  redis8: { program: "redis-server", packageName: "redis-tools", suite: "trixie", versionPattern: /^Redis server v=8\./ },
-  valkey8: { program: "valkey-server", packageName: "valkey-tools", suite: "bookworm-backports", versionPattern: /^(Valkey|Server) .*v=8\./ },
+  redis7: {
+    program: "redis-server",
+    packageName: "redis-tools",
+    suite: "bookworm",
+    versionPattern: /^Redis server v=7\./,
+  },
+  redis8: {
+    program: "redis-server",
+    packageName: "redis-tools",
+    suite: "trixie",
+    versionPattern: /^Redis server v=8\./,
+  },
+  valkey8: {
+    program: "valkey-server",
+    packageName: "valkey-tools",
+    suite: "bookworm-backports",
+    versionPattern: /^(Valkey|Server) .*v=8\./,
+  },
 };
 
 async function find(target: ServerTarget | undefined): Promise<ServerExecutable> {
@@ -71,12 +86,15 @@ async function find(target: ServerTarget | undefined): Promise<ServerExecutable>
   for (const program of target === undefined ? ["redis-server", "valkey-server"] : [source.program]) {
     const path = await onPath(program);
     const version = path === undefined ? undefined : await versionOf(path, []);
-    if (path !== undefined && version !== undefined && pattern.test(version)) return { command: path, args: [], version };
+    if (path !== undefined && version !== undefined && pattern.test(version))
+      return { command: path, args: [], version };
   }
   const directory = join(await cacheDirectory(), `${source.packageName}-${source.suite}`);
   const unpacked = (await unpackedExecutable(directory, source)) ?? (await unpack(directory, source));
   if (!source.versionPattern.test(unpacked.version)) {
-    throw new Error(`${directory} holds "${unpacked.version}", which is not ${target ?? "redis7"}; remove that folder and try again`);
+    throw new Error(
+      `${directory} holds "${unpacked.version}", which is not ${target ?? "redis7"}; remove that folder and try again`,
+    );
   }
   return unpacked;
 }
@@ -145,7 +163,13 @@ async function unpack(directory: string, source: TargetSource): Promise<ServerEx
     for (const file of await download(work, source)) await run("dpkg", ["-x", file, root]);
     const program = await findFile(root, new RegExp(`/usr/bin/${source.program.replace("-server", "-check-rdb")}$`));
     const loader = await findFile(root, /\/ld-linux[^/]*\.so\.\d$/);
-    const libraries = [...new Set((await files(root)).filter((path) => /\.so[.\d]*$/.test(path)).map((path) => path.slice(0, path.lastIndexOf("/"))))];
+    const libraries = [
+      ...new Set(
+        (await files(root))
+          .filter((path) => /\.so[.\d]*$/.test(path))
+          .map((path) => path.slice(0, path.lastIndexOf("/"))),
+      ),
+    ];
     const relative = (path: string): string => path.replaceAll(work, "$DIR");
     // The server and its rdb checker are one program, which looks at the name it was called by.
     const command = {
@@ -174,7 +198,9 @@ async function download(work: string, source: TargetSource): Promise<readonly st
   const apt = join(work, "apt");
   await mkdir(join(apt, "lists", "partial"), { recursive: true });
   await mkdir(join(apt, "archives", "partial"), { recursive: true });
-  const suites = source.suite.endsWith("-backports") ? [source.suite.replace("-backports", ""), source.suite] : [source.suite];
+  const suites = source.suite.endsWith("-backports")
+    ? [source.suite.replace("-backports", ""), source.suite]
+    : [source.suite];
   const { uri, options: signedBy } = await debianSource();
   await writeFile(join(apt, "sources.list"), suites.map((suite) => `deb ${signedBy}${uri} ${suite} main\n`).join(""));
   const options = [
@@ -198,7 +224,9 @@ async function download(work: string, source: TargetSource): Promise<readonly st
     const detail = (error as { stderr?: string }).stderr?.trim() ?? "";
     throw new Error(`apt-get could not fetch ${source.packageName} of Debian ${source.suite} from ${uri}: ${detail}`);
   }
-  return (await files(join(apt, "archives"))).filter((path) => /\/(lib|redis|valkey|openssl|zlib)[^/]*\.deb$/.test(path));
+  return (await files(join(apt, "archives"))).filter((path) =>
+    /\/(lib|redis|valkey|openssl|zlib)[^/]*\.deb$/.test(path),
+  );
 }
 
 /** The machine's own Debian mirror, with the key it trusts for it. */

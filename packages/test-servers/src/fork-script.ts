@@ -69,7 +69,10 @@ export interface ScriptProcess<H extends Handlers> extends AsyncDisposable {
  *
  * @param script path or `file:` URL; with `typeof handlers` as `H` calls are typed.
  */
-export function forkScript<H extends Handlers>(script: string | URL, options: ForkScriptOptions = {}): ScriptProcess<H> {
+export function forkScript<H extends Handlers>(
+  script: string | URL,
+  options: ForkScriptOptions = {},
+): ScriptProcess<H> {
   const { env = {}, args = [], execArgv = [], callTimeoutMs = 15_000 } = options;
   const child = fork(typeof script === "string" ? script : fileURLToPath(script), args, {
     env: withoutUndefined({ ...process.env, ...env }),
@@ -87,7 +90,9 @@ export function forkScript<H extends Handlers>(script: string | URL, options: Fo
   child.stderr?.on("data", (chunk: Buffer) => (output.stderr += chunk.toString()));
   child.once("exit", () => watchdog.release(pid));
   const exited = exitOf(child);
-  const calls = new PendingCalls(child, exited, callTimeoutMs, () => output.stderr.trimEnd().split("\n").slice(-20).join("\n"));
+  const calls = new PendingCalls(child, exited, callTimeoutMs, () =>
+    output.stderr.trimEnd().split("\n").slice(-20).join("\n"),
+  );
 
   const kill = (signal: NodeJS.Signals = "SIGKILL"): Promise<ScriptExit> => {
     child.kill(signal);
@@ -138,7 +143,10 @@ class PendingCalls {
   readonly #child: ChildProcess;
   readonly #timeoutMs: number;
   readonly #errorOutput: () => string;
-  readonly #pending = new Map<number, { readonly resolve: (value: unknown) => void; readonly reject: (error: Error) => void }>();
+  readonly #pending = new Map<
+    number,
+    { readonly resolve: (value: unknown) => void; readonly reject: (error: Error) => void }
+  >();
   #lastId = 0;
   #exit: string | undefined;
 

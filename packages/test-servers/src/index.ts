@@ -1,5 +1,11 @@
 export { freePort, freePorts } from "./port.ts";
-export { requestedTarget, SERVER_TARGETS, serverExecutable, type ServerExecutable, type ServerTarget } from "./executable.ts";
+export {
+  requestedTarget,
+  SERVER_TARGETS,
+  serverExecutable,
+  type ServerExecutable,
+  type ServerTarget,
+} from "./executable.ts";
 export { ReplyError, type Frame } from "./resp.ts";
 export { RespClient, type Reply, type RespClientOptions } from "./resp-client.ts";
 export {
@@ -24,7 +30,13 @@ export {
   type TlsRedis,
   type TlsRedisOptions,
 } from "./tls.ts";
-export { startCluster, type ClusterNode, type HalfMigration, type TestCluster, type TestClusterOptions } from "./cluster.ts";
+export {
+  startCluster,
+  type ClusterNode,
+  type HalfMigration,
+  type TestCluster,
+  type TestClusterOptions,
+} from "./cluster.ts";
 export { startSentinel, type SentinelNode, type TestSentinel, type TestSentinelOptions } from "./sentinel.ts";
 export { answerCalls, type Handlers } from "./answer-calls.ts";
 export { forkScript, RemoteError, type ForkScriptOptions, type ScriptExit, type ScriptProcess } from "./fork-script.ts";

@@ -86,10 +86,13 @@ interface VitestReport {
 function outcomeOf(json: string, exitCode: number): Pick<TargetResult, "passed" | "failed" | "failures"> {
   const ran = (JSON.parse(json) as VitestReport).testResults ?? [];
   const tests = ran.flatMap(({ assertionResults }) => assertionResults);
-  const failures = tests.filter(({ status }) => status !== "passed").map(({ fullName, status }) => `${fullName} (${status})`);
+  const failures = tests
+    .filter(({ status }) => status !== "passed")
+    .map(({ fullName, status }) => `${fullName} (${status})`);
   // A file that cannot be imported, or whose hooks fail, has no failed test.
   for (const { name, status, message, assertionResults } of ran) {
-    if (status === "failed" && assertionResults.every((test) => test.status === "passed")) failures.push(`${name}: ${message}`);
+    if (status === "failed" && assertionResults.every((test) => test.status === "passed"))
+      failures.push(`${name}: ${message}`);
   }
   if (exitCode !== 0 && failures.length === 0) failures.push(`vitest ended with code ${exitCode}`);
   return { passed: tests.filter(({ status }) => status === "passed").length, failed: failures.length, failures };
@@ -98,7 +101,13 @@ function outcomeOf(json: string, exitCode: number): Pick<TargetResult, "passed" 
 function report(all: readonly TargetResult[]): void {
   const rows = [
     ["target", "version", "passed", "failed", "seconds"],
-    ...all.map(({ target, version, passed, failed, seconds }) => [target, version, `${passed}`, `${failed}`, seconds.toFixed(1)]),
+    ...all.map(({ target, version, passed, failed, seconds }) => [
+      target,
+      version,
+      `${passed}`,
+      `${failed}`,
+      seconds.toFixed(1),
+    ]),
   ];
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   console.log("");

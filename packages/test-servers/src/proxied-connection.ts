@@ -77,8 +77,22 @@ export class ProxiedConnection {
     this.#server = server;
     this.#faults = faults;
     this.#traffic = traffic;
-    this.#toServer = new Pipe("toServer", client, server, faults, () => this.cut(), (chunk) => this.#request(chunk));
-    this.#toClient = new Pipe("toClient", server, client, faults, () => this.cut(), (chunk) => this.#reply(chunk));
+    this.#toServer = new Pipe(
+      "toServer",
+      client,
+      server,
+      faults,
+      () => this.cut(),
+      (chunk) => this.#request(chunk),
+    );
+    this.#toClient = new Pipe(
+      "toClient",
+      server,
+      client,
+      faults,
+      () => this.cut(),
+      (chunk) => this.#reply(chunk),
+    );
     for (const socket of [client, server]) {
       socket.unref();
       socket.once("close", () => {
@@ -244,7 +258,11 @@ class Pipe {
       this.#cut();
     } else if (item.end === "end") {
       this.#to.end();
-    } else if (this.#limit !== undefined && this.#limit === this.#faults.limit && item.bytes.length >= this.#remainingBytes) {
+    } else if (
+      this.#limit !== undefined &&
+      this.#limit === this.#faults.limit &&
+      item.bytes.length >= this.#remainingBytes
+    ) {
       if (this.#limit.once) this.#faults.limit = undefined;
       this.#isClosed = true;
       // An RST overtakes what stands in the sender's own buffer: let the last bytes leave first.

@@ -156,7 +156,8 @@ export async function startProxy(target: ProxyTarget): Promise<FaultProxy> {
   };
 }
 
-const addressOf = (target: ProxyTarget): Exclude<ProxyTarget, number> => (typeof target === "number" ? { host: "127.0.0.1", port: target } : target);
+const addressOf = (target: ProxyTarget): Exclude<ProxyTarget, number> =>
+  typeof target === "number" ? { host: "127.0.0.1", port: target } : target;
 
 function blocked(direction: Direction | "both", how: "swallow" | "stall"): Faults["blocked"] {
   return direction === "both" ? { toServer: how, toClient: how } : { [direction]: how };

@@ -214,7 +214,9 @@ async function sharedRedis(url: string, origin: string, release: () => Promise<u
   } catch (error) {
     client.close();
     await release();
-    throw new Error(`The Redis of ${origin} at ${hostname}:${port} does not answer: ${String(error)}`, { cause: error });
+    throw new Error(`The Redis of ${origin} at ${hostname}:${port} does not answer: ${String(error)}`, {
+      cause: error,
+    });
   }
   const stop = async (): Promise<void> => {
     client.close();
@@ -236,7 +238,9 @@ async function sharedRedis(url: string, origin: string, release: () => Promise<u
 async function startContainer(): Promise<SharedRedis | undefined> {
   const { RedisContainer } = await import("@testcontainers/redis");
   const container = await new RedisContainer("redis:7-alpine").start().catch(() => undefined);
-  return container === undefined ? undefined : sharedRedis(container.getConnectionUrl(), "the container", () => container.stop());
+  return container === undefined
+    ? undefined
+    : sharedRedis(container.getConnectionUrl(), "the container", () => container.stop());
 }
 
 function questions(client: RespClient): Pick<TestRedis, "command" | "commandBytes" | "runId" | "info"> {

@@ -156,7 +156,9 @@ interface Waiting {
 function greeting(options: RespClientOptions): readonly (readonly (string | number)[])[] {
   const commands: (readonly (string | number)[])[] = [];
   if (options.password !== undefined) {
-    commands.push(options.username === undefined ? ["AUTH", options.password] : ["AUTH", options.username, options.password]);
+    commands.push(
+      options.username === undefined ? ["AUTH", options.password] : ["AUTH", options.username, options.password],
+    );
   }
   if (options.database !== undefined && options.database !== 0) commands.push(["SELECT", options.database]);
   return commands;

@@ -123,7 +123,11 @@ export async function startSentinel(options: TestSentinelOptions = {}): Promise<
     rejoin: async (server) => {
       await server.start();
       await server.command("REPLICAOF", "127.0.0.1", (await primary()).port);
-      await until("the replica to be in step", 10_000, async () => (await server.info("replication"))["master_link_status"] === "up");
+      await until(
+        "the replica to be in step",
+        10_000,
+        async () => (await server.info("replication"))["master_link_status"] === "up",
+      );
     },
     failover: async () => {
       const previous = await primary();
@@ -168,7 +172,9 @@ async function startSentinelProcess(
       `port ${port}`,
       `unixsocket ${socketPath}`,
       `dir ${directory}`,
-      ...(sentinelPassword === undefined ? [] : [`requirepass ${quoted(sentinelPassword)}`, `sentinel sentinel-pass ${quoted(sentinelPassword)}`]),
+      ...(sentinelPassword === undefined
+        ? []
+        : [`requirepass ${quoted(sentinelPassword)}`, `sentinel sentinel-pass ${quoted(sentinelPassword)}`]),
       `sentinel monitor ${NAME} 127.0.0.1 ${primaryPort} 2`,
       ...(password === undefined ? [] : [`sentinel auth-pass ${NAME} ${quoted(password)}`]),
       `sentinel down-after-milliseconds ${NAME} ${downAfterMs}`,

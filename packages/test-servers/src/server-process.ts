@@ -77,9 +77,11 @@ export class ServerProcess {
     const executable = await serverExecutable();
     const configFile = join(this.directory, "redis.conf");
     // A sentinel keeps its state in this file: it is written once.
-    await writeFile(configFile, `${this.#options.config.join("\n")}\n`, { flag: "wx" }).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== "EEXIST") throw error;
-    });
+    await writeFile(configFile, `${this.#options.config.join("\n")}\n`, { flag: "wx" }).catch(
+      (error: NodeJS.ErrnoException) => {
+        if (error.code !== "EEXIST") throw error;
+      },
+    );
     const log = openSync(this.#logFile, "a");
     // A group of its own: Ctrl-C reaches the tests, and they decide what becomes of the server.
     const child = spawn(executable.command, [...executable.args, configFile, ...(this.#options.args ?? [])], {

@@ -77,7 +77,9 @@ export class TrafficLog {
 
 const MAX_COMMANDS = 10_000;
 
-const zero = (): { -readonly [K in keyof TrafficCounts]: TrafficCounts[K] } & { commandsByName: Record<string, number> } => ({
+const zero = (): { -readonly [K in keyof TrafficCounts]: TrafficCounts[K] } & {
+  commandsByName: Record<string, number>;
+} => ({
   connections: 0,
   clientChunks: 0,
   serverChunks: 0,

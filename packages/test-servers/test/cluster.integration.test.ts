@@ -70,7 +70,10 @@ describe("a cluster", () => {
 
 describe("a cluster behind proxies", () => {
   it("sends clients through them, and counts what they do on each node", async () => {
-    const client = createCluster({ rootNodes: proxied.urls.slice(0, 1).map((url) => ({ url })), defaults: { password: "secret" } });
+    const client = createCluster({
+      rootNodes: proxied.urls.slice(0, 1).map((url) => ({ url })),
+      defaults: { password: "secret" },
+    });
     await client.connect();
     const keys = await Promise.all(proxied.nodes.map((node) => proxied.keyOn(node)));
     await Promise.all(keys.map((key) => client.get(key)));
@@ -89,7 +92,9 @@ describe("a cluster behind proxies", () => {
     expect(await outside.command("PING")).toBe("PONG");
     await node.proxy?.refuse();
     node.proxy?.cut();
-    await expect(outside.command("PING").catch(() => outside.command("PING"))).rejects.toMatchObject({ code: "ECONNREFUSED" });
+    await expect(outside.command("PING").catch(() => outside.command("PING"))).rejects.toMatchObject({
+      code: "ECONNREFUSED",
+    });
     await proxied.waitUntilOk(2_000);
     await node.proxy?.pass();
     expect(await outside.command("PING")).toBe("PONG");

@@ -38,7 +38,11 @@ it("answers several calls, and keeps its state", async () => {
 
 it("throws what the handler threw, with its name and code", async () => {
   const child = fork();
-  await expect(child.call("fail")).rejects.toMatchObject({ name: "TypeError", message: "not like this", code: "ERR_SUCH" });
+  await expect(child.call("fail")).rejects.toMatchObject({
+    name: "TypeError",
+    message: "not like this",
+    code: "ERR_SUCH",
+  });
   await expect(child.call("unclonable")).rejects.toThrow("could not be cloned");
   await expect(child.call("missing" as "count")).rejects.toThrow("There is no handler missing; there are echo, where");
 });
@@ -47,7 +51,9 @@ it("bounds a call, and says what the script wrote to its error output", async ()
   const child = fork({ callTimeoutMs: 500 });
   await expect.poll(() => child.stdout, { timeout: 5_000 }).toBe("up\n");
   await expect(child.call("never")).rejects.toThrow("No answer to never within 500 ms");
-  await expect(child.call("exit", 3)).rejects.toThrow("The process ended with code 3. End of its error output:\ngoing down");
+  await expect(child.call("exit", 3)).rejects.toThrow(
+    "The process ended with code 3. End of its error output:\ngoing down",
+  );
   expect(await child.exited).toEqual({ code: 3, signal: null });
   await expect(child.call("count")).rejects.toThrow("The process ended with code 3");
 });
@@ -75,5 +81,7 @@ it("tells whether the process ends by itself", async () => {
 
 it("says why a script does not start", async () => {
   const child = forkScript<Forked>("/nonexistent/script.ts");
-  await expect(child.call("count")).rejects.toThrow(/The process ended with code 1\. End of its error output:[^]*Cannot find module/);
+  await expect(child.call("count")).rejects.toThrow(
+    /The process ended with code 1\. End of its error output:[^]*Cannot find module/,
+  );
 });

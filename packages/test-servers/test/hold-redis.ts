@@ -3,5 +3,7 @@ import { startOwnRedis } from "../src/index.ts";
 
 const servers = [await startOwnRedis(), await startOwnRedis()];
 servers[1]?.pause();
-console.log(JSON.stringify({ pids: servers.map(({ pid }) => pid), directories: servers.map(({ directory }) => directory) }));
+console.log(
+  JSON.stringify({ pids: servers.map(({ pid }) => pid), directories: servers.map(({ directory }) => directory) }),
+);
 process.stdin.resume();

@@ -16,7 +16,9 @@ it("runs the chosen tests against the chosen server, and counts", async () => {
 it("counts a server that cannot be had as a failure, and says what to do", async () => {
   const empty = await mkdtemp(join(tmpdir(), "hotset-empty-"));
   const { code, lines } = await matrix(["valkey8"], { PATH: empty, XDG_CACHE_HOME: empty });
-  expect(lines.join("\n")).toContain("valkey8: Error: There is no valkey-server on PATH and no apt-get to fetch one with.");
+  expect(lines.join("\n")).toContain(
+    "valkey8: Error: There is no valkey-server on PATH and no apt-get to fetch one with.",
+  );
   expect([lines.at(-1), code]).toEqual(["0 passed, 1 failed", 1]);
   await rm(empty, { recursive: true });
 });
@@ -32,7 +34,9 @@ function matrix(
 ): Promise<{ readonly code: number; readonly lines: readonly string[] }> {
   const script = fileURLToPath(new URL("../src/matrix.ts", import.meta.url));
   // The runner's own variables would make the run inside take itself for one of its workers.
-  const kept = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(VITEST|TEST$|NODE_ENV$|NODE_OPTIONS$)/.test(name)));
+  const kept = Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !/^(VITEST|TEST$|NODE_ENV$|NODE_OPTIONS$)/.test(name)),
+  );
   return new Promise((resolve) => {
     execFile(process.execPath, [script, ...args], { env: { ...kept, ...env } }, (error, stdout) => {
       resolve({ code: typeof error?.code === "number" ? error.code : 0, lines: stdout.trimEnd().split("\n") });

@@ -50,7 +50,12 @@ it("counts commands written in one tick as one round trip, and awaited ones each
 
   await client.command("HMGET", "k", "d");
   await client.command("PTTL", "k");
-  expect(proxy.counts).toMatchObject({ connections: 0, commands: 4, roundTrips: 3, commandsByName: { HMGET: 2, PTTL: 2 } });
+  expect(proxy.counts).toMatchObject({
+    connections: 0,
+    commands: 4,
+    roundTrips: 3,
+    commandsByName: { HMGET: 2, PTTL: 2 },
+  });
   expect(proxy.commands()).toEqual([
     ["HMGET", "k", "d"],
     ["PTTL", "k"],
@@ -139,7 +144,10 @@ it("swallows requests in silence, for good on the connections that lost somethin
   await Promise.all([client.command("PING"), idle.command("PING")]);
   proxy.swallow();
   const lost = client.command("SET", "k", "lost");
-  const settled = await Promise.race([lost.catch(() => "rejected"), new Promise((resolve) => setTimeout(resolve, 100, "silent"))]);
+  const settled = await Promise.race([
+    lost.catch(() => "rejected"),
+    new Promise((resolve) => setTimeout(resolve, 100, "silent")),
+  ]);
   expect(settled).toBe("silent");
   await proxy.pass();
   await expect(client.command("PING")).rejects.toThrow("No reply to SET within 300 ms");
@@ -208,7 +216,11 @@ it("holds one command of a pipeline before the server sees it", async () => {
   const patient = clientWith(2_000);
   await patient.command("PING");
   const held = proxy.hold("set");
-  const answers = Promise.all([patient.command("INCR", "n"), patient.command("SET", "k", "v"), patient.command("INCR", "n")]);
+  const answers = Promise.all([
+    patient.command("INCR", "n"),
+    patient.command("SET", "k", "v"),
+    patient.command("INCR", "n"),
+  ]);
   expect(await held.reached).toEqual(["SET", "k", "v"]);
   await expect.poll(() => redis.command("GET", "n")).toBe("1");
   expect(await redis.command("EXISTS", "k")).toBe(0);

@@ -77,7 +77,9 @@ describe("an own Redis", () => {
     const before = await redis.runId();
     await redis.kill();
     expect(redis.pid).toBe(undefined);
-    await expect(redis.command("PING")).rejects.toMatchObject({ code: expect.stringMatching(/ECONNREFUSED|ENOENT/) as string });
+    await expect(redis.command("PING")).rejects.toMatchObject({
+      code: expect.stringMatching(/ECONNREFUSED|ENOENT/) as string,
+    });
     await redis.start();
     expect(await redis.command("GET", "kept")).toBe("v");
     expect(redis.port).toBe(port);
@@ -100,7 +102,7 @@ describe("an own Redis", () => {
   });
 
   it("can be had while it is still loading, and after", async () => {
-    const slow = await startOwnRedis({ 
+    const slow = await startOwnRedis({
       config: ["rdbcompression no", "key-load-delay 5000", "loading-process-events-interval-bytes 1024"],
     });
     await slow.command("DEBUG", "POPULATE", 50, "k", 1_000);
@@ -133,7 +135,9 @@ describe("when its process ends", () => {
 
   for (const end of ["SIGKILL", "SIGINT", "a normal exit"] as const) {
     it(`is killed and its folder removed after ${end}`, async () => {
-      const holder = spawn(process.execPath, ["--conditions=@hotset/source", script], { stdio: ["pipe", "pipe", "inherit"] });
+      const holder = spawn(process.execPath, ["--conditions=@hotset/source", script], {
+        stdio: ["pipe", "pipe", "inherit"],
+      });
       const [line] = (await once(createInterface(holder.stdout), "line")) as [string];
       const { pids, directories } = JSON.parse(line) as { pids: readonly number[]; directories: readonly string[] };
       expect(pids.map(isRunning)).toEqual([true, true]);

@@ -2,7 +2,14 @@ import { createClient } from "@redis/client";
 import { X509Certificate } from "node:crypto";
 import { connect, type ConnectionOptions } from "node:tls";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { RespClient, startAclRedis, startTlsRedis, testCertificates, type AclRedis, type TlsRedis } from "../src/index.ts";
+import {
+  RespClient,
+  startAclRedis,
+  startTlsRedis,
+  testCertificates,
+  type AclRedis,
+  type TlsRedis,
+} from "../src/index.ts";
 
 describe("certificates", () => {
   it("are what they are named for", () => {
@@ -28,7 +35,11 @@ describe("TLS", () => {
   });
   afterAll(() => redis.stop());
 
-  const tls = (more: ConnectionOptions = {}): ConnectionOptions => ({ ca: redis.certificates.ca, ...redis.certificates.client, ...more });
+  const tls = (more: ConnectionOptions = {}): ConnectionOptions => ({
+    ca: redis.certificates.ca,
+    ...redis.certificates.client,
+    ...more,
+  });
   const ping = async (options: ConnectionOptions): Promise<unknown> => {
     const client = RespClient.fromUrl(redis.url, { tls: options });
     try {
@@ -49,8 +60,12 @@ describe("TLS", () => {
   it("refuses clients without one, with an expired one, and with another authority's", async () => {
     const { ca, wrongClient, expiredClient } = redis.certificates;
     await expect(ping({ ca })).rejects.toMatchObject({ code: "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED" });
-    await expect(ping(tls(expiredClient))).rejects.toMatchObject({ code: expect.stringMatching(/ALERT_CERTIFICATE_EXPIRED/) as string });
-    await expect(ping(tls(wrongClient))).rejects.toMatchObject({ code: expect.stringMatching(/ALERT_UNKNOWN_CA/) as string });
+    await expect(ping(tls(expiredClient))).rejects.toMatchObject({
+      code: expect.stringMatching(/ALERT_CERTIFICATE_EXPIRED/) as string,
+    });
+    await expect(ping(tls(wrongClient))).rejects.toMatchObject({
+      code: expect.stringMatching(/ALERT_UNKNOWN_CA/) as string,
+    });
   });
 
   it.each([
@@ -111,8 +126,12 @@ describe("users", () => {
   });
 
   it("are refused with a wrong password, and without one", async () => {
-    await expect(RespClient.fromUrl(redis.urlOf("app", "wrong")).command("PING")).rejects.toMatchObject({ prefix: "WRONGPASS" });
-    await expect(RespClient.fromUrl(`redis://127.0.0.1:${redis.port}`).command("PING")).rejects.toMatchObject({ prefix: "NOAUTH" });
+    await expect(RespClient.fromUrl(redis.urlOf("app", "wrong")).command("PING")).rejects.toMatchObject({
+      prefix: "WRONGPASS",
+    });
+    await expect(RespClient.fromUrl(`redis://127.0.0.1:${redis.port}`).command("PING")).rejects.toMatchObject({
+      prefix: "NOAUTH",
+    });
   });
 
   it("can be added, and changed by the administrator", async () => {

@@ -14,7 +14,10 @@ it("has a primary, a replica and three sentinels that agree", async () => {
   expect(await sentinel.replicas()).toEqual([sentinel.servers[1]]);
   for (const { url } of sentinel.sentinels) {
     const client = RespClient.fromUrl(url);
-    expect(await client.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", sentinel.name)).toEqual(["127.0.0.1", String(primary.port)]);
+    expect(await client.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", sentinel.name)).toEqual([
+      "127.0.0.1",
+      String(primary.port),
+    ]);
     client.close();
   }
   await expect(sentinel.servers[1]?.command("SET", "k", "v")).rejects.toMatchObject({ prefix: "READONLY" });

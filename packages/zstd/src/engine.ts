@@ -61,7 +61,10 @@ export function zlibEngine(level: number): Engine {
 /** In the thread pool. */
 export function compressInPool(bytes: Uint8Array, level: number): Promise<Uint8Array> {
   // Without the size, a stream would be written: readers could not know how much comes.
-  const options: ZstdOptions & { pledgedSrcSize: number } = { ...compressOptions(level), pledgedSrcSize: bytes.byteLength };
+  const options: ZstdOptions & { pledgedSrcSize: number } = {
+    ...compressOptions(level),
+    pledgedSrcSize: bytes.byteLength,
+  };
   const { zstdCompress } = zlib();
   return new Promise((resolve, reject) => {
     zstdCompress(bytes, options, (error, result) => (error === null ? resolve(result) : reject(error)));
@@ -72,20 +75,29 @@ export function compressInPool(bytes: Uint8Array, level: number): Promise<Uint8A
 export function decompressInPool(bytes: Uint8Array, room: number): Promise<Uint8Array> {
   const { zstdDecompress } = zlib();
   return new Promise((resolve, reject) => {
-    zstdDecompress(bytes, decompressOptions(room), (error, result) => (error === null ? resolve(result) : reject(error)));
+    zstdDecompress(bytes, decompressOptions(room), (error, result) =>
+      error === null ? resolve(result) : reject(error),
+    );
   });
 }
 
-const compressOptions = (level: number): ZstdOptions => ({ params: { [zlib().constants.ZSTD_c_compressionLevel]: level } });
+const compressOptions = (level: number): ZstdOptions => ({
+  params: { [zlib().constants.ZSTD_c_compressionLevel]: level },
+});
 
 /** With room for everything in one piece, zstd writes straight into it and allocates no window. */
-const decompressOptions = (room: number): ZstdOptions => ({ maxOutputLength: Math.max(1, room), chunkSize: Math.max(64, room + 1) });
+const decompressOptions = (room: number): ZstdOptions => ({
+  maxOutputLength: Math.max(1, room),
+  chunkSize: Math.max(64, room + 1),
+});
 
 function zlib(): typeof import("node:zlib") {
   // Not imported at the top: it takes a millisecond that whoever does not compress need not spend.
   const module = process.getBuiltinModule("node:zlib");
   if (typeof module.zstdCompressSync !== "function") {
-    throw new ConfigurationError(`zstd: Node ${process.version} has no zstd of its own; install zstd-napi, or use Node 22.15 or newer`);
+    throw new ConfigurationError(
+      `zstd: Node ${process.version} has no zstd of its own; install zstd-napi, or use Node 22.15 or newer`,
+    );
   }
   return module;
 }

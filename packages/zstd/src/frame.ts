@@ -31,11 +31,12 @@ export function readFrame(bytes: Uint8Array): Frame {
     const contentBytes = contentSize(view, at, sizeBytes);
     at += sizeBytes;
     if (isSingleSegment) windowBytes = contentBytes!;
-    else if (contentBytes === undefined && windowBytes > MAX_WINDOW_BYTES) throw refusal(bytes, "need too large a window");
+    else if (contentBytes === undefined && windowBytes > MAX_WINDOW_BYTES)
+      throw refusal(bytes, "need too large a window");
 
     const maxBlockBytes = Math.min(windowBytes, MAX_BLOCK_BYTES);
     let mostBytes = 0;
-    for (let isLast = false; !isLast; ) {
+    for (let isLast = false; !isLast;) {
       const header = view.getUint16(at, true) | (view.getUint8(at + 2) << 16);
       at += 3;
       isLast = (header & 1) !== 0;

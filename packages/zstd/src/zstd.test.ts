@@ -24,7 +24,10 @@ describe.each(engines)("on %s", (engine) => {
     for (const byteLength of [0, 1, 100, 255, 256, 65_791, 65_792, 128 * KIB, 128 * KIB + 1, MIB]) {
       const frame = await zstdOn(other).compress(text(byteLength));
 
-      expect(Buffer.from(await compressor.decompress(frame, byteLength)).equals(text(byteLength)), `${byteLength} bytes`).toBe(true);
+      expect(
+        Buffer.from(await compressor.decompress(frame, byteLength)).equals(text(byteLength)),
+        `${byteLength} bytes`,
+      ).toBe(true);
     }
   });
 
@@ -37,15 +40,24 @@ describe.each(engines)("on %s", (engine) => {
   });
 
   it("reads frames written as streams, which do not say how much they hold, within the limit", async () => {
-    for (const pieces of [[], ["kettle"], ["a".repeat(500), "b".repeat(500)], ["x".repeat(300_000), "y".repeat(300_001)]]) {
+    for (const pieces of [
+      [],
+      ["kettle"],
+      ["a".repeat(500), "b".repeat(500)],
+      ["x".repeat(300_000), "y".repeat(300_001)],
+    ]) {
       const frame = await streamed(pieces);
       const content = Buffer.from(pieces.join(""));
 
       expect(Buffer.from(await compressor.decompress(frame, content.byteLength)).equals(content)).toBe(true);
       expect(Buffer.from(await compressor.decompress(frame, Infinity)).equals(content)).toBe(true);
       if (content.byteLength > 0) {
-        await expect(async () => compressor.decompress(frame, content.byteLength - 1)).rejects.toThrow(`zstd: decompresses to more than the ${content.byteLength - 1} bytes allowed`);
-        await expect(async () => compressor.decompress(frame, 0)).rejects.toThrow("zstd: decompresses to more than the 0 bytes allowed");
+        await expect(async () => compressor.decompress(frame, content.byteLength - 1)).rejects.toThrow(
+          `zstd: decompresses to more than the ${content.byteLength - 1} bytes allowed`,
+        );
+        await expect(async () => compressor.decompress(frame, 0)).rejects.toThrow(
+          "zstd: decompresses to more than the 0 bytes allowed",
+        );
       }
     }
   });
@@ -54,7 +66,9 @@ describe.each(engines)("on %s", (engine) => {
     const bomb = zeros(1024 * MIB, { says: 1024 * MIB });
     const before = process.memoryUsage().arrayBuffers;
 
-    expect(() => compressor.decompress(bomb, 64 * MIB)).toThrow("zstd: decompresses to more than the 67108864 bytes allowed");
+    expect(() => compressor.decompress(bomb, 64 * MIB)).toThrow(
+      "zstd: decompresses to more than the 67108864 bytes allowed",
+    );
 
     expect(bomb.byteLength).toBeLessThan(33 * KIB);
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(KIB);
@@ -63,28 +77,53 @@ describe.each(engines)("on %s", (engine) => {
   it("stops at the limit where 1 GiB does not say so", async () => {
     const bomb = zeros(1024 * MIB, {});
 
-    await expect(async () => compressor.decompress(bomb, 100 * KIB)).rejects.toThrow("zstd: decompresses to more than the 102400 bytes allowed");
-    await expect(async () => compressor.decompress(bomb, MIB)).rejects.toThrow("zstd: decompresses to more than the 1048576 bytes allowed");
+    await expect(async () => compressor.decompress(bomb, 100 * KIB)).rejects.toThrow(
+      "zstd: decompresses to more than the 102400 bytes allowed",
+    );
+    await expect(async () => compressor.decompress(bomb, MIB)).rejects.toThrow(
+      "zstd: decompresses to more than the 1048576 bytes allowed",
+    );
   });
 
   it.each<[what: string, frame: Uint8Array]>([
     ["less than it holds", zeros(MIB, { says: 500 })],
     ["less than it holds, and that is much", zeros(8 * MIB, { says: 7 * MIB })],
-    ["more than it holds, as far as its blocks can tell", Buffer.concat([head({ says: 200 }), block(2, zstdBlock(100))])],
+    [
+      "more than it holds, as far as its blocks can tell",
+      Buffer.concat([head({ says: 200 }), block(2, zstdBlock(100))]),
+    ],
   ])("refuses a frame that says %s", async (_, frame) => {
     await expect(async () => compressor.decompress(frame, Infinity)).rejects.toThrow(DecodeError);
-    expect(Buffer.from(await compressor.decompress(await compressor.compress(text(100)), 100)).equals(text(100))).toBe(true);
+    expect(Buffer.from(await compressor.decompress(await compressor.compress(text(100)), 100)).equals(text(100))).toBe(
+      true,
+    );
   });
 
   it.each<[what: string, frame: Uint8Array, message: string]>([
     ["1 GiB that its blocks cannot hold", zeros(100, { says: 1024 * MIB }), "cannot hold what they claim"],
-    ["a dictionary", Buffer.from([...head({}).subarray(0, 4), 0x01, 0x58, 7, ...block(0, Buffer.from("a"))]), "need a dictionary"],
+    [
+      "a dictionary",
+      Buffer.from([...head({}).subarray(0, 4), 0x01, 0x58, 7, ...block(0, Buffer.from("a"))]),
+      "need a dictionary",
+    ],
     ["a skippable frame", Buffer.from("502a4d1801000000ff", "hex"), "are no Zstandard frame"],
     ["an old frame", Buffer.from("27b52ffd00", "hex"), "are no Zstandard frame"],
     ["two frames", Buffer.concat([zstdCompressSync("a"), zstdCompressSync("b")]), "have something behind the frame"],
-    ["a frame and a skippable one", Buffer.concat([zstdCompressSync("a"), Buffer.from("502a4d1801000000ff", "hex")]), "have something behind the frame"],
-    ["a window of 2 GiB", Buffer.concat([Buffer.from("28b52ffd00a8", "hex"), block(0, Buffer.from("a"))]), "need too large a window"],
-    ["a block of a kind to come", Buffer.concat([head({ says: 1 }), block(3, Buffer.from("a"))]), "hold a malformed block"],
+    [
+      "a frame and a skippable one",
+      Buffer.concat([zstdCompressSync("a"), Buffer.from("502a4d1801000000ff", "hex")]),
+      "have something behind the frame",
+    ],
+    [
+      "a window of 2 GiB",
+      Buffer.concat([Buffer.from("28b52ffd00a8", "hex"), block(0, Buffer.from("a"))]),
+      "need too large a window",
+    ],
+    [
+      "a block of a kind to come",
+      Buffer.concat([head({ says: 1 }), block(3, Buffer.from("a"))]),
+      "hold a malformed block",
+    ],
     ["a block of 2 MiB", Buffer.concat([head({}), Buffer.from([0xff, 0xff, 0xff])]), "hold a malformed block"],
     ["nothing", new Uint8Array(0), "are cut short"],
     ["gzip", Buffer.from("1f8b0800000000000003030000000000000000", "hex"), "are no Zstandard frame"],
@@ -122,7 +161,9 @@ describe.each(engines)("on %s", (engine) => {
     for (const byteLength of [1, 5_000, MIB]) {
       const frame = await compressor.compress(text(byteLength));
 
-      expect(() => compressor.decompress(frame, byteLength - 1)).toThrow(`zstd: decompresses to more than the ${byteLength - 1} bytes allowed`);
+      expect(() => compressor.decompress(frame, byteLength - 1)).toThrow(
+        `zstd: decompresses to more than the ${byteLength - 1} bytes allowed`,
+      );
     }
   });
 });
@@ -147,7 +188,9 @@ describe("options", () => {
 
   it("compresses more at a higher level", async () => {
     const items = Buffer.from(Array.from({ length: 2_000 }, (_, i) => `item ${(i * 7919) % 997}`).join());
-    const [fastest, usual] = await Promise.all([-7, 3].map(async (level) => (await zstd({ level }).compress(items)).byteLength));
+    const [fastest, usual] = await Promise.all(
+      [-7, 3].map(async (level) => (await zstd({ level }).compress(items)).byteLength),
+    );
 
     expect(usual).toBeLessThan(fastest! / 2);
   });
@@ -156,7 +199,13 @@ describe("options", () => {
 describe("loading", () => {
   const run = (code: string): unknown => {
     const args = ["--conditions=@hotset/source", "--input-type=module", "--eval", code];
-    return JSON.parse(execFileSync(process.execPath, args, { cwd: import.meta.dirname, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] }));
+    return JSON.parse(
+      execFileSync(process.execPath, args, {
+        cwd: import.meta.dirname,
+        encoding: "utf8",
+        stdio: ["ignore", "pipe", "inherit"],
+      }),
+    );
   };
 
   const report = `
@@ -179,7 +228,11 @@ describe("loading", () => {
     `);
 
     const nothing = { native: false, zlib: false };
-    expect(seen).toEqual({ before: nothing, made: nothing, used: { native: engines.length === 2, zlib: engines.length === 1 } });
+    expect(seen).toEqual({
+      before: nothing,
+      made: nothing,
+      used: { native: engines.length === 2, zlib: engines.length === 1 },
+    });
   });
 
   it("falls back to node:zlib where zstd-napi is not installed", async () => {
@@ -198,7 +251,9 @@ describe("loading", () => {
     `) as { frame: string; loaded: unknown };
 
     expect(seen.loaded).toEqual({ native: false, zlib: true });
-    expect(Buffer.from(await zstd().decompress(Buffer.from(seen.frame, "hex"), 2_000)).equals(Buffer.alloc(2_000, "kettle"))).toBe(true);
+    expect(
+      Buffer.from(await zstd().decompress(Buffer.from(seen.frame, "hex"), 2_000)).equals(Buffer.alloc(2_000, "kettle")),
+    ).toBe(true);
   });
 });
 

@@ -25,7 +25,8 @@ export function zstdOn(wanted: Engine["name"] | "any", options?: CompressorOptio
   const maxSyncBytes = level <= 4 ? 128 * 1024 : level <= 9 ? 32 * 1024 : 2 * 1024;
   let loaded: Engine | undefined;
 
-  const engine = (): Engine => (loaded ??= (wanted === "zlib" ? undefined : nativeEngine(level, maxSyncBytes)) ?? zlibEngine(level));
+  const engine = (): Engine =>
+    (loaded ??= (wanted === "zlib" ? undefined : nativeEngine(level, maxSyncBytes)) ?? zlibEngine(level));
 
   function compress(bytes: Uint8Array): Uint8Array | Promise<Uint8Array> {
     return bytes.byteLength <= maxSyncBytes ? engine().compress(bytes) : compressInPool(bytes, level);
@@ -71,7 +72,8 @@ function failure(cause: unknown, bytes: Uint8Array, { contentBytes, mostBytes }:
 }
 
 const isOutOfRoom = (error: unknown): boolean =>
-  error instanceof Error && (("code" in error && error.code === "ERR_BUFFER_TOO_LARGE") || error.message === "Destination buffer is too small");
+  error instanceof Error &&
+  (("code" in error && error.code === "ERR_BUFFER_TOO_LARGE") || error.message === "Destination buffer is too small");
 
 const tooLarge = (maxBytes: number): DecodeError =>
   new DecodeError(`zstd: decompresses to more than the ${maxBytes} bytes allowed`, { operation: "decompress" });

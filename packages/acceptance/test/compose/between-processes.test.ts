@@ -1,6 +1,23 @@
 /** Several processes over two composed backends: interleavings are forced, time is moved by hand. */
-import { BackendUnavailableError, compose, createCache, json, type Cache, type ComposeOptions, type Policy, type StoredEntry } from "@hotset/core";
-import { flush, gate, outcome, scriptedBackend, TestClock, type ScriptedBackend, type ScriptedBackendOptions } from "@hotset/core/testing";
+import {
+  BackendUnavailableError,
+  compose,
+  createCache,
+  json,
+  type Cache,
+  type ComposeOptions,
+  type Policy,
+  type StoredEntry,
+} from "@hotset/core";
+import {
+  flush,
+  gate,
+  outcome,
+  scriptedBackend,
+  TestClock,
+  type ScriptedBackend,
+  type ScriptedBackendOptions,
+} from "@hotset/core/testing";
 import { memory } from "@hotset/memory";
 import { describe, expect, it } from "vitest";
 import { gatedLoads } from "../support/processes.ts";
@@ -35,14 +52,19 @@ const HEARD: Side = { leases: true, tagVersions: true, coherence: "heard" };
 async function inStep(options: Options = {}) {
   const { sharesNear = false, near: nearOptions, far: farOptions, local = false, policy = {}, ...plan } = options;
   const clock = new TestClock();
-  const [firstNear, firstFar] = [nearOptions, farOptions].map((side, i) => scriptedBackend({ clock, label: ["near", "far"][i]!, ...HEARD, ...side })) as [ScriptedBackend, ScriptedBackend];
+  const [firstNear, firstFar] = [nearOptions, farOptions].map((side, i) =>
+    scriptedBackend({ clock, label: ["near", "far"][i]!, ...HEARD, ...side }),
+  ) as [ScriptedBackend, ScriptedBackend];
   const start = (near: ScriptedBackend, far: ScriptedBackend): Process => {
     const builder = createCache({ name: "shop", clock });
     const composed = compose(near, far, plan);
-    const cache = (local ? builder.tier(memory()).tier(composed) : builder.tier(composed)).defaults({ ttl: "1h", ...policy }).build();
+    const cache = (local ? builder.tier(memory()).tier(composed) : builder.tier(composed))
+      .defaults({ ttl: "1h", ...policy })
+      .build();
     return { cache, near, far };
   };
-  const peerNear = () => (sharesNear ? firstNear.peer() : scriptedBackend({ clock, label: "near", ...HEARD, ...nearOptions }));
+  const peerNear = () =>
+    sharesNear ? firstNear.peer() : scriptedBackend({ clock, label: "near", ...HEARD, ...nearOptions });
   const [p1, p2] = [start(firstNear, firstFar), start(peerNear(), firstFar.peer())];
   for (const { cache } of [p1, p2]) await cache.connect();
   return { clock, p1, p2, start: () => start(peerNear(), firstFar.peer()) };
@@ -54,10 +76,16 @@ const valueIn = (backend: ScriptedBackend, key: string = K): unknown => {
 };
 
 /** What a program without the library writes. */
-const foreign = (value: unknown): StoredEntry => ({ data: json().encode(value), staleInMs: 3_600_000, expiresInMs: 3_600_000, meta: "" });
+const foreign = (value: unknown): StoredEntry => ({
+  data: json().encode(value),
+  staleInMs: 3_600_000,
+  expiresInMs: 3_600_000,
+  meta: "",
+});
 
 /** Entry reads alone, without those of tag versions. */
-const reads = (backend: ScriptedBackend, key: string = K): number => backend.calls.filter(({ operation, keys }) => operation.endsWith("read") && keys.includes(key)).length;
+const reads = (backend: ScriptedBackend, key: string = K): number =>
+  backend.calls.filter(({ operation, keys }) => operation.endsWith("read") && keys.includes(key)).length;
 
 /** Until `near` answers `k` alone. */
 async function settled({ cache, near, far }: Process): Promise<void> {
@@ -102,7 +130,10 @@ describe("a copy in near answers alone", () => {
   it("after an own write, whether or not that is heard like any other (C82)", async () => {
     for (const echoes of [false, true]) {
       const { p1 } = await inStep({ far: { echoes } });
-      for (const write of [() => p1.cache.set("k", "v"), () => p1.cache.delete("k").then(() => p1.cache.getOrSet("k", () => "v"))]) {
+      for (const write of [
+        () => p1.cache.set("k", "v"),
+        () => p1.cache.delete("k").then(() => p1.cache.getOrSet("k", () => "v")),
+      ]) {
         await write();
         await flush();
         expect(valueIn(p1.near)).toBe("v");
@@ -133,19 +164,22 @@ describe("a copy in near answers alone", () => {
     expect(reads(p1.far)).toBe(0);
   });
 
-  it.each(["near", "far"] as const)("where %s names no writes, after a copy was made, or an own write that nobody heard of", async (side) => {
-    const { p1, p2 } = await inStep({ far: { echoes: false }, [side]: { leases: false, echoes: false } });
-    await p1.cache.set("k", "v");
-    expect(await p2.cache.get("k")).toBe("v");
-    await flush();
-    for (const { cache, near, far } of [p1, p2]) {
-      for (const backend of [near, far]) backend.forgetCalls();
-      expect(await cache.get("k")).toBe("v");
-      expect([reads(near), reads(far)]).toEqual([1, 0]);
-    }
-    await p2.cache.set("k", "w");
-    expect(await p1.cache.get("k")).toBe("w");
-  });
+  it.each(["near", "far"] as const)(
+    "where %s names no writes, after a copy was made, or an own write that nobody heard of",
+    async (side) => {
+      const { p1, p2 } = await inStep({ far: { echoes: false }, [side]: { leases: false, echoes: false } });
+      await p1.cache.set("k", "v");
+      expect(await p2.cache.get("k")).toBe("v");
+      await flush();
+      for (const { cache, near, far } of [p1, p2]) {
+        for (const backend of [near, far]) backend.forgetCalls();
+        expect(await cache.get("k")).toBe("v");
+        expect([reads(near), reads(far)]).toEqual([1, 0]);
+      }
+      await p2.cache.set("k", "w");
+      expect(await p1.cache.get("k")).toBe("w");
+    },
+  );
 
   it("and not for a call with a token, which far answers", async () => {
     for (const far of [{}, { leases: false }]) {
@@ -165,24 +199,27 @@ describe("a copy in near answers alone", () => {
 });
 
 describe("what is heard of far is not served from near", () => {
-  it.each(READS.flatMap((read) => WRITES.map((write) => [read, write] as const)))("%s, %s: what another process set, deleted, marked stale (C81)", async (read, write) => {
-    const { p1, p2 } = await inStep({ read, write, policy: { staleIfError: "1h" } });
-    await p1.cache.set("k", 1);
-    expect(await p2.cache.get("k")).toBe(1);
-    await settled(p2);
-    await p1.cache.set("k", 2);
-    expect(await p2.cache.get("k")).toBe(2);
-    await settled(p2);
-    await p1.cache.markStale("k");
-    expect(await p2.cache.get("k")).toBeUndefined();
-    expect(await p2.cache.get("k", { allowStale: true })).toBe(2);
-    expect(await p2.cache.getOrSet("k", () => 3)).toBe(3);
-    expect(await p1.cache.get("k")).toBe(3);
-    await p1.cache.delete("k");
-    await flush();
-    expect(await p2.cache.get("k", { allowStale: true })).toBeUndefined();
-    expect(valueIn(p2.near)).toBeUndefined();
-  });
+  it.each(READS.flatMap((read) => WRITES.map((write) => [read, write] as const)))(
+    "%s, %s: what another process set, deleted, marked stale (C81)",
+    async (read, write) => {
+      const { p1, p2 } = await inStep({ read, write, policy: { staleIfError: "1h" } });
+      await p1.cache.set("k", 1);
+      expect(await p2.cache.get("k")).toBe(1);
+      await settled(p2);
+      await p1.cache.set("k", 2);
+      expect(await p2.cache.get("k")).toBe(2);
+      await settled(p2);
+      await p1.cache.markStale("k");
+      expect(await p2.cache.get("k")).toBeUndefined();
+      expect(await p2.cache.get("k", { allowStale: true })).toBe(2);
+      expect(await p2.cache.getOrSet("k", () => 3)).toBe(3);
+      expect(await p1.cache.get("k")).toBe(3);
+      await p1.cache.delete("k");
+      await flush();
+      expect(await p2.cache.get("k", { allowStale: true })).toBeUndefined();
+      expect(valueIn(p2.near)).toBeUndefined();
+    },
+  );
 
   it("what another program did", async () => {
     const { p1 } = await inStep();
@@ -355,26 +392,29 @@ describe("what is heard of far is not served from near", () => {
     expect(valueIn(p2.near)).toBeUndefined();
   });
 
-  it.each([true, false])("nor when it comes late from another process: a copy of what was; own writes are heard: %s", async (echoes) => {
-    const { p1, p2 } = await inStep({ sharesNear: true, local: true, far: { echoes } });
-    await p1.cache.set("k", "v");
-    p1.near.store.delete(K);
-    const copying = gate();
-    p2.near.script("write", { before: copying });
-    expect(await p2.cache.get("k")).toBe("v");
-    await copying.arrived();
-    expect(await p1.cache.delete("k")).toMatchObject({ status: "deleted" });
-    // P2 is told of nothing, and has the old value written.
-    p2.far.link.hold();
-    copying.open();
-    await flush();
-    for (let i = 0; i < 2; i += 1) expect(await p1.cache.get("k")).toBeUndefined();
-    expect(p1.cache.peek("k")).toBeUndefined();
-    expect(valueIn(p1.near)).toBe("v");
-    p1.far.down();
-    p1.far.link.lose();
-    expect(await p1.cache.get("k"), "nor does it stand in").toBeUndefined();
-  });
+  it.each([true, false])(
+    "nor when it comes late from another process: a copy of what was; own writes are heard: %s",
+    async (echoes) => {
+      const { p1, p2 } = await inStep({ sharesNear: true, local: true, far: { echoes } });
+      await p1.cache.set("k", "v");
+      p1.near.store.delete(K);
+      const copying = gate();
+      p2.near.script("write", { before: copying });
+      expect(await p2.cache.get("k")).toBe("v");
+      await copying.arrived();
+      expect(await p1.cache.delete("k")).toMatchObject({ status: "deleted" });
+      // P2 is told of nothing, and has the old value written.
+      p2.far.link.hold();
+      copying.open();
+      await flush();
+      for (let i = 0; i < 2; i += 1) expect(await p1.cache.get("k")).toBeUndefined();
+      expect(p1.cache.peek("k")).toBeUndefined();
+      expect(valueIn(p1.near)).toBe("v");
+      p1.far.down();
+      p1.far.link.lose();
+      expect(await p1.cache.get("k"), "nor does it stand in").toBeUndefined();
+    },
+  );
 
   it("nor does it stand in for what this process has set since", async () => {
     const { p1, p2 } = await inStep({ sharesNear: true });
@@ -413,7 +453,11 @@ describe("what is heard of far is not served from near", () => {
   it("also of keys that far names in a way of its own (hashed keys)", async () => {
     const alias = (key: string): string => `#${[...key].reverse().join("")}`;
     for (const side of ["near", "far", "both"] as const) {
-      const { p1, p2 } = await inStep({ ...(side !== "far" && { near: { alias } }), ...(side !== "near" && { far: { alias } }), local: true });
+      const { p1, p2 } = await inStep({
+        ...(side !== "far" && { near: { alias } }),
+        ...(side !== "near" && { far: { alias } }),
+        local: true,
+      });
       await p1.cache.set("k", "v", { tags: ["t"] });
       expect(await p2.cache.get("k")).toBe("v");
       await settled(p2);
@@ -428,9 +472,16 @@ describe("what is heard of far is not served from near", () => {
   it("through three levels", async () => {
     for (const shape of ["near", "far"] as const) {
       const clock = new TestClock();
-      const firsts = ["near", "middle", "far"].map((label) => scriptedBackend({ clock, label, ...HEARD })) as [ScriptedBackend, ScriptedBackend, ScriptedBackend];
+      const firsts = ["near", "middle", "far"].map((label) => scriptedBackend({ clock, label, ...HEARD })) as [
+        ScriptedBackend,
+        ScriptedBackend,
+        ScriptedBackend,
+      ];
       const open = ([near, middle, far]: readonly [ScriptedBackend, ScriptedBackend, ScriptedBackend]) =>
-        createCache({ name: "shop", clock }).tier(shape === "near" ? compose(compose(near, middle), far) : compose(near, compose(middle, far))).defaults({ ttl: "1h" }).build();
+        createCache({ name: "shop", clock })
+          .tier(shape === "near" ? compose(compose(near, middle), far) : compose(near, compose(middle, far)))
+          .defaults({ ttl: "1h" })
+          .build();
       const p1 = open(firsts);
       const its = [scriptedBackend({ clock, label: "near", ...HEARD }), firsts[1].peer(), firsts[2].peer()] as const;
       const p2 = open([...its]);
@@ -453,7 +504,12 @@ describe("what is heard of far is not served from near", () => {
       expect(await p2.get("k")).toBe("w");
       await p1.delete("k");
       await flush();
-      expect([await p2.get("k"), ...its.map((each) => valueIn(each))]).toEqual([undefined, undefined, undefined, undefined]);
+      expect([await p2.get("k"), ...its.map((each) => valueIn(each))]).toEqual([
+        undefined,
+        undefined,
+        undefined,
+        undefined,
+      ]);
     }
   });
 });
@@ -599,7 +655,11 @@ describe("with far away", () => {
     const { p1, p2, clock } = await away();
     expect(await p2.cache.set("k", "set")).toMatchObject({ status: "stored" });
     expect(await p2.cache.getOrSet("l", () => "loaded")).toBe("loaded");
-    expect([await p2.cache.get("k"), await p2.cache.getOrSet("l", never), valueIn(p2.near, "shop::l")]).toEqual(["set", "loaded", "loaded"]);
+    expect([await p2.cache.get("k"), await p2.cache.getOrSet("l", never), valueIn(p2.near, "shop::l")]).toEqual([
+      "set",
+      "loaded",
+      "loaded",
+    ]);
     expect(p2.cache.stats().pending).toBe(2);
     await p1.cache.set("l", "newer");
     p2.far.up();
@@ -676,8 +736,13 @@ describe("with far away, of two kinds", () => {
 
   it.each(READS)("%s: what stands in further away decides nothing, and is not copied", async (read) => {
     const clock = new TestClock();
-    const [near, middle, far] = ["near", "middle", "far"].map((label) => scriptedBackend({ clock, label, ...HEARD })) as [ScriptedBackend, ScriptedBackend, ScriptedBackend];
-    const cache = createCache({ name: "shop", clock }).tier(compose(near, compose(middle, far), { read })).defaults({ ttl: "1h" }).build();
+    const [near, middle, far] = ["near", "middle", "far"].map((label) =>
+      scriptedBackend({ clock, label, ...HEARD }),
+    ) as [ScriptedBackend, ScriptedBackend, ScriptedBackend];
+    const cache = createCache({ name: "shop", clock })
+      .tier(compose(near, compose(middle, far), { read }))
+      .defaults({ ttl: "1h" })
+      .build();
     await cache.connect();
     await cache.set("k", "v");
     await settled({ cache, near, far });
@@ -746,20 +811,27 @@ describe("very many messages", () => {
 });
 
 describe("leases", () => {
-  it.each(WRITES)("%s: a cold key is loaded by one of two processes, and the lease is that of far (C52)", async (write) => {
-    const { p1, p2 } = await inStep({ write });
-    const loads = gatedLoads<string>();
-    const both = [p1.cache.getOrSet("k", loads.load), p2.cache.getOrSet("k", loads.load)];
-    await loads.arrived(1);
-    await flush();
-    expect([p1.far.store.leaseHolder(K)?.length, p1.near.store.leaseHolder(K), p2.near.store.leaseHolder(K)]).toEqual([16, undefined, undefined]);
-    loads.runs[0]!.open("v");
-    expect([await Promise.all(both), loads.runs.length]).toEqual([["v", "v"], 1]);
-    await flush();
-    expect(p1.near.store.get(K)?.version).toBe(p1.far.store.get(K)?.version);
-    expect([valueIn(p1.near), valueIn(p2.near), valueIn(p1.far)]).toEqual(["v", "v", "v"]);
-    expect([p1, p2].flatMap(({ near }) => near.calls.filter(({ operation }) => operation.startsWith("leases")))).toEqual([]);
-  });
+  it.each(WRITES)(
+    "%s: a cold key is loaded by one of two processes, and the lease is that of far (C52)",
+    async (write) => {
+      const { p1, p2 } = await inStep({ write });
+      const loads = gatedLoads<string>();
+      const both = [p1.cache.getOrSet("k", loads.load), p2.cache.getOrSet("k", loads.load)];
+      await loads.arrived(1);
+      await flush();
+      expect([p1.far.store.leaseHolder(K)?.length, p1.near.store.leaseHolder(K), p2.near.store.leaseHolder(K)]).toEqual(
+        [16, undefined, undefined],
+      );
+      loads.runs[0]!.open("v");
+      expect([await Promise.all(both), loads.runs.length]).toEqual([["v", "v"], 1]);
+      await flush();
+      expect(p1.near.store.get(K)?.version).toBe(p1.far.store.get(K)?.version);
+      expect([valueIn(p1.near), valueIn(p2.near), valueIn(p1.far)]).toEqual(["v", "v", "v"]);
+      expect(
+        [p1, p2].flatMap(({ near }) => near.calls.filter(({ operation }) => operation.startsWith("leases"))),
+      ).toEqual([]);
+    },
+  );
 
   it.each(WRITES)("%s: what was overtaken is stored nowhere (C61)", async (write) => {
     const { p1, p2 } = await inStep({ write, local: true });
@@ -774,7 +846,10 @@ describe("leases", () => {
       expect(await load).toBe("overtaken");
       await flush();
       expect([valueIn(p1.near), valueIn(p1.far)]).not.toContain("overtaken");
-      expect([await p1.cache.get("k", { allowStale: true }), await p2.cache.get("k", { allowStale: true })]).toEqual([undefined, undefined]);
+      expect([await p1.cache.get("k", { allowStale: true }), await p2.cache.get("k", { allowStale: true })]).toEqual([
+        undefined,
+        undefined,
+      ]);
       expect(p1.cache.stats()).toMatchObject({ pending: 0 });
     }
   });
@@ -922,23 +997,26 @@ describe("leases", () => {
     expect([valueIn(p1.near), valueIn(p1.far), await p1.cache.get("k")]).toEqual([undefined, "newer", "newer"]);
   });
 
-  it.each(["race", "freshest"] as const)("%s: what near holds is not what was seen, whoever answers last", async (read) => {
-    const { p1, clock } = await inStep({ read, policy: { ttl: "10s", staleIfError: "1h" } });
-    await p1.cache.set("k", 1);
-    const old = p1.near.store.get(K)!;
-    await p1.cache.set("k", 2);
-    p1.near.store.set(K, { ...old, staleInMs: 0 });
-    clock.advance("10s");
-    p1.far.forgetCalls();
-    const answering = gate();
-    p1.near.script("read", { after: answering });
-    const refreshed = p1.cache.getOrSet("k", () => 3);
-    await answering.arrived();
-    await flush();
-    answering.open();
-    expect(await refreshed).toBe(3);
-    expect(p1.far.count("leases.acquire")).toBe(1);
-  });
+  it.each(["race", "freshest"] as const)(
+    "%s: what near holds is not what was seen, whoever answers last",
+    async (read) => {
+      const { p1, clock } = await inStep({ read, policy: { ttl: "10s", staleIfError: "1h" } });
+      await p1.cache.set("k", 1);
+      const old = p1.near.store.get(K)!;
+      await p1.cache.set("k", 2);
+      p1.near.store.set(K, { ...old, staleInMs: 0 });
+      clock.advance("10s");
+      p1.far.forgetCalls();
+      const answering = gate();
+      p1.near.script("read", { after: answering });
+      const refreshed = p1.cache.getOrSet("k", () => 3);
+      await answering.arrived();
+      await flush();
+      answering.open();
+      expect(await refreshed).toBe(3);
+      expect(p1.far.count("leases.acquire")).toBe(1);
+    },
+  );
 });
 
 describe("tag versions", () => {
@@ -979,7 +1057,11 @@ describe("tag versions", () => {
 
   it("of another process are heard, in both sides (C67, C81)", async () => {
     for (const issuer of ["near", "far"] as const) {
-      const { p1, p2 } = await inStep({ sharesNear: true, local: true, ...(issuer === "near" && { far: { tagVersions: false } }) });
+      const { p1, p2 } = await inStep({
+        sharesNear: true,
+        local: true,
+        ...(issuer === "near" && { far: { tagVersions: false } }),
+      });
       for (const call of [() => p1.cache.invalidateTags("t"), () => p1.cache.clear()]) {
         await p1.cache.set("k", "v", { tags: ["t"] });
         expect(await p2.cache.get("k")).toBe("v");
@@ -991,7 +1073,11 @@ describe("tag versions", () => {
   });
 
   it("and nothing in near is an answer to a token where neither names writes, and far is not heard", async () => {
-    const { p1, p2 } = await inStep({ nearTtl: "1h", near: { leases: false }, far: { leases: false, coherence: "none" } });
+    const { p1, p2 } = await inStep({
+      nearTtl: "1h",
+      near: { leases: false },
+      far: { leases: false, coherence: "none" },
+    });
     await p1.cache.set("k", "old");
     expect(await p2.cache.get("k")).toBe("old");
     await flush();

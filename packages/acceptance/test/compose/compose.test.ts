@@ -1,8 +1,34 @@
 import {
-  BackendUnavailableError, brotli, compose, ConfigurationError, createCache, EncodeError, gzip, json, passthrough, v8,
-  type Cache, type ComposedBackend, type ComposeOptions, type Compressor, type Format, type Policy, type Served, type TagVersion, type TagVersions,
+  BackendUnavailableError,
+  brotli,
+  compose,
+  ConfigurationError,
+  createCache,
+  EncodeError,
+  gzip,
+  json,
+  passthrough,
+  v8,
+  type Cache,
+  type ComposedBackend,
+  type ComposeOptions,
+  type Compressor,
+  type Format,
+  type Policy,
+  type Served,
+  type TagVersion,
+  type TagVersions,
 } from "@hotset/core";
-import { flush, gate, outcome, scriptedBackend, TestClock, type ScriptedBackend, type ScriptedBackendOptions, type ScriptedStep } from "@hotset/core/testing";
+import {
+  flush,
+  gate,
+  outcome,
+  scriptedBackend,
+  TestClock,
+  type ScriptedBackend,
+  type ScriptedBackendOptions,
+  type ScriptedStep,
+} from "@hotset/core/testing";
 import { memory } from "@hotset/memory";
 import { describe, expect, it } from "vitest";
 import { never } from "../support/stacks.ts";
@@ -25,12 +51,21 @@ function open({ near: nearOptions, far: farOptions, policy = {}, ...options }: O
   const clock = new TestClock();
   const near = scriptedBackend({ clock, label: "near", ...nearOptions });
   const far = scriptedBackend({ clock, label: "far", ...farOptions });
-  const cache = createCache({ name: "shop", clock }).tier(compose(near, far, options)).defaults({ ttl: "1m", ...policy }).build();
+  const cache = createCache({ name: "shop", clock })
+    .tier(compose(near, far, options))
+    .defaults({ ttl: "1m", ...policy })
+    .build();
   return { cache, clock, near, far };
 }
 
 /** Has `backend` hold `value` with this life, as if it had been written under the tag versions of now. */
-function put(backend: ScriptedBackend, template: ScriptedBackend, value: unknown, staleInMs: number, expiresInMs: number = staleInMs): void {
+function put(
+  backend: ScriptedBackend,
+  template: ScriptedBackend,
+  value: unknown,
+  staleInMs: number,
+  expiresInMs: number = staleInMs,
+): void {
   backend.store.set(K, { ...template.store.get(K)!, data: json().encode(value), staleInMs, expiresInMs });
 }
 
@@ -40,7 +75,8 @@ const valueIn = (backend: ScriptedBackend, key: string = K): unknown => {
 };
 
 /** Entry reads alone, without those of tag versions. */
-const reads = (backend: ScriptedBackend): number => backend.calls.filter(({ operation, keys }) => operation.endsWith("read") && keys.includes(K)).length;
+const reads = (backend: ScriptedBackend): number =>
+  backend.calls.filter(({ operation, keys }) => operation.endsWith("read") && keys.includes(K)).length;
 const writes = (backend: ScriptedBackend): number => backend.count("write", K);
 
 /** A cache whose two backends both hold `k`, under versions that are current. */
@@ -106,15 +142,18 @@ describe("reading", () => {
     expect(await cache.getOrSet("k", never)).toBe("new");
   });
 
-  it.each(READS)("%s: of two stale copies the one with the longer life, and one where the other side fails", async (read) => {
-    const { cache, near, far } = await seeded({ read, policy: { staleIfError: "1h" } });
-    put(near, far, "shorter", -2_000, 3_598_000);
-    put(far, far, "longer", -1_000, 3_599_000);
-    expect(await cache.get("k")).toBeUndefined();
-    expect(await cache.get("k", { allowStale: true })).toBe("longer");
-    far.script("read", { fail: true, key: K });
-    expect(await cache.get("k", { allowStale: true })).toBe("shorter");
-  });
+  it.each(READS)(
+    "%s: of two stale copies the one with the longer life, and one where the other side fails",
+    async (read) => {
+      const { cache, near, far } = await seeded({ read, policy: { staleIfError: "1h" } });
+      put(near, far, "shorter", -2_000, 3_598_000);
+      put(far, far, "longer", -1_000, 3_599_000);
+      expect(await cache.get("k")).toBeUndefined();
+      expect(await cache.get("k", { allowStale: true })).toBe("longer");
+      far.script("read", { fail: true, key: K });
+      expect(await cache.get("k", { allowStale: true })).toBe("shorter");
+    },
+  );
 
   it.each(READS)("%s: what was invalidated in near does not hide what is valid in far", async (read) => {
     const { cache, near, far } = await seeded({ read, refill: "never" });
@@ -147,18 +186,21 @@ describe("reading", () => {
     farAnswers.open();
   });
 
-  it.each(["miss", "stale", "error"] as const)("race: a first answer that is no hit (%s) waits for the other", async (kind) => {
-    const { cache, near, far } = await seeded({ read: "race", refill: "never" });
-    if (kind === "miss") near.store.delete(K);
-    else if (kind === "stale") put(near, far, "stale", 0, 1_000);
-    else near.script("read", { fail: true, key: K });
-    const farAnswers = gate();
-    far.script("read", { after: farAnswers, key: K });
-    const answer = cache.get("k", { allowStale: true });
-    expect(await outcome(answer)).toEqual({ status: "pending" });
-    farAnswers.open();
-    expect(await answer).toBe("seed");
-  });
+  it.each(["miss", "stale", "error"] as const)(
+    "race: a first answer that is no hit (%s) waits for the other",
+    async (kind) => {
+      const { cache, near, far } = await seeded({ read: "race", refill: "never" });
+      if (kind === "miss") near.store.delete(K);
+      else if (kind === "stale") put(near, far, "stale", 0, 1_000);
+      else near.script("read", { fail: true, key: K });
+      const farAnswers = gate();
+      far.script("read", { after: farAnswers, key: K });
+      const answer = cache.get("k", { allowStale: true });
+      expect(await outcome(answer)).toEqual({ status: "pending" });
+      farAnswers.open();
+      expect(await answer).toBe("seed");
+    },
+  );
 
   it("race: neither wins what both have not", async () => {
     const { cache, near, far } = await seeded({ read: "race" });
@@ -198,7 +240,12 @@ describe("reading", () => {
   });
 
   it("sequential: near that hangs costs its deadline, and far has its own", async () => {
-    const { cache, clock, near, far } = await seeded({ read: "sequential", refill: "never", near: { deadlineMs: 200 }, far: { deadlineMs: 500 } });
+    const { cache, clock, near, far } = await seeded({
+      read: "sequential",
+      refill: "never",
+      near: { deadlineMs: 200 },
+      far: { deadlineMs: 500 },
+    });
     near.script("read", { before: gate(), key: K });
     const answer = cache.get("k");
     await flush();
@@ -224,45 +271,86 @@ describe("reading", () => {
     clock.advance("4s");
     const served: Served[] = [];
     await cache.getOrSet("k", never, { onServed: (each) => served.push(each) });
-    expect(served).toEqual([{ status: "hit", tier: "near+far", ageMs: 4_000, freshForMs: 3_596_000, coalesced: false }]);
+    expect(served).toEqual([
+      { status: "hit", tier: "near+far", ageMs: 4_000, freshForMs: 3_596_000, coalesced: false },
+    ]);
   });
 });
 
 describe("reading many", () => {
   it.each(READS)("%s: one trip to near, one to far", async (read) => {
     const { cache, near, far } = open({ read, refill: "never" });
-    await cache.setMany([["a", 1], ["b", 2], ["c", 3]]);
+    await cache.setMany([
+      ["a", 1],
+      ["b", 2],
+      ["c", 3],
+    ]);
     near.store.delete("shop::b");
     far.store.delete("shop::a");
     for (const backend of [near, far]) backend.forgetCalls();
-    expect(await cache.getMany(["a", "b", "c", "d"])).toEqual(new Map([["a", 1], ["b", 2], ["c", 3]]));
-    const batches = (backend: ScriptedBackend) => backend.calls.filter(({ operation }) => operation === "batch.read").map(({ keys }) => keys);
+    expect(await cache.getMany(["a", "b", "c", "d"])).toEqual(
+      new Map([
+        ["a", 1],
+        ["b", 2],
+        ["c", 3],
+      ]),
+    );
+    const batches = (backend: ScriptedBackend) =>
+      backend.calls.filter(({ operation }) => operation === "batch.read").map(({ keys }) => keys);
     expect(batches(near)).toEqual([["shop::a", "shop::b", "shop::c", "shop::d"]]);
-    expect(batches(far)).toEqual([read === "sequential" ? ["shop::b", "shop::d"] : ["shop::a", "shop::b", "shop::c", "shop::d"]]);
+    expect(batches(far)).toEqual([
+      read === "sequential" ? ["shop::b", "shop::d"] : ["shop::a", "shop::b", "shop::c", "shop::d"],
+    ]);
     // Tag versions are asked for once for all of them.
     expect(far.calls.filter(({ operation, keys }) => operation === "read" && keys[0]!.startsWith("{")).length).toBe(1);
   });
 
   it("does not ask far when near has all", async () => {
     const { cache, far } = open();
-    await cache.setMany([["a", 1], ["b", 2]]);
+    await cache.setMany([
+      ["a", 1],
+      ["b", 2],
+    ]);
     far.forgetCalls();
-    expect(await cache.getMany(["a", "b"])).toEqual(new Map([["a", 1], ["b", 2]]));
+    expect(await cache.getMany(["a", "b"])).toEqual(
+      new Map([
+        ["a", 1],
+        ["b", 2],
+      ]),
+    );
     expect(far.calls.filter(({ keys }) => keys.some((key) => key.startsWith("shop::")))).toEqual([]);
   });
 
   it("a side that fails has nothing, and what one key waits for does not keep the others from their trip", async () => {
     const { cache, near, far } = open({ refill: "never" });
-    await cache.setMany([["a", 1], ["b", 2], ["k", 3]]);
+    await cache.setMany([
+      ["a", 1],
+      ["b", 2],
+      ["k", 3],
+    ]);
     near.script("batch.read", { fail: true });
-    expect(await cache.getMany(["a", "b", "k"])).toEqual(new Map([["a", 1], ["b", 2], ["k", 3]]));
+    expect(await cache.getMany(["a", "b", "k"])).toEqual(
+      new Map([
+        ["a", 1],
+        ["b", 2],
+        ["k", 3],
+      ]),
+    );
 
     near.script("write", { fail: true, key: K });
     near.script("remove", { fail: true, key: K });
     await cache.set("k", 4);
     for (const backend of [near, far]) backend.forgetCalls();
-    expect(await cache.getMany(["a", "b", "k"])).toEqual(new Map([["a", 1], ["b", 2], ["k", 4]]));
-    expect(near.calls.filter(({ operation }) => operation === "batch.read").map(({ keys }) => keys)).toEqual([["shop::a", "shop::b"]]);
+    expect(await cache.getMany(["a", "b", "k"])).toEqual(
+      new Map([
+        ["a", 1],
+        ["b", 2],
+        ["k", 4],
+      ]),
+    );
+    expect(near.calls.filter(({ operation }) => operation === "batch.read").map(({ keys }) => keys)).toEqual([
+      ["shop::a", "shop::b"],
+    ]);
   });
 
   it("loads together what neither has", async () => {
@@ -274,7 +362,13 @@ describe("reading many", () => {
       asked.push(missing);
       return missing.map((each) => [each, `loaded ${each}`] as const);
     };
-    expect(await cache.getOrSetMany([1, 2, 3], String, load)).toEqual(new Map([[1, "one"], [2, "loaded 2"], [3, "loaded 3"]]));
+    expect(await cache.getOrSetMany([1, 2, 3], String, load)).toEqual(
+      new Map([
+        [1, "one"],
+        [2, "loaded 2"],
+        [3, "loaded 3"],
+      ]),
+    );
     expect(asked).toEqual([[2, 3]]);
   });
 });
@@ -316,25 +410,31 @@ describe("writing", () => {
     expect(await set).toMatchObject({ status: "stored" });
   });
 
-  it.each(["near", "far"] as const)("race: done when the first has it; %s goes on, and close waits for it", async (loser) => {
-    const { cache, near, far } = await seeded({ write: "race" });
-    const late = loser === "near" ? near : far;
-    const lateWrites = gate();
-    late.script("write", { before: lateWrites, key: K });
-    expect(await cache.set("k", "v")).toMatchObject({ status: "stored" });
-    expect(valueIn(late)).toBe("seed");
+  it.each(["near", "far"] as const)(
+    "race: done when the first has it; %s goes on, and close waits for it",
+    async (loser) => {
+      const { cache, near, far } = await seeded({ write: "race" });
+      const late = loser === "near" ? near : far;
+      const lateWrites = gate();
+      late.script("write", { before: lateWrites, key: K });
+      expect(await cache.set("k", "v")).toMatchObject({ status: "stored" });
+      expect(valueIn(late)).toBe("seed");
 
-    const closed = cache.close();
-    expect(await outcome(closed)).toEqual({ status: "pending" });
-    expect([near.isClosed, far.isClosed]).toEqual([false, false]);
-    lateWrites.open();
-    await closed;
-    expect([valueIn(late), near.isClosed, far.isClosed]).toEqual(["v", true, true]);
-  });
+      const closed = cache.close();
+      expect(await outcome(closed)).toEqual({ status: "pending" });
+      expect([near.isClosed, far.isClosed]).toEqual([false, false]);
+      lateWrites.open();
+      await closed;
+      expect([valueIn(late), near.isClosed, far.isClosed]).toEqual(["v", true, true]);
+    },
+  );
 
   it.each(READS)("race, read by %s: what the loser still holds is not served meanwhile", async (read) => {
     const { cache, near, far } = await seeded({ read, write: "race" });
-    for (const [late, other] of [[near, far], [far, near]] as const) {
+    for (const [late, other] of [
+      [near, far],
+      [far, near],
+    ] as const) {
       put(late, late, "old", 7_000_000);
       const lateWrites = gate();
       late.script("write", { before: lateWrites, key: K });
@@ -379,19 +479,24 @@ describe("writing", () => {
     expect(await cache.get("k")).toBeUndefined();
   });
 
-  it.each(WRITES)("%s: when both fail it is pending, and what was there is removed from both before they are read", async (write) => {
-    const { cache, near, far } = await seeded({ write });
-    for (const backend of [near, far]) backend.script("write", { fail: true, key: K });
-    expect(await cache.set("k", "v")).toEqual({ status: "pending" });
-    expect(cache.stats().pending).toBe(1);
-    expect(await cache.get("k", { allowStale: true })).toBeUndefined();
-    expect([near.store.get(K), far.store.get(K), cache.stats().pending]).toEqual([undefined, undefined, 0]);
-  });
+  it.each(WRITES)(
+    "%s: when both fail it is pending, and what was there is removed from both before they are read",
+    async (write) => {
+      const { cache, near, far } = await seeded({ write });
+      for (const backend of [near, far]) backend.script("write", { fail: true, key: K });
+      expect(await cache.set("k", "v")).toEqual({ status: "pending" });
+      expect(cache.stats().pending).toBe(1);
+      expect(await cache.get("k", { allowStale: true })).toBeUndefined();
+      expect([near.store.get(K), far.store.get(K), cache.stats().pending]).toEqual([undefined, undefined, 0]);
+    },
+  );
 
   it.each(WRITES)("%s: what cannot be encoded is told as that, and changes nothing", async (write) => {
     const { cache, near, far } = await seeded({ write });
     await expect(cache.set("k", 1n)).rejects.toBeInstanceOf(EncodeError);
-    await expect(cache.set("k", "v", { tags: Array.from({ length: 60 }, (_, i) => `${"t".repeat(100)}${i}`) })).rejects.toBeInstanceOf(EncodeError);
+    await expect(
+      cache.set("k", "v", { tags: Array.from({ length: 60 }, (_, i) => `${"t".repeat(100)}${i}`) }),
+    ).rejects.toBeInstanceOf(EncodeError);
     expect([valueIn(near), valueIn(far), cache.stats().pending]).toEqual(["seed", "seed", 0]);
     expect(await cache.get("k")).toBe("seed");
   });
@@ -527,15 +632,18 @@ describe("removing", () => {
     expect([near.store.get(K), far.store.get(K)]).toEqual([undefined, undefined]);
   });
 
-  it.each(["near", "far"] as const)("while %s does not answer nothing of the key is served, not even what was set before", async (failing) => {
-    const { cache, near, far } = await seeded({ policy: { staleIfError: "1h" } });
-    const stored = near.store.get(K)!;
-    (failing === "near" ? near : far).script("remove", { fail: true, key: K, times: Infinity });
-    expect(await cache.delete("k")).toEqual({ status: "pending" });
-    for (const backend of [near, far]) backend.store.set(K, stored);
-    expect(await cache.get("k", { allowStale: true })).toBeUndefined();
-    expect(await cache.getOrSet("k", () => "loaded")).toBe("loaded");
-  });
+  it.each(["near", "far"] as const)(
+    "while %s does not answer nothing of the key is served, not even what was set before",
+    async (failing) => {
+      const { cache, near, far } = await seeded({ policy: { staleIfError: "1h" } });
+      const stored = near.store.get(K)!;
+      (failing === "near" ? near : far).script("remove", { fail: true, key: K, times: Infinity });
+      expect(await cache.delete("k")).toEqual({ status: "pending" });
+      for (const backend of [near, far]) backend.store.set(K, stored);
+      expect(await cache.get("k", { allowStale: true })).toBeUndefined();
+      expect(await cache.getOrSet("k", () => "loaded")).toBe("loaded");
+    },
+  );
 
   it("markStale ends freshness on both, and is pending when one does not acknowledge", async () => {
     const { cache, near, far } = await seeded({ policy: { staleIfError: "1h" } });
@@ -694,7 +802,9 @@ describe("refilling near", () => {
       await flush();
       far.store.delete(K);
       expect(await cache.get("k")).toBeUndefined();
-      expect(await cache.get("k", { allowStale: true })).toBe(call === "markTagsStale" && near.store.get(K) !== undefined ? "old" : undefined);
+      expect(await cache.get("k", { allowStale: true })).toBe(
+        call === "markTagsStale" && near.store.get(K) !== undefined ? "old" : undefined,
+      );
     }
   });
 
@@ -706,7 +816,9 @@ describe("refilling near", () => {
     const seen = watch(cache, "backend:error");
     expect(await cache.get("k")).toEqual(new Map([["a", 1n]]));
     await flush();
-    expect(seen.map(([, { tier, operation, error }]) => [tier, operation, error.code])).toEqual([["near", "encode", "ENCODE_FAILED"]]);
+    expect(seen.map(([, { tier, operation, error }]) => [tier, operation, error.code])).toEqual([
+      ["near", "encode", "ENCODE_FAILED"],
+    ]);
     expect(near.store.get(K)).toBeUndefined();
   });
 
@@ -744,7 +856,12 @@ describe("nearTtl", () => {
     await cache.set("k", "v");
     clock.advance("4s");
     const info = await cache.inspect("k");
-    expect(info).toMatchObject({ state: "fresh", ageMs: freshMs === Infinity ? 0 : 4_000, freshForMs: freshMs - 4_000, expiresInMs: 6_000 });
+    expect(info).toMatchObject({
+      state: "fresh",
+      ageMs: freshMs === Infinity ? 0 : 4_000,
+      freshForMs: freshMs - 4_000,
+      expiresInMs: 6_000,
+    });
     far.store.clear();
     clock.advance("6s");
     expect(near.store.get(K)).toBeUndefined();
@@ -796,9 +913,15 @@ describe("nearTtl", () => {
   it("bounds the local copy of a copy", async () => {
     const clock = new TestClock();
     const [near, far] = [scriptedBackend({ clock, label: "near" }), scriptedBackend({ clock, label: "far" })];
-    const writer = createCache({ name: "shop", clock }).tier(compose(near, far, { nearTtl: "10s" })).defaults({ ttl: "1h" }).build();
+    const writer = createCache({ name: "shop", clock })
+      .tier(compose(near, far, { nearTtl: "10s" }))
+      .defaults({ ttl: "1h" })
+      .build();
     await writer.set("k", "v");
-    const reader = createCache({ name: "shop", clock }).tier(memory()).tier(compose(near, far, { nearTtl: "10s" })).build();
+    const reader = createCache({ name: "shop", clock })
+      .tier(memory())
+      .tier(compose(near, far, { nearTtl: "10s" }))
+      .build();
     expect(await reader.get("k")).toBe("v");
     clock.advance(9_999);
     expect(reader.peek("k")).toBe("v");
@@ -823,10 +946,11 @@ function issuer(): TagVersions & { down: boolean; renewals: number; readonly rea
     },
     async pin(tags: readonly string[]) {
       check("pin");
-      for (const tag of tags) if (!versions.has(tag)) {
-        const version = issue();
-        versions.set(tag, { hard: version, soft: version });
-      }
+      for (const tag of tags)
+        if (!versions.has(tag)) {
+          const version = issue();
+          versions.set(tag, { hard: version, soft: version });
+        }
       return { at: String(last), versions: tags.map((tag) => versions.get(tag)!) };
     },
     async unchangedSince(at: string, tags: readonly string[]) {
@@ -838,7 +962,8 @@ function issuer(): TagVersions & { down: boolean; renewals: number; readonly rea
       check("renew");
       store.renewals += 1;
       const version = issue();
-      for (const tag of tags) versions.set(tag, { hard: mode === "hard" ? version : (versions.get(tag)?.hard ?? version), soft: version });
+      for (const tag of tags)
+        versions.set(tag, { hard: mode === "hard" ? version : (versions.get(tag)?.hard ?? version), soft: version });
     },
   };
   const check = (operation: string): void => {
@@ -851,13 +976,27 @@ describe("tags", () => {
   function openIssuing(who: "near" | "far" | "both" | "neither", options: ComposeOptions = {}) {
     const clock = new TestClock();
     const issuers = { near: issuer(), far: issuer() };
-    const near = { ...scriptedBackend({ clock, label: "near" }), ...(who !== "far" && who !== "neither" && { tagVersions: issuers.near }) };
-    const far = { ...scriptedBackend({ clock, label: "far" }), ...(who !== "near" && who !== "neither" && { tagVersions: issuers.far }) };
-    const process = () => createCache({ name: "shop", clock }).tier(compose(near, far, options)).defaults({ ttl: "1h", staleIfError: "1h" }).build();
+    const near = {
+      ...scriptedBackend({ clock, label: "near" }),
+      ...(who !== "far" && who !== "neither" && { tagVersions: issuers.near }),
+    };
+    const far = {
+      ...scriptedBackend({ clock, label: "far" }),
+      ...(who !== "near" && who !== "neither" && { tagVersions: issuers.far }),
+    };
+    const process = () =>
+      createCache({ name: "shop", clock })
+        .tier(compose(near, far, options))
+        .defaults({ ttl: "1h", staleIfError: "1h" })
+        .build();
     return { clock, near, far, issuers, cache: process(), process };
   }
 
-  it.each([["near", "near"], ["far", "far"], ["both", "far"]] as const)("issued by %s: the versions are those of %s", async (who, source) => {
+  it.each([
+    ["near", "near"],
+    ["far", "far"],
+    ["both", "far"],
+  ] as const)("issued by %s: the versions are those of %s", async (who, source) => {
     const { cache, issuers, near, far } = openIssuing(who);
     await cache.set("k", "v", { tags: ["t"] });
     expect(await cache.get("k")).toBe("v");
@@ -876,29 +1015,32 @@ describe("tags", () => {
     expect(await cache.get("k", { allowStale: true })).toBeUndefined();
   });
 
-  it.each(["near", "far", "both", "neither"] as const)("issued by %s: tags, stale tags and clear, in both sides and for another process", async (who) => {
-    const { cache, process, near, far } = openIssuing(who);
-    const other = process();
-    const users = cache.namespace("users");
-    await users.set("1", "Ada", { tags: ["a"] });
-    await cache.set("k", "v");
+  it.each(["near", "far", "both", "neither"] as const)(
+    "issued by %s: tags, stale tags and clear, in both sides and for another process",
+    async (who) => {
+      const { cache, process, near, far } = openIssuing(who);
+      const other = process();
+      const users = cache.namespace("users");
+      await users.set("1", "Ada", { tags: ["a"] });
+      await cache.set("k", "v");
 
-    await other.markTagsStale("a");
-    expect(await users.get("1")).toBeUndefined();
-    expect(await users.get("1", { allowStale: true })).toBe("Ada");
-    await other.invalidateTags("a");
-    expect(await users.get("1", { allowStale: true })).toBeUndefined();
-    expect(await cache.get("k")).toBe("v");
+      await other.markTagsStale("a");
+      expect(await users.get("1")).toBeUndefined();
+      expect(await users.get("1", { allowStale: true })).toBe("Ada");
+      await other.invalidateTags("a");
+      expect(await users.get("1", { allowStale: true })).toBeUndefined();
+      expect(await cache.get("k")).toBe("v");
 
-    await users.set("1", "Ada", { tags: ["a"] });
-    await other.namespace("users").clear();
-    expect(await users.get("1", { allowStale: true })).toBeUndefined();
-    expect(await cache.get("k")).toBe("v");
-    await other.clear();
-    expect(await cache.get("k", { allowStale: true })).toBeUndefined();
-    expect(near.store.get(K)).toBeDefined();
-    expect(far.store.get(K)).toBeDefined();
-  });
+      await users.set("1", "Ada", { tags: ["a"] });
+      await other.namespace("users").clear();
+      expect(await users.get("1", { allowStale: true })).toBeUndefined();
+      expect(await cache.get("k")).toBe("v");
+      await other.clear();
+      expect(await cache.get("k", { allowStale: true })).toBeUndefined();
+      expect(near.store.get(K)).toBeDefined();
+      expect(far.store.get(K)).toBeDefined();
+    },
+  );
 
   it("a tag that the loader adds late", async () => {
     const { cache } = openIssuing("far");
@@ -981,7 +1123,12 @@ describe("with the side away that has the tag versions", () => {
     expect(valueIn(near, "shop::l")).toBe("loaded");
     far.up();
     await elapse(clock, 5);
-    expect([await cache.get("l"), await cache.get("k"), valueIn(far), cache.stats().pending]).toEqual(["loaded", "set", undefined, 0]);
+    expect([await cache.get("l"), await cache.get("k"), valueIn(far), cache.stats().pending]).toEqual([
+      "loaded",
+      "set",
+      undefined,
+      0,
+    ]);
   });
 
   it("what this process invalidates is not served, however the call ends", async () => {
@@ -1024,7 +1171,9 @@ describe("with the side away that has the tag versions", () => {
 
   it("what was stored under them meanwhile is gone if another process has invalidated", async () => {
     const { cache, clock, near, far } = await seeded();
-    const other = createCache({ name: "shop", clock }).tier(compose(scriptedBackend({ clock }), far)).build();
+    const other = createCache({ name: "shop", clock })
+      .tier(compose(scriptedBackend({ clock }), far))
+      .build();
     const restore = far.script("*", { fail: true, times: Infinity });
     expect(await cache.set("k", "set")).toMatchObject({ status: "stored" });
     expect([valueIn(near), await cache.get("k")]).toEqual(["set", "set"]);
@@ -1035,46 +1184,64 @@ describe("with the side away that has the tag versions", () => {
 });
 
 describe("three backends", () => {
-  function openThree(shape: "left" | "right", options: ComposeOptions = {}, formats: readonly (readonly [Format, Compressor])[] = []) {
+  function openThree(
+    shape: "left" | "right",
+    options: ComposeOptions = {},
+    formats: readonly (readonly [Format, Compressor])[] = [],
+  ) {
     const clock = new TestClock();
     const [a, b, c] = ["a", "b", "c"].map((label, i) =>
-      scriptedBackend({ clock, label, ...(formats[i] && { format: formats[i][0], compressor: formats[i][1] }) })) as [ScriptedBackend, ScriptedBackend, ScriptedBackend];
-    const composed: ComposedBackend = shape === "left" ? compose(compose(a, b, options), c, options) : compose(a, compose(b, c, options), options);
-    return { clock, a, b, c, cache: createCache({ name: "shop", clock }).tier(composed).defaults({ ttl: "1h" }).build() };
+      scriptedBackend({ clock, label, ...(formats[i] && { format: formats[i][0], compressor: formats[i][1] }) }),
+    ) as [ScriptedBackend, ScriptedBackend, ScriptedBackend];
+    const composed: ComposedBackend =
+      shape === "left" ? compose(compose(a, b, options), c, options) : compose(a, compose(b, c, options), options);
+    return {
+      clock,
+      a,
+      b,
+      c,
+      cache: createCache({ name: "shop", clock }).tier(composed).defaults({ ttl: "1h" }).build(),
+    };
   }
 
-  it.each(["left", "right"] as const)("nested %s: written to all, read from the nearest, refilled on the way", async (shape) => {
-    const { cache, a, b, c } = openThree(shape);
-    await cache.set("k", "v", { tags: ["t"] });
-    expect([valueIn(a), valueIn(b), valueIn(c)]).toEqual(["v", "v", "v"]);
-    a.store.delete(K);
-    b.store.delete(K);
-    expect(await cache.get("k")).toBe("v");
-    await flush();
-    expect([valueIn(a), valueIn(b)].filter((value) => value === "v").length).toBe(2);
-    await cache.invalidateTags("t");
-    expect(await cache.get("k", { allowStale: true })).toBeUndefined();
-    await cache.set("k", "w");
-    expect(await cache.delete("k")).toMatchObject({ status: "deleted" });
-    expect([a, b, c].map((each) => each.store.get(K))).toEqual([undefined, undefined, undefined]);
-  });
-
-  it.each(["left", "right"] as const)("nested %s: what one missed is removed there, and pending until then", async (shape) => {
-    for (const failing of ["a", "b", "c"] as const) {
-      const opened = openThree(shape, { read: "freshest", refill: "never" });
-      const { cache, clock } = opened;
-      const failed = opened[failing];
-      await cache.set("k", "old", { ttl: "2h" });
-      failed.script("write", { fail: true, key: K });
-      expect(await cache.set("k", "new")).toMatchObject({ status: "stored" });
-      expect(cache.stats().pending).toBe(1);
-      expect(valueIn(failed)).toBe("old");
-      expect(await cache.get("k")).toBe("new");
-      clock.advance("1s");
+  it.each(["left", "right"] as const)(
+    "nested %s: written to all, read from the nearest, refilled on the way",
+    async (shape) => {
+      const { cache, a, b, c } = openThree(shape);
+      await cache.set("k", "v", { tags: ["t"] });
+      expect([valueIn(a), valueIn(b), valueIn(c)]).toEqual(["v", "v", "v"]);
+      a.store.delete(K);
+      b.store.delete(K);
+      expect(await cache.get("k")).toBe("v");
       await flush();
-      expect([valueIn(failed), cache.stats().pending]).toEqual([undefined, 0]);
-    }
-  });
+      expect([valueIn(a), valueIn(b)].filter((value) => value === "v").length).toBe(2);
+      await cache.invalidateTags("t");
+      expect(await cache.get("k", { allowStale: true })).toBeUndefined();
+      await cache.set("k", "w");
+      expect(await cache.delete("k")).toMatchObject({ status: "deleted" });
+      expect([a, b, c].map((each) => each.store.get(K))).toEqual([undefined, undefined, undefined]);
+    },
+  );
+
+  it.each(["left", "right"] as const)(
+    "nested %s: what one missed is removed there, and pending until then",
+    async (shape) => {
+      for (const failing of ["a", "b", "c"] as const) {
+        const opened = openThree(shape, { read: "freshest", refill: "never" });
+        const { cache, clock } = opened;
+        const failed = opened[failing];
+        await cache.set("k", "old", { ttl: "2h" });
+        failed.script("write", { fail: true, key: K });
+        expect(await cache.set("k", "new")).toMatchObject({ status: "stored" });
+        expect(cache.stats().pending).toBe(1);
+        expect(valueIn(failed)).toBe("old");
+        expect(await cache.get("k")).toBe("new");
+        clock.advance("1s");
+        await flush();
+        expect([valueIn(failed), cache.stats().pending]).toEqual([undefined, 0]);
+      }
+    },
+  );
 
   it.each(["left", "right"] as const)("nested %s: with two of them away the third answers", async (shape) => {
     for (const alive of ["a", "b", "c"] as const) {
@@ -1089,32 +1256,46 @@ describe("three backends", () => {
     }
   });
 
-  it.each(["left", "right"] as const)("nested %s: a load is stored with the bytes of each one's codec", async (shape) => {
-    const codecs = [[json(), passthrough()], [v8(), gzip({ minBytes: 0 })], [json(), brotli({ minBytes: 0 })]] as const;
-    const { cache, a, b, c } = openThree(shape, {}, codecs);
-    const value = { text: "x".repeat(100) };
-    await cache.getOrSet("k", () => value);
-    for (const [i, backend] of [a, b, c].entries()) {
-      const { data, meta } = backend.store.get(K)!;
-      const [format, compressor] = codecs[i]!;
-      expect(JSON.parse(meta)).toMatchObject({ f: format.id, ...(compressor.id !== "none" && { c: compressor.id }) });
-      expect(format.decode(await compressor.decompress(data, 1_000))).toEqual(value);
-    }
-    const stored = [a, b, c].map((backend) => backend.store.get(K)!);
-    for (const [i, alone] of [a, b, c].entries()) {
-      for (const other of [a, b, c]) other.store.delete(K);
-      alone.store.set(K, stored[i]!);
-      expect(await cache.get("k")).toEqual(value);
-      await flush();
-    }
-  });
+  it.each(["left", "right"] as const)(
+    "nested %s: a load is stored with the bytes of each one's codec",
+    async (shape) => {
+      const codecs = [
+        [json(), passthrough()],
+        [v8(), gzip({ minBytes: 0 })],
+        [json(), brotli({ minBytes: 0 })],
+      ] as const;
+      const { cache, a, b, c } = openThree(shape, {}, codecs);
+      const value = { text: "x".repeat(100) };
+      await cache.getOrSet("k", () => value);
+      for (const [i, backend] of [a, b, c].entries()) {
+        const { data, meta } = backend.store.get(K)!;
+        const [format, compressor] = codecs[i]!;
+        expect(JSON.parse(meta)).toMatchObject({ f: format.id, ...(compressor.id !== "none" && { c: compressor.id }) });
+        expect(format.decode(await compressor.decompress(data, 1_000))).toEqual(value);
+      }
+      const stored = [a, b, c].map((backend) => backend.store.get(K)!);
+      for (const [i, alone] of [a, b, c].entries()) {
+        for (const other of [a, b, c]) other.store.delete(K);
+        alone.store.set(K, stored[i]!);
+        expect(await cache.get("k")).toEqual(value);
+        await flush();
+      }
+    },
+  );
 
   it("compositions of the same codecs in another shape are not taken for equal", async () => {
     const clock = new TestClock();
     const make = (label: string, format: Format) => scriptedBackend({ clock, label, format });
     const formats = [json(), v8(), json(), json(), v8(), json()];
     const backends = formats.map((format, i) => make(String(i), format));
-    const [a, b, c, d, e, f] = backends as [ScriptedBackend, ScriptedBackend, ScriptedBackend, ScriptedBackend, ScriptedBackend, ScriptedBackend];
+    const [a, b, c, d, e, f] = backends as [
+      ScriptedBackend,
+      ScriptedBackend,
+      ScriptedBackend,
+      ScriptedBackend,
+      ScriptedBackend,
+      ScriptedBackend,
+    ];
     const composed = compose(compose(compose(a, b), c), compose(d, compose(e, f)));
     const cache = createCache({ name: "shop", clock }).tier(composed).defaults({ ttl: "1h" }).build();
     expect(await cache.set("k", { a: 1 })).toMatchObject({ status: "stored" });
@@ -1176,8 +1357,14 @@ describe("formats and compressors", () => {
   it("also by all of three", async () => {
     const clock = new TestClock();
     const formats = [counting(json()), counting(json()), counting(json())] as const;
-    const [a, b, c] = formats.map((format, i) => scriptedBackend({ clock, format, label: String(i) })) as [ScriptedBackend, ScriptedBackend, ScriptedBackend];
-    const cache = createCache({ name: "shop", clock }).tier(compose(a, compose(b, c))).build();
+    const [a, b, c] = formats.map((format, i) => scriptedBackend({ clock, format, label: String(i) })) as [
+      ScriptedBackend,
+      ScriptedBackend,
+      ScriptedBackend,
+    ];
+    const cache = createCache({ name: "shop", clock })
+      .tier(compose(a, compose(b, c)))
+      .build();
     await cache.set("k", "v");
     expect(formats.map(({ encodes }) => encodes)).toEqual([1, 0, 0]);
   });
@@ -1215,7 +1402,10 @@ describe("formats and compressors", () => {
 
   it("what one side cannot decode is a miss there (C113)", async () => {
     const { cache, near, far } = await seeded({ refill: "never" });
-    near.store.set(K, { ...far.store.get(K)!, meta: JSON.stringify({ ...(JSON.parse(far.store.get(K)!.meta) as object), f: "csv.1" }) });
+    near.store.set(K, {
+      ...far.store.get(K)!,
+      meta: JSON.stringify({ ...(JSON.parse(far.store.get(K)!.meta) as object), f: "csv.1" }),
+    });
     const seen = watch(cache, "decode:error");
     expect(await cache.get("k")).toBe("seed");
     expect(seen.map(([, { tier }]) => tier)).toEqual(["near"]);
@@ -1226,7 +1416,11 @@ describe("with a local tier", () => {
   function openLocal(options: ComposeOptions = {}, policy: Policy = {}) {
     const clock = new TestClock();
     const [near, far] = [scriptedBackend({ clock, label: "near" }), scriptedBackend({ clock, label: "far" })];
-    const cache = createCache({ name: "shop", clock }).tier(memory()).tier(compose(near, far, options)).defaults({ ttl: "1h", ...policy }).build();
+    const cache = createCache({ name: "shop", clock })
+      .tier(memory())
+      .tier(compose(near, far, options))
+      .defaults({ ttl: "1h", ...policy })
+      .build();
     return { cache, clock, near, far };
   }
 
@@ -1260,7 +1454,10 @@ describe("with a local tier", () => {
     const clock = new TestClock();
     const sole = () => scriptedBackend({ clock });
     const shared = () => scriptedBackend({ clock, coherence: "none" });
-    const build = (composed: ComposedBackend, policy: Policy = {}) => () => createCache({ name: "shop", clock }).tier(memory()).tier(composed).defaults(policy).build();
+    const build =
+      (composed: ComposedBackend, policy: Policy = {}) =>
+      () =>
+        createCache({ name: "shop", clock }).tier(memory()).tier(composed).defaults(policy).build();
     expect(build(compose(sole(), sole()))).not.toThrow();
     expect(build(compose(sole(), shared(), { nearTtl: "1m" }))).toThrow(ConfigurationError);
     expect(build(compose(shared(), sole()))).toThrow(ConfigurationError);
@@ -1282,12 +1479,20 @@ describe("options", () => {
   });
 
   it.each<readonly [string, unknown, string]>([
-    ["an unknown option", { readd: "race" }, 'there is no option "readd"; accepted are label, read, write, refill, nearTtl'],
+    [
+      "an unknown option",
+      { readd: "race" },
+      'there is no option "readd"; accepted are label, read, write, refill, nearTtl',
+    ],
     ["an unknown way to read", { read: "parallel" }, 'read: "parallel" is unknown; give sequential, race, freshest'],
     ["an unknown way to write", { write: "freshest" }, 'write: "freshest" is unknown; give sequential, parallel, race'],
     ["an unknown refill", { refill: "sometimes" }, 'refill: "sometimes" is unknown; give always, never'],
     ["a nearTtl of zero", { nearTtl: 0 }, "nearTtl: 0 is too short; give more than 0"],
-    ["a nearTtl without a unit", { nearTtl: "5" }, 'nearTtl: "5" is no duration; give milliseconds (60_000), or a number with a unit: ms, s, m, h or d ("1m")'],
+    [
+      "a nearTtl without a unit",
+      { nearTtl: "5" },
+      'nearTtl: "5" is no duration; give milliseconds (60_000), or a number with a unit: ms, s, m, h or d ("1m")',
+    ],
     ["an empty label", { label: "" }, 'label: "" is no label; give text'],
     ["no object", "race", 'options: "race" is no object; accepted are label, read, write, refill, nearTtl'],
   ])("%s is a ConfigurationError that names it", (_, options, message) => {
@@ -1304,15 +1509,20 @@ describe("options", () => {
     ["null", null, "null"],
   ])("%s is no backend", (_, side, described) => {
     const [near, far] = backends();
-    expect(() => compose(side as never, far)).toThrow(`compose: near is ${described}; give a backend, such as redis(url).build()`);
-    expect(() => compose(near, side as never)).toThrow(`compose: far is ${described}; give a backend, such as redis(url).build()`);
+    expect(() => compose(side as never, far)).toThrow(
+      `compose: near is ${described}; give a backend, such as redis(url).build()`,
+    );
+    expect(() => compose(near, side as never)).toThrow(
+      `compose: far is ${described}; give a backend, such as redis(url).build()`,
+    );
   });
 
   it("nearTtl must be given where far has other writers, however deep", () => {
     const clock = new TestClock();
     const [near, far] = backends();
     const shared = scriptedBackend({ clock, label: "shared", coherence: "none" });
-    const message = "compose: shared does not tell what others change, so give nearTtl: how stale a copy in near may be";
+    const message =
+      "compose: shared does not tell what others change, so give nearTtl: how stale a copy in near may be";
     expect(() => compose(near, shared)).toThrow(ConfigurationError);
     expect(() => compose(near, shared)).toThrow(message);
     expect(() => compose(near, compose(far, shared, { nearTtl: 1 }))).toThrow(ConfigurationError);
@@ -1347,7 +1557,11 @@ describe("its life", () => {
     near.script("read", { fail: true, key: K });
     far.script("read", { fail: true, key: K });
     await cache.get("k");
-    expect(cache.stats().tiers.map(({ label, errors }) => [label, errors])).toEqual([["near+far", 1], ["near", 2], ["far", 1]]);
+    expect(cache.stats().tiers.map(({ label, errors }) => [label, errors])).toEqual([
+      ["near+far", 1],
+      ["near", 2],
+      ["far", 1],
+    ]);
   });
 
   it("is down when both are", async () => {
@@ -1469,7 +1683,11 @@ async function play(seed: number, options: ComposeOptions): Promise<readonly str
   const below = (limit: number): number => Math.floor(next() * limit);
   const one = <T>(...of: readonly T[]): T => of[below(of.length)]!;
   const clock = new TestClock();
-  const backends = ["near", "middle", "far"].map((label) => scriptedBackend({ clock, label })) as [ScriptedBackend, ScriptedBackend, ScriptedBackend];
+  const backends = ["near", "middle", "far"].map((label) => scriptedBackend({ clock, label })) as [
+    ScriptedBackend,
+    ScriptedBackend,
+    ScriptedBackend,
+  ];
   const [near, middle, far] = backends;
   const composed = one(
     () => compose(near, far, options),
@@ -1477,7 +1695,9 @@ async function play(seed: number, options: ComposeOptions): Promise<readonly str
     () => compose(near, compose(middle, far, options), options),
   )();
   const builder = createCache({ name: "shop", clock });
-  const cache = (below(2) === 0 ? builder.tier(composed) : builder.tier(memory()).tier(composed)).defaults({ ttl: "1m", staleWhileRevalidate: 5_000 }).build();
+  const cache = (below(2) === 0 ? builder.tier(composed) : builder.tier(memory()).tier(composed))
+    .defaults({ ttl: "1m", staleWhileRevalidate: 5_000 })
+    .build();
 
   const problems: string[] = [];
   const work: Promise<unknown>[] = [];
@@ -1496,14 +1716,20 @@ async function play(seed: number, options: ComposeOptions): Promise<readonly str
     const { key: of, calledAt, endedAt } = written[value]!;
     const undone = changes.slice(0, known).find((each) =>
       // What is cleared while it is being written may come before or after it.
-      each.key === key ? each.calledAt > calledAt : each.key === "*" && each.calledAt > endedAt);
-    if (of !== key || undone !== undefined) problems.push(`${what} of ${key} gave what call ${calledAt} stored for ${of}, after call ${undone?.calledAt}`);
+      each.key === key ? each.calledAt > calledAt : each.key === "*" && each.calledAt > endedAt,
+    );
+    if (of !== key || undone !== undefined)
+      problems.push(`${what} of ${key} gave what call ${calledAt} stored for ${of}, after call ${undone?.calledAt}`);
   };
   const steps: (() => void)[] = [
     ...Array.from({ length: 3 }, () => () => {
       const key = one("a", "b");
       const value = write(key);
-      change(key, written[value]!.calledAt, cache.set(key, value, one({}, { tags: ["t"] })).then(() => (written[value]!.endedAt = calls)));
+      change(
+        key,
+        written[value]!.calledAt,
+        cache.set(key, value, one({}, { tags: ["t"] })).then(() => (written[value]!.endedAt = calls)),
+      );
     }),
     () => {
       const key = one("a", "b");
@@ -1519,7 +1745,9 @@ async function play(seed: number, options: ComposeOptions): Promise<readonly str
     }),
     () => {
       const known = changes.length;
-      work.push(cache.getMany(["a", "b"]).then((values) => values.forEach((value, key) => check("getMany", key, known, value))));
+      work.push(
+        cache.getMany(["a", "b"]).then((values) => values.forEach((value, key) => check("getMany", key, known, value))),
+      );
     },
     () => {
       const [key, known] = [one("a", "b"), changes.length];
@@ -1531,8 +1759,16 @@ async function play(seed: number, options: ComposeOptions): Promise<readonly str
       work.push(cache.getOrSet(key, load).then((value) => check("getOrSet", key, known, value)));
     },
     ...Array.from({ length: 2 }, () => () => {
-      const fault = one<ScriptedStep>({ fail: true }, { loseAnswer: true }, { before: below(900) }, { after: below(1_500) }, { before: below(900), fail: true });
-      repairs.push(one(...backends).script(one("*", "read", "write", "remove", "markStale"), { ...fault, times: 1 + below(3) }));
+      const fault = one<ScriptedStep>(
+        { fail: true },
+        { loseAnswer: true },
+        { before: below(900) },
+        { after: below(1_500) },
+        { before: below(900), fail: true },
+      );
+      repairs.push(
+        one(...backends).script(one("*", "read", "write", "remove", "markStale"), { ...fault, times: 1 + below(3) }),
+      );
     }),
     () => {
       if (below(3) === 0) one(...backends).down();
@@ -1542,7 +1778,10 @@ async function play(seed: number, options: ComposeOptions): Promise<readonly str
   ];
   const settle = async (what: string, waiting: Promise<unknown>): Promise<void> => {
     let isOver = false;
-    waiting.then(() => (isOver = true), (error: unknown) => problems.push(`${what} rejected: ${String(error)}`));
+    waiting.then(
+      () => (isOver = true),
+      (error: unknown) => problems.push(`${what} rejected: ${String(error)}`),
+    );
     for (let i = 0; i < 150 && !isOver; i += 1) {
       clock.advance(500);
       await flush(1);
@@ -1563,7 +1802,10 @@ async function play(seed: number, options: ComposeOptions): Promise<readonly str
   await settle("a call", Promise.all(work));
   for (const key of ["a", "b"]) {
     const known = changes.length;
-    await settle("the last get", cache.get(key, { allowStale: true }).then((value) => check("the last get", key, known, value)));
+    await settle(
+      "the last get",
+      cache.get(key, { allowStale: true }).then((value) => check("the last get", key, known, value)),
+    );
   }
   for (let s = 0; s < 70 && cache.stats().pending !== 0; s += 1) await elapse(clock, 1);
   if (cache.stats().pending !== 0) problems.push(`${cache.stats().pending} are pending`);
@@ -1572,8 +1814,14 @@ async function play(seed: number, options: ComposeOptions): Promise<readonly str
 }
 
 describe("whatever fails, in any order", () => {
-  it.each(READS.flatMap((read) => WRITES.map((write) => [read, write] as const)))("reading %s, writing %s: nothing is served that was replaced or removed", async (read, write) => {
-    for (let seed = 1; seed <= 40; seed += 1)
-      expect({ seed, problems: await play(seed, { read, write, nearTtl: seed % 2 === 0 ? Infinity : "20s" }) }).toEqual({ seed, problems: [] });
-  });
+  it.each(READS.flatMap((read) => WRITES.map((write) => [read, write] as const)))(
+    "reading %s, writing %s: nothing is served that was replaced or removed",
+    async (read, write) => {
+      for (let seed = 1; seed <= 40; seed += 1)
+        expect({
+          seed,
+          problems: await play(seed, { read, write, nearTtl: seed % 2 === 0 ? Infinity : "20s" }),
+        }).toEqual({ seed, problems: [] });
+    },
+  );
 });

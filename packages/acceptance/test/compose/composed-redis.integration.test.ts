@@ -2,7 +2,23 @@ import { createHash, randomUUID } from "node:crypto";
 import { mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { compose, createCache, gzip, json, memory, msgpack, packEntry, redis, unpackEntry, v8, zstd, type Backend, type Cache, type ComposeOptions, type StoredEntry } from "hotset";
+import {
+  compose,
+  createCache,
+  gzip,
+  json,
+  memory,
+  msgpack,
+  packEntry,
+  redis,
+  unpackEntry,
+  v8,
+  zstd,
+  type Backend,
+  type Cache,
+  type ComposeOptions,
+  type StoredEntry,
+} from "hotset";
 import { gate } from "@hotset/core/testing";
 import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
@@ -46,9 +62,13 @@ describe("redis before files", () => {
   });
   afterEach(() => Promise.all([server.stop(), rm(folder, { recursive: true })]));
 
-  const near = () => redis(server.url).label("near").valueFormat(msgpack()).compressor(zstd()).responseTimeout("200ms").build();
+  const near = () =>
+    redis(server.url).label("near").valueFormat(msgpack()).compressor(zstd()).responseTimeout("200ms").build();
   const open = (options: ComposeOptions = {}) =>
-    createCache({ name: "shop" }).tier(compose(near(), files(folder), options)).defaults({ ttl: "10m", staleIfError: "1h" }).build();
+    createCache({ name: "shop" })
+      .tier(compose(near(), files(folder), options))
+      .defaults({ ttl: "10m", staleIfError: "1h" })
+      .build();
 
   it("each keeps its own bytes; both are written, read, refilled and removed", async () => {
     await using cache = open();
@@ -76,33 +96,45 @@ describe("redis before files", () => {
     expect([await server.command("EXISTS", "hotset:shop::k"), await readdir(folder)]).toEqual([0, []]);
   });
 
-  it.each(["parallel", "sequential", "race"] as const)("writing %s: while Redis hangs the files answer, and what it still holds is not served when it is back", async (write) => {
-    await using cache = open({ write });
-    await cache.set("k", "old");
-    await cache.set("untouched", "same");
-    expect(await cache.get("k")).toBe("old");
-    server.pause();
-    expect(await cache.set("k", "new")).toMatchObject({ status: "stored" });
-    expect(await cache.get("k")).toBe("new");
-    expect(await cache.getOrSet("k", never)).toBe("new");
-    expect(await cache.getMany(["k", "untouched"])).toEqual(new Map([["k", "new"], ["untouched", "same"]]));
-    await expect.poll(() => cache.stats().pending).toBe(1);
+  it.each(["parallel", "sequential", "race"] as const)(
+    "writing %s: while Redis hangs the files answer, and what it still holds is not served when it is back",
+    async (write) => {
+      await using cache = open({ write });
+      await cache.set("k", "old");
+      await cache.set("untouched", "same");
+      expect(await cache.get("k")).toBe("old");
+      server.pause();
+      expect(await cache.set("k", "new")).toMatchObject({ status: "stored" });
+      expect(await cache.get("k")).toBe("new");
+      expect(await cache.getOrSet("k", never)).toBe("new");
+      expect(await cache.getMany(["k", "untouched"])).toEqual(
+        new Map([
+          ["k", "new"],
+          ["untouched", "same"],
+        ]),
+      );
+      await expect.poll(() => cache.stats().pending).toBe(1);
 
-    server.resume();
-    await expect.poll(() => cache.stats().pending, { timeout: 10_000 }).toBe(0);
-    await expect.poll(() => cache.get("k"), { timeout: 5_000 }).toBe("new");
-    expect(await cache.get("untouched")).toBe("same");
-    const inRedis = async (): Promise<unknown> => {
-      const stored = (await server.commandBytes("HGET", "hotset:shop::k", "d")) as Uint8Array | null;
-      return stored && msgpack().decode(stored);
-    };
-    await expect.poll(inRedis).toBe("new");
-  });
+      server.resume();
+      await expect.poll(() => cache.stats().pending, { timeout: 10_000 }).toBe(0);
+      await expect.poll(() => cache.get("k"), { timeout: 5_000 }).toBe("new");
+      expect(await cache.get("untouched")).toBe("same");
+      const inRedis = async (): Promise<unknown> => {
+        const stored = (await server.commandBytes("HGET", "hotset:shop::k", "d")) as Uint8Array | null;
+        return stored && msgpack().decode(stored);
+      };
+      await expect.poll(inRedis).toBe("new");
+    },
+  );
 
   it("what another process finds", async () => {
     await using writer = open();
     await writer.set("k", "v", { tags: ["t"] });
-    await using reader = createCache({ name: "shop" }).tier(memory()).tier(compose(near(), files(folder))).defaults({ localTtl: "1m" }).build();
+    await using reader = createCache({ name: "shop" })
+      .tier(memory())
+      .tier(compose(near(), files(folder)))
+      .defaults({ localTtl: "1m" })
+      .build();
     await reader.connect();
     expect(await reader.get("k")).toBe("v");
     expect(reader.peek("k")).toBe("v");
@@ -124,7 +156,12 @@ describe("redis before redis", () => {
   const open = (options: ComposeOptions = {}) => {
     const side = (server: OwnRedis, label: string) => redis(server.url).label(label).responseTimeout("200ms");
     return createCache({ name: "shop" })
-      .tier(compose(side(nearServer, "near").build(), side(farServer, "far").valueFormat(v8()).build(), { nearTtl: "1m", ...options }))
+      .tier(
+        compose(side(nearServer, "near").build(), side(farServer, "far").valueFormat(v8()).build(), {
+          nearTtl: "1m",
+          ...options,
+        }),
+      )
       .defaults({ ttl: "10m" })
       .build();
   };
@@ -173,11 +210,14 @@ describe("two processes, each with a Redis of its own before one that they share
   afterEach(() => Promise.all([...nears, far].map((server) => server.stop())));
 
   const open = async (options: ComposeOptions = {}, tiers: "memory" | "none" = "none") => {
-    const side = (server: OwnRedis, label: string) => redis(server.url).label(label).responseTimeout("1s").backoff({ base: 10, max: 100 });
+    const side = (server: OwnRedis, label: string) =>
+      redis(server.url).label(label).responseTimeout("1s").backoff({ base: 10, max: 100 });
     const caches = nears.map((near) => {
       const composed = compose(side(near, "near").build(), side(far, "far").valueFormat(v8()).build(), options);
       const builder = createCache({ name: "shop" });
-      return (tiers === "none" ? builder.tier(composed) : builder.tier(memory()).tier(composed)).defaults({ ttl: "10m" }).build();
+      return (tiers === "none" ? builder.tier(composed) : builder.tier(memory()).tier(composed))
+        .defaults({ ttl: "10m" })
+        .build();
     }) as [Cache, Cache];
     onTestFinished(() => Promise.all(caches.map((cache) => cache.close())).then(() => undefined));
     await Promise.all(caches.map((cache) => cache.connect()));
@@ -189,25 +229,28 @@ describe("two processes, each with a Redis of its own before one that they share
     return Number(/cmdstat_hmget:calls=(\d+)/.exec(stats)?.[1] ?? 0);
   };
 
-  it.each(["memory", "none"] as const)("with local tier %s: what one removes, replaces or marks stale the other does not find in its own, where it is removed (C81)", async (tiers) => {
-    const [first, second] = await open({}, tiers);
-    /** Until the second one has it, and has it in its own Redis where nothing nearer answers. */
-    const found = async (value: number): Promise<void> => {
-      await expect.poll(() => second.get("k"), { interval: 1 }).toBe(value);
-      if (tiers === "none") await expect.poll(() => second.get("k").then(() => isIn(nears[1]))).toBe(1);
-    };
-    await first.set("k", 1, { staleIfError: "1h" });
-    await found(1);
-    await first.set("k", 2, { staleIfError: "1h" });
-    await found(2);
-    await first.markStale("k");
-    await expect.poll(() => second.get("k"), { interval: 1 }).toBeUndefined();
-    await first.set("k", 3);
-    await found(3);
-    await first.delete("k");
-    await expect.poll(() => second.get("k"), { interval: 1 }).toBeUndefined();
-    await expect.poll(() => isIn(nears[1])).toBe(0);
-  });
+  it.each(["memory", "none"] as const)(
+    "with local tier %s: what one removes, replaces or marks stale the other does not find in its own, where it is removed (C81)",
+    async (tiers) => {
+      const [first, second] = await open({}, tiers);
+      /** Until the second one has it, and has it in its own Redis where nothing nearer answers. */
+      const found = async (value: number): Promise<void> => {
+        await expect.poll(() => second.get("k"), { interval: 1 }).toBe(value);
+        if (tiers === "none") await expect.poll(() => second.get("k").then(() => isIn(nears[1]))).toBe(1);
+      };
+      await first.set("k", 1, { staleIfError: "1h" });
+      await found(1);
+      await first.set("k", 2, { staleIfError: "1h" });
+      await found(2);
+      await first.markStale("k");
+      await expect.poll(() => second.get("k"), { interval: 1 }).toBeUndefined();
+      await first.set("k", 3);
+      await found(3);
+      await first.delete("k");
+      await expect.poll(() => second.get("k"), { interval: 1 }).toBeUndefined();
+      await expect.poll(() => isIn(nears[1])).toBe(0);
+    },
+  );
 
   it("and what redis-cli does, and tags", async () => {
     const [first, second] = await open();
@@ -227,36 +270,51 @@ describe("two processes, each with a Redis of its own before one that they share
     await first.set("k", "v");
     for (const cache of [first, second]) {
       await cache.get("k");
-      await expect.poll(async () => {
-        const before = await readsOf(far);
-        expect(await cache.get("k")).toBe("v");
-        return (await readsOf(far)) - before;
-      }).toBe(0);
+      await expect
+        .poll(async () => {
+          const before = await readsOf(far);
+          expect(await cache.get("k")).toBe("v");
+          return (await readsOf(far)) - before;
+        })
+        .toBe(0);
     }
     expect([await isIn(nears[0]), await isIn(nears[1])]).toEqual([1, 1]);
     const versions = await Promise.all([...nears, far].map((server) => server.command("HGET", "hotset:shop::k", "w")));
     expect(new Set(versions).size).toBe(1);
   });
 
-  it.each(["sequential", "parallel", "race"] as const)("writing %s: a cold key is loaded once, and an overtaken load is stored nowhere (C52, C61)", async (write) => {
-    const [first, second] = await open({ write });
-    let loads = 0;
-    const load = async (): Promise<string> => {
-      loads += 1;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-      return "v";
-    };
-    expect(await Promise.all([first, second, first, second].map((cache) => cache.getOrSet("k", load)))).toEqual(["v", "v", "v", "v"]);
-    expect(loads).toBe(1);
-    await first.delete("k");
-    const loading = gate<string>();
-    const overtaken = first.getOrSet("k", () => loading.pass());
-    await loading.arrived();
-    await second.delete("k");
-    loading.open("late");
-    expect(await overtaken).toBe("late");
-    expect([await first.get("k"), await second.get("k"), await isIn(nears[0]), await isIn(far)]).toEqual([undefined, undefined, 0, 0]);
-  });
+  it.each(["sequential", "parallel", "race"] as const)(
+    "writing %s: a cold key is loaded once, and an overtaken load is stored nowhere (C52, C61)",
+    async (write) => {
+      const [first, second] = await open({ write });
+      let loads = 0;
+      const load = async (): Promise<string> => {
+        loads += 1;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        return "v";
+      };
+      expect(await Promise.all([first, second, first, second].map((cache) => cache.getOrSet("k", load)))).toEqual([
+        "v",
+        "v",
+        "v",
+        "v",
+      ]);
+      expect(loads).toBe(1);
+      await first.delete("k");
+      const loading = gate<string>();
+      const overtaken = first.getOrSet("k", () => loading.pass());
+      await loading.arrived();
+      await second.delete("k");
+      loading.open("late");
+      expect(await overtaken).toBe("late");
+      expect([await first.get("k"), await second.get("k"), await isIn(nears[0]), await isIn(far)]).toEqual([
+        undefined,
+        undefined,
+        0,
+        0,
+      ]);
+    },
+  );
 
   it("while far is dead near stands in, and far that comes back empty decides again (C86, C93)", async () => {
     const [first, second] = await open();

@@ -43,11 +43,14 @@ async function play(seed: number, { read, write, isFarLost }: Play): Promise<rea
   const firstNear = scriptedBackend({ ...heard, label: "near", ...(sharesNear ? {} : nearHas) });
   const firstFar = scriptedBackend({ ...heard, label: "far" });
   const processes = Array.from({ length: 3 }, (_, i) => {
-    const near = i === 0 ? firstNear : sharesNear ? firstNear.peer() : scriptedBackend({ ...heard, label: "near", ...nearHas });
+    const near =
+      i === 0 ? firstNear : sharesNear ? firstNear.peer() : scriptedBackend({ ...heard, label: "near", ...nearHas });
     const far = i === 0 ? firstFar : firstFar.peer();
     const builder = createCache({ name: "shop", clock });
     const composed = compose(near, far, { read, write });
-    const cache: Cache = (below(2) === 0 ? builder.tier(memory()).tier(composed) : builder.tier(composed)).defaults({ ttl: "1m", localTtl: "1m" }).build();
+    const cache: Cache = (below(2) === 0 ? builder.tier(memory()).tier(composed) : builder.tier(composed))
+      .defaults({ ttl: "1m", localTtl: "1m" })
+      .build();
     return { cache, near, far, number: i };
   });
   for (const { cache } of processes) await cache.connect();
@@ -55,8 +58,16 @@ async function play(seed: number, { read, write, isFarLost }: Play): Promise<rea
   const problems: string[] = [];
   const work: Promise<unknown>[] = [];
   const repairs: (() => void)[] = [];
-  const source = new Map([["a", 0], ["b", 0]]);
-  const invalidated: { readonly key: string; readonly version: number; readonly by: number; readonly isDurable: boolean }[] = [];
+  const source = new Map([
+    ["a", 0],
+    ["b", 0],
+  ]);
+  const invalidated: {
+    readonly key: string;
+    readonly version: number;
+    readonly by: number;
+    readonly isDurable: boolean;
+  }[] = [];
   const keys = ["a", "b"];
 
   const change = ({ cache, number }: (typeof processes)[number]): void => {
@@ -64,28 +75,69 @@ async function play(seed: number, { read, write, isFarLost }: Play): Promise<rea
     for (const key of changed) source.set(key, source.get(key)! + 1);
     const versions = changed.map((key) => [key, source.get(key)!] as const);
     const call: Promise<{ readonly status: string }> =
-      changed.length === 2 ? one(() => cache.invalidateTags("t"), () => cache.clear())()
-      : cache.delete(changed[0]!);
-    work.push(call.then(({ status }) => {
-      for (const [key, version] of versions) invalidated.push({ key, version, by: number, isDurable: status !== "pending" });
-    }));
+      changed.length === 2
+        ? one(
+            () => cache.invalidateTags("t"),
+            () => cache.clear(),
+          )()
+        : cache.delete(changed[0]!);
+    work.push(
+      call.then(({ status }) => {
+        for (const [key, version] of versions)
+          invalidated.push({ key, version, by: number, isDurable: status !== "pending" });
+      }),
+    );
   };
-  const check = (what: string, { number }: (typeof processes)[number], known: number, key: string, value: unknown): void => {
+  const check = (
+    what: string,
+    { number }: (typeof processes)[number],
+    known: number,
+    key: string,
+    value: unknown,
+  ): void => {
     if (value === undefined) return;
-    const undone = invalidated.slice(0, known).find((each) =>
-      each.key === key && (value as number) < each.version && (each.by === number || (each.isDurable && !isFarLost)));
-    if (undone !== undefined) problems.push(`${what} of ${key} in process ${number} gave ${value as number}, after process ${undone.by} had invalidated what was before ${undone.version}`);
+    const undone = invalidated
+      .slice(0, known)
+      .find(
+        (each) =>
+          each.key === key &&
+          (value as number) < each.version &&
+          (each.by === number || (each.isDurable && !isFarLost)),
+      );
+    if (undone !== undefined)
+      problems.push(
+        `${what} of ${key} in process ${number} gave ${value as number}, after process ${undone.by} had invalidated what was before ${undone.version}`,
+      );
   };
   const faults = (backend: ScriptedBackend): void => {
     const isFar = backend.label === "far";
-    const fault = isFar && !isFarLost
-      ? one<ScriptedStep>({ fail: true }, { loseAnswer: true })
-      : one<ScriptedStep>({ fail: true }, { loseAnswer: true }, { before: below(900), fail: true }, { after: below(1_500) });
+    const fault =
+      isFar && !isFarLost
+        ? one<ScriptedStep>({ fail: true }, { loseAnswer: true })
+        : one<ScriptedStep>(
+            { fail: true },
+            { loseAnswer: true },
+            { before: below(900), fail: true },
+            { after: below(1_500) },
+          );
     const delay = one<ScriptedStep>({ before: below(300) }, { after: below(300) });
-    const operations = ["write", "remove", "leases.acquire", "leases.store", "leases.renew", "leases.confirm", "tags.renew"] as const;
-    repairs.push(below(2) === 0
-      ? backend.script(isFar && !isFarLost ? one(...operations) : one("*", "read", ...operations), { ...fault, times: 1 + below(2) })
-      : backend.script(one("*", "read", ...operations), { ...delay, times: 1 + below(3) }));
+    const operations = [
+      "write",
+      "remove",
+      "leases.acquire",
+      "leases.store",
+      "leases.renew",
+      "leases.confirm",
+      "tags.renew",
+    ] as const;
+    repairs.push(
+      below(2) === 0
+        ? backend.script(isFar && !isFarLost ? one(...operations) : one("*", "read", ...operations), {
+            ...fault,
+            times: 1 + below(2),
+          })
+        : backend.script(one("*", "read", ...operations), { ...delay, times: 1 + below(3) }),
+    );
   };
   const steps: (() => void)[] = [
     ...Array.from({ length: 3 }, () => () => change(one(...processes))),
@@ -94,17 +146,30 @@ async function play(seed: number, { read, write, isFarLost }: Play): Promise<rea
       work.push(process.cache.get(key).then((value) => check("get", process, known, key, value)));
     }),
     ...Array.from({ length: 6 }, () => () => {
-      const [process, key, known, delayMs] = [one(...processes), one(...keys), invalidated.length, below(2) * below(800)];
+      const [process, key, known, delayMs] = [
+        one(...processes),
+        one(...keys),
+        invalidated.length,
+        below(2) * below(800),
+      ];
       const load = async (): Promise<number> => {
         const value = source.get(key)!;
         if (delayMs !== 0) await new Promise<void>((resolve) => void clock.schedule(resolve, delayMs));
         return value;
       };
-      work.push(process.cache.getOrSet(key, load, { tags: ["t"] }).then((value) => check("getOrSet", process, known, key, value)));
+      work.push(
+        process.cache
+          .getOrSet(key, load, { tags: ["t"] })
+          .then((value) => check("getOrSet", process, known, key, value)),
+      );
     }),
     () => {
       const [process, known] = [one(...processes), invalidated.length];
-      work.push(process.cache.getMany(keys).then((values) => values.forEach((value, key) => check("getMany", process, known, key, value))));
+      work.push(
+        process.cache
+          .getMany(keys)
+          .then((values) => values.forEach((value, key) => check("getMany", process, known, key, value))),
+      );
     },
     () => faults(one(...processes).near),
     () => faults(one(...processes).far),
@@ -123,7 +188,10 @@ async function play(seed: number, { read, write, isFarLost }: Play): Promise<rea
   ];
   const settle = async (what: string, waiting: Promise<unknown>): Promise<void> => {
     let isOver = false;
-    waiting.then(() => (isOver = true), (error: unknown) => problems.push(`${what} rejected: ${String(error)}`));
+    waiting.then(
+      () => (isOver = true),
+      (error: unknown) => problems.push(`${what} rejected: ${String(error)}`),
+    );
     for (let i = 0; i < 300 && !isOver; i += 1) {
       clock.advance(500);
       await flush(1);
@@ -145,13 +213,20 @@ async function play(seed: number, { read, write, isFarLost }: Play): Promise<rea
     far.link.heal();
   }
   await settle("a call", Promise.all(work));
-  for (let s = 0; s < 200 && processes.some(({ cache }) => cache.stats().pending !== 0); s += 1) await settle("time", new Promise<void>((resolve) => void clock.schedule(resolve, 500)));
+  for (let s = 0; s < 200 && processes.some(({ cache }) => cache.stats().pending !== 0); s += 1)
+    await settle("time", new Promise<void>((resolve) => void clock.schedule(resolve, 500)));
   for (const process of processes) {
     if (process.cache.stats().pending !== 0) problems.push(`${process.cache.stats().pending} are pending`);
     for (const key of keys) {
-      await settle("the last get", process.cache.get(key).then((value) => {
-        if (value !== undefined && value !== source.get(key)) problems.push(`at the end process ${process.number} has ${value as number} for ${key}, which is ${source.get(key)!}`);
-      }));
+      await settle(
+        "the last get",
+        process.cache.get(key).then((value) => {
+          if (value !== undefined && value !== source.get(key))
+            problems.push(
+              `at the end process ${process.number} has ${value as number} for ${key}, which is ${source.get(key)!}`,
+            );
+        }),
+      );
     }
     await settle("close", process.cache.close());
   }
@@ -159,13 +234,19 @@ async function play(seed: number, { read, write, isFarLost }: Play): Promise<rea
 }
 
 describe("whatever fails, in any order, between three processes", () => {
-  it.each(READS.flatMap((read) => WRITES.map((write) => [read, write] as const)))("reading %s, writing %s: nothing that any process invalidated is answered", async (read, write) => {
-    for (let seed = 1; seed <= 25; seed += 1)
-      expect({ seed, problems: await play(seed, { read, write, isFarLost: false }) }).toEqual({ seed, problems: [] });
-  });
+  it.each(READS.flatMap((read) => WRITES.map((write) => [read, write] as const)))(
+    "reading %s, writing %s: nothing that any process invalidated is answered",
+    async (read, write) => {
+      for (let seed = 1; seed <= 25; seed += 1)
+        expect({ seed, problems: await play(seed, { read, write, isFarLost: false }) }).toEqual({ seed, problems: [] });
+    },
+  );
 
-  it.each(READS.flatMap((read) => WRITES.map((write) => [read, write] as const)))("reading %s, writing %s, with far out of reach and out of hearing: nothing that the same process invalidated is", async (read, write) => {
-    for (let seed = 1; seed <= 25; seed += 1)
-      expect({ seed, problems: await play(seed, { read, write, isFarLost: true }) }).toEqual({ seed, problems: [] });
-  });
+  it.each(READS.flatMap((read) => WRITES.map((write) => [read, write] as const)))(
+    "reading %s, writing %s, with far out of reach and out of hearing: nothing that the same process invalidated is",
+    async (read, write) => {
+      for (let seed = 1; seed <= 25; seed += 1)
+        expect({ seed, problems: await play(seed, { read, write, isFarLost: true }) }).toEqual({ seed, problems: [] });
+    },
+  );
 });

@@ -234,7 +234,10 @@ describe.each(STACKS)("over %s", (stack) => {
         clock.advance(100);
       }
       expect(load.runs).toBe(1);
-      expect(stale.map(([, { cause }]) => cause)).toEqual(["revalidating", ...Array.from({ length: 99 }, () => "error")]);
+      expect(stale.map(([, { cause }]) => cause)).toEqual([
+        "revalidating",
+        ...Array.from({ length: 99 }, () => "error"),
+      ]);
       expect(await cache.getOrSet("k", load)).toBe("Ada");
       await cache.drain();
       expect(load.runs).toBe(2);
@@ -263,7 +266,11 @@ describe.each(STACKS)("over %s", (stack) => {
       await cache.set("k", "Ada");
       clock.advance(1_000);
       expect(await cache.getOrSet("k", failing())).toBe("Ada");
-      expect(await cache.getOrSet("k", ({ setOptions }) => (setOptions({ staleIfError: "1h" }), "Grace"), { staleIfError: 0 })).toBe("Grace");
+      expect(
+        await cache.getOrSet("k", ({ setOptions }) => (setOptions({ staleIfError: "1h" }), "Grace"), {
+          staleIfError: 0,
+        }),
+      ).toBe("Grace");
       clock.advance(1_000);
       expect(await cache.get("k", { allowStale: true })).toBe("Grace");
       expect(await cache.getOrSet("k", () => "Barbara")).toBe("Barbara");
@@ -314,7 +321,9 @@ describe.each(STACKS)("over %s", (stack) => {
       const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 1_000 });
       await cache.set("k", "Ada");
       clock.advance(200);
-      await expect(cache.getOrSet("k", failing(sourceDown), { staleWhileRevalidate: 0, staleIfError: "1h" })).rejects.toBe(sourceDown);
+      await expect(
+        cache.getOrSet("k", failing(sourceDown), { staleWhileRevalidate: 0, staleIfError: "1h" }),
+      ).rejects.toBe(sourceDown);
     });
   });
 
@@ -343,8 +352,16 @@ describe.each(STACKS)("over %s", (stack) => {
       const answered = await outcome(impatient);
       loading.fail(sourceDown);
       const failed = await outcome(patient);
-      if (change === "markStale") expect([answered, failed]).toEqual([{ status: "fulfilled", value: "Ada" }, { status: "fulfilled", value: "Ada" }]);
-      else expect([answered, failed]).toMatchObject([{ status: "rejected", reason: { code: "LOAD_TIMEOUT" } }, { status: "rejected", reason: sourceDown }]);
+      if (change === "markStale")
+        expect([answered, failed]).toEqual([
+          { status: "fulfilled", value: "Ada" },
+          { status: "fulfilled", value: "Ada" },
+        ]);
+      else
+        expect([answered, failed]).toMatchObject([
+          { status: "rejected", reason: { code: "LOAD_TIMEOUT" } },
+          { status: "rejected", reason: sourceDown },
+        ]);
     });
 
     it("a fresh value that was marked stale stands in for a failed load", async () => {
@@ -483,29 +500,38 @@ describe.each(STACKS)("over %s", (stack) => {
       [0, 1_000],
       [0.5, 750],
       [1 - Number.EPSILON, 501],
-    ])("of 0.5 at a random %d leaves %i of 1,000 ms, and the windows and the back-off whole", async ([random, ttlMs]) => {
-      vi.spyOn(Math, "random").mockReturnValue(random);
-      const { cache, clock } = open(stack, { ttl: 1_000, jitter: 0.5, staleWhileRevalidate: 300, staleIfError: 400, errorBackoff: 200 });
-      await cache.getOrSet("k", () => "Ada");
-      expect(await cache.inspect("k")).toMatchObject({ freshForMs: ttlMs, expiresInMs: ttlMs + 400 });
+    ])(
+      "of 0.5 at a random %d leaves %i of 1,000 ms, and the windows and the back-off whole",
+      async ([random, ttlMs]) => {
+        vi.spyOn(Math, "random").mockReturnValue(random);
+        const { cache, clock } = open(stack, {
+          ttl: 1_000,
+          jitter: 0.5,
+          staleWhileRevalidate: 300,
+          staleIfError: 400,
+          errorBackoff: 200,
+        });
+        await cache.getOrSet("k", () => "Ada");
+        expect(await cache.inspect("k")).toMatchObject({ freshForMs: ttlMs, expiresInMs: ttlMs + 400 });
 
-      clock.advance(ttlMs);
-      const load = failing(sourceDown);
-      expect(await cache.getOrSet("k", load)).toBe("Ada");
-      await cache.drain();
-      clock.advance(199);
-      expect(await cache.getOrSet("k", load)).toBe("Ada");
-      await cache.drain();
-      expect(load.runs).toBe(1);
-      clock.advance(1);
-      expect(await cache.getOrSet("k", load)).toBe("Ada");
-      await cache.drain();
-      expect(load.runs).toBe(2);
-      clock.advance(199);
-      expect(await cache.getOrSet("k", load)).toBe("Ada");
-      clock.advance(1);
-      await expect(cache.getOrSet("k", load)).rejects.toBe(sourceDown);
-    });
+        clock.advance(ttlMs);
+        const load = failing(sourceDown);
+        expect(await cache.getOrSet("k", load)).toBe("Ada");
+        await cache.drain();
+        clock.advance(199);
+        expect(await cache.getOrSet("k", load)).toBe("Ada");
+        await cache.drain();
+        expect(load.runs).toBe(1);
+        clock.advance(1);
+        expect(await cache.getOrSet("k", load)).toBe("Ada");
+        await cache.drain();
+        expect(load.runs).toBe(2);
+        clock.advance(199);
+        expect(await cache.getOrSet("k", load)).toBe("Ada");
+        clock.advance(1);
+        await expect(cache.getOrSet("k", load)).rejects.toBe(sourceDown);
+      },
+    );
 
     it("leaves an infinite ttl alone", async () => {
       const { cache } = open(stack, { ttl: Infinity, jitter: 0.5 });
@@ -559,7 +585,15 @@ describe.each(STACKS)("over %s", (stack) => {
       { status: "hit", tier, ageMs: 60, freshForMs: 40, coalesced: false },
       { status: "stale", tier, ageMs: 120, freshForMs: -20, coalesced: false, cause: "revalidating" },
       { status: "stale", tier: reserve, ageMs: 120, freshForMs: -20, coalesced: false, cause: "error" },
-      { status: "stale", tier: reserve, ageMs: 250, freshForMs: -150, coalesced: false, cause: "error", error: sourceDown },
+      {
+        status: "stale",
+        tier: reserve,
+        ageMs: 250,
+        freshForMs: -150,
+        coalesced: false,
+        cause: "error",
+        error: sourceDown,
+      },
       { status: "stale", tier: reserve, ageMs: 260, freshForMs: -160, coalesced: false, cause: "timeout" },
     ]);
   });
@@ -567,7 +601,11 @@ describe.each(STACKS)("over %s", (stack) => {
 
 describe("a stale value elsewhere", () => {
   it("C22 a caller who has to wait is answered, though the refresh that he joined finds no slot", async () => {
-    const { cache, clock, backend } = open("memory over backend", { ttl: 100, staleWhileRevalidate: "1h", maxBackgroundLoads: 1 });
+    const { cache, clock, backend } = open("memory over backend", {
+      ttl: 100,
+      staleWhileRevalidate: "1h",
+      maxBackgroundLoads: 1,
+    });
     await cache.set("busy", "old");
     await cache.set("k", "old");
     clock.advance(100);
@@ -640,7 +678,15 @@ describe("a stale value elsewhere", () => {
     expect(await cold.cache.getOrSet("stood-in-for", failing(sourceDown), { onServed })).toBe("old");
     expect(served).toEqual([
       { status: "stale", tier: "scripted", ageMs: 150, freshForMs: -50, coalesced: false, cause: "revalidating" },
-      { status: "stale", tier: "scripted", ageMs: 250, freshForMs: -150, coalesced: false, cause: "error", error: sourceDown },
+      {
+        status: "stale",
+        tier: "scripted",
+        ageMs: 250,
+        freshForMs: -150,
+        coalesced: false,
+        cause: "error",
+        error: sourceDown,
+      },
     ]);
   });
 

@@ -53,7 +53,8 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     const { cache, backend } = open(stack);
     const { read } = backend;
     let isCorrupt = true;
-    backend.read = (key) => (isCorrupt && key.endsWith("k") ? Promise.reject(new DecodeError("not packed")) : read.call(backend, key));
+    backend.read = (key) =>
+      isCorrupt && key.endsWith("k") ? Promise.reject(new DecodeError("not packed")) : read.call(backend, key);
     const reported: string[] = [];
     cache.on("decode:error", ({ key, error }) => reported.push(`${key}: ${error.message}`));
     expect(await cache.getOrSet("k", () => "new")).toBe("new");

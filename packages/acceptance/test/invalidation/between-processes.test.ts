@@ -22,7 +22,9 @@ const after = (name: keyof typeof changes): string | undefined => (name === "set
 
 describe("C81 what one process changes is seen by another with the message", () => {
   it.for(names)("%s", async (name) => {
-    const { all: [p1, p2] } = await inStep({ staleIfError: "1h" });
+    const {
+      all: [p1, p2],
+    } = await inStep({ staleIfError: "1h" });
     await p1.cache.set("k", "old", { tags: ["t"] });
     expect([await p2.cache.get("k"), p2.cache.peek("k")]).toEqual(["old", "old"]);
     p2.link.hold();
@@ -40,24 +42,34 @@ describe("C81 what one process changes is seen by another with the message", () 
     getOrSet: ({ cache }: SimulatedProcess) => cache.getOrSet("k", ({ noStore }) => noStore(undefined)),
     getMany: async ({ cache }: SimulatedProcess) => (await cache.getMany(["k"])).get("k"),
   };
-  const overtaken = names.flatMap((name) => (Object.keys(reads) as (keyof typeof reads)[]).flatMap((read) => (["read", "tags.read"] as const).map((late) => [name, read, late] as const)));
+  const overtaken = names.flatMap((name) =>
+    (Object.keys(reads) as (keyof typeof reads)[]).flatMap((read) =>
+      (["read", "tags.read"] as const).map((late) => [name, read, late] as const),
+    ),
+  );
 
-  it.for(overtaken)("%s, also where the other has just read: %s, and the answer to its %s is handled after the message (C61, counter-example 1)", async ([name, read, late]) => {
-    const { all: [p1], start } = await inStep({ backend: { batch: false } });
-    await p1.cache.set("k", "old", { tags: ["t"] });
-    const p2 = start();
-    await p2.cache.connect();
-    const answering = gate();
-    p2.backend.script(late, { after: answering });
-    const reading = reads[read](p2);
-    await answering.arrived();
-    await flush();
-    await changes[name](p1);
-    answering.open();
-    expect(["old", after(name)]).toContain(await reading);
-    expect([undefined, after(name)]).toContain(p2.cache.peek("k"));
-    expect(await p2.cache.get("k")).toBe(after(name));
-  });
+  it.for(overtaken)(
+    "%s, also where the other has just read: %s, and the answer to its %s is handled after the message (C61, counter-example 1)",
+    async ([name, read, late]) => {
+      const {
+        all: [p1],
+        start,
+      } = await inStep({ backend: { batch: false } });
+      await p1.cache.set("k", "old", { tags: ["t"] });
+      const p2 = start();
+      await p2.cache.connect();
+      const answering = gate();
+      p2.backend.script(late, { after: answering });
+      const reading = reads[read](p2);
+      await answering.arrived();
+      await flush();
+      await changes[name](p1);
+      answering.open();
+      expect(["old", after(name)]).toContain(await reading);
+      expect([undefined, after(name)]).toContain(p2.cache.peek("k"));
+      expect(await p2.cache.get("k")).toBe(after(name));
+    },
+  );
 
   it("in both directions, and by three", async () => {
     const { all } = await inStep({}, 3);
@@ -69,7 +81,10 @@ describe("C81 what one process changes is seen by another with the message", () 
   });
 
   it("also a program without the library, and the end of an entry", async () => {
-    const { all: [p1], store } = await inStep();
+    const {
+      all: [p1],
+      store,
+    } = await inStep();
     await p1.cache.set("k", "old");
     store.set(K, { data: Buffer.from('"foreign"'), meta: "", staleInMs: 1_000, expiresInMs: 1_000 });
     expect([p1.cache.peek("k"), await p1.cache.get("k")]).toEqual([undefined, "foreign"]);
@@ -81,19 +96,26 @@ describe("C81 what one process changes is seen by another with the message", () 
   });
 
   it("and tells listeners where it came from", async () => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     const users = p2.cache.namespace("a:b").namespace("c");
     await users.set("k", 1);
     const seen = watch(p2.cache, "invalidate");
     await p1.cache.namespace("a:b").namespace("c").delete("k");
     await p1.cache.delete("nobody has it");
-    expect(seen.map(([, event]) => event)).toEqual([{ cache: "test", namespace: ["a:b", "c"], scope: "key", mode: "remove", origin: "elsewhere", key: "k" }]);
+    expect(seen.map(([, event]) => event)).toEqual([
+      { cache: "test", namespace: ["a:b", "c"], scope: "key", mode: "remove", origin: "elsewhere", key: "k" },
+    ]);
   });
 });
 
 describe("C61 a load that a change elsewhere overtakes", () => {
   it.for(names)("%s: its callers get the value, and it is kept nowhere", async (name) => {
-    const { all: [p1, p2], store } = await inStep();
+    const {
+      all: [p1, p2],
+      store,
+    } = await inStep();
     const loads = gatedLoads<string>();
     const loading = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
     await loads.arrived(1);
@@ -101,48 +123,68 @@ describe("C61 a load that a change elsewhere overtakes", () => {
     loads.runs[0]!.open("old");
     expect(await loading).toBe("old");
     await flush();
-    expect([p1.cache.peek("k"), await p1.cache.get("k"), await p2.cache.get("k")]).toEqual([undefined, after(name), after(name)]);
+    expect([p1.cache.peek("k"), await p1.cache.get("k"), await p2.cache.get("k")]).toEqual([
+      undefined,
+      after(name),
+      after(name),
+    ]);
     expect(store.leaseHolder(K)).toBe(undefined);
     expect(await p1.cache.getOrSet("k", () => "reloaded", { tags: ["t"] })).toBe(after(name) ?? "reloaded");
-    expect([p1.cache.peek("k"), await p2.cache.get("k")]).toEqual([after(name) ?? "reloaded", after(name) ?? "reloaded"]);
+    expect([p1.cache.peek("k"), await p2.cache.get("k")]).toEqual([
+      after(name) ?? "reloaded",
+      after(name) ?? "reloaded",
+    ]);
   });
 
-  it.for(names)("%s: nor when it is stored at that very time, in whatever order answer and message are handled (counter-example 1)", async (name) => {
-    const { all: [p1, p2] } = await inStep();
-    const storing = gate();
-    p1.backend.script("leases.store", { after: storing });
-    const loading = p1.cache.getOrSet("k", () => "old", { tags: ["t"] });
-    await storing.arrived();
-    await changes[name](p2);
-    storing.open();
-    expect(await loading).toBe("old");
-    await flush();
-    expect(p1.cache.peek("k")).toBe(undefined);
-    expect([await p1.cache.get("k"), await p2.cache.get("k")]).toEqual([after(name), after(name)]);
-  });
+  it.for(names)(
+    "%s: nor when it is stored at that very time, in whatever order answer and message are handled (counter-example 1)",
+    async (name) => {
+      const {
+        all: [p1, p2],
+      } = await inStep();
+      const storing = gate();
+      p1.backend.script("leases.store", { after: storing });
+      const loading = p1.cache.getOrSet("k", () => "old", { tags: ["t"] });
+      await storing.arrived();
+      await changes[name](p2);
+      storing.open();
+      expect(await loading).toBe("old");
+      await flush();
+      expect(p1.cache.peek("k")).toBe(undefined);
+      expect([await p1.cache.get("k"), await p2.cache.get("k")]).toEqual([after(name), after(name)]);
+    },
+  );
 
-  it.for(names)("%s: who asks after the message does not share it, though nothing was there to remove (counter-examples 4 and 5)", async (name) => {
-    const { all: [p1, p2] } = await inStep();
-    const loads = gatedLoads<string>();
-    const older = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
-    await loads.arrived(1);
-    p1.link.hold();
-    const changing = changes[name](p2);
-    await changing;
-    // Not yet heard of here.
-    const shared = p1.cache.getOrSet("k", never, { tags: ["t"] });
-    p1.link.deliver();
-    const newer = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
-    await flush();
-    loads.runs[0]!.open("old");
-    expect([await older, await shared]).toEqual(["old", "old"]);
-    await flush();
-    for (const run of loads.runs.slice(1)) run.open("newer");
-    expect(await outcome(newer)).toEqual(answered(after(name) ?? "newer"));
-  });
+  it.for(names)(
+    "%s: who asks after the message does not share it, though nothing was there to remove (counter-examples 4 and 5)",
+    async (name) => {
+      const {
+        all: [p1, p2],
+      } = await inStep();
+      const loads = gatedLoads<string>();
+      const older = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
+      await loads.arrived(1);
+      p1.link.hold();
+      const changing = changes[name](p2);
+      await changing;
+      // Not yet heard of here.
+      const shared = p1.cache.getOrSet("k", never, { tags: ["t"] });
+      p1.link.deliver();
+      const newer = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
+      await flush();
+      loads.runs[0]!.open("old");
+      expect([await older, await shared]).toEqual(["old", "old"]);
+      await flush();
+      for (const run of loads.runs.slice(1)) run.open("newer");
+      expect(await outcome(newer)).toEqual(answered(after(name) ?? "newer"));
+    },
+  );
 
   it("nor does it store for whom the lease ended just before a delete (counter-example 4)", async () => {
-    const { all: [p1, p2], store } = await inStep();
+    const {
+      all: [p1, p2],
+      store,
+    } = await inStep();
     const loads = gatedLoads<string>();
     const older = p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -157,7 +199,11 @@ describe("C61 a load that a change elsewhere overtakes", () => {
   });
 
   it("by another program: what was there when its lease was granted is compared with what is there now", async () => {
-    const { all: [p1, p2], store, clock } = await inStep({ ttl: 100, staleIfError: "1h" });
+    const {
+      all: [p1, p2],
+      store,
+      clock,
+    } = await inStep({ ttl: 100, staleIfError: "1h" });
     await p1.cache.set("k", "old");
     clock.advance(100);
     const loads = gatedLoads<string>();
@@ -167,26 +213,41 @@ describe("C61 a load that a change elsewhere overtakes", () => {
     loads.runs[0]!.open("loaded");
     expect(await loading).toBe("loaded");
     await flush();
-    expect([store.keys().includes(K), p1.cache.peek("k"), await p2.cache.get("k")]).toEqual([false, undefined, undefined]);
+    expect([store.keys().includes(K), p1.cache.peek("k"), await p2.cache.get("k")]).toEqual([
+      false,
+      undefined,
+      undefined,
+    ]);
   });
 });
 
 describe("own writes and those of others at once", () => {
-  it.for([true, false])("C81 a set that another one overtakes keeps no copy of its own, whether or not own changes are heard: %s (counter-example 1)", async (echoes) => {
-    const { all: [p1, p2] } = await inStep({ backend: { echoes } });
-    const writing = gate();
-    p1.backend.script("write", { after: writing });
-    const setting = p1.cache.set("k", "mine");
-    await writing.arrived();
-    await p2.cache.set("k", "theirs");
-    writing.open();
-    expect(await setting).toMatchObject({ status: "stored" });
-    await flush();
-    expect([p1.cache.peek("k"), await p1.cache.get("k"), await p2.cache.get("k")]).toEqual([undefined, "theirs", "theirs"]);
-  });
+  it.for([true, false])(
+    "C81 a set that another one overtakes keeps no copy of its own, whether or not own changes are heard: %s (counter-example 1)",
+    async (echoes) => {
+      const {
+        all: [p1, p2],
+      } = await inStep({ backend: { echoes } });
+      const writing = gate();
+      p1.backend.script("write", { after: writing });
+      const setting = p1.cache.set("k", "mine");
+      await writing.arrived();
+      await p2.cache.set("k", "theirs");
+      writing.open();
+      expect(await setting).toMatchObject({ status: "stored" });
+      await flush();
+      expect([p1.cache.peek("k"), await p1.cache.get("k"), await p2.cache.get("k")]).toEqual([
+        undefined,
+        "theirs",
+        "theirs",
+      ]);
+    },
+  );
 
   it("C81 a read that its own process's delete overtakes keeps nothing, though that is not heard of (counter-example 2)", async () => {
-    const { all: [p1] } = await inStep({ backend: { echoes: false } });
+    const {
+      all: [p1],
+    } = await inStep({ backend: { echoes: false } });
     await p1.cache.set("k", "old");
     p1.link.everything();
     const removing = gate();
@@ -199,7 +260,9 @@ describe("own writes and those of others at once", () => {
   });
 
   it("C26 a markStale leaves no copy here: another's write in the same moment may never be heard of (counter-example 3)", async () => {
-    const { all: [p1, p2] } = await inStep({ ttl: "1h", staleIfError: "1h", backend: { echoes: false } });
+    const {
+      all: [p1, p2],
+    } = await inStep({ ttl: "1h", staleIfError: "1h", backend: { echoes: false } });
     await p1.cache.set("k", "v0");
     expect(p1.cache.peek("k")).toBe("v0");
     // One message for both writes, attributed to the last writer: to P1 itself.
@@ -211,20 +274,35 @@ describe("own writes and those of others at once", () => {
     expect(await p1.cache.getOrSet("k", () => Promise.reject(DOWN))).toBe("v1");
   });
 
-  it.for([true, false])("C64 writes of one process to one key arrive in the order of the calls, own changes heard: %s (counter-example 16)", async (echoes) => {
-    const { all: [p1, p2] } = await inStep({ backend: { echoes } });
-    const writing = gate();
-    p1.backend.script("write", { before: writing });
-    const calls = [p1.cache.set("k", 1), p1.cache.delete("k"), p1.cache.set("k", 2), p1.cache.markStale("k"), p1.cache.set("k", 3)];
-    await flush();
-    expect(p1.backend.calls.filter(({ keys }) => keys.includes(K)).map(({ operation }) => operation)).toEqual(["write"]);
-    writing.open();
-    await Promise.all(calls);
-    expect([await p1.cache.get("k"), await p2.cache.get("k")]).toEqual([3, 3]);
-  });
+  it.for([true, false])(
+    "C64 writes of one process to one key arrive in the order of the calls, own changes heard: %s (counter-example 16)",
+    async (echoes) => {
+      const {
+        all: [p1, p2],
+      } = await inStep({ backend: { echoes } });
+      const writing = gate();
+      p1.backend.script("write", { before: writing });
+      const calls = [
+        p1.cache.set("k", 1),
+        p1.cache.delete("k"),
+        p1.cache.set("k", 2),
+        p1.cache.markStale("k"),
+        p1.cache.set("k", 3),
+      ];
+      await flush();
+      expect(p1.backend.calls.filter(({ keys }) => keys.includes(K)).map(({ operation }) => operation)).toEqual([
+        "write",
+      ]);
+      writing.open();
+      await Promise.all(calls);
+      expect([await p1.cache.get("k"), await p2.cache.get("k")]).toEqual([3, 3]);
+    },
+  );
 
   it("C82 hearing of one's own write costs nothing: the copy is confirmed behind the answer, and served", async () => {
-    const { all: [p1] } = await inStep();
+    const {
+      all: [p1],
+    } = await inStep();
     expect(await p1.cache.set("k", "set")).toMatchObject({ status: "stored" });
     await flush();
     expect(p1.backend.count("leases.confirm", K)).toBe(1);
@@ -238,14 +316,18 @@ describe("own writes and those of others at once", () => {
   });
 
   it("C82 where it is not heard of, nothing is confirmed", async () => {
-    const { all: [p1] } = await inStep({ backend: { echoes: false } });
+    const {
+      all: [p1],
+    } = await inStep({ backend: { echoes: false } });
     await p1.cache.set("k", "set");
     await p1.cache.getOrSet("j", () => "loaded");
     expect([p1.backend.count("leases.confirm"), p1.cache.peek("k"), p1.cache.peek("j")]).toEqual([0, "set", "loaded"]);
   });
 
   it("C82 a copy that waits to be confirmed is not served on trust, and what is confirmed is what is still there", async () => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     const confirming = gate();
     p1.backend.script("leases.confirm", { before: confirming });
     await p1.cache.set("k", "mine");
@@ -262,7 +344,9 @@ describe("own writes and those of others at once", () => {
   });
 
   it("C82 nor is one confirmed that another write has replaced, whose message was taken for one's own", async () => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     await p1.cache.set("warm", 1);
     const confirming = gate();
     p1.backend.script("leases.confirm", { before: confirming });
@@ -278,7 +362,9 @@ describe("own writes and those of others at once", () => {
   });
 
   it("C82 nor is one confirmed by an answer from before the link was lost", async () => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     await p1.cache.set("warm", 1);
     const confirming = gate();
     p1.backend.script("leases.confirm", { after: confirming });
@@ -297,7 +383,9 @@ describe("own writes and those of others at once", () => {
   });
 
   it("C83 a write of another that looks like one's own is not taken for it", async () => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     const writing = gate();
     p1.backend.script("write", { after: writing });
     const setting = p1.cache.set("k", "mine");
@@ -315,7 +403,9 @@ describe("own writes and those of others at once", () => {
 
 describe("C85 a message that arrives late", () => {
   it.for(names)("costs a miss at most: %s", async (name) => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     await p1.cache.set("k", "old", { tags: ["t"] });
     p2.link.hold();
     await changes[name](p1);
@@ -329,7 +419,9 @@ describe("C85 a message that arrives late", () => {
 
 describe("C89 a burst of messages", () => {
   it("for what is not held here causes no reads", async () => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     await p2.cache.set("held", 1);
     await flush();
     p2.backend.forgetCalls();
@@ -344,15 +436,24 @@ describe("C89 a burst of messages", () => {
 
 describe("C90 what never leaves the process", () => {
   it("is touched by no message, and sends none", async () => {
-    const { all: [p1, p2] } = await inStep();
-    const [here, there] = [p1, p2].map(({ cache }) => cache.namespace("local", { localOnly: true })) as [typeof p1.cache, typeof p1.cache];
+    const {
+      all: [p1, p2],
+    } = await inStep();
+    const [here, there] = [p1, p2].map(({ cache }) => cache.namespace("local", { localOnly: true })) as [
+      typeof p1.cache,
+      typeof p1.cache,
+    ];
     await here.set("k", "here", { tags: ["t"] });
     await there.set("k", "there", { tags: ["t"] });
     expect(await here.getOrSet("j", () => "here")).toBe("here");
     await here.delete("none");
     await here.markStale("none");
     await here.invalidateTags("other");
-    expect([p1, p2].map(({ backend }) => backend.calls.filter(({ operation }) => operation !== "attach" && operation !== "connect"))).toEqual([[], []]);
+    expect(
+      [p1, p2].map(({ backend }) =>
+        backend.calls.filter(({ operation }) => operation !== "attach" && operation !== "connect"),
+      ),
+    ).toEqual([[], []]);
     await p2.cache.namespace("local").set("k", "backend");
     await p2.cache.clear();
     expect([here.peek("k"), there.peek("k")]).toEqual(["here", undefined]);
@@ -366,19 +467,27 @@ describe("C26 on all nodes", () => {
     const { all } = await inStep({ ttl: 100, staleIfError: "1h", errorBackoff: 0 }, 3);
     const [p1] = all;
     const fail = (): Promise<string> => Promise.reject(DOWN);
-    const everywhere = (): Promise<unknown[]> => Promise.all(all.map(({ cache }) => outcome(cache.getOrSet("k", fail))));
+    const everywhere = (): Promise<unknown[]> =>
+      Promise.all(all.map(({ cache }) => outcome(cache.getOrSet("k", fail))));
     await p1.cache.set("k", "old");
     for (const { cache } of all) expect(await cache.get("k")).toBe("old");
     await p1.cache.markStale("k");
     expect(await everywhere()).toEqual([answered("old"), answered("old"), answered("old")]);
     await p1.cache.delete("k");
-    expect(await everywhere()).toEqual([{ status: "rejected", reason: DOWN }, { status: "rejected", reason: DOWN }, { status: "rejected", reason: DOWN }]);
+    expect(await everywhere()).toEqual([
+      { status: "rejected", reason: DOWN },
+      { status: "rejected", reason: DOWN },
+      { status: "rejected", reason: DOWN },
+    ]);
   });
 });
 
 describe("C41 a refresh behind an answer", () => {
   it.for(names)("is dropped when another process changes what it loads: %s", async (name) => {
-    const { all: [p1, p2], clock } = await inStep({ ttl: 100, staleWhileRevalidate: "1h" });
+    const {
+      all: [p1, p2],
+      clock,
+    } = await inStep({ ttl: 100, staleWhileRevalidate: "1h" });
     await p1.cache.set("k", "old", { tags: ["t"] });
     clock.advance(100);
     const loads = gatedLoads<string>();
@@ -387,6 +496,10 @@ describe("C41 a refresh behind an answer", () => {
     await changes[name](p2);
     loads.runs[0]!.open("refreshed");
     await p1.cache.drain();
-    expect([p1.cache.peek("k"), await p1.cache.get("k"), await p2.cache.get("k")]).toEqual([undefined, after(name), after(name)]);
+    expect([p1.cache.peek("k"), await p1.cache.get("k"), await p2.cache.get("k")]).toEqual([
+      undefined,
+      after(name),
+      after(name),
+    ]);
   });
 });

@@ -22,7 +22,9 @@ async function written(name: keyof typeof writes, process: SimulatedProcess): Pr
 
 describe("C81 after a token nothing older is answered, though no message has arrived", () => {
   it.for(names)("%s", async (name) => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     await p2.cache.set("k", "old", { tags: ["t"] });
     expect(await p1.cache.getOrSet("k", never, { tags: ["t"] })).toBe("old");
     p1.link.hold();
@@ -36,74 +38,111 @@ describe("C81 after a token nothing older is answered, though no message has arr
   });
 
   it.for(names)("%s, of many at once", async (name) => {
-    const { all: [p1, p2] } = await inStep();
-    await p2.cache.setMany([["k", "old"], ["j", "old"]], { tags: ["t"] });
+    const {
+      all: [p1, p2],
+    } = await inStep();
+    await p2.cache.setMany(
+      [
+        ["k", "old"],
+        ["j", "old"],
+      ],
+      { tags: ["t"] },
+    );
     expect((await p1.cache.getMany(["k", "j"])).size).toBe(2);
     p1.link.hold();
     const token = await written(name, p2);
-    const found = await p1.cache.getOrSetMany(["k", "j"], (key) => key, (keys) => keys.map((key) => [key, "loaded"] as const), { tags: ["t"], after: token });
+    const found = await p1.cache.getOrSetMany(
+      ["k", "j"],
+      (key) => key,
+      (keys) => keys.map((key) => [key, "loaded"] as const),
+      { tags: ["t"], after: token },
+    );
     expect(found.get("k")).toBe(name === "set" ? "new" : "loaded");
     expect(found.get("j")).toBe(name === "set" || name === "delete" ? "old" : "loaded");
   });
 
-  it.for(["invalidateTags", "clear"] as const)("%s: tags are asked for, not remembered, also for tags that nobody expected", async (name) => {
-    const { all: [p1, p2] } = await inStep();
-    await p2.cache.set("k", "old", { tags: ["t"] });
-    expect(await p1.cache.get("k")).toBe("old");
-    p1.link.hold();
-    const token = await written(name, p2);
-    p1.backend.forgetCalls();
-    expect(await p1.cache.getOrSet("k", () => "loaded", { after: token })).toBe("loaded");
-    expect(p1.backend.count("tags.read")).toBeGreaterThan(0);
-  });
+  it.for(["invalidateTags", "clear"] as const)(
+    "%s: tags are asked for, not remembered, also for tags that nobody expected",
+    async (name) => {
+      const {
+        all: [p1, p2],
+      } = await inStep();
+      await p2.cache.set("k", "old", { tags: ["t"] });
+      expect(await p1.cache.get("k")).toBe("old");
+      p1.link.hold();
+      const token = await written(name, p2);
+      p1.backend.forgetCalls();
+      expect(await p1.cache.getOrSet("k", () => "loaded", { after: token })).toBe("loaded");
+      expect(p1.backend.count("tags.read")).toBeGreaterThan(0);
+    },
+  );
 
-  const late = (["invalidateTags", "clear"] as const).flatMap((name) => [[name, false], [name, true]] as const);
-  it.for(late)("%s: what is found stored since is held against the versions of now, though those it pins are late: %s", async ([name, isLate]) => {
-    const { all: [p1, p2, p3] } = await inStep({}, 3);
-    const loads = gatedLoads<string>();
-    expect(await p1.cache.getOrSet("other", () => 1, { tags: ["t"] })).toBe(1);
-    await flush();
-    p1.link.hold();
-    p3.link.hold();
-    const stored = p3.cache.getOrSet("k", loads.load, { tags: ["t"] });
-    await loads.arrived(1);
-    const token = await written(name, p2);
-    // Read before the older load is stored, and asked for the lease after that.
-    const asking = gate();
-    p1.backend.script("leases.acquire", { before: asking });
-    const pinning = gate();
-    if (isLate) p1.backend.script("tags.pin", { before: pinning });
-    const call = p1.cache.getOrSet("k", () => "loaded", { tags: ["t"], after: token });
-    await asking.arrived();
-    loads.runs[0]!.open("old");
-    expect(await stored).toBe("old");
-    asking.open();
-    await flush();
-    pinning.open();
-    expect(await call).toBe("loaded");
-  });
+  const late = (["invalidateTags", "clear"] as const).flatMap(
+    (name) =>
+      [
+        [name, false],
+        [name, true],
+      ] as const,
+  );
+  it.for(late)(
+    "%s: what is found stored since is held against the versions of now, though those it pins are late: %s",
+    async ([name, isLate]) => {
+      const {
+        all: [p1, p2, p3],
+      } = await inStep({}, 3);
+      const loads = gatedLoads<string>();
+      expect(await p1.cache.getOrSet("other", () => 1, { tags: ["t"] })).toBe(1);
+      await flush();
+      p1.link.hold();
+      p3.link.hold();
+      const stored = p3.cache.getOrSet("k", loads.load, { tags: ["t"] });
+      await loads.arrived(1);
+      const token = await written(name, p2);
+      // Read before the older load is stored, and asked for the lease after that.
+      const asking = gate();
+      p1.backend.script("leases.acquire", { before: asking });
+      const pinning = gate();
+      if (isLate) p1.backend.script("tags.pin", { before: pinning });
+      const call = p1.cache.getOrSet("k", () => "loaded", { tags: ["t"], after: token });
+      await asking.arrived();
+      loads.runs[0]!.open("old");
+      expect(await stored).toBe("old");
+      asking.open();
+      await flush();
+      pinning.open();
+      expect(await call).toBe("loaded");
+    },
+  );
 
-  it.for(["invalidateTags", "clear"] as const)("%s: nor is what an older load elsewhere stores, that it waited for", async (name) => {
-    const { all: [p1, p2, p3], clock } = await inStep({}, 3);
-    const loads = gatedLoads<string>();
-    expect(await p1.cache.getOrSet("other", () => 1, { tags: ["t"] })).toBe(1);
-    await flush();
-    p1.link.hold();
-    p3.link.hold();
-    const stored = p3.cache.getOrSet("k", loads.load, { tags: ["t"] });
-    await loads.arrived(1);
-    const token = await written(name, p2);
-    const call = p1.cache.getOrSet("k", () => "loaded", { tags: ["t"], after: token });
-    await flush();
-    expect(await outcome(call)).toEqual({ status: "pending" });
-    loads.runs[0]!.open("old");
-    expect(await stored).toBe("old");
-    clock.advance(1_000);
-    expect(await outcome(call)).toEqual(answered("loaded"));
-  });
+  it.for(["invalidateTags", "clear"] as const)(
+    "%s: nor is what an older load elsewhere stores, that it waited for",
+    async (name) => {
+      const {
+        all: [p1, p2, p3],
+        clock,
+      } = await inStep({}, 3);
+      const loads = gatedLoads<string>();
+      expect(await p1.cache.getOrSet("other", () => 1, { tags: ["t"] })).toBe(1);
+      await flush();
+      p1.link.hold();
+      p3.link.hold();
+      const stored = p3.cache.getOrSet("k", loads.load, { tags: ["t"] });
+      await loads.arrived(1);
+      const token = await written(name, p2);
+      const call = p1.cache.getOrSet("k", () => "loaded", { tags: ["t"], after: token });
+      await flush();
+      expect(await outcome(call)).toEqual({ status: "pending" });
+      loads.runs[0]!.open("old");
+      expect(await stored).toBe("old");
+      clock.advance(1_000);
+      expect(await outcome(call)).toEqual(answered("loaded"));
+    },
+  );
 
   it("a load that is under way here is not shared, and who comes after shares the newer one", async () => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     const loads = gatedLoads<string>();
     p1.link.hold();
     const older = p1.cache.getOrSet("k", loads.load);
@@ -119,23 +158,32 @@ describe("C81 after a token nothing older is answered, though no message has arr
     expect([await p1.cache.get("k"), await p2.cache.get("k")]).toEqual(["new", "new"]);
   });
 
-  it.for(["at once", "after waiting for another process"] as const)("a replica that lags is not believed, %s", async (when) => {
-    const { all: [p1, p2], store } = await inStep();
-    await p2.cache.set("k", "old");
-    const old = store.get("test::k")!;
-    p1.backend.script("read", { times: Infinity, answer: () => old });
-    const token = await written("delete", p2);
-    const loads = gatedLoads<string>();
-    const loading = when === "at once" ? undefined : p2.cache.getOrSet("k", loads.load);
-    if (loading !== undefined) await loads.arrived(1);
-    const call = p1.cache.getOrSet("k", () => "new", { after: token });
-    await flush();
-    if (loading !== undefined) loads.runs[0]!.open("new");
-    expect([await outcome(call), await loading]).toEqual([answered("new"), loading && "new"]);
-  });
+  it.for(["at once", "after waiting for another process"] as const)(
+    "a replica that lags is not believed, %s",
+    async (when) => {
+      const {
+        all: [p1, p2],
+        store,
+      } = await inStep();
+      await p2.cache.set("k", "old");
+      const old = store.get("test::k")!;
+      p1.backend.script("read", { times: Infinity, answer: () => old });
+      const token = await written("delete", p2);
+      const loads = gatedLoads<string>();
+      const loading = when === "at once" ? undefined : p2.cache.getOrSet("k", loads.load);
+      if (loading !== undefined) await loads.arrived(1);
+      const call = p1.cache.getOrSet("k", () => "new", { after: token });
+      await flush();
+      if (loading !== undefined) loads.runs[0]!.open("new");
+      expect([await outcome(call), await loading]).toEqual([answered("new"), loading && "new"]);
+    },
+  );
 
   it("no stale copy stands in for an error, nor does one while the backend is away", async () => {
-    const { all: [p1, p2], clock } = await inStep({ ttl: 100, staleIfError: "1h", staleWhileRevalidate: "1h" });
+    const {
+      all: [p1, p2],
+      clock,
+    } = await inStep({ ttl: 100, staleIfError: "1h", staleWhileRevalidate: "1h" });
     await p2.cache.set("k", "old");
     expect(await p1.cache.get("k")).toBe("old");
     p1.link.hold();
@@ -151,7 +199,9 @@ describe("C81 after a token nothing older is answered, though no message has arr
 });
 
 it("C81 nor without leases, while the backend is away", async () => {
-  const { all: [p1, p2] } = await inStep({ backend: { leases: false } });
+  const {
+    all: [p1, p2],
+  } = await inStep({ backend: { leases: false } });
   await p2.cache.set("k", "old");
   expect(await p1.cache.get("k")).toBe("old");
   p1.link.hold();
@@ -162,14 +212,23 @@ it("C81 nor without leases, while the backend is away", async () => {
 });
 
 it("C93 what is pending has no token: nobody else could know of it", async () => {
-  const { all: [p1] } = await inStep();
+  const {
+    all: [p1],
+  } = await inStep();
   p1.backend.down();
-  const results = [await p1.cache.set("k", 1), await p1.cache.delete("k"), await p1.cache.invalidateTags("t"), await p1.cache.clear()];
+  const results = [
+    await p1.cache.set("k", 1),
+    await p1.cache.delete("k"),
+    await p1.cache.invalidateTags("t"),
+    await p1.cache.clear(),
+  ];
   expect(results).toEqual(Array.from({ length: 4 }, () => ({ status: "pending" })));
 });
 
 it("C90 what never leaves the process is never behind", async () => {
-  const { all: [p1] } = await inStep();
+  const {
+    all: [p1],
+  } = await inStep();
   const local = p1.cache.namespace("local", { localOnly: true });
   await local.set("k", 1);
   p1.backend.forgetCalls();
@@ -179,7 +238,9 @@ it("C90 what never leaves the process is never behind", async () => {
 
 describe("C93 C94 a call with a token, of a process whose own change waits for the backend", () => {
   it.for(["set", "delete", "invalidateTags"] as const)("%s: it waits for the replay, like any other", async (name) => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     await p2.cache.set("k", "old", { tags: ["t"] });
     const { token } = await p2.cache.set("j", "other");
     p1.backend.down();

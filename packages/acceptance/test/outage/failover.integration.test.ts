@@ -53,23 +53,45 @@ async function underLoad(fleet: Fleet, keys: readonly string[], disturb: () => P
   for (const [i, drive] of drives.entries()) {
     expect(drive.failed).toEqual([]);
     expect(drive.reads.filter(({ at }) => at > healedAt).length).toBeGreaterThan(5);
-    expect(wrongIn(drive, changes, i === 0 ? { staleMs: 0, isExempt: () => false } : { staleMs: MAX_STALENESS_MS, isExempt: (at) => at > disturbedAt - 50 && at < healedAt })).toEqual([]);
+    expect(
+      wrongIn(
+        drive,
+        changes,
+        i === 0
+          ? { staleMs: 0, isExempt: () => false }
+          : { staleMs: MAX_STALENESS_MS, isExempt: (at) => at > disturbedAt - 50 && at < healedAt },
+      ),
+    ).toEqual([]);
   }
   await fleet.inStep(40_000);
   for (const key of keys) {
     const version = Math.max(1, ...changes.filter((change) => change.key === key).map((change) => change.version));
     for (const member of fleet.members) {
-      await expect.poll(() => member.getOrSet(key, { source: join(source, key) }), { ...PATIENCE, message: key }).toEqual({ version });
-      expect([undefined, version]).toContain(((await member.peek(key)) as { readonly version: number } | undefined)?.version);
+      await expect
+        .poll(() => member.getOrSet(key, { source: join(source, key) }), { ...PATIENCE, message: key })
+        .toEqual({ version });
+      expect([undefined, version]).toContain(
+        ((await member.peek(key)) as { readonly version: number } | undefined)?.version,
+      );
     }
   }
   return inStepAt - disturbedAt;
 }
 
-function wrongIn({ reads }: Drive, changes: Drive["changes"], { staleMs, isExempt }: { readonly staleMs: number; readonly isExempt: (at: number) => boolean }): readonly string[] {
+function wrongIn(
+  { reads }: Drive,
+  changes: Drive["changes"],
+  { staleMs, isExempt }: { readonly staleMs: number; readonly isExempt: (at: number) => boolean },
+): readonly string[] {
   return reads.flatMap(({ key, version, at }) => {
     if (isExempt(at)) return [];
-    const least = changes.reduce((most, change) => (change.key === key && change.at + staleMs < at && (staleMs === 0 || change.status !== "pending") ? Math.max(most, change.version) : most), 1);
+    const least = changes.reduce(
+      (most, change) =>
+        change.key === key && change.at + staleMs < at && (staleMs === 0 || change.status !== "pending")
+          ? Math.max(most, change.version)
+          : most,
+      1,
+    );
     return version >= least ? [] : [`${key}: ${version} at ${Math.round(at)}, and ${least} was there before`];
   });
 }
@@ -79,17 +101,23 @@ const OUT_OF_STEP_MS = 40_000;
 const KEYS = Array.from({ length: 24 }, (_, i) => `k${i}`);
 
 describe("A96 C91: nothing wrong is answered, and no call fails,", () => {
-  it("when a primary is killed under load and a replica takes its place", overEach(pool, WITH_REPLICAS, async (servers) => {
-    await servers.healed();
-    await using fleet = await pool.open(servers, 3, SETTINGS);
-    expect(await underLoad(fleet, KEYS, () => servers.failOver(fleet.keyOf("k0")))).toBeLessThan(OUT_OF_STEP_MS);
-  }));
+  it(
+    "when a primary is killed under load and a replica takes its place",
+    overEach(pool, WITH_REPLICAS, async (servers) => {
+      await servers.healed();
+      await using fleet = await pool.open(servers, 3, SETTINGS);
+      expect(await underLoad(fleet, KEYS, () => servers.failOver(fleet.keyOf("k0")))).toBeLessThan(OUT_OF_STEP_MS);
+    }),
+  );
 
-  it("when a replica takes over under load and the old primary stays up", overEach(pool, WITH_REPLICAS, async (servers) => {
-    await servers.healed();
-    await using fleet = await pool.open(servers, 3, SETTINGS);
-    expect(await underLoad(fleet, KEYS, () => servers.changeOver(fleet.keyOf("k0")))).toBeLessThan(OUT_OF_STEP_MS);
-  }));
+  it(
+    "when a replica takes over under load and the old primary stays up",
+    overEach(pool, WITH_REPLICAS, async (servers) => {
+      await servers.healed();
+      await using fleet = await pool.open(servers, 3, SETTINGS);
+      expect(await underLoad(fleet, KEYS, () => servers.changeOver(fleet.keyOf("k0")))).toBeLessThan(OUT_OF_STEP_MS);
+    }),
+  );
 
   it("when slots of a cluster move under load, with their keys half here and half there for a while", async () => {
     const servers = await pool.servers("cluster");
@@ -107,7 +135,10 @@ describe("A96 C91: nothing wrong is answered, and no call fails,", () => {
       await migration.finish();
       // And that of the tag versions, whose namespace is read with every entry.
       const home = await servers.primaryOf(fleet.tagKeyOf(""));
-      const tags = await cluster.migrateHalfway(await cluster.slotOf(fleet.tagKeyOf("")), (await cluster.masters()).find((node) => node !== home)!);
+      const tags = await cluster.migrateHalfway(
+        await cluster.slotOf(fleet.tagKeyOf("")),
+        (await cluster.masters()).find((node) => node !== home)!,
+      );
       await new Promise((resolve) => setTimeout(resolve, 500));
       await tags.finish();
     });

@@ -49,7 +49,18 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       const load = numbered();
       expect(await users.getOrSet("k", load)).toBe("value-1");
       expect(await users.getOrSet("k", load)).toBe(stack === "backend" ? "value-2" : "value-1");
-      expect(await users.getOrSetMany(["a", "b"], (item) => item, (missing) => missing.map((item) => [item, `${item}!`]))).toEqual(new Map([["a", "a!"], ["b", "b!"]]));
+      expect(
+        await users.getOrSetMany(
+          ["a", "b"],
+          (item) => item,
+          (missing) => missing.map((item) => [item, `${item}!`]),
+        ),
+      ).toEqual(
+        new Map([
+          ["a", "a!"],
+          ["b", "b!"],
+        ]),
+      );
       expect(await users.getOrSet("tagged", load, { tags: ["t"], forceRefresh: true })).toMatch(/^value/);
       await expect(users.getOrSet("failing", failing(sourceDown))).rejects.toBe(sourceDown);
     });
@@ -58,7 +69,12 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       const { cache, backend } = open(stack, { ttl: "1h" });
       backend.down();
       expect(await cache.set("a", 1)).toEqual({ status: "pending" });
-      expect(await cache.setMany([["b", 2], ["c", 3]])).toEqual({ stored: 0, pending: 2, refused: 0 });
+      expect(
+        await cache.setMany([
+          ["b", 2],
+          ["c", 3],
+        ]),
+      ).toEqual({ stored: 0, pending: 2, refused: 0 });
       expect(await cache.delete("d")).toEqual({ status: "pending" });
       expect(await cache.deleteMany(["e", "f"])).toEqual({ deleted: 0, missing: 0, pending: 2 });
       expect(await cache.markStale("g")).toEqual({ status: "pending" });
@@ -82,16 +98,25 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       const errors = watch(cache, "backend:error");
       backend.down();
       await cache.namespace("users").get("k");
-      expect(errors).toEqual([["backend:error", {
-        cache: "test", namespace: ["users"], tier: "scripted", operation: "read",
-        error: expect.objectContaining({ code: "BACKEND_UNAVAILABLE", tier: "scripted", operation: "read" }),
-      }]]);
+      expect(errors).toEqual([
+        [
+          "backend:error",
+          {
+            cache: "test",
+            namespace: ["users"],
+            tier: "scripted",
+            operation: "read",
+            error: expect.objectContaining({ code: "BACKEND_UNAVAILABLE", tier: "scripted", operation: "read" }),
+          },
+        ],
+      ]);
       expect(cache.stats().tiers.at(-1)).toMatchObject({ label: "scripted", errors: 1 });
     });
   });
 
   describe("C92 a backend that hangs costs its deadline once", () => {
-    const hang = (backend: ReturnType<typeof open>["backend"]) => backend.script("*", { times: Infinity, before: gate() });
+    const hang = (backend: ReturnType<typeof open>["backend"]) =>
+      backend.script("*", { times: Infinity, before: gate() });
 
     it.for<readonly [string, (space: Namespace) => Promise<unknown>, unknown]>([
       ["get", (space) => space.get("k"), undefined],
@@ -101,11 +126,28 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       ["getOrSet", (space) => space.getOrSet("k", () => "loaded"), "loaded"],
       ["a tagged getOrSet", (space) => space.getOrSet("k", () => "loaded", { tags: ["a", "b"] }), "loaded"],
       ["a forced getOrSet", (space) => space.getOrSet("k", () => "loaded", { forceRefresh: true }), "loaded"],
-      ["getOrSet with a late tag", (space) => space.getOrSet("k", ({ setOptions }) => {
-        setOptions({ tags: ["late"] });
-        return "loaded";
-      }), "loaded"],
-      ["getOrSetMany", (space) => space.getOrSetMany(["k", "j"], (item) => item, (items) => items.map((item) => [item, item])), new Map([["k", "k"], ["j", "j"]])],
+      [
+        "getOrSet with a late tag",
+        (space) =>
+          space.getOrSet("k", ({ setOptions }) => {
+            setOptions({ tags: ["late"] });
+            return "loaded";
+          }),
+        "loaded",
+      ],
+      [
+        "getOrSetMany",
+        (space) =>
+          space.getOrSetMany(
+            ["k", "j"],
+            (item) => item,
+            (items) => items.map((item) => [item, item]),
+          ),
+        new Map([
+          ["k", "k"],
+          ["j", "j"],
+        ]),
+      ],
       ["set", (space) => space.set("k", "v", { tags: ["t"] }), { status: "pending" }],
       ["delete", (space) => space.delete("k"), { status: "pending" }],
       ["markStale", (space) => space.markStale("k"), { status: "pending" }],
@@ -132,34 +174,37 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       expect(await answer).toBe("loaded");
     });
 
-    it.for(["read", "pin", "late tags", "store"] as const)("all of a flight together have one budget: it hangs at the %s", async (point) => {
-      const { cache, clock, backend } = open(stack, { ttl: "1h" });
-      await cache.set("warm", "value", { tags: ["warm"] });
-      backend.script("read", { key: "test::k", before: 900 });
-      const hanging = gate();
-      if (point === "read") backend.script("read", { key: "{~test}::", before: hanging });
-      // Beside the entry its tag versions are read; then they are pinned.
-      if (point === "pin") {
-        backend.script("read", { key: "{~test}::" });
-        backend.script("read", { key: "{~test}::", before: hanging });
-      }
-      if (point === "late tags") backend.script("read", { key: "{~test}::late", before: hanging });
-      if (point === "store") backend.script("write", { key: "test::k", before: hanging });
-      const answer = cache.getOrSet("k", ({ setOptions }) => {
-        setOptions({ tags: ["late"] });
-        return "loaded";
-      });
-      await flush();
-      clock.advance(900);
-      await flush();
-      clock.advance(99);
-      expect(await outcome(answer)).toEqual({ status: "pending" });
-      clock.advance(1);
-      expect(await outcome(answer)).toEqual({ status: "fulfilled", value: "loaded" });
-      hanging.open();
-      await elapse(clock, 2_000);
-      await cache.drain();
-    });
+    it.for(["read", "pin", "late tags", "store"] as const)(
+      "all of a flight together have one budget: it hangs at the %s",
+      async (point) => {
+        const { cache, clock, backend } = open(stack, { ttl: "1h" });
+        await cache.set("warm", "value", { tags: ["warm"] });
+        backend.script("read", { key: "test::k", before: 900 });
+        const hanging = gate();
+        if (point === "read") backend.script("read", { key: "{~test}::", before: hanging });
+        // Beside the entry its tag versions are read; then they are pinned.
+        if (point === "pin") {
+          backend.script("read", { key: "{~test}::" });
+          backend.script("read", { key: "{~test}::", before: hanging });
+        }
+        if (point === "late tags") backend.script("read", { key: "{~test}::late", before: hanging });
+        if (point === "store") backend.script("write", { key: "test::k", before: hanging });
+        const answer = cache.getOrSet("k", ({ setOptions }) => {
+          setOptions({ tags: ["late"] });
+          return "loaded";
+        });
+        await flush();
+        clock.advance(900);
+        await flush();
+        clock.advance(99);
+        expect(await outcome(answer)).toEqual({ status: "pending" });
+        clock.advance(1);
+        expect(await outcome(answer)).toEqual({ status: "fulfilled", value: "loaded" });
+        hanging.open();
+        await elapse(clock, 2_000);
+        await cache.drain();
+      },
+    );
 
     it("and after the first failure a flight does without it", async () => {
       const { cache, backend } = open(stack, { ttl: "1h" });
@@ -279,7 +324,9 @@ describe.each(STACKS_WITH_BACKEND)("over %s, with the backend away", (stack) => 
       backend.up();
       await elapse(clock, 30_000);
       expect(stored()).toEqual([]);
-      expect(recovered).toEqual([["recover", { cache: "test", namespace: [], tier: "scripted", replayed: 1, overflowed: false }]]);
+      expect(recovered).toEqual([
+        ["recover", { cache: "test", namespace: [], tier: "scripted", replayed: 1, overflowed: false }],
+      ]);
     });
 
     it("where the backend executed it and the answer was lost", async () => {
@@ -429,7 +476,11 @@ describe.each(STACKS_WITH_BACKEND)("over %s, with the backend away", (stack) => 
   describe("C95 a replay", () => {
     it("sends invalidations, once for each key, and no value", async () => {
       const { cache, backend, clock, stored } = open(stack, { ttl: "1h" });
-      await cache.setMany([["a", "older"], ["b", "older"], ["c", "older"]]);
+      await cache.setMany([
+        ["a", "older"],
+        ["b", "older"],
+        ["c", "older"],
+      ]);
       await cache.set("tagged", "older", { tags: ["t"] });
       backend.down();
       await cache.set("a", "newer");
@@ -446,9 +497,17 @@ describe.each(STACKS_WITH_BACKEND)("over %s, with the backend away", (stack) => 
       backend.forgetCalls();
       const recovered = watch(cache, "recover");
       await elapse(clock, 30_000);
-      expect(recovered).toEqual([["recover", { cache: "test", namespace: [], tier: "scripted", replayed: 4, overflowed: false }]]);
-      expect(backend.calls.filter(({ operation }) => operation === "remove").map(({ keys }) => keys[0])).toEqual(["test::a", "test::b", "test::c"]);
-      expect(backend.calls.filter(({ operation }) => operation === "write").every(({ keys }) => keys[0]!.startsWith("{~"))).toBe(true);
+      expect(recovered).toEqual([
+        ["recover", { cache: "test", namespace: [], tier: "scripted", replayed: 4, overflowed: false }],
+      ]);
+      expect(backend.calls.filter(({ operation }) => operation === "remove").map(({ keys }) => keys[0])).toEqual([
+        "test::a",
+        "test::b",
+        "test::c",
+      ]);
+      expect(
+        backend.calls.filter(({ operation }) => operation === "write").every(({ keys }) => keys[0]!.startsWith("{~")),
+      ).toBe(true);
       expect(stored()).toEqual(["test::tagged"]);
       expect(await cache.get("tagged")).toBeUndefined();
     });
@@ -483,7 +542,11 @@ describe.each(STACKS_WITH_BACKEND)("over %s, with the backend away", (stack) => 
 
     it("that fails half-way goes on later", async () => {
       const { cache, backend, clock, stored } = open(stack, { ttl: "1h" });
-      await cache.setMany([["a", "older"], ["b", "older"], ["c", "older"]]);
+      await cache.setMany([
+        ["a", "older"],
+        ["b", "older"],
+        ["c", "older"],
+      ]);
       backend.down();
       await cache.deleteMany(["a", "b", "c"]);
       backend.up();
@@ -511,7 +574,9 @@ describe.each(STACKS_WITH_BACKEND)("over %s, with the backend away", (stack) => 
     expect(await users.getMany(keys.slice(0, 100))).toEqual(new Map());
     await elapse(clock, 60_000);
     expect(cache.stats().pending).toBe(0);
-    expect(recovered).toEqual([["recover", { cache: "test", namespace: [], tier: "scripted", replayed: 1, overflowed: true }]]);
+    expect(recovered).toEqual([
+      ["recover", { cache: "test", namespace: [], tier: "scripted", replayed: 1, overflowed: true }],
+    ]);
     const there = open("backend", { clock, backend }).cache.namespace("users");
     expect(await there.getMany(["k0", "k10000", "bystander"])).toEqual(new Map());
     expect(await users.getOrSet("k0", () => "loaded")).toBe("loaded");
@@ -601,7 +666,9 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       const probe = cache.get("k");
       await answering.arrived();
       await Promise.all(Array.from({ length: 100 }, (_, i) => cache.get(`k${i}`)));
-      expect(backend.calls.filter(({ keys }) => !keys[0]!.startsWith("{~")).map(({ keys }) => keys[0])).toEqual(["test::k"]);
+      expect(backend.calls.filter(({ keys }) => !keys[0]!.startsWith("{~")).map(({ keys }) => keys[0])).toEqual([
+        "test::k",
+      ]);
       answering.open();
       await probe;
       await cache.get("k1");
@@ -659,42 +726,67 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       "an unknown format": (entry) => ({ ...entry, meta: entry.meta.replace('"json"', '"cbor"') }),
       "an unknown compressor": (entry) => ({ ...entry, meta: entry.meta.replace(/"c":"[^"]*"/, '"c":"lz4"') }),
     };
-    const spoil = (backend: ReturnType<typeof open>["backend"], key: string, how: (entry: StoredEntry) => StoredEntry): void =>
-      backend.store.set(key, how(backend.store.get(key)!));
+    const spoil = (
+      backend: ReturnType<typeof open>["backend"],
+      key: string,
+      how: (entry: StoredEntry) => StoredEntry,
+    ): void => backend.store.set(key, how(backend.store.get(key)!));
 
-    it.for(Object.entries(garbage))("is a miss, told once, overwritten by the next load: %s (bentocache)", async ([, how]) => {
-      const { backend, clock } = open("backend", { backend: { compressor: gzip({ minBytes: 0 }) } });
-      const writer = open("backend", { backend, clock, ttl: "1h", staleIfError: "1h" }).cache;
-      await writer.set("k", "value ".repeat(100), { tags: ["t"] });
-      await writer.set("sound", "sound");
-      spoil(backend, "test::k", how);
+    it.for(Object.entries(garbage))(
+      "is a miss, told once, overwritten by the next load: %s (bentocache)",
+      async ([, how]) => {
+        const { backend, clock } = open("backend", { backend: { compressor: gzip({ minBytes: 0 }) } });
+        const writer = open("backend", { backend, clock, ttl: "1h", staleIfError: "1h" }).cache;
+        await writer.set("k", "value ".repeat(100), { tags: ["t"] });
+        await writer.set("sound", "sound");
+        spoil(backend, "test::k", how);
 
-      const { cache } = open(stack, { backend, clock, ttl: "1h", staleIfError: "1h" });
-      const told = watch(cache, "decode:error");
-      const states = watch(cache, "backend:state");
-      for (let i = 0; i < 20; i += 1) expect(await cache.get("k")).toBeUndefined();
-      expect(await cache.get("k", { allowStale: true })).toBeUndefined();
-      expect(await cache.has("k")).toBe(false);
-      expect(await cache.inspect("k")).toBeUndefined();
-      expect(await cache.getMany(["k", "sound"])).toEqual(new Map([["sound", "sound"]]));
-      expect(told).toEqual([["decode:error", {
-        cache: "test", namespace: [], key: "k", tier: "scripted",
-        error: expect.objectContaining({ code: "DECODE_FAILED", tier: "scripted", operation: "decode" }),
-      }]]);
-      expect(states.map(([, { state }]) => state)).toEqual(["up"]);
+        const { cache } = open(stack, { backend, clock, ttl: "1h", staleIfError: "1h" });
+        const told = watch(cache, "decode:error");
+        const states = watch(cache, "backend:state");
+        for (let i = 0; i < 20; i += 1) expect(await cache.get("k")).toBeUndefined();
+        expect(await cache.get("k", { allowStale: true })).toBeUndefined();
+        expect(await cache.has("k")).toBe(false);
+        expect(await cache.inspect("k")).toBeUndefined();
+        expect(await cache.getMany(["k", "sound"])).toEqual(new Map([["sound", "sound"]]));
+        expect(told).toEqual([
+          [
+            "decode:error",
+            {
+              cache: "test",
+              namespace: [],
+              key: "k",
+              tier: "scripted",
+              error: expect.objectContaining({ code: "DECODE_FAILED", tier: "scripted", operation: "decode" }),
+            },
+          ],
+        ]);
+        expect(states.map(([, { state }]) => state)).toEqual(["up"]);
 
-      await expect(cache.getOrSet("k", failing(sourceDown))).rejects.toBe(sourceDown);
-      const loaded = "loaded ".repeat(100);
-      expect(await cache.getOrSet("k", () => loaded)).toBe(loaded);
-      expect(await cache.get("k")).toBe(loaded);
-      expect(await writer.get("k")).toBe(loaded);
+        await expect(cache.getOrSet("k", failing(sourceDown))).rejects.toBe(sourceDown);
+        const loaded = "loaded ".repeat(100);
+        expect(await cache.getOrSet("k", () => loaded)).toBe(loaded);
+        expect(await cache.get("k")).toBe(loaded);
+        expect(await writer.get("k")).toBe(loaded);
 
-      spoil(backend, "test::k", how);
-      const later = open(stack, { backend, clock, ttl: "1h" });
-      const toldAgain = watch(later.cache, "decode:error");
-      expect(await later.cache.getOrSetMany(["k", "sound"], (item) => item, (items) => items.map((item) => [item, "again"]))).toEqual(new Map([["k", "again"], ["sound", "sound"]]));
-      expect(toldAgain.length).toBe(1);
-    });
+        spoil(backend, "test::k", how);
+        const later = open(stack, { backend, clock, ttl: "1h" });
+        const toldAgain = watch(later.cache, "decode:error");
+        expect(
+          await later.cache.getOrSetMany(
+            ["k", "sound"],
+            (item) => item,
+            (items) => items.map((item) => [item, "again"]),
+          ),
+        ).toEqual(
+          new Map([
+            ["k", "again"],
+            ["sound", "sound"],
+          ]),
+        );
+        expect(toldAgain.length).toBe(1);
+      },
+    );
 
     it("is told again when it was sound in between", async () => {
       const { cache, backend, clock } = open("backend", { ttl: "1h" });
@@ -711,7 +803,12 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
 
     it("names no byte of it", async () => {
       const { backend, clock } = open("backend", {});
-      backend.store.set("test::k", { data: Buffer.from("hunter2 is no JSON"), staleInMs: 1_000, expiresInMs: 1_000, meta: '{"f":"json"}' });
+      backend.store.set("test::k", {
+        data: Buffer.from("hunter2 is no JSON"),
+        staleInMs: 1_000,
+        expiresInMs: 1_000,
+        meta: '{"f":"json"}',
+      });
       const { cache } = open(stack, { backend, clock });
       const told = watch(cache, "decode:error");
       await cache.get("k");
@@ -721,7 +818,12 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
 
     it("cannot set a prototype", async () => {
       const { backend, clock } = open("backend", {});
-      backend.store.set("test::k", { data: Buffer.from('{"__proto__":{"isAdmin":true},"name":"Ada"}'), staleInMs: 1_000, expiresInMs: 1_000, meta: '{"f":"json"}' });
+      backend.store.set("test::k", {
+        data: Buffer.from('{"__proto__":{"isAdmin":true},"name":"Ada"}'),
+        staleInMs: 1_000,
+        expiresInMs: 1_000,
+        meta: '{"f":"json"}',
+      });
       const { cache } = open(stack, { backend, clock });
       const value = await cache.get<{ name: string; isAdmin?: boolean }>("k");
       expect(value?.isAdmin).toBeUndefined();
@@ -731,7 +833,12 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     it("nor take more memory than it may", async () => {
       const bomb = await gzip({ minBytes: 0 }).compress(Buffer.from(JSON.stringify("0".repeat(10_000_000))));
       const { backend, clock } = open("backend", { backend: { compressor: gzip(), maxDecodedBytes: 1_000_000 } });
-      backend.store.set("test::k", { data: bomb, staleInMs: 1_000, expiresInMs: 1_000, meta: '{"f":"json","c":"gzip"}' });
+      backend.store.set("test::k", {
+        data: bomb,
+        staleInMs: 1_000,
+        expiresInMs: 1_000,
+        meta: '{"f":"json","c":"gzip"}',
+      });
       const { cache } = open(stack, { backend, clock });
       const told = watch(cache, "decode:error");
       expect(await cache.get("k")).toBeUndefined();
@@ -762,7 +869,9 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       expect(cache.peek("k")).toBeUndefined();
       expect(await cache.get("k")).toBeUndefined();
       expect(backend.store.get("test::k")).toBeUndefined();
-      expect(errors.map(([, { tier, operation, error }]) => [tier, operation, error.code])).toEqual([["scripted", "encode", "ENCODE_FAILED"]]);
+      expect(errors.map(([, { tier, operation, error }]) => [tier, operation, error.code])).toEqual([
+        ["scripted", "encode", "ENCODE_FAILED"],
+      ]);
       expect(loads.map(([, { result }]) => result)).toEqual(["refused"]);
       expect(cache.stats().tiers.at(-1)?.state).not.toBe("down");
     });
@@ -779,17 +888,50 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
 
     it("leaves the others of its batch alone", async () => {
       const { cache } = open(stack, { ttl: "1h" });
-      await expect(cache.setMany([["a", "A"], ["b", 1n], ["c", "C"]])).rejects.toMatchObject({ code: "ENCODE_FAILED" });
-      expect(await cache.getMany(["a", "b", "c"])).toEqual(new Map([["a", "A"], ["c", "C"]]));
-      expect(await cache.getOrSetMany(["d", "e"], (item) => item, (): [string, unknown][] => [["d", 1n], ["e", "E"]])).toEqual(new Map<string, unknown>([["d", 1n], ["e", "E"]]));
+      await expect(
+        cache.setMany([
+          ["a", "A"],
+          ["b", 1n],
+          ["c", "C"],
+        ]),
+      ).rejects.toMatchObject({ code: "ENCODE_FAILED" });
+      expect(await cache.getMany(["a", "b", "c"])).toEqual(
+        new Map([
+          ["a", "A"],
+          ["c", "C"],
+        ]),
+      );
+      expect(
+        await cache.getOrSetMany(
+          ["d", "e"],
+          (item) => item,
+          (): [string, unknown][] => [
+            ["d", 1n],
+            ["e", "E"],
+          ],
+        ),
+      ).toEqual(
+        new Map<string, unknown>([
+          ["d", 1n],
+          ["e", "E"],
+        ]),
+      );
       expect(await cache.getMany(["d", "e"])).toEqual(new Map([["e", "E"]]));
     });
 
     it.for<readonly [string, () => Uint8Array | Promise<Uint8Array>]>([
-      ["throws", () => { throw new Error("out of memory"); }],
+      [
+        "throws",
+        () => {
+          throw new Error("out of memory");
+        },
+      ],
       ["rejects", () => Promise.reject(new Error("out of memory"))],
     ])("for a compressor that %s is none either", async ([, compress]) => {
-      const { cache, backend, clock } = open(stack, { ttl: "1h", backend: { compressor: { ...gzip(), minBytes: 100, compress } } });
+      const { cache, backend, clock } = open(stack, {
+        ttl: "1h",
+        backend: { compressor: { ...gzip(), minBytes: 100, compress } },
+      });
       await cache.set("k", "old");
       const value = "new ".repeat(100);
       await expect(cache.set("k", value)).rejects.toMatchObject({ code: "ENCODE_FAILED" });
@@ -813,113 +955,149 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
 });
 
 describe("C101 a thousand random faults", () => {
-  it.for(STACKS_WITH_BACKEND)("leave no rejection unhandled and no call unanswered: %s", { timeout: 60_000 }, async (stack) => {
-    let state = 20_261_120;
-    const below = (bound: number): number => {
-      state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fff_ffff;
-      return (state >>> 8) % bound;
-    };
-    const clock = new TestClock();
-    const backend = scriptedBackend({ clock, deadlineMs: 50 });
-    const builder = createCache({ name: "test", clock, maxBackgroundLoads: 3 });
-    const cache = (stack === "backend" ? builder.tier(backend) : builder.tier(memory({ maxEntries: 5 })).tier(backend))
-      .defaults({ ttl: 40, staleWhileRevalidate: 40, staleIfError: 200, errorBackoff: 5, loadTimeout: 60, hardTimeout: 80, refreshAhead: 0.5 })
-      .build();
-    for (const name of ["hit", "stale", "miss", "load", "load:error", "store", "fenced", "backend:error", "decode:error", "recover"] as const)
-      cache.on(name, () => { throw new Error("a listener that throws"); });
+  it.for(STACKS_WITH_BACKEND)(
+    "leave no rejection unhandled and no call unanswered: %s",
+    { timeout: 60_000 },
+    async (stack) => {
+      let state = 20_261_120;
+      const below = (bound: number): number => {
+        state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fff_ffff;
+        return (state >>> 8) % bound;
+      };
+      const clock = new TestClock();
+      const backend = scriptedBackend({ clock, deadlineMs: 50 });
+      const builder = createCache({ name: "test", clock, maxBackgroundLoads: 3 });
+      const cache = (
+        stack === "backend" ? builder.tier(backend) : builder.tier(memory({ maxEntries: 5 })).tier(backend)
+      )
+        .defaults({
+          ttl: 40,
+          staleWhileRevalidate: 40,
+          staleIfError: 200,
+          errorBackoff: 5,
+          loadTimeout: 60,
+          hardTimeout: 80,
+          refreshAhead: 0.5,
+        })
+        .build();
+      for (const name of [
+        "hit",
+        "stale",
+        "miss",
+        "load",
+        "load:error",
+        "store",
+        "fenced",
+        "backend:error",
+        "decode:error",
+        "recover",
+      ] as const)
+        cache.on(name, () => {
+          throw new Error("a listener that throws");
+        });
 
-    const spoilt: StoredEntry = { data: Uint8Array.of(0xff), staleInMs: 1_000, expiresInMs: 1_000, meta: "" };
-    const faults = [
-      () => ({ fail: true as const }),
-      () => ({ fail: refusal }),
-      () => ({ before: gate() }),
-      () => ({ after: gate() }),
-      () => ({ before: below(80) }),
-      () => ({ after: below(80) }),
-      () => ({ loseAnswer: true as const }),
-      () => ({ loseAnswer: refusal }),
-      () => ({ answer: () => spoilt }),
-    ];
-    const load = async (): Promise<unknown> => {
-      const delayMs = below(100);
-      if (delayMs > 50) await new Promise<void>((resolve) => clock.schedule(resolve, delayMs));
-      switch (below(6)) {
-        case 0:
-          throw new Error("the source is down");
-        case 1:
-          return undefined;
-        case 2:
-          return 1n;
-        case 3:
-          return new Promise(() => undefined);
-        default:
-          return below(1_000);
-      }
-    };
-    const key = (): string => `k${below(8)}`;
-    const calls: readonly (() => Promise<unknown>)[] = [
-      () => cache.get(key()),
-      () => cache.getMany([key(), key(), key()]),
-      () => cache.inspect(key()),
-      () => cache.getOrSet(key(), load, { tags: ["t"] }),
-      () => cache.getOrSet(key(), load, { forceRefresh: below(2) === 0, signal: AbortSignal.abort(new Error("left")) }),
-      () => cache.getOrSet(key(), ({ setOptions }) => {
-        setOptions({ tags: ["late"] });
-        return load();
-      }),
-      () => cache.getOrSetMany([key(), key()], (item) => item, async (items) => {
-        const value = await load();
-        return items.map((item) => [item, value]);
-      }),
-      () => cache.set(key(), below(1_000), { tags: ["t"] }),
-      () => cache.set(key(), below(10) === 0 ? 1n : "value"),
-      () => cache.delete(key()),
-      () => cache.deleteMany([key(), key()]),
-      () => cache.markStale(key()),
-      () => cache.invalidateTags("t"),
-      () => cache.markTagsStale("t", "late"),
-      () => cache.namespace("users").clear(),
-      () => cache.clear(),
-    ];
+      const spoilt: StoredEntry = { data: Uint8Array.of(0xff), staleInMs: 1_000, expiresInMs: 1_000, meta: "" };
+      const faults = [
+        () => ({ fail: true as const }),
+        () => ({ fail: refusal }),
+        () => ({ before: gate() }),
+        () => ({ after: gate() }),
+        () => ({ before: below(80) }),
+        () => ({ after: below(80) }),
+        () => ({ loseAnswer: true as const }),
+        () => ({ loseAnswer: refusal }),
+        () => ({ answer: () => spoilt }),
+      ];
+      const load = async (): Promise<unknown> => {
+        const delayMs = below(100);
+        if (delayMs > 50) await new Promise<void>((resolve) => clock.schedule(resolve, delayMs));
+        switch (below(6)) {
+          case 0:
+            throw new Error("the source is down");
+          case 1:
+            return undefined;
+          case 2:
+            return 1n;
+          case 3:
+            return new Promise(() => undefined);
+          default:
+            return below(1_000);
+        }
+      };
+      const key = (): string => `k${below(8)}`;
+      const calls: readonly (() => Promise<unknown>)[] = [
+        () => cache.get(key()),
+        () => cache.getMany([key(), key(), key()]),
+        () => cache.inspect(key()),
+        () => cache.getOrSet(key(), load, { tags: ["t"] }),
+        () =>
+          cache.getOrSet(key(), load, { forceRefresh: below(2) === 0, signal: AbortSignal.abort(new Error("left")) }),
+        () =>
+          cache.getOrSet(key(), ({ setOptions }) => {
+            setOptions({ tags: ["late"] });
+            return load();
+          }),
+        () =>
+          cache.getOrSetMany(
+            [key(), key()],
+            (item) => item,
+            async (items) => {
+              const value = await load();
+              return items.map((item) => [item, value]);
+            },
+          ),
+        () => cache.set(key(), below(1_000), { tags: ["t"] }),
+        () => cache.set(key(), below(10) === 0 ? 1n : "value"),
+        () => cache.delete(key()),
+        () => cache.deleteMany([key(), key()]),
+        () => cache.markStale(key()),
+        () => cache.invalidateTags("t"),
+        () => cache.markTagsStale("t", "late"),
+        () => cache.namespace("users").clear(),
+        () => cache.clear(),
+      ];
 
-    unhandled.length = 0;
-    const injections: (() => void)[] = [];
-    let latestMs = 0;
-    const underWay = new Set<Promise<unknown>>();
-    while (injections.length < 1_000) {
-      if (below(3) === 0) {
-        injections.push(backend.script("*", faults[below(faults.length)]!()));
+      unhandled.length = 0;
+      const injections: (() => void)[] = [];
+      let latestMs = 0;
+      const underWay = new Set<Promise<unknown>>();
+      while (injections.length < 1_000) {
+        if (below(3) === 0) {
+          injections.push(backend.script("*", faults[below(faults.length)]!()));
+        }
+        const call = calls[below(calls.length)]!();
+        const startedAt = clock.now();
+        underWay.add(call);
+        call
+          .catch(() => undefined)
+          .finally(() => {
+            latestMs = Math.max(latestMs, clock.now() - startedAt);
+            underWay.delete(call);
+          });
+        if (below(2) === 0) {
+          clock.advance(below(20));
+          await flush(1);
+        }
       }
-      const call = calls[below(calls.length)]!();
-      const startedAt = clock.now();
-      underWay.add(call);
-      call.catch(() => undefined).finally(() => {
-        latestMs = Math.max(latestMs, clock.now() - startedAt);
-        underWay.delete(call);
-      });
-      if (below(2) === 0) {
-        clock.advance(below(20));
-        await flush(1);
+      for (let i = 0; i < 100 && underWay.size !== 0; i += 1) {
+        clock.advance(10);
+        await flush(2);
       }
-    }
-    for (let i = 0; i < 100 && underWay.size !== 0; i += 1) {
-      clock.advance(10);
-      await flush(2);
-    }
-    expect(underWay.size).toBe(0);
-    // Eight writes of one key may stand in line, and each of them has its deadline.
-    expect(latestMs).toBeLessThanOrEqual(400);
-    expect(unhandled).toEqual([]);
+      expect(underWay.size).toBe(0);
+      // Eight writes of one key may stand in line, and each of them has its deadline.
+      expect(latestMs).toBeLessThanOrEqual(400);
+      expect(unhandled).toEqual([]);
 
-    // With the faults gone the cache works.
-    for (const takeBack of injections) takeBack();
-    const closing = cache.drain();
-    await elapse(clock, 60_000);
-    await closing;
-    await cache.delete("k0");
-    expect(await cache.getOrSet("k0", () => "sound")).toBe("sound");
-    expect(await cache.get("k0")).toBe("sound");
-    expect(cache.stats()).toMatchObject({ pending: 0 });
-    expect(unhandled).toEqual([]);
-  });
+      // With the faults gone the cache works.
+      for (const takeBack of injections) takeBack();
+      const closing = cache.drain();
+      await elapse(clock, 60_000);
+      await closing;
+      await cache.delete("k0");
+      expect(await cache.getOrSet("k0", () => "sound")).toBe("sound");
+      expect(await cache.get("k0")).toBe("sound");
+      expect(cache.stats()).toMatchObject({ pending: 0 });
+      expect(unhandled).toEqual([]);
+    },
+  );
 });

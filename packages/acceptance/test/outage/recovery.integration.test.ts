@@ -1,7 +1,18 @@
 /** Redis goes away, forgets, or is changed by others: what was called meanwhile holds afterwards, for every process. */
 import { startProxy, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { atOnce, gone, holds, isInStep, PATIENCE, Pool, sharedNow, type Fleet, type FleetSettings, type Member } from "../support/fleet.ts";
+import {
+  atOnce,
+  gone,
+  holds,
+  isInStep,
+  PATIENCE,
+  Pool,
+  sharedNow,
+  type Fleet,
+  type FleetSettings,
+  type Member,
+} from "../support/fleet.ts";
 import { TOPOLOGIES, type FleetServers } from "../support/fleet-servers.ts";
 
 const SETTINGS: FleetSettings = { maxStalenessMs: 2_000, responseTimeoutMs: 400, connectTimeoutMs: 2_000 };
@@ -42,9 +53,19 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     for (const key of keys.slice(0, 3)) await fleet.allHold(key, "old");
     const giveBack = await takeAway(servers);
     try {
-      expect([await one.delete("deleted"), await one.set("set", "new"), await one.invalidateTags("t"), await one.clear(["ns"])]).toEqual([{ status: "pending" }, { status: "pending" }, { status: "pending" }, { status: "pending" }]);
+      expect([
+        await one.delete("deleted"),
+        await one.set("set", "new"),
+        await one.invalidateTags("t"),
+        await one.clear(["ns"]),
+      ]).toEqual([{ status: "pending" }, { status: "pending" }, { status: "pending" }, { status: "pending" }]);
       expect((await one.stats()).pending).toBe(4);
-      expect([await one.get("deleted"), await one.get("set"), await one.get("tagged"), await one.get("k", ["ns"])]).toEqual([undefined, "new", undefined, undefined]);
+      expect([
+        await one.get("deleted"),
+        await one.get("set"),
+        await one.get("tagged"),
+        await one.get("k", ["ns"]),
+      ]).toEqual([undefined, "new", undefined, undefined]);
       expect(await one.getOrSet("deleted", { value: "loaded", kind: "noStore" })).toBe("loaded");
     } finally {
       // From now on nobody here may see it, whenever the link is up again.
@@ -54,12 +75,20 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     }
     await fleet.inStep();
     for (const member of fleet.members) {
-      for (const key of ["deleted", "tagged"]) await expect.poll(async () => [await member.peek(key), await member.get(key), await member.getStale(key)], PATIENCE).toEqual([undefined, undefined, undefined]);
+      for (const key of ["deleted", "tagged"])
+        await expect
+          .poll(async () => [await member.peek(key), await member.get(key), await member.getStale(key)], PATIENCE)
+          .toEqual([undefined, undefined, undefined]);
       await expect.poll(() => member.get("set"), PATIENCE).not.toBe("old");
       expect(await member.get("k", ["ns"])).toBe(undefined);
     }
-    expect([await fleet.redis("EXISTS", fleet.keyOf("deleted")), await fleet.redis("EXISTS", fleet.keyOf("set"))]).toEqual([0, 0]);
-    expect((await one.events("recover")).reduce((sum, { replayed }) => sum + Number(replayed), 0)).toBeGreaterThanOrEqual(4);
+    expect([
+      await fleet.redis("EXISTS", fleet.keyOf("deleted")),
+      await fleet.redis("EXISTS", fleet.keyOf("set")),
+    ]).toEqual([0, 0]);
+    expect(
+      (await one.events("recover")).reduce((sum, { replayed }) => sum + Number(replayed), 0),
+    ).toBeGreaterThanOrEqual(4);
   });
 
   it("A92 C97 C92: while Redis is away no call fails or waits for it once the breaker is open, no key is loaded twice at a time, and it closes by itself", async () => {
@@ -81,14 +110,22 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
       expect(calls.length).toBeGreaterThan(400);
       const states = await member.events("backend:state");
       expect(states.map(({ state }) => state).filter((state) => state !== "detached")).toEqual(["up", "down", "up"]);
-      const [downAt, upAt] = ["down", "up"].map((state) => Number(states.findLast((each) => each["state"] === state)!["at"])) as [number, number];
+      const [downAt, upAt] = ["down", "up"].map((state) =>
+        Number(states.findLast((each) => each["state"] === state)!["at"]),
+      ) as [number, number];
       expect(upAt).toBeGreaterThanOrEqual(backAt - 200);
-      const open = calls.filter(({ at }) => at > downAt && at < backAt).map(({ ms }) => ms).sort((a, b) => a - b);
+      const open = calls
+        .filter(({ at }) => at > downAt && at < backAt)
+        .map(({ ms }) => ms)
+        .sort((a, b) => a - b);
       expect(open.length).toBeGreaterThan(100);
       // The load, and the machine. Who probes waits for his answer.
       expect(open[Math.floor(open.length * 0.95)]).toBeLessThan(SETTINGS.responseTimeoutMs!);
       // Calls that were sent before run into their deadlines; then each failed probe is one error: after 1 s, after 2 s more.
-      const errors = (await member.events("backend:error")).filter(({ at, operation }) => Number(at) > downAt + 2 * SETTINGS.responseTimeoutMs! && Number(at) < backAt && operation === "read");
+      const errors = (await member.events("backend:error")).filter(
+        ({ at, operation }) =>
+          Number(at) > downAt + 2 * SETTINGS.responseTimeoutMs! && Number(at) < backAt && operation === "read",
+      );
       expect(errors.length).toBeLessThanOrEqual(3);
       for (const key of keys) expect(atOnce(await member.loads(key)), key).toBeLessThanOrEqual(1);
     }
@@ -106,7 +143,15 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     const primaries = await servers.primaries();
     for (const primary of primaries) expect(await primary.command("SAVE")).toBe("OK");
 
-    expect([await one.delete("deleted"), await one.set("set", "new"), await one.invalidateTags("t"), await one.clear(["ns"]), await one.markStale("stale")].map(({ status }) => status)).toEqual(["deleted", "stored", "done", "done", "stale"]);
+    expect(
+      [
+        await one.delete("deleted"),
+        await one.set("set", "new"),
+        await one.invalidateTags("t"),
+        await one.clear(["ns"]),
+        await one.markStale("stale"),
+      ].map(({ status }) => status),
+    ).toEqual(["deleted", "stored", "done", "done", "stale"]);
     const before = await Promise.all(primaries.map((primary) => primary.runId()));
     for (const primary of primaries) await primary.kill();
     const reading = ["deleted", "set", key].map((each) => one.readFor(each, 2_500));
@@ -116,10 +161,25 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     expect([deleted, tagged]).toEqual([[undefined], [undefined]]);
     expect(set).not.toContain("old");
     await fleet.inStep();
-    await expect.poll(async () => [await fleet.redis("EXISTS", fleet.keyOf("deleted")), await fleet.redis("EXISTS", fleet.keyOf("set"))], PATIENCE).toEqual([0, 0]);
+    await expect
+      .poll(
+        async () => [
+          await fleet.redis("EXISTS", fleet.keyOf("deleted")),
+          await fleet.redis("EXISTS", fleet.keyOf("set")),
+        ],
+        PATIENCE,
+      )
+      .toEqual([0, 0]);
     for (const member of fleet.members) {
-      for (const each of ["deleted", key]) await expect.poll(async () => [await member.get(each), await member.peek(each)], PATIENCE).toEqual([undefined, undefined]);
-      expect([await member.get("set"), await member.get("k", ["ns"]), await member.get("stale")]).toEqual([undefined, undefined, undefined]);
+      for (const each of ["deleted", key])
+        await expect
+          .poll(async () => [await member.get(each), await member.peek(each)], PATIENCE)
+          .toEqual([undefined, undefined]);
+      expect([await member.get("set"), await member.get("k", ["ns"]), await member.get("stale")]).toEqual([
+        undefined,
+        undefined,
+        undefined,
+      ]);
     }
     expect(await other.getOrSet("deleted", { value: "new" })).toBe("new");
     for (const member of fleet.members) await expect.poll(() => member.get("deleted"), PATIENCE).toBe("new");
@@ -135,7 +195,8 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     const primaries = await servers.primaries();
     for (const primary of primaries) await primary.command("FLUSHALL");
     for (const member of fleet.members) await gone(member, "k", "old");
-    for (const member of fleet.members) expect([await member.get("k"), await member.get("deleted")]).toEqual([undefined, undefined]);
+    for (const member of fleet.members)
+      expect([await member.get("k"), await member.get("deleted")]).toEqual([undefined, undefined]);
     expect(await other.getOrSet("k", { value: "new" }, { tags: ["t"] })).toBe("new");
     expect(await one.getOrSet("k", { value: "not again" }, { tags: ["t"] })).toBe("new");
     await fleet.allHold("k", "new");
@@ -143,7 +204,11 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     for (const member of fleet.members) await gone(member, "k", "new");
   });
 
-  const writers: readonly (readonly [what: string, write: (fleet: Fleet, key: string) => Promise<unknown>, left: unknown])[] = [
+  const writers: readonly (readonly [
+    what: string,
+    write: (fleet: Fleet, key: string) => Promise<unknown>,
+    left: unknown,
+  ])[] = [
     ["SET", (fleet, key) => fleet.redis("SET", key, "no entry"), undefined],
     ["DEL", (fleet, key) => fleet.redis("DEL", key), undefined],
     ["UNLINK", (fleet, key) => fleet.redis("UNLINK", key), undefined],
@@ -167,7 +232,8 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
       }
       if (left === undefined) {
         expect(await fleet.members[1]!.getOrSet("k", { value: "new" }), what).toBe("new");
-        for (const member of fleet.members) expect(await member.getOrSet("k", { value: "not again" }), what).toBe("new");
+        for (const member of fleet.members)
+          expect(await member.getOrSet("k", { value: "not again" }), what).toBe("new");
       }
     }
   });
@@ -229,13 +295,22 @@ describe("where one process alone cannot reach Redis", () => {
     await using fleet = await pool.open(servers, 2, SETTINGS);
     const [cut, other] = fleet.members as [Member, Member];
     await cut.open({ ...SETTINGS, place: { topology: "single", url: path.url }, keyPrefix: fleet.keyPrefix });
-    for (const key of ["deleted", "set", "tagged"]) await other.set(key, "old", { tags: key === "tagged" ? ["t"] : [] });
+    for (const key of ["deleted", "set", "tagged"])
+      await other.set(key, "old", { tags: key === "tagged" ? ["t"] : [] });
     for (const key of ["deleted", "set", "tagged"]) await fleet.allHold(key, "old");
     await path.refuse();
     path.cut();
-    expect([await cut.delete("deleted"), await cut.set("set", "new"), await cut.invalidateTags("t")].map(({ status }) => status)).toEqual(["pending", "pending", "pending"]);
+    expect(
+      [await cut.delete("deleted"), await cut.set("set", "new"), await cut.invalidateTags("t")].map(
+        ({ status }) => status,
+      ),
+    ).toEqual(["pending", "pending", "pending"]);
     // The other one goes on with what it has: nobody could tell it.
-    expect([await other.get("deleted"), await other.get("set"), await other.get("tagged")]).toEqual(["old", "old", "old"]);
+    expect([await other.get("deleted"), await other.get("set"), await other.get("tagged")]).toEqual([
+      "old",
+      "old",
+      "old",
+    ]);
     const reading = ["deleted", "set", "tagged"].map((key) => cut.readFor(key, 1_500));
     await path.pass();
     await isInStep(cut);
@@ -251,7 +326,8 @@ describe("where one process alone cannot reach Redis", () => {
 /** A key of the root namespace whose entry lies on the server of `redisKey`. */
 async function beside(fleet: Fleet, redisKey: string, name: string): Promise<string> {
   const { port } = await fleet.servers.primaryOf(redisKey);
-  for (let i = 0; ; i += 1) if ((await fleet.servers.primaryOf(fleet.keyOf(`${name} ${i}`))).port === port) return `${name} ${i}`;
+  for (let i = 0; ; i += 1)
+    if ((await fleet.servers.primaryOf(fleet.keyOf(`${name} ${i}`))).port === port) return `${name} ${i}`;
 }
 
 /** Has its server evict this key, which is the only one that may be. */

@@ -31,23 +31,43 @@ async function back({ backend, link }: SimulatedProcess): Promise<void> {
 }
 
 describe("C93 what is invalidated while the backend is away", () => {
-  it.for(names)("is told as pending, hidden here, and from everybody once it was replayed, which is right after the link is back: %s", async (name) => {
-    const { all: [p1, p2], store } = await inStep();
-    await p1.cache.set("k", "old", { tags: ["t"] });
-    expect(await p2.cache.get("k")).toBe("old");
-    away(p1);
-    const recovered = watch(p1.cache, "recover");
-    expect(await invalidations[name](p1)).toEqual({ status: "pending" });
-    const here = name === "set" ? "new" : undefined;
-    expect([p1.cache.peek("k"), await p1.cache.get("k"), p2.cache.peek("k"), p1.cache.stats().pending]).toEqual([undefined, here, "old", 1]);
-    await back(p1);
-    expect([p1.cache.stats().pending, p2.cache.peek("k"), await p2.cache.get("k"), await p1.cache.get("k")]).toEqual([0, undefined, undefined, undefined]);
-    expect(recovered.map(([, { replayed, overflowed }]) => [replayed, overflowed])).toEqual([[1, false]]);
-    if (name !== "invalidateTags" && name !== "clear") expect(store.keys()).not.toContain(K);
-  });
+  it.for(names)(
+    "is told as pending, hidden here, and from everybody once it was replayed, which is right after the link is back: %s",
+    async (name) => {
+      const {
+        all: [p1, p2],
+        store,
+      } = await inStep();
+      await p1.cache.set("k", "old", { tags: ["t"] });
+      expect(await p2.cache.get("k")).toBe("old");
+      away(p1);
+      const recovered = watch(p1.cache, "recover");
+      expect(await invalidations[name](p1)).toEqual({ status: "pending" });
+      const here = name === "set" ? "new" : undefined;
+      expect([p1.cache.peek("k"), await p1.cache.get("k"), p2.cache.peek("k"), p1.cache.stats().pending]).toEqual([
+        undefined,
+        here,
+        "old",
+        1,
+      ]);
+      await back(p1);
+      expect([p1.cache.stats().pending, p2.cache.peek("k"), await p2.cache.get("k"), await p1.cache.get("k")]).toEqual([
+        0,
+        undefined,
+        undefined,
+        undefined,
+      ]);
+      expect(recovered.map(([, { replayed, overflowed }]) => [replayed, overflowed])).toEqual([[1, false]]);
+      if (name !== "invalidateTags" && name !== "clear") expect(store.keys()).not.toContain(K);
+    },
+  );
 
   it("waits for its replay with every read of its key: what was sent before may arrive late (counter-example 11)", async () => {
-    const { all: [p1], clock, store } = await inStep();
+    const {
+      all: [p1],
+      clock,
+      store,
+    } = await inStep();
     const arriving = gate();
     p1.backend.script("write", { before: arriving });
     const setting = p1.cache.set("k", "v1");
@@ -63,7 +83,12 @@ describe("C93 what is invalidated while the backend is away", () => {
     const replaying = gate();
     p1.backend.script("remove", { before: replaying });
     p1.backend.forgetCalls();
-    const reads = [p1.cache.get("k"), p1.cache.getMany(["k"]).then((found) => found.get("k")), p1.cache.inspect("k"), p1.cache.getOrSet("k", ({ noStore }) => noStore("loaded"))];
+    const reads = [
+      p1.cache.get("k"),
+      p1.cache.getMany(["k"]).then((found) => found.get("k")),
+      p1.cache.inspect("k"),
+      p1.cache.getOrSet("k", ({ noStore }) => noStore("loaded")),
+    ];
     await replaying.arrived();
     await flush();
     expect(p1.backend.count("read")).toBe(0);
@@ -73,7 +98,10 @@ describe("C93 what is invalidated while the backend is away", () => {
   });
 
   it("does not come back though its entry does: with the restart of a store from a snapshot", async () => {
-    const { all: [p1, p2], store } = await inStep();
+    const {
+      all: [p1, p2],
+      store,
+    } = await inStep();
     await p1.cache.set("k", "old");
     const restore = store.snapshot();
     away(p1);
@@ -84,7 +112,9 @@ describe("C93 what is invalidated while the backend is away", () => {
   });
 
   it("nor does the copy of a process whose link was lost at the same time", async () => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     await p1.cache.set("k", "old");
     expect(await p2.cache.get("k")).toBe("old");
     for (const each of [p1, p2]) away(each);
@@ -93,11 +123,18 @@ describe("C93 what is invalidated while the backend is away", () => {
     expect(await p2.cache.get("k")).toBe("old");
     await back(p1);
     await back(p2);
-    expect([p2.cache.peek("k"), await p2.cache.get("k"), await p1.cache.get("k")]).toEqual([undefined, undefined, undefined]);
+    expect([p2.cache.peek("k"), await p2.cache.get("k"), await p1.cache.get("k")]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
   });
 
   it("fences what is under way when its replay is acknowledged: a set of then leaves no copy that the backend has not (counter-example 15)", async () => {
-    const { all: [p1], clock } = await inStep({ backend: { echoes: false } });
+    const {
+      all: [p1],
+      clock,
+    } = await inStep({ backend: { echoes: false } });
     p1.backend.script("remove", { fail: true });
     expect(await p1.cache.delete("k")).toEqual({ status: "pending" });
     const [replaying, writing] = [gate(), gate()];
@@ -118,7 +155,10 @@ describe("C93 what is invalidated while the backend is away", () => {
 
 describe("C94 a set while the backend is away", () => {
   it("is what this process answers with meanwhile, and never the older value afterwards; nor does any other after the replay", async () => {
-    const { all: [p1, p2], clock } = await inStep();
+    const {
+      all: [p1, p2],
+      clock,
+    } = await inStep();
     await p1.cache.set("k", "old");
     expect(await p2.cache.get("k")).toBe("old");
     away(p1);
@@ -130,11 +170,19 @@ describe("C94 a set while the backend is away", () => {
       clock.advance(500);
       await flush();
     }
-    expect([p1.cache.stats().pending, await p1.cache.get("k"), p2.cache.peek("k"), await p2.cache.get("k")]).toEqual([0, undefined, undefined, undefined]);
+    expect([p1.cache.stats().pending, await p1.cache.get("k"), p2.cache.peek("k"), await p2.cache.get("k")]).toEqual([
+      0,
+      undefined,
+      undefined,
+      undefined,
+    ]);
   });
 
   it("C95 is replayed as a removal: a value that was written since stays away rather than the older one comes (counter-example 12)", async () => {
-    const { all: [p1, p2], clock } = await inStep();
+    const {
+      all: [p1, p2],
+      clock,
+    } = await inStep();
     away(p1);
     await p1.cache.set("k", "pending");
     void back(p1);
@@ -142,23 +190,34 @@ describe("C94 a set while the backend is away", () => {
     await p2.cache.delete("k");
     clock.advance(1_000);
     await flush();
-    expect(p1.backend.calls.filter(({ keys }) => keys.includes(K)).map(({ operation }) => operation)).toEqual(["remove"]);
+    expect(p1.backend.calls.filter(({ keys }) => keys.includes(K)).map(({ operation }) => operation)).toEqual([
+      "remove",
+    ]);
     expect([await p1.cache.get("k"), await p2.cache.get("k")]).toEqual([undefined, undefined]);
   });
 
   it("C95 is not replayed once a newer write of this process was acknowledged", async () => {
-    const { all: [p1, p2], clock } = await inStep();
+    const {
+      all: [p1, p2],
+      clock,
+    } = await inStep();
     p1.backend.script("write", { fail: true });
     expect(await p1.cache.set("k", "first")).toEqual({ status: "pending" });
     expect(await p1.cache.set("k", "second")).toMatchObject({ status: "stored" });
     clock.advance(10_000);
     await flush();
-    expect([p1.backend.count("remove"), await p1.cache.get("k"), await p2.cache.get("k")]).toEqual([0, "second", "second"]);
+    expect([p1.backend.count("remove"), await p1.cache.get("k"), await p2.cache.get("k")]).toEqual([
+      0,
+      "second",
+      "second",
+    ]);
   });
 });
 
 it("C96 what waits is bounded: beyond that it is a clear, which all see", { timeout: 60_000 }, async () => {
-  const { all: [p1, p2] } = await inStep({ ttl: "1d" });
+  const {
+    all: [p1, p2],
+  } = await inStep({ ttl: "1d" });
   await p1.cache.set("forgotten", "old");
   expect(await p2.cache.get("forgotten")).toBe("old");
   away(p1);
@@ -167,14 +226,27 @@ it("C96 what waits is bounded: beyond that it is a clear, which all see", { time
   expect(p1.cache.stats().pending).toBe(1);
   const recovered = watch(p1.cache, "recover");
   await back(p1);
-  expect([p1.cache.stats().pending, p2.cache.peek("forgotten"), await p2.cache.get("forgotten"), await p1.cache.get("forgotten")]).toEqual([0, undefined, undefined, undefined]);
+  expect([
+    p1.cache.stats().pending,
+    p2.cache.peek("forgotten"),
+    await p2.cache.get("forgotten"),
+    await p1.cache.get("forgotten"),
+  ]).toEqual([0, undefined, undefined, undefined]);
   expect(recovered.map(([, { overflowed }]) => overflowed)).toEqual([true]);
 });
 
 describe("C93 after another server answers", () => {
   /** Deletes or replaces, and then the store is what it was before. */
-  async function restored(name: keyof typeof invalidations, afterMs: number, options: Parameters<typeof inStep>[0] = {}): Promise<{ p1: SimulatedProcess; p2: SimulatedProcess; clock: Awaited<ReturnType<typeof inStep>>["clock"] }> {
-    const { all: [p1, p2], clock, store } = await inStep(options);
+  async function restored(
+    name: keyof typeof invalidations,
+    afterMs: number,
+    options: Parameters<typeof inStep>[0] = {},
+  ): Promise<{ p1: SimulatedProcess; p2: SimulatedProcess; clock: Awaited<ReturnType<typeof inStep>>["clock"] }> {
+    const {
+      all: [p1, p2],
+      clock,
+      store,
+    } = await inStep(options);
     await p2.cache.set("k", "old", { tags: ["t"] });
     const restore = store.snapshot();
     await invalidations[name](p1);
@@ -191,7 +263,11 @@ describe("C93 after another server answers", () => {
 
   it.for(names)("this process invalidates again what it has invalidated in the last 30 seconds: %s", async (name) => {
     const { p1, p2 } = await restored(name, 30_000);
-    expect([await p1.cache.get("k"), await p2.cache.get("k"), p1.cache.stats().pending]).toEqual([undefined, undefined, 0]);
+    expect([await p1.cache.get("k"), await p2.cache.get("k"), p1.cache.stats().pending]).toEqual([
+      undefined,
+      undefined,
+      0,
+    ]);
   });
 
   it("and no more than that", async () => {
@@ -205,7 +281,11 @@ describe("C93 after another server answers", () => {
   });
 
   it("also what was pending before, and a forced load", async () => {
-    const { all: [p1, p2], clock, store } = await inStep();
+    const {
+      all: [p1, p2],
+      clock,
+      store,
+    } = await inStep();
     await p1.cache.set("pending", "old");
     await p1.cache.set("forced", "old");
     const restore = store.snapshot();
@@ -215,16 +295,28 @@ describe("C93 after another server answers", () => {
     await p1.cache.getOrSet("forced", () => "new", { forceRefresh: true });
     clock.advance(1_000);
     await flush();
-    expect([p1.cache.stats().pending, await p2.cache.get("pending"), await p2.cache.get("forced")]).toEqual([0, undefined, "new"]);
+    expect([p1.cache.stats().pending, await p2.cache.get("pending"), await p2.cache.get("forced")]).toEqual([
+      0,
+      undefined,
+      "new",
+    ]);
     restore();
     for (const { link } of [p1, p2]) link.everything();
     p1.link.replaced();
     await flush();
-    expect([await p2.cache.get("pending"), await p1.cache.get("pending"), await p2.cache.get("forced")]).toEqual([undefined, undefined, undefined]);
+    expect([await p2.cache.get("pending"), await p1.cache.get("pending"), await p2.cache.get("forced")]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
   });
 
   it("and once more, should yet another server answer", async () => {
-    const { all: [p1, p2], clock, store } = await inStep();
+    const {
+      all: [p1, p2],
+      clock,
+      store,
+    } = await inStep();
     await p1.cache.set("k", "old", { tags: ["t"] });
     const restore = store.snapshot();
     await p1.cache.delete("k");
@@ -239,7 +331,10 @@ describe("C93 after another server answers", () => {
   });
 
   it("before anything of it is read here", async () => {
-    const { all: [p1], store } = await inStep();
+    const {
+      all: [p1],
+      store,
+    } = await inStep();
     await p1.cache.set("k", "old");
     const restore = store.snapshot();
     await p1.cache.delete("k");
@@ -256,7 +351,10 @@ describe("C93 after another server answers", () => {
   });
 
   it("C96 of more than 10,000 it clears the cache", { timeout: 60_000 }, async () => {
-    const { all: [p1, p2], store } = await inStep();
+    const {
+      all: [p1, p2],
+      store,
+    } = await inStep();
     await p1.cache.set("k", "old");
     const restore = store.snapshot();
     await p1.cache.delete("k");
@@ -266,12 +364,18 @@ describe("C93 after another server answers", () => {
     const recovered = watch(p1.cache, "recover");
     p1.link.replaced();
     await flush(1_000);
-    expect([await p2.cache.get("k"), await p1.cache.get("k"), p1.cache.stats().pending]).toEqual([undefined, undefined, 0]);
+    expect([await p2.cache.get("k"), await p1.cache.get("k"), p1.cache.stats().pending]).toEqual([
+      undefined,
+      undefined,
+      0,
+    ]);
     expect(recovered.at(-1)?.[1].overflowed).toBe(true);
   });
 
   it("nothing is invalidated that nobody invalidated", async () => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     await p1.cache.getOrSet("k", () => "loaded", { tags: ["t"] });
     p1.backend.forgetCalls();
     p1.link.replaced();
@@ -282,7 +386,9 @@ describe("C93 after another server answers", () => {
 
 describe("C57 a link that is lost while a call waits", () => {
   it("for another process: it asks, and where nobody answers it loads here", async () => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     void p1.cache.getOrSet("k", () => new Promise<string>(() => undefined));
     await flush();
     const waiting = p2.cache.getOrSet("k", () => "loaded here");
@@ -293,7 +399,10 @@ describe("C57 a link that is lost while a call waits", () => {
   });
 
   it("for its write: it is pending, and what it wrote is not trusted", async () => {
-    const { all: [p1], clock } = await inStep();
+    const {
+      all: [p1],
+      clock,
+    } = await inStep();
     const writing = gate();
     p1.backend.script("write", { after: writing, loseAnswer: true });
     const setting = p1.cache.set("k", "v");
@@ -309,7 +418,9 @@ describe("C57 a link that is lost while a call waits", () => {
   });
 
   it("for its store: its callers have the value, and the copy is not trusted", async () => {
-    const { all: [p1] } = await inStep();
+    const {
+      all: [p1],
+    } = await inStep();
     const storing = gate();
     p1.backend.script("leases.store", { after: storing, loseAnswer: new BackendUnavailableError("the link broke") });
     const call = p1.cache.getOrSet("k", () => "loaded");
@@ -322,7 +433,9 @@ describe("C57 a link that is lost while a call waits", () => {
 });
 
 it("C26 what a replay removes does not stand in for an error, anywhere", async () => {
-  const { all: [p1, p2] } = await inStep({ ttl: 100, staleIfError: "1h" });
+  const {
+    all: [p1, p2],
+  } = await inStep({ ttl: 100, staleIfError: "1h" });
   await p1.cache.set("k", "old");
   expect(await p2.cache.get("k")).toBe("old");
   away(p1);

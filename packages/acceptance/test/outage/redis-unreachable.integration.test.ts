@@ -3,7 +3,14 @@ import diagnostics from "node:diagnostics_channel";
 import { inspect } from "node:util";
 import { BackendUnavailableError, type Cache } from "@hotset/core";
 import { sentinel, single } from "@hotset/redis";
-import { startAclRedis, startOwnRedis, startProxy, startSentinel, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
+import {
+  startAclRedis,
+  startOwnRedis,
+  startProxy,
+  startSentinel,
+  type FaultProxy,
+  type OwnRedis,
+} from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { DEADLINE_MS, impatient, over, timed, type OverRedisOptions } from "../support/over-redis.ts";
 import { never, rejectionsDuring, STACKS_WITH_BACKEND } from "../support/stacks.ts";
@@ -45,7 +52,7 @@ const replayed = (cache: Cache) => expect.poll(() => cache.stats().pending, PATI
 /** All that a caller could get meanwhile, and right after it. */
 async function answersUntilReplayed(cache: Cache, ...keys: readonly string[]): Promise<Set<unknown>> {
   const answers = new Set<unknown>();
-  for (let isLast = false; !isLast; ) {
+  for (let isLast = false; !isLast;) {
     isLast = cache.stats().pending === 0;
     for (const key of keys) answers.add(await cache.get(key));
     await new Promise((resolve) => setImmediate(resolve));
@@ -54,10 +61,12 @@ async function answersUntilReplayed(cache: Cache, ...keys: readonly string[]): P
 }
 /** It has been asked, and has answered. */
 const answersAgain = (cache: Cache) =>
-  expect.poll(async () => {
-    await cache.get("anything");
-    return cache.stats().tiers.at(-1)!.state;
-  }, PATIENCE).toBe("up");
+  expect
+    .poll(async () => {
+      await cache.get("anything");
+      return cache.stats().tiers.at(-1)!.state;
+    }, PATIENCE)
+    .toBe("up");
 
 describe("C100 with Redis unreachable", () => {
   it("a cache is built and works; once Redis is there a hundred callers share one connection", async () => {
@@ -73,7 +82,9 @@ describe("C100 with Redis unreachable", () => {
     await proxy.pass();
     expect(proxy.counts.connections).toBe(0);
     await answersAgain(cache);
-    expect(await Promise.all(Array.from({ length: 100 }, (_, i) => cache.getOrSet(`late${i}`, () => i)))).toHaveLength(100);
+    expect(await Promise.all(Array.from({ length: 100 }, (_, i) => cache.getOrSet(`late${i}`, () => i)))).toHaveLength(
+      100,
+    );
     expect(proxy.counts.connections).toBe(1);
     expect(await patient(server.url).get("late99")).toBe(99);
   });
@@ -89,7 +100,11 @@ describe("C100 with Redis unreachable", () => {
   it("connect() rejects; the next one tries again", async () => {
     await proxy.refuse();
     const cache = open();
-    await expect(cache.connect()).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", retryable: true, maybeExecuted: false });
+    await expect(cache.connect()).rejects.toMatchObject({
+      code: "BACKEND_UNAVAILABLE",
+      retryable: true,
+      maybeExecuted: false,
+    });
     await proxy.pass();
     await cache.connect();
     expect(proxy.counts.connections).toBe(1);
@@ -103,23 +118,30 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     ["a network that swallows everything", () => proxy.swallow(), () => proxy.pass()],
   ];
 
-  it.for(faults)("C93 a delete that meets %s is pending, and replayed: the value never reappears", { timeout: 20_000 }, async ([, begin, end]) => {
-    const cache = open({ stack });
-    const recoveries = watch(cache, "recover");
-    await cache.set("k", "old");
-    await cache.set("tagged", "old", { tags: ["t"] });
-    await begin();
-    expect(await timed(cache.delete("k"))).toMatchObject({ value: { status: "pending" }, ms: expect.toSatisfy((ms: number) => ms < SOON_MS) });
-    expect(await cache.invalidateTags("t")).toEqual({ status: "pending" });
-    expect([await cache.get("k"), await cache.get("tagged")]).toEqual([undefined, undefined]);
-    expect(cache.stats().pending).toBe(2);
-    await end();
-    // What Redis still holds is read by nobody here, not even in the moment of its return.
-    expect([...(await answersUntilReplayed(cache, "k", "tagged"))]).toEqual([undefined]);
-    expect([await elsewhere().get("k"), await elsewhere().get("tagged")]).toEqual([undefined, undefined]);
-    expect(await server.command("EXISTS", "hotset:shop::k")).toBe(0);
-    expect(recoveries.reduce((sum, [, { replayed: n }]) => sum + n, 0)).toBe(2);
-  });
+  it.for(faults)(
+    "C93 a delete that meets %s is pending, and replayed: the value never reappears",
+    { timeout: 20_000 },
+    async ([, begin, end]) => {
+      const cache = open({ stack });
+      const recoveries = watch(cache, "recover");
+      await cache.set("k", "old");
+      await cache.set("tagged", "old", { tags: ["t"] });
+      await begin();
+      expect(await timed(cache.delete("k"))).toMatchObject({
+        value: { status: "pending" },
+        ms: expect.toSatisfy((ms: number) => ms < SOON_MS),
+      });
+      expect(await cache.invalidateTags("t")).toEqual({ status: "pending" });
+      expect([await cache.get("k"), await cache.get("tagged")]).toEqual([undefined, undefined]);
+      expect(cache.stats().pending).toBe(2);
+      await end();
+      // What Redis still holds is read by nobody here, not even in the moment of its return.
+      expect([...(await answersUntilReplayed(cache, "k", "tagged"))]).toEqual([undefined]);
+      expect([await elsewhere().get("k"), await elsewhere().get("tagged")]).toEqual([undefined, undefined]);
+      expect(await server.command("EXISTS", "hotset:shop::k")).toBe(0);
+      expect(recoveries.reduce((sum, [, { replayed: n }]) => sum + n, 0)).toBe(2);
+    },
+  );
 
   it("C93 a delete whose acknowledgement is lost is pending too", async () => {
     const cache = open({ stack });
@@ -151,18 +173,22 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     expect([await cache.get("k"), await durable.command("EXISTS", "hotset:shop::k")]).toEqual([undefined, 0]);
   });
 
-  it.for(faults)("C94 after a set that meets %s the older value is served by nobody once it was replayed, and never here", { timeout: 20_000 }, async ([, begin, end]) => {
-    const cache = open({ stack });
-    await cache.set("k", "old");
-    await begin();
-    expect(await cache.set("k", "new")).toEqual({ status: "pending" });
-    const here = stack === "backend" ? undefined : "new";
-    expect(await cache.get("k")).toBe(here);
-    await end();
-    expect(await answersUntilReplayed(cache, "k")).not.toContain("old");
-    expect(await elsewhere().get("k")).toBe(undefined);
-    expect(await elsewhere().getOrSet("k", () => "loaded")).toBe("loaded");
-  });
+  it.for(faults)(
+    "C94 after a set that meets %s the older value is served by nobody once it was replayed, and never here",
+    { timeout: 20_000 },
+    async ([, begin, end]) => {
+      const cache = open({ stack });
+      await cache.set("k", "old");
+      await begin();
+      expect(await cache.set("k", "new")).toEqual({ status: "pending" });
+      const here = stack === "backend" ? undefined : "new";
+      expect(await cache.get("k")).toBe(here);
+      await end();
+      expect(await answersUntilReplayed(cache, "k")).not.toContain("old");
+      expect(await elsewhere().get("k")).toBe(undefined);
+      expect(await elsewhere().getOrSet("k", () => "loaded")).toBe("loaded");
+    },
+  );
 
   it("C95 what is replayed are removals, one for each key, and no value", async () => {
     const cache = open({ stack });
@@ -170,7 +196,8 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     const other = elsewhere();
     for (const key of ["a", "b", "c"]) await other.set(key, "old");
     await goDown();
-    for (let i = 0; i < 4; i += 1) for (const key of ["a", "b", "c"]) expect(await cache.set(key, `replayed ${i}`)).toEqual({ status: "pending" });
+    for (let i = 0; i < 4; i += 1)
+      for (const key of ["a", "b", "c"]) expect(await cache.set(key, `replayed ${i}`)).toEqual({ status: "pending" });
     await cache.delete("b");
     await cache.markStale("c");
     expect(cache.stats().pending).toBe(3);
@@ -178,7 +205,12 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     await proxy.pass();
     await replayed(cache);
     const sent = proxy.commands();
-    expect(sent.filter(([name]) => name === "EVALSHA").map((command) => command[3]).toSorted()).toEqual(["hotset:shop::a", "hotset:shop::b", "hotset:shop::c"]);
+    expect(
+      sent
+        .filter(([name]) => name === "EVALSHA")
+        .map((command) => command[3])
+        .toSorted(),
+    ).toEqual(["hotset:shop::a", "hotset:shop::b", "hotset:shop::c"]);
     expect(sent.flat().filter((text) => text.includes("replayed"))).toEqual([]);
     for (const key of ["a", "b", "c"]) expect(await other.get(key)).toBe(undefined);
   });
@@ -196,36 +228,46 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     await proxy.pass();
     await replayed(cache);
     expect(recoveries.at(-1)![1]).toMatchObject({ tier: "redis", overflowed: true });
-    expect([await other.get("never touched"), await other.namespace("below").get("never touched"), await cache.get("k")]).toEqual([undefined, undefined, undefined]);
+    expect([
+      await other.get("never touched"),
+      await other.namespace("below").get("never touched"),
+      await cache.get("k"),
+    ]).toEqual([undefined, undefined, undefined]);
   });
 });
 
 describe("A11 CLIENT PAUSE", () => {
-  it("makes reads misses or stale answers within the deadline, and what is carried out late was never told as done", { timeout: 15_000 }, async () => {
-    const cache = open({ ...WITH_MEMORY, staleWhileRevalidate: "1h" });
-    const reader = over(impatient(proxy.url).build());
-    await cache.set("k", "old");
-    await cache.set("stale", "old", { ttl: 1 });
-    await expect.poll(async () => (await cache.inspect("stale"))?.state).toBe("stale");
-    await reader.get("anything");
-    proxy.resetCounts();
+  it(
+    "makes reads misses or stale answers within the deadline, and what is carried out late was never told as done",
+    { timeout: 15_000 },
+    async () => {
+      const cache = open({ ...WITH_MEMORY, staleWhileRevalidate: "1h" });
+      const reader = over(impatient(proxy.url).build());
+      await cache.set("k", "old");
+      await cache.set("stale", "old", { ttl: 1 });
+      await expect.poll(async () => (await cache.inspect("stale"))?.state).toBe("stale");
+      await reader.get("anything");
+      proxy.resetCounts();
 
-    await server.command("CLIENT", "PAUSE", 1_500, "ALL");
-    const [missed, loaded, stale, written] = await Promise.all([
-      timed(reader.get("k")),
-      timed(reader.getOrSet("k", () => "loaded")),
-      timed(cache.getOrSet("stale", never)),
-      timed(cache.set("k", "carried out late")),
-    ]);
-    expect([missed.value, loaded.value, stale.value]).toEqual([undefined, "loaded", "old"]);
-    for (const { ms } of [missed, loaded, stale, written]) expect(ms).toBeLessThan(SOON_MS);
-    expect(stale.ms).toBeLessThan(100);
-    expect(written.value).toEqual({ status: "pending" });
+      await server.command("CLIENT", "PAUSE", 1_500, "ALL");
+      const [missed, loaded, stale, written] = await Promise.all([
+        timed(reader.get("k")),
+        timed(reader.getOrSet("k", () => "loaded")),
+        timed(cache.getOrSet("stale", never)),
+        timed(cache.set("k", "carried out late")),
+      ]);
+      expect([missed.value, loaded.value, stale.value]).toEqual([undefined, "loaded", "old"]);
+      for (const { ms } of [missed, loaded, stale, written]) expect(ms).toBeLessThan(SOON_MS);
+      expect(stale.ms).toBeLessThan(100);
+      expect(written.value).toEqual({ status: "pending" });
 
-    await replayed(cache);
-    expect(proxy.commands().filter((command) => command.some((text) => text.includes("carried out late")))).toHaveLength(1);
-    expect([await reader.get("k"), await cache.get("k")]).toEqual([undefined, undefined]);
-  });
+      await replayed(cache);
+      expect(
+        proxy.commands().filter((command) => command.some((text) => text.includes("carried out late"))),
+      ).toHaveLength(1);
+      expect([await reader.get("k"), await cache.get("k")]).toEqual([undefined, undefined]);
+    },
+  );
 });
 
 describe("A12 a half-open link", () => {
@@ -238,9 +280,14 @@ describe("A12 a half-open link", () => {
     const silentAt = performance.now();
     for (let i = 0; i < 5; i += 1) expect(await cache.get("k")).toBe(undefined);
     const told = seen.map(([name, event]) => [name, event.tier, "state" in event ? event.state : event.operation]);
-    expect(told.filter(([name]) => name === "backend:error")).toEqual(Array.from({ length: 5 }, () => ["backend:error", "redis", "read"]));
+    expect(told.filter(([name]) => name === "backend:error")).toEqual(
+      Array.from({ length: 5 }, () => ["backend:error", "redis", "read"]),
+    );
     // The connection is given up before the fifth deadline: then changes are not heard. The fifth failure opens the breaker.
-    expect(told.filter(([name]) => name === "backend:state")).toEqual([["backend:state", "redis", "detached"], ["backend:state", "redis", "down"]]);
+    expect(told.filter(([name]) => name === "backend:state")).toEqual([
+      ["backend:state", "redis", "detached"],
+      ["backend:state", "redis", "down"],
+    ]);
     expect(told.at(-1)).toEqual(["backend:state", "redis", "down"]);
     expect(performance.now() - silentAt).toBeLessThan(5 * SOON_MS);
     // The old connection stays silent for good; a new one works.
@@ -273,9 +320,17 @@ describe("A93 what opens the breaker", () => {
     expect([backend.coherenceMode, cache.stats().tiers[0]!.state]).toEqual([mode, states[0]]);
     const refusals = errors.filter(([, { operation }]) => operation !== "attach");
     expect(refusals.length).toBeGreaterThanOrEqual(10);
-    for (const [, { error }] of refusals) expect(error).toMatchObject({ code: "BACKEND_UNAVAILABLE", cause: { message: expect.stringMatching(/^NOPERM /) } });
+    for (const [, { error }] of refusals)
+      expect(error).toMatchObject({
+        code: "BACKEND_UNAVAILABLE",
+        cause: { message: expect.stringMatching(/^NOPERM /) },
+      });
     // That changes are not heard is told once, with what to grant.
-    expect(errors.filter(([, { operation }]) => operation === "attach").map(([, { error }]) => [error.code, /\+client\|tracking/.test(error.message)])).toEqual(mode === undefined ? [["INVALID_CONFIGURATION", true]] : []);
+    expect(
+      errors
+        .filter(([, { operation }]) => operation === "attach")
+        .map(([, { error }]) => [error.code, /\+client\|tracking/.test(error.message)]),
+    ).toEqual(mode === undefined ? [["INVALID_CONFIGURATION", true]] : []);
   });
 
   it("answers that say: not now, do, and it closes when they have passed", { timeout: 15_000 }, async () => {
@@ -293,135 +348,218 @@ describe("A93 what opens the breaker", () => {
 });
 
 describe("A94 memory full", () => {
-  it("writes count as not done, reads go on, invalidations pass, and the breaker stays closed", { timeout: 20_000 }, async () => {
-    await using full = await startOwnRedis({ config: ["maxmemory 4mb", "maxmemory-policy noeviction"] });
-    const cache = over(impatient(full.url).build());
-    const other = over(impatient(full.url).build());
-    await cache.set("kept", "value");
-    await cache.set("deleted", "value");
-    await cache.set("tagged", "value", { tags: ["t"] });
-    await cache.set("replaced", "older");
-    for (const size of [100_000, 1_000, 10]) for (let i = 0; await full.command("SET", `fill${size}:${i}`, "x".repeat(size)).then(() => true, () => false); i++);
+  it(
+    "writes count as not done, reads go on, invalidations pass, and the breaker stays closed",
+    { timeout: 20_000 },
+    async () => {
+      await using full = await startOwnRedis({ config: ["maxmemory 4mb", "maxmemory-policy noeviction"] });
+      const cache = over(impatient(full.url).build());
+      const other = over(impatient(full.url).build());
+      await cache.set("kept", "value");
+      await cache.set("deleted", "value");
+      await cache.set("tagged", "value", { tags: ["t"] });
+      await cache.set("replaced", "older");
+      for (const size of [100_000, 1_000, 10])
+        for (
+          let i = 0;
+          await full.command("SET", `fill${size}:${i}`, "x".repeat(size)).then(
+            () => true,
+            () => false,
+          );
+          i++
+        );
 
-    const seen = watch(cache, "backend:state", "backend:error");
-    for (let i = 0; i < 6; i += 1) expect(await cache.set("replaced", `newer ${i} ${"x".repeat(10_000)}`)).toEqual({ status: "pending" });
-    const errors = seen.flatMap(([name, event]) => (name === "backend:error" ? [event] : []));
-    expect(errors.length).toBeGreaterThanOrEqual(6);
-    expect(errors[0]).toMatchObject({ tier: "redis", operation: "write", error: { code: "BACKEND_UNAVAILABLE", cause: { message: expect.stringMatching(/^OOM /) } } });
-    expect(cache.stats().tiers[0]).toMatchObject({ label: "redis", state: "up", errors: errors.length });
-    expect(cache.stats().pending).toBe(1);
+      const seen = watch(cache, "backend:state", "backend:error");
+      for (let i = 0; i < 6; i += 1)
+        expect(await cache.set("replaced", `newer ${i} ${"x".repeat(10_000)}`)).toEqual({ status: "pending" });
+      const errors = seen.flatMap(([name, event]) => (name === "backend:error" ? [event] : []));
+      expect(errors.length).toBeGreaterThanOrEqual(6);
+      expect(errors[0]).toMatchObject({
+        tier: "redis",
+        operation: "write",
+        error: { code: "BACKEND_UNAVAILABLE", cause: { message: expect.stringMatching(/^OOM /) } },
+      });
+      expect(cache.stats().tiers[0]).toMatchObject({ label: "redis", state: "up", errors: errors.length });
+      expect(cache.stats().pending).toBe(1);
 
-    expect([await cache.get("kept"), await other.get("kept")]).toEqual(["value", "value"]);
-    expect(await other.get("replaced")).toBe(undefined);
-    expect(await cache.delete("deleted")).toMatchObject({ status: "deleted" });
-    expect(await cache.invalidateTags("t")).toMatchObject({ status: "done" });
-    expect([await other.get("deleted"), await other.get("tagged")]).toEqual([undefined, undefined]);
-    expect(await cache.getOrSet("loaded", () => "x".repeat(10_000))).toHaveLength(10_000);
-    expect(seen.filter(([name]) => name === "backend:state")).toEqual([]);
+      expect([await cache.get("kept"), await other.get("kept")]).toEqual(["value", "value"]);
+      expect(await other.get("replaced")).toBe(undefined);
+      expect(await cache.delete("deleted")).toMatchObject({ status: "deleted" });
+      expect(await cache.invalidateTags("t")).toMatchObject({ status: "done" });
+      expect([await other.get("deleted"), await other.get("tagged")]).toEqual([undefined, undefined]);
+      expect(await cache.getOrSet("loaded", () => "x".repeat(10_000))).toHaveLength(10_000);
+      expect(seen.filter(([name]) => name === "backend:state")).toEqual([]);
 
-    for (const key of (await full.command("KEYS", "fill100000:*")) as readonly string[]) await full.command("DEL", key);
-    expect(await cache.set("replaced", "newest")).toMatchObject({ status: "stored" });
-    expect(await other.get("replaced")).toBe("newest");
-  });
+      for (const key of (await full.command("KEYS", "fill100000:*")) as readonly string[])
+        await full.command("DEL", key);
+      expect(await cache.set("replaced", "newest")).toMatchObject({ status: "stored" });
+      expect(await other.get("replaced")).toBe("newest");
+    },
+  );
 });
 
 describe("A95 the primary becomes a replica", () => {
-  it("under the cache: no write is sent again, its removal is, and after the promotion all is well", { timeout: 20_000 }, async () => {
-    await using primary = await startOwnRedis();
-    await using own = await startOwnRedis();
-    await using path = await startProxy(own.port);
-    const cache = over(impatient(path.url).build(), WITH_MEMORY);
-    const other = over(impatient(own.url).build());
-    await cache.set("k", "old");
-    await own.command("REPLICAOF", "NO", "ONE");
-    await own.command("CONFIG", "SET", "replica-serve-stale-data", "yes");
-    await own.command("REPLICAOF", "127.0.0.1", primary.port);
-    await expect.poll(async () => (await own.info("replication"))["master_link_status"], PATIENCE).toBe("up");
-    path.resetCounts();
-    expect(await cache.set("k", "sent once")).toEqual({ status: "pending" });
-    await expect.poll(() => path.counts.connections, PATIENCE).toBeGreaterThan(0);
-    expect(await cache.get("k")).toBe("sent once");
-    // As after a failover that kept what there was before.
-    await own.command("REPLICAOF", "NO", "ONE");
-    await own.command("HSET", "hotset:shop::k", "d", '"old"');
-    await replayed(cache);
-    expect(await own.command("EXISTS", "hotset:shop::k")).toBe(0);
-    expect(path.commands().filter((command) => command.some((text) => text.includes("sent once")))).toHaveLength(1);
-    // The connection may be made anew once more: another history than before is another server.
-    await expect.poll(() => cache.set("k", "new"), PATIENCE).toMatchObject({ status: "stored" });
-    expect(await other.get("k")).toBe("new");
-  });
+  it(
+    "under the cache: no write is sent again, its removal is, and after the promotion all is well",
+    { timeout: 20_000 },
+    async () => {
+      await using primary = await startOwnRedis();
+      await using own = await startOwnRedis();
+      await using path = await startProxy(own.port);
+      const cache = over(impatient(path.url).build(), WITH_MEMORY);
+      const other = over(impatient(own.url).build());
+      await cache.set("k", "old");
+      await own.command("REPLICAOF", "NO", "ONE");
+      await own.command("CONFIG", "SET", "replica-serve-stale-data", "yes");
+      await own.command("REPLICAOF", "127.0.0.1", primary.port);
+      await expect.poll(async () => (await own.info("replication"))["master_link_status"], PATIENCE).toBe("up");
+      path.resetCounts();
+      expect(await cache.set("k", "sent once")).toEqual({ status: "pending" });
+      await expect.poll(() => path.counts.connections, PATIENCE).toBeGreaterThan(0);
+      expect(await cache.get("k")).toBe("sent once");
+      // As after a failover that kept what there was before.
+      await own.command("REPLICAOF", "NO", "ONE");
+      await own.command("HSET", "hotset:shop::k", "d", '"old"');
+      await replayed(cache);
+      expect(await own.command("EXISTS", "hotset:shop::k")).toBe(0);
+      expect(path.commands().filter((command) => command.some((text) => text.includes("sent once")))).toHaveLength(1);
+      // The connection may be made anew once more: another history than before is another server.
+      await expect.poll(() => cache.set("k", "new"), PATIENCE).toMatchObject({ status: "stored" });
+      expect(await other.get("k")).toBe("new");
+    },
+  );
 
-  it("C93 C94 C91: behind sentinels, when the primary dies: what was pending is replayed at the next one, and what was acknowledged lately is issued again", { timeout: 60_000 }, async () => {
-    await using servers = await startSentinel();
-    const open = () => over(impatient(sentinel(servers.sentinels.map(({ url }) => url), { primaryName: servers.name })).connectTimeout("2s").build(), WITH_MEMORY);
-    const gone = open();
-    await gone.set("kept", "old");
-    await gone.close();
-    const cache = open();
-    await cache.connect();
-    for (const key of ["deleted", "set", "replaced"]) await cache.set(key, "old");
-    await cache.set("tagged", "old", { tags: ["t"] });
-    const victim = await servers.primary();
-    expect(await victim.command("WAIT", 1, 2_000)).toBe(1);
-    await victim.kill();
-    expect([await cache.delete("deleted"), await cache.set("set", "new"), await cache.invalidateTags("t")].map(({ status }) => status)).toEqual(["pending", "pending", "pending"]);
-    const next = await servers.waitForPrimary(victim);
-    const other = over(impatient(single(next.url)).build());
-    // What a process has set within `reissueWindow` may have been replaced by what was there before: it is removed, as if pending.
-    await expect.poll(async () => [await other.get("replaced"), cache.stats().pending], { timeout: 30_000, interval: 50 }).toEqual([undefined, 0]);
-    await expect.poll(() => cache.stats().tiers[1]!.state, { timeout: 30_000, interval: 50 }).toBe("up");
-    // Nobody alive remembers that this was set.
-    expect([await other.get("deleted"), await other.get("set"), await other.get("tagged"), await other.get("kept")]).toEqual([undefined, undefined, undefined, "old"]);
-    expect([await cache.get("deleted"), await cache.get("set"), await cache.get("tagged"), await cache.get("replaced"), await cache.get("kept")]).toEqual([undefined, undefined, undefined, undefined, "old"]);
-    expect(await cache.set("deleted", "again")).toMatchObject({ status: "stored" });
-    expect(await other.get("deleted")).toBe("again");
-  });
+  it(
+    "C93 C94 C91: behind sentinels, when the primary dies: what was pending is replayed at the next one, and what was acknowledged lately is issued again",
+    { timeout: 60_000 },
+    async () => {
+      await using servers = await startSentinel();
+      const open = () =>
+        over(
+          impatient(
+            sentinel(
+              servers.sentinels.map(({ url }) => url),
+              { primaryName: servers.name },
+            ),
+          )
+            .connectTimeout("2s")
+            .build(),
+          WITH_MEMORY,
+        );
+      const gone = open();
+      await gone.set("kept", "old");
+      await gone.close();
+      const cache = open();
+      await cache.connect();
+      for (const key of ["deleted", "set", "replaced"]) await cache.set(key, "old");
+      await cache.set("tagged", "old", { tags: ["t"] });
+      const victim = await servers.primary();
+      expect(await victim.command("WAIT", 1, 2_000)).toBe(1);
+      await victim.kill();
+      expect(
+        [await cache.delete("deleted"), await cache.set("set", "new"), await cache.invalidateTags("t")].map(
+          ({ status }) => status,
+        ),
+      ).toEqual(["pending", "pending", "pending"]);
+      const next = await servers.waitForPrimary(victim);
+      const other = over(impatient(single(next.url)).build());
+      // What a process has set within `reissueWindow` may have been replaced by what was there before: it is removed, as if pending.
+      await expect
+        .poll(async () => [await other.get("replaced"), cache.stats().pending], { timeout: 30_000, interval: 50 })
+        .toEqual([undefined, 0]);
+      await expect.poll(() => cache.stats().tiers[1]!.state, { timeout: 30_000, interval: 50 }).toBe("up");
+      // Nobody alive remembers that this was set.
+      expect([
+        await other.get("deleted"),
+        await other.get("set"),
+        await other.get("tagged"),
+        await other.get("kept"),
+      ]).toEqual([undefined, undefined, undefined, "old"]);
+      expect([
+        await cache.get("deleted"),
+        await cache.get("set"),
+        await cache.get("tagged"),
+        await cache.get("replaced"),
+        await cache.get("kept"),
+      ]).toEqual([undefined, undefined, undefined, undefined, "old"]);
+      expect(await cache.set("deleted", "again")).toMatchObject({ status: "stored" });
+      expect(await other.get("deleted")).toBe("again");
+    },
+  );
 });
 
 describe("errors", () => {
-  const failures: readonly (readonly [what: string, begin: (cache: Cache) => Promise<unknown>, cause: RegExp, maybeExecuted: boolean])[] = [
+  const failures: readonly (readonly [
+    what: string,
+    begin: (cache: Cache) => Promise<unknown>,
+    cause: RegExp,
+    maybeExecuted: boolean,
+  ])[] = [
     ["a cut connection", async () => proxy.limit(0, "toClient"), /ECONNRESET|Socket closed unexpectedly/, true],
-    ["no connection", (cache) => goDown().then(() => cache.get("noticed by this")), /ECONNREFUSED|ECONNRESET|Socket closed unexpectedly/, false],
+    [
+      "no connection",
+      (cache) => goDown().then(() => cache.get("noticed by this")),
+      /ECONNREFUSED|ECONNRESET|Socket closed unexpectedly/,
+      false,
+    ],
     ["silence", async () => proxy.swallow(), /^$/, true],
   ];
 
-  it.for(failures)("R1-12: %s is a typed error, with the client's own as the cause", async ([, begin, cause, maybeExecuted]) => {
-    const cache = open();
-    await cache.set("k", "value");
-    await begin(cache);
-    const errors = watch(cache, "backend:error");
-    expect(await cache.get("k")).toBe(undefined);
-    const { error } = errors[0]![1];
-    expect(error).toBeInstanceOf(BackendUnavailableError);
-    expect(error).toMatchObject({ name: "BackendUnavailableError", code: "BACKEND_UNAVAILABLE", tier: "redis", operation: "read", retryable: true, maybeExecuted });
-    expect(deepest(error)).toMatch(cause);
-  });
+  it.for(failures)(
+    "R1-12: %s is a typed error, with the client's own as the cause",
+    async ([, begin, cause, maybeExecuted]) => {
+      const cache = open();
+      await cache.set("k", "value");
+      await begin(cache);
+      const errors = watch(cache, "backend:error");
+      expect(await cache.get("k")).toBe(undefined);
+      const { error } = errors[0]![1];
+      expect(error).toBeInstanceOf(BackendUnavailableError);
+      expect(error).toMatchObject({
+        name: "BackendUnavailableError",
+        code: "BACKEND_UNAVAILABLE",
+        tier: "redis",
+        operation: "read",
+        retryable: true,
+        maybeExecuted,
+      });
+      expect(deepest(error)).toMatch(cause);
+    },
+  );
 
-  it("A4 R1-12: neither they nor events, spans, numbers and the cache itself show a password", { timeout: 15_000 }, async () => {
-    await using users = await startAclRedis();
-    await using path = await startProxy(users.port);
-    const spans: unknown[] = [];
-    const span = (context: unknown): void => void spans.push(context);
-    const channels = ["start", "end", "asyncStart", "asyncEnd", "error"].map((stage) => `tracing:hotset:backend:${stage}`);
-    for (const channel of channels) diagnostics.subscribe(channel, span);
-    const shown: unknown[] = [];
-    for (const password of ["apppass", "hunter2"]) {
-      const backend = impatient(`redis://app:${password}@127.0.0.1:${path.port}`).build();
-      const cache = over(backend);
-      for (const name of ["backend:error", "backend:state", "load", "miss", "store"] as const) cache.on(name, (event) => shown.push(event));
-      await cache.getOrSet("k", () => "value");
-      path.cut();
-      await cache.getOrSet("j", () => "value");
-      shown.push(cache, backend, cache.stats(), await cache.connect().catch((error: unknown) => error));
-    }
-    for (const channel of channels) diagnostics.unsubscribe(channel, span);
-    expect(shown.length).toBeGreaterThan(10);
-    expect(spans.length).toBeGreaterThan(10);
-    const text = [...shown, ...spans].map((thing) => `${inspect(thing, { depth: 20, showHidden: true })} ${String(thing)} ${JSON.stringify(thing)}`).join("\n");
-    expect(text).toContain("WRONGPASS");
-    expect(text).not.toMatch(/apppass|hunter2/);
-  });
+  it(
+    "A4 R1-12: neither they nor events, spans, numbers and the cache itself show a password",
+    { timeout: 15_000 },
+    async () => {
+      await using users = await startAclRedis();
+      await using path = await startProxy(users.port);
+      const spans: unknown[] = [];
+      const span = (context: unknown): void => void spans.push(context);
+      const channels = ["start", "end", "asyncStart", "asyncEnd", "error"].map(
+        (stage) => `tracing:hotset:backend:${stage}`,
+      );
+      for (const channel of channels) diagnostics.subscribe(channel, span);
+      const shown: unknown[] = [];
+      for (const password of ["apppass", "hunter2"]) {
+        const backend = impatient(`redis://app:${password}@127.0.0.1:${path.port}`).build();
+        const cache = over(backend);
+        for (const name of ["backend:error", "backend:state", "load", "miss", "store"] as const)
+          cache.on(name, (event) => shown.push(event));
+        await cache.getOrSet("k", () => "value");
+        path.cut();
+        await cache.getOrSet("j", () => "value");
+        shown.push(cache, backend, cache.stats(), await cache.connect().catch((error: unknown) => error));
+      }
+      for (const channel of channels) diagnostics.unsubscribe(channel, span);
+      expect(shown.length).toBeGreaterThan(10);
+      expect(spans.length).toBeGreaterThan(10);
+      const text = [...shown, ...spans]
+        .map((thing) => `${inspect(thing, { depth: 20, showHidden: true })} ${String(thing)} ${JSON.stringify(thing)}`)
+        .join("\n");
+      expect(text).toContain("WRONGPASS");
+      expect(text).not.toMatch(/apppass|hunter2/);
+    },
+  );
 });
 
 /** The message of the last cause; empty where there is none. */

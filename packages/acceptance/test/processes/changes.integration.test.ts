@@ -21,7 +21,11 @@ afterAll(async () => {
 /** The loads that nobody may wait for take for ever. */
 const SOON_MS = 6_000;
 
-type Change = readonly [what: string, change: (by: Member) => Promise<{ readonly status: string; readonly token?: string }>, left: unknown];
+type Change = readonly [
+  what: string,
+  change: (by: Member) => Promise<{ readonly status: string; readonly token?: string }>,
+  left: unknown,
+];
 const CHANGES: readonly Change[] = [
   ["delete", (by) => by.delete("k"), undefined],
   ["set", (by) => by.set("k", "set", { tags: ["t"] }), "set"],
@@ -35,27 +39,35 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     servers = await pool.servers(topology);
   });
 
-  it.for(CHANGES)("C61 C59 C60 C66: after %s in one process nobody joins or waits for a load of another, and nothing it brings is kept", async ([what, change, left]) => {
-    await using fleet = await pool.open(servers, 3);
-    const [loading, changing, third] = fleet.members as [Member, Member, Member];
-    const before = loading.getOrSet("k", { gate: "k", value: "older" }, { tags: ["t"] });
-    await loadsNow(loading, "k");
-    expect((await change(changing)).status).toMatch(/^(stored|missing|done)$/);
-    // An answer comes behind the message: whoever calls after it was delivered has heard.
-    for (const member of fleet.members) await member.get("something else");
-    const after = await Promise.all([loading, third].map((member) => member.serve("k", { value: "newer" }, { tags: ["t"] })));
-    const expected = left ?? "newer";
-    expect(after).toEqual([expect.objectContaining({ value: expected }), expect.objectContaining({ value: expected })]);
-    for (const { ms } of after) expect(ms, what).toBeLessThan(SOON_MS);
-    await loading.openGate("k");
-    expect(await before).toBe("older");
-    for (const member of fleet.members) {
-      expect(await member.get("k")).toBe(expected);
-      expect([undefined, expected]).toContain(await member.peek("k"));
-    }
-    expect(await fleet.redis("HGET", fleet.keyOf("k"), "d")).toBe(JSON.stringify(expected));
-    expect((await fleet.loads("k")).length).toBe(left === undefined ? 2 : 1);
-  });
+  it.for(CHANGES)(
+    "C61 C59 C60 C66: after %s in one process nobody joins or waits for a load of another, and nothing it brings is kept",
+    async ([what, change, left]) => {
+      await using fleet = await pool.open(servers, 3);
+      const [loading, changing, third] = fleet.members as [Member, Member, Member];
+      const before = loading.getOrSet("k", { gate: "k", value: "older" }, { tags: ["t"] });
+      await loadsNow(loading, "k");
+      expect((await change(changing)).status).toMatch(/^(stored|missing|done)$/);
+      // An answer comes behind the message: whoever calls after it was delivered has heard.
+      for (const member of fleet.members) await member.get("something else");
+      const after = await Promise.all(
+        [loading, third].map((member) => member.serve("k", { value: "newer" }, { tags: ["t"] })),
+      );
+      const expected = left ?? "newer";
+      expect(after).toEqual([
+        expect.objectContaining({ value: expected }),
+        expect.objectContaining({ value: expected }),
+      ]);
+      for (const { ms } of after) expect(ms, what).toBeLessThan(SOON_MS);
+      await loading.openGate("k");
+      expect(await before).toBe("older");
+      for (const member of fleet.members) {
+        expect(await member.get("k")).toBe(expected);
+        expect([undefined, expected]).toContain(await member.peek("k"));
+      }
+      expect(await fleet.redis("HGET", fleet.keyOf("k"), "d")).toBe(JSON.stringify(expected));
+      expect((await fleet.loads("k")).length).toBe(left === undefined ? 2 : 1);
+    },
+  );
 
   it.for(CHANGES)("C66: nor after %s in its own process, and others do not wait either", async ([, change, left]) => {
     await using fleet = await pool.open(servers, 2);
@@ -63,7 +75,9 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     const before = loading.getOrSet("k", { gate: "k", value: "older" }, { tags: ["t"] });
     await loadsNow(loading, "k");
     await change(loading);
-    const after = await Promise.all(fleet.members.map((member) => member.serve("k", { value: "newer" }, { tags: ["t"] })));
+    const after = await Promise.all(
+      fleet.members.map((member) => member.serve("k", { value: "newer" }, { tags: ["t"] })),
+    );
     for (const { value, ms } of after) {
       expect(value).toBe(left ?? "newer");
       expect(ms).toBeLessThan(SOON_MS);
@@ -73,19 +87,22 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     expect(await other.get("k")).toBe(left ?? "newer");
   });
 
-  it.for(CHANGES)("C61 C59 C60: what was loaded for the first time while %s was called elsewhere is kept nowhere, though nobody has asked since", async ([, change, left]) => {
-    await using fleet = await pool.open(servers, 2);
-    const [loading, changing] = fleet.members as [Member, Member];
-    const before = loading.getOrSet("k", { gate: "k", value: "older" }, { tags: ["t"] });
-    await loadsNow(loading, "k");
-    await change(changing);
-    await loading.openGate("k");
-    expect(await before).toBe("older");
-    for (const member of fleet.members) {
-      expect([await member.get("k"), await member.getStale("k")]).toEqual([left, left]);
-      expect([left, undefined]).toContain(await member.peek("k"));
-    }
-  });
+  it.for(CHANGES)(
+    "C61 C59 C60: what was loaded for the first time while %s was called elsewhere is kept nowhere, though nobody has asked since",
+    async ([, change, left]) => {
+      await using fleet = await pool.open(servers, 2);
+      const [loading, changing] = fleet.members as [Member, Member];
+      const before = loading.getOrSet("k", { gate: "k", value: "older" }, { tags: ["t"] });
+      await loadsNow(loading, "k");
+      await change(changing);
+      await loading.openGate("k");
+      expect(await before).toBe("older");
+      for (const member of fleet.members) {
+        expect([await member.get("k"), await member.getStale("k")]).toEqual([left, left]);
+        expect([left, undefined]).toContain(await member.peek("k"));
+      }
+    },
+  );
 
   it("C65: a load that begins after a delete elsewhere is kept, here and there", async () => {
     await using fleet = await pool.open(servers, 2);
@@ -101,10 +118,13 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
   it("C26: delete takes what could stand in for an error from every process, and markStale leaves it", async () => {
     await using fleet = await pool.open(servers, 3, { policy: { staleIfError: "1h", errorBackoff: 0 } });
     const [one, ...others] = fleet.members as [Member, Member, Member];
-    const failing = () => Promise.all(fleet.members.map(async (member) => {
-      const { value, failed } = await member.serve("k", { fails: "the source is down" });
-      return value ?? failed;
-    }));
+    const failing = () =>
+      Promise.all(
+        fleet.members.map(async (member) => {
+          const { value, failed } = await member.serve("k", { fails: "the source is down" });
+          return value ?? failed;
+        }),
+      );
     await one.set("k", "old");
     await fleet.allHold("k", "old");
     expect(await one.markStale("k")).toEqual({ status: "stale" });
@@ -113,7 +133,11 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     expect(await one.delete("k")).toMatchObject({ status: "deleted" });
     for (const member of fleet.members) {
       await expect.poll(() => member.getStale("k"), PATIENCE).toBe(undefined);
-      expect([await member.get("k"), await member.peek("k"), await member.inspect("k")]).toEqual([undefined, undefined, undefined]);
+      expect([await member.get("k"), await member.peek("k"), await member.inspect("k")]).toEqual([
+        undefined,
+        undefined,
+        undefined,
+      ]);
     }
     expect(await failing()).toEqual(["the source is down", "the source is down", "the source is down"]);
   });
@@ -123,7 +147,11 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     const [one, other, third] = fleet.members as [Member, Member, Member];
     for (let round = 0; round < 10; round += 1) {
       const last = `${round}:19`;
-      await Promise.all([one.setMany(Array.from({ length: 20 }, (_, i) => ["k", `${round}:${i}`] as const)), other.get("k"), third.getOrSet("k", { value: last })]);
+      await Promise.all([
+        one.setMany(Array.from({ length: 20 }, (_, i) => ["k", `${round}:${i}`] as const)),
+        other.get("k"),
+        third.getOrSet("k", { value: last }),
+      ]);
       for (const member of fleet.members) {
         await expect.poll(() => member.get("k"), PATIENCE).toBe(last);
         expect([undefined, last]).toContain(await member.peek("k"));
@@ -138,24 +166,32 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     }
   });
 
-  it.for<readonly [mode: "tracking" | "pubsub"]>([["tracking"], ["pubsub"]])("a read with the token of a change answers nothing older, also where its message has not been heard (%s)", async ([coherence]) => {
-    await using fleet = await pool.open(servers, 2, { coherence });
-    const [changing, reading] = fleet.members as [Member, Member];
-    const cases: readonly (readonly [...Change, got: unknown])[] = CHANGES.map((each) => [...each, each[2] ?? "loaded"]);
-    for (const [what, change, , got] of cases) {
-      await changing.set("k", "old", { tags: ["t"] });
-      await fleet.allHold("k", "old");
-      // Everything that was told until now has been heard.
-      await reading.getMany(["k", "something else", "another thing"]);
-      await fleet.allHold("k", "old");
-      const [begun, end] = ["begun", "end"].map((name) => join(folder, `${topology} ${coherence} ${what} ${name}`)) as [string, string];
-      const blocked = reading.blocked("k", begun, end);
-      await until("a process whose loop is blocked", PATIENCE.timeout, () => Promise.resolve(existsSync(begun)));
-      const { token } = await change(changing);
-      await writeWhole(end, token!);
-      expect(await blocked, what).toEqual({ peeked: "old", got });
-    }
-  });
+  it.for<readonly [mode: "tracking" | "pubsub"]>([["tracking"], ["pubsub"]])(
+    "a read with the token of a change answers nothing older, also where its message has not been heard (%s)",
+    async ([coherence]) => {
+      await using fleet = await pool.open(servers, 2, { coherence });
+      const [changing, reading] = fleet.members as [Member, Member];
+      const cases: readonly (readonly [...Change, got: unknown])[] = CHANGES.map((each) => [
+        ...each,
+        each[2] ?? "loaded",
+      ]);
+      for (const [what, change, , got] of cases) {
+        await changing.set("k", "old", { tags: ["t"] });
+        await fleet.allHold("k", "old");
+        // Everything that was told until now has been heard.
+        await reading.getMany(["k", "something else", "another thing"]);
+        await fleet.allHold("k", "old");
+        const [begun, end] = ["begun", "end"].map((name) =>
+          join(folder, `${topology} ${coherence} ${what} ${name}`),
+        ) as [string, string];
+        const blocked = reading.blocked("k", begun, end);
+        await until("a process whose loop is blocked", PATIENCE.timeout, () => Promise.resolve(existsSync(begun)));
+        const { token } = await change(changing);
+        await writeWhole(end, token!);
+        expect(await blocked, what).toEqual({ peeked: "old", got });
+      }
+    },
+  );
 });
 
 describe.each(["single", "cluster"] as const)("over %s, of which every reply can be held up", (topology) => {
@@ -164,25 +200,28 @@ describe.each(["single", "cluster"] as const)("over %s, of which every reply can
     servers = await pool.servers(topology);
   });
 
-  it.for(CHANGES)("C62 C63: a read in flight that %s elsewhere overtook leaves no copy", async ([what, change, left]) => {
-    await using fleet = await pool.open(servers, 2);
-    const [changing, reading] = fleet.members as [Member, Member];
-    await changing.set("k", "old", { tags: ["t"] });
-    for (const begin of [() => reading.get("k"), () => reading.getOrSet("k", { value: "loaded" }, { tags: ["t"] })]) {
-      const hold = (await servers.proxyOf(fleet.keyOf("k")))!.hold(reads(fleet, "k"), "reply");
-      const read = begin();
-      await hold.reached;
-      await change(changing);
-      hold.release();
-      // It began before: whatever there was then is an answer.
-      expect(["old", left, "loaded"]).toContain(await read);
-      await reading.get("something else");
-      expect(await reading.peek("k"), what).not.toBe("old");
-      expect(await reading.get("k"), what).not.toBe("old");
-      await changing.delete("k");
+  it.for(CHANGES)(
+    "C62 C63: a read in flight that %s elsewhere overtook leaves no copy",
+    async ([what, change, left]) => {
+      await using fleet = await pool.open(servers, 2);
+      const [changing, reading] = fleet.members as [Member, Member];
       await changing.set("k", "old", { tags: ["t"] });
-    }
-  });
+      for (const begin of [() => reading.get("k"), () => reading.getOrSet("k", { value: "loaded" }, { tags: ["t"] })]) {
+        const hold = (await servers.proxyOf(fleet.keyOf("k")))!.hold(reads(fleet, "k"), "reply");
+        const read = begin();
+        await hold.reached;
+        await change(changing);
+        hold.release();
+        // It began before: whatever there was then is an answer.
+        expect(["old", left, "loaded"]).toContain(await read);
+        await reading.get("something else");
+        expect(await reading.peek("k"), what).not.toBe("old");
+        expect(await reading.get("k"), what).not.toBe("old");
+        await changing.delete("k");
+        await changing.set("k", "old", { tags: ["t"] });
+      }
+    },
+  );
 
   it("C64: a write that was stuck in a connection does not come after a later one over the next", async () => {
     await using fleet = await pool.open(servers, 2, { responseTimeoutMs: 300, maxStalenessMs: 2_000 });
@@ -203,7 +242,10 @@ describe.each(["single", "cluster"] as const)("over %s, of which every reply can
   });
 });
 
-const reads = (fleet: Fleet, key: string) => ([name, redisKey]: ReadonlyCommand): boolean => name === "HMGET" && redisKey === fleet.keyOf(key);
+const reads =
+  (fleet: Fleet, key: string) =>
+  ([name, redisKey]: ReadonlyCommand): boolean =>
+    name === "HMGET" && redisKey === fleet.keyOf(key);
 
 async function writeWhole(path: string, text: string): Promise<void> {
   await writeFile(`${path}.next`, text);

@@ -1,6 +1,14 @@
 /** What is promised between processes in less common company: other backends, other keys, other moments. */
 import type { Cache, Clock, Coherence, CoherenceListener } from "@hotset/core";
-import { createTestCache, flush, gate, outcome, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/core/testing";
+import {
+  createTestCache,
+  flush,
+  gate,
+  outcome,
+  scriptedBackend,
+  TestClock,
+  type ScriptedBackend,
+} from "@hotset/core/testing";
 import { memory } from "@hotset/memory";
 import { describe, expect, it } from "vitest";
 import { gatedLoads, inStep } from "../support/processes.ts";
@@ -9,32 +17,43 @@ import { never, rejectionsDuring } from "../support/stacks.ts";
 const K = "test::k";
 /** As long as a lease lasts without being renewed. */
 const LEASE_MS = 10_000;
-const hashed = (key: string): string => `${key.slice(0, key.indexOf("::") + 2)}#${Buffer.from(key.slice(key.indexOf("::") + 2)).toString("hex")}`;
+const hashed = (key: string): string =>
+  `${key.slice(0, key.indexOf("::") + 2)}#${Buffer.from(key.slice(key.indexOf("::") + 2)).toString("hex")}`;
 const HASHED = { backend: { alias: hashed } } as const;
 
 describe("C86 what was missed while a link was lost", () => {
-  it.each(["load", "set"] as const)("is no less missed by what a %s takes versions of tags for, and stores afterwards", async (how) => {
-    const { all: [p1, p2] } = await inStep();
-    await p1.cache.set("other", 1, { tags: ["t"] });
-    await flush();
-    const storing = gate();
-    p1.backend.script(how === "load" ? "leases.store" : "write", { before: storing });
-    const first = how === "load" ? p1.cache.getOrSet("k", () => "old", { tags: ["t"] }) : p1.cache.set("k", "old", { tags: ["t"] });
-    await storing.arrived();
-    p1.link.lose({ attach: "hangs" });
-    await p2.cache.invalidateTags("t");
-    p1.link.heal();
-    await flush();
-    storing.open();
-    await first;
-    await flush();
-    expect(p1.cache.peek("k")).toBe(undefined);
-    expect(await p2.cache.get("k")).toBe(undefined);
-    expect(await p1.cache.get("k")).toBe(undefined);
-  });
+  it.each(["load", "set"] as const)(
+    "is no less missed by what a %s takes versions of tags for, and stores afterwards",
+    async (how) => {
+      const {
+        all: [p1, p2],
+      } = await inStep();
+      await p1.cache.set("other", 1, { tags: ["t"] });
+      await flush();
+      const storing = gate();
+      p1.backend.script(how === "load" ? "leases.store" : "write", { before: storing });
+      const first =
+        how === "load"
+          ? p1.cache.getOrSet("k", () => "old", { tags: ["t"] })
+          : p1.cache.set("k", "old", { tags: ["t"] });
+      await storing.arrived();
+      p1.link.lose({ attach: "hangs" });
+      await p2.cache.invalidateTags("t");
+      p1.link.heal();
+      await flush();
+      storing.open();
+      await first;
+      await flush();
+      expect(p1.cache.peek("k")).toBe(undefined);
+      expect(await p2.cache.get("k")).toBe(undefined);
+      expect(await p1.cache.get("k")).toBe(undefined);
+    },
+  );
 
   it("while it loads, too", async () => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     await p1.cache.set("other", 1, { tags: ["t"] });
     await flush();
     const loads = gatedLoads<string>();
@@ -53,25 +72,32 @@ describe("C86 what was missed while a link was lost", () => {
 });
 
 describe("C26 a markStale elsewhere", () => {
-  it.each(["load", "set"] as const)("between a %s here and its acknowledgement leaves no fresh copy here", async (how) => {
-    const { all: [p1, p2] } = await inStep({ staleIfError: "1h" });
-    const answering = gate();
-    p1.backend.script(how === "load" ? "leases.store" : "write", { after: answering });
-    const first = how === "load" ? p1.cache.getOrSet("k", () => "old") : p1.cache.set("k", "old");
-    await answering.arrived();
-    expect(await p2.cache.markStale("k")).toEqual({ status: "stale" });
-    answering.open();
-    await first;
-    await flush();
-    expect(p1.cache.peek("k")).toBe(undefined);
-    expect(await p1.cache.get("k")).toBe(undefined);
-    expect(await p1.cache.get("k", { allowStale: true })).toBe("old");
-  });
+  it.each(["load", "set"] as const)(
+    "between a %s here and its acknowledgement leaves no fresh copy here",
+    async (how) => {
+      const {
+        all: [p1, p2],
+      } = await inStep({ staleIfError: "1h" });
+      const answering = gate();
+      p1.backend.script(how === "load" ? "leases.store" : "write", { after: answering });
+      const first = how === "load" ? p1.cache.getOrSet("k", () => "old") : p1.cache.set("k", "old");
+      await answering.arrived();
+      expect(await p2.cache.markStale("k")).toEqual({ status: "stale" });
+      answering.open();
+      await first;
+      await flush();
+      expect(p1.cache.peek("k")).toBe(undefined);
+      expect(await p1.cache.get("k")).toBe(undefined);
+      expect(await p1.cache.get("k", { allowStale: true })).toBe("old");
+    },
+  );
 });
 
 describe("C81 where keys are hashed", () => {
   it("what is answered with a token, by who grants leases, is heard of like all that is read", async () => {
-    const { all: [p1, p2] } = await inStep(HASHED);
+    const {
+      all: [p1, p2],
+    } = await inStep(HASHED);
     const { token } = await p1.cache.set("k", 1);
     expect(await p2.cache.getOrSet("k", never, { after: token! })).toBe(1);
     expect(p2.cache.peek("k")).toBe(1);
@@ -80,7 +106,9 @@ describe("C81 where keys are hashed", () => {
   });
 
   it("nobody shares a load from before an invalidation of a tag that was never used here", async () => {
-    const { all: [p1, p2] } = await inStep(HASHED);
+    const {
+      all: [p1, p2],
+    } = await inStep(HASHED);
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", (context) => {
       context.setOptions({ tags: ["late"] });
@@ -97,22 +125,29 @@ describe("C81 where keys are hashed", () => {
     expect([await first, await second]).toEqual(["old", "new"]);
   });
 
-  it.each(["invalidateTags", "markTagsStale"] as const)("also %s, in a store that keeps versions of tags as entries", async (call) => {
-    const { all: [p1, p2] } = await inStep({ backend: { alias: hashed, tagVersions: false } });
-    await p1.cache.set("k", 1, { tags: ["t"] });
-    expect(await p1.cache.get("k")).toBe(1);
-    expect(p1.cache.peek("k")).toBe(1);
-    await p2.cache[call]("t");
-    expect(p1.cache.peek("k")).toBe(undefined);
-    expect(await p1.cache.get("k")).toBe(undefined);
-  });
+  it.each(["invalidateTags", "markTagsStale"] as const)(
+    "also %s, in a store that keeps versions of tags as entries",
+    async (call) => {
+      const {
+        all: [p1, p2],
+      } = await inStep({ backend: { alias: hashed, tagVersions: false } });
+      await p1.cache.set("k", 1, { tags: ["t"] });
+      expect(await p1.cache.get("k")).toBe(1);
+      expect(p1.cache.peek("k")).toBe(1);
+      await p2.cache[call]("t");
+      expect(p1.cache.peek("k")).toBe(undefined);
+      expect(await p1.cache.get("k")).toBe(undefined);
+    },
+  );
 });
 
 describe("C67 where versions of tags are kept as entries", () => {
   const AS_ENTRIES = { backend: { tagVersions: false } } as const;
 
   it("an invalidation elsewhere leaves copies alone that have none of its tags", async () => {
-    const { all: [p1, p2] } = await inStep(AS_ENTRIES);
+    const {
+      all: [p1, p2],
+    } = await inStep(AS_ENTRIES);
     await p1.cache.set("k", 1, { tags: ["t"] });
     expect(await p1.cache.get("k")).toBe(1);
     await p2.cache.invalidateTags("other");
@@ -122,7 +157,9 @@ describe("C67 where versions of tags are kept as entries", () => {
   });
 
   it("no load takes them from before an invalidation that was heard before it began", async () => {
-    const { all: [p1, p2] } = await inStep(AS_ENTRIES);
+    const {
+      all: [p1, p2],
+    } = await inStep(AS_ENTRIES);
     await p1.cache.set("copy", "old", { tags: ["t"] });
     expect(await p1.cache.get("copy")).toBe("old");
     const reading = gate();
@@ -139,39 +176,51 @@ describe("C67 where versions of tags are kept as entries", () => {
     expect(p1.cache.peek("copy")).toBe(undefined);
     again.open();
     expect([await first, await second]).toEqual(["old", "new"]);
-    expect([await p2.cache.get("before"), await p2.cache.get("after"), await p1.cache.get("copy")]).toEqual([undefined, "new", undefined]);
+    expect([await p2.cache.get("before"), await p2.cache.get("after"), await p1.cache.get("copy")]).toEqual([
+      undefined,
+      "new",
+      undefined,
+    ]);
   });
 });
 
 describe("C67 behind an answer that was stale", () => {
-  it.each(["refreshAhead", "staleWhileRevalidate"] as const)("who comes after an invalidation elsewhere is not answered with what it hides (%s)", async (window) => {
-    const { all: [p1, p2], clock } = await inStep({ ttl: 1_000, [window]: window === "refreshAhead" ? 0.5 : "1h" });
-    await p1.cache.set("k", "old", { tags: ["t"] });
-    await flush();
-    clock.advance(window === "refreshAhead" ? 600 : 1_000);
-    await flush();
-    const reading = gate();
-    p1.backend.script("read", { key: K, after: reading });
-    const loads = gatedLoads<string>();
-    expect(await p1.cache.getOrSet("k", loads.load, { tags: ["t"] })).toBe("old");
-    await reading.arrived();
-    const asking = gate();
-    p1.backend.script("tags.pin", { before: asking });
-    reading.open();
-    await asking.arrived();
-    await p2.cache.invalidateTags("t");
-    asking.open();
-    await loads.arrived(1);
-    await flush();
-    const second = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
-    expect(await outcome(second)).toEqual({ status: "pending" });
-    for (const run of loads.runs) run.open("new");
-    expect(await second).toBe("new");
-  });
+  it.each(["refreshAhead", "staleWhileRevalidate"] as const)(
+    "who comes after an invalidation elsewhere is not answered with what it hides (%s)",
+    async (window) => {
+      const {
+        all: [p1, p2],
+        clock,
+      } = await inStep({ ttl: 1_000, [window]: window === "refreshAhead" ? 0.5 : "1h" });
+      await p1.cache.set("k", "old", { tags: ["t"] });
+      await flush();
+      clock.advance(window === "refreshAhead" ? 600 : 1_000);
+      await flush();
+      const reading = gate();
+      p1.backend.script("read", { key: K, after: reading });
+      const loads = gatedLoads<string>();
+      expect(await p1.cache.getOrSet("k", loads.load, { tags: ["t"] })).toBe("old");
+      await reading.arrived();
+      const asking = gate();
+      p1.backend.script("tags.pin", { before: asking });
+      reading.open();
+      await asking.arrived();
+      await p2.cache.invalidateTags("t");
+      asking.open();
+      await loads.arrived(1);
+      await flush();
+      const second = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
+      expect(await outcome(second)).toEqual({ status: "pending" });
+      for (const run of loads.runs) run.open("new");
+      expect(await second).toBe("new");
+    },
+  );
 });
 
 it("C90 a namespace that is localOnly shares its loads, whatever is heard of tags elsewhere", async () => {
-  const { all: [p1, p2] } = await inStep();
+  const {
+    all: [p1, p2],
+  } = await inStep();
   const here = p1.cache.namespace("n", { localOnly: true });
   const loads = gatedLoads<string>();
   const first = here.getOrSet("k", loads.load, { tags: ["t"] });
@@ -185,7 +234,11 @@ it("C90 a namespace that is localOnly shares its loads, whatever is heard of tag
 
 describe("C86 who hears of changes", () => {
   /** A cache that is told of changes by the test. */
-  function told(attach: Coherence["attach"]): { readonly cache: Cache; readonly clock: TestClock; readonly backend: ScriptedBackend } {
+  function told(attach: Coherence["attach"]): {
+    readonly cache: Cache;
+    readonly clock: TestClock;
+    readonly backend: ScriptedBackend;
+  } {
     const clock = new TestClock();
     const backend = scriptedBackend({ clock, leases: true, tagVersions: true, coherence: { attach } });
     return { cache: createTestCache({ clock, local: memory(), backend }), clock, backend };
@@ -243,7 +296,10 @@ describe("C86 who hears of changes", () => {
 
 /** A load that would replace what is stale, and what may stand in for it. */
 async function loadOverStale() {
-  const { all: [p1], clock } = await inStep({ ttl: 100, staleIfError: "1h" });
+  const {
+    all: [p1],
+    clock,
+  } = await inStep({ ttl: 100, staleIfError: "1h" });
   await p1.cache.set("k", "old");
   clock.advance(100);
   const loads = gatedLoads<string>();
@@ -277,7 +333,9 @@ it("C26 what was marked stale here stands in for a load that lost its lease by t
 });
 
 it("C61 a load that a set fenced which could not be encoded keeps nobody waiting", async () => {
-  const { all: [p1, p2] } = await inStep();
+  const {
+    all: [p1, p2],
+  } = await inStep();
   const loads = gatedLoads<string>();
   const first = p1.cache.getOrSet("k", loads.load);
   await loads.arrived(1);
@@ -289,7 +347,10 @@ it("C61 a load that a set fenced which could not be encoded keeps nobody waiting
 });
 
 it("C52 who still looked when an older load was stored here loads for everybody", async () => {
-  const { all: [p1, p2], clock } = await inStep({ ttl: 100 });
+  const {
+    all: [p1, p2],
+    clock,
+  } = await inStep({ ttl: 100 });
   const loads = gatedLoads<string>();
   const first = p1.cache.getOrSet("k", loads.load);
   await loads.arrived(1);
@@ -310,11 +371,17 @@ it("C52 who still looked when an older load was stored here loads for everybody"
 });
 
 it("C93 where versions of tags may not be renewed, keys are replayed all the same", async () => {
-  const { all: [p1], clock } = await inStep();
+  const {
+    all: [p1],
+    clock,
+  } = await inStep();
   await p1.cache.set("k", "old");
   p1.backend.script("tags.renew", { fail: new Error("NOPERM"), times: Infinity });
   p1.backend.script("remove", { fail: true });
-  expect([await p1.cache.invalidateTags("t"), await p1.cache.delete("k")]).toEqual([{ status: "pending" }, { status: "pending" }]);
+  expect([await p1.cache.invalidateTags("t"), await p1.cache.delete("k")]).toEqual([
+    { status: "pending" },
+    { status: "pending" },
+  ]);
   clock.advance("1s");
   await flush();
   expect([p1.backend.store.keys(), p1.cache.stats().pending]).toEqual([[], 1]);
@@ -323,7 +390,10 @@ it("C93 where versions of tags may not be renewed, keys are replayed all the sam
 });
 
 it("C52 waiting for a place to load takes nothing from the time in which leases can be had", async () => {
-  const { all: [p1, p2], clock } = await inStep({ maxLoads: 1, ttl: 100, staleIfError: "1h" });
+  const {
+    all: [p1, p2],
+    clock,
+  } = await inStep({ maxLoads: 1, ttl: 100, staleIfError: "1h" });
   const loads = gatedLoads<string>();
   const busy = p1.cache.getOrSet("busy", loads.load);
   await loads.arrived(1);
@@ -347,7 +417,11 @@ it("C52 waiting for a place to load takes nothing from the time in which leases 
 
 describe("C56 close", () => {
   it.each(["heard", "sole-writer"] as const)("gives back the leases of loads that it ends (%s)", async (coherence) => {
-    const { all: [p1], store, clock } = await inStep({ backend: { coherence } });
+    const {
+      all: [p1],
+      store,
+      clock,
+    } = await inStep({ backend: { coherence } });
     const loads = gatedLoads<string>();
     const first = outcome(p1.cache.getOrSet("k", loads.load));
     await loads.arrived(1);
@@ -384,7 +458,13 @@ describe("C56 close", () => {
       }
     };
     const backend = scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "heard" });
-    const cache = createTestCache({ clock: counting, ttl: 1_000, staleWhileRevalidate: "1h", local: memory(), backend });
+    const cache = createTestCache({
+      clock: counting,
+      ttl: 1_000,
+      staleWhileRevalidate: "1h",
+      local: memory(),
+      backend,
+    });
     const other = createTestCache({ clock, loadTimeout: "1h", local: memory(), backend: backend.peer() });
     const loads = gatedLoads<string>();
     const theirs = gatedLoads<string>();
@@ -401,13 +481,24 @@ describe("C56 close", () => {
         outcome(cache.getOrSet("loading", loads.load, { hardTimeout: "1h" })),
         outcome(cache.getOrSet("forced", loads.load, { forceRefresh: true })),
         outcome(cache.getOrSet("theirs", loads.load)),
-        outcome(cache.getOrSetMany(["theirs", "many"], (key) => key, () => new Promise<never>(() => undefined))),
+        outcome(
+          cache.getOrSetMany(
+            ["theirs", "many"],
+            (key) => key,
+            () => new Promise<never>(() => undefined),
+          ),
+        ),
       );
       await flush();
       backend.script("remove", { fail: true });
       expect(await cache.delete("pending")).toEqual({ status: "pending" });
-      for (const operation of ["write", "read", "leases.acquire"] as const) backend.script(operation, { key: `test::${operation}`, before: hanging });
-      calls.push(outcome(cache.set("write", 1)), outcome(cache.getOrSet("read", loads.load)), outcome(cache.getOrSet("leases.acquire", loads.load)));
+      for (const operation of ["write", "read", "leases.acquire"] as const)
+        backend.script(operation, { key: `test::${operation}`, before: hanging });
+      calls.push(
+        outcome(cache.set("write", 1)),
+        outcome(cache.getOrSet("read", loads.load)),
+        outcome(cache.getOrSet("leases.acquire", loads.load)),
+      );
       await flush();
       backend.link.lose();
       const closing = cache.close({ timeout: 10 });
@@ -432,18 +523,25 @@ describe("C102 what the backend refuses for its size, where changes are heard", 
   const LARGE = "x".repeat(200);
   const two = () => inStep({ backend: { maxEntryBytes: 100 } });
 
-  it.each(["load", "set"] as const)("is no copy to trust after a %s, since nothing is there to confirm it by; it stands in while the backend is away", async (how) => {
-    const { all: [p1] } = await two();
-    if (how === "load") await p1.cache.getOrSet("k", () => LARGE);
-    else expect(await p1.cache.set("k", LARGE)).toMatchObject({ status: "refused" });
-    await flush();
-    expect(p1.cache.peek("k")).toBe(undefined);
-    p1.backend.down();
-    expect(await p1.cache.getOrSet("k", never)).toBe(LARGE);
-  });
+  it.each(["load", "set"] as const)(
+    "is no copy to trust after a %s, since nothing is there to confirm it by; it stands in while the backend is away",
+    async (how) => {
+      const {
+        all: [p1],
+      } = await two();
+      if (how === "load") await p1.cache.getOrSet("k", () => LARGE);
+      else expect(await p1.cache.set("k", LARGE)).toMatchObject({ status: "refused" });
+      await flush();
+      expect(p1.cache.peek("k")).toBe(undefined);
+      p1.backend.down();
+      expect(await p1.cache.getOrSet("k", never)).toBe(LARGE);
+    },
+  );
 
   it("neither outlives nor removes what another process stored while it was loaded", async () => {
-    const { all: [p1, p2] } = await two();
+    const {
+      all: [p1, p2],
+    } = await two();
     const loads = gatedLoads<string>();
     const loading = p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -457,7 +555,9 @@ describe("C102 what the backend refuses for its size, where changes are heard", 
   });
 
   it("is not served after another process removed it before its own set was answered", async () => {
-    const { all: [p1, p2] } = await two();
+    const {
+      all: [p1, p2],
+    } = await two();
     const late = gate();
     p1.backend.script("remove", { after: late });
     const setting = p1.cache.set("k", LARGE);

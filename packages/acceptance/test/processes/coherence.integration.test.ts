@@ -24,7 +24,10 @@ const MODES: readonly (readonly [what: string, settings: (topology: Topology) =>
   ["tracking", () => [{}, {}, {}]],
   ["channels", () => [CHANNELS, CHANNELS, CHANNELS]],
   // Who tracks tells the channel nothing in a cluster: there they must agree.
-  ["one way each", (topology) => [topology === "cluster" ? CHANNELS : { coherence: "tracking" }, CHANNELS, { protocol: 2 }]],
+  [
+    "one way each",
+    (topology) => [topology === "cluster" ? CHANNELS : { coherence: "tracking" }, CHANNELS, { protocol: 2 }],
+  ],
 ];
 
 describe.each(TOPOLOGIES)("over %s", (topology) => {
@@ -48,7 +51,10 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
       const took: number[] = [];
       for (const [i, changing] of fleet.members.entries()) {
         await changing.set("k", "old", { tags: ["t"] });
-        for (const member of fleet.members) await expect.poll(async () => [await member.get("k"), await member.peek("k")], PATIENCE).toEqual(["old", "old"]);
+        for (const member of fleet.members)
+          await expect
+            .poll(async () => [await member.get("k"), await member.peek("k")], PATIENCE)
+            .toEqual(["old", "old"]);
         await change(changing, i);
         for (const member of fleet.members) {
           took.push(await gone(member, "k", "old"));
@@ -60,29 +66,54 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     }
   });
 
-  it.for([["tracking", {}], ["channels", { coherence: "pubsub" }]] as const)("C82: hearing of its own writes costs a process none of 500 copies that it set, and none of 500 that it loaded, by %s", async ([, settings]) => {
-    await using fleet = await pool.open(servers, 2, settings);
-    const [one, other] = fleet.members as [Member, Member];
-    const [set, loaded] = ["set", "loaded"].map((how) => Array.from({ length: 500 }, (_, i) => `${how} ${i}`)) as [string[], string[]];
-    for (let i = 0; i < set.length; i += 50) expect(await one.setMany(set.slice(i, i + 50).map((key) => [key, key] as const), { tags: ["t"] })).toMatchObject({ stored: 50 });
-    for (let i = 0; i < loaded.length; i += 50) await Promise.all(loaded.slice(i, i + 50).map((key) => one.getOrSet(key, { value: key }, { tags: ["t"] })));
-    for (const keys of [set, loaded]) {
-      // They are confirmed behind the answer. Creating the version of a tag, once, is what may cost some.
-      await expect.poll(async () => (await one.peekMany(keys)).size, PATIENCE).toBeGreaterThanOrEqual(490);
-      for (const [key, value] of await one.peekMany(keys)) expect(value).toBe(key);
-    }
-    // None of them is one that somebody else has replaced meanwhile.
-    await Promise.all([other.setMany(set.map((key) => [key, "theirs"] as const)), one.setMany(set.map((key) => [key, "mine"] as const))]);
-    for (const member of fleet.members) await member.get("something else");
-    const now = await one.getMany(set);
-    for (const member of fleet.members) for (const [key, value] of await member.peekMany(set)) expect(value, key).toBe(now.get(key));
-  });
+  it.for([
+    ["tracking", {}],
+    ["channels", { coherence: "pubsub" }],
+  ] as const)(
+    "C82: hearing of its own writes costs a process none of 500 copies that it set, and none of 500 that it loaded, by %s",
+    async ([, settings]) => {
+      await using fleet = await pool.open(servers, 2, settings);
+      const [one, other] = fleet.members as [Member, Member];
+      const [set, loaded] = ["set", "loaded"].map((how) => Array.from({ length: 500 }, (_, i) => `${how} ${i}`)) as [
+        string[],
+        string[],
+      ];
+      for (let i = 0; i < set.length; i += 50)
+        expect(
+          await one.setMany(
+            set.slice(i, i + 50).map((key) => [key, key] as const),
+            { tags: ["t"] },
+          ),
+        ).toMatchObject({ stored: 50 });
+      for (let i = 0; i < loaded.length; i += 50)
+        await Promise.all(loaded.slice(i, i + 50).map((key) => one.getOrSet(key, { value: key }, { tags: ["t"] })));
+      for (const keys of [set, loaded]) {
+        // They are confirmed behind the answer. Creating the version of a tag, once, is what may cost some.
+        await expect.poll(async () => (await one.peekMany(keys)).size, PATIENCE).toBeGreaterThanOrEqual(490);
+        for (const [key, value] of await one.peekMany(keys)) expect(value).toBe(key);
+      }
+      // None of them is one that somebody else has replaced meanwhile.
+      await Promise.all([
+        other.setMany(set.map((key) => [key, "theirs"] as const)),
+        one.setMany(set.map((key) => [key, "mine"] as const)),
+      ]);
+      for (const member of fleet.members) await member.get("something else");
+      const now = await one.getMany(set);
+      for (const member of fleet.members)
+        for (const [key, value] of await member.peekMany(set)) expect(value, key).toBe(now.get(key));
+    },
+  );
 
   it("C83: writes of two processes in one turn of the server are not taken for one's own", async () => {
     await using fleet = await pool.open(servers, 2);
     const [one, other] = fleet.members as [Member, Member];
     for (let i = 0; i < 100; i += 1) {
-      const acts = i % 3 === 0 ? [one.set("k", `one ${i}`), other.markStale("k")] : i % 3 === 1 ? [one.set("k", `one ${i}`), other.set("k", `other ${i}`)] : [one.delete("k"), other.set("k", `other ${i}`)];
+      const acts =
+        i % 3 === 0
+          ? [one.set("k", `one ${i}`), other.markStale("k")]
+          : i % 3 === 1
+            ? [one.set("k", `one ${i}`), other.set("k", `other ${i}`)]
+            : [one.delete("k"), other.set("k", `other ${i}`)];
       await Promise.all(acts);
       for (const member of fleet.members) await member.get("something else");
       const there = await fleet.redis("HGET", fleet.keyOf("k"), "d");
@@ -103,20 +134,39 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
       expect(text).toMatch(new RegExp(`^1 [\\w-]+ ${fleet.keyOf("k")}$`));
       expect((JSON.parse(there!) as { secret: number }).secret).toBeGreaterThanOrEqual(i + 1);
     }
-    for (const change of [() => other.delete("k"), () => one.getOrSet("k", { value: "secret" }, { tags: ["t"] }), () => one.markStale("k"), () => one.invalidateTags("t"), () => other.clear()]) await change();
-    await until("messages of all of these", PATIENCE.timeout, () => Promise.resolve([fleet.keyOf("k"), fleet.tagKeyOf("t"), fleet.tagKeyOf("")].every((key) => heard.messages.slice(50).some(({ text }) => text.endsWith(` ${key}`)))));
+    for (const change of [
+      () => other.delete("k"),
+      () => one.getOrSet("k", { value: "secret" }, { tags: ["t"] }),
+      () => one.markStale("k"),
+      () => one.invalidateTags("t"),
+      () => other.clear(),
+    ])
+      await change();
+    await until("messages of all of these", PATIENCE.timeout, () =>
+      Promise.resolve(
+        [fleet.keyOf("k"), fleet.tagKeyOf("t"), fleet.tagKeyOf("")].every((key) =>
+          heard.messages.slice(50).some(({ text }) => text.endsWith(` ${key}`)),
+        ),
+      ),
+    );
     for (const { text } of heard.messages) expect(text).not.toContain("secret");
     expect(new Set(heard.messages.map(({ text }) => text.split(" ")[1])).size).toBe(2);
   });
 
-  it.for([["tracking", {}], ["channels", { coherence: "pubsub" }]] as const)("C85: a message that comes late costs a miss at most, by %s", async ([mode, settings]) => {
+  it.for([
+    ["tracking", {}],
+    ["channels", { coherence: "pubsub" }],
+  ] as const)("C85: a message that comes late costs a miss at most, by %s", async ([mode, settings]) => {
     await using fleet = await pool.open(servers, 2, settings);
     const [one, late] = fleet.members as [Member, Member];
     let wereLate = 0;
     for (let round = 0; round < 10; round += 1) {
       await one.set("k", "old");
       await fleet.allHold("k", "old");
-      const [begun, end] = ["begun", "end"].map((name) => join(folder, `${topology} ${mode} ${round} ${name}`)) as [string, string];
+      const [begun, end] = ["begun", "end"].map((name) => join(folder, `${topology} ${mode} ${round} ${name}`)) as [
+        string,
+        string,
+      ];
       const blocked = late.blocked("k", begun, end);
       await until("a process whose loop is blocked", PATIENCE.timeout, () => Promise.resolve(existsSync(begun)));
       await one.set("k", "between");
@@ -170,9 +220,30 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     await fleet.allHold("k", "value");
     const key = fleet.keyOf("k");
     const [own, foreign] = [`${fleet.keyPrefix}~changes`, "somebody~changes"];
-    for (const text of ["", " ", "1", "1 ", "1 x", "1 x ", `0 x ${key}`, `2 x ${key}`, `x 1 ${key}`, `1  ${key}`, `1 x ${key} more`, `{"key":"${key}"}`, key, "1 x other:shop::k", "1 x :", "\0\0", "1".repeat(100_000), `1 ${"x".repeat(100_000)} none`]) await say(own, text);
+    for (const text of [
+      "",
+      " ",
+      "1",
+      "1 ",
+      "1 x",
+      "1 x ",
+      `0 x ${key}`,
+      `2 x ${key}`,
+      `x 1 ${key}`,
+      `1  ${key}`,
+      `1 x ${key} more`,
+      `{"key":"${key}"}`,
+      key,
+      "1 x other:shop::k",
+      "1 x :",
+      "\0\0",
+      "1".repeat(100_000),
+      `1 ${"x".repeat(100_000)} none`,
+    ])
+      await say(own, text);
     await say(own, Uint8Array.of(0xff, 0xfe, 0x20, 0xc3, 0x28));
-    for (const channel of [foreign, `${fleet.keyPrefix}~change`, `${fleet.keyPrefix}:changes`]) await say(channel, `1 x ${key}`);
+    for (const channel of [foreign, `${fleet.keyPrefix}~change`, `${fleet.keyPrefix}:changes`])
+      await say(channel, `1 x ${key}`);
     for (const member of fleet.members) {
       await member.get("something else");
       expect([await member.peek("k"), await member.state()]).toEqual(["value", "up"]);
@@ -195,7 +266,10 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
       const before = await readsOf(servers);
       const [primary] = await servers.primaries();
       const burst = Array.from({ length: 3_000 }, (_, i) =>
-        coherence === "tracking" ? fleet.redis("SET", fleet.keyOf(`absent ${i % 30}`), i) : primary!.command("PUBLISH", `${fleet.keyPrefix}~changes`, `1 x ${fleet.keyOf(`absent ${i}`)}`));
+        coherence === "tracking"
+          ? fleet.redis("SET", fleet.keyOf(`absent ${i % 30}`), i)
+          : primary!.command("PUBLISH", `${fleet.keyPrefix}~changes`, `1 x ${fleet.keyOf(`absent ${i}`)}`),
+      );
       await Promise.all(burst);
       for (const member of fleet.members) expect(await member.peek("held")).toBe("value");
       expect(await readsOf(servers)).toBe(before);
@@ -206,14 +280,19 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     await using fleet = await pool.open(servers, 2);
     const space = ["local only", "below"];
     for (const isAlone of [true, false]) {
-      for (const member of fleet.members) await member.open({ place: servers.place, keyPrefix: fleet.keyPrefix, isAlone }, false);
+      for (const member of fleet.members)
+        await member.open({ place: servers.place, keyPrefix: fleet.keyPrefix, isAlone }, false);
       const before = await connectionsOf(servers);
       for (const [i, member] of fleet.members.entries()) {
         expect(await member.set("k", i, { tags: ["t"] }, space)).toMatchObject({ status: "stored" });
         expect(await member.getOrSet("loaded", { value: i }, { space, tags: ["t"] })).toBe(i);
       }
       for (const [i, member] of fleet.members.entries()) {
-        expect([await member.get("k", space), await member.peek("loaded", space), (await member.getMany(["k", "none"], space)).size]).toEqual([i, i, 1]);
+        expect([
+          await member.get("k", space),
+          await member.peek("loaded", space),
+          (await member.getMany(["k", "none"], space)).size,
+        ]).toEqual([i, i, 1]);
         if (i === 1) continue;
         expect(await member.delete("k", space)).toMatchObject({ status: "deleted" });
         expect(await member.clear(space)).toMatchObject({ status: "done" });
@@ -230,13 +309,16 @@ async function readsOf(servers: FleetServers): Promise<number> {
   let calls = 0;
   for (const server of await servers.primaries()) {
     const stats = await server.info("commandstats");
-    for (const name of ["hmget", "pttl", "mget", "get", "hget", "evalsha"]) calls += Number(/calls=(\d+)/.exec(stats[`cmdstat_${name}`] ?? "calls=0")![1]);
+    for (const name of ["hmget", "pttl", "mget", "get", "hget", "evalsha"])
+      calls += Number(/calls=(\d+)/.exec(stats[`cmdstat_${name}`] ?? "calls=0")![1]);
   }
   return calls;
 }
 
 async function connectionsOf(servers: FleetServers): Promise<number> {
-  const received = await Promise.all(servers.servers.map(async (server) => Number((await server.info("stats"))["total_connections_received"])));
+  const received = await Promise.all(
+    servers.servers.map(async (server) => Number((await server.info("stats"))["total_connections_received"])),
+  );
   return received.reduce((sum, each) => sum + each, 0);
 }
 

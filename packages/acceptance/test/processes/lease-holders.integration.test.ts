@@ -15,65 +15,75 @@ beforeAll(async () => {
 afterAll(() => pool.end());
 
 describe.concurrent("over one server, a cluster and sentinels", () => {
-  it("C53: when the holder of a lease is killed, who waits goes on before the lease would have ended", overEach(pool, TOPOLOGIES, async (servers) => {
-    await using fleet = await pool.open(servers, 2);
-    const [holder, other] = fleet.members as [Member, Member];
-    const lost = holder.getOrSet("k", { gate: "never" }).catch((error: Error) => error.message);
-    await loadsNow(holder, "k");
-    const call = other.serve("k", { value: "taken over" });
-    await waitsFor(other, "k");
-    const killedAt = sharedNow();
-    await holder.process.kill("SIGKILL");
-    expect(await call).toMatchObject({ value: "taken over", status: "miss" });
-    expect(sharedNow() - killedAt).toBeLessThan(LEASE_MS + POLL_MS + BUSY_MS);
-    expect(await lost).toContain("SIGKILL");
-    expect(await fleet.redis("HGET", fleet.keyOf("k"), "d")).toBe('"taken over"');
-  }));
+  it(
+    "C53: when the holder of a lease is killed, who waits goes on before the lease would have ended",
+    overEach(pool, TOPOLOGIES, async (servers) => {
+      await using fleet = await pool.open(servers, 2);
+      const [holder, other] = fleet.members as [Member, Member];
+      const lost = holder.getOrSet("k", { gate: "never" }).catch((error: Error) => error.message);
+      await loadsNow(holder, "k");
+      const call = other.serve("k", { value: "taken over" });
+      await waitsFor(other, "k");
+      const killedAt = sharedNow();
+      await holder.process.kill("SIGKILL");
+      expect(await call).toMatchObject({ value: "taken over", status: "miss" });
+      expect(sharedNow() - killedAt).toBeLessThan(LEASE_MS + POLL_MS + BUSY_MS);
+      expect(await lost).toContain("SIGKILL");
+      expect(await fleet.redis("HGET", fleet.keyOf("k"), "d")).toBe('"taken over"');
+    }),
+  );
 
-  it("C54: a load that takes longer than a lease keeps it, and nobody else loads", overEach(pool, TOPOLOGIES, async (servers) => {
-    await using fleet = await pool.open(servers, 2);
-    const [holder, other] = fleet.members as [Member, Member];
-    const held = holder.serve("k", { value: "loaded", takesMs: LEASE_MS + 1_500 }, { tags: ["t"] });
-    await loadsNow(holder, "k");
-    const call = other.serve("k", { value: "loaded twice" }, { tags: ["t"] });
-    await waitsFor(other, "k");
-    const startedAt = sharedNow();
-    let least = Infinity;
-    while (sharedNow() - startedAt < LEASE_MS) {
-      least = Math.min(least, Number(await fleet.redis("PTTL", fleet.leaseOf("k"))));
-      await new Promise((resolve) => setTimeout(resolve, 200));
-    }
-    // Renewed when a third of it is over.
-    expect(least).toBeGreaterThan(LEASE_MS / 3);
-    expect(await held).toMatchObject({ value: "loaded", status: "miss" });
-    expect(await call).toMatchObject({ value: "loaded", status: "hit", tier: "redis" });
-    expect(await fleet.loads("k")).toHaveLength(1);
-    expect(await fleet.redis("EXISTS", fleet.leaseOf("k"))).toBe(0);
-  }));
+  it(
+    "C54: a load that takes longer than a lease keeps it, and nobody else loads",
+    overEach(pool, TOPOLOGIES, async (servers) => {
+      await using fleet = await pool.open(servers, 2);
+      const [holder, other] = fleet.members as [Member, Member];
+      const held = holder.serve("k", { value: "loaded", takesMs: LEASE_MS + 1_500 }, { tags: ["t"] });
+      await loadsNow(holder, "k");
+      const call = other.serve("k", { value: "loaded twice" }, { tags: ["t"] });
+      await waitsFor(other, "k");
+      const startedAt = sharedNow();
+      let least = Infinity;
+      while (sharedNow() - startedAt < LEASE_MS) {
+        least = Math.min(least, Number(await fleet.redis("PTTL", fleet.leaseOf("k"))));
+        await new Promise((resolve) => setTimeout(resolve, 200));
+      }
+      // Renewed when a third of it is over.
+      expect(least).toBeGreaterThan(LEASE_MS / 3);
+      expect(await held).toMatchObject({ value: "loaded", status: "miss" });
+      expect(await call).toMatchObject({ value: "loaded", status: "hit", tier: "redis" });
+      expect(await fleet.loads("k")).toHaveLength(1);
+      expect(await fleet.redis("EXISTS", fleet.leaseOf("k"))).toBe(0);
+    }),
+  );
 
-  it("C53 C86: a holder that was frozen for longer than its lease stores nothing over what was loaded meanwhile, and serves no copy from before", overEach(pool, TOPOLOGIES, async (servers) => {
-    await using fleet = await pool.open(servers, 2);
-    const [frozen, other] = fleet.members as [Member, Member];
-    await other.set("copy", "old");
-    await fleet.allHold("copy", "old");
-    const held = frozen.getOrSet("k", { gate: "go on", value: "from before" });
-    await loadsNow(frozen, "k");
-    await frozen.watch("copy");
-    await frozen.watch("k");
-    frozen.process.pause();
-    const pausedAt = sharedNow();
-    await other.set("copy", "new");
-    expect(await other.serve("k", { value: "newer" })).toMatchObject({ value: "newer", status: "miss" });
-    const frozenMs = sharedNow() - pausedAt;
-    const resumedAt = sharedNow();
-    frozen.process.resume();
-    expect(frozenMs).toBeLessThan(LEASE_MS + POLL_MS + BUSY_MS);
-    await frozen.openGate("go on");
-    expect(await held).toBe("from before");
-    expect([await frozen.get("copy"), await frozen.get("k")]).toEqual(["new", "newer"]);
-    expect(await fleet.redis("HGET", fleet.keyOf("k"), "d")).toBe('"newer"');
-    for (const { value, lastAt } of await frozen.sightings("copy")) expect(value === "old" && lastAt >= resumedAt).toBe(false);
-    for (const { value } of await frozen.sightings("k")) expect([undefined, "newer"]).toContain(value);
-    expect((await frozen.events("load")).map(({ result }) => result)).toEqual(["fenced"]);
-  }));
+  it(
+    "C53 C86: a holder that was frozen for longer than its lease stores nothing over what was loaded meanwhile, and serves no copy from before",
+    overEach(pool, TOPOLOGIES, async (servers) => {
+      await using fleet = await pool.open(servers, 2);
+      const [frozen, other] = fleet.members as [Member, Member];
+      await other.set("copy", "old");
+      await fleet.allHold("copy", "old");
+      const held = frozen.getOrSet("k", { gate: "go on", value: "from before" });
+      await loadsNow(frozen, "k");
+      await frozen.watch("copy");
+      await frozen.watch("k");
+      frozen.process.pause();
+      const pausedAt = sharedNow();
+      await other.set("copy", "new");
+      expect(await other.serve("k", { value: "newer" })).toMatchObject({ value: "newer", status: "miss" });
+      const frozenMs = sharedNow() - pausedAt;
+      const resumedAt = sharedNow();
+      frozen.process.resume();
+      expect(frozenMs).toBeLessThan(LEASE_MS + POLL_MS + BUSY_MS);
+      await frozen.openGate("go on");
+      expect(await held).toBe("from before");
+      expect([await frozen.get("copy"), await frozen.get("k")]).toEqual(["new", "newer"]);
+      expect(await fleet.redis("HGET", fleet.keyOf("k"), "d")).toBe('"newer"');
+      for (const { value, lastAt } of await frozen.sightings("copy"))
+        expect(value === "old" && lastAt >= resumedAt).toBe(false);
+      for (const { value } of await frozen.sightings("k")) expect([undefined, "newer"]).toContain(value);
+      expect((await frozen.events("load")).map(({ result }) => result)).toEqual(["fenced"]);
+    }),
+  );
 });

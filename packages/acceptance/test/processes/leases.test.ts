@@ -13,7 +13,9 @@ const answered = <T>(value: T) => ({ status: "fulfilled", value }) as const;
 
 describe("C52 a cold key is loaded by one of two processes", () => {
   it("and the other reads what it has stored, without asking until it is stored", async () => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -40,7 +42,9 @@ describe("C52 a cold key is loaded by one of two processes", () => {
   });
 
   it("also when the other looked before it was stored, and asks for the lease after that (counter-example 6)", async () => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     const asking = gate();
     p2.backend.script("leases.acquire", { before: asking });
     const second = p2.cache.getOrSet("k", never);
@@ -51,7 +55,10 @@ describe("C52 a cold key is loaded by one of two processes", () => {
   });
 
   it("also when an entry ends between the look and the lease: it is loaded once (counter-example 25)", async () => {
-    const { all: [p1], clock } = await inStep({ ttl: 100, staleIfError: 100 });
+    const {
+      all: [p1],
+      clock,
+    } = await inStep({ ttl: 100, staleIfError: 100 });
     await p1.cache.set("k", "old");
     clock.advance(100);
     const asking = gate();
@@ -67,7 +74,10 @@ describe("C52 a cold key is loaded by one of two processes", () => {
   });
 
   it("also when a program without the library has stored something that it cannot read", async () => {
-    const { all: [p1], store } = await inStep();
+    const {
+      all: [p1],
+      store,
+    } = await inStep();
     store.set(K, { data: Buffer.from("{"), meta: "", staleInMs: 1_000, expiresInMs: 1_000 });
     expect(await p1.cache.getOrSet("k", () => "loaded")).toBe("loaded");
     expect(await p1.cache.get("k")).toBe("loaded");
@@ -76,8 +86,18 @@ describe("C52 a cold key is loaded by one of two processes", () => {
 
 describe("a waiter is woken at once (C52)", () => {
   /** P1 loads, P2 waits for it; the poll is far away. */
-  async function waiting(): Promise<{ p1: SimulatedProcess; p2: SimulatedProcess; store: Awaited<ReturnType<typeof inStep>>["store"]; loads: ReturnType<typeof gatedLoads<string>>; first: Promise<string>; second: Promise<string> }> {
-    const { all: [p1, p2], store } = await inStep();
+  async function waiting(): Promise<{
+    p1: SimulatedProcess;
+    p2: SimulatedProcess;
+    store: Awaited<ReturnType<typeof inStep>>["store"];
+    loads: ReturnType<typeof gatedLoads<string>>;
+    first: Promise<string>;
+    second: Promise<string>;
+  }> {
+    const {
+      all: [p1, p2],
+      store,
+    } = await inStep();
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -104,7 +124,11 @@ describe("a waiter is woken at once (C52)", () => {
   });
 
   it("when the lease is released over an entry that stays, stale (counter-example 19)", async () => {
-    const { all: [p1, p2], clock, store } = await inStep({ ttl: 100, staleIfError: "1h" });
+    const {
+      all: [p1, p2],
+      clock,
+      store,
+    } = await inStep({ ttl: 100, staleIfError: "1h" });
     await p1.cache.set("k", "old");
     clock.advance(100);
     const loads = gatedLoads<string>();
@@ -143,7 +167,10 @@ describe("a waiter is woken at once (C52)", () => {
   });
 
   it("when a store is refused since another program changed the entry (counter-example 20)", async () => {
-    const { all: [p1, p2], store } = await inStep({ staleWhileRevalidate: 0 });
+    const {
+      all: [p1, p2],
+      store,
+    } = await inStep({ staleWhileRevalidate: 0 });
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -174,12 +201,16 @@ describe("a waiter is woken at once (C52)", () => {
     p2.backend.forgetCalls();
     p2.link.lose();
     await flush();
-    expect(p2.backend.calls.map(({ operation }) => operation)).toEqual(expect.arrayContaining(["read", "leases.acquire"]));
+    expect(p2.backend.calls.map(({ operation }) => operation)).toEqual(
+      expect.arrayContaining(["read", "leases.acquire"]),
+    );
     expect(await outcome(second)).toEqual(pending);
   });
 
   it("when something happened between its question and the answer (counter-example 18)", async () => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     const loads = gatedLoads<string>();
     p1.cache.getOrSet("k", loads.load).catch(() => undefined);
     await loads.arrived(1);
@@ -195,33 +226,46 @@ describe("a waiter is woken at once (C52)", () => {
     expect(await outcome(second)).toEqual(answered("loaded"));
   });
 
-  it.for([true, false])("when a load of its own process, from before a tag call, lets go of the lease; own changes are heard: %s", async (echoes) => {
-    const { all: [p1] } = await inStep({ backend: { echoes } });
-    const loads = gatedLoads<string>();
-    const first = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
-    await loads.arrived(1);
-    const releasing = gate();
-    p1.backend.script("leases.release", { before: releasing });
-    const invalidated = p1.cache.invalidateTags("t");
-    const second = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
-    await invalidated;
-    const third = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
-    await flush();
-    releasing.open();
-    await loads.arrived(2);
-    await flush();
-    for (const run of loads.runs.slice(1)) run.open("new");
-    await flush();
-    for (const run of loads.runs.slice(1)) run.open("new");
-    loads.runs[0]!.open("old");
-    expect([await first, await outcome(second), await outcome(third)]).toEqual(["old", answered("new"), answered("new")]);
-    expect(await p1.cache.get("k")).toBe("new");
-  });
+  it.for([true, false])(
+    "when a load of its own process, from before a tag call, lets go of the lease; own changes are heard: %s",
+    async (echoes) => {
+      const {
+        all: [p1],
+      } = await inStep({ backend: { echoes } });
+      const loads = gatedLoads<string>();
+      const first = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
+      await loads.arrived(1);
+      const releasing = gate();
+      p1.backend.script("leases.release", { before: releasing });
+      const invalidated = p1.cache.invalidateTags("t");
+      const second = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
+      await invalidated;
+      const third = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
+      await flush();
+      releasing.open();
+      await loads.arrived(2);
+      await flush();
+      for (const run of loads.runs.slice(1)) run.open("new");
+      await flush();
+      for (const run of loads.runs.slice(1)) run.open("new");
+      loads.runs[0]!.open("old");
+      expect([await first, await outcome(second), await outcome(third)]).toEqual([
+        "old",
+        answered("new"),
+        answered("new"),
+      ]);
+      expect(await p1.cache.get("k")).toBe("new");
+    },
+  );
 });
 
 describe("C53 a holder that dies", () => {
   it("keeps another waiting until its lease ends, and no longer", async () => {
-    const { all: [p1, p2], clock, store } = await inStep();
+    const {
+      all: [p1, p2],
+      clock,
+      store,
+    } = await inStep();
     const loads = gatedLoads<string>();
     void p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -242,7 +286,11 @@ describe("C53 a holder that dies", () => {
   });
 
   it("whose lease is lost in the backend costs a poll, one second (C105)", async () => {
-    const { all: [p1, p2], clock, store } = await inStep();
+    const {
+      all: [p1, p2],
+      clock,
+      store,
+    } = await inStep();
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -260,13 +308,20 @@ describe("C53 a holder that dies", () => {
     // It was overtaken: handed out, and kept nowhere.
     expect(await first).toBe("first");
     await flush();
-    expect([p1.cache.peek("k"), await p1.cache.get("k"), await p2.cache.get("k")]).toEqual([undefined, "second", "second"]);
+    expect([p1.cache.peek("k"), await p1.cache.get("k"), await p2.cache.get("k")]).toEqual([
+      undefined,
+      "second",
+      "second",
+    ]);
   });
 });
 
 describe("C54 a lease", () => {
   it("is renewed while the loader runs, at a third of it", async () => {
-    const { all: [p1, p2], clock } = await inStep({ loadTimeout: "1h" });
+    const {
+      all: [p1, p2],
+      clock,
+    } = await inStep({ loadTimeout: "1h" });
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -288,7 +343,10 @@ describe("C54 a lease", () => {
   });
 
   it("whose renewal is not answered is renewed again later, and lost only when somebody else has it", async () => {
-    const { all: [p1], clock } = await inStep();
+    const {
+      all: [p1],
+      clock,
+    } = await inStep();
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -304,7 +362,10 @@ describe("C54 a lease", () => {
   });
 
   it("is released by its own token only, so never that of the next holder (counter-example 24)", async () => {
-    const { all: [p1, p2], store } = await inStep();
+    const {
+      all: [p1, p2],
+      store,
+    } = await inStep();
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -323,7 +384,11 @@ describe("C54 a lease", () => {
   });
 
   it("that was lost makes the load unstorable, as soon as a renewal says so", async () => {
-    const { all: [p1, p2], clock, store } = await inStep();
+    const {
+      all: [p1, p2],
+      clock,
+      store,
+    } = await inStep();
     const loads = gatedLoads<string>();
     const fenced = watch(p1.cache, "fenced");
     const first = p1.cache.getOrSet("k", loads.load);
@@ -344,23 +409,37 @@ describe("C54 a lease", () => {
 });
 
 describe("C55 where leases cannot be had", () => {
-  it.for(["fail", "refuse", "hang"] as const)("the loader runs here, no error is raised, and the copy waits to be confirmed: they %s", async (how) => {
-    const { all: [p1], clock, store } = await inStep();
-    const hung = gate();
-    p1.backend.script("leases.acquire", how === "hang" ? { before: hung } : { fail: how === "fail" ? true : new EncodeError("no memory") });
-    const call = p1.cache.getOrSet("k", () => "loaded");
-    await flush();
-    if (how === "hang") clock.advance(1_000);
-    expect(await call).toBe("loaded");
-    expect(store.keys()).toEqual([]);
-    expect(p1.cache.peek("k")).toBe(undefined);
-    expect(await p1.cache.get("k")).toBe(undefined);
-    p1.backend.down();
-    expect(await p1.cache.get("k")).toBe("loaded");
-  });
+  it.for(["fail", "refuse", "hang"] as const)(
+    "the loader runs here, no error is raised, and the copy waits to be confirmed: they %s",
+    async (how) => {
+      const {
+        all: [p1],
+        clock,
+        store,
+      } = await inStep();
+      const hung = gate();
+      p1.backend.script(
+        "leases.acquire",
+        how === "hang" ? { before: hung } : { fail: how === "fail" ? true : new EncodeError("no memory") },
+      );
+      const call = p1.cache.getOrSet("k", () => "loaded");
+      await flush();
+      if (how === "hang") clock.advance(1_000);
+      expect(await call).toBe("loaded");
+      expect(store.keys()).toEqual([]);
+      expect(p1.cache.peek("k")).toBe(undefined);
+      expect(await p1.cache.get("k")).toBe(undefined);
+      p1.backend.down();
+      expect(await p1.cache.get("k")).toBe("loaded");
+    },
+  );
 
   it("a lease that was granted too late is given back", async () => {
-    const { all: [p1], clock, store } = await inStep();
+    const {
+      all: [p1],
+      clock,
+      store,
+    } = await inStep();
     const late = gate();
     p1.backend.script("leases.acquire", { after: late });
     const call = p1.cache.getOrSet("k", () => "loaded");
@@ -376,16 +455,21 @@ describe("C55 where leases cannot be had", () => {
 
 describe("C56 the lease is given back", () => {
   const cases = {
-    "when the loader throws": async ({ cache }: SimulatedProcess) => void (await cache.getOrSet("k", () => Promise.reject(DOWN)).catch(() => undefined)),
+    "when the loader throws": async ({ cache }: SimulatedProcess) =>
+      void (await cache.getOrSet("k", () => Promise.reject(DOWN)).catch(() => undefined)),
     "when it gives undefined": async ({ cache }: SimulatedProcess) => cache.getOrSet("k", () => undefined),
-    "when it says noStore": async ({ cache }: SimulatedProcess) => void (await cache.getOrSet("k", ({ noStore }) => noStore("loaded"))),
-    "when it gives no lifetime": async ({ cache }: SimulatedProcess) => void (await cache.getOrSet("k", () => "loaded", { ttl: 0 })),
+    "when it says noStore": async ({ cache }: SimulatedProcess) =>
+      void (await cache.getOrSet("k", ({ noStore }) => noStore("loaded"))),
+    "when it gives no lifetime": async ({ cache }: SimulatedProcess) =>
+      void (await cache.getOrSet("k", () => "loaded", { ttl: 0 })),
     "when it gives no lifetime, and what is there cannot be removed": async ({ cache, backend }: SimulatedProcess) => {
       backend.script("remove", { fail: true });
       await cache.getOrSet("k", () => "loaded", { ttl: 0 });
     },
-    "when the value cannot be encoded": async ({ cache }: SimulatedProcess) => void (await cache.getOrSet("k", () => 1n)),
-    "when the value is larger than the backend takes": async ({ cache }: SimulatedProcess) => void (await cache.getOrSet("k", () => "x".repeat(200))),
+    "when the value cannot be encoded": async ({ cache }: SimulatedProcess) =>
+      void (await cache.getOrSet("k", () => 1n)),
+    "when the value is larger than the backend takes": async ({ cache }: SimulatedProcess) =>
+      void (await cache.getOrSet("k", () => "x".repeat(200))),
     "when the store fails": async ({ cache, backend }: SimulatedProcess) => {
       backend.script("leases.store", { fail: true });
       await cache.getOrSet("k", () => "loaded");
@@ -426,7 +510,11 @@ describe("C56 the lease is given back", () => {
   } satisfies Record<string, (process: SimulatedProcess, clock: TestClock) => Promise<void>>;
 
   it.for(Object.keys(cases) as (keyof typeof cases)[])("%s", async (name) => {
-    const { all: [p1], clock, store } = await inStep({ backend: { maxEntryBytes: 100 } });
+    const {
+      all: [p1],
+      clock,
+      store,
+    } = await inStep({ backend: { maxEntryBytes: 100 } });
     await cases[name](p1, clock);
     await flush();
     expect(p1.backend.count("leases.acquire")).toBe(1);
@@ -434,7 +522,10 @@ describe("C56 the lease is given back", () => {
   });
 
   it("when the local tier refuses the value", async () => {
-    const { all: [p1], store } = await inStep({ memory: { values: "cloned" } });
+    const {
+      all: [p1],
+      store,
+    } = await inStep({ memory: { values: "cloned" } });
     expect(await p1.cache.getOrSet("k", () => ({ toJSON: () => "encoded", uncloneable: () => 1 }))).toMatchObject({});
     expect([store.leaseHolder(K), store.keys().includes(K)]).toEqual([undefined, true]);
   });
@@ -442,7 +533,10 @@ describe("C56 the lease is given back", () => {
 
 describe("C57 waiting for the load of another process", () => {
   it("ends at softTimeout, with the stale value", async () => {
-    const { all: [p1, p2], clock } = await inStep({ ttl: 100, staleIfError: "1h" });
+    const {
+      all: [p1, p2],
+      clock,
+    } = await inStep({ ttl: 100, staleIfError: "1h" });
     await p1.cache.set("k", "old");
     clock.advance(100);
     const loads = gatedLoads<string>();
@@ -461,7 +555,10 @@ describe("C57 waiting for the load of another process", () => {
   });
 
   it("ends at hardTimeout, with an error where nothing may stand in", async () => {
-    const { all: [p1, p2], clock } = await inStep();
+    const {
+      all: [p1, p2],
+      clock,
+    } = await inStep();
     const loads = gatedLoads<string>();
     void p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -475,7 +572,10 @@ describe("C57 waiting for the load of another process", () => {
   });
 
   it("ends at loadTimeout, though the lease is renewed for ever", async () => {
-    const { all: [p1, p2], clock } = await inStep();
+    const {
+      all: [p1, p2],
+      clock,
+    } = await inStep();
     const loads = gatedLoads<string>();
     void p1.cache.getOrSet("k", loads.load, { loadTimeout: "1h" });
     await loads.arrived(1);
@@ -492,7 +592,9 @@ describe("C57 waiting for the load of another process", () => {
   });
 
   it("ends for the caller who leaves, and takes no place of a load", async () => {
-    const { all: [p1, p2] } = await inStep({ maxLoads: 1 });
+    const {
+      all: [p1, p2],
+    } = await inStep({ maxLoads: 1 });
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -513,7 +615,10 @@ describe("C57 waiting for the load of another process", () => {
   });
 
   it("is not for ever, though nothing is heard: it looks again each second", async () => {
-    const { all: [p1, p2], clock } = await inStep();
+    const {
+      all: [p1, p2],
+      clock,
+    } = await inStep();
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -531,7 +636,10 @@ describe("C57 waiting for the load of another process", () => {
 
 describe("C58 a refresh behind an answer", () => {
   it("tries for the lease and gives up where another process has it", async () => {
-    const { all: [p1, p2], clock } = await inStep({ ttl: 100, staleWhileRevalidate: "1h" });
+    const {
+      all: [p1, p2],
+      clock,
+    } = await inStep({ ttl: 100, staleWhileRevalidate: "1h" });
     await p1.cache.set("k", "old");
     clock.advance(100);
     const loads = gatedLoads<string>();
@@ -547,7 +655,10 @@ describe("C58 a refresh behind an answer", () => {
   });
 
   it("waits for a caller who joined it and can do with nothing stale", async () => {
-    const { all: [p1, p2], clock } = await inStep({ ttl: 100, staleWhileRevalidate: "1h" });
+    const {
+      all: [p1, p2],
+      clock,
+    } = await inStep({ ttl: 100, staleWhileRevalidate: "1h" });
     await p1.cache.set("k", "old");
     expect(await p2.cache.get("k")).toBe("old");
     clock.advance(100);
@@ -566,7 +677,10 @@ describe("C58 a refresh behind an answer", () => {
   });
 
   it("goes on with what was stored since, where that is stale as well, though one refresh at a time is allowed", async () => {
-    const { all: [p1, p2], clock } = await inStep({ ttl: 100, staleWhileRevalidate: "1h", maxBackgroundLoads: 1 });
+    const {
+      all: [p1, p2],
+      clock,
+    } = await inStep({ ttl: 100, staleWhileRevalidate: "1h", maxBackgroundLoads: 1 });
     await p1.cache.set("k", "old");
     expect(await p2.cache.get("k")).toBe("old");
     clock.advance(100);
@@ -584,7 +698,10 @@ describe("C58 a refresh behind an answer", () => {
 
 describe("C24 during a failure", () => {
   it("two processes load one at a time, and each backs off", async () => {
-    const { all: [p1, p2], clock } = await inStep({ ttl: 100, staleIfError: "1h", errorBackoff: 1_000 });
+    const {
+      all: [p1, p2],
+      clock,
+    } = await inStep({ ttl: 100, staleIfError: "1h", errorBackoff: 1_000 });
     await p1.cache.set("k", "old");
     clock.advance(100);
     let running = 0;
@@ -599,7 +716,9 @@ describe("C24 during a failure", () => {
       throw DOWN;
     };
     for (let i = 0; i < 5; i += 1) {
-      expect(await Promise.all([p1, p2].flatMap(({ cache }) => [cache.getOrSet("k", load), cache.getOrSet("k", load)]))).toEqual(["old", "old", "old", "old"]);
+      expect(
+        await Promise.all([p1, p2].flatMap(({ cache }) => [cache.getOrSet("k", load), cache.getOrSet("k", load)])),
+      ).toEqual(["old", "old", "old", "old"]);
       clock.advance(100);
     }
     expect([runs, most]).toEqual([2, 1]);
@@ -611,7 +730,9 @@ describe("C24 during a failure", () => {
 
 describe("C61 a holder that can store nothing valid any more lets others load at once, and answers its own callers", () => {
   it("a key written here: when that is acknowledged (counter-example 24)", async () => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     const loads = gatedLoads<string>();
     const removing = gate();
     p1.backend.script("remove", { after: removing });
@@ -635,7 +756,9 @@ describe("C61 a holder that can store nothing valid any more lets others load at
   });
 
   it("what a load without a lifetime removes: an older load, when that is acknowledged", async () => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     const loads = gatedLoads<string>();
     const elsewhere = p2.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -673,7 +796,9 @@ describe("C61 a holder that can store nothing valid any more lets others load at
   });
 
   it("a tag invalidated here: behind the renewal, before its acknowledgement", async () => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
     await loads.arrived(1);
@@ -696,7 +821,9 @@ describe("C61 a holder that can store nothing valid any more lets others load at
   });
 
   it("a tag invalidated here: also one that was granted before the acknowledgement came", async () => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     const loads = gatedLoads<string>();
     const renewing = gate();
     p1.backend.script("tags.renew", { after: renewing });
@@ -715,25 +842,32 @@ describe("C61 a holder that can store nothing valid any more lets others load at
     await first;
   });
 
-  it.for([true, false])("a tag invalidated here: also one whose lease was granted on the way; own changes are heard: %s", async (echoes) => {
-    const { all: [p1, p2] } = await inStep({ backend: { echoes } });
-    const loads = gatedLoads<string>();
-    const granting = gate();
-    p1.backend.script("leases.acquire", { after: granting });
-    const first = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
-    await granting.arrived();
-    await p1.cache.invalidateTags("t");
-    const second = p2.cache.getOrSet("k", loads.load, { tags: ["t"] });
-    await flush();
-    granting.open();
-    await loads.arrived(2);
-    expect(loads.runs.map(({ context }) => context.reason)).toEqual(["miss", "miss"]);
-    for (const run of loads.runs) run.open("new");
-    expect([await first, await outcome(second)]).toEqual(["new", answered("new")]);
-  });
+  it.for([true, false])(
+    "a tag invalidated here: also one whose lease was granted on the way; own changes are heard: %s",
+    async (echoes) => {
+      const {
+        all: [p1, p2],
+      } = await inStep({ backend: { echoes } });
+      const loads = gatedLoads<string>();
+      const granting = gate();
+      p1.backend.script("leases.acquire", { after: granting });
+      const first = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
+      await granting.arrived();
+      await p1.cache.invalidateTags("t");
+      const second = p2.cache.getOrSet("k", loads.load, { tags: ["t"] });
+      await flush();
+      granting.open();
+      await loads.arrived(2);
+      expect(loads.runs.map(({ context }) => context.reason)).toEqual(["miss", "miss"]);
+      for (const run of loads.runs) run.open("new");
+      expect([await first, await outcome(second)]).toEqual(["new", answered("new")]);
+    },
+  );
 
   it("a tag invalidated elsewhere: after its version was compared", async () => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
     await loads.arrived(1);
@@ -750,7 +884,9 @@ describe("C61 a holder that can store nothing valid any more lets others load at
   });
 
   it("a tag invalidated elsewhere: also when that was heard before the lease was granted", async () => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     const loads = gatedLoads<string>();
     const granting = gate();
     p1.backend.script("leases.acquire", { after: granting });
@@ -767,7 +903,10 @@ describe("C61 a holder that can store nothing valid any more lets others load at
   });
 
   it("a tag invalidated elsewhere: also during the comparison, which is repeated", async () => {
-    const { all: [p1, p2, p3], store } = await inStep({}, 3);
+    const {
+      all: [p1, p2, p3],
+      store,
+    } = await inStep({}, 3);
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
     await loads.arrived(1);
@@ -788,7 +927,10 @@ describe("C61 a holder that can store nothing valid any more lets others load at
   });
 
   it("but not for a message alone: the first use of a tag looks the same, and two would load (counter-example 24)", async () => {
-    const { all: [p1, p2], store } = await inStep();
+    const {
+      all: [p1, p2],
+      store,
+    } = await inStep();
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
     await loads.arrived(1);
@@ -811,7 +953,10 @@ describe("C61 a holder that can store nothing valid any more lets others load at
   });
 
   it("a tag that was evicted and issued anew during the load is another one", async () => {
-    const { all: [p1, p2], store } = await inStep();
+    const {
+      all: [p1, p2],
+      store,
+    } = await inStep();
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
     await loads.arrived(1);
@@ -829,7 +974,9 @@ describe("C61 a holder that can store nothing valid any more lets others load at
 
 describe("C11 a forced load", () => {
   it("takes the lease over, and the older holder stores nothing (counter-example 22)", async () => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -840,11 +987,18 @@ describe("C11 a forced load", () => {
     loads.runs[0]!.open("first");
     expect(await first).toBe("first");
     await flush();
-    expect([p1.cache.peek("k"), await p1.cache.get("k"), await p2.cache.get("k")]).toEqual([undefined, "forced", "forced"]);
+    expect([p1.cache.peek("k"), await p1.cache.get("k"), await p2.cache.get("k")]).toEqual([
+      undefined,
+      "forced",
+      "forced",
+    ]);
   });
 
   it("compares what it found with its lease: what another program wrote and removed meanwhile does not come back (counter-example 22)", async () => {
-    const { all: [p1, p2], store } = await inStep();
+    const {
+      all: [p1, p2],
+      store,
+    } = await inStep();
     await p1.cache.set("k", "v0");
     const loads = gatedLoads<string>();
     const forced = p2.cache.getOrSet("k", loads.load, { forceRefresh: true });
@@ -854,12 +1008,18 @@ describe("C11 a forced load", () => {
     loads.runs[0]!.open("v1");
     expect(await forced).toBe("v1");
     await flush();
-    expect([store.keys().includes(K), p2.cache.peek("k"), await p1.cache.get("k")]).toEqual([false, undefined, undefined]);
+    expect([store.keys().includes(K), p2.cache.peek("k"), await p1.cache.get("k")]).toEqual([
+      false,
+      undefined,
+      undefined,
+    ]);
     expect(store.leaseHolder(K)).toBe(undefined);
   });
 
   it("of two, the one that began later is what is kept, in whatever order the answers come (counter-example 23)", async () => {
-    const { all: [p1] } = await inStep();
+    const {
+      all: [p1],
+    } = await inStep();
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", loads.load, { forceRefresh: true });
     await loads.arrived(1);
@@ -878,7 +1038,9 @@ describe("C11 a forced load", () => {
   });
 
   it("is seen by the other process once it is stored", async () => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     await p1.cache.set("k", "old");
     expect(await p2.cache.get("k")).toBe("old");
     await p1.cache.getOrSet("k", () => "forced", { forceRefresh: true });
@@ -888,14 +1050,18 @@ describe("C11 a forced load", () => {
 
 describe("batches", () => {
   it("C52 load what no other process loads, and read the rest from there; in opposite order two do not wait for each other for ever", async () => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     const [one, two] = [gate(), gate()];
     const asked: string[][] = [];
-    const load = (at: typeof one) => async (keys: readonly string[]): Promise<[string, string][]> => {
-      asked.push([...keys]);
-      await at.pass();
-      return keys.map((key) => [key, `${key} of ${at === one ? 1 : 2}`]);
-    };
+    const load =
+      (at: typeof one) =>
+      async (keys: readonly string[]): Promise<[string, string][]> => {
+        asked.push([...keys]);
+        await at.pass();
+        return keys.map((key) => [key, `${key} of ${at === one ? 1 : 2}`]);
+      };
     // Each gets one of the leases first.
     const [later1, later2] = [gate(), gate()];
     p1.backend.script("leases.acquire", { key: "test::b", before: later1 });
@@ -909,48 +1075,89 @@ describe("batches", () => {
     expect(asked).toEqual([["a"], ["b"]]);
     one.open();
     two.open();
-    expect([await first, await second]).toEqual([new Map([["a", "a of 1"], ["b", "b of 2"]]), new Map([["b", "b of 2"], ["a", "a of 1"]])]);
+    expect([await first, await second]).toEqual([
+      new Map([
+        ["a", "a of 1"],
+        ["b", "b of 2"],
+      ]),
+      new Map([
+        ["b", "b of 2"],
+        ["a", "a of 1"],
+      ]),
+    ]);
     expect(asked).toHaveLength(2);
   });
 
   it("C52 load themselves what the other failed to load", async () => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("a", loads.load);
     await loads.arrived(1);
     const asked: (readonly string[])[] = [];
-    const second = p2.cache.getOrSetMany(["a", "b"], (key) => key, (keys) => {
-      asked.push(keys);
-      return keys.map((key) => [key, `${key} of 2`] as const);
-    });
+    const second = p2.cache.getOrSetMany(
+      ["a", "b"],
+      (key) => key,
+      (keys) => {
+        asked.push(keys);
+        return keys.map((key) => [key, `${key} of 2`] as const);
+      },
+    );
     await flush();
     expect(asked).toEqual([["b"]]);
     loads.runs[0]!.fail(DOWN);
     await expect(first).rejects.toBe(DOWN);
-    expect(await second).toEqual(new Map([["a", "a of 2"], ["b", "b of 2"]]));
+    expect(await second).toEqual(
+      new Map([
+        ["a", "a of 2"],
+        ["b", "b of 2"],
+      ]),
+    );
     expect(asked).toEqual([["b"], ["a"]]);
   });
 
   it("C52 store what they load after a wait under the tag versions of then", async () => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("a", loads.load, { tags: ["t"] });
     await loads.arrived(1);
-    const second = p2.cache.getOrSetMany(["a", "b"], (key) => key, (keys) => keys.map((key) => [key, `${key} of 2`] as const), { tags: ["t"] });
+    const second = p2.cache.getOrSetMany(
+      ["a", "b"],
+      (key) => key,
+      (keys) => keys.map((key) => [key, `${key} of 2`] as const),
+      { tags: ["t"] },
+    );
     await flush();
     await p1.cache.invalidateTags("t");
-    expect(await second).toEqual(new Map([["a", "a of 2"], ["b", "b of 2"]]));
+    expect(await second).toEqual(
+      new Map([
+        ["a", "a of 2"],
+        ["b", "b of 2"],
+      ]),
+    );
     expect(await p1.cache.getOrSet("a", never, { tags: ["t"] })).toBe("a of 2");
     loads.runs[0]!.open("a of 1");
     await first;
   });
 
   it("C57 wait within their limits, and end with whoever leaves", async () => {
-    const { all: [p1, p2], clock } = await inStep();
+    const {
+      all: [p1, p2],
+      clock,
+    } = await inStep();
     const loads = gatedLoads<string>();
     void p1.cache.getOrSet("a", loads.load);
     await loads.arrived(1);
-    const call = (options: object): Promise<Map<string, string>> => p2.cache.getOrSetMany(["a", "b"], (key) => key, (keys) => keys.map((key) => [key, key] as const), options);
+    const call = (options: object): Promise<Map<string, string>> =>
+      p2.cache.getOrSetMany(
+        ["a", "b"],
+        (key) => key,
+        (keys) => keys.map((key) => [key, key] as const),
+        options,
+      );
     const timed = call({ hardTimeout: 50 });
     timed.catch(() => undefined);
     await flush();
@@ -968,7 +1175,10 @@ describe("batches", () => {
 });
 
 it("C26 what was deleted while a call waited for the load of another process does not stand in for its own failure", async () => {
-  const { all: [p1, p2], clock } = await inStep({ ttl: 100, staleIfError: "1h" });
+  const {
+    all: [p1, p2],
+    clock,
+  } = await inStep({ ttl: 100, staleIfError: "1h" });
   await p1.cache.set("k", "old");
   expect(await p2.cache.get("k")).toBe("old");
   clock.advance(100);
@@ -982,7 +1192,10 @@ it("C26 what was deleted while a call waited for the load of another process doe
 });
 
 it("C26 nor what was deleted before it was known that another process loads", async () => {
-  const { all: [p1, p2], clock } = await inStep({ ttl: 100, staleIfError: "1h" });
+  const {
+    all: [p1, p2],
+    clock,
+  } = await inStep({ ttl: 100, staleIfError: "1h" });
   await p1.cache.set("k", "old");
   expect(await p2.cache.get("k")).toBe("old");
   clock.advance(100);

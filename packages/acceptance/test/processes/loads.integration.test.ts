@@ -1,7 +1,19 @@
 /** One load of a key across processes: who waits for whom and how long, and what gives the lease back. */
 import { startAclRedis } from "@hotset/test-servers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { atOnce, gone, holds, isInStep, loadsNow, PATIENCE, Pool, sharedNow, waitsFor, type Fleet, type Member } from "../support/fleet.ts";
+import {
+  atOnce,
+  gone,
+  holds,
+  isInStep,
+  loadsNow,
+  PATIENCE,
+  Pool,
+  sharedNow,
+  waitsFor,
+  type Fleet,
+  type Member,
+} from "../support/fleet.ts";
 import type { CallOptions, LoadPlan } from "../support/fleet-member.ts";
 import { TOPOLOGIES, type FleetServers } from "../support/fleet-servers.ts";
 
@@ -25,7 +37,9 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     for (const tags of [[], ["t"]]) {
       for (let round = 0; round < 5; round += 1) {
         const key = `cold ${tags.length} ${round}`;
-        const herds = await Promise.all(fleet.members.map((member) => member.herd(key, 500, { value: "loaded", takesMs: 40 }, { tags })));
+        const herds = await Promise.all(
+          fleet.members.map((member) => member.herd(key, 500, { value: "loaded", takesMs: 40 }, { tags })),
+        );
         expect(herds).toEqual([["loaded"], ["loaded"]]);
         expect(await fleet.loads(key)).toHaveLength(1);
         for (const member of fleet.members) expect(await member.get(key)).toBe("loaded");
@@ -50,7 +64,12 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     await using fleet = await pool.open(servers, 3);
     const took: number[] = [];
     for (let i = 0; i < ATTEMPTS; i += 1) {
-      const { held, outcomes, tookMs } = await endWhileOthersWait(fleet, `k${i}`, { value: "first" }, { value: "second" });
+      const { held, outcomes, tookMs } = await endWhileOthersWait(
+        fleet,
+        `k${i}`,
+        { value: "first" },
+        { value: "second" },
+      );
       expect(held).toMatchObject({ value: "first", status: "miss" });
       for (const outcome of outcomes) expect(outcome).toMatchObject({ value: "first", status: "hit", tier: "redis" });
       expect(await fleet.loads(`k${i}`)).toHaveLength(1);
@@ -63,7 +82,12 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     await using fleet = await pool.open(servers, 3);
     const took: number[] = [];
     for (let i = 0; i < ATTEMPTS; i += 1) {
-      const { held, outcomes, tookMs } = await endWhileOthersWait(fleet, `k${i}`, { fails: "the source is down" }, { value: "second", takesMs: 50 });
+      const { held, outcomes, tookMs } = await endWhileOthersWait(
+        fleet,
+        `k${i}`,
+        { fails: "the source is down" },
+        { value: "second", takesMs: 50 },
+      );
       expect(held).toMatchObject({ failed: "the source is down" });
       for (const outcome of outcomes) expect(outcome).toMatchObject({ value: "second" });
       const runs = await fleet.loads(`k${i}`);
@@ -76,7 +100,9 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
   it("C52 C115: a batch in two processes loads each key once", async () => {
     await using fleet = await pool.open(servers, 2);
     const keys = Array.from({ length: 40 }, (_, i) => `k${i}`);
-    const found = await Promise.all(fleet.members.map((member) => member.getOrSetMany(keys, "loaded", { tags: ["t"] })));
+    const found = await Promise.all(
+      fleet.members.map((member) => member.getOrSetMany(keys, "loaded", { tags: ["t"] })),
+    );
     for (const each of found) expect(each).toEqual(new Map(keys.map((key) => [key, "loaded"])));
     const runs = await fleet.loads();
     expect(new Set(runs.map(({ key }) => key)).size).toBe(keys.length);
@@ -100,8 +126,14 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     await fleet.members[0]!.set("k", "old", { ttl: 50, staleIfError: "1h" });
     await expect.poll(async () => (await fleet.members[0]!.inspect("k"))?.state, PATIENCE).toBe("stale");
     for (let turn = 0; turn < 3; turn += 1)
-      expect(await Promise.all(fleet.members.map((member) => member.herd("k", 20, { fails: "the source is down", takesMs: 40 })))).toEqual([["old"], ["old"], ["old"]]);
-    expect((await Promise.all(fleet.members.map((member) => member.loads("k")))).map(({ length }) => length)).toEqual([1, 1, 1]);
+      expect(
+        await Promise.all(
+          fleet.members.map((member) => member.herd("k", 20, { fails: "the source is down", takesMs: 40 })),
+        ),
+      ).toEqual([["old"], ["old"], ["old"]]);
+    expect((await Promise.all(fleet.members.map((member) => member.loads("k")))).map(({ length }) => length)).toEqual([
+      1, 1, 1,
+    ]);
     expect(atOnce(await fleet.loads("k"))).toBe(1);
   });
 
@@ -111,25 +143,31 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     ["invalidated by tag", (other) => other.invalidateTags("t"), undefined],
     ["cleared", (other) => other.clear(), undefined],
   ];
-  it.for(changes)("C41: a refresh behind an answer stores nothing where the key was %s elsewhere since it began", async ([what, change, left]) => {
-    await using fleet = await pool.open(servers, 2);
-    const [loading, other] = fleet.members as [Member, Member];
-    await loading.set("k", "old", { ttl: 50, staleWhileRevalidate: "1h", tags: ["t"] });
-    await expect.poll(async () => (await loading.inspect("k"))?.state, PATIENCE).toBe("stale");
-    expect(await loading.getOrSet("k", { gate: "k", value: "refreshed" }, { tags: ["t"], ttl: "10m" })).toBe("old");
-    await loadsNow(loading, "k");
-    await change(other);
-    await loading.openGate("k");
-    await loading.drain();
-    const [load] = await loading.events("load");
-    // Tag versions may be on another server, whose message comes later: what is stored under the former ones is nobody's.
-    expect(load).toMatchObject({ background: true, result: what === "set" || what === "deleted" ? "fenced" : expect.stringMatching(/^(fenced|stored)$/) });
-    for (const member of fleet.members) {
-      expect(await member.get("k")).toBe(left);
-      expect(await member.getStale("k")).toBe(left);
-      expect([undefined, left]).toContain(await member.peek("k"));
-    }
-  });
+  it.for(changes)(
+    "C41: a refresh behind an answer stores nothing where the key was %s elsewhere since it began",
+    async ([what, change, left]) => {
+      await using fleet = await pool.open(servers, 2);
+      const [loading, other] = fleet.members as [Member, Member];
+      await loading.set("k", "old", { ttl: 50, staleWhileRevalidate: "1h", tags: ["t"] });
+      await expect.poll(async () => (await loading.inspect("k"))?.state, PATIENCE).toBe("stale");
+      expect(await loading.getOrSet("k", { gate: "k", value: "refreshed" }, { tags: ["t"], ttl: "10m" })).toBe("old");
+      await loadsNow(loading, "k");
+      await change(other);
+      await loading.openGate("k");
+      await loading.drain();
+      const [load] = await loading.events("load");
+      // Tag versions may be on another server, whose message comes later: what is stored under the former ones is nobody's.
+      expect(load).toMatchObject({
+        background: true,
+        result: what === "set" || what === "deleted" ? "fenced" : expect.stringMatching(/^(fenced|stored)$/),
+      });
+      for (const member of fleet.members) {
+        expect(await member.get("k")).toBe(left);
+        expect(await member.getStale("k")).toBe(left);
+        expect([undefined, left]).toContain(await member.peek("k"));
+      }
+    },
+  );
 
   it("C55: where the server does not answer, each process loads for itself, and no call fails", async () => {
     await using fleet = await pool.open(servers, 2, { responseTimeoutMs: 300 });
@@ -137,7 +175,10 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     primary.pause();
     try {
       const outcomes = await Promise.all(fleet.members.map((member, i) => member.serve("k", { value: i })));
-      expect(outcomes.map(({ value, status }) => [value, status])).toEqual([[0, "miss"], [1, "miss"]]);
+      expect(outcomes.map(({ value, status }) => [value, status])).toEqual([
+        [0, "miss"],
+        [1, "miss"],
+      ]);
       for (const { ms } of outcomes) expect(ms).toBeLessThan(SOON_MS);
     } finally {
       primary.resume();
@@ -170,7 +211,9 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
       await call;
       // It would last for ten seconds, and for longer while it is renewed.
       await expect.poll(() => fleet.redis("EXISTS", fleet.leaseOf(what)), { message: what, timeout: SOON_MS }).toBe(0);
-      expect(await other.getOrSet(what, { value: "next" }), what).toEqual(plan.kind === "uncloneable" ? { value: 1 } : "next");
+      expect(await other.getOrSet(what, { value: "next" }), what).toEqual(
+        plan.kind === "uncloneable" ? { value: 1 } : "next",
+      );
     }
   });
 
@@ -217,7 +260,11 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     await loadsNow(holder, "k");
     for (let i = 0; i < 3; i += 1) {
       const startedAt = sharedNow();
-      expect(await other.serve("k", { value: "second" })).toMatchObject({ value: "old", status: "stale", cause: "revalidating" });
+      expect(await other.serve("k", { value: "second" })).toMatchObject({
+        value: "old",
+        status: "stale",
+        cause: "revalidating",
+      });
       await other.drain();
       expect(sharedNow() - startedAt).toBeLessThan(SOON_MS);
     }
@@ -231,10 +278,13 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
 
 describe("where leases are refused", () => {
   it("C55: by the user's rights: each process loads for itself, and no call fails", async () => {
-    await using users = await startAclRedis({ users: ["user reader on >readerpass allchannels ~t??????????:* +@all -@dangerous +info +client"] });
+    await using users = await startAclRedis({
+      users: ["user reader on >readerpass allchannels ~t??????????:* +@all -@dangerous +info +client"],
+    });
     const place = { topology: "single", url: users.urlOf("reader", "readerpass") } as const;
     await using fleet = await pool.open({ place } as FleetServers, 2);
-    for (const [i, member] of fleet.members.entries()) expect(await member.serve("k", { value: i })).toMatchObject({ value: i, status: "miss" });
+    for (const [i, member] of fleet.members.entries())
+      expect(await member.serve("k", { value: i })).toMatchObject({ value: i, status: "miss" });
     for (const member of fleet.members) {
       expect(await member.state()).toBe("up");
       expect((await member.events("backend:error")).map(({ operation }) => operation)).toContain("lease");

@@ -103,7 +103,9 @@ class History {
       echoes: !this.#random.oneIn(3),
       ...(this.#random.oneIn(4) && { alias: (key: string) => `#${[...key].toReversed().join("")}` }),
     });
-    this.#processes = Array.from({ length: weather.processes }, (_, i) => this.#start(`p${i + 1}`, i === 0 ? first : first.peer()));
+    this.#processes = Array.from({ length: weather.processes }, (_, i) =>
+      this.#start(`p${i + 1}`, i === 0 ? first : first.peer()),
+    );
   }
 
   #start(name: string, backend: ScriptedBackend): Process {
@@ -212,26 +214,40 @@ class History {
     const leaving = new AbortController();
     if (oneIn(6)) this.#clock.schedule(() => leaving.abort(new Error("left")), below(40));
     let served: Served | undefined;
-    this.#begin(`${process.name} getOrSet ${key}${forceRefresh ? ", forced" : ""}${after === undefined ? "" : `, after change ${after.number}`}`, users.getOrSet<number | undefined>(key, (ctx) => this.#load(ctx), {
-      tags: ["t"],
-      forceRefresh,
-      signal: leaving.signal,
-      ...(after !== undefined && { after: after.token! }),
-      ...(oneIn(6) && { staleWhileRevalidate: 0, staleIfError: 0 }),
-      onServed: (each) => void (served = each),
-    }).then((value) => check(value, served?.status !== "stale", served?.coalesced), () => undefined));
+    this.#begin(
+      `${process.name} getOrSet ${key}${forceRefresh ? ", forced" : ""}${after === undefined ? "" : `, after change ${after.number}`}`,
+      users
+        .getOrSet<number | undefined>(key, (ctx) => this.#load(ctx), {
+          tags: ["t"],
+          forceRefresh,
+          signal: leaving.signal,
+          ...(after !== undefined && { after: after.token! }),
+          ...(oneIn(6) && { staleWhileRevalidate: 0, staleIfError: 0 }),
+          onServed: (each) => void (served = each),
+        })
+        .then(
+          (value) => check(value, served?.status !== "stale", served?.coalesced),
+          () => undefined,
+        ),
+    );
   }
 
   #get(process: Process, key: string): void {
     const check = this.#checker(process, key);
-    this.#begin(`${process.name} get ${key}`, process.users.get<number>(key).then((value) => check(value, true)));
+    this.#begin(
+      `${process.name} get ${key}`,
+      process.users.get<number>(key).then((value) => check(value, true)),
+    );
   }
 
   #getMany(process: Process): void {
     const checks = new Map(this.#keys.map((key) => [key, this.#checker(process, key)]));
-    this.#begin(`${process.name} getMany`, process.users.getMany<number>(this.#keys).then((found) => {
-      for (const [key, value] of found) checks.get(key)!(value, true);
-    }));
+    this.#begin(
+      `${process.name} getMany`,
+      process.users.getMany<number>(this.#keys).then((found) => {
+        for (const [key, value] of found) checks.get(key)!(value, true);
+      }),
+    );
   }
 
   /** Without a word on how it was answered, so it counts as stale, and as shared. */
@@ -244,9 +260,17 @@ class History {
       if (this.#hasLateTag) for (const key of found) ctx.setOptions(key, { tags: ["late"] });
       return found.map((key) => [key, value]);
     };
-    this.#begin(`${process.name} getOrSetMany`, process.users.getOrSetMany(this.#keys, (key) => key, load, { tags: ["t"] }).then((found) => {
-      for (const [key, value] of found) checks.get(key)!(value, false, true);
-    }, () => undefined));
+    this.#begin(
+      `${process.name} getOrSetMany`,
+      process.users
+        .getOrSetMany(this.#keys, (key) => key, load, { tags: ["t"] })
+        .then(
+          (found) => {
+            for (const [key, value] of found) checks.get(key)!(value, false, true);
+          },
+          () => undefined,
+        ),
+    );
   }
 
   #peek(process: Process, key: string): void {
@@ -263,32 +287,40 @@ class History {
     const number = this.#source;
     const space = oneIn(2) ? users : cache;
     const call =
-      kind === "delete" ? users.delete(key)
-      : kind === "set" ? users.set(key, number, { tags: this.#hasLateTag ? ["t", "late"] : ["t"] })
-      : kind === "markStale" ? users.markStale(key)
-      : kind === "clear" ? space.clear()
-      : space[kind](this.#hasLateTag && oneIn(2) ? "late" : "t");
+      kind === "delete"
+        ? users.delete(key)
+        : kind === "set"
+          ? users.set(key, number, { tags: this.#hasLateTag ? ["t", "late"] : ["t"] })
+          : kind === "markStale"
+            ? users.markStale(key)
+            : kind === "clear"
+              ? space.clear()
+              : space[kind](this.#hasLateTag && oneIn(2) ? "late" : "t");
     this.#changes += 1;
     this.#isSetting = kind === "set";
     const isSoft = kind === "markStale" || kind === "markTagsStale";
     const keys = kind === "delete" || kind === "set" || kind === "markStale" ? [key] : this.#keys;
-    this.#begin(`${process.name} ${kind} ${keys.join()} after change ${number}`, call.then((result) => {
-      this.#changes -= 1;
-      if (kind === "set") this.#isSetting = false;
-      const token = "token" in result ? result.token : undefined;
-      const change: Change = { number, keys, isSoft, at: this.#clock.now(), token };
-      this.#log.push(`${this.#clock.now()} ${kind} of change ${number}: ${result.status}`);
-      raise(process.floors, "own", change);
-      if (result.status !== "pending") {
-        this.#acknowledged.push(change);
-        for (const other of this.#processes) if (other !== process) other.unheard.push(change);
-      }
-      this.#listen();
-      for (const each of this.#processes) for (const changed of keys) {
-        this.#peek(each, changed);
-        if (oneIn(2)) this.#get(each, changed);
-      }
-    }));
+    this.#begin(
+      `${process.name} ${kind} ${keys.join()} after change ${number}`,
+      call.then((result) => {
+        this.#changes -= 1;
+        if (kind === "set") this.#isSetting = false;
+        const token = "token" in result ? result.token : undefined;
+        const change: Change = { number, keys, isSoft, at: this.#clock.now(), token };
+        this.#log.push(`${this.#clock.now()} ${kind} of change ${number}: ${result.status}`);
+        raise(process.floors, "own", change);
+        if (result.status !== "pending") {
+          this.#acknowledged.push(change);
+          for (const other of this.#processes) if (other !== process) other.unheard.push(change);
+        }
+        this.#listen();
+        for (const each of this.#processes)
+          for (const changed of keys) {
+            this.#peek(each, changed);
+            if (oneIn(2)) this.#get(each, changed);
+          }
+      }),
+    );
   }
 
   /** The store loses something: what depends on it is missed, or loaded twice. */
@@ -301,7 +333,13 @@ class History {
         lost(`lease of ${key}`);
         return store.expireLease(`history:users::${key}`);
       case 1: {
-        const tag = one(["{~history}:users::t", "{~history}:users::", "{~history}::", "{~history}::t", "{~history}:users::late"]);
+        const tag = one([
+          "{~history}:users::t",
+          "{~history}:users::",
+          "{~history}::",
+          "{~history}::t",
+          "{~history}:users::late",
+        ]);
         lost(tag);
         return store.evictTag(tag);
       }
@@ -426,19 +464,31 @@ class History {
   }
 
   /** What a call that begins now may answer. */
-  #checker({ name, floors }: Process, key: string, after?: Change): (value: number | undefined, isFresh: boolean, isCoalesced?: boolean) => void {
+  #checker(
+    { name, floors }: Process,
+    key: string,
+    after?: Change,
+  ): (value: number | undefined, isFresh: boolean, isCoalesced?: boolean) => void {
     const { own, heard, asked } = floors.get(key)!;
     const startedAt = this.#clock.now();
-    const late = this.#acknowledged.filter(({ keys, at }) => keys.includes(key) && at + MAX_STALENESS_MS <= startedAt).reduce(raised, NO_LIMIT);
+    const late = this.#acknowledged
+      .filter(({ keys, at }) => keys.includes(key) && at + MAX_STALENESS_MS <= startedAt)
+      .reduce(raised, NO_LIMIT);
     const known = after === undefined || this.#isReissuing ? own : raised(own, after);
     const wasReissuing = this.#isReissuing;
     const servers = this.#servers;
     return (value, isFresh, isCoalesced = false) => {
       if (value === undefined) return;
-      const floor = this.#weather.isFaulty || wasReissuing || servers !== this.#servers ? known : [heard, late, ...(isCoalesced ? [] : [asked])].reduce(higher, known);
-      this.#log.push(`${this.#clock.now()} ${name} ${key} is ${value}${isFresh ? "" : ", stale"}${isCoalesced ? ", shared" : ""}; asked at ${startedAt}`);
+      const floor =
+        this.#weather.isFaulty || wasReissuing || servers !== this.#servers
+          ? known
+          : [heard, late, ...(isCoalesced ? [] : [asked])].reduce(higher, known);
+      this.#log.push(
+        `${this.#clock.now()} ${name} ${key} is ${value}${isFresh ? "" : ", stale"}${isCoalesced ? ", shared" : ""}; asked at ${startedAt}`,
+      );
       if (value < floor.hard) this.#violate(`${name} answered ${value} after the invalidation of change ${floor.hard}`);
-      if (isFresh && value < floor.soft) this.#violate(`${name} answered ${value} as fresh after change ${floor.soft} made it stale`);
+      if (isFresh && value < floor.soft)
+        this.#violate(`${name} answered ${value} as fresh after change ${floor.soft} made it stale`);
     };
   }
 
@@ -459,32 +509,73 @@ class History {
   }
 
   /** Each call takes its time before it is executed, and again before it is answered; a faulty one may do without either. */
-  #slow(name: string, { label, format, compressor, read, write, remove, markStale, batch, leases, tagVersions, coherence, alias, close }: ScriptedBackend): Backend {
+  #slow(
+    name: string,
+    {
+      label,
+      format,
+      compressor,
+      read,
+      write,
+      remove,
+      markStale,
+      batch,
+      leases,
+      tagVersions,
+      coherence,
+      alias,
+      close,
+    }: ScriptedBackend,
+  ): Backend {
     const { below, oneIn } = bound(this.#random);
     const { isFaulty } = this.#weather;
     const atMostMs = isFaulty ? 12 : 30;
-    const slow = <A extends readonly unknown[], R>(what: string, work: (...args: A) => Promise<R>, times: number) => async (...args: A): Promise<R> => {
-      if (!oneIn(3)) await this.#pause(atMostMs);
-      const fault = isFaulty && oneIn(times) ? below(3) : undefined;
-      if (fault === 0) throw new BackendUnavailableError("not executed");
-      if (fault === 1) return new Promise(() => undefined);
-      const answer = await work(...args);
-      this.#log.push(`${this.#clock.now()} ${name} executed ${what} ${String(args[0])}`);
-      if (!oneIn(3)) await this.#pause(atMostMs);
-      if (fault === 2) throw new BackendUnavailableError("executed, and the answer was lost");
-      return answer;
-    };
+    const slow =
+      <A extends readonly unknown[], R>(what: string, work: (...args: A) => Promise<R>, times: number) =>
+      async (...args: A): Promise<R> => {
+        if (!oneIn(3)) await this.#pause(atMostMs);
+        const fault = isFaulty && oneIn(times) ? below(3) : undefined;
+        if (fault === 0) throw new BackendUnavailableError("not executed");
+        if (fault === 1) return new Promise(() => undefined);
+        const answer = await work(...args);
+        this.#log.push(`${this.#clock.now()} ${name} executed ${what} ${String(args[0])}`);
+        if (!oneIn(3)) await this.#pause(atMostMs);
+        if (fault === 2) throw new BackendUnavailableError("executed, and the answer was lost");
+        return answer;
+      };
     return {
-      label, format, compressor, close, coherence: coherence!, ...(alias !== undefined && { alias }),
+      label,
+      format,
+      compressor,
+      close,
+      coherence: coherence!,
+      ...(alias !== undefined && { alias }),
       deadlineMs: isFaulty ? 50 : 1_000,
       read: slow("read", read, 60),
       write: slow("write", write, 60),
       remove: slow("remove", remove, 3),
       markStale: slow("markStale", markStale!, 3),
-      ...(batch !== undefined && { batch: { read: slow("batch.read", batch.read, 60), write: slow("batch.write", batch.write, 60), remove: slow("batch.remove", batch.remove, 3) } }),
-      leases: { acquire: slow("leases.acquire", leases!.acquire, 20), renew: slow("leases.renew", leases!.renew, 20), release: slow("leases.release", leases!.release, 20), store: slow("leases.store", leases!.store, 20), confirm: slow("leases.confirm", leases!.confirm, 20) },
+      ...(batch !== undefined && {
+        batch: {
+          read: slow("batch.read", batch.read, 60),
+          write: slow("batch.write", batch.write, 60),
+          remove: slow("batch.remove", batch.remove, 3),
+        },
+      }),
+      leases: {
+        acquire: slow("leases.acquire", leases!.acquire, 20),
+        renew: slow("leases.renew", leases!.renew, 20),
+        release: slow("leases.release", leases!.release, 20),
+        store: slow("leases.store", leases!.store, 20),
+        confirm: slow("leases.confirm", leases!.confirm, 20),
+      },
       ...(tagVersions !== undefined && {
-        tagVersions: { read: slow("tagVersions.read", tagVersions.read, 60), pin: slow("tagVersions.pin", tagVersions.pin, 60), unchangedSince: slow("tagVersions.unchangedSince", tagVersions.unchangedSince, 20), renew: slow("tagVersions.renew", tagVersions.renew, 3) },
+        tagVersions: {
+          read: slow("tagVersions.read", tagVersions.read, 60),
+          pin: slow("tagVersions.pin", tagVersions.pin, 60),
+          unchangedSince: slow("tagVersions.unchangedSince", tagVersions.unchangedSince, 20),
+          renew: slow("tagVersions.renew", tagVersions.renew, 3),
+        },
       }),
     };
   }
@@ -503,7 +594,13 @@ function raise(floors: Process["floors"], which: keyof Floor, change: Change): v
   }
 }
 
-const bound = (random: Random): { readonly below: (bound: number) => number; readonly one: <T>(choices: readonly T[]) => T; readonly oneIn: (times: number) => boolean } => ({
+const bound = (
+  random: Random,
+): {
+  readonly below: (bound: number) => number;
+  readonly one: <T>(choices: readonly T[]) => T;
+  readonly oneIn: (times: number) => boolean;
+} => ({
   below: (limit) => random.below(limit),
   one: (choices) => random.one(choices),
   oneIn: (times) => random.oneIn(times),
@@ -521,22 +618,42 @@ async function search(weather: Weather): Promise<readonly string[]> {
 const FIRST = Number(process.env["HOTSET_FIRST_SEED"] ?? 1);
 const SEEDS = Number(process.env["HOTSET_SEEDS"] ?? 60);
 
-it.for([2, 3])("C61 C67 C79 C81 C85 no history of %i processes shows what was invalidated, while all is heard", { timeout: 120_000 }, async (processes) => {
-  expect((await search({ processes, hasLinks: false, isFaulty: false })).slice(0, 1)).toEqual([]);
-});
+it.for([2, 3])(
+  "C61 C67 C79 C81 C85 no history of %i processes shows what was invalidated, while all is heard",
+  { timeout: 120_000 },
+  async (processes) => {
+    expect((await search({ processes, hasLinks: false, isFaulty: false })).slice(0, 1)).toEqual([]);
+  },
+);
 
-it.for([2, 3])("C24 C52 C57 in no history of %i processes is a key loaded twice at a time, while nothing is changed, lost or forced", { timeout: 120_000 }, async (processes) => {
-  expect((await search({ processes, isQuiet: true, hasLinks: true, isFaulty: false })).slice(0, 1)).toEqual([]);
-});
+it.for([2, 3])(
+  "C24 C52 C57 in no history of %i processes is a key loaded twice at a time, while nothing is changed, lost or forced",
+  { timeout: 120_000 },
+  async (processes) => {
+    expect((await search({ processes, isQuiet: true, hasLinks: true, isFaulty: false })).slice(0, 1)).toEqual([]);
+  },
+);
 
-it.for([2, 3])("C86 nor does one of %i whose links are slow, silent and lost, for longer than maxStaleness", { timeout: 120_000 }, async (processes) => {
-  expect((await search({ processes, hasLinks: true, isFaulty: false })).slice(0, 1)).toEqual([]);
-});
+it.for([2, 3])(
+  "C86 nor does one of %i whose links are slow, silent and lost, for longer than maxStaleness",
+  { timeout: 120_000 },
+  async (processes) => {
+    expect((await search({ processes, hasLinks: true, isFaulty: false })).slice(0, 1)).toEqual([]);
+  },
+);
 
-it.for([2, 3])("C93 C94 nor does one of %i show its own process what that invalidated, though calls fail, hang, and lose their answers", { timeout: 120_000 }, async (processes) => {
-  expect((await search({ processes, hasLinks: true, isFaulty: true })).slice(0, 1)).toEqual([]);
-});
+it.for([2, 3])(
+  "C93 C94 nor does one of %i show its own process what that invalidated, though calls fail, hang, and lose their answers",
+  { timeout: 120_000 },
+  async (processes) => {
+    expect((await search({ processes, hasLinks: true, isFaulty: true })).slice(0, 1)).toEqual([]);
+  },
+);
 
-it.for([2, 3])("C93 nor does one of %i over servers that come back as they were a while ago: to its own process never, and to nobody once that is invalidated again", { timeout: 120_000 }, async (processes) => {
-  expect((await search({ processes, hasLinks: false, isFaulty: false, hasFailovers: true })).slice(0, 1)).toEqual([]);
-});
+it.for([2, 3])(
+  "C93 nor does one of %i over servers that come back as they were a while ago: to its own process never, and to nobody once that is invalidated again",
+  { timeout: 120_000 },
+  async (processes) => {
+    expect((await search({ processes, hasLinks: false, isFaulty: false, hasFailovers: true })).slice(0, 1)).toEqual([]);
+  },
+);

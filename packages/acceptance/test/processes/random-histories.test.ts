@@ -76,8 +76,14 @@ class History {
       ...(below(3) === 0 && { localTtl: 30 }),
     });
     const near = memory({ maxEntries: one([1, 10]) });
-    const cache = (stack === "memory" ? empty.tier(near) : stack === "backend" ? empty.tier(far) : empty.tier(near).tier(far)).build();
-    return { cache, users: cache.namespace("users"), floors: new Map(this.#keys.map((key) => [key, { own: NO_LIMIT, shared: NO_LIMIT }])) };
+    const cache = (
+      stack === "memory" ? empty.tier(near) : stack === "backend" ? empty.tier(far) : empty.tier(near).tier(far)
+    ).build();
+    return {
+      cache,
+      users: cache.namespace("users"),
+      floors: new Map(this.#keys.map((key) => [key, { own: NO_LIMIT, shared: NO_LIMIT }])),
+    };
   }
 
   /** @returns what went wrong, with all that led there; `undefined` if nothing did. */
@@ -132,25 +138,39 @@ class History {
     const leaving = new AbortController();
     if (below(6) === 0) this.#clock.schedule(() => leaving.abort(new Error("left")), below(40));
     let served: Served | undefined;
-    this.#begin(`getOrSet ${key}${forceRefresh ? ", forced" : ""}`, users.getOrSet<number | undefined>(key, (ctx) => this.#load(ctx), {
-      tags: ["t"],
-      forceRefresh,
-      signal: leaving.signal,
-      ...(below(6) === 0 && { staleWhileRevalidate: 0, staleIfError: 0 }),
-      onServed: (each) => void (served = each),
-    }).then((value) => check(value, served?.status !== "stale", served?.coalesced), () => undefined));
+    this.#begin(
+      `getOrSet ${key}${forceRefresh ? ", forced" : ""}`,
+      users
+        .getOrSet<number | undefined>(key, (ctx) => this.#load(ctx), {
+          tags: ["t"],
+          forceRefresh,
+          signal: leaving.signal,
+          ...(below(6) === 0 && { staleWhileRevalidate: 0, staleIfError: 0 }),
+          onServed: (each) => void (served = each),
+        })
+        .then(
+          (value) => check(value, served?.status !== "stale", served?.coalesced),
+          () => undefined,
+        ),
+    );
   }
 
   #get({ users, floors }: Process, key: string): void {
     const check = this.#checker(floors, key);
-    this.#begin(`get ${key}`, users.get<number>(key).then((value) => check(value, true)));
+    this.#begin(
+      `get ${key}`,
+      users.get<number>(key).then((value) => check(value, true)),
+    );
   }
 
   #getMany({ users, floors }: Process): void {
     const checks = new Map(this.#keys.map((key) => [key, this.#checker(floors, key)]));
-    this.#begin("getMany", users.getMany<number>(this.#keys).then((found) => {
-      for (const [key, value] of found) checks.get(key)!(value, true);
-    }));
+    this.#begin(
+      "getMany",
+      users.getMany<number>(this.#keys).then((found) => {
+        for (const [key, value] of found) checks.get(key)!(value, true);
+      }),
+    );
   }
 
   /** Without a word on how it was answered, so it counts as stale, and as shared. */
@@ -163,9 +183,17 @@ class History {
       if (this.#hasLateTag) for (const key of found) ctx.setOptions(key, { tags: ["late"] });
       return found.map((key) => [key, value]);
     };
-    this.#begin("getOrSetMany", users.getOrSetMany(this.#keys, (key) => key, load, { tags: ["t"] }).then((found) => {
-      for (const [key, value] of found) checks.get(key)!(value, false, true);
-    }, () => undefined));
+    this.#begin(
+      "getOrSetMany",
+      users
+        .getOrSetMany(this.#keys, (key) => key, load, { tags: ["t"] })
+        .then(
+          (found) => {
+            for (const [key, value] of found) checks.get(key)!(value, false, true);
+          },
+          () => undefined,
+        ),
+    );
   }
 
   #peek({ users, floors }: Process, key: string): void {
@@ -182,29 +210,36 @@ class History {
     const number = this.#source;
     const space = below(2) === 0 ? users : cache;
     const call =
-      kind === "delete" ? users.delete(key)
-      : kind === "set" ? users.set(key, number, { tags: this.#hasLateTag ? ["t", "late"] : ["t"] })
-      : kind === "markStale" ? users.markStale(key)
-      : kind === "clear" ? space.clear()
-      : space[kind](this.#hasLateTag && below(2) === 0 ? "late" : "t");
+      kind === "delete"
+        ? users.delete(key)
+        : kind === "set"
+          ? users.set(key, number, { tags: this.#hasLateTag ? ["t", "late"] : ["t"] })
+          : kind === "markStale"
+            ? users.markStale(key)
+            : kind === "clear"
+              ? space.clear()
+              : space[kind](this.#hasLateTag && below(2) === 0 ? "late" : "t");
     this.#changes += 1;
     this.#isSetting = kind === "set";
     const isSoft = kind === "markStale" || kind === "markTagsStale";
     const keys = kind === "delete" || kind === "set" || kind === "markStale" ? [key] : this.#keys;
-    this.#begin(`${kind} ${keys.join()} after change ${number}`, call.then(({ status }) => {
-      this.#changes -= 1;
-      if (kind === "set") this.#isSetting = false;
-      this.#log.push(`${this.#clock.now()} ${kind} of change ${number}: ${status}`);
-      for (const each of status === "pending" ? [process] : this.#processes) {
-        for (const changed of keys) {
-          const floor = each.floors.get(changed)!;
-          floor.shared = raised(floor.shared, number, isSoft);
-          if (each === process) floor.own = raised(floor.own, number, isSoft);
-          this.#peek(each, changed);
-          if (below(2) === 0) this.#get(each, changed);
+    this.#begin(
+      `${kind} ${keys.join()} after change ${number}`,
+      call.then(({ status }) => {
+        this.#changes -= 1;
+        if (kind === "set") this.#isSetting = false;
+        this.#log.push(`${this.#clock.now()} ${kind} of change ${number}: ${status}`);
+        for (const each of status === "pending" ? [process] : this.#processes) {
+          for (const changed of keys) {
+            const floor = each.floors.get(changed)!;
+            floor.shared = raised(floor.shared, number, isSoft);
+            if (each === process) floor.own = raised(floor.own, number, isSoft);
+            this.#peek(each, changed);
+            if (below(2) === 0) this.#get(each, changed);
+          }
         }
-      }
-    }));
+      }),
+    );
   }
 
   /** The backend loses something: what depends on it is missed. */
@@ -248,7 +283,10 @@ class History {
   }
 
   /** What a call that begins now may answer. */
-  #checker(floors: Process["floors"], key: string): (value: number | undefined, isFresh: boolean, isCoalesced?: boolean) => void {
+  #checker(
+    floors: Process["floors"],
+    key: string,
+  ): (value: number | undefined, isFresh: boolean, isCoalesced?: boolean) => void {
     const { own, shared } = floors.get(key)!;
     const startedAt = this.#clock.now();
     return (value, isFresh, isCoalesced = false) => {
@@ -256,7 +294,8 @@ class History {
       const floor = isCoalesced ? own : shared;
       this.#log.push(`${this.#clock.now()} ${key} is ${value}${isFresh ? "" : ", stale"}; asked at ${startedAt}`);
       if (value < floor.hard) this.#violate(`answered ${value} after the invalidation of change ${floor.hard}`);
-      if (isFresh && value < floor.soft) this.#violate(`answered ${value} as fresh after change ${floor.soft} made it stale`);
+      if (isFresh && value < floor.soft)
+        this.#violate(`answered ${value} as fresh after change ${floor.soft} made it stale`);
     };
   }
 
@@ -277,22 +316,30 @@ class History {
   }
 
   /** Each call takes its time before it is executed, and again before it is answered; a faulty one may do without either. */
-  #slow({ label, format, compressor, read, write, remove, markStale, batch, close }: Backend, isFaulty: boolean): Backend {
+  #slow(
+    { label, format, compressor, read, write, remove, markStale, batch, close }: Backend,
+    isFaulty: boolean,
+  ): Backend {
     const { below } = this.#random;
     const atMostMs = isFaulty ? 12 : 30;
-    const slow = <A extends readonly unknown[], R>(work: (...args: A) => Promise<R>, oneIn: number) => async (...args: A): Promise<R> => {
-      if (below(3) !== 0) await this.#pause(atMostMs);
-      const fault = isFaulty && below(oneIn) === 0 ? below(3) : undefined;
-      if (fault === 0) throw new BackendUnavailableError("not executed");
-      if (fault === 1) return new Promise(() => undefined);
-      const answer = await work(...args);
-      this.#log.push(`${this.#clock.now()} executed ${String(args[0])}`);
-      if (below(3) !== 0) await this.#pause(atMostMs);
-      if (fault === 2) throw new BackendUnavailableError("executed, and the answer was lost");
-      return answer;
-    };
+    const slow =
+      <A extends readonly unknown[], R>(work: (...args: A) => Promise<R>, oneIn: number) =>
+      async (...args: A): Promise<R> => {
+        if (below(3) !== 0) await this.#pause(atMostMs);
+        const fault = isFaulty && below(oneIn) === 0 ? below(3) : undefined;
+        if (fault === 0) throw new BackendUnavailableError("not executed");
+        if (fault === 1) return new Promise(() => undefined);
+        const answer = await work(...args);
+        this.#log.push(`${this.#clock.now()} executed ${String(args[0])}`);
+        if (below(3) !== 0) await this.#pause(atMostMs);
+        if (fault === 2) throw new BackendUnavailableError("executed, and the answer was lost");
+        return answer;
+      };
     return {
-      label, format, compressor, close,
+      label,
+      format,
+      compressor,
+      close,
       coherence: "sole-writer",
       deadlineMs: isFaulty ? 50 : 1_000,
       read: slow(read, 60),
@@ -337,13 +384,21 @@ async function search(stack: Stack, isFaulty: boolean, processes: number = 1): P
 
 const SEEDS = 200;
 
-it.for(STACKS)("C59 C60 C62 C63 C66 C69 no history over %s shows what an invalidation has removed", { timeout: 60_000 }, async (stack) => {
-  expect((await search(stack, false)).slice(0, 1)).toEqual([]);
-});
+it.for(STACKS)(
+  "C59 C60 C62 C63 C66 C69 no history over %s shows what an invalidation has removed",
+  { timeout: 60_000 },
+  async (stack) => {
+    expect((await search(stack, false)).slice(0, 1)).toEqual([]);
+  },
+);
 
-it.for(STACKS_WITH_BACKEND)("C93 C94 nor does one over %s whose calls fail, hang, and lose their answers", { timeout: 60_000 }, async (stack) => {
-  expect((await search(stack, true)).slice(0, 1)).toEqual([]);
-});
+it.for(STACKS_WITH_BACKEND)(
+  "C93 C94 nor does one over %s whose calls fail, hang, and lose their answers",
+  { timeout: 60_000 },
+  async (stack) => {
+    expect((await search(stack, true)).slice(0, 1)).toEqual([]);
+  },
+);
 
 it("C67 C73 C77 C79 nor does one of two processes, as far as tags and clear go", { timeout: 60_000 }, async () => {
   expect((await search("backend", false, 2)).slice(0, 1)).toEqual([]);

@@ -13,28 +13,37 @@ beforeAll(async () => {
 afterAll(() => pool.end());
 
 describe("A97 C93: a removal that a promoted replica never had is issued again", () => {
-  it("by the process that made it, which never serves what was removed", overEach(pool, WITH_REPLICAS, async (servers) => {
-    await servers.healed();
-    await using fleet = await pool.open(servers, 2, SETTINGS);
-    const [one] = fleet.members as [Member, Member];
-    // All on the server of the tags, so that one failover takes all of it back.
-    const [deleted, tagged] = [await beside(fleet, fleet.tagKeyOf("t"), "deleted"), await beside(fleet, fleet.tagKeyOf("t"), "tagged")];
-    await one.set(deleted, "old");
-    await one.set(tagged, "old", { tags: ["t"] });
-    for (const key of [deleted, tagged]) await fleet.allHold(key, "old");
-    await servers.replicated();
-    await servers.cutReplicas(fleet.keyOf(deleted));
-    expect(await one.delete(deleted)).toMatchObject({ status: "deleted" });
-    expect(await one.invalidateTags("t")).toMatchObject({ status: "done" });
-    const reading = [deleted, tagged].map((key) => one.readFor(key, 6_000));
-    const next = await servers.failOver(fleet.keyOf(deleted));
-    await fleet.inStep(40_000);
-    expect(await Promise.all(reading)).toEqual([[undefined], [undefined]]);
-    await expect.poll(() => next.command("EXISTS", fleet.keyOf(deleted)), PATIENCE).toBe(0);
-    for (const member of fleet.members)
-      for (const key of [deleted, tagged]) await expect.poll(async () => [await member.get(key), await member.peek(key)], PATIENCE).toEqual([undefined, undefined]);
-    for (const member of fleet.members) expect(await member.getOrSet(deleted, { value: "new" })).toBe("new");
-  }));
+  it(
+    "by the process that made it, which never serves what was removed",
+    overEach(pool, WITH_REPLICAS, async (servers) => {
+      await servers.healed();
+      await using fleet = await pool.open(servers, 2, SETTINGS);
+      const [one] = fleet.members as [Member, Member];
+      // All on the server of the tags, so that one failover takes all of it back.
+      const [deleted, tagged] = [
+        await beside(fleet, fleet.tagKeyOf("t"), "deleted"),
+        await beside(fleet, fleet.tagKeyOf("t"), "tagged"),
+      ];
+      await one.set(deleted, "old");
+      await one.set(tagged, "old", { tags: ["t"] });
+      for (const key of [deleted, tagged]) await fleet.allHold(key, "old");
+      await servers.replicated();
+      await servers.cutReplicas(fleet.keyOf(deleted));
+      expect(await one.delete(deleted)).toMatchObject({ status: "deleted" });
+      expect(await one.invalidateTags("t")).toMatchObject({ status: "done" });
+      const reading = [deleted, tagged].map((key) => one.readFor(key, 6_000));
+      const next = await servers.failOver(fleet.keyOf(deleted));
+      await fleet.inStep(40_000);
+      expect(await Promise.all(reading)).toEqual([[undefined], [undefined]]);
+      await expect.poll(() => next.command("EXISTS", fleet.keyOf(deleted)), PATIENCE).toBe(0);
+      for (const member of fleet.members)
+        for (const key of [deleted, tagged])
+          await expect
+            .poll(async () => [await member.get(key), await member.peek(key)], PATIENCE)
+            .toEqual([undefined, undefined]);
+      for (const member of fleet.members) expect(await member.getOrSet(deleted, { value: "new" })).toBe("new");
+    }),
+  );
 });
 
 describe("A44: a process that reads from replicas", () => {
@@ -52,7 +61,9 @@ describe("A44: a process that reads from replicas", () => {
     await servers.replicated();
     // Replicas are found and connected to behind the scenes.
     const { plain } = await readsOfReplicas(servers);
-    await expect.poll(async () => [await deaf.get("k"), (await readsOfReplicas(servers)).plain > plain], PATIENCE).toEqual(["old", true]);
+    await expect
+      .poll(async () => [await deaf.get("k"), (await readsOfReplicas(servers)).plain > plain], PATIENCE)
+      .toEqual(["old", true]);
     const before = await readsOfReplicas(servers);
     await servers.cutReplicas(fleet.keyOf("k"));
     try {
@@ -71,7 +82,9 @@ describe("A44: a process that reads from replicas", () => {
       await one.invalidateTags("t");
       for (const member of [listening, deaf]) await expect.poll(() => member.get("k"), PATIENCE).toBe(undefined);
       // The permission to load is the primary's to give.
-      const herds = await Promise.all([listening, deaf].map((member) => member.herd("k", 20, { value: "loaded", takesMs: 30 }, { tags: ["t"] })));
+      const herds = await Promise.all(
+        [listening, deaf].map((member) => member.herd("k", 20, { value: "loaded", takesMs: 30 }, { tags: ["t"] })),
+      );
       expect(herds).toEqual([["loaded"], ["loaded"]]);
       expect(await fleet.loads("k")).toHaveLength(1);
     } finally {
@@ -99,5 +112,6 @@ async function readsOfReplicas(servers: FleetServers): Promise<{ readonly plain:
 /** A key of the root namespace whose entry lies on the server of `redisKey`. */
 async function beside(fleet: Fleet, redisKey: string, name: string): Promise<string> {
   const { port } = await fleet.servers.primaryOf(redisKey);
-  for (let i = 0; ; i += 1) if ((await fleet.servers.primaryOf(fleet.keyOf(`${name} ${i}`))).port === port) return `${name} ${i}`;
+  for (let i = 0; ; i += 1)
+    if ((await fleet.servers.primaryOf(fleet.keyOf(`${name} ${i}`))).port === port) return `${name} ${i}`;
 }

@@ -22,7 +22,13 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     const commands: number[] = [];
     for (const count of [10, 1_000]) {
       const keys = keysOf(count);
-      for (let i = 0; i < count; i += 100) expect(await one.setMany(keys.slice(i, i + 100).map((key) => [key, "old"] as const), { tags: ["t"] })).toMatchObject({ pending: 0 });
+      for (let i = 0; i < count; i += 100)
+        expect(
+          await one.setMany(
+            keys.slice(i, i + 100).map((key) => [key, "old"] as const),
+            { tags: ["t"] },
+          ),
+        ).toMatchObject({ pending: 0 });
       await one.set("untagged", "kept");
       for (const member of others) {
         expect((await member.getMany(keys)).size).toBe(count);
@@ -34,7 +40,12 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
       for (const member of fleet.members) {
         await expect.poll(() => member.peekMany(keys), PATIENCE).toEqual(nothing);
         expect(await member.getMany(keys)).toEqual(nothing);
-        expect([await member.has("k0"), await member.getStale("k1"), await member.inspect("k2"), await member.get("untagged")]).toEqual([false, undefined, undefined, "kept"]);
+        expect([
+          await member.has("k0"),
+          await member.getStale("k1"),
+          await member.inspect("k2"),
+          await member.get("untagged"),
+        ]).toEqual([false, undefined, undefined, "kept"]);
       }
     }
     expect(commands[1]).toBe(commands[0]);
@@ -49,8 +60,16 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     for (const member of fleet.members) {
       await expect.poll(() => member.peek("k"), PATIENCE).toBe(undefined);
       for (let i = 0; i < 3; i += 1) {
-        expect([await member.get("k"), await member.peek("k"), await member.getStale("k")]).toEqual([undefined, undefined, "old"]);
-        expect(await member.serve("k", { fails: "the source is down" })).toMatchObject({ value: "old", status: "stale", cause: "error" });
+        expect([await member.get("k"), await member.peek("k"), await member.getStale("k")]).toEqual([
+          undefined,
+          undefined,
+          "old",
+        ]);
+        expect(await member.serve("k", { fails: "the source is down" })).toMatchObject({
+          value: "old",
+          status: "stale",
+          cause: "error",
+        });
       }
     }
     expect(await one.getOrSet("k", { value: "new" }, { tags: ["t"] })).toBe("new");
@@ -59,9 +78,16 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
 
   it("C71: processes whose clocks are off by an hour, to either side, behave alike", async () => {
     await using fleet = await pool.open(servers, 3, [{}, { clockOffsetMs: 3_600_000 }, { clockOffsetMs: -3_600_000 }]);
-    for (const [i, member] of fleet.members.entries()) expect(Math.abs((await member.clock()) - Date.now() - [0, 1, -1][i]! * 3_600_000)).toBeLessThan(600_000);
+    for (const [i, member] of fleet.members.entries())
+      expect(Math.abs((await member.clock()) - Date.now() - [0, 1, -1][i]! * 3_600_000)).toBeLessThan(600_000);
     for (const changing of fleet.members) {
-      for (const change of [() => changing.invalidateTags("t"), () => changing.clear(), () => changing.delete("k"), () => changing.markStale("k"), () => changing.markTagsStale("t")]) {
+      for (const change of [
+        () => changing.invalidateTags("t"),
+        () => changing.clear(),
+        () => changing.delete("k"),
+        () => changing.markStale("k"),
+        () => changing.markTagsStale("t"),
+      ]) {
         await fleet.members[0]!.set("k", "old", { tags: ["t"] });
         await fleet.allHold("k", "old");
         await change();
@@ -83,11 +109,21 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
   it("C72: of two invalidations and a write in one millisecond the write stands, and what was before does not", async () => {
     await using fleet = await pool.open(servers, 2);
     const [one, other] = fleet.members as [Member, Member];
-    await one.setMany([["k", "old"], ["sibling", "old"]], { tags: ["t"] });
+    await one.setMany(
+      [
+        ["k", "old"],
+        ["sibling", "old"],
+      ],
+      { tags: ["t"] },
+    );
     await Promise.all(["k", "sibling"].map((key) => fleet.allHold(key, "old")));
     for (let round = 0; round < 20; round += 1) {
       const value = `new ${round}`;
-      expect((await one.invalidateTwiceAndSet("t", "k", value)).map(({ status }) => status)).toEqual(["done", "done", "stored"]);
+      expect((await one.invalidateTwiceAndSet("t", "k", value)).map(({ status }) => status)).toEqual([
+        "done",
+        "done",
+        "stored",
+      ]);
       // Called after both, and stored under what they issued, or after it was invalidated: never what was before.
       for (const member of fleet.members) {
         await expect.poll(() => member.get("k"), PATIENCE).toBe(value);
@@ -95,7 +131,8 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
       }
       expect(await other.invalidateTags("t")).toMatchObject({ status: "done" });
       expect(await one.set("sibling", value, { tags: ["t"] })).toMatchObject({ status: "stored" });
-      for (const member of fleet.members) expect([await member.get("k"), await member.get("sibling")]).toEqual([undefined, value]);
+      for (const member of fleet.members)
+        expect([await member.get("k"), await member.get("sibling")]).toEqual([undefined, value]);
       await one.invalidateTags("t");
     }
   });
@@ -105,37 +142,56 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     ["DEL of the namespace's version", (fleet) => fleet.redis("DEL", fleet.tagKeyOf(""))],
     ["expiry of a tag", (fleet) => fleet.redis("PEXPIRE", fleet.tagKeyOf("t"), 1)],
     ["DEL of the issuer", (fleet) => fleet.redis("DEL", fleet.issuerKey)],
-    ["DEL of issuer and tags", async (fleet) => { for (const key of [fleet.issuerKey, fleet.tagKeyOf("t"), fleet.tagKeyOf("")]) await fleet.redis("DEL", key); }],
-    ["FLUSHALL", async (fleet) => { for (const primary of await fleet.servers.primaries()) await primary.command("FLUSHALL"); }],
+    [
+      "DEL of issuer and tags",
+      async (fleet) => {
+        for (const key of [fleet.issuerKey, fleet.tagKeyOf("t"), fleet.tagKeyOf("")]) await fleet.redis("DEL", key);
+      },
+    ],
+    [
+      "FLUSHALL",
+      async (fleet) => {
+        for (const primary of await fleet.servers.primaries()) await primary.command("FLUSHALL");
+      },
+    ],
   ];
-  it.for(losses)("C73 C105: %s brings nothing back that was invalidated, and costs misses at most", async ([what, lose]) => {
-    await using fleet = await pool.open(servers, 2);
-    const [one, other] = fleet.members as [Member, Member];
-    // Under three generations of the tag, so that a version that is issued twice would show.
-    const dumps: [key: string, bytes: Uint8Array][] = [];
-    for (const key of ["g0", "g1", "g2"]) {
-      await one.set(key, "old", { tags: ["t"] });
-      dumps.push([key, (await dumpOf(fleet, key))!]);
-      await one.invalidateTags("t");
-    }
-    await one.set("valid", "kept", { tags: ["t"] });
-    await fleet.allHold("valid", "kept");
-    await lose(fleet);
-    if (what.startsWith("expiry")) await expect.poll(() => fleet.redis("EXISTS", fleet.tagKeyOf("t")), PATIENCE).toBe(0);
-    // As if their keys had never been evicted with the tags.
-    for (const [key, bytes] of dumps) await restore(fleet, key, bytes);
-    for (const value of ["first", "second", "third"]) {
-      for (const member of fleet.members) {
-        for (const [key] of dumps) expect([await member.get(key), await member.peek(key), await member.getStale(key)], key).toEqual([undefined, undefined, undefined]);
-        expect(["kept", undefined]).toContain(await member.get("valid"));
+  it.for(losses)(
+    "C73 C105: %s brings nothing back that was invalidated, and costs misses at most",
+    async ([what, lose]) => {
+      await using fleet = await pool.open(servers, 2);
+      const [one, other] = fleet.members as [Member, Member];
+      // Under three generations of the tag, so that a version that is issued twice would show.
+      const dumps: [key: string, bytes: Uint8Array][] = [];
+      for (const key of ["g0", "g1", "g2"]) {
+        await one.set(key, "old", { tags: ["t"] });
+        dumps.push([key, (await dumpOf(fleet, key))!]);
+        await one.invalidateTags("t");
       }
-      // The versions are issued anew, one after another.
-      expect(await other.set("new", value, { tags: ["t"] })).toMatchObject({ status: "stored" });
-      for (const member of fleet.members) await expect.poll(() => member.get("new"), PATIENCE).toBe(value);
-      await one.invalidateTags("t");
-      for (const member of fleet.members) await expect.poll(() => member.get("new"), PATIENCE).toBe(undefined);
-    }
-  });
+      await one.set("valid", "kept", { tags: ["t"] });
+      await fleet.allHold("valid", "kept");
+      await lose(fleet);
+      if (what.startsWith("expiry"))
+        await expect.poll(() => fleet.redis("EXISTS", fleet.tagKeyOf("t")), PATIENCE).toBe(0);
+      // As if their keys had never been evicted with the tags.
+      for (const [key, bytes] of dumps) await restore(fleet, key, bytes);
+      for (const value of ["first", "second", "third"]) {
+        for (const member of fleet.members) {
+          for (const [key] of dumps)
+            expect([await member.get(key), await member.peek(key), await member.getStale(key)], key).toEqual([
+              undefined,
+              undefined,
+              undefined,
+            ]);
+          expect(["kept", undefined]).toContain(await member.get("valid"));
+        }
+        // The versions are issued anew, one after another.
+        expect(await other.set("new", value, { tags: ["t"] })).toMatchObject({ status: "stored" });
+        for (const member of fleet.members) await expect.poll(() => member.get("new"), PATIENCE).toBe(value);
+        await one.invalidateTags("t");
+        for (const member of fleet.members) await expect.poll(() => member.get("new"), PATIENCE).toBe(undefined);
+      }
+    },
+  );
 
   it("C74: an entry that outlives the version of its tag is a miss until the tag has one again, and gone for good if it was invalidated meanwhile", async () => {
     await using fleet = await pool.open(servers, 2);
@@ -158,7 +214,12 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     await fleet.redis("PEXPIRE", fleet.tagKeyOf("t"), 50);
     await expect.poll(() => fleet.redis("EXISTS", fleet.tagKeyOf("t")), PATIENCE).toBe(0);
     await other.set("another", "newer", { tags: ["t"] });
-    for (const member of fleet.members) expect([await member.get("another"), await member.get("k"), await member.peek("k")]).toEqual(["newer", undefined, undefined]);
+    for (const member of fleet.members)
+      expect([await member.get("another"), await member.get("k"), await member.peek("k")]).toEqual([
+        "newer",
+        undefined,
+        undefined,
+      ]);
     expect(await one.getOrSet("k", { value: "loaded" }, { tags: ["t"] })).toBe("loaded");
     expect(await other.get("k")).toBe("loaded");
   });
@@ -168,7 +229,9 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     const [one, other] = fleet.members as [Member, Member];
     await one.set("k", "old", { tags: ["former"] });
     await fleet.allHold("k", "old");
-    expect(await other.getOrSet("k", { value: "new", options: { tags: ["late"] } }, { forceRefresh: true, tags: ["later"] })).toBe("new");
+    expect(
+      await other.getOrSet("k", { value: "new", options: { tags: ["late"] } }, { forceRefresh: true, tags: ["later"] }),
+    ).toBe("new");
     await expect.poll(() => one.get("k"), PATIENCE).toBe("new");
     await one.invalidateTags("former");
     for (const member of fleet.members) expect(await member.get("k")).toBe("new");
@@ -182,7 +245,11 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     for (let round = 0; round < 60; round += 1) {
       const [key, tag] = [`k${round}`, `t${round}`];
       if (round % 2 === 0) await one.set(key, "old", { tags: [tag] });
-      const load = other.getOrSet(key, { value: "loaded", ...(round % 4 === 1 ? { options: { tags: [tag] } } : {}) }, { tags: round % 4 === 1 ? [] : [tag] });
+      const load = other.getOrSet(
+        key,
+        { value: "loaded", ...(round % 4 === 1 ? { options: { tags: [tag] } } : {}) },
+        { tags: round % 4 === 1 ? [] : [tag] },
+      );
       const [{ status }, value] = await Promise.all([one.invalidateTags(tag), load]);
       expect(status).toBe("done");
       expect(["old", "loaded"]).toContain(value);
@@ -200,12 +267,17 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     for (const [i, isKnown] of [false, true].entries()) {
       const key = `k${i}`;
       if (isKnown) await other.set("other", "value", { tags: [`late ${i}`] });
-      const load = loading.getOrSet(key, { gate: key, value: "older", options: { tags: [`late ${i}`] } }, { tags: ["t"] });
+      const load = loading.getOrSet(
+        key,
+        { gate: key, value: "older", options: { tags: [`late ${i}`] } },
+        { tags: ["t"] },
+      );
       await loadsNow(loading, key);
       await other.invalidateTags(`late ${i}`);
       await loading.openGate(key);
       expect(await load).toBe("older");
-      for (const member of fleet.members) expect([await member.get(key), await member.peek(key)]).toEqual([undefined, undefined]);
+      for (const member of fleet.members)
+        expect([await member.get(key), await member.peek(key)]).toEqual([undefined, undefined]);
       // The next one finds its tag, and is kept.
       expect(await loading.getOrSet(key, { value: "newer", options: { tags: [`late ${i}`] } })).toBe("newer");
       expect(await other.get(key)).toBe("newer");
@@ -217,7 +289,12 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     const [one, loading, third] = fleet.members as [Member, Member, Member];
     const keys = keysOf(200);
     const spaces = [["a"], ["a", "b"], ["ab"], []] as const;
-    for (const space of spaces) await one.setMany(keys.map((key) => [key, "old"] as const), {}, space);
+    for (const space of spaces)
+      await one.setMany(
+        keys.map((key) => [key, "old"] as const),
+        {},
+        space,
+      );
     for (const member of fleet.members)
       for (const space of spaces) {
         await member.getMany(keys, space);
@@ -246,7 +323,10 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
   it("C105: entries push out no tag versions that are known here: a tagged copy goes on costing no command", async () => {
     await using fleet = await pool.open(servers, 2, { memory: { maxEntries: 5 } });
     const [one, other] = fleet.members as [Member, Member];
-    await one.setMany(keysOf(300).map((key) => [key, "value"] as const), { tags: ["t"] });
+    await one.setMany(
+      keysOf(300).map((key) => [key, "value"] as const),
+      { tags: ["t"] },
+    );
     await other.getMany(keysOf(300));
     await fleet.allHold("k0", "value");
     const before = await readsOf(servers);
@@ -285,7 +365,20 @@ async function callsOf(servers: FleetServers): Promise<Readonly<Record<string, n
 /** Commands that change something, those in scripts included. */
 async function writesOf(servers: FleetServers): Promise<number> {
   const calls = await callsOf(servers);
-  return ["hset", "set", "del", "evalsha", "eval", "pexpire", "persist", "unlink", "expire", "setex", "psetex", "hincrby"].reduce((sum, name) => sum + (calls[name] ?? 0), 0);
+  return [
+    "hset",
+    "set",
+    "del",
+    "evalsha",
+    "eval",
+    "pexpire",
+    "persist",
+    "unlink",
+    "expire",
+    "setex",
+    "psetex",
+    "hincrby",
+  ].reduce((sum, name) => sum + (calls[name] ?? 0), 0);
 }
 
 /** Commands that read entries or versions. Heartbeats are none. */

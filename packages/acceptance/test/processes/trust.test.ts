@@ -9,7 +9,10 @@ const DOWN = new Error("db down");
 const answered = <T>(value: T) => ({ status: "fulfilled", value }) as const;
 
 /** What `get` finds, and what it asked the backend for that. */
-async function got({ cache, backend }: SimulatedProcess, key = "k"): Promise<{ readonly value: unknown; readonly reads: number }> {
+async function got(
+  { cache, backend }: SimulatedProcess,
+  key = "k",
+): Promise<{ readonly value: unknown; readonly reads: number }> {
   backend.forgetCalls();
   const value = await cache.get(key);
   return { value, reads: backend.count("read", `test::${key}`) };
@@ -17,7 +20,10 @@ async function got({ cache, backend }: SimulatedProcess, key = "k"): Promise<{ r
 
 describe("C86 a copy is served on trust", () => {
   it("before the last sign of life, counted from where it was sent, is maxStaleness old; that instant is too late", async () => {
-    const { all: [p1], clock } = await inStep();
+    const {
+      all: [p1],
+      clock,
+    } = await inStep();
     await p1.cache.set("k", "v");
     await flush();
     p1.link.freezeHeartbeat();
@@ -29,7 +35,10 @@ describe("C86 a copy is served on trust", () => {
   });
 
   it("no longer for a sign of life that took its time", async () => {
-    const { all: [p1], clock } = await inStep();
+    const {
+      all: [p1],
+      clock,
+    } = await inStep();
     await p1.cache.set("k", "v");
     await flush();
     p1.link.freezeHeartbeat();
@@ -45,7 +54,10 @@ describe("C86 a copy is served on trust", () => {
   });
 
   it("as long as signs of life come, each a quarter of it after the other", async () => {
-    const { all: [p1], clock } = await inStep({ backend: { maxStalenessMs: 40 } });
+    const {
+      all: [p1],
+      clock,
+    } = await inStep({ backend: { maxStalenessMs: 40 } });
     await p1.cache.set("k", "v");
     await flush();
     for (let i = 0; i < 100; i += 1) {
@@ -60,7 +72,10 @@ describe("C86 a copy is served on trust", () => {
   });
 
   it("not by a process that was frozen: before it has heard of anything", async () => {
-    const { all: [p1, p2], clock } = await inStep();
+    const {
+      all: [p1, p2],
+      clock,
+    } = await inStep();
     await p1.cache.set("k", "old");
     await flush();
     p1.link.hold();
@@ -73,7 +88,10 @@ describe("C86 a copy is served on trust", () => {
   });
 
   it("nor for longer over a link that was cut in silence", async () => {
-    const { all: [p1, p2], clock } = await inStep();
+    const {
+      all: [p1, p2],
+      clock,
+    } = await inStep();
     await p1.cache.set("k", "old");
     await flush();
     p1.link.hold();
@@ -85,11 +103,18 @@ describe("C86 a copy is served on trust", () => {
     }
     expect(p1.cache.peek("k")).toBe("old");
     clock.advance(1);
-    expect([p1.cache.peek("k"), await p1.cache.get("k"), await p1.cache.getOrSet("k", () => "loaded")]).toEqual([undefined, undefined, "loaded"]);
+    expect([p1.cache.peek("k"), await p1.cache.get("k"), await p1.cache.getOrSet("k", () => "loaded")]).toEqual([
+      undefined,
+      undefined,
+      "loaded",
+    ]);
   });
 
   it("again once a late sign of life has come, if nothing could be missed meanwhile", async () => {
-    const { all: [p1], clock } = await inStep();
+    const {
+      all: [p1],
+      clock,
+    } = await inStep();
     await p1.cache.set("k", "v");
     await flush();
     p1.link.hold();
@@ -100,7 +125,10 @@ describe("C86 a copy is served on trust", () => {
   });
 
   it("not from the loss of the link on, in the same tick, and afterwards once more when the backend has confirmed it", async () => {
-    const { all: [p1], clock } = await inStep();
+    const {
+      all: [p1],
+      clock,
+    } = await inStep();
     const states = watch(p1.cache, "backend:state");
     await p1.cache.set("k", "v");
     await p1.cache.set("j", "v");
@@ -113,12 +141,20 @@ describe("C86 a copy is served on trust", () => {
     clock.advance(1_000);
     await flush();
     expect(p1.cache.peek("k")).toBe(undefined);
-    expect([await got(p1), await got(p1), p1.cache.peek("k"), p1.cache.peek("j")]).toEqual([{ value: "v", reads: 1 }, { value: "v", reads: 0 }, "v", undefined]);
+    expect([await got(p1), await got(p1), p1.cache.peek("k"), p1.cache.peek("j")]).toEqual([
+      { value: "v", reads: 1 },
+      { value: "v", reads: 0 },
+      "v",
+      undefined,
+    ]);
     expect(states.map(([, { state }]) => state)).toEqual(["detached", "up"]);
   });
 
   it("nor what changed while nothing was heard", async () => {
-    const { all: [p1, p2], clock } = await inStep();
+    const {
+      all: [p1, p2],
+      clock,
+    } = await inStep();
     await p1.cache.set("k", "old");
     await flush();
     p1.link.lose();
@@ -130,7 +166,9 @@ describe("C86 a copy is served on trust", () => {
   });
 
   it("nor anything, when anything may have changed", async () => {
-    const { all: [p1] } = await inStep();
+    const {
+      all: [p1],
+    } = await inStep();
     await p1.cache.set("warm", 1, { tags: ["t"] });
     await p1.cache.set("k", "v", { tags: ["t"] });
     await flush();
@@ -150,7 +188,10 @@ describe("C86 a copy is served on trust", () => {
   });
 
   it("whose attachment is refused is tried again each second", async () => {
-    const { all: [p1], clock } = notYetInStep();
+    const {
+      all: [p1],
+      clock,
+    } = notYetInStep();
     p1!.backend.script("attach", { fail: true, times: 3 });
     await p1!.cache.set("k", "v");
     await flush();
@@ -166,58 +207,73 @@ describe("C86 a copy is served on trust", () => {
 });
 
 describe("C87 trust begins with what is read after changes are heard (counter-example 10)", () => {
-  it.for(["get", "getOrSet", "getMany", "set", "load"] as const)("what came from before is confirmed first: %s", async (how) => {
-    const { all: [p2], start } = await inStep();
-    if (how !== "load") await p2.cache.set("k", "old");
-    const p1 = start();
-    const attaching = gate();
-    p1.backend.script("attach", { before: attaching });
-    const calls = {
-      get: () => p1.cache.get("k"),
-      getOrSet: () => p1.cache.getOrSet("k", never),
-      getMany: () => p1.cache.getMany(["k"]),
-      set: () => p1.cache.set("k", "old"),
-      load: () => p1.cache.getOrSet("k", () => "old"),
-    };
-    await calls[how]();
-    expect(p1.cache.peek("k")).toBe(undefined);
-    await p2.cache.delete("k");
-    attaching.open();
-    await flush();
-    expect(p1.link.attached).toBe(1);
-    // Also once it is known that nothing was cleared.
-    await p1.cache.get("other");
-    expect([p1.cache.peek("k"), await p1.cache.get("k")]).toEqual([undefined, undefined]);
-  });
+  it.for(["get", "getOrSet", "getMany", "set", "load"] as const)(
+    "what came from before is confirmed first: %s",
+    async (how) => {
+      const {
+        all: [p2],
+        start,
+      } = await inStep();
+      if (how !== "load") await p2.cache.set("k", "old");
+      const p1 = start();
+      const attaching = gate();
+      p1.backend.script("attach", { before: attaching });
+      const calls = {
+        get: () => p1.cache.get("k"),
+        getOrSet: () => p1.cache.getOrSet("k", never),
+        getMany: () => p1.cache.getMany(["k"]),
+        set: () => p1.cache.set("k", "old"),
+        load: () => p1.cache.getOrSet("k", () => "old"),
+      };
+      await calls[how]();
+      expect(p1.cache.peek("k")).toBe(undefined);
+      await p2.cache.delete("k");
+      attaching.open();
+      await flush();
+      expect(p1.link.attached).toBe(1);
+      // Also once it is known that nothing was cleared.
+      await p1.cache.get("other");
+      expect([p1.cache.peek("k"), await p1.cache.get("k")]).toEqual([undefined, undefined]);
+    },
+  );
 
-  it.for(["get", "getOrSet", "set", "load"] as const)("also what was under way at that moment, since it may have been answered before: %s", async (how) => {
-    const { all: [p2], start } = await inStep();
-    if (how !== "load") await p2.cache.set("k", "old");
-    const p1 = start();
-    const [attaching, answering] = [gate(), gate()];
-    p1.backend.script("attach", { before: attaching });
-    p1.backend.script(how === "set" ? "write" : how === "load" ? "leases.store" : "read", { after: answering });
-    const calls = {
-      get: () => p1.cache.get("k"),
-      getOrSet: () => p1.cache.getOrSet("k", never),
-      set: () => p1.cache.set("k", "old"),
-      load: () => p1.cache.getOrSet("k", () => "old"),
-    };
-    const call = calls[how]();
-    await answering.arrived();
-    await p2.cache.delete("k");
-    attaching.open();
-    await flush();
-    expect(p1.link.attached).toBe(1);
-    answering.open();
-    await call;
-    await flush();
-    await p1.cache.get("other");
-    expect([p1.cache.peek("k"), await p1.cache.get("k")]).toEqual([undefined, undefined]);
-  });
+  it.for(["get", "getOrSet", "set", "load"] as const)(
+    "also what was under way at that moment, since it may have been answered before: %s",
+    async (how) => {
+      const {
+        all: [p2],
+        start,
+      } = await inStep();
+      if (how !== "load") await p2.cache.set("k", "old");
+      const p1 = start();
+      const [attaching, answering] = [gate(), gate()];
+      p1.backend.script("attach", { before: attaching });
+      p1.backend.script(how === "set" ? "write" : how === "load" ? "leases.store" : "read", { after: answering });
+      const calls = {
+        get: () => p1.cache.get("k"),
+        getOrSet: () => p1.cache.getOrSet("k", never),
+        set: () => p1.cache.set("k", "old"),
+        load: () => p1.cache.getOrSet("k", () => "old"),
+      };
+      const call = calls[how]();
+      await answering.arrived();
+      await p2.cache.delete("k");
+      attaching.open();
+      await flush();
+      expect(p1.link.attached).toBe(1);
+      answering.open();
+      await call;
+      await flush();
+      await p1.cache.get("other");
+      expect([p1.cache.peek("k"), await p1.cache.get("k")]).toEqual([undefined, undefined]);
+    },
+  );
 
   it("nor is what is read between the loss of a link and the next one trusted", async () => {
-    const { all: [p1, p2], clock } = await inStep();
+    const {
+      all: [p1, p2],
+      clock,
+    } = await inStep();
     await p1.cache.set("k", "old");
     p1.link.lose();
     expect(await p1.cache.get("k")).toBe("old");
@@ -230,33 +286,40 @@ describe("C87 trust begins with what is read after changes are heard (counter-ex
 });
 
 describe("C86 what is under way when the link is lost", () => {
-  it.for(["get", "getOrSet", "set", "load"] as const)("leaves no copy to trust, though the link is back before it ends: %s", async (how) => {
-    const { all: [p1, p2] } = await inStep();
-    if (how !== "load") await p2.cache.set("k", "old");
-    const answering = gate();
-    p1.backend.script(how === "set" ? "write" : how === "load" ? "leases.store" : "read", { after: answering });
-    const calls = {
-      get: () => p1.cache.get("k"),
-      getOrSet: () => p1.cache.getOrSet("k", never),
-      set: () => p1.cache.set("k", "old"),
-      load: () => p1.cache.getOrSet("k", () => "old"),
-    };
-    const call = calls[how]();
-    await answering.arrived();
-    p1.link.lose({ attach: "hangs" });
-    await p2.cache.delete("k");
-    p1.link.heal();
-    await flush();
-    expect(p1.link.attached).toBe(1);
-    answering.open();
-    await call;
-    await flush();
-    await p1.cache.get("other");
-    expect([p1.cache.peek("k"), await p1.cache.get("k")]).toEqual([undefined, undefined]);
-  });
+  it.for(["get", "getOrSet", "set", "load"] as const)(
+    "leaves no copy to trust, though the link is back before it ends: %s",
+    async (how) => {
+      const {
+        all: [p1, p2],
+      } = await inStep();
+      if (how !== "load") await p2.cache.set("k", "old");
+      const answering = gate();
+      p1.backend.script(how === "set" ? "write" : how === "load" ? "leases.store" : "read", { after: answering });
+      const calls = {
+        get: () => p1.cache.get("k"),
+        getOrSet: () => p1.cache.getOrSet("k", never),
+        set: () => p1.cache.set("k", "old"),
+        load: () => p1.cache.getOrSet("k", () => "old"),
+      };
+      const call = calls[how]();
+      await answering.arrived();
+      p1.link.lose({ attach: "hangs" });
+      await p2.cache.delete("k");
+      p1.link.heal();
+      await flush();
+      expect(p1.link.attached).toBe(1);
+      answering.open();
+      await call;
+      await flush();
+      await p1.cache.get("other");
+      expect([p1.cache.peek("k"), await p1.cache.get("k")]).toEqual([undefined, undefined]);
+    },
+  );
 
   it("is not shared by who asks afterwards: what it misses is not known (counter-example 17)", async () => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     const loads = gatedLoads<string>();
     const older = p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -273,7 +336,9 @@ describe("C86 what is under way when the link is lost", () => {
   });
 
   it("nor while it is being stored (counter-example 17)", async () => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     const loads = gatedLoads<string>();
     const older = p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -293,29 +358,38 @@ describe("C86 what is under way when the link is lost", () => {
     expect([await older, await newer]).toEqual(["old", "new"]);
   });
 
-  it.for(["silent", "lost"] as const)("nor for longer than a copy would be served while nothing is heard: the link is %s", async (how) => {
-    const { all: [p1, p2], clock } = await inStep();
-    if (how === "silent") p1.link.hold();
-    else p1.link.lose();
-    await flush();
-    const loads = gatedLoads<string>();
-    const older = p1.cache.getOrSet("k", loads.load);
-    await loads.arrived(1);
-    await p2.cache.delete("k");
-    clock.advance(1_999);
-    await flush();
-    const within = p1.cache.getOrSet("k", never);
-    clock.advance(1);
-    const newer = p1.cache.getOrSet("k", loads.load);
-    await loads.arrived(2);
-    loads.runs[0]!.open("old");
-    loads.runs[1]!.open("new");
-    expect([await older, await within, await newer]).toEqual(["old", "old", "new"]);
-    expect(await p2.cache.get("k")).toBe("new");
-  });
+  it.for(["silent", "lost"] as const)(
+    "nor for longer than a copy would be served while nothing is heard: the link is %s",
+    async (how) => {
+      const {
+        all: [p1, p2],
+        clock,
+      } = await inStep();
+      if (how === "silent") p1.link.hold();
+      else p1.link.lose();
+      await flush();
+      const loads = gatedLoads<string>();
+      const older = p1.cache.getOrSet("k", loads.load);
+      await loads.arrived(1);
+      await p2.cache.delete("k");
+      clock.advance(1_999);
+      await flush();
+      const within = p1.cache.getOrSet("k", never);
+      clock.advance(1);
+      const newer = p1.cache.getOrSet("k", loads.load);
+      await loads.arrived(2);
+      loads.runs[0]!.open("old");
+      loads.runs[1]!.open("new");
+      expect([await older, await within, await newer]).toEqual(["old", "old", "new"]);
+      expect(await p2.cache.get("k")).toBe("new");
+    },
+  );
 
   it("nor does a copy that nobody vouches for any more stand in for those who join when the load fails", async () => {
-    const { all: [p1, p2], clock } = await inStep({ ttl: 100, staleIfError: "1h" });
+    const {
+      all: [p1, p2],
+      clock,
+    } = await inStep({ ttl: 100, staleIfError: "1h" });
     await p1.cache.set("k", "old");
     await flush();
     p1.link.hold();
@@ -332,7 +406,10 @@ describe("C86 what is under way when the link is lost", () => {
   });
 
   it("while one that is loaded without the backend is shared by all, however long it takes", async () => {
-    const { all: [p1], clock } = await inStep();
+    const {
+      all: [p1],
+      clock,
+    } = await inStep();
     p1.link.lose();
     p1.backend.down();
     const loads = gatedLoads<string>();
@@ -345,7 +422,10 @@ describe("C86 what is under way when the link is lost", () => {
   });
 
   it("nor is one that waits for another process, once it looks again: what stood in for it may be gone (counter-example 17)", async () => {
-    const { all: [p1, p2], clock } = await inStep({ ttl: 100, staleWhileRevalidate: "1h" });
+    const {
+      all: [p1, p2],
+      clock,
+    } = await inStep({ ttl: 100, staleWhileRevalidate: "1h" });
     await p1.cache.set("k", "old");
     expect(await p2.cache.get("k")).toBe("old");
     clock.advance(100);
@@ -374,35 +454,52 @@ describe("C86 what is under way when the link is lost", () => {
 
 describe("C92 while the backend does not answer, a copy that cannot be confirmed is the answer", () => {
   it("for as long as it lives, though its link is lost", async () => {
-    const { all: [p1], clock } = await inStep({ ttl: 10_000 });
+    const {
+      all: [p1],
+      clock,
+    } = await inStep({ ttl: 10_000 });
     await p1.cache.set("k", "v");
     await flush();
     p1.backend.down();
     p1.link.lose();
     clock.advance(9_999);
     expect(p1.cache.peek("k")).toBe(undefined);
-    expect([await p1.cache.get("k"), await p1.cache.getOrSet("k", never), (await p1.cache.getMany(["k"])).get("k"), (await p1.cache.inspect("k"))?.state]).toEqual(["v", "v", "v", "fresh"]);
+    expect([
+      await p1.cache.get("k"),
+      await p1.cache.getOrSet("k", never),
+      (await p1.cache.getMany(["k"])).get("k"),
+      (await p1.cache.inspect("k"))?.state,
+    ]).toEqual(["v", "v", "v", "fresh"]);
     clock.advance(1);
     expect(await p1.cache.get("k")).toBe(undefined);
     expect(await p1.cache.getOrSet("k", () => "loaded")).toBe("loaded");
   });
 
   it("but not what this process has invalidated or removed since (counter-example 14)", async () => {
-    const { all: [p1] } = await inStep();
+    const {
+      all: [p1],
+    } = await inStep();
     for (const key of ["tag", "deleted", "kept"]) await p1.cache.set(key, "old", { tags: [key] });
     const users = p1.cache.namespace("users");
     await users.set("k", "old");
     await flush();
     p1.backend.down();
     p1.link.lose();
-    expect([await p1.cache.invalidateTags("tag"), await p1.cache.delete("deleted"), await users.clear()]).toEqual([{ status: "pending" }, { status: "pending" }, { status: "pending" }]);
+    expect([await p1.cache.invalidateTags("tag"), await p1.cache.delete("deleted"), await users.clear()]).toEqual([
+      { status: "pending" },
+      { status: "pending" },
+      { status: "pending" },
+    ]);
     expect([...(await p1.cache.getMany(["tag", "deleted", "kept"]))]).toEqual([["kept", "old"]]);
     expect(await users.get("k")).toBe(undefined);
-    for (const key of ["tag", "deleted"]) await expect(p1.cache.getOrSet(key, () => Promise.reject(DOWN))).rejects.toBe(DOWN);
+    for (const key of ["tag", "deleted"])
+      await expect(p1.cache.getOrSet(key, () => Promise.reject(DOWN))).rejects.toBe(DOWN);
   });
 
   it("nor what was acknowledged before the backend went away (counter-example 14)", async () => {
-    const { all: [p1] } = await inStep({ backend: { echoes: false } });
+    const {
+      all: [p1],
+    } = await inStep({ backend: { echoes: false } });
     await p1.cache.set("k", "old", { tags: ["t"] });
     await p1.cache.invalidateTags("t");
     p1.backend.down();
@@ -411,10 +508,18 @@ describe("C92 while the backend does not answer, a copy that cannot be confirmed
   });
 
   it("what is loaded meanwhile is kept for then, and not served once the backend is back", async () => {
-    const { all: [p1, p2], clock, store } = await inStep();
+    const {
+      all: [p1, p2],
+      clock,
+      store,
+    } = await inStep();
     p1.backend.down();
     expect(await p1.cache.getOrSet("k", () => "alone")).toBe("alone");
-    expect([p1.cache.peek("k"), await p1.cache.get("k"), await p1.cache.getOrSet("k", never)]).toEqual([undefined, "alone", "alone"]);
+    expect([p1.cache.peek("k"), await p1.cache.get("k"), await p1.cache.getOrSet("k", never)]).toEqual([
+      undefined,
+      "alone",
+      "alone",
+    ]);
     await p2.cache.set("k", "elsewhere");
     p1.backend.up();
     clock.advance(1_000);
@@ -428,15 +533,25 @@ describe("C92 while the backend does not answer, a copy that cannot be confirmed
   });
 
   it("nor is a value that the backend refused trusted", async () => {
-    const { all: [p1], store } = await inStep();
+    const {
+      all: [p1],
+      store,
+    } = await inStep();
     p1.backend.script("leases.store", { refuse: new Error("out of memory") });
     expect(await p1.cache.getOrSet("k", () => "loaded")).toBe("loaded");
     await flush();
-    expect([p1.cache.peek("k"), store.keys().includes("test::k"), await p1.cache.get("k")]).toEqual([undefined, false, undefined]);
+    expect([p1.cache.peek("k"), store.keys().includes("test::k"), await p1.cache.get("k")]).toEqual([
+      undefined,
+      false,
+      undefined,
+    ]);
   });
 
   it("a stale copy that cannot be confirmed is refreshed like any other", async () => {
-    const { all: [p1], clock } = await inStep({ ttl: 100, staleWhileRevalidate: "1h" });
+    const {
+      all: [p1],
+      clock,
+    } = await inStep({ ttl: 100, staleWhileRevalidate: "1h" });
     await p1.cache.set("k", "v");
     await flush();
     p1.backend.down();
@@ -449,7 +564,10 @@ describe("C92 while the backend does not answer, a copy that cannot be confirmed
 });
 
 it("C86 without anybody to hear of changes from, copies are trusted for localTtl, and nothing is confirmed", async () => {
-  const { all: [p1], clock } = notYetInStep({ localTtl: 500, backend: { coherence: "none" } });
+  const {
+    all: [p1],
+    clock,
+  } = notYetInStep({ localTtl: 500, backend: { coherence: "none" } });
   await p1!.cache.set("k", "v");
   clock.advance(499);
   expect(p1!.cache.peek("k")).toBe("v");
@@ -459,7 +577,9 @@ it("C86 without anybody to hear of changes from, copies are trusted for localTtl
 });
 
 it("an attempt that broke while it was made is made again, and leaves no listener behind (C86)", async () => {
-  const { all: [p1, p2] } = notYetInStep();
+  const {
+    all: [p1, p2],
+  } = notYetInStep();
   const attaching = gate();
   p1!.backend.script("attach", { after: attaching });
   const connecting = p1!.cache.connect();

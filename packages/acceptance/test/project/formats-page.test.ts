@@ -57,7 +57,11 @@ describe("the table of what comes back, in docs/guide/formats.md (C111)", () => 
     expect(rows.slice(1).map(([kind]) => kind)).toEqual(Object.keys(SAMPLES));
   });
 
-  const cells = rows.slice(1).flatMap(([kind, ...verdicts]) => verdicts.map((verdict, i) => [kind!, FORMATS[i]!.id, verdict, FORMATS[i]!] as const));
+  const cells = rows
+    .slice(1)
+    .flatMap(([kind, ...verdicts]) =>
+      verdicts.map((verdict, i) => [kind!, FORMATS[i]!.id, verdict, FORMATS[i]!] as const),
+    );
 
   it.each(cells)("is right about %s in %s: %s", (kind, _, verdict, format) => {
     const value = SAMPLES[kind];
@@ -79,5 +83,7 @@ function outcome(format: Format, value: unknown): string {
   }
   const decoded = format.decode(bytes) as { readonly value?: unknown };
   if (!("value" in decoded)) return "left out";
-  return isDeepStrictEqual(decoded.value, value) && Object.is(decoded.value, -0) === Object.is(value, -0) ? "kept" : `\`${inspect(decoded.value)}\``;
+  return isDeepStrictEqual(decoded.value, value) && Object.is(decoded.value, -0) === Object.is(value, -0)
+    ? "kept"
+    : `\`${inspect(decoded.value)}\``;
 }

@@ -15,7 +15,11 @@ describe("mutants", () => {
 
   it("break rules that stand exactly once in their files", () => {
     const texts = new Map([...new Set(MUTANTS.map(({ file }) => file))].map((file) => [file, read(file)]));
-    const times = MUTANTS.map(({ name, file, rule }) => ({ name, file, times: texts.get(file)!.split(rule).length - 1 }));
+    const times = MUTANTS.map(({ name, file, rule }) => ({
+      name,
+      file,
+      times: texts.get(file)!.split(rule).length - 1,
+    }));
     expect(times.filter((each) => each.times !== 1)).toEqual([]);
   });
 
@@ -25,7 +29,10 @@ describe("mutants", () => {
 
   it("break promises of docs/promises.md", () => {
     const page = read("docs/promises.md");
-    const strays = MUTANTS.map(({ name, promises }) => ({ name, strays: promises.filter((number) => !page.includes(`\n| ${number} | `)) }));
+    const strays = MUTANTS.map(({ name, promises }) => ({
+      name,
+      strays: promises.filter((number) => !page.includes(`\n| ${number} | `)),
+    }));
     expect(strays.filter((each) => each.strays.length !== 0)).toEqual([]);
     expect(MUTANTS.filter(({ promises }) => promises.length === 0).map(({ name }) => name)).toEqual([]);
   });

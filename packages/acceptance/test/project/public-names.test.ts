@@ -14,7 +14,10 @@ const packages = join(dirname(fileURLToPath(import.meta.url)), "../../..");
 /** Every specifier that can be imported from a public package, with its source. */
 const entryPoints = globSync("*/package.json", { cwd: packages })
   .toSorted()
-  .map((path) => ({ folder: join(packages, dirname(path)), manifest: JSON.parse(readFileSync(join(packages, path), "utf8")) as Manifest }))
+  .map((path) => ({
+    folder: join(packages, dirname(path)),
+    manifest: JSON.parse(readFileSync(join(packages, path), "utf8")) as Manifest,
+  }))
   .filter(({ manifest }) => manifest.private !== true)
   .flatMap(({ folder, manifest }) =>
     Object.entries(manifest.exports).map(([entry, conditions]) => ({

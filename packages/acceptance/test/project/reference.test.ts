@@ -7,7 +7,8 @@ import { redis } from "@hotset/redis";
 import { brotli, zstd } from "hotset";
 import { describe, expect, it } from "vitest";
 
-const readPage = (name: string): string => readFileSync(new URL(`../../../../docs/reference/${name}.md`, import.meta.url), "utf8");
+const readPage = (name: string): string =>
+  readFileSync(new URL(`../../../../docs/reference/${name}.md`, import.meta.url), "utf8");
 
 /** The cells of each row whose first cell is one name in code, under one heading; of the whole page without one. */
 function rowsOf(page: string, heading?: string): ReadonlyMap<string, readonly string[]> {
@@ -25,7 +26,8 @@ async function acceptedBy(call: () => unknown): Promise<readonly string[]> {
   try {
     await call();
   } catch (error) {
-    const listed = /(?:accepted are|there are|the options are) (?<names>[\w:, -]+)$/.exec((error as Error).message)?.groups?.["names"];
+    const listed = /(?:accepted are|there are|the options are) (?<names>[\w:, -]+)$/.exec((error as Error).message)
+      ?.groups?.["names"];
     expect(listed, (error as Error).message).toBeDefined();
     return sorted(listed!.split(/, | and /));
   }
@@ -34,7 +36,8 @@ async function acceptedBy(call: () => unknown): Promise<readonly string[]> {
 
 describe("docs/reference/options.md", () => {
   const page = readPage("options");
-  const section = (...headings: string[]): readonly string[] => sorted(headings.flatMap((heading) => [...rowsOf(page, heading).keys()]));
+  const section = (...headings: string[]): readonly string[] =>
+    sorted(headings.flatMap((heading) => [...rowsOf(page, heading).keys()]));
   const unknown = { nope: true } as never;
   const cache = createTestCache();
   const backend = () => scriptedBackend({ clock: new TestClock() });
@@ -91,7 +94,8 @@ describe("docs/reference/events.md", () => {
 
 describe("docs/reference/errors.md", () => {
   it("has every code with its class, and no other", () => {
-    const isErrorClass = (value: unknown): value is new (message: string) => CacheError => typeof value === "function" && value.prototype instanceof CacheError;
+    const isErrorClass = (value: unknown): value is new (message: string) => CacheError =>
+      typeof value === "function" && value.prototype instanceof CacheError;
     const classes = (Object.values(core) as readonly unknown[]).filter(isErrorClass);
     const rows = rowsOf(readPage("errors"));
     const codes = new Map(classes.map((Class) => [new Class("a test").code, `\`${Class.name}\``]));
@@ -104,16 +108,26 @@ describe("docs/reference/stats.md", () => {
   it.for(["cache", "tier", "latency"] as const)("has every number of a %s, and no other", (of) => {
     const stats = createTestCache({ local: memory({ maxBytes: 1_000 }), backend: true }).stats();
     const shown = { cache: stats, tier: stats.tiers[0]!, latency: stats.loadLatency }[of];
-    expect(sorted(rowsOf(readPage("stats"), `Of ${of === "cache" ? "the" : "a"} ${of}`).keys())).toEqual(sorted(Object.keys(shown)));
+    expect(sorted(rowsOf(readPage("stats"), `Of ${of === "cache" ? "the" : "a"} ${of}`).keys())).toEqual(
+      sorted(Object.keys(shown)),
+    );
   });
 });
 
 /** Makes each event happen at least once. Gives its fields, without those that every event has. */
-async function observeEveryEvent(events: readonly (keyof CacheEvents)[]): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
+async function observeEveryEvent(
+  events: readonly (keyof CacheEvents)[],
+): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
   const seen = new Map<string, Set<string>>();
   const clock = new TestClock();
   const backend = scriptedBackend({ clock });
-  const cache = createTestCache({ clock, backend, local: memory({ maxEntries: 2 }), ttl: 100, staleWhileRevalidate: 100 });
+  const cache = createTestCache({
+    clock,
+    backend,
+    local: memory({ maxEntries: 2 }),
+    ttl: 100,
+    staleWhileRevalidate: 100,
+  });
   for (const event of events)
     cache.on(event, (fields) => {
       const names = seen.get(event) ?? new Set();

@@ -4,20 +4,29 @@ import { check } from "../../torture/checker.ts";
 import { planOf, type FaultPlan } from "../../torture/plan.ts";
 import { run } from "../../torture/round.ts";
 
-it("a round of three processes records what they do on one clock, and it is as promised", { timeout: 60_000 }, async () => {
-  const plan = planOf(1, { topology: "single", focus: "calm", durationMs: 1_500 });
-  const freeze: FaultPlan = { id: "f", kind: "freeze process", at: 500, forMs: 200, worker: 1 };
-  await using servers = arenas();
-  await using arena = await servers.enter(plan);
-  const history = await run({ ...plan, faults: [freeze] }, arena);
-  const verdict = check(history);
-  expect(verdict.violations).toEqual([]);
-  expect(history.processes.map(({ name }) => name)).toEqual(["A", "B", "C"]);
-  expect(verdict.checked.reads).toBeGreaterThan(300);
-  expect(verdict.checked.changes).toBeGreaterThan(10);
-  expect(verdict.lagsMs.length).toBeGreaterThan(0);
-  // A process that does not run begins nothing.
-  const { from, to } = history.faults[0]!;
-  expect(history.reads.filter(({ process, startedAt }) => process === "B" && startedAt > from + 50 && startedAt < to - 50)).toEqual([]);
-  for (const name of ["A", "C"]) expect(history.reads.filter(({ process, startedAt }) => process === name && startedAt > from && startedAt < to).length).toBeGreaterThan(2);
-});
+it(
+  "a round of three processes records what they do on one clock, and it is as promised",
+  { timeout: 60_000 },
+  async () => {
+    const plan = planOf(1, { topology: "single", focus: "calm", durationMs: 1_500 });
+    const freeze: FaultPlan = { id: "f", kind: "freeze process", at: 500, forMs: 200, worker: 1 };
+    await using servers = arenas();
+    await using arena = await servers.enter(plan);
+    const history = await run({ ...plan, faults: [freeze] }, arena);
+    const verdict = check(history);
+    expect(verdict.violations).toEqual([]);
+    expect(history.processes.map(({ name }) => name)).toEqual(["A", "B", "C"]);
+    expect(verdict.checked.reads).toBeGreaterThan(300);
+    expect(verdict.checked.changes).toBeGreaterThan(10);
+    expect(verdict.lagsMs.length).toBeGreaterThan(0);
+    // A process that does not run begins nothing.
+    const { from, to } = history.faults[0]!;
+    expect(
+      history.reads.filter(({ process, startedAt }) => process === "B" && startedAt > from + 50 && startedAt < to - 50),
+    ).toEqual([]);
+    for (const name of ["A", "C"])
+      expect(
+        history.reads.filter(({ process, startedAt }) => process === name && startedAt > from && startedAt < to).length,
+      ).toBeGreaterThan(2);
+  },
+);

@@ -9,15 +9,32 @@ import { coveredBy, FAULT_KINDS, FOCUSES, planOf, TOPOLOGIES } from "../../tortu
 import { shrink } from "../../torture/shrink.ts";
 import { timeline } from "../../torture/timeline.ts";
 
-const TERMS = { maxStalenessMs: 1_000, reissueWindowMs: 30_000, responseTimeoutMs: 300, loadTimeoutMs: 1_500, slackMs: 100 };
+const TERMS = {
+  maxStalenessMs: 1_000,
+  reissueWindowMs: 30_000,
+  responseTimeoutMs: 300,
+  loadTimeoutMs: 1_500,
+  slackMs: 100,
+};
 
 /** Two processes from the beginning, and a key whose versions the source gives at 100, 200, 300... */
 function history(parts: Partial<History>): History {
   const issues = [2, 3, 4, 5].map((version) => ({ at: (version - 1) * 100, key: "a", version }));
   return {
     terms: TERMS,
-    processes: [{ name: "A", bornAt: 0 }, { name: "B", bornAt: 0 }],
-    issues, reads: [], changes: [], loads: [], sightings: [], failures: [], faults: [], incidents: [], stalls: [],
+    processes: [
+      { name: "A", bornAt: 0 },
+      { name: "B", bornAt: 0 },
+    ],
+    issues,
+    reads: [],
+    changes: [],
+    loads: [],
+    sightings: [],
+    failures: [],
+    faults: [],
+    incidents: [],
+    stalls: [],
     ...parts,
   };
 }
@@ -25,20 +42,58 @@ function history(parts: Partial<History>): History {
 let last = 0;
 const id = (): string => `x${(last += 1)}`;
 
-const read = (process: string, startedAt: number, version: number | undefined, more: Partial<Read> = {}): Read =>
-  ({ process, id: id(), kind: "get", key: "a", startedAt, endedAt: startedAt + 1, ...(version !== undefined && { version }), freshness: "fresh", boundMs: 100, ...more });
+const read = (process: string, startedAt: number, version: number | undefined, more: Partial<Read> = {}): Read => ({
+  process,
+  id: id(),
+  kind: "get",
+  key: "a",
+  startedAt,
+  endedAt: startedAt + 1,
+  ...(version !== undefined && { version }),
+  freshness: "fresh",
+  boundMs: 100,
+  ...more,
+});
 
 /** The change that gave `version`, acknowledged 10 ms after it began. */
 const change = (process: string, version: number, more: Partial<Change> = {}): Change => {
   const startedAt = (version - 1) * 100;
-  return { process, id: id(), kind: "delete", keys: [["a", version]], mode: "hard", startedAt, endedAt: startedAt + 10, status: "acknowledged", boundMs: 300, ...more };
+  return {
+    process,
+    id: id(),
+    kind: "delete",
+    keys: [["a", version]],
+    mode: "hard",
+    startedAt,
+    endedAt: startedAt + 10,
+    status: "acknowledged",
+    boundMs: 300,
+    ...more,
+  };
 };
 
-const load = (process: string, startedAt: number, endedAt: number, version: number, more: Partial<Load> = {}): Load =>
-  ({ process, id: id(), key: "a", calledAt: startedAt - 1, startedAt, endedAt, version, forced: false, ...more });
+const load = (
+  process: string,
+  startedAt: number,
+  endedAt: number,
+  version: number,
+  more: Partial<Load> = {},
+): Load => ({
+  process,
+  id: id(),
+  key: "a",
+  calledAt: startedAt - 1,
+  startedAt,
+  endedAt,
+  version,
+  forced: false,
+  ...more,
+});
 
-const sightings = (process: string, ...seen: readonly (readonly [at: number, state: string, pending?: number])[]): readonly Sighting[] =>
-  seen.map(([at, state, pending = 0]) => ({ process, at, state, pending }));
+const sightings = (
+  process: string,
+  ...seen: readonly (readonly [at: number, state: string, pending?: number])[]
+): readonly Sighting[] => seen.map(([at, state, pending = 0]) => ({ process, at, state, pending }));
 
 const rules = (parts: Partial<History>): readonly Rule[] => check(history(parts)).violations.map(({ rule }) => rule);
 
@@ -56,42 +111,154 @@ describe("a bad history is rejected", () => {
   });
 
   it.for<readonly [string, Rule, Partial<History>]>([
-    ["a call that was pending hides nothing here", "own", { changes: [change("A", 2, { status: "pending" })], reads: [read("A", 120, 1)] }],
-    ["what was pending is back after its replay", "reappeared", { changes: [change("A", 2, { status: "pending" })], sightings: sightings("A", [200, "down", 1], [400, "up"]), reads: [read("A", 500, 1)] }],
-    ["likewise in another process", "reappeared", { changes: [change("A", 2, { status: "pending" })], sightings: sightings("A", [200, "down", 1], [400, "up"]), reads: [read("B", 1_500, 1)] }],
-    ["a token is ignored", "token", { changes: [change("A", 2, { id: "c" })], reads: [read("B", 120, 1, { after: { change: "c", version: 2 } })] }],
-    ["a token is ignored by a process that cannot reach Redis", "token", { changes: [change("A", 2, { id: "c" })], sightings: sightings("B", [90, "down"]), reads: [read("B", 120, 1, { after: { change: "c", version: 2 } })] }],
-    ["what a tag made stale is fresh", "own", { changes: [change("A", 2, { mode: "soft" })], reads: [read("A", 120, 1)] }],
-    ["a forced load joins one from before the call", "forced", { changes: [change("B", 2)], reads: [read("A", 150, 1, { forced: true, tier: "load" })] }],
-    ["a waiter sleeps on a lease that nobody holds", "slept", { loads: [load("A", 100, 200, 1)], reads: [read("B", 150, 1, { kind: "getOrSet", endedAt: 1_700, boundMs: 9_000 })] }],
+    [
+      "a call that was pending hides nothing here",
+      "own",
+      { changes: [change("A", 2, { status: "pending" })], reads: [read("A", 120, 1)] },
+    ],
+    [
+      "what was pending is back after its replay",
+      "reappeared",
+      {
+        changes: [change("A", 2, { status: "pending" })],
+        sightings: sightings("A", [200, "down", 1], [400, "up"]),
+        reads: [read("A", 500, 1)],
+      },
+    ],
+    [
+      "likewise in another process",
+      "reappeared",
+      {
+        changes: [change("A", 2, { status: "pending" })],
+        sightings: sightings("A", [200, "down", 1], [400, "up"]),
+        reads: [read("B", 1_500, 1)],
+      },
+    ],
+    [
+      "a token is ignored",
+      "token",
+      { changes: [change("A", 2, { id: "c" })], reads: [read("B", 120, 1, { after: { change: "c", version: 2 } })] },
+    ],
+    [
+      "a token is ignored by a process that cannot reach Redis",
+      "token",
+      {
+        changes: [change("A", 2, { id: "c" })],
+        sightings: sightings("B", [90, "down"]),
+        reads: [read("B", 120, 1, { after: { change: "c", version: 2 } })],
+      },
+    ],
+    [
+      "what a tag made stale is fresh",
+      "own",
+      { changes: [change("A", 2, { mode: "soft" })], reads: [read("A", 120, 1)] },
+    ],
+    [
+      "a forced load joins one from before the call",
+      "forced",
+      { changes: [change("B", 2)], reads: [read("A", 150, 1, { forced: true, tier: "load" })] },
+    ],
+    [
+      "a waiter sleeps on a lease that nobody holds",
+      "slept",
+      {
+        loads: [load("A", 100, 200, 1)],
+        reads: [read("B", 150, 1, { kind: "getOrSet", endedAt: 1_700, boundMs: 9_000 })],
+      },
+    ],
     ["a call hangs", "unbounded", { reads: [read("A", 100, 1, { endedAt: 400 })] }],
-    ["a read fails because the backend does", "unexpected error", { reads: [read("A", 100, undefined, { error: "BackendUnavailableError: away" })] }],
+    [
+      "a read fails because the backend does",
+      "unexpected error",
+      { reads: [read("A", 100, undefined, { error: "BackendUnavailableError: away" })] },
+    ],
     ["a value is another key's", "forged", { reads: [read("A", 100, 1, { strayKey: "b" })] }],
     ["a value is newer than the source", "forged", { reads: [read("A", 150, 3)] }],
-    ["a process that is connected again serves what it had meanwhile", "elsewhere", { changes: [change("A", 2)], sightings: sightings("B", [90, "down"], [1_500, "up"]), reads: [read("B", 1_600, 1)] }],
-    ["a process that cannot reach Redis has an answer from it", "elsewhere", { changes: [change("A", 2)], sightings: sightings("B", [90, "down"]), reads: [read("B", 1_600, 1, { tier: "redis" })] }],
-    ["a living process does not issue again what a restart lost", "elsewhere", { changes: [change("A", 2)], faults: [restart], sightings: IN_STEP, reads: [read("B", 5_000, 1)] }],
-    ["a restart loses what had been issued again before its snapshot", "elsewhere", {
-      changes: [change("A", 2)],
-      faults: [restart, { ...restart, from: 2_000, to: 2_050, losesSince: 1_000 }],
-      sightings: [...sightings("A", [650, "up"], [700, "up"], [2_100, "detached", 1], [2_300, "up"], [2_350, "up"]), ...sightings("B", [650, "up"], [700, "up"], [2_060, "up"], [2_110, "up"])],
-      reads: [read("B", 2_200, 1)],
-    }],
-    ["a process that was frozen serves what changed meanwhile, whatever it gave up when it went on", "elsewhere", {
-      changes: [change("A", 2)],
-      faults: [{ kind: "freeze process", from: 50, to: 2_000, processes: ["B"], freezes: true }],
-      failures: [{ process: "B", at: 2_002, operation: "read", code: "BACKEND_UNAVAILABLE" }],
-      reads: [read("B", 2_001, 1, { tier: "memory" })],
-    }],
-    ["two loads run at once long after everything was replayed", "two loads", { sightings: sightings("C", [400, "up", 3], [620, "up"]), loads: [load("A", 500, 700, 1), load("B", 600, 650, 1)] }],
-    ["two loads run at once long after a forced caller left", "two loads", { loads: [load("A", 700, 900, 1), load("B", 800, 850, 1)], reads: [read("B", 300, undefined, { kind: "getOrSet", forced: true, error: "AbortError: left" })] }],
-    ["two loads run at once while a third process is frozen", "two loads", {
-      processes: [{ name: "A", bornAt: 0 }, { name: "B", bornAt: 0 }, { name: "C", bornAt: 0 }],
-      faults: [{ kind: "freeze process", from: 200, to: 900, processes: ["C"], freezes: true }],
-      loads: [load("A", 500, 700, 1), load("B", 600, 650, 1)],
-    }],
-    ["two loads run at once long after a change", "two loads", { changes: [change("A", 2)], loads: [load("A", 500, 700, 2), load("B", 600, 650, 2)] }],
-    ["a rejection is unhandled", "untidy", { incidents: [{ process: "A", at: 5, kind: "unhandled", text: "rejection" }] }],
+    [
+      "a process that is connected again serves what it had meanwhile",
+      "elsewhere",
+      {
+        changes: [change("A", 2)],
+        sightings: sightings("B", [90, "down"], [1_500, "up"]),
+        reads: [read("B", 1_600, 1)],
+      },
+    ],
+    [
+      "a process that cannot reach Redis has an answer from it",
+      "elsewhere",
+      {
+        changes: [change("A", 2)],
+        sightings: sightings("B", [90, "down"]),
+        reads: [read("B", 1_600, 1, { tier: "redis" })],
+      },
+    ],
+    [
+      "a living process does not issue again what a restart lost",
+      "elsewhere",
+      { changes: [change("A", 2)], faults: [restart], sightings: IN_STEP, reads: [read("B", 5_000, 1)] },
+    ],
+    [
+      "a restart loses what had been issued again before its snapshot",
+      "elsewhere",
+      {
+        changes: [change("A", 2)],
+        faults: [restart, { ...restart, from: 2_000, to: 2_050, losesSince: 1_000 }],
+        sightings: [
+          ...sightings("A", [650, "up"], [700, "up"], [2_100, "detached", 1], [2_300, "up"], [2_350, "up"]),
+          ...sightings("B", [650, "up"], [700, "up"], [2_060, "up"], [2_110, "up"]),
+        ],
+        reads: [read("B", 2_200, 1)],
+      },
+    ],
+    [
+      "a process that was frozen serves what changed meanwhile, whatever it gave up when it went on",
+      "elsewhere",
+      {
+        changes: [change("A", 2)],
+        faults: [{ kind: "freeze process", from: 50, to: 2_000, processes: ["B"], freezes: true }],
+        failures: [{ process: "B", at: 2_002, operation: "read", code: "BACKEND_UNAVAILABLE" }],
+        reads: [read("B", 2_001, 1, { tier: "memory" })],
+      },
+    ],
+    [
+      "two loads run at once long after everything was replayed",
+      "two loads",
+      {
+        sightings: sightings("C", [400, "up", 3], [620, "up"]),
+        loads: [load("A", 500, 700, 1), load("B", 600, 650, 1)],
+      },
+    ],
+    [
+      "two loads run at once long after a forced caller left",
+      "two loads",
+      {
+        loads: [load("A", 700, 900, 1), load("B", 800, 850, 1)],
+        reads: [read("B", 300, undefined, { kind: "getOrSet", forced: true, error: "AbortError: left" })],
+      },
+    ],
+    [
+      "two loads run at once while a third process is frozen",
+      "two loads",
+      {
+        processes: [
+          { name: "A", bornAt: 0 },
+          { name: "B", bornAt: 0 },
+          { name: "C", bornAt: 0 },
+        ],
+        faults: [{ kind: "freeze process", from: 200, to: 900, processes: ["C"], freezes: true }],
+        loads: [load("A", 500, 700, 1), load("B", 600, 650, 1)],
+      },
+    ],
+    [
+      "two loads run at once long after a change",
+      "two loads",
+      { changes: [change("A", 2)], loads: [load("A", 500, 700, 2), load("B", 600, 650, 2)] },
+    ],
+    [
+      "a rejection is unhandled",
+      "untidy",
+      { incidents: [{ process: "A", at: 5, kind: "unhandled", text: "rejection" }] },
+    ],
   ])("in which %s", ([, rule, parts]) => {
     expect(rules(parts)).toEqual([rule]);
   });
@@ -102,50 +269,183 @@ const IN_STEP = [...sightings("A", [650, "up"], [700, "up"]), ...sightings("B", 
 
 describe("a good history is accepted", () => {
   it.for<readonly [string, Partial<History>]>([
-    ["a read that began before the acknowledgement answers either", { changes: [change("A", 2)], reads: [read("A", 109, 1), read("A", 109, 2)] }],
-    ["another process answers the older within maxStaleness", { changes: [change("A", 2)], reads: [read("B", 1_109, 1)] }],
-    ["a soft change leaves the older as stale", { changes: [change("A", 2, { mode: "soft" })], reads: [read("A", 120, 1, { freshness: "stale" })] }],
-    ["a change that failed promises nothing", { changes: [change("A", 2, { status: "failed" })], reads: [read("A", 150, 1)] }],
-    ["two loads run at once because something changed in between", { changes: [change("A", 2)], loads: [load("A", 90, 200, 1), load("B", 130, 180, 2)] }],
-    ["two loads run at once because one was forced", { loads: [load("A", 500, 700, 1), load("B", 600, 650, 1, { forced: true })] }],
-    ["two loads run at once because the caller of a forced one left before it reached the backend", { loads: [load("A", 500, 700, 1), load("B", 600, 650, 1)], reads: [read("B", 300, undefined, { kind: "getOrSet", forced: true, error: "AbortError: left" })] }],
-    ["two loads run at once because a third process still issues again what a server may have lost", {
-      processes: [{ name: "A", bornAt: 0 }, { name: "B", bornAt: 0 }, { name: "C", bornAt: 0 }],
-      faults: [{ kind: "restart empty", from: 200, to: 300 }],
-      sightings: [...sightings("A", [310, "up"], [320, "up"]), ...sightings("B", [310, "up"], [320, "up"]), ...sightings("C", [310, "up", 5], [800, "up"], [850, "up"])],
-      loads: [load("A", 500, 700, 1), load("B", 600, 650, 1)],
-    }],
-    ["two loads run at once while an invalidation of a third process is replayed", { sightings: sightings("C", [620, "up", 3]), loads: [load("A", 500, 700, 1), load("B", 600, 650, 1)] }],
+    [
+      "a read that began before the acknowledgement answers either",
+      { changes: [change("A", 2)], reads: [read("A", 109, 1), read("A", 109, 2)] },
+    ],
+    [
+      "another process answers the older within maxStaleness",
+      { changes: [change("A", 2)], reads: [read("B", 1_109, 1)] },
+    ],
+    [
+      "a soft change leaves the older as stale",
+      { changes: [change("A", 2, { mode: "soft" })], reads: [read("A", 120, 1, { freshness: "stale" })] },
+    ],
+    [
+      "a change that failed promises nothing",
+      { changes: [change("A", 2, { status: "failed" })], reads: [read("A", 150, 1)] },
+    ],
+    [
+      "two loads run at once because something changed in between",
+      { changes: [change("A", 2)], loads: [load("A", 90, 200, 1), load("B", 130, 180, 2)] },
+    ],
+    [
+      "two loads run at once because one was forced",
+      { loads: [load("A", 500, 700, 1), load("B", 600, 650, 1, { forced: true })] },
+    ],
+    [
+      "two loads run at once because the caller of a forced one left before it reached the backend",
+      {
+        loads: [load("A", 500, 700, 1), load("B", 600, 650, 1)],
+        reads: [read("B", 300, undefined, { kind: "getOrSet", forced: true, error: "AbortError: left" })],
+      },
+    ],
+    [
+      "two loads run at once because a third process still issues again what a server may have lost",
+      {
+        processes: [
+          { name: "A", bornAt: 0 },
+          { name: "B", bornAt: 0 },
+          { name: "C", bornAt: 0 },
+        ],
+        faults: [{ kind: "restart empty", from: 200, to: 300 }],
+        sightings: [
+          ...sightings("A", [310, "up"], [320, "up"]),
+          ...sightings("B", [310, "up"], [320, "up"]),
+          ...sightings("C", [310, "up", 5], [800, "up"], [850, "up"]),
+        ],
+        loads: [load("A", 500, 700, 1), load("B", 600, 650, 1)],
+      },
+    ],
+    [
+      "two loads run at once while an invalidation of a third process is replayed",
+      { sightings: sightings("C", [620, "up", 3]), loads: [load("A", 500, 700, 1), load("B", 600, 650, 1)] },
+    ],
     ["a second load begins after loadTimeout", { loads: [load("A", 500, 2_400, 1), load("B", 2_001, 2_300, 1)] }],
-    ["a frozen process takes longer", { faults: [{ kind: "freeze process", from: 105, to: 2_000, processes: ["A"], freezes: true }], reads: [read("A", 100, 1, { endedAt: 2_050 })] }],
-    ["a call waits for a load that runs", { loads: [load("A", 100, 1_590, 1), load("B", 1_600, 1_650, 1)], reads: [read("B", 150, 1, { kind: "getOrSet", endedAt: 1_700, boundMs: 9_000 })] }],
-    ["a process that got no time to run takes longer", { stalls: [{ process: "A", from: 105, to: 2_000 }, { process: "A", from: 1_000, to: 1_900 }], reads: [read("A", 100, 1, { endedAt: 2_050 })] }],
-    ["a loader's own error is passed on", { reads: [read("A", 100, undefined, { kind: "getOrSet", error: "SourceError: down" })] }],
+    [
+      "a frozen process takes longer",
+      {
+        faults: [{ kind: "freeze process", from: 105, to: 2_000, processes: ["A"], freezes: true }],
+        reads: [read("A", 100, 1, { endedAt: 2_050 })],
+      },
+    ],
+    [
+      "a call waits for a load that runs",
+      {
+        loads: [load("A", 100, 1_590, 1), load("B", 1_600, 1_650, 1)],
+        reads: [read("B", 150, 1, { kind: "getOrSet", endedAt: 1_700, boundMs: 9_000 })],
+      },
+    ],
+    [
+      "a process that got no time to run takes longer",
+      {
+        stalls: [
+          { process: "A", from: 105, to: 2_000 },
+          { process: "A", from: 1_000, to: 1_900 },
+        ],
+        reads: [read("A", 100, 1, { endedAt: 2_050 })],
+      },
+    ],
+    [
+      "a loader's own error is passed on",
+      { reads: [read("A", 100, undefined, { kind: "getOrSet", error: "SourceError: down" })] },
+    ],
   ])("in which %s", ([, parts]) => {
     expect(rules(parts)).toEqual([]);
   });
 
   it.for<readonly [string, string, Partial<History>]>([
-    ["a process that cannot reach Redis serves its copy", "fallback", { changes: [change("A", 2)], sightings: sightings("B", [90, "down"]), reads: [read("B", 1_600, 1, { tier: "memory" })] }],
-    ["a restart lost a change that is yet to be issued again", "lost, not yet re-issued", { changes: [change("A", 2)], faults: [{ ...restart, from: 1_200, to: 1_300 }], sightings: [...sightings("A", [1_400, "detached", 1], [1_500, "up"], [1_550, "up"]), ...sightings("B", [1_350, "up"], [1_370, "up"])], reads: [read("B", 1_400, 1)] }],
-    ["a restart lost what was issued again, its snapshot being older than that", "lost, not yet re-issued", {
-      changes: [change("A", 2)],
-      faults: [restart, { ...restart, from: 2_000, to: 2_050, losesSince: 610 }],
-      sightings: [...sightings("A", [650, "up"], [700, "up"], [2_100, "detached", 1], [2_300, "up"], [2_350, "up"]), ...sightings("B", [650, "up"], [700, "up"], [2_060, "up"], [2_110, "up"])],
-      reads: [read("B", 2_200, 1)],
-    }],
-    ["a restart lost a change, and its process has died", "lost, nobody remembers", { processes: [{ name: "A", bornAt: 0, diedAt: 400 }, { name: "B", bornAt: 0 }], changes: [change("A", 2)], faults: [restart], sightings: IN_STEP, reads: [read("B", 5_000, 1)] }],
-    ["a set arrives after its process gave it up", "set with unknown outcome", { changes: [change("A", 2, { kind: "set", status: "pending" }), change("B", 3)], sightings: sightings("A", [900, "down", 1], [2_000, "up"]), reads: [read("C", 1_400, 2)] }],
-    ["a load runs without a lease beside another", "load without a lease", { loads: [load("A", 500, 700, 1), load("B", 600, 650, 1, { isAlone: true })] }],
-    ["it arrives over a later change of another process, who reads it", "set with unknown outcome", { changes: [change("A", 2, { kind: "set", status: "pending" }), change("B", 3)], sightings: sightings("A", [900, "down", 1], [2_000, "up"]), reads: [read("B", 220, 2)] }],
-    ["a program deletes what Redis does not hold", "foreign delete during a load", { changes: [change("foreign", 2)], loads: [load("A", 50, 1_400, 1)], reads: [read("A", 1_200, 1, { tier: "load", coalesced: true })] }],
+    [
+      "a process that cannot reach Redis serves its copy",
+      "fallback",
+      {
+        changes: [change("A", 2)],
+        sightings: sightings("B", [90, "down"]),
+        reads: [read("B", 1_600, 1, { tier: "memory" })],
+      },
+    ],
+    [
+      "a restart lost a change that is yet to be issued again",
+      "lost, not yet re-issued",
+      {
+        changes: [change("A", 2)],
+        faults: [{ ...restart, from: 1_200, to: 1_300 }],
+        sightings: [
+          ...sightings("A", [1_400, "detached", 1], [1_500, "up"], [1_550, "up"]),
+          ...sightings("B", [1_350, "up"], [1_370, "up"]),
+        ],
+        reads: [read("B", 1_400, 1)],
+      },
+    ],
+    [
+      "a restart lost what was issued again, its snapshot being older than that",
+      "lost, not yet re-issued",
+      {
+        changes: [change("A", 2)],
+        faults: [restart, { ...restart, from: 2_000, to: 2_050, losesSince: 610 }],
+        sightings: [
+          ...sightings("A", [650, "up"], [700, "up"], [2_100, "detached", 1], [2_300, "up"], [2_350, "up"]),
+          ...sightings("B", [650, "up"], [700, "up"], [2_060, "up"], [2_110, "up"]),
+        ],
+        reads: [read("B", 2_200, 1)],
+      },
+    ],
+    [
+      "a restart lost a change, and its process has died",
+      "lost, nobody remembers",
+      {
+        processes: [
+          { name: "A", bornAt: 0, diedAt: 400 },
+          { name: "B", bornAt: 0 },
+        ],
+        changes: [change("A", 2)],
+        faults: [restart],
+        sightings: IN_STEP,
+        reads: [read("B", 5_000, 1)],
+      },
+    ],
+    [
+      "a set arrives after its process gave it up",
+      "set with unknown outcome",
+      {
+        changes: [change("A", 2, { kind: "set", status: "pending" }), change("B", 3)],
+        sightings: sightings("A", [900, "down", 1], [2_000, "up"]),
+        reads: [read("C", 1_400, 2)],
+      },
+    ],
+    [
+      "a load runs without a lease beside another",
+      "load without a lease",
+      { loads: [load("A", 500, 700, 1), load("B", 600, 650, 1, { isAlone: true })] },
+    ],
+    [
+      "it arrives over a later change of another process, who reads it",
+      "set with unknown outcome",
+      {
+        changes: [change("A", 2, { kind: "set", status: "pending" }), change("B", 3)],
+        sightings: sightings("A", [900, "down", 1], [2_000, "up"]),
+        reads: [read("B", 220, 2)],
+      },
+    ],
+    [
+      "a program deletes what Redis does not hold",
+      "foreign delete during a load",
+      {
+        changes: [change("foreign", 2)],
+        loads: [load("A", 50, 1_400, 1)],
+        reads: [read("A", 1_200, 1, { tier: "load", coalesced: true })],
+      },
+    ],
   ])("in which %s, and counted as such", ([, exemption, parts]) => {
     const { violations, exemptions } = check(history(parts));
     expect([violations, exemptions]).toEqual([[], { [exemption]: 1 }]);
   });
 
   it("and tells how long another process took", () => {
-    const watched = [read("B", 90, 1, { kind: "watch", firstStartedAt: 90, startedAt: 110.5 }), read("B", 120, undefined, { kind: "watch", firstStartedAt: 110.8, startedAt: 120 })];
+    const watched = [
+      read("B", 90, 1, { kind: "watch", firstStartedAt: 90, startedAt: 110.5 }),
+      read("B", 120, undefined, { kind: "watch", firstStartedAt: 110.8, startedAt: 120 }),
+    ];
     const [lagMs, ...others] = check(history({ changes: [change("A", 2)], reads: watched })).lagsMs;
     expect(others).toEqual([]);
     expect(lagMs).toBeCloseTo(0.8, 6);
@@ -157,11 +457,20 @@ describe("a violation", () => {
     const parts = history({
       changes: [change("A", 2, { id: "c" })],
       loads: [load("B", 50, 90, 1)],
-      reads: [read("B", 95, 1, { id: "early", kind: "getOrSet", tier: "load" }), read("B", 1_200, 1, { id: "late", tier: "memory" }), read("B", 300, 9, { key: "other" })],
+      reads: [
+        read("B", 95, 1, { id: "early", kind: "getOrSet", tier: "load" }),
+        read("B", 1_200, 1, { id: "late", tier: "memory" }),
+        read("B", 300, 9, { key: "other" }),
+      ],
       faults: [{ kind: "cut", from: 97, to: 98, processes: ["B"] }],
       sightings: sightings("B", [10, "up"], [60, "up"]),
     });
-    expect(timeline(parts, check(parts).violations.find(({ rule }) => rule === "elsewhere")!).split("\n")).toEqual([
+    expect(
+      timeline(
+        parts,
+        check(parts).violations.find(({ rule }) => rule === "elsewhere")!,
+      ).split("\n"),
+    ).toEqual([
       "elsewhere: B: get a answered 1 from memory; 2 was due: 1090.0 ms after the acknowledgement of delete in A",
       "   0.0100 s  B        is up",
       "   0.0500 s  B        load begins",
@@ -178,10 +487,15 @@ describe("a violation", () => {
     const plan = planOf(3, { topology: "single", focus: "links" });
     const needed = new Set([plan.operations[10]!.id, plan.operations[200]!.id]);
     const violation = { rule: "own", text: "", at: plan.operations[200]!.at, ids: [] } as const;
-    const least = await shrink(plan, violation, async (candidate) => {
-      const fails = [...needed].every((each) => candidate.operations.some((operation) => operation.id === each));
-      return { history: history({}), verdict: { ...check(history({})), violations: fails ? [violation] : [] } };
-    }, () => undefined);
+    const least = await shrink(
+      plan,
+      violation,
+      async (candidate) => {
+        const fails = [...needed].every((each) => candidate.operations.some((operation) => operation.id === each));
+        return { history: history({}), verdict: { ...check(history({})), violations: fails ? [violation] : [] } };
+      },
+      () => undefined,
+    );
     expect(least.plan.operations.length).toBeLessThan(plan.operations.length / 20);
     expect(least.plan.operations.map((operation) => operation.id)).toEqual(expect.arrayContaining([...needed]));
     expect(least.plan.faults).toEqual([]);
@@ -199,14 +513,27 @@ describe("a plan", () => {
   it("has every kind of fault somewhere, and every focus", () => {
     const plans = TOPOLOGIES.flatMap((topology) => Array.from({ length: 80 }, (_, seed) => planOf(seed, { topology })));
     expect(new Set(plans.map(({ focus }) => focus))).toEqual(new Set(FOCUSES));
-    expect([...new Set(plans.flatMap(({ faults }) => faults.map(({ kind }) => kind)))].sort()).toEqual([...FAULT_KINDS].sort());
+    expect([...new Set(plans.flatMap(({ faults }) => faults.map(({ kind }) => kind)))].sort()).toEqual(
+      [...FAULT_KINDS].sort(),
+    );
   });
 
   it("knows which keys a tag and a namespace cover", () => {
     const { keys } = planOf(1, { topology: "single" });
-    const covered = (tag: string, space: readonly string[]): readonly string[] => coveredBy(keys, { id: "x", at: 0, worker: 0, kind: "invalidateTags", tag, space, isFollowed: false });
-    expect([covered("t", []), covered("t", ["users"]), covered("v", []), covered("v", ["users", "deep"]), covered("t", ["users", "deep"])]).toEqual([["b", "c"], ["c"], ["d"], ["d"], []]);
-    expect(coveredBy(keys, { id: "x", at: 0, worker: 0, kind: "clear", space: ["users"], isFollowed: false })).toEqual(["c", "d", "e"]);
+    const covered = (tag: string, space: readonly string[]): readonly string[] =>
+      coveredBy(keys, { id: "x", at: 0, worker: 0, kind: "invalidateTags", tag, space, isFollowed: false });
+    expect([
+      covered("t", []),
+      covered("t", ["users"]),
+      covered("v", []),
+      covered("v", ["users", "deep"]),
+      covered("t", ["users", "deep"]),
+    ]).toEqual([["b", "c"], ["c"], ["d"], ["d"], []]);
+    expect(coveredBy(keys, { id: "x", at: 0, worker: 0, kind: "clear", space: ["users"], isFollowed: false })).toEqual([
+      "c",
+      "d",
+      "e",
+    ]);
   });
 });
 
@@ -219,7 +546,10 @@ describe("the bugs that are planted", () => {
   });
 
   it("break rules that stand exactly once in their files", () => {
-    const times = MUTANTS.map(({ name, file, rule }) => ({ name, times: readFileSync(join(top, file), "utf8").split(rule).length - 1 }));
+    const times = MUTANTS.map(({ name, file, rule }) => ({
+      name,
+      times: readFileSync(join(top, file), "utf8").split(rule).length - 1,
+    }));
     expect(times.filter((each) => each.times !== 1)).toEqual([]);
     expect(MUTANTS.filter(({ rule, broken }) => rule === broken).map(({ name }) => name)).toEqual([]);
   });
@@ -227,6 +557,11 @@ describe("the bugs that are planted", () => {
 
 it("a histogram names its percentiles", () => {
   expect(histogram("lag", [0.1, 0.2, 0.2, 3])).toBe(
-    ["lag, 4 times: p50 0.20 ms, p90 3.00 ms, p99 3.00 ms, max 3.00 ms", "  up to    0.125 ms       1 ####################", "  up to     0.25 ms       2 ########################################", "  up to        4 ms       1 ####################"].join("\n"),
+    [
+      "lag, 4 times: p50 0.20 ms, p90 3.00 ms, p99 3.00 ms, max 3.00 ms",
+      "  up to    0.125 ms       1 ####################",
+      "  up to     0.25 ms       2 ########################################",
+      "  up to        4 ms       1 ####################",
+    ].join("\n"),
   );
 });

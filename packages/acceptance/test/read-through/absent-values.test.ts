@@ -1,19 +1,30 @@
 import { v8, type CacheEvents, type EntryOptions, type GetOrSetOptions } from "@hotset/core";
 import { flush, gate, outcome } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";
-import { counted, never, open, rejectionsDuring, STACKS, STACKS_WITH_BACKEND, STACKS_WITH_MEMORY } from "../support/stacks.ts";
+import {
+  counted,
+  never,
+  open,
+  rejectionsDuring,
+  STACKS,
+  STACKS_WITH_BACKEND,
+  STACKS_WITH_MEMORY,
+} from "../support/stacks.ts";
 
 describe.each(STACKS)("over %s", (stack) => {
-  it.for([[0], [""], [false], [null], [NaN], [-0]] as const)("C1 a cached %s is a hit, loaded once", async ([value]) => {
-    const { cache } = open(stack, { backend: { format: v8() } });
-    const source = counted<unknown>(value);
-    expect(await cache.getOrSet("k", source.load)).toBe(value);
-    expect(await cache.getOrSet("k", never)).toBe(value);
-    expect(await cache.get("k")).toBe(value);
-    expect(await cache.getMany(["k"])).toEqual(new Map([["k", value]]));
-    expect(source.runs).toBe(1);
-    expect(cache.stats()).toMatchObject({ loads: 1, misses: 1, hits: 3 });
-  });
+  it.for([[0], [""], [false], [null], [NaN], [-0]] as const)(
+    "C1 a cached %s is a hit, loaded once",
+    async ([value]) => {
+      const { cache } = open(stack, { backend: { format: v8() } });
+      const source = counted<unknown>(value);
+      expect(await cache.getOrSet("k", source.load)).toBe(value);
+      expect(await cache.getOrSet("k", never)).toBe(value);
+      expect(await cache.get("k")).toBe(value);
+      expect(await cache.getMany(["k"])).toEqual(new Map([["k", value]]));
+      expect(source.runs).toBe(1);
+      expect(cache.stats()).toMatchObject({ loads: 1, misses: 1, hits: 3 });
+    },
+  );
 
   it.for([[0], [""], [false], [null]] as const)("C1 a %s that was set is a hit", async ([value]) => {
     const { cache } = open(stack);
@@ -52,16 +63,33 @@ describe.each(STACKS)("over %s", (stack) => {
 
   it("C3 get and has tell what is absent from a null", async () => {
     const { cache } = open(stack);
-    expect([await cache.get("k"), await cache.has("k"), (await cache.getMany(["k"])).has("k")]).toEqual([undefined, false, false]);
+    expect([await cache.get("k"), await cache.has("k"), (await cache.getMany(["k"])).has("k")]).toEqual([
+      undefined,
+      false,
+      false,
+    ]);
     await cache.set("k", null);
-    expect([await cache.get("k"), await cache.has("k"), (await cache.getMany(["k"])).has("k")]).toEqual([null, true, true]);
+    expect([await cache.get("k"), await cache.has("k"), (await cache.getMany(["k"])).has("k")]).toEqual([
+      null,
+      true,
+      true,
+    ]);
     await cache.delete("k");
-    expect([await cache.get("k"), await cache.has("k"), (await cache.getMany(["k"])).has("k")]).toEqual([undefined, false, false]);
+    expect([await cache.get("k"), await cache.has("k"), (await cache.getMany(["k"])).has("k")]).toEqual([
+      undefined,
+      false,
+      false,
+    ]);
   });
 
   const reasons = [new Error("db down"), undefined, null, 0, "", false, "text"];
   const ways: [string, (reason: unknown) => () => unknown][] = [
-    ["thrown at once", (reason) => () => { throw reason; }],
+    [
+      "thrown at once",
+      (reason) => () => {
+        throw reason;
+      },
+    ],
     ["a rejection", (reason) => async () => Promise.reject(reason)],
     // oxlint-disable-next-line unicorn/no-thenable -- as query builders are
     ["a thenable's", (reason) => () => ({ then: (_: unknown, reject: (reason: unknown) => void) => reject(reason) })],
@@ -70,7 +98,9 @@ describe.each(STACKS)("over %s", (stack) => {
     "C4 %s: %s is the reason of every waiter (cacheable)",
     async ([, reason, load]) => {
       const { cache } = open(stack);
-      const outcomes = await Promise.all([cache.getOrSet("k", load), cache.getOrSet("k", load), cache.getOrSet("k", load)].map((each) => outcome(each)));
+      const outcomes = await Promise.all(
+        [cache.getOrSet("k", load), cache.getOrSet("k", load), cache.getOrSet("k", load)].map((each) => outcome(each)),
+      );
       for (const each of outcomes) {
         expect(each.status).toBe("rejected");
         expect((each as { reason: unknown }).reason).toBe(reason);
@@ -81,7 +111,9 @@ describe.each(STACKS)("over %s", (stack) => {
 
   it("C5 a failing load leaves a stale value where it is", async () => {
     const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 300, staleIfError: 1_000, errorBackoff: 0 });
-    const fail = (): never => { throw new Error("db down"); };
+    const fail = (): never => {
+      throw new Error("db down");
+    };
     await cache.set("k", "old", { tags: ["t"], etag: '"1"' });
     clock.advance(100);
     expect(await cache.getOrSet("k", fail)).toBe("old"); // behind a stale answer
@@ -104,7 +136,10 @@ describe.each(STACKS)("over %s", (stack) => {
   it("C8 a miss in every tier loads once, and every tier then holds the value", async () => {
     const { cache, backend, stored } = open(stack);
     const source = counted("Ada");
-    expect(await Promise.all([cache.getOrSet("k", source.load), cache.getOrSet("k", source.load)])).toEqual(["Ada", "Ada"]);
+    expect(await Promise.all([cache.getOrSet("k", source.load), cache.getOrSet("k", source.load)])).toEqual([
+      "Ada",
+      "Ada",
+    ]);
     expect(source.runs).toBe(1);
     expect(cache.peek("k")).toBe(stack === "backend" ? undefined : "Ada");
     expect(stored()).toEqual(stack === "memory" ? [] : ["test::k"]);
@@ -117,27 +152,33 @@ describe.each(STACKS)("over %s", (stack) => {
     const keys = Array.from({ length: 20 }, (_, i) => `k${i}`);
     await Promise.all(keys.map((key) => cache.getOrSet(key, () => `${key}!`)));
     const { cache: next } = stack === "memory" ? { cache } : open("backend", { clock, backend });
-    for (const each of [cache, next]) expect(await each.getMany(keys)).toEqual(new Map(keys.map((key) => [key, `${key}!`])));
+    for (const each of [cache, next])
+      expect(await each.getMany(keys)).toEqual(new Map(keys.map((key) => [key, `${key}!`])));
   });
 
-  it.for([[0], [-1], [-Infinity], ["0s"], ["-5m"]] as const)("C9 ttl %s stores nothing and removes what was there (bentocache)", async ([ttl]) => {
-    const { cache, stored } = open(stack);
-    await cache.set("k", "old");
-    expect(await cache.set("k", "new", { ttl })).toEqual({ status: "refused" });
-    expect([await cache.get("k"), stored()]).toEqual([undefined, []]);
+  it.for([[0], [-1], [-Infinity], ["0s"], ["-5m"]] as const)(
+    "C9 ttl %s stores nothing and removes what was there (bentocache)",
+    async ([ttl]) => {
+      const { cache, stored } = open(stack);
+      await cache.set("k", "old");
+      expect(await cache.set("k", "new", { ttl })).toEqual({ status: "refused" });
+      expect([await cache.get("k"), stored()]).toEqual([undefined, []]);
 
-    await cache.set("k", "old");
-    expect(await cache.getOrSet("k", () => "new", { ttl, forceRefresh: true })).toBe("new");
-    expect([await cache.get("k"), stored()]).toEqual([undefined, []]);
+      await cache.set("k", "old");
+      expect(await cache.getOrSet("k", () => "new", { ttl, forceRefresh: true })).toBe("new");
+      expect([await cache.get("k"), stored()]).toEqual([undefined, []]);
 
-    await cache.set("k", "old");
-    expect(await cache.getOrSet("k", ({ setOptions }) => (setOptions({ ttl }), "new"), { forceRefresh: true })).toBe("new");
-    expect([await cache.get("k"), stored()]).toEqual([undefined, []]);
+      await cache.set("k", "old");
+      expect(await cache.getOrSet("k", ({ setOptions }) => (setOptions({ ttl }), "new"), { forceRefresh: true })).toBe(
+        "new",
+      );
+      expect([await cache.get("k"), stored()]).toEqual([undefined, []]);
 
-    const source = counted("one", "two");
-    expect(await cache.getOrSet("k", source.load, { ttl, staleIfError: "1h" })).toBe("one");
-    expect(await cache.getOrSet("k", source.load, { ttl, staleIfError: "1h" })).toBe("two");
-  });
+      const source = counted("one", "two");
+      expect(await cache.getOrSet("k", source.load, { ttl, staleIfError: "1h" })).toBe("one");
+      expect(await cache.getOrSet("k", source.load, { ttl, staleIfError: "1h" })).toBe("two");
+    },
+  );
 
   it("C9 a ttl of 0 for null stores no null", async () => {
     const { cache } = open(stack, { negativeTtl: 0 });
@@ -178,18 +219,41 @@ describe.each(STACKS)("over %s", (stack) => {
   });
 
   const badCalls: [string, (cache: ReturnType<typeof open>["cache"]) => Promise<unknown>][] = [
-    ["a bad duration in getOrSet", (cache) => cache.getOrSet("k", () => "new", { ttl: "soon" as never, forceRefresh: true })],
+    [
+      "a bad duration in getOrSet",
+      (cache) => cache.getOrSet("k", () => "new", { ttl: "soon" as never, forceRefresh: true }),
+    ],
     ["a bad duration in set", (cache) => cache.set("k", "new", { ttl: NaN })],
     ["a bad option beside a good one", (cache) => cache.set("k", "new", { ttl: 5, staleIfError: -1 })],
     ["no loader", (cache) => cache.getOrSet("other", undefined as never)],
     ["a loader that is none", (cache) => cache.getOrSet("other", "Ada" as never)],
     ["a key that is no string", (cache) => cache.getOrSet(5 as never, () => "new")],
-    ["a bad key among good ones", (cache) => cache.setMany([["k", "new"], ["", "new"]])],
-    ["a bad value among good ones", (cache) => cache.setMany([["k", "new"], ["j", undefined as never]])],
+    [
+      "a bad key among good ones",
+      (cache) =>
+        cache.setMany([
+          ["k", "new"],
+          ["", "new"],
+        ]),
+    ],
+    [
+      "a bad value among good ones",
+      (cache) =>
+        cache.setMany([
+          ["k", "new"],
+          ["j", undefined as never],
+        ]),
+    ],
     ["a bad key among those to delete", (cache) => cache.deleteMany(["k", null as never])],
     ["a bad tag among good ones", (cache) => cache.invalidateTags("t", "")],
-    ["a bad tag of a load", (cache) => cache.getOrSet("k", () => "new", { tags: ["t", 7 as never], forceRefresh: true })],
-    ["a key function that gives no key for one item", (cache) => cache.getOrSetMany(["k", "j"], (item) => (item === "k" ? item : ""), never)],
+    [
+      "a bad tag of a load",
+      (cache) => cache.getOrSet("k", () => "new", { tags: ["t", 7 as never], forceRefresh: true }),
+    ],
+    [
+      "a key function that gives no key for one item",
+      (cache) => cache.getOrSetMany(["k", "j"], (item) => (item === "k" ? item : ""), never),
+    ],
   ];
   it.for(badCalls)("C10 %s rejects with a typed error, and nothing of it is done", async ([, call]) => {
     const { cache, backend } = open(stack);
@@ -203,7 +267,9 @@ describe.each(STACKS)("over %s", (stack) => {
 
   it("C10 what a loader sets wrongly rejects, and nothing is stored", async () => {
     const { cache, stored } = open(stack);
-    await expect(cache.getOrSet("k", (ctx) => (ctx.setOptions({ ttl: "soon" as never }), 1))).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+    await expect(cache.getOrSet("k", (ctx) => (ctx.setOptions({ ttl: "soon" as never }), 1))).rejects.toMatchObject({
+      code: "INVALID_ARGUMENT",
+    });
     expect(stored()).toEqual([]);
     expect(await cache.has("k")).toBe(false);
   });
@@ -257,7 +323,9 @@ describe.each(STACKS)("over %s", (stack) => {
     const [before, after] = [gate<string>(), gate<string>()];
     const first = cache.getOrSet("k", before.pass);
     await before.arrived();
-    await expect(cache.getOrSet("k", () => Promise.reject(new Error("db down")), { forceRefresh: true })).rejects.toThrow("db down");
+    await expect(
+      cache.getOrSet("k", () => Promise.reject(new Error("db down")), { forceRefresh: true }),
+    ).rejects.toThrow("db down");
     const third = cache.getOrSet("k", after.pass);
     await after.arrived();
     after.open("after the mutation");
@@ -310,51 +378,65 @@ describe("promotion", () => {
     expect(await cache.get("k")).toBe(undefined);
   });
 
-  it.for([["get"], ["getMany"], ["getOrSet"], ["getOrSetMany"]] as const)("C6 and for localTtl where that is less, promoted by %s", async ([by]) => {
-    const { clock, backend, cache: writer } = open("backend", { ttl: 1_000 });
-    await writer.set("k", "Ada");
-    const { cache } = open("memory over backend", { ttl: 1_000, localTtl: 100, clock, backend });
-    const read = (): Promise<unknown> =>
-      by === "get" ? cache.get("k")
-      : by === "getMany" ? cache.getMany(["k"]).then((found) => found.get("k"))
-      : by === "getOrSet" ? cache.getOrSet("k", never)
-      : cache.getOrSetMany(["k"], (key) => key, never).then((found) => found.get("k"));
-    for (let round = 0; round < 3; round += 1) {
-      backend.forgetCalls();
-      expect(await read()).toBe("Ada");
-      expect(backend.count(undefined, "test::k")).toBe(1);
-      clock.advance(99);
-      expect(await read()).toBe("Ada");
-      expect(backend.count(undefined, "test::k")).toBe(1);
-      clock.advance(1);
-    }
-  });
+  it.for([["get"], ["getMany"], ["getOrSet"], ["getOrSetMany"]] as const)(
+    "C6 and for localTtl where that is less, promoted by %s",
+    async ([by]) => {
+      const { clock, backend, cache: writer } = open("backend", { ttl: 1_000 });
+      await writer.set("k", "Ada");
+      const { cache } = open("memory over backend", { ttl: 1_000, localTtl: 100, clock, backend });
+      const read = (): Promise<unknown> =>
+        by === "get"
+          ? cache.get("k")
+          : by === "getMany"
+            ? cache.getMany(["k"]).then((found) => found.get("k"))
+            : by === "getOrSet"
+              ? cache.getOrSet("k", never)
+              : cache.getOrSetMany(["k"], (key) => key, never).then((found) => found.get("k"));
+      for (let round = 0; round < 3; round += 1) {
+        backend.forgetCalls();
+        expect(await read()).toBe("Ada");
+        expect(backend.count(undefined, "test::k")).toBe(1);
+        clock.advance(99);
+        expect(await read()).toBe("Ada");
+        expect(backend.count(undefined, "test::k")).toBe(1);
+        clock.advance(1);
+      }
+    },
+  );
 
-  it.for([["get"], ["getMany"], ["getOrSet"]] as const)("C6 what remains of its life counts from when the read was sent, by %s", async ([by]) => {
-    const { clock, backend, cache: writer } = open("backend", { ttl: 1_000 });
-    await writer.set("k", "Ada");
-    const { cache } = open("memory over backend", { ttl: 1_000, clock, backend });
-    const answering = gate();
-    backend.script(by === "getMany" ? "batch.read" : "read", { key: "test::k", after: answering });
-    const reading = by === "get" ? cache.get("k") : by === "getMany" ? cache.getMany(["k", "j"]) : cache.getOrSet("k", never);
-    await answering.arrived();
-    clock.advance(300);
-    answering.open();
-    expect(await reading).toEqual(by === "getMany" ? new Map([["k", "Ada"]]) : "Ada");
-    expect(await cache.inspect("k")).toMatchObject({ tier: "memory", ageMs: 300, freshForMs: 700, expiresInMs: 700 });
-  });
+  it.for([["get"], ["getMany"], ["getOrSet"]] as const)(
+    "C6 what remains of its life counts from when the read was sent, by %s",
+    async ([by]) => {
+      const { clock, backend, cache: writer } = open("backend", { ttl: 1_000 });
+      await writer.set("k", "Ada");
+      const { cache } = open("memory over backend", { ttl: 1_000, clock, backend });
+      const answering = gate();
+      backend.script(by === "getMany" ? "batch.read" : "read", { key: "test::k", after: answering });
+      const reading =
+        by === "get" ? cache.get("k") : by === "getMany" ? cache.getMany(["k", "j"]) : cache.getOrSet("k", never);
+      await answering.arrived();
+      clock.advance(300);
+      answering.open();
+      expect(await reading).toEqual(by === "getMany" ? new Map([["k", "Ada"]]) : "Ada");
+      expect(await cache.inspect("k")).toMatchObject({ tier: "memory", ageMs: 300, freshForMs: 700, expiresInMs: 700 });
+    },
+  );
 
-  it.for([["get"], ["getMany"]] as const)("C21 what ends while it is read is not there any more, for %s", async ([by]) => {
-    const { cache, clock, backend } = open("backend", { ttl: 300 });
-    await cache.set("k", "Ada");
-    const answering = gate();
-    backend.script(by === "getMany" ? "batch.read" : "read", { key: "test::k", after: answering });
-    const reading = by === "get" ? cache.get("k", { allowStale: true }) : cache.getMany(["k", "j"], { allowStale: true });
-    await answering.arrived();
-    clock.advance(300);
-    answering.open();
-    expect(await reading).toEqual(by === "getMany" ? new Map() : undefined);
-  });
+  it.for([["get"], ["getMany"]] as const)(
+    "C21 what ends while it is read is not there any more, for %s",
+    async ([by]) => {
+      const { cache, clock, backend } = open("backend", { ttl: 300 });
+      await cache.set("k", "Ada");
+      const answering = gate();
+      backend.script(by === "getMany" ? "batch.read" : "read", { key: "test::k", after: answering });
+      const reading =
+        by === "get" ? cache.get("k", { allowStale: true }) : cache.getMany(["k", "j"], { allowStale: true });
+      await answering.arrived();
+      clock.advance(300);
+      answering.open();
+      expect(await reading).toEqual(by === "getMany" ? new Map() : undefined);
+    },
+  );
 
   it("C6 a local copy promoted from an infinite entry is bounded by localTtl", async () => {
     const { clock, backend, cache: writer } = open("backend");
@@ -372,28 +454,41 @@ describe("promotion", () => {
     ["the call", {}, { localTtl: 100 }],
     ["the loader", {}, {}],
   ];
-  it.for(limited)("C7 a local limit given by %s holds again after eviction and promotion", async ([by, entryOptions, callOptions]) => {
-    const { cache, clock, backend } = open("memory over backend", { ttl: 10_000, memory: { maxEntries: 1 } });
-    if (by === "set") await cache.set("k", "Ada", entryOptions);
-    else await cache.getOrSet("k", (ctx) => (by === "the loader" && ctx.setOptions({ localTtl: 100 }), "Ada"), callOptions);
-    await cache.set("other", 1);
-    expect(cache.peek("k")).toBe(undefined);
-    expect(await cache.get("k")).toBe("Ada");
-    expect(cache.peek("k")).toBe("Ada");
-    clock.advance(99);
-    expect(cache.peek("k")).toBe("Ada");
-    clock.advance(1);
-    expect(cache.peek("k")).toBe(undefined);
-    backend.forgetCalls();
-    expect(await cache.get("k")).toBe("Ada");
-    expect(backend.count("read", "test::k")).toBe(1);
-  });
+  it.for(limited)(
+    "C7 a local limit given by %s holds again after eviction and promotion",
+    async ([by, entryOptions, callOptions]) => {
+      const { cache, clock, backend } = open("memory over backend", { ttl: 10_000, memory: { maxEntries: 1 } });
+      if (by === "set") await cache.set("k", "Ada", entryOptions);
+      else
+        await cache.getOrSet(
+          "k",
+          (ctx) => (by === "the loader" && ctx.setOptions({ localTtl: 100 }), "Ada"),
+          callOptions,
+        );
+      await cache.set("other", 1);
+      expect(cache.peek("k")).toBe(undefined);
+      expect(await cache.get("k")).toBe("Ada");
+      expect(cache.peek("k")).toBe("Ada");
+      clock.advance(99);
+      expect(cache.peek("k")).toBe("Ada");
+      clock.advance(1);
+      expect(cache.peek("k")).toBe(undefined);
+      backend.forgetCalls();
+      expect(await cache.get("k")).toBe("Ada");
+      expect(backend.count("read", "test::k")).toBe(1);
+    },
+  );
 
   it("C7 a localTtl of 0 keeps no local copy, and drops the one that was there", async () => {
     const { cache, stored } = open("memory over backend");
     await cache.set("k", "old");
     await cache.set("k", "new", { localTtl: 0 });
-    expect([cache.peek("k"), stored(), await cache.get("k"), cache.peek("k")]).toEqual([undefined, ["test::k"], "new", undefined]);
+    expect([cache.peek("k"), stored(), await cache.get("k"), cache.peek("k")]).toEqual([
+      undefined,
+      ["test::k"],
+      "new",
+      undefined,
+    ]);
   });
 
   it("C9 what a ttl of 0 removes is not kept by who reads it meanwhile", async () => {
@@ -447,17 +542,28 @@ describe("a value that the local tier does not keep", () => {
   it.for<readonly [string, { readonly localTtl?: number }, string]>([
     ["too large", {}, "x".repeat(5_000)],
     ["without a local lifetime", { localTtl: 0 }, "x"],
-  ])("that is %s is told as refused where there is no other tier, and what was there goes", async ([, options, value]) => {
-    const { cache } = open("memory", { memory: { maxBytes: 10_000 } });
-    const results: string[] = [];
-    cache.on("load", ({ result }) => results.push(result));
-    await cache.set("k", "old");
-    expect(await cache.set("k", value, options)).toEqual({ status: "refused" });
-    expect(await cache.get("k")).toBe(undefined);
-    expect(await cache.setMany([["k", value], ["j", value]], options)).toEqual({ stored: 0, pending: 0, refused: 2 });
-    expect(await cache.getOrSet("k", () => value, options)).toBe(value);
-    expect([results, await cache.has("k")]).toEqual([["refused"], false]);
-  });
+  ])(
+    "that is %s is told as refused where there is no other tier, and what was there goes",
+    async ([, options, value]) => {
+      const { cache } = open("memory", { memory: { maxBytes: 10_000 } });
+      const results: string[] = [];
+      cache.on("load", ({ result }) => results.push(result));
+      await cache.set("k", "old");
+      expect(await cache.set("k", value, options)).toEqual({ status: "refused" });
+      expect(await cache.get("k")).toBe(undefined);
+      expect(
+        await cache.setMany(
+          [
+            ["k", value],
+            ["j", value],
+          ],
+          options,
+        ),
+      ).toEqual({ stored: 0, pending: 0, refused: 2 });
+      expect(await cache.getOrSet("k", () => value, options)).toBe(value);
+      expect([results, await cache.has("k")]).toEqual([["refused"], false]);
+    },
+  );
 
   it("is stored all the same where there is a backend", async () => {
     const { cache, stored } = open("memory over backend", { memory: { maxBytes: 10_000 } });
@@ -473,7 +579,10 @@ describe("time", () => {
     const warnings: Error[] = [];
     const warned = (warning: Error): void => void warnings.push(warning);
     process.on("warning", warned);
-    const cache = createCache({ name: "long" }).tier(memory()).defaults({ ttl: 2 ** 31 + 5, hardTimeout: 2 ** 31 + 5, softTimeout: 2 ** 31, loadTimeout: 2 ** 40 }).build();
+    const cache = createCache({ name: "long" })
+      .tier(memory())
+      .defaults({ ttl: 2 ** 31 + 5, hardTimeout: 2 ** 31 + 5, softTimeout: 2 ** 31, loadTimeout: 2 ** 40 })
+      .build();
     await cache.set("k", 1, { staleIfError: 2 ** 32 });
     expect(await cache.getOrSet("j", async () => flush().then(() => 2))).toBe(2);
     await flush();
@@ -491,7 +600,9 @@ describe.each(STACKS_WITH_BACKEND)("what the format cannot write, over %s", (sta
     cache.on("backend:error", (event) => errors.push(event));
     expect(await cache.getOrSet("k", () => NaN)).toBe(NaN);
     expect([await cache.get("k"), stored()]).toEqual([undefined, []]);
-    expect(errors.map(({ tier, operation, error }) => [tier, operation, error.code])).toEqual([["scripted", "encode", "ENCODE_FAILED"]]);
+    expect(errors.map(({ tier, operation, error }) => [tier, operation, error.code])).toEqual([
+      ["scripted", "encode", "ENCODE_FAILED"],
+    ]);
   });
 });
 

@@ -1,4 +1,18 @@
-import { brotli, CacheError, createCache, gzip, json, keyOf, parseDuration, type Backend, type Cache, type CacheOptions, type LocalTier, type Namespace, type StoredEntry } from "@hotset/core";
+import {
+  brotli,
+  CacheError,
+  createCache,
+  gzip,
+  json,
+  keyOf,
+  parseDuration,
+  type Backend,
+  type Cache,
+  type CacheOptions,
+  type LocalTier,
+  type Namespace,
+  type StoredEntry,
+} from "@hotset/core";
 import { mapTier, scriptedBackend, TestClock } from "@hotset/core/testing";
 import { memory } from "@hotset/memory";
 import { describe, expect, it } from "vitest";
@@ -20,12 +34,36 @@ async function errorOf(call: () => unknown): Promise<CacheError> {
   throw new Error("it was taken");
 }
 
-const DURATIONS = ["ttl", "staleWhileRevalidate", "staleIfError", "negativeTtl", "localTtl", "softTimeout", "hardTimeout", "loadTimeout", "errorBackoff"] as const;
+const DURATIONS = [
+  "ttl",
+  "staleWhileRevalidate",
+  "staleIfError",
+  "negativeTtl",
+  "localTtl",
+  "softTimeout",
+  "hardTimeout",
+  "loadTimeout",
+  "errorBackoff",
+] as const;
 const ENTRY_DURATIONS = DURATIONS.slice(0, 5);
 const FRACTIONS = ["jitter", "refreshAhead"] as const;
 const NO_DURATION: readonly (readonly [given: unknown, shown: string])[] = [
-  [NaN, "NaN"], ["soon", '"soon"'], ["5", '"5"'], ["5 min", '"5 min"'], ["5y", '"5y"'], ["", '""'], ["1m ", '"1m "'], ["--1s", '"--1s"'], ["1e999s", '"1e999s"'],
-  [null, "null"], [{}, "an object"], [[5], "an array"], [true, "true"], [5n, "5n"], [new Date(5), "an object"], [() => 5, "a function"],
+  [NaN, "NaN"],
+  ["soon", '"soon"'],
+  ["5", '"5"'],
+  ["5 min", '"5 min"'],
+  ["5y", '"5y"'],
+  ["", '""'],
+  ["1m ", '"1m "'],
+  ["--1s", '"--1s"'],
+  ["1e999s", '"1e999s"'],
+  [null, "null"],
+  [{}, "an object"],
+  [[5], "an array"],
+  [true, "true"],
+  [5n, "5n"],
+  [new Date(5), "an object"],
+  [() => 5, "a function"],
 ];
 
 describe.each(DURATIONS)("%s", (option) => {
@@ -38,13 +76,19 @@ describe.each(DURATIONS)("%s", (option) => {
       () => cache.namespace("n", options),
       () => cache.wrap(() => 1, { name: "w", ...(options as object) }),
       ...((ENTRY_DURATIONS as readonly string[]).includes(option)
-        ? [() => cache.set("k", 1, options), () => cache.setMany([["k", 1]], options), () => cache.getOrSet("k", (ctx) => (ctx.setOptions(options), 1))]
+        ? [
+            () => cache.set("k", 1, options),
+            () => cache.setMany([["k", 1]], options),
+            () => cache.getOrSet("k", (ctx) => (ctx.setOptions(options), 1)),
+          ]
         : []),
     ];
     for (const place of places) {
       const error = await errorOf(place);
       expect(error).toMatchObject(INVALID);
-      expect(error.message).toBe(`${option}: ${shown} is no duration; give milliseconds (60_000), or a number with a unit: ms, s, m, h or d ("1m")`);
+      expect(error.message).toBe(
+        `${option}: ${shown} is no duration; give milliseconds (60_000), or a number with a unit: ms, s, m, h or d ("1m")`,
+      );
     }
     expect(await cache.has("k")).toBe(false);
     const error = await errorOf(() => createCache({ name: "test" }).defaults(options));
@@ -54,7 +98,13 @@ describe.each(DURATIONS)("%s", (option) => {
 });
 
 it.for<readonly [option: string, given: unknown, least: number]>([
-  ["staleWhileRevalidate", -1, 0], ["staleIfError", "-1ms", 0], ["localTtl", -0.5, 0], ["softTimeout", -1, 0], ["hardTimeout", -Infinity, 0], ["loadTimeout", 0, 1], ["errorBackoff", -1, 0],
+  ["staleWhileRevalidate", -1, 0],
+  ["staleIfError", "-1ms", 0],
+  ["localTtl", -0.5, 0],
+  ["softTimeout", -1, 0],
+  ["hardTimeout", -Infinity, 0],
+  ["loadTimeout", 0, 1],
+  ["errorBackoff", -1, 0],
 ])("C10 %s does not take %s", async ([option, given, least]) => {
   const { cache } = open("memory");
   const error = await errorOf(() => cache.getOrSet("k", () => 1, { [option]: given }));
@@ -63,23 +113,44 @@ it.for<readonly [option: string, given: unknown, least: number]>([
 });
 
 it.for<readonly [option: (typeof FRACTIONS)[number], given: unknown]>(
-  FRACTIONS.flatMap((option) => [1, 1.5, -0.1, NaN, Infinity, "0.5", null, ...(option === "refreshAhead" ? [0] : [])].map((given) => [option, given] as const)),
+  FRACTIONS.flatMap((option) =>
+    [1, 1.5, -0.1, NaN, Infinity, "0.5", null, ...(option === "refreshAhead" ? [0] : [])].map(
+      (given) => [option, given] as const,
+    ),
+  ),
 )("C10 %s does not take %s", async ([option, given]) => {
   const { cache } = open("memory");
-  for (const place of [() => cache.getOrSet("k", () => 1, { [option]: given }), () => cache.namespace("n", { [option]: given })]) {
-    expect(await errorOf(place)).toMatchObject({ ...INVALID, message: expect.stringMatching(new RegExp(`^${option}: .* is out of range; give a fraction in [[(]0, 1\\)$`)) as string });
+  for (const place of [
+    () => cache.getOrSet("k", () => 1, { [option]: given }),
+    () => cache.namespace("n", { [option]: given }),
+  ]) {
+    expect(await errorOf(place)).toMatchObject({
+      ...INVALID,
+      message: expect.stringMatching(
+        new RegExp(`^${option}: .* is out of range; give a fraction in [[(]0, 1\\)$`),
+      ) as string,
+    });
   }
 });
 
 it("C10 a hardTimeout below the softTimeout beside it is refused; one below an inherited softTimeout overrules it", async () => {
   const { cache } = open("memory", { softTimeout: 100 });
-  expect(await errorOf(() => cache.getOrSet("k", () => 1, { softTimeout: 100, hardTimeout: 99 }))).toMatchObject({ ...INVALID, message: expect.stringContaining("hardTimeout: 99 ms is less than softTimeout, 100 ms") as string });
+  expect(await errorOf(() => cache.getOrSet("k", () => 1, { softTimeout: 100, hardTimeout: 99 }))).toMatchObject({
+    ...INVALID,
+    message: expect.stringContaining("hardTimeout: 99 ms is less than softTimeout, 100 ms") as string,
+  });
   expect(await cache.getOrSet("k", () => 1, { hardTimeout: 99 })).toBe(1);
 });
 
-it.for(["", "soon", "5", "NaN", "1m1s", "infinity", "0x5s", "5ms5"] as const)("C10 parseDuration does not take %j", async (text) => {
-  expect(await errorOf(() => parseDuration(text))).toMatchObject({ ...INVALID, message: expect.stringContaining(JSON.stringify(text)) as string });
-});
+it.for(["", "soon", "5", "NaN", "1m1s", "infinity", "0x5s", "5ms5"] as const)(
+  "C10 parseDuration does not take %j",
+  async (text) => {
+    expect(await errorOf(() => parseDuration(text))).toMatchObject({
+      ...INVALID,
+      message: expect.stringContaining(JSON.stringify(text)) as string,
+    });
+  },
+);
 
 const SURROGATE = "a\uD800b";
 const BAD_KEYS: readonly (readonly [what: string, key: unknown, says: string])[] = [
@@ -102,7 +173,11 @@ const BAD_KEYS: readonly (readonly [what: string, key: unknown, says: string])[]
 describe.each(STACKS)("over %s", (stack) => {
   it.for(BAD_KEYS)("C10 a key that is %s is refused by every method, and nothing is done", async ([, key, says]) => {
     const { cache, backend } = open(stack);
-    for (const space of [cache, cache.namespace("n"), ...(stack === "backend" ? [] : [cache.namespace("n", { localOnly: true })])]) {
+    for (const space of [
+      cache,
+      cache.namespace("n"),
+      ...(stack === "backend" ? [] : [cache.namespace("n", { localOnly: true })]),
+    ]) {
       const bad = key as string;
       const calls: (() => unknown)[] = [
         () => space.getOrSet(bad, never),
@@ -113,7 +188,11 @@ describe.each(STACKS)("over %s", (stack) => {
         () => space.has(bad),
         () => space.inspect(bad),
         () => space.set(bad, 1),
-        () => space.setMany([["good", 1], [bad, 2]]),
+        () =>
+          space.setMany([
+            ["good", 1],
+            [bad, 2],
+          ]),
         () => space.delete(bad),
         () => space.deleteMany(["good", bad]),
         () => space.markStale(bad),
@@ -131,26 +210,45 @@ describe.each(STACKS)("over %s", (stack) => {
 
   it("keys of 64 KiB, and such as look like something else, are keys", async () => {
     const { cache } = open(stack);
-    const keys = ["k".repeat(65_536), "€".repeat(21_845), "\0", "\u0001", "__proto__", "constructor", " ", "*", "{a}", "a::b", "😀"];
+    const keys = [
+      "k".repeat(65_536),
+      "€".repeat(21_845),
+      "\0",
+      "\u0001",
+      "__proto__",
+      "constructor",
+      " ",
+      "*",
+      "{a}",
+      "a::b",
+      "😀",
+    ];
     for (const [i, key] of keys.entries()) await cache.set(key, i);
     expect(await Promise.all(keys.map((key) => cache.get(key)))).toEqual(keys.map((_, i) => i));
     expect([...(await cache.getMany(keys)).keys()]).toEqual(keys);
   });
 
-  it.for([[undefined], [null], ["users"], [5], [{}], [Promise.resolve(() => 1)]] as const)("C10 %s is no loader", async ([load]) => {
-    const { cache, backend } = open(stack);
-    const calls = [
-      () => cache.getOrSet("k", load as never),
-      () => cache.getOrSetMany(["k"], same, load as never),
-      () => cache.wrap(load as never, { name: "w" }),
-    ];
-    for (const call of calls) expect(await errorOf(call)).toMatchObject({ ...INVALID, message: expect.stringMatching(/is no (loader|function); give/) as string });
-    await cache.set("k", "there");
-    backend.forgetCalls();
-    // Also where a value is there already, so that the mistake does not hide until it has expired.
-    expect(await errorOf(() => cache.getOrSet("k", load as never))).toMatchObject(INVALID);
-    expect(backend.calls).toEqual([]);
-  });
+  it.for([[undefined], [null], ["users"], [5], [{}], [Promise.resolve(() => 1)]] as const)(
+    "C10 %s is no loader",
+    async ([load]) => {
+      const { cache, backend } = open(stack);
+      const calls = [
+        () => cache.getOrSet("k", load as never),
+        () => cache.getOrSetMany(["k"], same, load as never),
+        () => cache.wrap(load as never, { name: "w" }),
+      ];
+      for (const call of calls)
+        expect(await errorOf(call)).toMatchObject({
+          ...INVALID,
+          message: expect.stringMatching(/is no (loader|function); give/) as string,
+        });
+      await cache.set("k", "there");
+      backend.forgetCalls();
+      // Also where a value is there already, so that the mistake does not hide until it has expired.
+      expect(await errorOf(() => cache.getOrSet("k", load as never))).toMatchObject(INVALID);
+      expect(backend.calls).toEqual([]);
+    },
+  );
 
   it.for<readonly [string, (cache: Cache) => unknown, string]>([
     ["getOrSet", (cache) => cache.getOrSet("k", never, { TTL: 5 } as never), '"TTL"'],
@@ -164,7 +262,11 @@ describe.each(STACKS)("over %s", (stack) => {
     ["namespace", (cache) => cache.namespace("n", { local: true } as never), '"local"'],
     ["wrap", (cache) => cache.wrap(never, { name: "w", keys: same } as never), '"keys"'],
     ["close", (cache) => cache.close({ force: true } as never), '"force"'],
-    ["a loader's setOptions", (cache) => cache.getOrSet("k", (ctx) => (ctx.setOptions({ hardTimeout: 5 } as never), 1)), '"hardTimeout"'],
+    [
+      "a loader's setOptions",
+      (cache) => cache.getOrSet("k", (ctx) => (ctx.setOptions({ hardTimeout: 5 } as never), 1)),
+      '"hardTimeout"',
+    ],
   ])("C10 an option that %s does not have is named, with those that there are", async ([, call, name]) => {
     const { cache } = open(stack);
     const error = await errorOf(() => call(cache));
@@ -173,21 +275,24 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.has("k")).toBe(false);
   });
 
-  it.for([[null], [5], ["1m"], [true], [[]], [() => {}]] as const)("C10 options that are %s are none", async ([options]) => {
-    const { cache } = open(stack);
-    const calls = [
-      () => cache.getOrSet("k", never, options as never),
-      () => cache.getOrSetMany(["k"], same, never, options as never),
-      () => cache.get("k", options as never),
-      () => cache.set("k", 1, options as never),
-      () => cache.namespace("n", options as never),
-      () => cache.wrap(never, options as never),
-      () => cache.getOrSet("k", (ctx) => (ctx.setOptions(options as never), 1)),
-    ];
-    for (const call of calls) expect(await errorOf(call)).toMatchObject(INVALID);
-    expect(await errorOf(() => createCache({ name: "n" }).defaults(options as never))).toMatchObject(MISBUILT);
-    expect(await errorOf(() => createCache(options as never))).toMatchObject(MISBUILT);
-  });
+  it.for([[null], [5], ["1m"], [true], [[]], [() => {}]] as const)(
+    "C10 options that are %s are none",
+    async ([options]) => {
+      const { cache } = open(stack);
+      const calls = [
+        () => cache.getOrSet("k", never, options as never),
+        () => cache.getOrSetMany(["k"], same, never, options as never),
+        () => cache.get("k", options as never),
+        () => cache.set("k", 1, options as never),
+        () => cache.namespace("n", options as never),
+        () => cache.wrap(never, options as never),
+        () => cache.getOrSet("k", (ctx) => (ctx.setOptions(options as never), 1)),
+      ];
+      for (const call of calls) expect(await errorOf(call)).toMatchObject(INVALID);
+      expect(await errorOf(() => createCache({ name: "n" }).defaults(options as never))).toMatchObject(MISBUILT);
+      expect(await errorOf(() => createCache(options as never))).toMatchObject(MISBUILT);
+    },
+  );
 
   it("options that are null do not matter to a hit, and are refused on the way to a load", async () => {
     const { cache } = open(stack);
@@ -227,12 +332,24 @@ describe.each(STACKS)("over %s", (stack) => {
   });
 
   it.for<readonly [string, (cache: Cache) => unknown, string]>([
-    ["items", (cache) => cache.getOrSetMany(new Set(["k"]) as never, same as never, never), "items: an object is no list; give an array"],
+    [
+      "items",
+      (cache) => cache.getOrSetMany(new Set(["k"]) as never, same as never, never),
+      "items: an object is no list; give an array",
+    ],
     ["key", (cache) => cache.getOrSetMany(["k"], "id" as never, never), 'key: "id" is no function'],
     ["keys", (cache) => cache.getMany("abc" as never), 'keys: "abc" is no list'],
     ["keys", (cache) => cache.deleteMany(new Set(["k"]) as never), "keys: an object is no list"],
-    ["entries", (cache) => cache.setMany({ k: 1 } as never), "entries: an object is no list; give pairs of a key and a value"],
-    ["entries", (cache) => cache.setMany([["k", 1], 5] as never), "entries: 5 is no pair; give pairs of a key and a value"],
+    [
+      "entries",
+      (cache) => cache.setMany({ k: 1 } as never),
+      "entries: an object is no list; give pairs of a key and a value",
+    ],
+    [
+      "entries",
+      (cache) => cache.setMany([["k", 1], 5] as never),
+      "entries: 5 is no pair; give pairs of a key and a value",
+    ],
     ["entries", (cache) => cache.setMany([["k", 1], null] as never), "entries: null is no pair"],
     ["entries", (cache) => cache.setMany(["ab"] as never), 'entries: "ab" is no pair'],
     ["entries", (cache) => cache.setMany(null as never), "entries: null is no list"],
@@ -242,7 +359,11 @@ describe.each(STACKS)("over %s", (stack) => {
     ["namespace", (cache) => cache.namespace(5 as never), "namespace: 5 is no name"],
     ["namespace", (cache) => cache.namespace(SURROGATE), "is no name; give a non-empty, well-formed string"],
     ["schema", (cache) => cache.namespace("n", { schema: {} as never }), "schema: an object is no Standard Schema"],
-    ["wrap", (cache) => cache.wrap(never, {} as never), "name: undefined is no name; give each wrapped function one of its own"],
+    [
+      "wrap",
+      (cache) => cache.wrap(never, {} as never),
+      "name: undefined is no name; give each wrapped function one of its own",
+    ],
     ["wrap", (cache) => cache.wrap(never, undefined as never), "name: undefined is no name"],
     ["keyOf", () => keyOf("user", NaN), "NaN"],
   ])("C10 %s is told what it takes", async ([, call, says]) => {
@@ -256,7 +377,12 @@ describe.each(STACKS)("over %s", (stack) => {
   it("C10 a wrapped function whose key cannot be made rejects, and does not throw (async-cache-dedupe)", async () => {
     const { cache } = open(stack);
     const failure = new Error("no key");
-    const wrapped = cache.wrap((n: number) => n, { name: "w", key: (): string => { throw failure; } });
+    const wrapped = cache.wrap((n: number) => n, {
+      name: "w",
+      key: (): string => {
+        throw failure;
+      },
+    });
     for (const call of [() => wrapped(1), () => wrapped.refresh(1), () => wrapped.invalidate(1)]) {
       let result: unknown;
       expect(() => (result = call())).not.toThrow();
@@ -267,12 +393,23 @@ describe.each(STACKS)("over %s", (stack) => {
   });
 
   it.for<readonly [string, unknown, string]>([
-    ["undefined", undefined, "value: undefined cannot be stored; give null to remember that there is none, or delete the key"],
+    [
+      "undefined",
+      undefined,
+      "value: undefined cannot be stored; give null to remember that there is none, or delete the key",
+    ],
     ["a promise", Promise.resolve(1), "value: is a promise; await it first"],
   ])("C10 %s is no value", async ([, value, says]) => {
     const { cache } = open(stack);
     await cache.set("k", "old");
-    for (const call of [() => cache.set("k", value as never), () => cache.setMany([["other", 1], ["k", value as never]])]) {
+    for (const call of [
+      () => cache.set("k", value as never),
+      () =>
+        cache.setMany([
+          ["other", 1],
+          ["k", value as never],
+        ]),
+    ]) {
       const error = await errorOf(call);
       expect(error).toMatchObject({ ...INVALID, message: says });
     }
@@ -281,7 +418,10 @@ describe.each(STACKS)("over %s", (stack) => {
 });
 
 describe("what cannot be built", () => {
-  const overBackend = () => createCache({ name: "n" }).tier(scriptedBackend({ clock: new TestClock() })) as unknown as { tier(tier: Backend | LocalTier): unknown };
+  const overBackend = () =>
+    createCache({ name: "n" }).tier(scriptedBackend({ clock: new TestClock() })) as unknown as {
+      tier(tier: Backend | LocalTier): unknown;
+    };
   it.for<readonly [string, unknown, string]>([
     ["name", {}, "name: undefined is no name"],
     ["name", { name: 5 }, "name: 5 is no name"],
@@ -296,7 +436,11 @@ describe("what cannot be built", () => {
     ["waitUntil", { name: "n", waitUntil: true }, "waitUntil: true is no function"],
     ["clock", { name: "n", clock: {} }, "clock: an object is no clock; give now() and schedule()"],
     ["clock", { name: "n", clock: null }, "clock: null is no clock"],
-    ["an option that there is not", { name: "n", prefix: "p" }, 'there is no option "prefix"; accepted are name, version'],
+    [
+      "an option that there is not",
+      { name: "n", prefix: "p" },
+      'there is no option "prefix"; accepted are name, version',
+    ],
   ])("%s is refused at once", async ([, options, says]) => {
     const error = await errorOf(() => createCache(options as CacheOptions));
     expect(error).toMatchObject(MISBUILT);
@@ -304,14 +448,49 @@ describe("what cannot be built", () => {
   });
 
   it.for<readonly [string, () => unknown, string]>([
-    ["no tier", () => (createCache({ name: "n" }) as unknown as { build(): Cache }).build(), "a cache has a tier; add memory() or a backend"],
-    ["something else as a tier", () => createCache({ name: "n" }).tier({} as never), "an object is no tier; give memory(), or a backend such as redis(url).build()"],
+    [
+      "no tier",
+      () => (createCache({ name: "n" }) as unknown as { build(): Cache }).build(),
+      "a cache has a tier; add memory() or a backend",
+    ],
+    [
+      "something else as a tier",
+      () => createCache({ name: "n" }).tier({} as never),
+      "an object is no tier; give memory(), or a backend such as redis(url).build()",
+    ],
     ["nothing as a tier", () => createCache({ name: "n" }).tier(undefined as never), "undefined is no tier"],
-    ["two local tiers", () => createCache({ name: "n" }).tier(memory()).tier(memory() as never), "there is one; move memory() to the front"],
+    [
+      "two local tiers",
+      () =>
+        createCache({ name: "n" })
+          .tier(memory())
+          .tier(memory() as never),
+      "there is one; move memory() to the front",
+    ],
     ["a local tier behind a backend", () => overBackend().tier(mapTier()), "the local tier comes first"],
-    ["two backends", () => overBackend().tier(scriptedBackend({ clock: new TestClock() })), "make one of two with compose(near, far)"],
-    ["no localTtl before a backend without coherence", () => createCache({ name: "n" }).tier(memory()).tier(scriptedBackend({ clock: new TestClock(), coherence: "none" })).build(), "localTtl: scripted does not tell what others change, so give defaults({ localTtl })"],
-    ["localOnly without a local tier", () => createCache({ name: "n" }).tier(scriptedBackend({ clock: new TestClock() })).build().namespace("l", { localOnly: true }), "localOnly: this cache has no local tier"],
+    [
+      "two backends",
+      () => overBackend().tier(scriptedBackend({ clock: new TestClock() })),
+      "make one of two with compose(near, far)",
+    ],
+    [
+      "no localTtl before a backend without coherence",
+      () =>
+        createCache({ name: "n" })
+          .tier(memory())
+          .tier(scriptedBackend({ clock: new TestClock(), coherence: "none" }))
+          .build(),
+      "localTtl: scripted does not tell what others change, so give defaults({ localTtl })",
+    ],
+    [
+      "localOnly without a local tier",
+      () =>
+        createCache({ name: "n" })
+          .tier(scriptedBackend({ clock: new TestClock() }))
+          .build()
+          .namespace("l", { localOnly: true }),
+      "localOnly: this cache has no local tier",
+    ],
   ])("%s is refused, with what to do", async ([, build, says]) => {
     const error = await errorOf(build);
     expect(error).toMatchObject(MISBUILT);
@@ -341,23 +520,36 @@ describe.each(STACKS_WITH_BACKEND)("values over %s", (stack) => {
   const cycle: Record<string, unknown> = { secret: "hunter2" };
   cycle["self"] = cycle;
   const unwritable: readonly (readonly [string, unknown])[] = [
-    ["a cycle", cycle], ["a bigint", 5n], ["a function", () => "hunter2"], ["a symbol", Symbol("hunter2")], ["a Map", new Map([["hunter2", 1]])],
-    ["what throws when it is written", new Password()], ["__proto__ as a property", JSON.parse('{"__proto__":"hunter2"}')],
+    ["a cycle", cycle],
+    ["a bigint", 5n],
+    ["a function", () => "hunter2"],
+    ["a symbol", Symbol("hunter2")],
+    ["a Map", new Map([["hunter2", 1]])],
+    ["what throws when it is written", new Password()],
+    ["__proto__ as a property", JSON.parse('{"__proto__":"hunter2"}')],
   ];
 
-  it.for(unwritable)("%s that the format cannot write is refused by set, and what was there stays", async ([, value]) => {
-    const { cache, stored } = open(stack);
-    await cache.set("k", "old", { tags: ["t"] });
-    for (const call of [() => cache.set("k", value as never), () => cache.setMany([["k", value as never]])]) {
-      const error = await errorOf(call);
-      expect(error).toMatchObject({ name: "EncodeError", code: "ENCODE_FAILED", tier: "scripted", operation: "encode" });
-      expect(error.message).not.toContain("hunter2");
-    }
-    expect(await cache.get("k")).toBe("old");
-    expect(await cache.inspect("k")).toMatchObject({ state: "fresh", tags: ["t"] });
-    await expect(cache.set("new", value as never)).rejects.toMatchObject({ code: "ENCODE_FAILED" });
-    expect([await cache.has("new"), stored()]).toEqual([false, ["test::k"]]);
-  });
+  it.for(unwritable)(
+    "%s that the format cannot write is refused by set, and what was there stays",
+    async ([, value]) => {
+      const { cache, stored } = open(stack);
+      await cache.set("k", "old", { tags: ["t"] });
+      for (const call of [() => cache.set("k", value as never), () => cache.setMany([["k", value as never]])]) {
+        const error = await errorOf(call);
+        expect(error).toMatchObject({
+          name: "EncodeError",
+          code: "ENCODE_FAILED",
+          tier: "scripted",
+          operation: "encode",
+        });
+        expect(error.message).not.toContain("hunter2");
+      }
+      expect(await cache.get("k")).toBe("old");
+      expect(await cache.inspect("k")).toMatchObject({ state: "fresh", tags: ["t"] });
+      await expect(cache.set("new", value as never)).rejects.toMatchObject({ code: "ENCODE_FAILED" });
+      expect([await cache.has("new"), stored()]).toEqual([false, ["test::k"]]);
+    },
+  );
 
   it.for(unwritable)("%s from a loader is handed out, reported, and stored nowhere", async ([, value]) => {
     const { cache, stored } = open(stack);
@@ -365,7 +557,10 @@ describe.each(STACKS_WITH_BACKEND)("values over %s", (stack) => {
     expect(await cache.getOrSet("k", () => value)).toBe(value);
     expect([await cache.has("k"), stored()]).toEqual([false, []]);
     expect(seen.map(([name]) => name)).toEqual(["backend:error", "load"]);
-    const [[, failed], [, load]] = seen as unknown as [readonly ["backend:error", { tier: string; error: CacheError }], readonly ["load", { result: string }]];
+    const [[, failed], [, load]] = seen as unknown as [
+      readonly ["backend:error", { tier: string; error: CacheError }],
+      readonly ["load", { result: string }],
+    ];
     expect([failed.tier, failed.error.code, load.result]).toEqual(["scripted", "ENCODE_FAILED", "refused"]);
     expect(failed.error.message).not.toContain("hunter2");
     expect(cache.stats().tiers.at(-1)).toMatchObject({ state: "up" });
@@ -397,14 +592,19 @@ describe.each(STACKS_WITH_BACKEND)("values over %s", (stack) => {
     expect(await cache.inspect("k")).toBe(undefined);
     expect(await cache.has("k")).toBe(false);
     expect(await cache.getOrSet("k", () => "loaded")).toBe("loaded");
-    expect(seen.map(([, { key, tier, error }]) => [key, tier, error.code])).toEqual([["k", "scripted", "DECODE_FAILED"]]);
+    expect(seen.map(([, { key, tier, error }]) => [key, tier, error.code])).toEqual([
+      ["k", "scripted", "DECODE_FAILED"],
+    ]);
     expect(seen[0]![1].error.message).not.toContain("hunter2");
     expect(await writer.get("k")).toBe("loaded");
     expect(cache.stats().tiers.at(-1)).toMatchObject({ state: "up" });
     expect(({} as { isAdmin?: boolean }).isAdmin).toBe(undefined);
   });
 
-  it.for([["gzip", gzip], ["brotli", brotli]] as const)("what %s blows up beyond maxDecodedBytes is a miss, and takes no memory", async ([, compressor]) => {
+  it.for([
+    ["gzip", gzip],
+    ["brotli", brotli],
+  ] as const)("what %s blows up beyond maxDecodedBytes is a miss, and takes no memory", async ([, compressor]) => {
     const clock = new TestClock();
     const small = scriptedBackend({ clock, compressor: compressor(), maxDecodedBytes: 100_000 });
     const bytes = json().encode("0".repeat(50_000_000));
@@ -430,7 +630,12 @@ describe.each(STACKS_WITH_BACKEND)("values over %s", (stack) => {
     await writer.namespace("n").set("k", { secret: "hunter2" });
     const { cache } = open(stack, { clock, backend });
     const schema = {
-      "~standard": { version: 1, vendor: "test", validate: (value: unknown) => (typeof value === "number" ? { value } : { issues: [{ message: `hunter2 is no number` }] }) },
+      "~standard": {
+        version: 1,
+        vendor: "test",
+        validate: (value: unknown) =>
+          typeof value === "number" ? { value } : { issues: [{ message: `hunter2 is no number` }] },
+      },
     } as const;
     const space: Namespace<number> = cache.namespace("n", { schema });
     const seen = watch(cache, "decode:error");

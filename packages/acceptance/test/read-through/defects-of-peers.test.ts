@@ -12,8 +12,15 @@ describe.each(STACKS)("over %s", (stack) => {
       await cache.set("k", "old", { tags: ["t"] });
       clock.advance(afterMs);
       await cache.invalidateTags("t");
-      expect([await cache.get("k"), await cache.get("k", { allowStale: true }), cache.peek("k"), await cache.has("k")]).toEqual([undefined, undefined, undefined, false]);
-      expect(await outcome(cache.getOrSet("k", () => Promise.reject(new Error("db down"))))).toMatchObject({ status: "rejected" });
+      expect([
+        await cache.get("k"),
+        await cache.get("k", { allowStale: true }),
+        cache.peek("k"),
+        await cache.has("k"),
+      ]).toEqual([undefined, undefined, undefined, false]);
+      expect(await outcome(cache.getOrSet("k", () => Promise.reject(new Error("db down"))))).toMatchObject({
+        status: "rejected",
+      });
     }
   });
 
@@ -23,14 +30,31 @@ describe.each(STACKS)("over %s", (stack) => {
     for (const space of spaces) await space.set("k", 1);
     expect(stored()).toEqual(stack === "memory" ? [] : ["::k", "a::k", "a:b::k"]);
     expect(await cache.clear()).toMatchObject({ status: "done" });
-    for (const space of spaces) expect([await space.get("k"), space.peek("k"), await space.inspect("k")]).toEqual([undefined, undefined, undefined]);
+    for (const space of spaces)
+      expect([await space.get("k"), space.peek("k"), await space.inspect("k")]).toEqual([
+        undefined,
+        undefined,
+        undefined,
+      ]);
     for (const space of spaces) expect(await space.getOrSet("k", () => 2)).toBe(2);
   });
 
   it("C109 a namespace and a key never make the key of another pair (bentocache)", async () => {
     const { cache } = open(stack);
-    const pairs = [[[], "a:b"], [["a"], "b"], [[], "a::b"], [["a"], ":b"], [["a:"], "b"], [["a", "b"], "c"], [["a:b"], "c"], [["a"], "b:c"], [["a"], "b::c"], [["a%3Ab"], "c"]] as const;
-    const space = (path: readonly string[]) => path.reduce((above, name) => above.namespace(name), cache.namespace("top"));
+    const pairs = [
+      [[], "a:b"],
+      [["a"], "b"],
+      [[], "a::b"],
+      [["a"], ":b"],
+      [["a:"], "b"],
+      [["a", "b"], "c"],
+      [["a:b"], "c"],
+      [["a"], "b:c"],
+      [["a"], "b::c"],
+      [["a%3Ab"], "c"],
+    ] as const;
+    const space = (path: readonly string[]) =>
+      path.reduce((above, name) => above.namespace(name), cache.namespace("top"));
     for (const [i, [path, key]] of pairs.entries()) await space(path).set(key, i);
     expect(await Promise.all(pairs.map(([path, key]) => space(path).get(key)))).toEqual(pairs.map((_, i) => i));
   });
@@ -53,7 +77,9 @@ describe.each(STACKS)("over %s", (stack) => {
   it("invalidating one call of a wrapped function leaves its other calls, also for arguments that are falsy (async-cache-dedupe)", async () => {
     const { cache } = open(stack);
     const runs: unknown[] = [];
-    const wrapped = cache.wrap((...args: (number | string | boolean | null | undefined)[]) => runs.push(args), { name: "w" });
+    const wrapped = cache.wrap((...args: (number | string | boolean | null | undefined)[]) => runs.push(args), {
+      name: "w",
+    });
     const falsy = [0, "", false, null] as const;
     for (const arg of falsy) await wrapped(arg);
     for (const arg of falsy) {
@@ -78,7 +104,10 @@ describe.each(STACKS)("over %s", (stack) => {
 });
 
 describe.each(STACKS_WITH_MEMORY)("values: cloned, over %s", (stack) => {
-  interface User { name: string; readonly tags: string[] }
+  interface User {
+    name: string;
+    readonly tags: string[];
+  }
   const user = (): User => ({ name: "Ada", tags: ["a"] });
   const spoil = (value: unknown): void => {
     (value as User).name = "spoilt";
@@ -86,7 +115,13 @@ describe.each(STACKS_WITH_MEMORY)("values: cloned, over %s", (stack) => {
   };
 
   it("C104 nobody sees what another does to a value (async-cache-dedupe, layered-loader)", async () => {
-    const { cache, clock, backend } = open(stack, { memory: { values: "cloned" }, ttl: 100, staleWhileRevalidate: 1_000, staleIfError: 1_000, errorBackoff: 0 });
+    const { cache, clock, backend } = open(stack, {
+      memory: { values: "cloned" },
+      ttl: 100,
+      staleWhileRevalidate: 1_000,
+      staleIfError: 1_000,
+      errorBackoff: 0,
+    });
     const given = user();
     await cache.set("k", given);
     spoil(given);
@@ -101,7 +136,10 @@ describe.each(STACKS_WITH_MEMORY)("values: cloned, over %s", (stack) => {
     spoil(loaded);
 
     const reads = [
-      () => cache.get("j"), () => cache.getOrSet("j", never), async () => cache.peek("j"), async () => (await cache.getMany(["j"])).get("j"),
+      () => cache.get("j"),
+      () => cache.getOrSet("j", never),
+      async () => cache.peek("j"),
+      async () => (await cache.getMany(["j"])).get("j"),
       async () => (await cache.getOrSetMany(["j"], (key) => key, never)).get("j"),
     ];
     for (const read of reads) {
@@ -111,10 +149,12 @@ describe.each(STACKS_WITH_MEMORY)("values: cloned, over %s", (stack) => {
     }
 
     clock.advance(100);
-    spoil(await cache.getOrSet("j", ({ stale }) => {
-      spoil(stale!.value);
-      throw new Error("db down");
-    }));
+    spoil(
+      await cache.getOrSet("j", ({ stale }) => {
+        spoil(stale!.value);
+        throw new Error("db down");
+      }),
+    );
     await cache.drain();
     spoil(await cache.get("j", { allowStale: true }));
     expect(await cache.get("j", { allowStale: true })).toEqual(user());
@@ -149,14 +189,19 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     await cache.delete("k");
     expect(await cache.getOrSet("k", () => "loaded")).toBe("loaded");
     expect(await cache.getOrSet("j", () => "loaded")).toBe("loaded");
-    expect([await cache.get("none"), await cache.has("none"), (await cache.getMany(["x", "y"])).size]).toEqual([undefined, false, 0]);
+    expect([await cache.get("none"), await cache.has("none"), (await cache.getMany(["x", "y"])).size]).toEqual([
+      undefined,
+      false,
+      0,
+    ]);
   });
 
   it("C98 entries that cannot be read open no breaker (bentocache)", async () => {
     const { cache: writer, clock, backend } = open("backend");
     const keys = Array.from({ length: 20 }, (_, i) => `k${i}`);
     await writer.setMany(keys.map((key) => [key, 1] as const));
-    for (const key of keys) backend.store.set(`test::${key}`, { ...backend.store.get(`test::${key}`)!, data: Buffer.from("{") });
+    for (const key of keys)
+      backend.store.set(`test::${key}`, { ...backend.store.get(`test::${key}`)!, data: Buffer.from("{") });
     const { cache } = open(stack, { clock, backend });
     const states = watch(cache, "backend:state");
     for (const key of keys) expect(await cache.get(key)).toBe(undefined);
@@ -204,21 +249,24 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     expect(await open(stack, { clock, backend }).cache.get("k")).toBe(undefined);
   });
 
-  it.for([[-3_600_000], [-60_000], [60_000], [3_600_000]] as const)("C71 a tag call by a process whose clock is off by %i ms is the same to everybody (bentocache)", async ([offsetMs]) => {
-    const { cache: here, clock, backend } = open("backend", { ttl: "1d" });
-    const elsewhere = new TestClock();
-    elsewhere.advance(7_200_000 + offsetMs);
-    clock.advance(7_200_000);
-    const { cache: there } = open(stack, { clock: elsewhere, backend, ttl: "1d" });
-    await here.set("k", "old", { tags: ["t"] });
-    expect(await there.invalidateTags("t")).toMatchObject({ status: "done" });
-    expect(await here.get("k")).toBe(undefined);
-    expect(await here.getOrSet("k", () => "new", { tags: ["t"] })).toBe("new");
-    expect([await here.getOrSet("k", never), await there.getOrSet("k", never)]).toEqual(["new", "new"]);
-    await here.invalidateTags("t");
-    expect(await open("backend", { clock: elsewhere, backend }).cache.get("k")).toBe(undefined);
-    await there.set("j", "there", { tags: ["t"] });
-    expect(await here.get("j")).toBe("there");
-    expect(await here.inspect("j")).toMatchObject({ state: "fresh", ageMs: 0 });
-  });
+  it.for([[-3_600_000], [-60_000], [60_000], [3_600_000]] as const)(
+    "C71 a tag call by a process whose clock is off by %i ms is the same to everybody (bentocache)",
+    async ([offsetMs]) => {
+      const { cache: here, clock, backend } = open("backend", { ttl: "1d" });
+      const elsewhere = new TestClock();
+      elsewhere.advance(7_200_000 + offsetMs);
+      clock.advance(7_200_000);
+      const { cache: there } = open(stack, { clock: elsewhere, backend, ttl: "1d" });
+      await here.set("k", "old", { tags: ["t"] });
+      expect(await there.invalidateTags("t")).toMatchObject({ status: "done" });
+      expect(await here.get("k")).toBe(undefined);
+      expect(await here.getOrSet("k", () => "new", { tags: ["t"] })).toBe("new");
+      expect([await here.getOrSet("k", never), await there.getOrSet("k", never)]).toEqual(["new", "new"]);
+      await here.invalidateTags("t");
+      expect(await open("backend", { clock: elsewhere, backend }).cache.get("k")).toBe(undefined);
+      await there.set("j", "there", { tags: ["t"] });
+      expect(await here.get("j")).toBe("there");
+      expect(await here.inspect("j")).toMatchObject({ state: "fresh", ageMs: 0 });
+    },
+  );
 });

@@ -6,7 +6,8 @@ import { describe, expect, it } from "vitest";
 function two(explain = 100) {
   const clock = new TestClock();
   const backend = scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "heard" });
-  const open = (over: typeof backend) => createTestCache({ clock, explain, name: "shop", ttl: "1m", local: memory(), backend: over });
+  const open = (over: typeof backend) =>
+    createTestCache({ clock, explain, name: "shop", ttl: "1m", local: memory(), backend: over });
   return { clock, backend, here: open(backend), there: open(backend.peer()) };
 }
 
@@ -92,6 +93,8 @@ describe("explain", () => {
   });
 
   it.each([0, -1, 1.5, NaN, "many"])("refuses %s as a number of decisions", (explain) => {
-    expect(() => createTestCache({ explain: explain as number })).toThrow(/explain: .* give a whole number of at least 1/);
+    expect(() => createTestCache({ explain: explain as number })).toThrow(
+      /explain: .* give a whole number of at least 1/,
+    );
   });
 });

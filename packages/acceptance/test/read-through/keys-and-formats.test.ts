@@ -62,7 +62,11 @@ describe.each(STACKS)("over %s", (stack) => {
       ["its other half", "\udd8aa", /^key: has a lone surrogate; give well-formed text$/],
       ["more than 64 KiB", "k".repeat(65_537), /^key: is longer than 65536 bytes in UTF-8; hash what it is made of$/],
       ["100 KB", "k".repeat(100_000), /^key: is longer than 65536 bytes in UTF-8; hash what it is made of$/],
-      ["more than 64 KiB in UTF-8 alone", "\u{1f98a}".repeat(16_385), /^key: is longer than 65536 bytes in UTF-8; hash what it is made of$/],
+      [
+        "more than 64 KiB in UTF-8 alone",
+        "\u{1f98a}".repeat(16_385),
+        /^key: is longer than 65536 bytes in UTF-8; hash what it is made of$/,
+      ],
       ["a number", 42, /^key: 42 is no key; give a non-empty string$/],
       ["nothing", undefined, /^key: undefined is no key; give a non-empty string$/],
       ["an object", {}, /^key: an object is no key; give a non-empty string$/],
@@ -78,7 +82,11 @@ describe.each(STACKS)("over %s", (stack) => {
         (space) => space.getOrSet(key, never),
         (space) => space.getOrSetMany(["sound", key], (item) => item, never),
         (space) => space.set(key, 1),
-        (space) => space.setMany([["sound", 1], [key, 1]]),
+        (space) =>
+          space.setMany([
+            ["sound", 1],
+            [key, 1],
+          ]),
         (space) => space.delete(key),
         (space) => space.deleteMany(["sound", key]),
         (space) => space.markStale(key),
@@ -104,10 +112,26 @@ describe.each(STACKS)("over %s", (stack) => {
   it("C109 a namespace and a key never read as another pair", async () => {
     const { cache } = open(stack, { ttl: "1h" });
     const pairs: readonly (readonly [path: readonly string[], key: string])[] = [
-      [["a"], "b:c"], [["a:b"], "c"], [["a", "b"], "c"], [[], "a:b:c"], [[], "a:b::c"], [["a"], "b::c"], [["a"], ":b:c"], [["a:"], "b:c"],
-      [["a%3Ab"], "c"], [["a%3ab"], "c"], [["a\0b"], "c"], [["a"], "\0b\0c"], [[], "\0a\0b:c"], [[], "\u0001a\0c"], [["{a}"], "c"], [["~a"], "c"], [["a@1"], "c"],
+      [["a"], "b:c"],
+      [["a:b"], "c"],
+      [["a", "b"], "c"],
+      [[], "a:b:c"],
+      [[], "a:b::c"],
+      [["a"], "b::c"],
+      [["a"], ":b:c"],
+      [["a:"], "b:c"],
+      [["a%3Ab"], "c"],
+      [["a%3ab"], "c"],
+      [["a\0b"], "c"],
+      [["a"], "\0b\0c"],
+      [[], "\0a\0b:c"],
+      [[], "\u0001a\0c"],
+      [["{a}"], "c"],
+      [["~a"], "c"],
+      [["a@1"], "c"],
     ];
-    const spaceAt = (path: readonly string[]): Namespace => path.reduce<Namespace>((space, name) => space.namespace(name), cache);
+    const spaceAt = (path: readonly string[]): Namespace =>
+      path.reduce<Namespace>((space, name) => space.namespace(name), cache);
     for (const [i, [path, key]] of pairs.entries()) await spaceAt(path).set(key, i);
     for (const [i, [path, key]] of pairs.entries()) expect(await spaceAt(path).get(key)).toBe(i);
     for (const [i, [path, key]] of pairs.entries()) {
@@ -122,7 +146,16 @@ describe.each(STACKS)("over %s", (stack) => {
       const { cache } = open(stack, { name, ttl: "1h" });
       const load = numbered();
       await cache.getOrSet("k", load, { tags: ["t"] });
-      const lookalikes = new Set([`{~${name}}::t`, `{~${name}}::`, `{~~${name}}::t`, `{~~${name}}::`, `${name}::k`, "::k", "{~}::t", "~issuer"]);
+      const lookalikes = new Set([
+        `{~${name}}::t`,
+        `{~${name}}::`,
+        `{~~${name}}::t`,
+        `{~~${name}}::`,
+        `${name}::k`,
+        "::k",
+        "{~}::t",
+        "~issuer",
+      ]);
       for (const key of lookalikes) {
         await cache.set(key, "mine");
         await cache.namespace(key).set("k", "mine");
@@ -179,18 +212,73 @@ describe.each(STACKS)("over %s", (stack) => {
 
 /** What each format keeps, beyond what JSON has words for. */
 const JSON_VALUES: readonly unknown[] = [
-  0, -1, 1.5, 2 ** 53, 1e300, "", "text", "\u{1f98a}\0", true, false, null, [], [1, [2, [null]]], {}, { a: { b: [1, "2", false, null] } }, { "": 0, "a b": 1 },
+  0,
+  -1,
+  1.5,
+  2 ** 53,
+  1e300,
+  "",
+  "text",
+  "\u{1f98a}\0",
+  true,
+  false,
+  null,
+  [],
+  [1, [2, [null]]],
+  {},
+  { a: { b: [1, "2", false, null] } },
+  { "": 0, "a b": 1 },
 ];
 const KEPT: readonly (readonly [Format, readonly unknown[]])[] = [
   [json(), JSON_VALUES],
-  [msgpack(), [...JSON_VALUES, new Date(0), new Date("2026-11-20T00:00:00.123Z"), new Map<unknown, unknown>([["a", 1], [2, new Set(["b"])]]), new Set([1, "1", null]), 1n, -(2n ** 80n), new Uint8Array([0, 255]), Buffer.from("bytes"), NaN, Infinity, { when: new Date(1), tags: new Set(["a"]) }]],
-  [v8(), [...JSON_VALUES, -0, new Date(0), new Map([[{ a: 1 }, new Map()]]), new Set([new Set()]), 2n ** 100n, new Uint8Array([0, 255]), new Float64Array([0.5]), NaN, /a+/giu, new RangeError("no"), [undefined, { a: undefined }]]],
+  [
+    msgpack(),
+    [
+      ...JSON_VALUES,
+      new Date(0),
+      new Date("2026-11-20T00:00:00.123Z"),
+      new Map<unknown, unknown>([
+        ["a", 1],
+        [2, new Set(["b"])],
+      ]),
+      new Set([1, "1", null]),
+      1n,
+      -(2n ** 80n),
+      new Uint8Array([0, 255]),
+      Buffer.from("bytes"),
+      NaN,
+      Infinity,
+      { when: new Date(1), tags: new Set(["a"]) },
+    ],
+  ],
+  [
+    v8(),
+    [
+      ...JSON_VALUES,
+      -0,
+      new Date(0),
+      new Map([[{ a: 1 }, new Map()]]),
+      new Set([new Set()]),
+      2n ** 100n,
+      new Uint8Array([0, 255]),
+      new Float64Array([0.5]),
+      NaN,
+      /a+/giu,
+      new RangeError("no"),
+      [undefined, { a: undefined }],
+    ],
+  ],
 ];
 
-describe.each(KEPT.map(([format, values]) => [format.id, format, values] as const))("C111 %s", (_id, format, values) => {
-  it.for<readonly [string, Compressor]>([["passthrough", passthrough()], ["gzip", gzip({ minBytes: 0 })], ["brotli", brotli({ minBytes: 0 })], ["zstd", zstd({ minBytes: 0 })]])(
-    "gives a value the same type from memory as from the backend, through %s",
-    async ([, compressor]) => {
+describe.each(KEPT.map(([format, values]) => [format.id, format, values] as const))(
+  "C111 %s",
+  (_id, format, values) => {
+    it.for<readonly [string, Compressor]>([
+      ["passthrough", passthrough()],
+      ["gzip", gzip({ minBytes: 0 })],
+      ["brotli", brotli({ minBytes: 0 })],
+      ["zstd", zstd({ minBytes: 0 })],
+    ])("gives a value the same type from memory as from the backend, through %s", async ([, compressor]) => {
       const { cache, backend, clock } = open("memory over backend", { ttl: "1h", backend: { format, compressor } });
       for (const [i, value] of values.entries()) {
         const key = `k${i}`;
@@ -203,9 +291,9 @@ describe.each(KEPT.map(([format, values]) => [format.id, format, values] as cons
         // And again, now that it was promoted.
         expect(cold.peek(key)).toStrictEqual(value);
       }
-    },
-  );
-});
+    });
+  },
+);
 
 describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
   describe("C113 an entry in a format or compression that is not known here", () => {
@@ -215,11 +303,22 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       ["format", { format: v8() }],
       ["compressor", { compressor: brotli() }],
       ["format and compressor", { format: msgpack(), compressor: zstd() }],
-      ["compressor, though its bytes would decode", { compressor: { id: "terse", compress: () => Buffer.from('"wrong"'), decompress: (data) => data } }],
+      [
+        "compressor, though its bytes would decode",
+        { compressor: { id: "terse", compress: () => Buffer.from('"wrong"'), decompress: (data) => data } },
+      ],
     ])("is a miss, and overwritten: another %s", async ([, options]) => {
-      const { cache: there, backend, clock } = open("backend", { ttl: "1h", backend: { compressor: gzip(), ...options } });
+      const {
+        cache: there,
+        backend,
+        clock,
+      } = open("backend", { ttl: "1h", backend: { compressor: gzip(), ...options } });
       await there.set("k", long);
-      const here = open(stack, { clock, ttl: "1h", backend: Object.assign(Object.create(backend) as typeof backend, { format: json(), compressor: gzip() }) }).cache;
+      const here = open(stack, {
+        clock,
+        ttl: "1h",
+        backend: Object.assign(Object.create(backend) as typeof backend, { format: json(), compressor: gzip() }),
+      }).cache;
       const errors = watch(here, "decode:error");
       expect(await here.get("k")).toBeUndefined();
       expect(await here.getMany(["k", "j"])).toEqual(new Map());
@@ -227,13 +326,32 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       expect(await here.get("k")).toEqual({ text: "new" });
       expect(errors.map(([, { error }]) => error.code)).toEqual(["DECODE_FAILED"]);
       // And there, where both are known again.
-      const both = open(stack, { clock, ttl: "1h", backend: Object.assign(Object.create(backend) as typeof backend, { alsoReads: [json(), gzip()] }) }).cache;
+      const both = open(stack, {
+        clock,
+        ttl: "1h",
+        backend: Object.assign(Object.create(backend) as typeof backend, { alsoReads: [json(), gzip()] }),
+      }).cache;
       expect(await both.get("k")).toEqual({ text: "new" });
     });
 
     it("is read where alsoReads names it: a rolling change of both", async () => {
-      const { cache: before, backend, clock } = open("backend", { ttl: "1h", backend: { format: json(), compressor: gzip(), alsoReads: [msgpack(), zstd()] } });
-      const after = open(stack, { clock, ttl: "1h", backend: Object.assign(Object.create(backend) as typeof backend, { format: msgpack(), compressor: zstd(), alsoReads: [json(), gzip()] }) }).cache;
+      const {
+        cache: before,
+        backend,
+        clock,
+      } = open("backend", {
+        ttl: "1h",
+        backend: { format: json(), compressor: gzip(), alsoReads: [msgpack(), zstd()] },
+      });
+      const after = open(stack, {
+        clock,
+        ttl: "1h",
+        backend: Object.assign(Object.create(backend) as typeof backend, {
+          format: msgpack(),
+          compressor: zstd(),
+          alsoReads: [json(), gzip()],
+        }),
+      }).cache;
       await before.set("old", long);
       await after.set("new", long);
       expect(await after.get("old")).toEqual(long);
@@ -262,10 +380,13 @@ it.for(STACKS_WITH_MEMORY)("C110 a key of a user meets none of a namespace that 
   expect(stored()).toEqual(stack === "memory" ? [] : ["test:users::k"]);
 });
 
-it.for(STACKS_WITH_MEMORY)("C111 what JSON would change inside is what it was from memory alone, as the docs say: %s", async (stack) => {
-  const { cache, backend, clock } = open(stack, { ttl: "1h" });
-  await cache.set("k", { when: new Date(0) });
-  expect(cache.peek("k")).toEqual({ when: new Date(0) });
-  if (stack === "memory") return;
-  expect(await open("backend", { backend, clock }).cache.get("k")).toEqual({ when: "1970-01-01T00:00:00.000Z" });
-});
+it.for(STACKS_WITH_MEMORY)(
+  "C111 what JSON would change inside is what it was from memory alone, as the docs say: %s",
+  async (stack) => {
+    const { cache, backend, clock } = open(stack, { ttl: "1h" });
+    await cache.set("k", { when: new Date(0) });
+    expect(cache.peek("k")).toEqual({ when: new Date(0) });
+    if (stack === "memory") return;
+    expect(await open("backend", { backend, clock }).cache.get("k")).toEqual({ when: "1970-01-01T00:00:00.000Z" });
+  },
+);

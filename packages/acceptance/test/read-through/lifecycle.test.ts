@@ -4,7 +4,15 @@ import { memory } from "@hotset/memory";
 import { forkScript } from "@hotset/test-servers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { IdleProcess } from "../support/idle-process.ts";
-import { counted, never, open, rejectionsDuring, STACKS, STACKS_WITH_BACKEND, STACKS_WITH_MEMORY } from "../support/stacks.ts";
+import {
+  counted,
+  never,
+  open,
+  rejectionsDuring,
+  STACKS,
+  STACKS_WITH_BACKEND,
+  STACKS_WITH_MEMORY,
+} from "../support/stacks.ts";
 import { watch } from "../support/watch.ts";
 
 const DOWN = new Error("db down");
@@ -15,9 +23,17 @@ const same = <T>(value: T): T => value;
 describe.each(STACKS)("getMany over %s", (stack) => {
   it("C114 keeps the order of the keys, folds duplicates, and leaves out what is absent", async () => {
     const { cache } = open(stack);
-    await cache.setMany([["a", 1], ["b", null], ["c", 0]]);
+    await cache.setMany([
+      ["a", 1],
+      ["b", null],
+      ["c", 0],
+    ]);
     const found = await cache.getMany(["c", "none", "a", "c", "b", "a"]);
-    expect([...found]).toEqual([["c", 0], ["a", 1], ["b", null]]);
+    expect([...found]).toEqual([
+      ["c", 0],
+      ["a", 1],
+      ["b", null],
+    ]);
     expect(cache.stats()).toMatchObject({ hits: 3, misses: 1 });
     expect(await cache.getMany([])).toEqual(new Map());
   });
@@ -28,7 +44,10 @@ describe.each(STACKS)("getMany over %s", (stack) => {
     clock.advance(100);
     await cache.set("fresh", 2);
     expect([...(await cache.getMany(["stale", "fresh"]))]).toEqual([["fresh", 2]]);
-    expect([...(await cache.getMany(["stale", "fresh"], { allowStale: true }))]).toEqual([["stale", 1], ["fresh", 2]]);
+    expect([...(await cache.getMany(["stale", "fresh"], { allowStale: true }))]).toEqual([
+      ["stale", 1],
+      ["fresh", 2],
+    ]);
   });
 });
 
@@ -44,7 +63,9 @@ describe.each(STACKS_WITH_BACKEND)("getMany in a new process over %s", (stack) =
     expect([...found.keys()]).toEqual(keys.slice(0, 100));
     expect([...found.values()]).toEqual(Array.from({ length: 100 }, (_, i) => 99 - i));
     const trips = backend.calls.filter(({ keys: [first] }) => first?.startsWith("test::"));
-    expect(trips.map(({ operation, keys: asked }) => [operation, asked.length])).toEqual([["batch.read", stack === "backend" ? 101 : 100]]);
+    expect(trips.map(({ operation, keys: asked }) => [operation, asked.length])).toEqual([
+      ["batch.read", stack === "backend" ? 101 : 100],
+    ]);
     // All that is sent is sent at once.
     expect(new Set(backend.calls.map(({ at }) => at)).size).toBe(1);
     if (stack !== "backend") {
@@ -58,7 +79,10 @@ describe.each(STACKS_WITH_BACKEND)("getMany in a new process over %s", (stack) =
     const clock = new TestClock();
     const backend = scriptedBackend({ clock, batch: false });
     const { cache: writer } = open("backend", { clock, backend });
-    await writer.setMany([["a", 1], ["b", 2]]);
+    await writer.setMany([
+      ["a", 1],
+      ["b", 2],
+    ]);
     const { cache } = open(stack, { clock, backend });
     const reading = gate();
     backend.script("read", { key: "test::a", before: reading });
@@ -66,16 +90,26 @@ describe.each(STACKS_WITH_BACKEND)("getMany in a new process over %s", (stack) =
     await reading.arrived();
     expect([backend.count("read", "test::a"), backend.count("read", "test::b")]).toEqual([1, 1]);
     reading.open();
-    expect([...(await reads)]).toEqual([["a", 1], ["b", 2]]);
+    expect([...(await reads)]).toEqual([
+      ["a", 1],
+      ["b", 2],
+    ]);
   });
 
   it("C114 returns what it can where one entry cannot be read", async () => {
     const { cache: writer, clock, backend } = open("backend");
-    await writer.setMany([["a", 1], ["b", 2], ["c", 3]]);
+    await writer.setMany([
+      ["a", 1],
+      ["b", 2],
+      ["c", 3],
+    ]);
     backend.store.set("test::b", { ...backend.store.get("test::b")!, data: Buffer.from("{") });
     const { cache } = open(stack, { clock, backend });
     const errors = watch(cache, "decode:error");
-    expect([...(await cache.getMany(["a", "b", "c"]))]).toEqual([["a", 1], ["c", 3]]);
+    expect([...(await cache.getMany(["a", "b", "c"]))]).toEqual([
+      ["a", 1],
+      ["c", 3],
+    ]);
     expect(errors.map(([, { key, error }]) => [key, error.code])).toEqual([["b", "DECODE_FAILED"]]);
   });
 
@@ -87,21 +121,33 @@ describe.each(STACKS_WITH_BACKEND)("getMany in a new process over %s", (stack) =
     const { cache } = open(stack, { clock, backend });
     const errors = watch(cache, "backend:error");
     backend.script("read", { key: "{~test}::t", fail: true });
-    expect([...(await cache.getMany(["a", "b", "c"]))]).toEqual([["a", 1], ["c", 3]]);
+    expect([...(await cache.getMany(["a", "b", "c"]))]).toEqual([
+      ["a", 1],
+      ["c", 3],
+    ]);
     expect(errors.map(([, { operation }]) => operation)).toEqual(["read"]);
-    expect([...(await cache.getMany(["a", "b", "c"]))]).toEqual([["a", 1], ["b", 2], ["c", 3]]);
+    expect([...(await cache.getMany(["a", "b", "c"]))]).toEqual([
+      ["a", 1],
+      ["b", 2],
+      ["c", 3],
+    ]);
   });
 
   it("C114 returns what is here where the backend is away", async () => {
     const { cache, backend } = open(stack);
-    await cache.setMany([["a", 1], ["b", 2]]);
+    await cache.setMany([
+      ["a", 1],
+      ["b", 2],
+    ]);
     backend.down();
     expect((await cache.getMany(["a", "b", "c"])).size).toBe(stack === "backend" ? 0 : 2);
   });
 });
 
 describe.each(STACKS)("getOrSetMany over %s", (stack) => {
-  interface Item { readonly id: number }
+  interface Item {
+    readonly id: number;
+  }
   const items = [1, 2, 3, 4].map((id): Item => ({ id }));
   const keyOfItem = ({ id }: Item): string => `item ${id}`;
 
@@ -115,9 +161,17 @@ describe.each(STACKS)("getOrSetMany over %s", (stack) => {
     };
     const [one, two, three] = items as [Item, Item, Item];
     const found = await cache.getOrSetMany([three, two, one, three, one], keyOfItem, load);
-    expect([...found]).toEqual([[three, "3, loaded"], [two, "two, cached"], [one, "1, loaded"]]);
+    expect([...found]).toEqual([
+      [three, "3, loaded"],
+      [two, "two, cached"],
+      [one, "1, loaded"],
+    ]);
     expect(asked).toEqual([[three, one]]);
-    expect([...(await cache.getOrSetMany([one, two, three], keyOfItem, never))].map(([, value]) => value)).toEqual(["1, loaded", "two, cached", "3, loaded"]);
+    expect([...(await cache.getOrSetMany([one, two, three], keyOfItem, never))].map(([, value]) => value)).toEqual([
+      "1, loaded",
+      "two, cached",
+      "3, loaded",
+    ]);
     expect(cache.stats()).toMatchObject({ hits: 4, misses: 2 });
   });
 
@@ -125,11 +179,13 @@ describe.each(STACKS)("getOrSetMany over %s", (stack) => {
     const { cache } = open(stack);
     const [single, batch, last] = [gate<string>(), gate(), gate()];
     const asked: number[][] = [];
-    const loaderOf = (until: ReturnType<typeof gate>) => async (missing: readonly Item[]): Promise<[Item, string][]> => {
-      asked.push(missing.map(({ id }) => id));
-      await until.pass();
-      return missing.map((item) => [item, `${item.id} of ${asked.length}`]);
-    };
+    const loaderOf =
+      (until: ReturnType<typeof gate>) =>
+      async (missing: readonly Item[]): Promise<[Item, string][]> => {
+        asked.push(missing.map(({ id }) => id));
+        await until.pass();
+        return missing.map((item) => [item, `${item.id} of ${asked.length}`]);
+      };
     const one = cache.getOrSet("item 1", single.pass);
     await single.arrived();
     const twoThree = cache.getOrSetMany([items[1]!, items[2]!], keyOfItem, loaderOf(batch));
@@ -148,7 +204,10 @@ describe.each(STACKS)("getOrSetMany over %s", (stack) => {
 
   it("C115 does not call its loader where nothing is missing", async () => {
     const { cache } = open(stack);
-    await cache.setMany([["item 1", 1], ["item 2", 2]]);
+    await cache.setMany([
+      ["item 1", 1],
+      ["item 2", 2],
+    ]);
     expect([...(await cache.getOrSetMany(items.slice(0, 2), keyOfItem, never)).values()]).toEqual([1, 2]);
     expect(await cache.getOrSetMany([], keyOfItem, never)).toEqual(new Map());
     expect(cache.stats().loads).toBe(0);
@@ -156,7 +215,11 @@ describe.each(STACKS)("getOrSetMany over %s", (stack) => {
 
   it("C115 what the loader leaves out, or gives as undefined, is absent and not stored; null is remembered", async () => {
     const { cache, stored } = open(stack);
-    const found = await cache.getOrSetMany(items, keyOfItem, ([one, two]) => [[one!, null], [two!, undefined as never], [{ id: 9 }, "nobody asked"]]);
+    const found = await cache.getOrSetMany(items, keyOfItem, ([one, two]) => [
+      [one!, null],
+      [two!, undefined as never],
+      [{ id: 9 }, "nobody asked"],
+    ]);
     expect([...found]).toEqual([[items[0], null]]);
     expect(stored()).toEqual(stack === "memory" ? [] : ["test::item 1"]);
     expect(await Promise.all(items.map((item) => cache.has(keyOfItem(item))))).toEqual([true, false, false, false]);
@@ -166,9 +229,11 @@ describe.each(STACKS)("getOrSetMany over %s", (stack) => {
   it("C115 takes any iterable of pairs, at once or later", async () => {
     const { cache } = open(stack);
     expect([...(await cache.getOrSetMany(["a"], same, () => new Map([["a", 1]])))]).toEqual([["a", 1]]);
-    expect([...(await cache.getOrSetMany(["b"], same, function* (missing) {
-      for (const key of missing) yield [key, 2] as const;
-    }))]).toEqual([["b", 2]]);
+    expect([
+      ...(await cache.getOrSetMany(["b"], same, function* (missing) {
+        for (const key of missing) yield [key, 2] as const;
+      })),
+    ]).toEqual([["b", 2]]);
     expect([...(await cache.getOrSetMany(["c"], same, async () => Object.entries({ c: 3 })))]).toEqual([["c", 3]]);
   });
 
@@ -185,18 +250,30 @@ describe.each(STACKS)("getOrSetMany over %s", (stack) => {
 
   it("C115 a failing loader rejects with its very reason, unless something stale stands in for every item", async () => {
     const { cache, clock } = open(stack, { ttl: 100, staleIfError: 1_000, errorBackoff: 0 });
-    await cache.setMany([["item 1", "old 1"], ["item 2", "old 2"]]);
+    await cache.setMany([
+      ["item 1", "old 1"],
+      ["item 2", "old 2"],
+    ]);
     clock.advance(100);
-    const fail = (): never => { throw DOWN; };
+    const fail = (): never => {
+      throw DOWN;
+    };
     expect([...(await cache.getOrSetMany(items.slice(0, 2), keyOfItem, fail)).values()]).toEqual(["old 1", "old 2"]);
     await expect(cache.getOrSetMany(items, keyOfItem, fail)).rejects.toBe(DOWN);
     await expect(cache.getOrSetMany(items, keyOfItem, () => Promise.reject(undefined))).rejects.toBe(undefined);
-    expect([...(await cache.getOrSetMany(items, keyOfItem, (missing) => missing.map((item) => [item, "new"] as const))).values()]).toEqual(["new", "new", "new", "new"]);
+    expect([
+      ...(
+        await cache.getOrSetMany(items, keyOfItem, (missing) => missing.map((item) => [item, "new"] as const))
+      ).values(),
+    ]).toEqual(["new", "new", "new", "new"]);
   });
 
   it("C115 refreshes behind stale answers with the same loader, in one run", async () => {
     const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 1_000 });
-    await cache.setMany([["item 1", "old"], ["item 2", "old"]]);
+    await cache.setMany([
+      ["item 1", "old"],
+      ["item 2", "old"],
+    ]);
     clock.advance(100);
     const asked: number[][] = [];
     const found = await cache.getOrSetMany(items.slice(0, 3), keyOfItem, (missing) => {
@@ -206,25 +283,42 @@ describe.each(STACKS)("getOrSetMany over %s", (stack) => {
     expect([...found.values()]).toEqual(["old", "old", "new"]);
     await cache.drain();
     expect(asked.map((ids) => ids.toSorted())).toEqual([[1, 2, 3]]);
-    expect([...(await cache.getOrSetMany(items.slice(0, 3), keyOfItem, never)).values()]).toEqual(["new", "new", "new"]);
+    expect([...(await cache.getOrSetMany(items.slice(0, 3), keyOfItem, never)).values()]).toEqual([
+      "new",
+      "new",
+      "new",
+    ]);
   });
 
   it("C115 the loader sets options for one item, and has one signal for all", async () => {
     const { cache } = open(stack);
-    await cache.getOrSetMany(items.slice(0, 2), keyOfItem, (missing, { setOptions }) => {
-      setOptions(missing[0]!, { ttl: 5, tags: ["first"] });
-      setOptions({ id: 9 }, { ttl: 1 });
-      return missing.map((item) => [item, item.id] as const);
-    }, { tags: ["all"], ttl: 50 });
-    expect([await cache.inspect("item 1"), await cache.inspect("item 2")]).toMatchObject([{ freshForMs: 5, tags: ["all", "first"] }, { freshForMs: 50, tags: ["all"] }]);
+    await cache.getOrSetMany(
+      items.slice(0, 2),
+      keyOfItem,
+      (missing, { setOptions }) => {
+        setOptions(missing[0]!, { ttl: 5, tags: ["first"] });
+        setOptions({ id: 9 }, { ttl: 1 });
+        return missing.map((item) => [item, item.id] as const);
+      },
+      { tags: ["all"], ttl: 50 },
+    );
+    expect([await cache.inspect("item 1"), await cache.inspect("item 2")]).toMatchObject([
+      { freshForMs: 5, tags: ["all", "first"] },
+      { freshForMs: 50, tags: ["all"] },
+    ]);
 
     const controller = new AbortController();
     const loading = gate<[Item, number][]>();
     let signal: AbortSignal | undefined;
-    const call = cache.getOrSetMany(items.slice(2), keyOfItem, (_, ctx) => {
-      ({ signal } = ctx);
-      return loading.pass();
-    }, { signal: controller.signal });
+    const call = cache.getOrSetMany(
+      items.slice(2),
+      keyOfItem,
+      (_, ctx) => {
+        ({ signal } = ctx);
+        return loading.pass();
+      },
+      { signal: controller.signal },
+    );
     await loading.arrived();
     const joined = cache.getOrSet("item 3", never);
     controller.abort("left");
@@ -239,15 +333,23 @@ describe.each(STACKS)("getOrSetMany over %s", (stack) => {
     const [busy, loading] = [gate<number>(), gate<[Item, number][]>()];
     const controllers = [new AbortController(), new AbortController()];
     let signal: AbortSignal | undefined;
-    const first = cache.getOrSetMany(items, keyOfItem, (_, ctx) => {
-      ({ signal } = ctx);
-      return loading.pass();
-    }, { signal: controllers[0]!.signal });
+    const first = cache.getOrSetMany(
+      items,
+      keyOfItem,
+      (_, ctx) => {
+        ({ signal } = ctx);
+        return loading.pass();
+      },
+      { signal: controllers[0]!.signal },
+    );
     await loading.arrived();
     const queued = cache.getOrSetMany([{ id: 5 }, { id: 6 }], keyOfItem, never, { signal: controllers[1]!.signal });
     await flush();
     for (const controller of controllers) controller.abort("left");
-    expect(await Promise.all([outcome(first), outcome(queued)])).toEqual([{ status: "rejected", reason: "left" }, { status: "rejected", reason: "left" }]);
+    expect(await Promise.all([outcome(first), outcome(queued)])).toEqual([
+      { status: "rejected", reason: "left" },
+      { status: "rejected", reason: "left" },
+    ]);
     expect([signal?.aborted, signal?.reason]).toEqual([true, "left"]);
     loading.open([]);
     busy.open(1);
@@ -269,20 +371,32 @@ describe.each(STACKS)("getOrSetMany over %s", (stack) => {
 
   it("C115 with forceRefresh asks for every item, and joins nothing", async () => {
     const { cache } = open(stack);
-    await cache.setMany([["item 1", "old"], ["item 2", "old"]]);
-    const found = await cache.getOrSetMany(items.slice(0, 2), keyOfItem, (missing) => missing.map((item) => [item, "new"] as const), { forceRefresh: true });
+    await cache.setMany([
+      ["item 1", "old"],
+      ["item 2", "old"],
+    ]);
+    const found = await cache.getOrSetMany(
+      items.slice(0, 2),
+      keyOfItem,
+      (missing) => missing.map((item) => [item, "new"] as const),
+      { forceRefresh: true },
+    );
     expect([...found.values()]).toEqual(["new", "new"]);
     expect(await cache.get("item 2")).toBe("new");
   });
 });
 
 describe("C116", () => {
-  it.for([["idle"], ["busy"], ["failing"], ["closed"]] as const)("no timer keeps a process alive whose cache is %s", { timeout: 20_000 }, async ([how]) => {
-    await using script = forkScript<IdleProcess>(new URL("../support/idle-process.ts", import.meta.url));
-    expect(await script.call(how)).toBe(`${how} since now`);
-    expect(await script.end(5_000)).toEqual({ code: 0, signal: null });
-    expect(script.stderr).toBe("");
-  });
+  it.for([["idle"], ["busy"], ["failing"], ["closed"]] as const)(
+    "no timer keeps a process alive whose cache is %s",
+    { timeout: 20_000 },
+    async ([how]) => {
+      await using script = forkScript<IdleProcess>(new URL("../support/idle-process.ts", import.meta.url));
+      expect(await script.call(how)).toBe(`${how} since now`);
+      expect(await script.end(5_000)).toEqual({ code: 0, signal: null });
+      expect(script.stderr).toBe("");
+    },
+  );
 
   it("none of its timers counts as work for Node", async () => {
     await using cache = createCache({ name: "quiet" }).tier(memory()).build();
@@ -344,23 +458,26 @@ describe.each(STACKS)("close over %s", (stack) => {
     ["connect", (cache) => (cache as Cache).connect?.() ?? cache.get("k")],
   ];
 
-  it.for(calls)("C117 %s is refused from then on, while it drains and afterwards, in every namespace", async ([, call]) => {
-    const { cache } = open(stack);
-    const below = cache.namespace("below");
-    await cache.set("k", 1);
-    await below.set("k", 1);
-    const loading = gate<number>();
-    const running = cache.getOrSet("running", loading.pass);
-    await loading.arrived();
-    const closing = cache.close();
-    for (const space of [cache, below]) await expect(call(space)).rejects.toMatchObject(CLOSED);
-    expect(() => cache.peek("k")).toThrow(expect.objectContaining(CLOSED) as Error);
-    loading.open(1);
-    expect(await running).toBe(1);
-    await closing;
-    for (const space of [cache, below]) await expect(call(space)).rejects.toMatchObject(CLOSED);
-    expect(() => cache.peek("k")).toThrow(expect.objectContaining(CLOSED) as Error);
-  });
+  it.for(calls)(
+    "C117 %s is refused from then on, while it drains and afterwards, in every namespace",
+    async ([, call]) => {
+      const { cache } = open(stack);
+      const below = cache.namespace("below");
+      await cache.set("k", 1);
+      await below.set("k", 1);
+      const loading = gate<number>();
+      const running = cache.getOrSet("running", loading.pass);
+      await loading.arrived();
+      const closing = cache.close();
+      for (const space of [cache, below]) await expect(call(space)).rejects.toMatchObject(CLOSED);
+      expect(() => cache.peek("k")).toThrow(expect.objectContaining(CLOSED) as Error);
+      loading.open(1);
+      expect(await running).toBe(1);
+      await closing;
+      for (const space of [cache, below]) await expect(call(space)).rejects.toMatchObject(CLOSED);
+      expect(() => cache.peek("k")).toThrow(expect.objectContaining(CLOSED) as Error);
+    },
+  );
 
   it("C117 waits for what is under way, and stores it", async () => {
     const { cache, clock, backend, stored } = open(stack, { ttl: 1_000, staleWhileRevalidate: 10_000 });
@@ -384,7 +501,11 @@ describe.each(STACKS)("close over %s", (stack) => {
     }
   });
 
-  it.for([[5_000, undefined], [70, { timeout: 70 }], [0, { timeout: 0 }]] as const)("C117 abandons after %i ms what does not end", async ([limitMs, options]) => {
+  it.for([
+    [5_000, undefined],
+    [70, { timeout: 70 }],
+    [0, { timeout: 0 }],
+  ] as const)("C117 abandons after %i ms what does not end", async ([limitMs, options]) => {
     const { cache, clock, stored } = open(stack);
     const hung = gate<number>();
     let signal: AbortSignal | undefined;
@@ -423,17 +544,26 @@ describe.each(STACKS)("close over %s", (stack) => {
     expect(backend.calls.map(({ operation }) => operation)).toEqual(stack === "memory" ? [] : ["close"]);
   });
 
-  it.for([["soon"], [NaN], [null]] as const)("C117 with timeout %s is refused, and closes nothing", async ([timeout]) => {
-    const { cache } = open(stack);
-    await expect(cache.close({ timeout: timeout as never })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
-    await expect(cache.close({ timeOut: 5 } as never)).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
-    expect((await cache.set("k", 1)).status).toBe("stored");
-  });
+  it.for([["soon"], [NaN], [null]] as const)(
+    "C117 with timeout %s is refused, and closes nothing",
+    async ([timeout]) => {
+      const { cache } = open(stack);
+      await expect(cache.close({ timeout: timeout as never })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+      await expect(cache.close({ timeOut: 5 } as never)).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+      expect((await cache.set("k", 1)).status).toBe("stored");
+    },
+  );
 
   it("C116 C117 leaves no timer behind, whatever it abandons", async () => {
     const clock = new TestClock();
     const watched = watchedClock(clock);
-    const { cache, backend } = open(stack, { clock: watched as unknown as TestClock, ttl: 100, staleWhileRevalidate: 1_000, hardTimeout: 10_000, softTimeout: 5_000 });
+    const { cache, backend } = open(stack, {
+      clock: watched as unknown as TestClock,
+      ttl: 100,
+      staleWhileRevalidate: 1_000,
+      hardTimeout: 10_000,
+      softTimeout: 5_000,
+    });
     await cache.set("k", 1);
     await cache.set("end", 1);
     clock.advance(100);
@@ -531,7 +661,14 @@ describe.each(STACKS_WITH_BACKEND)("close of a shared backend, over %s", (stack)
     slow.open();
     slowSet.open();
     await Promise.all(calls);
-    expect(cache.stats().tiers.map(({ label, entries }) => [label, entries])).toEqual(stack === "backend" ? [["scripted", undefined]] : [["memory", 0], ["scripted", undefined]]);
+    expect(cache.stats().tiers.map(({ label, entries }) => [label, entries])).toEqual(
+      stack === "backend"
+        ? [["scripted", undefined]]
+        : [
+            ["memory", 0],
+            ["scripted", undefined],
+          ],
+    );
   });
 });
 
@@ -549,14 +686,34 @@ describe("close of a local tier", () => {
 });
 
 const NAMES = [
-  "hit", "stale", "miss", "load", "load:error", "store", "fenced", "coalesced", "invalidate",
-  "backend:error", "backend:state", "decode:error", "evict", "recover",
+  "hit",
+  "stale",
+  "miss",
+  "load",
+  "load:error",
+  "store",
+  "fenced",
+  "coalesced",
+  "invalidate",
+  "backend:error",
+  "backend:state",
+  "decode:error",
+  "evict",
+  "recover",
 ] as const satisfies readonly (keyof CacheEvents)[];
 
 /** Whatever a cache can go through, in one story; gives every answer. */
-async function story({ withListeners }: { readonly withListeners: boolean }): Promise<{ readonly answers: unknown[]; readonly told: Set<string> }> {
+async function story({
+  withListeners,
+}: {
+  readonly withListeners: boolean;
+}): Promise<{ readonly answers: unknown[]; readonly told: Set<string> }> {
   const { cache, clock, backend, stored } = open("memory over backend", {
-    ttl: 100, staleWhileRevalidate: 100, staleIfError: 1_000, errorBackoff: 0, memory: { maxEntries: 5 },
+    ttl: 100,
+    staleWhileRevalidate: 100,
+    staleIfError: 1_000,
+    errorBackoff: 0,
+    memory: { maxEntries: 5 },
   });
   const told = new Set<string>();
   if (withListeners)
@@ -573,7 +730,13 @@ async function story({ withListeners }: { readonly withListeners: boolean }): Pr
   const answers: unknown[] = [];
   /** Without what is new in each run. */
   const note = async (answer: PromiseLike<unknown>): Promise<void> =>
-    void answers.push(JSON.parse(JSON.stringify(await outcome(answer), (name, value: unknown) => (name === "token" ? "a token" : value ?? null))));
+    void answers.push(
+      JSON.parse(
+        JSON.stringify(await outcome(answer), (name, value: unknown) =>
+          name === "token" ? "a token" : (value ?? null),
+        ),
+      ),
+    );
   const loading = gate<string>();
   const [first, second] = [cache.getOrSet("k", loading.pass, { onServed }), cache.getOrSet("k", never, { onServed })];
   await loading.arrived();
@@ -620,7 +783,9 @@ describe("observing", () => {
   it("C118 a listener that throws keeps no other from hearing, and one that was removed hears nothing", async () => {
     const { cache } = open("memory");
     const heard: string[] = [];
-    cache.on("miss", () => { throw new Error("first"); });
+    cache.on("miss", () => {
+      throw new Error("first");
+    });
     const off = cache.on("miss", () => heard.push("second"));
     cache.on("miss", ({ key }) => {
       heard.push(`third: ${key}`);
@@ -645,64 +810,126 @@ describe("observing", () => {
 
   it("an event or a listener that does not exist is refused", () => {
     const { cache } = open("memory");
-    expect(() => cache.on("hits" as never, never)).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT", message: expect.stringContaining('"hits"') as string }) as Error);
-    expect(() => cache.on("hit", undefined as never)).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT" }) as Error);
-    expect(() => cache.on("constructor" as never, never)).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT" }) as Error);
+    expect(() => cache.on("hits" as never, never)).toThrow(
+      expect.objectContaining({
+        code: "INVALID_ARGUMENT",
+        message: expect.stringContaining('"hits"') as string,
+      }) as Error,
+    );
+    expect(() => cache.on("hit", undefined as never)).toThrow(
+      expect.objectContaining({ code: "INVALID_ARGUMENT" }) as Error,
+    );
+    expect(() => cache.on("constructor" as never, never)).toThrow(
+      expect.objectContaining({ code: "INVALID_ARGUMENT" }) as Error,
+    );
   });
 });
 
 describe.each(STACKS)("counting over %s", (stack) => {
   const secret = "user:4711";
-  const refused = (): never => { throw DOWN; };
+  const refused = (): never => {
+    throw DOWN;
+  };
   const policy: Policy = { ttl: 100, staleWhileRevalidate: 50, staleIfError: 500, errorBackoff: 0 };
-  type Step = readonly [what: string, counted: readonly [hits: number, stale: number, misses: number], run: (cache: Cache, clock: TestClock) => Promise<unknown>];
+  type Step = readonly [
+    what: string,
+    counted: readonly [hits: number, stale: number, misses: number],
+    run: (cache: Cache, clock: TestClock) => Promise<unknown>,
+  ];
   const steps: Step[] = [
     ["getOrSet, a miss", [0, 0, 1], (cache) => cache.getOrSet(secret, () => 1)],
     ["getOrSet, a hit", [1, 0, 0], (cache) => cache.getOrSet(secret, never)],
-    ["getOrSet, a hit with options", [1, 0, 0], (cache) => cache.getOrSet(secret, never, { tags: ["t"], onServed: () => {} })],
+    [
+      "getOrSet, a hit with options",
+      [1, 0, 0],
+      (cache) => cache.getOrSet(secret, never, { tags: ["t"], onServed: () => {} }),
+    ],
     ["getOrSet, forced", [0, 0, 1], (cache) => cache.getOrSet(secret, () => 2, { forceRefresh: true })],
     ["get, a hit", [1, 0, 0], (cache) => cache.get(secret)],
     ["has, a miss", [0, 0, 1], (cache) => cache.has("none")],
     ["getMany of three, one twice", [1, 0, 2], (cache) => cache.getMany([secret, "none", secret, "never"])],
-    ["getOrSetMany of two", [1, 0, 1], (cache) => cache.getOrSetMany([secret, "batch"], same, (missing) => missing.map((key) => [key, 1] as const))],
-    ["five at once", [0, 0, 5], (cache) => Promise.all(Array.from({ length: 5 }, () => cache.getOrSet("five", () => flush(1).then(() => 1))))],
-    ["five that fail at once", [0, 0, 5], (cache) => Promise.allSettled(Array.from({ length: 5 }, () => cache.getOrSet("fails", refused)))],
-    ["a caller who has left before", [0, 0, 1], (cache) => outcome(cache.getOrSet("left", never, { signal: AbortSignal.abort() }))],
-    ["one who leaves, and one who stays", [0, 0, 2], async (cache) => {
-      const [loading, controller] = [gate<number>(), new AbortController()];
-      const calls = [cache.getOrSet("leaves", loading.pass, { signal: controller.signal }), cache.getOrSet("leaves", never)].map((call) => outcome(call));
-      await loading.arrived();
-      controller.abort();
-      loading.open(1);
-      return Promise.all(calls);
-    }],
-    ["one who runs out of time", [0, 0, 1], async (cache, clock) => {
-      const loading = gate<number>();
-      const call = outcome(cache.getOrSet("late", loading.pass, { hardTimeout: 1 }));
-      await loading.arrived();
-      clock.advance(1);
-      await call;
-      loading.open(1);
-      await cache.drain();
-    }],
-    ["a loader that asks for itself", [0, 0, 2], (cache) => outcome(cache.getOrSet("self", () => cache.getOrSet("self", never)))],
+    [
+      "getOrSetMany of two",
+      [1, 0, 1],
+      (cache) => cache.getOrSetMany([secret, "batch"], same, (missing) => missing.map((key) => [key, 1] as const)),
+    ],
+    [
+      "five at once",
+      [0, 0, 5],
+      (cache) => Promise.all(Array.from({ length: 5 }, () => cache.getOrSet("five", () => flush(1).then(() => 1)))),
+    ],
+    [
+      "five that fail at once",
+      [0, 0, 5],
+      (cache) => Promise.allSettled(Array.from({ length: 5 }, () => cache.getOrSet("fails", refused))),
+    ],
+    [
+      "a caller who has left before",
+      [0, 0, 1],
+      (cache) => outcome(cache.getOrSet("left", never, { signal: AbortSignal.abort() })),
+    ],
+    [
+      "one who leaves, and one who stays",
+      [0, 0, 2],
+      async (cache) => {
+        const [loading, controller] = [gate<number>(), new AbortController()];
+        const calls = [
+          cache.getOrSet("leaves", loading.pass, { signal: controller.signal }),
+          cache.getOrSet("leaves", never),
+        ].map((call) => outcome(call));
+        await loading.arrived();
+        controller.abort();
+        loading.open(1);
+        return Promise.all(calls);
+      },
+    ],
+    [
+      "one who runs out of time",
+      [0, 0, 1],
+      async (cache, clock) => {
+        const loading = gate<number>();
+        const call = outcome(cache.getOrSet("late", loading.pass, { hardTimeout: 1 }));
+        await loading.arrived();
+        clock.advance(1);
+        await call;
+        loading.open(1);
+        await cache.drain();
+      },
+    ],
+    [
+      "a loader that asks for itself",
+      [0, 0, 2],
+      (cache) => outcome(cache.getOrSet("self", () => cache.getOrSet("self", never))),
+    ],
     ["in a namespace", [0, 0, 1], (cache) => cache.namespace("below").getOrSet(secret, () => 1)],
-    ["stale, and refreshed behind", [0, 1, 0], async (cache, clock) => {
-      clock.advance(100);
-      await cache.getOrSet(secret, () => 3);
-      await cache.drain();
-    }],
+    [
+      "stale, and refreshed behind",
+      [0, 1, 0],
+      async (cache, clock) => {
+        clock.advance(100);
+        await cache.getOrSet(secret, () => 3);
+        await cache.drain();
+      },
+    ],
     ["stale instead of an error", [0, 1, 0], (cache, clock) => (clock.advance(200), cache.getOrSet(secret, refused))],
     ["stale where it is asked for", [0, 1, 0], (cache) => cache.get(secret, { allowStale: true })],
-    ["writes, and inspect", [0, 0, 0], async (cache) => {
-      await cache.set(secret, 1);
-      await cache.inspect(secret);
-      await cache.markStale(secret);
-      await cache.delete(secret);
-      await cache.invalidateTags("t");
-      await cache.clear();
-    }],
-    ["a call that is refused", [0, 0, 0], (cache) => Promise.allSettled([cache.get(""), cache.getOrSet(secret, 5 as never), cache.getMany([secret, ""])])],
+    [
+      "writes, and inspect",
+      [0, 0, 0],
+      async (cache) => {
+        await cache.set(secret, 1);
+        await cache.inspect(secret);
+        await cache.markStale(secret);
+        await cache.delete(secret);
+        await cache.invalidateTags("t");
+        await cache.clear();
+      },
+    ],
+    [
+      "a call that is refused",
+      [0, 0, 0],
+      (cache) => Promise.allSettled([cache.get(""), cache.getOrSet(secret, 5 as never), cache.getMany([secret, ""])]),
+    ],
   ];
 
   it("C119 each call is one hit, stale hit or miss, in numbers and in events", async () => {
@@ -712,7 +939,8 @@ describe.each(STACKS)("counting over %s", (stack) => {
       const { hits, staleHits, misses } = cache.stats();
       return [hits, staleHits, misses];
     };
-    const events = (): number[] => ["hit", "stale", "miss"].map((name) => seen.filter(([each]) => each === name).length);
+    const events = (): number[] =>
+      ["hit", "stale", "miss"].map((name) => seen.filter(([each]) => each === name).length);
     for (const [what, counted, run] of steps) {
       const before = numbers();
       await run(cache, clock);
@@ -744,7 +972,14 @@ describe.each(STACKS_WITH_MEMORY)("counting peeks over %s", (stack) => {
     backend.forgetCalls();
     expect([cache.peek("k"), cache.peek("none")]).toEqual([1, undefined]);
     expect(cache.stats()).toMatchObject({ hits: 1, misses: 1 });
-    expect(cache.stats().tiers.map(({ hits, misses }) => [hits, misses])).toEqual(stack === "memory" ? [[1, 1]] : [[1, 1], [0, 0]]);
+    expect(cache.stats().tiers.map(({ hits, misses }) => [hits, misses])).toEqual(
+      stack === "memory"
+        ? [[1, 1]]
+        : [
+            [1, 1],
+            [0, 0],
+          ],
+    );
     expect(backend.calls).toEqual([]);
   });
 });
@@ -764,73 +999,190 @@ describe("time", () => {
   });
   afterEach(() => void vi.restoreAllMocks());
 
-  type Rule = readonly [rule: string, atMs: number, policy: Policy, begin: (tools: ReturnType<typeof open>) => Promise<(() => Promise<unknown>)>, before: unknown, after: unknown];
+  type Rule = readonly [
+    rule: string,
+    atMs: number,
+    policy: Policy,
+    begin: (tools: ReturnType<typeof open>) => Promise<() => Promise<unknown>>,
+    before: unknown,
+    after: unknown,
+  ];
   const hung = (): Promise<never> => new Promise(() => {});
   const later = (call: Promise<unknown>) => {
     const settled = outcome(call);
     let status = "pending";
-    call.then(() => (status = "fulfilled"), (error: { readonly code?: string }) => (status = error.code ?? "rejected"));
+    call.then(
+      () => (status = "fulfilled"),
+      (error: { readonly code?: string }) => (status = error.code ?? "rejected"),
+    );
     return async () => (await flush(), await settled, status);
   };
   const rules: Rule[] = [
     ["ttl", 100, { ttl: 100 }, async ({ cache }) => (await cache.set("k", 1), () => cache.get("k")), 1, undefined],
-    ["negativeTtl", 50, { ttl: 100, negativeTtl: 50 }, async ({ cache }) => (await cache.getOrSet("k", () => null), () => cache.has("k")), true, false],
-    ["localTtl", 40, { ttl: 100, localTtl: 40 }, async ({ cache }) => (await cache.set("k", 1), async () => cache.peek("k")), 1, undefined],
-    ["staleWhileRevalidate", 130, { ttl: 100, staleWhileRevalidate: 30 }, async ({ cache }) => (await cache.set("k", 1), () => cache.getOrSet("k", async () => 2)), 1, 2],
-    ["staleIfError", 170, { ttl: 100, staleIfError: 70, errorBackoff: 0 }, async ({ cache }) => (await cache.set("k", 1), async () => (await outcome(cache.getOrSet("k", () => Promise.reject(DOWN)))).status), "fulfilled", "rejected"],
-    ["errorBackoff", 20, { ttl: 0.5, staleIfError: "1h", errorBackoff: 20 }, async ({ cache, clock }) => {
-      await cache.set("k", 1);
-      clock.advance(1);
-      await cache.getOrSet("k", () => Promise.reject(DOWN));
-      return () => cache.getOrSet("k", () => 2);
-    }, 1, 2],
-    ["refreshAhead", 75, { ttl: 100, refreshAhead: 0.75 }, async ({ cache }) => {
-      await cache.set("k", 1);
-      return async () => (await cache.getOrSet("k", () => 2), await cache.drain(), cache.get("k"));
-    }, 1, 2],
-    ["softTimeout", 30, { ttl: 0.5, staleIfError: "1h", softTimeout: 30 }, async ({ cache, clock }) => {
-      await cache.set("k", 1);
-      clock.advance(1);
-      return later(cache.getOrSet("k", hung));
-    }, "pending", "fulfilled"],
-    ["hardTimeout", 60, { hardTimeout: 60 }, async ({ cache }) => later(cache.getOrSet("k", hung)), "pending", "LOAD_TIMEOUT"],
-    ["loadTimeout", 90, { loadTimeout: 90 }, async ({ cache }) => later(cache.getOrSet("k", hung)), "pending", "LOAD_TIMEOUT"],
-    ["the deadline of a backend", 1_000, {}, async ({ cache, backend }) => {
-      backend.script("read", { before: gate() });
-      return later(cache.get("none"));
-    }, "pending", "fulfilled"],
-    ["the breaker", 1_000, {}, async ({ cache, backend }) => {
-      backend.down();
-      for (let i = 0; i < 5; i += 1) await cache.get("none");
-      backend.up();
-      backend.forgetCalls();
-      return async () => (await cache.get("none"), backend.count("read", "test::none"));
-    }, 0, 1],
-    ["the replay of what is pending", 1_000, {}, async ({ cache, backend }) => {
-      await cache.set("k", 1);
-      backend.down();
-      await cache.delete("k");
-      backend.up();
-      return async () => (await flush(), backend.store.get("test::k") !== undefined);
-    }, true, false],
-    ["the reclaiming of memory", 2_000, { ttl: 100 }, async ({ cache }) => (await cache.set("k", 1), async () => cache.stats().tiers[0]!.entries), 1, 0],
-    ["the limit of close", 5_000, {}, async ({ cache }) => {
-      void outcome(cache.getOrSet("k", hung));
-      await flush();
-      return later(cache.close());
-    }, "pending", "fulfilled"],
+    [
+      "negativeTtl",
+      50,
+      { ttl: 100, negativeTtl: 50 },
+      async ({ cache }) => (await cache.getOrSet("k", () => null), () => cache.has("k")),
+      true,
+      false,
+    ],
+    [
+      "localTtl",
+      40,
+      { ttl: 100, localTtl: 40 },
+      async ({ cache }) => (await cache.set("k", 1), async () => cache.peek("k")),
+      1,
+      undefined,
+    ],
+    [
+      "staleWhileRevalidate",
+      130,
+      { ttl: 100, staleWhileRevalidate: 30 },
+      async ({ cache }) => (await cache.set("k", 1), () => cache.getOrSet("k", async () => 2)),
+      1,
+      2,
+    ],
+    [
+      "staleIfError",
+      170,
+      { ttl: 100, staleIfError: 70, errorBackoff: 0 },
+      async ({ cache }) => (
+        await cache.set("k", 1),
+        async () => (await outcome(cache.getOrSet("k", () => Promise.reject(DOWN)))).status
+      ),
+      "fulfilled",
+      "rejected",
+    ],
+    [
+      "errorBackoff",
+      20,
+      { ttl: 0.5, staleIfError: "1h", errorBackoff: 20 },
+      async ({ cache, clock }) => {
+        await cache.set("k", 1);
+        clock.advance(1);
+        await cache.getOrSet("k", () => Promise.reject(DOWN));
+        return () => cache.getOrSet("k", () => 2);
+      },
+      1,
+      2,
+    ],
+    [
+      "refreshAhead",
+      75,
+      { ttl: 100, refreshAhead: 0.75 },
+      async ({ cache }) => {
+        await cache.set("k", 1);
+        return async () => (await cache.getOrSet("k", () => 2), await cache.drain(), cache.get("k"));
+      },
+      1,
+      2,
+    ],
+    [
+      "softTimeout",
+      30,
+      { ttl: 0.5, staleIfError: "1h", softTimeout: 30 },
+      async ({ cache, clock }) => {
+        await cache.set("k", 1);
+        clock.advance(1);
+        return later(cache.getOrSet("k", hung));
+      },
+      "pending",
+      "fulfilled",
+    ],
+    [
+      "hardTimeout",
+      60,
+      { hardTimeout: 60 },
+      async ({ cache }) => later(cache.getOrSet("k", hung)),
+      "pending",
+      "LOAD_TIMEOUT",
+    ],
+    [
+      "loadTimeout",
+      90,
+      { loadTimeout: 90 },
+      async ({ cache }) => later(cache.getOrSet("k", hung)),
+      "pending",
+      "LOAD_TIMEOUT",
+    ],
+    [
+      "the deadline of a backend",
+      1_000,
+      {},
+      async ({ cache, backend }) => {
+        backend.script("read", { before: gate() });
+        return later(cache.get("none"));
+      },
+      "pending",
+      "fulfilled",
+    ],
+    [
+      "the breaker",
+      1_000,
+      {},
+      async ({ cache, backend }) => {
+        backend.down();
+        for (let i = 0; i < 5; i += 1) await cache.get("none");
+        backend.up();
+        backend.forgetCalls();
+        return async () => (await cache.get("none"), backend.count("read", "test::none"));
+      },
+      0,
+      1,
+    ],
+    [
+      "the replay of what is pending",
+      1_000,
+      {},
+      async ({ cache, backend }) => {
+        await cache.set("k", 1);
+        backend.down();
+        await cache.delete("k");
+        backend.up();
+        return async () => (await flush(), backend.store.get("test::k") !== undefined);
+      },
+      true,
+      false,
+    ],
+    [
+      "the reclaiming of memory",
+      2_000,
+      { ttl: 100 },
+      async ({ cache }) => (await cache.set("k", 1), async () => cache.stats().tiers[0]!.entries),
+      1,
+      0,
+    ],
+    [
+      "the limit of close",
+      5_000,
+      {},
+      async ({ cache }) => {
+        void outcome(cache.getOrSet("k", hung));
+        await flush();
+        return later(cache.close());
+      },
+      "pending",
+      "fulfilled",
+    ],
   ];
 
-  it.for(rules)("C120 %s is driven by the cache's clock alone, to the millisecond", async ([rule, atMs, policy, begin, before, after]) => {
-    // Twice, since looking may change what is looked at.
-    for (const [advanceMs, expected] of [[rule === "the reclaiming of memory" ? 0 : atMs - 1, before], [atMs, after]] as const) {
-      const tools = open("memory over backend", policy);
-      const look = await begin(tools);
-      await flush();
-      tools.clock.advance(advanceMs);
-      expect([rule, await look()]).toEqual([rule, expected]);
-    }
-  });
+  it.for(rules)(
+    "C120 %s is driven by the cache's clock alone, to the millisecond",
+    async ([rule, atMs, policy, begin, before, after]) => {
+      // Twice, since looking may change what is looked at.
+      for (const [advanceMs, expected] of [
+        [rule === "the reclaiming of memory" ? 0 : atMs - 1, before],
+        [atMs, after],
+      ] as const) {
+        const tools = open("memory over backend", policy);
+        const look = await begin(tools);
+        await flush();
+        tools.clock.advance(advanceMs);
+        expect([rule, await look()]).toEqual([rule, expected]);
+      }
+    },
+  );
 
   it("C120 jitter takes from ttl by the clock's time", async () => {
     const { cache, clock } = open("memory over backend", { ttl: 1_000, jitter: 0.5 });

@@ -12,11 +12,21 @@ describe.each(STACKS)("over %s", (stack) => {
   it("C13 what a loader sets governs that write only", async () => {
     const { cache, clock } = open(stack, { ttl: 100 });
     await cache.getOrSet("k", (ctx) => {
-      ctx.setOptions({ ttl: 500, staleIfError: 50, tags: ["t"], etag: '"1"', lastModified: "Thu, 01 Jan 1970 00:00:00 GMT" });
+      ctx.setOptions({
+        ttl: 500,
+        staleIfError: 50,
+        tags: ["t"],
+        etag: '"1"',
+        lastModified: "Thu, 01 Jan 1970 00:00:00 GMT",
+      });
       return 1;
     });
     expect(await cache.inspect("k")).toMatchObject({
-      freshForMs: 500, expiresInMs: 550, tags: ["t"], etag: '"1"', lastModified: "Thu, 01 Jan 1970 00:00:00 GMT",
+      freshForMs: 500,
+      expiresInMs: 550,
+      tags: ["t"],
+      etag: '"1"',
+      lastModified: "Thu, 01 Jan 1970 00:00:00 GMT",
     });
     await cache.getOrSet("other", () => 2);
     expect(await cache.inspect("other")).toMatchObject({ freshForMs: 100, expiresInMs: 100, tags: [] });
@@ -36,7 +46,11 @@ describe.each(STACKS)("over %s", (stack) => {
     const given: EntryOptions = { tags: loaderTags, ttl: 300 };
     await cache.getOrSet("k", (ctx) => (ctx.setOptions(given), 1), call);
     expect(await cache.inspect("k")).toMatchObject({ tags: ["call", "loader"], freshForMs: 300 });
-    expect([call, given, loaderTags]).toEqual([{ tags: ["call"], ttl: 200 }, { tags: ["loader"], ttl: 300 }, ["loader"]]);
+    expect([call, given, loaderTags]).toEqual([
+      { tags: ["call"], ttl: 200 },
+      { tags: ["loader"], ttl: 300 },
+      ["loader"],
+    ]);
     // And what the loader does to its own objects afterwards changes nothing that is stored.
     loaderTags.push("late");
     await cache.invalidateTags("late");
@@ -47,11 +61,15 @@ describe.each(STACKS)("over %s", (stack) => {
   it("C13 tags that a loader sets add to the call's, and reach the entry; the last call wins", async () => {
     const { cache } = open(stack);
     for (const [i, tag] of ["call", "second"].entries()) {
-      await cache.getOrSet("k", (ctx) => {
-        ctx.setOptions({ tags: ["first"], ttl: 500, etag: '"1"' });
-        ctx.setOptions({ tags: ["second", "call"], ttl: 700 });
-        return i;
-      }, { tags: ["call"] });
+      await cache.getOrSet(
+        "k",
+        (ctx) => {
+          ctx.setOptions({ tags: ["first"], ttl: 500, etag: '"1"' });
+          ctx.setOptions({ tags: ["second", "call"], ttl: 700 });
+          return i;
+        },
+        { tags: ["call"] },
+      );
       const info = await cache.inspect("k");
       expect(info).toMatchObject({ tags: ["call", "second"], freshForMs: 700 });
       expect(info?.etag).toBe(undefined);
@@ -75,11 +93,13 @@ describe.each(STACKS)("over %s", (stack) => {
     await cache.set("k", "old");
     clock.advance(100);
     const loading = gate<string>();
-    expect(await cache.getOrSet("k", async (ctx) => {
-      const value = await loading.pass();
-      ctx.setOptions({ ttl: 700, staleWhileRevalidate: 0, tags: ["t"], etag: '"2"' });
-      return value;
-    })).toBe("old");
+    expect(
+      await cache.getOrSet("k", async (ctx) => {
+        const value = await loading.pass();
+        ctx.setOptions({ ttl: 700, staleWhileRevalidate: 0, tags: ["t"], etag: '"2"' });
+        return value;
+      }),
+    ).toBe("old");
     loading.open("new");
     await cache.drain();
     expect(await cache.get("k")).toBe("new");
@@ -139,7 +159,8 @@ describe.each(STACKS)("over %s", (stack) => {
       runs += 1;
       throw DOWN;
     };
-    const call = (): Promise<unknown> => cache.getOrSet("k", load, { onServed: ({ status, cause, error }) => served.push([status, cause, error]) });
+    const call = (): Promise<unknown> =>
+      cache.getOrSet("k", load, { onServed: ({ status, cause, error }) => served.push([status, cause, error]) });
     expect(await call()).toBe("old");
     clock.advance(499);
     expect(await call()).toBe("old");
@@ -147,7 +168,11 @@ describe.each(STACKS)("over %s", (stack) => {
     clock.advance(1);
     expect(await call()).toBe("old");
     expect(runs).toBe(2);
-    expect(served).toEqual([["stale", "error", DOWN], ["stale", "error", undefined], ["stale", "error", DOWN]]);
+    expect(served).toEqual([
+      ["stale", "error", DOWN],
+      ["stale", "error", undefined],
+      ["stale", "error", DOWN],
+    ]);
   });
 
   it("C16 without a stale value it rejects, and the next call loads at once", async () => {
@@ -171,7 +196,9 @@ describe.each(STACKS)("over %s", (stack) => {
     await cache.set("k", "old");
     clock.advance(100);
     expect(await cache.getOrSet("k", fail)).toBe("old");
-    expect(await cache.getOrSet("k", (ctx) => (ctx.setOptions({ staleIfError: 10_000 }), "new"), { staleIfError: 0 })).toBe("new");
+    expect(
+      await cache.getOrSet("k", (ctx) => (ctx.setOptions({ staleIfError: 10_000 }), "new"), { staleIfError: 0 }),
+    ).toBe("new");
     clock.advance(100);
     expect(await cache.getOrSet("k", () => "newer")).toBe("newer");
   });
@@ -182,27 +209,34 @@ describe.each(STACKS)("over %s", (stack) => {
     ["ahead of expiry", 80, { refreshAhead: 0.8 }, true, "refresh-ahead"],
     ["forced", 50, {}, false, "forced"],
   ];
-  it.for(paths)("C17 C20 %s the loader sees what is being replaced, and whether anybody waits", async ([, afterMs, policy, background, reason]) => {
-    const { cache, clock } = open(stack, { ttl: 100, ...policy });
-    await cache.set("k", "old", { etag: '"1"', lastModified: "yesterday" });
-    clock.advance(afterMs);
-    const seen: LoadContext[] = [];
-    const answer = await cache.getOrSet("k", (ctx) => {
-      seen.push(ctx);
-      return "new";
-    }, { forceRefresh: reason === "forced" });
-    await cache.drain();
-    expect(answer).toBe(background ? "old" : "new");
-    expect(seen).toHaveLength(1);
-    const [{ key, stale, signal, ...rest }] = seen as [LoadContext];
-    expect([key, rest.background, rest.reason]).toEqual(["k", background, reason]);
-    expect(signal).toBeInstanceOf(AbortSignal);
-    expect(signal.aborted).toBe(false);
-    // A forced load asks no backend for what it replaces.
-    if (reason === "forced" && stack === "backend") expect(stale).toBe(undefined);
-    else expect(stale).toMatchObject({ value: "old", etag: '"1"', lastModified: "yesterday" });
-    expect(await cache.get("k")).toBe("new");
-  });
+  it.for(paths)(
+    "C17 C20 %s the loader sees what is being replaced, and whether anybody waits",
+    async ([, afterMs, policy, background, reason]) => {
+      const { cache, clock } = open(stack, { ttl: 100, ...policy });
+      await cache.set("k", "old", { etag: '"1"', lastModified: "yesterday" });
+      clock.advance(afterMs);
+      const seen: LoadContext[] = [];
+      const answer = await cache.getOrSet(
+        "k",
+        (ctx) => {
+          seen.push(ctx);
+          return "new";
+        },
+        { forceRefresh: reason === "forced" },
+      );
+      await cache.drain();
+      expect(answer).toBe(background ? "old" : "new");
+      expect(seen).toHaveLength(1);
+      const [{ key, stale, signal, ...rest }] = seen as [LoadContext];
+      expect([key, rest.background, rest.reason]).toEqual(["k", background, reason]);
+      expect(signal).toBeInstanceOf(AbortSignal);
+      expect(signal.aborted).toBe(false);
+      // A forced load asks no backend for what it replaces.
+      if (reason === "forced" && stack === "backend") expect(stale).toBe(undefined);
+      else expect(stale).toMatchObject({ value: "old", etag: '"1"', lastModified: "yesterday" });
+      expect(await cache.get("k")).toBe("new");
+    },
+  );
 
   it("C17 C20 on a miss there is nothing stale, and somebody waits", async () => {
     const { cache, clock } = open(stack, { ttl: 100, staleIfError: 50 });
@@ -211,7 +245,10 @@ describe.each(STACKS)("over %s", (stack) => {
     await cache.getOrSet("k", load);
     clock.advance(150);
     await cache.getOrSet("k", load);
-    expect(seen).toEqual([[undefined, false, "miss"], [undefined, false, "miss"]]);
+    expect(seen).toEqual([
+      [undefined, false, "miss"],
+      [undefined, false, "miss"],
+    ]);
   });
 
   it("C17 a validator that was not stored is not there", async () => {
@@ -227,29 +264,43 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(keys.toSorted()).toEqual(["notModified", "value"]);
   });
 
-  it.for(paths.filter(([, , , , reason]) => reason !== "forced"))("C18 notModified %s keeps value and tags, and makes it fresh again", async ([, afterMs, policy, background]) => {
-    const { cache, clock } = open(stack, { ttl: 100, ...policy });
-    const results: string[] = [];
-    cache.on("load", ({ result }) => results.push(result));
-    await cache.set("k", { name: "Ada" }, { etag: '"1"', lastModified: "yesterday", tags: ["t"] });
-    clock.advance(afterMs);
-    expect(await cache.getOrSet("k", ({ stale }) => stale!.notModified())).toEqual({ name: "Ada" });
-    if (background) await cache.drain();
-    expect(results).toEqual(["not-modified"]);
-    expect(await cache.get("k")).toEqual({ name: "Ada" });
-    expect(await cache.inspect("k")).toMatchObject({ state: "fresh", ageMs: 0, freshForMs: 100, tags: ["t"], etag: '"1"', lastModified: "yesterday" });
-    await cache.invalidateTags("t");
-    expect(await cache.get("k", { allowStale: true })).toBe(undefined);
-  });
+  it.for(paths.filter(([, , , , reason]) => reason !== "forced"))(
+    "C18 notModified %s keeps value and tags, and makes it fresh again",
+    async ([, afterMs, policy, background]) => {
+      const { cache, clock } = open(stack, { ttl: 100, ...policy });
+      const results: string[] = [];
+      cache.on("load", ({ result }) => results.push(result));
+      await cache.set("k", { name: "Ada" }, { etag: '"1"', lastModified: "yesterday", tags: ["t"] });
+      clock.advance(afterMs);
+      expect(await cache.getOrSet("k", ({ stale }) => stale!.notModified())).toEqual({ name: "Ada" });
+      if (background) await cache.drain();
+      expect(results).toEqual(["not-modified"]);
+      expect(await cache.get("k")).toEqual({ name: "Ada" });
+      expect(await cache.inspect("k")).toMatchObject({
+        state: "fresh",
+        ageMs: 0,
+        freshForMs: 100,
+        tags: ["t"],
+        etag: '"1"',
+        lastModified: "yesterday",
+      });
+      await cache.invalidateTags("t");
+      expect(await cache.get("k", { allowStale: true })).toBe(undefined);
+    },
+  );
 
   it("C18 notModified takes over what the loader sets beside it", async () => {
     const { cache, clock } = open(stack, { ttl: 100, staleIfError: 1_000 });
     await cache.set("k", "Ada", { etag: '"1"', tags: ["old"] });
     clock.advance(100);
-    await cache.getOrSet("k", ({ stale, setOptions }) => {
-      setOptions({ ttl: 700, tags: ["new"], etag: '"2"' });
-      return stale!.notModified();
-    }, { tags: ["call"] });
+    await cache.getOrSet(
+      "k",
+      ({ stale, setOptions }) => {
+        setOptions({ ttl: 700, tags: ["new"], etag: '"2"' });
+        return stale!.notModified();
+      },
+      { tags: ["call"] },
+    );
     const info = await cache.inspect("k");
     expect(info).toMatchObject({ freshForMs: 700, etag: '"2"' });
     expect(info?.tags.toSorted()).toEqual(["call", "new", "old"]);
@@ -266,29 +317,33 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.inspect("k")).toMatchObject({ state: "fresh", tags: ["t"] });
   });
 
-  it.for([["invalidateTags", "tags"], ["markTagsStale", "tags"], ["delete", "delete"], ["markStale", "stale"], ["clear", "clear"], ["set", "set"]] as const)(
-    "C18 notModified does not bring back what %s overtook",
-    async ([mutation, by]) => {
-      const { cache, clock } = open(stack, { ttl: 100, staleIfError: 10_000 });
-      const fenced: string[] = [];
-      cache.on("fenced", (event) => fenced.push(event.by));
-      await cache.set("k", "Ada", { tags: ["t"] });
-      clock.advance(100);
-      const loading = gate();
-      const answer = cache.getOrSet("k", async ({ stale }) => {
-        await loading.pass();
-        return stale!.notModified();
-      });
-      await loading.arrived();
-      if (mutation === "invalidateTags" || mutation === "markTagsStale") await cache[mutation]("t");
-      else if (mutation === "set") await cache.set("k", "Grace");
-      else await (mutation === "clear" ? cache.clear() : cache[mutation]("k"));
-      loading.open();
-      expect(await answer).toBe("Ada");
-      expect(fenced).toEqual([by]);
-      expect(await cache.get("k")).toBe(mutation === "set" ? "Grace" : undefined);
-    },
-  );
+  it.for([
+    ["invalidateTags", "tags"],
+    ["markTagsStale", "tags"],
+    ["delete", "delete"],
+    ["markStale", "stale"],
+    ["clear", "clear"],
+    ["set", "set"],
+  ] as const)("C18 notModified does not bring back what %s overtook", async ([mutation, by]) => {
+    const { cache, clock } = open(stack, { ttl: 100, staleIfError: 10_000 });
+    const fenced: string[] = [];
+    cache.on("fenced", (event) => fenced.push(event.by));
+    await cache.set("k", "Ada", { tags: ["t"] });
+    clock.advance(100);
+    const loading = gate();
+    const answer = cache.getOrSet("k", async ({ stale }) => {
+      await loading.pass();
+      return stale!.notModified();
+    });
+    await loading.arrived();
+    if (mutation === "invalidateTags" || mutation === "markTagsStale") await cache[mutation]("t");
+    else if (mutation === "set") await cache.set("k", "Grace");
+    else await (mutation === "clear" ? cache.clear() : cache[mutation]("k"));
+    loading.open();
+    expect(await answer).toBe("Ada");
+    expect(fenced).toEqual([by]);
+    expect(await cache.get("k")).toBe(mutation === "set" ? "Grace" : undefined);
+  });
 
   it("C18 what only looks like notModified is a value", async () => {
     const { cache, clock } = open(stack, { ttl: 100, staleIfError: 1_000 });
@@ -343,16 +398,27 @@ describe.each(STACKS)("over %s", (stack) => {
 describe.each(STACKS_WITH_BACKEND)("between two processes over %s", (stack) => {
   it("C17 C19 validators and the stale value reach the loader of a process that read them from the backend", async () => {
     const { cache: writer, clock, backend } = open("backend", { ttl: 100, staleIfError: 1_000 });
-    await writer.getOrSet("k", (ctx) => (ctx.setOptions({ etag: 'W/"1"', lastModified: "yesterday", tags: ["t"] }), { name: "Ada" }));
+    await writer.getOrSet(
+      "k",
+      (ctx) => (ctx.setOptions({ etag: 'W/"1"', lastModified: "yesterday", tags: ["t"] }), { name: "Ada" }),
+    );
     clock.advance(100);
     const { cache } = open(stack, { clock, backend, ttl: 100, staleIfError: 1_000 });
     const seen: unknown[] = [];
-    expect(await cache.getOrSet("k", ({ stale, reason }) => {
-      seen.push(reason, stale?.value, stale?.etag, stale?.lastModified);
-      return stale!.notModified();
-    })).toEqual({ name: "Ada" });
+    expect(
+      await cache.getOrSet("k", ({ stale, reason }) => {
+        seen.push(reason, stale?.value, stale?.etag, stale?.lastModified);
+        return stale!.notModified();
+      }),
+    ).toEqual({ name: "Ada" });
     expect(seen).toEqual(["stale", { name: "Ada" }, 'W/"1"', "yesterday"]);
-    expect(await writer.inspect("k")).toMatchObject({ state: "fresh", freshForMs: 100, etag: 'W/"1"', lastModified: "yesterday", tags: ["t"] });
+    expect(await writer.inspect("k")).toMatchObject({
+      state: "fresh",
+      freshForMs: 100,
+      etag: 'W/"1"',
+      lastModified: "yesterday",
+      tags: ["t"],
+    });
     expect(await writer.get("k")).toEqual({ name: "Ada" });
   });
 
@@ -398,7 +464,10 @@ describe.each(STACKS_WITH_BACKEND)("between two processes over %s", (stack) => {
     cache.on("load", ({ result }) => results.push(result));
     const tags = Array.from({ length: 20 }, (_, i) => String(i).padStart(300, "t"));
     expect(await cache.getOrSet("k", (ctx) => (ctx.setOptions({ tags }), 1))).toBe(1);
-    expect([errors.map(({ tier, error }) => [tier, error.code]), results]).toEqual([[["scripted", "ENCODE_FAILED"]], ["refused"]]);
+    expect([errors.map(({ tier, error }) => [tier, error.code]), results]).toEqual([
+      [["scripted", "ENCODE_FAILED"]],
+      ["refused"],
+    ]);
     expect([await cache.has("k"), stored()]).toEqual([false, []]);
     await expect(cache.set("k", 1, { tags })).rejects.toMatchObject({ code: "ENCODE_FAILED", tier: "scripted" });
     expect([await cache.has("k"), stored()]).toEqual([false, []]);

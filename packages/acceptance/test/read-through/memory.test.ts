@@ -28,7 +28,10 @@ describe.each(STACKS_WITH_MEMORY)("over %s", (stack) => {
       }
       expect(memoryOf(cache).entries).toBe(10);
       expect(evicted.length).toBe(90);
-      expect(evicted[0]).toEqual(["evict", { cache: "test", namespace: [], key: "k0", tier: "memory", reason: "entries" }]);
+      expect(evicted[0]).toEqual([
+        "evict",
+        { cache: "test", namespace: [], key: "k0", tier: "memory", reason: "entries" },
+      ]);
       expect(cache.peek("k0")).toBeUndefined();
       expect(cache.peek("k99")).toBe(99);
     });
@@ -42,11 +45,20 @@ describe.each(STACKS_WITH_MEMORY)("over %s", (stack) => {
         expect(memoryOf(cache).bytes).toBeLessThanOrEqual(10_000);
       }
       expect(memoryOf(cache).bytes).toBeGreaterThan(5_000);
-      expect(evicted[0]![1]).toEqual({ cache: "test", namespace: ["users"], key: "k0", tier: "memory", reason: "bytes" });
+      expect(evicted[0]![1]).toEqual({
+        cache: "test",
+        namespace: ["users"],
+        key: "k0",
+        tier: "memory",
+        reason: "bytes",
+      });
     });
 
     it("of bytes hold where values are promoted", async () => {
-      const { cache, backend, clock } = open("memory over backend", { ttl: "1h", memory: { maxBytes: 10_000, maxEntryBytes: 5_000 } });
+      const { cache, backend, clock } = open("memory over backend", {
+        ttl: "1h",
+        memory: { maxBytes: 10_000, maxEntryBytes: 5_000 },
+      });
       const writer = open("backend", { backend, clock, ttl: "1h" }).cache;
       for (let i = 0; i < 50; i += 1) await writer.set(`k${i}`, "x".repeat(1_000));
       for (let i = 0; i < 50; i += 1) {
@@ -97,7 +109,10 @@ describe.each(STACKS_WITH_MEMORY)("over %s", (stack) => {
 
   describe("C104 values: cloned", () => {
     const cloned: MemoryOptions = { values: "cloned" };
-    interface User { name: string; readonly roles: string[] }
+    interface User {
+      name: string;
+      readonly roles: string[];
+    }
     const ada = (): User => ({ name: "Ada", roles: ["admin"] });
     const spoil = (user: User | undefined): void => {
       user!.name = "Eve";
@@ -112,7 +127,15 @@ describe.each(STACKS_WITH_MEMORY)("over %s", (stack) => {
       spoil(await cache.get<User>("k"));
       spoil(cache.peek<User>("k"));
       spoil((await cache.getMany<User>(["k"])).get("k"));
-      spoil((await cache.getOrSetMany(["k"], (key) => key, () => [["k", ada()]])).get("k"));
+      spoil(
+        (
+          await cache.getOrSetMany(
+            ["k"],
+            (key) => key,
+            () => [["k", ada()]],
+          )
+        ).get("k"),
+      );
       expect(cache.peek("k")).toEqual(ada());
       expect(await cache.get("k")).toEqual(ada());
     });
@@ -134,7 +157,12 @@ describe.each(STACKS_WITH_MEMORY)("over %s", (stack) => {
     });
 
     it("nor to one that is served while it is stored, or stale", async () => {
-      const { cache, clock, backend } = open(stack, { ttl: 100, staleWhileRevalidate: "1h", memory: cloned, backend: { deadlineMs: 50 } });
+      const { cache, clock, backend } = open(stack, {
+        ttl: 100,
+        staleWhileRevalidate: "1h",
+        memory: cloned,
+        backend: { deadlineMs: 50 },
+      });
       const storing = gate();
       backend.script("write", { key: "test::k", before: storing });
       const answer = cache.getOrSet("k", ada);
@@ -195,16 +223,22 @@ describe.each(STACKS_WITH_MEMORY)("over %s", (stack) => {
     it("a change throws, through and through", async () => {
       const { cache, backend, clock } = open(stack, { ttl: "1h", memory: { values: "frozen" } });
       const loaded = await cache.getOrSet("k", () => ({ name: "Ada", roles: ["admin"] }));
-      expect(() => { loaded.name = "Eve"; }).toThrow(TypeError);
+      expect(() => {
+        loaded.name = "Eve";
+      }).toThrow(TypeError);
       expect(() => loaded.roles.push("root")).toThrow(TypeError);
       const given = { list: [{ n: 1 }] };
       await cache.set("given", given);
-      expect(() => { given.list[0]!.n = 2; }).toThrow(TypeError);
+      expect(() => {
+        given.list[0]!.n = 2;
+      }).toThrow(TypeError);
       expect(cache.peek("given")).toBe(given);
       if (stack === "memory") return;
       await open("backend", { backend, clock, ttl: "1h" }).cache.set("promoted", { name: "Ada" });
       const promoted = await cache.get<{ name: string }>("promoted");
-      expect(() => { promoted!.name = "Eve"; }).toThrow(TypeError);
+      expect(() => {
+        promoted!.name = "Eve";
+      }).toThrow(TypeError);
     });
   });
 
@@ -239,7 +273,10 @@ describe.each(STACKS_WITH_MEMORY)("over %s", (stack) => {
 
 describe("C102 a backend's own bound", () => {
   it("leaves a larger value to memory, and removes what is older", async () => {
-    const { cache, stored, backend, clock } = open("memory over backend", { ttl: "1h", backend: { maxEntryBytes: 1_000 } });
+    const { cache, stored, backend, clock } = open("memory over backend", {
+      ttl: "1h",
+      backend: { maxEntryBytes: 1_000 },
+    });
     const large = "x".repeat(2_000);
     await cache.set("k", "small");
     expect(await cache.set("k", large)).toEqual({ status: "refused" });
@@ -275,10 +312,14 @@ describe("C103 sizes are taken anew on promotion", () => {
     const asked: unknown[] = [];
     const { cache, backend, clock } = open("memory over backend", {
       ttl: "1h",
-      memory: { maxBytes: 1_000, maxEntryBytes: 100, sizeOf: (value) => {
-        asked.push(value);
-        return (value as { readonly size: number }).size;
-      } },
+      memory: {
+        maxBytes: 1_000,
+        maxEntryBytes: 100,
+        sizeOf: (value) => {
+          asked.push(value);
+          return (value as { readonly size: number }).size;
+        },
+      },
     });
     const there = open("backend", { backend, clock, ttl: "1h" }).cache;
     await there.set("a", { size: 60 });
@@ -338,7 +379,9 @@ describe("C107 misses do not make the process grow", () => {
     const load = failing();
     const miss = async (from: number, to: number): Promise<void> => {
       for (let i = from; i < to; i += 1) {
-        await (i % 2 === 0 ? cache.getOrSet(`k${i}`, () => undefined) : cache.getOrSet(`k${i}`, load).catch(() => undefined));
+        await (i % 2 === 0
+          ? cache.getOrSet(`k${i}`, () => undefined)
+          : cache.getOrSet(`k${i}`, load).catch(() => undefined));
         if (i % 1_000 === 0) backend.forgetCalls();
       }
     };
@@ -373,5 +416,8 @@ it("C102 an entry that is evicted is told with the names it was given", async ()
   for (const name of names) await cache.namespace(name).namespace("below").set("\0k:\u0001", name);
   await cache.set("\0", "root");
   await cache.set("last", "root");
-  expect(evicted.map(({ namespace, key }) => [...namespace, key])).toEqual([...names.map((name) => [name, "below", "\0k:\u0001"]), ["\0"]]);
+  expect(evicted.map(({ namespace, key }) => [...namespace, key])).toEqual([
+    ...names.map((name) => [name, "below", "\0k:\u0001"]),
+    ["\0"],
+  ]);
 });

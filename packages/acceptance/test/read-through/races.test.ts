@@ -23,17 +23,98 @@ const ISSUER = "{~~test}::";
 
 /** Everything that makes a load from before it worthless. The entry is `k`, tagged `t`, in the namespace `users`. */
 const MUTATIONS: readonly Mutation[] = [
-  { what: "delete", promise: "C59", run: (users) => users.delete("k"), leaves: undefined, fencedBy: "delete", sentAs: ["remove", ENTRY] },
-  { what: "deleteMany", promise: "C59", run: (users) => users.deleteMany(["j", "k"]), leaves: undefined, fencedBy: "delete", sentAs: ["remove", ENTRY] },
-  { what: "set", promise: "C60", run: (users) => users.set("k", "newer", { tags: ["t"] }), leaves: "newer", fencedBy: "set", sentAs: ["write", ENTRY] },
-  { what: "setMany", promise: "C60", run: (users) => users.setMany([["j", "other"], ["k", "newer"]]), leaves: "newer", fencedBy: "set", sentAs: ["write", ENTRY] },
-  { what: "a set without a lifetime", promise: "C60", run: (users) => users.set("k", "newer", { ttl: 0 }), leaves: undefined, fencedBy: "delete", sentAs: ["remove", ENTRY] },
-  { what: "markStale", promise: "C60", run: (users) => users.markStale("k"), leaves: undefined, fencedBy: "stale", sentAs: ["markStale", ENTRY] },
-  { what: "invalidateTags", promise: "C60", run: (users) => users.invalidateTags("other", "t"), leaves: undefined, fencedBy: "tags", sentAs: ["write", ISSUER] },
-  { what: "invalidateTags above it", promise: "C60", run: (_, root) => root.invalidateTags("t"), leaves: undefined, fencedBy: "tags", sentAs: ["write", ISSUER] },
-  { what: "markTagsStale", promise: "C60", run: (users) => users.markTagsStale("t"), leaves: undefined, fencedBy: "tags", sentAs: ["write", ISSUER] },
-  { what: "clear", promise: "C60", run: (users) => users.clear(), leaves: undefined, fencedBy: "clear", sentAs: ["write", ISSUER] },
-  { what: "clear of the cache", promise: "C60", run: (_, root) => root.clear(), leaves: undefined, fencedBy: "clear", sentAs: ["write", ISSUER] },
+  {
+    what: "delete",
+    promise: "C59",
+    run: (users) => users.delete("k"),
+    leaves: undefined,
+    fencedBy: "delete",
+    sentAs: ["remove", ENTRY],
+  },
+  {
+    what: "deleteMany",
+    promise: "C59",
+    run: (users) => users.deleteMany(["j", "k"]),
+    leaves: undefined,
+    fencedBy: "delete",
+    sentAs: ["remove", ENTRY],
+  },
+  {
+    what: "set",
+    promise: "C60",
+    run: (users) => users.set("k", "newer", { tags: ["t"] }),
+    leaves: "newer",
+    fencedBy: "set",
+    sentAs: ["write", ENTRY],
+  },
+  {
+    what: "setMany",
+    promise: "C60",
+    run: (users) =>
+      users.setMany([
+        ["j", "other"],
+        ["k", "newer"],
+      ]),
+    leaves: "newer",
+    fencedBy: "set",
+    sentAs: ["write", ENTRY],
+  },
+  {
+    what: "a set without a lifetime",
+    promise: "C60",
+    run: (users) => users.set("k", "newer", { ttl: 0 }),
+    leaves: undefined,
+    fencedBy: "delete",
+    sentAs: ["remove", ENTRY],
+  },
+  {
+    what: "markStale",
+    promise: "C60",
+    run: (users) => users.markStale("k"),
+    leaves: undefined,
+    fencedBy: "stale",
+    sentAs: ["markStale", ENTRY],
+  },
+  {
+    what: "invalidateTags",
+    promise: "C60",
+    run: (users) => users.invalidateTags("other", "t"),
+    leaves: undefined,
+    fencedBy: "tags",
+    sentAs: ["write", ISSUER],
+  },
+  {
+    what: "invalidateTags above it",
+    promise: "C60",
+    run: (_, root) => root.invalidateTags("t"),
+    leaves: undefined,
+    fencedBy: "tags",
+    sentAs: ["write", ISSUER],
+  },
+  {
+    what: "markTagsStale",
+    promise: "C60",
+    run: (users) => users.markTagsStale("t"),
+    leaves: undefined,
+    fencedBy: "tags",
+    sentAs: ["write", ISSUER],
+  },
+  {
+    what: "clear",
+    promise: "C60",
+    run: (users) => users.clear(),
+    leaves: undefined,
+    fencedBy: "clear",
+    sentAs: ["write", ISSUER],
+  },
+  {
+    what: "clear of the cache",
+    promise: "C60",
+    run: (_, root) => root.clear(),
+    leaves: undefined,
+    fencedBy: "clear",
+    sentAs: ["write", ISSUER],
+  },
 ];
 
 const openUsers = (stack: Stack, policy: Parameters<typeof open>[1] = {}) => {
@@ -54,7 +135,10 @@ describe.each(STACKS)("over %s", (stack) => {
       const fenced = watch(cache, "fenced");
       const loads = watch(cache, "load");
       const loading = gate<string>();
-      const waiters = [users.getOrSet("k", loading.pass, { tags: ["t"] }), users.getOrSet("k", loading.pass, { tags: ["t"] })];
+      const waiters = [
+        users.getOrSet("k", loading.pass, { tags: ["t"] }),
+        users.getOrSet("k", loading.pass, { tags: ["t"] }),
+      ];
       await loading.arrived();
       await run(users, cache);
       expect(await outcome(waiters[0]!)).toEqual({ status: "pending" });
@@ -65,7 +149,9 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(users.peek("k")).toBe(stack === "backend" ? undefined : leaves);
       expect(await users.get("k")).toBe(leaves);
       expect(bytesOf(backend)).not.toBe('"old"');
-      expect(fenced.map(([, event]) => event)).toEqual([{ cache: "test", namespace: ["users"], key: "k", by: fencedBy }]);
+      expect(fenced.map(([, event]) => event)).toEqual([
+        { cache: "test", namespace: ["users"], key: "k", by: fencedBy },
+      ]);
       expect(loads.map(([, { result }]) => result)).toEqual(["fenced"]);
 
       const load = numbered();
@@ -245,27 +331,36 @@ describe.each(STACKS_WITH_BACKEND)("over %s, on the way to the backend", (stack)
       expect(await users.get("k")).toBe(leaves);
     });
 
-    it.for(["get", "getMany", "getOrSet"] as const)("C62 wins against a %s on its way into the local tier", async (how) => {
-      const { cache, users, backend, clock } = openUsers(stack);
-      await open("backend", { backend, clock, ttl: "1h" }).cache.namespace("users").set("k", "old", { tags: ["t"] });
-      const answering = gate();
-      backend.script(how === "getMany" ? "batch.read" : "read", { key: ENTRY, after: answering });
-      const reading: Promise<unknown> =
-        how === "get" ? users.get("k")
-        : how === "getMany" ? users.getMany(["j", "k"])
-        : users.getOrSet("k", () => "loaded", { tags: ["t"] });
-      await answering.arrived();
-      await run(users, cache);
-      answering.open();
-      await reading;
-      await cache.drain();
-      expect(users.peek("k")).not.toBe("old");
-      expect(await users.get("k")).not.toBe("old");
-    });
+    it.for(["get", "getMany", "getOrSet"] as const)(
+      "C62 wins against a %s on its way into the local tier",
+      async (how) => {
+        const { cache, users, backend, clock } = openUsers(stack);
+        await open("backend", { backend, clock, ttl: "1h" })
+          .cache.namespace("users")
+          .set("k", "old", { tags: ["t"] });
+        const answering = gate();
+        backend.script(how === "getMany" ? "batch.read" : "read", { key: ENTRY, after: answering });
+        const reading: Promise<unknown> =
+          how === "get"
+            ? users.get("k")
+            : how === "getMany"
+              ? users.getMany(["j", "k"])
+              : users.getOrSet("k", () => "loaded", { tags: ["t"] });
+        await answering.arrived();
+        await run(users, cache);
+        answering.open();
+        await reading;
+        await cache.drain();
+        expect(users.peek("k")).not.toBe("old");
+        expect(await users.get("k")).not.toBe("old");
+      },
+    );
 
     it("C62 wins against a read that everybody has left", async () => {
       const { cache, users, backend, clock } = openUsers(stack);
-      await open("backend", { backend, clock, ttl: "1h" }).cache.namespace("users").set("k", "old", { tags: ["t"] });
+      await open("backend", { backend, clock, ttl: "1h" })
+        .cache.namespace("users")
+        .set("k", "old", { tags: ["t"] });
       const answering = gate();
       backend.script("read", { key: ENTRY, after: answering });
       const controller = new AbortController();
@@ -336,9 +431,11 @@ describe.each(STACKS_WITH_BACKEND)("over %s, on the way to the backend", (stack)
       const earlier = order === "before" ? force() : undefined;
       backend.script(how === "getMany" ? "batch.read" : "read", { key: ENTRY, after: answering });
       const reading: Promise<unknown> =
-        how === "get" ? users.get("k")
-        : how === "getMany" ? users.getMany(["j", "k"])
-        : users.getOrSet("k", () => "loaded");
+        how === "get"
+          ? users.get("k")
+          : how === "getMany"
+            ? users.getMany(["j", "k"])
+            : users.getOrSet("k", () => "loaded");
       if (how !== "getOrSet" || order === "after") await answering.arrived();
       const forced = earlier ?? force();
       loading.open("forced");

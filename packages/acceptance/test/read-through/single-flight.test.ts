@@ -83,34 +83,43 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(cache.stats()).toMatchObject({ loads: 1, loadErrors: 1, misses: 100 });
   });
 
-  it.for([[0], [10_000]] as const)("C47 callers who arrive one after another while a loader fails never run two at a time (bentocache), staleIfError %i", async ([staleIfError]) => {
-    const { cache, clock } = open(stack, { ttl: 100, staleIfError, errorBackoff: 0 });
-    if (staleIfError > 0) await cache.set("k", "old");
-    clock.advance(100);
-    let active = 0;
-    let most = 0;
-    let runs = 0;
-    const load = async (): Promise<never> => {
-      runs += 1;
-      active += 1;
-      most = Math.max(most, active);
-      // Loads of different lengths, so that arrivals fall on each of their ticks.
-      for (let tick = 0; tick < runs % 4; tick += 1) await (tick % 2 === 0 ? flush(1) : undefined);
-      active -= 1;
-      throw DOWN;
-    };
-    const calls: ReturnType<typeof outcome>[] = [];
-    for (let i = 0; i < 200; i += 1) {
-      calls.push(outcome(cache.getOrSet("k", load)));
-      for (let tick = 0; tick < i % 7; tick += 1) await Promise.resolve();
-      if (i % 3 === 0) await flush(1);
-    }
-    const outcomes = await Promise.all(calls);
-    expect(outcomes.every((each) => (staleIfError > 0 ? each.status === "fulfilled" && each.value === "old" : each.status === "rejected" && each.reason === DOWN))).toBe(true);
-    expect([most, active]).toEqual([1, 0]);
-    expect(runs).toBeGreaterThan(1);
-    expect(runs).toBeLessThan(200);
-  });
+  it.for([[0], [10_000]] as const)(
+    "C47 callers who arrive one after another while a loader fails never run two at a time (bentocache), staleIfError %i",
+    async ([staleIfError]) => {
+      const { cache, clock } = open(stack, { ttl: 100, staleIfError, errorBackoff: 0 });
+      if (staleIfError > 0) await cache.set("k", "old");
+      clock.advance(100);
+      let active = 0;
+      let most = 0;
+      let runs = 0;
+      const load = async (): Promise<never> => {
+        runs += 1;
+        active += 1;
+        most = Math.max(most, active);
+        // Loads of different lengths, so that arrivals fall on each of their ticks.
+        for (let tick = 0; tick < runs % 4; tick += 1) await (tick % 2 === 0 ? flush(1) : undefined);
+        active -= 1;
+        throw DOWN;
+      };
+      const calls: ReturnType<typeof outcome>[] = [];
+      for (let i = 0; i < 200; i += 1) {
+        calls.push(outcome(cache.getOrSet("k", load)));
+        for (let tick = 0; tick < i % 7; tick += 1) await Promise.resolve();
+        if (i % 3 === 0) await flush(1);
+      }
+      const outcomes = await Promise.all(calls);
+      expect(
+        outcomes.every((each) =>
+          staleIfError > 0
+            ? each.status === "fulfilled" && each.value === "old"
+            : each.status === "rejected" && each.reason === DOWN,
+        ),
+      ).toBe(true);
+      expect([most, active]).toEqual([1, 0]);
+      expect(runs).toBeGreaterThan(1);
+      expect(runs).toBeLessThan(200);
+    },
+  );
 
   it("C47 whoever calls when a load has just failed starts the next one, and the others join it", async () => {
     const { cache } = open(stack);
@@ -128,7 +137,9 @@ describe.each(STACKS)("over %s", (stack) => {
         active -= 1;
       }
     };
-    const calls = Array.from({ length: 10 }, () => cache.getOrSet("k", load).catch(() => void next.push(cache.getOrSet("k", () => load()))));
+    const calls = Array.from({ length: 10 }, () =>
+      cache.getOrSet("k", load).catch(() => void next.push(cache.getOrSet("k", () => load()))),
+    );
     await failing.arrived();
     failing.fail(DOWN);
     await Promise.all(calls);
@@ -141,7 +152,13 @@ describe.each(STACKS)("over %s", (stack) => {
 
   it("C48 equal keys in two namespaces share no flight", async () => {
     const { cache } = open(stack);
-    const spaces = [cache, cache.namespace("a"), cache.namespace("b"), cache.namespace("a").namespace("b"), ...(stack === "backend" ? [] : [cache.namespace("a", { localOnly: true })])];
+    const spaces = [
+      cache,
+      cache.namespace("a"),
+      cache.namespace("b"),
+      cache.namespace("a").namespace("b"),
+      ...(stack === "backend" ? [] : [cache.namespace("a", { localOnly: true })]),
+    ];
     const loading = gate();
     const calls = spaces.map((space, i) => space.getOrSet("k", () => loading.pass().then(() => i)));
     await loading.arrived(spaces.length);
@@ -153,7 +170,10 @@ describe.each(STACKS)("over %s", (stack) => {
   it("C48 two views of one namespace share it", async () => {
     const { cache } = open(stack);
     const loading = gate<string>();
-    const calls = [cache.namespace("a", { ttl: 1 }).getOrSet("k", loading.pass), cache.namespace("a").getOrSet("k", never)];
+    const calls = [
+      cache.namespace("a", { ttl: 1 }).getOrSet("k", loading.pass),
+      cache.namespace("a").getOrSet("k", never),
+    ];
     await loading.arrived();
     loading.open("Ada");
     expect(await Promise.all(calls)).toEqual(["Ada", "Ada"]);
@@ -170,9 +190,15 @@ describe.each(STACKS)("over %s", (stack) => {
     loading[1]!.open("same");
     loading[2]!.open("other");
     expect(await Promise.all(calls.map((call) => outcome(call)))).toEqual([
-      { status: "rejected", reason: DOWN }, { status: "fulfilled", value: "same" }, { status: "fulfilled", value: "other" },
+      { status: "rejected", reason: DOWN },
+      { status: "fulfilled", value: "same" },
+      { status: "fulfilled", value: "other" },
     ]);
-    expect([await one.get("k"), await same.get("k"), await other.get("k")]).toEqual([stack === "memory" ? undefined : "same", "same", "other"]);
+    expect([await one.get("k"), await same.get("k"), await other.get("k")]).toEqual([
+      stack === "memory" ? undefined : "same",
+      "same",
+      "other",
+    ]);
   });
 
   it("C49 a load has the options of the caller who began it (bentocache: so had theirs, untold)", async () => {
@@ -195,11 +221,15 @@ describe.each(STACKS)("over %s", (stack) => {
       const { cache } = open(stack);
       const loading = gate<string>();
       const calls = [
-        cache.getOrSet("k", async (ctx) => {
-          const value = await loading.pass();
-          ctx.setOptions({ tags: ["loader"] });
-          return value;
-        }, { tags: ["first"] }),
+        cache.getOrSet(
+          "k",
+          async (ctx) => {
+            const value = await loading.pass();
+            ctx.setOptions({ tags: ["loader"] });
+            return value;
+          },
+          { tags: ["first"] },
+        ),
         cache.getOrSet("k", never, { tags: ["early", "first"] }),
       ];
       await loading.arrived();
@@ -240,7 +270,21 @@ describe.each(STACKS)("over %s", (stack) => {
 
   it.for<readonly [string, GetOrSetOptions, number, string]>([
     ["a forced one loads for itself", { forceRefresh: true }, 2, "mine"],
-    ["any other joins", { ttl: 1, refreshAhead: 0.5, jitter: 0.5, softTimeout: 1, hardTimeout: 1_000, loadTimeout: 1, errorBackoff: 1, staleWhileRevalidate: 1 }, 1, "theirs"],
+    [
+      "any other joins",
+      {
+        ttl: 1,
+        refreshAhead: 0.5,
+        jitter: 0.5,
+        softTimeout: 1,
+        hardTimeout: 1_000,
+        loadTimeout: 1,
+        errorBackoff: 1,
+        staleWhileRevalidate: 1,
+      },
+      1,
+      "theirs",
+    ],
   ])("C49 of callers who come while a load runs, %s", async ([, options, loads, answer]) => {
     const { cache } = open(stack);
     const loading = gate<string>();
@@ -268,23 +312,79 @@ describe.each(STACKS)("over %s", (stack) => {
 
   it("C50 a loader that asks for its own key is refused (bentocache)", async () => {
     const { cache } = open(stack);
-    await expect(cache.getOrSet("k", () => cache.getOrSet("k", never))).rejects.toMatchObject({ ...REENTRANT, message: expect.stringContaining('"k"') as string });
-    expect(await cache.getOrSet("k", async () => outcome(cache.getOrSet("k", never)))).toMatchObject({ status: "rejected", reason: REENTRANT });
+    await expect(cache.getOrSet("k", () => cache.getOrSet("k", never))).rejects.toMatchObject({
+      ...REENTRANT,
+      message: expect.stringContaining('"k"') as string,
+    });
+    expect(await cache.getOrSet("k", async () => outcome(cache.getOrSet("k", never)))).toMatchObject({
+      status: "rejected",
+      reason: REENTRANT,
+    });
   });
 
   it.for<readonly [string, (cache: ReturnType<typeof open>["cache"]) => Promise<unknown>]>([
-    ["after awaiting something", (cache) => cache.getOrSet("k", async () => flush(2).then(() => cache.getOrSet("k", never)))],
+    [
+      "after awaiting something",
+      (cache) => cache.getOrSet("k", async () => flush(2).then(() => cache.getOrSet("k", never))),
+    ],
     ["with a forced load", (cache) => cache.getOrSet("k", () => cache.getOrSet("k", never, { forceRefresh: true }))],
-    ["through another key", (cache) => cache.getOrSet("k", () => cache.getOrSet("j", () => cache.getOrSet("k", never)))],
-    ["through another view", (cache) => cache.namespace("a").getOrSet("k", () => cache.namespace("a").getOrSet("k", never))],
-    ["through a batch", (cache) => cache.getOrSet("k", () => cache.getOrSetMany(["j", "k"], (key) => key, (missing) => missing.map((key) => [key, 1] as const)))],
-    ["from a batch, for its first item", (cache) => cache.getOrSetMany(["k", "j"], (key) => key, async () => [["k", await cache.getOrSet("k", never)]])],
-    ["from a batch, for its last item", (cache) => cache.getOrSetMany(["j", "k"], (key) => key, async () => [["k", await cache.getOrSet("k", never)]])],
-    ["from a batch in which another item was there", async (cache) => {
-      await cache.set("there", 1);
-      return cache.getOrSetMany(["k", "there"], (key) => key, async () => [["k", await cache.getOrSet("k", never)]]);
-    }],
-    ["from one batch through another", (cache) => cache.getOrSetMany(["k", "j"], (key) => key, () => cache.getOrSetMany(["j"], (key) => key, never))],
+    [
+      "through another key",
+      (cache) => cache.getOrSet("k", () => cache.getOrSet("j", () => cache.getOrSet("k", never))),
+    ],
+    [
+      "through another view",
+      (cache) => cache.namespace("a").getOrSet("k", () => cache.namespace("a").getOrSet("k", never)),
+    ],
+    [
+      "through a batch",
+      (cache) =>
+        cache.getOrSet("k", () =>
+          cache.getOrSetMany(
+            ["j", "k"],
+            (key) => key,
+            (missing) => missing.map((key) => [key, 1] as const),
+          ),
+        ),
+    ],
+    [
+      "from a batch, for its first item",
+      (cache) =>
+        cache.getOrSetMany(
+          ["k", "j"],
+          (key) => key,
+          async () => [["k", await cache.getOrSet("k", never)]],
+        ),
+    ],
+    [
+      "from a batch, for its last item",
+      (cache) =>
+        cache.getOrSetMany(
+          ["j", "k"],
+          (key) => key,
+          async () => [["k", await cache.getOrSet("k", never)]],
+        ),
+    ],
+    [
+      "from a batch in which another item was there",
+      async (cache) => {
+        await cache.set("there", 1);
+        return cache.getOrSetMany(
+          ["k", "there"],
+          (key) => key,
+          async () => [["k", await cache.getOrSet("k", never)]],
+        );
+      },
+    ],
+    [
+      "from one batch through another",
+      (cache) =>
+        cache.getOrSetMany(
+          ["k", "j"],
+          (key) => key,
+          () => cache.getOrSetMany(["j"], (key) => key, never),
+        ),
+    ],
   ])("C50 also %s", async ([, call]) => {
     const { cache } = open(stack);
     expect(await outcome(call(cache))).toMatchObject({ status: "rejected", reason: REENTRANT });
@@ -294,7 +394,8 @@ describe.each(STACKS)("over %s", (stack) => {
   it("C50 a function that was wrapped and calls itself with its own arguments is refused, with others it is not", async () => {
     const { cache } = open(stack);
     const fibonacci: (n: number) => Promise<number> = cache.wrap(
-      async (n: number): Promise<number> => (n < 2 ? n : (await fibonacci(n - 1)) + (await fibonacci(n - 2))), { name: "fibonacci" },
+      async (n: number): Promise<number> => (n < 2 ? n : (await fibonacci(n - 1)) + (await fibonacci(n - 2))),
+      { name: "fibonacci" },
     );
     expect(await fibonacci(30)).toBe(832_040);
     const endless: () => Promise<number> = cache.wrap((): Promise<number> => endless(), { name: "endless" });
@@ -304,21 +405,25 @@ describe.each(STACKS)("over %s", (stack) => {
   it("C50 other keys, other namespaces, other caches, and reads without a loader are not refused", async () => {
     const { cache, clock, backend } = open(stack);
     const { cache: other } = open(stack, { clock, backend, name: "other" });
-    expect(await cache.getOrSet("k", async () => [
-      await cache.getOrSet("j", () => 1),
-      await cache.namespace("a").getOrSet("k", () => 2),
-      await other.getOrSet("k", () => 3),
-      await cache.get("k"),
-      (await cache.getMany(["k"])).size,
-      await cache.has("k"),
-    ])).toEqual([1, 2, 3, undefined, 0, false]);
+    expect(
+      await cache.getOrSet("k", async () => [
+        await cache.getOrSet("j", () => 1),
+        await cache.namespace("a").getOrSet("k", () => 2),
+        await other.getOrSet("k", () => 3),
+        await cache.get("k"),
+        (await cache.getMany(["k"])).size,
+        await cache.has("k"),
+      ]),
+    ).toEqual([1, 2, 3, undefined, 0, false]);
   });
 
   it("C50 a refresh may read the value that it replaces", async () => {
     const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 1_000 });
     await cache.set("k", "old");
     clock.advance(100);
-    expect(await cache.getOrSet("k", async () => `${String(await cache.get("k", { allowStale: true }))} and new`)).toBe("old");
+    expect(await cache.getOrSet("k", async () => `${String(await cache.get("k", { allowStale: true }))} and new`)).toBe(
+      "old",
+    );
     await cache.drain();
     expect(await cache.get("k")).toBe("old and new");
   });
@@ -361,13 +466,21 @@ describe.each(STACKS)("over %s", (stack) => {
 
   it("a loader that loads other keys does not wait for its own turn", async () => {
     const { cache } = open(stack, { maxLoads: 1 });
-    expect(await cache.getOrSet("a", async () => [
-      await cache.getOrSet("b", () => cache.getOrSet("c", () => 1)),
-      ...(await cache.getOrSetMany(["d", "e"], (key) => key, async (missing) => {
-        const two = await cache.getOrSet("f", () => 2);
-        return missing.map((key) => [key, two] as const);
-      })).values(),
-    ])).toEqual([1, 2, 2]);
+    expect(
+      await cache.getOrSet("a", async () => [
+        await cache.getOrSet("b", () => cache.getOrSet("c", () => 1)),
+        ...(
+          await cache.getOrSetMany(
+            ["d", "e"],
+            (key) => key,
+            async (missing) => {
+              const two = await cache.getOrSet("f", () => 2);
+              return missing.map((key) => [key, two] as const);
+            },
+          )
+        ).values(),
+      ]),
+    ).toEqual([1, 2, 2]);
     // And takes no one else's.
     const loading = gate<number>();
     const first = cache.getOrSet("g", () => cache.getOrSet("h", loading.pass));
@@ -387,7 +500,11 @@ describe.each(STACKS)("over %s", (stack) => {
       cache.getOrSet("failed", () => Promise.reject(DOWN)),
       cache.getOrSet("late", () => new Promise(() => undefined), policy),
       cache.getOrSet("left", () => new Promise(() => undefined), { signal: controller.signal }),
-      cache.getOrSetMany(["a", "b"], (key) => key, () => []),
+      cache.getOrSetMany(
+        ["a", "b"],
+        (key) => key,
+        () => [],
+      ),
       cache.get("got"),
       cache.getMany(["c", "d"]),
     ];
@@ -421,7 +538,11 @@ describe.each(STACKS_WITH_BACKEND)("a slow backend, over %s", (stack) => {
   });
 
   it("C49 a caller who takes nothing stale gets nothing stale from a read that another began", async () => {
-    const { cache: writer, clock, backend } = open("backend", { ttl: 100, staleWhileRevalidate: 1_000, staleIfError: 1_000 });
+    const {
+      cache: writer,
+      clock,
+      backend,
+    } = open("backend", { ttl: 100, staleWhileRevalidate: 1_000, staleIfError: 1_000 });
     await writer.set("k", "old");
     clock.advance(100);
     const { cache } = open(stack, { clock, backend, ttl: 100, staleWhileRevalidate: 1_000, staleIfError: 1_000 });
@@ -453,8 +574,15 @@ describe.each(STACKS_WITH_BACKEND)("a slow backend, over %s", (stack) => {
 });
 
 it("C49 a caller who joins a refresh that finds no turn is not left waiting", async () => {
-  const { cache, clock, backend } = open("memory over backend", { ttl: 100, staleWhileRevalidate: 1_000, maxBackgroundLoads: 1 });
-  await cache.setMany([["busy", "old"], ["k", "old"]]);
+  const { cache, clock, backend } = open("memory over backend", {
+    ttl: 100,
+    staleWhileRevalidate: 1_000,
+    maxBackgroundLoads: 1,
+  });
+  await cache.setMany([
+    ["busy", "old"],
+    ["k", "old"],
+  ]);
   clock.advance(100);
   const [busy, reading] = [gate<string>(), gate()];
   expect(await cache.getOrSet("busy", busy.pass)).toBe("old");
@@ -471,9 +599,11 @@ it("C49 a caller who joins a refresh that finds no turn is not left waiting", as
 
 it("C50 on the system's clock and with real timers, as anywhere", async () => {
   const cache = createCache({ name: "reentrant" }).tier(memory()).build();
-  await expect(cache.getOrSet("k", async () => {
-    await new Promise((resolve) => setTimeout(resolve, 1));
-    return cache.getOrSet("k", never);
-  })).rejects.toMatchObject(REENTRANT);
+  await expect(
+    cache.getOrSet("k", async () => {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      return cache.getOrSet("k", never);
+    }),
+  ).rejects.toMatchObject(REENTRANT);
   await cache.close();
 });

@@ -3,7 +3,16 @@ import { getEventListeners } from "node:events";
 import { flush, gate, outcome } from "@hotset/core/testing";
 import type { LoadContext, Served } from "@hotset/core";
 import { describe, expect, it } from "vitest";
-import { counted, never, open, rejectionsDuring, STACKS, STACKS_WITH_BACKEND, type OpenOptions, type Opened } from "../support/stacks.ts";
+import {
+  counted,
+  never,
+  open,
+  rejectionsDuring,
+  STACKS,
+  STACKS_WITH_BACKEND,
+  type OpenOptions,
+  type Opened,
+} from "../support/stacks.ts";
 import { watch } from "../support/watch.ts";
 
 const PENDING = { status: "pending" } as const;
@@ -29,7 +38,9 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await outcome(call)).toEqual(PENDING);
     clock.advance(1);
     expect(await call).toBe("old");
-    expect(served).toMatchObject([{ status: "stale", cause: "timeout", ageMs: 250, freshForMs: -150, coalesced: false }]);
+    expect(served).toMatchObject([
+      { status: "stale", cause: "timeout", ageMs: 250, freshForMs: -150, coalesced: false },
+    ]);
     loading.open("new");
     await cache.drain();
     expect(await cache.get("k")).toBe("new");
@@ -116,7 +127,10 @@ describe.each(STACKS)("over %s", (stack) => {
     await flush();
     calls.push(cache.getOrSet("k", never, { softTimeout: 50 }));
     clock.advance(50);
-    expect(await Promise.all(calls.map((call) => outcome(call)))).toEqual([{ status: "fulfilled", value: "old" }, { status: "fulfilled", value: "old" }]);
+    expect(await Promise.all(calls.map((call) => outcome(call)))).toEqual([
+      { status: "fulfilled", value: "old" },
+      { status: "fulfilled", value: "old" },
+    ]);
     busy.open(1);
     await other;
   });
@@ -129,7 +143,11 @@ describe.each(STACKS)("over %s", (stack) => {
     clock.advance(49);
     expect(await outcome(call)).toEqual(PENDING);
     clock.advance(1);
-    await expect(call).rejects.toMatchObject({ ...LATE, operation: "getOrSet", message: expect.stringContaining("hardTimeout, 50 ms") as string });
+    await expect(call).rejects.toMatchObject({
+      ...LATE,
+      operation: "getOrSet",
+      message: expect.stringContaining("hardTimeout, 50 ms") as string,
+    });
     loading.open("new");
   });
 
@@ -236,7 +254,9 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await outcome(calls[0]!)).toEqual(PENDING);
     clock.advance(1);
     for (const call of calls) await expect(call).rejects.toMatchObject({ ...LATE, operation: "load" });
-    expect(signals.map(({ aborted, reason }) => [aborted, (reason as { code: string }).code])).toEqual([[true, "LOAD_TIMEOUT"]]);
+    expect(signals.map(({ aborted, reason }) => [aborted, (reason as { code: string }).code])).toEqual([
+      [true, "LOAD_TIMEOUT"],
+    ]);
     expect(await queued).toBe("its turn");
     expect(await cache.getOrSet("k", () => "next")).toBe("next");
     hung.open("too late");
@@ -273,7 +293,13 @@ describe.each(STACKS)("over %s", (stack) => {
   });
 
   it("C38 a hung refresh behind a stale answer ends too, and another one may start", async () => {
-    const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 10_000, loadTimeout: 500, errorBackoff: 50, maxBackgroundLoads: 1 });
+    const { cache, clock } = open(stack, {
+      ttl: 100,
+      staleWhileRevalidate: 10_000,
+      loadTimeout: 500,
+      errorBackoff: 50,
+      maxBackgroundLoads: 1,
+    });
     await cache.set("k", "old");
     clock.advance(100);
     const hung = gate<string>();
@@ -290,7 +316,10 @@ describe.each(STACKS)("over %s", (stack) => {
 
   it("C38 maxBackgroundLoads leaves further refreshes to a later call", async () => {
     const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 10_000, maxBackgroundLoads: 1 });
-    await cache.setMany([["a", "old"], ["b", "old"]]);
+    await cache.setMany([
+      ["a", "old"],
+      ["b", "old"],
+    ]);
     clock.advance(100);
     const loading = gate<string>();
     expect(await cache.getOrSet("a", loading.pass)).toBe("old");
@@ -318,7 +347,9 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.get("k")).toBe("late, and kept");
     expect(cache.peek("k")).toBe(stack === "backend" ? undefined : "late, and kept");
     expect(stored()).toEqual(stack === "memory" ? [] : ["test::k"]);
-    expect(seen.filter(([name]) => name === "load")).toMatchObject([["load", { key: "k", reason: "miss", background: true, durationMs: 150, result: "stored" }]]);
+    expect(seen.filter(([name]) => name === "load")).toMatchObject([
+      ["load", { key: "k", reason: "miss", background: true, durationMs: 150, result: "stored" }],
+    ]);
     expect(seen.flatMap(([name, event]) => (name === "store" ? [event.tier] : []))).toEqual(
       stack === "memory" ? ["memory"] : stack === "backend" ? ["scripted"] : ["scripted", "memory"],
     );
@@ -326,7 +357,13 @@ describe.each(STACKS)("over %s", (stack) => {
   });
 
   it("C40 a failure behind an answer is reported once, and never unhandled", async () => {
-    const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 1_000, refreshAhead: 0.5, hardTimeout: 20, errorBackoff: 0 });
+    const { cache, clock } = open(stack, {
+      ttl: 100,
+      staleWhileRevalidate: 1_000,
+      refreshAhead: 0.5,
+      hardTimeout: 20,
+      errorBackoff: 0,
+    });
     const seen = watch(cache, "load:error");
     const rejections = await rejectionsDuring(async () => {
       await cache.set("ahead", "old");
@@ -335,7 +372,11 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(await cache.getOrSet("ahead", () => Promise.reject(DOWN))).toBe("old");
       await cache.drain();
       clock.advance(50);
-      expect(await cache.getOrSet("stale", () => { throw DOWN; })).toBe("old");
+      expect(
+        await cache.getOrSet("stale", () => {
+          throw DOWN;
+        }),
+      ).toBe("old");
       await cache.drain();
       const loading = gate<string>();
       const call = cache.getOrSet("late", loading.pass);
@@ -383,10 +424,15 @@ describe.each(STACKS)("over %s", (stack) => {
     const loading = gate<string>();
     const controllers = [new AbortController(), new AbortController()];
     let signal: AbortSignal | undefined;
-    const calls = controllers.map((controller) => cache.getOrSet("k", (ctx) => ((signal = ctx.signal), loading.pass()), { signal: controller.signal }));
+    const calls = controllers.map((controller) =>
+      cache.getOrSet("k", (ctx) => ((signal = ctx.signal), loading.pass()), { signal: controller.signal }),
+    );
     await loading.arrived();
     for (const [i, controller] of controllers.entries()) controller.abort(`reason ${i}`);
-    expect(await Promise.all(calls.map((call) => outcome(call)))).toEqual([{ status: "rejected", reason: "reason 0" }, { status: "rejected", reason: "reason 1" }]);
+    expect(await Promise.all(calls.map((call) => outcome(call)))).toEqual([
+      { status: "rejected", reason: "reason 0" },
+      { status: "rejected", reason: "reason 1" },
+    ]);
     expect([signal?.aborted, signal?.reason]).toEqual([true, "reason 1"]);
     expect(await cache.getOrSet("k", () => "anew")).toBe("anew");
     loading.open("aborted");
@@ -449,7 +495,9 @@ describe.each(STACKS)("over %s", (stack) => {
     const loading = gate<string>();
     const controller = new AbortController();
     let signal: AbortSignal | undefined;
-    expect(await cache.getOrSet("k", (ctx) => ((signal = ctx.signal), loading.pass()), { signal: controller.signal })).toBe("old");
+    expect(
+      await cache.getOrSet("k", (ctx) => ((signal = ctx.signal), loading.pass()), { signal: controller.signal }),
+    ).toBe("old");
     await loading.arrived();
     controller.abort();
     expect(signal?.aborted).toBe(false);
@@ -462,10 +510,16 @@ describe.each(STACKS)("over %s", (stack) => {
     const context = new AsyncLocalStorage<string>();
     const given: { readonly in: string | undefined; readonly work: Promise<void> }[] = [];
     const { cache, clock } = open(stack, {
-      ttl: 100, staleWhileRevalidate: 1_000, refreshAhead: 0.5, errorBackoff: 0,
+      ttl: 100,
+      staleWhileRevalidate: 1_000,
+      refreshAhead: 0.5,
+      errorBackoff: 0,
       waitUntil: (work) => void given.push({ in: context.getStore(), work }),
     });
-    await cache.setMany([["ahead", "old"], ["stale", "old"]]);
+    await cache.setMany([
+      ["ahead", "old"],
+      ["stale", "old"],
+    ]);
     expect(given).toEqual([]);
     const loading = gate<string>();
     clock.advance(50);
@@ -507,8 +561,11 @@ describe.each(STACKS)("over %s", (stack) => {
 
   it("C44 C118 a waitUntil that throws changes nothing", async () => {
     const { cache, clock } = open(stack, {
-      ttl: 100, staleWhileRevalidate: 1_000,
-      waitUntil: () => { throw new Error("called outside of a request"); },
+      ttl: 100,
+      staleWhileRevalidate: 1_000,
+      waitUntil: () => {
+        throw new Error("called outside of a request");
+      },
     });
     await cache.set("k", "old");
     clock.advance(100);
@@ -531,7 +588,10 @@ describe.each(STACKS)("over %s", (stack) => {
   it("C44 drain resolves when everything that has begun is settled, failures included", async () => {
     const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 1_000, errorBackoff: 0 });
     await cache.drain();
-    await cache.setMany([["a", "old"], ["b", "old"]]);
+    await cache.setMany([
+      ["a", "old"],
+      ["b", "old"],
+    ]);
     clock.advance(100);
     const loading = gate<string>();
     await cache.getOrSet("a", loading.pass);
@@ -583,15 +643,33 @@ describe.each(STACKS_WITH_BACKEND)("a slow backend, over %s", (stack) => {
     }
   });
 
-  it.for([["read", "getMany"], ["read", "getOrSetMany"]] as const)("C43 tag versions that are not answered bound %s %s as well", async ([, by]) => {
+  it.for([
+    ["read", "getMany"],
+    ["read", "getOrSetMany"],
+  ] as const)("C43 tag versions that are not answered bound %s %s as well", async ([, by]) => {
     const { cache, clock, backend } = open(stack);
     backend.script("read", { key: "{~test}::", before: gate() });
-    const call = by === "getMany"
-      ? cache.getMany(["a", "b"])
-      : cache.getOrSetMany(["a", "b"], (key) => key, (missing) => missing.map((key) => [key, key] as const));
+    const call =
+      by === "getMany"
+        ? cache.getMany(["a", "b"])
+        : cache.getOrSetMany(
+            ["a", "b"],
+            (key) => key,
+            (missing) => missing.map((key) => [key, key] as const),
+          );
     await flush();
     clock.advance(1_000);
-    expect(await outcome(call)).toEqual({ status: "fulfilled", value: new Map(by === "getMany" ? [] : [["a", "a"], ["b", "b"]]) });
+    expect(await outcome(call)).toEqual({
+      status: "fulfilled",
+      value: new Map(
+        by === "getMany"
+          ? []
+          : [
+              ["a", "a"],
+              ["b", "b"],
+            ],
+      ),
+    });
   });
 
   it("C43 a backend's own deadlineMs is the limit", async () => {

@@ -12,10 +12,20 @@ afterEach(() => {
 function listen(what: "load" | "backend", told: string[]): void {
   const channel = diagnostics.tracingChannel<string, Record<string, unknown>>(`hotset:${what}`);
   const tell = (when: string) => (context: object) => {
-    const { key, operation, error } = context as { readonly key?: string; readonly operation?: string; readonly error?: Error };
+    const { key, operation, error } = context as {
+      readonly key?: string;
+      readonly operation?: string;
+      readonly error?: Error;
+    };
     told.push([when, what, key ?? operation, error?.message].filter((part) => part !== undefined).join(" "));
   };
-  const subscribers = { start: tell("start"), end: tell("end"), asyncStart: tell("asyncStart"), asyncEnd: tell("asyncEnd"), error: tell("error") };
+  const subscribers = {
+    start: tell("start"),
+    end: tell("end"),
+    asyncStart: tell("asyncStart"),
+    asyncEnd: tell("asyncEnd"),
+    error: tell("error"),
+  };
   channel.subscribe(subscribers);
   undo.push(() => channel.unsubscribe(subscribers));
 }
@@ -27,8 +37,14 @@ it("C119 a load and the calls of the backend around it are told from start to en
   const { cache } = open("memory over backend");
   await cache.getOrSet("k", () => 1);
   expect(told.filter((each) => /^(start|asyncEnd)/.test(each))).toEqual([
-    "start backend read", "asyncEnd backend read", "start backend tags", "asyncEnd backend tags",
-    "start load k", "asyncEnd load k", "start backend write", "asyncEnd backend write",
+    "start backend read",
+    "asyncEnd backend read",
+    "start backend tags",
+    "asyncEnd backend tags",
+    "start load k",
+    "asyncEnd load k",
+    "start backend write",
+    "asyncEnd backend write",
   ]);
 });
 
@@ -47,8 +63,10 @@ it("C119 the loader runs inside what a subscriber bound to its start", async () 
   start.bindStore(span, (context) => `span of ${context.key}`);
   undo.push(() => start.unbindStore(span));
   const { cache } = open("memory");
-  expect(await cache.getOrSet("k", async () => {
-    await Promise.resolve();
-    return span.getStore() ?? "no span";
-  })).toBe("span of k");
+  expect(
+    await cache.getOrSet("k", async () => {
+      await Promise.resolve();
+      return span.getStore() ?? "no span";
+    }),
+  ).toBe("span of k");
 });

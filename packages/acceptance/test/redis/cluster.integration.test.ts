@@ -20,7 +20,8 @@ beforeEach(() => {
   prefix = randomPrefix();
 });
 
-const open = (options?: OverRedisOptions): Cache => over(impatient(cluster(servers.urls)).keyPrefix(prefix).build(), options);
+const open = (options?: OverRedisOptions): Cache =>
+  over(impatient(cluster(servers.urls)).keyPrefix(prefix).build(), options);
 const slotKeyOf = (key: string): string => `${prefix}:shop::${key}`;
 /** Where the tag versions of the cache are. */
 const tagKey = (): string => `${prefix}:{~shop}::`;
@@ -32,10 +33,12 @@ async function replicated(): Promise<void> {
 
 /** Everything works again, for keys of all nodes. */
 const whole = (cache: Cache) =>
-  expect.poll(async () => {
-    const written = await cache.setMany(KEYS.map((key) => [`whole ${key}`, key] as const));
-    return { ...written, read: (await cache.getMany(KEYS.map((key) => `whole ${key}`))).size };
-  }, RECOVERY).toEqual({ stored: KEYS.length, pending: 0, refused: 0, read: KEYS.length });
+  expect
+    .poll(async () => {
+      const written = await cache.setMany(KEYS.map((key) => [`whole ${key}`, key] as const));
+      return { ...written, read: (await cache.getMany(KEYS.map((key) => `whole ${key}`))).size };
+    }, RECOVERY)
+    .toEqual({ stored: KEYS.length, pending: 0, refused: 0, read: KEYS.length });
 
 describe.each(STACKS_WITH_BACKEND)("C91: over %s, in a cluster", (stack) => {
   it("each call reaches the nodes of its keys", async () => {
@@ -43,9 +46,16 @@ describe.each(STACKS_WITH_BACKEND)("C91: over %s, in a cluster", (stack) => {
     expect(owners.size).toBe(3);
     const [cache, other] = [open({ stack, staleWhileRevalidate: "1h" }), open()];
     for (const [i, key] of KEYS.entries()) await (i % 2 === 0 ? cache.set(key, i) : cache.getOrSet(key, () => i));
-    for (const [i, key] of KEYS.entries()) expect([await cache.get(key), await other.get(key), await other.getOrSet(key, never)]).toEqual([i, i, i]);
+    for (const [i, key] of KEYS.entries())
+      expect([await cache.get(key), await other.get(key), await other.getOrSet(key, never)]).toEqual([i, i, i]);
     expect([...(await other.getMany([...KEYS, "none"])).entries()]).toEqual(KEYS.map((key, i) => [key, i]));
-    expect(await cache.getOrSetMany<string, unknown>([...KEYS, "none"], (key) => key, (missing) => missing.map((key) => [key, key]))).toEqual(new Map<string, unknown>([...KEYS.map((key, i) => [key, i] as const), ["none", "none"]]));
+    expect(
+      await cache.getOrSetMany<string, unknown>(
+        [...KEYS, "none"],
+        (key) => key,
+        (missing) => missing.map((key) => [key, key]),
+      ),
+    ).toEqual(new Map<string, unknown>([...KEYS.map((key, i) => [key, i] as const), ["none", "none"]]));
     expect(await cache.markStale("k1")).toEqual({ status: "stale" });
     expect([await other.get("k1"), await other.get("k1", { allowStale: true })]).toEqual([undefined, 1]);
     expect(await cache.delete("k2")).toMatchObject({ status: "deleted" });
@@ -89,51 +99,71 @@ describe.each(STACKS_WITH_BACKEND)("C91: over %s, in a cluster", (stack) => {
 
 describe.each(STACKS_WITH_BACKEND)("C91: over %s, when a primary dies", (stack) => {
   const victims: readonly (readonly [which: string, find: () => Promise<ClusterNode>])[] = [
-    ["that holds entries alone", async () => {
-      const tags = await servers.ownerOf(tagKey());
-      return (await servers.masters()).find((node) => node !== tags)!;
-    }],
+    [
+      "that holds entries alone",
+      async () => {
+        const tags = await servers.ownerOf(tagKey());
+        return (await servers.masters()).find((node) => node !== tags)!;
+      },
+    ],
     ["that holds the tag versions", () => servers.ownerOf(tagKey())],
   ];
 
-  it.for(victims)("one %s: reads go on, nothing wrong is read, and what was pending is replayed (C93 C94)", { timeout: 90_000 }, async ([, find]) => {
-    const cache = open({ stack });
-    const other = open();
-    const recoveries = watch(cache, "recover");
-    await cache.setMany(KEYS.map((key) => [key, `${key} old`] as const));
-    await cache.set("tagged", "old", { tags: ["t"] });
-    await replicated();
-    const victim = await find();
-    const lost = (await Promise.all(KEYS.map(async (key) => ({ key, isLost: (await servers.ownerOf(slotKeyOf(key))) === victim })))).filter(({ isLost }) => isLost).map(({ key }) => key);
-    const [deleted, replaced, lostOne] = lost as [string, string, string];
-    const untouched = KEYS.filter((key) => key !== deleted && key !== replaced);
-    const hasTags = victim === (await servers.ownerOf(tagKey()));
+  it.for(victims)(
+    "one %s: reads go on, nothing wrong is read, and what was pending is replayed (C93 C94)",
+    { timeout: 90_000 },
+    async ([, find]) => {
+      const cache = open({ stack });
+      const other = open();
+      const recoveries = watch(cache, "recover");
+      await cache.setMany(KEYS.map((key) => [key, `${key} old`] as const));
+      await cache.set("tagged", "old", { tags: ["t"] });
+      await replicated();
+      const victim = await find();
+      const lost = (
+        await Promise.all(
+          KEYS.map(async (key) => ({ key, isLost: (await servers.ownerOf(slotKeyOf(key))) === victim })),
+        )
+      )
+        .filter(({ isLost }) => isLost)
+        .map(({ key }) => key);
+      const [deleted, replaced, lostOne] = lost as [string, string, string];
+      const untouched = KEYS.filter((key) => key !== deleted && key !== replaced);
+      const hasTags = victim === (await servers.ownerOf(tagKey()));
 
-    const rejections = await rejectionsDuring(async () => {
-      await victim.kill();
-      expect(await cache.delete(deleted)).toEqual({ status: "pending" });
-      expect(await cache.set(replaced, "new")).toEqual({ status: "pending" });
-      expect(await cache.invalidateTags("t")).toMatchObject({ status: hasTags ? "pending" : "done" });
+      const rejections = await rejectionsDuring(async () => {
+        await victim.kill();
+        expect(await cache.delete(deleted)).toEqual({ status: "pending" });
+        expect(await cache.set(replaced, "new")).toEqual({ status: "pending" });
+        expect(await cache.invalidateTags("t")).toMatchObject({ status: hasTags ? "pending" : "done" });
 
-      // Under load until all is well: each value names its key, and what was removed stays away.
-      for (let i = 0; i === 0 || cache.stats().pending > 0; i += 1) {
-        const key = untouched[i % untouched.length]!;
-        expect([`${key} old`, `${key} loaded`]).toContain(await cache.getOrSet(key, () => `${key} loaded`));
-        expect([undefined, `${lostOne} old`, `${lostOne} loaded`]).toContain(await other.get(lostOne));
-        for (const [found, value] of await cache.getMany<string>(KEYS)) expect(found === deleted ? [] : found === replaced ? ["new"] : [`${found} old`, `${found} loaded`]).toContain(value);
-        expect([await cache.get(deleted), await cache.get("tagged")]).toEqual([undefined, undefined]);
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
-    });
-    expect(rejections).toEqual([]);
-    await whole(cache);
-    await whole(other);
-    expect(await servers.ownerOf(slotKeyOf(deleted))).not.toBe(victim);
-    expect([await other.get(deleted), await other.get(replaced), await other.get("tagged")]).toEqual([undefined, undefined, undefined]);
-    expect(recoveries.at(-1)![1]).toMatchObject({ tier: "redis", overflowed: false });
-    expect(cache.stats().tiers.at(-1)).toMatchObject({ state: "up" });
+        // Under load until all is well: each value names its key, and what was removed stays away.
+        for (let i = 0; i === 0 || cache.stats().pending > 0; i += 1) {
+          const key = untouched[i % untouched.length]!;
+          expect([`${key} old`, `${key} loaded`]).toContain(await cache.getOrSet(key, () => `${key} loaded`));
+          expect([undefined, `${lostOne} old`, `${lostOne} loaded`]).toContain(await other.get(lostOne));
+          for (const [found, value] of await cache.getMany<string>(KEYS))
+            expect(
+              found === deleted ? [] : found === replaced ? ["new"] : [`${found} old`, `${found} loaded`],
+            ).toContain(value);
+          expect([await cache.get(deleted), await cache.get("tagged")]).toEqual([undefined, undefined]);
+          await new Promise((resolve) => setTimeout(resolve, 20));
+        }
+      });
+      expect(rejections).toEqual([]);
+      await whole(cache);
+      await whole(other);
+      expect(await servers.ownerOf(slotKeyOf(deleted))).not.toBe(victim);
+      expect([await other.get(deleted), await other.get(replaced), await other.get("tagged")]).toEqual([
+        undefined,
+        undefined,
+        undefined,
+      ]);
+      expect(recoveries.at(-1)![1]).toMatchObject({ tier: "redis", overflowed: false });
+      expect(cache.stats().tiers.at(-1)).toMatchObject({ state: "up" });
 
-    await victim.start();
-    await servers.waitUntilOk(40_000);
-  });
+      await victim.start();
+      await servers.waitUntilOk(40_000);
+    },
+  );
 });

@@ -2,7 +2,14 @@
 import { json, type Cache } from "@hotset/core";
 import { gate } from "@hotset/core/testing";
 import { redis } from "@hotset/redis";
-import { forkScript, randomPrefix, startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
+import {
+  forkScript,
+  randomPrefix,
+  startOwnRedis,
+  startProxy,
+  type FaultProxy,
+  type OwnRedis,
+} from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { ClockService, ClockServiceSettings } from "../support/clock-service.ts";
 import { impatient, over, type OverRedisOptions } from "../support/over-redis.ts";
@@ -89,7 +96,11 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     const cache = open({ stack, ttl: "1h", staleIfError: "6h", staleWhileRevalidate: "1h" });
     await cache.set("k", "old", { tags: ["t"] });
     await cache.invalidateTags("t");
-    expect([await cache.get("k"), await cache.get("k", { allowStale: true }), await cache.has("k")]).toEqual([undefined, undefined, false]);
+    expect([await cache.get("k"), await cache.get("k", { allowStale: true }), await cache.has("k")]).toEqual([
+      undefined,
+      undefined,
+      false,
+    ]);
     await expect(cache.getOrSet("k", () => Promise.reject(new Error("db down")))).rejects.toThrow("db down");
   });
 
@@ -107,29 +118,32 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     expect(rejections).toEqual([]);
   });
 
-  it.for([["one in use"], ["a new one"]] as const)("C46 a hundred callers of a failing loader see one run of it, and who comes during it starts no other: in a namespace, %s (bentocache, FusionCache)", async ([which]) => {
-    const cache = open({ stack });
-    await cache.connect();
-    /** Two answers later whatever was asked behind others is known. */
-    const settle = async (): Promise<void> => {
-      for (let i = 0; i < 2; i += 1) await cache.get("none");
-    };
-    if (which === "one in use") {
-      await cache.set("warm", 1);
-      await settle();
-    }
-    const loading = gate<never>();
-    let runs = 0;
-    const load = () => ((runs += 1), loading.pass());
-    const calls = Array.from({ length: 50 }, () => cache.getOrSet("k", load).catch((error: Error) => error.message));
-    await loading.arrived();
-    // The version that was issued for this load is heard of like a renewal; nobody joins before it was compared.
-    if (which === "a new one") await settle();
-    calls.push(...Array.from({ length: 50 }, () => cache.getOrSet("k", load).catch((error: Error) => error.message)));
-    loading.fail(new Error("db down"));
-    expect(new Set(await Promise.all(calls))).toEqual(new Set(["db down"]));
-    expect(runs).toBe(1);
-  });
+  it.for([["one in use"], ["a new one"]] as const)(
+    "C46 a hundred callers of a failing loader see one run of it, and who comes during it starts no other: in a namespace, %s (bentocache, FusionCache)",
+    async ([which]) => {
+      const cache = open({ stack });
+      await cache.connect();
+      /** Two answers later whatever was asked behind others is known. */
+      const settle = async (): Promise<void> => {
+        for (let i = 0; i < 2; i += 1) await cache.get("none");
+      };
+      if (which === "one in use") {
+        await cache.set("warm", 1);
+        await settle();
+      }
+      const loading = gate<never>();
+      let runs = 0;
+      const load = () => ((runs += 1), loading.pass());
+      const calls = Array.from({ length: 50 }, () => cache.getOrSet("k", load).catch((error: Error) => error.message));
+      await loading.arrived();
+      // The version that was issued for this load is heard of like a renewal; nobody joins before it was compared.
+      if (which === "a new one") await settle();
+      calls.push(...Array.from({ length: 50 }, () => cache.getOrSet("k", load).catch((error: Error) => error.message)));
+      loading.fail(new Error("db down"));
+      expect(new Set(await Promise.all(calls))).toEqual(new Set(["db down"]));
+      expect(runs).toBe(1);
+    },
+  );
 
   it("C78 clear of a cache without a name or prefix clears it, and no more (bentocache, async-cache-dedupe)", async () => {
     await using own = await startOwnRedis();
@@ -137,7 +151,8 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     await own.command("SET", "somebody else's", "value");
     for (const space of [cache, cache.namespace("a"), cache.namespace("a").namespace("b")]) await space.set("k", 1);
     expect(await cache.clear()).toMatchObject({ status: "done" });
-    for (const space of [cache, cache.namespace("a"), cache.namespace("a").namespace("b")]) expect([await space.get("k"), await space.getOrSet("k", () => 2)]).toEqual([undefined, 2]);
+    for (const space of [cache, cache.namespace("a"), cache.namespace("a").namespace("b")])
+      expect([await space.get("k"), await space.getOrSet("k", () => 2)]).toEqual([undefined, 2]);
     expect(await own.command("GET", "somebody else's")).toBe("value");
   });
 
@@ -165,7 +180,8 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     const value = { name: "Ada", ids: [1, 2] };
     await elsewhere().set("k", value);
     const cache = open({ stack });
-    for (let i = 0; i < 3; i += 1) expect([await cache.getOrSet("k", never), await cache.get("k")]).toEqual([value, value]);
+    for (let i = 0; i < 3; i += 1)
+      expect([await cache.getOrSet("k", never), await cache.get("k")]).toEqual([value, value]);
   });
 
   it("C9 a ttl of 0 stores nothing and leaves nothing (bentocache)", async () => {
@@ -191,22 +207,34 @@ describe("two processes", () => {
     expect(cache.peek("k")).toBe(undefined);
   });
 
-  it.for<readonly [Stack]>([["backend"], ["memory over backend"]])("C93 C94 what was deleted or set while Redis was away does not come back with it, over %s (bentocache)", async ([stack]) => {
-    const cache = open({ stack });
-    await cache.set("deleted", "old");
-    await cache.set("set", "old");
-    await proxy.refuse();
-    proxy.cut();
-    expect([await cache.delete("deleted"), await cache.set("set", "new")]).toEqual([{ status: "pending" }, { status: "pending" }]);
-    await proxy.pass();
-    const answers = new Set<unknown>();
-    await expect.poll(async () => {
-      for (const key of ["deleted", "set"]) answers.add(await cache.get(key));
-      return cache.stats().pending;
-    }, { timeout: 8_000, interval: 5 }).toBe(0);
-    for (const reader of [cache, elsewhere()]) for (const key of ["deleted", "set"]) answers.add(await reader.get(key));
-    expect(answers).not.toContain("old");
-  });
+  it.for<readonly [Stack]>([["backend"], ["memory over backend"]])(
+    "C93 C94 what was deleted or set while Redis was away does not come back with it, over %s (bentocache)",
+    async ([stack]) => {
+      const cache = open({ stack });
+      await cache.set("deleted", "old");
+      await cache.set("set", "old");
+      await proxy.refuse();
+      proxy.cut();
+      expect([await cache.delete("deleted"), await cache.set("set", "new")]).toEqual([
+        { status: "pending" },
+        { status: "pending" },
+      ]);
+      await proxy.pass();
+      const answers = new Set<unknown>();
+      await expect
+        .poll(
+          async () => {
+            for (const key of ["deleted", "set"]) answers.add(await cache.get(key));
+            return cache.stats().pending;
+          },
+          { timeout: 8_000, interval: 5 },
+        )
+        .toBe(0);
+      for (const reader of [cache, elsewhere()])
+        for (const key of ["deleted", "set"]) answers.add(await reader.get(key));
+      expect(answers).not.toContain("old");
+    },
+  );
 
   it("C92 a Redis that refuses reads and deletes keeps no loader from answering (cachified)", async () => {
     const cache = open();
@@ -215,7 +243,10 @@ describe("two processes", () => {
     proxy.cut();
     await proxy.refuse("reset");
     await cache.delete("k");
-    expect([await cache.getOrSet("k", source.load), await cache.getOrSet("j", source.load)]).toEqual(["loaded", "loaded"]);
+    expect([await cache.getOrSet("k", source.load), await cache.getOrSet("j", source.load)]).toEqual([
+      "loaded",
+      "loaded",
+    ]);
     expect(source.runs).toBe(2);
   });
 
@@ -250,27 +281,32 @@ describe("two processes", () => {
 });
 
 describe("processes whose clocks differ", () => {
-  it.for([[-3_600_000], [-60_000], [60_000], [3_600_000]] as const)("C71 a tag call, a write and a read of one that is off by %i ms are the same to everybody (bentocache)", async ([offsetMs]) => {
-    const settings: ClockServiceSettings = { url: server.url, keyPrefix: prefix, offsetMs };
-    await using there = forkScript<ClockService>(new URL("../support/clock-service.ts", import.meta.url), { args: [JSON.stringify(settings)] });
-    expect(Math.abs((await there.call("now")) - Date.now() - offsetMs)).toBeLessThan(10_000);
-    const here = elsewhere();
+  it.for([[-3_600_000], [-60_000], [60_000], [3_600_000]] as const)(
+    "C71 a tag call, a write and a read of one that is off by %i ms are the same to everybody (bentocache)",
+    async ([offsetMs]) => {
+      const settings: ClockServiceSettings = { url: server.url, keyPrefix: prefix, offsetMs };
+      await using there = forkScript<ClockService>(new URL("../support/clock-service.ts", import.meta.url), {
+        args: [JSON.stringify(settings)],
+      });
+      expect(Math.abs((await there.call("now")) - Date.now() - offsetMs)).toBeLessThan(10_000);
+      const here = elsewhere();
 
-    await here.set("k", "old", { tags: ["t"] });
-    expect(await there.call("get", "k")).toBe("old");
-    expect(await there.call("invalidateTags", "t")).toBe("done");
-    expect([await here.get("k"), await there.call("get", "k")]).toEqual([undefined, undefined]);
-    const source = counted("new");
-    for (let i = 0; i < 3; i += 1) expect(await here.getOrSet("k", source.load, { tags: ["t"] })).toBe("new");
-    expect([source.runs, await there.call("get", "k")]).toEqual([1, "new"]);
+      await here.set("k", "old", { tags: ["t"] });
+      expect(await there.call("get", "k")).toBe("old");
+      expect(await there.call("invalidateTags", "t")).toBe("done");
+      expect([await here.get("k"), await there.call("get", "k")]).toEqual([undefined, undefined]);
+      const source = counted("new");
+      for (let i = 0; i < 3; i += 1) expect(await here.getOrSet("k", source.load, { tags: ["t"] })).toBe("new");
+      expect([source.runs, await there.call("get", "k")]).toEqual([1, "new"]);
 
-    await here.invalidateTags("t");
-    expect([await there.call("get", "k"), await here.get("k")]).toEqual([undefined, undefined]);
-    expect(await there.call("set", "k", "there", "t")).toBe("stored");
-    expect(await here.get("k")).toBe("there");
-    for (const freshForMs of [await there.call("freshForMs", "k"), (await here.inspect("k"))!.freshForMs]) {
-      expect(freshForMs).toBeGreaterThan(590_000);
-      expect(freshForMs).toBeLessThanOrEqual(600_000);
-    }
-  });
+      await here.invalidateTags("t");
+      expect([await there.call("get", "k"), await here.get("k")]).toEqual([undefined, undefined]);
+      expect(await there.call("set", "k", "there", "t")).toBe("stored");
+      expect(await here.get("k")).toBe("there");
+      for (const freshForMs of [await there.call("freshForMs", "k"), (await here.inspect("k"))!.freshForMs]) {
+        expect(freshForMs).toBeGreaterThan(590_000);
+        expect(freshForMs).toBeLessThanOrEqual(600_000);
+      }
+    },
+  );
 });

@@ -19,7 +19,9 @@ afterEach(async () => {
 });
 
 function start(keyPrefix: string, settings: Omit<ServiceSettings, "url" | "keyPrefix">): ScriptProcess<Service> {
-  const service = forkScript<Service>(SCRIPT, { args: [JSON.stringify({ url: inject("redisUrl"), keyPrefix, ...settings } satisfies ServiceSettings)] });
+  const service = forkScript<Service>(SCRIPT, {
+    args: [JSON.stringify({ url: inject("redisUrl"), keyPrefix, ...settings } satisfies ServiceSettings)],
+  });
   running.add(service);
   return service;
 }
@@ -32,30 +34,42 @@ async function stop(service: ScriptProcess<Service>): Promise<void> {
 }
 
 /** Above and below the size from which values are compressed. */
-const valueOf = (i: number): unknown => ({ i, text: (i % 2 === 0 ? "é漢 <b>" : "é漢 <b>".repeat(300)) + String(i), list: [null, true, 1.5], missing: null });
+const valueOf = (i: number): unknown => ({
+  i,
+  text: (i % 2 === 0 ? "é漢 <b>" : "é漢 <b>".repeat(300)) + String(i),
+  list: [null, true, 1.5],
+  missing: null,
+});
 
 describe("services with formats of their own", () => {
-  it("R1-06: 1,000 alternating writes and reads over the same keys, and every read has what the other wrote", { timeout: 60_000 }, async () => {
-    const prefix = randomPrefix();
-    const services = [
-      start(prefix, { from: "hotset", writes: ["msgpack", "zstd"] }),
-      start(prefix, { from: "hotset", writes: ["json", "gzip"] }),
-    ] as const;
-    const encodings = new Set<string | undefined>();
-    for (let i = 0; i < 1_000; i += 1) {
-      const [writer, reader] = i % 2 === 0 ? services : [services[1], services[0]];
-      const key = `user:${Math.floor(i / 2) % 50}`;
-      expect(await writer.call("set", key, valueOf(i + (i % 4 < 2 ? 0 : 1)))).toBe("stored");
-      expect(await reader.call("get", key)).toEqual(valueOf(i + (i % 4 < 2 ? 0 : 1)));
-      if (i < 8) encodings.add(await reader.call("encoding", key));
-    }
-    expect([...encodings].toSorted()).toEqual(["json+gzip", "json+none", "msgpack+none", "msgpack+zstd"]);
-    for (const service of services) expect(await service.call("troubles")).toEqual(NO_TROUBLE);
-  });
+  it(
+    "R1-06: 1,000 alternating writes and reads over the same keys, and every read has what the other wrote",
+    { timeout: 60_000 },
+    async () => {
+      const prefix = randomPrefix();
+      const services = [
+        start(prefix, { from: "hotset", writes: ["msgpack", "zstd"] }),
+        start(prefix, { from: "hotset", writes: ["json", "gzip"] }),
+      ] as const;
+      const encodings = new Set<string | undefined>();
+      for (let i = 0; i < 1_000; i += 1) {
+        const [writer, reader] = i % 2 === 0 ? services : [services[1], services[0]];
+        const key = `user:${Math.floor(i / 2) % 50}`;
+        expect(await writer.call("set", key, valueOf(i + (i % 4 < 2 ? 0 : 1)))).toBe("stored");
+        expect(await reader.call("get", key)).toEqual(valueOf(i + (i % 4 < 2 ? 0 : 1)));
+        if (i < 8) encodings.add(await reader.call("encoding", key));
+      }
+      expect([...encodings].toSorted()).toEqual(["json+gzip", "json+none", "msgpack+none", "msgpack+zstd"]);
+      for (const service of services) expect(await service.call("troubles")).toEqual(NO_TROUBLE);
+    },
+  );
 
   it("R1-06: what one has loaded the other finds, in the format of the one", async () => {
     const prefix = randomPrefix();
-    const [first, second] = [start(prefix, { from: "hotset", writes: ["msgpack", "zstd"] }), start(prefix, { from: "hotset", writes: ["json", "brotli"] })];
+    const [first, second] = [
+      start(prefix, { from: "hotset", writes: ["msgpack", "zstd"] }),
+      start(prefix, { from: "hotset", writes: ["json", "brotli"] }),
+    ];
     expect(await first.call("load", "k", valueOf(1))).toEqual(valueOf(1));
     expect(await second.call("load", "k", "not this")).toEqual(valueOf(1));
     expect(await second.call("encoding", "k")).toBe("msgpack+zstd");
@@ -68,47 +82,55 @@ describe("swapping the format of a running fleet", () => {
   const NEW = ["msgpack", "zstd"] as const;
   const KEYS = Array.from({ length: 20 }, (_, i) => `user:${i}`);
 
-  it("R1-06: first all read the new one, then they write it: nothing is flushed, and every value stays readable throughout", { timeout: 60_000 }, async () => {
-    const prefix = randomPrefix();
-    const deploy = (writes: ServiceSettings["writes"], alsoReads: readonly string[]) => start(prefix, { from: "@hotset/redis", writes, alsoReads });
-    const fleet = [deploy(OLD, []), deploy(OLD, []), deploy(OLD, [])];
-    const values = new Map<string, unknown>();
-    let written = 0;
+  it(
+    "R1-06: first all read the new one, then they write it: nothing is flushed, and every value stays readable throughout",
+    { timeout: 60_000 },
+    async () => {
+      const prefix = randomPrefix();
+      const deploy = (writes: ServiceSettings["writes"], alsoReads: readonly string[]) =>
+        start(prefix, { from: "@hotset/redis", writes, alsoReads });
+      const fleet = [deploy(OLD, []), deploy(OLD, []), deploy(OLD, [])];
+      const values = new Map<string, unknown>();
+      let written = 0;
 
-    const encodings = new Set<string | undefined>();
-    /** Each instance writes keys of its own, and then each reads all keys. */
-    const everybodyWorks = async (): Promise<void> => {
-      for (const [at, instance] of fleet.entries())
-        for (const key of KEYS.filter((_, i) => i % fleet.length === at)) {
-          values.set(key, valueOf((written += 1)));
-          expect(await instance.call("set", key, values.get(key))).toBe("stored");
+      const encodings = new Set<string | undefined>();
+      /** Each instance writes keys of its own, and then each reads all keys. */
+      const everybodyWorks = async (): Promise<void> => {
+        for (const [at, instance] of fleet.entries())
+          for (const key of KEYS.filter((_, i) => i % fleet.length === at)) {
+            values.set(key, valueOf((written += 1)));
+            expect(await instance.call("set", key, values.get(key))).toBe("stored");
+          }
+        for (const instance of fleet) expect(await instance.call("getMany", KEYS)).toEqual(values);
+        for (const key of KEYS) encodings.add(await fleet[0]!.call("encoding", key));
+      };
+      const replaceEach = async (writes: ServiceSettings["writes"], alsoReads: readonly string[]): Promise<void> => {
+        for (const at of fleet.keys()) {
+          expect(await fleet[at]!.call("troubles")).toEqual(NO_TROUBLE);
+          await stop(fleet[at]!);
+          fleet[at] = deploy(writes, alsoReads);
+          expect(await fleet[at].call("getMany", KEYS)).toEqual(values);
+          await everybodyWorks();
         }
-      for (const instance of fleet) expect(await instance.call("getMany", KEYS)).toEqual(values);
-      for (const key of KEYS) encodings.add(await fleet[0]!.call("encoding", key));
-    };
-    const replaceEach = async (writes: ServiceSettings["writes"], alsoReads: readonly string[]): Promise<void> => {
-      for (const at of fleet.keys()) {
-        expect(await fleet[at]!.call("troubles")).toEqual(NO_TROUBLE);
-        await stop(fleet[at]!);
-        fleet[at] = deploy(writes, alsoReads);
-        expect(await fleet[at].call("getMany", KEYS)).toEqual(values);
-        await everybodyWorks();
-      }
-    };
+      };
 
-    await everybodyWorks();
-    await replaceEach(OLD, NEW);
-    expect([...encodings].toSorted()).toEqual(["json+gzip", "json+none"]);
-    await replaceEach(NEW, OLD);
-    expect([...encodings].toSorted()).toEqual(["json+gzip", "json+none", "msgpack+none", "msgpack+zstd"]);
-    // All is written anew by now, so that the old ones need not be read any more.
-    await replaceEach(NEW, []);
-    for (const instance of fleet) expect(await instance.call("troubles")).toEqual(NO_TROUBLE);
-  });
+      await everybodyWorks();
+      await replaceEach(OLD, NEW);
+      expect([...encodings].toSorted()).toEqual(["json+gzip", "json+none"]);
+      await replaceEach(NEW, OLD);
+      expect([...encodings].toSorted()).toEqual(["json+gzip", "json+none", "msgpack+none", "msgpack+zstd"]);
+      // All is written anew by now, so that the old ones need not be read any more.
+      await replaceEach(NEW, []);
+      for (const instance of fleet) expect(await instance.call("troubles")).toEqual(NO_TROUBLE);
+    },
+  );
 
   it("C113: who was not told of the new one has misses, no errors, and overwrites; who reads both reads that", async () => {
     const prefix = randomPrefix();
-    const [untold, told] = [start(prefix, { from: "@hotset/redis", writes: OLD }), start(prefix, { from: "@hotset/redis", writes: NEW, alsoReads: OLD })];
+    const [untold, told] = [
+      start(prefix, { from: "@hotset/redis", writes: OLD }),
+      start(prefix, { from: "@hotset/redis", writes: NEW, alsoReads: OLD }),
+    ];
     await told.call("set", "small", valueOf(2));
     await told.call("set", "large", valueOf(1));
 
@@ -127,7 +149,10 @@ describe("in this process", () => {
   /** A cache over the shared server, below a prefix of the test's own. */
   function open(keyPrefix: string, format: Format, compressor: Compressor, version?: number) {
     const backend = redis(inject("redisUrl")).keyPrefix(keyPrefix).valueFormat(format).compressor(compressor).build();
-    return createCache({ name: "shop", ...(version !== undefined && { version }) }).tier(backend).defaults({ ttl: "10m" }).build();
+    return createCache({ name: "shop", ...(version !== undefined && { version }) })
+      .tier(backend)
+      .defaults({ ttl: "10m" })
+      .build();
   }
 
   const csv: Format = {
@@ -135,90 +160,123 @@ describe("in this process", () => {
     encode: (value) => Buffer.from((value as readonly string[]).join(",")),
     decode: (bytes) => Buffer.from(bytes).toString().split(","),
   };
-  const reversed: Compressor = { id: "reversed", compress: (bytes) => bytes.toReversed().subarray(1), decompress: (bytes) => bytes };
+  const reversed: Compressor = {
+    id: "reversed",
+    compress: (bytes) => bytes.toReversed().subarray(1),
+    decompress: (bytes) => bytes,
+  };
 
   it.each<readonly [string, Format, Compressor]>([
     ["format", csv, passthrough()],
     ["compressor", json(), reversed],
     ["format v8, which is read only where somebody asks for it", v8(), passthrough()],
-  ])("C113: an entry of an unknown %s is a miss, reported once, overwritten by the next load", async (_, format, compressor) => {
-    const prefix = randomPrefix();
-    await using writer = open(prefix, format, compressor);
-    await using reader = open(prefix, msgpack(), zstd());
-    await writer.set("k", ["a", "b"]);
-    const seen = watch(reader, "decode:error", "backend:error");
+  ])(
+    "C113: an entry of an unknown %s is a miss, reported once, overwritten by the next load",
+    async (_, format, compressor) => {
+      const prefix = randomPrefix();
+      await using writer = open(prefix, format, compressor);
+      await using reader = open(prefix, msgpack(), zstd());
+      await writer.set("k", ["a", "b"]);
+      const seen = watch(reader, "decode:error", "backend:error");
 
-    expect(await reader.get("k")).toBeUndefined();
-    expect(await reader.has("k")).toBe(false);
-    expect(seen.map(([name, { tier, error }]) => [name, tier, error.code])).toEqual([["decode:error", "redis", "DECODE_FAILED"]]);
-    const load = numbered();
-    expect([await reader.getOrSet("k", load), await reader.getOrSet("k", load), load.runs]).toEqual(["value-1", "value-1", 1]);
-    expect(await writer.get("k")).toBe("value-1");
-    expect(seen.length).toBe(1);
-  });
+      expect(await reader.get("k")).toBeUndefined();
+      expect(await reader.has("k")).toBe(false);
+      expect(seen.map(([name, { tier, error }]) => [name, tier, error.code])).toEqual([
+        ["decode:error", "redis", "DECODE_FAILED"],
+      ]);
+      const load = numbered();
+      expect([await reader.getOrSet("k", load), await reader.getOrSet("k", load), load.runs]).toEqual([
+        "value-1",
+        "value-1",
+        1,
+      ]);
+      expect(await writer.get("k")).toBe("value-1");
+      expect(seen.length).toBe(1);
+    },
+  );
 
   it.each<readonly [string, Format, Compressor]>([
     ["msgpack, zstd", msgpack(), zstd()],
     ["json, gzip", json(), gzip()],
     ["v8, nothing", v8(), passthrough()],
-  ])("C112: after the version was raised nothing older is read, whatever wrote it (%s)", async (_, format, compressor) => {
-    const prefix = randomPrefix();
-    await using first = open(prefix, format, compressor, 1);
-    await using second = open(prefix, format, compressor, 2);
-    await using third = open(prefix, msgpack(), passthrough(), 2);
-    await first.set("k", "one", { tags: ["t"] });
-    await first.namespace("users").set("k", "one");
-    expect([await second.get("k"), await third.get("k"), await second.namespace("users").get("k")]).toEqual([undefined, undefined, undefined]);
-    await second.set("k", "two");
-    expect([await first.get("k"), await second.get("k")]).toEqual(["one", "two"]);
-    await second.clear();
-    await second.invalidateTags("t");
-    expect(await first.get("k")).toBe("one");
-  });
+  ])(
+    "C112: after the version was raised nothing older is read, whatever wrote it (%s)",
+    async (_, format, compressor) => {
+      const prefix = randomPrefix();
+      await using first = open(prefix, format, compressor, 1);
+      await using second = open(prefix, format, compressor, 2);
+      await using third = open(prefix, msgpack(), passthrough(), 2);
+      await first.set("k", "one", { tags: ["t"] });
+      await first.namespace("users").set("k", "one");
+      expect([await second.get("k"), await third.get("k"), await second.namespace("users").get("k")]).toEqual([
+        undefined,
+        undefined,
+        undefined,
+      ]);
+      await second.set("k", "two");
+      expect([await first.get("k"), await second.get("k")]).toEqual(["one", "two"]);
+      await second.clear();
+      await second.invalidateTags("t");
+      expect(await first.get("k")).toBe("one");
+    },
+  );
 
   describe("entries of hitbox: a hash of d and s, with a TTL in seconds", () => {
     const SECOND = 1_000;
     const client = () => RespClient.fromUrl(inject("redisUrl"));
     const forHitbox = (layout: "full" | "plain", format: Format, compressor: Compressor) =>
-      createCache({ name: "" }).tier(ownRedis(inject("redisUrl")).keyPrefix("").coherence("none").layout(layout).valueFormat(format).compressor(compressor).build()).build();
+      createCache({ name: "" })
+        .tier(
+          ownRedis(inject("redisUrl"))
+            .keyPrefix("")
+            .coherence("none")
+            .layout(layout)
+            .valueFormat(format)
+            .compressor(compressor)
+            .build(),
+        )
+        .build();
 
     it.each([
       ["full", json(), passthrough()],
       ["full", json(), zstd()],
       ["plain", json(), passthrough()],
       ["plain", json(), gzip()],
-    ] as const)("are read with the configured format and compressor, however small (%s layout)", async (layout, format, compressor) => {
-      await using cache = forHitbox(layout, format, compressor);
-      const redisClient = client();
-      const key = `${randomPrefix()}:fn=user&id=1`;
-      const value = { id: 1, name: "Ada" };
-      const data = await compressor.compress(Buffer.from(JSON.stringify(value)));
-      await redisClient.command("HSET", key, "d", data, "s", Date.now() + 30 * SECOND);
-      await redisClient.command("EXPIRE", key, 60);
+    ] as const)(
+      "are read with the configured format and compressor, however small (%s layout)",
+      async (layout, format, compressor) => {
+        await using cache = forHitbox(layout, format, compressor);
+        const redisClient = client();
+        const key = `${randomPrefix()}:fn=user&id=1`;
+        const value = { id: 1, name: "Ada" };
+        const data = await compressor.compress(Buffer.from(JSON.stringify(value)));
+        await redisClient.command("HSET", key, "d", data, "s", Date.now() + 30 * SECOND);
+        await redisClient.command("EXPIRE", key, 60);
 
-      expect(await cache.get(key)).toEqual(value);
-      const info = await cache.inspect(key);
-      expect(info).toMatchObject({ state: "fresh", encoding: { format: "json", compressor: compressor.id } });
-      expect(info!.freshForMs).toBeGreaterThan(28 * SECOND);
-      expect(info!.freshForMs).toBeLessThanOrEqual(30 * SECOND);
-      expect(info!.expiresInMs).toBeGreaterThan(58 * SECOND);
-      expect(info!.expiresInMs).toBeLessThanOrEqual(60 * SECOND);
+        expect(await cache.get(key)).toEqual(value);
+        const info = await cache.inspect(key);
+        expect(info).toMatchObject({ state: "fresh", encoding: { format: "json", compressor: compressor.id } });
+        expect(info!.freshForMs).toBeGreaterThan(28 * SECOND);
+        expect(info!.freshForMs).toBeLessThanOrEqual(30 * SECOND);
+        expect(info!.expiresInMs).toBeGreaterThan(58 * SECOND);
+        expect(info!.expiresInMs).toBeLessThanOrEqual(60 * SECOND);
 
-      await redisClient.command("HSET", key, "s", Date.now() - SECOND);
-      expect(await cache.get(key)).toBeUndefined();
-      expect(await cache.get(key, { allowStale: true })).toEqual(value);
+        await redisClient.command("HSET", key, "s", Date.now() - SECOND);
+        expect(await cache.get(key)).toBeUndefined();
+        expect(await cache.get(key, { allowStale: true })).toEqual(value);
 
-      await redisClient.command("HDEL", key, "s");
-      expect(await cache.get(key)).toEqual(value);
-      await redisClient.command("PERSIST", key);
-      expect((await cache.inspect(key))?.expiresInMs).toBe(Infinity);
+        await redisClient.command("HDEL", key, "s");
+        expect(await cache.get(key)).toEqual(value);
+        await redisClient.command("PERSIST", key);
+        expect((await cache.inspect(key))?.expiresInMs).toBe(Infinity);
 
-      await cache.set(key, "new", { ttl: "5m" });
-      expect(await cache.get(key)).toBe("new");
-      expect(Number(await redisClient.command("PTTL", key))).toBeGreaterThan(290 * SECOND);
-      await cache.delete(key);
-      redisClient.close();
-    });
+        await cache.set(key, "new", { ttl: "5m" });
+        expect(await cache.get(key)).toBe("new");
+        expect(Number(await redisClient.command("PTTL", key))).toBeGreaterThan(290 * SECOND);
+        await cache.delete(key);
+        redisClient.close();
+      },
+    );
 
     it("that were written in another format are misses", async () => {
       await using cache = forHitbox("full", json(), gzip());

@@ -16,12 +16,25 @@ beforeAll(async () => {
 afterAll(() => server.stop());
 
 /** Text as it is: the one format that makes no bytes of nothing. */
-const text: Format = { id: "text", encode: (value) => Buffer.from(value as string, "latin1"), decode: (bytes) => Buffer.from(bytes).toString("latin1") };
+const text: Format = {
+  id: "text",
+  encode: (value) => Buffer.from(value as string, "latin1"),
+  decode: (bytes) => Buffer.from(bytes).toString("latin1"),
+};
 
 const FORMATS: readonly Format[] = [json(), msgpack(), v8(), text];
-const COMPRESSORS: readonly Compressor[] = [passthrough(), gzip({ minBytes: 0 }), brotli({ minBytes: 0 }), zstd({ minBytes: 0 })];
+const COMPRESSORS: readonly Compressor[] = [
+  passthrough(),
+  gzip({ minBytes: 0 }),
+  brotli({ minBytes: 0 }),
+  zstd({ minBytes: 0 }),
+];
 const KEY_FORMATS = ["readable", "hashed"] as const;
-const COMBINATIONS = FORMATS.flatMap((format) => COMPRESSORS.flatMap((compressor) => KEY_FORMATS.map((keyFormat) => [format.id, compressor.id, keyFormat, format, compressor] as const)));
+const COMBINATIONS = FORMATS.flatMap((format) =>
+  COMPRESSORS.flatMap((compressor) =>
+    KEY_FORMATS.map((keyFormat) => [format.id, compressor.id, keyFormat, format, compressor] as const),
+  ),
+);
 
 const MB = 2 ** 20;
 const SIZES = [0, 1, 64, 1_023, 1_024, 65_536, MB];
@@ -29,10 +42,13 @@ const SIZES = [0, 1, 64, 1_023, 1_024, 65_536, MB];
 const repetitive = (size: number): string => "Ada Lovelace, ".repeat(Math.ceil(size / 14)).slice(0, size);
 const random = (size: number): string => {
   let state = size + 1;
-  return Buffer.from(Uint8Array.from({ length: size }, () => (state = (state * 1_103_515_245 + 12_345) % 2 ** 31) >> 16)).toString("latin1");
+  return Buffer.from(
+    Uint8Array.from({ length: size }, () => (state = (state * 1_103_515_245 + 12_345) % 2 ** 31) >> 16),
+  ).toString("latin1");
 };
 
-const builder = (keyPrefix: string, format: Format, compressor: Compressor): RedisBackendBuilder => redis(server.url).keyPrefix(keyPrefix).valueFormat(format).compressor(compressor).responseTimeout("5s");
+const builder = (keyPrefix: string, format: Format, compressor: Compressor): RedisBackendBuilder =>
+  redis(server.url).keyPrefix(keyPrefix).valueFormat(format).compressor(compressor).responseTimeout("5s");
 const open = (backend: RedisBackendBuilder, options?: OverRedisOptions): Cache => over(backend.build(), options);
 
 describe.each(COMBINATIONS)("A42 R1-06: %s, %s, %s keys", (_format, _compressor, keyFormat, format, compressor) => {
@@ -63,7 +79,11 @@ describe.each(COMBINATIONS)("A42 R1-06: %s, %s, %s keys", (_format, _compressor,
     expect([await told.get("k"), await untold.get("k"), await untold.get("k")]).toEqual([value, undefined, undefined]);
     expect(seen.map(([, { key, error }]) => [key, error.code])).toEqual([["k", "DECODE_FAILED"]]);
     const source = counted("loaded");
-    expect([await untold.getOrSet("k", source.load), await untold.getOrSet("k", source.load), source.runs]).toEqual(["loaded", "loaded", 1]);
+    expect([await untold.getOrSet("k", source.load), await untold.getOrSet("k", source.load), source.runs]).toEqual([
+      "loaded",
+      "loaded",
+      1,
+    ]);
     expect(seen.length).toBe(1);
   });
 
@@ -82,26 +102,29 @@ describe.each(COMBINATIONS)("A42 R1-06: %s, %s, %s keys", (_format, _compressor,
 });
 
 // Nothing in plain text says where it ends, so `text` has no part in this.
-describe.each(COMBINATIONS.filter(([, , , format]) => format !== text))("A42: a value in %s, %s, %s keys", (_format, _compressor, keyFormat, format, compressor) => {
-  it("is a miss where it was cut off, wherever that was", { timeout: 20_000 }, async () => {
-    const prefix = randomPrefix();
-    const cache = open(builder(prefix, format, compressor).keyFormat(keyFormat));
-    const seen = watch(cache, "decode:error");
-    for (const value of [repetitive(20_000), random(3_000)]) {
-      await cache.set("k", value);
-      const [key] = (await server.command("KEYS", `${prefix}:shop::*`)) as readonly [string];
-      const whole = (await server.commandBytes("HGET", key, "d")) as Buffer;
-      for (const length of [0, 1, Math.floor(whole.length / 2), whole.length - 1]) {
-        await server.command("HSET", key, "d", whole.subarray(0, length));
-        expect(await cache.get("k"), `${length} of ${whole.length} bytes`).toBe(undefined);
+describe.each(COMBINATIONS.filter(([, , , format]) => format !== text))(
+  "A42: a value in %s, %s, %s keys",
+  (_format, _compressor, keyFormat, format, compressor) => {
+    it("is a miss where it was cut off, wherever that was", { timeout: 20_000 }, async () => {
+      const prefix = randomPrefix();
+      const cache = open(builder(prefix, format, compressor).keyFormat(keyFormat));
+      const seen = watch(cache, "decode:error");
+      for (const value of [repetitive(20_000), random(3_000)]) {
+        await cache.set("k", value);
+        const [key] = (await server.command("KEYS", `${prefix}:shop::*`)) as readonly [string];
+        const whole = (await server.commandBytes("HGET", key, "d")) as Buffer;
+        for (const length of [0, 1, Math.floor(whole.length / 2), whole.length - 1]) {
+          await server.command("HSET", key, "d", whole.subarray(0, length));
+          expect(await cache.get("k"), `${length} of ${whole.length} bytes`).toBe(undefined);
+        }
+        expect(await cache.getOrSet("k", () => value)).toBe(value);
+        expect(await cache.get("k")).toBe(value);
       }
-      expect(await cache.getOrSet("k", () => value)).toBe(value);
-      expect(await cache.get("k")).toBe(value);
-    }
-    expect(seen.length).toBe(2);
-    expect(cache.stats().tiers[0]).toMatchObject({ state: "up" });
-  });
-});
+      expect(seen.length).toBe(2);
+      expect(cache.stats().tiers[0]).toMatchObject({ state: "up" });
+    });
+  },
+);
 
 describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
   it("C98: bytes that somebody broke are a miss, told once, overwritten by the next load, and no concern of the breaker", async () => {
@@ -115,7 +138,11 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       await server.command("HSET", `${prefix}:shop::${key}`, "d", '{"some":"val');
     }
     for (const key of [...keys, ...keys]) expect(await cache.get(key)).toBe(undefined);
-    expect(seen.map(([name, event]) => (name === "decode:error" ? event.key : name))).toEqual(["k0", "backend:state", ...keys.slice(1)]);
+    expect(seen.map(([name, event]) => (name === "decode:error" ? event.key : name))).toEqual([
+      "k0",
+      "backend:state",
+      ...keys.slice(1),
+    ]);
     const source = counted("loaded");
     for (const key of [...keys, ...keys]) expect(await cache.getOrSet(key, source.load)).toBe("loaded");
     expect(source.runs).toBe(keys.length);
@@ -140,8 +167,23 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
 
 describe("C111 by way of Redis a value has the type that it has from memory", () => {
   const plain = [0, -1.5, "", "é漢🦊\0", true, false, null, [], [1, [2, null]], {}, { a: { b: [1] } }, "1", "null"];
-  const rich = [...plain, NaN, Infinity, 2n ** 70n, new Date(1_700_000_000_000), new Map<unknown, unknown>([[{ a: 1 }, new Set([1, "1"])]]), new Set([[1]]), Uint8Array.of(0, 255), [undefined], { a: undefined }];
-  const cases: readonly (readonly [string, Format, readonly unknown[]])[] = [["json", json(), plain], ["msgpack", msgpack(), rich], ["v8", v8(), [...rich, -0, /a/gu, new Error("e")]]];
+  const rich = [
+    ...plain,
+    NaN,
+    Infinity,
+    2n ** 70n,
+    new Date(1_700_000_000_000),
+    new Map<unknown, unknown>([[{ a: 1 }, new Set([1, "1"])]]),
+    new Set([[1]]),
+    Uint8Array.of(0, 255),
+    [undefined],
+    { a: undefined },
+  ];
+  const cases: readonly (readonly [string, Format, readonly unknown[]])[] = [
+    ["json", json(), plain],
+    ["msgpack", msgpack(), rich],
+    ["v8", v8(), [...rich, -0, /a/gu, new Error("e")]],
+  ];
 
   it.for(cases)("in %s", async ([, format, values]) => {
     const prefix = randomPrefix();

@@ -21,14 +21,18 @@ const deployments = [
 ] as const;
 
 describe.each(deployments)("on %s", (_, start, keyFormat) => {
-  const open = (keyPrefix = randomPrefix()): Cache => over(start().valueFormat(json()).keyPrefix(keyPrefix).keyFormat(keyFormat).build());
+  const open = (keyPrefix = randomPrefix()): Cache =>
+    over(start().valueFormat(json()).keyPrefix(keyPrefix).keyFormat(keyFormat).build());
 
   it(`C108 R1-07: ${keyFormat} keys are kept apart, whatever they are made of`, { timeout: 20_000 }, async () => {
     const cache = open();
     for (const space of [cache, cache.namespace("users"), cache.namespace("users").namespace("a:b{c}*")]) {
-      for (const [i, key] of HOSTILE_KEYS.entries()) await (i % 2 === 0 ? space.set(key, i) : space.getOrSet(key, () => i));
+      for (const [i, key] of HOSTILE_KEYS.entries())
+        await (i % 2 === 0 ? space.set(key, i) : space.getOrSet(key, () => i));
       for (const [i, key] of HOSTILE_KEYS.entries()) expect(await space.getOrSet(key, never)).toBe(i);
-      expect([...(await space.getMany<number>(HOSTILE_KEYS)).entries()]).toEqual(HOSTILE_KEYS.map((key, i) => [key, i]));
+      expect([...(await space.getMany<number>(HOSTILE_KEYS)).entries()]).toEqual(
+        HOSTILE_KEYS.map((key, i) => [key, i]),
+      );
     }
     const users = cache.namespace("users");
     for (const [i, key] of HOSTILE_KEYS.entries()) {
@@ -41,7 +45,10 @@ describe.each(deployments)("on %s", (_, start, keyFormat) => {
   it("C108: what cannot be a key is refused in plain words", async () => {
     const cache = open();
     for (const key of ["", "a\ud83e", "k".repeat(100_000)]) {
-      await expect(cache.set(key, 1)).rejects.toMatchObject({ code: "INVALID_ARGUMENT", message: expect.stringMatching(/^key: .*; (?:give|hash) /) });
+      await expect(cache.set(key, 1)).rejects.toMatchObject({
+        code: "INVALID_ARGUMENT",
+        message: expect.stringMatching(/^key: .*; (?:give|hash) /),
+      });
       await expect(cache.get(key)).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
     }
   });
@@ -64,7 +71,9 @@ describe("keys made of named parts", () => {
   const client = RespClient.fromUrl(inject("redisUrl"));
   afterAll(() => client.close());
 
-  async function keysInRedis(keyFormat: "readable" | "hashed"): Promise<{ readonly prefix: string; readonly keys: readonly string[] }> {
+  async function keysInRedis(
+    keyFormat: "readable" | "hashed",
+  ): Promise<{ readonly prefix: string; readonly keys: readonly string[] }> {
     const prefix = randomPrefix();
     const cache = over(redis(inject("redisUrl")).valueFormat(json()).keyPrefix(prefix).keyFormat(keyFormat).build());
     await cache.set(key, "value");

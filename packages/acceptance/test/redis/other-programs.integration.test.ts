@@ -23,17 +23,26 @@ const BYTES = '{"id":42,"name":"Ada"}';
 const LAYOUTS = ["plain", "full"] as const;
 
 const open = (layout: (typeof LAYOUTS)[number], options?: OverRedisOptions): Cache =>
-  over(redis(server.url).layout(layout).keyPrefix("").coherence("none").valueFormat(json()).build(), { name: "", ...options });
+  over(redis(server.url).layout(layout).keyPrefix("").coherence("none").valueFormat(json()).build(), {
+    name: "",
+    ...options,
+  });
 
 /** What hitbox sends: HSET of the fields it has, then EXPIRE. */
-async function hitboxWrites(fields: Readonly<Record<string, string | number | Uint8Array>>, seconds?: number): Promise<void> {
+async function hitboxWrites(
+  fields: Readonly<Record<string, string | number | Uint8Array>>,
+  seconds?: number,
+): Promise<void> {
   await server.command("HSET", KEY, ...Object.entries(fields).flat());
   if (seconds !== undefined) await server.command("EXPIRE", KEY, seconds);
 }
 
 /** What hitbox reads: HMGET d s, then PTTL. */
 async function hitboxReads(): Promise<{ readonly d: unknown; readonly s: unknown; readonly pttl: number }> {
-  const [[d, s], pttl] = await Promise.all([server.command("HMGET", KEY, "d", "s") as Promise<readonly [unknown, unknown]>, server.command("PTTL", KEY)]);
+  const [[d, s], pttl] = await Promise.all([
+    server.command("HMGET", KEY, "d", "s") as Promise<readonly [unknown, unknown]>,
+    server.command("PTTL", KEY),
+  ]);
   return { d, s, pttl: Number(pttl) };
 }
 
@@ -68,11 +77,23 @@ describe.each(LAYOUTS)("A40 A41 in the %s layout an entry of hitbox", (layout) =
     await expect.poll(() => cache.get(KEY)).toBe(undefined);
   });
 
-  it.for([gzip(), zstd(), passthrough()])("compressed with $id is read where that is the backend's compressor", async (compressor) => {
-    await hitboxWrites({ d: await compressor.compress(Buffer.from(BYTES)), s: Date.now() + 30_000 }, 60);
-    const cache = over(redis(server.url).layout(layout).keyPrefix("").coherence("none").valueFormat(json()).compressor(compressor).build(), { name: "" });
-    expect(await cache.get(KEY)).toEqual(USER);
-  });
+  it.for([gzip(), zstd(), passthrough()])(
+    "compressed with $id is read where that is the backend's compressor",
+    async (compressor) => {
+      await hitboxWrites({ d: await compressor.compress(Buffer.from(BYTES)), s: Date.now() + 30_000 }, 60);
+      const cache = over(
+        redis(server.url)
+          .layout(layout)
+          .keyPrefix("")
+          .coherence("none")
+          .valueFormat(json())
+          .compressor(compressor)
+          .build(),
+        { name: "" },
+      );
+      expect(await cache.get(KEY)).toEqual(USER);
+    },
+  );
 
   it("A39: leaves nothing behind where it is overwritten: no staleness, no tags, no creation, no TTL", async () => {
     const cache = open(layout);
@@ -86,7 +107,10 @@ describe.each(LAYOUTS)("A40 A41 in the %s layout an entry of hitbox", (layout) =
   it("is removed, and told to have been there", async () => {
     await hitboxWrites({ d: BYTES }, 60);
     const cache = open(layout);
-    expect([await cache.delete(KEY), await cache.delete(KEY)]).toMatchObject([{ status: "deleted" }, { status: "missing" }]);
+    expect([await cache.delete(KEY), await cache.delete(KEY)]).toMatchObject([
+      { status: "deleted" },
+      { status: "missing" },
+    ]);
     expect(await server.command("EXISTS", KEY)).toBe(0);
   });
 });

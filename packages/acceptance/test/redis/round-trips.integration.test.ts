@@ -54,7 +54,11 @@ describe("A43 round trips", () => {
     expect([commandsByName, clientChunks]).toEqual([{ PTTL: 1, HMGET: 1 }, 1]);
     // What is not known yet is read beside the entry, and leaves with it in one piece.
     const unknown = await count(() => cache.namespace("empty").get("k1"));
-    expect([unknown.roundTrips, unknown.commandsByName, unknown.clientChunks]).toEqual([1, { PTTL: 1, HMGET: 1, MGET: 1 }, 1]);
+    expect([unknown.roundTrips, unknown.commandsByName, unknown.clientChunks]).toEqual([
+      1,
+      { PTTL: 1, HMGET: 1, MGET: 1 },
+      1,
+    ]);
   });
 
   it("of a write: one, once the versions of its namespace and tags are known; of a removal one", async () => {
@@ -62,7 +66,13 @@ describe("A43 round trips", () => {
     const set = () => cache.set("k", "value", { tags: ["t"] });
     expect((await count(set)).roundTrips).toBeLessThanOrEqual(5); // connects, loads scripts, takes versions
     expect(await count(set)).toMatchObject({ roundTrips: 1, commandsByName: { EVALSHA: 1, MGET: 1 } });
-    for (const call of [() => cache.markStale("k"), () => cache.delete("k"), () => cache.invalidateTags("t"), () => cache.clear()]) expect(await count(call)).toMatchObject({ roundTrips: 1, commands: 1 });
+    for (const call of [
+      () => cache.markStale("k"),
+      () => cache.delete("k"),
+      () => cache.invalidateTags("t"),
+      () => cache.clear(),
+    ])
+      expect(await count(call)).toMatchObject({ roundTrips: 1, commands: 1 });
     // The versions are new ones now.
     expect((await count(set)).roundTrips).toBe(2);
     expect((await count(set)).roundTrips).toBe(1);
@@ -74,68 +84,122 @@ describe("A43 round trips", () => {
     await cache.set("warm", 1);
     for (let i = 0; i < 2; i += 1) await cache.get("warm");
     let during: number | undefined;
-    const { roundTrips, commandsByName } = await count(() => cache.getOrSet("k", async () => {
-      const before = proxy.counts.commands;
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      during = proxy.counts.commands - before;
-      return "loaded";
-    }));
-    expect({ roundTrips, during, commandsByName }).toEqual({ roundTrips: 3, during: 0, commandsByName: { PTTL: 1, HMGET: 1, EVALSHA: 3 } });
+    const { roundTrips, commandsByName } = await count(() =>
+      cache.getOrSet("k", async () => {
+        const before = proxy.counts.commands;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        during = proxy.counts.commands - before;
+        return "loaded";
+      }),
+    );
+    expect({ roundTrips, during, commandsByName }).toEqual({
+      roundTrips: 3,
+      during: 0,
+      commandsByName: { PTTL: 1, HMGET: 1, EVALSHA: 3 },
+    });
   });
 
   it("of the first load of a namespace: the same three; and a fourth beside the loader, since the version issued for it is heard of as a change", async () => {
     const cache = open();
     await cache.connect();
-    const { roundTrips, commandsByName } = await count(() => cache.getOrSet("k", async () => {
-      // It is compared for the lease, and learnt for reads.
-      await expect.poll(() => proxy.counts.commandsByName["MGET"]).toBe(3);
-      return "loaded";
-    }));
-    expect({ roundTrips, commandsByName }).toEqual({ roundTrips: 4, commandsByName: { PTTL: 1, HMGET: 1, MGET: 3, EVALSHA: 3 } });
+    const { roundTrips, commandsByName } = await count(() =>
+      cache.getOrSet("k", async () => {
+        // It is compared for the lease, and learnt for reads.
+        await expect.poll(() => proxy.counts.commandsByName["MGET"]).toBe(3);
+        return "loaded";
+      }),
+    );
+    expect({ roundTrips, commandsByName }).toEqual({
+      roundTrips: 4,
+      commandsByName: { PTTL: 1, HMGET: 1, MGET: 3, EVALSHA: 3 },
+    });
   });
 });
 
 describe("A20 the shared connection", () => {
   it.for<readonly [Stack, mode: "tracking" | "pubsub", layout: "full" | "plain", used: readonly string[]]>([
-    ["backend", "tracking", "full", ["CLIENT", "EVAL", "EVALSHA", "HELLO", "HMGET", "INFO", "MGET", "PTTL", "ROLE", "SCRIPT"]],
-    ["memory over backend", "tracking", "full", ["CLIENT", "EVAL", "EVALSHA", "HELLO", "HGET", "HMGET", "INFO", "MGET", "PTTL", "ROLE", "SCRIPT"]],
-    ["memory over backend", "pubsub", "full", ["CLIENT", "EVAL", "EVALSHA", "HELLO", "HMGET", "INFO", "MGET", "PING", "PTTL", "ROLE", "SCRIPT", "SUBSCRIBE"]],
-    ["memory over backend", "tracking", "plain", ["CLIENT", "EVAL", "EVALSHA", "HELLO", "HMGET", "INFO", "PTTL", "ROLE", "SCRIPT"]],
-  ])("carries no command that could block it, whatever the cache is used for, and none that the guide does not list: %s, %s, %s", async ([stack, mode, layout, used]) => {
-    const cache = over(redis(proxy.url).valueFormat(json()).coherence(mode).layout(layout).build(), { stack });
-    const users = cache.namespace("users");
-    const tags = layout === "full" ? { tags: ["t"] } : {};
-    await cache.connect();
-    await cache.set("k", 1, { ...tags, ...(layout === "full" && { etag: "e" }), staleWhileRevalidate: "1h" });
-    await Promise.all([cache.get("k"), cache.has("k"), cache.inspect("k"), cache.getOrSet("k", never), cache.getMany(["k", "j"])]);
-    await cache.getOrSet("loaded", ({ setOptions }) => (layout === "full" && setOptions({ tags: ["late"] }), 1), { ...tags, refreshAhead: 0.5 });
-    await cache.getOrSetMany(["a", "b"], (item) => item, (missing) => missing.map((item) => [item, 1]));
-    await cache.getOrSet("a", () => 2, { forceRefresh: true });
-    await expect(cache.getOrSet("failed", () => Promise.reject(new Error("db down")))).rejects.toThrow("db down");
-    await cache.setMany([["c", 1], ["d", 1]]);
-    await cache.markStale("k");
-    if (layout === "full") {
-      await cache.getOrSet("k", ({ stale }) => stale!.notModified());
-      await cache.markTagsStale("t");
-      await cache.invalidateTags("t", "late");
-      await users.clear();
-    }
-    await users.set("k", 1, { ttl: 0 });
-    await cache.deleteMany(["a", "b", "none"]);
-    await cache.delete("k");
-    await cache.drain();
-    await server.command("SCRIPT", "FLUSH");
-    await cache.set("k", "again");
-    await cache.drain();
+    [
+      "backend",
+      "tracking",
+      "full",
+      ["CLIENT", "EVAL", "EVALSHA", "HELLO", "HMGET", "INFO", "MGET", "PTTL", "ROLE", "SCRIPT"],
+    ],
+    [
+      "memory over backend",
+      "tracking",
+      "full",
+      ["CLIENT", "EVAL", "EVALSHA", "HELLO", "HGET", "HMGET", "INFO", "MGET", "PTTL", "ROLE", "SCRIPT"],
+    ],
+    [
+      "memory over backend",
+      "pubsub",
+      "full",
+      ["CLIENT", "EVAL", "EVALSHA", "HELLO", "HMGET", "INFO", "MGET", "PING", "PTTL", "ROLE", "SCRIPT", "SUBSCRIBE"],
+    ],
+    [
+      "memory over backend",
+      "tracking",
+      "plain",
+      ["CLIENT", "EVAL", "EVALSHA", "HELLO", "HMGET", "INFO", "PTTL", "ROLE", "SCRIPT"],
+    ],
+  ])(
+    "carries no command that could block it, whatever the cache is used for, and none that the guide does not list: %s, %s, %s",
+    async ([stack, mode, layout, used]) => {
+      const cache = over(redis(proxy.url).valueFormat(json()).coherence(mode).layout(layout).build(), { stack });
+      const users = cache.namespace("users");
+      const tags = layout === "full" ? { tags: ["t"] } : {};
+      await cache.connect();
+      await cache.set("k", 1, { ...tags, ...(layout === "full" && { etag: "e" }), staleWhileRevalidate: "1h" });
+      await Promise.all([
+        cache.get("k"),
+        cache.has("k"),
+        cache.inspect("k"),
+        cache.getOrSet("k", never),
+        cache.getMany(["k", "j"]),
+      ]);
+      await cache.getOrSet("loaded", ({ setOptions }) => (layout === "full" && setOptions({ tags: ["late"] }), 1), {
+        ...tags,
+        refreshAhead: 0.5,
+      });
+      await cache.getOrSetMany(
+        ["a", "b"],
+        (item) => item,
+        (missing) => missing.map((item) => [item, 1]),
+      );
+      await cache.getOrSet("a", () => 2, { forceRefresh: true });
+      await expect(cache.getOrSet("failed", () => Promise.reject(new Error("db down")))).rejects.toThrow("db down");
+      await cache.setMany([
+        ["c", 1],
+        ["d", 1],
+      ]);
+      await cache.markStale("k");
+      if (layout === "full") {
+        await cache.getOrSet("k", ({ stale }) => stale!.notModified());
+        await cache.markTagsStale("t");
+        await cache.invalidateTags("t", "late");
+        await users.clear();
+      }
+      await users.set("k", 1, { ttl: 0 });
+      await cache.deleteMany(["a", "b", "none"]);
+      await cache.delete("k");
+      await cache.drain();
+      await server.command("SCRIPT", "FLUSH");
+      await cache.set("k", "again");
+      await cache.drain();
 
-    const sent = [...new Set(proxy.commands().map(([name]) => name!))].toSorted();
-    expect(sent).toEqual(used);
-    const guide = readFileSync(new URL("../../../../docs/guide/redis.md", import.meta.url), "utf8");
-    for (const name of sent) expect(guide).toMatch(new RegExp(`^\\| (?:\`[A-Z ]+\`, )*\`${name}\\b`, "m"));
-    const blocking = await Promise.all(sent.map(async (name) => [name, flagsOf(await server.command("COMMAND", "INFO", name)).includes("blocking")] as const));
-    expect(blocking.filter(([, blocks]) => blocks)).toEqual([]);
-    expect(flagsOf(await server.command("COMMAND", "INFO", "BLPOP"))).toContain("blocking");
-  });
+      const sent = [...new Set(proxy.commands().map(([name]) => name!))].toSorted();
+      expect(sent).toEqual(used);
+      const guide = readFileSync(new URL("../../../../docs/guide/redis.md", import.meta.url), "utf8");
+      for (const name of sent) expect(guide).toMatch(new RegExp(`^\\| (?:\`[A-Z ]+\`, )*\`${name}\\b`, "m"));
+      const blocking = await Promise.all(
+        sent.map(
+          async (name) => [name, flagsOf(await server.command("COMMAND", "INFO", name)).includes("blocking")] as const,
+        ),
+      );
+      expect(blocking.filter(([, blocks]) => blocks)).toEqual([]);
+      expect(flagsOf(await server.command("COMMAND", "INFO", "BLPOP"))).toContain("blocking");
+    },
+  );
 });
 
 /** `COMMAND INFO`: name, arity, flags, ... */
@@ -161,12 +225,31 @@ describe("R1-11 A41 a backend under its label", () => {
     proxy.swallow();
     expect(await users.get("k")).toBe(undefined);
 
-    const told = (events: readonly (readonly [string, { readonly tier: string }])[]) => events.map(([name, { tier }]) => `${name} ${tier}`);
-    expect(told(seen)).toEqual(["backend:state eu-1", "store eu-1", "hit eu-1", "decode:error eu-1", "hit eu-1", "backend:error eu-1"]);
+    const told = (events: readonly (readonly [string, { readonly tier: string }])[]) =>
+      events.map(([name, { tier }]) => `${name} ${tier}`);
+    expect(told(seen)).toEqual([
+      "backend:state eu-1",
+      "store eu-1",
+      "hit eu-1",
+      "decode:error eu-1",
+      "hit eu-1",
+      "backend:error eu-1",
+    ]);
     expect(told(ofOrders)).toEqual(["backend:state eu-1", "store eu-1", "hit eu-1"]);
     expect(served).toEqual(["eu-1"]);
-    expect(seen.at(-1)![1]).toMatchObject({ error: { code: "BACKEND_UNAVAILABLE", tier: "eu-1", message: expect.stringMatching(/^eu-1: /) } });
-    expect(users.stats().tiers).toMatchObject([{ label: "eu-1", state: "up", hits: 2, misses: 2, errors: 2, latency: { read: { count: 3 }, write: { count: expect.any(Number) } } }]);
+    expect(seen.at(-1)![1]).toMatchObject({
+      error: { code: "BACKEND_UNAVAILABLE", tier: "eu-1", message: expect.stringMatching(/^eu-1: /) },
+    });
+    expect(users.stats().tiers).toMatchObject([
+      {
+        label: "eu-1",
+        state: "up",
+        hits: 2,
+        misses: 2,
+        errors: 2,
+        latency: { read: { count: 3 }, write: { count: expect.any(Number) } },
+      },
+    ]);
     expect(orders.stats().tiers).toMatchObject([{ label: "eu-1", state: "up", hits: 1, misses: 0, errors: 0 }]);
   });
 
@@ -185,7 +268,10 @@ describe("R1-11 A41 a backend under its label", () => {
 it("R1-10: a delete says whether there was something to remove", async () => {
   const cache = open();
   await cache.set("k", 1);
-  expect([await cache.delete("k"), await cache.delete("k")]).toMatchObject([{ status: "deleted" }, { status: "missing" }]);
+  expect([await cache.delete("k"), await cache.delete("k")]).toMatchObject([
+    { status: "deleted" },
+    { status: "missing" },
+  ]);
   await cache.set("k", 1);
   expect(await cache.deleteMany(["k", "none", "nothing"])).toEqual({ deleted: 1, missing: 2, pending: 0 });
 });

@@ -1,9 +1,25 @@
 import { createRequire } from "node:module";
-import { createCache, gzip, json, passthrough, type Cache, type Compressor, type Format, type Policy } from "@hotset/core";
+import {
+  createCache,
+  gzip,
+  json,
+  passthrough,
+  type Cache,
+  type Compressor,
+  type Format,
+  type Policy,
+} from "@hotset/core";
 import { gate } from "@hotset/core/testing";
 import { memory } from "@hotset/memory";
 import { redis, type RedisBackendBuilder } from "@hotset/redis";
-import { randomPrefix, RespClient, startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
+import {
+  randomPrefix,
+  RespClient,
+  startOwnRedis,
+  startProxy,
+  type FaultProxy,
+  type OwnRedis,
+} from "@hotset/test-servers";
 import { zstd } from "@hotset/zstd";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
 import { failing } from "../support/sources.ts";
@@ -28,9 +44,25 @@ afterEach(async () => {
 
 /** A cache named `shop` over the Redis at `url`, below `prefix`. */
 function open(stack: Stack, url: string, prefix: string, options: Options = {}): Cache {
-  const { version, compressor = passthrough(), alsoReads = [], redis: more = (builder) => builder, ...policy } = options;
-  const backend = more(redis(url).keyPrefix(prefix).valueFormat(json()).compressor(compressor).alsoReads(...alsoReads)).build();
-  const builder = createCache({ name: "shop", ...(version !== undefined && { version }) }).defaults({ ttl: "1h", localTtl: "1h", ...policy });
+  const {
+    version,
+    compressor = passthrough(),
+    alsoReads = [],
+    redis: more = (builder) => builder,
+    ...policy
+  } = options;
+  const backend = more(
+    redis(url)
+      .keyPrefix(prefix)
+      .valueFormat(json())
+      .compressor(compressor)
+      .alsoReads(...alsoReads),
+  ).build();
+  const builder = createCache({ name: "shop", ...(version !== undefined && { version }) }).defaults({
+    ttl: "1h",
+    localTtl: "1h",
+    ...policy,
+  });
   const cache = (stack === "redis" ? builder.tier(backend) : builder.tier(memory()).tier(backend)).build();
   opened.push(cache);
   return cache;
@@ -72,7 +104,10 @@ describe.each(STACKS)("over %s", (stack) => {
     });
     await there.namespace("users").set("c", "C");
     await here.invalidateTags("t");
-    expect([await here.get("a", { allowStale: true }), await there.get("a", { allowStale: true })]).toEqual([undefined, undefined]);
+    expect([await here.get("a", { allowStale: true }), await there.get("a", { allowStale: true })]).toEqual([
+      undefined,
+      undefined,
+    ]);
     await here.markTagsStale("late");
     expect([await there.get("b"), await there.get("b", { allowStale: true })]).toEqual([undefined, "B"]);
     await here.clear();
@@ -96,15 +131,31 @@ describe.each(STACKS)("over %s", (stack) => {
     const key = (): string => `${prefix}:shop::k`;
     const meta = (text: string): readonly string[] => ["m", `1 0;${text}`, "w", "0123456789abcdef"];
     const planted: readonly (readonly [what: string, plant: () => Promise<unknown>, isTold: boolean])[] = [
-      ["no JSON", () => wire.command("HSET", key(), "d", Uint8Array.of(0xff, 0x00), ...meta('{"f":"json","t":1000}')), true],
+      [
+        "no JSON",
+        () => wire.command("HSET", key(), "d", Uint8Array.of(0xff, 0x00), ...meta('{"f":"json","t":1000}')),
+        true,
+      ],
       ["no bytes", () => wire.command("HSET", key(), "d", "", ...meta('{"f":"json","t":1000}')), true],
       ["an unknown format", () => wire.command("HSET", key(), "d", '"value"', ...meta('{"f":"cbor"}')), true],
-      ["an unknown compressor", () => wire.command("HSET", key(), "d", '"value"', ...meta('{"f":"json","c":"lz4"}')), true],
+      [
+        "an unknown compressor",
+        () => wire.command("HSET", key(), "d", '"value"', ...meta('{"f":"json","c":"lz4"}')),
+        true,
+      ],
       ["no gzip", () => wire.command("HSET", key(), "d", '"value"', ...meta('{"f":"json","c":"gzip"}')), true],
       ["meta that is no JSON", () => wire.command("HSET", key(), "d", '"value"', ...meta("{{{")), true],
-      ["meta of another layout", () => wire.command("HSET", key(), "d", '"value"', "m", "9 0;{}", "w", "0123456789abcdef"), false],
+      [
+        "meta of another layout",
+        () => wire.command("HSET", key(), "d", '"value"', "m", "9 0;{}", "w", "0123456789abcdef"),
+        false,
+      ],
       ["meta without a head", () => wire.command("HSET", key(), "d", '"value"', "m", "", "w", ""), false],
-      ["a prototype", () => wire.command("HSET", key(), "d", '{"__proto__":{"isAdmin":true}}', ...meta('{"f":"json"}')), true],
+      [
+        "a prototype",
+        () => wire.command("HSET", key(), "d", '{"__proto__":{"isAdmin":true}}', ...meta('{"f":"json"}')),
+        true,
+      ],
       ["another program's hash", () => wire.command("HSET", key(), "name", "Ada"), false],
       ["a string", () => wire.command("SET", key(), "value"), false],
       ["a list", () => wire.command("RPUSH", key(), "value"), false],
@@ -120,7 +171,9 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(await cache.getMany(["k", "sound"])).toEqual(new Map([["sound", "sound"]]));
       expect(await cache.inspect("k")).toBeUndefined();
       await expect(cache.getOrSet("k", failing(sourceDown))).rejects.toBe(sourceDown);
-      expect(told.map(([, { key: told, tier, error }]) => [told, tier, error.code])).toEqual(isTold ? [["k", "redis", "DECODE_FAILED"]] : []);
+      expect(told.map(([, { key: told, tier, error }]) => [told, tier, error.code])).toEqual(
+        isTold ? [["k", "redis", "DECODE_FAILED"]] : [],
+      );
       expect(states).toEqual([]);
       expect(await cache.getOrSet("k", () => "loaded")).toBe("loaded");
       expect(await open("redis", url, prefix).get("k")).toBe("loaded");
@@ -193,7 +246,9 @@ describe("A43 round trips of a cache over Redis", () => {
     // Its versions were issued for it: that is heard, and they are asked for once more.
     await users.get("k");
     await users.get("k");
-    expect(await count(async () => expect(await users.getOrSet("k", never, { tags: ["a", "b"] })).toBe("value"))).toEqual({ roundTrips: 1, commandsByName: { PTTL: 1, HMGET: 1 } });
+    expect(
+      await count(async () => expect(await users.getOrSet("k", never, { tags: ["a", "b"] })).toBe("value")),
+    ).toEqual({ roundTrips: 1, commandsByName: { PTTL: 1, HMGET: 1 } });
   });
 
   it("one while versions are not known yet: they are read beside the entry, once", async () => {
@@ -201,7 +256,10 @@ describe("A43 round trips of a cache over Redis", () => {
     await there.set("k", "value", { tags: ["a"] });
     await catchUp();
     const read = () => cache.namespace("users").getOrSet("k", never, { tags: ["a"] });
-    expect(await count(async () => expect(await read()).toBe("value"))).toEqual({ roundTrips: 1, commandsByName: { PTTL: 1, HMGET: 1, MGET: 1 } });
+    expect(await count(async () => expect(await read()).toBe("value"))).toEqual({
+      roundTrips: 1,
+      commandsByName: { PTTL: 1, HMGET: 1, MGET: 1 },
+    });
     expect(await count(read)).toEqual({ roundTrips: 1, commandsByName: { PTTL: 1, HMGET: 1 } });
     // Somebody renews one of them: heard of, and asked for once.
     await there.markTagsStale("a");
@@ -209,7 +267,10 @@ describe("A43 round trips of a cache over Redis", () => {
     await cache.namespace("users").get("other");
     await there.set("k", "newer", { tags: ["a"] });
     await catchUp();
-    expect(await count(async () => expect(await read()).toBe("newer"))).toEqual({ roundTrips: 1, commandsByName: { PTTL: 1, HMGET: 1, MGET: 1 } });
+    expect(await count(async () => expect(await read()).toBe("newer"))).toEqual({
+      roundTrips: 1,
+      commandsByName: { PTTL: 1, HMGET: 1, MGET: 1 },
+    });
     expect(await count(read)).toEqual({ roundTrips: 1, commandsByName: { PTTL: 1, HMGET: 1 } });
   });
 
@@ -217,7 +278,10 @@ describe("A43 round trips of a cache over Redis", () => {
     const there = open("redis", inject("redisUrl"), prefix);
     await there.set("k", "value", { tags: ["a"] });
     await catchUp();
-    expect(await count(() => cache.get("k"))).toEqual({ roundTrips: 2, commandsByName: { PTTL: 1, HMGET: 1, MGET: 1 } });
+    expect(await count(() => cache.get("k"))).toEqual({
+      roundTrips: 2,
+      commandsByName: { PTTL: 1, HMGET: 1, MGET: 1 },
+    });
     // From then on its versions are known here.
     expect(await count(() => cache.get("k"))).toEqual({ roundTrips: 1, commandsByName: { PTTL: 1, HMGET: 1 } });
   });
@@ -226,8 +290,14 @@ describe("A43 round trips of a cache over Redis", () => {
     const keys = Array.from({ length: 100 }, (_, i) => `k${i}`);
     await cache.setMany(keys.map((key) => [key, key]));
     await catchUp();
-    expect(await count(async () => expect((await cache.getMany(keys)).size).toBe(100))).toEqual({ roundTrips: 1, commandsByName: { PTTL: 100, HMGET: 100 } });
-    expect(await count(() => cache.getOrSetMany(keys, (key) => key, never))).toEqual({ roundTrips: 1, commandsByName: { PTTL: 100, HMGET: 100 } });
+    expect(await count(async () => expect((await cache.getMany(keys)).size).toBe(100))).toEqual({
+      roundTrips: 1,
+      commandsByName: { PTTL: 100, HMGET: 100 },
+    });
+    expect(await count(() => cache.getOrSetMany(keys, (key) => key, never))).toEqual({
+      roundTrips: 1,
+      commandsByName: { PTTL: 100, HMGET: 100 },
+    });
   });
 
   it("one for a set whose tag versions were seen before, two for the first", async () => {
@@ -249,7 +319,13 @@ describe("A43 round trips of a cache over Redis", () => {
   it("one for a removal, for a tag call and for clear", async () => {
     await cache.set("k", "value", { tags: ["a"] });
     await cache.invalidateTags("warm");
-    for (const call of [() => cache.delete("k"), () => cache.markStale("k"), () => cache.invalidateTags("a", "b"), () => cache.markTagsStale("a"), () => cache.clear()])
+    for (const call of [
+      () => cache.delete("k"),
+      () => cache.markStale("k"),
+      () => cache.invalidateTags("a", "b"),
+      () => cache.markTagsStale("a"),
+      () => cache.clear(),
+    ])
       expect((await count(call)).roundTrips).toBe(1);
   });
 
@@ -257,7 +333,10 @@ describe("A43 round trips of a cache over Redis", () => {
     await cache.getOrSet("warm", () => "value", { tags: ["a"] });
     // Once more for what was issued, and heard of, with it.
     for (let i = 0; i < 2; i += 1) await cache.getOrSet("warm", never, { tags: ["a"] });
-    expect(await count(() => cache.getOrSet("k", () => "value", { tags: ["a"] }))).toEqual({ roundTrips: 3, commandsByName: { PTTL: 1, HMGET: 1, EVALSHA: 3 } });
+    expect(await count(() => cache.getOrSet("k", () => "value", { tags: ["a"] }))).toEqual({
+      roundTrips: 3,
+      commandsByName: { PTTL: 1, HMGET: 1, EVALSHA: 3 },
+    });
   });
 
   it("and one more behind it over memory, that nobody waits for: whether what was stored still stands", async () => {
@@ -266,7 +345,11 @@ describe("A43 round trips of a cache over Redis", () => {
     await near.getOrSet("warm", () => "value");
     await catchUp(near);
     const held = proxy.hold("HGET", "request");
-    expect((await count(() => near.getOrSet("k", () => "value"))).commandsByName).toEqual({ PTTL: 1, HMGET: 1, EVALSHA: 3 });
+    expect((await count(() => near.getOrSet("k", () => "value"))).commandsByName).toEqual({
+      PTTL: 1,
+      HMGET: 1,
+      EVALSHA: 3,
+    });
     await held.reached;
     expect(near.peek("k")).toBeUndefined();
     held.release();
@@ -280,11 +363,13 @@ describe("A43 round trips of a cache over Redis", () => {
     await near.set("k", "value", { tags: ["a"] });
     // Its own write is heard like anybody's, and the copy confirmed behind it.
     await expect.poll(() => near.peek("k")).toBe("value");
-    expect(await count(async () => {
-      expect(await near.get("k")).toBe("value");
-      expect(await near.getOrSet("k", never, { tags: ["a"] })).toBe("value");
-      expect(near.peek("k")).toBe("value");
-    })).toEqual({ roundTrips: 0, commandsByName: {} });
+    expect(
+      await count(async () => {
+        expect(await near.get("k")).toBe("value");
+        expect(await near.getOrSet("k", never, { tags: ["a"] })).toBe("value");
+        expect(near.peek("k")).toBe("value");
+      }),
+    ).toEqual({ roundTrips: 0, commandsByName: {} });
   });
 });
 
@@ -300,7 +385,8 @@ it("between the caller of getOrSet and node-redis stand at most four frames of o
   const stacks: string[][] = [];
   RedisClient.prototype.sendCommand = function (...args) {
     const frames = new Error("here").stack!.split("\n");
-    if ((args[0] as readonly string[])[0] === "HMGET") stacks.push(frames.filter((frame) => /packages\/[^/]+\/src\//.test(frame)));
+    if ((args[0] as readonly string[])[0] === "HMGET")
+      stacks.push(frames.filter((frame) => /packages\/[^/]+\/src\//.test(frame)));
     return sendCommand.apply(this, args);
   };
   Error.stackTraceLimit = Infinity;
@@ -338,7 +424,8 @@ describe("with a server that is broken", () => {
     await proxy.close();
   });
 
-  const openHere = (stack: Stack, options: Options = {}): Cache => open(stack, proxy.url, "hotset", { ...options, redis: quick });
+  const openHere = (stack: Stack, options: Options = {}): Cache =>
+    open(stack, proxy.url, "hotset", { ...options, redis: quick });
 
   async function timed<T>(work: Promise<T>): Promise<{ readonly value: T; readonly ms: number }> {
     const startedAt = performance.now();
@@ -346,25 +433,28 @@ describe("with a server that is broken", () => {
     return { value, ms: performance.now() - startedAt };
   }
 
-  it.for(STACKS)("C43 a read that takes longer than its limit is a miss, and its late answer overwrites nothing: %s", async (stack) => {
-    const there = open("redis", server.url, "hotset");
-    await there.set("k", "old");
-    const cache = openHere(stack);
-    await cache.connect();
-    const held = proxy.hold("HMGET", "reply");
-    const answer = timed(cache.getOrSet("k", () => "loaded"));
-    await held.reached;
-    const { value, ms } = await answer;
-    expect(value).toBe("loaded");
-    expect(ms).toBeGreaterThanOrEqual(RESPONSE_TIMEOUT_MS - 5);
-    expect(ms).toBeLessThan(LATE_MS);
-    held.release();
-    // What was loaded beside a silent Redis is for while it is silent: now it says what holds.
-    await expect.poll(async () => (await cache.inspect("k"))?.tier).toBe("redis");
-    expect(cache.peek("k")).toBe(undefined);
-    expect(await cache.get("k")).toBe("old");
-    expect(await there.get("k")).toBe("old");
-  });
+  it.for(STACKS)(
+    "C43 a read that takes longer than its limit is a miss, and its late answer overwrites nothing: %s",
+    async (stack) => {
+      const there = open("redis", server.url, "hotset");
+      await there.set("k", "old");
+      const cache = openHere(stack);
+      await cache.connect();
+      const held = proxy.hold("HMGET", "reply");
+      const answer = timed(cache.getOrSet("k", () => "loaded"));
+      await held.reached;
+      const { value, ms } = await answer;
+      expect(value).toBe("loaded");
+      expect(ms).toBeGreaterThanOrEqual(RESPONSE_TIMEOUT_MS - 5);
+      expect(ms).toBeLessThan(LATE_MS);
+      held.release();
+      // What was loaded beside a silent Redis is for while it is silent: now it says what holds.
+      await expect.poll(async () => (await cache.inspect("k"))?.tier).toBe("redis");
+      expect(cache.peek("k")).toBe(undefined);
+      expect(await cache.get("k")).toBe("old");
+      expect(await there.get("k")).toBe("old");
+    },
+  );
 
   it.for(STACKS)("C43 gives way to what is stale: %s", async (stack) => {
     const cache = openHere(stack, { ttl: 1, localTtl: Infinity, staleWhileRevalidate: "1h" });
@@ -384,13 +474,19 @@ describe("with a server that is broken", () => {
     ["killed", () => server.kill(), () => server.start()],
     ["frozen", () => server.pause(), () => server.resume()],
     ["behind a link that swallows everything", () => proxy.swallow(), () => proxy.pass()],
-    ["refusing connections", async () => {
-      await proxy.refuse();
-      proxy.cut();
-    }, () => proxy.pass()],
+    [
+      "refusing connections",
+      async () => {
+        await proxy.refuse();
+        proxy.cut();
+      },
+      () => proxy.pass(),
+    ],
   ])("C92 C97 reads go on within their bound, and then at once: %s", { timeout: 30_000 }, async ([, breakIt, mend]) => {
     const deadlineMs = 300;
-    const cache = open("memory over redis", proxy.url, "hotset", { redis: (builder) => quick(builder).responseTimeout(deadlineMs) });
+    const cache = open("memory over redis", proxy.url, "hotset", {
+      redis: (builder) => quick(builder).responseTimeout(deadlineMs),
+    });
     await cache.connect();
     await cache.set("kept", "value");
     await expect.poll(() => cache.peek("kept")).toBe("value");
@@ -404,17 +500,24 @@ describe("with a server that is broken", () => {
     }
     // The connection is given up after a second of silence, which ends the hearing of changes; the fifth failure opens the breaker.
     expect(states.map(([, { state }]) => state)).toEqual(["detached", "down"]);
-    const { ms } = await timed(Promise.all(Array.from({ length: 1_000 }, (_, i) => cache.getOrSet(`quick ${i}`, () => "loaded"))));
+    const { ms } = await timed(
+      Promise.all(Array.from({ length: 1_000 }, (_, i) => cache.getOrSet(`quick ${i}`, () => "loaded"))),
+    );
     expect(ms).toBeLessThan(RESPONSE_TIMEOUT_MS);
     expect(await cache.delete("kept")).toEqual({ status: "pending" });
     expect(await cache.get("kept")).toBeUndefined();
 
     await mend();
     // The probe comes after a second, and goes through when the connection is there again.
-    await expect.poll(async () => {
-      await cache.get("probe");
-      return cache.stats().tiers.at(-1)!.state;
-    }, { timeout: 10_000, interval: 100 }).toBe("up");
+    await expect
+      .poll(
+        async () => {
+          await cache.get("probe");
+          return cache.stats().tiers.at(-1)!.state;
+        },
+        { timeout: 10_000, interval: 100 },
+      )
+      .toBe("up");
     await expect.poll(() => cache.stats().pending, { timeout: 10_000, interval: 100 }).toBe(0);
     expect(await cache.get("kept")).toBeUndefined();
     expect(await open("redis", server.url, "hotset").get("kept", { allowStale: true })).toBeUndefined();
@@ -431,7 +534,14 @@ describe("with a server that is broken", () => {
       state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fff_ffff;
       return (state >>> 8) % bound;
     };
-    const cache = openHere("memory over redis", { ttl: 200, staleWhileRevalidate: 200, staleIfError: 1_000, errorBackoff: 10, loadTimeout: 100, hardTimeout: 500 });
+    const cache = openHere("memory over redis", {
+      ttl: 200,
+      staleWhileRevalidate: 200,
+      staleIfError: 1_000,
+      errorBackoff: 10,
+      loadTimeout: 100,
+      hardTimeout: 500,
+    });
     const key = (): string => `k${below(10)}`;
     const load = async (): Promise<unknown> => {
       if (below(4) === 0) throw new Error("the source is down");
@@ -440,7 +550,12 @@ describe("with a server that is broken", () => {
     const calls: readonly (() => Promise<unknown>)[] = [
       () => cache.getOrSet(key(), load, { tags: ["t"] }),
       () => cache.getOrSet(key(), load, { forceRefresh: true }),
-      () => cache.getOrSetMany([key(), key()], (item) => item, (items) => items.map((item) => [item, 1])),
+      () =>
+        cache.getOrSetMany(
+          [key(), key()],
+          (item) => item,
+          (items) => items.map((item) => [item, 1]),
+        ),
       () => cache.get(key()),
       () => cache.getMany([key(), key(), key()]),
       () => cache.set(key(), below(1_000), { tags: ["t"] }),
@@ -471,9 +586,13 @@ describe("with a server that is broken", () => {
       await faults[below(faults.length)]!();
       for (let n = 0; n < 3; n += 1) {
         const startedAt = performance.now();
-        underWay.push(calls[below(calls.length)]!().catch(() => undefined).then(() => {
-          slowestMs = Math.max(slowestMs, performance.now() - startedAt);
-        }));
+        underWay.push(
+          calls[below(calls.length)]!()
+            .catch(() => undefined)
+            .then(() => {
+              slowestMs = Math.max(slowestMs, performance.now() - startedAt);
+            }),
+        );
       }
       await new Promise((resolve) => setTimeout(resolve, below(4)));
     }
@@ -481,10 +600,19 @@ describe("with a server that is broken", () => {
     // Writes of one key stand in line, and the breaker ends the line: five deadlines at most.
     expect(slowestMs).toBeLessThan(6 * RESPONSE_TIMEOUT_MS + 300);
     await proxy.pass();
-    await expect.poll(async () => {
-      await cache.delete("sound");
-      return [await cache.getOrSet("sound", () => "sound"), await open("redis", server.url, "hotset").get("sound"), cache.stats().pending];
-    }, { timeout: 40_000, interval: 500 }).toEqual(["sound", "sound", 0]);
+    await expect
+      .poll(
+        async () => {
+          await cache.delete("sound");
+          return [
+            await cache.getOrSet("sound", () => "sound"),
+            await open("redis", server.url, "hotset").get("sound"),
+            cache.stats().pending,
+          ];
+        },
+        { timeout: 40_000, interval: 500 },
+      )
+      .toEqual(["sound", "sound", 0]);
     process.off("unhandledRejection", collect);
     expect(unhandled).toEqual([]);
   }, 90_000);

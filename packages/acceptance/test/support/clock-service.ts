@@ -13,7 +13,10 @@ export interface ClockServiceSettings {
 const { url, keyPrefix, offsetMs } = JSON.parse(process.argv[2]!) as ClockServiceSettings;
 const wallClock = Date.now;
 Date.now = () => wallClock() + offsetMs;
-const cache = createCache({ name: "shop" }).tier(redis(url).keyPrefix(keyPrefix).valueFormat(json()).build()).defaults({ ttl: "10m" }).build();
+const cache = createCache({ name: "shop" })
+  .tier(redis(url).keyPrefix(keyPrefix).valueFormat(json()).build())
+  .defaults({ ttl: "10m" })
+  .build();
 
 const handlers = {
   /** Also connects: a first call may take longer than its deadline, on a busy machine. */
@@ -21,7 +24,8 @@ const handlers = {
     await cache.connect();
     return Date.now();
   },
-  set: async (key: string, value: string, tag: string): Promise<string> => (await cache.set(key, value, { tags: [tag] })).status,
+  set: async (key: string, value: string, tag: string): Promise<string> =>
+    (await cache.set(key, value, { tags: [tag] })).status,
   get: (key: string): Promise<unknown> => cache.get(key),
   invalidateTags: async (tag: string): Promise<string> => (await cache.invalidateTags(tag)).status,
   freshForMs: async (key: string): Promise<number | undefined> => (await cache.inspect(key))?.freshForMs,

@@ -1,5 +1,17 @@
 /** One process of a fleet: a cache in memory over Redis that does as it is told. Run by the processes-*.integration tests. */
-import { createCache, json, type Cache, type CacheEvents, type CacheStats, type EntryInfo, type EntryOptions, type GetOrSetOptions, type Namespace, type Policy, type Served } from "@hotset/core";
+import {
+  createCache,
+  json,
+  type Cache,
+  type CacheEvents,
+  type CacheStats,
+  type EntryInfo,
+  type EntryOptions,
+  type GetOrSetOptions,
+  type Namespace,
+  type Policy,
+  type Served,
+} from "@hotset/core";
 import { memory, type MemoryOptions } from "@hotset/memory";
 import { cluster, redis, sentinel, single, type Connection, type RedisBackendBuilder } from "@hotset/redis";
 import { answerCalls } from "@hotset/test-servers";
@@ -81,17 +93,30 @@ class Member {
   readonly runs: { key: string; startedAt: number; endedAt: number; background: boolean; reason: string }[] = [];
   readonly events: Record<string, unknown>[] = [];
   readonly gates = new Map<string, PromiseWithResolvers<void>>();
-  readonly watches = new Map<string, { readonly timer: NodeJS.Timeout; readonly sightings: { lastAt: number; firstAt: number; value: unknown }[] }>();
+  readonly watches = new Map<
+    string,
+    { readonly timer: NodeJS.Timeout; readonly sightings: { lastAt: number; firstAt: number; value: unknown }[] }
+  >();
 
   constructor(settings: MemberSettings) {
     const offsetMs = settings.clockOffsetMs ?? 0;
     Date.now = offsetMs === 0 ? wallClock : () => wallClock() + offsetMs;
-    const local = createCache({ name: "shop", explain: 1_000 }).tier(memory(settings.memory)).defaults({ ttl: "10m", ...settings.policy });
+    const local = createCache({ name: "shop", explain: 1_000 })
+      .tier(memory(settings.memory))
+      .defaults({ ttl: "10m", ...settings.policy });
     this.cache = (settings.isAlone === true ? local : local.tier(backendOf(settings).build())).build();
     for (const name of OBSERVED)
       this.cache.on(name, (event) => {
-        const { error, ...told } = event as CacheEvents[typeof name] & { readonly error?: { readonly code?: string; readonly message?: string } };
-        if (this.events.length < MAX_EVENTS) this.events.push({ event: name, at: sharedNow(), ...told, ...(error !== undefined && { code: error.code, message: error.message }) });
+        const { error, ...told } = event as CacheEvents[typeof name] & {
+          readonly error?: { readonly code?: string; readonly message?: string };
+        };
+        if (this.events.length < MAX_EVENTS)
+          this.events.push({
+            event: name,
+            at: sharedNow(),
+            ...told,
+            ...(error !== undefined && { code: error.code, message: error.message }),
+          });
       });
   }
 
@@ -102,16 +127,30 @@ class Member {
   }
 
   space(path: readonly string[] = []): Namespace {
-    return path.reduce<Namespace>((space, name) => (name === LOCAL_ONLY ? space.namespace(name, { localOnly: true }) : space.namespace(name)), this.cache);
+    return path.reduce<Namespace>(
+      (space, name) => (name === LOCAL_ONLY ? space.namespace(name, { localOnly: true }) : space.namespace(name)),
+      this.cache,
+    );
   }
 
-  getOrSet(key: string, plan: LoadPlan, { space, abortGate, ...options }: CallOptions = {}, onServed?: (served: Served) => void): Promise<unknown> {
+  getOrSet(
+    key: string,
+    plan: LoadPlan,
+    { space, abortGate, ...options }: CallOptions = {},
+    onServed?: (served: Served) => void,
+  ): Promise<unknown> {
     const controller = new AbortController();
     if (abortGate !== undefined) void this.gate(abortGate).promise.then(() => controller.abort(new Error("aborted")));
     return this.space(space).getOrSet(
       key,
       async (context) => {
-        const run = { key, startedAt: sharedNow(), endedAt: Infinity, background: context.background, reason: context.reason };
+        const run = {
+          key,
+          startedAt: sharedNow(),
+          endedAt: Infinity,
+          background: context.background,
+          reason: context.reason,
+        };
         this.runs.push(run);
         try {
           const version = plan.source === undefined ? undefined : Number(readFileSync(plan.source, "utf8"));
@@ -127,7 +166,11 @@ class Member {
           run.endedAt = sharedNow();
         }
       },
-      { ...options, signal: abortGate === undefined ? undefined : controller.signal, ...(onServed !== undefined && { onServed }) },
+      {
+        ...options,
+        signal: abortGate === undefined ? undefined : controller.signal,
+        ...(onServed !== undefined && { onServed }),
+      },
     );
   }
 
@@ -139,7 +182,14 @@ class Member {
 }
 
 function backendOf(settings: MemberSettings): RedisBackendBuilder {
-  const { keyPrefix, coherence = "auto", protocol = 3, maxStalenessMs = 10_000, responseTimeoutMs = 5_000, connectTimeoutMs = 10_000 } = settings;
+  const {
+    keyPrefix,
+    coherence = "auto",
+    protocol = 3,
+    maxStalenessMs = 10_000,
+    responseTimeoutMs = 5_000,
+    connectTimeoutMs = 10_000,
+  } = settings;
   return redis(connectionOf(settings.place))
     .valueFormat(json())
     .keyPrefix(keyPrefix)
@@ -195,43 +245,93 @@ const handlers = {
     return [...unhandled];
   },
 
-  getOrSet: (key: string, plan: LoadPlan = {}, options?: CallOptions): Promise<unknown> => mine().getOrSet(key, plan, options),
+  getOrSet: (key: string, plan: LoadPlan = {}, options?: CallOptions): Promise<unknown> =>
+    mine().getOrSet(key, plan, options),
   /** As `getOrSet`; also how it was answered, and after how long. Rejections are told, not thrown. */
-  async serve(key: string, plan: LoadPlan = {}, options?: CallOptions): Promise<{ value?: unknown; failed?: string; code?: string | undefined; status?: string; cause?: string | undefined; tier?: string | undefined; ms: number }> {
+  async serve(
+    key: string,
+    plan: LoadPlan = {},
+    options?: CallOptions,
+  ): Promise<{
+    value?: unknown;
+    failed?: string;
+    code?: string | undefined;
+    status?: string;
+    cause?: string | undefined;
+    tier?: string | undefined;
+    ms: number;
+  }> {
     let served: Served | undefined;
     const startedAt = sharedNow();
     try {
       const value = await mine().getOrSet(key, plan, options, (each) => (served = each));
       // Such a value cannot be told either.
-      return { value: plan.kind === "uncloneable" ? undefined : value, status: served!.status, tier: served!.tier, cause: served!.cause, ms: sharedNow() - startedAt };
+      return {
+        value: plan.kind === "uncloneable" ? undefined : value,
+        status: served!.status,
+        tier: served!.tier,
+        cause: served!.cause,
+        ms: sharedNow() - startedAt,
+      };
     } catch (error) {
-      return { failed: (error as Error).message, code: (error as { readonly code?: string }).code, ms: sharedNow() - startedAt };
+      return {
+        failed: (error as Error).message,
+        code: (error as { readonly code?: string }).code,
+        ms: sharedNow() - startedAt,
+      };
     }
   },
   /** So many callers at once. @returns what they got, each outcome once. */
   async herd(key: string, callers: number, plan: LoadPlan = {}, options?: CallOptions): Promise<readonly unknown[]> {
-    const outcomes = await Promise.all(Array.from({ length: callers }, () => mine().getOrSet(key, plan, options).catch((error: Error) => `failed: ${error.message}`)));
+    const outcomes = await Promise.all(
+      Array.from({ length: callers }, () =>
+        mine()
+          .getOrSet(key, plan, options)
+          .catch((error: Error) => `failed: ${error.message}`),
+      ),
+    );
     return [...new Set(outcomes)];
   },
-  getOrSetMany: async (keys: readonly string[], value: unknown, options?: Omit<CallOptions, "space" | "abortGate">): Promise<Map<string, unknown>> =>
-    mine().cache.getOrSetMany<string, unknown>(keys, (key) => key, (missing) => {
-      const now = sharedNow();
-      for (const key of missing) mine().runs.push({ key, startedAt: now, endedAt: now, background: false, reason: "batch" });
-      return missing.map((key) => [key, value]);
-    }, options),
+  getOrSetMany: async (
+    keys: readonly string[],
+    value: unknown,
+    options?: Omit<CallOptions, "space" | "abortGate">,
+  ): Promise<Map<string, unknown>> =>
+    mine().cache.getOrSetMany<string, unknown>(
+      keys,
+      (key) => key,
+      (missing) => {
+        const now = sharedNow();
+        for (const key of missing)
+          mine().runs.push({ key, startedAt: now, endedAt: now, background: false, reason: "batch" });
+        return missing.map((key) => [key, value]);
+      },
+      options,
+    ),
   get: (key: string, space?: readonly string[]): Promise<unknown> => mine().space(space).get(key),
   getStale: (key: string): Promise<unknown> => mine().cache.get(key, { allowStale: true }),
-  getMany: (keys: readonly string[], space?: readonly string[]): Promise<Map<string, unknown>> => mine().space(space).getMany(keys),
+  getMany: (keys: readonly string[], space?: readonly string[]): Promise<Map<string, unknown>> =>
+    mine().space(space).getMany(keys),
   has: (key: string): Promise<boolean> => mine().cache.has(key),
   peek: (key: string, space?: readonly string[]): unknown => mine().space(space).peek(key),
   /** The copies held here of `keys`. */
   peekMany: (keys: readonly string[], space?: readonly string[]): Map<string, unknown> =>
-    new Map(keys.flatMap((key) => { const value = mine().space(space).peek(key); return value === undefined ? [] : [[key, value] as const]; })),
+    new Map(
+      keys.flatMap((key) => {
+        const value = mine().space(space).peek(key);
+        return value === undefined ? [] : [[key, value] as const];
+      }),
+    ),
   inspect: (key: string): Promise<EntryInfo | undefined> => mine().cache.inspect(key),
 
-  set: (key: string, value: string | number | object, options?: EntryOptions, space?: readonly string[]) => mine().space(space).set(key, value, options),
+  set: (key: string, value: string | number | object, options?: EntryOptions, space?: readonly string[]) =>
+    mine().space(space).set(key, value, options),
   /** All at once. */
-  setMany: (entries: readonly (readonly [string, string | number | object])[], options?: EntryOptions, space?: readonly string[]) => mine().space(space).setMany(entries, options),
+  setMany: (
+    entries: readonly (readonly [string, string | number | object])[],
+    options?: EntryOptions,
+    space?: readonly string[],
+  ) => mine().space(space).setMany(entries, options),
   delete: (key: string, space?: readonly string[]) => mine().space(space).delete(key),
   deleteMany: (keys: readonly string[]) => mine().cache.deleteMany(keys),
   markStale: (key: string) => mine().cache.markStale(key),
@@ -240,19 +340,30 @@ const handlers = {
   clear: (space?: readonly string[]) => mine().space(space).clear(),
   /** Two tag invalidations and a write behind them, all in one turn of the loop. */
   invalidateTwiceAndSet: (tag: string, key: string, value: string) =>
-    Promise.all([mine().cache.invalidateTags(tag), mine().cache.invalidateTags(tag), mine().cache.set(key, value, { tags: [tag] })]),
+    Promise.all([
+      mine().cache.invalidateTags(tag),
+      mine().cache.invalidateTags(tag),
+      mine().cache.set(key, value, { tags: [tag] }),
+    ]),
 
   /** A write that takes two trips, since nothing is known of its tag, and behind it, in the same turn, one that takes one. */
   overtake: (key: string, earlier: string, tag: string, later: string | undefined) =>
-    Promise.all([mine().cache.set(key, earlier, { tags: [tag] }), later === undefined ? mine().cache.delete(key) : mine().cache.set(key, later)]),
+    Promise.all([
+      mine().cache.set(key, earlier, { tags: [tag] }),
+      later === undefined ? mine().cache.delete(key) : mine().cache.set(key, later),
+    ]),
 
   stats: (): CacheStats => mine().cache.stats(),
   /** Of the tier that is Redis. */
   state: (): string => mine().cache.stats().tiers.at(-1)!.state,
-  explain: (key: string) => mine().cache.explain(key).map(({ agoMs, what, why }) => `${what}: ${why} (${Math.round(agoMs)} ms ago)`),
+  explain: (key: string) =>
+    mine()
+      .cache.explain(key)
+      .map(({ agoMs, what, why }) => `${what}: ${why} (${Math.round(agoMs)} ms ago)`),
   drain: (): Promise<void> => mine().cache.drain(),
   loads: (key?: string): readonly LoadRun[] => mine().runs.filter((run) => key === undefined || run.key === key),
-  events: (name: (typeof OBSERVED)[number]): readonly Record<string, unknown>[] => mine().events.filter(({ event }) => event === name),
+  events: (name: (typeof OBSERVED)[number]): readonly Record<string, unknown>[] =>
+    mine().events.filter(({ event }) => event === name),
   openGate: (name: string): void => mine().gate(name).resolve(),
   clock: (): number => Date.now(),
 
@@ -296,11 +407,17 @@ const handlers = {
     const calls: Promise<PressedCall>[] = [];
     const call = async (key: string): Promise<PressedCall> => {
       const at = sharedNow();
-      const failed = await mine().getOrSet(key, { value: key, takesMs: 5 }).then(() => undefined, (error: Error) => error.message);
+      const failed = await mine()
+        .getOrSet(key, { value: key, takesMs: 5 })
+        .then(
+          () => undefined,
+          (error: Error) => error.message,
+        );
       return { at, ms: sharedNow() - at, failed };
     };
     for (let now = startedAt; now < startedAt + forMs; now = sharedNow()) {
-      while (calls.length < ((now - startedAt) / 1_000) * perSecond) calls.push(call(keys[calls.length % keys.length]!));
+      while (calls.length < ((now - startedAt) / 1_000) * perSecond)
+        calls.push(call(keys[calls.length % keys.length]!));
       await sleep(5);
     }
     return Promise.all(calls);
@@ -311,7 +428,12 @@ const handlers = {
     const seen = new Set<unknown>();
     const until = sharedNow() + forMs;
     while (sharedNow() < until) {
-      for (const value of await Promise.all([mine().cache.get(key), mine().cache.peek(key), mine().cache.get(key, { allowStale: true })])) seen.add(value);
+      for (const value of await Promise.all([
+        mine().cache.get(key),
+        mine().cache.peek(key),
+        mine().cache.get(key, { allowStale: true }),
+      ]))
+        seen.add(value);
       await sleep(1);
     }
     return [...seen];
@@ -324,8 +446,15 @@ const handlers = {
   async drive(keys: readonly string[], folder: string, changes: boolean): Promise<Drive> {
     const { cache } = mine();
     let isEnough = false;
-    void mine().gate("enough").promise.then(() => (isEnough = true));
-    const drive: { reads: DrivenRead[]; changes: DrivenChange[]; failed: string[]; slowestMs: number } = { reads: [], changes: [], failed: [], slowestMs: 0 };
+    void mine()
+      .gate("enough")
+      .promise.then(() => (isEnough = true));
+    const drive: { reads: DrivenRead[]; changes: DrivenChange[]; failed: string[]; slowestMs: number } = {
+      reads: [],
+      changes: [],
+      failed: [],
+      slowestMs: 0,
+    };
     const sourceOf = (key: string): string => `${folder}/${key}`;
     const reader = async (turn: number): Promise<void> => {
       for (let i = turn; !isEnough; i += 1) {

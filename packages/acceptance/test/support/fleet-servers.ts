@@ -1,5 +1,16 @@
 /** Redis in each of the shapes that a fleet is tried over. */
-import { startCluster, startOwnRedis, startProxy, startSentinel, until, type ClusterNode, type FaultProxy, type OwnRedis, type Reply, type TestCluster } from "@hotset/test-servers";
+import {
+  startCluster,
+  startOwnRedis,
+  startProxy,
+  startSentinel,
+  until,
+  type ClusterNode,
+  type FaultProxy,
+  type OwnRedis,
+  type Reply,
+  type TestCluster,
+} from "@hotset/test-servers";
 import type { Place } from "./fleet-member.ts";
 
 export type Topology = Place["topology"];
@@ -41,7 +52,10 @@ export interface FleetServersOptions {
   readonly config?: readonly string[];
 }
 
-export async function startServers(topology: Topology, { patienceMs = 5_000, config = [] }: FleetServersOptions = {}): Promise<FleetServers> {
+export async function startServers(
+  topology: Topology,
+  { patienceMs = 5_000, config = [] }: FleetServersOptions = {},
+): Promise<FleetServers> {
   switch (topology) {
     case "single":
       return singleServer(config);
@@ -147,7 +161,11 @@ async function sentinelServers(patienceMs: number, config: readonly string[]): P
 async function cutReplicasOf(primary: OwnRedis): Promise<void> {
   await primary.command("CONFIG", "SET", "requirepass", "nobody knows it");
   await primary.command("CLIENT", "KILL", "TYPE", "replica");
-  await until("a primary without replicas", 10_000, async () => (await primary.info("replication"))["connected_slaves"] === "0");
+  await until(
+    "a primary without replicas",
+    10_000,
+    async () => (await primary.info("replication"))["connected_slaves"] === "0",
+  );
 }
 
 async function waitForReplicas(primaries: readonly OwnRedis[]): Promise<void> {

@@ -18,7 +18,11 @@ const SCRIPT = new URL("fleet-member.ts", import.meta.url);
 export const sharedNow = (): number => Number(process.hrtime.bigint()) / 1e6;
 
 /** One process: each handler of fleet-member.ts as a method. */
-export type Member = { readonly [K in keyof MemberHandlers]: (...args: Parameters<MemberHandlers[K]>) => Promise<Awaited<ReturnType<MemberHandlers[K]>>> } & {
+export type Member = {
+  readonly [K in keyof MemberHandlers]: (
+    ...args: Parameters<MemberHandlers[K]>
+  ) => Promise<Awaited<ReturnType<MemberHandlers[K]>>>;
+} & {
   readonly process: ScriptProcess<MemberHandlers>;
 };
 
@@ -96,13 +100,19 @@ export class Pool {
   }
 
   /** Opens `count` processes over `servers`, each connected and heard. One list of settings: one for each. */
-  async open(servers: FleetServers, count: number, settings: FleetSettings | readonly FleetSettings[] = {}): Promise<Fleet> {
+  async open(
+    servers: FleetServers,
+    count: number,
+    settings: FleetSettings | readonly FleetSettings[] = {},
+  ): Promise<Fleet> {
     const keyPrefix = randomPrefix();
-    const members = await Promise.all(Array.from({ length: count }, async (_, i) => {
-      const member = this.take();
-      await member.open({ place: servers.place, keyPrefix, ...(Array.isArray(settings) ? settings[i] : settings) });
-      return member;
-    }));
+    const members = await Promise.all(
+      Array.from({ length: count }, async (_, i) => {
+        const member = this.take();
+        await member.open({ place: servers.place, keyPrefix, ...(Array.isArray(settings) ? settings[i] : settings) });
+        return member;
+      }),
+    );
     const fleet = new Fleet(this, servers, keyPrefix, members);
     await fleet.inStep();
     return fleet;
@@ -119,15 +129,17 @@ export class Pool {
 
   async giveBack(members: readonly Member[]): Promise<void> {
     const unhandled: string[] = [];
-    await Promise.all(members.map(async (member) => {
-      try {
-        unhandled.push(...(await member.close()));
-        this.#idle.push(member);
-      } catch {
-        // It was killed.
-        this.#all.delete(member);
-      }
-    }));
+    await Promise.all(
+      members.map(async (member) => {
+        try {
+          unhandled.push(...(await member.close()));
+          this.#idle.push(member);
+        } catch {
+          // It was killed.
+          this.#all.delete(member);
+        }
+      }),
+    );
     if (unhandled.length !== 0) throw new Error(`rejections that nobody handled: ${unhandled.join("; ")}`);
   }
 
@@ -138,9 +150,15 @@ export class Pool {
 }
 
 /** The body of a test over servers of several kinds at one time: for what is mostly waiting. Tells which of them failed. */
-export function overEach(pool: Pool, topologies: readonly Topology[], body: (servers: FleetServers, topology: Topology) => Promise<void>): () => Promise<void> {
+export function overEach(
+  pool: Pool,
+  topologies: readonly Topology[],
+  body: (servers: FleetServers, topology: Topology) => Promise<void>,
+): () => Promise<void> {
   return async () => {
-    const outcomes = await Promise.allSettled(topologies.map(async (topology) => body(await pool.servers(topology), topology)));
+    const outcomes = await Promise.allSettled(
+      topologies.map(async (topology) => body(await pool.servers(topology), topology)),
+    );
     for (const [i, outcome] of outcomes.entries()) {
       if (outcome.status !== "rejected") continue;
       const error = outcome.reason as Error;
@@ -170,11 +188,17 @@ export const isInStep = (member: Member, timeoutMs = PATIENCE_MS): Promise<true>
 
 /** Has it hold a local copy that is `value`. */
 export const holds = (member: Member, key: string, value: unknown): Promise<true> =>
-  until(`a local copy of ${key}`, PATIENCE_MS, async () => isDeepStrictEqual(await member.peek(key), value) || (await member.get(key), false));
+  until(
+    `a local copy of ${key}`,
+    PATIENCE_MS,
+    async () => isDeepStrictEqual(await member.peek(key), value) || (await member.get(key), false),
+  );
 
 /** Waits until it waits for somebody else's load of `key`. */
 export const waitsFor = (member: Member, key: string): Promise<true> =>
-  until(`a wait for the load of ${key} elsewhere`, PATIENCE_MS, async () => (await member.explain(key)).some((decision) => decision.startsWith("lease: held")));
+  until(`a wait for the load of ${key} elsewhere`, PATIENCE_MS, async () =>
+    (await member.explain(key)).some((decision) => decision.startsWith("lease: held")),
+  );
 
 /** Waits until its loader of `key` runs, for the n-th time. */
 export const loadsNow = (member: Member, key: string, times = 1): Promise<true> =>
@@ -184,11 +208,20 @@ export const loadsNow = (member: Member, key: string, times = 1): Promise<true> 
 export async function gone(member: Member, key: string, old: unknown, timeoutMs = PATIENCE_MS): Promise<number> {
   const startedAt = sharedNow();
   const was = JSON.stringify(old);
-  await until(`${key} to be another than ${was}`, timeoutMs, async () => JSON.stringify(await member.peek(key)) !== was);
+  await until(
+    `${key} to be another than ${was}`,
+    timeoutMs,
+    async () => JSON.stringify(await member.peek(key)) !== was,
+  );
   return sharedNow() - startedAt;
 }
 
 /** How many of these ran at one time, at most. */
 export function atOnce(runs: readonly LoadRun[]): number {
-  return Math.max(0, ...runs.map(({ startedAt }) => runs.filter((other) => other.startedAt <= startedAt && startedAt < other.endedAt).length));
+  return Math.max(
+    0,
+    ...runs.map(
+      ({ startedAt }) => runs.filter((other) => other.startedAt <= startedAt && startedAt < other.endedAt).length,
+    ),
+  );
 }

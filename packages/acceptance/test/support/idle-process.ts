@@ -15,7 +15,14 @@ function build(): { readonly cache: Cache; readonly backend: ScriptedBackend } {
   const cache = createCache({ name: "idle" })
     .tier(memory())
     .tier(backend)
-    .defaults({ ttl: "1h", staleWhileRevalidate: "1h", staleIfError: "1h", softTimeout: "1h", hardTimeout: "2h", loadTimeout: "3h" })
+    .defaults({
+      ttl: "1h",
+      staleWhileRevalidate: "1h",
+      staleIfError: "1h",
+      softTimeout: "1h",
+      hardTimeout: "2h",
+      loadTimeout: "3h",
+    })
     .build();
   return { cache, backend };
 }

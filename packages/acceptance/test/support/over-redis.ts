@@ -13,7 +13,11 @@ await nobody.connect!().catch(() => nobody.close());
 
 /** A backend that notices faults soon and comes back soon. */
 export const impatient = (connection: string | Connection): RedisBackendBuilder =>
-  redis(connection).valueFormat(json()).responseTimeout(DEADLINE_MS).connectTimeout("1s").backoff({ base: 10, max: 100 });
+  redis(connection)
+    .valueFormat(json())
+    .responseTimeout(DEADLINE_MS)
+    .connectTimeout("1s")
+    .backoff({ base: 10, max: 100 });
 
 export interface OverRedisOptions extends Policy, Pick<Partial<CacheOptions>, "name" | "version"> {
   /** @default 'backend' */
@@ -21,8 +25,15 @@ export interface OverRedisOptions extends Policy, Pick<Partial<CacheOptions>, "n
 }
 
 /** A cache that lasts until the end of the test: `shop`, with entries that outlast it, here and there. */
-export function over(backend: Backend, { name = "shop", version, stack = "backend", ...policy }: OverRedisOptions = {}): Cache {
-  const empty = createCache({ name, ...(version !== undefined && { version }) }).defaults({ ttl: "10m", localTtl: "10m", ...policy });
+export function over(
+  backend: Backend,
+  { name = "shop", version, stack = "backend", ...policy }: OverRedisOptions = {},
+): Cache {
+  const empty = createCache({ name, ...(version !== undefined && { version }) }).defaults({
+    ttl: "10m",
+    localTtl: "10m",
+    ...policy,
+  });
   const cache = (stack === "backend" ? empty : empty.tier(memory())).tier(backend).build();
   onTestFinished(() => cache.close({ timeout: 0 }));
   return cache;

@@ -1,5 +1,15 @@
 import type { Cache, CacheOptions, Clock, LoadContext, Policy } from "@hotset/core";
-import { createTestCache, gate, scriptedBackend, TestClock, type Gate, type ScriptedBackend, type ScriptedBackendOptions, type ScriptedCoherence, type ScriptedStore } from "@hotset/core/testing";
+import {
+  createTestCache,
+  gate,
+  scriptedBackend,
+  TestClock,
+  type Gate,
+  type ScriptedBackend,
+  type ScriptedBackendOptions,
+  type ScriptedCoherence,
+  type ScriptedStore,
+} from "@hotset/core/testing";
 import { memory, type MemoryOptions } from "@hotset/memory";
 
 /** One process, as far as the others can tell: a cache, and its own connection to the store that they share. */
@@ -33,8 +43,14 @@ export interface Processes<All> {
  * Two processes in step: one store with leases, tag versions and coherence, and everybody attached. `ttl` is an hour.
  * With `times` given, so many.
  */
-export async function inStep(options?: ProcessOptions, times?: undefined): Promise<Processes<[SimulatedProcess, SimulatedProcess]>>;
-export async function inStep(options: ProcessOptions, times: 3): Promise<Processes<[SimulatedProcess, SimulatedProcess, SimulatedProcess]>>;
+export async function inStep(
+  options?: ProcessOptions,
+  times?: undefined,
+): Promise<Processes<[SimulatedProcess, SimulatedProcess]>>;
+export async function inStep(
+  options: ProcessOptions,
+  times: 3,
+): Promise<Processes<[SimulatedProcess, SimulatedProcess, SimulatedProcess]>>;
 export async function inStep(options: ProcessOptions = {}, times: number = 2): Promise<Processes<unknown>> {
   const processes = notYetInStep(options, times);
   for (const { cache } of processes.all) await cache.connect();
@@ -47,9 +63,18 @@ export function notYetInStep(options: ProcessOptions = {}, times: number = 2): P
   let first: ScriptedBackend | undefined;
   const start = (more: ProcessOptions = {}): SimulatedProcess => {
     const { local = true, memory: memoryOptions, backend: its, clockOffsetMs = 0, ...rest } = { ...options, ...more };
-    const backend: ScriptedBackend = first === undefined ? scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "heard", ...its }) : first.peer(its);
+    const backend: ScriptedBackend =
+      first === undefined
+        ? scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "heard", ...its })
+        : first.peer(its);
     first ??= backend;
-    const cache = createTestCache({ ttl: "1h", ...rest, clock: shifted(clock, clockOffsetMs), local: local ? memory(memoryOptions) : false, backend });
+    const cache = createTestCache({
+      ttl: "1h",
+      ...rest,
+      clock: shifted(clock, clockOffsetMs),
+      local: local ? memory(memoryOptions) : false,
+      backend,
+    });
     return { cache, backend, link: backend.link };
   };
   const all = Array.from({ length: times }, () => start());
@@ -57,7 +82,9 @@ export function notYetInStep(options: ProcessOptions = {}, times: number = 2): P
 }
 
 const shifted = (clock: Clock, offsetMs: number): Clock =>
-  offsetMs === 0 ? clock : { now: () => clock.now() + offsetMs, schedule: (callback, delayMs) => clock.schedule(callback, delayMs) };
+  offsetMs === 0
+    ? clock
+    : { now: () => clock.now() + offsetMs, schedule: (callback, delayMs) => clock.schedule(callback, delayMs) };
 
 /** A loader that stands at a gate of its own with each run, and tells what it was given. */
 export interface GatedLoads<T> {

@@ -10,7 +10,9 @@ function source<T>(give: (run: number) => Promise<T>): Source<T> {
 }
 
 /** Gives `value-1`, `value-2` and so on. */
-export const numbered = (value: string = "value"): Source<string> => source((run) => Promise.resolve(`${value}-${run}`));
+export const numbered = (value: string = "value"): Source<string> =>
+  source((run) => Promise.resolve(`${value}-${run}`));
 
 /** Fails each time, with the same error. */
-export const failing = (error: unknown = new Error("the source is down")): Source<never> => source(() => Promise.reject(error));
+export const failing = (error: unknown = new Error("the source is down")): Source<never> =>
+  source(() => Promise.reject(error));

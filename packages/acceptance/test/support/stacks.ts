@@ -1,5 +1,12 @@
 import type { Cache, CacheOptions, Policy } from "@hotset/core";
-import { createTestCache, flush, scriptedBackend, TestClock, type ScriptedBackend, type ScriptedBackendOptions } from "@hotset/core/testing";
+import {
+  createTestCache,
+  flush,
+  scriptedBackend,
+  TestClock,
+  type ScriptedBackend,
+  type ScriptedBackendOptions,
+} from "@hotset/core/testing";
 import { memory, type MemoryOptions } from "@hotset/memory";
 
 /** The tiers a promise is tried over: it may not depend on them. */

@@ -30,7 +30,9 @@ describe("C67 invalidateTags", () => {
   });
 
   it("costs a copy that has none of the tags nothing, and one that has them no trip while nothing is invalidated", async () => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     await p1.cache.set("a", 1, { tags: ["t"] });
     await p1.cache.set("b", 2, { tags: ["u"] });
     expect([...(await p2.cache.getMany(["a", "b"])).values()]).toEqual([1, 2]);
@@ -43,7 +45,9 @@ describe("C67 invalidateTags", () => {
   });
 
   it("reaches the namespaces below, in other processes too", async () => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     const [a, b] = [p1, p2].map(({ cache }) => cache.namespace("users")) as [Cache, Cache];
     await a.set("k", "old", { tags: ["t"] });
     expect(await b.get("k")).toBe("old");
@@ -52,7 +56,11 @@ describe("C67 invalidateTags", () => {
   });
 
   it("leaves caches of other names alone, and their processes in peace", async () => {
-    const { all: [p1], start, clock } = await inStep();
+    const {
+      all: [p1],
+      start,
+      clock,
+    } = await inStep();
     const p2 = start();
     const other = createTestCache({ name: "other", clock, backend: p2.backend, ttl: "1h" });
     await other.connect();
@@ -65,7 +73,10 @@ describe("C67 invalidateTags", () => {
   });
 
   it("that is pending hides them here, not yet elsewhere, and everywhere once it was replayed (C93)", async () => {
-    const { all: [p1, p2], clock } = await inStep();
+    const {
+      all: [p1, p2],
+      clock,
+    } = await inStep();
     await tagged(p1.cache, "old");
     expect(await p2.cache.get("k")).toBe("old");
     p1.backend.down();
@@ -74,31 +85,45 @@ describe("C67 invalidateTags", () => {
     p1.backend.up();
     clock.advance(1_000);
     await flush();
-    expect([p1.cache.stats().pending, await p1.cache.get("k"), await p2.cache.get("k")]).toEqual([0, undefined, undefined]);
+    expect([p1.cache.stats().pending, await p1.cache.get("k"), await p2.cache.get("k")]).toEqual([
+      0,
+      undefined,
+      undefined,
+    ]);
   });
 });
 
 describe("C77 an invalidation that races with the first look at its tag is honoured", () => {
-  it.for(["tags.read", "tags.pin"] as const)("in %s: what was answered before is not remembered after the message (counter-example 1)", async (operation) => {
-    const { all: [p1, p2] } = await inStep();
-    await tagged(p1.cache, "old");
-    const answering = gate();
-    p2.backend.script(operation, { key: T, after: answering });
-    const call = operation === "tags.read" ? p2.cache.getOrSet("k", () => "loaded", { tags: ["t"] }) : p2.cache.set("j", "old", { tags: ["t"] });
-    await answering.arrived();
-    await p1.cache.invalidateTags("t");
-    answering.open();
-    await call;
-    await flush();
-    for (const key of ["k", "j"]) {
-      const held = p2.cache.peek(key);
-      expect([held, await p1.cache.get(key)]).not.toContain("old");
-      expect([undefined, "loaded"]).toContain(held);
-    }
-  });
+  it.for(["tags.read", "tags.pin"] as const)(
+    "in %s: what was answered before is not remembered after the message (counter-example 1)",
+    async (operation) => {
+      const {
+        all: [p1, p2],
+      } = await inStep();
+      await tagged(p1.cache, "old");
+      const answering = gate();
+      p2.backend.script(operation, { key: T, after: answering });
+      const call =
+        operation === "tags.read"
+          ? p2.cache.getOrSet("k", () => "loaded", { tags: ["t"] })
+          : p2.cache.set("j", "old", { tags: ["t"] });
+      await answering.arrived();
+      await p1.cache.invalidateTags("t");
+      answering.open();
+      await call;
+      await flush();
+      for (const key of ["k", "j"]) {
+        const held = p2.cache.peek(key);
+        expect([held, await p1.cache.get(key)]).not.toContain("old");
+        expect([undefined, "loaded"]).toContain(held);
+      }
+    },
+  );
 
   it("by the process that looks: its own call is newer, whatever it reads (counter-example 2)", async () => {
-    const { all: [p1] } = await inStep({ backend: { echoes: false } });
+    const {
+      all: [p1],
+    } = await inStep({ backend: { echoes: false } });
     await tagged(p1.cache, "old");
     p1.link.everything();
     const renewing = gate();
@@ -113,7 +138,9 @@ describe("C77 an invalidation that races with the first look at its tag is honou
 
 describe("C41 what an invalidation overtakes is stored nowhere", () => {
   it("versions are taken before the loader runs, so one that began after them is not valid (counter-example 7)", async () => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     const loads = gatedLoads<string>();
     const loading = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
     await loads.arrived(1);
@@ -126,31 +153,44 @@ describe("C41 what an invalidation overtakes is stored nowhere", () => {
     expect([p1.cache.peek("k"), await p1.cache.get("k")]).toEqual([undefined, undefined]);
   });
 
-  it.for([true, false])("tags that the loader adds: held against what issues versions; the message was heard: %s (counter-example 8)", async (isHeard) => {
-    const { all: [p1, p2], store } = await inStep();
-    const loads = gatedLoads<string>();
-    const load = async (context: Parameters<typeof loads.load>[0]): Promise<string> => {
-      const value = await loads.load(context);
-      context.setOptions({ tags: ["t"] });
-      return value;
-    };
-    for (const evict of [false, true]) {
-      const loading = p1.cache.getOrSet("k", load);
-      await loads.arrived(evict ? 2 : 1);
-      if (!isHeard) p1.link.hold();
-      await p2.cache.invalidateTags("t");
-      // Missing is not new.
-      if (evict) store.evictTag(T);
-      loads.runs[evict ? 1 : 0]!.open("old");
-      expect(await loading).toBe("old");
-      await flush();
-      p1.link.deliver();
-      expect([store.keys().includes(K), p1.cache.peek("k"), await p2.cache.get("k")]).toEqual([false, undefined, undefined]);
-    }
-  });
+  it.for([true, false])(
+    "tags that the loader adds: held against what issues versions; the message was heard: %s (counter-example 8)",
+    async (isHeard) => {
+      const {
+        all: [p1, p2],
+        store,
+      } = await inStep();
+      const loads = gatedLoads<string>();
+      const load = async (context: Parameters<typeof loads.load>[0]): Promise<string> => {
+        const value = await loads.load(context);
+        context.setOptions({ tags: ["t"] });
+        return value;
+      };
+      for (const evict of [false, true]) {
+        const loading = p1.cache.getOrSet("k", load);
+        await loads.arrived(evict ? 2 : 1);
+        if (!isHeard) p1.link.hold();
+        await p2.cache.invalidateTags("t");
+        // Missing is not new.
+        if (evict) store.evictTag(T);
+        loads.runs[evict ? 1 : 0]!.open("old");
+        expect(await loading).toBe("old");
+        await flush();
+        p1.link.deliver();
+        expect([store.keys().includes(K), p1.cache.peek("k"), await p2.cache.get("k")]).toEqual([
+          false,
+          undefined,
+          undefined,
+        ]);
+      }
+    },
+  );
 
   it("while the first use of a late tag can be stored: an issuer that stands where it stood has invalidated nothing (counter-example 8)", async () => {
-    const { all: [p1, p2], store } = await inStep();
+    const {
+      all: [p1, p2],
+      store,
+    } = await inStep();
     await p1.cache.getOrSet("k", ({ setOptions }) => (setOptions({ tags: ["never seen"] }), "loaded"));
     expect([store.keys().includes(K), await p2.cache.get("k")]).toEqual([true, "loaded"]);
     await p2.cache.invalidateTags("never seen");
@@ -158,7 +198,9 @@ describe("C41 what an invalidation overtakes is stored nowhere", () => {
   });
 
   it("nor does who asks after the message share the load, though the loader will add the tag (counter-example 5)", async () => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     const loads = gatedLoads<string>();
     const load = async (context: Parameters<typeof loads.load>[0]): Promise<string> => {
       const value = await loads.load(context);
@@ -179,7 +221,9 @@ describe("C41 what an invalidation overtakes is stored nowhere", () => {
   });
 
   it("one's own call, though neither it nor anything else is heard of (counter-example 5)", async () => {
-    const { all: [p1] } = await inStep({ backend: { echoes: false } });
+    const {
+      all: [p1],
+    } = await inStep({ backend: { echoes: false } });
     const loads = gatedLoads<string>();
     const older = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
     await loads.arrived(1);
@@ -195,7 +239,10 @@ describe("C41 what an invalidation overtakes is stored nowhere", () => {
 
 describe("C72 within one millisecond", () => {
   it("two invalidations, and a set right after one, leave the new entry valid and the old one hidden, for both", async () => {
-    const { all: [p1, p2], clock } = await inStep();
+    const {
+      all: [p1, p2],
+      clock,
+    } = await inStep();
     const startedAt = clock.now();
     await p1.cache.set("k", "old", { tags: ["t"] });
     expect(await p2.cache.get("k")).toBe("old");
@@ -240,7 +287,11 @@ describe("C73 what is lost of tags causes misses, and brings nothing back", () =
 });
 
 it("C74 an entry that outlives the version it was stored under is judged by what was invalidated since", async () => {
-  const { all: [p1, p2], store, clock } = await inStep({ ttl: "365d", backend: { maxStalenessMs: 24 * 3_600_000 } });
+  const {
+    all: [p1, p2],
+    store,
+    clock,
+  } = await inStep({ ttl: "365d", backend: { maxStalenessMs: 24 * 3_600_000 } });
   for (const isInvalidated of [false, true]) {
     await tagged(p1.cache, "old");
     clock.advance("40d");
@@ -257,7 +308,9 @@ it("C74 an entry that outlives the version it was stored under is judged by what
 
 describe("C76 reading a tag's version", () => {
   it("once more costs nobody anything: others are not told", async () => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     await tagged(p1.cache, "v");
     expect(await tagged(p2.cache, "never")).toBe("v");
     await flush();
@@ -268,7 +321,9 @@ describe("C76 reading a tag's version", () => {
   });
 
   it("for the first time is heard by all, and costs at most a second look", async () => {
-    const { all: [p1, p2] } = await inStep();
+    const {
+      all: [p1, p2],
+    } = await inStep();
     await p1.cache.set("k", "v", { tags: ["t"] });
     expect(await p2.cache.get("k")).toBe("v");
     await flush();
@@ -280,7 +335,9 @@ describe("C76 reading a tag's version", () => {
   });
 
   it("keeps nobody from sharing the load that it is issued for", async () => {
-    const { all: [p1] } = await inStep();
+    const {
+      all: [p1],
+    } = await inStep();
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", loads.load, { tags: ["first used now"] });
     await loads.arrived(1);
@@ -308,24 +365,34 @@ describe("C79 clear", () => {
     expect(await loading).toBe("old");
     for (const { cache } of all) {
       const users = cache.namespace("users");
-      expect([users.peek("k7"), await users.get("k7"), await users.get("loading")]).toEqual([undefined, undefined, undefined]);
+      expect([users.peek("k7"), await users.get("k7"), await users.get("loading")]).toEqual([
+        undefined,
+        undefined,
+        undefined,
+      ]);
     }
     await p1.cache.namespace("users").set("k7", "new");
     for (const { cache } of all) expect(await cache.namespace("users").get("k7")).toBe("new");
   });
 
   it("of a namespace leaves those beside and above it in every process", async () => {
-    const { all: [p1, p2] } = await inStep();
-    const path = (cache: Cache): Cache[] => [cache, cache.namespace("a"), cache.namespace("a").namespace("b"), cache.namespace("ab")] as Cache[];
+    const {
+      all: [p1, p2],
+    } = await inStep();
+    const path = (cache: Cache): Cache[] =>
+      [cache, cache.namespace("a"), cache.namespace("a").namespace("b"), cache.namespace("ab")] as Cache[];
     for (const [i, space] of path(p1.cache).entries()) await space.set("k", i);
     for (const [i, space] of path(p2.cache).entries()) expect(await space.get("k")).toBe(i);
     await p1.cache.namespace("a").clear();
-    for (const { cache } of [p2, p1]) expect(await Promise.all(path(cache).map((space) => space.get("k")))).toEqual([0, undefined, undefined, 3]);
+    for (const { cache } of [p2, p1])
+      expect(await Promise.all(path(cache).map((space) => space.get("k")))).toEqual([0, undefined, undefined, 3]);
   });
 });
 
 it("C80 what is known of tags is bounded, and what is forgotten is read again", { timeout: 60_000 }, async () => {
-  const { all: [p1, p2] } = await inStep();
+  const {
+    all: [p1, p2],
+  } = await inStep();
   await p1.cache.set("k", "v", { tags: ["t"] });
   expect(await p2.cache.get("k")).toBe("v");
   const many = Array.from({ length: 1_000 }, (_, i) => i);
@@ -343,7 +410,9 @@ it("C80 what is known of tags is bounded, and what is forgotten is read again", 
 
 describe("C105 versions that are known here", () => {
   it("are not pushed out by entries", async () => {
-    const { all: [p1, p2] } = await inStep({ memory: { maxEntries: 2 } });
+    const {
+      all: [p1, p2],
+    } = await inStep({ memory: { maxEntries: 2 } });
     await p1.cache.set("k", "v", { tags: ["t"] });
     for (let i = 0; i < 1_000; i += 1) await p2.cache.set(`k${i}`, i);
     expect(await p2.cache.get("k")).toBe("v");
@@ -355,11 +424,18 @@ describe("C105 versions that are known here", () => {
   });
 
   it("cost misses where they are evicted in the store", async () => {
-    const { all: [p1, p2], store } = await inStep();
+    const {
+      all: [p1, p2],
+      store,
+    } = await inStep();
     await tagged(p1.cache, "v");
     expect(await p2.cache.get("k")).toBe("v");
     store.evictTag(T);
-    expect([p1.cache.peek("k"), await p1.cache.get("k"), await p2.cache.get("k")]).toEqual([undefined, undefined, undefined]);
+    expect([p1.cache.peek("k"), await p1.cache.get("k"), await p2.cache.get("k")]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
     expect(await tagged(p2.cache, "again")).toBe("again");
     expect(await p1.cache.get("k")).toBe("again");
   });
@@ -371,9 +447,15 @@ describe("C71 processes whose clocks differ", () => {
     clock.advance(7_200_000);
     const [here, there] = [start(), start({ clockOffsetMs })] as const;
     for (const { cache } of [here, there]) await cache.connect();
-    for (const [writer, reader] of [[here, there], [there, here]] as const) {
+    for (const [writer, reader] of [
+      [here, there],
+      [there, here],
+    ] as const) {
       await writer.cache.set("k", "v1", { tags: ["t"] });
-      expect([await reader.cache.get("k"), await reader.cache.inspect("k")]).toMatchObject(["v1", { state: "fresh", ageMs: 0, freshForMs: 1_000, expiresInMs: 2_000 }]);
+      expect([await reader.cache.get("k"), await reader.cache.inspect("k")]).toMatchObject([
+        "v1",
+        { state: "fresh", ageMs: 0, freshForMs: 1_000, expiresInMs: 2_000 },
+      ]);
       await reader.cache.invalidateTags("t");
       expect([await writer.cache.get("k"), await reader.cache.get("k")]).toEqual([undefined, undefined]);
       expect(await reader.cache.getOrSet("k", () => "v2", { tags: ["t"] })).toBe("v2");
@@ -384,7 +466,11 @@ describe("C71 processes whose clocks differ", () => {
       }
       expect([writer.cache.peek("k"), reader.cache.peek("k")]).toEqual(["v2", "v2"]);
       clock.advance(1);
-      expect([writer.cache.peek("k"), reader.cache.peek("k"), await reader.cache.get("k", { allowStale: true })]).toEqual([undefined, undefined, "v2"]);
+      expect([
+        writer.cache.peek("k"),
+        reader.cache.peek("k"),
+        await reader.cache.get("k", { allowStale: true }),
+      ]).toEqual([undefined, undefined, "v2"]);
       const loads = gatedLoads<string>();
       const first = writer.cache.getOrSet("k", loads.load, { tags: ["t"] });
       await loads.arrived(1);

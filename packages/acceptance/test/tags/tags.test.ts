@@ -19,7 +19,8 @@ async function waysToFind(space: Namespace, key: string): Promise<readonly strin
     getMany: async () => (await space.getMany([key, "no such key"])).get(key),
     "getMany, stale": async () => (await space.getMany([key, "no such key"], { allowStale: true })).get(key),
     inspect: () => space.inspect(key),
-    getOrSet: () => space.getOrSet(key, failing(sourceDown)).catch((error: unknown) => (error === sourceDown ? undefined : error)),
+    getOrSet: () =>
+      space.getOrSet(key, failing(sourceDown)).catch((error: unknown) => (error === sourceDown ? undefined : error)),
   };
   const found: string[] = [];
   for (const [way, ask] of Object.entries(ways)) if ((await ask()) !== undefined) found.push(way);
@@ -33,17 +34,26 @@ describe.each(STACKS)("over %s", (stack) => {
       await cache.set("a", "A", { tags: ["one", "two"] });
       await cache.set("b", "B", { tags: ["two", "three"] });
       await cache.getOrSet("c", () => "C", { tags: ["three"] });
-      await cache.getOrSet("d", ({ setOptions }) => {
-        setOptions({ tags: ["two"] });
-        return "D";
-      }, { tags: ["four"] });
+      await cache.getOrSet(
+        "d",
+        ({ setOptions }) => {
+          setOptions({ tags: ["two"] });
+          return "D";
+        },
+        { tags: ["four"] },
+      );
       await cache.set("e", "E");
 
       expect(await cache.invalidateTags("two", "no such tag")).toEqual({ status: "done", token: expect.any(String) });
       expect(await waysToFind(cache, "a")).toEqual([]);
       expect(await waysToFind(cache, "b")).toEqual([]);
       expect(await waysToFind(cache, "d")).toEqual([]);
-      expect(await cache.getMany(["a", "b", "c", "d", "e"])).toEqual(new Map([["c", "C"], ["e", "E"]]));
+      expect(await cache.getMany(["a", "b", "c", "d", "e"])).toEqual(
+        new Map([
+          ["c", "C"],
+          ["e", "E"],
+        ]),
+      );
     });
 
     it("mark stale what carries one of them, and nothing else", async () => {
@@ -58,12 +68,19 @@ describe.each(STACKS)("over %s", (stack) => {
 
     it("reach the namespaces below, and neither those above nor those beside", async () => {
       const { cache } = open(stack, { ttl: "1h" });
-      const spaces = { root: cache, a: cache.namespace("a"), ab: cache.namespace("a").namespace("b"), c: cache.namespace("c") };
+      const spaces = {
+        root: cache,
+        a: cache.namespace("a"),
+        ab: cache.namespace("a").namespace("b"),
+        c: cache.namespace("c"),
+      };
       const fill = async (): Promise<void> => {
         for (const space of Object.values(spaces)) await space.set("k", "value", { tags: ["t"] });
       };
       const left = async (): Promise<string[]> => {
-        const found = await Promise.all(Object.entries(spaces).map(async ([name, space]) => ((await space.has("k")) ? [name] : [])));
+        const found = await Promise.all(
+          Object.entries(spaces).map(async ([name, space]) => ((await space.has("k")) ? [name] : [])),
+        );
         return found.flat();
       };
       await fill();
@@ -95,12 +112,19 @@ describe.each(STACKS)("over %s", (stack) => {
       const { cache } = open(stack, { ttl: "1h" });
       const ofCall = Object.freeze(["b", "a", "b"]);
       const ofLoad = Object.freeze(["c", "a"]);
-      await cache.getOrSet("k", ({ setOptions }) => {
-        setOptions({ tags: ofLoad });
-        return "value";
-      }, { tags: ofCall });
+      await cache.getOrSet(
+        "k",
+        ({ setOptions }) => {
+          setOptions({ tags: ofLoad });
+          return "value";
+        },
+        { tags: ofCall },
+      );
       expect((await cache.inspect("k"))?.tags).toEqual(["b", "a", "c"]);
-      expect([ofCall, ofLoad]).toEqual([["b", "a", "b"], ["c", "a"]]);
+      expect([ofCall, ofLoad]).toEqual([
+        ["b", "a", "b"],
+        ["c", "a"],
+      ]);
     });
 
     it("without a name are nothing to do", async () => {
@@ -191,7 +215,12 @@ describe.each(STACKS)("over %s", (stack) => {
 
   describe("C70 markStale", () => {
     it("begins both stale windows now", async () => {
-      const { cache, clock } = open(stack, { ttl: 10_000, staleWhileRevalidate: 100, staleIfError: 300, errorBackoff: 0 });
+      const { cache, clock } = open(stack, {
+        ttl: 10_000,
+        staleWhileRevalidate: 100,
+        staleIfError: 300,
+        errorBackoff: 0,
+      });
       await cache.set("k", "value");
       clock.advance(1_000);
       await cache.markStale("k");
@@ -252,7 +281,12 @@ describe.each(STACKS)("over %s", (stack) => {
 
   describe("C70 markTagsStale", () => {
     it("makes entries stale at once, and their windows end with the old lifetime", async () => {
-      const { cache, clock } = open(stack, { ttl: 1_000, staleWhileRevalidate: 100, staleIfError: 300, errorBackoff: 0 });
+      const { cache, clock } = open(stack, {
+        ttl: 1_000,
+        staleWhileRevalidate: 100,
+        staleIfError: 300,
+        errorBackoff: 0,
+      });
       await cache.set("k", "value", { tags: ["t"] });
       clock.advance(400);
       expect(await cache.markTagsStale("t")).toMatchObject({ status: "done" });
@@ -320,7 +354,12 @@ describe.each(STACKS)("over %s", (stack) => {
     it("two invalidations at once", async () => {
       const { cache } = open(stack, { ttl: "1h" });
       await cache.set("k", "old", { tags: ["t"] });
-      await Promise.all([cache.invalidateTags("t"), cache.invalidateTags("t"), cache.markTagsStale("t"), cache.clear()]);
+      await Promise.all([
+        cache.invalidateTags("t"),
+        cache.invalidateTags("t"),
+        cache.markTagsStale("t"),
+        cache.clear(),
+      ]);
       expect(await cache.get("k")).toBeUndefined();
       await cache.getOrSet("k", () => "new", { tags: ["t"] });
       expect(await cache.get("k")).toBe("new");
@@ -347,35 +386,42 @@ describe.each(STACKS)("over %s", (stack) => {
   });
 
   describe("C75 a value loaded under other tags", () => {
-    it.for(["set", "a forced load", "a refresh", "ctx.setOptions"] as const)("is no longer reached through its former ones: %s", async (how) => {
-      const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: "1h" });
-      await cache.set("k", "old", { tags: ["former", "both"] });
-      switch (how) {
-        case "set":
-          await cache.set("k", "new", { tags: ["both", "latter"] });
-          break;
-        case "a forced load":
-          await cache.getOrSet("k", () => "new", { tags: ["both", "latter"], forceRefresh: true });
-          break;
-        case "a refresh":
-          clock.advance(100);
-          expect(await cache.getOrSet("k", () => "new", { tags: ["both", "latter"] })).toBe("old");
-          await cache.drain();
-          break;
-        case "ctx.setOptions":
-          clock.advance(100);
-          await cache.getOrSet("k", ({ setOptions }) => {
-            setOptions({ tags: ["latter"] });
-            return "new";
-          }, { tags: ["both"] });
-          await cache.drain();
-      }
-      expect((await cache.inspect("k"))?.tags).toEqual(["both", "latter"]);
-      await cache.invalidateTags("former");
-      expect(await cache.get("k")).toBe("new");
-      await cache.invalidateTags("latter");
-      expect(await waysToFind(cache, "k")).toEqual([]);
-    });
+    it.for(["set", "a forced load", "a refresh", "ctx.setOptions"] as const)(
+      "is no longer reached through its former ones: %s",
+      async (how) => {
+        const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: "1h" });
+        await cache.set("k", "old", { tags: ["former", "both"] });
+        switch (how) {
+          case "set":
+            await cache.set("k", "new", { tags: ["both", "latter"] });
+            break;
+          case "a forced load":
+            await cache.getOrSet("k", () => "new", { tags: ["both", "latter"], forceRefresh: true });
+            break;
+          case "a refresh":
+            clock.advance(100);
+            expect(await cache.getOrSet("k", () => "new", { tags: ["both", "latter"] })).toBe("old");
+            await cache.drain();
+            break;
+          case "ctx.setOptions":
+            clock.advance(100);
+            await cache.getOrSet(
+              "k",
+              ({ setOptions }) => {
+                setOptions({ tags: ["latter"] });
+                return "new";
+              },
+              { tags: ["both"] },
+            );
+            await cache.drain();
+        }
+        expect((await cache.inspect("k"))?.tags).toEqual(["both", "latter"]);
+        await cache.invalidateTags("former");
+        expect(await cache.get("k")).toBe("new");
+        await cache.invalidateTags("latter");
+        expect(await waysToFind(cache, "k")).toEqual([]);
+      },
+    );
 
     it("keeps its tags through notModified, and can be invalidated by them", async () => {
       const { cache, clock } = open(stack, { ttl: 100, staleIfError: "1h" });
@@ -392,7 +438,8 @@ describe.each(STACKS)("over %s", (stack) => {
     it("empties a namespace and those below it, and leaves its siblings", async () => {
       const { cache } = open(stack, { ttl: "1h" });
       const paths = [[], ["a"], ["ab"], ["a", "b"], ["a", "b", "c"], ["b"], ["a:b"], ["a%3Ab"]];
-      const spaceAt = (path: readonly string[]): Namespace => path.reduce<Namespace>((space, name) => space.namespace(name), cache);
+      const spaceAt = (path: readonly string[]): Namespace =>
+        path.reduce<Namespace>((space, name) => space.namespace(name), cache);
       const fill = async (): Promise<void> => {
         for (const path of paths) await spaceAt(path).set("k", path.join("/"));
       };
@@ -424,7 +471,10 @@ describe.each(STACKS)("over %s", (stack) => {
         none: open(stack, { clock, backend, name: "", ttl: "1h" }).cache,
       };
       const fill = () => Promise.all(Object.entries(caches).map(([name, cache]) => cache.set("k", name)));
-      const left = async (): Promise<string[]> => (await Promise.all(Object.values(caches).map((cache) => cache.get<string>("k")))).filter((each) => each !== undefined);
+      const left = async (): Promise<string[]> =>
+        (await Promise.all(Object.values(caches).map((cache) => cache.get<string>("k")))).filter(
+          (each) => each !== undefined,
+        );
       for (const [name, cache] of Object.entries(caches)) {
         await fill();
         await cache.clear();
@@ -559,10 +609,15 @@ describe.each(STACKS_WITH_BACKEND)("two processes over one backend, here over %s
       const clocks = [new TestClock(), new TestClock()] as const;
       clocks[0].advance(offset);
       const { backend } = open("backend", { clock: backendClock });
-      const [here, there] = clocks.map((clock) => open("backend", { clock, backend, ttl: 1_000, staleIfError: 1_000 }).cache) as [Cache, Cache];
+      const [here, there] = clocks.map(
+        (clock) => open("backend", { clock, backend, ttl: 1_000, staleIfError: 1_000 }).cache,
+      ) as [Cache, Cache];
       const elapse = (ms: number): void => [backendClock, ...clocks].forEach((clock) => clock.advance(ms));
 
-      for (const [writer, reader] of [[here, there], [there, here]] as const) {
+      for (const [writer, reader] of [
+        [here, there],
+        [there, here],
+      ] as const) {
         await writer.set("k", "value", { tags: ["t"] });
         elapse(999);
         expect(await reader.get("k")).toBe("value");

@@ -8,7 +8,8 @@ export function asCache(contender: Contender): Cache {
     return { status };
   };
   const view = (path: string): unknown => ({
-    getOrSet: (key: string, load: (ctx: unknown) => Promise<unknown>) => contender.getOrSet(path + key, () => load({ signal: new AbortController().signal, setOptions: () => undefined })),
+    getOrSet: (key: string, load: (ctx: unknown) => Promise<unknown>) =>
+      contender.getOrSet(path + key, () => load({ signal: new AbortController().signal, setOptions: () => undefined })),
     get: (key: string) => contender.get(path + key),
     peek: () => undefined,
     set: (key: string, value: unknown) => done("stored", contender.set(path + key, value)),

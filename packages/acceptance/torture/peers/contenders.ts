@@ -57,7 +57,11 @@ async function cacheable({ url, prefix, ttlMs }: Setup): Promise<Contender> {
   const { default: KeyvRedis } = await import("@keyv/redis");
   const { RedisMessageProvider } = await import("@qified/redis");
   const qified = new RedisMessageProvider({ uri: url });
-  const cache = new Cacheable({ secondary: new KeyvRedis(url, { namespace: prefix }), sync: { qified, namespace: prefix }, ttl: ttlMs });
+  const cache = new Cacheable({
+    secondary: new KeyvRedis(url, { namespace: prefix }),
+    sync: { qified, namespace: prefix },
+    ttl: ttlMs,
+  });
   return {
     getOrSet: (key, load) => cache.getOrSet(key, load, { ttl: ttlMs, throwErrors: true }),
     get: (key) => cache.get(key),
@@ -73,7 +77,11 @@ async function layeredLoader({ url, prefix, ttlMs }: Setup): Promise<Contender> 
   const { Redis } = await import("ioredis");
   const clients = [new Redis(url), new Redis(url), new Redis(url)] as const;
   for (const client of clients) client.on("error", () => undefined);
-  const { publisher, consumer } = createNotificationPair<unknown>({ channel: `${prefix}:changes`, consumerRedis: clients[0], publisherRedis: clients[1] });
+  const { publisher, consumer } = createNotificationPair<unknown>({
+    channel: `${prefix}:changes`,
+    consumerRedis: clients[0],
+    publisherRedis: clients[1],
+  });
   /** Its data source is one function for all calls. */
   const loads = new Map<string, () => Promise<unknown>>();
   const loader = new Loader<unknown>({
@@ -125,10 +133,13 @@ async function cachified({ url, prefix, ttlMs }: Setup): Promise<Contender> {
   };
   const far = redisCacheAdapter(client);
   return {
-    getOrSet: (key, load) => cached({
-      cache: memory, key, ttl: ttlMs,
-      getFreshValue: () => cached({ cache: far, key: `${prefix}:${key}`, ttl: ttlMs, getFreshValue: load }),
-    }),
+    getOrSet: (key, load) =>
+      cached({
+        cache: memory,
+        key,
+        ttl: ttlMs,
+        getFreshValue: () => cached({ cache: far, key: `${prefix}:${key}`, ttl: ttlMs, getFreshValue: load }),
+      }),
     get: async (key) => memory.get(key)?.value,
     set: async (key, value) => {
       const entry: Entry = { value, metadata: { createdTime: Date.now(), ttl: ttlMs } };

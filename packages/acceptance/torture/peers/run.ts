@@ -16,7 +16,13 @@ import { planOf, type Focus, type Operation, type Plan } from "../plan.ts";
 import { run } from "../round.ts";
 import { CONTENDERS } from "./contenders.ts";
 
-const { values } = parseArgs({ options: { only: { type: "string" }, seeds: { type: "string", default: "2" }, first: { type: "string", default: "1" } } });
+const { values } = parseArgs({
+  options: {
+    only: { type: "string" },
+    seeds: { type: "string", default: "2" },
+    first: { type: "string", default: "1" },
+  },
+});
 const FOCUSES: readonly Focus[] = ["calm", "links", "freezes", "servers", "snapshots", "deaths"];
 const COLUMNS: readonly (readonly [title: string, rules: readonly Rule[]])[] = [
   ["older, same process", ["own", "forged"]],
@@ -31,7 +37,9 @@ const servers = arenas();
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
 for (const name of ["hotset", ...CONTENDERS]) {
   if (values.only !== undefined && values.only !== name) continue;
-  console.log(`\n${name}: violations of ${values.seeds} rounds each\n\n| faults | ${COLUMNS.map(([title]) => title).join(" | ")} | reads | loads |\n|---|${COLUMNS.map(() => "---|").join("")}---|---|`);
+  console.log(
+    `\n${name}: violations of ${values.seeds} rounds each\n\n| faults | ${COLUMNS.map(([title]) => title).join(" | ")} | reads | loads |\n|---|${COLUMNS.map(() => "---|").join("")}---|---|`,
+  );
   for (const focus of FOCUSES) console.log(await row(name, focus));
 }
 await servers[Symbol.asyncDispose]();
@@ -62,26 +70,35 @@ async function row(name: string, focus: Focus): Promise<string> {
 function sharedBy(plan: Plan): Plan {
   const keys = plan.keys.filter(({ isForeign }) => !isForeign).map((key) => ({ ...key, tags: [], lateTags: [] }));
   const wanted = new Set(keys.map(({ id }) => id));
-  const only = (operations: readonly Operation[]): readonly Operation[] => operations.flatMap((operation): readonly Operation[] => {
-    if (!("key" in operation) || !wanted.has(operation.key) || operation.worker < 0) return [];
-    switch (operation.kind) {
-      case "getOrSet": {
-        const { id, at, worker, kind, key, load } = operation;
-        const outcome = load.outcome === "fail" ? "fail" : "value";
-        return [{ id, at, worker, kind, key, load: { ...load, outcome }, forced: false, isAfter: false }];
+  const only = (operations: readonly Operation[]): readonly Operation[] =>
+    operations.flatMap((operation): readonly Operation[] => {
+      if (!("key" in operation) || !wanted.has(operation.key) || operation.worker < 0) return [];
+      switch (operation.kind) {
+        case "getOrSet": {
+          const { id, at, worker, kind, key, load } = operation;
+          const outcome = load.outcome === "fail" ? "fail" : "value";
+          return [{ id, at, worker, kind, key, load: { ...load, outcome }, forced: false, isAfter: false }];
+        }
+        case "get":
+        case "set":
+        case "delete":
+          return [operation];
+        default:
+          return [];
       }
-      case "get":
-      case "set":
-      case "delete":
-        return [operation];
-      default:
-        return [];
-    }
-  });
+    });
   return {
     ...plan,
     keys,
-    settings: { ...plan.settings, ttl: 60_000, staleWhileRevalidate: 0, staleIfError: 0, maxStaleness: 2_000, responseTimeout: 1_000, maxEntries: 1_000 },
+    settings: {
+      ...plan.settings,
+      ttl: 60_000,
+      staleWhileRevalidate: 0,
+      staleIfError: 0,
+      maxStaleness: 2_000,
+      responseTimeout: 1_000,
+      maxEntries: 1_000,
+    },
     operations: only(plan.operations),
     tail: only(plan.tail),
   };
@@ -90,13 +107,23 @@ function sharedBy(plan: Plan): Plan {
 /** They do not say when they cannot reach Redis: it is taken for unreachable whenever a fault touches them. */
 function withSightings(history: History): History {
   const sightings = history.processes.flatMap(({ name }): readonly Sighting[] =>
-    history.faults.filter(({ processes }) => processes === undefined || processes.includes(name)).flatMap(({ from, to }) => [
-      { process: name, at: from, state: "down", pending: 0 },
-      { process: name, at: to, state: "up", pending: 0 },
-    ]));
-  return { ...history, sightings: [...history.sightings.filter(({ process, at }) => !isDown(process, at)), ...sightings].sort((a, b) => a.at - b.at) };
+    history.faults
+      .filter(({ processes }) => processes === undefined || processes.includes(name))
+      .flatMap(({ from, to }) => [
+        { process: name, at: from, state: "down", pending: 0 },
+        { process: name, at: to, state: "up", pending: 0 },
+      ]),
+  );
+  return {
+    ...history,
+    sightings: [...history.sightings.filter(({ process, at }) => !isDown(process, at)), ...sightings].sort(
+      (a, b) => a.at - b.at,
+    ),
+  };
 
   function isDown(process: string, at: number): boolean {
-    return history.faults.some(({ processes, from, to }) => (processes === undefined || processes.includes(process)) && from <= at && at <= to);
+    return history.faults.some(
+      ({ processes, from, to }) => (processes === undefined || processes.includes(process)) && from <= at && at <= to,
+    );
   }
 }

@@ -7,7 +7,16 @@ import { Chains } from "../primitives/keyed-queue.ts";
 import { systemClock, type Clock } from "../contracts/clock.ts";
 import { Changes } from "../engine/remote-changes.ts";
 import { Hearing } from "../coherence/subscription.ts";
-import { coherent, entryTier, isBackend, isComposed, isHeard, leaves, versionsOf, type ComposedBackend } from "../compose/compose.ts";
+import {
+  coherent,
+  entryTier,
+  isBackend,
+  isComposed,
+  isHeard,
+  leaves,
+  versionsOf,
+  type ComposedBackend,
+} from "../compose/compose.ts";
 import { describe, toMs, type Duration } from "../primitives/duration.ts";
 import { CacheClosedError, ConfigurationError, InvalidArgumentError } from "../contracts/errors.ts";
 import { createEvents, type CacheEvents, type CacheStats } from "../contracts/events.ts";
@@ -19,7 +28,14 @@ import { LocalCopies } from "../tiers/local-copies.ts";
 import type { LocalTier } from "../contracts/local-tier.ts";
 import { Mutations } from "../engine/mutations.ts";
 import { View, type Engine, type Namespace } from "./namespace-view.ts";
-import { checkOptions, DEFAULT_POLICY, OPTION_NAMES, resolvePolicy, type Policy, type ResolvedPolicy } from "../entry/policy.ts";
+import {
+  checkOptions,
+  DEFAULT_POLICY,
+  OPTION_NAMES,
+  resolvePolicy,
+  type Policy,
+  type ResolvedPolicy,
+} from "../entry/policy.ts";
 import { Reads } from "../engine/reads.ts";
 import { Recovery } from "../tiers/recovery.ts";
 import type { EntryTier } from "../tiers/entry-tier.ts";
@@ -73,7 +89,12 @@ export interface CacheOptions {
  *     createCache({ name: 'shop' }).tier(memory()).tier(redis(url).build()).build()
  */
 export function createCache(options: CacheOptions): EmptyCacheBuilder {
-  return new Builder({ options: checkCacheOptions(options), local: undefined, backend: undefined, policy: DEFAULT_POLICY });
+  return new Builder({
+    options: checkCacheOptions(options),
+    local: undefined,
+    backend: undefined,
+    policy: DEFAULT_POLICY,
+  });
 }
 
 /** Immutable: each call returns a new builder. */
@@ -123,8 +144,12 @@ class Builder {
         throw new ConfigurationError("tier: the local tier comes first, and there is one; move memory() to the front");
       return new Builder({ ...this.#plan, local: tier });
     }
-    if (!isComposed(tier) && !isBackend(tier)) throw new ConfigurationError(`tier: ${describe(tier)} is no tier; give memory(), or a backend such as redis(url).build()`);
-    if (this.#plan.backend !== undefined) throw new ConfigurationError("tier: there is a backend already; make one of two with compose(near, far)");
+    if (!isComposed(tier) && !isBackend(tier))
+      throw new ConfigurationError(
+        `tier: ${describe(tier)} is no tier; give memory(), or a backend such as redis(url).build()`,
+      );
+    if (this.#plan.backend !== undefined)
+      throw new ConfigurationError("tier: there is a backend already; make one of two with compose(near, far)");
     return new Builder({ ...this.#plan, backend: tier });
   }
 
@@ -139,9 +164,12 @@ class Builder {
 
   build(): Cache {
     const { local, backend, policy } = this.#plan;
-    if (local === undefined && backend === undefined) throw new ConfigurationError("build: a cache has a tier; add memory() or a backend");
+    if (local === undefined && backend === undefined)
+      throw new ConfigurationError("build: a cache has a tier; add memory() or a backend");
     if (local !== undefined && backend !== undefined && !isHeard(backend) && policy.localTtlMs === undefined)
-      throw new ConfigurationError(`localTtl: ${backend.label} does not tell what others change, so give defaults({ localTtl }): how stale a local copy may be`);
+      throw new ConfigurationError(
+        `localTtl: ${backend.label} does not tell what others change, so give defaults({ localTtl }): how stale a local copy may be`,
+      );
     return new RootView(this.#plan) as unknown as Cache;
   }
 }
@@ -165,29 +193,58 @@ class RootView extends View {
     const trust = new Trust();
     const place = rootPlace(options.name, options.version);
     const heard = backend === undefined ? [] : coherent(backend);
-    const aliases = new Map<Backend, Aliases>(heard.flatMap((each) =>
-      each.alias === undefined ? [] : [[each, new Aliases((key) => each.alias!(key), (key) => changes.forgotten(each, key))] as const]));
+    const aliases = new Map<Backend, Aliases>(
+      heard.flatMap((each) =>
+        each.alias === undefined
+          ? []
+          : [
+              [
+                each,
+                new Aliases(
+                  (key) => each.alias!(key),
+                  (key) => changes.forgotten(each, key),
+                ),
+              ] as const,
+            ],
+      ),
+    );
     const issuer = backend && versionsOf(backend);
     // Versions that nobody reports changes of cannot be known.
-    const table = issuer?.coherence === undefined || heard.length === 0 ? undefined : new TagTable(trust, clock, () => tags.forgotten(), aliases.get(issuer));
-    const remote = backend && entryTier(backend, {
-      clock, events, cache: options.name, root: place, table, aliases,
-      used: (each) => void hearings.get(each)?.start(),
-      heardUntil: (each) => hearings.get(each)?.until ?? Infinity,
-    });
+    const table =
+      issuer?.coherence === undefined || heard.length === 0
+        ? undefined
+        : new TagTable(trust, clock, () => tags.forgotten(), aliases.get(issuer));
+    const remote =
+      backend &&
+      entryTier(backend, {
+        clock,
+        events,
+        cache: options.name,
+        root: place,
+        table,
+        aliases,
+        used: (each) => void hearings.get(each)?.start(),
+        heardUntil: (each) => hearings.get(each)?.until ?? Infinity,
+      });
     const core: Core = {
       name: options.name,
       clock,
       random: Math.random,
       local: local && new LocalCopies(local, tags, trust, table, clock, events, options.name),
-      recovery: remote && new Recovery({
-        remote, clock, events, cache: options.name, root: place,
-        replayed: (pending) => {
-          if (pending.keys !== undefined) tags.called(pending.place, pending.keys, "hard");
-          if (pending.key !== undefined) mutations.replayed(localKey(pending.place, pending.key));
-        },
-        reissueWindowMs: Math.max(0, ...heard.map(({ coherence }) => coherence.reissueWindowMs ?? REISSUE_WINDOW_MS)),
-      }),
+      recovery:
+        remote &&
+        new Recovery({
+          remote,
+          clock,
+          events,
+          cache: options.name,
+          root: place,
+          replayed: (pending) => {
+            if (pending.keys !== undefined) tags.called(pending.place, pending.keys, "hard");
+            if (pending.key !== undefined) mutations.replayed(localKey(pending.place, pending.key));
+          },
+          reissueWindowMs: Math.max(0, ...heard.map(({ coherence }) => coherence.reissueWindowMs ?? REISSUE_WINDOW_MS)),
+        }),
       events,
       journal: options.explain === undefined ? undefined : new Journal(clock, options.explain),
       meter: new Meter(),
@@ -213,7 +270,9 @@ class RootView extends View {
     this.#remote = remote;
     this.#backends = backend === undefined ? [] : leaves(backend);
     const changes = new Changes({ core, root: place, table, remote: remote!, aliases });
-    const hearings = new Map<Backend, Hearing>(heard.map((each) => [each, new Hearing(each.coherence, clock, trust, changes.of(each))] as const));
+    const hearings = new Map<Backend, Hearing>(
+      heard.map((each) => [each, new Hearing(each.coherence, clock, trust, changes.of(each))] as const),
+    );
     this.#hearings = hearings;
     local?.attach({
       clock,
@@ -228,8 +287,12 @@ class RootView extends View {
 
   on<E extends keyof CacheEvents>(event: E, listener: (event: CacheEvents[E]) => void): () => void {
     const port = Object.hasOwn(this.#core.events, event) ? this.#core.events[event] : undefined;
-    if (port === undefined) throw new InvalidArgumentError(`on: there is no event ${describe(event)}; there are ${Object.keys(this.#core.events).join(", ")}`);
-    if (typeof listener !== "function") throw new InvalidArgumentError(`on: ${describe(listener)} is no listener; give a function`);
+    if (port === undefined)
+      throw new InvalidArgumentError(
+        `on: there is no event ${describe(event)}; there are ${Object.keys(this.#core.events).join(", ")}`,
+      );
+    if (typeof listener !== "function")
+      throw new InvalidArgumentError(`on: ${describe(listener)} is no listener; give a function`);
     return port.add(listener);
   }
 
@@ -237,7 +300,14 @@ class RootView extends View {
     const { local, meter, recovery } = this.#core;
     const { usedBytes } = local?.tier ?? {};
     return meter.snapshot((recovery?.size ?? 0) + (this.#remote?.pending ?? 0), [
-      ...(local === undefined ? [] : [local.meter.snapshot(local.label, "up", { entries: local.tier.entryCount, ...(usedBytes !== undefined && { bytes: usedBytes }) })]),
+      ...(local === undefined
+        ? []
+        : [
+            local.meter.snapshot(local.label, "up", {
+              entries: local.tier.entryCount,
+              ...(usedBytes !== undefined && { bytes: usedBytes }),
+            }),
+          ]),
       ...(this.#remote?.stats() ?? []),
     ]);
   }
@@ -245,7 +315,10 @@ class RootView extends View {
   async connect(): Promise<void> {
     if (this.#core.isClosed) throw new CacheClosedError(`the cache ${JSON.stringify(this.#core.name)} was closed`);
     await this.#remote?.connect();
-    await this.#within(this.#remote?.deadlineMs ?? 0, Promise.all([...this.#hearings.values()].map((hearing) => hearing.start())));
+    await this.#within(
+      this.#remote?.deadlineMs ?? 0,
+      Promise.all([...this.#hearings.values()].map((hearing) => hearing.start())),
+    );
   }
 
   async drain(): Promise<void> {
@@ -268,16 +341,24 @@ class RootView extends View {
     const core = this.#core;
     core.isClosed = true;
     await this.#within(timeoutMs, this.#settled());
-    for (const flight of [...core.flights.all()]) this.#callers.abort(flight, new CacheClosedError(`the cache ${JSON.stringify(core.name)} was closed while this call waited`));
+    for (const flight of [...core.flights.all()])
+      this.#callers.abort(
+        flight,
+        new CacheClosedError(`the cache ${JSON.stringify(core.name)} was closed while this call waited`),
+      );
     core.recovery?.stop();
     core.local?.close();
-    await this.#within(this.#remote?.deadlineMs ?? 0, Promise.all([...this.#hearings.values()].map((hearing) => hearing.stop())));
+    await this.#within(
+      this.#remote?.deadlineMs ?? 0,
+      Promise.all([...this.#hearings.values()].map((hearing) => hearing.stop())),
+    );
     this.#remote?.stop();
     const unused = this.#backends.filter((backend) => {
       users.set(backend, users.get(backend)! - 1);
       return users.get(backend) === 0;
     });
-    if (this.#remote !== undefined) await this.#within(this.#remote.deadlineMs, Promise.allSettled(unused.map(async (backend) => backend.close())));
+    if (this.#remote !== undefined)
+      await this.#within(this.#remote.deadlineMs, Promise.allSettled(unused.map(async (backend) => backend.close())));
   }
 
   async #settled(): Promise<void> {
@@ -290,20 +371,25 @@ class RootView extends View {
   async #within(limitMs: number, work: Promise<unknown>): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const cancel = this.#core.clock.schedule(resolve, limitMs);
-    work.then(() => resolve(), () => resolve());
+    work.then(
+      () => resolve(),
+      () => resolve(),
+    );
     await promise;
     cancel();
   }
 }
 
 /** A host that refuses work, outside of a request say, does not stop it. */
-const heedless = (waitUntil: (work: Promise<void>) => void) => (work: Promise<void>): void => {
-  try {
-    waitUntil(work);
-  } catch {
-    return;
-  }
-};
+const heedless =
+  (waitUntil: (work: Promise<void>) => void) =>
+  (work: Promise<void>): void => {
+    try {
+      waitUntil(work);
+    } catch {
+      return;
+    }
+  };
 
 const REISSUE_WINDOW_MS = 30_000;
 
@@ -318,18 +404,36 @@ function checkCacheOptions(options: CacheOptions): CacheOptions {
   }
   if (typeof options?.name !== "string" || !options.name.isWellFormed())
     throw new ConfigurationError(`name: ${describe(options?.name)} is no name; give a string, the root of every key`);
-  if (options.version !== undefined && !(typeof options.version === "string" && options.version !== "" && options.version.isWellFormed()) && !Number.isFinite(options.version))
-    throw new ConfigurationError(`version: ${describe(options.version)} is no version; give a number or a non-empty string`);
+  if (
+    options.version !== undefined &&
+    !(typeof options.version === "string" && options.version !== "" && options.version.isWellFormed()) &&
+    !Number.isFinite(options.version)
+  )
+    throw new ConfigurationError(
+      `version: ${describe(options.version)} is no version; give a number or a non-empty string`,
+    );
   for (const limit of ["maxLoads", "maxBackgroundLoads"] as const)
-    if (options[limit] !== undefined && options[limit] !== Infinity && !(Number.isInteger(options[limit]) && options[limit] >= 1))
-      throw new ConfigurationError(`${limit}: ${describe(options[limit])} is out of range; give a whole number of at least 1`);
+    if (
+      options[limit] !== undefined &&
+      options[limit] !== Infinity &&
+      !(Number.isInteger(options[limit]) && options[limit] >= 1)
+    )
+      throw new ConfigurationError(
+        `${limit}: ${describe(options[limit])} is out of range; give a whole number of at least 1`,
+      );
   if (options.explain !== undefined && !(Number.isSafeInteger(options.explain) && options.explain >= 1))
-    throw new ConfigurationError(`explain: ${describe(options.explain)} is out of range; give a whole number of at least 1: how many decisions to remember`);
+    throw new ConfigurationError(
+      `explain: ${describe(options.explain)} is out of range; give a whole number of at least 1: how many decisions to remember`,
+    );
   if (options.waitUntil !== undefined && typeof options.waitUntil !== "function")
     throw new ConfigurationError(`waitUntil: ${describe(options.waitUntil)} is no function`);
-  if (options.clock !== undefined && (typeof options.clock?.now !== "function" || typeof options.clock.schedule !== "function"))
+  if (
+    options.clock !== undefined &&
+    (typeof options.clock?.now !== "function" || typeof options.clock.schedule !== "function")
+  )
     throw new ConfigurationError(`clock: ${describe(options.clock)} is no clock; give now() and schedule()`);
   return Object.freeze({ ...options });
 }
 
-const isLocalTier = (tier: LocalTier | Backend | ComposedBackend): tier is LocalTier => typeof (tier as Partial<LocalTier> | undefined)?.attach === "function";
+const isLocalTier = (tier: LocalTier | Backend | ComposedBackend): tier is LocalTier =>
+  typeof (tier as Partial<LocalTier> | undefined)?.attach === "function";

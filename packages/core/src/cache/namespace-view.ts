@@ -7,9 +7,28 @@ import { checkKey, checkTags, localKey, placeBelow } from "../entry/key.ts";
 import { BatchLoad } from "../engine/batch-load.ts";
 import type { Decision } from "../primitives/decision-log.ts";
 import { isLoading, whileLoading, type BatchLoader, type Loader } from "../engine/load.ts";
-import { checkRoomForMeta, type DeleteManyResult, type DeleteResult, type InvalidateResult, type MarkStaleResult, type Mutations, type WriteManyResult, type WriteResult } from "../engine/mutations.ts";
+import {
+  checkRoomForMeta,
+  type DeleteManyResult,
+  type DeleteResult,
+  type InvalidateResult,
+  type MarkStaleResult,
+  type Mutations,
+  type WriteManyResult,
+  type WriteResult,
+} from "../engine/mutations.ts";
 import { isThenable } from "../primitives/once.ts";
-import { checkEntryOptions, checkOptions, OPTION_NAMES, resolvePolicy, type EntryOptions, type GetOptions, type GetOrSetOptions, type Policy, type ResolvedPolicy } from "../entry/policy.ts";
+import {
+  checkEntryOptions,
+  checkOptions,
+  OPTION_NAMES,
+  resolvePolicy,
+  type EntryOptions,
+  type GetOptions,
+  type GetOrSetOptions,
+  type Policy,
+  type ResolvedPolicy,
+} from "../entry/policy.ts";
 import type { EntryInfo, ReadKey, Reads } from "../engine/reads.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 import { wrapFunction, type AnyFunction, type Wrapped, type WrapKey, type WrapOptions } from "./wrap.ts";
@@ -66,7 +85,10 @@ export interface Namespace<V = unknown> {
    */
   set(key: string, value: V & ({} | null), options?: EntryOptions): Promise<WriteResult>;
   /** As {@link set}, with the same options for all. */
-  setMany(entries: Iterable<readonly [key: string, value: V & ({} | null)]>, options?: EntryOptions): Promise<WriteManyResult>;
+  setMany(
+    entries: Iterable<readonly [key: string, value: V & ({} | null)]>,
+    options?: EntryOptions,
+  ): Promise<WriteManyResult>;
   /** Removes the entry, here and for every process. Loads in flight cannot bring it back. */
   delete(key: string): Promise<DeleteResult>;
   /** As {@link delete}. */
@@ -87,7 +109,10 @@ export interface Namespace<V = unknown> {
   namespace<T extends V = V>(name: string, options?: NamespaceOptions<T>): Namespace<T>;
 
   /** `fn`, remembered by its arguments. Of an overloaded or generic `fn` only one plain signature survives. It gets no context: that is `getOrSet`. */
-  wrap<F extends AnyFunction<V>>(fn: F, options: WrapOptions<F> & WrapKey<F>): Wrapped<Parameters<F>, ValueOf<V, Awaited<ReturnType<F>>>>;
+  wrap<F extends AnyFunction<V>>(
+    fn: F,
+    options: WrapOptions<F> & WrapKey<F>,
+  ): Wrapped<Parameters<F>, ValueOf<V, Awaited<ReturnType<F>>>>;
 }
 
 export interface NamespaceOptions<V> extends Policy {
@@ -128,7 +153,13 @@ export class View {
       const at = typeof key === "string" ? localKey(space.place, key) : "";
       const held = core.local?.get(at, now);
       // A hit reads only the options that a hit needs; all others are checked on the way to a load.
-      if (held !== undefined && now < held.staleAt && typeof load === "function" && isPlainHit(space.policy, options) && !core.isClosed) {
+      if (
+        held !== undefined &&
+        now < held.staleAt &&
+        typeof load === "function" &&
+        isPlainHit(space.policy, options) &&
+        !core.isClosed
+      ) {
         return Promise.resolve(ladder.hit(space, key, now, held));
       }
       return ladder.fetch(this.#call(key, at, load, options, now), held);
@@ -137,11 +168,20 @@ export class View {
     }
   }
 
-  async getOrSetMany<K>(items: readonly K[], keyOfItem: (item: K) => string, load: BatchLoader<K, unknown>, options?: Omit<GetOrSetOptions, "onServed">): Promise<Map<K, unknown>> {
+  async getOrSetMany<K>(
+    items: readonly K[],
+    keyOfItem: (item: K) => string,
+    load: BatchLoader<K, unknown>,
+    options?: Omit<GetOrSetOptions, "onServed">,
+  ): Promise<Map<K, unknown>> {
     const { core, ladder } = this.#engine;
     if (!Array.isArray(items)) throw new InvalidArgumentError(`items: ${describe(items)} is no list; give an array`);
-    if (typeof keyOfItem !== "function") throw new InvalidArgumentError(`key: ${describe(keyOfItem)} is no function; give one that makes a key of an item`);
-    if (typeof load !== "function") throw new InvalidArgumentError(`load: ${describe(load)} is no loader; give a function`);
+    if (typeof keyOfItem !== "function")
+      throw new InvalidArgumentError(
+        `key: ${describe(keyOfItem)} is no function; give one that makes a key of an item`,
+      );
+    if (typeof load !== "function")
+      throw new InvalidArgumentError(`load: ${describe(load)} is no loader; give a function`);
     checkOptions(options, OPTION_NAMES.getOrSetMany);
     const isNested = isLoading(core);
     const batch = new BatchLoad<K, unknown>(load, async (keys, body) => {
@@ -188,7 +228,8 @@ export class View {
   }
 
   async getMany(keys: readonly string[], options?: GetOptions): Promise<Map<string, unknown>> {
-    if (!Array.isArray(keys)) throw new InvalidArgumentError(`keys: ${describe(keys)} is no list; give an array of strings`);
+    if (!Array.isArray(keys))
+      throw new InvalidArgumentError(`keys: ${describe(keys)} is no list; give an array of strings`);
     const unique = [...new Set(keys)].map((key) => this.#readKey(key));
     const values = await this.#engine.reads.getMany(this.#space, unique, allowsStale(options));
     return new Map(unique.flatMap(({ key }, i) => (values[i] === undefined ? [] : [[key, values[i]] as const])));
@@ -200,7 +241,8 @@ export class View {
     if (local !== undefined && typeof key === "string") {
       const now = clock.now();
       const held = local.get(localKey(this.#space.place, key), now);
-      if (held !== undefined && now < held.staleAt && !engine.core.isClosed) return engine.ladder.hit(this.#space, key, now, held);
+      if (held !== undefined && now < held.staleAt && !engine.core.isClosed)
+        return engine.ladder.hit(this.#space, key, now, held);
     }
     return engine.reads.nothingToPeek(this.#space, this.#readKey(key).key);
   }
@@ -215,7 +257,10 @@ export class View {
 
   explain(key: string): readonly Decision[] {
     const { journal } = this.#engine.core;
-    if (journal === undefined) throw new ConfigurationError("explain: nothing is remembered; say createCache({ explain: 1_000 }), the number of decisions to keep");
+    if (journal === undefined)
+      throw new ConfigurationError(
+        "explain: nothing is remembered; say createCache({ explain: 1_000 }), the number of decisions to keep",
+      );
     return journal.about([this.#readKey(key).at, ...this.#space.place.tagPrefixes]);
   }
 
@@ -226,16 +271,23 @@ export class View {
     return this.#engine.mutations.set(this.#space, key, at, value, options);
   }
 
-  async setMany(entries: Iterable<readonly [key: string, value: unknown]>, options?: EntryOptions): Promise<WriteManyResult> {
-    if (typeof entries?.[Symbol.iterator] !== "function") throw new InvalidArgumentError(`entries: ${describe(entries)} is no list; give pairs of a key and a value`);
+  async setMany(
+    entries: Iterable<readonly [key: string, value: unknown]>,
+    options?: EntryOptions,
+  ): Promise<WriteManyResult> {
+    if (typeof entries?.[Symbol.iterator] !== "function")
+      throw new InvalidArgumentError(`entries: ${describe(entries)} is no list; give pairs of a key and a value`);
     const checked = [...entries].map((entry) => {
-      if (!Array.isArray(entry)) throw new InvalidArgumentError(`entries: ${describe(entry)} is no pair; give pairs of a key and a value`);
+      if (!Array.isArray(entry))
+        throw new InvalidArgumentError(`entries: ${describe(entry)} is no pair; give pairs of a key and a value`);
       const [key, value] = entry;
       checkValue(value);
       return [this.#readKey(key), value] as const;
     });
     checkEntryOptions(options);
-    const results = await allOrFirstError(checked.map(([{ key, at }, value]) => this.#engine.mutations.set(this.#space, key, at, value, options)));
+    const results = await allOrFirstError(
+      checked.map(([{ key, at }, value]) => this.#engine.mutations.set(this.#space, key, at, value, options)),
+    );
     return { stored: tally(results, "stored"), pending: tally(results, "pending"), refused: tally(results, "refused") };
   }
 
@@ -244,10 +296,17 @@ export class View {
   }
 
   async deleteMany(keys: readonly string[]): Promise<DeleteManyResult> {
-    if (!Array.isArray(keys)) throw new InvalidArgumentError(`keys: ${describe(keys)} is no list; give an array of strings`);
+    if (!Array.isArray(keys))
+      throw new InvalidArgumentError(`keys: ${describe(keys)} is no list; give an array of strings`);
     const checked = [...new Set(keys)].map((key) => this.#readKey(key));
-    const results = await allOrFirstError(checked.map(({ key, at }) => this.#engine.mutations.delete(this.#space, key, at)));
-    return { deleted: tally(results, "deleted"), missing: tally(results, "missing"), pending: tally(results, "pending") };
+    const results = await allOrFirstError(
+      checked.map(({ key, at }) => this.#engine.mutations.delete(this.#space, key, at)),
+    );
+    return {
+      deleted: tally(results, "deleted"),
+      missing: tally(results, "missing"),
+      pending: tally(results, "pending"),
+    };
   }
 
   async markStale(key: string): Promise<MarkStaleResult> {
@@ -273,7 +332,9 @@ export class View {
     if (options?.localOnly === true && core.local === undefined)
       throw new ConfigurationError("localOnly: this cache has no local tier; add memory() before the backend");
     if (options?.schema !== undefined && typeof options.schema["~standard"]?.validate !== "function")
-      throw new InvalidArgumentError(`schema: ${describe(options.schema)} is no Standard Schema; give one of https://standardschema.dev`);
+      throw new InvalidArgumentError(
+        `schema: ${describe(options.schema)} is no Standard Schema; give one of https://standardschema.dev`,
+      );
     const place = placeBelow(this.#space.place, name, options?.localOnly === true);
     return new View(this.#engine, {
       place,
@@ -283,7 +344,10 @@ export class View {
     });
   }
 
-  wrap(fn: (...args: unknown[]) => unknown, options: WrapOptions<AnyFunction> & WrapKey<AnyFunction>): Wrapped<unknown[], unknown> {
+  wrap(
+    fn: (...args: unknown[]) => unknown,
+    options: WrapOptions<AnyFunction> & WrapKey<AnyFunction>,
+  ): Wrapped<unknown[], unknown> {
     const wrapped = wrapFunction(this, fn, options as never);
     // Each call resolves it anew; this is for the mistakes.
     resolvePolicy(this.#space.policy, options);
@@ -299,7 +363,8 @@ export class View {
 
   #call(key: string, at: string, load: Loader<unknown>, options: GetOrSetOptions | undefined, startedAt: number): Call {
     this.#readKey(key);
-    if (typeof load !== "function") throw new InvalidArgumentError(`load: ${describe(load)} is no loader; give a function that computes the value`);
+    if (typeof load !== "function")
+      throw new InvalidArgumentError(`load: ${describe(load)} is no loader; give a function that computes the value`);
     if (options !== undefined) checkCallOptions(options);
     const space = this.#space;
     if (options?.tags !== undefined && options.tags.length !== 0) checkRoomForMeta(space);
@@ -327,7 +392,8 @@ export class View {
 
   #checkOpen(): void {
     const { core } = this.#engine;
-    if (core.isClosed) throw new CacheClosedError(`the cache ${JSON.stringify(core.name)} was closed; calls end before close()`);
+    if (core.isClosed)
+      throw new CacheClosedError(`the cache ${JSON.stringify(core.name)} was closed; calls end before close()`);
   }
 }
 
@@ -338,7 +404,9 @@ function isPlainHit(policy: ResolvedPolicy, options: GetOrSetOptions | undefined
   if (options == null) return policy.refreshAhead === 1;
   return (
     (options.refreshAhead === undefined ? policy.refreshAhead === 1 : false) &&
-    options.forceRefresh !== true && options.after === undefined && options.onServed === undefined
+    options.forceRefresh !== true &&
+    options.after === undefined &&
+    options.onServed === undefined
   );
 }
 
@@ -352,11 +420,16 @@ function checkCallOptions(options: GetOrSetOptions): void {
   if (options.forceRefresh !== undefined && typeof options.forceRefresh !== "boolean")
     throw new InvalidArgumentError(`forceRefresh: ${describe(options.forceRefresh)} is no boolean; give true or false`);
   if (options.after !== undefined && (typeof options.after !== "string" || options.after === ""))
-    throw new InvalidArgumentError(`after: ${describe(options.after)} is no token; give the one that a write resolved with`);
+    throw new InvalidArgumentError(
+      `after: ${describe(options.after)} is no token; give the one that a write resolved with`,
+    );
 }
 
 function checkValue(value: unknown): void {
-  if (value === undefined) throw new InvalidArgumentError("value: undefined cannot be stored; give null to remember that there is none, or delete the key");
+  if (value === undefined)
+    throw new InvalidArgumentError(
+      "value: undefined cannot be stored; give null to remember that there is none, or delete the key",
+    );
   if (isThenable(value)) throw new InvalidArgumentError("value: is a promise; await it first");
 }
 

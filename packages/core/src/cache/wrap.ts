@@ -46,20 +46,33 @@ interface UntypedWrapOptions extends Policy {
 }
 
 /** @throws {InvalidArgumentError} for a missing function or name, and for an option that does not exist. */
-export function wrapFunction(space: Wrappable, fn: (...args: unknown[]) => unknown, options: UntypedWrapOptions): Wrapped<unknown[], unknown> {
-  if (typeof fn !== "function") throw new InvalidArgumentError(`wrap: ${describe(fn)} is no function; give the function to remember`);
+export function wrapFunction(
+  space: Wrappable,
+  fn: (...args: unknown[]) => unknown,
+  options: UntypedWrapOptions,
+): Wrapped<unknown[], unknown> {
+  if (typeof fn !== "function")
+    throw new InvalidArgumentError(`wrap: ${describe(fn)} is no function; give the function to remember`);
   checkOptions(options, OPTION_NAMES.wrap);
   if (typeof options?.name !== "string" || options.name === "")
-    throw new InvalidArgumentError(`name: ${describe(options?.name)} is no name; give each wrapped function one of its own`);
+    throw new InvalidArgumentError(
+      `name: ${describe(options?.name)} is no name; give each wrapped function one of its own`,
+    );
   const { name, key, tags, ...policy } = options;
-  const fixed: GetOrSetOptions = Object.freeze({ ...policy, ...(Array.isArray(tags) && { tags: tags as readonly string[] }) });
+  const fixed: GetOrSetOptions = Object.freeze({
+    ...policy,
+    ...(Array.isArray(tags) && { tags: tags as readonly string[] }),
+  });
   const forced: GetOrSetOptions = Object.freeze({ ...fixed, forceRefresh: true });
-  const keyFor = (args: unknown[]): string => (key === undefined ? keyOf(name, ...(args as never[])) : keyOf(name, key(...args)));
-  const loaderFor = (args: unknown[]) => async (context: LoadContext): Promise<unknown> => {
-    const value = await fn(...args);
-    if (typeof tags === "function") context.setOptions({ tags: tags(value, ...args) });
-    return value;
-  };
+  const keyFor = (args: unknown[]): string =>
+    key === undefined ? keyOf(name, ...(args as never[])) : keyOf(name, key(...args));
+  const loaderFor =
+    (args: unknown[]) =>
+    async (context: LoadContext): Promise<unknown> => {
+      const value = await fn(...args);
+      if (typeof tags === "function") context.setOptions({ tags: tags(value, ...args) });
+      return value;
+    };
   // Async, so that a key that cannot be made rejects, as a call that fails does.
   const call = async (...args: unknown[]): Promise<unknown> => space.getOrSet(keyFor(args), loaderFor(args), fixed);
   return Object.assign(call, {

@@ -141,11 +141,20 @@ describe("once attached", () => {
     const { epoch } = trust;
     const { listener } = attempts[0]!;
     listener.lost(DOWN);
-    expect([trust.until, trust.epoch > epoch, heard, attempts.length]).toEqual([-Infinity, true, ["everything", "detached: not reachable"], 2]);
+    expect([trust.until, trust.epoch > epoch, heard, attempts.length]).toEqual([
+      -Infinity,
+      true,
+      ["everything", "detached: not reachable"],
+      2,
+    ]);
     attempts[1]!.listener.alive(clock.now());
     attempts[1]!.answer.open();
     await flush();
-    expect([attempts[0]!.isDetached, trust.until, heard.slice(2)]).toEqual([true, clock.now() + 2_000, ["everything", "attached"]]);
+    expect([attempts[0]!.isDetached, trust.until, heard.slice(2)]).toEqual([
+      true,
+      clock.now() + 2_000,
+      ["everything", "attached"],
+    ]);
   });
 });
 

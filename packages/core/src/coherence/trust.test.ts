@@ -4,7 +4,12 @@ import { Trust } from "./trust.ts";
 describe("trust", () => {
   it("has no end, and nothing to confirm, where there is nobody to hear of changes from", () => {
     const trust = new Trust();
-    expect([trust.isHeard, trust.until, trust.unconfirmed === trust.epoch, trust.mayShare(-Infinity, 1e12)]).toEqual([false, Infinity, true, true]);
+    expect([trust.isHeard, trust.until, trust.unconfirmed === trust.epoch, trust.mayShare(-Infinity, 1e12)]).toEqual([
+      false,
+      Infinity,
+      true,
+      true,
+    ]);
   });
 
   it("begins with the attachment, and ends so long after the last sign of life was sent", () => {

@@ -55,12 +55,22 @@ interface Composition extends ComposedBackend {
  *
  * @throws {ConfigurationError} for an option out of range, and when `far` has no coherence and `nearTtl` is not given.
  */
-export function compose(near: Backend | ComposedBackend, far: Backend | ComposedBackend, options: ComposeOptions = {}): ComposedBackend {
-  for (const [name, side] of [["near", near], ["far", far]] as const)
-    if (!isComposed(side) && !isBackend(side)) throw new ConfigurationError(`compose: ${name} is ${describe(side)}; give a backend, such as redis(url).build()`);
+export function compose(
+  near: Backend | ComposedBackend,
+  far: Backend | ComposedBackend,
+  options: ComposeOptions = {},
+): ComposedBackend {
+  for (const [name, side] of [
+    ["near", near],
+    ["far", far],
+  ] as const)
+    if (!isComposed(side) && !isBackend(side))
+      throw new ConfigurationError(`compose: ${name} is ${describe(side)}; give a backend, such as redis(url).build()`);
   const plan = planOf(`${near.label}+${far.label}`, options);
   if (options.nearTtl === undefined && !isHeard(far))
-    throw new ConfigurationError(`compose: ${far.label} does not tell what others change, so give nearTtl: how stale a copy in ${near.label} may be`);
+    throw new ConfigurationError(
+      `compose: ${far.label} does not tell what others change, so give nearTtl: how stale a copy in ${near.label} may be`,
+    );
   const composition: Composition = { label: plan.label, [COMPOSED]: true, near, far, plan, open: composedTier };
   return Object.freeze(composition);
 }
@@ -73,16 +83,24 @@ export function leaves(backend: Backend | ComposedBackend): readonly Backend[] {
 }
 
 /** Whether everything that others change there becomes known, if there are any others. */
-export const isHeard = (backend: Backend | ComposedBackend): boolean => leaves(backend).every(({ coherence }) => coherence !== undefined);
+export const isHeard = (backend: Backend | ComposedBackend): boolean =>
+  leaves(backend).every(({ coherence }) => coherence !== undefined);
 
 /** The backends that report changes. */
-export const coherent = (backend: Backend | ComposedBackend): readonly (Backend & { readonly coherence: Coherence })[] =>
-  leaves(backend).filter((each): each is Backend & { readonly coherence: Coherence } => typeof each.coherence === "object");
+export const coherent = (
+  backend: Backend | ComposedBackend,
+): readonly (Backend & { readonly coherence: Coherence })[] =>
+  leaves(backend).filter(
+    (each): each is Backend & { readonly coherence: Coherence } => typeof each.coherence === "object",
+  );
 
-export const isComposed = (backend: unknown): backend is ComposedBackend => (backend as Partial<ComposedBackend> | null | undefined)?.[COMPOSED] === true;
+export const isComposed = (backend: unknown): backend is ComposedBackend =>
+  (backend as Partial<ComposedBackend> | null | undefined)?.[COMPOSED] === true;
 
 export const isBackend = (tier: unknown): tier is Backend =>
-  (["read", "write", "remove", "close"] as const).every((method) => typeof (tier as Partial<Backend> | null | undefined)?.[method] === "function");
+  (["read", "write", "remove", "close"] as const).every(
+    (method) => typeof (tier as Partial<Backend> | null | undefined)?.[method] === "function",
+  );
 
 /** What a tier shares with its cache. */
 export interface TierParts {
@@ -104,11 +122,28 @@ export interface TierParts {
 export function entryTier(backend: Backend | ComposedBackend, parts: TierParts): EntryTier {
   if (isComposed(backend)) return (backend as Composition).open(backend, parts);
   const { clock, events, cache, table, aliases, used } = parts;
-  return new RemoteTier(backend, clock, events, cache, { table, aliases: aliases.get(backend), used: () => used(backend) });
+  return new RemoteTier(backend, clock, events, cache, {
+    table,
+    aliases: aliases.get(backend),
+    used: () => used(backend),
+  });
 }
 
-function composedTier(backend: ComposedBackend, { clock, events, cache, root, table, aliases, used, heardUntil }: TierParts): EntryTier {
-  const tiers = new Map(leaves(backend).map((each) => [each, new RemoteTier(each, clock, events, cache, { table, aliases: aliases.get(each), used: () => used(each), isComposed: true })]));
+function composedTier(
+  backend: ComposedBackend,
+  { clock, events, cache, root, table, aliases, used, heardUntil }: TierParts,
+): EntryTier {
+  const tiers = new Map(
+    leaves(backend).map((each) => [
+      each,
+      new RemoteTier(each, clock, events, cache, {
+        table,
+        aliases: aliases.get(each),
+        used: () => used(each),
+        isComposed: true,
+      }),
+    ]),
+  );
   const source = tiers.get(versionsOf(backend))!.versions;
   // One memory for all levels: an invalidation through any of them is one of the whole.
   const versions = source && new RememberedVersions(source, table);
@@ -119,7 +154,13 @@ function composedTier(backend: ComposedBackend, { clock, events, cache, root, ta
     const isFarHeard = isHeard(far) && coherent(far).length !== 0;
     const farHeardUntil = (): number => Math.min(...inFar.map(heardUntil));
     return new ComposedTier(plan, tierOf(near), tierOf(far), {
-      clock, events, cache, root, versions, inFar: new Set(inFar), farHeardUntil: isFarHeard ? farHeardUntil : undefined,
+      clock,
+      events,
+      cache,
+      root,
+      versions,
+      inFar: new Set(inFar),
+      farHeardUntil: isFarHeard ? farHeardUntil : undefined,
     });
   };
   return tierOf(backend);
@@ -128,14 +169,25 @@ function composedTier(backend: ComposedBackend, { clock, events, cache, root, ta
 /** The backend whose tag versions count: itself, or of those composed the farthest that issues them, else the farthest that has room for them. */
 export function versionsOf(backend: Backend | ComposedBackend): Backend {
   const fromFar = leaves(backend).toReversed();
-  return fromFar.find(({ tagVersions }) => tagVersions !== undefined) ?? fromFar.find(({ keepsMeta }) => keepsMeta !== false) ?? fromFar[0]!;
+  return (
+    fromFar.find(({ tagVersions }) => tagVersions !== undefined) ??
+    fromFar.find(({ keepsMeta }) => keepsMeta !== false) ??
+    fromFar[0]!
+  );
 }
 
 function planOf(defaultLabel: string, options: ComposeOptions): CompositionPlan {
   try {
     checkOptions(options, OPTIONS);
-    const { label = defaultLabel, read = "sequential", write = "parallel", refill = "always", nearTtl = Infinity } = options;
-    if (typeof label !== "string" || label === "") throw new ConfigurationError(`label: ${describe(label)} is no label; give text`);
+    const {
+      label = defaultLabel,
+      read = "sequential",
+      write = "parallel",
+      refill = "always",
+      nearTtl = Infinity,
+    } = options;
+    if (typeof label !== "string" || label === "")
+      throw new ConfigurationError(`label: ${describe(label)} is no label; give text`);
     oneOf("read", read, ["sequential", "race", "freshest"]);
     oneOf("write", write, ["sequential", "parallel", "race"]);
     oneOf("refill", refill, ["always", "never"]);
@@ -150,5 +202,6 @@ function planOf(defaultLabel: string, options: ComposeOptions): CompositionPlan 
 const OPTIONS = new Set(["label", "read", "write", "refill", "nearTtl"]);
 
 function oneOf(option: string, given: string, accepted: readonly string[]): void {
-  if (!accepted.includes(given)) throw new ConfigurationError(`${option}: ${describe(given)} is unknown; give ${accepted.join(", ")}`);
+  if (!accepted.includes(given))
+    throw new ConfigurationError(`${option}: ${describe(given)} is unknown; give ${accepted.join(", ")}`);
 }

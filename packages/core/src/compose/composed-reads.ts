@@ -24,7 +24,11 @@ export interface ComposedReadsOf {
   readonly lead: Side | undefined;
   readonly copies: NearCopies;
   readonly changes: Chains;
-  readonly plan: { readonly read: "sequential" | "race" | "freshest"; readonly refill: "always" | "never"; readonly nearTtlMs: number };
+  readonly plan: {
+    readonly read: "sequential" | "race" | "freshest";
+    readonly refill: "always" | "never";
+    readonly nearTtlMs: number;
+  };
   readonly deadlineMs: number;
   readonly clock: Clock;
   readonly events: Events;
@@ -70,9 +74,17 @@ export class ComposedReads {
       const id = idOf(request.place, request.key);
       return { id, request, guard: copies.watch(id) };
     });
-    const nears = near.ask(wanted.map(({ request }) => request), budgetMs, lead === near);
+    const nears = near.ask(
+      wanted.map(({ request }) => request),
+      budgetMs,
+      lead === near,
+    );
     const askFar = (missing: readonly Wanted[]): ReadonlyMap<Wanted, Asked> => {
-      const fars = far.ask(missing.map(({ request }) => request), budgetMs - (clock.now() - startedAt), lead === far);
+      const fars = far.ask(
+        missing.map(({ request }) => request),
+        budgetMs - (clock.now() - startedAt),
+        lead === far,
+      );
       for (const { entry } of fars) entry.catch(ignore);
       return new Map(missing.map((each, i) => [each, fars[i]!]));
     };
@@ -81,10 +93,12 @@ export class ComposedReads {
       const outcomes = await Promise.allSettled(nears.map(({ entry }) => entry));
       return askFar(wanted.filter((each, i) => !this.#answersAlone(each, valueOf(outcomes[i]!))));
     };
-    return wanted.map((each, i) => this.#found(each, nears[i]!, async () => (await (asked ??= askMissing())).get(each)!).catch((error: unknown) => {
-      copies.unwatch(each.guard);
-      throw error;
-    }));
+    return wanted.map((each, i) =>
+      this.#found(each, nears[i]!, async () => (await (asked ??= askMissing())).get(each)!).catch((error: unknown) => {
+        copies.unwatch(each.guard);
+        throw error;
+      }),
+    );
   }
 
   /** Holds entries against the tag versions, which are read once for all of them; the outermost tier's way, where there is one. */
@@ -95,7 +109,10 @@ export class ComposedReads {
     const source: Pick<TagVersions, "read"> = request.isAfter === true ? versions.asked : versions.known;
     const asked = request.isAfter !== true && versions.knows(expected) ? undefined : source.read(expected);
     asked?.catch(ignore);
-    return async (entry) => (entry.versions === undefined ? entry : underVersions(entry, expected, await (asked ?? source.read(expected)), source, clock));
+    return async (entry) =>
+      entry.versions === undefined
+        ? entry
+        : underVersions(entry, expected, await (asked ?? source.read(expected)), source, clock);
   }
 
   #judged(requests: readonly PartRequest[]): readonly PartRequest[] {
@@ -118,12 +135,16 @@ export class ComposedReads {
       case "sequential": {
         const first = await settle(near.entry);
         const entry = valueOf(first);
-        return this.#answersAlone(wanted, entry) ? this.#alone(wanted, entry) : this.#decide(wanted, first, await askFar());
+        return this.#answersAlone(wanted, entry)
+          ? this.#alone(wanted, entry)
+          : this.#decide(wanted, first, await askFar());
       }
       case "race": {
         const far = await askFar();
         const choices = [
-          near.entry.then((entry): Choice | undefined => (this.#answersAlone(wanted, entry) ? this.#alone(wanted, entry) : undefined)),
+          near.entry.then((entry): Choice | undefined =>
+            this.#answersAlone(wanted, entry) ? this.#alone(wanted, entry) : undefined,
+          ),
           far.entry.then((entry): Choice | undefined => (this.#isFresh(entry) ? { entry, isFar: true } : undefined)),
         ];
         return (await first(choices)) ?? this.#decide(wanted, await settle(near.entry), far);
@@ -157,10 +178,14 @@ export class ComposedReads {
     if (far.status === "rejected" || farAsked.isHidden || found?.isUnconfirmed === true) {
       // What was written elsewhere can be neither here nor there.
       if (isAfter || held === undefined || !copies.standsIn(id, held)) return { entry: found, isFar: true };
-      return this.#better(copies.isProving && !copies.answersAlone(id, held) ? { ...held, isUnconfirmed: true } : held, found);
+      return this.#better(
+        copies.isProving && !copies.answersAlone(id, held) ? { ...held, isUnconfirmed: true } : held,
+        found,
+      );
     }
     if (held === undefined) return { entry: found, isFar: true };
-    if (!copies.isProving && !isAfter) return copies.answersAlone(id, held) ? this.#better(held, found) : { entry: found, isFar: true };
+    if (!copies.isProving && !isAfter)
+      return copies.answersAlone(id, held) ? this.#better(held, found) : { entry: found, isFar: true };
     if (!this.#isSameWrite(id, held, farAsked.version)) {
       if (copies.isProving && copies.isSound(guard)) copies.overtake(id);
       return { entry: found, isFar: true };
@@ -170,12 +195,19 @@ export class ComposedReads {
   }
 
   #isSameWrite(id: string, held: Entry, farVersion: string | undefined): boolean {
-    return this.#of.far.tier.leases !== undefined && isTelling(farVersion) && this.#of.copies.versionOf(id, held) === farVersion;
+    return (
+      this.#of.far.tier.leases !== undefined &&
+      isTelling(farVersion) &&
+      this.#of.copies.versionOf(id, held) === farVersion
+    );
   }
 
   /** Fresh before stale, then the longer life; a tie goes to `near`. */
   #better(near: Entry | undefined, far: Entry | undefined): Choice {
-    const isFar = far !== undefined && (near === undefined || (this.#isFresh(near) === this.#isFresh(far) ? endOf(far) > endOf(near) : this.#isFresh(far)));
+    const isFar =
+      far !== undefined &&
+      (near === undefined ||
+        (this.#isFresh(near) === this.#isFresh(far) ? endOf(far) > endOf(near) : this.#isFresh(far)));
     return { entry: isFar ? far : near, isFar };
   }
 
@@ -184,17 +216,30 @@ export class ComposedReads {
     const { near, copies, changes, events, cache } = this.#of;
     const { tier, recovery } = near;
     const held = valueOf(await settle(nearAsked.entry));
-    if (this.#isFresh(held) && (copies.isProving ? this.#isSameWrite(id, held, entry.version) : this.#lastsAsLong(held, entry) && copies.answersAlone(id, held)))
+    if (
+      this.#isFresh(held) &&
+      (copies.isProving
+        ? this.#isSameWrite(id, held, entry.version)
+        : this.#lastsAsLong(held, entry) && copies.answersAlone(id, held))
+    )
       return copies.prove(guard, { place, key, version: copies.versionOf(id, held) });
     let encoded: Encoded;
     try {
       encoded = await tier.encode(entry.value);
     } catch (error) {
-      events["backend:error"].emit({ cache, namespace: place.path, tier: tier.label, operation: "encode", error: error as CacheError });
+      events["backend:error"].emit({
+        cache,
+        namespace: place.path,
+        tier: tier.label,
+        operation: "encode",
+        error: error as CacheError,
+      });
       return;
     }
     if (!copies.isSound(guard) || changes.has(id)) return;
-    const copy = this.nearCopy(isTelling(entry.version) || tier.leases === undefined ? entry : { ...entry, version: newId() });
+    const copy = this.nearCopy(
+      isTelling(entry.version) || tier.leases === undefined ? entry : { ...entry, version: newId() },
+    );
     await changes.run(id, async () => {
       const status = await tier.write(copy, encoded, entry.versions, key, place);
       if (status === "stored") copies.written(guard, { place, key, version: copy.version }, true);

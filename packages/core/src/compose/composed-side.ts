@@ -44,12 +44,22 @@ export class Side {
   constructor({ tier, isComposed, versions, clock, events, cache, root }: SideOf) {
     this.tier = tier;
     this.isComposed = isComposed;
-    this.recovery = new Recovery({ remote: replayedIn(tier, root, versions), clock, events, cache, root, replayed: () => undefined });
+    this.recovery = new Recovery({
+      remote: replayedIn(tier, root, versions),
+      clock,
+      events,
+      cache,
+      root,
+      replayed: () => undefined,
+    });
   }
 
   /** Whether it may hold something older than the other side. */
   isHidden(place: Place, key: string): boolean {
-    return this.late.has(idOf(place, key)) || (this.recovery.size !== 0 && this.recovery.covers(place, key, place.tagPrefixes));
+    return (
+      this.late.has(idOf(place, key)) ||
+      (this.recovery.size !== 0 && this.recovery.covers(place, key, place.tagPrefixes))
+    );
   }
 
   /** In one trip, without the keys that are hidden. @param tells whether it tells `saw` what it holds. */
@@ -64,7 +74,12 @@ export class Side {
         if (tells) request.saw?.(version);
       },
     }));
-    const reads = this.tier.readMany(asking.filter((_, i) => !isHidden[i]), Math.min(budgetMs, this.tier.deadlineMs)).values();
+    const reads = this.tier
+      .readMany(
+        asking.filter((_, i) => !isHidden[i]),
+        Math.min(budgetMs, this.tier.deadlineMs),
+      )
+      .values();
     return requests.map(({ judge }, i) => ({
       entry: this.#found(isHidden[i] ? undefined : reads.next().value!, judge),
       isHidden: isHidden[i]!,
@@ -86,7 +101,11 @@ export class Side {
 export function partOf(request: PartRequest, judge: Judge | undefined): PartRequest {
   const { place, key, schema, expectedTags, tagsAt, isAfter } = request;
   return {
-    place, key, schema, expectedTags, tagsAt,
+    place,
+    key,
+    schema,
+    expectedTags,
+    tagsAt,
     ...(isAfter !== undefined && { isAfter }),
     ...(judge !== undefined && { judge }),
     saw: (version) => request.saw?.(version),
@@ -105,7 +124,11 @@ export async function settle<T>(work: Promise<T>): Promise<PromiseSettledResult<
  * A side as its recovery sees it. What is too much to remember key by key ends as new versions for all keys of both
  * sides: that waits until this side answers, since until then nobody reads it, and its next outage would do the same again.
  */
-function replayedIn(tier: EntryTier, root: Place, versions: TagVersions | undefined): ConstructorParameters<typeof Recovery>[0]["remote"] {
+function replayedIn(
+  tier: EntryTier,
+  root: Place,
+  versions: TagVersions | undefined,
+): ConstructorParameters<typeof Recovery>[0]["remote"] {
   const nothing: ReadRequest = { place: root, key: "", schema: undefined, expectedTags: [], tagsAt: 0 };
   return {
     label: tier.label,

@@ -15,7 +15,21 @@ function open(read: "sequential" | "race" | "freshest") {
   const clock = new TestClock();
   const near = scriptedBackend({ clock, label: "near", deadlineMs: 200 });
   const far = scriptedBackend({ clock, label: "far", deadlineMs: 1_000 });
-  return { clock, near, far, tier: entryTier(compose(near, far, { read }), { clock, events: createEvents(), cache: "shop", root: place, table: undefined, aliases: new Map(), used: () => undefined, heardUntil: () => Infinity }) };
+  return {
+    clock,
+    near,
+    far,
+    tier: entryTier(compose(near, far, { read }), {
+      clock,
+      events: createEvents(),
+      cache: "shop",
+      root: place,
+      table: undefined,
+      aliases: new Map(),
+      used: () => undefined,
+      heardUntil: () => Infinity,
+    }),
+  };
 }
 
 describe("ComposedTier.read", () => {

@@ -76,9 +76,11 @@ export class ComposedTier implements EntryTier {
 
   constructor(plan: CompositionPlan, near: EntryTier, far: EntryTier, parts: CompositionParts) {
     const { clock, events, cache, root, versions, inFar, farHeardUntil } = parts;
-    const side = (tier: EntryTier): Side => new Side({ tier, isComposed: tier instanceof ComposedTier, versions, clock, events, cache, root });
+    const side = (tier: EntryTier): Side =>
+      new Side({ tier, isComposed: tier instanceof ComposedTier, versions, clock, events, cache, root });
     this.label = plan.label;
-    this.deadlineMs = plan.read === "sequential" ? near.deadlineMs + far.deadlineMs : Math.max(near.deadlineMs, far.deadlineMs);
+    this.deadlineMs =
+      plan.read === "sequential" ? near.deadlineMs + far.deadlineMs : Math.max(near.deadlineMs, far.deadlineMs);
     this.keepsMeta = near.keepsMeta && far.keepsMeta;
     this.versions = this.keepsMeta ? versions : undefined;
     this.#hasOneCodec = near.codecId === far.codecId;
@@ -93,8 +95,17 @@ export class ComposedTier implements EntryTier {
     const lead = [this.#far, this.#near].find(({ tier }) => tier.leases !== undefined);
     this.leases = lead && this.#leasesOf(lead, lead.tier.leases!);
     this.#reads = new ComposedReads({
-      near: this.#near, far: this.#far, lead, copies: this.#copies, changes: this.#changes,
-      plan, deadlineMs: this.deadlineMs, clock, events, cache, versions,
+      near: this.#near,
+      far: this.#far,
+      lead,
+      copies: this.#copies,
+      changes: this.#changes,
+      plan,
+      deadlineMs: this.deadlineMs,
+      clock,
+      events,
+      cache,
+      versions,
       answered: (outcomes) => void this.#answered("read", outcomes),
       goOn: (work) => this.#goOn(work),
     });
@@ -122,18 +133,31 @@ export class ComposedTier implements EntryTier {
 
   encode(value: unknown): Awaitable<Encoded> {
     return whenReady(this.#near.tier.encode(value), (near) =>
-      this.#hasOneCodec ? near : whenReady(this.#far.tier.encode(value), (far): Encoded => ({ ...near, parts: [near, far] })));
+      this.#hasOneCodec
+        ? near
+        : whenReady(this.#far.tier.encode(value), (far): Encoded => ({ ...near, parts: [near, far] })),
+    );
   }
 
-  write(entry: Entry, encoded: Encoded, versions: readonly TagVersion[] | undefined, key: string, place: Place): Promise<WriteStatus> {
-    return this.#timed("write", this.#change(place, key, (guard) => {
-      const track = this.#tracker(place, key);
-      const send = (side: Side): Promise<WriteStatus> => track(side, side.tier.write(...this.#as(side, entry, encoded), versions, key, place));
-      const near = send(this.#near);
-      const sendFar = (): Promise<WriteStatus> => send(this.#far);
-      const far = this.#plan.write === "sequential" ? near.then(sendFar, sendFar) : sendFar();
-      return this.#written(guard, entry, place, key, [near, far]);
-    }));
+  write(
+    entry: Entry,
+    encoded: Encoded,
+    versions: readonly TagVersion[] | undefined,
+    key: string,
+    place: Place,
+  ): Promise<WriteStatus> {
+    return this.#timed(
+      "write",
+      this.#change(place, key, (guard) => {
+        const track = this.#tracker(place, key);
+        const send = (side: Side): Promise<WriteStatus> =>
+          track(side, side.tier.write(...this.#as(side, entry, encoded), versions, key, place));
+        const near = send(this.#near);
+        const sendFar = (): Promise<WriteStatus> => send(this.#far);
+        const far = this.#plan.write === "sequential" ? near.then(sendFar, sendFar) : sendFar();
+        return this.#written(guard, entry, place, key, [near, far]);
+      }),
+    );
   }
 
   /** An entry as this side keeps it. */
@@ -169,7 +193,13 @@ export class ComposedTier implements EntryTier {
   }
 
   /** How a write ends: for its caller, and for the copy in `near`. */
-  #written<S extends StoreStatus>(guard: Guard, entry: Entry, place: Place, key: string, sent: readonly [near: Promise<S>, far: Promise<S>]): Change<S, Outcomes<S>> {
+  #written<S extends StoreStatus>(
+    guard: Guard,
+    entry: Entry,
+    place: Place,
+    key: string,
+    sent: readonly [near: Promise<S>, far: Promise<S>],
+  ): Change<S, Outcomes<S>> {
     const copy = { place, key, version: entry.version };
     // Its caller may be answered before the other side has answered.
     sent[0].then((status) => status === "stored" && this.#copies.arrived(guard, copy), ignore);
@@ -178,22 +208,27 @@ export class ComposedTier implements EntryTier {
       const statuses = this.#answered("write", outcomes);
       return statuses.find((status) => status !== "refused") ?? statuses[0]!;
     };
-    const first = this.#plan.write === "race" ? firstAccepted(sent, (status) => status !== "refused") : both.then(() => undefined);
+    const first =
+      this.#plan.write === "race" ? firstAccepted(sent, (status) => status !== "refused") : both.then(() => undefined);
     return {
       answer: first.then(async (status) => status ?? summed(await both)),
       settled: both,
       after: ([near, far]) => {
-        if (near.status === "fulfilled" && near.value === "stored") this.#copies.written(guard, copy, far.status === "fulfilled");
+        if (near.status === "fulfilled" && near.value === "stored")
+          this.#copies.written(guard, copy, far.status === "fulfilled");
       },
     };
   }
 
   async remove(key: string, place: Place): Promise<DeleteStatus> {
-    const found = await this.#timed("remove", this.#both("remove", place, key, async (side) => {
-      const status = await side.tier.remove(key, place);
-      side.recovery.forgetKey(place, key);
-      return status;
-    }));
+    const found = await this.#timed(
+      "remove",
+      this.#both("remove", place, key, async (side) => {
+        const status = await side.tier.remove(key, place);
+        side.recovery.forgetKey(place, key);
+        return status;
+      }),
+    );
     return found.includes("deleted") ? "deleted" : "missing";
   }
 
@@ -223,16 +258,18 @@ export class ComposedTier implements EntryTier {
   #change<T, S>(place: Place, key: string, begin: (guard: Guard) => Change<T, S>): Promise<T> {
     const id = idOf(place, key);
     return new Promise((resolve) => {
-      this.#goOn(this.#changes.run(id, () => {
-        const guard = this.#copies.watch(id);
-        const { answer, settled, after } = begin(guard);
-        resolve(answer);
-        return settled.then((outcomes) => {
-          this.#copies.unwatch(guard);
-          this.#copies.fence(id);
-          after?.(outcomes);
-        });
-      }));
+      this.#goOn(
+        this.#changes.run(id, () => {
+          const guard = this.#copies.watch(id);
+          const { answer, settled, after } = begin(guard);
+          resolve(answer);
+          return settled.then((outcomes) => {
+            this.#copies.unwatch(guard);
+            this.#copies.fence(id);
+            after?.(outcomes);
+          });
+        }),
+      );
     });
   }
 
@@ -246,13 +283,17 @@ export class ComposedTier implements EntryTier {
       confirm: (key, place) => leases.confirm(key, place),
       store: (entry, encoded, versions, key, place, token, seen) => {
         const other = this.#otherOf(lead);
-        return this.#timed("write", this.#change(place, key, (guard) => {
-          const track = this.#tracker(place, key);
-          const led = track(lead, leases.store(...this.#as(lead, entry, encoded), versions, key, place, token, seen));
-          const sendOther = (): Promise<StoreStatus> => track(other, other.tier.write(...this.#as(other, entry, encoded), versions, key, place));
-          const followed = led.then((status) => (status === "overtaken" ? status : sendOther()), sendOther);
-          return this.#written(guard, entry, place, key, lead === this.#near ? [led, followed] : [followed, led]);
-        }));
+        return this.#timed(
+          "write",
+          this.#change(place, key, (guard) => {
+            const track = this.#tracker(place, key);
+            const led = track(lead, leases.store(...this.#as(lead, entry, encoded), versions, key, place, token, seen));
+            const sendOther = (): Promise<StoreStatus> =>
+              track(other, other.tier.write(...this.#as(other, entry, encoded), versions, key, place));
+            const followed = led.then((status) => (status === "overtaken" ? status : sendOther()), sendOther);
+            return this.#written(guard, entry, place, key, lead === this.#near ? [led, followed] : [followed, led]);
+          }),
+        );
       },
     };
   }
@@ -261,7 +302,14 @@ export class ComposedTier implements EntryTier {
    * Where the side that grants leases is away there is nobody to ask, and the load goes on: what it brings is stored in the
    * other side, and refused by this one should it be back by then.
    */
-  async #acquire(lead: Side, leases: EntryLeases, request: PartRequest, token: string, leaseMs: number, seen: string): Promise<LeaseAnswer> {
+  async #acquire(
+    lead: Side,
+    leases: EntryLeases,
+    request: PartRequest,
+    token: string,
+    leaseMs: number,
+    seen: string,
+  ): Promise<LeaseAnswer> {
     const { place, key } = request;
     const alone: LeaseAnswer = { kind: "granted", seen: "" };
     if (lead.isHidden(place, key)) await lead.recovery.replay();
@@ -307,10 +355,12 @@ export class ComposedTier implements EntryTier {
   async settled(): Promise<void> {
     while (this.#behind.size !== 0) await Promise.all(this.#behind);
     await this.#copies.settled();
-    await Promise.all([this.#near, this.#far].map(async ({ tier, recovery }) => {
-      if (recovery.size !== 0) await recovery.replay();
-      await tier.settled();
-    }));
+    await Promise.all(
+      [this.#near, this.#far].map(async ({ tier, recovery }) => {
+        if (recovery.size !== 0) await recovery.replay();
+        await tier.settled();
+      }),
+    );
   }
 
   stop(): void {
@@ -373,7 +423,6 @@ interface Change<T, S> {
 }
 
 const ignore = (): undefined => undefined;
-
 
 /** The first that is accepted; `undefined` when none is. */
 function firstAccepted<T>(works: readonly Promise<T>[], isAccepted: (value: T) => boolean): Promise<T | undefined> {

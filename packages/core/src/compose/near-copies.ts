@@ -100,14 +100,18 @@ export class NearCopies {
     const { farHeardUntil, clock } = this.#of;
     if (farHeardUntil === undefined) return !this.#overtaken.has(id);
     const known = this.#known.get(id);
-    return known !== undefined && known.epoch === this.#trust.epoch && isThat(copy, known) && clock.now() < farHeardUntil();
+    return (
+      known !== undefined && known.epoch === this.#trust.epoch && isThat(copy, known) && clock.now() < farHeardUntil()
+    );
   }
 
   /** Whether it may be served while `far` does not answer. */
   standsIn(id: string, copy: Entry): boolean {
     const known = this.#known.get(id);
     if (known !== undefined) return isThat(copy, known);
-    return !this.#overtaken.has(id) && (this.#forgottenAt === -Infinity || copy.staleAt - copy.ttlMs > this.#forgottenAt);
+    return (
+      !this.#overtaken.has(id) && (this.#forgottenAt === -Infinity || copy.staleAt - copy.ttlMs > this.#forgottenAt)
+    );
   }
 
   /** The version of a copy, also where `near` keeps none. */
@@ -197,7 +201,9 @@ export class NearCopies {
   /** Where too many wait already the copy stays where it is: it answers nobody, until it ends or is replaced. */
   #check(id: string, copy: NearCopy): void {
     if (this.#isStopped || this.#checks.size >= MAX_CHECKS) return;
-    const check: Promise<void> = this.#removeUnlessSame(id, copy).catch(ignore).then(() => void this.#checks.delete(check));
+    const check: Promise<void> = this.#removeUnlessSame(id, copy)
+      .catch(ignore)
+      .then(() => void this.#checks.delete(check));
     this.#checks.add(check);
   }
 
@@ -233,7 +239,8 @@ export class NearCopies {
 }
 
 /** Whether a version names one write: that of an entry that another program wrote names none. */
-export const isTelling = (version: string | undefined): version is string => version !== undefined && version.length > 1;
+export const isTelling = (version: string | undefined): version is string =>
+  version !== undefined && version.length > 1;
 
 /** A backend without leases keeps no versions: what it holds is what was last known to be there. */
 const isThat = (copy: Entry, known: Known): boolean => copy.version === undefined || copy.version === known.version;

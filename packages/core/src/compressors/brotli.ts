@@ -21,7 +21,8 @@ export function brotli(options?: CompressorOptions): Compressor {
     maxSyncBytes: level < SLOW_LEVEL ? 64 * 1024 : 0,
     load: () => {
       // Not imported at the top: it would be a fifth of what importing core may take.
-      const { constants, brotliCompressSync, brotliCompress, brotliDecompressSync, brotliDecompress } = process.getBuiltinModule("node:zlib");
+      const { constants, brotliCompressSync, brotliCompress, brotliDecompressSync, brotliDecompress } =
+        process.getBuiltinModule("node:zlib");
       return {
         options: { params: { [constants.BROTLI_PARAM_QUALITY]: level } },
         compressSync: brotliCompressSync,

@@ -20,7 +20,13 @@ export function gzip(options?: CompressorOptions): Compressor {
     load: () => {
       // Not imported at the top: it would be a fifth of what importing core may take.
       const { gzipSync, gzip, gunzipSync, gunzip } = process.getBuiltinModule("node:zlib");
-      return { options: { level }, compressSync: gzipSync, compress: gzip, decompressSync: gunzipSync, decompress: gunzip };
+      return {
+        options: { level },
+        compressSync: gzipSync,
+        compress: gzip,
+        decompressSync: gunzipSync,
+        decompress: gunzip,
+      };
     },
     claimedBytes,
   });
@@ -33,10 +39,13 @@ const MAX_RATIO = 1032;
 /** The length in the trailer (RFC 1952, section 2.3.1: ISIZE). */
 function claimedBytes(bytes: Uint8Array): number {
   const { byteLength } = bytes;
-  if (byteLength < HEADER_AND_TRAILER_BYTES) throw new DecodeError(`gzip: ${byteLength} bytes are no gzip stream`, { operation: "decompress" });
+  if (byteLength < HEADER_AND_TRAILER_BYTES)
+    throw new DecodeError(`gzip: ${byteLength} bytes are no gzip stream`, { operation: "decompress" });
   const claimed = new DataView(bytes.buffer, bytes.byteOffset, byteLength).getUint32(byteLength - 4, true);
   if (claimed > byteLength * MAX_RATIO) {
-    throw new DecodeError(`gzip: ${byteLength} bytes cannot hold the ${claimed} that they claim`, { operation: "decompress" });
+    throw new DecodeError(`gzip: ${byteLength} bytes cannot hold the ${claimed} that they claim`, {
+      operation: "decompress",
+    });
   }
   return claimed;
 }

@@ -48,6 +48,12 @@ describe.each<[id: string, compressor: (options?: CompressorOptions) => Compress
 });
 
 it("takes the default level for undefined", () => {
-  expect(resolveCompressorOptions("x", { level: undefined } as object, { min: -7, max: 22, default: 3 })).toEqual({ level: 3, minBytes: 1024 });
-  expect(resolveCompressorOptions("x", { level: -7 }, { min: -7, max: 22, default: 3 })).toEqual({ level: -7, minBytes: 1024 });
+  expect(resolveCompressorOptions("x", { level: undefined } as object, { min: -7, max: 22, default: 3 })).toEqual({
+    level: 3,
+    minBytes: 1024,
+  });
+  expect(resolveCompressorOptions("x", { level: -7 }, { min: -7, max: 22, default: 3 })).toEqual({
+    level: -7,
+    minBytes: 1024,
+  });
 });

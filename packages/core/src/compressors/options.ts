@@ -22,7 +22,9 @@ export function resolveCompressorOptions(
 ): { readonly level: number; readonly minBytes: number } {
   if (options === undefined) return { level: levels.default, minBytes: DEFAULT_MIN_BYTES };
   if (typeof options !== "object" || options === null) {
-    throw new InvalidArgumentError(`${id}: ${describe(options)} are no options; give an object with level and minBytes, or nothing`);
+    throw new InvalidArgumentError(
+      `${id}: ${describe(options)} are no options; give an object with level and minBytes, or nothing`,
+    );
   }
   for (const name of Object.keys(options)) {
     if (name !== "level" && name !== "minBytes") {
@@ -31,10 +33,14 @@ export function resolveCompressorOptions(
   }
   const { level = levels.default, minBytes = DEFAULT_MIN_BYTES } = options;
   if (!Number.isInteger(level) || level < levels.min || level > levels.max) {
-    throw new InvalidArgumentError(`${id}: level: ${describe(level)} is no level; give a whole number from ${levels.min} to ${levels.max}`);
+    throw new InvalidArgumentError(
+      `${id}: level: ${describe(level)} is no level; give a whole number from ${levels.min} to ${levels.max}`,
+    );
   }
   if (minBytes !== Infinity && !(Number.isInteger(minBytes) && minBytes >= 0)) {
-    throw new InvalidArgumentError(`${id}: minBytes: ${describe(minBytes)} is no size; give a whole number of bytes from 0 on, or Infinity`);
+    throw new InvalidArgumentError(
+      `${id}: minBytes: ${describe(minBytes)} is no size; give a whole number of bytes from 0 on, or Infinity`,
+    );
   }
   return { level, minBytes };
 }

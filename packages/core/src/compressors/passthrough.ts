@@ -11,7 +11,9 @@ const PASSTHROUGH: Compressor = /* @__PURE__ */ Object.freeze({
   compress: (bytes: Uint8Array): Uint8Array => bytes,
   decompress: (bytes: Uint8Array, maxBytes: number): Uint8Array => {
     if (bytes.byteLength > maxBytes) {
-      throw new DecodeError(`none: ${bytes.byteLength} bytes are more than the ${maxBytes} allowed`, { operation: "decompress" });
+      throw new DecodeError(`none: ${bytes.byteLength} bytes are more than the ${maxBytes} allowed`, {
+        operation: "decompress",
+      });
     }
     return bytes;
   },

@@ -25,7 +25,9 @@ describe("what is done at once, and what in the thread pool", () => {
     const later = compressor.compress(noise.subarray(0, atOnce + 1));
 
     expect(later).toBeInstanceOf(Promise);
-    expect(Buffer.from(await compressor.decompress(await later, Infinity)).equals(noise.subarray(0, atOnce + 1))).toBe(true);
+    expect(Buffer.from(await compressor.decompress(await later, Infinity)).equals(noise.subarray(0, atOnce + 1))).toBe(
+      true,
+    );
   });
 
   it.each<[what: string, compressor: Compressor]>([
@@ -52,7 +54,9 @@ describe("bombs and lies", () => {
     const bytes = gzipSync(Buffer.alloc(100));
     bytes.writeUInt32LE(64 * KIB * KIB, bytes.byteLength - 4);
 
-    expect(() => gzip().decompress(bytes, Infinity)).toThrow(`gzip: ${bytes.byteLength} bytes cannot hold the 67108864 that they claim`);
+    expect(() => gzip().decompress(bytes, Infinity)).toThrow(
+      `gzip: ${bytes.byteLength} bytes cannot hold the 67108864 that they claim`,
+    );
   });
 
   it("gzip refuses a stream that holds more than it claims, having produced no more than that", () => {
@@ -70,7 +74,9 @@ describe("bombs and lies", () => {
     const bomb = brotliCompressSync(Buffer.alloc(64 * KIB * KIB), { params: { [constants.BROTLI_PARAM_QUALITY]: 9 } });
     const before = process.memoryUsage().arrayBuffers;
 
-    await expect(async () => brotli().decompress(bomb, KIB * KIB)).rejects.toThrow("brotli: decompresses to more than the 1048576 bytes allowed");
+    await expect(async () => brotli().decompress(bomb, KIB * KIB)).rejects.toThrow(
+      "brotli: decompresses to more than the 1048576 bytes allowed",
+    );
 
     expect(bomb.byteLength).toBeLessThan(1_000);
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(8 * KIB * KIB);

@@ -49,7 +49,9 @@ export function zlibCompressor({ id, minBytes, maxSyncBytes, load, claimedBytes 
     const codec = (loaded ??= load());
     if (bytes.byteLength <= maxSyncBytes) return codec.compressSync(bytes, codec.options) as Uint8Array;
     return new Promise((resolve, reject) => {
-      codec.compress(bytes, codec.options, (error, result) => (error === null ? resolve(result as Uint8Array) : reject(error)));
+      codec.compress(bytes, codec.options, (error, result) =>
+        error === null ? resolve(result as Uint8Array) : reject(error),
+      );
     });
   }
 
@@ -57,7 +59,8 @@ export function zlibCompressor({ id, minBytes, maxSyncBytes, load, claimedBytes 
     const claimed = claimedBytes?.(bytes);
     if (claimed !== undefined && claimed > maxBytes) throw tooLarge(id, maxBytes);
     const most = Math.min(claimed ?? Infinity, maxBytes, MAX_OUTPUT_BYTES);
-    const isSmall = most <= MAX_SYNC_OUTPUT_BYTES || (claimed === undefined && bytes.byteLength <= MAX_SYNC_INPUT_BYTES);
+    const isSmall =
+      most <= MAX_SYNC_OUTPUT_BYTES || (claimed === undefined && bytes.byteLength <= MAX_SYNC_INPUT_BYTES);
     if (!isSmall) return decompressInPool(bytes, most, maxBytes);
     try {
       return decompressNow(bytes, Math.min(most, MAX_SYNC_OUTPUT_BYTES), claimed);
@@ -90,7 +93,10 @@ export function zlibCompressor({ id, minBytes, maxSyncBytes, load, claimedBytes 
 
   /** What came out, if all of `bytes` went in. */
   function whole(bytes: Uint8Array, result: unknown, most: number): Uint8Array {
-    const { buffer, engine } = result as { readonly buffer: Uint8Array; readonly engine: { readonly bytesWritten: number } };
+    const { buffer, engine } = result as {
+      readonly buffer: Uint8Array;
+      readonly engine: { readonly bytesWritten: number };
+    };
     if (engine.bytesWritten !== bytes.byteLength) throw new Error("something follows the end of the stream");
     if (buffer.byteLength > most) throw tooLarge(id, most);
     return buffer;
@@ -99,13 +105,17 @@ export function zlibCompressor({ id, minBytes, maxSyncBytes, load, claimedBytes 
   function failure(error: unknown, bytes: Uint8Array, maxBytes: number): DecodeError {
     if (error instanceof DecodeError) return error;
     if (isTooLarge(error)) return tooLarge(id, maxBytes);
-    return new DecodeError(`${id}: ${bytes.byteLength} bytes cannot be decompressed`, { operation: "decompress", cause: error });
+    return new DecodeError(`${id}: ${bytes.byteLength} bytes cannot be decompressed`, {
+      operation: "decompress",
+      cause: error,
+    });
   }
 
   return Object.freeze({ id, minBytes, compress, decompress });
 }
 
-const isTooLarge = (error: unknown): boolean => error instanceof Error && "code" in error && error.code === "ERR_BUFFER_TOO_LARGE";
+const isTooLarge = (error: unknown): boolean =>
+  error instanceof Error && "code" in error && error.code === "ERR_BUFFER_TOO_LARGE";
 
 const tooLarge = (id: string, maxBytes: number): DecodeError =>
   new DecodeError(`${id}: decompresses to more than the ${maxBytes} bytes allowed`, { operation: "decompress" });

@@ -122,7 +122,12 @@ export interface Leases {
    * Ends by itself after `leaseMs`. An entry of another version than `seen` is answered instead: somebody stored since.
    * `'*'` takes the lease over, whoever holds it.
    */
-  acquire(key: string, token: string, leaseMs: number, seen: string): Promise<
+  acquire(
+    key: string,
+    token: string,
+    leaseMs: number,
+    seen: string,
+  ): Promise<
     | { readonly granted: true; /** What is there now, for {@link store}; `''` for none. */ readonly version: string }
     | { readonly granted: false; readonly entry: StoredEntry }
     | { readonly granted: false; readonly heldForMs: number }
@@ -157,7 +162,10 @@ export interface TagVersions {
 }
 
 /** Never issued twice. Where `hard` differs the entry is gone; where only `soft` differs it is stale. */
-export interface TagVersion { readonly hard: string; readonly soft: string }
+export interface TagVersion {
+  readonly hard: string;
+  readonly soft: string;
+}
 
 /**
  * Hearing of what others change. What this process changed itself may be reported too: a copy is then confirmed, never

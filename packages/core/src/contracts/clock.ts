@@ -15,9 +15,10 @@ export const systemClock: Clock = {
   schedule(callback, delayMs) {
     let timer: NodeJS.Timeout;
     const arm = (leftMs: number): void => {
-      timer = leftMs > MAX_TIMER_MS
-        ? setTimeout(() => arm(leftMs - MAX_TIMER_MS), MAX_TIMER_MS)
-        : setTimeout(callback, Math.max(0, leftMs));
+      timer =
+        leftMs > MAX_TIMER_MS
+          ? setTimeout(() => arm(leftMs - MAX_TIMER_MS), MAX_TIMER_MS)
+          : setTimeout(callback, Math.max(0, leftMs));
       timer.unref();
     };
     if (delayMs !== Infinity) arm(delayMs);

@@ -13,17 +13,37 @@ export interface KeyEvent extends CacheEvent {
 /** Each call counts as exactly one `hit`, `stale` or `miss`. No event carries a value. */
 export interface CacheEvents {
   hit: KeyEvent & { readonly tier: string; readonly durationMs: number };
-  stale: KeyEvent & { readonly tier: string; readonly durationMs: number; readonly cause: "revalidating" | "error" | "timeout" };
+  stale: KeyEvent & {
+    readonly tier: string;
+    readonly durationMs: number;
+    readonly cause: "revalidating" | "error" | "timeout";
+  };
   miss: KeyEvent & { readonly durationMs: number };
   /** `no-store` also where the loader gave `undefined`. */
-  load: KeyEvent & { readonly reason: LoadReason; readonly background: boolean; readonly durationMs: number; readonly result: "stored" | "not-modified" | "no-store" | "fenced" | "refused" };
+  load: KeyEvent & {
+    readonly reason: LoadReason;
+    readonly background: boolean;
+    readonly durationMs: number;
+    readonly result: "stored" | "not-modified" | "no-store" | "fenced" | "refused";
+  };
   /** Once per failed load, whether or not anyone waited. */
-  "load:error": KeyEvent & { readonly reason: LoadReason; readonly background: boolean; readonly durationMs: number; readonly error: unknown };
+  "load:error": KeyEvent & {
+    readonly reason: LoadReason;
+    readonly background: boolean;
+    readonly durationMs: number;
+    readonly error: unknown;
+  };
   store: KeyEvent & { readonly tier: string; readonly durationMs: number; readonly bytes?: number };
   /** A result was not stored because something newer happened. */
   fenced: KeyEvent & { readonly by: "set" | "delete" | "stale" | "tags" | "clear" | "lease" };
   coalesced: KeyEvent;
-  invalidate: CacheEvent & { readonly scope: "key" | "tags" | "namespace"; readonly mode: "remove" | "stale"; readonly origin: "here" | "elsewhere"; readonly key?: string; readonly tags?: readonly string[] };
+  invalidate: CacheEvent & {
+    readonly scope: "key" | "tags" | "namespace";
+    readonly mode: "remove" | "stale";
+    readonly origin: "here" | "elsewhere";
+    readonly key?: string;
+    readonly tags?: readonly string[];
+  };
   "backend:error": CacheEvent & { readonly tier: string; readonly operation: string; readonly error: CacheError };
   "backend:state": CacheEvent & { readonly tier: string; readonly state: TierState };
   "decode:error": KeyEvent & { readonly tier: string; readonly error: DecodeError };
@@ -62,7 +82,12 @@ export interface TierStats {
   readonly bytes?: number;
   readonly latency: { readonly read: Latency; readonly write: Latency; readonly remove: Latency };
 }
-export interface Latency { readonly count: number; readonly p50Ms: number; readonly p95Ms: number; readonly p99Ms: number }
+export interface Latency {
+  readonly count: number;
+  readonly p50Ms: number;
+  readonly p95Ms: number;
+  readonly p99Ms: number;
+}
 
 /** Why a load runs. */
 export type LoadReason = "miss" | "stale" | "refresh-ahead" | "forced";
@@ -74,8 +99,20 @@ export type FencedBy = CacheEvents["fenced"]["by"];
 const diagnostics = process.getBuiltinModule("node:diagnostics_channel");
 
 const NAMES = [
-  "hit", "stale", "miss", "load", "load:error", "store", "fenced", "coalesced", "invalidate",
-  "backend:error", "backend:state", "decode:error", "evict", "recover",
+  "hit",
+  "stale",
+  "miss",
+  "load",
+  "load:error",
+  "store",
+  "fenced",
+  "coalesced",
+  "invalidate",
+  "backend:error",
+  "backend:state",
+  "decode:error",
+  "evict",
+  "recover",
 ] as const satisfies readonly (keyof CacheEvents)[];
 
 /**

@@ -4,7 +4,9 @@ export interface StandardSchema<Output> {
   readonly "~standard": {
     readonly version: 1;
     readonly vendor: string;
-    readonly validate: (value: unknown) => Awaitable<
+    readonly validate: (
+      value: unknown,
+    ) => Awaitable<
       | { readonly value: Output; readonly issues?: undefined }
       | { readonly issues: readonly { readonly message: string }[] }
     >;

@@ -61,7 +61,10 @@ export class BatchLoad<K, T> implements FlightBatch {
   #start(): void {
     if (this.#outstanding > 0 || this.#arrived.length === 0) return;
     const arrived = this.#arrived.splice(0);
-    void this.#run(arrived.map(({ context }) => context.key), () => this.#loadAll(arrived.filter(({ context }) => !context.signal.aborted)));
+    void this.#run(
+      arrived.map(({ context }) => context.key),
+      () => this.#loadAll(arrived.filter(({ context }) => !context.signal.aborted)),
+    );
   }
 
   async #loadAll(arrived: readonly Arrival<K>[]): Promise<void> {
@@ -71,10 +74,14 @@ export class BatchLoad<K, T> implements FlightBatch {
     const controller = new AbortController();
     let live = arrived.length;
     for (const { context } of arrived)
-      context.signal.addEventListener("abort", () => {
-        live -= 1;
-        if (live === 0) controller.abort(context.signal.reason);
-      }, { once: true });
+      context.signal.addEventListener(
+        "abort",
+        () => {
+          live -= 1;
+          if (live === 0) controller.abort(context.signal.reason);
+        },
+        { once: true },
+      );
     try {
       const pairs = await this.#load([...byItem.keys()], {
         signal: controller.signal,

@@ -27,8 +27,18 @@ const SPACE: Space = { place: rootPlace("test"), policy: DEFAULT_POLICY, schema:
 
 function flight(): Flight {
   const call: Call = {
-    space: SPACE, key: "k", at: "k", load: () => 1, policy: DEFAULT_POLICY, tags: [], startedAt: 0, isForced: false, isAfter: false,
-    signal: undefined, onServed: undefined, batch: undefined,
+    space: SPACE,
+    key: "k",
+    at: "k",
+    load: () => 1,
+    policy: DEFAULT_POLICY,
+    tags: [],
+    startedAt: 0,
+    isForced: false,
+    isAfter: false,
+    signal: undefined,
+    onServed: undefined,
+    batch: undefined,
   };
   return new Flight(call, 0, "miss", false);
 }
@@ -74,7 +84,12 @@ describe("Flights", () => {
   });
 
   it("forgets each of several under one key, in any order, and others not", () => {
-    for (const order of [[0, 1, 2], [2, 1, 0], [1, 0, 2], [1, 2, 0]]) {
+    for (const order of [
+      [0, 1, 2],
+      [2, 1, 0],
+      [1, 0, 2],
+      [1, 2, 0],
+    ]) {
       const flights = new Flights(new Trust());
       const each = [flight(), flight(), flight()];
       for (const one of each) flights.add("k", one);
@@ -99,14 +114,24 @@ describe("Flights", () => {
 });
 
 /** A cache whose parts can be looked at. */
-function engine({ hasBackend = false }: { readonly hasBackend?: boolean } = {}): { readonly core: Core; readonly view: View; readonly clock: TestClock } {
+function engine({ hasBackend = false }: { readonly hasBackend?: boolean } = {}): {
+  readonly core: Core;
+  readonly view: View;
+  readonly clock: TestClock;
+} {
   const clock = new TestClock();
   const events = createEvents();
   const tags = new Tags();
   const trust = new Trust();
   const remote = hasBackend ? new RemoteTier(scriptedBackend({ clock }), clock, events, "test") : undefined;
   const core: Core = {
-    name: "test", clock, events, tags, trust, recovery: undefined, journal: undefined,
+    name: "test",
+    clock,
+    events,
+    tags,
+    trust,
+    recovery: undefined,
+    journal: undefined,
     random: Math.random,
     local: new LocalCopies(mapTier({ maxEntries: 1_000 }), tags, trust, undefined, clock, events, "test"),
     meter: new Meter(),
@@ -121,7 +146,14 @@ function engine({ hasBackend = false }: { readonly hasBackend?: boolean } = {}):
   const callers = new Callers(core);
   const storing = new Storing(core, callers);
   const ladder = new Ladder(core, callers, storing);
-  return { core, clock, view: new View({ core, ladder, mutations: new Mutations(core, ladder, storing), reads: new Reads(core, callers) }, { ...SPACE, remote }) };
+  return {
+    core,
+    clock,
+    view: new View(
+      { core, ladder, mutations: new Mutations(core, ladder, storing), reads: new Reads(core, callers) },
+      { ...SPACE, remote },
+    ),
+  };
 }
 
 function freeSlots(slots: Slots): number {
@@ -141,12 +173,16 @@ describe("C51 nothing is left", () => {
       expect([values[999], core.flights.size]).toEqual([`key ${begun + 999}`, 0]);
     }
     expect(core.meter.loads).toBe(1_000_000);
-    expect([core.flights.size, core.chains.size, freeSlots(core.loads), freeSlots(core.backgroundLoads)]).toEqual([0, 0, 1_000, 100]);
+    expect([core.flights.size, core.chains.size, freeSlots(core.loads), freeSlots(core.backgroundLoads)]).toEqual([
+      0, 0, 1_000, 100,
+    ]);
   });
 
   it("after loads that fail, time out, are left, are fenced, come behind an answer or in a batch, and after reads and writes", async () => {
     const { core, view, clock } = engine({ hasBackend: true });
-    const down = (): never => { throw new Error("db down"); };
+    const down = (): never => {
+      throw new Error("db down");
+    };
     for (let round = 0; round < 50; round += 1) {
       const key = (what: string): string => `${what} ${round % 5}`;
       const hung = (): Promise<never> => new Promise(() => {});
@@ -160,7 +196,12 @@ describe("C51 nothing is left", () => {
         view.getOrSet(key("forced"), () => round, { forceRefresh: true }),
         view.getOrSet(key("deleted"), () => view.delete(key("deleted")).then(() => round)),
         view.getOrSet(key("dropped"), () => round, { ttl: 0 }),
-        view.getOrSetMany(["a", "b", "ok"].map(key), (each) => each, (missing) => missing.slice(1).map((each) => [each, round] as const), policy),
+        view.getOrSetMany(
+          ["a", "b", "ok"].map(key),
+          (each) => each,
+          (missing) => missing.slice(1).map((each) => [each, round] as const),
+          policy,
+        ),
         view.get(key("ok")),
         view.getMany(["ok", "a", "none"].map(key)),
         view.set(key("set"), round),
@@ -177,6 +218,8 @@ describe("C51 nothing is left", () => {
     }
     await Promise.all([...core.flights.all()].map((each) => each.whenSettled()));
     await core.chains.settled();
-    expect([core.flights.size, core.chains.size, freeSlots(core.loads), freeSlots(core.backgroundLoads)]).toEqual([0, 0, 1_000, 100]);
+    expect([core.flights.size, core.chains.size, freeSlots(core.loads), freeSlots(core.backgroundLoads)]).toEqual([
+      0, 0, 1_000, 100,
+    ]);
   });
 });

@@ -226,7 +226,14 @@ export class Flights {
   /** What whoever asks at `now` may share. Who is away cannot hear of changes, and shares what it has. */
   joinable(at: string, now: number): Flight | undefined {
     for (let each = this.#guards.first(at); each !== undefined; each = this.#guards.after(each))
-      if (each instanceof Flight && each.isJoinable && (each.call.space.remote === undefined || (each.epoch === this.#trust.epoch && (each.isAway || this.#trust.mayShare(each.hasCopy ? -Infinity : each.readAt, now))))) return each;
+      if (
+        each instanceof Flight &&
+        each.isJoinable &&
+        (each.call.space.remote === undefined ||
+          (each.epoch === this.#trust.epoch &&
+            (each.isAway || this.#trust.mayShare(each.hasCopy ? -Infinity : each.readAt, now))))
+      )
+        return each;
     return undefined;
   }
 
@@ -242,7 +249,8 @@ export class Flights {
 
   /** Whoever waits for a load elsewhere looks again. */
   wake(at: string): void {
-    for (let each = this.#guards.first(at); each !== undefined; each = this.#guards.after(each)) if (each instanceof Flight) woken(each);
+    for (let each = this.#guards.first(at); each !== undefined; each = this.#guards.after(each))
+      if (each instanceof Flight) woken(each);
   }
 
   /** As {@link wake}, for all keys. */
@@ -268,7 +276,8 @@ export class Flights {
 
   /** After a write was acknowledged: fences what was read meanwhile, which may be older. */
   fenceReads(at: string, by: FencedBy): void {
-    for (let each = this.#guards.first(at); each !== undefined; each = this.#guards.after(each)) if (!(each instanceof WriteGuard)) fenced(each, by);
+    for (let each = this.#guards.first(at); each !== undefined; each = this.#guards.after(each))
+      if (!(each instanceof WriteGuard)) fenced(each, by);
   }
 
   /**

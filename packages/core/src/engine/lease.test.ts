@@ -29,7 +29,11 @@ function lease(): Lease {
     release: async () => void log.push("release"),
   };
   return new Lease({
-    leases: leases as EntryLeases, clock, key: "k", place, among,
+    leases: leases as EntryLeases,
+    clock,
+    key: "k",
+    place,
+    among,
     versionsNow: async (tags) => {
       log.push(`read ${tags.join()}`);
       const versions = tags.map((tag) => current.get(tag));

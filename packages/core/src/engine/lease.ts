@@ -94,7 +94,8 @@ export class Lease {
 
   /** These tags changed elsewhere, or may have. A message alone proves nothing: pinning a version that was missing looks the same. */
   tagsChanged(tags: readonly string[]): void {
-    for (const tag of tags) if (this.#of.place.tagPrefixes.some((prefix) => tag.startsWith(prefix))) this.#changed.add(tag);
+    for (const tag of tags)
+      if (this.#of.place.tagPrefixes.some((prefix) => tag.startsWith(prefix))) this.#changed.add(tag);
     void this.#compare();
   }
 
@@ -115,7 +116,11 @@ export class Lease {
         if (isGone) {
           this.#of.lost("tags");
           this.release();
-        } else if (tags.every((tag, i) => now[i]?.soft === versions.get(tag)!.soft) && this.#changed.size === 0 && !this.#hasOthers) {
+        } else if (
+          tags.every((tag, i) => now[i]?.soft === versions.get(tag)!.soft) &&
+          this.#changed.size === 0 &&
+          !this.#hasOthers
+        ) {
           this.#of.unharmed();
         }
       }

@@ -47,7 +47,10 @@ export interface NotModified {
  * Loads what is missing. Items it leaves out are absent from the result and are not stored:
  * give `null` to remember that there is none.
  */
-export type BatchLoader<K, T> = (missing: readonly K[], ctx: BatchLoadContext<K>) => Awaitable<Iterable<readonly [K, T]>>;
+export type BatchLoader<K, T> = (
+  missing: readonly K[],
+  ctx: BatchLoadContext<K>,
+) => Awaitable<Iterable<readonly [K, T]>>;
 
 export interface BatchLoadContext<K> {
   /** As {@link LoadContext.signal}. */
@@ -90,12 +93,24 @@ export class Load {
     this.outcome = new Promise((resolve, reject) => {
       this.#reject = reject;
       this.#cancelTimeout = clock.schedule(
-        () => this.abort(new LoadTimeoutError(`the load took longer than loadTimeout, ${request.timeoutMs} ms; its result is dropped`, { operation: "load" })),
+        () =>
+          this.abort(
+            new LoadTimeoutError(
+              `the load took longer than loadTimeout, ${request.timeoutMs} ms; its result is dropped`,
+              { operation: "load" },
+            ),
+          ),
         request.timeoutMs,
       );
       this.#run(request).then(
-        (loaded) => { this.#cancelTimeout(); resolve(loaded); },
-        (error: unknown) => { this.#cancelTimeout(); reject(error); },
+        (loaded) => {
+          this.#cancelTimeout();
+          resolve(loaded);
+        },
+        (error: unknown) => {
+          this.#cancelTimeout();
+          reject(error);
+        },
       );
     });
   }
@@ -117,7 +132,9 @@ export class Load {
     const context: LoadContext = {
       key: request.key,
       // Most loaders never look at it, and a signal costs more than all the rest of this.
-      get signal() { return self.#signal(); },
+      get signal() {
+        return self.#signal();
+      },
       reason: request.reason,
       background: request.background,
       ...(stale !== undefined && {
@@ -167,7 +184,12 @@ const { AsyncLocalStorage } = process.getBuiltinModule("node:async_hooks");
 const loading = new AsyncLocalStorage<Loading>();
 
 /** Runs `body`, and everything it calls, as the load of these keys, until the promise that `outcome` gives is settled. */
-export function whileLoading<T>(owner: object, at: Loading["at"], body: () => T, outcome: (result: T) => Promise<unknown>): T {
+export function whileLoading<T>(
+  owner: object,
+  at: Loading["at"],
+  body: () => T,
+  outcome: (result: T) => Promise<unknown>,
+): T {
   const mine: Loading = { owner, at, outer: loading.getStore(), isOver: false };
   const result = loading.run(mine, body);
   const end = (): void => {
@@ -180,10 +202,18 @@ export function whileLoading<T>(owner: object, at: Loading["at"], body: () => T,
 /** Whether this is called from inside the load of this key, or of any: waiting for it would never end. */
 export function isLoading(owner: object, at?: string): boolean {
   for (let each = loading.getStore(); each !== undefined; each = each.outer)
-    if (!each.isOver && each.owner === owner && (at === undefined || each.at === at || (typeof each.at !== "string" && each.at.has(at)))) return true;
+    if (
+      !each.isOver &&
+      each.owner === owner &&
+      (at === undefined || each.at === at || (typeof each.at !== "string" && each.at.has(at)))
+    )
+      return true;
   return false;
 }
 
 export function reentrant(key: string): ReentrantLoadError {
-  return new ReentrantLoadError(`the loader of ${JSON.stringify(key.slice(0, 80))} asked for its own key; load under another key, or call the source`, { operation: "load" });
+  return new ReentrantLoadError(
+    `the loader of ${JSON.stringify(key.slice(0, 80))} asked for its own key; load under another key, or call the source`,
+    { operation: "load" },
+  );
 }

@@ -19,17 +19,36 @@ import { ALWAYS } from "../coherence/trust.ts";
  * `pending`: this process has it until the backend answers; there nothing older is left then, nor this: it is replayed as a
  * removal. `refused`: too large, or no lifetime. `token`, once the backend has acknowledged it: for `after`.
  */
-export interface WriteResult { readonly status: "stored" | "pending" | "refused"; readonly token?: string }
+export interface WriteResult {
+  readonly status: "stored" | "pending" | "refused";
+  readonly token?: string;
+}
 /** `pending`: hidden from this process at once; remembered, and replayed when the backend is back. */
-export interface DeleteResult { readonly status: "deleted" | "missing" | "pending"; readonly token?: string }
+export interface DeleteResult {
+  readonly status: "deleted" | "missing" | "pending";
+  readonly token?: string;
+}
 /** As {@link DeleteResult}. */
-export interface MarkStaleResult { readonly status: "stale" | "missing" | "pending" }
+export interface MarkStaleResult {
+  readonly status: "stale" | "missing" | "pending";
+}
 /** As {@link DeleteResult}. */
-export interface InvalidateResult { readonly status: "done" | "pending"; readonly token?: string }
+export interface InvalidateResult {
+  readonly status: "done" | "pending";
+  readonly token?: string;
+}
 /** How many keys ended in each status. */
-export interface WriteManyResult { readonly stored: number; readonly pending: number; readonly refused: number }
+export interface WriteManyResult {
+  readonly stored: number;
+  readonly pending: number;
+  readonly refused: number;
+}
 /** How many keys ended in each status. */
-export interface DeleteManyResult { readonly deleted: number; readonly missing: number; readonly pending: number }
+export interface DeleteManyResult {
+  readonly deleted: number;
+  readonly missing: number;
+  readonly pending: number;
+}
 
 /**
  * What changes entries: `set`, `delete`, `markStale`, tag invalidation and `clear`.
@@ -51,12 +70,20 @@ export class Mutations {
     this.#storing = storing;
   }
 
-  async set(space: Space, key: string, at: string, value: unknown, options: EntryOptions | undefined): Promise<WriteResult> {
+  async set(
+    space: Space,
+    key: string,
+    at: string,
+    value: unknown,
+    options: EntryOptions | undefined,
+  ): Promise<WriteResult> {
     const { local, clock, random, tags, trust, flights, chains, recovery } = this.#core;
     const { place, remote } = space;
-    if ((options?.tags?.length ?? 0) !== 0 || options?.etag !== undefined || options?.lastModified !== undefined) checkRoomForMeta(space);
+    if ((options?.tags?.length ?? 0) !== 0 || options?.etag !== undefined || options?.lastModified !== undefined)
+      checkRoomForMeta(space);
     const life = lifetimeOf(value, space.policy, options, random);
-    if (life.ttlMs <= 0) return { status: (await this.delete(space, key, at)).status === "pending" ? "pending" : "refused" };
+    if (life.ttlMs <= 0)
+      return { status: (await this.delete(space, key, at)).status === "pending" ? "pending" : "refused" };
     const now = clock.now();
     const names = [...new Set(options?.tags ?? [])];
     const expiresAt = now + life.ttlMs + Math.max(life.staleWhileRevalidateMs, life.staleIfErrorMs);
@@ -92,20 +119,26 @@ export class Mutations {
     try {
       let encoded: Encoded | undefined;
       let versions: readonly TagVersion[] | undefined;
-      const status = await chains.run(at, () => orPending(recovery, place, key, async () => {
-        encoded = await remote.encode(entry.value);
-        guard.isBroken = false;
-        guard.epoch = trust.epoch;
-        const written = await this.#write(entry, encoded, key, space);
-        versions = written.versions;
-        return written.status;
-      }));
+      const status = await chains.run(at, () =>
+        orPending(recovery, place, key, async () => {
+          encoded = await remote.encode(entry.value);
+          guard.isBroken = false;
+          guard.epoch = trust.epoch;
+          const written = await this.#write(entry, encoded, key, space);
+          versions = written.versions;
+          return written.status;
+        }),
+      );
       this.#acknowledged(at, "set");
       if (guard.fencedBy === undefined && !tags.wasCalled(entry.dependsOn, entry.checkedAt)) {
         const isSound = status === "stored" && flights.isSound(guard);
-        const kept = encoded === undefined ? entry : { ...entry, versions, encoding: encoded.encoding, encodedBytes: encoded.data.length };
+        const kept =
+          encoded === undefined
+            ? entry
+            : { ...entry, versions, encoding: encoded.encoding, encodedBytes: encoded.data.length };
         local?.put(at, kept, localTtlMs, isSound ? trust.epoch : trust.unconfirmed);
-        if (!isSound && status === "stored" && entry.version !== undefined) this.#storing.confirm(space, key, at, entry.version);
+        if (!isSound && status === "stored" && entry.version !== undefined)
+          this.#storing.confirm(space, key, at, entry.version);
       }
       this.#reportKey(space, key, "remove");
       return status === "stored" ? { status, token: this.#token() } : { status };
@@ -142,12 +175,14 @@ export class Mutations {
       if (lifeOf(staleNow, now).expiresInMs > 0) local!.tier.set(at, staleNow);
       return { status: "stale" };
     }
-    const status = await chains.run(at, () => orPending(recovery, place, key, async () => {
-      if (recovery?.covers(place, key, NO_TAGS) !== true) return remote.markStale(key, place);
-      // A removal waits for the backend: what is still there must not come back as stale.
-      await remote.remove(key, place);
-      return "missing";
-    }));
+    const status = await chains.run(at, () =>
+      orPending(recovery, place, key, async () => {
+        if (recovery?.covers(place, key, NO_TAGS) !== true) return remote.markStale(key, place);
+        // A removal waits for the backend: what is still there must not come back as stale.
+        await remote.remove(key, place);
+        return "missing";
+      }),
+    );
     this.#acknowledged(at, "stale");
     return { status };
   }
@@ -159,13 +194,24 @@ export class Mutations {
     checkRoomForMeta(space);
     const keys = tagKeys(place, names);
     tags.called(place, keys, mode);
-    this.#core.journal?.note(place.tagPrefixes.at(-1)!, "write", `${names.length === 0 ? "cleared" : `tags ${names.join(", ")} ${mode === "hard" ? "invalidated" : "marked stale"}`} here`);
+    this.#core.journal?.note(
+      place.tagPrefixes.at(-1)!,
+      "write",
+      `${names.length === 0 ? "cleared" : `tags ${names.join(", ")} ${mode === "hard" ? "invalidated" : "marked stale"}`} here`,
+    );
     const calledAt = tags.now;
     // Nothing below the root outlives its clear, so its memory can go at once.
     if (names.length === 0 && place.path.length === 0) local?.tier.clear();
     if (events.invalidate.isObserved) {
       const scope = names.length === 0 ? "namespace" : "tags";
-      events.invalidate.emit({ cache: this.#core.name, namespace: place.path, scope, mode: mode === "hard" ? "remove" : "stale", origin: "here", ...(names.length !== 0 && { tags: names }) });
+      events.invalidate.emit({
+        cache: this.#core.name,
+        namespace: place.path,
+        scope,
+        mode: mode === "hard" ? "remove" : "stale",
+        origin: "here",
+        ...(names.length !== 0 && { tags: names }),
+      });
     }
     if (remote?.versions === undefined) return { status: "done", token: this.#token() };
     for (const key of keys) this.#guessed.delete(key);
@@ -205,7 +251,10 @@ export class Mutations {
     if (versions === undefined) return { status: await remote!.write(entry, encoded, undefined, key, place), versions };
     const guesses = entry.dependsOn.map((each) => this.#guessed.get(each));
     if (guesses.every((guess) => guess !== undefined)) {
-      const [status, current] = await Promise.all([remote!.write(entry, encoded, guesses, key, place), versions.read(entry.dependsOn)]);
+      const [status, current] = await Promise.all([
+        remote!.write(entry, encoded, guesses, key, place),
+        versions.read(entry.dependsOn),
+      ]);
       if (judgeVersions(guesses, current) === "current") return { status, versions: guesses };
     }
     const pinned = await versions.pin(entry.dependsOn);
@@ -231,7 +280,8 @@ export class Mutations {
   #reportKey({ place }: Space, key: string, mode: "remove" | "stale"): void {
     const { events, name, journal } = this.#core;
     journal?.note(localKey(place, key), "write", mode === "remove" ? "replaced or removed here" : "marked stale here");
-    if (events.invalidate.isObserved) events.invalidate.emit({ cache: name, namespace: place.path, scope: "key", mode, origin: "here", key });
+    if (events.invalidate.isObserved)
+      events.invalidate.emit({ cache: name, namespace: place.path, scope: "key", mode, origin: "here", key });
   }
 
   /** Names a write that the backend has, or that a cache without a backend has: a later read with it asks there. */
@@ -244,7 +294,10 @@ export class Mutations {
 /** @throws {ConfigurationError} where entries cannot carry what the call needs. */
 export function checkRoomForMeta({ remote }: Space): void {
   if (remote?.keepsMeta === false)
-    throw new ConfigurationError(`${remote.label}: its layout has no room for tags, validators and clear; use the full layout, or delete keys one by one`, { tier: remote.label });
+    throw new ConfigurationError(
+      `${remote.label}: its layout has no room for tags, validators and clear; use the full layout, or delete keys one by one`,
+      { tier: remote.label },
+    );
 }
 
 const NO_TAGS: readonly string[] = [];

@@ -52,7 +52,12 @@ export class Ladder {
     journal?.note(localKey(space.place, key), "call", `hit, from ${local!.label}`);
     local!.meter.hits += 1;
     meter.hits += 1;
-    if (events.hit.isObserved) events.hit.emit({ ...this.#callers.keyEvent({ space, key }), tier: local!.label, durationMs: clock.now() - startedAt });
+    if (events.hit.isObserved)
+      events.hit.emit({
+        ...this.#callers.keyEvent({ space, key }),
+        tier: local!.label,
+        durationMs: clock.now() - startedAt,
+      });
     return local!.isShared ? held.value : local!.handOut(held.value);
   }
 
@@ -62,31 +67,43 @@ export class Ladder {
     if (flight !== undefined)
       this.#proceed(
         flight,
-        this.#isCovered(flight) ? this.#readAfterReplay(flight)
-        : this.#reads(flight) ? call.space.remote!.read(flight, flight.backendLeftMs)
-        : undefined,
+        this.#isCovered(flight)
+          ? this.#readAfterReplay(flight)
+          : this.#reads(flight)
+            ? call.space.remote!.read(flight, flight.backendLeftMs)
+            : undefined,
       );
     return answer;
   }
 
   /** {@link fetch} for many calls of one namespace: one trip to the backend. */
-  fetchMany(calls: readonly (readonly [Call, Entry | undefined])[]): readonly { readonly answer: Promise<unknown>; readonly flight: Flight | undefined }[] {
+  fetchMany(
+    calls: readonly (readonly [Call, Entry | undefined])[],
+  ): readonly { readonly answer: Promise<unknown>; readonly flight: Flight | undefined }[] {
     const entered = calls.map(([call, held]) => this.#enter(call, held));
     const flights = entered.flatMap(({ flight }) => flight ?? []);
     const reading = flights.filter((flight) => this.#reads(flight) && !this.#isCovered(flight));
     const sent = reading[0]?.call.space.remote!.readMany(reading, reading[0].backendLeftMs) ?? [];
     const reads = new Map(reading.map((flight, i) => [flight, sent[i]]));
-    for (const flight of flights) this.#proceed(flight, reads.get(flight) ?? (this.#isCovered(flight) ? this.#readAfterReplay(flight) : undefined));
+    for (const flight of flights)
+      this.#proceed(flight, reads.get(flight) ?? (this.#isCovered(flight) ? this.#readAfterReplay(flight) : undefined));
     return entered;
   }
 
   /** The rungs before the backend: a stale copy, another caller's flight, else a flight of its own. */
-  #enter(call: Call, held: Entry | undefined): { readonly answer: Promise<unknown>; readonly flight: Flight | undefined } {
+  #enter(
+    call: Call,
+    held: Entry | undefined,
+  ): { readonly answer: Promise<unknown>; readonly flight: Flight | undefined } {
     const { flights, tags, journal, local } = this.#core;
-    if (journal !== undefined && local !== undefined) journal.note(call.at, "copy", local.explain(call.at, call.startedAt));
+    if (journal !== undefined && local !== undefined)
+      journal.note(call.at, "copy", local.explain(call.at, call.startedAt));
     const isOwn = call.isForced || call.isAfter;
     const joinable = flights.joinable(call.at, call.startedAt);
-    const joined = isOwn || joinable === undefined || tags.hasEvents(call.space.place, joinable.tagsAt, joinable.heardAt) ? undefined : joinable;
+    const joined =
+      isOwn || joinable === undefined || tags.hasEvents(call.space.place, joinable.tagsAt, joinable.heardAt)
+        ? undefined
+        : joinable;
     const verdict = isOwn ? "absent" : judge(held, call.startedAt, call.policy);
     switch (verdict) {
       case "fresh":
@@ -94,14 +111,23 @@ export class Ladder {
       case "revalidate": {
         const isBackedOff = this.#isBackedOff(call.at, call.startedAt);
         const { label } = local!;
-        const answer = Promise.resolve(this.#callers.serve(call, false, verdict === "revalidate" ? stale(held!, label, isBackedOff ? "error" : "revalidating") : hit(held!, label)));
-        const refreshes = verdict !== "fresh" && joined === undefined && !isBackedOff && !isLoading(this.#core, call.at);
+        const answer = Promise.resolve(
+          this.#callers.serve(
+            call,
+            false,
+            verdict === "revalidate" ? stale(held!, label, isBackedOff ? "error" : "revalidating") : hit(held!, label),
+          ),
+        );
+        const refreshes =
+          verdict !== "fresh" && joined === undefined && !isBackedOff && !isLoading(this.#core, call.at);
         return { answer, flight: refreshes ? this.#launch(call, held, true) : undefined };
       }
       case "reserve":
       case "absent": {
-        if (isLoading(this.#core, call.at)) return { answer: this.#callers.reject(call, reentrant(call.key)), flight: undefined };
-        if (call.signal?.aborted === true) return { answer: this.#callers.reject(call, call.signal.reason), flight: undefined };
+        if (isLoading(this.#core, call.at))
+          return { answer: this.#callers.reject(call, reentrant(call.key)), flight: undefined };
+        if (call.signal?.aborted === true)
+          return { answer: this.#callers.reject(call, call.signal.reason), flight: undefined };
         if (joined !== undefined) return { answer: this.#join(joined, call), flight: undefined };
         const flight = this.#launch(call, held, false);
         return { answer: this.#callers.wait(flight, call, false), flight };
@@ -112,7 +138,13 @@ export class Ladder {
   #launch(call: Call, held: Entry | undefined, isBackground: boolean): Flight {
     const { flights, tags, local, clock, waitUntil } = this.#core;
     const isHeld = held !== undefined && clock.now() < held.deadAt && !call.isAfter;
-    const reason = call.isForced ? "forced" : !isHeld ? "miss" : judge(held, call.startedAt, call.policy) === "ahead" ? "refresh-ahead" : "stale";
+    const reason = call.isForced
+      ? "forced"
+      : !isHeld
+        ? "miss"
+        : judge(held, call.startedAt, call.policy) === "ahead"
+          ? "refresh-ahead"
+          : "stale";
     const flight = new Flight(call, tags.now, reason, isBackground);
     if (isHeld) {
       flight.reserve = held;
@@ -130,14 +162,17 @@ export class Ladder {
     meter.coalesced += 1;
     if (events.coalesced.isObserved) events.coalesced.emit(this.#callers.keyEvent(call));
     if (call.tags.length !== 0) flight.addTags(call.tags);
-    if (flight.loaded !== undefined) return Promise.resolve(this.#callers.serve(call, true, { status: "miss", value: flight.loaded.value }));
+    if (flight.loaded !== undefined)
+      return Promise.resolve(this.#callers.serve(call, true, { status: "miss", value: flight.loaded.value }));
     // A flight that went on behind an answer has it for late callers too.
     switch (flight.isBackground ? judge(flight.reserve, call.startedAt, call.policy) : "absent") {
       case "fresh":
       case "ahead":
         return Promise.resolve(this.#callers.serve(call, true, hit(flight.reserve!, flight.reserveTier)));
       case "revalidate":
-        return Promise.resolve(this.#callers.serve(call, true, stale(flight.reserve!, flight.reserveTier, "revalidating")));
+        return Promise.resolve(
+          this.#callers.serve(call, true, stale(flight.reserve!, flight.reserveTier, "revalidating")),
+        );
       case "reserve":
       case "absent":
         return this.#callers.wait(flight, call, true);
@@ -148,14 +183,25 @@ export class Ladder {
    * Whether the backend is asked first. A forced load has no use for what it holds; and a read may be answered by a replica, which
    * is too old for a token: whoever asks for the lease is answered by where writes go.
    */
-  #reads({ call: { space: { remote }, isForced, isAfter } }: Flight): boolean {
+  #reads({
+    call: {
+      space: { remote },
+      isForced,
+      isAfter,
+    },
+  }: Flight): boolean {
     return remote !== undefined && !isForced && !(isAfter && remote.leases !== undefined);
   }
 
   /** Whether an invalidation that waits for the backend covers what would be found there. A forced load looks for nothing. */
   #isCovered(flight: Flight): boolean {
     const { recovery } = this.#core;
-    return !flight.call.isForced && recovery !== undefined && recovery.size !== 0 && recovery.covers(flight.place, flight.key, dependencies(flight.place, flight.expectedTags));
+    return (
+      !flight.call.isForced &&
+      recovery !== undefined &&
+      recovery.size !== 0 &&
+      recovery.covers(flight.place, flight.key, dependencies(flight.place, flight.expectedTags))
+    );
   }
 
   /** The invalidation goes first; while it cannot, the backend is as good as away. */
@@ -203,17 +249,34 @@ export class Ladder {
     const label = space.remote!.label;
     const entry = found && tags.hold(found, now);
     // What this process invalidated, and the backend does not know of yet, is not there.
-    const isCovered = entry !== undefined && recovery !== undefined && recovery.size !== 0 && recovery.covers(space.place, key, entry.dependsOn);
+    const isCovered =
+      entry !== undefined &&
+      recovery !== undefined &&
+      recovery.size !== 0 &&
+      recovery.covers(space.place, key, entry.dependsOn);
     if (journal !== undefined) {
-      const state = isCovered ? "hidden: an invalidation of it is pending" : entry === undefined ? (flight.seen === "" ? "nothing" : "an entry that is not valid") : now < entry.staleAt ? "fresh" : "stale";
-      journal.note(at, "backend", `${state}${flight.seen === "" ? "" : `, version ${flight.seen}`}${flight.isBroken ? "; changed meanwhile: no copy is kept" : ""}`);
+      const state = isCovered
+        ? "hidden: an invalidation of it is pending"
+        : entry === undefined
+          ? flight.seen === ""
+            ? "nothing"
+            : "an entry that is not valid"
+          : now < entry.staleAt
+            ? "fresh"
+            : "stale";
+      journal.note(
+        at,
+        "backend",
+        `${state}${flight.seen === "" ? "" : `, version ${flight.seen}`}${flight.isBroken ? "; changed meanwhile: no copy is kept" : ""}`,
+      );
     }
     const best = newer(isCovered ? undefined : entry, flight.reserve);
     if (best !== undefined && best === entry) {
       flight.reserve = entry;
       flight.reserveTier = label;
       flight.hasCopy = false;
-      if (now < entry.staleAt && !flight.isBroken) local?.put(at, entry, policy.localTtlMs ?? Infinity, flights.isSound(flight) ? trust.epoch : trust.unconfirmed);
+      if (now < entry.staleAt && !flight.isBroken)
+        local?.put(at, entry, policy.localTtlMs ?? Infinity, flights.isSound(flight) ? trust.epoch : trust.unconfirmed);
     }
     this.#judge(flight, best);
   }
@@ -256,7 +319,9 @@ export class Ladder {
       if (isBackedOff || flight.fencedBy !== undefined) this.#callers.end(flight);
       else this.#core.waitUntil?.(flight.whenSettled());
     }
-    const answer = isFresh ? hit(entry, flight.reserveTier) : stale(entry, flight.reserveTier, isBackedOff ? "error" : "revalidating");
+    const answer = isFresh
+      ? hit(entry, flight.reserveTier)
+      : stale(entry, flight.reserveTier, isBackedOff ? "error" : "revalidating");
     this.#callers.answerAll(flight, () => answer, takes);
   }
 
@@ -266,7 +331,11 @@ export class Ladder {
     flight.isReading = false;
     if (flight.isOver) return;
     const now = clock.now();
-    if (!flight.call.isForced && this.#isBackedOff(flight.at, now) && flight.waiters.every(({ call }) => standsIn(flight.reserve, now, call.policy))) {
+    if (
+      !flight.call.isForced &&
+      this.#isBackedOff(flight.at, now) &&
+      flight.waiters.every(({ call }) => standsIn(flight.reserve, now, call.policy))
+    ) {
       this.#callers.end(flight);
       this.#callers.answerAll(flight, () => stale(flight.reserve!, flight.reserveTier, "error"));
       return;
@@ -332,7 +401,12 @@ export class Ladder {
     batch?.resumed();
     if (flight.isOver) return;
     if (clock.now() - flight.waitsSince >= loadTimeoutMs)
-      return this.#failed(flight, new LoadTimeoutError(`no value within loadTimeout, ${loadTimeoutMs} ms: another process is loading it`, { operation: "load" }));
+      return this.#failed(
+        flight,
+        new LoadTimeoutError(`no value within loadTimeout, ${loadTimeoutMs} ms: another process is loading it`, {
+          operation: "load",
+        }),
+      );
     // What was removed meanwhile does not stand in.
     flight.reserve = this.#callers.reserveOf(flight);
     flight.restart(trust.epoch, tags.now, clock.now());
@@ -343,18 +417,31 @@ export class Ladder {
     const { clock, meter, events, local } = this.#core;
     const { call } = flight;
     const startedAt = clock.now();
-    const outcome = traced("load", () => {
-      flight.running = whileLoading(this.#core, flight.at, () => new Load({
-        key: call.key,
-        load: call.load,
-        reason: flight.reason,
-        background: flight.isBackground,
-        stale: this.#callers.reserveOf(flight),
-        handOut: (value) => local?.handOut(value) ?? value,
-        timeoutMs: call.policy.loadTimeoutMs,
-      }, clock), (load) => load.outcome);
-      return flight.running.outcome;
-    }, () => ({ ...this.#callers.keyEvent(call), reason: flight.reason, background: flight.isBackground }));
+    const outcome = traced(
+      "load",
+      () => {
+        flight.running = whileLoading(
+          this.#core,
+          flight.at,
+          () =>
+            new Load(
+              {
+                key: call.key,
+                load: call.load,
+                reason: flight.reason,
+                background: flight.isBackground,
+                stale: this.#callers.reserveOf(flight),
+                handOut: (value) => local?.handOut(value) ?? value,
+                timeoutMs: call.policy.loadTimeoutMs,
+              },
+              clock,
+            ),
+          (load) => load.outcome,
+        );
+        return flight.running.outcome;
+      },
+      () => ({ ...this.#callers.keyEvent(call), reason: flight.reason, background: flight.isBackground }),
+    );
     meter.loads += 1;
     let loaded: Loaded;
     try {
@@ -363,7 +450,13 @@ export class Ladder {
       meter.loadErrors += 1;
       this.#core.journal?.note(flight.at, "load", `failed: ${error instanceof Error ? error.name : typeof error}`);
       this.#failed(flight, error);
-      events["load:error"].emit({ ...this.#callers.keyEvent(call), reason: flight.reason, background: flight.isBackground, durationMs: clock.now() - startedAt, error });
+      events["load:error"].emit({
+        ...this.#callers.keyEvent(call),
+        reason: flight.reason,
+        background: flight.isBackground,
+        durationMs: clock.now() - startedAt,
+        error,
+      });
       return;
     }
     const durationMs = clock.now() - startedAt;
@@ -371,17 +464,33 @@ export class Ladder {
     if (flight.isOver) return;
     flight.loaded = { value: loaded.value };
     this.#backoffs.delete(flight.at);
-    this.#core.journal?.note(flight.at, "load", `${flight.reason}${flight.isBackground ? ", in the background" : ""}, ${Math.round(durationMs)} ms`);
+    this.#core.journal?.note(
+      flight.at,
+      "load",
+      `${flight.reason}${flight.isBackground ? ", in the background" : ""}, ${Math.round(durationMs)} ms`,
+    );
     const result = await this.#storing.store(flight, loaded, pinned);
-    this.#core.journal?.note(flight.at, "store", `${result}${flight.fencedBy === undefined ? "" : ` by ${flight.fencedBy}`}${result === "stored" && flight.lease !== undefined ? `, version ${flight.lease.token}` : ""}`);
-    if (events.load.isObserved) events.load.emit({ ...this.#callers.keyEvent(call), reason: flight.reason, background: flight.isBackground, durationMs, result });
+    this.#core.journal?.note(
+      flight.at,
+      "store",
+      `${result}${flight.fencedBy === undefined ? "" : ` by ${flight.fencedBy}`}${result === "stored" && flight.lease !== undefined ? `, version ${flight.lease.token}` : ""}`,
+    );
+    if (events.load.isObserved)
+      events.load.emit({
+        ...this.#callers.keyEvent(call),
+        reason: flight.reason,
+        background: flight.isBackground,
+        durationMs,
+        result,
+      });
     this.#callers.end(flight);
     this.#callers.answerAll(flight, () => ({ status: "miss", value: loaded.value }));
   }
 
   #failed(flight: Flight, error: unknown): void {
     if (flight.isOver) return;
-    if (this.#callers.reserveOf(flight) !== undefined) this.#backOff(flight.at, this.#core.clock.now() + flight.call.policy.errorBackoffMs);
+    if (this.#callers.reserveOf(flight) !== undefined)
+      this.#backOff(flight.at, this.#core.clock.now() + flight.call.policy.errorBackoffMs);
     // Out of the way in this very tick: whoever comes next starts anew, and never beside it.
     this.#callers.end(flight);
     this.#callers.failAll(flight, error);

@@ -44,7 +44,8 @@ export class Reads {
     const startedAt = clock.now();
     const held = local?.get(at, startedAt);
     const { remote } = space;
-    if (remote === undefined || isFresh(held, startedAt)) return Promise.resolve(this.#answer(space, key, startedAt, held, undefined, allowStale));
+    if (remote === undefined || isFresh(held, startedAt))
+      return Promise.resolve(this.#answer(space, key, startedAt, held, undefined, allowStale));
     const guard = new Guard();
     flights.add(at, guard);
     const read = this.#isCovered(space, key, space.place.tagPrefixes)
@@ -74,8 +75,15 @@ export class Reads {
         return guard;
       });
       const isCovered = asked.map((i) => this.#isCovered(space, keys[i]!.key, space.place.tagPrefixes));
-      const sent = remote.readMany(asked.filter((_, n) => !isCovered[n]).map((i) => this.#request(space, keys[i]!.key)), remote.deadlineMs).values();
-      const outcomes = await Promise.allSettled(asked.map((i, n) => (isCovered[n] === true ? this.#readAfterReplay(space, keys[i]!.key) : sent.next().value!)));
+      const sent = remote
+        .readMany(
+          asked.filter((_, n) => !isCovered[n]).map((i) => this.#request(space, keys[i]!.key)),
+          remote.deadlineMs,
+        )
+        .values();
+      const outcomes = await Promise.allSettled(
+        asked.map((i, n) => (isCovered[n] === true ? this.#readAfterReplay(space, keys[i]!.key) : sent.next().value!)),
+      );
       for (const [n, outcome] of outcomes.entries()) {
         const i = asked[n]!;
         const guard = guards[n]!;
@@ -134,7 +142,13 @@ export class Reads {
     flights.remove(guard);
     const entry = found && tags.hold(found, clock.now());
     if (entry === undefined || this.#isCovered(space, key, entry.dependsOn)) return undefined;
-    if (isFresh(entry, clock.now()) && !guard.isBroken) local?.put(at, entry, space.policy.localTtlMs ?? Infinity, flights.isSound(guard) ? trust.epoch : trust.unconfirmed);
+    if (isFresh(entry, clock.now()) && !guard.isBroken)
+      local?.put(
+        at,
+        entry,
+        space.policy.localTtlMs ?? Infinity,
+        flights.isSound(guard) ? trust.epoch : trust.unconfirmed,
+      );
     return entry;
   }
 
@@ -157,15 +171,24 @@ export class Reads {
     return { place: space.place, key, schema: space.schema, expectedTags: NO_TAGS, tagsAt: this.#core.tags.now };
   }
 
-  #answer(space: Space, key: string, startedAt: number, held: Entry | undefined, found: Entry | undefined, allowStale: boolean): unknown {
+  #answer(
+    space: Space,
+    key: string,
+    startedAt: number,
+    held: Entry | undefined,
+    found: Entry | undefined,
+    allowStale: boolean,
+  ): unknown {
     const { local, clock } = this.#core;
     const best = newer(found, held);
     const label = best === found && found !== undefined ? space.remote!.label : (local?.label ?? "");
     const verdict = judge(best, clock.now(), ANY_WINDOW);
     const answer: Answer =
-      verdict === "fresh" ? hit(best!, label)
-      : verdict === "absent" || !allowStale ? MISS
-      : { ...hit(best!, label), status: "stale", cause: "revalidating" };
+      verdict === "fresh"
+        ? hit(best!, label)
+        : verdict === "absent" || !allowStale
+          ? MISS
+          : { ...hit(best!, label), status: "stale", cause: "revalidating" };
     this.#callers.count({ space, key, startedAt }, answer);
     return local === undefined ? answer.value : local.handOut(answer.value);
   }
@@ -175,4 +198,5 @@ const NO_TAGS: readonly string[] = [];
 const MISS: Answer = { status: "miss", value: undefined };
 const ANY_WINDOW: Windows = { staleWhileRevalidateMs: undefined, staleIfErrorMs: undefined, refreshAhead: 1 };
 
-const isFresh = (entry: Entry | undefined, now: number): boolean => entry !== undefined && now < entry.staleAt && now < entry.deadAt;
+const isFresh = (entry: Entry | undefined, now: number): boolean =>
+  entry !== undefined && now < entry.staleAt && now < entry.deadAt;

@@ -43,26 +43,43 @@ function heard(aliases?: Aliases): Heard {
   table = new TagTable(trust, clock, () => tags.forgotten());
   tier = mapTier();
   const core = {
-    name: "shop", clock, events, tags, trust, flights,
+    name: "shop",
+    clock,
+    events,
+    tags,
+    trust,
+    flights,
     local: new LocalCopies(tier, tags, trust, table, clock, events, "shop"),
     leases: new Set([{ tagsChanged: (changed: readonly string[]) => told.push(`lease: ${changed.join()}`) }]),
-    recovery: { get size() { return pending; }, replay: () => told.push("replay"), reissue: () => told.push("reissue") },
+    recovery: {
+      get size() {
+        return pending;
+      },
+      replay: () => told.push("replay"),
+      reissue: () => told.push("reissue"),
+    },
   };
   const remote = { heard: (_: Backend, news: News) => told.push(news.what) };
   changes = new Changes({
-    core: core as unknown as Core, root, table, remote: remote as unknown as EntryTier,
+    core: core as unknown as Core,
+    root,
+    table,
+    remote: remote as unknown as EntryTier,
     aliases: new Map(aliases === undefined ? [] : [[backend, aliases]]),
   });
   return changes.of(backend);
 }
 
 const keep = (at: string): void => tier.set(at, { value: 1, deadAt: Infinity });
-const learn = (tag: string): Promise<unknown> => table.learning({
-  read: async (asked) => asked.map(() => ({ hard: "i.1", soft: "i.1" })),
-  pin: () => Promise.reject(new Error("not asked here")),
-  unchangedSince: () => Promise.reject(new Error("not asked here")),
-  renew: () => Promise.reject(new Error("not asked here")),
-}).read([tag]);
+const learn = (tag: string): Promise<unknown> =>
+  table
+    .learning({
+      read: async (asked) => asked.map(() => ({ hard: "i.1", soft: "i.1" })),
+      pin: () => Promise.reject(new Error("not asked here")),
+      unchangedSince: () => Promise.reject(new Error("not asked here")),
+      renew: () => Promise.reject(new Error("not asked here")),
+    })
+    .read([tag]);
 
 beforeEach(() => {
   [told, invalidated, pending] = [[], [], 0];
@@ -87,7 +104,9 @@ describe("a key that changed", () => {
     const { changed } = heard();
     keep(localKey(users, "k"));
     changed(["shop:users::k", "shop:users::j"]);
-    expect(invalidated).toEqual([{ cache: "shop", namespace: ["users"], scope: "key", mode: "remove", origin: "elsewhere", key: "k" }]);
+    expect(invalidated).toEqual([
+      { cache: "shop", namespace: ["users"], scope: "key", mode: "remove", origin: "elsewhere", key: "k" },
+    ]);
   });
 
   it("of another cache, or none, is passed over", () => {
@@ -136,7 +155,10 @@ describe("a tag that changed", () => {
 
 describe("names that are no keys", () => {
   it("are those that this process has given; of a tag that is unknown it may be any", () => {
-    const aliases = new Aliases((key) => `#${key.length}`, () => undefined);
+    const aliases = new Aliases(
+      (key) => `#${key.length}`,
+      () => undefined,
+    );
     const { changed, tagsChanged } = heard(aliases);
     aliases.add("shop:users::k");
     keep(localKey(users, "k"));
@@ -149,7 +171,10 @@ describe("names that are no keys", () => {
   });
 
   it("that are forgotten take their copies with them", () => {
-    const aliases = new Aliases((key) => `#${key.length}`, (key) => changes.forgotten(backend, key));
+    const aliases = new Aliases(
+      (key) => `#${key.length}`,
+      (key) => changes.forgotten(backend, key),
+    );
     heard(aliases);
     keep(localKey(users, "k"));
     changes.forgotten(backend, "shop:users::k");

@@ -37,8 +37,13 @@ export class Changes {
     const { core, remote, table, aliases } = this.#of;
     const named = aliases.get(backend);
     return {
-      changed: (keys) => this.#changed(backend, named === undefined ? keys : keys.flatMap((name) => named.keyOf(name) ?? [])),
-      tagsChanged: (tags) => this.#tagsChanged(backend, named === undefined ? tags : tags.map((name) => named.keyOf(name) ?? this.#unnamed(name))),
+      changed: (keys) =>
+        this.#changed(backend, named === undefined ? keys : keys.flatMap((name) => named.keyOf(name) ?? [])),
+      tagsChanged: (tags) =>
+        this.#tagsChanged(
+          backend,
+          named === undefined ? tags : tags.map((name) => named.keyOf(name) ?? this.#unnamed(name)),
+        ),
       everythingChanged: () => {
         table?.clear();
         // Copies may have been held against what is not known any more.
@@ -89,7 +94,9 @@ export class Changes {
     // Late tags are not known before the loader ends, so it is all flights of the namespace.
     if (isHeldAgainst || core.flights.size !== 0) core.tags.heard(mine);
     for (const lease of core.leases) lease.tagsChanged(mine);
-    if (core.journal !== undefined) for (const tag of mine) core.journal.note(tag.slice(0, tag.indexOf("::") + 2), "changed", `the version of ${tag}`);
+    if (core.journal !== undefined)
+      for (const tag of mine)
+        core.journal.note(tag.slice(0, tag.indexOf("::") + 2), "changed", `the version of ${tag}`);
   }
 
   #changedAt(at: string): void {

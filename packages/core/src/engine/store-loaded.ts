@@ -36,22 +36,37 @@ export class Storing {
    *
    * `alone`: load without a lease. Where the backend is away, or refused it, the result is kept here only.
    */
-  async acquire(flight: Flight): Promise<{ readonly kind: "leased" | "alone"; readonly pinned: Pinned | undefined } | Exclude<LeaseAnswer, { readonly kind: "granted" }>> {
+  async acquire(
+    flight: Flight,
+  ): Promise<
+    | { readonly kind: "leased" | "alone"; readonly pinned: Pinned | undefined }
+    | Exclude<LeaseAnswer, { readonly kind: "granted" }>
+  > {
     const { clock, tags, flights, leases: held } = this.#core;
     const { space, key, isForced } = flight.call;
     const leases = space.remote?.leases;
-    if (leases === undefined || flight.isAway) return { kind: "alone", pinned: await this.#pinned(flight, this.#pin(flight)) };
+    if (leases === undefined || flight.isAway)
+      return { kind: "alone", pinned: await this.#pinned(flight, this.#pin(flight)) };
     const { versions } = space.remote!;
     let pinned: Pinned | undefined;
     const lease = new Lease({
-      leases, clock, key, place: space.place, among: held,
+      leases,
+      clock,
+      key,
+      place: space.place,
+      among: held,
       versionsNow: (names) => versions!.read(names),
       lost: (by) => flights.fenceOne(flight, by),
       freed: () => flights.wake(flight.at),
       unharmed: () => {
         const { reserve } = flight;
         // What was invalidated before they were taken, and is heard of only now, answers nobody who comes from now on.
-        const isHarmed = reserve !== undefined && judgeVersions(reserve.versions, reserve.dependsOn.map((each) => pinned?.versions.get(each))) !== "current";
+        const isHarmed =
+          reserve !== undefined &&
+          judgeVersions(
+            reserve.versions,
+            reserve.dependsOn.map((each) => pinned?.versions.get(each)),
+          ) !== "current";
         if (!isHarmed) flight.heardAt = tags.now;
       },
     });
@@ -68,7 +83,9 @@ export class Storing {
       lease.end();
       flight.lease = undefined;
       // Granted too late for anybody to use.
-      acquiring.then(({ kind }) => (kind === "granted" ? leases.release(key, space.place, token) : undefined)).catch(ignore);
+      acquiring
+        .then(({ kind }) => (kind === "granted" ? leases.release(key, space.place, token) : undefined))
+        .catch(ignore);
       // Refused, for want of memory say, is an answer: only who does not answer is away.
       if (error instanceof BackendUnavailableError) flight.isAway = true;
       return { kind: "alone", pinned: await this.#pinned(flight, pinning) };
@@ -82,7 +99,12 @@ export class Storing {
     pinned = await this.#pinned(flight, pinning);
     if (pinned !== undefined) lease.pinned(pinned);
     // Nobody may wait for what cannot be stored: fenced on the way, or without the versions it would be stored under.
-    if (flight.isOver || (versions !== undefined && pinned === undefined) || this.#fencedBy(flight, dependencies(space.place, flight.tags)) !== undefined) lease.release();
+    if (
+      flight.isOver ||
+      (versions !== undefined && pinned === undefined) ||
+      this.#fencedBy(flight, dependencies(space.place, flight.tags)) !== undefined
+    )
+      lease.release();
     return { kind: "leased", pinned };
   }
 
@@ -93,7 +115,10 @@ export class Storing {
     const keys = dependencies(space.place, [...flight.tags, ...(flight.reserve?.tags ?? [])].filter(isFirst));
     const shared = batch !== undefined && flight.reserve === undefined;
     const pinning = shared ? (batch.pinned ??= versions.pin(keys)) : versions.pin(keys);
-    return pinning.then(({ at, versions: found }) => ({ at, versions: new Map(keys.map((key, i) => [key, found[i]!])) }));
+    return pinning.then(({ at, versions: found }) => ({
+      at,
+      versions: new Map(keys.map((key, i) => [key, found[i]!])),
+    }));
   }
 
   async #pinned(flight: Flight, pinning: Promise<Pinned> | undefined): Promise<Pinned | undefined> {
@@ -132,16 +157,28 @@ export class Storing {
       };
       drop();
       if (remote === undefined) return "refused";
-      await this.#within(flight, chains.run(at, async () => {
-        if ((await orPending(recovery, place, key, () => remote.remove(key, place))) !== "pending") lease?.end();
-      }));
+      await this.#within(
+        flight,
+        chains.run(at, async () => {
+          if ((await orPending(recovery, place, key, () => remote.remove(key, place))) !== "pending") lease?.end();
+        }),
+      );
       // What was read before the acknowledgement may be what was there.
       if (fencedBy() === undefined) drop();
       flights.releaseFenced(at);
       return "refused";
     }
-    if (remote?.keepsMeta === false && (names.length !== 0 || loaded.options?.etag !== undefined || loaded.options?.lastModified !== undefined)) {
-      this.#unwritable(flight, new EncodeError(`${remote.label}: its layout has no room for tags and validators; the value is not stored`, { tier: remote.label, operation: "encode" }));
+    if (
+      remote?.keepsMeta === false &&
+      (names.length !== 0 || loaded.options?.etag !== undefined || loaded.options?.lastModified !== undefined)
+    ) {
+      this.#unwritable(
+        flight,
+        new EncodeError(`${remote.label}: its layout has no room for tags and validators; the value is not stored`, {
+          tier: remote.label,
+          operation: "encode",
+        }),
+      );
       return "refused";
     }
     const now = clock.now();
@@ -174,7 +211,12 @@ export class Storing {
     };
     try {
       if (remote === undefined) return keepLocally(ALWAYS);
-      if (flight.isAway || (remote.versions !== undefined && pinned === undefined) || (remote.leases !== undefined && lease === undefined)) return keepLocally(trust.unconfirmed);
+      if (
+        flight.isAway ||
+        (remote.versions !== undefined && pinned === undefined) ||
+        (remote.leases !== undefined && lease === undefined)
+      )
+        return keepLocally(trust.unconfirmed);
       const found = remote.versions === undefined ? undefined : await this.#versionsFor(flight, pinned!, names);
       if (found === "fenced") return this.#fenced(flight, "tags");
       if (found === "away") return keepLocally(trust.unconfirmed);
@@ -182,35 +224,39 @@ export class Storing {
       const encoding = remote.encode(loaded.value);
       const encoded = isThenable(encoding) ? await encoding : encoding;
       let result: "stored" | "not-modified" | "refused" = "refused";
-      await this.#within(flight, chains.run(at, async () => {
-        // Its turn may have come late: what was called meanwhile is newer.
-        if (fencedBy() !== undefined) return;
-        // Without leases nothing else keeps it from undoing what was done elsewhere.
-        if (lease === undefined && flight.isBroken) return void (flight.fencedBy = "lease");
-        try {
-          // From here on the copy is what this stores, unless something is heard.
-          flight.resent(trust.epoch);
-          const status = lease === undefined
-            ? await remote.write(entry(encoded), encoded, versions, key, place)
-            : await remote.leases!.store(entry(encoded), encoded, versions, key, place, lease.token, lease.seen);
-          lease?.end();
-          if (status === "overtaken") {
-            flight.fencedBy ??= "lease";
-            return;
+      await this.#within(
+        flight,
+        chains.run(at, async () => {
+          // Its turn may have come late: what was called meanwhile is newer.
+          if (fencedBy() !== undefined) return;
+          // Without leases nothing else keeps it from undoing what was done elsewhere.
+          if (lease === undefined && flight.isBroken) return void (flight.fencedBy = "lease");
+          try {
+            // From here on the copy is what this stores, unless something is heard.
+            flight.resent(trust.epoch);
+            const status =
+              lease === undefined
+                ? await remote.write(entry(encoded), encoded, versions, key, place)
+                : await remote.leases!.store(entry(encoded), encoded, versions, key, place, lease.token, lease.seen);
+            lease?.end();
+            if (status === "overtaken") {
+              flight.fencedBy ??= "lease";
+              return;
+            }
+            // A forced load is a write of this process: what began before it is older.
+            if (isForced) recovery?.acknowledgedKey(place, key);
+            else recovery?.forgetKey(place, key);
+            // Of what was refused nothing is there to confirm it by.
+            const isSound = status === "stored" && flights.isSound(flight);
+            keepLocally(isSound ? trust.epoch : trust.unconfirmed, encoded);
+            if (!isSound && status === "stored" && lease !== undefined) this.confirm(space, key, at, lease.token);
+            result = status === "stored" ? stored : status;
+          } catch (error) {
+            if (error instanceof EncodeError) this.#unwritable(flight, error);
+            else result = keepLocally(trust.unconfirmed, encoded);
           }
-          // A forced load is a write of this process: what began before it is older.
-          if (isForced) recovery?.acknowledgedKey(place, key);
-          else recovery?.forgetKey(place, key);
-          // Of what was refused nothing is there to confirm it by.
-          const isSound = status === "stored" && flights.isSound(flight);
-          keepLocally(isSound ? trust.epoch : trust.unconfirmed, encoded);
-          if (!isSound && status === "stored" && lease !== undefined) this.confirm(space, key, at, lease.token);
-          result = status === "stored" ? stored : status;
-        } catch (error) {
-          if (error instanceof EncodeError) this.#unwritable(flight, error);
-          else result = keepLocally(trust.unconfirmed, encoded);
-        }
-      }));
+        }),
+      );
       return fencedBy() === undefined ? result : this.#fenced(flight, fencedBy()!);
     } catch (error) {
       if (!(error instanceof EncodeError)) throw error;
@@ -234,10 +280,20 @@ export class Storing {
 
   /** The value is handed out, and kept nowhere. */
   #unwritable(flight: Flight, error: CacheError): void {
-    this.#core.events["backend:error"].emit({ cache: this.#core.name, namespace: flight.place.path, tier: error.tier ?? "", operation: error.operation ?? "encode", error });
+    this.#core.events["backend:error"].emit({
+      cache: this.#core.name,
+      namespace: flight.place.path,
+      tier: error.tier ?? "",
+      operation: error.operation ?? "encode",
+      error,
+    });
   }
 
-  async #versionsFor(flight: Flight, pinned: Pinned, tags: readonly string[]): Promise<Entry["versions"] | "fenced" | "away"> {
+  async #versionsFor(
+    flight: Flight,
+    pinned: Pinned,
+    tags: readonly string[],
+  ): Promise<Entry["versions"] | "fenced" | "away"> {
     const { remote, place } = flight.call.space;
     try {
       return (await this.inTime(flight, versionsFor(remote!.versions!, pinned, place, tags))) ?? "fenced";
@@ -260,7 +316,13 @@ export class Storing {
     const sentAt = clock.now();
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const cancel = clock.schedule(
-      () => reject(new BackendUnavailableError(`${label}: no time is left to wait for it`, { tier: label, operation: "getOrSet" })),
+      () =>
+        reject(
+          new BackendUnavailableError(`${label}: no time is left to wait for it`, {
+            tier: label,
+            operation: "getOrSet",
+          }),
+        ),
       Math.max(0, flight.backendLeftMs),
     );
     work.then(resolve, reject);
@@ -276,10 +338,16 @@ export class Storing {
   async #within(flight: Flight, write: Promise<unknown>): Promise<void> {
     const { clock } = this.#core;
     const { promise, resolve } = Promise.withResolvers<void>();
-    const cancel = clock.schedule(() => {
-      this.#callers.answerAll(flight, () => ({ status: "miss", value: flight.loaded?.value }));
-    }, Math.max(0, flight.backendLeftMs));
-    write.then(() => resolve(), () => resolve());
+    const cancel = clock.schedule(
+      () => {
+        this.#callers.answerAll(flight, () => ({ status: "miss", value: flight.loaded?.value }));
+      },
+      Math.max(0, flight.backendLeftMs),
+    );
+    write.then(
+      () => resolve(),
+      () => resolve(),
+    );
     await promise;
     cancel();
   }

@@ -34,7 +34,8 @@ export class Callers {
       const waiter = new Waiter(call, isCoalesced, resolve, reject);
       flight.await(waiter);
       const { hardTimeoutMs } = call.policy;
-      if (hardTimeoutMs !== Infinity) waiter.until(this.#core.clock.schedule(() => this.#outOfTime(flight, waiter, "hard"), hardTimeoutMs));
+      if (hardTimeoutMs !== Infinity)
+        waiter.until(this.#core.clock.schedule(() => this.#outOfTime(flight, waiter, "hard"), hardTimeoutMs));
       this.limitWait(flight, waiter);
       const { signal } = call;
       if (signal !== undefined) {
@@ -60,9 +61,19 @@ export class Callers {
     const covered = standsIn(reserve, this.#core.clock.now(), call.policy);
     if (limit === "soft" && !covered && flight.loaded === undefined) return;
     if (!flight.take(waiter)) return;
-    if (flight.loaded !== undefined) waiter.resolve(this.serve(call, waiter.isCoalesced, { status: "miss", value: flight.loaded.value }));
-    else if (covered) waiter.resolve(this.serve(call, waiter.isCoalesced, stale(reserve, flight.reserveTier, "timeout")));
-    else waiter.reject(this.missed(call, new LoadTimeoutError(`no value within hardTimeout, ${call.policy.hardTimeoutMs} ms; the load goes on`, { operation: "getOrSet" })));
+    if (flight.loaded !== undefined)
+      waiter.resolve(this.serve(call, waiter.isCoalesced, { status: "miss", value: flight.loaded.value }));
+    else if (covered)
+      waiter.resolve(this.serve(call, waiter.isCoalesced, stale(reserve, flight.reserveTier, "timeout")));
+    else
+      waiter.reject(
+        this.missed(
+          call,
+          new LoadTimeoutError(`no value within hardTimeout, ${call.policy.hardTimeoutMs} ms; the load goes on`, {
+            operation: "getOrSet",
+          }),
+        ),
+      );
     this.#goOnAlone(flight);
   }
 
@@ -115,7 +126,10 @@ export class Callers {
     const reserve = this.reserveOf(flight);
     const cause = error instanceof LoadTimeoutError ? "timeout" : "error";
     for (const waiter of flight.takeAll()) {
-      if (standsIn(reserve, now, waiter.call.policy)) waiter.resolve(this.serve(waiter.call, waiter.isCoalesced, { ...stale(reserve, flight.reserveTier, cause), error }));
+      if (standsIn(reserve, now, waiter.call.policy))
+        waiter.resolve(
+          this.serve(waiter.call, waiter.isCoalesced, { ...stale(reserve, flight.reserveTier, cause), error }),
+        );
       else waiter.reject(this.missed(waiter.call, error));
     }
   }
@@ -167,7 +181,11 @@ export class Callers {
   count(call: Pick<Call, "space" | "key" | "startedAt">, { status, tier, cause }: Answer, isRemoteAsked = true): void {
     const { meter, local, events, clock, journal } = this.#core;
     const { remote } = call.space;
-    journal?.note(localKey(call.space.place, call.key), "call", tier === undefined ? status : `${status}, from ${tier}${cause === undefined ? "" : ` (${cause})`}`);
+    journal?.note(
+      localKey(call.space.place, call.key),
+      "call",
+      tier === undefined ? status : `${status}, from ${tier}${cause === undefined ? "" : ` (${cause})`}`,
+    );
     if (local !== undefined) {
       if (tier === local.label) local.meter.hits += 1;
       else local.meter.misses += 1;
@@ -179,15 +197,23 @@ export class Callers {
     switch (status) {
       case "hit":
         meter.hits += 1;
-        if (events.hit.isObserved) events.hit.emit({ ...this.keyEvent(call), tier: tier!, durationMs: clock.now() - call.startedAt });
+        if (events.hit.isObserved)
+          events.hit.emit({ ...this.keyEvent(call), tier: tier!, durationMs: clock.now() - call.startedAt });
         return;
       case "stale":
         meter.staleHits += 1;
-        if (events.stale.isObserved) events.stale.emit({ ...this.keyEvent(call), tier: tier!, durationMs: clock.now() - call.startedAt, cause: cause! });
+        if (events.stale.isObserved)
+          events.stale.emit({
+            ...this.keyEvent(call),
+            tier: tier!,
+            durationMs: clock.now() - call.startedAt,
+            cause: cause!,
+          });
         return;
       case "miss":
         meter.misses += 1;
-        if (events.miss.isObserved) events.miss.emit({ ...this.keyEvent(call), durationMs: clock.now() - call.startedAt });
+        if (events.miss.isObserved)
+          events.miss.emit({ ...this.keyEvent(call), durationMs: clock.now() - call.startedAt });
     }
   }
 
@@ -197,4 +223,10 @@ export class Callers {
 }
 
 export const hit = (entry: Entry, tier: string): Answer => ({ status: "hit", value: entry.value, entry, tier });
-export const stale = (entry: Entry, tier: string, cause: "revalidating" | "error" | "timeout"): Answer => ({ status: "stale", value: entry.value, entry, tier, cause });
+export const stale = (entry: Entry, tier: string, cause: "revalidating" | "error" | "timeout"): Answer => ({
+  status: "stale",
+  value: entry.value,
+  entry,
+  tier,
+  cause,
+});

@@ -15,20 +15,35 @@ const users = placeBelow(rootPlace("shop"), "users", false);
 const NOW = 5_000;
 
 const backend = (options: Omit<ScriptedBackendOptions, "clock"> & { readonly keepsMeta?: boolean } = {}): Backend =>
-  Object.assign(scriptedBackend({ clock: new TestClock(), ...options }), options.keepsMeta === undefined ? {} : { keepsMeta: options.keepsMeta });
+  Object.assign(
+    scriptedBackend({ clock: new TestClock(), ...options }),
+    options.keepsMeta === undefined ? {} : { keepsMeta: options.keepsMeta },
+  );
 const codec = (options?: Parameters<typeof backend>[0]): Codec => new Codec(backend(options));
 
 function entry(changes: Partial<Entry> = {}): Entry {
   return {
-    value: "Ada", ttlMs: 60_000, staleAt: NOW + 60_000, expiresAt: NOW + 60_000, deadAt: NOW + 60_000, staleWhileRevalidateMs: 0, staleIfErrorMs: 0,
-    localTtlMs: Infinity, tags: [], dependsOn: users.tagPrefixes, checkedAt: 7, ...changes,
+    value: "Ada",
+    ttlMs: 60_000,
+    staleAt: NOW + 60_000,
+    expiresAt: NOW + 60_000,
+    deadAt: NOW + 60_000,
+    staleWhileRevalidateMs: 0,
+    staleIfErrorMs: 0,
+    localTtlMs: Infinity,
+    tags: [],
+    dependsOn: users.tagPrefixes,
+    checkedAt: 7,
+    ...changes,
   };
 }
 const PLAIN: Encoded = { data: Buffer.from('"Ada"'), encoding: { format: "json", compressor: "none" } };
 const version = (hard: string, soft: string = hard): TagVersion => ({ hard, soft });
 
 /** Compresses by leaving the second half out; nobody decompresses it. */
-const halving = (options: { readonly id?: string; readonly minBytes?: number; readonly isLate?: boolean; readonly to?: number } = {}): Compressor => ({
+const halving = (
+  options: { readonly id?: string; readonly minBytes?: number; readonly isLate?: boolean; readonly to?: number } = {},
+): Compressor => ({
   id: options.id ?? "half",
   ...(options.minBytes !== undefined && { minBytes: options.minBytes }),
   compress: (bytes) => {
@@ -40,7 +55,10 @@ const halving = (options: { readonly id?: string; readonly minBytes?: number; re
 
 describe("encode", () => {
   it("gives the format's bytes, as they are", () => {
-    expect(codec().encode({ a: 1 })).toEqual({ data: Buffer.from('{"a":1}'), encoding: { format: "json", compressor: "none" } });
+    expect(codec().encode({ a: 1 })).toEqual({
+      data: Buffer.from('{"a":1}'),
+      encoding: { format: "json", compressor: "none" },
+    });
   });
 
   it.for<readonly [string, Parameters<typeof halving>[0], boolean | undefined, string]>([
@@ -53,13 +71,21 @@ describe("encode", () => {
     ["even what becomes larger where nothing would tell", { to: 7 }, false, "half"],
   ])("compresses %s", async ([, options, keepsMeta, compressor]) => {
     for (const isLate of [false, true]) {
-      const encoded = codec({ compressor: halving({ ...options, isLate }), ...(keepsMeta !== undefined && { keepsMeta }) }).encode("Grac");
+      const encoded = codec({
+        compressor: halving({ ...options, isLate }),
+        ...(keepsMeta !== undefined && { keepsMeta }),
+      }).encode("Grac");
       expect(await encoded).toMatchObject({ encoding: { format: "json", compressor } });
     }
   });
 
   it("asks no compressor that leaves bytes as they are", () => {
-    const compressor: Compressor = { ...passthrough(), compress: () => { throw new Error("asked"); } };
+    const compressor: Compressor = {
+      ...passthrough(),
+      compress: () => {
+        throw new Error("asked");
+      },
+    };
     expect(codec({ compressor }).encode(1)).toMatchObject({ encoding: { compressor: "none" } });
   });
 
@@ -68,33 +94,111 @@ describe("encode", () => {
     expect(codec({ compressor: halving({ isLate: true }) }).encode("Ada")).toBeInstanceOf(Promise);
   });
 
-  const failing: Format = { id: "x", encode: () => { throw new TypeError("hunter2 is no value"); }, decode: () => 1 };
+  const failing: Format = {
+    id: "x",
+    encode: () => {
+      throw new TypeError("hunter2 is no value");
+    },
+    decode: () => 1,
+  };
   it.for<readonly [string, Parameters<typeof backend>[0], unknown, string]>([
-    ["what a format throws", { format: failing }, 1, "x and none cannot write this value; give plain data, or another format"],
-    ["what a format says itself", {}, 5n, "json: the value cannot be written: a bigint, a cycle, nesting too deep, or a toJSON that throws"],
-    ["what a compressor throws", { compressor: { ...halving(), compress: () => { throw new Error("hunter2"); } } }, 1, "json and half cannot write this value"],
-    ["what a compressor rejects with", { compressor: { ...halving(), compress: () => Promise.reject(new Error("hunter2")) } }, 1, "json and half cannot write this value"],
+    [
+      "what a format throws",
+      { format: failing },
+      1,
+      "x and none cannot write this value; give plain data, or another format",
+    ],
+    [
+      "what a format says itself",
+      {},
+      5n,
+      "json: the value cannot be written: a bigint, a cycle, nesting too deep, or a toJSON that throws",
+    ],
+    [
+      "what a compressor throws",
+      {
+        compressor: {
+          ...halving(),
+          compress: () => {
+            throw new Error("hunter2");
+          },
+        },
+      },
+      1,
+      "json and half cannot write this value",
+    ],
+    [
+      "what a compressor rejects with",
+      { compressor: { ...halving(), compress: () => Promise.reject(new Error("hunter2")) } },
+      1,
+      "json and half cannot write this value",
+    ],
   ])("names the tier, and gives no value away, in %s", async ([, options, value, message]) => {
-    const error = await (async () => codec({ label: "redis", ...options }).encode(value))().catch((thrown: unknown) => thrown);
+    const error = await (async () => codec({ label: "redis", ...options }).encode(value))().catch(
+      (thrown: unknown) => thrown,
+    );
     expect(error).toBeInstanceOf(EncodeError);
-    expect(error).toMatchObject({ tier: "redis", operation: "encode", message: expect.stringContaining(message) as string, cause: expect.any(Error) as Error });
+    expect(error).toMatchObject({
+      tier: "redis",
+      operation: "encode",
+      message: expect.stringContaining(message) as string,
+      cause: expect.any(Error) as Error,
+    });
     expect((error as Error).message).not.toContain("hunter2");
   });
 });
 
 describe("meta, byte for byte", () => {
   const VERSIONS = [version("a.1"), version("a.2", "a.5")];
-  it.for<readonly [string, Partial<Entry>, Encoded["encoding"] | undefined, readonly TagVersion[] | undefined, string]>([
-    ["of defaults", {}, undefined, undefined, '{"f":"json","t":60000}'],
-    ["of an endless entry", { ttlMs: Infinity, staleAt: Infinity, expiresAt: Infinity }, undefined, undefined, '{"f":"json"}'],
-    ["of another format, compressed", {}, { format: "msgpack", compressor: "zstd" }, undefined, '{"f":"msgpack","c":"zstd","t":60000}'],
-    ["with both windows", { staleWhileRevalidateMs: 300_000, staleIfErrorMs: 3_600_000 }, undefined, undefined, '{"f":"json","t":60000,"r":300000,"e":3600000}'],
-    ["with a local limit", { localTtlMs: 2_000 }, undefined, undefined, '{"f":"json","t":60000,"l":2000}'],
-    ["without a local copy", { localTtlMs: 0 }, undefined, undefined, '{"f":"json","t":60000,"l":0}'],
-    ["with tags and versions", { tags: ["users", "org:7"] }, undefined, VERSIONS, '{"f":"json","t":60000,"g":["users","org:7"],"v":["a.1",["a.2","a.5"]]}'],
-    ["with validators", { etag: 'W/"1"', lastModified: "Thu, 01 Jan 1970 00:00:00 GMT" }, undefined, undefined, '{"f":"json","t":60000,"a":"W/\\"1\\"","m":"Thu, 01 Jan 1970 00:00:00 GMT"}'],
-    ["with empty validators", { etag: "", lastModified: "" }, undefined, undefined, '{"f":"json","t":60000,"a":"","m":""}'],
-  ])("%s", ([, changes, encoding, versions, meta]) => {
+  it.for<readonly [string, Partial<Entry>, Encoded["encoding"] | undefined, readonly TagVersion[] | undefined, string]>(
+    [
+      ["of defaults", {}, undefined, undefined, '{"f":"json","t":60000}'],
+      [
+        "of an endless entry",
+        { ttlMs: Infinity, staleAt: Infinity, expiresAt: Infinity },
+        undefined,
+        undefined,
+        '{"f":"json"}',
+      ],
+      [
+        "of another format, compressed",
+        {},
+        { format: "msgpack", compressor: "zstd" },
+        undefined,
+        '{"f":"msgpack","c":"zstd","t":60000}',
+      ],
+      [
+        "with both windows",
+        { staleWhileRevalidateMs: 300_000, staleIfErrorMs: 3_600_000 },
+        undefined,
+        undefined,
+        '{"f":"json","t":60000,"r":300000,"e":3600000}',
+      ],
+      ["with a local limit", { localTtlMs: 2_000 }, undefined, undefined, '{"f":"json","t":60000,"l":2000}'],
+      ["without a local copy", { localTtlMs: 0 }, undefined, undefined, '{"f":"json","t":60000,"l":0}'],
+      [
+        "with tags and versions",
+        { tags: ["users", "org:7"] },
+        undefined,
+        VERSIONS,
+        '{"f":"json","t":60000,"g":["users","org:7"],"v":["a.1",["a.2","a.5"]]}',
+      ],
+      [
+        "with validators",
+        { etag: 'W/"1"', lastModified: "Thu, 01 Jan 1970 00:00:00 GMT" },
+        undefined,
+        undefined,
+        '{"f":"json","t":60000,"a":"W/\\"1\\"","m":"Thu, 01 Jan 1970 00:00:00 GMT"}',
+      ],
+      [
+        "with empty validators",
+        { etag: "", lastModified: "" },
+        undefined,
+        undefined,
+        '{"f":"json","t":60000,"a":"","m":""}',
+      ],
+    ],
+  )("%s", ([, changes, encoding, versions, meta]) => {
     const one = entry(changes);
     const stored = codec().toStored(encoding === undefined ? PLAIN : { ...PLAIN, encoding }, one, versions, NOW);
     expect(stored.meta).toBe(meta);
@@ -102,7 +206,9 @@ describe("meta, byte for byte", () => {
 
   it("is the same for equal policies, whenever they are written", () => {
     const later = entry({ staleAt: NOW + 70_000, expiresAt: NOW + 70_000 });
-    expect(codec().toStored(PLAIN, later, undefined, NOW + 10_000).meta).toBe(codec().toStored(PLAIN, entry(), undefined, NOW).meta);
+    expect(codec().toStored(PLAIN, later, undefined, NOW + 10_000).meta).toBe(
+      codec().toStored(PLAIN, entry(), undefined, NOW).meta,
+    );
   });
 
   it("is empty where it is not kept", () => {
@@ -117,93 +223,226 @@ describe("meta, byte for byte", () => {
     expect(codec().toStored(PLAIN, of(4_096), undefined, NOW).meta).toHaveLength(4_096);
     expect(() => codec().toStored(PLAIN, of(4_097), undefined, NOW)).toThrow(EncodeError);
     const before = codec().toStored(PLAIN, entry({ tags: [""] }), undefined, NOW).meta.length;
-    expect(() => codec().toStored(PLAIN, entry({ tags: ["€".repeat(Math.ceil((4_097 - before) / 3))] }), undefined, NOW)).toThrow(
-      "tags and validators take more than 4096 bytes; give fewer or shorter ones",
-    );
+    expect(() =>
+      codec().toStored(PLAIN, entry({ tags: ["€".repeat(Math.ceil((4_097 - before) / 3))] }), undefined, NOW),
+    ).toThrow("tags and validators take more than 4096 bytes; give fewer or shorter ones");
   });
 });
 
 describe("times", () => {
   it.for<readonly [string, Partial<Entry>, staleInMs: number, expiresInMs: number]>([
     ["what remains", {}, 60_000, 60_000],
-    ["with the longer window", { staleWhileRevalidateMs: 5, staleIfErrorMs: 9, expiresAt: NOW + 60_009 }, 60_000, 60_009],
+    [
+      "with the longer window",
+      { staleWhileRevalidateMs: 5, staleIfErrorMs: 9, expiresAt: NOW + 60_009 },
+      60_000,
+      60_009,
+    ],
     ["stale already", { staleAt: NOW - 100, expiresAt: NOW + 50 }, -100, 50],
     ["whole milliseconds", { staleAt: NOW + 99.6, expiresAt: NOW + 100.4 }, 100, 100],
     ["never less than one", { staleAt: NOW, expiresAt: NOW + 0.2 }, 0, 1],
     ["endless", { ttlMs: Infinity, staleAt: Infinity, expiresAt: Infinity }, Infinity, Infinity],
-    ["endless with a window, which must be readable off the two", { ttlMs: Infinity, staleAt: Infinity, expiresAt: Infinity, staleIfErrorMs: 500 }, HUNDRED_YEARS_MS, HUNDRED_YEARS_MS + 500],
+    [
+      "endless with a window, which must be readable off the two",
+      { ttlMs: Infinity, staleAt: Infinity, expiresAt: Infinity, staleIfErrorMs: 500 },
+      HUNDRED_YEARS_MS,
+      HUNDRED_YEARS_MS + 500,
+    ],
   ])("%s", ([, changes, staleInMs, expiresInMs]) => {
     expect(codec().toStored(PLAIN, entry(changes), undefined, NOW)).toMatchObject({ staleInMs, expiresInMs });
   });
 });
 
-const stored = (changes: Partial<StoredEntry> = {}): StoredEntry => ({ data: Buffer.from('"Ada"'), staleInMs: 40_000, expiresInMs: 40_000, meta: '{"f":"json","t":60000}', ...changes });
-const decode = (given: StoredEntry, options?: Parameters<typeof backend>[0], schema?: StandardSchema<unknown>): Entry | PromiseLike<Entry> => codec(options).decode(given, users, schema, NOW, 3);
+const stored = (changes: Partial<StoredEntry> = {}): StoredEntry => ({
+  data: Buffer.from('"Ada"'),
+  staleInMs: 40_000,
+  expiresInMs: 40_000,
+  meta: '{"f":"json","t":60000}',
+  ...changes,
+});
+const decode = (
+  given: StoredEntry,
+  options?: Parameters<typeof backend>[0],
+  schema?: StandardSchema<unknown>,
+): Entry | PromiseLike<Entry> => codec(options).decode(given, users, schema, NOW, 3);
 
 describe("decode", () => {
   it.for<readonly [string, Partial<Entry>, readonly TagVersion[] | undefined]>([
     ["defaults", {}, undefined],
-    ["windows, a local limit, validators", { staleWhileRevalidateMs: 5, staleIfErrorMs: 9, expiresAt: NOW + 60_009, deadAt: NOW + 60_009, localTtlMs: 7, etag: "1", lastModified: "now" }, undefined],
-    ["tags under versions", { tags: ["t"], dependsOn: [...users.tagPrefixes, "{~shop}::t", "{~shop}:users::t"] }, [version("a"), version("b", "c"), version("d"), version("e")]],
+    [
+      "windows, a local limit, validators",
+      {
+        staleWhileRevalidateMs: 5,
+        staleIfErrorMs: 9,
+        expiresAt: NOW + 60_009,
+        deadAt: NOW + 60_009,
+        localTtlMs: 7,
+        etag: "1",
+        lastModified: "now",
+      },
+      undefined,
+    ],
+    [
+      "tags under versions",
+      { tags: ["t"], dependsOn: [...users.tagPrefixes, "{~shop}::t", "{~shop}:users::t"] },
+      [version("a"), version("b", "c"), version("d"), version("e")],
+    ],
     ["an endless entry", { ttlMs: Infinity, staleAt: Infinity, expiresAt: Infinity, deadAt: Infinity }, undefined],
-    ["an endless entry with windows", { ttlMs: Infinity, staleAt: Infinity, expiresAt: Infinity, deadAt: Infinity, staleIfErrorMs: 9 }, undefined],
+    [
+      "an endless entry with windows",
+      { ttlMs: Infinity, staleAt: Infinity, expiresAt: Infinity, deadAt: Infinity, staleIfErrorMs: 9 },
+      undefined,
+    ],
   ])("gives back %s", ([, changes, versions]) => {
     const one = entry(changes);
-    const { encoding, encodedBytes, versions: read, ...rest } = decode(codec().toStored(PLAIN, one, versions, NOW)) as Entry;
+    const {
+      encoding,
+      encodedBytes,
+      versions: read,
+      ...rest
+    } = decode(codec().toStored(PLAIN, one, versions, NOW)) as Entry;
     expect(rest).toEqual({ ...one, checkedAt: 3, etag: one.etag, lastModified: one.lastModified });
     expect([encoding, encodedBytes, read]).toEqual([{ format: "json", compressor: "none" }, 5, versions]);
   });
 
   it("counts age as what is gone of ttl, and compares no clocks", () => {
-    expect(decode(stored())).toMatchObject({ ttlMs: 60_000, staleAt: NOW + 40_000, expiresAt: NOW + 40_000, deadAt: NOW + 40_000 });
-    expect(decode(stored({ staleInMs: -10, expiresInMs: 90, meta: '{"f":"json","t":60000,"e":100}' }))).toMatchObject({ staleAt: NOW - 10, expiresAt: NOW + 90 });
+    expect(decode(stored())).toMatchObject({
+      ttlMs: 60_000,
+      staleAt: NOW + 40_000,
+      expiresAt: NOW + 40_000,
+      deadAt: NOW + 40_000,
+    });
+    expect(decode(stored({ staleInMs: -10, expiresInMs: 90, meta: '{"f":"json","t":60000,"e":100}' }))).toMatchObject({
+      staleAt: NOW - 10,
+      expiresAt: NOW + 90,
+    });
   });
 
   it("reads what another program wrote with the configured format and compressor", async () => {
     expect(decode(stored({ meta: "" }))).toMatchObject({
-      value: "Ada", ttlMs: 40_000, staleWhileRevalidateMs: 0, staleIfErrorMs: 0, localTtlMs: Infinity, tags: [], dependsOn: users.tagPrefixes, versions: undefined, etag: undefined,
+      value: "Ada",
+      ttlMs: 40_000,
+      staleWhileRevalidateMs: 0,
+      staleIfErrorMs: 0,
+      localTtlMs: Infinity,
+      tags: [],
+      dependsOn: users.tagPrefixes,
+      versions: undefined,
+      etag: undefined,
     });
-    expect(decode(stored({ meta: "", staleInMs: -5, expiresInMs: 95 }))).toMatchObject({ ttlMs: 0, staleWhileRevalidateMs: 100, staleIfErrorMs: 100 });
+    expect(decode(stored({ meta: "", staleInMs: -5, expiresInMs: 95 }))).toMatchObject({
+      ttlMs: 0,
+      staleWhileRevalidateMs: 100,
+      staleIfErrorMs: 100,
+    });
     const compressed = await gzip().compress(Buffer.from('"Ada"'));
-    expect(await decode(stored({ meta: "", data: compressed }), { compressor: gzip() })).toMatchObject({ value: "Ada", encoding: { format: "json", compressor: "gzip" } });
+    expect(await decode(stored({ meta: "", data: compressed }), { compressor: gzip() })).toMatchObject({
+      value: "Ada",
+      encoding: { format: "json", compressor: "gzip" },
+    });
   });
 
   it("reads other formats and compressors where it was told of them", async () => {
     const data = await gzip().compress(v8().encode(new Set([1])));
     const foreign = stored({ data, meta: '{"f":"v8","c":"gzip"}' });
     expect(await decode(foreign, { alsoReads: [v8(), gzip()] })).toMatchObject({ value: new Set([1]) });
-    for (const [alsoReads, says] of [[[gzip()], 'its format is "v8"'], [[v8()], 'its compressor is "gzip"'], [[], 'its format is "v8"']] as const)
-      expect(() => decode(foreign, { alsoReads })).toThrow(`a stored entry cannot be read: ${says}, which this backend does not read`);
+    for (const [alsoReads, says] of [
+      [[gzip()], 'its format is "v8"'],
+      [[v8()], 'its compressor is "gzip"'],
+      [[], 'its format is "v8"'],
+    ] as const)
+      expect(() => decode(foreign, { alsoReads })).toThrow(
+        `a stored entry cannot be read: ${says}, which this backend does not read`,
+      );
   });
 
   it("parses equal metas once, and stays bounded", () => {
     const one = codec();
-    const tags = (): readonly string[] => (one.decode(stored({ meta: '{"f":"json","g":["t"]}' }), users, undefined, NOW, 0) as Entry).tags;
+    const tags = (): readonly string[] =>
+      (one.decode(stored({ meta: '{"f":"json","g":["t"]}' }), users, undefined, NOW, 0) as Entry).tags;
     const first = tags();
     expect(tags()).toBe(first);
-    for (let i = 0; i < 600; i += 1) void one.decode(stored({ meta: `{"f":"json","t":${i}}` }), users, undefined, NOW, 0);
+    for (let i = 0; i < 600; i += 1)
+      void one.decode(stored({ meta: `{"f":"json","t":${i}}` }), users, undefined, NOW, 0);
     expect(tags()).not.toBe(first);
     expect(tags()).toEqual(first);
   });
 
-  const schema = (validate: StandardSchema<unknown>["~standard"]["validate"]): StandardSchema<unknown> => ({ "~standard": { version: 1, vendor: "test", validate } });
+  const schema = (validate: StandardSchema<unknown>["~standard"]["validate"]): StandardSchema<unknown> => ({
+    "~standard": { version: 1, vendor: "test", validate },
+  });
   it("hands what it read to a schema, which may change it, refuse it, and take its time", async () => {
-    expect(await decode(stored(), {}, schema((value) => ({ value: `${String(value)}!` })))).toMatchObject({ value: "Ada!" });
-    expect(await decode(stored(), {}, schema(async (value) => ({ value })))).toMatchObject({ value: "Ada" });
-    for (const refusing of [schema(() => ({ issues: [{ message: "hunter2" }] })), schema(async () => ({ issues: [{ message: "hunter2" }] }))]) {
+    expect(
+      await decode(
+        stored(),
+        {},
+        schema((value) => ({ value: `${String(value)}!` })),
+      ),
+    ).toMatchObject({ value: "Ada!" });
+    expect(
+      await decode(
+        stored(),
+        {},
+        schema(async (value) => ({ value })),
+      ),
+    ).toMatchObject({ value: "Ada" });
+    for (const refusing of [
+      schema(() => ({ issues: [{ message: "hunter2" }] })),
+      schema(async () => ({ issues: [{ message: "hunter2" }] })),
+    ]) {
       const error = await Promise.resolve(decode(stored(), {}, refusing)).catch((thrown: unknown) => thrown);
       expect(error).toBeInstanceOf(DecodeError);
-      expect((error as Error).message).toBe("a stored entry cannot be read: the namespace's schema refuses it (1 issues)");
+      expect((error as Error).message).toBe(
+        "a stored entry cannot be read: the namespace's schema refuses it (1 issues)",
+      );
     }
-    const thrown = await Promise.resolve(decode(stored(), {}, schema(() => { throw new Error("hunter2"); }))).catch((each: unknown) => each);
-    expect(thrown).toMatchObject({ code: "DECODE_FAILED", message: "a stored entry cannot be read: its bytes do not decode" });
+    const thrown = await Promise.resolve(
+      decode(
+        stored(),
+        {},
+        schema(() => {
+          throw new Error("hunter2");
+        }),
+      ),
+    ).catch((each: unknown) => each);
+    expect(thrown).toMatchObject({
+      code: "DECODE_FAILED",
+      message: "a stored entry cannot be read: its bytes do not decode",
+    });
   });
 
   it.for<readonly [string, Partial<StoredEntry>, Parameters<typeof backend>[0]]>([
     ["bytes that do not decode", { data: Buffer.from("hunter2") }, {}],
-    ["bytes that do not decompress", { data: Buffer.from("hunter2"), meta: '{"f":"json","c":"gzip"}' }, { compressor: gzip() }],
-    ["a bomb", { data: Buffer.from("x"), meta: '{"f":"json","c":"bomb"}' }, { alsoReads: [{ ...halving({ id: "bomb" }), decompress: (_, max) => Promise.reject(new Error(`hunter2 beyond ${max}`)) }], maxDecodedBytes: 10 }],
-    ["a format that throws no error", { meta: '{"f":"odd"}' }, { alsoReads: [{ id: "odd", encode: () => new Uint8Array(), decode: () => { throw "hunter2"; } }] }],
+    [
+      "bytes that do not decompress",
+      { data: Buffer.from("hunter2"), meta: '{"f":"json","c":"gzip"}' },
+      { compressor: gzip() },
+    ],
+    [
+      "a bomb",
+      { data: Buffer.from("x"), meta: '{"f":"json","c":"bomb"}' },
+      {
+        alsoReads: [
+          { ...halving({ id: "bomb" }), decompress: (_, max) => Promise.reject(new Error(`hunter2 beyond ${max}`)) },
+        ],
+        maxDecodedBytes: 10,
+      },
+    ],
+    [
+      "a format that throws no error",
+      { meta: '{"f":"odd"}' },
+      {
+        alsoReads: [
+          {
+            id: "odd",
+            encode: () => new Uint8Array(),
+            decode: () => {
+              throw "hunter2";
+            },
+          },
+        ],
+      },
+    ],
     ["a meta that is no JSON", { meta: "hunter2" }, {}],
     ["a meta of another kind", { meta: "[1]" }, {}],
     ["a meta without a format", { meta: '{"t":5}' }, {}],
@@ -213,7 +452,9 @@ describe("decode", () => {
     ["versions that are none", { meta: '{"f":"json","v":[["a"]]}' }, {}],
     ["a validator that is none", { meta: '{"f":"json","a":5}' }, {}],
   ])("refuses %s, and gives nothing of it away", async ([, given, options]) => {
-    const error = await (async () => decode(stored(given), { label: "redis", ...options }))().catch((thrown: unknown) => thrown);
+    const error = await (async () => decode(stored(given), { label: "redis", ...options }))().catch(
+      (thrown: unknown) => thrown,
+    );
     expect(error).toBeInstanceOf(DecodeError);
     expect(error).toMatchObject({ tier: "redis", operation: "decode" });
     expect((error as Error).message).toMatch(/^a stored entry cannot be read: /);

@@ -44,17 +44,27 @@ export class Codec {
           : plain;
       return compressed instanceof Uint8Array
         ? smaller(compressed)
-        : compressed.then(smaller, (cause: unknown) => { throw this.#encodeError(cause); });
+        : compressed.then(smaller, (cause: unknown) => {
+            throw this.#encodeError(cause);
+          });
     } catch (cause) {
       throw this.#encodeError(cause);
     }
   }
 
   /** @throws {EncodeError} when tags and validators take more than 4 KiB. */
-  toStored({ data, encoding }: Encoded, entry: Entry, versions: readonly TagVersion[] | undefined, now: number): StoredEntry {
+  toStored(
+    { data, encoding }: Encoded,
+    entry: Entry,
+    versions: readonly TagVersion[] | undefined,
+    now: number,
+  ): StoredEntry {
     const meta = this.#backend.keepsMeta === false ? "" : writeMeta(entry, encoding, versions);
     if (meta.length > MAX_META_LENGTH && Buffer.byteLength(meta) > MAX_META_BYTES)
-      throw new EncodeError(`tags and validators take more than ${MAX_META_BYTES} bytes; give fewer or shorter ones`, this.#details("encode"));
+      throw new EncodeError(
+        `tags and validators take more than ${MAX_META_BYTES} bytes; give fewer or shorter ones`,
+        this.#details("encode"),
+      );
     const life = lifeLeft(entry, now);
     return entry.version === undefined ? { data, ...life, meta } : { data, ...life, meta, version: entry.version };
   }
@@ -63,18 +73,30 @@ export class Codec {
    * @param checkedAt see {@link Entry.checkedAt}.
    * @throws {DecodeError} (or rejects with it) for what cannot be read, whatever the reason.
    */
-  decode(stored: StoredEntry, place: Place, schema: StandardSchema<unknown> | undefined, now: number, checkedAt: number): Awaitable<Entry> {
+  decode(
+    stored: StoredEntry,
+    place: Place,
+    schema: StandardSchema<unknown> | undefined,
+    now: number,
+    checkedAt: number,
+  ): Awaitable<Entry> {
     try {
       const meta = this.#readMeta(stored);
       const format = this.#formats.get(meta.encoding.format);
-      if (format === undefined) throw new Unreadable(`its format is ${JSON.stringify(meta.encoding.format)}, which this backend does not read`);
+      if (format === undefined)
+        throw new Unreadable(`its format is ${JSON.stringify(meta.encoding.format)}, which this backend does not read`);
       const bytes = this.#decompress(stored.data, meta.encoding.compressor);
       // What needs no waiting is not asked whether it is a promise: every backend hit comes this way.
-      if (bytes instanceof Uint8Array && schema === undefined) return this.#entry(format.decode(bytes), meta, stored, place, now, checkedAt);
+      if (bytes instanceof Uint8Array && schema === undefined)
+        return this.#entry(format.decode(bytes), meta, stored, place, now, checkedAt);
       const value = whenReady(bytes, (each) => format.decode(each));
       const checked = schema === undefined ? value : whenReady(value, (each) => validate(schema, each));
       const entry = whenReady(checked, (each) => this.#entry(each, meta, stored, place, now, checkedAt));
-      return entry instanceof Promise ? entry.catch((cause: unknown) => { throw this.#decodeError(cause); }) : entry;
+      return entry instanceof Promise
+        ? entry.catch((cause: unknown) => {
+            throw this.#decodeError(cause);
+          })
+        : entry;
     } catch (cause) {
       throw this.#decodeError(cause);
     }
@@ -83,7 +105,8 @@ export class Codec {
   #decompress(data: Uint8Array, id: string): Awaitable<Uint8Array> {
     if (id === NO_COMPRESSION) return data;
     const compressor = this.#compressors.get(id);
-    if (compressor === undefined) throw new Unreadable(`its compressor is ${JSON.stringify(id)}, which this backend does not read`);
+    if (compressor === undefined)
+      throw new Unreadable(`its compressor is ${JSON.stringify(id)}, which this backend does not read`);
     return compressor.decompress(data, this.#maxDecodedBytes);
   }
 
@@ -114,7 +137,8 @@ export class Codec {
   }
 
   #readMeta({ meta }: StoredEntry): Meta {
-    if (meta === "") return { ...FOREIGN, encoding: { format: this.#backend.format.id, compressor: this.#backend.compressor.id } };
+    if (meta === "")
+      return { ...FOREIGN, encoding: { format: this.#backend.format.id, compressor: this.#backend.compressor.id } };
     let parsed = this.#parsed.get(meta);
     if (parsed === undefined) {
       parsed = parseMeta(meta);
@@ -126,7 +150,10 @@ export class Codec {
 
   #encodeError(cause: unknown): EncodeError {
     const { format, compressor } = this.#backend;
-    const reason = cause instanceof EncodeError ? cause.message : `${format.id} and ${compressor.id} cannot write this value; give plain data, or another format`;
+    const reason =
+      cause instanceof EncodeError
+        ? cause.message
+        : `${format.id} and ${compressor.id} cannot write this value; give plain data, or another format`;
     return new EncodeError(reason, { ...this.#details("encode"), cause });
   }
 
@@ -148,7 +175,8 @@ function lifeLeft(entry: Entry, now: number): Pick<StoredEntry, "staleInMs" | "e
   }
   const windowMs = Math.max(entry.staleWhileRevalidateMs, entry.staleIfErrorMs);
   // A backend reads the stale window off the two times, so an endless life that has one is written as a long one.
-  if (entry.staleAt === Infinity && windowMs > 0) return { staleInMs: HUNDRED_YEARS_MS, expiresInMs: HUNDRED_YEARS_MS + windowMs };
+  if (entry.staleAt === Infinity && windowMs > 0)
+    return { staleInMs: HUNDRED_YEARS_MS, expiresInMs: HUNDRED_YEARS_MS + windowMs };
   return { staleInMs: Math.round(entry.staleAt - now), expiresInMs: Math.max(1, Math.round(entry.expiresAt - now)) };
 }
 
@@ -200,11 +228,22 @@ interface WrittenMeta {
 const NO_TAGS: readonly string[] = Object.freeze([]);
 
 const FOREIGN: Omit<Meta, "encoding"> = {
-  ttlMs: undefined, staleWhileRevalidateMs: undefined, staleIfErrorMs: undefined, localTtlMs: Infinity, cutMs: 0,
-  tags: NO_TAGS, versions: undefined, etag: undefined, lastModified: undefined,
+  ttlMs: undefined,
+  staleWhileRevalidateMs: undefined,
+  staleIfErrorMs: undefined,
+  localTtlMs: Infinity,
+  cutMs: 0,
+  tags: NO_TAGS,
+  versions: undefined,
+  etag: undefined,
+  lastModified: undefined,
 };
 
-function writeMeta(entry: Entry, { format, compressor }: Encoding, versions: readonly TagVersion[] | undefined): string {
+function writeMeta(
+  entry: Entry,
+  { format, compressor }: Encoding,
+  versions: readonly TagVersion[] | undefined,
+): string {
   const written: WrittenMeta = {
     f: format,
     ...(compressor !== NO_COMPRESSION && { c: compressor }),
@@ -212,9 +251,13 @@ function writeMeta(entry: Entry, { format, compressor }: Encoding, versions: rea
     ...(entry.staleWhileRevalidateMs !== 0 && { r: entry.staleWhileRevalidateMs }),
     ...(entry.staleIfErrorMs !== 0 && { e: entry.staleIfErrorMs }),
     ...(entry.localTtlMs !== Infinity && { l: entry.localTtlMs }),
-    ...(entry.expiresAt < entry.staleAt && { k: entry.staleAt === Infinity ? null : Math.round(entry.staleAt - entry.expiresAt) }),
+    ...(entry.expiresAt < entry.staleAt && {
+      k: entry.staleAt === Infinity ? null : Math.round(entry.staleAt - entry.expiresAt),
+    }),
     ...(entry.tags.length !== 0 && { g: entry.tags }),
-    ...(versions !== undefined && { v: versions.map(({ hard, soft }) => (hard === soft ? hard : [hard, soft] as const)) }),
+    ...(versions !== undefined && {
+      v: versions.map(({ hard, soft }) => (hard === soft ? hard : ([hard, soft] as const))),
+    }),
     ...(entry.etag !== undefined && { a: entry.etag }),
     ...(entry.lastModified !== undefined && { m: entry.lastModified }),
   };
@@ -233,7 +276,9 @@ function parseMeta(meta: string): Meta {
     localTtlMs: l ?? Infinity,
     cutMs: k ?? Infinity,
     tags: g ?? NO_TAGS,
-    versions: v?.map((version) => (typeof version === "string" ? { hard: version, soft: version } : { hard: version[0], soft: version[1] })),
+    versions: v?.map((version) =>
+      typeof version === "string" ? { hard: version, soft: version } : { hard: version[0], soft: version[1] },
+    ),
     etag: a,
     lastModified: m,
   };
@@ -248,7 +293,11 @@ function isWrittenMeta(written: unknown): written is WrittenMeta {
     [c, a, m].every((text) => text === undefined || isText(text)) &&
     [t, r, e, l, k ?? undefined].every((ms) => ms === undefined || (typeof ms === "number" && ms >= 0)) &&
     (g === undefined || (Array.isArray(g) && g.every(isText))) &&
-    (v === undefined || (Array.isArray(v) && v.every((version) => isText(version) || (Array.isArray(version) && version.length === 2 && version.every(isText)))))
+    (v === undefined ||
+      (Array.isArray(v) &&
+        v.every(
+          (version) => isText(version) || (Array.isArray(version) && version.length === 2 && version.every(isText)),
+        )))
   );
 }
 
@@ -258,11 +307,13 @@ class Unreadable extends Error {}
 
 async function validate(schema: StandardSchema<unknown>, value: unknown): Promise<unknown> {
   const result = await schema["~standard"].validate(value);
-  if (result.issues !== undefined) throw new Unreadable(`the namespace's schema refuses it (${result.issues.length} issues)`);
+  if (result.issues !== undefined)
+    throw new Unreadable(`the namespace's schema refuses it (${result.issues.length} issues)`);
   return result.value;
 }
 
 const isFormat = (either: Format | Compressor): either is Format => "encode" in either;
 const isCompressor = (either: Format | Compressor): either is Compressor => !isFormat(either);
 
-const byId = <T extends { readonly id: string }>(items: readonly T[]): ReadonlyMap<string, T> => new Map(items.map((item) => [item.id, item]));
+const byId = <T extends { readonly id: string }>(items: readonly T[]): ReadonlyMap<string, T> =>
+  new Map(items.map((item) => [item.id, item]));

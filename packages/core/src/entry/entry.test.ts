@@ -1,14 +1,39 @@
 import { describe, expect, it } from "vitest";
-import { judge, lifeOf, newer, staleByTag, staleFrom, standsIn, type Entry, type Verdict, type Windows } from "./entry.ts";
+import {
+  judge,
+  lifeOf,
+  newer,
+  staleByTag,
+  staleFrom,
+  standsIn,
+  type Entry,
+  type Verdict,
+  type Windows,
+} from "./entry.ts";
 
 /** Loaded at 1,000; fresh for 100, then stale for 50 (revalidate) and 200 (error). */
 function entry(changes: Partial<Entry> = {}): Entry {
   return {
-    value: "Ada", ttlMs: 100, staleAt: 1_100, expiresAt: 1_300, deadAt: 1_300, staleWhileRevalidateMs: 50, staleIfErrorMs: 200,
-    localTtlMs: Infinity, tags: [], dependsOn: [], checkedAt: 0, ...changes,
+    value: "Ada",
+    ttlMs: 100,
+    staleAt: 1_100,
+    expiresAt: 1_300,
+    deadAt: 1_300,
+    staleWhileRevalidateMs: 50,
+    staleIfErrorMs: 200,
+    localTtlMs: Infinity,
+    tags: [],
+    dependsOn: [],
+    checkedAt: 0,
+    ...changes,
   };
 }
-const windows = (changes: Partial<Windows> = {}): Windows => ({ staleWhileRevalidateMs: Infinity, staleIfErrorMs: Infinity, refreshAhead: 1, ...changes });
+const windows = (changes: Partial<Windows> = {}): Windows => ({
+  staleWhileRevalidateMs: Infinity,
+  staleIfErrorMs: Infinity,
+  refreshAhead: 1,
+  ...changes,
+});
 
 const FOREVER = entry({ ttlMs: Infinity, staleAt: Infinity, expiresAt: Infinity, deadAt: Infinity });
 
@@ -28,7 +53,13 @@ describe("judge", () => {
     ["to nothing", entry(), 1_100, windows({ staleWhileRevalidateMs: 0 }), "reserve"],
     ["the reader cannot prolong it", entry(), 1_150, windows({ staleWhileRevalidateMs: 1_000 }), "reserve"],
     ["without a window of its own", entry({ staleWhileRevalidateMs: 0 }), 1_100, windows(), "reserve"],
-    ["staleWhileRevalidate longer than staleIfError", entry({ staleWhileRevalidateMs: 200, staleIfErrorMs: 50 }), 1_299, windows(), "revalidate"],
+    [
+      "staleWhileRevalidate longer than staleIfError",
+      entry({ staleWhileRevalidateMs: 200, staleIfErrorMs: 50 }),
+      1_299,
+      windows(),
+      "revalidate",
+    ],
     ["a copy that ends before the entry", entry({ deadAt: 1_050 }), 1_049, windows(), "fresh"],
     ["at the end of the copy", entry({ deadAt: 1_050 }), 1_050, windows(), "absent"],
     ["before the fraction of refreshAhead", entry(), 1_079, windows({ refreshAhead: 0.8 }), "fresh"],
@@ -87,7 +118,12 @@ describe("lifeOf", () => {
     ["at its load", entry(), 1_000, { ageMs: 0, freshForMs: 100, expiresInMs: 300 }],
     ["stale", entry(), 1_150, { ageMs: 150, freshForMs: -50, expiresInMs: 150 }],
     ["seemingly from the future", entry(), 990, { ageMs: 0, freshForMs: 110, expiresInMs: 310 }],
-    ["a copy's earlier end is not the entry's", entry({ deadAt: 1_050 }), 1_000, { ageMs: 0, freshForMs: 100, expiresInMs: 300 }],
+    [
+      "a copy's earlier end is not the entry's",
+      entry({ deadAt: 1_050 }),
+      1_000,
+      { ageMs: 0, freshForMs: 100, expiresInMs: 300 },
+    ],
     ["infinite", FOREVER, 5_000, { ageMs: 0, freshForMs: Infinity, expiresInMs: Infinity }],
   ])("%s", ([, given, now, life]) => {
     expect(lifeOf(given, now)).toEqual(life);
@@ -99,11 +135,20 @@ describe("staleFrom", () => {
     const stale = staleFrom(entry(), 1_040);
     expect(stale).toEqual(entry({ ttlMs: 40, staleAt: 1_040, expiresAt: 1_240, deadAt: 1_240 }));
     expect(lifeOf(stale, 1_040)).toEqual({ ageMs: 40, freshForMs: 0, expiresInMs: 200 });
-    expect([1_089, 1_090, 1_239, 1_240].map((now) => judge(stale, now, windows()))).toEqual(["revalidate", "reserve", "reserve", "absent"]);
+    expect([1_089, 1_090, 1_239, 1_240].map((now) => judge(stale, now, windows()))).toEqual([
+      "revalidate",
+      "reserve",
+      "reserve",
+      "absent",
+    ]);
   });
 
   it("never prolongs a life", () => {
-    expect(staleFrom(entry({ expiresAt: 1_120, deadAt: 1_110 }), 1_090)).toMatchObject({ staleAt: 1_090, expiresAt: 1_120, deadAt: 1_110 });
+    expect(staleFrom(entry({ expiresAt: 1_120, deadAt: 1_110 }), 1_090)).toMatchObject({
+      staleAt: 1_090,
+      expiresAt: 1_120,
+      deadAt: 1_110,
+    });
   });
 
   it("leaves what is stale already as it is", () => {
@@ -111,7 +156,9 @@ describe("staleFrom", () => {
   });
 
   it("ends what has no windows", () => {
-    expect(judge(staleFrom(entry({ staleWhileRevalidateMs: 0, staleIfErrorMs: 0 }), 1_040), 1_040, windows())).toBe("absent");
+    expect(judge(staleFrom(entry({ staleWhileRevalidateMs: 0, staleIfErrorMs: 0 }), 1_040), 1_040, windows())).toBe(
+      "absent",
+    );
   });
 
   it("gives an infinite entry an end", () => {
@@ -123,8 +170,20 @@ describe("staleFrom", () => {
 describe("staleByTag", () => {
   it("is stale at once, and its windows end where they would have", () => {
     const stale = staleByTag(entry(), 1_040);
-    expect(stale).toMatchObject({ ttlMs: 40, staleAt: 1_040, staleWhileRevalidateMs: 110, staleIfErrorMs: 260, expiresAt: 1_300, deadAt: 1_300 });
-    expect([1_149, 1_150, 1_299, 1_300].map((now) => judge(stale, now, windows()))).toEqual(["revalidate", "reserve", "reserve", "absent"]);
+    expect(stale).toMatchObject({
+      ttlMs: 40,
+      staleAt: 1_040,
+      staleWhileRevalidateMs: 110,
+      staleIfErrorMs: 260,
+      expiresAt: 1_300,
+      deadAt: 1_300,
+    });
+    expect([1_149, 1_150, 1_299, 1_300].map((now) => judge(stale, now, windows()))).toEqual([
+      "revalidate",
+      "reserve",
+      "reserve",
+      "absent",
+    ]);
   });
 
   it("judged again later, ends at the same instants", () => {
@@ -137,8 +196,12 @@ describe("staleByTag", () => {
   it("makes no window where there was none", () => {
     const stale = staleByTag(entry({ staleWhileRevalidateMs: 0 }), 1_040);
     expect(stale).toMatchObject({ staleWhileRevalidateMs: 0, staleIfErrorMs: 260 });
-    expect(judge(staleByTag(entry({ staleWhileRevalidateMs: 0, staleIfErrorMs: 0 }), 1_040), 1_040, windows())).toBe("reserve");
-    expect(standsIn(staleByTag(entry({ staleWhileRevalidateMs: 0, staleIfErrorMs: 0 }), 1_040), 1_040, windows())).toBe(false);
+    expect(judge(staleByTag(entry({ staleWhileRevalidateMs: 0, staleIfErrorMs: 0 }), 1_040), 1_040, windows())).toBe(
+      "reserve",
+    );
+    expect(standsIn(staleByTag(entry({ staleWhileRevalidateMs: 0, staleIfErrorMs: 0 }), 1_040), 1_040, windows())).toBe(
+      false,
+    );
   });
 
   it("leaves what is stale already as it is", () => {

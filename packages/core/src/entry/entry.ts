@@ -110,7 +110,13 @@ export function lifeOf(entry: Entry, now: number): { ageMs: number; freshForMs: 
 export function staleFrom(entry: Entry, now: number): Entry {
   if (entry.staleAt <= now) return entry;
   const expiresAt = Math.min(entry.expiresAt, now + Math.max(entry.staleWhileRevalidateMs, entry.staleIfErrorMs));
-  return { ...entry, ttlMs: lifeOf(entry, now).ageMs, staleAt: now, expiresAt, deadAt: Math.min(entry.deadAt, expiresAt) };
+  return {
+    ...entry,
+    ttlMs: lifeOf(entry, now).ageMs,
+    staleAt: now,
+    expiresAt,
+    deadAt: Math.min(entry.deadAt, expiresAt),
+  };
 }
 
 /**

@@ -30,7 +30,7 @@ describe("keyOf", () => {
     ["user:100%25", "user", ["100%"]],
     ["user:a%253Ab", "user", ["a%3Ab"]],
     ['user:"[1]":"{}":"(x)":"\\"a\\""', "user", ["[1]", "{}", "(x)", '"a"']],
-    ["user:a[1]{}(x)\"", "user", ['a[1]{}(x)"']],
+    ['user:a[1]{}(x)"', "user", ['a[1]{}(x)"']],
     ["user:-a:+:3f2c9a", "user", ["-a", "+", "3f2c9a"]],
     ["user: a b\n\0😀é", "user", [" a b\n\0😀é"]],
     ["user:2026-01-31T08%3A00%3A00.000Z", "user", [new Date("2026-01-31T08:00:00Z")]],
@@ -47,7 +47,7 @@ describe("keyOf", () => {
     ["100%25:1", "100%", [1]],
     ["42:42", "42", [42]],
     ["{}:{}", "{}", [{}]],
-    ['x:{__proto__=1,constructor=2}', "x", [JSON.parse('{"constructor":2,"__proto__":1}')]],
+    ["x:{__proto__=1,constructor=2}", "x", [JSON.parse('{"constructor":2,"__proto__":1}')]],
     ["x:{a=1}", "x", [Object.assign(Object.create(null) as object, { a: 1 })]],
   ])("writes %s", (key, name, parts) => {
     expect(keyOf(name, ...(parts as never[]))).toBe(key);
@@ -55,11 +55,15 @@ describe("keyOf", () => {
 
   it("gives keys from which name and parts can be read back, so that no two agree (R1-20)", () => {
     fc.assert(
-      fc.property(text.filter((name) => name !== ""), fc.array(part, { maxLength: 4 }), (name, parts) => {
-        const key = keyOf(name, ...(parts as never[]));
+      fc.property(
+        text.filter((name) => name !== ""),
+        fc.array(part, { maxLength: 4 }),
+        (name, parts) => {
+          const key = keyOf(name, ...(parts as never[]));
 
-        expect(read(key)).toEqual({ name, parts: withoutTrailing(parts.map(normal)) });
-      }),
+          expect(read(key)).toEqual({ name, parts: withoutTrailing(parts.map(normal)) });
+        },
+      ),
       { seed: 20260731, numRuns: 5_000 },
     );
   });
@@ -76,7 +80,14 @@ describe("keyOf", () => {
   });
 
   it("keeps apart what differs only in where names and parts end", () => {
-    const keys = [keyOf("a:b", "c"), keyOf("a", "b:c"), keyOf("a", "b", "c"), keyOf("a", ["b", "c"]), keyOf("a", "b", ["c"]), keyOf("a%3Ab", "c")];
+    const keys = [
+      keyOf("a:b", "c"),
+      keyOf("a", "b:c"),
+      keyOf("a", "b", "c"),
+      keyOf("a", ["b", "c"]),
+      keyOf("a", "b", ["c"]),
+      keyOf("a%3Ab", "c"),
+    ];
 
     expect(new Set(keys).size).toBe(keys.length);
   });
@@ -90,7 +101,11 @@ describe("keyOf", () => {
   it.each<[what: string, parts: unknown[], message: string]>([
     ["NaN", [NaN], "keyOf: part 1: NaN cannot be part of a key; equal keys need equal values"],
     ["NaN inside", [1, { a: [NaN] }], "keyOf: part 2: NaN cannot be part of a key; equal keys need equal values"],
-    ["an invalid date", [new Date(NaN)], "keyOf: part 1: an invalid date cannot be part of a key; give a date that exists"],
+    [
+      "an invalid date",
+      [new Date(NaN)],
+      "keyOf: part 1: an invalid date cannot be part of a key; give a date that exists",
+    ],
     ["a cycle", [cycle], "keyOf: part 1: data that contains itself cannot be part of a key; give data without cycles"],
     ["depth", [deep], "keyOf: part 1: data nested more than 64 deep cannot be part of a key; give flatter data"],
     ["holes", [[1, , 2]], "keyOf: part 1: an array with holes cannot be part of a key; fill them"],
@@ -98,17 +113,41 @@ describe("keyOf", () => {
     ["a function", [() => 1], "keyOf: part 1: a function cannot be part of a key; give plain data"],
     ["a method", [{ f() {} }], "keyOf: part 1: a function cannot be part of a key; give plain data"],
     ["a symbol", [Symbol("s")], "keyOf: part 1: a symbol cannot be part of a key; give plain data"],
-    ["a symbol as a name", [{ [Symbol("s")]: 1 }], "keyOf: part 1: an object with symbols for names cannot be part of a key; give plain data"],
-    ...[new Map(), new Set(), /a/, new URL("http://a"), new Uint8Array(1), new Error("e"), new (class A {})(), Object(1), Promise.resolve()].map(
-      (instance): [string, unknown[], string] => [
-        instance.constructor.name,
-        [instance],
-        "keyOf: part 1: an instance of a class cannot be part of a key; give plain data, such as its id",
-      ],
-    ),
-    ["a lone surrogate", ["a\ud800"], "keyOf: part 1 holds a lone surrogate, which UTF-8 cannot write; give well-formed text"],
-    ["a lone surrogate inside", [["\udc00"]], "keyOf: part 1 holds a lone surrogate, which UTF-8 cannot write; give well-formed text"],
-    ["a lone surrogate in a name", [{ "\udc00": 1 }], "keyOf: part 1 holds a lone surrogate, which UTF-8 cannot write; give well-formed text"],
+    [
+      "a symbol as a name",
+      [{ [Symbol("s")]: 1 }],
+      "keyOf: part 1: an object with symbols for names cannot be part of a key; give plain data",
+    ],
+    ...[
+      new Map(),
+      new Set(),
+      /a/,
+      new URL("http://a"),
+      new Uint8Array(1),
+      new Error("e"),
+      new (class A {})(),
+      Object(1),
+      Promise.resolve(),
+    ].map((instance): [string, unknown[], string] => [
+      instance.constructor.name,
+      [instance],
+      "keyOf: part 1: an instance of a class cannot be part of a key; give plain data, such as its id",
+    ]),
+    [
+      "a lone surrogate",
+      ["a\ud800"],
+      "keyOf: part 1 holds a lone surrogate, which UTF-8 cannot write; give well-formed text",
+    ],
+    [
+      "a lone surrogate inside",
+      [["\udc00"]],
+      "keyOf: part 1 holds a lone surrogate, which UTF-8 cannot write; give well-formed text",
+    ],
+    [
+      "a lone surrogate in a name",
+      [{ "\udc00": 1 }],
+      "keyOf: part 1 holds a lone surrogate, which UTF-8 cannot write; give well-formed text",
+    ],
   ])("refuses %s and says what to give instead", (_, parts, message) => {
     const act = () => keyOf("x", ...(parts as never[]));
 
@@ -136,8 +175,19 @@ describe("keyOf", () => {
 // Mostly text that looks like something else.
 const text = fc.oneof(
   fc.string({ unit: "binary", maxLength: 6 }),
-  fc.string({ unit: fc.constantFrom(..."0129-+.en\"[]{}(),=:%3A\\"), maxLength: 6 }),
-  fc.constantFrom("null", "undefined", "true", "NaN", "Infinity", "-Infinity", "1n", "2026-01-31T08:00:00.000Z", "__proto__", "a b"),
+  fc.string({ unit: fc.constantFrom(...'0129-+.en"[]{}(),=:%3A\\'), maxLength: 6 }),
+  fc.constantFrom(
+    "null",
+    "undefined",
+    "true",
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    "1n",
+    "2026-01-31T08:00:00.000Z",
+    "__proto__",
+    "a b",
+  ),
 );
 
 const part = fc.letrec<{ part: unknown }>((tie) => ({
@@ -159,7 +209,11 @@ function normal(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(normal);
   if (value instanceof Date || value === null) return value;
   if (typeof value === "object") {
-    return Object.fromEntries(Object.entries(value).filter(([, property]) => property !== undefined).map(([name, property]) => [name, normal(property)]));
+    return Object.fromEntries(
+      Object.entries(value)
+        .filter(([, property]) => property !== undefined)
+        .map(([name, property]) => [name, normal(property)]),
+    );
   }
   return value === 0 ? 0 : value;
 }
@@ -185,7 +239,7 @@ function readPart(piece: string): unknown {
     if (first === '"') return readQuoted();
     if (first === "[") {
       const array: unknown[] = [];
-      for (at++; piece[at] !== "]"; ) {
+      for (at++; piece[at] !== "]";) {
         array.push(readItem());
         if (piece[at] === ",") at++;
       }
@@ -194,7 +248,7 @@ function readPart(piece: string): unknown {
     }
     if (first === "{") {
       const entries: [string, unknown][] = [];
-      for (at++; piece[at] !== "}"; ) {
+      for (at++; piece[at] !== "}";) {
         const name = piece[at] === '"' ? readQuoted() : readWhile(/[\w$]/);
         expect(piece[at++]).toBe("=");
         entries.push([name, readItem()]);

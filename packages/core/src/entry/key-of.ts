@@ -2,11 +2,13 @@ import { describe } from "../primitives/duration.ts";
 import { InvalidArgumentError } from "../contracts/errors.ts";
 
 /** What may be part of a key: plain data. Functions, symbols and objects with methods do not compile. */
-export type KeyPart<T> =
-  T extends string | number | bigint | boolean | null | undefined | Date ? T
-  : T extends symbol | ((...args: never[]) => unknown) ? never
-  : T extends object ? { readonly [P in keyof T]: KeyPart<T[P]> }
-  : never;
+export type KeyPart<T> = T extends string | number | bigint | boolean | null | undefined | Date
+  ? T
+  : T extends symbol | ((...args: never[]) => unknown)
+    ? never
+    : T extends object
+      ? { readonly [P in keyof T]: KeyPart<T[P]> }
+      : never;
 
 /**
  * A key made of a name and plain data: `keyOf('user', 42)` is `user:42`.
@@ -82,7 +84,9 @@ const LONE_SURROGATE = /\p{Surrogate}/u;
 function escape(text: string, where: string): string {
   if (!NOTABLE.test(text)) return text;
   if (LONE_SURROGATE.test(text)) {
-    throw new InvalidArgumentError(`keyOf: ${where} holds a lone surrogate, which UTF-8 cannot write; give well-formed text`);
+    throw new InvalidArgumentError(
+      `keyOf: ${where} holds a lone surrogate, which UTF-8 cannot write; give well-formed text`,
+    );
   }
   return text.replaceAll("%", "%25").replaceAll(":", "%3A");
 }
@@ -142,7 +146,8 @@ function properties(value: object, where: string, within: object[]): string {
   if (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
     throw refusal(where, "an instance of a class", "give plain data, such as its id");
   }
-  if (Object.getOwnPropertySymbols(value).length > 0) throw refusal(where, "an object with symbols for names", "give plain data");
+  if (Object.getOwnPropertySymbols(value).length > 0)
+    throw refusal(where, "an object with symbols for names", "give plain data");
   let text = "";
   for (const name of Object.keys(value).sort()) {
     const property = (value as Record<string, unknown>)[name];

@@ -1,15 +1,34 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { InvalidArgumentError } from "../contracts/errors.ts";
-import { checkKey, checkTags, dependencies, localKey, parseLocalKey, placeBelow, rootPlace, type Place } from "./key.ts";
+import {
+  checkKey,
+  checkTags,
+  dependencies,
+  localKey,
+  parseLocalKey,
+  placeBelow,
+  rootPlace,
+  type Place,
+} from "./key.ts";
 import { tagEntries } from "../tags/version-entries.ts";
 import { PECULIAR_KEYS } from "../testing/peculiar-keys.ts";
 import { TestClock } from "../testing/test-clock.ts";
 
-const at = (root: Place, path: readonly string[], localOnly = false): Place => path.reduce((place, name) => placeBelow(place, name, localOnly), root);
+const at = (root: Place, path: readonly string[], localOnly = false): Place =>
+  path.reduce((place, name) => placeBelow(place, name, localOnly), root);
 
 describe("where keys live", () => {
-  it.for<readonly [name: string, version: string | number | undefined, path: readonly string[], key: string, backend: string, tag: string]>([
+  it.for<
+    readonly [
+      name: string,
+      version: string | number | undefined,
+      path: readonly string[],
+      key: string,
+      backend: string,
+      tag: string,
+    ]
+  >([
     ["shop", undefined, [], "a", "shop::a", "{~shop}::t"],
     ["shop", undefined, ["users"], "a", "shop:users::a", "{~shop}:users::t"],
     ["shop", undefined, ["users", "eu"], "a::b", "shop:users:eu::a::b", "{~shop}:users:eu::t"],
@@ -32,57 +51,94 @@ describe("where keys live", () => {
     const place = at(rootPlace("shop"), ["users", "eu"]);
     expect(dependencies(place, [])).toBe(place.tagPrefixes);
     expect(dependencies(place, ["a", "b"])).toEqual([
-      "{~shop}::", "{~shop}:users::", "{~shop}:users:eu::",
-      "{~shop}::a", "{~shop}:users::a", "{~shop}:users:eu::a",
-      "{~shop}::b", "{~shop}:users::b", "{~shop}:users:eu::b",
+      "{~shop}::",
+      "{~shop}:users::",
+      "{~shop}:users:eu::",
+      "{~shop}::a",
+      "{~shop}:users::a",
+      "{~shop}:users:eu::a",
+      "{~shop}::b",
+      "{~shop}:users::b",
+      "{~shop}:users:eu::b",
     ]);
   });
 
   it("what is below a namespace that never leaves the process does not leave it either", () => {
     const local = placeBelow(rootPlace("shop"), "a", true);
-    expect([local.isLocalOnly, placeBelow(local, "b", false).isLocalOnly, placeBelow(rootPlace("shop"), "a", false).isLocalOnly]).toEqual([true, true, false]);
+    expect([
+      local.isLocalOnly,
+      placeBelow(local, "b", false).isLocalOnly,
+      placeBelow(rootPlace("shop"), "a", false).isLocalOnly,
+    ]).toEqual([true, true, false]);
     expect(localKey(local, "k")).not.toBe(localKey(placeBelow(rootPlace("shop"), "a", false), "k"));
   });
 });
 
 /** Names and keys of the characters that stand for something somewhere. */
 const text = fc.oneof(
-  fc.string({ unit: fc.constantFrom("a", "b", ":", "{", "}", "~", "@", "%", "#", "3A", "\0", "\u0001", "\u0002", "é", "😀"), minLength: 1, maxLength: 6 }),
+  fc.string({
+    unit: fc.constantFrom("a", "b", ":", "{", "}", "~", "@", "%", "#", "3A", "\0", "\u0001", "\u0002", "é", "😀"),
+    minLength: 1,
+    maxLength: 6,
+  }),
   fc.string({ unit: "grapheme", minLength: 1, maxLength: 10 }).filter((each) => each.isWellFormed()),
   fc.constantFrom(...PECULIAR_KEYS.map(([, key]) => key)),
 );
 const address = fc.record({ path: fc.array(text, { maxLength: 3 }), key: text, isLocalOnly: fc.boolean() });
 
 describe("C109 two addresses", () => {
-  const differ = (a: { path: readonly string[]; key: string }, b: typeof a): boolean => a.key !== b.key || a.path.length !== b.path.length || a.path.some((name, i) => name !== b.path[i]);
+  const differ = (a: { path: readonly string[]; key: string }, b: typeof a): boolean =>
+    a.key !== b.key || a.path.length !== b.path.length || a.path.some((name, i) => name !== b.path[i]);
 
   it("never meet in a backend, whatever name the cache has", () => {
-    fc.assert(fc.property(fc.oneof(fc.constant(""), text), address, address, (name, a, b) => {
-      const [one, other] = [a, b].map(({ path, key }) => at(rootPlace(name), path).backendPrefix + key);
-      expect(one !== other).toBe(differ(a, b));
-    }), { numRuns: 2_000 });
+    fc.assert(
+      fc.property(fc.oneof(fc.constant(""), text), address, address, (name, a, b) => {
+        const [one, other] = [a, b].map(({ path, key }) => at(rootPlace(name), path).backendPrefix + key);
+        expect(one !== other).toBe(differ(a, b));
+      }),
+      { numRuns: 2_000 },
+    );
   });
 
   it("never meet in the local tier, and can be told from their local key", () => {
     const root = rootPlace("shop");
-    const local = ({ path, key, isLocalOnly }: { path: readonly string[]; key: string; isLocalOnly: boolean }): string => localKey(at(root, path, isLocalOnly), key);
-    fc.assert(fc.property(address, address, (a, b) => {
-      expect(local(a) !== local(b)).toBe(differ(a, b) || (a.path.length > 0 && a.isLocalOnly !== b.isLocalOnly));
-      expect(parseLocalKey(local(a))).toEqual({ path: a.path, key: a.key });
-    }), { numRuns: 2_000 });
+    const local = ({
+      path,
+      key,
+      isLocalOnly,
+    }: {
+      path: readonly string[];
+      key: string;
+      isLocalOnly: boolean;
+    }): string => localKey(at(root, path, isLocalOnly), key);
+    fc.assert(
+      fc.property(address, address, (a, b) => {
+        expect(local(a) !== local(b)).toBe(differ(a, b) || (a.path.length > 0 && a.isLocalOnly !== b.isLocalOnly));
+        expect(parseLocalKey(local(a))).toEqual({ path: a.path, key: a.key });
+      }),
+      { numRuns: 2_000 },
+    );
   });
 
   it("of caches of two names, or two versions, never meet", () => {
     const version = fc.option(fc.oneof(text, fc.integer()), { nil: undefined });
-    fc.assert(fc.property(text, version, text, version, address, address, (name, v, otherName, w, a, b) => {
-      fc.pre(name !== otherName || String(v) !== String(w) || (v === undefined) !== (w === undefined));
-      const [one, other] = [at(rootPlace(name, v), a.path), at(rootPlace(otherName, w), b.path)];
-      expect(one.backendPrefix + a.key).not.toBe(other.backendPrefix + b.key);
-      expect(one.tagPrefixes.at(-1)! + a.key).not.toBe(other.tagPrefixes.at(-1)! + b.key);
-    }), { numRuns: 2_000 });
+    fc.assert(
+      fc.property(text, version, text, version, address, address, (name, v, otherName, w, a, b) => {
+        fc.pre(name !== otherName || String(v) !== String(w) || (v === undefined) !== (w === undefined));
+        const [one, other] = [at(rootPlace(name, v), a.path), at(rootPlace(otherName, w), b.path)];
+        expect(one.backendPrefix + a.key).not.toBe(other.backendPrefix + b.key);
+        expect(one.tagPrefixes.at(-1)! + a.key).not.toBe(other.tagPrefixes.at(-1)! + b.key);
+      }),
+      { numRuns: 2_000 },
+    );
   });
 
-  it.for([["a", "b:c", "a:b", "c"], ["a", ":b", "a:", "b"], ["a:", "b", "a", ":b"], ["a%3Ab", "c", "a:b", "c"]] as const)("(%s, %s) is not (%s, %s)", ([a, b, c, d]) => {
+  it.for([
+    ["a", "b:c", "a:b", "c"],
+    ["a", ":b", "a:", "b"],
+    ["a:", "b", "a", ":b"],
+    ["a%3Ab", "c", "a:b", "c"],
+  ] as const)("(%s, %s) is not (%s, %s)", ([a, b, c, d]) => {
     const root = rootPlace("shop");
     expect(placeBelow(root, a, false).backendPrefix + b).not.toBe(placeBelow(root, c, false).backendPrefix + d);
     expect(localKey(placeBelow(root, a, false), b)).not.toBe(localKey(placeBelow(root, c, false), d));
@@ -93,13 +149,16 @@ describe("C110 a user's key", () => {
   /** Everything the cache itself keeps in a backend for tags: what is read, pinned and renewed. */
   async function tagKeysOf(place: Place, tags: readonly string[]): Promise<Set<string>> {
     const used = new Set<string>();
-    const versions = tagEntries({
-      read: async (key) => {
-        used.add(key);
-        return undefined;
+    const versions = tagEntries(
+      {
+        read: async (key) => {
+          used.add(key);
+          return undefined;
+        },
+        write: async (key) => void used.add(key),
       },
-      write: async (key) => void used.add(key),
-    }, new TestClock());
+      new TestClock(),
+    );
     const keys = dependencies(place, tags);
     await versions.read(keys);
     await versions.pin(keys);
@@ -111,20 +170,34 @@ describe("C110 a user's key", () => {
 
   it("never meets what is kept for tags, in the cache of any name", async () => {
     const named = fc.oneof(fc.constant(""), text);
-    await fc.assert(fc.asyncProperty(named, named, address, fc.array(text, { maxLength: 2 }), address, async (name, otherName, a, tags, b) => {
-      const used = await tagKeysOf(at(rootPlace(name), a.path), tags);
-      for (const root of [rootPlace(name), rootPlace(otherName)]) expect(used.has(at(root, b.path).backendPrefix + b.key)).toBe(false);
-    }), { numRuns: 500 });
+    await fc.assert(
+      fc.asyncProperty(
+        named,
+        named,
+        address,
+        fc.array(text, { maxLength: 2 }),
+        address,
+        async (name, otherName, a, tags, b) => {
+          const used = await tagKeysOf(at(rootPlace(name), a.path), tags);
+          for (const root of [rootPlace(name), rootPlace(otherName)])
+            expect(used.has(at(root, b.path).backendPrefix + b.key)).toBe(false);
+        },
+      ),
+      { numRuns: 500 },
+    );
   });
 
   it("tags never meet one another, nor the version of a namespace", async () => {
-    await fc.assert(fc.asyncProperty(address, address, async (a, b) => {
-      const root = rootPlace("shop");
-      const tag = at(root, a.path).tagPrefixes.at(-1)! + a.key;
-      const other = at(root, b.path).tagPrefixes.at(-1)! + b.key;
-      expect(tag === other).toBe(a.key === b.key && a.path.join("\0") === b.path.join("\0"));
-      expect(at(root, b.path).tagPrefixes).not.toContain(tag);
-    }), { numRuns: 1_000 });
+    await fc.assert(
+      fc.asyncProperty(address, address, async (a, b) => {
+        const root = rootPlace("shop");
+        const tag = at(root, a.path).tagPrefixes.at(-1)! + a.key;
+        const other = at(root, b.path).tagPrefixes.at(-1)! + b.key;
+        expect(tag === other).toBe(a.key === b.key && a.path.join("\0") === b.path.join("\0"));
+        expect(at(root, b.path).tagPrefixes).not.toContain(tag);
+      }),
+      { numRuns: 1_000 },
+    );
   });
 
   it("that looks like one is another", () => {
@@ -138,21 +211,56 @@ describe("C110 a user's key", () => {
 });
 
 describe("checkKey", () => {
-  it.for<readonly [string]>([["k"], [" "], ["\0"], ["__proto__"], ["k".repeat(65_536)], ["€".repeat(21_845)], ["😀".repeat(16_384)], ["\u{10FFFF}"]])("takes %#", ([key]) => {
+  it.for<readonly [string]>([
+    ["k"],
+    [" "],
+    ["\0"],
+    ["__proto__"],
+    ["k".repeat(65_536)],
+    ["€".repeat(21_845)],
+    ["😀".repeat(16_384)],
+    ["\u{10FFFF}"],
+  ])("takes %#", ([key]) => {
     expect(() => checkKey(key)).not.toThrow();
   });
 
-  it.for<readonly [unknown]>([[""], ["k".repeat(65_537)], ["€".repeat(21_846)], ["😀".repeat(16_385)], ["\uD800"], ["a\uDC00"], [5], [undefined], [null], [{}], [Symbol("k")]])("refuses %#", ([key]) => {
+  it.for<readonly [unknown]>([
+    [""],
+    ["k".repeat(65_537)],
+    ["€".repeat(21_846)],
+    ["😀".repeat(16_385)],
+    ["\uD800"],
+    ["a\uDC00"],
+    [5],
+    [undefined],
+    [null],
+    [{}],
+    [Symbol("k")],
+  ])("refuses %#", ([key]) => {
     expect(() => checkKey(key)).toThrow(InvalidArgumentError);
   });
 });
 
 describe("checkTags", () => {
-  it.for<readonly [unknown]>([[[]], [["a"]], [["a", "a"]], [["t".repeat(512)]], [[":"]], [["*"]]])("takes %#", ([tags]) => {
-    expect(() => checkTags(tags)).not.toThrow();
-  });
+  it.for<readonly [unknown]>([[[]], [["a"]], [["a", "a"]], [["t".repeat(512)]], [[":"]], [["*"]]])(
+    "takes %#",
+    ([tags]) => {
+      expect(() => checkTags(tags)).not.toThrow();
+    },
+  );
 
-  it.for<readonly [unknown]>([["a"], [undefined], [null], [new Set(["a"])], [[""]], [["t".repeat(513)]], [["\uD800"]], [[5]], [[["a"]]], [Array(1)]])("refuses %#", ([tags]) => {
+  it.for<readonly [unknown]>([
+    ["a"],
+    [undefined],
+    [null],
+    [new Set(["a"])],
+    [[""]],
+    [["t".repeat(513)]],
+    [["\uD800"]],
+    [[5]],
+    [[["a"]]],
+    [Array(1)],
+  ])("refuses %#", ([tags]) => {
     expect(() => checkTags(tags)).toThrow(InvalidArgumentError);
   });
 });

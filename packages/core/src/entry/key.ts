@@ -9,7 +9,8 @@ const MAX_TAG_LENGTH = 512;
  *   A lone surrogate is refused because UTF-8 writes all of them alike: two keys would meet.
  */
 export function checkKey(key: unknown): asserts key is string {
-  if (typeof key !== "string" || key === "") throw new InvalidArgumentError(`key: ${describe(key)} is no key; give a non-empty string`);
+  if (typeof key !== "string" || key === "")
+    throw new InvalidArgumentError(`key: ${describe(key)} is no key; give a non-empty string`);
   if (!key.isWellFormed()) throw new InvalidArgumentError("key: has a lone surrogate; give well-formed text");
   if (key.length > MAX_KEY_BYTES / 3 && Buffer.byteLength(key) > MAX_KEY_BYTES)
     throw new InvalidArgumentError(`key: is longer than ${MAX_KEY_BYTES} bytes in UTF-8; hash what it is made of`);
@@ -17,7 +18,8 @@ export function checkKey(key: unknown): asserts key is string {
 
 /** @throws {InvalidArgumentError} for anything but a list of non-empty, well-formed strings of at most 512 characters. */
 export function checkTags(tags: unknown): asserts tags is readonly string[] {
-  if (!Array.isArray(tags)) throw new InvalidArgumentError(`tags: ${describe(tags)} is no list; give an array of strings`);
+  if (!Array.isArray(tags))
+    throw new InvalidArgumentError(`tags: ${describe(tags)} is no list; give an array of strings`);
   for (const tag of tags as unknown[])
     if (typeof tag !== "string" || tag === "" || tag.length > MAX_TAG_LENGTH || !tag.isWellFormed())
       throw new InvalidArgumentError(
@@ -47,7 +49,13 @@ export interface Place {
 
 export function rootPlace(name: string, version?: string | number): Place {
   const segment = encodeSegment(name) + (version === undefined ? "" : `@${encodeSegment(String(version))}`);
-  return { path: [], backendPrefix: `${segment}::`, localPrefix: "", tagPrefixes: [`{~${segment}}::`], isLocalOnly: false };
+  return {
+    path: [],
+    backendPrefix: `${segment}::`,
+    localPrefix: "",
+    tagPrefixes: [`{~${segment}}::`],
+    isLocalOnly: false,
+  };
 }
 
 /** @throws {InvalidArgumentError} for an empty name or one with a lone surrogate. */

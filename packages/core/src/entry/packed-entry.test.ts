@@ -9,8 +9,16 @@ it("gives back the entry with what remains of its times", () => {
 });
 
 it("keeps infinite times and stale entries", () => {
-  expect(unpackEntry(packEntry({ ...entry, staleInMs: Infinity, expiresInMs: Infinity }, 5), 9)).toEqual({ ...entry, staleInMs: Infinity, expiresInMs: Infinity });
-  expect(unpackEntry(packEntry({ ...entry, staleInMs: -30 }, 100), 120)).toEqual({ ...entry, staleInMs: -50, expiresInMs: 4_980 });
+  expect(unpackEntry(packEntry({ ...entry, staleInMs: Infinity, expiresInMs: Infinity }, 5), 9)).toEqual({
+    ...entry,
+    staleInMs: Infinity,
+    expiresInMs: Infinity,
+  });
+  expect(unpackEntry(packEntry({ ...entry, staleInMs: -30 }, 100), 120)).toEqual({
+    ...entry,
+    staleInMs: -50,
+    expiresInMs: 4_980,
+  });
 });
 
 it("is undefined from the very end of its life on", () => {
@@ -20,11 +28,16 @@ it("is undefined from the very end of its life on", () => {
 });
 
 it("pins the layout", () => {
-  expect(Buffer.from(packEntry({ data: Uint8Array.of(7), staleInMs: 1, expiresInMs: 2, meta: "m" }, 0)).toString("hex"))
-    .toBe("485301" + "3ff0000000000000" + "4000000000000000" + "0001" + "6d" + "07");
+  expect(
+    Buffer.from(packEntry({ data: Uint8Array.of(7), staleInMs: 1, expiresInMs: 2, meta: "m" }, 0)).toString("hex"),
+  ).toBe("485301" + "3ff0000000000000" + "4000000000000000" + "0001" + "6d" + "07");
 });
 
-it.each([["too short", "4853"], ["another program's", "00".repeat(30)], ["cut in its meta", `485301${"00".repeat(16)}00ff`]])("refuses bytes that are %s", (_name, hex) => {
+it.each([
+  ["too short", "4853"],
+  ["another program's", "00".repeat(30)],
+  ["cut in its meta", `485301${"00".repeat(16)}00ff`],
+])("refuses bytes that are %s", (_name, hex) => {
   expect(() => unpackEntry(Buffer.from(hex, "hex"), 0)).toThrow(DecodeError);
 });
 

@@ -27,7 +27,10 @@ export function unpackEntry(bytes: Uint8Array, nowMs: number): StoredEntry | und
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const isPacked = bytes.length >= HEAD_BYTES && MAGIC.every((byte, i) => bytes[i] === byte);
   const metaEnd = isPacked ? HEAD_BYTES + view.getUint16(19) : Infinity;
-  if (metaEnd > bytes.length) throw new DecodeError("these bytes are not a packed entry; was the key written by another program?", { operation: "unpack" });
+  if (metaEnd > bytes.length)
+    throw new DecodeError("these bytes are not a packed entry; was the key written by another program?", {
+      operation: "unpack",
+    });
   const expiresInMs = view.getFloat64(11) - nowMs;
   if (!(expiresInMs > 0)) return undefined;
   return {

@@ -2,8 +2,16 @@ import { describe, expect, it } from "vitest";
 import { HUNDRED_YEARS_MS } from "./entry.ts";
 import { InvalidArgumentError } from "../contracts/errors.ts";
 import {
-  checkEntryOptions, checkOptions, DEFAULT_POLICY, lifetimeOf, OPTION_NAMES, resolvePolicy,
-  type EntryOptions, type Policy, type ResolvedLifetime, type ResolvedPolicy,
+  checkEntryOptions,
+  checkOptions,
+  DEFAULT_POLICY,
+  lifetimeOf,
+  OPTION_NAMES,
+  resolvePolicy,
+  type EntryOptions,
+  type Policy,
+  type ResolvedLifetime,
+  type ResolvedPolicy,
 } from "./policy.ts";
 
 const half = (): number => 0.5;
@@ -11,8 +19,17 @@ const half = (): number => 0.5;
 describe("resolvePolicy", () => {
   it("has these defaults", () => {
     expect(DEFAULT_POLICY).toEqual({
-      ttlMs: 60_000, staleWhileRevalidateMs: undefined, staleIfErrorMs: undefined, negativeTtlMs: undefined, localTtlMs: undefined, jitter: 0, refreshAhead: 1,
-      softTimeoutMs: Infinity, hardTimeoutMs: Infinity, loadTimeoutMs: 30_000, errorBackoffMs: 10_000,
+      ttlMs: 60_000,
+      staleWhileRevalidateMs: undefined,
+      staleIfErrorMs: undefined,
+      negativeTtlMs: undefined,
+      localTtlMs: undefined,
+      jitter: 0,
+      refreshAhead: 1,
+      softTimeoutMs: Infinity,
+      hardTimeoutMs: Infinity,
+      loadTimeoutMs: 30_000,
+      errorBackoffMs: 10_000,
     });
     expect(Object.isFrozen(DEFAULT_POLICY)).toBe(true);
   });
@@ -30,17 +47,29 @@ describe("resolvePolicy", () => {
   });
 
   const everything: readonly (readonly [Policy, Partial<ResolvedPolicy>])[] = [
-    [{ ttl: "1h" }, { ttlMs: 3_600_000 }], [{ ttl: 0 }, { ttlMs: 0 }], [{ ttl: -1 }, { ttlMs: -1 }], [{ ttl: Infinity }, { ttlMs: Infinity }],
-    [{ staleWhileRevalidate: "1s" }, { staleWhileRevalidateMs: 1_000 }], [{ staleIfError: Infinity }, { staleIfErrorMs: Infinity }],
-    [{ negativeTtl: 0 }, { negativeTtlMs: 0 }], [{ localTtl: 0 }, { localTtlMs: 0 }], [{ jitter: 0 }, { jitter: 0 }], [{ jitter: 0.99 }, { jitter: 0.99 }],
-    [{ refreshAhead: 0.01 }, { refreshAhead: 0.01 }], [{ softTimeout: 0 }, { softTimeoutMs: 0 }], [{ hardTimeout: 0 }, { hardTimeoutMs: 0 }],
-    [{ loadTimeout: 1 }, { loadTimeoutMs: 1 }], [{ errorBackoff: 0 }, { errorBackoffMs: 0 }],
+    [{ ttl: "1h" }, { ttlMs: 3_600_000 }],
+    [{ ttl: 0 }, { ttlMs: 0 }],
+    [{ ttl: -1 }, { ttlMs: -1 }],
+    [{ ttl: Infinity }, { ttlMs: Infinity }],
+    [{ staleWhileRevalidate: "1s" }, { staleWhileRevalidateMs: 1_000 }],
+    [{ staleIfError: Infinity }, { staleIfErrorMs: Infinity }],
+    [{ negativeTtl: 0 }, { negativeTtlMs: 0 }],
+    [{ localTtl: 0 }, { localTtlMs: 0 }],
+    [{ jitter: 0 }, { jitter: 0 }],
+    [{ jitter: 0.99 }, { jitter: 0.99 }],
+    [{ refreshAhead: 0.01 }, { refreshAhead: 0.01 }],
+    [{ softTimeout: 0 }, { softTimeoutMs: 0 }],
+    [{ hardTimeout: 0 }, { hardTimeoutMs: 0 }],
+    [{ loadTimeout: 1 }, { loadTimeoutMs: 1 }],
+    [{ errorBackoff: 0 }, { errorBackoffMs: 0 }],
   ];
   it.for(everything)("%j", ([given, changed]) => {
     expect(resolvePolicy(DEFAULT_POLICY, given)).toEqual({ ...DEFAULT_POLICY, ...changed });
     // Undefined says nothing; the nearest that says something wins.
     const above = resolvePolicy(DEFAULT_POLICY, given);
-    expect(resolvePolicy(above, Object.fromEntries(Object.keys(given).map((name) => [name, undefined])))).toEqual(above);
+    expect(resolvePolicy(above, Object.fromEntries(Object.keys(given).map((name) => [name, undefined])))).toEqual(
+      above,
+    );
     expect(resolvePolicy(above, { ttl: 5 })).toEqual({ ...above, ttlMs: 5 });
   });
 
@@ -58,10 +87,30 @@ describe("resolvePolicy", () => {
 });
 
 describe("lifetimeOf", () => {
-  it.for<readonly [what: string, value: unknown, policy: Policy, options: EntryOptions | undefined, expected: Partial<ResolvedLifetime>]>([
-    ["the policy's", 1, { ttl: 100, staleWhileRevalidate: 10, staleIfError: 20 }, undefined, { ttlMs: 100, staleWhileRevalidateMs: 10, staleIfErrorMs: 20, localTtlMs: Infinity }],
+  it.for<
+    readonly [
+      what: string,
+      value: unknown,
+      policy: Policy,
+      options: EntryOptions | undefined,
+      expected: Partial<ResolvedLifetime>,
+    ]
+  >([
+    [
+      "the policy's",
+      1,
+      { ttl: 100, staleWhileRevalidate: 10, staleIfError: 20 },
+      undefined,
+      { ttlMs: 100, staleWhileRevalidateMs: 10, staleIfErrorMs: 20, localTtlMs: Infinity },
+    ],
     ["the write's instead", 1, { ttl: 100, staleIfError: 20 }, { ttl: 7 }, { ttlMs: 7, staleIfErrorMs: 20 }],
-    ["the write's windows", 1, { ttl: 100 }, { staleWhileRevalidate: 1, staleIfError: 2 }, { ttlMs: 100, staleWhileRevalidateMs: 1, staleIfErrorMs: 2 }],
+    [
+      "the write's windows",
+      1,
+      { ttl: 100 },
+      { staleWhileRevalidate: 1, staleIfError: 2 },
+      { ttlMs: 100, staleWhileRevalidateMs: 1, staleIfErrorMs: 2 },
+    ],
     ["negativeTtl for null", null, { ttl: 100, negativeTtl: 5 }, undefined, { ttlMs: 5 }],
     ["negativeTtl for null only", undefined, { ttl: 100, negativeTtl: 5 }, undefined, { ttlMs: 100 }],
     ["ttl for null without it", null, { ttl: 100 }, undefined, { ttlMs: 100 }],
@@ -71,13 +120,31 @@ describe("lifetimeOf", () => {
     ["none", 1, { ttl: 0 }, undefined, { ttlMs: 0 }],
     ["less than none", 1, { ttl: -0.5 }, undefined, { ttlMs: -0.5 }],
     ["endless", 1, { ttl: Infinity, jitter: 0.5 }, undefined, { ttlMs: Infinity }],
-    ["endless windows as a hundred years", 1, { staleIfError: Infinity, staleWhileRevalidate: Infinity }, undefined, { staleIfErrorMs: HUNDRED_YEARS_MS, staleWhileRevalidateMs: HUNDRED_YEARS_MS }],
-    ["windows of centuries too", 1, { staleIfError: 2 * HUNDRED_YEARS_MS }, undefined, { staleIfErrorMs: HUNDRED_YEARS_MS }],
+    [
+      "endless windows as a hundred years",
+      1,
+      { staleIfError: Infinity, staleWhileRevalidate: Infinity },
+      undefined,
+      { staleIfErrorMs: HUNDRED_YEARS_MS, staleWhileRevalidateMs: HUNDRED_YEARS_MS },
+    ],
+    [
+      "windows of centuries too",
+      1,
+      { staleIfError: 2 * HUNDRED_YEARS_MS },
+      undefined,
+      { staleIfErrorMs: HUNDRED_YEARS_MS },
+    ],
     ["localTtl of the write", 1, { localTtl: 100 }, { localTtl: 5 }, { localTtlMs: 5 }],
     ["localTtl of nothing", 1, { localTtl: 100 }, { localTtl: 0 }, { localTtlMs: 0 }],
     ["jitter takes half of its half", 1, { ttl: 1_000, jitter: 0.5 }, undefined, { ttlMs: 750 }],
     ["jitter of the write", 1, { ttl: 1_000, jitter: 0.5 }, { jitter: 0 }, { ttlMs: 1_000 }],
-    ["jitter takes nothing from windows", 1, { ttl: 1_000, jitter: 0.5, staleIfError: 100, staleWhileRevalidate: 100 }, undefined, { staleIfErrorMs: 100, staleWhileRevalidateMs: 100 }],
+    [
+      "jitter takes nothing from windows",
+      1,
+      { ttl: 1_000, jitter: 0.5, staleIfError: 100, staleWhileRevalidate: 100 },
+      undefined,
+      { staleIfErrorMs: 100, staleWhileRevalidateMs: 100 },
+    ],
     ["tags say nothing about it", 1, { ttl: 100 }, { tags: ["t"], etag: "e" }, { ttlMs: 100 }],
   ])("%s", ([, value, policy, options, expected]) => {
     expect(lifetimeOf(value, resolvePolicy(DEFAULT_POLICY, policy), options, half)).toMatchObject(expected);
@@ -87,7 +154,9 @@ describe("lifetimeOf", () => {
     const policy = resolvePolicy(DEFAULT_POLICY, { ttl: 1_000, jitter: 0.3 });
     const at = (chance: number): number => lifetimeOf(1, policy, undefined, () => chance).ttlMs;
     expect([at(0), at(0.5), at(1 - Number.EPSILON)]).toEqual([1_000, 850, 701]);
-    expect(lifetimeOf(1, resolvePolicy(DEFAULT_POLICY, { ttl: 1, jitter: 0.99 }), undefined, () => 1 - Number.EPSILON).ttlMs).toBe(1);
+    expect(
+      lifetimeOf(1, resolvePolicy(DEFAULT_POLICY, { ttl: 1, jitter: 0.99 }), undefined, () => 1 - Number.EPSILON).ttlMs,
+    ).toBe(1);
   });
 });
 
@@ -95,27 +164,44 @@ describe("checkOptions", () => {
   it("takes nothing, and every name that there is", () => {
     for (const [name, accepted] of Object.entries(OPTION_NAMES)) {
       expect(() => checkOptions(undefined, accepted)).not.toThrow();
-      expect(() => checkOptions(Object.fromEntries([...accepted].map((option) => [option, undefined])), accepted), name).not.toThrow();
+      expect(
+        () => checkOptions(Object.fromEntries([...accepted].map((option) => [option, undefined])), accepted),
+        name,
+      ).not.toThrow();
     }
   });
 
   it("names what it does not know, and what it knows", () => {
     expect(() => checkOptions({ ttl: 1, tll: 5 }, OPTION_NAMES.entry)).toThrow(
-      new InvalidArgumentError('options: there is no option "tll"; accepted are ttl, staleWhileRevalidate, staleIfError, negativeTtl, localTtl, jitter, tags, etag, lastModified'),
+      new InvalidArgumentError(
+        'options: there is no option "tll"; accepted are ttl, staleWhileRevalidate, staleIfError, negativeTtl, localTtl, jitter, tags, etag, lastModified',
+      ),
     );
-    for (const given of [null, 5, "ttl", []]) expect(() => checkOptions(given, OPTION_NAMES.entry)).toThrow(/^options: .* is no object; accepted are ttl/);
+    for (const given of [null, 5, "ttl", []])
+      expect(() => checkOptions(given, OPTION_NAMES.entry)).toThrow(/^options: .* is no object; accepted are ttl/);
   });
 });
 
 describe("checkEntryOptions", () => {
   it.for<readonly [EntryOptions | undefined]>([
-    [undefined], [{}], [{ ttl: 0, tags: [], etag: "", lastModified: "" }], [{ tags: ["a", "a"], ttl: "1m" }],
+    [undefined],
+    [{}],
+    [{ ttl: 0, tags: [], etag: "", lastModified: "" }],
+    [{ tags: ["a", "a"], ttl: "1m" }],
   ])("takes %j", ([options]) => {
     expect(() => checkEntryOptions(options)).not.toThrow();
   });
 
   it.for<readonly [unknown]>([
-    [{ ttl: "soon" }], [{ staleIfError: -1 }], [{ jitter: 1 }], [{ tags: "a" }], [{ tags: [""] }], [{ etag: 5 }], [{ lastModified: new Date(0) }], [{ hardTimeout: 5 }], [null],
+    [{ ttl: "soon" }],
+    [{ staleIfError: -1 }],
+    [{ jitter: 1 }],
+    [{ tags: "a" }],
+    [{ tags: [""] }],
+    [{ etag: 5 }],
+    [{ lastModified: new Date(0) }],
+    [{ hardTimeout: 5 }],
+    [null],
   ])("refuses %j", ([options]) => {
     expect(() => checkEntryOptions(options as EntryOptions)).toThrow(InvalidArgumentError);
   });

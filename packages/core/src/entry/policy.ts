@@ -127,10 +127,19 @@ export interface ResolvedLifetime {
 }
 
 const LIFETIME_OPTIONS = ["ttl", "staleWhileRevalidate", "staleIfError", "negativeTtl", "localTtl", "jitter"];
-const POLICY_OPTIONS = [...LIFETIME_OPTIONS, "refreshAhead", "softTimeout", "hardTimeout", "loadTimeout", "errorBackoff"];
+const POLICY_OPTIONS = [
+  ...LIFETIME_OPTIONS,
+  "refreshAhead",
+  "softTimeout",
+  "hardTimeout",
+  "loadTimeout",
+  "errorBackoff",
+];
 
 /** What each public method accepts; anything else is a mistake that would otherwise pass in silence. */
-export const OPTION_NAMES: Readonly<Record<"policy" | "namespace" | "wrap" | "entry" | "getOrSet" | "getOrSetMany" | "get", ReadonlySet<string>>> = {
+export const OPTION_NAMES: Readonly<
+  Record<"policy" | "namespace" | "wrap" | "entry" | "getOrSet" | "getOrSetMany" | "get", ReadonlySet<string>>
+> = {
   policy: new Set(POLICY_OPTIONS),
   namespace: new Set([...POLICY_OPTIONS, "schema", "localOnly"]),
   wrap: new Set([...POLICY_OPTIONS, "name", "tags", "key"]),
@@ -144,10 +153,14 @@ export const OPTION_NAMES: Readonly<Record<"policy" | "namespace" | "wrap" | "en
 export function checkOptions(options: unknown, accepted: ReadonlySet<string>): void {
   if (options === undefined) return;
   if (typeof options !== "object" || options === null || Array.isArray(options))
-    throw new InvalidArgumentError(`options: ${describe(options)} is no object; accepted are ${[...accepted].join(", ")}`);
+    throw new InvalidArgumentError(
+      `options: ${describe(options)} is no object; accepted are ${[...accepted].join(", ")}`,
+    );
   for (const name of Object.keys(options))
     if (!accepted.has(name))
-      throw new InvalidArgumentError(`options: there is no option ${describe(name)}; accepted are ${[...accepted].join(", ")}`);
+      throw new InvalidArgumentError(
+        `options: there is no option ${describe(name)}; accepted are ${[...accepted].join(", ")}`,
+      );
 }
 
 /**
@@ -193,7 +206,12 @@ export function checkEntryOptions(options: EntryOptions | undefined): void {
  * How long `value` lives under `policy` with what the write itself says. Jitter takes from `ttl` only, never from a
  * stale window. `ttlMs` of zero or less means: store nothing and remove what is there.
  */
-export function lifetimeOf(value: unknown, policy: ResolvedPolicy, options: EntryOptions | undefined, random: () => number): ResolvedLifetime {
+export function lifetimeOf(
+  value: unknown,
+  policy: ResolvedPolicy,
+  options: EntryOptions | undefined,
+  random: () => number,
+): ResolvedLifetime {
   const resolved = options === undefined ? policy : resolvePolicy(policy, lifetimeOnly(options));
   const wholeMs = value === null ? (resolved.negativeTtlMs ?? resolved.ttlMs) : resolved.ttlMs;
   const ttlMs = resolved.jitter === 0 || wholeMs === Infinity ? wholeMs : wholeMs * (1 - resolved.jitter * random());
@@ -222,13 +240,16 @@ function lifetimeOnly({ ttl, staleWhileRevalidate, staleIfError, negativeTtl, lo
 function ms(option: string, given: Duration | undefined, least: number): number | undefined {
   if (given === undefined) return undefined;
   const value = toMs(option, given);
-  if (value < least) throw new InvalidArgumentError(`${option}: ${describe(given)} is too short; give at least ${least} ms`);
+  if (value < least)
+    throw new InvalidArgumentError(`${option}: ${describe(given)} is too short; give at least ${least} ms`);
   return value;
 }
 
 function fraction(option: string, given: number | undefined, zeroAllowed: boolean): number | undefined {
   if (given === undefined) return undefined;
   if (typeof given !== "number" || !(given < 1) || !(zeroAllowed ? given >= 0 : given > 0))
-    throw new InvalidArgumentError(`${option}: ${describe(given)} is out of range; give a fraction in ${zeroAllowed ? "[" : "("}0, 1)`);
+    throw new InvalidArgumentError(
+      `${option}: ${describe(given)} is out of range; give a fraction in ${zeroAllowed ? "[" : "("}0, 1)`,
+    );
   return given;
 }

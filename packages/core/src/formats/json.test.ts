@@ -12,7 +12,9 @@ const decodeText = (text: string): unknown => format.decode(Buffer.from(text));
 describe("json", () => {
   it("writes JSON in UTF-8, which other programs read", () => {
     expect(format.id).toBe("json");
-    expect(Buffer.from(format.encode({ name: "Zoë", "a b": [1, null] })).toString("utf8")).toBe('{"name":"Zoë","a b":[1,null]}');
+    expect(Buffer.from(format.encode({ name: "Zoë", "a b": [1, null] })).toString("utf8")).toBe(
+      '{"name":"Zoë","a b":[1,null]}',
+    );
   });
 
   it("reads JSON that other programs wrote", () => {
@@ -41,9 +43,29 @@ describe("json", () => {
   });
 
   it("changes inside a value what JSON has no word for (C111)", () => {
-    const given = { date: new Date(0), map: new Map([[1, 2]]), set: new Set([1]), undef: undefined, f: () => 1, nan: NaN, inf: Infinity, zero: -0, list: [undefined, , Symbol("s")], bytes: Uint8Array.of(7) };
+    const given = {
+      date: new Date(0),
+      map: new Map([[1, 2]]),
+      set: new Set([1]),
+      undef: undefined,
+      f: () => 1,
+      nan: NaN,
+      inf: Infinity,
+      zero: -0,
+      list: [undefined, , Symbol("s")],
+      bytes: Uint8Array.of(7),
+    };
 
-    expect(format.decode(format.encode(given))).toStrictEqual({ date: "1970-01-01T00:00:00.000Z", map: {}, set: {}, nan: null, inf: null, zero: 0, list: [null, null, null], bytes: { 0: 7 } });
+    expect(format.decode(format.encode(given))).toStrictEqual({
+      date: "1970-01-01T00:00:00.000Z",
+      map: {},
+      set: {},
+      nan: null,
+      inf: null,
+      zero: 0,
+      list: [null, null, null],
+      bytes: { 0: 7 },
+    });
   });
 
   it("keeps text with lone surrogates", () => {
@@ -69,13 +91,29 @@ describe("json", () => {
     ["an invalid date", new Date(NaN), "json: NaN, infinities and invalid dates would be written as null"],
     ["bytes", Uint8Array.of(1), "json: bytes cannot be written; use msgpack() or v8()"],
     ["a buffer", Buffer.from("a"), "json: bytes cannot be written; use msgpack() or v8()"],
-    ...[new Map([[1, 2]]), new Set([1]), new Error("secret"), /a/, Promise.resolve(1), new WeakMap(), new ArrayBuffer(1)].map((value): [string, unknown, string] => [
+    ...[
+      new Map([[1, 2]]),
+      new Set([1]),
+      new Error("secret"),
+      /a/,
+      Promise.resolve(1),
+      new WeakMap(),
+      new ArrayBuffer(1),
+    ].map((value): [string, unknown, string] => [
       value.constructor.name,
       value,
       "json: a Map, Set, Error or the like would be written as {}; use v8(), or msgpack() for Map and Set",
     ]),
-    ["a bigint inside", { a: [1n] }, "json: the value cannot be written: a bigint, a cycle, nesting too deep, or a toJSON that throws"],
-    ["a property named __proto__", JSON.parse('{"a":[{"__proto__":1}]}'), "json: a property named __proto__ cannot be written; rename it"],
+    [
+      "a bigint inside",
+      { a: [1n] },
+      "json: the value cannot be written: a bigint, a cycle, nesting too deep, or a toJSON that throws",
+    ],
+    [
+      "a property named __proto__",
+      JSON.parse('{"a":[{"__proto__":1}]}'),
+      "json: a property named __proto__ cannot be written; rename it",
+    ],
   ])("refuses to write %s", (_, value, message) => {
     const act = () => format.encode(value);
 
@@ -86,7 +124,13 @@ describe("json", () => {
   it("passes on, as the cause, what a toJSON throws", () => {
     const cause = new Error("no JSON for this");
 
-    expect(() => format.encode({ toJSON: () => { throw cause; } })).toThrow(expect.objectContaining({ cause }));
+    expect(() =>
+      format.encode({
+        toJSON: () => {
+          throw cause;
+        },
+      }),
+    ).toThrow(expect.objectContaining({ cause }));
   });
 
   it.each<[what: string, bytes: Uint8Array]>([
@@ -103,22 +147,28 @@ describe("json", () => {
     const act = () => format.decode(bytes);
 
     expect(act).toThrow(DecodeError);
-    expect(act).toThrow(expect.objectContaining({ message: `json: ${bytes.byteLength} bytes are not JSON in UTF-8`, operation: "decode" }));
+    expect(act).toThrow(
+      expect.objectContaining({
+        message: `json: ${bytes.byteLength} bytes are not JSON in UTF-8`,
+        operation: "decode",
+      }),
+    );
     expect(act).not.toThrow(expect.objectContaining({ cause: expect.anything() as unknown }));
   });
 
-  it.each(['{"__proto__":{"polluted":1}}', '[{"a":{"\\u005f_proto__":1}}]', '{"\\u005F\\u005f\\u0070\\u0072\\u006f\\u0074\\u006f\\u005f\\u005f":1}'])(
-    "refuses to read a property named __proto__, however it is spelt: %s",
-    (text) => {
-      const act = () => decodeText(text);
+  it.each([
+    '{"__proto__":{"polluted":1}}',
+    '[{"a":{"\\u005f_proto__":1}}]',
+    '{"\\u005F\\u005f\\u0070\\u0072\\u006f\\u0074\\u006f\\u005f\\u005f":1}',
+  ])("refuses to read a property named __proto__, however it is spelt: %s", (text) => {
+    const act = () => decodeText(text);
 
-      expect(act).toThrow(DecodeError);
-      expect(act).toThrow("json: a property is named __proto__");
-    },
-  );
+    expect(act).toThrow(DecodeError);
+    expect(act).toThrow("json: a property is named __proto__");
+  });
 
   it("reads __proto__ where it is text", () => {
-    const value = { a: "__proto__", b: '"__proto__":', "x__proto__": "\\u005f", "\u0001": "__proto__" };
+    const value = { a: "__proto__", b: '"__proto__":', x__proto__: "\\u005f", "\u0001": "__proto__" };
 
     expect(format.decode(format.encode(value))).toStrictEqual(value);
   });

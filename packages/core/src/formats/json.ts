@@ -48,20 +48,27 @@ function stringify(value: unknown): string {
   try {
     text = JSON.stringify(value);
   } catch (cause) {
-    throw new EncodeError("json: the value cannot be written: a bigint, a cycle, nesting too deep, or a toJSON that throws", {
-      operation: "encode",
-      cause,
-    });
+    throw new EncodeError(
+      "json: the value cannot be written: a bigint, a cycle, nesting too deep, or a toJSON that throws",
+      {
+        operation: "encode",
+        cause,
+      },
+    );
   }
   if (text === undefined) throw new EncodeError(`json: ${typeof value} cannot be written`, { operation: "encode" });
   if (text === "null" && value !== null) {
     throw new EncodeError("json: NaN, infinities and invalid dates would be written as null", { operation: "encode" });
   }
-  if (ArrayBuffer.isView(value)) throw new EncodeError("json: bytes cannot be written; use msgpack() or v8()", { operation: "encode" });
+  if (ArrayBuffer.isView(value))
+    throw new EncodeError("json: bytes cannot be written; use msgpack() or v8()", { operation: "encode" });
   if (text === "{}" && Object.prototype.toString.call(value) !== "[object Object]") {
-    throw new EncodeError("json: a Map, Set, Error or the like would be written as {}; use v8(), or msgpack() for Map and Set", {
-      operation: "encode",
-    });
+    throw new EncodeError(
+      "json: a Map, Set, Error or the like would be written as {}; use v8(), or msgpack() for Map and Set",
+      {
+        operation: "encode",
+      },
+    );
   }
   return text;
 }

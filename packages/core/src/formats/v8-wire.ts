@@ -55,7 +55,8 @@ class Walk {
   header(): void {
     if (this.#byte() !== 0xff) throw new Unsafe("it does not begin as a structured clone does");
     const version = this.#byte();
-    if (version < OLDEST_VERSION || version > NEWEST_VERSION) throw new Unsafe(`its version is ${version}, not ${OLDEST_VERSION} to ${NEWEST_VERSION}`);
+    if (version < OLDEST_VERSION || version > NEWEST_VERSION)
+      throw new Unsafe(`its version is ${version}, not ${OLDEST_VERSION} to ${NEWEST_VERSION}`);
   }
 
   end(): void {
@@ -103,7 +104,8 @@ class Walk {
         this.value();
         this.#varint();
         return;
-      case 0x7e: { // ~: ArrayBuffer that can grow
+      case 0x7e: {
+        // ~: ArrayBuffer that can grow
         const byteLength = this.#varint();
         this.#spend(this.#varint() - byteLength);
         this.#skip(byteLength);
@@ -117,9 +119,11 @@ class Walk {
         this.#properties(OBJECT_END);
         this.#varint();
         return;
-      case 0x41: { // A: array without holes
+      case 0x41: {
+        // A: array without holes
         let length = this.#varint();
-        if (length > this.#bytes.byteLength - this.#at) throw new Unsafe("an array claims more elements than there are bytes");
+        if (length > this.#bytes.byteLength - this.#at)
+          throw new Unsafe("an array claims more elements than there are bytes");
         while (length-- > 0) this.value();
         this.#properties(DENSE_END);
         this.#varint();
@@ -188,7 +192,8 @@ class Walk {
     if (read !== 0x22 && read !== 0x53 && read !== 0x63) return false;
     const unit = read === 0x63 ? 2 : 1;
     if (this.#bytes[this.#at] !== PROTO.length * unit) return false;
-    for (let i = 0; i < PROTO.length; i++) if (this.#bytes[this.#at + 1 + i * unit] !== PROTO.charCodeAt(i)) return false;
+    for (let i = 0; i < PROTO.length; i++)
+      if (this.#bytes[this.#at + 1 + i * unit] !== PROTO.charCodeAt(i)) return false;
     return true;
   }
 

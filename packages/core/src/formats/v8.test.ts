@@ -12,7 +12,16 @@ const roundTrip = (value: unknown): unknown => format.decode(format.encode(value
 
 describe("v8", () => {
   it("keeps whatever Node can clone, as fast-check finds it", () => {
-    const value = fc.anything({ withBigInt: true, withDate: true, withMap: true, withSet: true, withTypedArray: true, withSparseArray: true, withUnicodeString: true, key: fc.string().filter((key) => key !== "__proto__") });
+    const value = fc.anything({
+      withBigInt: true,
+      withDate: true,
+      withMap: true,
+      withSet: true,
+      withTypedArray: true,
+      withSparseArray: true,
+      withUnicodeString: true,
+      key: fc.string().filter((key) => key !== "__proto__"),
+    });
 
     fc.assert(
       fc.property(value, (given) => {
@@ -31,7 +40,10 @@ describe("v8", () => {
     ["a regular expression", /a+/giu],
     ["boxed values", [Object(1), Object("a"), Object(true), Object(false), Object(1n)]],
     ["a buffer", Buffer.from("a copper kettle")],
-    ["typed arrays", [new Float64Array([1.5]), new BigUint64Array([1n]), new DataView(new ArrayBuffer(3)), new ArrayBuffer(5)]],
+    [
+      "typed arrays",
+      [new Float64Array([1.5]), new BigUint64Array([1n]), new DataView(new ArrayBuffer(3)), new ArrayBuffer(5)],
+    ],
     ["a buffer that can grow", new ArrayBuffer(8, { maxByteLength: 64 })],
     ["text with lone surrogates", ["a\ud800", "\udc00"]],
     ["text of every width", ["latin é", "漢字", "x".repeat(300), "漢".repeat(300)]],
@@ -52,7 +64,9 @@ describe("v8", () => {
   });
 
   it("keeps errors, with class, message, cause and properties of the built-in ones", () => {
-    const decoded = roundTrip(new RangeError("too far", { cause: new Map([["a", new TypeError("inner")]]) })) as RangeError;
+    const decoded = roundTrip(
+      new RangeError("too far", { cause: new Map([["a", new TypeError("inner")]]) }),
+    ) as RangeError;
 
     expect(decoded).toBeInstanceOf(RangeError);
     expect(decoded.message).toBe("too far");
@@ -88,7 +102,8 @@ describe("v8", () => {
     expect(act).toThrow(EncodeError);
     expect(act).toThrow(
       expect.objectContaining({
-        message: "v8: the value holds what cannot be cloned: a function, symbol, promise or the like, or is nested too deep",
+        message:
+          "v8: the value holds what cannot be cloned: a function, symbol, promise or the like, or is nested too deep",
         operation: "encode",
       }),
     );
@@ -99,8 +114,12 @@ describe("v8", () => {
     const holes: number[] = [];
     holes[10_000_000] = 1;
 
-    expect(() => format.encode(JSON.parse('{"__proto__":1}'))).toThrow("v8: the value could not be read back: a property is named __proto__");
-    expect(() => format.encode(holes)).toThrow("v8: the value could not be read back: it claims far more memory than its bytes account for");
+    expect(() => format.encode(JSON.parse('{"__proto__":1}'))).toThrow(
+      "v8: the value could not be read back: a property is named __proto__",
+    );
+    expect(() => format.encode(holes)).toThrow(
+      "v8: the value could not be read back: it claims far more memory than its bytes account for",
+    );
   });
 
   const clone = (...body: number[]): Uint8Array => Uint8Array.of(0xff, 0x0f, ...body);
@@ -113,26 +132,74 @@ describe("v8", () => {
     ["a version to come", Uint8Array.of(0xff, 0x10, 0x54), "its version is 16, not 13 to 15"],
     ["a version long gone", Uint8Array.of(0xff, 0x0c, 0x54), "its version is 12, not 13 to 15"],
     ["two values", clone(0x54, 0x54), "something follows the value"],
-    ["an array of 33 million holes", clone(...text("a"), 0xc0, 0x95, 0xde, 0x0f, ...text("@"), 0, 0xc0, 0x95, 0xde, 0x0f), "it claims far more memory than its bytes account for"],
-    ["100 arrays of 16,000 holes", clone(...text("A"), 100, ...Array.from({ length: 100 }, () => [0x61, 0x80, 0x7d, 0x40, 0, 0x80, 0x7d]).flat(), ...text("$"), 0, 100), "it claims far more memory than its bytes account for"],
-    ["an array of 33 million elements", clone(...text("A"), 0xc0, 0x95, 0xde, 0x0f), "an array claims more elements than there are bytes"],
-    ["room for 2 GiB", clone(...text("~"), 0, 0xff, 0xff, 0xff, 0xff, 0x07), "it claims far more memory than its bytes account for"],
+    [
+      "an array of 33 million holes",
+      clone(...text("a"), 0xc0, 0x95, 0xde, 0x0f, ...text("@"), 0, 0xc0, 0x95, 0xde, 0x0f),
+      "it claims far more memory than its bytes account for",
+    ],
+    [
+      "100 arrays of 16,000 holes",
+      clone(
+        ...text("A"),
+        100,
+        ...Array.from({ length: 100 }, () => [0x61, 0x80, 0x7d, 0x40, 0, 0x80, 0x7d]).flat(),
+        ...text("$"),
+        0,
+        100,
+      ),
+      "it claims far more memory than its bytes account for",
+    ],
+    [
+      "an array of 33 million elements",
+      clone(...text("A"), 0xc0, 0x95, 0xde, 0x0f),
+      "an array claims more elements than there are bytes",
+    ],
+    [
+      "room for 2 GiB",
+      clone(...text("~"), 0, 0xff, 0xff, 0xff, 0xff, 0x07),
+      "it claims far more memory than its bytes account for",
+    ],
     ["text of 2 GiB", clone(0x22, 0xff, 0xff, 0xff, 0xff, 0x07, 0x61), "it is cut short"],
     ["a bigint of 2 GiB", clone(...text("Z"), 0xfe, 0xff, 0xff, 0xff, 0x0f), "it is cut short"],
     ["a number of 6 bytes", clone(0x55, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01), "a number has more than 32 bits"],
     ["shared memory", clone(...text("u"), 0), "it holds what v8.serialize does not write (tag 117)"],
     ["a module of WebAssembly", clone(...text("w"), 0), "it holds what v8.serialize does not write (tag 119)"],
     ["an error that is malformed", clone(...text("r!")), "an error is malformed"],
-    ["a million levels", Buffer.concat([clone(), Buffer.alloc(2_000_000, Uint8Array.of(0x41, 1))]), "it is nested too deep"],
-    ["__proto__ in Latin-1", clone(...text('o"'), 9, ...text("__proto__o{"), 0, ...text("{"), 1), "a property is named __proto__"],
-    ["__proto__ in UTF-16", clone(...text("oc"), 18, ...Buffer.from("__proto__", "utf16le"), ...text("o{"), 0, ...text("{"), 1), "a property is named __proto__"],
-    ["__proto__ in UTF-8", clone(...text("oS"), 9, ...text("__proto__o{"), 0, ...text("{"), 1), "a property is named __proto__"],
-    ["__proto__ of an array", clone(...text('A'), 0, 0x22, 9, ...text("__proto__T$"), 1, 0), "a property is named __proto__"],
+    [
+      "a million levels",
+      Buffer.concat([clone(), Buffer.alloc(2_000_000, Uint8Array.of(0x41, 1))]),
+      "it is nested too deep",
+    ],
+    [
+      "__proto__ in Latin-1",
+      clone(...text('o"'), 9, ...text("__proto__o{"), 0, ...text("{"), 1),
+      "a property is named __proto__",
+    ],
+    [
+      "__proto__ in UTF-16",
+      clone(...text("oc"), 18, ...Buffer.from("__proto__", "utf16le"), ...text("o{"), 0, ...text("{"), 1),
+      "a property is named __proto__",
+    ],
+    [
+      "__proto__ in UTF-8",
+      clone(...text("oS"), 9, ...text("__proto__o{"), 0, ...text("{"), 1),
+      "a property is named __proto__",
+    ],
+    [
+      "__proto__ of an array",
+      clone(...text("A"), 0, 0x22, 9, ...text("__proto__T$"), 1, 0),
+      "a property is named __proto__",
+    ],
   ])("refuses to read %s", (_, bytes, reason) => {
     const act = () => format.decode(bytes);
 
     expect(act).toThrow(DecodeError);
-    expect(act).toThrow(expect.objectContaining({ message: `v8: ${bytes.byteLength} bytes are no structured clone: ${reason}`, operation: "decode" }));
+    expect(act).toThrow(
+      expect.objectContaining({
+        message: `v8: ${bytes.byteLength} bytes are no structured clone: ${reason}`,
+        operation: "decode",
+      }),
+    );
   });
 
   it("refuses with DecodeError what only Node finds wrong", () => {

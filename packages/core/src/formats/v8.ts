@@ -26,17 +26,24 @@ const V8_FORMAT: Format = /* @__PURE__ */ Object.freeze({
       bytes = clone().serialize(value);
     } catch {
       // Without the cause: it quotes the function, symbol or text that it stumbled over.
-      throw new EncodeError("v8: the value holds what cannot be cloned: a function, symbol, promise or the like, or is nested too deep", {
-        operation: "encode",
-      });
+      throw new EncodeError(
+        "v8: the value holds what cannot be cloned: a function, symbol, promise or the like, or is nested too deep",
+        {
+          operation: "encode",
+        },
+      );
     }
     const reason = unsafeReason(bytes);
-    if (reason !== undefined) throw new EncodeError(`v8: the value could not be read back: ${reason}`, { operation: "encode" });
+    if (reason !== undefined)
+      throw new EncodeError(`v8: the value could not be read back: ${reason}`, { operation: "encode" });
     return bytes;
   },
   decode: (bytes: Uint8Array): unknown => {
     const reason = unsafeReason(bytes);
-    if (reason !== undefined) throw new DecodeError(`v8: ${bytes.byteLength} bytes are no structured clone: ${reason}`, { operation: "decode" });
+    if (reason !== undefined)
+      throw new DecodeError(`v8: ${bytes.byteLength} bytes are no structured clone: ${reason}`, {
+        operation: "decode",
+      });
     try {
       // Node's typed arrays would be views of `bytes`: they would share memory with the backend, and keep a whole reply alive.
       return clone().deserialize(bytes.includes(TYPED_ARRAY) ? Uint8Array.from(bytes) : bytes);

@@ -7,7 +7,8 @@ function setUp() {
   const start = clock.now();
   const passed: [string, number][] = [];
   const deadlines = new Deadlines(100, clock);
-  const begin = (name: string, lengthMs = 100) => deadlines.start(clock.now(), lengthMs, () => passed.push([name, clock.now() - start]));
+  const begin = (name: string, lengthMs = 100) =>
+    deadlines.start(clock.now(), lengthMs, () => passed.push([name, clock.now() - start]));
   return { clock, deadlines, passed, begin };
 }
 
@@ -18,7 +19,11 @@ it("passes each at its own instant", () => {
   begin("b");
   begin("short", 10);
   clock.advance(200);
-  expect(passed).toEqual([["short", 40], ["a", 100], ["b", 130]]);
+  expect(passed).toEqual([
+    ["short", 40],
+    ["a", 100],
+    ["b", 130],
+  ]);
 });
 
 it("one that is over never passes, whichever it is", () => {

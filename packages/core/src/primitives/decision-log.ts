@@ -38,6 +38,8 @@ export class Journal {
   about(at: readonly string[]): readonly Decision[] {
     const now = this.#clock.now();
     const inOrder = [...this.#notes.slice(this.#next), ...this.#notes.slice(0, this.#next)];
-    return inOrder.filter((note) => at.includes(note.at)).map(({ noted, what, why }) => ({ agoMs: now - noted, what, why }));
+    return inOrder
+      .filter((note) => at.includes(note.at))
+      .map(({ noted, what, why }) => ({ agoMs: now - noted, what, why }));
   }
 }

@@ -4,20 +4,56 @@ import { InvalidArgumentError } from "../contracts/errors.ts";
 
 describe("parseDuration", () => {
   it.for<readonly [string, number]>([
-    ["0ms", 0], ["1ms", 1], ["250ms", 250], ["1s", 1_000], ["90s", 90_000], ["1m", 60_000], ["1h", 3_600_000], ["1d", 86_400_000], ["30d", 2_592_000_000],
-    ["1.5s", 1_500], [".5s", 500], ["0.001ms", 0.001], ["-5m", -300_000], ["1e3ms", 1_000], ["2E2MS", 200], ["1H", 3_600_000], ["Infinity", Infinity],
+    ["0ms", 0],
+    ["1ms", 1],
+    ["250ms", 250],
+    ["1s", 1_000],
+    ["90s", 90_000],
+    ["1m", 60_000],
+    ["1h", 3_600_000],
+    ["1d", 86_400_000],
+    ["30d", 2_592_000_000],
+    ["1.5s", 1_500],
+    [".5s", 500],
+    ["0.001ms", 0.001],
+    ["-5m", -300_000],
+    ["1e3ms", 1_000],
+    ["2E2MS", 200],
+    ["1H", 3_600_000],
+    ["Infinity", Infinity],
   ])("%s is %d ms", ([text, ms]) => {
     expect(parseDuration(text)).toBe(ms);
   });
 
   it.for<readonly [string]>([
-    [""], ["5"], ["m"], ["5 m"], [" 5m"], ["5m "], ["5min"], ["5y"], ["1m30s"], ["+5m"], ["1,5s"], ["0x10s"], ["NaN"], ["NaNms"], ["-Infinity"], ["infinity"], ["Infinityms"], ["1e309s"], ["five minutes"], ["５s"],
+    [""],
+    ["5"],
+    ["m"],
+    ["5 m"],
+    [" 5m"],
+    ["5m "],
+    ["5min"],
+    ["5y"],
+    ["1m30s"],
+    ["+5m"],
+    ["1,5s"],
+    ["0x10s"],
+    ["NaN"],
+    ["NaNms"],
+    ["-Infinity"],
+    ["infinity"],
+    ["Infinityms"],
+    ["1e309s"],
+    ["five minutes"],
+    ["５s"],
   ])("%j is none", ([text]) => {
     expect(() => parseDuration(text)).toThrow(InvalidArgumentError);
   });
 
   it("says what was given, and what is accepted", () => {
-    expect(() => parseDuration("soon")).toThrow('duration: "soon" is no duration; give milliseconds (60_000), or a number with a unit: ms, s, m, h or d ("1m")');
+    expect(() => parseDuration("soon")).toThrow(
+      'duration: "soon" is no duration; give milliseconds (60_000), or a number with a unit: ms, s, m, h or d ("1m")',
+    );
   });
 });
 
@@ -28,7 +64,8 @@ describe("toMs", () => {
 
   it("takes text as parseDuration does, and names the option", () => {
     expect(toMs("ttl", "5m")).toBe(300_000);
-    for (const given of [NaN, "5", null, undefined, {}, true, 5n]) expect(() => toMs("ttl", given as never)).toThrow(/^ttl: .* is no duration/);
+    for (const given of [NaN, "5", null, undefined, {}, true, 5n])
+      expect(() => toMs("ttl", given as never)).toThrow(/^ttl: .* is no duration/);
   });
 });
 
@@ -39,9 +76,22 @@ describe("what was given, in a message", () => {
     }
   }
   it.for<readonly [unknown, string]>([
-    ["text", '"text"'], ['"quoted"\n', '"\\"quoted\\"\\n"'], ["x".repeat(41), `"${"x".repeat(40)}…"`], ["x".repeat(40), `"${"x".repeat(40)}"`],
-    [5, "5"], [-0, "0"], [NaN, "NaN"], [5n, "5n"], [true, "true"], [undefined, "undefined"], [null, "null"],
-    [Symbol("hunter2"), "a symbol"], [() => "hunter2", "a function"], [["hunter2"], "an array"], [{ password: "hunter2" }, "an object"], [new Secret(), "an object"],
+    ["text", '"text"'],
+    ['"quoted"\n', '"\\"quoted\\"\\n"'],
+    ["x".repeat(41), `"${"x".repeat(40)}…"`],
+    ["x".repeat(40), `"${"x".repeat(40)}"`],
+    [5, "5"],
+    [-0, "0"],
+    [NaN, "NaN"],
+    [5n, "5n"],
+    [true, "true"],
+    [undefined, "undefined"],
+    [null, "null"],
+    [Symbol("hunter2"), "a symbol"],
+    [() => "hunter2", "a function"],
+    [["hunter2"], "an array"],
+    [{ password: "hunter2" }, "an object"],
+    [new Secret(), "an object"],
   ])("is short, and gives away no content of objects: %#", ([given, text]) => {
     expect(shown(given)).toBe(text);
   });

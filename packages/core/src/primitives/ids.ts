@@ -7,7 +7,9 @@ let used = 0;
 /** 96 random bits in 16 characters, base64url: names a write, or the holder of a lease, and cannot be guessed. One call of the system for many. */
 export function newId(): string {
   if (used === pool.length) {
-    pool = crypto().randomBytes(12 * 128).toString("base64url");
+    pool = crypto()
+      .randomBytes(12 * 128)
+      .toString("base64url");
     used = 0;
   }
   return pool.slice(used, (used += 16));

@@ -40,25 +40,35 @@ it("does nothing for a node that is not there", () => {
 });
 
 it("does as lists in a Map do, through its growth too", () => {
-  const key = fc.oneof(fc.integer({ min: 0, max: 9 }).map((i) => `k${i}`), fc.integer({ min: 0, max: 3_000 }).map((i) => `${"x".repeat(200)}${i}${"y".repeat(10)}`), fc.string({ unit: "binary" }));
-  fc.assert(fc.property(fc.array(fc.tuple(fc.boolean(), key, fc.nat()), { maxLength: 2_000, size: "max" }), (steps) => {
-    const table = new KeyTable<Named>();
-    const model = new Map<string, Named[]>();
-    const all: Named[] = [];
-    for (const [adds, at, pick] of steps) {
-      if (adds || all.length === 0) {
-        const node = new Named(String(all.length));
-        table.add(at, node);
-        model.set(at, [node, ...(model.get(at) ?? [])]);
-        all.push(node);
-      } else {
-        const node = all[pick % all.length]!;
-        table.remove(node);
-        model.set(node.at, (model.get(node.at) ?? []).filter((each) => each !== node));
+  const key = fc.oneof(
+    fc.integer({ min: 0, max: 9 }).map((i) => `k${i}`),
+    fc.integer({ min: 0, max: 3_000 }).map((i) => `${"x".repeat(200)}${i}${"y".repeat(10)}`),
+    fc.string({ unit: "binary" }),
+  );
+  fc.assert(
+    fc.property(fc.array(fc.tuple(fc.boolean(), key, fc.nat()), { maxLength: 2_000, size: "max" }), (steps) => {
+      const table = new KeyTable<Named>();
+      const model = new Map<string, Named[]>();
+      const all: Named[] = [];
+      for (const [adds, at, pick] of steps) {
+        if (adds || all.length === 0) {
+          const node = new Named(String(all.length));
+          table.add(at, node);
+          model.set(at, [node, ...(model.get(at) ?? [])]);
+          all.push(node);
+        } else {
+          const node = all[pick % all.length]!;
+          table.remove(node);
+          model.set(
+            node.at,
+            (model.get(node.at) ?? []).filter((each) => each !== node),
+          );
+        }
       }
-    }
-    for (const [at, nodes] of model) expect(under(table, at)).toEqual(nodes.map(({ name }) => name));
-    expect([...table].length).toBe(table.size);
-    expect(table.size).toBe([...model.values()].flat().length);
-  }), { numRuns: 60, seed: 7 });
+      for (const [at, nodes] of model) expect(under(table, at)).toEqual(nodes.map(({ name }) => name));
+      expect([...table].length).toBe(table.size);
+      expect(table.size).toBe([...model.values()].flat().length);
+    }),
+    { numRuns: 60, seed: 7 },
+  );
 });

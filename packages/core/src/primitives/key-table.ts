@@ -62,7 +62,8 @@ export class KeyTable<T extends KeyNode> {
   }
 
   #find(node: KeyNode | undefined, at: string, hash: number): T | undefined {
-    for (let each = node; each !== undefined; each = each.next) if (each.hash === hash && each.at === at) return each as T;
+    for (let each = node; each !== undefined; each = each.next)
+      if (each.hash === hash && each.at === at) return each as T;
     return undefined;
   }
 
@@ -93,6 +94,7 @@ function hashOf(at: string): number {
   const isLong = length > 3 * SAMPLED;
   const head = isLong ? SAMPLED : length;
   for (let i = 0; i < head; i += 1) hash = Math.imul(hash ^ at.charCodeAt(i), 16_777_619);
-  if (isLong) for (let i = length - 2 * SAMPLED; i < length; i += 1) hash = Math.imul(hash ^ at.charCodeAt(i), 16_777_619);
+  if (isLong)
+    for (let i = length - 2 * SAMPLED; i < length; i += 1) hash = Math.imul(hash ^ at.charCodeAt(i), 16_777_619);
   return (hash ^ (hash >>> 15)) >>> 0;
 }

@@ -14,12 +14,14 @@ it("runs the writes of one key in the order they were called, and those of other
   const chains = new Chains();
   const order: string[] = [];
   const gates = [gate(), gate(), gate()] as const;
-  const runs = gates.map((each, i) => chains.run("k", async () => {
-    order.push(`begins ${i}`);
-    await each.pass();
-    order.push(`ends ${i}`);
-    return i;
-  }));
+  const runs = gates.map((each, i) =>
+    chains.run("k", async () => {
+      order.push(`begins ${i}`);
+      await each.pass();
+      order.push(`ends ${i}`);
+      return i;
+    }),
+  );
   gates[2].open();
   gates[1].open();
   await chains.run("other", async () => void order.push("other"));
@@ -35,13 +37,20 @@ it("goes on after a failure, which is its caller's alone", async () => {
   const failure = new Error("lost");
   const first = chains.run("k", () => Promise.reject(failure));
   const second = chains.run("k", async () => 2);
-  expect(await Promise.all([outcome(first), outcome(second)])).toEqual([{ status: "rejected", reason: failure }, { status: "fulfilled", value: 2 }]);
+  expect(await Promise.all([outcome(first), outcome(second)])).toEqual([
+    { status: "rejected", reason: failure },
+    { status: "fulfilled", value: 2 },
+  ]);
 });
 
 it("keeps nothing of writes that are settled", async () => {
   const chains = new Chains();
   const slow = gate();
-  const runs = [chains.run("a", slow.pass), chains.run("a", () => Promise.reject(new Error("lost"))).catch(() => undefined), chains.run("b", async () => undefined)];
+  const runs = [
+    chains.run("a", slow.pass),
+    chains.run("a", () => Promise.reject(new Error("lost"))).catch(() => undefined),
+    chains.run("b", async () => undefined),
+  ];
   expect(chains.size).toBe(3);
   slow.open();
   await Promise.all(runs);

@@ -22,7 +22,12 @@ describe("Histogram", () => {
     for (let ms = 1; ms <= 1_000; ms += 1) histogram.record(ms);
     const { count, p50Ms, p95Ms, p99Ms } = histogram.snapshot();
     expect(count).toBe(1_000);
-    for (const [percentile, expected] of [[p50Ms, 500], [p95Ms, 950], [p99Ms, 990]] as const) expect(Math.abs(percentile / expected - 1)).toBeLessThan(0.06);
+    for (const [percentile, expected] of [
+      [p50Ms, 500],
+      [p95Ms, 950],
+      [p99Ms, 990],
+    ] as const)
+      expect(Math.abs(percentile / expected - 1)).toBeLessThan(0.06);
   });
 
   it("tells the one slow call in a hundred, and no faster one", () => {
@@ -54,7 +59,15 @@ it("a Meter adds up to the calls there were", () => {
   meter.misses = 1;
   meter.load.record(5);
   const tier = new TierMeter().snapshot("memory", "up", { entries: 2 });
-  expect(meter.snapshot(7, [tier])).toMatchObject({ hits: 6, staleHits: 3, misses: 1, hitRatio: 0.9, pending: 7, loadLatency: { count: 1 }, tiers: [{ label: "memory", state: "up", entries: 2 }] });
+  expect(meter.snapshot(7, [tier])).toMatchObject({
+    hits: 6,
+    staleHits: 3,
+    misses: 1,
+    hitRatio: 0.9,
+    pending: 7,
+    loadLatency: { count: 1 },
+    tiers: [{ label: "memory", state: "up", entries: 2 }],
+  });
   expect("bytes" in tier).toBe(false);
 });
 

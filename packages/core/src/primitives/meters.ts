@@ -16,7 +16,12 @@ export class Histogram {
 
   /** `NaN` for each percentile while nothing was recorded. */
   snapshot(): Latency {
-    return { count: this.#count, p50Ms: this.#percentile(0.5), p95Ms: this.#percentile(0.95), p99Ms: this.#percentile(0.99) };
+    return {
+      count: this.#count,
+      p50Ms: this.#percentile(0.5),
+      p95Ms: this.#percentile(0.95),
+      p99Ms: this.#percentile(0.99),
+    };
   }
 
   #percentile(share: number): number {
@@ -42,7 +47,11 @@ export class TierMeter {
   readonly write: Histogram = new Histogram();
   readonly remove: Histogram = new Histogram();
 
-  snapshot(label: string, state: TierState, size: { readonly entries?: number; readonly bytes?: number } = {}): TierStats {
+  snapshot(
+    label: string,
+    state: TierState,
+    size: { readonly entries?: number; readonly bytes?: number } = {},
+  ): TierStats {
     return {
       label,
       state,

@@ -11,7 +11,9 @@ export const once = <T>(connect: () => Promise<T>): (() => Promise<T>) => {
 };
 
 export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
-  value !== null && (typeof value === "object" || typeof value === "function") && typeof (value as { then?: unknown }).then === "function";
+  value !== null &&
+  (typeof value === "object" || typeof value === "function") &&
+  typeof (value as { then?: unknown }).then === "function";
 
 /** Applies `next` at once where the value is there, else when it is: what can stay synchronous does. */
 export const whenReady = <T, R>(value: Awaitable<T>, next: (value: T) => Awaitable<R>): Awaitable<R> =>

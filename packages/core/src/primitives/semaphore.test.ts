@@ -17,7 +17,10 @@ it("hands a free one to whoever waits longest, and to nobody else meanwhile", as
   slots.free();
   // It is taken already, though the one who waits has not run yet.
   expect(slots.tryTake()).toBe(false);
-  expect(await Promise.all(waiting.map((each) => outcome(each)))).toEqual([{ status: "fulfilled", value: true }, { status: "pending" }]);
+  expect(await Promise.all(waiting.map((each) => outcome(each)))).toEqual([
+    { status: "fulfilled", value: true },
+    { status: "pending" },
+  ]);
   slots.free();
   expect(await waiting[1]).toBe(true);
   slots.free();
@@ -52,7 +55,9 @@ it("keeps a slot with whoever was given it before he left", async () => {
 
 it("gives at once what is free, whether or not anybody means to leave", async () => {
   const slots = new Slots(Infinity);
-  expect(await Promise.all(Array.from({ length: 100 }, () => slots.take(Promise.resolve())))).toEqual(Array.from({ length: 100 }, () => true));
+  expect(await Promise.all(Array.from({ length: 100 }, () => slots.take(Promise.resolve())))).toEqual(
+    Array.from({ length: 100 }, () => true),
+  );
   await flush();
   expect(slots.tryTake()).toBe(true);
 });

@@ -23,7 +23,9 @@ it("knows 100,000 versions at most: it forgets many at once, and says so once fo
   expect([table.size, forgotten.mock.calls.length]).toEqual([100_000, 0]);
   await source.read(["another"]);
   expect([table.size, forgotten.mock.calls.length]).toEqual([90_001, 1]);
-  expect([table.has("another"), table.has("t99999"), table.has("t10000"), table.has("t9999"), table.has("t0")]).toEqual([true, true, true, false, false]);
+  expect([table.has("another"), table.has("t99999"), table.has("t10000"), table.has("t9999"), table.has("t0")]).toEqual(
+    [true, true, true, false, false],
+  );
 });
 
 describe("what is learnt", () => {
@@ -50,20 +52,35 @@ describe("what is learnt", () => {
     heard = trust.hear(2_000);
     heard.attached();
     heard.alive(clock.now());
-    [asked, answer, versions] = [[], undefined, new Map([["a", version(1)], ["b", version(1)]])];
+    [asked, answer, versions] = [
+      [],
+      undefined,
+      new Map([
+        ["a", version(1)],
+        ["b", version(1)],
+      ]),
+    ];
     table = new TagTable(trust, clock, () => undefined);
     source = table.learning({
       read: (tags) => ask(`read ${tags.join()}`, () => tags.map((tag) => versions.get(tag))),
       pin: (tags) => ask(`pin ${tags.join()}`, () => ({ at: "i.1", versions: tags.map((tag) => versions.get(tag)!) })),
-      unchangedSince: (at, tags) => ask(`unchanged ${tags.join()} since ${at}`, () => tags.map((tag) => versions.get(tag))),
-      renew: (tags, mode) => ask(`${mode} ${tags.join()}`, () => { for (const tag of tags) versions.set(tag, version(9)); }),
+      unchangedSince: (at, tags) =>
+        ask(`unchanged ${tags.join()} since ${at}`, () => tags.map((tag) => versions.get(tag))),
+      renew: (tags, mode) =>
+        ask(`${mode} ${tags.join()}`, () => {
+          for (const tag of tags) versions.set(tag, version(9));
+        }),
     });
   });
 
   it("is what was answered, by every way of asking, and is known while it is trusted", async () => {
     await source.read(["a", "missing"]);
     await source.pin(["b"]);
-    expect([table.known(["b", "a"]), table.known(["a", "missing"]), table.has("missing")]).toEqual([[version(1), version(1)], undefined, false]);
+    expect([table.known(["b", "a"]), table.known(["a", "missing"]), table.has("missing")]).toEqual([
+      [version(1), version(1)],
+      undefined,
+      false,
+    ]);
     expect([table.knows(["b", "a"]), table.knows(["a", "missing"]), table.knows([])]).toEqual([true, false, true]);
     versions.set("late", version(1));
     await source.unchangedSince("i.1", ["late"]);
@@ -94,7 +111,11 @@ describe("what is learnt", () => {
     answer.open();
     expect(await reading).toEqual([version(1), version(1)]);
     await flush();
-    expect([table.known(["a"]), table.known(["b"]), asked]).toEqual([[version(2)], [version(1)], ["read a", "read a,b", "read a"]]);
+    expect([table.known(["a"]), table.known(["b"]), asked]).toEqual([
+      [version(2)],
+      [version(1)],
+      ["read a", "read a,b", "read a"],
+    ]);
   });
 
   it("is not learnt from an answer from before changes may have been missed", async () => {

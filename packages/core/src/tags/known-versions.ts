@@ -77,7 +77,12 @@ export class TagTable {
 
   /** `source`, whose answers are learnt. */
   learning(source: TagVersions): TagVersions {
-    const learn = async <T>(tags: readonly string[], ask: () => Promise<T>, versionsOf: (answer: T) => readonly (TagVersion | undefined)[], isAgain = false): Promise<T> => {
+    const learn = async <T>(
+      tags: readonly string[],
+      ask: () => Promise<T>,
+      versionsOf: (answer: T) => readonly (TagVersion | undefined)[],
+      isAgain = false,
+    ): Promise<T> => {
       const { epoch } = this.#trust;
       const since = this.#changes;
       this.#expect(tags);
@@ -86,16 +91,37 @@ export class TagTable {
         const overtaken = epoch === this.#trust.epoch ? this.#learn(tags, versionsOf(answer), since) : tags;
         // Issuing a version that was missing is a change too, and heard like any other; so is what was asked before anything
         // could be heard. Asked once more, behind the answer.
-        if (overtaken.length !== 0 && !isAgain) void learn(overtaken, () => source.read(overtaken), (versions) => versions, true).catch(ignore);
+        if (overtaken.length !== 0 && !isAgain)
+          void learn(
+            overtaken,
+            () => source.read(overtaken),
+            (versions) => versions,
+            true,
+          ).catch(ignore);
         return answer;
       } finally {
         this.#answered(tags);
       }
     };
     return {
-      read: (tags) => learn(tags, () => source.read(tags), (versions) => versions),
-      pin: (tags) => learn(tags, () => source.pin(tags), ({ versions }) => versions),
-      unchangedSince: (at, tags) => learn(tags, () => source.unchangedSince(at, tags), (versions) => versions),
+      read: (tags) =>
+        learn(
+          tags,
+          () => source.read(tags),
+          (versions) => versions,
+        ),
+      pin: (tags) =>
+        learn(
+          tags,
+          () => source.pin(tags),
+          ({ versions }) => versions,
+        ),
+      unchangedSince: (at, tags) =>
+        learn(
+          tags,
+          () => source.unchangedSince(at, tags),
+          (versions) => versions,
+        ),
       renew: async (tags, mode) => {
         this.forget(tags);
         try {

@@ -46,7 +46,11 @@ describe("RememberedVersions", () => {
     await table.learning(source).read(["a"]);
     expect([remembered.knows(["a"]), remembered.knows(["a", "b"])]).toEqual([true, false]);
     state.versions = { a: version("a2"), b: version("b2") };
-    expect([await remembered.known.read(["a"]), await remembered.known.read(["b"]), await remembered.asked.read(["b"])]).toEqual([[version("a1")], [version("b2")], [version("b2")]]);
+    expect([
+      await remembered.known.read(["a"]),
+      await remembered.known.read(["b"]),
+      await remembered.asked.read(["b"]),
+    ]).toEqual([[version("a1")], [version("b2")], [version("b2")]]);
     table.clear();
     state.isAway = true;
     expect(await remembered.known.read(["a", "b"])).toEqual([version("a1"), version("b2")]);
@@ -86,36 +90,39 @@ describe("RememberedVersions", () => {
     await expect(remembered.read(["a"])).rejects.toBe(away);
   });
 
-  it.each(["renewed", "not renewed"])("forgets what is %s here, and what was read while that was sent", async (outcome) => {
-    const { state, source, remembered } = store({ a: version("a1"), b: version("b1") });
-    await remembered.read(["a", "b"]);
-    const [reading, pinning] = [gate(), gate()];
-    const slow = new RememberedVersions({
-      ...source,
-      read: async (tags) => {
-        const found = await source.read(tags);
-        await reading.pass();
-        return found;
-      },
-      pin: async (tags) => {
-        const pinned = await source.pin(tags);
-        await pinning.pass();
-        return pinned;
-      },
-    });
-    const overtaken = [slow.read(["a"]), slow.pin(["a"])];
-    await Promise.all([reading.arrived(), pinning.arrived()]);
+  it.each(["renewed", "not renewed"])(
+    "forgets what is %s here, and what was read while that was sent",
+    async (outcome) => {
+      const { state, source, remembered } = store({ a: version("a1"), b: version("b1") });
+      await remembered.read(["a", "b"]);
+      const [reading, pinning] = [gate(), gate()];
+      const slow = new RememberedVersions({
+        ...source,
+        read: async (tags) => {
+          const found = await source.read(tags);
+          await reading.pass();
+          return found;
+        },
+        pin: async (tags) => {
+          const pinned = await source.pin(tags);
+          await pinning.pass();
+          return pinned;
+        },
+      });
+      const overtaken = [slow.read(["a"]), slow.pin(["a"])];
+      await Promise.all([reading.arrived(), pinning.arrived()]);
 
-    state.isAway = outcome === "not renewed";
-    await Promise.allSettled([remembered.renew(["a"], "hard"), slow.renew(["a"], "hard")]);
-    reading.open();
-    pinning.open();
-    await Promise.all(overtaken);
-    state.isAway = true;
-    await expect(remembered.read(["a"])).rejects.toBe(away);
-    expect(await remembered.read(["b"])).toEqual([version("b1")]);
-    await expect(slow.read(["a"])).rejects.toBe(away);
-  });
+      state.isAway = outcome === "not renewed";
+      await Promise.allSettled([remembered.renew(["a"], "hard"), slow.renew(["a"], "hard")]);
+      reading.open();
+      pinning.open();
+      await Promise.all(overtaken);
+      state.isAway = true;
+      await expect(remembered.read(["a"])).rejects.toBe(away);
+      expect(await remembered.read(["b"])).toEqual([version("b1")]);
+      await expect(slow.read(["a"])).rejects.toBe(away);
+    },
+  );
 
   it("forgets before it sends, and once more when that was answered", async () => {
     const { state, source } = store({ a: version("a1") });
@@ -144,7 +151,9 @@ describe("RememberedVersions", () => {
   });
 
   it("remembers a bounded number", async () => {
-    const { state, remembered } = store(Object.fromEntries(Array.from({ length: 10_001 }, (_, i) => [`t${i}`, version(String(i))])));
+    const { state, remembered } = store(
+      Object.fromEntries(Array.from({ length: 10_001 }, (_, i) => [`t${i}`, version(String(i))])),
+    );
     for (let i = 0; i <= 10_000; i += 1) await remembered.read([`t${i}`]);
     state.isAway = true;
     await expect(remembered.read(["t0"])).rejects.toBe(away);

@@ -23,7 +23,14 @@ export class RememberedVersions implements TagVersions {
     this.#source = source;
     this.#table = table;
     this.known = { read: async (tags) => this.#known(tags) ?? this.read(tags) };
-    this.asked = { read: (tags) => this.#ask(tags, () => source.read(tags), (versions) => versions) };
+    this.asked = {
+      read: (tags) =>
+        this.#ask(
+          tags,
+          () => source.read(tags),
+          (versions) => versions,
+        ),
+    };
   }
 
   /** Whether it can be said without asking what is current. */
@@ -42,7 +49,11 @@ export class RememberedVersions implements TagVersions {
   /** What is stored under versions that were not the current ones is gone as soon as the store answers again. */
   async pin(tags: readonly string[]): Promise<{ readonly at: string; readonly versions: readonly TagVersion[] }> {
     try {
-      return await this.#ask(tags, () => this.#source.pin(tags), ({ versions }) => versions);
+      return await this.#ask(
+        tags,
+        () => this.#source.pin(tags),
+        ({ versions }) => versions,
+      );
     } catch (error) {
       return { at: NOWHERE, versions: this.#recall(tags, error) };
     }
@@ -77,7 +88,11 @@ export class RememberedVersions implements TagVersions {
     return known;
   }
 
-  async #ask<T>(tags: readonly string[], ask: () => Promise<T>, versionsOf: (answer: T) => readonly (TagVersion | undefined)[]): Promise<T> {
+  async #ask<T>(
+    tags: readonly string[],
+    ask: () => Promise<T>,
+    versionsOf: (answer: T) => readonly (TagVersion | undefined)[],
+  ): Promise<T> {
     const asking: Asking = { overtaken: new Set() };
     this.#asking.add(asking);
     try {
@@ -89,7 +104,11 @@ export class RememberedVersions implements TagVersions {
     }
   }
 
-  #remember(tags: readonly string[], versions: readonly (TagVersion | undefined)[], overtaken?: ReadonlySet<string>): void {
+  #remember(
+    tags: readonly string[],
+    versions: readonly (TagVersion | undefined)[],
+    overtaken?: ReadonlySet<string>,
+  ): void {
     if (this.#seen.size + tags.length > MAX_SEEN) this.#seen.clear();
     tags.forEach((tag, i) => {
       const version = versions[i];

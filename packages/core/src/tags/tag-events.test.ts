@@ -11,8 +11,18 @@ const orders = placeBelow(root, "orders", false);
 
 function entry(place = users, names: readonly string[] = ["t"], changes: Partial<Entry> = {}): Entry {
   return {
-    value: 1, ttlMs: 100, staleAt: 1_100, expiresAt: 1_300, deadAt: 1_300, staleWhileRevalidateMs: 0, staleIfErrorMs: 200, localTtlMs: Infinity,
-    tags: names, dependsOn: dependencies(place, names), checkedAt: 0, ...changes,
+    value: 1,
+    ttlMs: 100,
+    staleAt: 1_100,
+    expiresAt: 1_300,
+    deadAt: 1_300,
+    staleWhileRevalidateMs: 0,
+    staleIfErrorMs: 200,
+    localTtlMs: Infinity,
+    tags: names,
+    dependsOn: dependencies(place, names),
+    checkedAt: 0,
+    ...changes,
   };
 }
 
@@ -30,7 +40,10 @@ describe("Tags", () => {
   });
 
   it.for([
-    ["its tag, in its namespace", users, ["t"]], ["its tag, above", root, ["other", "t"]], ["its namespace", users, []], ["the namespace above", root, []],
+    ["its tag, in its namespace", users, ["t"]],
+    ["its tag, above", root, ["other", "t"]],
+    ["its namespace", users, []],
+    ["the namespace above", root, []],
   ] as const)("an invalidation of %s ends it", ([, place, names]) => {
     const tags = new Tags();
     const [before, after] = [entry(), entry()];
@@ -60,10 +73,20 @@ describe("Tags", () => {
     expect(tags.hasEvents(users, tags.now, tags.now)).toBe(false);
     const before = tags.now;
     tags.called(users, tagKeys(users, ["any"]), "soft");
-    expect([users, admins, root, orders].map((place) => tags.hasEvents(place, before, before))).toEqual([true, true, false, false]);
+    expect([users, admins, root, orders].map((place) => tags.hasEvents(place, before, before))).toEqual([
+      true,
+      true,
+      false,
+      false,
+    ]);
     expect(tags.hasEvents(users, tags.now, tags.now)).toBe(false);
     tags.called(root, tagKeys(root, []), "hard");
-    expect([users, admins, root, orders].map((place) => tags.hasEvents(place, before + 1, before + 1))).toEqual([true, true, true, true]);
+    expect([users, admins, root, orders].map((place) => tags.hasEvents(place, before + 1, before + 1))).toEqual([
+      true,
+      true,
+      true,
+      true,
+    ]);
   });
 
   it("what they forget counts as called: nothing older is believed, and everything newer is", () => {
@@ -72,7 +95,11 @@ describe("Tags", () => {
     const since = tags.now;
     for (let i = 0; i < 10_000; i += 1) tags.called(orders, [`{~shop}:orders::${i}`], "soft");
     expect(tags.hold(old, 1_000)).toBe(undefined);
-    expect([tags.wasInvalidated(old.dependsOn, since), tags.wasCalled(old.dependsOn, since), tags.hasEvents(users, since, since)]).toEqual([true, true, true]);
+    expect([
+      tags.wasInvalidated(old.dependsOn, since),
+      tags.wasCalled(old.dependsOn, since),
+      tags.hasEvents(users, since, since),
+    ]).toEqual([true, true, true]);
     const fresh = entry(users, ["t"], { checkedAt: tags.now });
     expect(tags.hold(fresh, 1_000)).toBe(fresh);
     tags.called(users, tagKeys(users, ["t"]), "hard");
@@ -82,7 +109,8 @@ describe("Tags", () => {
   it("are bounded by the tags that were called, not by the calls", () => {
     const tags = new Tags();
     const one = entry();
-    for (let i = 0; i < 50_000; i += 1) tags.called(orders, tagKeys(orders, ["t", String(i % 100)]), i % 2 === 0 ? "hard" : "soft");
+    for (let i = 0; i < 50_000; i += 1)
+      tags.called(orders, tagKeys(orders, ["t", String(i % 100)]), i % 2 === 0 ? "hard" : "soft");
     expect(tags.hold(one, 1_000)).toBe(one);
   });
 });
@@ -90,7 +118,14 @@ describe("Tags", () => {
 const version = (hard: string, soft: string = hard): TagVersion => ({ hard, soft });
 
 describe("judgeVersions", () => {
-  it.for<readonly [string, readonly TagVersion[] | undefined, readonly (TagVersion | undefined)[], ReturnType<typeof judgeVersions>]>([
+  it.for<
+    readonly [
+      string,
+      readonly TagVersion[] | undefined,
+      readonly (TagVersion | undefined)[],
+      ReturnType<typeof judgeVersions>,
+    ]
+  >([
     ["equal", [version("a"), version("b")], [version("a"), version("b")], "current"],
     ["of an entry without any", undefined, [version("a")], "current"],
     ["none", [], [], "current"],
@@ -110,12 +145,17 @@ describe("judgeVersions", () => {
 });
 
 /** A store of tag versions that tells what it was asked. */
-function store(current: Readonly<Record<string, TagVersion>>): Pick<TagVersions, "read" | "unchangedSince"> & { readonly asked: (readonly string[])[] } {
+function store(
+  current: Readonly<Record<string, TagVersion>>,
+): Pick<TagVersions, "read" | "unchangedSince"> & { readonly asked: (readonly string[])[] } {
   const asked: (readonly string[])[] = [];
   return {
     asked,
     read: async (tags) => (asked.push(tags), tags.map((tag) => current[tag])),
-    unchangedSince: async (at, tags) => (asked.push(tags), tags.map((tag) => (at === "then" ? current[tag] : undefined))),
+    unchangedSince: async (at, tags) => (
+      asked.push(tags),
+      tags.map((tag) => (at === "then" ? current[tag] : undefined))
+    ),
   };
 }
 
@@ -126,8 +166,19 @@ describe("underVersions", () => {
   const current = { [NS]: version("n"), [U]: version("u"), [T]: version("t"), [UT]: version("ut") };
   const versions = [version("n"), version("u"), version("t"), version("ut")];
   const known = dependencies(users, ["t"]);
-  const read = async (found: Entry, expected: readonly string[], over: Record<string, TagVersion>, stored = store({ ...current, ...over })) => ({
-    result: await underVersions(found, expected, expected.map((key) => ({ ...current, ...over })[key]), stored, { now: () => 1_040, schedule: () => () => undefined }),
+  const read = async (
+    found: Entry,
+    expected: readonly string[],
+    over: Record<string, TagVersion>,
+    stored = store({ ...current, ...over }),
+  ) => ({
+    result: await underVersions(
+      found,
+      expected,
+      expected.map((key) => ({ ...current, ...over })[key]),
+      stored,
+      { now: () => 1_040, schedule: () => () => undefined },
+    ),
     asked: stored.asked,
   });
 
@@ -152,7 +203,10 @@ describe("underVersions", () => {
     for (const expected of [known, [NS, U]]) {
       expect((await read(one, expected, { [T]: version("new") })).result).toBe(undefined);
       expect((await read(one, expected, { [U]: version("new") })).result).toBe(undefined);
-      expect((await read(one, expected, { [UT]: version("ut", "new") })).result).toMatchObject({ value: 1, staleAt: 1_040 });
+      expect((await read(one, expected, { [UT]: version("ut", "new") })).result).toMatchObject({
+        value: 1,
+        staleAt: 1_040,
+      });
     }
   });
 
@@ -163,27 +217,51 @@ describe("underVersions", () => {
 });
 
 describe("versionsFor", () => {
-  const pinned = { at: "then", versions: new Map([[NS, version("n")], [U, version("u")], [T, version("t")], [UT, version("ut")]]) };
+  const pinned = {
+    at: "then",
+    versions: new Map([
+      [NS, version("n")],
+      [U, version("u")],
+      [T, version("t")],
+      [UT, version("ut")],
+    ]),
+  };
 
   it("gives the pinned ones in the order of the entry's dependencies, without asking", async () => {
     const asked = store({});
-    expect(await versionsFor(asked as unknown as TagVersions, pinned, users, ["t"])).toEqual([version("n"), version("u"), version("t"), version("ut")]);
+    expect(await versionsFor(asked as unknown as TagVersions, pinned, users, ["t"])).toEqual([
+      version("n"),
+      version("u"),
+      version("t"),
+      version("ut"),
+    ]);
     expect(asked.asked).toEqual([]);
   });
 
   it("gives pinned ones even where they have changed since: what is stored under them is then not valid", async () => {
-    expect(await versionsFor(store({ [T]: version("new") }) as unknown as TagVersions, pinned, users, ["t"])).toContainEqual(version("t"));
+    expect(
+      await versionsFor(store({ [T]: version("new") }) as unknown as TagVersions, pinned, users, ["t"]),
+    ).toContainEqual(version("t"));
   });
 
   it("asks for tags that came late, and gives nothing where one of them may have been renewed", async () => {
     const late = { "{~shop}::late": version("l"), "{~shop}:users::late": version("ul") };
     const asked = store(late);
     expect(await versionsFor(asked as unknown as TagVersions, pinned, users, ["late", "t"])).toEqual([
-      version("n"), version("u"), version("l"), version("ul"), version("t"), version("ut"),
+      version("n"),
+      version("u"),
+      version("l"),
+      version("ul"),
+      version("t"),
+      version("ut"),
     ]);
     expect(asked.asked).toEqual([["{~shop}::late", "{~shop}:users::late"]]);
-    expect(await versionsFor(store(late) as unknown as TagVersions, { ...pinned, at: "before" }, users, ["late"])).toBe(undefined);
-    expect(await versionsFor(store({ "{~shop}::late": version("l") }) as unknown as TagVersions, pinned, users, ["late"])).toBe(undefined);
+    expect(await versionsFor(store(late) as unknown as TagVersions, { ...pinned, at: "before" }, users, ["late"])).toBe(
+      undefined,
+    );
+    expect(
+      await versionsFor(store({ "{~shop}::late": version("l") }) as unknown as TagVersions, pinned, users, ["late"]),
+    ).toBe(undefined);
   });
 });
 

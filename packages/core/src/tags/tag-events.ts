@@ -68,8 +68,10 @@ export class Tags {
   /** Whether there was any tag call in this namespace, or above it, after event number `calledSince`; or something heard after `heardSince`. */
   hasEvents(place: Place, calledSince: number, heardSince: number): boolean {
     return (
-      (calledSince !== this.now && (calledSince < this.#floor || this.#since(this.#byNamespace, place.tagPrefixes, calledSince))) ||
-      (heardSince !== this.now && (heardSince < this.#heardFloor || this.#since(this.#heardByNamespace, place.tagPrefixes, heardSince)))
+      (calledSince !== this.now &&
+        (calledSince < this.#floor || this.#since(this.#byNamespace, place.tagPrefixes, calledSince))) ||
+      (heardSince !== this.now &&
+        (heardSince < this.#heardFloor || this.#since(this.#heardByNamespace, place.tagPrefixes, heardSince)))
     );
   }
 
@@ -133,10 +135,16 @@ export function underVersions(
     const verdict = judgeVersions(versions, current);
     return verdict === "current" ? entry : verdict === "stale" ? staleByTag(entry, clock.now()) : undefined;
   };
-  if (dependsOn === expected || (dependsOn.length === expected.length && dependsOn.every((key, i) => key === expected[i]))) return under(found);
+  if (
+    dependsOn === expected ||
+    (dependsOn.length === expected.length && dependsOn.every((key, i) => key === expected[i]))
+  )
+    return under(found);
   const unexpected = dependsOn.filter((key) => !expected.includes(key));
   const withMore = (more: readonly (TagVersion | undefined)[]): Entry | undefined =>
-    under(dependsOn.map((key) => (expected.includes(key) ? found[expected.indexOf(key)] : more[unexpected.indexOf(key)])));
+    under(
+      dependsOn.map((key) => (expected.includes(key) ? found[expected.indexOf(key)] : more[unexpected.indexOf(key)])),
+    );
   return unexpected.length === 0 ? withMore([]) : store.read(unexpected).then(withMore);
 }
 
@@ -156,7 +164,12 @@ export interface Pinned {
  * The versions under which the result of a load may be stored, in the order of `dependencies`; `undefined` when a tag
  * that the loader added late may have been invalidated while it ran.
  */
-export async function versionsFor(store: TagVersions, pinned: Pinned, place: Place, tags: readonly string[]): Promise<readonly TagVersion[] | undefined> {
+export async function versionsFor(
+  store: TagVersions,
+  pinned: Pinned,
+  place: Place,
+  tags: readonly string[],
+): Promise<readonly TagVersion[] | undefined> {
   const keys = dependencies(place, tags);
   const late = keys.filter((key) => !pinned.versions.has(key));
   const found = late.length === 0 ? [] : await store.unchangedSince(pinned.at, late);

@@ -22,7 +22,8 @@ beforeEach(() => {
   there = tagEntries(backend, clock);
 });
 
-const pinned = async (tags: readonly string[], by = here): Promise<readonly TagVersion[]> => (await by.pin(tags)).versions;
+const pinned = async (tags: readonly string[], by = here): Promise<readonly TagVersion[]> =>
+  (await by.pin(tags)).versions;
 
 describe("pin and read", () => {
   it("issue what is missing, and find it again, here and there", async () => {
@@ -79,14 +80,23 @@ describe("pin and read", () => {
   });
 
   it("of no tags ask nothing", async () => {
-    expect([await here.pin([]), await here.unchangedSince("x", []), await here.read([])]).toEqual([{ at: "", versions: [] }, [], []]);
+    expect([await here.pin([]), await here.unchangedSince("x", []), await here.read([])]).toEqual([
+      { at: "", versions: [] },
+      [],
+      [],
+    ]);
     await here.renew([], "hard");
     expect(backend.calls).toEqual([]);
   });
 
   it("fail where the backend fails, and work again afterwards", async () => {
     backend.down();
-    for (const call of [() => here.read([T]), () => here.pin([T]), () => here.unchangedSince("x", [T]), () => here.renew([T], "hard")])
+    for (const call of [
+      () => here.read([T]),
+      () => here.pin([T]),
+      () => here.unchangedSince("x", [T]),
+      () => here.renew([T], "hard"),
+    ])
       await expect(call()).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
     backend.up();
     expect(await pinned([T])).toHaveLength(1);
@@ -95,16 +105,28 @@ describe("pin and read", () => {
 
 describe("renew", () => {
   it.for<readonly [mode: "hard" | "soft", key: string, verdict: string]>([
-    ["hard", T, "gone"], ["soft", T, "stale"], ["hard", U, "gone"], ["soft", U, "stale"], ["hard", NS, "gone"],
-  ])("%s of %s leaves what was stored under it %s, from its acknowledgement on, for everybody", async ([mode, key, verdict]) => {
-    const before = await pinned([NS, T, U]);
-    await there.renew([key], mode);
-    expect(judgeVersions(before, await here.read([NS, T, U]))).toBe(verdict);
-    const after = await pinned([NS, T, U]);
-    expect(judgeVersions(after, await there.read([NS, T, U]))).toBe("current");
-    const unchanged = [NS, T, U].filter((each) => each !== key);
-    expect(judgeVersions(await pinned(unchanged), unchanged.map((each) => before[[NS, T, U].indexOf(each as typeof NS)]))).toBe("current");
-  });
+    ["hard", T, "gone"],
+    ["soft", T, "stale"],
+    ["hard", U, "gone"],
+    ["soft", U, "stale"],
+    ["hard", NS, "gone"],
+  ])(
+    "%s of %s leaves what was stored under it %s, from its acknowledgement on, for everybody",
+    async ([mode, key, verdict]) => {
+      const before = await pinned([NS, T, U]);
+      await there.renew([key], mode);
+      expect(judgeVersions(before, await here.read([NS, T, U]))).toBe(verdict);
+      const after = await pinned([NS, T, U]);
+      expect(judgeVersions(after, await there.read([NS, T, U]))).toBe("current");
+      const unchanged = [NS, T, U].filter((each) => each !== key);
+      expect(
+        judgeVersions(
+          await pinned(unchanged),
+          unchanged.map((each) => before[[NS, T, U].indexOf(each as typeof NS)]),
+        ),
+      ).toBe("current");
+    },
+  );
 
   it("twice in one millisecond, and a pin right behind it, are three versions", async () => {
     const before = await pinned([T]);
@@ -152,7 +174,10 @@ describe("renew", () => {
     late.open();
     await pin;
     // Two who meet cost misses: nothing from before is valid, whoever wrote last.
-    expect([judgeVersions(before, await here.read([T])), judgeVersions([between!], await here.read([T]))]).toEqual(["gone", "gone"]);
+    expect([judgeVersions(before, await here.read([T])), judgeVersions([between!], await here.read([T]))]).toEqual([
+      "gone",
+      "gone",
+    ]);
   });
 });
 
@@ -164,7 +189,12 @@ describe("unchangedSince", () => {
     expect(await here.unchangedSince(at, [T])).toEqual([late[0]]);
   });
 
-  it.for([["that tag", T, "hard"], ["that tag, softly", T, "soft"], ["any other tag", U, "hard"], ["the namespace", NS, "hard"]] as const)("gives none once %s was renewed", async ([, key, mode]) => {
+  it.for([
+    ["that tag", T, "hard"],
+    ["that tag, softly", T, "soft"],
+    ["any other tag", U, "hard"],
+    ["the namespace", NS, "hard"],
+  ] as const)("gives none once %s was renewed", async ([, key, mode]) => {
     const { at } = await here.pin([NS]);
     await there.renew([key], mode);
     expect(await here.unchangedSince(at, [T])).toEqual([undefined]);
@@ -198,7 +228,10 @@ describe("unchangedSince", () => {
 });
 
 describe("lost versions", () => {
-  it.for([["flushed", (): void => backend.store.clear()], ["expired", (): void => clock.advance(30 * DAY_MS)]] as const)("that were %s hide what was stored under them, for good", async ([, lose]) => {
+  it.for([
+    ["flushed", (): void => backend.store.clear()],
+    ["expired", (): void => clock.advance(30 * DAY_MS)],
+  ] as const)("that were %s hide what was stored under them, for good", async ([, lose]) => {
     const before = await pinned([NS, T]);
     clock.advance(30 * DAY_MS - 1);
     expect(judgeVersions(before, await here.read([NS, T]))).toBe("current");

@@ -54,12 +54,14 @@ export function tagEntries(backend: Pick<Backend, "read" | "write">, clock: Cloc
 
   return {
     read: (tags) =>
-      Promise.all(tags.map(async (key) => {
-        const [hard, soft] = await Promise.all([readOne(key), isNamespace(key) ? undefined : readOne(softKey(key))]);
-        if (hard === undefined) return undefined;
-        if (isNamespace(key)) return { hard: decoder.decode(hard.data), soft: decoder.decode(hard.data) };
-        return soft && { hard: decoder.decode(hard.data), soft: decoder.decode(soft.data) };
-      })),
+      Promise.all(
+        tags.map(async (key) => {
+          const [hard, soft] = await Promise.all([readOne(key), isNamespace(key) ? undefined : readOne(softKey(key))]);
+          if (hard === undefined) return undefined;
+          if (isNamespace(key)) return { hard: decoder.decode(hard.data), soft: decoder.decode(hard.data) };
+          return soft && { hard: decoder.decode(hard.data), soft: decoder.decode(soft.data) };
+        }),
+      ),
 
     async pin(tags) {
       if (tags.length === 0) return { at: "", versions: [] };
@@ -77,11 +79,13 @@ export function tagEntries(backend: Pick<Backend, "read" | "write">, clock: Cloc
     async renew(tags, mode) {
       if (tags.length === 0) return;
       await issue(issuerKey(tags[0]!), newId());
-      await Promise.all(tags.flatMap((key) => {
-        const version = newId();
-        const soft = isNamespace(key) ? [] : [issue(softKey(key), version)];
-        return mode === "hard" ? [issue(key, version), ...soft] : soft;
-      }));
+      await Promise.all(
+        tags.flatMap((key) => {
+          const version = newId();
+          const soft = isNamespace(key) ? [] : [issue(softKey(key), version)];
+          return mode === "hard" ? [issue(key, version), ...soft] : soft;
+        }),
+      );
     },
   };
 }

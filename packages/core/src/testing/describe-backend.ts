@@ -98,7 +98,8 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
   describe(`${name} keeps the contract of Backend`, () => {
     it("has a label, and names its format and compressor", () => {
       expect(backend.label).toMatch(/./u);
-      for (const codec of [backend.format, backend.compressor, ...(backend.alsoReads ?? [])]) expect(codec.id).toMatch(/^[a-z0-9.-]{1,32}$/u);
+      for (const codec of [backend.format, backend.compressor, ...(backend.alsoReads ?? [])])
+        expect(codec.id).toMatch(/^[a-z0-9.-]{1,32}$/u);
     });
 
     it("knows nothing of a key that nobody wrote", async () => {
@@ -159,7 +160,11 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
       const FINITE = { staleInMs: 30_000, expiresInMs: 60_000 };
       const STALE = { staleInMs: -1_000, expiresInMs: 20_000 };
       it.each([
-        ["bytes and meta", stored({ data: new Uint8Array(1_000).fill(7), meta: "x".repeat(100) }), stored({ data: Uint8Array.of(1), meta: "y" })],
+        [
+          "bytes and meta",
+          stored({ data: new Uint8Array(1_000).fill(7), meta: "x".repeat(100) }),
+          stored({ data: Uint8Array.of(1), meta: "y" }),
+        ],
         ["bytes, by none", stored({ data: new Uint8Array(1_000).fill(7) }), stored({ data: new Uint8Array(0) })],
         ["meta, by none", stored({ meta: "etag and tags" }), stored({ meta: "" })],
         ["no meta, by some", stored({ meta: "" }), stored({ meta: "etag and tags" })],
@@ -209,7 +214,10 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
         await backend.write(`${KEY}2`, stored({ staleInMs: 100, expiresInMs: 60_000 }));
         await pass(150);
         expect(await backend.read(`${KEY}1`)).toBe(undefined);
-        expectRemaining((await backend.read(`${KEY}2`))?.expiresInMs ?? 0, options.expiry === "clock" ? 59_850 : 60_000);
+        expectRemaining(
+          (await backend.read(`${KEY}2`))?.expiresInMs ?? 0,
+          options.expiry === "clock" ? 59_850 : 60_000,
+        );
       });
 
       it("counts freshness and life down together", async () => {
@@ -275,14 +283,21 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
     describe("at the same time:", () => {
       it("many keys are written and read", async () => {
         const keys = Array.from({ length: 300 }, (_, i) => `${KEY}${i}`);
-        await Promise.all(keys.map((key, i) => backend.write(key, stored({ data: Uint8Array.of(i % 256), meta: key }))));
+        await Promise.all(
+          keys.map((key, i) => backend.write(key, stored({ data: Uint8Array.of(i % 256), meta: key }))),
+        );
         const entries = await Promise.all(keys.map((key) => backend.read(key)));
         entries.forEach((entry, i) => expectEntry(entry, stored({ data: Uint8Array.of(i % 256), meta: keys[i]! })));
       });
 
       it("writes of one key leave one of them, whole", async () => {
         const versions = Array.from({ length: 20 }, (_, i) =>
-          stored({ data: new Uint8Array(100 * i).fill(i), meta: `version ${i}`, staleInMs: 100_000 * (i + 1), expiresInMs: 200_000 * (i + 1) }),
+          stored({
+            data: new Uint8Array(100 * i).fill(i),
+            meta: `version ${i}`,
+            staleInMs: 100_000 * (i + 1),
+            expiresInMs: 200_000 * (i + 1),
+          }),
         );
         await Promise.all(versions.map((entry) => backend.write(KEY, entry)));
         const entry = await backend.read(KEY);
@@ -290,13 +305,17 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
       });
 
       it("reads beside writes see one of them, whole, or nothing", async () => {
-        const versions = Array.from({ length: 20 }, (_, i) => stored({ data: new Uint8Array(100 * i).fill(i), meta: `version ${i}` }));
+        const versions = Array.from({ length: 20 }, (_, i) =>
+          stored({ data: new Uint8Array(100 * i).fill(i), meta: `version ${i}` }),
+        );
         const reads: Promise<StoredEntry | undefined>[] = [];
-        await Promise.all(versions.map((entry) => {
-          const written = backend.write(KEY, entry);
-          reads.push(backend.read(KEY));
-          return written;
-        }));
+        await Promise.all(
+          versions.map((entry) => {
+            const written = backend.write(KEY, entry);
+            reads.push(backend.read(KEY));
+            return written;
+          }),
+        );
         for (const entry of await Promise.all(reads)) {
           if (entry !== undefined) expectEntry(entry, versions.find(({ meta }) => meta === entry.meta) ?? stored());
         }
@@ -328,7 +347,10 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
         await backend.write(KEY, stored());
         await backend.close();
         for (const [, call] of CALLS) {
-          const error: unknown = await call(backend).then(() => undefined, (reason: unknown) => reason);
+          const error: unknown = await call(backend).then(
+            () => undefined,
+            (reason: unknown) => reason,
+          );
           if (error !== undefined) expect(error).toBeInstanceOf(BackendUnavailableError);
         }
       });
@@ -418,7 +440,10 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
 
       it("writes each entry as a single write does", async () => {
         const entries = Array.from({ length: 100 }, (_, i) => {
-          const times = i % 3 === 0 ? { staleInMs: Infinity, expiresInMs: Infinity } : { staleInMs: 1_000 * i, expiresInMs: 100_000 + i };
+          const times =
+            i % 3 === 0
+              ? { staleInMs: Infinity, expiresInMs: Infinity }
+              : { staleInMs: 1_000 * i, expiresInMs: 100_000 + i };
           return [KEY + i, stored({ data: Uint8Array.of(i), meta: `${i}`, ...times })] as const;
         });
         await backend.write(`${KEY}7`, stored({ meta: "older", staleInMs: Infinity, expiresInMs: Infinity }));
@@ -429,7 +454,10 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
 
       it("leaves the last of what is written twice under one key", async () => {
         if (backend.batch === undefined) return;
-        await backend.batch.write([[KEY, stored({ meta: "first" })], [KEY, stored({ meta: "last", staleInMs: 10_000, expiresInMs: 20_000 })]]);
+        await backend.batch.write([
+          [KEY, stored({ meta: "first" })],
+          [KEY, stored({ meta: "last", staleInMs: 10_000, expiresInMs: 20_000 })],
+        ]);
         expectEntry(await backend.read(KEY), stored({ meta: "last", staleInMs: 10_000, expiresInMs: 20_000 }));
       });
 
@@ -446,7 +474,9 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
         if (backend.batch === undefined) return;
         const keys = PECULIAR_KEYS.map(([, key]) => key);
         await backend.batch.write(PECULIAR_KEYS.map(([what, key]) => [key, stored({ meta: what })] as const));
-        expect((await backend.batch.read(keys)).map((entry) => entry?.meta)).toEqual(PECULIAR_KEYS.map(([what]) => what));
+        expect((await backend.batch.read(keys)).map((entry) => entry?.meta)).toEqual(
+          PECULIAR_KEYS.map(([what]) => what),
+        );
         expect(await backend.batch.remove(keys)).toEqual(keys.map(() => "deleted"));
         expect(await backend.batch.read(keys)).toEqual(keys.map(() => undefined));
       });
@@ -456,7 +486,10 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
         await backend.write(`${KEY}2`, stored({ meta: "2" }));
         await pass(100);
         if (backend.batch === undefined) return;
-        expect((await backend.batch.read([`${KEY}1`, `${KEY}2`])).map((entry) => entry?.meta)).toEqual([undefined, "2"]);
+        expect((await backend.batch.read([`${KEY}1`, `${KEY}2`])).map((entry) => entry?.meta)).toEqual([
+          undefined,
+          "2",
+        ]);
       });
     });
 
@@ -486,7 +519,10 @@ const CALLS: readonly (readonly [operation: string, call: (backend: Backend) => 
   ["remove", (backend) => backend.remove(KEY)],
 ];
 
-const CAPABILITY_CALLS: readonly (readonly [operation: string, call: (backend: Backend) => Promise<unknown> | undefined])[] = [
+const CAPABILITY_CALLS: readonly (readonly [
+  operation: string,
+  call: (backend: Backend) => Promise<unknown> | undefined,
+])[] = [
   ["leases.acquire", ({ leases }) => leases?.acquire(KEY, "token", 1_000, "")],
   ["leases.renew", ({ leases }) => leases?.renew(KEY, "token", 1_000)],
   ["leases.release", ({ leases }) => leases?.release(KEY, "token")],

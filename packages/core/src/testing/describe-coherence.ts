@@ -12,7 +12,8 @@ export function describeCoherence(subject: BackendSubject): void {
   const { describe, expect, it } = vitestFor("describeBackend");
 
   const clock = (): Clock => (subject.expiry === "clock" ? subject.clock : REAL_TIME);
-  const coherenceOf = (backend: Backend): Coherence | undefined => (typeof backend.coherence === "object" ? backend.coherence : undefined);
+  const coherenceOf = (backend: Backend): Coherence | undefined =>
+    typeof backend.coherence === "object" ? backend.coherence : undefined;
 
   interface Scene {
     readonly ear: Ear;
@@ -58,10 +59,13 @@ export function describeCoherence(subject: BackendSubject): void {
       ["markStale", (backend) => backend.markStale?.(KEY)],
       ["batch.write", (backend) => backend.batch?.write([[KEY, stored({ version: V2 })]])],
       ["batch.remove", (backend) => backend.batch?.remove([KEY])],
-      ["leases.store", async (backend) => {
-        await backend.leases?.acquire(KEY, TOKEN, MINUTE, V1);
-        await backend.leases?.store(KEY, TOKEN, V1, stored({ version: TOKEN }));
-      }],
+      [
+        "leases.store",
+        async (backend) => {
+          await backend.leases?.acquire(KEY, TOKEN, MINUTE, V1);
+          await backend.leases?.store(KEY, TOKEN, V1, stored({ version: TOKEN }));
+        },
+      ],
     ])("reports what another process does to an entry: %s", async (_, change) => {
       await subject.backend.write(KEY, stored({ version: V1 }));
       const scene = await listen();
@@ -85,7 +89,12 @@ export function describeCoherence(subject: BackendSubject): void {
     it("reports the second change as it did the first", async () => {
       const scene = await listen();
       if (scene === undefined) return;
-      for (const change of [() => scene.other.write(KEY, stored()), () => scene.other.remove(KEY), () => scene.other.write(KEY, stored()), () => scene.other.write(KEY, stored())]) {
+      for (const change of [
+        () => scene.other.write(KEY, stored()),
+        () => scene.other.remove(KEY),
+        () => scene.other.write(KEY, stored()),
+        () => scene.other.write(KEY, stored()),
+      ]) {
         scene.ear.forget();
         await change();
         await scene.ear.hears(KEY);
@@ -96,7 +105,9 @@ export function describeCoherence(subject: BackendSubject): void {
       const scene = await listen();
       if (scene === undefined) return;
       const keys = Array.from({ length: 300 }, (_, i) => `${KEY}${i}`);
-      await Promise.all(keys.map((key, i) => (i % 2 === 0 ? scene.other.write(key, stored()) : scene.other.remove(key))));
+      await Promise.all(
+        keys.map((key, i) => (i % 2 === 0 ? scene.other.write(key, stored()) : scene.other.remove(key))),
+      );
       for (const key of keys) await scene.ear.hears(key);
     });
 
@@ -141,7 +152,9 @@ export function describeCoherence(subject: BackendSubject): void {
       await leases.acquire(KEY, "another-token___", MINUTE, "");
       await scene.other.remove(`${KEY}last`);
       await scene.ear.hears(`${KEY}last`);
-      expect(scene.ear.reports.filter(({ keys }) => scene.ear.names(KEY).some((name) => keys.includes(name)))).toEqual([]);
+      expect(scene.ear.reports.filter(({ keys }) => scene.ear.names(KEY).some((name) => keys.includes(name)))).toEqual(
+        [],
+      );
     });
 
     it.each(["hard", "soft"] as const)("reports tags that were renewed: %s", async (mode) => {
@@ -222,7 +235,11 @@ export function describeCoherence(subject: BackendSubject): void {
       for (const [i, { sentAtMs, at, position }] of ear.signs.entries()) {
         expect(sentAtMs).toBeLessThanOrEqual(at);
         expect(sentAtMs).toBeGreaterThanOrEqual(ear.signs[i - 1]?.sentAtMs ?? -Infinity);
-        for (const change of acknowledged) if (change.at < sentAtMs) expect(ear.heard(change.key, "changed", position), `${change.key} before the sign of ${sentAtMs}`).toBe(true);
+        for (const change of acknowledged)
+          if (change.at < sentAtMs)
+            expect(ear.heard(change.key, "changed", position), `${change.key} before the sign of ${sentAtMs}`).toBe(
+              true,
+            );
       }
       expect(ear.reports.filter(({ what }) => what === "lost")).toEqual([]);
     });
@@ -234,7 +251,8 @@ export function describeCoherence(subject: BackendSubject): void {
       await scene.other.write(`${KEY}last`, stored());
       await scene.ear.hears(`${KEY}last`);
       const names = [...scene.ear.names(KEY), ...scene.ear.names(`${KEY}last`)];
-      for (const { what, keys } of scene.ear.reports) if (what === "changed") expect(names).toEqual(expect.arrayContaining([...keys]));
+      for (const { what, keys } of scene.ear.reports)
+        if (what === "changed") expect(names).toEqual(expect.arrayContaining([...keys]));
     });
   });
 }
@@ -274,7 +292,13 @@ class Ear implements CoherenceListener {
   /** @param until how many of the reports count. */
   heard(key: string, what: "changed" | "tagsChanged" = "changed", until: number = this.reports.length): boolean {
     const names = this.names(key);
-    return this.reports.slice(0, until).some((report) => report.what === "everythingChanged" || (report.what === what && names.some((name) => report.keys.includes(name))));
+    return this.reports
+      .slice(0, until)
+      .some(
+        (report) =>
+          report.what === "everythingChanged" ||
+          (report.what === what && names.some((name) => report.keys.includes(name))),
+      );
   }
 
   /** Resolves when it has heard of `key`. */
@@ -282,10 +306,16 @@ class Ear implements CoherenceListener {
     for (let step = 0; step < STEPS && !this.heard(key, what); step += 1) await this.#waitFor();
     const end = new AbortController();
     const tooLate = scheduler.wait(PATIENCE_MS, { signal: end.signal }).then(
-      () => Promise.reject(new Error(`no report of ${what} for ${JSON.stringify(key.slice(0, 80))} within ${PATIENCE_MS} ms, but of ${JSON.stringify(this.reports).slice(0, 500)}`)),
+      () =>
+        Promise.reject(
+          new Error(
+            `no report of ${what} for ${JSON.stringify(key.slice(0, 80))} within ${PATIENCE_MS} ms, but of ${JSON.stringify(this.reports).slice(0, 500)}`,
+          ),
+        ),
       () => undefined,
     );
-    while (!this.heard(key, what)) await Promise.race([tooLate, new Promise<void>((resolve) => this.#waiting.add(resolve))]);
+    while (!this.heard(key, what))
+      await Promise.race([tooLate, new Promise<void>((resolve) => this.#waiting.add(resolve))]);
     end.abort();
   }
 

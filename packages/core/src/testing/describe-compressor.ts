@@ -23,7 +23,8 @@ export function describeCompressor(name: string, options: { open(): Compressor }
       changesNothing = Buffer.from(text(10_000)).equals(await compressor.compress(text(10_000)));
     });
 
-    const decompress = async (bytes: Uint8Array, maxBytes: number): Promise<Uint8Array> => compressor.decompress(bytes, maxBytes);
+    const decompress = async (bytes: Uint8Array, maxBytes: number): Promise<Uint8Array> =>
+      compressor.decompress(bytes, maxBytes);
 
     it("has an id that can be stored: 1 to 32 of a-z 0-9 . -", () => {
       expect(compressor.id).toMatch(/^[a-z0-9.-]{1,32}$/);
@@ -90,7 +91,10 @@ export function describeCompressor(name: string, options: { open(): Compressor }
       const step = Math.ceil(compressed.byteLength / 50);
 
       for (let end = 0; end < compressed.byteLength; end += step) {
-        await expect(decompress(compressed.subarray(0, end), byteLength), `${end} of ${compressed.byteLength}`).rejects.toThrow();
+        await expect(
+          decompress(compressed.subarray(0, end), byteLength),
+          `${end} of ${compressed.byteLength}`,
+        ).rejects.toThrow();
       }
       await expect(decompress(compressed.subarray(0, -1), byteLength)).rejects.toThrow();
     });
@@ -105,7 +109,10 @@ export function describeCompressor(name: string, options: { open(): Compressor }
       for (const byteLength of [0, 2_000, 500_000]) {
         const compressed = await compressor.compress(text(byteLength));
 
-        await expect(decompress(Buffer.concat([compressed, tail]), 10_000_000), `of ${byteLength} bytes`).rejects.toThrow();
+        await expect(
+          decompress(Buffer.concat([compressed, tail]), 10_000_000),
+          `of ${byteLength} bytes`,
+        ).rejects.toThrow();
       }
     });
 
@@ -134,7 +141,9 @@ export function describeCompressor(name: string, options: { open(): Compressor }
     });
 
     it("serves 50 at once without mixing them up", async () => {
-      const inputs = Array.from({ length: 50 }, (_, i) => Buffer.alloc(i % 10 === 0 ? 400_000 : i * 997, `item ${i}; `));
+      const inputs = Array.from({ length: 50 }, (_, i) =>
+        Buffer.alloc(i % 10 === 0 ? 400_000 : i * 997, `item ${i}; `),
+      );
 
       const outputs = await Promise.all(
         inputs.map(async (input) => compressor.decompress(await compressor.compress(input), input.byteLength)),
@@ -148,7 +157,8 @@ export function describeCompressor(name: string, options: { open(): Compressor }
       const decompressed = await compressor.decompress(compressed, 5_000);
       const [compressedBefore, decompressedBefore] = [Uint8Array.from(compressed), Uint8Array.from(decompressed)];
 
-      for (let i = 1; i <= 20; i++) await compressor.decompress(await compressor.compress(new Uint8Array(i * 500).fill(i)), i * 500);
+      for (let i = 1; i <= 20; i++)
+        await compressor.decompress(await compressor.compress(new Uint8Array(i * 500).fill(i)), i * 500);
 
       expect(Buffer.compare(compressed, compressedBefore)).toBe(0);
       expect(Buffer.compare(decompressed, decompressedBefore)).toBe(0);

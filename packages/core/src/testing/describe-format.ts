@@ -56,7 +56,13 @@ export function describeFormat(name: string, options: { open(): Format; readonly
 
     it("keeps 1 MB of text, and of records", () => {
       const text = "kettle é 漢字 😀 ".repeat(60_000);
-      const records = Array.from({ length: 10_000 }, (_, id) => ({ id, name: `item ${id}`, price: id / 7, tags: ["a", `b${id % 9}`], parent: null }));
+      const records = Array.from({ length: 10_000 }, (_, id) => ({
+        id,
+        name: `item ${id}`,
+        price: id / 7,
+        tags: ["a", `b${id % 9}`],
+        parent: null,
+      }));
 
       expect(roundTrip(text) === text).toBe(true);
       expect(roundTrip(records)).toStrictEqual(records);
@@ -80,7 +86,9 @@ export function describeFormat(name: string, options: { open(): Format; readonly
     it("leaves alone what it is given", () => {
       const value = { text: "a", list: [1, { b: null }], when: new Date(5), id: 1n };
       const plain = { text: "a", list: [1, { b: null }] };
-      for (const given of options.keeps?.includes("date") && options.keeps.includes("bigint") ? [plain, value] : [plain]) {
+      for (const given of options.keeps?.includes("date") && options.keeps.includes("bigint")
+        ? [plain, value]
+        : [plain]) {
         const before = structuredClone(given);
 
         const bytes = format.encode(deepFreeze(given));
@@ -93,7 +101,10 @@ export function describeFormat(name: string, options: { open(): Format; readonly
     });
 
     it("gives bytes that later encodes leave alone", () => {
-      const kept = Array.from({ length: 50 }, (_, i) => ({ value: { i, text: "x".repeat(i * 37) }, bytes: format.encode({ i, text: "x".repeat(i * 37) }) }));
+      const kept = Array.from({ length: 50 }, (_, i) => ({
+        value: { i, text: "x".repeat(i * 37) },
+        bytes: format.encode({ i, text: "x".repeat(i * 37) }),
+      }));
       for (let i = 0; i < 200; i++) format.encode({ noise: "y".repeat(i * 50), i: -i });
       format.encode("z".repeat(300_000));
 
@@ -101,7 +112,11 @@ export function describeFormat(name: string, options: { open(): Format; readonly
     });
 
     it("gives values that owe nothing to the bytes they came from", () => {
-      const value = { text: "a copper kettle", list: [1, "b"], ...(options.keeps?.includes("bytes") ? { bytes: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8) } : {}) };
+      const value = {
+        text: "a copper kettle",
+        list: [1, "b"],
+        ...(options.keeps?.includes("bytes") ? { bytes: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8) } : {}),
+      };
       const bytes = Uint8Array.from(format.encode(value));
 
       const decoded = format.decode(bytes);
@@ -118,7 +133,10 @@ export function describeFormat(name: string, options: { open(): Format; readonly
       const there = within.subarray(7, 7 + bytes.byteLength);
 
       expect(format.decode(there)).toStrictEqual({ text: "a copper kettle", list: [1.5, null] });
-      expect(format.decode(Buffer.from(within.buffer, 7, bytes.byteLength))).toStrictEqual({ text: "a copper kettle", list: [1.5, null] });
+      expect(format.decode(Buffer.from(within.buffer, 7, bytes.byteLength))).toStrictEqual({
+        text: "a copper kettle",
+        list: [1.5, null],
+      });
     });
 
     it("encodes while it encodes, as a getter may make it", () => {
@@ -158,11 +176,14 @@ export function describeFormat(name: string, options: { open(): Format; readonly
       expect(roundTrip({ next: [1] })).toStrictEqual({ next: [1] });
     });
 
-    it.each([2n ** 63n - 1n, 2n ** 64n, -(2n ** 63n) - 1n, 2n ** 300n, -(3n ** 500n)])("refuses the bigint %d or keeps it", (bigint) => {
-      const decoded = attempt(() => roundTrip({ bigint }));
+    it.each([2n ** 63n - 1n, 2n ** 64n, -(2n ** 63n) - 1n, 2n ** 300n, -(3n ** 500n)])(
+      "refuses the bigint %d or keeps it",
+      (bigint) => {
+        const decoded = attempt(() => roundTrip({ bigint }));
 
-      if (!(decoded instanceof Error)) expect(decoded).toStrictEqual({ bigint });
-    });
+        if (!(decoded instanceof Error)) expect(decoded).toStrictEqual({ bigint });
+      },
+    );
 
     it("refuses nesting of 100,000 levels or keeps it, and then goes on", () => {
       let value: unknown = 1;
@@ -192,8 +213,11 @@ export function describeFormat(name: string, options: { open(): Format; readonly
 
     it("sets no prototype when bytes name a property __proto__", () => {
       for (const placeholder of ["xx_roto__", "xxxxxxxxx"]) {
-        const bytes = Buffer.from(format.encode({ a: { [placeholder]: { polluted: 1 } }, b: [{ [placeholder]: [1] }] }));
-        for (let at = bytes.indexOf(placeholder); at !== -1; at = bytes.indexOf(placeholder)) bytes.write("__proto__", at);
+        const bytes = Buffer.from(
+          format.encode({ a: { [placeholder]: { polluted: 1 } }, b: [{ [placeholder]: [1] }] }),
+        );
+        for (let at = bytes.indexOf(placeholder); at !== -1; at = bytes.indexOf(placeholder))
+          bytes.write("__proto__", at);
 
         const decoded = attempt(() => format.decode(bytes));
 
@@ -233,7 +257,8 @@ export function describeFormat(name: string, options: { open(): Format; readonly
       const intact = format.encode(SAMPLE);
       for (let round = 0; round < 3_000; round++) {
         const damaged = Uint8Array.from(intact);
-        for (let flips = random.below(3); flips >= 0; flips--) damaged[random.below(damaged.byteLength)] = random.below(256);
+        for (let flips = random.below(3); flips >= 0; flips--)
+          damaged[random.below(damaged.byteLength)] = random.below(256);
         const decoded = attempt(() => format.decode(damaged));
 
         if (!(decoded instanceof Error)) expectPlain(decoded);
@@ -250,10 +275,12 @@ export function describeFormat(name: string, options: { open(): Format; readonly
         if (typeof at !== "object" || at === null || seen.has(at)) return;
         seen.add(at);
         const prototype: unknown = Object.getPrototypeOf(at);
-        if (!PROTOTYPES.has(prototype) && !ArrayBuffer.isView(at)) expect.unreachable("a decoded value has a prototype that no built-in class has");
+        if (!PROTOTYPES.has(prototype) && !ArrayBuffer.isView(at))
+          expect.unreachable("a decoded value has a prototype that no built-in class has");
         if (at instanceof Map) for (const [key, member] of at) [key, member].forEach(visit);
         if (at instanceof Set) for (const member of at) visit(member);
-        for (const property of Reflect.ownKeys(at)) if (!ArrayBuffer.isView(at)) visit(Object.getOwnPropertyDescriptor(at, property)?.value);
+        for (const property of Reflect.ownKeys(at))
+          if (!ArrayBuffer.isView(at)) visit(Object.getOwnPropertyDescriptor(at, property)?.value);
       };
       visit(value);
     }
@@ -286,8 +313,12 @@ function deepFreeze<T>(value: T): T {
 const OBJECT_PROTOTYPE_NAMES = Object.getOwnPropertyNames(Object.prototype);
 
 const PROTOTYPES = new Set<unknown>([
-  ...[Object, Array, Date, Map, Set, Boolean, Number, String, BigInt, RegExp, ArrayBuffer].map(({ prototype }): unknown => prototype),
-  ...[Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError].map(({ prototype }): unknown => prototype),
+  ...[Object, Array, Date, Map, Set, Boolean, Number, String, BigInt, RegExp, ArrayBuffer].map(
+    ({ prototype }): unknown => prototype,
+  ),
+  ...[Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError].map(
+    ({ prototype }): unknown => prototype,
+  ),
 ]);
 
 const SAMPLE = {
@@ -300,8 +331,41 @@ const SAMPLE = {
 };
 
 const NUMBERS: readonly number[] = [
-  1, -1, 31, 32, 63, 64, 127, 128, 255, 256, 65_535, 65_536, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 53 - 1, 2 ** 53, 1e21, 1e300,
-  -32, -33, -128, -129, -32_768, -32_769, -(2 ** 31), -(2 ** 31) - 1, -(2 ** 53), 0.1, -0.5, 1 / 3, 5e-324, 1.7976931348623157e308, 3.4028234663852886e38,
+  1,
+  -1,
+  31,
+  32,
+  63,
+  64,
+  127,
+  128,
+  255,
+  256,
+  65_535,
+  65_536,
+  2 ** 31 - 1,
+  2 ** 31,
+  2 ** 32 - 1,
+  2 ** 32,
+  2 ** 53 - 1,
+  2 ** 53,
+  1e21,
+  1e300,
+  -32,
+  -33,
+  -128,
+  -129,
+  -32_768,
+  -32_769,
+  -(2 ** 31),
+  -(2 ** 31) - 1,
+  -(2 ** 53),
+  0.1,
+  -0.5,
+  1 / 3,
+  5e-324,
+  1.7976931348623157e308,
+  3.4028234663852886e38,
 ];
 
 const JSON_VALUES: readonly (readonly [what: string, value: unknown])[] = [
@@ -314,19 +378,52 @@ const JSON_VALUES: readonly (readonly [what: string, value: unknown])[] = [
   ["an empty object", {}],
   ["text", "a copper kettle"],
   ["text of every length up to 300", Array.from({ length: 300 }, (_, length) => "x".repeat(length))],
-  ["text of every length up to 300, in other scripts", Array.from({ length: 300 }, (_, length) => "é漢😀".repeat(length).slice(0, length - (length % 4)))],
+  [
+    "text of every length up to 300, in other scripts",
+    Array.from({ length: 300 }, (_, length) => "é漢😀".repeat(length).slice(0, length - (length % 4))),
+  ],
   ["text of 70,000 characters", "漢".repeat(70_000)],
   ["every character up to U+07FF", Array.from({ length: 0x800 }, (_, code) => String.fromCharCode(code))],
-  ["special characters", "\0\b\t\n\r\u001f\"\\/\u007f\u2028\u2029\ufeff\ufffd\uffff"],
-  ["text that looks like something else", ["null", "true", "1", "{}", "__proto__", "constructor", "2020-01-01T00:00:00.000Z", "NaN"]],
+  ["special characters", '\0\b\t\n\r\u001f"\\/\u007f\u2028\u2029\ufeff\ufffd\uffff'],
+  [
+    "text that looks like something else",
+    ["null", "true", "1", "{}", "__proto__", "constructor", "2020-01-01T00:00:00.000Z", "NaN"],
+  ],
   ["an array of everything", [null, true, 1, "a", [], {}, [[]], [{}]]],
   ["arrays of every length up to 40", Array.from({ length: 40 }, (_, length) => Array.from({ length }, (__, i) => i))],
   ["an array of 70,000", Array.from({ length: 70_000 }, (_, i) => i % 300)],
-  ["objects of every size up to 40", Array.from({ length: 40 }, (_, size) => Object.fromEntries(Array.from({ length: size }, (__, i) => [`k${i}`, i])))],
+  [
+    "objects of every size up to 40",
+    Array.from({ length: 40 }, (_, size) => Object.fromEntries(Array.from({ length: size }, (__, i) => [`k${i}`, i]))),
+  ],
   ["an object of 70,000 properties", Object.fromEntries(Array.from({ length: 70_000 }, (_, i) => [`key ${i}`, i % 7]))],
-  ["odd names of properties", { "": 1, " ": 2, "a.b": 3, "0": 4, "-1": 5, é: 6, "😀": 7, "\0": 8, ["n".repeat(300)]: 9 }],
-  ["names of what objects inherit", { constructor: 1, hasOwnProperty: 2, toString: 3, valueOf: 4, toJSON: 5, length: 6, prototype: 7, __defineGetter__: 8 }],
-  ["names that a library might use itself", [{ a: 1 }, { a: 1, __keys__: 2 }, { a: 1, __keys__: 2, push: 3 }, { b: 1, __keys__: 2, push: 3 }, { a: 1, __keys__: 2, length: 5 }]],
+  [
+    "odd names of properties",
+    { "": 1, " ": 2, "a.b": 3, "0": 4, "-1": 5, é: 6, "😀": 7, "\0": 8, ["n".repeat(300)]: 9 },
+  ],
+  [
+    "names of what objects inherit",
+    {
+      constructor: 1,
+      hasOwnProperty: 2,
+      toString: 3,
+      valueOf: 4,
+      toJSON: 5,
+      length: 6,
+      prototype: 7,
+      __defineGetter__: 8,
+    },
+  ],
+  [
+    "names that a library might use itself",
+    [
+      { a: 1 },
+      { a: 1, __keys__: 2 },
+      { a: 1, __keys__: 2, push: 3 },
+      { b: 1, __keys__: 2, push: 3 },
+      { a: 1, __keys__: 2, length: 5 },
+    ],
+  ],
   ["the same names in another order", [{ a: 1, b: 2 }, { b: 1, a: 2 }, { a: 1 }, { a: 1, b: 2, c: 3 }]],
   ["100 shapes of objects", Array.from({ length: 100 }, (_, i) => ({ [`a${i}`]: i, [`b${i}`]: { [`c${i}`]: [i] } }))],
   ["nesting of 100 levels", Array.from({ length: 100 }).reduce((inner: unknown) => ({ inner: [inner] }), null)],
@@ -339,14 +436,44 @@ const KEPT_VALUES: { readonly [K in KeptKind]: readonly (readonly [what: string,
     ["today", new Date("2026-01-31T08:15:30.123Z")],
     ["without milliseconds", new Date("2026-01-31T08:15:30Z")],
     ["the epoch, and around it", [new Date(0), new Date(1), new Date(-1), new Date(-1_000), new Date(999)]],
-    ["the ends of 32 bits", [new Date(2 ** 32 * 1_000 - 1), new Date(2 ** 32 * 1_000), new Date(2 ** 34 * 1_000), new Date(2 ** 34 * 1_000 + 1)]],
+    [
+      "the ends of 32 bits",
+      [
+        new Date(2 ** 32 * 1_000 - 1),
+        new Date(2 ** 32 * 1_000),
+        new Date(2 ** 34 * 1_000),
+        new Date(2 ** 34 * 1_000 + 1),
+      ],
+    ],
     ["the first and the last", [new Date(-8.64e15), new Date(8.64e15)]],
   ],
   map: [
     ["empty", new Map()],
-    ["of text", new Map([["a", 1], ["b", 2]])],
-    ["of keys of any kind", new Map<unknown, unknown>([[1, "number"], ["1", "text"], [null, "null"], [true, []], [{ a: 1 }, "object"], [[1], new Map([[1, 2]])]])],
-    ["of 20 and of 70,000", [new Map(Array.from({ length: 20 }, (_, i) => [i, i])), new Map(Array.from({ length: 70_000 }, (_, i) => [`k${i}`, i % 7]))]],
+    [
+      "of text",
+      new Map([
+        ["a", 1],
+        ["b", 2],
+      ]),
+    ],
+    [
+      "of keys of any kind",
+      new Map<unknown, unknown>([
+        [1, "number"],
+        ["1", "text"],
+        [null, "null"],
+        [true, []],
+        [{ a: 1 }, "object"],
+        [[1], new Map([[1, 2]])],
+      ]),
+    ],
+    [
+      "of 20 and of 70,000",
+      [
+        new Map(Array.from({ length: 20 }, (_, i) => [i, i])),
+        new Map(Array.from({ length: 70_000 }, (_, i) => [`k${i}`, i % 7])),
+      ],
+    ],
     ["beside an object like it", [new Map([["a", 1]]), { a: 1 }]],
     ["with a key named __proto__", new Map([["__proto__", 1]])],
   ],
@@ -359,7 +486,10 @@ const KEPT_VALUES: { readonly [K in KeptKind]: readonly (readonly [what: string,
   bigint: [
     ["small", [0n, 1n, -1n, 127n, 128n, -128n, -129n]],
     ["beside a number like it", [1n, 1]],
-    ["of 53 to 65 bits", [2n ** 53n, 2n ** 63n - 1n, 2n ** 63n, 2n ** 64n - 1n, 2n ** 64n, -(2n ** 63n), -(2n ** 63n) - 1n, -(2n ** 64n)]],
+    [
+      "of 53 to 65 bits",
+      [2n ** 53n, 2n ** 63n - 1n, 2n ** 63n, 2n ** 64n - 1n, 2n ** 64n, -(2n ** 63n), -(2n ** 63n) - 1n, -(2n ** 64n)],
+    ],
     ["of a thousand digits", [10n ** 1_000n, -(10n ** 1_000n)]],
     ["of 65,536 bits and more", [2n ** 65_535n, 2n ** 65_536n, 2n ** 70_001n - 1n, -(2n ** 70_000n)]],
   ],
@@ -392,11 +522,16 @@ function randomValue(random: ReturnType<typeof randomFrom>, depth: number): unkn
     case 6:
       return Array.from({ length: random.below(8) }, () => randomValue(random, depth - 1));
     default:
-      return Object.fromEntries(Array.from({ length: random.below(8) }, () => [`${randomText(random)}.`, randomValue(random, depth - 1)]));
+      return Object.fromEntries(
+        Array.from({ length: random.below(8) }, () => [`${randomText(random)}.`, randomValue(random, depth - 1)]),
+      );
   }
 }
 
 function randomText(random: ReturnType<typeof randomFrom>): string {
-  const alphabet = ["abcdefgh ", "é\u07ff¿", "漢字\ud7ff\ue000\uffff", "\0\n\"\\"][random.below(4)]!;
-  return Array.from({ length: random.below(random.below(10) === 0 ? 200 : 12) }, () => alphabet[random.below(alphabet.length)]).join("");
+  const alphabet = ["abcdefgh ", "é\u07ff¿", "漢字\ud7ff\ue000\uffff", '\0\n"\\'][random.below(4)]!;
+  return Array.from(
+    { length: random.below(random.below(10) === 0 ? 200 : 12) },
+    () => alphabet[random.below(alphabet.length)],
+  ).join("");
 }

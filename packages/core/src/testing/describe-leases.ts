@@ -40,7 +40,10 @@ export function describeLeases(subject: BackendSubject): void {
     it("keeps those of a batch", async () => {
       const { leases, batch } = subject.backend;
       if (leases === undefined || batch === undefined) return;
-      await batch.write([[`${KEY}1`, stored({ version: V1 })], [`${KEY}2`, stored({ version: V2 })]]);
+      await batch.write([
+        [`${KEY}1`, stored({ version: V1 })],
+        [`${KEY}2`, stored({ version: V2 })],
+      ]);
       expect((await batch.read([`${KEY}2`, `${KEY}1`])).map((entry) => entry?.version)).toEqual([V2, V1]);
     });
 
@@ -80,7 +83,11 @@ export function describeLeases(subject: BackendSubject): void {
       const processes = await open();
       if (processes === undefined) return;
       for (let round = 0; round < 5; round += 1) {
-        const answers = await Promise.all(Array.from({ length: 20 }, (_, i) => processes[i % 2]!.acquire(`${KEY}${round}`, `token-of-caller${i}`, MINUTE, "")));
+        const answers = await Promise.all(
+          Array.from({ length: 20 }, (_, i) =>
+            processes[i % 2]!.acquire(`${KEY}${round}`, `token-of-caller${i}`, MINUTE, ""),
+          ),
+        );
         expect(answers.filter(({ granted }) => granted).length).toBe(1);
       }
     });
@@ -98,7 +105,10 @@ export function describeLeases(subject: BackendSubject): void {
         expect(entry?.version).toBe(V1);
       }
       expect(await own.acquire(KEY, A, MINUTE, V1), "no lease was taken").toEqual({ granted: true, version: V1 });
-      expect(await other.acquire(KEY, B, MINUTE, V2), "also while it is held").toMatchObject({ granted: false, entry: { version: V1 } });
+      expect(await other.acquire(KEY, B, MINUTE, V2), "also while it is held").toMatchObject({
+        granted: false,
+        entry: { version: V1 },
+      });
       expectHeld(await other.acquire(KEY, B, MINUTE, V1), MINUTE);
     });
 
@@ -205,7 +215,16 @@ export function describeLeases(subject: BackendSubject): void {
     it("stores so that nothing of what was there survives", async () => {
       const [own] = (await open()) ?? [];
       if (own === undefined) return;
-      await subject.backend.write(KEY, stored({ data: new Uint8Array(1_000), meta: "x".repeat(100), staleInMs: Infinity, expiresInMs: Infinity, version: V1 }));
+      await subject.backend.write(
+        KEY,
+        stored({
+          data: new Uint8Array(1_000),
+          meta: "x".repeat(100),
+          staleInMs: Infinity,
+          expiresInMs: Infinity,
+          version: V1,
+        }),
+      );
       const written = stored({ data: new Uint8Array(0), meta: "", staleInMs: 30_000, expiresInMs: 60_000, version: A });
       await own.acquire(KEY, A, MINUTE, V1);
       expect(await own.store(KEY, A, V1, written)).toBe(true);
@@ -214,7 +233,11 @@ export function describeLeases(subject: BackendSubject): void {
 
     it.each([
       ["an end, by none", { staleInMs: 30_000, expiresInMs: 60_000 }, { staleInMs: Infinity, expiresInMs: Infinity }],
-      ["staleness, by freshness", { staleInMs: -1_000, expiresInMs: 20_000 }, { staleInMs: 30_000, expiresInMs: 60_000 }],
+      [
+        "staleness, by freshness",
+        { staleInMs: -1_000, expiresInMs: 20_000 },
+        { staleInMs: 30_000, expiresInMs: 60_000 },
+      ],
     ])("stores the times as a write does: %s", async (_, older, newer) => {
       const [own] = (await open()) ?? [];
       if (own === undefined) return;
@@ -248,15 +271,18 @@ export function describeLeases(subject: BackendSubject): void {
       ["one is there", undefined, V1],
       ["none is there", V1, ""],
       ["another one is there", V1, V2],
-    ])("stores nothing where the entry is not the one that was seen, and frees the lease: %s", async (_, there, seen) => {
-      const [own, other] = (await open()) ?? [];
-      if (own === undefined || other === undefined) return;
-      if (there !== undefined) await subject.backend.write(KEY, stored({ version: there }));
-      await own.acquire(KEY, A, MINUTE, there ?? "");
-      expect(await own.store(KEY, A, seen, stored({ version: A }))).toBe(false);
-      expect((await subject.backend.read(KEY))?.version).toBe(there);
-      expect(await other.acquire(KEY, B, MINUTE, there ?? "")).toEqual({ granted: true, version: there ?? "" });
-    });
+    ])(
+      "stores nothing where the entry is not the one that was seen, and frees the lease: %s",
+      async (_, there, seen) => {
+        const [own, other] = (await open()) ?? [];
+        if (own === undefined || other === undefined) return;
+        if (there !== undefined) await subject.backend.write(KEY, stored({ version: there }));
+        await own.acquire(KEY, A, MINUTE, there ?? "");
+        expect(await own.store(KEY, A, seen, stored({ version: A }))).toBe(false);
+        expect((await subject.backend.read(KEY))?.version).toBe(there);
+        expect(await other.acquire(KEY, B, MINUTE, there ?? "")).toEqual({ granted: true, version: there ?? "" });
+      },
+    );
 
     it("stores nothing where the entry ended meanwhile", async () => {
       const [own, other] = (await open()) ?? [];
@@ -310,11 +336,13 @@ export function describeLeases(subject: BackendSubject): void {
       const processes = await open();
       if (processes === undefined) return;
       const tokens = Array.from({ length: 20 }, (_, i) => `token-of-caller${i}`);
-      const stores = await Promise.all(tokens.map(async (token, i) => {
-        const { granted } = await processes[i % 2]!.acquire(KEY, token, MINUTE, "");
-        const isStored = await processes[i % 2]!.store(KEY, token, "", stored({ meta: token, version: token }));
-        return [granted, isStored];
-      }));
+      const stores = await Promise.all(
+        tokens.map(async (token, i) => {
+          const { granted } = await processes[i % 2]!.acquire(KEY, token, MINUTE, "");
+          const isStored = await processes[i % 2]!.store(KEY, token, "", stored({ meta: token, version: token }));
+          return [granted, isStored];
+        }),
+      );
       const winners = tokens.filter((_, i) => stores[i]![1]);
       expect(winners.length).toBe(1);
       expect(stores.filter(([granted]) => granted).length).toBe(1);
@@ -338,8 +366,10 @@ export function describeLeases(subject: BackendSubject): void {
     it("takes peculiar keys, and no two share a lease", async () => {
       const [own] = (await open()) ?? [];
       if (own === undefined) return;
-      for (const [what, key] of PECULIAR_KEYS) expect(await own.acquire(key, A, MINUTE, ""), what).toEqual({ granted: true, version: "" });
-      for (const [i, [what, key]] of PECULIAR_KEYS.entries()) expect(await own.store(key, A, "", stored({ version: `v${i}` })), what).toBe(true);
+      for (const [what, key] of PECULIAR_KEYS)
+        expect(await own.acquire(key, A, MINUTE, ""), what).toEqual({ granted: true, version: "" });
+      for (const [i, [what, key]] of PECULIAR_KEYS.entries())
+        expect(await own.store(key, A, "", stored({ version: `v${i}` })), what).toBe(true);
       for (const [i, [what, key]] of PECULIAR_KEYS.entries()) expect(await own.confirm(key), what).toBe(`v${i}`);
     });
   });

@@ -44,7 +44,13 @@ export function describeLocalTier(
       expect(tier.entryCount).toBe(1);
     });
 
-    it.each([["null", null], ["zero", 0], ["an empty string", ""], ["false", false], ["NaN", NaN]])("keeps %s as a value", (_, value) => {
+    it.each([
+      ["null", null],
+      ["zero", 0],
+      ["an empty string", ""],
+      ["false", false],
+      ["NaN", NaN],
+    ])("keeps %s as a value", (_, value) => {
       const { tier } = open(10);
       tier.set("shop::1", lasting(value));
       expect(tier.get("shop::1")?.value).toBe(value);
@@ -125,7 +131,9 @@ export function describeLocalTier(
       });
       for (let i = 0; i < 20; i += 1) tier.set(`shop::${i}`, lasting(i));
       expect(tier.entryCount).toBeLessThanOrEqual(2);
-      const here = Array.from({ length: 20 }, (_, i) => tier.get(`shop::${i}`)?.value).filter((value) => value !== undefined);
+      const here = Array.from({ length: 20 }, (_, i) => tier.get(`shop::${i}`)?.value).filter(
+        (value) => value !== undefined,
+      );
       expect(here.length).toBe(tier.entryCount);
     });
 

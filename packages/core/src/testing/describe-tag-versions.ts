@@ -126,7 +126,9 @@ export function describeTagVersions(subject: BackendSubject): void {
     it("tells late tags unchanged, a missing one issued, while nothing was renewed", async () => {
       const [own, other] = (await open()) ?? [];
       if (own === undefined || other === undefined) return;
-      const { versions: [two] } = await own.pin([TWO]);
+      const {
+        versions: [two],
+      } = await own.pin([TWO]);
       const { at } = await own.pin([NAMESPACE]);
       await other.pin([THREE]);
       const [one, unchanged, three] = await own.unchangedSince(at, [ONE, TWO, THREE]);
@@ -135,10 +137,17 @@ export function describeTagVersions(subject: BackendSubject): void {
       expect(await other.read([ONE, TWO, THREE])).toEqual([one, two, three]);
     });
 
-    it.each([["hard", "own"], ["soft", "own"], ["hard", "other"], ["soft", "other"]] as const)("tells no late tag that was renewed meanwhile: %s, by the %s process", async (mode, by) => {
+    it.each([
+      ["hard", "own"],
+      ["soft", "own"],
+      ["hard", "other"],
+      ["soft", "other"],
+    ] as const)("tells no late tag that was renewed meanwhile: %s, by the %s process", async (mode, by) => {
       const [own, other] = (await open()) ?? [];
       if (own === undefined || other === undefined) return;
-      const { versions: [two] } = await own.pin([TWO, ONE]);
+      const {
+        versions: [two],
+      } = await own.pin([TWO, ONE]);
       const { at } = await own.pin([NAMESPACE]);
       await (by === "own" ? own : other).renew([ONE, THREE], mode);
       const [one, unrelated, three] = await own.unchangedSince(at, [ONE, TWO, THREE]);
@@ -184,5 +193,24 @@ const TWO = "{~shop}:users::two";
 const THREE = "{~shop}:users::three";
 
 const PECULIAR_TAGS: readonly string[] = [
-  "user:42", "user:42 ", "USER:42", "user::42", "%", "100%", "*", "{a}", "{", "}", "a|b", "a.b", "a\r\nb", "a\0b", "é", "e\u0301", "\u{1f98a}", "__proto__", "#a", "t".repeat(5_000),
+  "user:42",
+  "user:42 ",
+  "USER:42",
+  "user::42",
+  "%",
+  "100%",
+  "*",
+  "{a}",
+  "{",
+  "}",
+  "a|b",
+  "a.b",
+  "a\r\nb",
+  "a\0b",
+  "é",
+  "e\u0301",
+  "\u{1f98a}",
+  "__proto__",
+  "#a",
+  "t".repeat(5_000),
 ].map((tag) => NAMESPACE + tag);

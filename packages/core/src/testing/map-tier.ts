@@ -22,7 +22,11 @@ export function mapTier(options: MapTierOptions = {}): LocalTier {
       return entries.size;
     },
     attach(to) {
-      if (host !== undefined) throw new ConfigurationError(`${label}: this tier belongs to a cache already`, { tier: label, operation: "attach" });
+      if (host !== undefined)
+        throw new ConfigurationError(`${label}: this tier belongs to a cache already`, {
+          tier: label,
+          operation: "attach",
+        });
       host = to;
     },
     get(key) {

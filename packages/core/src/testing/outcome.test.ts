@@ -3,7 +3,10 @@ import { flush, outcome } from "./outcome.ts";
 
 it("tells where a promise stands", async () => {
   expect(await outcome(Promise.resolve(1))).toEqual({ status: "fulfilled", value: 1 });
-  expect(await outcome(Promise.reject(new RangeError("no")))).toEqual({ status: "rejected", reason: new RangeError("no") });
+  expect(await outcome(Promise.reject(new RangeError("no")))).toEqual({
+    status: "rejected",
+    reason: new RangeError("no"),
+  });
   expect(await outcome(new Promise(() => undefined))).toEqual({ status: "pending" });
 });
 

@@ -34,12 +34,25 @@ describeBackend("scriptedBackend with all capabilities", {
 });
 
 describeBackend("scriptedBackend that hears nothing of itself, and calls keys by other names", {
-  open: (clock) => scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "heard", echoes: false, alias: (key) => `#${key}` }),
+  open: (clock) =>
+    scriptedBackend({
+      clock,
+      leases: true,
+      tagVersions: true,
+      coherence: "heard",
+      echoes: false,
+      alias: (key) => `#${key}`,
+    }),
   openPeer: (backend) => (backend as ScriptedBackend).peer(),
   expiry: "clock",
 });
 
-const entry = (...bytes: number[]): StoredEntry => ({ data: Uint8Array.from(bytes), staleInMs: 1_000, expiresInMs: 2_000, meta: "" });
+const entry = (...bytes: number[]): StoredEntry => ({
+  data: Uint8Array.from(bytes),
+  staleInMs: 1_000,
+  expiresInMs: 2_000,
+  meta: "",
+});
 
 describe("scriptedBackend does what the test says", () => {
   it("fails the next calls of one operation without touching an entry, then works", async () => {
@@ -47,7 +60,12 @@ describe("scriptedBackend does what the test says", () => {
     const cause = new RangeError("disk full");
     backend.script("write", { fail: true });
     backend.script("write", { fail: cause, times: 2 });
-    await expect(backend.write("k", entry(1))).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", tier: "scripted", operation: "write", maybeExecuted: false });
+    await expect(backend.write("k", entry(1))).rejects.toMatchObject({
+      code: "BACKEND_UNAVAILABLE",
+      tier: "scripted",
+      operation: "write",
+      maybeExecuted: false,
+    });
     await expect(backend.write("k", entry(1))).rejects.toBe(cause);
     expect(await backend.read("k")).toBe(undefined);
     await expect(backend.write("k", entry(1))).rejects.toBe(cause);
@@ -58,7 +76,10 @@ describe("scriptedBackend does what the test says", () => {
   it("does the work and loses the answer", async () => {
     const backend = scriptedBackend({ clock: new TestClock() });
     backend.script("write", { loseAnswer: true });
-    await expect(backend.write("k", entry(1))).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", maybeExecuted: true });
+    await expect(backend.write("k", entry(1))).rejects.toMatchObject({
+      code: "BACKEND_UNAVAILABLE",
+      maybeExecuted: true,
+    });
     expect(backend.store.get("k")?.data).toEqual(Uint8Array.of(1));
   });
 
@@ -100,7 +121,8 @@ describe("scriptedBackend does what the test says", () => {
   it("answers with other bytes than it holds, one by one and in a batch", async () => {
     const backend = scriptedBackend({ clock: new TestClock() });
     for (const key of ["a", "b"]) backend.store.set(key, entry(1));
-    const answer = (real: StoredEntry | undefined, key: string) => (key === "a" && real !== undefined ? { ...real, data: Uint8Array.of(0xff) } : real);
+    const answer = (real: StoredEntry | undefined, key: string) =>
+      key === "a" && real !== undefined ? { ...real, data: Uint8Array.of(0xff) } : real;
     backend.script("*", { answer, times: 2 });
     expect((await backend.read("a"))?.data).toEqual(Uint8Array.of(0xff));
     expect((await backend.batch!.read(["a", "b", "c"])).map((read) => read?.data[0])).toEqual([0xff, 1, undefined]);
@@ -153,7 +175,13 @@ describe("scriptedBackend does what the test says", () => {
       { operation: "batch.read", keys: ["b", "a"], at: clock.now() },
       { operation: "remove", keys: ["b"], at: clock.now() },
     ]);
-    expect([backend.count(), backend.count("read"), backend.count("batch.read", "a"), backend.count(undefined, "b"), backend.count("write")]).toEqual([3, 1, 1, 2, 0]);
+    expect([
+      backend.count(),
+      backend.count("read"),
+      backend.count("batch.read", "a"),
+      backend.count(undefined, "b"),
+      backend.count("write"),
+    ]).toEqual([3, 1, 1, 2, 0]);
     backend.forgetCalls();
     expect(backend.count()).toBe(0);
   });
@@ -178,7 +206,12 @@ describe("scriptedBackend does what the test says", () => {
   it("has the capabilities it was asked for", () => {
     const clock = new TestClock();
     const all = scriptedBackend({ clock });
-    expect(["markStale" in all, "batch" in all, all.coherence, all.label]).toEqual([true, true, "sole-writer", "scripted"]);
+    expect(["markStale" in all, "batch" in all, all.coherence, all.label]).toEqual([
+      true,
+      true,
+      "sole-writer",
+      "scripted",
+    ]);
     const few = scriptedBackend({ clock, markStale: false, batch: false, coherence: "none", label: "few" });
     expect(["markStale" in few, "batch" in few, "coherence" in few, few.label]).toEqual([false, false, false, "few"]);
   });

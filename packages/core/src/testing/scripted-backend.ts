@@ -41,10 +41,24 @@ export interface ScriptedBackendOptions {
 }
 
 export type ScriptedOperation =
-  | "connect" | "read" | "write" | "remove" | "markStale" | "close"
-  | "batch.read" | "batch.write" | "batch.remove"
-  | "leases.acquire" | "leases.renew" | "leases.release" | "leases.store" | "leases.confirm"
-  | "tags.read" | "tags.pin" | "tags.unchangedSince" | "tags.renew"
+  | "connect"
+  | "read"
+  | "write"
+  | "remove"
+  | "markStale"
+  | "close"
+  | "batch.read"
+  | "batch.write"
+  | "batch.remove"
+  | "leases.acquire"
+  | "leases.renew"
+  | "leases.release"
+  | "leases.store"
+  | "leases.confirm"
+  | "tags.read"
+  | "tags.pin"
+  | "tags.unchangedSince"
+  | "tags.renew"
   | "attach";
 
 /** What one call does, in this order. Without any of these it does what a backend does. */
@@ -119,7 +133,11 @@ function open(options: ScriptedBackendOptions, store: HeldStore): ScriptedBacken
   let isClosed = false;
 
   const unavailable = (operation: ScriptedOperation, what: string, maybeExecuted: boolean): BackendUnavailableError =>
-    new BackendUnavailableError(`${label}: ${operation} ${what}, as the test has it`, { tier: label, operation, maybeExecuted });
+    new BackendUnavailableError(`${label}: ${operation} ${what}, as the test has it`, {
+      tier: label,
+      operation,
+      maybeExecuted,
+    });
 
   const link = new ScriptedLink({
     clock,
@@ -131,11 +149,17 @@ function open(options: ScriptedBackendOptions, store: HeldStore): ScriptedBacken
     unavailable: (what) => unavailable("attach", what, true),
   });
 
-  const perform = async <T>(operation: ScriptedOperation, keys: readonly string[], work: () => Awaitable<T>, reword?: Reword<T>): Promise<T> => {
+  const perform = async <T>(
+    operation: ScriptedOperation,
+    keys: readonly string[],
+    work: () => Awaitable<T>,
+    reword?: Reword<T>,
+  ): Promise<T> => {
     calls.push({ operation, keys: [...keys], at: clock.now() });
     if (isClosed && operation !== "close") throw unavailable(operation, "came after close", false);
     const step = take(steps, operation, keys);
-    if (failure !== undefined && operation !== "close") throw failure === true ? unavailable(operation, "failed", false) : failure;
+    if (failure !== undefined && operation !== "close")
+      throw failure === true ? unavailable(operation, "failed", false) : failure;
     if (step === undefined) return work();
 
     await pause(step.before, clock);
@@ -145,7 +169,8 @@ function open(options: ScriptedBackendOptions, store: HeldStore): ScriptedBacken
     const working = refuses ? undefined : work();
     const answer = working instanceof Promise ? await working : working;
     await pause(step.after, clock);
-    if (step.loseAnswer !== undefined) throw step.loseAnswer === true ? unavailable(operation, "lost its answer", true) : step.loseAnswer;
+    if (step.loseAnswer !== undefined)
+      throw step.loseAnswer === true ? unavailable(operation, "lost its answer", true) : step.loseAnswer;
     if (refuses) throw step.refuse;
     return step.answer === undefined || reword === undefined ? (answer as T) : reword(answer as T, step.answer);
   };
@@ -158,10 +183,12 @@ function open(options: ScriptedBackendOptions, store: HeldStore): ScriptedBacken
   };
 
   const leases: Leases = {
-    acquire: (key, token, leaseMs, seen) => perform("leases.acquire", [key], () => store.acquire(key, token, leaseMs, seen)),
+    acquire: (key, token, leaseMs, seen) =>
+      perform("leases.acquire", [key], () => store.acquire(key, token, leaseMs, seen)),
     renew: (key, token, leaseMs) => perform("leases.renew", [key], () => store.renewLease(key, token, leaseMs)),
     release: (key, token) => perform("leases.release", [key], () => store.release(key, token, link)),
-    store: (key, token, seen, entry) => perform("leases.store", [key], () => store.store(key, token, seen, entry, link)),
+    store: (key, token, seen, entry) =>
+      perform("leases.store", [key], () => store.store(key, token, seen, entry, link)),
     confirm: (key) =>
       perform("leases.confirm", [key], () => {
         const version = store.version(key);
@@ -187,7 +214,10 @@ function open(options: ScriptedBackendOptions, store: HeldStore): ScriptedBacken
         return async () => detach?.();
       });
       // A step may let it reject after it has attached: nothing is reported then.
-      attaching.then(() => queueMicrotask(() => link.answeredAttach()), () => detach?.());
+      attaching.then(
+        () => queueMicrotask(() => link.answeredAttach()),
+        () => detach?.(),
+      );
       return attaching;
     },
   };
@@ -206,7 +236,13 @@ function open(options: ScriptedBackendOptions, store: HeldStore): ScriptedBacken
     ...(coherence === "none" ? {} : { coherence: coherence === "heard" ? heard : coherence }),
 
     connect: () => perform("connect", [], () => undefined),
-    read: (key) => perform("read", [key], () => read(key), (entry, answer) => answer(entry, key)),
+    read: (key) =>
+      perform(
+        "read",
+        [key],
+        () => read(key),
+        (entry, answer) => answer(entry, key),
+      ),
     write: (key, entry) => perform("write", [key], () => store.write(key, entry, link)),
     remove: (key) => perform("remove", [key], () => store.remove(key, link)),
     close: () =>
@@ -214,20 +250,34 @@ function open(options: ScriptedBackendOptions, store: HeldStore): ScriptedBacken
         isClosed = true;
         link.close();
       }),
-    ...(options.markStale === false ? {} : {
-      markStale: (key: string) => perform("markStale", [key], () => store.markStale(key, link)),
-    }),
-    ...(options.batch === false ? {} : {
-      batch: {
-        read: (keys: readonly string[]) =>
-          perform("batch.read", keys, () => keys.map(read), (entries, answer) => entries.map((entry, i) => answer(entry, keys[i]!))),
-        write: (entries: readonly (readonly [key: string, entry: StoredEntry])[]) =>
-          perform("batch.write", entries.map(([key]) => key), () => {
-            for (const [key, entry] of entries) store.write(key, entry, link);
-          }),
-        remove: (keys: readonly string[]) => perform("batch.remove", keys, () => keys.map((key) => store.remove(key, link))),
-      },
-    }),
+    ...(options.markStale === false
+      ? {}
+      : {
+          markStale: (key: string) => perform("markStale", [key], () => store.markStale(key, link)),
+        }),
+    ...(options.batch === false
+      ? {}
+      : {
+          batch: {
+            read: (keys: readonly string[]) =>
+              perform(
+                "batch.read",
+                keys,
+                () => keys.map(read),
+                (entries, answer) => entries.map((entry, i) => answer(entry, keys[i]!)),
+              ),
+            write: (entries: readonly (readonly [key: string, entry: StoredEntry])[]) =>
+              perform(
+                "batch.write",
+                entries.map(([key]) => key),
+                () => {
+                  for (const [key, entry] of entries) store.write(key, entry, link);
+                },
+              ),
+            remove: (keys: readonly string[]) =>
+              perform("batch.remove", keys, () => keys.map((key) => store.remove(key, link))),
+          },
+        }),
 
     store,
     link,
@@ -237,7 +287,10 @@ function open(options: ScriptedBackendOptions, store: HeldStore): ScriptedBacken
       return isClosed;
     },
     count: (operation, key) =>
-      calls.filter((call) => (operation === undefined || call.operation === operation) && (key === undefined || call.keys.includes(key))).length,
+      calls.filter(
+        (call) =>
+          (operation === undefined || call.operation === operation) && (key === undefined || call.keys.includes(key)),
+      ).length,
     forgetCalls() {
       calls.length = 0;
     },

@@ -15,7 +15,13 @@ beforeEach(() => {
   other = own.peer({ label: "other" });
 });
 
-const entry = (version?: string): StoredEntry => ({ data: Uint8Array.of(1), staleInMs: 1_000, expiresInMs: 2_000, meta: "", ...(version !== undefined && { version }) });
+const entry = (version?: string): StoredEntry => ({
+  data: Uint8Array.of(1),
+  staleInMs: 1_000,
+  expiresInMs: 2_000,
+  meta: "",
+  ...(version !== undefined && { version }),
+});
 
 /** Writes down what it is told, as `changed k`. */
 function ear(): CoherenceListener & { readonly heard: string[] } {
@@ -55,7 +61,12 @@ describe("peers of a scripted backend", () => {
 
   it("may differ in what they can, and tell no version where they have no leases", async () => {
     const plain = own.peer({ leases: false, tagVersions: false, coherence: "none", batch: false });
-    expect([plain.leases, plain.tagVersions, plain.coherence, plain.batch]).toEqual([undefined, undefined, undefined, undefined]);
+    expect([plain.leases, plain.tagVersions, plain.coherence, plain.batch]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+    ]);
     await own.write("k", entry("v1"));
     expect(await plain.read("k")).toEqual({ data: Uint8Array.of(1), staleInMs: 1_000, expiresInMs: 2_000, meta: "" });
     await plain.write("k", entry());
@@ -98,7 +109,9 @@ describe("a scripted store", () => {
     const { at } = await tags.pin(["{~a}::t"]);
     own.store.evictTag("{~a}::t");
     own.store.evictTag("{~a}::t");
-    expect(await tags.unchangedSince(at, ["{~a}::t"]), "the issuer did not move").toEqual([{ hard: first!.hard, soft: first!.soft }]);
+    expect(await tags.unchangedSince(at, ["{~a}::t"]), "the issuer did not move").toEqual([
+      { hard: first!.hard, soft: first!.soft },
+    ]);
     own.store.evictIssuer();
     own.store.evictTag("{~a}::t");
     expect(await tags.unchangedSince(at, ["{~a}::t"])).toEqual([undefined]);
@@ -124,7 +137,13 @@ describe("a scripted store", () => {
       await tags.renew(["{~a}::t"], "hard");
       heard.length = 0;
       restore();
-      expect([before, heard, own.store.keys(), own.store.get("k")?.version, own.store.leaseHolder("j")]).toEqual([undefined, [], ["k"], "w1", "token"]);
+      expect([before, heard, own.store.keys(), own.store.get("k")?.version, own.store.leaseHolder("j")]).toEqual([
+        undefined,
+        [],
+        ["k"],
+        "w1",
+        "token",
+      ]);
       expect((await tags.pin(["{~a}::t"])).at).toBe(at);
     }
   });
@@ -148,13 +167,23 @@ describe("scripted steps of the capabilities", () => {
     expect(await acquired).toEqual({ granted: true, version: "" });
 
     own.script("leases.store", { loseAnswer: true });
-    await expect(own.leases!.store("k", "t", "", entry("t"))).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", maybeExecuted: true });
+    await expect(own.leases!.store("k", "t", "", entry("t"))).rejects.toMatchObject({
+      code: "BACKEND_UNAVAILABLE",
+      maybeExecuted: true,
+    });
     expect(own.store.get("k")?.version).toBe("t");
 
     own.script("tags.renew", { fail: true });
-    await expect(own.tagVersions!.renew(["{~a}::t"], "hard")).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", maybeExecuted: false });
+    await expect(own.tagVersions!.renew(["{~a}::t"], "hard")).rejects.toMatchObject({
+      code: "BACKEND_UNAVAILABLE",
+      maybeExecuted: false,
+    });
     expect(own.store.tagVersion("{~a}::t")).toBe(undefined);
-    expect(own.calls.map(({ operation, keys }) => [operation, ...keys])).toEqual([["leases.acquire", "k"], ["leases.store", "k"], ["tags.renew", "{~a}::t"]]);
+    expect(own.calls.map(({ operation, keys }) => [operation, ...keys])).toEqual([
+      ["leases.acquire", "k"],
+      ["leases.store", "k"],
+      ["tags.renew", "{~a}::t"],
+    ]);
   });
 
   it("refuse a write as a store without memory does: the older entry and the lease are gone, and others hear of it", async () => {
@@ -175,11 +204,19 @@ describe("scripted steps of the capabilities", () => {
     const leases = own.leases!;
     const tags = own.tagVersions!;
     const calls = [
-      leases.acquire("k", "t", 1, ""), leases.renew("k", "t", 1), leases.release("k", "t"), leases.store("k", "t", "", entry()), leases.confirm("k"),
-      tags.read(["t"]), tags.pin(["t"]), tags.unchangedSince("", ["t"]), tags.renew(["t"], "soft"),
+      leases.acquire("k", "t", 1, ""),
+      leases.renew("k", "t", 1),
+      leases.release("k", "t"),
+      leases.store("k", "t", "", entry()),
+      leases.confirm("k"),
+      tags.read(["t"]),
+      tags.pin(["t"]),
+      tags.unchangedSince("", ["t"]),
+      tags.renew(["t"], "soft"),
       (own.coherence as Coherence).attach(ear()),
     ];
-    for (const call of await Promise.allSettled(calls)) expect(call).toMatchObject({ status: "rejected", reason: { code: "BACKEND_UNAVAILABLE" } });
+    for (const call of await Promise.allSettled(calls))
+      expect(call).toMatchObject({ status: "rejected", reason: { code: "BACKEND_UNAVAILABLE" } });
     expect(own.link.attached).toBe(0);
   });
 });
@@ -290,7 +327,9 @@ describe("the link of a scripted backend", () => {
     const listener = ear();
     own.link.replaced();
     let isAttached = false;
-    await (own.coherence as Coherence).attach({ ...listener, replaced: () => listener.heard.push(`replaced ${isAttached}`) }).then(() => (isAttached = true));
+    await (own.coherence as Coherence)
+      .attach({ ...listener, replaced: () => listener.heard.push(`replaced ${isAttached}`) })
+      .then(() => (isAttached = true));
     await flush();
     expect(listener.heard).toEqual(["alive 1000", "replaced true"]);
     own.link.replaced();
@@ -302,7 +341,9 @@ describe("the link of a scripted backend", () => {
   it("gives signs of life by the clock, four in the time that copies may be stale, and none once it is frozen, down or detached", async () => {
     const slow = own.peer({ maxStalenessMs: 400, reissueWindowMs: 5_000 });
     const coherence = slow.coherence as Coherence;
-    expect([coherence.maxStalenessMs, coherence.reissueWindowMs, (own.coherence as Coherence).maxStalenessMs]).toEqual([400, 5_000, 2_000]);
+    expect([coherence.maxStalenessMs, coherence.reissueWindowMs, (own.coherence as Coherence).maxStalenessMs]).toEqual([
+      400, 5_000, 2_000,
+    ]);
     const listener = ear();
     const detach = await coherence.attach(listener);
     clock.advance(250);

@@ -115,7 +115,12 @@ export class ScriptedLink implements ScriptedCoherence, Hearer {
   async answer(key: string): Promise<void> {
     if (!this.#isHolding) return;
     await new Promise<void>((resolve, reject) => {
-      this.#held.push({ what: "confirm", keys: [key], arrive: resolve, break: () => reject(this.#end.unavailable("lost its answer with the link")) });
+      this.#held.push({
+        what: "confirm",
+        keys: [key],
+        arrive: resolve,
+        break: () => reject(this.#end.unavailable("lost its answer with the link")),
+      });
     });
   }
 
@@ -132,11 +137,13 @@ export class ScriptedLink implements ScriptedCoherence, Hearer {
   tagsChanged(tags: readonly string[], by: Hearer | undefined): void {
     if (by === this && !this.#end.echoes) return;
     const names = tags.map(this.#end.alias);
-    for (const each of this.#attachments) this.#send("tagsChanged", names, each, () => each.listener.tagsChanged(names));
+    for (const each of this.#attachments)
+      this.#send("tagsChanged", names, each, () => each.listener.tagsChanged(names));
   }
 
   everythingChanged(): void {
-    for (const each of this.#attachments) this.#send("everythingChanged", [], each, () => each.listener.everythingChanged());
+    for (const each of this.#attachments)
+      this.#send("everythingChanged", [], each, () => each.listener.everythingChanged());
   }
 
   hold(): void {

@@ -165,7 +165,12 @@ export class HeldStore implements ScriptedStore {
       const now = this.#clock.now();
       const windowMs = entry.staleAt === Infinity ? 0 : entry.deadAt - entry.staleAt;
       const version = entry.version && `stale${(this.#markedStale += 1)}`;
-      this.#entries.set(key, { ...entry, staleAt: Math.min(entry.staleAt, now), deadAt: Math.min(entry.deadAt, now + windowMs), version });
+      this.#entries.set(key, {
+        ...entry,
+        staleAt: Math.min(entry.staleAt, now),
+        deadAt: Math.min(entry.deadAt, now + windowMs),
+        version,
+      });
     }
     this.#heard([key], by);
     return entry === undefined ? "missing" : "stale";
@@ -217,7 +222,9 @@ export class HeldStore implements ScriptedStore {
     const now = this.#at(tags);
     const unchanged = tags.map((tag) => {
       const version = this.#tags.get(tag);
-      return idOf(now) === idOf(at) && (version === undefined ? now === at : !isNew(version.hard) && !isNew(version.soft));
+      return (
+        idOf(now) === idOf(at) && (version === undefined ? now === at : !isNew(version.hard) && !isNew(version.soft))
+      );
     });
     const { versions } = this.pin(tags, by);
     return versions.map((version, i) => (unchanged[i] ? version : undefined));
@@ -228,7 +235,8 @@ export class HeldStore implements ScriptedStore {
     const issuer = this.#issuer(tags);
     issuer.n += 1;
     const version = this.#at(tags);
-    for (const tag of tags) this.#tags.set(tag, { hard: mode === "soft" ? (this.#tags.get(tag)?.hard ?? version) : version, soft: version });
+    for (const tag of tags)
+      this.#tags.set(tag, { hard: mode === "soft" ? (this.#tags.get(tag)?.hard ?? version) : version, soft: version });
     this.#tagsHeard(tags, by);
   }
 

@@ -26,7 +26,18 @@ export interface TestCacheOptions extends Omit<CacheOptions, "name">, Policy {
  * @throws {ConfigurationError} as `createCache` and `build` do.
  */
 export function createTestCache(options: TestCacheOptions = {}): Cache {
-  const { name = "test", clock = new TestClock(), version, maxLoads, maxBackgroundLoads, waitUntil, explain, local = true, backend = false, ...policy } = options;
+  const {
+    name = "test",
+    clock = new TestClock(),
+    version,
+    maxLoads,
+    maxBackgroundLoads,
+    waitUntil,
+    explain,
+    local = true,
+    backend = false,
+    ...policy
+  } = options;
   const empty = createCache({
     name,
     clock,

@@ -15,6 +15,10 @@ it("runs what falls due in the order of time, also what callbacks schedule", () 
 
   clock.advance(20);
 
-  expect(seen).toEqual([["early", 10], ["nested", 15], ["late", 20]]);
+  expect(seen).toEqual([
+    ["early", 10],
+    ["nested", 15],
+    ["late", 20],
+  ]);
   expect(clock.now() - start).toBe(20);
 });

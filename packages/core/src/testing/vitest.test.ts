@@ -22,7 +22,12 @@ it("is needed by the suites only: the rest of the entry point works where it is 
       console.log(error.code, error.message, error.cause.code);
     }
   `;
-  const { stdout } = await run(process.execPath, ["--conditions=@hotset/source", "--input-type=module", "--eval", program]);
+  const { stdout } = await run(process.execPath, [
+    "--conditions=@hotset/source",
+    "--input-type=module",
+    "--eval",
+    program,
+  ]);
   expect(stdout.split("\n")).toEqual([
     "missing 0",
     "INVALID_CONFIGURATION describeBackend is a suite for Vitest: install vitest, an optional peer of @hotset/core ERR_MODULE_NOT_FOUND",

@@ -14,5 +14,7 @@ const installed: { readonly vitest: Vitest } | { readonly cause: unknown } = awa
  */
 export function vitestFor(suite: string): Vitest {
   if ("vitest" in installed) return installed.vitest;
-  throw new ConfigurationError(`${suite} is a suite for Vitest: install vitest, an optional peer of @hotset/core`, { cause: installed.cause });
+  throw new ConfigurationError(`${suite} is a suite for Vitest: install vitest, an optional peer of @hotset/core`, {
+    cause: installed.cause,
+  });
 }

@@ -34,7 +34,15 @@ export interface EntryLeases {
   renew(key: string, place: Place, token: string, leaseMs: number): Promise<boolean>;
   release(key: string, place: Place, token: string): Promise<void>;
   /** `overtaken`: something newer happened, and nothing was stored. */
-  store(entry: Entry, encoded: Encoded, versions: readonly TagVersion[] | undefined, key: string, place: Place, token: string, seen: string): Promise<"stored" | "refused" | "overtaken">;
+  store(
+    entry: Entry,
+    encoded: Encoded,
+    versions: readonly TagVersion[] | undefined,
+    key: string,
+    place: Place,
+    token: string,
+    seen: string,
+  ): Promise<"stored" | "refused" | "overtaken">;
   /** The version of the entry now; `''` for none. */
   confirm(key: string, place: Place): Promise<string>;
 }
@@ -71,7 +79,13 @@ export interface EntryTier {
   /** Throws, or rejects with, `EncodeError` when the value cannot be written. */
   encode(value: unknown): Awaitable<Encoded>;
   /** Sends the entry, its value encoded before, under these tag versions and `entry.version`. */
-  write(entry: Entry, encoded: Encoded, versions: readonly TagVersion[] | undefined, key: string, place: Place): Promise<"stored" | "refused">;
+  write(
+    entry: Entry,
+    encoded: Encoded,
+    versions: readonly TagVersion[] | undefined,
+    key: string,
+    place: Place,
+  ): Promise<"stored" | "refused">;
   remove(key: string, place: Place): Promise<DeleteStatus>;
   markStale(key: string, place: Place): Promise<"stale" | "missing">;
   connect(): Promise<void>;

@@ -24,7 +24,15 @@ export class LocalCopies {
   readonly #cache: string;
   #isClosed = false;
 
-  constructor(tier: LocalTier, tags: Tags, trust: Trust, table: TagTable | undefined, clock: Clock, events: Events, cache: string) {
+  constructor(
+    tier: LocalTier,
+    tags: Tags,
+    trust: Trust,
+    table: TagTable | undefined,
+    clock: Clock,
+    events: Events,
+    cache: string,
+  ) {
     this.#trust = trust;
     this.#table = table;
     this.#events = events;
@@ -59,8 +67,11 @@ export class LocalCopies {
     if (entry === undefined) return "none";
     if (now >= entry.deadAt) return "its life is over";
     if (entry.epoch !== ALWAYS && now >= this.#trust.until)
-      return this.#trust.until === -Infinity ? "not trusted: changes are not heard" : `not trusted: the last sign of life was too long ago, by ${Math.round(now - this.#trust.until)} ms`;
-    if (entry.epoch !== ALWAYS && entry.epoch !== this.#trust.epoch) return "not confirmed since it was kept, or since changes may have been missed";
+      return this.#trust.until === -Infinity
+        ? "not trusted: changes are not heard"
+        : `not trusted: the last sign of life was too long ago, by ${Math.round(now - this.#trust.until)} ms`;
+    if (entry.epoch !== ALWAYS && entry.epoch !== this.#trust.epoch)
+      return "not confirmed since it was kept, or since changes may have been missed";
     if (this.get(at, now) === undefined) return "a tag of it was invalidated, or changed and is not known yet";
     return now < entry.staleAt ? "fresh" : "stale";
   }
@@ -104,11 +115,23 @@ export class LocalCopies {
         this.tier.set(at, copy);
       }
     } catch (error) {
-      return error instanceof CacheError ? error : new EncodeError(`${this.label}: the local tier refused this value; see cause`, { tier: this.label, operation: "set", cause: error });
+      return error instanceof CacheError
+        ? error
+        : new EncodeError(`${this.label}: the local tier refused this value; see cause`, {
+            tier: this.label,
+            operation: "set",
+            cause: error,
+          });
     }
     if (this.#events.store.isObserved) {
       const { path, key } = parseLocalKey(at);
-      this.#events.store.emit({ cache: this.#cache, namespace: path, key, tier: this.label, durationMs: this.#clock.now() - now });
+      this.#events.store.emit({
+        cache: this.#cache,
+        namespace: path,
+        key,
+        tier: this.label,
+        durationMs: this.#clock.now() - now,
+      });
     }
     return undefined;
   }
@@ -150,7 +173,11 @@ export class LocalCopies {
     try {
       return structuredClone(value);
     } catch (cause) {
-      throw new EncodeError(`${this.label}: this value cannot be cloned; give plain data, or values: "shared"`, { tier: this.label, operation: "clone", cause });
+      throw new EncodeError(`${this.label}: this value cannot be cloned; give plain data, or values: "shared"`, {
+        tier: this.label,
+        operation: "clone",
+        cause,
+      });
     }
   }
 }

@@ -20,7 +20,10 @@ let isDown: boolean;
 let held: Gate<void> | undefined;
 let retryInMs: number;
 
-function recovery({ hasVersions = true, reissueWindowMs = 0 }: { readonly hasVersions?: boolean; readonly reissueWindowMs?: number } = {}): Recovery {
+function recovery({
+  hasVersions = true,
+  reissueWindowMs = 0,
+}: { readonly hasVersions?: boolean; readonly reissueWindowMs?: number } = {}): Recovery {
   const send = async (what: string): Promise<void> => {
     await held?.pass();
     if (isDown) throw UNANSWERED;
@@ -29,7 +32,11 @@ function recovery({ hasVersions = true, reissueWindowMs = 0 }: { readonly hasVer
   const events = createEvents();
   events.recover.add((event) => told.push(event));
   return new Recovery({
-    clock, events, cache: "shop", root, reissueWindowMs,
+    clock,
+    events,
+    cache: "shop",
+    root,
+    reissueWindowMs,
     remote: {
       label: "redis",
       get retryInMs() {
@@ -58,14 +65,22 @@ describe("what waits", () => {
     one.addKey(root, "k");
     one.addKey(users, "k");
     expect(one.size).toBe(2);
-    expect([one.covers(root, "k", []), one.covers(users, "k", []), one.covers(root, "j", []), one.covers(users, "users", [])]).toEqual([true, true, false, false]);
+    expect([
+      one.covers(root, "k", []),
+      one.covers(users, "k", []),
+      one.covers(root, "j", []),
+      one.covers(users, "users", []),
+    ]).toEqual([true, true, false, false]);
   });
 
   it("covers everything under a tag or a namespace", () => {
     const one = recovery();
     one.addTags(users, ["{~shop}:users::t", "{~shop}:users::u"], "hard", 1);
     expect(one.size).toBe(2);
-    expect([one.covers(users, "k", users.tagPrefixes), one.covers(users, "k", ["{~shop}::", "{~shop}:users::t"])]).toEqual([false, true]);
+    expect([
+      one.covers(users, "k", users.tagPrefixes),
+      one.covers(users, "k", ["{~shop}::", "{~shop}:users::t"]),
+    ]).toEqual([false, true]);
     one.addTags(users, ["{~shop}:users::"], "hard", 2);
     expect([one.covers(users, "k", users.tagPrefixes), one.covers(root, "k", root.tagPrefixes)]).toEqual([true, false]);
   });
@@ -84,8 +99,24 @@ describe("what waits", () => {
     ["a later hard call covers a soft one", [["soft", 1]], ["hard", 2], 0],
     ["a later soft call covers a soft one", [["soft", 1]], ["soft", 2], 0],
     ["a later soft call covers no hard one", [["hard", 1]], ["soft", 2], 1],
-    ["nor one that was hard and soft", [["soft", 1], ["hard", 2]], ["soft", 3], 1],
-    ["nor one that was soft after it was hard", [["hard", 1], ["soft", 2]], ["soft", 3], 1],
+    [
+      "nor one that was hard and soft",
+      [
+        ["soft", 1],
+        ["hard", 2],
+      ],
+      ["soft", 3],
+      1,
+    ],
+    [
+      "nor one that was soft after it was hard",
+      [
+        ["hard", 1],
+        ["soft", 2],
+      ],
+      ["soft", 3],
+      1,
+    ],
     ["an earlier call, acknowledged late, covers nothing", [["hard", 2]], ["hard", 1], 1],
   ])("of tags: %s", ([, added, [mode, calledAt], left]) => {
     const one = recovery();
@@ -207,7 +238,10 @@ describe("more than 10,000", () => {
     expect([one.size, one.covers(root, "other", root.tagPrefixes)]).toEqual([10_000, false]);
     one.addTags(users, ["{~shop}:users::t"], "soft", 1);
     expect(one.size).toBe(1);
-    expect([one.covers(root, "other", root.tagPrefixes), one.covers(users, "k5", users.tagPrefixes)]).toEqual([true, true]);
+    expect([one.covers(root, "other", root.tagPrefixes), one.covers(users, "k5", users.tagPrefixes)]).toEqual([
+      true,
+      true,
+    ]);
     one.addKey(users, "after");
     await one.replay();
     expect(sent).toEqual(["hard {~shop}::", "remove shop:users::after"]);
@@ -228,7 +262,12 @@ describe("more than 10,000", () => {
   it("lose the oldest where there are no tag versions", () => {
     const one = recovery({ hasVersions: false });
     for (let i = 0; i <= 10_000; i += 1) one.addKey(root, `k${i}`);
-    expect([one.size, one.covers(root, "k0", []), one.covers(root, "k1", []), one.covers(root, "k10000", [])]).toEqual([10_000, false, true, true]);
+    expect([one.size, one.covers(root, "k0", []), one.covers(root, "k1", []), one.covers(root, "k10000", [])]).toEqual([
+      10_000,
+      false,
+      true,
+      true,
+    ]);
   });
 });
 
@@ -289,7 +328,12 @@ describe("what was acknowledged", () => {
     for (let i = 0; i < 12_500; i += 1) one.acknowledgedKey(users, `k${i}`);
     one.reissue();
     await one.replay();
-    expect([one.size, sent.length, sent.includes("remove shop:users::k12499"), told.at(-1)?.overflowed]).toEqual([0, 10_000, true, true]);
+    expect([one.size, sent.length, sent.includes("remove shop:users::k12499"), told.at(-1)?.overflowed]).toEqual([
+      0,
+      10_000,
+      true,
+      true,
+    ]);
   });
 });
 

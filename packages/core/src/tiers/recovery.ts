@@ -20,7 +20,9 @@ interface PendingTags {
 }
 
 /** What a recovery needs of the tier that it replays in. */
-type Replayed = Pick<EntryTier, "label" | "retryInMs" | "remove"> & { readonly versions: Pick<TagVersions, "renew"> | undefined };
+type Replayed = Pick<EntryTier, "label" | "retryInMs" | "remove"> & {
+  readonly versions: Pick<TagVersions, "renew"> | undefined;
+};
 
 /**
  * What could not reach the backend: remembered, and replayed when it answers again.
@@ -37,7 +39,11 @@ export class Recovery {
   readonly #cache: string;
   readonly #root: Place;
   /** Called when a replay was acknowledged: what was read meanwhile may be older. */
-  readonly #replayed: (pending: { readonly place: Place; readonly key?: string; readonly keys?: readonly string[] }) => void;
+  readonly #replayed: (pending: {
+    readonly place: Place;
+    readonly key?: string;
+    readonly keys?: readonly string[];
+  }) => void;
   /** Of a backend that tells when another server answers. */
   readonly #issued: IssuedInvalidations | undefined;
   readonly #keys = new Map<string, PendingKey>();
@@ -53,7 +59,11 @@ export class Recovery {
     readonly events: Events;
     readonly cache: string;
     readonly root: Place;
-    readonly replayed: (pending: { readonly place: Place; readonly key?: string; readonly keys?: readonly string[] }) => void;
+    readonly replayed: (pending: {
+      readonly place: Place;
+      readonly key?: string;
+      readonly keys?: readonly string[];
+    }) => void;
     /** How far back invalidations are remembered after their acknowledgement, in milliseconds. @default 0 */
     readonly reissueWindowMs?: number;
   }) {
@@ -79,7 +89,12 @@ export class Recovery {
   addTags(place: Place, keys: readonly string[], mode: "hard" | "soft", calledAt: number): void {
     for (const each of keys) {
       const before = this.#tags.get(each);
-      this.#tags.set(each, { place, keys: [each], mode: before?.mode === "hard" ? "hard" : mode, calledAt: Math.max(calledAt, before?.calledAt ?? 0) });
+      this.#tags.set(each, {
+        place,
+        keys: [each],
+        mode: before?.mode === "hard" ? "hard" : mode,
+        calledAt: Math.max(calledAt, before?.calledAt ?? 0),
+      });
     }
     this.#added();
   }
@@ -99,7 +114,8 @@ export class Recovery {
   forgetTags(keys: readonly string[], mode: "hard" | "soft", calledAt: number): void {
     for (const key of keys) {
       const pending = this.#tags.get(key);
-      if (pending !== undefined && pending.calledAt <= calledAt && (mode === "hard" || pending.mode === "soft")) this.#tags.delete(key);
+      if (pending !== undefined && pending.calledAt <= calledAt && (mode === "hard" || pending.mode === "soft"))
+        this.#tags.delete(key);
     }
   }
 
@@ -168,17 +184,25 @@ export class Recovery {
     }
     while (this.#keys.size !== 0) {
       const some = [...this.#keys].slice(0, AT_ONCE);
-      const outcomes = await Promise.allSettled(some.map(async ([id, pending]) => {
-        await this.#remote.remove(pending.key, pending.place);
-        if (this.#keys.get(id) === pending) this.#keys.delete(id);
-        this.#issued?.addKey(pending.place, pending.key);
-        this.#replayed(pending);
-        replayed += 1;
-      }));
+      const outcomes = await Promise.allSettled(
+        some.map(async ([id, pending]) => {
+          await this.#remote.remove(pending.key, pending.place);
+          if (this.#keys.get(id) === pending) this.#keys.delete(id);
+          this.#issued?.addKey(pending.place, pending.key);
+          this.#replayed(pending);
+          replayed += 1;
+        }),
+      );
       if (outcomes.some(({ status }) => status === "rejected")) break;
     }
     if (replayed === 0) return;
-    this.#events.recover.emit({ cache: this.#cache, namespace: [], tier: this.#remote.label, replayed, overflowed: this.#overflowed });
+    this.#events.recover.emit({
+      cache: this.#cache,
+      namespace: [],
+      tier: this.#remote.label,
+      replayed,
+      overflowed: this.#overflowed,
+    });
     if (this.size === 0) this.#overflowed = false;
   }
 
@@ -191,7 +215,8 @@ export class Recovery {
       }
       this.#keys.clear();
       this.#tags.clear();
-      for (const key of tagKeys(this.#root, [])) this.#tags.set(key, { place: this.#root, keys: [key], mode: "hard", calledAt: Infinity });
+      for (const key of tagKeys(this.#root, []))
+        this.#tags.set(key, { place: this.#root, keys: [key], mode: "hard", calledAt: Infinity });
     }
     if (this.#running === undefined) this.#retryLater();
   }
@@ -222,14 +247,24 @@ class IssuedInvalidations {
   addTags(place: Place, keys: readonly string[], mode: "hard" | "soft"): void {
     for (const key of keys) {
       const before = this.#tags.get(key);
-      this.#add(this.#tags, key, { place, keys: [key], mode: before?.mode === "hard" ? "hard" : mode, at: this.#clock.now() });
+      this.#add(this.#tags, key, {
+        place,
+        keys: [key],
+        mode: before?.mode === "hard" ? "hard" : mode,
+        at: this.#clock.now(),
+      });
     }
   }
 
   /** Those within the window. They are remembered anew when they have been issued again. */
-  take(): { readonly keys: readonly PendingKey[]; readonly tags: readonly Omit<PendingTags, "calledAt">[]; readonly overflowed: boolean } {
+  take(): {
+    readonly keys: readonly PendingKey[];
+    readonly tags: readonly Omit<PendingTags, "calledAt">[];
+    readonly overflowed: boolean;
+  } {
     const since = this.#clock.now() - this.#windowMs;
-    const recent = <T extends { readonly at: number }>(all: Map<string, T>): readonly T[] => [...all.values()].filter(({ at }) => at >= since);
+    const recent = <T extends { readonly at: number }>(all: Map<string, T>): readonly T[] =>
+      [...all.values()].filter(({ at }) => at >= since);
     return { keys: recent(this.#keys), tags: recent(this.#tags), overflowed: this.#overflowedAt >= since };
   }
 
@@ -265,13 +300,21 @@ class IssuedInvalidations {
 
 /** Why a backend is as good as away. */
 export const unasked = (label: string): BackendUnavailableError =>
-  new BackendUnavailableError(`${label}: not asked to read, since an invalidation waits for it`, { tier: label, operation: "read" });
+  new BackendUnavailableError(`${label}: not asked to read, since an invalidation waits for it`, {
+    tier: label,
+    operation: "read",
+  });
 
 /**
  * A write of one key, and what follows from its outcome: acknowledged, nothing older waits for the backend any more;
  * unknown, its removal waits. A value that cannot be encoded was never sent.
  */
-export async function orPending<T>(recovery: Recovery | undefined, place: Place, key: string, write: () => Promise<T>): Promise<T | "pending"> {
+export async function orPending<T>(
+  recovery: Recovery | undefined,
+  place: Place,
+  key: string,
+  write: () => Promise<T>,
+): Promise<T | "pending"> {
   try {
     const result = await write();
     recovery?.acknowledgedKey(place, key);

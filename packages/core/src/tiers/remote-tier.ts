@@ -61,7 +61,17 @@ export class RemoteTier implements EntryTier {
     clock: Clock,
     events: Events,
     cache: string,
-    { table, aliases, used, isComposed = false }: { readonly table?: TagTable | undefined; readonly aliases?: Aliases | undefined; readonly used?: () => void; readonly isComposed?: boolean } = {},
+    {
+      table,
+      aliases,
+      used,
+      isComposed = false,
+    }: {
+      readonly table?: TagTable | undefined;
+      readonly aliases?: Aliases | undefined;
+      readonly used?: () => void;
+      readonly isComposed?: boolean;
+    } = {},
   ) {
     this.label = backend.label;
     this.deadlineMs = backend.deadlineMs ?? 1_000;
@@ -73,7 +83,9 @@ export class RemoteTier implements EntryTier {
     this.#cache = cache;
     this.#breaker = new Breaker(clock);
     this.#deadlines = new Deadlines(this.deadlineMs, clock);
-    const own = this.keepsMeta ? (backend.tagVersions ?? tagEntries(aliases === undefined ? backend : named(backend, aliases), clock)) : undefined;
+    const own = this.keepsMeta
+      ? (backend.tagVersions ?? tagEntries(aliases === undefined ? backend : named(backend, aliases), clock))
+      : undefined;
     const source = own && (table?.learning(own) ?? own);
     this.#judgedBy = isComposed ? undefined : source;
     this.#sparing = this.#judgedBy && (table?.sparing(this.#judgedBy) ?? this.#judgedBy);
@@ -105,7 +117,9 @@ export class RemoteTier implements EntryTier {
       answer?.catch(ignore);
       answer = Promise.reject(error);
     }
-    return this.#bound("read", request.place, budgetMs, (done, fail, sentAt) => this.#judge(request, expected, answer, current, sentAt, done, fail));
+    return this.#bound("read", request.place, budgetMs, (done, fail, sentAt) =>
+      this.#judge(request, expected, answer, current, sentAt, done, fail),
+    );
   }
 
   /** In one trip. Where that fails all fail; what fails later, over tags that nobody expected, fails alone. */
@@ -119,16 +133,21 @@ export class RemoteTier implements EntryTier {
     const sentAt = this.#clock.now();
     const outcomes = requests.map(() => Promise.withResolvers<Entry | undefined>());
     this.#call("read", place, budgetMs, async () => {
-      const [stored, asked] = await Promise.all([batch.read(requests.map(({ key }) => place.backendPrefix + key)), isKnown ? undefined : this.#judgedBy?.read(expected)]);
-      const versions = asked ?? (this.#judgedBy && (this.#table?.known(expected) ?? (await this.#judgedBy.read(expected))));
+      const [stored, asked] = await Promise.all([
+        batch.read(requests.map(({ key }) => place.backendPrefix + key)),
+        isKnown ? undefined : this.#judgedBy?.read(expected),
+      ]);
+      const versions =
+        asked ?? (this.#judgedBy && (this.#table?.known(expected) ?? (await this.#judgedBy.read(expected))));
       const later = requests.flatMap((request, i) => {
         const found = stored[i];
         request.saw?.(found?.version ?? "");
         const entry = found && this.#decoded(request, expected, found, versions, sentAt);
-        if (isThenable(entry)) return entry.then(outcomes[i]!.resolve, (error: unknown) => {
-          outcomes[i]!.reject(error);
-          return error;
-        });
+        if (isThenable(entry))
+          return entry.then(outcomes[i]!.resolve, (error: unknown) => {
+            outcomes[i]!.reject(error);
+            return error;
+          });
         outcomes[i]!.resolve(entry);
         return [];
       });
@@ -144,11 +163,25 @@ export class RemoteTier implements EntryTier {
     return this.#codec.encode(value);
   }
 
-  write(entry: Entry, encoded: Encoded, versions: readonly TagVersion[] | undefined, key: string, place: Place): Promise<"stored" | "refused"> {
-    return this.#stored<"stored" | "refused">(entry, encoded, versions, key, place, async (stored) => {
-      await this.#backend.write(place.backendPrefix + key, stored);
-      return "stored";
-    }, () => this.#refuse(key, place));
+  write(
+    entry: Entry,
+    encoded: Encoded,
+    versions: readonly TagVersion[] | undefined,
+    key: string,
+    place: Place,
+  ): Promise<"stored" | "refused"> {
+    return this.#stored<"stored" | "refused">(
+      entry,
+      encoded,
+      versions,
+      key,
+      place,
+      async (stored) => {
+        await this.#backend.write(place.backendPrefix + key, stored);
+        return "stored";
+      },
+      () => this.#refuse(key, place),
+    );
   }
 
   /** @param refuse what becomes of an entry that is larger than `maxEntryBytes`. */
@@ -168,7 +201,14 @@ export class RemoteTier implements EntryTier {
     const status = await this.#call("write", place, this.deadlineMs, () => send(stored));
     this.#undecodable.delete(place.backendPrefix + key);
     if (status === "stored" && this.#events.store.isObserved)
-      this.#events.store.emit({ cache: this.#cache, namespace: place.path, key, tier: this.label, durationMs: this.#clock.now() - startedAt, bytes: encoded.data.length });
+      this.#events.store.emit({
+        cache: this.#cache,
+        namespace: place.path,
+        key,
+        tier: this.label,
+        durationMs: this.#clock.now() - startedAt,
+        bytes: encoded.data.length,
+      });
     return status;
   }
 
@@ -243,14 +283,30 @@ export class RemoteTier implements EntryTier {
       done(stored && this.#underCurrent(request, expected, stored, versions, sentAt));
     };
     // A backend that unpacks its own blobs says so when it cannot: that is an answer.
-    answer.then((found) => { stored = found; arrived(); }, (error: unknown) => (error instanceof DecodeError ? done(this.#reportUndecodable(request, error)) : fail(error)));
-    current?.then((found) => { versions = found; arrived(); }, fail);
+    answer.then(
+      (found) => {
+        stored = found;
+        arrived();
+      },
+      (error: unknown) => (error instanceof DecodeError ? done(this.#reportUndecodable(request, error)) : fail(error)),
+    );
+    current?.then((found) => {
+      versions = found;
+      arrived();
+    }, fail);
   }
 
   /** @param asked the versions of `expected`; `undefined` where they were known when the read was sent, and may have been forgotten since. */
-  #underCurrent(request: ReadRequest, expected: readonly string[], stored: StoredEntry, asked: Versions | undefined, sentAt: number): Awaitable<Entry | undefined> {
+  #underCurrent(
+    request: ReadRequest,
+    expected: readonly string[],
+    stored: StoredEntry,
+    asked: Versions | undefined,
+    sentAt: number,
+  ): Awaitable<Entry | undefined> {
     const versions = asked ?? (request.isAfter === true ? undefined : this.#table?.known(expected));
-    if (versions !== undefined || this.#judgedBy === undefined) return this.#decoded(request, expected, stored, versions, sentAt);
+    if (versions !== undefined || this.#judgedBy === undefined)
+      return this.#decoded(request, expected, stored, versions, sentAt);
     return this.#judgedBy.read(expected).then((now) => this.#decoded(request, expected, stored, now, sentAt));
   }
 
@@ -263,11 +319,22 @@ export class RemoteTier implements EntryTier {
     sentAt: number,
   ): Awaitable<Entry | undefined> {
     const judged = (entry: Entry): Awaitable<Entry | undefined> =>
-      versions === undefined ? entry : underVersions(entry, expected, versions, request.isAfter === true ? this.#judgedBy! : this.#sparing!, this.#clock);
+      versions === undefined
+        ? entry
+        : underVersions(
+            entry,
+            expected,
+            versions,
+            request.isAfter === true ? this.#judgedBy! : this.#sparing!,
+            this.#clock,
+          );
     try {
       const decoded = this.#codec.decode(stored, request.place, request.schema, sentAt, request.tagsAt);
-      const entry = this.#backend.readsLag === true ? whenReady(decoded, (each) => ({ ...each, localTtlMs: 0 })) : decoded;
-      return isThenable(entry) ? entry.then(judged, (error: unknown) => this.#reportUndecodable(request, error as DecodeError)) : judged(entry);
+      const entry =
+        this.#backend.readsLag === true ? whenReady(decoded, (each) => ({ ...each, localTtlMs: 0 })) : decoded;
+      return isThenable(entry)
+        ? entry.then(judged, (error: unknown) => this.#reportUndecodable(request, error as DecodeError))
+        : judged(entry);
     } catch (error) {
       return this.#reportUndecodable(request, error as DecodeError);
     }
@@ -279,7 +346,13 @@ export class RemoteTier implements EntryTier {
     if (this.#undecodable.size >= MAX_UNDECODABLE) this.#undecodable.clear();
     this.#undecodable.add(backendKey);
     this.meter.errors += 1;
-    this.#events["decode:error"].emit({ cache: this.#cache, namespace: request.place.path, key: request.key, tier: this.label, error });
+    this.#events["decode:error"].emit({
+      cache: this.#cache,
+      namespace: request.place.path,
+      key: request.key,
+      tier: this.label,
+      error,
+    });
   }
 
   #leasesOf(leases: Leases): EntryLeases {
@@ -297,19 +370,34 @@ export class RemoteTier implements EntryTier {
           if (answer.granted) return { kind: "granted", seen: answer.version };
           if ("heldForMs" in answer) return { kind: "held", heldForMs: answer.heldForMs };
           const expected = dependencies(request.place, request.expectedTags);
-          return { kind: "entry", seen: answer.entry.version ?? "", entry: await this.#underCurrent(request, expected, answer.entry, undefined, sentAt) };
+          return {
+            kind: "entry",
+            seen: answer.entry.version ?? "",
+            entry: await this.#underCurrent(request, expected, answer.entry, undefined, sentAt),
+          };
         }).finally(() => {
           isOver = true;
         });
       },
-      renew: (key, place, token, leaseMs) => this.#call("lease", place, this.deadlineMs, () => leases.renew(at(key, place), token, leaseMs)),
-      release: (key, place, token) => this.#call("lease", place, this.deadlineMs, () => leases.release(at(key, place), token)),
+      renew: (key, place, token, leaseMs) =>
+        this.#call("lease", place, this.deadlineMs, () => leases.renew(at(key, place), token, leaseMs)),
+      release: (key, place, token) =>
+        this.#call("lease", place, this.deadlineMs, () => leases.release(at(key, place), token)),
       store: (entry, encoded, versions, key, place, token, seen) =>
         this.#stored<"stored" | "refused" | "overtaken">(
-          entry, encoded, versions, key, place,
+          entry,
+          encoded,
+          versions,
+          key,
+          place,
           async (stored) => ((await leases.store(at(key, place), token, seen, stored)) ? "stored" : "overtaken"),
           // Whoever has lost his lease must not remove what took its place. It is needed for no longer than that may take.
-          async () => ((await this.#call("lease", place, this.deadlineMs, () => leases.renew(at(key, place), token, 2 * this.deadlineMs))) ? this.#refuse(key, place) : "overtaken"),
+          async () =>
+            (await this.#call("lease", place, this.deadlineMs, () =>
+              leases.renew(at(key, place), token, 2 * this.deadlineMs),
+            ))
+              ? this.#refuse(key, place)
+              : "overtaken",
         ),
       confirm: (key, place) => this.#call("lease", place, this.deadlineMs, () => leases.confirm(at(key, place))),
     };
@@ -345,23 +433,38 @@ export class RemoteTier implements EntryTier {
   ): Promise<T> {
     this.#begin();
     const startedAt = this.#clock.now();
-    const bounded = (): Promise<T> => new Promise((resolve, reject) => {
-      const overdue = (): void =>
-        reject(this.#failed(operation, place, new BackendUnavailableError(`${this.label}: no answer to ${operation} within ${Math.round(budgetMs)} ms`, { tier: this.label, operation })));
-      const deadline = this.#deadlines.start(startedAt, budgetMs, overdue);
-      const fail = (error: unknown): void => {
-        if (this.#deadlines.end(deadline)) reject(this.#failed(operation, place, error));
-      };
-      const done = (value: Awaitable<T>): void => {
-        if (isThenable(value)) return void value.then(done, fail);
-        if (!this.#deadlines.end(deadline)) return;
-        this.meter[METERS[operation]].record(this.#clock.now() - startedAt);
-        this.#answered();
-        resolve(value);
-      };
-      work(done, fail, startedAt);
-    });
-    return traced("backend", bounded, () => ({ cache: this.#cache, namespace: place?.path ?? [], tier: this.label, operation }));
+    const bounded = (): Promise<T> =>
+      new Promise((resolve, reject) => {
+        const overdue = (): void =>
+          reject(
+            this.#failed(
+              operation,
+              place,
+              new BackendUnavailableError(
+                `${this.label}: no answer to ${operation} within ${Math.round(budgetMs)} ms`,
+                { tier: this.label, operation },
+              ),
+            ),
+          );
+        const deadline = this.#deadlines.start(startedAt, budgetMs, overdue);
+        const fail = (error: unknown): void => {
+          if (this.#deadlines.end(deadline)) reject(this.#failed(operation, place, error));
+        };
+        const done = (value: Awaitable<T>): void => {
+          if (isThenable(value)) return void value.then(done, fail);
+          if (!this.#deadlines.end(deadline)) return;
+          this.meter[METERS[operation]].record(this.#clock.now() - startedAt);
+          this.#answered();
+          resolve(value);
+        };
+        work(done, fail, startedAt);
+      });
+    return traced("backend", bounded, () => ({
+      cache: this.#cache,
+      namespace: place?.path ?? [],
+      tier: this.label,
+      operation,
+    }));
   }
 
   #begin(): void {
@@ -381,10 +484,21 @@ export class RemoteTier implements EntryTier {
     const isTransport = cause instanceof BackendUnavailableError;
     if (isTransport) this.#breaker.failed();
     else this.#breaker.answered();
-    const error = cause instanceof CacheError
-      ? cause
-      : new BackendUnavailableError(`${this.label}: ${operation} was refused; see cause`, { tier: this.label, operation, cause });
-    this.#events["backend:error"].emit({ cache: this.#cache, namespace: place?.path ?? [], tier: this.label, operation, error });
+    const error =
+      cause instanceof CacheError
+        ? cause
+        : new BackendUnavailableError(`${this.label}: ${operation} was refused; see cause`, {
+            tier: this.label,
+            operation,
+            cause,
+          });
+    this.#events["backend:error"].emit({
+      cache: this.#cache,
+      namespace: place?.path ?? [],
+      tier: this.label,
+      operation,
+      error,
+    });
     if (this.#breaker.isOpen) this.#enter("down");
     return error;
   }
@@ -417,7 +531,14 @@ const named = (backend: Backend, aliases: Aliases): Pick<Backend, "read" | "writ
 });
 
 type Operation = keyof typeof METERS;
-const METERS = { read: "read", write: "write", remove: "remove", markStale: "write", tags: "write", lease: "write" } as const;
+const METERS = {
+  read: "read",
+  write: "write",
+  remove: "remove",
+  markStale: "write",
+  tags: "write",
+  lease: "write",
+} as const;
 type Versions = readonly (TagVersion | undefined)[];
 const MAX_UNDECODABLE = 1_000;
 const ignore = (): void => {};

@@ -80,7 +80,11 @@ beforeEach(() => {
   clock = new TestClock();
   sources = [new Fake()];
   reach = Promise.withResolvers();
-  hub = new Hub(clock, () => reach.promise, () => sources);
+  hub = new Hub(
+    clock,
+    () => reach.promise,
+    () => sources,
+  );
   ear = new TestEar();
 });
 
@@ -242,7 +246,11 @@ describe("signs of life", () => {
     expect(sources[0]!.deadlines).toEqual([1_000]);
     await attach(new TestEar("hotset:", 100));
     expect(sources[0]!.deadlines.at(-1)).toBe(1_000);
-    hub = new Hub(clock, () => reach.promise, () => sources);
+    hub = new Hub(
+      clock,
+      () => reach.promise,
+      () => sources,
+    );
     await attach(new TestEar("hotset:", 10_000));
     expect(sources[0]!.deadlines.at(-1)).toBe(5_000);
   });

@@ -211,9 +211,11 @@ export class Hub {
       if (this.#unanswered >= MAX_UNANSWERED) return;
       this.#unanswered += 1;
       // A loss is told by the source.
-      this.#prove().catch(ignore).finally(() => {
-        this.#unanswered -= 1;
-      });
+      this.#prove()
+        .catch(ignore)
+        .finally(() => {
+          this.#unanswered -= 1;
+        });
     }, this.#bound() / 4);
   }
 

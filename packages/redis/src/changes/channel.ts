@@ -42,5 +42,7 @@ export const subscription = (): Manner => {
 /** `1 <sender> <key>`: version 1 of this message. Anybody may publish: whatever else comes is not meant for us. */
 function parse(message: string): { readonly sender: string; readonly key: string } | undefined {
   const end = message.indexOf(" ", 2);
-  return message.startsWith("1 ") && end > 2 ? { sender: message.slice(2, end), key: message.slice(end + 1) } : undefined;
+  return message.startsWith("1 ") && end > 2
+    ? { sender: message.slice(2, end), key: message.slice(end + 1) }
+    : undefined;
 }

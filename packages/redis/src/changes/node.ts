@@ -37,13 +37,32 @@ export function tellReplaced(hubs: Hubs): void {
  *
  * @param carriesCalls whether what is read comes over it; if not, changes are heard on it only.
  */
-export function heardLink(open: Open, settings: LinkSettings & { readonly protocol: 2 | 3 }, carriesCalls = true): { readonly link: SingleLink; readonly oneServer: OneServer } {
+export function heardLink(
+  open: Open,
+  settings: LinkSettings & { readonly protocol: 2 | 3 },
+  carriesCalls = true,
+): { readonly link: SingleLink; readonly oneServer: OneServer } {
   const hubs: Hubs = {
-    tracking: new Hub(settings.clock, () => node.link.ready(), () => [node.server]),
-    channel: new Hub(settings.clock, async () => void (await Promise.all([node.link.ready(), node.subscribed.ready()])), () => [node.subscriber]),
+    tracking: new Hub(
+      settings.clock,
+      () => node.link.ready(),
+      () => [node.server],
+    ),
+    channel: new Hub(
+      settings.clock,
+      async () => void (await Promise.all([node.link.ready(), node.subscribed.ready()])),
+      () => [node.subscriber],
+    ),
   };
-  const isPrimary = rolesOf((args, deadlineMs) => node.server.exchange(args, deadlineMs), (error) => node.link.distrust(error));
-  const node: HeardNode = heardNode(open, settings, hubs, isPrimary, loadScripts, { carriesCalls, tracking: settings.protocol === 3 ? hubs.tracking : undefined, channel: hubs.channel });
+  const isPrimary = rolesOf(
+    (args, deadlineMs) => node.server.exchange(args, deadlineMs),
+    (error) => node.link.distrust(error),
+  );
+  const node: HeardNode = heardNode(open, settings, hubs, isPrimary, loadScripts, {
+    carriesCalls,
+    tracking: settings.protocol === 3 ? hubs.tracking : undefined,
+    channel: hubs.channel,
+  });
   return node;
 }
 
@@ -58,18 +77,31 @@ export function heardNode(
   hubs: Hubs,
   isPrimary: (deadlineMs: number) => Promise<boolean>,
   prepare: (client: NodeClient) => Promise<void>,
-  { carriesCalls = true, tracking: tracked, channel }: { readonly carriesCalls?: boolean; readonly tracking?: Hub | undefined; readonly channel?: Hub } = {},
+  {
+    carriesCalls = true,
+    tracking: tracked,
+    channel,
+  }: { readonly carriesCalls?: boolean; readonly tracking?: Hub | undefined; readonly channel?: Hub } = {},
 ): HeardNode {
   const { clock } = settings;
   const oneServer = new OneServer(() => tellReplaced(hubs));
   const server = new HeardServer(hubs.tracking, clock, tracking(), oneServer, carriesCalls, isPrimary);
   const subscriber = new HeardServer(hubs.channel, clock, subscription(), oneServer, false, isPrimary);
-  const subscribed = new SingleLink((aborted) => open(aborted, (client) => subscriber.prepare(client, nothing)), settings, subscriber);
-  const link = new SingleLink((aborted) => open(aborted, (client) => server.prepare(client, prepare)), settings, server, {
-    tracking: tracked,
-    channel,
-    close: () => subscribed.close(),
-  });
+  const subscribed = new SingleLink(
+    (aborted) => open(aborted, (client) => subscriber.prepare(client, nothing)),
+    settings,
+    subscriber,
+  );
+  const link = new SingleLink(
+    (aborted) => open(aborted, (client) => server.prepare(client, prepare)),
+    settings,
+    server,
+    {
+      tracking: tracked,
+      channel,
+      close: () => subscribed.close(),
+    },
+  );
   return { link, server, subscribed, subscriber, oneServer };
 }
 
@@ -77,7 +109,10 @@ export function heardNode(
  * Asks for the role. One that changes is a reason for a new connection, on which it is found out who the server is. A
  * user who may not ask takes it for the primary.
  */
-function rolesOf(exchange: (args: readonly string[], deadlineMs: number) => Promise<unknown>, distrust: (error: Error) => void): (deadlineMs: number) => Promise<boolean> {
+function rolesOf(
+  exchange: (args: readonly string[], deadlineMs: number) => Promise<unknown>,
+  distrust: (error: Error) => void,
+): (deadlineMs: number) => Promise<boolean> {
   let isAsked = true;
   let was: boolean | undefined;
   return async (deadlineMs) => {
@@ -85,7 +120,8 @@ function rolesOf(exchange: (args: readonly string[], deadlineMs: number) => Prom
     try {
       const [role] = (await exchange(["ROLE"], deadlineMs)) as readonly unknown[];
       const isPrimary = String(role) === "master";
-      if (was !== undefined && was !== isPrimary) distrust(new Error(`it is ${isPrimary ? "the primary" : "a replica"} now`));
+      if (was !== undefined && was !== isPrimary)
+        distrust(new Error(`it is ${isPrimary ? "the primary" : "a replica"} now`));
       was = isPrimary;
       return isPrimary;
     } catch (error) {

@@ -9,19 +9,39 @@ import { tracking } from "./tracking.ts";
 const ignore = (): void => undefined;
 
 /** A connection to a server that answers with what `reply` gives. */
-async function connected(manner: Manner, reply: (command: string) => unknown): Promise<{ readonly server: HeardServer; readonly clock: TestClock; readonly given: string[] }> {
+async function connected(
+  manner: Manner,
+  reply: (command: string) => unknown,
+): Promise<{ readonly server: HeardServer; readonly clock: TestClock; readonly given: string[] }> {
   const clock = new TestClock();
   const given: string[] = [];
-  const hub = new Hub(clock, () => Promise.resolve(), () => []);
+  const hub = new Hub(
+    clock,
+    () => Promise.resolve(),
+    () => [],
+  );
   const server = new HeardServer(hub, clock, manner, new OneServer(ignore), true, () => Promise.resolve(true));
-  const client = { sendCommand: async (args: readonly string[]) => reply(args.join(" ")), subscribe: ignore, unsubscribe: ignore, _getQueue: () => ({ addPushHandler: ignore }) };
+  const client = {
+    sendCommand: async (args: readonly string[]) => reply(args.join(" ")),
+    subscribe: ignore,
+    unsubscribe: ignore,
+    _getQueue: () => ({ addPushHandler: ignore }),
+  };
   await server.prepare(client as never, () => Promise.resolve());
-  server.up({ lane: { inFlight: 0, replies: 0, replied: ignore }, distrust: (error: Error) => void given.push(error.message) } as never);
+  server.up({
+    lane: { inFlight: 0, replies: 0, replied: ignore },
+    distrust: (error: Error) => void given.push(error.message),
+  } as never);
   return { server, clock, given };
 }
 
 it("C86 a connection on which nothing is answered to who begins to listen is given up", async () => {
-  const silent: Manner = { listen: ignore, cover: () => new Promise(() => undefined), prove: () => Promise.resolve(true), end: () => Promise.resolve() };
+  const silent: Manner = {
+    listen: ignore,
+    cover: () => new Promise(() => undefined),
+    prove: () => Promise.resolve(true),
+    end: () => Promise.resolve(),
+  };
   const { server, clock, given } = await connected(silent, () => "");
   void server.cover(1_000);
   await flush();
@@ -60,7 +80,18 @@ it("a question to a server that was never connected fails, and leaves no rejecti
       end: () => Promise.resolve(),
     };
     const clock = new TestClock();
-    const server = new HeardServer(new Hub(clock, () => Promise.resolve(), () => []), clock, manner, new OneServer(() => undefined), true, () => Promise.resolve(true));
+    const server = new HeardServer(
+      new Hub(
+        clock,
+        () => Promise.resolve(),
+        () => [],
+      ),
+      clock,
+      manner,
+      new OneServer(() => undefined),
+      true,
+      () => Promise.resolve(true),
+    );
     await expect(server.exchange(["PING"], 10)).rejects.toThrow("there is no connection");
     await expect(server.ask(10)).rejects.toThrow("there is no connection");
     await new Promise(setImmediate);

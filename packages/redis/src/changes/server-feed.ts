@@ -16,7 +16,12 @@ export interface Manner {
    * @param heard what this connection hears already.
    * @returns all that is heard then, and whether something of `heard` may have been missed.
    */
-  cover(client: NodeClient, send: Send, heard: readonly string[], wanted: readonly string[]): Promise<{ readonly heard: readonly string[]; readonly hasGap: boolean }>;
+  cover(
+    client: NodeClient,
+    send: Send,
+    heard: readonly string[],
+    wanted: readonly string[],
+  ): Promise<{ readonly heard: readonly string[]; readonly hasGap: boolean }>;
   /**
    * Asks for an answer that comes behind all that was acknowledged to anybody before it was asked.
    *
@@ -54,7 +59,14 @@ export class HeardServer implements Source, Watch, Member {
    * @param oneServer of this and the other connections of its link.
    * @param isPrimary asks whether it is the one that all writes go to: a replica hears of them later than they are acknowledged.
    */
-  constructor(hub: Hub, clock: Clock, manner: Manner, oneServer: OneServer, carriesCalls: boolean, isPrimary: (deadlineMs: number) => Promise<boolean>) {
+  constructor(
+    hub: Hub,
+    clock: Clock,
+    manner: Manner,
+    oneServer: OneServer,
+    carriesCalls: boolean,
+    isPrimary: (deadlineMs: number) => Promise<boolean>,
+  ) {
     this.#oneServer = oneServer;
     this.carriesCalls = carriesCalls;
     this.#hub = hub;
@@ -82,15 +94,14 @@ export class HeardServer implements Source, Watch, Member {
       unlessRefused(send(["CLIENT", "ID"])),
       identityOf(send),
       // A refusal is told to those who attach, and keeps nobody from reading and writing.
-      topics.length === 0
-        ? undefined
-        : unlessRefused(this.#manner.cover(client, send, [], topics)),
+      topics.length === 0 ? undefined : unlessRefused(this.#manner.cover(client, send, [], topics)),
       more(client),
     ]);
     this.#prepared = { client, id: typeof id === "number" ? id : undefined, identity, heard: covered?.heard ?? [] };
     const previous = this.#previous;
     // Elsewhere the number may be a stranger's.
-    if (previous?.id !== undefined && identity.runId !== undefined && previous.identity.runId === identity.runId) await unlessRefused(send(["CLIENT", "KILL", "ID", String(previous.id)]));
+    if (previous?.id !== undefined && identity.runId !== undefined && previous.identity.runId === identity.runId)
+      await unlessRefused(send(["CLIENT", "KILL", "ID", String(previous.id)]));
   }
 
   up(link: SingleLink): void {
@@ -121,7 +132,10 @@ export class HeardServer implements Source, Watch, Member {
     const link = this.#link;
     if (link === undefined) throw new Error("there is no connection");
     try {
-      const [isHearing, isPrimary] = await Promise.all([this.#manner.prove((args) => this.exchange(args, deadlineMs)), this.#isPrimary(deadlineMs)]);
+      const [isHearing, isPrimary] = await Promise.all([
+        this.#manner.prove((args) => this.exchange(args, deadlineMs)),
+        this.#isPrimary(deadlineMs),
+      ]);
       if (!isHearing) link.distrust(new Error("this connection does not hear of changes any more"));
       return isHearing && isPrimary && this.#oneServer.isOne;
     } catch (error) {

@@ -7,7 +7,10 @@ const UNTOLD: Identity = { runId: undefined, history: undefined };
 describe("the connections of one link", () => {
   const told: string[] = [];
   let one: OneServer;
-  const member = (name: string, carriesCalls: boolean): Member => ({ carriesCalls, distrust: () => void told.push(`${name} distrusted`) });
+  const member = (name: string, carriesCalls: boolean): Member => ({
+    carriesCalls,
+    distrust: () => void told.push(`${name} distrusted`),
+  });
   const calls = member("calls", true);
   const ear = member("ear", false);
   beforeEach(() => {

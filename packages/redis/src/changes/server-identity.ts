@@ -11,7 +11,10 @@ export interface Identity {
 
 /** In one trip, with what is sent beside it. */
 export async function identityOf(send: Send): Promise<Identity> {
-  const [server, replication] = await Promise.all([unlessRefused(send(["INFO", "server"])), unlessRefused(send(["INFO", "replication"]))]);
+  const [server, replication] = await Promise.all([
+    unlessRefused(send(["INFO", "server"])),
+    unlessRefused(send(["INFO", "replication"])),
+  ]);
   const runId = field(server, "run_id");
   const history = field(replication, "master_replid");
   return { runId, history: runId === undefined || history === undefined ? undefined : `${runId} ${history}` };
@@ -55,7 +58,8 @@ export class OneServer {
     this.#history = history ?? this.#history;
     if (mayHaveMoved || isNews || follows) this.#replaced();
     for (const [other, { runId: otherRunId }] of this.#connected)
-      if (other !== member && (runId === undefined || otherRunId === undefined ? mayHaveMoved : runId !== otherRunId)) other.distrust(new Error("another server answers now"));
+      if (other !== member && (runId === undefined || otherRunId === undefined ? mayHaveMoved : runId !== otherRunId))
+        other.distrust(new Error("another server answers now"));
   }
 
   down(member: Member): void {
@@ -69,4 +73,5 @@ export class OneServer {
   }
 }
 
-const field = (info: unknown, name: string): string | undefined => new RegExp(`^${name}:(\\S+)`, "m").exec(String(info))?.[1];
+const field = (info: unknown, name: string): string | undefined =>
+  new RegExp(`^${name}:(\\S+)`, "m").exec(String(info))?.[1];

@@ -72,11 +72,19 @@ export async function mayTrack(send: Send): Promise<boolean> {
   }
 }
 
-const on = (prefixes: readonly string[]): string[] => ["CLIENT", "TRACKING", "ON", "BCAST", "NOLOOP", ...prefixes.flatMap((prefix) => ["PREFIX", prefix])];
+const on = (prefixes: readonly string[]): string[] => [
+  "CLIENT",
+  "TRACKING",
+  "ON",
+  "BCAST",
+  "NOLOOP",
+  ...prefixes.flatMap((prefix) => ["PREFIX", prefix]),
+];
 const OFF: readonly string[] = ["CLIENT", "TRACKING", "OFF"];
 
 /** Without those that lie below another. */
-const outermost = (prefixes: readonly string[]): readonly string[] => prefixes.filter((prefix) => !prefixes.some((other) => other !== prefix && prefix.startsWith(other)));
+const outermost = (prefixes: readonly string[]): readonly string[] =>
+  prefixes.filter((prefix) => !prefixes.some((other) => other !== prefix && prefix.startsWith(other)));
 
 /** The reply to CLIENT TRACKINGINFO: a map, and a list after a RESET. */
 function isTracking(reply: unknown): boolean {

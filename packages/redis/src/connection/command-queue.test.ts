@@ -35,7 +35,10 @@ describe("deadlines", () => {
     expect([await outcome(first), await outcome(second)]).toEqual([{ status: "pending" }, { status: "pending" }]);
 
     clock.advance(1);
-    expect(await outcome(first)).toMatchObject({ status: "rejected", reason: { code: "BACKEND_UNAVAILABLE", retryable: true, maybeExecuted: true, ...READ } });
+    expect(await outcome(first)).toMatchObject({
+      status: "rejected",
+      reason: { code: "BACKEND_UNAVAILABLE", retryable: true, maybeExecuted: true, ...READ },
+    });
     expect(await outcome(second)).toEqual({ status: "pending" });
 
     await wire.reply("one");
@@ -63,7 +66,10 @@ describe("deadlines", () => {
 
   it("arm one timer for many calls, and none while nothing is asked", async () => {
     let timers = 0;
-    const counting = { now: () => clock.now(), schedule: (callback: () => void, delayMs: number) => (timers++, clock.schedule(callback, delayMs)) };
+    const counting = {
+      now: () => clock.now(),
+      schedule: (callback: () => void, delayMs: number) => (timers++, clock.schedule(callback, delayMs)),
+    };
     lane = new Lane({ clock: counting, deadlineMs: 1_000, maxInFlight: 3 });
     lane.client = wire;
     for (let i = 0; i < 1_000; i++) {
@@ -112,7 +118,10 @@ describe("the limit of commands in flight", () => {
   it("A17: the wait is bounded in number too; what comes beyond is refused at once", async () => {
     const calls = Array.from({ length: 3 + 60 + 1 }, (_, i) => ask(String(i)));
     expect(await outcome(calls[62]!)).toEqual({ status: "pending" });
-    expect(await outcome(calls[63]!)).toMatchObject({ status: "rejected", reason: { code: "BACKEND_UNAVAILABLE", maybeExecuted: false } });
+    expect(await outcome(calls[63]!)).toMatchObject({
+      status: "rejected",
+      reason: { code: "BACKEND_UNAVAILABLE", maybeExecuted: false },
+    });
   });
 });
 

@@ -42,7 +42,11 @@ export interface LinkSettings {
 
 /** What calls fail with that are made after `close`. */
 export const closed = (origin: Origin): BackendUnavailableError =>
-  new BackendUnavailableError(`${origin.tier}: ${origin.operation} was refused: this backend was closed`, { ...origin, retryable: false, maybeExecuted: false });
+  new BackendUnavailableError(`${origin.tier}: ${origin.operation} was refused: this backend was closed`, {
+    ...origin,
+    retryable: false,
+    maybeExecuted: false,
+  });
 
 /** What a closed backend calls, so that the open ones need not ask whether they are. */
 export const closedLink: Link = {

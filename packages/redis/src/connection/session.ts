@@ -12,7 +12,8 @@ import { PIN, RENEW, UNCHANGED_SINCE } from "../store/tag-versions.ts";
 export type Address = { readonly host: string; readonly port: number } | { readonly path: string };
 
 /** For messages. */
-export const placeOf = (address: Address): string => ("path" in address ? address.path : `${address.host}:${address.port}`);
+export const placeOf = (address: Address): string =>
+  "path" in address ? address.path : `${address.host}:${address.port}`;
 
 export interface TlsOptions {
   readonly ca?: string | Uint8Array;
@@ -68,7 +69,10 @@ export async function openSession(
     throw connectFault(placeOf(address), error);
   });
   return establish(placeOf(address), settings, aborted, prepare, async (failed, fail) => {
-    const password = typeof settings.password === "function" ? await Promise.race([askPassword(settings.password), failed]) : settings.password;
+    const password =
+      typeof settings.password === "function"
+        ? await Promise.race([askPassword(settings.password), failed])
+        : settings.password;
     const transport = settings.tls === undefined || "path" in address ? undefined : connectTcp(address, fail);
     // Not createClient(), which builds a class with every command of Redis for each set of options.
     const client = new RedisClient({
@@ -124,7 +128,10 @@ export async function establish(
     };
   });
   failed.catch(ignore);
-  const stopClock = settings.clock.schedule(() => fail(new ConnectTimeout(settings.connectTimeoutMs)), settings.connectTimeoutMs);
+  const stopClock = settings.clock.schedule(
+    () => fail(new ConnectTimeout(settings.connectTimeoutMs)),
+    settings.connectTimeoutMs,
+  );
   const onAbort = (): void => fail(new Error("the connection was closed while it was being opened"));
   if (aborted.aborted) onAbort();
   aborted.addEventListener("abort", onAbort);
@@ -190,16 +197,26 @@ async function askPassword(ask: () => Awaitable<string>): Promise<string> {
   } catch (error) {
     throw new PasswordError(error);
   }
-  if (typeof password !== "string") throw new PasswordError(new TypeError(`it gave a ${typeof password} and no string`));
+  if (typeof password !== "string")
+    throw new PasswordError(new TypeError(`it gave a ${typeof password} and no string`));
   return password;
 }
 
 /** What TLS runs over, made here because only a plain TCP socket can be reset. */
-function connectTcp(address: { readonly host: string; readonly port: number }, onError: (error: Error) => void): Socket {
-  return net().connect({ ...address, noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 }).on("error", onError);
+function connectTcp(
+  address: { readonly host: string; readonly port: number },
+  onError: (error: Error) => void,
+): Socket {
+  return net()
+    .connect({ ...address, noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 })
+    .on("error", onError);
 }
 
-function socketOptions(address: Address, { tls, connectTimeoutMs }: SessionSettings, transport: Socket | undefined): RedisSocketOptions {
+function socketOptions(
+  address: Address,
+  { tls, connectTimeoutMs }: SessionSettings,
+  transport: Socket | undefined,
+): RedisSocketOptions {
   const common = { connectTimeout: connectTimeoutMs, reconnectStrategy: false as const };
   if ("path" in address) return { ...common, path: address.path, tls: false };
   if (tls === undefined || transport === undefined) return { ...common, ...address, tls: false };
@@ -264,7 +281,9 @@ const SCRIPTS = [WRITE, REMOVE, MARK_STALE, ACQUIRE, RENEW_LEASE, STORE, RELEASE
  * what was queued meanwhile. A user who may only read cannot load them, and needs none.
  */
 export async function loadScripts(client: RawClient): Promise<void> {
-  const replies = await Promise.allSettled(SCRIPTS.map((script) => client.sendCommand(["SCRIPT", "LOAD", script.text])));
+  const replies = await Promise.allSettled(
+    SCRIPTS.map((script) => client.sendCommand(["SCRIPT", "LOAD", script.text])),
+  );
   for (const reply of replies) {
     if (reply.status === "rejected" && (!isReply(reply.reason) || isLoggedOut(reply.reason))) throw reply.reason;
   }

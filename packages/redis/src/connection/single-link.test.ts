@@ -41,7 +41,12 @@ class Attempt {
   }
 
   fail(retryable = true): Promise<void> {
-    this.door.fail(new BackendUnavailableError("Redis at cache:6379 cannot be used: connect ECONNREFUSED; check", { retryable, maybeExecuted: false }));
+    this.door.fail(
+      new BackendUnavailableError("Redis at cache:6379 cannot be used: connect ECONNREFUSED; check", {
+        retryable,
+        maybeExecuted: false,
+      }),
+    );
     return flush();
   }
 
@@ -58,7 +63,13 @@ let clock: TestClock;
 let attempts: Attempt[];
 let link: SingleLink;
 
-const settings = { random: () => 0.5, responseTimeoutMs: 1_000, maxInFlight: 100, backoff: { baseMs: 100, factor: 2, maxMs: 1_000 }, retries: Infinity };
+const settings = {
+  random: () => 0.5,
+  responseTimeoutMs: 1_000,
+  maxInFlight: 100,
+  backoff: { baseMs: 100, factor: 2, maxMs: 1_000 },
+  retries: Infinity,
+};
 
 function start(overrides: Partial<typeof settings> = {}): void {
   attempts = [];
@@ -106,7 +117,10 @@ describe("the first connection", () => {
     clock.advance(999);
     expect(await outcome(call)).toEqual({ status: "pending" });
     clock.advance(1);
-    expect(await outcome(call)).toMatchObject({ status: "rejected", reason: { maybeExecuted: false, retryable: true } });
+    expect(await outcome(call)).toMatchObject({
+      status: "rejected",
+      reason: { maybeExecuted: false, retryable: true },
+    });
     await attempts[0]!.succeed();
     expect(attempts[0]!.wire.sent).toEqual([]);
   });
@@ -114,7 +128,8 @@ describe("the first connection", () => {
   it("A7 A8 R1-05: a failed one is told to all who wait, and tried again behind the scenes", async () => {
     const settled = Promise.allSettled([ask("GET 1"), ask("GET 2"), link.connect()]);
     await attempts[0]!.fail();
-    for (const result of await settled) expect(result).toMatchObject({ status: "rejected", reason: { code: "BACKEND_UNAVAILABLE" } });
+    for (const result of await settled)
+      expect(result).toMatchObject({ status: "rejected", reason: { code: "BACKEND_UNAVAILABLE" } });
     expect(attempts).toHaveLength(1);
     clock.advance(100);
     expect(attempts).toHaveLength(2);
@@ -195,7 +210,10 @@ describe("a lost connection", () => {
 
   it("A15: calls are refused at once until there is another, and nothing of them is sent later", async () => {
     attempts[0]!.lose();
-    expect(await outcome(ask("INCR 1"))).toMatchObject({ status: "rejected", reason: { maybeExecuted: false, retryable: true } });
+    expect(await outcome(ask("INCR 1"))).toMatchObject({
+      status: "rejected",
+      reason: { maybeExecuted: false, retryable: true },
+    });
     clock.advance(50);
     expect(attempts).toHaveLength(2);
     expect(await outcome(ask("INCR 2"))).toMatchObject({ status: "rejected", reason: { maybeExecuted: false } });
@@ -409,7 +427,10 @@ describe("close", () => {
     await closing;
     expect(await call).toBe("one");
     expect(attempts[0]!.isDestroyed).toBe(true);
-    expect(await outcome(ask("GET 2"))).toMatchObject({ status: "rejected", reason: { retryable: false, maybeExecuted: false } });
+    expect(await outcome(ask("GET 2"))).toMatchObject({
+      status: "rejected",
+      reason: { retryable: false, maybeExecuted: false },
+    });
     await expect(link.connect()).rejects.toBeInstanceOf(BackendUnavailableError);
     expect(attempts).toHaveLength(1);
   });

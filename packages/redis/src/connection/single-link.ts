@@ -64,21 +64,31 @@ export class SingleLink implements Link {
    * @param open makes one connection; `aborted` when it is no longer wanted.
    * @param watch is told of each.
    */
-  constructor(open: (aborted: AbortSignal) => Promise<Session>, settings: LinkSettings, watch?: Watch, hearing?: Hearing) {
+  constructor(
+    open: (aborted: AbortSignal) => Promise<Session>,
+    settings: LinkSettings,
+    watch?: Watch,
+    hearing?: Hearing,
+  ) {
     this.tracking = hearing?.tracking;
     this.channel = hearing?.channel;
     this.#hearing = hearing;
     this.#watch = watch;
     this.#open = open;
     this.#settings = settings;
-    this.lane = new Lane({ clock: settings.clock, deadlineMs: settings.responseTimeoutMs, maxInFlight: settings.maxInFlight });
+    this.lane = new Lane({
+      clock: settings.clock,
+      deadlineMs: settings.responseTimeoutMs,
+      maxInFlight: settings.maxInFlight,
+    });
     this.lane.onSilence = (since) => this.#suspect(since);
   }
 
   admit<T>(call: Call<T>, send: (client: RawClient) => void): void {
     if (this.#closed !== undefined) return call.fail(closed(call.origin));
     if (this.#session === undefined) {
-      if (this.#away !== undefined && this.#settings.clock.now() < this.#away.until) return call.fail(unreachable(call.origin, this.#away.trouble));
+      if (this.#away !== undefined && this.#settings.clock.now() < this.#away.until)
+        return call.fail(unreachable(call.origin, this.#away.trouble));
       this.#away = undefined;
     }
     this.lane.wait(call, send);
@@ -102,7 +112,8 @@ export class SingleLink implements Link {
   ready(): Promise<void> {
     if (this.#closed !== undefined) return Promise.reject(closed(CONNECT));
     if (this.#session !== undefined) return Promise.resolve();
-    if (this.#away !== undefined && this.#away.until !== Infinity && this.#settings.clock.now() < this.#away.until) return Promise.reject(this.#away.trouble);
+    if (this.#away !== undefined && this.#away.until !== Infinity && this.#settings.clock.now() < this.#away.until)
+      return Promise.reject(this.#away.trouble);
     this.#waiting ??= Promise.withResolvers();
     if (this.#cancelRetry === undefined) this.#begin().catch(ignore);
     return this.#waiting.promise;
@@ -183,9 +194,12 @@ export class SingleLink implements Link {
     const { clock, backoff, random } = this.#settings;
     this.#away = { trouble, until: Infinity };
     if (this.#closed !== undefined) return;
-    this.#cancelRetry = clock.schedule(() => {
-      this.#begin().catch(ignore);
-    }, backoffMs(backoff, this.#failures, random()));
+    this.#cancelRetry = clock.schedule(
+      () => {
+        this.#begin().catch(ignore);
+      },
+      backoffMs(backoff, this.#failures, random()),
+    );
   }
 
   /** A call was not answered, nor was anything else since it was sent at `since`. Asks once more, then gives the connection up. */

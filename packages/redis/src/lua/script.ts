@@ -25,7 +25,9 @@ export function script(text: string): Script {
   let sha: string | undefined;
   return {
     text,
-    get sha() { return (sha ??= crypto().hash("sha1", text)); },
+    get sha() {
+      return (sha ??= crypto().hash("sha1", text));
+    },
   };
 }
 
@@ -41,7 +43,8 @@ export interface Announcement {
  * Tells those who do not track that `key` changed, in the same step: `1 <sender> <key>`, where 1
  * is the version of this message. Not being allowed to is no reason to fail.
  */
-export const announce = (key = "KEYS[1]"): string => `if ARGV[#ARGV - 1] ~= '' then redis.pcall('PUBLISH', ARGV[#ARGV - 1], '1 ' .. ARGV[#ARGV] .. ' ' .. ${key}) end`;
+export const announce = (key = "KEYS[1]"): string =>
+  `if ARGV[#ARGV - 1] ~= '' then redis.pcall('PUBLISH', ARGV[#ARGV - 1], '1 ' .. ARGV[#ARGV] .. ' ' .. ${key}) end`;
 
 export const SIGNAL = `redis.call('SET', KEYS[1], '1')
 redis.call('DEL', KEYS[1])`;

@@ -16,10 +16,13 @@ export const overdue = (origin: Origin, deadlineMs: number, isSent: boolean): Ba
 
 /** A call beyond what may wait. */
 export const overloaded = (origin: Origin, maxInFlight: number): BackendUnavailableError =>
-  new BackendUnavailableError(`${origin.tier}: ${origin.operation} was refused: ${maxInFlight} commands are in flight and many times as many calls wait; see maxInFlight`, {
-    ...origin,
-    maybeExecuted: false,
-  });
+  new BackendUnavailableError(
+    `${origin.tier}: ${origin.operation} was refused: ${maxInFlight} commands are in flight and many times as many calls wait; see maxInFlight`,
+    {
+      ...origin,
+      maybeExecuted: false,
+    },
+  );
 
 /** A call made while there is no connection. `cause` says why there is none. */
 export const unreachable = (origin: Origin, cause: BackendUnavailableError): BackendUnavailableError =>
@@ -45,14 +48,26 @@ const NOT_NOW = /^(?:LOADING|BUSY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|READONLY) /;
 export function fault(origin: Origin, error: unknown): unknown {
   if (error instanceof BackendUnavailableError) {
     const { retryable, maybeExecuted } = error;
-    return new BackendUnavailableError(`${origin.tier}: ${origin.operation} failed: ${error.message}`, { ...origin, cause: error, retryable, maybeExecuted });
+    return new BackendUnavailableError(`${origin.tier}: ${origin.operation} failed: ${error.message}`, {
+      ...origin,
+      cause: error,
+      retryable,
+      maybeExecuted,
+    });
   }
   const reason = error instanceof Error ? error : new Error(String(error));
   if (!isReply(reason)) {
-    return new BackendUnavailableError(`${origin.tier}: the connection was lost during ${origin.operation}: ${reason.message}`, { ...origin, cause: reason });
+    return new BackendUnavailableError(
+      `${origin.tier}: the connection was lost during ${origin.operation}: ${reason.message}`,
+      { ...origin, cause: reason },
+    );
   }
   if (!NOT_NOW.test(reason.message)) return reason;
-  return new BackendUnavailableError(`${origin.tier}: Redis refused ${origin.operation} for now: ${reason.message}`, { ...origin, cause: reason, maybeExecuted: false });
+  return new BackendUnavailableError(`${origin.tier}: Redis refused ${origin.operation} for now: ${reason.message}`, {
+    ...origin,
+    cause: reason,
+    maybeExecuted: false,
+  });
 }
 
 /** Whether `error` is a reply that says "not now". */
@@ -74,7 +89,12 @@ export function connectFault(place: string, error: unknown): BackendUnavailableE
   if (error instanceof BackendUnavailableError) return error;
   const cause = error instanceof Error ? error : new Error(String(error));
   const { advice, retryable } = cause instanceof ConfigurationError ? final("see the cause") : diagnose(cause);
-  return new BackendUnavailableError(`Redis at ${place} cannot be used: ${cause.message}; ${advice}`, { operation: "connect", cause, retryable, maybeExecuted: false });
+  return new BackendUnavailableError(`Redis at ${place} cannot be used: ${cause.message}; ${advice}`, {
+    operation: "connect",
+    cause,
+    retryable,
+    maybeExecuted: false,
+  });
 }
 
 interface Diagnosis {
@@ -99,15 +119,42 @@ const DIAGNOSES: readonly (readonly [RegExp, Diagnosis])[] = [
   [/^ (?:NOPROTO|ERR unknown command.*HELLO)/i, final("it speaks RESP2 only: say .protocol(2)")],
   [/^ (?:ERR DB index|ERR invalid DB|ERR SELECT )/, final("check the database number in the URL")],
   [/^ DENIED /, final("the server admits local clients only: set a password or bind address there")],
-  [/Unknown RESP type/, final("what answers there is no Redis: check host and port, and use rediss: where the server speaks TLS")],
-  [/CERT|SELF_SIGNED|UNABLE_TO_|ALTNAME/, final("the certificates do not fit: check tls.ca, tls.cert, tls.key and tls.servername; they are always verified")],
-  [/^(?:ERR_SSL|EPROTO|ERR_TLS|ERR_OSSL)/, final("the TLS handshake failed: check that the server speaks TLS on this port, and that tls.cert and tls.key are right")],
+  [
+    /Unknown RESP type/,
+    final("what answers there is no Redis: check host and port, and use rediss: where the server speaks TLS"),
+  ],
+  [
+    /CERT|SELF_SIGNED|UNABLE_TO_|ALTNAME/,
+    final("the certificates do not fit: check tls.ca, tls.cert, tls.key and tls.servername; they are always verified"),
+  ],
+  [
+    /^(?:ERR_SSL|EPROTO|ERR_TLS|ERR_OSSL)/,
+    final(
+      "the TLS handshake failed: check that the server speaks TLS on this port, and that tls.cert and tls.key are right",
+    ),
+  ],
   [/^ ERR This instance has cluster support disabled/, final("it is no cluster: say single(url)")],
-  [/^ ERR unknown command.*SENTINEL/i, final("it is no sentinel: give the addresses of sentinels, port 26379 by default, or say single(url)")],
+  [
+    /^ ERR unknown command.*SENTINEL/i,
+    final("it is no sentinel: give the addresses of sentinels, port 26379 by default, or say single(url)"),
+  ],
   [/no sentinel knows/, final("check primaryName")],
   [/it is a replica/, { advice: "the sentinels have not agreed yet", retryable: true }],
-  [/ECONNRESET|Socket closed unexpectedly/, { advice: "it hung up before it answered: check host and port, and use rediss: where the server speaks TLS", retryable: true }],
-  [/no answer within/, { advice: "check that it is Redis that listens there, with TLS or without as the URL says, and that nothing in between drops packets; see connectTimeout", retryable: true }],
+  [
+    /ECONNRESET|Socket closed unexpectedly/,
+    {
+      advice: "it hung up before it answered: check host and port, and use rediss: where the server speaks TLS",
+      retryable: true,
+    },
+  ],
+  [
+    /no answer within/,
+    {
+      advice:
+        "check that it is Redis that listens there, with TLS or without as the URL says, and that nothing in between drops packets; see connectTimeout",
+      retryable: true,
+    },
+  ],
   [/the password function failed/, { advice: "see the cause", retryable: true }],
 ];
 

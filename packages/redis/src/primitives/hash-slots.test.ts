@@ -19,7 +19,11 @@ const ASKED = { host: "10.0.0.1", port: 7000 };
 
 describe("what a node says of others", () => {
   it("CLUSTER SLOTS names ranges, primaries and replicas; its own name it may leave out", () => {
-    const node = (host: string | null, port: number) => [host === null ? null : Buffer.from(host), port, Buffer.from("id")];
+    const node = (host: string | null, port: number) => [
+      host === null ? null : Buffer.from(host),
+      port,
+      Buffer.from("id"),
+    ];
     expect(
       parseSlots(
         [
@@ -30,7 +34,15 @@ describe("what a node says of others", () => {
       ),
     ).toEqual([
       { from: 0, to: 5460, primary: { host: "10.0.0.2", port: 7001 }, replicas: [{ host: "10.0.0.3", port: 7002 }] },
-      { from: 5461, to: 16_383, primary: { host: "10.0.0.1", port: 7000 }, replicas: [{ host: "10.0.0.1", port: 7003 }, { host: "10.0.0.1", port: 7004 }] },
+      {
+        from: 5461,
+        to: 16_383,
+        primary: { host: "10.0.0.1", port: 7000 },
+        replicas: [
+          { host: "10.0.0.1", port: 7003 },
+          { host: "10.0.0.1", port: 7004 },
+        ],
+      },
     ]);
     expect(() => parseSlots("OK", ASKED)).toThrow(TypeError);
     expect(() => parseSlots([], ASKED), "a node that has not joined yet").toThrow("it has not joined a cluster yet");

@@ -48,12 +48,25 @@ export function parseSlots(reply: unknown, asked: NodeAddress): readonly SlotRan
     const name = host === null ? "" : host.toString();
     return { host: name === "" || name === "?" ? asked.host : name, port };
   };
-  return reply.map(([from, to, primary, ...replicas]) => ({ from, to, primary: node(primary), replicas: replicas.map(node) }));
+  return reply.map(([from, to, primary, ...replicas]) => ({
+    from,
+    to,
+    primary: node(primary),
+    replicas: replicas.map(node),
+  }));
 }
 
 /** `MOVED 3999 127.0.0.1:6381`, or `ASK`: where a key is, or is being moved to. */
-export function parseRedirection(message: string, asked: NodeAddress): (NodeAddress & { readonly kind: "MOVED" | "ASK"; readonly slot: number }) | undefined {
+export function parseRedirection(
+  message: string,
+  asked: NodeAddress,
+): (NodeAddress & { readonly kind: "MOVED" | "ASK"; readonly slot: number }) | undefined {
   const match = /^(MOVED|ASK) (\d+) (.*):(\d+)$/.exec(message);
   if (match === null) return undefined;
-  return { kind: match[1] as "MOVED" | "ASK", slot: Number(match[2]), host: match[3] === "" ? asked.host : match[3]!, port: Number(match[4]) };
+  return {
+    kind: match[1] as "MOVED" | "ASK",
+    slot: Number(match[2]),
+    host: match[3] === "" ? asked.host : match[3]!,
+    port: Number(match[4]),
+  };
 }

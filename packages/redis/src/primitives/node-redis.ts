@@ -12,6 +12,9 @@ let loading: Promise<NodeRedis> | undefined;
 export function nodeRedis(): Promise<NodeRedis> {
   return (loading ??= import("@redis/client").catch((cause: unknown) => {
     loading = undefined;
-    throw new ConfigurationError("@hotset/redis: node-redis could not be loaded; install @redis/client 6 beside it (npm install @redis/client)", { cause });
+    throw new ConfigurationError(
+      "@hotset/redis: node-redis could not be loaded; install @redis/client 6 beside it (npm install @redis/client)",
+      { cause },
+    );
   }));
 }

@@ -6,7 +6,31 @@ import { HearingRefusedError, Hub } from "../changes/change-hub.ts";
 import { decodeUserKey, encodeUserKey, hasHashTag, Keys } from "./redis-keys.ts";
 
 /** Of these the encoding makes something, or might. */
-const PIECES = ["{", "}", "#", "%", "7B", "7D", "25", "23", "%25", "%23", "%7B", "%7D", ":", "::", "~", "a", "é", "{a}", "{}", " ", "\n", "\u0000", "😀"];
+const PIECES = [
+  "{",
+  "}",
+  "#",
+  "%",
+  "7B",
+  "7D",
+  "25",
+  "23",
+  "%25",
+  "%23",
+  "%7B",
+  "%7D",
+  ":",
+  "::",
+  "~",
+  "a",
+  "é",
+  "{a}",
+  "{}",
+  " ",
+  "\n",
+  "\u0000",
+  "😀",
+];
 
 /** Every key of up to three pieces, and many longer ones. */
 function* peculiarKeys(): Generator<string> {
@@ -35,7 +59,8 @@ describe("keys of Redis", () => {
     const mistaken: string[] = [];
     for (const user of peculiarKeys()) {
       if (decodeUserKey(encodeUserKey(user)) !== user) mistaken.push(user);
-      for (const key of [`::${user}`, `shop::${user}`, `{~shop}:users::${user}`]) if (keys.decode(keys.entry(key)) !== key) mistaken.push(key);
+      for (const key of [`::${user}`, `shop::${user}`, `{~shop}:users::${user}`])
+        if (keys.decode(keys.entry(key)) !== key) mistaken.push(key);
       count += 1;
     }
     expect(mistaken).toEqual([]);
@@ -66,11 +91,35 @@ describe("over a channel", () => {
   const keys = new Keys({ prefix: "hotset", format: "readable" });
   const listener = (heard: string[]): CoherenceListener => {
     const note = (): void => undefined;
-    return { now: () => 0, changed: (changed) => void heard.push(...changed), tagsChanged: note, everythingChanged: note, alive: note, replaced: () => void heard.push("replaced"), lost: note };
+    return {
+      now: () => 0,
+      changed: (changed) => void heard.push(...changed),
+      tagsChanged: note,
+      everythingChanged: note,
+      alive: note,
+      replaced: () => void heard.push("replaced"),
+      lost: note,
+    };
   };
-  const hubOf = (): Hub => new Hub(new TestClock(), () => Promise.resolve(), () => [{ cover: () => Promise.resolve(), ask: () => Promise.resolve(true), rest: () => undefined }]);
-  const listening = (mode: "auto" | "pubsub", hubs: { readonly tracking: Hub | undefined; readonly channel: Hub }): RedisCoherence =>
-    new RedisCoherence(hubs as never, { label: "redis", keys, mode, sender: "me", maxStalenessMs: 2_000, reissueWindowMs: 30_000, readTags: () => Promise.resolve([]) });
+  const hubOf = (): Hub =>
+    new Hub(
+      new TestClock(),
+      () => Promise.resolve(),
+      () => [{ cover: () => Promise.resolve(), ask: () => Promise.resolve(true), rest: () => undefined }],
+    );
+  const listening = (
+    mode: "auto" | "pubsub",
+    hubs: { readonly tracking: Hub | undefined; readonly channel: Hub },
+  ): RedisCoherence =>
+    new RedisCoherence(hubs as never, {
+      label: "redis",
+      keys,
+      mode,
+      sender: "me",
+      maxStalenessMs: 2_000,
+      reissueWindowMs: 30_000,
+      readTags: () => Promise.resolve([]),
+    });
 
   it("C81 what a cache beside this one changed last is no change of one's own, although it has gone when the message comes", async () => {
     const channel = hubOf();
@@ -88,7 +137,17 @@ describe("over a channel", () => {
 
   it("another server is told of once, although both ways know of who was refused one of them", async () => {
     const hubs = { tracking: hubOf(), channel: hubOf() };
-    const refused = new Hub(new TestClock(), () => Promise.resolve(), () => [{ cover: () => Promise.reject(new HearingRefusedError("no")), ask: () => Promise.resolve(true), rest: () => undefined }]);
+    const refused = new Hub(
+      new TestClock(),
+      () => Promise.resolve(),
+      () => [
+        {
+          cover: () => Promise.reject(new HearingRefusedError("no")),
+          ask: () => Promise.resolve(true),
+          rest: () => undefined,
+        },
+      ],
+    );
     const coherence = listening("auto", { ...hubs, tracking: refused });
     const heard: string[] = [];
     await coherence.attach(listener(heard));

@@ -72,7 +72,11 @@ export class RedisCoherence implements Coherence {
     if (this.#attached.size === 0) return;
     if (await this.#link.channel?.settled()) return;
     const { label } = this.#settings;
-    throw new BackendUnavailableError(`${label}: it could not be found out whether all changes have been heard`, { tier: label, operation: "confirm", maybeExecuted: false });
+    throw new BackendUnavailableError(`${label}: it could not be found out whether all changes have been heard`, {
+      tier: label,
+      operation: "confirm",
+      maybeExecuted: false,
+    });
   }
 
   /** Nobody hears of anything any more. */
@@ -92,7 +96,10 @@ export class RedisCoherence implements Coherence {
     } catch (error) {
       if (!(error instanceof HearingRefusedError)) throw error;
       if (mode === "auto") return undefined;
-      throw new ConfigurationError(`${label}: the server refuses tracking: ${error.message}; grant the user +client|tracking, over RESP3, or say coherence("auto") or ("pubsub")`, { tier: label, operation: "attach", cause: error });
+      throw new ConfigurationError(
+        `${label}: the server refuses tracking: ${error.message}; grant the user +client|tracking, over RESP3, or say coherence("auto") or ("pubsub")`,
+        { tier: label, operation: "attach", cause: error },
+      );
     }
   }
 
@@ -104,7 +111,10 @@ export class RedisCoherence implements Coherence {
       return detach;
     } catch (error) {
       if (!(error instanceof HearingRefusedError)) throw error;
-      throw new ConfigurationError(`${label}: the server refuses to tell of changes: ${error.message}; grant the user +client|tracking, or +subscribe +publish and the channel &${ear.topic}, or say coherence("none")`, { tier: label, operation: "attach", cause: error });
+      throw new ConfigurationError(
+        `${label}: the server refuses to tell of changes: ${error.message}; grant the user +client|tracking, or +subscribe +publish and the channel &${ear.topic}, or say coherence("none")`,
+        { tier: label, operation: "attach", cause: error },
+      );
     }
   }
 
@@ -123,7 +133,14 @@ export class RedisCoherence implements Coherence {
   #earsOf(listener: CoherenceListener): Record<"tracking" | "pubsub", Ear> {
     const { keys } = this.#settings;
     let ears = this.#ears.get(listener);
-    if (ears === undefined) this.#ears.set(listener, (ears = { tracking: this.#ear(listener, "tracking", keys.tracked), pubsub: this.#ear(listener, "pubsub", keys.channel) }));
+    if (ears === undefined)
+      this.#ears.set(
+        listener,
+        (ears = {
+          tracking: this.#ear(listener, "tracking", keys.tracked),
+          pubsub: this.#ear(listener, "pubsub", keys.channel),
+        }),
+      );
     return ears;
   }
 

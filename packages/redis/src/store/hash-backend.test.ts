@@ -31,23 +31,24 @@ beforeEach(() => {
     close: () => Promise.resolve(),
   };
   let ids = 0;
-  open = (change = {}) => new HashBackend(
-    { link, release: () => Promise.resolve() },
-    {
-      label: "redis",
-      format: json(),
-      compressor: passthrough(),
-      alsoReads: [],
-      maxEntryBytes: Infinity,
-      maxDecodedBytes: Infinity,
-      responseTimeoutMs: 1_000,
-      keys: new Keys({ prefix: "hotset", format: "readable" }),
-      layout: "full",
-      writeIds: () => `id${++ids}`,
-      epochMs: () => NOW,
-      ...change,
-    },
-  );
+  open = (change = {}) =>
+    new HashBackend(
+      { link, release: () => Promise.resolve() },
+      {
+        label: "redis",
+        format: json(),
+        compressor: passthrough(),
+        alsoReads: [],
+        maxEntryBytes: Infinity,
+        maxDecodedBytes: Infinity,
+        responseTimeoutMs: 1_000,
+        keys: new Keys({ prefix: "hotset", format: "readable" }),
+        layout: "full",
+        writeIds: () => `id${++ids}`,
+        epochMs: () => NOW,
+        ...change,
+      },
+    );
   backend = open();
 });
 
@@ -67,7 +68,13 @@ describe("a read", () => {
     expect(wire.sent).toEqual(["PTTL hotset:shop::1", "HMGET hotset:shop::1 d s m w"]);
     await wire.reply(300);
     await wire.reply(fields("v", "1700000000200", "1 100;json none", "id"));
-    expect(await read).toEqual({ data: Buffer.from("v"), staleInMs: 200, expiresInMs: 300, meta: "json none", version: "id" });
+    expect(await read).toEqual({
+      data: Buffer.from("v"),
+      staleInMs: 200,
+      expiresInMs: 300,
+      meta: "json none",
+      version: "id",
+    });
     expect(lane.inFlight).toBe(0);
   });
 
@@ -106,7 +113,10 @@ describe("a read", () => {
     }
     void handled(caller());
     Error.stackTraceLimit = limit;
-    const frames = stack.split("\n").slice(1).map((line) => /at (?:new )?([\w.#<>]+)/.exec(line)?.[1]);
+    const frames = stack
+      .split("\n")
+      .slice(1)
+      .map((line) => /at (?:new )?([\w.#<>]+)/.exec(line)?.[1]);
     expect(frames.slice(0, 3)).toEqual(["Object.sendCommand", "HashBackend.read", "caller"]);
   });
 
@@ -164,15 +174,22 @@ describe("a batch of reads", () => {
 describe("a write", () => {
   it("golden: is one command over the entry and its lease", async () => {
     const write = backend.write("shop::1", stored);
-    expect(wire.sent).toEqual([expect.stringMatching(/^EVALSHA [0-9a-f]{40} 2 hotset:shop::1 hotset~lease:\{hotset:shop::1\} 360000 d v s 1700000060000 m 1 300000;json none w id1  $/)]);
+    expect(wire.sent).toEqual([
+      expect.stringMatching(
+        /^EVALSHA [0-9a-f]{40} 2 hotset:shop::1 hotset~lease:\{hotset:shop::1\} 360000 d v s 1700000060000 m 1 300000;json none w id1  $/,
+      ),
+    ]);
     await wire.reply(1);
     expect(await write).toBe(undefined);
   });
 
   it("keeps the version it is given, and makes one where it is given none", async () => {
-    for (const version of ["mine", "-", undefined]) void handled(backend.write("shop::1", { ...stored, ...(version === undefined ? undefined : { version }) }));
+    for (const version of ["mine", "-", undefined])
+      void handled(backend.write("shop::1", { ...stored, ...(version === undefined ? undefined : { version }) }));
     expect(wire.sent.map((command) => / w (\S*) {2}$/.exec(command)?.[1])).toEqual(["mine", "id1", "id2"]);
-    await expect(backend.write("shop::1", { ...stored, version: "not this" })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+    await expect(backend.write("shop::1", { ...stored, version: "not this" })).rejects.toMatchObject({
+      code: "INVALID_ARGUMENT",
+    });
   });
 
   it("says where and as whom it is to be announced, as that is at the time", () => {
@@ -202,7 +219,9 @@ describe("a write", () => {
 
   it("refuses a bad key and bad times without sending anything", async () => {
     await expect(backend.write("shop::\ud800", stored)).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
-    await expect(backend.write("shop::1", { ...stored, staleInMs: NaN })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+    await expect(backend.write("shop::1", { ...stored, staleInMs: NaN })).rejects.toMatchObject({
+      code: "INVALID_ARGUMENT",
+    });
     await expect(backend.read("shop::\ud800")).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
     await expect(backend.remove("shop::\ud800")).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
     expect(wire.sent).toEqual([]);
@@ -210,25 +229,37 @@ describe("a write", () => {
 });
 
 describe("what the server answers", () => {
-  it.each(["LOADING Redis is loading the dataset in memory", "BUSY Redis is busy running a script.", "TRYAGAIN Multiple keys request during rehashing of slot", "CLUSTERDOWN The cluster is down", "MASTERDOWN Link with MASTER is down", "READONLY You can't write against a read only replica."])(
-    "A93: %j means not now: retryable, and not executed",
-    async (message) => {
-      const write = handled(backend.write("shop::1", stored));
-      await wire.fail(refusal(message));
-      await expect(write).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", retryable: true, maybeExecuted: false, cause: { message } });
-    },
-  );
+  it.each([
+    "LOADING Redis is loading the dataset in memory",
+    "BUSY Redis is busy running a script.",
+    "TRYAGAIN Multiple keys request during rehashing of slot",
+    "CLUSTERDOWN The cluster is down",
+    "MASTERDOWN Link with MASTER is down",
+    "READONLY You can't write against a read only replica.",
+  ])("A93: %j means not now: retryable, and not executed", async (message) => {
+    const write = handled(backend.write("shop::1", stored));
+    await wire.fail(refusal(message));
+    await expect(write).rejects.toMatchObject({
+      code: "BACKEND_UNAVAILABLE",
+      retryable: true,
+      maybeExecuted: false,
+      cause: { message },
+    });
+  });
 
-  it.each(["OOM command not allowed when used memory > 'maxmemory'.", "NOPERM this user has no permissions", "NOREPLICAS Not enough good replicas to write.", "MISCONF Redis is configured to save RDB snapshots", "ERR unknown command"])(
-    "A93: %j is the answer to this command, and no fault of the connection",
-    async (message) => {
-      const error = refusal(message);
-      const write = handled(backend.write("shop::1", stored));
-      await wire.fail(error);
-      await expect(write).rejects.toBe(error);
-      expect(error).not.toBeInstanceOf(BackendUnavailableError);
-    },
-  );
+  it.each([
+    "OOM command not allowed when used memory > 'maxmemory'.",
+    "NOPERM this user has no permissions",
+    "NOREPLICAS Not enough good replicas to write.",
+    "MISCONF Redis is configured to save RDB snapshots",
+    "ERR unknown command",
+  ])("A93: %j is the answer to this command, and no fault of the connection", async (message) => {
+    const error = refusal(message);
+    const write = handled(backend.write("shop::1", stored));
+    await wire.fail(error);
+    await expect(write).rejects.toBe(error);
+    expect(error).not.toBeInstanceOf(BackendUnavailableError);
+  });
 
   it.each([
     ["a socket that closed", new Error("Socket closed unexpectedly")],
@@ -242,7 +273,9 @@ describe("what the server answers", () => {
   });
 
   it("A95: READONLY is told to the connection, nothing else is", async () => {
-    const writes = [backend.write("shop::1", stored), backend.write("shop::1", stored), backend.read("shop::1")].map((call) => call.catch((error: unknown) => error));
+    const writes = [backend.write("shop::1", stored), backend.write("shop::1", stored), backend.read("shop::1")].map(
+      (call) => call.catch((error: unknown) => error),
+    );
     await wire.fail(refusal("LOADING Redis is loading the dataset in memory"));
     await wire.fail(refusal("READONLY You can't write against a read only replica."));
     await wire.reply(-2);

@@ -28,7 +28,18 @@ export interface BackendSettings {
   readonly coherence?: Omit<CoherenceSettings, "label" | "keys" | "readTags"> | undefined;
 }
 
-type Operation = "read" | "write" | "remove" | "markStale" | "ping" | "tags" | "acquire" | "renew" | "store" | "release" | "confirm";
+type Operation =
+  | "read"
+  | "write"
+  | "remove"
+  | "markStale"
+  | "ping"
+  | "tags"
+  | "acquire"
+  | "renew"
+  | "store"
+  | "release"
+  | "confirm";
 
 const SILENT: Announcement = Object.freeze({ channel: "", sender: "" });
 
@@ -71,7 +82,13 @@ export class HashBackend implements Backend {
     this.#release = hold.release;
     this.#settings = settings;
     this.#keys = settings.keys;
-    if (settings.coherence !== undefined) this.coherence = new RedisCoherence(hold.link, { ...settings.coherence, label: settings.label, keys: settings.keys, readTags: (args) => this.#send(this.#origins.tags, args, bare) });
+    if (settings.coherence !== undefined)
+      this.coherence = new RedisCoherence(hold.link, {
+        ...settings.coherence,
+        label: settings.label,
+        keys: settings.keys,
+        readTags: (args) => this.#send(this.#origins.tags, args, bare),
+      });
     else if (hold.link.readsFromReplicas === true) this.readsLag = true;
     this.#announce = settings.announce ?? this.coherence?.announcement ?? SILENT;
     const origin = (operation: Operation): Origin => Object.freeze({ tier: settings.label, operation });
@@ -95,7 +112,13 @@ export class HashBackend implements Backend {
     );
     if (settings.keys.isHashed) this.alias = (key) => settings.keys.alias(key);
     this.keepsMeta = settings.layout === "full";
-    if (this.keepsMeta) this.tagVersions = new IssuedVersions((args, script) => this.#askVersions(args, script), settings.keys, settings.writeIds, this.#announce);
+    if (this.keepsMeta)
+      this.tagVersions = new IssuedVersions(
+        (args, script) => this.#askVersions(args, script),
+        settings.keys,
+        settings.writeIds,
+        this.#announce,
+      );
     this.batch = {
       read: (keys) => this.#readMany(keys),
       write: (entries) => this.#writeMany(entries),
@@ -114,10 +137,22 @@ export class HashBackend implements Backend {
     const call = lane.begin<StoredEntry | undefined>(this.#origins.read);
     const { client } = lane;
     if (client === undefined || lane.inFlight >= lane.maxInFlight) {
-      this.#link.admit(call, (ready) => this.#receive(lane, call, ready.sendCommand(["PTTL", entryKey]), ready.sendCommand(["HMGET", entryKey, "d", "s", "m", "w"])));
+      this.#link.admit(call, (ready) =>
+        this.#receive(
+          lane,
+          call,
+          ready.sendCommand(["PTTL", entryKey]),
+          ready.sendCommand(["HMGET", entryKey, "d", "s", "m", "w"]),
+        ),
+      );
     } else {
       // Sent from this very frame: it is the hot path. PTTL first: the other way round an entry that ends in between is seen without its end.
-      this.#receive(lane, call, client.sendCommand(["PTTL", entryKey]), client.sendCommand(["HMGET", entryKey, "d", "s", "m", "w"]));
+      this.#receive(
+        lane,
+        call,
+        client.sendCommand(["PTTL", entryKey]),
+        client.sendCommand(["HMGET", entryKey, "d", "s", "m", "w"]),
+      );
     }
     return call.promise;
   }
@@ -126,7 +161,9 @@ export class HashBackend implements Backend {
     const { layout, epochMs, writeIds } = this.#settings;
     try {
       const args = encodeEntry(entry, layout, epochMs(), writeIdOf(entry, writeIds));
-      return args === undefined ? this.#script("remove", REMOVE, key, [], nothing) : this.#script("write", WRITE, key, args, nothing);
+      return args === undefined
+        ? this.#script("remove", REMOVE, key, [], nothing)
+        : this.#script("write", WRITE, key, args, nothing);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -169,7 +206,8 @@ export class HashBackend implements Backend {
       lane.replied();
       call.fail(this.#fault(call.origin, error));
     };
-    const decode = (reply: unknown): void => call.answer(() => decodeEntry(reply as EntryFields, ttlMs!, this.#settings.epochMs, this.#settings.layout));
+    const decode = (reply: unknown): void =>
+      call.answer(() => decodeEntry(reply as EntryFields, ttlMs!, this.#settings.epochMs, this.#settings.layout));
     ttl.then((reply) => {
       lane.replied();
       ttlMs = reply as number;
@@ -192,7 +230,13 @@ export class HashBackend implements Backend {
     );
   }
 
-  #script<T>(operation: Operation, script: Script, key: string, args: readonly (string | Buffer)[], interpret: (reply: unknown) => T): Promise<T> {
+  #script<T>(
+    operation: Operation,
+    script: Script,
+    key: string,
+    args: readonly (string | Buffer)[],
+    interpret: (reply: unknown) => T,
+  ): Promise<T> {
     let entryKey: string;
     try {
       entryKey = this.#keys.entry(key);
@@ -200,7 +244,12 @@ export class HashBackend implements Backend {
       return Promise.reject(error);
     }
     const { channel, sender } = this.#announce;
-    return this.#send(this.#origins[operation], ["EVALSHA", script.sha, "2", entryKey, this.#keys.lease(entryKey), ...args, channel, sender], interpret, script);
+    return this.#send(
+      this.#origins[operation],
+      ["EVALSHA", script.sha, "2", entryKey, this.#keys.lease(entryKey), ...args, channel, sender],
+      interpret,
+      script,
+    );
   }
 
   #askVersions(args: (string | Buffer)[], script: Script | undefined): Promise<unknown> {
@@ -219,7 +268,13 @@ export class HashBackend implements Backend {
   }
 
   /** @param script what `args` names by its hash. Sent as text where the server does not know it: after a restart, or SCRIPT FLUSH. */
-  #send<T>(origin: Origin, args: (string | Buffer)[], interpret: (reply: unknown) => T, script?: Script, link: Link = this.#link): Promise<T> {
+  #send<T>(
+    origin: Origin,
+    args: (string | Buffer)[],
+    interpret: (reply: unknown) => T,
+    script?: Script,
+    link: Link = this.#link,
+  ): Promise<T> {
     const { lane } = link;
     const call = lane.begin<T>(origin);
     const send = (client: RawClient): void => {
@@ -249,13 +304,16 @@ export class HashBackend implements Backend {
   async #readMany(keys: readonly string[]): Promise<readonly (StoredEntry | undefined)[]> {
     if (keys.length === 0) return [];
     const { lane } = this.#link;
-    if (lane.client !== undefined && lane.inFlight + 2 * keys.length <= lane.maxInFlight) return this.#readTogether(lane.client, keys);
+    if (lane.client !== undefined && lane.inFlight + 2 * keys.length <= lane.maxInFlight)
+      return this.#readTogether(lane.client, keys);
     const entries: (StoredEntry | undefined)[] = [];
     let trouble: unknown;
     let failed = 0;
     // No more at a time than may be in flight: what waits is bounded too.
     for (let from = 0; from < keys.length; from += lane.maxInFlight) {
-      for (const result of await Promise.allSettled(keys.slice(from, from + lane.maxInFlight).map((key) => this.read(key)))) {
+      for (const result of await Promise.allSettled(
+        keys.slice(from, from + lane.maxInFlight).map((key) => this.read(key)),
+      )) {
         entries.push(result.status === "fulfilled" ? result.value : undefined);
         if (result.status === "rejected") trouble = (failed++, result.reason);
       }

@@ -4,7 +4,12 @@ import { ACQUIRE, RedisLeases, RELEASE, RENEW_LEASE, STORE } from "./leases.ts";
 import type { Script } from "../lua/script.ts";
 
 const NOW = 1_700_000_000_000;
-const NAMES = new Map<Script, string>([[ACQUIRE, "ACQUIRE"], [RENEW_LEASE, "RENEW_LEASE"], [STORE, "STORE"], [RELEASE, "RELEASE"]]);
+const NAMES = new Map<Script, string>([
+  [ACQUIRE, "ACQUIRE"],
+  [RENEW_LEASE, "RENEW_LEASE"],
+  [STORE, "STORE"],
+  [RELEASE, "RELEASE"],
+]);
 const stored: StoredEntry = { data: Buffer.from("v"), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none" };
 
 let sent: string[];
@@ -39,22 +44,37 @@ describe("acquire", () => {
   const acquire = (seen = "w1") => leases.acquire("shop::1", "token", 10_000, seen);
 
   it("is granted over what is there", async () => {
-    replies = [[1, Buffer.from("")], [1, Buffer.from("!")]];
+    replies = [
+      [1, Buffer.from("")],
+      [1, Buffer.from("!")],
+    ];
     expect(await acquire()).toEqual({ granted: true, version: "" });
     expect(await acquire("*")).toEqual({ granted: true, version: "!" });
     expect(sent).toEqual(["acquire ACQUIRE shop::1 token 10000 w1", "acquire ACQUIRE shop::1 token 10000 *"]);
   });
 
   it("is held for so long, and for ever where it has no end", async () => {
-    replies = [[0, 700], [0, -1]];
+    replies = [
+      [0, 700],
+      [0, -1],
+    ];
     expect(await acquire()).toEqual({ granted: false, heldForMs: 700 });
     expect(await acquire()).toEqual({ granted: false, heldForMs: Infinity });
   });
 
   it("is answered with the entry that somebody stored, as a read would be", async () => {
-    replies = [[2, 300, fields("v", "1", "1 100;json none", "w2")], [2, -1, fields("theirs", null, null, null)]];
-    expect(await acquire()).toEqual({ granted: false, entry: { data: Buffer.from("v"), staleInMs: 200, expiresInMs: 300, meta: "json none", version: "w2" } });
-    expect(await acquire()).toEqual({ granted: false, entry: { data: Buffer.from("theirs"), staleInMs: Infinity, expiresInMs: Infinity, meta: "", version: "-" } });
+    replies = [
+      [2, 300, fields("v", "1", "1 100;json none", "w2")],
+      [2, -1, fields("theirs", null, null, null)],
+    ];
+    expect(await acquire()).toEqual({
+      granted: false,
+      entry: { data: Buffer.from("v"), staleInMs: 200, expiresInMs: 300, meta: "json none", version: "w2" },
+    });
+    expect(await acquire()).toEqual({
+      granted: false,
+      entry: { data: Buffer.from("theirs"), staleInMs: Infinity, expiresInMs: Infinity, meta: "", version: "-" },
+    });
   });
 
   it.each([
@@ -63,12 +83,21 @@ describe("acquire", () => {
     ["that ends now", 0, fields("v", "1", "1 100;", "w2"), "w2"],
     ["of another program, and without a value", 300, fields(null, null, null, null), "-"],
   ])("asks again over an entry %s: nobody can read it", async (_, ttlMs, unreadable, version) => {
-    replies = [[2, ttlMs, unreadable], [1, Buffer.from(version)]];
+    replies = [
+      [2, ttlMs, unreadable],
+      [1, Buffer.from(version)],
+    ];
     expect(await acquire("")).toEqual({ granted: true, version });
     expect(sent).toEqual(["acquire ACQUIRE shop::1 token 10000 ", `acquire ACQUIRE shop::1 token 10000 ${version}`]);
   });
 
-  it.each([[0, "1"], [-5, "1"], [0.2, "1"], [1_500.2, "1501"], [Infinity, "9007199254740991"]])("lasts whole milliseconds: %d are %s", async (leaseMs, sentMs) => {
+  it.each([
+    [0, "1"],
+    [-5, "1"],
+    [0.2, "1"],
+    [1_500.2, "1501"],
+    [Infinity, "9007199254740991"],
+  ])("lasts whole milliseconds: %d are %s", async (leaseMs, sentMs) => {
     replies = [[1, Buffer.from("")], 1];
     await leases.acquire("shop::1", "token", leaseMs, "");
     await leases.renew("shop::1", "token", leaseMs);
@@ -100,8 +129,12 @@ describe("store", () => {
   });
 
   it("refuses what cannot be written", async () => {
-    await expect(leases.store("shop::1", "token", "", { ...stored, expiresInMs: NaN })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
-    await expect(leases.store("shop::1", "token", "", { ...stored, version: "*" })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+    await expect(leases.store("shop::1", "token", "", { ...stored, expiresInMs: NaN })).rejects.toMatchObject({
+      code: "INVALID_ARGUMENT",
+    });
+    await expect(leases.store("shop::1", "token", "", { ...stored, version: "*" })).rejects.toMatchObject({
+      code: "INVALID_ARGUMENT",
+    });
     expect(sent).toEqual([]);
   });
 });
@@ -112,7 +145,12 @@ describe("confirm", () => {
     ["- for one that could not be a version", [Buffer.from("*")], "-", 1],
     ["- for an entry without one", [null, 3], "-", 2],
     ["nothing for no entry", [null, 0], "", 2],
-    ["! for a key of another type", [new Error("WRONGTYPE Operation against a key holding the wrong kind of value")], "!", 1],
+    [
+      "! for a key of another type",
+      [new Error("WRONGTYPE Operation against a key holding the wrong kind of value")],
+      "!",
+      1,
+    ],
   ])("is %s", async (_, answers, expected, commands) => {
     replies = [...answers];
     expect(await leases.confirm("shop::1")).toBe(expected);
@@ -133,6 +171,10 @@ describe("the plain layout", () => {
     expect(await leases.acquire("shop::1", "token", 1, "*")).toEqual({ granted: true, version: "" });
     expect(await leases.store("shop::1", "token", "w1", stored)).toBe(true);
     expect(await leases.confirm("shop::1")).toBe("");
-    expect(sent).toEqual(["acquire ACQUIRE shop::1 token 1 ?", "acquire ACQUIRE shop::1 token 1 *", "store STORE shop::1 token ? 360000 d v s 1700000060000"]);
+    expect(sent).toEqual([
+      "acquire ACQUIRE shop::1 token 1 ?",
+      "acquire ACQUIRE shop::1 token 1 *",
+      "store STORE shop::1 token ? 360000 d v s 1700000060000",
+    ]);
   });
 });

@@ -1,5 +1,13 @@
 import { InvalidArgumentError, type Leases, type StoredEntry } from "@hotset/core";
-import { decodeEntry, encodeEntry, NO_VERSION, versionOf, writeIdOf, type EntryFields, type WriteIds } from "./redis-keys.ts";
+import {
+  decodeEntry,
+  encodeEntry,
+  NO_VERSION,
+  versionOf,
+  writeIdOf,
+  type EntryFields,
+  type WriteIds,
+} from "./redis-keys.ts";
 import { announce, put, script, SIGNAL, WAKE, type Script } from "../lua/script.ts";
 
 /**
@@ -76,7 +84,13 @@ export interface LeaseSettings {
 }
 
 /** Runs a script over the entry of `key` and its lease. */
-export type RunLeaseScript = <T>(operation: "acquire" | "renew" | "store" | "release", script: Script, key: string, args: readonly (string | Buffer)[], interpret: (reply: unknown) => T) => Promise<T>;
+export type RunLeaseScript = <T>(
+  operation: "acquire" | "renew" | "store" | "release",
+  script: Script,
+  key: string,
+  args: readonly (string | Buffer)[],
+  interpret: (reply: unknown) => T,
+) => Promise<T>;
 
 /** Sends one plain command about the entry of `key`, behind its key the words given, on the connection that hears of changes. */
 export type AskAboutEntry = (command: string, key: string, ...more: string[]) => Promise<unknown>;
@@ -106,7 +120,9 @@ export class RedisLeases implements Leases {
     const life = leaseLife(leaseMs);
     let compared = this.#compares || seen === "*" ? seen : "?";
     for (;;) {
-      const answer = await this.#run("acquire", ACQUIRE, key, [token, life, compared], (reply) => this.#acquired(reply as AcquireReply));
+      const answer = await this.#run("acquire", ACQUIRE, key, [token, life, compared], (reply) =>
+        this.#acquired(reply as AcquireReply),
+      );
       if (typeof answer !== "string") return answer;
       // Nobody can read what is there, so it is in nobody's way.
       compared = answer;

@@ -30,7 +30,9 @@ export const randomWriteIds = (): WriteIds => {
   let used = 0;
   return () => {
     if (used === pool.length) {
-      pool = crypto().randomBytes(12 * 128).toString("base64url");
+      pool = crypto()
+        .randomBytes(12 * 128)
+        .toString("base64url");
       used = 0;
     }
     return pool.slice(used, (used += 16));
@@ -56,7 +58,8 @@ export function versionOf(w: Buffer | null): string {
  */
 export function writeIdOf({ version }: StoredEntry, newId: WriteIds): string {
   if (version === undefined || version === NO_VERSION) return newId();
-  if (!VERSION.test(version)) throw new InvalidArgumentError("entry: its version is not accepted; give 1 to 32 of A-Z a-z 0-9 - _");
+  if (!VERSION.test(version))
+    throw new InvalidArgumentError("entry: its version is not accepted; give 1 to 32 of A-Z a-z 0-9 - _");
   return version;
 }
 
@@ -120,9 +123,15 @@ export class Keys {
   }
 
   #encode(key: string): string {
-    if (!key.isWellFormed()) throw new InvalidArgumentError("key: contains half of a surrogate pair, which UTF-8 cannot write; give well-formed text");
+    if (!key.isWellFormed())
+      throw new InvalidArgumentError(
+        "key: contains half of a surrogate pair, which UTF-8 cannot write; give well-formed text",
+      );
     const user = key.indexOf("::") + 2;
-    return key.slice(0, user) + (this.isHashed ? `#${crypto().hash("sha256", key.slice(user), "base64url")}` : encodeUserKey(key.slice(user)));
+    return (
+      key.slice(0, user) +
+      (this.isHashed ? `#${crypto().hash("sha256", key.slice(user), "base64url")}` : encodeUserKey(key.slice(user)))
+    );
   }
 }
 
@@ -169,11 +178,17 @@ export type WriteArguments = readonly [lifeMs: string, ...fieldsAndValues: (stri
  * @returns `undefined` for an entry whose life is over.
  * @throws {InvalidArgumentError} for times that are `NaN`.
  */
-export function encodeEntry(entry: StoredEntry, layout: "full" | "plain", nowMs: number, writeId: string): WriteArguments | undefined {
+export function encodeEntry(
+  entry: StoredEntry,
+  layout: "full" | "plain",
+  nowMs: number,
+  writeId: string,
+): WriteArguments | undefined {
   const lifeMs = Math.floor(entry.expiresInMs);
   // Freshness cannot outlast the entry.
   const freshMs = Math.max(Math.min(Math.floor(entry.staleInMs), lifeMs), -UNBOUNDED_WINDOW_MS);
-  if (Number.isNaN(freshMs)) throw new InvalidArgumentError("entry: staleInMs and expiresInMs are no numbers; give milliseconds");
+  if (Number.isNaN(freshMs))
+    throw new InvalidArgumentError("entry: staleInMs and expiresInMs are no numbers; give milliseconds");
   if (lifeMs < 1) return undefined;
 
   const ttl = lifeMs > MAX_LIFE_MS ? "" : String(lifeMs);
@@ -197,13 +212,20 @@ export type EntryFields = readonly [d: Buffer | null, s: Buffer | null, m: Buffe
  * @param nowMs epoch milliseconds, for entries without `m`, whose only word on freshness is `s`.
  * @param layout of the reader: entries read by the plain one have no version.
  */
-export function decodeEntry(fields: EntryFields, ttlMs: number, nowMs: () => number, layout: "full" | "plain"): StoredEntry | undefined {
+export function decodeEntry(
+  fields: EntryFields,
+  ttlMs: number,
+  nowMs: () => number,
+  layout: "full" | "plain",
+): StoredEntry | undefined {
   const [data, staleAt, meta, writeId] = fields;
   if (data === null || ttlMs === 0 || ttlMs < -1) return undefined;
   const expiresInMs = ttlMs === -1 ? Infinity : ttlMs;
   if (meta === null) {
     const staleInMs = freshnessLeft(staleAt, expiresInMs, nowMs);
-    return layout === "plain" ? { data, staleInMs, expiresInMs, meta: "" } : { data, staleInMs, expiresInMs, meta: "", version: versionOf(writeId) };
+    return layout === "plain"
+      ? { data, staleInMs, expiresInMs, meta: "" }
+      : { data, staleInMs, expiresInMs, meta: "", version: versionOf(writeId) };
   }
 
   // The head, read byte by byte: a regular expression would need a string first.
@@ -214,13 +236,16 @@ export function decodeEntry(fields: EntryFields, ttlMs: number, nowMs: () => num
     at += 1;
     windowMs = UNBOUNDED_WINDOW_MS;
   } else {
-    for (let byte = meta[at]; byte !== undefined && byte >= ZERO && byte <= NINE; byte = meta[++at]) windowMs = windowMs * 10 + byte - ZERO;
+    for (let byte = meta[at]; byte !== undefined && byte >= ZERO && byte <= NINE; byte = meta[++at])
+      windowMs = windowMs * 10 + byte - ZERO;
   }
   if (at === 2 || meta[at] !== SEMICOLON) return undefined;
   const staleInMs = expiresInMs - windowMs;
   const lifeMs = meta[2] === MINUS ? Infinity : expiresInMs;
   const text = metaText(meta, at + 1);
-  return layout === "plain" ? { data, staleInMs, expiresInMs: lifeMs, meta: text } : { data, staleInMs, expiresInMs: lifeMs, meta: text, version: versionOf(writeId) };
+  return layout === "plain"
+    ? { data, staleInMs, expiresInMs: lifeMs, meta: text }
+    : { data, staleInMs, expiresInMs: lifeMs, meta: text, version: versionOf(writeId) };
 }
 
 let lastMeta: Buffer | undefined;
@@ -236,7 +261,14 @@ function metaText(meta: Buffer, from: number): string {
   return lastText;
 }
 
-const [ONE, SPACE, MINUS, ZERO, NINE, SEMICOLON] = [..."1 -09;"].map((character) => character.charCodeAt(0)) as [number, number, number, number, number, number];
+const [ONE, SPACE, MINUS, ZERO, NINE, SEMICOLON] = [..."1 -09;"].map((character) => character.charCodeAt(0)) as [
+  number,
+  number,
+  number,
+  number,
+  number,
+  number,
+];
 
 function freshnessLeft(staleAt: Buffer | null, expiresInMs: number, nowMs: () => number): number {
   const at = staleAt === null || staleAt.length === 0 ? NaN : Number(staleAt.toString("latin1"));

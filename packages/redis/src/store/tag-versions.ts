@@ -135,7 +135,10 @@ export class IssuedVersions implements TagVersions {
   #run(what: Script, tags: readonly string[], ...more: string[]): Promise<unknown> {
     const keys = [this.#keys.issuer(tags[0]!), ...tags.map((tag) => this.#keys.entry(tag))];
     const { channel, sender } = this.#announce;
-    return this.#send(["EVALSHA", what.sha, String(keys.length), ...keys, this.#nonces(), String(LIFE_MS), ...more, channel, sender], what);
+    return this.#send(
+      ["EVALSHA", what.sha, String(keys.length), ...keys, this.#nonces(), String(LIFE_MS), ...more, channel, sender],
+      what,
+    );
   }
 
   /** Few versions are current at a time, and each is told again with every read. */

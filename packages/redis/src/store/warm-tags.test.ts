@@ -12,7 +12,16 @@ describe("tags in use", () => {
     tags.touch();
     expect(sent).toEqual([]);
     tags.asked(["MGET", "hotset:{~shop}::", "hotset:{~shop}::user"]);
-    tags.asked(["EVALSHA", "sha", "3", "hotset~issuer:{~shop}", "hotset:{~shop}::", "hotset:{~shop}::admin", "nonce", "life"]);
+    tags.asked([
+      "EVALSHA",
+      "sha",
+      "3",
+      "hotset~issuer:{~shop}",
+      "hotset:{~shop}::",
+      "hotset:{~shop}::admin",
+      "nonce",
+      "life",
+    ]);
     tags.asked(["MGET", "hotset:{~other}::"]);
     tags.touch();
     expect(sent.splice(0)).toEqual([

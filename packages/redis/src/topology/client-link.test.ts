@@ -28,7 +28,15 @@ const READ = { tier: "redis", operation: "read" };
 
 it("C91 what a client sends again over its next connection is no answer: that may be another server's, which nobody has been told of", async () => {
   const client = new Client();
-  const link = new ClientLink(client, { clock: new TestClock(), random: Math.random, responseTimeoutMs: 1_000, connectTimeoutMs: 1_000, maxInFlight: 10, backoff: { baseMs: 10, factor: 2, maxMs: 100 }, retries: Infinity });
+  const link = new ClientLink(client, {
+    clock: new TestClock(),
+    random: Math.random,
+    responseTimeoutMs: 1_000,
+    connectTimeoutMs: 1_000,
+    maxInFlight: 10,
+    backoff: { baseMs: 10, factor: 2, maxMs: 100 },
+    retries: Infinity,
+  });
   const first = send(link, READ, ["GET", "k"]);
   await client.prepared();
   client.pending.shift()!("before");

@@ -5,7 +5,14 @@ import type { Hub } from "../changes/change-hub.ts";
 import { Lane, type Call, type RawClient } from "../connection/command-queue.ts";
 import { closed, CONNECT, drained, type Link, type LinkSettings } from "../connection/link.ts";
 import { identityOf, type Identity, type Member, type OneServer } from "../changes/server-identity.ts";
-import { establish, loadScripts, type FreshClient, type NodeClient, type Session, type SessionSettings } from "../connection/session.ts";
+import {
+  establish,
+  loadScripts,
+  type FreshClient,
+  type NodeClient,
+  type Session,
+  type SessionSettings,
+} from "../connection/session.ts";
 
 /** The part of node-redis' `createClient()` that is used. */
 export interface RedisClientLike {
@@ -48,7 +55,11 @@ export class ClientLink implements Link, Member {
 
   constructor(client: RedisClientLike, settings: LinkSettings & Pick<SessionSettings, "clock" | "connectTimeoutMs">) {
     const protocol = protocolOf(client);
-    const { link, oneServer } = heardLink((aborted, prepare) => openDuplicate(client, protocol, settings, aborted, prepare), { ...settings, protocol }, false);
+    const { link, oneServer } = heardLink(
+      (aborted, prepare) => openDuplicate(client, protocol, settings, aborted, prepare),
+      { ...settings, protocol },
+      false,
+    );
     this.listening = link;
     this.#oneServer = oneServer;
     this.tracking = this.listening.tracking;
@@ -56,14 +67,23 @@ export class ClientLink implements Link, Member {
     this.#client = client;
     this.#commands = withBuffers(client);
     this.#settings = settings;
-    this.lane = new Lane({ clock: settings.clock, deadlineMs: settings.responseTimeoutMs, maxInFlight: settings.maxInFlight });
+    this.lane = new Lane({
+      clock: settings.clock,
+      deadlineMs: settings.responseTimeoutMs,
+      maxInFlight: settings.maxInFlight,
+    });
     const onDown = (error?: Error): void => {
       this.#epoch += 1;
       this.#trouble = error ?? this.#trouble;
       this.lane.client = undefined;
       oneServer.down(this);
     };
-    this.#listeners = [["error", onDown], ["reconnecting", onDown], ["end", onDown], ["ready", onDown]];
+    this.#listeners = [
+      ["error", onDown],
+      ["reconnecting", onDown],
+      ["end", onDown],
+      ["ready", onDown],
+    ];
     for (const [event, listener] of this.#listeners) client.on(event, listener);
   }
 
@@ -94,7 +114,10 @@ export class ClientLink implements Link, Member {
     const client: RedisClientLike & { readonly isReady?: boolean } = this.#client;
     if (client.isReady ?? client.isOpen) return undefined;
     const state = client.isOpen ? "has no connection at the moment" : "is not open: call its connect() before";
-    return new BackendUnavailableError(`the client given to fromClient ${state}`, { cause: this.#trouble, maybeExecuted: false });
+    return new BackendUnavailableError(`the client given to fromClient ${state}`, {
+      cause: this.#trouble,
+      maybeExecuted: false,
+    });
   }
 
   /** Loads the scripts and finds out who answers, once for each of its connections. */
@@ -118,7 +141,8 @@ export class ClientLink implements Link, Member {
       this.lane.abandon((origin) => unreachable(origin, error as BackendUnavailableError));
       throw error;
     }
-    if (epoch !== this.#epoch || this.#closed !== undefined) return this.lane.abandon((origin) => unreachable(origin, this.#away() ?? LOST));
+    if (epoch !== this.#epoch || this.#closed !== undefined)
+      return this.lane.abandon((origin) => unreachable(origin, this.#away() ?? LOST));
     this.lane.client = this.#ofConnection(epoch);
     this.#oneServer.up(this, identity);
     this.lane.resume();
@@ -148,7 +172,10 @@ export class ClientLink implements Link, Member {
 
 /** Tracking needs pushes, which a client of another kind, or an older one, cannot hand over. */
 function protocolOf(client: RedisClientLike): 2 | 3 {
-  const { options, _getQueue }: RedisClientLike & { readonly options?: { readonly RESP?: unknown }; readonly _getQueue?: unknown } = client;
+  const {
+    options,
+    _getQueue,
+  }: RedisClientLike & { readonly options?: { readonly RESP?: unknown }; readonly _getQueue?: unknown } = client;
   return options?.RESP === 2 || typeof _getQueue !== "function" ? 2 : 3;
 }
 
@@ -177,7 +204,9 @@ function openDuplicate(
 }
 
 /** What ends a wait for a connection that was replaced meanwhile; the next call finds the new one. */
-const LOST = new BackendUnavailableError("the client given to fromClient has just reconnected", { maybeExecuted: false });
+const LOST = new BackendUnavailableError("the client given to fromClient has just reconnected", {
+  maybeExecuted: false,
+});
 
 /** Blobs as Buffers; and without the client's own timeout where it can be turned off, which costs more than the command. */
 function withBuffers(client: RedisClientLike): RawClient {

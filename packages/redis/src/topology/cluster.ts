@@ -7,7 +7,14 @@ import type { RawClient } from "../connection/command-queue.ts";
 import { closed, CONNECT, send, type Link, type LinkSettings } from "../connection/link.ts";
 import { loadScripts, openSession, placeOf, type Session, type SessionSettings } from "../connection/session.ts";
 import { SingleLink } from "../connection/single-link.ts";
-import { parseRedirection, parseSlots, SLOT_COUNT, slotOf, type NodeAddress, type SlotRange } from "../primitives/hash-slots.ts";
+import {
+  parseRedirection,
+  parseSlots,
+  SLOT_COUNT,
+  slotOf,
+  type NodeAddress,
+  type SlotRange,
+} from "../primitives/hash-slots.ts";
 import { mayTrack } from "../changes/tracking.ts";
 
 export interface ClusterSettings {
@@ -47,8 +54,16 @@ export function clusterLink(settings: ClusterSettings): Link {
     await router!.ready(links);
   };
   const hubs: Hubs = {
-    tracking: new Hub(clock, () => reach((node) => [node.link]), () => router?.heard((node) => node.server) ?? []),
-    channel: new Hub(clock, () => reach((node) => [node.link, node.subscribed]), () => router?.heard((node) => node.subscriber) ?? []),
+    tracking: new Hub(
+      clock,
+      () => reach((node) => [node.link]),
+      () => router?.heard((node) => node.server) ?? [],
+    ),
+    channel: new Hub(
+      clock,
+      () => reach((node) => [node.link, node.subscribed]),
+      () => router?.heard((node) => node.subscriber) ?? [],
+    ),
   };
   const open = async (aborted: AbortSignal): Promise<Session> => {
     const client = new Router(settings, await askSeeds(settings, aborted), hubs);
@@ -134,7 +149,11 @@ class Router implements RawClient {
       this.#refresh();
       return Promise.reject(new Error("CLUSTERDOWN no node serves the slot of this key"));
     }
-    return this.#forward(this.#settings.readFromReplicas ? this.#readerOf(shard, args[0] as string) : shard.primary, args, 0);
+    return this.#forward(
+      this.#settings.readFromReplicas ? this.#readerOf(shard, args[0] as string) : shard.primary,
+      args,
+      0,
+    );
   }
 
   /** Resolves once all primaries can be reached over `links`, whichever they are by then. @throws {BackendUnavailableError} when trying again cannot help. */
@@ -149,7 +168,8 @@ class Router implements RawClient {
       });
       await Promise.race([arrived, new Promise<void>((resolve) => clock.schedule(resolve, waitMs))]);
       // One that is no primary any more was closed meanwhile.
-      if (trouble !== undefined && [...this.#primaries].flatMap(links).some((link) => away.includes(link))) throw connectFault("the cluster", trouble);
+      if (trouble !== undefined && [...this.#primaries].flatMap(links).some((link) => away.includes(link)))
+        throw connectFault("the cluster", trouble);
       if (away.some(({ lane }) => lane.client === undefined)) this.#refresh();
     }
     throw closed(CONNECT);
@@ -185,7 +205,8 @@ class Router implements RawClient {
       const message = error instanceof Error ? error.message : "";
       const redirection = parseRedirection(message, node.address);
       if (redirection === undefined || redirections === MAX_REDIRECTIONS) {
-        if (error instanceof BackendUnavailableError || /^(?:CLUSTERDOWN|READONLY|MOVED|ASK) /.test(message)) this.#refresh();
+        if (error instanceof BackendUnavailableError || /^(?:CLUSTERDOWN|READONLY|MOVED|ASK) /.test(message))
+          this.#refresh();
         throw error;
       }
       const target = this.#node(redirection);
@@ -239,11 +260,15 @@ class Router implements RawClient {
   }
 
   async #prepare(node: Node, client: RawClient): Promise<void> {
-    const { readFromReplicas, node: { protocol } } = this.#settings;
+    const {
+      readFromReplicas,
+      node: { protocol },
+    } = this.#settings;
     // Not to a primary: it would go on to answer reads once it is none.
     const permitted = readFromReplicas && !this.#primaries.has(node) ? client.sendCommand(["READONLY"]) : undefined;
     // Those who do not listen have to know as well: it decides whether they tell what they change.
-    const tracking = protocol === 3 && !this.#hubs.tracking.isHeeded ? mayTrack((args) => client.sendCommand([...args])) : true;
+    const tracking =
+      protocol === 3 && !this.#hubs.tracking.isHeeded ? mayTrack((args) => client.sendCommand([...args])) : true;
     const [, isAllowed] = await Promise.all([permitted, tracking, loadScripts(client)]);
     if (!isAllowed) this.isTrackingRefused = true;
   }
@@ -270,7 +295,8 @@ class Router implements RawClient {
   #probeOf(node: Node): string | undefined {
     const [topic] = [...this.#hubs.tracking.topics(), ...this.#hubs.channel.topics()];
     if (topic === undefined) return undefined;
-    const isProbe = (key: string | undefined): key is string => key !== undefined && key.startsWith(topic) && this.#shards[slotOf(key)]?.primary === node;
+    const isProbe = (key: string | undefined): key is string =>
+      key !== undefined && key.startsWith(topic) && this.#shards[slotOf(key)]?.primary === node;
     const known = this.#probes.get(node);
     if (isProbe(known)) return known;
     for (let i = 0; i < (hasHashTag(topic) ? 1 : MAX_PROBES); i++) {
@@ -289,7 +315,9 @@ class Router implements RawClient {
       // As a replica it was told to answer reads, and would go on to when it is one again.
       if (this.#settings.readFromReplicas) node.link.distrust(new Error("it is a primary now"));
     }
-    const error = new Error(`${nodes.map(({ address }) => placeOf(address)).join(", ")} became the primary of some keys`);
+    const error = new Error(
+      `${nodes.map(({ address }) => placeOf(address)).join(", ")} became the primary of some keys`,
+    );
     tellReplaced(this.#hubs);
     for (const hub of [this.#hubs.tracking, this.#hubs.channel]) hub.lost(error);
   }
@@ -297,7 +325,8 @@ class Router implements RawClient {
   /** Looks at the topology behind the scenes, unless that was done just now. */
   #refresh(): void {
     const { clock } = this.#settings.link;
-    if (this.#refreshing !== undefined || this.#closing.signal.aborted || clock.now() - this.#refreshedAt < REFRESH_MS) return;
+    if (this.#refreshing !== undefined || this.#closing.signal.aborted || clock.now() - this.#refreshedAt < REFRESH_MS)
+      return;
     this.#refreshing = this.#askAround()
       .then((topology) => this.#adopt(topology))
       .catch(ignore)
@@ -339,7 +368,10 @@ class Router implements RawClient {
     const named = new Set<Node>();
     const primaries = new Set<Node>();
     for (const { from, to, primary, replicas } of topology) {
-      const shard: Shard = { primary: this.#node(primary), replicas: readFromReplicas ? replicas.map((replica) => this.#node(replica)) : [] };
+      const shard: Shard = {
+        primary: this.#node(primary),
+        replicas: readFromReplicas ? replicas.map((replica) => this.#node(replica)) : [],
+      };
       this.#shards.fill(shard, from, to + 1);
       primaries.add(shard.primary);
       // Nothing is sent to one that is not connected, so nothing else would connect it.

@@ -1,5 +1,12 @@
 import { connectFault } from "../primitives/faults.ts";
-import { openSession, placeOf, type Address, type NodeClient, type Session, type SessionSettings } from "../connection/session.ts";
+import {
+  openSession,
+  placeOf,
+  type Address,
+  type NodeClient,
+  type Session,
+  type SessionSettings,
+} from "../connection/session.ts";
 
 export interface SentinelSettings {
   /** How to reach the sentinels; they have users of their own. */
@@ -23,7 +30,11 @@ const WATCH_AGAIN_MS = 1_000;
  *
  * @see https://redis.io/docs/latest/develop/reference/sentinel-clients/
  */
-export async function openPrimary(settings: SentinelSettings, aborted: AbortSignal, prepare: (client: NodeClient) => Promise<void>): Promise<Session> {
+export async function openPrimary(
+  settings: SentinelSettings,
+  aborted: AbortSignal,
+  prepare: (client: NodeClient) => Promise<void>,
+): Promise<Session> {
   const { primary } = settings;
   const startedAt = primary.clock.now();
   let trouble: unknown;
@@ -40,11 +51,17 @@ export async function openPrimary(settings: SentinelSettings, aborted: AbortSign
       trouble = error;
     }
   }
-  throw connectFault("the sentinels' primary", trouble ?? new Error("finding out who it is took all of connectTimeout"));
+  throw connectFault(
+    "the sentinels' primary",
+    trouble ?? new Error("finding out who it is took all of connectTimeout"),
+  );
 }
 
 /** Addresses in the order of votes; more than one only while the sentinels disagree. */
-async function findPrimary({ sentinels, primaryName }: SentinelSettings, aborted: AbortSignal): Promise<readonly Address[]> {
+async function findPrimary(
+  { sentinels, primaryName }: SentinelSettings,
+  aborted: AbortSignal,
+): Promise<readonly Address[]> {
   const votes = new Map<string, { readonly address: Address; count: number }>();
   let unknownTo = 0;
   let trouble: unknown;
@@ -74,13 +91,20 @@ async function findPrimary({ sentinels, primaryName }: SentinelSettings, aborted
     for (const poll of polls) void poll.then((isMajority) => isMajority && resolve());
     void Promise.all(polls).then(() => resolve());
   });
-  if (votes.size > 0) return [...votes.values()].sort((one, other) => other.count - one.count).map((vote) => vote.address);
-  if (unknownTo > 0) throw connectFault("the sentinels' primary", new Error(`no sentinel knows a primary named ${JSON.stringify(primaryName)}`));
+  if (votes.size > 0)
+    return [...votes.values()].sort((one, other) => other.count - one.count).map((vote) => vote.address);
+  if (unknownTo > 0)
+    throw connectFault(
+      "the sentinels' primary",
+      new Error(`no sentinel knows a primary named ${JSON.stringify(primaryName)}`),
+    );
   throw trouble;
 }
 
 async function primaryAddress(client: NodeClient, primaryName: string): Promise<Address | undefined> {
-  const reply = (await client.sendCommand(["SENTINEL", "GET-MASTER-ADDR-BY-NAME", primaryName])) as readonly [Buffer, Buffer] | null;
+  const reply = (await client.sendCommand(["SENTINEL", "GET-MASTER-ADDR-BY-NAME", primaryName])) as
+    | readonly [Buffer, Buffer]
+    | null;
   return reply === null ? undefined : { host: reply[0].toString(), port: Number(reply[1].toString()) };
 }
 
@@ -95,7 +119,11 @@ async function expectPrimary(client: NodeClient): Promise<void> {
 }
 
 /** `session`, lost also when a sentinel announces another primary than `place`. */
-function watched(session: Session, place: string, { sentinels, primaryName, primary: { clock } }: SentinelSettings): Session {
+function watched(
+  session: Session,
+  place: string,
+  { sentinels, primaryName, primary: { clock } }: SentinelSettings,
+): Session {
   const ended = new AbortController();
   let cancel: (() => void) | undefined;
   let watch: Session | undefined;

@@ -10,7 +10,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "freshness: a delay longer than a timer can take fires at once",
     promises: ["C9"],
-    rule: "timer = leftMs > MAX_TIMER_MS",
+    rule: "timer =\n        leftMs > MAX_TIMER_MS",
     broken: "timer = false",
   },
   {

@@ -40,7 +40,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "trust: loads from before the link was lost are shared",
     promises: ["C86"],
-    rule: "(each.epoch === this.#trust.epoch && (each",
+    rule: "(each.epoch === this.#trust.epoch &&\n            (each",
     broken: "(true && (each",
   },
   {

@@ -22,13 +22,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: a renewal that is not answered is the last",
     promises: ["C54"],
-    rule: "if (this.#state !== \"over\") this.#renewLater();",
+    rule: 'if (this.#state !== "over") this.#renewLater();',
     broken: "",
   },
   {
     name: "leases: what a lost one loaded is sent all the same",
     promises: ["C54"],
-    rule: "lost(\"lease\");",
+    rule: 'lost("lease");',
     broken: "",
   },
   {
@@ -52,7 +52,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: a message during a comparison is not looked at",
     promises: ["C61"],
-    rule: "while (this.#changed.size !== 0 && this.#state !== \"over\") {",
-    broken: "if (this.#changed.size !== 0 && this.#state !== \"over\") for (const _once of [0]) {",
+    rule: 'while (this.#changed.size !== 0 && this.#state !== "over") {',
+    broken: 'if (this.#changed.size !== 0 && this.#state !== "over") for (const _once of [0]) {',
   },
 ];

@@ -4,7 +4,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "joining: what a loader left behind is taken for the loader",
     promises: ["C50"],
-    rule: "!each.isOver && each.owner",
+    rule: "!each.isOver &&\n      each.owner",
     broken: "each.owner",
   },
   {
@@ -34,7 +34,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "errors: a falsy reason is replaced",
     promises: ["C4"],
-    rule: "(error: unknown) => { this.#cancelTimeout(); reject(error); }",
+    rule: "(error: unknown) => {\n          this.#cancelTimeout();\n          reject(error);\n        }",
     broken: "(error: unknown) => { this.#cancelTimeout(); reject(error || new Error()); }",
   },
   {

@@ -70,7 +70,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "storing: a set with a ttl of zero is stored",
     promises: ["C9"],
-    rule: "if (life.ttlMs <= 0) return",
+    rule: "if (life.ttlMs <= 0)\n      return",
     broken: "if (life.ttlMs < 0) return",
   },
   {
@@ -95,7 +95,8 @@ export const MUTANTS: readonly Breakage[] = [
     name: "leases: a tag call releases them before it is sent",
     promises: ["C61"],
     rule: "const renewing = remote.versions.renew(keys, mode);\n",
-    broken: "for (const lease of leases) lease.releaseUnder(keys);\n      const renewing = remote.versions.renew(keys, mode);\n",
+    broken:
+      "for (const lease of leases) lease.releaseUnder(keys);\n      const renewing = remote.versions.renew(keys, mode);\n",
   },
   {
     name: "changes: a set keeps its copy, though another one was heard of",
@@ -106,13 +107,14 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "changes: the first message is taken for that of one's own write",
     promises: ["C82", "C83"],
-    rule: "guard.isBroken = false;\n        guard.epoch = trust.epoch;\n        const written = await this.#write(entry, encoded, key, space);",
-    broken: "guard.epoch = trust.epoch;\n        const written = await this.#write(entry, encoded, key, space);\n        guard.isBroken = false;",
+    rule: "guard.isBroken = false;\n          guard.epoch = trust.epoch;\n          const written = await this.#write(entry, encoded, key, space);",
+    broken:
+      "guard.epoch = trust.epoch;\n        const written = await this.#write(entry, encoded, key, space);\n        guard.isBroken = false;",
   },
   {
     name: "tokens: what is pending has one",
     promises: ["C93"],
-    rule: "return { status: \"pending\" };",
-    broken: "return { status: \"pending\", token: this.#token() };",
+    rule: 'return { status: "pending" };',
+    broken: 'return { status: "pending", token: this.#token() };',
   },
 ];

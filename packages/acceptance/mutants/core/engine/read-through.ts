@@ -53,7 +53,8 @@ export const MUTANTS: readonly Breakage[] = [
     name: "joining: a failed load rejects its first caller only, and the next one loads",
     promises: ["C46"],
     rule: "this.#callers.failAll(flight, error);",
-    broken: "const [first, ...others] = flight.takeAll();\n    first?.reject(error);\n    for (const { call, resolve } of others) resolve(this.fetch(call, undefined));",
+    broken:
+      "const [first, ...others] = flight.takeAll();\n    first?.reject(error);\n    for (const { call, resolve } of others) resolve(this.fetch(call, undefined));",
   },
   {
     name: "joining: callers at once load each for himself",
@@ -70,7 +71,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "joining: a loader may wait for itself",
     promises: ["C50"],
-    rule: "if (isLoading(this.#core, call.at)) return",
+    rule: "if (isLoading(this.#core, call.at))\n          return",
     broken: "if (false) return",
   },
   {
@@ -83,7 +84,7 @@ export const MUTANTS: readonly Breakage[] = [
     name: "freshness: failures move the end of staleIfError",
     promises: ["C23"],
     rule: "this.#callers.end(flight);\n    this.#callers.failAll",
-    broken: 
+    broken:
       "const { reserve } = flight;\n    const now = this.#core.clock.now();\n" +
       "    if (reserve !== undefined) this.#core.local?.put(flight.at, { ...reserve, staleAt: now, expiresAt: now + reserve.staleIfErrorMs, deadAt: now + reserve.staleIfErrorMs }, Infinity);\n" +
       "    this.#callers.end(flight);\n    this.#callers.failAll",
@@ -91,8 +92,9 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "freshness: a refresh does not ask the backend first",
     promises: ["C29", "C31"],
-    rule: "#reads({ call: { space: { remote }, isForced, isAfter } }: Flight): boolean {\n    return remote",
-    broken: "#reads({ isBackground, call: { space: { remote }, isForced, isAfter } }: Flight): boolean {\n    return !isBackground && remote",
+    rule: "#reads({\n    call: {\n      space: { remote },\n      isForced,\n      isAfter,\n    },\n  }: Flight): boolean {\n    return remote",
+    broken:
+      "#reads({ isBackground, call: { space: { remote }, isForced, isAfter } }: Flight): boolean {\n    return !isBackground && remote",
   },
   {
     name: "freshness: an answer within a back-off is told as if a load ran",
@@ -121,7 +123,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "errors: no back-off after a failed load",
     promises: ["C16", "C24"],
-    rule: "if (this.#callers.reserveOf(flight) !== undefined) this.#backOff",
+    rule: "if (this.#callers.reserveOf(flight) !== undefined)\n      this.#backOff",
     broken: "if (false) this.#backOff",
   },
   {
@@ -134,7 +136,8 @@ export const MUTANTS: readonly Breakage[] = [
     name: "errors: whoever asks during a back-off prolongs it",
     promises: ["C16", "C24"],
     rule: "const until = this.#backoffs.get(at);",
-    broken: "const before = this.#backoffs.get(at);\n    if (before !== undefined && now < before) this.#backoffs.set(at, now + 10_000);\n    const until = this.#backoffs.get(at);",
+    broken:
+      "const before = this.#backoffs.get(at);\n    if (before !== undefined && now < before) this.#backoffs.set(at, now + 10_000);\n    const until = this.#backoffs.get(at);",
   },
   {
     name: "errors: a back-off outlives a success",
@@ -188,8 +191,8 @@ export const MUTANTS: readonly Breakage[] = [
     name: "limits: waitUntil is called outside of the caller's context",
     promises: ["C44"],
     rule: "if (isBackground) waitUntil?.(flight.whenSettled());",
-    broken: 
-      "if (isBackground) ((globalThis as { outside?: (run: () => void) => void }).outside ??= process.getBuiltinModule(\"node:async_hooks\").AsyncLocalStorage.snapshot())(() => waitUntil?.(flight.whenSettled()));",
+    broken:
+      'if (isBackground) ((globalThis as { outside?: (run: () => void) => void }).outside ??= process.getBuiltinModule("node:async_hooks").AsyncLocalStorage.snapshot())(() => waitUntil?.(flight.whenSettled()));',
   },
   {
     name: "limits: a background failure is nobody's, and unhandled",
@@ -248,8 +251,9 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: a waiter takes the place of a load",
     promises: ["C57"],
-    rule: "if (acquired.kind === \"held\" || acquired.kind === \"entry\") elsewhere = acquired;",
-    broken: "if (acquired.kind === \"held\") await this.#waitForOthers(flight, acquired.heldForMs);\n        else if (acquired.kind === \"entry\") elsewhere = acquired;",
+    rule: 'if (acquired.kind === "held" || acquired.kind === "entry") elsewhere = acquired;',
+    broken:
+      'if (acquired.kind === "held") await this.#waitForOthers(flight, acquired.heldForMs);\n        else if (acquired.kind === "entry") elsewhere = acquired;',
   },
   {
     name: "leases: a refresh behind an answer waits for one",

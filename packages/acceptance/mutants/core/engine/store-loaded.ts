@@ -10,7 +10,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "fence: a fenced load is stored in the backend",
     promises: ["C59", "C60"],
-    rule: "if (fencedBy() !== undefined) return;\n        // Without leases nothing else keeps it from undoing what was done elsewhere.\n        if (lease === undefined && flight.isBroken) return void (flight.fencedBy = \"lease\");",
+    rule: 'if (fencedBy() !== undefined) return;\n          // Without leases nothing else keeps it from undoing what was done elsewhere.\n          if (lease === undefined && flight.isBroken) return void (flight.fencedBy = "lease");',
     broken: "",
   },
   {
@@ -28,8 +28,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "tags: a reload keeps the old ones",
     promises: ["C75"],
-    rule: '...(kept?.tags ?? []), ...(loaded',
-    broken: '...(flight.reserve?.tags ?? []), ...(loaded',
+    rule: "...(kept?.tags ?? []), ...(loaded",
+    broken: "...(flight.reserve?.tags ?? []), ...(loaded",
   },
   {
     name: "tags: notModified loses them",
@@ -82,13 +82,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "backend: the store of a load is waited for as long as it takes",
     promises: ["C43", "C92"],
-    rule: "}, Math.max(0, flight.backendLeftMs));",
+    rule: "},\n      Math.max(0, flight.backendLeftMs),\n    );",
     broken: "}, Infinity);",
   },
   {
     name: "leases: none are taken",
     promises: ["C52"],
-    rule: "if (leases === undefined || flight.isAway) return",
+    rule: "if (leases === undefined || flight.isAway)\n      return",
     broken: "if (leases !== undefined || flight.isAway) return",
   },
   {
@@ -130,7 +130,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: what is loaded without one is stored",
     promises: ["C55"],
-    rule: " || (remote.leases !== undefined && lease === undefined)",
+    rule: "||\n        (remote.leases !== undefined && lease === undefined)",
     broken: "",
   },
   {
@@ -148,13 +148,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: one without tag versions is kept",
     promises: ["C56"],
-    rule: " || (versions !== undefined && pinned === undefined)",
+    rule: "||\n      (versions !== undefined && pinned === undefined)",
     broken: "",
   },
   {
     name: "leases: one that was granted to a fenced load is kept",
     promises: ["C56", "C61"],
-    rule: " || this.#fencedBy(flight, dependencies(space.place, flight.tags)) !== undefined) lease.release();",
+    rule: "||\n      this.#fencedBy(flight, dependencies(space.place, flight.tags)) !== undefined\n    )\n      lease.release();",
     broken: ") lease.release();",
   },
   {
@@ -166,7 +166,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: after a failure elsewhere all load at once",
     promises: ["C24"],
-    rule: "if (leases === undefined || flight.isAway) return",
+    rule: "if (leases === undefined || flight.isAway)\n      return",
     broken: "if (leases === undefined || flight.isAway || flight.reserve !== undefined) return",
   },
   {
@@ -178,7 +178,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "changes: a store that was refused leaves a copy",
     promises: ["C11", "C61", "C105"],
-    rule: 'flight.fencedBy ??= "lease";\n            return;',
+    rule: 'flight.fencedBy ??= "lease";\n              return;',
     broken: "",
   },
   {
@@ -196,7 +196,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "trust: what is loaded while the backend is away is trusted",
     promises: ["C55", "C92"],
-    rule: "lease === undefined)) return keepLocally(trust.unconfirmed);",
+    rule: "lease === undefined)\n      )\n        return keepLocally(trust.unconfirmed);",
     broken: "lease === undefined)) return keepLocally(trust.epoch);",
   },
   {
@@ -214,7 +214,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "reissue: a forced load is not remembered",
     promises: ["C93"],
-    rule: "if (isForced) recovery?.acknowledgedKey(place, key);\n          else recovery",
+    rule: "if (isForced) recovery?.acknowledgedKey(place, key);\n            else recovery",
     broken: "recovery",
   },
 ];

@@ -34,7 +34,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "limits: hardTimeout is ignored",
     promises: ["C36"],
-    rule: "if (hardTimeoutMs !== Infinity) waiter",
+    rule: "if (hardTimeoutMs !== Infinity)\n        waiter",
     broken: "if (false) waiter",
   },
   {
@@ -47,7 +47,8 @@ export const MUTANTS: readonly Breakage[] = [
     name: "limits: after a timeout the next caller loads beside the load that goes on",
     promises: ["C37"],
     rule: "flight.isBackground = true;\n    this.#core.waitUntil?.(flight.whenSettled());\n  }",
-    broken: "flight.isBackground = true;\n    flight.isJoinable = false;\n    this.#core.waitUntil?.(flight.whenSettled());\n  }",
+    broken:
+      "flight.isBackground = true;\n    flight.isJoinable = false;\n    this.#core.waitUntil?.(flight.whenSettled());\n  }",
   },
   {
     name: "limits: the load goes on when its last caller has left",

@@ -16,7 +16,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "backend: bytes of an unknown compressor are taken as they are",
     promises: ["C113"],
-    rule: "if (compressor === undefined) throw",
+    rule: "if (compressor === undefined)\n      throw",
     broken: "if (compressor === undefined) return data;\n    if (compressor === undefined) throw",
   },
 ];

@@ -65,6 +65,7 @@ export const MUTANTS: readonly Breakage[] = [
     name: "changes: what was promoted while a tag changed is not held against it",
     promises: ["C61", "C81"],
     rule: "if (entry.checkedAt === this.now) return entry;",
-    broken: "if (entry.checkedAt === this.now) return entry;\n    if (!this.wasCalled(entry.dependsOn, entry.checkedAt)) entry.checkedAt = this.now;",
+    broken:
+      "if (entry.checkedAt === this.now) return entry;\n    if (!this.wasCalled(entry.dependsOn, entry.checkedAt)) entry.checkedAt = this.now;",
   },
 ];

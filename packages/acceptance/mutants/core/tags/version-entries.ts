@@ -17,7 +17,8 @@ export const MUTANTS: readonly Breakage[] = [
     name: "tags: a late tag is read after the issuer",
     promises: ["C77"],
     rule: "const versions = await Promise.all(tags.map(pinTag));\n      const issuer = await readOne(issuerKey(tags[0]!));",
-    broken: "const issuer = await readOne(issuerKey(tags[0]!));\n      const versions = await Promise.all(tags.map(pinTag));",
+    broken:
+      "const issuer = await readOne(issuerKey(tags[0]!));\n      const versions = await Promise.all(tags.map(pinTag));",
   },
   {
     name: "tags: loads that begin together each issue a version",

@@ -40,7 +40,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "recovery: what was read before a replay is kept after it",
     promises: ["C93"],
-    rule: "this.#issued?.addKey(pending.place, pending.key);\n        this.#replayed(pending);",
+    rule: "this.#issued?.addKey(pending.place, pending.key);\n          this.#replayed(pending);",
     broken: "this.#issued?.addKey(pending.place, pending.key);",
   },
   {
@@ -64,7 +64,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "recovery: a soft tag call takes the place of a hard one",
     promises: ["C95"],
-    rule: 'before?.mode === "hard" ? "hard" : mode, calledAt',
+    rule: 'before?.mode === "hard" ? "hard" : mode,\n        calledAt',
     broken: "mode, calledAt",
   },
   {

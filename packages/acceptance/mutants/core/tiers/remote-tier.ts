@@ -29,7 +29,7 @@ export const MUTANTS: readonly Breakage[] = [
     name: "backend: what cannot be decoded opens the breaker",
     promises: ["C98"],
     rule: "} catch (error) {\n      return this.#reportUndecodable(request, error as DecodeError);",
-    broken: 
+    broken:
       '} catch (error) {\n      this.#reportUndecodable(request, error as DecodeError);\n      return Promise.reject(new BackendUnavailableError(""));',
   },
   {
@@ -47,7 +47,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "storing: a load that lost its lease removes what took its place, being too large itself",
     promises: ["C102"],
-    rule: "leases.renew(at(key, place), token, 2 * this.deadlineMs))) ?",
+    rule: "leases.renew(at(key, place), token, 2 * this.deadlineMs),\n            ))\n              ?",
     broken: "Promise.resolve(true))) ?",
   },
   {

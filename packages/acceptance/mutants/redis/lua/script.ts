@@ -53,7 +53,8 @@ export const MUTANTS: readonly Breakage[] = [
     name: "redis: a removal of nothing is heard only where there was a lease",
     promises: ["C81"],
     rule: "redis.call('DEL', KEYS[2])\nlocal n = redis.call('DEL', KEYS[1])\n${SIGNAL}",
-    broken: "local held = redis.call('DEL', KEYS[2])\nlocal n = redis.call('DEL', KEYS[1])\nif held == 1 then ${SIGNAL} end",
+    broken:
+      "local held = redis.call('DEL', KEYS[2])\nlocal n = redis.call('DEL', KEYS[1])\nif held == 1 then ${SIGNAL} end",
   },
   {
     name: "redis: a refused write over nothing is not heard",
