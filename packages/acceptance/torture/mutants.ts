@@ -35,7 +35,7 @@ export const MUTANTS: readonly Mutant[] = [
     shows: OLDER,
     focus: "links",
     file: `${CORE}/tags/tag-events.ts`,
-    rule: 'for (const key of keys) remember(mode === "hard" ? this.#hard : this.#soft, key, this.now);',
+    rule: 'for (const key of keys) remember(mode === "hard" ? this.#hard : this.#soft, key, this.sequence);',
     broken: "",
   },
   {
@@ -78,7 +78,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: "lease: a forced load does not take it over",
     shows: ["forced"],
     focus: "calm",
-    file: `${CORE}/engine/store-loaded.ts`,
+    file: `${CORE}/engine/loaded-store.ts`,
     rule: "isForced ? TAKE_OVER : flight.seen",
     broken: "flight.seen",
   },
@@ -98,7 +98,7 @@ export const MUTANTS: readonly Mutant[] = [
     shows: OLDER,
     focus: "calm",
     file: `${CORE}/engine/read-through.ts`,
-    rule: "if (now < entry.staleAt && !flight.isBroken)\n        local?.put(at, entry, policy.localTtlMs ?? Infinity, flights.isSound(flight) ? trust.epoch : trust.unconfirmed);",
+    rule: "if (now < entry.staleAt && !flight.isTainted)\n        local?.put(\n          at,\n          entry,\n          policy.localTtlMs ?? Infinity,\n          flights.isUntainted(flight) ? trust.epoch : trust.unconfirmed,\n        );",
     broken: "if (now < entry.staleAt) local?.put(at, entry, policy.localTtlMs ?? Infinity, trust.epoch);",
   },
   {
@@ -144,8 +144,8 @@ export const MUTANTS: readonly Mutant[] = [
     shows: OLDER,
     focus: "deaths",
     file: `${CORE}/tiers/local-copies.ts`,
-    rule: "if ((entry.epoch !== this.#trust.epoch || now >= this.#trust.until) && entry.epoch !== ALWAYS) return undefined;",
-    broken: "if (entry.epoch !== this.#trust.epoch && entry.epoch !== ALWAYS) return undefined;",
+    rule: "if ((entry.epoch !== this.#trust.epoch || now >= this.#trust.until) && entry.epoch !== EPOCH_ALWAYS)\n      return undefined;",
+    broken: "if (entry.epoch !== this.#trust.epoch && entry.epoch !== EPOCH_ALWAYS) return undefined;",
   },
   {
     name: "trust: a token asks nobody",
@@ -153,7 +153,7 @@ export const MUTANTS: readonly Mutant[] = [
     shows: ["token"],
     focus: "calm",
     file: `${CORE}/cache/namespace-view.ts`,
-    rule: "isAfter: options?.after !== undefined && space.remote !== undefined,",
+    rule: "isAfter: options?.after !== undefined && namespace.remote !== undefined,",
     broken: "isAfter: false,",
   },
 
@@ -164,7 +164,7 @@ export const MUTANTS: readonly Mutant[] = [
     shows: OLDER,
     focus: "links",
     file: `${CORE}/tiers/recovery.ts`,
-    rule: 'recovery?.addKey(place, key);\n    return "pending";',
+    rule: 'recovery?.addKey(keySpace, key);\n    return "pending";',
     broken: 'return "pending";',
   },
   {
@@ -172,7 +172,7 @@ export const MUTANTS: readonly Mutant[] = [
     shows: OLDER,
     focus: "links",
     file: `${CORE}/engine/mutations.ts`,
-    rule: 'recovery?.addTags(place, keys, mode, calledAt);\n      return { status: "pending" };',
+    rule: 'recovery?.addTags(keySpace, keys, mode, callSequence);\n      return { status: "pending" };',
     broken: 'return { status: "pending" };',
   },
   {
@@ -180,7 +180,7 @@ export const MUTANTS: readonly Mutant[] = [
     shows: OLDER,
     focus: "links",
     file: `${CORE}/tiers/recovery.ts`,
-    rule: "return this.#keys.has(place.backendPrefix + key) || dependsOn.some((each) => this.#tags.has(each));",
+    rule: "return this.#keys.has(keySpace.backendPrefix + key) || dependsOn.some((each) => this.#tags.has(each));",
     broken: "return false;",
   },
   {

@@ -14,7 +14,7 @@ import { HashBackend } from "./store/hash-backend.ts";
 import type { Backoff } from "./primitives/backoff.ts";
 import { MAX_TIMER_MS, systemClock } from "./primitives/clock.ts";
 import { hold, single, type ClientConnection, type Connection, type ConnectSettings } from "./connection.ts";
-import { Keys, randomWriteIds } from "./store/redis-keys.ts";
+import { RedisKeys, randomWriteIds } from "./store/redis-keys.ts";
 
 /** How entries are kept, whatever the connection. Immutable: each call returns a new builder. */
 export interface RedisBackendSettings {
@@ -287,7 +287,7 @@ class Builder implements RedisBackendBuilder {
       maxEntryBytes: settings.maxEntryBytes,
       maxDecodedBytes: settings.maxDecodedBytes,
       responseTimeoutMs: settings.responseTimeoutMs,
-      keys: new Keys({ prefix: settings.keyPrefix, format: settings.keyFormat }),
+      keys: new RedisKeys({ prefix: settings.keyPrefix, format: settings.keyFormat }),
       layout: settings.layout,
       writeIds,
       epochMs: Date.now,

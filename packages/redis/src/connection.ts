@@ -8,7 +8,7 @@ import {
 import type { Backoff } from "./primitives/backoff.ts";
 import { ClientLink, type RedisClientLike } from "./topology/client-link.ts";
 import { clusterLink, type ClusterSettings } from "./topology/cluster.ts";
-import { heardLink } from "./changes/node.ts";
+import { subscribedLink } from "./changes/server-node.ts";
 import type { Link } from "./connection/link.ts";
 import { openSession, type SessionSettings, type TlsOptions } from "./connection/session.ts";
 import { openPrimary } from "./topology/sentinel.ts";
@@ -54,9 +54,9 @@ export function single(url: string | URL, options?: ConnectionOptions): Connecti
   const at = parseUrl("single(url)", url);
   refuseUnknown("single(url, options)", options, ["tls"]);
   const tls = tlsOf("single", at, options);
-  return new Place("own", (settings) => {
+  return new SharedConnection("own", (settings) => {
     const session: SessionSettings = { ...settings, ...credentialsOf(at, settings), tls, database: at.database };
-    return heardLink((aborted, prepare) => openSession(at.address, session, aborted, prepare), settings).link;
+    return subscribedLink((aborted, prepare) => openSession(at.address, session, aborted, prepare), settings).link;
   });
 }
 
@@ -74,7 +74,7 @@ export function cluster(
     throw new InvalidArgumentError("cluster(nodes): a URL names a database; a cluster has only database 0");
   refuseUnknown("cluster(nodes, options)", options, ["tls", "readFromReplicas"]);
   const tls = tlsOf("cluster", at, options);
-  return new Place("own", (settings) => {
+  return new SharedConnection("own", (settings) => {
     const node: SessionSettings = { ...settings, ...credentialsOf(at, settings), tls, database: 0 };
     const cluster: ClusterSettings = {
       seeds: urls.map(({ address }) => address),
@@ -103,7 +103,7 @@ export function sentinel(
     );
   refuseUnknown("sentinel(sentinels, options)", options, ["tls", "primaryName"]);
   const tls = tlsOf("sentinel", at, options);
-  return new Place("own", (settings) => {
+  return new SharedConnection("own", (settings) => {
     const primary: SessionSettings = { ...settings, ...credentialsOf(at, settings), tls, database: at.database };
     const asked = urls.map((url) => ({
       address: url.address,
@@ -115,7 +115,7 @@ export function sentinel(
         connectTimeoutMs: Math.ceil(settings.connectTimeoutMs / 2),
       },
     }));
-    return heardLink(
+    return subscribedLink(
       (aborted, prepare) => openPrimary({ sentinels: asked, primaryName, primary }, aborted, prepare),
       settings,
     ).link;
@@ -135,7 +135,7 @@ export function fromClient(client: RedisClientLike): ClientConnection {
       "fromClient(client): this is no client of node-redis; give what createClient() returned",
     );
   }
-  return new Place("client", (settings) => {
+  return new SharedConnection("client", (settings) => {
     if (settings.connects.length > 0) {
       throw new ConfigurationError(
         `redis: ${settings.connects.join(", ")} cannot be set for a client of yours, which has its own; set them where you create it`,
@@ -213,7 +213,7 @@ export interface Hold {
 }
 
 /** A connection as this package sees it. Its parts are private, so nothing prints them. */
-class Place<Kind extends "own" | "client"> {
+class SharedConnection<Kind extends "own" | "client"> {
   readonly [CONNECTION]: Kind;
   readonly #make: (settings: ConnectSettings) => Link;
   readonly #links: { readonly settings: ConnectSettings; readonly link: Link; holders: number }[] = [];
@@ -251,7 +251,7 @@ class Place<Kind extends "own" | "client"> {
  * @throws {InvalidArgumentError} for anything else that is no connection of ours.
  */
 export function hold(connection: unknown, settings: ConnectSettings): Hold {
-  if (connection instanceof Place) return connection.hold(settings);
+  if (connection instanceof SharedConnection) return connection.hold(settings);
   if (connection === undefined) throw new MissingConnectionError(`redis: there is no connection; ${CONNECTIONS}`);
   throw new InvalidArgumentError(
     `connection: ${connection === null ? "null" : `a ${typeof connection}`} is no connection; ${CONNECTIONS}`,

@@ -3,7 +3,7 @@ import { redis, type RedisBackend } from "@hotset/redis";
 import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
 import { RedisClient } from "@redis/client";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { Keys } from "../src/store/redis-keys.ts";
+import { RedisKeys } from "../src/store/redis-keys.ts";
 
 let server: OwnRedis;
 let backend: RedisBackend;
@@ -406,7 +406,7 @@ describe("slots", () => {
     let random = 12_345;
     const next = (below: number): number => (random = (random * 1_103_515_245 + 12_345) % 2 ** 31) % below;
     for (const prefix of ["hotset", "", "{app}", "a{b}c"]) {
-      const keys = new Keys({ prefix, format: "readable" });
+      const keys = new RedisKeys({ prefix, format: "readable" });
       for (let i = 0; i < 1_000; i++) {
         const user = Array.from({ length: 1 + next(6) }, () => alphabet[next(alphabet.length)]).join("");
         const key = keys.entry(`${["", "shop", "shop:a", "{~shop}:a"][next(4)]}::${user}`);

@@ -1,12 +1,12 @@
 import type { Backend } from "../contracts/backend.ts";
-import { Aliases } from "../coherence/key-aliases.ts";
-import { Ladder } from "../engine/read-through.ts";
-import { Callers } from "../engine/waiters.ts";
-import type { Core } from "../engine/context.ts";
-import { Chains } from "../primitives/keyed-queue.ts";
+import { KeyAliases } from "../coherence/key-aliases.ts";
+import { ReadThrough } from "../engine/read-through.ts";
+import { Waiters } from "../engine/waiters.ts";
+import type { EngineContext } from "../engine/context.ts";
+import { KeyedQueue } from "../primitives/keyed-queue.ts";
 import { systemClock, type Clock } from "../contracts/clock.ts";
-import { Changes } from "../engine/remote-changes.ts";
-import { Hearing } from "../coherence/subscription.ts";
+import { RemoteChanges } from "../engine/remote-changes.ts";
+import { ChangeSubscription } from "../coherence/change-subscription.ts";
 import {
   coherent,
   entryTier,
@@ -20,14 +20,14 @@ import {
 import { describe, toMs, type Duration } from "../primitives/duration.ts";
 import { CacheClosedError, ConfigurationError, InvalidArgumentError } from "../contracts/errors.ts";
 import { createEvents, type CacheEvents, type CacheStats } from "../contracts/events.ts";
-import type { Space } from "../engine/call.ts";
+import type { NamespaceContext } from "../engine/call.ts";
 import { Flights } from "../engine/flights.ts";
-import { Journal } from "../primitives/decision-log.ts";
-import { localKey, parseLocalKey, rootPlace } from "../entry/key.ts";
+import { DecisionLog } from "../primitives/decision-log.ts";
+import { localKey, parseLocalKey, rootKeySpace } from "../entry/key.ts";
 import { LocalCopies } from "../tiers/local-copies.ts";
 import type { LocalTier } from "../contracts/local-tier.ts";
 import { Mutations } from "../engine/mutations.ts";
-import { View, type Engine, type Namespace } from "./namespace-view.ts";
+import { NamespaceView, type Engine, type Namespace } from "./namespace-view.ts";
 import {
   checkOptions,
   DEFAULT_POLICY,
@@ -39,11 +39,11 @@ import {
 import { Reads } from "../engine/reads.ts";
 import { Recovery } from "../tiers/recovery.ts";
 import type { EntryTier } from "../tiers/entry-tier.ts";
-import { Slots } from "../primitives/semaphore.ts";
+import { Semaphore } from "../primitives/semaphore.ts";
 import { Meter } from "../primitives/meters.ts";
-import { Storing } from "../engine/store-loaded.ts";
-import { TagTable } from "../tags/known-versions.ts";
-import { Tags } from "../tags/tag-events.ts";
+import { LoadedStore } from "../engine/loaded-store.ts";
+import { KnownVersions } from "../tags/known-versions.ts";
+import { TagEvents } from "../tags/tag-events.ts";
 import { Trust } from "../coherence/trust.ts";
 
 /** A cache: its root namespace, and its life. */
@@ -170,7 +170,7 @@ class Builder {
       throw new ConfigurationError(
         `localTtl: ${backend.label} does not tell what others change, so give defaults({ localTtl }): how stale a local copy may be`,
       );
-    return new RootView(this.#plan) as unknown as Cache;
+    return new CacheView(this.#plan) as unknown as Cache;
   }
 }
 
@@ -178,29 +178,29 @@ class Builder {
 const users = new WeakMap<Backend, number>();
 
 /** The root namespace, and the life of its cache. */
-class RootView extends View {
-  readonly #core: Core;
-  readonly #callers: Callers;
+class CacheView extends NamespaceView {
+  readonly #context: EngineContext;
+  readonly #waiters: Waiters;
   readonly #remote: EntryTier | undefined;
   readonly #backends: readonly Backend[];
-  readonly #hearings: ReadonlyMap<Backend, Hearing>;
+  readonly #hearings: ReadonlyMap<Backend, ChangeSubscription>;
   #closing: Promise<void> | undefined;
 
   constructor({ options, local, backend, policy }: Plan) {
     const clock = options.clock ?? systemClock;
     const events = createEvents();
-    const tags = new Tags();
+    const tags = new TagEvents();
     const trust = new Trust();
-    const place = rootPlace(options.name, options.version);
+    const keySpace = rootKeySpace(options.name, options.version);
     const heard = backend === undefined ? [] : coherent(backend);
-    const aliases = new Map<Backend, Aliases>(
+    const aliases = new Map<Backend, KeyAliases>(
       heard.flatMap((each) =>
         each.alias === undefined
           ? []
           : [
               [
                 each,
-                new Aliases(
+                new KeyAliases(
                   (key) => each.alias!(key),
                   (key) => changes.forgotten(each, key),
                 ),
@@ -213,20 +213,20 @@ class RootView extends View {
     const table =
       issuer?.coherence === undefined || heard.length === 0
         ? undefined
-        : new TagTable(trust, clock, () => tags.forgotten(), aliases.get(issuer));
+        : new KnownVersions(trust, clock, () => tags.forgotten(), aliases.get(issuer));
     const remote =
       backend &&
       entryTier(backend, {
         clock,
         events,
         cache: options.name,
-        root: place,
+        root: keySpace,
         table,
         aliases,
         used: (each) => void hearings.get(each)?.start(),
         heardUntil: (each) => hearings.get(each)?.until ?? Infinity,
       });
-    const core: Core = {
+    const context: EngineContext = {
       name: options.name,
       clock,
       random: Math.random,
@@ -238,40 +238,40 @@ class RootView extends View {
           clock,
           events,
           cache: options.name,
-          root: place,
+          root: keySpace,
           replayed: (pending) => {
-            if (pending.keys !== undefined) tags.called(pending.place, pending.keys, "hard");
-            if (pending.key !== undefined) mutations.replayed(localKey(pending.place, pending.key));
+            if (pending.keys !== undefined) tags.called(pending.keySpace, pending.keys, "hard");
+            if (pending.key !== undefined) mutations.replayed(localKey(pending.keySpace, pending.key));
           },
           reissueWindowMs: Math.max(0, ...heard.map(({ coherence }) => coherence.reissueWindowMs ?? REISSUE_WINDOW_MS)),
         }),
       events,
-      journal: options.explain === undefined ? undefined : new Journal(clock, options.explain),
+      decisions: options.explain === undefined ? undefined : new DecisionLog(clock, options.explain),
       meter: new Meter(),
       tags,
       trust,
       flights: new Flights(trust),
       leases: new Set(),
-      chains: new Chains(),
-      loads: new Slots(options.maxLoads ?? 1_000),
-      backgroundLoads: new Slots(options.maxBackgroundLoads ?? 100),
+      writes: new KeyedQueue(),
+      loads: new Semaphore(options.maxLoads ?? 1_000),
+      backgroundLoads: new Semaphore(options.maxBackgroundLoads ?? 100),
       waitUntil: options.waitUntil && heedless(options.waitUntil),
       isClosed: false,
     };
-    const callers = new Callers(core);
-    const storing = new Storing(core, callers);
-    const ladder = new Ladder(core, callers, storing);
-    const mutations = new Mutations(core, ladder, storing);
-    const engine: Engine = { core, ladder, mutations, reads: new Reads(core, callers) };
-    const space: Space = { place, policy, schema: undefined, remote };
-    super(engine, space);
-    this.#core = core;
-    this.#callers = callers;
+    const waiters = new Waiters(context);
+    const loadedStore = new LoadedStore(context, waiters);
+    const readThrough = new ReadThrough(context, waiters, loadedStore);
+    const mutations = new Mutations(context, readThrough, loadedStore);
+    const engine: Engine = { context, readThrough, mutations, reads: new Reads(context, waiters) };
+    const namespace: NamespaceContext = { keySpace, policy, schema: undefined, remote };
+    super(engine, namespace);
+    this.#context = context;
+    this.#waiters = waiters;
     this.#remote = remote;
     this.#backends = backend === undefined ? [] : leaves(backend);
-    const changes = new Changes({ core, root: place, table, remote: remote!, aliases });
-    const hearings = new Map<Backend, Hearing>(
-      heard.map((each) => [each, new Hearing(each.coherence, clock, trust, changes.of(each))] as const),
+    const changes = new RemoteChanges({ context, root: keySpace, table, remote: remote!, aliases });
+    const hearings = new Map<Backend, ChangeSubscription>(
+      heard.map((each) => [each, new ChangeSubscription(each.coherence, clock, trust, changes.of(each))] as const),
     );
     this.#hearings = hearings;
     local?.attach({
@@ -286,10 +286,10 @@ class RootView extends View {
   }
 
   on<E extends keyof CacheEvents>(event: E, listener: (event: CacheEvents[E]) => void): () => void {
-    const port = Object.hasOwn(this.#core.events, event) ? this.#core.events[event] : undefined;
+    const port = Object.hasOwn(this.#context.events, event) ? this.#context.events[event] : undefined;
     if (port === undefined)
       throw new InvalidArgumentError(
-        `on: there is no event ${describe(event)}; there are ${Object.keys(this.#core.events).join(", ")}`,
+        `on: there is no event ${describe(event)}; there are ${Object.keys(this.#context.events).join(", ")}`,
       );
     if (typeof listener !== "function")
       throw new InvalidArgumentError(`on: ${describe(listener)} is no listener; give a function`);
@@ -297,7 +297,7 @@ class RootView extends View {
   }
 
   stats(): CacheStats {
-    const { local, meter, recovery } = this.#core;
+    const { local, meter, recovery } = this.#context;
     const { usedBytes } = local?.tier ?? {};
     return meter.snapshot((recovery?.size ?? 0) + (this.#remote?.pending ?? 0), [
       ...(local === undefined
@@ -313,7 +313,8 @@ class RootView extends View {
   }
 
   async connect(): Promise<void> {
-    if (this.#core.isClosed) throw new CacheClosedError(`the cache ${JSON.stringify(this.#core.name)} was closed`);
+    if (this.#context.isClosed)
+      throw new CacheClosedError(`the cache ${JSON.stringify(this.#context.name)} was closed`);
     await this.#remote?.connect();
     await this.#within(
       this.#remote?.deadlineMs ?? 0,
@@ -322,8 +323,8 @@ class RootView extends View {
   }
 
   async drain(): Promise<void> {
-    await Promise.all([...this.#core.flights.all()].map((flight) => flight.whenSettled()));
-    await this.#core.chains.settled();
+    await Promise.all([...this.#context.flights.all()].map((flight) => flight.whenSettled()));
+    await this.#context.writes.settled();
   }
 
   async close(options: { readonly timeout?: Duration } = {}): Promise<void> {
@@ -338,16 +339,16 @@ class RootView extends View {
   }
 
   async #close(timeoutMs: number): Promise<void> {
-    const core = this.#core;
-    core.isClosed = true;
+    const context = this.#context;
+    context.isClosed = true;
     await this.#within(timeoutMs, this.#settled());
-    for (const flight of [...core.flights.all()])
-      this.#callers.abort(
+    for (const flight of [...context.flights.all()])
+      this.#waiters.abort(
         flight,
-        new CacheClosedError(`the cache ${JSON.stringify(core.name)} was closed while this call waited`),
+        new CacheClosedError(`the cache ${JSON.stringify(context.name)} was closed while this call waited`),
       );
-    core.recovery?.stop();
-    core.local?.close();
+    context.recovery?.stop();
+    context.local?.close();
     await this.#within(
       this.#remote?.deadlineMs ?? 0,
       Promise.all([...this.#hearings.values()].map((hearing) => hearing.stop())),
@@ -362,7 +363,7 @@ class RootView extends View {
   }
 
   async #settled(): Promise<void> {
-    const { recovery } = this.#core;
+    const { recovery } = this.#context;
     await this.drain();
     if (recovery !== undefined && recovery.size !== 0) await recovery.replay();
     await this.#remote?.settled();
@@ -370,7 +371,7 @@ class RootView extends View {
 
   async #within(limitMs: number, work: Promise<unknown>): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const cancel = this.#core.clock.schedule(resolve, limitMs);
+    const cancel = this.#context.clock.schedule(resolve, limitMs);
     work.then(
       () => resolve(),
       () => resolve(),

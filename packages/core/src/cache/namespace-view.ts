@@ -1,9 +1,9 @@
-import type { Ladder } from "../engine/read-through.ts";
-import type { Core } from "../engine/context.ts";
+import type { ReadThrough } from "../engine/read-through.ts";
+import type { EngineContext } from "../engine/context.ts";
 import { ConfigurationError, CacheClosedError, InvalidArgumentError } from "../contracts/errors.ts";
 import { describe } from "../primitives/duration.ts";
-import type { Call, Space } from "../engine/call.ts";
-import { checkKey, checkTags, localKey, placeBelow } from "../entry/key.ts";
+import type { GetOrSetCall, NamespaceContext } from "../engine/call.ts";
+import { checkKey, checkTags, localKey, keySpaceBelow } from "../entry/key.ts";
 import { BatchLoad } from "../engine/batch-load.ts";
 import type { Decision } from "../primitives/decision-log.ts";
 import { isLoading, whileLoading, type BatchLoader, type Loader } from "../engine/load.ts";
@@ -129,40 +129,40 @@ export interface NamespaceOptions<V> extends Policy {
 
 /** The parts of one cache that a namespace calls. */
 export interface Engine {
-  readonly core: Core;
-  readonly ladder: Ladder;
+  readonly context: EngineContext;
+  readonly readThrough: ReadThrough;
   readonly reads: Reads;
   readonly mutations: Mutations;
 }
 
 /** A namespace over an engine. Methods check what they are given, and leave the rest to the engine. */
-export class View {
+export class NamespaceView {
   readonly #engine: Engine;
-  readonly #space: Space;
+  readonly #namespace: NamespaceContext;
 
-  constructor(engine: Engine, space: Space) {
+  constructor(engine: Engine, namespace: NamespaceContext) {
     this.#engine = engine;
-    this.#space = space;
+    this.#namespace = namespace;
   }
 
   getOrSet(key: string, load: Loader<unknown>, options?: GetOrSetOptions): Promise<unknown> {
     try {
-      const { core, ladder } = this.#engine;
-      const space = this.#space;
-      const now = core.clock.now();
-      const at = typeof key === "string" ? localKey(space.place, key) : "";
-      const held = core.local?.get(at, now);
+      const { context, readThrough } = this.#engine;
+      const namespace = this.#namespace;
+      const now = context.clock.now();
+      const at = typeof key === "string" ? localKey(namespace.keySpace, key) : "";
+      const held = context.local?.get(at, now);
       // A hit reads only the options that a hit needs; all others are checked on the way to a load.
       if (
         held !== undefined &&
         now < held.staleAt &&
         typeof load === "function" &&
-        isPlainHit(space.policy, options) &&
-        !core.isClosed
+        isPlainHit(namespace.policy, options) &&
+        !context.isClosed
       ) {
-        return Promise.resolve(ladder.hit(space, key, now, held));
+        return Promise.resolve(readThrough.hit(namespace, key, now, held));
       }
-      return ladder.fetch(this.#call(key, at, load, options, now), held);
+      return readThrough.fetch(this.#call(key, at, load, options, now), held);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -174,7 +174,7 @@ export class View {
     load: BatchLoader<K, unknown>,
     options?: Omit<GetOrSetOptions, "onServed">,
   ): Promise<Map<K, unknown>> {
-    const { core, ladder } = this.#engine;
+    const { context, readThrough } = this.#engine;
     if (!Array.isArray(items)) throw new InvalidArgumentError(`items: ${describe(items)} is no list; give an array`);
     if (typeof keyOfItem !== "function")
       throw new InvalidArgumentError(
@@ -183,24 +183,31 @@ export class View {
     if (typeof load !== "function")
       throw new InvalidArgumentError(`load: ${describe(load)} is no loader; give a function`);
     checkOptions(options, OPTION_NAMES.getOrSetMany);
-    const isNested = isLoading(core);
+    const isNested = isLoading(context);
     const batch = new BatchLoad<K, unknown>(load, async (keys, body) => {
-      if (!isNested && !core.loads.tryTake()) await core.loads.take();
+      if (!isNested && !context.loads.tryTake()) await context.loads.take();
       try {
-        await whileLoading(core, new Set(keys.map((key) => localKey(this.#space.place, key))), body, (done) => done);
+        await whileLoading(
+          context,
+          new Set(keys.map((key) => localKey(this.#namespace.keySpace, key))),
+          body,
+          (done) => done,
+        );
       } finally {
-        if (!isNested) core.loads.free();
+        if (!isNested) context.loads.free();
       }
     });
     const unique = [...new Set(items)];
-    const now = core.clock.now();
-    const calls = unique.map((item): readonly [Call, ReturnType<NonNullable<Core["local"]>["get"]>] => {
-      const key = keyOfItem(item);
-      const at = typeof key === "string" ? localKey(this.#space.place, key) : "";
-      const call = { ...this.#call(key, at, batch.loaderOf(item), options, now), batch };
-      return [call, core.local?.get(at, now)];
-    });
-    const entered = ladder.fetchMany(calls);
+    const now = context.clock.now();
+    const calls = unique.map(
+      (item): readonly [GetOrSetCall, ReturnType<NonNullable<EngineContext["local"]>["get"]>] => {
+        const key = keyOfItem(item);
+        const at = typeof key === "string" ? localKey(this.#namespace.keySpace, key) : "";
+        const call = { ...this.#call(key, at, batch.loaderOf(item), options, now), batch };
+        return [call, context.local?.get(at, now)];
+      },
+    );
+    const entered = readThrough.fetchMany(calls);
     const flights = entered.flatMap(({ flight }) => flight ?? []);
     const arriving = new Set(flights);
     batch.expect(flights.length);
@@ -221,7 +228,7 @@ export class View {
 
   get(key: string, options?: GetOptions): Promise<unknown> {
     try {
-      return this.#engine.reads.get(this.#space, this.#readKey(key), allowsStale(options));
+      return this.#engine.reads.get(this.#namespace, this.#readKey(key), allowsStale(options));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -231,20 +238,20 @@ export class View {
     if (!Array.isArray(keys))
       throw new InvalidArgumentError(`keys: ${describe(keys)} is no list; give an array of strings`);
     const unique = [...new Set(keys)].map((key) => this.#readKey(key));
-    const values = await this.#engine.reads.getMany(this.#space, unique, allowsStale(options));
+    const values = await this.#engine.reads.getMany(this.#namespace, unique, allowsStale(options));
     return new Map(unique.flatMap(({ key }, i) => (values[i] === undefined ? [] : [[key, values[i]] as const])));
   }
 
   peek(key: string): unknown {
     const engine = this.#engine;
-    const { local, clock } = engine.core;
+    const { local, clock } = engine.context;
     if (local !== undefined && typeof key === "string") {
       const now = clock.now();
-      const held = local.get(localKey(this.#space.place, key), now);
-      if (held !== undefined && now < held.staleAt && !engine.core.isClosed)
-        return engine.ladder.hit(this.#space, key, now, held);
+      const held = local.get(localKey(this.#namespace.keySpace, key), now);
+      if (held !== undefined && now < held.staleAt && !engine.context.isClosed)
+        return engine.readThrough.hit(this.#namespace, key, now, held);
     }
-    return engine.reads.nothingToPeek(this.#space, this.#readKey(key).key);
+    return engine.reads.nothingToPeek(this.#namespace, this.#readKey(key).key);
   }
 
   async has(key: string): Promise<boolean> {
@@ -252,23 +259,23 @@ export class View {
   }
 
   async inspect(key: string): Promise<EntryInfo | undefined> {
-    return this.#engine.reads.inspect(this.#space, this.#readKey(key));
+    return this.#engine.reads.inspect(this.#namespace, this.#readKey(key));
   }
 
   explain(key: string): readonly Decision[] {
-    const { journal } = this.#engine.core;
-    if (journal === undefined)
+    const { decisions } = this.#engine.context;
+    if (decisions === undefined)
       throw new ConfigurationError(
         "explain: nothing is remembered; say createCache({ explain: 1_000 }), the number of decisions to keep",
       );
-    return journal.about([this.#readKey(key).at, ...this.#space.place.tagPrefixes]);
+    return decisions.about([this.#readKey(key).at, ...this.#namespace.keySpace.tagPrefixes]);
   }
 
   async set(key: string, value: unknown, options?: EntryOptions): Promise<WriteResult> {
     const { at } = this.#readKey(key);
     checkValue(value);
     checkEntryOptions(options);
-    return this.#engine.mutations.set(this.#space, key, at, value, options);
+    return this.#engine.mutations.set(this.#namespace, key, at, value, options);
   }
 
   async setMany(
@@ -286,13 +293,13 @@ export class View {
     });
     checkEntryOptions(options);
     const results = await allOrFirstError(
-      checked.map(([{ key, at }, value]) => this.#engine.mutations.set(this.#space, key, at, value, options)),
+      checked.map(([{ key, at }, value]) => this.#engine.mutations.set(this.#namespace, key, at, value, options)),
     );
     return { stored: tally(results, "stored"), pending: tally(results, "pending"), refused: tally(results, "refused") };
   }
 
   async delete(key: string): Promise<DeleteResult> {
-    return this.#engine.mutations.delete(this.#space, key, this.#readKey(key).at);
+    return this.#engine.mutations.delete(this.#namespace, key, this.#readKey(key).at);
   }
 
   async deleteMany(keys: readonly string[]): Promise<DeleteManyResult> {
@@ -300,7 +307,7 @@ export class View {
       throw new InvalidArgumentError(`keys: ${describe(keys)} is no list; give an array of strings`);
     const checked = [...new Set(keys)].map((key) => this.#readKey(key));
     const results = await allOrFirstError(
-      checked.map(({ key, at }) => this.#engine.mutations.delete(this.#space, key, at)),
+      checked.map(({ key, at }) => this.#engine.mutations.delete(this.#namespace, key, at)),
     );
     return {
       deleted: tally(results, "deleted"),
@@ -310,7 +317,7 @@ export class View {
   }
 
   async markStale(key: string): Promise<MarkStaleResult> {
-    return this.#engine.mutations.markStale(this.#space, key, this.#readKey(key).at);
+    return this.#engine.mutations.markStale(this.#namespace, key, this.#readKey(key).at);
   }
 
   async invalidateTags(...tags: string[]): Promise<InvalidateResult> {
@@ -323,24 +330,24 @@ export class View {
 
   async clear(): Promise<InvalidateResult> {
     this.#checkOpen();
-    return this.#engine.mutations.invalidate(this.#space, [], "hard");
+    return this.#engine.mutations.invalidate(this.#namespace, [], "hard");
   }
 
-  namespace(name: string, options?: NamespaceOptions<unknown>): View {
+  namespace(name: string, options?: NamespaceOptions<unknown>): NamespaceView {
     checkOptions(options, OPTION_NAMES.namespace);
-    const { core } = this.#engine;
-    if (options?.localOnly === true && core.local === undefined)
+    const { context } = this.#engine;
+    if (options?.localOnly === true && context.local === undefined)
       throw new ConfigurationError("localOnly: this cache has no local tier; add memory() before the backend");
     if (options?.schema !== undefined && typeof options.schema["~standard"]?.validate !== "function")
       throw new InvalidArgumentError(
         `schema: ${describe(options.schema)} is no Standard Schema; give one of https://standardschema.dev`,
       );
-    const place = placeBelow(this.#space.place, name, options?.localOnly === true);
-    return new View(this.#engine, {
-      place,
-      policy: resolvePolicy(this.#space.policy, options),
+    const keySpace = keySpaceBelow(this.#namespace.keySpace, name, options?.localOnly === true);
+    return new NamespaceView(this.#engine, {
+      keySpace,
+      policy: resolvePolicy(this.#namespace.policy, options),
       schema: options?.schema,
-      remote: place.isLocalOnly ? undefined : this.#space.remote,
+      remote: keySpace.isLocalOnly ? undefined : this.#namespace.remote,
     });
   }
 
@@ -350,7 +357,7 @@ export class View {
   ): Wrapped<unknown[], unknown> {
     const wrapped = wrapFunction(this, fn, options as never);
     // Each call resolves it anew; this is for the mistakes.
-    resolvePolicy(this.#space.policy, options);
+    resolvePolicy(this.#namespace.policy, options);
     return wrapped;
   }
 
@@ -358,26 +365,32 @@ export class View {
     this.#checkOpen();
     checkTags(tags);
     if (tags.length === 0) return { status: "done" };
-    return this.#engine.mutations.invalidate(this.#space, tags, mode);
+    return this.#engine.mutations.invalidate(this.#namespace, tags, mode);
   }
 
-  #call(key: string, at: string, load: Loader<unknown>, options: GetOrSetOptions | undefined, startedAt: number): Call {
+  #call(
+    key: string,
+    at: string,
+    load: Loader<unknown>,
+    options: GetOrSetOptions | undefined,
+    startedAt: number,
+  ): GetOrSetCall {
     this.#readKey(key);
     if (typeof load !== "function")
       throw new InvalidArgumentError(`load: ${describe(load)} is no loader; give a function that computes the value`);
     if (options !== undefined) checkCallOptions(options);
-    const space = this.#space;
-    if (options?.tags !== undefined && options.tags.length !== 0) checkRoomForMeta(space);
+    const namespace = this.#namespace;
+    if (options?.tags !== undefined && options.tags.length !== 0) checkRoomForMeta(namespace);
     return {
-      space,
+      namespace,
       key,
       at,
       load,
-      policy: resolvePolicy(space.policy, options),
+      policy: resolvePolicy(namespace.policy, options),
       tags: options?.tags ?? NO_TAGS,
       startedAt,
       isForced: options?.forceRefresh === true,
-      isAfter: options?.after !== undefined && space.remote !== undefined,
+      isAfter: options?.after !== undefined && namespace.remote !== undefined,
       signal: options?.signal,
       onServed: options?.onServed,
       batch: undefined,
@@ -387,13 +400,13 @@ export class View {
   #readKey(key: string): ReadKey {
     this.#checkOpen();
     checkKey(key);
-    return { key, at: localKey(this.#space.place, key) };
+    return { key, at: localKey(this.#namespace.keySpace, key) };
   }
 
   #checkOpen(): void {
-    const { core } = this.#engine;
-    if (core.isClosed)
-      throw new CacheClosedError(`the cache ${JSON.stringify(core.name)} was closed; calls end before close()`);
+    const { context } = this.#engine;
+    if (context.isClosed)
+      throw new CacheClosedError(`the cache ${JSON.stringify(context.name)} was closed; calls end before close()`);
   }
 }
 

@@ -47,7 +47,7 @@ interface UntypedWrapOptions extends Policy {
 
 /** @throws {InvalidArgumentError} for a missing function or name, and for an option that does not exist. */
 export function wrapFunction(
-  space: Wrappable,
+  namespace: Wrappable,
   fn: (...args: unknown[]) => unknown,
   options: UntypedWrapOptions,
 ): Wrapped<unknown[], unknown> {
@@ -74,10 +74,10 @@ export function wrapFunction(
       return value;
     };
   // Async, so that a key that cannot be made rejects, as a call that fails does.
-  const call = async (...args: unknown[]): Promise<unknown> => space.getOrSet(keyFor(args), loaderFor(args), fixed);
+  const call = async (...args: unknown[]): Promise<unknown> => namespace.getOrSet(keyFor(args), loaderFor(args), fixed);
   return Object.assign(call, {
     key: (...args: unknown[]) => keyFor(args),
-    invalidate: async (...args: unknown[]) => space.delete(keyFor(args)),
-    refresh: async (...args: unknown[]) => space.getOrSet(keyFor(args), loaderFor(args), forced),
+    invalidate: async (...args: unknown[]) => namespace.delete(keyFor(args)),
+    refresh: async (...args: unknown[]) => namespace.getOrSet(keyFor(args), loaderFor(args), forced),
   });
 }

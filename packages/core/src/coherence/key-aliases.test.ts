@@ -1,9 +1,9 @@
 import { expect, it } from "vitest";
-import { Aliases } from "./key-aliases.ts";
+import { KeyAliases } from "./key-aliases.ts";
 
 it("knows 100,000 keys at most: it forgets the oldest, many at once, and names each", () => {
   const forgotten: string[] = [];
-  const aliases = new Aliases(
+  const aliases = new KeyAliases(
     (key) => `#${key}`,
     (key) => forgotten.push(key),
   );

@@ -2,7 +2,7 @@
  * Keys by what coherence calls them, where that cannot be turned back. Bounded: who forgets a key must not keep a copy
  * of it.
  */
-export class Aliases {
+export class KeyAliases {
   readonly #alias: (key: string) => string;
   readonly #forgotten: (key: string) => void;
   readonly #keys = new Map<string, string>();

@@ -20,7 +20,7 @@ export class Trust {
 
   /** The epoch of a copy that waits to be confirmed: none, where there is somebody who could confirm it. */
   get unconfirmed(): number {
-    return this.isHeard ? NEVER : this.epoch;
+    return this.isHeard ? EPOCH_NONE : this.epoch;
   }
 
   /** One more backend that has to be heard. @param maxStalenessMs how long its last sign of life counts. */
@@ -49,8 +49,8 @@ export class Trust {
 }
 
 /** The epoch of a copy that nobody else can change: its namespace never leaves the process. */
-export const ALWAYS: number = Infinity;
-const NEVER = -1;
+export const EPOCH_ALWAYS: number = Infinity;
+const EPOCH_NONE = -1;
 
 /** One backend that reports changes. */
 export class TrustSource {

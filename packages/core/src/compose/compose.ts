@@ -1,16 +1,16 @@
-import type { Aliases } from "../coherence/key-aliases.ts";
+import type { KeyAliases } from "../coherence/key-aliases.ts";
 import type { Backend, Coherence } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { ComposedTier, type CompositionPlan } from "./composed-tier.ts";
 import { describe, toMs, type Duration } from "../primitives/duration.ts";
 import { ConfigurationError } from "../contracts/errors.ts";
 import type { Events } from "../contracts/events.ts";
-import type { Place } from "../entry/key.ts";
+import type { KeySpace } from "../entry/key.ts";
 import { checkOptions } from "../entry/policy.ts";
 import { RememberedVersions } from "../tags/remembered-versions.ts";
 import type { EntryTier } from "../tiers/entry-tier.ts";
 import { RemoteTier } from "../tiers/remote-tier.ts";
-import type { TagTable } from "../tags/known-versions.ts";
+import type { KnownVersions } from "../tags/known-versions.ts";
 
 export interface ComposeOptions {
   /** @default near.label + '+' + far.label */
@@ -107,11 +107,11 @@ export interface TierParts {
   readonly clock: Clock;
   readonly events: Events;
   readonly cache: string;
-  readonly root: Place;
+  readonly root: KeySpace;
   /** Where changes are heard. */
-  readonly table: TagTable | undefined;
+  readonly table: KnownVersions | undefined;
   /** Of backends whose coherence has names of its own for keys. */
-  readonly aliases: ReadonlyMap<Backend, Aliases>;
+  readonly aliases: ReadonlyMap<Backend, KeyAliases>;
   /** Called with the first call of each backend. */
   readonly used: (backend: Backend) => void;
   /** `clock.now()` until which all that was changed in a backend has been heard of; `Infinity` where there is nobody else to change anything. */

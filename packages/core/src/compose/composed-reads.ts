@@ -1,5 +1,5 @@
 import type { TagVersions } from "../contracts/backend.ts";
-import type { Chains } from "../primitives/keyed-queue.ts";
+import type { KeyedQueue } from "../primitives/keyed-queue.ts";
 import type { Clock } from "../contracts/clock.ts";
 import type { Encoded } from "../entry/codec.ts";
 import type { Entry } from "../entry/entry.ts";
@@ -11,19 +11,19 @@ import { newId } from "../primitives/ids.ts";
 import { dependencies } from "../entry/key.ts";
 import { isTelling, type NearCopies } from "./near-copies.ts";
 import type { RememberedVersions } from "../tags/remembered-versions.ts";
-import { idOf, partOf, settle, type Asked, type Judge, type PartRequest, type Side } from "./composed-side.ts";
+import { idOf, partOf, settle, type Asked, type Judge, type PartRequest, type ComposedSide } from "./composed-side.ts";
 import { underVersions } from "../tags/tag-events.ts";
 
 type Read = Promise<Entry | undefined>;
 type Outcome = PromiseSettledResult<Entry | undefined>;
 
 export interface ComposedReadsOf {
-  readonly near: Side;
-  readonly far: Side;
+  readonly near: ComposedSide;
+  readonly far: ComposedSide;
   /** Whose versions the cache is told: its leases are taken there. */
-  readonly lead: Side | undefined;
+  readonly lead: ComposedSide | undefined;
   readonly copies: NearCopies;
-  readonly changes: Chains;
+  readonly changes: KeyedQueue;
   readonly plan: {
     readonly read: "sequential" | "race" | "freshest";
     readonly refill: "always" | "never";
@@ -71,7 +71,7 @@ export class ComposedReads {
     const { near, far, lead, copies, plan, clock } = this.#of;
     const startedAt = clock.now();
     const wanted = this.#judged(requests).map((request): Wanted => {
-      const id = idOf(request.place, request.key);
+      const id = idOf(request.keySpace, request.key);
       return { id, request, guard: copies.watch(id) };
     });
     const nears = near.ask(
@@ -105,7 +105,7 @@ export class ComposedReads {
   judgeOf(request: PartRequest): Judge | undefined {
     const { versions, clock } = this.#of;
     if (request.judge !== undefined || versions === undefined) return request.judge;
-    const expected = dependencies(request.place, request.expectedTags);
+    const expected = dependencies(request.keySpace, request.expectedTags);
     const source: Pick<TagVersions, "read"> = request.isAfter === true ? versions.asked : versions.known;
     const asked = request.isAfter !== true && versions.knows(expected) ? undefined : source.read(expected);
     asked?.catch(ignore);
@@ -177,7 +177,7 @@ export class ComposedReads {
     const isAfter = request.isAfter === true;
     if (far.status === "rejected" || farAsked.isHidden || found?.isUnconfirmed === true) {
       // What was written elsewhere can be neither here nor there.
-      if (isAfter || held === undefined || !copies.standsIn(id, held)) return { entry: found, isFar: true };
+      if (isAfter || held === undefined || !copies.canServeOnError(id, held)) return { entry: found, isFar: true };
       return this.#better(
         copies.isProving && !copies.answersAlone(id, held) ? { ...held, isUnconfirmed: true } : held,
         found,
@@ -187,10 +187,10 @@ export class ComposedReads {
     if (!copies.isProving && !isAfter)
       return copies.answersAlone(id, held) ? this.#better(held, found) : { entry: found, isFar: true };
     if (!this.#isSameWrite(id, held, farAsked.version)) {
-      if (copies.isProving && copies.isSound(guard)) copies.overtake(id);
+      if (copies.isProving && copies.isUntainted(guard)) copies.overtake(id);
       return { entry: found, isFar: true };
     }
-    copies.prove(guard, { place: request.place, key: request.key, version: farAsked.version });
+    copies.prove(guard, { keySpace: request.keySpace, key: request.key, version: farAsked.version });
     return this.#better(held, found);
   }
 
@@ -212,7 +212,7 @@ export class ComposedReads {
   }
 
   /** Copies what was found in `far` to `near`, unless it is there by now, or something newer has happened. */
-  async #refill(entry: Entry, { id, request: { place, key }, guard }: Wanted, nearAsked: Asked): Promise<void> {
+  async #refill(entry: Entry, { id, request: { keySpace, key }, guard }: Wanted, nearAsked: Asked): Promise<void> {
     const { near, copies, changes, events, cache } = this.#of;
     const { tier, recovery } = near;
     const held = valueOf(await settle(nearAsked.entry));
@@ -222,29 +222,29 @@ export class ComposedReads {
         ? this.#isSameWrite(id, held, entry.version)
         : this.#lastsAsLong(held, entry) && copies.answersAlone(id, held))
     )
-      return copies.prove(guard, { place, key, version: copies.versionOf(id, held) });
+      return copies.prove(guard, { keySpace, key, version: copies.versionOf(id, held) });
     let encoded: Encoded;
     try {
       encoded = await tier.encode(entry.value);
     } catch (error) {
       events["backend:error"].emit({
         cache,
-        namespace: place.path,
+        namespace: keySpace.path,
         tier: tier.label,
         operation: "encode",
         error: error as CacheError,
       });
       return;
     }
-    if (!copies.isSound(guard) || changes.has(id)) return;
+    if (!copies.isUntainted(guard) || changes.has(id)) return;
     const copy = this.nearCopy(
       isTelling(entry.version) || tier.leases === undefined ? entry : { ...entry, version: newId() },
     );
     await changes.run(id, async () => {
-      const status = await tier.write(copy, encoded, entry.versions, key, place);
-      if (status === "stored") copies.written(guard, { place, key, version: copy.version }, true);
+      const status = await tier.write(copy, encoded, entry.versions, key, keySpace);
+      if (status === "stored") copies.written(guard, { keySpace, key, version: copy.version }, true);
     });
-    recovery.forgetKey(place, key);
+    recovery.forgetKey(keySpace, key);
   }
 
   /** Copies of one write differ by what a trip takes. */

@@ -3,7 +3,7 @@ import type { Clock } from "../contracts/clock.ts";
 import type { Entry } from "../entry/entry.ts";
 import type { EntryTier, ReadRequest } from "../tiers/entry-tier.ts";
 import type { Events } from "../contracts/events.ts";
-import type { Place } from "../entry/key.ts";
+import type { KeySpace } from "../entry/key.ts";
 import { Recovery } from "../tiers/recovery.ts";
 
 /** A read within a composition, whose outermost tier says how entries are held against the tag versions. */
@@ -28,11 +28,11 @@ export interface SideOf {
   readonly clock: Clock;
   readonly events: Events;
   readonly cache: string;
-  readonly root: Place;
+  readonly root: KeySpace;
 }
 
 /** One of the two tiers of a composition, and what it may hold that must not be served. */
-export class Side {
+export class ComposedSide {
   readonly tier: EntryTier;
   /** Whether it is a composition itself, which holds entries against the tag versions by itself. */
   readonly isComposed: boolean;
@@ -55,16 +55,16 @@ export class Side {
   }
 
   /** Whether it may hold something older than the other side. */
-  isHidden(place: Place, key: string): boolean {
+  isHidden(keySpace: KeySpace, key: string): boolean {
     return (
-      this.late.has(idOf(place, key)) ||
-      (this.recovery.size !== 0 && this.recovery.covers(place, key, place.tagPrefixes))
+      this.late.has(idOf(keySpace, key)) ||
+      (this.recovery.size !== 0 && this.recovery.covers(keySpace, key, keySpace.tagPrefixes))
     );
   }
 
   /** In one trip, without the keys that are hidden. @param tells whether it tells `saw` what it holds. */
   ask(requests: readonly PartRequest[], budgetMs: number, tells: boolean): readonly Asked[] {
-    const isHidden = requests.map(({ place, key }) => this.isHidden(place, key));
+    const isHidden = requests.map(({ keySpace, key }) => this.isHidden(keySpace, key));
     if (this.recovery.size !== 0 && isHidden.includes(true)) void this.recovery.replay();
     const versions: (string | undefined)[] = [];
     const asking = requests.map((request, i): PartRequest => ({
@@ -99,13 +99,13 @@ export class Side {
 
 /** A request as the sides get it: a flight has its members from its class. */
 export function partOf(request: PartRequest, judge: Judge | undefined): PartRequest {
-  const { place, key, schema, expectedTags, tagsAt, isAfter } = request;
+  const { keySpace, key, schema, expectedTags, tagSequence, isAfter } = request;
   return {
-    place,
+    keySpace,
     key,
     schema,
     expectedTags,
-    tagsAt,
+    tagSequence,
     ...(isAfter !== undefined && { isAfter }),
     ...(judge !== undefined && { judge }),
     saw: (version) => request.saw?.(version),
@@ -113,7 +113,7 @@ export function partOf(request: PartRequest, judge: Judge | undefined): PartRequ
 }
 
 /** A key as this cache's backends know it. */
-export const idOf = (place: Place, key: string): string => place.backendPrefix + key;
+export const idOf = (keySpace: KeySpace, key: string): string => keySpace.backendPrefix + key;
 
 export async function settle<T>(work: Promise<T>): Promise<PromiseSettledResult<T>> {
   const [outcome] = await Promise.allSettled([work]);
@@ -126,16 +126,16 @@ export async function settle<T>(work: Promise<T>): Promise<PromiseSettledResult<
  */
 function replayedIn(
   tier: EntryTier,
-  root: Place,
+  root: KeySpace,
   versions: TagVersions | undefined,
 ): ConstructorParameters<typeof Recovery>[0]["remote"] {
-  const nothing: ReadRequest = { place: root, key: "", schema: undefined, expectedTags: [], tagsAt: 0 };
+  const nothing: ReadRequest = { keySpace: root, key: "", schema: undefined, expectedTags: [], tagSequence: 0 };
   return {
     label: tier.label,
     get retryInMs() {
       return tier.retryInMs;
     },
-    remove: (key, place) => tier.remove(key, place),
+    remove: (key, keySpace) => tier.remove(key, keySpace),
     versions: versions && {
       renew: async (keys, mode) => {
         await tier.read(nothing, tier.deadlineMs);

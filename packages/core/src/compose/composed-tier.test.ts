@@ -1,15 +1,15 @@
 import { describe, expect, it } from "vitest";
 import { compose, entryTier } from "./compose.ts";
 import { createEvents } from "../contracts/events.ts";
-import { rootPlace } from "../entry/key.ts";
+import { rootKeySpace } from "../entry/key.ts";
 import type { ReadRequest } from "../tiers/entry-tier.ts";
 import { gate } from "../testing/gate.ts";
 import { flush, outcome } from "../testing/outcome.ts";
 import { scriptedBackend } from "../testing/scripted-backend.ts";
 import { TestClock } from "../testing/test-clock.ts";
 
-const place = rootPlace("shop");
-const request: ReadRequest = { place, key: "k", schema: undefined, expectedTags: [], tagsAt: 0 };
+const keySpace = rootKeySpace("shop");
+const request: ReadRequest = { keySpace, key: "k", schema: undefined, expectedTags: [], tagSequence: 0 };
 
 function open(read: "sequential" | "race" | "freshest") {
   const clock = new TestClock();
@@ -23,7 +23,7 @@ function open(read: "sequential" | "race" | "freshest") {
       clock,
       events: createEvents(),
       cache: "shop",
-      root: place,
+      root: keySpace,
       table: undefined,
       aliases: new Map(),
       used: () => undefined,

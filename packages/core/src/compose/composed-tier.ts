@@ -1,5 +1,5 @@
 import type { Backend, DeleteStatus, TagVersion, TagVersions } from "../contracts/backend.ts";
-import { Chains } from "../primitives/keyed-queue.ts";
+import { KeyedQueue } from "../primitives/keyed-queue.ts";
 import type { Clock } from "../contracts/clock.ts";
 import type { Encoded } from "../entry/codec.ts";
 import { ComposedReads } from "./composed-reads.ts";
@@ -8,12 +8,12 @@ import type { EntryLeases, EntryTier, LeaseAnswer, News, ReadRequest } from "../
 import { BackendUnavailableError, EncodeError } from "../contracts/errors.ts";
 import type { Events } from "../contracts/events.ts";
 import type { Guard } from "../engine/flights.ts";
-import type { Place } from "../entry/key.ts";
+import type { KeySpace } from "../entry/key.ts";
 import { NearCopies } from "./near-copies.ts";
 import { whenReady } from "../primitives/once.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { RememberedVersions } from "../tags/remembered-versions.ts";
-import { idOf, partOf, settle, Side, type PartRequest } from "./composed-side.ts";
+import { idOf, partOf, settle, ComposedSide, type PartRequest } from "./composed-side.ts";
 import { TierMeter } from "../primitives/meters.ts";
 
 /** The options of a composition, resolved. */
@@ -29,7 +29,7 @@ export interface CompositionParts {
   readonly clock: Clock;
   readonly events: Events;
   readonly cache: string;
-  readonly root: Place;
+  readonly root: KeySpace;
   /** Those of the whole composition, in which this one may be nested. */
   readonly versions: RememberedVersions | undefined;
   /** The backends that `far` is made of. */
@@ -63,21 +63,21 @@ export class ComposedTier implements EntryTier {
   readonly codecId: string;
   readonly meter: TierMeter = new TierMeter();
   readonly #plan: CompositionPlan;
-  readonly #near: Side;
-  readonly #far: Side;
+  readonly #near: ComposedSide;
+  readonly #far: ComposedSide;
   readonly #clock: Clock;
   readonly #hasOneCodec: boolean;
   readonly #versions: RememberedVersions | undefined;
   readonly #inFar: ReadonlySet<Backend>;
-  readonly #changes = new Chains();
+  readonly #changes = new KeyedQueue();
   readonly #behind = new Set<Promise<unknown>>();
   readonly #copies: NearCopies;
   readonly #reads: ComposedReads;
 
   constructor(plan: CompositionPlan, near: EntryTier, far: EntryTier, parts: CompositionParts) {
     const { clock, events, cache, root, versions, inFar, farHeardUntil } = parts;
-    const side = (tier: EntryTier): Side =>
-      new Side({ tier, isComposed: tier instanceof ComposedTier, versions, clock, events, cache, root });
+    const side = (tier: EntryTier): ComposedSide =>
+      new ComposedSide({ tier, isComposed: tier instanceof ComposedTier, versions, clock, events, cache, root });
     this.label = plan.label;
     this.deadlineMs =
       plan.read === "sequential" ? near.deadlineMs + far.deadlineMs : Math.max(near.deadlineMs, far.deadlineMs);
@@ -144,47 +144,50 @@ export class ComposedTier implements EntryTier {
     encoded: Encoded,
     versions: readonly TagVersion[] | undefined,
     key: string,
-    place: Place,
+    keySpace: KeySpace,
   ): Promise<WriteStatus> {
     return this.#timed(
       "write",
-      this.#change(place, key, (guard) => {
-        const track = this.#tracker(place, key);
-        const send = (side: Side): Promise<WriteStatus> =>
-          track(side, side.tier.write(...this.#as(side, entry, encoded), versions, key, place));
+      this.#change(keySpace, key, (guard) => {
+        const track = this.#tracker(keySpace, key);
+        const send = (side: ComposedSide): Promise<WriteStatus> =>
+          track(side, side.tier.write(...this.#as(side, entry, encoded), versions, key, keySpace));
         const near = send(this.#near);
         const sendFar = (): Promise<WriteStatus> => send(this.#far);
         const far = this.#plan.write === "sequential" ? near.then(sendFar, sendFar) : sendFar();
-        return this.#written(guard, entry, place, key, [near, far]);
+        return this.#written(guard, entry, keySpace, key, [near, far]);
       }),
     );
   }
 
   /** An entry as this side keeps it. */
-  #as(side: Side, entry: Entry, encoded: Encoded): readonly [entry: Entry, encoded: Encoded] {
+  #as(side: ComposedSide, entry: Entry, encoded: Encoded): readonly [entry: Entry, encoded: Encoded] {
     const [near, far] = this.#hasOneCodec ? [encoded, encoded] : encoded.parts!;
     return side === this.#near ? [this.#reads.nearCopy(entry), near] : [entry, far];
   }
 
   /** Keeps account of one write: where one side takes it, the other is hidden until it has taken it too, or is to be removed. */
-  #tracker(place: Place, key: string): <S extends StoreStatus>(side: Side, sent: Promise<S>) => Promise<S> {
-    const id = idOf(place, key);
+  #tracker(
+    keySpace: KeySpace,
+    key: string,
+  ): <S extends StoreStatus>(side: ComposedSide, sent: Promise<S>) => Promise<S> {
+    const id = idOf(keySpace, key);
     let taken = false;
-    let failed: Side | undefined;
+    let failed: ComposedSide | undefined;
     return (side, sent) =>
       sent.then(
         (status) => {
           if (status === "overtaken") return status;
           const other = this.#otherOf(side);
-          side.recovery.forgetKey(place, key);
-          if (failed !== undefined) other.recovery.addKey(place, key);
+          side.recovery.forgetKey(keySpace, key);
+          if (failed !== undefined) other.recovery.addKey(keySpace, key);
           else if (!taken) other.late.add(id);
           side.late.delete(id);
           taken = true;
           return status;
         },
         (error: unknown) => {
-          if (taken) side.recovery.addKey(place, key);
+          if (taken) side.recovery.addKey(keySpace, key);
           side.late.delete(id);
           failed = side;
           throw error;
@@ -196,11 +199,11 @@ export class ComposedTier implements EntryTier {
   #written<S extends StoreStatus>(
     guard: Guard,
     entry: Entry,
-    place: Place,
+    keySpace: KeySpace,
     key: string,
     sent: readonly [near: Promise<S>, far: Promise<S>],
   ): Change<S, Outcomes<S>> {
-    const copy = { place, key, version: entry.version };
+    const copy = { keySpace, key, version: entry.version };
     // Its caller may be answered before the other side has answered.
     sent[0].then((status) => status === "stored" && this.#copies.arrived(guard, copy), ignore);
     const both: Promise<Outcomes<S>> = Promise.all([settle(sent[0]), settle(sent[1])]);
@@ -220,12 +223,12 @@ export class ComposedTier implements EntryTier {
     };
   }
 
-  async remove(key: string, place: Place): Promise<DeleteStatus> {
+  async remove(key: string, keySpace: KeySpace): Promise<DeleteStatus> {
     const found = await this.#timed(
       "remove",
-      this.#both("remove", place, key, async (side) => {
-        const status = await side.tier.remove(key, place);
-        side.recovery.forgetKey(place, key);
+      this.#both("remove", keySpace, key, async (side) => {
+        const status = await side.tier.remove(key, keySpace);
+        side.recovery.forgetKey(keySpace, key);
         return status;
       }),
     );
@@ -233,19 +236,24 @@ export class ComposedTier implements EntryTier {
   }
 
   /** Where something older waits to be removed, that is done: it must not come back as stale. */
-  async markStale(key: string, place: Place): Promise<"stale" | "missing"> {
-    const found = await this.#both("markStale", place, key, async ({ tier, recovery }) => {
-      if (!recovery.covers(place, key, place.tagPrefixes)) return tier.markStale(key, place);
-      await tier.remove(key, place);
-      recovery.forgetKey(place, key);
+  async markStale(key: string, keySpace: KeySpace): Promise<"stale" | "missing"> {
+    const found = await this.#both("markStale", keySpace, key, async ({ tier, recovery }) => {
+      if (!recovery.covers(keySpace, key, keySpace.tagPrefixes)) return tier.markStale(key, keySpace);
+      await tier.remove(key, keySpace);
+      recovery.forgetKey(keySpace, key);
       return "missing";
     });
     return found.includes("stale") ? "stale" : "missing";
   }
 
   /** What both have acknowledged. Rejects when one has not. */
-  async #both<T>(operation: string, place: Place, key: string, run: (side: Side) => Promise<T>): Promise<readonly T[]> {
-    const outcomes = await this.#change(place, key, () => {
+  async #both<T>(
+    operation: string,
+    keySpace: KeySpace,
+    key: string,
+    run: (side: ComposedSide) => Promise<T>,
+  ): Promise<readonly T[]> {
+    const outcomes = await this.#change(keySpace, key, () => {
       const both = Promise.allSettled([run(this.#near), run(this.#far)]);
       return { answer: both, settled: both };
     });
@@ -255,8 +263,8 @@ export class ComposedTier implements EntryTier {
   }
 
   /** Runs one change of a key after those before it, and keeps out of `near` what was read before or while it runs. */
-  #change<T, S>(place: Place, key: string, begin: (guard: Guard) => Change<T, S>): Promise<T> {
-    const id = idOf(place, key);
+  #change<T, S>(keySpace: KeySpace, key: string, begin: (guard: Guard) => Change<T, S>): Promise<T> {
+    const id = idOf(keySpace, key);
     return new Promise((resolve) => {
       this.#goOn(
         this.#changes.run(id, () => {
@@ -275,23 +283,26 @@ export class ComposedTier implements EntryTier {
 
   // ---- leases
 
-  #leasesOf(lead: Side, leases: EntryLeases): EntryLeases {
+  #leasesOf(lead: ComposedSide, leases: EntryLeases): EntryLeases {
     return {
       acquire: (request, token, leaseMs, seen) => this.#acquire(lead, leases, request, token, leaseMs, seen),
-      renew: (key, place, token, leaseMs) => leases.renew(key, place, token, leaseMs),
-      release: (key, place, token) => leases.release(key, place, token),
-      confirm: (key, place) => leases.confirm(key, place),
-      store: (entry, encoded, versions, key, place, token, seen) => {
+      renew: (key, keySpace, token, leaseMs) => leases.renew(key, keySpace, token, leaseMs),
+      release: (key, keySpace, token) => leases.release(key, keySpace, token),
+      confirm: (key, keySpace) => leases.confirm(key, keySpace),
+      store: (entry, encoded, versions, key, keySpace, token, seen) => {
         const other = this.#otherOf(lead);
         return this.#timed(
           "write",
-          this.#change(place, key, (guard) => {
-            const track = this.#tracker(place, key);
-            const led = track(lead, leases.store(...this.#as(lead, entry, encoded), versions, key, place, token, seen));
+          this.#change(keySpace, key, (guard) => {
+            const track = this.#tracker(keySpace, key);
+            const led = track(
+              lead,
+              leases.store(...this.#as(lead, entry, encoded), versions, key, keySpace, token, seen),
+            );
             const sendOther = (): Promise<StoreStatus> =>
-              track(other, other.tier.write(...this.#as(other, entry, encoded), versions, key, place));
+              track(other, other.tier.write(...this.#as(other, entry, encoded), versions, key, keySpace));
             const followed = led.then((status) => (status === "overtaken" ? status : sendOther()), sendOther);
-            return this.#written(guard, entry, place, key, lead === this.#near ? [led, followed] : [followed, led]);
+            return this.#written(guard, entry, keySpace, key, lead === this.#near ? [led, followed] : [followed, led]);
           }),
         );
       },
@@ -303,17 +314,17 @@ export class ComposedTier implements EntryTier {
    * other side, and refused by this one should it be back by then.
    */
   async #acquire(
-    lead: Side,
+    lead: ComposedSide,
     leases: EntryLeases,
     request: PartRequest,
     token: string,
     leaseMs: number,
     seen: string,
   ): Promise<LeaseAnswer> {
-    const { place, key } = request;
+    const { keySpace, key } = request;
     const alone: LeaseAnswer = { kind: "granted", seen: "" };
-    if (lead.isHidden(place, key)) await lead.recovery.replay();
-    if (lead.isHidden(place, key)) return alone;
+    if (lead.isHidden(keySpace, key)) await lead.recovery.replay();
+    if (lead.isHidden(keySpace, key)) return alone;
     const judge = this.#reads.judgeOf(request);
     try {
       const answer = await leases.acquire(partOf(request, judge), token, leaseMs, seen);
@@ -397,7 +408,7 @@ export class ComposedTier implements EntryTier {
     });
   }
 
-  #otherOf(side: Side): Side {
+  #otherOf(side: ComposedSide): ComposedSide {
     return side === this.#near ? this.#far : this.#near;
   }
 

@@ -1,15 +1,15 @@
-import type { Chains } from "../primitives/keyed-queue.ts";
+import type { KeyedQueue } from "../primitives/keyed-queue.ts";
 import type { Clock } from "../contracts/clock.ts";
 import type { Entry } from "../entry/entry.ts";
 import type { EntryTier } from "../tiers/entry-tier.ts";
 import { Flights, Guard } from "../engine/flights.ts";
-import type { Place } from "../entry/key.ts";
-import { Slots } from "../primitives/semaphore.ts";
+import type { KeySpace } from "../entry/key.ts";
+import { Semaphore } from "../primitives/semaphore.ts";
 import { Trust } from "../coherence/trust.ts";
 
 /** A copy in `near`. Without a version it cannot be told from another one of its key. */
 export interface NearCopy {
-  readonly place: Place;
+  readonly keySpace: KeySpace;
   readonly key: string;
   readonly version: string | undefined;
 }
@@ -25,7 +25,7 @@ export interface NearCopiesOf {
   readonly near: EntryTier;
   readonly far: EntryTier;
   /** Changes of this process, by key. */
-  readonly changes: Chains;
+  readonly changes: KeyedQueue;
   readonly clock: Clock;
   /** `clock.now()` until which all that was changed in `far` has been heard of; `undefined` where not all of it is. */
   readonly farHeardUntil: (() => number) | undefined;
@@ -58,7 +58,7 @@ export class NearCopies {
   /** What was loaded before may be overtaken, and nobody remembers. */
   #forgottenAt = -Infinity;
   readonly #checks = new Set<Promise<void>>();
-  readonly #checking = new Slots(AT_ONCE);
+  readonly #checking = new Semaphore(AT_ONCE);
   #isStopped = false;
 
   constructor(of: NearCopiesOf) {
@@ -84,8 +84,8 @@ export class NearCopies {
   }
 
   /** Whether nothing has happened to the key since. */
-  isSound(guard: Guard): boolean {
-    return guard.fencedBy === undefined && this.#guards.isSound(guard);
+  isUntainted(guard: Guard): boolean {
+    return guard.fencedBy === undefined && this.#guards.isUntainted(guard);
   }
 
   /** A change by this process was acknowledged, or given up: what was read before may be older. */
@@ -106,7 +106,7 @@ export class NearCopies {
   }
 
   /** Whether it may be served while `far` does not answer. */
-  standsIn(id: string, copy: Entry): boolean {
+  canServeOnError(id: string, copy: Entry): boolean {
     const known = this.#known.get(id);
     if (known !== undefined) return isThat(copy, known);
     return (
@@ -123,18 +123,18 @@ export class NearCopies {
 
   /** `far` held the same write while `guard` watched. */
   prove(guard: Guard, copy: NearCopy): void {
-    if (this.isSound(guard)) this.#remember(guard.at, copy, guard.epoch);
+    if (this.isUntainted(guard)) this.#remember(guard.at, copy, guard.epoch);
   }
 
   /** `near` has taken it, and `far` has not answered yet. */
   arrived(guard: Guard, copy: NearCopy): void {
-    if (this.isSound(guard)) this.#remember(guard.at, copy, NEVER);
+    if (this.isUntainted(guard)) this.#remember(guard.at, copy, NEVER);
   }
 
   /** `near` has taken it. @param isFars whether it is what `far` held or was given while `guard` watched. */
   written(guard: Guard, copy: NearCopy, isFars: boolean): void {
     if (guard.fencedBy !== undefined) return;
-    if (!guard.isBroken) return this.#remember(guard.at, copy, isFars ? guard.epoch : NEVER);
+    if (!guard.isTainted) return this.#remember(guard.at, copy, isFars ? guard.epoch : NEVER);
     this.overtake(guard.at);
     this.#check(guard.at, copy);
   }
@@ -151,7 +151,7 @@ export class NearCopies {
 
   /** It was heard that `far` changed, or may have. */
   changed(id: string): void {
-    this.#guards.break(id);
+    this.#guards.taint(id);
     const known = this.#known.get(id);
     this.overtake(id);
     // A change of this process that is under way sees to it when it ends.
@@ -172,12 +172,12 @@ export class NearCopies {
     this.#isStopped = true;
   }
 
-  #remember(id: string, { place, key, version }: NearCopy, epoch: number): void {
+  #remember(id: string, { keySpace, key, version }: NearCopy, epoch: number): void {
     const isOwn = this.#isOwn(id);
     this.#overtaken.delete(id);
     if (!this.isProving) return;
     this.#known.delete(id);
-    this.#known.set(id, { place, key, version, epoch, isOwn });
+    this.#known.set(id, { keySpace, key, version, epoch, isOwn });
     if (this.#known.size <= MAX_KNOWN) return;
     const [oldest, forgotten] = this.#known.entries().next().value!;
     this.#known.delete(oldest);
@@ -210,7 +210,7 @@ export class NearCopies {
   /** Rejects where a side does not answer, which was reported: then the copy stays overtaken. */
   async #removeUnlessSame(id: string, copy: NearCopy): Promise<void> {
     const { near, changes } = this.#of;
-    const { place, key } = copy;
+    const { keySpace, key } = copy;
     await this.#checking.take();
     try {
       for (;;) {
@@ -218,13 +218,13 @@ export class NearCopies {
         const guard = this.watch(id);
         const isSame = await this.#isInFar(copy).finally(() => this.unwatch(guard));
         if (!isSame) break;
-        if (this.isSound(guard)) return this.prove(guard, copy);
+        if (this.isUntainted(guard)) return this.prove(guard, copy);
         // Something has happened to it meanwhile.
       }
       await changes.run(id, async () => {
         // By now there may be another one.
         if (this.#known.has(id)) return;
-        await near.remove(key, place);
+        await near.remove(key, keySpace);
         this.replaced(id);
       });
     } finally {
@@ -232,9 +232,9 @@ export class NearCopies {
     }
   }
 
-  async #isInFar({ place, key, version }: NearCopy): Promise<boolean> {
+  async #isInFar({ keySpace, key, version }: NearCopy): Promise<boolean> {
     const { leases } = this.#of.far;
-    return leases !== undefined && isTelling(version) && (await leases.confirm(key, place)) === version;
+    return leases !== undefined && isTelling(version) && (await leases.confirm(key, keySpace)) === version;
   }
 }
 

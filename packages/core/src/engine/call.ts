@@ -1,12 +1,12 @@
 import type { EntryTier } from "../tiers/entry-tier.ts";
-import type { Place } from "../entry/key.ts";
+import type { KeySpace } from "../entry/key.ts";
 import type { Loader } from "./load.ts";
 import type { ResolvedPolicy, Served } from "../entry/policy.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 
 /** A namespace as the engine sees it. */
-export interface Space {
-  readonly place: Place;
+export interface NamespaceContext {
+  readonly keySpace: KeySpace;
   readonly policy: ResolvedPolicy;
   readonly schema: StandardSchema<unknown> | undefined;
   /** Absent for a cache without a backend, and where values never leave the process. */
@@ -14,8 +14,8 @@ export interface Space {
 }
 
 /** One call of `getOrSet`. */
-export interface Call {
-  readonly space: Space;
+export interface GetOrSetCall {
+  readonly namespace: NamespaceContext;
   readonly key: string;
   /** The key in the local tier. */
   readonly at: string;

@@ -1,18 +1,18 @@
-import type { Chains } from "../primitives/keyed-queue.ts";
+import type { KeyedQueue } from "../primitives/keyed-queue.ts";
 import type { Clock } from "../contracts/clock.ts";
 import type { Events } from "../contracts/events.ts";
 import type { Flights } from "./flights.ts";
-import type { Journal } from "../primitives/decision-log.ts";
+import type { DecisionLog } from "../primitives/decision-log.ts";
 import type { Lease } from "./lease.ts";
 import type { LocalCopies } from "../tiers/local-copies.ts";
 import type { Recovery } from "../tiers/recovery.ts";
-import type { Slots } from "../primitives/semaphore.ts";
+import type { Semaphore } from "../primitives/semaphore.ts";
 import type { Meter } from "../primitives/meters.ts";
-import type { Tags } from "../tags/tag-events.ts";
+import type { TagEvents } from "../tags/tag-events.ts";
 import type { Trust } from "../coherence/trust.ts";
 
 /** What the parts of one cache share. */
-export interface Core {
+export interface EngineContext {
   readonly name: string;
   readonly clock: Clock;
   readonly random: () => number;
@@ -20,17 +20,17 @@ export interface Core {
   readonly recovery: Recovery | undefined;
   readonly events: Events;
   /** Absent unless asked for. */
-  readonly journal: Journal | undefined;
+  readonly decisions: DecisionLog | undefined;
   readonly meter: Meter;
-  readonly tags: Tags;
+  readonly tags: TagEvents;
   readonly trust: Trust;
   readonly flights: Flights;
   /** Asked for, or held. */
   readonly leases: Set<Lease>;
   /** Writes to the backend, in order, by local key. */
-  readonly chains: Chains;
-  readonly loads: Slots;
-  readonly backgroundLoads: Slots;
+  readonly writes: KeyedQueue;
+  readonly loads: Semaphore;
+  readonly backgroundLoads: Semaphore;
   readonly waitUntil: ((work: Promise<void>) => void) | undefined;
   isClosed: boolean;
 }

@@ -1,33 +1,38 @@
 import { describe, expect, it } from "vitest";
-import { Ladder } from "./read-through.ts";
-import { Callers } from "./waiters.ts";
-import type { Core } from "./context.ts";
-import { Chains } from "../primitives/keyed-queue.ts";
+import { ReadThrough } from "./read-through.ts";
+import { Waiters } from "./waiters.ts";
+import type { EngineContext } from "./context.ts";
+import { KeyedQueue } from "../primitives/keyed-queue.ts";
 import { createEvents } from "../contracts/events.ts";
-import type { Call, Space } from "./call.ts";
+import type { GetOrSetCall, NamespaceContext } from "./call.ts";
 import { Flight, Flights, Guard, WriteGuard } from "./flights.ts";
-import { rootPlace } from "../entry/key.ts";
+import { rootKeySpace } from "../entry/key.ts";
 import { LocalCopies } from "../tiers/local-copies.ts";
 import { Mutations } from "./mutations.ts";
-import { View } from "../cache/namespace-view.ts";
+import { NamespaceView } from "../cache/namespace-view.ts";
 import { DEFAULT_POLICY } from "../entry/policy.ts";
 import { Reads } from "./reads.ts";
 import { RemoteTier } from "../tiers/remote-tier.ts";
-import { Slots } from "../primitives/semaphore.ts";
+import { Semaphore } from "../primitives/semaphore.ts";
 import { Meter } from "../primitives/meters.ts";
-import { Storing } from "./store-loaded.ts";
-import { Tags } from "../tags/tag-events.ts";
+import { LoadedStore } from "./loaded-store.ts";
+import { TagEvents } from "../tags/tag-events.ts";
 import { mapTier } from "../testing/map-tier.ts";
 import { flush } from "../testing/outcome.ts";
 import { scriptedBackend } from "../testing/scripted-backend.ts";
 import { TestClock } from "../testing/test-clock.ts";
 import { Trust } from "../coherence/trust.ts";
 
-const SPACE: Space = { place: rootPlace("test"), policy: DEFAULT_POLICY, schema: undefined, remote: undefined };
+const SPACE: NamespaceContext = {
+  keySpace: rootKeySpace("test"),
+  policy: DEFAULT_POLICY,
+  schema: undefined,
+  remote: undefined,
+};
 
 function flight(): Flight {
-  const call: Call = {
-    space: SPACE,
+  const call: GetOrSetCall = {
+    namespace: SPACE,
     key: "k",
     at: "k",
     load: () => 1,
@@ -80,7 +85,7 @@ describe("Flights", () => {
     flights.fenceOlder("k", stored);
     const all = [older, stored, laterLoading, laterReading, read];
     expect(all.map(({ fencedBy }) => fencedBy)).toEqual(["set", undefined, undefined, undefined, "set"]);
-    expect(all.map(({ isBroken }) => isBroken)).toEqual([true, false, false, true, true]);
+    expect(all.map(({ isTainted: isBroken }) => isBroken)).toEqual([true, false, false, true, true]);
   });
 
   it("forgets each of several under one key, in any order, and others not", () => {
@@ -115,48 +120,53 @@ describe("Flights", () => {
 
 /** A cache whose parts can be looked at. */
 function engine({ hasBackend = false }: { readonly hasBackend?: boolean } = {}): {
-  readonly core: Core;
-  readonly view: View;
+  readonly context: EngineContext;
+  readonly view: NamespaceView;
   readonly clock: TestClock;
 } {
   const clock = new TestClock();
   const events = createEvents();
-  const tags = new Tags();
+  const tags = new TagEvents();
   const trust = new Trust();
   const remote = hasBackend ? new RemoteTier(scriptedBackend({ clock }), clock, events, "test") : undefined;
-  const core: Core = {
+  const context: EngineContext = {
     name: "test",
     clock,
     events,
     tags,
     trust,
     recovery: undefined,
-    journal: undefined,
+    decisions: undefined,
     random: Math.random,
     local: new LocalCopies(mapTier({ maxEntries: 1_000 }), tags, trust, undefined, clock, events, "test"),
     meter: new Meter(),
     flights: new Flights(trust),
     leases: new Set(),
-    chains: new Chains(),
-    loads: new Slots(1_000),
-    backgroundLoads: new Slots(100),
+    writes: new KeyedQueue(),
+    loads: new Semaphore(1_000),
+    backgroundLoads: new Semaphore(100),
     waitUntil: undefined,
     isClosed: false,
   };
-  const callers = new Callers(core);
-  const storing = new Storing(core, callers);
-  const ladder = new Ladder(core, callers, storing);
+  const waiters = new Waiters(context);
+  const loadedStore = new LoadedStore(context, waiters);
+  const readThrough = new ReadThrough(context, waiters, loadedStore);
   return {
-    core,
+    context,
     clock,
-    view: new View(
-      { core, ladder, mutations: new Mutations(core, ladder, storing), reads: new Reads(core, callers) },
+    view: new NamespaceView(
+      {
+        context,
+        readThrough,
+        mutations: new Mutations(context, readThrough, loadedStore),
+        reads: new Reads(context, waiters),
+      },
       { ...SPACE, remote },
     ),
   };
 }
 
-function freeSlots(slots: Slots): number {
+function freeSlots(slots: Semaphore): number {
   let free = 0;
   while (slots.tryTake()) free += 1;
   return free;
@@ -164,22 +174,25 @@ function freeSlots(slots: Slots): number {
 
 describe("C51 nothing is left", () => {
   it("after a million keys", { timeout: 120_000 }, async () => {
-    const { core, view } = engine();
+    const { context, view } = engine();
     const load = ({ key }: { readonly key: string }): string => key;
     for (let begun = 0; begun < 1_000_000; begun += 1_000) {
       const calls = Array.from({ length: 1_000 }, (_, i) => view.getOrSet(`key ${begun + i}`, load));
-      if (begun === 0) expect(core.flights.size).toBe(1_000);
+      if (begun === 0) expect(context.flights.size).toBe(1_000);
       const values = await Promise.all(calls);
-      expect([values[999], core.flights.size]).toEqual([`key ${begun + 999}`, 0]);
+      expect([values[999], context.flights.size]).toEqual([`key ${begun + 999}`, 0]);
     }
-    expect(core.meter.loads).toBe(1_000_000);
-    expect([core.flights.size, core.chains.size, freeSlots(core.loads), freeSlots(core.backgroundLoads)]).toEqual([
-      0, 0, 1_000, 100,
-    ]);
+    expect(context.meter.loads).toBe(1_000_000);
+    expect([
+      context.flights.size,
+      context.writes.size,
+      freeSlots(context.loads),
+      freeSlots(context.backgroundLoads),
+    ]).toEqual([0, 0, 1_000, 100]);
   });
 
   it("after loads that fail, time out, are left, are fenced, come behind an answer or in a batch, and after reads and writes", async () => {
-    const { core, view, clock } = engine({ hasBackend: true });
+    const { context, view, clock } = engine({ hasBackend: true });
     const down = (): never => {
       throw new Error("db down");
     };
@@ -216,10 +229,13 @@ describe("C51 nothing is left", () => {
       clock.advance(20);
       await settled;
     }
-    await Promise.all([...core.flights.all()].map((each) => each.whenSettled()));
-    await core.chains.settled();
-    expect([core.flights.size, core.chains.size, freeSlots(core.loads), freeSlots(core.backgroundLoads)]).toEqual([
-      0, 0, 1_000, 100,
-    ]);
+    await Promise.all([...context.flights.all()].map((each) => each.whenSettled()));
+    await context.writes.settled();
+    expect([
+      context.flights.size,
+      context.writes.size,
+      freeSlots(context.loads),
+      freeSlots(context.backgroundLoads),
+    ]).toEqual([0, 0, 1_000, 100]);
   });
 });

@@ -1,8 +1,8 @@
-import type { Call } from "./call.ts";
+import type { GetOrSetCall } from "./call.ts";
 import type { Entry } from "../entry/entry.ts";
 import type { ReadRequest } from "../tiers/entry-tier.ts";
 import type { FencedBy, LoadReason } from "../contracts/events.ts";
-import type { Place } from "../entry/key.ts";
+import type { KeySpace } from "../entry/key.ts";
 import { KeyNode, KeyTable } from "../primitives/key-table.ts";
 import type { Lease } from "./lease.ts";
 import type { Load } from "./load.ts";
@@ -16,7 +16,7 @@ import type { Trust } from "../coherence/trust.ts";
  */
 export class Guard extends KeyNode {
   fencedBy: FencedBy | undefined;
-  isBroken = false;
+  isTainted = false;
   /** `Trust.epoch` when it was sent: what may have been missed since is not known. */
   epoch = 0;
   /** Where it stands in the order in which things of this process began. */
@@ -29,7 +29,7 @@ export class WriteGuard extends Guard {}
 
 /** A caller who waits for a flight. */
 export class Waiter {
-  readonly call: Call;
+  readonly call: GetOrSetCall;
   readonly isCoalesced: boolean;
   readonly resolve: (value: unknown) => void;
   readonly reject: (reason: unknown) => void;
@@ -37,7 +37,12 @@ export class Waiter {
   isLimited = false;
   #cancels: (() => void)[] | undefined;
 
-  constructor(call: Call, isCoalesced: boolean, resolve: (value: unknown) => void, reject: (reason: unknown) => void) {
+  constructor(
+    call: GetOrSetCall,
+    isCoalesced: boolean,
+    resolve: (value: unknown) => void,
+    reject: (reason: unknown) => void,
+  ) {
     this.call = call;
     this.isCoalesced = isCoalesced;
     this.resolve = resolve;
@@ -57,10 +62,10 @@ export class Waiter {
 
 /** Everything in progress for one key, from the read to the store; its callers share it. Its policy is the first caller's, its tags are everyone's. */
 export class Flight extends Guard implements ReadRequest {
-  readonly call: Call;
-  tagsAt: number;
+  readonly call: GetOrSetCall;
+  tagSequence: number;
   /** `Tags.now` up to which what was heard of tags elsewhere has left its own as they were. */
-  heardAt: number;
+  heardSequence: number;
   /** When the backend was asked last. */
   readAt: number;
   /** Whether new callers may share it. Whatever happens to its key ends that; so does a tag event, see `Tags.hasEvents`. */
@@ -84,8 +89,8 @@ export class Flight extends Guard implements ReadRequest {
   backendLeftMs: number;
   reason: LoadReason;
   /** A copy that may still be served instead of a load, and the label of the tier that had it. */
-  reserve: Entry | undefined;
-  reserveTier = "";
+  fallback: Entry | undefined;
+  fallbackTier = "";
   /** Whether that is a copy of this process from before it began. */
   hasCopy = false;
   #tags: readonly string[];
@@ -97,33 +102,33 @@ export class Flight extends Guard implements ReadRequest {
   loaded: { readonly value: unknown } | undefined;
   #settled: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
 
-  constructor(call: Call, tagsAt: number, reason: LoadReason, isBackground: boolean) {
+  constructor(call: GetOrSetCall, tagSequence: number, reason: LoadReason, isBackground: boolean) {
     super();
     this.call = call;
     this.#tags = call.tags;
-    this.tagsAt = tagsAt;
+    this.tagSequence = tagSequence;
     // What never leaves the process is not changed by what others call.
-    this.heardAt = call.space.remote === undefined ? Infinity : tagsAt;
+    this.heardSequence = call.namespace.remote === undefined ? Infinity : tagSequence;
     this.reason = reason;
     this.isBackground = isBackground;
-    this.backendLeftMs = call.space.remote?.deadlineMs ?? 0;
+    this.backendLeftMs = call.namespace.remote?.deadlineMs ?? 0;
     this.readAt = call.startedAt;
   }
 
   /** Asks the backend again, as if it began now. Who waits for it does so still, and nobody joins. */
-  restart(epoch: number, tagsAt: number, now: number): void {
+  restart(epoch: number, tagSequence: number, now: number): void {
     this.fencedBy = undefined;
     this.resent(epoch);
-    this.tagsAt = tagsAt;
+    this.tagSequence = tagSequence;
     this.readAt = now;
-    this.backendLeftMs = this.call.space.remote!.deadlineMs;
+    this.backendLeftMs = this.call.namespace.remote!.deadlineMs;
     this.isReading = true;
   }
 
   /** What it brings is from now on, unless something is heard. Who comes later does not share what was missed before. */
   resent(epoch: number): void {
     if (epoch !== this.epoch) this.isJoinable = false;
-    this.isBroken = false;
+    this.isTainted = false;
     this.epoch = epoch;
   }
 
@@ -135,8 +140,8 @@ export class Flight extends Guard implements ReadRequest {
     return this.call.isAfter;
   }
 
-  get place(): Place {
-    return this.call.space.place;
+  get keySpace(): KeySpace {
+    return this.call.namespace.keySpace;
   }
 
   get key(): string {
@@ -144,7 +149,7 @@ export class Flight extends Guard implements ReadRequest {
   }
 
   get schema(): StandardSchema<unknown> | undefined {
-    return this.call.space.schema;
+    return this.call.namespace.schema;
   }
 
   get expectedTags(): readonly string[] {
@@ -179,7 +184,7 @@ export class Flight extends Guard implements ReadRequest {
   }
 
   /** Ends the wait of everyone, or of those that `takes` names. */
-  takeAll(takes?: (call: Call) => boolean): readonly Waiter[] {
+  takeAll(takes?: (call: GetOrSetCall) => boolean): readonly Waiter[] {
     const waiters = takes === undefined ? this.#waiters : this.#waiters.filter(({ call }) => takes(call));
     this.#waiters = takes === undefined ? [] : this.#waiters.filter(({ call }) => !takes(call));
     for (const waiter of waiters) waiter.end();
@@ -229,7 +234,7 @@ export class Flights {
       if (
         each instanceof Flight &&
         each.isJoinable &&
-        (each.call.space.remote === undefined ||
+        (each.call.namespace.remote === undefined ||
           (each.epoch === this.#trust.epoch &&
             (each.isAway || this.#trust.mayShare(each.hasCopy ? -Infinity : each.readAt, now))))
       )
@@ -238,13 +243,13 @@ export class Flights {
   }
 
   /** Whether what this brings is what the backend holds, as far as anybody has told. */
-  isSound(guard: Guard): boolean {
-    return !guard.isBroken && guard.epoch === this.#trust.epoch;
+  isUntainted(guard: Guard): boolean {
+    return !guard.isTainted && guard.epoch === this.#trust.epoch;
   }
 
   /** Something changed elsewhere, or may have. */
-  break(at: string): void {
-    for (let each = this.#guards.first(at); each !== undefined; each = this.#guards.after(each)) broken(each);
+  taint(at: string): void {
+    for (let each = this.#guards.first(at); each !== undefined; each = this.#guards.after(each)) tainted(each);
   }
 
   /** Whoever waits for a load elsewhere looks again. */
@@ -287,7 +292,7 @@ export class Flights {
   fenceOlder(at: string, stored: Flight): void {
     for (let each = this.#guards.first(at); each !== undefined; each = this.#guards.after(each))
       if (each !== stored && (each.serial < stored.serial || !(each instanceof Flight) || each.isReading)) {
-        if (each instanceof Flight && each.serial > stored.serial) broken(each);
+        if (each instanceof Flight && each.serial > stored.serial) tainted(each);
         else fenced(each, "set");
       }
   }
@@ -306,11 +311,11 @@ export class Flights {
 function fenced(guard: Guard, by: FencedBy): void {
   // The end of freshness alone leaves what may stand in; it takes the lease as well.
   if (guard.fencedBy === undefined || (guard.fencedBy === "stale" && by !== "lease")) guard.fencedBy = by;
-  broken(guard);
+  tainted(guard);
 }
 
-function broken(guard: Guard): void {
-  guard.isBroken = true;
+function tainted(guard: Guard): void {
+  guard.isTainted = true;
   if (!(guard instanceof Flight)) return;
   guard.isJoinable = false;
   woken(guard);

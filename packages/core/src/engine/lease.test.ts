@@ -1,13 +1,13 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { TagVersion } from "../contracts/backend.ts";
 import type { EntryLeases } from "../tiers/entry-tier.ts";
-import { rootPlace } from "../entry/key.ts";
+import { rootKeySpace } from "../entry/key.ts";
 import { Lease, LEASE_MS } from "./lease.ts";
 import { gate, type Gate } from "../testing/gate.ts";
 import { flush } from "../testing/outcome.ts";
 import { TestClock } from "../testing/test-clock.ts";
 
-const place = rootPlace("shop");
+const keySpace = rootKeySpace("shop");
 const T = "{~shop}::t";
 const version = (n: number): TagVersion => ({ hard: `i.${n}`, soft: `i.${n}` });
 
@@ -32,7 +32,7 @@ function lease(): Lease {
     leases: leases as EntryLeases,
     clock,
     key: "k",
-    place,
+    keySpace,
     among,
     versionsNow: async (tags) => {
       log.push(`read ${tags.join()}`);

@@ -2,7 +2,7 @@ import type { TagVersion } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
 import type { EntryLeases } from "../tiers/entry-tier.ts";
 import { newId } from "../primitives/ids.ts";
-import type { Place } from "../entry/key.ts";
+import type { KeySpace } from "../entry/key.ts";
 import type { Pinned } from "../tags/tag-events.ts";
 
 /** How long a holder that died keeps others waiting. Renewed at a third of it. */
@@ -15,7 +15,7 @@ export interface LeaseOf {
   readonly leases: EntryLeases;
   readonly clock: Clock;
   readonly key: string;
-  readonly place: Place;
+  readonly keySpace: KeySpace;
   /** Where it is listed from the question to its end. */
   readonly among: Set<Lease>;
   /** The versions of tags now. */
@@ -83,8 +83,8 @@ export class Lease {
     this.#isUnwanted = true;
     if (this.#state !== "held") return;
     this.end();
-    const { leases, key, place, freed } = this.#of;
-    leases.release(key, place, this.token).then(freed, ignore);
+    const { leases, key, keySpace, freed } = this.#of;
+    leases.release(key, keySpace, this.token).then(freed, ignore);
   }
 
   /** This process renewed these tags: what was loaded under their versions is not valid. */
@@ -95,7 +95,7 @@ export class Lease {
   /** These tags changed elsewhere, or may have. A message alone proves nothing: pinning a version that was missing looks the same. */
   tagsChanged(tags: readonly string[]): void {
     for (const tag of tags)
-      if (this.#of.place.tagPrefixes.some((prefix) => tag.startsWith(prefix))) this.#changed.add(tag);
+      if (this.#of.keySpace.tagPrefixes.some((prefix) => tag.startsWith(prefix))) this.#changed.add(tag);
     void this.#compare();
   }
 
@@ -136,9 +136,9 @@ export class Lease {
   }
 
   #renewLater(): void {
-    const { leases, clock, key, place, lost } = this.#of;
+    const { leases, clock, key, keySpace, lost } = this.#of;
     this.#cancelRenewal = clock.schedule(() => {
-      leases.renew(key, place, this.token, LEASE_MS).then(
+      leases.renew(key, keySpace, this.token, LEASE_MS).then(
         (isHeld) => {
           if (this.#state === "over") return;
           if (isHeld) return this.#renewLater();

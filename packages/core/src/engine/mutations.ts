@@ -1,19 +1,19 @@
 import type { TagVersion } from "../contracts/backend.ts";
-import type { Ladder } from "./read-through.ts";
-import type { Core } from "./context.ts";
+import type { ReadThrough } from "./read-through.ts";
+import type { EngineContext } from "./context.ts";
 import type { Encoded } from "../entry/codec.ts";
 import { lifeOf, staleFrom, type Entry } from "../entry/entry.ts";
 import { ConfigurationError } from "../contracts/errors.ts";
 import type { FencedBy } from "../contracts/events.ts";
-import type { Space } from "./call.ts";
+import type { NamespaceContext } from "./call.ts";
 import { WriteGuard } from "./flights.ts";
 import { dependencies, localKey } from "../entry/key.ts";
 import { lifetimeOf, type EntryOptions } from "../entry/policy.ts";
 import { newId } from "../primitives/ids.ts";
 import { orPending } from "../tiers/recovery.ts";
-import type { Storing } from "./store-loaded.ts";
-import { judgeVersions, tagKeys } from "../tags/tag-events.ts";
-import { ALWAYS } from "../coherence/trust.ts";
+import type { LoadedStore } from "./loaded-store.ts";
+import { compareVersions, tagKeys } from "../tags/tag-events.ts";
+import { EPOCH_ALWAYS } from "../coherence/trust.ts";
 
 /**
  * `pending`: this process has it until the backend answers; there nothing older is left then, nor this: it is replayed as a
@@ -58,32 +58,32 @@ export interface DeleteManyResult {
  * unknown, remember the invalidation. The first step is synchronous, so nobody who calls later can see what was before.
  */
 export class Mutations {
-  readonly #core: Core;
-  readonly #ladder: Ladder;
-  readonly #storing: Storing;
+  readonly #context: EngineContext;
+  readonly #readThrough: ReadThrough;
+  readonly #loadedStore: LoadedStore;
   /** Tag versions seen last: an unchanged one saves a write the trip that asks for it. Only ever a guess. */
   readonly #guessed = new Map<string, TagVersion>();
 
-  constructor(core: Core, ladder: Ladder, storing: Storing) {
-    this.#core = core;
-    this.#ladder = ladder;
-    this.#storing = storing;
+  constructor(context: EngineContext, readThrough: ReadThrough, loadedStore: LoadedStore) {
+    this.#context = context;
+    this.#readThrough = readThrough;
+    this.#loadedStore = loadedStore;
   }
 
   async set(
-    space: Space,
+    namespace: NamespaceContext,
     key: string,
     at: string,
     value: unknown,
     options: EntryOptions | undefined,
   ): Promise<WriteResult> {
-    const { local, clock, random, tags, trust, flights, chains, recovery } = this.#core;
-    const { place, remote } = space;
+    const { local, clock, random, tags, trust, flights, writes, recovery } = this.#context;
+    const { keySpace, remote } = namespace;
     if ((options?.tags?.length ?? 0) !== 0 || options?.etag !== undefined || options?.lastModified !== undefined)
-      checkRoomForMeta(space);
-    const life = lifetimeOf(value, space.policy, options, random);
+      checkRoomForMeta(namespace);
+    const life = lifetimeOf(value, namespace.policy, options, random);
     if (life.ttlMs <= 0)
-      return { status: (await this.delete(space, key, at)).status === "pending" ? "pending" : "refused" };
+      return { status: (await this.delete(namespace, key, at)).status === "pending" ? "pending" : "refused" };
     const now = clock.now();
     const names = [...new Set(options?.tags ?? [])];
     const expiresAt = now + life.ttlMs + Math.max(life.staleWhileRevalidateMs, life.staleIfErrorMs);
@@ -95,21 +95,21 @@ export class Mutations {
       expiresAt,
       deadAt: expiresAt,
       tags: names,
-      dependsOn: dependencies(place, names),
+      dependsOn: dependencies(keySpace, names),
       version: remote?.leases && newId(),
       epoch: undefined,
-      checkedAt: tags.now,
+      tagSequence: tags.sequence,
       etag: options?.etag,
       lastModified: options?.lastModified,
     };
-    const localTtlMs = space.policy.localTtlMs ?? Infinity;
+    const localTtlMs = namespace.policy.localTtlMs ?? Infinity;
     if (remote === undefined) {
       // One step here, so the old copy is given up for a new one only.
-      const error = local?.put(at, entry, localTtlMs, ALWAYS);
+      const error = local?.put(at, entry, localTtlMs, EPOCH_ALWAYS);
       if (error !== undefined) throw error;
       flights.fence(at, "set");
-      this.#ladder.endBackoff(at);
-      this.#reportKey(space, key, "remove");
+      this.#readThrough.endBackoff(at);
+      this.#reportKey(namespace, key, "remove");
       // The tier may have found it too large.
       return local?.get(at, now) === undefined ? { status: "refused" } : { status: "stored", token: this.#token() };
     }
@@ -119,28 +119,28 @@ export class Mutations {
     try {
       let encoded: Encoded | undefined;
       let versions: readonly TagVersion[] | undefined;
-      const status = await chains.run(at, () =>
-        orPending(recovery, place, key, async () => {
+      const status = await writes.run(at, () =>
+        orPending(recovery, keySpace, key, async () => {
           encoded = await remote.encode(entry.value);
-          guard.isBroken = false;
+          guard.isTainted = false;
           guard.epoch = trust.epoch;
-          const written = await this.#write(entry, encoded, key, space);
+          const written = await this.#write(entry, encoded, key, namespace);
           versions = written.versions;
           return written.status;
         }),
       );
       this.#acknowledged(at, "set");
-      if (guard.fencedBy === undefined && !tags.wasCalled(entry.dependsOn, entry.checkedAt)) {
-        const isSound = status === "stored" && flights.isSound(guard);
+      if (guard.fencedBy === undefined && !tags.wasCalled(entry.dependsOn, entry.tagSequence)) {
+        const isUntainted = status === "stored" && flights.isUntainted(guard);
         const kept =
           encoded === undefined
             ? entry
             : { ...entry, versions, encoding: encoded.encoding, encodedBytes: encoded.data.length };
-        local?.put(at, kept, localTtlMs, isSound ? trust.epoch : trust.unconfirmed);
-        if (!isSound && status === "stored" && entry.version !== undefined)
-          this.#storing.confirm(space, key, at, entry.version);
+        local?.put(at, kept, localTtlMs, isUntainted ? trust.epoch : trust.unconfirmed);
+        if (!isUntainted && status === "stored" && entry.version !== undefined)
+          this.#loadedStore.confirm(namespace, key, at, entry.version);
       }
-      this.#reportKey(space, key, "remove");
+      this.#reportKey(namespace, key, "remove");
       return status === "stored" ? { status, token: this.#token() } : { status };
     } finally {
       flights.remove(guard);
@@ -149,37 +149,37 @@ export class Mutations {
     }
   }
 
-  async delete(space: Space, key: string, at: string): Promise<DeleteResult> {
-    const { local, clock, chains, recovery } = this.#core;
-    const { place, remote } = space;
+  async delete(namespace: NamespaceContext, key: string, at: string): Promise<DeleteResult> {
+    const { local, clock, writes, recovery } = this.#context;
+    const { keySpace, remote } = namespace;
     const wasHere = local?.get(at, clock.now()) !== undefined;
     this.#fence(at, "delete");
-    this.#reportKey(space, key, "remove");
+    this.#reportKey(namespace, key, "remove");
     if (remote === undefined) return { status: wasHere ? "deleted" : "missing", token: this.#token() };
-    const status = await chains.run(at, () => orPending(recovery, place, key, () => remote.remove(key, place)));
+    const status = await writes.run(at, () => orPending(recovery, keySpace, key, () => remote.remove(key, keySpace)));
     this.#acknowledged(at, "delete");
     if (status === "pending") return { status };
     return { status: wasHere ? "deleted" : status, token: this.#token() };
   }
 
-  async markStale(space: Space, key: string, at: string): Promise<MarkStaleResult> {
-    const { local, clock, chains, recovery } = this.#core;
-    const { place, remote } = space;
+  async markStale(namespace: NamespaceContext, key: string, at: string): Promise<MarkStaleResult> {
+    const { local, clock, writes, recovery } = this.#context;
+    const { keySpace, remote } = namespace;
     const now = clock.now();
     const held = local?.get(at, now);
     this.#fence(at, "stale");
-    this.#reportKey(space, key, "stale");
+    this.#reportKey(namespace, key, "stale");
     if (remote === undefined) {
       if (held === undefined) return { status: "missing" };
       const staleNow = staleFrom(held, now);
       if (lifeOf(staleNow, now).expiresInMs > 0) local!.tier.set(at, staleNow);
       return { status: "stale" };
     }
-    const status = await chains.run(at, () =>
-      orPending(recovery, place, key, async () => {
-        if (recovery?.covers(place, key, NO_TAGS) !== true) return remote.markStale(key, place);
+    const status = await writes.run(at, () =>
+      orPending(recovery, keySpace, key, async () => {
+        if (recovery?.covers(keySpace, key, NO_TAGS) !== true) return remote.markStale(key, keySpace);
         // A removal waits for the backend: what is still there must not come back as stale.
-        await remote.remove(key, place);
+        await remote.remove(key, keySpace);
         return "missing";
       }),
     );
@@ -188,25 +188,29 @@ export class Mutations {
   }
 
   /** `tags` empty: the whole namespace. */
-  async invalidate(space: Space, names: readonly string[], mode: "hard" | "soft"): Promise<InvalidateResult> {
-    const { tags, local, recovery, events, leases } = this.#core;
-    const { place, remote } = space;
-    checkRoomForMeta(space);
-    const keys = tagKeys(place, names);
-    tags.called(place, keys, mode);
-    this.#core.journal?.note(
-      place.tagPrefixes.at(-1)!,
+  async invalidate(
+    namespace: NamespaceContext,
+    names: readonly string[],
+    mode: "hard" | "soft",
+  ): Promise<InvalidateResult> {
+    const { tags, local, recovery, events, leases } = this.#context;
+    const { keySpace, remote } = namespace;
+    checkRoomForMeta(namespace);
+    const keys = tagKeys(keySpace, names);
+    tags.called(keySpace, keys, mode);
+    this.#context.decisions?.note(
+      keySpace.tagPrefixes.at(-1)!,
       "write",
       `${names.length === 0 ? "cleared" : `tags ${names.join(", ")} ${mode === "hard" ? "invalidated" : "marked stale"}`} here`,
     );
-    const calledAt = tags.now;
+    const callSequence = tags.sequence;
     // Nothing below the root outlives its clear, so its memory can go at once.
-    if (names.length === 0 && place.path.length === 0) local?.tier.clear();
+    if (names.length === 0 && keySpace.path.length === 0) local?.tier.clear();
     if (events.invalidate.isObserved) {
       const scope = names.length === 0 ? "namespace" : "tags";
       events.invalidate.emit({
-        cache: this.#core.name,
-        namespace: place.path,
+        cache: this.#context.name,
+        namespace: keySpace.path,
         scope,
         mode: mode === "hard" ? "remove" : "stale",
         origin: "here",
@@ -220,13 +224,13 @@ export class Mutations {
       // Behind the renewal: before it, a load under the old versions might be granted, for nothing.
       for (const lease of leases) lease.releaseUnder(keys);
       await renewing;
-      recovery?.acknowledgedTags(place, keys, mode, calledAt);
+      recovery?.acknowledgedTags(keySpace, keys, mode, callSequence);
       return { status: "done", token: this.#token() };
     } catch {
-      recovery?.addTags(place, keys, mode, calledAt);
+      recovery?.addTags(keySpace, keys, mode, callSequence);
       return { status: "pending" };
     } finally {
-      tags.called(place, keys, mode);
+      tags.called(keySpace, keys, mode);
       // Those that were granted meanwhile: what they load is fenced by now.
       for (const lease of leases) lease.releaseUnder(keys);
     }
@@ -245,43 +249,48 @@ export class Mutations {
     entry: Entry,
     encoded: Encoded,
     key: string,
-    { place, remote }: Space,
+    { keySpace, remote }: NamespaceContext,
   ): Promise<{ readonly status: "stored" | "refused"; readonly versions: readonly TagVersion[] | undefined }> {
     const versions = remote!.versions;
-    if (versions === undefined) return { status: await remote!.write(entry, encoded, undefined, key, place), versions };
+    if (versions === undefined)
+      return { status: await remote!.write(entry, encoded, undefined, key, keySpace), versions };
     const guesses = entry.dependsOn.map((each) => this.#guessed.get(each));
     if (guesses.every((guess) => guess !== undefined)) {
       const [status, current] = await Promise.all([
-        remote!.write(entry, encoded, guesses, key, place),
+        remote!.write(entry, encoded, guesses, key, keySpace),
         versions.read(entry.dependsOn),
       ]);
-      if (judgeVersions(guesses, current) === "current") return { status, versions: guesses };
+      if (compareVersions(guesses, current) === "current") return { status, versions: guesses };
     }
     const pinned = await versions.pin(entry.dependsOn);
     if (this.#guessed.size > MAX_GUESSED) this.#guessed.clear();
     entry.dependsOn.forEach((each, i) => this.#guessed.set(each, pinned.versions[i]!));
-    return { status: await remote!.write(entry, encoded, pinned.versions, key, place), versions: pinned.versions };
+    return { status: await remote!.write(entry, encoded, pinned.versions, key, keySpace), versions: pinned.versions };
   }
 
   #fence(at: string, by: FencedBy): void {
-    this.#core.flights.fence(at, by);
-    this.#core.local?.tier.delete(at);
-    this.#ladder.endBackoff(at);
+    this.#context.flights.fence(at, by);
+    this.#context.local?.tier.delete(at);
+    this.#readThrough.endBackoff(at);
   }
 
   /** What was read before the acknowledgement may be older. */
   #acknowledged(at: string, by: FencedBy): void {
-    this.#core.flights.fenceReads(at, by);
-    this.#core.flights.releaseFenced(at);
-    this.#core.local?.tier.delete(at);
-    this.#ladder.endBackoff(at);
+    this.#context.flights.fenceReads(at, by);
+    this.#context.flights.releaseFenced(at);
+    this.#context.local?.tier.delete(at);
+    this.#readThrough.endBackoff(at);
   }
 
-  #reportKey({ place }: Space, key: string, mode: "remove" | "stale"): void {
-    const { events, name, journal } = this.#core;
-    journal?.note(localKey(place, key), "write", mode === "remove" ? "replaced or removed here" : "marked stale here");
+  #reportKey({ keySpace }: NamespaceContext, key: string, mode: "remove" | "stale"): void {
+    const { events, name, decisions } = this.#context;
+    decisions?.note(
+      localKey(keySpace, key),
+      "write",
+      mode === "remove" ? "replaced or removed here" : "marked stale here",
+    );
     if (events.invalidate.isObserved)
-      events.invalidate.emit({ cache: name, namespace: place.path, scope: "key", mode, origin: "here", key });
+      events.invalidate.emit({ cache: name, namespace: keySpace.path, scope: "key", mode, origin: "here", key });
   }
 
   /** Names a write that the backend has, or that a cache without a backend has: a later read with it asks there. */
@@ -292,7 +301,7 @@ export class Mutations {
 }
 
 /** @throws {ConfigurationError} where entries cannot carry what the call needs. */
-export function checkRoomForMeta({ remote }: Space): void {
+export function checkRoomForMeta({ remote }: NamespaceContext): void {
   if (remote?.keepsMeta === false)
     throw new ConfigurationError(
       `${remote.label}: its layout has no room for tags, validators and clear; use the full layout, or delete keys one by one`,

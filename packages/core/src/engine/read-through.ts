@@ -1,16 +1,16 @@
-import { hit, stale, type Callers } from "./waiters.ts";
-import type { Core } from "./context.ts";
-import { judge, newer, standsIn, type Entry } from "../entry/entry.ts";
+import { hit, stale, type Waiters } from "./waiters.ts";
+import type { EngineContext } from "./context.ts";
+import { judge, newer, canServeOnError, type Entry } from "../entry/entry.ts";
 import { LoadTimeoutError } from "../contracts/errors.ts";
 import { traced } from "../contracts/events.ts";
-import type { Call, Space } from "./call.ts";
+import type { GetOrSetCall, NamespaceContext } from "./call.ts";
 import type { LeaseAnswer } from "../tiers/entry-tier.ts";
 import { Flight } from "./flights.ts";
 import { dependencies, localKey } from "../entry/key.ts";
 import { isLoading, Load, reentrant, whileLoading, type Loaded } from "./load.ts";
 import { POLL_MS } from "./lease.ts";
 import { unasked } from "../tiers/recovery.ts";
-import type { Storing } from "./store-loaded.ts";
+import type { LoadedStore } from "./loaded-store.ts";
 import type { Pinned } from "../tags/tag-events.ts";
 
 /**
@@ -33,28 +33,28 @@ import type { Pinned } from "../tags/tag-events.ts";
  * Promises kept here: nothing is promoted or stored that a fence overtook; a failed flight leaves in the tick in which
  * it fails, so that two loads never run at once for its sake; each caller ends exactly once, within his own limits.
  */
-export class Ladder {
-  readonly #core: Core;
-  readonly #callers: Callers;
-  readonly #storing: Storing;
+export class ReadThrough {
+  readonly #context: EngineContext;
+  readonly #waiters: Waiters;
+  readonly #loadedStore: LoadedStore;
   /** By local key, until when a failed load is not tried again. */
   readonly #backoffs = new Map<string, number>();
 
-  constructor(core: Core, callers: Callers, storing: Storing) {
-    this.#core = core;
-    this.#callers = callers;
-    this.#storing = storing;
+  constructor(context: EngineContext, waiters: Waiters, loadedStore: LoadedStore) {
+    this.#context = context;
+    this.#waiters = waiters;
+    this.#loadedStore = loadedStore;
   }
 
   /** A fresh local copy: counted, and handed out as this caller gets it. */
-  hit(space: Space, key: string, startedAt: number, held: Entry): unknown {
-    const { local, meter, events, clock, journal } = this.#core;
-    journal?.note(localKey(space.place, key), "call", `hit, from ${local!.label}`);
+  hit(namespace: NamespaceContext, key: string, startedAt: number, held: Entry): unknown {
+    const { local, meter, events, clock, decisions } = this.#context;
+    decisions?.note(localKey(namespace.keySpace, key), "call", `hit, from ${local!.label}`);
     local!.meter.hits += 1;
     meter.hits += 1;
     if (events.hit.isObserved)
       events.hit.emit({
-        ...this.#callers.keyEvent({ space, key }),
+        ...this.#waiters.keyEvent({ namespace, key }),
         tier: local!.label,
         durationMs: clock.now() - startedAt,
       });
@@ -62,7 +62,7 @@ export class Ladder {
   }
 
   /** What a local copy alone could not answer. `held` is that copy, if there is one. */
-  fetch(call: Call, held: Entry | undefined): Promise<unknown> {
+  fetch(call: GetOrSetCall, held: Entry | undefined): Promise<unknown> {
     const { answer, flight } = this.#enter(call, held);
     if (flight !== undefined)
       this.#proceed(
@@ -70,7 +70,7 @@ export class Ladder {
         this.#isCovered(flight)
           ? this.#readAfterReplay(flight)
           : this.#reads(flight)
-            ? call.space.remote!.read(flight, flight.backendLeftMs)
+            ? call.namespace.remote!.read(flight, flight.backendLeftMs)
             : undefined,
       );
     return answer;
@@ -78,12 +78,12 @@ export class Ladder {
 
   /** {@link fetch} for many calls of one namespace: one trip to the backend. */
   fetchMany(
-    calls: readonly (readonly [Call, Entry | undefined])[],
+    calls: readonly (readonly [GetOrSetCall, Entry | undefined])[],
   ): readonly { readonly answer: Promise<unknown>; readonly flight: Flight | undefined }[] {
     const entered = calls.map(([call, held]) => this.#enter(call, held));
     const flights = entered.flatMap(({ flight }) => flight ?? []);
     const reading = flights.filter((flight) => this.#reads(flight) && !this.#isCovered(flight));
-    const sent = reading[0]?.call.space.remote!.readMany(reading, reading[0].backendLeftMs) ?? [];
+    const sent = reading[0]?.call.namespace.remote!.readMany(reading, reading[0].backendLeftMs) ?? [];
     const reads = new Map(reading.map((flight, i) => [flight, sent[i]]));
     for (const flight of flights)
       this.#proceed(flight, reads.get(flight) ?? (this.#isCovered(flight) ? this.#readAfterReplay(flight) : undefined));
@@ -92,16 +92,18 @@ export class Ladder {
 
   /** The rungs before the backend: a stale copy, another caller's flight, else a flight of its own. */
   #enter(
-    call: Call,
+    call: GetOrSetCall,
     held: Entry | undefined,
   ): { readonly answer: Promise<unknown>; readonly flight: Flight | undefined } {
-    const { flights, tags, journal, local } = this.#core;
-    if (journal !== undefined && local !== undefined)
-      journal.note(call.at, "copy", local.explain(call.at, call.startedAt));
+    const { flights, tags, decisions, local } = this.#context;
+    if (decisions !== undefined && local !== undefined)
+      decisions.note(call.at, "copy", local.explain(call.at, call.startedAt));
     const isOwn = call.isForced || call.isAfter;
     const joinable = flights.joinable(call.at, call.startedAt);
     const joined =
-      isOwn || joinable === undefined || tags.hasEvents(call.space.place, joinable.tagsAt, joinable.heardAt)
+      isOwn ||
+      joinable === undefined ||
+      tags.hasEvents(call.namespace.keySpace, joinable.tagSequence, joinable.heardSequence)
         ? undefined
         : joinable;
     const verdict = isOwn ? "absent" : judge(held, call.startedAt, call.policy);
@@ -112,31 +114,31 @@ export class Ladder {
         const isBackedOff = this.#isBackedOff(call.at, call.startedAt);
         const { label } = local!;
         const answer = Promise.resolve(
-          this.#callers.serve(
+          this.#waiters.serve(
             call,
             false,
             verdict === "revalidate" ? stale(held!, label, isBackedOff ? "error" : "revalidating") : hit(held!, label),
           ),
         );
         const refreshes =
-          verdict !== "fresh" && joined === undefined && !isBackedOff && !isLoading(this.#core, call.at);
+          verdict !== "fresh" && joined === undefined && !isBackedOff && !isLoading(this.#context, call.at);
         return { answer, flight: refreshes ? this.#launch(call, held, true) : undefined };
       }
-      case "reserve":
+      case "fallback":
       case "absent": {
-        if (isLoading(this.#core, call.at))
-          return { answer: this.#callers.reject(call, reentrant(call.key)), flight: undefined };
+        if (isLoading(this.#context, call.at))
+          return { answer: this.#waiters.reject(call, reentrant(call.key)), flight: undefined };
         if (call.signal?.aborted === true)
-          return { answer: this.#callers.reject(call, call.signal.reason), flight: undefined };
+          return { answer: this.#waiters.reject(call, call.signal.reason), flight: undefined };
         if (joined !== undefined) return { answer: this.#join(joined, call), flight: undefined };
         const flight = this.#launch(call, held, false);
-        return { answer: this.#callers.wait(flight, call, false), flight };
+        return { answer: this.#waiters.wait(flight, call, false), flight };
       }
     }
   }
 
-  #launch(call: Call, held: Entry | undefined, isBackground: boolean): Flight {
-    const { flights, tags, local, clock, waitUntil } = this.#core;
+  #launch(call: GetOrSetCall, held: Entry | undefined, isBackground: boolean): Flight {
+    const { flights, tags, local, clock, waitUntil } = this.#context;
     const isHeld = held !== undefined && clock.now() < held.deadAt && !call.isAfter;
     const reason = call.isForced
       ? "forced"
@@ -145,10 +147,10 @@ export class Ladder {
         : judge(held, call.startedAt, call.policy) === "ahead"
           ? "refresh-ahead"
           : "stale";
-    const flight = new Flight(call, tags.now, reason, isBackground);
+    const flight = new Flight(call, tags.sequence, reason, isBackground);
     if (isHeld) {
-      flight.reserve = held;
-      flight.reserveTier = local!.label;
+      flight.fallback = held;
+      flight.fallbackTier = local!.label;
       flight.hasCopy = true;
     }
     flights.add(call.at, flight);
@@ -157,25 +159,25 @@ export class Ladder {
     return flight;
   }
 
-  #join(flight: Flight, call: Call): Promise<unknown> {
-    const { meter, events } = this.#core;
+  #join(flight: Flight, call: GetOrSetCall): Promise<unknown> {
+    const { meter, events } = this.#context;
     meter.coalesced += 1;
-    if (events.coalesced.isObserved) events.coalesced.emit(this.#callers.keyEvent(call));
+    if (events.coalesced.isObserved) events.coalesced.emit(this.#waiters.keyEvent(call));
     if (call.tags.length !== 0) flight.addTags(call.tags);
     if (flight.loaded !== undefined)
-      return Promise.resolve(this.#callers.serve(call, true, { status: "miss", value: flight.loaded.value }));
+      return Promise.resolve(this.#waiters.serve(call, true, { status: "miss", value: flight.loaded.value }));
     // A flight that went on behind an answer has it for late callers too.
-    switch (flight.isBackground ? judge(flight.reserve, call.startedAt, call.policy) : "absent") {
+    switch (flight.isBackground ? judge(flight.fallback, call.startedAt, call.policy) : "absent") {
       case "fresh":
       case "ahead":
-        return Promise.resolve(this.#callers.serve(call, true, hit(flight.reserve!, flight.reserveTier)));
+        return Promise.resolve(this.#waiters.serve(call, true, hit(flight.fallback!, flight.fallbackTier)));
       case "revalidate":
         return Promise.resolve(
-          this.#callers.serve(call, true, stale(flight.reserve!, flight.reserveTier, "revalidating")),
+          this.#waiters.serve(call, true, stale(flight.fallback!, flight.fallbackTier, "revalidating")),
         );
-      case "reserve":
+      case "fallback":
       case "absent":
-        return this.#callers.wait(flight, call, true);
+        return this.#waiters.wait(flight, call, true);
     }
   }
 
@@ -185,7 +187,7 @@ export class Ladder {
    */
   #reads({
     call: {
-      space: { remote },
+      namespace: { remote },
       isForced,
       isAfter,
     },
@@ -195,19 +197,19 @@ export class Ladder {
 
   /** Whether an invalidation that waits for the backend covers what would be found there. A forced load looks for nothing. */
   #isCovered(flight: Flight): boolean {
-    const { recovery } = this.#core;
+    const { recovery } = this.#context;
     return (
       !flight.call.isForced &&
       recovery !== undefined &&
       recovery.size !== 0 &&
-      recovery.covers(flight.place, flight.key, dependencies(flight.place, flight.expectedTags))
+      recovery.covers(flight.keySpace, flight.key, dependencies(flight.keySpace, flight.expectedTags))
     );
   }
 
   /** The invalidation goes first; while it cannot, the backend is as good as away. */
   async #readAfterReplay(flight: Flight): Promise<Entry | undefined> {
-    const { remote } = flight.call.space;
-    if (this.#isCovered(flight)) await this.#storing.inTime(flight, this.#core.recovery!.replay());
+    const { remote } = flight.call.namespace;
+    if (this.#isCovered(flight)) await this.#loadedStore.inTime(flight, this.#context.recovery!.replay());
     if (this.#isCovered(flight)) throw unasked(remote!.label);
     return this.#reads(flight) ? remote!.read(flight, flight.backendLeftMs) : undefined;
   }
@@ -219,9 +221,9 @@ export class Ladder {
     }
     read.then(
       (entry) => {
-        const { space } = flight.call;
-        const now = this.#core.clock.now();
-        flight.backendLeftMs = space.remote!.deadlineMs - (now - flight.readAt);
+        const { namespace } = flight.call;
+        const now = this.#context.clock.now();
+        flight.backendLeftMs = namespace.remote!.deadlineMs - (now - flight.readAt);
         this.#found(flight, entry);
       },
       () => this.#away(flight),
@@ -232,29 +234,29 @@ export class Ladder {
   #away(flight: Flight): void {
     flight.isAway = true;
     if (flight.isOver) return;
-    const { local, clock, journal } = this.#core;
+    const { local, clock, decisions } = this.#context;
     const copy = flight.call.isAfter ? undefined : local?.unconfirmed(flight.at, clock.now());
-    journal?.note(flight.at, "backend", copy === undefined ? "away" : "away: the copy stands in for it");
+    decisions?.note(flight.at, "backend", copy === undefined ? "away" : "away: the copy stands in for it");
     if (copy === undefined) return void this.#load(flight);
-    flight.reserve = newer(copy, flight.reserve);
-    flight.reserveTier = local!.label;
-    this.#judge(flight, flight.reserve);
+    flight.fallback = newer(copy, flight.fallback);
+    flight.fallbackTier = local!.label;
+    this.#decide(flight, flight.fallback);
   }
 
   #found(flight: Flight, found: Entry | undefined): void {
     if (flight.isOver) return;
-    const { local, clock, recovery, tags, trust, flights, journal } = this.#core;
-    const { space, key, at, policy } = flight.call;
+    const { local, clock, recovery, tags, trust, flights, decisions } = this.#context;
+    const { namespace, key, at, policy } = flight.call;
     const now = clock.now();
-    const label = space.remote!.label;
+    const label = namespace.remote!.label;
     const entry = found && tags.hold(found, now);
     // What this process invalidated, and the backend does not know of yet, is not there.
     const isCovered =
       entry !== undefined &&
       recovery !== undefined &&
       recovery.size !== 0 &&
-      recovery.covers(space.place, key, entry.dependsOn);
-    if (journal !== undefined) {
+      recovery.covers(namespace.keySpace, key, entry.dependsOn);
+    if (decisions !== undefined) {
       const state = isCovered
         ? "hidden: an invalidation of it is pending"
         : entry === undefined
@@ -264,39 +266,44 @@ export class Ladder {
           : now < entry.staleAt
             ? "fresh"
             : "stale";
-      journal.note(
+      decisions.note(
         at,
         "backend",
-        `${state}${flight.seen === "" ? "" : `, version ${flight.seen}`}${flight.isBroken ? "; changed meanwhile: no copy is kept" : ""}`,
+        `${state}${flight.seen === "" ? "" : `, version ${flight.seen}`}${flight.isTainted ? "; changed meanwhile: no copy is kept" : ""}`,
       );
     }
-    const best = newer(isCovered ? undefined : entry, flight.reserve);
+    const best = newer(isCovered ? undefined : entry, flight.fallback);
     if (best !== undefined && best === entry) {
-      flight.reserve = entry;
-      flight.reserveTier = label;
+      flight.fallback = entry;
+      flight.fallbackTier = label;
       flight.hasCopy = false;
-      if (now < entry.staleAt && !flight.isBroken)
-        local?.put(at, entry, policy.localTtlMs ?? Infinity, flights.isSound(flight) ? trust.epoch : trust.unconfirmed);
+      if (now < entry.staleAt && !flight.isTainted)
+        local?.put(
+          at,
+          entry,
+          policy.localTtlMs ?? Infinity,
+          flights.isUntainted(flight) ? trust.epoch : trust.unconfirmed,
+        );
     }
-    this.#judge(flight, best);
+    this.#decide(flight, best);
   }
 
   /** What becomes of a flight once it is known what there is. */
-  #judge(flight: Flight, best: Entry | undefined): void {
-    const { clock } = this.#core;
+  #decide(flight: Flight, best: Entry | undefined): void {
+    const { clock } = this.#context;
     const { policy } = flight.call;
     const now = clock.now();
     const verdict = judge(best, now, policy);
     switch (verdict) {
       case "fresh":
-        this.#callers.end(flight);
-        this.#callers.answerAll(flight, () => hit(best!, flight.reserveTier));
+        this.#waiters.end(flight);
+        this.#waiters.answerAll(flight, () => hit(best!, flight.fallbackTier));
         return;
       case "ahead":
       case "revalidate":
         if (!flight.isBackground) this.#goBehind(flight, best!, now);
         break;
-      case "reserve":
+      case "fallback":
         flight.reason = "stale";
         break;
       case "absent":
@@ -304,7 +311,7 @@ export class Ladder {
     }
     if (flight.isOver) return;
     // Only now is it known what could be served instead.
-    for (const waiter of flight.waiters) this.#callers.limitWait(flight, waiter);
+    for (const waiter of flight.waiters) this.#waiters.limitWait(flight, waiter);
     void this.#load(flight);
   }
 
@@ -312,49 +319,49 @@ export class Ladder {
   #goBehind(flight: Flight, entry: Entry, now: number): void {
     const isFresh = now < entry.staleAt;
     const isBackedOff = this.#isBackedOff(flight.at, now);
-    const takes = ({ policy }: Call): boolean => isFresh || judge(entry, now, policy) === "revalidate";
+    const takes = ({ policy }: GetOrSetCall): boolean => isFresh || judge(entry, now, policy) === "revalidate";
     flight.reason = isFresh ? "refresh-ahead" : "stale";
     if (flight.waiters.every(({ call }) => takes(call))) {
       flight.isBackground = true;
-      if (isBackedOff || flight.fencedBy !== undefined) this.#callers.end(flight);
-      else this.#core.waitUntil?.(flight.whenSettled());
+      if (isBackedOff || flight.fencedBy !== undefined) this.#waiters.end(flight);
+      else this.#context.waitUntil?.(flight.whenSettled());
     }
     const answer = isFresh
-      ? hit(entry, flight.reserveTier)
-      : stale(entry, flight.reserveTier, isBackedOff ? "error" : "revalidating");
-    this.#callers.answerAll(flight, () => answer, takes);
+      ? hit(entry, flight.fallbackTier)
+      : stale(entry, flight.fallbackTier, isBackedOff ? "error" : "revalidating");
+    this.#waiters.answerAll(flight, () => answer, takes);
   }
 
   /** Never rejects. */
   async #load(flight: Flight): Promise<void> {
-    const { clock, loads, backgroundLoads } = this.#core;
+    const { clock, loads, backgroundLoads } = this.#context;
     flight.isReading = false;
     if (flight.isOver) return;
     const now = clock.now();
     if (
       !flight.call.isForced &&
       this.#isBackedOff(flight.at, now) &&
-      flight.waiters.every(({ call }) => standsIn(flight.reserve, now, call.policy))
+      flight.waiters.every(({ call }) => canServeOnError(flight.fallback, now, call.policy))
     ) {
-      this.#callers.end(flight);
-      this.#callers.answerAll(flight, () => stale(flight.reserve!, flight.reserveTier, "error"));
+      this.#waiters.end(flight);
+      this.#waiters.answerAll(flight, () => stale(flight.fallback!, flight.fallbackTier, "error"));
       return;
     }
     // The load around this one waits for it, and would keep the slot that it waits for.
-    const isCounted = flight.call.batch === undefined && !isLoading(this.#core);
+    const isCounted = flight.call.batch === undefined && !isLoading(this.#context);
     // Somebody may have joined who has to wait: then it is no longer one that can be left to a later call.
     const isBehind = flight.isBackground && flight.waiters.length === 0;
     if (isBehind && !backgroundLoads.tryTake()) {
       // Too many at once: a later call will try again.
-      this.#callers.end(flight);
+      this.#waiters.end(flight);
       return;
     }
     let elsewhere: Exclude<LeaseAnswer, { readonly kind: "granted" }> | undefined;
     try {
       if (isCounted && !loads.tryTake() && !(await loads.take(flight.whenSettled()))) return;
       try {
-        const acquired = await this.#storing.acquire(flight);
-        this.#core.journal?.note(flight.at, "lease", describeLease(acquired, flight));
+        const acquired = await this.#loadedStore.acquire(flight);
+        this.#context.decisions?.note(flight.at, "lease", describeLease(acquired, flight));
         if (acquired.kind === "held" || acquired.kind === "entry") elsewhere = acquired;
         else if (!flight.isOver) await this.#loadAndStore(flight, acquired.pinned);
       } finally {
@@ -367,7 +374,7 @@ export class Ladder {
     }
     if (elsewhere?.kind === "entry") this.#storedSince(flight, elsewhere);
     // Again: somebody who has to wait may have joined meanwhile.
-    else if (elsewhere !== undefined && flight.isBackground && flight.waiters.length === 0) this.#callers.end(flight);
+    else if (elsewhere !== undefined && flight.isBackground && flight.waiters.length === 0) this.#waiters.end(flight);
     else if (elsewhere !== undefined) await this.#waitForOthers(flight, elsewhere.heldForMs);
   }
 
@@ -382,7 +389,7 @@ export class Ladder {
    * in a while in any case. Bounded like a load: what takes longer counts as one that failed.
    */
   async #waitForOthers(flight: Flight, heldForMs: number): Promise<void> {
-    const { clock, trust, tags } = this.#core;
+    const { clock, trust, tags } = this.#context;
     const { loadTimeoutMs } = flight.call.policy;
     const now = clock.now();
     flight.waitsSince ??= now;
@@ -408,20 +415,20 @@ export class Ladder {
         }),
       );
     // What was removed meanwhile does not stand in.
-    flight.reserve = this.#callers.reserveOf(flight);
-    flight.restart(trust.epoch, tags.now, clock.now());
+    flight.fallback = this.#waiters.fallbackOf(flight);
+    flight.restart(trust.epoch, tags.sequence, clock.now());
     this.#proceed(flight, this.#readAfterReplay(flight));
   }
 
   async #loadAndStore(flight: Flight, pinned: Pinned | undefined): Promise<void> {
-    const { clock, meter, events, local } = this.#core;
+    const { clock, meter, events, local } = this.#context;
     const { call } = flight;
     const startedAt = clock.now();
     const outcome = traced(
       "load",
       () => {
         flight.running = whileLoading(
-          this.#core,
+          this.#context,
           flight.at,
           () =>
             new Load(
@@ -430,7 +437,7 @@ export class Ladder {
                 load: call.load,
                 reason: flight.reason,
                 background: flight.isBackground,
-                stale: this.#callers.reserveOf(flight),
+                stale: this.#waiters.fallbackOf(flight),
                 handOut: (value) => local?.handOut(value) ?? value,
                 timeoutMs: call.policy.loadTimeoutMs,
               },
@@ -440,7 +447,7 @@ export class Ladder {
         );
         return flight.running.outcome;
       },
-      () => ({ ...this.#callers.keyEvent(call), reason: flight.reason, background: flight.isBackground }),
+      () => ({ ...this.#waiters.keyEvent(call), reason: flight.reason, background: flight.isBackground }),
     );
     meter.loads += 1;
     let loaded: Loaded;
@@ -448,10 +455,10 @@ export class Ladder {
       loaded = await outcome;
     } catch (error) {
       meter.loadErrors += 1;
-      this.#core.journal?.note(flight.at, "load", `failed: ${error instanceof Error ? error.name : typeof error}`);
+      this.#context.decisions?.note(flight.at, "load", `failed: ${error instanceof Error ? error.name : typeof error}`);
       this.#failed(flight, error);
       events["load:error"].emit({
-        ...this.#callers.keyEvent(call),
+        ...this.#waiters.keyEvent(call),
         reason: flight.reason,
         background: flight.isBackground,
         durationMs: clock.now() - startedAt,
@@ -464,36 +471,36 @@ export class Ladder {
     if (flight.isOver) return;
     flight.loaded = { value: loaded.value };
     this.#backoffs.delete(flight.at);
-    this.#core.journal?.note(
+    this.#context.decisions?.note(
       flight.at,
       "load",
       `${flight.reason}${flight.isBackground ? ", in the background" : ""}, ${Math.round(durationMs)} ms`,
     );
-    const result = await this.#storing.store(flight, loaded, pinned);
-    this.#core.journal?.note(
+    const result = await this.#loadedStore.store(flight, loaded, pinned);
+    this.#context.decisions?.note(
       flight.at,
       "store",
       `${result}${flight.fencedBy === undefined ? "" : ` by ${flight.fencedBy}`}${result === "stored" && flight.lease !== undefined ? `, version ${flight.lease.token}` : ""}`,
     );
     if (events.load.isObserved)
       events.load.emit({
-        ...this.#callers.keyEvent(call),
+        ...this.#waiters.keyEvent(call),
         reason: flight.reason,
         background: flight.isBackground,
         durationMs,
         result,
       });
-    this.#callers.end(flight);
-    this.#callers.answerAll(flight, () => ({ status: "miss", value: loaded.value }));
+    this.#waiters.end(flight);
+    this.#waiters.answerAll(flight, () => ({ status: "miss", value: loaded.value }));
   }
 
   #failed(flight: Flight, error: unknown): void {
     if (flight.isOver) return;
-    if (this.#callers.reserveOf(flight) !== undefined)
-      this.#backOff(flight.at, this.#core.clock.now() + flight.call.policy.errorBackoffMs);
+    if (this.#waiters.fallbackOf(flight) !== undefined)
+      this.#backOff(flight.at, this.#context.clock.now() + flight.call.policy.errorBackoffMs);
     // Out of the way in this very tick: whoever comes next starts anew, and never beside it.
-    this.#callers.end(flight);
-    this.#callers.failAll(flight, error);
+    this.#waiters.end(flight);
+    this.#waiters.failAll(flight, error);
   }
 
   #isBackedOff(at: string, now: number): boolean {
@@ -514,7 +521,7 @@ export class Ladder {
 
 const MAX_BACKOFFS = 10_000;
 
-function describeLease(acquired: Awaited<ReturnType<Storing["acquire"]>>, { lease, isAway }: Flight): string {
+function describeLease(acquired: Awaited<ReturnType<LoadedStore["acquire"]>>, { lease, isAway }: Flight): string {
   switch (acquired.kind) {
     case "leased":
       return `granted, ${lease?.token ?? ""}`;

@@ -1,7 +1,7 @@
-import { hit, type Answer, type Callers } from "./waiters.ts";
-import type { Core } from "./context.ts";
+import { hit, type Answer, type Waiters } from "./waiters.ts";
+import type { EngineContext } from "./context.ts";
 import { judge, lifeOf, newer, type Entry, type Windows } from "../entry/entry.ts";
-import type { Space } from "./call.ts";
+import type { NamespaceContext } from "./call.ts";
 import { unasked } from "../tiers/recovery.ts";
 import { Guard } from "./flights.ts";
 import type { ReadRequest } from "../tiers/entry-tier.ts";
@@ -31,41 +31,52 @@ export interface ReadKey {
 
 /** Reading without a loader. Never loads, never fails for a backend's sake. */
 export class Reads {
-  readonly #core: Core;
-  readonly #callers: Callers;
+  readonly #context: EngineContext;
+  readonly #waiters: Waiters;
 
-  constructor(core: Core, callers: Callers) {
-    this.#core = core;
-    this.#callers = callers;
+  constructor(context: EngineContext, waiters: Waiters) {
+    this.#context = context;
+    this.#waiters = waiters;
   }
 
-  get(space: Space, { key, at }: ReadKey, allowStale: boolean): Promise<unknown> {
-    const { local, clock, flights } = this.#core;
+  get(namespace: NamespaceContext, { key, at }: ReadKey, allowStale: boolean): Promise<unknown> {
+    const { local, clock, flights } = this.#context;
     const startedAt = clock.now();
     const held = local?.get(at, startedAt);
-    const { remote } = space;
+    const { remote } = namespace;
     if (remote === undefined || isFresh(held, startedAt))
-      return Promise.resolve(this.#answer(space, key, startedAt, held, undefined, allowStale));
+      return Promise.resolve(this.#answer(namespace, key, startedAt, held, undefined, allowStale));
     const guard = new Guard();
     flights.add(at, guard);
-    const read = this.#isCovered(space, key, space.place.tagPrefixes)
-      ? this.#readAfterReplay(space, key)
-      : remote.read(this.#request(space, key), remote.deadlineMs);
+    const read = this.#isCovered(namespace, key, namespace.keySpace.tagPrefixes)
+      ? this.#readAfterReplay(namespace, key)
+      : remote.read(this.#request(namespace, key), remote.deadlineMs);
     return read.then(
-      (found) => this.#answer(space, key, startedAt, held, this.#promote(space, key, guard, found), allowStale),
+      (found) => this.#answer(namespace, key, startedAt, held, this.#promote(namespace, key, guard, found), allowStale),
       () => {
         flights.remove(guard);
-        return this.#answer(space, key, startedAt, held ?? local?.unconfirmed(at, clock.now()), undefined, allowStale);
+        return this.#answer(
+          namespace,
+          key,
+          startedAt,
+          held ?? local?.unconfirmed(at, clock.now()),
+          undefined,
+          allowStale,
+        );
       },
     );
   }
 
   /** In the order of `keys`; what is missing locally is read in one trip. */
-  async getMany(space: Space, keys: readonly ReadKey[], allowStale: boolean): Promise<readonly unknown[]> {
-    const { local, clock, flights } = this.#core;
+  async getMany(
+    namespace: NamespaceContext,
+    keys: readonly ReadKey[],
+    allowStale: boolean,
+  ): Promise<readonly unknown[]> {
+    const { local, clock, flights } = this.#context;
     const startedAt = clock.now();
     const held = keys.map(({ at }) => local?.get(at, startedAt));
-    const { remote } = space;
+    const { remote } = namespace;
     const found = new Array<Entry | undefined>(keys.length);
     if (remote !== undefined) {
       const asked = [...keys.keys()].filter((i) => !isFresh(held[i], startedAt));
@@ -74,43 +85,45 @@ export class Reads {
         flights.add(keys[i]!.at, guard);
         return guard;
       });
-      const isCovered = asked.map((i) => this.#isCovered(space, keys[i]!.key, space.place.tagPrefixes));
+      const isCovered = asked.map((i) => this.#isCovered(namespace, keys[i]!.key, namespace.keySpace.tagPrefixes));
       const sent = remote
         .readMany(
-          asked.filter((_, n) => !isCovered[n]).map((i) => this.#request(space, keys[i]!.key)),
+          asked.filter((_, n) => !isCovered[n]).map((i) => this.#request(namespace, keys[i]!.key)),
           remote.deadlineMs,
         )
         .values();
       const outcomes = await Promise.allSettled(
-        asked.map((i, n) => (isCovered[n] === true ? this.#readAfterReplay(space, keys[i]!.key) : sent.next().value!)),
+        asked.map((i, n) =>
+          isCovered[n] === true ? this.#readAfterReplay(namespace, keys[i]!.key) : sent.next().value!,
+        ),
       );
       for (const [n, outcome] of outcomes.entries()) {
         const i = asked[n]!;
         const guard = guards[n]!;
         if (outcome.status === "fulfilled") {
-          found[i] = this.#promote(space, keys[i]!.key, guard, outcome.value);
+          found[i] = this.#promote(namespace, keys[i]!.key, guard, outcome.value);
         } else {
           flights.remove(guard);
           held[i] ??= local?.unconfirmed(guard.at, clock.now());
         }
       }
     }
-    return keys.map(({ key }, i) => this.#answer(space, key, startedAt, held[i], found[i], allowStale));
+    return keys.map(({ key }, i) => this.#answer(namespace, key, startedAt, held[i], found[i], allowStale));
   }
 
   /** A peek that found no fresh copy counts as a miss, like every call. */
-  nothingToPeek(space: Space, key: string): undefined {
-    this.#callers.count({ space, key, startedAt: this.#core.clock.now() }, MISS, false);
+  nothingToPeek(namespace: NamespaceContext, key: string): undefined {
+    this.#waiters.count({ namespace, key, startedAt: this.#context.clock.now() }, MISS, false);
   }
 
-  async inspect(space: Space, { key, at }: ReadKey): Promise<EntryInfo | undefined> {
-    const { local, clock } = this.#core;
-    const { remote } = space;
+  async inspect(namespace: NamespaceContext, { key, at }: ReadKey): Promise<EntryInfo | undefined> {
+    const { local, clock } = this.#context;
+    const { remote } = namespace;
     let held = local?.get(at, clock.now());
     let found: Entry | undefined;
     if (held === undefined && remote !== undefined) {
       try {
-        found = await this.#inspected(space, key);
+        found = await this.#inspected(namespace, key);
       } catch {
         held = local?.unconfirmed(at, clock.now());
       }
@@ -129,59 +142,65 @@ export class Reads {
     };
   }
 
-  async #inspected(space: Space, key: string): Promise<Entry | undefined> {
-    const found = await this.#readAfterReplay(space, key);
-    const entry = found && this.#core.tags.hold(found, this.#core.clock.now());
-    return entry === undefined || this.#isCovered(space, key, entry.dependsOn) ? undefined : entry;
+  async #inspected(namespace: NamespaceContext, key: string): Promise<Entry | undefined> {
+    const found = await this.#readAfterReplay(namespace, key);
+    const entry = found && this.#context.tags.hold(found, this.#context.clock.now());
+    return entry === undefined || this.#isCovered(namespace, key, entry.dependsOn) ? undefined : entry;
   }
 
   /** What a read found, promoted unless something newer happened meanwhile. */
-  #promote(space: Space, key: string, guard: Guard, found: Entry | undefined): Entry | undefined {
-    const { flights, local, clock, tags, trust } = this.#core;
+  #promote(namespace: NamespaceContext, key: string, guard: Guard, found: Entry | undefined): Entry | undefined {
+    const { flights, local, clock, tags, trust } = this.#context;
     const { at } = guard;
     flights.remove(guard);
     const entry = found && tags.hold(found, clock.now());
-    if (entry === undefined || this.#isCovered(space, key, entry.dependsOn)) return undefined;
-    if (isFresh(entry, clock.now()) && !guard.isBroken)
+    if (entry === undefined || this.#isCovered(namespace, key, entry.dependsOn)) return undefined;
+    if (isFresh(entry, clock.now()) && !guard.isTainted)
       local?.put(
         at,
         entry,
-        space.policy.localTtlMs ?? Infinity,
-        flights.isSound(guard) ? trust.epoch : trust.unconfirmed,
+        namespace.policy.localTtlMs ?? Infinity,
+        flights.isUntainted(guard) ? trust.epoch : trust.unconfirmed,
       );
     return entry;
   }
 
   /** Whether an invalidation that waits for the backend covers what would be found there. */
-  #isCovered({ place }: Space, key: string, dependsOn: readonly string[]): boolean {
-    const { recovery } = this.#core;
-    return recovery !== undefined && recovery.size !== 0 && recovery.covers(place, key, dependsOn);
+  #isCovered({ keySpace }: NamespaceContext, key: string, dependsOn: readonly string[]): boolean {
+    const { recovery } = this.#context;
+    return recovery !== undefined && recovery.size !== 0 && recovery.covers(keySpace, key, dependsOn);
   }
 
-  async #readAfterReplay(space: Space, key: string): Promise<Entry | undefined> {
-    const { clock, recovery } = this.#core;
-    const { deadlineMs } = space.remote!;
+  async #readAfterReplay(namespace: NamespaceContext, key: string): Promise<Entry | undefined> {
+    const { clock, recovery } = this.#context;
+    const { deadlineMs } = namespace.remote!;
     const startedAt = clock.now();
-    if (this.#isCovered(space, key, space.place.tagPrefixes)) await recovery!.replayWithin(deadlineMs);
-    if (this.#isCovered(space, key, space.place.tagPrefixes)) throw unasked(space.remote!.label);
-    return space.remote!.read(this.#request(space, key), deadlineMs - (clock.now() - startedAt));
+    if (this.#isCovered(namespace, key, namespace.keySpace.tagPrefixes)) await recovery!.replayWithin(deadlineMs);
+    if (this.#isCovered(namespace, key, namespace.keySpace.tagPrefixes)) throw unasked(namespace.remote!.label);
+    return namespace.remote!.read(this.#request(namespace, key), deadlineMs - (clock.now() - startedAt));
   }
 
-  #request(space: Space, key: string): ReadRequest {
-    return { place: space.place, key, schema: space.schema, expectedTags: NO_TAGS, tagsAt: this.#core.tags.now };
+  #request(namespace: NamespaceContext, key: string): ReadRequest {
+    return {
+      keySpace: namespace.keySpace,
+      key,
+      schema: namespace.schema,
+      expectedTags: NO_TAGS,
+      tagSequence: this.#context.tags.sequence,
+    };
   }
 
   #answer(
-    space: Space,
+    namespace: NamespaceContext,
     key: string,
     startedAt: number,
     held: Entry | undefined,
     found: Entry | undefined,
     allowStale: boolean,
   ): unknown {
-    const { local, clock } = this.#core;
+    const { local, clock } = this.#context;
     const best = newer(found, held);
-    const label = best === found && found !== undefined ? space.remote!.label : (local?.label ?? "");
+    const label = best === found && found !== undefined ? namespace.remote!.label : (local?.label ?? "");
     const verdict = judge(best, clock.now(), ANY_WINDOW);
     const answer: Answer =
       verdict === "fresh"
@@ -189,7 +208,7 @@ export class Reads {
         : verdict === "absent" || !allowStale
           ? MISS
           : { ...hit(best!, label), status: "stale", cause: "revalidating" };
-    this.#callers.count({ space, key, startedAt }, answer);
+    this.#waiters.count({ namespace, key, startedAt }, answer);
     return local === undefined ? answer.value : local.handOut(answer.value);
   }
 }

@@ -1,48 +1,48 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { Aliases } from "../coherence/key-aliases.ts";
+import { KeyAliases } from "../coherence/key-aliases.ts";
 import type { Backend } from "../contracts/backend.ts";
-import { Changes } from "./remote-changes.ts";
-import type { Heard } from "../coherence/subscription.ts";
-import type { Core } from "./context.ts";
+import { RemoteChanges } from "./remote-changes.ts";
+import type { Heard } from "../coherence/change-subscription.ts";
+import type { EngineContext } from "./context.ts";
 import type { EntryTier, News } from "../tiers/entry-tier.ts";
 import { createEvents, type CacheEvents } from "../contracts/events.ts";
 import { Flights, Guard } from "./flights.ts";
-import { localKey, placeBelow, rootPlace } from "../entry/key.ts";
+import { localKey, keySpaceBelow, rootKeySpace } from "../entry/key.ts";
 import { LocalCopies } from "../tiers/local-copies.ts";
 import { mapTier } from "../testing/map-tier.ts";
 import { scriptedBackend } from "../testing/scripted-backend.ts";
 import { TestClock } from "../testing/test-clock.ts";
-import { TagTable } from "../tags/known-versions.ts";
-import { Tags } from "../tags/tag-events.ts";
+import { KnownVersions } from "../tags/known-versions.ts";
+import { TagEvents } from "../tags/tag-events.ts";
 import { Trust } from "../coherence/trust.ts";
 
-const root = rootPlace("shop");
-const users = placeBelow(root, "users", false);
-const HERE = placeBelow(root, "users", true);
+const root = rootKeySpace("shop");
+const users = keySpaceBelow(root, "users", false);
+const HERE = keySpaceBelow(root, "users", true);
 const T = "{~shop}:users::t";
 
 let backend: Backend;
 let flights: Flights;
-let tags: Tags;
-let table: TagTable;
+let tags: TagEvents;
+let table: KnownVersions;
 let tier: ReturnType<typeof mapTier>;
 /** What leases, the recovery and the tier of the backend were told. */
 let told: string[];
 let invalidated: CacheEvents["invalidate"][];
 let pending: number;
-let changes: Changes;
+let changes: RemoteChanges;
 
-function heard(aliases?: Aliases): Heard {
+function heard(aliases?: KeyAliases): Heard {
   const clock = new TestClock();
   const trust = new Trust();
   const events = createEvents();
   events.invalidate.add((event) => invalidated.push(event));
   backend = scriptedBackend({ clock });
-  tags = new Tags();
+  tags = new TagEvents();
   flights = new Flights(trust);
-  table = new TagTable(trust, clock, () => tags.forgotten());
+  table = new KnownVersions(trust, clock, () => tags.forgotten());
   tier = mapTier();
-  const core = {
+  const context = {
     name: "shop",
     clock,
     events,
@@ -60,8 +60,8 @@ function heard(aliases?: Aliases): Heard {
     },
   };
   const remote = { heard: (_: Backend, news: News) => told.push(news.what) };
-  changes = new Changes({
-    core: core as unknown as Core,
+  changes = new RemoteChanges({
+    context: context as unknown as EngineContext,
     root,
     table,
     remote: remote as unknown as EntryTier,
@@ -96,7 +96,7 @@ describe("a key that changed", () => {
     for (const each of [at, ...others]) keep(each);
     changed(["shop:users::k"]);
     expect([tier.get(at), ...others.map((each) => tier.get(each)?.value)]).toEqual([undefined, 1, 1, 1]);
-    expect([guard.isBroken, guard.fencedBy, other.isBroken]).toEqual([true, undefined, false]);
+    expect([guard.isTainted, guard.fencedBy, other.isTainted]).toEqual([true, undefined, false]);
     expect(told).toEqual(["changed"]);
   });
 
@@ -121,7 +121,7 @@ describe("a tag that changed", () => {
   it("is not known any more, is told to those who load, and ends the sharing of what was in flight in its namespace", async () => {
     const { tagsChanged } = heard();
     await learn(T);
-    const since = tags.now;
+    const since = tags.sequence;
     tagsChanged([T]);
     expect([table.has(T), told]).toEqual([false, ["tags changed", `lease: ${T}`]]);
     expect([tags.hasEvents(users, since, since), tags.hasEvents(root, since, since)]).toEqual([true, false]);
@@ -130,12 +130,12 @@ describe("a tag that changed", () => {
 
   it("that nobody knows costs copies nothing while nothing is in flight", async () => {
     const { tagsChanged } = heard();
-    const since = tags.now;
+    const since = tags.sequence;
     tagsChanged([T]);
-    expect(tags.now).toBe(since);
+    expect(tags.sequence).toBe(since);
     flights.add("any", new Guard());
     tagsChanged([T]);
-    expect(tags.now).toBe(since + 1);
+    expect(tags.sequence).toBe(since + 1);
   });
 
   it("may come among the keys", async () => {
@@ -155,7 +155,7 @@ describe("a tag that changed", () => {
 
 describe("names that are no keys", () => {
   it("are those that this process has given; of a tag that is unknown it may be any", () => {
-    const aliases = new Aliases(
+    const aliases = new KeyAliases(
       (key) => `#${key.length}`,
       () => undefined,
     );
@@ -165,13 +165,13 @@ describe("names that are no keys", () => {
     changed(["#13", "#99"]);
     expect([tier.get(localKey(users, "k")), told]).toEqual([undefined, ["changed"]]);
     flights.add("any", new Guard());
-    const since = tags.now;
+    const since = tags.sequence;
     tagsChanged(["#99"]);
     expect(tags.hasEvents(root, since, since)).toBe(true);
   });
 
   it("that are forgotten take their copies with them", () => {
-    const aliases = new Aliases(
+    const aliases = new KeyAliases(
       (key) => `#${key.length}`,
       (key) => changes.forgotten(backend, key),
     );
@@ -186,9 +186,9 @@ describe("all of it", () => {
   it("may have changed: nothing is known of tags, and what was held against them is held anew", async () => {
     const { everythingChanged } = heard();
     await learn(T);
-    const since = tags.now;
+    const since = tags.sequence;
     everythingChanged();
-    expect([table.size, tags.now > since, told]).toEqual([0, true, ["everything changed"]]);
+    expect([table.size, tags.sequence > since, told]).toEqual([0, true, ["everything changed"]]);
   });
 
   it("is heard from now on: what is pending is replayed", () => {

@@ -1,20 +1,20 @@
-import type { Aliases } from "../coherence/key-aliases.ts";
+import type { KeyAliases } from "../coherence/key-aliases.ts";
 import type { Backend } from "../contracts/backend.ts";
-import type { Heard } from "../coherence/subscription.ts";
-import type { Core } from "./context.ts";
+import type { Heard } from "../coherence/change-subscription.ts";
+import type { EngineContext } from "./context.ts";
 import type { EntryTier } from "../tiers/entry-tier.ts";
-import { localKeyOf, parseLocalKey, tagKeyOf, type Place } from "../entry/key.ts";
-import type { TagTable } from "../tags/known-versions.ts";
+import { localKeyOf, parseLocalKey, tagKeyOf, type KeySpace } from "../entry/key.ts";
+import type { KnownVersions } from "../tags/known-versions.ts";
 
 /** What is said of the backend that changes are heard from. */
 export interface ChangesOf {
-  readonly core: Core;
-  readonly root: Place;
+  readonly context: EngineContext;
+  readonly root: KeySpace;
   /** Where the changes of tag versions are heard. */
-  readonly table: TagTable | undefined;
+  readonly table: KnownVersions | undefined;
   readonly remote: EntryTier;
   /** What the coherence of a backend calls a key, where that cannot be turned back. */
-  readonly aliases: ReadonlyMap<Backend, Aliases>;
+  readonly aliases: ReadonlyMap<Backend, KeyAliases>;
 }
 
 /**
@@ -25,7 +25,7 @@ export interface ChangesOf {
  * forgotten, and nobody joins what was in flight in its namespace; who loads under a version that is gone lets others
  * load at once.
  */
-export class Changes {
+export class RemoteChanges {
   readonly #of: ChangesOf;
 
   constructor(of: ChangesOf) {
@@ -34,7 +34,7 @@ export class Changes {
 
   /** What one backend is told to call. */
   of(backend: Backend): Heard {
-    const { core, remote, table, aliases } = this.#of;
+    const { context, remote, table, aliases } = this.#of;
     const named = aliases.get(backend);
     return {
       changed: (keys) =>
@@ -47,16 +47,16 @@ export class Changes {
       everythingChanged: () => {
         table?.clear();
         // Copies may have been held against what is not known any more.
-        core.tags.forgotten();
+        context.tags.forgotten();
         remote.heard(backend, { what: "everything changed" });
-        core.flights.wakeAll();
+        context.flights.wakeAll();
       },
       attached: () => {
         remote.heard(backend, { what: "attached" });
-        if (core.recovery !== undefined && core.recovery.size !== 0) void core.recovery.replay();
+        if (context.recovery !== undefined && context.recovery.size !== 0) void context.recovery.replay();
       },
       detached: (error) => remote.heard(backend, { what: "detached", error }),
-      replaced: () => core.recovery?.reissue(),
+      replaced: () => context.recovery?.reissue(),
     };
   }
 
@@ -85,24 +85,24 @@ export class Changes {
   }
 
   #tagsChanged(backend: Backend, tags: readonly string[]): void {
-    const { core, table, remote, root } = this.#of;
+    const { context, table, remote, root } = this.#of;
     const mine = tags.filter((tag) => tag.startsWith(root.tagPrefixes[0]!.slice(0, -2)));
     if (mine.length === 0) return;
     const isHeldAgainst = table !== undefined && mine.some((tag) => table.has(tag));
     table?.forget(mine);
     remote.heard(backend, { what: "tags changed", tags: mine });
     // Late tags are not known before the loader ends, so it is all flights of the namespace.
-    if (isHeldAgainst || core.flights.size !== 0) core.tags.heard(mine);
-    for (const lease of core.leases) lease.tagsChanged(mine);
-    if (core.journal !== undefined)
+    if (isHeldAgainst || context.flights.size !== 0) context.tags.heard(mine);
+    for (const lease of context.leases) lease.tagsChanged(mine);
+    if (context.decisions !== undefined)
       for (const tag of mine)
-        core.journal.note(tag.slice(0, tag.indexOf("::") + 2), "changed", `the version of ${tag}`);
+        context.decisions.note(tag.slice(0, tag.indexOf("::") + 2), "changed", `the version of ${tag}`);
   }
 
   #changedAt(at: string): void {
-    const { local, flights, events, name, journal } = this.#of.core;
-    journal?.note(at, "changed", "elsewhere, or by a script of this process");
-    flights.break(at);
+    const { local, flights, events, name, decisions } = this.#of.context;
+    decisions?.note(at, "changed", "elsewhere, or by a script of this process");
+    flights.taint(at);
     if (local?.tier.delete(at) !== true || !events.invalidate.isObserved) return;
     const { path, key } = parseLocalKey(at);
     events.invalidate.emit({ cache: name, namespace: path, scope: "key", mode: "remove", origin: "elsewhere", key });

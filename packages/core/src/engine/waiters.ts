@@ -1,7 +1,7 @@
-import type { Core } from "./context.ts";
-import { lifeOf, standsIn, type Entry } from "../entry/entry.ts";
+import type { EngineContext } from "./context.ts";
+import { lifeOf, canServeOnError, type Entry } from "../entry/entry.ts";
 import { LoadTimeoutError } from "../contracts/errors.ts";
-import type { Call } from "./call.ts";
+import type { GetOrSetCall } from "./call.ts";
 import { localKey } from "../entry/key.ts";
 import { Waiter, type Flight } from "./flights.ts";
 import type { Served } from "../entry/policy.ts";
@@ -22,20 +22,20 @@ export interface Answer {
  * A caller leaves alone when his signal aborts or his time is over. The load is aborted only when the last one left by
  * his signal; one that nobody waits for any more for want of time goes on, and stores what it brings.
  */
-export class Callers {
-  readonly #core: Core;
+export class Waiters {
+  readonly #context: EngineContext;
 
-  constructor(core: Core) {
-    this.#core = core;
+  constructor(context: EngineContext) {
+    this.#context = context;
   }
 
-  wait(flight: Flight, call: Call, isCoalesced: boolean): Promise<unknown> {
+  wait(flight: Flight, call: GetOrSetCall, isCoalesced: boolean): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const waiter = new Waiter(call, isCoalesced, resolve, reject);
       flight.await(waiter);
       const { hardTimeoutMs } = call.policy;
       if (hardTimeoutMs !== Infinity)
-        waiter.until(this.#core.clock.schedule(() => this.#outOfTime(flight, waiter, "hard"), hardTimeoutMs));
+        waiter.until(this.#context.clock.schedule(() => this.#outOfTime(flight, waiter, "hard"), hardTimeoutMs));
       this.limitWait(flight, waiter);
       const { signal } = call;
       if (signal !== undefined) {
@@ -49,22 +49,22 @@ export class Callers {
   /** The soft timeout counts from the call, and only where there is something to serve instead. */
   limitWait(flight: Flight, waiter: Waiter): void {
     const { softTimeoutMs } = waiter.call.policy;
-    if (softTimeoutMs === Infinity || flight.reserve === undefined || waiter.isLimited) return;
+    if (softTimeoutMs === Infinity || flight.fallback === undefined || waiter.isLimited) return;
     waiter.isLimited = true;
-    const leftMs = waiter.call.startedAt + softTimeoutMs - this.#core.clock.now();
-    waiter.until(this.#core.clock.schedule(() => this.#outOfTime(flight, waiter, "soft"), Math.max(0, leftMs)));
+    const leftMs = waiter.call.startedAt + softTimeoutMs - this.#context.clock.now();
+    waiter.until(this.#context.clock.schedule(() => this.#outOfTime(flight, waiter, "soft"), Math.max(0, leftMs)));
   }
 
   #outOfTime(flight: Flight, waiter: Waiter, limit: "soft" | "hard"): void {
     const { call } = waiter;
-    const reserve = this.reserveOf(flight);
-    const covered = standsIn(reserve, this.#core.clock.now(), call.policy);
+    const fallback = this.fallbackOf(flight);
+    const covered = canServeOnError(fallback, this.#context.clock.now(), call.policy);
     if (limit === "soft" && !covered && flight.loaded === undefined) return;
     if (!flight.take(waiter)) return;
     if (flight.loaded !== undefined)
       waiter.resolve(this.serve(call, waiter.isCoalesced, { status: "miss", value: flight.loaded.value }));
     else if (covered)
-      waiter.resolve(this.serve(call, waiter.isCoalesced, stale(reserve, flight.reserveTier, "timeout")));
+      waiter.resolve(this.serve(call, waiter.isCoalesced, stale(fallback, flight.fallbackTier, "timeout")));
     else
       waiter.reject(
         this.missed(
@@ -81,7 +81,7 @@ export class Callers {
   #goOnAlone(flight: Flight): void {
     if (flight.waiters.length !== 0 || flight.isOver || flight.isBackground) return;
     flight.isBackground = true;
-    this.#core.waitUntil?.(flight.whenSettled());
+    this.#context.waitUntil?.(flight.whenSettled());
   }
 
   #leave(flight: Flight, waiter: Waiter, reason: unknown): void {
@@ -102,7 +102,7 @@ export class Callers {
 
   end(flight: Flight): void {
     if (flight.isOver) return;
-    const { flights } = this.#core;
+    const { flights } = this.#context;
     flights.remove(flight);
     flight.settled();
     // What it stored or gave up, others here may be waiting for.
@@ -110,7 +110,7 @@ export class Callers {
   }
 
   /** @param takes who is answered; everyone without it. */
-  answerAll(flight: Flight, answer: () => Answer, takes?: (call: Call) => boolean): void {
+  answerAll(flight: Flight, answer: () => Answer, takes?: (call: GetOrSetCall) => boolean): void {
     for (const waiter of flight.takeAll(takes)) {
       try {
         waiter.resolve(this.serve(waiter.call, waiter.isCoalesced, answer()));
@@ -122,37 +122,37 @@ export class Callers {
 
   /** Everyone gets what may stand in for the failed load, or its error as it is. */
   failAll(flight: Flight, error: unknown): void {
-    const now = this.#core.clock.now();
-    const reserve = this.reserveOf(flight);
+    const now = this.#context.clock.now();
+    const fallback = this.fallbackOf(flight);
     const cause = error instanceof LoadTimeoutError ? "timeout" : "error";
     for (const waiter of flight.takeAll()) {
-      if (standsIn(reserve, now, waiter.call.policy))
+      if (canServeOnError(fallback, now, waiter.call.policy))
         waiter.resolve(
-          this.serve(waiter.call, waiter.isCoalesced, { ...stale(reserve, flight.reserveTier, cause), error }),
+          this.serve(waiter.call, waiter.isCoalesced, { ...stale(fallback, flight.fallbackTier, cause), error }),
         );
       else waiter.reject(this.missed(waiter.call, error));
     }
   }
 
   /** The copy that may stand in: not one that was deleted or invalidated since. */
-  reserveOf(flight: Flight): Entry | undefined {
-    const { reserve } = flight;
-    if (reserve === undefined || this.#core.clock.now() >= reserve.deadAt) return undefined;
+  fallbackOf(flight: Flight): Entry | undefined {
+    const { fallback } = flight;
+    if (fallback === undefined || this.#context.clock.now() >= fallback.deadAt) return undefined;
     if (flight.fencedBy !== undefined && flight.fencedBy !== "stale") return undefined;
-    return this.#core.tags.wasInvalidated(reserve.dependsOn, flight.tagsAt) ? undefined : reserve;
+    return this.#context.tags.wasInvalidated(fallback.dependsOn, flight.tagSequence) ? undefined : fallback;
   }
 
-  reject(call: Call, error: unknown): Promise<never> {
+  reject(call: GetOrSetCall, error: unknown): Promise<never> {
     return Promise.reject(this.missed(call, error));
   }
 
-  missed(call: Call, error: unknown): unknown {
+  missed(call: GetOrSetCall, error: unknown): unknown {
     this.count(call, { status: "miss", value: undefined });
     return error;
   }
 
   /** Counts and reports one answer, and gives the value as this caller gets it. */
-  serve(call: Call, isCoalesced: boolean, answer: Answer): unknown {
+  serve(call: GetOrSetCall, isCoalesced: boolean, answer: Answer): unknown {
     this.count(call, answer);
     if (call.onServed !== undefined) {
       try {
@@ -161,11 +161,11 @@ export class Callers {
         // Watching an answer must not change it.
       }
     }
-    return this.#core.local === undefined ? answer.value : this.#core.local.handOut(answer.value);
+    return this.#context.local === undefined ? answer.value : this.#context.local.handOut(answer.value);
   }
 
   #served({ status, entry, tier, cause, error }: Answer, coalesced: boolean): Served {
-    const life = entry === undefined ? { ageMs: 0, freshForMs: 0 } : lifeOf(entry, this.#core.clock.now());
+    const life = entry === undefined ? { ageMs: 0, freshForMs: 0 } : lifeOf(entry, this.#context.clock.now());
     return {
       status,
       ...(tier !== undefined && { tier }),
@@ -178,11 +178,15 @@ export class Callers {
   }
 
   /** Exactly one hit, stale hit or miss. */
-  count(call: Pick<Call, "space" | "key" | "startedAt">, { status, tier, cause }: Answer, isRemoteAsked = true): void {
-    const { meter, local, events, clock, journal } = this.#core;
-    const { remote } = call.space;
-    journal?.note(
-      localKey(call.space.place, call.key),
+  count(
+    call: Pick<GetOrSetCall, "namespace" | "key" | "startedAt">,
+    { status, tier, cause }: Answer,
+    isRemoteAsked = true,
+  ): void {
+    const { meter, local, events, clock, decisions } = this.#context;
+    const { remote } = call.namespace;
+    decisions?.note(
+      localKey(call.namespace.keySpace, call.key),
       "call",
       tier === undefined ? status : `${status}, from ${tier}${cause === undefined ? "" : ` (${cause})`}`,
     );
@@ -217,8 +221,12 @@ export class Callers {
     }
   }
 
-  keyEvent(call: Pick<Call, "space" | "key">): { cache: string; namespace: readonly string[]; key: string } {
-    return { cache: this.#core.name, namespace: call.space.place.path, key: call.key };
+  keyEvent(call: Pick<GetOrSetCall, "namespace" | "key">): {
+    cache: string;
+    namespace: readonly string[];
+    key: string;
+  } {
+    return { cache: this.#context.name, namespace: call.namespace.keySpace.path, key: call.key };
   }
 }
 

@@ -6,12 +6,12 @@ import { passthrough } from "../compressors/passthrough.ts";
 import { HUNDRED_YEARS_MS, type Entry } from "./entry.ts";
 import { DecodeError, EncodeError } from "../contracts/errors.ts";
 import { v8 } from "../formats/v8.ts";
-import { placeBelow, rootPlace } from "./key.ts";
+import { keySpaceBelow, rootKeySpace } from "./key.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 import { scriptedBackend, type ScriptedBackendOptions } from "../testing/scripted-backend.ts";
 import { TestClock } from "../testing/test-clock.ts";
 
-const users = placeBelow(rootPlace("shop"), "users", false);
+const users = keySpaceBelow(rootKeySpace("shop"), "users", false);
 const NOW = 5_000;
 
 const backend = (options: Omit<ScriptedBackendOptions, "clock"> & { readonly keepsMeta?: boolean } = {}): Backend =>
@@ -33,7 +33,7 @@ function entry(changes: Partial<Entry> = {}): Entry {
     localTtlMs: Infinity,
     tags: [],
     dependsOn: users.tagPrefixes,
-    checkedAt: 7,
+    tagSequence: 7,
     ...changes,
   };
 }
@@ -301,7 +301,7 @@ describe("decode", () => {
       versions: read,
       ...rest
     } = decode(codec().toStored(PLAIN, one, versions, NOW)) as Entry;
-    expect(rest).toEqual({ ...one, checkedAt: 3, etag: one.etag, lastModified: one.lastModified });
+    expect(rest).toEqual({ ...one, tagSequence: 3, etag: one.etag, lastModified: one.lastModified });
     expect([encoding, encodedBytes, read]).toEqual([{ format: "json", compressor: "none" }, 5, versions]);
   });
 

@@ -1,7 +1,7 @@
 import type { Backend, Compressor, Format, StoredEntry, TagVersion } from "../contracts/backend.ts";
 import { HUNDRED_YEARS_MS, type Encoding, type Entry } from "./entry.ts";
 import { DecodeError, EncodeError } from "../contracts/errors.ts";
-import { dependencies, type Place } from "./key.ts";
+import { dependencies, type KeySpace } from "./key.ts";
 import { whenReady } from "../primitives/once.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
@@ -70,15 +70,15 @@ export class Codec {
   }
 
   /**
-   * @param checkedAt see {@link Entry.checkedAt}.
+   * @param checkedAt see {@link Entry.tagSequence}.
    * @throws {DecodeError} (or rejects with it) for what cannot be read, whatever the reason.
    */
   decode(
     stored: StoredEntry,
-    place: Place,
+    keySpace: KeySpace,
     schema: StandardSchema<unknown> | undefined,
     now: number,
-    checkedAt: number,
+    tagSequence: number,
   ): Awaitable<Entry> {
     try {
       const meta = this.#readMeta(stored);
@@ -88,10 +88,10 @@ export class Codec {
       const bytes = this.#decompress(stored.data, meta.encoding.compressor);
       // What needs no waiting is not asked whether it is a promise: every backend hit comes this way.
       if (bytes instanceof Uint8Array && schema === undefined)
-        return this.#entry(format.decode(bytes), meta, stored, place, now, checkedAt);
+        return this.#entry(format.decode(bytes), meta, stored, keySpace, now, tagSequence);
       const value = whenReady(bytes, (each) => format.decode(each));
       const checked = schema === undefined ? value : whenReady(value, (each) => validate(schema, each));
-      const entry = whenReady(checked, (each) => this.#entry(each, meta, stored, place, now, checkedAt));
+      const entry = whenReady(checked, (each) => this.#entry(each, meta, stored, keySpace, now, tagSequence));
       return entry instanceof Promise
         ? entry.catch((cause: unknown) => {
             throw this.#decodeError(cause);
@@ -110,7 +110,7 @@ export class Codec {
     return compressor.decompress(data, this.#maxDecodedBytes);
   }
 
-  #entry(value: unknown, meta: Meta, stored: StoredEntry, place: Place, now: number, checkedAt: number): Entry {
+  #entry(value: unknown, meta: Meta, stored: StoredEntry, keySpace: KeySpace, now: number, tagSequence: number): Entry {
     const windowMs = stored.expiresInMs - stored.staleInMs;
     const isEndless = meta.ttlMs === Infinity && stored.staleInMs > 0 && meta.cutMs === 0;
     const expiresAt = isEndless ? Infinity : now + stored.expiresInMs;
@@ -124,11 +124,11 @@ export class Codec {
       staleIfErrorMs: meta.staleIfErrorMs ?? windowMs,
       localTtlMs: meta.localTtlMs,
       tags: meta.tags,
-      dependsOn: dependencies(place, meta.tags),
+      dependsOn: dependencies(keySpace, meta.tags),
       versions: meta.versions,
       version: stored.version,
       epoch: undefined,
-      checkedAt,
+      tagSequence,
       etag: meta.etag,
       lastModified: meta.lastModified,
       encodedBytes: stored.data.length,

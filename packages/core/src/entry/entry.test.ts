@@ -5,7 +5,7 @@ import {
   newer,
   staleByTag,
   staleFrom,
-  standsIn,
+  canServeOnError,
   type Entry,
   type Verdict,
   type Windows,
@@ -24,7 +24,7 @@ function entry(changes: Partial<Entry> = {}): Entry {
     localTtlMs: Infinity,
     tags: [],
     dependsOn: [],
-    checkedAt: 0,
+    tagSequence: 0,
     ...changes,
   };
 }
@@ -45,14 +45,14 @@ describe("judge", () => {
     ["just fresh", entry(), 1_099, windows(), "fresh"],
     ["at the end of freshness", entry(), 1_100, windows(), "revalidate"],
     ["in the last instant of staleWhileRevalidate", entry(), 1_149, windows(), "revalidate"],
-    ["at the end of staleWhileRevalidate", entry(), 1_150, windows(), "reserve"],
-    ["in the last instant of its life", entry(), 1_299, windows(), "reserve"],
+    ["at the end of staleWhileRevalidate", entry(), 1_150, windows(), "fallback"],
+    ["in the last instant of its life", entry(), 1_299, windows(), "fallback"],
     ["at the end of its life", entry(), 1_300, windows(), "absent"],
     ["the reader shortens staleWhileRevalidate", entry(), 1_119, windows({ staleWhileRevalidateMs: 20 }), "revalidate"],
-    ["to its end", entry(), 1_120, windows({ staleWhileRevalidateMs: 20 }), "reserve"],
-    ["to nothing", entry(), 1_100, windows({ staleWhileRevalidateMs: 0 }), "reserve"],
-    ["the reader cannot prolong it", entry(), 1_150, windows({ staleWhileRevalidateMs: 1_000 }), "reserve"],
-    ["without a window of its own", entry({ staleWhileRevalidateMs: 0 }), 1_100, windows(), "reserve"],
+    ["to its end", entry(), 1_120, windows({ staleWhileRevalidateMs: 20 }), "fallback"],
+    ["to nothing", entry(), 1_100, windows({ staleWhileRevalidateMs: 0 }), "fallback"],
+    ["the reader cannot prolong it", entry(), 1_150, windows({ staleWhileRevalidateMs: 1_000 }), "fallback"],
+    ["without a window of its own", entry({ staleWhileRevalidateMs: 0 }), 1_100, windows(), "fallback"],
     [
       "staleWhileRevalidate longer than staleIfError",
       entry({ staleWhileRevalidateMs: 200, staleIfErrorMs: 50 }),
@@ -87,7 +87,7 @@ describe("standsIn", () => {
     ["staleWhileRevalidate does not count", entry({ staleIfErrorMs: 0 }), 1_100, windows(), false],
     ["a copy that has ended", entry({ deadAt: 1_050 }), 1_050, windows(), false],
   ])("%s: %s", ([, given, now, reading, stands]) => {
-    expect(standsIn(given, now, reading)).toBe(stands);
+    expect(canServeOnError(given, now, reading)).toBe(stands);
   });
 });
 
@@ -137,8 +137,8 @@ describe("staleFrom", () => {
     expect(lifeOf(stale, 1_040)).toEqual({ ageMs: 40, freshForMs: 0, expiresInMs: 200 });
     expect([1_089, 1_090, 1_239, 1_240].map((now) => judge(stale, now, windows()))).toEqual([
       "revalidate",
-      "reserve",
-      "reserve",
+      "fallback",
+      "fallback",
       "absent",
     ]);
   });
@@ -180,8 +180,8 @@ describe("staleByTag", () => {
     });
     expect([1_149, 1_150, 1_299, 1_300].map((now) => judge(stale, now, windows()))).toEqual([
       "revalidate",
-      "reserve",
-      "reserve",
+      "fallback",
+      "fallback",
       "absent",
     ]);
   });
@@ -197,11 +197,11 @@ describe("staleByTag", () => {
     const stale = staleByTag(entry({ staleWhileRevalidateMs: 0 }), 1_040);
     expect(stale).toMatchObject({ staleWhileRevalidateMs: 0, staleIfErrorMs: 260 });
     expect(judge(staleByTag(entry({ staleWhileRevalidateMs: 0, staleIfErrorMs: 0 }), 1_040), 1_040, windows())).toBe(
-      "reserve",
+      "fallback",
     );
-    expect(standsIn(staleByTag(entry({ staleWhileRevalidateMs: 0, staleIfErrorMs: 0 }), 1_040), 1_040, windows())).toBe(
-      false,
-    );
+    expect(
+      canServeOnError(staleByTag(entry({ staleWhileRevalidateMs: 0, staleIfErrorMs: 0 }), 1_040), 1_040, windows()),
+    ).toBe(false);
   });
 
   it("leaves what is stale already as it is", () => {

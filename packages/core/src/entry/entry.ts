@@ -28,7 +28,7 @@ export interface Entry extends LocalEntry {
   /** Names the write that stored it, where the backend tells one from another. */
   readonly version?: string | undefined;
   /** The tag events that it has been held against, see `Tags`. */
-  checkedAt: number;
+  tagSequence: number;
   /** Set where nobody could say that it is current, and it stands in: no copy of it is trusted. */
   readonly isUnconfirmed?: true;
   /** Of a local copy, when it was last known to be what the backend holds, see `Trust`. */
@@ -64,7 +64,7 @@ export interface Windows {
  * - `reserve`: only instead of an error or a load that takes too long (RFC 5861, section 4)
  * - `absent`: as if it were not there
  */
-export type Verdict = "fresh" | "ahead" | "revalidate" | "reserve" | "absent";
+export type Verdict = "fresh" | "ahead" | "revalidate" | "fallback" | "absent";
 
 /**
  * Judges an entry at one instant, for a call with these windows.
@@ -77,11 +77,11 @@ export function judge(entry: Entry | undefined, now: number, windows: Windows): 
   if (entry === undefined || now >= entry.deadAt) return "absent";
   if (now < entry.staleAt) return now < aheadAt(entry, windows.refreshAhead) ? "fresh" : "ahead";
   if (now < entry.staleAt + shorter(entry.staleWhileRevalidateMs, windows.staleWhileRevalidateMs)) return "revalidate";
-  return "reserve";
+  return "fallback";
 }
 
 /** Whether a stale (or fresh) entry may stand in for a failed or slow load of a call with these windows. Pure. */
-export function standsIn(entry: Entry | undefined, now: number, windows: Windows): entry is Entry {
+export function canServeOnError(entry: Entry | undefined, now: number, windows: Windows): entry is Entry {
   return (
     entry !== undefined &&
     now < entry.deadAt &&

@@ -7,16 +7,16 @@ import {
   dependencies,
   localKey,
   parseLocalKey,
-  placeBelow,
-  rootPlace,
-  type Place,
+  keySpaceBelow,
+  rootKeySpace,
+  type KeySpace,
 } from "./key.ts";
-import { tagEntries } from "../tags/version-entries.ts";
+import { versionEntries } from "../tags/version-entries.ts";
 import { PECULIAR_KEYS } from "../testing/peculiar-keys.ts";
 import { TestClock } from "../testing/test-clock.ts";
 
-const at = (root: Place, path: readonly string[], localOnly = false): Place =>
-  path.reduce((place, name) => placeBelow(place, name, localOnly), root);
+const at = (root: KeySpace, path: readonly string[], localOnly = false): KeySpace =>
+  path.reduce((keySpace, name) => keySpaceBelow(keySpace, name, localOnly), root);
 
 describe("where keys live", () => {
   it.for<
@@ -41,16 +41,16 @@ describe("where keys live", () => {
     ["a:b{c}~#%\n\0", undefined, [], "d", "a%3Ab%7Bc%7D%7E%23%25%0A%00::d", "{~a%3Ab%7Bc%7D%7E%23%25%0A%00}::t"],
     ["größe", undefined, ["😀 *?[x]"], "a", "größe:😀 *?[x]::a", "{~größe}:😀 *?[x]::t"],
   ])("%j %j %j %j", ([name, version, path, key, backend, tag]) => {
-    const place = at(rootPlace(name, version), path);
-    expect(place.path).toEqual(path);
-    expect(place.backendPrefix + key).toBe(backend);
-    expect(dependencies(place, ["t"]).at(-1)).toBe(tag);
+    const keySpace = at(rootKeySpace(name, version), path);
+    expect(keySpace.path).toEqual(path);
+    expect(keySpace.backendPrefix + key).toBe(backend);
+    expect(dependencies(keySpace, ["t"]).at(-1)).toBe(tag);
   });
 
   it("an entry depends on its namespaces, the root's first, and on its tags at every level", () => {
-    const place = at(rootPlace("shop"), ["users", "eu"]);
-    expect(dependencies(place, [])).toBe(place.tagPrefixes);
-    expect(dependencies(place, ["a", "b"])).toEqual([
+    const keySpace = at(rootKeySpace("shop"), ["users", "eu"]);
+    expect(dependencies(keySpace, [])).toBe(keySpace.tagPrefixes);
+    expect(dependencies(keySpace, ["a", "b"])).toEqual([
       "{~shop}::",
       "{~shop}:users::",
       "{~shop}:users:eu::",
@@ -64,13 +64,13 @@ describe("where keys live", () => {
   });
 
   it("what is below a namespace that never leaves the process does not leave it either", () => {
-    const local = placeBelow(rootPlace("shop"), "a", true);
+    const local = keySpaceBelow(rootKeySpace("shop"), "a", true);
     expect([
       local.isLocalOnly,
-      placeBelow(local, "b", false).isLocalOnly,
-      placeBelow(rootPlace("shop"), "a", false).isLocalOnly,
+      keySpaceBelow(local, "b", false).isLocalOnly,
+      keySpaceBelow(rootKeySpace("shop"), "a", false).isLocalOnly,
     ]).toEqual([true, true, false]);
-    expect(localKey(local, "k")).not.toBe(localKey(placeBelow(rootPlace("shop"), "a", false), "k"));
+    expect(localKey(local, "k")).not.toBe(localKey(keySpaceBelow(rootKeySpace("shop"), "a", false), "k"));
   });
 });
 
@@ -93,7 +93,7 @@ describe("C109 two addresses", () => {
   it("never meet in a backend, whatever name the cache has", () => {
     fc.assert(
       fc.property(fc.oneof(fc.constant(""), text), address, address, (name, a, b) => {
-        const [one, other] = [a, b].map(({ path, key }) => at(rootPlace(name), path).backendPrefix + key);
+        const [one, other] = [a, b].map(({ path, key }) => at(rootKeySpace(name), path).backendPrefix + key);
         expect(one !== other).toBe(differ(a, b));
       }),
       { numRuns: 2_000 },
@@ -101,7 +101,7 @@ describe("C109 two addresses", () => {
   });
 
   it("never meet in the local tier, and can be told from their local key", () => {
-    const root = rootPlace("shop");
+    const root = rootKeySpace("shop");
     const local = ({
       path,
       key,
@@ -125,7 +125,7 @@ describe("C109 two addresses", () => {
     fc.assert(
       fc.property(text, version, text, version, address, address, (name, v, otherName, w, a, b) => {
         fc.pre(name !== otherName || String(v) !== String(w) || (v === undefined) !== (w === undefined));
-        const [one, other] = [at(rootPlace(name, v), a.path), at(rootPlace(otherName, w), b.path)];
+        const [one, other] = [at(rootKeySpace(name, v), a.path), at(rootKeySpace(otherName, w), b.path)];
         expect(one.backendPrefix + a.key).not.toBe(other.backendPrefix + b.key);
         expect(one.tagPrefixes.at(-1)! + a.key).not.toBe(other.tagPrefixes.at(-1)! + b.key);
       }),
@@ -139,17 +139,17 @@ describe("C109 two addresses", () => {
     ["a:", "b", "a", ":b"],
     ["a%3Ab", "c", "a:b", "c"],
   ] as const)("(%s, %s) is not (%s, %s)", ([a, b, c, d]) => {
-    const root = rootPlace("shop");
-    expect(placeBelow(root, a, false).backendPrefix + b).not.toBe(placeBelow(root, c, false).backendPrefix + d);
-    expect(localKey(placeBelow(root, a, false), b)).not.toBe(localKey(placeBelow(root, c, false), d));
+    const root = rootKeySpace("shop");
+    expect(keySpaceBelow(root, a, false).backendPrefix + b).not.toBe(keySpaceBelow(root, c, false).backendPrefix + d);
+    expect(localKey(keySpaceBelow(root, a, false), b)).not.toBe(localKey(keySpaceBelow(root, c, false), d));
   });
 });
 
 describe("C110 a user's key", () => {
   /** Everything the cache itself keeps in a backend for tags: what is read, pinned and renewed. */
-  async function tagKeysOf(place: Place, tags: readonly string[]): Promise<Set<string>> {
+  async function tagKeysOf(keySpace: KeySpace, tags: readonly string[]): Promise<Set<string>> {
     const used = new Set<string>();
-    const versions = tagEntries(
+    const versions = versionEntries(
       {
         read: async (key) => {
           used.add(key);
@@ -159,7 +159,7 @@ describe("C110 a user's key", () => {
       },
       new TestClock(),
     );
-    const keys = dependencies(place, tags);
+    const keys = dependencies(keySpace, tags);
     await versions.read(keys);
     await versions.pin(keys);
     await versions.unchangedSince("", keys);
@@ -178,8 +178,8 @@ describe("C110 a user's key", () => {
         fc.array(text, { maxLength: 2 }),
         address,
         async (name, otherName, a, tags, b) => {
-          const used = await tagKeysOf(at(rootPlace(name), a.path), tags);
-          for (const root of [rootPlace(name), rootPlace(otherName)])
+          const used = await tagKeysOf(at(rootKeySpace(name), a.path), tags);
+          for (const root of [rootKeySpace(name), rootKeySpace(otherName)])
             expect(used.has(at(root, b.path).backendPrefix + b.key)).toBe(false);
         },
       ),
@@ -190,7 +190,7 @@ describe("C110 a user's key", () => {
   it("tags never meet one another, nor the version of a namespace", async () => {
     await fc.assert(
       fc.asyncProperty(address, address, async (a, b) => {
-        const root = rootPlace("shop");
+        const root = rootKeySpace("shop");
         const tag = at(root, a.path).tagPrefixes.at(-1)! + a.key;
         const other = at(root, b.path).tagPrefixes.at(-1)! + b.key;
         expect(tag === other).toBe(a.key === b.key && a.path.join("\0") === b.path.join("\0"));
@@ -201,12 +201,12 @@ describe("C110 a user's key", () => {
   });
 
   it("that looks like one is another", () => {
-    const root = rootPlace("shop");
+    const root = rootKeySpace("shop");
     for (const key of ["{~shop}::t", "{~shop}::", "{~~shop}::t", "~shop", "shop::t"]) {
       expect(root.backendPrefix + key).toBe(`shop::${key}`);
-      expect(rootPlace("").backendPrefix + key).toBe(`::${key}`);
+      expect(rootKeySpace("").backendPrefix + key).toBe(`::${key}`);
     }
-    expect(rootPlace("{~shop}").backendPrefix).toBe("%7B%7Eshop%7D::");
+    expect(rootKeySpace("{~shop}").backendPrefix).toBe("%7B%7Eshop%7D::");
   });
 });
 

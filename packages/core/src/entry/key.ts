@@ -36,7 +36,7 @@ export function checkTags(tags: unknown): asserts tags is readonly string[] {
  *
  * In the local tier: the key alone in the root, since building a key is what a hit costs most.
  */
-export interface Place {
+export interface KeySpace {
   /** Names from the root to here, as given. */
   readonly path: readonly string[];
   readonly backendPrefix: string;
@@ -47,7 +47,7 @@ export interface Place {
   readonly isLocalOnly: boolean;
 }
 
-export function rootPlace(name: string, version?: string | number): Place {
+export function rootKeySpace(name: string, version?: string | number): KeySpace {
   const segment = encodeSegment(name) + (version === undefined ? "" : `@${encodeSegment(String(version))}`);
   return {
     path: [],
@@ -59,7 +59,7 @@ export function rootPlace(name: string, version?: string | number): Place {
 }
 
 /** @throws {InvalidArgumentError} for an empty name or one with a lone surrogate. */
-export function placeBelow(parent: Place, name: string, localOnly: boolean): Place {
+export function keySpaceBelow(parent: KeySpace, name: string, localOnly: boolean): KeySpace {
   if (typeof name !== "string" || name === "" || !name.isWellFormed())
     throw new InvalidArgumentError(`namespace: ${describe(name)} is no name; give a non-empty, well-formed string`);
   const segment = encodeSegment(name);
@@ -76,8 +76,8 @@ export function placeBelow(parent: Place, name: string, localOnly: boolean): Pla
 }
 
 /** The key of `key` in the local tier. */
-export function localKey(place: Place, key: string): string {
-  if (place.localPrefix !== "") return place.localPrefix + key;
+export function localKey(keySpace: KeySpace, key: string): string {
+  if (keySpace.localPrefix !== "") return keySpace.localPrefix + key;
   return key.charCodeAt(0) > 1 ? key : BELOW_ROOT + key;
 }
 
@@ -90,7 +90,7 @@ export function parseLocalKey(at: string): { readonly path: readonly string[]; r
 }
 
 /** The local key of what a backend calls `key`; `undefined` for keys of other caches. */
-export function localKeyOf(root: Place, key: string): string | undefined {
+export function localKeyOf(root: KeySpace, key: string): string | undefined {
   const end = key.indexOf("::");
   const name = root.backendPrefix.slice(0, -2);
   if (end < 0) return undefined;
@@ -111,9 +111,9 @@ export function tagKeyOf(key: string): string | undefined {
  * Keys of the tag versions that an entry depends on: the versions of its namespaces, the root's first, then each tag
  * at every level, since an invalidation reaches the namespaces below. The order is part of what backends store.
  */
-export function dependencies(place: Place, tags: readonly string[]): readonly string[] {
-  if (tags.length === 0) return place.tagPrefixes;
-  return [...place.tagPrefixes, ...tags.flatMap((tag) => place.tagPrefixes.map((prefix) => prefix + tag))];
+export function dependencies(keySpace: KeySpace, tags: readonly string[]): readonly string[] {
+  if (tags.length === 0) return keySpace.tagPrefixes;
+  return [...keySpace.tagPrefixes, ...tags.flatMap((tag) => keySpace.tagPrefixes.map((prefix) => prefix + tag))];
 }
 
 /** Local keys below the root begin with one of these; a root key that does so is escaped with the first. */

@@ -18,7 +18,7 @@ interface Note {
 }
 
 /** The last decisions of a cache, in a ring of a fixed size. A cache that keeps none has no journal. */
-export class Journal {
+export class DecisionLog {
   readonly #clock: Clock;
   readonly #size: number;
   readonly #notes: Note[] = [];

@@ -4,7 +4,7 @@ import { KeyNode, KeyTable } from "./key-table.ts";
  * Writes of one key, one after another in the order they were called: the next is sent when the one before was
  * acknowledged or given up. Without it a slow compression, or a backend without order, would let an older write win.
  */
-export class Chains {
+export class KeyedQueue {
   readonly #tails = new KeyTable<Tail>();
 
   /** Writes under way, or waiting for one. */

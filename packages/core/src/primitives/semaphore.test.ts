@@ -1,17 +1,17 @@
 import { expect, it } from "vitest";
-import { Slots } from "./semaphore.ts";
+import { Semaphore } from "./semaphore.ts";
 import { gate } from "../testing/gate.ts";
 import { flush, outcome } from "../testing/outcome.ts";
 
 it("gives out as many as there are", () => {
-  const slots = new Slots(2);
+  const slots = new Semaphore(2);
   expect([slots.tryTake(), slots.tryTake(), slots.tryTake()]).toEqual([true, true, false]);
   slots.free();
   expect([slots.tryTake(), slots.tryTake()]).toEqual([true, false]);
 });
 
 it("hands a free one to whoever waits longest, and to nobody else meanwhile", async () => {
-  const slots = new Slots(1);
+  const slots = new Semaphore(1);
   expect(await slots.take()).toBe(true);
   const waiting = [slots.take(), slots.take()];
   slots.free();
@@ -28,7 +28,7 @@ it("hands a free one to whoever waits longest, and to nobody else meanwhile", as
 });
 
 it("lets those who leave go, and gives their turn to the next", async () => {
-  const slots = new Slots(1);
+  const slots = new Semaphore(1);
   slots.tryTake();
   const leaves = gate();
   const [leaver, next] = [slots.take(leaves.pass()), slots.take()];
@@ -41,7 +41,7 @@ it("lets those who leave go, and gives their turn to the next", async () => {
 });
 
 it("keeps a slot with whoever was given it before he left", async () => {
-  const slots = new Slots(1);
+  const slots = new Semaphore(1);
   slots.tryTake();
   const leaves = gate();
   const taken = slots.take(leaves.pass());
@@ -54,7 +54,7 @@ it("keeps a slot with whoever was given it before he left", async () => {
 });
 
 it("gives at once what is free, whether or not anybody means to leave", async () => {
-  const slots = new Slots(Infinity);
+  const slots = new Semaphore(Infinity);
   expect(await Promise.all(Array.from({ length: 100 }, () => slots.take(Promise.resolve())))).toEqual(
     Array.from({ length: 100 }, () => true),
   );

@@ -1,5 +1,5 @@
 /** A bounded number of things at one time; further ones wait in the order they came. */
-export class Slots {
+export class Semaphore {
   readonly #limit: number;
   #taken = 0;
   readonly #waiting = new Set<() => void>();

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import type { TagVersion, TagVersions } from "../contracts/backend.ts";
-import { TagTable } from "./known-versions.ts";
+import { KnownVersions } from "./known-versions.ts";
 import { gate, type Gate } from "../testing/gate.ts";
 import { flush } from "../testing/outcome.ts";
 import { TestClock } from "../testing/test-clock.ts";
@@ -8,7 +8,7 @@ import { Trust, type TrustSource } from "../coherence/trust.ts";
 
 it("knows 100,000 versions at most: it forgets many at once, and says so once for all of them", async () => {
   const forgotten = vi.fn<() => void>();
-  const table = new TagTable(new Trust(), new TestClock(), forgotten);
+  const table = new KnownVersions(new Trust(), new TestClock(), forgotten);
   const version = { hard: "v", soft: "v" };
   const source = table.learning({
     read: async (tags) => tags.map(() => version),
@@ -32,7 +32,7 @@ describe("what is learnt", () => {
   let clock: TestClock;
   let trust: Trust;
   let heard: TrustSource;
-  let table: TagTable;
+  let table: KnownVersions;
   let asked: string[];
   let answer: Gate<void> | undefined;
   let versions: Map<string, TagVersion>;
@@ -60,7 +60,7 @@ describe("what is learnt", () => {
         ["b", version(1)],
       ]),
     ];
-    table = new TagTable(trust, clock, () => undefined);
+    table = new KnownVersions(trust, clock, () => undefined);
     source = table.learning({
       read: (tags) => ask(`read ${tags.join()}`, () => tags.map((tag) => versions.get(tag))),
       pin: (tags) => ask(`pin ${tags.join()}`, () => ({ at: "i.1", versions: tags.map((tag) => versions.get(tag)!) })),

@@ -1,4 +1,4 @@
-import type { Aliases } from "../coherence/key-aliases.ts";
+import type { KeyAliases } from "../coherence/key-aliases.ts";
 import type { TagVersion, TagVersions } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
 import type { Trust } from "../coherence/trust.ts";
@@ -11,9 +11,9 @@ import type { Trust } from "../coherence/trust.ts";
  * the message that overtook it. Apart from entries, so that they cannot push it out; bounded, and what is forgotten is
  * read again.
  */
-export class TagTable {
+export class KnownVersions {
   readonly #trust: Trust;
-  readonly #aliases: Aliases | undefined;
+  readonly #aliases: KeyAliases | undefined;
   readonly #clock: Clock;
   /** Copies may have been held against what is forgotten here. */
   readonly #forgotten: () => void;
@@ -22,7 +22,7 @@ export class TagTable {
   readonly #asked = new Map<string, { count: number; changedAt: number }>();
   #changes = 0;
 
-  constructor(trust: Trust, clock: Clock, forgotten: () => void, aliases?: Aliases) {
+  constructor(trust: Trust, clock: Clock, forgotten: () => void, aliases?: KeyAliases) {
     this.#aliases = aliases;
     this.#trust = trust;
     this.#clock = clock;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { TagVersion, TagVersions } from "../contracts/backend.ts";
 import { RememberedVersions } from "./remembered-versions.ts";
-import { TagTable } from "./known-versions.ts";
+import { KnownVersions } from "./known-versions.ts";
 import { gate } from "../testing/gate.ts";
 import { TestClock } from "../testing/test-clock.ts";
 import { Trust } from "../coherence/trust.ts";
@@ -41,7 +41,7 @@ describe("RememberedVersions", () => {
 
   it("answers what was known without asking, also when that is forgotten with the store away", async () => {
     const { state, source } = store({ a: version("a1"), b: version("b1") });
-    const table = new TagTable(new Trust(), new TestClock(), () => undefined);
+    const table = new KnownVersions(new Trust(), new TestClock(), () => undefined);
     const remembered = new RememberedVersions(source, table);
     await table.learning(source).read(["a"]);
     expect([remembered.knows(["a"]), remembered.knows(["a", "b"])]).toEqual([true, false]);

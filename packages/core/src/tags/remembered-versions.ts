@@ -1,5 +1,5 @@
 import type { TagVersion, TagVersions } from "../contracts/backend.ts";
-import type { TagTable } from "./known-versions.ts";
+import type { KnownVersions } from "./known-versions.ts";
 
 /**
  * Tag versions as they were read last, for while the store that has them is away.
@@ -14,12 +14,12 @@ export class RememberedVersions implements TagVersions {
   /** Reads that answer what is current, or reject. */
   readonly asked: Pick<TagVersions, "read">;
   readonly #source: TagVersions;
-  readonly #table: TagTable | undefined;
+  readonly #table: KnownVersions | undefined;
   readonly #seen = new Map<string, TagVersion>();
   readonly #asking = new Set<Asking>();
 
   /** @param table what is known of `source` without asking. */
-  constructor(source: TagVersions, table?: TagTable) {
+  constructor(source: TagVersions, table?: KnownVersions) {
     this.#source = source;
     this.#table = table;
     this.known = { read: async (tags) => this.#known(tags) ?? this.read(tags) };

@@ -1,15 +1,15 @@
 import { describe, expect, it } from "vitest";
 import type { TagVersion, TagVersions } from "../contracts/backend.ts";
 import type { Entry } from "../entry/entry.ts";
-import { dependencies, placeBelow, rootPlace } from "../entry/key.ts";
-import { judgeVersions, tagKeys, Tags, underVersions, versionsFor } from "./tag-events.ts";
+import { dependencies, keySpaceBelow, rootKeySpace } from "../entry/key.ts";
+import { compareVersions, tagKeys, TagEvents, underVersions, versionsFor } from "./tag-events.ts";
 
-const root = rootPlace("shop");
-const users = placeBelow(root, "users", false);
-const admins = placeBelow(users, "admins", false);
-const orders = placeBelow(root, "orders", false);
+const root = rootKeySpace("shop");
+const users = keySpaceBelow(root, "users", false);
+const admins = keySpaceBelow(users, "admins", false);
+const orders = keySpaceBelow(root, "orders", false);
 
-function entry(place = users, names: readonly string[] = ["t"], changes: Partial<Entry> = {}): Entry {
+function entry(keySpace = users, names: readonly string[] = ["t"], changes: Partial<Entry> = {}): Entry {
   return {
     value: 1,
     ttlMs: 100,
@@ -20,15 +20,15 @@ function entry(place = users, names: readonly string[] = ["t"], changes: Partial
     staleIfErrorMs: 200,
     localTtlMs: Infinity,
     tags: names,
-    dependsOn: dependencies(place, names),
-    checkedAt: 0,
+    dependsOn: dependencies(keySpace, names),
+    tagSequence: 0,
     ...changes,
   };
 }
 
 describe("Tags", () => {
   it("leave what no call was about, and do not count it as checked: its versions may have changed elsewhere", () => {
-    const tags = new Tags();
+    const tags = new TagEvents();
     const one = entry();
     expect(tags.hold(one, 1_000)).toBe(one);
     tags.called(users, tagKeys(users, ["other"]), "hard");
@@ -36,7 +36,7 @@ describe("Tags", () => {
     tags.called(admins, tagKeys(admins, ["t"]), "hard");
     tags.called(orders, tagKeys(orders, []), "hard");
     expect(tags.hold(one, 1_000)).toBe(one);
-    expect(one.checkedAt).toBe(0);
+    expect(one.tagSequence).toBe(0);
   });
 
   it.for([
@@ -44,11 +44,11 @@ describe("Tags", () => {
     ["its tag, above", root, ["other", "t"]],
     ["its namespace", users, []],
     ["the namespace above", root, []],
-  ] as const)("an invalidation of %s ends it", ([, place, names]) => {
-    const tags = new Tags();
+  ] as const)("an invalidation of %s ends it", ([, keySpace, names]) => {
+    const tags = new TagEvents();
     const [before, after] = [entry(), entry()];
-    tags.called(place, tagKeys(place, names), "hard");
-    after.checkedAt = tags.now;
+    tags.called(keySpace, tagKeys(keySpace, names), "hard");
+    after.tagSequence = tags.sequence;
     expect(tags.hold(before, 1_000)).toBe(undefined);
     expect(tags.hold(after, 1_000)).toBe(after);
     // And it stays ended, whatever comes later.
@@ -58,7 +58,7 @@ describe("Tags", () => {
   });
 
   it("a call that marks it stale makes it stale, and a later invalidation ends it", () => {
-    const tags = new Tags();
+    const tags = new TagEvents();
     const one = entry();
     tags.called(root, tagKeys(root, ["t"]), "soft");
     expect(tags.hold(one, 1_040)).toMatchObject({ value: 1, staleAt: 1_040, deadAt: 1_300 });
@@ -69,19 +69,19 @@ describe("Tags", () => {
   });
 
   it("know which namespaces were called in since when", () => {
-    const tags = new Tags();
-    expect(tags.hasEvents(users, tags.now, tags.now)).toBe(false);
-    const before = tags.now;
+    const tags = new TagEvents();
+    expect(tags.hasEvents(users, tags.sequence, tags.sequence)).toBe(false);
+    const before = tags.sequence;
     tags.called(users, tagKeys(users, ["any"]), "soft");
-    expect([users, admins, root, orders].map((place) => tags.hasEvents(place, before, before))).toEqual([
+    expect([users, admins, root, orders].map((keySpace) => tags.hasEvents(keySpace, before, before))).toEqual([
       true,
       true,
       false,
       false,
     ]);
-    expect(tags.hasEvents(users, tags.now, tags.now)).toBe(false);
+    expect(tags.hasEvents(users, tags.sequence, tags.sequence)).toBe(false);
     tags.called(root, tagKeys(root, []), "hard");
-    expect([users, admins, root, orders].map((place) => tags.hasEvents(place, before + 1, before + 1))).toEqual([
+    expect([users, admins, root, orders].map((keySpace) => tags.hasEvents(keySpace, before + 1, before + 1))).toEqual([
       true,
       true,
       true,
@@ -90,9 +90,9 @@ describe("Tags", () => {
   });
 
   it("what they forget counts as called: nothing older is believed, and everything newer is", () => {
-    const tags = new Tags();
+    const tags = new TagEvents();
     const old = entry();
-    const since = tags.now;
+    const since = tags.sequence;
     for (let i = 0; i < 10_000; i += 1) tags.called(orders, [`{~shop}:orders::${i}`], "soft");
     expect(tags.hold(old, 1_000)).toBe(undefined);
     expect([
@@ -100,14 +100,14 @@ describe("Tags", () => {
       tags.wasCalled(old.dependsOn, since),
       tags.hasEvents(users, since, since),
     ]).toEqual([true, true, true]);
-    const fresh = entry(users, ["t"], { checkedAt: tags.now });
+    const fresh = entry(users, ["t"], { tagSequence: tags.sequence });
     expect(tags.hold(fresh, 1_000)).toBe(fresh);
     tags.called(users, tagKeys(users, ["t"]), "hard");
     expect(tags.hold(fresh, 1_000)).toBe(undefined);
   });
 
   it("are bounded by the tags that were called, not by the calls", () => {
-    const tags = new Tags();
+    const tags = new TagEvents();
     const one = entry();
     for (let i = 0; i < 50_000; i += 1)
       tags.called(orders, tagKeys(orders, ["t", String(i % 100)]), i % 2 === 0 ? "hard" : "soft");
@@ -123,7 +123,7 @@ describe("judgeVersions", () => {
       string,
       readonly TagVersion[] | undefined,
       readonly (TagVersion | undefined)[],
-      ReturnType<typeof judgeVersions>,
+      ReturnType<typeof compareVersions>,
     ]
   >([
     ["equal", [version("a"), version("b")], [version("a"), version("b")], "current"],
@@ -140,7 +140,7 @@ describe("judgeVersions", () => {
     ["more than there were", [version("a")], [version("a"), version("b")], "gone"],
     ["swapped", [version("a"), version("b")], [version("b"), version("a")], "gone"],
   ])("%s", ([, stored, current, verdict]) => {
-    expect(judgeVersions(stored, current)).toBe(verdict);
+    expect(compareVersions(stored, current)).toBe(verdict);
   });
 });
 

@@ -1,7 +1,7 @@
 import type { TagVersion, TagVersions } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { staleByTag, type Entry } from "../entry/entry.ts";
-import { dependencies, type Place } from "../entry/key.ts";
+import { dependencies, type KeySpace } from "../entry/key.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
 
 /**
@@ -13,9 +13,9 @@ import type { Awaitable } from "../contracts/awaitable.ts";
  *
  * Bounded: what is forgotten counts as having been called, so forgetting costs misses and never a stale value.
  */
-export class Tags {
+export class TagEvents {
   /** The number of the last event. */
-  now = 0;
+  sequence = 0;
   #floor = 0;
   readonly #hard = new Map<string, number>();
   readonly #soft = new Map<string, number>();
@@ -26,33 +26,33 @@ export class Tags {
   #heardFloor = 0;
 
   /** Records a call on these tag keys of one namespace. Once when it is made, and once more when it is acknowledged. */
-  called(place: Place, keys: readonly string[], mode: "hard" | "soft"): void {
-    this.now += 1;
-    for (const key of keys) remember(mode === "hard" ? this.#hard : this.#soft, key, this.now);
-    remember(this.#byNamespace, place.tagPrefixes.at(-1)!, this.now);
+  called(keySpace: KeySpace, keys: readonly string[], mode: "hard" | "soft"): void {
+    this.sequence += 1;
+    for (const key of keys) remember(mode === "hard" ? this.#hard : this.#soft, key, this.sequence);
+    remember(this.#byNamespace, keySpace.tagPrefixes.at(-1)!, this.sequence);
     this.#bound();
   }
 
   /** Records that these tags changed elsewhere, or may have: copies are held against their versions anew, and flights of then are not joined. */
   heard(keys: readonly string[]): void {
-    this.now += 1;
-    for (const key of keys) remember(this.#heardByNamespace, key.slice(0, key.indexOf("::") + 2), this.now);
+    this.sequence += 1;
+    for (const key of keys) remember(this.#heardByNamespace, key.slice(0, key.indexOf("::") + 2), this.sequence);
     if (this.#heardByNamespace.size > MAX_REMEMBERED) {
       this.#heardByNamespace.clear();
-      this.#heardFloor = this.now;
+      this.#heardFloor = this.sequence;
     }
   }
 
   /** What copies were held against is forgotten in part. */
   forgotten(): void {
-    this.now += 1;
+    this.sequence += 1;
   }
 
   /** `entry` as the calls since `entry.checkedAt` leave it: as it is, stale, or `undefined`. What was heard since, its versions tell. */
   hold(entry: Entry, now: number): Entry | undefined {
-    if (entry.checkedAt === this.now) return entry;
-    if (this.wasInvalidated(entry.dependsOn, entry.checkedAt)) return undefined;
-    return this.#since(this.#soft, entry.dependsOn, entry.checkedAt) ? staleByTag(entry, now) : entry;
+    if (entry.tagSequence === this.sequence) return entry;
+    if (this.wasInvalidated(entry.dependsOn, entry.tagSequence)) return undefined;
+    return this.#since(this.#soft, entry.dependsOn, entry.tagSequence) ? staleByTag(entry, now) : entry;
   }
 
   /** Whether one of these keys was invalidated, or may have been, after call number `since`. */
@@ -66,12 +66,12 @@ export class Tags {
   }
 
   /** Whether there was any tag call in this namespace, or above it, after event number `calledSince`; or something heard after `heardSince`. */
-  hasEvents(place: Place, calledSince: number, heardSince: number): boolean {
+  hasEvents(keySpace: KeySpace, calledSince: number, heardSince: number): boolean {
     return (
-      (calledSince !== this.now &&
-        (calledSince < this.#floor || this.#since(this.#byNamespace, place.tagPrefixes, calledSince))) ||
-      (heardSince !== this.now &&
-        (heardSince < this.#heardFloor || this.#since(this.#heardByNamespace, place.tagPrefixes, heardSince)))
+      (calledSince !== this.sequence &&
+        (calledSince < this.#floor || this.#since(this.#byNamespace, keySpace.tagPrefixes, calledSince))) ||
+      (heardSince !== this.sequence &&
+        (heardSince < this.#heardFloor || this.#since(this.#heardByNamespace, keySpace.tagPrefixes, heardSince)))
     );
   }
 
@@ -84,7 +84,7 @@ export class Tags {
   }
 
   #forget(): void {
-    this.#floor = this.now;
+    this.#floor = this.sequence;
     this.#hard.clear();
     this.#soft.clear();
     this.#byNamespace.clear();
@@ -101,7 +101,7 @@ function remember(calls: Map<string, number>, key: string, at: number): void {
  * What the versions in the backend make of an entry that was stored under others. Equality alone decides: no clocks
  * are compared. A version that is missing was evicted, expired or flushed, and hides the entry. Pure.
  */
-export function judgeVersions(
+export function compareVersions(
   stored: readonly TagVersion[] | undefined,
   current: readonly (TagVersion | undefined)[],
 ): "current" | "stale" | "gone" {
@@ -132,7 +132,7 @@ export function underVersions(
   const { versions, dependsOn } = entry;
   if (versions === undefined) return entry;
   const under = (current: readonly (TagVersion | undefined)[]): Entry | undefined => {
-    const verdict = judgeVersions(versions, current);
+    const verdict = compareVersions(versions, current);
     return verdict === "current" ? entry : verdict === "stale" ? staleByTag(entry, clock.now()) : undefined;
   };
   if (
@@ -149,8 +149,8 @@ export function underVersions(
 }
 
 /** The keys that a tag call in this namespace renews; of `clear`, the namespace's own. */
-export function tagKeys(place: Place, tags: readonly string[]): readonly string[] {
-  const prefix = place.tagPrefixes.at(-1)!;
+export function tagKeys(keySpace: KeySpace, tags: readonly string[]): readonly string[] {
+  const prefix = keySpace.tagPrefixes.at(-1)!;
   return tags.length === 0 ? [prefix] : [...new Set(tags)].map((tag) => prefix + tag);
 }
 
@@ -167,10 +167,10 @@ export interface Pinned {
 export async function versionsFor(
   store: TagVersions,
   pinned: Pinned,
-  place: Place,
+  keySpace: KeySpace,
   tags: readonly string[],
 ): Promise<readonly TagVersion[] | undefined> {
-  const keys = dependencies(place, tags);
+  const keys = dependencies(keySpace, tags);
   const late = keys.filter((key) => !pinned.versions.has(key));
   const found = late.length === 0 ? [] : await store.unchangedSince(pinned.at, late);
   const versions = keys.map((key) => pinned.versions.get(key) ?? found[late.indexOf(key)]);

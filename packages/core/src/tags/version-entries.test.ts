@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { TagVersion } from "../contracts/backend.ts";
-import { tagEntries } from "./version-entries.ts";
-import { judgeVersions } from "./tag-events.ts";
+import { versionEntries } from "./version-entries.ts";
+import { compareVersions } from "./tag-events.ts";
 import { gate } from "../testing/gate.ts";
 import { flush, outcome } from "../testing/outcome.ts";
 import { scriptedBackend, type ScriptedBackend } from "../testing/scripted-backend.ts";
@@ -13,13 +13,13 @@ const DAY_MS = 86_400_000;
 let clock: TestClock;
 let backend: ScriptedBackend;
 /** Two processes. */
-let here: ReturnType<typeof tagEntries>;
-let there: ReturnType<typeof tagEntries>;
+let here: ReturnType<typeof versionEntries>;
+let there: ReturnType<typeof versionEntries>;
 beforeEach(() => {
   clock = new TestClock();
   backend = scriptedBackend({ clock });
-  here = tagEntries(backend, clock);
-  there = tagEntries(backend, clock);
+  here = versionEntries(backend, clock);
+  there = versionEntries(backend, clock);
 });
 
 const pinned = async (tags: readonly string[], by = here): Promise<readonly TagVersion[]> =>
@@ -76,7 +76,7 @@ describe("pin and read", () => {
     expect(await outcome(pinned([NS]))).toMatchObject({ status: "fulfilled" });
     hung.open();
     await Promise.all([first, second]);
-    expect(judgeVersions(await first, await here.read([NS]))).toBe("current");
+    expect(compareVersions(await first, await here.read([NS]))).toBe("current");
   });
 
   it("of no tags ask nothing", async () => {
@@ -115,12 +115,12 @@ describe("renew", () => {
     async ([mode, key, verdict]) => {
       const before = await pinned([NS, T, U]);
       await there.renew([key], mode);
-      expect(judgeVersions(before, await here.read([NS, T, U]))).toBe(verdict);
+      expect(compareVersions(before, await here.read([NS, T, U]))).toBe(verdict);
       const after = await pinned([NS, T, U]);
-      expect(judgeVersions(after, await there.read([NS, T, U]))).toBe("current");
+      expect(compareVersions(after, await there.read([NS, T, U]))).toBe("current");
       const unchanged = [NS, T, U].filter((each) => each !== key);
       expect(
-        judgeVersions(
+        compareVersions(
           await pinned(unchanged),
           unchanged.map((each) => before[[NS, T, U].indexOf(each as typeof NS)]),
         ),
@@ -134,8 +134,8 @@ describe("renew", () => {
     const between = await pinned([T]);
     await here.renew([T], "hard");
     const after = await pinned([T]);
-    expect(judgeVersions(before, between)).toBe("gone");
-    expect(judgeVersions(between, after)).toBe("gone");
+    expect(compareVersions(before, between)).toBe("gone");
+    expect(compareVersions(between, after)).toBe("gone");
   });
 
   it("of a tag that nobody has used issues it", async () => {
@@ -147,7 +147,7 @@ describe("renew", () => {
     const before = await pinned([T]);
     backend.store.delete(T);
     await here.renew([T], "soft");
-    expect(judgeVersions(before, await here.read([T]))).toBe("gone");
+    expect(compareVersions(before, await here.read([T]))).toBe("gone");
   });
 
   it("is not undone by a pin that read before it and is answered after it", async () => {
@@ -158,8 +158,8 @@ describe("renew", () => {
     await late.arrived();
     await here.renew([T], "hard");
     late.open();
-    expect(judgeVersions(await pin, await here.read([T]))).toBe("gone");
-    expect(judgeVersions(before, await here.read([T]))).toBe("gone");
+    expect(compareVersions(await pin, await here.read([T]))).toBe("gone");
+    expect(compareVersions(before, await here.read([T]))).toBe("gone");
   });
 
   it("is not undone by a pin that found nothing, and issues after it", async () => {
@@ -174,7 +174,7 @@ describe("renew", () => {
     late.open();
     await pin;
     // Two who meet cost misses: nothing from before is valid, whoever wrote last.
-    expect([judgeVersions(before, await here.read([T])), judgeVersions([between!], await here.read([T]))]).toEqual([
+    expect([compareVersions(before, await here.read([T])), compareVersions([between!], await here.read([T]))]).toEqual([
       "gone",
       "gone",
     ]);
@@ -185,7 +185,7 @@ describe("unchangedSince", () => {
   it("gives versions of tags that a loader adds late, while none was renewed", async () => {
     const { at } = await here.pin([NS]);
     const late = await here.unchangedSince(at, [T, U]);
-    expect(judgeVersions(late as TagVersion[], await there.read([T, U]))).toBe("current");
+    expect(compareVersions(late as TagVersion[], await there.read([T, U]))).toBe("current");
     expect(await here.unchangedSince(at, [T])).toEqual([late[0]]);
   });
 
@@ -217,7 +217,7 @@ describe("unchangedSince", () => {
     const { at } = await here.pin([NS]);
     const late = (await here.unchangedSince(at, [T])) as TagVersion[];
     await there.renew([T], "hard");
-    expect(judgeVersions(late, await here.read([T]))).toBe("gone");
+    expect(compareVersions(late, await here.read([T]))).toBe("gone");
   });
 
   it("gives none where the issuer is missing", async () => {
@@ -234,12 +234,12 @@ describe("lost versions", () => {
   ] as const)("that were %s hide what was stored under them, for good", async ([, lose]) => {
     const before = await pinned([NS, T]);
     clock.advance(30 * DAY_MS - 1);
-    expect(judgeVersions(before, await here.read([NS, T]))).toBe("current");
+    expect(compareVersions(before, await here.read([NS, T]))).toBe("current");
     lose();
-    expect(judgeVersions(before, await here.read([NS, T]))).toBe("gone");
+    expect(compareVersions(before, await here.read([NS, T]))).toBe("gone");
     const after = await pinned([NS, T]);
-    expect(judgeVersions(before, after)).toBe("gone");
-    expect(judgeVersions(after, await there.read([NS, T]))).toBe("current");
+    expect(compareVersions(before, after)).toBe("gone");
+    expect(compareVersions(after, await there.read([NS, T]))).toBe("current");
   });
 
   it("are not prolonged: that could write an old version over a new one", async () => {
@@ -253,6 +253,6 @@ describe("lost versions", () => {
     late.open();
     await pin;
     await flush();
-    expect(judgeVersions(before, await here.read([T]))).toBe("gone");
+    expect(compareVersions(before, await here.read([T]))).toBe("gone");
   });
 });

@@ -12,7 +12,7 @@ import { newId } from "../primitives/ids.ts";
  * A tag that a loader adds late is safe while the issuer has not changed since the load began: it is read after the
  * tag, and written before it.
  */
-export function tagEntries(backend: Pick<Backend, "read" | "write">, clock: Clock): TagVersions {
+export function versionEntries(backend: Pick<Backend, "read" | "write">, clock: Clock): TagVersions {
   const readOne = async (key: string): Promise<StoredEntry | undefined> => backend.read(key);
   const issue = async (key: string, version: string): Promise<string> => {
     await backend.write(key, { data: encoder.encode(version), staleInMs: LIFE_MS, expiresInMs: LIFE_MS, meta: "" });

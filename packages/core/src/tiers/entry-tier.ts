@@ -1,20 +1,20 @@
 import type { Backend, DeleteStatus, TagVersion, TagVersions } from "../contracts/backend.ts";
 import type { Encoded } from "../entry/codec.ts";
 import type { Entry } from "../entry/entry.ts";
-import type { Place } from "../entry/key.ts";
+import type { KeySpace } from "../entry/key.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 import type { TierMeter } from "../primitives/meters.ts";
 
 /** One entry to read. */
 export interface ReadRequest {
-  readonly place: Place;
+  readonly keySpace: KeySpace;
   readonly key: string;
   readonly schema: StandardSchema<unknown> | undefined;
   /** Tags that the entry probably has: their versions are asked for in the same tick. */
   readonly expectedTags: readonly string[];
   /** `Tags.now` when the read is sent. */
-  readonly tagsAt: number;
+  readonly tagSequence: number;
   /** Whether tag versions known here will not do: the answer must be at least as new as a write elsewhere. */
   readonly isAfter?: boolean;
   /** Told the version of what the backend holds, `''` for nothing, also where that cannot be served. */
@@ -31,20 +31,20 @@ export type LeaseAnswer =
 /** One load of a key at a time, across processes. */
 export interface EntryLeases {
   acquire(request: ReadRequest, token: string, leaseMs: number, seen: string): Promise<LeaseAnswer>;
-  renew(key: string, place: Place, token: string, leaseMs: number): Promise<boolean>;
-  release(key: string, place: Place, token: string): Promise<void>;
+  renew(key: string, keySpace: KeySpace, token: string, leaseMs: number): Promise<boolean>;
+  release(key: string, keySpace: KeySpace, token: string): Promise<void>;
   /** `overtaken`: something newer happened, and nothing was stored. */
   store(
     entry: Entry,
     encoded: Encoded,
     versions: readonly TagVersion[] | undefined,
     key: string,
-    place: Place,
+    keySpace: KeySpace,
     token: string,
     seen: string,
   ): Promise<"stored" | "refused" | "overtaken">;
   /** The version of the entry now; `''` for none. */
-  confirm(key: string, place: Place): Promise<string>;
+  confirm(key: string, keySpace: KeySpace): Promise<string>;
 }
 
 /** What is heard of a backend. Keys and tags are as the cache gave them. */
@@ -84,10 +84,10 @@ export interface EntryTier {
     encoded: Encoded,
     versions: readonly TagVersion[] | undefined,
     key: string,
-    place: Place,
+    keySpace: KeySpace,
   ): Promise<"stored" | "refused">;
-  remove(key: string, place: Place): Promise<DeleteStatus>;
-  markStale(key: string, place: Place): Promise<"stale" | "missing">;
+  remove(key: string, keySpace: KeySpace): Promise<DeleteStatus>;
+  markStale(key: string, keySpace: KeySpace): Promise<"stale" | "missing">;
   connect(): Promise<void>;
   /** What was heard of this backend, which may be none of its own. */
   heard(backend: Backend, news: News): void;

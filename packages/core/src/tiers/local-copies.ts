@@ -5,9 +5,9 @@ import type { Events } from "../contracts/events.ts";
 import { parseLocalKey } from "../entry/key.ts";
 import type { LocalTier } from "../contracts/local-tier.ts";
 import { TierMeter } from "../primitives/meters.ts";
-import { judgeVersions, type Tags } from "../tags/tag-events.ts";
-import type { TagTable } from "../tags/known-versions.ts";
-import { ALWAYS, type Trust } from "../coherence/trust.ts";
+import { compareVersions, type TagEvents } from "../tags/tag-events.ts";
+import type { KnownVersions } from "../tags/known-versions.ts";
+import { EPOCH_ALWAYS, type Trust } from "../coherence/trust.ts";
 
 /** The copies of this process: the local tier, held against trust, tag calls and tag versions, in its value mode. */
 export class LocalCopies {
@@ -16,9 +16,9 @@ export class LocalCopies {
   readonly meter: TierMeter = new TierMeter();
   /** Whether callers get the stored object itself. */
   readonly isShared: boolean;
-  readonly #tags: Tags;
+  readonly #tags: TagEvents;
   readonly #trust: Trust;
-  readonly #table: TagTable | undefined;
+  readonly #table: KnownVersions | undefined;
   readonly #clock: Clock;
   readonly #events: Events;
   readonly #cache: string;
@@ -26,9 +26,9 @@ export class LocalCopies {
 
   constructor(
     tier: LocalTier,
-    tags: Tags,
+    tags: TagEvents,
     trust: Trust,
-    table: TagTable | undefined,
+    table: KnownVersions | undefined,
     clock: Clock,
     events: Events,
     cache: string,
@@ -51,8 +51,9 @@ export class LocalCopies {
   get(at: string, now: number): Entry | undefined {
     const entry = this.tier.get(at) as Entry | undefined;
     if (entry === undefined || now >= entry.deadAt) return undefined;
-    if ((entry.epoch !== this.#trust.epoch || now >= this.#trust.until) && entry.epoch !== ALWAYS) return undefined;
-    return entry.checkedAt === this.#tags.now ? entry : this.#held(at, entry, now);
+    if ((entry.epoch !== this.#trust.epoch || now >= this.#trust.until) && entry.epoch !== EPOCH_ALWAYS)
+      return undefined;
+    return entry.tagSequence === this.#tags.sequence ? entry : this.#held(at, entry, now);
   }
 
   /** The copy that {@link get} may not answer with, for when there is nobody to confirm it: newer than every call of this process. */
@@ -66,11 +67,11 @@ export class LocalCopies {
     const entry = this.tier.get(at) as Entry | undefined;
     if (entry === undefined) return "none";
     if (now >= entry.deadAt) return "its life is over";
-    if (entry.epoch !== ALWAYS && now >= this.#trust.until)
+    if (entry.epoch !== EPOCH_ALWAYS && now >= this.#trust.until)
       return this.#trust.until === -Infinity
         ? "not trusted: changes are not heard"
         : `not trusted: the last sign of life was too long ago, by ${Math.round(now - this.#trust.until)} ms`;
-    if (entry.epoch !== ALWAYS && entry.epoch !== this.#trust.epoch)
+    if (entry.epoch !== EPOCH_ALWAYS && entry.epoch !== this.#trust.epoch)
       return "not confirmed since it was kept, or since changes may have been missed";
     if (this.get(at, now) === undefined) return "a tag of it was invalidated, or changed and is not known yet";
     return now < entry.staleAt ? "fresh" : "stale";
@@ -78,15 +79,15 @@ export class LocalCopies {
 
   /** After a tag event: as the tag calls of this process leave it, and the tag versions that are current. */
   #held(at: string, entry: Entry, now: number): Entry | undefined {
-    const table = entry.versions === undefined || entry.epoch === ALWAYS ? undefined : this.#table;
+    const table = entry.versions === undefined || entry.epoch === EPOCH_ALWAYS ? undefined : this.#table;
     const current = table?.known(entry.dependsOn);
     // To be confirmed: what it depends on may have changed.
     if (table !== undefined && current === undefined) return undefined;
-    const verdict = current === undefined ? "current" : judgeVersions(entry.versions, current);
+    const verdict = current === undefined ? "current" : compareVersions(entry.versions, current);
     const held = verdict === "gone" ? undefined : this.#tags.hold(entry, now);
     if (held === undefined) this.tier.delete(at);
     // Not before it was held against both: a call of this process, and the versions of now.
-    else if (held === entry && verdict === "current") entry.checkedAt = this.#tags.now;
+    else if (held === entry && verdict === "current") entry.tagSequence = this.#tags.sequence;
     return held !== undefined && verdict === "stale" ? staleByTag(held, now) : held;
   }
 

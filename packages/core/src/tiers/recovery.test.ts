@@ -1,14 +1,14 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { BackendUnavailableError, EncodeError } from "../contracts/errors.ts";
 import { createEvents, type CacheEvents } from "../contracts/events.ts";
-import { placeBelow, rootPlace } from "../entry/key.ts";
+import { keySpaceBelow, rootKeySpace } from "../entry/key.ts";
 import { orPending, Recovery } from "./recovery.ts";
 import { gate, type Gate } from "../testing/gate.ts";
 import { flush, outcome } from "../testing/outcome.ts";
 import { TestClock } from "../testing/test-clock.ts";
 
-const root = rootPlace("shop");
-const users = placeBelow(root, "users", false);
+const root = rootKeySpace("shop");
+const users = keySpaceBelow(root, "users", false);
 const UNANSWERED = new BackendUnavailableError("no answer");
 
 let clock: TestClock;
@@ -42,7 +42,7 @@ function recovery({
       get retryInMs() {
         return retryInMs;
       },
-      remove: (key, place) => send(`remove ${place.backendPrefix}${key}`).then(() => "deleted"),
+      remove: (key, keySpace) => send(`remove ${keySpace.backendPrefix}${key}`).then(() => "deleted"),
       versions: hasVersions ? { renew: (tags, mode) => send(`${mode} ${tags.join()}`) } : undefined,
     },
     replayed: ({ key, keys }) => replayed.push(key ?? keys!.join()),
@@ -118,10 +118,10 @@ describe("what waits", () => {
       1,
     ],
     ["an earlier call, acknowledged late, covers nothing", [["hard", 2]], ["hard", 1], 1],
-  ])("of tags: %s", ([, added, [mode, calledAt], left]) => {
+  ])("of tags: %s", ([, added, [mode, callSequence], left]) => {
     const one = recovery();
     for (const [each, at] of added) one.addTags(root, ["{~shop}::t"], each, at);
-    one.forgetTags(["{~shop}::t", "{~shop}::other"], mode, calledAt);
+    one.forgetTags(["{~shop}::t", "{~shop}::other"], mode, callSequence);
     expect(one.size).toBe(left);
   });
 });

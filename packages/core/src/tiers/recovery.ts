@@ -2,21 +2,21 @@ import type { TagVersions } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { BackendUnavailableError, EncodeError } from "../contracts/errors.ts";
 import type { Events } from "../contracts/events.ts";
-import type { Place } from "../entry/key.ts";
+import type { KeySpace } from "../entry/key.ts";
 import type { EntryTier } from "./entry-tier.ts";
 import { tagKeys } from "../tags/tag-events.ts";
 
 /** An invalidation that the backend has not acknowledged. */
 interface PendingKey {
-  readonly place: Place;
+  readonly keySpace: KeySpace;
   readonly key: string;
 }
 interface PendingTags {
-  readonly place: Place;
+  readonly keySpace: KeySpace;
   readonly keys: readonly string[];
   readonly mode: "hard" | "soft";
   /** `Tags.now` when it was called. */
-  readonly calledAt: number;
+  readonly callSequence: number;
 }
 
 /** What a recovery needs of the tier that it replays in. */
@@ -37,10 +37,10 @@ export class Recovery {
   readonly #clock: Clock;
   readonly #events: Events;
   readonly #cache: string;
-  readonly #root: Place;
+  readonly #root: KeySpace;
   /** Called when a replay was acknowledged: what was read meanwhile may be older. */
   readonly #replayed: (pending: {
-    readonly place: Place;
+    readonly keySpace: KeySpace;
     readonly key?: string;
     readonly keys?: readonly string[];
   }) => void;
@@ -58,9 +58,9 @@ export class Recovery {
     readonly clock: Clock;
     readonly events: Events;
     readonly cache: string;
-    readonly root: Place;
+    readonly root: KeySpace;
     readonly replayed: (pending: {
-      readonly place: Place;
+      readonly keySpace: KeySpace;
       readonly key?: string;
       readonly keys?: readonly string[];
     }) => void;
@@ -81,48 +81,48 @@ export class Recovery {
     return this.#keys.size + this.#tags.size;
   }
 
-  addKey(place: Place, key: string): void {
-    this.#keys.set(place.backendPrefix + key, { place, key });
+  addKey(keySpace: KeySpace, key: string): void {
+    this.#keys.set(keySpace.backendPrefix + key, { keySpace, key });
     this.#added();
   }
 
-  addTags(place: Place, keys: readonly string[], mode: "hard" | "soft", calledAt: number): void {
+  addTags(keySpace: KeySpace, keys: readonly string[], mode: "hard" | "soft", callSequence: number): void {
     for (const each of keys) {
       const before = this.#tags.get(each);
       this.#tags.set(each, {
-        place,
+        keySpace,
         keys: [each],
         mode: before?.mode === "hard" ? "hard" : mode,
-        calledAt: Math.max(calledAt, before?.calledAt ?? 0),
+        callSequence: Math.max(callSequence, before?.callSequence ?? 0),
       });
     }
     this.#added();
   }
 
   /** A newer write of this key was acknowledged: nothing older is there to remove. */
-  forgetKey(place: Place, key: string): void {
-    if (this.#keys.size !== 0) this.#keys.delete(place.backendPrefix + key);
+  forgetKey(keySpace: KeySpace, key: string): void {
+    if (this.#keys.size !== 0) this.#keys.delete(keySpace.backendPrefix + key);
   }
 
   /** As {@link forgetKey}, of a write that replaced or removed what was there: should the backend forget it, it is issued again. */
-  acknowledgedKey(place: Place, key: string): void {
-    this.forgetKey(place, key);
-    this.#issued?.addKey(place, key);
+  acknowledgedKey(keySpace: KeySpace, key: string): void {
+    this.forgetKey(keySpace, key);
+    this.#issued?.addKey(keySpace, key);
   }
 
   /** A call on these tags was acknowledged. It covers what was called before it; a hard one a soft one, and not the other way round. */
-  forgetTags(keys: readonly string[], mode: "hard" | "soft", calledAt: number): void {
+  forgetTags(keys: readonly string[], mode: "hard" | "soft", callSequence: number): void {
     for (const key of keys) {
       const pending = this.#tags.get(key);
-      if (pending !== undefined && pending.calledAt <= calledAt && (mode === "hard" || pending.mode === "soft"))
+      if (pending !== undefined && pending.callSequence <= callSequence && (mode === "hard" || pending.mode === "soft"))
         this.#tags.delete(key);
     }
   }
 
   /** As {@link forgetTags}; should the backend forget them, they are issued again. */
-  acknowledgedTags(place: Place, keys: readonly string[], mode: "hard" | "soft", calledAt: number): void {
-    this.forgetTags(keys, mode, calledAt);
-    this.#issued?.addTags(place, keys, mode);
+  acknowledgedTags(keySpace: KeySpace, keys: readonly string[], mode: "hard" | "soft", callSequence: number): void {
+    this.forgetTags(keys, mode, callSequence);
+    this.#issued?.addTags(keySpace, keys, mode);
   }
 
   /** What was there before may be back: what this process has lately removed, replaced or invalidated is invalidated again. */
@@ -131,14 +131,14 @@ export class Recovery {
     const { keys, tags, overflowed } = this.#issued.take();
     if (overflowed && this.#remote.versions !== undefined) this.addTags(this.#root, tagKeys(this.#root, []), "hard", 0);
     this.#overflowed ||= overflowed;
-    for (const { place, keys: each, mode } of tags) this.addTags(place, each, mode, 0);
-    for (const { place, key } of keys) this.addKey(place, key);
+    for (const { keySpace, keys: each, mode } of tags) this.addTags(keySpace, each, mode, 0);
+    for (const { keySpace, key } of keys) this.addKey(keySpace, key);
     if (this.size !== 0) void this.replay();
   }
 
   /** Whether the backend may hold something that an invalidation of this process was to remove. */
-  covers(place: Place, key: string, dependsOn: readonly string[]): boolean {
-    return this.#keys.has(place.backendPrefix + key) || dependsOn.some((each) => this.#tags.has(each));
+  covers(keySpace: KeySpace, key: string, dependsOn: readonly string[]): boolean {
+    return this.#keys.has(keySpace.backendPrefix + key) || dependsOn.some((each) => this.#tags.has(each));
   }
 
   /** Replays all there is: tags up to the first that the backend does not take, and keys likewise. Never rejects. */
@@ -175,7 +175,7 @@ export class Recovery {
       for (const [id, pending] of this.#tags) {
         await this.#remote.versions!.renew(pending.keys, pending.mode);
         if (this.#tags.get(id) === pending) this.#tags.delete(id);
-        this.#issued?.addTags(pending.place, pending.keys, pending.mode);
+        this.#issued?.addTags(pending.keySpace, pending.keys, pending.mode);
         this.#replayed(pending);
         replayed += 1;
       }
@@ -186,9 +186,9 @@ export class Recovery {
       const some = [...this.#keys].slice(0, AT_ONCE);
       const outcomes = await Promise.allSettled(
         some.map(async ([id, pending]) => {
-          await this.#remote.remove(pending.key, pending.place);
+          await this.#remote.remove(pending.key, pending.keySpace);
           if (this.#keys.get(id) === pending) this.#keys.delete(id);
-          this.#issued?.addKey(pending.place, pending.key);
+          this.#issued?.addKey(pending.keySpace, pending.key);
           this.#replayed(pending);
           replayed += 1;
         }),
@@ -216,7 +216,7 @@ export class Recovery {
       this.#keys.clear();
       this.#tags.clear();
       for (const key of tagKeys(this.#root, []))
-        this.#tags.set(key, { place: this.#root, keys: [key], mode: "hard", calledAt: Infinity });
+        this.#tags.set(key, { keySpace: this.#root, keys: [key], mode: "hard", callSequence: Infinity });
     }
     if (this.#running === undefined) this.#retryLater();
   }
@@ -232,7 +232,7 @@ class IssuedInvalidations {
   readonly #clock: Clock;
   readonly #windowMs: number;
   readonly #keys = new Map<string, PendingKey & { readonly at: number }>();
-  readonly #tags = new Map<string, Omit<PendingTags, "calledAt"> & { readonly at: number }>();
+  readonly #tags = new Map<string, Omit<PendingTags, "callSequence"> & { readonly at: number }>();
   #overflowedAt = -Infinity;
 
   constructor(clock: Clock, windowMs: number) {
@@ -240,15 +240,15 @@ class IssuedInvalidations {
     this.#windowMs = windowMs;
   }
 
-  addKey(place: Place, key: string): void {
-    this.#add(this.#keys, place.backendPrefix + key, { place, key, at: this.#clock.now() });
+  addKey(keySpace: KeySpace, key: string): void {
+    this.#add(this.#keys, keySpace.backendPrefix + key, { keySpace, key, at: this.#clock.now() });
   }
 
-  addTags(place: Place, keys: readonly string[], mode: "hard" | "soft"): void {
+  addTags(keySpace: KeySpace, keys: readonly string[], mode: "hard" | "soft"): void {
     for (const key of keys) {
       const before = this.#tags.get(key);
       this.#add(this.#tags, key, {
-        place,
+        keySpace,
         keys: [key],
         mode: before?.mode === "hard" ? "hard" : mode,
         at: this.#clock.now(),
@@ -259,7 +259,7 @@ class IssuedInvalidations {
   /** Those within the window. They are remembered anew when they have been issued again. */
   take(): {
     readonly keys: readonly PendingKey[];
-    readonly tags: readonly Omit<PendingTags, "calledAt">[];
+    readonly tags: readonly Omit<PendingTags, "callSequence">[];
     readonly overflowed: boolean;
   } {
     const since = this.#clock.now() - this.#windowMs;
@@ -311,17 +311,17 @@ export const unasked = (label: string): BackendUnavailableError =>
  */
 export async function orPending<T>(
   recovery: Recovery | undefined,
-  place: Place,
+  keySpace: KeySpace,
   key: string,
   write: () => Promise<T>,
 ): Promise<T | "pending"> {
   try {
     const result = await write();
-    recovery?.acknowledgedKey(place, key);
+    recovery?.acknowledgedKey(keySpace, key);
     return result;
   } catch (error) {
     if (error instanceof EncodeError) throw error;
-    recovery?.addKey(place, key);
+    recovery?.addKey(keySpace, key);
     return "pending";
   }
 }

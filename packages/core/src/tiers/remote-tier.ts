@@ -1,6 +1,6 @@
 import type { Backend, DeleteStatus, Leases, StoredEntry, TagVersion, TagVersions } from "../contracts/backend.ts";
 import { Breaker } from "../primitives/breaker.ts";
-import type { Aliases } from "../coherence/key-aliases.ts";
+import type { KeyAliases } from "../coherence/key-aliases.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { Codec, type Encoded } from "../entry/codec.ts";
 import { Deadlines } from "../primitives/deadlines.ts";
@@ -8,12 +8,12 @@ import type { Entry } from "../entry/entry.ts";
 import type { EntryLeases, EntryTier, LeaseAnswer, News, ReadRequest } from "./entry-tier.ts";
 import { BackendUnavailableError, CacheError, DecodeError } from "../contracts/errors.ts";
 import { traced, type Events, type TierState } from "../contracts/events.ts";
-import { dependencies, type Place } from "../entry/key.ts";
+import { dependencies, type KeySpace } from "../entry/key.ts";
 import { isThenable, whenReady } from "../primitives/once.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
 import { TierMeter } from "../primitives/meters.ts";
-import { tagEntries } from "../tags/version-entries.ts";
-import type { TagTable } from "../tags/known-versions.ts";
+import { versionEntries } from "../tags/version-entries.ts";
+import type { KnownVersions } from "../tags/known-versions.ts";
 import { underVersions } from "../tags/tag-events.ts";
 
 /**
@@ -44,8 +44,8 @@ export class RemoteTier implements EntryTier {
   /** As `#judgedBy`, for reads that may go by what is known here. */
   readonly #sparing: Pick<TagVersions, "read"> | undefined;
   /** What is known of them without asking. */
-  readonly #table: TagTable | undefined;
-  readonly #aliases: Aliases | undefined;
+  readonly #table: KnownVersions | undefined;
+  readonly #aliases: KeyAliases | undefined;
   /** Called once, with the first call. */
   #used: (() => void) | undefined;
   readonly #undecodable = new Set<string>();
@@ -67,8 +67,8 @@ export class RemoteTier implements EntryTier {
       used,
       isComposed = false,
     }: {
-      readonly table?: TagTable | undefined;
-      readonly aliases?: Aliases | undefined;
+      readonly table?: KnownVersions | undefined;
+      readonly aliases?: KeyAliases | undefined;
       readonly used?: () => void;
       readonly isComposed?: boolean;
     } = {},
@@ -84,7 +84,7 @@ export class RemoteTier implements EntryTier {
     this.#breaker = new Breaker(clock);
     this.#deadlines = new Deadlines(this.deadlineMs, clock);
     const own = this.keepsMeta
-      ? (backend.tagVersions ?? tagEntries(aliases === undefined ? backend : named(backend, aliases), clock))
+      ? (backend.tagVersions ?? versionEntries(aliases === undefined ? backend : named(backend, aliases), clock))
       : undefined;
     const source = own && (table?.learning(own) ?? own);
     this.#judgedBy = isComposed ? undefined : source;
@@ -105,20 +105,20 @@ export class RemoteTier implements EntryTier {
   /** Sends the read, and that of the tag versions beside it, before it returns. */
   read(request: ReadRequest, budgetMs: number): Promise<Entry | undefined> {
     if (!this.#breaker.admits()) return Promise.reject(this.#refusal("read"));
-    const expected = dependencies(request.place, request.expectedTags);
-    this.#aliases?.add(request.place.backendPrefix + request.key);
+    const expected = dependencies(request.keySpace, request.expectedTags);
+    this.#aliases?.add(request.keySpace.backendPrefix + request.key);
     let answer: Promise<StoredEntry | undefined> | undefined;
     let current: Promise<Versions> | undefined;
     try {
-      answer = this.#backend.read(request.place.backendPrefix + request.key);
+      answer = this.#backend.read(request.keySpace.backendPrefix + request.key);
       if (request.isAfter === true || this.#table?.knows(expected) !== true) current = this.#judgedBy?.read(expected);
     } catch (error) {
       // What was sent beside it is not waited for.
       answer?.catch(ignore);
       answer = Promise.reject(error);
     }
-    return this.#bound("read", request.place, budgetMs, (done, fail, sentAt) =>
-      this.#judge(request, expected, answer, current, sentAt, done, fail),
+    return this.#bound("read", request.keySpace, budgetMs, (done, fail, sentAt) =>
+      this.#checkTags(request, expected, answer, current, sentAt, done, fail),
     );
   }
 
@@ -126,15 +126,15 @@ export class RemoteTier implements EntryTier {
   readMany(requests: readonly ReadRequest[], budgetMs: number): readonly Promise<Entry | undefined>[] {
     const batch = this.#backend.batch;
     if (batch === undefined || requests.length < 2) return requests.map((request) => this.read(request, budgetMs));
-    const { place, expectedTags } = requests[0]!;
-    const expected = dependencies(place, expectedTags);
-    if (this.#aliases !== undefined) for (const { key } of requests) this.#aliases.add(place.backendPrefix + key);
+    const { keySpace, expectedTags } = requests[0]!;
+    const expected = dependencies(keySpace, expectedTags);
+    if (this.#aliases !== undefined) for (const { key } of requests) this.#aliases.add(keySpace.backendPrefix + key);
     const isKnown = requests[0]!.isAfter !== true && this.#table?.knows(expected) === true;
     const sentAt = this.#clock.now();
     const outcomes = requests.map(() => Promise.withResolvers<Entry | undefined>());
-    this.#call("read", place, budgetMs, async () => {
+    this.#call("read", keySpace, budgetMs, async () => {
       const [stored, asked] = await Promise.all([
-        batch.read(requests.map(({ key }) => place.backendPrefix + key)),
+        batch.read(requests.map(({ key }) => keySpace.backendPrefix + key)),
         isKnown ? undefined : this.#judgedBy?.read(expected),
       ]);
       const versions =
@@ -152,7 +152,7 @@ export class RemoteTier implements EntryTier {
         return [];
       });
       const failed = (await Promise.all(later)).find((error) => error !== undefined);
-      if (failed !== undefined) this.#failed("read", place, failed);
+      if (failed !== undefined) this.#failed("read", keySpace, failed);
     }).catch((error: unknown) => {
       for (const { reject } of outcomes) reject(error);
     });
@@ -168,19 +168,19 @@ export class RemoteTier implements EntryTier {
     encoded: Encoded,
     versions: readonly TagVersion[] | undefined,
     key: string,
-    place: Place,
+    keySpace: KeySpace,
   ): Promise<"stored" | "refused"> {
     return this.#stored<"stored" | "refused">(
       entry,
       encoded,
       versions,
       key,
-      place,
+      keySpace,
       async (stored) => {
-        await this.#backend.write(place.backendPrefix + key, stored);
+        await this.#backend.write(keySpace.backendPrefix + key, stored);
         return "stored";
       },
-      () => this.#refuse(key, place),
+      () => this.#refuse(key, keySpace),
     );
   }
 
@@ -190,20 +190,20 @@ export class RemoteTier implements EntryTier {
     encoded: Encoded,
     versions: readonly TagVersion[] | undefined,
     key: string,
-    place: Place,
+    keySpace: KeySpace,
     send: (stored: StoredEntry) => Promise<S>,
     refuse: () => Promise<S>,
   ): Promise<S> {
     if (encoded.data.length > (this.#backend.maxEntryBytes ?? Infinity)) return refuse();
-    this.#aliases?.add(place.backendPrefix + key);
+    this.#aliases?.add(keySpace.backendPrefix + key);
     const startedAt = this.#clock.now();
     const stored = this.#codec.toStored(encoded, entry, versions, startedAt);
-    const status = await this.#call("write", place, this.deadlineMs, () => send(stored));
-    this.#undecodable.delete(place.backendPrefix + key);
+    const status = await this.#call("write", keySpace, this.deadlineMs, () => send(stored));
+    this.#undecodable.delete(keySpace.backendPrefix + key);
     if (status === "stored" && this.#events.store.isObserved)
       this.#events.store.emit({
         cache: this.#cache,
-        namespace: place.path,
+        namespace: keySpace.path,
         key,
         tier: this.label,
         durationMs: this.#clock.now() - startedAt,
@@ -213,20 +213,20 @@ export class RemoteTier implements EntryTier {
   }
 
   /** What was there is older than the entry that is refused. */
-  async #refuse(key: string, place: Place): Promise<"refused"> {
-    await this.remove(key, place);
+  async #refuse(key: string, keySpace: KeySpace): Promise<"refused"> {
+    await this.remove(key, keySpace);
     return "refused";
   }
 
-  remove(key: string, place: Place): Promise<DeleteStatus> {
-    return this.#call("remove", place, this.deadlineMs, () => this.#backend.remove(place.backendPrefix + key));
+  remove(key: string, keySpace: KeySpace): Promise<DeleteStatus> {
+    return this.#call("remove", keySpace, this.deadlineMs, () => this.#backend.remove(keySpace.backendPrefix + key));
   }
 
   /** A backend that cannot end freshness alone loses the entry: what must not be served as fresh is gone. */
-  async markStale(key: string, place: Place): Promise<"stale" | "missing"> {
+  async markStale(key: string, keySpace: KeySpace): Promise<"stale" | "missing"> {
     const backend = this.#backend;
-    if (backend.markStale === undefined) return (await this.remove(key, place)) === "deleted" ? "stale" : "missing";
-    return this.#call("markStale", place, this.deadlineMs, () => backend.markStale!(place.backendPrefix + key));
+    if (backend.markStale === undefined) return (await this.remove(key, keySpace)) === "deleted" ? "stale" : "missing";
+    return this.#call("markStale", keySpace, this.deadlineMs, () => backend.markStale!(keySpace.backendPrefix + key));
   }
 
   async connect(): Promise<void> {
@@ -264,7 +264,7 @@ export class RemoteTier implements EntryTier {
    *
    * Callbacks, since every backend hit comes this way: with decoders that answer at once nothing here waits.
    */
-  #judge(
+  #checkTags(
     request: ReadRequest,
     expected: readonly string[],
     answer: Promise<StoredEntry | undefined>,
@@ -329,7 +329,7 @@ export class RemoteTier implements EntryTier {
             this.#clock,
           );
     try {
-      const decoded = this.#codec.decode(stored, request.place, request.schema, sentAt, request.tagsAt);
+      const decoded = this.#codec.decode(stored, request.keySpace, request.schema, sentAt, request.tagSequence);
       const entry =
         this.#backend.readsLag === true ? whenReady(decoded, (each) => ({ ...each, localTtlMs: 0 })) : decoded;
       return isThenable(entry)
@@ -341,14 +341,14 @@ export class RemoteTier implements EntryTier {
   }
 
   #reportUndecodable(request: ReadRequest, error: DecodeError): undefined {
-    const backendKey = request.place.backendPrefix + request.key;
+    const backendKey = request.keySpace.backendPrefix + request.key;
     if (this.#undecodable.has(backendKey)) return;
     if (this.#undecodable.size >= MAX_UNDECODABLE) this.#undecodable.clear();
     this.#undecodable.add(backendKey);
     this.meter.errors += 1;
     this.#events["decode:error"].emit({
       cache: this.#cache,
-      namespace: request.place.path,
+      namespace: request.keySpace.path,
       key: request.key,
       tier: this.label,
       error,
@@ -356,20 +356,20 @@ export class RemoteTier implements EntryTier {
   }
 
   #leasesOf(leases: Leases): EntryLeases {
-    const at = (key: string, place: Place): string => place.backendPrefix + key;
+    const at = (key: string, keySpace: KeySpace): string => keySpace.backendPrefix + key;
     return {
       acquire: (request, token, leaseMs, seen) => {
         let isOver = false;
         // Whoever asks without having read is answered with what is there, or woken.
-        this.#aliases?.add(at(request.key, request.place));
-        return this.#call("lease", request.place, this.deadlineMs, async (): Promise<LeaseAnswer> => {
+        this.#aliases?.add(at(request.key, request.keySpace));
+        return this.#call("lease", request.keySpace, this.deadlineMs, async (): Promise<LeaseAnswer> => {
           const sentAt = this.#clock.now();
-          const answer = await leases.acquire(at(request.key, request.place), token, leaseMs, seen);
+          const answer = await leases.acquire(at(request.key, request.keySpace), token, leaseMs, seen);
           // Granted too late for anybody to use.
-          if (isOver && answer.granted) leases.release(at(request.key, request.place), token).catch(ignore);
+          if (isOver && answer.granted) leases.release(at(request.key, request.keySpace), token).catch(ignore);
           if (answer.granted) return { kind: "granted", seen: answer.version };
           if ("heldForMs" in answer) return { kind: "held", heldForMs: answer.heldForMs };
-          const expected = dependencies(request.place, request.expectedTags);
+          const expected = dependencies(request.keySpace, request.expectedTags);
           return {
             kind: "entry",
             seen: answer.entry.version ?? "",
@@ -379,27 +379,28 @@ export class RemoteTier implements EntryTier {
           isOver = true;
         });
       },
-      renew: (key, place, token, leaseMs) =>
-        this.#call("lease", place, this.deadlineMs, () => leases.renew(at(key, place), token, leaseMs)),
-      release: (key, place, token) =>
-        this.#call("lease", place, this.deadlineMs, () => leases.release(at(key, place), token)),
-      store: (entry, encoded, versions, key, place, token, seen) =>
+      renew: (key, keySpace, token, leaseMs) =>
+        this.#call("lease", keySpace, this.deadlineMs, () => leases.renew(at(key, keySpace), token, leaseMs)),
+      release: (key, keySpace, token) =>
+        this.#call("lease", keySpace, this.deadlineMs, () => leases.release(at(key, keySpace), token)),
+      store: (entry, encoded, versions, key, keySpace, token, seen) =>
         this.#stored<"stored" | "refused" | "overtaken">(
           entry,
           encoded,
           versions,
           key,
-          place,
-          async (stored) => ((await leases.store(at(key, place), token, seen, stored)) ? "stored" : "overtaken"),
+          keySpace,
+          async (stored) => ((await leases.store(at(key, keySpace), token, seen, stored)) ? "stored" : "overtaken"),
           // Whoever has lost his lease must not remove what took its place. It is needed for no longer than that may take.
           async () =>
-            (await this.#call("lease", place, this.deadlineMs, () =>
-              leases.renew(at(key, place), token, 2 * this.deadlineMs),
+            (await this.#call("lease", keySpace, this.deadlineMs, () =>
+              leases.renew(at(key, keySpace), token, 2 * this.deadlineMs),
             ))
-              ? this.#refuse(key, place)
+              ? this.#refuse(key, keySpace)
               : "overtaken",
         ),
-      confirm: (key, place) => this.#call("lease", place, this.deadlineMs, () => leases.confirm(at(key, place))),
+      confirm: (key, keySpace) =>
+        this.#call("lease", keySpace, this.deadlineMs, () => leases.confirm(at(key, keySpace))),
     };
   }
 
@@ -413,9 +414,9 @@ export class RemoteTier implements EntryTier {
     };
   }
 
-  #call<T>(operation: Operation, place: Place | undefined, budgetMs: number, run: () => Promise<T>): Promise<T> {
+  #call<T>(operation: Operation, keySpace: KeySpace | undefined, budgetMs: number, run: () => Promise<T>): Promise<T> {
     if (!this.#breaker.admits()) return Promise.reject(this.#refusal(operation));
-    return this.#bound(operation, place, budgetMs, (done, fail) => {
+    return this.#bound(operation, keySpace, budgetMs, (done, fail) => {
       try {
         run().then(done, fail);
       } catch (error) {
@@ -427,7 +428,7 @@ export class RemoteTier implements EntryTier {
   /** @param work calls one of the two, once, with what it awaits itself if that is still to come. */
   #bound<T>(
     operation: Operation,
-    place: Place | undefined,
+    keySpace: KeySpace | undefined,
     budgetMs: number,
     work: (done: (value: Awaitable<T>) => void, fail: (error: unknown) => void, startedAt: number) => void,
   ): Promise<T> {
@@ -439,7 +440,7 @@ export class RemoteTier implements EntryTier {
           reject(
             this.#failed(
               operation,
-              place,
+              keySpace,
               new BackendUnavailableError(
                 `${this.label}: no answer to ${operation} within ${Math.round(budgetMs)} ms`,
                 { tier: this.label, operation },
@@ -448,7 +449,7 @@ export class RemoteTier implements EntryTier {
           );
         const deadline = this.#deadlines.start(startedAt, budgetMs, overdue);
         const fail = (error: unknown): void => {
-          if (this.#deadlines.end(deadline)) reject(this.#failed(operation, place, error));
+          if (this.#deadlines.end(deadline)) reject(this.#failed(operation, keySpace, error));
         };
         const done = (value: Awaitable<T>): void => {
           if (isThenable(value)) return void value.then(done, fail);
@@ -461,7 +462,7 @@ export class RemoteTier implements EntryTier {
       });
     return traced("backend", bounded, () => ({
       cache: this.#cache,
-      namespace: place?.path ?? [],
+      namespace: keySpace?.path ?? [],
       tier: this.label,
       operation,
     }));
@@ -479,7 +480,7 @@ export class RemoteTier implements EntryTier {
     this.#enter(this.#isDetached ? "detached" : "up");
   }
 
-  #failed(operation: string, place: Place | undefined, cause: unknown): CacheError {
+  #failed(operation: string, keySpace: KeySpace | undefined, cause: unknown): CacheError {
     this.meter.errors += 1;
     const isTransport = cause instanceof BackendUnavailableError;
     if (isTransport) this.#breaker.failed();
@@ -494,7 +495,7 @@ export class RemoteTier implements EntryTier {
           });
     this.#events["backend:error"].emit({
       cache: this.#cache,
-      namespace: place?.path ?? [],
+      namespace: keySpace?.path ?? [],
       tier: this.label,
       operation,
       error,
@@ -519,7 +520,7 @@ export class RemoteTier implements EntryTier {
 }
 
 /** `backend`, where messages about whatever is read and written are understood. */
-const named = (backend: Backend, aliases: Aliases): Pick<Backend, "read" | "write"> => ({
+const named = (backend: Backend, aliases: KeyAliases): Pick<Backend, "read" | "write"> => ({
   read(key) {
     aliases.add(key);
     return backend.read(key);

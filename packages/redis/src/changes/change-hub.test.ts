@@ -1,6 +1,6 @@
 import { flush, outcome, TestClock } from "@hotset/core/testing";
 import { beforeEach, describe, expect, it } from "vitest";
-import { HearingRefusedError, Hub, type Ear, type Source } from "./change-hub.ts";
+import { SubscriptionRefusedError, ChangeHub, type Ear, type Source } from "./change-hub.ts";
 
 /** A source whose answers the test gives. */
 class Fake implements Source {
@@ -74,13 +74,13 @@ class TestEar implements Ear {
 let clock: TestClock;
 let sources: Fake[];
 let reach: PromiseWithResolvers<void>;
-let hub: Hub;
+let hub: ChangeHub;
 let ear: TestEar;
 beforeEach(() => {
   clock = new TestClock();
   sources = [new Fake()];
   reach = Promise.withResolvers();
-  hub = new Hub(
+  hub = new ChangeHub(
     clock,
     () => reach.promise,
     () => sources,
@@ -168,15 +168,15 @@ describe("attaching", () => {
     const refused = hub.attach(ear);
     reach.resolve();
     await flush();
-    sources[0]!.covers[0]!.reject(new HearingRefusedError("NOPERM"));
+    sources[0]!.covers[0]!.reject(new SubscriptionRefusedError("NOPERM"));
     await expect(refused).rejects.toThrow("NOPERM");
-    expect(hub.isHeeded).toBe(false);
+    expect(hub.hasListeners).toBe(false);
 
     reach = Promise.withResolvers();
     const away = hub.attach(ear);
     reach.reject(new Error("WRONGPASS"));
     await expect(away).rejects.toThrow("WRONGPASS");
-    expect(hub.isHeeded).toBe(false);
+    expect(hub.hasListeners).toBe(false);
   });
 
   it("is not shown by a server that lives and cannot tell, and is no less an attachment", async () => {
@@ -246,7 +246,7 @@ describe("signs of life", () => {
     expect(sources[0]!.deadlines).toEqual([1_000]);
     await attach(new TestEar("hotset:", 100));
     expect(sources[0]!.deadlines.at(-1)).toBe(1_000);
-    hub = new Hub(
+    hub = new ChangeHub(
       clock,
       () => reach.promise,
       () => sources,
@@ -311,7 +311,7 @@ describe("another server", () => {
     expect(ear.heard).toEqual([]);
     const refused = hub.attach(ear);
     await flush();
-    sources[0]!.covers.at(-1)!.reject(new HearingRefusedError("no"));
+    sources[0]!.covers.at(-1)!.reject(new SubscriptionRefusedError("no"));
     await expect(refused).rejects.toThrow("no");
     hub.replaced();
     expect(ear.heard).toEqual(["replaced"]);

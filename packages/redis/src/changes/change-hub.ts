@@ -17,9 +17,9 @@ export interface Ear {
 /** One connection on which changes are heard, time and again a new one. */
 export interface Source {
   /**
-   * Resolves once all {@link Hub.topics} are heard. Without any answer within `deadlineMs` the connection is given up.
+   * Resolves once all {@link ChangeHub.topics} are heard. Without any answer within `deadlineMs` the connection is given up.
    *
-   * @throws {HearingRefusedError} when the server does not let us.
+   * @throws {SubscriptionRefusedError} when the server does not let us.
    */
   cover(deadlineMs: number): Promise<void>;
   /**
@@ -32,7 +32,7 @@ export interface Source {
 }
 
 /** The server does not let us hear of changes in this way. */
-export class HearingRefusedError extends Error {}
+export class SubscriptionRefusedError extends Error {}
 
 interface Subscription {
   readonly ear: Ear;
@@ -50,7 +50,7 @@ const PAUSE_MS = 50;
  * Everybody who listens over one link, and the connections they hear from. All of these must be heard: the loss of any
  * one is told to everybody, and each attaches again.
  */
-export class Hub {
+export class ChangeHub {
   readonly #clock: Clock;
   readonly #reach: () => Promise<void>;
   readonly #sources: () => readonly Source[];
@@ -80,7 +80,7 @@ export class Hub {
   }
 
   /** Whether anybody listens, or is about to. */
-  get isHeeded(): boolean {
+  get hasListeners(): boolean {
     return this.#subscriptions.size !== 0;
   }
 
@@ -88,7 +88,7 @@ export class Hub {
    * Resolves once everything that is acknowledged from now on will be told. Waits until the servers can be reached.
    *
    * @returns what ends it.
-   * @throws {HearingRefusedError}
+   * @throws {SubscriptionRefusedError}
    * @throws {BackendUnavailableError} when trying again cannot help.
    */
   attach(ear: Ear): Promise<() => Promise<void>> {
@@ -151,7 +151,7 @@ export class Hub {
           await Promise.all(this.#sources().map((source) => source.cover(this.#deadlineMs)));
           await this.#prove();
         } catch (error) {
-          if (error instanceof HearingRefusedError) throw error;
+          if (error instanceof SubscriptionRefusedError) throw error;
           await new Promise<void>((resolve) => this.#clock.schedule(resolve, PAUSE_MS));
           continue;
         }

@@ -1,4 +1,4 @@
-import type { Manner } from "./server-feed.ts";
+import type { ListenMode } from "./server-feed.ts";
 
 /**
  * Hears of changes from those who make them: a script that changes a key publishes it in the same step, on a channel.
@@ -12,7 +12,7 @@ import type { Manner } from "./server-feed.ts";
  *
  * @see https://redis.io/docs/latest/develop/interact/pubsub/#delivery-semantics
  */
-export const subscription = (): Manner => {
+export const subscription = (): ListenMode => {
   let tell: (message: string) => void;
   return {
     listen(_client, hub) {

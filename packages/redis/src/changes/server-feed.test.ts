@@ -1,26 +1,26 @@
 import { flush, TestClock } from "@hotset/core/testing";
 import { ErrorReply } from "@redis/client";
 import { expect, it } from "vitest";
-import { HeardServer, type Manner } from "./server-feed.ts";
-import { Hub } from "./change-hub.ts";
-import { OneServer } from "./server-identity.ts";
+import { ServerFeed, type ListenMode } from "./server-feed.ts";
+import { ChangeHub } from "./change-hub.ts";
+import { ServerIdentityGuard } from "./server-identity.ts";
 import { tracking } from "./tracking.ts";
 
 const ignore = (): void => undefined;
 
 /** A connection to a server that answers with what `reply` gives. */
 async function connected(
-  manner: Manner,
+  mode: ListenMode,
   reply: (command: string) => unknown,
-): Promise<{ readonly server: HeardServer; readonly clock: TestClock; readonly given: string[] }> {
+): Promise<{ readonly server: ServerFeed; readonly clock: TestClock; readonly given: string[] }> {
   const clock = new TestClock();
   const given: string[] = [];
-  const hub = new Hub(
+  const hub = new ChangeHub(
     clock,
     () => Promise.resolve(),
     () => [],
   );
-  const server = new HeardServer(hub, clock, manner, new OneServer(ignore), true, () => Promise.resolve(true));
+  const server = new ServerFeed(hub, clock, mode, new ServerIdentityGuard(ignore), true, () => Promise.resolve(true));
   const client = {
     sendCommand: async (args: readonly string[]) => reply(args.join(" ")),
     subscribe: ignore,
@@ -29,14 +29,14 @@ async function connected(
   };
   await server.prepare(client as never, () => Promise.resolve());
   server.up({
-    lane: { inFlight: 0, replies: 0, replied: ignore },
+    queue: { inFlight: 0, replies: 0, replied: ignore },
     distrust: (error: Error) => void given.push(error.message),
   } as never);
   return { server, clock, given };
 }
 
 it("C86 a connection on which nothing is answered to who begins to listen is given up", async () => {
-  const silent: Manner = {
+  const silent: ListenMode = {
     listen: ignore,
     cover: () => new Promise(() => undefined),
     prove: () => Promise.resolve(true),
@@ -73,22 +73,22 @@ it("a question to a server that was never connected fails, and leaves no rejecti
   const remember = (reason: unknown): void => void unhandled.push(reason);
   process.on("unhandledRejection", remember);
   try {
-    const manner: Manner = {
+    const mode: ListenMode = {
       listen: () => undefined,
       cover: () => Promise.reject(new Error("not asked here")),
       prove: async (send) => (await send(["PING"])) === "PONG",
       end: () => Promise.resolve(),
     };
     const clock = new TestClock();
-    const server = new HeardServer(
-      new Hub(
+    const server = new ServerFeed(
+      new ChangeHub(
         clock,
         () => Promise.resolve(),
         () => [],
       ),
       clock,
-      manner,
-      new OneServer(() => undefined),
+      mode,
+      new ServerIdentityGuard(() => undefined),
       true,
       () => Promise.resolve(true),
     );

@@ -1,15 +1,15 @@
 import type { Clock } from "@hotset/core";
 import { isLoggedOut, isReply, isTemporary, unlessRefused } from "../primitives/faults.ts";
-import { HearingRefusedError, type Hub, type Source } from "./change-hub.ts";
+import { SubscriptionRefusedError, type ChangeHub, type Source } from "./change-hub.ts";
 import type { Send } from "../connection/command-queue.ts";
-import { identityOf, type Identity, type Member, type OneServer } from "./server-identity.ts";
+import { identityOf, type Identity, type TrackedConnection, type ServerIdentityGuard } from "./server-identity.ts";
 import type { NodeClient } from "../connection/session.ts";
-import type { SingleLink, Watch } from "../connection/single-link.ts";
+import type { SingleLink, ConnectionObserver } from "../connection/single-link.ts";
 
 /** A way of hearing of changes over one connection. */
-export interface Manner {
+export interface ListenMode {
   /** Makes a new client hand over what comes. Sends nothing. */
-  listen(client: NodeClient, hub: Hub): void;
+  listen(client: NodeClient, hub: ChangeHub): void;
   /**
    * Hears `wanted` from its acknowledgement on. Everything is sent at once.
    *
@@ -41,12 +41,12 @@ interface Connection {
 }
 
 /** One server, heard over one connection after the other. */
-export class HeardServer implements Source, Watch, Member {
-  readonly carriesCalls: boolean;
-  readonly #oneServer: OneServer;
-  readonly #hub: Hub;
+export class ServerFeed implements Source, ConnectionObserver, TrackedConnection {
+  readonly isDataConnection: boolean;
+  readonly #identityGuard: ServerIdentityGuard;
+  readonly #hub: ChangeHub;
   readonly #clock: Clock;
-  readonly #manner: Manner;
+  readonly #mode: ListenMode;
   readonly #isPrimary: (deadlineMs: number) => Promise<boolean>;
   #link: SingleLink | undefined;
   #prepared: Connection | undefined;
@@ -60,18 +60,18 @@ export class HeardServer implements Source, Watch, Member {
    * @param isPrimary asks whether it is the one that all writes go to: a replica hears of them later than they are acknowledged.
    */
   constructor(
-    hub: Hub,
+    hub: ChangeHub,
     clock: Clock,
-    manner: Manner,
-    oneServer: OneServer,
-    carriesCalls: boolean,
+    mode: ListenMode,
+    identityGuard: ServerIdentityGuard,
+    isDataConnection: boolean,
     isPrimary: (deadlineMs: number) => Promise<boolean>,
   ) {
-    this.#oneServer = oneServer;
-    this.carriesCalls = carriesCalls;
+    this.#identityGuard = identityGuard;
+    this.isDataConnection = isDataConnection;
     this.#hub = hub;
     this.#clock = clock;
-    this.#manner = manner;
+    this.#mode = mode;
     this.#isPrimary = isPrimary;
   }
 
@@ -89,12 +89,12 @@ export class HeardServer implements Source, Watch, Member {
   async prepare(client: NodeClient, more: (client: NodeClient) => Promise<void>): Promise<void> {
     const send: Send = (args) => client.sendCommand([...args]);
     const topics = this.#hub.topics();
-    this.#manner.listen(client, this.#hub);
+    this.#mode.listen(client, this.#hub);
     const [id, identity, covered] = await Promise.all([
       unlessRefused(send(["CLIENT", "ID"])),
       identityOf(send),
       // A refusal is told to those who attach, and keeps nobody from reading and writing.
-      topics.length === 0 ? undefined : unlessRefused(this.#manner.cover(client, send, [], topics)),
+      topics.length === 0 ? undefined : unlessRefused(this.#mode.cover(client, send, [], topics)),
       more(client),
     ]);
     this.#prepared = { client, id: typeof id === "number" ? id : undefined, identity, heard: covered?.heard ?? [] };
@@ -108,13 +108,13 @@ export class HeardServer implements Source, Watch, Member {
     const current = this.#prepared!;
     this.#link = link;
     this.#previous = this.#current = current;
-    this.#oneServer.up(this, current.identity);
+    this.#identityGuard.up(this, current.identity);
   }
 
   down(error: Error): void {
     const { isHearing } = this;
     this.#current = undefined;
-    this.#oneServer.down(this);
+    this.#identityGuard.down(this);
     if (isHearing) this.#hub.lost(error);
   }
 
@@ -133,11 +133,11 @@ export class HeardServer implements Source, Watch, Member {
     if (link === undefined) throw new Error("there is no connection");
     try {
       const [isHearing, isPrimary] = await Promise.all([
-        this.#manner.prove((args) => this.exchange(args, deadlineMs)),
+        this.#mode.prove((args) => this.exchange(args, deadlineMs)),
         this.#isPrimary(deadlineMs),
       ]);
       if (!isHearing) link.distrust(new Error("this connection does not hear of changes any more"));
-      return isHearing && isPrimary && this.#oneServer.isOne;
+      return isHearing && isPrimary && this.#identityGuard.isOne;
     } catch (error) {
       if (!isReply(error)) throw error;
       if (isLoggedOut(error)) link.distrust(error as Error);
@@ -168,12 +168,12 @@ export class HeardServer implements Source, Watch, Member {
     if (current === undefined) throw new Error("there is no connection");
     const cancel = this.#giveUpWhenSilent(this.#link!, deadlineMs);
     try {
-      const { heard, hasGap } = await this.#manner.cover(current.client, this.send, current.heard, this.#hub.topics());
+      const { heard, hasGap } = await this.#mode.cover(current.client, this.send, current.heard, this.#hub.topics());
       current.heard = heard;
       if (hasGap) this.#hub.everythingChanged();
     } catch (error) {
       if (!isReply(error) || isTemporary(error)) throw error;
-      throw new HearingRefusedError((error as Error).message, { cause: error });
+      throw new SubscriptionRefusedError((error as Error).message, { cause: error });
     } finally {
       cancel();
     }
@@ -181,32 +181,32 @@ export class HeardServer implements Source, Watch, Member {
 
   async #stop(): Promise<void> {
     const current = this.#current;
-    if (current === undefined || current.heard.length === 0 || this.#hub.isHeeded) return;
+    if (current === undefined || current.heard.length === 0 || this.#hub.hasListeners) return;
     const { heard } = current;
     current.heard = [];
-    await this.#manner.end(current.client, this.send, heard);
+    await this.#mode.end(current.client, this.send, heard);
   }
 
   /** Sends whether or not there is room: a heartbeat must not wait for what it is to bound. */
   readonly send: Send = (args) => {
     if (this.#current === undefined) return Promise.reject(new Error("there is no connection"));
-    const { lane } = this.#link!;
-    lane.inFlight += 1;
+    const { queue } = this.#link!;
+    queue.inFlight += 1;
     const reply = this.#current.client.sendCommand([...args]);
-    const replied = (): void => lane.replied();
+    const replied = (): void => queue.replied();
     reply.then(replied, replied);
     return reply;
   };
 
   /** One that is slow goes on. */
   #giveUpWhenSilent(link: SingleLink, deadlineMs: number): () => void {
-    let { replies } = link.lane;
+    let { replies } = link.queue;
     let cancel: () => void = ignore;
     let isOver = false;
     const judge = (): void => {
       if (isOver) return;
-      if (link.lane.replies === replies) return link.distrust(new Error(`no answer within ${deadlineMs} ms`));
-      ({ replies } = link.lane);
+      if (link.queue.replies === replies) return link.distrust(new Error(`no answer within ${deadlineMs} ms`));
+      ({ replies } = link.queue);
       arm();
     };
     const arm = (): void => {

@@ -1,21 +1,21 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { OneServer, type Identity, type Member } from "./server-identity.ts";
+import { ServerIdentityGuard, type Identity, type TrackedConnection } from "./server-identity.ts";
 
 const server = (runId: string, history = "h1"): Identity => ({ runId, history: `${runId} ${history}` });
 const UNTOLD: Identity = { runId: undefined, history: undefined };
 
 describe("the connections of one link", () => {
   const told: string[] = [];
-  let one: OneServer;
-  const member = (name: string, carriesCalls: boolean): Member => ({
-    carriesCalls,
+  let one: ServerIdentityGuard;
+  const member = (name: string, isDataConnection: boolean): TrackedConnection => ({
+    isDataConnection,
     distrust: () => void told.push(`${name} distrusted`),
   });
   const calls = member("calls", true);
   const ear = member("ear", false);
   beforeEach(() => {
     told.splice(0);
-    one = new OneServer(() => void told.push("replaced"));
+    one = new ServerIdentityGuard(() => void told.push("replaced"));
   });
 
   it("C91 say nothing while they lead to one server, however often they are made anew", () => {

@@ -21,9 +21,9 @@ export async function identityOf(send: Send): Promise<Identity> {
 }
 
 /** A connection, time and again a new one. */
-export interface Member {
+export interface TrackedConnection {
   /** Whether calls go over it, so that what it leads to is what is read. */
-  readonly carriesCalls: boolean;
+  readonly isDataConnection: boolean;
   /** Gives up the connection there is. */
   distrust(error: Error): void;
 }
@@ -32,11 +32,11 @@ export interface Member {
  * The connections of one link, which must all lead to one server: what is heard from one says nothing about what another
  * holds. Names, proxies and sentinels may lead each of them elsewhere, one after the other.
  */
-export class OneServer {
+export class ServerIdentityGuard {
   readonly #replaced: () => void;
-  readonly #connected = new Map<Member, Identity>();
+  readonly #connected = new Map<TrackedConnection, Identity>();
   /** Whom each has led to last. */
-  readonly #last = new Map<Member, Identity>();
+  readonly #last = new Map<TrackedConnection, Identity>();
   #history: string | undefined;
 
   /** @param replaced called when another server answers: by whichever connection that shows first, and by each that carries calls. */
@@ -45,16 +45,16 @@ export class OneServer {
   }
 
   /** A connection was made, and nothing that waits is sent on it yet: what another server may have brought back must not be read first. */
-  up(member: Member, identity: Identity): void {
+  up(member: TrackedConnection, identity: Identity): void {
     const { history, runId } = identity;
     const before = this.#last.get(member);
     this.#connected.set(member, identity);
     this.#last.set(member, identity);
     // One that does not tell who it is may be another one each time; then those that tell nothing either are left behind by calls.
-    const mayHaveMoved = history === undefined && member.carriesCalls && before !== undefined;
+    const mayHaveMoved = history === undefined && member.isDataConnection && before !== undefined;
     const isNews = history !== undefined && this.#history !== undefined && history !== this.#history;
     // What was issued again when another connection had moved went to where these calls led then.
-    const follows = member.carriesCalls && before !== undefined && history !== before.history;
+    const follows = member.isDataConnection && before !== undefined && history !== before.history;
     this.#history = history ?? this.#history;
     if (mayHaveMoved || isNews || follows) this.#replaced();
     for (const [other, { runId: otherRunId }] of this.#connected)
@@ -62,13 +62,13 @@ export class OneServer {
         other.distrust(new Error("another server answers now"));
   }
 
-  down(member: Member): void {
+  down(member: TrackedConnection): void {
     this.#connected.delete(member);
   }
 
   /** Whether all connections lead to one server, as far as they tell. One for calls that is away may lead elsewhere when it is back. */
   get isOne(): boolean {
-    for (const member of this.#last.keys()) if (member.carriesCalls && !this.#connected.has(member)) return false;
+    for (const member of this.#last.keys()) if (member.isDataConnection && !this.#connected.has(member)) return false;
     return new Set([...this.#connected.values()].flatMap(({ runId }) => runId ?? [])).size <= 1;
   }
 }

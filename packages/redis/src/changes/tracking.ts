@@ -1,5 +1,5 @@
 import { isRefusal, isReply, isTemporary } from "../primitives/faults.ts";
-import type { Manner } from "./server-feed.ts";
+import type { ListenMode } from "./server-feed.ts";
 import type { Send } from "../connection/command-queue.ts";
 
 /**
@@ -12,7 +12,7 @@ import type { Send } from "../connection/command-queue.ts";
  *
  * @see https://redis.io/docs/latest/develop/reference/client-side-caching/#broadcasting-mode
  */
-export function tracking(): Manner {
+export function tracking(): ListenMode {
   let isAsked = true;
   return {
     listen(client, hub) {

@@ -2,26 +2,26 @@ import { BackendUnavailableError } from "@hotset/core";
 import { flush, outcome, TestClock } from "@hotset/core/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import { Wire } from "../../test/wire.ts";
-import { Lane } from "./command-queue.ts";
+import { CommandQueue } from "./command-queue.ts";
 
 const READ = { tier: "redis", operation: "read" };
 
 let clock: TestClock;
 let wire: Wire;
-let lane: Lane;
+let queue: CommandQueue;
 
 beforeEach(() => {
   clock = new TestClock();
   wire = new Wire();
-  lane = new Lane({ clock, deadlineMs: 1_000, maxInFlight: 3 });
-  lane.client = wire;
+  queue = new CommandQueue({ clock, deadlineMs: 1_000, maxInFlight: 3 });
+  queue.client = wire;
 });
 
 /** One command, sent when there is room. */
 function ask(command: string): Promise<unknown> {
-  const call = lane.begin<unknown>(READ);
-  if (lane.hasRoom) call.exchange(lane.client!, [command]);
-  else lane.wait(call, (client) => call.exchange(client, [command]));
+  const call = queue.begin<unknown>(READ);
+  if (queue.hasRoom) call.exchange(queue.client!, [command]);
+  else queue.wait(call, (client) => call.exchange(client, [command]));
   call.promise.catch(() => undefined);
   return call.promise;
 }
@@ -70,8 +70,8 @@ describe("deadlines", () => {
       now: () => clock.now(),
       schedule: (callback: () => void, delayMs: number) => (timers++, clock.schedule(callback, delayMs)),
     };
-    lane = new Lane({ clock: counting, deadlineMs: 1_000, maxInFlight: 3 });
-    lane.client = wire;
+    queue = new CommandQueue({ clock: counting, deadlineMs: 1_000, maxInFlight: 3 });
+    queue.client = wire;
     for (let i = 0; i < 1_000; i++) {
       const call = ask(String(i));
       await wire.reply("ok");
@@ -91,7 +91,7 @@ describe("the limit of commands in flight", () => {
     expect(wire.sent).toEqual(["1", "2", "3", "4"]);
     for (const reply of ["two", "three", "four", "five"]) await wire.reply(reply);
     expect(await Promise.all(calls)).toEqual(["one", "two", "three", "four", "five"]);
-    expect(lane.inFlight).toBe(0);
+    expect(queue.inFlight).toBe(0);
   });
 
   it("A17 A13: who waits ends at the deadline, and was not executed", async () => {
@@ -128,7 +128,7 @@ describe("the limit of commands in flight", () => {
 describe("silence", () => {
   it("is told with the instant since when, and only where nothing at all was answered", async () => {
     const told: number[] = [];
-    lane.onSilence = (since) => told.push(since);
+    queue.onSilence = (since) => told.push(since);
     const startedAt = clock.now();
     void ask("1");
     clock.advance(500);

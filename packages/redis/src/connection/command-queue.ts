@@ -27,7 +27,7 @@ const MAX_WAITING = 20;
  * calls of a lane have the same deadline, so they fall due in the order they began and one timer
  * serves all; it is armed at most once per deadline, not per call.
  */
-export class Lane {
+export class CommandQueue {
   /** Takes commands. `undefined` while there is no connection. */
   client: RawClient | undefined;
   /** Commands without a reply, those included whose call has given up: they occupy the connection. */
@@ -46,8 +46,8 @@ export class Lane {
   readonly #overloads = new Map<Origin, Error>();
   #isTimed = false;
   #waiting = 0;
-  #firstWaiting: Call<never> | undefined;
-  #lastWaiting: Call<never> | undefined;
+  #firstWaiting: Command<never> | undefined;
+  #lastWaiting: Command<never> | undefined;
 
   constructor(settings: LaneSettings) {
     this.clock = settings.clock;
@@ -62,8 +62,8 @@ export class Lane {
   }
 
   /** Starts the clock of a call. */
-  begin<T>(origin: Origin): Call<T> {
-    const call = new Call<T>(this, origin, this.clock.now() + this.deadlineMs);
+  begin<T>(origin: Origin): Command<T> {
+    const call = new Command<T>(this, origin, this.clock.now() + this.deadlineMs);
     const ring = this.#ring;
     call.next = ring;
     call.previous = ring.previous;
@@ -74,9 +74,9 @@ export class Lane {
   }
 
   /** Calls `send` once there is a connection with room, unless `call` has settled by then. */
-  wait<T>(call: Call<T>, send: (client: RawClient) => void): void {
+  wait<T>(call: Command<T>, send: (client: RawClient) => void): void {
     if (this.#waiting >= MAX_WAITING * this.maxInFlight) return call.fail(this.#overload(call.origin));
-    const waiter = call as unknown as Call<never>;
+    const waiter = call as unknown as Command<never>;
     waiter.send = send;
     if (this.#lastWaiting === undefined) this.#firstWaiting = waiter;
     else this.#lastWaiting.nextWaiting = waiter;
@@ -115,7 +115,7 @@ export class Lane {
     return error;
   }
 
-  #takeWaiting(): Call<never> {
+  #takeWaiting(): Command<never> {
     const call = this.#firstWaiting!;
     this.#firstWaiting = call.nextWaiting;
     if (this.#firstWaiting === undefined) this.#lastWaiting = undefined;
@@ -132,7 +132,7 @@ export class Lane {
     this.#isTimed = false;
     const now = this.clock.now();
     for (let oldest = this.#ring.next; oldest !== this.#ring; oldest = this.#ring.next) {
-      const call = oldest as Call<never>;
+      const call = oldest as Command<never>;
       const leftMs = call.dueAt - now;
       if (leftMs > 0) return this.#arm(leftMs);
       call.fail(overdue(call.origin, this.deadlineMs, call.isSent));
@@ -147,24 +147,24 @@ interface Ring {
 }
 
 /** One call, from the moment it is made. */
-export class Call<T> implements Ring {
+export class Command<T> implements Ring {
   readonly promise: Promise<T>;
   readonly origin: Origin;
   readonly dueAt: number;
   isSent = false;
   isSettled = false;
-  /** {@link Lane.replies} when it was sent. */
+  /** {@link CommandQueue.replies} when it was sent. */
   repliesBefore = 0;
   next!: Ring;
   previous!: Ring;
   send: ((client: RawClient) => void) | undefined;
-  nextWaiting: Call<never> | undefined;
-  readonly #lane: Lane;
+  nextWaiting: Command<never> | undefined;
+  readonly #queue: CommandQueue;
   #resolve!: (value: T) => void;
   #reject!: (error: unknown) => void;
 
-  constructor(lane: Lane, origin: Origin, dueAt: number) {
-    this.#lane = lane;
+  constructor(queue: CommandQueue, origin: Origin, dueAt: number) {
+    this.#queue = queue;
     this.origin = origin;
     this.dueAt = dueAt;
     this.promise = new Promise((resolve, reject) => {
@@ -176,8 +176,8 @@ export class Call<T> implements Ring {
   /** To be called with each batch of commands handed to the client. */
   sent(commands: number): void {
     this.isSent = true;
-    this.repliesBefore = this.#lane.replies;
-    this.#lane.inFlight += commands;
+    this.repliesBefore = this.#queue.replies;
+    this.#queue.inFlight += commands;
   }
 
   /** Sends the one command that this call consists of, and settles it by the bare reply or error. */
@@ -185,11 +185,11 @@ export class Call<T> implements Ring {
     this.sent(1);
     client.sendCommand(args).then(
       (reply) => {
-        this.#lane.replied();
+        this.#queue.replied();
         this.done(reply as T);
       },
       (error: unknown) => {
-        this.#lane.replied();
+        this.#queue.replied();
         this.fail(error);
       },
     );

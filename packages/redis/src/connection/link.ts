@@ -2,15 +2,15 @@ import { BackendUnavailableError, type Clock } from "@hotset/core";
 import type { Backoff } from "../primitives/backoff.ts";
 import { systemClock } from "../primitives/clock.ts";
 import type { Origin } from "../primitives/faults.ts";
-import type { Hub } from "../changes/change-hub.ts";
-import { Lane, type Call, type RawClient } from "./command-queue.ts";
+import type { ChangeHub } from "../changes/change-hub.ts";
+import { CommandQueue, type Command, type RawClient } from "./command-queue.ts";
 
 /** What a backend asks of its connection, whatever the topology. */
 export interface Link {
   /** Where calls go. While `lane.hasRoom`, they go straight to `lane.client`. */
-  readonly lane: Lane;
+  readonly queue: CommandQueue;
   /** Those who hear of changes from the servers themselves. `undefined` where these cannot tell. */
-  readonly tracking?: Hub | undefined;
+  readonly tracking?: ChangeHub | undefined;
   /** The link on which changes are heard, where it is another. */
   readonly listening?: Link;
   /** Whether changes need not be announced: where that is dear, and whoever listens tracks. */
@@ -18,9 +18,9 @@ export interface Link {
   /** Whether reads may be answered by replicas while nobody listens. */
   readonly readsFromReplicas?: boolean;
   /** Those who hear of changes from whoever makes them. */
-  readonly channel?: Hub | undefined;
+  readonly channel?: ChangeHub | undefined;
   /** Sends a call that could not go straight: later, or never. */
-  admit<T>(call: Call<T>, send: (client: RawClient) => void): void;
+  admit<T>(call: Command<T>, send: (client: RawClient) => void): void;
   /** Tells that another connection may answer better: this one leads to a replica. */
   distrust(error: Error): void;
   /** Connects now. @throws {BackendUnavailableError} when this attempt fails. */
@@ -50,7 +50,7 @@ export const closed = (origin: Origin): BackendUnavailableError =>
 
 /** What a closed backend calls, so that the open ones need not ask whether they are. */
 export const closedLink: Link = {
-  lane: new Lane({ clock: systemClock, deadlineMs: 1_000, maxInFlight: 1 }),
+  queue: new CommandQueue({ clock: systemClock, deadlineMs: 1_000, maxInFlight: 1 }),
   admit: (call) => call.fail(closed(call.origin)),
   distrust: () => undefined,
   connect: () => Promise.reject(closed(CONNECT)),
@@ -62,20 +62,23 @@ export const CONNECT: Origin = Object.freeze({ tier: "redis", operation: "connec
 
 /** Sends one command that is no backend's call, and gives back the bare reply or error. */
 export function send(link: Link, origin: Origin, args: (string | Buffer)[]): Promise<unknown> {
-  const { lane } = link;
-  const call = lane.begin<unknown>(origin);
+  const { queue } = link;
+  const call = queue.begin<unknown>(origin);
   const start = (client: RawClient): void => call.exchange(client, args);
-  if (lane.hasRoom) start(lane.client!);
+  if (queue.hasRoom) start(queue.client!);
   else link.admit(call, start);
   return call.promise;
 }
 
 /** Resolves when nothing is in flight, at the latest after a deadline: by then every call has settled. */
-export function drained(lane: Lane, settings: Pick<LinkSettings, "clock" | "responseTimeoutMs">): Promise<void> {
-  if (lane.inFlight === 0) return Promise.resolve();
+export function drained(
+  queue: CommandQueue,
+  settings: Pick<LinkSettings, "clock" | "responseTimeoutMs">,
+): Promise<void> {
+  if (queue.inFlight === 0) return Promise.resolve();
   return new Promise((resolve) => {
     const cancel = settings.clock.schedule(resolve, settings.responseTimeoutMs);
-    lane.onIdle = () => {
+    queue.onIdle = () => {
       cancel();
       resolve();
     };

@@ -1,8 +1,8 @@
 import { BackendUnavailableError } from "@hotset/core";
 import { backoffMs } from "../primitives/backoff.ts";
 import { connectFault, unreachable, type Origin } from "../primitives/faults.ts";
-import type { Hub } from "../changes/change-hub.ts";
-import { Lane, type Call, type RawClient } from "./command-queue.ts";
+import type { ChangeHub } from "../changes/change-hub.ts";
+import { CommandQueue, type Command, type RawClient } from "./command-queue.ts";
 import { closed, CONNECT, drained, type Link, type LinkSettings } from "./link.ts";
 import type { Session } from "./session.ts";
 
@@ -14,15 +14,15 @@ const STABLE_MS = 1_000;
 const SILENT_MS = 1_000;
 
 /** Is told of connections that come and go, in the very tick. */
-export interface Watch {
+export interface ConnectionObserver {
   up(link: SingleLink): void;
   down(error: Error): void;
 }
 
 /** How changes are heard beside a link, and with it. */
 export interface Hearing {
-  readonly tracking: Hub | undefined;
-  readonly channel: Hub | undefined;
+  readonly tracking: ChangeHub | undefined;
+  readonly channel: ChangeHub | undefined;
   readonly isTrackedByAll?: () => boolean;
   /** Called once, when the link is closed. */
   close(): Promise<void>;
@@ -39,11 +39,11 @@ export interface Hearing {
  * once: nothing that was issued while Redis was out of reach is executed later.
  */
 export class SingleLink implements Link {
-  readonly lane: Lane;
-  readonly tracking: Hub | undefined;
-  readonly channel: Hub | undefined;
+  readonly queue: CommandQueue;
+  readonly tracking: ChangeHub | undefined;
+  readonly channel: ChangeHub | undefined;
   readonly #hearing: Hearing | undefined;
-  readonly #watch: Watch | undefined;
+  readonly #watch: ConnectionObserver | undefined;
   readonly #open: (aborted: AbortSignal) => Promise<Session>;
   readonly #settings: LinkSettings;
   readonly #closing = new AbortController();
@@ -55,7 +55,7 @@ export class SingleLink implements Link {
   /** Why calls are refused, and until when: `Infinity` while it is tried again without them. */
   #away: { readonly trouble: BackendUnavailableError; readonly until: number } | undefined;
   #silence: { readonly replies: number; readonly since: number } | undefined;
-  #probe: Call<unknown> | undefined;
+  #probe: Command<unknown> | undefined;
   /** Wait for a connection, however long that takes. */
   #waiting: PromiseWithResolvers<void> | undefined;
   #closed: Promise<void> | undefined;
@@ -67,7 +67,7 @@ export class SingleLink implements Link {
   constructor(
     open: (aborted: AbortSignal) => Promise<Session>,
     settings: LinkSettings,
-    watch?: Watch,
+    watch?: ConnectionObserver,
     hearing?: Hearing,
   ) {
     this.tracking = hearing?.tracking;
@@ -76,22 +76,22 @@ export class SingleLink implements Link {
     this.#watch = watch;
     this.#open = open;
     this.#settings = settings;
-    this.lane = new Lane({
+    this.queue = new CommandQueue({
       clock: settings.clock,
       deadlineMs: settings.responseTimeoutMs,
       maxInFlight: settings.maxInFlight,
     });
-    this.lane.onSilence = (since) => this.#suspect(since);
+    this.queue.onSilence = (since) => this.#suspect(since);
   }
 
-  admit<T>(call: Call<T>, send: (client: RawClient) => void): void {
+  admit<T>(call: Command<T>, send: (client: RawClient) => void): void {
     if (this.#closed !== undefined) return call.fail(closed(call.origin));
     if (this.#session === undefined) {
       if (this.#away !== undefined && this.#settings.clock.now() < this.#away.until)
         return call.fail(unreachable(call.origin, this.#away.trouble));
       this.#away = undefined;
     }
-    this.lane.wait(call, send);
+    this.queue.wait(call, send);
     if (this.#session === undefined) this.#begin().catch(ignore);
   }
 
@@ -148,15 +148,15 @@ export class SingleLink implements Link {
     this.#session = session;
     this.#upSince = this.#settings.clock.now();
     this.#away = undefined;
-    this.lane.client = session.client;
+    this.queue.client = session.client;
     this.#watch?.up(this);
     session.onLost((error) => {
       if (this.#session === session) this.#lose(error);
     });
-    if (this.lane.client === undefined) return;
+    if (this.queue.client === undefined) return;
     this.#waiting?.resolve();
     this.#waiting = undefined;
-    this.lane.resume();
+    this.queue.resume();
   }
 
   #failed(trouble: BackendUnavailableError): void {
@@ -171,7 +171,7 @@ export class SingleLink implements Link {
     } else {
       this.#retryLater(trouble);
     }
-    this.lane.abandon((origin) => unreachable(origin, trouble));
+    this.queue.abandon((origin) => unreachable(origin, trouble));
   }
 
   #lose(error: Error): void {
@@ -179,7 +179,7 @@ export class SingleLink implements Link {
     if (session === undefined) return;
     const { clock } = this.#settings;
     this.#session = undefined;
-    this.lane.client = undefined;
+    this.queue.client = undefined;
     this.#silence = undefined;
     this.#failures = clock.now() - this.#upSince < STABLE_MS ? this.#failures + 1 : 0;
     const trouble = new BackendUnavailableError(`the connection to Redis was lost: ${error.message}`, { cause: error });
@@ -187,7 +187,7 @@ export class SingleLink implements Link {
     // Before what is in flight rejects: trust ends first.
     this.#watch?.down(trouble);
     session.destroy();
-    this.lane.abandon((origin) => unreachable(origin, trouble));
+    this.queue.abandon((origin) => unreachable(origin, trouble));
   }
 
   #retryLater(trouble: BackendUnavailableError): void {
@@ -204,15 +204,15 @@ export class SingleLink implements Link {
 
   /** A call was not answered, nor was anything else since it was sent at `since`. Asks once more, then gives the connection up. */
   #suspect(since: number): void {
-    const { lane } = this;
+    const { queue } = this;
     const { clock, responseTimeoutMs } = this.#settings;
     if (this.#session === undefined) return;
-    if (this.#silence?.replies !== lane.replies) this.#silence = { replies: lane.replies, since };
+    if (this.#silence?.replies !== queue.replies) this.#silence = { replies: queue.replies, since };
     if (clock.now() - this.#silence.since >= Math.max(2 * responseTimeoutMs, SILENT_MS)) {
       return this.#lose(new Error(`no answer for ${Math.round(clock.now() - this.#silence.since)} ms`));
     }
     if (this.#probe?.isSettled === false) return;
-    this.#probe = lane.begin<unknown>(HEARTBEAT);
+    this.#probe = queue.begin<unknown>(HEARTBEAT);
     this.#probe.promise.catch(ignore);
     // Whether or not there is room: a full lane would hide that it is dead.
     this.#probe.exchange(this.#session.client, ["PING"]);
@@ -223,14 +223,14 @@ export class SingleLink implements Link {
     this.#cancelRetry?.();
     this.#waiting?.reject(closed(CONNECT));
     this.#waiting = undefined;
-    const { lane } = this;
-    lane.abandon(closed);
+    const { queue } = this;
+    queue.abandon(closed);
     await this.#hearing?.close();
     await this.#attempt?.catch(ignore);
-    await drained(lane, this.#settings);
+    await drained(queue, this.#settings);
     const session = this.#session;
     this.#session = undefined;
-    lane.client = undefined;
+    queue.client = undefined;
     if (session === undefined) return;
     this.#watch?.down(closed(CONNECT));
     session.destroy();

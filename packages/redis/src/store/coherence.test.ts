@@ -2,8 +2,8 @@ import { InvalidArgumentError, type CoherenceListener } from "@hotset/core";
 import { TestClock } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";
 import { RedisCoherence } from "./coherence.ts";
-import { HearingRefusedError, Hub } from "../changes/change-hub.ts";
-import { decodeUserKey, encodeUserKey, hasHashTag, Keys } from "./redis-keys.ts";
+import { SubscriptionRefusedError, ChangeHub } from "../changes/change-hub.ts";
+import { decodeUserKey, encodeUserKey, hasHashTag, RedisKeys } from "./redis-keys.ts";
 
 /** Of these the encoding makes something, or might. */
 const PIECES = [
@@ -54,7 +54,7 @@ function* peculiarKeys(): Generator<string> {
 
 describe("keys of Redis", () => {
   it.each(["hotset", "a:b", "{shop}"])("are turned back into what was given, whatever it was: below %j", (prefix) => {
-    const keys = new Keys({ prefix, format: "readable" });
+    const keys = new RedisKeys({ prefix, format: "readable" });
     let count = 0;
     const mistaken: string[] = [];
     for (const user of peculiarKeys()) {
@@ -68,7 +68,7 @@ describe("keys of Redis", () => {
   });
 
   it("that others wrote are told as they are, or not at all", () => {
-    const keys = new Keys({ prefix: "hotset", format: "readable" });
+    const keys = new RedisKeys({ prefix: "hotset", format: "readable" });
     expect(keys.tracked).toBe("hotset:");
     expect(keys.decode("hotset:whatever")).toBe("whatever");
     expect(keys.decode("hotset~lease:x")).toBe(undefined);
@@ -78,7 +78,7 @@ describe("keys of Redis", () => {
   });
 
   it("hashed ones are told by their aliases", () => {
-    const keys = new Keys({ prefix: "hotset", format: "hashed" });
+    const keys = new RedisKeys({ prefix: "hotset", format: "hashed" });
     for (const key of ["shop::a", "::a", "shop:users::{x}#%", "{~shop}::user"]) {
       expect(keys.decode(keys.entry(key))).toBe(keys.alias(key));
       expect(keys.alias(key)).not.toBe(key);
@@ -88,7 +88,7 @@ describe("keys of Redis", () => {
 });
 
 describe("over a channel", () => {
-  const keys = new Keys({ prefix: "hotset", format: "readable" });
+  const keys = new RedisKeys({ prefix: "hotset", format: "readable" });
   const listener = (heard: string[]): CoherenceListener => {
     const note = (): void => undefined;
     return {
@@ -101,15 +101,15 @@ describe("over a channel", () => {
       lost: note,
     };
   };
-  const hubOf = (): Hub =>
-    new Hub(
+  const hubOf = (): ChangeHub =>
+    new ChangeHub(
       new TestClock(),
       () => Promise.resolve(),
       () => [{ cover: () => Promise.resolve(), ask: () => Promise.resolve(true), rest: () => undefined }],
     );
   const listening = (
     mode: "auto" | "pubsub",
-    hubs: { readonly tracking: Hub | undefined; readonly channel: Hub },
+    hubs: { readonly tracking: ChangeHub | undefined; readonly channel: ChangeHub },
   ): RedisCoherence =>
     new RedisCoherence(hubs as never, {
       label: "redis",
@@ -137,12 +137,12 @@ describe("over a channel", () => {
 
   it("another server is told of once, although both ways know of who was refused one of them", async () => {
     const hubs = { tracking: hubOf(), channel: hubOf() };
-    const refused = new Hub(
+    const refused = new ChangeHub(
       new TestClock(),
       () => Promise.resolve(),
       () => [
         {
-          cover: () => Promise.reject(new HearingRefusedError("no")),
+          cover: () => Promise.reject(new SubscriptionRefusedError("no")),
           ask: () => Promise.resolve(true),
           rest: () => undefined,
         },

@@ -1,13 +1,13 @@
 import { BackendUnavailableError, ConfigurationError, type Coherence, type CoherenceListener } from "@hotset/core";
-import { HearingRefusedError, type Ear, type Hub } from "../changes/change-hub.ts";
-import type { Keys } from "./redis-keys.ts";
+import { SubscriptionRefusedError, type Ear, type ChangeHub } from "../changes/change-hub.ts";
+import type { RedisKeys } from "./redis-keys.ts";
 import type { Link } from "../connection/link.ts";
 import type { Announcement } from "../lua/script.ts";
 import { WarmTags } from "./warm-tags.ts";
 
 export interface CoherenceSettings {
   readonly label: string;
-  readonly keys: Keys;
+  readonly keys: RedisKeys;
   readonly mode: "auto" | "tracking" | "pubsub";
   /** Names this backend to others. */
   readonly sender: string;
@@ -94,7 +94,7 @@ export class RedisCoherence implements Coherence {
       this.mode = "tracking";
       return detach;
     } catch (error) {
-      if (!(error instanceof HearingRefusedError)) throw error;
+      if (!(error instanceof SubscriptionRefusedError)) throw error;
       if (mode === "auto") return undefined;
       throw new ConfigurationError(
         `${label}: the server refuses tracking: ${error.message}; grant the user +client|tracking, over RESP3, or say coherence("auto") or ("pubsub")`,
@@ -110,7 +110,7 @@ export class RedisCoherence implements Coherence {
       this.mode = "pubsub";
       return detach;
     } catch (error) {
-      if (!(error instanceof HearingRefusedError)) throw error;
+      if (!(error instanceof SubscriptionRefusedError)) throw error;
       throw new ConfigurationError(
         `${label}: the server refuses to tell of changes: ${error.message}; grant the user +client|tracking, or +subscribe +publish and the channel &${ear.topic}, or say coherence("none")`,
         { tier: label, operation: "attach", cause: error },
@@ -180,7 +180,7 @@ export class RedisCoherence implements Coherence {
   }
 }
 
-function hubOf(hub: Hub | undefined): Hub {
-  if (hub === undefined) throw new HearingRefusedError("this connection cannot");
+function hubOf(hub: ChangeHub | undefined): ChangeHub {
+  if (hub === undefined) throw new SubscriptionRefusedError("this connection cannot");
   return hub;
 }

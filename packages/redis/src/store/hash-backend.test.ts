@@ -3,15 +3,15 @@ import { flush, outcome, TestClock } from "@hotset/core/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import { Wire } from "../../test/wire.ts";
 import { HashBackend, type BackendSettings } from "./hash-backend.ts";
-import { Keys } from "./redis-keys.ts";
-import { Lane } from "../connection/command-queue.ts";
+import { RedisKeys } from "./redis-keys.ts";
+import { CommandQueue } from "../connection/command-queue.ts";
 import type { Link } from "../connection/link.ts";
 
 const NOW = 1_700_000_000_000;
 
 let clock: TestClock;
 let wire: Wire;
-let lane: Lane;
+let queue: CommandQueue;
 let distrusted: Error[];
 let backend: HashBackend;
 /** Another over the same connection. */
@@ -20,12 +20,12 @@ let open: (change?: Partial<BackendSettings>) => HashBackend;
 beforeEach(() => {
   clock = new TestClock();
   wire = new Wire();
-  lane = new Lane({ clock, deadlineMs: 1_000, maxInFlight: 100 });
-  lane.client = wire;
+  queue = new CommandQueue({ clock, deadlineMs: 1_000, maxInFlight: 100 });
+  queue.client = wire;
   distrusted = [];
   const link: Link = {
-    lane,
-    admit: (call, send) => lane.wait(call, send),
+    queue,
+    admit: (call, send) => queue.wait(call, send),
     distrust: (error) => distrusted.push(error),
     connect: () => Promise.resolve(),
     close: () => Promise.resolve(),
@@ -42,7 +42,7 @@ beforeEach(() => {
         maxEntryBytes: Infinity,
         maxDecodedBytes: Infinity,
         responseTimeoutMs: 1_000,
-        keys: new Keys({ prefix: "hotset", format: "readable" }),
+        keys: new RedisKeys({ prefix: "hotset", format: "readable" }),
         layout: "full",
         writeIds: () => `id${++ids}`,
         epochMs: () => NOW,
@@ -75,7 +75,7 @@ describe("a read", () => {
       meta: "json none",
       version: "id",
     });
-    expect(lane.inFlight).toBe(0);
+    expect(queue.inFlight).toBe(0);
   });
 
   it("waits for the end where the fields come first, as they may in a cluster", async () => {
@@ -95,14 +95,14 @@ describe("a read", () => {
     if (which === "ttl") values.resolve(fields("v", null, "1 100;", "id"));
     else values.reject(new Error("Socket closed unexpectedly"));
     await expect(read).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", tier: "redis", operation: "read" });
-    expect(lane.inFlight).toBe(0);
+    expect(queue.inFlight).toBe(0);
   });
 
   it("is sent from its own frame: no more than it stands between its caller and node-redis", () => {
     const limit = Error.stackTraceLimit;
     Error.stackTraceLimit = 50;
     let stack = "";
-    lane.client = {
+    queue.client = {
       sendCommand: () => {
         stack ||= new Error("here").stack!;
         return Promise.resolve(null);
@@ -127,12 +127,12 @@ describe("a read", () => {
   });
 
   it("waits where there is no room, and no longer than its deadline", async () => {
-    lane.client = undefined;
+    queue.client = undefined;
     const read = backend.read("shop::1");
     clock.advance(1_000);
     await expect(read).rejects.toMatchObject({ maybeExecuted: false });
-    lane.client = wire;
-    lane.resume();
+    queue.client = wire;
+    queue.resume();
     expect(wire.sent).toEqual([]);
   });
 });
@@ -158,7 +158,7 @@ describe("a batch of reads", () => {
     const lost = backend.batch.read(["shop::1", "shop::2"]);
     wire.cut(new Error("Socket closed unexpectedly"));
     await expect(lost).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
-    expect(lane.inFlight).toBe(0);
+    expect(queue.inFlight).toBe(0);
   });
 
   it("C114: what failed alone is a miss", async () => {

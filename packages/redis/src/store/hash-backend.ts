@@ -1,8 +1,8 @@
 import type { Backend, Batch, Compressor, DeleteStatus, Format, Leases, StoredEntry, TagVersions } from "@hotset/core";
 import { RedisCoherence, type CoherenceSettings } from "./coherence.ts";
 import { fault, type Origin } from "../primitives/faults.ts";
-import type { Call, Lane, RawClient } from "../connection/command-queue.ts";
-import { decodeEntry, encodeEntry, writeIdOf, type EntryFields, type Keys, type WriteIds } from "./redis-keys.ts";
+import type { Command, CommandQueue, RawClient } from "../connection/command-queue.ts";
+import { decodeEntry, encodeEntry, writeIdOf, type EntryFields, type RedisKeys, type WriteIds } from "./redis-keys.ts";
 import { RedisLeases } from "./leases.ts";
 import { closedLink, type Link } from "../connection/link.ts";
 import type { Hold } from "../connection.ts";
@@ -17,7 +17,7 @@ export interface BackendSettings {
   readonly maxEntryBytes: number;
   readonly maxDecodedBytes: number;
   readonly responseTimeoutMs: number;
-  readonly keys: Keys;
+  readonly keys: RedisKeys;
   readonly layout: "full" | "plain";
   readonly writeIds: WriteIds;
   /** Epoch milliseconds: for the field `s`, and for entries that have nothing else. */
@@ -66,7 +66,7 @@ export class HashBackend implements Backend {
   #link: Link;
   readonly #release: () => Promise<void>;
   readonly #settings: BackendSettings;
-  readonly #keys: Keys;
+  readonly #keys: RedisKeys;
   readonly #announce: Announcement;
   readonly #origins: Readonly<Record<Operation, Origin>>;
 
@@ -133,13 +133,13 @@ export class HashBackend implements Backend {
     } catch (error) {
       return Promise.reject(error);
     }
-    const { lane } = this.#link;
-    const call = lane.begin<StoredEntry | undefined>(this.#origins.read);
-    const { client } = lane;
-    if (client === undefined || lane.inFlight >= lane.maxInFlight) {
+    const { queue } = this.#link;
+    const call = queue.begin<StoredEntry | undefined>(this.#origins.read);
+    const { client } = queue;
+    if (client === undefined || queue.inFlight >= queue.maxInFlight) {
       this.#link.admit(call, (ready) =>
         this.#receive(
-          lane,
+          queue,
           call,
           ready.sendCommand(["PTTL", entryKey]),
           ready.sendCommand(["HMGET", entryKey, "d", "s", "m", "w"]),
@@ -148,7 +148,7 @@ export class HashBackend implements Backend {
     } else {
       // Sent from this very frame: it is the hot path. PTTL first: the other way round an entry that ends in between is seen without its end.
       this.#receive(
-        lane,
+        queue,
         call,
         client.sendCommand(["PTTL", entryKey]),
         client.sendCommand(["HMGET", entryKey, "d", "s", "m", "w"]),
@@ -199,29 +199,34 @@ export class HashBackend implements Backend {
   }
 
   /** Settles a read by its two replies. */
-  #receive(lane: Lane, call: Call<StoredEntry | undefined>, ttl: Promise<unknown>, fields: Promise<unknown>): void {
+  #receive(
+    queue: CommandQueue,
+    call: Command<StoredEntry | undefined>,
+    ttl: Promise<unknown>,
+    fields: Promise<unknown>,
+  ): void {
     call.sent(2);
     let ttlMs: number | undefined;
     const fail = (error: unknown): void => {
-      lane.replied();
+      queue.replied();
       call.fail(this.#fault(call.origin, error));
     };
     const decode = (reply: unknown): void =>
       call.answer(() => decodeEntry(reply as EntryFields, ttlMs!, this.#settings.epochMs, this.#settings.layout));
     ttl.then((reply) => {
-      lane.replied();
+      queue.replied();
       ttlMs = reply as number;
     }, fail);
     fields.then(
       (reply) => {
-        lane.replied();
+        queue.replied();
         if (ttlMs !== undefined) decode(reply);
         // Redirected inside a cluster, and so overtaken.
         else ttl.then(() => decode(reply), nothing);
       },
       (error: unknown) => {
         if (isWrongType(error)) {
-          lane.replied();
+          queue.replied();
           call.done(undefined);
         } else {
           fail(error);
@@ -275,27 +280,27 @@ export class HashBackend implements Backend {
     script?: Script,
     link: Link = this.#link,
   ): Promise<T> {
-    const { lane } = link;
-    const call = lane.begin<T>(origin);
+    const { queue } = link;
+    const call = queue.begin<T>(origin);
     const send = (client: RawClient): void => {
       call.sent(1);
       client.sendCommand(args).then(
         (reply) => {
-          lane.replied();
+          queue.replied();
           call.answer(() => interpret(reply));
         },
         (error: unknown) => {
-          lane.replied();
-          if (args[0] === "EVALSHA" && isNoScript(error) && lane.client !== undefined) {
+          queue.replied();
+          if (args[0] === "EVALSHA" && isNoScript(error) && queue.client !== undefined) {
             args = ["EVAL", script!.text, ...args.slice(2)];
-            send(lane.client);
+            send(queue.client);
           } else {
             call.fail(this.#fault(origin, error));
           }
         },
       );
     };
-    if (lane.hasRoom) send(lane.client!);
+    if (queue.hasRoom) send(queue.client!);
     else link.admit(call, send);
     return call.promise;
   }
@@ -303,16 +308,16 @@ export class HashBackend implements Backend {
   /** Many reads in one trip, as far as there is room. What failed is a miss, as long as anything was answered. */
   async #readMany(keys: readonly string[]): Promise<readonly (StoredEntry | undefined)[]> {
     if (keys.length === 0) return [];
-    const { lane } = this.#link;
-    if (lane.client !== undefined && lane.inFlight + 2 * keys.length <= lane.maxInFlight)
-      return this.#readTogether(lane.client, keys);
+    const { queue } = this.#link;
+    if (queue.client !== undefined && queue.inFlight + 2 * keys.length <= queue.maxInFlight)
+      return this.#readTogether(queue.client, keys);
     const entries: (StoredEntry | undefined)[] = [];
     let trouble: unknown;
     let failed = 0;
     // No more at a time than may be in flight: what waits is bounded too.
-    for (let from = 0; from < keys.length; from += lane.maxInFlight) {
+    for (let from = 0; from < keys.length; from += queue.maxInFlight) {
       for (const result of await Promise.allSettled(
-        keys.slice(from, from + lane.maxInFlight).map((key) => this.read(key)),
+        keys.slice(from, from + queue.maxInFlight).map((key) => this.read(key)),
       )) {
         entries.push(result.status === "fulfilled" ? result.value : undefined);
         if (result.status === "rejected") trouble = (failed++, result.reason);
@@ -324,7 +329,7 @@ export class HashBackend implements Backend {
 
   /** As many reads, as one call: a promise for each would cost more than its commands. */
   #readTogether(client: RawClient, keys: readonly string[]): Promise<readonly (StoredEntry | undefined)[]> {
-    const { lane } = this.#link;
+    const { queue } = this.#link;
     const { epochMs, layout } = this.#settings;
     let entryKeys: readonly string[];
     try {
@@ -332,7 +337,7 @@ export class HashBackend implements Backend {
     } catch (error) {
       return Promise.reject(error);
     }
-    const call = lane.begin<readonly (StoredEntry | undefined)[]>(this.#origins.read);
+    const call = queue.begin<readonly (StoredEntry | undefined)[]>(this.#origins.read);
     const entries: (StoredEntry | undefined)[] = Array.from({ length: keys.length });
     let pending = keys.length;
     let trouble: unknown;
@@ -342,9 +347,9 @@ export class HashBackend implements Backend {
       else call.done(entries);
     };
     // A node that is silent should not cost the answers of the others: they are given shortly before the deadline.
-    const stopClock = lane.clock.schedule(() => {
+    const stopClock = queue.clock.schedule(() => {
       if (pending < keys.length) settle();
-    }, lane.deadlineMs * 0.9);
+    }, queue.deadlineMs * 0.9);
     const settled = (): void => {
       pending -= 1;
       if (pending > 0) return;
@@ -361,10 +366,10 @@ export class HashBackend implements Backend {
       let ttlMs: number | undefined;
       ttl.then(
         (reply) => {
-          lane.replied();
+          queue.replied();
           ttlMs = reply as number;
         },
-        () => lane.replied(),
+        () => queue.replied(),
       );
       const decode = (reply: unknown): void => {
         try {
@@ -376,12 +381,12 @@ export class HashBackend implements Backend {
       };
       client.sendCommand(["HMGET", entryKey, "d", "s", "m", "w"]).then(
         (reply) => {
-          lane.replied();
+          queue.replied();
           if (ttlMs !== undefined) decode(reply);
           else ttl.then(() => decode(reply), fail);
         },
         (error: unknown) => {
-          lane.replied();
+          queue.replied();
           fail(error);
         },
       );

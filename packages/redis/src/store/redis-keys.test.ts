@@ -6,14 +6,14 @@ import {
   encodeEntry,
   encodeUserKey,
   hasHashTag,
-  Keys,
+  RedisKeys,
   randomWriteIds,
   UNBOUNDED_WINDOW_MS,
   writeIdOf,
 } from "./redis-keys.ts";
 
-const readable = new Keys({ prefix: "hotset", format: "readable" });
-const bare = new Keys({ prefix: "", format: "readable" });
+const readable = new RedisKeys({ prefix: "hotset", format: "readable" });
+const bare = new RedisKeys({ prefix: "", format: "readable" });
 
 describe("keys", () => {
   it.each([
@@ -72,7 +72,7 @@ describe("keys", () => {
   });
 
   it("hashed keys have a fixed length, and tell namespaces and keys apart (R1-07)", () => {
-    const hashed = new Keys({ prefix: "hotset", format: "hashed" });
+    const hashed = new RedisKeys({ prefix: "hotset", format: "hashed" });
     expect(hashed.entry("shop::user:1")).toBe("hotset:shop::#q8Oke4rRi4VcaH2cosYJHucxLbVWMCGUKletqInIezQ");
     expect(hashed.entry(`shop::${"x".repeat(60_000)}`)).toHaveLength("hotset:shop::#".length + 43);
     expect(hashed.entry("shop::user:2")).not.toBe(hashed.entry("shop::user:1"));
@@ -81,7 +81,7 @@ describe("keys", () => {
   });
 
   it.each(["\ud800", "a\udbffb", "shop\udc00::a"])("C108: refuses half a surrogate pair: %j", (key) => {
-    for (const keys of [readable, new Keys({ prefix: "hotset", format: "hashed" })]) {
+    for (const keys of [readable, new RedisKeys({ prefix: "hotset", format: "hashed" })]) {
       expect(() => keys.entry(key.includes("::") ? key : `shop::${key}`)).toThrow(InvalidArgumentError);
     }
   });

@@ -70,7 +70,7 @@ export interface KeySettings {
 }
 
 /** Turns canonical keys of the cache (`<segments>::<user key>`) into those of Redis. */
-export class Keys {
+export class RedisKeys {
   readonly #prefix: string;
   readonly #lease: string;
   readonly isHashed: boolean;

@@ -1,5 +1,5 @@
 import type { TagVersion, TagVersions } from "@hotset/core";
-import type { Keys, WriteIds } from "./redis-keys.ts";
+import type { RedisKeys, WriteIds } from "./redis-keys.ts";
 import { announce, script, type Announcement, type Script } from "../lua/script.ts";
 
 /** Sends one command whose first key says where it goes. @param script what it names by its hash. */
@@ -88,13 +88,13 @@ return reply`);
  */
 export class IssuedVersions implements TagVersions {
   readonly #send: SendTagCommand;
-  readonly #keys: Keys;
+  readonly #keys: RedisKeys;
   readonly #nonces: WriteIds;
   readonly #announce: Announcement;
   readonly #shared = new Map<readonly string[], Promise<readonly (TagVersion | undefined)[]>>();
   readonly #parsed = new Map<string, TagVersion>();
 
-  constructor(send: SendTagCommand, keys: Keys, nonces: WriteIds, announce: Announcement) {
+  constructor(send: SendTagCommand, keys: RedisKeys, nonces: WriteIds, announce: Announcement) {
     this.#send = send;
     this.#keys = keys;
     this.#nonces = nonces;

@@ -1,10 +1,15 @@
 import { BackendUnavailableError } from "@hotset/core";
 import { fault, unreachable } from "../primitives/faults.ts";
-import { heardLink } from "../changes/node.ts";
-import type { Hub } from "../changes/change-hub.ts";
-import { Lane, type Call, type RawClient } from "../connection/command-queue.ts";
+import { subscribedLink } from "../changes/server-node.ts";
+import type { ChangeHub } from "../changes/change-hub.ts";
+import { CommandQueue, type Command, type RawClient } from "../connection/command-queue.ts";
 import { closed, CONNECT, drained, type Link, type LinkSettings } from "../connection/link.ts";
-import { identityOf, type Identity, type Member, type OneServer } from "../changes/server-identity.ts";
+import {
+  identityOf,
+  type Identity,
+  type TrackedConnection,
+  type ServerIdentityGuard,
+} from "../changes/server-identity.ts";
 import {
   establish,
   loadScripts,
@@ -34,15 +39,15 @@ export interface RedisClientLike {
  * does with the client must not decide what is pushed. Two connections are not in step; so what
  * asks whether something still stands goes over the duplicate, too.
  */
-export class ClientLink implements Link, Member {
-  readonly carriesCalls = true;
-  readonly lane: Lane;
-  readonly tracking: Hub | undefined;
-  readonly channel: Hub | undefined;
+export class ClientLink implements Link, TrackedConnection {
+  readonly isDataConnection = true;
+  readonly queue: CommandQueue;
+  readonly tracking: ChangeHub | undefined;
+  readonly channel: ChangeHub | undefined;
   /** Where changes are heard. */
   readonly listening: Link;
   /** Of the client and its duplicates. */
-  readonly #oneServer: OneServer;
+  readonly #identityGuard: ServerIdentityGuard;
   readonly #client: RedisClientLike;
   readonly #commands: RawClient;
   readonly #settings: LinkSettings;
@@ -55,19 +60,19 @@ export class ClientLink implements Link, Member {
 
   constructor(client: RedisClientLike, settings: LinkSettings & Pick<SessionSettings, "clock" | "connectTimeoutMs">) {
     const protocol = protocolOf(client);
-    const { link, oneServer } = heardLink(
+    const { link, identityGuard } = subscribedLink(
       (aborted, prepare) => openDuplicate(client, protocol, settings, aborted, prepare),
       { ...settings, protocol },
       false,
     );
     this.listening = link;
-    this.#oneServer = oneServer;
+    this.#identityGuard = identityGuard;
     this.tracking = this.listening.tracking;
     this.channel = this.listening.channel;
     this.#client = client;
     this.#commands = withBuffers(client);
     this.#settings = settings;
-    this.lane = new Lane({
+    this.queue = new CommandQueue({
       clock: settings.clock,
       deadlineMs: settings.responseTimeoutMs,
       maxInFlight: settings.maxInFlight,
@@ -75,8 +80,8 @@ export class ClientLink implements Link, Member {
     const onDown = (error?: Error): void => {
       this.#epoch += 1;
       this.#trouble = error ?? this.#trouble;
-      this.lane.client = undefined;
-      oneServer.down(this);
+      this.queue.client = undefined;
+      identityGuard.down(this);
     };
     this.#listeners = [
       ["error", onDown],
@@ -87,12 +92,12 @@ export class ClientLink implements Link, Member {
     for (const [event, listener] of this.#listeners) client.on(event, listener);
   }
 
-  admit<T>(call: Call<T>, start: (client: RawClient) => void): void {
+  admit<T>(call: Command<T>, start: (client: RawClient) => void): void {
     if (this.#closed !== undefined) return call.fail(closed(call.origin));
     const away = this.#away();
     if (away !== undefined) return call.fail(unreachable(call.origin, away));
-    this.lane.wait(call, start);
-    if (this.lane.client === undefined) this.#prepare().catch(ignore);
+    this.queue.wait(call, start);
+    if (this.queue.client === undefined) this.#prepare().catch(ignore);
   }
 
   distrust(): void {
@@ -103,7 +108,7 @@ export class ClientLink implements Link, Member {
     if (this.#closed !== undefined) throw closed(CONNECT);
     const away = this.#away();
     if (away !== undefined) throw away;
-    if (this.lane.client === undefined) await this.#prepare();
+    if (this.queue.client === undefined) await this.#prepare();
   }
 
   close(): Promise<void> {
@@ -129,7 +134,7 @@ export class ClientLink implements Link, Member {
 
   async #load(): Promise<void> {
     const epoch = this.#epoch;
-    const call = this.lane.begin<Identity>(CONNECT);
+    const call = this.queue.begin<Identity>(CONNECT);
     Promise.all([identityOf((args) => this.#commands.sendCommand([...args])), loadScripts(this.#commands)]).then(
       ([identity]) => call.done(identity),
       (error: unknown) => call.fail(fault(CONNECT, error)),
@@ -138,14 +143,14 @@ export class ClientLink implements Link, Member {
     try {
       identity = await call.promise;
     } catch (error) {
-      this.lane.abandon((origin) => unreachable(origin, error as BackendUnavailableError));
+      this.queue.abandon((origin) => unreachable(origin, error as BackendUnavailableError));
       throw error;
     }
     if (epoch !== this.#epoch || this.#closed !== undefined)
-      return this.lane.abandon((origin) => unreachable(origin, this.#away() ?? LOST));
-    this.lane.client = this.#ofConnection(epoch);
-    this.#oneServer.up(this, identity);
-    this.lane.resume();
+      return this.queue.abandon((origin) => unreachable(origin, this.#away() ?? LOST));
+    this.queue.client = this.#ofConnection(epoch);
+    this.#identityGuard.up(this, identity);
+    this.queue.resume();
   }
 
   /**
@@ -161,10 +166,10 @@ export class ClientLink implements Link, Member {
   }
 
   async #close(): Promise<void> {
-    this.lane.abandon(closed);
+    this.queue.abandon(closed);
     await this.listening.close();
-    await drained(this.lane, this.#settings);
-    this.lane.client = undefined;
+    await drained(this.queue, this.#settings);
+    this.queue.client = undefined;
     const emitter: RedisClientLike & { off?: RedisClientLike["on"] } = this.#client;
     for (const [event, listener] of this.#listeners) emitter.off?.(event, listener);
   }

@@ -1,7 +1,7 @@
 import { BackendUnavailableError } from "@hotset/core";
 import { connectFault, isReply, isTemporary, type Origin } from "../primitives/faults.ts";
-import { heardNode, tellReplaced, type HeardNode, type Hubs } from "../changes/node.ts";
-import { Hub } from "../changes/change-hub.ts";
+import { serverNode, reportReplaced, type ServerNode, type ChangeHubs } from "../changes/server-node.ts";
+import { ChangeHub } from "../changes/change-hub.ts";
 import { hasHashTag } from "../store/redis-keys.ts";
 import type { RawClient } from "../connection/command-queue.ts";
 import { closed, CONNECT, send, type Link, type LinkSettings } from "../connection/link.ts";
@@ -49,17 +49,17 @@ const MAX_LOOK_AGAIN_MS = 60_000;
 export function clusterLink(settings: ClusterSettings): Link {
   const { clock } = settings.link;
   let router: Router | undefined;
-  const reach = async (links: (node: HeardNode) => readonly SingleLink[]): Promise<void> => {
+  const reach = async (links: (node: ServerNode) => readonly SingleLink[]): Promise<void> => {
     await link.ready();
     await router!.ready(links);
   };
-  const hubs: Hubs = {
-    tracking: new Hub(
+  const hubs: ChangeHubs = {
+    tracking: new ChangeHub(
       clock,
       () => reach((node) => [node.link]),
       () => router?.heard((node) => node.server) ?? [],
     ),
-    channel: new Hub(
+    channel: new ChangeHub(
       clock,
       () => reach((node) => [node.link, node.subscribed]),
       () => router?.heard((node) => node.subscriber) ?? [],
@@ -68,7 +68,7 @@ export function clusterLink(settings: ClusterSettings): Link {
   const open = async (aborted: AbortSignal): Promise<Session> => {
     const client = new Router(settings, await askSeeds(settings, aborted), hubs);
     // What became of the servers in between nobody has seen.
-    if (router !== undefined) tellReplaced(hubs);
+    if (router !== undefined) reportReplaced(hubs);
     router = client;
     return { client, onLost: () => undefined, destroy: () => client.close() };
   };
@@ -112,7 +112,7 @@ interface Shard {
   readonly replicas: readonly Node[];
 }
 
-interface Node extends HeardNode {
+interface Node extends ServerNode {
   readonly address: NodeAddress;
 }
 
@@ -120,7 +120,7 @@ class Router implements RawClient {
   /** Whether a node has said that this user may not track. */
   isTrackingRefused = false;
   readonly #settings: ClusterSettings;
-  readonly #hubs: Hubs;
+  readonly #hubs: ChangeHubs;
   readonly #nodes = new Map<string, Node>();
   readonly #shards: (Shard | undefined)[] = Array.from({ length: SLOT_COUNT });
   readonly #primaries = new Set<Node>();
@@ -134,7 +134,7 @@ class Router implements RawClient {
   #turn = 0;
   readonly #probes = new WeakMap<Node, string>();
 
-  constructor(settings: ClusterSettings, topology: readonly SlotRange[], hubs: Hubs) {
+  constructor(settings: ClusterSettings, topology: readonly SlotRange[], hubs: ChangeHubs) {
     this.#settings = settings;
     this.#hubs = hubs;
     this.#adopt(topology);
@@ -157,10 +157,10 @@ class Router implements RawClient {
   }
 
   /** Resolves once all primaries can be reached over `links`, whichever they are by then. @throws {BackendUnavailableError} when trying again cannot help. */
-  async ready(links: (node: HeardNode) => readonly SingleLink[]): Promise<void> {
+  async ready(links: (node: ServerNode) => readonly SingleLink[]): Promise<void> {
     const { clock } = this.#settings.link;
     for (let waitMs = REFRESH_MS; !this.#closing.signal.aborted; waitMs = Math.min(2 * waitMs, MAX_REFRESH_MS)) {
-      const away = [...this.#primaries].flatMap(links).filter(({ lane }) => lane.client === undefined);
+      const away = [...this.#primaries].flatMap(links).filter(({ queue }) => queue.client === undefined);
       if (away.length === 0) return;
       let trouble: unknown;
       const arrived = Promise.all(away.map((link) => link.ready())).catch((error: unknown) => {
@@ -170,13 +170,13 @@ class Router implements RawClient {
       // One that is no primary any more was closed meanwhile.
       if (trouble !== undefined && [...this.#primaries].flatMap(links).some((link) => away.includes(link)))
         throw connectFault("the cluster", trouble);
-      if (away.some(({ lane }) => lane.client === undefined)) this.#refresh();
+      if (away.some(({ queue }) => queue.client === undefined)) this.#refresh();
     }
     throw closed(CONNECT);
   }
 
   /** All that must be heard, and all that are heard: a node that a slot is moving to as well. */
-  heard<T extends { readonly isHearing: boolean }>(part: (node: HeardNode) => T): readonly T[] {
+  heard<T extends { readonly isHearing: boolean }>(part: (node: ServerNode) => T): readonly T[] {
     return [...this.#nodes.values()].filter((node) => this.#primaries.has(node) || part(node).isHearing).map(part);
   }
 
@@ -190,10 +190,10 @@ class Router implements RawClient {
    * listens: a replica is behind what was heard, so what it gives could not be trusted.
    */
   #readerOf(shard: Shard, command: string): Node {
-    if (this.#hubs.tracking.isHeeded || this.#hubs.channel.isHeeded) return shard.primary;
+    if (this.#hubs.tracking.hasListeners || this.#hubs.channel.hasListeners) return shard.primary;
     if (command === "HMGET") return this.#reader ?? shard.primary;
     if (command !== "PTTL") return shard.primary;
-    const readers = shard.replicas.filter(({ link }) => link.lane.hasRoom);
+    const readers = shard.replicas.filter(({ link }) => link.queue.hasRoom);
     this.#reader = readers.length === 0 ? shard.primary : readers[this.#turn++ % readers.length];
     return this.#reader!;
   }
@@ -220,22 +220,22 @@ class Router implements RawClient {
 
   /** The two must stay together: ASKING holds for the next command only. */
   #ask(node: Node, args: (string | Buffer)[]): Promise<unknown> {
-    const { lane } = node.link;
-    const call = lane.begin<unknown>(COMMAND);
+    const { queue } = node.link;
+    const call = queue.begin<unknown>(COMMAND);
     const start = (client: RawClient): void => {
-      const asking = lane.begin<unknown>(COMMAND);
+      const asking = queue.begin<unknown>(COMMAND);
       asking.promise.catch(ignore);
       asking.exchange(client, ["ASKING"]);
       call.exchange(client, args);
     };
-    if (lane.hasRoom) start(lane.client!);
+    if (queue.hasRoom) start(queue.client!);
     else node.link.admit(call, start);
     return call.promise;
   }
 
   #anyNode(): Node {
     const nodes = [...this.#nodes.values()];
-    return nodes.find(({ link }) => link.lane.hasRoom) ?? nodes[0]!;
+    return nodes.find(({ link }) => link.queue.hasRoom) ?? nodes[0]!;
   }
 
   #node(address: NodeAddress): Node {
@@ -245,7 +245,7 @@ class Router implements RawClient {
       const { node: settings, link } = this.#settings;
       const made: Node = {
         address,
-        ...heardNode(
+        ...serverNode(
           (aborted, prepare) => openSession(address, settings, aborted, prepare),
           link,
           this.#hubs,
@@ -268,7 +268,7 @@ class Router implements RawClient {
     const permitted = readFromReplicas && !this.#primaries.has(node) ? client.sendCommand(["READONLY"]) : undefined;
     // Those who do not listen have to know as well: it decides whether they tell what they change.
     const tracking =
-      protocol === 3 && !this.#hubs.tracking.isHeeded ? mayTrack((args) => client.sendCommand([...args])) : true;
+      protocol === 3 && !this.#hubs.tracking.hasListeners ? mayTrack((args) => client.sendCommand([...args])) : true;
     const [, isAllowed] = await Promise.all([permitted, tracking, loadScripts(client)]);
     if (!isAllowed) this.isTrackingRefused = true;
   }
@@ -318,7 +318,7 @@ class Router implements RawClient {
     const error = new Error(
       `${nodes.map(({ address }) => placeOf(address)).join(", ")} became the primary of some keys`,
     );
-    tellReplaced(this.#hubs);
+    reportReplaced(this.#hubs);
     for (const hub of [this.#hubs.tracking, this.#hubs.channel]) hub.lost(error);
   }
 
@@ -339,7 +339,7 @@ class Router implements RawClient {
   /** Nodes that can be reached first; the seeds where none answers. */
   async #askAround(): Promise<readonly SlotRange[]> {
     for (const node of this.#nodes.values()) {
-      if (!node.link.lane.hasRoom) continue;
+      if (!node.link.queue.hasRoom) continue;
       try {
         return parseSlots(await send(node.link, COMMAND, ["CLUSTER", "SLOTS"]), node.address);
       } catch {
@@ -375,7 +375,7 @@ class Router implements RawClient {
       this.#shards.fill(shard, from, to + 1);
       primaries.add(shard.primary);
       // Nothing is sent to one that is not connected, so nothing else would connect it.
-      for (const { link } of shard.replicas) if (link.lane.client === undefined) link.connect().catch(ignore);
+      for (const { link } of shard.replicas) if (link.queue.client === undefined) link.connect().catch(ignore);
       for (const node of [shard.primary, ...shard.replicas]) named.add(node);
     }
     const former = [...this.#primaries];

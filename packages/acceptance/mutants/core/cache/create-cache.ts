@@ -4,7 +4,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "recovery: a replay leaves the copies of a set that was under way",
     promises: ["C93"],
-    rule: "if (pending.key !== undefined) mutations.replayed(localKey(pending.place, pending.key));",
+    rule: "if (pending.key !== undefined) mutations.replayed(localKey(pending.keySpace, pending.key));",
     broken: "",
   },
   {

@@ -4,13 +4,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "life: a closed cache takes calls",
     promises: ["C117"],
-    rule: "if (core.isClosed)\n      throw",
+    rule: "if (context.isClosed)\n      throw",
     broken: "if (false) throw",
   },
   {
     name: "life: a closed cache answers from memory",
     promises: ["C117"],
-    rule: "isPlainHit(space.policy, options) &&\n        !core.isClosed",
-    broken: "isPlainHit(space.policy, options)",
+    rule: "isPlainHit(namespace.policy, options) &&\n        !context.isClosed",
+    broken: "isPlainHit(namespace.policy, options)",
   },
 ];

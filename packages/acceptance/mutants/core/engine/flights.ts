@@ -34,8 +34,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "trust: what was under way when the link was lost is trusted",
     promises: ["C86", "C87"],
-    rule: "return !guard.isBroken && guard.epoch === this.#trust.epoch;",
-    broken: "return !guard.isBroken;",
+    rule: "return !guard.isTainted && guard.epoch === this.#trust.epoch;",
+    broken: "return !guard.isTainted;",
   },
   {
     name: "trust: loads from before the link was lost are shared",
@@ -58,8 +58,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "joining: what never leaves the process is not shared after a message",
     promises: ["C90"],
-    rule: "call.space.remote === undefined ? Infinity : tagsAt",
-    broken: "tagsAt",
+    rule: "call.namespace.remote === undefined ? Infinity : tagSequence",
+    broken: "tagSequence",
   },
   {
     name: "fence: a delete after a markStale leaves what may stand in",
@@ -70,7 +70,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "lease: who still looks when an older load is stored loads for nothing",
     promises: ["C52"],
-    rule: "if (each instanceof Flight && each.serial > stored.serial) broken(each);\n        else fenced",
+    rule: "if (each instanceof Flight && each.serial > stored.serial) tainted(each);\n        else fenced",
     broken: "fenced",
   },
 ];

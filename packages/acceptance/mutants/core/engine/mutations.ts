@@ -40,13 +40,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "fence: none before a tag call is sent",
     promises: ["C60", "C69"],
-    rule: "tags.called(place, keys, mode);\n    this.#core.journal",
-    broken: "this.#core.journal",
+    rule: "tags.called(keySpace, keys, mode);\n    this.#context.decisions",
+    broken: "this.#context.decisions",
   },
   {
     name: "fence: none after a tag call was acknowledged",
     promises: ["C60", "C62", "C69"],
-    rule: "} finally {\n      tags.called(place, keys, mode);",
+    rule: "} finally {\n      tags.called(keySpace, keys, mode);",
     broken: "} finally {",
   },
   {
@@ -58,7 +58,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "tags: a set under versions that were seen last is not checked",
     promises: ["C60", "C72", "C73"],
-    rule: 'if (judgeVersions(guesses, current) === "current") return { status, versions: guesses };',
+    rule: 'if (compareVersions(guesses, current) === "current") return { status, versions: guesses };',
     broken: "return { status, versions: guesses };",
   },
   {
@@ -76,13 +76,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "recovery: a markStale brings back what waits to be removed",
     promises: ["C93"],
-    rule: "if (recovery?.covers(place, key, NO_TAGS) !== true) return",
+    rule: "if (recovery?.covers(keySpace, key, NO_TAGS) !== true) return",
     broken: "return",
   },
   {
     name: "leases: what a write fences keeps its lease when that is acknowledged",
     promises: ["C61"],
-    rule: "this.#core.flights.releaseFenced(at);",
+    rule: "this.#context.flights.releaseFenced(at);",
     broken: "",
   },
   {
@@ -101,15 +101,15 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "changes: a set keeps its copy, though another one was heard of",
     promises: ["C81", "C83"],
-    rule: 'const isSound = status === "stored" && flights.isSound(guard);',
-    broken: 'const isSound = status === "stored";',
+    rule: 'const isUntainted = status === "stored" && flights.isUntainted(guard);',
+    broken: 'const isUntainted = status === "stored";',
   },
   {
     name: "changes: the first message is taken for that of one's own write",
     promises: ["C82", "C83"],
-    rule: "guard.isBroken = false;\n          guard.epoch = trust.epoch;\n          const written = await this.#write(entry, encoded, key, space);",
+    rule: "guard.isTainted = false;\n          guard.epoch = trust.epoch;\n          const written = await this.#write(entry, encoded, key, namespace);",
     broken:
-      "guard.epoch = trust.epoch;\n        const written = await this.#write(entry, encoded, key, space);\n        guard.isBroken = false;",
+      "guard.epoch = trust.epoch;\n        const written = await this.#write(entry, encoded, key, namespace);\n        guard.isTainted = false;",
   },
   {
     name: "tokens: what is pending has one",

@@ -4,7 +4,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "promotion: getOrSet promotes what was read before a fence",
     promises: ["C62"],
-    rule: "now < entry.staleAt && !flight.isBroken",
+    rule: "now < entry.staleAt && !flight.isTainted",
     broken: "now < entry.staleAt",
   },
   {
@@ -17,12 +17,12 @@ export const MUTANTS: readonly Breakage[] = [
     name: "promotion: a copy passes by the tag calls made while it was read",
     promises: ["C62"],
     rule: "const entry = found && tags.hold(found, now);",
-    broken: "const entry = found && { ...found, checkedAt: tags.now };",
+    broken: "const entry = found && { ...found, tagSequence: tags.sequence };",
   },
   {
     name: "joining: a load from before a tag call is joined",
     promises: ["C49", "C66"],
-    rule: "joinable === undefined || tags.hasEvents(call.space.place, joinable.tagsAt, joinable.heardAt)",
+    rule: "joinable === undefined ||\n      tags.hasEvents(call.namespace.keySpace, joinable.tagSequence, joinable.heardSequence)",
     broken: "joinable === undefined",
   },
   {
@@ -46,13 +46,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "joining: a failed load is left a turn too late, so late callers wait for what is over",
     promises: ["C47"],
-    rule: "this.#callers.end(flight);\n    this.#callers.failAll",
-    broken: "setImmediate(() => this.#callers.end(flight));\n    this.#callers.failAll",
+    rule: "this.#waiters.end(flight);\n    this.#waiters.failAll",
+    broken: "setImmediate(() => this.#waiters.end(flight));\n    this.#waiters.failAll",
   },
   {
     name: "joining: a failed load rejects its first caller only, and the next one loads",
     promises: ["C46"],
-    rule: "this.#callers.failAll(flight, error);",
+    rule: "this.#waiters.failAll(flight, error);",
     broken:
       "const [first, ...others] = flight.takeAll();\n    first?.reject(error);\n    for (const { call, resolve } of others) resolve(this.fetch(call, undefined));",
   },
@@ -71,30 +71,30 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "joining: a loader may wait for itself",
     promises: ["C50"],
-    rule: "if (isLoading(this.#core, call.at))\n          return",
+    rule: "if (isLoading(this.#context, call.at))\n          return",
     broken: "if (false) return",
   },
   {
     name: "tags: versions are taken after the load",
     promises: ["C18", "C60", "C61"],
-    rule: "this.#storing.store(flight, loaded, pinned)",
-    broken: "this.#storing.store(flight, loaded, await this.#storing.pin(flight))",
+    rule: "this.#loadedStore.store(flight, loaded, pinned)",
+    broken: "this.#loadedStore.store(flight, loaded, await this.#loadedStore.pin(flight))",
   },
   {
     name: "freshness: failures move the end of staleIfError",
     promises: ["C23"],
-    rule: "this.#callers.end(flight);\n    this.#callers.failAll",
+    rule: "this.#waiters.end(flight);\n    this.#waiters.failAll",
     broken:
-      "const { reserve } = flight;\n    const now = this.#core.clock.now();\n" +
-      "    if (reserve !== undefined) this.#core.local?.put(flight.at, { ...reserve, staleAt: now, expiresAt: now + reserve.staleIfErrorMs, deadAt: now + reserve.staleIfErrorMs }, Infinity);\n" +
-      "    this.#callers.end(flight);\n    this.#callers.failAll",
+      "const { fallback } = flight;\n    const now = this.#context.clock.now();\n" +
+      "    if (fallback !== undefined) this.#context.local?.put(flight.at, { ...fallback, staleAt: now, expiresAt: now + fallback.staleIfErrorMs, deadAt: now + fallback.staleIfErrorMs }, Infinity);\n" +
+      "    this.#waiters.end(flight);\n    this.#waiters.failAll",
   },
   {
     name: "freshness: a refresh does not ask the backend first",
     promises: ["C29", "C31"],
-    rule: "#reads({\n    call: {\n      space: { remote },\n      isForced,\n      isAfter,\n    },\n  }: Flight): boolean {\n    return remote",
+    rule: "#reads({\n    call: {\n      namespace: { remote },\n      isForced,\n      isAfter,\n    },\n  }: Flight): boolean {\n    return remote",
     broken:
-      "#reads({ isBackground, call: { space: { remote }, isForced, isAfter } }: Flight): boolean {\n    return !isBackground && remote",
+      "#reads({ isBackground, call: { namespace: { remote }, isForced, isAfter } }: Flight): boolean {\n    return !isBackground && remote",
   },
   {
     name: "freshness: an answer within a back-off is told as if a load ran",
@@ -117,19 +117,19 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "storing: a loader in the background is not given the stale value",
     promises: ["C17"],
-    rule: "stale: this.#callers.reserveOf(flight),",
-    broken: "stale: flight.isBackground ? undefined : this.#callers.reserveOf(flight),",
+    rule: "stale: this.#waiters.fallbackOf(flight),",
+    broken: "stale: flight.isBackground ? undefined : this.#waiters.fallbackOf(flight),",
   },
   {
     name: "errors: no back-off after a failed load",
     promises: ["C16", "C24"],
-    rule: "if (this.#callers.reserveOf(flight) !== undefined)\n      this.#backOff",
+    rule: "if (this.#waiters.fallbackOf(flight) !== undefined)\n      this.#backOff",
     broken: "if (false) this.#backOff",
   },
   {
     name: "errors: the back-off counts from the call",
     promises: ["C24"],
-    rule: "this.#core.clock.now() + flight.call.policy.errorBackoffMs",
+    rule: "this.#context.clock.now() + flight.call.policy.errorBackoffMs",
     broken: "flight.call.startedAt + flight.call.policy.errorBackoffMs",
   },
   {
@@ -154,13 +154,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "errors: a failed load removes what was there",
     promises: ["C5"],
-    rule: "this.#callers.failAll(flight, error);",
-    broken: "this.#callers.failAll(flight, error);\n    this.#core.local?.tier.delete(flight.at);",
+    rule: "this.#waiters.failAll(flight, error);",
+    broken: "this.#waiters.failAll(flight, error);\n    this.#context.local?.tier.delete(flight.at);",
   },
   {
     name: "limits: softTimeout does not begin for a stale value that the backend has",
     promises: ["C35"],
-    rule: "for (const waiter of flight.waiters) this.#callers.limitWait(flight, waiter);",
+    rule: "for (const waiter of flight.waiters) this.#waiters.limitWait(flight, waiter);",
     broken: "",
   },
   {
@@ -197,13 +197,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "limits: a background failure is nobody's, and unhandled",
     promises: ["C40"],
-    rule: "this.#callers.failAll(flight, error);",
-    broken: "this.#callers.failAll(flight, error);\n    if (flight.isBackground) void Promise.reject(error);",
+    rule: "this.#waiters.failAll(flight, error);",
+    broken: "this.#waiters.failAll(flight, error);\n    if (flight.isBackground) void Promise.reject(error);",
   },
   {
     name: "backend: each step of a flight has the whole budget",
     promises: ["C43", "C92"],
-    rule: "flight.backendLeftMs = space.remote!.deadlineMs - (now - flight.readAt);",
+    rule: "flight.backendLeftMs = namespace.remote!.deadlineMs - (now - flight.readAt);",
     broken: "",
   },
   {
@@ -216,13 +216,13 @@ export const MUTANTS: readonly Breakage[] = [
     name: "backend: a failed read fails the call",
     promises: ["C92"],
     rule: "if (copy === undefined) return void this.#load(flight);",
-    broken: "if (copy === undefined) return void this.#callers.abort(flight, new Error());",
+    broken: "if (copy === undefined) return void this.#waiters.abort(flight, new Error());",
   },
   {
     name: "recovery: getOrSet finds what waits to be invalidated by a tag that it does not name",
     promises: ["C93", "C94"],
-    rule: "newer(isCovered ? undefined : entry, flight.reserve)",
-    broken: "newer(entry, flight.reserve)",
+    rule: "newer(isCovered ? undefined : entry, flight.fallback)",
+    broken: "newer(entry, flight.fallback)",
   },
   {
     name: "leases: a load that fails keeps its lease",
@@ -258,19 +258,19 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: a refresh behind an answer waits for one",
     promises: ["C58"],
-    rule: "flight.isBackground && flight.waiters.length === 0) this.#callers.end(flight);\n    else if",
-    broken: "false) this.#callers.end(flight);\n    else if",
+    rule: "flight.isBackground && flight.waiters.length === 0) this.#waiters.end(flight);\n    else if",
+    broken: "false) this.#waiters.end(flight);\n    else if",
   },
   {
     name: "leases: a refresh behind an answer leaves those who joined it",
     promises: ["C58"],
-    rule: "flight.isBackground && flight.waiters.length === 0) this.#callers.end(flight);\n    else if",
-    broken: "isBehind) this.#callers.end(flight);\n    else if",
+    rule: "flight.isBackground && flight.waiters.length === 0) this.#waiters.end(flight);\n    else if",
+    broken: "isBehind) this.#waiters.end(flight);\n    else if",
   },
   {
     name: "leases: what was removed during the wait stands in for a failure",
     promises: ["C26"],
-    rule: "flight.reserve = this.#callers.reserveOf(flight);\n    flight.restart",
+    rule: "flight.fallback = this.#waiters.fallbackOf(flight);\n    flight.restart",
     broken: "flight.restart",
   },
   {

@@ -4,14 +4,14 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "promotion: get promotes what was read before a fence",
     promises: ["C62", "C63"],
-    rule: " && !guard.isBroken",
+    rule: " && !guard.isTainted",
     broken: "",
   },
   {
     name: "promotion: get passes by the tag calls made while it was read",
     promises: ["C62"],
     rule: "const entry = found && tags.hold(found, clock.now());",
-    broken: "const entry = found && { ...found, checkedAt: tags.now };",
+    broken: "const entry = found && { ...found, tagSequence: tags.sequence };",
   },
   {
     name: "promotion: get keeps what is stale as well",
@@ -22,7 +22,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "recovery: get finds what waits to be invalidated",
     promises: ["C93"],
-    rule: "if (entry === undefined || this.#isCovered(space, key, entry.dependsOn)) return undefined;",
+    rule: "if (entry === undefined || this.#isCovered(namespace, key, entry.dependsOn)) return undefined;",
     broken: "if (entry === undefined) return undefined;",
   },
 ];

@@ -4,13 +4,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: the loss of the link wakes nobody",
     promises: ["C52", "C57"],
-    rule: "core.flights.wakeAll();",
+    rule: "context.flights.wakeAll();",
     broken: "",
   },
   {
     name: "leases: a tag that changed elsewhere leaves them",
     promises: ["C61"],
-    rule: "for (const lease of core.leases) lease.tagsChanged(mine);",
+    rule: "for (const lease of context.leases) lease.tagsChanged(mine);",
     broken: "",
   },
   {
@@ -22,7 +22,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "changes: what is read is kept, though it changed meanwhile",
     promises: ["C61", "C81"],
-    rule: "flights.break(at);",
+    rule: "flights.taint(at);",
     broken: "flights.wake(at);",
   },
   {
@@ -40,7 +40,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "trust: copies go on being held against versions that were missed with the link",
     promises: ["C86"],
-    rule: "core.tags.forgotten();",
+    rule: "context.tags.forgotten();",
     broken: "",
   },
   {
@@ -52,13 +52,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "reissue: another server changes nothing",
     promises: ["C93"],
-    rule: "replaced: () => core.recovery?.reissue(),",
+    rule: "replaced: () => context.recovery?.reissue(),",
     broken: "replaced: () => undefined,",
   },
   {
     name: "recovery: nothing is replayed when changes are heard again",
     promises: ["C93"],
-    rule: "if (core.recovery !== undefined && core.recovery.size !== 0) void core.recovery.replay();",
+    rule: "if (context.recovery !== undefined && context.recovery.size !== 0) void context.recovery.replay();",
     broken: "",
   },
 ];

@@ -10,8 +10,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "tags: what was invalidated stands in for a load that was running",
     promises: ["C69"],
-    rule: "this.#core.tags.wasInvalidated(reserve.dependsOn, flight.tagsAt) ? undefined : reserve",
-    broken: "reserve",
+    rule: "this.#context.tags.wasInvalidated(fallback.dependsOn, flight.tagSequence) ? undefined : fallback",
+    broken: "fallback",
   },
   {
     name: "errors: what was deleted stands in for a load that was running",
@@ -28,7 +28,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "limits: softTimeout counts from when a stale value was found",
     promises: ["C35"],
-    rule: "const leftMs = waiter.call.startedAt + softTimeoutMs - this.#core.clock.now();",
+    rule: "const leftMs = waiter.call.startedAt + softTimeoutMs - this.#context.clock.now();",
     broken: "const leftMs = softTimeoutMs;",
   },
   {
@@ -40,15 +40,15 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "limits: a load ends with the wait of its caller",
     promises: ["C36", "C37", "C39"],
-    rule: "flight.isBackground = true;\n    this.#core.waitUntil?.(flight.whenSettled());\n  }",
+    rule: "flight.isBackground = true;\n    this.#context.waitUntil?.(flight.whenSettled());\n  }",
     broken: "this.abort(flight, undefined);\n  }",
   },
   {
     name: "limits: after a timeout the next caller loads beside the load that goes on",
     promises: ["C37"],
-    rule: "flight.isBackground = true;\n    this.#core.waitUntil?.(flight.whenSettled());\n  }",
+    rule: "flight.isBackground = true;\n    this.#context.waitUntil?.(flight.whenSettled());\n  }",
     broken:
-      "flight.isBackground = true;\n    flight.isJoinable = false;\n    this.#core.waitUntil?.(flight.whenSettled());\n  }",
+      "flight.isBackground = true;\n    flight.isJoinable = false;\n    this.#context.waitUntil?.(flight.whenSettled());\n  }",
   },
   {
     name: "limits: the load goes on when its last caller has left",

@@ -22,7 +22,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "freshness: stale values are served at once after staleWhileRevalidate",
     promises: ["C22"],
-    rule: 'return "reserve";',
+    rule: 'return "fallback";',
     broken: 'return "revalidate";',
   },
   {

@@ -4,8 +4,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "tags: invalidating does not reach the namespaces below",
     promises: ["C68"],
-    rule: "place.tagPrefixes.map((prefix) => prefix + tag)",
-    broken: "[place.tagPrefixes.at(-1)! + tag]",
+    rule: "keySpace.tagPrefixes.map((prefix) => prefix + tag)",
+    broken: "[keySpace.tagPrefixes.at(-1)! + tag]",
   },
   {
     name: "clear: does not reach the namespaces below",
@@ -34,7 +34,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "keys: namespaces share their local copies",
     promises: ["C48", "C109"],
-    rule: 'if (place.localPrefix !== "") return place.localPrefix + key;',
+    rule: 'if (keySpace.localPrefix !== "") return keySpace.localPrefix + key;',
     broken: "",
   },
   {

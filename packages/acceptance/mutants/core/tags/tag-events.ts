@@ -22,19 +22,19 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "tags: marking stale removes, in the local tier",
     promises: ["C70"],
-    rule: "entry.checkedAt) ? staleByTag(entry, now) : entry;",
-    broken: "entry.checkedAt) ? undefined : entry;",
+    rule: "entry.tagSequence) ? staleByTag(entry, now) : entry;",
+    broken: "entry.tagSequence) ? undefined : entry;",
   },
   {
     name: "tags: invalidating leaves a stale value",
     promises: ["C69"],
-    rule: "entry.checkedAt)) return undefined;",
-    broken: "entry.checkedAt)) return staleByTag(entry, now);",
+    rule: "entry.tagSequence)) return undefined;",
+    broken: "entry.tagSequence)) return staleByTag(entry, sequence);",
   },
   {
     name: "tags: what was forgotten counts as never called",
     promises: ["C80"],
-    rule: "this.#floor = this.now;",
+    rule: "this.#floor = this.sequence;",
     broken: "",
   },
   {
@@ -47,25 +47,25 @@ export const MUTANTS: readonly Breakage[] = [
     name: "clear: reaches the siblings",
     promises: ["C78"],
     rule: "tags.length === 0 ? [prefix]",
-    broken: "tags.length === 0 ? [place.tagPrefixes[0]!]",
+    broken: "tags.length === 0 ? [keySpace.tagPrefixes[0]!]",
   },
   {
     name: "changes: loads from before a tag changed elsewhere are shared",
     promises: ["C41", "C61"],
-    rule: "this.#since(this.#heardByNamespace, place.tagPrefixes, heardSince)))",
+    rule: "this.#since(this.#heardByNamespace, keySpace.tagPrefixes, heardSince)))",
     broken: "false))",
   },
   {
     name: "changes: copies are not held against tags that changed elsewhere",
     promises: ["C67", "C81"],
-    rule: "heard(keys: readonly string[]): void {\n    this.now += 1;",
+    rule: "heard(keys: readonly string[]): void {\n    this.sequence += 1;",
     broken: "heard(keys: readonly string[]): void {",
   },
   {
     name: "changes: what was promoted while a tag changed is not held against it",
     promises: ["C61", "C81"],
-    rule: "if (entry.checkedAt === this.now) return entry;",
+    rule: "if (entry.tagSequence === this.sequence) return entry;",
     broken:
-      "if (entry.checkedAt === this.now) return entry;\n    if (!this.wasCalled(entry.dependsOn, entry.checkedAt)) entry.checkedAt = this.now;",
+      "if (entry.tagSequence === this.sequence) return entry;\n    if (!this.wasCalled(entry.dependsOn, entry.tagSequence)) entry.tagSequence = this.sequence;",
   },
 ];

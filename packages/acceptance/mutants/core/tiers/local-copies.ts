@@ -52,7 +52,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "changes: what stays in the process is touched by a message",
     promises: ["C90"],
-    rule: " && entry.epoch !== ALWAYS) return undefined;",
+    rule: "&& entry.epoch !== EPOCH_ALWAYS)\n      return undefined;",
     broken: ") return undefined;",
   },
   {

@@ -4,13 +4,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "recovery: nothing is remembered",
     promises: ["C93"],
-    rule: "recovery?.addKey(place, key);",
+    rule: "recovery?.addKey(keySpace, key);",
     broken: "",
   },
   {
     name: "recovery: nothing is replayed",
     promises: ["C93"],
-    rule: "await this.#remote.remove(pending.key, pending.place);",
+    rule: "await this.#remote.remove(pending.key, pending.keySpace);",
     broken: "",
   },
   {
@@ -22,7 +22,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "recovery: what is pending is read from the backend",
     promises: ["C93", "C94"],
-    rule: "return this.#keys.has(place.backendPrefix + key) ||",
+    rule: "return this.#keys.has(keySpace.backendPrefix + key) ||",
     broken: "return",
   },
   {
@@ -34,14 +34,14 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "recovery: a failed replay is forgotten",
     promises: ["C93", "C95"],
-    rule: "await this.#remote.remove(pending.key, pending.place);",
-    broken: "this.#keys.delete(id);\n          await this.#remote.remove(pending.key, pending.place);",
+    rule: "await this.#remote.remove(pending.key, pending.keySpace);",
+    broken: "this.#keys.delete(id);\n          await this.#remote.remove(pending.key, pending.keySpace);",
   },
   {
     name: "recovery: what was read before a replay is kept after it",
     promises: ["C93"],
-    rule: "this.#issued?.addKey(pending.place, pending.key);\n          this.#replayed(pending);",
-    broken: "this.#issued?.addKey(pending.place, pending.key);",
+    rule: "this.#issued?.addKey(pending.keySpace, pending.key);\n          this.#replayed(pending);",
+    broken: "this.#issued?.addKey(pending.keySpace, pending.key);",
   },
   {
     name: "recovery: nothing is tried again unless somebody asks",
@@ -64,13 +64,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "recovery: a soft tag call takes the place of a hard one",
     promises: ["C95"],
-    rule: 'before?.mode === "hard" ? "hard" : mode,\n        calledAt',
-    broken: "mode, calledAt",
+    rule: 'before?.mode === "hard" ? "hard" : mode,\n        callSequence',
+    broken: "mode, callSequence",
   },
   {
     name: "recovery: what was acknowledged meanwhile is replayed all the same",
     promises: ["C95"],
-    rule: "if (this.#keys.size !== 0) this.#keys.delete(place.backendPrefix + key);",
+    rule: "if (this.#keys.size !== 0) this.#keys.delete(keySpace.backendPrefix + key);",
     broken: "",
   },
   {
@@ -82,19 +82,19 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "reissue: removals are not remembered",
     promises: ["C93"],
-    rule: "this.forgetKey(place, key);\n    this.#issued?.addKey(place, key);",
-    broken: "this.forgetKey(place, key);",
+    rule: "this.forgetKey(keySpace, key);\n    this.#issued?.addKey(keySpace, key);",
+    broken: "this.forgetKey(keySpace, key);",
   },
   {
     name: "reissue: tag calls are not remembered",
     promises: ["C93"],
-    rule: "this.forgetTags(keys, mode, calledAt);\n    this.#issued?.addTags(place, keys, mode);",
-    broken: "this.forgetTags(keys, mode, calledAt);",
+    rule: "this.forgetTags(keys, mode, callSequence);\n    this.#issued?.addTags(keySpace, keys, mode);",
+    broken: "this.forgetTags(keys, mode, callSequence);",
   },
   {
     name: "reissue: what was replayed is not remembered",
     promises: ["C93"],
-    rule: "this.#issued?.addKey(pending.place, pending.key);",
+    rule: "this.#issued?.addKey(pending.keySpace, pending.key);",
     broken: "",
   },
   {

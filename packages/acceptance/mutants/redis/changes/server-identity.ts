@@ -5,7 +5,7 @@ export const MUTANTS: readonly Breakage[] = [
     name: "redis: only the connection for calls tells of another server",
     promises: ["C91"],
     rule: "const isNews = history",
-    broken: "const isNews = member.carriesCalls && history",
+    broken: "const isNews = member.isDataConnection && history",
   },
   {
     name: "redis: each connection tells of the same other server",
@@ -28,7 +28,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "redis: signs of life are given while calls have no connection",
     promises: ["C91"],
-    rule: "if (member.carriesCalls && !this.#connected.has(member)) return false;",
+    rule: "if (member.isDataConnection && !this.#connected.has(member)) return false;",
     broken: "",
   },
   {

@@ -23,7 +23,7 @@ export interface Heard {
  *
  * Trust begins with the attachment and ends with its loss, in the same tick.
  */
-export class Hearing implements CoherenceListener {
+export class ChangeSubscription implements CoherenceListener {
   readonly #coherence: Coherence;
   readonly #clock: Clock;
   readonly #trust: Trust;

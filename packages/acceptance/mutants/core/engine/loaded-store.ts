@@ -10,13 +10,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "fence: a fenced load is stored in the backend",
     promises: ["C59", "C60"],
-    rule: 'if (fencedBy() !== undefined) return;\n          // Without leases nothing else keeps it from undoing what was done elsewhere.\n          if (lease === undefined && flight.isBroken) return void (flight.fencedBy = "lease");',
+    rule: 'if (fencedBy() !== undefined) return;\n          // Without leases nothing else keeps it from undoing what was done elsewhere.\n          if (lease === undefined && flight.isTainted) return void (flight.fencedBy = "lease");',
     broken: "",
   },
   {
     name: "fence: tag calls of this process are not held against its loads",
     promises: ["C41", "C60"],
-    rule: "if (!tags.wasCalled(dependsOn, flight.tagsAt)) return undefined;",
+    rule: "if (!tags.wasCalled(dependsOn, flight.tagSequence)) return undefined;",
     broken: "return undefined;",
   },
   {
@@ -29,7 +29,7 @@ export const MUTANTS: readonly Breakage[] = [
     name: "tags: a reload keeps the old ones",
     promises: ["C75"],
     rule: "...(kept?.tags ?? []), ...(loaded",
-    broken: "...(flight.reserve?.tags ?? []), ...(loaded",
+    broken: "...(flight.fallback?.tags ?? []), ...(loaded",
   },
   {
     name: "tags: notModified loses them",
@@ -46,7 +46,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "storing: a loaded value is kept in the backend alone",
     promises: ["C8"],
-    rule: "keepLocally(isSound ? trust.epoch : trust.unconfirmed, encoded);",
+    rule: "keepLocally(isUntainted ? trust.epoch : trust.unconfirmed, encoded);",
     broken: "",
   },
   {
@@ -136,7 +136,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: a load without a lifetime whose removal failed keeps its lease",
     promises: ["C56"],
-    rule: '!== "pending") lease?.end();',
+    rule: '!== "pending")\n            lease?.end();',
     broken: '!== "never") lease?.end();',
   },
   {
@@ -154,26 +154,26 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: one that was granted to a fenced load is kept",
     promises: ["C56", "C61"],
-    rule: "||\n      this.#fencedBy(flight, dependencies(space.place, flight.tags)) !== undefined\n    )\n      lease.release();",
+    rule: "||\n      this.#fencedBy(flight, dependencies(namespace.keySpace, flight.tags)) !== undefined\n    )\n      lease.release();",
     broken: ") lease.release();",
   },
   {
     name: "leases: a first use of a tag keeps callers from sharing its load",
     promises: ["C76"],
-    rule: "if (!isHarmed) flight.heardAt = tags.now;",
+    rule: "if (!isHarmed) flight.heardSequence = tags.sequence;",
     broken: "",
   },
   {
     name: "leases: after a failure elsewhere all load at once",
     promises: ["C24"],
     rule: "if (leases === undefined || flight.isAway)\n      return",
-    broken: "if (leases === undefined || flight.isAway || flight.reserve !== undefined) return",
+    broken: "if (leases === undefined || flight.isAway || flight.fallback !== undefined) return",
   },
   {
     name: "changes: a load keeps its copy, though another change was heard of",
     promises: ["C61"],
-    rule: 'const isSound = status === "stored" && flights.isSound(flight);',
-    broken: 'const isSound = status === "stored";',
+    rule: 'const isUntainted = status === "stored" && flights.isUntainted(flight);',
+    broken: 'const isUntainted = status === "stored";',
   },
   {
     name: "changes: a store that was refused leaves a copy",
@@ -208,13 +208,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "joining: a load is shared though what stands in for it was invalidated elsewhere",
     promises: ["C67"],
-    rule: "if (!isHarmed) flight.heardAt",
-    broken: "flight.heardAt",
+    rule: "if (!isHarmed) flight.heardSequence",
+    broken: "flight.heardSequence",
   },
   {
     name: "reissue: a forced load is not remembered",
     promises: ["C93"],
-    rule: "if (isForced) recovery?.acknowledgedKey(place, key);\n            else recovery",
+    rule: "if (isForced) recovery?.acknowledgedKey(keySpace, key);\n            else recovery",
     broken: "recovery",
   },
 ];

@@ -1,9 +1,9 @@
 import { subscription } from "./channel.ts";
 import { isRefusal } from "../primitives/faults.ts";
-import { HeardServer } from "./server-feed.ts";
-import { Hub } from "./change-hub.ts";
+import { ServerFeed } from "./server-feed.ts";
+import { ChangeHub } from "./change-hub.ts";
 import type { LinkSettings } from "../connection/link.ts";
-import { OneServer } from "./server-identity.ts";
+import { ServerIdentityGuard } from "./server-identity.ts";
 import { loadScripts, type NodeClient, type Session } from "../connection/session.ts";
 import { SingleLink } from "../connection/single-link.ts";
 import { tracking } from "./tracking.ts";
@@ -12,22 +12,22 @@ import { tracking } from "./tracking.ts";
 export type Open = (aborted: AbortSignal, prepare: (client: NodeClient) => Promise<void>) => Promise<Session>;
 
 /** Those who hear of changes from the servers, and those who hear of them from whoever makes them. */
-export interface Hubs {
-  readonly tracking: Hub;
-  readonly channel: Hub;
+export interface ChangeHubs {
+  readonly tracking: ChangeHub;
+  readonly channel: ChangeHub;
 }
 
 /** One server: changes are heard on the connection for calls, or on a second one that subscribes. That one is opened when it is needed. */
-export interface HeardNode {
+export interface ServerNode {
   readonly link: SingleLink;
-  readonly server: HeardServer;
+  readonly server: ServerFeed;
   readonly subscribed: SingleLink;
-  readonly subscriber: HeardServer;
-  readonly oneServer: OneServer;
+  readonly subscriber: ServerFeed;
+  readonly identityGuard: ServerIdentityGuard;
 }
 
 /** Tells those who listen, in either way, that another server answers. */
-export function tellReplaced(hubs: Hubs): void {
+export function reportReplaced(hubs: ChangeHubs): void {
   hubs.tracking.replaced();
   hubs.channel.replaced();
 }
@@ -37,18 +37,18 @@ export function tellReplaced(hubs: Hubs): void {
  *
  * @param carriesCalls whether what is read comes over it; if not, changes are heard on it only.
  */
-export function heardLink(
+export function subscribedLink(
   open: Open,
   settings: LinkSettings & { readonly protocol: 2 | 3 },
-  carriesCalls = true,
-): { readonly link: SingleLink; readonly oneServer: OneServer } {
-  const hubs: Hubs = {
-    tracking: new Hub(
+  isDataConnection = true,
+): { readonly link: SingleLink; readonly identityGuard: ServerIdentityGuard } {
+  const hubs: ChangeHubs = {
+    tracking: new ChangeHub(
       settings.clock,
       () => node.link.ready(),
       () => [node.server],
     ),
-    channel: new Hub(
+    channel: new ChangeHub(
       settings.clock,
       async () => void (await Promise.all([node.link.ready(), node.subscribed.ready()])),
       () => [node.subscriber],
@@ -58,8 +58,8 @@ export function heardLink(
     (args, deadlineMs) => node.server.exchange(args, deadlineMs),
     (error) => node.link.distrust(error),
   );
-  const node: HeardNode = heardNode(open, settings, hubs, isPrimary, loadScripts, {
-    carriesCalls,
+  const node: ServerNode = serverNode(open, settings, hubs, isPrimary, loadScripts, {
+    isDataConnection,
     tracking: settings.protocol === 3 ? hubs.tracking : undefined,
     channel: hubs.channel,
   });
@@ -71,22 +71,26 @@ export function heardLink(
  * @param prepare makes connections for calls ready.
  * @param shown the hubs, where this server is all there is.
  */
-export function heardNode(
+export function serverNode(
   open: Open,
   settings: LinkSettings,
-  hubs: Hubs,
+  hubs: ChangeHubs,
   isPrimary: (deadlineMs: number) => Promise<boolean>,
   prepare: (client: NodeClient) => Promise<void>,
   {
-    carriesCalls = true,
+    isDataConnection = true,
     tracking: tracked,
     channel,
-  }: { readonly carriesCalls?: boolean; readonly tracking?: Hub | undefined; readonly channel?: Hub } = {},
-): HeardNode {
+  }: {
+    readonly isDataConnection?: boolean;
+    readonly tracking?: ChangeHub | undefined;
+    readonly channel?: ChangeHub;
+  } = {},
+): ServerNode {
   const { clock } = settings;
-  const oneServer = new OneServer(() => tellReplaced(hubs));
-  const server = new HeardServer(hubs.tracking, clock, tracking(), oneServer, carriesCalls, isPrimary);
-  const subscriber = new HeardServer(hubs.channel, clock, subscription(), oneServer, false, isPrimary);
+  const identityGuard = new ServerIdentityGuard(() => reportReplaced(hubs));
+  const server = new ServerFeed(hubs.tracking, clock, tracking(), identityGuard, isDataConnection, isPrimary);
+  const subscriber = new ServerFeed(hubs.channel, clock, subscription(), identityGuard, false, isPrimary);
   const subscribed = new SingleLink(
     (aborted) => open(aborted, (client) => subscriber.prepare(client, nothing)),
     settings,
@@ -102,7 +106,7 @@ export function heardNode(
       close: () => subscribed.close(),
     },
   );
-  return { link, server, subscribed, subscriber, oneServer };
+  return { link, server, subscribed, subscriber, identityGuard };
 }
 
 /**

@@ -1,10 +1,10 @@
-import type { Callers } from "./waiters.ts";
+import type { Waiters } from "./waiters.ts";
 import type { Encoded } from "../entry/codec.ts";
-import type { Core } from "./context.ts";
+import type { EngineContext } from "./context.ts";
 import type { Entry } from "../entry/entry.ts";
 import { BackendUnavailableError, EncodeError, type CacheError } from "../contracts/errors.ts";
 import type { CacheEvents, FencedBy } from "../contracts/events.ts";
-import type { Space } from "./call.ts";
+import type { NamespaceContext } from "./call.ts";
 import type { LeaseAnswer } from "../tiers/entry-tier.ts";
 import type { Flight } from "./flights.ts";
 import { dependencies } from "../entry/key.ts";
@@ -13,21 +13,21 @@ import type { Loaded } from "./load.ts";
 import { isThenable } from "../primitives/once.ts";
 import { lifetimeOf } from "../entry/policy.ts";
 import { orPending } from "../tiers/recovery.ts";
-import { judgeVersions, versionsFor, type Pinned } from "../tags/tag-events.ts";
-import { ALWAYS } from "../coherence/trust.ts";
+import { compareVersions, versionsFor, type Pinned } from "../tags/tag-events.ts";
+import { EPOCH_ALWAYS } from "../coherence/trust.ts";
 
 /**
  * From a loaded value to its tiers: versions pinned before, then the backend, then the local tier, unless fenced.
  *
  * Whatever goes wrong here, the value is handed out. Nothing is waited for longer than the flight may wait for the backend.
  */
-export class Storing {
-  readonly #core: Core;
-  readonly #callers: Callers;
+export class LoadedStore {
+  readonly #context: EngineContext;
+  readonly #waiters: Waiters;
 
-  constructor(core: Core, callers: Callers) {
-    this.#core = core;
-    this.#callers = callers;
+  constructor(context: EngineContext, waiters: Waiters) {
+    this.#context = context;
+    this.#waiters = waiters;
   }
 
   /**
@@ -42,32 +42,32 @@ export class Storing {
     | { readonly kind: "leased" | "alone"; readonly pinned: Pinned | undefined }
     | Exclude<LeaseAnswer, { readonly kind: "granted" }>
   > {
-    const { clock, tags, flights, leases: held } = this.#core;
-    const { space, key, isForced } = flight.call;
-    const leases = space.remote?.leases;
+    const { clock, tags, flights, leases: held } = this.#context;
+    const { namespace, key, isForced } = flight.call;
+    const leases = namespace.remote?.leases;
     if (leases === undefined || flight.isAway)
       return { kind: "alone", pinned: await this.#pinned(flight, this.#pin(flight)) };
-    const { versions } = space.remote!;
+    const { versions } = namespace.remote!;
     let pinned: Pinned | undefined;
     const lease = new Lease({
       leases,
       clock,
       key,
-      place: space.place,
+      keySpace: namespace.keySpace,
       among: held,
       versionsNow: (names) => versions!.read(names),
       lost: (by) => flights.fenceOne(flight, by),
       freed: () => flights.wake(flight.at),
       unharmed: () => {
-        const { reserve } = flight;
+        const { fallback } = flight;
         // What was invalidated before they were taken, and is heard of only now, answers nobody who comes from now on.
         const isHarmed =
-          reserve !== undefined &&
-          judgeVersions(
-            reserve.versions,
-            reserve.dependsOn.map((each) => pinned?.versions.get(each)),
+          fallback !== undefined &&
+          compareVersions(
+            fallback.versions,
+            fallback.dependsOn.map((each) => pinned?.versions.get(each)),
           ) !== "current";
-        if (!isHarmed) flight.heardAt = tags.now;
+        if (!isHarmed) flight.heardSequence = tags.sequence;
       },
     });
     const { token } = lease;
@@ -84,7 +84,7 @@ export class Storing {
       flight.lease = undefined;
       // Granted too late for anybody to use.
       acquiring
-        .then(({ kind }) => (kind === "granted" ? leases.release(key, space.place, token) : undefined))
+        .then(({ kind }) => (kind === "granted" ? leases.release(key, namespace.keySpace, token) : undefined))
         .catch(ignore);
       // Refused, for want of memory say, is an answer: only who does not answer is away.
       if (error instanceof BackendUnavailableError) flight.isAway = true;
@@ -102,18 +102,18 @@ export class Storing {
     if (
       flight.isOver ||
       (versions !== undefined && pinned === undefined) ||
-      this.#fencedBy(flight, dependencies(space.place, flight.tags)) !== undefined
+      this.#fencedBy(flight, dependencies(namespace.keySpace, flight.tags)) !== undefined
     )
       lease.release();
     return { kind: "leased", pinned };
   }
 
   #pin(flight: Flight): Promise<Pinned> | undefined {
-    const { space, batch } = flight.call;
-    const versions = space.remote?.versions;
+    const { namespace, batch } = flight.call;
+    const versions = namespace.remote?.versions;
     if (versions === undefined || flight.isAway) return undefined;
-    const keys = dependencies(space.place, [...flight.tags, ...(flight.reserve?.tags ?? [])].filter(isFirst));
-    const shared = batch !== undefined && flight.reserve === undefined;
+    const keys = dependencies(namespace.keySpace, [...flight.tags, ...(flight.fallback?.tags ?? [])].filter(isFirst));
+    const shared = batch !== undefined && flight.fallback === undefined;
     const pinning = shared ? (batch.pinned ??= versions.pin(keys)) : versions.pin(keys);
     return pinning.then(({ at, versions: found }) => ({
       at,
@@ -132,20 +132,20 @@ export class Storing {
   }
 
   #fencedBy(flight: Flight, dependsOn: readonly string[]): FencedBy | undefined {
-    const { tags } = this.#core;
+    const { tags } = this.#context;
     if (flight.fencedBy !== undefined) return flight.fencedBy;
-    if (!tags.wasCalled(dependsOn, flight.tagsAt)) return undefined;
-    return tags.wasInvalidated(flight.place.tagPrefixes, flight.tagsAt) ? "clear" : "tags";
+    if (!tags.wasCalled(dependsOn, flight.tagSequence)) return undefined;
+    return tags.wasInvalidated(flight.keySpace.tagPrefixes, flight.tagSequence) ? "clear" : "tags";
   }
 
   async store(flight: Flight, loaded: Loaded, pinned: Pinned | undefined): Promise<CacheEvents["load"]["result"]> {
-    const { local, clock, random, flights, chains, recovery, trust } = this.#core;
-    const { space, key, at, policy, isForced } = flight.call;
-    const { place, remote } = space;
+    const { local, clock, random, flights, writes, recovery, trust } = this.#context;
+    const { namespace, key, at, policy, isForced } = flight.call;
+    const { keySpace, remote } = namespace;
     if (loaded.kind === "no-store") return "no-store";
-    const kept = loaded.kind === "not-modified" ? flight.reserve : undefined;
+    const kept = loaded.kind === "not-modified" ? flight.fallback : undefined;
     const names = [...flight.tags, ...(kept?.tags ?? []), ...(loaded.options?.tags ?? [])].filter(isFirst);
-    const dependsOn = dependencies(place, names);
+    const dependsOn = dependencies(keySpace, names);
     const fencedBy = (): FencedBy | undefined => this.#fencedBy(flight, dependsOn);
     const { lease } = flight;
     if (fencedBy() !== undefined) return this.#fenced(flight, fencedBy()!);
@@ -159,8 +159,9 @@ export class Storing {
       if (remote === undefined) return "refused";
       await this.#within(
         flight,
-        chains.run(at, async () => {
-          if ((await orPending(recovery, place, key, () => remote.remove(key, place))) !== "pending") lease?.end();
+        writes.run(at, async () => {
+          if ((await orPending(recovery, keySpace, key, () => remote.remove(key, keySpace))) !== "pending")
+            lease?.end();
         }),
       );
       // What was read before the acknowledgement may be what was there.
@@ -195,7 +196,7 @@ export class Storing {
       versions,
       version: lease?.token,
       epoch: undefined,
-      checkedAt: flight.tagsAt,
+      tagSequence: flight.tagSequence,
       etag: loaded.options?.etag ?? kept?.etag,
       lastModified: loaded.options?.lastModified ?? kept?.lastModified,
       ...(encoded !== undefined && { encoding: encoded.encoding, encodedBytes: encoded.data.length }),
@@ -210,7 +211,7 @@ export class Storing {
       return error === undefined && local?.tier.get(at) !== undefined ? stored : "refused";
     };
     try {
-      if (remote === undefined) return keepLocally(ALWAYS);
+      if (remote === undefined) return keepLocally(EPOCH_ALWAYS);
       if (
         flight.isAway ||
         (remote.versions !== undefined && pinned === undefined) ||
@@ -226,30 +227,31 @@ export class Storing {
       let result: "stored" | "not-modified" | "refused" = "refused";
       await this.#within(
         flight,
-        chains.run(at, async () => {
+        writes.run(at, async () => {
           // Its turn may have come late: what was called meanwhile is newer.
           if (fencedBy() !== undefined) return;
           // Without leases nothing else keeps it from undoing what was done elsewhere.
-          if (lease === undefined && flight.isBroken) return void (flight.fencedBy = "lease");
+          if (lease === undefined && flight.isTainted) return void (flight.fencedBy = "lease");
           try {
             // From here on the copy is what this stores, unless something is heard.
             flight.resent(trust.epoch);
             const status =
               lease === undefined
-                ? await remote.write(entry(encoded), encoded, versions, key, place)
-                : await remote.leases!.store(entry(encoded), encoded, versions, key, place, lease.token, lease.seen);
+                ? await remote.write(entry(encoded), encoded, versions, key, keySpace)
+                : await remote.leases!.store(entry(encoded), encoded, versions, key, keySpace, lease.token, lease.seen);
             lease?.end();
             if (status === "overtaken") {
               flight.fencedBy ??= "lease";
               return;
             }
             // A forced load is a write of this process: what began before it is older.
-            if (isForced) recovery?.acknowledgedKey(place, key);
-            else recovery?.forgetKey(place, key);
+            if (isForced) recovery?.acknowledgedKey(keySpace, key);
+            else recovery?.forgetKey(keySpace, key);
             // Of what was refused nothing is there to confirm it by.
-            const isSound = status === "stored" && flights.isSound(flight);
-            keepLocally(isSound ? trust.epoch : trust.unconfirmed, encoded);
-            if (!isSound && status === "stored" && lease !== undefined) this.confirm(space, key, at, lease.token);
+            const isUntainted = status === "stored" && flights.isUntainted(flight);
+            keepLocally(isUntainted ? trust.epoch : trust.unconfirmed, encoded);
+            if (!isUntainted && status === "stored" && lease !== undefined)
+              this.confirm(namespace, key, at, lease.token);
             result = status === "stored" ? stored : status;
           } catch (error) {
             if (error instanceof EncodeError) this.#unwritable(flight, error);
@@ -269,20 +271,20 @@ export class Storing {
    * The copy of what this process has just stored: hearing of its own write, which looks like anybody's, left it
    * unconfirmed. Asked behind the answer, so that nobody waits.
    */
-  confirm({ remote, place }: Space, key: string, at: string, version: string): void {
-    const { local, trust } = this.#core;
+  confirm({ remote, keySpace }: NamespaceContext, key: string, at: string, version: string): void {
+    const { local, trust } = this.#context;
     if (local === undefined || !local.holds(at, version)) return;
     const { epoch } = trust;
-    remote!.leases!.confirm(key, place).then((now) => {
+    remote!.leases!.confirm(key, keySpace).then((now) => {
       if (now === version) local.confirm(at, version, epoch);
     }, ignore);
   }
 
   /** The value is handed out, and kept nowhere. */
   #unwritable(flight: Flight, error: CacheError): void {
-    this.#core.events["backend:error"].emit({
-      cache: this.#core.name,
-      namespace: flight.place.path,
+    this.#context.events["backend:error"].emit({
+      cache: this.#context.name,
+      namespace: flight.keySpace.path,
       tier: error.tier ?? "",
       operation: error.operation ?? "encode",
       error,
@@ -294,25 +296,25 @@ export class Storing {
     pinned: Pinned,
     tags: readonly string[],
   ): Promise<Entry["versions"] | "fenced" | "away"> {
-    const { remote, place } = flight.call.space;
+    const { remote, keySpace } = flight.call.namespace;
     try {
-      return (await this.inTime(flight, versionsFor(remote!.versions!, pinned, place, tags))) ?? "fenced";
+      return (await this.inTime(flight, versionsFor(remote!.versions!, pinned, keySpace, tags))) ?? "fenced";
     } catch {
       return "away";
     }
   }
 
   #fenced(flight: Flight, by: FencedBy): "fenced" {
-    const { meter, events } = this.#core;
+    const { meter, events } = this.#context;
     meter.fenced += 1;
-    if (events.fenced.isObserved) events.fenced.emit({ ...this.#callers.keyEvent(flight.call), by });
+    if (events.fenced.isObserved) events.fenced.emit({ ...this.#waiters.keyEvent(flight.call), by });
     return "fenced";
   }
 
   /** What `work` gives, within the time that this flight may still wait for the backend. The work goes on, and is bounded by itself. */
   async inTime<T>(flight: Flight, work: Promise<T>): Promise<T> {
-    const { clock } = this.#core;
-    const { label } = flight.call.space.remote!;
+    const { clock } = this.#context;
+    const { label } = flight.call.namespace.remote!;
     const sentAt = clock.now();
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const cancel = clock.schedule(
@@ -336,11 +338,11 @@ export class Storing {
 
   /** Waits for a write, but no longer than this flight may wait for the backend; the write goes on. A failure was reported by the tier. */
   async #within(flight: Flight, write: Promise<unknown>): Promise<void> {
-    const { clock } = this.#core;
+    const { clock } = this.#context;
     const { promise, resolve } = Promise.withResolvers<void>();
     const cancel = clock.schedule(
       () => {
-        this.#callers.answerAll(flight, () => ({ status: "miss", value: flight.loaded?.value }));
+        this.#waiters.answerAll(flight, () => ({ status: "miss", value: flight.loaded?.value }));
       },
       Math.max(0, flight.backendLeftMs),
     );

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Coherence, CoherenceListener } from "../contracts/backend.ts";
-import { Hearing } from "./subscription.ts";
+import { ChangeSubscription } from "./change-subscription.ts";
 import { gate, type Gate } from "../testing/gate.ts";
 import { flush, outcome } from "../testing/outcome.ts";
 import { TestClock } from "../testing/test-clock.ts";
@@ -15,7 +15,7 @@ let heard: string[];
 /** One for each attachment. */
 let attempts: { readonly listener: CoherenceListener; readonly answer: Gate<void>; isDetached: boolean }[];
 
-function hearing(maxStalenessMs?: number): Hearing {
+function hearing(maxStalenessMs?: number): ChangeSubscription {
   const coherence: Coherence = {
     ...(maxStalenessMs !== undefined && { maxStalenessMs }),
     attach: async (listener) => {
@@ -27,7 +27,7 @@ function hearing(maxStalenessMs?: number): Hearing {
       };
     },
   };
-  return new Hearing(coherence, clock, trust, {
+  return new ChangeSubscription(coherence, clock, trust, {
     changed: (keys) => heard.push(`changed ${keys.join()}`),
     tagsChanged: (tags) => heard.push(`tags ${tags.join()}`),
     everythingChanged: () => heard.push("everything"),
@@ -37,7 +37,7 @@ function hearing(maxStalenessMs?: number): Hearing {
   });
 }
 
-async function attached(one: Hearing): Promise<void> {
+async function attached(one: ChangeSubscription): Promise<void> {
   void one.start();
   attempts.at(-1)!.listener.alive(clock.now());
   attempts.at(-1)!.answer.open();
