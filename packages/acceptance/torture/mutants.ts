@@ -98,8 +98,9 @@ export const MUTANTS: readonly Mutant[] = [
     shows: OLDER,
     focus: "calm",
     file: `${CORE}/engine/read-through.ts`,
-    rule: "if (now < entry.staleAt && !flight.isTainted)\n        local?.put(\n          at,\n          entry,\n          policy.localTtlMs ?? Infinity,\n          flights.isUntainted(flight) ? trust.epoch : trust.unconfirmed,\n        );",
-    broken: "if (now < entry.staleAt) local?.put(at, entry, policy.localTtlMs ?? Infinity, trust.epoch);",
+    rule: "if (now < entry.staleAt && !flight.isTainted)\n        local?.put(key.local, entry, policy.localTtlMs ?? Infinity, flights.copyEpoch(flight));",
+    broken:
+      "if (now < entry.staleAt) local?.put(key.local, entry, policy.localTtlMs ?? Infinity, this.#context.trust.epoch);",
   },
   {
     name: "promotion: a change elsewhere leaves the copy",
@@ -164,7 +165,7 @@ export const MUTANTS: readonly Mutant[] = [
     shows: OLDER,
     focus: "links",
     file: `${CORE}/tiers/recovery.ts`,
-    rule: 'recovery?.addKey(keySpace, key);\n    return "pending";',
+    rule: 'recovery?.addKey(key);\n    return "pending";',
     broken: 'return "pending";',
   },
   {
@@ -180,7 +181,7 @@ export const MUTANTS: readonly Mutant[] = [
     shows: OLDER,
     focus: "links",
     file: `${CORE}/tiers/recovery.ts`,
-    rule: "return this.#keys.has(keySpace.backendPrefix + key) || dependsOn.some((each) => this.#tags.has(each));",
+    rule: "return this.size !== 0 && (this.#keys.has(key.backend) || dependsOn.some((each) => this.#tags.has(each)));",
     broken: "return false;",
   },
   {

@@ -23,7 +23,7 @@ import { createEvents, type CacheEvents, type CacheStats } from "../contracts/ev
 import type { NamespaceContext } from "../engine/call.ts";
 import { Flights } from "../engine/flights.ts";
 import { DecisionLog } from "../primitives/decision-log.ts";
-import { localKey, parseLocalKey, rootKeySpace } from "../entry/key.ts";
+import { parseLocalKey, rootKeySpace } from "../entry/key.ts";
 import { LocalCopies } from "../tiers/local-copies.ts";
 import type { LocalTier } from "../contracts/local-tier.ts";
 import { Mutations } from "../engine/mutations.ts";
@@ -239,9 +239,9 @@ class CacheView extends NamespaceView {
           events,
           cache: options.name,
           root: keySpace,
-          replayed: (pending) => {
-            if (pending.keys !== undefined) tags.called(pending.keySpace, pending.keys, "hard");
-            if (pending.key !== undefined) mutations.replayed(localKey(pending.keySpace, pending.key));
+          replayed: {
+            key: (key) => mutations.replayed(key),
+            tags: (space, keys) => tags.called(space, keys, "hard"),
           },
           reissueWindowMs: Math.max(0, ...heard.map(({ coherence }) => coherence.reissueWindowMs ?? REISSUE_WINDOW_MS)),
         }),

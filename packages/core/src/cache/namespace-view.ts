@@ -3,7 +3,7 @@ import type { EngineContext } from "../engine/context.ts";
 import { ConfigurationError, CacheClosedError, InvalidArgumentError } from "../contracts/errors.ts";
 import { describe } from "../primitives/duration.ts";
 import type { GetOrSetCall, NamespaceContext } from "../engine/call.ts";
-import { checkKey, checkTags, localKey, keySpaceBelow } from "../entry/key.ts";
+import { checkKey, checkTags, entryKey, localKey, keySpaceBelow, type EntryKey } from "../entry/key.ts";
 import { BatchLoad } from "../engine/batch-load.ts";
 import type { Decision } from "../primitives/decision-log.ts";
 import { isLoading, whileLoading, type BatchLoader, type Loader } from "../engine/load.ts";
@@ -29,7 +29,7 @@ import {
   type Policy,
   type ResolvedPolicy,
 } from "../entry/policy.ts";
-import type { EntryInfo, ReadKey, Reads } from "../engine/reads.ts";
+import type { EntryInfo, Reads } from "../engine/reads.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 import { wrapFunction, type AnyFunction, type Wrapped, type WrapKey, type WrapOptions } from "./wrap.ts";
 
@@ -162,7 +162,7 @@ export class NamespaceView {
       ) {
         return Promise.resolve(readThrough.hit(namespace, key, now, held));
       }
-      return readThrough.fetch(this.#call(key, at, load, options, now), held);
+      return readThrough.fetch(this.#call(key, load, options, now), held);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -202,9 +202,8 @@ export class NamespaceView {
     const calls = unique.map(
       (item): readonly [GetOrSetCall, ReturnType<NonNullable<EngineContext["local"]>["get"]>] => {
         const key = keyOfItem(item);
-        const at = typeof key === "string" ? localKey(this.#namespace.keySpace, key) : "";
-        const call = { ...this.#call(key, at, batch.loaderOf(item), options, now), batch };
-        return [call, context.local?.get(at, now)];
+        const call = { ...this.#call(key, batch.loaderOf(item), options, now), batch };
+        return [call, context.local?.get(call.key.local, now)];
       },
     );
     const entered = readThrough.fetchMany(calls);
@@ -228,7 +227,7 @@ export class NamespaceView {
 
   get(key: string, options?: GetOptions): Promise<unknown> {
     try {
-      return this.#engine.reads.get(this.#namespace, this.#readKey(key), allowsStale(options));
+      return this.#engine.reads.get(this.#namespace, this.#key(key), allowsStale(options));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -237,9 +236,9 @@ export class NamespaceView {
   async getMany(keys: readonly string[], options?: GetOptions): Promise<Map<string, unknown>> {
     if (!Array.isArray(keys))
       throw new InvalidArgumentError(`keys: ${describe(keys)} is no list; give an array of strings`);
-    const unique = [...new Set(keys)].map((key) => this.#readKey(key));
+    const unique = [...new Set(keys)].map((key) => this.#key(key));
     const values = await this.#engine.reads.getMany(this.#namespace, unique, allowsStale(options));
-    return new Map(unique.flatMap(({ key }, i) => (values[i] === undefined ? [] : [[key, values[i]] as const])));
+    return new Map(unique.flatMap(({ name }, i) => (values[i] === undefined ? [] : [[name, values[i]] as const])));
   }
 
   peek(key: string): unknown {
@@ -251,7 +250,7 @@ export class NamespaceView {
       if (held !== undefined && now < held.staleAt && !engine.context.isClosed)
         return engine.readThrough.hit(this.#namespace, key, now, held);
     }
-    return engine.reads.nothingToPeek(this.#namespace, this.#readKey(key).key);
+    return engine.reads.nothingToPeek(this.#namespace, this.#key(key));
   }
 
   async has(key: string): Promise<boolean> {
@@ -259,7 +258,7 @@ export class NamespaceView {
   }
 
   async inspect(key: string): Promise<EntryInfo | undefined> {
-    return this.#engine.reads.inspect(this.#namespace, this.#readKey(key));
+    return this.#engine.reads.inspect(this.#namespace, this.#key(key));
   }
 
   explain(key: string): readonly Decision[] {
@@ -268,14 +267,14 @@ export class NamespaceView {
       throw new ConfigurationError(
         "explain: nothing is remembered; say createCache({ explain: 1_000 }), the number of decisions to keep",
       );
-    return decisions.about([this.#readKey(key).at, ...this.#namespace.keySpace.tagPrefixes]);
+    return decisions.about([this.#key(key).local, ...this.#namespace.keySpace.tagPrefixes]);
   }
 
   async set(key: string, value: unknown, options?: EntryOptions): Promise<WriteResult> {
-    const { at } = this.#readKey(key);
+    const target = this.#key(key);
     checkValue(value);
     checkEntryOptions(options);
-    return this.#engine.mutations.set(this.#namespace, key, at, value, options);
+    return this.#engine.mutations.set(this.#namespace, target, value, options);
   }
 
   async setMany(
@@ -289,26 +288,24 @@ export class NamespaceView {
         throw new InvalidArgumentError(`entries: ${describe(entry)} is no pair; give pairs of a key and a value`);
       const [key, value] = entry;
       checkValue(value);
-      return [this.#readKey(key), value] as const;
+      return [this.#key(key), value] as const;
     });
     checkEntryOptions(options);
     const results = await allOrFirstError(
-      checked.map(([{ key, at }, value]) => this.#engine.mutations.set(this.#namespace, key, at, value, options)),
+      checked.map(([key, value]) => this.#engine.mutations.set(this.#namespace, key, value, options)),
     );
     return { stored: tally(results, "stored"), pending: tally(results, "pending"), refused: tally(results, "refused") };
   }
 
   async delete(key: string): Promise<DeleteResult> {
-    return this.#engine.mutations.delete(this.#namespace, key, this.#readKey(key).at);
+    return this.#engine.mutations.delete(this.#namespace, this.#key(key));
   }
 
   async deleteMany(keys: readonly string[]): Promise<DeleteManyResult> {
     if (!Array.isArray(keys))
       throw new InvalidArgumentError(`keys: ${describe(keys)} is no list; give an array of strings`);
-    const checked = [...new Set(keys)].map((key) => this.#readKey(key));
-    const results = await allOrFirstError(
-      checked.map(({ key, at }) => this.#engine.mutations.delete(this.#namespace, key, at)),
-    );
+    const checked = [...new Set(keys)].map((key) => this.#key(key));
+    const results = await allOrFirstError(checked.map((key) => this.#engine.mutations.delete(this.#namespace, key)));
     return {
       deleted: tally(results, "deleted"),
       missing: tally(results, "missing"),
@@ -317,7 +314,7 @@ export class NamespaceView {
   }
 
   async markStale(key: string): Promise<MarkStaleResult> {
-    return this.#engine.mutations.markStale(this.#namespace, key, this.#readKey(key).at);
+    return this.#engine.mutations.markStale(this.#namespace, this.#key(key));
   }
 
   async invalidateTags(...tags: string[]): Promise<InvalidateResult> {
@@ -368,14 +365,8 @@ export class NamespaceView {
     return this.#engine.mutations.invalidate(this.#namespace, tags, mode);
   }
 
-  #call(
-    key: string,
-    at: string,
-    load: Loader<unknown>,
-    options: GetOrSetOptions | undefined,
-    startedAt: number,
-  ): GetOrSetCall {
-    this.#readKey(key);
+  #call(key: string, load: Loader<unknown>, options: GetOrSetOptions | undefined, startedAt: number): GetOrSetCall {
+    const target = this.#key(key);
     if (typeof load !== "function")
       throw new InvalidArgumentError(`load: ${describe(load)} is no loader; give a function that computes the value`);
     if (options !== undefined) checkCallOptions(options);
@@ -383,8 +374,7 @@ export class NamespaceView {
     if (options?.tags !== undefined && options.tags.length !== 0) checkRoomForMeta(namespace);
     return {
       namespace,
-      key,
-      at,
+      key: target,
       load,
       policy: resolvePolicy(namespace.policy, options),
       tags: options?.tags ?? NO_TAGS,
@@ -397,10 +387,10 @@ export class NamespaceView {
     };
   }
 
-  #readKey(key: string): ReadKey {
+  #key(key: string): EntryKey {
     this.#checkOpen();
     checkKey(key);
-    return { key, at: localKey(this.#namespace.keySpace, key) };
+    return entryKey(this.#namespace.keySpace, key);
   }
 
   #checkOpen(): void {

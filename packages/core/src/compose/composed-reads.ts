@@ -11,7 +11,7 @@ import { newId } from "../primitives/ids.ts";
 import { dependencies } from "../entry/key.ts";
 import { isTelling, type NearCopies } from "./near-copies.ts";
 import type { RememberedVersions } from "../tags/remembered-versions.ts";
-import { idOf, partOf, settle, type Asked, type Judge, type PartRequest, type ComposedSide } from "./composed-side.ts";
+import { partOf, settle, type Asked, type Judge, type PartRequest, type ComposedSide } from "./composed-side.ts";
 import { underVersions } from "../tags/tag-events.ts";
 
 type Read = Promise<Entry | undefined>;
@@ -71,7 +71,7 @@ export class ComposedReads {
     const { near, far, lead, copies, plan, clock } = this.#of;
     const startedAt = clock.now();
     const wanted = this.#judged(requests).map((request): Wanted => {
-      const id = idOf(request.keySpace, request.key);
+      const id = request.key.backend;
       return { id, request, guard: copies.watch(id) };
     });
     const nears = near.ask(
@@ -105,7 +105,7 @@ export class ComposedReads {
   judgeOf(request: PartRequest): Judge | undefined {
     const { versions, clock } = this.#of;
     if (request.judge !== undefined || versions === undefined) return request.judge;
-    const expected = dependencies(request.keySpace, request.expectedTags);
+    const expected = dependencies(request.key.space, request.expectedTags);
     const source: Pick<TagVersions, "read"> = request.isAfter === true ? versions.asked : versions.known;
     const asked = request.isAfter !== true && versions.knows(expected) ? undefined : source.read(expected);
     asked?.catch(ignore);
@@ -190,7 +190,7 @@ export class ComposedReads {
       if (copies.isProving && copies.isUntainted(guard)) copies.overtake(id);
       return { entry: found, isFar: true };
     }
-    copies.prove(guard, { keySpace: request.keySpace, key: request.key, version: farAsked.version });
+    copies.prove(guard, { key: request.key, version: farAsked.version });
     return this.#better(held, found);
   }
 
@@ -212,7 +212,7 @@ export class ComposedReads {
   }
 
   /** Copies what was found in `far` to `near`, unless it is there by now, or something newer has happened. */
-  async #refill(entry: Entry, { id, request: { keySpace, key }, guard }: Wanted, nearAsked: Asked): Promise<void> {
+  async #refill(entry: Entry, { id, request: { key }, guard }: Wanted, nearAsked: Asked): Promise<void> {
     const { near, copies, changes, events, cache } = this.#of;
     const { tier, recovery } = near;
     const held = valueOf(await settle(nearAsked.entry));
@@ -222,14 +222,14 @@ export class ComposedReads {
         ? this.#isSameWrite(id, held, entry.version)
         : this.#lastsAsLong(held, entry) && copies.answersAlone(id, held))
     )
-      return copies.prove(guard, { keySpace, key, version: copies.versionOf(id, held) });
+      return copies.prove(guard, { key, version: copies.versionOf(id, held) });
     let encoded: Encoded;
     try {
       encoded = await tier.encode(entry.value);
     } catch (error) {
       events["backend:error"].emit({
         cache,
-        namespace: keySpace.path,
+        namespace: key.space.path,
         tier: tier.label,
         operation: "encode",
         error: error as CacheError,
@@ -241,10 +241,10 @@ export class ComposedReads {
       isTelling(entry.version) || tier.leases === undefined ? entry : { ...entry, version: newId() },
     );
     await changes.run(id, async () => {
-      const status = await tier.write(copy, encoded, entry.versions, key, keySpace);
-      if (status === "stored") copies.written(guard, { keySpace, key, version: copy.version }, true);
+      const status = await tier.write(key, { entry: copy, encoded, versions: entry.versions });
+      if (status === "stored") copies.written(guard, { key, version: copy.version }, true);
     });
-    recovery.forgetKey(keySpace, key);
+    recovery.forgetKey(key);
   }
 
   /** Copies of one write differ by what a trip takes. */

@@ -3,7 +3,7 @@ import type { Clock } from "../contracts/clock.ts";
 import type { Entry } from "../entry/entry.ts";
 import type { EntryTier, ReadRequest } from "../tiers/entry-tier.ts";
 import type { Events } from "../contracts/events.ts";
-import type { KeySpace } from "../entry/key.ts";
+import { entryKey, type EntryKey, type KeySpace } from "../entry/key.ts";
 import { Recovery } from "../tiers/recovery.ts";
 
 /** A read within a composition, whose outermost tier says how entries are held against the tag versions. */
@@ -50,21 +50,18 @@ export class ComposedSide {
       events,
       cache,
       root,
-      replayed: () => undefined,
+      replayed: { key: () => undefined, tags: () => undefined },
     });
   }
 
   /** Whether it may hold something older than the other side. */
-  isHidden(keySpace: KeySpace, key: string): boolean {
-    return (
-      this.late.has(idOf(keySpace, key)) ||
-      (this.recovery.size !== 0 && this.recovery.covers(keySpace, key, keySpace.tagPrefixes))
-    );
+  isHidden(key: EntryKey): boolean {
+    return this.late.has(key.backend) || this.recovery.coversTagged(key, []);
   }
 
   /** In one trip, without the keys that are hidden. @param tells whether it tells `saw` what it holds. */
   ask(requests: readonly PartRequest[], budgetMs: number, tells: boolean): readonly Asked[] {
-    const isHidden = requests.map(({ keySpace, key }) => this.isHidden(keySpace, key));
+    const isHidden = requests.map(({ key }) => this.isHidden(key));
     if (this.recovery.size !== 0 && isHidden.includes(true)) void this.recovery.replay();
     const versions: (string | undefined)[] = [];
     const asking = requests.map((request, i): PartRequest => ({
@@ -99,9 +96,8 @@ export class ComposedSide {
 
 /** A request as the sides get it: a flight has its members from its class. */
 export function partOf(request: PartRequest, judge: Judge | undefined): PartRequest {
-  const { keySpace, key, schema, expectedTags, tagSequence, isAfter } = request;
+  const { key, schema, expectedTags, tagSequence, isAfter } = request;
   return {
-    keySpace,
     key,
     schema,
     expectedTags,
@@ -111,9 +107,6 @@ export function partOf(request: PartRequest, judge: Judge | undefined): PartRequ
     saw: (version) => request.saw?.(version),
   };
 }
-
-/** A key as this cache's backends know it. */
-export const idOf = (keySpace: KeySpace, key: string): string => keySpace.backendPrefix + key;
 
 export async function settle<T>(work: Promise<T>): Promise<PromiseSettledResult<T>> {
   const [outcome] = await Promise.allSettled([work]);
@@ -129,13 +122,13 @@ function replayedIn(
   root: KeySpace,
   versions: TagVersions | undefined,
 ): ConstructorParameters<typeof Recovery>[0]["remote"] {
-  const nothing: ReadRequest = { keySpace: root, key: "", schema: undefined, expectedTags: [], tagSequence: 0 };
+  const nothing: ReadRequest = { key: entryKey(root, ""), schema: undefined, expectedTags: [], tagSequence: 0 };
   return {
     label: tier.label,
     get retryInMs() {
       return tier.retryInMs;
     },
-    remove: (key, keySpace) => tier.remove(key, keySpace),
+    remove: (key) => tier.remove(key),
     versions: versions && {
       renew: async (keys, mode) => {
         await tier.read(nothing, tier.deadlineMs);

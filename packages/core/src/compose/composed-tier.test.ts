@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { compose, entryTier } from "./compose.ts";
 import { createEvents } from "../contracts/events.ts";
-import { rootKeySpace } from "../entry/key.ts";
+import { entryKey, rootKeySpace } from "../entry/key.ts";
 import type { ReadRequest } from "../tiers/entry-tier.ts";
 import { gate } from "../testing/gate.ts";
 import { flush, outcome } from "../testing/outcome.ts";
@@ -9,7 +9,7 @@ import { scriptedBackend } from "../testing/scripted-backend.ts";
 import { TestClock } from "../testing/test-clock.ts";
 
 const keySpace = rootKeySpace("shop");
-const request: ReadRequest = { keySpace, key: "k", schema: undefined, expectedTags: [], tagSequence: 0 };
+const request: ReadRequest = { key: entryKey(keySpace, "k"), schema: undefined, expectedTags: [], tagSequence: 0 };
 
 function open(read: "sequential" | "race" | "freshest") {
   const clock = new TestClock();

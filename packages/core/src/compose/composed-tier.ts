@@ -1,19 +1,19 @@
-import type { Backend, DeleteStatus, TagVersion, TagVersions } from "../contracts/backend.ts";
+import type { Backend, DeleteStatus, TagVersions } from "../contracts/backend.ts";
 import { KeyedQueue } from "../primitives/keyed-queue.ts";
 import type { Clock } from "../contracts/clock.ts";
 import type { Encoded } from "../entry/codec.ts";
 import { ComposedReads } from "./composed-reads.ts";
 import type { Entry } from "../entry/entry.ts";
-import type { EntryLeases, EntryTier, LeaseAnswer, News, ReadRequest } from "../tiers/entry-tier.ts";
+import type { EntryLeases, EntryTier, EntryWrite, LeaseAnswer, News, ReadRequest } from "../tiers/entry-tier.ts";
 import { BackendUnavailableError, EncodeError } from "../contracts/errors.ts";
 import type { Events } from "../contracts/events.ts";
 import type { Guard } from "../engine/flights.ts";
-import type { KeySpace } from "../entry/key.ts";
+import type { EntryKey, KeySpace } from "../entry/key.ts";
 import { NearCopies } from "./near-copies.ts";
 import { whenReady } from "../primitives/once.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { RememberedVersions } from "../tags/remembered-versions.ts";
-import { idOf, partOf, settle, ComposedSide, type PartRequest } from "./composed-side.ts";
+import { partOf, settle, ComposedSide, type PartRequest } from "./composed-side.ts";
 import { TierMeter } from "../primitives/meters.ts";
 
 /** The options of a composition, resolved. */
@@ -139,39 +139,32 @@ export class ComposedTier implements EntryTier {
     );
   }
 
-  write(
-    entry: Entry,
-    encoded: Encoded,
-    versions: readonly TagVersion[] | undefined,
-    key: string,
-    keySpace: KeySpace,
-  ): Promise<WriteStatus> {
+  write(key: EntryKey, write: EntryWrite): Promise<WriteStatus> {
     return this.#timed(
       "write",
-      this.#change(keySpace, key, (guard) => {
-        const track = this.#tracker(keySpace, key);
+      this.#change(key, (guard) => {
+        const track = this.#tracker(key);
         const send = (side: ComposedSide): Promise<WriteStatus> =>
-          track(side, side.tier.write(...this.#as(side, entry, encoded), versions, key, keySpace));
+          track(side, side.tier.write(key, this.#as(side, write)));
         const near = send(this.#near);
         const sendFar = (): Promise<WriteStatus> => send(this.#far);
         const far = this.#plan.write === "sequential" ? near.then(sendFar, sendFar) : sendFar();
-        return this.#written(guard, entry, keySpace, key, [near, far]);
+        return this.#written(guard, key, write.entry, [near, far]);
       }),
     );
   }
 
   /** An entry as this side keeps it. */
-  #as(side: ComposedSide, entry: Entry, encoded: Encoded): readonly [entry: Entry, encoded: Encoded] {
+  #as(side: ComposedSide, { entry, encoded, versions }: EntryWrite): EntryWrite {
     const [near, far] = this.#hasOneCodec ? [encoded, encoded] : encoded.parts!;
-    return side === this.#near ? [this.#reads.nearCopy(entry), near] : [entry, far];
+    return side === this.#near
+      ? { entry: this.#reads.nearCopy(entry), encoded: near, versions }
+      : { entry, encoded: far, versions };
   }
 
   /** Keeps account of one write: where one side takes it, the other is hidden until it has taken it too, or is to be removed. */
-  #tracker(
-    keySpace: KeySpace,
-    key: string,
-  ): <S extends StoreStatus>(side: ComposedSide, sent: Promise<S>) => Promise<S> {
-    const id = idOf(keySpace, key);
+  #tracker(key: EntryKey): <S extends StoreStatus>(side: ComposedSide, sent: Promise<S>) => Promise<S> {
+    const id = key.backend;
     let taken = false;
     let failed: ComposedSide | undefined;
     return (side, sent) =>
@@ -179,15 +172,15 @@ export class ComposedTier implements EntryTier {
         (status) => {
           if (status === "overtaken") return status;
           const other = this.#otherOf(side);
-          side.recovery.forgetKey(keySpace, key);
-          if (failed !== undefined) other.recovery.addKey(keySpace, key);
+          side.recovery.forgetKey(key);
+          if (failed !== undefined) other.recovery.addKey(key);
           else if (!taken) other.late.add(id);
           side.late.delete(id);
           taken = true;
           return status;
         },
         (error: unknown) => {
-          if (taken) side.recovery.addKey(keySpace, key);
+          if (taken) side.recovery.addKey(key);
           side.late.delete(id);
           failed = side;
           throw error;
@@ -198,12 +191,11 @@ export class ComposedTier implements EntryTier {
   /** How a write ends: for its caller, and for the copy in `near`. */
   #written<S extends StoreStatus>(
     guard: Guard,
+    key: EntryKey,
     entry: Entry,
-    keySpace: KeySpace,
-    key: string,
     sent: readonly [near: Promise<S>, far: Promise<S>],
   ): Change<S, Outcomes<S>> {
-    const copy = { keySpace, key, version: entry.version };
+    const copy = { key, version: entry.version };
     // Its caller may be answered before the other side has answered.
     sent[0].then((status) => status === "stored" && this.#copies.arrived(guard, copy), ignore);
     const both: Promise<Outcomes<S>> = Promise.all([settle(sent[0]), settle(sent[1])]);
@@ -223,12 +215,12 @@ export class ComposedTier implements EntryTier {
     };
   }
 
-  async remove(key: string, keySpace: KeySpace): Promise<DeleteStatus> {
+  async remove(key: EntryKey): Promise<DeleteStatus> {
     const found = await this.#timed(
       "remove",
-      this.#both("remove", keySpace, key, async (side) => {
-        const status = await side.tier.remove(key, keySpace);
-        side.recovery.forgetKey(keySpace, key);
+      this.#both("remove", key, async (side) => {
+        const status = await side.tier.remove(key);
+        side.recovery.forgetKey(key);
         return status;
       }),
     );
@@ -236,24 +228,19 @@ export class ComposedTier implements EntryTier {
   }
 
   /** Where something older waits to be removed, that is done: it must not come back as stale. */
-  async markStale(key: string, keySpace: KeySpace): Promise<"stale" | "missing"> {
-    const found = await this.#both("markStale", keySpace, key, async ({ tier, recovery }) => {
-      if (!recovery.covers(keySpace, key, keySpace.tagPrefixes)) return tier.markStale(key, keySpace);
-      await tier.remove(key, keySpace);
-      recovery.forgetKey(keySpace, key);
+  async markStale(key: EntryKey): Promise<"stale" | "missing"> {
+    const found = await this.#both("markStale", key, async ({ tier, recovery }) => {
+      if (!recovery.covers(key, key.space.tagPrefixes)) return tier.markStale(key);
+      await tier.remove(key);
+      recovery.forgetKey(key);
       return "missing";
     });
     return found.includes("stale") ? "stale" : "missing";
   }
 
   /** What both have acknowledged. Rejects when one has not. */
-  async #both<T>(
-    operation: string,
-    keySpace: KeySpace,
-    key: string,
-    run: (side: ComposedSide) => Promise<T>,
-  ): Promise<readonly T[]> {
-    const outcomes = await this.#change(keySpace, key, () => {
+  async #both<T>(operation: string, key: EntryKey, run: (side: ComposedSide) => Promise<T>): Promise<readonly T[]> {
+    const outcomes = await this.#change(key, () => {
       const both = Promise.allSettled([run(this.#near), run(this.#far)]);
       return { answer: both, settled: both };
     });
@@ -263,8 +250,8 @@ export class ComposedTier implements EntryTier {
   }
 
   /** Runs one change of a key after those before it, and keeps out of `near` what was read before or while it runs. */
-  #change<T, S>(keySpace: KeySpace, key: string, begin: (guard: Guard) => Change<T, S>): Promise<T> {
-    const id = idOf(keySpace, key);
+  #change<T, S>(key: EntryKey, begin: (guard: Guard) => Change<T, S>): Promise<T> {
+    const id = key.backend;
     return new Promise((resolve) => {
       this.#goOn(
         this.#changes.run(id, () => {
@@ -286,23 +273,19 @@ export class ComposedTier implements EntryTier {
   #leasesOf(lead: ComposedSide, leases: EntryLeases): EntryLeases {
     return {
       acquire: (request, token, leaseMs, seen) => this.#acquire(lead, leases, request, token, leaseMs, seen),
-      renew: (key, keySpace, token, leaseMs) => leases.renew(key, keySpace, token, leaseMs),
-      release: (key, keySpace, token) => leases.release(key, keySpace, token),
-      confirm: (key, keySpace) => leases.confirm(key, keySpace),
-      store: (entry, encoded, versions, key, keySpace, token, seen) => {
+      renew: (key, token, leaseMs) => leases.renew(key, token, leaseMs),
+      release: (key, token) => leases.release(key, token),
+      confirm: (key) => leases.confirm(key),
+      store: (key, write, token, seen) => {
         const other = this.#otherOf(lead);
         return this.#timed(
           "write",
-          this.#change(keySpace, key, (guard) => {
-            const track = this.#tracker(keySpace, key);
-            const led = track(
-              lead,
-              leases.store(...this.#as(lead, entry, encoded), versions, key, keySpace, token, seen),
-            );
-            const sendOther = (): Promise<StoreStatus> =>
-              track(other, other.tier.write(...this.#as(other, entry, encoded), versions, key, keySpace));
+          this.#change(key, (guard) => {
+            const track = this.#tracker(key);
+            const led = track(lead, leases.store(key, this.#as(lead, write), token, seen));
+            const sendOther = (): Promise<StoreStatus> => track(other, other.tier.write(key, this.#as(other, write)));
             const followed = led.then((status) => (status === "overtaken" ? status : sendOther()), sendOther);
-            return this.#written(guard, entry, keySpace, key, lead === this.#near ? [led, followed] : [followed, led]);
+            return this.#written(guard, key, write.entry, lead === this.#near ? [led, followed] : [followed, led]);
           }),
         );
       },
@@ -321,10 +304,10 @@ export class ComposedTier implements EntryTier {
     leaseMs: number,
     seen: string,
   ): Promise<LeaseAnswer> {
-    const { keySpace, key } = request;
+    const { key } = request;
     const alone: LeaseAnswer = { kind: "granted", seen: "" };
-    if (lead.isHidden(keySpace, key)) await lead.recovery.replay();
-    if (lead.isHidden(keySpace, key)) return alone;
+    if (lead.isHidden(key)) await lead.recovery.replay();
+    if (lead.isHidden(key)) return alone;
     const judge = this.#reads.judgeOf(request);
     try {
       const answer = await leases.acquire(partOf(request, judge), token, leaseMs, seen);

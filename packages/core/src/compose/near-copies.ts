@@ -3,14 +3,13 @@ import type { Clock } from "../contracts/clock.ts";
 import type { Entry } from "../entry/entry.ts";
 import type { EntryTier } from "../tiers/entry-tier.ts";
 import { Flights, Guard } from "../engine/flights.ts";
-import type { KeySpace } from "../entry/key.ts";
+import type { EntryKey } from "../entry/key.ts";
 import { Semaphore } from "../primitives/semaphore.ts";
 import { Trust } from "../coherence/trust.ts";
 
 /** A copy in `near`. Without a version it cannot be told from another one of its key. */
 export interface NearCopy {
-  readonly keySpace: KeySpace;
-  readonly key: string;
+  readonly key: EntryKey;
   readonly version: string | undefined;
 }
 
@@ -172,12 +171,12 @@ export class NearCopies {
     this.#isStopped = true;
   }
 
-  #remember(id: string, { keySpace, key, version }: NearCopy, epoch: number): void {
+  #remember(id: string, { key, version }: NearCopy, epoch: number): void {
     const isOwn = this.#isOwn(id);
     this.#overtaken.delete(id);
     if (!this.isProving) return;
     this.#known.delete(id);
-    this.#known.set(id, { keySpace, key, version, epoch, isOwn });
+    this.#known.set(id, { key, version, epoch, isOwn });
     if (this.#known.size <= MAX_KNOWN) return;
     const [oldest, forgotten] = this.#known.entries().next().value!;
     this.#known.delete(oldest);
@@ -210,7 +209,7 @@ export class NearCopies {
   /** Rejects where a side does not answer, which was reported: then the copy stays overtaken. */
   async #removeUnlessSame(id: string, copy: NearCopy): Promise<void> {
     const { near, changes } = this.#of;
-    const { keySpace, key } = copy;
+    const { key } = copy;
     await this.#checking.take();
     try {
       for (;;) {
@@ -224,7 +223,7 @@ export class NearCopies {
       await changes.run(id, async () => {
         // By now there may be another one.
         if (this.#known.has(id)) return;
-        await near.remove(key, keySpace);
+        await near.remove(key);
         this.replaced(id);
       });
     } finally {
@@ -232,9 +231,9 @@ export class NearCopies {
     }
   }
 
-  async #isInFar({ keySpace, key, version }: NearCopy): Promise<boolean> {
+  async #isInFar({ key, version }: NearCopy): Promise<boolean> {
     const { leases } = this.#of.far;
-    return leases !== undefined && isTelling(version) && (await leases.confirm(key, keySpace)) === version;
+    return leases !== undefined && isTelling(version) && (await leases.confirm(key)) === version;
   }
 }
 

@@ -1,5 +1,5 @@
 import type { EntryTier } from "../tiers/entry-tier.ts";
-import type { KeySpace } from "../entry/key.ts";
+import type { EntryKey, KeySpace } from "../entry/key.ts";
 import type { Loader } from "./load.ts";
 import type { ResolvedPolicy, Served } from "../entry/policy.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
@@ -16,9 +16,7 @@ export interface NamespaceContext {
 /** One call of `getOrSet`. */
 export interface GetOrSetCall {
   readonly namespace: NamespaceContext;
-  readonly key: string;
-  /** The key in the local tier. */
-  readonly at: string;
+  readonly key: EntryKey;
   readonly load: Loader<unknown>;
   readonly policy: ResolvedPolicy;
   readonly tags: readonly string[];

@@ -6,7 +6,7 @@ import { KeyedQueue } from "../primitives/keyed-queue.ts";
 import { createEvents } from "../contracts/events.ts";
 import type { GetOrSetCall, NamespaceContext } from "./call.ts";
 import { Flight, Flights, Guard, WriteGuard } from "./flights.ts";
-import { rootKeySpace } from "../entry/key.ts";
+import { entryKey, rootKeySpace } from "../entry/key.ts";
 import { LocalCopies } from "../tiers/local-copies.ts";
 import { Mutations } from "./mutations.ts";
 import { NamespaceView } from "../cache/namespace-view.ts";
@@ -33,8 +33,7 @@ const SPACE: NamespaceContext = {
 function flight(): Flight {
   const call: GetOrSetCall = {
     namespace: SPACE,
-    key: "k",
-    at: "k",
+    key: entryKey(SPACE.keySpace, "k"),
     load: () => 1,
     policy: DEFAULT_POLICY,
     tags: [],

@@ -2,7 +2,7 @@ import type { GetOrSetCall } from "./call.ts";
 import type { Entry } from "../entry/entry.ts";
 import type { ReadRequest } from "../tiers/entry-tier.ts";
 import type { FencedBy, LoadReason } from "../contracts/events.ts";
-import type { KeySpace } from "../entry/key.ts";
+import type { EntryKey } from "../entry/key.ts";
 import { KeyNode, KeyTable } from "../primitives/key-table.ts";
 import type { Lease } from "./lease.ts";
 import type { Load } from "./load.ts";
@@ -140,11 +140,7 @@ export class Flight extends Guard implements ReadRequest {
     return this.call.isAfter;
   }
 
-  get keySpace(): KeySpace {
-    return this.call.namespace.keySpace;
-  }
-
-  get key(): string {
+  get key(): EntryKey {
     return this.call.key;
   }
 
@@ -245,6 +241,11 @@ export class Flights {
   /** Whether what this brings is what the backend holds, as far as anybody has told. */
   isUntainted(guard: Guard): boolean {
     return !guard.isTainted && guard.epoch === this.#trust.epoch;
+  }
+
+  /** The epoch of a copy of this answer: it is trusted at once, or has to be confirmed. */
+  copyEpoch(guard: Guard): number {
+    return this.isUntainted(guard) ? this.#trust.epoch : this.#trust.unconfirmed;
   }
 
   /** Something changed elsewhere, or may have. */

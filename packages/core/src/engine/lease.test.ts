@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { TagVersion } from "../contracts/backend.ts";
 import type { EntryLeases } from "../tiers/entry-tier.ts";
-import { rootKeySpace } from "../entry/key.ts";
+import { entryKey, rootKeySpace } from "../entry/key.ts";
 import { Lease, LEASE_MS } from "./lease.ts";
 import { gate, type Gate } from "../testing/gate.ts";
 import { flush } from "../testing/outcome.ts";
@@ -31,8 +31,7 @@ function lease(): Lease {
   return new Lease({
     leases: leases as EntryLeases,
     clock,
-    key: "k",
-    keySpace,
+    key: entryKey(keySpace, "k"),
     among,
     versionsNow: async (tags) => {
       log.push(`read ${tags.join()}`);

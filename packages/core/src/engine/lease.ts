@@ -2,7 +2,7 @@ import type { TagVersion } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
 import type { EntryLeases } from "../tiers/entry-tier.ts";
 import { newId } from "../primitives/ids.ts";
-import type { KeySpace } from "../entry/key.ts";
+import type { EntryKey } from "../entry/key.ts";
 import type { Pinned } from "../tags/tag-events.ts";
 
 /** How long a holder that died keeps others waiting. Renewed at a third of it. */
@@ -14,8 +14,7 @@ export const POLL_MS = 1_000;
 export interface LeaseOf {
   readonly leases: EntryLeases;
   readonly clock: Clock;
-  readonly key: string;
-  readonly keySpace: KeySpace;
+  readonly key: EntryKey;
   /** Where it is listed from the question to its end. */
   readonly among: Set<Lease>;
   /** The versions of tags now. */
@@ -83,8 +82,8 @@ export class Lease {
     this.#isUnwanted = true;
     if (this.#state !== "held") return;
     this.end();
-    const { leases, key, keySpace, freed } = this.#of;
-    leases.release(key, keySpace, this.token).then(freed, ignore);
+    const { leases, key, freed } = this.#of;
+    leases.release(key, this.token).then(freed, ignore);
   }
 
   /** This process renewed these tags: what was loaded under their versions is not valid. */
@@ -95,7 +94,7 @@ export class Lease {
   /** These tags changed elsewhere, or may have. A message alone proves nothing: pinning a version that was missing looks the same. */
   tagsChanged(tags: readonly string[]): void {
     for (const tag of tags)
-      if (this.#of.keySpace.tagPrefixes.some((prefix) => tag.startsWith(prefix))) this.#changed.add(tag);
+      if (this.#of.key.space.tagPrefixes.some((prefix) => tag.startsWith(prefix))) this.#changed.add(tag);
     void this.#compare();
   }
 
@@ -136,9 +135,9 @@ export class Lease {
   }
 
   #renewLater(): void {
-    const { leases, clock, key, keySpace, lost } = this.#of;
+    const { leases, clock, key, lost } = this.#of;
     this.#cancelRenewal = clock.schedule(() => {
-      leases.renew(key, keySpace, this.token, LEASE_MS).then(
+      leases.renew(key, this.token, LEASE_MS).then(
         (isHeld) => {
           if (this.#state === "over") return;
           if (isHeld) return this.#renewLater();

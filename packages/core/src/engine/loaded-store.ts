@@ -4,10 +4,9 @@ import type { EngineContext } from "./context.ts";
 import type { Entry } from "../entry/entry.ts";
 import { BackendUnavailableError, EncodeError, type CacheError } from "../contracts/errors.ts";
 import type { CacheEvents, FencedBy } from "../contracts/events.ts";
-import type { NamespaceContext } from "./call.ts";
-import type { LeaseAnswer } from "../tiers/entry-tier.ts";
+import type { EntryLeases, LeaseAnswer } from "../tiers/entry-tier.ts";
 import type { Flight } from "./flights.ts";
-import { dependencies } from "../entry/key.ts";
+import { dependencies, type EntryKey } from "../entry/key.ts";
 import { Lease, LEASE_MS } from "./lease.ts";
 import type { Loaded } from "./load.ts";
 import { isThenable } from "../primitives/once.ts";
@@ -53,11 +52,10 @@ export class LoadedStore {
       leases,
       clock,
       key,
-      keySpace: namespace.keySpace,
       among: held,
       versionsNow: (names) => versions!.read(names),
       lost: (by) => flights.fenceOne(flight, by),
-      freed: () => flights.wake(flight.at),
+      freed: () => flights.wake(flight.key.local),
       unharmed: () => {
         const { fallback } = flight;
         // What was invalidated before they were taken, and is heard of only now, answers nobody who comes from now on.
@@ -83,9 +81,7 @@ export class LoadedStore {
       lease.end();
       flight.lease = undefined;
       // Granted too late for anybody to use.
-      acquiring
-        .then(({ kind }) => (kind === "granted" ? leases.release(key, namespace.keySpace, token) : undefined))
-        .catch(ignore);
+      acquiring.then(({ kind }) => (kind === "granted" ? leases.release(key, token) : undefined)).catch(ignore);
       // Refused, for want of memory say, is an answer: only who does not answer is away.
       if (error instanceof BackendUnavailableError) flight.isAway = true;
       return { kind: "alone", pinned: await this.#pinned(flight, pinning) };
@@ -102,7 +98,7 @@ export class LoadedStore {
     if (
       flight.isOver ||
       (versions !== undefined && pinned === undefined) ||
-      this.#fencedBy(flight, dependencies(namespace.keySpace, flight.tags)) !== undefined
+      this.#fencedBy(flight, dependencies(flight.key.space, flight.tags)) !== undefined
     )
       lease.release();
     return { kind: "leased", pinned };
@@ -112,7 +108,7 @@ export class LoadedStore {
     const { namespace, batch } = flight.call;
     const versions = namespace.remote?.versions;
     if (versions === undefined || flight.isAway) return undefined;
-    const keys = dependencies(namespace.keySpace, [...flight.tags, ...(flight.fallback?.tags ?? [])].filter(isFirst));
+    const keys = dependencies(flight.key.space, [...flight.tags, ...(flight.fallback?.tags ?? [])].filter(isFirst));
     const shared = batch !== undefined && flight.fallback === undefined;
     const pinning = shared ? (batch.pinned ??= versions.pin(keys)) : versions.pin(keys);
     return pinning.then(({ at, versions: found }) => ({
@@ -135,38 +131,37 @@ export class LoadedStore {
     const { tags } = this.#context;
     if (flight.fencedBy !== undefined) return flight.fencedBy;
     if (!tags.wasCalled(dependsOn, flight.tagSequence)) return undefined;
-    return tags.wasInvalidated(flight.keySpace.tagPrefixes, flight.tagSequence) ? "clear" : "tags";
+    return tags.wasInvalidated(flight.key.space.tagPrefixes, flight.tagSequence) ? "clear" : "tags";
   }
 
   async store(flight: Flight, loaded: Loaded, pinned: Pinned | undefined): Promise<CacheEvents["load"]["result"]> {
     const { local, clock, random, flights, writes, recovery, trust } = this.#context;
-    const { namespace, key, at, policy, isForced } = flight.call;
-    const { keySpace, remote } = namespace;
+    const { namespace, key, policy, isForced } = flight.call;
+    const { remote } = namespace;
     if (loaded.kind === "no-store") return "no-store";
     const kept = loaded.kind === "not-modified" ? flight.fallback : undefined;
     const names = [...flight.tags, ...(kept?.tags ?? []), ...(loaded.options?.tags ?? [])].filter(isFirst);
-    const dependsOn = dependencies(keySpace, names);
+    const dependsOn = dependencies(key.space, names);
     const fencedBy = (): FencedBy | undefined => this.#fencedBy(flight, dependsOn);
     const { lease } = flight;
     if (fencedBy() !== undefined) return this.#fenced(flight, fencedBy()!);
     const life = lifetimeOf(loaded.value, policy, loaded.options, random);
     if (life.ttlMs <= 0) {
       const drop = (): void => {
-        flights.fenceOlder(at, flight);
-        local?.tier.delete(at);
+        flights.fenceOlder(key.local, flight);
+        local?.tier.delete(key.local);
       };
       drop();
       if (remote === undefined) return "refused";
       await this.#within(
         flight,
-        writes.run(at, async () => {
-          if ((await orPending(recovery, keySpace, key, () => remote.remove(key, keySpace))) !== "pending")
-            lease?.end();
+        writes.run(key.local, async () => {
+          if ((await orPending(recovery, key, () => remote.remove(key))) !== "pending") lease?.end();
         }),
       );
       // What was read before the acknowledgement may be what was there.
       if (fencedBy() === undefined) drop();
-      flights.releaseFenced(at);
+      flights.releaseFenced(key.local);
       return "refused";
     }
     if (
@@ -205,10 +200,10 @@ export class LoadedStore {
     const keepLocally = (epoch: number, encoded?: Encoded): "stored" | "not-modified" | "refused" => {
       // What has ended hears of no fence any more.
       if (flight.isOver || fencedBy() !== undefined) return "refused";
-      flights.fenceOlder(at, flight);
-      const error = local?.put(at, entry(encoded), policy.localTtlMs ?? Infinity, epoch);
+      flights.fenceOlder(key.local, flight);
+      const error = local?.put(key.local, entry(encoded), policy.localTtlMs ?? Infinity, epoch);
       if (error !== undefined) this.#unwritable(flight, error);
-      return error === undefined && local?.tier.get(at) !== undefined ? stored : "refused";
+      return error === undefined && local?.tier.get(key.local) !== undefined ? stored : "refused";
     };
     try {
       if (remote === undefined) return keepLocally(EPOCH_ALWAYS);
@@ -227,7 +222,7 @@ export class LoadedStore {
       let result: "stored" | "not-modified" | "refused" = "refused";
       await this.#within(
         flight,
-        writes.run(at, async () => {
+        writes.run(key.local, async () => {
           // Its turn may have come late: what was called meanwhile is newer.
           if (fencedBy() !== undefined) return;
           // Without leases nothing else keeps it from undoing what was done elsewhere.
@@ -235,23 +230,23 @@ export class LoadedStore {
           try {
             // From here on the copy is what this stores, unless something is heard.
             flight.resent(trust.epoch);
+            const write = { entry: entry(encoded), encoded, versions };
             const status =
               lease === undefined
-                ? await remote.write(entry(encoded), encoded, versions, key, keySpace)
-                : await remote.leases!.store(entry(encoded), encoded, versions, key, keySpace, lease.token, lease.seen);
+                ? await remote.write(key, write)
+                : await remote.leases!.store(key, write, lease.token, lease.seen);
             lease?.end();
             if (status === "overtaken") {
               flight.fencedBy ??= "lease";
               return;
             }
             // A forced load is a write of this process: what began before it is older.
-            if (isForced) recovery?.acknowledgedKey(keySpace, key);
-            else recovery?.forgetKey(keySpace, key);
+            if (isForced) recovery?.acknowledgedKey(key);
+            else recovery?.forgetKey(key);
             // Of what was refused nothing is there to confirm it by.
-            const isUntainted = status === "stored" && flights.isUntainted(flight);
-            keepLocally(isUntainted ? trust.epoch : trust.unconfirmed, encoded);
-            if (!isUntainted && status === "stored" && lease !== undefined)
-              this.confirm(namespace, key, at, lease.token);
+            keepLocally(status === "stored" ? flights.copyEpoch(flight) : trust.unconfirmed, encoded);
+            if (status === "stored" && !flights.isUntainted(flight) && lease !== undefined)
+              this.confirm(remote.leases!, key, lease.token);
             result = status === "stored" ? stored : status;
           } catch (error) {
             if (error instanceof EncodeError) this.#unwritable(flight, error);
@@ -271,12 +266,12 @@ export class LoadedStore {
    * The copy of what this process has just stored: hearing of its own write, which looks like anybody's, left it
    * unconfirmed. Asked behind the answer, so that nobody waits.
    */
-  confirm({ remote, keySpace }: NamespaceContext, key: string, at: string, version: string): void {
+  confirm(leases: EntryLeases, key: EntryKey, version: string): void {
     const { local, trust } = this.#context;
-    if (local === undefined || !local.holds(at, version)) return;
+    if (local === undefined || !local.holds(key.local, version)) return;
     const { epoch } = trust;
-    remote!.leases!.confirm(key, keySpace).then((now) => {
-      if (now === version) local.confirm(at, version, epoch);
+    leases.confirm(key).then((now) => {
+      if (now === version) local.confirm(key.local, version, epoch);
     }, ignore);
   }
 
@@ -284,7 +279,7 @@ export class LoadedStore {
   #unwritable(flight: Flight, error: CacheError): void {
     this.#context.events["backend:error"].emit({
       cache: this.#context.name,
-      namespace: flight.keySpace.path,
+      namespace: flight.key.space.path,
       tier: error.tier ?? "",
       operation: error.operation ?? "encode",
       error,
@@ -296,9 +291,9 @@ export class LoadedStore {
     pinned: Pinned,
     tags: readonly string[],
   ): Promise<Entry["versions"] | "fenced" | "away"> {
-    const { remote, keySpace } = flight.call.namespace;
+    const { remote } = flight.call.namespace;
     try {
-      return (await this.inTime(flight, versionsFor(remote!.versions!, pinned, keySpace, tags))) ?? "fenced";
+      return (await this.inTime(flight, versionsFor(remote!.versions!, pinned, flight.key.space, tags))) ?? "fenced";
     } catch {
       return "away";
     }
@@ -307,7 +302,7 @@ export class LoadedStore {
   #fenced(flight: Flight, by: FencedBy): "fenced" {
     const { meter, events } = this.#context;
     meter.fenced += 1;
-    if (events.fenced.isObserved) events.fenced.emit({ ...this.#waiters.keyEvent(flight.call), by });
+    if (events.fenced.isObserved) events.fenced.emit({ ...this.#waiters.keyEvent(flight.key), by });
     return "fenced";
   }
 

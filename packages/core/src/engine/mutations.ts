@@ -7,7 +7,8 @@ import { ConfigurationError } from "../contracts/errors.ts";
 import type { FencedBy } from "../contracts/events.ts";
 import type { NamespaceContext } from "./call.ts";
 import { WriteGuard } from "./flights.ts";
-import { dependencies, localKey } from "../entry/key.ts";
+import { dependencies, type EntryKey } from "../entry/key.ts";
+import type { EntryTier } from "../tiers/entry-tier.ts";
 import { lifetimeOf, type EntryOptions } from "../entry/policy.ts";
 import { newId } from "../primitives/ids.ts";
 import { orPending } from "../tiers/recovery.ts";
@@ -72,18 +73,17 @@ export class Mutations {
 
   async set(
     namespace: NamespaceContext,
-    key: string,
-    at: string,
+    key: EntryKey,
     value: unknown,
     options: EntryOptions | undefined,
   ): Promise<WriteResult> {
     const { local, clock, random, tags, trust, flights, writes, recovery } = this.#context;
-    const { keySpace, remote } = namespace;
+    const { remote } = namespace;
     if ((options?.tags?.length ?? 0) !== 0 || options?.etag !== undefined || options?.lastModified !== undefined)
       checkRoomForMeta(namespace);
     const life = lifetimeOf(value, namespace.policy, options, random);
     if (life.ttlMs <= 0)
-      return { status: (await this.delete(namespace, key, at)).status === "pending" ? "pending" : "refused" };
+      return { status: (await this.delete(namespace, key)).status === "pending" ? "pending" : "refused" };
     const now = clock.now();
     const names = [...new Set(options?.tags ?? [])];
     const expiresAt = now + life.ttlMs + Math.max(life.staleWhileRevalidateMs, life.staleIfErrorMs);
@@ -95,7 +95,7 @@ export class Mutations {
       expiresAt,
       deadAt: expiresAt,
       tags: names,
-      dependsOn: dependencies(keySpace, names),
+      dependsOn: dependencies(key.space, names),
       version: remote?.leases && newId(),
       epoch: undefined,
       tagSequence: tags.sequence,
@@ -105,85 +105,86 @@ export class Mutations {
     const localTtlMs = namespace.policy.localTtlMs ?? Infinity;
     if (remote === undefined) {
       // One step here, so the old copy is given up for a new one only.
-      const error = local?.put(at, entry, localTtlMs, EPOCH_ALWAYS);
+      const error = local?.put(key.local, entry, localTtlMs, EPOCH_ALWAYS);
       if (error !== undefined) throw error;
-      flights.fence(at, "set");
-      this.#readThrough.endBackoff(at);
-      this.#reportKey(namespace, key, "remove");
+      flights.fence(key.local, "set");
+      this.#readThrough.endBackoff(key.local);
+      this.#reportKey(key, "remove");
       // The tier may have found it too large.
-      return local?.get(at, now) === undefined ? { status: "refused" } : { status: "stored", token: this.#token() };
+      return local?.get(key.local, now) === undefined
+        ? { status: "refused" }
+        : { status: "stored", token: this.#token() };
     }
-    this.#fence(at, "set");
+    this.#fence(key, "set");
     const guard = new WriteGuard();
-    flights.add(at, guard);
+    flights.add(key.local, guard);
     try {
       let encoded: Encoded | undefined;
       let versions: readonly TagVersion[] | undefined;
-      const status = await writes.run(at, () =>
-        orPending(recovery, keySpace, key, async () => {
+      const status = await writes.run(key.local, () =>
+        orPending(recovery, key, async () => {
           encoded = await remote.encode(entry.value);
           guard.isTainted = false;
           guard.epoch = trust.epoch;
-          const written = await this.#write(entry, encoded, key, namespace);
+          const written = await this.#write(remote, key, entry, encoded);
           versions = written.versions;
           return written.status;
         }),
       );
-      this.#acknowledged(at, "set");
+      this.#acknowledged(key, "set");
       if (guard.fencedBy === undefined && !tags.wasCalled(entry.dependsOn, entry.tagSequence)) {
-        const isUntainted = status === "stored" && flights.isUntainted(guard);
         const kept =
           encoded === undefined
             ? entry
             : { ...entry, versions, encoding: encoded.encoding, encodedBytes: encoded.data.length };
-        local?.put(at, kept, localTtlMs, isUntainted ? trust.epoch : trust.unconfirmed);
-        if (!isUntainted && status === "stored" && entry.version !== undefined)
-          this.#loadedStore.confirm(namespace, key, at, entry.version);
+        local?.put(key.local, kept, localTtlMs, status === "stored" ? flights.copyEpoch(guard) : trust.unconfirmed);
+        if (status === "stored" && !flights.isUntainted(guard) && entry.version !== undefined)
+          this.#loadedStore.confirm(remote.leases!, key, entry.version);
       }
-      this.#reportKey(namespace, key, "remove");
+      this.#reportKey(key, "remove");
       return status === "stored" ? { status, token: this.#token() } : { status };
     } finally {
       flights.remove(guard);
       // Also where the value could not be encoded: what was fenced stores nothing.
-      flights.releaseFenced(at);
+      flights.releaseFenced(key.local);
     }
   }
 
-  async delete(namespace: NamespaceContext, key: string, at: string): Promise<DeleteResult> {
+  async delete(namespace: NamespaceContext, key: EntryKey): Promise<DeleteResult> {
     const { local, clock, writes, recovery } = this.#context;
-    const { keySpace, remote } = namespace;
-    const wasHere = local?.get(at, clock.now()) !== undefined;
-    this.#fence(at, "delete");
-    this.#reportKey(namespace, key, "remove");
+    const { remote } = namespace;
+    const wasHere = local?.get(key.local, clock.now()) !== undefined;
+    this.#fence(key, "delete");
+    this.#reportKey(key, "remove");
     if (remote === undefined) return { status: wasHere ? "deleted" : "missing", token: this.#token() };
-    const status = await writes.run(at, () => orPending(recovery, keySpace, key, () => remote.remove(key, keySpace)));
-    this.#acknowledged(at, "delete");
+    const status = await writes.run(key.local, () => orPending(recovery, key, () => remote.remove(key)));
+    this.#acknowledged(key, "delete");
     if (status === "pending") return { status };
     return { status: wasHere ? "deleted" : status, token: this.#token() };
   }
 
-  async markStale(namespace: NamespaceContext, key: string, at: string): Promise<MarkStaleResult> {
+  async markStale(namespace: NamespaceContext, key: EntryKey): Promise<MarkStaleResult> {
     const { local, clock, writes, recovery } = this.#context;
-    const { keySpace, remote } = namespace;
+    const { remote } = namespace;
     const now = clock.now();
-    const held = local?.get(at, now);
-    this.#fence(at, "stale");
-    this.#reportKey(namespace, key, "stale");
+    const held = local?.get(key.local, now);
+    this.#fence(key, "stale");
+    this.#reportKey(key, "stale");
     if (remote === undefined) {
       if (held === undefined) return { status: "missing" };
       const staleNow = staleFrom(held, now);
-      if (lifeOf(staleNow, now).expiresInMs > 0) local!.tier.set(at, staleNow);
+      if (lifeOf(staleNow, now).expiresInMs > 0) local!.tier.set(key.local, staleNow);
       return { status: "stale" };
     }
-    const status = await writes.run(at, () =>
-      orPending(recovery, keySpace, key, async () => {
-        if (recovery?.covers(keySpace, key, NO_TAGS) !== true) return remote.markStale(key, keySpace);
+    const status = await writes.run(key.local, () =>
+      orPending(recovery, key, async () => {
+        if (recovery?.covers(key, NO_TAGS) !== true) return remote.markStale(key);
         // A removal waits for the backend: what is still there must not come back as stale.
-        await remote.remove(key, keySpace);
+        await remote.remove(key);
         return "missing";
       }),
     );
-    this.#acknowledged(at, "stale");
+    this.#acknowledged(key, "stale");
     return { status };
   }
 
@@ -237,8 +238,8 @@ export class Mutations {
   }
 
   /** An invalidation that waited was acknowledged: what was read or written meanwhile may be older than it. */
-  replayed(at: string): void {
-    this.#fence(at, "delete");
+  replayed(key: EntryKey): void {
+    this.#fence(key, "delete");
   }
 
   /**
@@ -246,18 +247,17 @@ export class Mutations {
    * the entry is written under them.
    */
   async #write(
+    remote: EntryTier,
+    key: EntryKey,
     entry: Entry,
     encoded: Encoded,
-    key: string,
-    { keySpace, remote }: NamespaceContext,
   ): Promise<{ readonly status: "stored" | "refused"; readonly versions: readonly TagVersion[] | undefined }> {
-    const versions = remote!.versions;
-    if (versions === undefined)
-      return { status: await remote!.write(entry, encoded, undefined, key, keySpace), versions };
+    const versions = remote.versions;
+    if (versions === undefined) return { status: await remote.write(key, { entry, encoded, versions }), versions };
     const guesses = entry.dependsOn.map((each) => this.#guessed.get(each));
     if (guesses.every((guess) => guess !== undefined)) {
       const [status, current] = await Promise.all([
-        remote!.write(entry, encoded, guesses, key, keySpace),
+        remote.write(key, { entry, encoded, versions: guesses }),
         versions.read(entry.dependsOn),
       ]);
       if (compareVersions(guesses, current) === "current") return { status, versions: guesses };
@@ -265,32 +265,38 @@ export class Mutations {
     const pinned = await versions.pin(entry.dependsOn);
     if (this.#guessed.size > MAX_GUESSED) this.#guessed.clear();
     entry.dependsOn.forEach((each, i) => this.#guessed.set(each, pinned.versions[i]!));
-    return { status: await remote!.write(entry, encoded, pinned.versions, key, keySpace), versions: pinned.versions };
+    return {
+      status: await remote.write(key, { entry, encoded, versions: pinned.versions }),
+      versions: pinned.versions,
+    };
   }
 
-  #fence(at: string, by: FencedBy): void {
-    this.#context.flights.fence(at, by);
-    this.#context.local?.tier.delete(at);
-    this.#readThrough.endBackoff(at);
+  #fence(key: EntryKey, by: FencedBy): void {
+    this.#context.flights.fence(key.local, by);
+    this.#context.local?.tier.delete(key.local);
+    this.#readThrough.endBackoff(key.local);
   }
 
   /** What was read before the acknowledgement may be older. */
-  #acknowledged(at: string, by: FencedBy): void {
-    this.#context.flights.fenceReads(at, by);
-    this.#context.flights.releaseFenced(at);
-    this.#context.local?.tier.delete(at);
-    this.#readThrough.endBackoff(at);
+  #acknowledged(key: EntryKey, by: FencedBy): void {
+    this.#context.flights.fenceReads(key.local, by);
+    this.#context.flights.releaseFenced(key.local);
+    this.#context.local?.tier.delete(key.local);
+    this.#readThrough.endBackoff(key.local);
   }
 
-  #reportKey({ keySpace }: NamespaceContext, key: string, mode: "remove" | "stale"): void {
+  #reportKey(key: EntryKey, mode: "remove" | "stale"): void {
     const { events, name, decisions } = this.#context;
-    decisions?.note(
-      localKey(keySpace, key),
-      "write",
-      mode === "remove" ? "replaced or removed here" : "marked stale here",
-    );
+    decisions?.note(key.local, "write", mode === "remove" ? "replaced or removed here" : "marked stale here");
     if (events.invalidate.isObserved)
-      events.invalidate.emit({ cache: name, namespace: keySpace.path, scope: "key", mode, origin: "here", key });
+      events.invalidate.emit({
+        cache: name,
+        namespace: key.space.path,
+        scope: "key",
+        mode,
+        origin: "here",
+        key: key.name,
+      });
   }
 
   /** Names a write that the backend has, or that a cache without a backend has: a later read with it asks there. */

@@ -6,7 +6,7 @@ import { traced } from "../contracts/events.ts";
 import type { GetOrSetCall, NamespaceContext } from "./call.ts";
 import type { LeaseAnswer } from "../tiers/entry-tier.ts";
 import { Flight } from "./flights.ts";
-import { dependencies, localKey } from "../entry/key.ts";
+import { entryKey, localKey } from "../entry/key.ts";
 import { isLoading, Load, reentrant, whileLoading, type Loaded } from "./load.ts";
 import { POLL_MS } from "./lease.ts";
 import { unasked } from "../tiers/recovery.ts";
@@ -54,7 +54,7 @@ export class ReadThrough {
     meter.hits += 1;
     if (events.hit.isObserved)
       events.hit.emit({
-        ...this.#waiters.keyEvent({ namespace, key }),
+        ...this.#waiters.keyEvent(entryKey(namespace.keySpace, key)),
         tier: local!.label,
         durationMs: clock.now() - startedAt,
       });
@@ -97,9 +97,9 @@ export class ReadThrough {
   ): { readonly answer: Promise<unknown>; readonly flight: Flight | undefined } {
     const { flights, tags, decisions, local } = this.#context;
     if (decisions !== undefined && local !== undefined)
-      decisions.note(call.at, "copy", local.explain(call.at, call.startedAt));
+      decisions.note(call.key.local, "copy", local.explain(call.key.local, call.startedAt));
     const isOwn = call.isForced || call.isAfter;
-    const joinable = flights.joinable(call.at, call.startedAt);
+    const joinable = flights.joinable(call.key.local, call.startedAt);
     const joined =
       isOwn ||
       joinable === undefined ||
@@ -111,7 +111,7 @@ export class ReadThrough {
       case "fresh":
       case "ahead":
       case "revalidate": {
-        const isBackedOff = this.#isBackedOff(call.at, call.startedAt);
+        const isBackedOff = this.#isBackedOff(call.key.local, call.startedAt);
         const { label } = local!;
         const answer = Promise.resolve(
           this.#waiters.serve(
@@ -121,13 +121,13 @@ export class ReadThrough {
           ),
         );
         const refreshes =
-          verdict !== "fresh" && joined === undefined && !isBackedOff && !isLoading(this.#context, call.at);
+          verdict !== "fresh" && joined === undefined && !isBackedOff && !isLoading(this.#context, call.key.local);
         return { answer, flight: refreshes ? this.#launch(call, held, true) : undefined };
       }
       case "fallback":
       case "absent": {
-        if (isLoading(this.#context, call.at))
-          return { answer: this.#waiters.reject(call, reentrant(call.key)), flight: undefined };
+        if (isLoading(this.#context, call.key.local))
+          return { answer: this.#waiters.reject(call, reentrant(call.key.name)), flight: undefined };
         if (call.signal?.aborted === true)
           return { answer: this.#waiters.reject(call, call.signal.reason), flight: undefined };
         if (joined !== undefined) return { answer: this.#join(joined, call), flight: undefined };
@@ -153,8 +153,8 @@ export class ReadThrough {
       flight.fallbackTier = local!.label;
       flight.hasCopy = true;
     }
-    flights.add(call.at, flight);
-    if (call.isForced || call.isAfter) flights.supersede(call.at, flight);
+    flights.add(call.key.local, flight);
+    if (call.isForced || call.isAfter) flights.supersede(call.key.local, flight);
     if (isBackground) waitUntil?.(flight.whenSettled());
     return flight;
   }
@@ -162,7 +162,7 @@ export class ReadThrough {
   #join(flight: Flight, call: GetOrSetCall): Promise<unknown> {
     const { meter, events } = this.#context;
     meter.coalesced += 1;
-    if (events.coalesced.isObserved) events.coalesced.emit(this.#waiters.keyEvent(call));
+    if (events.coalesced.isObserved) events.coalesced.emit(this.#waiters.keyEvent(call.key));
     if (call.tags.length !== 0) flight.addTags(call.tags);
     if (flight.loaded !== undefined)
       return Promise.resolve(this.#waiters.serve(call, true, { status: "miss", value: flight.loaded.value }));
@@ -198,12 +198,7 @@ export class ReadThrough {
   /** Whether an invalidation that waits for the backend covers what would be found there. A forced load looks for nothing. */
   #isCovered(flight: Flight): boolean {
     const { recovery } = this.#context;
-    return (
-      !flight.call.isForced &&
-      recovery !== undefined &&
-      recovery.size !== 0 &&
-      recovery.covers(flight.keySpace, flight.key, dependencies(flight.keySpace, flight.expectedTags))
-    );
+    return !flight.call.isForced && recovery?.coversTagged(flight.key, flight.expectedTags) === true;
   }
 
   /** The invalidation goes first; while it cannot, the backend is as good as away. */
@@ -235,8 +230,8 @@ export class ReadThrough {
     flight.isAway = true;
     if (flight.isOver) return;
     const { local, clock, decisions } = this.#context;
-    const copy = flight.call.isAfter ? undefined : local?.unconfirmed(flight.at, clock.now());
-    decisions?.note(flight.at, "backend", copy === undefined ? "away" : "away: the copy stands in for it");
+    const copy = flight.call.isAfter ? undefined : local?.unconfirmed(flight.key.local, clock.now());
+    decisions?.note(flight.key.local, "backend", copy === undefined ? "away" : "away: the copy stands in for it");
     if (copy === undefined) return void this.#load(flight);
     flight.fallback = newer(copy, flight.fallback);
     flight.fallbackTier = local!.label;
@@ -245,17 +240,13 @@ export class ReadThrough {
 
   #found(flight: Flight, found: Entry | undefined): void {
     if (flight.isOver) return;
-    const { local, clock, recovery, tags, trust, flights, decisions } = this.#context;
-    const { namespace, key, at, policy } = flight.call;
+    const { local, clock, recovery, tags, flights, decisions } = this.#context;
+    const { namespace, key, policy } = flight.call;
     const now = clock.now();
     const label = namespace.remote!.label;
     const entry = found && tags.hold(found, now);
     // What this process invalidated, and the backend does not know of yet, is not there.
-    const isCovered =
-      entry !== undefined &&
-      recovery !== undefined &&
-      recovery.size !== 0 &&
-      recovery.covers(namespace.keySpace, key, entry.dependsOn);
+    const isCovered = entry !== undefined && recovery?.covers(key, entry.dependsOn) === true;
     if (decisions !== undefined) {
       const state = isCovered
         ? "hidden: an invalidation of it is pending"
@@ -267,7 +258,7 @@ export class ReadThrough {
             ? "fresh"
             : "stale";
       decisions.note(
-        at,
+        key.local,
         "backend",
         `${state}${flight.seen === "" ? "" : `, version ${flight.seen}`}${flight.isTainted ? "; changed meanwhile: no copy is kept" : ""}`,
       );
@@ -278,12 +269,7 @@ export class ReadThrough {
       flight.fallbackTier = label;
       flight.hasCopy = false;
       if (now < entry.staleAt && !flight.isTainted)
-        local?.put(
-          at,
-          entry,
-          policy.localTtlMs ?? Infinity,
-          flights.isUntainted(flight) ? trust.epoch : trust.unconfirmed,
-        );
+        local?.put(key.local, entry, policy.localTtlMs ?? Infinity, flights.copyEpoch(flight));
     }
     this.#decide(flight, best);
   }
@@ -318,7 +304,7 @@ export class ReadThrough {
   /** Answers those who take it as it is, and goes on: for the others, or as a refresh that nobody waits for. */
   #goBehind(flight: Flight, entry: Entry, now: number): void {
     const isFresh = now < entry.staleAt;
-    const isBackedOff = this.#isBackedOff(flight.at, now);
+    const isBackedOff = this.#isBackedOff(flight.key.local, now);
     const takes = ({ policy }: GetOrSetCall): boolean => isFresh || judge(entry, now, policy) === "revalidate";
     flight.reason = isFresh ? "refresh-ahead" : "stale";
     if (flight.waiters.every(({ call }) => takes(call))) {
@@ -340,7 +326,7 @@ export class ReadThrough {
     const now = clock.now();
     if (
       !flight.call.isForced &&
-      this.#isBackedOff(flight.at, now) &&
+      this.#isBackedOff(flight.key.local, now) &&
       flight.waiters.every(({ call }) => canServeOnError(flight.fallback, now, call.policy))
     ) {
       this.#waiters.end(flight);
@@ -361,7 +347,7 @@ export class ReadThrough {
       if (isCounted && !loads.tryTake() && !(await loads.take(flight.whenSettled()))) return;
       try {
         const acquired = await this.#loadedStore.acquire(flight);
-        this.#context.decisions?.note(flight.at, "lease", describeLease(acquired, flight));
+        this.#context.decisions?.note(flight.key.local, "lease", describeLease(acquired, flight));
         if (acquired.kind === "held" || acquired.kind === "entry") elsewhere = acquired;
         else if (!flight.isOver) await this.#loadAndStore(flight, acquired.pinned);
       } finally {
@@ -429,11 +415,11 @@ export class ReadThrough {
       () => {
         flight.running = whileLoading(
           this.#context,
-          flight.at,
+          flight.key.local,
           () =>
             new Load(
               {
-                key: call.key,
+                key: call.key.name,
                 load: call.load,
                 reason: flight.reason,
                 background: flight.isBackground,
@@ -447,7 +433,7 @@ export class ReadThrough {
         );
         return flight.running.outcome;
       },
-      () => ({ ...this.#waiters.keyEvent(call), reason: flight.reason, background: flight.isBackground }),
+      () => ({ ...this.#waiters.keyEvent(call.key), reason: flight.reason, background: flight.isBackground }),
     );
     meter.loads += 1;
     let loaded: Loaded;
@@ -455,10 +441,14 @@ export class ReadThrough {
       loaded = await outcome;
     } catch (error) {
       meter.loadErrors += 1;
-      this.#context.decisions?.note(flight.at, "load", `failed: ${error instanceof Error ? error.name : typeof error}`);
+      this.#context.decisions?.note(
+        flight.key.local,
+        "load",
+        `failed: ${error instanceof Error ? error.name : typeof error}`,
+      );
       this.#failed(flight, error);
       events["load:error"].emit({
-        ...this.#waiters.keyEvent(call),
+        ...this.#waiters.keyEvent(call.key),
         reason: flight.reason,
         background: flight.isBackground,
         durationMs: clock.now() - startedAt,
@@ -470,21 +460,21 @@ export class ReadThrough {
     meter.load.record(durationMs);
     if (flight.isOver) return;
     flight.loaded = { value: loaded.value };
-    this.#backoffs.delete(flight.at);
+    this.#backoffs.delete(flight.key.local);
     this.#context.decisions?.note(
-      flight.at,
+      flight.key.local,
       "load",
       `${flight.reason}${flight.isBackground ? ", in the background" : ""}, ${Math.round(durationMs)} ms`,
     );
     const result = await this.#loadedStore.store(flight, loaded, pinned);
     this.#context.decisions?.note(
-      flight.at,
+      flight.key.local,
       "store",
       `${result}${flight.fencedBy === undefined ? "" : ` by ${flight.fencedBy}`}${result === "stored" && flight.lease !== undefined ? `, version ${flight.lease.token}` : ""}`,
     );
     if (events.load.isObserved)
       events.load.emit({
-        ...this.#waiters.keyEvent(call),
+        ...this.#waiters.keyEvent(call.key),
         reason: flight.reason,
         background: flight.isBackground,
         durationMs,
@@ -497,7 +487,7 @@ export class ReadThrough {
   #failed(flight: Flight, error: unknown): void {
     if (flight.isOver) return;
     if (this.#waiters.fallbackOf(flight) !== undefined)
-      this.#backOff(flight.at, this.#context.clock.now() + flight.call.policy.errorBackoffMs);
+      this.#backOff(flight.key.local, this.#context.clock.now() + flight.call.policy.errorBackoffMs);
     // Out of the way in this very tick: whoever comes next starts anew, and never beside it.
     this.#waiters.end(flight);
     this.#waiters.failAll(flight, error);

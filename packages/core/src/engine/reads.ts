@@ -4,6 +4,7 @@ import { judge, lifeOf, newer, type Entry, type Windows } from "../entry/entry.t
 import type { NamespaceContext } from "./call.ts";
 import { unasked } from "../tiers/recovery.ts";
 import { Guard } from "./flights.ts";
+import type { EntryKey } from "../entry/key.ts";
 import type { ReadRequest } from "../tiers/entry-tier.ts";
 
 /** What is known about an entry, for people and for tests. */
@@ -23,12 +24,6 @@ export interface EntryInfo {
   readonly encoding?: { readonly format: string; readonly compressor: string; readonly bytes: number };
 }
 
-/** A key that is read, with its local key. */
-export interface ReadKey {
-  readonly key: string;
-  readonly at: string;
-}
-
 /** Reading without a loader. Never loads, never fails for a backend's sake. */
 export class Reads {
   readonly #context: EngineContext;
@@ -39,18 +34,19 @@ export class Reads {
     this.#waiters = waiters;
   }
 
-  get(namespace: NamespaceContext, { key, at }: ReadKey, allowStale: boolean): Promise<unknown> {
-    const { local, clock, flights } = this.#context;
+  get(namespace: NamespaceContext, key: EntryKey, allowStale: boolean): Promise<unknown> {
+    const { local, clock, flights, recovery } = this.#context;
     const startedAt = clock.now();
-    const held = local?.get(at, startedAt);
+    const held = local?.get(key.local, startedAt);
     const { remote } = namespace;
     if (remote === undefined || isFresh(held, startedAt))
       return Promise.resolve(this.#answer(namespace, key, startedAt, held, undefined, allowStale));
     const guard = new Guard();
-    flights.add(at, guard);
-    const read = this.#isCovered(namespace, key, namespace.keySpace.tagPrefixes)
-      ? this.#readAfterReplay(namespace, key)
-      : remote.read(this.#request(namespace, key), remote.deadlineMs);
+    flights.add(key.local, guard);
+    const read =
+      recovery?.coversTagged(key, NO_TAGS) === true
+        ? this.#readAfterReplay(namespace, key)
+        : remote.read(this.#request(namespace, key), remote.deadlineMs);
     return read.then(
       (found) => this.#answer(namespace, key, startedAt, held, this.#promote(namespace, key, guard, found), allowStale),
       () => {
@@ -59,7 +55,7 @@ export class Reads {
           namespace,
           key,
           startedAt,
-          held ?? local?.unconfirmed(at, clock.now()),
+          held ?? local?.unconfirmed(key.local, clock.now()),
           undefined,
           allowStale,
         );
@@ -70,62 +66,60 @@ export class Reads {
   /** In the order of `keys`; what is missing locally is read in one trip. */
   async getMany(
     namespace: NamespaceContext,
-    keys: readonly ReadKey[],
+    keys: readonly EntryKey[],
     allowStale: boolean,
   ): Promise<readonly unknown[]> {
-    const { local, clock, flights } = this.#context;
+    const { local, clock, flights, recovery } = this.#context;
     const startedAt = clock.now();
-    const held = keys.map(({ at }) => local?.get(at, startedAt));
+    const held = keys.map((key) => local?.get(key.local, startedAt));
     const { remote } = namespace;
     const found = new Array<Entry | undefined>(keys.length);
     if (remote !== undefined) {
       const asked = [...keys.keys()].filter((i) => !isFresh(held[i], startedAt));
       const guards = asked.map((i) => {
         const guard = new Guard();
-        flights.add(keys[i]!.at, guard);
+        flights.add(keys[i]!.local, guard);
         return guard;
       });
-      const isCovered = asked.map((i) => this.#isCovered(namespace, keys[i]!.key, namespace.keySpace.tagPrefixes));
+      const isCovered = asked.map((i) => recovery?.coversTagged(keys[i]!, NO_TAGS) === true);
       const sent = remote
         .readMany(
-          asked.filter((_, n) => !isCovered[n]).map((i) => this.#request(namespace, keys[i]!.key)),
+          asked.filter((_, n) => !isCovered[n]).map((i) => this.#request(namespace, keys[i]!)),
           remote.deadlineMs,
         )
         .values();
       const outcomes = await Promise.allSettled(
-        asked.map((i, n) =>
-          isCovered[n] === true ? this.#readAfterReplay(namespace, keys[i]!.key) : sent.next().value!,
-        ),
+        asked.map((i, n) => (isCovered[n] === true ? this.#readAfterReplay(namespace, keys[i]!) : sent.next().value!)),
       );
       for (const [n, outcome] of outcomes.entries()) {
         const i = asked[n]!;
         const guard = guards[n]!;
         if (outcome.status === "fulfilled") {
-          found[i] = this.#promote(namespace, keys[i]!.key, guard, outcome.value);
+          found[i] = this.#promote(namespace, keys[i]!, guard, outcome.value);
         } else {
           flights.remove(guard);
           held[i] ??= local?.unconfirmed(guard.at, clock.now());
         }
       }
     }
-    return keys.map(({ key }, i) => this.#answer(namespace, key, startedAt, held[i], found[i], allowStale));
+    return keys.map((key, i) => this.#answer(namespace, key, startedAt, held[i], found[i], allowStale));
   }
 
   /** A peek that found no fresh copy counts as a miss, like every call. */
-  nothingToPeek(namespace: NamespaceContext, key: string): undefined {
+  nothingToPeek(namespace: NamespaceContext, key: EntryKey): undefined {
     this.#waiters.count({ namespace, key, startedAt: this.#context.clock.now() }, MISS, false);
   }
 
-  async inspect(namespace: NamespaceContext, { key, at }: ReadKey): Promise<EntryInfo | undefined> {
+  async inspect(namespace: NamespaceContext, key: EntryKey): Promise<EntryInfo | undefined> {
     const { local, clock } = this.#context;
     const { remote } = namespace;
-    let held = local?.get(at, clock.now());
+    let held = local?.get(key.local, clock.now());
     let found: Entry | undefined;
     if (held === undefined && remote !== undefined) {
       try {
         found = await this.#inspected(namespace, key);
       } catch {
-        held = local?.unconfirmed(at, clock.now());
+        held = local?.unconfirmed(key.local, clock.now());
       }
     }
     const entry = held ?? found;
@@ -142,57 +136,39 @@ export class Reads {
     };
   }
 
-  async #inspected(namespace: NamespaceContext, key: string): Promise<Entry | undefined> {
+  async #inspected(namespace: NamespaceContext, key: EntryKey): Promise<Entry | undefined> {
     const found = await this.#readAfterReplay(namespace, key);
     const entry = found && this.#context.tags.hold(found, this.#context.clock.now());
-    return entry === undefined || this.#isCovered(namespace, key, entry.dependsOn) ? undefined : entry;
+    return entry === undefined || this.#context.recovery?.covers(key, entry.dependsOn) === true ? undefined : entry;
   }
 
   /** What a read found, promoted unless something newer happened meanwhile. */
-  #promote(namespace: NamespaceContext, key: string, guard: Guard, found: Entry | undefined): Entry | undefined {
-    const { flights, local, clock, tags, trust } = this.#context;
-    const { at } = guard;
+  #promote(namespace: NamespaceContext, key: EntryKey, guard: Guard, found: Entry | undefined): Entry | undefined {
+    const { flights, local, clock, tags } = this.#context;
     flights.remove(guard);
     const entry = found && tags.hold(found, clock.now());
-    if (entry === undefined || this.#isCovered(namespace, key, entry.dependsOn)) return undefined;
+    if (entry === undefined || this.#context.recovery?.covers(key, entry.dependsOn) === true) return undefined;
     if (isFresh(entry, clock.now()) && !guard.isTainted)
-      local?.put(
-        at,
-        entry,
-        namespace.policy.localTtlMs ?? Infinity,
-        flights.isUntainted(guard) ? trust.epoch : trust.unconfirmed,
-      );
+      local?.put(key.local, entry, namespace.policy.localTtlMs ?? Infinity, flights.copyEpoch(guard));
     return entry;
   }
 
-  /** Whether an invalidation that waits for the backend covers what would be found there. */
-  #isCovered({ keySpace }: NamespaceContext, key: string, dependsOn: readonly string[]): boolean {
-    const { recovery } = this.#context;
-    return recovery !== undefined && recovery.size !== 0 && recovery.covers(keySpace, key, dependsOn);
-  }
-
-  async #readAfterReplay(namespace: NamespaceContext, key: string): Promise<Entry | undefined> {
+  async #readAfterReplay(namespace: NamespaceContext, key: EntryKey): Promise<Entry | undefined> {
     const { clock, recovery } = this.#context;
     const { deadlineMs } = namespace.remote!;
     const startedAt = clock.now();
-    if (this.#isCovered(namespace, key, namespace.keySpace.tagPrefixes)) await recovery!.replayWithin(deadlineMs);
-    if (this.#isCovered(namespace, key, namespace.keySpace.tagPrefixes)) throw unasked(namespace.remote!.label);
+    if (recovery?.coversTagged(key, NO_TAGS) === true) await recovery.replayWithin(deadlineMs);
+    if (recovery?.coversTagged(key, NO_TAGS) === true) throw unasked(namespace.remote!.label);
     return namespace.remote!.read(this.#request(namespace, key), deadlineMs - (clock.now() - startedAt));
   }
 
-  #request(namespace: NamespaceContext, key: string): ReadRequest {
-    return {
-      keySpace: namespace.keySpace,
-      key,
-      schema: namespace.schema,
-      expectedTags: NO_TAGS,
-      tagSequence: this.#context.tags.sequence,
-    };
+  #request({ schema }: NamespaceContext, key: EntryKey): ReadRequest {
+    return { key, schema, expectedTags: NO_TAGS, tagSequence: this.#context.tags.sequence };
   }
 
   #answer(
     namespace: NamespaceContext,
-    key: string,
+    key: EntryKey,
     startedAt: number,
     held: Entry | undefined,
     found: Entry | undefined,

@@ -2,7 +2,7 @@ import type { EngineContext } from "./context.ts";
 import { lifeOf, canServeOnError, type Entry } from "../entry/entry.ts";
 import { LoadTimeoutError } from "../contracts/errors.ts";
 import type { GetOrSetCall } from "./call.ts";
-import { localKey } from "../entry/key.ts";
+import type { EntryKey } from "../entry/key.ts";
 import { Waiter, type Flight } from "./flights.ts";
 import type { Served } from "../entry/policy.ts";
 
@@ -106,7 +106,7 @@ export class Waiters {
     flights.remove(flight);
     flight.settled();
     // What it stored or gave up, others here may be waiting for.
-    if (flight.lease !== undefined) flights.wake(flight.at);
+    if (flight.lease !== undefined) flights.wake(flight.key.local);
   }
 
   /** @param takes who is answered; everyone without it. */
@@ -186,7 +186,7 @@ export class Waiters {
     const { meter, local, events, clock, decisions } = this.#context;
     const { remote } = call.namespace;
     decisions?.note(
-      localKey(call.namespace.keySpace, call.key),
+      call.key.local,
       "call",
       tier === undefined ? status : `${status}, from ${tier}${cause === undefined ? "" : ` (${cause})`}`,
     );
@@ -202,13 +202,13 @@ export class Waiters {
       case "hit":
         meter.hits += 1;
         if (events.hit.isObserved)
-          events.hit.emit({ ...this.keyEvent(call), tier: tier!, durationMs: clock.now() - call.startedAt });
+          events.hit.emit({ ...this.keyEvent(call.key), tier: tier!, durationMs: clock.now() - call.startedAt });
         return;
       case "stale":
         meter.staleHits += 1;
         if (events.stale.isObserved)
           events.stale.emit({
-            ...this.keyEvent(call),
+            ...this.keyEvent(call.key),
             tier: tier!,
             durationMs: clock.now() - call.startedAt,
             cause: cause!,
@@ -217,16 +217,12 @@ export class Waiters {
       case "miss":
         meter.misses += 1;
         if (events.miss.isObserved)
-          events.miss.emit({ ...this.keyEvent(call), durationMs: clock.now() - call.startedAt });
+          events.miss.emit({ ...this.keyEvent(call.key), durationMs: clock.now() - call.startedAt });
     }
   }
 
-  keyEvent(call: Pick<GetOrSetCall, "namespace" | "key">): {
-    cache: string;
-    namespace: readonly string[];
-    key: string;
-  } {
-    return { cache: this.#context.name, namespace: call.namespace.keySpace.path, key: call.key };
+  keyEvent({ space, name }: EntryKey): { cache: string; namespace: readonly string[]; key: string } {
+    return { cache: this.#context.name, namespace: space.path, key: name };
   }
 }
 

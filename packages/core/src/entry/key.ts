@@ -75,6 +75,21 @@ export function keySpaceBelow(parent: KeySpace, name: string, localOnly: boolean
   };
 }
 
+/** The key of one entry, in each of the forms that the cache needs. Made once for a call. */
+export interface EntryKey {
+  readonly space: KeySpace;
+  /** As the caller gave it. */
+  readonly name: string;
+  /** In the local tier. */
+  readonly local: string;
+  /** In a backend. */
+  readonly backend: string;
+}
+
+export function entryKey(space: KeySpace, name: string): EntryKey {
+  return { space, name, local: localKey(space, name), backend: space.backendPrefix + name };
+}
+
 /** The key of `key` in the local tier. */
 export function localKey(keySpace: KeySpace, key: string): string {
   if (keySpace.localPrefix !== "") return keySpace.localPrefix + key;

@@ -1,15 +1,14 @@
 import type { Backend, DeleteStatus, TagVersion, TagVersions } from "../contracts/backend.ts";
 import type { Encoded } from "../entry/codec.ts";
 import type { Entry } from "../entry/entry.ts";
-import type { KeySpace } from "../entry/key.ts";
+import type { EntryKey } from "../entry/key.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 import type { TierMeter } from "../primitives/meters.ts";
 
 /** One entry to read. */
 export interface ReadRequest {
-  readonly keySpace: KeySpace;
-  readonly key: string;
+  readonly key: EntryKey;
   readonly schema: StandardSchema<unknown> | undefined;
   /** Tags that the entry probably has: their versions are asked for in the same tick. */
   readonly expectedTags: readonly string[];
@@ -28,23 +27,22 @@ export type LeaseAnswer =
   | { readonly kind: "entry"; readonly seen: string; readonly entry: Entry | undefined }
   | { readonly kind: "held"; readonly heldForMs: number };
 
+/** An entry on its way to a backend: its value encoded, and the tag versions that it is stored under. */
+export interface EntryWrite {
+  readonly entry: Entry;
+  readonly encoded: Encoded;
+  readonly versions: readonly TagVersion[] | undefined;
+}
+
 /** One load of a key at a time, across processes. */
 export interface EntryLeases {
   acquire(request: ReadRequest, token: string, leaseMs: number, seen: string): Promise<LeaseAnswer>;
-  renew(key: string, keySpace: KeySpace, token: string, leaseMs: number): Promise<boolean>;
-  release(key: string, keySpace: KeySpace, token: string): Promise<void>;
+  renew(key: EntryKey, token: string, leaseMs: number): Promise<boolean>;
+  release(key: EntryKey, token: string): Promise<void>;
   /** `overtaken`: something newer happened, and nothing was stored. */
-  store(
-    entry: Entry,
-    encoded: Encoded,
-    versions: readonly TagVersion[] | undefined,
-    key: string,
-    keySpace: KeySpace,
-    token: string,
-    seen: string,
-  ): Promise<"stored" | "refused" | "overtaken">;
+  store(key: EntryKey, write: EntryWrite, token: string, seen: string): Promise<"stored" | "refused" | "overtaken">;
   /** The version of the entry now; `''` for none. */
-  confirm(key: string, keySpace: KeySpace): Promise<string>;
+  confirm(key: EntryKey): Promise<string>;
 }
 
 /** What is heard of a backend. Keys and tags are as the cache gave them. */
@@ -78,16 +76,10 @@ export interface EntryTier {
   readMany(requests: readonly ReadRequest[], budgetMs: number): readonly Promise<Entry | undefined>[];
   /** Throws, or rejects with, `EncodeError` when the value cannot be written. */
   encode(value: unknown): Awaitable<Encoded>;
-  /** Sends the entry, its value encoded before, under these tag versions and `entry.version`. */
-  write(
-    entry: Entry,
-    encoded: Encoded,
-    versions: readonly TagVersion[] | undefined,
-    key: string,
-    keySpace: KeySpace,
-  ): Promise<"stored" | "refused">;
-  remove(key: string, keySpace: KeySpace): Promise<DeleteStatus>;
-  markStale(key: string, keySpace: KeySpace): Promise<"stale" | "missing">;
+  /** Sends the entry under `entry.version`. */
+  write(key: EntryKey, write: EntryWrite): Promise<"stored" | "refused">;
+  remove(key: EntryKey): Promise<DeleteStatus>;
+  markStale(key: EntryKey): Promise<"stale" | "missing">;
   connect(): Promise<void>;
   /** What was heard of this backend, which may be none of its own. */
   heard(backend: Backend, news: News): void;

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { BackendUnavailableError, EncodeError } from "../contracts/errors.ts";
 import { createEvents, type CacheEvents } from "../contracts/events.ts";
-import { keySpaceBelow, rootKeySpace } from "../entry/key.ts";
+import { entryKey, keySpaceBelow, rootKeySpace } from "../entry/key.ts";
 import { orPending, Recovery } from "./recovery.ts";
 import { gate, type Gate } from "../testing/gate.ts";
 import { flush, outcome } from "../testing/outcome.ts";
@@ -42,10 +42,10 @@ function recovery({
       get retryInMs() {
         return retryInMs;
       },
-      remove: (key, keySpace) => send(`remove ${keySpace.backendPrefix}${key}`).then(() => "deleted"),
+      remove: (key) => send(`remove ${key.backend}`).then(() => "deleted"),
       versions: hasVersions ? { renew: (tags, mode) => send(`${mode} ${tags.join()}`) } : undefined,
     },
-    replayed: ({ key, keys }) => replayed.push(key ?? keys!.join()),
+    replayed: { key: (key) => replayed.push(key.name), tags: (_, tags) => replayed.push(tags.join()) },
   });
 }
 
@@ -60,16 +60,16 @@ beforeEach(() => {
 describe("what waits", () => {
   it("is one per key, whatever happened to it, and covers that key alone", () => {
     const one = recovery();
-    expect([one.size, one.covers(root, "k", [])]).toEqual([0, false]);
-    one.addKey(root, "k");
-    one.addKey(root, "k");
-    one.addKey(users, "k");
+    expect([one.size, one.covers(entryKey(root, "k"), [])]).toEqual([0, false]);
+    one.addKey(entryKey(root, "k"));
+    one.addKey(entryKey(root, "k"));
+    one.addKey(entryKey(users, "k"));
     expect(one.size).toBe(2);
     expect([
-      one.covers(root, "k", []),
-      one.covers(users, "k", []),
-      one.covers(root, "j", []),
-      one.covers(users, "users", []),
+      one.covers(entryKey(root, "k"), []),
+      one.covers(entryKey(users, "k"), []),
+      one.covers(entryKey(root, "j"), []),
+      one.covers(entryKey(users, "users"), []),
     ]).toEqual([true, true, false, false]);
   });
 
@@ -78,20 +78,27 @@ describe("what waits", () => {
     one.addTags(users, ["{~shop}:users::t", "{~shop}:users::u"], "hard", 1);
     expect(one.size).toBe(2);
     expect([
-      one.covers(users, "k", users.tagPrefixes),
-      one.covers(users, "k", ["{~shop}::", "{~shop}:users::t"]),
+      one.covers(entryKey(users, "k"), users.tagPrefixes),
+      one.covers(entryKey(users, "k"), ["{~shop}::", "{~shop}:users::t"]),
     ]).toEqual([false, true]);
     one.addTags(users, ["{~shop}:users::"], "hard", 2);
-    expect([one.covers(users, "k", users.tagPrefixes), one.covers(root, "k", root.tagPrefixes)]).toEqual([true, false]);
+    expect([
+      one.covers(entryKey(users, "k"), users.tagPrefixes),
+      one.covers(entryKey(root, "k"), root.tagPrefixes),
+    ]).toEqual([true, false]);
   });
 
   it("is forgotten when a newer write of the key was acknowledged", () => {
     const one = recovery();
-    one.addKey(root, "k");
-    one.addKey(users, "k");
-    one.forgetKey(users, "k");
-    one.forgetKey(root, "j");
-    expect([one.size, one.covers(root, "k", []), one.covers(users, "k", [])]).toEqual([1, true, false]);
+    one.addKey(entryKey(root, "k"));
+    one.addKey(entryKey(users, "k"));
+    one.forgetKey(entryKey(users, "k"));
+    one.forgetKey(entryKey(root, "j"));
+    expect([one.size, one.covers(entryKey(root, "k"), []), one.covers(entryKey(users, "k"), [])]).toEqual([
+      1,
+      true,
+      false,
+    ]);
   });
 
   it.for<readonly [string, readonly ["hard" | "soft", number][], readonly ["hard" | "soft", number], number]>([
@@ -129,8 +136,8 @@ describe("what waits", () => {
 describe("replay", () => {
   it("invalidates, tags first, reports each when it was acknowledged, and tells the sum", async () => {
     const one = recovery();
-    one.addKey(root, "a");
-    one.addKey(users, "b");
+    one.addKey(entryKey(root, "a"));
+    one.addKey(entryKey(users, "b"));
     one.addTags(root, ["{~shop}::t", "{~shop}::u"], "soft", 1);
     one.addTags(root, ["{~shop}::u"], "hard", 2);
     await one.replay();
@@ -145,19 +152,19 @@ describe("replay", () => {
 
   it("covers until it was acknowledged", async () => {
     const one = recovery();
-    one.addKey(root, "a");
+    one.addKey(entryKey(root, "a"));
     held = gate();
     const replay = one.replay();
     await held.arrived();
-    expect(one.covers(root, "a", [])).toBe(true);
+    expect(one.covers(entryKey(root, "a"), [])).toBe(true);
     held.open();
     await replay;
-    expect(one.covers(root, "a", [])).toBe(false);
+    expect(one.covers(entryKey(root, "a"), [])).toBe(false);
   });
 
   it("is one at a time", async () => {
     const one = recovery();
-    one.addKey(root, "a");
+    one.addKey(entryKey(root, "a"));
     held = gate();
     const replays = [one.replay(), one.replay()];
     held.open();
@@ -167,11 +174,11 @@ describe("replay", () => {
 
   it("sends again what was added for the same key while it was under way", async () => {
     const one = recovery();
-    one.addKey(root, "a");
+    one.addKey(entryKey(root, "a"));
     held = gate();
     const replay = one.replay();
     await held.arrived();
-    one.addKey(root, "a");
+    one.addKey(entryKey(root, "a"));
     held.open();
     await replay;
     expect([sent, one.size]).toEqual([["remove shop::a", "remove shop::a"], 0]);
@@ -180,7 +187,7 @@ describe("replay", () => {
   it("keeps what fails, never rejects, and tries again after a second, or when the tier is worth it", async () => {
     const one = recovery();
     isDown = true;
-    one.addKey(root, "a");
+    one.addKey(entryKey(root, "a"));
     one.addTags(root, ["{~shop}::t"], "hard", 1);
     clock.advance(999);
     await flush();
@@ -202,7 +209,7 @@ describe("replay", () => {
 
   it("goes through many, some at a time", async () => {
     const one = recovery();
-    for (let i = 0; i < 350; i += 1) one.addKey(root, `k${i}`);
+    for (let i = 0; i < 350; i += 1) one.addKey(entryKey(root, `k${i}`));
     held = gate();
     const replay = one.replay();
     await held.arrived(100);
@@ -216,14 +223,14 @@ describe("replay", () => {
   it("tries nothing again once it was stopped, not even what is under way", async () => {
     const one = recovery();
     isDown = true;
-    one.addKey(root, "a");
+    one.addKey(entryKey(root, "a"));
     held = gate();
     const replay = one.replay();
     await held.arrived();
     one.stop();
     held.open();
     await replay;
-    one.addKey(root, "b");
+    one.addKey(entryKey(root, "b"));
     isDown = false;
     clock.advance("1h");
     await flush();
@@ -234,49 +241,49 @@ describe("replay", () => {
 describe("more than 10,000", () => {
   it("become a clear of the whole cache, which covers everything", async () => {
     const one = recovery();
-    for (let i = 0; i < 10_000; i += 1) one.addKey(users, `k${i}`);
-    expect([one.size, one.covers(root, "other", root.tagPrefixes)]).toEqual([10_000, false]);
+    for (let i = 0; i < 10_000; i += 1) one.addKey(entryKey(users, `k${i}`));
+    expect([one.size, one.covers(entryKey(root, "other"), root.tagPrefixes)]).toEqual([10_000, false]);
     one.addTags(users, ["{~shop}:users::t"], "soft", 1);
     expect(one.size).toBe(1);
-    expect([one.covers(root, "other", root.tagPrefixes), one.covers(users, "k5", users.tagPrefixes)]).toEqual([
-      true,
-      true,
-    ]);
-    one.addKey(users, "after");
+    expect([
+      one.covers(entryKey(root, "other"), root.tagPrefixes),
+      one.covers(entryKey(users, "k5"), users.tagPrefixes),
+    ]).toEqual([true, true]);
+    one.addKey(entryKey(users, "after"));
     await one.replay();
     expect(sent).toEqual(["hard {~shop}::", "remove shop:users::after"]);
     expect(told).toMatchObject([{ replayed: 2, overflowed: true }]);
-    one.addKey(root, "a");
+    one.addKey(entryKey(root, "a"));
     await one.replay();
     expect(told[1]).toMatchObject({ replayed: 1, overflowed: false });
   });
 
   it("that clear is covered by no tag call of later, and by no key", () => {
     const one = recovery();
-    for (let i = 0; i <= 10_000; i += 1) one.addKey(users, `k${i}`);
+    for (let i = 0; i <= 10_000; i += 1) one.addKey(entryKey(users, `k${i}`));
     one.forgetTags(["{~shop}::"], "hard", 1_000_000);
-    one.forgetKey(users, "k1");
+    one.forgetKey(entryKey(users, "k1"));
     expect(one.size).toBe(1);
   });
 
   it("lose the oldest where there are no tag versions", () => {
     const one = recovery({ hasVersions: false });
-    for (let i = 0; i <= 10_000; i += 1) one.addKey(root, `k${i}`);
-    expect([one.size, one.covers(root, "k0", []), one.covers(root, "k1", []), one.covers(root, "k10000", [])]).toEqual([
-      10_000,
-      false,
-      true,
-      true,
-    ]);
+    for (let i = 0; i <= 10_000; i += 1) one.addKey(entryKey(root, `k${i}`));
+    expect([
+      one.size,
+      one.covers(entryKey(root, "k0"), []),
+      one.covers(entryKey(root, "k1"), []),
+      one.covers(entryKey(root, "k10000"), []),
+    ]).toEqual([10_000, false, true, true]);
   });
 });
 
 describe("what was acknowledged", () => {
   it("is issued again when the server was replaced: what is within the window", async () => {
     const one = recovery({ reissueWindowMs: 30_000 });
-    one.acknowledgedKey(users, "before");
+    one.acknowledgedKey(entryKey(users, "before"));
     clock.advance(30_001);
-    one.acknowledgedKey(users, "k");
+    one.acknowledgedKey(entryKey(users, "k"));
     one.acknowledgedTags(users, ["{~shop}:users::t"], "soft", 1);
     one.reissue();
     await flush();
@@ -287,7 +294,7 @@ describe("what was acknowledged", () => {
     for (const count of [10_001, 12_500]) {
       sent = [];
       const one = recovery({ reissueWindowMs: 30_000 });
-      for (let i = 0; i < count; i += 1) one.acknowledgedKey(users, `k${i}`);
+      for (let i = 0; i < count; i += 1) one.acknowledgedKey(entryKey(users, `k${i}`));
       clock.advance(30_000);
       one.reissue();
       await one.replay();
@@ -298,9 +305,9 @@ describe("what was acknowledged", () => {
 
   it("is no clear when there were more, but most are beyond the window", async () => {
     const one = recovery({ reissueWindowMs: 30_000 });
-    for (let i = 0; i < 9_000; i += 1) one.acknowledgedKey(users, `old${i}`);
+    for (let i = 0; i < 9_000; i += 1) one.acknowledgedKey(entryKey(users, `old${i}`));
     clock.advance(30_001);
-    for (let i = 0; i < 9_000; i += 1) one.acknowledgedKey(users, `new${i}`);
+    for (let i = 0; i < 9_000; i += 1) one.acknowledgedKey(entryKey(users, `new${i}`));
     one.reissue();
     await one.replay();
     expect([sent.length, sent.includes("hard {~shop}::")]).toEqual([9_000, false]);
@@ -308,7 +315,7 @@ describe("what was acknowledged", () => {
 
   it("counts as acknowledged anew once it was replayed, or issued again", async () => {
     const one = recovery({ reissueWindowMs: 30_000 });
-    one.addKey(users, "pending");
+    one.addKey(entryKey(users, "pending"));
     one.addTags(users, ["{~shop}:users::pending"], "soft", 1);
     await one.replay();
     for (let i = 0; i < 3; i += 1) {
@@ -325,7 +332,7 @@ describe("what was acknowledged", () => {
 
   it("loses the oldest of more than 10,000 where there are no tag versions, and tells so", async () => {
     const one = recovery({ reissueWindowMs: 30_000, hasVersions: false });
-    for (let i = 0; i < 12_500; i += 1) one.acknowledgedKey(users, `k${i}`);
+    for (let i = 0; i < 12_500; i += 1) one.acknowledgedKey(entryKey(users, `k${i}`));
     one.reissue();
     await one.replay();
     expect([one.size, sent.length, sent.includes("remove shop:users::k12499"), told.at(-1)?.overflowed]).toEqual([
@@ -340,23 +347,23 @@ describe("what was acknowledged", () => {
 describe("orPending", () => {
   it("gives what the write gives, and forgets what waited for the key", async () => {
     const one = recovery();
-    one.addKey(root, "k");
-    expect(await orPending(one, root, "k", async () => "stored")).toBe("stored");
+    one.addKey(entryKey(root, "k"));
+    expect(await orPending(one, entryKey(root, "k"), async () => "stored")).toBe("stored");
     expect(one.size).toBe(0);
-    expect(await orPending(undefined, root, "k", async () => "stored")).toBe("stored");
+    expect(await orPending(undefined, entryKey(root, "k"), async () => "stored")).toBe("stored");
   });
 
   it("remembers the key where the write failed", async () => {
     const one = recovery();
-    expect(await orPending(one, root, "k", () => Promise.reject(UNANSWERED))).toBe("pending");
-    expect(one.covers(root, "k", [])).toBe(true);
-    expect(await orPending(undefined, root, "k", () => Promise.reject(UNANSWERED))).toBe("pending");
+    expect(await orPending(one, entryKey(root, "k"), () => Promise.reject(UNANSWERED))).toBe("pending");
+    expect(one.covers(entryKey(root, "k"), [])).toBe(true);
+    expect(await orPending(undefined, entryKey(root, "k"), () => Promise.reject(UNANSWERED))).toBe("pending");
   });
 
   it("passes on what can never be written, and remembers nothing", async () => {
     const one = recovery();
     const error = new EncodeError("no such type");
-    await expect(orPending(one, root, "k", () => Promise.reject(error))).rejects.toBe(error);
+    await expect(orPending(one, entryKey(root, "k"), () => Promise.reject(error))).rejects.toBe(error);
     expect(one.size).toBe(0);
   });
 });

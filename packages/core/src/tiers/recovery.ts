@@ -2,21 +2,23 @@ import type { TagVersions } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { BackendUnavailableError, EncodeError } from "../contracts/errors.ts";
 import type { Events } from "../contracts/events.ts";
-import type { KeySpace } from "../entry/key.ts";
+import { dependencies, type EntryKey, type KeySpace } from "../entry/key.ts";
 import type { EntryTier } from "./entry-tier.ts";
 import { tagKeys } from "../tags/tag-events.ts";
 
-/** An invalidation that the backend has not acknowledged. */
-interface PendingKey {
-  readonly keySpace: KeySpace;
-  readonly key: string;
-}
+/** An invalidation of tags that the backend has not acknowledged. */
 interface PendingTags {
   readonly keySpace: KeySpace;
   readonly keys: readonly string[];
   readonly mode: "hard" | "soft";
   /** `Tags.now` when it was called. */
   readonly callSequence: number;
+}
+
+/** Called when a replay was acknowledged: an answer that was read meanwhile may be older. */
+interface ReplayedOf {
+  key(key: EntryKey): void;
+  tags(space: KeySpace, tags: readonly string[]): void;
 }
 
 /** What a recovery needs of the tier that it replays in. */
@@ -38,15 +40,10 @@ export class Recovery {
   readonly #events: Events;
   readonly #cache: string;
   readonly #root: KeySpace;
-  /** Called when a replay was acknowledged: what was read meanwhile may be older. */
-  readonly #replayed: (pending: {
-    readonly keySpace: KeySpace;
-    readonly key?: string;
-    readonly keys?: readonly string[];
-  }) => void;
+  readonly #replayed: ReplayedOf;
   /** Of a backend that tells when another server answers. */
   readonly #issued: IssuedInvalidations | undefined;
-  readonly #keys = new Map<string, PendingKey>();
+  readonly #keys = new Map<string, EntryKey>();
   readonly #tags = new Map<string, PendingTags>();
   #overflowed = false;
   #isStopped = false;
@@ -59,11 +56,7 @@ export class Recovery {
     readonly events: Events;
     readonly cache: string;
     readonly root: KeySpace;
-    readonly replayed: (pending: {
-      readonly keySpace: KeySpace;
-      readonly key?: string;
-      readonly keys?: readonly string[];
-    }) => void;
+    readonly replayed: ReplayedOf;
     /** How far back invalidations are remembered after their acknowledgement, in milliseconds. @default 0 */
     readonly reissueWindowMs?: number;
   }) {
@@ -81,8 +74,8 @@ export class Recovery {
     return this.#keys.size + this.#tags.size;
   }
 
-  addKey(keySpace: KeySpace, key: string): void {
-    this.#keys.set(keySpace.backendPrefix + key, { keySpace, key });
+  addKey(key: EntryKey): void {
+    this.#keys.set(key.backend, key);
     this.#added();
   }
 
@@ -100,14 +93,14 @@ export class Recovery {
   }
 
   /** A newer write of this key was acknowledged: nothing older is there to remove. */
-  forgetKey(keySpace: KeySpace, key: string): void {
-    if (this.#keys.size !== 0) this.#keys.delete(keySpace.backendPrefix + key);
+  forgetKey(key: EntryKey): void {
+    if (this.#keys.size !== 0) this.#keys.delete(key.backend);
   }
 
   /** As {@link forgetKey}, of a write that replaced or removed what was there: should the backend forget it, it is issued again. */
-  acknowledgedKey(keySpace: KeySpace, key: string): void {
-    this.forgetKey(keySpace, key);
-    this.#issued?.addKey(keySpace, key);
+  acknowledgedKey(key: EntryKey): void {
+    this.forgetKey(key);
+    this.#issued?.addKey(key);
   }
 
   /** A call on these tags was acknowledged. It covers what was called before it; a hard one a soft one, and not the other way round. */
@@ -132,13 +125,18 @@ export class Recovery {
     if (overflowed && this.#remote.versions !== undefined) this.addTags(this.#root, tagKeys(this.#root, []), "hard", 0);
     this.#overflowed ||= overflowed;
     for (const { keySpace, keys: each, mode } of tags) this.addTags(keySpace, each, mode, 0);
-    for (const { keySpace, key } of keys) this.addKey(keySpace, key);
+    for (const key of keys) this.addKey(key);
     if (this.size !== 0) void this.replay();
   }
 
   /** Whether the backend may hold something that an invalidation of this process was to remove. */
-  covers(keySpace: KeySpace, key: string, dependsOn: readonly string[]): boolean {
-    return this.#keys.has(keySpace.backendPrefix + key) || dependsOn.some((each) => this.#tags.has(each));
+  covers(key: EntryKey, dependsOn: readonly string[]): boolean {
+    return this.size !== 0 && (this.#keys.has(key.backend) || dependsOn.some((each) => this.#tags.has(each)));
+  }
+
+  /** As {@link covers}, of an entry with these tags. */
+  coversTagged(key: EntryKey, tags: readonly string[]): boolean {
+    return this.size !== 0 && this.covers(key, dependencies(key.space, tags));
   }
 
   /** Replays all there is: tags up to the first that the backend does not take, and keys likewise. Never rejects. */
@@ -176,7 +174,7 @@ export class Recovery {
         await this.#remote.versions!.renew(pending.keys, pending.mode);
         if (this.#tags.get(id) === pending) this.#tags.delete(id);
         this.#issued?.addTags(pending.keySpace, pending.keys, pending.mode);
-        this.#replayed(pending);
+        this.#replayed.tags(pending.keySpace, pending.keys);
         replayed += 1;
       }
     } catch {
@@ -185,11 +183,11 @@ export class Recovery {
     while (this.#keys.size !== 0) {
       const some = [...this.#keys].slice(0, AT_ONCE);
       const outcomes = await Promise.allSettled(
-        some.map(async ([id, pending]) => {
-          await this.#remote.remove(pending.key, pending.keySpace);
-          if (this.#keys.get(id) === pending) this.#keys.delete(id);
-          this.#issued?.addKey(pending.keySpace, pending.key);
-          this.#replayed(pending);
+        some.map(async ([id, key]) => {
+          await this.#remote.remove(key);
+          if (this.#keys.get(id) === key) this.#keys.delete(id);
+          this.#issued?.addKey(key);
+          this.#replayed.key(key);
           replayed += 1;
         }),
       );
@@ -231,7 +229,7 @@ export class Recovery {
 class IssuedInvalidations {
   readonly #clock: Clock;
   readonly #windowMs: number;
-  readonly #keys = new Map<string, PendingKey & { readonly at: number }>();
+  readonly #keys = new Map<string, { readonly key: EntryKey; readonly at: number }>();
   readonly #tags = new Map<string, Omit<PendingTags, "callSequence"> & { readonly at: number }>();
   #overflowedAt = -Infinity;
 
@@ -240,8 +238,8 @@ class IssuedInvalidations {
     this.#windowMs = windowMs;
   }
 
-  addKey(keySpace: KeySpace, key: string): void {
-    this.#add(this.#keys, keySpace.backendPrefix + key, { keySpace, key, at: this.#clock.now() });
+  addKey(key: EntryKey): void {
+    this.#add(this.#keys, key.backend, { key, at: this.#clock.now() });
   }
 
   addTags(keySpace: KeySpace, keys: readonly string[], mode: "hard" | "soft"): void {
@@ -258,14 +256,18 @@ class IssuedInvalidations {
 
   /** Those within the window. They are remembered anew when they have been issued again. */
   take(): {
-    readonly keys: readonly PendingKey[];
+    readonly keys: readonly EntryKey[];
     readonly tags: readonly Omit<PendingTags, "callSequence">[];
     readonly overflowed: boolean;
   } {
     const since = this.#clock.now() - this.#windowMs;
     const recent = <T extends { readonly at: number }>(all: Map<string, T>): readonly T[] =>
       [...all.values()].filter(({ at }) => at >= since);
-    return { keys: recent(this.#keys), tags: recent(this.#tags), overflowed: this.#overflowedAt >= since };
+    return {
+      keys: recent(this.#keys).map(({ key }) => key),
+      tags: recent(this.#tags),
+      overflowed: this.#overflowedAt >= since,
+    };
   }
 
   #add<T extends { readonly at: number }>(all: Map<string, T>, id: string, issued: T): void {
@@ -311,17 +313,16 @@ export const unasked = (label: string): BackendUnavailableError =>
  */
 export async function orPending<T>(
   recovery: Recovery | undefined,
-  keySpace: KeySpace,
-  key: string,
+  key: EntryKey,
   write: () => Promise<T>,
 ): Promise<T | "pending"> {
   try {
     const result = await write();
-    recovery?.acknowledgedKey(keySpace, key);
+    recovery?.acknowledgedKey(key);
     return result;
   } catch (error) {
     if (error instanceof EncodeError) throw error;
-    recovery?.addKey(keySpace, key);
+    recovery?.addKey(key);
     return "pending";
   }
 }

@@ -5,10 +5,10 @@ import type { Clock } from "../contracts/clock.ts";
 import { Codec, type Encoded } from "../entry/codec.ts";
 import { Deadlines } from "../primitives/deadlines.ts";
 import type { Entry } from "../entry/entry.ts";
-import type { EntryLeases, EntryTier, LeaseAnswer, News, ReadRequest } from "./entry-tier.ts";
+import type { EntryLeases, EntryTier, EntryWrite, LeaseAnswer, News, ReadRequest } from "./entry-tier.ts";
 import { BackendUnavailableError, CacheError, DecodeError } from "../contracts/errors.ts";
 import { traced, type Events, type TierState } from "../contracts/events.ts";
-import { dependencies, type KeySpace } from "../entry/key.ts";
+import { dependencies, type EntryKey, type KeySpace } from "../entry/key.ts";
 import { isThenable, whenReady } from "../primitives/once.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
 import { TierMeter } from "../primitives/meters.ts";
@@ -105,19 +105,19 @@ export class RemoteTier implements EntryTier {
   /** Sends the read, and that of the tag versions beside it, before it returns. */
   read(request: ReadRequest, budgetMs: number): Promise<Entry | undefined> {
     if (!this.#breaker.admits()) return Promise.reject(this.#refusal("read"));
-    const expected = dependencies(request.keySpace, request.expectedTags);
-    this.#aliases?.add(request.keySpace.backendPrefix + request.key);
+    const expected = dependencies(request.key.space, request.expectedTags);
+    this.#aliases?.add(request.key.backend);
     let answer: Promise<StoredEntry | undefined> | undefined;
     let current: Promise<Versions> | undefined;
     try {
-      answer = this.#backend.read(request.keySpace.backendPrefix + request.key);
+      answer = this.#backend.read(request.key.backend);
       if (request.isAfter === true || this.#table?.knows(expected) !== true) current = this.#judgedBy?.read(expected);
     } catch (error) {
       // What was sent beside it is not waited for.
       answer?.catch(ignore);
       answer = Promise.reject(error);
     }
-    return this.#bound("read", request.keySpace, budgetMs, (done, fail, sentAt) =>
+    return this.#bound("read", request.key.space, budgetMs, (done, fail, sentAt) =>
       this.#checkTags(request, expected, answer, current, sentAt, done, fail),
     );
   }
@@ -126,15 +126,15 @@ export class RemoteTier implements EntryTier {
   readMany(requests: readonly ReadRequest[], budgetMs: number): readonly Promise<Entry | undefined>[] {
     const batch = this.#backend.batch;
     if (batch === undefined || requests.length < 2) return requests.map((request) => this.read(request, budgetMs));
-    const { keySpace, expectedTags } = requests[0]!;
-    const expected = dependencies(keySpace, expectedTags);
-    if (this.#aliases !== undefined) for (const { key } of requests) this.#aliases.add(keySpace.backendPrefix + key);
+    const { key: first, expectedTags } = requests[0]!;
+    const expected = dependencies(first.space, expectedTags);
+    if (this.#aliases !== undefined) for (const { key } of requests) this.#aliases.add(key.backend);
     const isKnown = requests[0]!.isAfter !== true && this.#table?.knows(expected) === true;
     const sentAt = this.#clock.now();
     const outcomes = requests.map(() => Promise.withResolvers<Entry | undefined>());
-    this.#call("read", keySpace, budgetMs, async () => {
+    this.#call("read", first.space, budgetMs, async () => {
       const [stored, asked] = await Promise.all([
-        batch.read(requests.map(({ key }) => keySpace.backendPrefix + key)),
+        batch.read(requests.map(({ key }) => key.backend)),
         isKnown ? undefined : this.#judgedBy?.read(expected),
       ]);
       const versions =
@@ -152,7 +152,7 @@ export class RemoteTier implements EntryTier {
         return [];
       });
       const failed = (await Promise.all(later)).find((error) => error !== undefined);
-      if (failed !== undefined) this.#failed("read", keySpace, failed);
+      if (failed !== undefined) this.#failed("read", first.space, failed);
     }).catch((error: unknown) => {
       for (const { reject } of outcomes) reject(error);
     });
@@ -163,48 +163,33 @@ export class RemoteTier implements EntryTier {
     return this.#codec.encode(value);
   }
 
-  write(
-    entry: Entry,
-    encoded: Encoded,
-    versions: readonly TagVersion[] | undefined,
-    key: string,
-    keySpace: KeySpace,
-  ): Promise<"stored" | "refused"> {
-    return this.#stored<"stored" | "refused">(
-      entry,
-      encoded,
-      versions,
-      key,
-      keySpace,
-      async (stored) => {
-        await this.#backend.write(keySpace.backendPrefix + key, stored);
+  write(key: EntryKey, write: EntryWrite): Promise<"stored" | "refused"> {
+    return this.#stored<"stored" | "refused">(key, write, {
+      send: async (stored) => {
+        await this.#backend.write(key.backend, stored);
         return "stored";
       },
-      () => this.#refuse(key, keySpace),
-    );
+      refuse: () => this.#refuse(key),
+    });
   }
 
   /** @param refuse what becomes of an entry that is larger than `maxEntryBytes`. */
   async #stored<S extends string>(
-    entry: Entry,
-    encoded: Encoded,
-    versions: readonly TagVersion[] | undefined,
-    key: string,
-    keySpace: KeySpace,
-    send: (stored: StoredEntry) => Promise<S>,
-    refuse: () => Promise<S>,
+    key: EntryKey,
+    { entry, encoded, versions }: EntryWrite,
+    { send, refuse }: { readonly send: (stored: StoredEntry) => Promise<S>; readonly refuse: () => Promise<S> },
   ): Promise<S> {
     if (encoded.data.length > (this.#backend.maxEntryBytes ?? Infinity)) return refuse();
-    this.#aliases?.add(keySpace.backendPrefix + key);
+    this.#aliases?.add(key.backend);
     const startedAt = this.#clock.now();
     const stored = this.#codec.toStored(encoded, entry, versions, startedAt);
-    const status = await this.#call("write", keySpace, this.deadlineMs, () => send(stored));
-    this.#undecodable.delete(keySpace.backendPrefix + key);
+    const status = await this.#call("write", key.space, this.deadlineMs, () => send(stored));
+    this.#undecodable.delete(key.backend);
     if (status === "stored" && this.#events.store.isObserved)
       this.#events.store.emit({
         cache: this.#cache,
-        namespace: keySpace.path,
-        key,
+        namespace: key.space.path,
+        key: key.name,
         tier: this.label,
         durationMs: this.#clock.now() - startedAt,
         bytes: encoded.data.length,
@@ -213,20 +198,20 @@ export class RemoteTier implements EntryTier {
   }
 
   /** What was there is older than the entry that is refused. */
-  async #refuse(key: string, keySpace: KeySpace): Promise<"refused"> {
-    await this.remove(key, keySpace);
+  async #refuse(key: EntryKey): Promise<"refused"> {
+    await this.remove(key);
     return "refused";
   }
 
-  remove(key: string, keySpace: KeySpace): Promise<DeleteStatus> {
-    return this.#call("remove", keySpace, this.deadlineMs, () => this.#backend.remove(keySpace.backendPrefix + key));
+  remove(key: EntryKey): Promise<DeleteStatus> {
+    return this.#call("remove", key.space, this.deadlineMs, () => this.#backend.remove(key.backend));
   }
 
   /** A backend that cannot end freshness alone loses the entry: what must not be served as fresh is gone. */
-  async markStale(key: string, keySpace: KeySpace): Promise<"stale" | "missing"> {
+  async markStale(key: EntryKey): Promise<"stale" | "missing"> {
     const backend = this.#backend;
-    if (backend.markStale === undefined) return (await this.remove(key, keySpace)) === "deleted" ? "stale" : "missing";
-    return this.#call("markStale", keySpace, this.deadlineMs, () => backend.markStale!(keySpace.backendPrefix + key));
+    if (backend.markStale === undefined) return (await this.remove(key)) === "deleted" ? "stale" : "missing";
+    return this.#call("markStale", key.space, this.deadlineMs, () => backend.markStale!(key.backend));
   }
 
   async connect(): Promise<void> {
@@ -329,7 +314,7 @@ export class RemoteTier implements EntryTier {
             this.#clock,
           );
     try {
-      const decoded = this.#codec.decode(stored, request.keySpace, request.schema, sentAt, request.tagSequence);
+      const decoded = this.#codec.decode(stored, request.key.space, request.schema, sentAt, request.tagSequence);
       const entry =
         this.#backend.readsLag === true ? whenReady(decoded, (each) => ({ ...each, localTtlMs: 0 })) : decoded;
       return isThenable(entry)
@@ -341,35 +326,34 @@ export class RemoteTier implements EntryTier {
   }
 
   #reportUndecodable(request: ReadRequest, error: DecodeError): undefined {
-    const backendKey = request.keySpace.backendPrefix + request.key;
+    const backendKey = request.key.backend;
     if (this.#undecodable.has(backendKey)) return;
     if (this.#undecodable.size >= MAX_UNDECODABLE) this.#undecodable.clear();
     this.#undecodable.add(backendKey);
     this.meter.errors += 1;
     this.#events["decode:error"].emit({
       cache: this.#cache,
-      namespace: request.keySpace.path,
-      key: request.key,
+      namespace: request.key.space.path,
+      key: request.key.name,
       tier: this.label,
       error,
     });
   }
 
   #leasesOf(leases: Leases): EntryLeases {
-    const at = (key: string, keySpace: KeySpace): string => keySpace.backendPrefix + key;
     return {
       acquire: (request, token, leaseMs, seen) => {
         let isOver = false;
         // Whoever asks without having read is answered with what is there, or woken.
-        this.#aliases?.add(at(request.key, request.keySpace));
-        return this.#call("lease", request.keySpace, this.deadlineMs, async (): Promise<LeaseAnswer> => {
+        this.#aliases?.add(request.key.backend);
+        return this.#call("lease", request.key.space, this.deadlineMs, async (): Promise<LeaseAnswer> => {
           const sentAt = this.#clock.now();
-          const answer = await leases.acquire(at(request.key, request.keySpace), token, leaseMs, seen);
+          const answer = await leases.acquire(request.key.backend, token, leaseMs, seen);
           // Granted too late for anybody to use.
-          if (isOver && answer.granted) leases.release(at(request.key, request.keySpace), token).catch(ignore);
+          if (isOver && answer.granted) leases.release(request.key.backend, token).catch(ignore);
           if (answer.granted) return { kind: "granted", seen: answer.version };
           if ("heldForMs" in answer) return { kind: "held", heldForMs: answer.heldForMs };
-          const expected = dependencies(request.keySpace, request.expectedTags);
+          const expected = dependencies(request.key.space, request.expectedTags);
           return {
             kind: "entry",
             seen: answer.entry.version ?? "",
@@ -379,28 +363,22 @@ export class RemoteTier implements EntryTier {
           isOver = true;
         });
       },
-      renew: (key, keySpace, token, leaseMs) =>
-        this.#call("lease", keySpace, this.deadlineMs, () => leases.renew(at(key, keySpace), token, leaseMs)),
-      release: (key, keySpace, token) =>
-        this.#call("lease", keySpace, this.deadlineMs, () => leases.release(at(key, keySpace), token)),
-      store: (entry, encoded, versions, key, keySpace, token, seen) =>
-        this.#stored<"stored" | "refused" | "overtaken">(
-          entry,
-          encoded,
-          versions,
-          key,
-          keySpace,
-          async (stored) => ((await leases.store(at(key, keySpace), token, seen, stored)) ? "stored" : "overtaken"),
-          // Whoever has lost his lease must not remove what took its place. It is needed for no longer than that may take.
-          async () =>
-            (await this.#call("lease", keySpace, this.deadlineMs, () =>
-              leases.renew(at(key, keySpace), token, 2 * this.deadlineMs),
+      renew: (key, token, leaseMs) =>
+        this.#call("lease", key.space, this.deadlineMs, () => leases.renew(key.backend, token, leaseMs)),
+      release: (key, token) =>
+        this.#call("lease", key.space, this.deadlineMs, () => leases.release(key.backend, token)),
+      store: (key, write, token, seen) =>
+        this.#stored<"stored" | "refused" | "overtaken">(key, write, {
+          send: async (stored) => ((await leases.store(key.backend, token, seen, stored)) ? "stored" : "overtaken"),
+          // Only the lease holder may remove the entry; the lease is extended just long enough for that.
+          refuse: async () =>
+            (await this.#call("lease", key.space, this.deadlineMs, () =>
+              leases.renew(key.backend, token, 2 * this.deadlineMs),
             ))
-              ? this.#refuse(key, keySpace)
+              ? this.#refuse(key)
               : "overtaken",
-        ),
-      confirm: (key, keySpace) =>
-        this.#call("lease", keySpace, this.deadlineMs, () => leases.confirm(at(key, keySpace))),
+        }),
+      confirm: (key) => this.#call("lease", key.space, this.deadlineMs, () => leases.confirm(key.backend)),
     };
   }
 

@@ -4,8 +4,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "recovery: a replay leaves the copies of a set that was under way",
     promises: ["C93"],
-    rule: "if (pending.key !== undefined) mutations.replayed(localKey(pending.keySpace, pending.key));",
-    broken: "",
+    rule: "key: (key) => mutations.replayed(key),",
+    broken: "key: () => undefined,",
   },
   {
     name: "life: close aborts what is under way",

@@ -22,7 +22,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "fence: a stored load leaves older ones to be stored over it",
     promises: ["C11", "C60"],
-    rule: "flights.fenceOlder(at, flight);\n      const error",
+    rule: "flights.fenceOlder(key.local, flight);\n      const error",
     broken: "const error",
   },
   {
@@ -46,7 +46,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "storing: a loaded value is kept in the backend alone",
     promises: ["C8"],
-    rule: "keepLocally(isUntainted ? trust.epoch : trust.unconfirmed, encoded);",
+    rule: 'keepLocally(status === "stored" ? flights.copyEpoch(flight) : trust.unconfirmed, encoded);',
     broken: "",
   },
   {
@@ -112,13 +112,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: a forced load that was stored fences nothing",
     promises: ["C11"],
-    rule: "flights.fenceOlder(at, flight);\n      const error",
-    broken: "if (!isForced) flights.fenceOlder(at, flight);\n      const error",
+    rule: "flights.fenceOlder(key.local, flight);\n      const error",
+    broken: "if (!isForced) flights.fenceOlder(key.local, flight);\n      const error",
   },
   {
     name: "leases: a release that nobody reports wakes nobody here",
     promises: ["C52"],
-    rule: "freed: () => flights.wake(flight.at),",
+    rule: "freed: () => flights.wake(flight.key.local),",
     broken: "freed: () => undefined,",
   },
   {
@@ -136,13 +136,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: a load without a lifetime whose removal failed keeps its lease",
     promises: ["C56"],
-    rule: '!== "pending")\n            lease?.end();',
+    rule: '!== "pending") lease?.end();',
     broken: '!== "never") lease?.end();',
   },
   {
     name: "leases: what a load without a lifetime fences keeps its lease",
     promises: ["C61"],
-    rule: "if (fencedBy() === undefined) drop();\n      flights.releaseFenced(at);",
+    rule: "if (fencedBy() === undefined) drop();\n      flights.releaseFenced(key.local);",
     broken: "if (fencedBy() === undefined) drop();",
   },
   {
@@ -154,7 +154,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: one that was granted to a fenced load is kept",
     promises: ["C56", "C61"],
-    rule: "||\n      this.#fencedBy(flight, dependencies(namespace.keySpace, flight.tags)) !== undefined\n    )\n      lease.release();",
+    rule: "||\n      this.#fencedBy(flight, dependencies(flight.key.space, flight.tags)) !== undefined\n    )\n      lease.release();",
     broken: ") lease.release();",
   },
   {
@@ -172,8 +172,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "changes: a load keeps its copy, though another change was heard of",
     promises: ["C61"],
-    rule: 'const isUntainted = status === "stored" && flights.isUntainted(flight);',
-    broken: 'const isUntainted = status === "stored";',
+    rule: 'keepLocally(status === "stored" ? flights.copyEpoch(flight) : trust.unconfirmed, encoded);',
+    broken: 'keepLocally(status === "stored" ? trust.epoch : trust.unconfirmed, encoded);',
   },
   {
     name: "changes: a store that was refused leaves a copy",
@@ -184,7 +184,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "changes: a copy that one's own message made unconfirmed stays so",
     promises: ["C82"],
-    rule: "if (now === version) local.confirm(at, version, epoch);",
+    rule: "if (now === version) local.confirm(key.local, version, epoch);",
     broken: "",
   },
   {
@@ -214,7 +214,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "reissue: a forced load is not remembered",
     promises: ["C93"],
-    rule: "if (isForced) recovery?.acknowledgedKey(keySpace, key);\n            else recovery",
+    rule: "if (isForced) recovery?.acknowledgedKey(key);\n            else recovery",
     broken: "recovery",
   },
 ];

@@ -4,37 +4,37 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "fence: none before a delete is sent",
     promises: ["C59", "C63", "C66"],
-    rule: 'this.#fence(at, "delete");\n    this.#reportKey',
+    rule: 'this.#fence(key, "delete");\n    this.#reportKey',
     broken: "this.#reportKey",
   },
   {
     name: "fence: none after a delete was acknowledged",
     promises: ["C59", "C62", "C63"],
-    rule: 'this.#acknowledged(at, "delete");',
+    rule: 'this.#acknowledged(key, "delete");',
     broken: "",
   },
   {
     name: "fence: none before a set is sent",
     promises: ["C60", "C66"],
-    rule: 'this.#fence(at, "set");',
+    rule: 'this.#fence(key, "set");',
     broken: "",
   },
   {
     name: "fence: none after a set was acknowledged",
     promises: ["C60", "C62"],
-    rule: 'this.#acknowledged(at, "set");',
+    rule: 'this.#acknowledged(key, "set");',
     broken: "",
   },
   {
     name: "fence: none before a markStale is sent",
     promises: ["C60", "C66"],
-    rule: 'this.#fence(at, "stale");\n    this.#reportKey',
+    rule: 'this.#fence(key, "stale");\n    this.#reportKey',
     broken: "this.#reportKey",
   },
   {
     name: "fence: none after a markStale was acknowledged",
     promises: ["C60", "C62"],
-    rule: 'this.#acknowledged(at, "stale");',
+    rule: 'this.#acknowledged(key, "stale");',
     broken: "",
   },
   {
@@ -76,13 +76,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "recovery: a markStale brings back what waits to be removed",
     promises: ["C93"],
-    rule: "if (recovery?.covers(keySpace, key, NO_TAGS) !== true) return",
+    rule: "if (recovery?.covers(key, NO_TAGS) !== true) return",
     broken: "return",
   },
   {
     name: "leases: what a write fences keeps its lease when that is acknowledged",
     promises: ["C61"],
-    rule: "this.#context.flights.releaseFenced(at);",
+    rule: "this.#context.flights.releaseFenced(key.local);",
     broken: "",
   },
   {
@@ -101,15 +101,15 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "changes: a set keeps its copy, though another one was heard of",
     promises: ["C81", "C83"],
-    rule: 'const isUntainted = status === "stored" && flights.isUntainted(guard);',
-    broken: 'const isUntainted = status === "stored";',
+    rule: 'status === "stored" ? flights.copyEpoch(guard) : trust.unconfirmed',
+    broken: 'status === "stored" ? trust.epoch : trust.unconfirmed',
   },
   {
     name: "changes: the first message is taken for that of one's own write",
     promises: ["C82", "C83"],
-    rule: "guard.isTainted = false;\n          guard.epoch = trust.epoch;\n          const written = await this.#write(entry, encoded, key, namespace);",
+    rule: "guard.isTainted = false;\n          guard.epoch = trust.epoch;\n          const written = await this.#write(remote, key, entry, encoded);",
     broken:
-      "guard.epoch = trust.epoch;\n        const written = await this.#write(entry, encoded, key, namespace);\n        guard.isTainted = false;",
+      "guard.epoch = trust.epoch;\n        const written = await this.#write(remote, key, entry, encoded);\n        guard.isTainted = false;",
   },
   {
     name: "tokens: what is pending has one",

@@ -10,8 +10,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "promotion: what an abandoned read brings is kept, though no fence reaches it",
     promises: ["C62"],
-    rule: "if (flight.isOver) return;\n    const { local, clock, recovery, tags, trust",
-    broken: "const { local, clock, recovery, tags, trust",
+    rule: "if (flight.isOver) return;\n    const { local, clock, recovery, tags, flights",
+    broken: "const { local, clock, recovery, tags, flights",
   },
   {
     name: "promotion: a copy passes by the tag calls made while it was read",
@@ -34,7 +34,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "joining: later callers join a load that a forced one has overtaken",
     promises: ["C11"],
-    rule: "flights.supersede(call.at, flight);",
+    rule: "flights.supersede(call.key.local, flight);",
     broken: "{}",
   },
   {
@@ -71,7 +71,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "joining: a loader may wait for itself",
     promises: ["C50"],
-    rule: "if (isLoading(this.#context, call.at))\n          return",
+    rule: "if (isLoading(this.#context, call.key.local))\n          return",
     broken: "if (false) return",
   },
   {
@@ -142,7 +142,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "errors: a back-off outlives a success",
     promises: ["C24"],
-    rule: "this.#backoffs.delete(flight.at);",
+    rule: "this.#backoffs.delete(flight.key.local);",
     broken: "",
   },
   {
@@ -300,8 +300,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "tokens: a copy stands in for the backend",
     promises: ["C81"],
-    rule: "flight.call.isAfter ? undefined : local?.unconfirmed(flight.at, clock.now());",
-    broken: "local?.unconfirmed(flight.at, clock.now());",
+    rule: "flight.call.isAfter ? undefined : local?.unconfirmed(flight.key.local, clock.now());",
+    broken: "local?.unconfirmed(flight.key.local, clock.now());",
   },
   {
     name: "events: a hit counts twice",

@@ -22,7 +22,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "recovery: get finds what waits to be invalidated",
     promises: ["C93"],
-    rule: "if (entry === undefined || this.#isCovered(namespace, key, entry.dependsOn)) return undefined;",
+    rule: "if (entry === undefined || this.#context.recovery?.covers(key, entry.dependsOn) === true) return undefined;",
     broken: "if (entry === undefined) return undefined;",
   },
 ];

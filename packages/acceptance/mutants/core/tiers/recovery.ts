@@ -4,13 +4,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "recovery: nothing is remembered",
     promises: ["C93"],
-    rule: "recovery?.addKey(keySpace, key);",
+    rule: "recovery?.addKey(key);",
     broken: "",
   },
   {
     name: "recovery: nothing is replayed",
     promises: ["C93"],
-    rule: "await this.#remote.remove(pending.key, pending.keySpace);",
+    rule: "await this.#remote.remove(key);",
     broken: "",
   },
   {
@@ -22,8 +22,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "recovery: what is pending is read from the backend",
     promises: ["C93", "C94"],
-    rule: "return this.#keys.has(keySpace.backendPrefix + key) ||",
-    broken: "return",
+    rule: "this.#keys.has(key.backend) || ",
+    broken: "",
   },
   {
     name: "recovery: a pending tag call is no concern of reads",
@@ -34,14 +34,14 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "recovery: a failed replay is forgotten",
     promises: ["C93", "C95"],
-    rule: "await this.#remote.remove(pending.key, pending.keySpace);",
-    broken: "this.#keys.delete(id);\n          await this.#remote.remove(pending.key, pending.keySpace);",
+    rule: "await this.#remote.remove(key);",
+    broken: "this.#keys.delete(id);\n          await this.#remote.remove(key);",
   },
   {
     name: "recovery: what was read before a replay is kept after it",
     promises: ["C93"],
-    rule: "this.#issued?.addKey(pending.keySpace, pending.key);\n          this.#replayed(pending);",
-    broken: "this.#issued?.addKey(pending.keySpace, pending.key);",
+    rule: "this.#issued?.addKey(key);\n          this.#replayed.key(key);",
+    broken: "this.#issued?.addKey(key);",
   },
   {
     name: "recovery: nothing is tried again unless somebody asks",
@@ -70,7 +70,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "recovery: what was acknowledged meanwhile is replayed all the same",
     promises: ["C95"],
-    rule: "if (this.#keys.size !== 0) this.#keys.delete(keySpace.backendPrefix + key);",
+    rule: "if (this.#keys.size !== 0) this.#keys.delete(key.backend);",
     broken: "",
   },
   {
@@ -82,8 +82,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "reissue: removals are not remembered",
     promises: ["C93"],
-    rule: "this.forgetKey(keySpace, key);\n    this.#issued?.addKey(keySpace, key);",
-    broken: "this.forgetKey(keySpace, key);",
+    rule: "this.forgetKey(key);\n    this.#issued?.addKey(key);",
+    broken: "this.forgetKey(key);",
   },
   {
     name: "reissue: tag calls are not remembered",
@@ -94,8 +94,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "reissue: what was replayed is not remembered",
     promises: ["C93"],
-    rule: "this.#issued?.addKey(pending.keySpace, pending.key);",
-    broken: "",
+    rule: "this.#issued?.addKey(key);\n          this.#replayed.key(key);",
+    broken: "this.#replayed.key(key);",
   },
   {
     name: "reissue: all there ever was is issued again",
@@ -106,7 +106,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "reissue: what is too much to remember is lost",
     promises: ["C96"],
-    rule: "overflowed: this.#overflowedAt >= since }",
+    rule: "overflowed: this.#overflowedAt >= since,\n    }",
     broken: "overflowed: false }",
   },
 ];

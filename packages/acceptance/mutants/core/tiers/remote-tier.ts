@@ -10,7 +10,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "storing: a value larger than maxEntryBytes leaves the older one in the backend",
     promises: ["C102", "C99"],
-    rule: 'await this.remove(key, keySpace);\n    return "refused";',
+    rule: 'await this.remove(key);\n    return "refused";',
     broken: 'return "refused";',
   },
   {
@@ -41,20 +41,20 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: one that was granted too late is kept",
     promises: ["C55"],
-    rule: "if (isOver && answer.granted) leases.release(at(request.key, request.keySpace), token).catch(ignore);",
+    rule: "if (isOver && answer.granted) leases.release(request.key.backend, token).catch(ignore);",
     broken: "",
   },
   {
     name: "storing: a load that lost its lease removes what took its place, being too large itself",
     promises: ["C102"],
-    rule: "leases.renew(at(key, keySpace), token, 2 * this.deadlineMs),\n            ))\n              ?",
+    rule: "leases.renew(key.backend, token, 2 * this.deadlineMs),\n            ))\n              ?",
     broken: "Promise.resolve(true))) ?",
   },
   {
     name: "aliases: what is asked for with the lease alone has none",
     promises: ["C81"],
-    rule: "this.#aliases?.add(at(request.key, request.keySpace));",
-    broken: "",
+    rule: "this.#aliases?.add(request.key.backend);\n        return",
+    broken: "return",
   },
   {
     name: "aliases: versions that are kept as entries have none",
