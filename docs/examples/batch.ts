@@ -1,4 +1,4 @@
-// Many at once: what is missing is loaded by one query.
+// Many keys at once: one query loads those that are missing.
 
 import assert from "node:assert/strict";
 import { createCache, keyOf, memory } from "hotset";
@@ -28,7 +28,7 @@ const findMany = (ids: readonly number[]): Promise<Map<number, User | null>> =>
     async (missing, { setOptions }) => {
       const found = new Map((await findUsers(missing)).map((user) => [user.id, user]));
       for (const { id, org } of found.values()) setOptions(id, { tags: [`org:${org}`] });
-      // `null` is remembered: there is none. Items that are left out are asked for again.
+      // `null` records that the user does not exist. Items that are left out are loaded again by the next call.
       return missing.map((id) => [id, found.get(id) ?? null] as const);
     },
   );
@@ -37,7 +37,7 @@ assert.deepEqual(
   [...(await findMany([1, 2])).values()].map((user) => user?.name),
   ["Ada", "Bob"],
 );
-// In the order asked for; 1 and 2 are there already, and 3 is asked for once.
+// In the order of the ids; 1 and 2 are cached already, and 3 is loaded once.
 assert.deepEqual(
   [...(await findMany([3, 2, 9, 3, 1])).entries()].map(([id, user]) => `${id} ${user?.name}`),
   ["3 Cem", "2 Bob", "9 undefined", "1 Ada"],

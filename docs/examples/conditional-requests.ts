@@ -1,4 +1,4 @@
-// Revalidating with the origin's ETag: where nothing has changed, a 304 without a body renews what is there.
+// Revalidating with the origin's ETag: if nothing has changed, a 304 without a body renews the cached value.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -31,7 +31,7 @@ const readFeed = (address: string): Promise<string> =>
   });
 
 assert.equal(await readFeed(url), "first news"); // 200
-assert.equal(await readFeed(url), "first news"); // from memory: the origin is not asked
+assert.equal(await readFeed(url), "first news"); // from memory: no request to the origin
 
 await cache.markStale(keyOf("feed", url)); // as if five minutes had passed
 assert.equal(await readFeed(url), "first news"); // 304

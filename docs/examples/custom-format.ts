@@ -1,11 +1,11 @@
-// A format of one's own, and the change to it while others still write the old one. REDIS_URL says where Redis is.
+// A custom format, introduced while other processes still write the old one. REDIS_URL is the address of Redis.
 
 import assert from "node:assert/strict";
 import { createCache, json, redis, type Cache, type Format } from "hotset";
 
 /** Lists of numbers as float64: 8 bytes each, and nothing else. */
 export const numbers = (): Format => ({
-  id: "float64.1", // stands beside each entry: another layout is another id
+  id: "float64.1", // stored beside each entry: another layout needs another id
   encode: (value) => {
     if (!Array.isArray(value) || !value.every((item) => typeof item === "number"))
       throw new TypeError("float64 writes lists of numbers only");
@@ -35,7 +35,7 @@ assert.deepEqual(await after.get("temperatures"), [20.5, 21.25]);
 await after.set("pressures", [1013.25, 1009]);
 assert.deepEqual(await before.get("pressures"), [1013.25, 1009]);
 
-// What a format cannot write is refused, and nothing is stored.
+// A value that the format cannot write is refused, and nothing is stored.
 await assert.rejects(after.set("names", ["Ada"]), { code: "ENCODE_FAILED" });
 assert.equal(await after.get("names"), undefined);
 

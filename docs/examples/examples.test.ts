@@ -7,7 +7,7 @@ import { describe, expect, inject, it } from "vitest";
 
 const run = promisify(execFile);
 
-/** What each example prints. */
+/** The output of each example. */
 const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   "batch.ts": ["1,2 | 3,9 | 1,2"],
   "conditional-requests.ts": ["200 304 200"],
@@ -21,7 +21,7 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
 };
 
 describe("examples", () => {
-  it("all stand in the list above", async () => {
+  it("all are in the list above", async () => {
     const files = await readdir(import.meta.dirname);
     expect(files.filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts")).sort()).toEqual(
       Object.keys(EXAMPLES),
@@ -29,7 +29,7 @@ describe("examples", () => {
   });
 
   it.concurrent.each(Object.entries(EXAMPLES))(
-    "%s runs to its end, prints what it says, and lets the process exit",
+    "%s runs to its end, prints the lines above, and lets the process exit",
     { timeout: 20_000 },
     async (file, lines) => {
       const { stdout, stderr } = await run(

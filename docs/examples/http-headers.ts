@@ -1,4 +1,4 @@
-// An HTTP service that says how each answer came about: `Age` (RFC 9111) and `Cache-Status` (RFC 9211).
+// An HTTP service that reports how each answer was produced: `Age` (RFC 9111) and `Cache-Status` (RFC 9211).
 
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
@@ -22,7 +22,7 @@ function cacheStatus({ status, freshForMs, coalesced }: Served): string {
 
 const server = createServer((request, response) => {
   const sku = new URL(request.url ?? "/", "http://localhost").pathname.slice(1);
-  // A client that hangs up waits no longer.
+  // A client that hangs up stops waiting.
   const hangUp = new AbortController();
   response.once("close", () => hangUp.abort());
   cache
@@ -50,7 +50,7 @@ async function ask(): Promise<void> {
 
 await ask();
 await ask();
-await cache.markStale("price:A1"); // as if its minute had passed: served once more, and loaded behind that
+await cache.markStale("price:A1"); // as if its minute had passed: served once more, and loaded in the background
 await ask();
 
 server.close();

@@ -19,7 +19,7 @@ const users = await Promise.all(callers);
 assert.deepEqual(new Set(users.map(({ name }) => name)), new Set(["Ada"]));
 assert.equal(queries, 1);
 
-// Later ones find it in memory; `peek` even without a promise.
+// Later calls find it in memory; `peek` even without a promise.
 assert.equal((await cache.getOrSet("user:1", () => findUser(1))).name, "Ada");
 assert.deepEqual(cache.peek("user:1"), { id: 1, name: "Ada" });
 

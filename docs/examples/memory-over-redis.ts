@@ -1,4 +1,5 @@
-// Memory over Redis: what one process has loaded, the others find; what one deletes, they forget. REDIS_URL says where Redis is.
+// Memory over Redis: a value that one process loads is found by the others; when one deletes it, the others drop their
+// copies. REDIS_URL is the address of Redis.
 
 import assert from "node:assert/strict";
 import { createCache, memory, msgpack, redis, type Cache } from "hotset";
@@ -6,7 +7,7 @@ import { createCache, memory, msgpack, redis, type Cache } from "hotset";
 const url = process.env["REDIS_URL"] ?? "redis://localhost:6379";
 const keyPrefix = process.env["KEY_PREFIX"] ?? "hotset-examples";
 
-/** As each process of the shop does it. The name makes the keys: processes of one name share. */
+/** Each process of the shop does this. The name is part of the keys: processes with the same name share entries. */
 function openCache(): Cache {
   return createCache({ name: "shop" })
     .tier(memory())
@@ -17,7 +18,7 @@ function openCache(): Cache {
 
 await using one = openCache();
 await using other = openCache();
-// What is found before changes are heard is not kept: a service connects when it starts.
+// Values read before the subscription to changes is in place are not kept, so a service connects when it starts.
 await Promise.all([one.connect(), other.connect()]);
 await one.delete("user:1"); // from an earlier run
 
@@ -38,12 +39,13 @@ async function ask(cache: Cache, after?: string): Promise<string> {
 }
 
 console.log(await ask(one)); // loaded, and stored in both
-await other.has("user:2"); // one answer of Redis later the other has heard of what was stored before
+await other.has("user:2"); // after one answer of Redis, the other has received the changes stored before
 console.log(await ask(other)); // found in Redis, and kept in memory
 console.log(await ask(other));
 assert.equal(queries, 1);
 
-// One deletes it, the other hears of that, within a millisecond as a rule. With the token it cannot answer before.
+// One deletes it, and the other is notified, usually within a millisecond. With the token it cannot answer with older
+// data.
 const { status, token } = await one.delete("user:1");
 console.log(status);
 console.log(await ask(other, token));

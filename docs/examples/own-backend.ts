@@ -1,5 +1,5 @@
-// A backend of one's own: file-backend/ keeps entries in a folder, so that they outlive the process.
-// docs/guide/writing-a-backend.md explains it; file-backend/file-backend.test.ts holds it to the contract.
+// A custom backend: file-backend/ keeps entries in a folder, so that they outlive the process.
+// docs/guide/writing-a-backend.md explains it; file-backend/file-backend.test.ts runs the contract suite over it.
 
 import assert from "node:assert/strict";
 import { mkdtemp, readdir, rm } from "node:fs/promises";

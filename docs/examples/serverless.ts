@@ -1,5 +1,5 @@
-// A serverless platform freezes an invocation when it has answered. What goes on behind an answer needs `waitUntil`,
-// or `drain` where the platform has none.
+// A serverless platform freezes an invocation when it has answered. Work in the background needs `waitUntil`, or
+// `drain` where the platform has none.
 
 import assert from "node:assert/strict";
 import { createCache, memory } from "hotset";
@@ -17,11 +17,11 @@ await using edge = createCache({ name: "edge", waitUntil: (work) => void kept.pu
   .build();
 
 assert.equal(await edge.getOrSet("home", render), "page 1");
-assert.equal(kept.length, 0); // the caller has waited for this load himself
+assert.equal(kept.length, 0); // the caller itself has waited for this load
 
 version = 2;
 await edge.markStale("home"); // as if the minute had passed
-assert.equal(await edge.getOrSet("home", render), "page 1"); // at once; the load goes on behind
+assert.equal(await edge.getOrSet("home", render), "page 1"); // at once; the load goes on in the background
 assert.equal(kept.length, 1);
 
 await Promise.all(kept); // the platform

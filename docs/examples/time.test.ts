@@ -1,4 +1,4 @@
-// Tests of code that caches move time; they do not wait for it. Run them with Vitest.
+// Tests of code with a cache move time by hand instead of waiting. Run them with Vitest.
 
 import { createCache, memory, type Cache } from "hotset";
 import { createTestCache, gate, TestClock } from "@hotset/core/testing";
@@ -23,12 +23,12 @@ describe("rates", () => {
     expect(await of("USD")).toBe(2);
   });
 
-  it("serves the last known rate for an hour while the bank is away", async () => {
+  it("serves the last known rate for an hour while the bank is unreachable", async () => {
     const clock = new TestClock();
     await using cache = createTestCache({ clock, ttl: "1m", staleIfError: "1h" });
     let isOpen = true;
     const { of } = rates(cache, async () => {
-      if (!isOpen) throw new Error("the bank is away");
+      if (!isOpen) throw new Error("the bank is unreachable");
       return 1.1;
     });
 
@@ -37,10 +37,10 @@ describe("rates", () => {
     clock.advance("30m");
     expect(await of("USD")).toBe(1.1);
     clock.advance("31m");
-    await expect(of("USD")).rejects.toThrow("the bank is away");
+    await expect(of("USD")).rejects.toThrow("the bank is unreachable");
   });
 
-  it("asks once for callers who come while the answer is under way", async () => {
+  it("asks once for callers that come while the answer is under way", async () => {
     await using cache = createTestCache({ ttl: "1m" });
     const answer = gate<number>();
     const { of } = rates(cache, () => answer.pass());

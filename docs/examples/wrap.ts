@@ -1,4 +1,4 @@
-// A function that exists already, remembered by its arguments.
+// An existing function whose results are cached by its arguments.
 
 import assert from "node:assert/strict";
 import { createCache, memory } from "hotset";
@@ -29,10 +29,10 @@ assert.equal(cache.peek(price.key(1_000, "EUR")), undefined);
 await cache.invalidateTags("currency:USD");
 assert.equal(cache.peek(price.key(1_000, "USD")), undefined);
 
-await price.refresh(1_000, "USD"); // calls the function, whatever is there
+await price.refresh(1_000, "USD"); // calls the function even though a value is cached
 assert.equal(cache.peek(price.key(1_000, "USD")), 1_100);
 
-// What is no plain data needs a key of its own.
+// Arguments that are not plain data need a `key` function.
 const title = cache.wrap(async (page: URL, fallback: string) => page.searchParams.get("title") ?? fallback, {
   name: "title",
   key: (page, fallback) => `${page.href} ${fallback}`,

@@ -17,7 +17,7 @@ describe("Age and Cache-Status", () => {
     expect(outcomeOf(header)).toBe(outcome);
   });
 
-  it("a header of another cache is no outcome", () => {
+  it("a header of another cache is not an outcome", () => {
     expect(() => outcomeOf("squid; hit; ttl=1")).toThrow('Cache-Status is "squid; hit; ttl=1"');
     expect(() => outcomeOf(undefined)).toThrow("Cache-Status is undefined");
   });

@@ -1,7 +1,7 @@
 import type { Served } from "hotset";
 
 /**
- * How the cache answered, as the two headers that HTTP has for it.
+ * How the cache answered, as the two HTTP headers for it.
  *
  * A stale answer is a hit whose `ttl` is negative. `detail` names the tier.
  *
@@ -22,7 +22,10 @@ export function cacheHeaders({
   return { age: String(Math.floor(ageMs / 1_000)), "cache-status": `hotset; ${how}` };
 }
 
-/** How one answer came about, as a client reads it from `Cache-Status`: `miss`, `stale`, or a fresh hit of the tier named. */
+/**
+ * How one answer was produced, as a client reads it from `Cache-Status`: `miss`, `stale`, or a fresh hit of the tier
+ * named.
+ */
 export type Outcome = "miss" | "stale" | "memory" | "redis";
 
 /** @throws {Error} for a header that {@link cacheHeaders} did not write. */

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** A price as the shops tell it. */
+/** A price as the shops return it. */
 export interface Price {
   readonly product: string;
   readonly cents: number;
@@ -12,10 +12,10 @@ export interface Price {
   readonly version: number;
 }
 
-/** How long a look at the catalogue takes: as a query would. */
+/** The duration of a read of the catalogue: that of a query. */
 export const LOOK_MS = 20;
 
-/** What prices are, for everybody: a folder with a file for each product. A product without a file is not sold. */
+/** The source of all prices: a folder with a file for each product. A product without a file is not sold. */
 export class Catalogue {
   readonly folder: string;
 
@@ -23,17 +23,17 @@ export class Catalogue {
     this.folder = folder;
   }
 
-  /** @throws what `signal` was aborted with. */
+  /** @throws the reason of `signal` when it is aborted. */
   async look(product: string, signal?: AbortSignal): Promise<Price | null> {
     await sleep(LOOK_MS, undefined, { signal });
     return this.#read(product);
   }
 
-  /** @returns the price of now. */
+  /** @returns the new price. */
   async change(product: string, cents: number): Promise<Price> {
     const version = ((await this.#read(product))?.version ?? 0) + 1;
     const price: Price = { product, cents, version };
-    // Renamed: whoever looks sees the one or the other, and nothing between.
+    // Renamed: a reader sees either the old file or the new one, never a part of it.
     await writeFile(this.#file(`.${product}`), JSON.stringify(price));
     await rename(this.#file(`.${product}`), this.#file(product));
     return price;
@@ -57,7 +57,9 @@ export class Catalogue {
   }
 }
 
-/** A catalogue of so many products in a temporary folder, which goes when it is disposed of, or when the process exits. */
+/**
+ * A catalogue of these products in a temporary folder, which is removed when it is disposed, or when the process exits.
+ */
 export async function temporaryCatalogue(products: readonly string[]): Promise<Catalogue & AsyncDisposable> {
   const folder = await mkdtemp(join(tmpdir(), "hotset-demo-"));
   const removeAtExit = (): void => rmSync(folder, { recursive: true, force: true });

@@ -6,17 +6,17 @@ import { UsageError } from "./arguments.ts";
 /** The Redis that the demo uses. Disposing it leaves nothing behind. */
 export interface DemoRedis extends AsyncDisposable {
   readonly url: string;
-  /** Keys below it are the demo's alone. */
+  /** Only the demo uses keys below it. */
   readonly keyPrefix: string;
-  /** The server, where the demo started it: only then may it be killed. */
+  /** The server, if the demo started it: only then may it be killed. */
   readonly own: OwnRedis | undefined;
   readonly description: string;
 }
 
 /**
- * `REDIS_URL`, else a server program on the PATH, which is started; `undefined` where there is neither.
+ * `REDIS_URL`, else a server program on the PATH, which is started; `undefined` without either.
  *
- * @throws {UsageError} where the Redis of `REDIS_URL` does not answer: going on without it would hide a mistake.
+ * @throws {UsageError} if the Redis of `REDIS_URL` does not answer: going on without it would hide a mistake.
  */
 export async function findRedis(env: NodeJS.ProcessEnv): Promise<DemoRedis | undefined> {
   const url = env["REDIS_URL"] ?? "";
@@ -24,7 +24,7 @@ export async function findRedis(env: NodeJS.ProcessEnv): Promise<DemoRedis | und
   return (await isOnPath(env, ["redis-server", "valkey-server"])) ? ownRedis(await startOwnRedis()) : undefined;
 }
 
-/** As {@link findRedis}; where there is none, one is fetched. */
+/** As {@link findRedis}; without either, a server is downloaded. */
 export async function needRedis(env: NodeJS.ProcessEnv): Promise<DemoRedis> {
   return (await findRedis(env)) ?? ownRedis(await startOwnRedis());
 }
@@ -56,7 +56,7 @@ function ownRedis(own: OwnRedis): DemoRedis {
   };
 }
 
-/** Removes what the demo stored in a Redis that others use, too. Where that fails the keys end by themselves. */
+/** Removes the demo's keys from a Redis that others use, too. If that fails, the keys expire. */
 async function sweep(redis: TestRedis, keyPrefix: string): Promise<void> {
   try {
     let cursor = "0";

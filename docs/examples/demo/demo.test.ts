@@ -25,7 +25,7 @@ const ALWAYS_OF_PROCESSES = [
   "pass: each price loaded once in all processes, once more for each change",
 ];
 
-/** Temporary files of the demos, and a folder for the PATH with the server program that the tests use. */
+/** Holds temporary files of the demos, and the server program that the tests put on the PATH. */
 let folder: string;
 
 beforeAll(async () => {
@@ -38,14 +38,14 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 describe("demo", { timeout: 60_000 }, () => {
-  it.concurrent("holds its own checks in memory alone, and leaves nothing behind", async () => {
+  it.concurrent("passes its own checks in memory alone, and leaves nothing behind", async () => {
     const { code, out, errors } = await runDemo([...SHORT, "--no-redis"]).ended;
     expect({ code, errors, checks: checksOf(out) }).toEqual({ code: 0, errors: "", checks: ALWAYS });
     expect(out).toMatch(/^memory alone$/m);
     expect(out).toMatch(/changed \S+ in the copy/);
   });
 
-  it.concurrent("holds them over a Redis of its own, which it kills and starts again", async () => {
+  it.concurrent("passes them over a Redis of its own, which it kills and starts again", async () => {
     const { code, out, errors } = await runDemo(SHORT).ended;
     expect({ code, errors, checks: checksOf(out) }).toEqual({
       code: 0,
@@ -57,7 +57,7 @@ describe("demo", { timeout: 60_000 }, () => {
   });
 
   // Not beside the others: three processes and their visitors keep two cores busy.
-  it("keeps three processes in step through a kill of their Redis, and leaves nothing behind", async () => {
+  it("keeps three processes coherent through a kill of their Redis, and leaves nothing behind", async () => {
     const { code, out, errors } = await runDemo([...SHORT, "--processes", "3"]).ended;
     expect({ code, errors, checks: checksOf(out) }).toEqual({
       code: 0,
@@ -65,18 +65,18 @@ describe("demo", { timeout: 60_000 }, () => {
       checks: [
         ...ALWAYS_OF_PROCESSES,
         "pass: Redis was restarted: another run_id",
-        "pass: what was changed meanwhile seen by all once it was back",
+        "pass: changes during the outage seen by all processes after it",
         "pass: Redis is in use again",
       ],
     });
     expect(out).toMatch(/^3 processes, each with memory over a Redis of its own/m);
     expect(out).toMatch(/killed Redis \(SIGKILL to \d+\)/);
-    expect(out).toMatch(/all processes are in step again, \d+ ms after that/);
+    expect(out).toMatch(/all processes receive changes again, \d+ ms after that/);
     const [, all] = /3 processes \((.*?)\)/.exec(out)!;
     for (const pid of all!.split(", ")) expect(() => process.kill(Number(pid), 0)).toThrow("ESRCH");
   });
 
-  it("keeps two processes in step over a given Redis, which it does not kill", async () => {
+  it("keeps two processes coherent over a given Redis, which it does not kill", async () => {
     const { code, out, errors } = await runDemo([...SHORT, "--processes", "2"], { REDIS_URL: inject("redisUrl") })
       .ended;
     expect({ code, errors, checks: checksOf(out) }).toEqual({ code: 0, errors: "", checks: ALWAYS_OF_PROCESSES });
@@ -91,7 +91,7 @@ describe("demo", { timeout: 60_000 }, () => {
     for (const pid of all!.split(", ")) expect(() => process.kill(Number(pid), 0)).toThrow("ESRCH");
   });
 
-  it.concurrent("over a given Redis kills nothing, and takes its keys away when it is interrupted", async () => {
+  it.concurrent("over a given Redis kills nothing, and removes its keys when it is interrupted", async () => {
     const url = inject("redisUrl");
     const demo = runDemo(SHORT, { REDIS_URL: url });
     await demo.says(/\d requests, /);
@@ -126,27 +126,30 @@ describe("demo", { timeout: 60_000 }, () => {
   it.concurrent.each([
     {
       args: ["--workers", "4"],
-      says: "--workers: there is no such option; accepted are --seconds, --requests, --no-redis, --processes, --serve, --help",
+      says: "--workers is not an option; accepted are --seconds, --requests, --no-redis, --processes, --serve, --help",
     },
     {
       args: ["fast"],
-      says: '"fast" is no option; accepted are --seconds, --requests, --no-redis, --processes, --serve, --help',
+      says: '"fast" is not an option; accepted are --seconds, --requests, --no-redis, --processes, --serve, --help',
     },
-    { args: ["--requests", "10"], says: '--requests: "10" is not accepted; give a whole number from 2000 to 1000000' },
-    { args: ["--seconds"], says: '--seconds: "" is not accepted; give a whole number from 1 to 300' },
-    { args: ["--processes", "1"], says: '--processes: "1" is not accepted; give a whole number from 2 to 8' },
+    { args: ["--requests", "10"], says: '--requests must be a whole number from 2000 to 1000000, got "10"' },
+    { args: ["--seconds"], says: '--seconds must be a whole number from 1 to 300, got ""' },
+    { args: ["--processes", "1"], says: '--processes must be a whole number from 2 to 8, got "1"' },
     {
       args: ["--processes", "2", "--no-redis"],
-      says: "--processes: does not go with --no-redis; leave one of them out",
+      says: "--processes cannot be combined with --no-redis; leave one of them out",
     },
-    { args: ["--processes", "2", "--serve"], says: "--processes: does not go with --serve; leave one of them out" },
-    { args: ["--no-redis=yes"], says: "--no-redis: takes no value" },
+    {
+      args: ["--processes", "2", "--serve"],
+      says: "--processes cannot be combined with --serve; leave one of them out",
+    },
+    { args: ["--no-redis=yes"], says: "--no-redis takes no value" },
   ])("refuses $args", async ({ args, says }) => {
     const { code, out, errors } = await runDemo(args).ended;
     expect({ code, out, error: errors.split("\n")[0] }).toEqual({ code: 2, out: "", error: says });
   });
 
-  it.concurrent("refuses a REDIS_URL where nobody answers, without its password", async () => {
+  it.concurrent("refuses a REDIS_URL where no server answers, without its password", async () => {
     const { code, errors } = await runDemo([], { REDIS_URL: "redis://:secret@127.0.0.1:1" }).ended;
     expect({ code, error: errors.split("\n")[0] }).toEqual({
       code: 2,
@@ -161,7 +164,7 @@ describe("demo", { timeout: 60_000 }, () => {
 });
 
 interface Demo {
-  /** Resolves when its output has this. */
+  /** Resolves when the output matches. */
   says(pattern: RegExp): Promise<RegExpExecArray>;
   interrupt(): void;
   readonly ended: Promise<{ readonly code: number | null; readonly out: string; readonly errors: string }>;
@@ -191,7 +194,7 @@ function runDemo(args: readonly string[], env: Readonly<Record<string, string>> 
         };
         child.stdout.on("data", look);
         child.once("close", () =>
-          reject(new Error(`the demo ended without saying ${String(pattern)}:\n${out}${errors}`)),
+          reject(new Error(`the demo ended without printing ${String(pattern)}:\n${out}${errors}`)),
         );
         look();
       }),

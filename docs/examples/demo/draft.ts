@@ -9,11 +9,11 @@ interface Change {
 }
 
 /**
- * The package of the copy that is being worked on: one of its files changes again and again, and nobody tells the cache.
+ * The package of the copy that is being worked on: one of its files changes repeatedly, and the cache is not notified.
  *
- *     loaded ──half its ttl──▶ changed ──the other half──▶ stale ──▶ served once more, loaded behind it ──▶ visible
+ *     loaded ──half its ttl──▶ changed ──the other half──▶ stale ──▶ served once more while it loads ──▶ visible
  *
- * Each change waits for the load before it. So no load of this package but the first lacks a change that it is for,
+ * Each change waits for the load before it. So each load of this package but the first has a change as its cause,
  * however long the demo runs and however slow the machine is.
  */
 export class Draft implements AsyncDisposable {
@@ -33,7 +33,7 @@ export class Draft implements AsyncDisposable {
     this.#say = say;
   }
 
-  /** Makes a draft of a released package, before the service is asked for it. */
+  /** Makes a draft of a released package, before the first request for it. */
   static async of(copy: PackageCopy, name: string, say: (text: string) => void): Promise<Draft> {
     const draft = new Draft(copy, name, await copy.versionOf(name), say);
     await copy.setVersion(name, draft.#version(0));
@@ -64,7 +64,7 @@ export class Draft implements AsyncDisposable {
     return this.changes.filter(({ seenAt }) => seenAt !== undefined).length;
   }
 
-  /** The longest that a change took to be seen; `Infinity` where one was not, `NaN` where there was none. */
+  /** The longest time until a change was seen; `Infinity` if one was not, `NaN` without a change. */
   get slowestMs(): number {
     return this.changes.reduce(
       (slowest, { madeAt, seenAt }) => Math.max(Number.isNaN(slowest) ? 0 : slowest, (seenAt ?? Infinity) - madeAt),

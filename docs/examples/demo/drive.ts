@@ -13,9 +13,9 @@ const SEED = 20_250;
 const CONNECTIONS = 8;
 
 /**
- * Starts the service over `copy`, asks it, and lets things happen to it meanwhile.
+ * Starts the service over `copy`, sends it requests, and causes incidents meanwhile.
  *
- * @throws what `signal` was aborted with; then the service is closed.
+ * @throws the reason of `signal` when it is aborted; then the service is closed.
  */
 export async function drive(
   args: Pick<DemoArguments, "seconds" | "requests">,
@@ -76,7 +76,7 @@ export async function drive(
       return service.url;
     };
     say(
-      `asking ${service.url} for ${whole(names.length + 1)} packages, ${whole(Math.round(args.requests / args.seconds))} times a second over ${CONNECTIONS} connections`,
+      `requesting ${whole(names.length + 1)} packages from ${service.url}, ${whole(Math.round(args.requests / args.seconds))} times a second over ${CONNECTIONS} connections`,
     );
     let isOver = false;
     const incidents = causeIncidents({

@@ -1,9 +1,9 @@
 import { createCache, memory, msgpack, redis, type Cache, type Duration } from "hotset";
 
-/** How long the facts of a package are fresh that is still worked on: one whose version is a prerelease. */
+/** How long the facts of a package in development are fresh: one whose version is a prerelease. */
 export const DRAFT_TTL_MS = 2_000;
 
-/** What has been released does not change; it may be forgotten some day. */
+/** A released package does not change; its facts may be dropped at some time. */
 const RELEASE_TTL: Duration = "1h";
 
 export interface FactsCacheOptions {
@@ -15,7 +15,7 @@ export interface FactsCacheOptions {
 
 /** Opens nothing: it connects with the first call. */
 export function createFactsCache({ redisUrl, keyPrefix = "hotset" }: FactsCacheOptions): Cache {
-  // Reading, hashing and compressing keep a core busy: more loads at a time would hold up those who hit.
+  // Reading, hashing and compressing keep a core busy: more loads at a time would delay the hits.
   const near = createCache({ name: "package-facts", maxLoads: 1 }).tier(memory());
   const tiers =
     redisUrl === undefined
@@ -33,8 +33,8 @@ export function createFactsCache({ redisUrl, keyPrefix = "hotset" }: FactsCacheO
       ttl: RELEASE_TTL,
       staleWhileRevalidate: "1h",
       staleIfError: "1d",
-      // Nobody else writes what this process reads, so there is nothing to hear of: no copy has to be confirmed, also by a
-      // Redis that was away and has come back empty.
+      // No other process writes these entries, so there are no changes to receive: no copy has to be confirmed, also
+      // after Redis was unreachable and has come back empty.
       localTtl: RELEASE_TTL,
     })
     .build();

@@ -9,9 +9,9 @@ export interface Stage {
   readonly draft: Draft;
   /** The Redis that may be killed. */
   readonly redis: OwnRedis | undefined;
-  /** Closes the service and starts another one in its place; `undefined` where that would lose all there is. */
+  /** Closes the service and starts another one in its place; `undefined` if that would lose every entry. */
   readonly deploy: (() => Promise<string>) | undefined;
-  /** How long, and with how many requests, it is driven at least. */
+  /** The least duration and number of requests. */
   readonly seconds: number;
   readonly requests: number;
   readonly say: (text: string) => void;
@@ -28,17 +28,16 @@ export interface Restart {
 const OUTAGE_MS = 700;
 
 /**
- * What happens to the service while it is driven:
+ * The incidents while the service is driven:
  *
- *     cold ──▶ a draft ──▶ deploy: memory is empty, Redis is not ──▶ Redis is killed ──▶ Redis is back, and empty ──▶ the end
+ *     cold ──▶ a draft ──▶ deploy: memory is empty, Redis is not ──▶ Redis is killed ──▶ Redis is back, empty ──▶ end
  *              changes all the while
  *
- * None of it costs a load, but for the changes. The draft is first asked for when everything else was loaded, so that
- * its loads wait for no others. The deploy waits until every package was loaded, which put it into Redis; SIGKILL waits
- * until every package was asked for since the deploy, which put it into memory, where it outlives the outage and the
- * loss of all that Redis held.
+ * Only the changes cost loads. The draft is first requested when everything else was loaded, so that its loads wait for
+ * no others. The deploy waits until every package was loaded, and so is in Redis; SIGKILL waits until every package was
+ * requested after the deploy, and so is in memory, where it outlives the outage and the loss of all entries in Redis.
  *
- * @throws what `signal` was aborted with.
+ * @throws the reason of `signal` when it is aborted.
  */
 export async function causeIncidents(stage: Stage): Promise<readonly Restart[]> {
   const { traffic, draft, redis, deploy, seconds, requests, say, signal } = stage;
@@ -63,7 +62,7 @@ export async function causeIncidents(stage: Stage): Promise<readonly Restart[]> 
   await share(1);
   await until(() => traffic.sent >= requests, signal, Infinity);
   await until(() => draft.visible > 0, signal, 3 * DRAFT_TTL_MS);
-  // Last of all: a draft that no longer changes would be loaded for nothing.
+  // Last: a draft that no longer changes would be loaded without a cause.
   await draft.settle();
   return restarts;
 }
@@ -81,13 +80,13 @@ async function outage(redis: OwnRedis, { traffic, draft, say, signal }: Stage): 
   say(
     `started Redis again (run_id ${short(killed)} is now ${short(started)}); ${sentMeanwhile.toLocaleString("en")} requests were sent meanwhile`,
   );
-  // A change that is made and seen after it has been loaded and stored after it.
+  // A change that is made and seen after the restart has been loaded and stored after it.
   const known = draft.changes.length;
   await until(() => draft.visible > known, signal, 3 * DRAFT_TTL_MS);
   return { runIds: [killed, started], keysSince: Number(await redis.command("DBSIZE")) };
 }
 
-/** Goes on at the deadline, too: what did not happen shows in the checks. */
+/** Returns at the deadline, too: the checks show what did not happen. */
 async function until(happened: () => boolean, signal: AbortSignal, withinMs: number): Promise<void> {
   const deadline = performance.now() + withinMs;
   while (!happened() && performance.now() < deadline) await sleep(20, undefined, { signal });

@@ -4,12 +4,12 @@ import type { PackageFacts } from "./package-facts.ts";
 
 export interface Latencies {
   readonly count: number;
-  /** `NaN` where there was none. */
+  /** `NaN` without any. */
   readonly p50Ms: number;
   readonly p99Ms: number;
 }
 
-/** What the clients saw, and what the caches counted meanwhile. */
+/** The answers that the clients got, and the counts of the caches meanwhile. */
 export class Ledger {
   /** The first few, in words. */
   readonly failures: string[] = [];
@@ -20,12 +20,14 @@ export class Ledger {
   readonly #digests = new Map<string, string>();
   readonly #counted = { hits: 0, staleHits: 0, misses: 0, loads: 0 };
 
-  /** An answer with status 200, as it arrived after `durationMs`. Two answers of one name and version are to be the same. */
+  /**
+   * An answer with status 200, as it arrived after `durationMs`. Two answers of one name and version must be the same.
+   */
   answered(name: string, facts: PackageFacts, outcome: Outcome, durationMs: number): void {
     const id = `${name}@${facts.version}`;
     const known = this.#digests.get(id);
     if (known !== undefined && known !== facts.sha256) {
-      this.failedWith(`${id}: was answered with two sets of facts`);
+      this.failedWith(`${id}: has been answered with two different sets of facts`);
       return;
     }
     this.#digests.set(id, facts.sha256);
@@ -38,13 +40,13 @@ export class Ledger {
     if (this.failures.length < MAX_REASONS) this.failures.push(reason);
   }
 
-  /** One load of a cache, as its `load` event tells. */
+  /** One load of a cache, as its `load` event reports it. */
   loaded(name: string, durationMs: number): void {
     const load = this.#loads.get(name) ?? { count: 0, totalMs: 0 };
     this.#loads.set(name, { count: load.count + 1, totalMs: load.totalMs + durationMs });
   }
 
-  /** The numbers of a cache that ends. */
+  /** The counts of a cache that has ended. */
   closed({ hits, staleHits, misses, loads }: CacheStats): void {
     this.#counted.hits += hits;
     this.#counted.staleHits += staleHits;
@@ -65,12 +67,12 @@ export class Ledger {
     return this.#durations[outcome].length;
   }
 
-  /** Loads that the cache events have told so far. */
+  /** Loads that the cache events have reported so far. */
   get loadsSoFar(): number {
     return [...this.#loads.values()].reduce((sum, { count }) => sum + count, 0);
   }
 
-  /** By the caches' own count. */
+  /** The caches' own counts. */
   get counted(): Readonly<Record<"hits" | "staleHits" | "misses" | "loads", number>> {
     return this.#counted;
   }
@@ -84,7 +86,7 @@ export class Ledger {
     return [...this.#loads.values()].reduce((sum, { totalMs }) => sum + totalMs, 0) / this.loadsSoFar;
   }
 
-  /** How long the callers of all fresh hits would have waited for a load: hits times the mean load of that very name. */
+  /** How long the callers of all fresh hits would have waited for a load: hits times the mean load of the same name. */
   get savedMs(): number {
     return [...this.#hits].reduce((sum, [name, hits]) => {
       const load = this.#loads.get(name);

@@ -1,5 +1,5 @@
 // npm run demo: a service that caches expensive calls in memory over Redis, drives itself for some seconds, and checks
-// what came of it. With --processes: several processes of another one, in step. npm start: the first one, until Ctrl-C.
+// the results. With --processes: several coherent processes of another service. npm start: the first one, until Ctrl-C.
 
 import { CacheError } from "hotset";
 import { once } from "node:events";
@@ -19,11 +19,11 @@ const interrupt = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.once(signal, () => {
     interrupt.abort();
-    // The second one does not ask again.
+    // The second one ends the process at once.
     process.once(signal, () => process.exit(130));
   });
 }
-// Nobody reads on: `npm run demo | head`.
+// The reader has ended: `npm run demo | head`.
 process.stdout.on("error", () => interrupt.abort());
 
 try {
@@ -31,7 +31,7 @@ try {
 } catch (error) {
   if (interrupt.signal.aborted) process.exitCode = 130;
   else if (error instanceof UsageError) {
-    console.error(`${error.message}\n--help tells what there is`);
+    console.error(`${error.message}\n--help lists the options`);
     process.exitCode = 2;
   } else {
     console.error(explain(error));
@@ -54,7 +54,7 @@ async function main(args: DemoArguments): Promise<number> {
     `copied ${copy.names.length} installed packages: ${whole(copy.files)} files, ${(copy.bytes / 2 ** 20).toFixed(1)} MiB`,
   );
   interrupt.signal.throwIfAborted();
-  // Awaited here: what is disposed on the way out is in use until then.
+  // Awaited here: `copy` and `redis` are disposed on return, and are in use until then.
   return await (args.serves ? serve(copy, redis, port) : driveAndJudge(args, copy, redis));
 }
 
@@ -86,10 +86,10 @@ async function serve(copy: PackageCopy, redis: DemoRedis | undefined, port: numb
   return 0;
 }
 
-/** What went wrong, without a stack where the message says what to do. */
+/** The text of an error, without a stack if the message says what to do. */
 function explain(error: unknown): string {
   if (error instanceof CacheError) return `${error.code}: ${error.message}`;
   if ((error as NodeJS.ErrnoException).code === "EADDRINUSE")
-    return `${(error as Error).message}; set PORT to another one`;
+    return `${(error as Error).message}; set PORT to another port`;
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

@@ -10,10 +10,10 @@ const MAX_PACKAGE_BYTES = 3 * 2 ** 20;
 const MAX_PACKAGE_FILES = 40;
 
 /**
- * A private copy of some of the packages that this checkout has installed, to be changed at will.
+ * A private copy of some of the packages that this checkout has installed. The demo may change it.
  *
- * Bytes are copied: the installed files are hard links into a store that all checkouts of this machine share, and what
- * is written through one of those links changes all of them.
+ * Bytes are copied: the installed files are hard links into a store that all checkouts of this machine share, and a
+ * write through one link changes all of them.
  */
 export class PackageCopy implements AsyncDisposable {
   readonly files: number;
@@ -36,8 +36,8 @@ export class PackageCopy implements AsyncDisposable {
   }
 
   /**
-   * Copies the largest released packages of `store` that are within the bounds above, in some 1 to 3 s. It is removed when
-   * it is disposed, or when the process exits.
+   * Copies the largest released packages of `store` that are within the bounds above, in some 1 to 3 s. It is removed
+   * when it is disposed, or when the process exits.
    *
    * @param store the folder that pnpm installs into: `node_modules/.pnpm`
    */
@@ -59,7 +59,7 @@ export class PackageCopy implements AsyncDisposable {
     return [...this.#folders.keys()].sort();
   }
 
-  /** `undefined` for a package that is not among them; nothing of `name` gets into a path. */
+  /** `undefined` for a package that is not among them; no part of `name` gets into a path. */
   folderOf(name: string): string | undefined {
     return this.#folders.get(name);
   }
@@ -71,9 +71,10 @@ export class PackageCopy implements AsyncDisposable {
   /** Gives a package of the copy another version, so that its manifest, and with it its facts, change at once. */
   async setVersion(name: string, version: string): Promise<void> {
     const file = this.#manifestFile(name);
-    if ((await stat(file)).nlink !== 1) throw new Error(`${file} is a hard link, and not a copy: not written`);
+    if ((await stat(file)).nlink !== 1) throw new Error(`${file} must be a copy, and is a hard link: not written`);
     const manifest = await this.#manifest(name);
-    // Beside the package, and then renamed: a load that is running sees the one or the other, and no third file.
+    // Beside the package, and then renamed: a running load sees either the old manifest or the new one, and no other
+    // file.
     const next = join(this.#root, ".package.json");
     await writeFile(next, JSON.stringify({ ...manifest, version }, undefined, 2));
     await rename(next, file);
@@ -100,7 +101,7 @@ interface InstalledPackage {
   readonly bytes: number;
 }
 
-/** The packages themselves are folders there; what they depend on stands beside them as links. */
+/** The packages themselves are folders there; their dependencies are links beside them. */
 async function installedPackages(store: string): Promise<readonly InstalledPackage[]> {
   const found: InstalledPackage[] = [];
   for (const entry of await readdir(store)) {

@@ -4,7 +4,7 @@ import { join, relative } from "node:path";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 
-/** What the service tells about one installed package. */
+/** The service's answer about one installed package. */
 export interface PackageFacts {
   readonly name: string;
   readonly version: string;
@@ -13,10 +13,10 @@ export interface PackageFacts {
   readonly dependencies: number;
   readonly files: number;
   readonly bytes: number;
-  /** What the files would weigh on their way through a network. */
+  /** The size of the files when compressed for a network. */
   readonly gzipBytes: number;
   readonly largest: { readonly path: string; readonly bytes: number };
-  /** SHA-256 over the paths and digests of all files: equal exactly where every file is. */
+  /** SHA-256 over the paths and digests of all files: equal exactly if all files are equal. */
   readonly sha256: string;
 }
 
@@ -24,8 +24,8 @@ export interface PackageFacts {
  * The expensive call: walks the folder of one package, reads, hashes and compresses every file in it, and reads its
  * manifest. From a few to some hundred milliseconds, in proportion to files and bytes.
  *
- * @throws what `signal` was aborted with, between two files.
- * @throws {Error} of `node:fs` where the package is not there, or has no manifest.
+ * @throws the reason of `signal` when it is aborted, between two files.
+ * @throws {Error} of `node:fs` if the package or its manifest is missing.
  */
 export async function readPackageFacts(folder: string, signal?: AbortSignal): Promise<PackageFacts> {
   const digest = createHash("sha256");
@@ -41,7 +41,7 @@ export async function readPackageFacts(folder: string, signal?: AbortSignal): Pr
     bytes += content.byteLength;
     gzipBytes += (await compress(content)).byteLength;
     if (content.byteLength > largest.bytes) largest = { path, bytes: content.byteLength };
-    // From the very bytes that were hashed: the file may change before it is read again.
+    // From the same bytes that were hashed: the file may change before it is read again.
     if (path === "package.json") manifest = JSON.parse(content.toString("utf8")) as Manifest;
   }
   if (manifest === undefined) throw new Error(`${folder} has no package.json`);

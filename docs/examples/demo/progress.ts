@@ -1,4 +1,4 @@
-/** One line that tells how far things are: rewritten in place on a terminal, printed once a second elsewhere. */
+/** One line that shows the progress: rewritten in place on a terminal, printed once a second elsewhere. */
 export class Progress implements Disposable {
   readonly #out: NodeJS.WriteStream;
   readonly #line: () => string;
@@ -10,7 +10,7 @@ export class Progress implements Disposable {
     this.#timer = setInterval(() => this.#show(), out.isTTY ? 100 : 1_000);
   }
 
-  /** A line that stays, above the one that moves. */
+  /** A line that stays, above the one that changes. */
   say(text: string): void {
     this.#clear();
     this.#out.write(`${text}\n`);
@@ -24,7 +24,7 @@ export class Progress implements Disposable {
 
   #show(): void {
     this.#clear();
-    // Longer than the terminal is wide it would wrap, and could not be taken back.
+    // A line longer than the terminal is wide would wrap, and could not be cleared.
     this.#out.write(this.#out.isTTY ? this.#line().slice(0, this.#out.columns - 1) : `${this.#line()}\n`);
   }
 

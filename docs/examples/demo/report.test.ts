@@ -31,7 +31,7 @@ const failedIn = (of: Run): readonly string[] =>
 const restart = { runIds: ["one", "other"] as const, keysSince: 1 };
 
 describe("the checks of the demo", () => {
-  it("all hold in a good run", () => {
+  it("all pass in a good run", () => {
     expect(failedIn(run())).toEqual([]);
     expect(judge(run())).toHaveLength(8);
     expect(judge(run({ restarts: undefined }))).toHaveLength(6);
@@ -62,11 +62,11 @@ describe("the checks of the demo", () => {
     ["Redis was restarted: another run_id", run({ restarts: [] })],
     ["Redis was restarted: another run_id", run({ restarts: [{ ...restart, runIds: ["one", "one"] }] })],
     ["Redis is in use again", run({ restarts: [{ ...restart, keysSince: 0 }] })],
-  ])("%s: fails where that does not hold", (what, of) => {
+  ])("%s: fails if that is not so", (what, of) => {
     expect(failedIn(of)).toEqual([what]);
   });
 
-  it("at least 90 % hits: stale answers and misses are none", () => {
+  it("at least 90 % hits: stale answers and misses are not hits", () => {
     const of = run({}, (ledger) => {
       for (let i = 0; i < 6; i += 1)
         ledger.answered("b", { version: "1.0.0", sha256: "00" } as PackageFacts, "miss", 1);
@@ -75,7 +75,7 @@ describe("the checks of the demo", () => {
     expect(failedIn(of)).toEqual(["at least 90 % hits"]);
   });
 
-  it("are printed one to a line", () => {
+  it("are printed one per line", () => {
     expect(checklist(judge(run())).slice(0, 3)).toEqual([
       "  pass  no failed request                                 0 of 100",
       "  pass  at least 100 requests                             100",

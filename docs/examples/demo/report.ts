@@ -2,15 +2,15 @@ import { DRAFT_TTL_MS } from "./facts-cache.ts";
 import { short, type Restart } from "./incidents.ts";
 import type { Latencies, Ledger } from "./ledger.ts";
 
-/** All that is known of one run when it is over. */
+/** The results of one run. */
 export interface Run {
   readonly ledger: Ledger;
   readonly leastRequests: number;
   readonly tookMs: number;
   readonly changes: number;
-  /** The longest that a change took to be seen. */
+  /** The longest time until a change was seen. */
   readonly slowestChangeMs: number;
-  /** `undefined` where there was no Redis that the demo may kill. */
+  /** `undefined` without a Redis that the demo may kill. */
   readonly restarts: readonly Restart[] | undefined;
 }
 
@@ -20,7 +20,7 @@ export interface Check {
   readonly detail: string;
 }
 
-/** What has to hold, and whether it did. */
+/** The checks, and whether each passed. */
 export function judge({ ledger, leastRequests, changes, slowestChangeMs, restarts }: Run): readonly Check[] {
   const { requests, failed, keys, hitRatio, counted } = ledger;
   const kills = restarts?.length ?? 0;

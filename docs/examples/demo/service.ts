@@ -9,17 +9,17 @@ import { readPackageFacts, type PackageFacts } from "./package-facts.ts";
 
 export interface ServiceOptions extends FactsCacheOptions {
   readonly copy: PackageCopy;
-  /** `0` takes a free one. @default 0 */
+  /** `0` takes a free port. @default 0 */
   readonly port?: number;
 }
 
 /**
  * Facts about packages over HTTP:
  *
- *     GET /packages/<name>   facts, with `Age` and `Cache-Status`; 404 for a package that is not there
+ *     GET /packages/<name>   facts, with `Age` and `Cache-Status`; 404 for an unknown package
  *     GET /packages          the names
  *     GET /stats             the numbers of the cache
- *     GET /healthz           200 while it serves, which it does without Redis, too
+ *     GET /healthz           200 while it serves, also without Redis
  */
 export class Service {
   readonly cache: Cache;
@@ -34,8 +34,8 @@ export class Service {
   }
 
   /**
-   * @throws {BackendUnavailableError} where the Redis that was named does not answer.
-   * @throws {Error} of `node:net` where the port is taken.
+   * @throws {BackendUnavailableError} if the given Redis does not answer.
+   * @throws {Error} of `node:net` if the port is in use.
    */
   static async start(options: ServiceOptions): Promise<Service> {
     const service = new Service(options);
@@ -54,7 +54,7 @@ export class Service {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
-  /** Answers what has been asked, refuses what comes later, and closes the cache. Idempotent. */
+  /** Answers the requests under way, refuses later ones, and closes the cache. Idempotent. */
   close(): Promise<void> {
     return (this.#closed ??= this.#close());
   }
@@ -70,12 +70,12 @@ export class Service {
     const path = (request.url ?? "/").split("?", 1)[0]!;
     try {
       if (request.method !== "GET" && request.method !== "HEAD")
-        send(response, 405, { error: "only GET and HEAD are answered here" }, { allow: "GET, HEAD" });
+        send(response, 405, { error: "only GET and HEAD are allowed" }, { allow: "GET, HEAD" });
       else if (path === "/healthz") send(response, 200, { status: "ok", tiers: this.#tierStates() });
       else if (path === "/stats") send(response, 200, this.cache.stats());
       else if (path === "/packages") send(response, 200, this.#copy.names);
       else if (path.startsWith("/packages/")) await this.#answerFacts(path.slice("/packages/".length), response);
-      else send(response, 404, { error: "there are /packages, /packages/<name>, /stats and /healthz" });
+      else send(response, 404, { error: "the paths are /packages, /packages/<name>, /stats and /healthz" });
     } catch (error) {
       if (!response.destroyed) send(response, 500, { error: error instanceof Error ? error.message : String(error) });
     }
@@ -84,10 +84,10 @@ export class Service {
   async #answerFacts(name: string, response: ServerResponse): Promise<void> {
     const folder = this.#copy.folderOf(decodeName(name));
     if (folder === undefined) {
-      send(response, 404, { error: "there is no such package; /packages lists all" });
+      send(response, 404, { error: "unknown package; /packages lists all" });
       return;
     }
-    // A client that hangs up waits no longer; if it was the only one, the load ends, too.
+    // A client that hangs up stops waiting; if it was the only one, the load ends, too.
     const hangUp = new AbortController();
     response.once("close", () => hangUp.abort());
     let headers = {};
@@ -128,6 +128,6 @@ function send(
     "content-length": bytes.byteLength,
     ...headers,
   });
-  // Node drops the body of an answer to HEAD.
+  // Node drops the body of a response to HEAD.
   response.end(bytes);
 }

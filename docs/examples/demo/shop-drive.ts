@@ -13,20 +13,21 @@ import { uniformFrom } from "./traffic.ts";
 
 const SEED = 20_251;
 const PRODUCTS = Array.from({ length: 150 }, (_, i) => `product-${i}`);
-/** Visitors at one time, of each process. */
+/** Concurrent visitors of each process. */
 const VISITORS = 4;
-/** Of the changes, each so many-th takes a product away. */
+/** One of this many changes removes a product. */
 const REMOVAL_EVERY = 8;
 const OUTAGE_MS = 1_000;
 /** A change that is not seen by then counts as never seen. */
 const PATIENCE_MS = 15_000;
 
 /**
- * Starts the processes over one Redis, asks all of them, changes prices through each in turn, and kills Redis on the way:
+ * Starts the processes over one Redis, sends requests to all of them, changes prices through each in turn, and kills
+ * Redis meanwhile:
  *
- *     cold ──▶ changes ──▶ Redis is killed: changes go on ──▶ Redis is back, and empty ──▶ all in step ──▶ changes ──▶ the end
+ *     cold ──▶ changes ──▶ Redis is killed ──▶ changes ──▶ Redis is back, empty ──▶ all receive changes ──▶ changes ──▶ end
  *
- * @throws what `signal` was aborted with; then the processes are ended.
+ * @throws the reason of `signal` when it is aborted; then the processes are ended.
  */
 export async function driveShops(
   args: Pick<DemoArguments, "seconds" | "requests" | "processes">,
@@ -53,7 +54,7 @@ export async function driveShops(
   const say = (text: string): void => progress.say(`${since()}  ${text}`);
 
   say(
-    `${shops.length} processes (${shops.map(({ pid }) => pid).join(", ")}), each asked by ${VISITORS} visitors for ${whole(PRODUCTS.length)} prices`,
+    `${shops.length} processes (${shops.map(({ pid }) => pid).join(", ")}), each with ${VISITORS} visitors of ${whole(PRODUCTS.length)} prices`,
   );
   let isOver = false;
   const visits = visit(shops, till, { perSecond: args.requests / args.seconds, isOver: () => isOver });
@@ -67,7 +68,7 @@ export async function driveShops(
     await owner.changeUntil(() => performance.now() >= share(0.4) && seen.length >= REMOVAL_EVERY);
     say(slowest(seen));
     if (redis.own !== undefined) {
-      // What a process does not hold when Redis goes away, it would have to load for itself.
+      // A price that a process does not hold when Redis is killed, it would have to load itself.
       await warm(shops, till);
       const before = await unansweredBy(shops);
       restarts.push(await outage(redis.own, shops, owner, till, { say, signal }));
@@ -98,7 +99,7 @@ export async function driveShops(
   };
 }
 
-/** Changes prices, through one process after the other, and waits each time until every process tells of it. */
+/** Changes prices, through one process after the other, and waits each time until every process shows the change. */
 class Owner {
   readonly #shops: readonly ShopProcess[];
   readonly #till: Till;
@@ -123,7 +124,7 @@ class Owner {
     }
   }
 
-  /** Makes the next change. @returns what waits until all have seen it. */
+  /** Makes the next change. @returns a function that waits until all processes have shown it. */
   async change(sinceWhen = (): number => performance.now()): Promise<() => Promise<void>> {
     const turn = this.#turn++;
     const through = turn % this.#shops.length;
@@ -149,7 +150,7 @@ class Owner {
     };
   }
 
-  /** Looks until this process tells of it. @returns when that was; Infinity for never. */
+  /** Reads until this process shows the change. @returns the time of that; Infinity for never. */
   async #delayAt(shop: ShopProcess, index: number, product: string, version: number | undefined): Promise<number> {
     const deadline = performance.now() + PATIENCE_MS;
     while (performance.now() < deadline) {
@@ -171,7 +172,7 @@ class Owner {
   }
 }
 
-/** Has each process hold every price. */
+/** Makes each process hold every price. */
 async function warm(shops: readonly ShopProcess[], till: Till): Promise<void> {
   await Promise.all(
     shops.map(async (shop, process) => {
@@ -183,7 +184,7 @@ async function warm(shops: readonly ShopProcess[], till: Till): Promise<void> {
   );
 }
 
-/** How often Redis refused or did not answer in time, in all processes. */
+/** The number of calls that Redis refused or did not answer in time, in all processes. */
 async function unansweredBy(shops: readonly ShopProcess[]): Promise<number> {
   return (await Promise.all(shops.map((shop) => shop.stats()))).reduce(
     (sum, { tiers }) => sum + tiers.at(-1)!.errors,
@@ -191,7 +192,7 @@ async function unansweredBy(shops: readonly ShopProcess[]): Promise<number> {
   );
 }
 
-/** Everybody goes on without Redis, and with changes; then it is back, empty. */
+/** All processes go on without Redis, and with changes; then Redis is back, empty. */
 async function outage(
   redis: OwnRedis,
   shops: readonly ShopProcess[],
@@ -203,10 +204,10 @@ async function outage(
   const { pid } = redis;
   const before = till.requests;
   await redis.kill();
-  say(`killed Redis (SIGKILL to ${pid}): each process goes on with what it has`);
+  say(`killed Redis (SIGKILL to ${pid}): each process goes on with its copies`);
   let backAt = Infinity;
   const waits: (() => Promise<void>)[] = [];
-  // As many as have every process make one, and one take a product away.
+  // Enough for each process to make one, and for one of them to remove a product.
   for (let i = 0; i < REMOVAL_EVERY; i += 1) {
     waits.push(await owner.change(() => backAt));
     await sleep(OUTAGE_MS / REMOVAL_EVERY, undefined, { signal });
@@ -224,12 +225,12 @@ async function outage(
     PATIENCE_MS,
   );
   till.settled();
-  say(`all processes are in step again, ${Math.round(performance.now() - backAt)} ms after that`);
+  say(`all processes receive changes again, ${Math.round(performance.now() - backAt)} ms after that`);
   await Promise.all(waits.map((wait) => wait()));
   return { runIds: [killed, started], keysSince: Number(await redis.command("DBSIZE")) };
 }
 
-/** Visitors of every process: most want one of the first products. */
+/** Visitors of every process: most request one of the first products. */
 async function visit(
   shops: readonly ShopProcess[],
   till: Till,
@@ -259,7 +260,7 @@ async function visit(
 const slowest = (seen: readonly Seen[]): string =>
   `${seen.length} changes were seen by all processes, the slowest after ${Math.max(...seen.map(({ slowestMs }) => slowestMs)).toFixed(1)} ms`;
 
-/** Goes on at the deadline, too: what did not happen shows in the checks. */
+/** Returns at the deadline, too: the checks show what did not happen. */
 async function until(happened: () => Promise<boolean>, signal: AbortSignal, withinMs: number): Promise<void> {
   const deadline = performance.now() + withinMs;
   while (!(await happened()) && performance.now() < deadline) await sleep(20, undefined, { signal });

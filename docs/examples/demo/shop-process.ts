@@ -1,4 +1,4 @@
-/** One process of the shop. Started by shops.ts, and asked by it for what only the process itself knows. */
+/** One process of the shop. shops.ts starts it, and reads its statistics. */
 import { answerCalls } from "@hotset/test-servers";
 import type { CacheStats } from "hotset";
 import { Shop, type ShopOptions } from "./shop.ts";
@@ -8,7 +8,7 @@ let shop: Shop | undefined;
 process.on("SIGINT", () => undefined);
 
 const handlers = {
-  /** @returns where it listens. */
+  /** @returns the URL of the shop. */
   start: async (options: ShopOptions): Promise<string> => {
     shop = await Shop.start(options);
     return shop.url;

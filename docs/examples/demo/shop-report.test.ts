@@ -5,7 +5,10 @@ import { Till } from "./till.ts";
 const NEW = { product: "p", cents: 1, version: 2 };
 const OLD = { product: "p", cents: 1, version: 1 };
 
-/** Two processes that answered 50 requests each; one change and one removal with Redis, one change without it; two products. */
+/**
+ * Two processes that answered 50 requests each; one change and one removal with Redis, one change without it; two
+ * products.
+ */
 function run(change: Partial<ShopRun> = {}, spoil: (till: Till) => void = () => undefined): ShopRun {
   const till = new Till(2);
   for (let i = 0; i < 100; i += 1) till.answered(i % 2, "p", OLD, performance.now());
@@ -36,7 +39,7 @@ const failedIn = (of: ShopRun): readonly string[] =>
 const [told, removed, pending] = run().seen as [ShopRun["seen"][0], ShopRun["seen"][0], ShopRun["seen"][0]];
 
 describe("the checks of several processes", () => {
-  it("all hold in a good run", () => {
+  it("all pass in a good run", () => {
     expect(failedIn(run())).toEqual([]);
     expect(judgeShops(run())).toHaveLength(9);
     expect(failedIn(run({ loads: [5, 5], unanswered: 1 }))).toEqual([]);
@@ -74,20 +77,20 @@ describe("the checks of several processes", () => {
     ["each price loaded once in all processes, once more for each change", run({ loads: [5, 5] })],
     ["Redis was restarted: another run_id", run({ restarts: [{ runIds: ["one", "one"], keysSince: 1 }] })],
     [
-      "what was changed meanwhile seen by all once it was back",
+      "changes during the outage seen by all processes after it",
       run({ seen: [told, removed, { ...pending, slowestMs: 7_001 }] }),
     ],
     ["Redis is in use again", run({ restarts: [{ runIds: ["one", "other"], keysSince: 0 }] })],
-  ])("%s: fails where that does not hold", (what, of) => {
+  ])("%s: fails if that is not so", (what, of) => {
     expect(failedIn(of)).toEqual([what]);
   });
 
-  it("show what a run came to", () => {
+  it("show the figures of a run", () => {
     const lines = shopTable(run());
     expect(lines[0]).toMatch(/^ {2}requests {17}100 {3}p50 \d/);
     expect(lines.slice(1)).toEqual([
       "  loads                      9   in all processes: 9.0 % of requests",
-      "  changes                    3   seen by every process after p50 3.0 ms, at most 2000.0 ms, Redis being there",
+      "  changes                    3   seen by every process after p50 3.0 ms, at most 2000.0 ms, while Redis was up",
       "  took                   1.0 s",
     ]);
   });
@@ -98,7 +101,7 @@ describe("the till", () => {
     till.answered(process, "p", price, performance.now() + laterMs);
   const judged = ({ servedOlder, servedDeleted, failed }: Till) => [servedOlder, servedDeleted, failed];
 
-  it("holds a process to its own changes at once, and the others after maxStaleness", () => {
+  it("requires a process to show its own changes at once, and those of others after maxStaleness", () => {
     const till = new Till(2);
     till.done("p", 2, 0, false);
     asked(till, 0, NEW, 1);
@@ -110,7 +113,7 @@ describe("the till", () => {
     expect(judged(till)).toEqual([2, 0, 0]);
   });
 
-  it("holds nobody else to a change that waits for Redis, until it is there", () => {
+  it("requires other processes to show a pending change only once it has reached Redis", () => {
     const till = new Till(2);
     till.done("p", 2, 0, true);
     asked(till, 1, OLD, 60_000);
@@ -121,7 +124,7 @@ describe("the till", () => {
     expect(judged(till)).toEqual([2, 0, 0]);
   });
 
-  it("tells what is served though it was deleted from what is not found though it is sold", () => {
+  it("distinguishes a price served after its deletion from a missing price of a product that is sold", () => {
     const till = new Till(2);
     asked(till, 0, undefined);
     expect(judged(till)).toEqual([0, 0, 1]);

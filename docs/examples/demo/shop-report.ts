@@ -2,16 +2,19 @@ import { short, type Restart } from "./incidents.ts";
 import { percent, seconds, whole, type Check } from "./report.ts";
 import { MAX_STALENESS_MS, type Till } from "./till.ts";
 
-/** A change that was made through one process, and looked for in all. */
+/** A change that was made through one process, and awaited in all. */
 export interface Seen {
   readonly isRemoval: boolean;
-  /** Redis was away when it was made. */
+  /** Redis was unreachable when it was made. */
   readonly wasPending: boolean;
-  /** Until the last process told of it, in milliseconds: from when it was acknowledged, or from when Redis was back. `Infinity`: never. */
+  /**
+   * Until the last process showed it, in milliseconds: from its acknowledgement, or from the return of Redis.
+   * `Infinity`: never.
+   */
   readonly slowestMs: number;
 }
 
-/** All that is known of one run of several processes when it is over. */
+/** The results of one run of several processes. */
 export interface ShopRun {
   readonly till: Till;
   readonly processes: number;
@@ -19,20 +22,20 @@ export interface ShopRun {
   readonly leastRequests: number;
   readonly tookMs: number;
   readonly seen: readonly Seen[];
-  /** Of each process. */
+  /** For each process. */
   readonly loads: readonly number[];
-  /** Of all loads, those that a change overtook: what they brought was kept nowhere, so one more had to follow. */
+  /** Loads that a change overtook: their results were not stored, so one more load had to follow each. */
   readonly overtaken: number;
-  /** Calls that Redis did not answer in time though it was there: who is not answered loads for itself. */
+  /** Calls that Redis did not answer in time though it was up: each such caller loads for itself. */
   readonly unanswered: number;
-  /** `undefined` where there was no Redis that the demo may kill. */
+  /** `undefined` without a Redis that the demo may kill. */
   readonly restarts: readonly Restart[] | undefined;
 }
 
-/** To find the new Redis, and then as much as any message may take. */
+/** The time to find the new Redis, and then the longest delay of a message. */
 const BACK_IN_STEP_MS = 5_000 + MAX_STALENESS_MS;
 
-/** What has to hold, and whether it did. */
+/** The checks, and whether each passed. */
 export function judgeShops({
   till,
   processes,
@@ -47,8 +50,9 @@ export function judgeShops({
   const kills = restarts?.length ?? 0;
   const [pending, told] = [seen.filter(({ wasPending }) => wasPending), seen.filter(({ wasPending }) => !wasPending)];
   const least = Math.min(...till.answers);
-  // A cold key, and one of an empty Redis, is loaded once in all processes, and so is one that was changed. While Redis is
-  // away each process loads what changed for itself, and all of that once more when it is back.
+  // A key that is not cached, or was lost with Redis, is loaded once in all processes, and so is a key that was
+  // changed. While Redis is unreachable each process loads changed keys itself, and they are loaded once more when it
+  // is back.
   const most = products * (1 + kills) + told.length + pending.length * (processes + 1) + overtaken + unanswered;
   const sum = loads.reduce((all, each) => all + each, 0);
   const checks: Check[] = [
@@ -94,11 +98,11 @@ export function judgeShops({
       detail: restarts.map(({ runIds }) => runIds.map(short).join(" -> ")).join(", "),
     },
     {
-      what: "what was changed meanwhile seen by all once it was back",
+      what: "changes during the outage seen by all processes after it",
       passed: pending.length > 0 && pending.every(({ slowestMs }) => slowestMs <= BACK_IN_STEP_MS),
       detail:
         pending.length === 0
-          ? "nothing was changed meanwhile"
+          ? "nothing was changed during it"
           : `the slowest of ${pending.length} after ${slowestOf(pending)}`,
     },
     {
@@ -120,13 +124,13 @@ export function shopTable({ till, tookMs, seen, loads }: ShopRun): readonly stri
   return [
     `  ${"requests".padEnd(18)}${whole(till.requests).padStart(10)}   p50 ${ms(till.percentile(0.5))}, p99 ${ms(till.percentile(0.99))}`,
     `  ${"loads".padEnd(18)}${whole(sum).padStart(10)}   in all processes: ${percent(sum / till.requests)} of requests`,
-    `  ${"changes".padEnd(18)}${whole(seen.length).padStart(10)}   seen by every process after p50 ${rank(0.5)}, at most ${rank(1)}, Redis being there`,
+    `  ${"changes".padEnd(18)}${whole(seen.length).padStart(10)}   seen by every process after p50 ${rank(0.5)}, at most ${rank(1)}, while Redis was up`,
     `  ${"took".padEnd(18)}${seconds(tookMs).padStart(10)}`,
   ];
 }
 
 const slowestOf = (seen: readonly Seen[]): string => {
   const slowestMs = Math.max(...seen.map((each) => each.slowestMs));
-  return Number.isFinite(slowestMs) ? ms(slowestMs) : `more than it was waited for`;
+  return Number.isFinite(slowestMs) ? ms(slowestMs) : `longer than the demo waited`;
 };
 const ms = (value: number): string => `${value.toFixed(1)} ms`;

@@ -7,18 +7,18 @@ import { Catalogue, type Price } from "./catalogue.ts";
 export interface ShopOptions {
   readonly redisUrl: string;
   readonly keyPrefix: string;
-  /** Where the catalogue is. */
+  /** The folder of the catalogue. */
   readonly folder: string;
 }
 
 /**
  * Prices over HTTP, one of several processes that share a cache:
  *
- *     GET /prices/<product>      the price; 404 for what is not sold
- *     PUT /prices/<product>      changes it in the catalogue, and has every process forget what it knew
- *     DELETE /prices/<product>   takes it out of the catalogue, likewise
+ *     GET /prices/<product>      the price; 404 for a product that is not sold
+ *     PUT /prices/<product>      changes it in the catalogue, and makes every process drop its copy
+ *     DELETE /prices/<product>   removes it from the catalogue, likewise
  *
- * That is all there is to it: no process knows of the others, and none has a setting for it.
+ * No more is needed: no process knows the others, and none has a setting for this.
  */
 export class Shop {
   readonly cache: Cache;
@@ -35,7 +35,7 @@ export class Shop {
     this.#server = createServer((request, response) => void this.#answer(request, response));
   }
 
-  /** @throws {BackendUnavailableError} where Redis does not answer. */
+  /** @throws {BackendUnavailableError} if Redis does not answer. */
   static async start(options: ShopOptions): Promise<Shop> {
     const shop = new Shop(options);
     await shop.cache.connect();
@@ -59,13 +59,13 @@ export class Shop {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const product = /^\/prices\/([\w-]+)$/.exec(request.url ?? "")?.[1];
     try {
-      if (product === undefined) return send(response, 404, { error: "there is /prices/<product>" });
+      if (product === undefined) return send(response, 404, { error: "the only path is /prices/<product>" });
       if (request.method === "GET") {
-        // `null` is remembered, too: that a product is not sold.
+        // `null` is cached, too: it means that the product is not sold.
         const price = await this.cache.getOrSet<Price | null>(product, ({ signal }) =>
           this.#catalogue.look(product, signal),
         );
-        return send(response, price === null ? 404 : 200, price ?? { error: "this is not sold" });
+        return send(response, price === null ? 404 : 200, price ?? { error: "this product is not sold" });
       }
       if (request.method === "PUT") {
         const price = await this.#catalogue.change(product, Number(await bodyOf(request)));
@@ -77,7 +77,7 @@ export class Shop {
         const { status } = await this.cache.delete(product);
         return send(response, 200, { status });
       }
-      send(response, 405, { error: "GET, PUT and DELETE are answered here" });
+      send(response, 405, { error: "only GET, PUT and DELETE are allowed" });
     } catch (error) {
       if (!response.destroyed) send(response, 500, { error: error instanceof Error ? error.message : String(error) });
     }

@@ -7,7 +7,7 @@ import type { ShopOptions } from "./shop.ts";
 
 const ANSWER_WITHIN_MS = 10_000;
 
-/** One process of the shop, as its visitors and its owner see it. */
+/** One process of the shop, as seen by its visitors and its owner. */
 export class ShopProcess implements AsyncDisposable {
   readonly #process: ScriptProcess<ShopHandlers>;
   readonly #agent: Agent;
@@ -19,7 +19,7 @@ export class ShopProcess implements AsyncDisposable {
     this.#agent = new Agent({ keepAlive: true, maxSockets: connections });
   }
 
-  /** Starts so many, which share what lies below one prefix. @param connections to each */
+  /** Starts `count` processes, which share the keys below one prefix. @param connections to each */
   static start(count: number, options: ShopOptions, connections: number): Promise<readonly ShopProcess[]> {
     return Promise.all(
       Array.from({ length: count }, async () => {
@@ -33,7 +33,7 @@ export class ShopProcess implements AsyncDisposable {
     return this.#process.pid;
   }
 
-  /** `undefined` for what is not sold. @throws {Error} for any answer that is none. */
+  /** `undefined` for a product that is not sold. @throws {Error} for any other failure. */
   async price(product: string): Promise<Price | undefined> {
     const { status, body } = await this.#ask("GET", product);
     if (status === 404) return undefined;
@@ -41,7 +41,7 @@ export class ShopProcess implements AsyncDisposable {
     return JSON.parse(body) as Price;
   }
 
-  /** @returns the price of now; `isPending`: Redis does not know yet, and will. */
+  /** @returns the new price; `isPending`: the invalidation has not reached Redis yet. */
   async change(product: string, cents: number): Promise<{ readonly version: number; readonly isPending: boolean }> {
     const { status, body } = await this.#ask("PUT", product, String(cents));
     if (status !== 200) throw new Error(`status ${status}: ${body.trim()}`);
@@ -59,13 +59,13 @@ export class ShopProcess implements AsyncDisposable {
     return this.#process.call("stats");
   }
 
-  /** Whether it hears of changes, and nothing of its own waits for Redis. */
+  /** Whether it receives changes, and has no pending invalidations. */
   async isInStep(): Promise<boolean> {
     const { tiers, pending } = await this.stats();
     return pending === 0 && tiers.at(-1)!.state === "up";
   }
 
-  /** As a deploy ends it: by itself. */
+  /** Ends it as a deploy does: the process closes its cache and exits. */
   async close(): Promise<void> {
     this.#agent.destroy();
     await this.#process.call("close");

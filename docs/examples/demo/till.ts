@@ -1,28 +1,28 @@
 import type { Price } from "./catalogue.ts";
 
-/** How long another process may be behind a change that was acknowledged: `maxStaleness`, as it is by default. */
+/** How long another process may lag behind an acknowledged change: the default of `maxStaleness`. */
 export const MAX_STALENESS_MS = 2_000;
 
-/** A change that somebody was told of as done. */
+/** A change that was acknowledged to its caller. */
 interface Done {
-  /** Infinity for a product that is not sold any more: no version is new enough. */
+  /** Infinity for a product that was removed: no version is new enough. */
   readonly version: number;
   /** Index of the process it was made through. */
   readonly through: number;
   /** `performance.now()` of the answer. */
   readonly at: number;
-  /** From when on all others are bound by it; `Infinity` while it waits for Redis. */
+  /** When all other processes must show it; `Infinity` while it is pending. */
   bindsOthersAt: number;
 }
 
-/** What was asked of the shop, and whether each answer could be true. */
+/** The requests to the shop, and whether each answer was allowed. */
 export class Till {
   /** Requests, by process. */
   readonly answers: number[];
   failed = 0;
   /** The first few reasons. */
   readonly failures: string[] = [];
-  /** Answers with a price after the product was known to be gone. */
+  /** Answers with a price after the process had to know that the product was removed. */
   servedDeleted = 0;
   /** Answers with a price older than the process had to know. */
   servedOlder = 0;
@@ -38,18 +38,18 @@ export class Till {
     return this.failed + this.answers.reduce((sum, count) => sum + count, 0);
   }
 
-  /** The share of requests that were answered within this, in milliseconds. */
+  /** The time within which this share of requests was answered, in milliseconds. */
   percentile(share: number): number {
     const sorted = [...this.#durations].sort((one, other) => one - other);
     return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? NaN;
   }
 
-  /** It is about to be removed: from now on it may not be found. */
+  /** The product is about to be removed: from now on an answer without it is allowed. */
   leaves(product: string): void {
     this.#leaving.add(product);
   }
 
-  /** Somebody was told that this is so from now on. @param version `undefined` where the product was removed. */
+  /** A caller got the acknowledgement of this change. @param version `undefined` if the product was removed. */
   done(product: string, version: number | undefined, through: number, isPending: boolean): void {
     const at = performance.now();
     const known = this.#done.get(product) ?? [];
@@ -62,20 +62,20 @@ export class Till {
     this.#done.set(product, known);
   }
 
-  /** What waited for Redis is there now. */
+  /** Pending changes have reached Redis. */
   settled(): void {
     const now = performance.now();
     for (const all of this.#done.values())
       for (const each of all) each.bindsOthersAt = Math.min(each.bindsOthersAt, now + MAX_STALENESS_MS);
   }
 
-  /** An answer of one process to what was asked at `askedAt`: `undefined` for a product that is not sold. */
+  /** An answer of one process to a request sent at `askedAt`: `undefined` for a product that is not sold. */
   answered(process: number, product: string, price: Price | undefined, askedAt: number): void {
     this.answers[process]! += 1;
     this.#durations.push(performance.now() - askedAt);
     const done = this.#done.get(product) ?? [];
     if (price === undefined) {
-      if (!this.#leaving.has(product)) this.failedWith(`${product}: was not found, and is sold`);
+      if (!this.#leaving.has(product)) this.failedWith(`${product}: was not found, though it is sold`);
       return;
     }
     const mustKnow = done.filter(

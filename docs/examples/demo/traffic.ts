@@ -10,17 +10,17 @@ export interface TrafficOptions {
   /** The same seed asks for the same names in the same order. */
   readonly seed: number;
   readonly perSecond: number;
-  /** Requests at one time, each on a connection that is kept. */
+  /** Concurrent requests, each on a connection that is kept open. */
   readonly connections: number;
   readonly ledger: Ledger;
-  /** Told of each good answer. */
+  /** Called with each good answer. */
   readonly onAnswer: (name: string, facts: PackageFacts) => void;
 }
 
 /**
- * Visitors of the service, over real HTTP: most want a popular package (the r-th of them with a share in proportion to
- * 1/r, Zipf's law); each tenth is a crawler that asks for one after another, and each tenth wants the package that
- * {@link askFor} named.
+ * Visitors of the service, over real HTTP: most request a popular package (the r-th of them with a share in proportion
+ * to 1/r, Zipf's law); each tenth is a crawler that requests one after another, and each tenth requests the package
+ * that {@link askFor} named.
  */
 export class Traffic {
   sent = 0;
@@ -45,12 +45,12 @@ export class Traffic {
     return this.#covered.size === this.#options.names.length + (this.#wanted === undefined ? 0 : 1);
   }
 
-  /** From now on one more package is wanted, by each tenth visitor. */
+  /** From now on each tenth visitor requests this package. */
   askFor(name: string): void {
     this.#wanted = name;
   }
 
-  /** Sends at the rate given, or as fast as answers come, until `isOver` says so after an answer. */
+  /** Sends at the given rate, or as fast as answers come, until `isOver` is true after an answer. */
   async run(isOver: () => boolean): Promise<void> {
     this.#pace = { since: performance.now(), sent: 0 };
     const visitor = async (): Promise<void> => {
@@ -64,7 +64,7 @@ export class Traffic {
     this.#origin.agent.destroy();
   }
 
-  /** Sends nothing while the service moves; what is under way is answered first. */
+  /** Sends nothing while the service moves; requests under way are answered first. */
   async moveTo(move: () => Promise<string>): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#gate = promise;
@@ -85,7 +85,7 @@ export class Traffic {
   async #turn(): Promise<void> {
     const dueAt = this.#pace.since + (this.#pace.sent / this.#options.perSecond) * 1_000;
     const aheadMs = dueAt - performance.now();
-    // What was missed is not made up for by a flood.
+    // Missed requests are not made up for by a flood.
     if (aheadMs < -CATCH_UP_MS) this.#pace = { since: performance.now(), sent: 0 };
     this.#pace.sent += 1;
     if (aheadMs > 1) await sleep(aheadMs);
@@ -160,7 +160,7 @@ function get({ hostname, port, agent }: Origin, path: string): Promise<HttpAnswe
   });
 }
 
-/** Draws names; of the first as many as of the second and third together, and so on (exponent 1). */
+/** Draws names; the r-th has a share in proportion to 1/r (exponent 1). */
 function zipf(names: readonly string[], seed: number): () => string {
   const uniform = uniformFrom(seed);
   let total = 0;

@@ -23,7 +23,7 @@ describeBackend("files", {
   unreachable: () => fileBackend({ folder: join(devNull, "nowhere") }),
 });
 
-it("gives a cache what one before it has stored", async () => {
+it("gives a cache the entries that an earlier one has stored", async () => {
   const folder = await newFolder();
   const open = () => createCache({ name: "shop" }).tier(fileBackend({ folder })).build();
   {
@@ -36,7 +36,7 @@ it("gives a cache what one before it has stored", async () => {
   expect(await second.get("user:1")).toBe(undefined);
 });
 
-it("takes a file that was cut short for none, and replaces it", async () => {
+it("takes a truncated file for a missing entry, and replaces it", async () => {
   const folder = await newFolder();
   const backend = fileBackend({ folder });
   await using cache = createCache({ name: "shop" }).tier(backend).build();
@@ -48,7 +48,7 @@ it("takes a file that was cut short for none, and replaces it", async () => {
   expect(await other.get("user:1")).toBe("Bob");
 });
 
-it("is what the page shows", async () => {
+it("is the code that the page shows", async () => {
   const [source, page] = await Promise.all(
     ["./file-backend.ts", "../../guide/writing-a-backend.md"].map((path) =>
       readFile(new URL(path, import.meta.url), "utf8"),

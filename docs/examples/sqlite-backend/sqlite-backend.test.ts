@@ -25,7 +25,7 @@ describe("the contract", () => {
   });
 });
 
-it("loads once for two processes, and keeps them in step", async () => {
+it("loads once for two processes, and keeps them coherent", async () => {
   const clock = new TestClock();
   const file = newFile();
   await using here = createTestCache({ clock, backend: sqliteBackend({ file, clock }), ttl: "1h" });
@@ -49,7 +49,7 @@ it("loads once for two processes, and keeps them in step", async () => {
   expect(await there.get("user:1")).toBe(undefined);
 });
 
-it("says so when more has changed than the log holds", async () => {
+it("reports that everything changed when more has changed than the log holds", async () => {
   const clock = new TestClock();
   const file = newFile();
   const backend = sqliteBackend({ file, clock, maxChanges: 5 });

@@ -1,6 +1,6 @@
 // A backend with every capability, for the processes of one machine: entries, leases, tag versions and a log of changes
-// lie in one SQLite file, and each step is one transaction. Others' changes are heard by reading the log from time to
-// time. docs/guide/writing-a-backend.md explains it.
+// are in one SQLite file, and each step is one transaction. Changes by other processes are received by reading the log
+// at intervals. docs/guide/writing-a-backend.md explains it.
 
 import { randomBytes } from "node:crypto";
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
@@ -28,11 +28,14 @@ export interface SqliteBackendOptions {
   readonly format?: Format;
   /** @default passthrough() */
   readonly compressor?: Compressor;
-  /** How long a change may stay unheard while nothing is wrong. @default 100 */
+  /** Interval of reading the log: the longest delay of a change without faults. @default 100 */
   readonly pollMs?: number;
-  /** How many changes are kept for those who have not read them; who missed some hears that everything changed. @default 10_000 */
+  /**
+   * How many changes the log keeps. A process that missed older ones is notified that everything changed. @default
+   * 10_000
+   */
   readonly maxChanges?: number;
-  /** By which entries and leases end: one for all processes. @default the machine's, in epoch milliseconds */
+  /** The clock by which entries and leases end: one for all processes. @default the machine's, in epoch milliseconds */
   readonly clock?: Clock;
 }
 
@@ -106,7 +109,7 @@ export function sqliteBackend(options: SqliteBackendOptions): Backend {
         return true;
       }),
     confirm: (key) => {
-      // What was acknowledged before is in the log: once that was read, it has been reported.
+      // Every write acknowledged before is in the log: once the log has been read, it has been reported.
       for (const listener of listeners) listener.poll();
       return step("confirm", (tables) => tables.entry(key)?.version ?? "");
     },
@@ -196,7 +199,7 @@ export function sqliteBackend(options: SqliteBackendOptions): Backend {
     remove: (key) =>
       step("remove", (tables) => {
         const status = tables.entry(key) === undefined ? "missing" : "deleted";
-        tables.free(key); // also where there is nothing: somebody may be loading it
+        tables.free(key); // also without an entry: another process may be loading it
         tables.drop(key);
         return status;
       }),
@@ -208,7 +211,7 @@ export function sqliteBackend(options: SqliteBackendOptions): Backend {
         const windowMs = Math.max(0, entry.expiresInMs - entry.staleInMs);
         const expiresInMs = Math.min(entry.expiresInMs, Number.isNaN(windowMs) ? 0 : windowMs);
         if (expiresInMs < 1) tables.drop(key);
-        // Another version: who has just written it must not take it for what he wrote.
+        // Another version: the process that has just written the entry must not take it for its own write.
         else
           tables.put(key, {
             ...entry,
@@ -227,7 +230,7 @@ export function sqliteBackend(options: SqliteBackendOptions): Backend {
   };
 }
 
-/** The file as one step sees it. */
+/** The tables of the file, within one step. */
 class Tables {
   readonly #database: DatabaseSync;
   readonly #nowMs: number;
@@ -343,12 +346,12 @@ function open(file: string): DatabaseSync {
     CREATE TABLE IF NOT EXISTS changes (n INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB NOT NULL, isTag INTEGER NOT NULL);
     CREATE TABLE IF NOT EXISTS issuer (only INTEGER PRIMARY KEY CHECK (only = 1), id TEXT NOT NULL, n INTEGER NOT NULL);
   `);
-  // Random, so that a file that was lost and made anew repeats no version.
+  // Random, so that a file that was lost and created anew repeats no version.
   database.prepare("INSERT OR IGNORE INTO issuer VALUES (1, ?, 0)").run(randomBytes(12).toString("base64url"));
   return database;
 }
 
-/** Text with a NUL in it ends there for SQLite; bytes do not. */
+/** SQLite ends text at the first NUL, but not bytes. */
 const bytes = (key: string): Uint8Array => Buffer.from(key);
 
 const WALL_CLOCK: Clock = {
