@@ -39,12 +39,12 @@ export { resolveCompressorOptions, type CompressorLevels } from "./compressors/o
 export { keyOf, type KeyPart } from "./entry/key-of.ts";
 export {
   createCache,
-  type Cache,
   type CacheBuilder,
-  type CacheOptions,
   type EmptyCacheBuilder,
   type LocalCacheBuilder,
 } from "./cache/create-cache.ts";
+export { type CacheOptions } from "./cache/cache-options.ts";
+export { type Cache } from "./cache/cache.ts";
 export type {
   CacheEvent,
   CacheEvents,
@@ -65,7 +65,7 @@ export type {
   WriteManyResult,
   WriteResult,
 } from "./engine/mutations.ts";
-export type { Namespace, NamespaceOptions, ValueOf } from "./cache/namespace-view.ts";
+export type { Namespace, NamespaceOptions, ValueOf } from "./cache/namespace.ts";
 export type { EntryOptions, GetOptions, GetOrSetOptions, Lifetime, Policy, Served } from "./entry/policy.ts";
 export type { EntryInfo } from "./engine/reads.ts";
 export type { Decision } from "./primitives/decision-log.ts";

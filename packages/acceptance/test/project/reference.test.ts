@@ -26,8 +26,9 @@ async function acceptedBy(call: () => unknown): Promise<readonly string[]> {
   try {
     await call();
   } catch (error) {
-    const listed = /(?:accepted are|there are|the options are) (?<names>[\w:, -]+)$/.exec((error as Error).message)
-      ?.groups?.["names"];
+    const listed = /(?:accepted are|there are|the options are|must be one of) (?<names>[\w:, -]+?)(?:, got .*)?$/.exec(
+      (error as Error).message,
+    )?.groups?.["names"];
     expect(listed, (error as Error).message).toBeDefined();
     return sorted(listed!.split(/, | and /));
   }

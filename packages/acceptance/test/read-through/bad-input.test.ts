@@ -240,7 +240,7 @@ describe.each(STACKS)("over %s", (stack) => {
       for (const call of calls)
         expect(await errorOf(call)).toMatchObject({
           ...INVALID,
-          message: expect.stringMatching(/is no (loader|function); give/) as string,
+          message: expect.stringMatching(/ must be (?:a function|given a function).*, got /) as string,
         });
       await cache.set("k", "there");
       backend.forgetCalls();
@@ -308,12 +308,12 @@ describe.each(STACKS)("over %s", (stack) => {
     ["tags", [SURROGATE], "is no tag"],
     ["tags", ["t".repeat(513)], "at most 512 characters"],
     ["tags", new Set(["a"]), "tags: an object is no list"],
-    ["signal", new AbortController(), "signal: an object is no AbortSignal"],
-    ["signal", null, "signal: null is no AbortSignal"],
-    ["onServed", "log", 'onServed: "log" is no function'],
-    ["forceRefresh", "yes", 'forceRefresh: "yes" is no boolean; give true or false'],
-    ["after", 5, "after: 5 is no token"],
-    ["after", "", 'after: "" is no token'],
+    ["signal", new AbortController(), "signal must be an AbortSignal, got an object"],
+    ["signal", null, "signal must be an AbortSignal, got null"],
+    ["onServed", "log", 'onServed must be a function, got "log"'],
+    ["forceRefresh", "yes", 'forceRefresh must be true or false, got "yes"'],
+    ["after", 5, "after must be the token of a write result, got 5"],
+    ["after", "", 'after must be the token of a write result, got ""'],
   ])("C10 %s: %s is refused", async ([option, given, says]) => {
     const { cache } = open(stack);
     const error = await errorOf(() => cache.getOrSet("k", never, { [option]: given }));
@@ -335,36 +335,56 @@ describe.each(STACKS)("over %s", (stack) => {
     [
       "items",
       (cache) => cache.getOrSetMany(new Set(["k"]) as never, same as never, never),
-      "items: an object is no list; give an array",
+      "items must be an array, got an object",
     ],
-    ["key", (cache) => cache.getOrSetMany(["k"], "id" as never, never), 'key: "id" is no function'],
-    ["keys", (cache) => cache.getMany("abc" as never), 'keys: "abc" is no list'],
-    ["keys", (cache) => cache.deleteMany(new Set(["k"]) as never), "keys: an object is no list"],
+    [
+      "key",
+      (cache) => cache.getOrSetMany(["k"], "id" as never, never),
+      'key must be a function that makes a key of an item, got "id"',
+    ],
+    ["keys", (cache) => cache.getMany("abc" as never), 'keys must be an array of strings, got "abc"'],
+    ["keys", (cache) => cache.deleteMany(new Set(["k"]) as never), "keys must be an array of strings, got an object"],
     [
       "entries",
       (cache) => cache.setMany({ k: 1 } as never),
-      "entries: an object is no list; give pairs of a key and a value",
+      "entries must be a list of pairs of a key and a value, got an object",
     ],
     [
       "entries",
       (cache) => cache.setMany([["k", 1], 5] as never),
-      "entries: 5 is no pair; give pairs of a key and a value",
+      "entries must hold pairs of a key and a value, got 5",
     ],
-    ["entries", (cache) => cache.setMany([["k", 1], null] as never), "entries: null is no pair"],
-    ["entries", (cache) => cache.setMany(["ab"] as never), 'entries: "ab" is no pair'],
-    ["entries", (cache) => cache.setMany(null as never), "entries: null is no list"],
+    [
+      "entries",
+      (cache) => cache.setMany([["k", 1], null] as never),
+      "entries must hold pairs of a key and a value, got null",
+    ],
+    ["entries", (cache) => cache.setMany(["ab"] as never), 'entries must hold pairs of a key and a value, got "ab"'],
+    [
+      "entries",
+      (cache) => cache.setMany(null as never),
+      "entries must be a list of pairs of a key and a value, got null",
+    ],
     ["invalidateTags of a list", (cache) => cache.invalidateTags(["t"] as never), "tags: an array is no tag"],
     ["markTagsStale of nothing", (cache) => cache.markTagsStale(undefined as never), "tags: undefined is no tag"],
     ["namespace", (cache) => cache.namespace(""), 'namespace: "" is no name'],
     ["namespace", (cache) => cache.namespace(5 as never), "namespace: 5 is no name"],
     ["namespace", (cache) => cache.namespace(SURROGATE), "is no name; give a non-empty, well-formed string"],
-    ["schema", (cache) => cache.namespace("n", { schema: {} as never }), "schema: an object is no Standard Schema"],
+    [
+      "schema",
+      (cache) => cache.namespace("n", { schema: {} as never }),
+      "schema must be a Standard Schema (https://standardschema.dev), got an object",
+    ],
     [
       "wrap",
       (cache) => cache.wrap(never, {} as never),
-      "name: undefined is no name; give each wrapped function one of its own",
+      "name must be a non-empty string of its own for each wrapped function, got undefined",
     ],
-    ["wrap", (cache) => cache.wrap(never, undefined as never), "name: undefined is no name"],
+    [
+      "wrap",
+      (cache) => cache.wrap(never, undefined as never),
+      "name must be a non-empty string of its own for each wrapped function, got undefined",
+    ],
     ["keyOf", () => keyOf("user", NaN), "NaN"],
   ])("C10 %s is told what it takes", async ([, call, says]) => {
     const { cache, stored } = open(stack);
@@ -396,9 +416,9 @@ describe.each(STACKS)("over %s", (stack) => {
     [
       "undefined",
       undefined,
-      "value: undefined cannot be stored; give null to remember that there is none, or delete the key",
+      "value must not be undefined; give null to remember that there is none, or delete the key",
     ],
-    ["a promise", Promise.resolve(1), "value: is a promise; await it first"],
+    ["a promise", Promise.resolve(1), "value must not be a promise; await it first"],
   ])("C10 %s is no value", async ([, value, says]) => {
     const { cache } = open(stack);
     await cache.set("k", "old");
@@ -423,19 +443,23 @@ describe("what cannot be built", () => {
       tier(tier: Backend | LocalTier): unknown;
     };
   it.for<readonly [string, unknown, string]>([
-    ["name", {}, "name: undefined is no name"],
-    ["name", { name: 5 }, "name: 5 is no name"],
-    ["name", { name: SURROGATE }, "is no name"],
-    ["version", { name: "n", version: "" }, 'version: "" is no version'],
-    ["version", { name: "n", version: NaN }, "version: NaN is no version; give a number or a non-empty string"],
-    ["version", { name: "n", version: {} }, "version: an object is no version"],
-    ["maxLoads", { name: "n", maxLoads: 0 }, "maxLoads: 0 is out of range; give a whole number of at least 1"],
-    ["maxLoads", { name: "n", maxLoads: 1.5 }, "maxLoads: 1.5 is out of range"],
-    ["maxLoads", { name: "n", maxLoads: "10" }, 'maxLoads: "10" is out of range'],
-    ["maxBackgroundLoads", { name: "n", maxBackgroundLoads: -1 }, "maxBackgroundLoads: -1 is out of range"],
-    ["waitUntil", { name: "n", waitUntil: true }, "waitUntil: true is no function"],
-    ["clock", { name: "n", clock: {} }, "clock: an object is no clock; give now() and schedule()"],
-    ["clock", { name: "n", clock: null }, "clock: null is no clock"],
+    ["name", {}, "name must be a well-formed string, the root of every key, got undefined"],
+    ["name", { name: 5 }, "name must be a well-formed string, the root of every key, got 5"],
+    ["name", { name: SURROGATE }, "name must be a well-formed string"],
+    ["version", { name: "n", version: "" }, 'version must be a number or a non-empty string, got ""'],
+    ["version", { name: "n", version: NaN }, "version must be a number or a non-empty string, got NaN"],
+    ["version", { name: "n", version: {} }, "version must be a number or a non-empty string, got an object"],
+    ["maxLoads", { name: "n", maxLoads: 0 }, "maxLoads must be a whole number of at least 1, got 0"],
+    ["maxLoads", { name: "n", maxLoads: 1.5 }, "maxLoads must be a whole number of at least 1, got 1.5"],
+    ["maxLoads", { name: "n", maxLoads: "10" }, 'maxLoads must be a whole number of at least 1, got "10"'],
+    [
+      "maxBackgroundLoads",
+      { name: "n", maxBackgroundLoads: -1 },
+      "maxBackgroundLoads must be a whole number of at least 1, got -1",
+    ],
+    ["waitUntil", { name: "n", waitUntil: true }, "waitUntil must be a function, got true"],
+    ["clock", { name: "n", clock: {} }, "clock must have now() and schedule(), got an object"],
+    ["clock", { name: "n", clock: null }, "clock must have now() and schedule(), got null"],
     [
       "an option that there is not",
       { name: "n", prefix: "p" },
@@ -451,27 +475,31 @@ describe("what cannot be built", () => {
     [
       "no tier",
       () => (createCache({ name: "n" }) as unknown as { build(): Cache }).build(),
-      "a cache has a tier; add memory() or a backend",
+      "build: no tier; add memory() or a backend",
     ],
     [
       "something else as a tier",
       () => createCache({ name: "n" }).tier({} as never),
-      "an object is no tier; give memory(), or a backend such as redis(url).build()",
+      "tier must be memory(), or a backend such as redis(url).build(), got an object",
     ],
-    ["nothing as a tier", () => createCache({ name: "n" }).tier(undefined as never), "undefined is no tier"],
+    [
+      "nothing as a tier",
+      () => createCache({ name: "n" }).tier(undefined as never),
+      "tier must be memory(), or a backend such as redis(url).build(), got undefined",
+    ],
     [
       "two local tiers",
       () =>
         createCache({ name: "n" })
           .tier(memory())
           .tier(memory() as never),
-      "there is one; move memory() to the front",
+      "only the first tier can be a local one; move memory() to the front",
     ],
-    ["a local tier behind a backend", () => overBackend().tier(mapTier()), "the local tier comes first"],
+    ["a local tier behind a backend", () => overBackend().tier(mapTier()), "only the first tier can be a local one"],
     [
       "two backends",
       () => overBackend().tier(scriptedBackend({ clock: new TestClock() })),
-      "make one of two with compose(near, far)",
+      "only one backend is allowed; combine two with compose(near, far)",
     ],
     [
       "no localTtl before a backend without coherence",
@@ -480,7 +508,7 @@ describe("what cannot be built", () => {
           .tier(memory())
           .tier(scriptedBackend({ clock: new TestClock(), coherence: "none" }))
           .build(),
-      "localTtl: scripted does not tell what others change, so give defaults({ localTtl })",
+      "localTtl must be set with defaults({ localTtl }): scripted reports no changes",
     ],
     [
       "localOnly without a local tier",
@@ -489,7 +517,7 @@ describe("what cannot be built", () => {
           .tier(scriptedBackend({ clock: new TestClock() }))
           .build()
           .namespace("l", { localOnly: true }),
-      "localOnly: this cache has no local tier",
+      "localOnly needs a local tier",
     ],
   ])("%s is refused, with what to do", async ([, build, says]) => {
     const error = await errorOf(build);

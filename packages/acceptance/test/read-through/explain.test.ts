@@ -94,7 +94,7 @@ describe("explain", () => {
 
   it.each([0, -1, 1.5, NaN, "many"])("refuses %s as a number of decisions", (explain) => {
     expect(() => createTestCache({ explain: explain as number })).toThrow(
-      /explain: .* give a whole number of at least 1/,
+      /explain must be the number of decisions to record, at least 1, got /,
     );
   });
 });

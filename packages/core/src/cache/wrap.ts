@@ -20,8 +20,12 @@ export interface WrapOptions<F extends AnyFunction, R = Awaited<ReturnType<F>>> 
 /** `key` may be left out only where every argument is plain data; then the key is `keyOf(name, ...args)`. */
 export type WrapKey<F extends AnyFunction> =
   Parameters<F> extends KeyPart<Parameters<F>>
-    ? { /** What tells calls apart. @default all arguments */ readonly key?: (...args: Parameters<F>) => string }
-    : { /** What tells calls apart. */ readonly key: (...args: Parameters<F>) => string };
+    ? {
+        /** Makes the part of the key that differs between calls. @default all arguments */ readonly key?: (
+          ...args: Parameters<F>
+        ) => string;
+      }
+    : { /** Makes the part of the key that differs between calls. */ readonly key: (...args: Parameters<F>) => string };
 
 export interface Wrapped<A extends unknown[], R> {
   (...args: A): Promise<R>;
@@ -33,7 +37,7 @@ export interface Wrapped<A extends unknown[], R> {
   refresh(...args: A): Promise<R>;
 }
 
-/** What `wrap` needs of a namespace. */
+/** The methods of a namespace that `wrap` calls. */
 interface Wrappable {
   getOrSet(key: string, load: (context: LoadContext) => unknown, options?: GetOrSetOptions): Promise<unknown>;
   delete(key: string): Promise<DeleteResult>;
@@ -51,12 +55,11 @@ export function wrapFunction(
   fn: (...args: unknown[]) => unknown,
   options: UntypedWrapOptions,
 ): Wrapped<unknown[], unknown> {
-  if (typeof fn !== "function")
-    throw new InvalidArgumentError(`wrap: ${describe(fn)} is no function; give the function to remember`);
+  if (typeof fn !== "function") throw new InvalidArgumentError(`wrap must be given a function, got ${describe(fn)}`);
   checkOptions(options, OPTION_NAMES.wrap);
   if (typeof options?.name !== "string" || options.name === "")
     throw new InvalidArgumentError(
-      `name: ${describe(options?.name)} is no name; give each wrapped function one of its own`,
+      `name must be a non-empty string of its own for each wrapped function, got ${describe(options?.name)}`,
     );
   const { name, key, tags, ...policy } = options;
   const fixed: GetOrSetOptions = Object.freeze({

@@ -1,6 +1,79 @@
-import type { FlightBatch } from "./call.ts";
-import type { BatchLoader, LoadContext } from "./load.ts";
+import { localKey, type KeySpace } from "../entry/key.ts";
 import type { EntryOptions } from "../entry/policy.ts";
+import type { FlightBatch, GetOrSetCall } from "./call.ts";
+import type { EngineContext } from "./context.ts";
+import type { Flight } from "./flights.ts";
+import { isLoading, whileLoading, type BatchLoader, type LoadContext, type Loader } from "./load.ts";
+import type { ReadThrough } from "./read-through.ts";
+
+/** The parts of a cache that a batch needs, and the namespace that its keys are in. */
+export interface BatchContext {
+  readonly context: EngineContext;
+  readonly readThrough: ReadThrough;
+  readonly keySpace: KeySpace;
+}
+
+/**
+ * `getOrSetMany`: one flight for each distinct item, and one run of `load` for those that come to their load.
+ *
+ * @param callOf makes the call for one item, with the loader that waits for the batch.
+ * @returns the values that are not `undefined`, in the order of `items`.
+ * @throws the first error, in that order, after all flights have settled.
+ */
+export async function loadMany<K>(
+  batchContext: BatchContext,
+  items: readonly K[],
+  load: BatchLoader<K, unknown>,
+  callOf: (item: K, loader: Loader<unknown>) => GetOrSetCall,
+): Promise<Map<K, unknown>> {
+  const { context, readThrough } = batchContext;
+  const batch = new BatchLoad<K, unknown>(load, slotTaker(batchContext));
+  const unique = [...new Set(items)];
+  const calls = unique.map((item): GetOrSetCall => ({ ...callOf(item, batch.loaderOf(item)), batch }));
+  const entered = readThrough.fetchMany(
+    calls.map((call) => [call, context.local?.get(call.key.local, call.startedAt)] as const),
+  );
+  watch(
+    batch,
+    entered.flatMap(({ flight }) => flight ?? []),
+  );
+  const outcomes = await Promise.allSettled(entered.map(({ answer }) => answer));
+  const found = new Map<K, unknown>();
+  unique.forEach((item, i) => {
+    const outcome = outcomes[i]!;
+    if (outcome.status === "rejected") throw outcome.reason;
+    if (outcome.value !== undefined) found.set(item, outcome.value);
+  });
+  return found;
+}
+
+/** Runs the load of a batch in one slot. A nested batch takes none: the load around it waits for it and holds one. */
+function slotTaker({ context, keySpace }: BatchContext): RunBatch {
+  const isNested = isLoading(context);
+  return async (keys, body) => {
+    if (!isNested && !context.loads.tryTake()) await context.loads.take();
+    try {
+      const localKeys = new Set(keys.map((key) => localKey(keySpace, key)));
+      await whileLoading(context, localKeys, body, (done) => done);
+    } finally {
+      if (!isNested) context.loads.free();
+    }
+  };
+}
+
+/** Lets the batch start without the flights that end before they come to their load. */
+function watch<K>(batch: BatchLoad<K, unknown>, flights: readonly Flight[]): void {
+  const arriving = new Set(flights);
+  batch.expect(flights.length);
+  for (const flight of flights)
+    void flight.whenSettled().then(() => {
+      // A flight that came to its load was counted there.
+      if (arriving.delete(flight) && flight.running === undefined) batch.left();
+    });
+}
+
+/** Runs the load of these keys; waits for one slot, whatever their number. */
+type RunBatch = (keys: readonly string[], body: () => Promise<void>) => Promise<void>;
 
 interface Arrival<K> {
   readonly item: K;
@@ -16,12 +89,11 @@ interface Arrival<K> {
 export class BatchLoad<K, T> implements FlightBatch {
   pinned: FlightBatch["pinned"];
   readonly #load: BatchLoader<K, T>;
-  readonly #run: (keys: readonly string[], body: () => Promise<void>) => Promise<void>;
+  readonly #run: RunBatch;
   #outstanding = 0;
   readonly #arrived: Arrival<K>[] = [];
 
-  /** @param run runs the load of these keys; waits for one slot, whatever their number. */
-  constructor(load: BatchLoader<K, T>, run: (keys: readonly string[], body: () => Promise<void>) => Promise<void>) {
+  constructor(load: BatchLoader<K, T>, run: RunBatch) {
     this.#load = load;
     this.#run = run;
   }

@@ -1,0 +1,64 @@
+import type { Clock } from "../contracts/clock.ts";
+import { ConfigurationError } from "../contracts/errors.ts";
+import { checkOptions } from "../entry/policy.ts";
+import { describe } from "../primitives/duration.ts";
+
+export interface CacheOptions {
+  /** The root of every key, before namespaces: caches of different names never meet, processes with the same name share. `''` adds nothing to keys that other programs know. */
+  readonly name: string;
+  /** Part of every key: raise it when values change their shape, and nothing older is read. @default none */
+  readonly version?: string | number;
+  /**
+   * Loads at one time in this process, background ones included; further callers wait their turn within their
+   * timeouts. A load inside a loader does not: the outer one would wait for it, and it for the outer one's end. @default 1_000
+   */
+  readonly maxLoads?: number;
+  /** Keeps a serverless invocation alive for background loads. The promise never rejects. Called within the async context of the request. */
+  readonly waitUntil?: (work: Promise<void>) => void;
+  /** Background loads at one time; those beyond it are left to a later call. @default 100 */
+  readonly maxBackgroundLoads?: number;
+  /** How many decisions to remember, over all keys, for {@link Namespace.explain}. A note is some 200 bytes. @default none */
+  readonly explain?: number;
+  /** Where time comes from; a `TestClock` in tests. @default the system's */
+  readonly clock?: Clock;
+}
+
+const CACHE_OPTIONS = new Set(["name", "version", "maxLoads", "waitUntil", "maxBackgroundLoads", "explain", "clock"]);
+
+/** @throws {ConfigurationError} for an option that does not exist, or that is out of its range. */
+export function checkCacheOptions(options: CacheOptions): CacheOptions {
+  try {
+    checkOptions(options, CACHE_OPTIONS);
+  } catch (cause) {
+    throw new ConfigurationError(`createCache: ${(cause as Error).message}`, { cause });
+  }
+  if (typeof options?.name !== "string" || !options.name.isWellFormed())
+    throw new ConfigurationError(
+      `name must be a well-formed string, the root of every key, got ${describe(options?.name)}`,
+    );
+  if (
+    options.version !== undefined &&
+    !(typeof options.version === "string" && options.version !== "" && options.version.isWellFormed()) &&
+    !Number.isFinite(options.version)
+  )
+    throw new ConfigurationError(`version must be a number or a non-empty string, got ${describe(options.version)}`);
+  for (const limit of ["maxLoads", "maxBackgroundLoads"] as const)
+    if (
+      options[limit] !== undefined &&
+      options[limit] !== Infinity &&
+      !(Number.isInteger(options[limit]) && options[limit] >= 1)
+    )
+      throw new ConfigurationError(`${limit} must be a whole number of at least 1, got ${describe(options[limit])}`);
+  if (options.explain !== undefined && !(Number.isSafeInteger(options.explain) && options.explain >= 1))
+    throw new ConfigurationError(
+      `explain must be the number of decisions to record, at least 1, got ${describe(options.explain)}`,
+    );
+  if (options.waitUntil !== undefined && typeof options.waitUntil !== "function")
+    throw new ConfigurationError(`waitUntil must be a function, got ${describe(options.waitUntil)}`);
+  if (
+    options.clock !== undefined &&
+    (typeof options.clock?.now !== "function" || typeof options.clock.schedule !== "function")
+  )
+    throw new ConfigurationError(`clock must have now() and schedule(), got ${describe(options.clock)}`);
+  return Object.freeze({ ...options });
+}

@@ -1,0 +1,139 @@
+import type { Backend } from "../contracts/backend.ts";
+import { CacheClosedError, InvalidArgumentError } from "../contracts/errors.ts";
+import type { CacheEvents, CacheStats } from "../contracts/events.ts";
+import { checkOptions } from "../entry/policy.ts";
+import { describe, toMs, type Duration } from "../primitives/duration.ts";
+import type { Assembly } from "./assemble.ts";
+import { NamespaceView } from "./namespace-view.ts";
+import type { Namespace, Untyped } from "./namespace.ts";
+
+/** A cache: its root namespace, and its life. */
+export interface Cache extends Namespace, AsyncDisposable {
+  /** Calls `listener` on each event until the returned function is called. An error that it throws is ignored. */
+  on<E extends keyof CacheEvents>(event: E, listener: (event: CacheEvents[E]) => void): () => void;
+  /** Counts and latencies since `build`, namespaces included. */
+  stats(): CacheStats;
+  /** Connects now instead of on first use, and receives invalidations from then on. Optional. @throws {BackendUnavailableError} */
+  connect(): Promise<void>;
+  /** Resolves when every background load that has begun is settled. Never rejects. */
+  drain(): Promise<void>;
+  /**
+   * Refuses new calls, drains for at most `timeout`, aborts the rest, and closes the tiers
+   * that no other cache uses, waiting for a backend as long as for any call. Idempotent. Later calls reject with {@link CacheClosedError}.
+   */
+  close(options?: { /** @default '5s' */ readonly timeout?: Duration }): Promise<void>;
+}
+
+/** The number of open caches that use a backend: the last one closes it. */
+const users = new WeakMap<Backend, number>();
+
+/** The root namespace of a cache, and the life of that cache. */
+export class CacheView extends NamespaceView implements Untyped<Cache> {
+  readonly #parts: Assembly;
+  #closing: Promise<void> | undefined;
+
+  constructor(parts: Assembly) {
+    super(parts.engine, parts.namespace);
+    this.#parts = parts;
+    for (const backend of parts.backends) users.set(backend, (users.get(backend) ?? 0) + 1);
+  }
+
+  on<E extends keyof CacheEvents>(event: E, listener: (event: CacheEvents[E]) => void): () => void {
+    const { events } = this.#parts.engine.context;
+    const port = Object.hasOwn(events, event) ? events[event] : undefined;
+    if (port === undefined)
+      throw new InvalidArgumentError(`event must be one of ${Object.keys(events).join(", ")}, got ${describe(event)}`);
+    if (typeof listener !== "function")
+      throw new InvalidArgumentError(`listener must be a function, got ${describe(listener)}`);
+    return port.add(listener);
+  }
+
+  stats(): CacheStats {
+    const { context } = this.#parts.engine;
+    const { local, meter, recovery } = context;
+    const { remote } = this.#parts.namespace;
+    const { usedBytes } = local?.tier ?? {};
+    const localStats = local?.meter.snapshot(local.label, "up", {
+      entries: local.tier.entryCount,
+      ...(usedBytes !== undefined && { bytes: usedBytes }),
+    });
+    return meter.snapshot((recovery?.size ?? 0) + (remote?.pending ?? 0), [
+      ...(localStats === undefined ? [] : [localStats]),
+      ...(remote?.stats() ?? []),
+    ]);
+  }
+
+  async connect(): Promise<void> {
+    const { engine, namespace, subscriptions } = this.#parts;
+    if (engine.context.isClosed)
+      throw new CacheClosedError(`the cache ${JSON.stringify(engine.context.name)} is closed`);
+    await namespace.remote?.connect();
+    const subscribing = Array.from(subscriptions.values(), (each) => each.start());
+    await this.#within(namespace.remote?.deadlineMs ?? 0, Promise.all(subscribing));
+  }
+
+  async drain(): Promise<void> {
+    const { flights, writes } = this.#parts.engine.context;
+    await Promise.all(Array.from(flights.all(), (flight) => flight.whenSettled()));
+    await writes.settled();
+  }
+
+  async close(options: { readonly timeout?: Duration } = {}): Promise<void> {
+    checkOptions(options, CLOSE_OPTIONS);
+    const timeoutMs = options.timeout === undefined ? 5_000 : toMs("timeout", options.timeout);
+    this.#closing ??= this.#close(timeoutMs);
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(timeoutMs: number): Promise<void> {
+    const { engine, namespace, waiters, subscriptions } = this.#parts;
+    const { context } = engine;
+    const { remote } = namespace;
+    context.isClosed = true;
+    await this.#within(timeoutMs, this.#settled());
+    const closed = new CacheClosedError(`the cache ${JSON.stringify(context.name)} was closed while this call waited`);
+    for (const flight of [...context.flights.all()]) waiters.abort(flight, closed);
+    context.recovery?.stop();
+    context.local?.close();
+    const unsubscribing = Array.from(subscriptions.values(), (each) => each.stop());
+    await this.#within(remote?.deadlineMs ?? 0, Promise.all(unsubscribing));
+    if (remote === undefined) return;
+    remote.stop();
+    const closing = this.#releaseBackends().map(async (backend) => backend.close());
+    await this.#within(remote.deadlineMs, Promise.allSettled(closing));
+  }
+
+  /** The backends that no other cache uses. */
+  #releaseBackends(): readonly Backend[] {
+    return this.#parts.backends.filter((backend) => {
+      const others = users.get(backend)! - 1;
+      users.set(backend, others);
+      return others === 0;
+    });
+  }
+
+  async #settled(): Promise<void> {
+    const { recovery } = this.#parts.engine.context;
+    await this.drain();
+    if (recovery !== undefined && recovery.size !== 0) await recovery.replay();
+    await this.#parts.namespace.remote?.settled();
+  }
+
+  /** Waits until `work` has settled, for at most `limitMs`. Never rejects. */
+  async #within(limitMs: number, work: Promise<unknown>): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const cancel = this.#parts.engine.context.clock.schedule(resolve, limitMs);
+    work.then(
+      () => resolve(),
+      () => resolve(),
+    );
+    await promise;
+    cancel();
+  }
+}
+
+const CLOSE_OPTIONS = new Set(["timeout"]);

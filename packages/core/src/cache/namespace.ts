@@ -1,0 +1,119 @@
+import type { BatchLoader, Loader } from "../engine/load.ts";
+import type {
+  DeleteManyResult,
+  DeleteResult,
+  InvalidateResult,
+  MarkStaleResult,
+  WriteManyResult,
+  WriteResult,
+} from "../engine/mutations.ts";
+import type { EntryInfo } from "../engine/reads.ts";
+import type { EntryOptions, GetOptions, GetOrSetOptions, Policy } from "../entry/policy.ts";
+import type { Decision } from "../primitives/decision-log.ts";
+import type { StandardSchema } from "../contracts/standard-schema.ts";
+import type { AnyFunction, Wrapped, WrapKey, WrapOptions } from "./wrap.ts";
+
+/** `V` where the namespace has a type, else what the call says. */
+export type ValueOf<V, T> = unknown extends V ? T : V;
+
+/**
+ * Keys of one name, over the cache's tiers. `V` is the type of its values;
+ * `unknown` lets each call say its own (`get<User>(key)`).
+ *
+ * Keys are non-empty, well-formed strings of at most 64 KiB in UTF-8. A bad key or option rejects with
+ * {@link InvalidArgumentError} and changes nothing.
+ */
+export interface Namespace<V = unknown> {
+  /**
+   * The value, or what `load` computes. Concurrent callers share one load, with the options of
+   * the one that began it and the tags of all. A value that the format cannot write is handed out,
+   * reported, and stored nowhere.
+   *
+   * @throws the error of `load`, as it is, when no stale value may be served as fallback.
+   * @throws {LoadTimeoutError} after `hardTimeout` or `loadTimeout`, likewise.
+   * @throws {ReentrantLoadError} from inside the loader of the same key.
+   */
+  getOrSet<T extends V>(key: string, load: Loader<T>, options?: GetOrSetOptions): Promise<ValueOf<V, T>>;
+  /** {@link getOrSet} for many items and one `load`. In the order of `items`; duplicates collapse. */
+  getOrSetMany<K, T extends V>(
+    items: readonly K[],
+    key: (item: K) => string,
+    load: BatchLoader<K, T>,
+    options?: Omit<GetOrSetOptions, "onServed">,
+  ): Promise<Map<K, ValueOf<V, T>>>;
+  /** The fresh value; `undefined` when there is none. Never loads, never fails for a backend's sake. */
+  get<T extends V = V>(key: string, options?: GetOptions): Promise<T | undefined>;
+  /** As {@link get}. Keys without a value are absent from the result. */
+  getMany<T extends V = V>(keys: readonly string[], options?: GetOptions): Promise<Map<string, T>>;
+  /** The fresh value of the local tier, synchronously; `undefined` also while that tier cannot be trusted. */
+  peek<T extends V = V>(key: string): T | undefined;
+  /** Whether {@link get} would find a fresh value. */
+  has(key: string): Promise<boolean>;
+  /** Describes an entry, for people and for tests. */
+  inspect(key: string): Promise<EntryInfo | undefined>;
+  /**
+   * The last decisions about this key, oldest first: which tier answered, why a copy was not served, which lease, fence or
+   * version. Recorded only with `createCache({ explain })`. @throws {ConfigurationError} without it.
+   */
+  explain(key: string): readonly Decision[];
+
+  /**
+   * Stores `value`, here and for every process.
+   *
+   * @throws {InvalidArgumentError} for `undefined` and for a promise that was not awaited.
+   * @throws {EncodeError} when the format cannot write it; then nothing is stored anywhere.
+   */
+  set(key: string, value: V & ({} | null), options?: EntryOptions): Promise<WriteResult>;
+  /** As {@link set}, with the same options for all. */
+  setMany(
+    entries: Iterable<readonly [key: string, value: V & ({} | null)]>,
+    options?: EntryOptions,
+  ): Promise<WriteManyResult>;
+  /** Removes the entry, here and for every process. Loads in flight cannot bring it back. */
+  delete(key: string): Promise<DeleteResult>;
+  /** As {@link delete}. */
+  deleteMany(keys: readonly string[]): Promise<DeleteManyResult>;
+  /** Ends the entry's freshness now, as if `ttl` had run out: its stale windows begin. Without any, removes it. */
+  markStale(key: string): Promise<MarkStaleResult>;
+  /** No entry with any of these tags, in this namespace or below it, is served again, not even as stale. Cost does not grow with entries. */
+  invalidateTags(...tags: string[]): Promise<InvalidateResult>;
+  /** As {@link markStale}, for every entry with any of these tags, in this namespace or below it. */
+  markTagsStale(...tags: string[]): Promise<InvalidateResult>;
+  /** No entry of this namespace, or below it, is served again. Constant cost; other namespaces keep theirs. */
+  clear(): Promise<InvalidateResult>;
+
+  /**
+   * Other keys over the same tiers, with a type and a policy of their own.
+   * A cheap view: make one per request if you like. Inherits this namespace's policy.
+   */
+  namespace<T extends V = V>(name: string, options?: NamespaceOptions<T>): Namespace<T>;
+
+  /** `fn`, remembered by its arguments. An overloaded or generic `fn` keeps one plain signature. `fn` gets no loader context; `getOrSet` gives one. */
+  wrap<F extends AnyFunction<V>>(
+    fn: F,
+    options: WrapOptions<F> & WrapKey<F>,
+  ): Wrapped<Parameters<F>, ValueOf<V, Awaited<ReturnType<F>>>>;
+}
+
+export interface NamespaceOptions<V> extends Policy {
+  /**
+   * Checks values that come from a backend; one that fails is a miss, reported as `decode:error`.
+   * Values you load or set are the compiler's business and are not checked.
+   *
+   * @see https://standardschema.dev
+   */
+  readonly schema?: StandardSchema<V>;
+  /** Values never leave the process: for what no format can write. Its keys are apart from those of other views. @default false */
+  readonly localOnly?: boolean;
+}
+
+/**
+ * A public interface in the form that a class can implement. Inside the engine a value has no type, so the type parameters
+ * of each method are replaced by their bounds. Parameters and results are checked all the same; of methods that return
+ * a view or a function of a type of their own (`namespace`, `wrap`) the parameters are.
+ */
+export type Untyped<N> = {
+  [M in keyof N]: N[M] extends (...args: infer A) => infer R
+    ? (...args: A) => M extends "namespace" | "wrap" ? unknown : R
+    : N[M];
+};
