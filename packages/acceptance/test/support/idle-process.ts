@@ -1,4 +1,4 @@
-/** Run by lifecycle.test.ts in a process of its own, which nothing but a timer of the cache could keep alive. */
+/** Run by close.test.ts in a separate process, which only a timer of the cache could keep alive. */
 import { createCache, type Cache } from "@hotset/core";
 import { scriptedBackend, type ScriptedBackend } from "@hotset/core/testing";
 import { memory } from "@hotset/memory";
