@@ -24,7 +24,7 @@ import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { never } from "../support/stacks.ts";
 
-/** Entries as files of one folder, which this process alone writes. */
+/** A backend with entries as files of one folder, which only this process writes. */
 function files(folder: string): Backend {
   const pathOf = (key: string): string => join(folder, createHash("sha256").update(key).digest("hex"));
   const read = async (key: string): Promise<StoredEntry | undefined> => {
@@ -54,7 +54,7 @@ function files(folder: string): Backend {
 
 const big = (name: string) => ({ name, text: "abc ".repeat(1_000) });
 
-describe("redis before files", () => {
+describe("composed Redis and files", () => {
   let server: OwnRedis;
   let folder: string;
   beforeEach(async () => {
@@ -70,9 +70,9 @@ describe("redis before files", () => {
       .defaults({ ttl: "10m", staleIfError: "1h" })
       .build();
 
-  it("each keeps its own bytes; both are written, read, refilled and removed", async () => {
+  it("keep their own bytes, and both are written, read, refilled and removed", async () => {
     await using cache = open();
-    // The first connection of a process loads node-redis, which takes longer than the bound on a command.
+    // The first connection of a process loads node-redis, which takes longer than the deadline of a command.
     await cache.connect();
     await cache.set("k", big("Ada"), { tags: ["users"] });
     expect(await server.command("HEXISTS", "hotset:shop::k", "d")).toBe(1);
@@ -97,7 +97,7 @@ describe("redis before files", () => {
   });
 
   it.each(["parallel", "sequential", "race"] as const)(
-    "writing %s: while Redis hangs the files answer, and what it still holds is not served when it is back",
+    "writing %s: files answer while Redis hangs, and the older entry in Redis is not served afterwards",
     async (write) => {
       await using cache = open({ write });
       await cache.set("k", "old");
@@ -127,7 +127,7 @@ describe("redis before files", () => {
     },
   );
 
-  it("what another process finds", async () => {
+  it("find an entry in another process", async () => {
     await using writer = open();
     await writer.set("k", "v", { tags: ["t"] });
     await using reader = createCache({ name: "shop" })
@@ -145,7 +145,7 @@ describe("redis before files", () => {
   });
 });
 
-describe("redis before redis", () => {
+describe("two composed Redis servers", () => {
   let nearServer: OwnRedis;
   let farServer: OwnRedis;
   beforeEach(async () => {
@@ -166,7 +166,7 @@ describe("redis before redis", () => {
       .build();
   };
 
-  it("tag versions are those of far, for both", async () => {
+  it("take the tag versions of far for both", async () => {
     await using first = open();
     await using second = open();
     await first.set("k", "v", { tags: ["t"] });
@@ -176,7 +176,7 @@ describe("redis before redis", () => {
     expect(await nearServer.command("KEYS", "*{*")).toEqual([]);
   });
 
-  it("with far dead, near goes on with what it has and is given", async () => {
+  it("keep serving and storing in near when far is dead", async () => {
     await using cache = open();
     await cache.set("k", "v");
     expect(await cache.get("k")).toBe("v");
@@ -189,7 +189,7 @@ describe("redis before redis", () => {
     expect(await cache.delete("k")).toEqual({ status: "pending" });
     expect(await cache.get("k")).toBeUndefined();
 
-    // Far comes back empty: its versions are others, so that near starts anew.
+    // Far comes back empty and issues other versions, so the entries in near are no longer valid.
     await farServer.start();
     await expect.poll(() => cache.stats().pending, { timeout: 15_000 }).toBe(0);
     expect(await cache.get("k")).toBeUndefined();
@@ -199,7 +199,7 @@ describe("redis before redis", () => {
   }, 30_000);
 });
 
-describe("two processes, each with a Redis of its own before one that they share", () => {
+describe("two processes, each with its own Redis before a shared one", () => {
   let nears: [OwnRedis, OwnRedis];
   let far: OwnRedis;
   beforeEach(async () => {
@@ -230,10 +230,10 @@ describe("two processes, each with a Redis of its own before one that they share
   };
 
   it.each(["memory", "none"] as const)(
-    "with local tier %s: what one removes, replaces or marks stale the other does not find in its own, where it is removed (C81)",
+    "with local tier %s: an entry that one removes, replaces or marks stale is not served by the other, and is removed from its own Redis (C81)",
     async (tiers) => {
       const [first, second] = await open({}, tiers);
-      /** Until the second one has it, and has it in its own Redis where nothing nearer answers. */
+      /** Waits until the second process has the value, also in its own Redis when no local tier answers. */
       const found = async (value: number): Promise<void> => {
         await expect.poll(() => second.get("k"), { interval: 1 }).toBe(value);
         if (tiers === "none") await expect.poll(() => second.get("k").then(() => isIn(nears[1]))).toBe(1);
@@ -252,7 +252,7 @@ describe("two processes, each with a Redis of its own before one that they share
     },
   );
 
-  it("and what redis-cli does, and tags", async () => {
+  it("receive changes of redis-cli and of tags", async () => {
     const [first, second] = await open();
     await first.set("k", 1, { tags: ["t"] });
     expect(await second.get("k")).toBe(1);
@@ -265,7 +265,7 @@ describe("two processes, each with a Redis of its own before one that they share
     await expect.poll(() => second.get("k"), { interval: 1 }).toBeUndefined();
   });
 
-  it("near answers alone what far is known to hold, after own writes too", async () => {
+  it("are answered by near alone when far holds the same write, own writes included", async () => {
     const [first, second] = await open();
     await first.set("k", "v");
     for (const cache of [first, second]) {
@@ -284,7 +284,7 @@ describe("two processes, each with a Redis of its own before one that they share
   });
 
   it.each(["sequential", "parallel", "race"] as const)(
-    "writing %s: a cold key is loaded once, and an overtaken load is stored nowhere (C52, C61)",
+    "writing %s: load a cold key once, and store an overtaken load nowhere (C52, C61)",
     async (write) => {
       const [first, second] = await open({ write });
       let loads = 0;
@@ -316,7 +316,7 @@ describe("two processes, each with a Redis of its own before one that they share
     },
   );
 
-  it("while far is dead near stands in, and far that comes back empty decides again (C86, C93)", async () => {
+  it("are answered by near while far is dead, and by far's versions when it comes back empty (C86, C93)", async () => {
     const [first, second] = await open();
     await first.set("k", "v");
     await first.set("l", "old");
