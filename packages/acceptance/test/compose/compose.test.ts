@@ -1391,7 +1391,7 @@ describe("formats and compressors of composed backends", () => {
     expect([near.decodes, far.decodes]).toEqual([2, 1]);
   });
 
-  it("also compress small values when one backend does not store the compressor's name", async () => {
+  it("compress even small values when one backend does not store the compressor's name", async () => {
     const clock = new TestClock();
     const near = scriptedBackend({ clock, label: "near", compressor: gzip() });
     const far = { ...scriptedBackend({ clock, label: "far", compressor: gzip() }), keepsMeta: false };

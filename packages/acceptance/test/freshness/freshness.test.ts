@@ -696,7 +696,7 @@ describe("a stale value in another tier or process", () => {
     },
   );
 
-  describe("C29 a newer value in the backend replaces a load", () => {
+  describe("C29 a newer value in the backend is preferred", () => {
     it("for a caller that has to wait", async () => {
       const { cache: here, clock, backend } = open("memory over backend", { ttl: 100, staleIfError: "1h" });
       const { cache: there } = open("memory over backend", { clock, backend, ttl: 100, staleIfError: "1h" });
@@ -737,7 +737,7 @@ describe("a stale value in another tier or process", () => {
       expect(load.runs).toBe(0);
     });
 
-    it("and is the fallback for a failed load even when it is stale", async () => {
+    it("as the fallback for a failed load when it is stale too", async () => {
       const { cache: here, clock, backend } = open("memory over backend", { ttl: 100, staleIfError: 1_000 });
       const { cache: there } = open("backend", { clock, backend, ttl: 100, staleIfError: 1_000 });
       await here.set("k", "old");

@@ -98,7 +98,7 @@ describe("C81 another process sees a change as soon as its message arrives", () 
     expect([p1.cache.peek("k"), await p1.cache.get("k")]).toEqual([undefined, undefined]);
   });
 
-  it("and its invalidate event has the origin elsewhere, the namespace and the key", async () => {
+  it("with an invalidate event of origin elsewhere that names the namespace and the key", async () => {
     const {
       all: [p1, p2],
     } = await inStep();

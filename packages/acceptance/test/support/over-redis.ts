@@ -10,7 +10,7 @@ export const DEADLINE_MS = 300;
 // The first connection of a process loads node-redis, which may take longer than the deadline. It happens before the
 // tests.
 const unreachable = redis("redis://127.0.0.1:1").valueFormat(json()).build();
-await backend.connect!().catch(() => backend.close());
+await unreachable.connect!().catch(() => unreachable.close());
 
 /** A backend with short deadlines and short backoffs. */
 export const impatient = (connection: string | Connection): RedisBackendBuilder =>

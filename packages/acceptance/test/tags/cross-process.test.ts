@@ -10,7 +10,7 @@ import { never } from "../support/stacks.ts";
 
 const K = "test::k";
 const T = "{~test}::t";
-const ISSUER_LOST = "the tag's version and what issues versions";
+const ISSUER_LOST = "the tag's version and its issuer";
 const answered = <T>(value: T) => ({ status: "fulfilled", value }) as const;
 
 const tagged = (cache: Cache, value: string): Promise<string> => cache.getOrSet("k", () => value, { tags: ["t"] });
@@ -261,7 +261,7 @@ describe("C72 within one millisecond", () => {
 });
 
 describe("C73 losing tag data causes misses and brings no invalidated entry back", () => {
-  it.for(["the tag's version", "what issues versions", ISSUER_LOST, "everything"] as const)(
+  it.for(["the tag's version", "the issuer of versions", ISSUER_LOST, "everything"] as const)(
     "when the lost data is: %s",
     async (lost) => {
       const { all, store } = await inStep({ staleIfError: "1h" }, 3);
@@ -273,7 +273,7 @@ describe("C73 losing tag data causes misses and brings no invalidated entry back
       const lose = (): void => {
         if (lost === "everything") store.clear();
         if (lost === "the tag's version" || lost === ISSUER_LOST) store.evictTag(T);
-        if (lost === "what issues versions" || lost === ISSUER_LOST) store.evictIssuer();
+        if (lost === "the issuer of versions" || lost === ISSUER_LOST) store.evictIssuer();
       };
       lose();
       // No entry from before is valid under a version issued from now on (counter-example 9).
@@ -286,7 +286,7 @@ describe("C73 losing tag data causes misses and brings no invalidated entry back
       expect(await tagged(p2.cache, "v2")).toBe("v2");
       expect(await Promise.all(all.map(({ cache }) => cache.get("k")))).toEqual(["v2", "v2", "v2"]);
       lose();
-      const lasting = lost === "what issues versions" ? "v2" : undefined;
+      const lasting = lost === "the issuer of versions" ? "v2" : undefined;
       expect(await Promise.all(all.map(({ cache }) => cache.get("k")))).toEqual([lasting, lasting, lasting]);
     },
   );
