@@ -1,6 +1,5 @@
-import { DecodeError } from "@hotset/core";
 import { describe, expect, it } from "vitest";
-import { open, STACKS, STACKS_WITH_BACKEND } from "../support/stacks.ts";
+import { open, STACKS } from "../support/stacks.ts";
 
 const down = (): never => {
   throw new Error("db down");
@@ -45,22 +44,5 @@ describe.each(STACKS)("over %s", (stack) => {
     });
     clock.advance(1_499);
     expect(await cache.getOrSet("k", () => 2)).toBe(1);
-  });
-});
-
-describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
-  it("C98 an entry that the backend itself cannot decode is a miss, is reported, and is overwritten", async () => {
-    const { cache, backend } = open(stack);
-    const { read } = backend;
-    let isCorrupt = true;
-    backend.read = (key) =>
-      isCorrupt && key.endsWith("k") ? Promise.reject(new DecodeError("not packed")) : read.call(backend, key);
-    const reported: string[] = [];
-    cache.on("decode:error", ({ key, error }) => reported.push(`${key}: ${error.message}`));
-    expect(await cache.getOrSet("k", () => "new")).toBe("new");
-    expect(reported).toEqual(["k: not packed"]);
-    isCorrupt = false;
-    expect(await cache.getOrSet("k", down)).toBe("new");
-    expect(cache.stats().tiers.at(-1)!.state).toBe("up");
   });
 });

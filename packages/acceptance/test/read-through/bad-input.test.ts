@@ -2,6 +2,7 @@ import {
   brotli,
   CacheError,
   createCache,
+  DecodeError,
   gzip,
   json,
   keyOf,
@@ -441,7 +442,7 @@ describe("invalid configuration", () => {
     ["clock", { name: "n", clock: {} }, "clock: an object is no clock; give now() and schedule()"],
     ["clock", { name: "n", clock: null }, "clock: null is no clock"],
     ["an unknown option", { name: "n", prefix: "p" }, 'there is no option "prefix"; accepted are name, version'],
-  ])("%s is refused by createCache at once", async ([, options, expected]) => {
+  ])("createCache refuses an invalid option at once: %s", async ([, options, expected]) => {
     const error = await errorOf(() => createCache(options as CacheOptions));
     expect(error).toMatchObject(MISBUILT);
     expect(error.message).toContain(expected);
@@ -596,6 +597,21 @@ describe.each(STACKS_WITH_BACKEND)("values, over %s", (stack) => {
     expect(await writer.get("k")).toBe("loaded");
     expect(cache.stats().tiers.at(-1)).toMatchObject({ state: "up" });
     expect(({} as { isAdmin?: boolean }).isAdmin).toBe(undefined);
+  });
+
+  it("C98 an entry that the backend itself cannot decode is a miss, is reported, and is overwritten", async () => {
+    const { cache, backend } = open(stack);
+    const { read } = backend;
+    let isCorrupt = true;
+    backend.read = (key) =>
+      isCorrupt && key.endsWith("k") ? Promise.reject(new DecodeError("not packed")) : read.call(backend, key);
+    const reported: string[] = [];
+    cache.on("decode:error", ({ key, error }) => reported.push(`${key}: ${error.message}`));
+    expect(await cache.getOrSet("k", () => "new")).toBe("new");
+    expect(reported).toEqual(["k: not packed"]);
+    isCorrupt = false;
+    expect(await cache.getOrSet("k", never)).toBe("new");
+    expect(cache.stats().tiers.at(-1)!.state).toBe("up");
   });
 
   it.for([

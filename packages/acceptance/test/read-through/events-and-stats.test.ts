@@ -130,7 +130,7 @@ describe("event listeners", () => {
     expect(calls).toBe(3);
   });
 
-  it("refuses an unknown event and a missing listener", () => {
+  it("are refused when missing or for an unknown event", () => {
     const { cache } = open("memory");
     expect(() => cache.on("hits" as never, never)).toThrow(
       expect.objectContaining({

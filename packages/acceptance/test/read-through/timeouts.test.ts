@@ -455,7 +455,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(cache.stats().loadErrors).toBe(0);
   });
 
-  it("C42 a caller that leaves the queue keeps the order of the others, and its loader never runs", async () => {
+  it("C42 a caller that leaves the queue takes no slot, and its loader never runs", async () => {
     const { cache } = open(stack, { maxLoads: 1 });
     const busy = gate<number>();
     const other = cache.getOrSet("other", busy.pass);

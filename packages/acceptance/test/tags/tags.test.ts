@@ -637,7 +637,7 @@ describe.each(STACKS_WITH_BACKEND)("two processes over one backend, here over %s
       ["of a tag's soft half", (key) => key === "{~~test}::t"],
       ["of the namespace", (key) => key === "{~test}::"],
       ["of all, with their issuer", (key) => key.startsWith("{~")],
-    ])("causes a miss: %s", async ([, isLost]) => {
+    ])("%s causes a miss", async ([, isLost]) => {
       const { there, backend } = both({ ttl: "1h" });
       await there.set("k", "value", { tags: ["t"] });
       for (const key of backend.store.keys()) if (isLost(key)) backend.store.delete(key);
