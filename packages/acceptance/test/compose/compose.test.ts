@@ -37,7 +37,7 @@ import { watch } from "../support/watch.ts";
 const READS = ["sequential", "race", "freshest"] as const;
 const WRITES = ["sequential", "parallel", "race"] as const;
 
-/** The key `k` of the caches below, as a backend sees it. */
+/** The key `k` of the caches below, as a backend gets it. */
 const K = "shop::k";
 
 interface OpenOptions extends ComposeOptions {
@@ -58,7 +58,7 @@ function open({ near: nearOptions, far: farOptions, policy = {}, ...options }: O
   return { cache, clock, near, far };
 }
 
-/** Has `backend` hold `value` with this life, as if it had been written under the tag versions of now. */
+/** Stores `value` in `backend` with this lifetime, as if it had been written under the current tag versions. */
 function put(
   backend: ScriptedBackend,
   template: ScriptedBackend,
@@ -74,12 +74,12 @@ const valueIn = (backend: ScriptedBackend, key: string = K): unknown => {
   return stored && json().decode(stored.data);
 };
 
-/** Entry reads alone, without those of tag versions. */
+/** Counts reads of entries, without those of tag versions. */
 const reads = (backend: ScriptedBackend): number =>
   backend.calls.filter(({ operation, keys }) => operation.endsWith("read") && keys.includes(K)).length;
 const writes = (backend: ScriptedBackend): number => backend.count("write", K);
 
-/** A cache whose two backends both hold `k`, under versions that are current. */
+/** A cache whose two backends both hold `k`, under current tag versions. */
 async function seeded(options: OpenOptions = {}) {
   const opened = open(options);
   await opened.cache.set("k", "seed", { ttl: "1h" });
@@ -87,7 +87,7 @@ async function seeded(options: OpenOptions = {}) {
   return opened;
 }
 
-/** Seconds pass as they do: what falls due is answered before the next one. */
+/** Advances the clock second by second, so that each due call is answered before the next second. */
 async function elapse(clock: TestClock, seconds: number): Promise<void> {
   for (let s = 0; s < seconds; s += 1) {
     clock.advance("1s");
@@ -95,8 +95,8 @@ async function elapse(clock: TestClock, seconds: number): Promise<void> {
   }
 }
 
-describe("reading", () => {
-  it.each(READS)("%s: has what only far has, and what only near has", async (read) => {
+describe("composed reads", () => {
+  it.each(READS)("%s: find an entry that only far or only near has", async (read) => {
     const { cache, near, far } = await seeded({ read, refill: "never" });
     near.store.delete(K);
     expect(await cache.get("k")).toBe("seed");
@@ -107,7 +107,7 @@ describe("reading", () => {
     expect(await cache.get("k")).toBeUndefined();
   });
 
-  it.each(READS)("%s: a side that fails counts as having nothing", async (read) => {
+  it.each(READS)("%s: treat a failing backend as a miss", async (read) => {
     const { cache, near, far } = await seeded({ read, refill: "never" });
     near.script("read", { fail: true, key: K });
     expect(await cache.get("k")).toBe("seed");
@@ -118,7 +118,7 @@ describe("reading", () => {
     expect(await cache.get("k")).toBeUndefined();
   });
 
-  it.each(READS)("%s: when both fail, both are told and the value is loaded", async (read) => {
+  it.each(READS)("%s: report both errors and load the value when both backends fail", async (read) => {
     const { cache, near, far } = await seeded({ read });
     const causes = [new RangeError("near is full"), new BackendUnavailableError("far is away")] as const;
     near.script("read", { fail: causes[0], key: K });
@@ -131,7 +131,7 @@ describe("reading", () => {
     ]);
   });
 
-  it.each(READS)("%s: a stale copy in near does not hide a fresh one in far", async (read) => {
+  it.each(READS)("%s: prefer a fresh entry in far to a stale copy in near", async (read) => {
     const { cache, clock, near } = open({ read, refill: "never" });
     await cache.set("k", "old", { ttl: "1m", staleWhileRevalidate: "10h" });
     const old = near.store.get(K)!;
@@ -143,7 +143,7 @@ describe("reading", () => {
   });
 
   it.each(READS)(
-    "%s: of two stale copies the one with the longer life, and one where the other side fails",
+    "%s: return the stale copy with the longer lifetime, or the only one when the other backend fails",
     async (read) => {
       const { cache, near, far } = await seeded({ read, policy: { staleIfError: "1h" } });
       put(near, far, "shorter", -2_000, 3_598_000);
@@ -155,7 +155,7 @@ describe("reading", () => {
     },
   );
 
-  it.each(READS)("%s: what was invalidated in near does not hide what is valid in far", async (read) => {
+  it.each(READS)("%s: prefer a valid entry in far to an invalidated one in near", async (read) => {
     const { cache, near, far } = await seeded({ read, refill: "never" });
     const old = near.store.get(K)!;
     await cache.clear();
@@ -166,13 +166,13 @@ describe("reading", () => {
     expect(await cache.get("k", { allowStale: true })).toBeUndefined();
   });
 
-  it("sequential: does not ask far for what near has", async () => {
+  it("sequential: do not ask far for an entry in near", async () => {
     const { cache, near, far } = await seeded({ read: "sequential" });
     expect(await cache.get("k")).toBe("seed");
     expect([reads(near), reads(far)]).toEqual([1, 0]);
   });
 
-  it("race: the first hit wins, from either side", async () => {
+  it("race: return the first hit from either backend", async () => {
     const { cache, near, far } = await seeded({ read: "race", refill: "never" });
     put(near, far, "near", 1_000);
     const nearAnswers = gate();
@@ -187,7 +187,7 @@ describe("reading", () => {
   });
 
   it.each(["miss", "stale", "error"] as const)(
-    "race: a first answer that is no hit (%s) waits for the other",
+    "race: wait for the other backend when the first answer is not a hit (%s)",
     async (kind) => {
       const { cache, near, far } = await seeded({ read: "race", refill: "never" });
       if (kind === "miss") near.store.delete(K);
@@ -202,7 +202,7 @@ describe("reading", () => {
     },
   );
 
-  it("race: neither wins what both have not", async () => {
+  it("race: miss when neither backend has the entry", async () => {
     const { cache, near, far } = await seeded({ read: "race" });
     near.store.delete(K);
     far.store.delete(K);
@@ -220,16 +220,19 @@ describe("reading", () => {
     [Infinity, Infinity, "near"],
     [999, 60_000, "far"],
     [1, 2, "far"],
-  ])("freshest: the longest remaining life wins: %d ms in near, %d ms in far: %s", async (nearMs, farMs, winner) => {
-    const { cache, near } = open({ read: "freshest", refill: "never" });
-    await cache.set("k", "near", { ttl: nearMs });
-    const nearer = near.store.get(K)!;
-    await cache.set("k", "far", { ttl: farMs });
-    near.store.set(K, nearer);
-    expect(await cache.get("k")).toBe(winner);
-  });
+  ])(
+    "freshest: return the entry with the longer remaining lifetime: %d ms in near, %d ms in far: %s",
+    async (nearMs, farMs, winner) => {
+      const { cache, near } = open({ read: "freshest", refill: "never" });
+      await cache.set("k", "near", { ttl: nearMs });
+      const nearer = near.store.get(K)!;
+      await cache.set("k", "far", { ttl: farMs });
+      near.store.set(K, nearer);
+      expect(await cache.get("k")).toBe(winner);
+    },
+  );
 
-  it("freshest: waits for both", async () => {
+  it("freshest: wait for both backends", async () => {
     const { cache, far } = await seeded({ read: "freshest" });
     const farAnswers = gate();
     far.script("read", { after: farAnswers, key: K });
@@ -239,7 +242,7 @@ describe("reading", () => {
     expect(await answer).toBe("seed");
   });
 
-  it("sequential: near that hangs costs its deadline, and far has its own", async () => {
+  it("sequential: wait for near's deadline and then for far's own", async () => {
     const { cache, clock, near, far } = await seeded({
       read: "sequential",
       refill: "never",
@@ -266,7 +269,7 @@ describe("reading", () => {
     expect(await miss).toBeUndefined();
   });
 
-  it("says which composition answered, and the real age", async () => {
+  it("report the composition's label and the real age", async () => {
     const { cache, clock } = await seeded({ nearTtl: "10s" });
     clock.advance("4s");
     const served: Served[] = [];
@@ -277,8 +280,8 @@ describe("reading", () => {
   });
 });
 
-describe("reading many", () => {
-  it.each(READS)("%s: one trip to near, one to far", async (read) => {
+describe("composed reads of many keys", () => {
+  it.each(READS)("%s: send one batch to near and one to far", async (read) => {
     const { cache, near, far } = open({ read, refill: "never" });
     await cache.setMany([
       ["a", 1],
@@ -301,11 +304,11 @@ describe("reading many", () => {
     expect(batches(far)).toEqual([
       read === "sequential" ? ["shop::b", "shop::d"] : ["shop::a", "shop::b", "shop::c", "shop::d"],
     ]);
-    // Tag versions are asked for once for all of them.
+    // Tag versions are read once for the whole batch.
     expect(far.calls.filter(({ operation, keys }) => operation === "read" && keys[0]!.startsWith("{")).length).toBe(1);
   });
 
-  it("does not ask far when near has all", async () => {
+  it("do not ask far when near has every key", async () => {
     const { cache, far } = open();
     await cache.setMany([
       ["a", 1],
@@ -321,7 +324,7 @@ describe("reading many", () => {
     expect(far.calls.filter(({ keys }) => keys.some((key) => key.startsWith("shop::")))).toEqual([]);
   });
 
-  it("a side that fails has nothing, and what one key waits for does not keep the others from their trip", async () => {
+  it("treat a failing batch as misses, and send a batch without a key that waits for a removal", async () => {
     const { cache, near, far } = open({ refill: "never" });
     await cache.setMany([
       ["a", 1],
@@ -353,7 +356,7 @@ describe("reading many", () => {
     ]);
   });
 
-  it("loads together what neither has", async () => {
+  it("load the keys that neither backend has in one run", async () => {
     const { cache, near } = open();
     await cache.set("1", "one");
     near.store.clear();
@@ -373,8 +376,8 @@ describe("reading many", () => {
   });
 });
 
-describe("writing", () => {
-  it.each(WRITES)("%s: both have it", async (write) => {
+describe("composed writes", () => {
+  it.each(WRITES)("%s: reach both backends", async (write) => {
     const { cache, near, far } = open({ write });
     expect(await cache.set("k", "v")).toMatchObject({ status: "stored" });
     await flush();
@@ -384,7 +387,7 @@ describe("writing", () => {
     expect([valueIn(near, "shop::l"), valueIn(far, "shop::l")]).toEqual(["w", "w"]);
   });
 
-  it("sequential: far is written when near has answered, also when it failed", async () => {
+  it("sequential: reach far after near has answered, even with an error", async () => {
     const { cache, near, far } = await seeded({ write: "sequential" });
     const nearWrites = gate();
     near.script("write", { before: nearWrites, fail: true, key: K });
@@ -397,7 +400,7 @@ describe("writing", () => {
     expect(valueIn(far)).toBe("v");
   });
 
-  it("parallel: both at once, done when both have settled", async () => {
+  it("parallel: are sent to both at once and end when both have settled", async () => {
     const { cache, near, far } = await seeded({ write: "parallel" });
     const [nearWrites, farWrites] = [gate(), gate()];
     near.script("write", { before: nearWrites, key: K });
@@ -411,7 +414,7 @@ describe("writing", () => {
   });
 
   it.each(["near", "far"] as const)(
-    "race: done when the first has it; %s goes on, and close waits for it",
+    "race: end with the first backend; %s follows, and close waits for it",
     async (loser) => {
       const { cache, near, far } = await seeded({ write: "race" });
       const late = loser === "near" ? near : far;
@@ -429,7 +432,7 @@ describe("writing", () => {
     },
   );
 
-  it.each(READS)("race, read by %s: what the loser still holds is not served meanwhile", async (read) => {
+  it.each(READS)("race, read by %s: hide the slower backend's old entry until it is replaced", async (read) => {
     const { cache, near, far } = await seeded({ read, write: "race" });
     for (const [late, other] of [
       [near, far],
@@ -448,7 +451,7 @@ describe("writing", () => {
     }
   });
 
-  it("race: what was called later is sent to the loser when it has settled", async () => {
+  it("race: delay a later call to the slower backend until the write has settled", async () => {
     const { cache, far } = await seeded({ write: "race" });
     const farWrites = gate();
     far.script("write", { before: farWrites, key: K });
@@ -461,7 +464,7 @@ describe("writing", () => {
     expect(far.store.get(K)).toBeUndefined();
   });
 
-  it("race: a refusal is no win", async () => {
+  it("race: do not end with a refusal", async () => {
     const { cache, near, far } = await seeded({ write: "race", near: { maxEntryBytes: 20 } });
     const farWrites = gate();
     far.script("write", { before: farWrites, key: K });
@@ -472,7 +475,7 @@ describe("writing", () => {
     expect(near.store.get(K)).toBeUndefined();
   });
 
-  it.each(WRITES)("%s: refused where it is too large for both, stored where it is for one", async (write) => {
+  it.each(WRITES)("%s: are refused when too large for both, and stored when one accepts them", async (write) => {
     const { cache } = open({ write, near: { maxEntryBytes: 20 }, far: { maxEntryBytes: 40 } });
     expect((await cache.set("k", "x".repeat(30))).status).toBe("stored");
     expect((await cache.set("k", "x".repeat(60))).status).toBe("refused");
@@ -480,7 +483,7 @@ describe("writing", () => {
   });
 
   it.each(WRITES)(
-    "%s: when both fail it is pending, and what was there is removed from both before they are read",
+    "%s: are pending when both fail, and the old entry is removed from both before a read",
     async (write) => {
       const { cache, near, far } = await seeded({ write });
       for (const backend of [near, far]) backend.script("write", { fail: true, key: K });
@@ -491,7 +494,7 @@ describe("writing", () => {
     },
   );
 
-  it.each(WRITES)("%s: what cannot be encoded is told as that, and changes nothing", async (write) => {
+  it.each(WRITES)("%s: report an encoding error as such, and change nothing", async (write) => {
     const { cache, near, far } = await seeded({ write });
     await expect(cache.set("k", 1n)).rejects.toBeInstanceOf(EncodeError);
     await expect(
@@ -502,10 +505,10 @@ describe("writing", () => {
   });
 });
 
-describe("a write that one side did not take", () => {
+describe("a write that one backend missed", () => {
   const CASES = WRITES.flatMap((write) => (["near", "far"] as const).map((failing) => [write, failing] as const));
 
-  it.each(CASES)("%s: %s does not serve what it held before, and has it removed", async (write, failing) => {
+  it.each(CASES)("%s: the old entry in %s is not served, and is removed", async (write, failing) => {
     const { cache, near, far } = await seeded({ read: "freshest", write, refill: "never" });
     const [failed, other] = failing === "near" ? [near, far] : [far, near];
     put(failed, failed, "old", 7_000_000);
@@ -516,7 +519,7 @@ describe("a write that one side did not take", () => {
     expect(cache.stats().pending).toBe(1);
     const recovered = watch(cache, "recover");
 
-    // Freshest would take the old one for its longer life. The first read tries the removal again, and that fails.
+    // Freshest would take the old entry for its longer lifetime. The first read retries the removal, which fails.
     expect(await cache.get("k")).toBe("new");
     expect(await cache.getMany(["k", "j"])).toEqual(new Map([["k", "new"]]));
     await flush();
@@ -528,7 +531,7 @@ describe("a write that one side did not take", () => {
     expect(await cache.get("k", { allowStale: true })).toBeUndefined();
   });
 
-  it("is removed there by itself, a second later", async () => {
+  it("is followed by a removal there after one second", async () => {
     const { cache, clock, near } = await seeded();
     near.script("write", { loseAnswer: true, key: K });
     await cache.set("k", "new");
@@ -539,7 +542,7 @@ describe("a write that one side did not take", () => {
     expect([near.count("remove", K), valueIn(near), cache.stats().pending]).toEqual([1, undefined, 0]);
   });
 
-  it("is settled by the next write that this side takes", async () => {
+  it("is settled by the next write that this backend accepts", async () => {
     const { cache, near } = await seeded();
     near.script("write", { fail: true, key: K });
     near.script("remove", { fail: true, key: K, times: Infinity });
@@ -573,7 +576,7 @@ describe("a write that one side did not take", () => {
     expect(await cache.get("k", { allowStale: true })).toBeUndefined();
   });
 
-  it("makes room for a refill", async () => {
+  it("is settled by a refill", async () => {
     const { cache, near, far } = await seeded();
     near.script("write", { fail: true, key: K });
     near.script("remove", { fail: true, key: K, times: Infinity });
@@ -585,13 +588,13 @@ describe("a write that one side did not take", () => {
     expect(await cache.get("k")).toBe("new");
   });
 
-  it("too much to remember: the side is not read until it answers, and then nothing older is served, on either side", async () => {
+  it("beyond 10,000 keys: the backend is not read until it answers, and then no older entry is served from either", async () => {
     const { cache, clock, near, far } = await seeded({ policy: { ttl: "1h" } });
     await cache.set("other", "old");
     near.down();
     for (let i = 0; i <= 10_000; i += 1) await cache.set(`k${i}`, i);
     const recovered = watch(cache, "recover");
-    // While near is away, far is not emptied for it.
+    // While near is unreachable, far is not emptied.
     await elapse(clock, 60);
     expect(recovered).toEqual([]);
     expect(await cache.get("k5")).toBe(5);
@@ -609,8 +612,8 @@ describe("a write that one side did not take", () => {
   });
 });
 
-describe("removing", () => {
-  it("goes to both, and says deleted when either had it", async () => {
+describe("composed removals", () => {
+  it("reach both backends, and report deleted when either had the entry", async () => {
     const { cache, near, far } = await seeded();
     near.store.delete(K);
     expect(await cache.delete("k")).toMatchObject({ status: "deleted" });
@@ -619,21 +622,24 @@ describe("removing", () => {
     expect([near.count("remove", K), far.count("remove", K)]).toEqual([2, 2]);
   });
 
-  it.each(["near", "far"] as const)("not acknowledged by %s: pending, and replayed on both", async (failing) => {
-    const { cache, clock, near, far } = await seeded();
-    const failed = failing === "near" ? near : far;
-    failed.script("remove", { fail: true, key: K });
-    expect(await cache.delete("k")).toEqual({ status: "pending" });
-    expect(cache.stats().pending).toBe(1);
-    for (const backend of [near, far]) backend.forgetCalls();
-    clock.advance("1s");
-    await flush();
-    expect([near.count("remove", K), far.count("remove", K), cache.stats().pending]).toEqual([1, 1, 0]);
-    expect([near.store.get(K), far.store.get(K)]).toEqual([undefined, undefined]);
-  });
+  it.each(["near", "far"] as const)(
+    "that %s does not acknowledge are pending, and replayed on both",
+    async (failing) => {
+      const { cache, clock, near, far } = await seeded();
+      const failed = failing === "near" ? near : far;
+      failed.script("remove", { fail: true, key: K });
+      expect(await cache.delete("k")).toEqual({ status: "pending" });
+      expect(cache.stats().pending).toBe(1);
+      for (const backend of [near, far]) backend.forgetCalls();
+      clock.advance("1s");
+      await flush();
+      expect([near.count("remove", K), far.count("remove", K), cache.stats().pending]).toEqual([1, 1, 0]);
+      expect([near.store.get(K), far.store.get(K)]).toEqual([undefined, undefined]);
+    },
+  );
 
   it.each(["near", "far"] as const)(
-    "while %s does not answer nothing of the key is served, not even what was set before",
+    "hide every entry of the key while %s does not answer, even one that was set before",
     async (failing) => {
       const { cache, near, far } = await seeded({ policy: { staleIfError: "1h" } });
       const stored = near.store.get(K)!;
@@ -645,7 +651,7 @@ describe("removing", () => {
     },
   );
 
-  it("markStale ends freshness on both, and is pending when one does not acknowledge", async () => {
+  it("by markStale end freshness in both, and are pending when one does not acknowledge", async () => {
     const { cache, near, far } = await seeded({ policy: { staleIfError: "1h" } });
     await cache.set("k", "v");
     expect(await cache.markStale("k")).toEqual({ status: "stale" });
@@ -660,8 +666,8 @@ describe("removing", () => {
   });
 });
 
-describe("refilling near", () => {
-  it.each(READS)("%s: a fresh hit in far is copied behind the answer, with its remaining life", async (read) => {
+describe("a refill of near", () => {
+  it.each(READS)("%s: copies a fresh hit in far after the answer, with its remaining lifetime", async (read) => {
     const { cache, clock, near } = await seeded({ read });
     near.store.delete(K);
     clock.advance("10m");
@@ -674,7 +680,7 @@ describe("refilling near", () => {
     expect(near.store.get(K)).toMatchObject({ staleInMs: 3_000_000, expiresInMs: 3_000_000 });
   });
 
-  it.each(READS)("%s: never, where that was said", async (read) => {
+  it.each(READS)("%s: never happens with refill never", async (read) => {
     const { cache, near } = await seeded({ read, refill: "never" });
     near.store.delete(K);
     expect(await cache.get("k")).toBe("seed");
@@ -694,7 +700,7 @@ describe("refilling near", () => {
     expect(await cache.inspect("k")).toMatchObject({ tags: ["t"], etag: '"1"', expiresInMs: 6_000 });
   });
 
-  it("does not copy what is stale", async () => {
+  it("does not copy a stale entry", async () => {
     const { cache, clock, near } = open();
     await cache.set("k", "v", { ttl: 1_000, staleIfError: 5_000 });
     near.store.delete(K);
@@ -704,7 +710,7 @@ describe("refilling near", () => {
     expect(near.store.get(K)).toBeUndefined();
   });
 
-  it("writes nothing where near has it too, and only answered later, or ended earlier by what a trip takes", async () => {
+  it("does not write an entry that near has, if near answered later or its copy ends slightly earlier", async () => {
     const { cache, near, far } = await seeded({ read: "race" });
     near.forgetCalls();
     const nearAnswers = gate();
@@ -726,7 +732,7 @@ describe("refilling near", () => {
     expect([writes(freshest.near), freshest.near.store.get(K)?.expiresInMs]).toEqual([1, 3_600_000]);
   });
 
-  it("many readers at once make one copy", async () => {
+  it("happens once for many concurrent readers", async () => {
     const { cache, near } = await seeded();
     near.store.delete(K);
     await Promise.all(Array.from({ length: 20 }, () => cache.get("k")));
@@ -734,7 +740,7 @@ describe("refilling near", () => {
     expect(writes(near)).toBe(1);
   });
 
-  it.each(READS)("%s, race for writing: nothing is copied once a change of the key has been called", async (read) => {
+  it.each(READS)("%s: does not copy an entry read before a change of the key was called", async (read) => {
     for (const change of ["set", "delete", "markStale"] as const) {
       const { cache, near, far } = await seeded({ read, write: "parallel" });
       near.store.delete(K);
@@ -750,7 +756,7 @@ describe("refilling near", () => {
     }
   });
 
-  it("nor what was read while a change was under way", async () => {
+  it("does not copy an entry read during a change", async () => {
     for (const change of ["set", "delete"] as const) {
       const { cache, near, far } = await seeded({ read: "race" });
       const farChanges = gate();
@@ -769,7 +775,7 @@ describe("refilling near", () => {
     }
   });
 
-  it("nor where near tells only after it that it had nothing", async () => {
+  it("does not copy an entry read during a change when near answers after the change", async () => {
     const { cache, near, far } = await seeded({ read: "race" });
     near.store.delete(K);
     const gates = { nearReads: gate(), nearWrites: gate(), farWrites: gate() };
@@ -787,7 +793,7 @@ describe("refilling near", () => {
     expect([valueIn(near), writes(near)]).toEqual(["new", 1]);
   });
 
-  it("what a tag call or clear overtook is copied under the old versions, and so not served", async () => {
+  it("under tag versions that were invalidated meanwhile is not served", async () => {
     for (const call of ["invalidateTags", "clear", "markTagsStale"] as const) {
       const { cache, near, far } = open({ policy: { staleIfError: "1h" } });
       await cache.set("k", "old", { tags: ["t"] });
@@ -808,7 +814,7 @@ describe("refilling near", () => {
     }
   });
 
-  it("what near cannot write is reported, and served all the same", async () => {
+  it("that near cannot encode is reported, and the value is returned", async () => {
     const { cache, near, far } = open({ near: { format: json() }, far: { format: v8() } });
     await cache.set("k", "v");
     near.store.delete(K);
@@ -822,7 +828,7 @@ describe("refilling near", () => {
     expect(near.store.get(K)).toBeUndefined();
   });
 
-  it("near that is away is not remembered for it", async () => {
+  it("that fails in an unreachable near is not retried", async () => {
     const { cache, near } = await seeded();
     near.down();
     expect(await cache.get("k")).toBe("seed");
@@ -832,7 +838,7 @@ describe("refilling near", () => {
 });
 
 describe("nearTtl", () => {
-  it("bounds copies in near, written or refilled, and leaves far alone", async () => {
+  it("bounds written and refilled copies in near, and does not affect far", async () => {
     const { cache, clock, near, far } = await seeded({ nearTtl: "10s" });
     expect([near.store.get(K)?.expiresInMs, far.store.get(K)?.expiresInMs]).toEqual([10_000, 3_600_000]);
     clock.advance("10s");
@@ -851,7 +857,7 @@ describe("nearTtl", () => {
     [{ ttl: "1h", staleIfError: "2h" }, 3_600_000],
     [{ ttl: Infinity }, Infinity],
     [{ ttl: Infinity, staleIfError: "1h" }, Infinity],
-  ])("%j: a copy that ends earlier is as fresh and as old as the value", async (policy, freshMs) => {
+  ])("%j: does not change the reported freshness and age of a copy", async (policy, freshMs) => {
     const { cache, clock, near, far } = open({ nearTtl: "10s", policy });
     await cache.set("k", "v");
     clock.advance("4s");
@@ -868,7 +874,7 @@ describe("nearTtl", () => {
     expect(await cache.get("k", { allowStale: true })).toBeUndefined();
   });
 
-  it("does not bring refreshes ahead of their time", async () => {
+  it("does not cause early refreshes", async () => {
     const { cache, clock } = open({ nearTtl: "10s", policy: { ttl: "1h", refreshAhead: 0.5 } });
     let loads = 0;
     const load = () => (loads += 1);
@@ -883,7 +889,7 @@ describe("nearTtl", () => {
     expect(loads).toBe(2);
   });
 
-  it("markStale removes such a copy, and keeps the stale value of far", async () => {
+  it("makes markStale remove the copy and keep far's stale value", async () => {
     const { cache, near } = open({ nearTtl: "10s", policy: { ttl: "1h", staleIfError: "1h" } });
     await cache.set("k", "v");
     await cache.markStale("k");
@@ -892,14 +898,14 @@ describe("nearTtl", () => {
     expect(await cache.get("k", { allowStale: true })).toBe("v");
   });
 
-  it("does not make freshest prefer far, and write to near, at each read", async () => {
+  it("does not make freshest prefer far and rewrite near at each read", async () => {
     const { cache, near } = await seeded({ read: "freshest", nearTtl: "10s" });
     for (let i = 0; i < 3; i += 1) expect(await cache.get("k")).toBe("seed");
     await flush();
     expect(writes(near)).toBe(0);
   });
 
-  it("a copy that ended on the way is no hit", async () => {
+  it("applies while a read is under way: an expired copy is not a hit", async () => {
     const { cache, clock, near } = await seeded({ nearTtl: "1s", near: { deadlineMs: 5_000 } });
     near.script("read", { after: "2s", key: K });
     const read = cache.get("k");
@@ -910,7 +916,7 @@ describe("nearTtl", () => {
     expect(near.store.get(K)?.expiresInMs).toBe(1_000);
   });
 
-  it("bounds the local copy of a copy", async () => {
+  it("bounds the local copy that was made of a copy", async () => {
     const clock = new TestClock();
     const [near, far] = [scriptedBackend({ clock, label: "near" }), scriptedBackend({ clock, label: "far" })];
     const writer = createCache({ name: "shop", clock })
@@ -930,7 +936,7 @@ describe("nearTtl", () => {
   });
 });
 
-/** Versions that a store issues itself, as Redis does; `down` has every call fail. */
+/** A store that issues tag versions itself, as Redis does. With `down` every call fails. */
 function issuer(): TagVersions & { down: boolean; renewals: number; readonly reads: (readonly string[])[] } {
   const versions = new Map<string, TagVersion>();
   let last = 0;
@@ -972,7 +978,7 @@ function issuer(): TagVersions & { down: boolean; renewals: number; readonly rea
   return store;
 }
 
-describe("tags", () => {
+describe("composed tags", () => {
   function openIssuing(who: "near" | "far" | "both" | "neither", options: ComposeOptions = {}) {
     const clock = new TestClock();
     const issuers = { near: issuer(), far: issuer() };
@@ -996,7 +1002,7 @@ describe("tags", () => {
     ["near", "near"],
     ["far", "far"],
     ["both", "far"],
-  ] as const)("issued by %s: the versions are those of %s", async (who, source) => {
+  ] as const)("issued by %s: their versions come from %s", async (who, source) => {
     const { cache, issuers, near, far } = openIssuing(who);
     await cache.set("k", "v", { tags: ["t"] });
     expect(await cache.get("k")).toBe("v");
@@ -1006,7 +1012,7 @@ describe("tags", () => {
     for (const backend of [near, far]) expect(backend.store.keys()).toEqual(["shop::k"]);
   });
 
-  it("issued by neither: they are entries in far", async () => {
+  it("issued by neither: their versions are entries in far", async () => {
     const { cache, near, far } = openIssuing("neither");
     await cache.set("k", "v", { tags: ["t"] });
     await cache.invalidateTags("t");
@@ -1016,7 +1022,7 @@ describe("tags", () => {
   });
 
   it.each(["near", "far", "both", "neither"] as const)(
-    "issued by %s: tags, stale tags and clear, in both sides and for another process",
+    "issued by %s: invalidate, mark stale and clear in both backends and in another process",
     async (who) => {
       const { cache, process, near, far } = openIssuing(who);
       const other = process();
@@ -1042,7 +1048,7 @@ describe("tags", () => {
     },
   );
 
-  it("a tag that the loader adds late", async () => {
+  it("that the loader adds late are stored, unless they were invalidated during the load", async () => {
     const { cache } = openIssuing("far");
     const loading = gate();
     const loaded = cache.getOrSet("k", async (ctx) => {
@@ -1059,7 +1065,7 @@ describe("tags", () => {
     expect(await cache.get("k")).toBe("w");
   });
 
-  it("are asked for once per read, beside the read of near", async () => {
+  it("are read once per read, concurrently with the read of near", async () => {
     const { cache, issuers, near } = openIssuing("far");
     await cache.set("k", "v");
     issuers.far.reads.length = 0;
@@ -1073,7 +1079,7 @@ describe("tags", () => {
     expect(issuers.far.reads.length).toBe(1);
   });
 
-  it("clear is pending while the side that has the versions is away, and done after it", async () => {
+  it("make clear pending while the backend that issues them is unreachable", async () => {
     const { cache, clock, far } = openIssuing("neither");
     await cache.set("k", "v");
     far.down();
@@ -1085,7 +1091,7 @@ describe("tags", () => {
     expect(await cache.get("k", { allowStale: true })).toBeUndefined();
   });
 
-  it("are refused where one side has no room for them; what others tagged is still held against them", async () => {
+  it("are refused when one backend cannot store them; entries tagged by others are still checked against them", async () => {
     const clock = new TestClock();
     const near = { ...scriptedBackend({ clock, label: "near" }), keepsMeta: false };
     const far = scriptedBackend({ clock, label: "far" });
@@ -1102,8 +1108,8 @@ describe("tags", () => {
   });
 });
 
-describe("with the side away that has the tag versions", () => {
-  it.each(READS)("%s: near serves what was valid when the versions were last read", async (read) => {
+describe("with the backend of the tag versions unreachable", () => {
+  it.each(READS)("%s: near serves entries that were valid when the versions were last read", async (read) => {
     const { cache, near, far } = await seeded({ read });
     expect(await cache.get("k")).toBe("seed");
     far.down();
@@ -1113,7 +1119,7 @@ describe("with the side away that has the tag versions", () => {
     expect(await cache.get("k")).toBeUndefined();
   });
 
-  it("loads and writes reach near, and are valid when far is back", async () => {
+  it("loads and writes are stored in near, and remain valid when far is back", async () => {
     const { cache, clock, near, far } = await seeded();
     far.down();
     expect(await cache.getOrSet("l", () => "loaded")).toBe("loaded");
@@ -1131,7 +1137,7 @@ describe("with the side away that has the tag versions", () => {
     ]);
   });
 
-  it("what this process invalidates is not served, however the call ends", async () => {
+  it("an entry that this process invalidated is not served, whether or not the call succeeded", async () => {
     for (const call of ["invalidateTags", "clear"] as const) {
       const { cache, near, far } = open();
       await cache.set("k", "v", { tags: ["t"] });
@@ -1148,14 +1154,14 @@ describe("with the side away that has the tag versions", () => {
     }
   });
 
-  it("what has no versions, since another program wrote it, is served", async () => {
+  it("an entry without versions, written by another program, is served", async () => {
     const { cache, near, far } = open();
     near.store.set(K, { data: json().encode("theirs"), staleInMs: 1_000, expiresInMs: 1_000, meta: "" });
     far.down();
     expect(await cache.get("k")).toBe("theirs");
   });
 
-  it("what a read brought that a later invalidation overtook is not remembered", async () => {
+  it("versions from a read are not remembered after a later invalidation", async () => {
     const { cache, far } = open();
     await cache.set("k", "v", { tags: ["t"] });
     const versionsAnswer = gate();
@@ -1169,7 +1175,7 @@ describe("with the side away that has the tag versions", () => {
     expect(await cache.get("k", { allowStale: true })).toBeUndefined();
   });
 
-  it("what was stored under them meanwhile is gone if another process has invalidated", async () => {
+  it("an entry stored meanwhile is not served if another process has invalidated it", async () => {
     const { cache, clock, near, far } = await seeded();
     const other = createCache({ name: "shop", clock })
       .tier(compose(scriptedBackend({ clock }), far))
@@ -1183,7 +1189,7 @@ describe("with the side away that has the tag versions", () => {
   });
 });
 
-describe("three backends", () => {
+describe("compositions of three backends", () => {
   function openThree(
     shape: "left" | "right",
     options: ComposeOptions = {},
@@ -1205,7 +1211,7 @@ describe("three backends", () => {
   }
 
   it.each(["left", "right"] as const)(
-    "nested %s: written to all, read from the nearest, refilled on the way",
+    "nested %s: write to all, read from the nearest, and refill the nearer ones",
     async (shape) => {
       const { cache, a, b, c } = openThree(shape);
       await cache.set("k", "v", { tags: ["t"] });
@@ -1224,7 +1230,7 @@ describe("three backends", () => {
   );
 
   it.each(["left", "right"] as const)(
-    "nested %s: what one missed is removed there, and pending until then",
+    "nested %s: remove an entry from a backend that missed a write, and count it as pending until then",
     async (shape) => {
       for (const failing of ["a", "b", "c"] as const) {
         const opened = openThree(shape, { read: "freshest", refill: "never" });
@@ -1243,7 +1249,7 @@ describe("three backends", () => {
     },
   );
 
-  it.each(["left", "right"] as const)("nested %s: with two of them away the third answers", async (shape) => {
+  it.each(["left", "right"] as const)("nested %s: answer from the third when two are unreachable", async (shape) => {
     for (const alive of ["a", "b", "c"] as const) {
       const opened = openThree(shape);
       const { cache } = opened;
@@ -1256,34 +1262,31 @@ describe("three backends", () => {
     }
   });
 
-  it.each(["left", "right"] as const)(
-    "nested %s: a load is stored with the bytes of each one's codec",
-    async (shape) => {
-      const codecs = [
-        [json(), passthrough()],
-        [v8(), gzip({ minBytes: 0 })],
-        [json(), brotli({ minBytes: 0 })],
-      ] as const;
-      const { cache, a, b, c } = openThree(shape, {}, codecs);
-      const value = { text: "x".repeat(100) };
-      await cache.getOrSet("k", () => value);
-      for (const [i, backend] of [a, b, c].entries()) {
-        const { data, meta } = backend.store.get(K)!;
-        const [format, compressor] = codecs[i]!;
-        expect(JSON.parse(meta)).toMatchObject({ f: format.id, ...(compressor.id !== "none" && { c: compressor.id }) });
-        expect(format.decode(await compressor.decompress(data, 1_000))).toEqual(value);
-      }
-      const stored = [a, b, c].map((backend) => backend.store.get(K)!);
-      for (const [i, alone] of [a, b, c].entries()) {
-        for (const other of [a, b, c]) other.store.delete(K);
-        alone.store.set(K, stored[i]!);
-        expect(await cache.get("k")).toEqual(value);
-        await flush();
-      }
-    },
-  );
+  it.each(["left", "right"] as const)("nested %s: store a load in the codec of each backend", async (shape) => {
+    const codecs = [
+      [json(), passthrough()],
+      [v8(), gzip({ minBytes: 0 })],
+      [json(), brotli({ minBytes: 0 })],
+    ] as const;
+    const { cache, a, b, c } = openThree(shape, {}, codecs);
+    const value = { text: "x".repeat(100) };
+    await cache.getOrSet("k", () => value);
+    for (const [i, backend] of [a, b, c].entries()) {
+      const { data, meta } = backend.store.get(K)!;
+      const [format, compressor] = codecs[i]!;
+      expect(JSON.parse(meta)).toMatchObject({ f: format.id, ...(compressor.id !== "none" && { c: compressor.id }) });
+      expect(format.decode(await compressor.decompress(data, 1_000))).toEqual(value);
+    }
+    const stored = [a, b, c].map((backend) => backend.store.get(K)!);
+    for (const [i, alone] of [a, b, c].entries()) {
+      for (const other of [a, b, c]) other.store.delete(K);
+      alone.store.set(K, stored[i]!);
+      expect(await cache.get("k")).toEqual(value);
+      await flush();
+    }
+  });
 
-  it("compositions of the same codecs in another shape are not taken for equal", async () => {
+  it("of the same codecs in different shapes do not share encoded bytes", async () => {
     const clock = new TestClock();
     const make = (label: string, format: Format) => scriptedBackend({ clock, label, format });
     const formats = [json(), v8(), json(), json(), v8(), json()];
@@ -1302,7 +1305,7 @@ describe("three backends", () => {
     for (const backend of backends) expect(backend.format.decode(backend.store.get(K)!.data)).toEqual({ a: 1 });
   });
 
-  it("close ends what is tried again in the inner one", async () => {
+  it("stop the retries of the inner composition in close", async () => {
     const { cache, clock, a } = openThree("left");
     a.script("write", { fail: true, key: K });
     await cache.set("k", "v");
@@ -1314,7 +1317,7 @@ describe("three backends", () => {
     expect(a.calls).toEqual([]);
   });
 
-  it("close waits for what goes on in the inner one", async () => {
+  it("wait for running writes of the inner composition in close", async () => {
     const { cache, a, b, c } = openThree("left", { write: "race" });
     await cache.set("k", "v");
     await flush();
@@ -1330,7 +1333,7 @@ describe("three backends", () => {
   });
 });
 
-describe("formats and compressors", () => {
+describe("formats and compressors of composed backends", () => {
   function counting(format: Format): Format & { readonly encodes: number; readonly decodes: number } {
     let [encodes, decodes] = [0, 0];
     return {
@@ -1346,7 +1349,7 @@ describe("formats and compressors", () => {
     };
   }
 
-  it("bytes are made once where both agree", async () => {
+  it("encode a value once when both are the same", async () => {
     const [near, far] = [counting(json()), counting(json())];
     const { cache } = open({ near: { format: near }, far: { format: far } });
     await cache.set("k", "v");
@@ -1354,7 +1357,7 @@ describe("formats and compressors", () => {
     expect([near.encodes, far.encodes]).toEqual([2, 0]);
   });
 
-  it("also by all of three", async () => {
+  it("encode a value once for three of the same", async () => {
     const clock = new TestClock();
     const formats = [counting(json()), counting(json()), counting(json())] as const;
     const [a, b, c] = formats.map((format, i) => scriptedBackend({ clock, format, label: String(i) })) as [
@@ -1372,7 +1375,7 @@ describe("formats and compressors", () => {
   it.each([
     ["formats", { format: json() }, { format: v8() }],
     ["compressors", { compressor: gzip({ minBytes: 0 }) }, { compressor: brotli({ minBytes: 0 }) }],
-  ] as const)("each backend keeps its own where they differ in %s", async (_, nearCodec, farCodec) => {
+  ] as const)("are used for each backend when their %s differ", async (_, nearCodec, farCodec) => {
     const [near, far] = [counting(json()), counting("format" in farCodec ? farCodec.format : json())];
     const opened = open({ near: { ...nearCodec, format: near }, far: { ...farCodec, format: far } });
     const value = { text: "abc".repeat(100) };
@@ -1388,7 +1391,7 @@ describe("formats and compressors", () => {
     expect([near.decodes, far.decodes]).toEqual([2, 1]);
   });
 
-  it("where one layout names no compressor, small values are compressed for it all the same", async () => {
+  it("compress even small values when one backend does not store the compressor's name", async () => {
     const clock = new TestClock();
     const near = scriptedBackend({ clock, label: "near", compressor: gzip() });
     const far = { ...scriptedBackend({ clock, label: "far", compressor: gzip() }), keepsMeta: false };
@@ -1400,7 +1403,7 @@ describe("formats and compressors", () => {
     expect(seen).toEqual([]);
   });
 
-  it("what one side cannot decode is a miss there (C113)", async () => {
+  it("that one backend does not know make its entry a miss there (C113)", async () => {
     const { cache, near, far } = await seeded({ refill: "never" });
     near.store.set(K, {
       ...far.store.get(K)!,
@@ -1412,7 +1415,7 @@ describe("formats and compressors", () => {
   });
 });
 
-describe("with a local tier", () => {
+describe("a local tier above composed backends", () => {
   function openLocal(options: ComposeOptions = {}, policy: Policy = {}) {
     const clock = new TestClock();
     const [near, far] = [scriptedBackend({ clock, label: "near" }), scriptedBackend({ clock, label: "far" })];
@@ -1424,7 +1427,7 @@ describe("with a local tier", () => {
     return { cache, clock, near, far };
   }
 
-  it("promotes what either side has, and answers alone afterwards", async () => {
+  it("keeps a copy from either backend and answers alone afterwards", async () => {
     for (const only of ["near", "far"] as const) {
       const { cache, clock, near, far } = openLocal();
       await createCache({ name: "shop", clock }).tier(compose(near, far)).build().set("k", "v");
@@ -1438,7 +1441,7 @@ describe("with a local tier", () => {
     }
   });
 
-  it("localTtl bounds the local copy, nearTtl the one in near", async () => {
+  it("is bounded by localTtl, and near by nearTtl", async () => {
     const { cache, clock, near, far } = openLocal({ nearTtl: "1m" }, { localTtl: "5s" });
     await cache.set("k", "v");
     clock.advance("5s");
@@ -1450,7 +1453,7 @@ describe("with a local tier", () => {
     expect(cache.peek("k")).toBeUndefined();
   });
 
-  it("must be bounded where anything composed has other writers", () => {
+  it("requires a localTtl when any composed backend has other writers", () => {
     const clock = new TestClock();
     const sole = () => scriptedBackend({ clock });
     const shared = () => scriptedBackend({ clock, coherence: "none" });
@@ -1465,13 +1468,13 @@ describe("with a local tier", () => {
   });
 });
 
-describe("options", () => {
+describe("options of compose", () => {
   const backends = (): readonly [ScriptedBackend, ScriptedBackend] => {
     const clock = new TestClock();
     return [scriptedBackend({ clock, label: "near" }), scriptedBackend({ clock, label: "far" })];
   };
 
-  it("the label is made of both, unless one is given", () => {
+  it("default the label to those of both backends", () => {
     const [near, far] = backends();
     expect(compose(near, far).label).toBe("near+far");
     expect(compose(near, far, { label: "both" }).label).toBe("both");
@@ -1484,8 +1487,8 @@ describe("options", () => {
       { readd: "race" },
       'there is no option "readd"; accepted are label, read, write, refill, nearTtl',
     ],
-    ["an unknown way to read", { read: "parallel" }, 'read: "parallel" is unknown; give sequential, race, freshest'],
-    ["an unknown way to write", { write: "freshest" }, 'write: "freshest" is unknown; give sequential, parallel, race'],
+    ["an unknown read mode", { read: "parallel" }, 'read: "parallel" is unknown; give sequential, race, freshest'],
+    ["an unknown write mode", { write: "freshest" }, 'write: "freshest" is unknown; give sequential, parallel, race'],
     ["an unknown refill", { refill: "sometimes" }, 'refill: "sometimes" is unknown; give always, never'],
     ["a nearTtl of zero", { nearTtl: 0 }, "nearTtl: 0 is too short; give more than 0"],
     [
@@ -1494,8 +1497,12 @@ describe("options", () => {
       'nearTtl: "5" is no duration; give milliseconds (60_000), or a number with a unit: ms, s, m, h or d ("1m")',
     ],
     ["an empty label", { label: "" }, 'label: "" is no label; give text'],
-    ["no object", "race", 'options: "race" is no object; accepted are label, read, write, refill, nearTtl'],
-  ])("%s is a ConfigurationError that names it", (_, options, message) => {
+    [
+      "options that are not an object",
+      "race",
+      'options: "race" is no object; accepted are label, read, write, refill, nearTtl',
+    ],
+  ])("refuse %s with a ConfigurationError that names it", (_, options, message) => {
     const [near, far] = backends();
     const act = () => compose(near, far, options as ComposeOptions);
     expect(act).toThrow(ConfigurationError);
@@ -1505,9 +1512,9 @@ describe("options", () => {
   it.each<readonly [string, unknown, string]>([
     ["a builder", { build: () => undefined }, "an object"],
     ["a local tier", memory(), "an object"],
-    ["nothing", undefined, "undefined"],
-    ["null", null, "null"],
-  ])("%s is no backend", (_, side, described) => {
+    ["null", undefined, "undefined"],
+    ["undefined", null, "null"],
+  ])("refuse %s as a backend", (_, side, described) => {
     const [near, far] = backends();
     expect(() => compose(side as never, far)).toThrow(
       `compose: near is ${described}; give a backend, such as redis(url).build()`,
@@ -1517,7 +1524,7 @@ describe("options", () => {
     );
   });
 
-  it("nearTtl must be given where far has other writers, however deep", () => {
+  it("require nearTtl when far has other writers, at any depth", () => {
     const clock = new TestClock();
     const [near, far] = backends();
     const shared = scriptedBackend({ clock, label: "shared", coherence: "none" });
@@ -1532,8 +1539,8 @@ describe("options", () => {
   });
 });
 
-describe("its life", () => {
-  it("stats has the composition and both sides", async () => {
+describe("the lifecycle of composed backends", () => {
+  it("stats counts the composition and both backends", async () => {
     const { cache, near, far } = await seeded();
     await cache.get("k");
     near.store.delete(K);
@@ -1550,7 +1557,7 @@ describe("its life", () => {
     expect(far.isClosed).toBe(false);
   });
 
-  it("counts what failed on each side, and in both as the composition's", async () => {
+  it("stats counts a backend's errors separately, and as the composition's when both fail", async () => {
     const { cache, near, far } = await seeded();
     near.script("read", { fail: true, key: K });
     await cache.get("k");
@@ -1564,7 +1571,7 @@ describe("its life", () => {
     ]);
   });
 
-  it("is down when both are", async () => {
+  it("the state is down when both backends are down", async () => {
     const { cache, near, far } = await seeded();
     const states = () => cache.stats().tiers.map(({ state }) => state);
     near.down();
@@ -1576,7 +1583,7 @@ describe("its life", () => {
     expect(states()).toEqual(["down", "down", "down"]);
   });
 
-  it("connects both; one is enough, and the other is reported", async () => {
+  it("connect succeeds with one backend and reports the other's error", async () => {
     const { cache, near, far } = open();
     await cache.connect();
     expect([near.count("connect"), far.count("connect")]).toEqual([1, 1]);
@@ -1591,7 +1598,7 @@ describe("its life", () => {
     expect(seen.map(([, { tier, operation }]) => [tier, operation])).toEqual([["far", "connect"]]);
   });
 
-  it("cannot connect when neither can, with both causes", async () => {
+  it("connect rejects with both causes when neither backend connects", async () => {
     const { cache, near, far } = open();
     const causes = [
       new BackendUnavailableError("wrong password", { retryable: false, maybeExecuted: false }),
@@ -1605,7 +1612,7 @@ describe("its life", () => {
     expect(((error as Error).cause as AggregateError).errors).toEqual(causes);
   });
 
-  it("close closes both, once, and not while another cache uses them", async () => {
+  it("close closes both backends once, after the last cache that uses them", async () => {
     const clock = new TestClock();
     const [near, far] = [scriptedBackend({ clock, label: "near" }), scriptedBackend({ clock, label: "far" })];
     const make = (): Cache => createCache({ name: "shop", clock }).tier(compose(near, far)).build();
@@ -1616,7 +1623,7 @@ describe("its life", () => {
     expect([near.count("close"), far.count("close")]).toEqual([1, 1]);
   });
 
-  it("close tries once more what waits for one side, and leaves nothing that goes on", async () => {
+  it("close retries pending removals once, and leaves none running", async () => {
     const { cache, clock, near } = await seeded();
     near.script("write", { fail: true, key: K });
     await cache.set("k", "new");
@@ -1635,7 +1642,7 @@ describe("its life", () => {
     expect(again.near.calls).toEqual([]);
   });
 
-  it("close gives a side that hangs no more than its timeout", async () => {
+  it("close waits for a hanging backend until its timeout", async () => {
     const { cache, clock, far } = await seeded({ write: "race", far: { deadlineMs: 60_000 } });
     far.script("write", { before: gate(), key: K });
     await cache.set("k", "new");
@@ -1646,7 +1653,7 @@ describe("its life", () => {
     await closed;
   });
 
-  it("what close was still trying is not tried again after it", async () => {
+  it("close ends retries that were still running", async () => {
     const { cache, clock, near } = await seeded();
     near.script("write", { fail: true, key: K });
     await cache.set("k", "new");
@@ -1673,10 +1680,11 @@ function random(seed: number): () => number {
 }
 
 /**
- * Sixty calls of all kinds on two keys, over two or three backends, while any of them fails, is away, answers late, loses answers and loses
- * entries. Each value is a number of its own, so that each answer tells which call stored it.
+ * Makes sixty calls of all kinds on two keys, over two or three backends, while any of them fails, is unreachable,
+ * answers late, loses answers and loses entries. Each value is a different number, so that each answer shows which call
+ * stored it.
  *
- * @returns what a call answered although a change that was called later had been answered before; and what did not end.
+ * @returns the answers that an earlier acknowledged change had made obsolete, and the calls that did not end.
  */
 async function play(seed: number, options: ComposeOptions): Promise<readonly string[]> {
   const next = random(seed);
@@ -1702,7 +1710,7 @@ async function play(seed: number, options: ComposeOptions): Promise<readonly str
   const problems: string[] = [];
   const work: Promise<unknown>[] = [];
   const repairs: (() => void)[] = [];
-  /** By value: when it was set or loaded, and when that call was answered. */
+  /** For each value: when it was set or loaded, and when that call was answered. */
   const written: { readonly key: string; readonly calledAt: number; endedAt: number }[] = [];
   const changes: { readonly key: string; readonly calledAt: number }[] = [];
   let calls = 0;
@@ -1715,7 +1723,7 @@ async function play(seed: number, options: ComposeOptions): Promise<readonly str
     if (typeof value !== "number") return;
     const { key: of, calledAt, endedAt } = written[value]!;
     const undone = changes.slice(0, known).find((each) =>
-      // What is cleared while it is being written may come before or after it.
+      // A value whose write overlaps the clear may be stored before or after it.
       each.key === key ? each.calledAt > calledAt : each.key === "*" && each.calledAt > endedAt,
     );
     if (of !== key || undone !== undefined)
@@ -1813,9 +1821,9 @@ async function play(seed: number, options: ComposeOptions): Promise<readonly str
   return problems;
 }
 
-describe("whatever fails, in any order", () => {
+describe("random faults in any order", () => {
   it.each(READS.flatMap((read) => WRITES.map((write) => [read, write] as const)))(
-    "reading %s, writing %s: nothing is served that was replaced or removed",
+    "reading %s, writing %s: no replaced or removed value is served",
     async (read, write) => {
       for (let seed = 1; seed <= 40; seed += 1)
         expect({

@@ -24,7 +24,7 @@ import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { never } from "../support/stacks.ts";
 
-/** Entries as files of one folder, which this process alone writes. */
+/** A backend with entries as files of one folder, which only this process writes. */
 function files(folder: string): Backend {
   const pathOf = (key: string): string => join(folder, createHash("sha256").update(key).digest("hex"));
   const read = async (key: string): Promise<StoredEntry | undefined> => {
@@ -52,9 +52,14 @@ function files(folder: string): Backend {
   };
 }
 
+/** How long to wait for a result that comes at once unless the machine is busy. */
+const PATIENCE = { timeout: 10_000 } as const;
+/** A copy may be served this long after a change in another process, by default. */
+const WITHIN_MAX_STALENESS = { timeout: 2_000, interval: 1 } as const;
+
 const big = (name: string) => ({ name, text: "abc ".repeat(1_000) });
 
-describe("redis before files", () => {
+describe("composed Redis and files", () => {
   let server: OwnRedis;
   let folder: string;
   beforeEach(async () => {
@@ -70,9 +75,9 @@ describe("redis before files", () => {
       .defaults({ ttl: "10m", staleIfError: "1h" })
       .build();
 
-  it("each keeps its own bytes; both are written, read, refilled and removed", async () => {
+  it("keep their own bytes, and both are written, read, refilled and removed", async () => {
     await using cache = open();
-    // The first connection of a process loads node-redis, which takes longer than the bound on a command.
+    // The first connection of a process loads node-redis, which takes longer than the deadline of a command.
     await cache.connect();
     await cache.set("k", big("Ada"), { tags: ["users"] });
     expect(await server.command("HEXISTS", "hotset:shop::k", "d")).toBe(1);
@@ -82,7 +87,7 @@ describe("redis before files", () => {
     await server.command("DEL", "hotset:shop::k");
     expect((await cache.inspect("k"))?.encoding).toMatchObject({ format: "json", compressor: "gzip" });
     expect(await cache.get("k")).toEqual(big("Ada"));
-    await expect.poll(() => server.command("EXISTS", "hotset:shop::k")).toBe(1);
+    await expect.poll(() => server.command("EXISTS", "hotset:shop::k"), PATIENCE).toBe(1);
     expect((await cache.inspect("k"))?.encoding).toMatchObject({ format: "msgpack", compressor: "zstd" });
     expect(Number(await server.command("PTTL", "hotset:shop::k"))).toBeGreaterThan(4_190_000 - 10_000);
 
@@ -97,7 +102,7 @@ describe("redis before files", () => {
   });
 
   it.each(["parallel", "sequential", "race"] as const)(
-    "writing %s: while Redis hangs the files answer, and what it still holds is not served when it is back",
+    "writing %s: files answer while Redis hangs, and the older entry in Redis is not served afterwards",
     async (write) => {
       await using cache = open({ write });
       await cache.set("k", "old");
@@ -113,21 +118,21 @@ describe("redis before files", () => {
           ["untouched", "same"],
         ]),
       );
-      await expect.poll(() => cache.stats().pending).toBe(1);
+      await expect.poll(() => cache.stats().pending, PATIENCE).toBe(1);
 
       server.resume();
-      await expect.poll(() => cache.stats().pending, { timeout: 10_000 }).toBe(0);
-      await expect.poll(() => cache.get("k"), { timeout: 5_000 }).toBe("new");
+      await expect.poll(() => cache.stats().pending, PATIENCE).toBe(0);
+      await expect.poll(() => cache.get("k"), PATIENCE).toBe("new");
       expect(await cache.get("untouched")).toBe("same");
       const inRedis = async (): Promise<unknown> => {
         const stored = (await server.commandBytes("HGET", "hotset:shop::k", "d")) as Uint8Array | null;
         return stored && msgpack().decode(stored);
       };
-      await expect.poll(inRedis).toBe("new");
+      await expect.poll(inRedis, PATIENCE).toBe("new");
     },
   );
 
-  it("what another process finds", async () => {
+  it("find an entry in another process", async () => {
     await using writer = open();
     await writer.set("k", "v", { tags: ["t"] });
     await using reader = createCache({ name: "shop" })
@@ -145,7 +150,7 @@ describe("redis before files", () => {
   });
 });
 
-describe("redis before redis", () => {
+describe("two composed Redis servers", () => {
   let nearServer: OwnRedis;
   let farServer: OwnRedis;
   beforeEach(async () => {
@@ -166,7 +171,7 @@ describe("redis before redis", () => {
       .build();
   };
 
-  it("tag versions are those of far, for both", async () => {
+  it("take the tag versions of far for both", async () => {
     await using first = open();
     await using second = open();
     await first.set("k", "v", { tags: ["t"] });
@@ -176,7 +181,7 @@ describe("redis before redis", () => {
     expect(await nearServer.command("KEYS", "*{*")).toEqual([]);
   });
 
-  it("with far dead, near goes on with what it has and is given", async () => {
+  it("keep serving and storing in near when far is dead", async () => {
     await using cache = open();
     await cache.set("k", "v");
     expect(await cache.get("k")).toBe("v");
@@ -189,17 +194,17 @@ describe("redis before redis", () => {
     expect(await cache.delete("k")).toEqual({ status: "pending" });
     expect(await cache.get("k")).toBeUndefined();
 
-    // Far comes back empty: its versions are others, so that near starts anew.
+    // Far comes back empty and issues other versions, so the entries in near are no longer valid.
     await farServer.start();
     await expect.poll(() => cache.stats().pending, { timeout: 15_000 }).toBe(0);
     expect(await cache.get("k")).toBeUndefined();
     await cache.set("k", "again");
-    await expect.poll(() => farServer.command("EXISTS", "hotset:shop::k")).toBe(1);
+    await expect.poll(() => farServer.command("EXISTS", "hotset:shop::k"), PATIENCE).toBe(1);
     expect(await cache.get("k")).toBe("again");
   }, 30_000);
 });
 
-describe("two processes, each with a Redis of its own before one that they share", () => {
+describe("two processes, each with its own Redis before a shared one", () => {
   let nears: [OwnRedis, OwnRedis];
   let far: OwnRedis;
   beforeEach(async () => {
@@ -230,42 +235,42 @@ describe("two processes, each with a Redis of its own before one that they share
   };
 
   it.each(["memory", "none"] as const)(
-    "with local tier %s: what one removes, replaces or marks stale the other does not find in its own, where it is removed (C81)",
+    "with local tier %s: an entry that one removes, replaces or marks stale is not served by the other, and is removed from its own Redis (C81)",
     async (tiers) => {
       const [first, second] = await open({}, tiers);
-      /** Until the second one has it, and has it in its own Redis where nothing nearer answers. */
+      /** Waits until the second process has the value, also in its own Redis when no local tier answers. */
       const found = async (value: number): Promise<void> => {
-        await expect.poll(() => second.get("k"), { interval: 1 }).toBe(value);
-        if (tiers === "none") await expect.poll(() => second.get("k").then(() => isIn(nears[1]))).toBe(1);
+        await expect.poll(() => second.get("k"), WITHIN_MAX_STALENESS).toBe(value);
+        if (tiers === "none") await expect.poll(() => second.get("k").then(() => isIn(nears[1])), PATIENCE).toBe(1);
       };
       await first.set("k", 1, { staleIfError: "1h" });
       await found(1);
       await first.set("k", 2, { staleIfError: "1h" });
       await found(2);
       await first.markStale("k");
-      await expect.poll(() => second.get("k"), { interval: 1 }).toBeUndefined();
+      await expect.poll(() => second.get("k"), WITHIN_MAX_STALENESS).toBeUndefined();
       await first.set("k", 3);
       await found(3);
       await first.delete("k");
-      await expect.poll(() => second.get("k"), { interval: 1 }).toBeUndefined();
-      await expect.poll(() => isIn(nears[1])).toBe(0);
+      await expect.poll(() => second.get("k"), WITHIN_MAX_STALENESS).toBeUndefined();
+      await expect.poll(() => isIn(nears[1]), PATIENCE).toBe(0);
     },
   );
 
-  it("and what redis-cli does, and tags", async () => {
+  it("receive changes of redis-cli and of tags", async () => {
     const [first, second] = await open();
     await first.set("k", 1, { tags: ["t"] });
     expect(await second.get("k")).toBe(1);
     await far.command("DEL", "hotset:shop::k");
-    await expect.poll(() => second.get("k"), { interval: 1 }).toBeUndefined();
+    await expect.poll(() => second.get("k"), WITHIN_MAX_STALENESS).toBeUndefined();
     await first.set("k", 2, { tags: ["t"] });
-    await expect.poll(() => second.get("k"), { interval: 1 }).toBe(2);
-    await expect.poll(() => second.get("k").then(() => isIn(nears[1]))).toBe(1);
+    await expect.poll(() => second.get("k"), WITHIN_MAX_STALENESS).toBe(2);
+    await expect.poll(() => second.get("k").then(() => isIn(nears[1])), PATIENCE).toBe(1);
     await first.invalidateTags("t");
-    await expect.poll(() => second.get("k"), { interval: 1 }).toBeUndefined();
+    await expect.poll(() => second.get("k"), WITHIN_MAX_STALENESS).toBeUndefined();
   });
 
-  it("near answers alone what far is known to hold, after own writes too", async () => {
+  it("are answered by near alone when far holds the same write, own writes included", async () => {
     const [first, second] = await open();
     await first.set("k", "v");
     for (const cache of [first, second]) {
@@ -275,7 +280,7 @@ describe("two processes, each with a Redis of its own before one that they share
           const before = await readsOf(far);
           expect(await cache.get("k")).toBe("v");
           return (await readsOf(far)) - before;
-        })
+        }, PATIENCE)
         .toBe(0);
     }
     expect([await isIn(nears[0]), await isIn(nears[1])]).toEqual([1, 1]);
@@ -284,7 +289,7 @@ describe("two processes, each with a Redis of its own before one that they share
   });
 
   it.each(["sequential", "parallel", "race"] as const)(
-    "writing %s: a cold key is loaded once, and an overtaken load is stored nowhere (C52, C61)",
+    "writing %s: load a cold key once, and store an overtaken load nowhere (C52, C61)",
     async (write) => {
       const [first, second] = await open({ write });
       let loads = 0;
@@ -316,12 +321,12 @@ describe("two processes, each with a Redis of its own before one that they share
     },
   );
 
-  it("while far is dead near stands in, and far that comes back empty decides again (C86, C93)", async () => {
+  it("are answered by near while far is dead, and by far's versions when it comes back empty (C86, C93)", async () => {
     const [first, second] = await open();
     await first.set("k", "v");
     await first.set("l", "old");
     for (const key of ["k", "l"]) expect(await second.get(key)).toBeDefined();
-    await expect.poll(() => nears[1].command("EXISTS", "hotset:shop::k", "hotset:shop::l")).toBe(2);
+    await expect.poll(() => nears[1].command("EXISTS", "hotset:shop::k", "hotset:shop::l"), PATIENCE).toBe(2);
     await far.kill();
     expect(await second.get("k")).toBe("v");
     expect(await second.getOrSet("m", () => "loaded")).toBe("loaded");
@@ -330,9 +335,9 @@ describe("two processes, each with a Redis of its own before one that they share
     expect(await second.get("l")).toBeUndefined();
     await far.start();
     await expect.poll(() => second.stats().pending, { timeout: 15_000 }).toBe(0);
-    await expect.poll(() => second.get("k"), { timeout: 5_000 }).toBeUndefined();
+    await expect.poll(() => second.get("k"), PATIENCE).toBeUndefined();
     expect(await second.get("l")).toBeUndefined();
-    await expect.poll(() => first.set("k", "again").then(({ status }) => status), { timeout: 5_000 }).toBe("stored");
-    await expect.poll(() => second.get("k"), { timeout: 5_000 }).toBe("again");
+    await expect.poll(() => first.set("k", "again").then(({ status }) => status), PATIENCE).toBe("stored");
+    await expect.poll(() => second.get("k"), PATIENCE).toBe("again");
   }, 30_000);
 });

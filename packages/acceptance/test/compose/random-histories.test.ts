@@ -1,4 +1,7 @@
-/** Random calls of several processes over two composed backends that fail in every way: what is answered is held against what was invalidated before. */
+/**
+ * Random calls of several processes over two composed backends that fail in every way. Each answer is checked against
+ * the earlier invalidations.
+ */
 import { compose, createCache, type Cache } from "@hotset/core";
 import { flush, scriptedBackend, TestClock, type ScriptedBackend, type ScriptedStep } from "@hotset/core/testing";
 import { memory } from "@hotset/memory";
@@ -21,15 +24,18 @@ function random(seed: number): () => number {
 interface Play {
   readonly read: (typeof READS)[number];
   readonly write: (typeof WRITES)[number];
-  /** Whether `far` may be out of reach, or out of hearing: then only what a process invalidated itself is held against it. */
+  /**
+   * Whether `far` or its messages may be unreachable. Then an answer is checked only against invalidations of its own
+   * process.
+   */
   readonly isFarLost: boolean;
 }
 
 /**
- * The source of truth counts the changes of each key; whoever changes it invalidates the key, or its tag, or everything.
- * A loader reads what is there when it begins.
+ * The source of truth counts the changes of each key. A process that changes a key invalidates the key, its tag, or
+ * everything. A loader reads the current count when it begins.
  *
- * @returns what was answered though it had been invalidated before; and what did not end.
+ * @returns the answers that had been invalidated before, and the calls that did not end.
  */
 async function play(seed: number, { read, write, isFarLost }: Play): Promise<readonly string[]> {
   const next = random(seed);
@@ -37,14 +43,14 @@ async function play(seed: number, { read, write, isFarLost }: Play): Promise<rea
   const one = <T>(...of: readonly T[]): T => of[below(of.length)]!;
   const clock = new TestClock();
   const echoes = below(2) === 0;
-  const heard = { clock, leases: true, tagVersions: true, coherence: "heard", echoes } as const;
+  const side = { clock, leases: true, tagVersions: true, coherence: "heard", echoes } as const;
   const sharesNear = below(2) === 0;
   const nearHas = one({}, {}, { leases: false }, { coherence: "sole-writer" } as const);
-  const firstNear = scriptedBackend({ ...heard, label: "near", ...(sharesNear ? {} : nearHas) });
-  const firstFar = scriptedBackend({ ...heard, label: "far" });
+  const firstNear = scriptedBackend({ ...side, label: "near", ...(sharesNear ? {} : nearHas) });
+  const firstFar = scriptedBackend({ ...side, label: "far" });
   const processes = Array.from({ length: 3 }, (_, i) => {
     const near =
-      i === 0 ? firstNear : sharesNear ? firstNear.peer() : scriptedBackend({ ...heard, label: "near", ...nearHas });
+      i === 0 ? firstNear : sharesNear ? firstNear.peer() : scriptedBackend({ ...side, label: "near", ...nearHas });
     const far = i === 0 ? firstFar : firstFar.peer();
     const builder = createCache({ name: "shop", clock });
     const composed = compose(near, far, { read, write });
@@ -174,7 +180,7 @@ async function play(seed: number, { read, write, isFarLost }: Play): Promise<rea
     () => faults(one(...processes).near),
     () => faults(one(...processes).far),
     () => {
-      // Another program forgets what it likes, and in far that is heard.
+      // Another program deletes an entry at random; for far this sends a message.
       one(firstNear, firstFar).store.delete(`shop::${one(...keys)}`);
     },
     () => void (isFarLost && below(3) === 0 && one(...processes).far.link.lose()),
@@ -233,9 +239,9 @@ async function play(seed: number, { read, write, isFarLost }: Play): Promise<rea
   return problems;
 }
 
-describe("whatever fails, in any order, between three processes", () => {
+describe("random faults in any order, with three processes", () => {
   it.each(READS.flatMap((read) => WRITES.map((write) => [read, write] as const)))(
-    "reading %s, writing %s: nothing that any process invalidated is answered",
+    "reading %s, writing %s: no value that any process invalidated is returned",
     async (read, write) => {
       for (let seed = 1; seed <= 25; seed += 1)
         expect({ seed, problems: await play(seed, { read, write, isFarLost: false }) }).toEqual({ seed, problems: [] });
@@ -243,7 +249,7 @@ describe("whatever fails, in any order, between three processes", () => {
   );
 
   it.each(READS.flatMap((read) => WRITES.map((write) => [read, write] as const)))(
-    "reading %s, writing %s, with far out of reach and out of hearing: nothing that the same process invalidated is",
+    "reading %s, writing %s, with far and its messages unreachable at times: no value that the same process invalidated is returned",
     async (read, write) => {
       for (let seed = 1; seed <= 25; seed += 1)
         expect({ seed, problems: await play(seed, { read, write, isFarLost: true }) }).toEqual({ seed, problems: [] });

@@ -15,14 +15,14 @@ afterEach(() => {
 });
 
 describe.each(STACKS)("over %s", (stack) => {
-  describe("C21 the lifetime is ttl and the longer of the stale windows", () => {
+  describe("C21 an entry's lifetime is its ttl plus the longer stale window", () => {
     it.for<readonly [Policy, number]>([
       [{ ttl: 2_000 }, 2_000],
       [{ ttl: 2_000, staleWhileRevalidate: 500 }, 2_500],
       [{ ttl: 2_000, staleIfError: 700 }, 2_700],
       [{ ttl: 2_000, staleWhileRevalidate: 500, staleIfError: 700 }, 2_700],
       [{ ttl: 2_000, staleWhileRevalidate: 700, staleIfError: 500 }, 2_700],
-    ])("%j lives %i ms, loaded or set", async ([policy, lifetimeMs]) => {
+    ])("with %j it is %i ms, for loaded and set entries", async ([policy, lifetimeMs]) => {
       const { cache, clock } = open(stack, policy);
       await cache.getOrSet("loaded", () => "Ada");
       await cache.set("set", "Grace");
@@ -38,7 +38,7 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(await cache.get("set", { allowStale: true })).toBeUndefined();
     });
 
-    it("a window shorter than ttl does not shorten it (bentocache)", async () => {
+    it("a stale window shorter than ttl does not shorten the ttl (bentocache)", async () => {
       const { cache, clock } = open(stack, { ttl: 2_000, staleIfError: 100, staleWhileRevalidate: 50 });
       const load = numbered();
       await cache.getOrSet("k", load);
@@ -51,11 +51,11 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(load.runs).toBe(1);
     });
 
-    it("an infinite ttl with a stale window does not end with the window (bentocache)", async () => {
+    it("an infinite ttl does not end with the stale window (bentocache)", async () => {
       const { cache, clock } = open(stack, { ttl: Infinity, staleIfError: 100 });
       const load = numbered();
       await cache.getOrSet("k", load);
-      // A backend keeps a namespace in which nothing is written for 30 days.
+      // A backend keeps the tag version of a namespace for 30 days after the last write.
       clock.advance(stack === "backend" ? "29d" : 50 * YEAR_MS);
       expect(await cache.get("k")).toBe("value-1");
       expect(await cache.getOrSet("k", load)).toBe("value-1");
@@ -63,7 +63,7 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(load.runs).toBe(1);
     });
 
-    it("an infinite window is kept for a hundred years", async () => {
+    it("an infinite stale window lasts a hundred years", async () => {
       const { cache, clock } = open(stack, { ttl: 1_000, staleIfError: Infinity });
       await cache.set("k", "Ada");
       expect(await cache.inspect("k")).toMatchObject({ freshForMs: 1_000, expiresInMs: 100 * YEAR_MS + 1_000 });
@@ -72,8 +72,8 @@ describe.each(STACKS)("over %s", (stack) => {
     });
   });
 
-  describe("C22 fresh, stale while one load refreshes it, absent", () => {
-    it("loads nothing while the value is fresh, to its last millisecond", async () => {
+  describe("C22 an entry is fresh, then stale, then absent", () => {
+    it("a fresh value is returned without a load until its last millisecond", async () => {
       const { cache, clock } = open(stack, { ttl: 1_000, staleWhileRevalidate: 500 });
       const load = numbered();
       expect(await cache.getOrSet("k", load)).toBe("value-1");
@@ -83,7 +83,7 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(load.runs).toBe(1);
     });
 
-    it("answers stale at once within the window, and refreshes once behind", async () => {
+    it("a stale value within the window is returned at once, with one background refresh", async () => {
       const { cache, clock } = open(stack, { ttl: 1_000, staleWhileRevalidate: 500 });
       await cache.set("k", "old");
       clock.advance(1_000);
@@ -104,7 +104,7 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(await cache.inspect("k")).toMatchObject({ state: "fresh", freshForMs: 1_000 });
     });
 
-    it("waits for the load once the window has ended", async () => {
+    it("a call after the window waits for the load", async () => {
       const { cache, clock } = open(stack, { ttl: 1_000, staleWhileRevalidate: 500, staleIfError: "1h" });
       await cache.set("k", "old");
       clock.advance(1_500);
@@ -115,14 +115,14 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(await answer).toBe("new");
     });
 
-    it("treats what has ended as absent", async () => {
+    it("an entry whose lifetime has ended is absent", async () => {
       const { cache, clock } = open(stack, { ttl: 1_000, staleWhileRevalidate: 500 });
       await cache.set("k", "old");
       clock.advance(1_500);
       await expect(cache.getOrSet("k", () => Promise.reject(sourceDown))).rejects.toBe(sourceDown);
     });
 
-    it("lets a call shorten the window, and never lengthen it", async () => {
+    it("a call can shorten the window but not lengthen it", async () => {
       const { cache, clock } = open(stack, { ttl: 1_000, staleWhileRevalidate: 500, staleIfError: 500 });
       await cache.set("k", "old");
       clock.advance(1_200);
@@ -139,7 +139,7 @@ describe.each(STACKS)("over %s", (stack) => {
     });
   });
 
-  describe("C23 staleIfError ends at a fixed instant after the last success", () => {
+  describe("C23 staleIfError ends at a fixed time after the last success", () => {
     it("repeated failures never extend staleIfError (bentocache)", async () => {
       const { cache, clock } = open(stack, { ttl: 100, staleIfError: 300, errorBackoff: 0 });
       await cache.set("k", "Ada");
@@ -155,7 +155,7 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(await cache.get("k", { allowStale: true })).toBeUndefined();
     });
 
-    it("nor do those that are backed off", async () => {
+    it("failures during the backoff do not extend staleIfError", async () => {
       const { cache, clock } = open(stack, { ttl: 100, staleIfError: 300, errorBackoff: 150 });
       await cache.set("k", "Ada");
       clock.advance(350);
@@ -168,7 +168,7 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(load.runs).toBe(2);
     });
 
-    it("a load that was running at that instant is too late to be stood in for", async () => {
+    it("a load that fails after that time rejects, even if it began before", async () => {
       const { cache, clock } = open(stack, { ttl: 100, staleIfError: 300 });
       await cache.set("k", "Ada");
       clock.advance(399);
@@ -180,7 +180,7 @@ describe.each(STACKS)("over %s", (stack) => {
       await expect(answer).rejects.toBe(sourceDown);
     });
 
-    it("a success begins a new window", async () => {
+    it("a successful load begins a new window", async () => {
       const { cache, clock } = open(stack, { ttl: 100, staleIfError: 300, errorBackoff: 0 });
       await cache.set("k", "old");
       clock.advance(350);
@@ -192,11 +192,11 @@ describe.each(STACKS)("over %s", (stack) => {
     });
   });
 
-  describe("C24 errorBackoff counts from the failure", () => {
-    it("any number of reads within it run one loader (bentocache)", async () => {
+  describe("C24 errorBackoff, counted from the failure,", () => {
+    it("lets one loader run for any number of reads (bentocache)", async () => {
       const { cache, clock } = open(stack, { ttl: 1_000, staleIfError: "1h", errorBackoff: 10_000 });
       await cache.set("k", "Ada");
-      // Long after the old end of freshness: a back-off counted from there would be over.
+      // Long after the value became stale: a backoff counted from that time would be over.
       clock.advance(60_000);
 
       const loading = gate<string>();
@@ -222,7 +222,7 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(load.runs).toBe(1);
     });
 
-    it("holds for refreshes behind a stale answer", async () => {
+    it("delays background refreshes too", async () => {
       const { cache, clock } = open(stack, { ttl: 1_000, staleWhileRevalidate: "1h", errorBackoff: 10_000 });
       await cache.set("k", "Ada");
       clock.advance(1_000);
@@ -243,7 +243,7 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(load.runs).toBe(2);
     });
 
-    it("is each key's own, and ends with a success, a set and a delete", async () => {
+    it("is separate for each key and ends with a successful load, a set or a delete", async () => {
       const { cache, clock } = open(stack, { ttl: 1_000, staleIfError: "1h", errorBackoff: "10m" });
       await cache.set("a", "Ada");
       await cache.set("b", "Grace");
@@ -261,7 +261,7 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(await cache.getOrSet("a", () => "Ava")).toBe("Ava");
     });
 
-    it("ends with a load that succeeds within it, for whom nothing may stand in", async () => {
+    it("ends with a successful load by a call that accepts no fallback", async () => {
       const { cache, clock } = open(stack, { ttl: 1_000, staleIfError: "1h", errorBackoff: "10m" });
       await cache.set("k", "Ada");
       clock.advance(1_000);
@@ -276,15 +276,15 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(await cache.getOrSet("k", () => "Barbara")).toBe("Barbara");
     });
 
-    it("does not hold back a load that nothing can stand in for", async () => {
+    it("does not delay a load that has no fallback", async () => {
       const { cache } = open(stack, { ttl: 1_000, staleIfError: "1h", errorBackoff: "10m" });
       await expect(cache.getOrSet("k", failing(sourceDown))).rejects.toBe(sourceDown);
       expect(await cache.getOrSet("k", () => "Ada")).toBe("Ada");
     });
   });
 
-  describe("C25 a call without staleIfError gets nothing stale for a failed load", () => {
-    it("rejects with what the load failed with", async () => {
+  describe("C25 the staleIfError of a call", () => {
+    it("of 0 rejects with the loader's error", async () => {
       const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 50, staleIfError: "1h" });
       await cache.set("k", "Ada");
       clock.advance(200);
@@ -292,7 +292,7 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(await cache.getOrSet("k", failing())).toBe("Ada");
     });
 
-    it("is not answered out of the back-off of others either", async () => {
+    it("of 0 loads during the backoff of other calls", async () => {
       const { cache, clock } = open(stack, { ttl: 100, staleIfError: "1h" });
       await cache.set("k", "Ada");
       clock.advance(200);
@@ -300,7 +300,7 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(await cache.getOrSet("k", () => "Grace", { staleIfError: 0 })).toBe("Grace");
     });
 
-    it("shares a failed load with those who have it, and each is treated as he asked", async () => {
+    it("applies to its own caller among those that share a failing load", async () => {
       const { cache, clock } = open(stack, { ttl: 100, staleIfError: "1h" });
       await cache.set("k", "Ada");
       clock.advance(200);
@@ -317,7 +317,7 @@ describe.each(STACKS)("over %s", (stack) => {
       await expect(shorter).rejects.toBe(sourceDown);
     });
 
-    it("cannot claim a window that the entry was not stored with", async () => {
+    it("has no effect beyond the window that was stored", async () => {
       const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 1_000 });
       await cache.set("k", "Ada");
       clock.advance(200);
@@ -327,8 +327,8 @@ describe.each(STACKS)("over %s", (stack) => {
     });
   });
 
-  describe("C26 delete takes the stale value away, markStale leaves it", () => {
-    it("nothing stands in after a delete", async () => {
+  describe("C26 delete removes the stale value and markStale keeps it", () => {
+    it("no stale value is served after a delete", async () => {
       const { cache, clock, backend } = open(stack, { ttl: 100, staleWhileRevalidate: "1h", staleIfError: "1h" });
       await cache.set("k", "Ada");
       clock.advance(200);
@@ -339,32 +339,35 @@ describe.each(STACKS)("over %s", (stack) => {
       await expect(cache.getOrSet("k", failing(sourceDown))).rejects.toBe(sourceDown);
     });
 
-    it.for(["delete", "set", "markStale"] as const)("of a load that runs during %s", async (change) => {
-      const { cache, clock } = open(stack, { ttl: 100, staleIfError: "1h", hardTimeout: 50 });
-      await cache.set("k", "Ada");
-      clock.advance(200);
-      const loading = gate<string>();
-      const impatient = cache.getOrSet("k", loading.pass);
-      const patient = cache.getOrSet("k", loading.pass, { hardTimeout: "1m" });
-      await loading.arrived();
-      await (change === "set" ? cache.set("k", "Grace") : cache[change]("k"));
-      clock.advance(50);
-      const answered = await outcome(impatient);
-      loading.fail(sourceDown);
-      const failed = await outcome(patient);
-      if (change === "markStale")
-        expect([answered, failed]).toEqual([
-          { status: "fulfilled", value: "Ada" },
-          { status: "fulfilled", value: "Ada" },
-        ]);
-      else
-        expect([answered, failed]).toMatchObject([
-          { status: "rejected", reason: { code: "LOAD_TIMEOUT" } },
-          { status: "rejected", reason: sourceDown },
-        ]);
-    });
+    it.for(["delete", "set", "markStale"] as const)(
+      "%s during a load: only markStale keeps the stale value as fallback",
+      async (change) => {
+        const { cache, clock } = open(stack, { ttl: 100, staleIfError: "1h", hardTimeout: 50 });
+        await cache.set("k", "Ada");
+        clock.advance(200);
+        const loading = gate<string>();
+        const impatient = cache.getOrSet("k", loading.pass);
+        const patient = cache.getOrSet("k", loading.pass, { hardTimeout: "1m" });
+        await loading.arrived();
+        await (change === "set" ? cache.set("k", "Grace") : cache[change]("k"));
+        clock.advance(50);
+        const answered = await outcome(impatient);
+        loading.fail(sourceDown);
+        const failed = await outcome(patient);
+        if (change === "markStale")
+          expect([answered, failed]).toEqual([
+            { status: "fulfilled", value: "Ada" },
+            { status: "fulfilled", value: "Ada" },
+          ]);
+        else
+          expect([answered, failed]).toMatchObject([
+            { status: "rejected", reason: { code: "LOAD_TIMEOUT" } },
+            { status: "rejected", reason: sourceDown },
+          ]);
+      },
+    );
 
-    it("a fresh value that was marked stale stands in for a failed load", async () => {
+    it("a fresh value that was marked stale is served as fallback for a failed load", async () => {
       const { cache } = open(stack, { ttl: "1h", staleIfError: "1h" });
       await cache.set("k", "Ada");
       expect(await cache.markStale("k")).toEqual({ status: "stale" });
@@ -375,7 +378,7 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(await cache.getOrSet("k", failing())).toBe("Ada");
     });
 
-    it("and is served while a load refreshes it", async () => {
+    it("a value that was marked stale is served during its refresh", async () => {
       const { cache } = open(stack, { ttl: "1h", staleWhileRevalidate: "1h" });
       await cache.set("k", "Ada");
       await cache.markStale("k");
@@ -386,11 +389,11 @@ describe.each(STACKS)("over %s", (stack) => {
     });
   });
 
-  describe("C27 markStale without a stale window is a delete", () => {
+  describe("C27 markStale without a stale window", () => {
     it.for<readonly [string, Policy]>([
-      ["an hour", { ttl: "1h" }],
+      ["a ttl of an hour", { ttl: "1h" }],
       ["an infinite ttl", { ttl: Infinity }],
-    ])("and frees the memory of an entry of %s", async ([, policy]) => {
+    ])("deletes an entry with %s and frees its memory", async ([, policy]) => {
       const { cache, stored } = open(stack, policy);
       await cache.set("k", "Ada");
       await cache.set("other", "Grace");
@@ -402,14 +405,14 @@ describe.each(STACKS)("over %s", (stack) => {
       if (stack !== "memory") expect(stored()).toEqual(["test::other"]);
     });
 
-    it("says so when there is nothing", async () => {
+    it("reports missing for an absent key", async () => {
       const { cache } = open(stack, { ttl: "1h", staleIfError: "1h" });
       expect(await cache.markStale("k")).toEqual({ status: "missing" });
     });
   });
 
   describe("C30 refreshAhead", () => {
-    it("refreshes once behind a hit past its part of ttl", async () => {
+    it("refreshes once in the background after a hit past its fraction of ttl", async () => {
       const { cache, clock } = open(stack, { ttl: 1_000, refreshAhead: 0.8 });
       await cache.set("k", "old");
       const loading = gate<string>();
@@ -438,7 +441,7 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(load).toHaveBeenCalledTimes(2);
     });
 
-    it("does nothing without traffic", async () => {
+    it("starts no load without reads", async () => {
       const { cache, clock } = open(stack, { ttl: 1_000, refreshAhead: 0.5 });
       const load = numbered();
       await cache.getOrSet("k", load);
@@ -449,7 +452,7 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(load.runs).toBe(1);
     });
 
-    it("tries once for each window where the refresh fails", async () => {
+    it("tries once per window when the refresh fails", async () => {
       const { cache, clock } = open(stack, { ttl: 1_000, refreshAhead: 0.5 });
       await cache.set("k", "old");
       const load = failing();
@@ -475,7 +478,7 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(load.runs).toBe(1);
     });
 
-    it.for([0, 1, -0.5, 1.5, NaN])("refuses %d", async (refreshAhead) => {
+    it.for([0, 1, -0.5, 1.5, NaN])("refuses the fraction %d", async (refreshAhead) => {
       const { cache } = open(stack);
       const load = numbered();
       await expect(cache.getOrSet("k", load, { refreshAhead })).rejects.toThrow(InvalidArgumentError);
@@ -484,7 +487,7 @@ describe.each(STACKS)("over %s", (stack) => {
   });
 
   describe("C32 jitter", () => {
-    it("takes at most its fraction off ttl", async () => {
+    it("shortens ttl by at most its fraction", async () => {
       const { cache } = open(stack, { ttl: 1_000, jitter: 0.2 });
       const ttls: number[] = [];
       for (let i = 0; i < 300; i += 1) {
@@ -501,7 +504,7 @@ describe.each(STACKS)("over %s", (stack) => {
       [0.5, 750],
       [1 - Number.EPSILON, 501],
     ])(
-      "of 0.5 at a random %d leaves %i of 1,000 ms, and the windows and the back-off whole",
+      "of 0.5 with a random value of %d leaves %i of 1,000 ms, and does not change the windows and the backoff",
       async ([random, ttlMs]) => {
         vi.spyOn(Math, "random").mockReturnValue(random);
         const { cache, clock } = open(stack, {
@@ -533,18 +536,18 @@ describe.each(STACKS)("over %s", (stack) => {
       },
     );
 
-    it("leaves an infinite ttl alone", async () => {
+    it("does not change an infinite ttl", async () => {
       const { cache } = open(stack, { ttl: Infinity, jitter: 0.5 });
       await cache.set("k", "Ada");
       expect(await cache.inspect("k")).toMatchObject({ freshForMs: Infinity, expiresInMs: Infinity });
     });
   });
 
-  it("C33 a hit event says fresh, stale or standing in, and which tier", async () => {
+  it("C33 hit and stale events name the tier and the cause", async () => {
     const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 100, staleIfError: 300, softTimeout: 10 });
     const tier = stack === "backend" ? "scripted" : "memory";
-    // Before a load the backend is asked, and of two equal copies the one just confirmed is served.
-    const reserve = stack === "memory" ? "memory" : "scripted";
+    // Before a load the backend is read, and its confirmed copy is served rather than an equal local one.
+    const fallback = stack === "memory" ? "memory" : "scripted";
     const seen = watch(cache, "hit", "stale", "miss");
     const served: Served[] = [];
     const onServed = (each: Served): void => void served.push(each);
@@ -576,31 +579,31 @@ describe.each(STACKS)("over %s", (stack) => {
       ["miss", { ...about, durationMs: 0 }],
       ["hit", { ...about, tier, durationMs: 0 }],
       ["stale", { ...about, tier, durationMs: 0, cause: "revalidating" }],
-      ["stale", { ...about, tier: reserve, durationMs: 0, cause: "error" }],
-      ["stale", { ...about, tier: reserve, durationMs: 0, cause: "error" }],
-      ["stale", { ...about, tier: reserve, durationMs: 10, cause: "timeout" }],
+      ["stale", { ...about, tier: fallback, durationMs: 0, cause: "error" }],
+      ["stale", { ...about, tier: fallback, durationMs: 0, cause: "error" }],
+      ["stale", { ...about, tier: fallback, durationMs: 10, cause: "timeout" }],
     ]);
     expect(served).toEqual([
       { status: "miss", ageMs: 0, freshForMs: 0, coalesced: false },
       { status: "hit", tier, ageMs: 60, freshForMs: 40, coalesced: false },
       { status: "stale", tier, ageMs: 120, freshForMs: -20, coalesced: false, cause: "revalidating" },
-      { status: "stale", tier: reserve, ageMs: 120, freshForMs: -20, coalesced: false, cause: "error" },
+      { status: "stale", tier: fallback, ageMs: 120, freshForMs: -20, coalesced: false, cause: "error" },
       {
         status: "stale",
-        tier: reserve,
+        tier: fallback,
         ageMs: 250,
         freshForMs: -150,
         coalesced: false,
         cause: "error",
         error: sourceDown,
       },
-      { status: "stale", tier: reserve, ageMs: 260, freshForMs: -160, coalesced: false, cause: "timeout" },
+      { status: "stale", tier: fallback, ageMs: 260, freshForMs: -160, coalesced: false, cause: "timeout" },
     ]);
   });
 });
 
-describe("a stale value elsewhere", () => {
-  it("C22 a caller who has to wait is answered, though the refresh that he joined finds no slot", async () => {
+describe("a stale value in another tier or process", () => {
+  it("C22 a caller that joins a refresh without a free slot is answered by a load", async () => {
     const { cache, clock, backend } = open("memory over backend", {
       ttl: 100,
       staleWhileRevalidate: "1h",
@@ -625,7 +628,7 @@ describe("a stale value elsewhere", () => {
     await cache.drain();
   });
 
-  it("C22 a backend that hangs does not delay a stale answer from memory", async () => {
+  it("C22 a hanging backend does not delay a stale answer from memory", async () => {
     const { cache, clock, backend } = open("memory over backend", { ttl: 100, staleWhileRevalidate: 100 });
     await cache.set("k", "old");
     clock.advance(100);
@@ -639,7 +642,7 @@ describe("a stale value elsewhere", () => {
     expect(await cache.get("k")).toBe("value-1");
   });
 
-  it("C26 delete leaves nothing to stand in for a process that starts later", async () => {
+  it("C26 a deleted value is not a fallback in a process that starts later", async () => {
     const { cache, clock, backend } = open("memory over backend", { ttl: 100, staleIfError: "1h" });
     await cache.set("k", "Ada");
     clock.advance(200);
@@ -648,7 +651,7 @@ describe("a stale value elsewhere", () => {
     await expect(cold.cache.getOrSet("k", failing(sourceDown))).rejects.toBe(sourceDown);
   });
 
-  it("C26 markStale leaves it for a process that starts later", async () => {
+  it("C26 a value marked stale is a fallback in a process that starts later", async () => {
     const { cache, clock, backend } = open("memory over backend", { ttl: "1h", staleIfError: "1h" });
     await cache.set("k", "Ada");
     await cache.markStale("k");
@@ -657,41 +660,44 @@ describe("a stale value elsewhere", () => {
     expect(await cold.cache.getOrSet("k", failing())).toBe("Ada");
   });
 
-  it.for(STACKS_WITH_BACKEND)("C28 a process that has just started serves it: %s", async (stack) => {
-    const policy: Policy = { ttl: 100, staleWhileRevalidate: 100, staleIfError: 400 };
-    const { cache, clock, backend } = open("memory over backend", policy);
-    await cache.set("revalidated", "old");
-    await cache.set("stood-in-for", "old");
-    clock.advance(150);
+  it.for(STACKS_WITH_BACKEND)(
+    "C28 a newly started process serves a stale value from the backend: %s",
+    async (stack) => {
+      const policy: Policy = { ttl: 100, staleWhileRevalidate: 100, staleIfError: 400 };
+      const { cache, clock, backend } = open("memory over backend", policy);
+      await cache.set("revalidated", "old");
+      await cache.set("fallback", "old");
+      clock.advance(150);
 
-    const cold = open(stack, { ...policy, clock, backend });
-    const served: Served[] = [];
-    const onServed = (each: Served): void => void served.push(each);
-    const loading = gate<string>();
-    expect(await cold.cache.getOrSet("revalidated", loading.pass, { onServed })).toBe("old");
-    await loading.arrived();
-    loading.open("new");
-    await cold.cache.drain();
-    expect(await cold.cache.get("revalidated")).toBe("new");
+      const cold = open(stack, { ...policy, clock, backend });
+      const served: Served[] = [];
+      const onServed = (each: Served): void => void served.push(each);
+      const loading = gate<string>();
+      expect(await cold.cache.getOrSet("revalidated", loading.pass, { onServed })).toBe("old");
+      await loading.arrived();
+      loading.open("new");
+      await cold.cache.drain();
+      expect(await cold.cache.get("revalidated")).toBe("new");
 
-    clock.advance(100);
-    expect(await cold.cache.getOrSet("stood-in-for", failing(sourceDown), { onServed })).toBe("old");
-    expect(served).toEqual([
-      { status: "stale", tier: "scripted", ageMs: 150, freshForMs: -50, coalesced: false, cause: "revalidating" },
-      {
-        status: "stale",
-        tier: "scripted",
-        ageMs: 250,
-        freshForMs: -150,
-        coalesced: false,
-        cause: "error",
-        error: sourceDown,
-      },
-    ]);
-  });
+      clock.advance(100);
+      expect(await cold.cache.getOrSet("fallback", failing(sourceDown), { onServed })).toBe("old");
+      expect(served).toEqual([
+        { status: "stale", tier: "scripted", ageMs: 150, freshForMs: -50, coalesced: false, cause: "revalidating" },
+        {
+          status: "stale",
+          tier: "scripted",
+          ageMs: 250,
+          freshForMs: -150,
+          coalesced: false,
+          cause: "error",
+          error: sourceDown,
+        },
+      ]);
+    },
+  );
 
-  describe("C29 a newer value in the backend is preferred to a load", () => {
-    it("by a caller who has to wait", async () => {
+  describe("C29 a newer value in the backend is preferred", () => {
+    it("for a caller that has to wait", async () => {
       const { cache: here, clock, backend } = open("memory over backend", { ttl: 100, staleIfError: "1h" });
       const { cache: there } = open("memory over backend", { clock, backend, ttl: 100, staleIfError: "1h" });
       await here.set("k", "old");
@@ -703,7 +709,7 @@ describe("a stale value elsewhere", () => {
       expect(here.peek("k")).toBe("new");
     });
 
-    it("by the refresh behind a stale answer", async () => {
+    it("for a background refresh", async () => {
       const { cache: here, clock, backend } = open("memory over backend", { ttl: 100, staleWhileRevalidate: "1h" });
       const { cache: there } = open("memory over backend", { clock, backend, ttl: 100 });
       await here.set("k", "old");
@@ -720,7 +726,7 @@ describe("a stale value elsewhere", () => {
       ["a longer ttl", { ttl: "1d" }],
       ["an infinite ttl", { ttl: Infinity }],
       ["another jitter", { ttl: 100, jitter: 0.99 }],
-    ])("written with %s", async ([, policy]) => {
+    ])("when it was written with %s", async ([, policy]) => {
       const { cache: here, clock, backend } = open("memory over backend", { ttl: 100, staleIfError: "1h" });
       const { cache: there } = open("backend", { clock, backend, ...policy });
       await here.set("k", "old");
@@ -731,7 +737,7 @@ describe("a stale value elsewhere", () => {
       expect(load.runs).toBe(0);
     });
 
-    it("and stands in for a failed load where it is stale as well", async () => {
+    it("as the fallback for a failed load when it is stale too", async () => {
       const { cache: here, clock, backend } = open("memory over backend", { ttl: 100, staleIfError: 1_000 });
       const { cache: there } = open("backend", { clock, backend, ttl: 100, staleIfError: 1_000 });
       await here.set("k", "old");
@@ -741,7 +747,7 @@ describe("a stale value elsewhere", () => {
       expect(await here.getOrSet("k", failing())).toBe("new");
     });
 
-    it("while a stale one in the backend does not hide a newer local copy", async () => {
+    it("unless it is older than the local copy, which is then the fallback", async () => {
       const { cache: here, clock, backend } = open("memory over backend", { ttl: 100, staleIfError: 1_000 });
       const { cache: there } = open("backend", { clock, backend, ttl: 100, staleIfError: 1_000 });
       await there.set("k", "old");
@@ -753,7 +759,7 @@ describe("a stale value elsewhere", () => {
     });
   });
 
-  it("C31 a refresh ahead of expiry takes a newer value from the backend before it loads", async () => {
+  it("C31 a refresh ahead takes a newer value from the backend instead of loading", async () => {
     const { cache: here, clock, backend } = open("memory over backend", { ttl: 1_000, refreshAhead: 0.5 });
     const { cache: there } = open("backend", { clock, backend, ttl: 1_000 });
     await here.set("k", "old");
@@ -766,7 +772,7 @@ describe("a stale value elsewhere", () => {
     expect(load.runs).toBe(0);
   });
 
-  it("C31 and loads where the backend has nothing newer", async () => {
+  it("C31 a refresh ahead loads when the backend has nothing newer", async () => {
     const { cache, clock, backend } = open("memory over backend", { ttl: 1_000, refreshAhead: 0.5 });
     await cache.set("k", "old");
     clock.advance(600);
@@ -779,8 +785,8 @@ describe("a stale value elsewhere", () => {
   });
 });
 
-describe("C34 the wall clock", () => {
-  /** A cache on the system's clock, whose wall time and monotonic time the test moves apart. */
+describe("C34 a jump of the wall clock", () => {
+  /** A cache on the system clock. The test sets the wall time and the monotonic time separately. */
   function onSystemClock() {
     vi.useFakeTimers({ toFake: ["Date"] });
     let monotonicMs = 0;
@@ -795,7 +801,7 @@ describe("C34 the wall clock", () => {
     };
   }
 
-  it("jumps ahead and ends nothing", async () => {
+  it("ahead ends no entry", async () => {
     const { cache, elapse, setWallClock } = onSystemClock();
     await cache.set("k", "Ada");
     setWallClock(10 * YEAR_MS);
@@ -804,7 +810,7 @@ describe("C34 the wall clock", () => {
     expect(await cache.inspect("k")).toMatchObject({ freshForMs: 1, expiresInMs: 60_001 });
   });
 
-  it("jumps back and makes nothing immortal", async () => {
+  it("back does not keep entries alive", async () => {
     const { cache, elapse, setWallClock } = onSystemClock();
     await cache.set("k", "Ada");
     setWallClock(-10 * YEAR_MS);

@@ -2,6 +2,7 @@ import {
   brotli,
   CacheError,
   createCache,
+  DecodeError,
   gzip,
   json,
   keyOf,
@@ -23,7 +24,7 @@ const INVALID = { name: "InvalidArgumentError", code: "INVALID_ARGUMENT" } as co
 const MISBUILT = { name: "ConfigurationError", code: "INVALID_CONFIGURATION" } as const;
 const same = <T>(value: T): T => value;
 
-/** What `call` throws or rejects with. */
+/** The error that `call` throws or rejects with. */
 async function errorOf(call: () => unknown): Promise<CacheError> {
   try {
     await call();
@@ -31,7 +32,7 @@ async function errorOf(call: () => unknown): Promise<CacheError> {
     expect(error).toBeInstanceOf(CacheError);
     return error as CacheError;
   }
-  throw new Error("it was taken");
+  throw new Error("no error was thrown");
 }
 
 const DURATIONS = [
@@ -67,7 +68,7 @@ const NO_DURATION: readonly (readonly [given: unknown, shown: string])[] = [
 ];
 
 describe.each(DURATIONS)("%s", (option) => {
-  it.for(NO_DURATION)("C10 $1 is no duration, wherever it is given", async ([given, shown]) => {
+  it.for(NO_DURATION)("C10 $1 is refused as a duration by every method", async ([given, shown]) => {
     const { cache } = open("memory");
     const options = { [option]: given } as never;
     const places: (() => unknown)[] = [
@@ -105,7 +106,7 @@ it.for<readonly [option: string, given: unknown, least: number]>([
   ["hardTimeout", -Infinity, 0],
   ["loadTimeout", 0, 1],
   ["errorBackoff", -1, 0],
-])("C10 %s does not take %s", async ([option, given, least]) => {
+])("C10 %s refuses %s", async ([option, given, least]) => {
   const { cache } = open("memory");
   const error = await errorOf(() => cache.getOrSet("k", () => 1, { [option]: given }));
   expect(error).toMatchObject({ ...INVALID, message: expect.stringContaining(`${option}: `) as string });
@@ -118,7 +119,7 @@ it.for<readonly [option: (typeof FRACTIONS)[number], given: unknown]>(
       (given) => [option, given] as const,
     ),
   ),
-)("C10 %s does not take %s", async ([option, given]) => {
+)("C10 %s refuses %s", async ([option, given]) => {
   const { cache } = open("memory");
   for (const place of [
     () => cache.getOrSet("k", () => 1, { [option]: given }),
@@ -133,7 +134,7 @@ it.for<readonly [option: (typeof FRACTIONS)[number], given: unknown]>(
   }
 });
 
-it("C10 a hardTimeout below the softTimeout beside it is refused; one below an inherited softTimeout overrules it", async () => {
+it("C10 a hardTimeout below the softTimeout of the same call is refused; below an inherited softTimeout it takes precedence", async () => {
   const { cache } = open("memory", { softTimeout: 100 });
   expect(await errorOf(() => cache.getOrSet("k", () => 1, { softTimeout: 100, hardTimeout: 99 }))).toMatchObject({
     ...INVALID,
@@ -143,7 +144,7 @@ it("C10 a hardTimeout below the softTimeout beside it is refused; one below an i
 });
 
 it.for(["", "soon", "5", "NaN", "1m1s", "infinity", "0x5s", "5ms5"] as const)(
-  "C10 parseDuration does not take %j",
+  "C10 parseDuration refuses %j",
   async (text) => {
     expect(await errorOf(() => parseDuration(text))).toMatchObject({
       ...INVALID,
@@ -153,7 +154,7 @@ it.for(["", "soon", "5", "NaN", "1m1s", "infinity", "0x5s", "5ms5"] as const)(
 );
 
 const SURROGATE = "a\uD800b";
-const BAD_KEYS: readonly (readonly [what: string, key: unknown, says: string])[] = [
+const BAD_KEYS: readonly (readonly [what: string, key: unknown, expected: string])[] = [
   ["empty", "", 'key: "" is no key; give a non-empty string'],
   ["undefined", undefined, "key: undefined is no key; give a non-empty string"],
   ["null", null, "key: null is no key"],
@@ -162,16 +163,16 @@ const BAD_KEYS: readonly (readonly [what: string, key: unknown, says: string])[]
   ["a symbol", Symbol("k"), "key: a symbol is no key"],
   ["an array", ["k"], "key: an array is no key"],
   ["an object", { toString: () => "k" }, "key: an object is no key"],
-  // oxlint-disable-next-line no-new-wrappers, unicorn/new-for-builtins -- somebody will
-  ["a String", new String("k"), "key: an object is no key"],
-  ["half a character", SURROGATE, "key: has a lone surrogate; give well-formed text"],
-  ["the other half", "\uDC00", "key: has a lone surrogate"],
+  // oxlint-disable-next-line no-new-wrappers, unicorn/new-for-builtins -- callers may do this
+  ["a String object", new String("k"), "key: an object is no key"],
+  ["text with a lone high surrogate", SURROGATE, "key: has a lone surrogate; give well-formed text"],
+  ["a lone low surrogate", "\uDC00", "key: has a lone surrogate"],
   ["longer than 64 KiB", "k".repeat(65_537), "key: is longer than 65536 bytes in UTF-8; hash what it is made of"],
   ["longer than 64 KiB in UTF-8", "€".repeat(21_846), "key: is longer than 65536 bytes"],
 ];
 
 describe.each(STACKS)("over %s", (stack) => {
-  it.for(BAD_KEYS)("C10 a key that is %s is refused by every method, and nothing is done", async ([, key, says]) => {
+  it.for(BAD_KEYS)("C10 every method refuses a key that is %s, and nothing changes", async ([, key, expected]) => {
     const { cache, backend } = open(stack);
     for (const space of [
       cache,
@@ -200,7 +201,7 @@ describe.each(STACKS)("over %s", (stack) => {
       for (const call of calls) {
         const error = await errorOf(call);
         expect(error).toMatchObject(INVALID);
-        expect(error.message).toContain(says);
+        expect(error.message).toContain(expected);
         expect(error.message.length).toBeLessThan(200);
       }
       expect(await space.has("good")).toBe(false);
@@ -208,7 +209,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(backend.count("batch.read") + backend.count("write") + backend.count("remove")).toBe(0);
   });
 
-  it("keys of 64 KiB, and such as look like something else, are keys", async () => {
+  it("accepts keys of 64 KiB and keys that look like internal names", async () => {
     const { cache } = open(stack);
     const keys = [
       "k".repeat(65_536),
@@ -229,7 +230,7 @@ describe.each(STACKS)("over %s", (stack) => {
   });
 
   it.for([[undefined], [null], ["users"], [5], [{}], [Promise.resolve(() => 1)]] as const)(
-    "C10 %s is no loader",
+    "C10 %s is refused as a loader",
     async ([load]) => {
       const { cache, backend } = open(stack);
       const calls = [
@@ -244,7 +245,7 @@ describe.each(STACKS)("over %s", (stack) => {
         });
       await cache.set("k", "there");
       backend.forgetCalls();
-      // Also where a value is there already, so that the mistake does not hide until it has expired.
+      // A stored value must not hide the mistake until it expires.
       expect(await errorOf(() => cache.getOrSet("k", load as never))).toMatchObject(INVALID);
       expect(backend.calls).toEqual([]);
     },
@@ -252,12 +253,16 @@ describe.each(STACKS)("over %s", (stack) => {
 
   it.for<readonly [string, (cache: Cache) => unknown, string]>([
     ["getOrSet", (cache) => cache.getOrSet("k", never, { TTL: 5 } as never), '"TTL"'],
-    ["getOrSet of bentocache's", (cache) => cache.getOrSet("k", never, { grace: "6h" } as never), '"grace"'],
+    [
+      "getOrSet with an option of bentocache",
+      (cache) => cache.getOrSet("k", never, { grace: "6h" } as never),
+      '"grace"',
+    ],
     ["getOrSetMany", (cache) => cache.getOrSetMany(["k"], same, never, { onServed: () => {} } as never), '"onServed"'],
     ["get", (cache) => cache.get("k", { stale: true } as never), '"stale"'],
     ["getMany", (cache) => cache.getMany(["k"], { stale: true } as never), '"stale"'],
     ["set", (cache) => cache.set("k", 1, { ex: 5 } as never), '"ex"'],
-    ["set, with what only loads have", (cache) => cache.set("k", 1, { softTimeout: 5 } as never), '"softTimeout"'],
+    ["set with an option for loads only", (cache) => cache.set("k", 1, { softTimeout: 5 } as never), '"softTimeout"'],
     ["setMany", (cache) => cache.setMany([["k", 1]], { ex: 5 } as never), '"ex"'],
     ["namespace", (cache) => cache.namespace("n", { local: true } as never), '"local"'],
     ["wrap", (cache) => cache.wrap(never, { name: "w", keys: same } as never), '"keys"'],
@@ -267,7 +272,7 @@ describe.each(STACKS)("over %s", (stack) => {
       (cache) => cache.getOrSet("k", (ctx) => (ctx.setOptions({ hardTimeout: 5 } as never), 1)),
       '"hardTimeout"',
     ],
-  ])("C10 an option that %s does not have is named, with those that there are", async ([, call, name]) => {
+  ])("C10 an option unknown to %s is named in the error, with the accepted ones", async ([, call, name]) => {
     const { cache } = open(stack);
     const error = await errorOf(() => call(cache));
     expect(error).toMatchObject(INVALID);
@@ -276,7 +281,7 @@ describe.each(STACKS)("over %s", (stack) => {
   });
 
   it.for([[null], [5], ["1m"], [true], [[]], [() => {}]] as const)(
-    "C10 options that are %s are none",
+    "C10 %s is refused as options",
     async ([options]) => {
       const { cache } = open(stack);
       const calls = [
@@ -294,7 +299,7 @@ describe.each(STACKS)("over %s", (stack) => {
     },
   );
 
-  it("options that are null do not matter to a hit, and are refused on the way to a load", async () => {
+  it("options of null are ignored by a local hit and refused before a load", async () => {
     const { cache } = open(stack);
     await cache.set("k", 1);
     if (stack !== "backend") expect(await cache.getOrSet("k", never, null as never)).toBe(1);
@@ -314,20 +319,20 @@ describe.each(STACKS)("over %s", (stack) => {
     ["forceRefresh", "yes", 'forceRefresh must be true or false, got "yes"'],
     ["after", 5, "after must be the token of a write result, got 5"],
     ["after", "", 'after must be the token of a write result, got ""'],
-  ])("C10 %s: %s is refused", async ([option, given, says]) => {
+  ])("C10 getOrSet refuses the option %s: %s", async ([option, given, expected]) => {
     const { cache } = open(stack);
     const error = await errorOf(() => cache.getOrSet("k", never, { [option]: given }));
     expect(error).toMatchObject(INVALID);
-    expect(error.message).toContain(says);
+    expect(error.message).toContain(expected);
   });
 
   it.for<readonly [string, unknown, string]>([
     ["etag", 5, "etag: 5 is no validator; give the header's text"],
     ["etag", null, "etag: null is no validator"],
     ["lastModified", new Date(0), "lastModified: an object is no validator"],
-  ])("C10 %s: %s is refused", async ([option, given, says]) => {
+  ])("C10 set refuses the option %s: %s", async ([option, given, expected]) => {
     const { cache } = open(stack);
-    expect((await errorOf(() => cache.set("k", 1, { [option]: given }))).message).toContain(says);
+    expect((await errorOf(() => cache.set("k", 1, { [option]: given }))).message).toContain(expected);
     expect(await cache.has("k")).toBe(false);
   });
 
@@ -365,8 +370,8 @@ describe.each(STACKS)("over %s", (stack) => {
       (cache) => cache.setMany(null as never),
       "entries must be a list of pairs of a key and a value, got null",
     ],
-    ["invalidateTags of a list", (cache) => cache.invalidateTags(["t"] as never), "tags: an array is no tag"],
-    ["markTagsStale of nothing", (cache) => cache.markTagsStale(undefined as never), "tags: undefined is no tag"],
+    ["invalidateTags with an array", (cache) => cache.invalidateTags(["t"] as never), "tags: an array is no tag"],
+    ["markTagsStale with undefined", (cache) => cache.markTagsStale(undefined as never), "tags: undefined is no tag"],
     ["namespace", (cache) => cache.namespace(""), 'namespace: "" is no name'],
     ["namespace", (cache) => cache.namespace(5 as never), "namespace: 5 is no name"],
     ["namespace", (cache) => cache.namespace(SURROGATE), "is no name; give a non-empty, well-formed string"],
@@ -386,15 +391,15 @@ describe.each(STACKS)("over %s", (stack) => {
       "name must be a non-empty string of its own for each wrapped function, got undefined",
     ],
     ["keyOf", () => keyOf("user", NaN), "NaN"],
-  ])("C10 %s is told what it takes", async ([, call, says]) => {
+  ])("C10 an invalid argument (%s) is refused with a message that names it", async ([, call, expected]) => {
     const { cache, stored } = open(stack);
     const error = await errorOf(() => call(cache));
     expect(error).toMatchObject(INVALID);
-    expect(error.message).toContain(says);
+    expect(error.message).toContain(expected);
     expect(stored()).toEqual([]);
   });
 
-  it("C10 a wrapped function whose key cannot be made rejects, and does not throw (async-cache-dedupe)", async () => {
+  it("C10 a wrapped function rejects, and does not throw, when its key function fails (async-cache-dedupe)", async () => {
     const { cache } = open(stack);
     const failure = new Error("no key");
     const wrapped = cache.wrap((n: number) => n, {
@@ -419,7 +424,7 @@ describe.each(STACKS)("over %s", (stack) => {
       "value must not be undefined; give null to remember that there is none, or delete the key",
     ],
     ["a promise", Promise.resolve(1), "value must not be a promise; await it first"],
-  ])("C10 %s is no value", async ([, value, says]) => {
+  ])("C10 %s is refused as a value", async ([, value, expected]) => {
     const { cache } = open(stack);
     await cache.set("k", "old");
     for (const call of [
@@ -431,13 +436,13 @@ describe.each(STACKS)("over %s", (stack) => {
         ]),
     ]) {
       const error = await errorOf(call);
-      expect(error).toMatchObject({ ...INVALID, message: says });
+      expect(error).toMatchObject({ ...INVALID, message: expected });
     }
     expect([await cache.get("k"), await cache.has("other")]).toEqual(["old", false]);
   });
 });
 
-describe("what cannot be built", () => {
+describe("invalid configuration", () => {
   const overBackend = () =>
     createCache({ name: "n" }).tier(scriptedBackend({ clock: new TestClock() })) as unknown as {
       tier(tier: Backend | LocalTier): unknown;
@@ -460,30 +465,26 @@ describe("what cannot be built", () => {
     ["waitUntil", { name: "n", waitUntil: true }, "waitUntil must be a function, got true"],
     ["clock", { name: "n", clock: {} }, "clock must have now() and schedule(), got an object"],
     ["clock", { name: "n", clock: null }, "clock must have now() and schedule(), got null"],
-    [
-      "an option that there is not",
-      { name: "n", prefix: "p" },
-      'there is no option "prefix"; accepted are name, version',
-    ],
-  ])("%s is refused at once", async ([, options, says]) => {
+    ["an unknown option", { name: "n", prefix: "p" }, 'there is no option "prefix"; accepted are name, version'],
+  ])("createCache refuses an invalid option at once: %s", async ([, options, expected]) => {
     const error = await errorOf(() => createCache(options as CacheOptions));
     expect(error).toMatchObject(MISBUILT);
-    expect(error.message).toContain(says);
+    expect(error.message).toContain(expected);
   });
 
   it.for<readonly [string, () => unknown, string]>([
     [
-      "no tier",
+      "a cache without a tier",
       () => (createCache({ name: "n" }) as unknown as { build(): Cache }).build(),
       "build: no tier; add memory() or a backend",
     ],
     [
-      "something else as a tier",
+      "an object that is not a tier",
       () => createCache({ name: "n" }).tier({} as never),
       "tier must be memory(), or a backend such as redis(url).build(), got an object",
     ],
     [
-      "nothing as a tier",
+      "undefined as a tier",
       () => createCache({ name: "n" }).tier(undefined as never),
       "tier must be memory(), or a backend such as redis(url).build(), got undefined",
     ],
@@ -502,7 +503,7 @@ describe("what cannot be built", () => {
       "only one backend is allowed; combine two with compose(near, far)",
     ],
     [
-      "no localTtl before a backend without coherence",
+      "a backend without coherence and without localTtl",
       () =>
         createCache({ name: "n" })
           .tier(memory())
@@ -519,26 +520,26 @@ describe("what cannot be built", () => {
           .namespace("l", { localOnly: true }),
       "localOnly needs a local tier",
     ],
-  ])("%s is refused, with what to do", async ([, build, says]) => {
+  ])("%s is refused with a message that says how to fix it", async ([, build, expected]) => {
     const error = await errorOf(build);
     expect(error).toMatchObject(MISBUILT);
-    expect(error.message).toContain(says);
+    expect(error.message).toContain(expected);
   });
 
   it.for<readonly [string, () => unknown, string]>([
-    ["negative bytes", () => memory({ maxBytes: -1 }), "maxBytes"],
-    ["negative entries", () => memory({ maxEntries: -1 }), "maxEntries"],
-    ["a negative entry size", () => memory({ maxEntryBytes: -1 }), "maxEntryBytes"],
-    ["a level that there is not", () => gzip({ level: 99 }), "level"],
-    ["a negative threshold", () => brotli({ minBytes: -1 }), "minBytes"],
-  ])("%s are refused, and the option is named", async ([, build, option]) => {
+    ["negative maxBytes", () => memory({ maxBytes: -1 }), "maxBytes"],
+    ["negative maxEntries", () => memory({ maxEntries: -1 }), "maxEntries"],
+    ["negative maxEntryBytes", () => memory({ maxEntryBytes: -1 }), "maxEntryBytes"],
+    ["an unknown compression level", () => gzip({ level: 99 }), "level"],
+    ["negative minBytes", () => brotli({ minBytes: -1 }), "minBytes"],
+  ])("%s: refused with a message that names the option", async ([, build, option]) => {
     const error = await errorOf(build);
     expect(["INVALID_ARGUMENT", "INVALID_CONFIGURATION"]).toContain(error.code);
     expect(error.message).toContain(option);
   });
 });
 
-describe.each(STACKS_WITH_BACKEND)("values over %s", (stack) => {
+describe.each(STACKS_WITH_BACKEND)("values, over %s", (stack) => {
   class Password {
     readonly #secret = "hunter2";
     toJSON(): never {
@@ -553,33 +554,30 @@ describe.each(STACKS_WITH_BACKEND)("values over %s", (stack) => {
     ["a function", () => "hunter2"],
     ["a symbol", Symbol("hunter2")],
     ["a Map", new Map([["hunter2", 1]])],
-    ["what throws when it is written", new Password()],
-    ["__proto__ as a property", JSON.parse('{"__proto__":"hunter2"}')],
+    ["an object whose toJSON throws", new Password()],
+    ["an object with the property __proto__", JSON.parse('{"__proto__":"hunter2"}')],
   ];
 
-  it.for(unwritable)(
-    "%s that the format cannot write is refused by set, and what was there stays",
-    async ([, value]) => {
-      const { cache, stored } = open(stack);
-      await cache.set("k", "old", { tags: ["t"] });
-      for (const call of [() => cache.set("k", value as never), () => cache.setMany([["k", value as never]])]) {
-        const error = await errorOf(call);
-        expect(error).toMatchObject({
-          name: "EncodeError",
-          code: "ENCODE_FAILED",
-          tier: "scripted",
-          operation: "encode",
-        });
-        expect(error.message).not.toContain("hunter2");
-      }
-      expect(await cache.get("k")).toBe("old");
-      expect(await cache.inspect("k")).toMatchObject({ state: "fresh", tags: ["t"] });
-      await expect(cache.set("new", value as never)).rejects.toMatchObject({ code: "ENCODE_FAILED" });
-      expect([await cache.has("new"), stored()]).toEqual([false, ["test::k"]]);
-    },
-  );
+  it.for(unwritable)("set refuses %s, which the format cannot encode, and the old value stays", async ([, value]) => {
+    const { cache, stored } = open(stack);
+    await cache.set("k", "old", { tags: ["t"] });
+    for (const call of [() => cache.set("k", value as never), () => cache.setMany([["k", value as never]])]) {
+      const error = await errorOf(call);
+      expect(error).toMatchObject({
+        name: "EncodeError",
+        code: "ENCODE_FAILED",
+        tier: "scripted",
+        operation: "encode",
+      });
+      expect(error.message).not.toContain("hunter2");
+    }
+    expect(await cache.get("k")).toBe("old");
+    expect(await cache.inspect("k")).toMatchObject({ state: "fresh", tags: ["t"] });
+    await expect(cache.set("new", value as never)).rejects.toMatchObject({ code: "ENCODE_FAILED" });
+    expect([await cache.has("new"), stored()]).toEqual([false, ["test::k"]]);
+  });
 
-  it.for(unwritable)("%s from a loader is handed out, reported, and stored nowhere", async ([, value]) => {
+  it.for(unwritable)("%s from a loader is returned and reported, and stored nowhere", async ([, value]) => {
     const { cache, stored } = open(stack);
     const seen = watch(cache, "backend:error", "load");
     expect(await cache.getOrSet("k", () => value)).toBe(value);
@@ -595,21 +593,21 @@ describe.each(STACKS_WITH_BACKEND)("values over %s", (stack) => {
   });
 
   const broken: readonly (readonly [string, (entry: StoredEntry) => StoredEntry])[] = [
-    ["no JSON", (entry) => ({ ...entry, data: Buffer.from('{"secret":"hunter2"') })],
-    ["no UTF-8", (entry) => ({ ...entry, data: Uint8Array.of(0x22, 0xff, 0x22) })],
-    ["nothing", (entry) => ({ ...entry, data: new Uint8Array() })],
+    ["invalid JSON", (entry) => ({ ...entry, data: Buffer.from('{"secret":"hunter2"') })],
+    ["invalid UTF-8", (entry) => ({ ...entry, data: Uint8Array.of(0x22, 0xff, 0x22) })],
+    ["no bytes", (entry) => ({ ...entry, data: new Uint8Array() })],
     ["a property named __proto__", (entry) => ({ ...entry, data: Buffer.from('{"__proto__":{"isAdmin":true}}') })],
-    ["a meta that is no JSON", (entry) => ({ ...entry, meta: "hunter2" })],
-    ["a meta that is no object", (entry) => ({ ...entry, meta: "5" })],
-    ["a meta that is null", (entry) => ({ ...entry, meta: "null" })],
+    ["a meta that is not JSON", (entry) => ({ ...entry, meta: "hunter2" })],
+    ["a meta that is not an object", (entry) => ({ ...entry, meta: "5" })],
+    ["a meta of null", (entry) => ({ ...entry, meta: "null" })],
     ["a meta without a format", (entry) => ({ ...entry, meta: "{}" })],
-    ["a meta with tags that are none", (entry) => ({ ...entry, meta: '{"f":"json","g":5,"v":["a"]}' })],
-    ["a meta with versions that are none", (entry) => ({ ...entry, meta: '{"f":"json","v":7}' })],
-    ["a meta with a ttl that is none", (entry) => ({ ...entry, meta: '{"f":"json","t":"1m"}' })],
-    ["a format that is not known", (entry) => ({ ...entry, meta: '{"f":"xml"}' })],
-    ["a compressor that is not known", (entry) => ({ ...entry, meta: '{"f":"json","c":"lzma"}' })],
+    ["a meta whose tags are not a list", (entry) => ({ ...entry, meta: '{"f":"json","g":5,"v":["a"]}' })],
+    ["a meta whose tag versions are not a list", (entry) => ({ ...entry, meta: '{"f":"json","v":7}' })],
+    ["a meta whose ttl is not a number", (entry) => ({ ...entry, meta: '{"f":"json","t":"1m"}' })],
+    ["an unknown format", (entry) => ({ ...entry, meta: '{"f":"xml"}' })],
+    ["an unknown compressor", (entry) => ({ ...entry, meta: '{"f":"json","c":"lzma"}' })],
   ];
-  it.for(broken)("an entry that is %s is a miss, reported once, and overwritten", async ([, breaking]) => {
+  it.for(broken)("an entry with %s is a miss, is reported once, and is overwritten", async ([, breaking]) => {
     const { cache: writer, clock, backend } = open("backend");
     await writer.set("k", { name: "Ada" });
     backend.store.set("test::k", breaking(backend.store.get("test::k")!));
@@ -629,31 +627,49 @@ describe.each(STACKS_WITH_BACKEND)("values over %s", (stack) => {
     expect(({} as { isAdmin?: boolean }).isAdmin).toBe(undefined);
   });
 
+  it("C98 an entry that the backend itself cannot decode is a miss, is reported, and is overwritten", async () => {
+    const { cache, backend } = open(stack);
+    const { read } = backend;
+    let isCorrupt = true;
+    backend.read = (key) =>
+      isCorrupt && key.endsWith("k") ? Promise.reject(new DecodeError("not packed")) : read.call(backend, key);
+    const reported: string[] = [];
+    cache.on("decode:error", ({ key, error }) => reported.push(`${key}: ${error.message}`));
+    expect(await cache.getOrSet("k", () => "new")).toBe("new");
+    expect(reported).toEqual(["k: not packed"]);
+    isCorrupt = false;
+    expect(await cache.getOrSet("k", never)).toBe("new");
+    expect(cache.stats().tiers.at(-1)!.state).toBe("up");
+  });
+
   it.for([
     ["gzip", gzip],
     ["brotli", brotli],
-  ] as const)("what %s blows up beyond maxDecodedBytes is a miss, and takes no memory", async ([, compressor]) => {
-    const clock = new TestClock();
-    const small = scriptedBackend({ clock, compressor: compressor(), maxDecodedBytes: 100_000 });
-    const bytes = json().encode("0".repeat(50_000_000));
-    const bomb = await compressor().compress(bytes);
-    expect(bomb.length).toBeLessThan(100_000);
-    const { cache } = open(stack, { clock, backend: small });
-    await cache.set("k", "x".repeat(2_000));
-    const { meta, ...rest } = small.store.get("test::k")!;
-    expect(JSON.parse(meta)).toMatchObject({ c: compressor().id });
-    small.store.set("test::k", { ...rest, meta, data: bomb });
-    const { cache: reader } = open("backend", { clock, backend: small });
-    const seen = watch(reader, "decode:error");
-    const before = process.memoryUsage().rss;
-    expect(await reader.get("k")).toBe(undefined);
-    expect(process.memoryUsage().rss - before).toBeLessThan(40_000_000);
-    expect(seen.map(([, { error }]) => error.code)).toEqual(["DECODE_FAILED"]);
-    expect(await reader.getOrSet("k", () => "loaded")).toBe("loaded");
-    expect(await reader.get("k")).toBe("loaded");
-  });
+  ] as const)(
+    "a %s entry that decompresses to more than maxDecodedBytes is a miss and allocates no large buffer",
+    async ([, compressor]) => {
+      const clock = new TestClock();
+      const small = scriptedBackend({ clock, compressor: compressor(), maxDecodedBytes: 100_000 });
+      const bytes = json().encode("0".repeat(50_000_000));
+      const bomb = await compressor().compress(bytes);
+      expect(bomb.length).toBeLessThan(100_000);
+      const { cache } = open(stack, { clock, backend: small });
+      await cache.set("k", "x".repeat(2_000));
+      const { meta, ...rest } = small.store.get("test::k")!;
+      expect(JSON.parse(meta)).toMatchObject({ c: compressor().id });
+      small.store.set("test::k", { ...rest, meta, data: bomb });
+      const { cache: reader } = open("backend", { clock, backend: small });
+      const seen = watch(reader, "decode:error");
+      const before = process.memoryUsage().rss;
+      expect(await reader.get("k")).toBe(undefined);
+      expect(process.memoryUsage().rss - before).toBeLessThan(40_000_000);
+      expect(seen.map(([, { error }]) => error.code)).toEqual(["DECODE_FAILED"]);
+      expect(await reader.getOrSet("k", () => "loaded")).toBe("loaded");
+      expect(await reader.get("k")).toBe("loaded");
+    },
+  );
 
-  it("a value of another shape than the namespace's schema is a miss, and its content stays out of the message", async () => {
+  it("a value that fails the namespace's schema is a miss, and the error message does not contain it", async () => {
     const { cache: writer, clock, backend } = open("backend");
     await writer.namespace("n").set("k", { secret: "hunter2" });
     const { cache } = open(stack, { clock, backend });
@@ -674,7 +690,7 @@ describe.each(STACKS_WITH_BACKEND)("values over %s", (stack) => {
   });
 });
 
-it("a value that a local tier cannot clone is refused by set, and what was there stays", async () => {
+it("set refuses a value that the local tier cannot clone, and the old value stays", async () => {
   const { cache } = open("memory", { memory: { values: "cloned" } });
   await cache.set("k", "old");
   expect(await errorOf(() => cache.set("k", () => 1))).toMatchObject({ code: "ENCODE_FAILED", tier: "memory" });

@@ -1,4 +1,4 @@
-/** What goes wrong in other caches, seen by running them, and tested nowhere else. */
+/** Defects seen in other caches by running them, which no other test covers. */
 import { v8 } from "@hotset/core";
 import { flush, gate, outcome, TestClock } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";
@@ -6,7 +6,7 @@ import { never, open, STACKS, STACKS_WITH_BACKEND, STACKS_WITH_MEMORY } from "..
 import { watch } from "../support/watch.ts";
 
 describe.each(STACKS)("over %s", (stack) => {
-  it("C69 what was invalidated by tag is not read again, though it might stand in for an error (bentocache)", async () => {
+  it("C69 a value invalidated by tag is not read again, not even as fallback for a failed load (bentocache)", async () => {
     const { cache, clock } = open(stack, { ttl: 100, staleIfError: "6h", staleWhileRevalidate: "1h" });
     for (const afterMs of [0, 200]) {
       await cache.set("k", "old", { tags: ["t"] });
@@ -24,7 +24,7 @@ describe.each(STACKS)("over %s", (stack) => {
     }
   });
 
-  it("C78 clear of a cache without a name clears it, namespaces included (bentocache)", async () => {
+  it("C78 clear empties a cache with an empty name, namespaces included (bentocache)", async () => {
     const { cache, stored } = open(stack, { name: "" });
     const spaces = [cache, cache.namespace("a"), cache.namespace("a").namespace("b")];
     for (const space of spaces) await space.set("k", 1);
@@ -39,7 +39,7 @@ describe.each(STACKS)("over %s", (stack) => {
     for (const space of spaces) expect(await space.getOrSet("k", () => 2)).toBe(2);
   });
 
-  it("C109 a namespace and a key never make the key of another pair (bentocache)", async () => {
+  it("C109 no two pairs of namespace and key share an entry (bentocache)", async () => {
     const { cache } = open(stack);
     const pairs = [
       [[], "a:b"],
@@ -59,7 +59,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await Promise.all(pairs.map(([path, key]) => space(path).get(key)))).toEqual(pairs.map((_, i) => i));
   });
 
-  it("C70 marking an endless entry stale leaves it to be served while one load refreshes it (cachified)", async () => {
+  it("C70 an entry with an infinite ttl that is marked stale is served while one load refreshes it (cachified)", async () => {
     const { cache, clock } = open(stack, { ttl: Infinity, staleWhileRevalidate: 500 });
     await cache.set("k", "old");
     expect(await cache.markStale("k")).toEqual({ status: "stale" });
@@ -74,7 +74,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.getOrSet("k", () => "newer")).toBe("newer");
   });
 
-  it("invalidating one call of a wrapped function leaves its other calls, also for arguments that are falsy (async-cache-dedupe)", async () => {
+  it("wrapped.invalidate removes the result for its own arguments only, falsy ones included (async-cache-dedupe)", async () => {
     const { cache } = open(stack);
     const runs: unknown[] = [];
     const wrapped = cache.wrap((...args: (number | string | boolean | null | undefined)[]) => runs.push(args), {
@@ -90,7 +90,7 @@ describe.each(STACKS)("over %s", (stack) => {
     }
   });
 
-  it("C60 a clear during a load is not undone (async-cache-dedupe)", async () => {
+  it("C60 a load that was running during clear stores nothing (async-cache-dedupe)", async () => {
     const { cache, stored, backend } = open(stack);
     const loading = gate<string>();
     const call = cache.getOrSet("k", loading.pass);
@@ -114,7 +114,7 @@ describe.each(STACKS_WITH_MEMORY)("values: cloned, over %s", (stack) => {
     (value as User).tags.push("spoilt");
   };
 
-  it("C104 nobody sees what another does to a value (async-cache-dedupe, layered-loader)", async () => {
+  it("C104 a caller never sees changes that another caller made to a value (async-cache-dedupe, layered-loader)", async () => {
     const { cache, clock, backend } = open(stack, {
       memory: { values: "cloned" },
       ttl: 100,
@@ -167,7 +167,7 @@ describe.each(STACKS_WITH_MEMORY)("values: cloned, over %s", (stack) => {
     if (stack !== "memory") expect(await open("backend", { clock, backend }).cache.get("j")).toEqual(user());
   });
 
-  it("C104 a value that is changed while it is being set is set as it was given", async () => {
+  it("C104 a value changed by its caller during set is stored as it was given", async () => {
     const { cache, clock, backend } = open(stack, { memory: { values: "cloned" } });
     const [slow, given] = [gate(), user()];
     const calls = [];
@@ -182,7 +182,7 @@ describe.each(STACKS_WITH_MEMORY)("values: cloned, over %s", (stack) => {
 });
 
 describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
-  it("C92 a backend that throws at every call keeps no loader from answering (cachified)", async () => {
+  it("C92 getOrSet answers from its loader when every backend call throws (cachified)", async () => {
     const { cache, backend } = open(stack);
     await cache.set("k", "old");
     backend.down(new TypeError("not even a CacheError"));
@@ -196,7 +196,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     ]);
   });
 
-  it("C98 entries that cannot be read open no breaker (bentocache)", async () => {
+  it("C98 undecodable entries do not open the circuit breaker (bentocache)", async () => {
     const { cache: writer, clock, backend } = open("backend");
     const keys = Array.from({ length: 20 }, (_, i) => `k${i}`);
     await writer.setMany(keys.map((key) => [key, 1] as const));
@@ -210,7 +210,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     expect(states.map(([, { state }]) => state)).toEqual(["up"]);
   });
 
-  it("C94 what was set while the backend was away is not followed by what was there before, here or elsewhere (bentocache)", async () => {
+  it("C94 after a set during an outage no process reads the older value (bentocache)", async () => {
     const { cache, clock, backend } = open(stack, { ttl: "1h", localTtl: 500 });
     const { cache: other } = open("backend", { clock, backend });
     await cache.set("k", "old");
@@ -225,7 +225,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     expect(cache.stats().pending).toBe(0);
   });
 
-  it("a value found in the backend is read as often as one likes, also as it is (bentocache)", async () => {
+  it("a value found in the backend can be read repeatedly with its types intact (bentocache)", async () => {
     const { cache: writer, clock, backend } = open("backend", { backend: { format: v8() } });
     const value = { at: new Date(0), ids: new Set([1]) };
     await writer.set("k", value);
@@ -236,7 +236,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     }
   });
 
-  it("C60 an invalidation during a load holds in both tiers, and in the next process (layered-loader)", async () => {
+  it("C60 an invalidation during a load holds in both tiers and in another process (layered-loader)", async () => {
     const { cache, clock, backend } = open(stack);
     const loading = gate<string>();
     const call = cache.getOrSet("k", loading.pass, { tags: ["t"] });
@@ -250,7 +250,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
   });
 
   it.for([[-3_600_000], [-60_000], [60_000], [3_600_000]] as const)(
-    "C71 a tag call by a process whose clock is off by %i ms is the same to everybody (bentocache)",
+    "C71 an invalidateTags by a process whose clock is off by %i ms works the same in every process (bentocache)",
     async ([offsetMs]) => {
       const { cache: here, clock, backend } = open("backend", { ttl: "1d" });
       const elsewhere = new TestClock();

@@ -2,7 +2,7 @@ import { createTestCache, flush, gate, scriptedBackend, TestClock } from "@hotse
 import { memory } from "@hotset/memory";
 import { describe, expect, it } from "vitest";
 
-/** Two caches of one name over one store, as two processes have them. */
+/** Two caches with one name over one store, like two processes. */
 function two(explain = 100) {
   const clock = new TestClock();
   const backend = scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "heard" });
@@ -11,20 +11,20 @@ function two(explain = 100) {
   return { clock, backend, here: open(backend), there: open(backend.peer()) };
 }
 
-const said = (decisions: readonly { readonly what: string; readonly why: string }[]): readonly string[] =>
+const lines = (decisions: readonly { readonly what: string; readonly why: string }[]): readonly string[] =>
   decisions.map(({ what, why }) => `${what}: ${why.replaceAll(/[A-Za-z0-9_-]{16}/g, "<id>")}`);
 
 describe("explain", () => {
-  it("tells how a cold key was loaded and a warm one answered", async () => {
+  it("lists how a cold key was loaded and how a warm one was answered", async () => {
     const { here } = two();
     await here.connect();
     await here.getOrSet("k", () => 1);
     await flush();
     await here.getOrSet("k", () => 2);
-    expect(said(here.explain("k"))).toEqual([
+    expect(lines(here.explain("k"))).toEqual([
       "copy: none",
       "backend: nothing",
-      // A version that was missing is issued, and that is heard by everybody.
+      // A missing tag version is issued, and every process is notified.
       "changed: the version of {~shop}::",
       "lease: granted, <id>",
       "load: miss, 0 ms",
@@ -35,7 +35,7 @@ describe("explain", () => {
     ]);
   });
 
-  it("tells that another process is loading, and what became of it", async () => {
+  it("lists that another process is loading, and the outcome", async () => {
     const { here, there } = two();
     await Promise.all([here.connect(), there.connect()]);
     const loading = gate<number>();
@@ -45,7 +45,7 @@ describe("explain", () => {
     await flush();
     loading.open(1);
     expect(await Promise.all([first, second])).toEqual([1, 1]);
-    expect(said(here.explain("k"))).toEqual([
+    expect(lines(here.explain("k"))).toEqual([
       "changed: the version of {~shop}::",
       "copy: none",
       "backend: nothing",
@@ -56,21 +56,21 @@ describe("explain", () => {
     ]);
   });
 
-  it("tells what was called here, on the key and on its namespace, and how long ago", async () => {
+  it("lists calls of this process on the key and on its namespace, and how long ago each was", async () => {
     const { here, clock } = two();
     await here.connect();
     await here.delete("k");
     clock.advance(250);
     await here.clear();
     await here.namespace("below").clear();
-    const told = here.explain("k").filter(({ what }) => what === "write");
-    expect(told).toEqual([
+    const writes = here.explain("k").filter(({ what }) => what === "write");
+    expect(writes).toEqual([
       { agoMs: 250, what: "write", why: "replaced or removed here" },
       { agoMs: 0, what: "write", why: "cleared here" },
     ]);
   });
 
-  it("tells why a copy is not served", async () => {
+  it("lists why a local copy was not served", async () => {
     const { here, clock, backend } = two();
     await here.connect();
     await here.getOrSet("k", () => 1);
@@ -78,21 +78,21 @@ describe("explain", () => {
     backend.link.freezeHeartbeat();
     clock.advance(2_100);
     await here.getOrSet("k", () => 2);
-    expect(said(here.explain("k"))).toContain("copy: not trusted: the last sign of life was too long ago, by 100 ms");
+    expect(lines(here.explain("k"))).toContain("copy: not trusted: the last sign of life was too long ago, by 100 ms");
   });
 
-  it("remembers as many decisions as it was told to", async () => {
+  it("keeps at most the configured number of decisions", async () => {
     const { here } = two(3);
     for (let i = 0; i < 10; i += 1) await here.getOrSet("k", () => 1);
     expect(here.explain("k").length).toBe(3);
   });
 
-  it("is off by default, and says so", () => {
+  it("throws when it is disabled, which is the default", () => {
     const cache = createTestCache({ local: memory() });
     expect(() => cache.explain("k")).toThrow(/createCache\(\{ explain/);
   });
 
-  it.each([0, -1, 1.5, NaN, "many"])("refuses %s as a number of decisions", (explain) => {
+  it.each([0, -1, 1.5, NaN, "many"])("refuses %s as the number of decisions", (explain) => {
     expect(() => createTestCache({ explain: explain as number })).toThrow(
       /explain must be the number of decisions to record, at least 1, got /,
     );

@@ -9,7 +9,7 @@ import { watch } from "../support/watch.ts";
 
 describe.each(STACKS)("over %s", (stack) => {
   describe("C108 keys", () => {
-    it("of every kind are kept apart, in the root and below it", async () => {
+    it("of every kind are kept apart, in the root and in namespaces", async () => {
       const { cache } = open(stack, { ttl: "1h" });
       expect(new Set(KEYS).size).toBe(KEYS.length);
       for (const space of [cache, cache.namespace("users"), cache.namespace("users").namespace("a:b")]) {
@@ -30,7 +30,7 @@ describe.each(STACKS)("over %s", (stack) => {
       expect((await cache.getMany(KEYS)).size).toBe(KEYS.length);
     });
 
-    it("are told as they were given", async () => {
+    it("are passed to loaders and events unchanged", async () => {
       const { cache } = open(stack, { ttl: "1h" });
       const misses = watch(cache, "miss");
       for (const key of KEYS) {
@@ -44,7 +44,7 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(misses.map(([, { namespace, key }]) => [namespace, key])).toEqual(KEYS.map((key) => [["a:b"], key]));
     });
 
-    it("of namespaces and tags may be anything as well", async () => {
+    it("of every kind work as namespace names and tags", async () => {
       const { cache } = open(stack, { ttl: "1h" });
       const names = KEYS.filter((name) => name.length < 500);
       for (const name of names) await cache.namespace(name).set("k", name, { tags: [name] });
@@ -57,50 +57,53 @@ describe.each(STACKS)("over %s", (stack) => {
     });
 
     const refused: readonly (readonly [what: string, key: unknown, message: RegExp])[] = [
-      ["none", "", /^key: "" is no key; give a non-empty string$/],
-      ["half a surrogate pair", "a\ud83e", /^key: has a lone surrogate; give well-formed text$/],
-      ["its other half", "\udd8aa", /^key: has a lone surrogate; give well-formed text$/],
+      ["empty", "", /^key: "" is no key; give a non-empty string$/],
+      ["a lone high surrogate", "a\ud83e", /^key: has a lone surrogate; give well-formed text$/],
+      ["a lone low surrogate", "\udd8aa", /^key: has a lone surrogate; give well-formed text$/],
       ["more than 64 KiB", "k".repeat(65_537), /^key: is longer than 65536 bytes in UTF-8; hash what it is made of$/],
       ["100 KB", "k".repeat(100_000), /^key: is longer than 65536 bytes in UTF-8; hash what it is made of$/],
       [
-        "more than 64 KiB in UTF-8 alone",
+        "more than 64 KiB only when encoded as UTF-8",
         "\u{1f98a}".repeat(16_385),
         /^key: is longer than 65536 bytes in UTF-8; hash what it is made of$/,
       ],
       ["a number", 42, /^key: 42 is no key; give a non-empty string$/],
-      ["nothing", undefined, /^key: undefined is no key; give a non-empty string$/],
+      ["undefined", undefined, /^key: undefined is no key; give a non-empty string$/],
       ["an object", {}, /^key: an object is no key; give a non-empty string$/],
     ];
-    it.for(refused)("that are %s are refused by every call, and nothing is done", async ([, given, message]) => {
-      const { cache, backend } = open(stack, { ttl: "1h" });
-      const key = given as string;
-      const calls: readonly ((space: Namespace) => unknown)[] = [
-        (space) => space.get(key),
-        (space) => space.getMany(["sound", key]),
-        (space) => space.has(key),
-        (space) => space.inspect(key),
-        (space) => space.getOrSet(key, never),
-        (space) => space.getOrSetMany(["sound", key], (item) => item, never),
-        (space) => space.set(key, 1),
-        (space) =>
-          space.setMany([
-            ["sound", 1],
-            [key, 1],
-          ]),
-        (space) => space.delete(key),
-        (space) => space.deleteMany(["sound", key]),
-        (space) => space.markStale(key),
-        async (space) => space.peek(key),
-      ];
-      for (const call of calls) {
-        const error: unknown = await (async () => call(cache))().catch((reason: unknown) => reason);
-        expect(error).toMatchObject({ code: "INVALID_ARGUMENT", message: expect.stringMatching(message) });
-      }
-      expect(backend.calls).toEqual([]);
-      expect(await cache.get("sound")).toBeUndefined();
-    });
+    it.for(refused)(
+      "of an invalid kind (%s) are refused by every method, and nothing changes",
+      async ([, given, message]) => {
+        const { cache, backend } = open(stack, { ttl: "1h" });
+        const key = given as string;
+        const calls: readonly ((space: Namespace) => unknown)[] = [
+          (space) => space.get(key),
+          (space) => space.getMany(["sound", key]),
+          (space) => space.has(key),
+          (space) => space.inspect(key),
+          (space) => space.getOrSet(key, never),
+          (space) => space.getOrSetMany(["sound", key], (item) => item, never),
+          (space) => space.set(key, 1),
+          (space) =>
+            space.setMany([
+              ["sound", 1],
+              [key, 1],
+            ]),
+          (space) => space.delete(key),
+          (space) => space.deleteMany(["sound", key]),
+          (space) => space.markStale(key),
+          async (space) => space.peek(key),
+        ];
+        for (const call of calls) {
+          const error: unknown = await (async () => call(cache))().catch((reason: unknown) => reason);
+          expect(error).toMatchObject({ code: "INVALID_ARGUMENT", message: expect.stringMatching(message) });
+        }
+        expect(backend.calls).toEqual([]);
+        expect(await cache.get("sound")).toBeUndefined();
+      },
+    );
 
-    it("of 64 KiB in UTF-8 are taken", async () => {
+    it("of exactly 64 KiB in UTF-8 are accepted", async () => {
       const { cache } = open(stack, { ttl: "1h" });
       for (const key of ["k".repeat(65_536), "\u{1f98a}".repeat(16_384)]) {
         await cache.set(key, "value");
@@ -109,7 +112,7 @@ describe.each(STACKS)("over %s", (stack) => {
     });
   });
 
-  it("C109 a namespace and a key never read as another pair", async () => {
+  it("C109 no two pairs of namespace and key share an entry", async () => {
     const { cache } = open(stack, { ttl: "1h" });
     const pairs: readonly (readonly [path: readonly string[], key: string])[] = [
       [["a"], "b:c"],
@@ -141,8 +144,8 @@ describe.each(STACKS)("over %s", (stack) => {
     }
   });
 
-  describe("C110 a key of a user", () => {
-    it.for(["test", ""])("meets none that is used for tags: a cache named %j", async (name) => {
+  describe("C110 a user's key", () => {
+    it.for(["test", ""])("never collides with the keys of tag versions, in a cache named %j", async (name) => {
       const { cache } = open(stack, { name, ttl: "1h" });
       const load = numbered();
       await cache.getOrSet("k", load, { tags: ["t"] });
@@ -174,7 +177,7 @@ describe.each(STACKS)("over %s", (stack) => {
   });
 
   describe("C112 another version of a cache", () => {
-    it("reads nothing of the one before, and the other way round", async () => {
+    it("reads nothing of the earlier version, nor does the earlier version read from it", async () => {
       const { cache: before, backend, clock } = open(stack, { version: 1, ttl: "1h", staleIfError: "1h" });
       const { cache: after } = open(stack, { version: 2, backend, clock, ttl: "1h", staleIfError: "1h" });
       const { cache: without } = open(stack, { backend, clock, ttl: "1h" });
@@ -199,7 +202,7 @@ describe.each(STACKS)("over %s", (stack) => {
       ["1.0", 1],
       ["a:b", "a"],
       ["2024-01-01", "2024-01-02"],
-    ])("%j is not %j", async ([first, second]) => {
+    ])("shares no entries: version %j and version %j", async ([first, second]) => {
       const { cache, backend, clock } = open(stack, { version: first, ttl: "1h" });
       const other = open(stack, { version: second, backend, clock, ttl: "1h" }).cache;
       await cache.set("k", first);
@@ -210,7 +213,7 @@ describe.each(STACKS)("over %s", (stack) => {
   });
 });
 
-/** What each format keeps, beyond what JSON has words for. */
+/** The values that each format preserves, beyond those of JSON. */
 const JSON_VALUES: readonly unknown[] = [
   0,
   -1,
@@ -271,14 +274,14 @@ const KEPT: readonly (readonly [Format, readonly unknown[]])[] = [
 ];
 
 describe.each(KEPT.map(([format, values]) => [format.id, format, values] as const))(
-  "C111 %s",
+  "C111 format %s",
   (_id, format, values) => {
     it.for<readonly [string, Compressor]>([
       ["passthrough", passthrough()],
       ["gzip", gzip({ minBytes: 0 })],
       ["brotli", brotli({ minBytes: 0 })],
       ["zstd", zstd({ minBytes: 0 })],
-    ])("gives a value the same type from memory as from the backend, through %s", async ([, compressor]) => {
+    ])("returns a value of the same type from memory and from the backend, through %s", async ([, compressor]) => {
       const { cache, backend, clock } = open("memory over backend", { ttl: "1h", backend: { format, compressor } });
       for (const [i, value] of values.entries()) {
         const key = `k${i}`;
@@ -288,7 +291,7 @@ describe.each(KEPT.map(([format, values]) => [format.id, format, values] as cons
         expect(near).toBe(value);
         expect(far).toStrictEqual(value);
         expect(Object.prototype.toString.call(far)).toBe(Object.prototype.toString.call(near));
-        // And again, now that it was promoted.
+        // The promoted copy has the same value.
         expect(cold.peek(key)).toStrictEqual(value);
       }
     });
@@ -296,7 +299,7 @@ describe.each(KEPT.map(([format, values]) => [format.id, format, values] as cons
 );
 
 describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
-  describe("C113 an entry in a format or compression that is not known here", () => {
+  describe("C113 an entry in a format or compressor that is not configured here", () => {
     const long = { text: "text ".repeat(500) };
 
     it.for<readonly [string, { readonly format?: Format; readonly compressor?: Compressor }]>([
@@ -304,10 +307,10 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       ["compressor", { compressor: brotli() }],
       ["format and compressor", { format: msgpack(), compressor: zstd() }],
       [
-        "compressor, though its bytes would decode",
+        "compressor with bytes that would decode",
         { compressor: { id: "terse", compress: () => Buffer.from('"wrong"'), decompress: (data) => data } },
       ],
-    ])("is a miss, and overwritten: another %s", async ([, options]) => {
+    ])("is a miss and is overwritten: another %s", async ([, options]) => {
       const {
         cache: there,
         backend,
@@ -325,7 +328,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       expect(await here.getOrSet("k", () => ({ text: "new" }))).toEqual({ text: "new" });
       expect(await here.get("k")).toEqual({ text: "new" });
       expect(errors.map(([, { error }]) => error.code)).toEqual(["DECODE_FAILED"]);
-      // And there, where both are known again.
+      // A process that knows both formats and compressors reads it too.
       const both = open(stack, {
         clock,
         ttl: "1h",
@@ -334,7 +337,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       expect(await both.get("k")).toEqual({ text: "new" });
     });
 
-    it("is read where alsoReads names it: a rolling change of both", async () => {
+    it("is read when alsoReads lists them, as in a rolling change of both", async () => {
       const {
         cache: before,
         backend,
@@ -362,7 +365,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       expect(await before.get("old")).toEqual(long);
     });
 
-    it("of another program, without meta, is read with the configured ones", async () => {
+    it("is read with the configured ones when another program wrote it without meta", async () => {
       const { cache, backend } = open(stack, { ttl: "1h" });
       backend.store.set("test::k", { data: json().encode("theirs"), staleInMs: 1_000, expiresInMs: 2_000, meta: "" });
       expect(await cache.get("k")).toBe("theirs");
@@ -371,17 +374,20 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
   });
 });
 
-it.for(STACKS_WITH_MEMORY)("C110 a key of a user meets none of a namespace that is only local: %s", async (stack) => {
-  const { cache, stored } = open(stack, { ttl: "1h" });
-  const local = cache.namespace("users", { localOnly: true });
-  await local.set("k", "local");
-  await cache.namespace("users").set("k", "shared");
-  expect([await local.get("k"), await cache.namespace("users").get("k")]).toEqual(["local", "shared"]);
-  expect(stored()).toEqual(stack === "memory" ? [] : ["test:users::k"]);
-});
+it.for(STACKS_WITH_MEMORY)(
+  "C110 a user's key never collides with a key of a localOnly namespace: %s",
+  async (stack) => {
+    const { cache, stored } = open(stack, { ttl: "1h" });
+    const local = cache.namespace("users", { localOnly: true });
+    await local.set("k", "local");
+    await cache.namespace("users").set("k", "shared");
+    expect([await local.get("k"), await cache.namespace("users").get("k")]).toEqual(["local", "shared"]);
+    expect(stored()).toEqual(stack === "memory" ? [] : ["test:users::k"]);
+  },
+);
 
 it.for(STACKS_WITH_MEMORY)(
-  "C111 what JSON would change inside is what it was from memory alone, as the docs say: %s",
+  "C111 memory returns the original object where JSON would change its fields: %s",
   async (stack) => {
     const { cache, backend, clock } = open(stack, { ttl: "1h" });
     await cache.set("k", { when: new Date(0) });

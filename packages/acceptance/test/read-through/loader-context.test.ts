@@ -9,7 +9,7 @@ const fail = (): never => {
 };
 
 describe.each(STACKS)("over %s", (stack) => {
-  it("C13 what a loader sets governs that write only", async () => {
+  it("C13 options that a loader sets apply to that write only", async () => {
     const { cache, clock } = open(stack, { ttl: 100 });
     await cache.getOrSet("k", (ctx) => {
       ctx.setOptions({
@@ -37,7 +37,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect([info?.etag, info?.lastModified]).toEqual([undefined, undefined]);
   });
 
-  it("C13 no option object of a caller, a loader or the defaults is changed (bentocache)", async () => {
+  it("C13 option objects of callers, loaders and defaults are never changed (bentocache)", async () => {
     const defaults: Policy = Object.freeze({ ttl: 100, staleIfError: 10 });
     const { cache } = open(stack, defaults);
     const callTags = Object.freeze(["call"]);
@@ -51,14 +51,14 @@ describe.each(STACKS)("over %s", (stack) => {
       { tags: ["loader"], ttl: 300 },
       ["loader"],
     ]);
-    // And what the loader does to its own objects afterwards changes nothing that is stored.
+    // A later change of the loader's own objects does not change the entry.
     loaderTags.push("late");
     await cache.invalidateTags("late");
     expect(await cache.get("k")).toBe(1);
     expect(await cache.inspect("k")).toMatchObject({ tags: ["call", "loader"] });
   });
 
-  it("C13 tags that a loader sets add to the call's, and reach the entry; the last call wins", async () => {
+  it("C13 tags from setOptions are added to the call's tags and stored; the last setOptions call wins", async () => {
     const { cache } = open(stack);
     for (const [i, tag] of ["call", "second"].entries()) {
       await cache.getOrSet(
@@ -80,7 +80,7 @@ describe.each(STACKS)("over %s", (stack) => {
     }
   });
 
-  it("C13 setOptions and noStore may be taken out of the context", async () => {
+  it("C13 setOptions and noStore can be destructured from the context", async () => {
     const { cache } = open(stack);
     await cache.getOrSet("k", ({ setOptions }) => (setOptions({ ttl: 5 }), 1));
     expect(await cache.inspect("k")).toMatchObject({ freshForMs: 5 });
@@ -88,7 +88,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.has("j")).toBe(false);
   });
 
-  it("C14 options set by a loader in the background are honoured", async () => {
+  it("C14 options set by a loader in the background apply", async () => {
     const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 1_000 });
     await cache.set("k", "old");
     clock.advance(100);
@@ -108,7 +108,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.get("k")).toBe(undefined);
   });
 
-  it("C15 noStore gives the value to all waiters and leaves both tiers as before, with a stale value there (bentocache)", async () => {
+  it("C15 noStore returns the value to all waiters and leaves a stale value in both tiers unchanged (bentocache)", async () => {
     const { cache, clock, backend, stored } = open(stack, { ttl: 100, staleIfError: 1_000 });
     const results: string[] = [];
     cache.on("load", ({ result }) => results.push(result));
@@ -126,7 +126,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.getOrSet("k", fail)).toBe("old");
   });
 
-  it("C15 noStore on a miss stores nothing, and the next call loads", async () => {
+  it("C15 noStore on a miss stores nothing and the next call loads", async () => {
     const { cache, stored } = open(stack);
     expect(await cache.getOrSet("k", (ctx) => ctx.noStore(null))).toBe(null);
     expect([await cache.has("k"), stored()]).toEqual([false, []]);
@@ -134,7 +134,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.get("k")).toBe(2);
   });
 
-  it("C15 noStore takes a promise too", async () => {
+  it("C15 noStore accepts a promise", async () => {
     const { cache, stored } = open(stack);
     const value = { name: "Ada" };
     expect(await cache.getOrSet("a", (ctx) => ctx.noStore(Promise.resolve(value)))).toEqual(value);
@@ -143,13 +143,13 @@ describe.each(STACKS)("over %s", (stack) => {
     expect([await cache.has("a"), await cache.has("b"), stored()]).toEqual([false, false, []]);
   });
 
-  it("C15 only what went through noStore is left unstored", async () => {
+  it("C15 a load that calls noStore but returns another value stores that value", async () => {
     const { cache } = open(stack);
     expect(await cache.getOrSet("k", (ctx) => (ctx.noStore("draft"), "final"))).toBe("final");
     expect(await cache.get("k")).toBe("final");
   });
 
-  it("C16 a failed load gives the stale value, and is not tried again during errorBackoff", async () => {
+  it("C16 a failed load is answered with the stale value and is not retried during errorBackoff", async () => {
     const { cache, clock } = open(stack, { ttl: 100, staleIfError: 10_000, errorBackoff: 500 });
     const served: unknown[] = [];
     await cache.set("k", "old");
@@ -175,7 +175,7 @@ describe.each(STACKS)("over %s", (stack) => {
     ]);
   });
 
-  it("C16 without a stale value it rejects, and the next call loads at once", async () => {
+  it("C16 a failed load without a stale value rejects, and the next call loads at once", async () => {
     const { cache } = open(stack, { staleIfError: 10_000, errorBackoff: 500 });
     await expect(cache.getOrSet("k", fail)).rejects.toBe(DOWN);
     expect(await cache.getOrSet("k", () => "back")).toBe("back");
@@ -191,7 +191,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.getOrSet("k", () => "loaded")).toBe("loaded");
   });
 
-  it("C16 a load that succeeds ends the backoff", async () => {
+  it("C16 a successful load ends the backoff", async () => {
     const { cache, clock } = open(stack, { ttl: 100, staleIfError: 10_000, errorBackoff: 5_000 });
     await cache.set("k", "old");
     clock.advance(100);
@@ -205,12 +205,12 @@ describe.each(STACKS)("over %s", (stack) => {
 
   const paths: [string, number, Policy, boolean, LoadContext["reason"]][] = [
     ["in the foreground", 200, { staleIfError: 1_000 }, false, "stale"],
-    ["behind a stale answer", 100, { staleWhileRevalidate: 1_000 }, true, "stale"],
+    ["in the background", 100, { staleWhileRevalidate: 1_000 }, true, "stale"],
     ["ahead of expiry", 80, { refreshAhead: 0.8 }, true, "refresh-ahead"],
     ["forced", 50, {}, false, "forced"],
   ];
   it.for(paths)(
-    "C17 C20 %s the loader sees what is being replaced, and whether anybody waits",
+    "C17 C20 a load %s receives the replaced value and whether a caller waits",
     async ([, afterMs, policy, background, reason]) => {
       const { cache, clock } = open(stack, { ttl: 100, ...policy });
       await cache.set("k", "old", { etag: '"1"', lastModified: "yesterday" });
@@ -231,14 +231,14 @@ describe.each(STACKS)("over %s", (stack) => {
       expect([key, rest.background, rest.reason]).toEqual(["k", background, reason]);
       expect(signal).toBeInstanceOf(AbortSignal);
       expect(signal.aborted).toBe(false);
-      // A forced load asks no backend for what it replaces.
+      // A forced load does not read the replaced value from the backend.
       if (reason === "forced" && stack === "backend") expect(stale).toBe(undefined);
       else expect(stale).toMatchObject({ value: "old", etag: '"1"', lastModified: "yesterday" });
       expect(await cache.get("k")).toBe("new");
     },
   );
 
-  it("C17 C20 on a miss there is nothing stale, and somebody waits", async () => {
+  it("C17 C20 a load on a miss receives no stale value and is marked as foreground", async () => {
     const { cache, clock } = open(stack, { ttl: 100, staleIfError: 50 });
     const seen: unknown[] = [];
     const load = ({ stale, background, reason }: LoadContext): number => seen.push([stale, background, reason]);
@@ -251,7 +251,7 @@ describe.each(STACKS)("over %s", (stack) => {
     ]);
   });
 
-  it("C17 a validator that was not stored is not there", async () => {
+  it("C17 a validator that was not stored is not a property of the stale value", async () => {
     const { cache, clock } = open(stack, { ttl: 100, staleIfError: 1_000 });
     await cache.set("k", null);
     clock.advance(100);
@@ -265,7 +265,7 @@ describe.each(STACKS)("over %s", (stack) => {
   });
 
   it.for(paths.filter(([, , , , reason]) => reason !== "forced"))(
-    "C18 notModified %s keeps value and tags, and makes it fresh again",
+    "C18 notModified %s keeps value and tags and makes the entry fresh again",
     async ([, afterMs, policy, background]) => {
       const { cache, clock } = open(stack, { ttl: 100, ...policy });
       const results: string[] = [];
@@ -289,7 +289,7 @@ describe.each(STACKS)("over %s", (stack) => {
     },
   );
 
-  it("C18 notModified takes over what the loader sets beside it", async () => {
+  it("C18 notModified applies the options that the loader set", async () => {
     const { cache, clock } = open(stack, { ttl: 100, staleIfError: 1_000 });
     await cache.set("k", "Ada", { etag: '"1"', tags: ["old"] });
     clock.advance(100);
@@ -306,7 +306,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(info?.tags.toSorted()).toEqual(["call", "new", "old"]);
   });
 
-  it("C18 notModified puts an entry that was marked stale by tag under the tag versions of now", async () => {
+  it("C18 notModified puts an entry that was marked stale by tag under the current tag versions", async () => {
     const { cache } = open(stack, { ttl: 100, staleWhileRevalidate: 1_000 });
     await cache.set("k", "Ada", { tags: ["t"] });
     await cache.markTagsStale("t");
@@ -324,7 +324,7 @@ describe.each(STACKS)("over %s", (stack) => {
     ["markStale", "stale"],
     ["clear", "clear"],
     ["set", "set"],
-  ] as const)("C18 notModified does not bring back what %s overtook", async ([mutation, by]) => {
+  ] as const)("C18 notModified does not bring back an entry after %s during the load", async ([mutation, by]) => {
     const { cache, clock } = open(stack, { ttl: 100, staleIfError: 10_000 });
     const fenced: string[] = [];
     cache.on("fenced", (event) => fenced.push(event.by));
@@ -345,7 +345,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.get("k")).toBe(mutation === "set" ? "Grace" : undefined);
   });
 
-  it("C18 what only looks like notModified is a value", async () => {
+  it("C18 an empty object is a value and not notModified", async () => {
     const { cache, clock } = open(stack, { ttl: 100, staleIfError: 1_000 });
     await cache.set("k", "Ada");
     clock.advance(100);
@@ -353,7 +353,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.get("k")).toEqual({});
   });
 
-  it("C20 the key is the caller's, in every namespace", async () => {
+  it("C20 ctx.key is the caller's key in every namespace", async () => {
     const { cache } = open(stack);
     const keys: string[] = [];
     const load = ({ key }: LoadContext): number => keys.push(key);
@@ -362,7 +362,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(keys).toEqual(["a:b::c", "a:b::c"]);
   });
 
-  it("C20 the signal is one and the same, and is not aborted by what ends well", async () => {
+  it("C20 ctx.signal is always the same object and is not aborted when the load succeeds", async () => {
     const { cache } = open(stack);
     let signals: AbortSignal[] = [];
     await cache.getOrSet("k", async (ctx) => {
@@ -377,7 +377,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(signals[0]!.aborted).toBe(false);
   });
 
-  it("C20 the signal can be taken late, and tells then that it was aborted", async () => {
+  it("C20 ctx.signal first read after an abort is already aborted", async () => {
     const { cache, clock } = open(stack, { loadTimeout: 100 });
     const loading = gate();
     let late: AbortSignal | undefined;
@@ -396,7 +396,7 @@ describe.each(STACKS)("over %s", (stack) => {
 });
 
 describe.each(STACKS_WITH_BACKEND)("between two processes over %s", (stack) => {
-  it("C17 C19 validators and the stale value reach the loader of a process that read them from the backend", async () => {
+  it("C17 C19 validators and the stale value that another process stored reach the loader", async () => {
     const { cache: writer, clock, backend } = open("backend", { ttl: 100, staleIfError: 1_000 });
     await writer.getOrSet(
       "k",
@@ -422,7 +422,7 @@ describe.each(STACKS_WITH_BACKEND)("between two processes over %s", (stack) => {
     expect(await writer.get("k")).toEqual({ name: "Ada" });
   });
 
-  it("C18 notModified does not bring back what another process invalidated by tag during the load", async () => {
+  it("C18 notModified does not bring back an entry that another process invalidated by tag during the load", async () => {
     const { cache: other, clock, backend } = open("backend", { ttl: 100, staleIfError: 1_000 });
     await other.set("k", "Ada", { tags: ["t"] });
     clock.advance(100);
@@ -439,7 +439,7 @@ describe.each(STACKS_WITH_BACKEND)("between two processes over %s", (stack) => {
     expect(await other.get("k", { allowStale: true })).toBe(undefined);
   });
 
-  it("C18 notModified stands although another process invalidated something else during the load", async () => {
+  it("C18 notModified is stored when another process invalidated an unrelated tag during the load", async () => {
     const { cache: other, clock, backend } = open("backend", { ttl: 100, staleIfError: 1_000 });
     await other.set("k", "Ada", { tags: ["t"] });
     clock.advance(100);
@@ -456,7 +456,7 @@ describe.each(STACKS_WITH_BACKEND)("between two processes over %s", (stack) => {
     expect(await other.get("k")).toBe("Ada");
   });
 
-  it("C13 a value whose tags are too long to be stored is handed out, reported, and stored nowhere", async () => {
+  it("C13 a value with too many tag bytes to store is returned and reported, and stored nowhere", async () => {
     const { cache, stored } = open(stack);
     const errors: CacheEvents["backend:error"][] = [];
     const results: string[] = [];

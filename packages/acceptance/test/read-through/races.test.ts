@@ -7,21 +7,21 @@ import { watch } from "../support/watch.ts";
 
 interface Mutation {
   readonly what: string;
-  /** The number of the promise that it stands for. */
+  /** The number of the promise that this mutation covers. */
   readonly promise: string;
   run(space: Namespace, root: Cache): Promise<unknown>;
-  /** What `get` finds afterwards. */
+  /** The value that `get` returns afterwards. */
   readonly leaves: "newer" | undefined;
   readonly fencedBy: "set" | "delete" | "stale" | "tags" | "clear";
-  /** What carries it to the backend: the operation, and the key there. */
+  /** The backend call that carries the mutation: the operation and its key. */
   readonly sentAs: readonly [ScriptedOperation, key: string];
 }
 
 const ENTRY = "test:users::k";
-/** Of tag versions: it is renewed before any of them. */
+/** The key of the tag versions' issuer, which is renewed before any tag version. */
 const ISSUER = "{~~test}::";
 
-/** Everything that makes a load from before it worthless. The entry is `k`, tagged `t`, in the namespace `users`. */
+/** Every mutation that invalidates an earlier load. The entry is `k`, tagged `t`, in the namespace `users`. */
 const MUTATIONS: readonly Mutation[] = [
   {
     what: "delete",
@@ -130,7 +130,7 @@ const bytesOf = (backend: ReturnType<typeof open>["backend"]): string | undefine
 
 describe.each(STACKS)("over %s", (stack) => {
   describe.each(MUTATIONS)("$promise $what while a load runs", ({ run, leaves, fencedBy }) => {
-    it("its waiters get the value, and it is stored nowhere (bentocache, cachified, cacheable)", async () => {
+    it("the load's waiters get its value, and it is stored nowhere (bentocache, cachified, cacheable)", async () => {
       const { cache, users, backend } = openUsers(stack);
       const fenced = watch(cache, "fenced");
       const loads = watch(cache, "load");
@@ -159,7 +159,7 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(await users.get("k")).toBe(leaves ?? "value-1");
     });
 
-    it("nor is it when the load replaces a value", async () => {
+    it("a load that replaces a value is stored nowhere", async () => {
       const { cache, users, backend } = openUsers(stack);
       await users.set("k", "oldest", { tags: ["t"] });
       const loading = gate<string>();
@@ -173,7 +173,7 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(bytesOf(backend)).not.toBe('"old"');
     });
 
-    it("callers that come after it start anew (C66)", async () => {
+    it("later callers start a new load (C66)", async () => {
       const { cache, users } = openUsers(stack);
       const before = gate<string>();
       const waiter = users.getOrSet("k", before.pass, { tags: ["t"] });
@@ -183,7 +183,7 @@ describe.each(STACKS)("over %s", (stack) => {
       const during = users.getOrSet("k", load, { tags: ["t"] });
       await changing;
       const after = users.getOrSet("k", load, { tags: ["t"] });
-      // On a value that was just set nothing is loaded.
+      // A value that was just set is returned without a load.
       expect(["new", "newer"]).toContain(await during);
       expect(await after).toBe(leaves ?? "new");
       before.open("old");
@@ -192,7 +192,7 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(await users.get("k")).toBe(leaves ?? "new");
     });
 
-    it("a load that starts after it is stored (C65)", async () => {
+    it("a load that starts after the mutation is stored (C65)", async () => {
       const { cache, users } = openUsers(stack);
       const before = gate<string>();
       const waiter = users.getOrSet("k", before.pass, { tags: ["t"] });
@@ -207,7 +207,7 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(load.runs).toBe(leaves === undefined ? 1 : 0);
     });
 
-    it("C41 the result of a load in the background is dropped", async () => {
+    it("C41 the result of a background load is dropped", async () => {
       const { cache, users, backend, clock } = openUsers(stack, { ttl: 100, staleWhileRevalidate: "1h" });
       await users.set("k", "oldest", { tags: ["t"] });
       clock.advance(100);
@@ -221,7 +221,7 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(bytesOf(backend)).not.toBe('"old"');
     });
 
-    it("C41 so is that of a load that goes on after a timeout", async () => {
+    it("C41 the result of a load that continues after a timeout is dropped", async () => {
       const { cache, users, backend, clock } = openUsers(stack, { hardTimeout: 10 });
       const loading = gate<string>();
       const impatient = users.getOrSet("k", loading.pass, { tags: ["t"] });
@@ -236,7 +236,7 @@ describe.each(STACKS)("over %s", (stack) => {
     });
   });
 
-  it("C60 a tag that the loader adds late fences as well", async () => {
+  it("C60 invalidating a tag that the loader adds later drops the load's result", async () => {
     const { users, backend } = openUsers(stack);
     const loading = gate<string>();
     const waiter = users.getOrSet("k", async ({ setOptions }) => {
@@ -252,7 +252,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(bytesOf(backend)).toBeUndefined();
   });
 
-  it("C60 a tag call elsewhere leaves a load alone", async () => {
+  it("C60 tag calls, clears and deletes elsewhere do not affect a load", async () => {
     const { cache, users } = openUsers(stack);
     const loading = gate<string>();
     const waiter = users.getOrSet("k", loading.pass, { tags: ["t"] });
@@ -267,7 +267,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await users.get("k")).toBe("value");
   });
 
-  it("C60 a value that was set last stays, whatever else is under way", async () => {
+  it("C60 the last set value stays, among concurrent writes and loads", async () => {
     const { users, cache } = openUsers(stack);
     const loading = gate<string>();
     const waiter = users.getOrSet("k", loading.pass);
@@ -279,7 +279,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await users.get("k")).toBe("last");
   });
 
-  it("C60 the forced load that began last stays", async () => {
+  it("C60 the value of the forced load that began last stays", async () => {
     const { users, cache } = openUsers(stack);
     const first = gate<string>();
     const second = gate<string>();
@@ -298,7 +298,7 @@ describe.each(STACKS)("over %s", (stack) => {
 
 describe.each(STACKS_WITH_BACKEND)("over %s, on the way to the backend", (stack) => {
   describe.each(MUTATIONS)("$promise $what", ({ run, leaves, sentAs: [operation, key] }) => {
-    it("wins against a load that began and ended while it was being sent", async () => {
+    it("wins against a load that ran while the mutation was being sent", async () => {
       const { cache, users, backend } = openUsers(stack);
       await users.set("k", "oldest", { tags: ["t"] });
       const sending = gate();
@@ -315,7 +315,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s, on the way to the backend", (stack)
       expect(users.peek("k")).toBe(stack === "backend" ? undefined : leaves);
     });
 
-    it.for(["before", "after"] as const)("wins against a store that stands %s its write", async (point) => {
+    it.for(["before", "after"] as const)("wins against a store that is paused %s its write", async (point) => {
       const { cache, users, backend } = openUsers(stack);
       const storing = gate();
       backend.script("write", { key: ENTRY, [point]: storing });
@@ -332,7 +332,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s, on the way to the backend", (stack)
     });
 
     it.for(["get", "getMany", "getOrSet"] as const)(
-      "C62 wins against a %s on its way into the local tier",
+      "C62 wins against a %s that is about to fill the local tier",
       async (how) => {
         const { cache, users, backend, clock } = openUsers(stack);
         await open("backend", { backend, clock, ttl: "1h" })
@@ -356,7 +356,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s, on the way to the backend", (stack)
       },
     );
 
-    it("C62 wins against a read that everybody has left", async () => {
+    it("C62 wins against a read whose callers have all left", async () => {
       const { cache, users, backend, clock } = openUsers(stack);
       await open("backend", { backend, clock, ttl: "1h" })
         .cache.namespace("users")
@@ -375,7 +375,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s, on the way to the backend", (stack)
       expect(await users.get("k")).toBe(leaves);
     });
 
-    it.for(["before", "after"] as const)("C60 wins against a set that stands %s its write", async (point) => {
+    it.for(["before", "after"] as const)("C60 wins against a set that is paused %s its write", async (point) => {
       const { users, cache, backend } = openUsers(stack);
       const writing = gate();
       backend.script("write", { key: ENTRY, [point]: writing });
@@ -390,7 +390,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s, on the way to the backend", (stack)
       expect(await users.get("k")).toBe(leaves);
     });
 
-    it("C60 a set that it overtook comes to no local tier, not even until it has arrived", async () => {
+    it("C60 keeps an overtaken set out of the local tier, even while the mutation is being sent", async () => {
       const { cache, users, backend } = openUsers(stack);
       const [writing, sending] = [gate(), gate()];
       backend.script("write", { key: ENTRY, before: writing });
@@ -405,7 +405,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s, on the way to the backend", (stack)
       await changing;
     });
 
-    it("C63 a reader in the midst of it leaves nothing older in the local tier", async () => {
+    it("C63 leaves no older value in the local tier when a reader runs during it", async () => {
       const { cache, users, backend } = openUsers(stack);
       await users.set("k", "old", { tags: ["t"] });
       const sending = gate();
@@ -421,33 +421,36 @@ describe.each(STACKS_WITH_BACKEND)("over %s, on the way to the backend", (stack)
     });
   });
 
-  describe.each(["before", "after"] as const)("C62 a forced load that began %s it wins", (order) => {
-    it.for(["get", "getMany", "getOrSet"] as const)("against a %s on its way into the local tier", async (how) => {
-      const { users, backend, clock } = openUsers(stack);
-      await open("backend", { backend, clock, ttl: "1h" }).cache.namespace("users").set("k", "old");
-      const loading = gate<string>();
-      const answering = gate();
-      const force = (): Promise<string> => users.getOrSet("k", loading.pass, { forceRefresh: true });
-      const earlier = order === "before" ? force() : undefined;
-      backend.script(how === "getMany" ? "batch.read" : "read", { key: ENTRY, after: answering });
-      const reading: Promise<unknown> =
-        how === "get"
-          ? users.get("k")
-          : how === "getMany"
-            ? users.getMany(["j", "k"])
-            : users.getOrSet("k", () => "loaded");
-      if (how !== "getOrSet" || order === "after") await answering.arrived();
-      const forced = earlier ?? force();
-      loading.open("forced");
-      expect(await forced).toBe("forced");
-      answering.open();
-      await reading;
-      expect(users.peek("k")).toBe(stack === "backend" ? undefined : "forced");
-      expect(await users.get("k")).toBe("forced");
-    });
+  describe.each(["before", "after"] as const)("C62 a forced load that began %s the read", (order) => {
+    it.for(["get", "getMany", "getOrSet"] as const)(
+      "wins against a %s that is about to fill the local tier",
+      async (how) => {
+        const { users, backend, clock } = openUsers(stack);
+        await open("backend", { backend, clock, ttl: "1h" }).cache.namespace("users").set("k", "old");
+        const loading = gate<string>();
+        const answering = gate();
+        const force = (): Promise<string> => users.getOrSet("k", loading.pass, { forceRefresh: true });
+        const earlier = order === "before" ? force() : undefined;
+        backend.script(how === "getMany" ? "batch.read" : "read", { key: ENTRY, after: answering });
+        const reading: Promise<unknown> =
+          how === "get"
+            ? users.get("k")
+            : how === "getMany"
+              ? users.getMany(["j", "k"])
+              : users.getOrSet("k", () => "loaded");
+        if (how !== "getOrSet" || order === "after") await answering.arrived();
+        const forced = earlier ?? force();
+        loading.open("forced");
+        expect(await forced).toBe("forced");
+        answering.open();
+        await reading;
+        expect(users.peek("k")).toBe(stack === "backend" ? undefined : "forced");
+        expect(await users.get("k")).toBe("forced");
+      },
+    );
   });
 
-  it("C63 a slow delete and a reader beside it leave nothing behind (bentocache)", async () => {
+  it("C63 a slow delete with a concurrent reader leaves nothing behind (bentocache)", async () => {
     const { cache, backend, stored } = open(stack, { ttl: "1h" });
     await cache.set("k", "deleted");
     const removing = gate();
@@ -463,7 +466,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s, on the way to the backend", (stack)
   });
 
   describe("C64 an earlier set never replaces a later one", () => {
-    it("whose compression is faster", async () => {
+    it("when the later one compresses faster", async () => {
       const compressing = gate();
       let calls = 0;
       const slowOnce = {
@@ -485,7 +488,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s, on the way to the backend", (stack)
       expect(await open("backend", { clock, backend }).cache.get("k")).toBe("second ".repeat(100));
     });
 
-    it("that the backend is quicker to take", async () => {
+    it("when the backend is slower for the earlier one", async () => {
       const { cache, backend, clock } = open(stack, { ttl: "1h" });
       const writing = gate();
       backend.script("write", { key: "test::k", before: writing });

@@ -10,7 +10,7 @@ const DOWN = new Error("db down");
 const REENTRANT = { name: "ReentrantLoadError", code: "REENTRANT_LOAD" } as const;
 
 describe.each(STACKS)("over %s", (stack) => {
-  it("C45 a hundred callers on a missing key are one load, and get the same value", async () => {
+  it("C45 a hundred callers of a missing key share one load and get its value", async () => {
     const { cache, backend } = open(stack);
     const loading = gate<object>();
     let runs = 0;
@@ -31,7 +31,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(cache.stats()).toMatchObject({ loads: 1, misses: 100, coalesced: 99 });
   });
 
-  it("C45 callers share it through getOrSet, getOrSetMany and wrap alike", async () => {
+  it("C45 callers of getOrSet, getOrSetMany and wrap share one load", async () => {
     const { cache } = open(stack);
     const loading = gate<string>();
     let runs = 0;
@@ -53,7 +53,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(runs).toBe(1);
   });
 
-  it("C45 callers who come while the result is being stored get it too", async () => {
+  it("C45 a caller that joins during the store gets the loaded value", async () => {
     const { cache, backend } = open(stack);
     const storing = gate();
     if (stack !== "memory") backend.script("write", { key: "test::k", before: storing });
@@ -64,7 +64,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await first).toBe("Ada");
   });
 
-  it("C46 a hundred callers on a failing loader are one run and a hundred rejections (bentocache)", async () => {
+  it("C46 a hundred callers of a failing loader share one run and are all rejected (bentocache)", async () => {
     const { cache } = open(stack);
     const seen = watch(cache, "load:error");
     const loading = gate<string>();
@@ -84,7 +84,7 @@ describe.each(STACKS)("over %s", (stack) => {
   });
 
   it.for([[0], [10_000]] as const)(
-    "C47 callers who arrive one after another while a loader fails never run two at a time (bentocache), staleIfError %i",
+    "C47 staggered callers of a failing loader never cause two concurrent runs (bentocache), staleIfError %i",
     async ([staleIfError]) => {
       const { cache, clock } = open(stack, { ttl: 100, staleIfError, errorBackoff: 0 });
       if (staleIfError > 0) await cache.set("k", "old");
@@ -96,7 +96,7 @@ describe.each(STACKS)("over %s", (stack) => {
         runs += 1;
         active += 1;
         most = Math.max(most, active);
-        // Loads of different lengths, so that arrivals fall on each of their ticks.
+        // Loads take different times, so that callers arrive on each of their ticks.
         for (let tick = 0; tick < runs % 4; tick += 1) await (tick % 2 === 0 ? flush(1) : undefined);
         active -= 1;
         throw DOWN;
@@ -121,7 +121,7 @@ describe.each(STACKS)("over %s", (stack) => {
     },
   );
 
-  it("C47 whoever calls when a load has just failed starts the next one, and the others join it", async () => {
+  it("C47 the first caller after a failed load starts the next load, and the others join it", async () => {
     const { cache } = open(stack);
     const failing = gate<string>();
     const next: Promise<unknown>[] = [];
@@ -150,7 +150,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect([most, cache.stats().loads]).toEqual([1, 2]);
   });
 
-  it("C48 equal keys in two namespaces share no flight", async () => {
+  it("C48 equal keys in two namespaces share no load", async () => {
     const { cache } = open(stack);
     const spaces = [
       cache,
@@ -167,7 +167,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await Promise.all(spaces.map((space) => space.get("k")))).toEqual(spaces.map((_, i) => i));
   });
 
-  it("C48 two views of one namespace share it", async () => {
+  it("C48 two views of one namespace share a load", async () => {
     const { cache } = open(stack);
     const loading = gate<string>();
     const calls = [
@@ -179,7 +179,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await Promise.all(calls)).toEqual(["Ada", "Ada"]);
   });
 
-  it("C48 two instances of one name share no flight (cacheable), and a name no entries with another", async () => {
+  it("C48 two caches of one name share no load (cacheable), and caches of different names share no entries", async () => {
     const { cache: one, clock, backend } = open(stack);
     const { cache: same } = open(stack, { clock, backend });
     const { cache: other } = open(stack, { clock, backend, name: "other" });
@@ -201,7 +201,7 @@ describe.each(STACKS)("over %s", (stack) => {
     ]);
   });
 
-  it("C49 a load has the options of the caller who began it (bentocache: so had theirs, untold)", async () => {
+  it("C49 a load uses the options of the caller that started it (bentocache)", async () => {
     const { cache } = open(stack);
     const loading = gate<string>();
     const calls = [
@@ -216,7 +216,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.inspect("k")).toMatchObject({ freshForMs: 700, expiresInMs: 750 });
   });
 
-  it("C49 and the tags of all who joined it", async () => {
+  it("C49 a load stores the tags of all its callers", async () => {
     for (const invalidated of ["first", "early", "late", "loader", "none"]) {
       const { cache } = open(stack);
       const loading = gate<string>();
@@ -242,7 +242,7 @@ describe.each(STACKS)("over %s", (stack) => {
     }
   });
 
-  it("C49 what a joiner's tag was invalidated for during the load is not stored", async () => {
+  it("C49 a load is not stored when a joiner's tag was invalidated during it", async () => {
     const { cache } = open(stack);
     const loading = gate<string>();
     const first = cache.getOrSet("k", loading.pass, { tags: ["first"] });
@@ -254,7 +254,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.get("k")).toBe(undefined);
   });
 
-  it("C49 nobody joins a load from before any tag call in its namespace: its late tags are not known yet", async () => {
+  it("C49 no caller joins a load from before a tag call in its namespace, since the loader may still add that tag", async () => {
     const { cache } = open(stack);
     const [before, after] = [gate<string>(), gate<string>()];
     const first = cache.getOrSet("k", (ctx) => before.pass().then((value) => (ctx.setOptions({ tags: ["t"] }), value)));
@@ -271,7 +271,7 @@ describe.each(STACKS)("over %s", (stack) => {
   it.for<readonly [string, GetOrSetOptions, number, string]>([
     ["a forced one loads for itself", { forceRefresh: true }, 2, "mine"],
     [
-      "any other joins",
+      "a caller with any other options joins",
       {
         ttl: 1,
         refreshAhead: 0.5,
@@ -285,7 +285,7 @@ describe.each(STACKS)("over %s", (stack) => {
       1,
       "theirs",
     ],
-  ])("C49 of callers who come while a load runs, %s", async ([, options, loads, answer]) => {
+  ])("C49 among callers during a load, %s", async ([, options, loads, answer]) => {
     const { cache } = open(stack);
     const loading = gate<string>();
     const first = cache.getOrSet("k", loading.pass);
@@ -297,7 +297,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(cache.stats().loads).toBe(loads);
   });
 
-  it("C49 a caller with a token of a write joins no load that began before its call", async () => {
+  it("C49 a caller with a token joins no load that began before its call", async () => {
     const { cache } = open(stack);
     const { token } = await cache.set("other", 1);
     const loading = gate<string>();
@@ -306,11 +306,11 @@ describe.each(STACKS)("over %s", (stack) => {
     const second = cache.getOrSet("k", () => "mine", { after: token! });
     await flush();
     loading.open("theirs");
-    // Without a backend there is nobody else, and nothing older.
+    // Without a backend no other process exists, so the running load is not too old.
     expect(await Promise.all([first, second])).toEqual(["theirs", stack === "memory" ? "theirs" : "mine"]);
   });
 
-  it("C50 a loader that asks for its own key is refused (bentocache)", async () => {
+  it("C50 a loader that requests its own key is refused (bentocache)", async () => {
     const { cache } = open(stack);
     await expect(cache.getOrSet("k", () => cache.getOrSet("k", never))).rejects.toMatchObject({
       ...REENTRANT,
@@ -385,13 +385,13 @@ describe.each(STACKS)("over %s", (stack) => {
           () => cache.getOrSetMany(["j"], (key) => key, never),
         ),
     ],
-  ])("C50 also %s", async ([, call]) => {
+  ])("C50 a loader that requests its own key %s is refused", async ([, call]) => {
     const { cache } = open(stack);
     expect(await outcome(call(cache))).toMatchObject({ status: "rejected", reason: REENTRANT });
     expect(await cache.getOrSet("k", () => "loads")).toBe("loads");
   });
 
-  it("C50 a function that was wrapped and calls itself with its own arguments is refused, with others it is not", async () => {
+  it("C50 a wrapped function that calls itself is refused for the same arguments only", async () => {
     const { cache } = open(stack);
     const fibonacci: (n: number) => Promise<number> = cache.wrap(
       async (n: number): Promise<number> => (n < 2 ? n : (await fibonacci(n - 1)) + (await fibonacci(n - 2))),
@@ -402,7 +402,7 @@ describe.each(STACKS)("over %s", (stack) => {
     await expect(endless()).rejects.toMatchObject(REENTRANT);
   });
 
-  it("C50 other keys, other namespaces, other caches, and reads without a loader are not refused", async () => {
+  it("C50 a loader may request other keys, namespaces and caches, and read its own key", async () => {
     const { cache, clock, backend } = open(stack);
     const { cache: other } = open(stack, { clock, backend, name: "other" });
     expect(
@@ -428,7 +428,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.get("k")).toBe("old and new");
   });
 
-  it("C50 what a loader left behind, a connection pool say, may ask for the key when the load is over", async () => {
+  it("C50 a resource created in a loader, such as a connection pool, may request the key after the load", async () => {
     const { cache } = open(stack);
     let pool: AsyncResource | undefined;
     await cache.getOrSet("k", () => {
@@ -437,7 +437,7 @@ describe.each(STACKS)("over %s", (stack) => {
     });
     await cache.delete("k");
     expect(await pool!.runInAsyncScope(() => cache.getOrSet("k", () => "second"))).toBe("second");
-    // Also while somebody else loads it.
+    // The same while another caller loads the key.
     await cache.delete("k");
     const loading = gate<string>();
     const other = cache.getOrSet("k", loading.pass);
@@ -447,7 +447,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await Promise.all([other, joined])).toEqual(["third", "third"]);
   });
 
-  it("C50 a loader that timed out no longer keeps its key from those it calls", async () => {
+  it("C50 a loader that timed out may request its own key", async () => {
     const { cache, clock } = open(stack, { loadTimeout: 50 });
     const late = gate();
     let afterwards: Promise<unknown> | undefined;
@@ -464,7 +464,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await afterwards).toBe("anew");
   });
 
-  it("a loader that loads other keys does not wait for its own turn", async () => {
+  it("a nested load of another key does not wait for its own loader's slot", async () => {
     const { cache } = open(stack, { maxLoads: 1 });
     expect(
       await cache.getOrSet("a", async () => [
@@ -481,7 +481,7 @@ describe.each(STACKS)("over %s", (stack) => {
         ).values(),
       ]),
     ).toEqual([1, 2, 2]);
-    // And takes no one else's.
+    // A nested load does not take a second slot either.
     const loading = gate<number>();
     const first = cache.getOrSet("g", () => cache.getOrSet("h", loading.pass));
     await loading.arrived();
@@ -491,7 +491,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await Promise.all([first, second])).toEqual([3, 4]);
   });
 
-  it("C51 nothing is left of flights that settled, failed, timed out or were left", async () => {
+  it("C51 flights that settled, failed, timed out or were abandoned leave no state behind", async () => {
     const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 100 });
     const policy: Policy = { hardTimeout: 10, loadTimeout: 50 };
     const controller = new AbortController();
@@ -513,7 +513,7 @@ describe.each(STACKS)("over %s", (stack) => {
     controller.abort();
     clock.advance(50);
     await settled;
-    // It would wait for whatever is in flight.
+    // drain would wait for every running flight.
     expect(await outcome(cache.drain())).toEqual({ status: "fulfilled", value: undefined });
     clock.advance(200);
     for (const key of ["ok", "failed", "late", "left", "a", "b"]) {
@@ -525,7 +525,7 @@ describe.each(STACKS)("over %s", (stack) => {
 });
 
 describe.each(STACKS_WITH_BACKEND)("a slow backend, over %s", (stack) => {
-  it("C45 callers who come while the backend is read share the read and the load", async () => {
+  it("C45 callers that arrive during the backend read share the read and the load", async () => {
     const { cache, backend } = open(stack);
     const reading = gate();
     backend.script("read", { key: "test::k", before: reading });
@@ -537,7 +537,7 @@ describe.each(STACKS_WITH_BACKEND)("a slow backend, over %s", (stack) => {
     expect(backend.count("read", "test::k")).toBe(1);
   });
 
-  it("C49 a caller who takes nothing stale gets nothing stale from a read that another began", async () => {
+  it("C49 a caller that accepts nothing stale gets nothing stale from another caller's read", async () => {
     const {
       cache: writer,
       clock,
@@ -561,7 +561,7 @@ describe.each(STACKS_WITH_BACKEND)("a slow backend, over %s", (stack) => {
     expect(await cache.get("k")).toBe("new");
   });
 
-  it("C46 C47 and share its failure, or rather its absence", async () => {
+  it("C46 C47 callers share one load when the backend read fails", async () => {
     const { cache, backend } = open(stack);
     backend.down();
     const loading = gate<string>();
@@ -573,7 +573,7 @@ describe.each(STACKS_WITH_BACKEND)("a slow backend, over %s", (stack) => {
   });
 });
 
-it("C49 a caller who joins a refresh that finds no turn is not left waiting", async () => {
+it("C49 a caller that joins a refresh without a free slot is answered by a load", async () => {
   const { cache, clock, backend } = open("memory over backend", {
     ttl: 100,
     staleWhileRevalidate: 1_000,
@@ -597,7 +597,7 @@ it("C49 a caller who joins a refresh that finds no turn is not left waiting", as
   await cache.drain();
 });
 
-it("C50 on the system's clock and with real timers, as anywhere", async () => {
+it("C50 a loader that requests its own key is refused with the system clock and real timers", async () => {
   const cache = createCache({ name: "reentrant" }).tier(memory()).build();
   await expect(
     cache.getOrSet("k", async () => {

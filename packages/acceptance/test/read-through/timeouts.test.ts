@@ -20,7 +20,7 @@ const LATE = { name: "LoadTimeoutError", code: "LOAD_TIMEOUT" } as const;
 const DOWN = new Error("db down");
 
 describe.each(STACKS)("over %s", (stack) => {
-  /** "old" under "k", stale since 100 ms, covered by `staleIfError` for another 9,900. */
+  /** Stores "old" under "k", stale for 100 ms, covered by `staleIfError` for another 9,900 ms. */
   const withStale = async (options: OpenOptions = {}): Promise<Opened> => {
     const opened = open(stack, { ttl: 100, staleIfError: 10_000, ...options });
     await opened.cache.set("k", "old");
@@ -28,7 +28,7 @@ describe.each(STACKS)("over %s", (stack) => {
     return opened;
   };
 
-  it("C35 a stale value that may stand in is served at softTimeout, and not before", async () => {
+  it("C35 a stale value is served as fallback exactly at softTimeout", async () => {
     const { cache, clock } = await withStale({ softTimeout: 50 });
     const loading = gate<string>();
     const served: Served[] = [];
@@ -46,7 +46,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.get("k")).toBe("new");
   });
 
-  it("C35 a load that is faster answers itself", async () => {
+  it("C35 a load faster than softTimeout answers the call", async () => {
     const { cache, clock } = await withStale({ softTimeout: 50 });
     const loading = gate<string>();
     const call = cache.getOrSet("k", loading.pass);
@@ -57,9 +57,9 @@ describe.each(STACKS)("over %s", (stack) => {
   });
 
   it.for<readonly [string, OpenOptions, number]>([
-    ["where nothing is there", {}, 100_000],
-    ["where staleIfError does not cover it", { staleIfError: 50, staleWhileRevalidate: 80 }, 190],
-  ])("C35 softTimeout ends no wait %s", async ([, options, laterMs]) => {
+    ["when no stale value exists", {}, 100_000],
+    ["when staleIfError does not cover the stale value", { staleIfError: 50, staleWhileRevalidate: 80 }, 190],
+  ])("C35 softTimeout does not answer the call %s", async ([, options, laterMs]) => {
     const { cache, clock } = open(stack, { ttl: 100, staleIfError: 10_000, softTimeout: 50, ...options });
     await cache.set("k", "old");
     clock.advance(laterMs);
@@ -72,7 +72,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await call).toBe("new");
   });
 
-  it("C35 softTimeout ends no wait of a call that allows nothing stale", async () => {
+  it("C35 softTimeout does not answer a call that allows nothing stale", async () => {
     const { cache, clock } = await withStale({ softTimeout: 50 });
     const loading = gate<string>();
     const strict = cache.getOrSet("k", loading.pass, { staleIfError: 0 });
@@ -85,7 +85,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await strict).toBe("new");
   });
 
-  it("C35 what was deleted meanwhile does not stand in", async () => {
+  it("C35 a stale value deleted during the load is not served at softTimeout", async () => {
     const { cache, clock } = await withStale({ softTimeout: 50, hardTimeout: 80 });
     const loading = gate<string>();
     const call = cache.getOrSet("k", loading.pass);
@@ -98,7 +98,7 @@ describe.each(STACKS)("over %s", (stack) => {
     loading.open("new");
   });
 
-  it("C35 each caller's softTimeout is its own, and counts from its call", async () => {
+  it("C35 each caller has its own softTimeout, counted from its call", async () => {
     const { cache, clock } = await withStale();
     const loading = gate<string>();
     const first = cache.getOrSet("k", loading.pass, { softTimeout: 100 });
@@ -118,7 +118,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await patient).toBe("new");
   });
 
-  it("C35 softTimeout holds while the load waits for its turn, also for those who join", async () => {
+  it("C35 softTimeout also applies while the load waits for a slot, for joining callers too", async () => {
     const { cache, clock } = await withStale({ maxLoads: 1 });
     const busy = gate<number>();
     const other = cache.getOrSet("other", busy.pass);
@@ -135,7 +135,7 @@ describe.each(STACKS)("over %s", (stack) => {
     await other;
   });
 
-  it("C36 without anything stale hardTimeout rejects, at its instant", async () => {
+  it("C36 hardTimeout rejects exactly on time when nothing stale exists", async () => {
     const { cache, clock } = open(stack);
     const loading = gate<string>();
     const call = cache.getOrSet("k", loading.pass, { hardTimeout: 50 });
@@ -151,7 +151,7 @@ describe.each(STACKS)("over %s", (stack) => {
     loading.open("new");
   });
 
-  it("C36 hardTimeout answers with what staleIfError covers", async () => {
+  it("C36 hardTimeout answers with the stale value that staleIfError covers", async () => {
     const { cache, clock } = await withStale({ hardTimeout: 50 });
     const loading = gate<string>();
     const served: Served[] = [];
@@ -163,7 +163,7 @@ describe.each(STACKS)("over %s", (stack) => {
     loading.open("new");
   });
 
-  it("C36 and rejects where the call does not allow it, or its time is over", async () => {
+  it("C36 hardTimeout rejects when the call allows no stale value or staleIfError has ended", async () => {
     const { cache, clock } = await withStale({ hardTimeout: 50 });
     const loading = gate<string>();
     const strict = cache.getOrSet("k", loading.pass, { staleIfError: 0 });
@@ -175,7 +175,7 @@ describe.each(STACKS)("over %s", (stack) => {
     loading.open("new");
   });
 
-  it("C36 each caller's hardTimeout is its own", async () => {
+  it("C36 each caller has its own hardTimeout", async () => {
     const { cache, clock } = open(stack);
     const loading = gate<string>();
     const first = cache.getOrSet("k", loading.pass, { hardTimeout: 100 });
@@ -193,7 +193,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await patient).toBe("new");
   });
 
-  it("C36 hardTimeout counts the wait for a turn", async () => {
+  it("C36 hardTimeout includes the wait for a slot", async () => {
     const { cache, clock } = open(stack, { maxLoads: 1 });
     const busy = gate<number>();
     const other = cache.getOrSet("other", busy.pass);
@@ -207,7 +207,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.get("k")).toBe("loaded");
   });
 
-  it("C37 after hardTimeout one loader goes on, and four calls are one run (bentocache)", async () => {
+  it("C37 the loader goes on after hardTimeout, so four calls cause one run (bentocache)", async () => {
     const { cache, clock } = open(stack, { hardTimeout: 50 });
     const loading = gate<string>();
     let runs = 0;
@@ -227,7 +227,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(runs).toBe(1);
   });
 
-  it("C37 after softTimeout new callers wait for the same load, or get the stale value at their own softTimeout", async () => {
+  it("C37 after a softTimeout new callers join the same load, or get the stale value at their own softTimeout", async () => {
     const { cache, clock } = await withStale({ softTimeout: 50 });
     const loading = gate<string>();
     const first = cache.getOrSet("k", loading.pass);
@@ -281,7 +281,7 @@ describe.each(STACKS)("over %s", (stack) => {
     await expect(call).rejects.toMatchObject(LATE);
   });
 
-  it("C38 at loadTimeout a stale value stands in, with the timeout as its cause", async () => {
+  it("C38 at loadTimeout the stale value is served, with cause timeout", async () => {
     const { cache, clock } = await withStale({ loadTimeout: 500 });
     const hung = gate<string>();
     const served: Served[] = [];
@@ -292,7 +292,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(served).toMatchObject([{ status: "stale", cause: "timeout", error: LATE }]);
   });
 
-  it("C38 a hung refresh behind a stale answer ends too, and another one may start", async () => {
+  it("C38 a hung background refresh ends at loadTimeout, and a later call refreshes again", async () => {
     const { cache, clock } = open(stack, {
       ttl: 100,
       staleWhileRevalidate: 10_000,
@@ -314,7 +314,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.get("k")).toBe("new");
   });
 
-  it("C38 maxBackgroundLoads leaves further refreshes to a later call", async () => {
+  it("C38 a refresh above maxBackgroundLoads is left to a later call", async () => {
     const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 10_000, maxBackgroundLoads: 1 });
     await cache.setMany([
       ["a", "old"],
@@ -333,7 +333,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect([await cache.get("a"), await cache.get("b")]).toEqual(["new", "new"]);
   });
 
-  it("C39 what a load brings after its callers have left is stored, told, and found", async () => {
+  it("C39 a load that ends after its callers have left is stored, reported and found", async () => {
     const { cache, clock, backend, stored } = open(stack, { hardTimeout: 50 });
     const seen = watch(cache, "load", "store");
     const loading = gate<string>();
@@ -356,7 +356,7 @@ describe.each(STACKS)("over %s", (stack) => {
     if (stack !== "memory") expect(await open("backend", { clock, backend }).cache.get("k")).toBe("late, and kept");
   });
 
-  it("C40 a failure behind an answer is reported once, and never unhandled", async () => {
+  it("C40 a background failure is reported once and is never an unhandled rejection", async () => {
     const { cache, clock } = open(stack, {
       ttl: 100,
       staleWhileRevalidate: 1_000,
@@ -394,7 +394,7 @@ describe.each(STACKS)("over %s", (stack) => {
     ]);
   });
 
-  it("C42 a signal ends its own caller's wait alone", async () => {
+  it("C42 an abort signal ends the wait of its own caller only", async () => {
     const { cache } = open(stack);
     const loading = gate<string>();
     const controllers = [new AbortController(), new AbortController()];
@@ -419,7 +419,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(controllers.map(({ signal }) => getEventListeners(signal, "abort").length)).toEqual([0, 0]);
   });
 
-  it("C42 when the last caller leaves the loader is aborted, stores nothing, and the next caller loads anew", async () => {
+  it("C42 when the last caller leaves, the loader is aborted, nothing is stored, and the next caller loads", async () => {
     const { cache, stored } = open(stack, { maxLoads: 1 });
     const loading = gate<string>();
     const controllers = [new AbortController(), new AbortController()];
@@ -441,7 +441,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(stored()).toEqual(stack === "memory" ? [] : ["test::k"]);
   });
 
-  it("C42 an aborted signal loads nothing, and gets what is there", async () => {
+  it("C42 a call with an aborted signal loads nothing but returns a local value", async () => {
     const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 100 });
     await cache.set("k", "there");
     const signal = AbortSignal.abort("gone");
@@ -455,7 +455,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(cache.stats().loadErrors).toBe(0);
   });
 
-  it("C42 one who leaves the queue gives nobody's turn away, and his loader never runs", async () => {
+  it("C42 a caller that leaves the queue takes no slot, and its loader never runs", async () => {
     const { cache } = open(stack, { maxLoads: 1 });
     const busy = gate<number>();
     const other = cache.getOrSet("other", busy.pass);
@@ -472,7 +472,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(cache.stats().loads).toBe(3);
   });
 
-  it("C42 a load goes on for a caller who ran out of time, whoever leaves after him", async () => {
+  it("C42 a load goes on for a caller that timed out, even when the last other caller aborts", async () => {
     const { cache, clock } = open(stack);
     const loading = gate<string>();
     const controller = new AbortController();
@@ -488,7 +488,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.get("k")).toBe("kept");
   });
 
-  it("C42 a refresh behind an answer is nobody's to abort", async () => {
+  it("C42 an abort signal does not abort a background refresh", async () => {
     const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 1_000 });
     await cache.set("k", "old");
     clock.advance(100);
@@ -506,7 +506,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.get("k")).toBe("new");
   });
 
-  it("C44 waitUntil is given each piece of background work, in the caller's async context, and never a rejection", async () => {
+  it("C44 waitUntil receives each background task, in the caller's async context, and never a rejection", async () => {
     const context = new AsyncLocalStorage<string>();
     const given: { readonly in: string | undefined; readonly work: Promise<void> }[] = [];
     const { cache, clock } = open(stack, {
@@ -531,7 +531,7 @@ describe.each(STACKS)("over %s", (stack) => {
     await loading.arrived(2);
     clock.advance(10);
     await expect(late).rejects.toMatchObject(LATE);
-    // What a clock that is moved by hand calls runs where it is moved: the third is the timer's.
+    // The TestClock runs timers in the context of advance(), so the third has no request.
     expect(given.map((each) => each.in)).toEqual(["request 1", "request 2", undefined]);
     expect(await outcome(given[1]!.work)).toEqual({ status: "fulfilled", value: undefined });
     expect(await outcome(given[0]!.work)).toEqual(PENDING);
@@ -540,7 +540,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect([await cache.get("ahead"), await cache.get("late")]).toEqual(["new", "new"]);
   });
 
-  it("C44 waitUntil is told of a load that one caller left and the other timed out of", async () => {
+  it("C44 waitUntil receives a load after one caller aborted and the other timed out", async () => {
     const given: Promise<void>[] = [];
     const { cache, clock } = open(stack, { waitUntil: (work) => void given.push(work) });
     const loading = gate<string>();
@@ -559,7 +559,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.get("k")).toBe("kept");
   });
 
-  it("C44 C118 a waitUntil that throws changes nothing", async () => {
+  it("C44 C118 a waitUntil that throws changes no answer", async () => {
     const { cache, clock } = open(stack, {
       ttl: 100,
       staleWhileRevalidate: 1_000,
@@ -585,7 +585,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(rejections).toEqual([]);
   });
 
-  it("C44 drain resolves when everything that has begun is settled, failures included", async () => {
+  it("C44 drain resolves when all running work is settled, failures included", async () => {
     const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 1_000, errorBackoff: 0 });
     await cache.drain();
     await cache.setMany([
@@ -624,7 +624,7 @@ describe.each(STACKS_WITH_BACKEND)("a slow backend, over %s", (stack) => {
     expect(cache.stats()).toMatchObject({ misses: 1, hits: stack === "backend" ? 0 : 1, loads: 1 });
   });
 
-  it("C43 get beyond the limit finds nothing, and keeps nothing that comes late", async () => {
+  it("C43 get and getMany beyond the limit find nothing, and the late answer is not kept", async () => {
     const { cache: writer, clock, backend } = open("backend");
     await writer.set("k", "in the backend");
     const { cache } = open(stack, { clock, backend });
@@ -646,7 +646,7 @@ describe.each(STACKS_WITH_BACKEND)("a slow backend, over %s", (stack) => {
   it.for([
     ["read", "getMany"],
     ["read", "getOrSetMany"],
-  ] as const)("C43 tag versions that are not answered bound %s %s as well", async ([, by]) => {
+  ] as const)("C43 the limit of a %s also covers reading tag versions, with %s", async ([, by]) => {
     const { cache, clock, backend } = open(stack);
     backend.script("read", { key: "{~test}::", before: gate() });
     const call =
@@ -672,7 +672,7 @@ describe.each(STACKS_WITH_BACKEND)("a slow backend, over %s", (stack) => {
     });
   });
 
-  it("C43 a backend's own deadlineMs is the limit", async () => {
+  it("C43 the backend's own deadlineMs is the limit", async () => {
     const { cache, clock, backend } = open(stack, { backend: { deadlineMs: 70 } });
     backend.script("read", { key: "test::k", before: gate() });
     const call = cache.getOrSet("k", () => "loaded");
@@ -683,7 +683,7 @@ describe.each(STACKS_WITH_BACKEND)("a slow backend, over %s", (stack) => {
     expect(await call).toBe("loaded");
   });
 
-  it("C43 a flight waits for the backend once: after a read beyond the limit it neither pins nor stores there", async () => {
+  it("C43 after a read beyond the limit the load neither issues tag versions nor stores in the backend", async () => {
     const { cache, clock, backend } = open(stack);
     backend.script("read", { key: "test::k", before: gate() });
     const call = cache.getOrSet("k", () => "loaded");
@@ -693,7 +693,7 @@ describe.each(STACKS_WITH_BACKEND)("a slow backend, over %s", (stack) => {
     expect(backend.count("write")).toBe(0);
   });
 
-  it("C43 what reading and pinning leave of the budget is all that a store is waited for", async () => {
+  it("C43 a store waits only for the rest of the deadline that the read has left", async () => {
     const { cache, clock, backend } = open(stack, { backend: { deadlineMs: 100 } });
     const [slowRead, slowWrite] = [gate(), gate()];
     backend.script("read", { key: "test::k", before: slowRead });
@@ -714,7 +714,7 @@ describe.each(STACKS_WITH_BACKEND)("a slow backend, over %s", (stack) => {
 });
 
 describe("a stale local copy before a slow backend", () => {
-  it("C35 C43 stands in at softTimeout, though the backend has not answered", async () => {
+  it("C35 C43 is served at softTimeout when the backend has not answered", async () => {
     const { cache, clock, backend } = open("memory over backend", { ttl: 100, staleIfError: 10_000, softTimeout: 50 });
     await cache.set("k", "old");
     clock.advance(200);
@@ -734,7 +734,7 @@ describe("a stale local copy before a slow backend", () => {
     expect(await cache.get("k")).toBe("loaded");
   });
 
-  it("C43 within staleWhileRevalidate is served without asking it", async () => {
+  it("C43 within staleWhileRevalidate is served without asking the backend", async () => {
     const { cache, clock, backend } = open("memory over backend", { ttl: 100, staleWhileRevalidate: 10_000 });
     await cache.set("k", "old");
     clock.advance(200);
@@ -747,7 +747,7 @@ describe("a stale local copy before a slow backend", () => {
 });
 
 describe("a stale value found in the backend", () => {
-  it("C35 softTimeout counts from the call, the read included", async () => {
+  it("C35 is served at softTimeout counted from the call, the backend read included", async () => {
     const { cache: writer, clock, backend } = open("backend", { ttl: 100, staleIfError: 10_000 });
     await writer.set("k", "old");
     clock.advance(200);

@@ -8,35 +8,35 @@ afterEach(() => {
   for (const each of undo.splice(0)) each();
 });
 
-/** Everything told on a tracing channel, as `start load k` and the like. */
-function listen(what: "load" | "backend", told: string[]): void {
+/** Records every event of a tracing channel in `events`, such as `start load k`. */
+function listen(what: "load" | "backend", events: string[]): void {
   const channel = diagnostics.tracingChannel<string, Record<string, unknown>>(`hotset:${what}`);
-  const tell = (when: string) => (context: object) => {
+  const record = (when: string) => (context: object) => {
     const { key, operation, error } = context as {
       readonly key?: string;
       readonly operation?: string;
       readonly error?: Error;
     };
-    told.push([when, what, key ?? operation, error?.message].filter((part) => part !== undefined).join(" "));
+    events.push([when, what, key ?? operation, error?.message].filter((part) => part !== undefined).join(" "));
   };
   const subscribers = {
-    start: tell("start"),
-    end: tell("end"),
-    asyncStart: tell("asyncStart"),
-    asyncEnd: tell("asyncEnd"),
-    error: tell("error"),
+    start: record("start"),
+    end: record("end"),
+    asyncStart: record("asyncStart"),
+    asyncEnd: record("asyncEnd"),
+    error: record("error"),
   };
   channel.subscribe(subscribers);
   undo.push(() => channel.unsubscribe(subscribers));
 }
 
-it("C119 a load and the calls of the backend around it are told from start to end", async () => {
-  const told: string[] = [];
-  listen("load", told);
-  listen("backend", told);
+it("C119 a load and its backend calls are traced from start to end", async () => {
+  const events: string[] = [];
+  listen("load", events);
+  listen("backend", events);
   const { cache } = open("memory over backend");
   await cache.getOrSet("k", () => 1);
-  expect(told.filter((each) => /^(start|asyncEnd)/.test(each))).toEqual([
+  expect(events.filter((each) => /^(start|asyncEnd)/.test(each))).toEqual([
     "start backend read",
     "asyncEnd backend read",
     "start backend tags",
@@ -48,16 +48,16 @@ it("C119 a load and the calls of the backend around it are told from start to en
   ]);
 });
 
-it("C119 a failed load is told with its error, which reaches the caller as it is", async () => {
-  const told: string[] = [];
-  listen("load", told);
+it("C119 a failed load is traced with its error, and the caller gets the same error", async () => {
+  const events: string[] = [];
+  listen("load", events);
   const { cache } = open("memory");
   const down = new Error("db down");
   await expect(cache.getOrSet("k", () => Promise.reject(down))).rejects.toBe(down);
-  expect(told).toContain("error load k db down");
+  expect(events).toContain("error load k db down");
 });
 
-it("C119 the loader runs inside what a subscriber bound to its start", async () => {
+it("C119 the loader runs in the async context that a subscriber bound to its start", async () => {
   const span = new AsyncLocalStorage<string>();
   const { start } = diagnostics.tracingChannel<string, { readonly key: string }>("hotset:load");
   start.bindStore(span, (context) => `span of ${context.key}`);

@@ -1,4 +1,4 @@
-/** A process whose wall clock is off. Run by redis-peers.integration.test.ts. */
+/** A process with a wrong wall clock. Run by redis/defects-of-peers.integration.test.ts. */
 import { createCache, json } from "@hotset/core";
 import { redis } from "@hotset/redis";
 import { answerCalls } from "@hotset/test-servers";
@@ -6,7 +6,7 @@ import { answerCalls } from "@hotset/test-servers";
 export interface ClockServiceSettings {
   readonly url: string;
   readonly keyPrefix: string;
-  /** How far its clock is ahead; negative where it is behind. */
+  /** How far its clock is ahead, in milliseconds. Negative values are behind. */
   readonly offsetMs: number;
 }
 
@@ -19,7 +19,7 @@ const cache = createCache({ name: "shop" })
   .build();
 
 const handlers = {
-  /** Also connects: a first call may take longer than its deadline, on a busy machine. */
+  /** Also connects, since on a busy machine a first call may take longer than its deadline. */
   now: async (): Promise<number> => {
     await cache.connect();
     return Date.now();

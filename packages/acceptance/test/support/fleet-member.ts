@@ -1,4 +1,4 @@
-/** One process of a fleet: a cache in memory over Redis that does as it is told. Run by the processes-*.integration tests. */
+/** One process of a fleet, with a cache in memory over Redis. Its handlers are called by the tests over fleet.ts. */
 import {
   createCache,
   json,
@@ -18,7 +18,7 @@ import { answerCalls } from "@hotset/test-servers";
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** Where Redis is. */
+/** The address of Redis. */
 export type Place =
   | { readonly topology: "single"; readonly url: string }
   | { readonly topology: "cluster"; readonly urls: readonly string[]; readonly readFromReplicas?: boolean }
@@ -27,42 +27,45 @@ export type Place =
 export interface MemberSettings {
   readonly place: Place;
   readonly keyPrefix: string;
-  /** @default entries outlast the test */
+  /** @default entries outlive the test */
   readonly policy?: Policy;
   readonly memory?: MemoryOptions;
   readonly coherence?: "auto" | "tracking" | "pubsub" | "none";
   readonly protocol?: 2 | 3;
-  /** @default 10000: long enough for a busy machine to hear in time */
+  /** @default 10000: long enough for messages to arrive on a busy machine */
   readonly maxStalenessMs?: number;
   /** @default 5000 */
   readonly responseTimeoutMs?: number;
   /** @default 10000 */
   readonly connectTimeoutMs?: number;
-  /** How far its wall clock is ahead; negative where it is behind. @default 0 */
+  /** How far its wall clock is ahead, in milliseconds. Negative values are behind. @default 0 */
   readonly clockOffsetMs?: number;
-  /** Without a Redis: memory alone. */
+  /** Whether the cache has memory alone, without Redis. @default false */
   readonly isAlone?: boolean;
 }
 
-/** What a load does. By default it gives `null` at once. */
+/** The steps of a load. By default it returns `null` at once. */
 export interface LoadPlan {
   readonly value?: unknown;
-  /** Reads the number in this file when it begins, and gives `{ version }`. */
+  /** A file with a number. The load reads it when it begins, and returns `{ version }`. */
   readonly source?: string;
   readonly takesMs?: number;
-  /** Waits until this gate is opened; a gate that nobody opens hangs. */
+  /** The load waits until this gate is opened. It hangs if the gate is never opened. */
   readonly gate?: string;
-  /** Rejects with this message instead. */
+  /** The load rejects with this message instead. */
   readonly fails?: string;
-  /** Given by `ctx.setOptions` at the end. */
+  /** Passed to `ctx.setOptions` at the end of the load. */
   readonly options?: EntryOptions;
-  /** `noStore`: `ctx.noStore`. `unwritable`: what no format writes. `uncloneable`: what json writes, and structuredClone does not take. */
+  /**
+   * `noStore`: returns through `ctx.noStore`. `unwritable`: returns a value that no format can write. `uncloneable`:
+   * returns a value that json can write and structuredClone refuses.
+   */
   readonly kind?: "noStore" | "unwritable" | "uncloneable";
 }
 
 export interface CallOptions extends Omit<GetOrSetOptions, "signal" | "onServed"> {
   readonly space?: readonly string[];
-  /** Aborts this caller's wait when this gate is opened. */
+  /** Opening this gate aborts the wait of this caller. */
   readonly abortGate?: string;
 }
 
@@ -70,15 +73,15 @@ export interface CallOptions extends Omit<GetOrSetOptions, "signal" | "onServed"
 export interface LoadRun {
   readonly key: string;
   readonly startedAt: number;
-  /** `Infinity` while it runs. */
+  /** `Infinity` while the loader runs. */
   readonly endedAt: number;
   readonly background: boolean;
   readonly reason: string;
 }
 
-/** From when on a local copy was seen to be this. */
+/** A value seen as local copy, with the times of the first and the last look that found it. */
 export interface Sighting {
-  /** Just before it was looked at last. */
+  /** Just before the last look. */
   readonly lastAt: number;
   readonly firstAt: number;
   readonly value: unknown;
@@ -107,14 +110,14 @@ class Member {
     this.cache = (settings.isAlone === true ? local : local.tier(backendOf(settings).build())).build();
     for (const name of OBSERVED)
       this.cache.on(name, (event) => {
-        const { error, ...told } = event as CacheEvents[typeof name] & {
+        const { error, ...details } = event as CacheEvents[typeof name] & {
           readonly error?: { readonly code?: string; readonly message?: string };
         };
         if (this.events.length < MAX_EVENTS)
           this.events.push({
             event: name,
             at: sharedNow(),
-            ...told,
+            ...details,
             ...(error !== undefined && { code: error.code, message: error.message }),
           });
       });
@@ -212,12 +215,12 @@ function connectionOf(place: Place): Connection {
   }
 }
 
-/** Of these, what happened is told by `events`. */
+/** The events that `events` returns. */
 const OBSERVED = ["load", "load:error", "fenced", "invalidate", "backend:error", "backend:state", "recover"] as const;
 const MAX_EVENTS = 20_000;
-/** How often a watched copy is looked at, beside everything else. */
+/** The pause between two looks at a watched copy. */
 const LOOK_MS = 2;
-/** As a part of a path: this namespace, and all below it, never leave the process. */
+/** In a path, this name makes its namespace and those below it local to the process. */
 const LOCAL_ONLY = "local only";
 
 let member: Member | undefined;
@@ -230,15 +233,15 @@ const unhandled: string[] = [];
 process.on("unhandledRejection", (reason) => unhandled.push(String(reason)));
 
 const handlers = {
-  /** Begins anew: the cache of before is closed. Connects, unless told not to. */
+  /** Closes the earlier cache and opens a new one. Connects it unless `connects` is false. */
   async open(settings: MemberSettings, connects = true): Promise<void> {
     await member?.close();
     member = new Member(settings);
     unhandled.length = 0;
-    // On a busy machine the first attempt may take too long; further ones follow the first call.
+    // On a busy machine the first attempt may take too long. The first call makes further attempts.
     if (connects) await member.cache.connect().catch(() => mine().cache.get("first call"));
   },
-  /** @returns rejections that nobody handled since `open`. */
+  /** @returns the unhandled rejections since `open`. */
   async close(): Promise<readonly string[]> {
     await member?.close();
     member = undefined;
@@ -247,7 +250,7 @@ const handlers = {
 
   getOrSet: (key: string, plan: LoadPlan = {}, options?: CallOptions): Promise<unknown> =>
     mine().getOrSet(key, plan, options),
-  /** As `getOrSet`; also how it was answered, and after how long. Rejections are told, not thrown. */
+  /** Calls `getOrSet` and also returns the status and the duration. Returns rejections instead of throwing them. */
   async serve(
     key: string,
     plan: LoadPlan = {},
@@ -265,7 +268,7 @@ const handlers = {
     const startedAt = sharedNow();
     try {
       const value = await mine().getOrSet(key, plan, options, (each) => (served = each));
-      // Such a value cannot be told either.
+      // Such a value cannot be sent to the test.
       return {
         value: plan.kind === "uncloneable" ? undefined : value,
         status: served!.status,
@@ -281,7 +284,7 @@ const handlers = {
       };
     }
   },
-  /** So many callers at once. @returns what they got, each outcome once. */
+  /** Makes `callers` concurrent calls. @returns each distinct outcome once. */
   async herd(key: string, callers: number, plan: LoadPlan = {}, options?: CallOptions): Promise<readonly unknown[]> {
     const outcomes = await Promise.all(
       Array.from({ length: callers }, () =>
@@ -314,7 +317,7 @@ const handlers = {
     mine().space(space).getMany(keys),
   has: (key: string): Promise<boolean> => mine().cache.has(key),
   peek: (key: string, space?: readonly string[]): unknown => mine().space(space).peek(key),
-  /** The copies held here of `keys`. */
+  /** The local copies of `keys`. */
   peekMany: (keys: readonly string[], space?: readonly string[]): Map<string, unknown> =>
     new Map(
       keys.flatMap((key) => {
@@ -326,7 +329,7 @@ const handlers = {
 
   set: (key: string, value: string | number | object, options?: EntryOptions, space?: readonly string[]) =>
     mine().space(space).set(key, value, options),
-  /** All at once. */
+  /** Sets all entries in one call. */
   setMany: (
     entries: readonly (readonly [string, string | number | object])[],
     options?: EntryOptions,
@@ -338,7 +341,7 @@ const handlers = {
   invalidateTags: (...tags: string[]) => mine().cache.invalidateTags(...tags),
   markTagsStale: (...tags: string[]) => mine().cache.markTagsStale(...tags),
   clear: (space?: readonly string[]) => mine().space(space).clear(),
-  /** Two tag invalidations and a write behind them, all in one turn of the loop. */
+  /** Calls two tag invalidations and then a write, in one turn of the event loop. */
   invalidateTwiceAndSet: (tag: string, key: string, value: string) =>
     Promise.all([
       mine().cache.invalidateTags(tag),
@@ -346,7 +349,9 @@ const handlers = {
       mine().cache.set(key, value, { tags: [tag] }),
     ]),
 
-  /** A write that takes two trips, since nothing is known of its tag, and behind it, in the same turn, one that takes one. */
+  /**
+   * Calls a write of two trips, since its tag is unknown, and then a change of one trip, in one turn of the event loop.
+   */
   overtake: (key: string, earlier: string, tag: string, later: string | undefined) =>
     Promise.all([
       mine().cache.set(key, earlier, { tags: [tag] }),
@@ -354,7 +359,7 @@ const handlers = {
     ]),
 
   stats: (): CacheStats => mine().cache.stats(),
-  /** Of the tier that is Redis. */
+  /** The state of the Redis tier. */
   state: (): string => mine().cache.stats().tiers.at(-1)!.state,
   explain: (key: string) =>
     mine()
@@ -367,7 +372,7 @@ const handlers = {
   openGate: (name: string): void => mine().gate(name).resolve(),
   clock: (): number => Date.now(),
 
-  /** Looks at the local copy of `key` again and again, until `sightings` is asked. */
+  /** Looks at the local copy of `key` repeatedly, until `sightings` is called. */
   watch(key: string): void {
     const { cache, watches } = mine();
     const sightings: { lastAt: number; firstAt: number; value: unknown }[] = [];
@@ -388,10 +393,10 @@ const handlers = {
   },
 
   /**
-   * Blocks the loop until the file `end` is there, and then, in the same turn: looks at the local copy, and begins to
-   * read with the text of the file as the token, if it has any.
+   * Blocks the event loop until the file `end` exists. Then, in the same turn, it looks at the local copy and begins a
+   * read, with the text of the file as the token if it is not empty.
    *
-   * @param begun written once the loop is blocked.
+   * @param begun a file that is written once the loop is blocked.
    */
   async blocked(key: string, begun: string, end: string): Promise<{ peeked: unknown; got: unknown }> {
     writeFileSync(begun, "");
@@ -401,7 +406,7 @@ const handlers = {
     return { peeked, got: after === "" ? undefined : await mine().getOrSet(key, { value: "loaded" }, { after }) };
   },
 
-  /** So many calls a second for so long, each with a load of 5 ms where it needs one. */
+  /** Makes `perSecond` calls per second for `forMs`, each with a load of 5 ms if the key is absent. */
   async press(keys: readonly string[], forMs: number, perSecond: number): Promise<readonly PressedCall[]> {
     const startedAt = sharedNow();
     const calls: Promise<PressedCall>[] = [];
@@ -423,7 +428,7 @@ const handlers = {
     return Promise.all(calls);
   },
 
-  /** Reads `key` again and again for so long. @returns each answer once. */
+  /** Reads `key` repeatedly for `forMs`. @returns each distinct answer once. */
   async readFor(key: string, forMs: number): Promise<readonly unknown[]> {
     const seen = new Set<unknown>();
     const until = sharedNow() + forMs;
@@ -440,8 +445,9 @@ const handlers = {
   },
 
   /**
-   * Reads keys until the gate `enough` is opened, and where it `changes` them now and then does, over a source of truth: a
-   * file for each, whose number only grows. What it writes to the source it then sets or deletes in the cache.
+   * Reads keys until the gate `enough` is opened. With `changes` it also changes them now and then. The source of truth
+   * is a file for each key, with a number that only grows. After each write to the source it sets or deletes the key in
+   * the cache.
    */
   async drive(keys: readonly string[], folder: string, changes: boolean): Promise<Drive> {
     const { cache } = mine();
@@ -474,7 +480,7 @@ const handlers = {
       for (let i = 0; !isEnough; i += 1) {
         const key = keys[i % keys.length]!;
         const version = Number(readFileSync(sourceOf(key), "utf8")) + 1;
-        // Whole or not at all: others read it meanwhile.
+        // Replaced atomically, since other processes read the file at the same time.
         writeFileSync(`${sourceOf(key)}.next`, String(version));
         renameSync(`${sourceOf(key)}.next`, sourceOf(key));
         const { status } = await (i % 3 === 0 ? cache.set(key, { version }) : cache.delete(key));
@@ -496,13 +502,13 @@ export interface PressedCall {
 export interface DrivenRead {
   readonly key: string;
   readonly version: number;
-  /** When it began. */
+  /** When the read began. */
   readonly at: number;
 }
 export interface DrivenChange {
   readonly key: string;
   readonly version: number;
-  /** When it was answered. */
+  /** When the change was acknowledged. */
   readonly at: number;
   readonly status: string;
 }

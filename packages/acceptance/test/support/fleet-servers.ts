@@ -1,4 +1,4 @@
-/** Redis in each of the shapes that a fleet is tried over. */
+/** Redis in each topology over which a fleet is tested. */
 import {
   startCluster,
   startOwnRedis,
@@ -18,36 +18,39 @@ export const TOPOLOGIES: readonly Topology[] = ["single", "cluster", "sentinel"]
 
 export interface FleetServers {
   readonly topology: Topology;
-  /** As processes reach it: through {@link proxies} where there are any. */
+  /** The address for clients, which leads through {@link proxies} if there are any. */
   readonly place: Place;
-  /** Of each server that clients are sent to. None behind sentinels: they name the servers themselves. */
+  /** One for each server that clients are sent to. Empty with sentinels, which name the servers themselves. */
   readonly proxies: readonly FaultProxy[];
   /** All servers with data. */
   readonly servers: readonly OwnRedis[];
-  /** The one that takes the writes of this Redis key. */
+  /** The server that takes the writes of this Redis key. */
   primaryOf(redisKey: string): Promise<OwnRedis>;
-  /** What clients reach the primary of this key through; `undefined` behind sentinels. */
+  /** The proxy between clients and the primary of this key. `undefined` with sentinels. */
   proxyOf(redisKey: string): Promise<FaultProxy | undefined>;
-  /** Those that take writes. */
+  /** The servers that take writes. */
   primaries(): Promise<readonly OwnRedis[]>;
-  /** As redis-cli would, at the primary of `redisKey`, which is the first argument. */
+  /** Sends a command as redis-cli would, to the primary of `redisKey`, which is the first argument. */
   command(name: string, redisKey: string, ...more: readonly (string | number)[]): Promise<Reply>;
-  /** Waits until each primary's replicas have what was acknowledged. */
+  /** Waits until a replica of each primary has all acknowledged writes. */
   replicated(): Promise<void>;
-  /** Kills the primary of this key, and waits until a replica has taken its place. */
+  /** Kills the primary of this key and waits until a replica has taken its place. */
   failOver(redisKey: string): Promise<OwnRedis>;
-  /** Makes a replica the primary of this key, the old one staying up. */
+  /** Makes a replica the primary of this key. The old primary stays up. */
   changeOver(redisKey: string): Promise<void>;
-  /** Keeps the replicas of the primary of this key from hearing of anything more. They go on answering. */
+  /** Cuts the replication from the primary of this key. Its replicas still answer clients. */
   cutReplicas(redisKey: string): Promise<void>;
   readonly cluster: TestCluster | undefined;
-  /** Starts those that were killed again, as replicas where there are any. */
+  /** Starts killed servers again, as replicas if the topology has replicas. */
   healed(): Promise<void>;
   stop(): Promise<void>;
 }
 
 export interface FleetServersOptions {
-  /** How long a server may be silent before others take its place, in milliseconds. @default 5000, longer than a test holds one up */
+  /**
+   * How long a server may be silent before another takes its place, in milliseconds. @default 5000, longer than a test
+   * pauses a server
+   */
   readonly patienceMs?: number;
   readonly config?: readonly string[];
 }
@@ -79,9 +82,9 @@ async function singleServer(config: readonly string[]): Promise<FleetServers> {
     primaries: () => Promise.resolve([server]),
     command: (name, redisKey, ...more) => server.command(name, redisKey, ...more),
     replicated: () => Promise.resolve(),
-    failOver: () => Promise.reject(nobody()),
-    changeOver: () => Promise.reject(nobody()),
-    cutReplicas: () => Promise.reject(nobody()),
+    failOver: () => Promise.reject(noReplica()),
+    changeOver: () => Promise.reject(noReplica()),
+    cutReplicas: () => Promise.reject(noReplica()),
     cluster: undefined,
     healed: () => server.start(),
     stop: async () => {
@@ -91,7 +94,7 @@ async function singleServer(config: readonly string[]): Promise<FleetServers> {
   };
 }
 
-const nobody = (): Error => new Error("a single server has nobody to take its place");
+const noReplica = (): Error => new Error("a single server has no replica to take its place");
 
 async function clusterServers(patienceMs: number, config: readonly string[]): Promise<FleetServers> {
   const cluster = await startCluster({ proxied: true, nodeTimeoutMs: patienceMs, config });
@@ -157,9 +160,12 @@ async function sentinelServers(patienceMs: number, config: readonly string[]): P
   };
 }
 
-/** With a password that they do not know. Connections there are go on; `CONFIG SET requirepass ""` ends it. */
+/**
+ * Sets a password that the replicas do not know, and cuts their connections. Other open connections stay. `CONFIG SET
+ * requirepass ""` undoes it.
+ */
 async function cutReplicasOf(primary: OwnRedis): Promise<void> {
-  await primary.command("CONFIG", "SET", "requirepass", "nobody knows it");
+  await primary.command("CONFIG", "SET", "requirepass", "unknown to the replicas");
   await primary.command("CLIENT", "KILL", "TYPE", "replica");
   await until(
     "a primary without replicas",
@@ -171,6 +177,6 @@ async function cutReplicasOf(primary: OwnRedis): Promise<void> {
 async function waitForReplicas(primaries: readonly OwnRedis[]): Promise<void> {
   for (const primary of primaries) {
     const acknowledged = Number(await primary.command("WAIT", 1, 5_000));
-    if (acknowledged < 1) throw new Error(`no replica of ${primary.url} has what was written`);
+    if (acknowledged < 1) throw new Error(`no replica of ${primary.url} has all acknowledged writes`);
   }
 }

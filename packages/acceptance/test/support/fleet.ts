@@ -5,10 +5,10 @@ import { startServers, type FleetServers, type FleetServersOptions, type Topolog
 import { isDeepStrictEqual } from "node:util";
 import { vi } from "vitest";
 
-// Only what hangs is to fail by time, on a busy machine too.
+// Only a hanging test may fail by time, even on a busy machine.
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
-/** How long to wait for what comes at once, but on a busy machine. */
+/** How long to wait for a result that comes at once unless the machine is busy. */
 export const PATIENCE_MS = 20_000;
 export const PATIENCE = { timeout: PATIENCE_MS, interval: 20 } as const;
 
@@ -28,7 +28,10 @@ export type Member = {
 
 export type FleetSettings = Omit<MemberSettings, "place" | "keyPrefix">;
 
-/** Processes over one Redis that share one cache. Disposing of it gives the processes back; those that were killed are replaced. */
+/**
+ * Processes that share one cache over one Redis. Disposing of the fleet returns the processes to the pool, which
+ * replaces killed ones.
+ */
 export class Fleet implements AsyncDisposable {
   readonly keyPrefix: string;
   readonly servers: FleetServers;
@@ -60,46 +63,49 @@ export class Fleet implements AsyncDisposable {
     return `${this.keyPrefix}~issuer:{~shop}`;
   }
 
-  /** Redis as redis-cli sees it. */
+  /** Sends a command as redis-cli would. */
   redis(command: string, redisKey: string, ...more: readonly (string | number)[]): Promise<Reply> {
     return this.servers.command(command, redisKey, ...more);
   }
 
-  /** Waits until everybody hears of changes and has nothing pending. */
+  /** Waits until every process receives invalidations and has nothing pending. */
   async inStep(timeoutMs = PATIENCE_MS): Promise<void> {
     await Promise.all(this.members.map((member) => isInStep(member, timeoutMs)));
   }
 
-  /** Has each of them hold a local copy of `key` that is `value`, and waits until they do. */
+  /** Waits until every process has a local copy of `key` with this `value`, reading it if needed. */
   async allHold(key: string, value: unknown): Promise<void> {
     await Promise.all(this.members.map((member) => holds(member, key, value)));
   }
 
-  /** Runs of loaders in all of them. */
+  /** The loader runs of all processes. */
   async loads(key?: string): Promise<readonly LoadRun[]> {
     return (await Promise.all(this.members.map((member) => member.loads(key)))).flat();
   }
 
-  /** @throws {Error} for a rejection that nobody handled. */
+  /** @throws {Error} for an unhandled rejection in a process. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#pool.giveBack(this.members);
   }
 }
 
-/** Keeps processes and servers for the tests of one file: starting them takes longer than most tests. */
+/** Keeps processes and servers for the tests of one file, since starting them takes longer than most tests. */
 export class Pool {
   readonly #servers = new Map<Topology, Promise<FleetServers>>();
   #idle: Member[] = [];
   readonly #all = new Set<Member>();
 
-  /** The same ones for whoever asks again. */
+  /** Starts the servers on the first call, and returns the same ones afterwards. */
   servers(topology: Topology, options?: FleetServersOptions): Promise<FleetServers> {
     let servers = this.#servers.get(topology);
     if (servers === undefined) this.#servers.set(topology, (servers = startServers(topology, options)));
     return servers;
   }
 
-  /** Opens `count` processes over `servers`, each connected and heard. One list of settings: one for each. */
+  /**
+   * Opens `count` processes over `servers` and waits until each receives invalidations. A list of settings has one
+   * entry for each process.
+   */
   async open(
     servers: FleetServers,
     count: number,
@@ -135,12 +141,12 @@ export class Pool {
           unhandled.push(...(await member.close()));
           this.#idle.push(member);
         } catch {
-          // It was killed.
+          // The process was killed.
           this.#all.delete(member);
         }
       }),
     );
-    if (unhandled.length !== 0) throw new Error(`rejections that nobody handled: ${unhandled.join("; ")}`);
+    if (unhandled.length !== 0) throw new Error(`unhandled rejections: ${unhandled.join("; ")}`);
   }
 
   async end(): Promise<void> {
@@ -149,7 +155,7 @@ export class Pool {
   }
 }
 
-/** The body of a test over servers of several kinds at one time: for what is mostly waiting. Tells which of them failed. */
+/** The body of a test over several topologies at once, for tests that mostly wait. Errors name the topology. */
 export function overEach(
   pool: Pool,
   topologies: readonly Topology[],
@@ -172,21 +178,21 @@ function memberOf(process: ScriptProcess<MemberHandlers>): Member {
   return new Proxy({} as Member, {
     get: (_, name) => {
       if (name === "process") return process;
-      // Whoever awaits it asks for this.
+      // An `await` of the member reads `then`.
       if (typeof name === "symbol" || name === "then") return undefined;
       return (...args: never[]) => process.call(name as keyof MemberHandlers, ...(args as never));
     },
   });
 }
 
-/** Waits until it hears of changes, and nothing of its own waits for Redis. */
+/** Waits until the process receives invalidations and none of its own is pending. */
 export const isInStep = (member: Member, timeoutMs = PATIENCE_MS): Promise<true> =>
-  until("a process that is in step", timeoutMs, async () => {
+  until("a process that receives invalidations and has nothing pending", timeoutMs, async () => {
     const { tiers, pending } = await member.stats();
     return tiers.at(-1)!.state === "up" && pending === 0;
   });
 
-/** Has it hold a local copy that is `value`. */
+/** Waits until the process has a local copy with this `value`, reading it if needed. */
 export const holds = (member: Member, key: string, value: unknown): Promise<true> =>
   until(
     `a local copy of ${key}`,
@@ -194,29 +200,28 @@ export const holds = (member: Member, key: string, value: unknown): Promise<true
     async () => isDeepStrictEqual(await member.peek(key), value) || (await member.get(key), false),
   );
 
-/** Waits until it waits for somebody else's load of `key`. */
+/** Waits until the process waits for another process's load of `key`. */
 export const waitsFor = (member: Member, key: string): Promise<true> =>
   until(`a wait for the load of ${key} elsewhere`, PATIENCE_MS, async () =>
     (await member.explain(key)).some((decision) => decision.startsWith("lease: held")),
   );
 
-/** Waits until its loader of `key` runs, for the n-th time. */
+/** Waits until the process has started its loader of `key` so many times. */
 export const loadsNow = (member: Member, key: string, times = 1): Promise<true> =>
   until(`a load of ${key}`, PATIENCE_MS, async () => (await member.loads(key)).length === times);
 
-/** Waits until a local copy is gone, or another one. @returns how long that took, in milliseconds, within that of one question. */
+/**
+ * Waits until the local copy is gone or has another value. @returns the time it took in milliseconds, up to the
+ * duration of one call too long.
+ */
 export async function gone(member: Member, key: string, old: unknown, timeoutMs = PATIENCE_MS): Promise<number> {
   const startedAt = sharedNow();
   const was = JSON.stringify(old);
-  await until(
-    `${key} to be another than ${was}`,
-    timeoutMs,
-    async () => JSON.stringify(await member.peek(key)) !== was,
-  );
+  await until(`${key} to differ from ${was}`, timeoutMs, async () => JSON.stringify(await member.peek(key)) !== was);
   return sharedNow() - startedAt;
 }
 
-/** How many of these ran at one time, at most. */
+/** The largest number of these runs at one time. */
 export function atOnce(runs: readonly LoadRun[]): number {
   return Math.max(
     0,

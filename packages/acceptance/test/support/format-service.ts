@@ -1,4 +1,4 @@
-/** One service of a fleet, with formats of its own. Run by format-swap.integration.test.ts in processes of its own. */
+/** One service of a fleet, with its own formats. Run by redis/format-swap.integration.test.ts in separate processes. */
 import { brotli, createCache, gzip, json, v8, type Compressor, type Format } from "@hotset/core";
 import { msgpack } from "@hotset/msgpack";
 import * as own from "@hotset/redis";
@@ -9,11 +9,14 @@ import * as hotset from "hotset";
 export interface ServiceSettings {
   readonly url: string;
   readonly keyPrefix: string;
-  /** Whose `redis` it uses: that of `hotset` reads all that is shipped, that of `@hotset/redis` what it is told. */
+  /**
+   * The package whose `redis` is used. That of `hotset` reads every shipped format, that of `@hotset/redis` only the
+   * configured ones.
+   */
   readonly from: "hotset" | "@hotset/redis";
-  /** Ids of what it writes. */
+  /** Ids of the format and compressor that it writes. */
   readonly writes: readonly [format: string, compressor: string];
-  /** Ids of what it reads besides. */
+  /** Ids of further formats and compressors that it reads. */
   readonly alsoReads?: readonly string[];
 }
 
@@ -39,14 +42,14 @@ const handlers = {
   set: async (key: string, value: unknown): Promise<string> => (await cache.set(key, value as {})).status,
   get: (key: string): Promise<unknown> => cache.get(key),
   getMany: (keys: readonly string[]): Promise<Map<string, unknown>> => cache.getMany(keys),
-  /** What `getOrSet` gives with a loader that would give `value`. */
+  /** Returns the answer of `getOrSet` with a loader that returns `value`. */
   load: (key: string, value: unknown): Promise<unknown> => cache.getOrSet(key, () => value),
-  /** Ids under which the entry lies in the backend. */
+  /** Ids of the format and compressor of the stored entry. */
   encoding: async (key: string): Promise<string | undefined> => {
     const encoding = (await cache.inspect(key))?.encoding;
     return encoding && `${encoding.format}+${encoding.compressor}`;
   },
-  /** Keys reported as undecodable, failures of the backend, and the state of the tier. */
+  /** Keys reported as undecodable, the number of backend errors, and the state of the tier. */
   troubles: () => ({ undecodable, failures, state: cache.stats().tiers[0]!.state }),
   close: () => cache.close(),
 };

@@ -1,4 +1,4 @@
-/** What a key may look like, and be mistaken for. */
+/** Keys that contain separators, escapes, control characters and names with a meaning elsewhere. */
 export const HOSTILE_KEYS: readonly string[] = [
   "a",
   "A",

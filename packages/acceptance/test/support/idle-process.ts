@@ -1,4 +1,4 @@
-/** Run by lifecycle.test.ts in a process of its own, which nothing but a timer of the cache could keep alive. */
+/** Run by close.test.ts in a separate process, which only a timer of the cache could keep alive. */
 import { createCache, type Cache } from "@hotset/core";
 import { scriptedBackend, type ScriptedBackend } from "@hotset/core/testing";
 import { memory } from "@hotset/memory";
@@ -10,7 +10,7 @@ const systemClock = {
 };
 
 function build(): { readonly cache: Cache; readonly backend: ScriptedBackend } {
-  // The backend's own delays are never asked for here; the cache runs on the system's clock.
+  // The backend's own delays are not used here. The cache runs on the system clock.
   const backend = scriptedBackend({ clock: systemClock });
   const cache = createCache({ name: "idle" })
     .tier(memory())
@@ -30,7 +30,7 @@ function build(): { readonly cache: Cache; readonly backend: ScriptedBackend } {
 const hung = (): Promise<never> => new Promise(() => {});
 
 const handlers = {
-  /** Entries that end in an hour, and the reclaiming of those that end now. */
+  /** Entries that expire in an hour, and the cleanup of entries that expire now. */
   idle: async (): Promise<string> => {
     const { cache } = build();
     await cache.set("k", 1);
@@ -52,7 +52,7 @@ const handlers = {
     void cache.drain();
     return "busy since now";
   },
-  /** An open breaker, and invalidations that wait to be replayed. */
+  /** An open circuit breaker, and invalidations that wait for their replay. */
   failing: async (): Promise<string> => {
     const { cache, backend } = build();
     backend.down();

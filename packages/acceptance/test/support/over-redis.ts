@@ -4,14 +4,15 @@ import { redis, type Connection, type RedisBackendBuilder } from "@hotset/redis"
 import { onTestFinished } from "vitest";
 import type { Stack } from "./stacks.ts";
 
-/** Bound on each command in the tests of faults: long enough for a busy machine, short enough to wait for. */
+/** The deadline of each command in tests of faults: long enough for a busy machine, short enough to wait for. */
 export const DEADLINE_MS = 300;
 
-// The first connection of a process loads node-redis, which may take longer than that: not in a test.
-const nobody = redis("redis://127.0.0.1:1").valueFormat(json()).build();
-await nobody.connect!().catch(() => nobody.close());
+// The first connection of a process loads node-redis, which may take longer than the deadline. It happens before the
+// tests.
+const unreachable = redis("redis://127.0.0.1:1").valueFormat(json()).build();
+await unreachable.connect!().catch(() => unreachable.close());
 
-/** A backend that notices faults soon and comes back soon. */
+/** A backend with short deadlines and short backoffs. */
 export const impatient = (connection: string | Connection): RedisBackendBuilder =>
   redis(connection)
     .valueFormat(json())
@@ -24,7 +25,7 @@ export interface OverRedisOptions extends Policy, Pick<Partial<CacheOptions>, "n
   readonly stack?: Stack;
 }
 
-/** A cache that lasts until the end of the test: `shop`, with entries that outlast it, here and there. */
+/** A cache named `shop` that is closed at the end of the test. Its entries outlive the test in every tier. */
 export function over(
   backend: Backend,
   { name = "shop", version, stack = "backend", ...policy }: OverRedisOptions = {},
@@ -39,7 +40,7 @@ export function over(
   return cache;
 }
 
-/** What a call came to, and after how long. */
+/** The result of a call and its duration. */
 export async function timed<T>(call: Promise<T>): Promise<{ readonly value: T; readonly ms: number }> {
   const startedAt = performance.now();
   const value = await call;

@@ -12,12 +12,12 @@ import {
 } from "@hotset/core/testing";
 import { memory, type MemoryOptions } from "@hotset/memory";
 
-/** One process, as far as the others can tell: a cache, and its own connection to the store that they share. */
+/** One simulated process: a cache with its own connection to the shared store. */
 export interface SimulatedProcess {
   readonly cache: Cache;
-  /** Its connection: what it asked, and what becomes of that. */
+  /** Its connection, which records and scripts its calls. */
   readonly backend: ScriptedBackend;
-  /** How it hears of what the others do. */
+  /** Its link for messages about changes of other processes. */
   readonly link: ScriptedCoherence;
 }
 
@@ -26,22 +26,22 @@ export interface ProcessOptions extends Policy, Omit<CacheOptions, "name" | "clo
   readonly local?: boolean;
   readonly memory?: MemoryOptions;
   readonly backend?: Omit<ScriptedBackendOptions, "clock">;
-  /** How far its clock is from that of the store, in milliseconds. @default 0 */
+  /** How far its clock is ahead of the store's, in milliseconds. @default 0 */
   readonly clockOffsetMs?: number;
 }
 
 export interface Processes<All> {
-  /** Of the store and of all processes. */
+  /** The clock of the store and of all processes. */
   readonly clock: TestClock;
   readonly store: ScriptedStore;
   readonly all: All;
-  /** One more, which nobody has used yet: it does not hear of changes before its first call. */
+  /** One more process. It receives no messages before its first call. */
   start(options?: ProcessOptions): SimulatedProcess;
 }
 
 /**
- * Two processes in step: one store with leases, tag versions and coherence, and everybody attached. `ttl` is an hour.
- * With `times` given, so many.
+ * Two processes that receive each other's changes: one store with leases, tag versions and coherence, and all attached.
+ * `ttl` is an hour. `times` sets the number of processes.
  */
 export async function inStep(
   options?: ProcessOptions,
@@ -57,7 +57,7 @@ export async function inStep(options: ProcessOptions = {}, times: number = 2): P
   return processes;
 }
 
-/** As {@link inStep}, but nobody has been used yet. */
+/** Processes as of {@link inStep}, before their first call. */
 export function notYetInStep(options: ProcessOptions = {}, times: number = 2): Processes<SimulatedProcess[]> {
   const clock = new TestClock();
   let first: ScriptedBackend | undefined;
@@ -86,7 +86,7 @@ const shifted = (clock: Clock, offsetMs: number): Clock =>
     ? clock
     : { now: () => clock.now() + offsetMs, schedule: (callback, delayMs) => clock.schedule(callback, delayMs) };
 
-/** A loader that stands at a gate of its own with each run, and tells what it was given. */
+/** A loader whose every run waits at a gate of its own and records its context. */
 export interface GatedLoads<T> {
   readonly load: (context: LoadContext) => Promise<T>;
   readonly runs: readonly (Gate<T> & { readonly context: LoadContext })[];

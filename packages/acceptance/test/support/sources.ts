@@ -1,4 +1,4 @@
-/** A source that can be asked, and knows how often it was. */
+/** A source of truth that counts its reads. */
 export interface Source<T> {
   (): Promise<T>;
   readonly runs: number;
@@ -9,10 +9,10 @@ function source<T>(give: (run: number) => Promise<T>): Source<T> {
   return Object.defineProperty(() => give((runs += 1)), "runs", { get: () => runs }) as Source<T>;
 }
 
-/** Gives `value-1`, `value-2` and so on. */
+/** Returns `value-1`, `value-2` and so on. */
 export const numbered = (value: string = "value"): Source<string> =>
   source((run) => Promise.resolve(`${value}-${run}`));
 
-/** Fails each time, with the same error. */
+/** Rejects each time with the same error. */
 export const failing = (error: unknown = new Error("the source is down")): Source<never> =>
   source(() => Promise.reject(error));

@@ -9,7 +9,7 @@ import {
 } from "@hotset/core/testing";
 import { memory, type MemoryOptions } from "@hotset/memory";
 
-/** The tiers a promise is tried over: it may not depend on them. */
+/** The tiers over which a promise is tested. A promise may not depend on them. */
 export type Stack = "memory" | "backend" | "memory over backend";
 export const STACKS: readonly Stack[] = ["memory", "backend", "memory over backend"];
 export const STACKS_WITH_BACKEND: readonly Stack[] = ["backend", "memory over backend"];
@@ -18,23 +18,23 @@ export const STACKS_WITH_MEMORY: readonly Stack[] = ["memory", "memory over back
 export interface OpenOptions extends Policy, Omit<CacheOptions, "name" | "clock"> {
   /** @default 'test' */
   readonly name?: string;
-  /** Give one to play a second process on the same clock. */
+  /** Pass the clock of another cache to simulate a second process. */
   readonly clock?: TestClock;
   readonly memory?: MemoryOptions;
-  /** One that exists already, to play a second process over it; or options of a new one. */
+  /** The backend of another cache, to simulate a second process over it, or options of a new backend. */
   readonly backend?: ScriptedBackend | Omit<ScriptedBackendOptions, "clock">;
 }
 
 export interface Opened {
   readonly cache: Cache;
   readonly clock: TestClock;
-  /** Of a stack that has none, one that nothing is connected to. */
+  /** The scripted backend. With a stack without a backend it is not connected to the cache. */
   readonly backend: ScriptedBackend;
   /** Keys of entries in the backend, without those of tag versions. */
   stored(): string[];
 }
 
-/** A cache over `stack`, with time and backend in the hands of the test. */
+/** A cache over `stack`. The test controls its clock and its backend. */
 export function open(stack: Stack, options: OpenOptions = {}): Opened {
   const { clock = new TestClock(), memory: memoryOptions, backend: given = {}, ...rest } = options;
   const backend = "store" in given ? given : scriptedBackend({ clock, ...given });
@@ -47,7 +47,7 @@ export function open(stack: Stack, options: OpenOptions = {}): Opened {
   return { cache, clock, backend, stored: () => backend.store.keys().filter((key) => !key.startsWith("{~")) };
 }
 
-/** A loader that counts its runs and gives, one after another, what it was made with; the last one again and again. */
+/** A loader that counts its runs and returns the values in order, then the last one repeatedly. */
 export function counted<T>(...values: readonly [T, ...T[]]): { readonly load: () => T; readonly runs: number } {
   let runs = 0;
   return {
@@ -61,12 +61,12 @@ export function counted<T>(...values: readonly [T, ...T[]]): { readonly load: ()
   };
 }
 
-/** For where nothing may be loaded. */
+/** A loader that must not run. */
 export const never = (): never => {
   throw new Error("this loader must not run");
 };
 
-/** The rejections that nobody handled while `body` ran. */
+/** The unhandled rejections while `body` ran. */
 export async function rejectionsDuring(body: () => Promise<void>): Promise<unknown[]> {
   const reasons: unknown[] = [];
   const remember = (reason: unknown): void => void reasons.push(reason);

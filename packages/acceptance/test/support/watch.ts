@@ -2,7 +2,7 @@ import type { Cache, CacheEvents } from "@hotset/core";
 
 export type Seen<E extends keyof CacheEvents> = { readonly [N in E]: readonly [name: N, event: CacheEvents[N]] }[E];
 
-/** Every event with one of these names from now on, in order. */
+/** Collects every later event with one of these names, in order. */
 export function watch<E extends keyof CacheEvents>(cache: Cache, ...names: readonly E[]): Seen<E>[] {
   const seen: Seen<E>[] = [];
   for (const name of names) cache.on(name, (event) => seen.push([name, event] as unknown as Seen<E>));

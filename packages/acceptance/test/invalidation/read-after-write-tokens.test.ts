@@ -1,4 +1,7 @@
-/** Reads that must not be older than a write elsewhere: interleavings are forced, messages are held back. */
+/**
+ * Reads with a token, which must not be older than a write in another process. The tests force the interleavings and
+ * delay messages.
+ */
 import { flush, gate, outcome } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";
 import { gatedLoads, inStep, type SimulatedProcess } from "../support/processes.ts";
@@ -20,8 +23,8 @@ async function written(name: keyof typeof writes, process: SimulatedProcess): Pr
   return token!;
 }
 
-describe("C81 after a token nothing older is answered, though no message has arrived", () => {
-  it.for(names)("%s", async (name) => {
+describe("C81 a call with a token of another process's write", () => {
+  it.for(names)("%s: returns nothing older, before any message arrives", async (name) => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -37,7 +40,7 @@ describe("C81 after a token nothing older is answered, though no message has arr
     expect(await p1.cache.get("k")).toBe(now);
   });
 
-  it.for(names)("%s, of many at once", async (name) => {
+  it.for(names)("%s: returns nothing older from getOrSetMany", async (name) => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -62,7 +65,7 @@ describe("C81 after a token nothing older is answered, though no message has arr
   });
 
   it.for(["invalidateTags", "clear"] as const)(
-    "%s: tags are asked for, not remembered, also for tags that nobody expected",
+    "%s: reads tag versions from the backend, even for tags that the call does not name",
     async (name) => {
       const {
         all: [p1, p2],
@@ -85,7 +88,7 @@ describe("C81 after a token nothing older is answered, though no message has arr
       ] as const,
   );
   it.for(late)(
-    "%s: what is found stored since is held against the versions of now, though those it pins are late: %s",
+    "%s: checks a newly found entry against the current tag versions, with late answers to tag requests: %s",
     async ([name, isLate]) => {
       const {
         all: [p1, p2, p3],
@@ -98,7 +101,7 @@ describe("C81 after a token nothing older is answered, though no message has arr
       const stored = p3.cache.getOrSet("k", loads.load, { tags: ["t"] });
       await loads.arrived(1);
       const token = await written(name, p2);
-      // Read before the older load is stored, and asked for the lease after that.
+      // The read comes before the older load is stored, the request for the lease after it.
       const asking = gate();
       p1.backend.script("leases.acquire", { before: asking });
       const pinning = gate();
@@ -115,7 +118,7 @@ describe("C81 after a token nothing older is answered, though no message has arr
   );
 
   it.for(["invalidateTags", "clear"] as const)(
-    "%s: nor is what an older load elsewhere stores, that it waited for",
+    "%s: does not accept the result of an older load in another process for which it waited",
     async (name) => {
       const {
         all: [p1, p2, p3],
@@ -139,7 +142,7 @@ describe("C81 after a token nothing older is answered, though no message has arr
     },
   );
 
-  it("a load that is under way here is not shared, and who comes after shares the newer one", async () => {
+  it("does not join an older running load, and later callers join its own load", async () => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -159,7 +162,7 @@ describe("C81 after a token nothing older is answered, though no message has arr
   });
 
   it.for(["at once", "after waiting for another process"] as const)(
-    "a replica that lags is not believed, %s",
+    "does not accept the answer of a lagging replica, %s",
     async (when) => {
       const {
         all: [p1, p2],
@@ -179,7 +182,7 @@ describe("C81 after a token nothing older is answered, though no message has arr
     },
   );
 
-  it("no stale copy stands in for an error, nor does one while the backend is away", async () => {
+  it("gets no stale copy as fallback for an error, even while the backend is unreachable", async () => {
     const {
       all: [p1, p2],
       clock,
@@ -189,8 +192,8 @@ describe("C81 after a token nothing older is answered, though no message has arr
     p1.link.hold();
     const token = await written("delete", p2);
     const down = new Error("db down");
-    for (const isAway of [false, true]) {
-      if (isAway) p1.backend.down();
+    for (const isDown of [false, true]) {
+      if (isDown) p1.backend.down();
       await expect(p1.cache.getOrSet("k", () => Promise.reject(down), { after: token })).rejects.toBe(down);
       clock.advance(100);
     }
@@ -198,7 +201,7 @@ describe("C81 after a token nothing older is answered, though no message has arr
   });
 });
 
-it("C81 nor without leases, while the backend is away", async () => {
+it("C81 a call with a token gets no local copy without leases, even while the backend is unreachable", async () => {
   const {
     all: [p1, p2],
   } = await inStep({ backend: { leases: false } });
@@ -211,7 +214,7 @@ it("C81 nor without leases, while the backend is away", async () => {
   expect(await p1.cache.getOrSet("k", () => "alone", { after: token })).toBe("alone");
 });
 
-it("C93 what is pending has no token: nobody else could know of it", async () => {
+it("C93 a pending change returns no token, since other processes cannot know of it", async () => {
   const {
     all: [p1],
   } = await inStep();
@@ -225,7 +228,7 @@ it("C93 what is pending has no token: nobody else could know of it", async () =>
   expect(results).toEqual(Array.from({ length: 4 }, () => ({ status: "pending" })));
 });
 
-it("C90 what never leaves the process is never behind", async () => {
+it("C90 a localOnly namespace ignores tokens", async () => {
   const {
     all: [p1],
   } = await inStep();
@@ -236,8 +239,8 @@ it("C90 what never leaves the process is never behind", async () => {
   expect(p1.backend.count()).toBe(0);
 });
 
-describe("C93 C94 a call with a token, of a process whose own change waits for the backend", () => {
-  it.for(["set", "delete", "invalidateTags"] as const)("%s: it waits for the replay, like any other", async (name) => {
+describe("C93 C94 a call with a token in a process with a pending change", () => {
+  it.for(["set", "delete", "invalidateTags"] as const)("%s: waits for the replay", async (name) => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -246,7 +249,7 @@ describe("C93 C94 a call with a token, of a process whose own change waits for t
     p1.backend.down();
     expect(await writes[name](p1)).toMatchObject({ status: "pending" });
     p1.backend.up();
-    // What is there is answered before the replay, and the answer arrives behind it.
+    // The backend is read before the replay, and the answer arrives after it.
     const late = gate<void>();
     p1.backend.script("leases.acquire", { after: late });
     const asked = p1.cache.getOrSet("k", () => "loaded", { tags: ["t"], after: token! });

@@ -1,4 +1,4 @@
-/** Several processes over two composed backends: interleavings are forced, time is moved by hand. */
+/** Several processes, each with two composed backends. The tests force the interleavings and move the clock. */
 import {
   BackendUnavailableError,
   compose,
@@ -26,7 +26,7 @@ import { never } from "../support/stacks.ts";
 const READS = ["sequential", "race", "freshest"] as const;
 const WRITES = ["sequential", "parallel", "race"] as const;
 
-/** The key `k` of the caches below, as a backend sees it. */
+/** The key `k` of the caches below, as a backend gets it. */
 const K = "shop::k";
 
 type Side = Omit<ScriptedBackendOptions, "clock">;
@@ -38,7 +38,7 @@ interface Process {
 }
 
 interface Options extends ComposeOptions {
-  /** Whether both have the same store as `near`. @default false */
+  /** Whether both processes have the same store as `near`. @default false */
   readonly sharesNear?: boolean;
   readonly near?: Side;
   readonly far?: Side;
@@ -46,14 +46,16 @@ interface Options extends ComposeOptions {
   readonly policy?: Policy;
 }
 
-const HEARD: Side = { leases: true, tagVersions: true, coherence: "heard" };
+const SIDE_WITH_MESSAGES: Side = { leases: true, tagVersions: true, coherence: "heard" };
 
-/** Two processes that hear of what the other changes in `far`, each with a store of its own as `near` unless they share it. */
-async function inStep(options: Options = {}) {
+/**
+ * Two processes that receive each other's changes of `far`. Each has a store of its own as `near` unless they share it.
+ */
+async function twoProcesses(options: Options = {}) {
   const { sharesNear = false, near: nearOptions, far: farOptions, local = false, policy = {}, ...plan } = options;
   const clock = new TestClock();
   const [firstNear, firstFar] = [nearOptions, farOptions].map((side, i) =>
-    scriptedBackend({ clock, label: ["near", "far"][i]!, ...HEARD, ...side }),
+    scriptedBackend({ clock, label: ["near", "far"][i]!, ...SIDE_WITH_MESSAGES, ...side }),
   ) as [ScriptedBackend, ScriptedBackend];
   const start = (near: ScriptedBackend, far: ScriptedBackend): Process => {
     const builder = createCache({ name: "shop", clock });
@@ -64,7 +66,7 @@ async function inStep(options: Options = {}) {
     return { cache, near, far };
   };
   const peerNear = () =>
-    sharesNear ? firstNear.peer() : scriptedBackend({ clock, label: "near", ...HEARD, ...nearOptions });
+    sharesNear ? firstNear.peer() : scriptedBackend({ clock, label: "near", ...SIDE_WITH_MESSAGES, ...nearOptions });
   const [p1, p2] = [start(firstNear, firstFar), start(peerNear(), firstFar.peer())];
   for (const { cache } of [p1, p2]) await cache.connect();
   return { clock, p1, p2, start: () => start(peerNear(), firstFar.peer()) };
@@ -75,7 +77,7 @@ const valueIn = (backend: ScriptedBackend, key: string = K): unknown => {
   return stored && json().decode(stored.data);
 };
 
-/** What a program without the library writes. */
+/** An entry as a program without the library writes it. */
 const foreign = (value: unknown): StoredEntry => ({
   data: json().encode(value),
   staleInMs: 3_600_000,
@@ -83,11 +85,11 @@ const foreign = (value: unknown): StoredEntry => ({
   meta: "",
 });
 
-/** Entry reads alone, without those of tag versions. */
+/** Counts reads of entries, without those of tag versions. */
 const reads = (backend: ScriptedBackend, key: string = K): number =>
   backend.calls.filter(({ operation, keys }) => operation.endsWith("read") && keys.includes(key)).length;
 
-/** Until `near` answers `k` alone. */
+/** Reads `k` until `near` answers it alone. */
 async function settled({ cache, near, far }: Process): Promise<void> {
   await flush();
   await cache.get("k");
@@ -95,7 +97,7 @@ async function settled({ cache, near, far }: Process): Promise<void> {
   for (const backend of [near, far]) backend.forgetCalls();
 }
 
-/** Seconds pass as they do: what falls due is answered before the next one. */
+/** Advances the clock second by second, so that each due call is answered before the next second. */
 async function elapse(clock: TestClock, seconds: number): Promise<void> {
   for (let s = 0; s < seconds; s += 1) {
     clock.advance("1s");
@@ -103,9 +105,9 @@ async function elapse(clock: TestClock, seconds: number): Promise<void> {
   }
 }
 
-describe("a copy in near answers alone", () => {
-  it.each(READS)("%s: when far was seen to hold the same write, and never before", async (read) => {
-    const { p1, start } = await inStep({ read, sharesNear: true });
+describe("a copy in near is served without asking far", () => {
+  it.each(READS)("%s: only after far was seen to hold the same write", async (read) => {
+    const { p1, start } = await twoProcesses({ read, sharesNear: true });
     await p1.cache.set("k", "v");
     const late = start();
     await late.cache.connect();
@@ -117,8 +119,8 @@ describe("a copy in near answers alone", () => {
     expect(await late.cache.get("k"), "alone").toBe("v");
   });
 
-  it("sequential: far is asked once", async () => {
-    const { p1, start } = await inStep({ sharesNear: true });
+  it("sequential: after far was asked once", async () => {
+    const { p1, start } = await twoProcesses({ sharesNear: true });
     await p1.cache.set("k", "v");
     const late = start();
     await late.cache.connect();
@@ -127,9 +129,9 @@ describe("a copy in near answers alone", () => {
     expect([reads(late.near), reads(late.far), late.near.count("write")]).toEqual([4, 1, 0]);
   });
 
-  it("after an own write, whether or not that is heard like any other (C82)", async () => {
+  it("after an own write, with or without a message about it (C82)", async () => {
     for (const echoes of [false, true]) {
-      const { p1 } = await inStep({ far: { echoes } });
+      const { p1 } = await twoProcesses({ far: { echoes } });
       for (const write of [
         () => p1.cache.set("k", "v"),
         () => p1.cache.delete("k").then(() => p1.cache.getOrSet("k", () => "v")),
@@ -144,8 +146,8 @@ describe("a copy in near answers alone", () => {
     }
   });
 
-  it("after a copy was made of what far has", async () => {
-    const { p1, p2 } = await inStep();
+  it("after a refill from far", async () => {
+    const { p1, p2 } = await twoProcesses();
     await p1.cache.set("k", "v");
     expect(await p2.cache.get("k")).toBe("v");
     await flush();
@@ -155,8 +157,8 @@ describe("a copy in near answers alone", () => {
     expect([reads(p2.near), reads(p2.far)]).toEqual([1, 0]);
   });
 
-  it("also of what another program wrote to far", async () => {
-    const { p1 } = await inStep();
+  it("after a refill of what a program without the library wrote to far", async () => {
+    const { p1 } = await twoProcesses();
     p1.far.store.set(K, foreign("theirs"));
     expect(await p1.cache.get("k")).toBe("theirs");
     await settled(p1);
@@ -165,9 +167,9 @@ describe("a copy in near answers alone", () => {
   });
 
   it.each(["near", "far"] as const)(
-    "where %s names no writes, after a copy was made, or an own write that nobody heard of",
+    "when %s has no write versions, after a refill or an own write without a message",
     async (side) => {
-      const { p1, p2 } = await inStep({ far: { echoes: false }, [side]: { leases: false, echoes: false } });
+      const { p1, p2 } = await twoProcesses({ far: { echoes: false }, [side]: { leases: false, echoes: false } });
       await p1.cache.set("k", "v");
       expect(await p2.cache.get("k")).toBe("v");
       await flush();
@@ -181,9 +183,9 @@ describe("a copy in near answers alone", () => {
     },
   );
 
-  it("and not for a call with a token, which far answers", async () => {
+  it("except to a call with a token, which far answers", async () => {
     for (const far of [{}, { leases: false }]) {
-      const { p1, p2 } = await inStep({ far });
+      const { p1, p2 } = await twoProcesses({ far });
       await p1.cache.set("k", "old");
       await p2.cache.get("k");
       await settled(p2);
@@ -198,11 +200,11 @@ describe("a copy in near answers alone", () => {
   });
 });
 
-describe("what is heard of far is not served from near", () => {
+describe("near, after a change in far,", () => {
   it.each(READS.flatMap((read) => WRITES.map((write) => [read, write] as const)))(
-    "%s, %s: what another process set, deleted, marked stale (C81)",
+    "%s, %s: does not serve its copy after set, delete and markStale in another process (C81)",
     async (read, write) => {
-      const { p1, p2 } = await inStep({ read, write, policy: { staleIfError: "1h" } });
+      const { p1, p2 } = await twoProcesses({ read, write, policy: { staleIfError: "1h" } });
       await p1.cache.set("k", 1);
       expect(await p2.cache.get("k")).toBe(1);
       await settled(p2);
@@ -221,8 +223,8 @@ describe("what is heard of far is not served from near", () => {
     },
   );
 
-  it("what another program did", async () => {
-    const { p1 } = await inStep();
+  it("does not serve its copy after a change by a program without the library", async () => {
+    const { p1 } = await twoProcesses();
     await p1.cache.set("k", "v");
     await settled(p1);
     p1.far.store.set(K, foreign("theirs"));
@@ -234,12 +236,12 @@ describe("what is heard of far is not served from near", () => {
     expect(valueIn(p1.near)).toBeUndefined();
   });
 
-  it("is removed there behind, unless it is the same write", async () => {
-    const { p1, p2 } = await inStep();
+  it("has its copy removed in the background, unless it is the same write", async () => {
+    const { p1, p2 } = await twoProcesses();
     await p1.cache.set("k", "v");
     await p2.cache.get("k");
     await settled(p2);
-    // Freeing a lease is heard as a change.
+    // Freeing a lease is reported as a change.
     await p1.far.leases!.acquire(K, "t".repeat(16), 10_000, p1.far.store.get(K)!.version!);
     await p1.far.leases!.release(K, "t".repeat(16));
     await flush();
@@ -249,8 +251,8 @@ describe("what is heard of far is not served from near", () => {
     expect([p2.near.count("remove"), valueIn(p2.near)]).toEqual([1, undefined]);
   });
 
-  it("while it is being removed either", async () => {
-    const { p1, p2 } = await inStep();
+  it("does not serve its copy while the copy is being removed", async () => {
+    const { p1, p2 } = await twoProcesses();
     await p1.cache.set("k", "v");
     await p2.cache.get("k");
     await settled(p2);
@@ -260,8 +262,8 @@ describe("what is heard of far is not served from near", () => {
     await removing.arrived();
     expect(await p2.cache.get("k", { allowStale: true })).toBeUndefined();
     p2.far.script("read", { fail: true, key: K });
-    expect(await p2.cache.get("k", { allowStale: true }), "nor while far fails").toBeUndefined();
-    // What is called meanwhile is sent when it was removed.
+    expect(await p2.cache.get("k", { allowStale: true }), "while far fails").toBeUndefined();
+    // Later calls of the key wait until the removal has ended.
     const set = p2.cache.set("k", "new");
     expect(await outcome(set)).toEqual({ status: "pending" });
     removing.open();
@@ -269,8 +271,8 @@ describe("what is heard of far is not served from near", () => {
     expect(valueIn(p2.near)).toBe("new");
   });
 
-  it("nor where it cannot be removed", async () => {
-    const { p1, p2 } = await inStep();
+  it("does not serve its copy when the removal fails", async () => {
+    const { p1, p2 } = await twoProcesses();
     await p1.cache.set("k", "v");
     await p2.cache.get("k");
     await settled(p2);
@@ -284,8 +286,8 @@ describe("what is heard of far is not served from near", () => {
     expect(p2.cache.stats().pending).toBe(0);
   });
 
-  it("nor what another program, or a slow process, put into near", async () => {
-    const { p1 } = await inStep();
+  it("does not serve a copy that a program without the library or a slow process wrote", async () => {
+    const { p1 } = await twoProcesses();
     await p1.cache.set("k", "old");
     const old = p1.near.store.get(K)!;
     await p1.cache.set("k", "new");
@@ -298,8 +300,8 @@ describe("what is heard of far is not served from near", () => {
     }
   });
 
-  it("nor when it was heard while both were being compared", async () => {
-    const { p1, p2 } = await inStep();
+  it("does not serve its copy when the change comes while both copies are being compared", async () => {
+    const { p1, p2 } = await twoProcesses();
     await p1.cache.set("k", "v");
     await p2.cache.get("k");
     await settled(p2);
@@ -314,8 +316,8 @@ describe("what is heard of far is not served from near", () => {
     expect(await p2.cache.get("k")).toBe("w");
   });
 
-  it("nor when it was heard again while far was asked whether it is the same", async () => {
-    const { p1, p2 } = await inStep();
+  it("has its copy removed when a second change comes while the first is being checked in far", async () => {
+    const { p1, p2 } = await twoProcesses();
     await p1.cache.set("k", "v");
     await p2.cache.get("k");
     await settled(p2);
@@ -330,8 +332,8 @@ describe("what is heard of far is not served from near", () => {
     expect([p2.far.count("leases.confirm"), valueIn(p2.near)]).toEqual([2, undefined]);
   });
 
-  it("nor is what was copied anew meanwhile removed", async () => {
-    const { p1, p2 } = await inStep();
+  it("keeps a copy refilled while the change is being checked in far", async () => {
+    const { p1, p2 } = await twoProcesses();
     await p1.cache.set("k", "v");
     await p2.cache.get("k");
     await settled(p2);
@@ -350,8 +352,8 @@ describe("what is heard of far is not served from near", () => {
     expect([valueIn(p2.near), p2.near.count("remove")]).toEqual(["w", 0]);
   });
 
-  it("what this process has set meanwhile is not removed", async () => {
-    const { p1, p2 } = await inStep({ far: { echoes: false } });
+  it("keeps a value set by this process while the change is being checked in far", async () => {
+    const { p1, p2 } = await twoProcesses({ far: { echoes: false } });
     await p1.cache.set("k", "v");
     await p2.cache.get("k");
     await settled(p2);
@@ -365,8 +367,8 @@ describe("what is heard of far is not served from near", () => {
     expect([valueIn(p2.near), p2.near.count("remove")]).toEqual(["x", 0]);
   });
 
-  it("an own write is asked for once, whenever it is heard", async () => {
-    const { p1 } = await inStep();
+  it("has an own write checked once, whenever its message arrives", async () => {
+    const { p1 } = await twoProcesses();
     const writing = gate();
     p1.far.script("write", { before: writing });
     const set = p1.cache.set("k", "v");
@@ -377,8 +379,8 @@ describe("what is heard of far is not served from near", () => {
     expect([p1.far.count("leases.confirm"), valueIn(p1.near)]).toEqual([1, "v"]);
   });
 
-  it("nor when it was heard while a read was under way", async () => {
-    const { p1, p2 } = await inStep({ sharesNear: true });
+  it("does not serve its copy when the change comes during a read", async () => {
+    const { p1, p2 } = await twoProcesses({ sharesNear: true });
     await p1.cache.set("k", "v");
     const answering = gate();
     p2.far.script("read", { after: answering, key: K });
@@ -393,9 +395,9 @@ describe("what is heard of far is not served from near", () => {
   });
 
   it.each([true, false])(
-    "nor when it comes late from another process: a copy of what was; own writes are heard: %s",
+    "does not serve an old value that another process refills late, with own changes reported: %s",
     async (echoes) => {
-      const { p1, p2 } = await inStep({ sharesNear: true, local: true, far: { echoes } });
+      const { p1, p2 } = await twoProcesses({ sharesNear: true, local: true, far: { echoes } });
       await p1.cache.set("k", "v");
       p1.near.store.delete(K);
       const copying = gate();
@@ -403,7 +405,7 @@ describe("what is heard of far is not served from near", () => {
       expect(await p2.cache.get("k")).toBe("v");
       await copying.arrived();
       expect(await p1.cache.delete("k")).toMatchObject({ status: "deleted" });
-      // P2 is told of nothing, and has the old value written.
+      // P2 does not receive the message, and writes the old value.
       p2.far.link.hold();
       copying.open();
       await flush();
@@ -412,12 +414,12 @@ describe("what is heard of far is not served from near", () => {
       expect(valueIn(p1.near)).toBe("v");
       p1.far.down();
       p1.far.link.lose();
-      expect(await p1.cache.get("k"), "nor does it stand in").toBeUndefined();
+      expect(await p1.cache.get("k"), "as the fallback").toBeUndefined();
     },
   );
 
-  it("nor does it stand in for what this process has set since", async () => {
-    const { p1, p2 } = await inStep({ sharesNear: true });
+  it("does not use an old value as fallback that another process refilled late over this process's write", async () => {
+    const { p1, p2 } = await twoProcesses({ sharesNear: true });
     await p1.cache.set("k", "v");
     p1.near.store.delete(K);
     const copying = gate();
@@ -435,8 +437,8 @@ describe("what is heard of far is not served from near", () => {
     expect(await p1.cache.get("k")).toBeUndefined();
   });
 
-  it("nor when two processes set it, and it comes to both sides in another order", async () => {
-    const { p1, p2 } = await inStep({ sharesNear: true });
+  it("serves far's last value when the writes of two processes reach the backends in different orders", async () => {
+    const { p1, p2 } = await twoProcesses({ sharesNear: true });
     const arriving = gate();
     p1.near.script("write", { before: arriving });
     const first = p1.cache.set("k", "first");
@@ -450,10 +452,10 @@ describe("what is heard of far is not served from near", () => {
     expect(valueIn(p1.near)).toBe("second");
   });
 
-  it("also of keys that far names in a way of its own (hashed keys)", async () => {
+  it("does not serve its copy with backends that report hashed keys", async () => {
     const alias = (key: string): string => `#${[...key].reverse().join("")}`;
     for (const side of ["near", "far", "both"] as const) {
-      const { p1, p2 } = await inStep({
+      const { p1, p2 } = await twoProcesses({
         ...(side !== "far" && { near: { alias } }),
         ...(side !== "near" && { far: { alias } }),
         local: true,
@@ -469,21 +471,23 @@ describe("what is heard of far is not served from near", () => {
     }
   });
 
-  it("through three levels", async () => {
+  it("does not serve its copy in compositions of three backends", async () => {
     for (const shape of ["near", "far"] as const) {
       const clock = new TestClock();
-      const firsts = ["near", "middle", "far"].map((label) => scriptedBackend({ clock, label, ...HEARD })) as [
-        ScriptedBackend,
-        ScriptedBackend,
-        ScriptedBackend,
-      ];
+      const firsts = ["near", "middle", "far"].map((label) =>
+        scriptedBackend({ clock, label, ...SIDE_WITH_MESSAGES }),
+      ) as [ScriptedBackend, ScriptedBackend, ScriptedBackend];
       const open = ([near, middle, far]: readonly [ScriptedBackend, ScriptedBackend, ScriptedBackend]) =>
         createCache({ name: "shop", clock })
           .tier(shape === "near" ? compose(compose(near, middle), far) : compose(near, compose(middle, far)))
           .defaults({ ttl: "1h" })
           .build();
       const p1 = open(firsts);
-      const its = [scriptedBackend({ clock, label: "near", ...HEARD }), firsts[1].peer(), firsts[2].peer()] as const;
+      const its = [
+        scriptedBackend({ clock, label: "near", ...SIDE_WITH_MESSAGES }),
+        firsts[1].peer(),
+        firsts[2].peer(),
+      ] as const;
       const p2 = open([...its]);
       for (const cache of [p1, p2]) await cache.connect();
       const loads = gatedLoads<string>();
@@ -514,9 +518,9 @@ describe("what is heard of far is not served from near", () => {
   });
 });
 
-describe("while far is out of hearing", () => {
-  it("no copy answers alone once maxStaleness has passed: far is asked (C86)", async () => {
-    const { p1, p2, clock } = await inStep();
+describe("while messages from far are interrupted", () => {
+  it("no copy in near is served alone after maxStaleness (C86)", async () => {
+    const { p1, p2, clock } = await twoProcesses();
     await p1.cache.set("k", "old");
     await p2.cache.get("k");
     await settled(p2);
@@ -529,8 +533,8 @@ describe("while far is out of hearing", () => {
     expect(reads(p2.far)).toBe(1);
   });
 
-  it("nor while the link is lost; afterwards each copy from before is confirmed once (C86)", async () => {
-    const { p1, p2, clock } = await inStep();
+  it("no copy in near is served alone while the link is lost, and each older copy is confirmed once afterwards (C86)", async () => {
+    const { p1, p2, clock } = await twoProcesses();
     await p1.cache.set("k", "v");
     await p2.cache.get("k");
     await settled(p2);
@@ -547,8 +551,8 @@ describe("while far is out of hearing", () => {
     expect(reads(p2.far)).toBe(2);
   });
 
-  it("what was missed meanwhile is not served", async () => {
-    const { p1, p2, clock } = await inStep({ local: true });
+  it("a value changed meanwhile is not served", async () => {
+    const { p1, p2, clock } = await twoProcesses({ local: true });
     await p1.cache.set("k", "old");
     await p2.cache.get("k");
     await settled(p2);
@@ -562,8 +566,8 @@ describe("while far is out of hearing", () => {
     expect(await p2.cache.get("k")).toBeUndefined();
   });
 
-  it("what was found before changes were heard is confirmed (C87)", async () => {
-    const { p1, start } = await inStep({ sharesNear: true });
+  it("a copy found before messages arrived is confirmed (C87)", async () => {
+    const { p1, start } = await twoProcesses({ sharesNear: true });
     await p1.cache.set("k", "old");
     const late = start();
     const attaching = gate();
@@ -576,8 +580,8 @@ describe("while far is out of hearing", () => {
     expect(await late.cache.get("k")).toBe("new");
   });
 
-  it("near out of hearing is asked as before", async () => {
-    const { p1 } = await inStep();
+  it("a lost link to near does not change which backends are asked", async () => {
+    const { p1 } = await twoProcesses();
     await p1.cache.set("k", "v");
     await settled(p1);
     p1.near.link.lose();
@@ -586,10 +590,10 @@ describe("while far is out of hearing", () => {
   });
 });
 
-describe("with far away", () => {
-  /** P2 has `k` from before, in `near` alone. */
-  async function away(options: Options = {}) {
-    const opened = await inStep(options);
+describe("while far is unreachable", () => {
+  /** `k` is known to P2 from before, and stored in its `near`. */
+  async function withFarUnreachable(options: Options = {}) {
+    const opened = await twoProcesses(options);
     const { p1, p2 } = opened;
     await p1.cache.set("k", "v", { tags: ["t"] });
     await p2.cache.get("k");
@@ -599,9 +603,9 @@ describe("with far away", () => {
     return opened;
   }
 
-  it.each(READS)("%s: what near has stands in, and no local copy of it is trusted afterwards", async (read) => {
-    const { p1, p2, clock } = await away({ read, local: true });
-    // The local copy ends, and near remains.
+  it.each(READS)("%s: near's entry is the fallback, and no local copy of it is trusted afterwards", async (read) => {
+    const { p1, p2, clock } = await withFarUnreachable({ read, local: true });
+    // The local copy ends, and the entry in near remains.
     await p1.cache.set("k", "new");
     expect(await p2.cache.get("k")).toBe("v");
     expect(await p2.cache.getOrSet("k", never)).toBe("v");
@@ -612,8 +616,8 @@ describe("with far away", () => {
     expect(await p2.cache.get("k")).toBe("new");
   });
 
-  it("a read that fails by itself makes no trusted copy either", async () => {
-    const { p1, start } = await inStep({ sharesNear: true, local: true });
+  it("a single failed read of far makes no trusted local copy", async () => {
+    const { p1, start } = await twoProcesses({ sharesNear: true, local: true });
     await p1.cache.set("k", "old");
     const stale = p1.near.store.get(K)!;
     await p1.cache.set("k", "new");
@@ -626,8 +630,8 @@ describe("with far away", () => {
     expect(await late.cache.get("k")).toBe("new");
   });
 
-  it("what was heard to have changed does not stand in", async () => {
-    const { p1, p2 } = await inStep({ near: { leases: true } });
+  it("an entry reported as changed is not the fallback", async () => {
+    const { p1, p2 } = await twoProcesses({ near: { leases: true } });
     await p1.cache.set("k", "v");
     await p2.cache.get("k");
     await settled(p2);
@@ -639,8 +643,8 @@ describe("with far away", () => {
     expect(await p2.cache.get("k")).toBeUndefined();
   });
 
-  it("a tag that was heard to be invalidated hides what is under it", async () => {
-    const { p1, p2 } = await inStep();
+  it("an entry whose tag was reported as invalidated is not the fallback", async () => {
+    const { p1, p2 } = await twoProcesses();
     await p1.cache.set("k", "v", { tags: ["t"] });
     await p1.cache.set("l", "w");
     for (const key of ["k", "l"]) expect(await p2.cache.get(key)).toBeDefined();
@@ -651,8 +655,8 @@ describe("with far away", () => {
     expect([await p2.cache.get("k"), await p2.cache.get("l")]).toEqual([undefined, "w"]);
   });
 
-  it("loads and writes reach near, where they stand in, and far is cleaned up when it is back", async () => {
-    const { p1, p2, clock } = await away();
+  it("loads and writes are stored in near and served, and far is cleaned up when it is back", async () => {
+    const { p1, p2, clock } = await withFarUnreachable();
     expect(await p2.cache.set("k", "set")).toMatchObject({ status: "stored" });
     expect(await p2.cache.getOrSet("l", () => "loaded")).toBe("loaded");
     expect([await p2.cache.get("k"), await p2.cache.getOrSet("l", never), valueIn(p2.near, "shop::l")]).toEqual([
@@ -671,8 +675,8 @@ describe("with far away", () => {
     expect(await p1.cache.get("l")).toBe("again");
   });
 
-  it("what waits to be removed there is not brought by who asks for the lease", async () => {
-    const { p1, clock } = await inStep();
+  it("a lease request does not return an entry of far that is waiting for removal", async () => {
+    const { p1, clock } = await twoProcesses();
     await p1.cache.set("k", "old");
     p1.far.script("write", { fail: true, key: K });
     await p1.cache.set("k", "new");
@@ -685,8 +689,8 @@ describe("with far away", () => {
     expect(await p1.cache.get("k")).not.toBe("old");
   });
 
-  it("who asks for the lease waits for it to be removed", async () => {
-    const { p1 } = await inStep();
+  it("a lease request waits for the removal of an older entry", async () => {
+    const { p1 } = await twoProcesses();
     await p1.cache.set("k", "old");
     p1.far.script("write", { fail: true, key: K });
     await p1.cache.set("k", "new");
@@ -701,8 +705,8 @@ describe("with far away", () => {
     expect([valueIn(p1.near), valueIn(p1.far)]).toEqual(["loaded", "loaded"]);
   });
 
-  it("what is too much to remember stands in only if it was loaded later", async () => {
-    const { p1, p2, start, clock } = await inStep({ sharesNear: true });
+  it("after more changes than can be remembered only later loads are the fallback", async () => {
+    const { p1, p2, start, clock } = await twoProcesses({ sharesNear: true });
     await p1.cache.set("k", "v");
     const late = start();
     await late.cache.connect();
@@ -711,7 +715,7 @@ describe("with far away", () => {
     late.far.forgetCalls();
     for (let i = 0; i < 20_000; i += 1) p2.far.store.set(`shop::other-${i}`, foreign(i));
     await flush();
-    expect([late.near.count(), late.far.count()], "and absent keys cost nothing (C89)").toEqual([0, 0]);
+    expect([late.near.count(), late.far.count()], "absent keys cost nothing (C89)").toEqual([0, 0]);
     clock.advance(10);
     await p1.cache.getOrSet("l", () => "w");
     late.far.down();
@@ -720,9 +724,9 @@ describe("with far away", () => {
   });
 });
 
-describe("with far away, of two kinds", () => {
-  it("what far was found not to hold does not stand in", async () => {
-    const { p1, start } = await inStep({ sharesNear: true, refill: "never" });
+describe("while far is unreachable, with entries that differ", () => {
+  it("an entry that differed from far's is not the fallback", async () => {
+    const { p1, start } = await twoProcesses({ sharesNear: true, refill: "never" });
     await p1.cache.set("k", "old");
     const old = p1.near.store.get(K)!;
     await p1.cache.set("k", "new");
@@ -734,34 +738,37 @@ describe("with far away, of two kinds", () => {
     expect(await late.cache.get("k")).toBeUndefined();
   });
 
-  it.each(READS)("%s: what stands in further away decides nothing, and is not copied", async (read) => {
-    const clock = new TestClock();
-    const [near, middle, far] = ["near", "middle", "far"].map((label) =>
-      scriptedBackend({ clock, label, ...HEARD }),
-    ) as [ScriptedBackend, ScriptedBackend, ScriptedBackend];
-    const cache = createCache({ name: "shop", clock })
-      .tier(compose(near, compose(middle, far), { read }))
-      .defaults({ ttl: "1h" })
-      .build();
-    await cache.connect();
-    await cache.set("k", "v");
-    await settled({ cache, near, far });
-    far.down();
-    far.link.lose();
-    expect(await cache.get("k")).toBe("v");
-    middle.down();
-    expect(await cache.get("k")).toBe("v");
-    middle.up();
-    near.store.delete(K);
-    expect(await cache.get("k")).toBe("v");
-    await flush();
-    expect(valueIn(near)).toBeUndefined();
-  });
+  it.each(READS)(
+    "%s: a fallback from a further backend does not count as confirmed and is not copied",
+    async (read) => {
+      const clock = new TestClock();
+      const [near, middle, far] = ["near", "middle", "far"].map((label) =>
+        scriptedBackend({ clock, label, ...SIDE_WITH_MESSAGES }),
+      ) as [ScriptedBackend, ScriptedBackend, ScriptedBackend];
+      const cache = createCache({ name: "shop", clock })
+        .tier(compose(near, compose(middle, far), { read }))
+        .defaults({ ttl: "1h" })
+        .build();
+      await cache.connect();
+      await cache.set("k", "v");
+      await settled({ cache, near, far });
+      far.down();
+      far.link.lose();
+      expect(await cache.get("k")).toBe("v");
+      middle.down();
+      expect(await cache.get("k")).toBe("v");
+      middle.up();
+      near.store.delete(K);
+      expect(await cache.get("k")).toBe("v");
+      await flush();
+      expect(valueIn(near)).toBeUndefined();
+    },
+  );
 });
 
-describe("very many messages", () => {
-  it("about keys that near holds: so many at a time are removed, and none is served meanwhile", async () => {
-    const { p1, p2 } = await inStep();
+describe("many messages at once", () => {
+  it("about keys in near are checked at most 100 at a time, and no old entry is served meanwhile", async () => {
+    const { p1, p2 } = await twoProcesses();
     const keys = Array.from({ length: 500 }, (_, i) => `k${i}`);
     await p1.cache.setMany(keys.map((key) => [key, "old"] as const));
     expect((await p2.cache.getMany(keys)).size).toBe(500);
@@ -780,8 +787,8 @@ describe("very many messages", () => {
     expect(new Set((await p2.cache.getMany(keys)).values())).toEqual(new Set(["new"]));
   });
 
-  it("close waits for what is being removed, and no longer than it may", async () => {
-    const { p1, p2, clock } = await inStep();
+  it("are finished by close, within its timeout", async () => {
+    const { p1, p2, clock } = await twoProcesses();
     await p1.cache.set("k", "v");
     await p2.cache.get("k");
     await settled(p2);
@@ -810,31 +817,30 @@ describe("very many messages", () => {
   });
 });
 
-describe("leases", () => {
-  it.each(WRITES)(
-    "%s: a cold key is loaded by one of two processes, and the lease is that of far (C52)",
-    async (write) => {
-      const { p1, p2 } = await inStep({ write });
-      const loads = gatedLoads<string>();
-      const both = [p1.cache.getOrSet("k", loads.load), p2.cache.getOrSet("k", loads.load)];
-      await loads.arrived(1);
-      await flush();
-      expect([p1.far.store.leaseHolder(K)?.length, p1.near.store.leaseHolder(K), p2.near.store.leaseHolder(K)]).toEqual(
-        [16, undefined, undefined],
-      );
-      loads.runs[0]!.open("v");
-      expect([await Promise.all(both), loads.runs.length]).toEqual([["v", "v"], 1]);
-      await flush();
-      expect(p1.near.store.get(K)?.version).toBe(p1.far.store.get(K)?.version);
-      expect([valueIn(p1.near), valueIn(p2.near), valueIn(p1.far)]).toEqual(["v", "v", "v"]);
-      expect(
-        [p1, p2].flatMap(({ near }) => near.calls.filter(({ operation }) => operation.startsWith("leases"))),
-      ).toEqual([]);
-    },
-  );
+describe("leases of composed backends", () => {
+  it.each(WRITES)("%s: one of two processes loads a cold key with a lease from far (C52)", async (write) => {
+    const { p1, p2 } = await twoProcesses({ write });
+    const loads = gatedLoads<string>();
+    const both = [p1.cache.getOrSet("k", loads.load), p2.cache.getOrSet("k", loads.load)];
+    await loads.arrived(1);
+    await flush();
+    expect([p1.far.store.leaseHolder(K)?.length, p1.near.store.leaseHolder(K), p2.near.store.leaseHolder(K)]).toEqual([
+      16,
+      undefined,
+      undefined,
+    ]);
+    loads.runs[0]!.open("v");
+    expect([await Promise.all(both), loads.runs.length]).toEqual([["v", "v"], 1]);
+    await flush();
+    expect(p1.near.store.get(K)?.version).toBe(p1.far.store.get(K)?.version);
+    expect([valueIn(p1.near), valueIn(p2.near), valueIn(p1.far)]).toEqual(["v", "v", "v"]);
+    expect(
+      [p1, p2].flatMap(({ near }) => near.calls.filter(({ operation }) => operation.startsWith("leases"))),
+    ).toEqual([]);
+  });
 
-  it.each(WRITES)("%s: what was overtaken is stored nowhere (C61)", async (write) => {
-    const { p1, p2 } = await inStep({ write, local: true });
+  it.each(WRITES)("%s: an overtaken load is stored nowhere (C61)", async (write) => {
+    const { p1, p2 } = await twoProcesses({ write, local: true });
     for (const overtake of [() => p2.cache.delete("k"), async () => p2.far.store.delete(K)] as const) {
       await p1.cache.set("k", "old", { ttl: 1_000, staleIfError: "1h" });
       await p1.cache.markStale("k");
@@ -854,8 +860,8 @@ describe("leases", () => {
     }
   });
 
-  it.each(READS)("%s: what was seen is what far holds: a refresh is granted at once", async (read) => {
-    const { p1, p2, clock } = await inStep({ read, policy: { ttl: "10s", staleIfError: "1h" } });
+  it.each(READS)("%s: a refresh gets its lease at once, with the version that far holds", async (read) => {
+    const { p1, p2, clock } = await twoProcesses({ read, policy: { ttl: "10s", staleIfError: "1h" } });
     await p1.cache.set("k", 1);
     for (const { cache, far } of [p2, p1]) {
       await cache.get("k");
@@ -867,8 +873,8 @@ describe("leases", () => {
     }
   });
 
-  it("also a refresh ahead of time, of what near answered alone", async () => {
-    const { p1, clock } = await inStep({ far: { echoes: false }, policy: { ttl: "10s", refreshAhead: 0.5 } });
+  it("a refresh ahead of an entry from near alone gets its lease at once", async () => {
+    const { p1, clock } = await twoProcesses({ far: { echoes: false }, policy: { ttl: "10s", refreshAhead: 0.5 } });
     await p1.cache.set("k", 1);
     clock.advance("6s");
     p1.far.forgetCalls();
@@ -877,8 +883,8 @@ describe("leases", () => {
     expect([p1.far.count("leases.acquire"), reads(p1.far), valueIn(p1.near), valueIn(p1.far)]).toEqual([1, 0, 2, 2]);
   });
 
-  it("who asks for the lease when another process has stored is answered, as the tag versions leave it", async () => {
-    const { p1, p2 } = await inStep();
+  it("a lease request that finds a newly stored entry returns it if its tag versions are current", async () => {
+    const { p1, p2 } = await twoProcesses();
     const asking = gate();
     p2.far.script("leases.acquire", { before: asking });
     const second = p2.cache.getOrSet("k", never);
@@ -898,8 +904,8 @@ describe("leases", () => {
     expect(await third).toBe("mine");
   });
 
-  it("a load that fails frees it, and is renewed while it runs (C54, C56)", async () => {
-    const { p1, p2, clock } = await inStep();
+  it("are renewed during a load and freed when it fails (C54, C56)", async () => {
+    const { p1, p2, clock } = await twoProcesses();
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", loads.load).catch((error: Error) => error.message);
     await loads.arrived(1);
@@ -911,8 +917,8 @@ describe("leases", () => {
     expect([await first, await second]).toEqual(["no", "second"]);
   });
 
-  it("are those of near where far has none", async () => {
-    const { p1, p2 } = await inStep({ sharesNear: true, far: { leases: false } });
+  it("come from near when far has none", async () => {
+    const { p1, p2 } = await twoProcesses({ sharesNear: true, far: { leases: false } });
     const loads = gatedLoads<string>();
     const both = [p1.cache.getOrSet("k", loads.load), p2.cache.getOrSet("k", loads.load)];
     await loads.arrived(1);
@@ -933,16 +939,16 @@ describe("leases", () => {
     expect([valueIn(p1.near, "shop::l"), valueIn(p1.far, "shop::l")]).toEqual([undefined, undefined]);
   });
 
-  it("there are none where neither has any", async () => {
-    const { p1 } = await inStep({ near: { leases: false }, far: { leases: false } });
+  it("are not used when neither backend has any", async () => {
+    const { p1 } = await twoProcesses({ near: { leases: false }, far: { leases: false } });
     expect(await p1.cache.getOrSet("k", () => "v")).toBe("v");
     expect(await p1.cache.get("k")).toBe("v");
     await flush();
     expect([valueIn(p1.near), valueIn(p1.far), p1.far.store.get(K)?.version]).toEqual(["v", "v", undefined]);
   });
 
-  it.each(WRITES)("%s: the side that did not take what was stored is not read for it (C94)", async (write) => {
-    const { p1, clock } = await inStep({ write });
+  it.each(WRITES)("%s: a backend that missed the store of a load is not read for that key (C94)", async (write) => {
+    const { p1, clock } = await twoProcesses({ write });
     for (const side of ["near", "far"] as const) {
       await p1.cache.set("k", "old", { ttl: 1_000, staleIfError: "1h" });
       await p1.cache.markStale("k");
@@ -958,8 +964,8 @@ describe("leases", () => {
     }
   });
 
-  it.each(READS)("race, read by %s: what was set is read at once, before far has it", async (read) => {
-    const { p1 } = await inStep({ read, write: "race" });
+  it.each(READS)("race, read by %s: a set value is read at once, before far has it", async (read) => {
+    const { p1 } = await twoProcesses({ read, write: "race" });
     await p1.cache.set("k", "old");
     await settled(p1);
     const writing = gate();
@@ -971,8 +977,8 @@ describe("leases", () => {
     expect(await p1.cache.get("k")).toBe("new");
   });
 
-  it("race: whoever loaded has its value when far has stored it; near follows, and close waits for it", async () => {
-    const { p1 } = await inStep({ write: "race" });
+  it("race: a load is answered once far has stored it; near follows, and close waits for it", async () => {
+    const { p1 } = await twoProcesses({ write: "race" });
     const writing = gate();
     p1.near.script("write", { before: writing });
     expect(await p1.cache.getOrSet("k", () => "v")).toBe("v");
@@ -984,8 +990,8 @@ describe("leases", () => {
     expect(valueIn(p1.near)).toBe("v");
   });
 
-  it("what was loaded without one is refused by who is back when it is stored, and stored nowhere", async () => {
-    const { p1, p2 } = await inStep();
+  it("a load without a lease is refused by the store of a recovered far, and stored nowhere", async () => {
+    const { p1, p2 } = await twoProcesses();
     p1.far.script("leases.acquire", { fail: new BackendUnavailableError("away") });
     const loads = gatedLoads<string>();
     const load = p1.cache.getOrSet("k", loads.load);
@@ -998,9 +1004,9 @@ describe("leases", () => {
   });
 
   it.each(["race", "freshest"] as const)(
-    "%s: what near holds is not what was seen, whoever answers last",
+    "%s: a refresh gets its lease for far's version and not near's, even if near answers last",
     async (read) => {
-      const { p1, clock } = await inStep({ read, policy: { ttl: "10s", staleIfError: "1h" } });
+      const { p1, clock } = await twoProcesses({ read, policy: { ttl: "10s", staleIfError: "1h" } });
       await p1.cache.set("k", 1);
       const old = p1.near.store.get(K)!;
       await p1.cache.set("k", 2);
@@ -1019,9 +1025,9 @@ describe("leases", () => {
   );
 });
 
-describe("tag versions", () => {
-  it("that are known cost no trip; a call with a token asks for them", async () => {
-    const { p1, p2 } = await inStep();
+describe("tag versions of composed backends", () => {
+  it("cost no call when they are known, except for calls with a token", async () => {
+    const { p1, p2 } = await twoProcesses();
     const { token } = await p1.cache.set("k", "v", { tags: ["t"] });
     for (let i = 0; i < 2; i += 1) expect(await p2.cache.get("k")).toBe("v");
     await settled(p2);
@@ -1032,8 +1038,8 @@ describe("tag versions", () => {
     expect(await p2.cache.getOrSet("k", never, { after: token! })).toBe("v");
   });
 
-  it("that changed and were not heard of yet do not answer a token; nor any read, once they are heard of", async () => {
-    const { p1, p2 } = await inStep();
+  it("that changed do not answer a call with a token before the message, or any read after it", async () => {
+    const { p1, p2 } = await twoProcesses();
     await p1.cache.set("k", "v", { tags: ["t"] });
     await p2.cache.get("k");
     await settled(p2);
@@ -1055,9 +1061,9 @@ describe("tag versions", () => {
     }
   });
 
-  it("of another process are heard, in both sides (C67, C81)", async () => {
+  it("reach other processes from either backend (C67, C81)", async () => {
     for (const issuer of ["near", "far"] as const) {
-      const { p1, p2 } = await inStep({
+      const { p1, p2 } = await twoProcesses({
         sharesNear: true,
         local: true,
         ...(issuer === "near" && { far: { tagVersions: false } }),
@@ -1072,8 +1078,8 @@ describe("tag versions", () => {
     }
   });
 
-  it("and nothing in near is an answer to a token where neither names writes, and far is not heard", async () => {
-    const { p1, p2 } = await inStep({
+  it("allow no entry in near to answer a token when no backend has write versions and far sends no messages", async () => {
+    const { p1, p2 } = await twoProcesses({
       nearTtl: "1h",
       near: { leases: false },
       far: { leases: false, coherence: "none" },
@@ -1086,8 +1092,8 @@ describe("tag versions", () => {
     expect(await p2.cache.getOrSet("k", never, { after: token! })).toBe("new");
   });
 
-  it("that nobody reports changes of are asked for each time", async () => {
-    const { p1, p2 } = await inStep({ nearTtl: "1h", far: { coherence: "none" } });
+  it("are read each time when no messages report their changes", async () => {
+    const { p1, p2 } = await twoProcesses({ nearTtl: "1h", far: { coherence: "none" } });
     await p1.cache.set("k", "v", { tags: ["t"] });
     for (let i = 0; i < 2; i += 1) expect(await p2.cache.get("k")).toBe("v");
     await p1.cache.invalidateTags("t");

@@ -1,4 +1,7 @@
-/** What one process removes or writes, as others see it: interleavings are forced, time is moved by hand. Counter-examples: docs/reference/counter-examples.md. */
+/**
+ * How changes of one process reach the others. The tests force the interleavings and move the clock. The
+ * counter-examples are in docs/reference/counter-examples.md.
+ */
 import { flush, gate, outcome } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";
 import { gatedLoads, inStep, type SimulatedProcess } from "../support/processes.ts";
@@ -20,8 +23,8 @@ const changes = {
 const names = Object.keys(changes) as (keyof typeof changes)[];
 const after = (name: keyof typeof changes): string | undefined => (name === "set" ? "new" : undefined);
 
-describe("C81 what one process changes is seen by another with the message", () => {
-  it.for(names)("%s", async (name) => {
+describe("C81 another process sees a change as soon as its message arrives", () => {
+  it.for(names)("made by %s", async (name) => {
     const {
       all: [p1, p2],
     } = await inStep({ staleIfError: "1h" });
@@ -33,7 +36,7 @@ describe("C81 what one process changes is seen by another with the message", () 
     p2.link.deliver(1);
     expect(p2.cache.peek("k")).toBe(undefined);
     expect(await p2.cache.get("k")).toBe(after(name));
-    // Own copies are never behind.
+    // A process's own copies are never outdated.
     expect(await p1.cache.get("k")).toBe(after(name));
   });
 
@@ -49,7 +52,7 @@ describe("C81 what one process changes is seen by another with the message", () 
   );
 
   it.for(overtaken)(
-    "%s, also where the other has just read: %s, and the answer to its %s is handled after the message (C61, counter-example 1)",
+    "made by %s, when the answer to a concurrent %s (its %s) is handled after the message (C61, counter-example 1)",
     async ([name, read, late]) => {
       const {
         all: [p1],
@@ -71,7 +74,7 @@ describe("C81 what one process changes is seen by another with the message", () 
     },
   );
 
-  it("in both directions, and by three", async () => {
+  it("made by each of three processes in turn", async () => {
     const { all } = await inStep({}, 3);
     for (const [i, writer] of all.entries()) {
       await writer.cache.set("k", i);
@@ -80,7 +83,7 @@ describe("C81 what one process changes is seen by another with the message", () 
     }
   });
 
-  it("also a program without the library, and the end of an entry", async () => {
+  it("made by a program without the library, or by expiry", async () => {
     const {
       all: [p1],
       store,
@@ -95,7 +98,7 @@ describe("C81 what one process changes is seen by another with the message", () 
     expect([p1.cache.peek("k"), await p1.cache.get("k")]).toEqual([undefined, undefined]);
   });
 
-  it("and tells listeners where it came from", async () => {
+  it("with an invalidate event of origin elsewhere that names the namespace and the key", async () => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -103,15 +106,15 @@ describe("C81 what one process changes is seen by another with the message", () 
     await users.set("k", 1);
     const seen = watch(p2.cache, "invalidate");
     await p1.cache.namespace("a:b").namespace("c").delete("k");
-    await p1.cache.delete("nobody has it");
+    await p1.cache.delete("absent");
     expect(seen.map(([, event]) => event)).toEqual([
       { cache: "test", namespace: ["a:b", "c"], scope: "key", mode: "remove", origin: "elsewhere", key: "k" },
     ]);
   });
 });
 
-describe("C61 a load that a change elsewhere overtakes", () => {
-  it.for(names)("%s: its callers get the value, and it is kept nowhere", async (name) => {
+describe("C61 a load during which another process changes the key", () => {
+  it.for(names)("by %s returns its value to its callers, and stores it nowhere", async (name) => {
     const {
       all: [p1, p2],
       store,
@@ -137,7 +140,7 @@ describe("C61 a load that a change elsewhere overtakes", () => {
   });
 
   it.for(names)(
-    "%s: nor when it is stored at that very time, in whatever order answer and message are handled (counter-example 1)",
+    "by %s stores it nowhere, even when the change coincides with the store (counter-example 1)",
     async (name) => {
       const {
         all: [p1, p2],
@@ -156,7 +159,7 @@ describe("C61 a load that a change elsewhere overtakes", () => {
   );
 
   it.for(names)(
-    "%s: who asks after the message does not share it, though nothing was there to remove (counter-examples 4 and 5)",
+    "by %s is not joined by callers after the message, even if the key was absent (counter-examples 4 and 5)",
     async (name) => {
       const {
         all: [p1, p2],
@@ -167,7 +170,7 @@ describe("C61 a load that a change elsewhere overtakes", () => {
       p1.link.hold();
       const changing = changes[name](p2);
       await changing;
-      // Not yet heard of here.
+      // The message has not arrived yet.
       const shared = p1.cache.getOrSet("k", never, { tags: ["t"] });
       p1.link.deliver();
       const newer = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
@@ -180,7 +183,7 @@ describe("C61 a load that a change elsewhere overtakes", () => {
     },
   );
 
-  it("nor does it store for whom the lease ended just before a delete (counter-example 4)", async () => {
+  it("by delete just after the load's lease ended is not stored (counter-example 4)", async () => {
     const {
       all: [p1, p2],
       store,
@@ -198,7 +201,7 @@ describe("C61 a load that a change elsewhere overtakes", () => {
     expect(await p2.cache.get("k")).toBe("newer");
   });
 
-  it("by another program: what was there when its lease was granted is compared with what is there now", async () => {
+  it("by a program without the library is not stored: the entry differs from the one at the grant of its lease", async () => {
     const {
       all: [p1, p2],
       store,
@@ -221,9 +224,9 @@ describe("C61 a load that a change elsewhere overtakes", () => {
   });
 });
 
-describe("own writes and those of others at once", () => {
+describe("concurrent writes of this process and of others", () => {
   it.for([true, false])(
-    "C81 a set that another one overtakes keeps no copy of its own, whether or not own changes are heard: %s (counter-example 1)",
+    "C81 a set overtaken by another process's set keeps no local copy, with own changes reported: %s (counter-example 1)",
     async (echoes) => {
       const {
         all: [p1, p2],
@@ -244,7 +247,7 @@ describe("own writes and those of others at once", () => {
     },
   );
 
-  it("C81 a read that its own process's delete overtakes keeps nothing, though that is not heard of (counter-example 2)", async () => {
+  it("C81 a read overtaken by a delete of its own process keeps no local copy, without a message about it (counter-example 2)", async () => {
     const {
       all: [p1],
     } = await inStep({ backend: { echoes: false } });
@@ -259,13 +262,13 @@ describe("own writes and those of others at once", () => {
     expect([p1.cache.peek("k"), await p1.cache.get("k")]).toEqual([undefined, undefined]);
   });
 
-  it("C26 a markStale leaves no copy here: another's write in the same moment may never be heard of (counter-example 3)", async () => {
+  it("C26 markStale keeps no local copy, since the message of a concurrent foreign write may be lost (counter-example 3)", async () => {
     const {
       all: [p1, p2],
     } = await inStep({ ttl: "1h", staleIfError: "1h", backend: { echoes: false } });
     await p1.cache.set("k", "v0");
     expect(p1.cache.peek("k")).toBe("v0");
-    // One message for both writes, attributed to the last writer: to P1 itself.
+    // One message for both writes, attributed to the last writer, P1 itself.
     p1.link.hold();
     await p2.cache.set("k", "v1");
     await p1.cache.markStale("k");
@@ -275,7 +278,7 @@ describe("own writes and those of others at once", () => {
   });
 
   it.for([true, false])(
-    "C64 writes of one process to one key arrive in the order of the calls, own changes heard: %s (counter-example 16)",
+    "C64 writes of one process to one key are stored in the order of the calls, with own changes reported: %s (counter-example 16)",
     async (echoes) => {
       const {
         all: [p1, p2],
@@ -299,7 +302,7 @@ describe("own writes and those of others at once", () => {
     },
   );
 
-  it("C82 hearing of one's own write costs nothing: the copy is confirmed behind the answer, and served", async () => {
+  it("C82 a message about an own write costs no read: the copy is confirmed in the background and then served", async () => {
     const {
       all: [p1],
     } = await inStep();
@@ -315,7 +318,7 @@ describe("own writes and those of others at once", () => {
     expect(p1.backend.count()).toBe(0);
   });
 
-  it("C82 where it is not heard of, nothing is confirmed", async () => {
+  it("C82 without messages about own writes nothing is confirmed", async () => {
     const {
       all: [p1],
     } = await inStep({ backend: { echoes: false } });
@@ -324,7 +327,7 @@ describe("own writes and those of others at once", () => {
     expect([p1.backend.count("leases.confirm"), p1.cache.peek("k"), p1.cache.peek("j")]).toEqual([0, "set", "loaded"]);
   });
 
-  it("C82 a copy that waits to be confirmed is not served on trust, and what is confirmed is what is still there", async () => {
+  it("C82 a copy is not served before it is confirmed, and only an unchanged entry is confirmed", async () => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -343,7 +346,7 @@ describe("own writes and those of others at once", () => {
     expect([p1.cache.peek("k"), await p1.cache.get("k")]).toEqual([undefined, "theirs"]);
   });
 
-  it("C82 nor is one confirmed that another write has replaced, whose message was taken for one's own", async () => {
+  it("C82 a copy is not confirmed after a foreign write whose message looked like an own one", async () => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -361,7 +364,7 @@ describe("own writes and those of others at once", () => {
     expect([p1.cache.peek("k"), await p1.cache.get("k")]).toEqual([undefined, "theirs"]);
   });
 
-  it("C82 nor is one confirmed by an answer from before the link was lost", async () => {
+  it("C82 a copy is not confirmed by an answer from before the link was lost", async () => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -375,14 +378,14 @@ describe("own writes and those of others at once", () => {
     p1.link.heal();
     await flush();
     expect(p1.link.attached).toBe(1);
-    // What is known of tags is known again.
+    // Tag versions are known again.
     expect(await p1.cache.get("warm")).toBe(1);
     confirming.open();
     await flush();
     expect([p1.cache.peek("k"), await p1.cache.get("k")]).toEqual([undefined, "theirs"]);
   });
 
-  it("C83 a write of another that looks like one's own is not taken for it", async () => {
+  it("C83 a foreign write whose message looks like an own one is not ignored", async () => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -390,7 +393,7 @@ describe("own writes and those of others at once", () => {
     p1.backend.script("write", { after: writing });
     const setting = p1.cache.set("k", "mine");
     await writing.arrived();
-    // Heard before one's own write is acknowledged, and once more with it: not one of them is skipped.
+    // One message arrives before the own write is acknowledged and one with it: neither is skipped.
     p1.link.hold();
     await p2.cache.set("k", "theirs");
     writing.open();
@@ -402,7 +405,7 @@ describe("own writes and those of others at once", () => {
 });
 
 describe("C85 a message that arrives late", () => {
-  it.for(names)("costs a miss at most: %s", async (name) => {
+  it.for(names)("causes at most a miss: %s", async (name) => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -418,11 +421,11 @@ describe("C85 a message that arrives late", () => {
 });
 
 describe("C89 a burst of messages", () => {
-  it("for what is not held here causes no reads", async () => {
+  it("for keys without a local copy causes no reads", async () => {
     const {
       all: [p1, p2],
     } = await inStep();
-    await p2.cache.set("held", 1);
+    await p2.cache.set("kept", 1);
     await flush();
     p2.backend.forgetCalls();
     for (let i = 0; i < 1_000; i += 1) {
@@ -430,12 +433,12 @@ describe("C89 a burst of messages", () => {
       if (i % 10 === 0) await p1.cache.invalidateTags(`t${i}`);
     }
     await flush();
-    expect([p2.backend.count(), p2.cache.peek("held")]).toEqual([0, 1]);
+    expect([p2.backend.count(), p2.cache.peek("kept")]).toEqual([0, 1]);
   });
 });
 
-describe("C90 what never leaves the process", () => {
-  it("is touched by no message, and sends none", async () => {
+describe("C90 a localOnly namespace", () => {
+  it("ignores messages and sends none", async () => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -462,8 +465,8 @@ describe("C90 what never leaves the process", () => {
   });
 });
 
-describe("C26 on all nodes", () => {
-  it("a delete removes what would stand in for an error, a markStale keeps it", async () => {
+describe("C26 in all processes", () => {
+  it("delete removes the fallback for a failed load, and markStale keeps it", async () => {
     const { all } = await inStep({ ttl: 100, staleIfError: "1h", errorBackoff: 0 }, 3);
     const [p1] = all;
     const fail = (): Promise<string> => Promise.reject(DOWN);
@@ -482,8 +485,8 @@ describe("C26 on all nodes", () => {
   });
 });
 
-describe("C41 a refresh behind an answer", () => {
-  it.for(names)("is dropped when another process changes what it loads: %s", async (name) => {
+describe("C41 a background refresh", () => {
+  it.for(names)("is dropped when another process changes the key by %s", async (name) => {
     const {
       all: [p1, p2],
       clock,

@@ -1,4 +1,7 @@
-/** Tags and clear between processes: interleavings are forced, time is moved by hand. Counter-examples: docs/reference/counter-examples.md. */
+/**
+ * Tags and clear across processes. The tests force the interleavings and move the clock. The counter-examples are in
+ * docs/reference/counter-examples.md.
+ */
 import type { Cache } from "@hotset/core";
 import { createTestCache, flush, gate, outcome } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";
@@ -7,13 +10,13 @@ import { never } from "../support/stacks.ts";
 
 const K = "test::k";
 const T = "{~test}::t";
-const ISSUER_LOST = "the tag's version and what issues versions";
+const ISSUER_LOST = "the tag's version and its issuer";
 const answered = <T>(value: T) => ({ status: "fulfilled", value }) as const;
 
 const tagged = (cache: Cache, value: string): Promise<string> => cache.getOrSet("k", () => value, { tags: ["t"] });
 
 describe("C67 invalidateTags", () => {
-  it("hides entries at once in every tier of every process, also as stale", async () => {
+  it("hides entries at once in every tier of every process, also as stale values", async () => {
     const { all } = await inStep({ staleIfError: "1h", staleWhileRevalidate: "1h" }, 3);
     const [p1, p2] = all;
     const keys = Array.from({ length: 50 }, (_, i) => `k${i}`);
@@ -29,7 +32,7 @@ describe("C67 invalidateTags", () => {
     }
   });
 
-  it("costs a copy that has none of the tags nothing, and one that has them no trip while nothing is invalidated", async () => {
+  it("keeps copies without that tag, and causes no backend call in the other process", async () => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -44,7 +47,7 @@ describe("C67 invalidateTags", () => {
     expect(p2.backend.count()).toBe(0);
   });
 
-  it("reaches the namespaces below, in other processes too", async () => {
+  it("reaches nested namespaces in other processes", async () => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -55,7 +58,7 @@ describe("C67 invalidateTags", () => {
     expect([b.peek("k"), await b.get("k")]).toEqual([undefined, undefined]);
   });
 
-  it("leaves caches of other names alone, and their processes in peace", async () => {
+  it("does not affect caches of other names over the same connection", async () => {
     const {
       all: [p1],
       start,
@@ -72,7 +75,7 @@ describe("C67 invalidateTags", () => {
     expect(other.peek("k")).toBe("kept");
   });
 
-  it("that is pending hides them here, not yet elsewhere, and everywhere once it was replayed (C93)", async () => {
+  it("hides entries only in its own process while it is pending, and everywhere after the replay (C93)", async () => {
     const {
       all: [p1, p2],
       clock,
@@ -93,9 +96,9 @@ describe("C67 invalidateTags", () => {
   });
 });
 
-describe("C77 an invalidation that races with the first look at its tag is honoured", () => {
+describe("C77 an invalidation during the first read of its tag is effective", () => {
   it.for(["tags.read", "tags.pin"] as const)(
-    "in %s: what was answered before is not remembered after the message (counter-example 1)",
+    "in %s: an answer from before it is not remembered after the message (counter-example 1)",
     async (operation) => {
       const {
         all: [p1, p2],
@@ -113,14 +116,14 @@ describe("C77 an invalidation that races with the first look at its tag is honou
       await call;
       await flush();
       for (const key of ["k", "j"]) {
-        const held = p2.cache.peek(key);
-        expect([held, await p1.cache.get(key)]).not.toContain("old");
-        expect([undefined, "loaded"]).toContain(held);
+        const copy = p2.cache.peek(key);
+        expect([copy, await p1.cache.get(key)]).not.toContain("old");
+        expect([undefined, "loaded"]).toContain(copy);
       }
     },
   );
 
-  it("by the process that looks: its own call is newer, whatever it reads (counter-example 2)", async () => {
+  it("in the process that reads the tag, even if it reads the old version (counter-example 2)", async () => {
     const {
       all: [p1],
     } = await inStep({ backend: { echoes: false } });
@@ -136,8 +139,8 @@ describe("C77 an invalidation that races with the first look at its tag is honou
   });
 });
 
-describe("C41 what an invalidation overtakes is stored nowhere", () => {
-  it("versions are taken before the loader runs, so one that began after them is not valid (counter-example 7)", async () => {
+describe("C41 a load", () => {
+  it("overtaken by an invalidation is not valid, since its tag versions were read before the loader ran (counter-example 7)", async () => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -154,8 +157,8 @@ describe("C41 what an invalidation overtakes is stored nowhere", () => {
   });
 
   it.for([true, false])(
-    "tags that the loader adds: held against what issues versions; the message was heard: %s (counter-example 8)",
-    async (isHeard) => {
+    "is not stored with an invalidated tag that its loader added, with the message delivered: %s (counter-example 8)",
+    async (isDelivered) => {
       const {
         all: [p1, p2],
         store,
@@ -169,9 +172,9 @@ describe("C41 what an invalidation overtakes is stored nowhere", () => {
       for (const evict of [false, true]) {
         const loading = p1.cache.getOrSet("k", load);
         await loads.arrived(evict ? 2 : 1);
-        if (!isHeard) p1.link.hold();
+        if (!isDelivered) p1.link.hold();
         await p2.cache.invalidateTags("t");
-        // Missing is not new.
+        // A missing tag version must not be taken for a new tag.
         if (evict) store.evictTag(T);
         loads.runs[evict ? 1 : 0]!.open("old");
         expect(await loading).toBe("old");
@@ -186,7 +189,7 @@ describe("C41 what an invalidation overtakes is stored nowhere", () => {
     },
   );
 
-  it("while the first use of a late tag can be stored: an issuer that stands where it stood has invalidated nothing (counter-example 8)", async () => {
+  it("is stored with a tag used for the first time, since the issuer has not changed (counter-example 8)", async () => {
     const {
       all: [p1, p2],
       store,
@@ -197,7 +200,7 @@ describe("C41 what an invalidation overtakes is stored nowhere", () => {
     expect([p1.cache.peek("k"), await p1.cache.get("k")]).toEqual([undefined, undefined]);
   });
 
-  it("nor does who asks after the message share the load, though the loader will add the tag (counter-example 5)", async () => {
+  it("overtaken by an invalidation is not joined by callers after the message, even if only its loader will add the tag (counter-example 5)", async () => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -220,7 +223,7 @@ describe("C41 what an invalidation overtakes is stored nowhere", () => {
     expect(await p2.cache.get("k")).toBe("new");
   });
 
-  it("one's own call, though neither it nor anything else is heard of (counter-example 5)", async () => {
+  it("overtaken by an invalidation of its own process is not stored, without messages about own changes (counter-example 5)", async () => {
     const {
       all: [p1],
     } = await inStep({ backend: { echoes: false } });
@@ -238,7 +241,7 @@ describe("C41 what an invalidation overtakes is stored nowhere", () => {
 });
 
 describe("C72 within one millisecond", () => {
-  it("two invalidations, and a set right after one, leave the new entry valid and the old one hidden, for both", async () => {
+  it("two invalidations and a set after one leave the new entry valid and the old one hidden in both processes", async () => {
     const {
       all: [p1, p2],
       clock,
@@ -257,36 +260,39 @@ describe("C72 within one millisecond", () => {
   });
 });
 
-describe("C73 what is lost of tags causes misses, and brings nothing back", () => {
-  it.for(["the tag's version", "what issues versions", ISSUER_LOST, "everything"] as const)("%s", async (lost) => {
-    const { all, store } = await inStep({ staleIfError: "1h" }, 3);
-    const [p1, p2] = all;
-    await tagged(p1.cache, "v1");
-    for (const { cache } of all) expect(await cache.get("k")).toBe("v1");
-    const old = store.get(K)!;
-    await p1.cache.invalidateTags("t");
-    const lose = (): void => {
-      if (lost === "everything") store.clear();
-      if (lost === "the tag's version" || lost === ISSUER_LOST) store.evictTag(T);
-      if (lost === "what issues versions" || lost === ISSUER_LOST) store.evictIssuer();
-    };
-    lose();
-    // Whatever is issued from now on, no entry from before is valid under it (counter-example 9).
-    for (let i = 0; i < 5; i += 1) {
-      if (store.get(K)?.version !== old.version) store.set(K, old);
-      expect(await Promise.all(all.map(({ cache }) => cache.get("k")))).toEqual([undefined, undefined, undefined]);
-      if (i % 2 === 0) await p2.cache.invalidateTags("t");
-      else await p2.cache.getOrSet("j", () => i, { tags: ["t"] });
-    }
-    expect(await tagged(p2.cache, "v2")).toBe("v2");
-    expect(await Promise.all(all.map(({ cache }) => cache.get("k")))).toEqual(["v2", "v2", "v2"]);
-    lose();
-    const lasting = lost === "what issues versions" ? "v2" : undefined;
-    expect(await Promise.all(all.map(({ cache }) => cache.get("k")))).toEqual([lasting, lasting, lasting]);
-  });
+describe("C73 losing tag data causes misses and brings no invalidated entry back", () => {
+  it.for(["the tag's version", "the issuer of versions", ISSUER_LOST, "everything"] as const)(
+    "when the lost data is: %s",
+    async (lost) => {
+      const { all, store } = await inStep({ staleIfError: "1h" }, 3);
+      const [p1, p2] = all;
+      await tagged(p1.cache, "v1");
+      for (const { cache } of all) expect(await cache.get("k")).toBe("v1");
+      const old = store.get(K)!;
+      await p1.cache.invalidateTags("t");
+      const lose = (): void => {
+        if (lost === "everything") store.clear();
+        if (lost === "the tag's version" || lost === ISSUER_LOST) store.evictTag(T);
+        if (lost === "the issuer of versions" || lost === ISSUER_LOST) store.evictIssuer();
+      };
+      lose();
+      // No entry from before is valid under a version issued from now on (counter-example 9).
+      for (let i = 0; i < 5; i += 1) {
+        if (store.get(K)?.version !== old.version) store.set(K, old);
+        expect(await Promise.all(all.map(({ cache }) => cache.get("k")))).toEqual([undefined, undefined, undefined]);
+        if (i % 2 === 0) await p2.cache.invalidateTags("t");
+        else await p2.cache.getOrSet("j", () => i, { tags: ["t"] });
+      }
+      expect(await tagged(p2.cache, "v2")).toBe("v2");
+      expect(await Promise.all(all.map(({ cache }) => cache.get("k")))).toEqual(["v2", "v2", "v2"]);
+      lose();
+      const lasting = lost === "the issuer of versions" ? "v2" : undefined;
+      expect(await Promise.all(all.map(({ cache }) => cache.get("k")))).toEqual([lasting, lasting, lasting]);
+    },
+  );
 });
 
-it("C74 an entry that outlives the version it was stored under is judged by what was invalidated since", async () => {
+it("C74 an entry that outlives its tag version is judged by the invalidations since it was stored", async () => {
   const {
     all: [p1, p2],
     store,
@@ -299,7 +305,7 @@ it("C74 an entry that outlives the version it was stored under is judged by what
     if (isInvalidated) await p2.cache.invalidateTags("t");
     store.evictTag(T);
     expect([await p1.cache.get("k"), await p2.cache.get("k")]).toEqual([undefined, undefined]);
-    // Issued anew where the issuer stands: as it was where nothing was invalidated since.
+    // Issued anew by an unchanged issuer, the version is the same if nothing was invalidated since.
     await p2.cache.set("j", 1, { tags: ["t"] });
     const judged = isInvalidated ? undefined : "old";
     expect([await p1.cache.get("k"), await p2.cache.get("k"), await p1.cache.get("j")]).toEqual([judged, judged, 1]);
@@ -307,7 +313,7 @@ it("C74 an entry that outlives the version it was stored under is judged by what
 });
 
 describe("C76 reading a tag's version", () => {
-  it("once more costs nobody anything: others are not told", async () => {
+  it("again sends no message and causes no misses elsewhere", async () => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -320,7 +326,7 @@ describe("C76 reading a tag's version", () => {
     expect([p1.cache.peek("k"), p1.backend.count()]).toEqual(["v", 0]);
   });
 
-  it("for the first time is heard by all, and costs at most a second look", async () => {
+  it("for the first time causes no misses and no calls in the other process", async () => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -334,7 +340,7 @@ describe("C76 reading a tag's version", () => {
     expect(p2.backend.count()).toBe(0);
   });
 
-  it("keeps nobody from sharing the load that it is issued for", async () => {
+  it("for a load does not keep other callers from sharing that load", async () => {
     const {
       all: [p1],
     } = await inStep();
@@ -350,7 +356,7 @@ describe("C76 reading a tag's version", () => {
 });
 
 describe("C79 clear", () => {
-  it("is one call of constant size, seen by all, and loads in flight store nothing", async () => {
+  it("is one call of constant size, reaches all processes, and running loads store nothing", async () => {
     const { all } = await inStep({}, 3);
     const [p1, p2, p3] = all;
     for (let i = 0; i < 100; i += 1) await p1.cache.namespace("users").set(`k${i}`, i);
@@ -375,7 +381,7 @@ describe("C79 clear", () => {
     for (const { cache } of all) expect(await cache.namespace("users").get("k7")).toBe("new");
   });
 
-  it("of a namespace leaves those beside and above it in every process", async () => {
+  it("of a namespace keeps its siblings and parents in every process", async () => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -389,7 +395,7 @@ describe("C79 clear", () => {
   });
 });
 
-it("C80 what is known of tags is bounded, and what is forgotten is read again", { timeout: 60_000 }, async () => {
+it("C80 known tag versions are bounded, and forgotten ones are read again", { timeout: 60_000 }, async () => {
   const {
     all: [p1, p2],
   } = await inStep();
@@ -408,8 +414,8 @@ it("C80 what is known of tags is bounded, and what is forgotten is read again", 
   expect(p2.cache.peek("k")).toBe("v");
 });
 
-describe("C105 versions that are known here", () => {
-  it("are not pushed out by entries", async () => {
+describe("C105 known tag versions", () => {
+  it("are not evicted by entries", async () => {
     const {
       all: [p1, p2],
     } = await inStep({ memory: { maxEntries: 2 } });
@@ -423,7 +429,7 @@ describe("C105 versions that are known here", () => {
     expect(p2.backend.count("tags.read", T)).toBe(0);
   });
 
-  it("cost misses where they are evicted in the store", async () => {
+  it("cause misses when the store evicts them", async () => {
     const {
       all: [p1, p2],
       store,

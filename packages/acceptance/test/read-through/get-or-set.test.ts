@@ -13,7 +13,7 @@ import {
 
 describe.each(STACKS)("over %s", (stack) => {
   it.for([[0], [""], [false], [null], [NaN], [-0]] as const)(
-    "C1 a cached %s is a hit, loaded once",
+    "C1 a cached %s is a hit and is loaded once",
     async ([value]) => {
       const { cache } = open(stack, { backend: { format: v8() } });
       const source = counted<unknown>(value);
@@ -26,14 +26,14 @@ describe.each(STACKS)("over %s", (stack) => {
     },
   );
 
-  it.for([[0], [""], [false], [null]] as const)("C1 a %s that was set is a hit", async ([value]) => {
+  it.for([[0], [""], [false], [null]] as const)("C1 a %s stored with set is a hit", async ([value]) => {
     const { cache } = open(stack);
     await cache.set("k", value);
     expect(await cache.getOrSet("k", never)).toBe(value);
     expect(await cache.getOrSetMany(["k"], (key) => key, never)).toEqual(new Map([["k", value]]));
   });
 
-  it("C2 undefined goes to all callers, is stored in no tier, and is loaded again", async () => {
+  it("C2 undefined is returned to all callers, stored in no tier, and loaded again by the next call", async () => {
     const { cache, stored } = open(stack);
     const loading = gate<undefined>();
     const answers = [cache.getOrSet("k", loading.pass), cache.getOrSet("k", never)];
@@ -45,7 +45,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.getOrSet("k", () => "there")).toBe("there");
   });
 
-  it("C2 undefined from a refresh behind a stale answer leaves both tiers as they were, and no rejection (bentocache)", async () => {
+  it("C2 undefined from a background refresh changes neither tier and causes no unhandled rejection (bentocache)", async () => {
     const { cache, clock, backend, stored } = open(stack, { ttl: 100, staleWhileRevalidate: 1_000 });
     const results: string[] = [];
     cache.on("load", ({ result }) => results.push(result));
@@ -61,7 +61,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.get("k", { allowStale: true })).toBe("old");
   });
 
-  it("C3 get and has tell what is absent from a null", async () => {
+  it("C3 get and has distinguish an absent key from a null value", async () => {
     const { cache } = open(stack);
     expect([await cache.get("k"), await cache.has("k"), (await cache.getMany(["k"])).has("k")]).toEqual([
       undefined,
@@ -85,17 +85,20 @@ describe.each(STACKS)("over %s", (stack) => {
   const reasons = [new Error("db down"), undefined, null, 0, "", false, "text"];
   const ways: [string, (reason: unknown) => () => unknown][] = [
     [
-      "thrown at once",
+      "a synchronous throw",
       (reason) => () => {
         throw reason;
       },
     ],
     ["a rejection", (reason) => async () => Promise.reject(reason)],
-    // oxlint-disable-next-line unicorn/no-thenable -- as query builders are
-    ["a thenable's", (reason) => () => ({ then: (_: unknown, reject: (reason: unknown) => void) => reject(reason) })],
+    [
+      "a thenable's rejection",
+      // oxlint-disable-next-line unicorn/no-thenable -- like a query builder
+      (reason) => () => ({ then: (_: unknown, reject: (reason: unknown) => void) => reject(reason) }),
+    ],
   ];
   it.for(ways.flatMap(([way, make]) => reasons.map((reason) => [way, reason, make(reason)] as const)))(
-    "C4 %s: %s is the reason of every waiter (cacheable)",
+    "C4 %s: every waiter is rejected with the reason %s (cacheable)",
     async ([, reason, load]) => {
       const { cache } = open(stack);
       const outcomes = await Promise.all(
@@ -109,14 +112,14 @@ describe.each(STACKS)("over %s", (stack) => {
     },
   );
 
-  it("C5 a failing load leaves a stale value where it is", async () => {
+  it("C5 a failing load keeps the stale value stored", async () => {
     const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 300, staleIfError: 1_000, errorBackoff: 0 });
     const fail = (): never => {
       throw new Error("db down");
     };
     await cache.set("k", "old", { tags: ["t"], etag: '"1"' });
     clock.advance(100);
-    expect(await cache.getOrSet("k", fail)).toBe("old"); // behind a stale answer
+    expect(await cache.getOrSet("k", fail)).toBe("old"); // in the background, after the stale answer
     await cache.drain();
     clock.advance(300);
     expect(await cache.getOrSet("k", fail)).toBe("old"); // in the foreground
@@ -126,14 +129,14 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.inspect("k")).toMatchObject({ state: "stale", tags: ["t"], etag: '"1"', expiresInMs: 101 });
   });
 
-  it("C5 a failing forced load leaves a fresh value where it is", async () => {
+  it("C5 a failing forced load keeps the fresh value stored", async () => {
     const { cache } = open(stack);
     await cache.set("k", "old");
     await outcome(cache.getOrSet("k", () => Promise.reject(new Error("db down")), { forceRefresh: true }));
     expect(await cache.get("k")).toBe("old");
   });
 
-  it("C8 a miss in every tier loads once, and every tier then holds the value", async () => {
+  it("C8 a miss in every tier loads once and stores the value in every tier", async () => {
     const { cache, backend, stored } = open(stack);
     const source = counted("Ada");
     expect(await Promise.all([cache.getOrSet("k", source.load), cache.getOrSet("k", source.load)])).toEqual([
@@ -147,7 +150,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.getOrSet("k", never)).toBe("Ada");
   });
 
-  it("C8 of many keys that are loaded together while nothing is there, every tier holds each", async () => {
+  it("C8 many concurrent loads on an empty cache store every key in every tier", async () => {
     const { cache, clock, backend } = open(stack);
     const keys = Array.from({ length: 20 }, (_, i) => `k${i}`);
     await Promise.all(keys.map((key) => cache.getOrSet(key, () => `${key}!`)));
@@ -157,7 +160,7 @@ describe.each(STACKS)("over %s", (stack) => {
   });
 
   it.for([[0], [-1], [-Infinity], ["0s"], ["-5m"]] as const)(
-    "C9 ttl %s stores nothing and removes what was there (bentocache)",
+    "C9 a ttl of %s stores nothing and removes the old value (bentocache)",
     async ([ttl]) => {
       const { cache, stored } = open(stack);
       await cache.set("k", "old");
@@ -180,7 +183,7 @@ describe.each(STACKS)("over %s", (stack) => {
     },
   );
 
-  it("C9 a ttl of 0 for null stores no null", async () => {
+  it("C9 a negativeTtl of 0 stores no null", async () => {
     const { cache } = open(stack, { negativeTtl: 0 });
     expect(await cache.getOrSet("k", () => null)).toBe(null);
     expect(await cache.has("k")).toBe(false);
@@ -188,9 +191,9 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.has("k")).toBe(true);
   });
 
-  it("C9 an infinite ttl never ends, with or without windows", async () => {
+  it("C9 an entry with an infinite ttl never expires, with or without stale windows", async () => {
     const { cache, clock } = open(stack);
-    // Tag versions, on which each entry depends, live 30 days in a backend that issues none itself.
+    // Every entry depends on tag versions. A backend without tag versions of its own stores them for 30 days.
     const longMs = (stack === "backend" ? 29 : 1_000 * 365) * 86_400_000;
     await cache.set("a", 1, { ttl: Infinity });
     await cache.set("b", 2, { ttl: Infinity, staleIfError: 100, staleWhileRevalidate: 10 });
@@ -200,7 +203,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.inspect("b")).toMatchObject({ state: "fresh", freshForMs: Infinity, expiresInMs: Infinity });
   });
 
-  it("C9 an infinite ttl has no fraction after which it is refreshed ahead", async () => {
+  it("C9 an infinite ttl is never refreshed ahead", async () => {
     const { cache, clock } = open(stack, { ttl: Infinity, refreshAhead: 0.5 });
     await cache.getOrSet("k", () => 1);
     clock.advance("10d");
@@ -209,7 +212,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(cache.stats()).toMatchObject({ loads: 1, loadErrors: 0 });
   });
 
-  it("C9 a ttl beyond 2^31 milliseconds ends when it ends", async () => {
+  it("C9 a ttl above 2^31 milliseconds expires at its exact time", async () => {
     const { cache, clock } = open(stack);
     await cache.set("k", 1, { ttl: 2 ** 31 + 5 });
     clock.advance(2 ** 31 + 4);
@@ -220,16 +223,16 @@ describe.each(STACKS)("over %s", (stack) => {
 
   const badCalls: [string, (cache: ReturnType<typeof open>["cache"]) => Promise<unknown>][] = [
     [
-      "a bad duration in getOrSet",
+      "an invalid duration in getOrSet",
       (cache) => cache.getOrSet("k", () => "new", { ttl: "soon" as never, forceRefresh: true }),
     ],
-    ["a bad duration in set", (cache) => cache.set("k", "new", { ttl: NaN })],
-    ["a bad option beside a good one", (cache) => cache.set("k", "new", { ttl: 5, staleIfError: -1 })],
-    ["no loader", (cache) => cache.getOrSet("other", undefined as never)],
-    ["a loader that is none", (cache) => cache.getOrSet("other", "Ada" as never)],
-    ["a key that is no string", (cache) => cache.getOrSet(5 as never, () => "new")],
+    ["an invalid duration in set", (cache) => cache.set("k", "new", { ttl: NaN })],
+    ["an invalid option beside a valid one", (cache) => cache.set("k", "new", { ttl: 5, staleIfError: -1 })],
+    ["a missing loader", (cache) => cache.getOrSet("other", undefined as never)],
+    ["a loader that is not a function", (cache) => cache.getOrSet("other", "Ada" as never)],
+    ["a key that is not a string", (cache) => cache.getOrSet(5 as never, () => "new")],
     [
-      "a bad key among good ones",
+      "an invalid key among valid ones",
       (cache) =>
         cache.setMany([
           ["k", "new"],
@@ -237,25 +240,25 @@ describe.each(STACKS)("over %s", (stack) => {
         ]),
     ],
     [
-      "a bad value among good ones",
+      "an invalid value among valid ones",
       (cache) =>
         cache.setMany([
           ["k", "new"],
           ["j", undefined as never],
         ]),
     ],
-    ["a bad key among those to delete", (cache) => cache.deleteMany(["k", null as never])],
-    ["a bad tag among good ones", (cache) => cache.invalidateTags("t", "")],
+    ["an invalid key in deleteMany", (cache) => cache.deleteMany(["k", null as never])],
+    ["an invalid tag among valid ones", (cache) => cache.invalidateTags("t", "")],
     [
-      "a bad tag of a load",
+      "an invalid tag of a load",
       (cache) => cache.getOrSet("k", () => "new", { tags: ["t", 7 as never], forceRefresh: true }),
     ],
     [
-      "a key function that gives no key for one item",
+      "a key function that returns an empty key for one item",
       (cache) => cache.getOrSetMany(["k", "j"], (item) => (item === "k" ? item : ""), never),
     ],
   ];
-  it.for(badCalls)("C10 %s rejects with a typed error, and nothing of it is done", async ([, call]) => {
+  it.for(badCalls)("C10 %s rejects with a typed error and changes nothing", async ([, call]) => {
     const { cache, backend } = open(stack);
     await cache.set("k", "old", { tags: ["t"] });
     backend.forgetCalls();
@@ -265,7 +268,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(cache.stats()).toMatchObject({ loads: 0, misses: 0 });
   });
 
-  it("C10 what a loader sets wrongly rejects, and nothing is stored", async () => {
+  it("C10 a call rejects when its loader sets an invalid option, and nothing is stored", async () => {
     const { cache, stored } = open(stack);
     await expect(cache.getOrSet("k", (ctx) => (ctx.setOptions({ ttl: "soon" as never }), 1))).rejects.toMatchObject({
       code: "INVALID_ARGUMENT",
@@ -274,7 +277,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.has("k")).toBe(false);
   });
 
-  it("C11 a forced load joins none that began before it; later callers and readers get its result (cachified)", async () => {
+  it("C11 a forced load does not join an earlier load; later callers and readers get its result (cachified)", async () => {
     const { cache } = open(stack);
     const [before, forced] = [gate<string>(), gate<string>()];
     const first = cache.getOrSet("k", before.pass);
@@ -290,7 +293,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.getOrSet("k", never)).toBe("after the mutation");
   });
 
-  it("C11 a load that began before a forced one, and ends first, is replaced by it", async () => {
+  it("C11 a forced load replaces the result of an earlier load that ended first", async () => {
     const { cache } = open(stack);
     const [before, forced] = [gate<string>(), gate<string>()];
     const first = cache.getOrSet("k", before.pass);
@@ -304,7 +307,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.get("k")).toBe("new");
   });
 
-  it("C11 two forced calls load twice, and the later one stands, whichever ends last", async () => {
+  it("C11 two forced calls load twice and the later call's value stays, in either order of completion", async () => {
     for (const lastToEnd of [0, 1]) {
       const { cache } = open(stack);
       const gates = [gate<string>(), gate<string>()];
@@ -318,7 +321,7 @@ describe.each(STACKS)("over %s", (stack) => {
     }
   });
 
-  it("C11 whoever comes after a forced load that failed joins none from before it", async () => {
+  it("C11 a caller after a failed forced load does not join a load from before it", async () => {
     const { cache } = open(stack);
     const [before, after] = [gate<string>(), gate<string>()];
     const first = cache.getOrSet("k", before.pass);
@@ -342,7 +345,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.getOrSet("k", never)).toBe("new");
   });
 
-  it("C12 reads without a loader load nothing, and write nothing back", async () => {
+  it("C12 reads without a loader start no load and write nothing back", async () => {
     const { cache, clock, backend } = open(stack, { ttl: 100, staleIfError: 1_000, staleWhileRevalidate: 1_000 });
     await cache.set("k", "old");
     clock.advance(100);
@@ -363,7 +366,7 @@ describe.each(STACKS)("over %s", (stack) => {
 });
 
 describe("promotion", () => {
-  it("C6 a local copy lives for what remains of the entry's life", async () => {
+  it("C6 a promoted copy lives for the rest of the entry's lifetime", async () => {
     const { clock, backend, cache: writer } = open("memory over backend", { ttl: 1_000 });
     await writer.set("k", "Ada");
     clock.advance(600);
@@ -379,7 +382,7 @@ describe("promotion", () => {
   });
 
   it.for([["get"], ["getMany"], ["getOrSet"], ["getOrSetMany"]] as const)(
-    "C6 and for localTtl where that is less, promoted by %s",
+    "C6 a copy promoted by %s lives for localTtl when that is shorter than the entry's lifetime",
     async ([by]) => {
       const { clock, backend, cache: writer } = open("backend", { ttl: 1_000 });
       await writer.set("k", "Ada");
@@ -405,7 +408,7 @@ describe("promotion", () => {
   );
 
   it.for([["get"], ["getMany"], ["getOrSet"]] as const)(
-    "C6 what remains of its life counts from when the read was sent, by %s",
+    "C6 the remaining lifetime of a copy promoted by %s counts from when the read was sent",
     async ([by]) => {
       const { clock, backend, cache: writer } = open("backend", { ttl: 1_000 });
       await writer.set("k", "Ada");
@@ -423,7 +426,7 @@ describe("promotion", () => {
   );
 
   it.for([["get"], ["getMany"]] as const)(
-    "C21 what ends while it is read is not there any more, for %s",
+    "C21 %s returns nothing for an entry that expires during the read",
     async ([by]) => {
       const { cache, clock, backend } = open("backend", { ttl: 300 });
       await cache.set("k", "Ada");
@@ -451,18 +454,18 @@ describe("promotion", () => {
 
   const limited: [string, EntryOptions, GetOrSetOptions][] = [
     ["set", { localTtl: 100 }, {}],
-    ["the call", {}, { localTtl: 100 }],
-    ["the loader", {}, {}],
+    ["the call's options", {}, { localTtl: 100 }],
+    ["the loader's setOptions", {}, {}],
   ];
   it.for(limited)(
-    "C7 a local limit given by %s holds again after eviction and promotion",
+    "C7 a localTtl given by %s applies again after eviction and promotion",
     async ([by, entryOptions, callOptions]) => {
       const { cache, clock, backend } = open("memory over backend", { ttl: 10_000, memory: { maxEntries: 1 } });
       if (by === "set") await cache.set("k", "Ada", entryOptions);
       else
         await cache.getOrSet(
           "k",
-          (ctx) => (by === "the loader" && ctx.setOptions({ localTtl: 100 }), "Ada"),
+          (ctx) => (by === "the loader's setOptions" && ctx.setOptions({ localTtl: 100 }), "Ada"),
           callOptions,
         );
       await cache.set("other", 1);
@@ -479,7 +482,7 @@ describe("promotion", () => {
     },
   );
 
-  it("C7 a localTtl of 0 keeps no local copy, and drops the one that was there", async () => {
+  it("C7 a localTtl of 0 keeps no local copy and drops an existing one", async () => {
     const { cache, stored } = open("memory over backend");
     await cache.set("k", "old");
     await cache.set("k", "new", { localTtl: 0 });
@@ -491,7 +494,7 @@ describe("promotion", () => {
     ]);
   });
 
-  it("C9 what a ttl of 0 removes is not kept by who reads it meanwhile", async () => {
+  it("C9 a read that is answered after a load with ttl 0 removed the entry keeps no local copy", async () => {
     const { clock, backend, cache: writer } = open("backend", { ttl: 10_000 });
     await writer.set("k", "old");
     const { cache } = open("memory over backend", { ttl: 10_000, clock, backend });
@@ -509,7 +512,7 @@ describe("promotion", () => {
     expect([cache.peek("k"), await cache.get("k")]).toEqual([undefined, undefined]);
   });
 
-  it("C9 nor what was read and kept before it was removed", async () => {
+  it("C9 a local copy promoted before a load with ttl 0 removes the entry is dropped", async () => {
     const { clock, backend, cache: writer } = open("backend", { ttl: 10_000 });
     await writer.set("k", "old");
     const { cache } = open("memory over backend", { ttl: 10_000, clock, backend });
@@ -523,7 +526,7 @@ describe("promotion", () => {
     expect([cache.peek("k"), await cache.get("k")]).toEqual([undefined, undefined]);
   });
 
-  it("C12 a value that ended while the backend took its time is not kept", async () => {
+  it("C12 a value that expires while the backend answers is not kept locally", async () => {
     const { clock, backend, cache: writer } = open("backend", { ttl: 100, staleIfError: 1_000 });
     await writer.set("k", "old");
     const { cache } = open("memory over backend", { ttl: 100, staleIfError: 1_000, clock, backend });
@@ -538,12 +541,12 @@ describe("promotion", () => {
   });
 });
 
-describe("a value that the local tier does not keep", () => {
+describe("a value that the local tier cannot keep", () => {
   it.for<readonly [string, { readonly localTtl?: number }, string]>([
     ["too large", {}, "x".repeat(5_000)],
-    ["without a local lifetime", { localTtl: 0 }, "x"],
+    ["without a localTtl", { localTtl: 0 }, "x"],
   ])(
-    "that is %s is told as refused where there is no other tier, and what was there goes",
+    "is refused when it is %s and there is no other tier, and the old value is removed",
     async ([, options, value]) => {
       const { cache } = open("memory", { memory: { maxBytes: 10_000 } });
       const results: string[] = [];
@@ -565,15 +568,15 @@ describe("a value that the local tier does not keep", () => {
     },
   );
 
-  it("is stored all the same where there is a backend", async () => {
+  it("is still stored in the backend", async () => {
     const { cache, stored } = open("memory over backend", { memory: { maxBytes: 10_000 } });
     expect(await cache.set("k", "x".repeat(5_000))).toMatchObject({ status: "stored" });
     expect([cache.peek("k"), stored()]).toEqual([undefined, ["test::k"]]);
   });
 });
 
-describe("time", () => {
-  it("C9 a ttl beyond what setTimeout takes causes no warning on the system's clock", async () => {
+describe("long durations on the system clock", () => {
+  it("C9 a ttl longer than setTimeout supports causes no process warning", async () => {
     const { createCache } = await import("@hotset/core");
     const { memory } = await import("@hotset/memory");
     const warnings: Error[] = [];
@@ -593,8 +596,8 @@ describe("time", () => {
   });
 });
 
-describe.each(STACKS_WITH_BACKEND)("what the format cannot write, over %s", (stack) => {
-  it("C1 NaN, which JSON does not keep, is handed out, reported, and stored nowhere", async () => {
+describe.each(STACKS_WITH_BACKEND)("a value that the format cannot encode, over %s", (stack) => {
+  it("C1 NaN, which JSON cannot encode, is returned and reported, and stored nowhere", async () => {
     const { cache, stored } = open(stack);
     const errors: CacheEvents["backend:error"][] = [];
     cache.on("backend:error", (event) => errors.push(event));
@@ -607,7 +610,7 @@ describe.each(STACKS_WITH_BACKEND)("what the format cannot write, over %s", (sta
 });
 
 describe.each(STACKS_WITH_MEMORY)("the local tier, over %s", (stack) => {
-  it("C2 peek finds no undefined, and C3 a null", async () => {
+  it("C2 C3 peek finds no undefined but finds a null", async () => {
     const { cache } = open(stack);
     await cache.getOrSet("u", () => undefined);
     await cache.getOrSet("n", () => null);

@@ -1,0 +1,310 @@
+import { createCache, type Cache, type Clock, type Namespace } from "@hotset/core";
+import { flush, gate, outcome, TestClock } from "@hotset/core/testing";
+import { memory } from "@hotset/memory";
+import { forkScript } from "@hotset/test-servers";
+import { describe, expect, it } from "vitest";
+import type { IdleProcess } from "../support/idle-process.ts";
+import { never, open, STACKS, STACKS_WITH_BACKEND } from "../support/stacks.ts";
+
+const CLOSED = { name: "CacheClosedError", code: "CACHE_CLOSED" } as const;
+const PENDING = { status: "pending" } as const;
+const same = <T>(value: T): T => value;
+
+describe("C116 timers", () => {
+  it.for([["idle"], ["busy"], ["failing"], ["closed"]] as const)(
+    "do not keep a process alive when its cache is %s",
+    { timeout: 20_000 },
+    async ([how]) => {
+      await using script = forkScript<IdleProcess>(new URL("../support/idle-process.ts", import.meta.url));
+      expect(await script.call(how)).toBe(`${how} since now`);
+      expect(await script.end(5_000)).toEqual({ code: 0, signal: null });
+      expect(script.stderr).toBe("");
+    },
+  );
+
+  it("do not count as active resources of Node", async () => {
+    await using cache = createCache({ name: "quiet" }).tier(memory()).build();
+    const timers = (): number => process.getActiveResourcesInfo().filter((resource) => resource === "Timeout").length;
+    const before = timers();
+    await cache.set("kept", "value");
+    const loading = gate<string>();
+    const answer = cache.getOrSet("k", loading.pass, { hardTimeout: "1m" });
+    await loading.arrived();
+    const during = timers();
+    loading.open("value");
+    await answer;
+    expect(during).toBe(before);
+  });
+});
+
+/** Counts pending timers. */
+function watchedClock(clock: TestClock): Clock & { readonly waiting: number } {
+  const waiting = new Set<object>();
+  return {
+    now: () => clock.now(),
+    schedule(callback, delayMs) {
+      const timer = {};
+      if (delayMs !== Infinity) waiting.add(timer);
+      const cancel = clock.schedule(() => {
+        waiting.delete(timer);
+        callback();
+      }, delayMs);
+      return () => {
+        waiting.delete(timer);
+        cancel();
+      };
+    },
+    get waiting() {
+      return waiting.size;
+    },
+  };
+}
+
+describe.each(STACKS)("close over %s", (stack) => {
+  const calls: [string, (cache: Namespace) => unknown][] = [
+    ["getOrSet", (cache) => cache.getOrSet("other", never)],
+    ["getOrSet of a stored key", (cache) => cache.getOrSet("k", never)],
+    ["getOrSet with options", (cache) => cache.getOrSet("k", never, { forceRefresh: true })],
+    ["getOrSetMany", (cache) => cache.getOrSetMany(["k", "other"], same, never)],
+    ["get", (cache) => cache.get("k")],
+    ["getMany", (cache) => cache.getMany(["k"])],
+    ["has", (cache) => cache.has("k")],
+    ["inspect", (cache) => cache.inspect("k")],
+    ["set", (cache) => cache.set("k", 2)],
+    ["setMany", (cache) => cache.setMany([["k", 2]])],
+    ["delete", (cache) => cache.delete("k")],
+    ["deleteMany", (cache) => cache.deleteMany(["k"])],
+    ["markStale", (cache) => cache.markStale("k")],
+    ["invalidateTags", (cache) => cache.invalidateTags("t")],
+    ["markTagsStale", (cache) => cache.markTagsStale("t")],
+    ["clear", (cache) => cache.clear()],
+    ["a wrapped function", (cache) => cache.wrap(never, { name: "w" })()],
+    ["connect", (cache) => (cache as Cache).connect?.() ?? cache.get("k")],
+  ];
+
+  it.for(calls)(
+    "C117 %s is refused once close was called, during draining and afterwards, in every namespace",
+    async ([, call]) => {
+      const { cache } = open(stack);
+      const below = cache.namespace("below");
+      await cache.set("k", 1);
+      await below.set("k", 1);
+      const loading = gate<number>();
+      const running = cache.getOrSet("running", loading.pass);
+      await loading.arrived();
+      const closing = cache.close();
+      for (const space of [cache, below]) await expect(call(space)).rejects.toMatchObject(CLOSED);
+      expect(() => cache.peek("k")).toThrow(expect.objectContaining(CLOSED) as Error);
+      loading.open(1);
+      expect(await running).toBe(1);
+      await closing;
+      for (const space of [cache, below]) await expect(call(space)).rejects.toMatchObject(CLOSED);
+      expect(() => cache.peek("k")).toThrow(expect.objectContaining(CLOSED) as Error);
+    },
+  );
+
+  it("C117 waits for running loads and writes, and stores their results", async () => {
+    const { cache, clock, backend, stored } = open(stack, { ttl: 1_000, staleWhileRevalidate: 10_000 });
+    await cache.set("stale", "old");
+    clock.advance(1_000);
+    const loading = gate<string>();
+    const waiting = cache.getOrSet("waiting", loading.pass);
+    expect(await cache.getOrSet("stale", loading.pass)).toBe("old");
+    const setting = cache.set("set", 1);
+    await loading.arrived(2);
+    const closing = cache.close();
+    clock.advance(4_999);
+    expect([await outcome(closing), backend.isClosed]).toEqual([PENDING, false]);
+    loading.open("new");
+    expect([await waiting, (await setting).status]).toEqual(["new", "stored"]);
+    await closing;
+    expect(backend.isClosed).toBe(stack !== "memory");
+    if (stack !== "memory") {
+      expect(stored().toSorted()).toEqual(["test::set", "test::stale", "test::waiting"]);
+      expect(Buffer.from(backend.store.get("test::stale")!.data).toString()).toBe('"new"');
+    }
+  });
+
+  it.for([
+    [5_000, undefined],
+    [70, { timeout: 70 }],
+    [0, { timeout: 0 }],
+  ] as const)("C117 abandons after %i ms the loads that did not end", async ([limitMs, options]) => {
+    const { cache, clock, stored } = open(stack);
+    const hung = gate<number>();
+    let signal: AbortSignal | undefined;
+    const call = cache.getOrSet("k", (ctx) => ((signal = ctx.signal), hung.pass()));
+    await hung.arrived();
+    const closing = cache.close(options);
+    if (limitMs > 0) {
+      clock.advance(limitMs - 1);
+      expect([await outcome(closing), signal!.aborted]).toEqual([PENDING, false]);
+    }
+    clock.advance(limitMs === 0 ? 0 : 1);
+    await expect(call).rejects.toMatchObject(CLOSED);
+    expect(await outcome(closing)).toEqual({ status: "fulfilled", value: undefined });
+    expect([signal!.aborted, signal!.reason]).toMatchObject([true, CLOSED]);
+    hung.open(1);
+    await flush();
+    expect(stored()).toEqual([]);
+  });
+
+  it("C117 can be called repeatedly and closes the backend once", async () => {
+    const { cache, backend } = open(stack);
+    await cache.set("k", 1);
+    await Promise.all([cache.close(), cache.close({ timeout: 1 })]);
+    await cache.close();
+    await cache[Symbol.asyncDispose]();
+    expect(backend.count("close")).toBe(stack === "memory" ? 0 : 1);
+  });
+
+  it("C117 closes an unused cache, and a cache whose await using block ends", async () => {
+    const { cache, backend } = open(stack);
+    {
+      await using own = cache;
+      expect(own).toBe(cache);
+    }
+    await expect(cache.get("k")).rejects.toMatchObject(CLOSED);
+    expect(backend.calls.map(({ operation }) => operation)).toEqual(stack === "memory" ? [] : ["close"]);
+  });
+
+  it.for([["soon"], [NaN], [null]] as const)(
+    "C117 with timeout %s is refused and closes nothing",
+    async ([timeout]) => {
+      const { cache } = open(stack);
+      await expect(cache.close({ timeout: timeout as never })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+      await expect(cache.close({ timeOut: 5 } as never)).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+      expect((await cache.set("k", 1)).status).toBe("stored");
+    },
+  );
+
+  it("C116 C117 leaves no pending timer, even for abandoned calls", async () => {
+    const clock = new TestClock();
+    const watched = watchedClock(clock);
+    const { cache, backend } = open(stack, {
+      clock: watched as unknown as TestClock,
+      ttl: 100,
+      staleWhileRevalidate: 1_000,
+      hardTimeout: 10_000,
+      softTimeout: 5_000,
+    });
+    await cache.set("k", 1);
+    await cache.set("end", 1);
+    clock.advance(100);
+    const hung = gate<number>();
+    const calls = [cache.getOrSet("hung", hung.pass), cache.getOrSet("hung", never)].map((call) => outcome(call));
+    await cache.getOrSet("k", hung.pass);
+    await hung.arrived(2);
+    if (stack !== "memory") {
+      backend.down();
+      expect(await cache.delete("k")).toEqual({ status: "pending" });
+      backend.script("remove", { before: gate() });
+      const removing = cache.delete("end");
+      clock.advance(1_000);
+      expect(await removing).toEqual({ status: "pending" });
+    }
+    expect(watched.waiting).toBeGreaterThan(0);
+    const closing = cache.close({ timeout: 2_000 });
+    clock.advance(2_000);
+    await Promise.all(calls);
+    await closing;
+    // The deadline of the pending backend call still has to pass.
+    clock.advance(stack === "memory" ? 0 : 1_000);
+    expect(watched.waiting).toBe(0);
+    backend.forgetCalls();
+    clock.advance("1h");
+    await flush();
+    expect([watched.waiting, backend.calls]).toEqual([0, []]);
+  });
+});
+
+describe.each(STACKS_WITH_BACKEND)("close of a shared backend, over %s", (stack) => {
+  it("C117 happens when the last cache that uses it closes", async () => {
+    const { cache: one, clock, backend } = open(stack);
+    const { cache: two } = open(stack, { clock, backend, name: "other" });
+    await one.close();
+    expect([backend.isClosed, (await two.set("k", 1)).status]).toEqual([false, "stored"]);
+    await one.close();
+    expect(backend.isClosed).toBe(false);
+    await two.close();
+    expect(backend.isClosed).toBe(true);
+  });
+
+  it("C117 replays pending invalidations first", async () => {
+    const { cache, backend, stored } = open(stack);
+    await cache.set("k", "old");
+    backend.down();
+    expect(await cache.delete("k")).toEqual({ status: "pending" });
+    expect([cache.stats().pending, stored()]).toEqual([1, ["test::k"]]);
+    backend.up();
+    await cache.close();
+    expect([stored(), backend.isClosed]).toEqual([[], true]);
+  });
+
+  it("C117 limits the time of the replay and gives up afterwards", async () => {
+    const { cache, clock, backend, stored } = open(stack, { ttl: "1d" });
+    await cache.set("k", "old");
+    backend.down();
+    expect(await cache.delete("k")).toEqual({ status: "pending" });
+    backend.up();
+    backend.script("remove", { before: gate() });
+    const closing = cache.close({ timeout: 300 });
+    await flush();
+    clock.advance(299);
+    expect(await outcome(closing)).toEqual(PENDING);
+    clock.advance(1);
+    expect(await outcome(closing)).toEqual({ status: "fulfilled", value: undefined });
+    backend.forgetCalls();
+    clock.advance("1h");
+    await flush();
+    expect([backend.calls, stored()]).toEqual([[], ["test::k"]]);
+  });
+
+  it("C117 succeeds when the backend's close fails, and does not wait when it hangs", async () => {
+    const { cache: failing, backend } = open(stack);
+    backend.script("close", { fail: true });
+    await failing.close();
+    const { cache, clock, backend: hanging } = open(stack);
+    hanging.script("close", { before: gate() });
+    const closing = cache.close();
+    await flush();
+    clock.advance(1_000);
+    expect(await outcome(closing)).toEqual({ status: "fulfilled", value: undefined });
+  });
+
+  it("C117 a write that ends after close leaves nothing in the local tier", async () => {
+    const { cache, clock, backend } = open(stack);
+    const [slow, slowSet] = [gate(), gate()];
+    backend.script("write", { key: "test::k", before: slow });
+    backend.script("write", { key: "test::set", before: slowSet });
+    const calls = [outcome(cache.getOrSet("k", () => 1)), outcome(cache.set("set", 1))];
+    await Promise.all([slow.arrived(), slowSet.arrived()]);
+    const closing = cache.close({ timeout: 10 });
+    clock.advance(10);
+    await closing;
+    slow.open();
+    slowSet.open();
+    await Promise.all(calls);
+    expect(cache.stats().tiers.map(({ label, entries }) => [label, entries])).toEqual(
+      stack === "backend"
+        ? [["scripted", undefined]]
+        : [
+            ["memory", 0],
+            ["scripted", undefined],
+          ],
+    );
+  });
+});
+
+describe("close of a local tier", () => {
+  it("C117 empties it, and no other cache may use it, even afterwards", async () => {
+    const clock = new TestClock();
+    const tier = memory();
+    const build = (): Cache => createCache({ name: "own", clock }).tier(tier).build();
+    const cache = build();
+    await cache.set("k", 1);
+    expect(build).toThrow(expect.objectContaining({ code: "INVALID_CONFIGURATION" }) as Error);
+    await cache.close();
+    expect(tier.entryCount).toBe(0);
+  });
+});

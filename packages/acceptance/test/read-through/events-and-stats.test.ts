@@ -1,0 +1,307 @@
+import type { Cache, CacheEvents, Policy } from "@hotset/core";
+import { flush, gate, outcome, type TestClock } from "@hotset/core/testing";
+import { describe, expect, it } from "vitest";
+import { never, open, rejectionsDuring, STACKS, STACKS_WITH_MEMORY } from "../support/stacks.ts";
+import { watch } from "../support/watch.ts";
+
+const DOWN = new Error("db down");
+const same = <T>(value: T): T => value;
+
+const NAMES = [
+  "hit",
+  "stale",
+  "miss",
+  "load",
+  "load:error",
+  "store",
+  "fenced",
+  "coalesced",
+  "invalidate",
+  "backend:error",
+  "backend:state",
+  "decode:error",
+  "evict",
+  "recover",
+] as const satisfies readonly (keyof CacheEvents)[];
+
+/** Runs every event a cache can emit in one story; returns every answer. */
+async function story({
+  withListeners,
+}: {
+  readonly withListeners: boolean;
+}): Promise<{ readonly answers: unknown[]; readonly emitted: Set<string> }> {
+  const { cache, clock, backend, stored } = open("memory over backend", {
+    ttl: 100,
+    staleWhileRevalidate: 100,
+    staleIfError: 1_000,
+    errorBackoff: 0,
+    memory: { maxEntries: 5 },
+  });
+  const emitted = new Set<string>();
+  if (withListeners)
+    for (const name of NAMES)
+      cache.on(name, () => {
+        emitted.add(name);
+        throw new Error(`a listener of ${name}`);
+      });
+  const onServed = (): void => {
+    if (!withListeners) return;
+    emitted.add("onServed");
+    throw new Error("onServed");
+  };
+  const answers: unknown[] = [];
+  /** Removes tokens, which differ in each run. */
+  const note = async (answer: PromiseLike<unknown>): Promise<void> =>
+    void answers.push(
+      JSON.parse(
+        JSON.stringify(await outcome(answer), (name, value: unknown) =>
+          name === "token" ? "a token" : (value ?? null),
+        ),
+      ),
+    );
+  const loading = gate<string>();
+  const [first, second] = [cache.getOrSet("k", loading.pass, { onServed }), cache.getOrSet("k", never, { onServed })];
+  await loading.arrived();
+  await cache.delete("k");
+  loading.open("fenced");
+  await note(first);
+  await note(second);
+  await note(cache.getOrSet("k", () => "one", { onServed, tags: ["t"] }));
+  await note(cache.getOrSet("k", never, { onServed }));
+  clock.advance(100);
+  await note(cache.getOrSet("k", () => "two", { onServed }));
+  await cache.drain();
+  await note(cache.get("k"));
+  clock.advance(200);
+  await note(cache.getOrSet("k", () => Promise.reject(DOWN), { onServed }));
+  await note(cache.getOrSet("other", () => Promise.reject(DOWN), { onServed }));
+  await note(cache.invalidateTags("t"));
+  for (let i = 0; i < 10; i += 1) await cache.set(`many ${i}`, i);
+  backend.store.set("test::many 0", { ...backend.store.get("test::many 0")!, data: Buffer.from("{") });
+  await note(cache.get("many 0"));
+  backend.down();
+  for (let i = 0; i < 6; i += 1) await note(cache.delete(`many ${i}`));
+  backend.up();
+  clock.advance("1m");
+  await flush();
+  await note(cache.get("many 6"));
+  answers.push(stored().toSorted());
+  await cache.close();
+  return { answers, emitted };
+}
+
+describe("event listeners", () => {
+  it("C118 that throw do not change any answer", async () => {
+    const quiet = await story({ withListeners: false });
+    let watched = quiet;
+    const rejections = await rejectionsDuring(async () => {
+      watched = await story({ withListeners: true });
+    });
+    expect(watched.answers).toEqual(quiet.answers);
+    expect([...watched.emitted].toSorted()).toEqual([...NAMES, "onServed"].toSorted());
+    expect(rejections).toEqual([]);
+  });
+
+  it("C118 are all called when one throws, and are not called once removed", async () => {
+    const { cache } = open("memory");
+    const calls: string[] = [];
+    cache.on("miss", () => {
+      throw new Error("first");
+    });
+    const off = cache.on("miss", () => calls.push("second"));
+    cache.on("miss", ({ key }) => {
+      calls.push(`third: ${key}`);
+      off();
+    });
+    await cache.get("a");
+    await cache.get("b");
+    off();
+    expect(calls).toEqual(["second", "third: a", "third: b"]);
+  });
+
+  it("C118 added twice are called twice and removed one at a time", async () => {
+    const { cache } = open("memory");
+    let calls = 0;
+    const listener = (): void => void (calls += 1);
+    const [off] = [cache.on("miss", listener), cache.on("miss", listener)];
+    await cache.get("a");
+    off();
+    await cache.get("a");
+    expect(calls).toBe(3);
+  });
+
+  it("are refused when missing or for an unknown event", () => {
+    const { cache } = open("memory");
+    expect(() => cache.on("hits" as never, never)).toThrow(
+      expect.objectContaining({
+        code: "INVALID_ARGUMENT",
+        message: expect.stringContaining('"hits"') as string,
+      }) as Error,
+    );
+    expect(() => cache.on("hit", undefined as never)).toThrow(
+      expect.objectContaining({ code: "INVALID_ARGUMENT" }) as Error,
+    );
+    expect(() => cache.on("constructor" as never, never)).toThrow(
+      expect.objectContaining({ code: "INVALID_ARGUMENT" }) as Error,
+    );
+  });
+});
+
+describe.each(STACKS)("statistics over %s", (stack) => {
+  const secret = "user:4711";
+  const refused = (): never => {
+    throw DOWN;
+  };
+  const policy: Policy = { ttl: 100, staleWhileRevalidate: 50, staleIfError: 500, errorBackoff: 0 };
+  type Step = readonly [
+    what: string,
+    counted: readonly [hits: number, stale: number, misses: number],
+    run: (cache: Cache, clock: TestClock) => Promise<unknown>,
+  ];
+  const steps: Step[] = [
+    ["getOrSet, a miss", [0, 0, 1], (cache) => cache.getOrSet(secret, () => 1)],
+    ["getOrSet, a hit", [1, 0, 0], (cache) => cache.getOrSet(secret, never)],
+    [
+      "getOrSet, a hit with options",
+      [1, 0, 0],
+      (cache) => cache.getOrSet(secret, never, { tags: ["t"], onServed: () => {} }),
+    ],
+    ["getOrSet, forced", [0, 0, 1], (cache) => cache.getOrSet(secret, () => 2, { forceRefresh: true })],
+    ["get, a hit", [1, 0, 0], (cache) => cache.get(secret)],
+    ["has, a miss", [0, 0, 1], (cache) => cache.has("none")],
+    ["getMany of three, one twice", [1, 0, 2], (cache) => cache.getMany([secret, "none", secret, "never"])],
+    [
+      "getOrSetMany of two",
+      [1, 0, 1],
+      (cache) => cache.getOrSetMany([secret, "batch"], same, (missing) => missing.map((key) => [key, 1] as const)),
+    ],
+    [
+      "five at once",
+      [0, 0, 5],
+      (cache) => Promise.all(Array.from({ length: 5 }, () => cache.getOrSet("five", () => flush(1).then(() => 1)))),
+    ],
+    [
+      "five that fail at once",
+      [0, 0, 5],
+      (cache) => Promise.allSettled(Array.from({ length: 5 }, () => cache.getOrSet("fails", refused))),
+    ],
+    [
+      "a caller whose signal was aborted before",
+      [0, 0, 1],
+      (cache) => outcome(cache.getOrSet("left", never, { signal: AbortSignal.abort() })),
+    ],
+    [
+      "one caller that leaves and one that stays",
+      [0, 0, 2],
+      async (cache) => {
+        const [loading, controller] = [gate<number>(), new AbortController()];
+        const calls = [
+          cache.getOrSet("leaves", loading.pass, { signal: controller.signal }),
+          cache.getOrSet("leaves", never),
+        ].map((call) => outcome(call));
+        await loading.arrived();
+        controller.abort();
+        loading.open(1);
+        return Promise.all(calls);
+      },
+    ],
+    [
+      "a caller that times out",
+      [0, 0, 1],
+      async (cache, clock) => {
+        const loading = gate<number>();
+        const call = outcome(cache.getOrSet("late", loading.pass, { hardTimeout: 1 }));
+        await loading.arrived();
+        clock.advance(1);
+        await call;
+        loading.open(1);
+        await cache.drain();
+      },
+    ],
+    [
+      "a loader that requests its own key",
+      [0, 0, 2],
+      (cache) => outcome(cache.getOrSet("self", () => cache.getOrSet("self", never))),
+    ],
+    ["in a namespace", [0, 0, 1], (cache) => cache.namespace("below").getOrSet(secret, () => 1)],
+    [
+      "stale, with a background refresh",
+      [0, 1, 0],
+      async (cache, clock) => {
+        clock.advance(100);
+        await cache.getOrSet(secret, () => 3);
+        await cache.drain();
+      },
+    ],
+    ["stale instead of an error", [0, 1, 0], (cache, clock) => (clock.advance(200), cache.getOrSet(secret, refused))],
+    ["stale with allowStale", [0, 1, 0], (cache) => cache.get(secret, { allowStale: true })],
+    [
+      "writes, and inspect",
+      [0, 0, 0],
+      async (cache) => {
+        await cache.set(secret, 1);
+        await cache.inspect(secret);
+        await cache.markStale(secret);
+        await cache.delete(secret);
+        await cache.invalidateTags("t");
+        await cache.clear();
+      },
+    ],
+    [
+      "a call with an invalid argument",
+      [0, 0, 0],
+      (cache) => Promise.allSettled([cache.get(""), cache.getOrSet(secret, 5 as never), cache.getMany([secret, ""])]),
+    ],
+  ];
+
+  it("C119 count each call as one hit, stale hit or miss, and so do the events", async () => {
+    const { cache, clock } = open(stack, policy);
+    const seen = watch(cache, "hit", "stale", "miss");
+    const numbers = (): number[] => {
+      const { hits, staleHits, misses } = cache.stats();
+      return [hits, staleHits, misses];
+    };
+    const events = (): number[] =>
+      ["hit", "stale", "miss"].map((name) => seen.filter(([each]) => each === name).length);
+    for (const [what, counted, run] of steps) {
+      const before = numbers();
+      await run(cache, clock);
+      expect([what, numbers().map((count, i) => count - before[i]!)]).toEqual([what, counted]);
+      expect([what, events()]).toEqual([what, numbers()]);
+    }
+    const { hits, staleHits, misses, hitRatio } = cache.stats();
+    expect(hitRatio).toBe((hits + staleHits) / (hits + staleHits + misses));
+  });
+
+  it("C119 label hits by tier only, and never by key or namespace", async () => {
+    const { cache, clock } = open(stack, policy);
+    const seen = watch(cache, "hit", "stale");
+    expect(cache.stats().hitRatio).toBe(NaN);
+    for (const [, , run] of steps) await run(cache, clock);
+    const labels = stack === "memory" ? ["memory"] : stack === "backend" ? ["scripted"] : ["memory", "scripted"];
+    const stats = cache.stats();
+    expect(stats.tiers.map(({ label }) => label)).toEqual(labels);
+    expect(seen.every(([, { tier }]) => labels.includes(tier))).toBe(true);
+    expect(stats.tiers.reduce((sum, tier) => sum + tier.hits, 0)).toBe(stats.hits + stats.staleHits);
+    for (const key of [secret, "five", "batch", "below"]) expect(JSON.stringify(stats)).not.toContain(key);
+  });
+});
+
+describe.each(STACKS_WITH_MEMORY)("statistics of peek over %s", (stack) => {
+  it("C119 count a hit or a miss of the local tier, and peek reads no other tier", async () => {
+    const { cache, backend } = open(stack);
+    await cache.set("k", 1);
+    backend.forgetCalls();
+    expect([cache.peek("k"), cache.peek("none")]).toEqual([1, undefined]);
+    expect(cache.stats()).toMatchObject({ hits: 1, misses: 1 });
+    expect(cache.stats().tiers.map(({ hits, misses }) => [hits, misses])).toEqual(
+      stack === "memory"
+        ? [[1, 1]]
+        : [
+            [1, 1],
+            [0, 0],
+          ],
+    );
+    expect(backend.calls).toEqual([]);
+  });
+});
