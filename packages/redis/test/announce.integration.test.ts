@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { ACQUIRE, RELEASE, RENEW_LEASE, STORE } from "../src/store/leases.ts";
 import { MARK_STALE, REMOVE, WRITE, type Script } from "../src/lua/script.ts";
 import { PIN, RENEW, UNCHANGED_SINCE } from "../src/store/tag-versions.ts";
+import { makeFull } from "./memory-full.ts";
 
 const E = "hotset:shop::user:1";
 const L = "hotset~lease:{hotset:shop::user:1}";
@@ -152,21 +153,13 @@ describe("what is announced, in the same step", () => {
   });
 
   it("A94: with memory full too, and a write that was refused", async () => {
-    await using full = await startOwnRedis({ config: ["maxmemory 3mb", "maxmemory-policy noeviction"] });
+    await using full = await startOwnRedis();
     const listener = newClient(full.url);
     await listener.connect();
     const heard: string[] = [];
     await listener.subscribe(CHANNEL, (message) => heard.push(message));
     await full.command("SET", L, "mine");
-    for (const size of [100_000, 1_000, 10])
-      for (
-        let i = 0;
-        await full.command("SET", `fill${size}:${i}`, "x".repeat(size)).then(
-          () => true,
-          () => false,
-        );
-        i += 1
-      );
+    await makeFull(full);
     const large = ["60000", "d", "x".repeat(50_000)];
     await expect(run(full, STORE, ENTRY, ["mine", "", ...large])).rejects.toThrow(/^OOM /);
     await expect(run(full, WRITE, ENTRY, large)).rejects.toThrow(/^OOM /);

@@ -21,7 +21,7 @@ const open = (options?: { readFromReplicas: boolean }): RedisBackend =>
   redis(cluster(servers.urls, options))
     .valueFormat(json())
     .keyPrefix(prefix)
-    .responseTimeout("500ms")
+    .responseTimeout("1s")
     .backoff({ base: 10, max: 100 })
     .build();
 
@@ -37,7 +37,7 @@ beforeEach(() => {
 afterEach(() => backend.close());
 
 describeBackend("redis, a cluster", {
-  open: () => redis(cluster(servers.urls)).valueFormat(json()).keyPrefix(randomPrefix()).build(),
+  open: () => redis(cluster(servers.urls)).valueFormat(json()).keyPrefix(randomPrefix()).responseTimeout("10s").build(),
   expiry: "server",
 });
 
@@ -118,9 +118,7 @@ describe("a cluster", () => {
     });
     await away!.proxy!.pass();
     await expect
-      .poll(() => backend.batch!.read(KEYS).then((all) => all.filter((entry) => entry === undefined).length), {
-        timeout: 5_000,
-      })
+      .poll(() => backend.batch!.read(KEYS).then((all) => all.filter((entry) => entry === undefined).length))
       .toBe(0);
   });
 
@@ -147,9 +145,7 @@ describe("a cluster", () => {
 
   it("one connection to each primary, none to replicas", async () => {
     // Those of the replicas, who come back after a cut.
-    await expect
-      .poll(() => servers.nodes.map((node) => node.proxy!.openConnections), { timeout: 5_000 })
-      .toEqual([1, 1, 1, 0, 0, 0]);
+    await expect.poll(() => servers.nodes.map((node) => node.proxy!.openConnections)).toEqual([1, 1, 1, 0, 0, 0]);
     resetCounts();
     const other = open();
     await other.batch!.read(KEYS);
@@ -208,16 +204,13 @@ describe("replicas", () => {
     await Promise.all(servers.nodes.map((node) => node.command("WAIT", 1, 1_000).catch(() => undefined)));
     // Replicas are connected to behind the scenes.
     await expect
-      .poll(
-        async () => {
-          resetCounts();
-          await other.batch!.read(KEYS);
-          return counts()
-            .slice(3)
-            .map(({ commandsByName }) => (commandsByName["HMGET"] ?? 0) > 0);
-        },
-        { timeout: 15_000 },
-      )
+      .poll(async () => {
+        resetCounts();
+        await other.batch!.read(KEYS);
+        return counts()
+          .slice(3)
+          .map(({ commandsByName }) => (commandsByName["HMGET"] ?? 0) > 0);
+      })
       .toEqual([true, true, true]);
     await expect.poll(async () => (await other.batch!.read(KEYS)).map((entry) => entry?.data.toString())).toEqual(KEYS);
 

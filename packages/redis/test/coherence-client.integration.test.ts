@@ -23,6 +23,7 @@ const open = async (at: string): Promise<RedisBackend> =>
   redis(fromClient(await connected({ url: inject("redisUrl") })))
     .keyPrefix(at)
     .valueFormat(json())
+    .responseTimeout("10s")
     .build();
 let prefix: string;
 describeBackend("redis, a client of the user's, several processes", {

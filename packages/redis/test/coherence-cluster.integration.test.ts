@@ -72,7 +72,7 @@ describe.each([["tracking"], ["pubsub"]] as const)("a cluster, heard by %s", (mo
     const backend = await attached();
     const [victim] = await servers.masters();
     await victim!.kill();
-    await expect.poll(() => listener.losses.length, { timeout: 2_000 }).toBe(1);
+    await expect.poll(() => listener.losses.length).toBe(1);
     listener.signs.splice(0);
     await backend.coherence!.attach(listener);
     await expect.poll(() => listener.heard).toContain("replaced");
@@ -90,7 +90,7 @@ describe.each([["tracking"], ["pubsub"]] as const)("a cluster, heard by %s", (mo
     const [demoted] = await servers.masters();
     const [promoted] = await servers.replicas(demoted);
     await promoted!.command("CLUSTER", "FAILOVER");
-    await expect.poll(() => listener.losses.length, { timeout: 5_000 }).toBe(1);
+    await expect.poll(() => listener.losses.length).toBe(1);
     await backend.coherence!.attach(listener);
     await expect.poll(() => listener.heard).toContain("replaced");
     listener.take();
@@ -137,12 +137,10 @@ describe("a cluster", () => {
     // A replica is not named before it has replicated anything.
     for (const key of keys) await writer.write(key, stored());
     await expect
-      .poll(
-        async () =>
-          ((await servers.nodes[0]!.command("CLUSTER", "SLOTS")) as readonly (readonly unknown[])[]).every(
-            (range) => range.length > 3,
-          ),
-        { timeout: 10_000 },
+      .poll(async () =>
+        ((await servers.nodes[0]!.command("CLUSTER", "SLOTS")) as readonly (readonly unknown[])[]).every(
+          (range) => range.length > 3,
+        ),
       )
       .toBe(true);
     const backend = open(undefined, true);
@@ -172,20 +170,18 @@ describe("a cluster", () => {
       String(await promoted!.command("CLIENT", "LIST", "TYPE", "normal"))
         .split("\n")
         .filter((line) => /flags=\S*r/.test(line)).length;
-    await expect.poll(mayRead, { timeout: 10_000 }).toBe(1);
+    await expect.poll(mayRead).toBe(1);
     await backend.coherence!.attach(listener);
     await promoted!.command("CLUSTER", "FAILOVER");
     await expect
-      .poll(
-        () =>
-          backend.write(key, stored()).then(
-            () => servers.ownerOf(0),
-            () => undefined,
-          ),
-        { timeout: 10_000 },
+      .poll(() =>
+        backend.write(key, stored()).then(
+          () => servers.ownerOf(0),
+          () => undefined,
+        ),
       )
       .toBeDefined();
-    await expect.poll(mayRead, { timeout: 10_000 }).toBe(0);
+    await expect.poll(mayRead).toBe(0);
   }, 60_000);
 
   it("C91: one that was given up and is found anew may be another one", async () => {
@@ -217,7 +213,7 @@ describe("a cluster", () => {
     });
     expect(heard).toEqual([]);
     link.distrust(new Error("READONLY"));
-    await expect.poll(() => heard, { timeout: 5_000 }).toEqual(["replaced"]);
+    await expect.poll(() => heard).toEqual(["replaced"]);
     await link.close();
   });
 

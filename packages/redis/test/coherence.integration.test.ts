@@ -24,7 +24,7 @@ const quick = (builder: RedisBackendBuilder): RedisBackendBuilder =>
     .maxStaleness(400)
     .backoff({ base: 10, max: 50 })
     .connectTimeout("1s")
-    .responseTimeout("300ms");
+    .responseTimeout("1s");
 
 let server: OwnRedis;
 beforeAll(async () => {
@@ -252,7 +252,7 @@ describe("a connection that follows another", () => {
       /(?<=^id=)\d+(?=.* flags=tB)/m,
     )!;
     proxy.swallow();
-    await expect.poll(() => listener.losses.length, { timeout: 3_000 }).toBe(1);
+    await expect.poll(() => listener.losses.length).toBe(1);
     const attached = backend.coherence!.attach(listener);
     expect(String(await server.command("CLIENT", "LIST", "ID", Number(before)))).toContain(`id=${before}`);
     proxy.resetCounts();
@@ -292,14 +292,14 @@ describe("a connection that follows another", () => {
     const listener = new RecordingListener();
     await backend.coherence!.attach(listener);
     await own.command("REPLICAOF", "127.0.0.1", primary.port);
-    await expect.poll(() => listener.losses.length, { timeout: 3_000 }).toBe(1);
+    await expect.poll(() => listener.losses.length).toBe(1);
     listener.signs.splice(0);
     await backend.coherence!.attach(listener);
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(listener.signs).toEqual([]);
     listener.take();
     await own.command("REPLICAOF", "NO", "ONE");
-    await expect.poll(() => listener.losses.length, { timeout: 3_000 }).toBe(2);
+    await expect.poll(() => listener.losses.length).toBe(2);
     await backend.coherence!.attach(listener);
     await expect.poll(() => listener.heard).toContain("replaced");
     await expect.poll(() => listener.signs.length).toBeGreaterThan(0);
@@ -322,13 +322,11 @@ describe("a server that loads its data", () => {
     await backend.coherence!.attach(listener);
     await expect.poll(() => listener.heard).toContain("replaced");
     await expect
-      .poll(
-        () =>
-          backend.read("shop::499").then(
-            (entry) => entry?.data.length,
-            () => "refused",
-          ),
-        { timeout: 10_000 },
+      .poll(() =>
+        backend.read("shop::499").then(
+          (entry) => entry?.data.length,
+          () => "refused",
+        ),
       )
       .toBe(100);
     listener.take();

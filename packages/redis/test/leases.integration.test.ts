@@ -3,6 +3,7 @@ import { redis, type RedisBackend } from "@hotset/redis";
 import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { Tracker } from "./tracker.ts";
+import { makeFull, makeRoom } from "./memory-full.ts";
 
 let server: OwnRedis;
 let tracker: Tracker;
@@ -556,7 +557,7 @@ describe("memory full", () => {
   let own: RedisBackend;
 
   beforeAll(async () => {
-    full = await startOwnRedis({ config: ["maxmemory 3mb", "maxmemory-policy noeviction"] });
+    full = await startOwnRedis();
     heard = await Tracker.open(full.url, "hotset:");
     own = open(full.url);
     await own.connect!();
@@ -567,25 +568,18 @@ describe("memory full", () => {
     await full.stop();
   });
 
-  const fill = async (): Promise<void> => {
-    for (const size of [100_000, 1_000, 10])
-      for (
-        let i = 0;
-        await full.command("SET", `fill${size}:${i}`, "x".repeat(size)).then(
-          () => true,
-          () => false,
-        );
-        i += 1
-      );
+  const makeItFull = async (): Promise<void> => {
+    await makeFull(full);
     await heard.heard();
   };
   beforeEach(async () => {
+    await makeRoom(full);
     await full.command("FLUSHALL");
     await heard.heard();
   });
 
   it("A94: acquire is refused, also the one that takes over", async () => {
-    await fill();
+    await makeItFull();
     for (const seen of ["", "*"]) await expect(own.leases!.acquire(KEY, "mine", 10_000, seen)).rejects.toThrow(/^OOM /);
     expect(await full.command("EXISTS", E, L)).toBe(0);
   });
@@ -593,7 +587,7 @@ describe("memory full", () => {
   it("A94: acquire answers with what is there; one that is held it cannot tell from one that is free", async () => {
     await own.write(KEY, stored("v", { version: "w1" }));
     await own.leases!.acquire("shop::held", "theirs", 60_000, "");
-    await fill();
+    await makeItFull();
     expect(await own.leases!.acquire(KEY, "mine", 10_000, "")).toMatchObject({
       granted: false,
       entry: { version: "w1" },
@@ -610,7 +604,7 @@ describe("memory full", () => {
     async (_, command, seen) => {
       if (command !== undefined) await full.command(...command);
       expect(await own.leases!.acquire(KEY, "mine", 60_000, "*")).toEqual({ granted: true, version: seen });
-      await fill();
+      await makeItFull();
       const refusal: unknown = await own.leases!.store(KEY, "mine", seen, stored("x".repeat(50_000))).then(
         () => "stored",
         (error: unknown) => error,
@@ -624,7 +618,7 @@ describe("memory full", () => {
 
   it("A94: a write over nothing, with somebody's lease on it, is refused, ends the lease and is heard", async () => {
     await own.leases!.acquire(KEY, "theirs", 60_000, "");
-    await fill();
+    await makeItFull();
     await expect(own.write(KEY, stored("x".repeat(50_000)))).rejects.toThrow(/^OOM /);
     expect(await full.command("EXISTS", E, L)).toBe(0);
     expect(await heard.heard()).toEqual([E]);
@@ -634,7 +628,7 @@ describe("memory full", () => {
     await full.command("SET", E, "x");
     await own.leases!.acquire(KEY, "mine", 60_000, "");
     await own.leases!.acquire("shop::none", "mine", 60_000, "");
-    await fill();
+    await makeItFull();
     expect(await own.leases!.renew(KEY, "mine", 90_000)).toBe(true);
     expect(await own.leases!.store(KEY, "theirs", "!", stored())).toBe(false);
     expect(await own.leases!.store(KEY, "mine", "w1", stored())).toBe(false);

@@ -17,20 +17,24 @@ import {
 } from "@hotset/test-servers";
 import { RedisClient } from "@redis/client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { isLate } from "./timing.ts";
 
 const stored: StoredEntry = { data: Buffer.from("value"), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none" };
-const on = (url: string) => redis(url).valueFormat(json()).connectTimeout("500ms").backoff({ base: 10, max: 20 });
+/** Long enough that "at once" is less on a busy machine too. */
+const CONNECT_TIMEOUT_MS = 10_000;
+const on = (url: string, connectTimeoutMs = CONNECT_TIMEOUT_MS) =>
+  redis(url).valueFormat(json()).connectTimeout(connectTimeoutMs).backoff({ base: 10, max: 20 });
 
-/** What connecting fails with, and after how long; the backend is closed. */
-async function refusal(backend: RedisBackend) {
-  const startedAt = performance.now();
-  const error: unknown = await backend.connect!().catch((thrown: unknown) => thrown);
-  const ms = performance.now() - startedAt;
+/** The error that connecting fails with, and whether that took longer than `withinMs`; the backend is closed. */
+async function refusal(backend: RedisBackend, withinMs = CONNECT_TIMEOUT_MS / 2) {
+  const connecting = backend.connect!();
+  const late = isLate(connecting, withinMs);
+  const error: unknown = await connecting.catch((thrown: unknown) => thrown);
   const ofCall: unknown = await backend.read("shop::1").catch((thrown: unknown) => thrown);
   await backend.close();
   expect(error).toBeInstanceOf(BackendUnavailableError);
   expect(ofCall).toBeInstanceOf(BackendUnavailableError);
-  return { error: error as BackendUnavailableError, ofCall: ofCall as BackendUnavailableError, ms };
+  return { error: error as BackendUnavailableError, ofCall: ofCall as BackendUnavailableError, isLate: await late };
 }
 
 /** Everything a log could show of it. */
@@ -60,9 +64,10 @@ describe("credentials", () => {
   it("A6: a wrong password rejects at once, is not tried again, and is not shown", async () => {
     await using proxy = await startProxy(server.port);
     const backend = on(`redis://app:hunter2@127.0.0.1:${proxy.port}`).build();
-    const startedAt = performance.now();
-    const error: unknown = await backend.connect!().catch((thrown: unknown) => thrown);
-    expect(performance.now() - startedAt).toBeLessThan(1_000);
+    const connecting = backend.connect!();
+    const late = isLate(connecting, CONNECT_TIMEOUT_MS / 2);
+    const error: unknown = await connecting.catch((thrown: unknown) => thrown);
+    expect(await late).toBe(false);
     expect(error).toMatchObject({
       code: "BACKEND_UNAVAILABLE",
       retryable: false,
@@ -89,13 +94,11 @@ describe("credentials", () => {
     await expect(backend.connect!()).rejects.toMatchObject({ retryable: false });
     password = "apppass";
     await expect
-      .poll(
-        () =>
-          backend.read("shop::1").then(
-            () => "answered",
-            () => "refused",
-          ),
-        { timeout: 3_000 },
+      .poll(() =>
+        backend.read("shop::1").then(
+          () => "answered",
+          () => "refused",
+        ),
       )
       .toBe("answered");
     await backend.close();
@@ -135,10 +138,13 @@ describe("credentials", () => {
     ["never answers", () => new Promise<string>(() => undefined)],
     ["gives no string", () => undefined as unknown as string],
   ])("a password function that %s is told, within the connect timeout", async (_, ask) => {
-    const { error, ms } = await refusal(on(`redis://127.0.0.1:${server.port}`).password(ask).build());
+    const { error, isLate: isPastTimeout } = await refusal(
+      on(`redis://127.0.0.1:${server.port}`, 500).password(ask).build(),
+      1_000,
+    );
     expect(error.retryable).toBe(true);
     expect(error.message).not.toContain("hunter2");
-    expect(ms).toBeLessThan(1_000);
+    expect(isPastTimeout).toBe(false);
   });
 
   it("none where one is needed", async () => {
@@ -215,9 +221,14 @@ describe("what is no Redis", () => {
     ["one that is silent", () => createServer((socket) => socket.on("error", () => undefined)), true],
     ["one that hangs up", () => createServer((socket) => socket.on("error", () => undefined).end()), true],
     ["one that resets", () => createServer((socket) => socket.on("error", () => undefined).resetAndDestroy()), true],
-  ] as const)("%s is told within the connect timeout, with what to check", async (_, make, retryable) => {
-    const { error, ofCall, ms } = await refusal(on(await urlOf(make())).build());
-    expect(ms).toBeLessThan(900);
+  ] as const)("%s is told within the connect timeout, with what to check", async (name, make, retryable) => {
+    const url = await urlOf(make());
+    const {
+      error,
+      ofCall,
+      isLate: isPastTimeout,
+    } = await (name === "one that is silent" ? refusal(on(url, 500).build(), 900) : refusal(on(url).build()));
+    expect(isPastTimeout).toBe(false);
     expect(error.retryable).toBe(retryable);
     expect(error.message).toMatch(
       /^Redis at 127\.0\.0\.1:\d+ cannot be used: .+; .*check host and port|cannot be used: no answer within 500 ms; check that it is Redis/,
@@ -226,13 +237,13 @@ describe("what is no Redis", () => {
   });
 
   it("nobody at all", async () => {
-    const { error, ms } = await refusal(on("redis://:hunter2@127.0.0.1:1").build());
+    const { error, isLate: waited } = await refusal(on("redis://:hunter2@127.0.0.1:1").build());
     expect(error).toMatchObject({
       retryable: true,
       maybeExecuted: false,
       message: expect.stringContaining("ECONNREFUSED"),
     });
-    expect(ms).toBeLessThan(500);
+    expect(waited).toBe(false);
   });
 
   it("a name that does not exist", async () => {
@@ -308,7 +319,7 @@ describe("TLS", () => {
   afterAll(() => server.stop());
 
   const withTls = (tls: { ca?: string; cert?: string; key?: string; servername?: string }) =>
-    redis(single(server.url, { tls })).valueFormat(json()).connectTimeout("2s").build();
+    redis(single(server.url, { tls })).valueFormat(json()).connectTimeout(CONNECT_TIMEOUT_MS).build();
 
   it("A5 R1-04: with the right authority and a client's certificate it works", async () => {
     const { ca, client } = server.certificates;
@@ -324,12 +335,12 @@ describe("TLS", () => {
       { ca: otherCa, cert: client.cert, key: client.key },
       { cert: client.cert, key: client.key },
     ]) {
-      const { error, ms } = await refusal(withTls(tls));
+      const { error, isLate: waited } = await refusal(withTls(tls));
       expect(error).toMatchObject({
         retryable: false,
         message: expect.stringContaining("the certificates do not fit"),
       });
-      expect(ms).toBeLessThan(1_000);
+      expect(waited).toBe(false);
     }
   });
 
@@ -338,12 +349,12 @@ describe("TLS", () => {
     async (certificate) => {
       const { ca, client } = server.certificates;
       await server.show(certificate);
-      const { error, ms } = await refusal(withTls({ ca, cert: client.cert, key: client.key }));
+      const { error, isLate: waited } = await refusal(withTls({ ca, cert: client.cert, key: client.key }));
       expect(error).toMatchObject({
         retryable: false,
         message: expect.stringContaining("the certificates do not fit"),
       });
-      expect(ms).toBeLessThan(1_000);
+      expect(waited).toBe(false);
       await server.show("valid");
     },
   );
@@ -440,7 +451,7 @@ describe("TLS", () => {
       single(`rediss://localhost:${proxy.port}`, { tls: { ca, cert: client.cert, key: client.key } }),
     )
       .valueFormat(json())
-      .responseTimeout("300ms")
+      .responseTimeout("1s")
       .backoff({ base: 10, max: 20 })
       .build();
     await backend.write("shop::2", stored);
@@ -457,13 +468,11 @@ describe("TLS", () => {
     await expect(backend.read("shop::2")).rejects.toBeInstanceOf(BackendUnavailableError);
     await proxy.pass();
     await expect
-      .poll(
-        () =>
-          backend.read("shop::2").then(
-            (entry) => entry?.data.toString(),
-            () => "refused",
-          ),
-        { timeout: 3_000 },
+      .poll(() =>
+        backend.read("shop::2").then(
+          (entry) => entry?.data.toString(),
+          () => "refused",
+        ),
       )
       .toBe("value");
     await backend.close();

@@ -2,6 +2,7 @@ import { json, type StoredEntry } from "@hotset/core";
 import { redis, single, type RedisBackend } from "@hotset/redis";
 import { randomPrefix, startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { isLate, quickest } from "./timing.ts";
 
 let server: OwnRedis;
 let proxy: FaultProxy;
@@ -151,16 +152,14 @@ describe("connections", () => {
 
   it("a backend that closes while its calls wait takes nothing from the others", async () => {
     const connection = single(proxy.url);
-    const build = () => redis(connection).valueFormat(json()).maxInFlight(2);
+    const build = () => redis(connection).valueFormat(json()).maxInFlight(2).responseTimeout("30s");
     const [one, other] = [build().build(), build().build()];
     await other.connect!();
     const calls = Array.from({ length: 10 }, (_, i) => one.read(`shop::${i}`));
     await one.close();
     expect(await Promise.all(calls)).toEqual(Array.from({ length: 10 }, () => undefined));
     expect(await Promise.all(Array.from({ length: 10 }, (_, i) => other.read(`shop::${i}`)))).toHaveLength(10);
-    const startedAt = performance.now();
-    await other.close();
-    expect(performance.now() - startedAt).toBeLessThan(500);
+    expect(await isLate(other.close(), 10_000)).toBe(false);
   });
 
   it("a connection whose backends were all closed opens again for a new one", async () => {
@@ -184,7 +183,7 @@ describe("connections", () => {
     await backend.connect!();
     proxy.delay(20);
     expect(await backend.ping()).toBeGreaterThanOrEqual(39);
-    expect(await backend.ping()).toBeLessThan(500);
+    expect(await quickest(500, () => backend.ping())).toBeLessThan(500);
   });
 });
 
@@ -195,7 +194,7 @@ describe("commands in flight", () => {
       .valueFormat(json())
       .keyPrefix(randomPrefix())
       .maxInFlight(50)
-      .responseTimeout("400ms")
+      .responseTimeout("1500ms")
       .build();
     await backend.connect!();
     const hold = proxy.hold("EVALSHA", "request");

@@ -16,7 +16,7 @@ const open = (primaryName = servers.name): RedisBackend =>
   redis(sentinel(urls(), { primaryName }))
     .password("serverpass")
     .valueFormat(json())
-    .responseTimeout("300ms")
+    .responseTimeout("1s")
     .connectTimeout("2s")
     .backoff({ base: 10, max: 100 })
     .build();
@@ -69,13 +69,11 @@ describe("sentinel", () => {
     const previous = await servers.primary();
     const next = await servers.failover();
     await expect
-      .poll(
-        () =>
-          backend.write("shop::2", stored("after")).then(
-            () => next.command("EXISTS", "hotset:shop::2"),
-            () => "refused",
-          ),
-        { timeout: 10_000 },
+      .poll(() =>
+        backend.write("shop::2", stored("after")).then(
+          () => next.command("EXISTS", "hotset:shop::2"),
+          () => "refused",
+        ),
       )
       .toBe(1);
     expect((await backend.read("shop::2"))?.data).toEqual(Buffer.from("after"));
@@ -91,13 +89,11 @@ describe("sentinel", () => {
     await victim.kill();
     const next = await servers.waitForPrimary(victim);
     await expect
-      .poll(
-        () =>
-          backend.read("shop::3").then(
-            (entry) => entry?.data.toString(),
-            () => "refused",
-          ),
-        { timeout: 10_000 },
+      .poll(() =>
+        backend.read("shop::3").then(
+          (entry) => entry?.data.toString(),
+          () => "refused",
+        ),
       )
       .toBe("before");
     await backend.write("shop::4", stored());

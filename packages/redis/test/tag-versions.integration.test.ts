@@ -2,6 +2,7 @@ import { json, type TagVersions } from "@hotset/core";
 import { redis, type RedisBackend } from "@hotset/redis";
 import { randomPrefix, startOwnRedis, startProxy, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
+import { makeFull } from "./memory-full.ts";
 
 let server: OwnRedis;
 let prefix: string;
@@ -163,18 +164,10 @@ it.each([
 });
 
 it("memory full: versions that are there are pinned and judged, those that are missing are refused", async () => {
-  await using full = await startOwnRedis({ config: ["maxmemory 3mb", "maxmemory-policy noeviction"] });
+  await using full = await startOwnRedis();
   const other = redis(full.url).keyPrefix(prefix).valueFormat(json()).coherence("none").build();
   const pinned = await other.tagVersions!.pin([A]);
-  for (const size of [100_000, 1_000, 10])
-    for (
-      let i = 0;
-      await full.command("SET", `fill${size}:${i}`, "x".repeat(size)).then(
-        () => true,
-        () => false,
-      );
-      i += 1
-    );
+  await makeFull(full);
   expect(await other.tagVersions!.pin([A])).toEqual(pinned);
   expect(await other.tagVersions!.unchangedSince(pinned.at, [A])).toEqual(pinned.versions);
   await expect(other.tagVersions!.unchangedSince(pinned.at, [A, B])).rejects.toThrow(/^OOM /);
@@ -208,20 +201,12 @@ it("versions live 30 days, prolonged when half is over", async () => {
 });
 
 it("renewing works with memory full, pinning what is missing is refused", async () => {
-  const full = await startOwnRedis({ config: ["maxmemory 3mb", "maxmemory-policy noeviction"] });
+  const full = await startOwnRedis();
   const other = redis(full.url).keyPrefix(prefix).valueFormat(json()).build();
   try {
     await other.tagVersions!.pin([A]);
     const [before] = await other.tagVersions!.read([A]);
-    for (const size of [100_000, 1_000, 10])
-      for (
-        let i = 0;
-        await full.command("SET", `fill${size}:${i}`, "x".repeat(size)).then(
-          () => true,
-          () => false,
-        );
-        i += 1
-      );
+    await makeFull(full);
     await other.tagVersions!.renew([A, B], "hard");
     const [after, fresh] = await other.tagVersions!.read([A, B]);
     expect(after!.hard).not.toBe(before!.hard);
