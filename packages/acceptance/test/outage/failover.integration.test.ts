@@ -9,7 +9,7 @@ import type { Drive } from "../support/fleet-member.ts";
 import type { Topology } from "../support/fleet-servers.ts";
 
 const MAX_STALENESS_MS = 2_000;
-const SETTINGS: FleetSettings = { maxStalenessMs: MAX_STALENESS_MS, responseTimeoutMs: 500, connectTimeoutMs: 2_000 };
+const SETTINGS: FleetSettings = { maxStalenessMs: MAX_STALENESS_MS, responseTimeoutMs: 1_000, connectTimeoutMs: 2_000 };
 const WITH_REPLICAS: readonly Topology[] = ["cluster", "sentinel"];
 
 const pool = new Pool();

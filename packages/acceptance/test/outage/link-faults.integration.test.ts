@@ -21,7 +21,7 @@ import type { Sighting } from "../support/fleet-member.ts";
 import { TOPOLOGIES, type FleetServers, type Topology } from "../support/fleet-servers.ts";
 
 const MAX_STALENESS_MS = 1_200;
-const SETTINGS: FleetSettings = { maxStalenessMs: MAX_STALENESS_MS, responseTimeoutMs: 400, connectTimeoutMs: 2_000 };
+const SETTINGS: FleetSettings = { maxStalenessMs: MAX_STALENESS_MS, responseTimeoutMs: 1_000, connectTimeoutMs: 2_000 };
 const PROXIED: readonly Topology[] = ["single", "cluster"];
 
 const pool = new Pool();
@@ -147,7 +147,8 @@ describe("C86: no copy is served longer than maxStaleness after it was replaced 
   it(
     "also where the change came while everybody connected again, many times",
     overEach(pool, TOPOLOGIES, async (servers) => {
-      await using fleet = await pool.open(servers, 3, SETTINGS);
+      // A read that is not answered in time is served from the unconfirmed copy, which is not the subject here.
+      await using fleet = await pool.open(servers, 3, { ...SETTINGS, responseTimeoutMs: 10_000 });
       for (let round = 0; round < 12; round += 1) {
         const value = `value ${round}`;
         await fleet.members[round % 3]!.set("k", value);

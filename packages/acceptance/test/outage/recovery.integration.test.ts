@@ -15,7 +15,7 @@ import {
 } from "../support/fleet.ts";
 import { TOPOLOGIES, type FleetServers } from "../support/fleet-servers.ts";
 
-const SETTINGS: FleetSettings = { maxStalenessMs: 2_000, responseTimeoutMs: 400, connectTimeoutMs: 2_000 };
+const SETTINGS: FleetSettings = { maxStalenessMs: 2_000, responseTimeoutMs: 1_000, connectTimeoutMs: 2_000 };
 
 const pool = new Pool();
 afterAll(() => pool.end());
@@ -92,7 +92,8 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
   });
 
   it("A92 C97 C92: while Redis is away no call fails or waits for it once the breaker is open, no key is loaded twice at a time, and it closes by itself", async () => {
-    await using fleet = await pool.open(servers, 2, SETTINGS);
+    const responseTimeoutMs = 400;
+    await using fleet = await pool.open(servers, 2, { ...SETTINGS, responseTimeoutMs });
     const keys = Array.from({ length: 40 }, (_, i) => `k${i}`);
     const pressing = fleet.members.map((member) => member.press(keys, 4_500, 150));
     await expect.poll(async () => (await fleet.members[0]!.stats()).hits, PATIENCE).toBeGreaterThan(20);
@@ -100,8 +101,8 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     const awayAt = sharedNow();
     await Promise.all(fleet.members.map((member) => expect.poll(() => member.state(), PATIENCE).toBe("down")));
     while (sharedNow() < awayAt + 2_500) await Promise.all(fleet.members.map((member) => member.state()));
-    await giveBack();
     const backAt = sharedNow();
+    await giveBack();
     const pressed = await Promise.all(pressing);
     await fleet.inStep();
     for (const [i, member] of fleet.members.entries()) {
@@ -113,18 +114,18 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
       const [downAt, upAt] = ["down", "up"].map((state) =>
         Number(states.findLast((each) => each["state"] === state)!["at"]),
       ) as [number, number];
-      expect(upAt).toBeGreaterThanOrEqual(backAt - 200);
+      expect(upAt).toBeGreaterThanOrEqual(backAt);
       const open = calls
         .filter(({ at }) => at > downAt && at < backAt)
         .map(({ ms }) => ms)
         .sort((a, b) => a - b);
       expect(open.length).toBeGreaterThan(100);
       // The load, and the machine. Who probes waits for his answer.
-      expect(open[Math.floor(open.length * 0.95)]).toBeLessThan(SETTINGS.responseTimeoutMs!);
+      expect(open[Math.floor(open.length * 0.95)]).toBeLessThan(responseTimeoutMs);
       // Calls that were sent before run into their deadlines; then each failed probe is one error: after 1 s, after 2 s more.
       const errors = (await member.events("backend:error")).filter(
         ({ at, operation }) =>
-          Number(at) > downAt + 2 * SETTINGS.responseTimeoutMs! && Number(at) < backAt && operation === "read",
+          Number(at) > downAt + 2 * responseTimeoutMs && Number(at) < backAt && operation === "read",
       );
       expect(errors.length).toBeLessThanOrEqual(3);
       for (const key of keys) expect(atOnce(await member.loads(key)), key).toBeLessThanOrEqual(1);

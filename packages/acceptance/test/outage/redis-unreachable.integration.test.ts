@@ -12,13 +12,11 @@ import {
   type OwnRedis,
 } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { DEADLINE_MS, impatient, over, timed, type OverRedisOptions } from "../support/over-redis.ts";
+import { impatient, over, timed, type OverRedisOptions } from "../support/over-redis.ts";
 import { never, rejectionsDuring, STACKS_WITH_BACKEND } from "../support/stacks.ts";
 import { watch } from "../support/watch.ts";
 
-/** Within the deadline, on a machine that is busy. */
-const SOON_MS = DEADLINE_MS * 1.6;
-const PATIENCE = { timeout: 8_000, interval: 10 };
+const PATIENCE = { timeout: 15_000, interval: 10 };
 const WITH_MEMORY: OverRedisOptions = { stack: "memory over backend" };
 
 let server: OwnRedis;
@@ -120,7 +118,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
 
   it.for(faults)(
     "C93 a delete that meets %s is pending, and replayed: the value never reappears",
-    { timeout: 20_000 },
+    { timeout: 40_000 },
     async ([, begin, end]) => {
       const cache = open({ stack });
       const recoveries = watch(cache, "recover");
@@ -129,7 +127,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       await begin();
       expect(await timed(cache.delete("k"))).toMatchObject({
         value: { status: "pending" },
-        ms: expect.toSatisfy((ms: number) => ms < SOON_MS),
+        isLate: false,
       });
       expect(await cache.invalidateTags("t")).toEqual({ status: "pending" });
       expect([await cache.get("k"), await cache.get("tagged")]).toEqual([undefined, undefined]);
@@ -156,7 +154,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     expect(await cache.get("k")).toBe(undefined);
   });
 
-  it("C93 also where Redis comes back with all that it had", { timeout: 20_000 }, async () => {
+  it("C93 also where Redis comes back with all that it had", { timeout: 40_000 }, async () => {
     await using durable = await startOwnRedis({ config: ["appendonly yes", "appendfsync always"] });
     await using path = await startProxy(durable.port);
     const cache = over(impatient(path.url).build(), { stack });
@@ -175,7 +173,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
 
   it.for(faults)(
     "C94 after a set that meets %s the older value is served by nobody once it was replayed, and never here",
-    { timeout: 20_000 },
+    { timeout: 40_000 },
     async ([, begin, end]) => {
       const cache = open({ stack });
       await cache.set("k", "old");
@@ -239,7 +237,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
 describe("A11 CLIENT PAUSE", () => {
   it(
     "makes reads misses or stale answers within the deadline, and what is carried out late was never told as done",
-    { timeout: 15_000 },
+    { timeout: 40_000 },
     async () => {
       const cache = open({ ...WITH_MEMORY, staleWhileRevalidate: "1h" });
       const reader = over(impatient(proxy.url).build());
@@ -249,16 +247,15 @@ describe("A11 CLIENT PAUSE", () => {
       await reader.get("anything");
       proxy.resetCounts();
 
-      await server.command("CLIENT", "PAUSE", 1_500, "ALL");
+      await server.command("CLIENT", "PAUSE", 3_000, "ALL");
       const [missed, loaded, stale, written] = await Promise.all([
         timed(reader.get("k")),
         timed(reader.getOrSet("k", () => "loaded")),
-        timed(cache.getOrSet("stale", never)),
+        timed(cache.getOrSet("stale", never), 100),
         timed(cache.set("k", "carried out late")),
       ]);
       expect([missed.value, loaded.value, stale.value]).toEqual([undefined, "loaded", "old"]);
-      for (const { ms } of [missed, loaded, stale, written]) expect(ms).toBeLessThan(SOON_MS);
-      expect(stale.ms).toBeLessThan(100);
+      expect([missed.isLate, loaded.isLate, stale.isLate, written.isLate]).toEqual([false, false, false, false]);
       expect(written.value).toEqual({ status: "pending" });
 
       await replayed(cache);
@@ -271,14 +268,13 @@ describe("A11 CLIENT PAUSE", () => {
 });
 
 describe("A12 a half-open link", () => {
-  it("is noticed and replaced while it is used, and the cache tells of both", { timeout: 15_000 }, async () => {
+  it("is noticed and replaced while it is used, and the cache tells of both", { timeout: 40_000 }, async () => {
     const cache = open();
     await cache.connect();
     await cache.set("k", "value");
     const seen = watch(cache, "backend:error", "backend:state");
     proxy.swallow();
-    const silentAt = performance.now();
-    for (let i = 0; i < 5; i += 1) expect(await cache.get("k")).toBe(undefined);
+    for (let i = 0; i < 5; i += 1) expect(await timed(cache.get("k"))).toEqual({ value: undefined, isLate: false });
     const told = seen.map(([name, event]) => [name, event.tier, "state" in event ? event.state : event.operation]);
     expect(told.filter(([name]) => name === "backend:error")).toEqual(
       Array.from({ length: 5 }, () => ["backend:error", "redis", "read"]),
@@ -289,13 +285,11 @@ describe("A12 a half-open link", () => {
       ["backend:state", "redis", "down"],
     ]);
     expect(told.at(-1)).toEqual(["backend:state", "redis", "down"]);
-    expect(performance.now() - silentAt).toBeLessThan(5 * SOON_MS);
     // The old connection stays silent for good; a new one works.
     await proxy.pass();
     proxy.resetCounts();
-    await expect.poll(() => proxy.counts.connections, PATIENCE).toBe(1);
-    // Five deadlines have passed, and an attempt to connect that met the silence ends after a second.
-    expect(performance.now() - silentAt).toBeLessThan(5 * SOON_MS + 1_000);
+    // An attempt to connect that met the silence ends after a second; the rest is what a busy machine adds.
+    await expect.poll(() => proxy.counts.connections, { ...PATIENCE, timeout: 1_000 + 5_000 }).toBe(1);
     await expect.poll(() => cache.get("k"), PATIENCE).toBe("value");
     await expect.poll(() => cache.stats().tiers[0]!.state, PATIENCE).toBe("up");
     expect(seen.at(-1)).toEqual(["backend:state", { cache: "shop", namespace: [], tier: "redis", state: "up" }]);
@@ -333,7 +327,7 @@ describe("A93 what opens the breaker", () => {
     ).toEqual(mode === undefined ? [["INVALID_CONFIGURATION", true]] : []);
   });
 
-  it("answers that say: not now, do, and it closes when they have passed", { timeout: 15_000 }, async () => {
+  it("answers that say: not now, do, and it closes when they have passed", { timeout: 40_000 }, async () => {
     await using lonely = await startOwnRedis({ config: ["replica-serve-stale-data no"] });
     const cache = over(impatient(lonely.url).build());
     await cache.set("k", "value");
@@ -350,7 +344,7 @@ describe("A93 what opens the breaker", () => {
 describe("A94 memory full", () => {
   it(
     "writes count as not done, reads go on, invalidations pass, and the breaker stays closed",
-    { timeout: 20_000 },
+    { timeout: 40_000 },
     async () => {
       await using full = await startOwnRedis();
       const cache = over(impatient(full.url).build());
@@ -393,7 +387,7 @@ describe("A94 memory full", () => {
 describe("A95 the primary becomes a replica", () => {
   it(
     "under the cache: no write is sent again, its removal is, and after the promotion all is well",
-    { timeout: 20_000 },
+    { timeout: 40_000 },
     async () => {
       await using primary = await startOwnRedis();
       await using own = await startOwnRedis();
@@ -521,7 +515,7 @@ describe("errors", () => {
 
   it(
     "A4 R1-12: neither they nor events, spans, numbers and the cache itself show a password",
-    { timeout: 15_000 },
+    { timeout: 40_000 },
     async () => {
       await using users = await startAclRedis();
       await using path = await startProxy(users.port);

@@ -170,7 +170,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
   );
 
   it("C55: where the server does not answer, each process loads for itself, and no call fails", async () => {
-    await using fleet = await pool.open(servers, 2, { responseTimeoutMs: 300 });
+    await using fleet = await pool.open(servers, 2, { responseTimeoutMs: 1_000 });
     const primary = await servers.primaryOf(fleet.keyOf("k"));
     primary.pause();
     try {

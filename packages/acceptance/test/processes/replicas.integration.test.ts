@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { overEach, PATIENCE, Pool, type Fleet, type FleetSettings, type Member } from "../support/fleet.ts";
 import type { FleetServers, Topology } from "../support/fleet-servers.ts";
 
-const SETTINGS: FleetSettings = { maxStalenessMs: 2_000, responseTimeoutMs: 500, connectTimeoutMs: 2_000 };
+const SETTINGS: FleetSettings = { maxStalenessMs: 2_000, responseTimeoutMs: 1_000, connectTimeoutMs: 2_000 };
 const WITH_REPLICAS: readonly Topology[] = ["cluster", "sentinel"];
 
 const pool = new Pool();

@@ -210,7 +210,7 @@ function flagsOf(reply: unknown): readonly string[] {
 
 describe("R1-11 A41 a backend under its label", () => {
   it("is shared by caches, and named in what each of them tells", async () => {
-    const backend = redis(proxy.url).valueFormat(json()).label("eu-1").responseTimeout("300ms").build();
+    const backend = redis(proxy.url).valueFormat(json()).label("eu-1").responseTimeout("1s").build();
     const [users, orders] = [over(backend, { name: "users" }), over(backend, { name: "orders" })];
     expect(users.stats().tiers).toMatchObject([{ label: "eu-1", state: "idle", hits: 0, misses: 0 }]);
     const seen = watch(users, "hit", "store", "backend:state", "backend:error", "decode:error");

@@ -22,6 +22,7 @@ import {
 } from "@hotset/test-servers";
 import { zstd } from "@hotset/zstd";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
+import { timed } from "../support/over-redis.ts";
 import { failing } from "../support/sources.ts";
 import { never } from "../support/stacks.ts";
 import { watch } from "../support/watch.ts";
@@ -404,10 +405,10 @@ it("between the caller of getOrSet and node-redis stand at most four frames of o
 describe("with a server that is broken", () => {
   let server: OwnRedis;
   let proxy: FaultProxy;
-  const RESPONSE_TIMEOUT_MS = 200;
+  const RESPONSE_TIMEOUT_MS = 500;
   const quick = (builder: RedisBackendBuilder): RedisBackendBuilder =>
     builder.responseTimeout(RESPONSE_TIMEOUT_MS).connectTimeout(500).backoff({ base: 10, factor: 2, max: 100 });
-  /** Beyond this a call was not bounded by its deadline: twice that, for a busy machine. */
+  /** A call that takes longer than this was not bounded by its deadline; it may meet two of them. */
   const LATE_MS = 2 * RESPONSE_TIMEOUT_MS + 200;
 
   beforeAll(async () => {
@@ -427,12 +428,6 @@ describe("with a server that is broken", () => {
   const openHere = (stack: Stack, options: Options = {}): Cache =>
     open(stack, proxy.url, "hotset", { ...options, redis: quick });
 
-  async function timed<T>(work: Promise<T>): Promise<{ readonly value: T; readonly ms: number }> {
-    const startedAt = performance.now();
-    const value = await work;
-    return { value, ms: performance.now() - startedAt };
-  }
-
   it.for(STACKS)(
     "C43 a read that takes longer than its limit is a miss, and its late answer overwrites nothing: %s",
     async (stack) => {
@@ -441,12 +436,14 @@ describe("with a server that is broken", () => {
       const cache = openHere(stack);
       await cache.connect();
       const held = proxy.hold("HMGET", "reply");
-      const answer = timed(cache.getOrSet("k", () => "loaded"));
+      const startedAt = performance.now();
+      const answer = timed(
+        cache.getOrSet("k", () => "loaded"),
+        LATE_MS,
+      );
       await held.reached;
-      const { value, ms } = await answer;
-      expect(value).toBe("loaded");
-      expect(ms).toBeGreaterThanOrEqual(RESPONSE_TIMEOUT_MS - 5);
-      expect(ms).toBeLessThan(LATE_MS);
+      expect(await answer).toEqual({ value: "loaded", isLate: false });
+      expect(performance.now() - startedAt).toBeGreaterThanOrEqual(RESPONSE_TIMEOUT_MS - 5);
       held.release();
       // What was loaded beside a silent Redis is for while it is silent: now it says what holds.
       await expect.poll(async () => (await cache.inspect("k"))?.tier).toBe("redis");
@@ -463,9 +460,11 @@ describe("with a server that is broken", () => {
     if (stack === "memory over redis") await expect.poll(async () => (await cache.inspect("k"))?.tier).toBe("memory");
     await new Promise((resolve) => setTimeout(resolve, 5));
     const held = proxy.hold("HMGET", "reply");
-    const { value, ms } = await timed(cache.getOrSet("k", () => "loaded"));
-    expect(value).toBe(stack === "redis" ? "loaded" : "old");
-    expect(ms).toBeLessThan(stack === "redis" ? LATE_MS : RESPONSE_TIMEOUT_MS / 2);
+    const answer = timed(
+      cache.getOrSet("k", () => "loaded"),
+      stack === "redis" ? LATE_MS : RESPONSE_TIMEOUT_MS / 2,
+    );
+    expect(await answer).toEqual({ value: stack === "redis" ? "loaded" : "old", isLate: false });
     held.release();
     await cache.drain();
   });
@@ -483,27 +482,27 @@ describe("with a server that is broken", () => {
       () => proxy.pass(),
     ],
   ])("C92 C97 reads go on within their bound, and then at once: %s", { timeout: 30_000 }, async ([, breakIt, mend]) => {
-    const deadlineMs = 300;
-    const cache = open("memory over redis", proxy.url, "hotset", {
-      redis: (builder) => quick(builder).responseTimeout(deadlineMs),
-    });
+    const cache = openHere("memory over redis");
     await cache.connect();
     await cache.set("kept", "value");
     await expect.poll(() => cache.peek("kept")).toBe("value");
     const states = watch(cache, "backend:state");
     await breakIt();
-    expect(await timed(cache.get("kept"))).toMatchObject({ value: "value" });
+    expect(await cache.get("kept")).toBe("value");
     for (let i = 0; i < 6; i += 1) {
-      const { value, ms } = await timed(cache.getOrSet(`k${i}`, () => "loaded"));
-      expect(value).toBe("loaded");
-      expect(ms).toBeLessThan(LATE_MS);
+      const answer = timed(
+        cache.getOrSet(`k${i}`, () => "loaded"),
+        LATE_MS,
+      );
+      expect(await answer).toEqual({ value: "loaded", isLate: false });
     }
     // The connection is given up after a second of silence, which ends the hearing of changes; the fifth failure opens the breaker.
     expect(states.map(([, { state }]) => state)).toEqual(["detached", "down"]);
-    const { ms } = await timed(
+    const { isLate } = await timed(
       Promise.all(Array.from({ length: 1_000 }, (_, i) => cache.getOrSet(`quick ${i}`, () => "loaded"))),
+      RESPONSE_TIMEOUT_MS / 2,
     );
-    expect(ms).toBeLessThan(RESPONSE_TIMEOUT_MS);
+    expect(isLate).toBe(false);
     expect(await cache.delete("kept")).toEqual({ status: "pending" });
     expect(await cache.get("kept")).toBeUndefined();
 
@@ -515,10 +514,10 @@ describe("with a server that is broken", () => {
           await cache.get("probe");
           return cache.stats().tiers.at(-1)!.state;
         },
-        { timeout: 10_000, interval: 100 },
+        { interval: 100 },
       )
       .toBe("up");
-    await expect.poll(() => cache.stats().pending, { timeout: 10_000, interval: 100 }).toBe(0);
+    await expect.poll(() => cache.stats().pending, { interval: 100 }).toBe(0);
     expect(await cache.get("kept")).toBeUndefined();
     expect(await open("redis", server.url, "hotset").get("kept", { allowStale: true })).toBeUndefined();
     await cache.set("k", "stored");
@@ -597,8 +596,8 @@ describe("with a server that is broken", () => {
       await new Promise((resolve) => setTimeout(resolve, below(4)));
     }
     await Promise.all(underWay);
-    // Writes of one key stand in line, and the breaker ends the line: five deadlines at most.
-    expect(slowestMs).toBeLessThan(6 * RESPONSE_TIMEOUT_MS + 300);
+    // Writes of one key wait in a queue, and the breaker ends the queue: five deadlines at most, and what a busy machine adds.
+    expect(slowestMs).toBeLessThan(6 * RESPONSE_TIMEOUT_MS + 5_000);
     await proxy.pass();
     await expect
       .poll(
