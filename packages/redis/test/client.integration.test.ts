@@ -30,7 +30,7 @@ afterEach(() => {
 });
 
 for (const RESP of [3] as const) {
-  describeBackend(`redis, a client of the user's over RESP${RESP}`, {
+  describeBackend(`redis, a client of the user over RESP${RESP}`, {
     open: async () =>
       redis(fromClient(await connected({ url: inject("redisUrl"), RESP })))
         .keyPrefix(randomPrefix())
@@ -45,7 +45,7 @@ for (const RESP of [3] as const) {
   });
 }
 
-describe("a client of the user's", () => {
+describe("a client of the user", () => {
   let server: OwnRedis;
   let proxy: FaultProxy;
   let client: Client;
@@ -77,7 +77,7 @@ describe("a client of the user's", () => {
     expect(proxy.counts.connections).toBe(0);
   });
 
-  it("gets commands without its own timeout, which costs more than they do", async () => {
+  it("gets commands without its own timeout, which would cost more than the commands", async () => {
     await backend.write("shop::1", stored());
     const timeouts: (number | undefined)[] = [];
     const original = AbortSignal.timeout;
@@ -89,7 +89,7 @@ describe("a client of the user's", () => {
     AbortSignal.timeout = original;
   });
 
-  it("A15: while it has no connection calls are refused at once, and its queue gets nothing to execute later", async () => {
+  it("A15: makes calls fail at once while it has no connection, and queues nothing to execute later", async () => {
     await backend.write("shop::1", stored());
     await proxy.refuse();
     proxy.cut();
@@ -111,7 +111,7 @@ describe("a client of the user's", () => {
     expect(await server.command("EXISTS", "hotset:shop::late")).toBe(0);
   });
 
-  it("its own reconnection is used as it comes, scripts included", async () => {
+  it("may reconnect by itself; calls and scripts then work again", async () => {
     await backend.write("shop::1", stored());
     await server.command("SCRIPT", "FLUSH");
     proxy.cut();
@@ -126,7 +126,7 @@ describe("a client of the user's", () => {
     expect(proxy.counts.commandsByName["EVAL"]).toBe(undefined);
   });
 
-  it("A10: deadlines are ours", async () => {
+  it("A10: has calls end by the deadline of the backend", async () => {
     await backend.connect!();
     const hold = proxy.hold("HMGET", "reply");
     const read = backend.read("shop::1");
@@ -137,7 +137,7 @@ describe("a client of the user's", () => {
     expect(await client.ping()).toBe("PONG");
   });
 
-  it("one that the user closes is away for good", async () => {
+  it("stays closed when the user closes it", async () => {
     await backend.read("shop::1");
     await client.close();
     await expect(backend.read("shop::1")).rejects.toMatchObject({
@@ -149,7 +149,7 @@ describe("a client of the user's", () => {
 });
 
 describe("a unix socket", () => {
-  it("R1-01: is one way to a server, with a database", async () => {
+  it("R1-01: connects to a server, and selects a database", async () => {
     await using server = await startOwnRedis({ password: "p/w" });
     const backend = redis(`unix://:p%2Fw@${server.socketPath}?db=3`).valueFormat(json()).build();
     await backend.write("shop::1", stored());

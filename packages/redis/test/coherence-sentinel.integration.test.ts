@@ -52,8 +52,8 @@ describeBackend("redis behind sentinels, several processes", {
   expiry: "server",
 });
 
-describe.each([["tracking"], ["pubsub"]] as const)("behind sentinels, heard by %s", (mode) => {
-  it("C86 C91: a primary that dies is lost, and its successor is heard, as another server", async () => {
+describe.each([["tracking"], ["pubsub"]] as const)("coherence behind sentinels by %s", (mode) => {
+  it("C86 C91: reports the loss of a primary that dies, then receives changes from its successor and reports a replacement", async () => {
     const backend = open(mode);
     const listener = new RecordingListener();
     await backend.coherence!.attach(listener);
@@ -62,13 +62,13 @@ describe.each([["tracking"], ["pubsub"]] as const)("behind sentinels, heard by %
     await expect.poll(() => listener.losses.length).toBe(1);
     listener.signs.splice(0);
     let losses = listener.losses.length;
-    // Waits until there is one.
+    // Waits until there is a successor.
     await backend.coherence!.attach(listener);
-    // The sentinel that is asked here may hear of it a little later.
+    // The sentinel that is asked here may learn of it a little later.
     await expect.poll(() => servers.primary()).not.toBe(victim);
     await expect.poll(() => listener.heard).toContain("replaced");
     await expect.poll(() => listener.signs.length).toBeGreaterThan(0);
-    // A sentinel that hears of the successor last may still name the other one: then it is lost and found once more.
+    // The sentinel that learns of the successor last may still name the former one: then there is one more loss.
     const writer = open(mode);
     await expect
       .poll(
@@ -86,7 +86,7 @@ describe.each([["tracking"], ["pubsub"]] as const)("behind sentinels, heard by %
     await servers.rejoin(victim);
   }, 60_000);
 
-  it("A95 A96: so is one that is replaced while it lives", async () => {
+  it("A95 A96: reports the loss of a primary that is replaced while it lives, and the replacement", async () => {
     const backend = open(mode);
     const listener = new RecordingListener();
     await backend.coherence!.attach(listener);

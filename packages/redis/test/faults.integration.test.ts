@@ -77,7 +77,7 @@ const recovered = () =>
     .toBe("answered");
 
 describe("a server that dies", () => {
-  it("A9: a thousand reads in flight all settle within the deadline, and reads succeed soon after the restart", async () => {
+  it("A9: lets a thousand reads in flight settle within the deadline, and reads succeed soon after the restart", async () => {
     await using own = await startOwnRedis();
     const killed = open(own.url);
     await killed.connect!();
@@ -117,7 +117,7 @@ describe("a server that dies", () => {
     expect(unhandled).toEqual([]);
   });
 
-  it("A8: connect() rejects while it is down; once it is up calls succeed without any further ado", async () => {
+  it("A8: makes connect() reject while it is down; once it is up, calls succeed by themselves", async () => {
     await proxy.refuse();
     proxy.cut();
     const other = open(proxy.url);
@@ -135,7 +135,7 @@ describe("a server that dies", () => {
     await other.close();
   });
 
-  it("A15: what was issued while it was away is refused at once, and not executed later", async () => {
+  it("A15: makes calls fail at once while it is unreachable, and they are not executed later", async () => {
     await proxy.refuse();
     proxy.cut();
     await expect
@@ -150,7 +150,7 @@ describe("a server that dies", () => {
     expect(proxy.counts.commandsByName["EVALSHA"]).toBe(undefined);
   });
 
-  it("A13 A14: a write cut off after it was sent may have happened, and is not sent again", async () => {
+  it("A13 A14: leaves a write that was cut off after sending as maybe executed, and it is not sent again", async () => {
     const hold = proxy.hold("EVALSHA", "reply");
     const write = settled(backend.write("shop::1", stored()));
     await hold.reached;
@@ -162,7 +162,7 @@ describe("a server that dies", () => {
     expect(proxy.counts.commandsByName["EVALSHA"]).toBe(1);
   });
 
-  it("A14: reads are not sent again either: the cache has better to do with its time", async () => {
+  it("A14: causes no read to be sent again: the cache has the loader as an alternative", async () => {
     const hold = proxy.hold("HMGET", "reply");
     const read = settled(backend.read("shop::1"));
     await hold.reached;
@@ -174,7 +174,7 @@ describe("a server that dies", () => {
 });
 
 describe("a server that is silent", () => {
-  it("A10: every call ends at its deadline, and after that the replies are those of their commands", async () => {
+  it("A10: makes every call end at its deadline, and later replies still belong to their commands", async () => {
     await using own = await startOwnRedis();
     const frozen = open(own.url);
     const keys = Array.from({ length: 100 }, (_, i) => `shop::${i}`);
@@ -202,7 +202,7 @@ describe("a server that is silent", () => {
     await frozen.close();
   });
 
-  it("A11: CLIENT PAUSE is no more than that, and nothing is executed twice", async () => {
+  it("A11: is the same under CLIENT PAUSE, and nothing is executed twice", async () => {
     await server.command("CLIENT", "PAUSE", 2_500, "ALL");
     const calls = await Promise.all([settled(backend.read("shop::1")), settled(backend.write("shop::1", stored()))]);
     for (const { error, isLate: isPastDeadline } of calls) {
@@ -213,7 +213,7 @@ describe("a server that is silent", () => {
     expect(proxy.counts.commandsByName["EVALSHA"]).toBe(1);
   });
 
-  it("A12: a half-open connection is noticed and replaced while it is used", async () => {
+  it("A12: has its half-open connection noticed and replaced while it is used", async () => {
     const soonMs = await quickest(2_700, async () => {
       const silentAt = performance.now();
       proxy.resetCounts();
@@ -228,8 +228,8 @@ describe("a server that is silent", () => {
     expect(soonMs).toBeLessThan(2_700);
   });
 
-  it("the connection that is given up is reset: what has not left this machine is not delivered", async () => {
-    // Passes everything on until it is told to be silent, and tells how its client leaves.
+  it("has the connection that is given up reset: unsent bytes are not delivered later", async () => {
+    // Passes everything on until `isSilent`, and records how its client ends the connection.
     const ends: string[] = [];
     let isSilent = false;
     const listener = createServer((client) => {
@@ -253,8 +253,8 @@ describe("a server that is silent", () => {
   });
 });
 
-describe("a server that says: not now", () => {
-  it("A93: BUSY is retryable, was not executed, and the connection stays", async () => {
+describe('a server that answers "not now"', () => {
+  it("A93: with BUSY is retryable, did not execute, and keeps its connection", async () => {
     const other = RespClient.fromUrl(server.url);
     const busy = other.command("EVAL", "while true do end", 0).catch((error: unknown) => error);
     await expect
@@ -269,7 +269,7 @@ describe("a server that says: not now", () => {
     expect(proxy.counts.connections).toBe(0);
   });
 
-  it("A93: LOADING is retryable, was not executed, and ends by itself", async () => {
+  it("A93: with LOADING is retryable, did not execute, and answers by itself later", async () => {
     await using own = await startOwnRedis({
       config: ["rdbcompression no", "key-load-delay 5000", "loading-process-events-interval-bytes 1024"],
     });
@@ -289,13 +289,13 @@ describe("a server that says: not now", () => {
         ),
       )
       .toBe("answered");
-    // The scripts could not be loaded while it was loading itself.
+    // The scripts could not be loaded while the server loaded its data.
     await loading.write("shop::1", stored());
     expect(await loading.remove("shop::1")).toBe("deleted");
     await loading.close();
   });
 
-  it("A95: a primary that became a replica is left, and found again once it can be written to", async () => {
+  it("A95: with READONLY, since it became a replica, is left, and found again once it accepts writes", async () => {
     await using primary = await startOwnRedis();
     await using own = await startOwnRedis();
     await using path = await startProxy(own.port);
@@ -321,7 +321,7 @@ describe("a server that says: not now", () => {
     await demoted.close();
   });
 
-  it("A93: MASTERDOWN, of a replica that lost its primary, is retryable", async () => {
+  it("A93: with MASTERDOWN, a replica that lost its primary, is retryable", async () => {
     await using own = await startOwnRedis({ config: ["replica-serve-stale-data no"] });
     const lonely = open(own.url);
     await lonely.connect!();
@@ -357,14 +357,14 @@ describe("scripts that the server has forgotten", () => {
     expect(await server.command("KEYS", "*")).toEqual(["hotset:shop::2"]);
     expect(proxy.counts.commandsByName).toMatchObject({ EVALSHA: 4, EVAL: 3 });
 
-    // Sending the text has taught it to the server.
+    // The server knows the script since its text was sent.
     await backend.remove("shop::2");
     expect(proxy.counts.commandsByName).toMatchObject({ EVALSHA: 5, EVAL: 3 });
   });
 });
 
 describe("close", () => {
-  it("A18: waits for what is in flight, and refuses what comes later", async () => {
+  it("A18: waits for calls in flight, and refuses later ones", async () => {
     proxy.delay(50);
     const write = backend.write("shop::1", stored());
     const closing = backend.close();
@@ -380,7 +380,7 @@ describe("close", () => {
     await backend.close();
   });
 
-  it("A18: gives up what is not answered within the deadline", async () => {
+  it("A18: gives up calls that are not answered within the deadline", async () => {
     proxy.swallow();
     const write = settled(backend.write("shop::1", stored()));
     expect(await settled(backend.close())).toMatchObject({ isLate: false });
@@ -388,8 +388,8 @@ describe("close", () => {
   });
 });
 
-describe("anything at any time", () => {
-  it("C101: a thousand random faults leave no unhandled rejection, no hanging call, and a backend that works", async () => {
+describe("random faults", () => {
+  it("C101: leave no unhandled rejection, no hanging call, and a working backend, a thousand of them", async () => {
     const unhandled: unknown[] = [];
     const listener = (reason: unknown) => unhandled.push(reason);
     process.on("unhandledRejection", listener);

@@ -1,6 +1,6 @@
 import type { OwnRedis } from "@hotset/test-servers";
 
-/** The server refuses every write that needs memory, with `OOM`; whatever it gives back meanwhile is not enough. */
+/** The server refuses every write that needs memory, with `OOM`; memory that it frees meanwhile changes nothing. */
 export const makeFull = (server: OwnRedis): Promise<unknown> =>
   server.command("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", 1);
 

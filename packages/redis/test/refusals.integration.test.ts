@@ -137,7 +137,7 @@ describe("credentials", () => {
     ["rejects", () => Promise.reject(new Error("no token: hunter2"))],
     ["never answers", () => new Promise<string>(() => undefined)],
     ["gives no string", () => undefined as unknown as string],
-  ])("a password function that %s is told, within the connect timeout", async (_, ask) => {
+  ])("a password function that %s is reported within the connect timeout", async (_, ask) => {
     const { error, isLate: isPastTimeout } = await refusal(
       on(`redis://127.0.0.1:${server.port}`, 500).password(ask).build(),
       1_000,
@@ -147,7 +147,7 @@ describe("credentials", () => {
     expect(isPastTimeout).toBe(false);
   });
 
-  it("none where one is needed", async () => {
+  it("a missing password is reported, with what to check", async () => {
     for (const protocol of [2, 3] as const) {
       const { error } = await refusal(on(`redis://127.0.0.1:${server.port}`).protocol(protocol).build());
       expect(error).toMatchObject({
@@ -181,7 +181,7 @@ describe("credentials", () => {
     );
   });
 
-  it("A93: a user who may only read reads; NOPERM on a write is the server's answer and no fault of the connection", async () => {
+  it("A93: a user who may only read can read; NOPERM on a write does not count as a fault of the connection", async () => {
     const writer = on(server.urlOf("app", "apppass")).build();
     await writer.write("shop::1", stored);
     await writer.close();
@@ -195,7 +195,7 @@ describe("credentials", () => {
   });
 });
 
-describe("what is no Redis", () => {
+describe("a server that is not Redis", () => {
   const servers: Server[] = [];
   afterAll(() => {
     for (const server of servers) server.close();
@@ -221,7 +221,7 @@ describe("what is no Redis", () => {
     ["one that is silent", () => createServer((socket) => socket.on("error", () => undefined)), true],
     ["one that hangs up", () => createServer((socket) => socket.on("error", () => undefined).end()), true],
     ["one that resets", () => createServer((socket) => socket.on("error", () => undefined).resetAndDestroy()), true],
-  ] as const)("%s is told within the connect timeout, with what to check", async (name, make, retryable) => {
+  ] as const)("%s is reported within the connect timeout, with what to check", async (name, make, retryable) => {
     const url = await urlOf(make());
     const {
       error,
@@ -236,7 +236,7 @@ describe("what is no Redis", () => {
     expect(shown(error, ofCall)).not.toContain("hunter2");
   });
 
-  it("nobody at all", async () => {
+  it("a port without a server is reported at once", async () => {
     const { error, isLate: waited } = await refusal(on("redis://:hunter2@127.0.0.1:1").build());
     expect(error).toMatchObject({
       retryable: true,
@@ -246,12 +246,12 @@ describe("what is no Redis", () => {
     expect(waited).toBe(false);
   });
 
-  it("a name that does not exist", async () => {
+  it("a host name that does not exist is reported", async () => {
     const { error } = await refusal(on("redis://nobody.invalid").build());
     expect(error).toMatchObject({ retryable: true, message: expect.stringContaining("nobody.invalid") });
   });
 
-  it("a socket that does not exist", async () => {
+  it("a socket that does not exist is reported", async () => {
     const { error } = await refusal(on("unix:///tmp/no-such-directory/redis.sock").build());
     expect(error).toMatchObject({ retryable: true, message: expect.stringContaining("ENOENT") });
   });
@@ -264,7 +264,7 @@ describe("a server that was not meant", () => {
   });
   afterAll(() => server.stop());
 
-  it("a database that it does not have", async () => {
+  it("a database that it does not have is reported", async () => {
     const { error } = await refusal(on(`${server.url}/99`).build());
     expect(error).toMatchObject({
       retryable: false,
@@ -272,12 +272,12 @@ describe("a server that was not meant", () => {
     });
   });
 
-  it("credentials where none are set", async () => {
+  it("credentials where none are set are reported", async () => {
     const { error } = await refusal(on(`redis://app:hunter2@127.0.0.1:${server.port}`).build());
     expect(error).toMatchObject({ retryable: false, message: expect.stringContaining("check username and password") });
   });
 
-  it("a single server where a sentinel was meant", async () => {
+  it("a single server in place of a sentinel is reported", async () => {
     const { error } = await refusal(
       redis(sentinel([server.url], { primaryName: "main" }))
         .valueFormat(json())
@@ -287,7 +287,7 @@ describe("a server that was not meant", () => {
     expect(error.retryable).toBe(false);
   });
 
-  it("a single server where a cluster was meant", async () => {
+  it("a single server in place of a cluster is reported", async () => {
     const { error } = await refusal(
       redis(cluster([server.url]))
         .valueFormat(json())
@@ -297,7 +297,7 @@ describe("a server that was not meant", () => {
     expect(error).toMatchObject({ retryable: false, message: expect.stringContaining("say single(url)") });
   });
 
-  it("a client that is not open is not opened, and said to be so", async () => {
+  it("a client that is not open is not opened, and the error says so", async () => {
     const client = new RedisClient({ url: server.url });
     const backend = redis(fromClient(client)).valueFormat(json()).build();
     await expect(backend.read("shop::1")).rejects.toMatchObject({
@@ -379,18 +379,18 @@ describe("TLS", () => {
     },
   );
 
-  it("A5: what is no certificate is told", async () => {
+  it("A5: a text that is not a certificate is reported", async () => {
     const { error } = await refusal(withTls({ ca: server.certificates.ca, cert: "hunter2", key: "hunter2" }));
     expect(error.retryable).toBe(false);
     expect(error.message).toContain("tls.cert");
   });
 
-  it("nobody at all, under TLS", async () => {
+  it("a port without a server is reported under TLS", async () => {
     const { error } = await refusal(on("rediss://127.0.0.1:1").build());
     expect(error).toMatchObject({ retryable: true, message: expect.stringContaining("ECONNREFUSED") });
   });
 
-  it("the server is told the name that was asked for, or the one given", async () => {
+  it("the server name indication is the host of the URL, or the given one", async () => {
     const names: string[] = [];
     const { cert, key } = server.certificates.server.valid;
     const listener = createTlsServer(
@@ -414,17 +414,17 @@ describe("TLS", () => {
     expect(names.at(-1)).toBe("127.0.0.1.example");
   });
 
-  it("A5: there is no way back to plain text, nor to TLS where there is none", async () => {
+  it("A5: no connection falls back to plain text, or to TLS where the URL does not say so", async () => {
     const plain = await refusal(on(`redis://:hunter2@localhost:${server.port}`).build());
     expect(plain.error.message).toContain("rediss:");
     await using own = await startOwnRedis();
     const tls = await refusal(on(`rediss://:hunter2@127.0.0.1:${own.port}`).build());
-    // Redis waits for the rest of what it takes for a command.
+    // Redis takes the bytes for a command and waits for the rest.
     expect(tls.error.message).toContain("with TLS or without as the URL says");
     expect(shown(plain.error, tls.error)).not.toContain("hunter2");
   });
 
-  it("A5: where the TLS handshake fails nothing is sent in plain text, also when it is tried again", async () => {
+  it("A5: a failed TLS handshake sends nothing in plain text, also when it is tried again", async () => {
     const pieces: Buffer[] = [];
     const listener = createServer((socket) =>
       socket
@@ -444,7 +444,7 @@ describe("TLS", () => {
     expect(Buffer.concat(pieces).toString("latin1")).not.toMatch(/hunter2|HELLO|AUTH/);
   });
 
-  it("a connection that is lost is made anew under TLS too", async () => {
+  it("a lost connection is made anew under TLS too", async () => {
     await using proxy = await startProxy(server.port);
     const { ca, client } = server.certificates;
     const backend = redis(

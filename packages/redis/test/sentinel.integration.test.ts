@@ -27,7 +27,7 @@ beforeAll(async () => {
 afterAll(() => servers.stop());
 
 describe("sentinel", () => {
-  it("finds the primary, with credentials of their own for both", async () => {
+  it("finds the primary, with separate credentials for sentinels and servers", async () => {
     const backend = open();
     // Loads node-redis, which is not what this test is about.
     await backend.connect!();
@@ -37,7 +37,7 @@ describe("sentinel", () => {
     await backend.close();
   });
 
-  it("a name that no sentinel knows is told at once", async () => {
+  it("reports a primary name that no sentinel knows at once", async () => {
     const backend = open("other");
     await expect(backend.connect!()).rejects.toMatchObject({
       code: "BACKEND_UNAVAILABLE",
@@ -47,7 +47,7 @@ describe("sentinel", () => {
     await backend.close();
   });
 
-  it("a sentinel that is away, or frozen, does not matter", async () => {
+  it("works with one sentinel unreachable or frozen", async () => {
     const [first, second] = servers.sentinels;
     await first!.kill();
     const backend = open();
@@ -63,7 +63,7 @@ describe("sentinel", () => {
     second!.resume();
   });
 
-  it("A95: a primary that is replaced while it lives is left for the new one", async () => {
+  it("A95: leaves a primary that is replaced while it lives for the new one", async () => {
     const backend = open();
     await backend.write("shop::1", stored("before"));
     const previous = await servers.primary();
@@ -81,7 +81,7 @@ describe("sentinel", () => {
     await servers.rejoin(previous);
   }, 30_000);
 
-  it("a primary that dies is replaced", async () => {
+  it("finds the successor of a primary that dies", async () => {
     const backend = open();
     await backend.write("shop::3", stored("before"));
     const victim = await servers.primary();
