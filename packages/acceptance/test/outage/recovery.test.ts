@@ -445,3 +445,22 @@ it("C26 what a replay removes does not stand in for an error, anywhere", async (
   await back(p1);
   await expect(load(p2.cache)).rejects.toBe(DOWN);
 });
+
+it("C93 where versions of tags may not be renewed, keys are replayed all the same", async () => {
+  const {
+    all: [p1],
+    clock,
+  } = await inStep();
+  await p1.cache.set("k", "old");
+  p1.backend.script("tags.renew", { fail: new Error("NOPERM"), times: Infinity });
+  p1.backend.script("remove", { fail: true });
+  expect([await p1.cache.invalidateTags("t"), await p1.cache.delete("k")]).toEqual([
+    { status: "pending" },
+    { status: "pending" },
+  ]);
+  clock.advance("1s");
+  await flush();
+  expect([p1.backend.store.keys(), p1.cache.stats().pending]).toEqual([[], 1]);
+  expect(await p1.cache.getOrSet("k", () => "new")).toBe("new");
+  expect(p1.backend.store.keys()).toEqual([K]);
+});

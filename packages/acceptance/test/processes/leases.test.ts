@@ -1210,3 +1210,67 @@ it("C26 nor what was deleted before it was known that another process loads", as
   answering.open();
   await expect(waiting).rejects.toBe(DOWN);
 });
+
+it("C61 a load that a set fenced which could not be encoded keeps nobody waiting", async () => {
+  const {
+    all: [p1, p2],
+  } = await inStep();
+  const loads = gatedLoads<string>();
+  const first = p1.cache.getOrSet("k", loads.load);
+  await loads.arrived(1);
+  await expect(p1.cache.set("k", 1n)).rejects.toMatchObject({ code: "ENCODE_FAILED" });
+  expect(await p2.cache.getOrSet("k", () => "there")).toBe("there");
+  loads.runs[0]!.open("here");
+  expect(await first).toBe("here");
+  expect(await p2.cache.get("k")).toBe("there");
+});
+
+it("C52 who still looked when an older load was stored here loads for everybody", async () => {
+  const {
+    all: [p1, p2],
+    clock,
+  } = await inStep({ ttl: 100 });
+  const loads = gatedLoads<string>();
+  const first = p1.cache.getOrSet("k", loads.load);
+  await loads.arrived(1);
+  await p2.cache.invalidateTags("any");
+  const looking = gate();
+  p1.backend.script("read", { key: K, before: looking });
+  const second = p1.cache.getOrSet("k", loads.load);
+  await looking.arrived();
+  loads.runs[0]!.open("first");
+  expect(await first).toBe("first");
+  clock.advance(100);
+  looking.open();
+  await loads.arrived(2);
+  const third = p2.cache.getOrSet("k", never);
+  await flush();
+  loads.runs[1]!.open("second");
+  expect([await second, await third]).toEqual(["second", "second"]);
+});
+
+it("C52 waiting for a place to load takes nothing from the time in which leases can be had", async () => {
+  const {
+    all: [p1, p2],
+    clock,
+  } = await inStep({ maxLoads: 1, ttl: 100, staleIfError: "1h" });
+  const loads = gatedLoads<string>();
+  const busy = p1.cache.getOrSet("busy", loads.load);
+  await loads.arrived(1);
+  const call = p1.cache.getOrSet("k", loads.load);
+  await flush();
+  clock.advance("2s");
+  await p2.cache.set("k", "stale by then");
+  clock.advance(100);
+  await flush();
+  p1.backend.script("leases.acquire", { key: K });
+  const asking = gate();
+  p1.backend.script("leases.acquire", { key: K, after: asking });
+  loads.runs[0]!.open("done");
+  await asking.arrived();
+  clock.advance(500);
+  asking.open();
+  await loads.arrived(2);
+  loads.runs[1]!.open("new");
+  expect([await busy, await call, await p2.cache.get("k")]).toEqual(["done", "new", "new"]);
+});
