@@ -129,7 +129,9 @@ for (const [name, start] of Object.entries(WAYS)) {
         await other.write(key, stored());
         await expect.poll(() => listener.heard).toContain(`changed ${key}`);
       };
-      /** Waits for the loss; resolves with the number of signs of life after it, within a time in which four are due. */
+      /**
+       * Waits for the loss; resolves with the number of signs of life after it, within a time in which four are due.
+       */
       const signsAfterLoss = async (): Promise<number> => {
         await expect.poll(() => listener.losses.length, { timeout: LOST_WITHIN_MS, interval: 10 }).toBe(1);
         const { length } = listener.signs;

@@ -1,4 +1,7 @@
-/** Changes by another process over less common backends: hashed keys, tag versions kept as entries; and during a refresh. */
+/**
+ * Changes by another process over less common backends: hashed keys, tag versions kept as entries; and during a
+ * refresh.
+ */
 import { flush, gate, outcome } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";
 import { gatedLoads, inStep } from "../support/processes.ts";
@@ -10,7 +13,7 @@ const hashed = (key: string): string =>
 const HASHED = { backend: { alias: hashed } } as const;
 
 describe("C81 where keys are hashed", () => {
-  it("what is answered with a token, by who grants leases, is heard of like all that is read", async () => {
+  it("changes of a key that was read with a token, in the answer to a lease, are received as of any read", async () => {
     const {
       all: [p1, p2],
     } = await inStep(HASHED);
@@ -21,7 +24,7 @@ describe("C81 where keys are hashed", () => {
     expect(p2.cache.peek("k")).toBe(undefined);
   });
 
-  it("nobody shares a load from before an invalidation of a tag that was never used here", async () => {
+  it("a load is not shared after an invalidation of a tag that was never used here", async () => {
     const {
       all: [p1, p2],
     } = await inStep(HASHED);
@@ -42,7 +45,7 @@ describe("C81 where keys are hashed", () => {
   });
 
   it.each(["invalidateTags", "markTagsStale"] as const)(
-    "also %s, in a store that keeps versions of tags as entries",
+    "%s is received in a store that keeps versions of tags as entries",
     async (call) => {
       const {
         all: [p1, p2],
@@ -60,7 +63,7 @@ describe("C81 where keys are hashed", () => {
 describe("C67 where versions of tags are kept as entries", () => {
   const AS_ENTRIES = { backend: { tagVersions: false } } as const;
 
-  it("an invalidation elsewhere leaves copies alone that have none of its tags", async () => {
+  it("an invalidation elsewhere leaves copies without its tags alone", async () => {
     const {
       all: [p1, p2],
     } = await inStep(AS_ENTRIES);
@@ -72,7 +75,7 @@ describe("C67 where versions of tags are kept as entries", () => {
     expect(p1.cache.peek("k")).toBe(undefined);
   });
 
-  it("no load takes them from before an invalidation that was heard before it began", async () => {
+  it("no load takes versions from before an invalidation that was received before it began", async () => {
     const {
       all: [p1, p2],
     } = await inStep(AS_ENTRIES);
@@ -100,9 +103,9 @@ describe("C67 where versions of tags are kept as entries", () => {
   });
 });
 
-describe("C67 behind an answer that was stale", () => {
+describe("C67 a refresh after a stale answer", () => {
   it.each(["refreshAhead", "staleWhileRevalidate"] as const)(
-    "who comes after an invalidation elsewhere is not answered with what it hides (%s)",
+    "does not answer a call after an invalidation elsewhere with the invalidated value (%s)",
     async (window) => {
       const {
         all: [p1, p2],
@@ -133,7 +136,7 @@ describe("C67 behind an answer that was stale", () => {
   );
 });
 
-it("C90 a namespace that is localOnly shares its loads, whatever is heard of tags elsewhere", async () => {
+it("C90 a namespace that is localOnly shares its loads, also after tag messages from elsewhere", async () => {
   const {
     all: [p1, p2],
   } = await inStep();

@@ -9,7 +9,7 @@ import { rejectionsDuring } from "../support/stacks.ts";
 const K = "test::k";
 
 describe("C56 close", () => {
-  it.each(["heard", "sole-writer"] as const)("gives back the leases of loads that it ends (%s)", async (coherence) => {
+  it.each(["heard", "sole-writer"] as const)("releases the leases of loads that it ends (%s)", async (coherence) => {
     const {
       all: [p1],
       store,
@@ -26,7 +26,7 @@ describe("C56 close", () => {
     expect(store.leaseHolder(K)).toBe(undefined);
   });
 
-  it("leaves behind no timer, no listener, no lease that it was granted, and no rejection, whatever is under way", async () => {
+  it("leaves behind no timer, no listener, no lease and no rejection, with calls of every kind under way", async () => {
     const clock = new TestClock();
     const timers = new Set<() => void>();
     const counting: Clock = {

@@ -4,12 +4,12 @@ import { describe, expect, it } from "vitest";
 import { gatedLoads, inStep } from "../support/processes.ts";
 import { never } from "../support/stacks.ts";
 
-describe("C102 what the backend refuses for its size, where changes are heard", () => {
+describe("C102 a value that the backend refuses for its size, where changes are received,", () => {
   const LARGE = "x".repeat(200);
   const two = () => inStep({ backend: { maxEntryBytes: 100 } });
 
   it.each(["load", "set"] as const)(
-    "is no copy to trust after a %s, since nothing is there to confirm it by; it stands in while the backend is away",
+    "is not trusted after a %s, since no entry can confirm it; it is the fallback while the backend is unreachable",
     async (how) => {
       const {
         all: [p1],
@@ -23,7 +23,7 @@ describe("C102 what the backend refuses for its size, where changes are heard", 
     },
   );
 
-  it("neither outlives nor removes what another process stored while it was loaded", async () => {
+  it("neither outlives nor removes an entry that another process stored while it was loaded", async () => {
     const {
       all: [p1, p2],
     } = await two();
@@ -39,7 +39,7 @@ describe("C102 what the backend refuses for its size, where changes are heard", 
     expect(await p1.cache.get("k")).toBe("newer");
   });
 
-  it("is not served after another process removed it before its own set was answered", async () => {
+  it("is not served after another process removed the key before its own set was answered", async () => {
     const {
       all: [p1, p2],
     } = await two();

@@ -6,9 +6,9 @@ import { describe, expect, it } from "vitest";
 import { gatedLoads, inStep } from "../support/processes.ts";
 import { never } from "../support/stacks.ts";
 
-describe("C86 what was missed while a link was lost", () => {
+describe("C86 an invalidation that was missed while a link was lost", () => {
   it.each(["load", "set"] as const)(
-    "is no less missed by what a %s takes versions of tags for, and stores afterwards",
+    "hides the value of a %s that took tag versions before and stores after it",
     async (how) => {
       const {
         all: [p1, p2],
@@ -35,7 +35,7 @@ describe("C86 what was missed while a link was lost", () => {
     },
   );
 
-  it("while it loads, too", async () => {
+  it("hides the value of a load that ran meanwhile", async () => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -56,8 +56,8 @@ describe("C86 what was missed while a link was lost", () => {
   });
 });
 
-describe("C86 who hears of changes", () => {
-  /** A cache that is told of changes by the test. */
+describe("C86 a process that receives changes", () => {
+  /** A cache that the test notifies of changes. */
   function told(attach: Coherence["attach"]): {
     readonly cache: Cache;
     readonly clock: TestClock;
@@ -85,11 +85,11 @@ describe("C86 who hears of changes", () => {
     expect(detached).toBe(4);
   });
 
-  it("holds up nobody where a link is lost each time before it stands", async () => {
+  it("does not block calls where a link is lost each time before it is attached", async () => {
     let attempts = 0;
     const { cache, clock } = told((listener) => {
       attempts += 1;
-      // Else a mistake would never end.
+      // Otherwise a mistake would never end.
       if (attempts > 100) return new Promise<never>(() => undefined);
       listener.lost(new Error("reset"));
       return Promise.resolve(() => Promise.reject(new Error("it is over")));
@@ -105,7 +105,7 @@ describe("C86 who hears of changes", () => {
     await cache.close();
   });
 
-  it("asks the backend, and trusts nothing, where attaching never comes to an end", async () => {
+  it("asks the backend, and trusts nothing, where attaching never ends", async () => {
     const { cache, clock, backend } = told(() => new Promise<never>(() => undefined));
     const connecting = cache.connect();
     await flush();

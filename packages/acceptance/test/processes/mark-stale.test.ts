@@ -28,7 +28,7 @@ describe("C26 a markStale elsewhere", () => {
   );
 });
 
-/** A load that would replace what is stale, and what may stand in for it. */
+/** A load over a stale value, which is its fallback. */
 async function loadOverStale() {
   const {
     all: [p1],
@@ -42,7 +42,7 @@ async function loadOverStale() {
   return { p1, clock, loads, call };
 }
 
-it("C26 what was marked stale here and then deleted stands in for nobody", async () => {
+it("C26 a value that was marked stale here and then deleted is not a fallback", async () => {
   const { p1, loads, call } = await loadOverStale();
   await p1.cache.markStale("k");
   await p1.cache.delete("k");
@@ -51,13 +51,13 @@ it("C26 what was marked stale here and then deleted stands in for nobody", async
   await expect(call).rejects.toBe(down);
 });
 
-it("C26 what was marked stale here stands in for a load that lost its lease by that", async () => {
+it("C26 a value that was marked stale here is the fallback of a load that lost its lease by that", async () => {
   const { p1, clock, loads, call } = await loadOverStale();
   const answering = gate();
   p1.backend.script("markStale", { after: answering });
   const marking = p1.cache.markStale("k");
   await answering.arrived();
-  // Meanwhile it renews.
+  // The load renews its lease meanwhile.
   clock.advance(LEASE_MS / 3);
   await flush();
   answering.open();
