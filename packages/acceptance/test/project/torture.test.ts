@@ -337,7 +337,7 @@ describe("a good history is accepted,", () => {
       },
     ],
     [
-      "a process that got no time to run takes longer",
+      "a process that did not run for a while takes longer",
       {
         stalls: [
           { process: "A", from: 105, to: 2_000 },
