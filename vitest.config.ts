@@ -11,6 +11,7 @@ export default defineConfig({
     // Only what hangs is to fail by time, on a busy machine too.
     testTimeout: 20_000,
     hookTimeout: 30_000,
+    expect: { poll: { timeout: 15_000 } },
     globalSetup: ["./packages/test-servers/src/global-setup.ts"],
   },
 });

@@ -14,18 +14,18 @@ import type { Place } from "./worker.ts";
 /** The servers of one round. */
 export interface Arena extends AsyncDisposable {
   readonly topology: Topology;
-  /** The way of one worker: through a proxy of its own where there can be one. */
+  /** The address for one worker: through a proxy of its own where that is possible. */
   place(worker: number): Promise<Place>;
   readonly single: OwnRedis | undefined;
   readonly sentinel: TestSentinel | undefined;
   readonly cluster: TestCluster | undefined;
-  /** Of each worker on a single server; of each node of a cluster. */
+  /** The proxies: one for each worker on a single server, one for each node of a cluster. */
   readonly proxies: readonly FaultProxy[];
   /** The servers that take writes now. */
   primaries(): Promise<readonly OwnRedis[]>;
-  /** Ends every fault and waits until all is well. */
+  /** Ends every fault and waits until the servers work again. */
   heal(): Promise<void>;
-  /** Waits until the servers that are up agree on who is the primary. */
+  /** Waits until the servers that are up agree on the primary. */
   settle(): Promise<void>;
 }
 
@@ -51,7 +51,7 @@ export function arenas(): Arenas {
           for (const primary of await before.primaries()) await primary.command("FLUSHALL");
           return shared(before);
         } catch {
-          // What cannot be healed is started anew.
+          // Servers that cannot be healed are started anew.
           kept.delete(plan.topology);
           await before[Symbol.asyncDispose]();
         }
@@ -126,7 +126,7 @@ async function openSentinel(): Promise<Arena> {
   };
 }
 
-/** Until one server is a primary and the others follow it. */
+/** Waits until one server is a primary and the others follow it. */
 async function settled(sentinel: TestSentinel): Promise<void> {
   const deadline = performance.now() + 15_000;
   for (;;) {

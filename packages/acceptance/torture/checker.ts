@@ -10,18 +10,18 @@ import {
 } from "./history.ts";
 
 /**
- * What a history can show:
+ * The violations that a history can show:
  *
- * - `own`: in the process that changed it, a read that began after the call had settled answered what the change replaced.
+ * - `own`: in the process of a change, a read that began after the call had settled answered the replaced value.
  * - `elsewhere`: another process did so later than `maxStaleness` after the acknowledgement.
  * - `token`: a read with an `after` token did, in any process, at any time.
- * - `forced`: a forced load answered what had been replaced before the call.
- * - `reappeared`: what was pending came back after its replay.
- * - `two loads`: of one key at a time.
- * - `slept`: a call waited for a load elsewhere that did not run, and nobody woke it before it looked again by itself.
+ * - `forced`: a forced load answered a value that had been replaced before the call.
+ * - `reappeared`: a value with a pending change came back after the replay.
+ * - `two loads`: two processes loaded one key at a time.
+ * - `slept`: a call waited for a load elsewhere that did not run, and was not woken before it looked again by itself.
  * - `unbounded`: a call took longer than its options allow.
  * - `forged`: a value that the source never had, or another key's.
- * - `unexpected error`: a call rejected that never may.
+ * - `unexpected error`: a call rejected that never may reject.
  * - `untidy`: an unhandled rejection, a leak, a call that never settled, a process that did not heal.
  */
 export type Rule =
@@ -42,19 +42,21 @@ export interface Violation {
   readonly text: string;
   readonly at: Instant;
   readonly key?: string;
-  /** Of the reads, changes and loads that show it. */
+  /** The ids of the reads, changes and loads that show it. */
   readonly ids: readonly string[];
 }
 
 /**
- * Why an answer that looks wrong is none. Each stands in docs/guide/what-is-promised.md under what is not promised.
+ * The reasons why an answer that looks wrong is right. docs/guide/what-is-promised.md lists each under what is not
+ * promised.
  *
  * - `fallback`: the process could not reach Redis, and served its own copy, or joined a load begun in the same outage.
- * - `lost, not yet re-issued`: the servers lost the acknowledged write; whoever made it has not issued it again yet.
- * - `lost, nobody remembers`: they lost it, and its process has died, or it is older than `reissueWindow`.
+ * - `lost, not yet re-issued`: the servers lost the acknowledged write; its process has not issued it again yet.
+ * - `lost, nobody remembers`: the servers lost it, and its process has died, or it is older than `reissueWindow`.
  * - `set with unknown outcome`: it arrived before its replay, or after the death of its process.
- * - `load without a lease`: the backend gave none within what the call may wait for it.
- * - `foreign delete during a load`: a key that Redis does not hold was deleted by another program; who joined the load is not told.
+ * - `load without a lease`: the backend granted none within the time that the call may wait for it.
+ * - `foreign delete during a load`: a key that Redis does not hold was deleted by another program; callers that joined
+ * the load are not notified.
  */
 export type Exemption =
   | "fallback"
@@ -66,22 +68,25 @@ export type Exemption =
 
 export interface Verdict {
   readonly violations: readonly Violation[];
-  /** How often each was used. */
+  /** The number of uses of each. */
   readonly exemptions: Readonly<Partial<Record<Exemption, number>>>;
-  /** How much was looked at. */
+  /** The number of things checked. */
   readonly checked: { readonly reads: number; readonly changes: number; readonly loads: number };
-  /** From each acknowledgement to the first correct answer of each other process, where somebody asked at that time and nothing was broken. */
+  /**
+   * The times from each acknowledgement to the first correct answer of each other process, where it asked at that time
+   * and nothing was broken.
+   */
   readonly lagsMs: readonly number[];
-  /** From the end of each fault to the instant at which each process was in step again. */
+  /** The times from the end of each fault until each process was in step again. */
   readonly healsMs: readonly number[];
 }
 
-/** Proves from a history what hotset promises, or shows where it does not hold. Pure. */
+/** Checks a history against the promises of hotset, and shows where they do not hold. Pure. */
 export function check(history: History): Verdict {
   return new Checker(history).verdict();
 }
 
-/** From `at` on nothing older than `version` may be answered. */
+/** From `at` on no version older than `version` may be answered. */
 interface Floor {
   readonly version: number;
   readonly at: Instant;
@@ -89,7 +94,7 @@ interface Floor {
   readonly isReplay: boolean;
 }
 
-/** Sorted by instant; of each the greatest version up to it, so that most reads are judged by one look. */
+/** Floors sorted by instant, each with the greatest version up to it, so that most reads are judged by one look. */
 class Floors {
   readonly #floors: Floor[] = [];
   #highest: number[] | undefined;
@@ -99,7 +104,7 @@ class Floors {
     this.#highest = undefined;
   }
 
-  /** Those that an answer of `version` to a read begun at `startedAt` falls below, highest first. */
+  /** The floors that an answer of `version` to a read begun at `startedAt` falls below, highest first. */
   above(version: number, startedAt: Instant): readonly Floor[] {
     if (this.#highest === undefined) {
       this.#floors.sort((a, b) => a.at - b.at);
@@ -130,14 +135,14 @@ class Checker {
   readonly #history: History;
   readonly #violations: Violation[] = [];
   readonly #exemptions: Partial<Record<Exemption, number>> = {};
-  /** By process and key; by key alone for those who are not the caller. */
+  /** By process and key; by key alone for processes other than the caller. */
   readonly #own = { hard: new Map<string, Floors>(), soft: new Map<string, Floors>() };
   readonly #others = { hard: new Map<string, Floors>(), soft: new Map<string, Floors>() };
   readonly #changes = new Map<string, Change>();
   readonly #loadsOf: ReadonlyMap<string, readonly Load[]>;
   readonly #forcedReads: readonly Read[];
   readonly #excusedLoads = new Set<string>();
-  /** When each process could not reach its backend, by its own word. */
+  /** The spans in which each process could not reach its backend, as it reports itself. */
   readonly #cutOff: ReadonlyMap<string, readonly Span[]>;
   readonly #diedAt: ReadonlyMap<string, Instant>;
   /** In the order of their versions. */
@@ -283,7 +288,7 @@ class Checker {
     );
   }
 
-  /** A copy of its own, or a load that others began in the same outage; never what the backend answered. */
+  /** A copy of its own, or a load that began in the same outage; never an answer of the backend. */
   #isFallback(read: Read): boolean {
     if (read.after !== undefined) return false;
     const may = read.tier === undefined || read.tier === "memory" || (read.tier === "load" && read.coalesced === true);
@@ -392,7 +397,7 @@ class Checker {
       this.#excusedLoads.add(second.id);
       return true;
     }
-    // From the earlier call: a change after it fenced that load, which goes on for its callers and holds no lease.
+    // From the earlier call: a change after it fenced that load, which goes on for its callers without a lease.
     const span = { from: Math.min(first.calledAt, second.calledAt), to: second.startedAt };
     if (
       (this.#loadsOf.get(key) ?? []).some(
@@ -400,7 +405,7 @@ class Checker {
       )
     )
       return true;
-    // One whose caller left takes the lease over all the same, once it reaches the backend.
+    // A forced load whose caller left still takes the lease over, once it reaches the backend.
     if (
       this.#forcedReads.some(
         (read) =>
@@ -421,12 +426,13 @@ class Checker {
         overlap({ from: change.startedAt, to: this.#overAt(change) }, span),
     );
     if (isChanged) return true;
-    // What is replayed, or issued again after a change of servers, invalidates whatever it covers.
+    // A change that is replayed, or issued again after a change of servers, invalidates all keys it covers.
     if (this.#history.sightings.some(({ at, pending }) => pending > 0 && span.from <= at && at <= span.to + LOOK_MS))
       return true;
     if ([first, second].some(({ process }) => this.#isCutOff(process, span.from, span.to))) return true;
     return this.#history.faults.some((fault) => {
-      // What befalls servers concerns everybody: what is pending is replayed, and where they are others now it is issued again.
+      // A fault of servers concerns all processes: pending changes are replayed, and after a change of servers issued
+      // again.
       const touched =
         fault.processes?.filter((process) => process === first.process || process === second.process) ??
         this.#history.processes.filter(({ bornAt }) => bornAt <= fault.to).map(({ name }) => name);
@@ -437,14 +443,17 @@ class Checker {
     });
   }
 
-  /** When nothing of a change can still be on its way. */
+  /** The instant from which no command of a change can still arrive. */
   #overAt(change: Change): Instant {
     if (change.endedAt === undefined) return (this.#diedAt.get(change.process) ?? Infinity) + DELIVERED_MS;
     if (change.status === "pending") return this.#replayedAt(change) ?? Infinity;
     return change.endedAt;
   }
 
-  /** Only while nothing was broken: what a killed process held ends by itself, and who cannot reach Redis waits for it. */
+  /**
+   * Judged only while nothing was broken: the lease of a killed process ends by itself, and a process that cannot reach
+   * Redis waits for that.
+   */
   #judgeWait(read: Read): void {
     const span = { from: read.startedAt, to: read.endedAt };
     if (
@@ -470,7 +479,7 @@ class Checker {
         at: span.to,
         key: read.key,
         ids: [read.id],
-        text: `${read.process}: ${read.kind} ${read.key} waited ${idleMs.toFixed(0)} ms in which nobody loaded it`,
+        text: `${read.process}: ${read.kind} ${read.key} waited ${idleMs.toFixed(0)} ms in which no process loaded it`,
       });
   }
 
@@ -487,7 +496,7 @@ class Checker {
       });
   }
 
-  /** How much of a span a process did not run. */
+  /** The part of a span in which a process did not run. */
   #stalledMs(process: string, from: Instant, to: Instant): number {
     const { faults, stalls } = this.#history;
     const spans: Span[] = [
@@ -517,7 +526,7 @@ class Checker {
     });
   }
 
-  /** What the source said at that instant. */
+  /** The newest version of the source at that instant. */
   #newestAt(key: string, at: Instant): number {
     const issues = this.#issuesOf.get(key) ?? [];
     let low = 0;
@@ -530,7 +539,7 @@ class Checker {
     return low === 0 ? 1 : issues[low - 1]!.version;
   }
 
-  /** The first sight of nothing pending after a `pending` result. */
+  /** The first sighting with nothing pending after a `pending` result. */
   #replayedAt(change: Change): Instant | undefined {
     if (change.status !== "pending") return undefined;
     return this.#history.sightings.find(
@@ -538,7 +547,10 @@ class Checker {
     )?.at;
   }
 
-  /** When a process was first seen to be connected, with nothing pending, twice in a row after a fault; when it died, if it did before. */
+  /**
+   * The instant at which a process was seen connected, with nothing pending, twice in a row after a fault; the instant
+   * of its death, if that came before.
+   */
   #inStepAt(process: string, fault: Fault, orDied = true): Instant {
     if (process === FOREIGN) return fault.to;
     const key = `${process} ${fault.from} ${fault.kind} ${orDied}`;
@@ -578,7 +590,7 @@ class Checker {
     for (const failure of this.#history.failures) {
       if (failure.process !== process || failure.code !== "BACKEND_UNAVAILABLE") continue;
       const span = { from: failure.at - this.#history.terms.responseTimeoutMs, to: failure.at };
-      // Who was frozen himself while he waited has found out nothing about Redis.
+      // A process that was frozen while it waited has learnt nothing about Redis.
       if (
         !this.#history.faults.some(
           (fault) => fault.freezes === true && fault.processes?.includes(process) === true && overlap(fault, span),
@@ -647,21 +659,21 @@ class Checker {
   }
 }
 
-/** How often processes are looked at, with room for a busy machine. */
+/** The interval in which the state of processes is recorded, with room for a busy machine. */
 const LOOK_MS = 100;
-/** How long after the death of its process, or the thaw of its server, a command may still arrive. */
+/** The time after the death of its process, or the thaw of its server, in which a command may still arrive. */
 const DELIVERED_MS = 500;
-/** Somebody who asks this soon after an acknowledgement, and goes on asking, sees when it arrives. */
+/** A process that asks this soon after an acknowledgement, and goes on asking, sees when the change arrives. */
 const WATCHED_MS = 2;
 
-/** A waiter looks again after 1 s, whatever it has heard; the rest is for a busy machine. */
+/** A waiter looks again after 1 s, also without a message; the rest is for a busy machine. */
 const SLEEP_MS = 1_400;
-/** The longest that a process which died keeps others waiting. */
+/** The longest time that a dead process keeps others waiting. */
 const LEASE_MS = 10_000;
 
 const isWell = (state: string): boolean => state === "up" || state === "idle";
 
-/** What a loader threw, and the end of a wait that the call itself had set. */
+/** Errors of a loader, and the end of a wait that the call itself had set. */
 const isExpected = ({ kind, error }: Read): boolean =>
   kind.startsWith("getOrSet") &&
   /^(SourceError|LoadTimeoutError|AbortError)\b|; because of SourceError$/.test(error ?? "");
@@ -683,7 +695,7 @@ function grouped<T>(items: readonly T[], keyOf: (item: T) => string): ReadonlyMa
   return groups;
 }
 
-/** Index of the first read that began at `at` or later; of one that stands for many, if its last did. */
+/** Index of the first read that began at `at` or later; for a read that is a record of many, if its last one did. */
 function firstAfter(reads: readonly Read[], at: Instant): number | undefined {
   const index = reads.findIndex((read) => read.startedAt >= at);
   return index < 0 ? undefined : index;

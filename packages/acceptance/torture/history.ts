@@ -1,8 +1,9 @@
 /**
- * What happened in one round, by everybody. The checker reads nothing else, so a history can be written by hand.
+ * The history of one round: all calls, loads and faults. The checker reads nothing else, so a history can be written by
+ * hand.
  *
  * Every key of the source of truth has a version, which only grows. A change first raises the versions of the keys it
- * covers, then tells the cache. A load reads the version; values carry it.
+ * covers, then calls the cache. A load reads the version; values carry it.
  */
 export interface History {
   readonly terms: Terms;
@@ -21,7 +22,7 @@ export interface History {
 /** Milliseconds since the round began, on CLOCK_MONOTONIC, which all processes of a machine share. */
 export type Instant = number;
 
-/** What the caches were told, and so what they promise. */
+/** The settings of the caches, which decide on their promises. */
 export interface Terms {
   readonly maxStalenessMs: number;
   readonly reissueWindowMs: number;
@@ -37,7 +38,7 @@ export const FOREIGN = "foreign";
 export interface Process {
   readonly name: string;
   readonly bornAt: Instant;
-  /** When it was killed. */
+  /** The instant at which it was killed. */
   readonly diedAt?: Instant;
 }
 
@@ -54,16 +55,16 @@ export interface Read {
   readonly id: string;
   readonly kind: string;
   readonly key: string;
-  /** Of many equal answers in a row, when the first was asked for. */
+  /** For many equal answers in a row, the instant of the first question. */
   readonly firstStartedAt?: Instant;
   readonly startedAt: Instant;
   readonly endedAt: Instant;
-  /** Absent: there was nothing, or the call failed. */
+  /** Absent: there was no value, or the call failed. */
   readonly version?: number;
-  /** Whose value it was, where that was not this key's. */
+  /** The key that the value belongs to, where it is another one. */
   readonly strayKey?: string;
   readonly freshness: "fresh" | "stale" | "unknown";
-  /** Label of the tier that answered; `load` where a load did. Absent where it is not told. */
+  /** Label of the tier that answered; `load` where a load did. Absent where the call does not report it. */
   readonly tier?: string;
   readonly coalesced?: boolean;
   /** The change whose token it carried. */
@@ -79,9 +80,9 @@ export interface Change {
   readonly process: string;
   readonly id: string;
   readonly kind: string;
-  /** What it covers, with the versions that the source has given it. */
+  /** The keys that it covers, with the versions that the source has given them. */
   readonly keys: readonly (readonly [key: string, version: number])[];
-  /** Keys that it covers too, without a promise: other programs write them, and know of no tags. */
+  /** Keys that it covers too, without a promise: other programs write them, without tags. */
   readonly touches?: readonly string[];
   /** After a soft one an older value may still be served as stale. */
   readonly mode: "hard" | "soft";
@@ -99,19 +100,19 @@ export interface Load {
   readonly process: string;
   readonly id: string;
   readonly key: string;
-  /** When the call was made whose loader this is: its lease was granted later. */
+  /** The instant of the call whose loader this is: its lease was granted later. */
   readonly calledAt: Instant;
   readonly startedAt: Instant;
-  /** Also by `loadTimeout` or an abort. Absent: killed. */
+  /** Set also after `loadTimeout` or an abort. Absent: the process was killed. */
   readonly endedAt?: Instant;
-  /** What the source said. */
+  /** The version that the source gave. */
   readonly version?: number;
   readonly forced: boolean;
   /** It runs without a lease: the backend did not answer in time, or could not be asked. */
   readonly isAlone?: boolean;
 }
 
-/** What a process said of its backend. */
+/** The state of its backend as a process reports it. */
 export interface Sighting {
   readonly process: string;
   readonly at: Instant;
@@ -128,21 +129,21 @@ export interface Failure {
   readonly code: string;
 }
 
-/** What the nemesis did. */
+/** A fault by the nemesis. */
 export interface Fault {
   readonly kind: string;
   readonly from: Instant;
-  /** When it was undone and the servers were seen to be well. */
+  /** The instant at which it was undone and the servers worked again. */
   readonly to: Instant;
-  /** Whom it touches. @default everybody */
+  /** The processes that it concerns. @default all */
   readonly processes?: readonly string[];
-  /** The process did not run at all meanwhile. */
+  /** The processes did not run at all meanwhile. */
   readonly freezes?: boolean;
-  /** From when on acknowledged writes may be lost with it: those after the snapshot, or not yet replicated. */
+  /** The instant from which acknowledged writes may be lost: those after the snapshot, or not yet replicated. */
   readonly losesSince?: Instant;
 }
 
-/** What is wrong whatever the values were. */
+/** A problem that does not depend on values. */
 export interface Incident {
   readonly process: string;
   readonly at: Instant;
@@ -150,7 +151,9 @@ export interface Incident {
   readonly text: string;
 }
 
-/** A process did not get to run: it was stopped, or the machine was busy. Its calls could not end meanwhile. */
+/**
+ * A time in which a process did not run: it was stopped, or the machine was busy. Its calls could not end meanwhile.
+ */
 export interface Stall {
   readonly process: string;
   readonly from: Instant;

@@ -2,11 +2,11 @@ import type { BrokenRule } from "../mutants/mutant.ts";
 import type { Rule } from "./checker.ts";
 import type { Focus, Topology } from "./plan.ts";
 
-/** One rule between processes, and what the code looks like without it. Found by `npm run torture -- --mutants`. */
+/** One rule between processes, and the code without it. Found by `npm run torture -- --mutants`. */
 export interface Mutant extends BrokenRule {
-  /** Which violations show it. */
+  /** The violations that show it. */
   readonly shows: readonly Rule[];
-  /** The faults it takes. */
+  /** The faults that are needed. */
   readonly focus: Focus;
   /** @default "single" */
   readonly topology?: Topology;
@@ -31,7 +31,7 @@ export const MUTANTS: readonly Mutant[] = [
     broken: "woken(guard);",
   },
   {
-    name: "fence: tag calls hide no copies here before they are heard of",
+    name: "fence: tag calls hide no copies here before their messages arrive",
     shows: OLDER,
     focus: "links",
     file: `${CORE}/tags/tag-events.ts`,
@@ -50,7 +50,7 @@ export const MUTANTS: readonly Mutant[] = [
   // ---- leases
 
   {
-    name: "lease: everybody gets it",
+    name: "lease: every process gets it",
     isFoundSoon: true,
     shows: ["two loads"],
     focus: "calm",
@@ -59,7 +59,7 @@ export const MUTANTS: readonly Mutant[] = [
     broken: "if redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2]) then return {1, was} end",
   },
   {
-    name: "lease: a store needs none",
+    name: "lease: a store needs no lease",
     shows: OLDER,
     focus: "calm",
     file: `${REDIS}/store/leases.ts`,
@@ -67,7 +67,7 @@ export const MUTANTS: readonly Mutant[] = [
     broken: "if ARGV[2] ~= '?' then",
   },
   {
-    name: "lease: a delete leaves it",
+    name: "lease: a delete leaves the lease",
     shows: OLDER,
     focus: "calm",
     file: `${REDIS}/lua/script.ts`,
@@ -83,7 +83,7 @@ export const MUTANTS: readonly Mutant[] = [
     broken: "flight.seen",
   },
   {
-    name: "lease: it is kept when the load fails",
+    name: "lease: a failed load keeps the lease",
     shows: ["slept"],
     focus: "calm",
     file: `${CORE}/engine/read-through.ts`,
@@ -94,7 +94,7 @@ export const MUTANTS: readonly Mutant[] = [
   // ---- promotion
 
   {
-    name: "promotion: what was overtaken on its way is kept",
+    name: "promotion: a copy that was overtaken during the read is kept",
     shows: OLDER,
     focus: "calm",
     file: `${CORE}/engine/read-through.ts`,
@@ -114,7 +114,7 @@ export const MUTANTS: readonly Mutant[] = [
   // ---- tags
 
   {
-    name: "tags: late ones are not compared with where the issuer stood",
+    name: "tags: late tags are not compared with the position of the issuer",
     shows: OLDER,
     focus: "calm",
     file: `${CORE}/tags/tag-events.ts`,
@@ -141,7 +141,7 @@ export const MUTANTS: readonly Mutant[] = [
   // ---- trust
 
   {
-    name: "trust: it has no deadline",
+    name: "trust: trust has no deadline",
     shows: OLDER,
     focus: "deaths",
     file: `${CORE}/tiers/local-copies.ts`,
@@ -149,7 +149,7 @@ export const MUTANTS: readonly Mutant[] = [
     broken: "if (entry.epoch !== this.#trust.epoch && entry.epoch !== EPOCH_ALWAYS) return undefined;",
   },
   {
-    name: "trust: a token asks nobody",
+    name: "trust: a read with a token does not ask the backend",
     isFoundSoon: true,
     shows: ["token"],
     focus: "calm",
@@ -177,7 +177,7 @@ export const MUTANTS: readonly Mutant[] = [
     broken: 'return { status: "pending" };',
   },
   {
-    name: "recovery: what is pending hides nothing",
+    name: "recovery: a pending change hides nothing",
     shows: OLDER,
     focus: "links",
     file: `${CORE}/tiers/recovery.ts`,
@@ -185,7 +185,7 @@ export const MUTANTS: readonly Mutant[] = [
     broken: "return false;",
   },
   {
-    name: "recovery: what a restart lost is not issued again",
+    name: "recovery: an invalidation that a restart lost is not issued again",
     shows: OLDER,
     focus: "snapshots",
     file: `${CORE}/tiers/recovery.ts`,
@@ -196,7 +196,7 @@ export const MUTANTS: readonly Mutant[] = [
   // ---- other servers
 
   {
-    name: "servers: nobody is told that another one answers",
+    name: "servers: a change of the server is not reported",
     shows: OLDER,
     focus: "servers",
     topology: "sentinel",

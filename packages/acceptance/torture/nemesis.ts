@@ -6,9 +6,9 @@ import type { Arena } from "./arena.ts";
 import type { Fault, Instant } from "./history.ts";
 import type { FaultPlan, KeyPlan, Plan } from "./plan.ts";
 
-/** The processes of the round, for those faults that are theirs. */
+/** The processes of the round, for faults that concern processes. */
 export interface Victims {
-  /** Of a worker, the process that runs now. */
+  /** The process of a worker that runs now. */
   name(worker: number): string;
   freeze(worker: number): void;
   thaw(worker: number): void;
@@ -16,7 +16,7 @@ export interface Victims {
   kill(worker: number): Promise<void>;
 }
 
-/** How an entry and its lease are called in Redis. */
+/** The Redis keys of an entry and its lease. */
 export interface RedisKeys {
   entry(key: KeyPlan): string;
   lease(key: KeyPlan): string;
@@ -26,7 +26,7 @@ export interface RedisKeys {
 const REPLICATION_LAG_MS = 1_000;
 
 /**
- * Breaks what the plan says when it says so, and undoes it. Faults of the servers go one after another.
+ * Makes the faults of the plan at their instants, and undoes them. Faults of the servers follow one another.
  *
  * @returns the faults, when the last of them is over
  */
@@ -56,10 +56,13 @@ export async function unleash(
 }
 
 const WATCH_EVERY_MS = 100;
-/** How long before it is seen a failover may have begun: a server that is silent for so long is replaced. */
+/** The time that a failover may have begun before it is seen: a server that is silent for so long is replaced. */
 const UNSEEN_MS = 2_000;
 
-/** On a busy machine servers are taken for dead, and replaced, without anybody having touched them: also when all faults are over. */
+/**
+ * On a busy machine servers may be taken for dead and replaced without a fault of the plan, also when all faults are
+ * over.
+ */
 export function watchPrimaries(arena: Arena, now: () => Instant): { stop(): Promise<readonly Fault[]> } {
   if (arena.topology === "single") return { stop: () => Promise.resolve([]) };
   const faults: Fault[] = [];
@@ -86,7 +89,7 @@ export function watchPrimaries(arena: Arena, now: () => Instant): { stop(): Prom
           losesSince: at - UNSEEN_MS - REPLICATION_LAG_MS,
         });
       } catch {
-        // Nobody can tell just now; the next look will.
+        // The state is unknown just now; the next look will show it.
         continue;
       }
     }
@@ -127,7 +130,7 @@ class Nemesis {
     this.#now = now;
   }
 
-  /** What goes wrong with a fault belongs to it: a server that is replaced closes our connections too. */
+  /** Errors during a fault belong to it: a server that is replaced closes the connections of the nemesis too. */
   async strike(plan: FaultPlan): Promise<Fault> {
     const from = this.#now();
     try {
@@ -155,7 +158,7 @@ class Nemesis {
         await this.#breakLink(proxy, kind);
         await sleep(forMs);
         await proxy.pass();
-        // What was swallowed stays silent for good, as a forgotten peer does: its connection is noticed to be dead in time.
+        // A swallowed connection stays silent for good, as with a forgotten peer: it is found dead in time.
         return fault(this.#arena.topology === "single" ? { processes: [name] } : {});
       }
       case "freeze process":
@@ -179,7 +182,7 @@ class Nemesis {
           await primary.command("CLIENT", "PAUSE", forMs, kind === "pause all" ? "ALL" : "WRITE");
         await sleep(forMs);
         if (this.#arena.topology === "single") return fault();
-        // Who is silent for long is replaced.
+        // A server that is silent for long is replaced.
         await this.#arena.heal();
         return fault({ losesSince: from - REPLICATION_LAG_MS });
       case "kill connections":
@@ -302,7 +305,9 @@ class Nemesis {
     } while (this.#now() < until);
   }
 
-  /** As an eviction does: the key is gone, and its deletion is told as any other. In a cluster each lies on one node. */
+  /**
+   * As an eviction does: the key is gone, and its deletion is pushed as any other. In a cluster each lies on one node.
+   */
   async #evict(names: readonly string[]): Promise<void> {
     for (const primary of await this.#arena.primaries())
       for (const name of names) await primary.command("UNLINK", name).catch(() => undefined);
@@ -342,7 +347,7 @@ class Nemesis {
       await sleep(forMs);
       await sentinel.waitForPrimary(primary);
       if (primary.state === "paused") {
-        // Two primaries for a while: the old one knows nothing yet.
+        // There are two primaries for a while: the old one does not know yet.
         primary.resume();
         await sleep(300);
       }
@@ -384,7 +389,7 @@ class Nemesis {
   }
 }
 
-/** The first master that a replica can stand in for. */
+/** The first master with a replica that can replace it. */
 async function withReplica(
   masters: readonly ClusterNode[],
   replicasOf: (master: ClusterNode) => Promise<readonly ClusterNode[]>,

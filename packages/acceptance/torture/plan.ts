@@ -1,6 +1,9 @@
 import { Random } from "./random.ts";
 
-/** All that is decided before a round begins: the same seed makes the same plan, and a plan can be cut down by hand. */
+/**
+ * All decisions that are made before a round begins: the same seed makes the same plan, and a plan can be cut down by
+ * hand.
+ */
 export interface Plan {
   readonly seed: number;
   readonly topology: Topology;
@@ -11,7 +14,7 @@ export interface Plan {
   readonly durationMs: number;
   readonly operations: readonly Operation[];
   readonly faults: readonly FaultPlan[];
-  /** Once all faults are over and everybody is in step again; instants count from then. */
+  /** Operations once all faults are over and all processes are in step again; instants count from then. */
   readonly tail: readonly Operation[];
   readonly tailMs: number;
 }
@@ -19,7 +22,7 @@ export interface Plan {
 export const TOPOLOGIES = ["single", "sentinel", "cluster"] as const;
 export type Topology = (typeof TOPOLOGIES)[number];
 
-/** What the faults of a round have in common. */
+/** The kind of faults of a round. */
 export const FOCUSES = ["calm", "links", "freezes", "servers", "snapshots", "memory", "deaths", "mixed"] as const;
 export type Focus = (typeof FOCUSES)[number];
 
@@ -51,13 +54,13 @@ export interface KeyPlan {
   /** Names of the namespaces above it. */
   readonly space: readonly string[];
   readonly tags: readonly string[];
-  /** Those of `tags` that its loader adds, and calls do not name. */
+  /** The tags of `tags` that its loader adds, and calls do not name. */
   readonly lateTags: readonly string[];
   /** Other programs write it, so neither tags nor `clear` cover it. */
   readonly isForeign: boolean;
   /** Mean time between changes of this key alone. */
   readonly changedEveryMs: number;
-  /** Index of the one worker that reads it: nobody else puts a new value in the place of one that was invalidated. */
+  /** Index of the one worker that reads it: no other process stores a new value over an invalidated one. */
   readonly readBy?: number;
 }
 
@@ -138,11 +141,11 @@ export interface FaultPlan {
   readonly kind: FaultKind;
   readonly at: number;
   readonly forMs: number;
-  /** Index of the worker it is for, where it is for one. */
+  /** Index of the worker that it concerns, if it concerns one. */
   readonly worker: number;
 }
 
-/** Which keys an operation replaces: those of its tag below its namespace, all below it, or its own. */
+/** The keys that an operation replaces: those of its tag below its namespace, all below it, or its own. */
 export function coveredBy(keys: readonly KeyPlan[], operation: Operation): readonly string[] {
   switch (operation.kind) {
     case "invalidateTags":
@@ -163,7 +166,7 @@ export function coveredBy(keys: readonly KeyPlan[], operation: Operation): reado
   }
 }
 
-/** Which keys it replaces without a promise: a program that knows of no namespaces may have written them. */
+/** The keys that it replaces without a promise: another program, without namespaces, may have written them. */
 export function touchedBy(keys: readonly KeyPlan[], operation: Operation): readonly string[] {
   return operation.kind === "clear"
     ? keys.filter((key) => key.isForeign && isBelow(key.space, operation.space)).map(({ id }) => id)
@@ -176,7 +179,7 @@ export function mayRead(keys: readonly KeyPlan[], key: string, worker: number): 
   return readBy === undefined || readBy === worker;
 }
 
-/** Which keys an operation has to do with. */
+/** The keys that an operation concerns. */
 export function concernedBy(keys: readonly KeyPlan[], operation: Operation): readonly string[] {
   if ("key" in operation) return [operation.key];
   return "keys" in operation ? operation.keys : coveredBy(keys, operation);
@@ -256,7 +259,7 @@ const SERVERS_OF: Readonly<Record<Exclude<Topology, "single">, readonly FaultKin
   ],
 };
 
-/** What needs a proxy before a worker, or a server of the round's own. */
+/** Faults that need a proxy before a worker, or a server for this round alone. */
 const ONLY_SINGLE: ReadonlySet<FaultKind> = new Set<FaultKind>([
   "cut",
   "swallow",
@@ -316,7 +319,7 @@ export function planOf(seed: number, { topology, focus: given, durationMs = 6_00
     ...(random.oneIn(4) && key.id !== "a" && { readBy: random.below(WORKERS.length) }),
   }));
   const faults = faultsFor(random.fork(2), faultsOf(topology, focus), topology, durationMs, WORKERS.length, settings);
-  // One that swallows replies is never given up by the client itself, and is nobody else's to give up.
+  // A client never gives up a connection that swallows replies, and the library does not own it.
   const mayBring = topology === "single" && !faults.some(({ kind }) => kind.startsWith("swallow"));
   const clients = random.fork(4);
   const workers = WORKERS.map((name, i): WorkerPlan => ({
@@ -380,7 +383,7 @@ function operationsOf(random: Random, prefix: string, shape: Shape): readonly Op
   for (let worker = 0; worker < shape.workers; worker += 1) {
     for (let now = random.gap(READ_EVERY_MS); now < shape.durationMs; now += random.gap(READ_EVERY_MS)) {
       const key = random.one(all.filter((id) => mayRead(shape.keys, id, worker)));
-      // What a loader adds late has to be met while it runs.
+      // Operations must meet the late tags of a loader while it runs.
       const load = loaderOf(
         random,
         shape.isHeld || shape.keys.some(({ id, lateTags }) => id === key && lateTags.length > 0),

@@ -1,4 +1,7 @@
-/** Loaded into a process before everything else: breaks the rule of the mutant that HOTSET_MUTANT names, as its file is read. */
+/**
+ * Loaded into a process before all other modules: breaks the rule of the mutant that HOTSET_MUTANT names, as its file
+ * is read.
+ */
 import { registerHooks } from "node:module";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -7,7 +10,7 @@ import { MUTANTS } from "./mutants.ts";
 
 const name = process.env["HOTSET_MUTANT"];
 const mutant = MUTANTS.find((each) => each.name === name);
-if (mutant === undefined) throw new Error(`HOTSET_MUTANT: there is no mutant ${JSON.stringify(name)}`);
+if (mutant === undefined) throw new Error(`HOTSET_MUTANT: unknown mutant ${JSON.stringify(name)}`);
 const broken = pathToFileURL(resolve(import.meta.dirname, "../../..", mutant.file)).href;
 
 registerHooks({

@@ -28,12 +28,15 @@ export class Random {
     return this.below(times) === 0;
   }
 
-  /** A wait until the next of events that come every `meanMs`, independently of one another. */
+  /** The wait until the next of events that come every `meanMs` on average, independently of one another. */
   gap(meanMs: number): number {
     return -Math.log(1 - this.fraction()) * meanMs;
   }
 
-  /** Another sequence, which draws nothing from this one: what is added to one part of a plan leaves the others. */
+  /**
+   * Another sequence, which draws nothing from this one: an addition to one part of a plan leaves the others as they
+   * are.
+   */
   fork(salt: number): Random {
     return new Random(Math.imul(this.#state ^ (salt * 0x9e3779b9), 0x85ebca6b) ^ salt);
   }

@@ -1,7 +1,10 @@
 import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import type { Change, Failure, Incident, Load, Read, Sighting, Stall } from "./history.ts";
 
-/** One line of a process's file. What ends later than it begins has two lines: a process may be killed in between. */
+/**
+ * One line of a process's file. A call that ends later than it begins has two lines: a process may be killed in
+ * between.
+ */
 export type Note =
   | { readonly t: "read"; readonly read: Read }
   | { readonly t: "change"; readonly change: Change }
@@ -13,7 +16,7 @@ export type Note =
   | { readonly t: "incident"; readonly incident: Incident }
   | { readonly t: "stall"; readonly stall: Stall };
 
-/** Writes at once: a process that is killed has told all that it knew. */
+/** Writes at once: the file of a killed process has all that it knew. */
 export class Recorder {
   readonly #file: number;
 
@@ -40,7 +43,7 @@ export interface Recorded {
   readonly stalls: Stall[];
 }
 
-/** What several processes have noted, each kind in the order of time. */
+/** The notes of several processes, each kind in the order of time. */
 export function recorded(paths: readonly string[]): Recorded {
   const all: Recorded = { reads: [], changes: [], loads: [], sightings: [], failures: [], incidents: [], stalls: [] };
   for (const path of paths) {

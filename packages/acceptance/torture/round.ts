@@ -22,14 +22,14 @@ import { openSource, type Source } from "./source.ts";
 import type { Worker, WorkerSettings } from "./worker.ts";
 
 export interface RoundOptions {
-  /** Added to Node's arguments of the workers: what plants a bug. */
+  /** Added to Node's arguments of the workers, to plant a bug. */
   readonly execArgv?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  /** How long everybody may take to be in step after the last fault. @default 10_000 */
+  /** The time in which all processes must be in step after the last fault. @default 10_000 */
   readonly healWithinMs?: number;
 }
 
-/** Runs a plan in an arena, and gives back what happened. Leaves nothing behind but the arena. */
+/** Runs a plan in an arena, and returns its history. Leaves nothing behind but the arena. */
 export async function run(plan: Plan, arena: Arena, options: RoundOptions = {}): Promise<History> {
   const directory = await mkdtemp(join(tmpdir(), "hotset-torture-"));
   const origin = process.hrtime.bigint();
@@ -92,7 +92,7 @@ class Fleet implements Victims {
   readonly keys: RedisKeys;
   readonly #given: FleetOptions;
   readonly #prefix: string;
-  /** By worker, those that ran one after another. */
+  /** By worker, its processes, one after another. */
   readonly #members: Member[][];
   readonly #incidents: Incident[] = [];
   readonly #files: string[] = [];
@@ -160,7 +160,7 @@ class Fleet implements Victims {
     );
   }
 
-  /** Whether everybody came to be connected, with nothing pending. */
+  /** Whether all processes were connected at the end, with nothing pending. */
   async waitUntilInStep(withinMs: number): Promise<boolean> {
     const { now } = this.#given;
     let deadline = now() + withinMs;
@@ -174,7 +174,7 @@ class Fleet implements Victims {
         ),
       );
       if (answers.every(Boolean)) return true;
-      // Time in which they did not get to run is not theirs.
+      // The time in which they did not run does not count.
       if (now() - askedAt > PROMPT_MS) deadline += now() - askedAt;
       if (now() > deadline) {
         for (const [worker, isInStep] of answers.entries())
@@ -286,10 +286,10 @@ class Fleet implements Victims {
   }
 }
 
-/** A process that runs answers sooner than that. */
+/** A running process answers sooner than this. */
 const PROMPT_MS = 100;
 
-/** What a busy machine may add to any bound. */
+/** The time that a busy machine may add to any bound. */
 const SLACK_MS = 1_000;
 
 /** As docs/reference/redis-layout.md says. */

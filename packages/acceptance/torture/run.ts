@@ -1,16 +1,18 @@
 /**
- * Runs random operations in real processes while servers and links break, and proves from what happened what hotset
- * promises.
+ * Runs random operations in real processes while servers and links break, and checks the history against the promises
+ * of hotset.
  *
  *     npm run torture                                        2 minutes on one server
  *     npm run torture -- --minutes 20 --topology cluster
  *     npm run torture -- --seed 17                           that round again
- *     npm run torture -- --seed 17 --shrink                  and, if it fails, the least that still does
+ *     npm run torture -- --seed 17 --shrink                  and, if it fails, the smallest plan that still fails
  *     npm run torture -- --focus snapshots                   one kind of faults only
- *     npm run torture -- --keep /tmp                         what happened in rounds that fail goes to a file each
- *     npm run torture -- --mutants                           whether each planted bug is found on one server; with --topology on others
- *     npm run torture -- --mutants --only lease --shrink     and the least that shows those with this name
- *     npm run torture -- --brief                             what `npm test` runs: all topologies, and some planted bugs
+ *     npm run torture -- --keep /tmp                         writes the history of each failed round to a file
+ *     npm run torture -- --mutants                           whether each planted bug is found on one server; with
+ * --topology on others
+ *     npm run torture -- --mutants --only lease --shrink     and the smallest plan that shows those with this name
+ *     npm run torture -- --brief                             the part of `npm test`: all topologies, and some planted
+ * bugs
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -60,7 +62,7 @@ const servers = arenas();
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
 const failed = values.brief ? await beBrief() : values.mutants ? await plantAll() : await huntForMinutes();
 await servers[Symbol.asyncDispose]();
-// Servers and processes have ended; what node-redis keeps is nobody's concern.
+// Servers and processes have ended; resources that node-redis keeps do not matter.
 process.exit(failed === 0 ? 0 : 1);
 
 async function huntForMinutes(): Promise<number> {
@@ -70,7 +72,7 @@ async function huntForMinutes(): Promise<number> {
   return hunt(topology, first, rounds, performance.now() + Number(values.minutes) * 60_000);
 }
 
-/** The same seeds each time, so that a failure is one of the code and not of luck, as far as time allows. */
+/** The same seeds each time, so that a failure comes from the code and not from luck, as far as time allows. */
 async function beBrief(): Promise<number> {
   let failures = 0;
   for (const [where, first, rounds] of BRIEFLY) {
@@ -79,7 +81,7 @@ async function beBrief(): Promise<number> {
   }
   for (const mutant of MUTANTS.filter(({ isFoundSoon }) => isFoundSoon === true))
     if (!(await plant(mutant, SOON_SEEDS))) failures += 1;
-  console.log(failures === 0 ? "all as promised, and the planted bugs found" : `${failures} failed`);
+  console.log(failures === 0 ? "all promises hold, and the planted bugs are found" : `${failures} failed`);
   return failures;
 }
 
@@ -148,7 +150,7 @@ async function showLeast(plan: Plan, violation: Violation, mutant?: Mutant): Pro
     (text) => console.log(text),
   );
   console.log(
-    `\nThe least that still fails: ${least.plan.operations.length} operations, ${least.plan.faults.length} faults\n${least.history === undefined ? "" : timeline(least.history, least.violation)}`,
+    `\nThe smallest plan that still fails: ${least.plan.operations.length} operations, ${least.plan.faults.length} faults\n${least.history === undefined ? "" : timeline(least.history, least.violation)}`,
   );
 }
 

@@ -5,7 +5,7 @@ import { concernedBy, type FaultPlan, type Operation, type Plan } from "./plan.t
 export interface Shrunk {
   readonly plan: Plan;
   readonly violation: Violation;
-  /** Of the last run that failed. */
+  /** The history of the last run that failed. */
   readonly history: History | undefined;
 }
 
@@ -19,7 +19,7 @@ const MOST_RUNS = 60;
  * processes, and then operations, half of them at a time, then a quarter, and so on.
  *
  * @param run `undefined` where the round could not be run
- * @param told what it comes to, as it goes
+ * @param told receives each smaller plan that still fails
  */
 export async function shrink(
   plan: Plan,
@@ -63,7 +63,7 @@ export async function shrink(
   return best;
 }
 
-/** What is tried first, one after another, each on what the one before has left. */
+/** Cuts that are tried first, one after another, each on the plan that the one before has left. */
 const coarse: readonly ((best: Shrunk) => Plan | undefined)[] = [
   // Nothing after the violation.
   ({ plan, violation }) => {

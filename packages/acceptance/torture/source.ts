@@ -8,15 +8,16 @@ import type { Instant, Issue } from "./history.ts";
  * The source of truth of a round: a version for each key, which only grows. It lies in one process; the others ask it
  * over a unix socket, one line of JSON each way.
  *
- * It also keeps apart what nobody could put in order: while a `set` of a key is under way no other change of the key
- * begins, and a `set` begins only when none is. Whoever writes the source in one order and the cache in another is told
- * so by docs/guide/failure.md, and there would be nothing to check. Writes of one key by one process are in order.
+ * It also keeps changes apart that have no defined order: while a `set` of a key is under way no other change of the
+ * key
+ * begins, and a `set` begins only when none is. docs/guide/failure.md warns programs that write the source in one order
+ * and the cache in another: their histories could not be checked. Writes of one key by one process are in order.
  */
 export interface Source extends AsyncDisposable {
   readonly path: string;
   /** Every version that was given, in order. */
   readonly issues: readonly Issue[];
-  /** For changes by this process. `undefined`: not now, a change is under way that it could not be ordered with. */
+  /** For changes by this process. `undefined`: not now, since a change is under way without an order to this one. */
   begin(change: Beginning): readonly number[] | undefined;
   /** The change has settled, or will never. */
   end(change: string): void;
@@ -29,18 +30,18 @@ export interface Beginning {
   readonly change: string;
   readonly keys: readonly string[];
   readonly isSet: boolean;
-  /** It goes behind the others of its process and key. */
+  /** It is queued after the others of its process and key. */
   readonly isChained: boolean;
 }
 
-/** What a process says to the source. */
+/** A message of a process to the source. */
 export type ToSource =
   | { readonly i: number; readonly read: string }
   | { readonly i: number; readonly begin: Beginning }
   | { readonly end: string }
   | { readonly tell: Told };
 
-/** What a process lets the others know when a change was acknowledged to it. */
+/** A message of a process to the others once its change was acknowledged. */
 export interface Told {
   readonly change: string;
   readonly keys: readonly (readonly [key: string, version: number])[];
@@ -52,7 +53,7 @@ type FromSource =
   | { readonly told: Told }
   | { readonly about: readonly string[] };
 
-/** One change in so many is announced before it is made, so that others ask all the time while it happens. */
+/** One change in this number is announced before it is made, so that others read all the time during it. */
 const ANNOUNCED = 6;
 
 /** @param now instants of the round */
@@ -120,7 +121,7 @@ export async function openSource(now: () => Instant): Promise<Source> {
   };
 }
 
-/** The side of a process that asks. */
+/** The client side, in the processes. */
 export interface SourceClient {
   read(key: string): Promise<number>;
   /** `undefined`: not now. */
@@ -132,7 +133,7 @@ export interface SourceClient {
 
 export interface Hearing {
   told(told: Told): void;
-  /** Somebody is about to change these keys. */
+  /** Another process is about to change these keys. */
   about(keys: readonly string[]): void;
 }
 

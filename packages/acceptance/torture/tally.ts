@@ -2,15 +2,15 @@ import type { Exemption, Verdict } from "./checker.ts";
 import { histogram } from "./histogram.ts";
 import type { History } from "./history.ts";
 
-/** What became of one round. */
+/** The outcome of one round. */
 export interface Outcome {
   readonly history?: History;
   readonly verdict?: Verdict;
-  /** The round itself came to grief: no server, say. */
+  /** The round itself could not be run: no server, say. */
   readonly trouble?: string;
 }
 
-/** What all rounds came to. */
+/** The sum of all rounds. */
 export class Tally {
   failed = 0;
   #rounds = 0;
@@ -43,7 +43,7 @@ export class Tally {
     for (const { kind } of history.faults) this.#faults.set(kind, (this.#faults.get(kind) ?? 0) + 1);
     for (const what of ["reads", "changes", "loads"] as const) this.#checked[what] += verdict.checked[what];
     const { reads, changes, loads } = verdict.checked;
-    return `seed ${seed}: ${reads} reads, ${changes} changes, ${loads} loads, ${history.faults.length} faults: ${verdict.violations.length === 0 ? "as promised" : `${verdict.violations.length} violations`}`;
+    return `seed ${seed}: ${reads} reads, ${changes} changes, ${loads} loads, ${history.faults.length} faults: ${verdict.violations.length === 0 ? "all promises hold" : `${verdict.violations.length} violations`}`;
   }
 
   text(): string {
@@ -55,10 +55,10 @@ export class Tally {
     return [
       "",
       histogram("another process answers correctly, after the acknowledgement", this.#lags),
-      histogram("everybody is in step again, after the end of a fault", this.#heals),
+      histogram("all processes are in step again, after the end of a fault", this.#heals),
       `faults: ${list(this.#faults)}`,
       `answers that only an exemption explains: ${list(this.#exemptions)}`,
-      `the longest that a process got no time to run: ${this.#longestStallMs.toFixed(0)} ms`,
+      `the longest time that a process did not run: ${this.#longestStallMs.toFixed(0)} ms`,
       `${this.#checked.reads} reads, ${this.#checked.changes} changes and ${this.#checked.loads} loads in ${this.#rounds} rounds`,
       `${this.#rounds - this.failed} passed, ${this.failed} failed`,
     ].join("\n");

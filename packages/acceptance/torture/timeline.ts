@@ -1,7 +1,7 @@
 import type { Violation } from "./checker.ts";
 import type { Change, History, Instant, Load, Read } from "./history.ts";
 
-/** How much before and after a violation is shown; all, of one that is no key's. */
+/** The time shown before and after a violation; a violation without a key shows all. */
 const BEFORE_MS = 4_000;
 const AFTER_MS = 50;
 /** Beyond this the oldest are left out. */
@@ -11,14 +11,14 @@ interface Line {
   readonly at: Instant;
   readonly text: string;
   readonly ids: readonly string[];
-  /** What changed nothing is the first to be left out. */
+  /** Lines that changed nothing are left out first. */
   readonly isPlain: boolean;
-  /** Shown whenever it began or ended, where it lasted into what is shown. */
+  /** Shown with its begin and end where it overlaps the time that is shown. */
   readonly isFault?: boolean;
 }
 
 /**
- * What happened to the key of a violation, in the order of time: one line for each call, load, fault and change of
+ * The events of the key of a violation, in the order of time: one line for each call, load, fault and change of
  * state, and `<<<` at those that show the violation.
  */
 export function timeline(history: History, violation: Violation): string {

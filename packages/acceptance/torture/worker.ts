@@ -70,7 +70,7 @@ class SourceError extends Error {
   override readonly name = "SourceError";
 }
 
-/** A lease lasts so long, whatever becomes of its holder: design of core. */
+/** The duration of a lease without renewal, also after the death of its holder: design of core. */
 const LEASE_MS = 10_000;
 const BACKEND = "redis";
 
@@ -97,7 +97,7 @@ class Fleetmate {
   >();
   /** By key, how many writes of it are on their way: they go one after another. */
   readonly #writing = new Map<string, number>();
-  /** By key, the newest token that anybody was given. */
+  /** By key, the newest token that any process received. */
   readonly #tokens = new Map<string, { readonly token: string; readonly change: string; readonly version: number }>();
   readonly #watched = new Set<string>();
   readonly #sampling: NodeJS.Timeout;
@@ -230,7 +230,7 @@ class Fleetmate {
     return lease?.why.startsWith("none") === true;
   }
 
-  /** What the cache has decided about a key lately. */
+  /** The recent decisions of the cache about a key. */
   #explained(key: string): string {
     const decisions = this.#spaceOf(this.#keys.get(key)!.space).explain(key).slice(-EXPLAINED);
     return decisions.map((decision) => `\n    ${JSON.stringify(decision)}`).join("");
@@ -244,7 +244,7 @@ class Fleetmate {
   }
 
   #begin(operation: Operation): void {
-    // The others have not ended yet, and tell.
+    // The other calls have not ended yet, and report it.
     if (this.#isFinishing) return;
     const id = this.#nextId();
     this.#started += 1;
@@ -397,7 +397,7 @@ class Fleetmate {
     };
     ctx.signal.addEventListener("abort", end, { once: true });
     try {
-      // One that was given up goes on, and keeps nobody alive.
+      // A loader that was given up goes on, and does not keep the process alive.
       if (plan.beforeMs > 0) await sleep(plan.beforeMs, undefined, { ref: false });
       if (plan.outcome === "hang") await new Promise(() => undefined);
       version = await this.#source.read(key);
@@ -610,7 +610,7 @@ class Fleetmate {
 const REMEMBERED = 1_000;
 const EXPLAINED = 40;
 const LOOK_EVERY_MS = 50;
-/** A timer that is later than this tells that the process did not run. */
+/** A timer that is later than this shows that the process did not run. */
 const STALL_MS = 50;
 const WATCH_MS = 20;
 const PEEK_BOUND_MS = 50;
@@ -696,7 +696,10 @@ function countResources(): ReadonlyMap<string, number> {
   return counts;
 }
 
-/** What keeps the process alive, and did not at its start. Loaders that were given up may still be waiting for a while. */
+/**
+ * Resources that keep the process alive, and did not exist at its start. Loaders that were given up may still be
+ * waiting for a while.
+ */
 async function leftOver(): Promise<readonly string[]> {
   for (let tries = 20; ; tries -= 1) {
     await sleep(50, undefined, { ref: false });
@@ -720,7 +723,7 @@ function shown(error: unknown): string {
   return `${error.name}: ${error.message}${error.cause instanceof Error ? `; because of ${error.cause.name}` : ""}`;
 }
 
-// A process that opened no cache yet hears nothing.
+// A process that has not opened a cache yet receives nothing.
 let mate: Fleetmate | undefined;
 const source = await askSource(given.sourcePath, {
   told: (told) => mate?.told(told),

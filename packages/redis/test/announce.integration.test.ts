@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { ACQUIRE, RELEASE, RENEW_LEASE, STORE } from "../src/store/leases.ts";
 import { MARK_STALE, REMOVE, WRITE, type Script } from "../src/lua/script.ts";
 import { PIN, RENEW, UNCHANGED_SINCE } from "../src/store/tag-versions.ts";
+import { makeFull } from "./memory-full.ts";
 
 const E = "hotset:shop::user:1";
 const L = "hotset~lease:{hotset:shop::user:1}";
@@ -39,7 +40,7 @@ beforeEach(async () => {
   messages.length = 0;
 });
 
-/** What was announced up to now. */
+/** The messages announced up to now. */
 async function announced(): Promise<readonly string[]> {
   await subscriber.sendCommand(["PING"]);
   return messages.splice(0);
@@ -54,7 +55,7 @@ const FIELDS = ["60000", "d", "v", "m", "1 0;", "w", "w2"];
 
 const changed = (...keys: string[]): string[] => keys.map((key) => `${CHANNEL} 1 me ${key}`);
 
-/** What lies there before, the step, what it replies, and of which keys it tells. */
+/** The state before, the step, its reply, and the keys that it announces. */
 const STEPS: readonly [
   name: string,
   before: readonly (readonly [string, ...string[]])[],
@@ -101,7 +102,7 @@ const STEPS: readonly [
     1,
     [E],
   ],
-  ["release where there is no entry", [["SET", L, "mine"]], RELEASE, ENTRY, ["mine"], 1, [E]],
+  ["release without an entry", [["SET", L, "mine"]], RELEASE, ENTRY, ["mine"], 1, [E]],
   ["release of another's", [["SET", L, "theirs"]], RELEASE, ENTRY, ["mine"], 0, []],
   [
     "pin: those that are issued",
@@ -132,41 +133,33 @@ const STEPS: readonly [
   ],
 ];
 
-describe("what is announced, in the same step", () => {
+describe("announcements, in the step of the change", () => {
   it.each(STEPS)("%s", async (_, before, script, keys, args, reply, told) => {
     for (const command of before) await server.command(...command);
     expect(await run(server, script, keys, args)).toEqual(reply);
     expect(await announced()).toEqual(changed(...told));
   });
 
-  it.each(STEPS)("nothing without a channel: %s", async (_, before, script, keys, args, reply) => {
+  it.each(STEPS)("are not made without a channel: %s", async (_, before, script, keys, args, reply) => {
     for (const command of before) await server.command(...command);
     expect(await run(server, script, keys, args, "")).toEqual(reply);
     expect(await announced()).toEqual([]);
   });
 
-  it("keys as they are, of whatever bytes", async () => {
+  it("name keys as they are, byte by byte", async () => {
     const key = "hotset:shop::é 🦊 \r\n";
     await run(server, REMOVE, [key, `hotset~lease:{${key}}`], []);
     expect(await announced()).toEqual(changed(key));
   });
 
-  it("A94: with memory full too, and a write that was refused", async () => {
-    await using full = await startOwnRedis({ config: ["maxmemory 3mb", "maxmemory-policy noeviction"] });
+  it("A94: are made with memory full too, also for a write that was refused", async () => {
+    await using full = await startOwnRedis();
     const listener = newClient(full.url);
     await listener.connect();
     const heard: string[] = [];
     await listener.subscribe(CHANNEL, (message) => heard.push(message));
     await full.command("SET", L, "mine");
-    for (const size of [100_000, 1_000, 10])
-      for (
-        let i = 0;
-        await full.command("SET", `fill${size}:${i}`, "x".repeat(size)).then(
-          () => true,
-          () => false,
-        );
-        i += 1
-      );
+    await makeFull(full);
     const large = ["60000", "d", "x".repeat(50_000)];
     await expect(run(full, STORE, ENTRY, ["mine", "", ...large])).rejects.toThrow(/^OOM /);
     await expect(run(full, WRITE, ENTRY, large)).rejects.toThrow(/^OOM /);
@@ -176,7 +169,7 @@ describe("what is announced, in the same step", () => {
     listener.destroy();
   });
 
-  it("a user who may not publish changes entries all the same", async () => {
+  it("do not stop a user without the right to publish from changing entries", async () => {
     await server.command("ACL", "SETUSER", "quiet", "on", ">secret", "~*", "+@all", "resetchannels");
     const quiet = RespClient.fromUrl(server.url.replace("redis://", "redis://quiet:secret@"));
     await expect(quiet.command("PUBLISH", CHANNEL, "x")).rejects.toThrow(/^NOPERM /);

@@ -5,7 +5,8 @@ import { inject } from "vitest";
 import { redis } from "@hotset/redis";
 
 describeBackend("redis", {
-  open: () => redis(inject("redisUrl")).keyPrefix(randomPrefix()).valueFormat(json()).build(),
+  // The first call of a process loads node-redis: that may take longer than the default deadline.
+  open: () => redis(inject("redisUrl")).keyPrefix(randomPrefix()).valueFormat(json()).responseTimeout("10s").build(),
   unreachable: () => redis("redis://127.0.0.1:1").valueFormat(json()).build(),
   expiry: "server",
 });

@@ -21,7 +21,7 @@ const open = (options?: { readFromReplicas: boolean }): RedisBackend =>
   redis(cluster(servers.urls, options))
     .valueFormat(json())
     .keyPrefix(prefix)
-    .responseTimeout("500ms")
+    .responseTimeout("1s")
     .backoff({ base: 10, max: 100 })
     .build();
 
@@ -37,7 +37,7 @@ beforeEach(() => {
 afterEach(() => backend.close());
 
 describeBackend("redis, a cluster", {
-  open: () => redis(cluster(servers.urls)).valueFormat(json()).keyPrefix(randomPrefix()).build(),
+  open: () => redis(cluster(servers.urls)).valueFormat(json()).keyPrefix(randomPrefix()).responseTimeout("10s").build(),
   expiry: "server",
 });
 
@@ -46,7 +46,7 @@ const resetCounts = () => servers.nodes.forEach((node) => node.proxy!.resetCount
 const counts = () => servers.nodes.map((node) => node.proxy!.counts);
 
 describe("a cluster", () => {
-  it("R1-02: is found through any of its nodes, also when the first is silent", async () => {
+  it("R1-02: is discovered through any of its nodes, also when the first is silent", async () => {
     const silent = servers.nodes[0]!;
     await silent.proxy!.refuse();
     const other = redis(cluster([silent.url, servers.urls[4]!]))
@@ -63,7 +63,7 @@ describe("a cluster", () => {
     await silent.proxy!.pass();
   });
 
-  it("R1-02: has one user and password, which all of its nodes are given", async () => {
+  it("R1-02: has one user and password for all nodes", async () => {
     await using secured = await startCluster({ replicas: 0, password: "p/w" });
     const urls = secured.nodes.map(({ port }) => `redis://127.0.0.1:${port}`);
     const builder = (nodes: readonly string[]) => redis(cluster(nodes)).valueFormat(json()).keyPrefix(prefix);
@@ -84,12 +84,12 @@ describe("a cluster", () => {
     await refused.close();
   }, 20_000);
 
-  it("agrees with the servers on slots", async () => {
+  it("computes the same slots as the servers", async () => {
     for (const key of ["a", "{a}b", "hotset:shop::é", "x{}y", "{", "}{", "a{b}c{d}"])
       expect(slotOf(key)).toBe(await servers.slotOf(key));
   });
 
-  it("C114: a batch is one trip to each node", async () => {
+  it("C114: takes one round trip to each node for a batch", async () => {
     await backend.batch!.write(KEYS.map((key) => [key, stored(key)] as const));
     resetCounts();
     expect((await backend.batch!.read(KEYS)).map((entry) => entry?.data.toString())).toEqual(KEYS);
@@ -104,7 +104,7 @@ describe("a cluster", () => {
     expect(counts().map(({ roundTrips }) => roundTrips)).toEqual([1, 1, 1, 0, 0, 0]);
   });
 
-  it("C114: when one node is away, the others' keys are read; a batch of writes fails", async () => {
+  it("C114: with one node unreachable still reads the keys of the others; a batch of writes fails", async () => {
     await backend.batch!.write(KEYS.map((key) => [key, stored(key)] as const));
     const [away] = await servers.masters();
     await away!.proxy!.refuse("reset");
@@ -118,13 +118,11 @@ describe("a cluster", () => {
     });
     await away!.proxy!.pass();
     await expect
-      .poll(() => backend.batch!.read(KEYS).then((all) => all.filter((entry) => entry === undefined).length), {
-        timeout: 5_000,
-      })
+      .poll(() => backend.batch!.read(KEYS).then((all) => all.filter((entry) => entry === undefined).length))
       .toBe(0);
   });
 
-  it("C52: leases lie with their entries, on whichever node", async () => {
+  it("C52: keeps each lease on the node of its entry", async () => {
     const each = <T>(call: (key: string) => Promise<T>): Promise<T[]> => Promise.all(KEYS.map(call));
     const leases = backend.leases!;
     expect(new Set(await each((key) => leases.confirm(key)))).toEqual(new Set([""]));
@@ -145,15 +143,13 @@ describe("a cluster", () => {
     for (const node of await servers.masters()) expect(await node.command("KEYS", `${prefix}~lease:*`)).toEqual([]);
   });
 
-  it("one connection to each primary, none to replicas", async () => {
-    // Those of the replicas, who come back after a cut.
-    await expect
-      .poll(() => servers.nodes.map((node) => node.proxy!.openConnections), { timeout: 5_000 })
-      .toEqual([1, 1, 1, 0, 0, 0]);
+  it("opens one connection to each primary, and none to replicas", async () => {
+    // Connections of the replicas, which come back after a cut.
+    await expect.poll(() => servers.nodes.map((node) => node.proxy!.openConnections)).toEqual([1, 1, 1, 0, 0, 0]);
     resetCounts();
     const other = open();
     await other.batch!.read(KEYS);
-    // Besides the one that asked for the topology.
+    // One more connection asked for the topology.
     expect(counts().map(({ connections }) => connections)).toEqual([2, 1, 1, 0, 0, 0]);
     for (const replica of await servers.replicas())
       expect(replica.proxy!.counts.commandsByName["HMGET"]).toBe(undefined);
@@ -163,7 +159,7 @@ describe("a cluster", () => {
   /** A hash tag whose slot is on `node`, so that several keys share a slot. */
   const tagOn = async (node: ClusterNode): Promise<string> => `{${await servers.keyOn(node, prefix)}}`;
 
-  it("follows ASK while a slot is half migrated, and MOVED when it has been", async () => {
+  it("follows ASK while a slot is half migrated, and MOVED once it has moved", async () => {
     const [from, to] = await servers.masters();
     const tag = await tagOn(from!);
     const [moved, stays, absent] = [`shop::${tag}moved`, `shop::${tag}stays`, `shop::${tag}absent`];
@@ -183,7 +179,7 @@ describe("a cluster", () => {
     expect(await backend.remove(moved)).toBe("deleted");
   });
 
-  it("A93: TRYAGAIN, of a script over an entry and its lease, is retryable and was not executed", async () => {
+  it("A93: reports TRYAGAIN, for a script over an entry and its lease, as retryable and not executed", async () => {
     const [from, to] = await servers.masters();
     const key = `shop::${await tagOn(from!)}`;
     await backend.write(key, stored());
@@ -202,22 +198,19 @@ describe("a cluster", () => {
 });
 
 describe("replicas", () => {
-  it("A44 R1-02: answer reads where that was asked for, and nothing else", async () => {
+  it("A44 R1-02: answer reads where the user asked for it, and no other commands", async () => {
     const other = open({ readFromReplicas: true });
     await other.batch!.write(KEYS.map((key) => [key, stored(key)] as const));
     await Promise.all(servers.nodes.map((node) => node.command("WAIT", 1, 1_000).catch(() => undefined)));
-    // Replicas are connected to behind the scenes.
+    // Replicas are connected in the background.
     await expect
-      .poll(
-        async () => {
-          resetCounts();
-          await other.batch!.read(KEYS);
-          return counts()
-            .slice(3)
-            .map(({ commandsByName }) => (commandsByName["HMGET"] ?? 0) > 0);
-        },
-        { timeout: 15_000 },
-      )
+      .poll(async () => {
+        resetCounts();
+        await other.batch!.read(KEYS);
+        return counts()
+          .slice(3)
+          .map(({ commandsByName }) => (commandsByName["HMGET"] ?? 0) > 0);
+      })
       .toEqual([true, true, true]);
     await expect.poll(async () => (await other.batch!.read(KEYS)).map((entry) => entry?.data.toString())).toEqual(KEYS);
 
@@ -238,7 +231,7 @@ describe("replicas", () => {
   });
 });
 
-describe("what the nodes are sent", () => {
+describe("commands sent to the nodes", () => {
   it("are the commands that the guide lists", async () => {
     const guide = readFileSync(new URL("../../../docs/guide/redis.md", import.meta.url), "utf8");
     resetCounts();
@@ -277,7 +270,7 @@ describe("what the nodes are sent", () => {
 });
 
 describe("failover", () => {
-  it("a primary that dies is replaced; its keys are unreadable meanwhile, never wrong", async () => {
+  it("replaces a primary that dies; its keys are unreadable meanwhile, never wrong", async () => {
     await backend.batch!.write(KEYS.map((key) => [key, stored(key)] as const));
     const [victim] = await servers.masters();
     await Promise.all((await servers.masters()).map((node) => node.command("WAIT", 1, 1_000)));

@@ -23,15 +23,16 @@ const open = async (at: string): Promise<RedisBackend> =>
   redis(fromClient(await connected({ url: inject("redisUrl") })))
     .keyPrefix(at)
     .valueFormat(json())
+    .responseTimeout("10s")
     .build();
 let prefix: string;
-describeBackend("redis, a client of the user's, several processes", {
+describeBackend("redis, a client of the user, several processes", {
   open: () => open((prefix = randomPrefix())),
   openPeer: () => open(prefix),
   expiry: "server",
 });
 
-describe("a client of the user's", () => {
+describe("a client of the user", () => {
   let server: OwnRedis;
   beforeAll(async () => {
     server = await startOwnRedis();
@@ -39,9 +40,9 @@ describe("a client of the user's", () => {
   afterAll(() => server.stop());
 
   it.each([
-    ["tracks, whatever the client itself does with pushes", {}, "tracking"],
+    ["tracks, although the client handles pushes itself", {}, "tracking"],
     ["tracks beside a cache of its own", { clientSideCache: { ttl: 0, maxEntries: 0 } }, "tracking"],
-    ["hears over the channel where it was told to speak RESP2", { RESP: 2 }, "pubsub"],
+    ["uses the channel where it speaks RESP2", { RESP: 2 }, "pubsub"],
   ] as const)("%s", async (_, options, mode) => {
     const client = await connected({ url: server.url, ...options });
     const backend = redis(fromClient(client)).valueFormat(json()).build();
@@ -61,7 +62,7 @@ describe("a client of the user's", () => {
     expect(client.isReady).toBe(true);
   });
 
-  it("C86: a connection that was reset hears of nothing, which its heartbeat tells", async () => {
+  it("C86: receives no changes on a connection that was reset, which its heartbeat detects", async () => {
     const duplicates: { sendCommand(args: string[]): Promise<unknown> }[] = [];
     const client = await connected({ url: server.url });
     const duplicate = client.duplicate.bind(client);
@@ -81,7 +82,7 @@ describe("a client of the user's", () => {
     await backend.close();
   });
 
-  it("C82: confirmations go over the connection on which changes are heard", async () => {
+  it("C82: sends confirmations over the connection that receives changes", async () => {
     await using proxy = await startProxy(server.port);
     const client = await connected({ url: proxy.url });
     const backend = redis(fromClient(client)).valueFormat(json()).maxStaleness(400).responseTimeout("2s").build();
@@ -97,7 +98,7 @@ describe("a client of the user's", () => {
     await backend.close();
   });
 
-  it("is not asked for a duplicate where nobody listens", async () => {
+  it("is not duplicated without a listener", async () => {
     const client = await connected({ url: server.url });
     client.duplicate = () => {
       throw new Error("there is no need");

@@ -14,7 +14,7 @@ afterAll(() => servers.stop());
 /** The contract between as many processes as it takes: each has connections of its own, and all share one prefix. */
 function describeProcesses(name: string, mode: "tracking" | "pubsub", begin: () => RedisBackendSettings): void {
   let prefix: string;
-  const open = (): RedisBackend => begin().keyPrefix(prefix).valueFormat(json()).build();
+  const open = (): RedisBackend => begin().keyPrefix(prefix).valueFormat(json()).responseTimeout("10s").build();
   const openEmpty = (): RedisBackend => {
     prefix = randomPrefix();
     return open();

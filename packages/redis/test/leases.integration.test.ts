@@ -3,6 +3,7 @@ import { redis, type RedisBackend } from "@hotset/redis";
 import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { Tracker } from "./tracker.ts";
+import { makeFull, makeRoom } from "./memory-full.ts";
 
 let server: OwnRedis;
 let tracker: Tracker;
@@ -13,7 +14,7 @@ const open = (url: string): RedisBackend => redis(url).valueFormat(json()).coher
 
 beforeAll(async () => {
   server = await startOwnRedis();
-  // Tells of everything; what comes from below the prefix is what processes hear.
+  // Receives every change; processes receive those below the prefix.
   tracker = await Tracker.open(server.url, "hotset:");
 });
 afterAll(async () => {
@@ -43,7 +44,7 @@ const stored = (data = "new", change: Partial<StoredEntry> = {}): StoredEntry =>
   ...change,
 });
 
-/** Everything that lies in the server, as bytes. */
+/** Every key of the server, as bytes. */
 async function everything(from = server): Promise<Record<string, unknown>> {
   const keys = (await from.command("KEYS", "*")) as readonly string[];
   return Object.fromEntries(
@@ -69,7 +70,7 @@ const TYPES = [
   ["a stream", ["XADD", E, "1-1", "f", "v"]],
 ] as const;
 
-/** Entries that nobody can read, and what they count as. */
+/** Entries that cannot be read, and the version that they count as. */
 const UNREADABLE = [
   ["a hash without a value", ["HSET", E, "s", "1", "w", "w1"], "w1"],
   ["a hash of another layout", ["HSET", E, "d", "x", "m", "2 5;", "w", "w1"], "w1"],
@@ -88,7 +89,7 @@ describe("acquire", () => {
     expect(await tracker.heard()).toEqual([]);
   });
 
-  it("C52: has one holder: another waits for what is left, and so does the holder itself", async () => {
+  it("C52: has one holder: another caller gets the remaining time, and so does the holder itself", async () => {
     await acquire();
     const before = await everything();
     for (const token of ["theirs", "mine"]) {
@@ -100,7 +101,7 @@ describe("acquire", () => {
     expect(await everything()).toEqual(before);
   });
 
-  it("C52: of a hundred at once one is granted", async () => {
+  it("C52: grants one of a hundred at once", async () => {
     const others = Array.from({ length: 10 }, () => open(server.url));
     const answers = await Promise.all(
       Array.from({ length: 100 }, (_, i) => others[i % 10]!.leases!.acquire(KEY, `token${i}`, 10_000, "")),
@@ -110,7 +111,7 @@ describe("acquire", () => {
     await Promise.all(others.map((other) => other.close()));
   });
 
-  it("C53: of a holder that died ends, and another is granted", async () => {
+  it("C53: is granted to another once the lease of a dead holder has ended", async () => {
     expect(await leases.acquire(KEY, "dead", 100, "")).toEqual({ granted: true, version: "" });
     const startedAt = performance.now();
     await expect.poll(() => acquire("next"), { interval: 10 }).toEqual({ granted: true, version: "" });
@@ -118,7 +119,7 @@ describe("acquire", () => {
     expect(await server.command("GET", L)).toBe("next");
   });
 
-  it("C52: is answered with what somebody stored since, as a read would be", async () => {
+  it("C52: is answered with an entry that was stored since, as a read would be", async () => {
     await backend.write(KEY, stored("theirs", { version: "theirs" }));
     const before = await everything();
     const answer = await acquire();
@@ -136,7 +137,7 @@ describe("acquire", () => {
     expect(entry.expiresInMs - entry.staleInMs).toBe(300_000);
     expect(entry.expiresInMs).toBeGreaterThan(355_000);
     expect(entry.expiresInMs).toBeLessThanOrEqual(360_000);
-    // Also while it is held, and by whoever has seen something older.
+    // Also while it is held, and for a caller that has seen an older one.
     expect(await everything()).toEqual(before);
     await server.command("SET", L, "theirs");
     expect(await acquire("mine", "older")).toMatchObject({ granted: false, entry: { version: "theirs" } });
@@ -152,11 +153,11 @@ describe("acquire", () => {
     expect(await server.command("GET", L)).toBe("mine");
   });
 
-  it("is granted over nothing where what was seen has gone", async () => {
+  it("is granted over nothing where the entry that was seen is gone", async () => {
     expect(await acquire("mine", "gone")).toEqual({ granted: true, version: "" });
   });
 
-  it("an entry of another program has the version -", async () => {
+  it("gives an entry of another program the version -", async () => {
     await server.command("HSET", E, "d", "theirs", "s", Date.now() + 30_000);
     const read = await backend.read(KEY);
     expect(read).toMatchObject({ version: "-", meta: "" });
@@ -169,7 +170,7 @@ describe("acquire", () => {
     expect(await acquire("mine", read!.version)).toEqual({ granted: true, version: "-" });
   });
 
-  it("what another program wrote into w cannot be taken for a command", async () => {
+  it("does not take the w of another program for a command", async () => {
     for (const w of ["*", "!", "?", "", "\xff", "x".repeat(33)]) {
       await server.command("DEL", E, L);
       await server.command("HSET", E, "d", "theirs", "w", w);
@@ -180,7 +181,7 @@ describe("acquire", () => {
     }
   });
 
-  it.each(TYPES)("A33: is granted over %s, whatever was seen", async (_, command) => {
+  it.each(TYPES)("A33: is granted over %s, for any version seen", async (_, command) => {
     await server.command(...command);
     const before = await everything();
     for (const seen of ["", "-", "!", "w1", "*"]) {
@@ -190,7 +191,7 @@ describe("acquire", () => {
     expect(await everything()).toEqual(before);
   });
 
-  it.each(UNREADABLE)("C98: is granted over %s, whatever was seen", async (_, command, version) => {
+  it.each(UNREADABLE)("C98: is granted over %s, for any version seen", async (_, command, version) => {
     await server.command(...command);
     for (const seen of ["", version, "w0", "*"]) {
       expect(await leases.acquire(KEY, "mine", 10_000, seen)).toEqual({ granted: true, version });
@@ -199,7 +200,7 @@ describe("acquire", () => {
     expect(await server.command("EXISTS", E)).toBe(1);
   });
 
-  it("C11: * takes it over, whoever holds it: the former holder can do nothing any more", async () => {
+  it("C11: takes a lease over from any holder with *: the former holder can do nothing any more", async () => {
     await backend.write(KEY, stored("old", { version: "old" }));
     await leases.acquire(KEY, "theirs", 60_000, "old");
     expect(await acquire("mine", "*")).toEqual({ granted: true, version: "old" });
@@ -215,12 +216,12 @@ describe("acquire", () => {
     expect((await backend.read(KEY))?.data).toEqual(Buffer.from("forced"));
   });
 
-  it("* is granted where nobody holds one, and over nothing", async () => {
+  it("is granted with * where there is no lease, and over nothing", async () => {
     expect(await acquire("mine", "*")).toEqual({ granted: true, version: "" });
     expect(await server.command("GET", L)).toBe("mine");
   });
 
-  it("a lease that is no lease is held for ever; * replaces it", async () => {
+  it("takes a lease key of another type as held for ever; * replaces it", async () => {
     for (const command of [
       ["SET", L, "x"],
       ["RPUSH", L, "x"],
@@ -248,7 +249,7 @@ describe("acquire", () => {
 });
 
 describe("renew", () => {
-  it("C54: prolongs the holder's lease, and nobody else's", async () => {
+  it("C54: prolongs the holder's lease, and no other", async () => {
     await leases.acquire(KEY, "mine", 1_000, "");
     expect(await leases.renew(KEY, "theirs", 60_000)).toBe(false);
     expect(await ttl(L)).toBeLessThanOrEqual(1_000);
@@ -259,7 +260,7 @@ describe("renew", () => {
     expect(await tracker.heard()).toEqual([]);
   });
 
-  it("makes none where there is none, or something else", async () => {
+  it("makes no lease where there is none, or a key of another type", async () => {
     expect(await leases.renew(KEY, "mine", 60_000)).toBe(false);
     expect(await everything()).toEqual({});
     await server.command("RPUSH", L, "mine");
@@ -271,7 +272,7 @@ describe("renew", () => {
 describe("store", () => {
   const store = (token = "mine", seen = "", entry = stored()) => leases.store(KEY, token, seen, entry);
 
-  it("stores under the lease, ends it, and is heard", async () => {
+  it("stores under the lease, ends it, and is pushed", async () => {
     const before = Date.now();
     await leases.acquire(KEY, "mine", 10_000, "");
     expect(await store("mine", "", stored("new", { version: "mine" }))).toBe(true);
@@ -301,7 +302,7 @@ describe("store", () => {
     expect(await server.command("EXISTS", L)).toBe(0);
   });
 
-  it("an end that somebody gave to an entry without one does not pass on to the next", async () => {
+  it("does not pass an end on that another program gave to an endless entry", async () => {
     const lasting = { staleInMs: Infinity, expiresInMs: Infinity };
     await backend.write(KEY, stored("old", { ...lasting, version: "old" }));
     await server.command("PEXPIRE", E, 60_000);
@@ -313,8 +314,8 @@ describe("store", () => {
   it.each([
     ["without a lease", async () => undefined],
     ["with a lease of another", () => server.command("SET", L, "theirs", "PX", 60_000)],
-    ["with something that is no lease", () => server.command("RPUSH", L, "mine")],
-  ])("C53: %s touches nothing, and is not heard", async (_, arrange) => {
+    ["with a lease key of another type", () => server.command("RPUSH", L, "mine")],
+  ])("C53: %s touches nothing, and pushes nothing", async (_, arrange) => {
     await arrange();
     for (const entry of [
       undefined,
@@ -331,7 +332,7 @@ describe("store", () => {
     }
   });
 
-  it("after the lease has ended by itself is refused", async () => {
+  it("is refused after the lease has ended by itself", async () => {
     await leases.acquire(KEY, "mine", 20, "");
     await expect.poll(() => server.command("EXISTS", L), { interval: 5 }).toBe(0);
     expect(await store()).toBe(false);
@@ -345,7 +346,7 @@ describe("store", () => {
     ["C61 after an end of freshness", (other: RedisBackend) => other.markStale!(KEY), "c00dbbc9dadfbe1e"],
     ["after FLUSHALL", () => server.command("FLUSHALL"), undefined],
     ["after the eviction of the lease", () => server.command("DEL", L), "old"],
-  ])("%s by another process is refused, of what was there and of nothing", async (_, meanwhile, left) => {
+  ])("%s by another process is refused, over an entry and over nothing", async (_, meanwhile, left) => {
     const other = open(server.url);
     for (const seen of ["old", ""]) {
       await server.command("FLUSHALL");
@@ -368,7 +369,7 @@ describe("store", () => {
     ["one where there was none", ["HSET", E, "d", "theirs"], ""],
     ["another type where there was none", ["SET", E, "theirs"], ""],
   ] as const)(
-    "C61: over what a program without the library did meanwhile is refused, %s: the lease ends, and that is heard",
+    "C61: is refused over a change by a program without the library, %s: the lease ends, and that is pushed",
     async (_, command, seen) => {
       if (seen !== "") await backend.write(KEY, stored("old", { version: seen }));
       expect(await leases.acquire(KEY, "mine", 10_000, seen)).toEqual({ granted: true, version: seen });
@@ -384,7 +385,7 @@ describe("store", () => {
     },
   );
 
-  it("compares what was granted: -, and another type, which is replaced", async () => {
+  it("compares the granted version: -, and another type, which is replaced", async () => {
     for (const [command, seen] of [
       [["HSET", E, "d", "theirs", "x", "1"], "-"],
       ...TYPES.map(([, type]) => [type, "!"] as const),
@@ -409,7 +410,7 @@ describe("store", () => {
     }
   });
 
-  it("the lease of a forced load stores over what it was granted over, never over something newer", async () => {
+  it("stores, under the lease of a forced load, over the entry it was granted over, never over a newer one", async () => {
     await backend.write(KEY, stored("old", { version: "old" }));
     expect(await leases.acquire(KEY, "mine", 10_000, "*")).toEqual({ granted: true, version: "old" });
     await server.command("HSET", E, "d", "newer", "w", "newer");
@@ -418,7 +419,7 @@ describe("store", () => {
     expect(await everything()).toEqual({});
   });
 
-  it("C9: of a life that is over removes entry and lease, and is heard", async () => {
+  it("C9: removes entry and lease for a life that is over, and is pushed", async () => {
     for (const before of [undefined, "old"]) {
       if (before !== undefined) await backend.write(KEY, stored(before, { version: before }));
       await leases.acquire(KEY, "mine", 10_000, before ?? "");
@@ -429,7 +430,7 @@ describe("store", () => {
     }
   });
 
-  it("a lifetime that is no whole number is stored as one", async () => {
+  it("rounds a lifetime to whole milliseconds", async () => {
     await leases.acquire(KEY, "mine", 1_500.5, "");
     expect(await store("mine", "", stored("new", { staleInMs: 10_000.7, expiresInMs: 20_000.9 }))).toBe(true);
     expect(await ttl(E)).toBeGreaterThan(15_000);
@@ -439,7 +440,7 @@ describe("store", () => {
 });
 
 describe("release", () => {
-  it("C54: ends the holder's lease, and nobody else's", async () => {
+  it("C54: ends the holder's lease, and no other", async () => {
     await leases.acquire(KEY, "mine", 10_000, "");
     const before = await everything();
     await leases.release(KEY, "theirs");
@@ -449,7 +450,7 @@ describe("release", () => {
     expect(await everything()).toEqual({});
   });
 
-  it("C56: is heard by those who wait, where there is no entry", async () => {
+  it("C56: is pushed to waiters where there is no entry", async () => {
     await leases.acquire(KEY, "mine", 10_000, "");
     await leases.release(KEY, "mine");
     expect(await tracker.heard()).toEqual([E]);
@@ -458,7 +459,7 @@ describe("release", () => {
   });
 
   it.each([...TYPES, ["a hash", ["HSET", E, "d", "v", "w", "w1"]]] as const)(
-    "C56: is heard where there is %s, which it leaves as it is",
+    "C56: is pushed where there is %s, which it leaves as it is",
     async (_, command) => {
       for (const lifeMs of [undefined, 3_600_000]) {
         await server.command("DEL", E);
@@ -479,19 +480,19 @@ describe("release", () => {
     },
   );
 
-  it("is refused by something that is no lease", async () => {
+  it("is refused by a lease key of another type", async () => {
     await server.command("RPUSH", L, "mine");
     await leases.release(KEY, "mine");
     expect(await server.command("LRANGE", L, 0, -1)).toEqual(["mine"]);
   });
 });
 
-describe("what ends a lease", () => {
+describe("a lease is ended by", () => {
   it.each([
     ["write", () => backend.write(KEY, stored())],
     ["remove", () => backend.remove(KEY)],
     ["markStale", () => backend.markStale!(KEY)],
-  ] as const)("C56: %s, whatever lies there, and that is heard", async (_, call) => {
+  ] as const)("C56: %s, over any type of key, and that is pushed", async (_, call) => {
     for (const command of [
       undefined,
       ["HSET", E, "d", "v", "s", "1", "m", "1 300000;", "w", "w1"],
@@ -508,14 +509,14 @@ describe("what ends a lease", () => {
     }
   });
 
-  it("C81: remove, also where there was neither entry nor lease: somebody may load it, whose lease has just ended", async () => {
+  it("C81: remove, and the key is pushed also without entry and lease: a load may run whose lease has just ended", async () => {
     expect(await backend.remove(KEY)).toBe("missing");
     expect(await tracker.heard()).toEqual([E]);
     expect(await everything()).toEqual({});
   });
 
   it.each([...TYPES, ["a hash without a value", ["HSET", E, "name", "Ada"]]] as const)(
-    "markStale leaves %s as it is",
+    "markStale, which leaves %s as it is",
     async (_, command) => {
       await server.command(...command);
       await server.command("PEXPIRE", E, 3_600_000);
@@ -526,7 +527,7 @@ describe("what ends a lease", () => {
     },
   );
 
-  it("C70: markStale is heard where less than the stale window remains, and prolongs nothing", async () => {
+  it("C70: markStale, which is pushed where less than the stale window remains, and prolongs nothing", async () => {
     await backend.write(KEY, stored("v", { staleInMs: -10_000, expiresInMs: 20_000 }));
     await tracker.heard();
     expect(await backend.markStale!(KEY)).toBe("stale");
@@ -536,7 +537,7 @@ describe("what ends a lease", () => {
 });
 
 describe("confirm", () => {
-  it("C82: is the version of what is there now", async () => {
+  it("C82: returns the version of the entry that is there now", async () => {
     expect(await leases.confirm(KEY)).toBe("");
     await backend.write(KEY, stored("v", { version: "mine" }));
     expect(await leases.confirm(KEY)).toBe("mine");
@@ -556,7 +557,7 @@ describe("memory full", () => {
   let own: RedisBackend;
 
   beforeAll(async () => {
-    full = await startOwnRedis({ config: ["maxmemory 3mb", "maxmemory-policy noeviction"] });
+    full = await startOwnRedis();
     heard = await Tracker.open(full.url, "hotset:");
     own = open(full.url);
     await own.connect!();
@@ -567,33 +568,26 @@ describe("memory full", () => {
     await full.stop();
   });
 
-  const fill = async (): Promise<void> => {
-    for (const size of [100_000, 1_000, 10])
-      for (
-        let i = 0;
-        await full.command("SET", `fill${size}:${i}`, "x".repeat(size)).then(
-          () => true,
-          () => false,
-        );
-        i += 1
-      );
+  const makeItFull = async (): Promise<void> => {
+    await makeFull(full);
     await heard.heard();
   };
   beforeEach(async () => {
+    await makeRoom(full);
     await full.command("FLUSHALL");
     await heard.heard();
   });
 
-  it("A94: acquire is refused, also the one that takes over", async () => {
-    await fill();
+  it("A94: refuses acquire, also with a take-over", async () => {
+    await makeItFull();
     for (const seen of ["", "*"]) await expect(own.leases!.acquire(KEY, "mine", 10_000, seen)).rejects.toThrow(/^OOM /);
     expect(await full.command("EXISTS", E, L)).toBe(0);
   });
 
-  it("A94: acquire answers with what is there; one that is held it cannot tell from one that is free", async () => {
+  it("A94: answers acquire with the entry that is there, and refuses it for a held lease as for a free one", async () => {
     await own.write(KEY, stored("v", { version: "w1" }));
     await own.leases!.acquire("shop::held", "theirs", 60_000, "");
-    await fill();
+    await makeItFull();
     expect(await own.leases!.acquire(KEY, "mine", 10_000, "")).toMatchObject({
       granted: false,
       entry: { version: "w1" },
@@ -606,11 +600,11 @@ describe("memory full", () => {
     ["over nothing", undefined, ""],
     ["over another type", ["SET", E, "x"], "!"],
   ] as const)(
-    "A94: a store %s is refused in the server's words; entry and lease are gone, and that is heard",
+    "A94: refuses a store %s in the server's words; entry and lease are gone, and that is pushed",
     async (_, command, seen) => {
       if (command !== undefined) await full.command(...command);
       expect(await own.leases!.acquire(KEY, "mine", 60_000, "*")).toEqual({ granted: true, version: seen });
-      await fill();
+      await makeItFull();
       const refusal: unknown = await own.leases!.store(KEY, "mine", seen, stored("x".repeat(50_000))).then(
         () => "stored",
         (error: unknown) => error,
@@ -622,19 +616,19 @@ describe("memory full", () => {
     },
   );
 
-  it("A94: a write over nothing, with somebody's lease on it, is refused, ends the lease and is heard", async () => {
+  it("A94: refuses a write over nothing; it ends the lease of another, and is pushed", async () => {
     await own.leases!.acquire(KEY, "theirs", 60_000, "");
-    await fill();
+    await makeItFull();
     await expect(own.write(KEY, stored("x".repeat(50_000)))).rejects.toThrow(/^OOM /);
     expect(await full.command("EXISTS", E, L)).toBe(0);
     expect(await heard.heard()).toEqual([E]);
   });
 
-  it("A94: renewing and releasing go on, and so does the refusal of a store", async () => {
+  it("A94: renews and releases leases, and goes on refusing a store without the lease", async () => {
     await full.command("SET", E, "x");
     await own.leases!.acquire(KEY, "mine", 60_000, "");
     await own.leases!.acquire("shop::none", "mine", 60_000, "");
-    await fill();
+    await makeItFull();
     expect(await own.leases!.renew(KEY, "mine", 90_000)).toBe(true);
     expect(await own.leases!.store(KEY, "theirs", "!", stored())).toBe(false);
     expect(await own.leases!.store(KEY, "mine", "w1", stored())).toBe(false);

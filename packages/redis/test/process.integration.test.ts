@@ -13,7 +13,7 @@ describe("the process", () => {
     expect(script.stderr).toBe("");
   });
 
-  it("A7 C116: ends by itself with a backend that nobody used", async () => {
+  it("A7 C116: ends by itself with a backend that was not used", async () => {
     await using script = worker();
     await script.call("build", "redis://127.0.0.1:1");
     expect(await script.end(2_000)).toEqual({ code: 0, signal: null });
@@ -27,7 +27,7 @@ describe("the process", () => {
     expect(await script.call("hasNodeRedis")).toBe(true);
   });
 
-  it("C116: ends by itself while Redis is away: trying again keeps nobody alive", async () => {
+  it("C116: ends by itself while Redis is unreachable: retries do not keep it alive", async () => {
     await using script = worker();
     expect(await script.call("read", "redis://127.0.0.1:1", false)).toBe("refused");
     expect(await script.end(2_000)).toEqual({ code: 0, signal: null });
@@ -42,7 +42,7 @@ describe("the process", () => {
 });
 
 describe("memory", () => {
-  it("A17: stays bounded under a million writes that nobody awaits", async () => {
+  it("A17: stays bounded under a million writes that are not awaited", async () => {
     await using server = await startOwnRedis();
     await using script = forkScript<typeof handlers>(new URL("worker.ts", import.meta.url), { callTimeoutMs: 60_000 });
     const { settled, grownMb } = await script.call("flood", server.url);
@@ -52,7 +52,7 @@ describe("memory", () => {
   }, 60_000);
 });
 
-/** What is left of a hundred entries: each must be whole, and have its end. */
+/** The number of entries left of a hundred: each must be whole, and have its end. */
 async function expectWhole(server: OwnRedis, bytes: number): Promise<number> {
   const keys = (await server.command("KEYS", "hotset:*")) as readonly string[];
   for (const key of keys) {

@@ -1,6 +1,6 @@
 import type { CoherenceListener } from "@hotset/core";
 
-/** Keeps what it is told, oldest first, as one line each. */
+/** Records each notification as one line, oldest first. */
 export class RecordingListener implements CoherenceListener {
   readonly heard: string[] = [];
   /** `sentAtMs` of each sign of life. */
@@ -36,7 +36,7 @@ export class RecordingListener implements CoherenceListener {
     this.heard.push("lost");
   }
 
-  /** What was heard since the last look. */
+  /** The notifications since the last call. */
   take(): readonly string[] {
     return this.heard.splice(0);
   }

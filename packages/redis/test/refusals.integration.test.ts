@@ -17,20 +17,24 @@ import {
 } from "@hotset/test-servers";
 import { RedisClient } from "@redis/client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { isLate } from "./timing.ts";
 
 const stored: StoredEntry = { data: Buffer.from("value"), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none" };
-const on = (url: string) => redis(url).valueFormat(json()).connectTimeout("500ms").backoff({ base: 10, max: 20 });
+/** Long enough that "at once" is less on a busy machine too. */
+const CONNECT_TIMEOUT_MS = 10_000;
+const on = (url: string, connectTimeoutMs = CONNECT_TIMEOUT_MS) =>
+  redis(url).valueFormat(json()).connectTimeout(connectTimeoutMs).backoff({ base: 10, max: 20 });
 
-/** What connecting fails with, and after how long; the backend is closed. */
-async function refusal(backend: RedisBackend) {
-  const startedAt = performance.now();
-  const error: unknown = await backend.connect!().catch((thrown: unknown) => thrown);
-  const ms = performance.now() - startedAt;
+/** The error that connecting fails with, and whether that took longer than `withinMs`; the backend is closed. */
+async function refusal(backend: RedisBackend, withinMs = CONNECT_TIMEOUT_MS / 2) {
+  const connecting = backend.connect!();
+  const late = isLate(connecting, withinMs);
+  const error: unknown = await connecting.catch((thrown: unknown) => thrown);
   const ofCall: unknown = await backend.read("shop::1").catch((thrown: unknown) => thrown);
   await backend.close();
   expect(error).toBeInstanceOf(BackendUnavailableError);
   expect(ofCall).toBeInstanceOf(BackendUnavailableError);
-  return { error: error as BackendUnavailableError, ofCall: ofCall as BackendUnavailableError, ms };
+  return { error: error as BackendUnavailableError, ofCall: ofCall as BackendUnavailableError, isLate: await late };
 }
 
 /** Everything a log could show of it. */
@@ -60,9 +64,10 @@ describe("credentials", () => {
   it("A6: a wrong password rejects at once, is not tried again, and is not shown", async () => {
     await using proxy = await startProxy(server.port);
     const backend = on(`redis://app:hunter2@127.0.0.1:${proxy.port}`).build();
-    const startedAt = performance.now();
-    const error: unknown = await backend.connect!().catch((thrown: unknown) => thrown);
-    expect(performance.now() - startedAt).toBeLessThan(1_000);
+    const connecting = backend.connect!();
+    const late = isLate(connecting, CONNECT_TIMEOUT_MS / 2);
+    const error: unknown = await connecting.catch((thrown: unknown) => thrown);
+    expect(await late).toBe(false);
     expect(error).toMatchObject({
       code: "BACKEND_UNAVAILABLE",
       retryable: false,
@@ -89,13 +94,11 @@ describe("credentials", () => {
     await expect(backend.connect!()).rejects.toMatchObject({ retryable: false });
     password = "apppass";
     await expect
-      .poll(
-        () =>
-          backend.read("shop::1").then(
-            () => "answered",
-            () => "refused",
-          ),
-        { timeout: 3_000 },
+      .poll(() =>
+        backend.read("shop::1").then(
+          () => "answered",
+          () => "refused",
+        ),
       )
       .toBe("answered");
     await backend.close();
@@ -134,14 +137,17 @@ describe("credentials", () => {
     ["rejects", () => Promise.reject(new Error("no token: hunter2"))],
     ["never answers", () => new Promise<string>(() => undefined)],
     ["gives no string", () => undefined as unknown as string],
-  ])("a password function that %s is told, within the connect timeout", async (_, ask) => {
-    const { error, ms } = await refusal(on(`redis://127.0.0.1:${server.port}`).password(ask).build());
+  ])("a password function that %s is reported within the connect timeout", async (_, ask) => {
+    const { error, isLate: isPastTimeout } = await refusal(
+      on(`redis://127.0.0.1:${server.port}`, 500).password(ask).build(),
+      1_000,
+    );
     expect(error.retryable).toBe(true);
     expect(error.message).not.toContain("hunter2");
-    expect(ms).toBeLessThan(1_000);
+    expect(isPastTimeout).toBe(false);
   });
 
-  it("none where one is needed", async () => {
+  it("a missing password is reported, with what to check", async () => {
     for (const protocol of [2, 3] as const) {
       const { error } = await refusal(on(`redis://127.0.0.1:${server.port}`).protocol(protocol).build());
       expect(error).toMatchObject({
@@ -175,7 +181,7 @@ describe("credentials", () => {
     );
   });
 
-  it("A93: a user who may only read reads; NOPERM on a write is the server's answer and no fault of the connection", async () => {
+  it("A93: a user who may only read can read; NOPERM on a write does not count as a fault of the connection", async () => {
     const writer = on(server.urlOf("app", "apppass")).build();
     await writer.write("shop::1", stored);
     await writer.close();
@@ -189,7 +195,7 @@ describe("credentials", () => {
   });
 });
 
-describe("what is no Redis", () => {
+describe("a server that is not Redis", () => {
   const servers: Server[] = [];
   afterAll(() => {
     for (const server of servers) server.close();
@@ -215,9 +221,14 @@ describe("what is no Redis", () => {
     ["one that is silent", () => createServer((socket) => socket.on("error", () => undefined)), true],
     ["one that hangs up", () => createServer((socket) => socket.on("error", () => undefined).end()), true],
     ["one that resets", () => createServer((socket) => socket.on("error", () => undefined).resetAndDestroy()), true],
-  ] as const)("%s is told within the connect timeout, with what to check", async (_, make, retryable) => {
-    const { error, ofCall, ms } = await refusal(on(await urlOf(make())).build());
-    expect(ms).toBeLessThan(900);
+  ] as const)("%s is reported within the connect timeout, with what to check", async (name, make, retryable) => {
+    const url = await urlOf(make());
+    const {
+      error,
+      ofCall,
+      isLate: isPastTimeout,
+    } = await (name === "one that is silent" ? refusal(on(url, 500).build(), 900) : refusal(on(url).build()));
+    expect(isPastTimeout).toBe(false);
     expect(error.retryable).toBe(retryable);
     expect(error.message).toMatch(
       /^Redis at 127\.0\.0\.1:\d+ cannot be used: .+; .*check host and port|cannot be used: no answer within 500 ms; check that it is Redis/,
@@ -225,22 +236,22 @@ describe("what is no Redis", () => {
     expect(shown(error, ofCall)).not.toContain("hunter2");
   });
 
-  it("nobody at all", async () => {
-    const { error, ms } = await refusal(on("redis://:hunter2@127.0.0.1:1").build());
+  it("a port without a server is reported at once", async () => {
+    const { error, isLate: waited } = await refusal(on("redis://:hunter2@127.0.0.1:1").build());
     expect(error).toMatchObject({
       retryable: true,
       maybeExecuted: false,
       message: expect.stringContaining("ECONNREFUSED"),
     });
-    expect(ms).toBeLessThan(500);
+    expect(waited).toBe(false);
   });
 
-  it("a name that does not exist", async () => {
+  it("a host name that does not exist is reported", async () => {
     const { error } = await refusal(on("redis://nobody.invalid").build());
     expect(error).toMatchObject({ retryable: true, message: expect.stringContaining("nobody.invalid") });
   });
 
-  it("a socket that does not exist", async () => {
+  it("a socket that does not exist is reported", async () => {
     const { error } = await refusal(on("unix:///tmp/no-such-directory/redis.sock").build());
     expect(error).toMatchObject({ retryable: true, message: expect.stringContaining("ENOENT") });
   });
@@ -253,7 +264,7 @@ describe("a server that was not meant", () => {
   });
   afterAll(() => server.stop());
 
-  it("a database that it does not have", async () => {
+  it("a database that it does not have is reported", async () => {
     const { error } = await refusal(on(`${server.url}/99`).build());
     expect(error).toMatchObject({
       retryable: false,
@@ -261,12 +272,12 @@ describe("a server that was not meant", () => {
     });
   });
 
-  it("credentials where none are set", async () => {
+  it("credentials where none are set are reported", async () => {
     const { error } = await refusal(on(`redis://app:hunter2@127.0.0.1:${server.port}`).build());
     expect(error).toMatchObject({ retryable: false, message: expect.stringContaining("check username and password") });
   });
 
-  it("a single server where a sentinel was meant", async () => {
+  it("a single server in place of a sentinel is reported", async () => {
     const { error } = await refusal(
       redis(sentinel([server.url], { primaryName: "main" }))
         .valueFormat(json())
@@ -276,7 +287,7 @@ describe("a server that was not meant", () => {
     expect(error.retryable).toBe(false);
   });
 
-  it("a single server where a cluster was meant", async () => {
+  it("a single server in place of a cluster is reported", async () => {
     const { error } = await refusal(
       redis(cluster([server.url]))
         .valueFormat(json())
@@ -286,7 +297,7 @@ describe("a server that was not meant", () => {
     expect(error).toMatchObject({ retryable: false, message: expect.stringContaining("say single(url)") });
   });
 
-  it("a client that is not open is not opened, and said to be so", async () => {
+  it("a client that is not open is not opened, and the error says so", async () => {
     const client = new RedisClient({ url: server.url });
     const backend = redis(fromClient(client)).valueFormat(json()).build();
     await expect(backend.read("shop::1")).rejects.toMatchObject({
@@ -308,7 +319,7 @@ describe("TLS", () => {
   afterAll(() => server.stop());
 
   const withTls = (tls: { ca?: string; cert?: string; key?: string; servername?: string }) =>
-    redis(single(server.url, { tls })).valueFormat(json()).connectTimeout("2s").build();
+    redis(single(server.url, { tls })).valueFormat(json()).connectTimeout(CONNECT_TIMEOUT_MS).build();
 
   it("A5 R1-04: with the right authority and a client's certificate it works", async () => {
     const { ca, client } = server.certificates;
@@ -324,12 +335,12 @@ describe("TLS", () => {
       { ca: otherCa, cert: client.cert, key: client.key },
       { cert: client.cert, key: client.key },
     ]) {
-      const { error, ms } = await refusal(withTls(tls));
+      const { error, isLate: waited } = await refusal(withTls(tls));
       expect(error).toMatchObject({
         retryable: false,
         message: expect.stringContaining("the certificates do not fit"),
       });
-      expect(ms).toBeLessThan(1_000);
+      expect(waited).toBe(false);
     }
   });
 
@@ -338,12 +349,12 @@ describe("TLS", () => {
     async (certificate) => {
       const { ca, client } = server.certificates;
       await server.show(certificate);
-      const { error, ms } = await refusal(withTls({ ca, cert: client.cert, key: client.key }));
+      const { error, isLate: waited } = await refusal(withTls({ ca, cert: client.cert, key: client.key }));
       expect(error).toMatchObject({
         retryable: false,
         message: expect.stringContaining("the certificates do not fit"),
       });
-      expect(ms).toBeLessThan(1_000);
+      expect(waited).toBe(false);
       await server.show("valid");
     },
   );
@@ -368,18 +379,18 @@ describe("TLS", () => {
     },
   );
 
-  it("A5: what is no certificate is told", async () => {
+  it("A5: a text that is not a certificate is reported", async () => {
     const { error } = await refusal(withTls({ ca: server.certificates.ca, cert: "hunter2", key: "hunter2" }));
     expect(error.retryable).toBe(false);
     expect(error.message).toContain("tls.cert");
   });
 
-  it("nobody at all, under TLS", async () => {
+  it("a port without a server is reported under TLS", async () => {
     const { error } = await refusal(on("rediss://127.0.0.1:1").build());
     expect(error).toMatchObject({ retryable: true, message: expect.stringContaining("ECONNREFUSED") });
   });
 
-  it("the server is told the name that was asked for, or the one given", async () => {
+  it("the server name indication is the host of the URL, or the given one", async () => {
     const names: string[] = [];
     const { cert, key } = server.certificates.server.valid;
     const listener = createTlsServer(
@@ -403,17 +414,17 @@ describe("TLS", () => {
     expect(names.at(-1)).toBe("127.0.0.1.example");
   });
 
-  it("A5: there is no way back to plain text, nor to TLS where there is none", async () => {
+  it("A5: no connection falls back to plain text, or to TLS where the URL does not say so", async () => {
     const plain = await refusal(on(`redis://:hunter2@localhost:${server.port}`).build());
     expect(plain.error.message).toContain("rediss:");
     await using own = await startOwnRedis();
     const tls = await refusal(on(`rediss://:hunter2@127.0.0.1:${own.port}`).build());
-    // Redis waits for the rest of what it takes for a command.
+    // Redis takes the bytes for a command and waits for the rest.
     expect(tls.error.message).toContain("with TLS or without as the URL says");
     expect(shown(plain.error, tls.error)).not.toContain("hunter2");
   });
 
-  it("A5: where the TLS handshake fails nothing is sent in plain text, also when it is tried again", async () => {
+  it("A5: a failed TLS handshake sends nothing in plain text, also when it is tried again", async () => {
     const pieces: Buffer[] = [];
     const listener = createServer((socket) =>
       socket
@@ -433,14 +444,14 @@ describe("TLS", () => {
     expect(Buffer.concat(pieces).toString("latin1")).not.toMatch(/hunter2|HELLO|AUTH/);
   });
 
-  it("a connection that is lost is made anew under TLS too", async () => {
+  it("a lost connection is made anew under TLS too", async () => {
     await using proxy = await startProxy(server.port);
     const { ca, client } = server.certificates;
     const backend = redis(
       single(`rediss://localhost:${proxy.port}`, { tls: { ca, cert: client.cert, key: client.key } }),
     )
       .valueFormat(json())
-      .responseTimeout("300ms")
+      .responseTimeout("1s")
       .backoff({ base: 10, max: 20 })
       .build();
     await backend.write("shop::2", stored);
@@ -457,13 +468,11 @@ describe("TLS", () => {
     await expect(backend.read("shop::2")).rejects.toBeInstanceOf(BackendUnavailableError);
     await proxy.pass();
     await expect
-      .poll(
-        () =>
-          backend.read("shop::2").then(
-            (entry) => entry?.data.toString(),
-            () => "refused",
-          ),
-        { timeout: 3_000 },
+      .poll(() =>
+        backend.read("shop::2").then(
+          (entry) => entry?.data.toString(),
+          () => "refused",
+        ),
       )
       .toBe("value");
     await backend.close();

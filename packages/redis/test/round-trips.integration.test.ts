@@ -2,6 +2,7 @@ import { json, type StoredEntry } from "@hotset/core";
 import { redis, single, type RedisBackend } from "@hotset/redis";
 import { randomPrefix, startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { isLate, quickest } from "./timing.ts";
 
 let server: OwnRedis;
 let proxy: FaultProxy;
@@ -28,7 +29,7 @@ const stored = (data = "value"): StoredEntry => ({
   meta: "json none",
 });
 
-/** What passes the proxy while `work` runs, on a connection that is open already. */
+/** The traffic through the proxy while `work` runs, on a connection that is open already. */
 async function count(work: () => Promise<unknown>) {
   await backend.connect!();
   proxy.resetCounts();
@@ -37,7 +38,7 @@ async function count(work: () => Promise<unknown>) {
 }
 
 describe("round trips", () => {
-  it("A43 R1-08: a read is one", async () => {
+  it("A43 R1-08: a read takes one", async () => {
     expect(await count(() => backend.read("shop::1"))).toMatchObject({
       roundTrips: 1,
       commandsByName: { PTTL: 1, HMGET: 1 },
@@ -49,7 +50,7 @@ describe("round trips", () => {
     expect({ roundTrips, commands }).toEqual({ roundTrips: 1, commands: 2 });
   });
 
-  it("A43 R1-09: a write is one, and one command", async () => {
+  it("A43 R1-09: a write takes one, with one command", async () => {
     expect(await count(() => backend.write("shop::1", stored()))).toMatchObject({
       roundTrips: 1,
       commandsByName: { EVALSHA: 1 },
@@ -57,12 +58,12 @@ describe("round trips", () => {
     });
   });
 
-  it("A43 R1-10: a removal is one, and so is markStale", async () => {
+  it("A43 R1-10: a removal takes one, and so does markStale", async () => {
     expect(await count(() => backend.remove("shop::1"))).toMatchObject({ roundTrips: 1, commands: 1 });
     expect(await count(() => backend.markStale!("shop::1"))).toMatchObject({ roundTrips: 1, commands: 1 });
   });
 
-  it("C114 A19: a hundred reads, writes and removals of a batch are one each", async () => {
+  it("C114 A19: a batch of a hundred reads, of a hundred writes or of a hundred removals takes one", async () => {
     const keys = Array.from({ length: 100 }, (_, i) => `shop::${i}`);
     expect((await count(() => backend.batch!.write(keys.map((key) => [key, stored(key)] as const)))).roundTrips).toBe(
       1,
@@ -78,12 +79,12 @@ describe("round trips", () => {
     expect(removals.roundTrips).toBe(1);
   });
 
-  it("C114: a batch of nothing is nothing, and one bad key refuses the batch", async () => {
+  it("C114: an empty batch takes none, and one bad key refuses the batch", async () => {
     expect(await count(async () => expect(await backend.batch!.read([])).toEqual([]))).toMatchObject({ commands: 0 });
     await expect(backend.batch!.read(["shop::1", "shop::\ud800"])).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
   });
 
-  it("C114: in a batch, too, a key of another type is a miss", async () => {
+  it("C114: a batch reads a key of another type as a miss", async () => {
     const { keyPrefix } = server;
     const own = redis(server.url).valueFormat(json()).keyPrefix(keyPrefix).build();
     await own.write("shop::1", stored());
@@ -95,7 +96,7 @@ describe("round trips", () => {
     await own.close();
   });
 
-  it("A19: calls made in one tick leave in one piece", async () => {
+  it("A19: calls of one tick leave in one TCP packet", async () => {
     await backend.connect!();
     proxy.resetCounts();
     await Promise.all([
@@ -107,7 +108,7 @@ describe("round trips", () => {
     expect(proxy.counts).toMatchObject({ clientChunks: 1, roundTrips: 1, commands: 6 });
   });
 
-  it("C114: what is more than the limit of commands in flight goes in several", async () => {
+  it("C114: a batch above the limit of commands in flight takes several", async () => {
     await backend.close();
     backend = redis(proxy.url).valueFormat(json()).keyPrefix(randomPrefix()).maxInFlight(10).build();
     const keys = Array.from({ length: 100 }, (_, i) => `shop::${i}`);
@@ -118,13 +119,13 @@ describe("round trips", () => {
 });
 
 describe("connections", () => {
-  it("A7 C100: building opens none, and a hundred first calls open one", async () => {
+  it("A7 C100: are not opened by building, and a hundred first calls open one", async () => {
     expect(proxy.counts.connections).toBe(0);
     await Promise.all(Array.from({ length: 100 }, (_, i) => backend.read(`shop::${i}`)));
     expect(proxy.counts.connections).toBe(1);
   });
 
-  it("A7: backends over one connection share it where their settings are equal", async () => {
+  it("A7: are shared by backends over one connection object where their settings are equal", async () => {
     const connection = single(proxy.url);
     const build = () => redis(connection).valueFormat(json());
     const same = [build().build(), build().keyPrefix("other").label("other").build(), build().layout("plain").build()];
@@ -149,21 +150,19 @@ describe("connections", () => {
     await expect.poll(() => proxy.openConnections).toBe(0);
   });
 
-  it("a backend that closes while its calls wait takes nothing from the others", async () => {
+  it("keep all slots for the others when a backend closes while its calls wait", async () => {
     const connection = single(proxy.url);
-    const build = () => redis(connection).valueFormat(json()).maxInFlight(2);
+    const build = () => redis(connection).valueFormat(json()).maxInFlight(2).responseTimeout("30s");
     const [one, other] = [build().build(), build().build()];
     await other.connect!();
     const calls = Array.from({ length: 10 }, (_, i) => one.read(`shop::${i}`));
     await one.close();
     expect(await Promise.all(calls)).toEqual(Array.from({ length: 10 }, () => undefined));
     expect(await Promise.all(Array.from({ length: 10 }, (_, i) => other.read(`shop::${i}`)))).toHaveLength(10);
-    const startedAt = performance.now();
-    await other.close();
-    expect(performance.now() - startedAt).toBeLessThan(500);
+    expect(await isLate(other.close(), 10_000)).toBe(false);
   });
 
-  it("a connection whose backends were all closed opens again for a new one", async () => {
+  it("open again for a new backend after all former ones were closed", async () => {
     const connection = single(proxy.url);
     for (let round = 1; round <= 2; round++) {
       const one = redis(connection).valueFormat(json()).build();
@@ -173,29 +172,29 @@ describe("connections", () => {
     }
   });
 
-  it("R1-13: five hundred calls at once share one connection", async () => {
+  it("R1-13: are shared by five hundred calls at once", async () => {
     await Promise.all(Array.from({ length: 500 }, (_, i) => backend.write(`shop::${i}`, stored(String(i)))));
     const entries = await Promise.all(Array.from({ length: 500 }, (_, i) => backend.read(`shop::${i}`)));
     expect(entries.map((entry) => entry?.data.toString())).toEqual(Array.from({ length: 500 }, (_, i) => String(i)));
     expect(proxy.counts.connections).toBe(1);
   });
 
-  it("ping tells the round-trip time", async () => {
+  it("report the round-trip time by ping", async () => {
     await backend.connect!();
     proxy.delay(20);
     expect(await backend.ping()).toBeGreaterThanOrEqual(39);
-    expect(await backend.ping()).toBeLessThan(500);
+    expect(await quickest(500, () => backend.ping())).toBeLessThan(500);
   });
 });
 
 describe("commands in flight", () => {
-  it("A17 R1-04: never more than the limit, further ones wait within their deadline", async () => {
+  it("A17 R1-04: never exceed the limit; further ones wait within their deadline", async () => {
     await backend.close();
     backend = redis(proxy.url)
       .valueFormat(json())
       .keyPrefix(randomPrefix())
       .maxInFlight(50)
-      .responseTimeout("400ms")
+      .responseTimeout("1500ms")
       .build();
     await backend.connect!();
     const hold = proxy.hold("EVALSHA", "request");

@@ -16,7 +16,7 @@ const open = (primaryName = servers.name): RedisBackend =>
   redis(sentinel(urls(), { primaryName }))
     .password("serverpass")
     .valueFormat(json())
-    .responseTimeout("300ms")
+    .responseTimeout("1s")
     .connectTimeout("2s")
     .backoff({ base: 10, max: 100 })
     .build();
@@ -27,7 +27,7 @@ beforeAll(async () => {
 afterAll(() => servers.stop());
 
 describe("sentinel", () => {
-  it("finds the primary, with credentials of their own for both", async () => {
+  it("finds the primary, with separate credentials for sentinels and servers", async () => {
     const backend = open();
     // Loads node-redis, which is not what this test is about.
     await backend.connect!();
@@ -37,7 +37,7 @@ describe("sentinel", () => {
     await backend.close();
   });
 
-  it("a name that no sentinel knows is told at once", async () => {
+  it("reports a primary name that no sentinel knows at once", async () => {
     const backend = open("other");
     await expect(backend.connect!()).rejects.toMatchObject({
       code: "BACKEND_UNAVAILABLE",
@@ -47,7 +47,7 @@ describe("sentinel", () => {
     await backend.close();
   });
 
-  it("a sentinel that is away, or frozen, does not matter", async () => {
+  it("works with one sentinel unreachable or frozen", async () => {
     const [first, second] = servers.sentinels;
     await first!.kill();
     const backend = open();
@@ -63,19 +63,17 @@ describe("sentinel", () => {
     second!.resume();
   });
 
-  it("A95: a primary that is replaced while it lives is left for the new one", async () => {
+  it("A95: leaves a primary that is replaced while it lives for the new one", async () => {
     const backend = open();
     await backend.write("shop::1", stored("before"));
     const previous = await servers.primary();
     const next = await servers.failover();
     await expect
-      .poll(
-        () =>
-          backend.write("shop::2", stored("after")).then(
-            () => next.command("EXISTS", "hotset:shop::2"),
-            () => "refused",
-          ),
-        { timeout: 10_000 },
+      .poll(() =>
+        backend.write("shop::2", stored("after")).then(
+          () => next.command("EXISTS", "hotset:shop::2"),
+          () => "refused",
+        ),
       )
       .toBe(1);
     expect((await backend.read("shop::2"))?.data).toEqual(Buffer.from("after"));
@@ -83,7 +81,7 @@ describe("sentinel", () => {
     await servers.rejoin(previous);
   }, 30_000);
 
-  it("a primary that dies is replaced", async () => {
+  it("finds the successor of a primary that dies", async () => {
     const backend = open();
     await backend.write("shop::3", stored("before"));
     const victim = await servers.primary();
@@ -91,13 +89,11 @@ describe("sentinel", () => {
     await victim.kill();
     const next = await servers.waitForPrimary(victim);
     await expect
-      .poll(
-        () =>
-          backend.read("shop::3").then(
-            (entry) => entry?.data.toString(),
-            () => "refused",
-          ),
-        { timeout: 10_000 },
+      .poll(() =>
+        backend.read("shop::3").then(
+          (entry) => entry?.data.toString(),
+          () => "refused",
+        ),
       )
       .toBe("before");
     await backend.write("shop::4", stored());

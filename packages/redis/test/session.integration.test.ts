@@ -8,7 +8,7 @@ import { openSession, type NodeClient } from "../src/connection/session.ts";
 
 describe("a connection that Redis ends", () => {
   let server: OwnRedis;
-  /** Of the youngest connection. */
+  /** The socket of the youngest connection. */
   let socket: Socket;
   const remember = (message: unknown): void => {
     ({ socket } = message as { readonly socket: Socket });
@@ -40,22 +40,22 @@ describe("a connection that Redis ends", () => {
 
   const sockets = (): number => process.getActiveResourcesInfo().filter((name) => name === "TCPSocketWrap").length;
 
-  it("A18 leaves no socket behind when it is given up at that very instant", async () => {
+  it("A18 leaves no socket behind when the backend gives it up at the same instant", async () => {
     const before = sockets();
     const session = await open(async () => undefined);
     expect(sockets()).toBe(before + 1);
     await endedBy(session.client as NodeClient);
     session.destroy();
-    await until("the socket to be closed", 1_000, async () => sockets() === before);
+    await until("the socket to be closed", 15_000, async () => sockets() === before);
   });
 
-  it("A18 nor when that happens while it is prepared", async () => {
+  it("A18 leaves no socket behind when Redis ends it while it is prepared", async () => {
     const before = sockets();
     const opening = open(async (client) => {
       await endedBy(client);
       throw new Error("it is a replica");
     });
     await expect(opening).rejects.toMatchObject({ name: "BackendUnavailableError" });
-    await until("the socket to be closed", 1_000, async () => sockets() === before);
+    await until("the socket to be closed", 15_000, async () => sockets() === before);
   });
 });

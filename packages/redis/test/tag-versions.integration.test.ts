@@ -2,6 +2,7 @@ import { json, type TagVersions } from "@hotset/core";
 import { redis, type RedisBackend } from "@hotset/redis";
 import { randomPrefix, startOwnRedis, startProxy, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
+import { makeFull } from "./memory-full.ts";
 
 let server: OwnRedis;
 let prefix: string;
@@ -20,12 +21,12 @@ beforeEach(async () => {
   prefix = randomPrefix();
   backend = redis(server.url).keyPrefix(prefix).valueFormat(json()).build();
   tags = backend.tagVersions!;
-  // The first connection loads node-redis, which on a busy machine takes longer than a call may.
+  // The first connection loads node-redis, which on a busy machine takes longer than the deadline of a call.
   await backend.connect!();
 });
 afterEach(() => backend.close());
 
-it("a missing version is told as missing, and issued once it is pinned", async () => {
+it("a missing version is read as missing, and issued once it is pinned", async () => {
   expect(await tags.read([A, ROOT])).toEqual([undefined, undefined]);
   const { versions } = await tags.pin([A, ROOT]);
   expect(versions.every(({ hard, soft }) => hard === soft && /^[\w-]{16}\.0$/.test(hard))).toBe(true);
@@ -46,7 +47,7 @@ it("a hard renewal changes both halves, a soft one the second, and others stay",
   expect(soft!.soft).not.toBe(hard!.soft);
 });
 
-it("C72 no version is issued twice, however many renew at once", async () => {
+it("C72 no version is issued twice, although many renew at once", async () => {
   const seen = new Set<string>();
   for (let round = 0; round < 50; round += 1) {
     await Promise.all([tags.renew([A], "hard"), tags.renew([A], "hard")]);
@@ -123,7 +124,7 @@ it.each([
   ["with three", "SET", "x.1|x.1|x.1"],
   ["with an empty half", "SET", "x.1|"],
   ["that is empty", "SET", ""],
-])("a version %s is as good as missing", async (_, command, value) => {
+])("a version %s counts as missing", async (_, command, value) => {
   const key = `${prefix}:${A}`;
   const spoil = async (): Promise<void> => {
     await server.command("DEL", key);
@@ -162,19 +163,11 @@ it.each([
   }
 });
 
-it("memory full: versions that are there are pinned and judged, those that are missing are refused", async () => {
-  await using full = await startOwnRedis({ config: ["maxmemory 3mb", "maxmemory-policy noeviction"] });
+it("with memory full, present versions are pinned and judged, and missing ones are refused", async () => {
+  await using full = await startOwnRedis();
   const other = redis(full.url).keyPrefix(prefix).valueFormat(json()).coherence("none").build();
   const pinned = await other.tagVersions!.pin([A]);
-  for (const size of [100_000, 1_000, 10])
-    for (
-      let i = 0;
-      await full.command("SET", `fill${size}:${i}`, "x".repeat(size)).then(
-        () => true,
-        () => false,
-      );
-      i += 1
-    );
+  await makeFull(full);
   expect(await other.tagVersions!.pin([A])).toEqual(pinned);
   expect(await other.tagVersions!.unchangedSince(pinned.at, [A])).toEqual(pinned.versions);
   await expect(other.tagVersions!.unchangedSince(pinned.at, [A, B])).rejects.toThrow(/^OOM /);
@@ -184,7 +177,7 @@ it("memory full: versions that are there are pinned and judged, those that are m
   await other.close();
 });
 
-it("those that late tags and renewals use are prolonged, or issued anew, for 30 days, and so is the issuer", async () => {
+it("versions that late tags and renewals use are prolonged, or issued anew, for 30 days, and so is the issuer", async () => {
   const days30 = 30 * 86_400_000;
   const keys = [`${prefix}:${A}`, `${prefix}~issuer:{~shop}`];
   const { at } = await tags.pin([A]);
@@ -207,21 +200,13 @@ it("versions live 30 days, prolonged when half is over", async () => {
   expect(Number(await server.command("PTTL", key))).toBeGreaterThan(days30 * 0.9);
 });
 
-it("renewing works with memory full, pinning what is missing is refused", async () => {
-  const full = await startOwnRedis({ config: ["maxmemory 3mb", "maxmemory-policy noeviction"] });
+it("with memory full, renewing works and pinning a missing version is refused", async () => {
+  const full = await startOwnRedis();
   const other = redis(full.url).keyPrefix(prefix).valueFormat(json()).build();
   try {
     await other.tagVersions!.pin([A]);
     const [before] = await other.tagVersions!.read([A]);
-    for (const size of [100_000, 1_000, 10])
-      for (
-        let i = 0;
-        await full.command("SET", `fill${size}:${i}`, "x".repeat(size)).then(
-          () => true,
-          () => false,
-        );
-        i += 1
-      );
+    await makeFull(full);
     await other.tagVersions!.renew([A, B], "hard");
     const [after, fresh] = await other.tagVersions!.read([A, B]);
     expect(after!.hard).not.toBe(before!.hard);

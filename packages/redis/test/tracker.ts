@@ -2,7 +2,7 @@ import { RedisClient } from "@redis/client";
 
 const newClient = (url: string) => new RedisClient({ url, emitInvalidate: true });
 
-/** A connection that is told of changes below a prefix, as coherence is. */
+/** A connection that tracks changes below a prefix, as coherence does. */
 export class Tracker {
   readonly client: ReturnType<typeof newClient>;
   readonly #heard: (string | null)[] = [];
@@ -14,11 +14,11 @@ export class Tracker {
       .on("invalidate", (key: Buffer | null) => this.#heard.push(key === null ? null : String(key)));
   }
 
-  /** @param mode `NOLOOP` where it should not be told of what it does itself. */
+  /** @param mode `NOLOOP` to leave out its own changes. */
   static async open(url: string, prefix: string, mode?: "NOLOOP"): Promise<Tracker> {
     const tracker = new Tracker(newClient(url));
     await tracker.client.connect();
-    // What emitInvalidate has turned on is tracking of what was read here.
+    // emitInvalidate has turned on tracking of the keys read here.
     await tracker.client.sendCommand(["CLIENT", "TRACKING", "OFF"]);
     await tracker.client.sendCommand([
       "CLIENT",
@@ -32,7 +32,7 @@ export class Tracker {
     return tracker;
   }
 
-  /** The keys pushed since the last look, `null` for all: of everything that was acknowledged to anybody by now. */
+  /** The keys pushed since the last call, `null` for all keys; every change acknowledged by now is among them. */
   async heard(): Promise<readonly (string | null)[]> {
     await this.client.sendCommand(["PING"]);
     return this.#heard.splice(0);

@@ -1,6 +1,6 @@
 /**
- * What the coherence protocol takes from the server, and what it would not survive if it were otherwise: tested as
- * facts, on each kind of server, so that one that differs is noticed here and not by its users.
+ * Facts about the server that the coherence protocol needs, tested on each kind of server: one that differs is noticed
+ * here, and not by its users.
  */
 import { once } from "node:events";
 import { connect } from "node:net";
@@ -10,7 +10,7 @@ import { Tracker } from "./tracker.ts";
 
 let server: OwnRedis;
 let tracker: Tracker;
-/** Somebody else. */
+/** Another client. */
 let other: RespClient;
 
 beforeAll(async () => {
@@ -31,7 +31,7 @@ afterEach(() => {
 
 const send = (...words: string[]): Promise<unknown> => tracker.client.sendCommand(words);
 
-/** Has the server find all that `steps` send in one turn of its loop, in this order. */
+/** Lets the server read all that `steps` send in one turn of its loop, in this order. */
 async function inOneTurn<T extends readonly unknown[]>(
   ...steps: { readonly [K in keyof T]: () => Promise<T[K]> }
 ): Promise<unknown[]> {
@@ -58,7 +58,7 @@ describe("F1: NOLOOP", () => {
     expect(await tracker.heard()).toEqual(["f:k"]);
   });
 
-  it("does not silence what own scripts write, inside MULTI neither", async () => {
+  it("does not silence writes of own scripts, inside MULTI or outside", async () => {
     await send("EVAL", "return redis.call('SET', KEYS[1], '1')", "1", "f:k");
     expect(await tracker.heard()).toEqual(["f:k"]);
     await Promise.all([send("MULTI"), send("EVAL", "return redis.call('DEL', KEYS[1])", "1", "f:k"), send("EXEC")]);
@@ -80,7 +80,7 @@ describe("F2: in one turn of the server's loop", () => {
     expect(await tracker.heard()).toEqual(["f:k"]);
   });
 
-  it("a key belongs to who wrote last: a foreign write before an own one is not heard", async () => {
+  it("a key counts as changed by the client that wrote last: a foreign write before an own one is not pushed", async () => {
     expect(
       await inOneTurn(
         () => other.command("SET", "f:k", "theirs"),
@@ -91,7 +91,7 @@ describe("F2: in one turn of the server's loop", () => {
     expect(await other.command("GET", "f:k")).toBe("theirs");
   });
 
-  it("a foreign write behind an own one is heard", async () => {
+  it("a foreign write after an own one is pushed", async () => {
     expect(
       await inOneTurn(
         () => send("SET", "f:k", "ours"),
@@ -103,7 +103,7 @@ describe("F2: in one turn of the server's loop", () => {
 });
 
 describe("F3: a removal", () => {
-  it("of what is not there is not heard; with a SET before it, it is, in MULTI and in a script", async () => {
+  it("of a missing key is not pushed; with a SET before it, it is, in MULTI and in a script", async () => {
     await other.command("DEL", "f:k");
     await other.command("UNLINK", "f:k");
     expect(await tracker.heard()).toEqual([]);
@@ -114,7 +114,7 @@ describe("F3: a removal", () => {
     expect(await other.command("EXISTS", "f:k")).toBe(0);
   });
 
-  it("PEXPIRE to what is left, and PEXPIRE with PERSIST, are heard and leave the key as it was", async () => {
+  it("is replaced by PEXPIRE to the remaining life, or PEXPIRE with PERSIST: both are pushed and leave the key as it was", async () => {
     await other.command("RPUSH", "f:k", "a");
     await tracker.heard();
     await other.command("EVAL", "redis.call('PEXPIRE', KEYS[1], 100000) redis.call('PERSIST', KEYS[1])", "1", "f:k");
@@ -150,7 +150,7 @@ describe("F4: replies and pushes of one connection", () => {
     await once(socket, "close");
   });
 
-  it("in the program: the push comes before the continuation of a reply that stood in front of it", async () => {
+  it("in the program: the push comes before the continuation of a reply that preceded it", async () => {
     await other.command("SET", "f:k", "old");
     await tracker.heard();
     const order: string[] = [];
@@ -163,7 +163,7 @@ describe("F4: replies and pushes of one connection", () => {
     expect(order).toEqual(["push", "old"]);
   });
 
-  it("what was acknowledged to anybody is pushed before the reply to what is sent afterwards", async () => {
+  it("a change acknowledged to any client is pushed before the reply to a later command", async () => {
     for (let i = 0; i < 200; i += 1) {
       await (i % 2 === 0
         ? other.command("SET", `f:${i}`, "1")
@@ -174,16 +174,19 @@ describe("F4: replies and pushes of one connection", () => {
 });
 
 describe("F5: the end of keys", () => {
-  it.each(["FLUSHALL", "FLUSHDB"])("%s is pushed as everything, to who did it as well", async (command) => {
-    await other.command("SET", "f:k", "1");
-    await tracker.heard();
-    await other.command(command);
-    expect(await tracker.heard()).toEqual([null]);
-    await send(command);
-    expect(await tracker.heard()).toEqual([null]);
-  });
+  it.each(["FLUSHALL", "FLUSHDB"])(
+    "%s is pushed as a change of all keys, to the client that called it as well",
+    async (command) => {
+      await other.command("SET", "f:k", "1");
+      await tracker.heard();
+      await other.command(command);
+      expect(await tracker.heard()).toEqual([null]);
+      await send(command);
+      expect(await tracker.heard()).toEqual([null]);
+    },
+  );
 
-  it("an end of life is pushed when the key is deleted, not when its time has come", async () => {
+  it("an expiry is pushed when the key is deleted, not when its time has come", async () => {
     await server.command("DEBUG", "SET-ACTIVE-EXPIRE", "0");
     try {
       await other.command("SET", "f:k", "1", "PX", "20");

@@ -3,7 +3,7 @@ import { json } from "@hotset/core";
 import { redis } from "@hotset/redis";
 import { answerCalls } from "@hotset/test-servers";
 
-/** What the process tests have another process do. */
+/** The steps that the process tests run in another process. */
 export const handlers = {
   /** Builds a backend and does nothing with it. */
   build(url: string): void {
@@ -15,7 +15,7 @@ export const handlers = {
     return Object.keys(createRequire(import.meta.url).cache).some((file) => file.includes("/@redis/client/"));
   },
 
-  /** Reads, and closes or leaves it open. Resolves with what the read came to. */
+  /** Reads, and closes or leaves it open. Resolves with the outcome of the read. */
   async read(url: string, thenClose: boolean): Promise<string> {
     // The first connection of a process loads node-redis, which takes its time on a busy machine.
     const backend = redis(url).valueFormat(json()).responseTimeout("5s").build();
@@ -27,7 +27,7 @@ export const handlers = {
     return outcome;
   },
 
-  /** A million writes that nobody awaits. Resolves with what became of them, and by how many MB the process grew. */
+  /** A million writes that are not awaited. Resolves with how many settled, and by how many MB the process grew. */
   async flood(url: string): Promise<{ settled: number; grownMb: number }> {
     const backend = redis(url).valueFormat(json()).maxInFlight(500).build();
     await backend.connect!();

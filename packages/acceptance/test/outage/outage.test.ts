@@ -6,12 +6,12 @@ import { failing, numbered } from "../support/sources.ts";
 import { open, STACKS_WITH_BACKEND } from "../support/stacks.ts";
 import { watch } from "../support/watch.ts";
 
-/** How long a call to the backend may take where nothing else is said. */
+/** The default deadline of a call to the backend. */
 const DEADLINE_MS = 1_000;
 const sourceDown = new Error("the source is down");
 const refusal = new Error("WRONGTYPE Operation against a key holding the wrong kind of value");
 
-/** Time passes as it does: whatever falls due is answered before the next moment. */
+/** Moves time in steps: all that is due at a step happens before the next. */
 async function elapse(clock: TestClock, ms: number): Promise<void> {
   for (let left = ms; left > 0; left -= 250) {
     clock.advance(Math.min(250, left));
@@ -30,7 +30,7 @@ beforeAll(() => void process.on("unhandledRejection", collect));
 afterAll(() => void process.off("unhandledRejection", collect));
 
 describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
-  describe("C92 with the backend away reads go on", () => {
+  describe("C92 with the backend unreachable", () => {
     it.for<readonly [string, true | Error]>([
       ["unreachable", true],
       ["answering with errors (cachified)", refusal],
@@ -65,7 +65,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       await expect(users.getOrSet("failing", failing(sourceDown))).rejects.toBe(sourceDown);
     });
 
-    it("and writes say that they are pending", async () => {
+    it("writes report that they are pending", async () => {
       const { cache, backend } = open(stack, { ttl: "1h" });
       backend.down();
       expect(await cache.set("a", 1)).toEqual({ status: "pending" });
@@ -83,7 +83,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       expect(cache.peek("a")).toBe(undefined);
     });
 
-    it("with what memory has, stale where that is allowed", async () => {
+    it("reads are answered from memory, stale where that is allowed", async () => {
       const { cache, clock, backend } = open(stack, { ttl: 100, staleIfError: "1h" });
       await cache.set("k", "old");
       clock.advance(100);
@@ -93,7 +93,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       else expect(await answer).toBe("old");
     });
 
-    it("each of them reported, and none to its caller", async () => {
+    it("failures are reported as events, and not to callers", async () => {
       const { cache, backend } = open(stack, { ttl: "1h" });
       const errors = watch(cache, "backend:error");
       backend.down();
@@ -164,7 +164,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       expect(await outcome(answer)).toEqual({ status: "fulfilled", value: expected });
     });
 
-    it("of its own, where it has one", async () => {
+    it("of its own, where it has a deadline of its own", async () => {
       const { cache, clock, backend } = open(stack, { ttl: "1h", backend: { deadlineMs: 30 } });
       hang(backend);
       const answer = cache.getOrSet("k", () => "loaded");
@@ -175,14 +175,14 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     });
 
     it.for(["read", "pin", "late tags", "store"] as const)(
-      "all of a flight together have one budget: it hangs at the %s",
+      "once for all steps of a flight: it hangs at the %s",
       async (point) => {
         const { cache, clock, backend } = open(stack, { ttl: "1h" });
         await cache.set("warm", "value", { tags: ["warm"] });
         backend.script("read", { key: "test::k", before: 900 });
         const hanging = gate();
         if (point === "read") backend.script("read", { key: "{~test}::", before: hanging });
-        // Beside the entry its tag versions are read; then they are pinned.
+        // The tag versions are read beside the entry; then they are pinned.
         if (point === "pin") {
           backend.script("read", { key: "{~test}::" });
           backend.script("read", { key: "{~test}::", before: hanging });
@@ -206,7 +206,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       },
     );
 
-    it("and after the first failure a flight does without it", async () => {
+    it("a flight goes on without it after the first failure", async () => {
       const { cache, backend } = open(stack, { ttl: "1h" });
       backend.script("read", { key: "test::k", fail: true });
       expect(await cache.getOrSet("k", () => "loaded", { tags: ["t"] })).toBe("loaded");
@@ -219,7 +219,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       expect(backend.store.keys()).toEqual([]);
     });
 
-    it("not even while another call of the key hangs", async () => {
+    it("while another call of the key hangs, too", async () => {
       const { cache, clock, backend } = open(stack, { ttl: "1h" });
       await cache.set("warm", "value");
       backend.script("write", { key: "test::k", before: gate() });
@@ -231,13 +231,13 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       expect(await outcome(loading)).toEqual({ status: "fulfilled", value: "loaded" });
     });
 
-    it("waiting for a replay included", async () => {
+    it("with a wait for a replay, too", async () => {
       const { cache, clock, backend } = open(stack, { ttl: "1h" });
       const keys = Array.from({ length: 250 }, (_, i) => `k${i}`);
       await cache.setMany(keys.map((key) => [key, "deleted"]));
       backend.script("remove", { times: keys.length, fail: refusal });
       expect(await cache.deleteMany(keys)).toEqual({ deleted: 0, missing: 0, pending: 250 });
-      // In the order of the calls and a hundred at a time: it would take three seconds.
+      // In the order of the calls, a hundred at a time: that would take three seconds.
       backend.script("remove", { times: Infinity, before: 900 });
       const got = cache.get("k249");
       const loaded = cache.getOrSet("k248", () => "loaded");
@@ -269,7 +269,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
   });
 });
 
-describe.each(STACKS_WITH_BACKEND)("over %s, with the backend away", (stack) => {
+describe.each(STACKS_WITH_BACKEND)("over %s, with the backend unreachable", (stack) => {
   describe("C93 a removal is remembered and replayed", () => {
     it("the value never reappears after recovery (bentocache)", async () => {
       const { cache, clock, backend, stored } = open(stack, { ttl: "1h", staleIfError: "1h" });
@@ -313,7 +313,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s, with the backend away", (stack) => 
       }
     });
 
-    it("by itself, when nobody asks", async () => {
+    it("by itself, without any call", async () => {
       const { cache, clock, backend, stored } = open(stack, { ttl: "1h" });
       await cache.set("k", "deleted");
       const recovered = watch(cache, "recover");
@@ -339,7 +339,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s, with the backend away", (stack) => 
       expect(cache.stats().pending).toBe(0);
     });
 
-    it("and a markStale that gets through does not take its place", async () => {
+    it("although a later markStale of the key succeeded", async () => {
       const { cache, backend } = open(stack, { ttl: "1h", staleIfError: "1h", staleWhileRevalidate: "1h" });
       await cache.set("k", "deleted");
       backend.script("remove", { fail: true });
@@ -353,7 +353,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s, with the backend away", (stack) => 
       ["invalidateTags", "invalidateTags"],
       ["markTagsStale", "markTagsStale"],
       ["clear", "clear"],
-    ])("like %s", async ([, call]) => {
+    ])("the same holds for %s", async ([, call]) => {
       const { cache, backend } = open(stack, { ttl: "1h" });
       await cache.set("k", "older", { tags: ["t"] });
       await cache.set("without the tag", "other");
@@ -367,15 +367,18 @@ describe.each(STACKS_WITH_BACKEND)("over %s, with the backend away", (stack) => 
       expect(await cache.get("without the tag")).toBe(call === "clear" ? undefined : "other");
     });
 
-    it.for(["invalidateTags", "markTagsStale"] as const)("like %s, for a getOrSet that names no tag", async (call) => {
-      const { cache, backend } = open(stack, { ttl: "1h" });
-      await cache.set("k", "older", { tags: ["t"] });
-      backend.script("write", { fail: true });
-      expect(await cache[call]("t")).toEqual({ status: "pending" });
-      expect(await cache.getOrSet("k", () => "newer")).toBe("newer");
-    });
+    it.for(["invalidateTags", "markTagsStale"] as const)(
+      "the same holds for %s, before a getOrSet without tags",
+      async (call) => {
+        const { cache, backend } = open(stack, { ttl: "1h" });
+        await cache.set("k", "older", { tags: ["t"] });
+        backend.script("write", { fail: true });
+        expect(await cache[call]("t")).toEqual({ status: "pending" });
+        expect(await cache.getOrSet("k", () => "newer")).toBe("newer");
+      },
+    );
 
-    it("not before the answer of an invalidation that was called earlier", async () => {
+    it("only after the answer of an invalidation that was called earlier", async () => {
       const { cache, backend, clock } = open(stack, { ttl: "1h" });
       const { cache: there } = open("backend", { clock, backend, ttl: "1h" });
       const answering = gate();
@@ -394,7 +397,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s, with the backend away", (stack) => 
       expect(await there.get("k")).toBeUndefined();
     });
 
-    it("and a set that it overtook is kept nowhere", async () => {
+    it("a set called before it is kept nowhere", async () => {
       const { cache, backend, clock, stored } = open(stack, { ttl: "1h" });
       backend.script("remove", { fail: true });
       await cache.delete("k");
@@ -413,7 +416,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s, with the backend away", (stack) => 
       expect(await cache.get("k")).toBeUndefined();
     });
 
-    it("and a read that was sent before the replay brings nothing back", async () => {
+    it("a read that was sent before the replay brings nothing back", async () => {
       const { cache, backend, clock } = open(stack, { ttl: "1h" });
       await cache.set("k", "older", { tags: ["t"] });
       backend.down();
@@ -452,7 +455,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s, with the backend away", (stack) => 
       expect(await there.get("k")).toBe("loaded");
     });
 
-    it("nor does it when memory has let go of the newer one", async () => {
+    it("the older value is not served once memory has evicted the newer one", async () => {
       const { cache, backend } = open(stack, { ttl: "1h", staleIfError: "1h", memory: { maxEntries: 1 } });
       await cache.set("k", "older");
       backend.down();
@@ -464,7 +467,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s, with the backend away", (stack) => 
       await expect(cache.getOrSet("k", failing(sourceDown))).rejects.toBe(sourceDown);
     });
 
-    it("of several at once the last is here", async () => {
+    it("the last of several sets is served here", async () => {
       const { cache, backend } = open(stack, { ttl: "1h" });
       backend.down();
       const results = await Promise.all([cache.set("k", "first"), cache.set("k", "second"), cache.set("k", "last")]);
@@ -512,7 +515,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s, with the backend away", (stack) => 
       expect(await cache.get("tagged")).toBeUndefined();
     });
 
-    it("leaves out what a later call has made up for", async () => {
+    it("leaves out a removal that a later call made superfluous", async () => {
       const { cache, backend, clock } = open(stack, { ttl: "1h" });
       await cache.set("k", "older", { tags: ["t"] });
       backend.down();
@@ -527,7 +530,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s, with the backend away", (stack) => 
       expect(await cache.get("k")).toBe("newer");
     });
 
-    it("of a hard tag call is hard, whatever soft one followed it", async () => {
+    it("of a hard tag call is hard, also if a soft one followed", async () => {
       const { cache, backend, clock } = open(stack, { ttl: "1h", staleIfError: "1h" });
       await cache.set("k", "older", { tags: ["t"] });
       backend.down();
@@ -560,7 +563,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s, with the backend away", (stack) => 
     });
   });
 
-  it("C96 what waits is bounded, and becomes a clear of the cache", async () => {
+  it("C96 pending invalidations are bounded, and become a clear of the cache", async () => {
     const { cache, backend, clock } = open(stack, { ttl: "1h" });
     const users = cache.namespace("users");
     const keys = Array.from({ length: 10_001 }, (_, i) => `k${i}`);
@@ -586,7 +589,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s, with the backend away", (stack) => 
 
 describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
   describe("C97 the breaker", () => {
-    it("opens after five transport errors in a row, and then asks nobody", async () => {
+    it("opens after five transport errors in a row, and then sends no call", async () => {
       const { cache, backend } = open(stack, { ttl: "1h" });
       const states = watch(cache, "backend:state");
       backend.down();
@@ -622,7 +625,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
 
     it.for<readonly [string, Error]>([
       ["an error reply", refusal],
-      ["an error of ours that is none of transport", new EncodeError("no")],
+      ["an error of the library that is not a transport error", new EncodeError("no")],
     ])("stays closed after %s", async ([, error]) => {
       const { cache, backend } = open(stack);
       const states = watch(cache, "backend:state");
@@ -632,7 +635,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       expect(states).toEqual([]);
     });
 
-    it("counts from the last answer, which an error reply is as well", async () => {
+    it("counts from the last answer, and an error reply is an answer", async () => {
       const { cache, backend } = open(stack);
       const states = watch(cache, "backend:state");
       for (const healed of [undefined, refusal]) {
@@ -733,7 +736,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     ): void => backend.store.set(key, how(backend.store.get(key)!));
 
     it.for(Object.entries(garbage))(
-      "is a miss, told once, overwritten by the next load: %s (bentocache)",
+      "is a miss, reported once, overwritten by the next load: %s (bentocache)",
       async ([, how]) => {
         const { backend, clock } = open("backend", { backend: { compressor: gzip({ minBytes: 0 }) } });
         const writer = open("backend", { backend, clock, ttl: "1h", staleIfError: "1h" }).cache;
@@ -788,7 +791,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       },
     );
 
-    it("is told again when it was sound in between", async () => {
+    it("is reported again when it was sound in between", async () => {
       const { cache, backend, clock } = open("backend", { ttl: "1h" });
       const told = watch(cache, "decode:error");
       for (let i = 0; i < 2; i += 1) {
@@ -830,7 +833,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       expect(({} as { isAdmin?: boolean }).isAdmin).toBeUndefined();
     });
 
-    it("nor take more memory than it may", async () => {
+    it("cannot take more memory than allowed", async () => {
       const bomb = await gzip({ minBytes: 0 }).compress(Buffer.from(JSON.stringify("0".repeat(10_000_000))));
       const { backend, clock } = open("backend", { backend: { compressor: gzip(), maxDecodedBytes: 1_000_000 } });
       backend.store.set("test::k", {
@@ -861,7 +864,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       ["a function", v8(), () => undefined],
     ];
 
-    it.for(unwritable)("is handed out, told, and kept nowhere: %s", async ([, format, value]) => {
+    it.for(unwritable)("is handed out, reported, and kept nowhere: %s", async ([, format, value]) => {
       const { cache, backend } = open(stack, { ttl: "1h", backend: { format } });
       const errors = watch(cache, "backend:error");
       const loads = watch(cache, "load");
@@ -927,7 +930,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
         },
       ],
       ["rejects", () => Promise.reject(new Error("out of memory"))],
-    ])("for a compressor that %s is none either", async ([, compress]) => {
+    ])("includes the result of a compressor that %s", async ([, compress]) => {
       const { cache, backend, clock } = open(stack, {
         ttl: "1h",
         backend: { compressor: { ...gzip(), minBytes: 100, compress } },
@@ -940,7 +943,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       expect(await open("backend", { clock, backend }).cache.get("k")).toBe("old");
     });
 
-    it("with its tags is none either", async () => {
+    it("includes a value whose tags cannot be encoded", async () => {
       const { cache, backend, clock } = open(stack, { ttl: "1h" });
       const errors = watch(cache, "backend:error");
       const tags = Array.from({ length: 20 }, (_, i) => `${i}`.padStart(500, "x"));
@@ -1084,7 +1087,7 @@ describe("C101 a thousand random faults", () => {
         await flush(2);
       }
       expect(underWay.size).toBe(0);
-      // Eight writes of one key may stand in line, and each of them has its deadline.
+      // Eight writes of one key may wait in a queue, and each of them has its deadline.
       expect(latestMs).toBeLessThanOrEqual(400);
       expect(unhandled).toEqual([]);
 

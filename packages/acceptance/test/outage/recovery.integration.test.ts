@@ -1,4 +1,7 @@
-/** Redis goes away, forgets, or is changed by others: what was called meanwhile holds afterwards, for every process. */
+/**
+ * Redis becomes unreachable, loses data, or is changed by others: every call made meanwhile holds afterwards, for every
+ * process.
+ */
 import { startProxy, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
@@ -15,12 +18,15 @@ import {
 } from "../support/fleet.ts";
 import { TOPOLOGIES, type FleetServers } from "../support/fleet-servers.ts";
 
-const SETTINGS: FleetSettings = { maxStalenessMs: 2_000, responseTimeoutMs: 400, connectTimeoutMs: 2_000 };
+const SETTINGS: FleetSettings = { maxStalenessMs: 2_000, responseTimeoutMs: 1_000, connectTimeoutMs: 2_000 };
 
 const pool = new Pool();
 afterAll(() => pool.end());
 
-/** Nobody reaches Redis until the returned function is called. Behind sentinels the server is frozen: it carries out later what it was sent. */
+/**
+ * No process reaches Redis until the returned function is called. Behind sentinels the server is frozen: it executes
+ * later the commands it was sent.
+ */
 async function takeAway(servers: FleetServers): Promise<() => Promise<void>> {
   if (servers.proxies.length === 0) {
     const primaries = await servers.primaries();
@@ -44,7 +50,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     servers = await pool.servers(topology);
   });
 
-  it("C93 C94 A97: what was removed or replaced while Redis was away does not come back, in any process", async () => {
+  it("C93 C94 A97: a value that was removed or replaced while Redis was unreachable does not come back, in any process", async () => {
     await using fleet = await pool.open(servers, 2, SETTINGS);
     const [one] = fleet.members as [Member, Member];
     const keys = ["deleted", "set", "tagged", "in ns"];
@@ -68,7 +74,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
       ]).toEqual([undefined, "new", undefined, undefined]);
       expect(await one.getOrSet("deleted", { value: "loaded", kind: "noStore" })).toBe("loaded");
     } finally {
-      // From now on nobody here may see it, whenever the link is up again.
+      // From now on no read here may find it, at any moment of the reconnection.
       const reading = ["deleted", "tagged"].map((key) => one.readFor(key, 1_500));
       await giveBack();
       for (const seen of await Promise.all(reading)) expect(seen).toEqual([undefined]);
@@ -91,17 +97,18 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     ).toBeGreaterThanOrEqual(4);
   });
 
-  it("A92 C97 C92: while Redis is away no call fails or waits for it once the breaker is open, no key is loaded twice at a time, and it closes by itself", async () => {
+  it("A92 C97 C92: while Redis is unreachable no call fails, none waits once the breaker is open, no key is loaded twice at a time, and the breaker closes by itself", async () => {
+    const responseTimeoutMs = SETTINGS.responseTimeoutMs!;
     await using fleet = await pool.open(servers, 2, SETTINGS);
     const keys = Array.from({ length: 40 }, (_, i) => `k${i}`);
-    const pressing = fleet.members.map((member) => member.press(keys, 4_500, 150));
+    const pressing = fleet.members.map((member) => member.press(keys, 8_000, 150));
     await expect.poll(async () => (await fleet.members[0]!.stats()).hits, PATIENCE).toBeGreaterThan(20);
     const giveBack = await takeAway(servers);
     const awayAt = sharedNow();
     await Promise.all(fleet.members.map((member) => expect.poll(() => member.state(), PATIENCE).toBe("down")));
-    while (sharedNow() < awayAt + 2_500) await Promise.all(fleet.members.map((member) => member.state()));
-    await giveBack();
+    while (sharedNow() < awayAt + 5_000) await Promise.all(fleet.members.map((member) => member.state()));
     const backAt = sharedNow();
+    await giveBack();
     const pressed = await Promise.all(pressing);
     await fleet.inStep();
     for (const [i, member] of fleet.members.entries()) {
@@ -113,29 +120,29 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
       const [downAt, upAt] = ["down", "up"].map((state) =>
         Number(states.findLast((each) => each["state"] === state)!["at"]),
       ) as [number, number];
-      expect(upAt).toBeGreaterThanOrEqual(backAt - 200);
+      expect(upAt).toBeGreaterThanOrEqual(backAt);
       const open = calls
         .filter(({ at }) => at > downAt && at < backAt)
         .map(({ ms }) => ms)
         .sort((a, b) => a - b);
       expect(open.length).toBeGreaterThan(100);
-      // The load, and the machine. Who probes waits for his answer.
-      expect(open[Math.floor(open.length * 0.95)]).toBeLessThan(SETTINGS.responseTimeoutMs!);
-      // Calls that were sent before run into their deadlines; then each failed probe is one error: after 1 s, after 2 s more.
+      // Calls take the time of their load; only a probe waits for an answer.
+      expect(open[Math.floor(open.length * 0.95)]).toBeLessThan(responseTimeoutMs);
+      // Calls sent before run into their deadlines; then each failed probe is one error: after 1 s, and after 2 s more.
       const errors = (await member.events("backend:error")).filter(
         ({ at, operation }) =>
-          Number(at) > downAt + 2 * SETTINGS.responseTimeoutMs! && Number(at) < backAt && operation === "read",
+          Number(at) > downAt + 2 * responseTimeoutMs && Number(at) < backAt && operation === "read",
       );
       expect(errors.length).toBeLessThanOrEqual(3);
       for (const key of keys) expect(atOnce(await member.loads(key)), key).toBeLessThanOrEqual(1);
     }
   });
 
-  it("A97: after a restart from an older snapshot what was invalidated since is invalidated again, and the process that did it never sees it", async () => {
+  it("A97: after a restart from an older snapshot all later invalidations are issued again, and their process never sees a former value", async () => {
     await using fleet = await pool.open(servers, 2, SETTINGS);
     const [one, other] = fleet.members as [Member, Member];
     for (const key of ["deleted", "set", "stale"]) await one.set(key, "old", { staleIfError: "1h" });
-    // Where the cluster has several primaries, all is on one of them: that of the tags.
+    // Where the cluster has several primaries, all keys are on the primary of the tags.
     const key = await beside(fleet, fleet.tagKeyOf("t"), "tagged");
     await one.set(key, "old", { tags: ["t"] });
     await one.set("k", "old", {}, ["ns"]);
@@ -218,7 +225,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     ["EXPIRE 0", (fleet, key) => fleet.redis("EXPIRE", key, 0), undefined],
     ["eviction", (fleet, key) => evict(fleet, key), undefined],
   ];
-  it("foreign writers are seen by every process: redis-cli, expiry, eviction", async () => {
+  it("every process sees foreign changes: redis-cli, expiry, eviction", async () => {
     await using fleet = await pool.open(servers, 3);
     for (const [what, write, left] of writers) {
       await fleet.members[0]!.delete("k");
@@ -253,7 +260,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     for (const member of [one, other]) expect(await member.peek("k")).toBe(undefined);
   });
 
-  it("A94: with memory full writes are pending and leave nothing older, reads go on, removals pass, and every process hears of all", async () => {
+  it("A94: with memory full writes are pending and leave nothing older, reads go on, removals pass, and every process receives all changes", async () => {
     await using fleet = await pool.open(servers, 2);
     const [one, other] = fleet.members as [Member, Member];
     for (const key of ["read", "deleted", "replaced"]) await one.set(key, "old");
@@ -264,7 +271,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     try {
       expect(await one.set("replaced", "new")).toEqual({ status: "pending" });
       await gone(other, "replaced", "old");
-      // Its removal is replayed at once, before anything is read for it.
+      // Its removal is replayed at once, before any read of the key.
       expect(["new", undefined]).toContain(await one.get("replaced"));
       expect(await other.get("replaced")).toBe(undefined);
       expect(await one.delete("deleted")).toMatchObject({ status: "deleted" });
@@ -305,7 +312,7 @@ describe("where one process alone cannot reach Redis", () => {
         ({ status }) => status,
       ),
     ).toEqual(["pending", "pending", "pending"]);
-    // The other one goes on with what it has: nobody could tell it.
+    // The other process serves its copies: it could not be notified.
     expect([await other.get("deleted"), await other.get("set"), await other.get("tagged")]).toEqual([
       "old",
       "old",
@@ -330,7 +337,7 @@ async function beside(fleet: Fleet, redisKey: string, name: string): Promise<str
     if ((await fleet.servers.primaryOf(fleet.keyOf(`${name} ${i}`))).port === port) return `${name} ${i}`;
 }
 
-/** Has its server evict this key, which is the only one that may be. */
+/** Makes the server evict this key, the only one that it may evict. */
 async function evict(fleet: Fleet, redisKey: string): Promise<void> {
   const server = await fleet.servers.primaryOf(redisKey);
   await server.command("CONFIG", "SET", "maxmemory-policy", "volatile-ttl");

@@ -1,4 +1,7 @@
-/** What could not be told the others at once, and what they are told again: interleavings are forced, time is moved by hand. Counter-examples: docs/reference/counter-examples.md. */
+/**
+ * Invalidations that could not be sent at once, and those that are issued again: interleavings are forced, time is
+ * moved by hand. Counter-examples: docs/reference/counter-examples.md.
+ */
 import { BackendUnavailableError, type Cache } from "@hotset/core";
 import { flush, gate, outcome } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";
@@ -18,21 +21,21 @@ const invalidations = {
 };
 const names = Object.keys(invalidations) as (keyof typeof invalidations)[];
 
-/** The backend of one process, and its link, are away. */
+/** The backend and the link of one process are unreachable. */
 function away({ backend, link }: SimulatedProcess): void {
   link.lose({ attach: "hangs" });
   backend.down();
 }
-/** Heard at once; nothing waits for time to pass. */
+/** Delivered at once; no time has to pass. */
 async function back({ backend, link }: SimulatedProcess): Promise<void> {
   backend.up();
   link.heal();
   await flush();
 }
 
-describe("C93 what is invalidated while the backend is away", () => {
+describe("C93 an invalidation while the backend is unreachable", () => {
   it.for(names)(
-    "is told as pending, hidden here, and from everybody once it was replayed, which is right after the link is back: %s",
+    "is reported as pending, holds here, and for all processes once it is replayed, right after the link is back: %s",
     async (name) => {
       const {
         all: [p1, p2],
@@ -62,7 +65,7 @@ describe("C93 what is invalidated while the backend is away", () => {
     },
   );
 
-  it("waits for its replay with every read of its key: what was sent before may arrive late (counter-example 11)", async () => {
+  it("makes every read of its key wait for the replay: an older command may arrive late (counter-example 11)", async () => {
     const {
       all: [p1],
       clock,
@@ -78,7 +81,7 @@ describe("C93 what is invalidated while the backend is away", () => {
     expect(await p1.cache.delete("k")).toEqual({ status: "pending" });
     arriving.open();
     await flush();
-    // It lies in the backend now; nobody here may see it.
+    // The backend has it now; no read here may find it.
     expect(store.keys()).toContain(K);
     const replaying = gate();
     p1.backend.script("remove", { before: replaying });
@@ -97,7 +100,7 @@ describe("C93 what is invalidated while the backend is away", () => {
     expect(p1.backend.count("remove")).toBe(1);
   });
 
-  it("does not come back though its entry does: with the restart of a store from a snapshot", async () => {
+  it("holds although its entry comes back with the restart of a store from a snapshot", async () => {
     const {
       all: [p1, p2],
       store,
@@ -111,7 +114,7 @@ describe("C93 what is invalidated while the backend is away", () => {
     expect([await p1.cache.get("k"), await p2.cache.get("k")]).toEqual([undefined, undefined]);
   });
 
-  it("nor does the copy of a process whose link was lost at the same time", async () => {
+  it("reaches the copy of a process whose link was lost at the same time", async () => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -119,7 +122,7 @@ describe("C93 what is invalidated while the backend is away", () => {
     expect(await p2.cache.get("k")).toBe("old");
     for (const each of [p1, p2]) away(each);
     await p1.cache.delete("k");
-    // Nobody can tell it of that: its fallback, until it can be told.
+    // It cannot be notified: the copy is its fallback until then.
     expect(await p2.cache.get("k")).toBe("old");
     await back(p1);
     await back(p2);
@@ -130,7 +133,7 @@ describe("C93 what is invalidated while the backend is away", () => {
     ]);
   });
 
-  it("fences what is under way when its replay is acknowledged: a set of then leaves no copy that the backend has not (counter-example 15)", async () => {
+  it("fences calls under way when its replay is acknowledged: a set of that time leaves no copy that the backend lacks (counter-example 15)", async () => {
     const {
       all: [p1],
       clock,
@@ -153,8 +156,8 @@ describe("C93 what is invalidated while the backend is away", () => {
   });
 });
 
-describe("C94 a set while the backend is away", () => {
-  it("is what this process answers with meanwhile, and never the older value afterwards; nor does any other after the replay", async () => {
+describe("C94 a set while the backend is unreachable", () => {
+  it("is the answer of this process meanwhile; the older value is never served here again, or anywhere after the replay", async () => {
     const {
       all: [p1, p2],
       clock,
@@ -178,7 +181,7 @@ describe("C94 a set while the backend is away", () => {
     ]);
   });
 
-  it("C95 is replayed as a removal: a value that was written since stays away rather than the older one comes (counter-example 12)", async () => {
+  it("C95 is replayed as a removal: that may remove a value written since, but never brings the older one back (counter-example 12)", async () => {
     const {
       all: [p1, p2],
       clock,
@@ -214,26 +217,30 @@ describe("C94 a set while the backend is away", () => {
   });
 });
 
-it("C96 what waits is bounded: beyond that it is a clear, which all see", { timeout: 60_000 }, async () => {
-  const {
-    all: [p1, p2],
-  } = await inStep({ ttl: "1d" });
-  await p1.cache.set("forgotten", "old");
-  expect(await p2.cache.get("forgotten")).toBe("old");
-  away(p1);
-  await p1.cache.delete("forgotten");
-  for (let i = 0; i < 10_000; i += 1) await p1.cache.delete(`k${i}`);
-  expect(p1.cache.stats().pending).toBe(1);
-  const recovered = watch(p1.cache, "recover");
-  await back(p1);
-  expect([
-    p1.cache.stats().pending,
-    p2.cache.peek("forgotten"),
-    await p2.cache.get("forgotten"),
-    await p1.cache.get("forgotten"),
-  ]).toEqual([0, undefined, undefined, undefined]);
-  expect(recovered.map(([, { overflowed }]) => overflowed)).toEqual([true]);
-});
+it(
+  "C96 pending invalidations are bounded: more of them become a clear, which all processes see",
+  { timeout: 60_000 },
+  async () => {
+    const {
+      all: [p1, p2],
+    } = await inStep({ ttl: "1d" });
+    await p1.cache.set("forgotten", "old");
+    expect(await p2.cache.get("forgotten")).toBe("old");
+    away(p1);
+    await p1.cache.delete("forgotten");
+    for (let i = 0; i < 10_000; i += 1) await p1.cache.delete(`k${i}`);
+    expect(p1.cache.stats().pending).toBe(1);
+    const recovered = watch(p1.cache, "recover");
+    await back(p1);
+    expect([
+      p1.cache.stats().pending,
+      p2.cache.peek("forgotten"),
+      await p2.cache.get("forgotten"),
+      await p1.cache.get("forgotten"),
+    ]).toEqual([0, undefined, undefined, undefined]);
+    expect(recovered.map(([, { overflowed }]) => overflowed)).toEqual([true]);
+  },
+);
 
 describe("C93 after another server answers", () => {
   /** Deletes or replaces, and then the store is what it was before. */
@@ -254,14 +261,14 @@ describe("C93 after another server answers", () => {
     await flush();
     for (const { link } of [p1, p2]) link.lose({ attach: "hangs" });
     restore();
-    // The other remembers its own set; it is not told.
+    // The other process remembers its own set; it is not notified.
     p1.link.replaced();
     for (const { link } of [p1, p2]) link.heal();
     await flush();
     return { p1, p2, clock };
   }
 
-  it.for(names)("this process invalidates again what it has invalidated in the last 30 seconds: %s", async (name) => {
+  it.for(names)("this process issues its invalidations of the last 30 seconds again: %s", async (name) => {
     const { p1, p2 } = await restored(name, 30_000);
     expect([await p1.cache.get("k"), await p2.cache.get("k"), p1.cache.stats().pending]).toEqual([
       undefined,
@@ -270,17 +277,17 @@ describe("C93 after another server answers", () => {
     ]);
   });
 
-  it("and no more than that", async () => {
+  it("no older invalidation is issued again", async () => {
     const { p1, p2 } = await restored("delete", 30_001);
     expect([await p1.cache.get("k"), await p2.cache.get("k")]).toEqual(["old", "old"]);
   });
 
-  it("or as long as the backend says", async () => {
+  it("the backend can set another time", async () => {
     const { p2 } = await restored("delete", 500, { backend: { reissueWindowMs: 400 } });
     expect(await p2.cache.get("k")).toBe("old");
   });
 
-  it("also what was pending before, and a forced load", async () => {
+  it("pending invalidations and forced loads are issued again, too", async () => {
     const {
       all: [p1, p2],
       clock,
@@ -311,7 +318,7 @@ describe("C93 after another server answers", () => {
     ]);
   });
 
-  it("and once more, should yet another server answer", async () => {
+  it("all is issued once more when yet another server answers", async () => {
     const {
       all: [p1, p2],
       clock,
@@ -330,7 +337,7 @@ describe("C93 after another server answers", () => {
     }
   });
 
-  it("before anything of it is read here", async () => {
+  it("all is issued before any read of it here", async () => {
     const {
       all: [p1],
       store,
@@ -350,7 +357,7 @@ describe("C93 after another server answers", () => {
     expect([await call, ["loaded", undefined].includes((await read) as undefined)]).toEqual(["loaded", true]);
   });
 
-  it("C96 of more than 10,000 it clears the cache", { timeout: 60_000 }, async () => {
+  it("C96 more than 10,000 invalidations become a clear of the cache", { timeout: 60_000 }, async () => {
     const {
       all: [p1, p2],
       store,
@@ -358,7 +365,7 @@ describe("C93 after another server answers", () => {
     await p1.cache.set("k", "old");
     const restore = store.snapshot();
     await p1.cache.delete("k");
-    // So many that the oldest are forgotten, and what is left is not too much.
+    // So many that the oldest are forgotten, and the rest is within the bound.
     for (let i = 0; i < 11_000; i += 1) await p1.cache.delete(`k${i}`);
     restore();
     const recovered = watch(p1.cache, "recover");
@@ -372,7 +379,7 @@ describe("C93 after another server answers", () => {
     expect(recovered.at(-1)?.[1].overflowed).toBe(true);
   });
 
-  it("nothing is invalidated that nobody invalidated", async () => {
+  it("no other key is invalidated", async () => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -385,7 +392,7 @@ describe("C93 after another server answers", () => {
 });
 
 describe("C57 a link that is lost while a call waits", () => {
-  it("for another process: it asks, and where nobody answers it loads here", async () => {
+  it("for another process makes it ask the backend, and load here without an answer", async () => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -398,7 +405,7 @@ describe("C57 a link that is lost while a call waits", () => {
     expect(p2.cache.peek("k")).toBe(undefined);
   });
 
-  it("for its write: it is pending, and what it wrote is not trusted", async () => {
+  it("for its write makes it pending, and its copy is not trusted", async () => {
     const {
       all: [p1],
       clock,
@@ -417,7 +424,7 @@ describe("C57 a link that is lost while a call waits", () => {
     expect([await p1.cache.get("k"), p1.cache.stats().pending]).toEqual([undefined, 0]);
   });
 
-  it("for its store: its callers have the value, and the copy is not trusted", async () => {
+  it("for its store leaves its callers the value, and the copy is not trusted", async () => {
     const {
       all: [p1],
     } = await inStep();
@@ -432,7 +439,7 @@ describe("C57 a link that is lost while a call waits", () => {
   });
 });
 
-it("C26 what a replay removes does not stand in for an error, anywhere", async () => {
+it("C26 a value that a replay removes is not a fallback for an error in any process", async () => {
   const {
     all: [p1, p2],
   } = await inStep({ ttl: 100, staleIfError: "1h" });
@@ -444,4 +451,23 @@ it("C26 what a replay removes does not stand in for an error, anywhere", async (
   await expect(load(p1.cache)).rejects.toBe(DOWN);
   await back(p1);
   await expect(load(p2.cache)).rejects.toBe(DOWN);
+});
+
+it("C93 keys are replayed also where versions of tags may not be renewed", async () => {
+  const {
+    all: [p1],
+    clock,
+  } = await inStep();
+  await p1.cache.set("k", "old");
+  p1.backend.script("tags.renew", { fail: new Error("NOPERM"), times: Infinity });
+  p1.backend.script("remove", { fail: true });
+  expect([await p1.cache.invalidateTags("t"), await p1.cache.delete("k")]).toEqual([
+    { status: "pending" },
+    { status: "pending" },
+  ]);
+  clock.advance("1s");
+  await flush();
+  expect([p1.backend.store.keys(), p1.cache.stats().pending]).toEqual([[], 1]);
+  expect(await p1.cache.getOrSet("k", () => "new")).toBe("new");
+  expect(p1.backend.store.keys()).toEqual([K]);
 });

@@ -1,4 +1,4 @@
-/** What callers of a cache see of a Redis that fails: the faults are real ones. */
+/** A cache over a Redis that really fails, as its callers see it. */
 import diagnostics from "node:diagnostics_channel";
 import { inspect } from "node:util";
 import { BackendUnavailableError, type Cache } from "@hotset/core";
@@ -12,13 +12,11 @@ import {
   type OwnRedis,
 } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { DEADLINE_MS, impatient, over, timed, type OverRedisOptions } from "../support/over-redis.ts";
+import { impatient, over, timed, type OverRedisOptions } from "../support/over-redis.ts";
 import { never, rejectionsDuring, STACKS_WITH_BACKEND } from "../support/stacks.ts";
 import { watch } from "../support/watch.ts";
 
-/** Within the deadline, on a machine that is busy. */
-const SOON_MS = DEADLINE_MS * 1.6;
-const PATIENCE = { timeout: 8_000, interval: 10 };
+const PATIENCE = { timeout: 15_000, interval: 10 };
 const WITH_MEMORY: OverRedisOptions = { stack: "memory over backend" };
 
 let server: OwnRedis;
@@ -47,9 +45,9 @@ async function goDown(): Promise<void> {
   proxy.cut();
 }
 
-/** Nothing waits for the backend any more. */
+/** Waits until no invalidation is pending. */
 const replayed = (cache: Cache) => expect.poll(() => cache.stats().pending, PATIENCE).toBe(0);
-/** All that a caller could get meanwhile, and right after it. */
+/** All answers that a caller could get until the replay, and right after it. */
 async function answersUntilReplayed(cache: Cache, ...keys: readonly string[]): Promise<Set<unknown>> {
   const answers = new Set<unknown>();
   for (let isLast = false; !isLast;) {
@@ -59,7 +57,7 @@ async function answersUntilReplayed(cache: Cache, ...keys: readonly string[]): P
   }
   return answers;
 }
-/** It has been asked, and has answered. */
+/** Waits until the backend has answered a call. */
 const answersAgain = (cache: Cache) =>
   expect
     .poll(async () => {
@@ -69,9 +67,9 @@ const answersAgain = (cache: Cache) =>
     .toBe("up");
 
 describe("C100 with Redis unreachable", () => {
-  it("a cache is built and works; once Redis is there a hundred callers share one connection", async () => {
+  it("a cache is built and works; once Redis is reachable a hundred callers share one connection", async () => {
     await proxy.refuse();
-    // A hundred loads at once have one deadline each for all their trips: none of that is the subject here.
+    // Each of a hundred loads at once has one deadline for all its trips, which is not the subject here.
     const patient = (url: string): Cache => over(impatient(url).responseTimeout("5s").build());
     const cache = patient(proxy.url);
     const rejections = await rejectionsDuring(async () => {
@@ -120,7 +118,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
 
   it.for(faults)(
     "C93 a delete that meets %s is pending, and replayed: the value never reappears",
-    { timeout: 20_000 },
+    { timeout: 40_000 },
     async ([, begin, end]) => {
       const cache = open({ stack });
       const recoveries = watch(cache, "recover");
@@ -129,13 +127,13 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       await begin();
       expect(await timed(cache.delete("k"))).toMatchObject({
         value: { status: "pending" },
-        ms: expect.toSatisfy((ms: number) => ms < SOON_MS),
+        isLate: false,
       });
       expect(await cache.invalidateTags("t")).toEqual({ status: "pending" });
       expect([await cache.get("k"), await cache.get("tagged")]).toEqual([undefined, undefined]);
       expect(cache.stats().pending).toBe(2);
       await end();
-      // What Redis still holds is read by nobody here, not even in the moment of its return.
+      // No read here finds the values that Redis still holds, not even at the moment of its return.
       expect([...(await answersUntilReplayed(cache, "k", "tagged"))]).toEqual([undefined]);
       expect([await elsewhere().get("k"), await elsewhere().get("tagged")]).toEqual([undefined, undefined]);
       expect(await server.command("EXISTS", "hotset:shop::k")).toBe(0);
@@ -156,13 +154,13 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     expect(await cache.get("k")).toBe(undefined);
   });
 
-  it("C93 also where Redis comes back with all that it had", { timeout: 20_000 }, async () => {
+  it("C93 a delete is replayed also where Redis comes back with all its data", { timeout: 40_000 }, async () => {
     await using durable = await startOwnRedis({ config: ["appendonly yes", "appendfsync always"] });
     await using path = await startProxy(durable.port);
     const cache = over(impatient(path.url).build(), { stack });
     await cache.connect();
     await cache.set("k", "old");
-    // What is pending is replayed with the first connection: not before it was looked at.
+    // A pending delete is replayed over the first connection: the test looks at Redis before that.
     await path.refuse();
     await durable.kill();
     expect(await cache.delete("k")).toEqual({ status: "pending" });
@@ -174,8 +172,8 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
   });
 
   it.for(faults)(
-    "C94 after a set that meets %s the older value is served by nobody once it was replayed, and never here",
-    { timeout: 20_000 },
+    "C94 after a set that meets %s the older value is never served here, and nowhere once the set is replayed",
+    { timeout: 40_000 },
     async ([, begin, end]) => {
       const cache = open({ stack });
       await cache.set("k", "old");
@@ -190,7 +188,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     },
   );
 
-  it("C95 what is replayed are removals, one for each key, and no value", async () => {
+  it("C95 a replay sends removals, one for each key, and no value", async () => {
     const cache = open({ stack });
     await cache.set("other", "some value");
     const other = elsewhere();
@@ -215,7 +213,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     for (const key of ["a", "b", "c"]) expect(await other.get(key)).toBe(undefined);
   });
 
-  it("C96 more than is remembered becomes a clear of the cache", { timeout: 30_000 }, async () => {
+  it("C96 more invalidations than are remembered become a clear of the cache", { timeout: 30_000 }, async () => {
     const cache = open({ stack });
     const recoveries = watch(cache, "recover");
     const other = elsewhere();
@@ -238,8 +236,8 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
 
 describe("A11 CLIENT PAUSE", () => {
   it(
-    "makes reads misses or stale answers within the deadline, and what is carried out late was never told as done",
-    { timeout: 15_000 },
+    "makes reads misses or stale answers within the deadline, and reports no late write as done",
+    { timeout: 40_000 },
     async () => {
       const cache = open({ ...WITH_MEMORY, staleWhileRevalidate: "1h" });
       const reader = over(impatient(proxy.url).build());
@@ -249,16 +247,15 @@ describe("A11 CLIENT PAUSE", () => {
       await reader.get("anything");
       proxy.resetCounts();
 
-      await server.command("CLIENT", "PAUSE", 1_500, "ALL");
+      await server.command("CLIENT", "PAUSE", 3_000, "ALL");
       const [missed, loaded, stale, written] = await Promise.all([
         timed(reader.get("k")),
         timed(reader.getOrSet("k", () => "loaded")),
-        timed(cache.getOrSet("stale", never)),
+        timed(cache.getOrSet("stale", never), 100),
         timed(cache.set("k", "carried out late")),
       ]);
       expect([missed.value, loaded.value, stale.value]).toEqual([undefined, "loaded", "old"]);
-      for (const { ms } of [missed, loaded, stale, written]) expect(ms).toBeLessThan(SOON_MS);
-      expect(stale.ms).toBeLessThan(100);
+      expect([missed.isLate, loaded.isLate, stale.isLate, written.isLate]).toEqual([false, false, false, false]);
       expect(written.value).toEqual({ status: "pending" });
 
       await replayed(cache);
@@ -271,69 +268,70 @@ describe("A11 CLIENT PAUSE", () => {
 });
 
 describe("A12 a half-open link", () => {
-  it("is noticed and replaced while it is used, and the cache tells of both", { timeout: 15_000 }, async () => {
+  it("is noticed and replaced while it is used, and the cache reports both", { timeout: 40_000 }, async () => {
     const cache = open();
     await cache.connect();
     await cache.set("k", "value");
     const seen = watch(cache, "backend:error", "backend:state");
     proxy.swallow();
-    const silentAt = performance.now();
-    for (let i = 0; i < 5; i += 1) expect(await cache.get("k")).toBe(undefined);
+    for (let i = 0; i < 5; i += 1) expect(await timed(cache.get("k"))).toEqual({ value: undefined, isLate: false });
     const told = seen.map(([name, event]) => [name, event.tier, "state" in event ? event.state : event.operation]);
     expect(told.filter(([name]) => name === "backend:error")).toEqual(
       Array.from({ length: 5 }, () => ["backend:error", "redis", "read"]),
     );
-    // The connection is given up before the fifth deadline: then changes are not heard. The fifth failure opens the breaker.
+    // The connection is given up before the fifth deadline: then no changes are received. The fifth failure opens the
+    // breaker.
     expect(told.filter(([name]) => name === "backend:state")).toEqual([
       ["backend:state", "redis", "detached"],
       ["backend:state", "redis", "down"],
     ]);
     expect(told.at(-1)).toEqual(["backend:state", "redis", "down"]);
-    expect(performance.now() - silentAt).toBeLessThan(5 * SOON_MS);
     // The old connection stays silent for good; a new one works.
     await proxy.pass();
     proxy.resetCounts();
-    await expect.poll(() => proxy.counts.connections, PATIENCE).toBe(1);
-    // Five deadlines have passed, and an attempt to connect that met the silence ends after a second.
-    expect(performance.now() - silentAt).toBeLessThan(5 * SOON_MS + 1_000);
+    // An attempt to connect that met the silence ends after a second; the rest is for a busy machine.
+    await expect.poll(() => proxy.counts.connections, { ...PATIENCE, timeout: 1_000 + 5_000 }).toBe(1);
     await expect.poll(() => cache.get("k"), PATIENCE).toBe("value");
     await expect.poll(() => cache.stats().tiers[0]!.state, PATIENCE).toBe("up");
     expect(seen.at(-1)).toEqual(["backend:state", { cache: "shop", namespace: [], tier: "redis", state: "up" }]);
   });
 });
 
-describe("A93 what opens the breaker", () => {
+describe("A93 the breaker", () => {
   it.for<readonly [who: string, rights: string, mode: string | undefined, states: readonly string[]]>([
-    ["who may hear of nothing", "+ping +pttl +hmget +mget", undefined, ["detached"]],
-    ["who may subscribe", "+ping +pttl +hmget +mget +subscribe &hotset~changes", "pubsub", ["up"]],
-    ["who may track", "+ping +pttl +hmget +mget +client|tracking", "tracking", ["up"]],
-  ])("no refusal of a single command, no permission say; a user %s", async ([, rights, mode, states]) => {
-    await using users = await startAclRedis({ users: [`user reader on >readerpass ~hotset:* ${rights}`] });
-    await over(impatient(users.urlOf("admin", "adminpass")).build()).set("k", "value");
-    const backend = impatient(users.urlOf("reader", "readerpass")).build();
-    const cache = over(backend);
-    const seen = watch(cache, "backend:state");
-    const errors = watch(cache, "backend:error");
-    for (let i = 0; i < 10; i += 1) expect(await cache.set(`k${i}`, i)).toEqual({ status: "pending" });
-    expect(await cache.get("k")).toBe("value");
-    expect(seen.map(([, { state }]) => state)).toEqual(states);
-    expect([backend.coherenceMode, cache.stats().tiers[0]!.state]).toEqual([mode, states[0]]);
-    const refusals = errors.filter(([, { operation }]) => operation !== "attach");
-    expect(refusals.length).toBeGreaterThanOrEqual(10);
-    for (const [, { error }] of refusals)
-      expect(error).toMatchObject({
-        code: "BACKEND_UNAVAILABLE",
-        cause: { message: expect.stringMatching(/^NOPERM /) },
-      });
-    // That changes are not heard is told once, with what to grant.
-    expect(
-      errors
-        .filter(([, { operation }]) => operation === "attach")
-        .map(([, { error }]) => [error.code, /\+client\|tracking/.test(error.message)]),
-    ).toEqual(mode === undefined ? [["INVALID_CONFIGURATION", true]] : []);
-  });
+    ["without a right to receive changes", "+ping +pttl +hmget +mget", undefined, ["detached"]],
+    ["with the right to subscribe", "+ping +pttl +hmget +mget +subscribe &hotset~changes", "pubsub", ["up"]],
+    ["with the right to track", "+ping +pttl +hmget +mget +client|tracking", "tracking", ["up"]],
+  ])(
+    "stays closed when single commands are refused for missing rights, for a user %s",
+    async ([, rights, mode, states]) => {
+      await using users = await startAclRedis({ users: [`user reader on >readerpass ~hotset:* ${rights}`] });
+      await over(impatient(users.urlOf("admin", "adminpass")).build()).set("k", "value");
+      const backend = impatient(users.urlOf("reader", "readerpass")).build();
+      const cache = over(backend);
+      const seen = watch(cache, "backend:state");
+      const errors = watch(cache, "backend:error");
+      for (let i = 0; i < 10; i += 1) expect(await cache.set(`k${i}`, i)).toEqual({ status: "pending" });
+      expect(await cache.get("k")).toBe("value");
+      expect(seen.map(([, { state }]) => state)).toEqual(states);
+      expect([backend.coherenceMode, cache.stats().tiers[0]!.state]).toEqual([mode, states[0]]);
+      const refusals = errors.filter(([, { operation }]) => operation !== "attach");
+      expect(refusals.length).toBeGreaterThanOrEqual(10);
+      for (const [, { error }] of refusals)
+        expect(error).toMatchObject({
+          code: "BACKEND_UNAVAILABLE",
+          cause: { message: expect.stringMatching(/^NOPERM /) },
+        });
+      // The error about missing notifications is reported once, and names the right to grant.
+      expect(
+        errors
+          .filter(([, { operation }]) => operation === "attach")
+          .map(([, { error }]) => [error.code, /\+client\|tracking/.test(error.message)]),
+      ).toEqual(mode === undefined ? [["INVALID_CONFIGURATION", true]] : []);
+    },
+  );
 
-  it("answers that say: not now, do, and it closes when they have passed", { timeout: 15_000 }, async () => {
+  it('opens for replies that mean "not now", and closes when they end', { timeout: 40_000 }, async () => {
     await using lonely = await startOwnRedis({ config: ["replica-serve-stale-data no"] });
     const cache = over(impatient(lonely.url).build());
     await cache.set("k", "value");
@@ -349,25 +347,18 @@ describe("A93 what opens the breaker", () => {
 
 describe("A94 memory full", () => {
   it(
-    "writes count as not done, reads go on, invalidations pass, and the breaker stays closed",
-    { timeout: 20_000 },
+    "leaves writes pending, reads and invalidations go on, and the breaker stays closed",
+    { timeout: 40_000 },
     async () => {
-      await using full = await startOwnRedis({ config: ["maxmemory 4mb", "maxmemory-policy noeviction"] });
+      await using full = await startOwnRedis();
       const cache = over(impatient(full.url).build());
       const other = over(impatient(full.url).build());
       await cache.set("kept", "value");
       await cache.set("deleted", "value");
       await cache.set("tagged", "value", { tags: ["t"] });
       await cache.set("replaced", "older");
-      for (const size of [100_000, 1_000, 10])
-        for (
-          let i = 0;
-          await full.command("SET", `fill${size}:${i}`, "x".repeat(size)).then(
-            () => true,
-            () => false,
-          );
-          i++
-        );
+      // Every write that needs memory is refused, also if the server frees some meanwhile.
+      await full.command("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", 1);
 
       const seen = watch(cache, "backend:state", "backend:error");
       for (let i = 0; i < 6; i += 1)
@@ -390,8 +381,7 @@ describe("A94 memory full", () => {
       expect(await cache.getOrSet("loaded", () => "x".repeat(10_000))).toHaveLength(10_000);
       expect(seen.filter(([name]) => name === "backend:state")).toEqual([]);
 
-      for (const key of (await full.command("KEYS", "fill100000:*")) as readonly string[])
-        await full.command("DEL", key);
+      await full.command("CONFIG", "SET", "maxmemory", 0);
       expect(await cache.set("replaced", "newest")).toMatchObject({ status: "stored" });
       expect(await other.get("replaced")).toBe("newest");
     },
@@ -400,8 +390,8 @@ describe("A94 memory full", () => {
 
 describe("A95 the primary becomes a replica", () => {
   it(
-    "under the cache: no write is sent again, its removal is, and after the promotion all is well",
-    { timeout: 20_000 },
+    "while the cache is in use: its removal is sent again, no write is, and all works after the promotion",
+    { timeout: 40_000 },
     async () => {
       await using primary = await startOwnRedis();
       await using own = await startOwnRedis();
@@ -423,14 +413,14 @@ describe("A95 the primary becomes a replica", () => {
       await replayed(cache);
       expect(await own.command("EXISTS", "hotset:shop::k")).toBe(0);
       expect(path.commands().filter((command) => command.some((text) => text.includes("sent once")))).toHaveLength(1);
-      // The connection may be made anew once more: another history than before is another server.
+      // The connection may be made anew once more: a changed replication history counts as another server.
       await expect.poll(() => cache.set("k", "new"), PATIENCE).toMatchObject({ status: "stored" });
       expect(await other.get("k")).toBe("new");
     },
   );
 
   it(
-    "C93 C94 C91: behind sentinels, when the primary dies: what was pending is replayed at the next one, and what was acknowledged lately is issued again",
+    "C93 C94 C91: when a primary behind sentinels dies, pending calls are replayed at the next one, and recently acknowledged ones are issued again",
     { timeout: 60_000 },
     async () => {
       await using servers = await startSentinel();
@@ -463,12 +453,13 @@ describe("A95 the primary becomes a replica", () => {
       ).toEqual(["pending", "pending", "pending"]);
       const next = await servers.waitForPrimary(victim);
       const other = over(impatient(single(next.url)).build());
-      // What a process has set within `reissueWindow` may have been replaced by what was there before: it is removed, as if pending.
+      // A value set within `reissueWindow` may be replaced by a former one on the new primary: it is removed, as if
+      // pending.
       await expect
         .poll(async () => [await other.get("replaced"), cache.stats().pending], { timeout: 30_000, interval: 50 })
         .toEqual([undefined, 0]);
       await expect.poll(() => cache.stats().tiers[1]!.state, { timeout: 30_000, interval: 50 }).toBe("up");
-      // Nobody alive remembers that this was set.
+      // No living process remembers this set.
       expect([
         await other.get("deleted"),
         await other.get("set"),
@@ -528,8 +519,8 @@ describe("errors", () => {
   );
 
   it(
-    "A4 R1-12: neither they nor events, spans, numbers and the cache itself show a password",
-    { timeout: 15_000 },
+    "A4 R1-12: no error, event, span or number, nor the cache itself, shows a password",
+    { timeout: 40_000 },
     async () => {
       await using users = await startAclRedis();
       await using path = await startProxy(users.port);

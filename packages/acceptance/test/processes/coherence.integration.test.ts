@@ -1,4 +1,4 @@
-/** What one process changes is heard by the others: how soon, what is said, and what a message can do. */
+/** Messages about changes between processes: how soon they arrive, their content, and their effect. */
 import { until } from "@hotset/test-servers";
 import { createClient } from "@redis/client";
 import { existsSync, writeFileSync } from "node:fs";
@@ -23,7 +23,7 @@ const CHANNELS: FleetSettings = { coherence: "pubsub" };
 const MODES: readonly (readonly [what: string, settings: (topology: Topology) => readonly FleetSettings[]])[] = [
   ["tracking", () => [{}, {}, {}]],
   ["channels", () => [CHANNELS, CHANNELS, CHANNELS]],
-  // Who tracks tells the channel nothing in a cluster: there they must agree.
+  // In a cluster a process that tracks announces nothing on the channel: there all must use one way.
   [
     "one way each",
     (topology) => [topology === "cluster" ? CHANNELS : { coherence: "tracking" }, CHANNELS, { protocol: 2 }],
@@ -45,32 +45,35 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     ["clear", (by) => by.clear()],
     ["a load", (by, i) => by.getOrSet("k", { value: `new ${i}` }, { forceRefresh: true, tags: ["t"] })],
   ];
-  it.for(MODES)("C81 C83: what each process does, the others see within one delivery, by %s", async ([, settings]) => {
-    await using fleet = await pool.open(servers, 3, settings(topology));
-    for (const [what, change] of changes) {
-      const took: number[] = [];
-      for (const [i, changing] of fleet.members.entries()) {
-        await changing.set("k", "old", { tags: ["t"] });
-        for (const member of fleet.members)
-          await expect
-            .poll(async () => [await member.get("k"), await member.peek("k")], PATIENCE)
-            .toEqual(["old", "old"]);
-        await change(changing, i);
-        for (const member of fleet.members) {
-          took.push(await gone(member, "k", "old"));
-          expect([undefined, `new ${i}`], what).toContain(await member.get("k"));
+  it.for(MODES)(
+    "C81 C83: a change by each process is seen by the others within one delivery, by %s",
+    async ([, settings]) => {
+      await using fleet = await pool.open(servers, 3, settings(topology));
+      for (const [what, change] of changes) {
+        const took: number[] = [];
+        for (const [i, changing] of fleet.members.entries()) {
+          await changing.set("k", "old", { tags: ["t"] });
+          for (const member of fleet.members)
+            await expect
+              .poll(async () => [await member.get("k"), await member.peek("k")], PATIENCE)
+              .toEqual(["old", "old"]);
+          await change(changing, i);
+          for (const member of fleet.members) {
+            took.push(await gone(member, "k", "old"));
+            expect([undefined, `new ${i}`], what).toContain(await member.get("k"));
+          }
         }
+        // The rest is for a busy machine.
+        expect(Math.min(...took), what).toBeLessThan(100);
       }
-      // The rest is the machine's.
-      expect(Math.min(...took), what).toBeLessThan(100);
-    }
-  });
+    },
+  );
 
   it.for([
     ["tracking", {}],
     ["channels", { coherence: "pubsub" }],
   ] as const)(
-    "C82: hearing of its own writes costs a process none of 500 copies that it set, and none of 500 that it loaded, by %s",
+    "C82: messages about its own writes cost a process none of 500 copies that it set, and none of 500 that it loaded, by %s",
     async ([, settings]) => {
       await using fleet = await pool.open(servers, 2, settings);
       const [one, other] = fleet.members as [Member, Member];
@@ -88,11 +91,11 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
       for (let i = 0; i < loaded.length; i += 50)
         await Promise.all(loaded.slice(i, i + 50).map((key) => one.getOrSet(key, { value: key }, { tags: ["t"] })));
       for (const keys of [set, loaded]) {
-        // They are confirmed behind the answer. Creating the version of a tag, once, is what may cost some.
+        // They are confirmed in the background. Creating the version of a tag, once, may cost some.
         await expect.poll(async () => (await one.peekMany(keys)).size, PATIENCE).toBeGreaterThanOrEqual(490);
         for (const [key, value] of await one.peekMany(keys)) expect(value).toBe(key);
       }
-      // None of them is one that somebody else has replaced meanwhile.
+      // No copy is one that another process has replaced meanwhile.
       await Promise.all([
         other.setMany(set.map((key) => [key, "theirs"] as const)),
         one.setMany(set.map((key) => [key, "mine"] as const)),
@@ -104,7 +107,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     },
   );
 
-  it("C83: writes of two processes in one turn of the server are not taken for one's own", async () => {
+  it("C83: a process does not take the write of another in the same turn of the server for its own", async () => {
     await using fleet = await pool.open(servers, 2);
     const [one, other] = fleet.members as [Member, Member];
     for (let i = 0; i < 100; i += 1) {
@@ -122,10 +125,10 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     }
   });
 
-  it("C84: over channels a message names a key and its sender, and comes when what it tells is there", async () => {
+  it("C84: over channels a message names a key and its sender, and comes once the change is in Redis", async () => {
     await using fleet = await pool.open(servers, 2, { coherence: "pubsub" });
     const [one, other] = fleet.members as [Member, Member];
-    // The first one creates the version of the namespace, too.
+    // The first write creates the version of the namespace, too.
     await one.set("k", { secret: 0 });
     await using heard = await listen(fleet);
     for (let i = 1; i <= 50; i += 1) await one.set("k", { secret: i });
@@ -173,7 +176,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
       const { token } = await one.set("k", "new");
       writeFileSync(`${end}.next`, token!);
       await rename(`${end}.next`, end);
-      // It reads what is new before it hears of either change, and then hears of both.
+      // It reads the new value before either message arrives; then both arrive.
       const { peeked, got } = await blocked;
       expect(["old", undefined]).toContain(peeked);
       if (peeked === "old") wereLate += 1;
@@ -186,10 +189,10 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     expect(wereLate).toBeGreaterThan(5);
   });
 
-  it("C87: what a process read before it heard of changes is confirmed before it is trusted", async () => {
+  it("C87: a copy that a process read before it received changes is confirmed before it is trusted", async () => {
     await using fleet = await pool.open(servers, 2);
     const [one, fresh] = fleet.members as [Member, Member];
-    // In a cluster who tracks announces nothing: there nobody mixes the two ways of hearing.
+    // In a cluster a process that tracks announces nothing: there the two ways are not mixed.
     for (const coherence of topology === "cluster" ? (["tracking"] as const) : (["tracking", "pubsub"] as const)) {
       for (let round = 0; round < 8; round += 1) {
         await one.set("k", "old");
@@ -249,7 +252,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
       expect([await member.peek("k"), await member.state()]).toEqual(["value", "up"]);
       expect(await member.events("backend:error")).toEqual([]);
     }
-    // One that is as it should be counts, whoever says it.
+    // A well-formed message counts, from any sender.
     await say(own, `1 x ${key}`);
     for (const member of fleet.members) await gone(member, "k", "value");
     for (const member of fleet.members) expect(await member.get("k")).toBe("value");
@@ -304,7 +307,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
   });
 });
 
-/** How many reads of entries and versions the primaries have seen. Heartbeats are none. */
+/** The number of reads of entries and versions that the primaries have seen, without heartbeats. */
 async function readsOf(servers: FleetServers): Promise<number> {
   let calls = 0;
   for (const server of await servers.primaries()) {
@@ -323,7 +326,7 @@ async function connectionsOf(servers: FleetServers): Promise<number> {
 }
 
 interface Listener extends AsyncDisposable {
-  /** What was said on the channel of changes, and what `k` was in Redis once it had come. */
+  /** The messages on the channel of changes, and the value of `k` in Redis after each of them. */
   readonly messages: readonly { readonly text: string; readonly there: string | undefined }[];
 }
 

@@ -1,10 +1,10 @@
-/** What becomes of a lease when its holder dies, freezes, or takes longer than the lease: in real time, so all of them at once. */
+/** Leases whose holder dies, freezes, or takes longer than the lease: in real time, so the tests run at once. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadsNow, overEach, Pool, sharedNow, waitsFor, type Member } from "../support/fleet.ts";
 import { TOPOLOGIES } from "../support/fleet-servers.ts";
 
 const LEASE_MS = 10_000;
-/** After which anybody who waits looks again, and what a busy machine adds. */
+/** The interval in which a waiter looks again, and the time that a busy machine adds. */
 const POLL_MS = 1_000;
 const BUSY_MS = 8_000;
 
@@ -16,7 +16,7 @@ afterAll(() => pool.end());
 
 describe.concurrent("over one server, a cluster and sentinels", () => {
   it(
-    "C53: when the holder of a lease is killed, who waits goes on before the lease would have ended",
+    "C53: when the holder of a lease is killed, a waiter goes on once the lease has ended, at the latest",
     overEach(pool, TOPOLOGIES, async (servers) => {
       await using fleet = await pool.open(servers, 2);
       const [holder, other] = fleet.members as [Member, Member];
@@ -34,7 +34,7 @@ describe.concurrent("over one server, a cluster and sentinels", () => {
   );
 
   it(
-    "C54: a load that takes longer than a lease keeps it, and nobody else loads",
+    "C54: a load that takes longer than a lease keeps it, and no other process loads",
     overEach(pool, TOPOLOGIES, async (servers) => {
       await using fleet = await pool.open(servers, 2);
       const [holder, other] = fleet.members as [Member, Member];
@@ -48,7 +48,7 @@ describe.concurrent("over one server, a cluster and sentinels", () => {
         least = Math.min(least, Number(await fleet.redis("PTTL", fleet.leaseOf("k"))));
         await new Promise((resolve) => setTimeout(resolve, 200));
       }
-      // Renewed when a third of it is over.
+      // It is renewed when a third of it is over.
       expect(least).toBeGreaterThan(LEASE_MS / 3);
       expect(await held).toMatchObject({ value: "loaded", status: "miss" });
       expect(await call).toMatchObject({ value: "loaded", status: "hit", tier: "redis" });
@@ -58,7 +58,7 @@ describe.concurrent("over one server, a cluster and sentinels", () => {
   );
 
   it(
-    "C53 C86: a holder that was frozen for longer than its lease stores nothing over what was loaded meanwhile, and serves no copy from before",
+    "C53 C86: a holder that was frozen for longer than its lease stores nothing over a newer load, and serves no former copy",
     overEach(pool, TOPOLOGIES, async (servers) => {
       await using fleet = await pool.open(servers, 2);
       const [frozen, other] = fleet.members as [Member, Member];

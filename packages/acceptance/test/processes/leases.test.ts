@@ -1,4 +1,7 @@
-/** One load of a key at a time, in however many processes: interleavings are forced, time is moved by hand. Counter-examples: docs/reference/counter-examples.md. */
+/**
+ * One load of a key at a time, in any number of processes: interleavings are forced, time is moved by hand.
+ * Counter-examples: docs/reference/counter-examples.md.
+ */
 import { BackendUnavailableError, EncodeError, LoadTimeoutError } from "@hotset/core";
 import { flush, gate, outcome, type TestClock } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";
@@ -12,7 +15,7 @@ const pending = { status: "pending" } as const;
 const answered = <T>(value: T) => ({ status: "fulfilled", value }) as const;
 
 describe("C52 a cold key is loaded by one of two processes", () => {
-  it("and the other reads what it has stored, without asking until it is stored", async () => {
+  it("while the other waits without asking, and reads the stored entry", async () => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -30,7 +33,7 @@ describe("C52 a cold key is loaded by one of two processes", () => {
     expect([p1.cache.peek("k"), p2.cache.peek("k")]).toEqual(["loaded", "loaded"]);
   });
 
-  it("however many callers there are in each", async () => {
+  it("with many callers in each", async () => {
     const { all } = await inStep({}, 3);
     const loads = gatedLoads<string>();
     const calls = all.flatMap(({ cache }) => Array.from({ length: 100 }, () => cache.getOrSet("k", loads.load)));
@@ -41,7 +44,7 @@ describe("C52 a cold key is loaded by one of two processes", () => {
     expect(loads.runs).toHaveLength(1);
   });
 
-  it("also when the other looked before it was stored, and asks for the lease after that (counter-example 6)", async () => {
+  it("when the other looked before the store, and asks for the lease after it (counter-example 6)", async () => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -54,7 +57,7 @@ describe("C52 a cold key is loaded by one of two processes", () => {
     expect(await second).toBe("loaded");
   });
 
-  it("also when an entry ends between the look and the lease: it is loaded once (counter-example 25)", async () => {
+  it("when an entry ends between the look and the lease (counter-example 25)", async () => {
     const {
       all: [p1],
       clock,
@@ -73,7 +76,7 @@ describe("C52 a cold key is loaded by one of two processes", () => {
     expect(loads.runs).toBe(1);
   });
 
-  it("also when a program without the library has stored something that it cannot read", async () => {
+  it("when a program without the library has stored an entry that it cannot read", async () => {
     const {
       all: [p1],
       store,
@@ -85,7 +88,7 @@ describe("C52 a cold key is loaded by one of two processes", () => {
 });
 
 describe("a waiter is woken at once (C52)", () => {
-  /** P1 loads, P2 waits for it; the poll is far away. */
+  /** P1 loads, P2 waits for it; the next poll is far in the future. */
   async function waiting(): Promise<{
     p1: SimulatedProcess;
     p2: SimulatedProcess;
@@ -114,7 +117,7 @@ describe("a waiter is woken at once (C52)", () => {
     expect(await outcome(second)).toEqual(answered("loaded"));
   });
 
-  it("when the load fails elsewhere: it loads itself", async () => {
+  it("when the load fails elsewhere, and loads itself", async () => {
     const { loads, first, second } = await waiting();
     loads.runs[0]!.fail(DOWN);
     await loads.arrived(2);
@@ -144,7 +147,7 @@ describe("a waiter is woken at once (C52)", () => {
     expect(await second).toBe("new");
   });
 
-  it("when the key is deleted elsewhere, by whoever", async () => {
+  it("when the key is deleted elsewhere, by any process", async () => {
     const { p1, loads, second } = await waiting();
     await p1.cache.delete("k");
     await loads.arrived(2);
@@ -186,7 +189,7 @@ describe("a waiter is woken at once (C52)", () => {
     expect(store.get(K)?.data).toEqual(Buffer.from('"newer"'));
   });
 
-  it("when the store answers with an error, for want of memory say (counter-example 21)", async () => {
+  it("when the store answers with an error, out of memory say (counter-example 21)", async () => {
     const { p1, loads, first, second } = await waiting();
     p1.backend.script("leases.store", { refuse: new BackendUnavailableError("out of memory") });
     loads.runs[0]!.open("loaded");
@@ -196,7 +199,7 @@ describe("a waiter is woken at once (C52)", () => {
     expect(await second).toBe("newer");
   });
 
-  it("when its link is lost: it looks whether the backend is there", async () => {
+  it("when its link is lost, and asks the backend", async () => {
     const { p2, second } = await waiting();
     p2.backend.forgetCalls();
     p2.link.lose();
@@ -207,7 +210,7 @@ describe("a waiter is woken at once (C52)", () => {
     expect(await outcome(second)).toEqual(pending);
   });
 
-  it("when something happened between its question and the answer (counter-example 18)", async () => {
+  it("when the key changed between its question and the answer (counter-example 18)", async () => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -227,7 +230,7 @@ describe("a waiter is woken at once (C52)", () => {
   });
 
   it.for([true, false])(
-    "when a load of its own process, from before a tag call, lets go of the lease; own changes are heard: %s",
+    "when an older load of its own process releases the lease after a tag call; own changes are received: %s",
     async (echoes) => {
       const {
         all: [p1],
@@ -269,7 +272,7 @@ describe("C53 a holder that dies", () => {
     const loads = gatedLoads<string>();
     void p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
-    // Dead: nothing that it would send arrives.
+    // It is dead: its commands do not arrive.
     p1.backend.down();
     const second = p2.cache.getOrSet("k", loads.load);
     await flush();
@@ -285,7 +288,7 @@ describe("C53 a holder that dies", () => {
     expect(await second).toBe("loaded");
   });
 
-  it("whose lease is lost in the backend costs a poll, one second (C105)", async () => {
+  it("delays another by one poll, one second, where its lease is lost in the backend (C105)", async () => {
     const {
       all: [p1, p2],
       clock,
@@ -305,7 +308,7 @@ describe("C53 a holder that dies", () => {
     loads.runs[1]!.open("second");
     expect(await second).toBe("second");
     loads.runs[0]!.open("first");
-    // It was overtaken: handed out, and kept nowhere.
+    // It is no longer the newest: handed out, and kept nowhere.
     expect(await first).toBe("first");
     await flush();
     expect([p1.cache.peek("k"), await p1.cache.get("k"), await p2.cache.get("k")]).toEqual([
@@ -342,7 +345,7 @@ describe("C54 a lease", () => {
     expect(p1.backend.count("leases.renew")).toBe(0);
   });
 
-  it("whose renewal is not answered is renewed again later, and lost only when somebody else has it", async () => {
+  it("is renewed again after a renewal without an answer, and lost only when another process has it", async () => {
     const {
       all: [p1],
       clock,
@@ -383,7 +386,7 @@ describe("C54 a lease", () => {
     expect(await p1.cache.get("k")).toBe("second");
   });
 
-  it("that was lost makes the load unstorable, as soon as a renewal says so", async () => {
+  it("makes its load unstorable once a renewal reports that it was lost", async () => {
     const {
       all: [p1, p2],
       clock,
@@ -408,7 +411,7 @@ describe("C54 a lease", () => {
   });
 });
 
-describe("C55 where leases cannot be had", () => {
+describe("C55 where leases are not available", () => {
   it.for(["fail", "refuse", "hang"] as const)(
     "the loader runs here, no error is raised, and the copy waits to be confirmed: they %s",
     async (how) => {
@@ -434,7 +437,7 @@ describe("C55 where leases cannot be had", () => {
     },
   );
 
-  it("a lease that was granted too late is given back", async () => {
+  it("a lease that was granted too late is released", async () => {
     const {
       all: [p1],
       clock,
@@ -453,7 +456,7 @@ describe("C55 where leases cannot be had", () => {
   });
 });
 
-describe("C56 the lease is given back", () => {
+describe("C56 the lease is released", () => {
   const cases = {
     "when the loader throws": async ({ cache }: SimulatedProcess) =>
       void (await cache.getOrSet("k", () => Promise.reject(DOWN)).catch(() => undefined)),
@@ -554,7 +557,7 @@ describe("C57 waiting for the load of another process", () => {
     expect(await p2.cache.get("k")).toBe("new");
   });
 
-  it("ends at hardTimeout, with an error where nothing may stand in", async () => {
+  it("ends at hardTimeout, with an error where there is no fallback", async () => {
     const {
       all: [p1, p2],
       clock,
@@ -571,7 +574,7 @@ describe("C57 waiting for the load of another process", () => {
     expect(await p2.cache.get("k")).toBe("loaded");
   });
 
-  it("ends at loadTimeout, though the lease is renewed for ever", async () => {
+  it("ends at loadTimeout, although the lease is renewed for ever", async () => {
     const {
       all: [p1, p2],
       clock,
@@ -591,7 +594,7 @@ describe("C57 waiting for the load of another process", () => {
     await expect(second).rejects.toThrow(LoadTimeoutError);
   });
 
-  it("ends for the caller who leaves, and takes no place of a load", async () => {
+  it("ends for a caller that leaves, and does not count as a load", async () => {
     const {
       all: [p1, p2],
     } = await inStep({ maxLoads: 1 });
@@ -609,12 +612,12 @@ describe("C57 waiting for the load of another process", () => {
     loads.runs[0]!.open("loaded");
     await first;
     await flush();
-    // Nobody waits any more, so nobody asks.
+    // No caller waits any more, so no question is sent.
     expect(p2.backend.count()).toBe(0);
     expect(await outcome(p2.cache.drain())).toEqual(answered(undefined));
   });
 
-  it("is not for ever, though nothing is heard: it looks again each second", async () => {
+  it("is bounded without messages: it looks again each second", async () => {
     const {
       all: [p1, p2],
       clock,
@@ -654,7 +657,7 @@ describe("C58 a refresh behind an answer", () => {
     expect([await p1.cache.get("k"), await p2.cache.get("k")]).toEqual(["new", "new"]);
   });
 
-  it("waits for a caller who joined it and can do with nothing stale", async () => {
+  it("waits for the lease where a caller that accepts no stale value joined it", async () => {
     const {
       all: [p1, p2],
       clock,
@@ -676,7 +679,7 @@ describe("C58 a refresh behind an answer", () => {
     expect(await outcome(strict)).toEqual(answered("new"));
   });
 
-  it("goes on with what was stored since, where that is stale as well, though one refresh at a time is allowed", async () => {
+  it("goes on from an entry stored since that is stale as well, with one refresh at a time", async () => {
     const {
       all: [p1, p2],
       clock,
@@ -728,8 +731,8 @@ describe("C24 during a failure", () => {
   });
 });
 
-describe("C61 a holder that can store nothing valid any more lets others load at once, and answers its own callers", () => {
-  it("a key written here: when that is acknowledged (counter-example 24)", async () => {
+describe("C61 a holder that cannot store a valid value any more lets others load at once, and answers its own callers, after", () => {
+  it("a write of the key here, once it is acknowledged (counter-example 24)", async () => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -738,7 +741,7 @@ describe("C61 a holder that can store nothing valid any more lets others load at
     p1.backend.script("remove", { after: removing });
     const deleted = p1.cache.delete("k");
     await removing.arrived();
-    // Granted after the removal, and fenced by its acknowledgement.
+    // It was granted after the removal, and fenced by its acknowledgement.
     const first = p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
     const second = p2.cache.getOrSet("k", loads.load);
@@ -755,7 +758,7 @@ describe("C61 a holder that can store nothing valid any more lets others load at
     expect([await p1.cache.get("k"), await p2.cache.get("k")]).toEqual(["second", "second"]);
   });
 
-  it("what a load without a lifetime removes: an older load, when that is acknowledged", async () => {
+  it("a newer load without a lifetime, once its removal is acknowledged", async () => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -764,7 +767,7 @@ describe("C61 a holder that can store nothing valid any more lets others load at
     await loads.arrived(1);
     const older = p1.cache.getOrSet("k", loads.load);
     await flush();
-    // From now on nobody shares it.
+    // From now on no caller shares it.
     p1.link.everything();
     await flush();
     const refused = p1.cache.getOrSet("k", loads.load, { ttl: 0 });
@@ -795,7 +798,7 @@ describe("C61 a holder that can store nothing valid any more lets others load at
     expect([await p1.cache.get("k"), await p2.cache.get("k")]).toEqual(["second", "second"]);
   });
 
-  it("a tag invalidated here: behind the renewal, before its acknowledgement", async () => {
+  it("a tag invalidated here, before the renewal is acknowledged", async () => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -820,7 +823,7 @@ describe("C61 a holder that can store nothing valid any more lets others load at
     expect([await p1.cache.get("k"), await p2.cache.get("k")]).toEqual(["second", "second"]);
   });
 
-  it("a tag invalidated here: also one that was granted before the acknowledgement came", async () => {
+  it("a tag invalidated here, also with a lease granted before the acknowledgement came", async () => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -843,7 +846,7 @@ describe("C61 a holder that can store nothing valid any more lets others load at
   });
 
   it.for([true, false])(
-    "a tag invalidated here: also one whose lease was granted on the way; own changes are heard: %s",
+    "a tag invalidated here, also with a lease granted during the call; own changes are received: %s",
     async (echoes) => {
       const {
         all: [p1, p2],
@@ -864,7 +867,7 @@ describe("C61 a holder that can store nothing valid any more lets others load at
     },
   );
 
-  it("a tag invalidated elsewhere: after its version was compared", async () => {
+  it("a tag invalidated elsewhere, once its version is compared", async () => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -883,7 +886,7 @@ describe("C61 a holder that can store nothing valid any more lets others load at
     expect([await p1.cache.get("k"), await p2.cache.get("k")]).toEqual(["second", "second"]);
   });
 
-  it("a tag invalidated elsewhere: also when that was heard before the lease was granted", async () => {
+  it("a tag invalidated elsewhere, also when the message came before the lease", async () => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -902,7 +905,7 @@ describe("C61 a holder that can store nothing valid any more lets others load at
     expect([await first, await outcome(second)]).toEqual(["new", answered("new")]);
   });
 
-  it("a tag invalidated elsewhere: also during the comparison, which is repeated", async () => {
+  it("a tag invalidated elsewhere, also during the comparison, which is repeated", async () => {
     const {
       all: [p1, p2, p3],
       store,
@@ -913,7 +916,7 @@ describe("C61 a holder that can store nothing valid any more lets others load at
     await flush();
     const comparing = gate();
     p1.backend.script("tags.read", { after: comparing });
-    // A message that means nothing, and one that does while the answer about the first is on its way.
+    // A message without a new version, then one with a new version before the answer about the first.
     store.evictTag("{~test}::t");
     await comparing.arrived();
     await p3.cache.invalidateTags("t");
@@ -926,7 +929,7 @@ describe("C61 a holder that can store nothing valid any more lets others load at
     expect(await first).toBe("first");
   });
 
-  it("but not for a message alone: the first use of a tag looks the same, and two would load (counter-example 24)", async () => {
+  it("a new version, not after a message alone: the first use of a tag looks the same, and two would load (counter-example 24)", async () => {
     const {
       all: [p1, p2],
       store,
@@ -941,18 +944,18 @@ describe("C61 a holder that can store nothing valid any more lets others load at
     const holder = store.leaseHolder(K);
     expect(holder).toMatch(/^[\w-]{16}$/);
     p2.cache.getOrSet("j", () => "j", { tags: ["first used"] }).catch(() => undefined);
-    // Evicted, it is not another one yet; whoever issues it anew is heard.
+    // An evicted version is not a new one yet; its new issue is received.
     store.evictTag("{~test}::t");
     await flush();
     expect(store.leaseHolder(K)).toBe(holder);
     loads.runs[0]!.open("first");
     expect([await first, await outcome(p1.cache.get("j"))]).toEqual(["first", answered("j")]);
     expect(p1.backend.count("leases.release")).toBe(0);
-    // What was stored under a version that is gone is a miss.
+    // An entry stored under a version that is gone is a miss.
     await expect(second).rejects.toThrow("this loader must not run");
   });
 
-  it("a tag that was evicted and issued anew during the load is another one", async () => {
+  it("a tag version that was evicted and issued anew during the load", async () => {
     const {
       all: [p1, p2],
       store,
@@ -994,7 +997,7 @@ describe("C11 a forced load", () => {
     ]);
   });
 
-  it("compares what it found with its lease: what another program wrote and removed meanwhile does not come back (counter-example 22)", async () => {
+  it("compares with the version found with its lease: an entry that another program wrote and removed does not come back (counter-example 22)", async () => {
     const {
       all: [p1, p2],
       store,
@@ -1003,7 +1006,7 @@ describe("C11 a forced load", () => {
     const loads = gatedLoads<string>();
     const forced = p2.cache.getOrSet("k", loads.load, { forceRefresh: true });
     await loads.arrived(1);
-    // That program knows of no lease, so it removes the entry only.
+    // That program does not know leases, so it removes the entry only.
     expect(store.delete(K)).toBe(true);
     loads.runs[0]!.open("v1");
     expect(await forced).toBe("v1");
@@ -1016,7 +1019,7 @@ describe("C11 a forced load", () => {
     expect(store.leaseHolder(K)).toBe(undefined);
   });
 
-  it("of two, the one that began later is what is kept, in whatever order the answers come (counter-example 23)", async () => {
+  it("is kept if it began later than another forced load, in any order of the answers (counter-example 23)", async () => {
     const {
       all: [p1],
     } = await inStep();
@@ -1049,7 +1052,7 @@ describe("C11 a forced load", () => {
 });
 
 describe("batches", () => {
-  it("C52 load what no other process loads, and read the rest from there; in opposite order two do not wait for each other for ever", async () => {
+  it("C52 load the keys that no other process loads, and read the rest from there; two in opposite order do not wait for each other for ever", async () => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -1088,7 +1091,7 @@ describe("batches", () => {
     expect(asked).toHaveLength(2);
   });
 
-  it("C52 load themselves what the other failed to load", async () => {
+  it("C52 load the keys that the other process failed to load", async () => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -1117,7 +1120,7 @@ describe("batches", () => {
     expect(asked).toEqual([["b"], ["a"]]);
   });
 
-  it("C52 store what they load after a wait under the tag versions of then", async () => {
+  it("C52 store a load after a wait under the tag versions of that time", async () => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -1143,7 +1146,7 @@ describe("batches", () => {
     await first;
   });
 
-  it("C57 wait within their limits, and end with whoever leaves", async () => {
+  it("C57 wait within their limits, and end for a caller that leaves", async () => {
     const {
       all: [p1, p2],
       clock,
@@ -1174,7 +1177,7 @@ describe("batches", () => {
   });
 });
 
-it("C26 what was deleted while a call waited for the load of another process does not stand in for its own failure", async () => {
+it("C26 a value deleted while a call waited for the load of another process is not a fallback for its own failure", async () => {
   const {
     all: [p1, p2],
     clock,
@@ -1191,7 +1194,7 @@ it("C26 what was deleted while a call waited for the load of another process doe
   await expect(waiting).rejects.toBe(DOWN);
 });
 
-it("C26 nor what was deleted before it was known that another process loads", async () => {
+it("C26 a value deleted before the answer that another process loads is not a fallback either", async () => {
   const {
     all: [p1, p2],
     clock,
@@ -1209,4 +1212,68 @@ it("C26 nor what was deleted before it was known that another process loads", as
   await p2.cache.delete("k");
   answering.open();
   await expect(waiting).rejects.toBe(DOWN);
+});
+
+it("C61 no caller waits for a load that was fenced by a set that cannot be encoded", async () => {
+  const {
+    all: [p1, p2],
+  } = await inStep();
+  const loads = gatedLoads<string>();
+  const first = p1.cache.getOrSet("k", loads.load);
+  await loads.arrived(1);
+  await expect(p1.cache.set("k", 1n)).rejects.toMatchObject({ code: "ENCODE_FAILED" });
+  expect(await p2.cache.getOrSet("k", () => "there")).toBe("there");
+  loads.runs[0]!.open("here");
+  expect(await first).toBe("here");
+  expect(await p2.cache.get("k")).toBe("there");
+});
+
+it("C52 a call that still looked when an older load was stored here loads for all processes", async () => {
+  const {
+    all: [p1, p2],
+    clock,
+  } = await inStep({ ttl: 100 });
+  const loads = gatedLoads<string>();
+  const first = p1.cache.getOrSet("k", loads.load);
+  await loads.arrived(1);
+  await p2.cache.invalidateTags("any");
+  const looking = gate();
+  p1.backend.script("read", { key: K, before: looking });
+  const second = p1.cache.getOrSet("k", loads.load);
+  await looking.arrived();
+  loads.runs[0]!.open("first");
+  expect(await first).toBe("first");
+  clock.advance(100);
+  looking.open();
+  await loads.arrived(2);
+  const third = p2.cache.getOrSet("k", never);
+  await flush();
+  loads.runs[1]!.open("second");
+  expect([await second, await third]).toEqual(["second", "second"]);
+});
+
+it("C52 a wait for a free load slot does not count against the time for acquiring a lease", async () => {
+  const {
+    all: [p1, p2],
+    clock,
+  } = await inStep({ maxLoads: 1, ttl: 100, staleIfError: "1h" });
+  const loads = gatedLoads<string>();
+  const busy = p1.cache.getOrSet("busy", loads.load);
+  await loads.arrived(1);
+  const call = p1.cache.getOrSet("k", loads.load);
+  await flush();
+  clock.advance("2s");
+  await p2.cache.set("k", "stale by then");
+  clock.advance(100);
+  await flush();
+  p1.backend.script("leases.acquire", { key: K });
+  const asking = gate();
+  p1.backend.script("leases.acquire", { key: K, after: asking });
+  loads.runs[0]!.open("done");
+  await asking.arrived();
+  clock.advance(500);
+  asking.open();
+  await loads.arrived(2);
+  loads.runs[1]!.open("new");
+  expect([await busy, await call, await p2.cache.get("k")]).toEqual(["done", "new", "new"]);
 });

@@ -1,4 +1,4 @@
-/** One load of a key across processes: who waits for whom and how long, and what gives the lease back. */
+/** One load of a key across processes: which calls wait and how long, and the release of leases. */
 import { startAclRedis } from "@hotset/test-servers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
@@ -20,10 +20,12 @@ import { TOPOLOGIES, type FleetServers } from "../support/fleet-servers.ts";
 const pool = new Pool();
 afterAll(() => pool.end());
 
-/** Less than the second after which anybody looks again who is not woken. On a busy machine one of a few attempts is. */
+/**
+ * Less than the second after which a waiter that is not woken looks again. On a busy machine one of a few attempts is.
+ */
 const WOKEN_MS = 800;
 const ATTEMPTS = 4;
-/** Far less than what would be waited for. */
+/** Far less than the wait without the rule. */
 const SOON_MS = 6_000;
 
 describe.each(TOPOLOGIES)("over %s", (topology) => {
@@ -47,7 +49,10 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     }
   });
 
-  /** Lets `fleet[0]` hold the lease while the others wait, and lets its load end. @returns the outcomes, and how long the others waited for it from then on. */
+  /**
+   * Lets `fleet[0]` hold the lease while the others wait, and lets its load end. @returns the outcomes, and the time
+   * that the others waited from then on.
+   */
   const endWhileOthersWait = async (fleet: Fleet, key: string, plan: LoadPlan, theirs: LoadPlan) => {
     const [holder, ...others] = fleet.members as [Member, ...Member[]];
     const held = holder.serve(key, { gate: key, ...plan }, { tags: ["t"] });
@@ -60,7 +65,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     return { held: await held, outcomes, tookMs: sharedNow() - openedAt };
   };
 
-  it("C52: who waits for a load elsewhere is woken by its end, and reads what it stored", async () => {
+  it("C52: a waiter for a load elsewhere is woken by its end, and reads the stored entry", async () => {
     await using fleet = await pool.open(servers, 3);
     const took: number[] = [];
     for (let i = 0; i < ATTEMPTS; i += 1) {
@@ -78,7 +83,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     expect(Math.min(...took)).toBeLessThan(WOKEN_MS);
   });
 
-  it("C52 C56: when a load fails, one of those who wait for it elsewhere loads at once, and the others wait for that", async () => {
+  it("C52 C56: when a load fails, one waiter elsewhere loads at once, and the others wait for that load", async () => {
     await using fleet = await pool.open(servers, 3);
     const took: number[] = [];
     for (let i = 0; i < ATTEMPTS; i += 1) {
@@ -109,7 +114,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     expect(runs).toHaveLength(keys.length);
   });
 
-  it("C11: forceRefresh does not wait for a load elsewhere, and that one stores nothing over its result", async () => {
+  it("C11: forceRefresh does not wait for a load elsewhere, and that load stores nothing over its result", async () => {
     await using fleet = await pool.open(servers, 2);
     const [holder, other] = fleet.members as [Member, Member];
     const held = holder.getOrSet("k", { gate: "k", value: "older" });
@@ -156,7 +161,8 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
       await loading.openGate("k");
       await loading.drain();
       const [load] = await loading.events("load");
-      // Tag versions may be on another server, whose message comes later: what is stored under the former ones is nobody's.
+      // Tag versions may be on another server, whose message comes later: an entry stored under the former ones is a
+      // miss.
       expect(load).toMatchObject({
         background: true,
         result: what === "set" || what === "deleted" ? "fenced" : expect.stringMatching(/^(fenced|stored)$/),
@@ -170,7 +176,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
   );
 
   it("C55: where the server does not answer, each process loads for itself, and no call fails", async () => {
-    await using fleet = await pool.open(servers, 2, { responseTimeoutMs: 300 });
+    await using fleet = await pool.open(servers, 2, { responseTimeoutMs: 1_000 });
     const primary = await servers.primaryOf(fleet.keyOf("k"));
     primary.pause();
     try {
@@ -198,7 +204,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     ["runs into loadTimeout", { gate: "never" }, { loadTimeout: 150 }],
     ["is left by its last caller", { gate: "never" }, { abortGate: "abort" }],
   ];
-  it("C56: however a load ends, its lease is free at once", async () => {
+  it("C56: the lease is free at once after every kind of end of a load", async () => {
     await using fleet = await pool.open(servers, 2, { memory: { values: "cloned" } });
     const [loading, other] = fleet.members as [Member, Member];
     for (const [what, plan, options] of ways) {
@@ -209,7 +215,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
       }
       if (options?.abortGate !== undefined) await loading.openGate(options.abortGate);
       await call;
-      // It would last for ten seconds, and for longer while it is renewed.
+      // Without a release it would last ten seconds, and longer while it is renewed.
       await expect.poll(() => fleet.redis("EXISTS", fleet.leaseOf(what)), { message: what, timeout: SOON_MS }).toBe(0);
       expect(await other.getOrSet(what, { value: "next" }), what).toEqual(
         plan.kind === "uncloneable" ? { value: 1 } : "next",
@@ -217,7 +223,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     }
   });
 
-  it("C57: who waits for a load elsewhere waits no longer than his own limits, and gets what staleIfError covers", async () => {
+  it("C57: a call waits for a load elsewhere no longer than its own limits, and gets the value that staleIfError covers", async () => {
     await using fleet = await pool.open(servers, 2);
     const [holder, waiting] = fleet.members as [Member, Member];
     await holder.set("stale", "old", { ttl: 50, staleIfError: "1h" });
@@ -237,7 +243,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     expect(await waiting.loads()).toHaveLength(1);
   });
 
-  it("C57: nobody waits for a load elsewhere longer than loadTimeout", async () => {
+  it("C57: no call waits for a load elsewhere longer than loadTimeout", async () => {
     await using fleet = await pool.open(servers, 2);
     const [holder, waiting] = fleet.members as [Member, Member];
     const held = holder.getOrSet("k", { gate: "go on", value: "loaded" });
@@ -277,7 +283,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
 });
 
 describe("where leases are refused", () => {
-  it("C55: by the user's rights: each process loads for itself, and no call fails", async () => {
+  it("C55: each process loads for itself, and no call fails, where the user lacks the rights", async () => {
     await using users = await startAclRedis({
       users: ["user reader on >readerpass allchannels ~t??????????:* +@all -@dangerous +info +client"],
     });

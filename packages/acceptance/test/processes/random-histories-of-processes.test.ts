@@ -11,13 +11,16 @@ interface Process {
   readonly users: Namespace;
   readonly backend: ScriptedBackend;
   isHolding: boolean;
-  /** Changes that were acknowledged to others, and whose messages are kept back. */
+  /** Acknowledged changes of other processes whose messages are kept back. */
   unheard: Change[];
-  /** By key, the least that it may answer. */
+  /** By key, the least version that it may answer. */
   readonly floors: Map<string, Floor>;
 }
 
-/** Raised by calls of the process itself, by those of others that it has heard of, and by those that it would find if it asked. */
+/**
+ * Raised by calls of the process itself, by calls of others whose message arrived, and by those it would find if it
+ * asked.
+ */
 interface Floor {
   own: Limit;
   heard: Limit;
@@ -43,24 +46,24 @@ interface Loading {
   readonly signal: AbortSignal;
 }
 
-/** What happens besides calls. */
+/** Events besides calls. */
 interface Weather {
   readonly processes: number;
-  /** Nothing is changed, lost or forced, so no two of them load a key at a time. */
+  /** Nothing is changed, lost or forced, so no two processes load a key at a time. */
   readonly isQuiet?: boolean;
   /** Messages are kept back, and links break. */
   readonly hasLinks: boolean;
   /** Calls fail, hang, and lose their answers. */
   readonly isFaulty: boolean;
-  /** Another server answers, which has what there was a while ago. */
+  /** Another server answers, with the data of a while ago. */
   readonly hasFailovers?: boolean;
 }
 
 /**
- * As histories.test.ts, of processes over one store with leases, tag versions and coherence. Once an invalidation was
- * acknowledged to whoever called, nothing that begins afterwards answers with less: at once in its own process; in
+ * As random-histories.test.ts, with processes over one store with leases, tag versions and coherence. Once an
+ * invalidation was acknowledged, no call that begins afterwards answers with less: at once in its own process; in
  * another one when the message has arrived, or its link was declared lost, and in any case after `maxStaleness`; and
- * nowhere with its token. A process that cannot reach the store knows of its own calls only.
+ * in all processes with its token. A process that cannot reach the store knows its own calls only.
  */
 class History {
   readonly #random: Random;
@@ -75,9 +78,9 @@ class History {
   readonly #log: string[] = [];
   readonly #acknowledged: Change[] = [];
   readonly #loading = new Set<Loading>();
-  /** What brings back a former store, while it may be brought back. */
+  /** Brings back a former store, while that is allowed. */
   #restore: (() => void) | undefined;
-  /** Whether what was lost with a server may not have been invalidated again. */
+  /** Whether an invalidation lost with a server may not have been issued again yet. */
   #isReissuing = false;
   #servers = 1;
   #source = 0;
@@ -186,7 +189,7 @@ class History {
     await flush(2);
   }
 
-  /** Who was told what is kept back no longer, and whoever is attached again shares nothing from before. */
+  /** Delivers the messages kept back; a process that is attached again shares no older load. */
   #listen(): void {
     if (this.#isReissuing && this.#processes.every(({ cache }) => cache.stats().pending === 0)) {
       this.#isReissuing = false;
@@ -250,7 +253,7 @@ class History {
     );
   }
 
-  /** Without a word on how it was answered, so it counts as stale, and as shared. */
+  /** The call does not report how it was answered, so it counts as stale, and as shared. */
   #getOrSetMany(process: Process): void {
     const { oneIn } = bound(this.#random);
     const checks = new Map(this.#keys.map((key) => [key, this.#checker(process, key)]));
@@ -323,7 +326,7 @@ class History {
     );
   }
 
-  /** The store loses something: what depends on it is missed, or loaded twice. */
+  /** The store loses a key: what depends on it is a miss, or loaded twice. */
   #lose(process: Process, key: string): void {
     const { one, below } = bound(this.#random);
     const { store } = process.backend;
@@ -351,12 +354,12 @@ class History {
         lost("everything");
         return store.clear();
       default:
-        // Of an entry that is being loaded nobody hears when it is not there.
+        // No message is sent for an entry that is being loaded and not there.
         if (store.delete(`history:users::${key}`)) lost(key);
     }
   }
 
-  /** A server that was started from a snapshot, or a replica that was promoted: everybody finds out with the next connection. */
+  /** A server started from a snapshot, or a promoted replica: all processes find out with the next connection. */
   async #failOver(): Promise<void> {
     const { store } = this.#processes[0]!.backend;
     if (this.#restore === undefined) {
@@ -463,7 +466,7 @@ class History {
     return value;
   }
 
-  /** What a call that begins now may answer. */
+  /** The least version that a call that begins now may answer. */
   #checker(
     { name, floors }: Process,
     key: string,
@@ -508,7 +511,10 @@ class History {
     return promise;
   }
 
-  /** Each call takes its time before it is executed, and again before it is answered; a faulty one may do without either. */
+  /**
+   * Each call takes its time before it is executed, and again before it is answered; a faulty one may do without
+   * either.
+   */
   #slow(
     name: string,
     {
@@ -619,7 +625,7 @@ const FIRST = Number(process.env["HOTSET_FIRST_SEED"] ?? 1);
 const SEEDS = Number(process.env["HOTSET_SEEDS"] ?? 60);
 
 it.for([2, 3])(
-  "C61 C67 C79 C81 C85 no history of %i processes shows what was invalidated, while all is heard",
+  "C61 C67 C79 C81 C85 no history of %i processes shows an invalidated value, while all messages arrive",
   { timeout: 120_000 },
   async (processes) => {
     expect((await search({ processes, hasLinks: false, isFaulty: false })).slice(0, 1)).toEqual([]);
@@ -635,7 +641,7 @@ it.for([2, 3])(
 );
 
 it.for([2, 3])(
-  "C86 nor does one of %i whose links are slow, silent and lost, for longer than maxStaleness",
+  "C86 no history of %i processes whose links are slow, silent and lost shows one for longer than maxStaleness",
   { timeout: 120_000 },
   async (processes) => {
     expect((await search({ processes, hasLinks: true, isFaulty: false })).slice(0, 1)).toEqual([]);
@@ -643,7 +649,7 @@ it.for([2, 3])(
 );
 
 it.for([2, 3])(
-  "C93 C94 nor does one of %i show its own process what that invalidated, though calls fail, hang, and lose their answers",
+  "C93 C94 no history of %i processes whose calls fail, hang, and lose their answers shows a process a value that it invalidated itself",
   { timeout: 120_000 },
   async (processes) => {
     expect((await search({ processes, hasLinks: true, isFaulty: true })).slice(0, 1)).toEqual([]);
@@ -651,7 +657,7 @@ it.for([2, 3])(
 );
 
 it.for([2, 3])(
-  "C93 nor does one of %i over servers that come back as they were a while ago: to its own process never, and to nobody once that is invalidated again",
+  "C93 no history of %i processes over servers that come back with older data shows an invalidated value: to its own process never, and to no other once it is invalidated again",
   { timeout: 120_000 },
   async (processes) => {
     expect((await search({ processes, hasLinks: false, isFaulty: false, hasFailovers: true })).slice(0, 1)).toEqual([]);

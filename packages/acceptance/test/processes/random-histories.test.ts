@@ -8,11 +8,14 @@ import { STACKS, STACKS_WITH_BACKEND, type Stack } from "../support/stacks.ts";
 interface Process {
   readonly cache: Cache;
   readonly users: Namespace;
-  /** By key, the least that it may answer. */
+  /** By key, the least version that it may answer. */
   readonly floors: Map<string, Floor>;
 }
 
-/** Raised by calls of the process itself, and by those of others: of these only who does not share an older load hears. */
+/**
+ * Raised by calls of the process itself, and by calls of others; these do not count for a call that shares an older
+ * load.
+ */
 interface Floor {
   own: Limit;
   shared: Limit;
@@ -28,12 +31,12 @@ const TAG_CHANGES = ["invalidateTags", "markTagsStale", "clear"] as const;
 /**
  * A source that changes, and every call that a cache has, interleaved at random; a seed gives the same history again.
  * Each change of the source raises a number, and an invalidation follows it. Once that call has settled, acknowledged
- * or pending, nothing that begins afterwards may answer with a smaller number: nothing at all after a hard one,
- * nothing fresh after a soft one. That is so for the process that called, and for others once it was acknowledged;
- * but what changes elsewhere is not heard of here, so a load that is under way may be shared.
+ * or pending, no call that begins afterwards may answer with a smaller number: none at all after a hard one,
+ * no fresh one after a soft one. The rule holds for the process that called, and for others once it was acknowledged;
+ * but changes elsewhere are not received here, so a load that is under way may be shared.
  *
- * A `set` does not overlap another change: who writes the source in one order and the cache in another is his own
- * enemy, and uses `delete`.
+ * A `set` does not overlap another change: a program that writes the source in one order and the cache in another
+ * should use `delete`.
  */
 class History {
   readonly #random: Random;
@@ -173,7 +176,7 @@ class History {
     );
   }
 
-  /** Without a word on how it was answered, so it counts as stale, and as shared. */
+  /** The call does not report how it was answered, so it counts as stale, and as shared. */
   #getOrSetMany({ users, floors }: Process): void {
     const { below } = this.#random;
     const checks = new Map(this.#keys.map((key) => [key, this.#checker(floors, key)]));
@@ -200,7 +203,10 @@ class History {
     this.#checker(floors, key)(users.peek<number>(key), true);
   }
 
-  /** Changes the source, then says so to the cache. Calls on keys are kept between processes by leases, which this backend has not. */
+  /**
+   * Changes the source, then says so to the cache. Only leases keep calls on keys in order between processes, and this
+   * backend has none.
+   */
   #change(process: Process, key: string): void {
     const { below, one } = this.#random;
     const { cache, users } = process;
@@ -242,7 +248,7 @@ class History {
     );
   }
 
-  /** The backend loses something: what depends on it is missed. */
+  /** The backend loses a key: what depends on it is a miss. */
   #evict(): void {
     const { below, one } = this.#random;
     const keys = this.#store.keys();
@@ -282,7 +288,7 @@ class History {
     return value;
   }
 
-  /** What a call that begins now may answer. */
+  /** The least version that a call that begins now may answer. */
   #checker(
     floors: Process["floors"],
     key: string,
@@ -315,7 +321,10 @@ class History {
     return promise;
   }
 
-  /** Each call takes its time before it is executed, and again before it is answered; a faulty one may do without either. */
+  /**
+   * Each call takes its time before it is executed, and again before it is answered; a faulty one may do without
+   * either.
+   */
   #slow(
     { label, format, compressor, read, write, remove, markStale, batch, close }: Backend,
     isFaulty: boolean,
@@ -385,7 +394,7 @@ async function search(stack: Stack, isFaulty: boolean, processes: number = 1): P
 const SEEDS = 200;
 
 it.for(STACKS)(
-  "C59 C60 C62 C63 C66 C69 no history over %s shows what an invalidation has removed",
+  "C59 C60 C62 C63 C66 C69 no history over %s shows an invalidated value",
   { timeout: 60_000 },
   async (stack) => {
     expect((await search(stack, false)).slice(0, 1)).toEqual([]);
@@ -393,17 +402,25 @@ it.for(STACKS)(
 );
 
 it.for(STACKS_WITH_BACKEND)(
-  "C93 C94 nor does one over %s whose calls fail, hang, and lose their answers",
+  "C93 C94 no history over %s whose calls fail, hang, and lose their answers shows one",
   { timeout: 60_000 },
   async (stack) => {
     expect((await search(stack, true)).slice(0, 1)).toEqual([]);
   },
 );
 
-it("C67 C73 C77 C79 nor does one of two processes, as far as tags and clear go", { timeout: 60_000 }, async () => {
-  expect((await search("backend", false, 2)).slice(0, 1)).toEqual([]);
-});
+it(
+  "C67 C73 C77 C79 no history of two processes shows one, as far as tags and clear go",
+  { timeout: 60_000 },
+  async () => {
+    expect((await search("backend", false, 2)).slice(0, 1)).toEqual([]);
+  },
+);
 
-it("C67 C73 C77 C79 nor with such calls", { timeout: 60_000 }, async () => {
-  expect((await search("backend", true, 2)).slice(0, 1)).toEqual([]);
-});
+it(
+  "C67 C73 C77 C79 no history of two processes whose calls fail, hang, and lose their answers shows one, as far as tags and clear go",
+  { timeout: 60_000 },
+  async () => {
+    expect((await search("backend", true, 2)).slice(0, 1)).toEqual([]);
+  },
+);

@@ -1,9 +1,9 @@
-/** Replicas that lag: promoted without what was removed, or asked for entries. */
+/** Replicas that lag: promoted without a removal, or asked for entries. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { overEach, PATIENCE, Pool, type Fleet, type FleetSettings, type Member } from "../support/fleet.ts";
 import type { FleetServers, Topology } from "../support/fleet-servers.ts";
 
-const SETTINGS: FleetSettings = { maxStalenessMs: 2_000, responseTimeoutMs: 500, connectTimeoutMs: 2_000 };
+const SETTINGS: FleetSettings = { maxStalenessMs: 2_000, responseTimeoutMs: 1_000, connectTimeoutMs: 2_000 };
 const WITH_REPLICAS: readonly Topology[] = ["cluster", "sentinel"];
 
 const pool = new Pool();
@@ -12,14 +12,14 @@ beforeAll(async () => {
 });
 afterAll(() => pool.end());
 
-describe("A97 C93: a removal that a promoted replica never had is issued again", () => {
+describe("A97 C93: a removal that a promoted replica never received is issued again", () => {
   it(
-    "by the process that made it, which never serves what was removed",
+    "by the process that made it, which never serves the removed value",
     overEach(pool, WITH_REPLICAS, async (servers) => {
       await servers.healed();
       await using fleet = await pool.open(servers, 2, SETTINGS);
       const [one] = fleet.members as [Member, Member];
-      // All on the server of the tags, so that one failover takes all of it back.
+      // All keys are on the server of the tags, so one failover brings all of them back.
       const [deleted, tagged] = [
         await beside(fleet, fleet.tagKeyOf("t"), "deleted"),
         await beside(fleet, fleet.tagKeyOf("t"), "tagged"),
@@ -47,7 +47,7 @@ describe("A97 C93: a removal that a promoted replica never had is issued again",
 });
 
 describe("A44: a process that reads from replicas", () => {
-  it("is answered by primaries where it listens; where it does not, by replicas that may lag, but never in a call with a token, and tags by primaries", async () => {
+  it("is answered by primaries while it receives changes; otherwise by replicas that may lag, but never in a call with a token, and tags by primaries", async () => {
     const servers = await pool.servers("cluster");
     await servers.healed();
     await using fleet = await pool.open(servers, 3, SETTINGS);
@@ -59,7 +59,7 @@ describe("A44: a process that reads from replicas", () => {
     const primary = await servers.primaryOf(fleet.keyOf("k"));
     await one.set("k", "old", { tags: ["t"] });
     await servers.replicated();
-    // Replicas are found and connected to behind the scenes.
+    // Replicas are found and connected in the background.
     const { plain } = await readsOfReplicas(servers);
     await expect
       .poll(async () => [await deaf.get("k"), (await readsOfReplicas(servers)).plain > plain], PATIENCE)
@@ -73,7 +73,7 @@ describe("A44: a process that reads from replicas", () => {
         expect(await listening.getOrSet("k", { value: "not loaded" }, { after: token! })).toBe("new");
         expect(await listening.get("k")).toBe("new");
         expect(["new", undefined]).toContain(await listening.peek("k"));
-        // A replica that lags, as replicas do: that was accepted here.
+        // This replica lags, which is accepted here.
         seen.add(await deaf.get("k"));
         expect(await deaf.getOrSet("k", { value: "not loaded" }, { after: token! })).toBe("new");
         expect(await deaf.peek("k")).toBe(undefined);
@@ -81,7 +81,7 @@ describe("A44: a process that reads from replicas", () => {
       expect(seen).toContain("old");
       await one.invalidateTags("t");
       for (const member of [listening, deaf]) await expect.poll(() => member.get("k"), PATIENCE).toBe(undefined);
-      // The permission to load is the primary's to give.
+      // Only the primary grants leases.
       const herds = await Promise.all(
         [listening, deaf].map((member) => member.herd("k", 20, { value: "loaded", takesMs: 30 }, { tags: ["t"] })),
       );
@@ -96,14 +96,14 @@ describe("A44: a process that reads from replicas", () => {
   });
 });
 
-/** What clients asked of replicas: reads of entries, and else. */
+/** Commands of clients to replicas: reads of entries, and others. */
 async function readsOfReplicas(servers: FleetServers): Promise<{ readonly plain: number; readonly other: number }> {
   const counts = { plain: 0, other: 0 };
   for (const replica of await servers.cluster!.replicas()) {
     const stats = await replica.info("commandstats");
     const calls = (name: string): number => Number(/calls=(\d+)/.exec(stats[`cmdstat_${name}`] ?? "calls=0")![1]);
     counts.plain += calls("hmget");
-    // Scripts come to replicas as what they did, and not as themselves.
+    // Replicas receive the effects of scripts, and not the scripts.
     counts.other += calls("mget") + calls("evalsha") + calls("hget");
   }
   return counts;

@@ -1,4 +1,4 @@
-/** Tags and clear across processes: by version, whatever becomes of the versions in Redis. */
+/** Tags and clear across processes: by version, also when versions are lost in Redis. */
 import { type OwnRedis } from "@hotset/test-servers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadsNow, PATIENCE, Pool, type Fleet, type Member } from "../support/fleet.ts";
@@ -16,7 +16,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     servers = await pool.servers(topology);
   });
 
-  it("C67: invalidateTags hides entries in Redis and in every process, and as many commands do for ten as for a thousand", async () => {
+  it("C67: invalidateTags hides entries in Redis and in every process, with as many commands for ten as for a thousand", async () => {
     await using fleet = await pool.open(servers, 3);
     const [one, ...others] = fleet.members as [Member, Member, Member];
     const commands: number[] = [];
@@ -51,7 +51,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     expect(commands[1]).toBe(commands[0]);
   });
 
-  it("C67 C70: markTagsStale ends freshness in every process, and stays so at the second look", async () => {
+  it("C67 C70: markTagsStale ends freshness in every process, also at the second look", async () => {
     await using fleet = await pool.open(servers, 3, { policy: { staleIfError: "1h", errorBackoff: 0 } });
     const [one] = fleet.members as [Member, Member, Member];
     await one.set("k", "old", { tags: ["t"] });
@@ -106,7 +106,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     }
   });
 
-  it("C72: of two invalidations and a write in one millisecond the write stands, and what was before does not", async () => {
+  it("C72: of two invalidations and a write in one millisecond the write stands, and no earlier value does", async () => {
     await using fleet = await pool.open(servers, 2);
     const [one, other] = fleet.members as [Member, Member];
     await one.setMany(
@@ -124,7 +124,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
         "done",
         "stored",
       ]);
-      // Called after both, and stored under what they issued, or after it was invalidated: never what was before.
+      // The write was called after both, so it is valid, and no earlier value is.
       for (const member of fleet.members) {
         await expect.poll(() => member.get("k"), PATIENCE).toBe(value);
         expect([await member.get("sibling"), await member.peek("sibling")]).toEqual([undefined, undefined]);
@@ -155,43 +155,40 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
       },
     ],
   ];
-  it.for(losses)(
-    "C73 C105: %s brings nothing back that was invalidated, and costs misses at most",
-    async ([what, lose]) => {
-      await using fleet = await pool.open(servers, 2);
-      const [one, other] = fleet.members as [Member, Member];
-      // Under three generations of the tag, so that a version that is issued twice would show.
-      const dumps: [key: string, bytes: Uint8Array][] = [];
-      for (const key of ["g0", "g1", "g2"]) {
-        await one.set(key, "old", { tags: ["t"] });
-        dumps.push([key, (await dumpOf(fleet, key))!]);
-        await one.invalidateTags("t");
+  it.for(losses)("C73 C105: %s brings no invalidated entry back, and costs misses at most", async ([what, lose]) => {
+    await using fleet = await pool.open(servers, 2);
+    const [one, other] = fleet.members as [Member, Member];
+    // Three generations of the tag: a version that is issued twice would show.
+    const dumps: [key: string, bytes: Uint8Array][] = [];
+    for (const key of ["g0", "g1", "g2"]) {
+      await one.set(key, "old", { tags: ["t"] });
+      dumps.push([key, (await dumpOf(fleet, key))!]);
+      await one.invalidateTags("t");
+    }
+    await one.set("valid", "kept", { tags: ["t"] });
+    await fleet.allHold("valid", "kept");
+    await lose(fleet);
+    if (what.startsWith("expiry"))
+      await expect.poll(() => fleet.redis("EXISTS", fleet.tagKeyOf("t")), PATIENCE).toBe(0);
+    // As if their keys had not been evicted with the tags.
+    for (const [key, bytes] of dumps) await restore(fleet, key, bytes);
+    for (const value of ["first", "second", "third"]) {
+      for (const member of fleet.members) {
+        for (const [key] of dumps)
+          expect([await member.get(key), await member.peek(key), await member.getStale(key)], key).toEqual([
+            undefined,
+            undefined,
+            undefined,
+          ]);
+        expect(["kept", undefined]).toContain(await member.get("valid"));
       }
-      await one.set("valid", "kept", { tags: ["t"] });
-      await fleet.allHold("valid", "kept");
-      await lose(fleet);
-      if (what.startsWith("expiry"))
-        await expect.poll(() => fleet.redis("EXISTS", fleet.tagKeyOf("t")), PATIENCE).toBe(0);
-      // As if their keys had never been evicted with the tags.
-      for (const [key, bytes] of dumps) await restore(fleet, key, bytes);
-      for (const value of ["first", "second", "third"]) {
-        for (const member of fleet.members) {
-          for (const [key] of dumps)
-            expect([await member.get(key), await member.peek(key), await member.getStale(key)], key).toEqual([
-              undefined,
-              undefined,
-              undefined,
-            ]);
-          expect(["kept", undefined]).toContain(await member.get("valid"));
-        }
-        // The versions are issued anew, one after another.
-        expect(await other.set("new", value, { tags: ["t"] })).toMatchObject({ status: "stored" });
-        for (const member of fleet.members) await expect.poll(() => member.get("new"), PATIENCE).toBe(value);
-        await one.invalidateTags("t");
-        for (const member of fleet.members) await expect.poll(() => member.get("new"), PATIENCE).toBe(undefined);
-      }
-    },
-  );
+      // The versions are issued anew, one after another.
+      expect(await other.set("new", value, { tags: ["t"] })).toMatchObject({ status: "stored" });
+      for (const member of fleet.members) await expect.poll(() => member.get("new"), PATIENCE).toBe(value);
+      await one.invalidateTags("t");
+      for (const member of fleet.members) await expect.poll(() => member.get("new"), PATIENCE).toBe(undefined);
+    }
+  });
 
   it("C74: an entry that outlives the version of its tag is a miss until the tag has one again, and gone for good if it was invalidated meanwhile", async () => {
     await using fleet = await pool.open(servers, 2);
@@ -203,7 +200,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     await expect.poll(() => fleet.redis("EXISTS", fleet.tagKeyOf("t")), PATIENCE).toBe(0);
     expect([await one.get("k"), await other.get("k")]).toEqual([undefined, undefined]);
     await other.set("another", "new", { tags: ["t"] });
-    // Nothing was invalidated since it was stored, so it may be valid again.
+    // There was no invalidation since it was stored, so it may be valid again.
     for (const member of fleet.members) {
       expect(await member.get("another")).toBe("new");
       expect(["old", undefined]).toContain(await member.get("k"));
@@ -253,7 +250,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
       const [{ status }, value] = await Promise.all([one.invalidateTags(tag), load]);
       expect(status).toBe("done");
       expect(["old", "loaded"]).toContain(value);
-      // Whatever was answered meanwhile: what was there before the invalidation is not there after it.
+      // Meanwhile any answer is right; after the invalidation no earlier value is.
       for (const member of fleet.members) {
         expect([undefined, "loaded"], key).toContain(await member.get(key));
         expect([undefined, "loaded"], key).toContain(await member.peek(key));
@@ -278,7 +275,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
       expect(await load).toBe("older");
       for (const member of fleet.members)
         expect([await member.get(key), await member.peek(key)]).toEqual([undefined, undefined]);
-      // The next one finds its tag, and is kept.
+      // The next load finds its tag, and is kept.
       expect(await loading.getOrSet(key, { value: "newer", options: { tags: [`late ${i}`] } })).toBe("newer");
       expect(await other.get(key)).toBe("newer");
     }
@@ -320,7 +317,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     expect(await one.get("k0", ["a"])).toBe("new");
   });
 
-  it("C105: entries push out no tag versions that are known here: a tagged copy goes on costing no command", async () => {
+  it("C105: entries do not evict the tag versions known here: a tagged copy still costs no command", async () => {
     await using fleet = await pool.open(servers, 2, { memory: { maxEntries: 5 } });
     const [one, other] = fleet.members as [Member, Member];
     await one.setMany(
@@ -351,7 +348,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
   });
 });
 
-/** How often each command was called, on all servers that take writes. */
+/** The number of calls of each command, on all servers that accept writes. */
 async function callsOf(servers: FleetServers): Promise<Readonly<Record<string, number>>> {
   const calls: Record<string, number> = {};
   for (const server of await servers.primaries())
@@ -362,7 +359,7 @@ async function callsOf(servers: FleetServers): Promise<Readonly<Record<string, n
   return calls;
 }
 
-/** Commands that change something, those in scripts included. */
+/** The number of commands that change data, those in scripts included. */
 async function writesOf(servers: FleetServers): Promise<number> {
   const calls = await callsOf(servers);
   return [
@@ -381,7 +378,7 @@ async function writesOf(servers: FleetServers): Promise<number> {
   ].reduce((sum, name) => sum + (calls[name] ?? 0), 0);
 }
 
-/** Commands that read entries or versions. Heartbeats are none. */
+/** The number of commands that read entries or versions, without heartbeats. */
 async function readsOf(servers: FleetServers): Promise<number> {
   const calls = await callsOf(servers);
   return ["hmget", "pttl", "mget", "get", "hget", "evalsha"].reduce((sum, name) => sum + (calls[name] ?? 0), 0);

@@ -1,4 +1,7 @@
-/** Until when a copy is served without asking: interleavings are forced, time is moved by hand. Counter-examples: docs/reference/counter-examples.md. */
+/**
+ * The time in which a copy is served without asking the backend: interleavings are forced, time is moved by hand.
+ * Counter-examples: docs/reference/counter-examples.md.
+ */
 import { flush, gate, outcome } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";
 import { gatedLoads, inStep, notYetInStep, type SimulatedProcess } from "../support/processes.ts";
@@ -8,7 +11,7 @@ import { watch } from "../support/watch.ts";
 const DOWN = new Error("db down");
 const answered = <T>(value: T) => ({ status: "fulfilled", value }) as const;
 
-/** What `get` finds, and what it asked the backend for that. */
+/** The value that `get` finds, and the commands it sent for it. */
 async function got(
   { cache, backend }: SimulatedProcess,
   key = "k",
@@ -19,7 +22,7 @@ async function got(
 }
 
 describe("C86 a copy is served on trust", () => {
-  it("before the last sign of life, counted from where it was sent, is maxStaleness old; that instant is too late", async () => {
+  it("until the last sign of life is maxStaleness old, counted from its sending; that instant is too late", async () => {
     const {
       all: [p1],
       clock,
@@ -34,7 +37,7 @@ describe("C86 a copy is served on trust", () => {
     expect(await got(p1)).toEqual({ value: "v", reads: 1 });
   });
 
-  it("no longer for a sign of life that took its time", async () => {
+  it("no longer for a sign of life that was slow", async () => {
     const {
       all: [p1],
       clock,
@@ -53,7 +56,7 @@ describe("C86 a copy is served on trust", () => {
     expect(p1.cache.peek("k")).toBe(undefined);
   });
 
-  it("as long as signs of life come, each a quarter of it after the other", async () => {
+  it("as long as signs of life come, each a quarter of maxStaleness after the other", async () => {
     const {
       all: [p1],
       clock,
@@ -71,7 +74,7 @@ describe("C86 a copy is served on trust", () => {
     expect(p1.cache.peek("k")).toBe(undefined);
   });
 
-  it("not by a process that was frozen: before it has heard of anything", async () => {
+  it("no longer by a process that was frozen, before any message arrives", async () => {
     const {
       all: [p1, p2],
       clock,
@@ -87,7 +90,7 @@ describe("C86 a copy is served on trust", () => {
     expect(await read).toBe("new");
   });
 
-  it("nor for longer over a link that was cut in silence", async () => {
+  it("no longer over a link that was cut in silence", async () => {
     const {
       all: [p1, p2],
       clock,
@@ -110,7 +113,7 @@ describe("C86 a copy is served on trust", () => {
     ]);
   });
 
-  it("again once a late sign of life has come, if nothing could be missed meanwhile", async () => {
+  it("again after a late sign of life, if no message could be missed meanwhile", async () => {
     const {
       all: [p1],
       clock,
@@ -124,7 +127,7 @@ describe("C86 a copy is served on trust", () => {
     expect(p1.cache.peek("k")).toBe("v");
   });
 
-  it("not from the loss of the link on, in the same tick, and afterwards once more when the backend has confirmed it", async () => {
+  it("no longer from the loss of the link on, in the same tick, and again once the backend has confirmed it", async () => {
     const {
       all: [p1],
       clock,
@@ -150,7 +153,7 @@ describe("C86 a copy is served on trust", () => {
     expect(states.map(([, { state }]) => state)).toEqual(["detached", "up"]);
   });
 
-  it("nor what changed while nothing was heard", async () => {
+  it("unless it changed while no messages came", async () => {
     const {
       all: [p1, p2],
       clock,
@@ -165,7 +168,7 @@ describe("C86 a copy is served on trust", () => {
     expect([p1.cache.peek("k"), await p1.cache.get("k")]).toEqual([undefined, undefined]);
   });
 
-  it("nor anything, when anything may have changed", async () => {
+  it("unless any key may have changed", async () => {
     const {
       all: [p1],
     } = await inStep();
@@ -175,19 +178,19 @@ describe("C86 a copy is served on trust", () => {
     expect(p1.cache.peek("k")).toBe("v");
     p1.link.everything();
     expect(p1.cache.peek("k")).toBe(undefined);
-    // Also once what is known of its tags is known again.
+    // The same once the versions of its tags are known again.
     await p1.cache.getOrSet("other", ({ noStore }) => noStore(1), { tags: ["t"] });
     await flush();
     expect(p1.cache.peek("k")).toBe(undefined);
     p1.link.everything();
     p1.backend.forgetCalls();
     expect(await p1.cache.get("k")).toBe("v");
-    // What was known of tags is asked for again as well.
+    // Tag versions are asked for again as well.
     expect(p1.backend.calls.map(({ operation }) => operation)).toEqual(expect.arrayContaining(["read", "tags.read"]));
     expect(p1.cache.peek("k")).toBe("v");
   });
 
-  it("whose attachment is refused is tried again each second", async () => {
+  it("after an attachment that is tried again each second while it is refused", async () => {
     const {
       all: [p1],
       clock,
@@ -206,9 +209,9 @@ describe("C86 a copy is served on trust", () => {
   });
 });
 
-describe("C87 trust begins with what is read after changes are heard (counter-example 10)", () => {
+describe("C87 trust begins with reads after changes are received (counter-example 10)", () => {
   it.for(["get", "getOrSet", "getMany", "set", "load"] as const)(
-    "what came from before is confirmed first: %s",
+    "an earlier copy is confirmed first: %s",
     async (how) => {
       const {
         all: [p2],
@@ -231,14 +234,14 @@ describe("C87 trust begins with what is read after changes are heard (counter-ex
       attaching.open();
       await flush();
       expect(p1.link.attached).toBe(1);
-      // Also once it is known that nothing was cleared.
+      // The same once it is known that nothing was cleared.
       await p1.cache.get("other");
       expect([p1.cache.peek("k"), await p1.cache.get("k")]).toEqual([undefined, undefined]);
     },
   );
 
   it.for(["get", "getOrSet", "set", "load"] as const)(
-    "also what was under way at that moment, since it may have been answered before: %s",
+    "the copy of a call under way at that moment is confirmed first, since it may have been answered before: %s",
     async (how) => {
       const {
         all: [p2],
@@ -269,7 +272,7 @@ describe("C87 trust begins with what is read after changes are heard (counter-ex
     },
   );
 
-  it("nor is what is read between the loss of a link and the next one trusted", async () => {
+  it("a copy read between the loss of a link and the next one is not trusted", async () => {
     const {
       all: [p1, p2],
       clock,
@@ -285,9 +288,9 @@ describe("C87 trust begins with what is read after changes are heard (counter-ex
   });
 });
 
-describe("C86 what is under way when the link is lost", () => {
+describe("C86 a call under way when the link is lost", () => {
   it.for(["get", "getOrSet", "set", "load"] as const)(
-    "leaves no copy to trust, though the link is back before it ends: %s",
+    "leaves no trusted copy, although the link is back before it ends: %s",
     async (how) => {
       const {
         all: [p1, p2],
@@ -316,7 +319,7 @@ describe("C86 what is under way when the link is lost", () => {
     },
   );
 
-  it("is not shared by who asks afterwards: what it misses is not known (counter-example 17)", async () => {
+  it("is not shared by later callers: the messages it missed are not known (counter-example 17)", async () => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -335,7 +338,7 @@ describe("C86 what is under way when the link is lost", () => {
     expect([await older, await newer]).toEqual(["old", "new"]);
   });
 
-  it("nor while it is being stored (counter-example 17)", async () => {
+  it("is not shared by later callers while its load is being stored (counter-example 17)", async () => {
     const {
       all: [p1, p2],
     } = await inStep();
@@ -359,7 +362,7 @@ describe("C86 what is under way when the link is lost", () => {
   });
 
   it.for(["silent", "lost"] as const)(
-    "nor for longer than a copy would be served while nothing is heard: the link is %s",
+    "is not shared for longer than a copy would be served without messages: the link is %s",
     async (how) => {
       const {
         all: [p1, p2],
@@ -385,7 +388,7 @@ describe("C86 what is under way when the link is lost", () => {
     },
   );
 
-  it("nor does a copy that nobody vouches for any more stand in for those who join when the load fails", async () => {
+  it("gives later callers no copy as fallback that is not trusted any more when the load fails", async () => {
     const {
       all: [p1, p2],
       clock,
@@ -405,7 +408,7 @@ describe("C86 what is under way when the link is lost", () => {
     expect([await within, await outcome(beyond)]).toEqual(["old", { status: "rejected", reason: DOWN }]);
   });
 
-  it("while one that is loaded without the backend is shared by all, however long it takes", async () => {
+  it("is shared by all if it loads without the backend, for any time", async () => {
     const {
       all: [p1],
       clock,
@@ -421,7 +424,7 @@ describe("C86 what is under way when the link is lost", () => {
     expect([await first, await second]).toEqual(["loaded", "loaded"]);
   });
 
-  it("nor is one that waits for another process, once it looks again: what stood in for it may be gone (counter-example 17)", async () => {
+  it("is not shared once it looks again while it waits for another process: its fallback may be gone (counter-example 17)", async () => {
     const {
       all: [p1, p2],
       clock,
@@ -453,7 +456,7 @@ describe("C86 what is under way when the link is lost", () => {
 });
 
 describe("C92 while the backend does not answer, a copy that cannot be confirmed is the answer", () => {
-  it("for as long as it lives, though its link is lost", async () => {
+  it("for its whole life, although the link is lost", async () => {
     const {
       all: [p1],
       clock,
@@ -475,7 +478,7 @@ describe("C92 while the backend does not answer, a copy that cannot be confirmed
     expect(await p1.cache.getOrSet("k", () => "loaded")).toBe("loaded");
   });
 
-  it("but not what this process has invalidated or removed since (counter-example 14)", async () => {
+  it("except a copy that this process has invalidated or removed since (counter-example 14)", async () => {
     const {
       all: [p1],
     } = await inStep();
@@ -496,7 +499,7 @@ describe("C92 while the backend does not answer, a copy that cannot be confirmed
       await expect(p1.cache.getOrSet(key, () => Promise.reject(DOWN))).rejects.toBe(DOWN);
   });
 
-  it("nor what was acknowledged before the backend went away (counter-example 14)", async () => {
+  it("except a copy whose invalidation was acknowledged before the outage (counter-example 14)", async () => {
     const {
       all: [p1],
     } = await inStep({ backend: { echoes: false } });
@@ -507,7 +510,7 @@ describe("C92 while the backend does not answer, a copy that cannot be confirmed
     expect(await p1.cache.get("k")).toBe(undefined);
   });
 
-  it("what is loaded meanwhile is kept for then, and not served once the backend is back", async () => {
+  it("a value loaded meanwhile is kept for that time, and not served once the backend is back", async () => {
     const {
       all: [p1, p2],
       clock,
@@ -532,7 +535,7 @@ describe("C92 while the backend does not answer, a copy that cannot be confirmed
     expect([store.keys().includes("test::k"), await p1.cache.get("k")]).toEqual([false, undefined]);
   });
 
-  it("nor is a value that the backend refused trusted", async () => {
+  it("a value that the backend refused is not trusted", async () => {
     const {
       all: [p1],
       store,
@@ -563,7 +566,7 @@ describe("C92 while the backend does not answer, a copy that cannot be confirmed
   });
 });
 
-it("C86 without anybody to hear of changes from, copies are trusted for localTtl, and nothing is confirmed", async () => {
+it("C86 without coherence, copies are trusted for localTtl, and nothing is confirmed", async () => {
   const {
     all: [p1],
     clock,
@@ -576,7 +579,7 @@ it("C86 without anybody to hear of changes from, copies are trusted for localTtl
   expect(p1!.backend.count("leases.confirm")).toBe(0);
 });
 
-it("an attempt that broke while it was made is made again, and leaves no listener behind (C86)", async () => {
+it("an attachment that fails half-way is made again, and leaves no listener behind (C86)", async () => {
   const {
     all: [p1, p2],
   } = notYetInStep();

@@ -67,12 +67,12 @@ describe("the table of what comes back, in docs/guide/formats.md (C111)", () => 
     const value = SAMPLES[kind];
 
     expect(verdict.replace(" ¹", "")).toBe(outcome(format, value));
-    // What a footnote says: inside, JSON's own rules; as the whole value, refused.
+    // The footnote: inside a value JSON's own rules hold; as the whole value it is refused.
     if (verdict.endsWith("¹")) expect(() => format.encode(value)).toThrow(EncodeError);
   });
 });
 
-/** What becomes of `value` as a property, in the words of the page. */
+/** The result for `value` as a property, in the words of the page. */
 function outcome(format: Format, value: unknown): string {
   let bytes: Uint8Array;
   try {

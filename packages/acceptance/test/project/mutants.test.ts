@@ -6,9 +6,9 @@ import { MUTANTS } from "../../mutants/all.ts";
 const top = resolve(import.meta.dirname, "../../../..");
 const read = (file: string): string => readFileSync(join(top, file), "utf8");
 
-// Whether they are caught takes minutes, and is asked by `npm run mutants`.
+// `npm run mutants` checks that they are caught, which takes minutes.
 describe("mutants", () => {
-  it("have names of their own", () => {
+  it("have unique names", () => {
     const names = MUTANTS.map(({ name }) => name);
     expect(names.filter((name, i) => names.indexOf(name) !== i)).toEqual([]);
   });
@@ -23,7 +23,7 @@ describe("mutants", () => {
     expect(times.filter((each) => each.times !== 1)).toEqual([]);
   });
 
-  it("leave none of them as it was", () => {
+  it("change the text of their rules", () => {
     expect(MUTANTS.filter(({ rule, broken }) => rule === broken).map(({ name }) => name)).toEqual([]);
   });
 

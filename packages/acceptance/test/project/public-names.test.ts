@@ -26,7 +26,8 @@ const entryPoints = globSync("*/package.json", { cwd: packages })
     })),
   );
 
-// A name more or less is a change for users: `npm test` shows it, `vitest run -u packages/acceptance/test/public-names.test.ts` accepts it.
+// A name more or less is a change for users: `npm test` shows it, `vitest run -u
+// packages/acceptance/test/project/public-names.test.ts` accepts it.
 it.for(entryPoints)("$specifier exports what it did", async ({ source }) => {
   const names = Object.keys((await import(source)) as object).toSorted();
   expect(names).toMatchSnapshot();

@@ -21,7 +21,7 @@ function rowsOf(page: string, heading?: string): ReadonlyMap<string, readonly st
 
 const sorted = (names: Iterable<string>): readonly string[] => [...new Set(names)].toSorted();
 
-/** The names that a refusal of an unknown one lists. */
+/** The names that the error about an unknown name lists. */
 async function acceptedBy(call: () => unknown): Promise<readonly string[]> {
   try {
     await call();
@@ -115,7 +115,7 @@ describe("docs/reference/stats.md", () => {
   });
 });
 
-/** Makes each event happen at least once. Gives its fields, without those that every event has. */
+/** Makes each event happen at least once. Returns its fields, without those that every event has. */
 async function observeEveryEvent(
   events: readonly (keyof CacheEvents)[],
 ): Promise<ReadonlyMap<string, ReadonlySet<string>>> {

@@ -5,7 +5,7 @@ import { planOf, type FaultPlan } from "../../torture/plan.ts";
 import { run } from "../../torture/round.ts";
 
 it(
-  "a round of three processes records what they do on one clock, and it is as promised",
+  "a round of three processes records their calls on one clock, and breaks no promise",
   { timeout: 60_000 },
   async () => {
     const plan = planOf(1, { topology: "single", focus: "calm", durationMs: 1_500 });
@@ -19,7 +19,7 @@ it(
     expect(verdict.checked.reads).toBeGreaterThan(300);
     expect(verdict.checked.changes).toBeGreaterThan(10);
     expect(verdict.lagsMs.length).toBeGreaterThan(0);
-    // A process that does not run begins nothing.
+    // A stopped process begins no call.
     const { from, to } = history.faults[0]!;
     expect(
       history.reads.filter(({ process, startedAt }) => process === "B" && startedAt > from + 50 && startedAt < to - 50),

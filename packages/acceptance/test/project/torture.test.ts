@@ -97,8 +97,8 @@ const sightings = (
 
 const rules = (parts: Partial<History>): readonly Rule[] => check(history(parts)).violations.map(({ rule }) => rule);
 
-describe("a bad history is rejected", () => {
-  it("in which a process reads what it has deleted itself", () => {
+describe("a bad history is rejected,", () => {
+  it("in which a process reads a value that it has deleted itself", () => {
     expect(rules({ changes: [change("A", 2)], reads: [read("A", 111, 1)] })).toEqual(["own"]);
   });
 
@@ -117,7 +117,7 @@ describe("a bad history is rejected", () => {
       { changes: [change("A", 2, { status: "pending" })], reads: [read("A", 120, 1)] },
     ],
     [
-      "what was pending is back after its replay",
+      "a value with a pending delete is back after the replay",
       "reappeared",
       {
         changes: [change("A", 2, { status: "pending" })],
@@ -126,7 +126,7 @@ describe("a bad history is rejected", () => {
       },
     ],
     [
-      "likewise in another process",
+      "a value with a pending delete is back in another process after the replay",
       "reappeared",
       {
         changes: [change("A", 2, { status: "pending" })],
@@ -149,7 +149,7 @@ describe("a bad history is rejected", () => {
       },
     ],
     [
-      "what a tag made stale is fresh",
+      "a value that a tag call made stale is fresh",
       "own",
       { changes: [change("A", 2, { mode: "soft" })], reads: [read("A", 120, 1)] },
     ],
@@ -159,7 +159,7 @@ describe("a bad history is rejected", () => {
       { changes: [change("B", 2)], reads: [read("A", 150, 1, { forced: true, tier: "load" })] },
     ],
     [
-      "a waiter sleeps on a lease that nobody holds",
+      "a waiter sleeps on a lease without a holder",
       "slept",
       {
         loads: [load("A", 100, 200, 1)],
@@ -175,7 +175,7 @@ describe("a bad history is rejected", () => {
     ["a value is another key's", "forged", { reads: [read("A", 100, 1, { strayKey: "b" })] }],
     ["a value is newer than the source", "forged", { reads: [read("A", 150, 3)] }],
     [
-      "a process that is connected again serves what it had meanwhile",
+      "a process that is connected again serves an older copy",
       "elsewhere",
       {
         changes: [change("A", 2)],
@@ -193,12 +193,12 @@ describe("a bad history is rejected", () => {
       },
     ],
     [
-      "a living process does not issue again what a restart lost",
+      "a living process does not issue an invalidation again that a restart lost",
       "elsewhere",
       { changes: [change("A", 2)], faults: [restart], sightings: IN_STEP, reads: [read("B", 5_000, 1)] },
     ],
     [
-      "a restart loses what had been issued again before its snapshot",
+      "a restart loses an invalidation that had been issued again before its snapshot",
       "elsewhere",
       {
         changes: [change("A", 2)],
@@ -211,7 +211,7 @@ describe("a bad history is rejected", () => {
       },
     ],
     [
-      "a process that was frozen serves what changed meanwhile, whatever it gave up when it went on",
+      "a process that was frozen serves a value that changed meanwhile, also if it gave up calls when it went on",
       "elsewhere",
       {
         changes: [change("A", 2)],
@@ -267,18 +267,18 @@ describe("a bad history is rejected", () => {
 const restart: Fault = { kind: "restart from snapshot", from: 500, to: 600, losesSince: 50 };
 const IN_STEP = [...sightings("A", [650, "up"], [700, "up"]), ...sightings("B", [650, "up"], [700, "up"])];
 
-describe("a good history is accepted", () => {
+describe("a good history is accepted,", () => {
   it.for<readonly [string, Partial<History>]>([
     [
       "a read that began before the acknowledgement answers either",
       { changes: [change("A", 2)], reads: [read("A", 109, 1), read("A", 109, 2)] },
     ],
     [
-      "another process answers the older within maxStaleness",
+      "another process answers the older value within maxStaleness",
       { changes: [change("A", 2)], reads: [read("B", 1_109, 1)] },
     ],
     [
-      "a soft change leaves the older as stale",
+      "a soft change leaves the older value as stale",
       { changes: [change("A", 2, { mode: "soft" })], reads: [read("A", 120, 1, { freshness: "stale" })] },
     ],
     [
@@ -337,7 +337,7 @@ describe("a good history is accepted", () => {
       },
     ],
     [
-      "a process that got no time to run takes longer",
+      "a process that did not run for a while takes longer",
       {
         stalls: [
           { process: "A", from: 105, to: 2_000 },
@@ -378,7 +378,7 @@ describe("a good history is accepted", () => {
       },
     ],
     [
-      "a restart lost what was issued again, its snapshot being older than that",
+      "a restart lost an invalidation that was issued again after its snapshot",
       "lost, not yet re-issued",
       {
         changes: [change("A", 2)],
@@ -419,7 +419,7 @@ describe("a good history is accepted", () => {
       { loads: [load("A", 500, 700, 1), load("B", 600, 650, 1, { isAlone: true })] },
     ],
     [
-      "it arrives over a later change of another process, who reads it",
+      "a set arrives over a later change of another process, which reads it",
       "set with unknown outcome",
       {
         changes: [change("A", 2, { kind: "set", status: "pending" }), change("B", 3)],
@@ -441,7 +441,7 @@ describe("a good history is accepted", () => {
     expect([violations, exemptions]).toEqual([[], { [exemption]: 1 }]);
   });
 
-  it("and tells how long another process took", () => {
+  it("with the time that another process took", () => {
     const watched = [
       read("B", 90, 1, { kind: "watch", firstStartedAt: 90, startedAt: 110.5 }),
       read("B", 120, undefined, { kind: "watch", firstStartedAt: 110.8, startedAt: 120 }),
@@ -453,7 +453,7 @@ describe("a good history is accepted", () => {
 });
 
 describe("a violation", () => {
-  it("is told as what happened to its key, in order", () => {
+  it("is reported with the events of its key, in order", () => {
     const parts = history({
       changes: [change("A", 2, { id: "c" })],
       loads: [load("B", 50, 90, 1)],
@@ -483,7 +483,7 @@ describe("a violation", () => {
     ]);
   });
 
-  it("is shrunk to what it takes", async () => {
+  it("is shrunk to a small plan", async () => {
     const plan = planOf(3, { topology: "single", focus: "links" });
     const needed = new Set([plan.operations[10]!.id, plan.operations[200]!.id]);
     const violation = { rule: "own", text: "", at: plan.operations[200]!.at, ids: [] } as const;
@@ -537,7 +537,7 @@ describe("a plan", () => {
   });
 });
 
-describe("the bugs that are planted", () => {
+describe("planted bugs", () => {
   const top = resolve(import.meta.dirname, "../../../..");
 
   it("have names of their own", () => {

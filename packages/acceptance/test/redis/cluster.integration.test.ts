@@ -1,4 +1,4 @@
-/** A cache over a Redis Cluster: entries in all slots, their tag versions in one, and what the loss of a node does to both. */
+/** A cache over a Redis Cluster: entries in all slots, their tag versions in one, and the loss of a node. */
 import type { Cache } from "@hotset/core";
 import { cluster } from "@hotset/redis";
 import { randomPrefix, startCluster, type ClusterNode, type TestCluster } from "@hotset/test-servers";
@@ -23,15 +23,15 @@ beforeEach(() => {
 const open = (options?: OverRedisOptions): Cache =>
   over(impatient(cluster(servers.urls)).keyPrefix(prefix).build(), options);
 const slotKeyOf = (key: string): string => `${prefix}:shop::${key}`;
-/** Where the tag versions of the cache are. */
+/** The Redis key of the tag versions of the cache. */
 const tagKey = (): string => `${prefix}:{~shop}::`;
 
-/** What was acknowledged is with the replicas. */
+/** Waits until the replicas have all acknowledged writes. */
 async function replicated(): Promise<void> {
   for (const node of await servers.masters()) expect(await node.command("WAIT", 1, 5_000)).toBeGreaterThanOrEqual(1);
 }
 
-/** Everything works again, for keys of all nodes. */
+/** Waits until calls work again for keys of all nodes. */
 const whole = (cache: Cache) =>
   expect
     .poll(async () => {
@@ -110,7 +110,7 @@ describe.each(STACKS_WITH_BACKEND)("C91: over %s, when a primary dies", (stack) 
   ];
 
   it.for(victims)(
-    "one %s: reads go on, nothing wrong is read, and what was pending is replayed (C93 C94)",
+    "one %s: reads go on, no wrong value is read, and pending calls are replayed (C93 C94)",
     { timeout: 90_000 },
     async ([, find]) => {
       const cache = open({ stack });
@@ -137,7 +137,7 @@ describe.each(STACKS_WITH_BACKEND)("C91: over %s, when a primary dies", (stack) 
         expect(await cache.set(replaced, "new")).toEqual({ status: "pending" });
         expect(await cache.invalidateTags("t")).toMatchObject({ status: hasTags ? "pending" : "done" });
 
-        // Under load until all is well: each value names its key, and what was removed stays away.
+        // Under load until all works again: each value names its key, and removed values do not come back.
         for (let i = 0; i === 0 || cache.stats().pending > 0; i += 1) {
           const key = untouched[i % untouched.length]!;
           expect([`${key} old`, `${key} loaded`]).toContain(await cache.getOrSet(key, () => `${key} loaded`));

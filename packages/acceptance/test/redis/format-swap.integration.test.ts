@@ -26,7 +26,7 @@ function start(keyPrefix: string, settings: Omit<ServiceSettings, "url" | "keyPr
   return service;
 }
 
-/** As a deploy does: lets it finish, and end by itself. */
+/** Lets the process finish and end by itself, as a deploy does. */
 async function stop(service: ScriptProcess<Service>): Promise<void> {
   await service.call("close");
   expect(await service.end()).toEqual({ code: 0, signal: null });
@@ -43,7 +43,7 @@ const valueOf = (i: number): unknown => ({
 
 describe("services with formats of their own", () => {
   it(
-    "R1-06: 1,000 alternating writes and reads over the same keys, and every read has what the other wrote",
+    "R1-06: read each other's values in 1,000 alternating writes and reads over the same keys",
     { timeout: 60_000 },
     async () => {
       const prefix = randomPrefix();
@@ -64,7 +64,7 @@ describe("services with formats of their own", () => {
     },
   );
 
-  it("R1-06: what one has loaded the other finds, in the format of the one", async () => {
+  it("R1-06: find values that the other has loaded, in the format of the other", async () => {
     const prefix = randomPrefix();
     const [first, second] = [
       start(prefix, { from: "hotset", writes: ["msgpack", "zstd"] }),
@@ -119,13 +119,13 @@ describe("swapping the format of a running fleet", () => {
       expect([...encodings].toSorted()).toEqual(["json+gzip", "json+none"]);
       await replaceEach(NEW, OLD);
       expect([...encodings].toSorted()).toEqual(["json+gzip", "json+none", "msgpack+none", "msgpack+zstd"]);
-      // All is written anew by now, so that the old ones need not be read any more.
+      // All values are written anew by now, so the old ones need not be read any more.
       await replaceEach(NEW, []);
       for (const instance of fleet) expect(await instance.call("troubles")).toEqual(NO_TROUBLE);
     },
   );
 
-  it("C113: who was not told of the new one has misses, no errors, and overwrites; who reads both reads that", async () => {
+  it("C113: a service that does not read the new format has misses, no errors, and overwrites; one that reads both reads that", async () => {
     const prefix = randomPrefix();
     const [untold, told] = [
       start(prefix, { from: "@hotset/redis", writes: OLD }),
@@ -169,7 +169,7 @@ describe("in this process", () => {
   it.each<readonly [string, Format, Compressor]>([
     ["format", csv, passthrough()],
     ["compressor", json(), reversed],
-    ["format v8, which is read only where somebody asks for it", v8(), passthrough()],
+    ["format v8, which is read only where it is configured", v8(), passthrough()],
   ])(
     "C113: an entry of an unknown %s is a miss, reported once, overwritten by the next load",
     async (_, format, compressor) => {
@@ -200,7 +200,7 @@ describe("in this process", () => {
     ["json, gzip", json(), gzip()],
     ["v8, nothing", v8(), passthrough()],
   ])(
-    "C112: after the version was raised nothing older is read, whatever wrote it (%s)",
+    "C112: after the version was raised no older entry is read, from any writer (%s)",
     async (_, format, compressor) => {
       const prefix = randomPrefix();
       await using first = open(prefix, format, compressor, 1);
@@ -243,7 +243,7 @@ describe("in this process", () => {
       ["plain", json(), passthrough()],
       ["plain", json(), gzip()],
     ] as const)(
-      "are read with the configured format and compressor, however small (%s layout)",
+      "are read with the configured format and compressor, at any size (%s layout)",
       async (layout, format, compressor) => {
         await using cache = forHitbox(layout, format, compressor);
         const redisClient = client();
@@ -278,7 +278,7 @@ describe("in this process", () => {
       },
     );
 
-    it("that were written in another format are misses", async () => {
+    it("are misses where they were written in another format", async () => {
       await using cache = forHitbox("full", json(), gzip());
       const redisClient = client();
       const key = `${randomPrefix()}:bincode`;

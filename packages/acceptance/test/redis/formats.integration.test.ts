@@ -1,4 +1,4 @@
-/** Values of every size, in every combination of how they can be written, through a real Redis. */
+/** Values of every size, in every combination of formats, compressors and key formats, through a real Redis. */
 import { brotli, gzip, json, passthrough, v8, type Cache, type Compressor, type Format } from "@hotset/core";
 import { msgpack } from "@hotset/msgpack";
 import { redis, type RedisBackendBuilder } from "@hotset/redis";
@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-/** Text as it is: the one format that makes no bytes of nothing. */
+/** Plain text: the one format that encodes an empty value as no bytes. */
 const text: Format = {
   id: "text",
   encode: (value) => Buffer.from(value as string, "latin1"),
@@ -67,7 +67,7 @@ describe.each(COMBINATIONS)("A42 R1-06: %s, %s, %s keys", (_format, _compressor,
     }
   });
 
-  it("are read by a service that writes others and was told of these, and are a miss for one that was not", async () => {
+  it("are read by a service that writes others and is configured to read these, and are a miss for one that is not", async () => {
     const prefix = randomPrefix();
     const other: Format = { ...json(), id: "other" };
     const untold = open(builder(prefix, other, passthrough()).keyFormat(keyFormat));
@@ -87,13 +87,13 @@ describe.each(COMBINATIONS)("A42 R1-06: %s, %s, %s keys", (_format, _compressor,
     expect(seen.length).toBe(1);
   });
 
-  it("are a miss where more comes out than may", async () => {
+  it("are a miss where they decompress to more than allowed", async () => {
     const prefix = randomPrefix();
     const value = repetitive(MB);
     await open(sameIn(prefix)).set("k", value);
     const bounded = open(sameIn(prefix).maxDecodedBytes(MB / 2));
     const seen = watch(bounded, "decode:error");
-    // What was not compressed is as large as it is: nothing comes out of it.
+    // An uncompressed value cannot grow: the bound does not apply.
     const isBounded = compressor.id !== "none";
     expect(await bounded.get("k")).toBe(isBounded ? undefined : value);
     expect(seen.length).toBe(isBounded ? 1 : 0);
@@ -101,11 +101,11 @@ describe.each(COMBINATIONS)("A42 R1-06: %s, %s, %s keys", (_format, _compressor,
   });
 });
 
-// Nothing in plain text says where it ends, so `text` has no part in this.
+// Plain text does not say where it ends, so `text` is left out here.
 describe.each(COMBINATIONS.filter(([, , , format]) => format !== text))(
   "A42: a value in %s, %s, %s keys",
   (_format, _compressor, keyFormat, format, compressor) => {
-    it("is a miss where it was cut off, wherever that was", { timeout: 20_000 }, async () => {
+    it("is a miss where it was cut off at any byte", { timeout: 20_000 }, async () => {
       const prefix = randomPrefix();
       const cache = open(builder(prefix, format, compressor).keyFormat(keyFormat));
       const seen = watch(cache, "decode:error");
@@ -127,7 +127,7 @@ describe.each(COMBINATIONS.filter(([, , , format]) => format !== text))(
 );
 
 describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
-  it("C98: bytes that somebody broke are a miss, told once, overwritten by the next load, and no concern of the breaker", async () => {
+  it("C98: damaged bytes are a miss, reported once, overwritten by the next load, and not counted by the breaker", async () => {
     const prefix = randomPrefix();
     const writer = open(builder(prefix, json(), passthrough()));
     const cache = open(builder(prefix, json(), passthrough()), { stack });
@@ -165,7 +165,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
   });
 });
 
-describe("C111 by way of Redis a value has the type that it has from memory", () => {
+describe("C111 a value read from Redis has the same type as from memory", () => {
   const plain = [0, -1.5, "", "é漢🦊\0", true, false, null, [], [1, [2, null]], {}, { a: { b: [1] } }, "1", "null"];
   const rich = [
     ...plain,

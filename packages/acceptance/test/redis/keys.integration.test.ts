@@ -1,4 +1,4 @@
-/** Keys of callers as they end in Redis: on one server and in a cluster, readable and hashed. */
+/** Keys of callers as keys in Redis: on one server and in a cluster, readable and hashed. */
 import { json, keyOf, type Cache } from "@hotset/core";
 import { cluster, redis } from "@hotset/redis";
 import { randomPrefix, RespClient, startCluster, type TestCluster } from "@hotset/test-servers";
@@ -24,7 +24,7 @@ describe.each(deployments)("on %s", (_, start, keyFormat) => {
   const open = (keyPrefix = randomPrefix()): Cache =>
     over(start().valueFormat(json()).keyPrefix(keyPrefix).keyFormat(keyFormat).build());
 
-  it(`C108 R1-07: ${keyFormat} keys are kept apart, whatever they are made of`, { timeout: 20_000 }, async () => {
+  it(`C108 R1-07: ${keyFormat} keys are kept apart, for all characters`, { timeout: 20_000 }, async () => {
     const cache = open();
     for (const space of [cache, cache.namespace("users"), cache.namespace("users").namespace("a:b{c}*")]) {
       for (const [i, key] of HOSTILE_KEYS.entries())
@@ -42,7 +42,7 @@ describe.each(deployments)("on %s", (_, start, keyFormat) => {
     expect((await cache.getMany(HOSTILE_KEYS)).size).toBe(HOSTILE_KEYS.length);
   });
 
-  it("C108: what cannot be a key is refused in plain words", async () => {
+  it("C108: an invalid key is refused in plain words", async () => {
     const cache = open();
     for (const key of ["", "a\ud83e", "k".repeat(100_000)]) {
       await expect(cache.set(key, 1)).rejects.toMatchObject({
@@ -53,7 +53,7 @@ describe.each(deployments)("on %s", (_, start, keyFormat) => {
     }
   });
 
-  it("C108: names of tags and namespaces may be as strange", async () => {
+  it("C108: names of tags and namespaces may contain all characters, too", async () => {
     const cache = open();
     const names = HOSTILE_KEYS.filter((name) => name.length < 500);
     await Promise.all(names.map((name) => cache.namespace(name).set("k", name, { tags: [name] })));
@@ -83,12 +83,12 @@ describe("keys made of named parts", () => {
     return { prefix, keys };
   }
 
-  it("R1-20: are written the same whoever names them in which order, and can be read in Redis", async () => {
+  it("R1-20: are written the same in any order of their names, and can be read in Redis", async () => {
     const { prefix, keys } = await keysInRedis("readable");
     expect(keys).toEqual([`${prefix}:shop::user:{id=42,tenant="acme%3Aeu"}:de`]);
   });
 
-  it("R1-20: are of one length in the compact form, however long they are", async () => {
+  it("R1-20: have one length in the compact form, for keys of any length", async () => {
     const { prefix, keys } = await keysInRedis("hashed");
     expect(keys).toEqual([expect.stringMatching(new RegExp(`^${prefix}:shop::#[\\w-]{43}$`))]);
   });

@@ -2,7 +2,7 @@ import { flush, mapTier, createTestCache, scriptedBackend, TestClock } from "@ho
 import { expect, it } from "vitest";
 import { never } from "../support/stacks.ts";
 
-it("A44: what a backend reads from copies that lag is kept in no local tier; what is written here is", async () => {
+it("A44: a value read from lagging copies of a backend is not kept in a local tier; a value written here is", async () => {
   const clock = new TestClock();
   const backend = Object.assign(scriptedBackend({ clock, coherence: "none" }), { readsLag: true });
   const cache = createTestCache({ clock, ttl: "1m", localTtl: "1m", local: mapTier(), backend });

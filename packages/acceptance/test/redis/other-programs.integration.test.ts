@@ -1,4 +1,7 @@
-/** Entries of other programs, set up as docs/guide/redis.md says: hitbox writes hashes of `d` and `s`, with a TTL in seconds. */
+/**
+ * Entries of other programs, set up as docs/guide/redis.md says: hitbox writes hashes of `d` and `s`, with a TTL in
+ * seconds.
+ */
 import { gzip, json, passthrough, type Cache } from "@hotset/core";
 import { redis } from "@hotset/redis";
 import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
@@ -16,7 +19,7 @@ afterEach(async () => {
   await server.command("FLUSHALL");
 });
 
-/** As hitbox names it: a prefix, a version and parts, URL-encoded. */
+/** The key in the form of hitbox: a prefix, a version and parts, URL-encoded. */
 const KEY = "_prefix=user&_version=1&id=42";
 const USER = { id: 42, name: "Ada" };
 const BYTES = '{"id":42,"name":"Ada"}';
@@ -28,7 +31,7 @@ const open = (layout: (typeof LAYOUTS)[number], options?: OverRedisOptions): Cac
     ...options,
   });
 
-/** What hitbox sends: HSET of the fields it has, then EXPIRE. */
+/** Writes as hitbox does: HSET of the fields it has, then EXPIRE. */
 async function hitboxWrites(
   fields: Readonly<Record<string, string | number | Uint8Array>>,
   seconds?: number,
@@ -37,7 +40,7 @@ async function hitboxWrites(
   if (seconds !== undefined) await server.command("EXPIRE", KEY, seconds);
 }
 
-/** What hitbox reads: HMGET d s, then PTTL. */
+/** Reads as hitbox does: HMGET d s, then PTTL. */
 async function hitboxReads(): Promise<{ readonly d: unknown; readonly s: unknown; readonly pttl: number }> {
   const [[d, s], pttl] = await Promise.all([
     server.command("HMGET", KEY, "d", "s") as Promise<readonly [unknown, unknown]>,
@@ -60,7 +63,7 @@ describe.each(LAYOUTS)("A40 A41 in the %s layout an entry of hitbox", (layout) =
     expect(info!.expiresInMs).toBeLessThanOrEqual(60_000);
   });
 
-  it("that is stale is served while it is loaded, and replaced", async () => {
+  it("is served when stale while a load runs, and replaced", async () => {
     await hitboxWrites({ d: BYTES, s: Date.now() - 1_000 }, 60);
     const cache = open(layout, { staleWhileRevalidate: "1m" });
     expect(await cache.get(KEY)).toBe(undefined);
@@ -69,7 +72,7 @@ describe.each(LAYOUTS)("A40 A41 in the %s layout an entry of hitbox", (layout) =
     expect(await cache.get(KEY)).toEqual({ ...USER, name: "Grace" });
   });
 
-  it("whose life is over is none, and one without an end has none here", async () => {
+  it("is a miss once its life is over, and endless here where it has no TTL", async () => {
     const cache = open(layout);
     await hitboxWrites({ d: BYTES });
     expect((await cache.inspect(KEY))?.expiresInMs).toBe(Infinity);
@@ -78,7 +81,7 @@ describe.each(LAYOUTS)("A40 A41 in the %s layout an entry of hitbox", (layout) =
   });
 
   it.for([gzip(), zstd(), passthrough()])(
-    "compressed with $id is read where that is the backend's compressor",
+    "is read when compressed with $id where that is the compressor of the backend",
     async (compressor) => {
       await hitboxWrites({ d: await compressor.compress(Buffer.from(BYTES)), s: Date.now() + 30_000 }, 60);
       const cache = over(
@@ -104,7 +107,7 @@ describe.each(LAYOUTS)("A40 A41 in the %s layout an entry of hitbox", (layout) =
     expect(await hitboxReads()).toEqual({ d: BYTES, s: null, pttl: -1 });
   });
 
-  it("is removed, and told to have been there", async () => {
+  it("is removed, and reported as deleted", async () => {
     await hitboxWrites({ d: BYTES }, 60);
     const cache = open(layout);
     expect([await cache.delete(KEY), await cache.delete(KEY)]).toMatchObject([
@@ -115,8 +118,8 @@ describe.each(LAYOUTS)("A40 A41 in the %s layout an entry of hitbox", (layout) =
   });
 });
 
-describe("A39 A41 what hitbox finds", () => {
-  it("golden: in the plain layout exactly d and s, under the key that it knows, with the lifetime as the TTL", async () => {
+describe("A39 A41 an entry of hotset as hitbox reads it", () => {
+  it("golden: has in the plain layout exactly d and s, under the key that hitbox knows, with the lifetime as the TTL", async () => {
     const cache = open("plain");
     const before = Date.now();
     await cache.set(KEY, USER, { ttl: "30s", staleIfError: "30s" });
@@ -130,12 +133,12 @@ describe("A39 A41 what hitbox finds", () => {
     expect(pttl).toBeLessThanOrEqual(60_000);
   });
 
-  it("golden: in the full layout the same two fields, beside those of hotset", async () => {
+  it("golden: has in the full layout the same two fields, beside those of hotset", async () => {
     await open("full").set(KEY, USER, { ttl: "30s" });
     expect(await hitboxReads()).toMatchObject({ d: BYTES, s: expect.stringMatching(/^\d{13}$/) });
   });
 
-  it("lifetimes of less than a second, which hitbox itself makes endless, end", async () => {
+  it("ends also with a lifetime of less than a second, which hitbox itself would make endless", async () => {
     await open("plain").set(KEY, USER, { ttl: 300 });
     const { pttl } = await hitboxReads();
     expect(pttl).toBeGreaterThan(0);

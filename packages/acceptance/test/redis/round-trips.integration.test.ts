@@ -1,4 +1,4 @@
-/** What a cache sends to Redis, counted at a proxy, and under which name it tells of it. */
+/** The commands that a cache sends to Redis, counted at a proxy, and the label under which it reports them. */
 import { readFileSync } from "node:fs";
 import { json, type Cache } from "@hotset/core";
 import { redis } from "@hotset/redis";
@@ -23,7 +23,7 @@ afterEach(async () => {
   await server.command("FLUSHALL");
 });
 
-/** Without heartbeats: they come every quarter of `maxStaleness`, and what is counted is what calls send. */
+/** Without heartbeats, which come every quarter of `maxStaleness`: the tests count the commands of calls. */
 const open = (): Cache => over(redis(proxy.url).valueFormat(json()).maxStaleness("1h").build());
 
 async function count(work: () => Promise<unknown>): Promise<TrafficCounts> {
@@ -35,11 +35,11 @@ async function count(work: () => Promise<unknown>): Promise<TrafficCounts> {
 describe("A43 round trips", () => {
   const KEYS = Array.from({ length: 100 }, (_, i) => `k${i}`);
 
-  it("of a read: one, whether it hits or not, and for a hundred keys as well", async () => {
+  it("of a read: one for a hit or a miss, and one for a hundred keys as well", async () => {
     const cache = open();
     await cache.connect();
     await cache.setMany(KEYS.map((key) => [key, key] as const));
-    // Versions are asked for once more where their issue is heard of while they are on their way.
+    // Versions are asked for once more where the message of their issue arrives during the read.
     await cache.get("k1");
     const reads: readonly (() => Promise<unknown>)[] = [
       () => cache.get("k1"),
@@ -52,7 +52,7 @@ describe("A43 round trips", () => {
     for (const read of reads) expect((await count(read)).roundTrips).toBe(1);
     const { commandsByName, clientChunks } = await count(() => cache.get("k1"));
     expect([commandsByName, clientChunks]).toEqual([{ PTTL: 1, HMGET: 1 }, 1]);
-    // What is not known yet is read beside the entry, and leaves with it in one piece.
+    // Versions that are not known yet are read beside the entry, in the same TCP packet.
     const unknown = await count(() => cache.namespace("empty").get("k1"));
     expect([unknown.roundTrips, unknown.commandsByName, unknown.clientChunks]).toEqual([
       1,
@@ -73,7 +73,7 @@ describe("A43 round trips", () => {
       () => cache.clear(),
     ])
       expect(await count(call)).toMatchObject({ roundTrips: 1, commands: 1 });
-    // The versions are new ones now.
+    // The versions have changed now.
     expect((await count(set)).roundTrips).toBe(2);
     expect((await count(set)).roundTrips).toBe(1);
   });
@@ -99,12 +99,12 @@ describe("A43 round trips", () => {
     });
   });
 
-  it("of the first load of a namespace: the same three; and a fourth beside the loader, since the version issued for it is heard of as a change", async () => {
+  it("of the first load of a namespace: the same three; and a fourth beside the loader, since the version issued for it arrives as a change", async () => {
     const cache = open();
     await cache.connect();
     const { roundTrips, commandsByName } = await count(() =>
       cache.getOrSet("k", async () => {
-        // It is compared for the lease, and learnt for reads.
+        // The version is compared for the lease, and read again for reads.
         await expect.poll(() => proxy.counts.commandsByName["MGET"]).toBe(3);
         return "loaded";
       }),
@@ -143,7 +143,7 @@ describe("A20 the shared connection", () => {
       ["CLIENT", "EVAL", "EVALSHA", "HELLO", "HMGET", "INFO", "PTTL", "ROLE", "SCRIPT"],
     ],
   ])(
-    "carries no command that could block it, whatever the cache is used for, and none that the guide does not list: %s, %s, %s",
+    "carries no command that could block it, for any use of the cache, and none that the guide does not list: %s, %s, %s",
     async ([stack, mode, layout, used]) => {
       const cache = over(redis(proxy.url).valueFormat(json()).coherence(mode).layout(layout).build(), { stack });
       const users = cache.namespace("users");
@@ -209,8 +209,8 @@ function flagsOf(reply: unknown): readonly string[] {
 }
 
 describe("R1-11 A41 a backend under its label", () => {
-  it("is shared by caches, and named in what each of them tells", async () => {
-    const backend = redis(proxy.url).valueFormat(json()).label("eu-1").responseTimeout("300ms").build();
+  it("is shared by caches, and its label is in the events and numbers of each", async () => {
+    const backend = redis(proxy.url).valueFormat(json()).label("eu-1").responseTimeout("1s").build();
     const [users, orders] = [over(backend, { name: "users" }), over(backend, { name: "orders" })];
     expect(users.stats().tiers).toMatchObject([{ label: "eu-1", state: "idle", hits: 0, misses: 0 }]);
     const seen = watch(users, "hit", "store", "backend:state", "backend:error", "decode:error");
@@ -253,7 +253,7 @@ describe("R1-11 A41 a backend under its label", () => {
     expect(orders.stats().tiers).toMatchObject([{ label: "eu-1", state: "up", hits: 1, misses: 0, errors: 0 }]);
   });
 
-  it("lets go of its one connection when the last of them closes", async () => {
+  it("closes its one connection when the last of them closes", async () => {
     const backend = redis(proxy.url).valueFormat(json()).build();
     const [users, orders] = [over(backend, { name: "users" }), over(backend, { name: "orders" })];
     await Promise.all([users.set("k", 1), orders.set("k", 2)]);
@@ -265,7 +265,7 @@ describe("R1-11 A41 a backend under its label", () => {
   });
 });
 
-it("R1-10: a delete says whether there was something to remove", async () => {
+it("R1-10: a delete reports whether there was an entry to remove", async () => {
   const cache = open();
   await cache.set("k", 1);
   expect([await cache.delete("k"), await cache.delete("k")]).toMatchObject([

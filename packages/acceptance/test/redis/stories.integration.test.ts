@@ -22,6 +22,7 @@ import {
 } from "@hotset/test-servers";
 import { zstd } from "@hotset/zstd";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
+import { timed } from "../support/over-redis.ts";
 import { failing } from "../support/sources.ts";
 import { never } from "../support/stacks.ts";
 import { watch } from "../support/watch.ts";
@@ -127,7 +128,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await wire.command("EXISTS", `${prefix}:shop@1::k`, `${prefix}:shop@2::k`, `${prefix}:shop::k`)).toBe(2);
   });
 
-  describe("C98 C113 what does not decode is a miss, told once, and overwritten by the next load", () => {
+  describe("C98 C113 an entry that does not decode is a miss, reported once, and overwritten by the next load", () => {
     const key = (): string => `${prefix}:shop::k`;
     const meta = (text: string): readonly string[] => ["m", `1 0;${text}`, "w", "0123456789abcdef"];
     const planted: readonly (readonly [what: string, plant: () => Promise<unknown>, isTold: boolean])[] = [
@@ -144,7 +145,7 @@ describe.each(STACKS)("over %s", (stack) => {
         true,
       ],
       ["no gzip", () => wire.command("HSET", key(), "d", '"value"', ...meta('{"f":"json","c":"gzip"}')), true],
-      ["meta that is no JSON", () => wire.command("HSET", key(), "d", '"value"', ...meta("{{{")), true],
+      ["meta that is not JSON", () => wire.command("HSET", key(), "d", '"value"', ...meta("{{{")), true],
       [
         "meta of another layout",
         () => wire.command("HSET", key(), "d", '"value"', "m", "9 0;{}", "w", "0123456789abcdef"),
@@ -193,7 +194,7 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(await cache.getOrSet("k", () => "loaded")).toBe("loaded");
     });
 
-    it("without meta it is read with the configured format, and ends with the TTL it has", async () => {
+    it("without meta is read with the configured format, and ends with its TTL", async () => {
       await wire.command("HSET", key(), "d", '"theirs"', "s", String(Date.now() + 30_000));
       await wire.command("PEXPIRE", key(), "60000");
       const cache = open(stack, url, prefix);
@@ -220,9 +221,12 @@ describe("A43 round trips of a cache over Redis", () => {
   });
   afterEach(() => proxy.close());
 
-  /** What was written before has been heard of, and the version of the root namespace is known where there is one. */
+  /**
+   * Waits until the messages of earlier writes have arrived, and the version of the root namespace is known if there is
+   * one.
+   */
   const catchUp = async (near = cache): Promise<void> => {
-    // The first is answered behind what is heard; and then asks again for a version that was overtaken by it.
+    // The first read is answered after those messages; it then asks again for a version that they changed.
     for (let i = 0; i < 2; i += 1) await near.get("none");
   };
 
@@ -243,7 +247,7 @@ describe("A43 round trips of a cache over Redis", () => {
   it("one for a hit of an entry with the tags of the call", async () => {
     const users = cache.namespace("users");
     await users.getOrSet("k", () => "value", { tags: ["a", "b"] });
-    // Its versions were issued for it: that is heard, and they are asked for once more.
+    // Its versions were issued for it: the message arrives, and they are asked for once more.
     await users.get("k");
     await users.get("k");
     expect(
@@ -261,7 +265,7 @@ describe("A43 round trips of a cache over Redis", () => {
       commandsByName: { PTTL: 1, HMGET: 1, MGET: 1 },
     });
     expect(await count(read)).toEqual({ roundTrips: 1, commandsByName: { PTTL: 1, HMGET: 1 } });
-    // Somebody renews one of them: heard of, and asked for once.
+    // Another process renews one of them: the message arrives, and it is asked for once.
     await there.markTagsStale("a");
     await catchUp();
     await cache.namespace("users").get("other");
@@ -274,7 +278,7 @@ describe("A43 round trips of a cache over Redis", () => {
     expect(await count(read)).toEqual({ roundTrips: 1, commandsByName: { PTTL: 1, HMGET: 1 } });
   });
 
-  it("two for one with tags that nobody expects", async () => {
+  it("two for a hit of an entry with tags that the call does not name", async () => {
     const there = open("redis", inject("redisUrl"), prefix);
     await there.set("k", "value", { tags: ["a"] });
     await catchUp();
@@ -307,7 +311,7 @@ describe("A43 round trips of a cache over Redis", () => {
     expect(await cache.get("k")).toBe("newer");
   });
 
-  it("and right where another process has renewed them meanwhile", async () => {
+  it("three for a set whose tag versions another process has renewed meanwhile", async () => {
     await cache.set("k", "value", { tags: ["a"] });
     const there = open("redis", inject("redisUrl"), prefix);
     await there.invalidateTags("a");
@@ -331,7 +335,7 @@ describe("A43 round trips of a cache over Redis", () => {
 
   it("three for a load: read, lease and versions, store", async () => {
     await cache.getOrSet("warm", () => "value", { tags: ["a"] });
-    // Once more for what was issued, and heard of, with it.
+    // One more read for the versions that were issued with it.
     for (let i = 0; i < 2; i += 1) await cache.getOrSet("warm", never, { tags: ["a"] });
     expect(await count(() => cache.getOrSet("k", () => "value", { tags: ["a"] }))).toEqual({
       roundTrips: 3,
@@ -339,7 +343,7 @@ describe("A43 round trips of a cache over Redis", () => {
     });
   });
 
-  it("and one more behind it over memory, that nobody waits for: whether what was stored still stands", async () => {
+  it("one more for a load over memory, which no caller waits for: it confirms the stored entry", async () => {
     const near = open("memory over redis", proxy.url, prefix, { redis: withoutHeartbeats });
     await near.connect();
     await near.getOrSet("warm", () => "value");
@@ -361,7 +365,7 @@ describe("A43 round trips of a cache over Redis", () => {
     const near = open("memory over redis", proxy.url, randomPrefix(), { redis: withoutHeartbeats });
     await near.connect();
     await near.set("k", "value", { tags: ["a"] });
-    // Its own write is heard like anybody's, and the copy confirmed behind it.
+    // The message of its own write arrives as any other, and the copy is confirmed afterwards.
     await expect.poll(() => near.peek("k")).toBe("value");
     expect(
       await count(async () => {
@@ -373,10 +377,10 @@ describe("A43 round trips of a cache over Redis", () => {
   });
 });
 
-it("between the caller of getOrSet and node-redis stand at most four frames of ours", async () => {
+it("between the caller of getOrSet and node-redis are at most four frames of the library", async () => {
   const cache = open("memory over redis", inject("redisUrl"), randomPrefix());
   await cache.set("warm", "value");
-  // As @hotset/redis has it, which alone depends on it.
+  // The copy of @hotset/redis, which alone depends on it.
   const { RedisClient } = createRequire(new URL("../../../redis/package.json", import.meta.url))("@redis/client") as {
     readonly RedisClient: { readonly prototype: { sendCommand(...args: unknown[]): Promise<unknown> } };
   };
@@ -404,10 +408,10 @@ it("between the caller of getOrSet and node-redis stand at most four frames of o
 describe("with a server that is broken", () => {
   let server: OwnRedis;
   let proxy: FaultProxy;
-  const RESPONSE_TIMEOUT_MS = 200;
+  const RESPONSE_TIMEOUT_MS = 500;
   const quick = (builder: RedisBackendBuilder): RedisBackendBuilder =>
     builder.responseTimeout(RESPONSE_TIMEOUT_MS).connectTimeout(500).backoff({ base: 10, factor: 2, max: 100 });
-  /** Beyond this a call was not bounded by its deadline: twice that, for a busy machine. */
+  /** A call that takes longer than this was not bounded by its deadline; it may meet two of them. */
   const LATE_MS = 2 * RESPONSE_TIMEOUT_MS + 200;
 
   beforeAll(async () => {
@@ -427,12 +431,6 @@ describe("with a server that is broken", () => {
   const openHere = (stack: Stack, options: Options = {}): Cache =>
     open(stack, proxy.url, "hotset", { ...options, redis: quick });
 
-  async function timed<T>(work: Promise<T>): Promise<{ readonly value: T; readonly ms: number }> {
-    const startedAt = performance.now();
-    const value = await work;
-    return { value, ms: performance.now() - startedAt };
-  }
-
   it.for(STACKS)(
     "C43 a read that takes longer than its limit is a miss, and its late answer overwrites nothing: %s",
     async (stack) => {
@@ -441,14 +439,16 @@ describe("with a server that is broken", () => {
       const cache = openHere(stack);
       await cache.connect();
       const held = proxy.hold("HMGET", "reply");
-      const answer = timed(cache.getOrSet("k", () => "loaded"));
+      const startedAt = performance.now();
+      const answer = timed(
+        cache.getOrSet("k", () => "loaded"),
+        LATE_MS,
+      );
       await held.reached;
-      const { value, ms } = await answer;
-      expect(value).toBe("loaded");
-      expect(ms).toBeGreaterThanOrEqual(RESPONSE_TIMEOUT_MS - 5);
-      expect(ms).toBeLessThan(LATE_MS);
+      expect(await answer).toEqual({ value: "loaded", isLate: false });
+      expect(performance.now() - startedAt).toBeGreaterThanOrEqual(RESPONSE_TIMEOUT_MS - 5);
       held.release();
-      // What was loaded beside a silent Redis is for while it is silent: now it says what holds.
+      // A value loaded while Redis is silent is served only meanwhile: now the value of Redis counts.
       await expect.poll(async () => (await cache.inspect("k"))?.tier).toBe("redis");
       expect(cache.peek("k")).toBe(undefined);
       expect(await cache.get("k")).toBe("old");
@@ -456,16 +456,18 @@ describe("with a server that is broken", () => {
     },
   );
 
-  it.for(STACKS)("C43 gives way to what is stale: %s", async (stack) => {
+  it.for(STACKS)("C43 a read that takes longer gives way to a stale copy: %s", async (stack) => {
     const cache = openHere(stack, { ttl: 1, localTtl: Infinity, staleWhileRevalidate: "1h" });
     await cache.connect();
     await cache.set("k", "old");
     if (stack === "memory over redis") await expect.poll(async () => (await cache.inspect("k"))?.tier).toBe("memory");
     await new Promise((resolve) => setTimeout(resolve, 5));
     const held = proxy.hold("HMGET", "reply");
-    const { value, ms } = await timed(cache.getOrSet("k", () => "loaded"));
-    expect(value).toBe(stack === "redis" ? "loaded" : "old");
-    expect(ms).toBeLessThan(stack === "redis" ? LATE_MS : RESPONSE_TIMEOUT_MS / 2);
+    const answer = timed(
+      cache.getOrSet("k", () => "loaded"),
+      stack === "redis" ? LATE_MS : RESPONSE_TIMEOUT_MS / 2,
+    );
+    expect(await answer).toEqual({ value: stack === "redis" ? "loaded" : "old", isLate: false });
     held.release();
     await cache.drain();
   });
@@ -482,48 +484,53 @@ describe("with a server that is broken", () => {
       },
       () => proxy.pass(),
     ],
-  ])("C92 C97 reads go on within their bound, and then at once: %s", { timeout: 30_000 }, async ([, breakIt, mend]) => {
-    const deadlineMs = 300;
-    const cache = open("memory over redis", proxy.url, "hotset", {
-      redis: (builder) => quick(builder).responseTimeout(deadlineMs),
-    });
-    await cache.connect();
-    await cache.set("kept", "value");
-    await expect.poll(() => cache.peek("kept")).toBe("value");
-    const states = watch(cache, "backend:state");
-    await breakIt();
-    expect(await timed(cache.get("kept"))).toMatchObject({ value: "value" });
-    for (let i = 0; i < 6; i += 1) {
-      const { value, ms } = await timed(cache.getOrSet(`k${i}`, () => "loaded"));
-      expect(value).toBe("loaded");
-      expect(ms).toBeLessThan(LATE_MS);
-    }
-    // The connection is given up after a second of silence, which ends the hearing of changes; the fifth failure opens the breaker.
-    expect(states.map(([, { state }]) => state)).toEqual(["detached", "down"]);
-    const { ms } = await timed(
-      Promise.all(Array.from({ length: 1_000 }, (_, i) => cache.getOrSet(`quick ${i}`, () => "loaded"))),
-    );
-    expect(ms).toBeLessThan(RESPONSE_TIMEOUT_MS);
-    expect(await cache.delete("kept")).toEqual({ status: "pending" });
-    expect(await cache.get("kept")).toBeUndefined();
+  ])(
+    "C92 C97 reads go on within their deadline, and later at once: %s",
+    { timeout: 30_000 },
+    async ([, breakIt, mend]) => {
+      const cache = openHere("memory over redis");
+      await cache.connect();
+      await cache.set("kept", "value");
+      await expect.poll(() => cache.peek("kept")).toBe("value");
+      const states = watch(cache, "backend:state");
+      await breakIt();
+      expect(await cache.get("kept")).toBe("value");
+      for (let i = 0; i < 6; i += 1) {
+        const answer = timed(
+          cache.getOrSet(`k${i}`, () => "loaded"),
+          LATE_MS,
+        );
+        expect(await answer).toEqual({ value: "loaded", isLate: false });
+      }
+      // The connection is given up after a second of silence, so no changes are received; the fifth failure opens the
+      // breaker.
+      expect(states.map(([, { state }]) => state)).toEqual(["detached", "down"]);
+      const { isLate } = await timed(
+        Promise.all(Array.from({ length: 1_000 }, (_, i) => cache.getOrSet(`quick ${i}`, () => "loaded"))),
+        RESPONSE_TIMEOUT_MS / 2,
+      );
+      expect(isLate).toBe(false);
+      expect(await cache.delete("kept")).toEqual({ status: "pending" });
+      expect(await cache.get("kept")).toBeUndefined();
 
-    await mend();
-    // The probe comes after a second, and goes through when the connection is there again.
-    await expect
-      .poll(
-        async () => {
-          await cache.get("probe");
-          return cache.stats().tiers.at(-1)!.state;
-        },
-        { timeout: 10_000, interval: 100 },
-      )
-      .toBe("up");
-    await expect.poll(() => cache.stats().pending, { timeout: 10_000, interval: 100 }).toBe(0);
-    expect(await cache.get("kept")).toBeUndefined();
-    expect(await open("redis", server.url, "hotset").get("kept", { allowStale: true })).toBeUndefined();
-    await cache.set("k", "stored");
-    expect(await open("redis", server.url, "hotset").get("k")).toBe("stored");
-  });
+      await mend();
+      // The probe comes after a second, and succeeds once there is a connection again.
+      await expect
+        .poll(
+          async () => {
+            await cache.get("probe");
+            return cache.stats().tiers.at(-1)!.state;
+          },
+          { interval: 100 },
+        )
+        .toBe("up");
+      await expect.poll(() => cache.stats().pending, { interval: 100 }).toBe(0);
+      expect(await cache.get("kept")).toBeUndefined();
+      expect(await open("redis", server.url, "hotset").get("kept", { allowStale: true })).toBeUndefined();
+      await cache.set("k", "stored");
+      expect(await open("redis", server.url, "hotset").get("k")).toBe("stored");
+    },
+  );
 
   it("C101 a thousand random faults between a cache and Redis leave no rejection unhandled and no call unanswered", async () => {
     const unhandled: unknown[] = [];
@@ -597,8 +604,9 @@ describe("with a server that is broken", () => {
       await new Promise((resolve) => setTimeout(resolve, below(4)));
     }
     await Promise.all(underWay);
-    // Writes of one key stand in line, and the breaker ends the line: five deadlines at most.
-    expect(slowestMs).toBeLessThan(6 * RESPONSE_TIMEOUT_MS + 300);
+    // Writes of one key wait in a queue, and the breaker ends the queue: five deadlines at most, and what a busy
+    // machine adds.
+    expect(slowestMs).toBeLessThan(6 * RESPONSE_TIMEOUT_MS + 5_000);
     await proxy.pass();
     await expect
       .poll(
@@ -617,7 +625,7 @@ describe("with a server that is broken", () => {
     expect(unhandled).toEqual([]);
   }, 90_000);
 
-  it("C41 C59 a delete during a load is not undone, in Redis neither", async () => {
+  it("C41 C59 a delete during a load is not undone, here or in Redis", async () => {
     const cache = openHere("memory over redis");
     const loading = gate<string>();
     const waiter = cache.getOrSet("k", loading.pass);

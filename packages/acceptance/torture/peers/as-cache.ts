@@ -1,7 +1,9 @@
 import type { Cache } from "@hotset/core";
 import type { Contender } from "./contenders.ts";
 
-/** As much of a cache as the processes of a round use, over another one. It says of itself that all is well. */
+/**
+ * The part of a cache that the processes of a round use, over another cache. It always reports that it is connected.
+ */
 export function asCache(contender: Contender): Cache {
   const done = async (status: string, work: Promise<unknown>): Promise<{ readonly status: string }> => {
     await work;

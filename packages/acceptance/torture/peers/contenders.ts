@@ -1,9 +1,9 @@
 /**
  * Other caches, set up as their documentation does for memory in front of Redis in several processes. Each is loaded
- * only where it is wanted.
+ * only where it is used.
  */
 
-/** What all of them can do. */
+/** The operations that all of them have. */
 export interface Contender {
   getOrSet(key: string, load: () => Promise<unknown>): Promise<unknown>;
   get(key: string): Promise<unknown>;
@@ -97,7 +97,7 @@ async function layeredLoader({ url, prefix, ttlMs }: Setup): Promise<Contender> 
       loads.set(key, load);
       return loader.get(key);
     },
-    // It reads nothing without loading.
+    // It has no read without a load.
     get: (key) => Promise.resolve(loader.getInMemoryOnly(key)),
     set: (key, value) => loader.forceSetValue(key, value),
     delete: (key) => loader.invalidateCacheFor(key),

@@ -4,8 +4,9 @@
  *     npm run torture:peers
  *     npm run torture:peers -- --only bentocache --seeds 5
  *
- * The operations are those that all of them have: getOrSet, get, set and delete, of keys without tags. What another
- * process answers is held against the default of hotset's `maxStaleness`, 2 s; while a link or a server is broken, any
+ * The operations are those that all of them have: getOrSet, get, set and delete, of keys without tags. Answers of
+ * another
+ * process are checked against the default of hotset's `maxStaleness`, 2 s; while a link or a server is broken, any
  * answer counts as a fallback. hotset runs the same plans.
  */
 import { parseArgs } from "node:util";
@@ -66,7 +67,7 @@ async function row(name: string, focus: Focus): Promise<string> {
   return `| ${focus} | ${counts.join(" | ")} | ${reads} | ${loads} |${troubles.map((trouble) => `\n  could not be run: ${trouble}`).join("")}`;
 }
 
-/** What every contender can do, and with the same life of a minute for all. */
+/** The operations that every contender has, with the same life of a minute for all. */
 function sharedBy(plan: Plan): Plan {
   const keys = plan.keys.filter(({ isForeign }) => !isForeign).map((key) => ({ ...key, tags: [], lateTags: [] }));
   const wanted = new Set(keys.map(({ id }) => id));
@@ -104,7 +105,7 @@ function sharedBy(plan: Plan): Plan {
   };
 }
 
-/** They do not say when they cannot reach Redis: it is taken for unreachable whenever a fault touches them. */
+/** They do not report when they cannot reach Redis: it counts as unreachable during each fault that concerns them. */
 function withSightings(history: History): History {
   const sightings = history.processes.flatMap(({ name }): readonly Sighting[] =>
     history.faults

@@ -66,7 +66,7 @@ describe("a read", () => {
   it("R1-08: asks for the end first, so that no value is seen without it", async () => {
     const read = backend.read("shop::1");
     expect(wire.sent).toEqual(["PTTL hotset:shop::1", "HMGET hotset:shop::1 d s m w"]);
-    await wire.reply(300);
+    await wire.reply(301);
     await wire.reply(fields("v", "1700000000200", "1 100;json none", "id"));
     expect(await read).toEqual({
       data: Buffer.from("v"),
@@ -83,14 +83,14 @@ describe("a read", () => {
     const [ttl, values] = [wire.take(), wire.take()];
     values.resolve(fields("v", null, "1 100;", "id"));
     expect(await outcome(read)).toEqual({ status: "pending" });
-    ttl.resolve(300);
+    ttl.resolve(301);
     expect(await read).toMatchObject({ staleInMs: 200, expiresInMs: 300 });
   });
 
   it.each(["ttl", "fields", "both"])("fails when %s cannot be told", async (which) => {
     const read = backend.read("shop::1");
     const [ttl, values] = [wire.take(), wire.take()];
-    if (which === "fields") ttl.resolve(300);
+    if (which === "fields") ttl.resolve(301);
     else ttl.reject(new Error("Socket closed unexpectedly"));
     if (which === "ttl") values.resolve(fields("v", null, "1 100;", "id"));
     else values.reject(new Error("Socket closed unexpectedly"));

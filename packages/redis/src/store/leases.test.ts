@@ -64,7 +64,7 @@ describe("acquire", () => {
 
   it("is answered with the entry that somebody stored, as a read would be", async () => {
     replies = [
-      [2, 300, fields("v", "1", "1 100;json none", "w2")],
+      [2, 301, fields("v", "1", "1 100;json none", "w2")],
       [2, -1, fields("theirs", null, null, null)],
     ];
     expect(await acquire()).toEqual({

@@ -253,7 +253,7 @@ describe("what is read", () => {
       { staleInMs: -86_400_000, expiresInMs: 5 },
     ]) {
       const fields = fieldsOf(encodeEntry(entry(times), "full", NOW, "id")!) as Record<"d" | "s" | "m" | "w", string>;
-      expect(read(fields.d, fields.s, fields.m, fields.w, times.expiresInMs)).toEqual({
+      expect(read(fields.d, fields.s, fields.m, fields.w, times.expiresInMs + 1)).toEqual({
         data: Buffer.from([0, 255, 10]),
         meta: "json none",
         version: "id",
@@ -263,9 +263,16 @@ describe("what is read", () => {
   });
 
   it("freshness is what remains of the TTL before the stale window, whatever the clocks say", () => {
-    expect(read("v", "1", "1 300;", "w", 1_000)?.staleInMs).toBe(700);
-    expect(read("v", "9999999999999", "1 300;", "w", 200)?.staleInMs).toBe(-100);
-    expect(read("v", null, "1 300;", "w", 300)?.staleInMs).toBe(0);
+    expect(read("v", "1", "1 300;", "w", 1_000)?.staleInMs).toBe(699);
+    expect(read("v", "9999999999999", "1 300;", "w", 200)?.staleInMs).toBe(-101);
+    expect(read("v", null, "1 300;", "w", 301)?.staleInMs).toBe(0);
+  });
+
+  it("C23: a life is rounded down to whole milliseconds: a PTTL of 2 leaves 1, and a PTTL of 1 is a miss", () => {
+    expect(read("v", null, "1 0;", "w", 2)).toMatchObject({ staleInMs: 1, expiresInMs: 1 });
+    expect(read("v", null, null, null, 2)).toMatchObject({ staleInMs: 1, expiresInMs: 1 });
+    expect(read("v", null, "1 0;", "w", 1)).toBe(undefined);
+    expect(read("v", "1", null, null, 1)).toBe(undefined);
   });
 
   it("R1-08 A40: a PTTL of 0 or -2 is a miss, and -1 no expiry", () => {
@@ -278,12 +285,12 @@ describe("what is read", () => {
   });
 
   it("an entry without an end that becomes stale keeps both", () => {
-    expect(read("v", null, "1 -;m", "w", UNBOUNDED_WINDOW_MS + 70)).toMatchObject({
+    expect(read("v", null, "1 -;m", "w", UNBOUNDED_WINDOW_MS + 71)).toMatchObject({
       staleInMs: 70,
       expiresInMs: Infinity,
       meta: "m",
     });
-    expect(read("v", null, "1 -;m", "w", UNBOUNDED_WINDOW_MS - 70)).toMatchObject({
+    expect(read("v", null, "1 -;m", "w", UNBOUNDED_WINDOW_MS - 69)).toMatchObject({
       staleInMs: -70,
       expiresInMs: Infinity,
     });
@@ -297,18 +304,18 @@ describe("what is read", () => {
   it.each([
     ["stale later", "1700000060000", 100_000, 60_000],
     ["stale already", "1699999999000", 100_000, -1_000],
-    ["no staleness: fresh to its end", null, 100_000, 100_000],
+    ["no staleness: fresh to its end", null, 100_000, 99_999],
     ["no staleness and no end", null, -1, Infinity],
-    ["an empty staleness", "", 100_000, 100_000],
-    ["a staleness that is no number", "soon", 100_000, 100_000],
-    ["stale beyond its end", "1800000000000", 100_000, 100_000],
+    ["an empty staleness", "", 100_000, 99_999],
+    ["a staleness that is no number", "soon", 100_000, 99_999],
+    ["stale beyond its end", "1800000000000", 100_000, 99_999],
     ["stale later, without an end", "1700000060000", -1, 60_000],
   ])("R1-08: an entry of another program, %s", (_, s, ttlMs, staleInMs) => {
     expect(read("v", s, null, null, ttlMs)).toEqual({
       data: Buffer.from("v"),
       meta: "",
       staleInMs,
-      expiresInMs: ttlMs === -1 ? Infinity : ttlMs,
+      expiresInMs: ttlMs === -1 ? Infinity : ttlMs - 1,
       version: "-",
     });
   });

@@ -207,7 +207,7 @@ export function encodeEntry(
 export type EntryFields = readonly [d: Buffer | null, s: Buffer | null, m: Buffer | null, w: Buffer | null];
 
 /**
- * @param ttlMs the reply to PTTL: `-1` is no expiry, `0` and `-2` mean that the life is over, also
+ * @param ttlMs the reply to PTTL: `-1` is no expiry; `1`, `0` and `-2` mean that the life is over, also
  *   where the fields were still seen: the two commands can straddle the end.
  * @param nowMs epoch milliseconds, for entries without `m`, whose only word on freshness is `s`.
  * @param layout of the reader: entries read by the plain one have no version.
@@ -220,7 +220,9 @@ export function decodeEntry(
 ): StoredEntry | undefined {
   const [data, staleAt, meta, writeId] = fields;
   if (data === null || ttlMs === 0 || ttlMs < -1) return undefined;
-  const expiresInMs = ttlMs === -1 ? Infinity : ttlMs;
+  // PTTL rounds up: a reply of n means that more than n - 1 ms are left. A read must not lengthen a life.
+  const expiresInMs = ttlMs === -1 ? Infinity : ttlMs - 1;
+  if (expiresInMs === 0) return undefined;
   if (meta === null) {
     const staleInMs = freshnessLeft(staleAt, expiresInMs, nowMs);
     return layout === "plain"

@@ -8,6 +8,12 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "if (data === null) return undefined;\n  if (ttlMs <= 0) ttlMs = -1;",
   },
   {
+    name: "redis: a life that is read back is rounded up",
+    promises: ["C23"],
+    rule: "ttlMs === -1 ? Infinity : ttlMs - 1;",
+    broken: "ttlMs === -1 ? Infinity : ttlMs;",
+  },
+  {
     name: "redis: freshness lasts to the end of the life",
     promises: ["A41"],
     rule: "const staleInMs = expiresInMs - windowMs;",

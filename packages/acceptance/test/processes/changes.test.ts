@@ -1,0 +1,152 @@
+/**
+ * Changes by another process over less common backends: hashed keys, tag versions kept as entries; and during a
+ * refresh.
+ */
+import { flush, gate, outcome } from "@hotset/core/testing";
+import { describe, expect, it } from "vitest";
+import { gatedLoads, inStep } from "../support/processes.ts";
+import { never } from "../support/stacks.ts";
+
+const K = "test::k";
+const hashed = (key: string): string =>
+  `${key.slice(0, key.indexOf("::") + 2)}#${Buffer.from(key.slice(key.indexOf("::") + 2)).toString("hex")}`;
+const HASHED = { backend: { alias: hashed } } as const;
+
+describe("C81 where keys are hashed", () => {
+  it("changes of a key that was read with a token, in the answer to a lease, are received as of any read", async () => {
+    const {
+      all: [p1, p2],
+    } = await inStep(HASHED);
+    const { token } = await p1.cache.set("k", 1);
+    expect(await p2.cache.getOrSet("k", never, { after: token! })).toBe(1);
+    expect(p2.cache.peek("k")).toBe(1);
+    await p1.cache.set("k", 2);
+    expect(p2.cache.peek("k")).toBe(undefined);
+  });
+
+  it("a load is not shared after an invalidation of a tag that was never used here", async () => {
+    const {
+      all: [p1, p2],
+    } = await inStep(HASHED);
+    const loads = gatedLoads<string>();
+    const first = p1.cache.getOrSet("k", (context) => {
+      context.setOptions({ tags: ["late"] });
+      return loads.load(context);
+    });
+    await loads.arrived(1);
+    await p2.cache.invalidateTags("late");
+    const second = p1.cache.getOrSet("k", loads.load);
+    await flush();
+    loads.runs[0]!.open("old");
+    await flush();
+    expect(loads.runs).toHaveLength(2);
+    loads.runs[1]!.open("new");
+    expect([await first, await second]).toEqual(["old", "new"]);
+  });
+
+  it.each(["invalidateTags", "markTagsStale"] as const)(
+    "%s is received in a store that keeps versions of tags as entries",
+    async (call) => {
+      const {
+        all: [p1, p2],
+      } = await inStep({ backend: { alias: hashed, tagVersions: false } });
+      await p1.cache.set("k", 1, { tags: ["t"] });
+      expect(await p1.cache.get("k")).toBe(1);
+      expect(p1.cache.peek("k")).toBe(1);
+      await p2.cache[call]("t");
+      expect(p1.cache.peek("k")).toBe(undefined);
+      expect(await p1.cache.get("k")).toBe(undefined);
+    },
+  );
+});
+
+describe("C67 where versions of tags are kept as entries", () => {
+  const AS_ENTRIES = { backend: { tagVersions: false } } as const;
+
+  it("an invalidation elsewhere leaves copies without its tags alone", async () => {
+    const {
+      all: [p1, p2],
+    } = await inStep(AS_ENTRIES);
+    await p1.cache.set("k", 1, { tags: ["t"] });
+    expect(await p1.cache.get("k")).toBe(1);
+    await p2.cache.invalidateTags("other");
+    expect(p1.cache.peek("k")).toBe(1);
+    await p2.cache.invalidateTags("t}::", "t");
+    expect(p1.cache.peek("k")).toBe(undefined);
+  });
+
+  it("no load takes versions from before an invalidation that was received before it began", async () => {
+    const {
+      all: [p1, p2],
+    } = await inStep(AS_ENTRIES);
+    await p1.cache.set("copy", "old", { tags: ["t"] });
+    expect(await p1.cache.get("copy")).toBe("old");
+    const reading = gate();
+    for (const key of ["{~test}::t", "{~~test}::t"]) p1.backend.script("read", { key, after: reading });
+    const first = p1.cache.getOrSet("before", () => "old", { tags: ["t"] });
+    await reading.arrived(2);
+    await p2.cache.invalidateTags("t");
+    const second = p1.cache.getOrSet("after", () => "new", { tags: ["t"] });
+    await flush();
+    const again = gate();
+    for (const key of ["{~test}::t", "{~~test}::t"]) p1.backend.script("read", { key, before: again });
+    reading.open();
+    await flush();
+    expect(p1.cache.peek("copy")).toBe(undefined);
+    again.open();
+    expect([await first, await second]).toEqual(["old", "new"]);
+    expect([await p2.cache.get("before"), await p2.cache.get("after"), await p1.cache.get("copy")]).toEqual([
+      undefined,
+      "new",
+      undefined,
+    ]);
+  });
+});
+
+describe("C67 a refresh after a stale answer", () => {
+  it.each(["refreshAhead", "staleWhileRevalidate"] as const)(
+    "does not answer a call after an invalidation elsewhere with the invalidated value (%s)",
+    async (window) => {
+      const {
+        all: [p1, p2],
+        clock,
+      } = await inStep({ ttl: 1_000, [window]: window === "refreshAhead" ? 0.5 : "1h" });
+      await p1.cache.set("k", "old", { tags: ["t"] });
+      await flush();
+      clock.advance(window === "refreshAhead" ? 600 : 1_000);
+      await flush();
+      const reading = gate();
+      p1.backend.script("read", { key: K, after: reading });
+      const loads = gatedLoads<string>();
+      expect(await p1.cache.getOrSet("k", loads.load, { tags: ["t"] })).toBe("old");
+      await reading.arrived();
+      const asking = gate();
+      p1.backend.script("tags.pin", { before: asking });
+      reading.open();
+      await asking.arrived();
+      await p2.cache.invalidateTags("t");
+      asking.open();
+      await loads.arrived(1);
+      await flush();
+      const second = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
+      expect(await outcome(second)).toEqual({ status: "pending" });
+      for (const run of loads.runs) run.open("new");
+      expect(await second).toBe("new");
+    },
+  );
+});
+
+it("C90 a namespace that is localOnly shares its loads, also after tag messages from elsewhere", async () => {
+  const {
+    all: [p1, p2],
+  } = await inStep();
+  const here = p1.cache.namespace("n", { localOnly: true });
+  const loads = gatedLoads<string>();
+  const first = here.getOrSet("k", loads.load, { tags: ["t"] });
+  await loads.arrived(1);
+  await p2.cache.clear();
+  await p2.cache.namespace("n").invalidateTags("t");
+  const second = here.getOrSet("k", never);
+  loads.runs[0]!.open("v");
+  expect([await first, await second]).toEqual(["v", "v"]);
+});

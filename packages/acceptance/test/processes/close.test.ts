@@ -1,0 +1,113 @@
+/** close() of one of several processes: it leaves no lease, timer or listener behind. */
+import type { Clock } from "@hotset/core";
+import { createTestCache, flush, gate, outcome, scriptedBackend, TestClock } from "@hotset/core/testing";
+import { memory } from "@hotset/memory";
+import { describe, expect, it } from "vitest";
+import { gatedLoads, inStep } from "../support/processes.ts";
+import { rejectionsDuring } from "../support/stacks.ts";
+
+const K = "test::k";
+
+describe("C56 close", () => {
+  it.each(["heard", "sole-writer"] as const)("releases the leases of loads that it ends (%s)", async (coherence) => {
+    const {
+      all: [p1],
+      store,
+      clock,
+    } = await inStep({ backend: { coherence } });
+    const loads = gatedLoads<string>();
+    const first = outcome(p1.cache.getOrSet("k", loads.load));
+    await loads.arrived(1);
+    expect(store.leaseHolder(K)).not.toBe(undefined);
+    const closing = p1.cache.close({ timeout: 0 });
+    clock.advance(1);
+    await closing;
+    await first;
+    expect(store.leaseHolder(K)).toBe(undefined);
+  });
+
+  it("leaves behind no timer, no listener, no lease and no rejection, with calls of every kind under way", async () => {
+    const clock = new TestClock();
+    const timers = new Set<() => void>();
+    const counting: Clock = {
+      now: () => clock.now(),
+      schedule(callback, delayMs) {
+        const due = (): void => {
+          timers.delete(due);
+          callback();
+        };
+        timers.add(due);
+        const cancel = clock.schedule(due, delayMs);
+        return () => {
+          timers.delete(due);
+          cancel();
+        };
+      },
+    };
+    const pass = async (ms: number): Promise<void> => {
+      for (let passed = 0; passed < ms; passed += 500) {
+        clock.advance(500);
+        await flush();
+      }
+    };
+    const backend = scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "heard" });
+    const cache = createTestCache({
+      clock: counting,
+      ttl: 1_000,
+      staleWhileRevalidate: "1h",
+      local: memory(),
+      backend,
+    });
+    const other = createTestCache({ clock, loadTimeout: "1h", local: memory(), backend: backend.peer() });
+    const loads = gatedLoads<string>();
+    const theirs = gatedLoads<string>();
+    const hanging = gate();
+    const calls: Promise<unknown>[] = [];
+    const rejected = await rejectionsDuring(async () => {
+      await Promise.all([cache.connect(), other.connect()]);
+      calls.push(other.getOrSet("theirs", theirs.load));
+      await cache.set("stale", 1);
+      clock.advance(1_000);
+      await flush();
+      expect(await cache.getOrSet("stale", loads.load)).toBe(1);
+      calls.push(
+        outcome(cache.getOrSet("loading", loads.load, { hardTimeout: "1h" })),
+        outcome(cache.getOrSet("forced", loads.load, { forceRefresh: true })),
+        outcome(cache.getOrSet("theirs", loads.load)),
+        outcome(
+          cache.getOrSetMany(
+            ["theirs", "many"],
+            (key) => key,
+            () => new Promise<never>(() => undefined),
+          ),
+        ),
+      );
+      await flush();
+      backend.script("remove", { fail: true });
+      expect(await cache.delete("pending")).toEqual({ status: "pending" });
+      for (const operation of ["write", "read", "leases.acquire"] as const)
+        backend.script(operation, { key: `test::${operation}`, before: hanging });
+      calls.push(
+        outcome(cache.set("write", 1)),
+        outcome(cache.getOrSet("read", loads.load)),
+        outcome(cache.getOrSet("leases.acquire", loads.load)),
+      );
+      await flush();
+      backend.link.lose();
+      const closing = cache.close({ timeout: 10 });
+      await flush();
+      await pass(3_000);
+      await closing;
+      const keys = ["stale", "loading", "forced", "many", "theirs"];
+      expect(keys.filter((key) => backend.store.leaseHolder(`test::${key}`) !== undefined)).toEqual(["theirs"]);
+      hanging.open();
+      await pass(60_000);
+      expect(timers.size).toBe(0);
+      expect(backend.link.attached).toBe(0);
+      for (const run of theirs.runs) run.open("v");
+      await Promise.all(calls);
+      await other.close();
+    });
+    expect(rejected).toEqual([]);
+  });
+});
