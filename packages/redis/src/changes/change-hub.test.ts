@@ -1,6 +1,7 @@
 import { flush, outcome, TestClock } from "@hotset/core/testing";
 import { beforeEach, describe, expect, it } from "vitest";
-import { SubscriptionRefusedError, ChangeHub, type Ear, type Source } from "./change-hub.ts";
+import { ChangeHub, type Source } from "./change-hub.ts";
+import { SubscriptionRefusedError, type Ear } from "../connection/change-notifier.ts";
 
 /** A source whose answers the test gives. */
 class Fake implements Source {

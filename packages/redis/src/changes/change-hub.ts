@@ -1,18 +1,5 @@
 import type { Clock } from "@hotset/core";
-
-/** Who hears of changes to one topic. Keys are as Redis has them. Each of these returns at once. */
-export interface Ear {
-  /** A prefix of keys, colon included, or a channel: what the sources of its hub understand. */
-  readonly topic: string;
-  readonly maxStalenessMs: number;
-  now(): number;
-  /** Also keys of other topics. @param sender who says so, where that is told */
-  changed(redisKeys: readonly string[], sender?: string): void;
-  everythingChanged(): void;
-  alive(sentAtMs: number): void;
-  replaced(): void;
-  lost(error: unknown): void;
-}
+import { SubscriptionRefusedError, type ChangeNotifier, type Ear } from "../connection/change-notifier.ts";
 
 /** One connection on which changes are heard, time and again a new one. */
 export interface Source {
@@ -31,9 +18,6 @@ export interface Source {
   rest(): void;
 }
 
-/** The server does not let us hear of changes in this way. */
-export class SubscriptionRefusedError extends Error {}
-
 interface Subscription {
   readonly ear: Ear;
   isAttached: boolean;
@@ -50,7 +34,7 @@ const PAUSE_MS = 50;
  * Everybody who listens over one link, and the connections they hear from. All of these must be heard: the loss of any
  * one is told to everybody, and each attaches again.
  */
-export class ChangeHub {
+export class ChangeHub implements ChangeNotifier {
   readonly #clock: Clock;
   readonly #reach: () => Promise<void>;
   readonly #sources: () => readonly Source[];
@@ -84,23 +68,13 @@ export class ChangeHub {
     return this.#subscriptions.size !== 0;
   }
 
-  /**
-   * Resolves once everything that is acknowledged from now on will be told. Waits until the servers can be reached.
-   *
-   * @returns what ends it.
-   * @throws {SubscriptionRefusedError}
-   * @throws {BackendUnavailableError} when trying again cannot help.
-   */
   attach(ear: Ear): Promise<() => Promise<void>> {
     const subscription: Subscription = { ear, isAttached: false };
     this.#know(ear);
     return this.#attach(subscription);
   }
 
-  /**
-   * `true` once all that was acknowledged to anybody by now has been told; `false` when that cannot be found out. Those
-   * who ask in one turn of the loop share the question: nothing is sent before its end.
-   */
+  /** Questions of one turn of the event loop share one answer: nothing is sent before its end. */
   settled(): Promise<boolean> {
     if (this.#settling === undefined) {
       setImmediate(() => {

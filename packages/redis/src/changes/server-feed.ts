@@ -1,6 +1,7 @@
 import type { Clock } from "@hotset/core";
 import { isLoggedOut, isReply, isTemporary, unlessRefused } from "../primitives/faults.ts";
-import { SubscriptionRefusedError, type ChangeHub, type Source } from "./change-hub.ts";
+import type { ChangeHub, Source } from "./change-hub.ts";
+import { SubscriptionRefusedError } from "../connection/change-notifier.ts";
 import type { Send } from "../connection/command-queue.ts";
 import { identityOf, type Identity, type TrackedConnection, type ServerIdentityGuard } from "./server-identity.ts";
 import type { NodeClient } from "../connection/session.ts";

@@ -2,7 +2,7 @@ import { BackendUnavailableError, type Clock } from "@hotset/core";
 import type { Backoff } from "../primitives/backoff.ts";
 import { systemClock } from "../primitives/clock.ts";
 import type { Origin } from "../primitives/faults.ts";
-import type { ChangeHub } from "../changes/change-hub.ts";
+import type { ChangeNotifier } from "./change-notifier.ts";
 import { CommandQueue, type Command, type RawClient } from "./command-queue.ts";
 
 /** What a backend asks of its connection, whatever the topology. */
@@ -10,7 +10,7 @@ export interface Link {
   /** Where calls go. While `lane.hasRoom`, they go straight to `lane.client`. */
   readonly queue: CommandQueue;
   /** Those who hear of changes from the servers themselves. `undefined` where these cannot tell. */
-  readonly tracking?: ChangeHub | undefined;
+  readonly tracking?: ChangeNotifier | undefined;
   /** The link on which changes are heard, where it is another. */
   readonly listening?: Link;
   /** Whether changes need not be announced: where that is dear, and whoever listens tracks. */
@@ -18,7 +18,7 @@ export interface Link {
   /** Whether reads may be answered by replicas while nobody listens. */
   readonly readsFromReplicas?: boolean;
   /** Those who hear of changes from whoever makes them. */
-  readonly channel?: ChangeHub | undefined;
+  readonly channel?: ChangeNotifier | undefined;
   /** Sends a call that could not go straight: later, or never. */
   admit<T>(call: Command<T>, send: (client: RawClient) => void): void;
   /** Tells that another connection may answer better: this one leads to a replica. */
@@ -27,6 +27,13 @@ export interface Link {
   connect(): Promise<void>;
   /** Lets calls in flight finish, then lets go of what it opened. Later calls are refused. Idempotent. */
   close(): Promise<void>;
+}
+
+/** A link, and how to let go of it. */
+export interface Hold {
+  readonly link: Link;
+  /** Closes the link when nobody else holds it. Idempotent. */
+  release(): Promise<void>;
 }
 
 export interface LinkSettings {

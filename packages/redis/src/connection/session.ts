@@ -4,9 +4,7 @@ import type { Awaitable, Clock } from "@hotset/core";
 import { connectFault, isLoggedOut, isReply } from "../primitives/faults.ts";
 import type { RawClient } from "./command-queue.ts";
 import { nodeRedis } from "../primitives/node-redis.ts";
-import { ACQUIRE, RELEASE, RENEW_LEASE, STORE } from "../store/leases.ts";
-import { MARK_STALE, REMOVE, WRITE } from "../lua/script.ts";
-import { PIN, RENEW, UNCHANGED_SINCE } from "../store/tag-versions.ts";
+import { ALL_SCRIPTS } from "../lua/all-scripts.ts";
 
 /** Where one server listens. */
 export type Address = { readonly host: string; readonly port: number } | { readonly path: string };
@@ -274,15 +272,13 @@ function reset(socket: Socket | undefined): void {
   }
 }
 
-const SCRIPTS = [WRITE, REMOVE, MARK_STALE, ACQUIRE, RENEW_LEASE, STORE, RELEASE, PIN, RENEW, UNCHANGED_SINCE];
-
 /**
  * Loads the scripts before anything else is sent: one that is missing would be sent again behind
  * what was queued meanwhile. A user who may only read cannot load them, and needs none.
  */
 export async function loadScripts(client: RawClient): Promise<void> {
   const replies = await Promise.allSettled(
-    SCRIPTS.map((script) => client.sendCommand(["SCRIPT", "LOAD", script.text])),
+    ALL_SCRIPTS.map((script) => client.sendCommand(["SCRIPT", "LOAD", script.text])),
   );
   for (const reply of replies) {
     if (reply.status === "rejected" && (!isReply(reply.reason) || isLoggedOut(reply.reason))) throw reply.reason;

@@ -1,7 +1,7 @@
 import { BackendUnavailableError } from "@hotset/core";
 import { backoffMs } from "../primitives/backoff.ts";
 import { connectFault, unreachable, type Origin } from "../primitives/faults.ts";
-import type { ChangeHub } from "../changes/change-hub.ts";
+import type { ChangeNotifier } from "./change-notifier.ts";
 import { CommandQueue, type Command, type RawClient } from "./command-queue.ts";
 import { closed, CONNECT, drained, type Link, type LinkSettings } from "./link.ts";
 import type { Session } from "./session.ts";
@@ -21,8 +21,8 @@ export interface ConnectionObserver {
 
 /** How changes are heard beside a link, and with it. */
 export interface Hearing {
-  readonly tracking: ChangeHub | undefined;
-  readonly channel: ChangeHub | undefined;
+  readonly tracking: ChangeNotifier | undefined;
+  readonly channel: ChangeNotifier | undefined;
   readonly isTrackedByAll?: () => boolean;
   /** Called once, when the link is closed. */
   close(): Promise<void>;
@@ -40,8 +40,8 @@ export interface Hearing {
  */
 export class SingleLink implements Link {
   readonly queue: CommandQueue;
-  readonly tracking: ChangeHub | undefined;
-  readonly channel: ChangeHub | undefined;
+  readonly tracking: ChangeNotifier | undefined;
+  readonly channel: ChangeNotifier | undefined;
   readonly #hearing: Hearing | undefined;
   readonly #watch: ConnectionObserver | undefined;
   readonly #open: (aborted: AbortSignal) => Promise<Session>;

@@ -22,6 +22,16 @@ export function slotOf(key: string): number {
   return crc % SLOT_COUNT;
 }
 
+/**
+ * Whether Redis Cluster hashes only a part of `key`.
+ *
+ * @see https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags
+ */
+export function hasHashTag(key: string): boolean {
+  const open = key.indexOf("{");
+  return open >= 0 && key.indexOf("}", open + 1) > open + 1;
+}
+
 export interface NodeAddress {
   readonly host: string;
   readonly port: number;

@@ -2,8 +2,10 @@ import { InvalidArgumentError, type CoherenceListener } from "@hotset/core";
 import { TestClock } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";
 import { RedisCoherence } from "./coherence.ts";
-import { SubscriptionRefusedError, ChangeHub } from "../changes/change-hub.ts";
-import { decodeUserKey, encodeUserKey, hasHashTag, RedisKeys } from "./redis-keys.ts";
+import { ChangeHub } from "../changes/change-hub.ts";
+import { SubscriptionRefusedError } from "../connection/change-notifier.ts";
+import { hasHashTag } from "../primitives/hash-slots.ts";
+import { decodeUserKey, encodeUserKey, RedisKeys } from "./redis-keys.ts";
 
 /** Of these the encoding makes something, or might. */
 const PIECES = [

@@ -1,5 +1,5 @@
 import { BackendUnavailableError, ConfigurationError, type Coherence, type CoherenceListener } from "@hotset/core";
-import { SubscriptionRefusedError, type Ear, type ChangeHub } from "../changes/change-hub.ts";
+import { SubscriptionRefusedError, type ChangeNotifier, type Ear } from "../connection/change-notifier.ts";
 import type { RedisKeys } from "./redis-keys.ts";
 import type { Link } from "../connection/link.ts";
 import type { Announcement } from "../lua/script.ts";
@@ -90,7 +90,7 @@ export class RedisCoherence implements Coherence {
     const { label, mode } = this.#settings;
     const { tracking } = this.#link;
     try {
-      const detach = await hubOf(tracking).attach(ear);
+      const detach = await required(tracking).attach(ear);
       this.mode = "tracking";
       return detach;
     } catch (error) {
@@ -106,7 +106,7 @@ export class RedisCoherence implements Coherence {
   async #subscribe(ear: Ear): Promise<() => Promise<void>> {
     const { label } = this.#settings;
     try {
-      const detach = await hubOf(this.#link.channel).attach(ear);
+      const detach = await required(this.#link.channel).attach(ear);
       this.mode = "pubsub";
       return detach;
     } catch (error) {
@@ -180,7 +180,7 @@ export class RedisCoherence implements Coherence {
   }
 }
 
-function hubOf(hub: ChangeHub | undefined): ChangeHub {
-  if (hub === undefined) throw new SubscriptionRefusedError("this connection cannot");
-  return hub;
+function required(notifier: ChangeNotifier | undefined): ChangeNotifier {
+  if (notifier === undefined) throw new SubscriptionRefusedError("this connection cannot");
+  return notifier;
 }

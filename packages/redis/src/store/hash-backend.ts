@@ -4,9 +4,9 @@ import { fault, type Origin } from "../primitives/faults.ts";
 import type { Command, CommandQueue, RawClient } from "../connection/command-queue.ts";
 import { decodeEntry, encodeEntry, writeIdOf, type EntryFields, type RedisKeys, type WriteIds } from "./redis-keys.ts";
 import { RedisLeases } from "./leases.ts";
-import { closedLink, type Link } from "../connection/link.ts";
-import type { Hold } from "../connection.ts";
-import { MARK_STALE, REMOVE, WRITE, type Announcement, type Script } from "../lua/script.ts";
+import { closedLink, type Hold, type Link } from "../connection/link.ts";
+import { MARK_STALE, REMOVE, WRITE } from "../lua/entry-scripts.ts";
+import type { Announcement, Script } from "../lua/script.ts";
 import { IssuedVersions } from "./tag-versions.ts";
 
 export interface BackendSettings {

@@ -5,12 +5,12 @@ import {
   decodeEntry,
   encodeEntry,
   encodeUserKey,
-  hasHashTag,
   RedisKeys,
   randomWriteIds,
   UNBOUNDED_WINDOW_MS,
   writeIdOf,
 } from "./redis-keys.ts";
+import { hasHashTag } from "../primitives/hash-slots.ts";
 
 const readable = new RedisKeys({ prefix: "hotset", format: "readable" });
 const bare = new RedisKeys({ prefix: "", format: "readable" });

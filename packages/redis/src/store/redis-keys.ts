@@ -1,5 +1,6 @@
 import { InvalidArgumentError, type StoredEntry } from "@hotset/core";
 import { crypto } from "../primitives/crypto.ts";
+import { hasHashTag } from "../primitives/hash-slots.ts";
 
 /**
  * How an entry lies in Redis: its key, the key of its lease, and the fields of its hash.
@@ -159,16 +160,6 @@ export function decodeUserKey(encoded: string): string {
 
 const ESCAPES: Readonly<Record<string, string>> = { "{": "%7B", "}": "%7D", "#": "%23", "%": "%25" };
 const UNESCAPES: Readonly<Record<string, string>> = { "%7B": "{", "%7D": "}", "%23": "#", "%25": "%" };
-
-/**
- * Whether Redis Cluster hashes only a part of `key`.
- *
- * @see https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags
- */
-export function hasHashTag(key: string): boolean {
-  const open = key.indexOf("{");
-  return open >= 0 && key.indexOf("}", open + 1) > open + 1;
-}
 
 /** What a write sends: the lifetime in ms, `''` for none, then fields and values in turn. */
 export type WriteArguments = readonly [lifeMs: string, ...fieldsAndValues: (string | Buffer)[]];

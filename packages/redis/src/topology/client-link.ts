@@ -1,7 +1,7 @@
 import { BackendUnavailableError } from "@hotset/core";
 import { fault, unreachable } from "../primitives/faults.ts";
 import { subscribedLink } from "../changes/server-node.ts";
-import type { ChangeHub } from "../changes/change-hub.ts";
+import type { ChangeNotifier } from "../connection/change-notifier.ts";
 import { CommandQueue, type Command, type RawClient } from "../connection/command-queue.ts";
 import { closed, CONNECT, drained, type Link, type LinkSettings } from "../connection/link.ts";
 import {
@@ -42,8 +42,8 @@ export interface RedisClientLike {
 export class ClientLink implements Link, TrackedConnection {
   readonly isDataConnection = true;
   readonly queue: CommandQueue;
-  readonly tracking: ChangeHub | undefined;
-  readonly channel: ChangeHub | undefined;
+  readonly tracking: ChangeNotifier | undefined;
+  readonly channel: ChangeNotifier | undefined;
   /** Where changes are heard. */
   readonly listening: Link;
   /** Of the client and its duplicates. */

@@ -2,12 +2,12 @@ import { BackendUnavailableError } from "@hotset/core";
 import { connectFault, isReply, isTemporary, type Origin } from "../primitives/faults.ts";
 import { serverNode, reportReplaced, type ServerNode, type ChangeHubs } from "../changes/server-node.ts";
 import { ChangeHub } from "../changes/change-hub.ts";
-import { hasHashTag } from "../store/redis-keys.ts";
 import type { RawClient } from "../connection/command-queue.ts";
 import { closed, CONNECT, send, type Link, type LinkSettings } from "../connection/link.ts";
 import { loadScripts, openSession, placeOf, type Session, type SessionSettings } from "../connection/session.ts";
 import { SingleLink } from "../connection/single-link.ts";
 import {
+  hasHashTag,
   parseRedirection,
   parseSlots,
   SLOT_COUNT,

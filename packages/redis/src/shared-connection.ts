@@ -9,7 +9,7 @@ import type { Backoff } from "./primitives/backoff.ts";
 import { ClientLink, type RedisClientLike } from "./topology/client-link.ts";
 import { clusterLink, type ClusterSettings } from "./topology/cluster.ts";
 import { subscribedLink } from "./changes/server-node.ts";
-import type { Link } from "./connection/link.ts";
+import type { Hold, Link } from "./connection/link.ts";
 import { openSession, type SessionSettings, type TlsOptions } from "./connection/session.ts";
 import { openPrimary } from "./topology/sentinel.ts";
 import type { NodeAddress } from "./primitives/hash-slots.ts";
@@ -203,13 +203,6 @@ function credentialsOf(
   if (username !== undefined && password === undefined)
     throw new ConfigurationError("redis: a username was given without a password; give both");
   return { username, password };
-}
-
-/** A link, and how to let go of it. */
-export interface Hold {
-  readonly link: Link;
-  /** Closes the link when nobody else holds it. Idempotent. */
-  release(): Promise<void>;
 }
 
 /** A connection as this package sees it. Its parts are private, so nothing prints them. */
