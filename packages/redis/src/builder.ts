@@ -14,7 +14,8 @@ import { HashBackend } from "./store/hash-backend.ts";
 import type { Backoff } from "./primitives/backoff.ts";
 import { MAX_TIMER_MS, systemClock } from "./primitives/clock.ts";
 import { hold, single, type ClientConnection, type Connection, type ConnectSettings } from "./shared-connection.ts";
-import { RedisKeys, randomWriteIds } from "./store/redis-keys.ts";
+import { randomWriteIds } from "./store/entry-fields.ts";
+import { RedisKeys } from "./store/redis-keys.ts";
 
 /** How entries are kept, whatever the connection. Immutable: each call returns a new builder. */
 export interface RedisBackendSettings {

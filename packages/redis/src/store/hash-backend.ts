@@ -2,7 +2,8 @@ import type { Backend, Batch, Compressor, DeleteStatus, Format, Leases, StoredEn
 import { RedisCoherence, type CoherenceSettings } from "./coherence.ts";
 import { fault, type Origin } from "../primitives/faults.ts";
 import type { Command, CommandQueue, RawClient } from "../connection/command-queue.ts";
-import { decodeEntry, encodeEntry, writeIdOf, type EntryFields, type RedisKeys, type WriteIds } from "./redis-keys.ts";
+import { decodeEntry, encodeEntry, writeIdOf, type EntryFields, type WriteIds } from "./entry-fields.ts";
+import type { RedisKeys } from "./redis-keys.ts";
 import { RedisLeases } from "./leases.ts";
 import { closedLink, type Hold, type Link } from "../connection/link.ts";
 import { MARK_STALE, REMOVE, WRITE } from "../lua/entry-scripts.ts";

@@ -7,7 +7,7 @@ import {
   writeIdOf,
   type EntryFields,
   type WriteIds,
-} from "./redis-keys.ts";
+} from "./entry-fields.ts";
 import { ACQUIRE, RELEASE, RENEW_LEASE, STORE } from "../lua/lease-scripts.ts";
 import type { Script } from "../lua/script.ts";
 

@@ -1,5 +1,6 @@
 import type { TagVersion, TagVersions } from "@hotset/core";
-import type { RedisKeys, WriteIds } from "./redis-keys.ts";
+import type { WriteIds } from "./entry-fields.ts";
+import type { RedisKeys } from "./redis-keys.ts";
 import type { Announcement, Script } from "../lua/script.ts";
 import { PIN, RENEW, UNCHANGED_SINCE } from "../lua/tag-scripts.ts";
 
