@@ -1,5 +1,5 @@
 import type { Clock } from "@hotset/core";
-import { SubscriptionRefusedError, type ChangeNotifier, type Ear } from "../connection/change-notifier.ts";
+import { SubscriptionRefusedError, type ChangeNotifier, type ChangeListener } from "../connection/change-notifier.ts";
 
 /** One connection on which changes are heard, time and again a new one. */
 export interface Source {
@@ -19,7 +19,7 @@ export interface Source {
 }
 
 interface Subscription {
-  readonly ear: Ear;
+  readonly listener: ChangeListener;
   isAttached: boolean;
 }
 
@@ -42,8 +42,8 @@ export class ChangeHub implements ChangeNotifier {
   /** Counts losses: what was attached meanwhile may have missed something. */
   #losses = 0;
   /** Who listens, is about to, or will be: after a loss they come back, unless they were closed, which nobody tells here. */
-  readonly #known = new Set<WeakRef<Ear>>();
-  readonly #refs = new WeakMap<Ear, WeakRef<Ear>>();
+  readonly #known = new Set<WeakRef<ChangeListener>>();
+  readonly #refs = new WeakMap<ChangeListener, WeakRef<ChangeListener>>();
   #unanswered = 0;
   #settling: Promise<boolean> | undefined;
   #cancelHeartbeat: (() => void) | undefined;
@@ -60,7 +60,7 @@ export class ChangeHub implements ChangeNotifier {
 
   /** What is listened to, or will be. */
   topics(): readonly string[] {
-    return [...new Set(Array.from(this.#subscriptions, ({ ear }) => ear.topic))];
+    return [...new Set(Array.from(this.#subscriptions, ({ listener }) => listener.topic))];
   }
 
   /** Whether anybody listens, or is about to. */
@@ -68,9 +68,9 @@ export class ChangeHub implements ChangeNotifier {
     return this.#subscriptions.size !== 0;
   }
 
-  attach(ear: Ear): Promise<() => Promise<void>> {
-    const subscription: Subscription = { ear, isAttached: false };
-    this.#know(ear);
+  attach(listener: ChangeListener): Promise<() => Promise<void>> {
+    const subscription: Subscription = { listener, isAttached: false };
+    this.#know(listener);
     return this.#attach(subscription);
   }
 
@@ -88,11 +88,11 @@ export class ChangeHub implements ChangeNotifier {
   // ---- told by sources
 
   changed(redisKeys: readonly string[], sender?: string): void {
-    for (const { ear } of this.#subscriptions) ear.changed(redisKeys, sender);
+    for (const { listener } of this.#subscriptions) listener.changed(redisKeys, sender);
   }
 
   everythingChanged(): void {
-    for (const { ear } of this.#subscriptions) ear.everythingChanged();
+    for (const { listener } of this.#subscriptions) listener.everythingChanged();
   }
 
   lost(error: Error): void {
@@ -101,16 +101,16 @@ export class ChangeHub implements ChangeNotifier {
       // Those that are being attached find out by themselves.
       if (!subscription.isAttached) continue;
       this.#subscriptions.delete(subscription);
-      subscription.ear.lost(error);
+      subscription.listener.lost(error);
     }
   }
 
   /** Before anything that waits is sent to the new server: what it may have brought back must not be read first. So it is told to those as well who have yet to listen again. */
   replaced(): void {
     for (const ref of this.#known) {
-      const ear = ref.deref();
-      if (ear === undefined) this.#known.delete(ref);
-      else ear.replaced();
+      const listener = ref.deref();
+      if (listener === undefined) this.#known.delete(ref);
+      else listener.replaced();
     }
   }
 
@@ -138,20 +138,20 @@ export class ChangeHub implements ChangeNotifier {
     subscription.isAttached = true;
     this.#beatLater();
     return () => {
-      if (this.#subscriptions.has(subscription)) this.#forget(subscription.ear);
+      if (this.#subscriptions.has(subscription)) this.#forget(subscription.listener);
       this.#remove(subscription);
       return Promise.resolve();
     };
   }
 
-  #know(ear: Ear): void {
-    let ref = this.#refs.get(ear);
-    if (ref === undefined) this.#refs.set(ear, (ref = new WeakRef(ear)));
+  #know(listener: ChangeListener): void {
+    let ref = this.#refs.get(listener);
+    if (ref === undefined) this.#refs.set(listener, (ref = new WeakRef(listener)));
     this.#known.add(ref);
   }
 
-  #forget(ear: Ear): void {
-    this.#known.delete(this.#refs.get(ear)!);
+  #forget(listener: ChangeListener): void {
+    this.#known.delete(this.#refs.get(listener)!);
   }
 
   #remove(subscription: Subscription): void {
@@ -163,9 +163,12 @@ export class ChangeHub implements ChangeNotifier {
 
   /** Asks all for a sign of life. What they tell counts from here: a change that comes later may be on the way. */
   async #prove(): Promise<void> {
-    const sentAt = Array.from(this.#subscriptions, (subscription) => [subscription, subscription.ear.now()] as const);
+    const sentAt = Array.from(
+      this.#subscriptions,
+      (subscription) => [subscription, subscription.listener.now()] as const,
+    );
     if (!(await this.#ask())) return;
-    for (const [subscription, at] of sentAt) if (this.#subscriptions.has(subscription)) subscription.ear.alive(at);
+    for (const [subscription, at] of sentAt) if (this.#subscriptions.has(subscription)) subscription.listener.alive(at);
   }
 
   async #ask(): Promise<boolean> {
@@ -196,7 +199,7 @@ export class ChangeHub implements ChangeNotifier {
   /** The strictest. */
   #bound(): number {
     let bound = Infinity;
-    for (const { ear } of this.#subscriptions) bound = Math.min(bound, ear.maxStalenessMs);
+    for (const { listener } of this.#subscriptions) bound = Math.min(bound, listener.maxStalenessMs);
     return bound;
   }
 }

@@ -1,15 +1,16 @@
-/** Who hears of changes to one topic. Keys are as Redis has them. Each of these returns at once. */
-export interface Ear {
-  /** A prefix of keys, colon included, or a channel: what the sources of its hub understand. */
+import type { CoherenceListener } from "@hotset/core";
+
+/** A listener to the changes of one topic. Keys are those of Redis, of tags too. Each method returns at once. */
+export interface ChangeListener extends Omit<CoherenceListener, "tagsChanged"> {
+  /** A prefix of keys, colon included, or a channel, depending on how changes are received. */
   readonly topic: string;
   readonly maxStalenessMs: number;
-  now(): number;
-  /** Also keys of other topics. @param sender who says so, where that is told */
+  /**
+   * Called with keys of other topics, too.
+   *
+   * @param sender the backend that announced the change, where the message names it.
+   */
   changed(redisKeys: readonly string[], sender?: string): void;
-  everythingChanged(): void;
-  alive(sentAtMs: number): void;
-  replaced(): void;
-  lost(error: unknown): void;
 }
 
 /** Reports changes to listeners. A link passes it through from the room that implements it, `changes/`. */
@@ -21,7 +22,7 @@ export interface ChangeNotifier {
    * @throws {SubscriptionRefusedError}
    * @throws {BackendUnavailableError} when trying again cannot help.
    */
-  attach(ear: Ear): Promise<() => Promise<void>>;
+  attach(listener: ChangeListener): Promise<() => Promise<void>>;
   /** `true` once all that was acknowledged to anybody by now has been told; `false` when that cannot be found out. */
   settled(): Promise<boolean>;
 }

@@ -1,5 +1,5 @@
 import { BackendUnavailableError, ConfigurationError, type Coherence, type CoherenceListener } from "@hotset/core";
-import { SubscriptionRefusedError, type ChangeNotifier, type Ear } from "../connection/change-notifier.ts";
+import { SubscriptionRefusedError, type ChangeNotifier, type ChangeListener } from "../connection/change-notifier.ts";
 import type { RedisKeys } from "./redis-keys.ts";
 import type { Link } from "../connection/link.ts";
 import type { Announcement } from "../lua/script.ts";
@@ -27,7 +27,7 @@ export class RedisCoherence implements Coherence {
   readonly announcement: Announcement;
   readonly #link: Link;
   readonly #settings: CoherenceSettings;
-  readonly #ears = new WeakMap<CoherenceListener, Record<"tracking" | "pubsub", Ear>>();
+  readonly #listeners = new WeakMap<CoherenceListener, Record<"tracking" | "pubsub", ChangeListener>>();
   readonly #tags: WarmTags;
   readonly #attached = new Set<() => Promise<void>>();
   /** Whether several have listened at once: what one of them did last may be heard after it has gone. */
@@ -53,13 +53,13 @@ export class RedisCoherence implements Coherence {
 
   /** @throws {ConfigurationError} where the server refuses it: the message says what to grant. */
   async attach(listener: CoherenceListener): Promise<() => Promise<void>> {
-    const ears = this.#earsOf(listener);
+    const listeners = this.#listenersOf(listener);
     const { mode } = this.#settings;
     if (mode !== "pubsub") {
-      const detach = await this.#track(ears.tracking);
+      const detach = await this.#track(listeners.tracking);
       if (detach !== undefined) return this.#keep(detach);
     }
-    return this.#keep(await this.#subscribe(ears.pubsub));
+    return this.#keep(await this.#subscribe(listeners.pubsub));
   }
 
   /** Takes notice of the tags that are in use, while somebody listens. @param command which asks for their versions */
@@ -86,11 +86,11 @@ export class RedisCoherence implements Coherence {
   }
 
   /** `undefined` where that is refused, and there is another way. */
-  async #track(ear: Ear): Promise<(() => Promise<void>) | undefined> {
+  async #track(listener: ChangeListener): Promise<(() => Promise<void>) | undefined> {
     const { label, mode } = this.#settings;
     const { tracking } = this.#link;
     try {
-      const detach = await required(tracking).attach(ear);
+      const detach = await required(tracking).attach(listener);
       this.mode = "tracking";
       return detach;
     } catch (error) {
@@ -103,16 +103,16 @@ export class RedisCoherence implements Coherence {
     }
   }
 
-  async #subscribe(ear: Ear): Promise<() => Promise<void>> {
+  async #subscribe(listener: ChangeListener): Promise<() => Promise<void>> {
     const { label } = this.#settings;
     try {
-      const detach = await required(this.#link.channel).attach(ear);
+      const detach = await required(this.#link.channel).attach(listener);
       this.mode = "pubsub";
       return detach;
     } catch (error) {
       if (!(error instanceof SubscriptionRefusedError)) throw error;
       throw new ConfigurationError(
-        `${label}: the server refuses to tell of changes: ${error.message}; grant the user +client|tracking, or +subscribe +publish and the channel &${ear.topic}, or say coherence("none")`,
+        `${label}: the server refuses to tell of changes: ${error.message}; grant the user +client|tracking, or +subscribe +publish and the channel &${listener.topic}, or say coherence("none")`,
         { tier: label, operation: "attach", cause: error },
       );
     }
@@ -130,21 +130,21 @@ export class RedisCoherence implements Coherence {
   }
 
   /** The same ones for a listener that attaches again: what it was told is remembered for them. */
-  #earsOf(listener: CoherenceListener): Record<"tracking" | "pubsub", Ear> {
+  #listenersOf(listener: CoherenceListener): Record<"tracking" | "pubsub", ChangeListener> {
     const { keys } = this.#settings;
-    let ears = this.#ears.get(listener);
-    if (ears === undefined)
-      this.#ears.set(
+    let listeners = this.#listeners.get(listener);
+    if (listeners === undefined)
+      this.#listeners.set(
         listener,
-        (ears = {
-          tracking: this.#ear(listener, "tracking", keys.tracked),
-          pubsub: this.#ear(listener, "pubsub", keys.channel),
+        (listeners = {
+          tracking: this.#translating(listener, "tracking", keys.tracked),
+          pubsub: this.#translating(listener, "pubsub", keys.channel),
         }),
       );
-    return ears;
+    return listeners;
   }
 
-  #ear(listener: CoherenceListener, way: "tracking" | "pubsub", topic: string): Ear {
+  #translating(listener: CoherenceListener, way: "tracking" | "pubsub", topic: string): ChangeListener {
     const { keys, maxStalenessMs, sender: self } = this.#settings;
     let touchedAt = -Infinity;
     return {
