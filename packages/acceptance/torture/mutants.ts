@@ -199,7 +199,7 @@ export const MUTANTS: readonly Mutant[] = [
     shows: OLDER,
     focus: "servers",
     topology: "sentinel",
-    file: `${REDIS}/changes/server-identity.ts`,
+    file: `${REDIS}/changes/server-identity-guard.ts`,
     rule: "if (mayHaveMoved || isNews || follows) this.#replaced();",
     broken: "",
   },

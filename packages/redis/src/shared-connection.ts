@@ -7,7 +7,8 @@ import {
 } from "@hotset/core";
 import type { Backoff } from "./primitives/backoff.ts";
 import { ClientLink, type RedisClientLike } from "./topology/client-link.ts";
-import { clusterLink, type ClusterSettings } from "./topology/cluster.ts";
+import { clusterLink } from "./topology/cluster.ts";
+import type { ClusterSettings } from "./topology/cluster-topology.ts";
 import { subscribedLink } from "./changes/server-node.ts";
 import type { Hold, Link } from "./connection/link.ts";
 import { openSession, type SessionSettings, type TlsOptions } from "./connection/session.ts";
@@ -51,12 +52,17 @@ export interface ConnectSettings {
 
 /** One server: `redis:`, `rediss:` or `unix:` URL. */
 export function single(url: string | URL, options?: ConnectionOptions): Connection {
-  const at = parseUrl("single(url)", url);
+  const target = parseUrl("single(url)", url);
   refuseUnknown("single(url, options)", options, ["tls"]);
-  const tls = tlsOf("single", at, options);
+  const tls = tlsOf("single", target, options);
   return new SharedConnection("own", (settings) => {
-    const session: SessionSettings = { ...settings, ...credentialsOf(at, settings), tls, database: at.database };
-    return subscribedLink((aborted, prepare) => openSession(at.address, session, aborted, prepare), settings).link;
+    const session: SessionSettings = {
+      ...settings,
+      ...credentialsOf(target, settings),
+      tls,
+      database: target.database,
+    };
+    return subscribedLink((aborted, prepare) => openSession(target.address, session, aborted, prepare), settings).link;
   });
 }
 
@@ -69,13 +75,13 @@ export function cluster(
   },
 ): Connection {
   const urls = parseUrls("cluster(nodes)", nodes, REDIS_PORT);
-  const [at] = urls;
+  const [first] = urls;
   if (urls.some(({ database }) => database !== 0))
     throw new InvalidArgumentError("cluster(nodes): a URL names a database; a cluster has only database 0");
   refuseUnknown("cluster(nodes, options)", options, ["tls", "readFromReplicas"]);
-  const tls = tlsOf("cluster", at, options);
+  const tls = tlsOf("cluster", first, options);
   return new SharedConnection("own", (settings) => {
-    const node: SessionSettings = { ...settings, ...credentialsOf(at, settings), tls, database: 0 };
+    const node: SessionSettings = { ...settings, ...credentialsOf(first, settings), tls, database: 0 };
     const cluster: ClusterSettings = {
       seeds: urls.map(({ address }) => address),
       node,
@@ -95,17 +101,17 @@ export function sentinel(
   options: ConnectionOptions & { readonly primaryName: string },
 ): Connection {
   const urls = parseUrls("sentinel(sentinels)", sentinels, SENTINEL_PORT);
-  const [at] = urls;
+  const [first] = urls;
   const primaryName: unknown = options?.primaryName;
   if (typeof primaryName !== "string" || primaryName === "")
     throw new InvalidArgumentError(
       'sentinel(sentinels, { primaryName }): give the name under which the sentinels know the primary, such as "mymaster"',
     );
   refuseUnknown("sentinel(sentinels, options)", options, ["tls", "primaryName"]);
-  const tls = tlsOf("sentinel", at, options);
+  const tls = tlsOf("sentinel", first, options);
   return new SharedConnection("own", (settings) => {
-    const primary: SessionSettings = { ...settings, ...credentialsOf(at, settings), tls, database: at.database };
-    const asked = urls.map((url) => ({
+    const primary: SessionSettings = { ...settings, ...credentialsOf(first, settings), tls, database: first.database };
+    const withSettings = urls.map((url) => ({
       address: url.address,
       settings: {
         ...settings,
@@ -116,7 +122,7 @@ export function sentinel(
       },
     }));
     return subscribedLink(
-      (aborted, prepare) => openPrimary({ sentinels: asked, primaryName, primary }, aborted, prepare),
+      (aborted, prepare) => openPrimary({ sentinels: withSettings, primaryName, primary }, aborted, prepare),
       settings,
     ).link;
   });

@@ -1,27 +1,27 @@
 import { flush, outcome, TestClock } from "@hotset/core/testing";
 import { beforeEach, describe, expect, it } from "vitest";
-import { ChangeHub, type Source } from "./change-hub.ts";
+import { ChangeHub, type ChangeSource } from "./change-hub.ts";
 import { SubscriptionRefusedError, type ChangeListener } from "../connection/change-notifier.ts";
 
 /** A source whose answers the test gives. */
-class Fake implements Source {
+class Fake implements ChangeSource {
   readonly asked: PromiseWithResolvers<boolean>[] = [];
   readonly deadlines: number[] = [];
   readonly covers: PromiseWithResolvers<void>[] = [];
   rests = 0;
 
-  cover(): Promise<void> {
+  subscribe(): Promise<void> {
     this.covers.push(Promise.withResolvers());
     return this.covers.at(-1)!.promise;
   }
 
-  ask(deadlineMs: number): Promise<boolean> {
+  heartbeat(deadlineMs: number): Promise<boolean> {
     this.deadlines.push(deadlineMs);
     this.asked.push(Promise.withResolvers());
     return this.asked.at(-1)!.promise;
   }
 
-  rest(): void {
+  unsubscribe(): void {
     this.rests += 1;
   }
 

@@ -1,8 +1,8 @@
 import type { CoherenceListener } from "@hotset/core";
 
-/** A listener to the changes of one topic. Keys are those of Redis, of tags too. Each method returns at once. */
+/** A listener to the changes of one topic. Keys are those of Redis, of entries and of tags. Each method returns at once. */
 export interface ChangeListener extends Omit<CoherenceListener, "tagsChanged"> {
-  /** A prefix of keys, colon included, or a channel, depending on how changes are received. */
+  /** A prefix of keys, colon included, or the name of a channel: depends on how the changes are received. */
   readonly topic: string;
   readonly maxStalenessMs: number;
   /**
@@ -13,19 +13,19 @@ export interface ChangeListener extends Omit<CoherenceListener, "tagsChanged"> {
   changed(redisKeys: readonly string[], sender?: string): void;
 }
 
-/** Reports changes to listeners. A link passes it through from the room that implements it, `changes/`. */
+/** Reports changes to listeners. Links pass it through to the store; `changes/` implements it. */
 export interface ChangeNotifier {
   /**
-   * Resolves once everything that is acknowledged from now on will be told. Waits until the servers can be reached.
+   * Resolves once every change that is acknowledged from now on will be reported. Waits until the servers can be reached.
    *
-   * @returns what ends it.
+   * @returns a function that detaches the listener.
    * @throws {SubscriptionRefusedError}
    * @throws {BackendUnavailableError} when trying again cannot help.
    */
   attach(listener: ChangeListener): Promise<() => Promise<void>>;
-  /** `true` once all that was acknowledged to anybody by now has been told; `false` when that cannot be found out. */
+  /** `true` once every change acknowledged by now, to any client, has been reported; `false` when that cannot be found out. */
   settled(): Promise<boolean>;
 }
 
-/** The server does not let us hear of changes in this way. */
+/** The server does not let this user receive changes in this way. */
 export class SubscriptionRefusedError extends Error {}

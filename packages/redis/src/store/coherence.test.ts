@@ -107,7 +107,9 @@ describe("over a channel", () => {
     new ChangeHub(
       new TestClock(),
       () => Promise.resolve(),
-      () => [{ cover: () => Promise.resolve(), ask: () => Promise.resolve(true), rest: () => undefined }],
+      () => [
+        { subscribe: () => Promise.resolve(), heartbeat: () => Promise.resolve(true), unsubscribe: () => undefined },
+      ],
     );
   const listening = (
     mode: "auto" | "pubsub",
@@ -144,9 +146,9 @@ describe("over a channel", () => {
       () => Promise.resolve(),
       () => [
         {
-          cover: () => Promise.reject(new SubscriptionRefusedError("no")),
-          ask: () => Promise.resolve(true),
-          rest: () => undefined,
+          subscribe: () => Promise.reject(new SubscriptionRefusedError("no")),
+          heartbeat: () => Promise.resolve(true),
+          unsubscribe: () => undefined,
         },
       ],
     );

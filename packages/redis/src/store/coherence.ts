@@ -29,7 +29,7 @@ export class RedisCoherence implements Coherence {
   readonly #settings: CoherenceSettings;
   readonly #listeners = new WeakMap<CoherenceListener, Record<"tracking" | "pubsub", ChangeListener>>();
   readonly #tags: WarmTags;
-  readonly #attached = new Set<() => Promise<void>>();
+  readonly #detachers = new Set<() => Promise<void>>();
   /** Whether several have listened at once: what one of them did last may be heard after it has gone. */
   #wasShared = false;
   #isClosed = false;
@@ -63,13 +63,13 @@ export class RedisCoherence implements Coherence {
   }
 
   /** Takes notice of the tags that are in use, while somebody listens. @param command which asks for their versions */
-  asksForTags(command: readonly (string | Buffer)[]): void {
-    if (this.#attached.size !== 0) this.#tags.asked(command);
+  noteTagsInUse(command: readonly (string | Buffer)[]): void {
+    if (this.#detachers.size !== 0) this.#tags.noteInUse(command);
   }
 
   /** Resolves once whatever was acknowledged to anybody by now has been heard over the channel. @throws {BackendUnavailableError} */
   async settled(): Promise<void> {
-    if (this.#attached.size === 0) return;
+    if (this.#detachers.size === 0) return;
     if (await this.#link.channel?.settled()) return;
     const { label } = this.#settings;
     throw new BackendUnavailableError(`${label}: it could not be found out whether all changes have been heard`, {
@@ -82,7 +82,7 @@ export class RedisCoherence implements Coherence {
   /** Nobody hears of anything any more. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    await Promise.all(Array.from(this.#attached, (detach) => detach()));
+    await Promise.all(Array.from(this.#detachers, (detach) => detach()));
   }
 
   /** `undefined` where that is refused, and there is another way. */
@@ -120,11 +120,11 @@ export class RedisCoherence implements Coherence {
 
   async #keep(detach: () => Promise<void>): Promise<() => Promise<void>> {
     const end = async (): Promise<void> => {
-      this.#attached.delete(end);
+      this.#detachers.delete(end);
       await detach();
     };
-    this.#attached.add(end);
-    this.#wasShared ||= this.#attached.size > 1;
+    this.#detachers.add(end);
+    this.#wasShared ||= this.#detachers.size > 1;
     if (this.#isClosed) await end();
     return end;
   }
@@ -137,14 +137,14 @@ export class RedisCoherence implements Coherence {
       this.#listeners.set(
         listener,
         (listeners = {
-          tracking: this.#translating(listener, "tracking", keys.tracked),
-          pubsub: this.#translating(listener, "pubsub", keys.channel),
+          tracking: this.#translate(listener, "tracking", keys.tracked),
+          pubsub: this.#translate(listener, "pubsub", keys.channel),
         }),
       );
     return listeners;
   }
 
-  #translating(listener: CoherenceListener, way: "tracking" | "pubsub", topic: string): ChangeListener {
+  #translate(listener: CoherenceListener, mode: "tracking" | "pubsub", topic: string): ChangeListener {
     const { keys, maxStalenessMs, sender: self } = this.#settings;
     let touchedAt = -Infinity;
     return {
@@ -173,7 +173,7 @@ export class RedisCoherence implements Coherence {
       },
       replaced: () => {
         // Both ways may know of him: once is enough.
-        if ((this.mode ?? way) === way) listener.replaced();
+        if ((this.mode ?? mode) === mode) listener.replaced();
       },
       lost: (error) => listener.lost(error),
     };

@@ -120,19 +120,19 @@ export function decodeEntry(
 
   // The head, read byte by byte: a regular expression would need a string first.
   if (meta[0] !== ONE || meta[1] !== SPACE) return undefined;
-  let at = 2;
+  let index = 2;
   let windowMs = 0;
-  if (meta[at] === MINUS) {
-    at += 1;
+  if (meta[index] === MINUS) {
+    index += 1;
     windowMs = UNBOUNDED_WINDOW_MS;
   } else {
-    for (let byte = meta[at]; byte !== undefined && byte >= ZERO && byte <= NINE; byte = meta[++at])
+    for (let byte = meta[index]; byte !== undefined && byte >= ZERO && byte <= NINE; byte = meta[++index])
       windowMs = windowMs * 10 + byte - ZERO;
   }
-  if (at === 2 || meta[at] !== SEMICOLON) return undefined;
+  if (index === 2 || meta[index] !== SEMICOLON) return undefined;
   const staleInMs = expiresInMs - windowMs;
   const lifeMs = meta[2] === MINUS ? Infinity : expiresInMs;
-  const text = metaText(meta, at + 1);
+  const text = metaText(meta, index + 1);
   return layout === "plain"
     ? { data, staleInMs, expiresInMs: lifeMs, meta: text }
     : { data, staleInMs, expiresInMs: lifeMs, meta: text, version: versionOf(writeId) };
@@ -161,8 +161,8 @@ const [ONE, SPACE, MINUS, ZERO, NINE, SEMICOLON] = [..."1 -09;"].map((character)
 ];
 
 function freshnessLeft(staleAt: Buffer | null, expiresInMs: number, nowMs: () => number): number {
-  const at = staleAt === null || staleAt.length === 0 ? NaN : Number(staleAt.toString("latin1"));
-  return Number.isNaN(at) ? expiresInMs : Math.min(Math.floor(at - nowMs()), expiresInMs);
+  const staleAtMs = staleAt === null || staleAt.length === 0 ? NaN : Number(staleAt.toString("latin1"));
+  return Number.isNaN(staleAtMs) ? expiresInMs : Math.min(Math.floor(staleAtMs - nowMs()), expiresInMs);
 }
 
 const asBuffer = (bytes: Uint8Array): Buffer =>

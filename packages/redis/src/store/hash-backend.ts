@@ -8,7 +8,7 @@ import { RedisLeases } from "./leases.ts";
 import { closedLink, type Hold, type Link } from "../connection/link.ts";
 import { MARK_STALE, REMOVE, WRITE } from "../lua/entry-scripts.ts";
 import type { Announcement, Script } from "../lua/script.ts";
-import { IssuedVersions } from "./tag-versions.ts";
+import { RedisTagVersions } from "./tag-versions.ts";
 
 export interface BackendSettings {
   readonly label: string;
@@ -42,7 +42,7 @@ type Operation =
   | "release"
   | "confirm";
 
-const SILENT: Announcement = Object.freeze({ channel: "", sender: "" });
+const NO_ANNOUNCEMENT: Announcement = Object.freeze({ channel: "", sender: "" });
 
 /**
  * Entries in Redis. Reads are two plain commands in one tick; whatever changes an entry is one
@@ -88,10 +88,10 @@ export class HashBackend implements Backend {
         ...settings.coherence,
         label: settings.label,
         keys: settings.keys,
-        readTags: (args) => this.#send(this.#origins.tags, args, bare),
+        readTags: (args) => this.#send(this.#origins.tags, args, asIs),
       });
     else if (hold.link.readsFromReplicas === true) this.readsLag = true;
-    this.#announce = settings.announce ?? this.coherence?.announcement ?? SILENT;
+    this.#announce = settings.announce ?? this.coherence?.announcement ?? NO_ANNOUNCEMENT;
     const origin = (operation: Operation): Origin => Object.freeze({ tier: settings.label, operation });
     this.#origins = {
       read: origin("read"),
@@ -114,8 +114,8 @@ export class HashBackend implements Backend {
     if (settings.keys.isHashed) this.alias = (key) => settings.keys.alias(key);
     this.keepsMeta = settings.layout === "full";
     if (this.keepsMeta)
-      this.tagVersions = new IssuedVersions(
-        (args, script) => this.#askVersions(args, script),
+      this.tagVersions = new RedisTagVersions(
+        (args, script) => this.#sendTagCommand(args, script),
         settings.keys,
         settings.writeIds,
         this.#announce,
@@ -135,13 +135,13 @@ export class HashBackend implements Backend {
       return Promise.reject(error);
     }
     const { queue } = this.#link;
-    const call = queue.begin<StoredEntry | undefined>(this.#origins.read);
+    const command = queue.begin<StoredEntry | undefined>(this.#origins.read);
     const { client } = queue;
     if (client === undefined || queue.inFlight >= queue.maxInFlight) {
-      this.#link.admit(call, (ready) =>
+      this.#link.admit(command, (ready) =>
         this.#receive(
           queue,
-          call,
+          command,
           ready.sendCommand(["PTTL", entryKey]),
           ready.sendCommand(["HMGET", entryKey, "d", "s", "m", "w"]),
         ),
@@ -150,12 +150,12 @@ export class HashBackend implements Backend {
       // Sent from this very frame: it is the hot path. PTTL first: the other way round an entry that ends in between is seen without its end.
       this.#receive(
         queue,
-        call,
+        command,
         client.sendCommand(["PTTL", entryKey]),
         client.sendCommand(["HMGET", entryKey, "d", "s", "m", "w"]),
       );
     }
-    return call.promise;
+    return command.promise;
   }
 
   write(key: string, entry: StoredEntry): Promise<void> {
@@ -202,18 +202,18 @@ export class HashBackend implements Backend {
   /** Settles a read by its two replies. */
   #receive(
     queue: CommandQueue,
-    call: Command<StoredEntry | undefined>,
+    command: Command<StoredEntry | undefined>,
     ttl: Promise<unknown>,
     fields: Promise<unknown>,
   ): void {
-    call.sent(2);
+    command.sent(2);
     let ttlMs: number | undefined;
     const fail = (error: unknown): void => {
       queue.replied();
-      call.fail(this.#fault(call.origin, error));
+      command.fail(this.#fault(command.origin, error));
     };
     const decode = (reply: unknown): void =>
-      call.answer(() => decodeEntry(reply as EntryFields, ttlMs!, this.#settings.epochMs, this.#settings.layout));
+      command.answer(() => decodeEntry(reply as EntryFields, ttlMs!, this.#settings.epochMs, this.#settings.layout));
     ttl.then((reply) => {
       queue.replied();
       ttlMs = reply as number;
@@ -228,7 +228,7 @@ export class HashBackend implements Backend {
       (error: unknown) => {
         if (isWrongType(error)) {
           queue.replied();
-          call.done(undefined);
+          command.done(undefined);
         } else {
           fail(error);
         }
@@ -258,16 +258,16 @@ export class HashBackend implements Backend {
     );
   }
 
-  #askVersions(args: (string | Buffer)[], script: Script | undefined): Promise<unknown> {
-    this.coherence?.asksForTags(args);
-    return this.#send(this.#origins.tags, args, bare, script);
+  #sendTagCommand(args: (string | Buffer)[], script: Script | undefined): Promise<unknown> {
+    this.coherence?.noteTagsInUse(args);
+    return this.#send(this.#origins.tags, args, asIs, script);
   }
 
   /** Asks such that whatever was acknowledged to anybody before has been heard when the answer is given. */
   async #confirm(args: string[]): Promise<unknown> {
     const mode = this.coherence?.mode;
-    const link = mode === "tracking" ? (this.#link.listening ?? this.#link) : this.#link;
-    const reply = this.#send(this.#origins.confirm, args, bare, undefined, link);
+    const link = mode === "tracking" ? (this.#link.changesLink ?? this.#link) : this.#link;
+    const reply = this.#send(this.#origins.confirm, args, asIs, undefined, link);
     if (mode !== "pubsub") return reply;
     const [answer] = await Promise.all([reply, this.coherence!.settled()]);
     return answer;
@@ -282,13 +282,13 @@ export class HashBackend implements Backend {
     link: Link = this.#link,
   ): Promise<T> {
     const { queue } = link;
-    const call = queue.begin<T>(origin);
+    const command = queue.begin<T>(origin);
     const send = (client: RawClient): void => {
-      call.sent(1);
+      command.sent(1);
       client.sendCommand(args).then(
         (reply) => {
           queue.replied();
-          call.answer(() => interpret(reply));
+          command.answer(() => interpret(reply));
         },
         (error: unknown) => {
           queue.replied();
@@ -296,14 +296,14 @@ export class HashBackend implements Backend {
             args = ["EVAL", script!.text, ...args.slice(2)];
             send(queue.client);
           } else {
-            call.fail(this.#fault(origin, error));
+            command.fail(this.#fault(origin, error));
           }
         },
       );
     };
     if (queue.hasRoom) send(queue.client!);
-    else link.admit(call, send);
-    return call.promise;
+    else link.admit(command, send);
+    return command.promise;
   }
 
   /** Many reads in one trip, as far as there is room. What failed is a miss, as long as anything was answered. */
@@ -338,14 +338,14 @@ export class HashBackend implements Backend {
     } catch (error) {
       return Promise.reject(error);
     }
-    const call = queue.begin<readonly (StoredEntry | undefined)[]>(this.#origins.read);
+    const command = queue.begin<readonly (StoredEntry | undefined)[]>(this.#origins.read);
     const entries: (StoredEntry | undefined)[] = Array.from({ length: keys.length });
     let pending = keys.length;
     let trouble: unknown;
     let failed = 0;
     const settle = (): void => {
-      if (failed > 0 && failed === keys.length - pending) call.fail(trouble);
-      else call.done(entries);
+      if (failed > 0 && failed === keys.length - pending) command.fail(trouble);
+      else command.done(entries);
     };
     // A node that is silent should not cost the answers of the others: they are given shortly before the deadline.
     const stopClock = queue.clock.schedule(() => {
@@ -358,10 +358,10 @@ export class HashBackend implements Backend {
       settle();
     };
     const fail = (error: unknown): void => {
-      if (!isWrongType(error)) trouble = (failed++, this.#fault(call.origin, error));
+      if (!isWrongType(error)) trouble = (failed++, this.#fault(command.origin, error));
       settled();
     };
-    call.sent(2 * keys.length);
+    command.sent(2 * keys.length);
     entryKeys.forEach((entryKey, i) => {
       const ttl = client.sendCommand(["PTTL", entryKey]);
       let ttlMs: number | undefined;
@@ -392,7 +392,7 @@ export class HashBackend implements Backend {
         },
       );
     });
-    return call.promise;
+    return command.promise;
   }
 
   /** All or an error: then some may have been written. */
@@ -411,4 +411,4 @@ const isWrongType = (error: unknown): boolean => error instanceof Error && error
 const isNoScript = (error: unknown): boolean => error instanceof Error && error.message.startsWith("NOSCRIPT");
 
 const nothing = (): void => undefined;
-const bare = (reply: unknown): unknown => reply;
+const asIs = (reply: unknown): unknown => reply;

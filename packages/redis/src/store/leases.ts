@@ -28,7 +28,7 @@ export type RunLeaseScript = <T>(
 ) => Promise<T>;
 
 /** Sends one plain command about the entry of `key`, behind its key the words given, on the connection that hears of changes. */
-export type AskAboutEntry = (command: string, key: string, ...more: string[]) => Promise<unknown>;
+export type SendEntryCommand = (command: string, key: string, ...more: string[]) => Promise<unknown>;
 
 type Acquired = Awaited<ReturnType<Leases["acquire"]>>;
 
@@ -40,27 +40,27 @@ type Acquired = Awaited<ReturnType<Leases["acquire"]>>;
  */
 export class RedisLeases implements Leases {
   readonly #run: RunLeaseScript;
-  readonly #ask: AskAboutEntry;
+  readonly #send: SendEntryCommand;
   readonly #settings: LeaseSettings;
   readonly #compares: boolean;
 
-  constructor(run: RunLeaseScript, ask: AskAboutEntry, settings: LeaseSettings) {
+  constructor(run: RunLeaseScript, ask: SendEntryCommand, settings: LeaseSettings) {
     this.#run = run;
-    this.#ask = ask;
+    this.#send = ask;
     this.#settings = settings;
     this.#compares = settings.layout === "full";
   }
 
-  async acquire(key: string, token: string, leaseMs: number, seen: string): Promise<Acquired> {
+  async acquire(key: string, token: string, leaseMs: number, expectedVersion: string): Promise<Acquired> {
     const life = leaseLife(leaseMs);
-    let compared = this.#compares || seen === "*" ? seen : "?";
+    let compareWith = this.#compares || expectedVersion === "*" ? expectedVersion : "?";
     for (;;) {
-      const answer = await this.#run("acquire", ACQUIRE, key, [token, life, compared], (reply) =>
+      const answer = await this.#run("acquire", ACQUIRE, key, [token, life, compareWith], (reply) =>
         this.#acquired(reply as AcquireReply),
       );
       if (typeof answer !== "string") return answer;
       // Nobody can read what is there, so it is in nobody's way.
-      compared = answer;
+      compareWith = answer;
     }
   }
 
@@ -72,18 +72,18 @@ export class RedisLeases implements Leases {
     await this.#run("release", RELEASE, key, [token], isOne);
   }
 
-  async store(key: string, token: string, seen: string, entry: StoredEntry): Promise<boolean> {
+  async store(key: string, token: string, expectedVersion: string, entry: StoredEntry): Promise<boolean> {
     const { layout, epochMs, writeIds } = this.#settings;
     const written = encodeEntry(entry, layout, epochMs(), writeIdOf(entry, writeIds)) ?? ["0"];
-    return this.#run("store", STORE, key, [token, this.#compares ? seen : "?", ...written], isOne);
+    return this.#run("store", STORE, key, [token, this.#compares ? expectedVersion : "?", ...written], isOne);
   }
 
   async confirm(key: string): Promise<string> {
     if (!this.#compares) return "";
     try {
-      const w = (await this.#ask("HGET", key, "w")) as Buffer | null;
+      const w = (await this.#send("HGET", key, "w")) as Buffer | null;
       if (w !== null) return versionOf(w);
-      return (await this.#ask("HLEN", key)) === 0 ? "" : NO_VERSION;
+      return (await this.#send("HLEN", key)) === 0 ? "" : NO_VERSION;
     } catch (error) {
       if (error instanceof Error && error.message.startsWith("WRONGTYPE")) return "!";
       throw error;

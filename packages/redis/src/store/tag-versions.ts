@@ -13,28 +13,28 @@ export type SendTagCommand = (args: (string | Buffer)[], script?: Script) => Pro
  * Untagged reads of a namespace all ask for the same versions: those of one tick share one MGET, which is sent after the
  * last of them asked.
  */
-export class IssuedVersions implements TagVersions {
+export class RedisTagVersions implements TagVersions {
   readonly #send: SendTagCommand;
   readonly #keys: RedisKeys;
-  readonly #nonces: WriteIds;
+  readonly #newId: WriteIds;
   readonly #announce: Announcement;
-  readonly #shared = new Map<readonly string[], Promise<readonly (TagVersion | undefined)[]>>();
+  readonly #sharedReads = new Map<readonly string[], Promise<readonly (TagVersion | undefined)[]>>();
   readonly #parsed = new Map<string, TagVersion>();
 
   constructor(send: SendTagCommand, keys: RedisKeys, nonces: WriteIds, announce: Announcement) {
     this.#send = send;
     this.#keys = keys;
-    this.#nonces = nonces;
+    this.#newId = nonces;
     this.#announce = announce;
   }
 
   read(tags: readonly string[]): Promise<readonly (TagVersion | undefined)[]> {
-    let read = this.#shared.get(tags);
+    let read = this.#sharedReads.get(tags);
     if (read !== undefined) return read;
     read = this.#read(tags);
     // node-redis writes what one turn of the loop queued in one go, from a setImmediate: until then nothing was sent.
-    if (this.#shared.size === 0) setImmediate(() => this.#shared.clear());
-    this.#shared.set(tags, read);
+    if (this.#sharedReads.size === 0) setImmediate(() => this.#sharedReads.clear());
+    this.#sharedReads.set(tags, read);
     return read;
   }
 
@@ -59,12 +59,12 @@ export class IssuedVersions implements TagVersions {
     return found.map((version) => this.#parse(version));
   }
 
-  #run(what: Script, tags: readonly string[], ...more: string[]): Promise<unknown> {
+  #run(script: Script, tags: readonly string[], ...more: string[]): Promise<unknown> {
     const keys = [this.#keys.issuer(tags[0]!), ...tags.map((tag) => this.#keys.entry(tag))];
     const { channel, sender } = this.#announce;
     return this.#send(
-      ["EVALSHA", what.sha, String(keys.length), ...keys, this.#nonces(), String(LIFE_MS), ...more, channel, sender],
-      what,
+      ["EVALSHA", script.sha, String(keys.length), ...keys, this.#newId(), String(LIFE_MS), ...more, channel, sender],
+      script,
     );
   }
 

@@ -16,7 +16,7 @@ export class WarmTags {
   }
 
   /** @param command which asks for versions: an MGET, or a script whose first key is the issuer. */
-  asked(command: readonly (string | Buffer)[]): void {
+  noteInUse(command: readonly (string | Buffer)[]): void {
     const keys = command[0] === "MGET" ? command.slice(1) : command.slice(4, 3 + Number(command[2]));
     for (const key of keys as readonly string[]) {
       this.#keys.delete(key);
