@@ -200,7 +200,7 @@ export const MUTANTS: readonly Mutant[] = [
     focus: "servers",
     topology: "sentinel",
     file: `${REDIS}/changes/server-identity-guard.ts`,
-    rule: "if (mayHaveMoved || isNews || follows) this.#replaced();",
+    rule: "if (mayHaveMoved || isAnotherServer || hasFollowed) this.#replaced();",
     broken: "",
   },
 ];

@@ -3,8 +3,8 @@ import { announce, script, type Script } from "./script.ts";
 /**
  * The issuer of one root namespace: a random id and a counter. A version is `id.n`, so that an issuer that was lost
  * and made anew repeats none, and no clock is compared. KEYS[1] is the issuer, the others are tags of its slot; ARGV[1]
- * is an id in case it is missing, ARGV[2] how long versions live, in ms. What is there and cannot be a version, or an
- * issuer, is as good as missing.
+ * is an id in case it is missing, ARGV[2] how long versions live, in ms. A value that cannot be a version, or an issuer,
+ * counts as missing.
  */
 const ISSUER = `local life = tonumber(ARGV[2])
 local function prolong(key) if redis.call('PTTL', key) < life / 2 then redis.call('PEXPIRE', key, ARGV[2]) end end
@@ -27,7 +27,7 @@ end
 prolong(KEYS[1])
 `;
 
-/** The current versions, a missing one issued. Replies with where the issuer stands, then the versions. */
+/** The current versions; a missing one is issued. Replies with the position of the issuer, then the versions. */
 export const PIN: Script = script(`${ISSUER}${WITH_ISSUER}local at = g[1] .. '.' .. g[2]
 local reply = {at}
 for i = 2, #KEYS do
@@ -38,8 +38,8 @@ end
 return reply`);
 
 /**
- * New versions; ARGV[3] is `hard` or `soft`. An invalidation must not be refused with memory full, so its first write
- * is a DEL, which lets the rest of the script through.
+ * New versions; ARGV[3] is `hard` or `soft`. An invalidation must not be refused when memory is full, so its first write
+ * is a DEL, after which Redis lets the rest of the script through.
  */
 export const RENEW: Script = script(`${ISSUER}local old = {}
 for i = 2, #KEYS do old[i] = version(KEYS[i]) end
@@ -52,8 +52,8 @@ end
 return v`);
 
 /**
- * The versions of tags that a loader added late; ARGV[3] is where the issuer stood before the load. Where a tag may have
- * been renewed since, its place is empty. A missing one is issued all the same, so that the next load finds it.
+ * The versions of tags that a loader added late; ARGV[3] is the position of the issuer before the load. The version of a
+ * tag that may have been renewed since is left empty. A missing one is issued nevertheless, so that the next load finds it.
  */
 export const UNCHANGED_SINCE: Script = script(`${ISSUER}${WITH_ISSUER}local at = g[1] .. '.' .. g[2]
 local id, n = string.match(ARGV[3], '^(.*)%.(%d+)$')

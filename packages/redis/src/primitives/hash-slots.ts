@@ -47,13 +47,13 @@ export interface SlotRange {
 /**
  * The reply to CLUSTER SLOTS.
  *
- * @param asked who gave it: a node that does not know its own name leaves it empty.
- * @throws {Error} for anything else, such as the reply of a server that is no cluster, and for one that has no slots: whoever believed
- *   that would hear nothing, and take it for all there is.
+ * @param asked the node that replied: one that does not know its own name leaves it empty.
+ * @throws {Error} for anything else, such as the reply of a server outside a cluster, and for a reply without slots: an
+ *   empty slot map would make the client subscribe to no node.
  */
 export function parseSlots(reply: unknown, asked: NodeAddress): readonly SlotRange[] {
-  if (!Array.isArray(reply)) throw new TypeError("CLUSTER SLOTS gave no list");
-  if (reply.length === 0) throw new Error("this node knows of no slots: it has not joined a cluster yet");
+  if (!Array.isArray(reply)) throw new TypeError("the reply to CLUSTER SLOTS must be a list");
+  if (reply.length === 0) throw new Error("this node has no slots: it has not joined a cluster yet");
   const node = ([host, port]: readonly [Buffer | string | null, number]): NodeAddress => {
     const name = host === null ? "" : host.toString();
     return { host: name === "" || name === "?" ? asked.host : name, port };

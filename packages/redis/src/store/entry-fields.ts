@@ -12,16 +12,16 @@ import { crypto } from "../primitives/crypto.ts";
  * with one of a reader.
  */
 
-/** How an unbounded stale window is kept: 100 years. */
+/** How an unbounded stale window is stored: 100 years. */
 export const UNBOUNDED_WINDOW_MS = 3_155_760_000_000;
 
-/** The longest lifetime PEXPIRE is given; a longer one is kept without expiry. */
+/** The longest lifetime given to PEXPIRE; an entry with a longer one is stored without expiry. */
 const MAX_LIFE_MS = 2 ** 53 - 1;
 
 /** A random id for one write; no two writes share one. */
 export type WriteIds = () => string;
 
-/** 96 random bits, in 16 characters. A pool of them: one call of the system for many writes. */
+/** 96 random bits, in 16 characters. They come from a pool: one system call for many writes. */
 export const randomWriteIds = (): WriteIds => {
   let pool = "";
   let used = 0;
@@ -41,7 +41,7 @@ export const NO_VERSION = "-";
 
 const VERSION = /^[\w-]{1,32}$/;
 
-/** What identifies an entry that was read, by its `w`: it goes into scripts and is compared there, so it is one that they would write. */
+/** The version of an entry that was read, from its `w`. It is compared in scripts, so it has the form that they accept. */
 export function versionOf(w: Buffer | null): string {
   if (w === null) return NO_VERSION;
   const version = w.toString("latin1");
@@ -49,23 +49,22 @@ export function versionOf(w: Buffer | null): string {
 }
 
 /**
- * The id that an entry is written under: the one it brings, or a new one.
+ * The id of a write: the version of the entry, or a new id.
  *
- * @throws {InvalidArgumentError} for one that could be mistaken for something else.
+ * @throws {InvalidArgumentError} for a version that could be mistaken for something else.
  */
 export function writeIdOf({ version }: StoredEntry, newId: WriteIds): string {
   if (version === undefined || version === NO_VERSION) return newId();
-  if (!VERSION.test(version))
-    throw new InvalidArgumentError("entry: its version is not accepted; give 1 to 32 of A-Z a-z 0-9 - _");
+  if (!VERSION.test(version)) throw new InvalidArgumentError("entry.version must be 1 to 32 of A-Z a-z 0-9 - _");
   return version;
 }
 
-/** What a write sends: the lifetime in ms, `''` for none, then fields and values in turn. */
+/** The arguments of a write: the lifetime in ms, `''` for none, then fields and values in turn. */
 export type WriteArguments = readonly [lifeMs: string, ...fieldsAndValues: (string | Buffer)[]];
 
 /**
  * @param nowMs epoch milliseconds, for `s` alone.
- * @returns `undefined` for an entry whose life is over.
+ * @returns `undefined` for an entry whose lifetime is over.
  * @throws {InvalidArgumentError} for times that are `NaN`.
  */
 export function encodeEntry(
@@ -78,7 +77,7 @@ export function encodeEntry(
   // Freshness cannot outlast the entry.
   const freshMs = Math.max(Math.min(Math.floor(entry.staleInMs), lifeMs), -UNBOUNDED_WINDOW_MS);
   if (Number.isNaN(freshMs))
-    throw new InvalidArgumentError("entry: staleInMs and expiresInMs are no numbers; give milliseconds");
+    throw new InvalidArgumentError("entry.staleInMs and entry.expiresInMs must be numbers of milliseconds, got NaN");
   if (lifeMs < 1) return undefined;
 
   const ttl = lifeMs > MAX_LIFE_MS ? "" : String(lifeMs);
@@ -93,13 +92,13 @@ export function encodeEntry(
   return [String(Math.max(freshMs, 0) + UNBOUNDED_WINDOW_MS), ...data, ...staleAt, "m", `1 -;${entry.meta}`, ...end];
 }
 
-/** The reply to `HMGET key d s m w`; anything may have written it. */
+/** The reply to `HMGET key d s m w`. Any program may have written it. */
 export type EntryFields = readonly [d: Buffer | null, s: Buffer | null, m: Buffer | null, w: Buffer | null];
 
 /**
- * @param ttlMs the reply to PTTL: `-1` is no expiry, `0` and `-2` mean that the life is over, also
- *   where the fields were still seen: the two commands can straddle the end.
- * @param nowMs epoch milliseconds, for entries without `m`, whose only word on freshness is `s`.
+ * @param ttlMs the reply to PTTL: `-1` without expiry; `0` and `-2` mean that the lifetime is over, also where the fields
+ *   were still read: the entry can expire between the two commands.
+ * @param nowMs epoch milliseconds, for entries without `m`, whose freshness is known from `s` alone.
  * @param layout of the reader: entries read by the plain one have no version.
  */
 export function decodeEntry(
@@ -141,7 +140,7 @@ export function decodeEntry(
 let lastMeta: Buffer | undefined;
 let lastText = "";
 
-/** Equal policies give equal bytes, so the text of the last is nearly always that of the next; and who has seen it knows it at once. */
+/** Equal policies give equal bytes, so the text of the last entry is nearly always that of the next; and a consumer that caches by text finds it at once. */
 function metaText(meta: Buffer, from: number): string {
   if (lastMeta?.equals(meta) !== true) {
     // A copy: the bytes are a view of a whole chunk of replies.

@@ -23,9 +23,9 @@ export interface BackendSettings {
   readonly writeIds: WriteIds;
   /** Epoch milliseconds: for the field `s`, and for entries that have nothing else. */
   readonly epochMs: () => number;
-  /** Looked at with each call. @default nothing is announced */
+  /** Read at each write. @default no announcements */
   readonly announce?: Announcement;
-  /** `undefined` hears of nothing. */
+  /** `undefined` receives no changes. */
   readonly coherence?: Omit<CoherenceSettings, "label" | "keys" | "readTags"> | undefined;
 }
 
@@ -45,8 +45,8 @@ type Operation =
 const NO_ANNOUNCEMENT: Announcement = Object.freeze({ channel: "", sender: "" });
 
 /**
- * Entries in Redis. Reads are two plain commands in one tick; whatever changes an entry is one
- * script, over the entry and its lease.
+ * Entries in Redis. A read is two plain commands in one tick. Each change of an entry is one script, over the entry and
+ * its lease.
  */
 export class HashBackend implements Backend {
   readonly label: string;
@@ -60,7 +60,7 @@ export class HashBackend implements Backend {
   readonly keepsMeta: boolean;
   readonly leases: Leases;
   readonly tagVersions?: TagVersions;
-  /** Of hashed keys, which cannot be turned back. */
+  /** For hashed keys, which cannot be decoded. */
   readonly alias?: (key: string) => string;
   readonly coherence?: RedisCoherence;
   readonly readsLag?: boolean;
@@ -147,7 +147,8 @@ export class HashBackend implements Backend {
         ),
       );
     } else {
-      // Sent from this very frame: it is the hot path. PTTL first: the other way round an entry that ends in between is seen without its end.
+      // Sent from this frame: it is the hot path. PTTL first: the other way round an entry that expires in between would be
+      // read as one without expiry.
       this.#receive(
         queue,
         command,
@@ -222,7 +223,7 @@ export class HashBackend implements Backend {
       (reply) => {
         queue.replied();
         if (ttlMs !== undefined) decode(reply);
-        // Redirected inside a cluster, and so overtaken.
+        // PTTL was redirected inside a cluster, and HMGET has overtaken it.
         else ttl.then(() => decode(reply), nothing);
       },
       (error: unknown) => {
@@ -263,7 +264,7 @@ export class HashBackend implements Backend {
     return this.#send(this.#origins.tags, args, asIs, script);
   }
 
-  /** Asks such that whatever was acknowledged to anybody before has been heard when the answer is given. */
+  /** Sends a question. Once it is answered, every change acknowledged before it, to any client, has been received. */
   async #confirm(args: string[]): Promise<unknown> {
     const mode = this.coherence?.mode;
     const link = mode === "tracking" ? (this.#link.changesLink ?? this.#link) : this.#link;
@@ -273,7 +274,7 @@ export class HashBackend implements Backend {
     return answer;
   }
 
-  /** @param script what `args` names by its hash. Sent as text where the server does not know it: after a restart, or SCRIPT FLUSH. */
+  /** @param script the script that `args` names by its hash. It is sent as text where the server does not know it: after a restart, or SCRIPT FLUSH. */
   #send<T>(
     origin: Origin,
     args: (string | Buffer)[],
@@ -306,32 +307,31 @@ export class HashBackend implements Backend {
     return command.promise;
   }
 
-  /** Many reads in one trip, as far as there is room. What failed is a miss, as long as anything was answered. */
+  /** Many reads in one trip, as far as there is room. A failed read is a miss, as long as another one was answered. */
   async #readMany(keys: readonly string[]): Promise<readonly (StoredEntry | undefined)[]> {
     if (keys.length === 0) return [];
     const { queue } = this.#link;
     if (queue.client !== undefined && queue.inFlight + 2 * keys.length <= queue.maxInFlight)
       return this.#readTogether(queue.client, keys);
     const entries: (StoredEntry | undefined)[] = [];
-    let trouble: unknown;
+    let lastError: unknown;
     let failed = 0;
-    // No more at a time than may be in flight: what waits is bounded too.
+    // No more at a time than may be in flight: the number that may wait is bounded, too.
     for (let from = 0; from < keys.length; from += queue.maxInFlight) {
       for (const result of await Promise.allSettled(
         keys.slice(from, from + queue.maxInFlight).map((key) => this.read(key)),
       )) {
         entries.push(result.status === "fulfilled" ? result.value : undefined);
-        if (result.status === "rejected") trouble = (failed++, result.reason);
+        if (result.status === "rejected") lastError = (failed++, result.reason);
       }
     }
-    if (failed > 0 && failed === keys.length) throw trouble;
+    if (failed > 0 && failed === keys.length) throw lastError;
     return entries;
   }
 
-  /** As many reads, as one call: a promise for each would cost more than its commands. */
+  /** Many reads that settle as one: a promise for each would cost more than its commands. */
   #readTogether(client: RawClient, keys: readonly string[]): Promise<readonly (StoredEntry | undefined)[]> {
     const { queue } = this.#link;
-    const { epochMs, layout } = this.#settings;
     let entryKeys: readonly string[];
     try {
       entryKeys = keys.map((key) => this.#keys.entry(key));
@@ -341,13 +341,13 @@ export class HashBackend implements Backend {
     const command = queue.begin<readonly (StoredEntry | undefined)[]>(this.#origins.read);
     const entries: (StoredEntry | undefined)[] = Array.from({ length: keys.length });
     let pending = keys.length;
-    let trouble: unknown;
+    let lastError: unknown;
     let failed = 0;
     const settle = (): void => {
-      if (failed > 0 && failed === keys.length - pending) command.fail(trouble);
+      if (failed > 0 && failed === keys.length - pending) command.fail(lastError);
       else command.done(entries);
     };
-    // A node that is silent should not cost the answers of the others: they are given shortly before the deadline.
+    // A silent node should not cost the answers of the others: they are returned shortly before the deadline.
     const stopClock = queue.clock.schedule(() => {
       if (pending < keys.length) settle();
     }, queue.deadlineMs * 0.9);
@@ -358,44 +358,61 @@ export class HashBackend implements Backend {
       settle();
     };
     const fail = (error: unknown): void => {
-      if (!isWrongType(error)) trouble = (failed++, this.#fault(command.origin, error));
+      if (!isWrongType(error)) lastError = (failed++, this.#fault(command.origin, error));
       settled();
     };
     command.sent(2 * keys.length);
     entryKeys.forEach((entryKey, i) => {
-      const ttl = client.sendCommand(["PTTL", entryKey]);
-      let ttlMs: number | undefined;
-      ttl.then(
-        (reply) => {
-          queue.replied();
-          ttlMs = reply as number;
-        },
-        () => queue.replied(),
-      );
-      const decode = (reply: unknown): void => {
-        try {
-          entries[i] = decodeEntry(reply as EntryFields, ttlMs!, epochMs, layout);
-          settled();
-        } catch (error) {
-          fail(error);
-        }
+      const done = (entry: StoredEntry | undefined): void => {
+        entries[i] = entry;
+        settled();
       };
-      client.sendCommand(["HMGET", entryKey, "d", "s", "m", "w"]).then(
-        (reply) => {
-          queue.replied();
-          if (ttlMs !== undefined) decode(reply);
-          else ttl.then(() => decode(reply), fail);
-        },
-        (error: unknown) => {
-          queue.replied();
-          fail(error);
-        },
-      );
+      this.#readOne(client, entryKey, done, fail);
     });
     return command.promise;
   }
 
-  /** All or an error: then some may have been written. */
+  /** Calls either `done` or `fail`, once. */
+  #readOne(
+    client: RawClient,
+    entryKey: string,
+    done: (entry: StoredEntry | undefined) => void,
+    fail: (error: unknown) => void,
+  ): void {
+    const { queue } = this.#link;
+    const { epochMs, layout } = this.#settings;
+    const ttl = client.sendCommand(["PTTL", entryKey]);
+    let ttlMs: number | undefined;
+    ttl.then(
+      (reply) => {
+        queue.replied();
+        ttlMs = reply as number;
+      },
+      () => queue.replied(),
+    );
+    const decode = (reply: unknown): void => {
+      let entry: StoredEntry | undefined;
+      try {
+        entry = decodeEntry(reply as EntryFields, ttlMs!, epochMs, layout);
+      } catch (error) {
+        return fail(error);
+      }
+      done(entry);
+    };
+    client.sendCommand(["HMGET", entryKey, "d", "s", "m", "w"]).then(
+      (reply) => {
+        queue.replied();
+        if (ttlMs !== undefined) decode(reply);
+        else ttl.then(() => decode(reply), fail);
+      },
+      (error: unknown) => {
+        queue.replied();
+        fail(error);
+      },
+    );
+  }
+
+  /** Fails if any write fails; others may have been written then. */
   async #writeMany(entries: readonly (readonly [key: string, entry: StoredEntry])[]): Promise<void> {
     const results = await Promise.allSettled(entries.map(([key, entry]) => this.write(key, entry)));
     for (const result of results) if (result.status === "rejected") throw result.reason;

@@ -27,16 +27,16 @@ export type RunLeaseScript = <T>(
   interpret: (reply: unknown) => T,
 ) => Promise<T>;
 
-/** Sends one plain command about the entry of `key`, behind its key the words given, on the connection that hears of changes. */
+/** Sends one plain command over the entry of `key`, with the arguments `more`, on the connection that receives changes. */
 export type SendEntryCommand = (command: string, key: string, ...more: string[]) => Promise<unknown>;
 
 type Acquired = Awaited<ReturnType<Leases["acquire"]>>;
 
 /**
- * Leases in Redis: a key beside each entry, which holds the token of whoever loads it and ends by itself.
+ * Leases in Redis: a key beside each entry, which holds the token of the process that loads it, and expires by itself.
  *
- * Versions are those of entries, and besides `''` for none, `-` for one that another program wrote, and `!` for a key
- * of another type. The plain layout has no versions: there nothing is compared, and `confirm` answers `''`.
+ * Versions are those of entries; besides, `''` for no entry, `-` for one that another program wrote, and `!` for a key of
+ * another type. The plain layout has no versions: there nothing is compared, and `confirm` answers `''`.
  */
 export class RedisLeases implements Leases {
   readonly #run: RunLeaseScript;
@@ -59,7 +59,7 @@ export class RedisLeases implements Leases {
         this.#acquired(reply as AcquireReply),
       );
       if (typeof answer !== "string") return answer;
-      // Nobody can read what is there, so it is in nobody's way.
+      // The entry there cannot be read, so it is taken for the expected one.
       compareWith = answer;
     }
   }
@@ -90,11 +90,11 @@ export class RedisLeases implements Leases {
     }
   }
 
-  /** @returns the version alone of an entry that cannot be read. */
+  /** @returns only the version of an entry that cannot be read. */
   #acquired([kind, detail, fields]: AcquireReply): Acquired | string {
     switch (kind) {
       case 0:
-        // A lease without an end is none of ours.
+        // A lease without expiry was made by another program.
         return { granted: false, heldForMs: detail < 0 ? Infinity : detail };
       case 1:
         return { granted: true, version: this.#compares ? detail.toString("latin1") : "" };
@@ -113,7 +113,7 @@ type AcquireReply =
 
 /** Whole milliseconds, as PEXPIRE wants them. @throws {InvalidArgumentError} for `NaN`. */
 function leaseLife(leaseMs: number): string {
-  if (Number.isNaN(leaseMs)) throw new InvalidArgumentError("leaseMs: is no number; give milliseconds");
+  if (Number.isNaN(leaseMs)) throw new InvalidArgumentError("leaseMs must be a number of milliseconds, got NaN");
   return String(Math.min(Math.max(1, Math.ceil(leaseMs)), Number.MAX_SAFE_INTEGER));
 }
 

@@ -9,7 +9,7 @@ import { hasHashTag } from "../primitives/hash-slots.ts";
  */
 
 export interface KeySettings {
-  /** In front of every key; `''` for none. */
+  /** Prefix of every key; `''` for none. */
   readonly prefix: string;
   readonly format: "readable" | "hashed";
 }
@@ -38,22 +38,22 @@ export class RedisKeys {
     return hasHashTag(entryKey) ? this.#lease + entryKey : `${this.#lease}{${entryKey}}`;
   }
 
-  /** What issues the versions of a tag: in the tag's slot, and outside `<prefix>:`. */
+  /** The issuer of the versions of a tag: in the tag's slot, and outside `<prefix>:`. */
   issuer(tag: string): string {
     return `${this.#prefix}~issuer:${tag.slice(0, tag.indexOf("}") + 1)}`;
   }
 
-  /** What coherence tracks: keys of entries and tags, and nothing else. */
+  /** The prefix that coherence tracks: of the keys of entries and tags, and of no others. */
   get tracked(): string {
     return `${this.#prefix}:`;
   }
 
-  /** Where processes tell each other of changes: outside of what is tracked. */
+  /** The channel on which processes announce changes: outside the tracked prefix. */
   get channel(): string {
     return `${this.#prefix}~changes`;
   }
 
-  /** What `entry` was given, or for hashed keys its {@link alias}; `undefined` for keys of others. */
+  /** The inverse of {@link entry}; for hashed keys the {@link alias}. `undefined` for keys of other programs. */
   decode(redisKey: string): string | undefined {
     if (!redisKey.startsWith(this.#prefix)) return undefined;
     const rest = redisKey.slice(this.#prefix.length);
@@ -62,7 +62,7 @@ export class RedisKeys {
     return user < 2 ? key : key!.slice(0, user) + decodeUserKey(key!.slice(user));
   }
 
-  /** What {@link decode} makes of a key that cannot be turned back. */
+  /** The result of {@link decode} for a key that is hashed, and so cannot be decoded. */
   alias(key: string): string {
     return this.isHashed ? this.#encode(key) : key;
   }
@@ -70,7 +70,7 @@ export class RedisKeys {
   #encode(key: string): string {
     if (!key.isWellFormed())
       throw new InvalidArgumentError(
-        "key: contains half of a surrogate pair, which UTF-8 cannot write; give well-formed text",
+        "key must be well-formed text, got half of a surrogate pair, which UTF-8 cannot encode",
       );
     const user = key.indexOf("::") + 2;
     return (
@@ -80,13 +80,13 @@ export class RedisKeys {
   }
 }
 
-/** What {@link encodeUserKey} may have to change, and what must be well-formed. */
+/** Characters that {@link encodeUserKey} may have to escape, and those that may be half of a surrogate pair. */
 const UNUSUAL = /[#%{}\ud800-\udfff]/;
 
 /**
- * A user's key as part of a Redis key. Readable, injective, and such that an entry and its lease
- * share a slot: braces that are no complete hash tag are percent-encoded, and so is a leading `#`,
- * which marks hashed keys; `%` only where it would read as one of these.
+ * A user's key as part of a Redis key. Readable, injective, and such that an entry and its lease share a slot: braces
+ * are percent-encoded unless they form a complete hash tag, and so is a leading `#`, which marks hashed keys; `%` only
+ * where it would read as one of these.
  */
 export function encodeUserKey(key: string): string {
   if (!hasHashTag(key)) return key.replace(/[{}]|^#|%(?=7B|7D|25)|^%(?=23)/g, (found) => ESCAPES[found]!);

@@ -4,14 +4,14 @@ import type { RedisKeys } from "./redis-keys.ts";
 import type { Announcement, Script } from "../lua/script.ts";
 import { PIN, RENEW, UNCHANGED_SINCE } from "../lua/tag-scripts.ts";
 
-/** Sends one command whose first key says where it goes. @param script what it names by its hash. */
+/** Sends one command, to the node of its first key. @param script the script that the command names by its hash. */
 export type SendTagCommand = (args: (string | Buffer)[], script?: Script) => Promise<unknown>;
 
 /**
  * Tag versions in Redis, as strings `hard|soft`. All tags of one cache lie in one slot, so each call is one command.
  *
- * Untagged reads of a namespace all ask for the same versions: those of one tick share one MGET, which is sent after the
- * last of them asked.
+ * Untagged reads of a namespace all need the same versions: those of one tick share one MGET, which is sent at the end of
+ * that tick.
  */
 export class RedisTagVersions implements TagVersions {
   readonly #send: SendTagCommand;
@@ -32,7 +32,7 @@ export class RedisTagVersions implements TagVersions {
     let read = this.#sharedReads.get(tags);
     if (read !== undefined) return read;
     read = this.#read(tags);
-    // node-redis writes what one turn of the loop queued in one go, from a setImmediate: until then nothing was sent.
+    // node-redis writes the commands of one turn of the loop together, from a setImmediate: until then nothing was sent.
     if (this.#sharedReads.size === 0) setImmediate(() => this.#sharedReads.clear());
     this.#sharedReads.set(tags, read);
     return read;
@@ -68,14 +68,14 @@ export class RedisTagVersions implements TagVersions {
     );
   }
 
-  /** Few versions are current at a time, and each is told again with every read. */
+  /** Few versions are current at a time, and each comes again with every read. */
   #parse(version: Buffer | null): TagVersion | undefined {
     if (version === null || version.length === 0) return undefined;
     const text = version.toString("latin1");
     let parsed = this.#parsed.get(text);
     if (parsed === undefined) {
       const bar = text.indexOf("|");
-      // As scripts tell what is no version.
+      // The same rule for an invalid version as in the scripts.
       if (bar < 1 || bar !== text.lastIndexOf("|") || bar === text.length - 1) return undefined;
       parsed = { hard: text.slice(0, bar), soft: text.slice(bar + 1) };
       if (this.#parsed.size >= MAX_PARSED) this.#parsed.clear();

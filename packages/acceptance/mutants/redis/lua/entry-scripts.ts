@@ -26,13 +26,13 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "local e =",
   },
   {
-    name: "redis: a removal of nothing is not heard",
+    name: "redis: a removal of a missing entry is not pushed",
     promises: ["C56"],
     rule: "local n = redis.call('DEL', KEYS[1])\n${SIGNAL}",
     broken: "local n = redis.call('DEL', KEYS[1])",
   },
   {
-    name: "redis: a removal of nothing is heard only where there was a lease",
+    name: "redis: a removal of a missing entry is pushed only where there was a lease",
     promises: ["C81"],
     rule: "redis.call('DEL', KEYS[2])\nlocal n = redis.call('DEL', KEYS[1])\n${SIGNAL}",
     broken:

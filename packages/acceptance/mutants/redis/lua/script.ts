@@ -20,19 +20,19 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "${announce()}\nreturn 1`;",
   },
   {
-    name: "redis: a refused write over nothing is not heard",
+    name: "redis: a refused write over no entry is not pushed",
     promises: ["A94"],
     rule: "redis.call('DEL', KEYS[2])\n    ${SIGNAL}\n    ${announce()}\n    return reply",
     broken: "redis.call('DEL', KEYS[2], KEYS[1])\n    ${announce()}\n    return reply",
   },
   {
-    name: "redis: who frees a lease over an entry that stays wakes nobody",
+    name: "redis: a lease freed over an entry that stays wakes no waiter",
     promises: ["C56", "C61"],
     rule: "elseif left >= 0 then\n",
     broken: "elseif true then\nelseif left >= 0 then\n",
   },
   {
-    name: "redis: who frees a lease over nothing wakes nobody",
+    name: "redis: a lease freed over no entry wakes no waiter",
     promises: ["C56"],
     rule: "if left == -2 then\n  ${SIGNAL}",
     broken: "if left == -2 then\n",
