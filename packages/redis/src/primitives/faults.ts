@@ -174,3 +174,6 @@ export async function unlessRefused<T>(reply: Promise<T>): Promise<T | undefined
     throw error;
   }
 }
+
+/** Whether the key is of another type than the command is for. */
+export const isWrongType = (error: unknown): boolean => error instanceof Error && error.message.startsWith("WRONGTYPE");

@@ -1,6 +1,7 @@
 import type { Backend, Batch, Compressor, DeleteStatus, Format, Leases, StoredEntry, TagVersions } from "@hotset/core";
+import { readTogether } from "./batch-read.ts";
 import { RedisCoherence, type CoherenceSettings } from "./coherence.ts";
-import { fault, type Origin } from "../primitives/faults.ts";
+import { fault, isWrongType, type Origin } from "../primitives/faults.ts";
 import type { Command, CommandQueue, RawClient } from "../connection/command-queue.ts";
 import { decodeEntry, encodeEntry, writeIdOf, type EntryFields, type WriteIds } from "./entry-fields.ts";
 import type { RedisKeys } from "./redis-keys.ts";
@@ -329,87 +330,21 @@ export class HashBackend implements Backend {
     return entries;
   }
 
-  /** Many reads that settle as one: a promise for each would cost more than its commands. */
   #readTogether(client: RawClient, keys: readonly string[]): Promise<readonly (StoredEntry | undefined)[]> {
-    const { queue } = this.#link;
     let entryKeys: readonly string[];
     try {
       entryKeys = keys.map((key) => this.#keys.entry(key));
     } catch (error) {
       return Promise.reject(error);
     }
-    const command = queue.begin<readonly (StoredEntry | undefined)[]>(this.#origins.read);
-    const entries: (StoredEntry | undefined)[] = Array.from({ length: keys.length });
-    let pending = keys.length;
-    let lastError: unknown;
-    let failed = 0;
-    const settle = (): void => {
-      if (failed > 0 && failed === keys.length - pending) command.fail(lastError);
-      else command.done(entries);
-    };
-    // A silent node should not cost the answers of the others: they are returned shortly before the deadline.
-    const stopClock = queue.clock.schedule(() => {
-      if (pending < keys.length) settle();
-    }, queue.deadlineMs * 0.9);
-    const settled = (): void => {
-      pending -= 1;
-      if (pending > 0) return;
-      stopClock();
-      settle();
-    };
-    const fail = (error: unknown): void => {
-      if (!isWrongType(error)) lastError = (failed++, this.#fault(command.origin, error));
-      settled();
-    };
-    command.sent(2 * keys.length);
-    entryKeys.forEach((entryKey, i) => {
-      const done = (entry: StoredEntry | undefined): void => {
-        entries[i] = entry;
-        settled();
-      };
-      this.#readOne(client, entryKey, done, fail);
-    });
-    return command.promise;
-  }
-
-  /** Calls either `done` or `fail`, once. */
-  #readOne(
-    client: RawClient,
-    entryKey: string,
-    done: (entry: StoredEntry | undefined) => void,
-    fail: (error: unknown) => void,
-  ): void {
-    const { queue } = this.#link;
     const { epochMs, layout } = this.#settings;
-    const ttl = client.sendCommand(["PTTL", entryKey]);
-    let ttlMs: number | undefined;
-    ttl.then(
-      (reply) => {
-        queue.replied();
-        ttlMs = reply as number;
-      },
-      () => queue.replied(),
-    );
-    const decode = (reply: unknown): void => {
-      let entry: StoredEntry | undefined;
-      try {
-        entry = decodeEntry(reply as EntryFields, ttlMs!, epochMs, layout);
-      } catch (error) {
-        return fail(error);
-      }
-      done(entry);
-    };
-    client.sendCommand(["HMGET", entryKey, "d", "s", "m", "w"]).then(
-      (reply) => {
-        queue.replied();
-        if (ttlMs !== undefined) decode(reply);
-        else ttl.then(() => decode(reply), fail);
-      },
-      (error: unknown) => {
-        queue.replied();
-        fail(error);
-      },
-    );
+    return readTogether(entryKeys, {
+      queue: this.#link.queue,
+      client,
+      origin: this.#origins.read,
+      decode: (fields, ttlMs) => decodeEntry(fields, ttlMs, epochMs, layout),
+      fault: (error) => this.#fault(this.#origins.read, error),
+    });
   }
 
   /** Fails if any write fails; others may have been written then. */
@@ -424,7 +359,6 @@ export class HashBackend implements Backend {
   }
 }
 
-const isWrongType = (error: unknown): boolean => error instanceof Error && error.message.startsWith("WRONGTYPE");
 const isNoScript = (error: unknown): boolean => error instanceof Error && error.message.startsWith("NOSCRIPT");
 
 const nothing = (): void => undefined;

@@ -44,9 +44,9 @@ export class RedisLeases implements Leases {
   readonly #settings: LeaseSettings;
   readonly #compares: boolean;
 
-  constructor(run: RunLeaseScript, ask: SendEntryCommand, settings: LeaseSettings) {
+  constructor(run: RunLeaseScript, send: SendEntryCommand, settings: LeaseSettings) {
     this.#run = run;
-    this.#send = ask;
+    this.#send = send;
     this.#settings = settings;
     this.#compares = settings.layout === "full";
   }

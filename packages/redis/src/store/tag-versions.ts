@@ -21,10 +21,10 @@ export class RedisTagVersions implements TagVersions {
   readonly #sharedReads = new Map<readonly string[], Promise<readonly (TagVersion | undefined)[]>>();
   readonly #parsed = new Map<string, TagVersion>();
 
-  constructor(send: SendTagCommand, keys: RedisKeys, nonces: WriteIds, announce: Announcement) {
+  constructor(send: SendTagCommand, keys: RedisKeys, newId: WriteIds, announce: Announcement) {
     this.#send = send;
     this.#keys = keys;
-    this.#newId = nonces;
+    this.#newId = newId;
     this.#announce = announce;
   }
 
