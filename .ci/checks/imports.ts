@@ -44,6 +44,16 @@ export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["cache"],
     ["index"],
   ],
+  redis: [
+    ["primitives"],
+    ["lua"],
+    ["connection"],
+    ["changes"],
+    ["topology", "store", "url"],
+    ["shared-connection"],
+    ["builder"],
+    ["index"],
+  ],
 };
 
 export interface SourceText {

@@ -1,7 +1,6 @@
 import {
   ConfigurationError,
   InvalidArgumentError,
-  parseDuration,
   passthrough,
   type Awaitable,
   type Backend,
@@ -12,15 +11,26 @@ import {
 } from "@hotset/core";
 import { HashBackend } from "./store/hash-backend.ts";
 import type { Backoff } from "./primitives/backoff.ts";
-import { MAX_TIMER_MS, systemClock } from "./primitives/clock.ts";
-import { hold, single, type ClientConnection, type Connection, type ConnectSettings } from "./connection.ts";
-import { RedisKeys, randomWriteIds } from "./store/redis-keys.ts";
+import { systemClock } from "./primitives/clock.ts";
+import {
+  compressor,
+  count,
+  format,
+  isCompressor,
+  milliseconds,
+  oneOf,
+  refuse,
+  text,
+} from "./primitives/option-checks.ts";
+import { hold, single, type ClientConnection, type Connection, type ConnectSettings } from "./shared-connection.ts";
+import { randomWriteIds } from "./store/entry-fields.ts";
+import { RedisKeys } from "./store/redis-keys.ts";
 
-/** How entries are kept, whatever the connection. Immutable: each call returns a new builder. */
+/** How entries are stored, the same for every connection. Immutable: each call returns a new builder. */
 export interface RedisBackendSettings {
   /** Names the tier in events, numbers and errors. @default 'redis' */
   label(label: string): this;
-  /** The root of every key, before the cache's name; coherence tracks `<prefix>:`. `''`, for keys that other programs know, needs `coherence('none')`. @default 'hotset' */
+  /** Prefix of every key, before the cache's name; coherence tracks `<prefix>:`. `''`, for keys shared with other programs, needs `coherence('none')`. @default 'hotset' */
   keyPrefix(prefix: string): this;
   /** `hashed` keys have a fixed length. @default 'readable' */
   keyFormat(format: "readable" | "hashed"): this;
@@ -28,21 +38,21 @@ export interface RedisBackendSettings {
   valueFormat(format: Format): this;
   /** @default passthrough() */
   compressor(compressor: Compressor): this;
-  /** Entries written in these are read, too: swap formats without a flush. Further calls add to earlier ones. */
+  /** Entries in these formats are read, too: change formats without a flush. Further calls add to earlier ones. */
   alsoReads(...others: readonly (Format | Compressor)[]): this;
   /** `plain` writes value and staleness only, for other programs; no tags, no validators. @default 'full' */
   layout(layout: "full" | "plain"): this;
-  /** How changes by others are heard. `auto` tracks, and publishes where the server refuses. @default 'auto' */
+  /** How changes by other processes are received. `auto` uses tracking, or pub/sub where the server refuses tracking. @default 'auto' */
   coherence(mode: "auto" | "tracking" | "pubsub" | "none"): this;
   /** The longest that a silent link or a frozen process can hide a change from the local tier. @default '2s' */
   maxStaleness(bound: Duration): this;
-  /** This process's invalidations of this long are issued again when the server has changed. @default '30s' */
+  /** When the server has changed, invalidations that this process made in this time before are issued again. @default '30s' */
   reissueWindow(window: Duration): this;
   /** As `Backend.maxEntryBytes`. */
   maxEntryBytes(bytes: number): this;
   /** As `Backend.maxDecodedBytes`. */
   maxDecodedBytes(bytes: number): this;
-  /** Bound on each command. @default '1s' */
+  /** Timeout of each command. @default '1s' */
   responseTimeout(timeout: Duration): this;
   /**
    * Synchronous, opens nothing; connects once, on first use.
@@ -53,29 +63,29 @@ export interface RedisBackendSettings {
   build(): RedisBackend;
 }
 
-/** Also how to connect. */
+/** The settings, and how to connect. */
 export interface RedisBackendBuilder extends RedisBackendSettings {
   connection(connection: string | URL | Connection): this;
   /** Overrides the URL's. */
   username(username: string): this;
-  /** Overrides the URL's. A function is asked at each connection attempt: for tokens that expire. */
+  /** Overrides the URL's. A function is called at each connection attempt: for tokens that expire. */
   password(password: string | (() => Awaitable<string>)): this;
-  /** Bound on one connection attempt. @default '5s' */
+  /** Timeout of one connection attempt. @default '5s' */
   connectTimeout(timeout: Duration): this;
-  /** Connection attempts in a row before giving up until the next call. @default Infinity */
+  /** Failed connection attempts in a row before giving up until the next call. @default Infinity */
   retries(attempts: number): this;
   /** The wait before attempt n is random in [0, min(max, base * factor ** n)]. @default { base: '50ms', factor: 2, max: '5s' } */
   backoff(backoff: { readonly base?: Duration; readonly factor?: number; readonly max?: Duration }): this;
-  /** 2 cannot carry tracking: coherence then publishes. @default 3 */
+  /** Version of RESP. 2 has no tracking: coherence then uses pub/sub. @default 3 */
   protocol(version: 2 | 3): this;
-  /** Commands in flight; further ones wait within their deadline. @default 5_000 */
+  /** The most commands in flight; further ones wait within their timeout. @default 5_000 */
   maxInFlight(commands: number): this;
 }
 
 export interface RedisBackend extends Backend {
   /** `undefined` for `coherence("none")`. */
   readonly coherence?: Coherence;
-  /** How changes by others are heard; with `coherence("auto")` it is settled by the first cache that listens, and `undefined` until then. */
+  /** How changes by other processes are received. With `coherence("auto")` it is `undefined` until the first cache has attached. */
   readonly coherenceMode: "tracking" | "pubsub" | undefined;
   /** Round-trip time in milliseconds. @throws {BackendUnavailableError} */
   ping(): Promise<number>;
@@ -115,7 +125,7 @@ interface Settings {
   readonly backoff: Backoff;
   readonly protocol: 2 | 3;
   readonly maxInFlight: number;
-  /** Settings of the connection that were given, for those that bring their own. */
+  /** Names of the connection settings that were given: a client of the user refuses them. */
   readonly connects: readonly string[];
 }
 
@@ -158,10 +168,10 @@ class Builder implements RedisBackendBuilder {
   keyPrefix(keyPrefix: string): this {
     if (typeof keyPrefix !== "string") refuse("keyPrefix", keyPrefix, "a string");
     if (!keyPrefix.isWellFormed())
-      throw new InvalidArgumentError("keyPrefix: contains half of a surrogate pair; give well-formed text");
+      throw new InvalidArgumentError("keyPrefix must be well-formed text, got half of a surrogate pair");
     if (/[{}]/.test(keyPrefix) && !/^[^{}]*\{[^{}]+\}[^{}]*$/.test(keyPrefix)) {
       throw new InvalidArgumentError(
-        `keyPrefix: ${JSON.stringify(keyPrefix)} holds a brace; give none, or one complete hash tag ("{shop}")`,
+        `keyPrefix must have no braces, or one complete hash tag ("{shop}"), got ${JSON.stringify(keyPrefix)}`,
       );
     }
     return this.#with({ keyPrefix });
@@ -222,9 +232,9 @@ class Builder implements RedisBackendBuilder {
   }
 
   password(password: string | (() => Awaitable<string>)): this {
-    // Said without what was given.
+    // Not with refuse(): the message must not contain the password.
     if (typeof password !== "function" && (typeof password !== "string" || password === ""))
-      throw new InvalidArgumentError("password: give a string that is not empty, or a function that returns one");
+      throw new InvalidArgumentError("password must be a non-empty string, or a function that returns one");
     return this.#connect("password", { password });
   }
 
@@ -237,7 +247,7 @@ class Builder implements RedisBackendBuilder {
   }
 
   backoff(backoff: { readonly base?: Duration; readonly factor?: number; readonly max?: Duration }): this {
-    for (const name of Object.keys(backoff)) oneOf("backoff", name, ["base", "factor", "max"]);
+    for (const name of Object.keys(backoff)) oneOf("a setting of backoff", name, ["base", "factor", "max"]);
     const { baseMs, factor, maxMs } = this.#settings.backoff;
     const next: Backoff = Object.freeze({
       baseMs: backoff.base === undefined ? baseMs : milliseconds("backoff.base", backoff.base, 0),
@@ -246,7 +256,9 @@ class Builder implements RedisBackendBuilder {
     });
     if (!(next.factor >= 1 && next.factor < Infinity)) refuse("backoff.factor", next.factor, "a number of at least 1");
     if (next.baseMs > next.maxMs)
-      throw new InvalidArgumentError(`backoff: base (${next.baseMs} ms) is longer than max (${next.maxMs} ms)`);
+      throw new InvalidArgumentError(
+        `backoff.base must not be longer than backoff.max, got ${next.baseMs} ms and ${next.maxMs} ms`,
+      );
     return this.#connect("backoff", { backoff: next });
   }
 
@@ -265,17 +277,17 @@ class Builder implements RedisBackendBuilder {
     if (settings.connection === undefined) hold(undefined, this.#connectSettings());
     if (valueFormat === undefined) {
       throw new ConfigurationError(
-        "redis: there is no valueFormat; services with different defaults would overwrite each other, so name one (.valueFormat(msgpack())), or take redis() from 'hotset', which brings msgpack",
+        "redis: no valueFormat; services with different defaults would overwrite each other, so set one (.valueFormat(msgpack())), or import redis() from 'hotset', whose default is msgpack",
       );
     }
     if (settings.keyPrefix === "" && settings.coherence !== "none") {
       throw new ConfigurationError(
-        'redis: keyPrefix("") would have coherence track every key of the server; say coherence("none"), or give a prefix',
+        'redis: with keyPrefix("") coherence would track every key of the server; set coherence("none"), or a prefix',
       );
     }
     if (settings.protocol === 2 && settings.coherence === "tracking") {
       throw new ConfigurationError(
-        'redis: protocol(2) cannot carry tracking; say coherence("pubsub") or "auto", or protocol(3)',
+        'redis: protocol(2) cannot carry tracking; set coherence("pubsub") or "auto", or protocol(3)',
       );
     }
     const writeIds = randomWriteIds();
@@ -338,65 +350,3 @@ class Builder implements RedisBackendBuilder {
     return new Builder(Object.freeze({ ...this.#settings, ...change })) as this;
   }
 }
-
-// ---- what may be given: each names the option and what it accepts, and nothing that could be a secret
-
-function refuse(option: string, given: unknown, accepted: string): never {
-  const shown =
-    typeof given === "number"
-      ? String(given)
-      : typeof given === "string"
-        ? JSON.stringify(given.slice(0, 40))
-        : given === null
-          ? "null"
-          : `${typeof given === "object" ? "an" : "a"} ${typeof given}`;
-  throw new InvalidArgumentError(`${option}: ${shown} is not accepted; give ${accepted}`);
-}
-
-const text = (option: string, given: unknown): string =>
-  typeof given === "string" && given !== "" ? given : refuse(option, given, "a string that is not empty");
-
-const oneOf = <T extends string | number>(option: string, given: T, accepted: readonly T[]): T =>
-  accepted.includes(given) ? given : refuse(option, given, accepted.map((one) => JSON.stringify(one)).join(" or "));
-
-/** A whole number of at least 1, or `Infinity`. */
-const count = (option: string, given: number): number =>
-  given === Infinity || (Number.isSafeInteger(given) && given >= 1)
-    ? given
-    : refuse(option, given, "a whole number of at least 1, or Infinity");
-
-/** Whole milliseconds that a timer can wait for. */
-function milliseconds(option: string, given: Duration, atLeast = 1): number {
-  const ms = typeof given === "string" ? parsed(option, given) : given;
-  return typeof ms === "number" && ms >= atLeast && ms <= MAX_TIMER_MS
-    ? Math.ceil(ms)
-    : refuse(option, given, `a duration of ${atLeast} ms to 24 days, as milliseconds or like "5s"`);
-}
-
-function parsed(option: string, given: string): number {
-  try {
-    return parseDuration(given);
-  } catch {
-    return refuse(option, given, 'milliseconds, or a number with a unit: ms, s, m, h or d ("5s")');
-  }
-}
-
-const hasId = (given: unknown): given is { readonly id: string } =>
-  typeof given === "object" &&
-  given !== null &&
-  "id" in given &&
-  typeof given.id === "string" &&
-  /^[a-z0-9.-]{1,32}$/.test(given.id);
-
-const isCompressor = (given: unknown): given is Compressor =>
-  hasId(given) && "compress" in given && "decompress" in given;
-
-const compressor = (option: string, given: Compressor): Compressor =>
-  isCompressor(given)
-    ? given
-    : refuse(option, given, "a Compressor, such as zstd() or gzip(), with an id of 1 to 32 of a-z 0-9 . -");
-
-const format = (option: string, given: Format): Format =>
-  hasId(given) && "encode" in given && "decode" in given
-    ? given
-    : refuse(option, given, "a Format, such as msgpack() or json(), with an id of 1 to 32 of a-z 0-9 . -");

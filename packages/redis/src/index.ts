@@ -7,7 +7,7 @@ export {
   type ClientConnection,
   type Connection,
   type ConnectionOptions,
-} from "./connection.ts";
+} from "./shared-connection.ts";
 export type { RedisClientLike } from "./topology/client-link.ts";
 export type { TlsOptions } from "./connection/session.ts";
 export { MissingConnectionError } from "@hotset/core";

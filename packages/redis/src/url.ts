@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from "@hotset/core";
 import type { Address } from "./connection/session.ts";
 
-/** What a Redis URL says. Never print it: it may hold a password. */
+/** A parsed Redis URL. Never print it: it may hold a password. */
 export interface RedisUrl {
   readonly address: Address;
   readonly isTls: boolean;
@@ -11,14 +11,14 @@ export interface RedisUrl {
 }
 
 const ACCEPTED =
-  "give redis://host:port/db, rediss://host:port/db or unix:///path/to/socket?db=n, with user:password@ in front of the host where needed";
+  "give redis://host:port/db, rediss://host:port/db or unix:///path/to/socket?db=n, with user:password@ in front of the host if needed";
 
 export const REDIS_PORT = 6_379;
 export const SENTINEL_PORT = 26_379;
 
 /**
  * @param option names the setting in errors, which never quote the URL.
- * @throws {InvalidArgumentError} for what is no Redis URL.
+ * @throws {InvalidArgumentError} for anything but a Redis URL.
  * @see https://www.iana.org/assignments/uri-schemes/prov/redis
  */
 export function parseUrl(option: string, given: string | URL, defaultPort: number = REDIS_PORT): RedisUrl {
@@ -30,12 +30,12 @@ export function parseUrl(option: string, given: string | URL, defaultPort: numbe
       ? given
       : given instanceof URL
         ? given.href
-        : fail(`a ${given === null ? "null" : typeof given} is no URL`);
+        : fail(`must be a URL, got ${given === null ? "null" : `a value of type ${typeof given}`}`);
   const decode = (part: string): string => {
     try {
       return decodeURIComponent(part);
     } catch {
-      return fail("user, password or path hold a % that is not followed by two hexadecimal digits");
+      return fail("a % in user, password or path is not followed by two hexadecimal digits");
     }
   };
   const credentials = (username: string, password: string) => ({
@@ -43,13 +43,13 @@ export function parseUrl(option: string, given: string | URL, defaultPort: numbe
     ...(password === "" ? undefined : { password: decode(password) }),
   });
   const database = (digits: string): number =>
-    digits === "" ? 0 : /^\d{1,9}$/.test(digits) ? Number(digits) : fail("the database is no whole number");
+    digits === "" ? 0 : /^\d{1,9}$/.test(digits) ? Number(digits) : fail("the database must be a whole number");
 
   if (/^unix:/i.test(text)) {
     // The URL class refuses credentials without a host.
     const match =
       /^unix:\/\/(?:([^:@/?#]*)(?::([^@/?#]*))?@)?(\/[^?#]+)(?:\?db=([^&#]*))?$/i.exec(text) ??
-      fail("this is no unix URL");
+      fail("not a valid unix: URL");
     return {
       address: { path: decode(match[3]!) },
       isTls: false,
@@ -57,12 +57,12 @@ export function parseUrl(option: string, given: string | URL, defaultPort: numbe
       database: database(match[4] ?? ""),
     };
   }
-  if (!URL.canParse(text)) return fail("this is no URL");
+  if (!URL.canParse(text)) return fail("not a valid URL");
   const url = new URL(text);
   if (url.protocol !== "redis:" && url.protocol !== "rediss:")
-    return fail(`its scheme is ${JSON.stringify(url.protocol)}`);
-  if (url.hostname === "") return fail("it names no host");
-  if (url.search !== "" || url.hash !== "") return fail("it has a query or a fragment, which mean nothing here");
+    return fail(`unknown scheme ${JSON.stringify(url.protocol)}`);
+  if (url.hostname === "") return fail("it has no host");
+  if (url.search !== "" || url.hash !== "") return fail("it must have neither a query nor a fragment");
   return {
     address: {
       host: decode(url.hostname.replace(/^\[(.*)\]$/, "$1")),

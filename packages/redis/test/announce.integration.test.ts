@@ -1,9 +1,10 @@
 import { RespClient, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
 import { RedisClient } from "@redis/client";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { ACQUIRE, RELEASE, RENEW_LEASE, STORE } from "../src/store/leases.ts";
-import { MARK_STALE, REMOVE, WRITE, type Script } from "../src/lua/script.ts";
-import { PIN, RENEW, UNCHANGED_SINCE } from "../src/store/tag-versions.ts";
+import { ACQUIRE, RELEASE, RENEW_LEASE, STORE } from "../src/lua/lease-scripts.ts";
+import { MARK_STALE, REMOVE, WRITE } from "../src/lua/entry-scripts.ts";
+import type { Script } from "../src/lua/script.ts";
+import { PIN, RENEW, UNCHANGED_SINCE } from "../src/lua/tag-scripts.ts";
 import { makeFull } from "./memory-full.ts";
 
 const E = "hotset:shop::user:1";

@@ -1,26 +1,27 @@
 import { flush, outcome, TestClock } from "@hotset/core/testing";
 import { beforeEach, describe, expect, it } from "vitest";
-import { SubscriptionRefusedError, ChangeHub, type Ear, type Source } from "./change-hub.ts";
+import { ChangeHub, type ChangeSource } from "./change-hub.ts";
+import { SubscriptionRefusedError, type ChangeListener } from "../connection/change-notifier.ts";
 
 /** A source whose answers the test gives. */
-class Fake implements Source {
+class Fake implements ChangeSource {
   readonly asked: PromiseWithResolvers<boolean>[] = [];
   readonly deadlines: number[] = [];
   readonly covers: PromiseWithResolvers<void>[] = [];
   rests = 0;
 
-  cover(): Promise<void> {
+  subscribe(): Promise<void> {
     this.covers.push(Promise.withResolvers());
     return this.covers.at(-1)!.promise;
   }
 
-  ask(deadlineMs: number): Promise<boolean> {
+  heartbeat(deadlineMs: number): Promise<boolean> {
     this.deadlines.push(deadlineMs);
     this.asked.push(Promise.withResolvers());
     return this.asked.at(-1)!.promise;
   }
 
-  rest(): void {
+  unsubscribe(): void {
     this.rests += 1;
   }
 
@@ -35,10 +36,10 @@ class Fake implements Source {
   }
 }
 
-class TestEar implements Ear {
+class RecordingListener implements ChangeListener {
   readonly topic: string;
   readonly maxStalenessMs: number;
-  readonly heard: string[] = [];
+  readonly received: string[] = [];
 
   constructor(topic = "hotset:", maxStalenessMs = 2_000) {
     this.topic = topic;
@@ -51,23 +52,23 @@ class TestEar implements Ear {
   }
 
   changed(keys: readonly string[]): void {
-    this.heard.push(...keys);
+    this.received.push(...keys);
   }
 
   everythingChanged(): void {
-    this.heard.push("everything");
+    this.received.push("everything");
   }
 
   alive(sentAtMs: number): void {
-    this.heard.push(`alive ${sentAtMs - 1_000_000}`);
+    this.received.push(`alive ${sentAtMs - 1_000_000}`);
   }
 
   replaced(): void {
-    this.heard.push("replaced");
+    this.received.push("replaced");
   }
 
   lost(error: unknown): void {
-    this.heard.push(`lost: ${(error as Error).message}`);
+    this.received.push(`lost: ${(error as Error).message}`);
   }
 }
 
@@ -75,7 +76,7 @@ let clock: TestClock;
 let sources: Fake[];
 let reach: PromiseWithResolvers<void>;
 let hub: ChangeHub;
-let ear: TestEar;
+let listener: RecordingListener;
 beforeEach(() => {
   clock = new TestClock();
   sources = [new Fake()];
@@ -85,28 +86,28 @@ beforeEach(() => {
     () => reach.promise,
     () => sources,
   );
-  ear = new TestEar();
+  listener = new RecordingListener();
 });
 
 const immediate = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** Leaves nothing of what was heard but a replacement that was told at its end. */
-async function attach(listener = ear): Promise<() => Promise<void>> {
-  listener.heard.splice(0);
-  const attached = hub.attach(listener);
+async function attach(added = listener): Promise<() => Promise<void>> {
+  added.received.splice(0);
+  const attached = hub.attach(added);
   reach.resolve();
   await flush();
   for (const source of sources) await source.covered();
   for (const source of sources) await source.answer();
   const detach = await attached;
   await immediate();
-  listener.heard.splice(0, listener.heard.length, ...listener.heard.filter((what) => what === "replaced"));
+  added.received.splice(0, added.received.length, ...added.received.filter((what) => what === "replaced"));
   return detach;
 }
 
 describe("attaching", () => {
   it("C87: waits for the servers, for the acknowledgement, and for a sign of life", async () => {
-    const attached = hub.attach(ear);
+    const attached = hub.attach(listener);
     clock.advance(3_600_000);
     expect(await outcome(attached)).toEqual({ status: "pending" });
     expect(sources[0]!.covers).toEqual([]);
@@ -119,11 +120,11 @@ describe("attaching", () => {
     await sources[0]!.answer();
     expect(await outcome(attached)).toMatchObject({ status: "fulfilled" });
     // From when it was asked, and not before it was acknowledged.
-    expect(ear.heard).toEqual([`alive ${acknowledgedAt}`]);
+    expect(listener.received).toEqual([`alive ${acknowledgedAt}`]);
   });
 
   it("C87: what is pushed right behind the acknowledgement is told, although nobody knows of it yet", async () => {
-    const attached = hub.attach(ear);
+    const attached = hub.attach(listener);
     reach.resolve();
     await flush();
     sources[0]!.covers[0]!.resolve();
@@ -131,11 +132,11 @@ describe("attaching", () => {
     await flush();
     await sources[0]!.answer();
     await attached;
-    expect(ear.heard).toEqual(["hotset:shop::1", expect.stringMatching(/^alive/)]);
+    expect(listener.received).toEqual(["hotset:shop::1", expect.stringMatching(/^alive/)]);
   });
 
   it("begins anew when a connection is lost meanwhile", async () => {
-    const attached = hub.attach(ear);
+    const attached = hub.attach(listener);
     reach.resolve();
     await flush();
     await sources[0]!.covered();
@@ -146,11 +147,11 @@ describe("attaching", () => {
     await sources[0]!.covered();
     await sources[0]!.answer();
     expect(await outcome(attached)).toMatchObject({ status: "fulfilled" });
-    expect(ear.heard.filter((what) => what.startsWith("lost"))).toEqual([]);
+    expect(listener.received.filter((what) => what.startsWith("lost"))).toEqual([]);
   });
 
   it("tries again, and not in a circle, where a failure is not known to the link yet", async () => {
-    const attached = hub.attach(ear);
+    const attached = hub.attach(listener);
     reach.resolve();
     await flush();
     sources[0]!.covers[0]!.reject(new Error("Socket closed unexpectedly"));
@@ -165,7 +166,7 @@ describe("attaching", () => {
   });
 
   it("rejects what is refused, and what is not tried any more; then nobody listens", async () => {
-    const refused = hub.attach(ear);
+    const refused = hub.attach(listener);
     reach.resolve();
     await flush();
     sources[0]!.covers[0]!.reject(new SubscriptionRefusedError("NOPERM"));
@@ -173,31 +174,31 @@ describe("attaching", () => {
     expect(hub.hasListeners).toBe(false);
 
     reach = Promise.withResolvers();
-    const away = hub.attach(ear);
+    const away = hub.attach(listener);
     reach.reject(new Error("WRONGPASS"));
     await expect(away).rejects.toThrow("WRONGPASS");
     expect(hub.hasListeners).toBe(false);
   });
 
   it("is not shown by a server that lives and cannot tell, and is no less an attachment", async () => {
-    const attached = hub.attach(ear);
+    const attached = hub.attach(listener);
     reach.resolve();
     await flush();
     await sources[0]!.covered();
     await sources[0]!.answer(false);
     await attached;
-    expect(ear.heard).toEqual([]);
+    expect(listener.received).toEqual([]);
     clock.advance(500);
     await sources[0]!.answer();
-    expect(ear.heard).toEqual([`alive ${clock.now()}`]);
+    expect(listener.received).toEqual([`alive ${clock.now()}`]);
   });
 });
 
 describe("signs of life", () => {
   it("are asked for four times in the strictest bound, and count from when they were asked for", async () => {
     await attach();
-    await attach(new TestEar("hotset:", 400));
-    ear.heard.splice(0);
+    await attach(new RecordingListener("hotset:", 400));
+    listener.received.splice(0);
     const before = sources[0]!.asked.length;
     // The first one had been due by the wider bound.
     clock.advance(500);
@@ -207,7 +208,7 @@ describe("signs of life", () => {
     const sentAt = clock.now();
     clock.advance(50);
     await sources[0]!.answer();
-    expect(ear.heard).toEqual([`alive ${sentAt}`]);
+    expect(listener.received).toEqual([`alive ${sentAt}`]);
   });
 
   it("C91: count when all servers have given theirs", async () => {
@@ -216,42 +217,42 @@ describe("signs of life", () => {
     clock.advance(500);
     const sentAt = clock.now();
     await sources[0]!.answer();
-    expect(ear.heard).toEqual([]);
+    expect(listener.received).toEqual([]);
     await sources[1]!.answer();
-    expect(ear.heard).toEqual([`alive ${sentAt}`]);
+    expect(listener.received).toEqual([`alive ${sentAt}`]);
     clock.advance(500);
     await sources[0]!.answer();
     await sources[1]!.answer(false);
-    expect(ear.heard).toEqual([`alive ${sentAt}`]);
+    expect(listener.received).toEqual([`alive ${sentAt}`]);
   });
 
   it("C86: that come after a loss are nobody's, also where the same listener is back", async () => {
     await attach();
     clock.advance(500);
     hub.lost(new Error("cut"));
-    expect(ear.heard).toEqual(["lost: cut"]);
+    expect(listener.received).toEqual(["lost: cut"]);
     const late = sources[0]!.asked.length - 1;
-    const attached = hub.attach(ear);
+    const attached = hub.attach(listener);
     await flush();
     await sources[0]!.answer(true, late);
-    expect(ear.heard).toEqual(["lost: cut"]);
+    expect(listener.received).toEqual(["lost: cut"]);
     await sources[0]!.covered();
     await sources[0]!.answer();
     await attached;
-    expect(ear.heard).toHaveLength(2);
+    expect(listener.received).toHaveLength(2);
   });
 
   it("are waited for half the bound, and at least a second", async () => {
     await attach();
     expect(sources[0]!.deadlines).toEqual([1_000]);
-    await attach(new TestEar("hotset:", 100));
+    await attach(new RecordingListener("hotset:", 100));
     expect(sources[0]!.deadlines.at(-1)).toBe(1_000);
     hub = new ChangeHub(
       clock,
       () => reach.promise,
       () => sources,
     );
-    await attach(new TestEar("hotset:", 10_000));
+    await attach(new RecordingListener("hotset:", 10_000));
     expect(sources[0]!.deadlines.at(-1)).toBe(5_000);
   });
 
@@ -274,47 +275,47 @@ describe("another server", () => {
   it("is told at once to who is attaching: what waits for the connection must not be read before", async () => {
     await attach();
     hub.lost(new Error("cut"));
-    ear.heard.splice(0);
-    const attached = hub.attach(ear);
+    listener.received.splice(0);
+    const attached = hub.attach(listener);
     hub.replaced();
-    expect(ear.heard).toEqual(["replaced"]);
+    expect(listener.received).toEqual(["replaced"]);
     await flush();
     await sources[0]!.covered();
     await sources[0]!.answer();
     await attached;
     await immediate();
-    expect(ear.heard.filter((what) => what === "replaced")).toEqual(["replaced"]);
+    expect(listener.received.filter((what) => what === "replaced")).toEqual(["replaced"]);
   });
 
   it("is told at once, and once, to who has yet to listen again, whether what he heard was lost or could not be heard again", async () => {
     await attach();
     hub.lost(new Error("cut"));
-    ear.heard.splice(0);
+    listener.received.splice(0);
     hub.replaced();
-    expect(ear.heard).toEqual(["replaced"]);
+    expect(listener.received).toEqual(["replaced"]);
     reach = Promise.withResolvers();
-    const attaching = hub.attach(ear);
+    const attaching = hub.attach(listener);
     reach.reject(new Error("given up"));
     await expect(attaching).rejects.toThrow("given up");
     hub.replaced();
-    expect(ear.heard).toEqual(["replaced", "replaced"]);
+    expect(listener.received).toEqual(["replaced", "replaced"]);
     reach = Promise.withResolvers();
     await attach();
-    expect(ear.heard).toEqual([]);
+    expect(listener.received).toEqual([]);
   });
 
   it("is told to who is not let listen, whose calls go there all the same, and not to who listens no longer", async () => {
     const detach = await attach();
     await detach();
-    ear.heard.splice(0);
+    listener.received.splice(0);
     hub.replaced();
-    expect(ear.heard).toEqual([]);
-    const refused = hub.attach(ear);
+    expect(listener.received).toEqual([]);
+    const refused = hub.attach(listener);
     await flush();
     sources[0]!.covers.at(-1)!.reject(new SubscriptionRefusedError("no"));
     await expect(refused).rejects.toThrow("no");
     hub.replaced();
-    expect(ear.heard).toEqual(["replaced"]);
+    expect(listener.received).toEqual(["replaced"]);
   });
 });
 

@@ -1,229 +1,215 @@
 import type { Clock } from "@hotset/core";
+import { SubscriptionRefusedError, type ChangeListener, type ChangeNotifier } from "../connection/change-notifier.ts";
 
-/** Who hears of changes to one topic. Keys are as Redis has them. Each of these returns at once. */
-export interface Ear {
-  /** A prefix of keys, colon included, or a channel: what the sources of its hub understand. */
-  readonly topic: string;
-  readonly maxStalenessMs: number;
-  now(): number;
-  /** Also keys of other topics. @param sender who says so, where that is told */
-  changed(redisKeys: readonly string[], sender?: string): void;
-  everythingChanged(): void;
-  alive(sentAtMs: number): void;
-  replaced(): void;
-  lost(error: unknown): void;
-}
-
-/** One connection on which changes are heard, time and again a new one. */
-export interface Source {
+/** One server as a source of changes. It is reconnected time and again. */
+export interface ChangeSource {
   /**
-   * Resolves once all {@link ChangeHub.topics} are heard. Without any answer within `deadlineMs` the connection is given up.
+   * Resolves once changes to all {@link ChangeHub.topics} are received. A connection that answers nothing at all within
+   * `deadlineMs` is given up.
    *
-   * @throws {SubscriptionRefusedError} when the server does not let us.
+   * @throws {SubscriptionRefusedError} when the server refuses.
    */
-  cover(deadlineMs: number): Promise<void>;
+  subscribe(deadlineMs: number): Promise<void>;
   /**
-   * Asks for a sign of life. `true`: all that was acknowledged to anybody before has been heard; `false`: it lives, and
-   * cannot tell. Without any answer within `deadlineMs` the connection is given up.
+   * Asks for a sign of life. `true`: every change acknowledged before, to any client, has been received. `false`: the
+   * connection is alive but proves nothing. A connection that answers nothing at all within `deadlineMs` is given up.
    */
-  ask(deadlineMs: number): Promise<boolean>;
-  /** Nobody listens any more. */
-  rest(): void;
+  heartbeat(deadlineMs: number): Promise<boolean>;
+  /** Called when no listener is left. */
+  unsubscribe(): void;
 }
-
-/** The server does not let us hear of changes in this way. */
-export class SubscriptionRefusedError extends Error {}
 
 interface Subscription {
-  readonly ear: Ear;
+  readonly listener: ChangeListener;
   isAttached: boolean;
 }
 
-/** How many heartbeats may be without an answer; until one is, no further one is sent. */
-const MAX_UNANSWERED = 8;
-/** A connection is not given up for less: short bounds should not make a pause of the server a loss. */
-const SILENT_MS = 1_000;
+/** How many heartbeats may be unanswered; until one is answered, no further one is sent. */
+const MAX_UNANSWERED_HEARTBEATS = 8;
+/** A connection is not given up for less: a short staleness bound should not make a pause of the server a loss. */
+const MIN_DEADLINE_MS = 1_000;
 /** How long to wait after a failure that the link has not noticed. */
-const PAUSE_MS = 50;
+const RETRY_PAUSE_MS = 50;
 
 /**
- * Everybody who listens over one link, and the connections they hear from. All of these must be heard: the loss of any
- * one is told to everybody, and each attaches again.
+ * The listeners of one link, and the servers that report changes to them. Changes of all these servers must be received:
+ * the loss of any one is reported to all listeners, and each attaches again.
  */
-export class ChangeHub {
+export class ChangeHub implements ChangeNotifier {
   readonly #clock: Clock;
-  readonly #reach: () => Promise<void>;
-  readonly #sources: () => readonly Source[];
+  readonly #whenReachable: () => Promise<void>;
+  readonly #sources: () => readonly ChangeSource[];
   readonly #subscriptions = new Set<Subscription>();
-  /** Counts losses: what was attached meanwhile may have missed something. */
+  /** Counts losses: an attempt to attach that saw a loss may have missed something. */
   #losses = 0;
-  /** Who listens, is about to, or will be: after a loss they come back, unless they were closed, which nobody tells here. */
-  readonly #known = new Set<WeakRef<Ear>>();
-  readonly #refs = new WeakMap<Ear, WeakRef<Ear>>();
-  #unanswered = 0;
+  /**
+   * Listeners that are attached, are attaching, or will attach again. After a loss a listener comes back, unless it was
+   * closed, which is not reported here: hence weak references.
+   */
+  readonly #remembered = new Set<WeakRef<ChangeListener>>();
+  readonly #refs = new WeakMap<ChangeListener, WeakRef<ChangeListener>>();
+  #unansweredHeartbeats = 0;
   #settling: Promise<boolean> | undefined;
   #cancelHeartbeat: (() => void) | undefined;
 
   /**
-   * @param reach resolves when there is a connection to each source; rejects when that is not tried any more.
-   * @param sources those that must be heard now.
+   * @param whenReachable resolves when each source has a connection; rejects when connecting is not tried any more.
+   * @param sources the servers whose changes must be received now.
    */
-  constructor(clock: Clock, reach: () => Promise<void>, sources: () => readonly Source[]) {
+  constructor(clock: Clock, whenReachable: () => Promise<void>, sources: () => readonly ChangeSource[]) {
     this.#clock = clock;
-    this.#reach = reach;
+    this.#whenReachable = whenReachable;
     this.#sources = sources;
   }
 
-  /** What is listened to, or will be. */
+  /** The topics of all listeners, of those that are attaching as well. */
   topics(): readonly string[] {
-    return [...new Set(Array.from(this.#subscriptions, ({ ear }) => ear.topic))];
+    return [...new Set(Array.from(this.#subscriptions, ({ listener }) => listener.topic))];
   }
 
-  /** Whether anybody listens, or is about to. */
+  /** Whether a listener is attached or attaching. */
   get hasListeners(): boolean {
     return this.#subscriptions.size !== 0;
   }
 
-  /**
-   * Resolves once everything that is acknowledged from now on will be told. Waits until the servers can be reached.
-   *
-   * @returns what ends it.
-   * @throws {SubscriptionRefusedError}
-   * @throws {BackendUnavailableError} when trying again cannot help.
-   */
-  attach(ear: Ear): Promise<() => Promise<void>> {
-    const subscription: Subscription = { ear, isAttached: false };
-    this.#know(ear);
+  attach(listener: ChangeListener): Promise<() => Promise<void>> {
+    const subscription: Subscription = { listener, isAttached: false };
+    this.#remember(listener);
     return this.#attach(subscription);
   }
 
-  /**
-   * `true` once all that was acknowledged to anybody by now has been told; `false` when that cannot be found out. Those
-   * who ask in one turn of the loop share the question: nothing is sent before its end.
-   */
+  /** Calls in one turn of the event loop share one question, which is sent at the end of that turn. */
   settled(): Promise<boolean> {
     if (this.#settling === undefined) {
       setImmediate(() => {
         this.#settling = undefined;
       });
-      this.#settling = this.#ask().catch(() => false);
+      this.#settling = this.#heartbeat().catch(() => false);
     }
     return this.#settling;
   }
 
-  // ---- told by sources
+  // ---- called by sources
 
   changed(redisKeys: readonly string[], sender?: string): void {
-    for (const { ear } of this.#subscriptions) ear.changed(redisKeys, sender);
+    for (const { listener } of this.#subscriptions) listener.changed(redisKeys, sender);
   }
 
   everythingChanged(): void {
-    for (const { ear } of this.#subscriptions) ear.everythingChanged();
+    for (const { listener } of this.#subscriptions) listener.everythingChanged();
   }
 
   lost(error: Error): void {
     this.#losses += 1;
     for (const subscription of this.#subscriptions) {
-      // Those that are being attached find out by themselves.
+      // A listener that is attaching notices it by itself.
       if (!subscription.isAttached) continue;
       this.#subscriptions.delete(subscription);
-      subscription.ear.lost(error);
+      subscription.listener.lost(error);
     }
   }
 
-  /** Before anything that waits is sent to the new server: what it may have brought back must not be read first. So it is told to those as well who have yet to listen again. */
+  /** Runs before queued commands reach the new server, so resurrected entries cannot be read first. Also notifies listeners that have not re-attached yet. */
   replaced(): void {
-    for (const ref of this.#known) {
-      const ear = ref.deref();
-      if (ear === undefined) this.#known.delete(ref);
-      else ear.replaced();
+    for (const ref of this.#remembered) {
+      const listener = ref.deref();
+      if (listener === undefined) this.#remembered.delete(ref);
+      else listener.replaced();
     }
   }
 
   async #attach(subscription: Subscription): Promise<() => Promise<void>> {
-    // Heard from now on: what is pushed right behind the confirmation is handled before it.
+    // Changes are reported from now on: one that is pushed right behind the confirmation is handled before it.
     this.#subscriptions.add(subscription);
     try {
-      for (;;) {
-        const losses = this.#losses;
-        await this.#reach();
-        try {
-          await Promise.all(this.#sources().map((source) => source.cover(this.#deadlineMs)));
-          await this.#prove();
-        } catch (error) {
-          if (error instanceof SubscriptionRefusedError) throw error;
-          await new Promise<void>((resolve) => this.#clock.schedule(resolve, PAUSE_MS));
-          continue;
-        }
-        if (losses === this.#losses) break;
-      }
+      let losses: number;
+      do losses = this.#losses;
+      while (!(await this.#subscribeToAll()) || losses !== this.#losses);
     } catch (error) {
       this.#remove(subscription);
       throw error;
     }
+    // In the same tick as the comparison above: a loss in between would be reported to no listener.
     subscription.isAttached = true;
-    this.#beatLater();
+    this.#scheduleHeartbeat();
     return () => {
-      if (this.#subscriptions.has(subscription)) this.#forget(subscription.ear);
+      if (this.#subscriptions.has(subscription)) this.#forget(subscription.listener);
       this.#remove(subscription);
       return Promise.resolve();
     };
   }
 
-  #know(ear: Ear): void {
-    let ref = this.#refs.get(ear);
-    if (ref === undefined) this.#refs.set(ear, (ref = new WeakRef(ear)));
-    this.#known.add(ref);
+  /** One attempt. @returns `false` when it failed, and another one may help. */
+  async #subscribeToAll(): Promise<boolean> {
+    await this.#whenReachable();
+    try {
+      await Promise.all(this.#sources().map((source) => source.subscribe(this.#deadlineMs)));
+      await this.#extendTrust();
+    } catch (error) {
+      if (error instanceof SubscriptionRefusedError) throw error;
+      await new Promise<void>((resolve) => this.#clock.schedule(resolve, RETRY_PAUSE_MS));
+      return false;
+    }
+    return true;
   }
 
-  #forget(ear: Ear): void {
-    this.#known.delete(this.#refs.get(ear)!);
+  #remember(listener: ChangeListener): void {
+    let ref = this.#refs.get(listener);
+    if (ref === undefined) this.#refs.set(listener, (ref = new WeakRef(listener)));
+    this.#remembered.add(ref);
+  }
+
+  #forget(listener: ChangeListener): void {
+    this.#remembered.delete(this.#refs.get(listener)!);
   }
 
   #remove(subscription: Subscription): void {
     if (!this.#subscriptions.delete(subscription) || this.#subscriptions.size !== 0) return;
     this.#cancelHeartbeat?.();
     this.#cancelHeartbeat = undefined;
-    for (const source of this.#sources()) source.rest();
+    for (const source of this.#sources()) source.unsubscribe();
   }
 
-  /** Asks all for a sign of life. What they tell counts from here: a change that comes later may be on the way. */
-  async #prove(): Promise<void> {
-    const sentAt = Array.from(this.#subscriptions, (subscription) => [subscription, subscription.ear.now()] as const);
-    if (!(await this.#ask())) return;
-    for (const [subscription, at] of sentAt) if (this.#subscriptions.has(subscription)) subscription.ear.alive(at);
+  /** Asks all servers for a sign of life. A positive answer counts from the question on: a later change may be on its way. */
+  async #extendTrust(): Promise<void> {
+    const askedAt = Array.from(
+      this.#subscriptions,
+      (subscription) => [subscription, subscription.listener.now()] as const,
+    );
+    if (!(await this.#heartbeat())) return;
+    for (const [subscription, sentAtMs] of askedAt)
+      if (this.#subscriptions.has(subscription)) subscription.listener.alive(sentAtMs);
   }
 
-  async #ask(): Promise<boolean> {
-    const answers = await Promise.all(this.#sources().map((source) => source.ask(this.#deadlineMs)));
+  async #heartbeat(): Promise<boolean> {
+    const answers = await Promise.all(this.#sources().map((source) => source.heartbeat(this.#deadlineMs)));
     return answers.every(Boolean);
   }
 
   get #deadlineMs(): number {
-    return Math.max(SILENT_MS, this.#bound() / 2);
+    return Math.max(MIN_DEADLINE_MS, this.#strictestBoundMs() / 2);
   }
 
-  #beatLater(): void {
+  #scheduleHeartbeat(): void {
     this.#cancelHeartbeat ??= this.#clock.schedule(() => {
       this.#cancelHeartbeat = undefined;
       if (this.#subscriptions.size === 0) return;
-      this.#beatLater();
-      if (this.#unanswered >= MAX_UNANSWERED) return;
-      this.#unanswered += 1;
-      // A loss is told by the source.
-      this.#prove()
+      this.#scheduleHeartbeat();
+      if (this.#unansweredHeartbeats >= MAX_UNANSWERED_HEARTBEATS) return;
+      this.#unansweredHeartbeats += 1;
+      // A loss is reported by the source.
+      this.#extendTrust()
         .catch(ignore)
         .finally(() => {
-          this.#unanswered -= 1;
+          this.#unansweredHeartbeats -= 1;
         });
-    }, this.#bound() / 4);
+    }, this.#strictestBoundMs() / 4);
   }
 
-  /** The strictest. */
-  #bound(): number {
-    let bound = Infinity;
-    for (const { ear } of this.#subscriptions) bound = Math.min(bound, ear.maxStalenessMs);
-    return bound;
+  #strictestBoundMs(): number {
+    let boundMs = Infinity;
+    for (const { listener } of this.#subscriptions) boundMs = Math.min(boundMs, listener.maxStalenessMs);
+    return boundMs;
   }
 }
 

@@ -3,8 +3,8 @@ import { ErrorReply } from "@redis/client";
 import { expect, it } from "vitest";
 import { ServerFeed, type ListenMode } from "./server-feed.ts";
 import { ChangeHub } from "./change-hub.ts";
-import { ServerIdentityGuard } from "./server-identity.ts";
-import { tracking } from "./tracking.ts";
+import { ServerIdentityGuard } from "./server-identity-guard.ts";
+import { trackingMode } from "./tracking.ts";
 
 const ignore = (): void => undefined;
 
@@ -20,7 +20,14 @@ async function connected(
     () => Promise.resolve(),
     () => [],
   );
-  const server = new ServerFeed(hub, clock, mode, new ServerIdentityGuard(ignore), true, () => Promise.resolve(true));
+  const server = new ServerFeed({
+    hub,
+    clock,
+    mode,
+    identityGuard: new ServerIdentityGuard(ignore),
+    isDataConnection: true,
+    isPrimary: () => Promise.resolve(true),
+  });
   const client = {
     sendCommand: async (args: readonly string[]) => reply(args.join(" ")),
     subscribe: ignore,
@@ -37,13 +44,13 @@ async function connected(
 
 it("C86 a connection on which nothing is answered to who begins to listen is given up", async () => {
   const silent: ListenMode = {
-    listen: ignore,
-    cover: () => new Promise(() => undefined),
-    prove: () => Promise.resolve(true),
-    end: () => Promise.resolve(),
+    handlePushes: ignore,
+    subscribe: () => new Promise(() => undefined),
+    heartbeat: () => Promise.resolve(true),
+    unsubscribe: () => Promise.resolve(),
   };
   const { server, clock, given } = await connected(silent, () => "");
-  void server.cover(1_000);
+  void server.subscribe(1_000);
   await flush();
   clock.advance(999);
   await new Promise(setImmediate);
@@ -56,15 +63,15 @@ it("C86 a connection on which nothing is answered to who begins to listen is giv
 it("C86 a connection that forgot its user gives no proof, and is asked whether it tracks when it is back", async () => {
   let isKnown = false;
   const asked: string[] = [];
-  const { server } = await connected(tracking(), (command) => {
+  const { server } = await connected(trackingMode(), (command) => {
     asked.push(command);
     if (!isKnown) throw new ErrorReply("NOAUTH Authentication required.");
     return command === "CLIENT TRACKINGINFO" ? { flags: ["on", "bcast"] } : "PONG";
   });
-  expect(await server.ask(1_000)).toBe(false);
+  expect(await server.heartbeat(1_000)).toBe(false);
   isKnown = true;
   asked.splice(0);
-  expect(await server.ask(1_000)).toBe(true);
+  expect(await server.heartbeat(1_000)).toBe(true);
   expect(asked).toEqual(["CLIENT TRACKINGINFO"]);
 });
 
@@ -74,26 +81,26 @@ it("a question to a server that was never connected fails, and leaves no rejecti
   process.on("unhandledRejection", remember);
   try {
     const mode: ListenMode = {
-      listen: () => undefined,
-      cover: () => Promise.reject(new Error("not asked here")),
-      prove: async (send) => (await send(["PING"])) === "PONG",
-      end: () => Promise.resolve(),
+      handlePushes: () => undefined,
+      subscribe: () => Promise.reject(new Error("not asked here")),
+      heartbeat: async (send) => (await send(["PING"])) === "PONG",
+      unsubscribe: () => Promise.resolve(),
     };
     const clock = new TestClock();
-    const server = new ServerFeed(
-      new ChangeHub(
+    const server = new ServerFeed({
+      hub: new ChangeHub(
         clock,
         () => Promise.resolve(),
         () => [],
       ),
       clock,
       mode,
-      new ServerIdentityGuard(() => undefined),
-      true,
-      () => Promise.resolve(true),
-    );
-    await expect(server.exchange(["PING"], 10)).rejects.toThrow("there is no connection");
-    await expect(server.ask(10)).rejects.toThrow("there is no connection");
+      identityGuard: new ServerIdentityGuard(() => undefined),
+      isDataConnection: true,
+      isPrimary: () => Promise.resolve(true),
+    });
+    await expect(server.exchange(["PING"], 10)).rejects.toThrow("not connected");
+    await expect(server.heartbeat(10)).rejects.toThrow("not connected");
     await new Promise(setImmediate);
     expect(unhandled).toEqual([]);
   } finally {

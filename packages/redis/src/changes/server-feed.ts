@@ -1,47 +1,63 @@
 import type { Clock } from "@hotset/core";
 import { isLoggedOut, isReply, isTemporary, unlessRefused } from "../primitives/faults.ts";
-import { SubscriptionRefusedError, type ChangeHub, type Source } from "./change-hub.ts";
+import type { ChangeHub, ChangeSource } from "./change-hub.ts";
+import { SubscriptionRefusedError } from "../connection/change-notifier.ts";
 import type { Send } from "../connection/command-queue.ts";
-import { identityOf, type Identity, type TrackedConnection, type ServerIdentityGuard } from "./server-identity.ts";
+import {
+  identityOf,
+  type Identity,
+  type TrackedConnection,
+  type ServerIdentityGuard,
+} from "./server-identity-guard.ts";
 import type { NodeClient } from "../connection/session.ts";
 import type { SingleLink, ConnectionObserver } from "../connection/single-link.ts";
 
-/** A way of hearing of changes over one connection. */
+/** A way to receive changes over one connection. */
 export interface ListenMode {
-  /** Makes a new client hand over what comes. Sends nothing. */
-  listen(client: NodeClient, hub: ChangeHub): void;
+  /** Makes a new client hand incoming changes to `hub`. Sends nothing. */
+  handlePushes(client: NodeClient, hub: ChangeHub): void;
   /**
-   * Hears `wanted` from its acknowledgement on. Everything is sent at once.
+   * Receives changes to `wanted` from the acknowledgement on. All commands are sent at once.
    *
-   * @param heard what this connection hears already.
-   * @returns all that is heard then, and whether something of `heard` may have been missed.
+   * @param subscribed the topics of this connection so far.
+   * @returns all topics of this connection, and whether changes to `subscribed` may have been missed.
    */
-  cover(
+  subscribe(
     client: NodeClient,
     send: Send,
-    heard: readonly string[],
+    subscribed: readonly string[],
     wanted: readonly string[],
-  ): Promise<{ readonly heard: readonly string[]; readonly hasGap: boolean }>;
+  ): Promise<{ readonly topics: readonly string[]; readonly hasGap: boolean }>;
   /**
-   * Asks for an answer that comes behind all that was acknowledged to anybody before it was asked.
+   * Asks for an answer that comes behind every change acknowledged, to any client, before the question.
    *
-   * @returns `false` when this connection does not hear any more. Rejects with replies that are errors.
+   * @returns `false` when this connection does not receive changes any more. Rejects with replies that are errors.
    */
-  prove(send: Send): Promise<boolean>;
-  /** Hears nothing any more. */
-  end(client: NodeClient, send: Send, heard: readonly string[]): Promise<void>;
+  heartbeat(send: Send): Promise<boolean>;
+  unsubscribe(client: NodeClient, send: Send, subscribed: readonly string[]): Promise<void>;
 }
 
-/** What is known of one connection. */
+/** Describes one connection. */
 interface Connection {
   readonly client: NodeClient;
   readonly id: number | undefined;
   readonly identity: Identity;
-  heard: readonly string[];
+  topics: readonly string[];
 }
 
-/** One server, heard over one connection after the other. */
-export class ServerFeed implements Source, ConnectionObserver, TrackedConnection {
+export interface ServerFeedSettings {
+  readonly hub: ChangeHub;
+  readonly clock: Clock;
+  readonly mode: ListenMode;
+  /** Shared with the other connections of the link. */
+  readonly identityGuard: ServerIdentityGuard;
+  readonly isDataConnection: boolean;
+  /** Asks whether all writes still go to this server: a replica reports changes later than they are acknowledged. */
+  readonly isPrimary: (deadlineMs: number) => Promise<boolean>;
+}
+
+/** The changes of one server, received over one connection after the other. */
+export class ServerFeed implements ChangeSource, ConnectionObserver, TrackedConnection {
   readonly isDataConnection: boolean;
   readonly #identityGuard: ServerIdentityGuard;
   readonly #hub: ChangeHub;
@@ -52,54 +68,48 @@ export class ServerFeed implements Source, ConnectionObserver, TrackedConnection
   #prepared: Connection | undefined;
   #current: Connection | undefined;
   #previous: Connection | undefined;
-  /** One change of what is heard at a time. */
-  #turn: Promise<void> = Promise.resolve();
+  /** Subscriptions are changed one at a time. */
+  #lastChange: Promise<void> = Promise.resolve();
 
-  /**
-   * @param oneServer of this and the other connections of its link.
-   * @param isPrimary asks whether it is the one that all writes go to: a replica hears of them later than they are acknowledged.
-   */
-  constructor(
-    hub: ChangeHub,
-    clock: Clock,
-    mode: ListenMode,
-    identityGuard: ServerIdentityGuard,
-    isDataConnection: boolean,
-    isPrimary: (deadlineMs: number) => Promise<boolean>,
-  ) {
-    this.#identityGuard = identityGuard;
-    this.isDataConnection = isDataConnection;
-    this.#hub = hub;
-    this.#clock = clock;
-    this.#mode = mode;
-    this.#isPrimary = isPrimary;
+  constructor(settings: ServerFeedSettings) {
+    this.isDataConnection = settings.isDataConnection;
+    this.#identityGuard = settings.identityGuard;
+    this.#hub = settings.hub;
+    this.#clock = settings.clock;
+    this.#mode = settings.mode;
+    this.#isPrimary = settings.isPrimary;
   }
 
-  /** Whether its connection hears of anything. */
-  get isHearing(): boolean {
-    return this.#current !== undefined && this.#current.heard.length !== 0;
+  /** Whether the current connection receives changes. */
+  get isSubscribed(): boolean {
+    return this.#current !== undefined && this.#current.topics.length !== 0;
   }
 
   /**
-   * Makes a connection ready, in one trip: finds out who the server is, and hears where somebody listens. Then what the
-   * previous connection has left in its buffers is stopped: it would be executed behind what is sent here.
+   * Makes a connection ready, in one trip: identifies the server, and subscribes where there are listeners. Then kills the
+   * previous connection on the server: commands left in its buffers would be executed behind those sent here.
    *
-   * @param more what else is to be sent in that trip.
+   * @param prepareMore sends further commands in the same trip.
    */
-  async prepare(client: NodeClient, more: (client: NodeClient) => Promise<void>): Promise<void> {
+  async prepare(client: NodeClient, prepareMore: (client: NodeClient) => Promise<void>): Promise<void> {
     const send: Send = (args) => client.sendCommand([...args]);
     const topics = this.#hub.topics();
-    this.#mode.listen(client, this.#hub);
-    const [id, identity, covered] = await Promise.all([
+    this.#mode.handlePushes(client, this.#hub);
+    const [id, identity, subscription] = await Promise.all([
       unlessRefused(send(["CLIENT", "ID"])),
       identityOf(send),
-      // A refusal is told to those who attach, and keeps nobody from reading and writing.
-      topics.length === 0 ? undefined : unlessRefused(this.#mode.cover(client, send, [], topics)),
-      more(client),
+      // A refusal is reported by `subscribe`, and must not stop reads and writes.
+      topics.length === 0 ? undefined : unlessRefused(this.#mode.subscribe(client, send, [], topics)),
+      prepareMore(client),
     ]);
-    this.#prepared = { client, id: typeof id === "number" ? id : undefined, identity, heard: covered?.heard ?? [] };
+    this.#prepared = {
+      client,
+      id: typeof id === "number" ? id : undefined,
+      identity,
+      topics: subscription?.topics ?? [],
+    };
     const previous = this.#previous;
-    // Elsewhere the number may be a stranger's.
+    // On another server the same id may be that of a foreign client.
     if (previous?.id !== undefined && identity.runId !== undefined && previous.identity.runId === identity.runId)
       await unlessRefused(send(["CLIENT", "KILL", "ID", String(previous.id)]));
   }
@@ -112,32 +122,32 @@ export class ServerFeed implements Source, ConnectionObserver, TrackedConnection
   }
 
   down(error: Error): void {
-    const { isHearing } = this;
+    const { isSubscribed } = this;
     this.#current = undefined;
     this.#identityGuard.down(this);
-    if (isHearing) this.#hub.lost(error);
+    if (isSubscribed) this.#hub.lost(error);
   }
 
   distrust(error: Error): void {
     this.#link?.distrust(error);
   }
 
-  cover(deadlineMs: number): Promise<void> {
-    const covered = this.#turn.then(() => this.#cover(deadlineMs));
-    this.#turn = covered.catch(ignore);
-    return covered;
+  subscribe(deadlineMs: number): Promise<void> {
+    const subscribed = this.#lastChange.then(() => this.#subscribe(deadlineMs));
+    this.#lastChange = subscribed.catch(ignore);
+    return subscribed;
   }
 
-  async ask(deadlineMs: number): Promise<boolean> {
+  async heartbeat(deadlineMs: number): Promise<boolean> {
     const link = this.#link;
-    if (link === undefined) throw new Error("there is no connection");
+    if (link === undefined) throw new Error("not connected");
     try {
-      const [isHearing, isPrimary] = await Promise.all([
-        this.#mode.prove((args) => this.exchange(args, deadlineMs)),
+      const [isListening, isPrimary] = await Promise.all([
+        this.#mode.heartbeat((args) => this.exchange(args, deadlineMs)),
         this.#isPrimary(deadlineMs),
       ]);
-      if (!isHearing) link.distrust(new Error("this connection does not hear of changes any more"));
-      return isHearing && isPrimary && this.#identityGuard.isOne;
+      if (!isListening) link.distrust(new Error("this connection does not receive changes any more"));
+      return isListening && isPrimary && this.#identityGuard.leadsToOneServer;
     } catch (error) {
       if (!isReply(error)) throw error;
       if (isLoggedOut(error)) link.distrust(error as Error);
@@ -146,10 +156,10 @@ export class ServerFeed implements Source, ConnectionObserver, TrackedConnection
     }
   }
 
-  /** As `send`; a connection on which nothing at all is answered within `deadlineMs` is given up. */
+  /** Like `send`; a connection that answers nothing at all within `deadlineMs` is given up. */
   async exchange(args: readonly string[], deadlineMs: number): Promise<unknown> {
     const link = this.#link;
-    if (link === undefined) throw new Error("there is no connection");
+    if (link === undefined) throw new Error("not connected");
     const reply = this.send(args);
     const cancel = this.#giveUpWhenSilent(link, deadlineMs);
     try {
@@ -159,17 +169,22 @@ export class ServerFeed implements Source, ConnectionObserver, TrackedConnection
     }
   }
 
-  rest(): void {
-    this.#turn = this.#turn.then(() => this.#stop()).catch(ignore);
+  unsubscribe(): void {
+    this.#lastChange = this.#lastChange.then(() => this.#unsubscribe()).catch(ignore);
   }
 
-  async #cover(deadlineMs: number): Promise<void> {
+  async #subscribe(deadlineMs: number): Promise<void> {
     const current = this.#current;
-    if (current === undefined) throw new Error("there is no connection");
+    if (current === undefined) throw new Error("not connected");
     const cancel = this.#giveUpWhenSilent(this.#link!, deadlineMs);
     try {
-      const { heard, hasGap } = await this.#mode.cover(current.client, this.send, current.heard, this.#hub.topics());
-      current.heard = heard;
+      const { topics, hasGap } = await this.#mode.subscribe(
+        current.client,
+        this.send,
+        current.topics,
+        this.#hub.topics(),
+      );
+      current.topics = topics;
       if (hasGap) this.#hub.everythingChanged();
     } catch (error) {
       if (!isReply(error) || isTemporary(error)) throw error;
@@ -179,17 +194,17 @@ export class ServerFeed implements Source, ConnectionObserver, TrackedConnection
     }
   }
 
-  async #stop(): Promise<void> {
+  async #unsubscribe(): Promise<void> {
     const current = this.#current;
-    if (current === undefined || current.heard.length === 0 || this.#hub.hasListeners) return;
-    const { heard } = current;
-    current.heard = [];
-    await this.#mode.end(current.client, this.send, heard);
+    if (current === undefined || current.topics.length === 0 || this.#hub.hasListeners) return;
+    const { topics } = current;
+    current.topics = [];
+    await this.#mode.unsubscribe(current.client, this.send, topics);
   }
 
-  /** Sends whether or not there is room: a heartbeat must not wait for what it is to bound. */
+  /** Sends even if the queue is full: a heartbeat that waited could not notice that the connection is dead. */
   readonly send: Send = (args) => {
-    if (this.#current === undefined) return Promise.reject(new Error("there is no connection"));
+    if (this.#current === undefined) return Promise.reject(new Error("not connected"));
     const { queue } = this.#link!;
     queue.inFlight += 1;
     const reply = this.#current.client.sendCommand([...args]);
@@ -198,20 +213,20 @@ export class ServerFeed implements Source, ConnectionObserver, TrackedConnection
     return reply;
   };
 
-  /** One that is slow goes on. */
+  /** Drops the connection unless there is some reply within each `deadlineMs`: a slow connection is kept. */
   #giveUpWhenSilent(link: SingleLink, deadlineMs: number): () => void {
     let { replies } = link.queue;
     let cancel: () => void = ignore;
     let isOver = false;
-    const judge = (): void => {
+    const check = (): void => {
       if (isOver) return;
       if (link.queue.replies === replies) return link.distrust(new Error(`no answer within ${deadlineMs} ms`));
       ({ replies } = link.queue);
       arm();
     };
     const arm = (): void => {
-      // After a pause of this process timers run first, and what came meanwhile is read next.
-      cancel = this.#clock.schedule(() => setImmediate(judge), deadlineMs);
+      // After a pause of this process timers run first; replies that came meanwhile are read next.
+      cancel = this.#clock.schedule(() => setImmediate(check), deadlineMs);
     };
     arm();
     return () => {

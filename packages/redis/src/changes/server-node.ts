@@ -1,136 +1,145 @@
-import { subscription } from "./channel.ts";
+import { channelMode } from "./channel.ts";
 import { isRefusal } from "../primitives/faults.ts";
 import { ServerFeed } from "./server-feed.ts";
 import { ChangeHub } from "./change-hub.ts";
 import type { LinkSettings } from "../connection/link.ts";
-import { ServerIdentityGuard } from "./server-identity.ts";
+import { ServerIdentityGuard } from "./server-identity-guard.ts";
 import { loadScripts, type NodeClient, type Session } from "../connection/session.ts";
-import { SingleLink } from "../connection/single-link.ts";
-import { tracking } from "./tracking.ts";
+import { SingleLink, type ChangeReporting } from "../connection/single-link.ts";
+import { trackingMode } from "./tracking.ts";
 
-/** Makes one connection, and makes it ready by `prepare`. */
-export type Open = (aborted: AbortSignal, prepare: (client: NodeClient) => Promise<void>) => Promise<Session>;
+/** Opens one connection, and makes it ready by `prepare`. */
+export type OpenSession = (aborted: AbortSignal, prepare: (client: NodeClient) => Promise<void>) => Promise<Session>;
 
-/** Those who hear of changes from the servers, and those who hear of them from whoever makes them. */
+/** One hub for changes that servers push, and one for changes that the clients which make them publish. */
 export interface ChangeHubs {
   readonly tracking: ChangeHub;
   readonly channel: ChangeHub;
 }
 
-/** One server: changes are heard on the connection for calls, or on a second one that subscribes. That one is opened when it is needed. */
+/**
+ * One server, with two connections. Commands go over `link`, and changes are pushed there by tracking. `channelLink`
+ * subscribes to the channel; it is opened when it is needed.
+ */
 export interface ServerNode {
   readonly link: SingleLink;
-  readonly server: ServerFeed;
-  readonly subscribed: SingleLink;
-  readonly subscriber: ServerFeed;
+  readonly feed: ServerFeed;
+  readonly channelLink: SingleLink;
+  readonly channelFeed: ServerFeed;
   readonly identityGuard: ServerIdentityGuard;
 }
 
-/** Tells those who listen, in either way, that another server answers. */
+/** Reports to all listeners that another server answers. */
 export function reportReplaced(hubs: ChangeHubs): void {
   hubs.tracking.replaced();
   hubs.channel.replaced();
 }
 
-/**
- * A link to one server that stands alone, or that others name as the primary.
- *
- * @param carriesCalls whether what is read comes over it; if not, changes are heard on it only.
- */
+export interface SubscribedLinkSettings extends LinkSettings {
+  readonly protocol: 2 | 3;
+  /** `changes`: commands of the cache go over another connection, apart from those that confirm. @default 'data' */
+  readonly carries?: "data" | "changes";
+}
+
+/** A link to one server that stands alone, or that sentinels name as the primary. */
 export function subscribedLink(
-  open: Open,
-  settings: LinkSettings & { readonly protocol: 2 | 3 },
-  isDataConnection = true,
+  open: OpenSession,
+  settings: SubscribedLinkSettings,
 ): { readonly link: SingleLink; readonly identityGuard: ServerIdentityGuard } {
   const hubs: ChangeHubs = {
     tracking: new ChangeHub(
       settings.clock,
       () => node.link.ready(),
-      () => [node.server],
+      () => [node.feed],
     ),
     channel: new ChangeHub(
       settings.clock,
-      async () => void (await Promise.all([node.link.ready(), node.subscribed.ready()])),
-      () => [node.subscriber],
+      async () => void (await Promise.all([node.link.ready(), node.channelLink.ready()])),
+      () => [node.channelFeed],
     ),
   };
-  const isPrimary = rolesOf(
-    (args, deadlineMs) => node.server.exchange(args, deadlineMs),
-    (error) => node.link.distrust(error),
-  );
-  const node: ServerNode = serverNode(open, settings, hubs, isPrimary, loadScripts, {
-    isDataConnection,
-    tracking: settings.protocol === 3 ? hubs.tracking : undefined,
-    channel: hubs.channel,
+  const node: ServerNode = serverNode({
+    open,
+    link: settings,
+    hubs,
+    isPrimary: primaryCheck(
+      (args, deadlineMs) => node.feed.exchange(args, deadlineMs),
+      (error) => node.link.distrust(error),
+    ),
+    prepare: loadScripts,
+    carries: settings.carries ?? "data",
+    reports: { tracking: settings.protocol === 3 ? hubs.tracking : undefined, channel: hubs.channel },
   });
   return node;
 }
 
-/**
- * @param isPrimary whether all writes go to it still.
- * @param prepare makes connections for calls ready.
- * @param shown the hubs, where this server is all there is.
- */
-export function serverNode(
-  open: Open,
-  settings: LinkSettings,
-  hubs: ChangeHubs,
-  isPrimary: (deadlineMs: number) => Promise<boolean>,
-  prepare: (client: NodeClient) => Promise<void>,
-  {
-    isDataConnection = true,
-    tracking: tracked,
-    channel,
-  }: {
-    readonly isDataConnection?: boolean;
-    readonly tracking?: ChangeHub | undefined;
-    readonly channel?: ChangeHub;
-  } = {},
-): ServerNode {
-  const { clock } = settings;
+export interface ServerNodeSettings {
+  readonly open: OpenSession;
+  readonly link: LinkSettings;
+  readonly hubs: ChangeHubs;
+  /** Asks whether all writes still go to this server. */
+  readonly isPrimary: (deadlineMs: number) => Promise<boolean>;
+  /** Makes data connections ready. */
+  readonly prepare: (client: NodeClient) => Promise<void>;
+  readonly carries: "data" | "changes";
+  /** The hubs that the link offers to listeners. None where several servers report to one hub. */
+  readonly reports?: Pick<ChangeReporting, "tracking" | "channel">;
+}
+
+export function serverNode({ open, link, hubs, isPrimary, prepare, carries, reports }: ServerNodeSettings): ServerNode {
+  const { clock } = link;
   const identityGuard = new ServerIdentityGuard(() => reportReplaced(hubs));
-  const server = new ServerFeed(hubs.tracking, clock, tracking(), identityGuard, isDataConnection, isPrimary);
-  const subscriber = new ServerFeed(hubs.channel, clock, subscription(), identityGuard, false, isPrimary);
-  const subscribed = new SingleLink(
-    (aborted) => open(aborted, (client) => subscriber.prepare(client, nothing)),
-    settings,
-    subscriber,
+  const feed = new ServerFeed({
+    hub: hubs.tracking,
+    clock,
+    mode: trackingMode(),
+    identityGuard,
+    isDataConnection: carries === "data",
+    isPrimary,
+  });
+  const channelFeed = new ServerFeed({
+    hub: hubs.channel,
+    clock,
+    mode: channelMode(),
+    identityGuard,
+    isDataConnection: false,
+    isPrimary,
+  });
+  const channelLink = new SingleLink(
+    (aborted) => open(aborted, (client) => channelFeed.prepare(client, nothing)),
+    link,
+    channelFeed,
   );
-  const link = new SingleLink(
-    (aborted) => open(aborted, (client) => server.prepare(client, prepare)),
-    settings,
-    server,
-    {
-      tracking: tracked,
-      channel,
-      close: () => subscribed.close(),
-    },
-  );
-  return { link, server, subscribed, subscriber, identityGuard };
+  const dataLink = new SingleLink((aborted) => open(aborted, (client) => feed.prepare(client, prepare)), link, feed, {
+    tracking: reports?.tracking,
+    channel: reports?.channel,
+    close: () => channelLink.close(),
+  });
+  return { link: dataLink, feed, channelLink, channelFeed, identityGuard };
 }
 
 /**
- * Asks for the role. One that changes is a reason for a new connection, on which it is found out who the server is. A
- * user who may not ask takes it for the primary.
+ * Asks for the role. When it has changed, a new connection is made, on which the server is identified again. A user who
+ * may not ask takes the server for the primary.
  */
-function rolesOf(
+function primaryCheck(
   exchange: (args: readonly string[], deadlineMs: number) => Promise<unknown>,
   distrust: (error: Error) => void,
 ): (deadlineMs: number) => Promise<boolean> {
-  let isAsked = true;
-  let was: boolean | undefined;
+  let mayAsk = true;
+  let wasPrimary: boolean | undefined;
   return async (deadlineMs) => {
-    if (!isAsked) return true;
+    if (!mayAsk) return true;
     try {
       const [role] = (await exchange(["ROLE"], deadlineMs)) as readonly unknown[];
       const isPrimary = String(role) === "master";
-      if (was !== undefined && was !== isPrimary)
+      if (wasPrimary !== undefined && wasPrimary !== isPrimary)
         distrust(new Error(`it is ${isPrimary ? "the primary" : "a replica"} now`));
-      was = isPrimary;
+      wasPrimary = isPrimary;
       return isPrimary;
     } catch (error) {
       if (!isRefusal(error)) throw error;
-      isAsked = false;
+      mayAsk = false;
       return true;
     }
   };

@@ -3,19 +3,19 @@ import type { ListenMode } from "./server-feed.ts";
 import type { Send } from "../connection/command-queue.ts";
 
 /**
- * Hears of changes from the server, on the very connection that calls use. Redis pushes what changed behind the replies
- * of one turn of its loop, and before it sends any of them to anybody: a write that was acknowledged to anyone has been
- * pushed here before whatever is answered here later. So each answer is a barrier.
+ * Receives changes from the server, on the same connection that commands use. Redis pushes the changes of one turn of its
+ * loop behind the replies of that turn, and before it sends any of them to any client: a write that was acknowledged has
+ * been pushed here before any later answer here. So each answer is a barrier.
  *
  * Topics are prefixes of keys. The pushes of one turn come as one; they are handed on in the order of the wire, before
  * the continuation of any reply of the same chunk.
  *
  * @see https://redis.io/docs/latest/develop/reference/client-side-caching/#broadcasting-mode
  */
-export function tracking(): ListenMode {
-  let isAsked = true;
+export function trackingMode(): ListenMode {
+  let mayAskTrackingInfo = true;
   return {
-    listen(client, hub) {
+    handlePushes(client, hub) {
       client._getQueue().addPushHandler((push) => {
         if (String(push[0]) !== "invalidate") return false;
         const keys = push[1] as readonly Buffer[] | null;
@@ -25,38 +25,38 @@ export function tracking(): ListenMode {
       });
     },
 
-    async cover(_client, send, heard, wanted) {
-      const missing = outermost(wanted.filter((prefix) => !heard.some((other) => prefix.startsWith(other))));
-      if (missing.length === 0) return { heard, hasGap: false };
-      const kept = heard.filter((prefix) => !missing.some((other) => prefix.startsWith(other)));
-      const hasGap = kept.length !== heard.length;
+    async subscribe(_client, send, subscribed, wanted) {
+      const missing = outermost(wanted.filter((prefix) => !subscribed.some((other) => prefix.startsWith(other))));
+      if (missing.length === 0) return { topics: subscribed, hasGap: false };
+      const kept = subscribed.filter((prefix) => !missing.some((other) => prefix.startsWith(other)));
+      const hasGap = kept.length !== subscribed.length;
       if (hasGap) {
-        // Redis takes no prefix beside one that covers it; and what it has not pushed by then it forgets.
-        const off = send(OFF);
+        // Redis takes no prefix beside one that covers it; and it forgets the changes that it has not pushed by then.
+        const off = send(TRACKING_OFF);
         off.catch(ignore);
-        await send(on([...kept, ...missing]));
+        await send(trackingOn([...kept, ...missing]));
       } else {
-        await send(on(missing));
+        await send(trackingOn(missing));
       }
-      return { heard: [...kept, ...missing], hasGap };
+      return { topics: [...kept, ...missing], hasGap };
     },
 
-    async prove(send) {
-      if (isAsked) {
+    async heartbeat(send) {
+      if (mayAskTrackingInfo) {
         try {
           return isTracking(await send(["CLIENT", "TRACKINGINFO"]));
         } catch (error) {
           if (!isRefusal(error)) throw error;
-          // Not every user may ask, and Redis before 6.2 does not know the question.
-          isAsked = false;
+          // Not every user may ask, and Redis before 6.2 does not know the command.
+          mayAskTrackingInfo = false;
         }
       }
       await send(["PING"]);
       return true;
     },
 
-    async end(_client, send) {
-      await send(OFF);
+    async unsubscribe(_client, send) {
+      await send(TRACKING_OFF);
     },
   };
 }
@@ -64,7 +64,7 @@ export function tracking(): ListenMode {
 /** Whether the user may track, without doing so. */
 export async function mayTrack(send: Send): Promise<boolean> {
   try {
-    await send(OFF);
+    await send(TRACKING_OFF);
     return true;
   } catch (error) {
     if (!isReply(error)) throw error;
@@ -72,7 +72,7 @@ export async function mayTrack(send: Send): Promise<boolean> {
   }
 }
 
-const on = (prefixes: readonly string[]): string[] => [
+const trackingOn = (prefixes: readonly string[]): string[] => [
   "CLIENT",
   "TRACKING",
   "ON",
@@ -80,9 +80,9 @@ const on = (prefixes: readonly string[]): string[] => [
   "NOLOOP",
   ...prefixes.flatMap((prefix) => ["PREFIX", prefix]),
 ];
-const OFF: readonly string[] = ["CLIENT", "TRACKING", "OFF"];
+const TRACKING_OFF: readonly string[] = ["CLIENT", "TRACKING", "OFF"];
 
-/** Without those that lie below another. */
+/** Without the prefixes that lie below another. */
 const outermost = (prefixes: readonly string[]): readonly string[] =>
   prefixes.filter((prefix) => !prefixes.some((other) => other !== prefix && prefix.startsWith(other)));
 

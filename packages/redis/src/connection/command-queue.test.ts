@@ -21,7 +21,7 @@ beforeEach(() => {
 function ask(command: string): Promise<unknown> {
   const call = queue.begin<unknown>(READ);
   if (queue.hasRoom) call.exchange(queue.client!, [command]);
-  else queue.wait(call, (client) => call.exchange(client, [command]));
+  else queue.enqueue(call, (client) => call.exchange(client, [command]));
   call.promise.catch(() => undefined);
   return call.promise;
 }

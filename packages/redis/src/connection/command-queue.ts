@@ -1,47 +1,47 @@
 import type { Clock } from "@hotset/core";
 import { overdue, overloaded, type Origin } from "../primitives/faults.ts";
 
-/** The part of a node-redis client that calls use. Replies that are blobs come as Buffers. */
+/** The part of a node-redis client that commands use. Blob replies come as Buffers. */
 export interface RawClient {
   sendCommand(args: (string | Buffer)[]): Promise<unknown>;
 }
 
-/** Sends one command on the connection in question. */
+/** Sends one command on a given connection. */
 export type Send = (args: readonly string[]) => Promise<unknown>;
 
-export interface LaneSettings {
+export interface CommandQueueSettings {
   readonly clock: Clock;
-  /** Bound on each call, waiting included. */
+  /** Bound on each command, waiting included. */
   readonly deadlineMs: number;
-  /** Commands without a reply; further calls wait. */
+  /** Commands without a reply; further ones wait. */
   readonly maxInFlight: number;
 }
 
-/** How many calls may wait, as a multiple of `maxInFlight`; what comes then is refused at once. */
+/** How many commands may wait, as a multiple of `maxInFlight`; further ones are refused at once. */
 const MAX_WAITING = 20;
 
 /**
- * The calls of one link: under way, or waiting for room or for the first connection.
+ * The commands of one link: in flight, or waiting for room or for the first connection.
  *
- * Each settles once: by its reply, or at its deadline, after which a late reply is ignored. All
- * calls of a lane have the same deadline, so they fall due in the order they began and one timer
- * serves all; it is armed at most once per deadline, not per call.
+ * Each settles once: by its reply, or at its deadline, after which a late reply is ignored. All commands of a queue have
+ * the same deadline, so they fall due in the order they began and one timer serves all; it is armed at most once per
+ * deadline, not per command.
  */
 export class CommandQueue {
-  /** Takes commands. `undefined` while there is no connection. */
+  /** The client of the current connection. `undefined` while there is none. */
   client: RawClient | undefined;
-  /** Commands without a reply, those included whose call has given up: they occupy the connection. */
+  /** Commands without a reply, those past their deadline included: they occupy the connection. */
   inFlight = 0;
-  /** Replies so far, errors included. A link on which this stands still is silent. */
+  /** Counts replies, errors included. A link whose count does not change is silent. */
   replies = 0;
   readonly maxInFlight: number;
   readonly deadlineMs: number;
   readonly clock: Clock;
-  /** Called for each call that gave up while nothing at all was answered since it was sent, with that instant. */
+  /** Called for each overdue command if nothing at all was answered since it was sent, with the instant at which it began. */
   onSilence: ((since: number) => void) | undefined;
-  /** Called when the last command in flight was answered. */
+  /** Called when the last command in flight has been answered. */
   onIdle: (() => void) | undefined;
-  /** Unsettled calls: the oldest is `next`, the youngest `previous`. */
+  /** Unsettled commands: the oldest is `next`, the youngest `previous`. */
   readonly #ring: Ring;
   readonly #overloads = new Map<Origin, Error>();
   #isTimed = false;
@@ -49,7 +49,7 @@ export class CommandQueue {
   #firstWaiting: Command<never> | undefined;
   #lastWaiting: Command<never> | undefined;
 
-  constructor(settings: LaneSettings) {
+  constructor(settings: CommandQueueSettings) {
     this.clock = settings.clock;
     this.deadlineMs = settings.deadlineMs;
     this.maxInFlight = settings.maxInFlight;
@@ -61,22 +61,22 @@ export class CommandQueue {
     return this.client !== undefined && this.inFlight < this.maxInFlight;
   }
 
-  /** Starts the clock of a call. */
+  /** Creates a command; its deadline starts now. */
   begin<T>(origin: Origin): Command<T> {
-    const call = new Command<T>(this, origin, this.clock.now() + this.deadlineMs);
+    const command = new Command<T>(this, origin, this.clock.now() + this.deadlineMs);
     const ring = this.#ring;
-    call.next = ring;
-    call.previous = ring.previous;
-    ring.previous.next = call;
-    ring.previous = call;
+    command.next = ring;
+    command.previous = ring.previous;
+    ring.previous.next = command;
+    ring.previous = command;
     if (!this.#isTimed) this.#arm(this.deadlineMs);
-    return call;
+    return command;
   }
 
-  /** Calls `send` once there is a connection with room, unless `call` has settled by then. */
-  wait<T>(call: Command<T>, send: (client: RawClient) => void): void {
-    if (this.#waiting >= MAX_WAITING * this.maxInFlight) return call.fail(this.#overload(call.origin));
-    const waiter = call as unknown as Command<never>;
+  /** Calls `send` once there is a connection with room, unless `command` has settled by then. */
+  enqueue<T>(command: Command<T>, send: (client: RawClient) => void): void {
+    if (this.#waiting >= MAX_WAITING * this.maxInFlight) return command.fail(this.#overload(command.origin));
+    const waiter = command as unknown as Command<never>;
     waiter.send = send;
     if (this.#lastWaiting === undefined) this.#firstWaiting = waiter;
     else this.#lastWaiting.nextWaiting = waiter;
@@ -84,31 +84,31 @@ export class CommandQueue {
     this.#waiting += 1;
   }
 
-  /** Sends what waits, as far as there is room. */
-  resume(): void {
+  /** Sends waiting commands while there is room. */
+  sendWaiting(): void {
     while (this.#firstWaiting !== undefined && this.hasRoom) {
-      const call = this.#takeWaiting();
-      if (!call.isSettled) call.send!(this.client!);
+      const command = this.#takeWaiting();
+      if (!command.isSettled) command.send!(this.client!);
     }
   }
 
-  /** Fails what waits. */
-  abandon(fault: (origin: Origin) => Error): void {
+  /** Fails all waiting commands. */
+  failWaiting(fault: (origin: Origin) => Error): void {
     while (this.#firstWaiting !== undefined) {
-      const call = this.#takeWaiting();
-      call.fail(fault(call.origin));
+      const command = this.#takeWaiting();
+      command.fail(fault(command.origin));
     }
   }
 
-  /** One command was answered, or will never be. */
+  /** To be called for each command that was answered, or never will be. */
   replied(): void {
     this.inFlight -= 1;
     this.replies += 1;
-    if (this.#firstWaiting !== undefined) this.resume();
+    if (this.#firstWaiting !== undefined) this.sendWaiting();
     else if (this.inFlight === 0) this.onIdle?.();
   }
 
-  /** One error for all who come too many: there may be a million of them, and each stack trace costs a kilobyte. */
+  /** One error for all commands refused for lack of room: there may be a million, and each stack trace costs a kilobyte. */
   #overload(origin: Origin): Error {
     let error = this.#overloads.get(origin);
     if (error === undefined) this.#overloads.set(origin, (error = overloaded(origin, this.maxInFlight)));
@@ -116,11 +116,11 @@ export class CommandQueue {
   }
 
   #takeWaiting(): Command<never> {
-    const call = this.#firstWaiting!;
-    this.#firstWaiting = call.nextWaiting;
+    const command = this.#firstWaiting!;
+    this.#firstWaiting = command.nextWaiting;
     if (this.#firstWaiting === undefined) this.#lastWaiting = undefined;
     this.#waiting -= 1;
-    return call;
+    return command;
   }
 
   #arm(delayMs: number): void {
@@ -132,11 +132,11 @@ export class CommandQueue {
     this.#isTimed = false;
     const now = this.clock.now();
     for (let oldest = this.#ring.next; oldest !== this.#ring; oldest = this.#ring.next) {
-      const call = oldest as Command<never>;
-      const leftMs = call.dueAt - now;
+      const command = oldest as Command<never>;
+      const leftMs = command.dueAt - now;
       if (leftMs > 0) return this.#arm(leftMs);
-      call.fail(overdue(call.origin, this.deadlineMs, call.isSent));
-      if (call.isSent && call.repliesBefore === this.replies) this.onSilence?.(call.dueAt - this.deadlineMs);
+      command.fail(overdue(command.origin, this.deadlineMs, command.isSent));
+      if (command.isSent && command.repliesBefore === this.replies) this.onSilence?.(command.dueAt - this.deadlineMs);
     }
   }
 }
@@ -146,7 +146,7 @@ interface Ring {
   previous: Ring;
 }
 
-/** One call, from the moment it is made. */
+/** One Redis command, or several that are sent together and settle as one, with one deadline. */
 export class Command<T> implements Ring {
   readonly promise: Promise<T>;
   readonly origin: Origin;
@@ -173,14 +173,14 @@ export class Command<T> implements Ring {
     });
   }
 
-  /** To be called with each batch of commands handed to the client. */
-  sent(commands: number): void {
+  /** To be called with the number of Redis commands, each time that some are handed to the client. */
+  sent(count: number): void {
     this.isSent = true;
     this.repliesBefore = this.#queue.replies;
-    this.#queue.inFlight += commands;
+    this.#queue.inFlight += count;
   }
 
-  /** Sends the one command that this call consists of, and settles it by the bare reply or error. */
+  /** Sends one Redis command, and settles with its bare reply or error. */
   exchange(client: RawClient, args: (string | Buffer)[]): void {
     this.sent(1);
     client.sendCommand(args).then(
@@ -195,7 +195,7 @@ export class Command<T> implements Ring {
     );
   }
 
-  /** Settles it by what `interpret` makes of a reply; a reply that makes no sense fails it. */
+  /** Settles with the result of `interpret`, which reads a reply; an error thrown by it fails the command. */
   answer(interpret: () => T): void {
     let value: T;
     try {
@@ -221,7 +221,7 @@ export class Command<T> implements Ring {
     this.isSettled = true;
     this.previous.next = this.next;
     this.next.previous = this.previous;
-    // A settled call that has grown old would keep all that came after it alive, one by one, until a full collection.
+    // A settled command in the old generation would keep all later ones alive, one by one, until a full collection.
     this.previous = this.next = this;
   }
 }

@@ -2,31 +2,38 @@ import { BackendUnavailableError, type Clock } from "@hotset/core";
 import type { Backoff } from "../primitives/backoff.ts";
 import { systemClock } from "../primitives/clock.ts";
 import type { Origin } from "../primitives/faults.ts";
-import type { ChangeHub } from "../changes/change-hub.ts";
+import type { ChangeNotifier } from "./change-notifier.ts";
 import { CommandQueue, type Command, type RawClient } from "./command-queue.ts";
 
-/** What a backend asks of its connection, whatever the topology. */
+/** A backend sends its commands over a link, the same for every topology. */
 export interface Link {
-  /** Where calls go. While `lane.hasRoom`, they go straight to `lane.client`. */
+  /** Takes the commands. While `queue.hasRoom`, they are sent straight to `queue.client`. */
   readonly queue: CommandQueue;
-  /** Those who hear of changes from the servers themselves. `undefined` where these cannot tell. */
-  readonly tracking?: ChangeHub | undefined;
-  /** The link on which changes are heard, where it is another. */
-  readonly listening?: Link;
-  /** Whether changes need not be announced: where that is dear, and whoever listens tracks. */
+  /** Reports changes that the servers push. `undefined` where they cannot push. */
+  readonly tracking?: ChangeNotifier | undefined;
+  /** The link on which changes are received, where it is another one. */
+  readonly changesLink?: Link;
+  /** True if PUBLISH can be skipped: in a cluster where all listeners use tracking. */
   readonly isTrackedByAll?: boolean;
-  /** Whether reads may be answered by replicas while nobody listens. */
+  /** Whether replicas may answer reads while there are no listeners. */
   readonly readsFromReplicas?: boolean;
-  /** Those who hear of changes from whoever makes them. */
-  readonly channel?: ChangeHub | undefined;
-  /** Sends a call that could not go straight: later, or never. */
-  admit<T>(call: Command<T>, send: (client: RawClient) => void): void;
-  /** Tells that another connection may answer better: this one leads to a replica. */
+  /** Reports changes that the clients which make them publish. */
+  readonly channel?: ChangeNotifier | undefined;
+  /** Takes a command that could not be sent straight: queues it, or fails it. */
+  admit<T>(command: Command<T>, send: (client: RawClient) => void): void;
+  /** Drops the current connection: another one may lead to the right server. */
   distrust(error: Error): void;
   /** Connects now. @throws {BackendUnavailableError} when this attempt fails. */
   connect(): Promise<void>;
-  /** Lets calls in flight finish, then lets go of what it opened. Later calls are refused. Idempotent. */
+  /** Lets commands in flight finish, then closes the connections that it opened. Later commands are refused. Idempotent. */
   close(): Promise<void>;
+}
+
+/** A shared link, as one of its users has it. */
+export interface Hold {
+  readonly link: Link;
+  /** Closes the link if this was its last user. Idempotent. */
+  release(): Promise<void>;
 }
 
 export interface LinkSettings {
@@ -40,7 +47,7 @@ export interface LinkSettings {
   readonly retries: number;
 }
 
-/** What calls fail with that are made after `close`. */
+/** The error of commands after `close`. */
 export const closed = (origin: Origin): BackendUnavailableError =>
   new BackendUnavailableError(`${origin.tier}: ${origin.operation} was refused: this backend was closed`, {
     ...origin,
@@ -48,30 +55,30 @@ export const closed = (origin: Origin): BackendUnavailableError =>
     maybeExecuted: false,
   });
 
-/** What a closed backend calls, so that the open ones need not ask whether they are. */
+/** The link of a closed backend, so that open ones need not check on each command. */
 export const closedLink: Link = {
   queue: new CommandQueue({ clock: systemClock, deadlineMs: 1_000, maxInFlight: 1 }),
-  admit: (call) => call.fail(closed(call.origin)),
+  admit: (command) => command.fail(closed(command.origin)),
   distrust: () => undefined,
   connect: () => Promise.reject(closed(CONNECT)),
   close: () => Promise.resolve(),
 };
 
-/** Who asks when nobody in particular does. */
+/** The origin of commands that no call of a backend has caused. */
 export const CONNECT: Origin = Object.freeze({ tier: "redis", operation: "connect" });
 
-/** Sends one command that is no backend's call, and gives back the bare reply or error. */
+/** Sends one command that no call of a backend has caused. Settles with the bare reply or error. */
 export function send(link: Link, origin: Origin, args: (string | Buffer)[]): Promise<unknown> {
   const { queue } = link;
-  const call = queue.begin<unknown>(origin);
-  const start = (client: RawClient): void => call.exchange(client, args);
+  const command = queue.begin<unknown>(origin);
+  const start = (client: RawClient): void => command.exchange(client, args);
   if (queue.hasRoom) start(queue.client!);
-  else link.admit(call, start);
-  return call.promise;
+  else link.admit(command, start);
+  return command.promise;
 }
 
-/** Resolves when nothing is in flight, at the latest after a deadline: by then every call has settled. */
-export function drained(
+/** Resolves when nothing is in flight, at the latest after a deadline: by then every command has settled. */
+export function whenDrained(
   queue: CommandQueue,
   settings: Pick<LinkSettings, "clock" | "responseTimeoutMs">,
 ): Promise<void> {

@@ -4,15 +4,13 @@ import type { Awaitable, Clock } from "@hotset/core";
 import { connectFault, isLoggedOut, isReply } from "../primitives/faults.ts";
 import type { RawClient } from "./command-queue.ts";
 import { nodeRedis } from "../primitives/node-redis.ts";
-import { ACQUIRE, RELEASE, RENEW_LEASE, STORE } from "../store/leases.ts";
-import { MARK_STALE, REMOVE, WRITE } from "../lua/script.ts";
-import { PIN, RENEW, UNCHANGED_SINCE } from "../store/tag-versions.ts";
+import { ALL_SCRIPTS } from "../lua/all-scripts.ts";
 
-/** Where one server listens. */
+/** The address of one server. */
 export type Address = { readonly host: string; readonly port: number } | { readonly path: string };
 
 /** For messages. */
-export const placeOf = (address: Address): string =>
+export const addressText = (address: Address): string =>
   "path" in address ? address.path : `${address.host}:${address.port}`;
 
 export interface TlsOptions {
@@ -26,7 +24,7 @@ export interface SessionSettings {
   /** Absent for a plain connection. */
   readonly tls?: TlsOptions | undefined;
   readonly username?: string | undefined;
-  /** A function is asked at each attempt. */
+  /** A function is called at each attempt. */
   readonly password?: string | (() => Awaitable<string>) | undefined;
   readonly database: number;
   readonly protocol: 2 | 3;
@@ -39,16 +37,16 @@ export interface SessionSettings {
 export interface NodeClient extends RawClient {
   subscribe(channel: string, listener: (message: string) => void): Promise<void>;
   unsubscribe(channel: string): Promise<void>;
-  /** What RESP3 pushes comes here, in the order of the wire: before the continuation of any reply of the same chunk. The handler says whether it was its own. */
+  /** The handler receives the pushes of RESP3 in the order of the wire: before the continuation of any reply of the same chunk. It returns `true` for a push that it handled. */
   _getQueue(): { addPushHandler(handler: (push: readonly unknown[]) => boolean): void };
 }
 
-/** One connection, ready for commands. There is none other to wait for: it never reconnects. */
+/** One connection, ready for commands. It never reconnects. */
 export interface Session {
   readonly client: RawClient;
-  /** Called once when the connection is lost, however; at once when it is lost already. */
+  /** Calls `listener` once when the connection is lost for any reason; at once when it is lost already. */
   onLost(listener: (error: Error) => void): void;
-  /** Ends it by a reset: what the kernel still holds of our commands is not delivered. Everything in flight rejects. */
+  /** Resets the connection: commands that the kernel still holds are not delivered. Commands in flight reject. */
   destroy(): void;
 }
 
@@ -57,7 +55,7 @@ export interface Session {
  *
  * @param prepare is awaited before the connection counts as open.
  * @throws {BackendUnavailableError} `retryable` is `false` where trying again cannot help: refused
- *   credentials or certificates, and servers that are no Redis.
+ *   credentials or certificates, and servers other than Redis.
  */
 export async function openSession(
   address: Address,
@@ -66,12 +64,12 @@ export async function openSession(
   prepare: (client: NodeClient) => Promise<void> = loadScripts,
 ): Promise<Session> {
   const { RedisClient, RESP_TYPES } = await nodeRedis().catch((error: unknown) => {
-    throw connectFault(placeOf(address), error);
+    throw connectFault(addressText(address), error);
   });
-  return establish(placeOf(address), settings, aborted, prepare, async (failed, fail) => {
+  return establish(addressText(address), settings, aborted, prepare, async (failed, fail) => {
     const password =
       typeof settings.password === "function"
-        ? await Promise.race([askPassword(settings.password), failed])
+        ? await Promise.race([callPassword(settings.password), failed])
         : settings.password;
     const transport = settings.tls === undefined || "path" in address ? undefined : connectTcp(address, fail);
     // Not createClient(), which builds a class with every command of Redis for each set of options.
@@ -90,8 +88,8 @@ export async function openSession(
   });
 }
 
-/** A client that is not connected yet, and what it is to run over where that is made here. */
-export interface FreshClient {
+/** A client that is not connected yet, and the socket to run over, where that is made here. */
+export interface UnconnectedClient {
   readonly client: ConnectingClient;
   readonly transport: Socket | undefined;
 }
@@ -106,75 +104,95 @@ interface ConnectingClient extends NodeClient {
 /**
  * Connects a client that never reconnects, and bounds all of it.
  *
- * @param place for messages.
- * @param make is told by `failed` when it is too late, and tells by `fail` when it is for nothing.
+ * @param address for messages.
+ * @param make creates the client. `failed` rejects when it is too late; `make` calls `fail` when connecting must fail.
  */
 export async function establish(
-  place: string,
+  address: string,
   settings: Pick<SessionSettings, "clock" | "connectTimeoutMs">,
   aborted: AbortSignal,
   prepare: (client: NodeClient) => Promise<void>,
-  make: (failed: Promise<never>, fail: (error: Error) => void) => Awaitable<FreshClient>,
+  make: (failed: Promise<never>, fail: (error: Error) => void) => Awaitable<UnconnectedClient>,
 ): Promise<Session> {
-  let lost: Error | undefined;
-  const listeners: ((error: Error) => void)[] = [];
-  let fail!: (error: Error) => void;
-  const failed = new Promise<never>((_resolve, reject) => {
-    fail = (error) => {
-      if (lost !== undefined) return;
-      lost = error;
-      reject(error);
-      for (const listener of listeners) listener(error);
-    };
-  });
-  failed.catch(ignore);
+  const loss = new Loss();
   const stopClock = settings.clock.schedule(
-    () => fail(new ConnectTimeout(settings.connectTimeoutMs)),
+    () => loss.report(new ConnectTimeout(settings.connectTimeoutMs)),
     settings.connectTimeoutMs,
   );
-  const onAbort = (): void => fail(new Error("the connection was closed while it was being opened"));
+  const onAbort = (): void => loss.report(new Error("the connection was closed while it was being opened"));
   if (aborted.aborted) onAbort();
   aborted.addEventListener("abort", onAbort);
 
   let giveUp: () => void = ignore;
   try {
-    const { client, transport } = await make(failed, fail);
-    // Emitted also for bytes that are no reply, after which nothing can be told apart any more. The client goes on to
-    // reject what is in flight with this very error; destroying it in between would have them say that we did.
-    client.on("error", (error: Error) => queueMicrotask(() => fail(error)));
+    const { client, transport } = await make(loss.promise, loss.report);
+    // Emitted also for bytes that are not a reply, after which replies cannot be parsed any more. The client goes on to
+    // reject the commands in flight with this very error; if it were destroyed in between, they would blame that.
+    client.on("error", (error: Error) => queueMicrotask(() => loss.report(error)));
     giveUp = () => transport?.destroy();
     const { result: connecting, socket } = withSocket(() => client.connect());
     connecting.catch(ignore);
-    // Nobody's command is on its way yet.
+    // No command of a caller is on its way yet.
     giveUp = () => {
       (transport ?? socket)?.destroy();
       client.destroy();
     };
-    await Promise.race([connecting, failed]);
-    await Promise.race([prepare(client), failed]);
+    await Promise.race([connecting, loss.promise]);
+    await Promise.race([prepare(client), loss.promise]);
     return {
       client,
-      onLost(listener) {
-        if (lost === undefined) listeners.push(listener);
-        else listener(lost);
-      },
+      onLost: (listener) => loss.on(listener),
       destroy() {
-        lost ??= new Error("the connection was closed");
+        loss.silence();
         reset(transport ?? socket);
         client.destroy();
       },
     };
   } catch (error) {
-    fail(error as Error);
+    loss.report(error as Error);
     giveUp();
-    throw connectFault(place, error);
+    throw connectFault(address, error);
   } finally {
     stopClock();
     aborted.removeEventListener("abort", onAbort);
   }
 }
 
-/** An attempt that took too long, whatever it was waiting for. */
+/** The loss of one connection, or the failure of the attempt to open it. Only the first error counts. */
+class Loss {
+  /** Rejects with the error. */
+  readonly promise: Promise<never>;
+  readonly #listeners: ((error: Error) => void)[] = [];
+  #error: Error | undefined;
+  #reject!: (error: Error) => void;
+
+  constructor() {
+    this.promise = new Promise<never>((_resolve, reject) => {
+      this.#reject = reject;
+    });
+    this.promise.catch(ignore);
+  }
+
+  readonly report = (error: Error): void => {
+    if (this.#error !== undefined) return;
+    this.#error = error;
+    this.#reject(error);
+    for (const listener of this.#listeners) listener(error);
+  };
+
+  /** Calls `listener` at once when the connection is lost already. */
+  on(listener: (error: Error) => void): void {
+    if (this.#error === undefined) this.#listeners.push(listener);
+    else listener(this.#error);
+  }
+
+  /** We close the connection ourselves: a later error is not reported. */
+  silence(): void {
+    this.#error ??= new Error("the connection was closed");
+  }
+}
+
+/** A connection attempt took longer than `connectTimeout`. */
 export class ConnectTimeout extends Error {
   readonly timeoutMs: number;
   constructor(timeoutMs: number) {
@@ -183,26 +201,26 @@ export class ConnectTimeout extends Error {
   }
 }
 
-/** The user's password function failed. Its error is kept as the cause only: it may quote secrets. */
+/** The password function of the user failed. Its error is kept only as the cause: it may quote secrets. */
 export class PasswordError extends Error {
   constructor(cause: unknown) {
     super("the password function failed", { cause });
   }
 }
 
-async function askPassword(ask: () => Awaitable<string>): Promise<string> {
+async function callPassword(getPassword: () => Awaitable<string>): Promise<string> {
   let password: unknown;
   try {
-    password = await ask();
+    password = await getPassword();
   } catch (error) {
     throw new PasswordError(error);
   }
   if (typeof password !== "string")
-    throw new PasswordError(new TypeError(`it gave a ${typeof password} and no string`));
+    throw new PasswordError(new TypeError(`it must return a string, got ${typeof password}`));
   return password;
 }
 
-/** What TLS runs over, made here because only a plain TCP socket can be reset. */
+/** The socket under TLS, made here because only a plain TCP socket can be reset. */
 function connectTcp(
   address: { readonly host: string; readonly port: number },
   onError: (error: Error) => void,
@@ -230,7 +248,7 @@ function socketOptions(
     ...(cert === undefined ? undefined : { cert: pem(cert) }),
     ...(key === undefined ? undefined : { key: pem(key) }),
     ...(servername === undefined ? undefined : { servername }),
-    // Said explicitly, because NODE_TLS_REJECT_UNAUTHORIZED changes the default.
+    // Set explicitly, because NODE_TLS_REJECT_UNAUTHORIZED changes the default.
     rejectUnauthorized: true,
   };
 }
@@ -242,7 +260,7 @@ const pem = (text: string | Uint8Array): string | Buffer => (typeof text === "st
 
 type RedisSocketOptions = NonNullable<import("@redis/client").RedisClientOptions["socket"]>;
 
-/** What `connect` returns, and the socket that it creates at once: node-redis does not hand it out, and only it can be reset. */
+/** The result of `connect`, and the socket that it creates synchronously: node-redis does not expose it, and only the socket can be reset. */
 function withSocket<T>(connect: () => T): { readonly result: T; readonly socket: Socket | undefined } {
   let socket: Socket | undefined;
   const listener = (message: unknown): void => {
@@ -257,11 +275,11 @@ function withSocket<T>(connect: () => T): { readonly result: T; readonly socket:
 }
 
 /**
- * RST instead of FIN: what has not left this machine is discarded. A pipe knows no reset.
+ * RST instead of FIN: data that has not left this machine is discarded. A pipe cannot be reset.
  *
- * Neither does a socket that is being shut down, as it is for an instant after its peer has ended it: Node refuses, and
- * never closes its handle then, so the process would not end. Seen in Node 20 to 24. TLS over `socket` does not tell that
- * it is being shut down; there the instant is left to chance.
+ * Nor can a socket that is being shut down, as it is for an instant after its peer has ended it: Node refuses, and then
+ * never closes its handle, so the process would not end. Seen in Node 20 to 24. A TLS socket over `socket` does not show
+ * that it is being shut down; there the instant is left to chance.
  *
  * @see https://github.com/libp2p/js-libp2p/pull/3597
  */
@@ -274,15 +292,13 @@ function reset(socket: Socket | undefined): void {
   }
 }
 
-const SCRIPTS = [WRITE, REMOVE, MARK_STALE, ACQUIRE, RENEW_LEASE, STORE, RELEASE, PIN, RENEW, UNCHANGED_SINCE];
-
 /**
- * Loads the scripts before anything else is sent: one that is missing would be sent again behind
- * what was queued meanwhile. A user who may only read cannot load them, and needs none.
+ * Loads the scripts before anything else is sent: a command whose script is missing would be sent again, behind
+ * commands queued meanwhile. A user who may only read cannot load scripts, and needs none.
  */
 export async function loadScripts(client: RawClient): Promise<void> {
   const replies = await Promise.allSettled(
-    SCRIPTS.map((script) => client.sendCommand(["SCRIPT", "LOAD", script.text])),
+    ALL_SCRIPTS.map((script) => client.sendCommand(["SCRIPT", "LOAD", script.text])),
   );
   for (const reply of replies) {
     if (reply.status === "rejected" && (!isReply(reply.reason) || isLoggedOut(reply.reason))) throw reply.reason;

@@ -1,28 +1,28 @@
 import { BackendUnavailableError } from "@hotset/core";
 import { backoffMs } from "../primitives/backoff.ts";
 import { connectFault, unreachable, type Origin } from "../primitives/faults.ts";
-import type { ChangeHub } from "../changes/change-hub.ts";
+import type { ChangeNotifier } from "./change-notifier.ts";
 import { CommandQueue, type Command, type RawClient } from "./command-queue.ts";
-import { closed, CONNECT, drained, type Link, type LinkSettings } from "./link.ts";
+import { closed, CONNECT, whenDrained, type Link, type LinkSettings } from "./link.ts";
 import type { Session } from "./session.ts";
 
-/** How soon after refused credentials, and the like, a call may try again. */
+/** How soon a command may cause another attempt, after one that failed for good, such as refused credentials. */
 const REFUSED_MS = 1_000;
-/** A connection that lasted less counts as a failed attempt: one that is cut at once must back off. */
+/** A connection that lasted less counts as a failed attempt: connections that are cut at once must back off. */
 const STABLE_MS = 1_000;
-/** A connection is given up when nothing at all is answered for two deadlines, and at least this long. */
+/** A connection is given up when nothing at all is answered for two deadlines, and for at least this long. */
 const SILENT_MS = 1_000;
 
-/** Is told of connections that come and go, in the very tick. */
+/** Notified of each connection made and lost, in the same tick. */
 export interface ConnectionObserver {
   up(link: SingleLink): void;
   down(error: Error): void;
 }
 
-/** How changes are heard beside a link, and with it. */
-export interface Hearing {
-  readonly tracking: ChangeHub | undefined;
-  readonly channel: ChangeHub | undefined;
+/** How a link reports changes to listeners. */
+export interface ChangeReporting {
+  readonly tracking: ChangeNotifier | undefined;
+  readonly channel: ChangeNotifier | undefined;
   readonly isTrackedByAll?: () => boolean;
   /** Called once, when the link is closed. */
   close(): Promise<void>;
@@ -31,19 +31,19 @@ export interface Hearing {
 /**
  * One multiplexed connection, made anew for each attempt.
  *
- *   idle ──first call──▶ opening ──▶ up ──lost──▶ away ──back-off──▶ opening ──▶ up
+ *   idle ──first use───▶ opening ──▶ up ──lost──▶ down ──back-off──▶ opening ──▶ up
  *     ▲                     └──failed──────────────▲ │
  *     └──────────────── gave up, or was refused ─────┘        any ──close──▶ closed
  *
- * Calls wait for the first connection, within their deadline. While `away` they are refused at
- * once: nothing that was issued while Redis was out of reach is executed later.
+ * Commands wait for the first connection, within their deadline. While `down` they are refused at once: a command issued
+ * while Redis was unreachable is never executed later.
  */
 export class SingleLink implements Link {
   readonly queue: CommandQueue;
-  readonly tracking: ChangeHub | undefined;
-  readonly channel: ChangeHub | undefined;
-  readonly #hearing: Hearing | undefined;
-  readonly #watch: ConnectionObserver | undefined;
+  readonly tracking: ChangeNotifier | undefined;
+  readonly channel: ChangeNotifier | undefined;
+  readonly #changes: ChangeReporting | undefined;
+  readonly #observer: ConnectionObserver | undefined;
   readonly #open: (aborted: AbortSignal) => Promise<Session>;
   readonly #settings: LinkSettings;
   readonly #closing = new AbortController();
@@ -52,28 +52,27 @@ export class SingleLink implements Link {
   #attempt: Promise<void> | undefined;
   #failures = 0;
   #cancelRetry: (() => void) | undefined;
-  /** Why calls are refused, and until when: `Infinity` while it is tried again without them. */
-  #away: { readonly trouble: BackendUnavailableError; readonly until: number } | undefined;
+  /** Why commands are refused, and until when. `Infinity`: the back-off makes the next attempt, not a command. */
+  #down: { readonly cause: BackendUnavailableError; readonly until: number } | undefined;
   #silence: { readonly replies: number; readonly since: number } | undefined;
   #probe: Command<unknown> | undefined;
-  /** Wait for a connection, however long that takes. */
-  #waiting: PromiseWithResolvers<void> | undefined;
+  /** Settles for callers of `ready`, who wait for a connection without a deadline. */
+  #whenReady: PromiseWithResolvers<void> | undefined;
   #closed: Promise<void> | undefined;
 
   /**
-   * @param open makes one connection; `aborted` when it is no longer wanted.
-   * @param watch is told of each.
+   * @param open makes one connection; `aborted` fires when it is no longer wanted.
    */
   constructor(
     open: (aborted: AbortSignal) => Promise<Session>,
     settings: LinkSettings,
-    watch?: ConnectionObserver,
-    hearing?: Hearing,
+    observer?: ConnectionObserver,
+    changes?: ChangeReporting,
   ) {
-    this.tracking = hearing?.tracking;
-    this.channel = hearing?.channel;
-    this.#hearing = hearing;
-    this.#watch = watch;
+    this.tracking = changes?.tracking;
+    this.channel = changes?.channel;
+    this.#changes = changes;
+    this.#observer = observer;
     this.#open = open;
     this.#settings = settings;
     this.queue = new CommandQueue({
@@ -81,42 +80,42 @@ export class SingleLink implements Link {
       deadlineMs: settings.responseTimeoutMs,
       maxInFlight: settings.maxInFlight,
     });
-    this.queue.onSilence = (since) => this.#suspect(since);
+    this.queue.onSilence = (since) => this.#onSilence(since);
   }
 
-  admit<T>(call: Command<T>, send: (client: RawClient) => void): void {
-    if (this.#closed !== undefined) return call.fail(closed(call.origin));
+  admit<T>(command: Command<T>, send: (client: RawClient) => void): void {
+    if (this.#closed !== undefined) return command.fail(closed(command.origin));
     if (this.#session === undefined) {
-      if (this.#away !== undefined && this.#settings.clock.now() < this.#away.until)
-        return call.fail(unreachable(call.origin, this.#away.trouble));
-      this.#away = undefined;
+      if (this.#down !== undefined && this.#settings.clock.now() < this.#down.until)
+        return command.fail(unreachable(command.origin, this.#down.cause));
+      this.#down = undefined;
     }
-    this.queue.wait(call, send);
-    if (this.#session === undefined) this.#begin().catch(ignore);
+    this.queue.enqueue(command, send);
+    if (this.#session === undefined) this.#startAttempt().catch(ignore);
   }
 
   distrust(error: Error): void {
-    this.#lose(error);
+    this.#onLost(error);
   }
 
   get isTrackedByAll(): boolean {
-    return this.#hearing?.isTrackedByAll?.() ?? false;
+    return this.#changes?.isTrackedByAll?.() ?? false;
   }
 
   async connect(): Promise<void> {
     if (this.#closed !== undefined) throw closed(CONNECT);
-    if (this.#session === undefined) await this.#begin();
+    if (this.#session === undefined) await this.#startAttempt();
   }
 
-  /** Resolves once there is a connection, and leaves it to the back-off when that is tried. @throws {BackendUnavailableError} when it is not tried any more. */
+  /** Resolves once there is a connection; does not shorten the back-off. @throws {BackendUnavailableError} when connecting is not tried any more. */
   ready(): Promise<void> {
     if (this.#closed !== undefined) return Promise.reject(closed(CONNECT));
     if (this.#session !== undefined) return Promise.resolve();
-    if (this.#away !== undefined && this.#away.until !== Infinity && this.#settings.clock.now() < this.#away.until)
-      return Promise.reject(this.#away.trouble);
-    this.#waiting ??= Promise.withResolvers();
-    if (this.#cancelRetry === undefined) this.#begin().catch(ignore);
-    return this.#waiting.promise;
+    if (this.#down !== undefined && this.#down.until !== Infinity && this.#settings.clock.now() < this.#down.until)
+      return Promise.reject(this.#down.cause);
+    this.#whenReady ??= Promise.withResolvers();
+    if (this.#cancelRetry === undefined) this.#startAttempt().catch(ignore);
+    return this.#whenReady.promise;
   }
 
   close(): Promise<void> {
@@ -124,7 +123,7 @@ export class SingleLink implements Link {
   }
 
   /** The attempt under way, or a new one. */
-  #begin(): Promise<void> {
+  #startAttempt(): Promise<void> {
     this.#cancelRetry?.();
     this.#cancelRetry = undefined;
     return (this.#attempt ??= this.#connect().finally(() => {
@@ -137,9 +136,9 @@ export class SingleLink implements Link {
     try {
       session = await this.#open(this.#closing.signal);
     } catch (error) {
-      const trouble = connectFault("its address", error);
-      this.#failed(trouble);
-      throw trouble;
+      const cause = connectFault("its address", error);
+      this.#onAttemptFailed(cause);
+      throw cause;
     }
     if (this.#closing.signal.aborted) {
       session.destroy();
@@ -147,34 +146,34 @@ export class SingleLink implements Link {
     }
     this.#session = session;
     this.#upSince = this.#settings.clock.now();
-    this.#away = undefined;
+    this.#down = undefined;
     this.queue.client = session.client;
-    this.#watch?.up(this);
+    this.#observer?.up(this);
     session.onLost((error) => {
-      if (this.#session === session) this.#lose(error);
+      if (this.#session === session) this.#onLost(error);
     });
     if (this.queue.client === undefined) return;
-    this.#waiting?.resolve();
-    this.#waiting = undefined;
-    this.queue.resume();
+    this.#whenReady?.resolve();
+    this.#whenReady = undefined;
+    this.queue.sendWaiting();
   }
 
-  #failed(trouble: BackendUnavailableError): void {
+  #onAttemptFailed(cause: BackendUnavailableError): void {
     const { clock, retries } = this.#settings;
     this.#failures += 1;
-    const isFinal = !trouble.retryable || this.#failures >= retries;
+    const isFinal = !cause.retryable || this.#failures >= retries;
     if (isFinal) {
       this.#failures = 0;
-      this.#away = { trouble, until: clock.now() + (trouble.retryable ? 0 : REFUSED_MS) };
-      this.#waiting?.reject(trouble);
-      this.#waiting = undefined;
+      this.#down = { cause, until: clock.now() + (cause.retryable ? 0 : REFUSED_MS) };
+      this.#whenReady?.reject(cause);
+      this.#whenReady = undefined;
     } else {
-      this.#retryLater(trouble);
+      this.#retryLater(cause);
     }
-    this.queue.abandon((origin) => unreachable(origin, trouble));
+    this.queue.failWaiting((origin) => unreachable(origin, cause));
   }
 
-  #lose(error: Error): void {
+  #onLost(error: Error): void {
     const session = this.#session;
     if (session === undefined) return;
     const { clock } = this.#settings;
@@ -182,57 +181,57 @@ export class SingleLink implements Link {
     this.queue.client = undefined;
     this.#silence = undefined;
     this.#failures = clock.now() - this.#upSince < STABLE_MS ? this.#failures + 1 : 0;
-    const trouble = new BackendUnavailableError(`the connection to Redis was lost: ${error.message}`, { cause: error });
-    this.#retryLater(trouble);
-    // Before what is in flight rejects: trust ends first.
-    this.#watch?.down(trouble);
+    const cause = new BackendUnavailableError(`the connection to Redis was lost: ${error.message}`, { cause: error });
+    this.#retryLater(cause);
+    // Trust must end before the commands in flight reject.
+    this.#observer?.down(cause);
     session.destroy();
-    this.queue.abandon((origin) => unreachable(origin, trouble));
+    this.queue.failWaiting((origin) => unreachable(origin, cause));
   }
 
-  #retryLater(trouble: BackendUnavailableError): void {
+  #retryLater(cause: BackendUnavailableError): void {
     const { clock, backoff, random } = this.#settings;
-    this.#away = { trouble, until: Infinity };
+    this.#down = { cause, until: Infinity };
     if (this.#closed !== undefined) return;
     this.#cancelRetry = clock.schedule(
       () => {
-        this.#begin().catch(ignore);
+        this.#startAttempt().catch(ignore);
       },
       backoffMs(backoff, this.#failures, random()),
     );
   }
 
-  /** A call was not answered, nor was anything else since it was sent at `since`. Asks once more, then gives the connection up. */
-  #suspect(since: number): void {
+  /** A command that began at `since` is overdue, and nothing at all was answered since. Sends a PING; gives up the connection if the silence goes on. */
+  #onSilence(since: number): void {
     const { queue } = this;
     const { clock, responseTimeoutMs } = this.#settings;
     if (this.#session === undefined) return;
     if (this.#silence?.replies !== queue.replies) this.#silence = { replies: queue.replies, since };
     if (clock.now() - this.#silence.since >= Math.max(2 * responseTimeoutMs, SILENT_MS)) {
-      return this.#lose(new Error(`no answer for ${Math.round(clock.now() - this.#silence.since)} ms`));
+      return this.#onLost(new Error(`no answer for ${Math.round(clock.now() - this.#silence.since)} ms`));
     }
     if (this.#probe?.isSettled === false) return;
     this.#probe = queue.begin<unknown>(HEARTBEAT);
     this.#probe.promise.catch(ignore);
-    // Whether or not there is room: a full lane would hide that it is dead.
+    // Sent even if the queue is full: a full queue would hide that the connection is dead.
     this.#probe.exchange(this.#session.client, ["PING"]);
   }
 
   async #close(): Promise<void> {
     this.#closing.abort();
     this.#cancelRetry?.();
-    this.#waiting?.reject(closed(CONNECT));
-    this.#waiting = undefined;
+    this.#whenReady?.reject(closed(CONNECT));
+    this.#whenReady = undefined;
     const { queue } = this;
-    queue.abandon(closed);
-    await this.#hearing?.close();
+    queue.failWaiting(closed);
+    await this.#changes?.close();
     await this.#attempt?.catch(ignore);
-    await drained(queue, this.#settings);
+    await whenDrained(queue, this.#settings);
     const session = this.#session;
     this.#session = undefined;
     queue.client = undefined;
     if (session === undefined) return;
-    this.#watch?.down(closed(CONNECT));
+    this.#observer?.down(closed(CONNECT));
     session.destroy();
   }
 }

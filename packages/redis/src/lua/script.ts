@@ -1,20 +1,20 @@
 import { crypto } from "../primitives/crypto.ts";
 
 /**
- * The steps that must be one: each a Lua script over an entry and its lease, which share a slot.
+ * Steps that must be atomic: each is a Lua script over an entry and its lease, which share a slot.
  * Plain Lua without a shebang, which every Redis since 2.6 and every Valkey runs. Where a step
  * must work with memory full, its first write is a DEL, which Redis never refuses; where it must
  * be refused, an HSET or a SET.
  *
  * KEYS[1] is the entry, KEYS[2] its lease. The last two of ARGV are the channel on which a change
- * is announced, `''` for none, and who says so.
+ * is announced, `''` for none, and the sender.
  *
- * What several of them do stands here as text and not as functions of Lua: those are made anew in
+ * Steps shared by several scripts are text and not functions of Lua: those are created anew in
  * each run, which costs as much as a command.
  *
- * Tracking pushes a key to everybody when it is changed, and a DEL of a missing one changes
- * nothing. So `signal` (`SET`, `DEL`) is how to say that an entry is gone, also where there was
- * none, and `touch` how to say something about an entry that stays as it is.
+ * Tracking pushes a key to all clients when it is changed, and a DEL of a missing key changes nothing. So `SIGNAL` (`SET`,
+ * `DEL`) reports that an entry is gone, also where there was none, and `WAKE` reports a change of the lease of an entry
+ * that stays as it is.
  */
 export interface Script {
   readonly text: string;
@@ -31,7 +31,7 @@ export function script(text: string): Script {
   };
 }
 
-/** What scripts announce, and as whom; processes skip what they announced themselves. */
+/** Where scripts announce changes, and their sender: a process skips its own announcements. */
 export interface Announcement {
   /** `''` announces nothing. */
   readonly channel: string;
@@ -40,8 +40,8 @@ export interface Announcement {
 }
 
 /**
- * Tells those who do not track that `key` changed, in the same step: `1 <sender> <key>`, where 1
- * is the version of this message. Not being allowed to is no reason to fail.
+ * Publishes that `key` changed, in the same step, for clients that do not track: `1 <sender> <key>`, where 1 is the
+ * version of this message. A user who may not publish is not an error.
  */
 export const announce = (key = "KEYS[1]"): string =>
   `if ARGV[#ARGV - 1] ~= '' then redis.pcall('PUBLISH', ARGV[#ARGV - 1], '1 ' .. ARGV[#ARGV] .. ' ' .. ${key}) end`;
@@ -49,7 +49,7 @@ export const announce = (key = "KEYS[1]"): string =>
 export const SIGNAL = `redis.call('SET', KEYS[1], '1')
 redis.call('DEL', KEYS[1])`;
 
-/** Pushes the entry's key, of whatever type, and changes nothing. Whoever frees a lease without storing does it: others wait. */
+/** Pushes the entry's key, of any type, and changes nothing. Used when a lease is freed without a store: others wait for it. */
 export const WAKE: string = `local left = redis.call('PTTL', KEYS[1])
 if left == -2 then
   ${SIGNAL}
@@ -62,10 +62,10 @@ end
 ${announce()}`;
 
 /**
- * Puts an entry where one may be; nothing of that survives, nor does the lease. When it is
- * refused, the older entry goes as well: it must not outlive the write.
+ * Writes an entry over the former one, of which nothing survives, and ends the lease. When the write is refused, the
+ * former entry is removed as well: it must not outlive the write.
  *
- * @param life where in ARGV the lifetime stands, in ms or `''`. Fields and values follow.
+ * @param life index of the lifetime in ARGV, in ms or `''` for none. Fields and values follow.
  */
 export function put(life: number): string {
   const hset = `redis.pcall('HSET', KEYS[1], unpack(ARGV, ${life + 1}, #ARGV - 2))`;
@@ -88,45 +88,3 @@ redis.call('DEL', KEYS[2])
 ${announce()}
 return 1`;
 }
-
-/** Stores an entry. ARGV: lifetime, fields and values, as {@link put} takes them. */
-export const WRITE: Script = script(put(1));
-
-/** Removes an entry and its lease: 1 when there was one. The lease goes first, so that its holder cannot store in between. */
-export const REMOVE: Script = script(`redis.call('DEL', KEYS[2])
-local n = redis.call('DEL', KEYS[1])
-${SIGNAL}
-${announce()}
-return n`);
-
-/**
- * Ends an entry's freshness: 1 when there was one. What remains of its life is its stale window,
- * which the head of `m` tells, or in an entry without `m` the time between `s` and its end. Where
- * less than that remains, it is the HSET that is pushed. An entry that has a `w` gets another one: who has just written
- * it, and asks whether it is still the same, must not take it for fresh.
- */
-export const MARK_STALE: Script = script(`redis.call('DEL', KEYS[2])
-local e = redis.pcall('HMGET', KEYS[1], 'd', 's', 'm', 'w')
-if not e[1] then
-  ${WAKE}
-  return 0
-end
-local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local ttl = redis.call('PTTL', KEYS[1])
-local s = e[2] and tonumber(e[2])
-if s ~= s then s = nil end
-local window = 0
-if e[3] then
-  window = string.match(e[3], '^1 (%d+);')
-  if not window and string.find(e[3], '^1 %-;') then window = '3155760000000' end
-  window = math.min(tonumber(window or 0), 9007199254740991)
-elseif s then
-  window = -1
-  if ttl >= 0 then window = math.min(ttl, math.max(0, now + ttl - s)) end
-end
-redis.call('HSET', KEYS[1], 's', string.format('%.0f', math.min(s or now, now)))
-if e[4] then redis.call('HSET', KEYS[1], 'w', string.sub(redis.sha1hex(e[4]), 1, 16)) end
-if window >= 0 and (ttl < 0 or window < ttl) then redis.call('PEXPIRE', KEYS[1], string.format('%.0f', window)) end
-${announce()}
-return 1`);

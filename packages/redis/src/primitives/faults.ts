@@ -1,30 +1,30 @@
 import { BackendUnavailableError, ConfigurationError } from "@hotset/core";
 
-/** Who asked for what. */
+/** The backend and the operation that caused a command. */
 export interface Origin {
   /** Label of the backend. */
   readonly tier: string;
   readonly operation: string;
 }
 
-/** A call that was not answered in time. */
+/** The error of a command that was not answered in time. */
 export const overdue = (origin: Origin, deadlineMs: number, isSent: boolean): BackendUnavailableError =>
   new BackendUnavailableError(
-    `${origin.tier}: ${origin.operation} was not ${isSent ? "answered" : "sent"} within ${deadlineMs} ms; see responseTimeout, and whether Redis is overloaded or out of reach`,
+    `${origin.tier}: ${origin.operation} was not ${isSent ? "answered" : "sent"} within ${deadlineMs} ms; check responseTimeout, and whether Redis is overloaded or unreachable`,
     { ...origin, maybeExecuted: isSent },
   );
 
-/** A call beyond what may wait. */
+/** The error of a command when too many are waiting. */
 export const overloaded = (origin: Origin, maxInFlight: number): BackendUnavailableError =>
   new BackendUnavailableError(
-    `${origin.tier}: ${origin.operation} was refused: ${maxInFlight} commands are in flight and many times as many calls wait; see maxInFlight`,
+    `${origin.tier}: ${origin.operation} was refused: ${maxInFlight} commands are in flight and many times as many wait; see maxInFlight`,
     {
       ...origin,
       maybeExecuted: false,
     },
   );
 
-/** A call made while there is no connection. `cause` says why there is none. */
+/** The error of a command made while Redis is unreachable. `cause` says why. */
 export const unreachable = (origin: Origin, cause: BackendUnavailableError): BackendUnavailableError =>
   new BackendUnavailableError(`${origin.tier}: ${origin.operation} was not sent: ${cause.message}`, {
     ...origin,
@@ -41,9 +41,8 @@ export const unreachable = (origin: Origin, cause: BackendUnavailableError): Bac
 const NOT_NOW = /^(?:LOADING|BUSY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|READONLY) /;
 
 /**
- * What a command failed with, for the caller: an answer that refuses this one command (no memory,
- * no permission) is passed on as it is, since the backend is well; everything else means that it
- * could not be reached.
+ * The error of a failed command, for the caller. An error reply to this one command (no memory, no permission) is passed
+ * on as it is: it proves that the backend is reachable. All other errors mean that it could not be reached.
  */
 export function fault(origin: Origin, error: unknown): unknown {
   if (error instanceof BackendUnavailableError) {
@@ -74,22 +73,22 @@ export function fault(origin: Origin, error: unknown): unknown {
 export const isTemporary = (error: unknown): boolean => error instanceof Error && NOT_NOW.test(error.message);
 
 /**
- * Whether Redis answered, with an error. Told by the reply's form and not by its class: a client
- * handed in may come from another copy of node-redis, and bundlers rename classes.
+ * Whether Redis answered with an error. Decided by the form of the message and not by the class: a client of the user may
+ * come from another copy of node-redis, and bundlers rename classes.
  */
 export const isReply = (error: unknown): boolean =>
   error instanceof Error && !("code" in error) && /^[A-Z][A-Z0-9_]+ /.test(error.message);
 
 /**
- * What a connection attempt failed with, and whether trying again can help.
+ * The error of a failed connection attempt. It says whether trying again can help.
  *
- * @param place where Redis was looked for: no URL, which could hold credentials.
+ * @param address for the message. Not a URL, which could hold credentials.
  */
-export function connectFault(place: string, error: unknown): BackendUnavailableError {
+export function connectFault(address: string, error: unknown): BackendUnavailableError {
   if (error instanceof BackendUnavailableError) return error;
   const cause = error instanceof Error ? error : new Error(String(error));
   const { advice, retryable } = cause instanceof ConfigurationError ? final("see the cause") : diagnose(cause);
-  return new BackendUnavailableError(`Redis at ${place} cannot be used: ${cause.message}; ${advice}`, {
+  return new BackendUnavailableError(`Redis at ${address} cannot be used: ${cause.message}; ${advice}`, {
     operation: "connect",
     cause,
     retryable,
@@ -116,16 +115,18 @@ const final = (advice: string): Diagnosis => ({ advice, retryable: false });
 const DIAGNOSES: readonly (readonly [RegExp, Diagnosis])[] = [
   [/^ (?:WRONGPASS|NOAUTH|ERR invalid password|ERR Client sent AUTH|ERR AUTH )/, final("check username and password")],
   [/^ NOPERM /, final("grant the user what docs/guide/redis.md lists")],
-  [/^ (?:NOPROTO|ERR unknown command.*HELLO)/i, final("it speaks RESP2 only: say .protocol(2)")],
+  [/^ (?:NOPROTO|ERR unknown command.*HELLO)/i, final("the server speaks RESP2 only: set .protocol(2)")],
   [/^ (?:ERR DB index|ERR invalid DB|ERR SELECT )/, final("check the database number in the URL")],
   [/^ DENIED /, final("the server admits local clients only: set a password or bind address there")],
   [
     /Unknown RESP type/,
-    final("what answers there is no Redis: check host and port, and use rediss: where the server speaks TLS"),
+    final("the server is not Redis: check host and port, and use rediss: where the server speaks TLS"),
   ],
   [
     /CERT|SELF_SIGNED|UNABLE_TO_|ALTNAME/,
-    final("the certificates do not fit: check tls.ca, tls.cert, tls.key and tls.servername; they are always verified"),
+    final(
+      "the certificates were rejected: check tls.ca, tls.cert, tls.key and tls.servername; they are always verified",
+    ),
   ],
   [
     /^(?:ERR_SSL|EPROTO|ERR_TLS|ERR_OSSL)/,
@@ -133,17 +134,17 @@ const DIAGNOSES: readonly (readonly [RegExp, Diagnosis])[] = [
       "the TLS handshake failed: check that the server speaks TLS on this port, and that tls.cert and tls.key are right",
     ),
   ],
-  [/^ ERR This instance has cluster support disabled/, final("it is no cluster: say single(url)")],
+  [/^ ERR This instance has cluster support disabled/, final("the server is not in a cluster: use single(url)")],
   [
     /^ ERR unknown command.*SENTINEL/i,
-    final("it is no sentinel: give the addresses of sentinels, port 26379 by default, or say single(url)"),
+    final("the server is not a sentinel: give the addresses of sentinels, port 26379 by default, or use single(url)"),
   ],
   [/no sentinel knows/, final("check primaryName")],
   [/it is a replica/, { advice: "the sentinels have not agreed yet", retryable: true }],
   [
     /ECONNRESET|Socket closed unexpectedly/,
     {
-      advice: "it hung up before it answered: check host and port, and use rediss: where the server speaks TLS",
+      advice: "the server hung up before it answered: check host and port, and use rediss: where the server speaks TLS",
       retryable: true,
     },
   ],
@@ -151,17 +152,17 @@ const DIAGNOSES: readonly (readonly [RegExp, Diagnosis])[] = [
     /no answer within/,
     {
       advice:
-        "check that it is Redis that listens there, with TLS or without as the URL says, and that nothing in between drops packets; see connectTimeout",
+        "check that Redis listens there, with TLS or without as the URL says, and that no packets are dropped on the way; see connectTimeout",
       retryable: true,
     },
   ],
   [/the password function failed/, { advice: "see the cause", retryable: true }],
 ];
 
-/** Whether the server does not know any more, or not yet, who asks: the connection is of no use. */
+/** Whether the server has forgotten, or does not know yet, the user of this connection: the connection is useless. */
 export const isLoggedOut = (error: unknown): boolean => isReply(error) && (error as Error).message.startsWith("NOAUTH");
 
-/** Whether the server will answer the same each time: it does not let this user ask, or does not know the question. */
+/** Whether the server will answer the same each time: the user may not send this command, or the server does not know it. */
 export const isRefusal = (error: unknown): boolean => isReply(error) && !isTemporary(error) && !isLoggedOut(error);
 
 /** `undefined` where the server answers with an error. */
@@ -173,3 +174,6 @@ export async function unlessRefused<T>(reply: Promise<T>): Promise<T | undefined
     throw error;
   }
 }
+
+/** Whether the key is of another type than the command is for. */
+export const isWrongType = (error: unknown): boolean => error instanceof Error && error.message.startsWith("WRONGTYPE");

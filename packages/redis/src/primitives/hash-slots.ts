@@ -22,6 +22,16 @@ export function slotOf(key: string): number {
   return crc % SLOT_COUNT;
 }
 
+/**
+ * Whether Redis Cluster hashes only a part of `key`.
+ *
+ * @see https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags
+ */
+export function hasHashTag(key: string): boolean {
+  const open = key.indexOf("{");
+  return open >= 0 && key.indexOf("}", open + 1) > open + 1;
+}
+
 export interface NodeAddress {
   readonly host: string;
   readonly port: number;
@@ -37,16 +47,16 @@ export interface SlotRange {
 /**
  * The reply to CLUSTER SLOTS.
  *
- * @param asked who gave it: a node that does not know its own name leaves it empty.
- * @throws {Error} for anything else, such as the reply of a server that is no cluster, and for one that has no slots: whoever believed
- *   that would hear nothing, and take it for all there is.
+ * @param replier the node that replied: one that does not know its own name leaves it empty.
+ * @throws {Error} for anything else, such as the reply of a server outside a cluster, and for a reply without slots: an
+ *   empty slot map would make the client subscribe to no node.
  */
-export function parseSlots(reply: unknown, asked: NodeAddress): readonly SlotRange[] {
-  if (!Array.isArray(reply)) throw new TypeError("CLUSTER SLOTS gave no list");
-  if (reply.length === 0) throw new Error("this node knows of no slots: it has not joined a cluster yet");
+export function parseSlots(reply: unknown, replier: NodeAddress): readonly SlotRange[] {
+  if (!Array.isArray(reply)) throw new TypeError("the reply to CLUSTER SLOTS must be a list");
+  if (reply.length === 0) throw new Error("this node has no slots: it has not joined a cluster yet");
   const node = ([host, port]: readonly [Buffer | string | null, number]): NodeAddress => {
     const name = host === null ? "" : host.toString();
-    return { host: name === "" || name === "?" ? asked.host : name, port };
+    return { host: name === "" || name === "?" ? replier.host : name, port };
   };
   return reply.map(([from, to, primary, ...replicas]) => ({
     from,
@@ -59,14 +69,14 @@ export function parseSlots(reply: unknown, asked: NodeAddress): readonly SlotRan
 /** `MOVED 3999 127.0.0.1:6381`, or `ASK`: where a key is, or is being moved to. */
 export function parseRedirection(
   message: string,
-  asked: NodeAddress,
+  replier: NodeAddress,
 ): (NodeAddress & { readonly kind: "MOVED" | "ASK"; readonly slot: number }) | undefined {
   const match = /^(MOVED|ASK) (\d+) (.*):(\d+)$/.exec(message);
   if (match === null) return undefined;
   return {
     kind: match[1] as "MOVED" | "ASK",
     slot: Number(match[2]),
-    host: match[3] === "" ? asked.host : match[3]!,
+    host: match[3] === "" ? replier.host : match[3]!,
     port: Number(match[4]),
   };
 }

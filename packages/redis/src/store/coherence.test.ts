@@ -2,8 +2,10 @@ import { InvalidArgumentError, type CoherenceListener } from "@hotset/core";
 import { TestClock } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";
 import { RedisCoherence } from "./coherence.ts";
-import { SubscriptionRefusedError, ChangeHub } from "../changes/change-hub.ts";
-import { decodeUserKey, encodeUserKey, hasHashTag, RedisKeys } from "./redis-keys.ts";
+import { ChangeHub } from "../changes/change-hub.ts";
+import { SubscriptionRefusedError } from "../connection/change-notifier.ts";
+import { hasHashTag } from "../primitives/hash-slots.ts";
+import { decodeUserKey, encodeUserKey, RedisKeys } from "./redis-keys.ts";
 
 /** Of these the encoding makes something, or might. */
 const PIECES = [
@@ -105,7 +107,9 @@ describe("over a channel", () => {
     new ChangeHub(
       new TestClock(),
       () => Promise.resolve(),
-      () => [{ cover: () => Promise.resolve(), ask: () => Promise.resolve(true), rest: () => undefined }],
+      () => [
+        { subscribe: () => Promise.resolve(), heartbeat: () => Promise.resolve(true), unsubscribe: () => undefined },
+      ],
     );
   const listening = (
     mode: "auto" | "pubsub",
@@ -142,9 +146,9 @@ describe("over a channel", () => {
       () => Promise.resolve(),
       () => [
         {
-          cover: () => Promise.reject(new SubscriptionRefusedError("no")),
-          ask: () => Promise.resolve(true),
-          rest: () => undefined,
+          subscribe: () => Promise.reject(new SubscriptionRefusedError("no")),
+          heartbeat: () => Promise.resolve(true),
+          unsubscribe: () => undefined,
         },
       ],
     );

@@ -1,5 +1,5 @@
 import { BackendUnavailableError, ConfigurationError, type Coherence, type CoherenceListener } from "@hotset/core";
-import { SubscriptionRefusedError, type Ear, type ChangeHub } from "../changes/change-hub.ts";
+import { SubscriptionRefusedError, type ChangeNotifier, type ChangeListener } from "../connection/change-notifier.ts";
 import type { RedisKeys } from "./redis-keys.ts";
 import type { Link } from "../connection/link.ts";
 import type { Announcement } from "../lua/script.ts";
@@ -17,20 +17,20 @@ export interface CoherenceSettings {
   readonly readTags: (args: string[]) => Promise<unknown>;
 }
 
-/** Hears of what others change below one backend's prefix, and tells it in the cache's words. */
+/** Receives changes by others below the prefix of one backend, and reports them with the keys of the cache. */
 export class RedisCoherence implements Coherence {
   readonly maxStalenessMs: number;
   readonly reissueWindowMs: number;
-  /** How changes are heard; `undefined` before that is settled by the first who listens. */
+  /** How changes are received; `undefined` until the first listener has attached. */
   mode: "tracking" | "pubsub" | undefined;
-  /** What this backend tells of its own changes: also where it tracks, for those who may not. */
+  /** How this backend announces its own changes. It does so also when it tracks: other users may not be allowed to. */
   readonly announcement: Announcement;
   readonly #link: Link;
   readonly #settings: CoherenceSettings;
-  readonly #ears = new WeakMap<CoherenceListener, Record<"tracking" | "pubsub", Ear>>();
+  readonly #listeners = new WeakMap<CoherenceListener, Record<"tracking" | "pubsub", ChangeListener>>();
   readonly #tags: WarmTags;
-  readonly #attached = new Set<() => Promise<void>>();
-  /** Whether several have listened at once: what one of them did last may be heard after it has gone. */
+  readonly #detachers = new Set<() => Promise<void>>();
+  /** Whether several listeners were attached at once: the last changes of one may arrive after it has gone. */
   #wasShared = false;
   #isClosed = false;
 
@@ -42,77 +42,77 @@ export class RedisCoherence implements Coherence {
     this.#tags = new WarmTags(settings.readTags);
     if (settings.mode !== "auto") this.mode = settings.mode;
     const { sender, keys } = settings;
-    const isTold = (): boolean => this.mode === "pubsub" || link.isTrackedByAll !== true;
+    const isAnnounced = (): boolean => this.mode === "pubsub" || link.isTrackedByAll !== true;
     this.announcement = {
       sender,
       get channel() {
-        return isTold() ? keys.channel : "";
+        return isAnnounced() ? keys.channel : "";
       },
     };
   }
 
-  /** @throws {ConfigurationError} where the server refuses it: the message says what to grant. */
+  /** @throws {ConfigurationError} where the server refuses it: the message lists the permissions to grant. */
   async attach(listener: CoherenceListener): Promise<() => Promise<void>> {
-    const ears = this.#earsOf(listener);
+    const listeners = this.#listenersOf(listener);
     const { mode } = this.#settings;
     if (mode !== "pubsub") {
-      const detach = await this.#track(ears.tracking);
+      const detach = await this.#track(listeners.tracking);
       if (detach !== undefined) return this.#keep(detach);
     }
-    return this.#keep(await this.#subscribe(ears.pubsub));
+    return this.#keep(await this.#subscribe(listeners.pubsub));
   }
 
-  /** Takes notice of the tags that are in use, while somebody listens. @param command which asks for their versions */
-  asksForTags(command: readonly (string | Buffer)[]): void {
-    if (this.#attached.size !== 0) this.#tags.asked(command);
+  /** Notes which tags are in use, while there are listeners. @param command reads or issues their versions. */
+  noteTagsInUse(command: readonly (string | Buffer)[]): void {
+    if (this.#detachers.size !== 0) this.#tags.noteInUse(command);
   }
 
-  /** Resolves once whatever was acknowledged to anybody by now has been heard over the channel. @throws {BackendUnavailableError} */
+  /** Resolves once every change acknowledged by now, to any client, has been received over the channel. @throws {BackendUnavailableError} */
   async settled(): Promise<void> {
-    if (this.#attached.size === 0) return;
+    if (this.#detachers.size === 0) return;
     if (await this.#link.channel?.settled()) return;
     const { label } = this.#settings;
-    throw new BackendUnavailableError(`${label}: it could not be found out whether all changes have been heard`, {
+    throw new BackendUnavailableError(`${label}: not certain that all changes have been received`, {
       tier: label,
       operation: "confirm",
       maybeExecuted: false,
     });
   }
 
-  /** Nobody hears of anything any more. */
+  /** Detaches all listeners. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    await Promise.all(Array.from(this.#attached, (detach) => detach()));
+    await Promise.all(Array.from(this.#detachers, (detach) => detach()));
   }
 
-  /** `undefined` where that is refused, and there is another way. */
-  async #track(ear: Ear): Promise<(() => Promise<void>) | undefined> {
+  /** `undefined` where the server refuses tracking, and pub/sub may be used instead. */
+  async #track(listener: ChangeListener): Promise<(() => Promise<void>) | undefined> {
     const { label, mode } = this.#settings;
     const { tracking } = this.#link;
     try {
-      const detach = await hubOf(tracking).attach(ear);
+      const detach = await required(tracking).attach(listener);
       this.mode = "tracking";
       return detach;
     } catch (error) {
       if (!(error instanceof SubscriptionRefusedError)) throw error;
       if (mode === "auto") return undefined;
       throw new ConfigurationError(
-        `${label}: the server refuses tracking: ${error.message}; grant the user +client|tracking, over RESP3, or say coherence("auto") or ("pubsub")`,
+        `${label}: the server refuses tracking: ${error.message}; grant the user +client|tracking, over RESP3, or set coherence("auto") or ("pubsub")`,
         { tier: label, operation: "attach", cause: error },
       );
     }
   }
 
-  async #subscribe(ear: Ear): Promise<() => Promise<void>> {
+  async #subscribe(listener: ChangeListener): Promise<() => Promise<void>> {
     const { label } = this.#settings;
     try {
-      const detach = await hubOf(this.#link.channel).attach(ear);
+      const detach = await required(this.#link.channel).attach(listener);
       this.mode = "pubsub";
       return detach;
     } catch (error) {
       if (!(error instanceof SubscriptionRefusedError)) throw error;
       throw new ConfigurationError(
-        `${label}: the server refuses to tell of changes: ${error.message}; grant the user +client|tracking, or +subscribe +publish and the channel &${ear.topic}, or say coherence("none")`,
+        `${label}: the server refuses to report changes: ${error.message}; grant the user +client|tracking, or +subscribe +publish and the channel &${listener.topic}, or set coherence("none")`,
         { tier: label, operation: "attach", cause: error },
       );
     }
@@ -120,40 +120,40 @@ export class RedisCoherence implements Coherence {
 
   async #keep(detach: () => Promise<void>): Promise<() => Promise<void>> {
     const end = async (): Promise<void> => {
-      this.#attached.delete(end);
+      this.#detachers.delete(end);
       await detach();
     };
-    this.#attached.add(end);
-    this.#wasShared ||= this.#attached.size > 1;
+    this.#detachers.add(end);
+    this.#wasShared ||= this.#detachers.size > 1;
     if (this.#isClosed) await end();
     return end;
   }
 
-  /** The same ones for a listener that attaches again: what it was told is remembered for them. */
-  #earsOf(listener: CoherenceListener): Record<"tracking" | "pubsub", Ear> {
+  /** A listener that attaches again gets the same ones: hubs remember it by them. */
+  #listenersOf(listener: CoherenceListener): Record<"tracking" | "pubsub", ChangeListener> {
     const { keys } = this.#settings;
-    let ears = this.#ears.get(listener);
-    if (ears === undefined)
-      this.#ears.set(
+    let listeners = this.#listeners.get(listener);
+    if (listeners === undefined)
+      this.#listeners.set(
         listener,
-        (ears = {
-          tracking: this.#ear(listener, "tracking", keys.tracked),
-          pubsub: this.#ear(listener, "pubsub", keys.channel),
+        (listeners = {
+          tracking: this.#translate(listener, "tracking", keys.tracked),
+          pubsub: this.#translate(listener, "pubsub", keys.channel),
         }),
       );
-    return ears;
+    return listeners;
   }
 
-  #ear(listener: CoherenceListener, way: "tracking" | "pubsub", topic: string): Ear {
-    const { keys, maxStalenessMs, sender: self } = this.#settings;
+  #translate(listener: CoherenceListener, mode: "tracking" | "pubsub", topic: string): ChangeListener {
+    const { keys, maxStalenessMs, sender: ownSender } = this.#settings;
     let touchedAt = -Infinity;
     return {
       topic,
       maxStalenessMs,
       now: () => listener.now(),
       changed: (redisKeys, sender) => {
-        // With a second listener it may be a cache beside this one that said so.
-        if (sender === self && !this.#wasShared) return;
+        // With a second listener the change may be that of another cache over this backend.
+        if (sender === ownSender && !this.#wasShared) return;
         const changed: string[] = [];
         const tagsChanged: string[] = [];
         for (const redisKey of redisKeys) {
@@ -166,21 +166,21 @@ export class RedisCoherence implements Coherence {
       everythingChanged: () => listener.everythingChanged(),
       alive: (sentAtMs) => {
         listener.alive(sentAtMs);
-        // A heartbeat proves nothing by this, so it need not be every one.
+        // Not with every heartbeat: this serves only to keep the versions in use.
         if (sentAtMs - touchedAt < maxStalenessMs) return;
         touchedAt = sentAtMs;
         this.#tags.touch();
       },
       replaced: () => {
-        // Both ways may know of him: once is enough.
-        if ((this.mode ?? way) === way) listener.replaced();
+        // Both hubs may report it: once is enough.
+        if ((this.mode ?? mode) === mode) listener.replaced();
       },
       lost: (error) => listener.lost(error),
     };
   }
 }
 
-function hubOf(hub: ChangeHub | undefined): ChangeHub {
-  if (hub === undefined) throw new SubscriptionRefusedError("this connection cannot");
-  return hub;
+function required(notifier: ChangeNotifier | undefined): ChangeNotifier {
+  if (notifier === undefined) throw new SubscriptionRefusedError("this connection does not support it");
+  return notifier;
 }

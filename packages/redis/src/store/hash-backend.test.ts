@@ -25,7 +25,7 @@ beforeEach(() => {
   distrusted = [];
   const link: Link = {
     queue,
-    admit: (call, send) => queue.wait(call, send),
+    admit: (call, send) => queue.enqueue(call, send),
     distrust: (error) => distrusted.push(error),
     connect: () => Promise.resolve(),
     close: () => Promise.resolve(),
@@ -132,7 +132,7 @@ describe("a read", () => {
     clock.advance(1_000);
     await expect(read).rejects.toMatchObject({ maybeExecuted: false });
     queue.client = wire;
-    queue.resume();
+    queue.sendWaiting();
     expect(wire.sent).toEqual([]);
   });
 });

@@ -1,13 +1,15 @@
 import type { Backend, Batch, Compressor, DeleteStatus, Format, Leases, StoredEntry, TagVersions } from "@hotset/core";
+import { readTogether } from "./batch-read.ts";
 import { RedisCoherence, type CoherenceSettings } from "./coherence.ts";
-import { fault, type Origin } from "../primitives/faults.ts";
+import { fault, isWrongType, type Origin } from "../primitives/faults.ts";
 import type { Command, CommandQueue, RawClient } from "../connection/command-queue.ts";
-import { decodeEntry, encodeEntry, writeIdOf, type EntryFields, type RedisKeys, type WriteIds } from "./redis-keys.ts";
+import { decodeEntry, encodeEntry, writeIdOf, type EntryFields, type WriteIds } from "./entry-fields.ts";
+import type { RedisKeys } from "./redis-keys.ts";
 import { RedisLeases } from "./leases.ts";
-import { closedLink, type Link } from "../connection/link.ts";
-import type { Hold } from "../connection.ts";
-import { MARK_STALE, REMOVE, WRITE, type Announcement, type Script } from "../lua/script.ts";
-import { IssuedVersions } from "./tag-versions.ts";
+import { closedLink, type Hold, type Link } from "../connection/link.ts";
+import { MARK_STALE, REMOVE, WRITE } from "../lua/entry-scripts.ts";
+import type { Announcement, Script } from "../lua/script.ts";
+import { RedisTagVersions } from "./tag-versions.ts";
 
 export interface BackendSettings {
   readonly label: string;
@@ -22,9 +24,9 @@ export interface BackendSettings {
   readonly writeIds: WriteIds;
   /** Epoch milliseconds: for the field `s`, and for entries that have nothing else. */
   readonly epochMs: () => number;
-  /** Looked at with each call. @default nothing is announced */
+  /** Read at each write. @default no announcements */
   readonly announce?: Announcement;
-  /** `undefined` hears of nothing. */
+  /** `undefined` receives no changes. */
   readonly coherence?: Omit<CoherenceSettings, "label" | "keys" | "readTags"> | undefined;
 }
 
@@ -41,11 +43,11 @@ type Operation =
   | "release"
   | "confirm";
 
-const SILENT: Announcement = Object.freeze({ channel: "", sender: "" });
+const NO_ANNOUNCEMENT: Announcement = Object.freeze({ channel: "", sender: "" });
 
 /**
- * Entries in Redis. Reads are two plain commands in one tick; whatever changes an entry is one
- * script, over the entry and its lease.
+ * Entries in Redis. A read is two plain commands in one tick. Each change of an entry is one script, over the entry and
+ * its lease.
  */
 export class HashBackend implements Backend {
   readonly label: string;
@@ -59,7 +61,7 @@ export class HashBackend implements Backend {
   readonly keepsMeta: boolean;
   readonly leases: Leases;
   readonly tagVersions?: TagVersions;
-  /** Of hashed keys, which cannot be turned back. */
+  /** For hashed keys, which cannot be decoded. */
   readonly alias?: (key: string) => string;
   readonly coherence?: RedisCoherence;
   readonly readsLag?: boolean;
@@ -87,10 +89,10 @@ export class HashBackend implements Backend {
         ...settings.coherence,
         label: settings.label,
         keys: settings.keys,
-        readTags: (args) => this.#send(this.#origins.tags, args, bare),
+        readTags: (args) => this.#send(this.#origins.tags, args, asIs),
       });
     else if (hold.link.readsFromReplicas === true) this.readsLag = true;
-    this.#announce = settings.announce ?? this.coherence?.announcement ?? SILENT;
+    this.#announce = settings.announce ?? this.coherence?.announcement ?? NO_ANNOUNCEMENT;
     const origin = (operation: Operation): Origin => Object.freeze({ tier: settings.label, operation });
     this.#origins = {
       read: origin("read"),
@@ -113,8 +115,8 @@ export class HashBackend implements Backend {
     if (settings.keys.isHashed) this.alias = (key) => settings.keys.alias(key);
     this.keepsMeta = settings.layout === "full";
     if (this.keepsMeta)
-      this.tagVersions = new IssuedVersions(
-        (args, script) => this.#askVersions(args, script),
+      this.tagVersions = new RedisTagVersions(
+        (args, script) => this.#sendTagCommand(args, script),
         settings.keys,
         settings.writeIds,
         this.#announce,
@@ -134,27 +136,28 @@ export class HashBackend implements Backend {
       return Promise.reject(error);
     }
     const { queue } = this.#link;
-    const call = queue.begin<StoredEntry | undefined>(this.#origins.read);
+    const command = queue.begin<StoredEntry | undefined>(this.#origins.read);
     const { client } = queue;
     if (client === undefined || queue.inFlight >= queue.maxInFlight) {
-      this.#link.admit(call, (ready) =>
+      this.#link.admit(command, (ready) =>
         this.#receive(
           queue,
-          call,
+          command,
           ready.sendCommand(["PTTL", entryKey]),
           ready.sendCommand(["HMGET", entryKey, "d", "s", "m", "w"]),
         ),
       );
     } else {
-      // Sent from this very frame: it is the hot path. PTTL first: the other way round an entry that ends in between is seen without its end.
+      // Sent from this frame: it is the hot path. PTTL first: the other way round an entry that expires in between would be
+      // read as one without expiry.
       this.#receive(
         queue,
-        call,
+        command,
         client.sendCommand(["PTTL", entryKey]),
         client.sendCommand(["HMGET", entryKey, "d", "s", "m", "w"]),
       );
     }
-    return call.promise;
+    return command.promise;
   }
 
   write(key: string, entry: StoredEntry): Promise<void> {
@@ -201,18 +204,18 @@ export class HashBackend implements Backend {
   /** Settles a read by its two replies. */
   #receive(
     queue: CommandQueue,
-    call: Command<StoredEntry | undefined>,
+    command: Command<StoredEntry | undefined>,
     ttl: Promise<unknown>,
     fields: Promise<unknown>,
   ): void {
-    call.sent(2);
+    command.sent(2);
     let ttlMs: number | undefined;
     const fail = (error: unknown): void => {
       queue.replied();
-      call.fail(this.#fault(call.origin, error));
+      command.fail(this.#fault(command.origin, error));
     };
     const decode = (reply: unknown): void =>
-      call.answer(() => decodeEntry(reply as EntryFields, ttlMs!, this.#settings.epochMs, this.#settings.layout));
+      command.answer(() => decodeEntry(reply as EntryFields, ttlMs!, this.#settings.epochMs, this.#settings.layout));
     ttl.then((reply) => {
       queue.replied();
       ttlMs = reply as number;
@@ -221,13 +224,13 @@ export class HashBackend implements Backend {
       (reply) => {
         queue.replied();
         if (ttlMs !== undefined) decode(reply);
-        // Redirected inside a cluster, and so overtaken.
+        // PTTL was redirected inside a cluster, and HMGET has overtaken it.
         else ttl.then(() => decode(reply), nothing);
       },
       (error: unknown) => {
         if (isWrongType(error)) {
           queue.replied();
-          call.done(undefined);
+          command.done(undefined);
         } else {
           fail(error);
         }
@@ -257,22 +260,22 @@ export class HashBackend implements Backend {
     );
   }
 
-  #askVersions(args: (string | Buffer)[], script: Script | undefined): Promise<unknown> {
-    this.coherence?.asksForTags(args);
-    return this.#send(this.#origins.tags, args, bare, script);
+  #sendTagCommand(args: (string | Buffer)[], script: Script | undefined): Promise<unknown> {
+    this.coherence?.noteTagsInUse(args);
+    return this.#send(this.#origins.tags, args, asIs, script);
   }
 
-  /** Asks such that whatever was acknowledged to anybody before has been heard when the answer is given. */
+  /** Sends a question. Once it is answered, every change acknowledged before it, to any client, has been received. */
   async #confirm(args: string[]): Promise<unknown> {
     const mode = this.coherence?.mode;
-    const link = mode === "tracking" ? (this.#link.listening ?? this.#link) : this.#link;
-    const reply = this.#send(this.#origins.confirm, args, bare, undefined, link);
+    const link = mode === "tracking" ? (this.#link.changesLink ?? this.#link) : this.#link;
+    const reply = this.#send(this.#origins.confirm, args, asIs, undefined, link);
     if (mode !== "pubsub") return reply;
     const [answer] = await Promise.all([reply, this.coherence!.settled()]);
     return answer;
   }
 
-  /** @param script what `args` names by its hash. Sent as text where the server does not know it: after a restart, or SCRIPT FLUSH. */
+  /** @param script the script that `args` names by its hash. It is sent as text where the server does not know it: after a restart, or SCRIPT FLUSH. */
   #send<T>(
     origin: Origin,
     args: (string | Buffer)[],
@@ -281,13 +284,13 @@ export class HashBackend implements Backend {
     link: Link = this.#link,
   ): Promise<T> {
     const { queue } = link;
-    const call = queue.begin<T>(origin);
+    const command = queue.begin<T>(origin);
     const send = (client: RawClient): void => {
-      call.sent(1);
+      command.sent(1);
       client.sendCommand(args).then(
         (reply) => {
           queue.replied();
-          call.answer(() => interpret(reply));
+          command.answer(() => interpret(reply));
         },
         (error: unknown) => {
           queue.replied();
@@ -295,106 +298,56 @@ export class HashBackend implements Backend {
             args = ["EVAL", script!.text, ...args.slice(2)];
             send(queue.client);
           } else {
-            call.fail(this.#fault(origin, error));
+            command.fail(this.#fault(origin, error));
           }
         },
       );
     };
     if (queue.hasRoom) send(queue.client!);
-    else link.admit(call, send);
-    return call.promise;
+    else link.admit(command, send);
+    return command.promise;
   }
 
-  /** Many reads in one trip, as far as there is room. What failed is a miss, as long as anything was answered. */
+  /** Many reads in one trip, as far as there is room. A failed read is a miss, as long as another one was answered. */
   async #readMany(keys: readonly string[]): Promise<readonly (StoredEntry | undefined)[]> {
     if (keys.length === 0) return [];
     const { queue } = this.#link;
     if (queue.client !== undefined && queue.inFlight + 2 * keys.length <= queue.maxInFlight)
       return this.#readTogether(queue.client, keys);
     const entries: (StoredEntry | undefined)[] = [];
-    let trouble: unknown;
+    let lastError: unknown;
     let failed = 0;
-    // No more at a time than may be in flight: what waits is bounded too.
+    // No more at a time than may be in flight: the number that may wait is bounded, too.
     for (let from = 0; from < keys.length; from += queue.maxInFlight) {
       for (const result of await Promise.allSettled(
         keys.slice(from, from + queue.maxInFlight).map((key) => this.read(key)),
       )) {
         entries.push(result.status === "fulfilled" ? result.value : undefined);
-        if (result.status === "rejected") trouble = (failed++, result.reason);
+        if (result.status === "rejected") lastError = (failed++, result.reason);
       }
     }
-    if (failed > 0 && failed === keys.length) throw trouble;
+    if (failed > 0 && failed === keys.length) throw lastError;
     return entries;
   }
 
-  /** As many reads, as one call: a promise for each would cost more than its commands. */
   #readTogether(client: RawClient, keys: readonly string[]): Promise<readonly (StoredEntry | undefined)[]> {
-    const { queue } = this.#link;
-    const { epochMs, layout } = this.#settings;
     let entryKeys: readonly string[];
     try {
       entryKeys = keys.map((key) => this.#keys.entry(key));
     } catch (error) {
       return Promise.reject(error);
     }
-    const call = queue.begin<readonly (StoredEntry | undefined)[]>(this.#origins.read);
-    const entries: (StoredEntry | undefined)[] = Array.from({ length: keys.length });
-    let pending = keys.length;
-    let trouble: unknown;
-    let failed = 0;
-    const settle = (): void => {
-      if (failed > 0 && failed === keys.length - pending) call.fail(trouble);
-      else call.done(entries);
-    };
-    // A node that is silent should not cost the answers of the others: they are given shortly before the deadline.
-    const stopClock = queue.clock.schedule(() => {
-      if (pending < keys.length) settle();
-    }, queue.deadlineMs * 0.9);
-    const settled = (): void => {
-      pending -= 1;
-      if (pending > 0) return;
-      stopClock();
-      settle();
-    };
-    const fail = (error: unknown): void => {
-      if (!isWrongType(error)) trouble = (failed++, this.#fault(call.origin, error));
-      settled();
-    };
-    call.sent(2 * keys.length);
-    entryKeys.forEach((entryKey, i) => {
-      const ttl = client.sendCommand(["PTTL", entryKey]);
-      let ttlMs: number | undefined;
-      ttl.then(
-        (reply) => {
-          queue.replied();
-          ttlMs = reply as number;
-        },
-        () => queue.replied(),
-      );
-      const decode = (reply: unknown): void => {
-        try {
-          entries[i] = decodeEntry(reply as EntryFields, ttlMs!, epochMs, layout);
-          settled();
-        } catch (error) {
-          fail(error);
-        }
-      };
-      client.sendCommand(["HMGET", entryKey, "d", "s", "m", "w"]).then(
-        (reply) => {
-          queue.replied();
-          if (ttlMs !== undefined) decode(reply);
-          else ttl.then(() => decode(reply), fail);
-        },
-        (error: unknown) => {
-          queue.replied();
-          fail(error);
-        },
-      );
+    const { epochMs, layout } = this.#settings;
+    return readTogether(entryKeys, {
+      queue: this.#link.queue,
+      client,
+      origin: this.#origins.read,
+      decode: (fields, ttlMs) => decodeEntry(fields, ttlMs, epochMs, layout),
+      fault: (error) => this.#fault(this.#origins.read, error),
     });
-    return call.promise;
   }
 
-  /** All or an error: then some may have been written. */
+  /** Fails if any write fails; others may have been written then. */
   async #writeMany(entries: readonly (readonly [key: string, entry: StoredEntry])[]): Promise<void> {
     const results = await Promise.allSettled(entries.map(([key, entry]) => this.write(key, entry)));
     for (const result of results) if (result.status === "rejected") throw result.reason;
@@ -406,8 +359,7 @@ export class HashBackend implements Backend {
   }
 }
 
-const isWrongType = (error: unknown): boolean => error instanceof Error && error.message.startsWith("WRONGTYPE");
 const isNoScript = (error: unknown): boolean => error instanceof Error && error.message.startsWith("NOSCRIPT");
 
 const nothing = (): void => undefined;
-const bare = (reply: unknown): unknown => reply;
+const asIs = (reply: unknown): unknown => reply;

@@ -1,6 +1,7 @@
 import type { StoredEntry } from "@hotset/core";
 import { beforeEach, describe, expect, it } from "vitest";
-import { ACQUIRE, RedisLeases, RELEASE, RENEW_LEASE, STORE } from "./leases.ts";
+import { RedisLeases } from "./leases.ts";
+import { ACQUIRE, RELEASE, RENEW_LEASE, STORE } from "../lua/lease-scripts.ts";
 import type { Script } from "../lua/script.ts";
 
 const NOW = 1_700_000_000_000;

@@ -1,113 +1,40 @@
 import type { TagVersion, TagVersions } from "@hotset/core";
-import type { RedisKeys, WriteIds } from "./redis-keys.ts";
-import { announce, script, type Announcement, type Script } from "../lua/script.ts";
+import type { WriteIds } from "./entry-fields.ts";
+import type { RedisKeys } from "./redis-keys.ts";
+import type { Announcement, Script } from "../lua/script.ts";
+import { PIN, RENEW, UNCHANGED_SINCE } from "../lua/tag-scripts.ts";
 
-/** Sends one command whose first key says where it goes. @param script what it names by its hash. */
+/** Sends one command, to the node of its first key. @param script the script that the command names by its hash. */
 export type SendTagCommand = (args: (string | Buffer)[], script?: Script) => Promise<unknown>;
-
-/**
- * The issuer of one root namespace: a random id and a counter. A version is `id.n`, so that an issuer that was lost
- * and made anew repeats none, and no clock is compared. KEYS[1] is the issuer, the others are tags of its slot; ARGV[1]
- * is an id in case it is missing, ARGV[2] how long versions live, in ms. What is there and cannot be a version, or an
- * issuer, is as good as missing.
- */
-const ISSUER = `local life = tonumber(ARGV[2])
-local function prolong(key) if redis.call('PTTL', key) < life / 2 then redis.call('PEXPIRE', key, ARGV[2]) end end
-local function version(key)
-  local v = redis.pcall('GET', key)
-  if type(v) == 'string' and string.find(v, '^[^|]+|[^|]+$') then return v end
-end
-local function issue(key, v)
-  redis.call('SET', key, v, 'PX', ARGV[2])
-  ${announce("key")}
-  return v
-end
-local g = redis.pcall('HMGET', KEYS[1], 'id', 'n')
-`;
-const WITH_ISSUER = `if not (g[1] and g[2] and string.find(g[2], '^%d+$')) then
-  if g.err then redis.call('DEL', KEYS[1]) end
-  redis.call('HSET', KEYS[1], 'id', ARGV[1], 'n', '0')
-  g = {ARGV[1], '0'}
-end
-prolong(KEYS[1])
-`;
-
-/** The current versions, a missing one issued. Replies with where the issuer stands, then the versions. */
-export const PIN: Script = script(`${ISSUER}${WITH_ISSUER}local at = g[1] .. '.' .. g[2]
-local reply = {at}
-for i = 2, #KEYS do
-  local v = version(KEYS[i])
-  if v then prolong(KEYS[i]) else v = issue(KEYS[i], at .. '|' .. at) end
-  reply[i] = v
-end
-return reply`);
-
-/**
- * New versions; ARGV[3] is `hard` or `soft`. An invalidation must not be refused with memory full, so its first write
- * is a DEL, which lets the rest of the script through.
- */
-export const RENEW: Script = script(`${ISSUER}local old = {}
-for i = 2, #KEYS do old[i] = version(KEYS[i]) end
-redis.call('DEL', KEYS[2])
-${WITH_ISSUER}local v = g[1] .. '.' .. string.format('%.0f', redis.call('HINCRBY', KEYS[1], 'n', 1))
-for i = 2, #KEYS do
-  local hard = ARGV[3] == 'soft' and old[i] and string.match(old[i], '^[^|]*') or v
-  issue(KEYS[i], hard .. '|' .. v)
-end
-return v`);
-
-/**
- * The versions of tags that a loader added late; ARGV[3] is where the issuer stood before the load. Where a tag may have
- * been renewed since, its place is empty. A missing one is issued all the same, so that the next load finds it.
- */
-export const UNCHANGED_SINCE: Script = script(`${ISSUER}${WITH_ISSUER}local at = g[1] .. '.' .. g[2]
-local id, n = string.match(ARGV[3], '^(.*)%.(%d+)$')
-local reply = {}
-for i = 2, #KEYS do
-  local v = version(KEYS[i])
-  local ok = id == g[1]
-  if v then
-    prolong(KEYS[i])
-    for part in string.gmatch(v, '[^|]+') do
-      local pid, pn = string.match(part, '^(.*)%.(%d+)$')
-      if ok and pid == id and tonumber(pn) > tonumber(n) then ok = false end
-    end
-  else
-    v = issue(KEYS[i], at .. '|' .. at)
-    ok = ok and at == ARGV[3]
-  end
-  reply[i - 1] = ok and v or ''
-end
-return reply`);
 
 /**
  * Tag versions in Redis, as strings `hard|soft`. All tags of one cache lie in one slot, so each call is one command.
  *
- * Untagged reads of a namespace all ask for the same versions: those of one tick share one MGET, which is sent after the
- * last of them asked.
+ * Untagged reads of a namespace all need the same versions: those of one tick share one MGET, which is sent at the end of
+ * that tick.
  */
-export class IssuedVersions implements TagVersions {
+export class RedisTagVersions implements TagVersions {
   readonly #send: SendTagCommand;
   readonly #keys: RedisKeys;
-  readonly #nonces: WriteIds;
+  readonly #newId: WriteIds;
   readonly #announce: Announcement;
-  readonly #shared = new Map<readonly string[], Promise<readonly (TagVersion | undefined)[]>>();
+  readonly #sharedReads = new Map<readonly string[], Promise<readonly (TagVersion | undefined)[]>>();
   readonly #parsed = new Map<string, TagVersion>();
 
-  constructor(send: SendTagCommand, keys: RedisKeys, nonces: WriteIds, announce: Announcement) {
+  constructor(send: SendTagCommand, keys: RedisKeys, newId: WriteIds, announce: Announcement) {
     this.#send = send;
     this.#keys = keys;
-    this.#nonces = nonces;
+    this.#newId = newId;
     this.#announce = announce;
   }
 
   read(tags: readonly string[]): Promise<readonly (TagVersion | undefined)[]> {
-    let read = this.#shared.get(tags);
+    let read = this.#sharedReads.get(tags);
     if (read !== undefined) return read;
     read = this.#read(tags);
-    // node-redis writes what one turn of the loop queued in one go, from a setImmediate: until then nothing was sent.
-    if (this.#shared.size === 0) setImmediate(() => this.#shared.clear());
-    this.#shared.set(tags, read);
+    // node-redis writes the commands of one turn of the loop together, from a setImmediate: until then nothing was sent.
+    if (this.#sharedReads.size === 0) setImmediate(() => this.#sharedReads.clear());
+    this.#sharedReads.set(tags, read);
     return read;
   }
 
@@ -132,23 +59,23 @@ export class IssuedVersions implements TagVersions {
     return found.map((version) => this.#parse(version));
   }
 
-  #run(what: Script, tags: readonly string[], ...more: string[]): Promise<unknown> {
+  #run(script: Script, tags: readonly string[], ...more: string[]): Promise<unknown> {
     const keys = [this.#keys.issuer(tags[0]!), ...tags.map((tag) => this.#keys.entry(tag))];
     const { channel, sender } = this.#announce;
     return this.#send(
-      ["EVALSHA", what.sha, String(keys.length), ...keys, this.#nonces(), String(LIFE_MS), ...more, channel, sender],
-      what,
+      ["EVALSHA", script.sha, String(keys.length), ...keys, this.#newId(), String(LIFE_MS), ...more, channel, sender],
+      script,
     );
   }
 
-  /** Few versions are current at a time, and each is told again with every read. */
+  /** Few versions are current at a time, and each comes again with every read. */
   #parse(version: Buffer | null): TagVersion | undefined {
     if (version === null || version.length === 0) return undefined;
     const text = version.toString("latin1");
     let parsed = this.#parsed.get(text);
     if (parsed === undefined) {
       const bar = text.indexOf("|");
-      // As scripts tell what is no version.
+      // The same rule for an invalid version as in the scripts.
       if (bar < 1 || bar !== text.lastIndexOf("|") || bar === text.length - 1) return undefined;
       parsed = { hard: text.slice(0, bar), soft: text.slice(bar + 1) };
       if (this.#parsed.size >= MAX_PARSED) this.#parsed.clear();

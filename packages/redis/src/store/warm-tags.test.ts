@@ -11,8 +11,8 @@ describe("tags in use", () => {
   it("C105: are read again, those of one cache in one command; a failure is nobody's business", () => {
     tags.touch();
     expect(sent).toEqual([]);
-    tags.asked(["MGET", "hotset:{~shop}::", "hotset:{~shop}::user"]);
-    tags.asked([
+    tags.noteInUse(["MGET", "hotset:{~shop}::", "hotset:{~shop}::user"]);
+    tags.noteInUse([
       "EVALSHA",
       "sha",
       "3",
@@ -22,7 +22,7 @@ describe("tags in use", () => {
       "nonce",
       "life",
     ]);
-    tags.asked(["MGET", "hotset:{~other}::"]);
+    tags.noteInUse(["MGET", "hotset:{~other}::"]);
     tags.touch();
     expect(sent.splice(0)).toEqual([
       ["MGET", "hotset:{~shop}::user", "hotset:{~shop}::", "hotset:{~shop}::admin"],
@@ -31,7 +31,7 @@ describe("tags in use", () => {
   });
 
   it("are bounded: those asked for last stay", () => {
-    for (let i = 0; i < 1_000; i++) tags.asked(["MGET", `hotset:{~shop}::${i}`]);
+    for (let i = 0; i < 1_000; i++) tags.noteInUse(["MGET", `hotset:{~shop}::${i}`]);
     tags.touch();
     expect(sent.splice(0)).toEqual([["MGET", ...Array.from({ length: 128 }, (_, i) => `hotset:{~shop}::${872 + i}`)]]);
   });

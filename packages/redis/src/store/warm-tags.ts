@@ -1,22 +1,22 @@
-/** More tags than this are not kept warm: those that were asked for last are. */
+/** The most tags that are kept warm: those used last. */
 const MAX_TAGS = 128;
 
 /**
- * Keeps the versions of tags in use where Redis evicts what was not used for long: a process that hears of changes knows
- * them by heart, and asks for them once. Losing one would cost a miss for every entry of its tag.
+ * Keeps the versions of tags in use from eviction by Redis, which evicts the least recently used keys first: a process that
+ * receives changes reads a version once and remembers it. An evicted version would cost a miss for every entry of its tag.
  */
 export class WarmTags {
   readonly #send: (args: string[]) => Promise<unknown>;
-  /** Redis keys, those asked for last at the end. */
+  /** Redis keys, the most recently used last. */
   readonly #keys = new Set<string>();
 
-  /** @param send sends one command; its first key says where it goes. */
+  /** @param send sends one command, to the node of its first key. */
   constructor(send: (args: string[]) => Promise<unknown>) {
     this.#send = send;
   }
 
-  /** @param command which asks for versions: an MGET, or a script whose first key is the issuer. */
-  asked(command: readonly (string | Buffer)[]): void {
+  /** @param command reads or issues versions: an MGET, or a script whose first key is the issuer. */
+  noteInUse(command: readonly (string | Buffer)[]): void {
     const keys = command[0] === "MGET" ? command.slice(1) : command.slice(4, 3 + Number(command[2]));
     for (const key of keys as readonly string[]) {
       this.#keys.delete(key);
@@ -28,7 +28,7 @@ export class WarmTags {
     }
   }
 
-  /** Reads them all. What cannot be read is not missed. */
+  /** Reads all versions. A failed read is ignored. */
   touch(): void {
     const bySlot = new Map<string, string[]>();
     for (const key of this.#keys) {

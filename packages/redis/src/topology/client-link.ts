@@ -1,19 +1,19 @@
 import { BackendUnavailableError } from "@hotset/core";
 import { fault, unreachable } from "../primitives/faults.ts";
 import { subscribedLink } from "../changes/server-node.ts";
-import type { ChangeHub } from "../changes/change-hub.ts";
+import type { ChangeNotifier } from "../connection/change-notifier.ts";
 import { CommandQueue, type Command, type RawClient } from "../connection/command-queue.ts";
-import { closed, CONNECT, drained, type Link, type LinkSettings } from "../connection/link.ts";
+import { closed, CONNECT, whenDrained, type Link, type LinkSettings } from "../connection/link.ts";
 import {
   identityOf,
   type Identity,
   type TrackedConnection,
   type ServerIdentityGuard,
-} from "../changes/server-identity.ts";
+} from "../changes/server-identity-guard.ts";
 import {
   establish,
   loadScripts,
-  type FreshClient,
+  type UnconnectedClient,
   type NodeClient,
   type Session,
   type SessionSettings,
@@ -32,20 +32,20 @@ export interface RedisClientLike {
 }
 
 /**
- * A client that the user opened, and who reconnects and closes it. While it has no connection,
- * calls are refused here, so that its own queue does not execute them later. Deadlines are ours.
+ * A client of the user, who opens and closes it; it reconnects by itself. While it has no connection, commands are
+ * refused here, so that its own queue does not execute them later. Deadlines are ours.
  *
- * Changes are heard on a duplicate of it, which is opened for the first who listens: what the user
- * does with the client must not decide what is pushed. Two connections are not in step; so what
- * asks whether something still stands goes over the duplicate, too.
+ * Changes are received on a duplicate of it, which is opened for the first listener: commands of the user on the client
+ * must not change what is pushed. Two connections are not synchronised, so commands that confirm a write go over the
+ * duplicate, too.
  */
 export class ClientLink implements Link, TrackedConnection {
   readonly isDataConnection = true;
   readonly queue: CommandQueue;
-  readonly tracking: ChangeHub | undefined;
-  readonly channel: ChangeHub | undefined;
-  /** Where changes are heard. */
-  readonly listening: Link;
+  readonly tracking: ChangeNotifier | undefined;
+  readonly channel: ChangeNotifier | undefined;
+  /** Receives changes. */
+  readonly changesLink: Link;
   /** Of the client and its duplicates. */
   readonly #identityGuard: ServerIdentityGuard;
   readonly #client: RedisClientLike;
@@ -53,22 +53,21 @@ export class ClientLink implements Link, TrackedConnection {
   readonly #settings: LinkSettings;
   readonly #listeners: readonly (readonly [event: string, listener: (error?: Error) => void])[];
   #preparing: Promise<void> | undefined;
-  /** Counts connections: what was prepared on an older one does not count. */
+  /** Counts connections: a preparation on an older one is void. */
   #epoch = 0;
-  #trouble: Error | undefined;
+  #lastError: Error | undefined;
   #closed: Promise<void> | undefined;
 
   constructor(client: RedisClientLike, settings: LinkSettings & Pick<SessionSettings, "clock" | "connectTimeoutMs">) {
     const protocol = protocolOf(client);
     const { link, identityGuard } = subscribedLink(
       (aborted, prepare) => openDuplicate(client, protocol, settings, aborted, prepare),
-      { ...settings, protocol },
-      false,
+      { ...settings, protocol, carries: "changes" },
     );
-    this.listening = link;
+    this.changesLink = link;
     this.#identityGuard = identityGuard;
-    this.tracking = this.listening.tracking;
-    this.channel = this.listening.channel;
+    this.tracking = this.changesLink.tracking;
+    this.channel = this.changesLink.channel;
     this.#client = client;
     this.#commands = withBuffers(client);
     this.#settings = settings;
@@ -79,7 +78,7 @@ export class ClientLink implements Link, TrackedConnection {
     });
     const onDown = (error?: Error): void => {
       this.#epoch += 1;
-      this.#trouble = error ?? this.#trouble;
+      this.#lastError = error ?? this.#lastError;
       this.queue.client = undefined;
       identityGuard.down(this);
     };
@@ -92,22 +91,22 @@ export class ClientLink implements Link, TrackedConnection {
     for (const [event, listener] of this.#listeners) client.on(event, listener);
   }
 
-  admit<T>(call: Command<T>, start: (client: RawClient) => void): void {
-    if (this.#closed !== undefined) return call.fail(closed(call.origin));
-    const away = this.#away();
-    if (away !== undefined) return call.fail(unreachable(call.origin, away));
-    this.queue.wait(call, start);
+  admit<T>(command: Command<T>, start: (client: RawClient) => void): void {
+    if (this.#closed !== undefined) return command.fail(closed(command.origin));
+    const unusable = this.#whyUnusable();
+    if (unusable !== undefined) return command.fail(unreachable(command.origin, unusable));
+    this.queue.enqueue(command, start);
     if (this.queue.client === undefined) this.#prepare().catch(ignore);
   }
 
   distrust(): void {
-    // Where it leads is the user's business.
+    // The user decides where it leads.
   }
 
   async connect(): Promise<void> {
     if (this.#closed !== undefined) throw closed(CONNECT);
-    const away = this.#away();
-    if (away !== undefined) throw away;
+    const unusable = this.#whyUnusable();
+    if (unusable !== undefined) throw unusable;
     if (this.queue.client === undefined) await this.#prepare();
   }
 
@@ -115,17 +114,17 @@ export class ClientLink implements Link, TrackedConnection {
     return (this.#closed ??= this.#close());
   }
 
-  #away(): BackendUnavailableError | undefined {
+  #whyUnusable(): BackendUnavailableError | undefined {
     const client: RedisClientLike & { readonly isReady?: boolean } = this.#client;
     if (client.isReady ?? client.isOpen) return undefined;
-    const state = client.isOpen ? "has no connection at the moment" : "is not open: call its connect() before";
+    const state = client.isOpen ? "has no connection at the moment" : "is not open: call its connect() first";
     return new BackendUnavailableError(`the client given to fromClient ${state}`, {
-      cause: this.#trouble,
+      cause: this.#lastError,
       maybeExecuted: false,
     });
   }
 
-  /** Loads the scripts and finds out who answers, once for each of its connections. */
+  /** Loads the scripts and identifies the server, once for each of its connections. */
   #prepare(): Promise<void> {
     return (this.#preparing ??= this.#load().finally(() => {
       this.#preparing = undefined;
@@ -134,30 +133,30 @@ export class ClientLink implements Link, TrackedConnection {
 
   async #load(): Promise<void> {
     const epoch = this.#epoch;
-    const call = this.queue.begin<Identity>(CONNECT);
+    const command = this.queue.begin<Identity>(CONNECT);
     Promise.all([identityOf((args) => this.#commands.sendCommand([...args])), loadScripts(this.#commands)]).then(
-      ([identity]) => call.done(identity),
-      (error: unknown) => call.fail(fault(CONNECT, error)),
+      ([identity]) => command.done(identity),
+      (error: unknown) => command.fail(fault(CONNECT, error)),
     );
     let identity: Identity;
     try {
-      identity = await call.promise;
+      identity = await command.promise;
     } catch (error) {
-      this.queue.abandon((origin) => unreachable(origin, error as BackendUnavailableError));
+      this.queue.failWaiting((origin) => unreachable(origin, error as BackendUnavailableError));
       throw error;
     }
     if (epoch !== this.#epoch || this.#closed !== undefined)
-      return this.queue.abandon((origin) => unreachable(origin, this.#away() ?? LOST));
-    this.queue.client = this.#ofConnection(epoch);
+      return this.queue.failWaiting((origin) => unreachable(origin, this.#whyUnusable() ?? LOST));
+    this.queue.client = this.#clientOfEpoch(epoch);
     this.#identityGuard.up(this, identity);
-    this.queue.resume();
+    this.queue.sendWaiting();
   }
 
   /**
-   * The client sends again over its next connection what it had not written to the last one: such a reply may be another
-   * server's, and comes before it is known who that is. It does not count.
+   * After a reconnection the client sends again the commands that it had not written to the last connection. Such a reply
+   * may come from another server, before that one is identified: it is rejected.
    */
-  #ofConnection(epoch: number): RawClient {
+  #clientOfEpoch(epoch: number): RawClient {
     const checked = <T>(reply: T): T => {
       if (epoch !== this.#epoch) throw new Error("the client has reconnected meanwhile");
       return reply;
@@ -166,16 +165,16 @@ export class ClientLink implements Link, TrackedConnection {
   }
 
   async #close(): Promise<void> {
-    this.queue.abandon(closed);
-    await this.listening.close();
-    await drained(this.queue, this.#settings);
+    this.queue.failWaiting(closed);
+    await this.changesLink.close();
+    await whenDrained(this.queue, this.#settings);
     this.queue.client = undefined;
     const emitter: RedisClientLike & { off?: RedisClientLike["on"] } = this.#client;
     for (const [event, listener] of this.#listeners) emitter.off?.(event, listener);
   }
 }
 
-/** Tracking needs pushes, which a client of another kind, or an older one, cannot hand over. */
+/** Tracking needs pushes, which a client of another kind, or an older one, does not expose. */
 function protocolOf(client: RedisClientLike): 2 | 3 {
   const {
     options,
@@ -184,7 +183,7 @@ function protocolOf(client: RedisClientLike): 2 | 3 {
   return options?.RESP === 2 || typeof _getQueue !== "function" ? 2 : 3;
 }
 
-/** Connects a duplicate, once: it is not to reconnect by itself, for it would hear of nothing then. */
+/** Connects a duplicate, once: it must not reconnect by itself, since it would receive no changes then. */
 function openDuplicate(
   client: RedisClientLike,
   protocol: 2 | 3,
@@ -199,21 +198,21 @@ function openDuplicate(
       socket: { ...original.options?.socket, reconnectStrategy: false },
       commandOptions: { timeout: 0, typeMapping: { [BLOB_STRING]: Buffer } },
       disableOfflineQueue: true,
-      // Each of these would track in a way of its own.
+      // Each of these would set up tracking of its own.
       clientSideCache: undefined,
       emitInvalidate: false,
     };
     const duplicate = (original as { duplicate(overrides: object): unknown }).duplicate(overrides);
-    return { client: duplicate as FreshClient["client"], transport: undefined };
+    return { client: duplicate as UnconnectedClient["client"], transport: undefined };
   });
 }
 
-/** What ends a wait for a connection that was replaced meanwhile; the next call finds the new one. */
+/** Fails commands that waited for a connection which was replaced meanwhile; the next command finds the new one. */
 const LOST = new BackendUnavailableError("the client given to fromClient has just reconnected", {
   maybeExecuted: false,
 });
 
-/** Blobs as Buffers; and without the client's own timeout where it can be turned off, which costs more than the command. */
+/** Blobs come as Buffers. The client's own timeout, which costs more than the command, is turned off where possible. */
 function withBuffers(client: RedisClientLike): RawClient {
   const typeMapping = { [BLOB_STRING]: Buffer };
   const tunable: RedisClientLike & { withCommandOptions?(options: object): RedisClientLike } = client;

@@ -1,7 +1,7 @@
 import { connectFault } from "../primitives/faults.ts";
 import {
   openSession,
-  placeOf,
+  addressText,
   type Address,
   type NodeClient,
   type Session,
@@ -9,7 +9,7 @@ import {
 } from "../connection/session.ts";
 
 export interface SentinelSettings {
-  /** How to reach the sentinels; they have users of their own. */
+  /** Addresses and credentials of the sentinels, which have users of their own. */
   readonly sentinels: readonly Sentinel[];
   readonly primaryName: string;
   readonly primary: SessionSettings;
@@ -20,13 +20,12 @@ interface Sentinel {
   readonly settings: SessionSettings;
 }
 
-/** How long to wait for the next sentinel to listen to. */
-const WATCH_AGAIN_MS = 1_000;
+/** How long to wait before listening to the next sentinel. */
+const NEXT_SENTINEL_MS = 1_000;
 
 /**
- * Opens a connection to the primary: asked of the sentinels anew for each attempt. It counts as
- * lost when they announce another primary: the old one may live on, and take writes that are
- * thrown away later.
+ * Opens a connection to the primary. Each attempt asks the sentinels for its address. The connection counts as lost when
+ * they announce another primary: the old one may live on, and accept writes that are discarded later.
  *
  * @see https://redis.io/docs/latest/develop/reference/sentinel-clients/
  */
@@ -37,7 +36,7 @@ export async function openPrimary(
 ): Promise<Session> {
   const { primary } = settings;
   const startedAt = primary.clock.now();
-  let trouble: unknown;
+  let lastError: unknown;
   for (const address of await findPrimary(settings, aborted)) {
     const leftMs = primary.connectTimeoutMs - (primary.clock.now() - startedAt);
     if (leftMs <= 0) break;
@@ -46,14 +45,14 @@ export async function openPrimary(
         await expectPrimary(client);
         await prepare(client);
       });
-      return watched(session, placeOf(address), settings);
+      return lostOnFailover(session, addressText(address), settings);
     } catch (error) {
-      trouble = error;
+      lastError = error;
     }
   }
   throw connectFault(
     "the sentinels' primary",
-    trouble ?? new Error("finding out who it is took all of connectTimeout"),
+    lastError ?? new Error("finding its address took all of connectTimeout"),
   );
 }
 
@@ -64,7 +63,7 @@ async function findPrimary(
 ): Promise<readonly Address[]> {
   const votes = new Map<string, { readonly address: Address; count: number }>();
   let unknownTo = 0;
-  let trouble: unknown;
+  let lastError: unknown;
   const polls = sentinels.map(async ({ address, settings }) => {
     try {
       let found: Address | undefined;
@@ -76,17 +75,17 @@ async function findPrimary(
         unknownTo += 1;
         return false;
       }
-      const place = placeOf(found);
-      const vote = votes.get(place) ?? { address: found, count: 0 };
+      const name = addressText(found);
+      const vote = votes.get(name) ?? { address: found, count: 0 };
       vote.count += 1;
-      votes.set(place, vote);
+      votes.set(name, vote);
       return vote.count > sentinels.length / 2;
     } catch (error) {
-      trouble = error;
+      lastError = error;
       return false;
     }
   });
-  // A majority is enough: a sentinel that is away should not delay the rest.
+  // A majority is enough: an unreachable sentinel should not delay the rest.
   await new Promise<void>((resolve) => {
     for (const poll of polls) void poll.then((isMajority) => isMajority && resolve());
     void Promise.all(polls).then(() => resolve());
@@ -98,7 +97,7 @@ async function findPrimary(
       "the sentinels' primary",
       new Error(`no sentinel knows a primary named ${JSON.stringify(primaryName)}`),
     );
-  throw trouble;
+  throw lastError;
 }
 
 async function primaryAddress(client: NodeClient, primaryName: string): Promise<Address | undefined> {
@@ -111,27 +110,27 @@ async function primaryAddress(client: NodeClient, primaryName: string): Promise<
 /** Just after a failover sentinels may still name the old one. */
 async function expectPrimary(client: NodeClient): Promise<void> {
   const [role] = (await client.sendCommand(["ROLE"]).catch((error: Error) => {
-    // Users without this permission take the sentinels' word for it.
+    // A user without this permission trusts the sentinels.
     if (error.message.startsWith("NOPERM")) return [Buffer.from("master")];
     throw error;
   })) as readonly [Buffer];
   if (role.toString() !== "master") throw new Error("it is a replica, although a sentinel names it as the primary");
 }
 
-/** `session`, lost also when a sentinel announces another primary than `place`. */
-function watched(
+/** `session`, lost also when a sentinel announces a primary other than `name`. */
+function lostOnFailover(
   session: Session,
-  place: string,
+  name: string,
   { sentinels, primaryName, primary: { clock } }: SentinelSettings,
 ): Session {
   const ended = new AbortController();
   let cancel: (() => void) | undefined;
-  let watch: Session | undefined;
+  let subscriber: Session | undefined;
   let onLost: (error: Error) => void = () => undefined;
   const end = (): void => {
     ended.abort();
     cancel?.();
-    watch?.destroy();
+    subscriber?.destroy();
   };
   const moved = (): void => {
     if (ended.signal.aborted) return;
@@ -139,20 +138,20 @@ function watched(
     onLost(new Error("the sentinels announced another primary"));
   };
 
-  /** Listens to one sentinel after the other; between two it also asks, for what was said meanwhile. */
+  /** Listens to one sentinel after the other, and asks each once, since the announcement may have come before. */
   const listen = (index: number): void => {
     const { address, settings } = sentinels[index % sentinels.length]!;
     const again = (): void => {
-      if (!ended.signal.aborted) cancel = clock.schedule(() => listen(index + 1), WATCH_AGAIN_MS);
+      if (!ended.signal.aborted) cancel = clock.schedule(() => listen(index + 1), NEXT_SENTINEL_MS);
     };
     openSession(address, settings, ended.signal, async (client) => {
       await client.subscribe("+switch-master", (message) => {
         if (message.startsWith(`${primaryName} `)) moved();
       });
       const named = await primaryAddress(client, primaryName);
-      if (named !== undefined && placeOf(named) !== place) moved();
+      if (named !== undefined && addressText(named) !== name) moved();
     }).then((opened) => {
-      watch = opened;
+      subscriber = opened;
       if (ended.signal.aborted) opened.destroy();
       else opened.onLost(again);
     }, again);

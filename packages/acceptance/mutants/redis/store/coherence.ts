@@ -2,9 +2,9 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
-    name: "redis: what a cache beside this one did last counts as one's own",
+    name: "redis: the last change of another cache over the same backend counts as one's own",
     promises: ["C81"],
-    rule: "sender === self && !this.#wasShared",
-    broken: "sender === self && this.#attached.size <= 1",
+    rule: "sender === ownSender && !this.#wasShared",
+    broken: "sender === ownSender && this.#detachers.size <= 1",
   },
 ];

@@ -2,7 +2,7 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
-    name: "redis: a promoted replica goes on answering reads as one",
+    name: "redis: a promoted replica goes on answering reads as a replica",
     promises: ["A44"],
     rule: 'node.link.distrust(new Error("it is a primary now"));',
     broken: "undefined;",

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { ServerIdentityGuard, type Identity, type TrackedConnection } from "./server-identity.ts";
+import { ServerIdentityGuard, type Identity, type TrackedConnection } from "./server-identity-guard.ts";
 
 const server = (runId: string, history = "h1"): Identity => ({ runId, history: `${runId} ${history}` });
 const UNTOLD: Identity = { runId: undefined, history: undefined };
@@ -23,34 +23,34 @@ describe("the connections of one link", () => {
     one.up(ear, server("a"));
     one.down(calls);
     one.up(calls, server("a"));
-    expect([told, one.isOne]).toEqual([[], true]);
+    expect([told, one.leadsToOneServer]).toEqual([[], true]);
   });
 
   it("C91 tell of another server once, by whichever connection that shows first, and leave the others behind", () => {
     one.up(calls, server("a"));
     one.up(ear, server("a"));
     one.up(calls, server("b"));
-    expect([told, one.isOne]).toEqual([["replaced", "ear distrusted"], false]);
+    expect([told, one.leadsToOneServer]).toEqual([["replaced", "ear distrusted"], false]);
     one.down(ear);
     one.up(ear, server("b"));
-    expect([told, one.isOne]).toEqual([["replaced", "ear distrusted"], true]);
+    expect([told, one.leadsToOneServer]).toEqual([["replaced", "ear distrusted"], true]);
   });
 
   it("C91 tell of it again when the calls follow: what was issued again meanwhile went to the old server", () => {
     one.up(calls, server("a"));
     one.up(ear, server("a"));
     one.up(ear, server("b"));
-    expect([told, one.isOne]).toEqual([["replaced", "calls distrusted"], false]);
+    expect([told, one.leadsToOneServer]).toEqual([["replaced", "calls distrusted"], false]);
     one.down(calls);
     one.up(calls, server("b"));
-    expect([told, one.isOne]).toEqual([["replaced", "calls distrusted", "replaced"], true]);
+    expect([told, one.leadsToOneServer]).toEqual([["replaced", "calls distrusted", "replaced"], true]);
   });
 
   it("C91 tell of a promoted replica, to which they lead already", () => {
     one.up(calls, server("a"));
     one.up(ear, server("a"));
     one.up(calls, server("a", "h2"));
-    expect([told, one.isOne]).toEqual([["replaced"], true]);
+    expect([told, one.leadsToOneServer]).toEqual([["replaced"], true]);
   });
 
   it("C91 count one that is lost no longer, and give no proof while calls have no connection: the next one may lead elsewhere", () => {
@@ -58,12 +58,12 @@ describe("the connections of one link", () => {
     one.up(ear, server("a"));
     one.down(ear);
     one.up(calls, server("b"));
-    expect([told, one.isOne]).toEqual([["replaced"], true]);
+    expect([told, one.leadsToOneServer]).toEqual([["replaced"], true]);
     one.up(ear, server("b"));
     one.down(calls);
-    expect(one.isOne).toBe(false);
+    expect(one.leadsToOneServer).toBe(false);
     one.up(calls, server("b"));
-    expect([told, one.isOne]).toEqual([["replaced"], true]);
+    expect([told, one.leadsToOneServer]).toEqual([["replaced"], true]);
   });
 
   it("C91 take a server that does not tell for another one each time that calls are connected anew, and for the same where changes are heard", () => {
@@ -72,6 +72,6 @@ describe("the connections of one link", () => {
     one.up(ear, UNTOLD);
     expect(told).toEqual([]);
     one.up(calls, UNTOLD);
-    expect([told, one.isOne]).toEqual([["replaced", "ear distrusted"], true]);
+    expect([told, one.leadsToOneServer]).toEqual([["replaced", "ear distrusted"], true]);
   });
 });

@@ -7,9 +7,10 @@ import {
 } from "@hotset/core";
 import type { Backoff } from "./primitives/backoff.ts";
 import { ClientLink, type RedisClientLike } from "./topology/client-link.ts";
-import { clusterLink, type ClusterSettings } from "./topology/cluster.ts";
+import { clusterLink } from "./topology/cluster.ts";
+import type { ClusterSettings } from "./topology/cluster-topology.ts";
 import { subscribedLink } from "./changes/server-node.ts";
-import type { Link } from "./connection/link.ts";
+import type { Hold, Link } from "./connection/link.ts";
 import { openSession, type SessionSettings, type TlsOptions } from "./connection/session.ts";
 import { openPrimary } from "./topology/sentinel.ts";
 import type { NodeAddress } from "./primitives/hash-slots.ts";
@@ -18,12 +19,12 @@ import { parseUrl, REDIS_PORT, SENTINEL_PORT, type RedisUrl } from "./url.ts";
 /** Marks what `single`, `cluster`, `sentinel` and `fromClient` return; nothing else has it. */
 export const CONNECTION: unique symbol = Symbol("hotset.connection");
 
-/** Where Redis is. Opens nothing. Backends over the same object share its sockets where their settings are equal. */
+/** The address of Redis. Opens nothing. Backends over the same object share its sockets where their settings are equal. */
 export interface Connection {
   readonly [CONNECTION]: "own";
 }
 
-/** A client that you opened and that you close. */
+/** A client that the user opens and closes. */
 export interface ClientConnection {
   readonly [CONNECTION]: "client";
 }
@@ -33,7 +34,7 @@ export interface ConnectionOptions {
   readonly tls?: TlsOptions;
 }
 
-/** How a link is opened and used. Backends with equal settings share one. */
+/** How a link is opened and used. Backends with equal settings share one link. */
 export interface ConnectSettings {
   readonly username: string | undefined;
   readonly password: string | (() => Awaitable<string>) | undefined;
@@ -43,7 +44,7 @@ export interface ConnectSettings {
   readonly retries: number;
   readonly backoff: Backoff;
   readonly maxInFlight: number;
-  /** Which settings were given. */
+  /** Names of the settings that were given. */
   readonly connects: readonly string[];
   readonly clock: Clock;
   readonly random: () => number;
@@ -51,12 +52,17 @@ export interface ConnectSettings {
 
 /** One server: `redis:`, `rediss:` or `unix:` URL. */
 export function single(url: string | URL, options?: ConnectionOptions): Connection {
-  const at = parseUrl("single(url)", url);
+  const target = parseUrl("single(url)", url);
   refuseUnknown("single(url, options)", options, ["tls"]);
-  const tls = tlsOf("single", at, options);
+  const tls = tlsOf("single", target, options);
   return new SharedConnection("own", (settings) => {
-    const session: SessionSettings = { ...settings, ...credentialsOf(at, settings), tls, database: at.database };
-    return subscribedLink((aborted, prepare) => openSession(at.address, session, aborted, prepare), settings).link;
+    const session: SessionSettings = {
+      ...settings,
+      ...credentialsOf(target, settings),
+      tls,
+      database: target.database,
+    };
+    return subscribedLink((aborted, prepare) => openSession(target.address, session, aborted, prepare), settings).link;
   });
 }
 
@@ -69,13 +75,13 @@ export function cluster(
   },
 ): Connection {
   const urls = parseUrls("cluster(nodes)", nodes, REDIS_PORT);
-  const [at] = urls;
+  const [first] = urls;
   if (urls.some(({ database }) => database !== 0))
-    throw new InvalidArgumentError("cluster(nodes): a URL names a database; a cluster has only database 0");
+    throw new InvalidArgumentError("cluster(nodes): URLs must not name a database: a cluster has only database 0");
   refuseUnknown("cluster(nodes, options)", options, ["tls", "readFromReplicas"]);
-  const tls = tlsOf("cluster", at, options);
+  const tls = tlsOf("cluster", first, options);
   return new SharedConnection("own", (settings) => {
-    const node: SessionSettings = { ...settings, ...credentialsOf(at, settings), tls, database: 0 };
+    const node: SessionSettings = { ...settings, ...credentialsOf(first, settings), tls, database: 0 };
     const cluster: ClusterSettings = {
       seeds: urls.map(({ address }) => address),
       node,
@@ -87,25 +93,25 @@ export function cluster(
 }
 
 /**
- * The primary that the sentinels agree on. Credentials in the URLs are the sentinels'; the primary
- * gets the same, unless `username` and `password` of the backend say otherwise.
+ * The primary that the sentinels agree on. Credentials in the URLs are used for the sentinels, and for the primary unless
+ * the backend sets `username` and `password`.
  */
 export function sentinel(
   sentinels: readonly (string | URL)[],
   options: ConnectionOptions & { readonly primaryName: string },
 ): Connection {
   const urls = parseUrls("sentinel(sentinels)", sentinels, SENTINEL_PORT);
-  const [at] = urls;
+  const [first] = urls;
   const primaryName: unknown = options?.primaryName;
   if (typeof primaryName !== "string" || primaryName === "")
     throw new InvalidArgumentError(
-      'sentinel(sentinels, { primaryName }): give the name under which the sentinels know the primary, such as "mymaster"',
+      'sentinel(sentinels, { primaryName }): primaryName must be the name of the primary in the sentinels, such as "mymaster"',
     );
   refuseUnknown("sentinel(sentinels, options)", options, ["tls", "primaryName"]);
-  const tls = tlsOf("sentinel", at, options);
+  const tls = tlsOf("sentinel", first, options);
   return new SharedConnection("own", (settings) => {
-    const primary: SessionSettings = { ...settings, ...credentialsOf(at, settings), tls, database: at.database };
-    const asked = urls.map((url) => ({
+    const primary: SessionSettings = { ...settings, ...credentialsOf(first, settings), tls, database: first.database };
+    const withSettings = urls.map((url) => ({
       address: url.address,
       settings: {
         ...settings,
@@ -116,13 +122,13 @@ export function sentinel(
       },
     }));
     return subscribedLink(
-      (aborted, prepare) => openPrimary({ sentinels: asked, primaryName, primary }, aborted, prepare),
+      (aborted, prepare) => openPrimary({ sentinels: withSettings, primaryName, primary }, aborted, prepare),
       settings,
     ).link;
   });
 }
 
-/** A node-redis client of yours, which you open, and close. Coherence needs a second connection: its `duplicate()`, which we open and close. */
+/** Your node-redis client, which you open and close. Coherence needs a second connection: its `duplicate()`, which we open and close. */
 export function fromClient(client: RedisClientLike): ClientConnection {
   if (
     typeof client !== "object" ||
@@ -132,13 +138,13 @@ export function fromClient(client: RedisClientLike): ClientConnection {
     typeof client.on !== "function"
   ) {
     throw new InvalidArgumentError(
-      "fromClient(client): this is no client of node-redis; give what createClient() returned",
+      "fromClient(client): client must be one of node-redis; pass the result of createClient()",
     );
   }
   return new SharedConnection("client", (settings) => {
     if (settings.connects.length > 0) {
       throw new ConfigurationError(
-        `redis: ${settings.connects.join(", ")} cannot be set for a client of yours, which has its own; set them where you create it`,
+        `redis: ${settings.connects.join(", ")} cannot be set with fromClient(client); set them in createClient()`,
       );
     }
     return new ClientLink(client, settings);
@@ -157,25 +163,25 @@ function parseUrls(
     const url = parseUrl(option, text, defaultPort);
     const { address } = url;
     if ("path" in address)
-      throw new InvalidArgumentError(`${option}: a unix socket is one server; give redis: or rediss: URLs`);
+      throw new InvalidArgumentError(
+        `${option}: URLs must be redis: or rediss:, got a unix socket, which is one server`,
+      );
     urls.push({ ...url, address });
   }
   const [first, ...others] = urls;
-  if (first === undefined) throw new InvalidArgumentError(`${option}: give a list of at least one URL`);
+  if (first === undefined) throw new InvalidArgumentError(`${option}: must be a list of at least one URL`);
   for (const { isTls, database } of others) {
     if (isTls !== first.isTls || database !== first.database)
-      throw new InvalidArgumentError(`${option}: the URLs differ in scheme or database; they are one deployment`);
+      throw new InvalidArgumentError(`${option}: all URLs must have the same scheme and database`);
   }
   return [first, ...others];
 }
 
-/** Options that mean nothing here would be ignored in silence. */
+/** Otherwise an option that does not exist here would be ignored silently. */
 function refuseUnknown(option: string, given: object | undefined, known: readonly string[]): void {
   for (const name of Object.keys(given ?? {})) {
     if (!known.includes(name))
-      throw new InvalidArgumentError(
-        `${option}: there is no option ${JSON.stringify(name)} here; there are: ${known.join(", ")}`,
-      );
+      throw new InvalidArgumentError(`${option}: unknown option ${JSON.stringify(name)}; known: ${known.join(", ")}`);
   }
 }
 
@@ -188,7 +194,7 @@ function tlsOf(name: string, { isTls }: RedisUrl, options: ConnectionOptions | u
     );
   if (!isTls && options?.tls !== undefined)
     throw new ConfigurationError(
-      `${name}: tls was given, but the URL is not a rediss: one; say rediss: where the server speaks TLS`,
+      `${name}: tls was given, but the URL is not a rediss: one; use rediss: where the server speaks TLS`,
     );
   return isTls ? (options?.tls ?? {}) : undefined;
 }
@@ -199,20 +205,13 @@ function credentialsOf(
 ): Pick<SessionSettings, "username" | "password"> {
   const username = settings?.username ?? url.username;
   const password = settings?.password ?? url.password;
-  // node-redis would log in as the default user, in silence.
+  // node-redis would silently log in as the default user.
   if (username !== undefined && password === undefined)
     throw new ConfigurationError("redis: a username was given without a password; give both");
   return { username, password };
 }
 
-/** A link, and how to let go of it. */
-export interface Hold {
-  readonly link: Link;
-  /** Closes the link when nobody else holds it. Idempotent. */
-  release(): Promise<void>;
-}
-
-/** A connection as this package sees it. Its parts are private, so nothing prints them. */
+/** Hands out links, one for each set of equal settings. Its fields are private, so no log prints them. */
 class SharedConnection<Kind extends "own" | "client"> {
   readonly [CONNECTION]: Kind;
   readonly #make: (settings: ConnectSettings) => Link;
@@ -248,18 +247,18 @@ class SharedConnection<Kind extends "own" | "client"> {
 
 /**
  * @throws {MissingConnectionError} for `undefined`.
- * @throws {InvalidArgumentError} for anything else that is no connection of ours.
+ * @throws {InvalidArgumentError} for anything else that `single`, `cluster`, `sentinel` or `fromClient` did not return.
  */
 export function hold(connection: unknown, settings: ConnectSettings): Hold {
   if (connection instanceof SharedConnection) return connection.hold(settings);
-  if (connection === undefined) throw new MissingConnectionError(`redis: there is no connection; ${CONNECTIONS}`);
+  if (connection === undefined) throw new MissingConnectionError(`redis: no connection; ${CONNECTIONS}`);
   throw new InvalidArgumentError(
-    `connection: ${connection === null ? "null" : `a ${typeof connection}`} is no connection; ${CONNECTIONS}`,
+    `connection must be a URL or a connection, got ${connection === null ? "null" : `a value of type ${typeof connection}`}; ${CONNECTIONS}`,
   );
 }
 
 const CONNECTIONS =
-  "give a URL, single(url), cluster(urls), sentinel(urls, { primaryName }), or a client of yours as fromClient(client)";
+  "give a URL, single(url), cluster(urls), sentinel(urls, { primaryName }), or fromClient(client) for your own client";
 
 const isEqual = (one: ConnectSettings, other: ConnectSettings): boolean =>
   one.username === other.username &&

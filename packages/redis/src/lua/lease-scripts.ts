@@ -1,0 +1,67 @@
+import { announce, put, script, SIGNAL, WAKE, type Script } from "./script.ts";
+
+/**
+ * Sets `was` to the version of the entry: `-` where it has none, or an invalid one; `''` without an entry; `!` where the
+ * key is of another type, which cannot be read.
+ */
+const PRESENT = `was = redis.pcall('HGET', KEYS[1], 'w')
+if type(was) == 'table' then
+  if not string.find(was.err, 'WRONGTYPE', 1, true) then return was end
+  was = '!'
+elseif not was then
+  was = redis.call('HLEN', KEYS[1]) == 0 and '' or '-'
+elseif #was > 32 or not string.find(was, '^[%w_-]+$') then
+  was = '-'
+end`;
+
+/**
+ * Takes a lease. ARGV: token, its life in ms, expected version, where `*` takes the lease from any holder and `?` compares
+ * nothing. Replies `{1, version}` when it is granted, `{0, ms}` when it is held, and `{2, PTTL, fields}` with an entry of
+ * another version: another process stored meanwhile.
+ */
+export const ACQUIRE: Script = script(`local was = ''
+if ARGV[3] ~= '?' then
+  ${PRESENT}
+end
+if ARGV[3] == '*' then
+  redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+  return {1, was}
+end
+if was ~= '' and was ~= '!' and was ~= ARGV[3] then
+  return {2, redis.call('PTTL', KEYS[1]), redis.call('HMGET', KEYS[1], 'd', 's', 'm', 'w')}
+end
+if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return {1, was} end
+return {0, redis.call('PTTL', KEYS[2])}`);
+
+/** Prolongs a lease: 1 when it is held. ARGV: token, its life in ms. */
+export const RENEW_LEASE: Script = script(`if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[2], ARGV[2])`);
+
+/**
+ * Stores under a lease, and ends it: 1 when it did. ARGV: token, the version that the lease was granted over (`?` compares
+ * nothing), lifetime (`0` where it is over already), fields and values. Without the lease nothing is touched; where the
+ * entry has another version by now, only the lease ends.
+ */
+export const STORE: Script = script(`if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+if ARGV[2] ~= '?' then
+  local was
+  ${PRESENT}
+  if was ~= ARGV[2] then
+    redis.call('DEL', KEYS[2])
+    ${WAKE}
+    return 0
+  end
+end
+if ARGV[3] == '0' then
+  redis.call('DEL', KEYS[2])
+  ${SIGNAL}
+  ${announce()}
+  return 1
+end
+${put(3)}`);
+
+/** Ends a lease: 1 when it was held. ARGV: token. */
+export const RELEASE: Script = script(`if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[2])
+${WAKE}
+return 1`);

@@ -1,0 +1,64 @@
+import { InvalidArgumentError, parseDuration, type Compressor, type Duration, type Format } from "@hotset/core";
+import { MAX_TIMER_MS } from "./clock.ts";
+
+// Each check names the option and what it accepts. None may be used for an option that could hold a secret.
+
+/** @throws {InvalidArgumentError} */
+export function refuse(option: string, given: unknown, accepted: string): never {
+  throw new InvalidArgumentError(`${option} must be ${accepted}, got ${shown(given)}`);
+}
+
+function shown(given: unknown): string {
+  if (typeof given === "number") return String(given);
+  if (typeof given === "string") return JSON.stringify(given.slice(0, 40));
+  if (given === null || given === undefined) return String(given);
+  return `${typeof given === "object" ? "an" : "a"} ${typeof given}`;
+}
+
+export const text = (option: string, given: unknown): string =>
+  typeof given === "string" && given !== "" ? given : refuse(option, given, "a non-empty string");
+
+export const oneOf = <T extends string | number>(option: string, given: T, accepted: readonly T[]): T =>
+  accepted.includes(given) ? given : refuse(option, given, accepted.map((one) => JSON.stringify(one)).join(" or "));
+
+/** A whole number of at least 1, or `Infinity`. */
+export const count = (option: string, given: number): number =>
+  given === Infinity || (Number.isSafeInteger(given) && given >= 1)
+    ? given
+    : refuse(option, given, "a whole number of at least 1, or Infinity");
+
+/** Whole milliseconds that a timer can wait for. */
+export function milliseconds(option: string, given: Duration, atLeast = 1): number {
+  const ms = typeof given === "string" ? parsed(option, given) : given;
+  return typeof ms === "number" && ms >= atLeast && ms <= MAX_TIMER_MS
+    ? Math.ceil(ms)
+    : refuse(option, given, `a duration of ${atLeast} ms to 24 days, as milliseconds or like "5s"`);
+}
+
+function parsed(option: string, given: string): number {
+  try {
+    return parseDuration(given);
+  } catch {
+    return refuse(option, given, 'a duration: milliseconds, or a number with a unit of ms, s, m, h or d ("5s")');
+  }
+}
+
+const hasId = (given: unknown): given is { readonly id: string } =>
+  typeof given === "object" &&
+  given !== null &&
+  "id" in given &&
+  typeof given.id === "string" &&
+  /^[a-z0-9.-]{1,32}$/.test(given.id);
+
+export const isCompressor = (given: unknown): given is Compressor =>
+  hasId(given) && "compress" in given && "decompress" in given;
+
+export const compressor = (option: string, given: Compressor): Compressor =>
+  isCompressor(given)
+    ? given
+    : refuse(option, given, "a Compressor, such as zstd() or gzip(), with an id of 1 to 32 of a-z 0-9 . -");
+
+export const format = (option: string, given: Format): Format =>
+  hasId(given) && "encode" in given && "decode" in given
+    ? given
+    : refuse(option, given, "a Format, such as msgpack() or json(), with an id of 1 to 32 of a-z 0-9 . -");

@@ -1,0 +1,256 @@
+import { InvalidArgumentError, type StoredEntry } from "@hotset/core";
+import { describe, expect, it } from "vitest";
+import { decodeEntry, encodeEntry, randomWriteIds, UNBOUNDED_WINDOW_MS, writeIdOf } from "./entry-fields.ts";
+
+const NOW = 1_700_000_000_000;
+const entry = (times: { staleInMs: number; expiresInMs: number }, meta = "json none"): StoredEntry => ({
+  data: Uint8Array.of(0, 255, 10),
+  meta,
+  ...times,
+});
+const fieldsOf = (args: readonly (string | Buffer)[]) =>
+  Object.fromEntries(
+    Array.from({ length: (args.length - 1) / 2 }, (_, i) => [
+      args[2 * i + 1],
+      args[2 * i + 2]?.toString("latin1" as never),
+    ]),
+  );
+
+describe("what is written", () => {
+  it("golden: an entry with a stale window (R1-09)", () => {
+    expect(encodeEntry(entry({ staleInMs: 60_000, expiresInMs: 360_000 }), "full", NOW, "AAAABBBBCCCCDDDD")).toEqual([
+      "360000",
+      "d",
+      Buffer.from([0, 255, 10]),
+      "s",
+      "1700000060000",
+      "m",
+      "1 300000;json none",
+      "w",
+      "AAAABBBBCCCCDDDD",
+    ]);
+  });
+
+  it.each([
+    ["fresh to its end", { staleInMs: 60_000, expiresInMs: 60_000 }, "60000", "1 0;", "1700000060000"],
+    ["stale when written", { staleInMs: -500, expiresInMs: 60_000 }, "60000", "1 60500;", "1699999999500"],
+    ["of less than a second", { staleInMs: 5, expiresInMs: 10 }, "10", "1 5;", "1700000000005"],
+    ["of the shortest life", { staleInMs: 1, expiresInMs: 1 }, "1", "1 0;", "1700000000001"],
+    ["of fractions, rounded down", { staleInMs: 5.9, expiresInMs: 10.9 }, "10", "1 5;", "1700000000005"],
+    ["that claims to be fresh beyond its end", { staleInMs: 90, expiresInMs: 60 }, "60", "1 0;", "1700000000060"],
+    ["without an end", { staleInMs: Infinity, expiresInMs: Infinity }, "", "1 0;", undefined],
+    ["that is always fresh, and ends", { staleInMs: Infinity, expiresInMs: 60 }, "60", "1 0;", "1700000000060"],
+    [
+      "without an end that becomes stale",
+      { staleInMs: 1_000, expiresInMs: Infinity },
+      "3155760001000",
+      "1 -;",
+      "1700000001000",
+    ],
+    [
+      "of nearly 2^53 ms",
+      { staleInMs: 1, expiresInMs: 2 ** 53 - 1 },
+      "9007199254740991",
+      "1 9007199254740990;",
+      "1700000000001",
+    ],
+    [
+      "of more than 2^53 ms, which is without an end",
+      { staleInMs: 1, expiresInMs: 2 ** 60 },
+      "3155760000001",
+      "1 -;",
+      "1700000000001",
+    ],
+  ])("golden: one %s", (_, times, ttl, head, staleAt) => {
+    const args = encodeEntry(entry(times, ""), "full", NOW, "id")!;
+    expect(args[0]).toBe(ttl);
+    expect(fieldsOf(args)).toEqual({
+      d: "\0\xff\n",
+      ...(staleAt === undefined ? undefined : { s: staleAt }),
+      m: head,
+      w: "id",
+    });
+  });
+
+  it("golden: the plain layout has value and staleness only", () => {
+    expect(encodeEntry(entry({ staleInMs: 60_000, expiresInMs: 360_000 }), "plain", NOW + 0.7, "id")).toEqual([
+      "360000",
+      "d",
+      Buffer.from([0, 255, 10]),
+      "s",
+      "1700000060000",
+    ]);
+    expect(encodeEntry(entry({ staleInMs: Infinity, expiresInMs: Infinity }), "plain", NOW, "id")).toEqual([
+      "",
+      "d",
+      Buffer.from([0, 255, 10]),
+    ]);
+    expect(encodeEntry(entry({ staleInMs: 5, expiresInMs: Infinity }), "plain", NOW, "id")).toEqual([
+      "",
+      "d",
+      Buffer.from([0, 255, 10]),
+      "s",
+      "1700000000005",
+    ]);
+  });
+
+  it("C9: nothing for an entry whose life is over", () => {
+    for (const expiresInMs of [0, -1, 0.9, -Infinity])
+      expect(encodeEntry(entry({ staleInMs: 10, expiresInMs }), "full", NOW, "id")).toBe(undefined);
+  });
+
+  it("refuses times that are no numbers", () => {
+    expect(() => encodeEntry(entry({ staleInMs: NaN, expiresInMs: 10 }), "full", NOW, "id")).toThrow(
+      InvalidArgumentError,
+    );
+    expect(() => encodeEntry(entry({ staleInMs: 10, expiresInMs: NaN }), "full", NOW, "id")).toThrow(
+      InvalidArgumentError,
+    );
+  });
+
+  it("takes a view into a larger buffer without copying it", () => {
+    const bytes = new Uint8Array(100).fill(7);
+    const args = encodeEntry(
+      { ...entry({ staleInMs: 1, expiresInMs: 1 }), data: bytes.subarray(10, 13) },
+      "full",
+      NOW,
+      "id",
+    )!;
+    expect(args[2]).toEqual(Buffer.from([7, 7, 7]));
+    expect((args[2] as Buffer).buffer).toBe(bytes.buffer);
+  });
+
+  it("its id is the version it brings; otherwise, and for one of another program, a new one", () => {
+    const of = (version?: string) =>
+      writeIdOf(
+        { ...entry({ staleInMs: 1, expiresInMs: 1 }), ...(version === undefined ? undefined : { version }) },
+        () => "new",
+      );
+    expect(of()).toBe("new");
+    expect(of("-")).toBe("new");
+    expect(of("d3csFcD_LEOr01-S")).toBe("d3csFcD_LEOr01-S");
+    for (const version of ["", "*", "!", "?", "a b", "é", "x".repeat(33), "id\n"])
+      expect(() => of(version)).toThrow(InvalidArgumentError);
+  });
+
+  it("no two writes share an id, and each has 96 random bits", () => {
+    const next = randomWriteIds();
+    const ids = Array.from({ length: 1_000 }, next);
+    expect(new Set(ids).size).toBe(1_000);
+    for (const id of ids) expect(id).toMatch(/^[A-Za-z0-9_-]{16}$/);
+  });
+});
+
+const bytes = (text: string | null): Buffer | null => (text === null ? null : Buffer.from(text, "latin1"));
+const read = (
+  d: string | null,
+  s: string | null,
+  m: string | null,
+  w: string | null,
+  ttlMs: number,
+  layout: "full" | "plain" = "full",
+) => decodeEntry([bytes(d), bytes(s), bytes(m), bytes(w)], ttlMs, () => NOW, layout);
+
+describe("what is read", () => {
+  it("comes back as it was written (A41)", () => {
+    for (const times of [
+      { staleInMs: 60_000, expiresInMs: 360_000 },
+      { staleInMs: 5, expiresInMs: 5 },
+      { staleInMs: -86_400_000, expiresInMs: 5 },
+    ]) {
+      const fields = fieldsOf(encodeEntry(entry(times), "full", NOW, "id")!) as Record<"d" | "s" | "m" | "w", string>;
+      expect(read(fields.d, fields.s, fields.m, fields.w, times.expiresInMs + 1)).toEqual({
+        data: Buffer.from([0, 255, 10]),
+        meta: "json none",
+        version: "id",
+        ...times,
+      });
+    }
+  });
+
+  it("freshness is what remains of the TTL before the stale window, whatever the clocks say", () => {
+    expect(read("v", "1", "1 300;", "w", 1_000)?.staleInMs).toBe(699);
+    expect(read("v", "9999999999999", "1 300;", "w", 200)?.staleInMs).toBe(-101);
+    expect(read("v", null, "1 300;", "w", 301)?.staleInMs).toBe(0);
+  });
+
+  it("C23: a life is rounded down to whole milliseconds: a PTTL of 2 leaves 1, and a PTTL of 1 is a miss", () => {
+    expect(read("v", null, "1 0;", "w", 2)).toMatchObject({ staleInMs: 1, expiresInMs: 1 });
+    expect(read("v", null, null, null, 2)).toMatchObject({ staleInMs: 1, expiresInMs: 1 });
+    expect(read("v", null, "1 0;", "w", 1)).toBe(undefined);
+    expect(read("v", "1", null, null, 1)).toBe(undefined);
+  });
+
+  it("R1-08 A40: a PTTL of 0 or -2 is a miss, and -1 no expiry", () => {
+    expect(read("v", null, "1 0;", "w", 0)).toBe(undefined);
+    expect(read("v", null, "1 0;", "w", -2)).toBe(undefined);
+    expect(read("v", "1", null, null, 0)).toBe(undefined);
+    expect(read("v", "1", null, null, -2)).toBe(undefined);
+    expect(read("v", null, "1 0;", "w", -1)).toMatchObject({ staleInMs: Infinity, expiresInMs: Infinity });
+    expect(read("v", null, "1 300;", "w", -1)).toMatchObject({ staleInMs: Infinity, expiresInMs: Infinity });
+  });
+
+  it("an entry without an end that becomes stale keeps both", () => {
+    expect(read("v", null, "1 -;m", "w", UNBOUNDED_WINDOW_MS + 71)).toMatchObject({
+      staleInMs: 70,
+      expiresInMs: Infinity,
+      meta: "m",
+    });
+    expect(read("v", null, "1 -;m", "w", UNBOUNDED_WINDOW_MS - 69)).toMatchObject({
+      staleInMs: -70,
+      expiresInMs: Infinity,
+    });
+  });
+
+  it("without a value it is a miss", () => {
+    expect(read(null, null, null, null, -2)).toBe(undefined);
+    expect(read(null, "1700000060000", "1 0;", "w", 1_000)).toBe(undefined);
+  });
+
+  it.each([
+    ["stale later", "1700000060000", 100_000, 60_000],
+    ["stale already", "1699999999000", 100_000, -1_000],
+    ["no staleness: fresh to its end", null, 100_000, 99_999],
+    ["no staleness and no end", null, -1, Infinity],
+    ["an empty staleness", "", 100_000, 99_999],
+    ["a staleness that is no number", "soon", 100_000, 99_999],
+    ["stale beyond its end", "1800000000000", 100_000, 99_999],
+    ["stale later, without an end", "1700000060000", -1, 60_000],
+  ])("R1-08: an entry of another program, %s", (_, s, ttlMs, staleInMs) => {
+    expect(read("v", s, null, null, ttlMs)).toEqual({
+      data: Buffer.from("v"),
+      meta: "",
+      staleInMs,
+      expiresInMs: ttlMs === -1 ? Infinity : ttlMs - 1,
+      version: "-",
+    });
+  });
+
+  it.each([
+    ["none", null, "-"],
+    ["an empty one", "", "-"],
+    ["one of ours", "d3csFcD_LEOr01-S", "d3csFcD_LEOr01-S"],
+    ["one of 32 characters", "x".repeat(32), "x".repeat(32)],
+    ["one that is too long", "x".repeat(33), "-"],
+    ["one that says: whoever holds it", "*", "-"],
+    ["one that says: another type", "!", "-"],
+    ["one with a line break", "id\n", "-"],
+    ["bytes that are no text", "\xff\xfe", "-"],
+  ])("its version: %s", (_, w, version) => {
+    expect(read("v", null, "1 0;", w, 1_000)?.version).toBe(version);
+    expect(read("v", null, null, w, 1_000)?.version).toBe(version);
+    for (const m of ["1 0;", null]) expect(read("v", null, m, w, 1_000, "plain")).not.toHaveProperty("version");
+  });
+
+  it.each(["", "1", "1 ", "1 ;", "1 5", "1 -", "1 x;", "1 5x;", "2 5;", "01 5;", " 1 5;", "json", "1\t5;"])(
+    "C98: %j is no head of ours: a miss",
+    (m) => {
+      expect(read("v", "1700000060000", m, "w", 1_000)).toBe(undefined);
+    },
+  );
+
+  it("keeps meta beyond ASCII, and one that looks like a head", () => {
+    const m = Buffer.from("1 7;2 5;é🦊\0;", "utf8").toString("latin1");
+    expect(read("v", null, m, "w", 1_000)?.meta).toBe("2 5;é🦊\0;");
+  });
+});

@@ -1,0 +1,170 @@
+import { InvalidArgumentError, type StoredEntry } from "@hotset/core";
+import { crypto } from "../primitives/crypto.ts";
+
+/**
+ * An entry in Redis is a hash. docs/reference/redis-layout.md describes its fields byte by byte.
+ *
+ *   d  encoded value     s  epoch ms at which it becomes stale     m  head, then the cache's meta     w  id of this write
+ *   TTL of the key = lifetime, in ms
+ *
+ * The head of `m` is `1 <window>;`: the version of this layout, and how long before its end the entry turns stale, in ms;
+ * `-` where that is unbounded. Freshness is what remains of the TTL before that window, so no clock of a writer is compared
+ * with one of a reader.
+ */
+
+/** How an unbounded stale window is stored: 100 years. */
+export const UNBOUNDED_WINDOW_MS = 3_155_760_000_000;
+
+/** The longest lifetime given to PEXPIRE; an entry with a longer one is stored without expiry. */
+const MAX_LIFE_MS = 2 ** 53 - 1;
+
+/** A random id for one write; no two writes share one. */
+export type WriteIds = () => string;
+
+/** 96 random bits, in 16 characters. They come from a pool: one system call for many writes. */
+export const randomWriteIds = (): WriteIds => {
+  let pool = "";
+  let used = 0;
+  return () => {
+    if (used === pool.length) {
+      pool = crypto()
+        .randomBytes(12 * 128)
+        .toString("base64url");
+      used = 0;
+    }
+    return pool.slice(used, (used += 16));
+  };
+};
+
+/** The version of an entry that has none: another program wrote it. */
+export const NO_VERSION = "-";
+
+const VERSION = /^[\w-]{1,32}$/;
+
+/** The version of an entry that was read, from its `w`. It is compared in scripts, so it has the form that they accept. */
+export function versionOf(w: Buffer | null): string {
+  if (w === null) return NO_VERSION;
+  const version = w.toString("latin1");
+  return VERSION.test(version) ? version : NO_VERSION;
+}
+
+/**
+ * The id of a write: the version of the entry, or a new id.
+ *
+ * @throws {InvalidArgumentError} for a version that could be mistaken for something else.
+ */
+export function writeIdOf({ version }: StoredEntry, newId: WriteIds): string {
+  if (version === undefined || version === NO_VERSION) return newId();
+  if (!VERSION.test(version)) throw new InvalidArgumentError("entry.version must be 1 to 32 of A-Z a-z 0-9 - _");
+  return version;
+}
+
+/** The arguments of a write: the lifetime in ms, `''` for none, then fields and values in turn. */
+export type WriteArguments = readonly [lifeMs: string, ...fieldsAndValues: (string | Buffer)[]];
+
+/**
+ * @param nowMs epoch milliseconds, for `s` alone.
+ * @returns `undefined` for an entry whose lifetime is over.
+ * @throws {InvalidArgumentError} for times that are `NaN`.
+ */
+export function encodeEntry(
+  entry: StoredEntry,
+  layout: "full" | "plain",
+  nowMs: number,
+  writeId: string,
+): WriteArguments | undefined {
+  const lifeMs = Math.floor(entry.expiresInMs);
+  // Freshness cannot outlast the entry.
+  const freshMs = Math.max(Math.min(Math.floor(entry.staleInMs), lifeMs), -UNBOUNDED_WINDOW_MS);
+  if (Number.isNaN(freshMs))
+    throw new InvalidArgumentError("entry.staleInMs and entry.expiresInMs must be numbers of milliseconds, got NaN");
+  if (lifeMs < 1) return undefined;
+
+  const ttl = lifeMs > MAX_LIFE_MS ? "" : String(lifeMs);
+  const data = ["d", asBuffer(entry.data)] as const;
+  const staleAt = freshMs > MAX_LIFE_MS ? [] : (["s", String(Math.floor(nowMs) + freshMs)] as const);
+  if (layout === "plain") return [ttl, ...data, ...staleAt];
+
+  const end = ["w", writeId] as const;
+  if (freshMs > MAX_LIFE_MS) return [ttl, ...data, "m", `1 0;${entry.meta}`, ...end];
+  if (ttl !== "") return [ttl, ...data, ...staleAt, "m", `1 ${lifeMs - freshMs};${entry.meta}`, ...end];
+  // Freshness is measured from the end, so an entry without one gets a distant one.
+  return [String(Math.max(freshMs, 0) + UNBOUNDED_WINDOW_MS), ...data, ...staleAt, "m", `1 -;${entry.meta}`, ...end];
+}
+
+/** The reply to `HMGET key d s m w`. Any program may have written it. */
+export type EntryFields = readonly [d: Buffer | null, s: Buffer | null, m: Buffer | null, w: Buffer | null];
+
+/**
+ * @param ttlMs the reply to PTTL: `-1` without expiry; `1`, `0` and `-2` mean that the lifetime is over, also where the fields
+ *   were still read: the entry can expire between the two commands.
+ * @param nowMs epoch milliseconds, for entries without `m`, whose freshness is known from `s` alone.
+ * @param layout of the reader: entries read by the plain one have no version.
+ */
+export function decodeEntry(
+  fields: EntryFields,
+  ttlMs: number,
+  nowMs: () => number,
+  layout: "full" | "plain",
+): StoredEntry | undefined {
+  const [data, staleAt, meta, writeId] = fields;
+  if (data === null || ttlMs === 0 || ttlMs < -1) return undefined;
+  // PTTL rounds up: a reply of n means that more than n - 1 ms are left. A read must not lengthen a life.
+  const expiresInMs = ttlMs === -1 ? Infinity : ttlMs - 1;
+  if (expiresInMs === 0) return undefined;
+  if (meta === null) {
+    const staleInMs = freshnessLeft(staleAt, expiresInMs, nowMs);
+    return layout === "plain"
+      ? { data, staleInMs, expiresInMs, meta: "" }
+      : { data, staleInMs, expiresInMs, meta: "", version: versionOf(writeId) };
+  }
+
+  // The head, read byte by byte: a regular expression would need a string first.
+  if (meta[0] !== ONE || meta[1] !== SPACE) return undefined;
+  let index = 2;
+  let windowMs = 0;
+  if (meta[index] === MINUS) {
+    index += 1;
+    windowMs = UNBOUNDED_WINDOW_MS;
+  } else {
+    for (let byte = meta[index]; byte !== undefined && byte >= ZERO && byte <= NINE; byte = meta[++index])
+      windowMs = windowMs * 10 + byte - ZERO;
+  }
+  if (index === 2 || meta[index] !== SEMICOLON) return undefined;
+  const staleInMs = expiresInMs - windowMs;
+  const lifeMs = meta[2] === MINUS ? Infinity : expiresInMs;
+  const text = metaText(meta, index + 1);
+  return layout === "plain"
+    ? { data, staleInMs, expiresInMs: lifeMs, meta: text }
+    : { data, staleInMs, expiresInMs: lifeMs, meta: text, version: versionOf(writeId) };
+}
+
+let lastMeta: Buffer | undefined;
+let lastText = "";
+
+/** Equal policies give equal bytes, so the text of the last entry is nearly always that of the next; and a consumer that caches by text finds it at once. */
+function metaText(meta: Buffer, from: number): string {
+  if (lastMeta?.equals(meta) !== true) {
+    // A copy: the bytes are a view of a whole chunk of replies.
+    lastMeta = Buffer.from(meta);
+    lastText = meta.toString("utf8", from);
+  }
+  return lastText;
+}
+
+const [ONE, SPACE, MINUS, ZERO, NINE, SEMICOLON] = [..."1 -09;"].map((character) => character.charCodeAt(0)) as [
+  number,
+  number,
+  number,
+  number,
+  number,
+  number,
+];
+
+function freshnessLeft(staleAt: Buffer | null, expiresInMs: number, nowMs: () => number): number {
+  const staleAtMs = staleAt === null || staleAt.length === 0 ? NaN : Number(staleAt.toString("latin1"));
+  return Number.isNaN(staleAtMs) ? expiresInMs : Math.min(Math.floor(staleAtMs - nowMs()), expiresInMs);
+}
+
+const asBuffer = (bytes: Uint8Array): Buffer =>
+  bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
