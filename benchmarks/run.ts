@@ -47,6 +47,8 @@ if (!(outageSeconds >= 1))
   throw new Error(`--outage: ${JSON.stringify(values.outage)} is no number of seconds; give at least 1`);
 const isWanted = (name: string): boolean => positionals.length === 0 || positionals.some((part) => name.includes(part));
 
+// Some scenarios import the built packages, as an application would.
+execFileSync("turbo", ["run", "build", "--output-logs=errors-only"], { stdio: "inherit" });
 const server = await startOwnRedis();
 const transport = values.unix ? `unix://${server.socketPath}` : server.url;
 const info = await server.info("server");
