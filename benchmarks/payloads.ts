@@ -4,17 +4,18 @@ export interface Payload {
   readonly value: unknown;
 }
 
+const WORDS =
+  "copper kettle wooden chair linen shirt blue green small large with handle for kitchen garden office light heavy classic modern set of two".split(
+    " ",
+  );
+
 export function payloads(): readonly Payload[] {
   let state = 42;
   const below = (bound: number): number => {
     state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fff_ffff;
     return state % bound;
   };
-  const words =
-    "copper kettle wooden chair linen shirt blue green small large with handle for kitchen garden office light heavy classic modern set of two".split(
-      " ",
-    );
-  const word = (): string => words[below(words.length)]!;
+  const word = (): string => WORDS[below(WORDS.length)]!;
   const text = (length: number): string => Array.from({ length }, word).join(" ").slice(0, length);
   const hex = (length: number): string => Array.from({ length }, () => below(16).toString(16)).join("");
   const product = (i: number) => ({
@@ -51,7 +52,7 @@ export function payloads(): readonly Payload[] {
       value: {
         ...product(1),
         description: text(1_100),
-        attributes: Object.fromEntries(words.slice(0, 12).map((name) => [name, text(15)])),
+        attributes: Object.fromEntries(WORDS.slice(0, 12).map((name) => [name, text(15)])),
         related: [1, 2, 3, 4].map((id) => ({ id, title: text(20) })),
       },
     },

@@ -94,13 +94,16 @@ async function unbroken(): Promise<ReadonlySet<string>> {
 }
 
 /** Caught by a test whose title names the promise; a crash of the whole run is no catch. */
-async function judge(mutant: Mutant, bail = true): Promise<{ readonly survived: boolean; readonly by: string }> {
+async function judge(
+  mutant: Mutant,
+  runs: "until one fails" | "all" = "until one fails",
+): Promise<{ readonly survived: boolean; readonly by: string }> {
   const files = testsOf(mutant);
   if (files.length === 0) return { survived: true, by: `no test names ${mutant.promises.join(", ")}` };
   const { report, log } = await vitest({
     files,
     promises: mutant.promises,
-    more: ["--maxWorkers=1", ...(bail ? ["--bail=1"] : [])],
+    more: ["--maxWorkers=1", ...(runs === "all" ? [] : ["--bail=1"])],
     mutant,
     limitMs: LIMIT_MS,
   });
@@ -113,7 +116,7 @@ async function judge(mutant: Mutant, bail = true): Promise<{ readonly survived: 
   const caught = failed.find(({ fullName }) => !failsAnyway.has(fullName));
   if (caught !== undefined) return { survived: false, by: caught.fullName };
   // The run ended with a test that says nothing about the mutant.
-  if (bail && failed.length > 0) return judge(mutant, false);
+  if (runs !== "all" && failed.length > 0) return judge(mutant, "all");
   const broken = report.testResults.find(({ assertionResults }) => assertionResults.length === 0);
   const ran = named.filter(({ status }) => status === "passed").length;
   return {
