@@ -4,7 +4,8 @@
  *     npm run mutants                 all
  *     npm run mutants -- fence        those whose name contains "fence"
  *
- * First the same tests run over unbroken rules: one that fails there catches nothing.
+ * Before that, each must compile as far as names go, and the same tests run over unbroken rules: a test that fails there
+ * catches nothing.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
@@ -13,6 +14,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { MUTANTS } from "./all.ts";
+import { findBrokenMutants } from "./check.ts";
 import type { Mutant } from "./mutant.ts";
 
 interface Report {
@@ -36,6 +38,12 @@ if (chosen.length === 0) {
   console.error(
     `no mutant is named like ${wanted.join(", ")}; there are:\n${MUTANTS.map(({ name }) => `  ${name}`).join("\n")}`,
   );
+  process.exit(1);
+}
+
+const unfit = findBrokenMutants(top, chosen);
+if (unfit.length > 0) {
+  console.error(`these mutants do not compile, so a test would catch them for the wrong reason:\n${unfit.join("\n")}`);
   process.exit(1);
 }
 

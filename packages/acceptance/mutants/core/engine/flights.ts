@@ -17,7 +17,7 @@ export const MUTANTS: readonly Breakage[] = [
     name: "fence: a stored load fences those that began after it",
     promises: ["C11", "C60"],
     rule: "each.serial < stored.serial ||",
-    broken: "true ||",
+    broken: "each.serial >= 0 ||",
   },
   {
     name: "joining: a fenced load is joined",

@@ -26,6 +26,12 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "const error",
   },
   {
+    name: "tags: versions are taken after the load",
+    promises: ["C18", "C60", "C61"],
+    rule: "this.#versionsFor(flight, pinned!, names)",
+    broken: "this.#versionsFor(flight, (await this.#pin(flight))!, names)",
+  },
+  {
     name: "tags: a reload keeps the old ones",
     promises: ["C75"],
     rule: "...(kept?.tags ?? []), ...(loaded",

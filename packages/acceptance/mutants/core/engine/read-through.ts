@@ -75,12 +75,6 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "if (false) return",
   },
   {
-    name: "tags: versions are taken after the load",
-    promises: ["C18", "C60", "C61"],
-    rule: "this.#loadedStore.store(flight, loaded, pinned)",
-    broken: "this.#loadedStore.store(flight, loaded, await this.#loadedStore.pin(flight))",
-  },
-  {
     name: "freshness: failures move the end of staleIfError",
     promises: ["C23"],
     rule: "this.#waiters.end(flight);\n    this.#waiters.failAll",
