@@ -2,13 +2,13 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
-    name: "recovery: a replay leaves the copies of a set that was under way",
+    name: "recovery: a replay leaves the copies of a pending set",
     promises: ["C93"],
     rule: "if (pending.key !== undefined) mutations.replayed(localKey(pending.keySpace, pending.key));",
     broken: "",
   },
   {
-    name: "life: close aborts what is under way",
+    name: "life: close aborts pending calls",
     promises: ["C117"],
     rule: "await this.#within(timeoutMs, this.#settled());",
     broken: "",
@@ -20,7 +20,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "return true;",
   },
   {
-    name: "life: close waits for ever",
+    name: "life: close waits without a limit",
     promises: ["C117"],
     rule: "await this.#within(timeoutMs, this.#settled());",
     broken: "await this.#settled();",

@@ -44,32 +44,32 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "local e =",
   },
   {
-    name: "redis: a removal of nothing is not heard",
+    name: "redis: a removal of nothing is not announced",
     promises: ["C56"],
     rule: "local n = redis.call('DEL', KEYS[1])\n${SIGNAL}",
     broken: "local n = redis.call('DEL', KEYS[1])",
   },
   {
-    name: "redis: a removal of nothing is heard only where there was a lease",
+    name: "redis: a removal of nothing is announced only if there was a lease",
     promises: ["C81"],
     rule: "redis.call('DEL', KEYS[2])\nlocal n = redis.call('DEL', KEYS[1])\n${SIGNAL}",
     broken:
       "local held = redis.call('DEL', KEYS[2])\nlocal n = redis.call('DEL', KEYS[1])\nif held == 1 then ${SIGNAL} end",
   },
   {
-    name: "redis: a refused write over nothing is not heard",
+    name: "redis: a refused write over nothing is not announced",
     promises: ["A94"],
     rule: "redis.call('DEL', KEYS[2])\n    ${SIGNAL}\n    ${announce()}\n    return reply",
     broken: "redis.call('DEL', KEYS[2], KEYS[1])\n    ${announce()}\n    return reply",
   },
   {
-    name: "redis: who frees a lease over an entry that stays wakes nobody",
+    name: "redis: releasing a lease over an entry that stays wakes no waiter",
     promises: ["C56", "C61"],
     rule: "elseif left >= 0 then\n",
     broken: "elseif true then\nelseif left >= 0 then\n",
   },
   {
-    name: "redis: who frees a lease over nothing wakes nobody",
+    name: "redis: releasing a lease over nothing wakes no waiter",
     promises: ["C56"],
     rule: "if left == -2 then\n  ${SIGNAL}",
     broken: "if left == -2 then\n",

@@ -2,7 +2,7 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
-    name: "redis: a life that is over is read as one without an end",
+    name: "redis: an ended life is read as an endless one",
     promises: ["A40"],
     rule: "if (data === null || ttlMs === 0 || ttlMs < -1) return undefined;",
     broken: "if (data === null) return undefined;\n  if (ttlMs <= 0) ttlMs = -1;",
