@@ -2,9 +2,10 @@
 //
 //   node .ci/bootstrap.mjs -- <command> [arguments...]
 //
-// For that command `node` is the version pinned in package.json (the npm package "node"); `pnpm` and the tools of the workspace
-// are on the PATH. Its exit code is passed on; SIGINT, SIGTERM and SIGHUP are passed to it, and its end is awaited. package.json
-// starts this file with `exec`: npm sends signals to the shell in between, and a shell that ends by one passes on none.
+// For that command `node` is the version pinned in package.json (the npm package "node"); `pnpm` and the tools of the
+// workspace are on the PATH. Its exit code is passed on; SIGINT, SIGTERM and SIGHUP are passed to it, and its end is
+// awaited. package.json starts this file with `exec`: npm sends signals to the shell in between, and a shell that ends
+// by one passes on none.
 
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";

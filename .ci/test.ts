@@ -3,7 +3,7 @@
 //   npm test                        everything
 //   npm test -- lint "import rules" these steps only, and the build if one needs it
 //
-// Each step counts once, and each vitest test counts once. A failing step hides no later one, and neither does one that hangs.
+// Each step counts once, and each vitest test counts once. Steps after one that fails or hangs still run.
 //
 // The tasks of turbo.json come first. They depend on files alone, so turbo may answer from its cache
 // (docs/decisions/0053-what-turbo-runs.md). The steps below follow, one after the other.

@@ -1,4 +1,4 @@
-/** What caches hold, made the same each time: a user, a page of a product, a page of search results. */
+/** Values as caches hold them, made the same each time: a user, a page of a product, a page of search results. */
 export interface Payload {
   readonly name: string;
   readonly value: unknown;

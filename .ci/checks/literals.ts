@@ -2,7 +2,8 @@
 //
 //   node .ci/checks/literals.ts
 //
-// `read(key, true)` does not say what is true; a union of words or an options object does. The only argument may be one.
+// `read(key, true)` does not say what is true; a union of words or an options object does. The only argument of a call
+// may be a literal.
 
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";

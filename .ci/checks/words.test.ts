@@ -72,6 +72,9 @@ describe("sources", () => {
 
   it("are not read by name, and scripts are code", () => {
     expect(inSource("const whoever = nobody.told; f(`return redis.call('x') -- told as ${x}`)")).toEqual([]);
+    expect(
+      inSource('const m = { name: "one who is told", rule: "if (told) return a", broken: "" + "// who is told" };'),
+    ).toEqual(["1: told"]);
   });
 
   it("count words of prose alone", () => {

@@ -16,7 +16,7 @@ const TARGETS = new Map([
   [500, 0.7],
 ]);
 
-/** Reads and writes through one connection, against the plain commands on a node-redis client with its own timeout off. */
+/** Reads and writes through one connection, against plain commands on a node-redis client without its timeout. */
 export async function backendScenarios(
   url: string,
 ): Promise<{ readonly scenarios: readonly Scenario[]; close(): Promise<void> }> {

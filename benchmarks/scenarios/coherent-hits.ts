@@ -7,7 +7,11 @@ import type { Scenario } from "../measure.ts";
 export async function coherentHitScenarios(
   url: string,
 ): Promise<{ readonly scenarios: readonly Scenario[]; close(): Promise<void> }> {
-  const cache = createCache({ name: "heard" }).tier(memory()).tier(redis(url).build()).defaults({ ttl: "1h" }).build();
+  const cache = createCache({ name: "coherent" })
+    .tier(memory())
+    .tier(redis(url).build())
+    .defaults({ ttl: "1h" })
+    .build();
   await cache.connect();
   const lru = new LRUCache<string, object>({ max: 10_000, ttl: 3_600_000, ttlResolution: 0 });
   const keys = Array.from({ length: 1_000 }, (_, i) => `user:${i}`);

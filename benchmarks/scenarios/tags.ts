@@ -6,7 +6,10 @@ import { middle, type Conditions, type Figure, type Trial } from "../trial.ts";
 
 const CACHE_PROCESS = new URL("../processes/cache-process.ts", import.meta.url);
 
-/** The cost of an invalidation over few entries and over many. Each round takes a tag that all of them carry, and that is not invalidated yet. */
+/**
+ * The cost of an invalidation over few entries and over many. Each round takes a tag that all of them carry, and that
+ * is not invalidated yet.
+ */
 export const invalidationOverMany = ({ url, rounds }: Conditions): Trial => ({
   name: "invalidateTags over 100,000 entries",
   async run() {
@@ -59,7 +62,7 @@ interface Misses {
   readonly loading: number[];
 }
 
-/** The cost of the first use of a tag such as `user:42`, here and in other processes: compared with a known tag. */
+/** The cost of the first use of a tag such as `user:42`, here and in another process, compared with a known tag. */
 export const firstUseOfTags = ({ url, rounds }: Conditions): Trial => ({
   name: "first use of a tag",
   async run() {

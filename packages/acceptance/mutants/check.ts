@@ -1,14 +1,14 @@
 /**
- * Whether mutants still compile, as far as names go. A test that fails with a ReferenceError says nothing about the rule.
+ * Checks that mutants compile, as far as names go. A test that fails with a ReferenceError says nothing about the rule.
  *
- * Asks TypeScript 5.9, since it has a language service that takes the text of a file from memory.
+ * Uses TypeScript 5.9, whose language service takes the text of a file from memory.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import ts from "typescript-5";
 import { withoutRule, type BrokenRule } from "./mutant.ts";
 
-/** Diagnostics of a name that does not exist, of a variable that has no value yet, and of a shorthand without its variable. */
+/** Codes for a name that does not exist, a variable that has no value yet, and a shorthand without its variable. */
 const MISSING_NAMES: ReadonlySet<number> = new Set([2304, 2339, 2448, 2454, 2551, 2552, 18_004]);
 /** All diagnostics with lower codes are of syntax. */
 const FIRST_SEMANTIC_CODE = 2_000;
@@ -32,7 +32,7 @@ class Compiler {
   readonly #service: ts.LanguageService;
   /** By path: how often its text has changed. */
   readonly #versions = new Map<string, number>();
-  /** Of the files as they are: asked for again for every mutant. */
+  /** Texts of unchanged files, which every mutant needs again. */
   readonly #snapshots = new Map<string, ts.IScriptSnapshot | undefined>();
   #changed: { readonly path: string; readonly text: string } | undefined;
 
