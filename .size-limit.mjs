@@ -1,4 +1,4 @@
-// What docs/decisions/0027-one-file-for-each-entry.md measured, and 5 % more. What Node brings costs nothing.
+// The sizes of docs/decisions/0027-one-file-for-each-entry.md, and 5 % more. Modules of Node count nothing.
 const core = {
   path: "packages/core/dist/index.js",
   gzip: true,

@@ -43,7 +43,10 @@ export default defineConfig(
   })),
 );
 
-/** One entry imports another from that one's file, so that a class is the same through both; anything else that they share would be there twice. */
+/**
+ * One entry imports another from that one's file, so that a class is the same through both. Any other shared module
+ * would be in both files.
+ */
 function otherEntries(entry: Entry): Plugin {
   const folder = dirname(entry.source) + sep;
   return {

@@ -1,22 +1,25 @@
-// Brings what the workspace needs to a machine that has git, Node >= 20 and npm, then runs one script of package.json:
+// Brings what the workspace needs to a machine that has git, Node >= 20 and npm, then runs one command:
 //
-//   node .ci/bootstrap.mjs <script> [arguments...]
+//   node .ci/bootstrap.mjs -- <command> [arguments...]
 //
-// Inside that script `node` is the version pinned in package.json (the npm package "node"), and `pnpm` is on the PATH.
-// The script's exit code is passed on; SIGINT, SIGTERM and SIGHUP are passed to it, and it is waited for. package.json starts this
-// file with `exec`: npm sends signals to the shell in between, and a shell that dies of one tells nobody.
+// For that command `node` is the version pinned in package.json (the npm package "node"); `pnpm` and the tools of the
+// workspace are on the PATH. Its exit code is passed on; SIGINT, SIGTERM and SIGHUP are passed to it, and its end is
+// awaited. package.json starts this file with `exec`: npm sends signals to the shell in between, and a shell that ends
+// by one passes on none.
 
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { constants } from "node:os";
-import { dirname, join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const OLDEST_NODE = 20;
 const top = dirname(dirname(fileURLToPath(import.meta.url)));
 
-const [script, ...scriptArguments] = process.argv.slice(2);
-if (script === undefined) fail("usage: node .ci/bootstrap.mjs <script> [arguments...]");
+const [separator, command, ...commandArguments] = process.argv.slice(2);
+if (separator !== "--" || command === undefined) {
+  fail("usage: node .ci/bootstrap.mjs -- <command> [arguments...]");
+}
 if (Number.parseInt(process.versions.node, 10) < OLDEST_NODE) {
   fail(`This workspace is started with Node ${OLDEST_NODE} or later; this is ${process.versions.node}.`);
 }
@@ -26,7 +29,7 @@ const environment = cleanEnvironment();
 install();
 await run();
 
-/** npm's own variables, inherited, would tell pnpm and node-gyp that they run inside npm. */
+/** Without npm's own variables: inherited, they would make pnpm and node-gyp believe that they run inside npm. */
 function cleanEnvironment() {
   const npmOwn = /^npm_(package_|lifecycle_|execpath$|node_execpath$|command$|config_loglevel$)/i;
   const kept = Object.fromEntries(Object.entries(process.env).filter(([name]) => !npmOwn.test(name)));
@@ -43,27 +46,22 @@ function install() {
   const installed = runToEnd([...npx, packageManager, "install", "--frozen-lockfile"], "inherit");
   if (installed.status !== 0) fail(`Installing the dependencies failed: ${packageManager} install --frozen-lockfile`);
 
-  // pnpm is started directly from here on: npx in between would lose exit codes after a signal.
+  // npx in between would lose exit codes after a signal, so only its PATH is used.
   const path = runToEnd(
     [...npx, `--package=${packageManager}`, "-c", 'node -p "process.env.PATH"'],
     ["ignore", "pipe", "inherit"],
   );
   if (path.status !== 0) fail(`npx did not find ${packageManager}`);
-  environment.PATH = path.stdout.trim();
+  environment.PATH = [join(top, "node_modules/.bin"), path.stdout.trim()].join(delimiter);
 }
 
-function runToEnd([command, ...rest], stdio) {
-  return spawnSync(command, rest, { cwd: top, env: environment, stdio, encoding: "utf8" });
+function runToEnd([program, ...rest], stdio) {
+  return spawnSync(program, rest, { cwd: top, env: environment, stdio, encoding: "utf8" });
 }
 
-/** In a process group of its own, so that Ctrl-C, which reaches npm's whole group, arrives at the script once. */
+/** In a process group of its own, so that Ctrl-C, which reaches npm's whole group, arrives at the command once. */
 async function run() {
-  const child = spawn("pnpm", ["--silent", "run", script, ...scriptArguments], {
-    cwd: top,
-    env: environment,
-    stdio: "inherit",
-    detached: true,
-  });
+  const child = spawn(command, commandArguments, { cwd: top, env: environment, stdio: "inherit", detached: true });
 
   const forwarded = new Map();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
@@ -77,7 +75,7 @@ async function run() {
   }
 
   process.exitCode = await new Promise((resolve) => {
-    child.on("error", (error) => fail(`pnpm could not be started: ${error.message}`));
+    child.on("error", (error) => fail(`${command} could not be started: ${error.message}`));
     child.on("exit", (code, signal) => resolve(code ?? 128 + constants.signals[signal]));
   });
 }

@@ -1,12 +1,15 @@
-// The script behind `npm test`: runs every check of the workspace and ends with one line, `N passed, N failed`.
+// The command behind `npm test`: runs every check of the workspace and ends with one line, `N passed, N failed`.
 //
 //   npm test                        everything
-//   npm test -- lint "import rules" these steps only
+//   npm test -- lint "import rules" these steps only, and the build if one needs it
 //
-// Each step counts once, and each vitest test counts once. A failing step hides no later one, and neither does one that hangs.
+// Each step counts once, and each vitest test counts once. Steps after one that fails or hangs still run.
+//
+// The tasks of turbo.json come first. They depend on files alone, so turbo may answer from its cache
+// (docs/decisions/0053-what-turbo-runs.md). The steps below follow, one after the other.
 
 import { spawn, type ChildProcess } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { globSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { stripVTControlCharacters } from "node:util";
@@ -16,50 +19,44 @@ interface Step {
   readonly command: readonly string[];
 }
 
-/** Steps of one phase run two at a time; a phase begins when the one before it has ended. */
-const PHASES: readonly (readonly Step[])[] = [
-  [
-    { name: "build", command: ["turbo", "run", "build", "--output-logs=errors-only"] },
-    { name: "types", command: ["tsc", "-p", "tsconfig.json"] },
-    { name: "lint", command: ["oxlint", "--type-aware", "--deny-warnings"] },
-    { name: "format", command: ["oxfmt", "--check", "."] },
-    { name: "import rules", command: ["node", ".ci/checks/imports.ts"] },
-  ],
-  [
-    { name: "public types, TypeScript 7", command: ["tsc", "-p", "packages/acceptance/contract"] },
-    {
-      name: "public types, TypeScript 5.9",
-      command: ["packages/acceptance/node_modules/.bin/tsc", "-p", "packages/acceptance/contract"],
-    },
-    { name: "packages", command: ["node", ".ci/checks/packages.ts"] },
-    { name: "code blocks", command: ["node", ".ci/checks/code-blocks.ts"] },
-    { name: "size", command: ["size-limit"] },
-  ],
-  // Alone: these tests measure time against real servers, and there may be only two cores.
-  [
-    {
-      name: "vitest",
-      command: ["vitest", "run", "--reporter=default", "--reporter=json", "--outputFile.json=.reports/vitest.json"],
-    },
-  ],
-  [
-    {
-      name: "torture",
-      command: ["node", "--conditions=@hotset/source", "packages/acceptance/torture/run.ts", "--brief"],
-    },
-  ],
-  [{ name: "promises", command: ["node", ".ci/checks/promises.ts"] }],
+/** Each runs alone: the tests measure time against real servers, and there may be only two cores. */
+const STEPS: readonly Step[] = [
+  {
+    name: "vitest",
+    command: ["vitest", "run", "--reporter=default", "--reporter=json", "--outputFile.json=.reports/vitest.json"],
+  },
+  {
+    name: "torture",
+    command: ["node", "--conditions=@hotset/source", "packages/acceptance/torture/run.ts", "--brief"],
+  },
+  { name: "promises", command: ["node", ".ci/checks/promises.ts"] },
 ];
 
 const top = dirname(dirname(fileURLToPath(import.meta.url)));
+const TASKS = readTasks();
 const reportFile = join(top, ".reports/vitest.json");
-const AT_ONCE = 2;
-const STEP_LIMIT_MS = 12 * 60_000;
+const summaries = join(top, ".turbo/runs");
+const COMMAND_LIMIT_MS = 12 * 60_000;
+const KILLED_AFTER_MS = 10_000;
 const environment = { ...process.env, TURBO_TELEMETRY_DISABLED: "1", TURBO_NO_UPDATE_NOTIFIER: "1" };
 
 interface Result {
-  readonly step: Step;
+  readonly name: string;
   readonly passed: boolean;
+  readonly took: string;
+}
+
+/** The part of turbo's run summary that is read here. */
+interface TurboSummary {
+  readonly tasks: readonly TurboTask[];
+}
+
+interface TurboTask {
+  /** `hotset#build`, `//#lint`. */
+  readonly taskId: string;
+  readonly cache: { readonly status: string };
+  /** Absent if the task was never started. */
+  readonly execution?: { readonly startTime: number; readonly endTime: number; readonly exitCode: number | null };
 }
 
 interface VitestReport {
@@ -76,50 +73,97 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   });
 }
 
+const selected = selectedNames(process.argv.slice(2));
 const results: Result[] = [];
-const phases = selectedPhases(process.argv.slice(2));
-const runsTests = phases.flat().some((step) => step.name === "vitest");
-if (runsTests) rmSync(reportFile, { force: true });
+if (selected.includes("vitest")) rmSync(reportFile, { force: true });
 mkdirSync(dirname(reportFile), { recursive: true });
 
-for (const phase of phases) {
-  const waiting = [...phase];
-  const work = async (): Promise<void> => {
-    for (let step = waiting.shift(); step !== undefined; step = waiting.shift()) results.push(await runStep(step));
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, work));
-}
-
+const tasks = TASKS.filter((name) => selected.includes(name));
+if (tasks.length > 0) results.push(...(await runTasks(tasks)));
+for (const step of STEPS.filter(({ name }) => selected.includes(name))) results.push(await runStep(step));
 summarise();
 
-function selectedPhases(names: readonly string[]): readonly (readonly Step[])[] {
-  if (names.length === 0) return PHASES;
-  const known = PHASES.flat().map((step) => step.name);
+function readTasks(): readonly string[] {
+  const { tasks: known } = JSON.parse(readFileSync(join(top, "turbo.json"), "utf8")) as { tasks: object };
+  return Object.keys(known).map(taskName);
+}
+
+function taskName(taskId: string): string {
+  return taskId.replace(/^.*#/, "");
+}
+
+function selectedNames(names: readonly string[]): readonly string[] {
+  const known = [...TASKS, ...STEPS.map(({ name }) => name)];
   const unknown = names.filter((name) => !known.includes(name));
   if (unknown.length > 0) {
     console.error(`No such step: ${unknown.join(", ")}. There are: ${known.join(", ")}.`);
     process.exit(1);
   }
-  return PHASES.map((phase) => phase.filter((step) => names.includes(step.name)));
+  return names.length === 0 ? known : names;
 }
 
-async function runStep(step: Step): Promise<Result> {
-  const began = performance.now();
-  const { output, exit } = await runCommand(step.command);
-  const passed = exit === "0" && !(step.name === "vitest" && readReport().numTotalTests === 0);
-  const seconds = ((performance.now() - began) / 1000).toFixed(1);
+/** Each task counts once, also one that several packages have. */
+async function runTasks(names: readonly string[]): Promise<readonly Result[]> {
+  rmSync(summaries, { recursive: true, force: true });
+  const options = ["--continue=always", "--concurrency=2", "--summarize"];
+  const { output, exit } = await runCommand([
+    ...["turbo", "run", ...names, ...options],
+    ...["--output-logs=errors-only", "--log-order=grouped", "--log-prefix=none"],
+  ]);
+  const ran = readSummary();
+  const all = [...new Set([...names, ...ran.map(({ taskId }) => taskName(taskId))])];
+  const found = TASKS.filter((name) => all.includes(name)).map((name) =>
+    taskResult(
+      name,
+      ran.filter(({ taskId }) => taskName(taskId) === name),
+    ),
+  );
 
-  console.log(`${passed ? "✓" : "✗"} ${step.name} (${seconds} s)`);
-  if (!passed)
-    console.log(
-      `${indent(process.stdout.isTTY ? output : stripVTControlCharacters(output))}\n  ${step.command.join(" ")} ended with ${exit}\n`,
-    );
-  return { step, passed };
+  for (const result of found) print(result);
+  const isAccountedFor = exit === "0" || found.some(({ passed }) => !passed);
+  if (exit !== "0") printOutput(output, `turbo run ended with ${exit}`);
+  return isAccountedFor ? found : [...found, { name: "turbo", passed: false, took: "" }];
+}
+
+/** Empty if turbo was stopped, or did not start. */
+function readSummary(): readonly TurboTask[] {
+  return globSync("*.json", { cwd: summaries }).flatMap(
+    (file) => (JSON.parse(readFileSync(join(summaries, file), "utf8")) as TurboSummary).tasks,
+  );
+}
+
+function taskResult(name: string, ran: readonly TurboTask[]): Result {
+  const passed = ran.length > 0 && ran.every(({ execution }) => execution?.exitCode === 0);
+  if (ran.every(({ cache }) => cache.status === "HIT")) return { name, passed, took: "cached" };
+  const milliseconds = ran.map(({ execution }) => (execution?.endTime ?? 0) - (execution?.startTime ?? 0));
+  return { name, passed, took: inSeconds(milliseconds.reduce((sum, each) => sum + each, 0)) };
+}
+
+async function runStep({ name, command }: Step): Promise<Result> {
+  const began = performance.now();
+  const { output, exit } = await runCommand(command);
+  const passed = exit === "0" && !(name === "vitest" && readReport().numTotalTests === 0);
+  const result = { name, passed, took: inSeconds(performance.now() - began) };
+  print(result);
+  if (!passed) printOutput(output, `${command.join(" ")} ended with ${exit}`);
+  return result;
+}
+
+function print({ name, passed, took }: Result): void {
+  console.log(`${passed ? "✓" : "✗"} ${name} (${took})`);
+}
+
+function printOutput(output: string, end: string): void {
+  console.log(`${indent(process.stdout.isTTY ? output : stripVTControlCharacters(output))}\n  ${end}\n`);
+}
+
+function inSeconds(milliseconds: number): string {
+  return `${(milliseconds / 1000).toFixed(1)} s`;
 }
 
 function runCommand([command = "", ...rest]: readonly string[]): Promise<{ output: string; exit: string }> {
   return new Promise((resolve) => {
-    // A process group of its own, so that what the step started ends with it.
+    // A process group of its own, so that what the command started ends with it.
     const child = spawn(command, rest, {
       cwd: top,
       env: environment,
@@ -128,16 +172,19 @@ function runCommand([command = "", ...rest]: readonly string[]): Promise<{ outpu
     });
     running.add(child);
     let limit = "";
-    const patience = setTimeout(() => {
-      limit = `, stopped after ${STEP_LIMIT_MS / 60_000} minutes`;
-      stop(child, "SIGKILL");
-    }, STEP_LIMIT_MS);
+    const timers = [
+      setTimeout(() => {
+        limit = `, stopped after ${COMMAND_LIMIT_MS / 60_000} minutes`;
+        stop(child, "SIGTERM");
+      }, COMMAND_LIMIT_MS),
+      setTimeout(() => stop(child, "SIGKILL"), COMMAND_LIMIT_MS + KILLED_AFTER_MS),
+    ];
 
     const chunks: Buffer[] = [];
     child.stdout.on("data", (chunk: Buffer) => chunks.push(chunk));
     child.stderr.on("data", (chunk: Buffer) => chunks.push(chunk));
     const end = (output: string, exit: string): void => {
-      clearTimeout(patience);
+      for (const timer of timers) clearTimeout(timer);
       running.delete(child);
       resolve({ output, exit });
     };
@@ -149,13 +196,18 @@ function runCommand([command = "", ...rest]: readonly string[]): Promise<{ outpu
 }
 
 function stop({ pid }: ChildProcess, signal: NodeJS.Signals): void {
-  if (pid !== undefined) process.kill(-pid, signal);
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, signal);
+  } catch {
+    // The whole group has ended.
+  }
 }
 
-/** Zeros where vitest wrote none: it was not among the steps, or could not start. */
+/** Zeros if vitest wrote none: it was not selected, or could not start. */
 function readReport(): VitestReport {
   const none = { numTotalTests: 0, numPassedTests: 0, numFailedTests: 0 };
-  if (!runsTests) return none;
+  if (!selected.includes("vitest")) return none;
   try {
     return JSON.parse(readFileSync(reportFile, "utf8")) as VitestReport;
   } catch {
@@ -165,7 +217,7 @@ function readReport(): VitestReport {
 
 function summarise(): void {
   const { numPassedTests, numFailedTests, numTotalTests } = readReport();
-  const failedSteps = results.filter((result) => !result.passed).map((result) => result.step.name);
+  const failedSteps = results.filter((result) => !result.passed).map((result) => result.name);
   const skipped = numTotalTests - numPassedTests - numFailedTests;
   if (skipped > 0) console.log(`${skipped} vitest tests were skipped`);
   if (failedSteps.length > 0) console.log(`failed: ${failedSteps.join(", ")}`);

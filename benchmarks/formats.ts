@@ -3,12 +3,12 @@
  *
  *     node --conditions=@hotset/source benchmarks/formats.ts              everything
  *     node --conditions=@hotset/source benchmarks/formats.ts formats      every format with every compressor
- *     node --conditions=@hotset/source benchmarks/formats.ts structures   how msgpackr may write objects
+ *     node --conditions=@hotset/source benchmarks/formats.ts structures   the ways in which msgpackr writes objects
  *     node --conditions=@hotset/source benchmarks/formats.ts pool         at once, or in the thread pool
- *     node --conditions=@hotset/source benchmarks/formats.ts levels       what the levels of compressors cost
+ *     node --conditions=@hotset/source benchmarks/formats.ts levels       the cost of each level of the compressors
  *
- * Medians of interleaved rounds. Processor time, all threads counted, so that neighbours disturb little; only `pool` reads
- * the wall clock, and wants the machine for itself. Tells how much of a core others used.
+ * Medians of interleaved rounds. Processor time of all threads, so that other processes disturb little; only `pool`
+ * reads the wall clock, and needs the machine for itself. Prints how much of a core other processes used.
  */
 import { cpus } from "node:os";
 import { parseArgs, promisify } from "node:util";
@@ -26,16 +26,12 @@ const { values, positionals } = parseArgs({
 });
 const rounds = Number(values.rounds);
 if (!Number.isInteger(rounds) || rounds < 1)
-  throw new Error(
-    `--rounds: ${JSON.stringify(values.rounds)} is no number of rounds; give a whole number of at least 1`,
-  );
+  throw new Error(`--rounds must be a whole number of at least 1, got ${JSON.stringify(values.rounds)}`);
 
 const sections: Readonly<Record<string, () => Promise<void>>> = { formats, structures, pool, levels };
 const unknown = positionals.find((name) => !(name in sections));
 if (unknown !== undefined)
-  throw new Error(
-    `${JSON.stringify(unknown)} is no section; give some of ${Object.keys(sections).join(", ")}, or nothing`,
-  );
+  throw new Error(`sections must be among ${Object.keys(sections).join(", ")}, got ${JSON.stringify(unknown)}`);
 
 console.log(`Node ${process.version}, ${cpus().length} x ${cpus()[0]!.model}, medians of ${rounds} rounds`);
 const neighbours = new Neighbours();
@@ -109,7 +105,7 @@ async function structures(): Promise<void> {
   const sizes = new Map<string, string>();
   for (const [way, { encode, decode }] of Object.entries(ways)) {
     for (const { name, value } of samples) {
-      encode(value); // shared structures are those of the second time
+      encode(value); // shared structures are complete from the second time on
       const bytes = Buffer.from(encode(value));
       sizes.set(way + name, `${count(bytes.byteLength)} B (${count(zlib.zstdCompressSync(bytes).byteLength)})`);
       writes.set(way + name, () => encode(value));
@@ -221,7 +217,7 @@ function processorMicroseconds(): number {
   return user + system;
 }
 
-/** µs of each, in rounds that take turns: what disturbs one disturbs its neighbours too. */
+/** µs of each, in interleaved rounds: a disturbance reaches all of them. */
 async function medians(
   cells: ReadonlyMap<string, () => unknown>,
   clock = processorMicroseconds,
@@ -237,7 +233,8 @@ async function medians(
         if (result instanceof Promise) await result;
       }
       const microseconds = (clock() - startedAt) / times;
-      // As often as fits into 4 ms, which is known once it is warm; a few times at least, or one collection of garbage is all one sees.
+      // As often as fits into 4 ms, by the time of the round before. Six times at least, so that one garbage collection
+      // does not make up the whole sample.
       repeats.set(name, Math.max(6, Math.min(5_000, Math.round(4_000 / Math.max(microseconds, 0.1)))));
       if (round >= 0) samples.set(name, [...(samples.get(name) ?? []), microseconds]);
     }

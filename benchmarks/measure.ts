@@ -17,11 +17,11 @@ export interface Scenario {
   readonly operations: number;
   /** Which ratio is shown: time of hotset by time of raw (`cost`), or the other way round (`speed`). */
   readonly shows: "cost" | "speed";
-  /** What the ratio is to be: at most, for `cost`; at least, for `speed`. */
+  /** Bound of the ratio: at most, for `cost`; at least, for `speed`. */
   readonly target?: number;
   /** Measures bytes allocated per operation of hotset, too. At most so many. */
   readonly maxBytes?: number;
-  /** Tells how many of these are done in a second. */
+  /** Name of the operations, to print how many are done in a second. */
   readonly counts?: string;
   /** Before each measurement, not timed. */
   rest?(): Promise<void>;
@@ -37,7 +37,7 @@ export interface Outcome {
   readonly scenario: string;
   readonly rawNs: Spread;
   readonly hotsetNs: Spread;
-  /** Of the rounds: each compares two measurements that follow one another. */
+  /** Over the rounds: each compares two measurements that follow one another. */
   readonly ratio: Spread;
   readonly shows: "cost" | "speed";
   readonly target: number | undefined;
@@ -119,12 +119,12 @@ async function allocatedEach({ run }: Contender): Promise<number> {
 setFlagsFromString("--expose-gc");
 const collect = runInNewContext("gc") as () => void;
 
-/** What the rest of the machine does while a benchmark runs. Linux only; `NaN` elsewhere. */
+/** Processor time that other processes use while a benchmark runs. Linux only; `NaN` elsewhere. */
 export class Neighbours {
   #machine = machineTicks();
   #own = ownTicks();
 
-  /** Share of one core that other processes used since the last look, those excepted that `mine` names. */
+  /** Share of one core that other processes used since the last look, except for those in `mine`. */
   look(mine: readonly number[]): number {
     const machine = machineTicks();
     const own = ownTicks(mine);

@@ -1,8 +1,13 @@
-/** What caches hold, made the same each time: a user, a page of a product, a page of search results. */
+/** Values as caches hold them, made the same each time: a user, a page of a product, a page of search results. */
 export interface Payload {
   readonly name: string;
   readonly value: unknown;
 }
+
+const WORDS =
+  "copper kettle wooden chair linen shirt blue green small large with handle for kitchen garden office light heavy classic modern set of two".split(
+    " ",
+  );
 
 export function payloads(): readonly Payload[] {
   let state = 42;
@@ -10,11 +15,7 @@ export function payloads(): readonly Payload[] {
     state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fff_ffff;
     return state % bound;
   };
-  const words =
-    "copper kettle wooden chair linen shirt blue green small large with handle for kitchen garden office light heavy classic modern set of two".split(
-      " ",
-    );
-  const word = (): string => words[below(words.length)]!;
+  const word = (): string => WORDS[below(WORDS.length)]!;
   const text = (length: number): string => Array.from({ length }, word).join(" ").slice(0, length);
   const hex = (length: number): string => Array.from({ length }, () => below(16).toString(16)).join("");
   const product = (i: number) => ({
@@ -51,7 +52,7 @@ export function payloads(): readonly Payload[] {
       value: {
         ...product(1),
         description: text(1_100),
-        attributes: Object.fromEntries(words.slice(0, 12).map((name) => [name, text(15)])),
+        attributes: Object.fromEntries(WORDS.slice(0, 12).map((name) => [name, text(15)])),
         related: [1, 2, 3, 4].map((id) => ({ id, title: text(20) })),
       },
     },

@@ -1,13 +1,14 @@
 /**
- * Compares hotset with the raw limit, in one process and over one transport; and measures what several processes do
- * together, and one without its Redis, against bounds.
+ * Compares hotset with the raw limit, in one process and over one transport. Then measures several processes together,
+ * and one process without its Redis, against bounds.
  *
  *     npm run bench                              everything: about ten minutes
- *     npm run bench -- "64 in flight" batch      what has one of these in its name; "import" for what importing costs
+ *     npm run bench -- "64 in flight" batch      scenarios with one of these in their names; "import": the cost of
+ *     imports
  *     npm run bench -- --rounds 15 --unix --json results.json
- *     npm run bench -- "without Redis" --outage 5    so many seconds instead of 30
+ *     npm run bench -- "without Redis" --outage 5    seconds of the outage, instead of 30
  *
- * Needs the machine for itself: it tells how much of a core others used, and calls the result void above 5 %.
+ * Needs the machine for itself: it prints how much of a core other processes used, and calls the result void above 5 %.
  */
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
@@ -39,14 +40,13 @@ const { values, positionals } = parseArgs({
 });
 const rounds = Number(values.rounds);
 if (!Number.isInteger(rounds) || rounds < 1)
-  throw new Error(
-    `--rounds: ${JSON.stringify(values.rounds)} is no number of rounds; give a whole number of at least 1`,
-  );
+  throw new Error(`--rounds must be a whole number of at least 1, got ${JSON.stringify(values.rounds)}`);
 const outageSeconds = Number(values.outage);
-if (!(outageSeconds >= 1))
-  throw new Error(`--outage: ${JSON.stringify(values.outage)} is no number of seconds; give at least 1`);
+if (!(outageSeconds >= 1)) throw new Error(`--outage must be at least 1 second, got ${JSON.stringify(values.outage)}`);
 const isWanted = (name: string): boolean => positionals.length === 0 || positionals.some((part) => name.includes(part));
 
+// Some scenarios import the built packages, as an application would.
+execFileSync("turbo", ["run", "build", "--output-logs=errors-only"], { stdio: "inherit" });
 const server = await startOwnRedis();
 const transport = values.unix ? `unix://${server.socketPath}` : server.url;
 const info = await server.info("server");
@@ -62,7 +62,7 @@ console.log(`${"scenario".padEnd(38)}${"raw".padStart(12)}${"hotset".padStart(12
 const outcomes: Outcome[] = [];
 const others: number[] = [];
 await runAll(await memoryScenarios());
-// Made only now: caches that do something else would change what the engine has learnt of the first.
+// Made only now: other caches would change how V8 has optimised the code for the first.
 for (const make of [coherentHitScenarios, backendScenarios, leaseScenarios]) {
   const made = await make(transport);
   await runAll(made.scenarios);

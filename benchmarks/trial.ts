@@ -2,23 +2,23 @@ import type { OwnRedis } from "@hotset/test-servers";
 import { spread } from "./measure.ts";
 
 /**
- * What several processes do together, or one does without its Redis: no race of two sides but figures, some of which
- * have a bound. Whatever it starts has ended when it resolves.
+ * Measures several processes together, or one without its Redis. Gives figures, some with a bound, and compares no two
+ * sides. All that it starts has ended when it resolves.
  */
 export interface Trial {
   readonly name: string;
   run(): Promise<readonly Figure[]>;
 }
 
-/** What trials are given. */
+/** The arguments of a trial. */
 export interface Conditions {
-  /** Theirs to read and write; not to break. */
+  /** Trials may read and write there, and must not break it. */
   readonly server: OwnRedis;
   /** How to reach it. */
   readonly url: string;
-  /** How often to repeat what is repeated. */
+  /** How often to repeat a measurement. */
   readonly rounds: number;
-  /** How long a trial does without Redis. */
+  /** How long Redis is unreachable. */
   readonly outageMs: number;
 }
 
@@ -29,7 +29,7 @@ export interface Figure {
   readonly unit: string;
   readonly atMost?: number;
   readonly atLeast?: number;
-  /** For people: what else is known of it. */
+  /** More about it, for people. */
   readonly remark?: string;
 }
 
@@ -39,7 +39,7 @@ export function isHeld({ value, atMost, atLeast }: Figure): boolean | undefined 
   return value <= (atMost ?? Infinity) && value >= (atLeast ?? -Infinity);
 }
 
-/** The middle of what the rounds gave, with the range as remark. */
+/** The median of the rounds, with the range as remark. */
 export function middle(values: readonly number[]): { readonly value: number; readonly remark: string } {
   const { median, least, most } = spread(values);
   return { value: median, remark: `${inShort(least)} to ${inShort(most)}` };
@@ -51,7 +51,7 @@ export function percentile(values: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? NaN;
 }
 
-/** Three digits that count. */
+/** Three significant digits. */
 export function inShort(value: number): string {
   if (!Number.isFinite(value)) return String(value);
   const digits = value === 0 ? 0 : Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value))));

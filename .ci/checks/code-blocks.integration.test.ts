@@ -16,7 +16,8 @@ it("programs that run name no Redis but the one that is replaced", () => {
   expect(named.filter((url) => url !== DOCUMENTED_REDIS_URL)).toEqual([]);
 });
 
-// Each in a process of its own, as a reader would run it, on a server of its own: it must end by itself, and say nothing on stderr.
+// Each in a process of its own, as a reader would run it, on a server of its own: it must end by itself and write
+// nothing to stderr.
 it.for(programs)("the program at $page:$line runs", { timeout: 30_000 }, async (program) => {
   await using redis = await startOwnRedis();
   const path = writeProgram(program, folder, program.text.replaceAll(DOCUMENTED_REDIS_URL, redis.url));

@@ -51,9 +51,9 @@ describe("languages and tags", () => {
   });
 
   it.each([
-    ["", 'README.md:2: "" is no language for a code block here; there are: ts, js, sh, json, text'],
-    ["bash", 'README.md:2: "bash" is no language for a code block here; there are: ts, js, sh, json, text'],
-    ["ts ignore", 'README.md:2: "ignore" is no tag of a ts block; there are: run, continued'],
+    ["", 'README.md:2: the language of a code block must be ts, js, sh, json or text, got ""'],
+    ["bash", 'README.md:2: the language of a code block must be ts, js, sh, json or text, got "bash"'],
+    ["ts ignore", 'README.md:2: the tags of a ts block must be among run, continued, got "ignore"'],
     ["json", "README.md:2: this is not JSON; leave comments out, or tag it text"],
   ])("refuses the info string %j", (info, problem) => {
     expect(problems(fenced(info, "{ // x"))).toEqual([problem]);
@@ -80,8 +80,11 @@ describe("shell blocks", () => {
     ["npm start", 'package.json has no script "start"'],
     ["npm install hotsett", '"hotsett" is neither a package of ours nor a dependency of one'],
     ["npm publish", '"npm publish" is not among: npm install, npm run, npm start, npm test'],
-    ["curl localhost", '"curl localhost" is no known command; if it is an illustration, tag the block "sh example"'],
-    ["docker ps", '"docker ps": of docker, only "docker run"'],
+    [
+      "curl localhost",
+      '"curl localhost" is not on the list of commands; tag the block "sh example" if it is an illustration',
+    ],
+    ["docker ps", '"docker ps": only "docker run" is on the list of commands'],
   ])("refuses %j", (code, problem) => {
     expect(problems(fenced("sh", code))).toEqual([`README.md:2: ${problem}`]);
     expect(problems(fenced("sh example", code))).toEqual([]);

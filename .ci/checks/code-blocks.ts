@@ -1,4 +1,4 @@
-// Code blocks of the documentation: what a page shows compiles, and what it says runs, runs.
+// Code blocks of the documentation: each compiles, and each that is tagged `run` runs.
 //
 //   node .ci/checks/code-blocks.ts      after a build; `tsc` on the PATH
 //
@@ -21,7 +21,7 @@ export interface CodeBlock {
   readonly code: string;
 }
 
-/** One block, or one and those which continue it. */
+/** One block, with the blocks that continue it. */
 export interface Program {
   readonly page: string;
   readonly line: number;
@@ -31,7 +31,7 @@ export interface Program {
   readonly text: string;
 }
 
-/** What shell blocks may name. */
+/** Names that shell blocks may use. */
 export interface Commands {
   readonly scripts: readonly string[];
   readonly packages: readonly string[];
@@ -77,7 +77,7 @@ export function extractBlocks(page: string, markdown: string): readonly CodeBloc
   return blocks;
 }
 
-/** What is wrong with the blocks themselves, before anything is compiled. */
+/** Problems of the blocks themselves, before any is compiled. */
 export function judgeBlocks(blocks: readonly CodeBlock[], commands: Commands): readonly string[] {
   return blocks.flatMap((block) =>
     judgeBlock(block, commands).map((problem) => `${block.page}:${block.line}: ${problem}`),
@@ -90,7 +90,7 @@ function judgeBlock({ language, tags, code }: CodeBlock, commands: Commands): re
     case "js":
       return tags
         .filter((tag) => !CODE_TAGS.includes(tag))
-        .map((tag) => `"${tag}" is no tag of a ${language} block; there are: ${CODE_TAGS.join(", ")}`);
+        .map((tag) => `the tags of a ${language} block must be among ${CODE_TAGS.join(", ")}, got "${tag}"`);
     case "sh":
       if (tags.length > 0) return tags.join(" ") === "example" ? [] : ['the only tag of an sh block is "example"'];
       return commandsOf(code).flatMap((command) => judgeCommand(command, commands));
@@ -99,7 +99,7 @@ function judgeBlock({ language, tags, code }: CodeBlock, commands: Commands): re
     case "text":
       return [];
     default:
-      return [`"${language}" is no language for a code block here; there are: ts, js, sh, json, text`];
+      return [`the language of a code block must be ts, js, sh, json or text, got "${language}"`];
   }
 }
 
@@ -120,9 +120,9 @@ function judgeCommand(command: string, { scripts, packages }: Commands): readonl
     case "git":
       return [];
     case "docker":
-      return words[0] === "run" ? [] : [`"${command}": of docker, only "docker run"`];
+      return words[0] === "run" ? [] : [`"${command}": only "docker run" is on the list of commands`];
     default:
-      return [`"${command}" is no known command; if it is an illustration, tag the block "sh example"`];
+      return [`"${command}" is not on the list of commands; tag the block "sh example" if it is an illustration`];
   }
 
   function judgeNpm([verb = "", ...rest]: readonly string[]): readonly string[] {

@@ -1,4 +1,5 @@
-// Runs in a folder whose node_modules holds the packed packages: imports each specifier it is given, then uses the cache.
+// Runs in a folder whose node_modules holds the packed packages: imports each specifier in its arguments, then uses the
+// cache.
 
 import assert from "node:assert/strict";
 
@@ -15,7 +16,7 @@ assert.equal(await cache.getOrSet("key", load), "loaded 1");
 assert.equal(await cache.getOrSet("key", load), "loaded 1");
 await cache.close();
 
-// What both entries of core use is there once: an error thrown by one is known to the other.
+// Both entries of core share one copy of each class: an error thrown by one is an instance for the other.
 const { CacheError } = await import("@hotset/core");
 const { scriptedBackend, TestClock } = await import("@hotset/core/testing");
 const backend = scriptedBackend({ clock: new TestClock() });

@@ -11,7 +11,9 @@ import { fileURLToPath } from "node:url";
 import { Visitor, parseSync } from "oxc-parser";
 import { trackedFiles } from "./tracked-files.ts";
 
-/** What the sources of each package may import of ours. Its tests may import every package but the consumers. */
+/**
+ * Packages of ours that the sources of each package may import. Its tests may import every package but the consumers.
+ */
 export const PACKAGE_GRAPH: Readonly<Record<string, readonly string[]>> = {
   "@hotset/core": [],
   "@hotset/memory": ["@hotset/core"],

@@ -9,7 +9,7 @@ const pages = trackedFiles(top).filter((path) => path.endsWith(".md"));
 const read = (path: string): string => readFileSync(join(top, path), "utf8");
 const withoutCode = (text: string): string => text.replaceAll(/^( *)(`{3,}).*\n[^]*?^ *\2 *$/gm, "");
 
-/** What a heading is called in a link, as GitHub has it. */
+/** The anchors of all headings, as GitHub makes them. */
 function anchorsOf(path: string): ReadonlySet<string> {
   const headings = [...withoutCode(read(path)).matchAll(/^#+ (.+)$/gm)].map(([, heading]) => heading!);
   return new Set(

@@ -1,9 +1,9 @@
-// Package checks: what `npm publish` would send, looked at as a stranger who installs it.
+// Package checks: the tarballs that `npm publish` would send, used like a stranger would use them.
 //
 //   node .ci/checks/packages.ts        after a build; `pnpm` on the PATH
 //
-// Packs every public package; publint and arethetypeswrong read the tarballs; then a program in plain JavaScript imports them
-// from a folder in which nothing else of this workspace can be found.
+// Packs every public package; publint and arethetypeswrong read the tarballs; then a program in plain JavaScript
+// imports them from a folder in which nothing else of this workspace can be found.
 
 import { execFile } from "node:child_process";
 import { copyFileSync, existsSync, globSync, mkdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
@@ -84,14 +84,14 @@ function judgeContent(name: string, target: string): readonly string[] {
       : [`${name}: the export "${entry}" must offer "types" and "default", in this order, and nothing else`],
   );
   const entryFiles = new Set(Object.values(manifest.exports).map((conditions) => conditions["default"]));
-  // Each file more is one more that importing the package has to find, read and link.
+  // Importing the package has to find, read and link each further file.
   const chunks = files
     .filter((file) => file.endsWith(".js") && !entryFiles.has(`./${file}`))
-    .map((file) => `${name}: ${file} is no entry of its own; have one entry import from the other`);
+    .map((file) => `${name}: ${file} is not an entry; have one entry import from the other`);
   return [...unwanted.map((file) => `${name}: ${file} does not belong into the package`), ...chunks, ...entries];
 }
 
-/** What a package manager would install beside the packages: their dependencies from elsewhere. */
+/** Links the dependencies that a package manager would install beside the packages. */
 function linkDependencies(name: string, folder: string, target: string): readonly string[] {
   const { dependencies = {}, optionalDependencies = {} } = readManifest(target);
   const missing: string[] = [];

@@ -1,4 +1,6 @@
-/** A process with a cache of its own, as a service has one: memory over Redis, nothing set but the lifetime. Run by the trials. */
+/**
+ * A process with a cache, like a service: memory over Redis, with no option but the lifetime. Started by the trials.
+ */
 import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { createCache, memory, redis, type Cache } from "hotset";
@@ -13,7 +15,7 @@ export interface OpenOptions {
   readonly ttl?: number;
 }
 
-/** Instants are of one clock for all processes of this machine: milliseconds with fractions. */
+/** All processes of a machine share one clock: milliseconds with fractions. */
 const instant = (): number => Number(process.hrtime.bigint()) / 1e6;
 
 let cache: Cache;
@@ -44,13 +46,13 @@ const handlers = {
     await cache.connect();
   },
 
-  /** Stores so many. */
+  /** Stores the keys in this range. */
   async fill(stem: string, from: number, to: number): Promise<void> {
     for (let at = from; at < to; at += 500)
       await cache.setMany(keysOf(stem, at, Math.min(at + 500, to)).map((key) => [key, value] as const));
   },
 
-  /** Has a trusted copy of each, which were stored before. */
+  /** Fetches a trusted copy of each stored key. */
   async hold(stem: string, from: number, to: number): Promise<void> {
     for (let attempt = 0; ; attempt += 1) {
       const missing = keysOf(stem, from, to).filter((key) => cache.peek(key) === undefined);
@@ -61,7 +63,7 @@ const handlers = {
     }
   },
 
-  /** How many of them it has. */
+  /** The number of copies it has. */
   held: (stem: string, from: number, to: number): number =>
     keysOf(stem, from, to).filter((key) => cache.peek(key) !== undefined).length,
 
@@ -84,12 +86,12 @@ const handlers = {
     return deleted;
   },
 
-  /** From now on notes when copies go that others changed. */
+  /** From now on records when copies end that other processes changed. */
   watch(): void {
     cache.on("invalidate", ({ scope, origin, key }) => {
       if (scope !== "key" || origin !== "elsewhere" || key === undefined) return;
       const at = instant();
-      // Only what nobody can be answered with any more counts as gone.
+      // A copy is gone when it cannot answer any call.
       if (cache.peek(key) === undefined) invalidatedAt.set(key, at);
     });
   },
@@ -98,8 +100,8 @@ const handlers = {
   invalidated: (): ReadonlyMap<string, number> => invalidatedAt,
 
   /**
-   * Answers from memory as fast as it can, 100 calls to a turn of the loop. With `loadsInFlight` so many loads of other
-   * keys are always under way.
+   * Answers from memory as fast as it can, 100 calls to a turn of the loop. Meanwhile `loadsInFlight` loads of other
+   * keys are always pending.
    */
   async hits(stem: string, count: number, forMs: number, loadsInFlight = 0): Promise<Hits> {
     const keys = keysOf(stem, 0, count);
@@ -122,7 +124,7 @@ const handlers = {
     return { perSecond, delayP99Ms: delay.percentile(99) / 1e6, delayMaxMs: delay.max / 1e6 };
   },
 
-  /** So many callers at once of a key that takes `loadMs` to load. */
+  /** Concurrent callers of a key that takes `loadMs` to load. */
   async callers(
     key: string,
     count: number,
@@ -144,7 +146,7 @@ const handlers = {
     return { loads, startedAt, endedAt: instant() };
   },
 
-  /** So many misses one after another, each under a tag: one for all, or one that nobody has used before. */
+  /** Misses one after another, each under a tag: one for all, or a new one each time. */
   async misses(stem: string, count: number, tags: "known" | "new"): Promise<{ readonly tookMs: number }> {
     const startedAt = performance.now();
     for (let i = 0; i < count; i += 1) {
@@ -154,7 +156,7 @@ const handlers = {
     return { tookMs: performance.now() - startedAt };
   },
 
-  /** As {@link misses}, so many a second, as far as it can. */
+  /** Like {@link misses}, at a rate, as far as it can. */
   async missesPaced(
     stem: string,
     perSecond: number,
@@ -174,7 +176,7 @@ const handlers = {
     return { perSecond: (count / (performance.now() - startedAt)) * 1_000 };
   },
 
-  /** Stores as fast as it can, 64 in flight, or so many a second. */
+  /** Stores as fast as it can, 64 in flight, or at a rate. */
   async sets(stem: string, forMs: number, perSecond?: number): Promise<{ readonly perSecond: number }> {
     const startedAt = performance.now();
     let count = 0;
@@ -197,8 +199,8 @@ const handlers = {
   },
 
   /**
-   * Requests at a rate, each a `getOrSet` whose loader answers in 5 ms. Our own time is what a call takes beside the load
-   * that ran meanwhile. `hot`: of 1,000 keys; `cold`: each another.
+   * Requests at a rate, each a `getOrSet` whose loader answers in 5 ms. Our own time is the time of a call less that of
+   * the load that ran meanwhile. `hot`: 1,000 keys; `cold`: a new key each time.
    */
   async requests(perSecond: number, forMs: number, keys: "hot" | "cold"): Promise<Requests> {
     const loading = new Map<string, { startedAt: number; endedAt: number }>();
@@ -269,7 +271,7 @@ export interface Requests {
   readonly count: number;
   readonly perSecond: number;
   readonly failed: number;
-  /** What the first of those that failed was told. */
+  /** The error of the first failed request. */
   readonly example: string | undefined;
   readonly loads: number;
   readonly openAfterMs: number;
@@ -280,7 +282,7 @@ export interface Requests {
 let besides = 0;
 let runs = 0;
 
-/** Calls `act` so often a second, catching up with timers that come late. */
+/** Calls `act` at a rate, and catches up after late timers. */
 async function paced(perSecond: number, forMs: number, act: () => void): Promise<void> {
   const startedAt = performance.now();
   for (let done = 0; ;) {

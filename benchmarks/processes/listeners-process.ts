@@ -1,4 +1,6 @@
-/** A process with many caches, each with a connection of its own: for Redis, as many processes. Run by the trials. */
+/**
+ * A process with many caches, each with a connection of its own: Redis sees as many processes. Started by the trials.
+ */
 import { createCache, memory, redis, type Cache } from "hotset";
 import { answerCalls } from "@hotset/test-servers";
 
@@ -12,8 +14,8 @@ const handlers = {
     await Promise.all(caches.map((cache) => cache.connect()));
   },
 
-  /** Those that hear what others change. */
-  hearing: (): number => caches.filter((cache) => cache.stats().tiers.at(-1)!.state === "up").length,
+  /** How many receive invalidations. */
+  listening: (): number => caches.filter((cache) => cache.stats().tiers.at(-1)!.state === "up").length,
 
   /** Time on processors so far, in ms. */
   processorMs(): number {

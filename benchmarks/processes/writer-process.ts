@@ -1,4 +1,4 @@
-/** A program without the library that writes keys of Redis, at a rate. Run by the trials. */
+/** A program without the library that writes keys of Redis, at a rate. Started by the trials. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { createClient } from "@redis/client";
 import { answerCalls } from "@hotset/test-servers";
@@ -16,7 +16,7 @@ const handlers = {
     const startedAt = performance.now();
     const open: Promise<unknown>[] = [];
     for (let done = 0; done < count;) {
-      // A field beside those of an entry: what was stored can still be read.
+      // A field beside those of an entry, which can still be read.
       for (
         const due = Math.min(count, Math.floor(((performance.now() - startedAt) * perSecond) / 1_000));
         done < due;

@@ -1,13 +1,17 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { LRUCache } from "lru-cache";
-import { createCache, memory, redis } from "hotset";
+import { createCache, memory, redis, type Cache } from "hotset";
 import type { Scenario } from "../measure.ts";
 
-/** Hits in a local tier that hears what others change: what coherence and tags add to a hit. */
+/** Hits in a local tier that receives invalidations: the cost that coherence and tags add to a hit. */
 export async function coherentHitScenarios(
   url: string,
 ): Promise<{ readonly scenarios: readonly Scenario[]; close(): Promise<void> }> {
-  const cache = createCache({ name: "heard" }).tier(memory()).tier(redis(url).build()).defaults({ ttl: "1h" }).build();
+  const cache = createCache({ name: "coherent" })
+    .tier(memory())
+    .tier(redis(url).build())
+    .defaults({ ttl: "1h" })
+    .build();
   await cache.connect();
   const lru = new LRUCache<string, object>({ max: 10_000, ttl: 3_600_000, ttlResolution: 0 });
   const keys = Array.from({ length: 1_000 }, (_, i) => `user:${i}`);
@@ -29,16 +33,7 @@ export async function coherentHitScenarios(
     async (operations: number): Promise<void> => {
       for (let i = 0; i < operations; i += 1) await call(of[i % of.length]!);
     };
-  /** Lets the loop turn, so that signs of life are heard: a hit alone never does. And has all copies again. */
-  const rest = async (): Promise<void> => {
-    for (let missing = [...keys, ...tagged], attempt = 0; ; attempt += 1) {
-      await sleep(20);
-      missing = missing.filter((key) => cache.peek(key) === undefined);
-      if (missing.length === 0) return;
-      if (attempt === 20) throw new Error(`${missing.length} copies could not be had`);
-      await cache.getMany(missing);
-    }
-  };
+  const rest = (): Promise<void> => untilCopied(cache, [...keys, ...tagged]);
   const hits = (of: readonly string[]) =>
     awaited(of, (key) => cache.getOrSet(key, mustNotLoad, { tags: ["users", "people"] }));
   return {
@@ -71,4 +66,15 @@ export async function coherentHitScenarios(
     ],
     close: () => cache.close(),
   };
+}
+
+/** Lets the event loop turn, so that signs of life arrive, which hits alone never do; and brings all copies back. */
+async function untilCopied(cache: Cache, keys: readonly string[]): Promise<void> {
+  for (let missing = keys, attempt = 0; ; attempt += 1) {
+    await sleep(20);
+    missing = missing.filter((key) => cache.peek(key) === undefined);
+    if (missing.length === 0) return;
+    if (attempt === 20) throw new Error(`${missing.length} copies are still missing after 20 attempts`);
+    await cache.getMany(missing);
+  }
 }

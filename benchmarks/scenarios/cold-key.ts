@@ -6,7 +6,7 @@ const CACHE_PROCESS = new URL("../processes/cache-process.ts", import.meta.url);
 const CALLERS = 500;
 const LOAD_MS = 50;
 
-/** A thousand callers in two processes of a key that nobody has: how often it is loaded, and how long the last one waits. */
+/** A thousand callers in two processes of an absent key: how often it is loaded, and how long the last one waits. */
 export const coldKey = ({ url, rounds }: Conditions): Trial => ({
   name: "a cold key, 1,000 callers in two processes",
   async run() {

@@ -10,11 +10,11 @@ const FOR_MS = 3_000;
 const PACED = 1_000;
 
 /**
- * What it costs one writer, and Redis, that others hear of each write: caches with a connection of their own each, in at
- * most four processes, since so many processes would measure the machine. The writer hears as well, and counts for none.
+ * The cost for one writer, and for Redis, of announcing each write to listeners: caches with a connection each, in at
+ * most four processes, since more would measure the machine. The writer listens as well, and is not counted.
  */
 export const fleet = ({ url, server }: Conditions): Trial => ({
-  name: "writes heard by 0, 10, 50 and 200",
+  name: "writes announced to 0, 10, 50 and 200",
   async run() {
     const figures: Figure[] = [];
     for (const listeners of [0, 10, 50, 200]) {
@@ -35,9 +35,9 @@ export const fleet = ({ url, server }: Conditions): Trial => ({
         const paced = await measured(server, () => writer.call("sets", "k", FOR_MS, PACED));
         const listenersMs = (await processorMs(processes)) - before;
         await sleep(2_500);
-        const hearing = await Promise.all(processes.map((each) => each.call("hearing")));
-        const heard = hearing.reduce((sum, each) => sum + each, 0);
-        if (heard !== listeners) throw new Error(`${heard} of ${listeners} caches hear of changes`);
+        const listening = await Promise.all(processes.map((each) => each.call("listening")));
+        const sum = listening.reduce((total, each) => total + each, 0);
+        if (sum !== listeners) throw new Error(`${sum} of ${listeners} caches receive invalidations`);
         await Promise.all([writer.call("close"), ...processes.map((each) => each.call("close"))]);
         figures.push(
           {

@@ -2,13 +2,13 @@ import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { spread, type Spread } from "../measure.ts";
 
-/** What importing a built package costs a new process, before anything of it is used. */
+/** The cost of importing a built package in a new process, before any of it is used. */
 export interface ImportCost {
   readonly name: string;
   readonly ms: Spread;
-  /** Time on processors: what others do on the machine changes it less. */
+  /** Processor time: other processes on the machine change it less. */
   readonly processorMs: Spread;
-  /** Importing a module that exports nothing, as often and in turn with the others: what is left is noise and Node's own. */
+  /** Importing a module that exports nothing, as often and interleaved with the others: noise, and Node's own cost. */
   readonly emptyMs: Spread;
   readonly maxMs: number;
 }

@@ -6,7 +6,7 @@ const CACHE_PROCESS = new URL("../processes/cache-process.ts", import.meta.url);
 const DELETES = 3_000;
 const MAX_STALENESS_MS = 2_000;
 
-/** From the call of `delete` in one process until the copy of another is gone, with nothing else going on. */
+/** From the call of `delete` in one process until the copy of another is gone, on idle processes. */
 export const lagOfDeletes = ({ url }: Conditions): Trial => ({
   name: "lag of a delete",
   async run() {

@@ -6,7 +6,7 @@ import { middle, type Conditions, type Figure, type Trial } from "../trial.ts";
 
 const value = { id: 7, name: "Ada Lovelace", roles: ["admin", "editor"], bio: "x".repeat(100) };
 
-/** Misses with a loader that costs nothing, with the lease and without: all that a miss costs is ours. */
+/** Misses with a loader that costs nothing, with the lease and without: the whole cost of a miss is ours. */
 export async function leaseScenarios(
   url: string,
 ): Promise<{ readonly scenarios: readonly Scenario[]; close(): Promise<void> }> {
@@ -32,7 +32,7 @@ export async function leaseScenarios(
   };
 }
 
-/** What one miss sends, counted at a proxy, with the lease and without. */
+/** The commands of one miss, counted at a proxy, with the lease and without. */
 export const missOnTheWire = ({ server }: Conditions): Trial => ({
   name: "a miss on the wire",
   async run() {
@@ -96,7 +96,7 @@ async function twoCaches(url: string): Promise<{ readonly leased: Cache; readonl
   return { leased, unleased };
 }
 
-/** The same backend, and nothing of it that one load across processes needs. */
+/** The same backend, without leases. */
 function withoutLeases(backend: Backend): Backend {
   return {
     label: backend.label,

@@ -2,6 +2,8 @@ import { LRUCache } from "lru-cache";
 import { createCache, memory, type Cache } from "hotset";
 import type { Scenario } from "../measure.ts";
 
+const KEYS = Array.from({ length: 1_000 }, (_, i) => `user:${i}`);
+
 /** Hits in the local tier, against an async function around lru-cache that reads the real clock, as hotset does. */
 export async function memoryScenarios(): Promise<readonly Scenario[]> {
   // One each, so that every tier holds as many entries as the raw one.
@@ -10,8 +12,7 @@ export async function memoryScenarios(): Promise<readonly Scenario[]> {
   ) as [Cache, Cache];
   const users = other.namespace("users");
   const lru = new LRUCache<string, object>({ max: 10_000, ttl: 3_600_000, ttlResolution: 0 });
-  const keys = Array.from({ length: 1_000 }, (_, i) => `user:${i}`);
-  for (const key of keys) {
+  for (const key of KEYS) {
     const value = { id: key };
     lru.set(key, value);
     await cache.set(key, value);
@@ -20,18 +21,6 @@ export async function memoryScenarios(): Promise<readonly Scenario[]> {
   const load = (): object => ({});
   const around = async (key: string, otherwise: () => object, _options: object): Promise<object> =>
     lru.get(key) ?? otherwise();
-  const awaited =
-    (call: (key: string) => Promise<unknown>) =>
-    async (operations: number): Promise<void> => {
-      for (let i = 0; i < operations; i += 1) await call(keys[i % keys.length]!);
-    };
-  let sink: unknown;
-  const direct =
-    (call: (key: string) => unknown) =>
-    async (operations: number): Promise<unknown> => {
-      for (let i = 0; i < operations; i += 1) sink = call(keys[i % keys.length]!);
-      return sink;
-    };
   const raw = {
     name: "async function around lru-cache",
     run: awaited((key) => around(key, load, { tags: ["users"] })),
@@ -64,4 +53,19 @@ export async function memoryScenarios(): Promise<readonly Scenario[]> {
       target: 1.8,
     },
   ];
+}
+
+function awaited(call: (key: string) => Promise<unknown>) {
+  return async (operations: number): Promise<void> => {
+    for (let i = 0; i < operations; i += 1) await call(KEYS[i % KEYS.length]!);
+  };
+}
+
+let sink: unknown;
+
+function direct(call: (key: string) => unknown) {
+  return async (operations: number): Promise<unknown> => {
+    for (let i = 0; i < operations; i += 1) sink = call(KEYS[i % KEYS.length]!);
+    return sink;
+  };
 }

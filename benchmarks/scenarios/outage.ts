@@ -6,14 +6,17 @@ import { inShort, percentile, type Conditions, type Figure, type Trial } from ".
 const CACHE_PROCESS = new URL("../processes/cache-process.ts", import.meta.url);
 const PER_SECOND = 1_000;
 
-/** How Redis is lost, and which keys are asked for meanwhile. */
+/** How Redis is lost, and which keys are requested meanwhile. */
 const CASES = [
   { what: "killed, hot keys", lose: "kill", keys: "hot" },
   { what: "killed, cold keys", lose: "kill", keys: "cold" },
   { what: "frozen, cold keys", lose: "pause", keys: "cold" },
 ] as const;
 
-/** A process that answers 1,000 requests a second, memory over Redis, while Redis is away. Hot entries live 10 s, so they are loaded again under way. */
+/**
+ * A process that answers 1,000 requests a second, memory over Redis, while Redis is unreachable. Hot entries live 10 s,
+ * so they are loaded again during the outage.
+ */
 export const withoutRedis = ({ outageMs }: Conditions): Trial => ({
   name: "without Redis, 1,000 requests a second",
   async run() {
@@ -22,7 +25,7 @@ export const withoutRedis = ({ outageMs }: Conditions): Trial => ({
       await using server = await startOwnRedis();
       await using service = forkScript<CacheProcess>(CACHE_PROCESS, { callTimeoutMs: outageMs + 30_000 });
       await service.call("open", { url: server.url, name: "outage", ttl: 10_000 });
-      // As it was before: warm.
+      // Warms up.
       await service.call("requests", PER_SECOND, 3_000, keys);
       const requests = service.call("requests", PER_SECOND, outageMs, keys);
       await sleep(100);

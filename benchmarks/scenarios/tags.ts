@@ -6,7 +6,10 @@ import { middle, type Conditions, type Figure, type Trial } from "../trial.ts";
 
 const CACHE_PROCESS = new URL("../processes/cache-process.ts", import.meta.url);
 
-/** What an invalidation costs over few entries and over many. Each round takes a tag that all of them carry and nobody has invalidated. */
+/**
+ * The cost of an invalidation over few entries and over many. Each round takes a tag that all of them carry, and that
+ * is not invalidated yet.
+ */
 export const invalidationOverMany = ({ url, rounds }: Conditions): Trial => ({
   name: "invalidateTags over 100,000 entries",
   async run() {
@@ -48,7 +51,18 @@ export const invalidationOverMany = ({ url, rounds }: Conditions): Trial => ({
   },
 });
 
-/** What the first use of a tag such as `user:42` costs who uses it, and all others: compared with one that is known. */
+const KINDS = ["known", "new"] as const;
+type Kind = (typeof KINDS)[number];
+
+/** One element for each round. */
+interface Misses {
+  readonly here: number[];
+  readonly elsewhere: number[];
+  readonly quiet: number[];
+  readonly loading: number[];
+}
+
+/** The cost of the first use of a tag such as `user:42`, here and in another process, compared with a known tag. */
 export const firstUseOfTags = ({ url, rounds }: Conditions): Trial => ({
   name: "first use of a tag",
   async run() {
@@ -58,11 +72,7 @@ export const firstUseOfTags = ({ url, rounds }: Conditions): Trial => ({
       [user, other].map((each) => each.call("open", { url, name: "dynamic-tags", maxEntries: 50_000 })),
     );
     await other.call("fill", "hot", 0, 1_000);
-    const kinds = ["known", "new"] as const;
-    const perMiss: Record<
-      (typeof kinds)[number],
-      { here: number[]; elsewhere: number[]; quiet: number[]; loading: number[] }
-    > = {
+    const perMiss: Record<Kind, Misses> = {
       known: { here: [], elsewhere: [], quiet: [], loading: [] },
       new: { here: [], elsewhere: [], quiet: [], loading: [] },
     };
@@ -71,11 +81,11 @@ export const firstUseOfTags = ({ url, rounds }: Conditions): Trial => ({
       await other.call("hold", "hot", 0, 1_000);
       const { perSecond } = await other.call("hits", "hot", 1_000, 1_000, 4);
       if (round >= 0) idle.push(perSecond);
-      for (const kind of kinds) {
+      for (const kind of KINDS) {
         const before = await other.call("processorMs");
         const { tookMs } = await user.call("misses", `${kind}-${round}`, 3_000, kind);
         const elsewhereMs = (await other.call("processorMs")) - before;
-        // What it costs to read on while this goes on; and while loads of its own are in flight.
+        // Hits there while this goes on, without loads of its own and with some in flight.
         const rates = [];
         for (const loadsInFlight of [0, 4]) {
           await other.call("hold", "hot", 0, 1_000);
@@ -93,26 +103,28 @@ export const firstUseOfTags = ({ url, rounds }: Conditions): Trial => ({
       }
     }
     await Promise.all([user, other].map((each) => each.call("close")));
-    const share = (kind: (typeof kinds)[number], of: "quiet" | "loading"): number =>
-      middle(perMiss[kind][of]).value / middle(idle).value;
-    return [
-      ...kinds.map((kind) => ({
-        what: `a miss under a ${kind} tag, for who loads`,
-        unit: " us",
-        ...middle(perMiss[kind].here),
-      })),
-      ...kinds.map((kind) => ({
-        what: `of processor in another process, ${kind} tag`,
-        unit: " us",
-        ...middle(perMiss[kind].elsewhere),
-      })),
-      ...(["quiet", "loading"] as const).flatMap((of) =>
-        kinds.map((kind) => ({
-          what: `hits there${of === "loading" ? ", loads in flight" : ""}: 2,000 misses/s, ${kind} tags`,
-          unit: " of idle",
-          value: share(kind, of),
-        })),
-      ),
-    ];
+    return figuresOf(perMiss, idle);
   },
 });
+
+function figuresOf(perMiss: Readonly<Record<Kind, Misses>>, idle: readonly number[]): readonly Figure[] {
+  return [
+    ...KINDS.map((kind) => ({
+      what: `a miss under a ${kind} tag, in the loading process`,
+      unit: " us",
+      ...middle(perMiss[kind].here),
+    })),
+    ...KINDS.map((kind) => ({
+      what: `processor time in another process, ${kind} tag`,
+      unit: " us",
+      ...middle(perMiss[kind].elsewhere),
+    })),
+    ...(["quiet", "loading"] as const).flatMap((of) =>
+      KINDS.map((kind) => ({
+        what: `hits there${of === "loading" ? ", loads in flight" : ""}: 2,000 misses/s, ${kind} tags`,
+        unit: " of idle",
+        value: middle(perMiss[kind][of]).value / middle(idle).value,
+      })),
+    ),
+  ];
+}

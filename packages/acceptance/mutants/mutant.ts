@@ -1,4 +1,4 @@
-/** A rule of the code, and what the code looks like without it. */
+/** A rule of the code, and the code without it. */
 export interface BrokenRule {
   /** Says what is broken. Unique. */
   readonly name: string;
@@ -9,13 +9,13 @@ export interface BrokenRule {
   readonly broken: string;
 }
 
-/** A rule that some test must miss. */
+/** A rule whose loss a test must notice. */
 export interface Mutant extends BrokenRule {
   /** A test that names one of these must fail. */
   readonly promises: readonly string[];
 }
 
-/** A mutant of the source file that lies where the file of this mutant does: `core/engine/lease.ts` breaks `packages/core/src/engine/lease.ts`. */
+/** Its path gives the source file: a mutant in `core/engine/lease.ts` breaks `packages/core/src/engine/lease.ts`. */
 export type Breakage = Omit<Mutant, "file">;
 
 /**

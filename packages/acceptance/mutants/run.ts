@@ -4,7 +4,8 @@
  *     npm run mutants                 all
  *     npm run mutants -- fence        those whose name contains "fence"
  *
- * First the same tests run over unbroken rules: one that fails there catches nothing.
+ * Before that, each must compile as far as names go, and the same tests run over unbroken rules: a test that fails
+ * there catches nothing.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
@@ -13,6 +14,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { MUTANTS } from "./all.ts";
+import { findBrokenMutants } from "./check.ts";
 import type { Mutant } from "./mutant.ts";
 
 interface Report {
@@ -24,10 +26,13 @@ interface Report {
 
 const top = resolve(import.meta.dirname, "../../..");
 const REDIS = "packages/redis";
-/** Random histories would catch what no story names; the others need servers or processes, in which no rule is broken. */
+/**
+ * Random histories would catch mutants that no story names. Integration tests need servers or processes, in which no
+ * rule is broken.
+ */
 const UNSUITABLE = /acceptance\/test\/.*(?:random-histories.*|\.integration)\.test\.ts$/;
 const AT_ONCE = Math.min(2, availableParallelism());
-/** Of one mutant; what takes longer hangs. */
+/** For one mutant; a longer run hangs. */
 const LIMIT_MS = 60_000;
 
 const wanted = process.argv.slice(2);
@@ -36,6 +41,12 @@ if (chosen.length === 0) {
   console.error(
     `no mutant is named like ${wanted.join(", ")}; there are:\n${MUTANTS.map(({ name }) => `  ${name}`).join("\n")}`,
   );
+  process.exit(1);
+}
+
+const unfit = findBrokenMutants(top, chosen);
+if (unfit.length > 0) {
+  console.error(`these mutants do not compile, so a test would catch them for the wrong reason:\n${unfit.join("\n")}`);
   process.exit(1);
 }
 
@@ -93,14 +104,17 @@ async function unbroken(): Promise<ReadonlySet<string>> {
   return new Set(failed.map(({ fullName }) => fullName));
 }
 
-/** Caught by a test whose title names the promise; a crash of the whole run is no catch. */
-async function judge(mutant: Mutant, bail = true): Promise<{ readonly survived: boolean; readonly by: string }> {
+/** A test whose title names the promise must catch it; a crash of the whole run does not count. */
+async function judge(
+  mutant: Mutant,
+  runs: "until one fails" | "all" = "until one fails",
+): Promise<{ readonly survived: boolean; readonly by: string }> {
   const files = testsOf(mutant);
   if (files.length === 0) return { survived: true, by: `no test names ${mutant.promises.join(", ")}` };
   const { report, log } = await vitest({
     files,
     promises: mutant.promises,
-    more: ["--maxWorkers=1", ...(bail ? ["--bail=1"] : [])],
+    more: ["--maxWorkers=1", ...(runs === "all" ? [] : ["--bail=1"])],
     mutant,
     limitMs: LIMIT_MS,
   });
@@ -112,8 +126,8 @@ async function judge(mutant: Mutant, bail = true): Promise<{ readonly survived: 
   const failed = named.filter(({ status }) => status === "failed");
   const caught = failed.find(({ fullName }) => !failsAnyway.has(fullName));
   if (caught !== undefined) return { survived: false, by: caught.fullName };
-  // The run ended with a test that says nothing about the mutant.
-  if (bail && failed.length > 0) return judge(mutant, false);
+  // The run ended with a test that fails without the mutant too.
+  if (runs !== "all" && failed.length > 0) return judge(mutant, "all");
   const broken = report.testResults.find(({ assertionResults }) => assertionResults.length === 0);
   const ran = named.filter(({ status }) => status === "passed").length;
   return {
@@ -122,7 +136,10 @@ async function judge(mutant: Mutant, bail = true): Promise<{ readonly survived: 
   };
 }
 
-/** The files that name its promises: stories and the unit tests of its own package, those with a real Redis for what only Redis shows. */
+/**
+ * The files that name its promises: stories, and the tests of its own package. Mutants of the Redis package run in
+ * tests with a real Redis too.
+ */
 function testsOf({ file, promises }: Mutant): readonly string[] {
   const own = file.split("/", 2).join("/");
   const names = new RegExp(`\\b(?:${promises.join("|")})\\b`);

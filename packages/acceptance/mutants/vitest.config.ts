@@ -9,7 +9,10 @@ const mutant = MUTANTS.find(({ name }) => name === process.env["HOTSET_MUTANT"])
 const broken = mutant && resolve(top, mutant.file);
 const needsRedis = process.env["HOTSET_MUTANT_REDIS"] === "1";
 
-/** The tests of the workspace, over sources in which one rule is broken. Nothing is written: sources change as they are read. */
+/**
+ * The tests of the workspace, over sources in which one rule is broken. Nothing is written: sources change as they are
+ * read.
+ */
 const config: ViteUserConfig = mergeConfig(workspace, {
   root: top,
   plugins: [

@@ -26,7 +26,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
-    name: "memory: what has ended stays until it is read",
+    name: "memory: an ended entry stays until it is read",
     promises: ["C106"],
     rule: "if (entry.deadAt > now) return entry.deadAt;",
     broken: "return Infinity;",

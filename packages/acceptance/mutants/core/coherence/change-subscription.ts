@@ -8,7 +8,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "this.#source.alive(this.#clock.now());",
   },
   {
-    name: "trust: that anything may have changed changes nothing",
+    name: "trust: a report that anything may have changed has no effect",
     promises: ["C86"],
     rule: "everythingChanged(): void {\n    this.#trust.renew();",
     broken: "everythingChanged(): void {",
@@ -20,7 +20,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
-    name: "trust: what was attached is kept when its link is lost",
+    name: "trust: an attachment is kept when its link is lost",
     promises: ["C86"],
     rule: "void this.#letGo();\n    this.#heard.everythingChanged();",
     broken: "this.#heard.everythingChanged();",

@@ -2,7 +2,7 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
-    name: "events: what a listener throws is thrown at the caller",
+    name: "events: an error of a listener is thrown to the caller",
     promises: ["C118"],
     rule: "} catch {\n        continue;",
     broken: "} catch (error) {\n        throw error;",

@@ -2,7 +2,7 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
-    name: "leases: a batch waits for what another process loads before it loads the rest",
+    name: "leases: a batch waits for keys that another process loads before it loads the rest",
     promises: ["C52"],
     rule: "paused(): void {\n",
     broken: "paused(): void {\n    if (this.#outstanding > 0) return;\n",

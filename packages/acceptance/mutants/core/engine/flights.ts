@@ -2,7 +2,7 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
-    name: "fence: of two sets at once the first to arrive fences the other",
+    name: "fence: the first of two concurrent sets to arrive fences the other",
     promises: ["C60", "C94"],
     rule: "if (!(each instanceof WriteGuard)) fenced",
     broken: "fenced",
@@ -17,7 +17,7 @@ export const MUTANTS: readonly Breakage[] = [
     name: "fence: a stored load fences those that began after it",
     promises: ["C11", "C60"],
     rule: "each.serial < stored.serial ||",
-    broken: "true ||",
+    broken: "each.serial >= 0 ||",
   },
   {
     name: "joining: a fenced load is joined",
@@ -26,13 +26,13 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
-    name: "leases: a change wakes nobody",
+    name: "leases: a change wakes no waiter",
     promises: ["C52"],
     rule: "guard.isJoinable = false;\n  woken(guard);",
     broken: "guard.isJoinable = false;",
   },
   {
-    name: "trust: what was under way when the link was lost is trusted",
+    name: "trust: reads and loads pending when the link was lost are trusted",
     promises: ["C86", "C87"],
     rule: "return !guard.isTainted && guard.epoch === this.#trust.epoch;",
     broken: "return !guard.isTainted;",
@@ -44,7 +44,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "(true && (each",
   },
   {
-    name: "trust: a copy that nobody vouches for stands in for those who join",
+    name: "trust: an unverified copy is served as fallback to joining callers",
     promises: ["C86"],
     rule: "each.hasCopy ? -Infinity : each.readAt",
     broken: "each.readAt",
@@ -56,19 +56,19 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
-    name: "joining: what never leaves the process is not shared after a message",
+    name: "joining: loads that never leave the process are not shared after a message",
     promises: ["C90"],
     rule: "call.namespace.remote === undefined ? Infinity : tagSequence",
     broken: "tagSequence",
   },
   {
-    name: "fence: a delete after a markStale leaves what may stand in",
+    name: "fence: a delete after a markStale leaves the fallback",
     promises: ["C26"],
     rule: '(guard.fencedBy === "stale" && by !== "lease")',
     broken: "false",
   },
   {
-    name: "lease: who still looks when an older load is stored loads for nothing",
+    name: "leases: a flight that still reads when an older load is stored loads again",
     promises: ["C52"],
     rule: "if (each instanceof Flight && each.serial > stored.serial) tainted(each);\n        else fenced",
     broken: "fenced",

@@ -2,7 +2,7 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
-    name: "leases: a forced load stores over whatever is there",
+    name: "leases: a forced load stores over any entry",
     promises: ["C11"],
     rule: "this.seen = seen;",
     broken: "this.seen = seen === '' ? seen : \"*\";",
@@ -26,7 +26,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
-    name: "leases: what a lost one loaded is sent all the same",
+    name: "leases: a load that lost its lease is sent to the backend",
     promises: ["C54"],
     rule: 'lost("lease");',
     broken: "",
@@ -38,7 +38,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
-    name: "leases: a message about a tag releases them, whatever it means",
+    name: "leases: any message about a tag releases them",
     promises: ["C61"],
     rule: "const isGone = tags.some((tag, i) => now[i] !== undefined && now[i].hard !== versions.get(tag)!.hard);",
     broken: "const isGone = true;",
@@ -50,7 +50,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "now[i]?.hard !== versions",
   },
   {
-    name: "leases: a message during a comparison is not looked at",
+    name: "leases: a message during a comparison is ignored",
     promises: ["C61"],
     rule: 'while (this.#changed.size !== 0 && this.#state !== "over") {',
     broken: 'if (this.#changed.size !== 0 && this.#state !== "over") for (const _once of [0]) {',

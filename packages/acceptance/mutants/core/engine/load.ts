@@ -2,7 +2,7 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
-    name: "joining: what a loader left behind is taken for the loader",
+    name: "joining: work that a loader left behind counts as the loader",
     promises: ["C50"],
     rule: "!each.isOver &&\n      each.owner",
     broken: "each.owner",
@@ -14,13 +14,13 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "unstored",
   },
   {
-    name: "storing: what went through noStore is stored",
+    name: "storing: a noStore value is stored",
     promises: ["C15"],
     rule: "unstored?.has(value) === true",
     broken: "false",
   },
   {
-    name: "storing: a loader in the background is told that somebody waits",
+    name: "storing: a background loader is not marked as one",
     promises: ["C20"],
     rule: "background: request.background,",
     broken: "background: false,",

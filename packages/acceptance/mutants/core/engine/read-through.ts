@@ -2,19 +2,19 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
-    name: "promotion: getOrSet promotes what was read before a fence",
+    name: "promotion: getOrSet promotes an entry read before a fence",
     promises: ["C62"],
     rule: "now < entry.staleAt && !flight.isTainted",
     broken: "now < entry.staleAt",
   },
   {
-    name: "promotion: what an abandoned read brings is kept, though no fence reaches it",
+    name: "promotion: the entry of an abandoned read is kept, though no fence reaches it",
     promises: ["C62"],
     rule: "if (flight.isOver) return;\n    const { local, clock, recovery, tags, flights",
     broken: "const { local, clock, recovery, tags, flights",
   },
   {
-    name: "promotion: a copy passes by the tag calls made while it was read",
+    name: "promotion: a copy is kept despite tag calls made during its read",
     promises: ["C62"],
     rule: "const entry = found && tags.hold(found, now);",
     broken: "const entry = found && { ...found, tagSequence: tags.sequence };",
@@ -44,7 +44,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "const isOwn = call.isForced;",
   },
   {
-    name: "joining: a failed load is left a turn too late, so late callers wait for what is over",
+    name: "joining: a failed load is removed a turn too late, so late callers wait for an ended load",
     promises: ["C47"],
     rule: "this.#waiters.end(flight);\n    this.#waiters.failAll",
     broken: "setImmediate(() => this.#waiters.end(flight));\n    this.#waiters.failAll",
@@ -57,13 +57,13 @@ export const MUTANTS: readonly Breakage[] = [
       "const [first, ...others] = flight.takeAll();\n    first?.reject(error);\n    for (const { call, resolve } of others) resolve(this.fetch(call, undefined));",
   },
   {
-    name: "joining: callers at once load each for himself",
+    name: "joining: concurrent callers load separately",
     promises: ["C45"],
     rule: "if (joined !== undefined) return { answer: this.#join(joined, call), flight: undefined };",
     broken: "",
   },
   {
-    name: "joining: the tags of those who join are dropped",
+    name: "joining: the tags of joining callers are dropped",
     promises: ["C49"],
     rule: "flight.addTags(call.tags);",
     broken: "{}",
@@ -73,12 +73,6 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C50"],
     rule: "if (isLoading(this.#context, call.key.local))\n          return",
     broken: "if (false) return",
-  },
-  {
-    name: "tags: versions are taken after the load",
-    promises: ["C18", "C60", "C61"],
-    rule: "this.#loadedStore.store(flight, loaded, pinned)",
-    broken: "this.#loadedStore.store(flight, loaded, await this.#loadedStore.pin(flight))",
   },
   {
     name: "freshness: failures move the end of staleIfError",
@@ -97,7 +91,7 @@ export const MUTANTS: readonly Breakage[] = [
       "#reads({ isBackground, call: { namespace: { remote }, isForced, isAfter } }: Flight): boolean {\n    return !isBackground && remote",
   },
   {
-    name: "freshness: an answer within a back-off is told as if a load ran",
+    name: "freshness: an answer within a back-off is reported as if a load ran",
     promises: ["C24", "C33"],
     rule: 'isBackedOff ? "error" : "revalidating") : hit(held',
     broken: '"revalidating") : hit(held',
@@ -133,7 +127,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "flight.call.startedAt + flight.call.policy.errorBackoffMs",
   },
   {
-    name: "errors: whoever asks during a back-off prolongs it",
+    name: "errors: a call during a back-off prolongs it",
     promises: ["C16", "C24"],
     rule: "const until = this.#backoffs.get(at);",
     broken:
@@ -152,7 +146,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
-    name: "errors: a failed load removes what was there",
+    name: "errors: a failed load removes the entry",
     promises: ["C5"],
     rule: "this.#waiters.failAll(flight, error);",
     broken: "this.#waiters.failAll(flight, error);\n    this.#context.local?.tier.delete(flight.at);",
@@ -195,7 +189,7 @@ export const MUTANTS: readonly Breakage[] = [
       'if (isBackground) ((globalThis as { outside?: (run: () => void) => void }).outside ??= process.getBuiltinModule("node:async_hooks").AsyncLocalStorage.snapshot())(() => waitUntil?.(flight.whenSettled()));',
   },
   {
-    name: "limits: a background failure is nobody's, and unhandled",
+    name: "limits: a background failure is an unhandled rejection",
     promises: ["C40"],
     rule: "this.#waiters.failAll(flight, error);",
     broken: "this.#waiters.failAll(flight, error);\n    if (flight.isBackground) void Promise.reject(error);",
@@ -219,7 +213,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "if (copy === undefined) return void this.#waiters.abort(flight, new Error());",
   },
   {
-    name: "recovery: getOrSet finds what waits to be invalidated by a tag that it does not name",
+    name: "recovery: getOrSet finds an entry with a pending invalidation of a tag that the call does not name",
     promises: ["C93", "C94"],
     rule: "newer(isCovered ? undefined : entry, flight.fallback)",
     broken: "newer(entry, flight.fallback)",
@@ -231,7 +225,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "if (isCounted)",
   },
   {
-    name: "leases: what happened since one was asked for wakes nobody",
+    name: "leases: a change made while a lease is requested wakes no waiter",
     promises: ["C52"],
     rule: "if (!flight.isWoken) {",
     broken: "{",
@@ -262,19 +256,19 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "false) this.#waiters.end(flight);\n    else if",
   },
   {
-    name: "leases: a refresh behind an answer leaves those who joined it",
+    name: "leases: a refresh behind an answer leaves the callers that joined it",
     promises: ["C58"],
     rule: "flight.isBackground && flight.waiters.length === 0) this.#waiters.end(flight);\n    else if",
     broken: "isBehind) this.#waiters.end(flight);\n    else if",
   },
   {
-    name: "leases: what was removed during the wait stands in for a failure",
+    name: "leases: a value removed during the wait is served as fallback for a failure",
     promises: ["C26"],
     rule: "flight.fallback = this.#waiters.fallbackOf(flight);\n    flight.restart",
     broken: "flight.restart",
   },
   {
-    name: "trust: what cannot be confirmed is of no use while the backend is away",
+    name: "trust: unverified copies are not served while the backend is unreachable",
     promises: ["C92"],
     rule: "if (copy === undefined) return void this.#load(flight);",
     broken: "return void this.#load(flight);",
@@ -298,7 +292,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "return remote!.read(flight, flight.backendLeftMs);",
   },
   {
-    name: "tokens: a copy stands in for the backend",
+    name: "tokens: a copy is served as fallback for the backend",
     promises: ["C81"],
     rule: "flight.call.isAfter ? undefined : local?.unconfirmed(flight.key.local, clock.now());",
     broken: "local?.unconfirmed(flight.key.local, clock.now());",

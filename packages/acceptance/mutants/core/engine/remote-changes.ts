@@ -2,7 +2,7 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
-    name: "leases: the loss of the link wakes nobody",
+    name: "leases: the loss of the link wakes no waiter",
     promises: ["C52", "C57"],
     rule: "context.flights.wakeAll();",
     broken: "",
@@ -20,7 +20,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "if (local?.tier.get(at) === undefined || !events",
   },
   {
-    name: "changes: what is read is kept, though it changed meanwhile",
+    name: "changes: an entry is kept, though it changed during its read",
     promises: ["C61", "C81"],
     rule: "flights.taint(at);",
     broken: "flights.wake(at);",
@@ -38,13 +38,13 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
-    name: "trust: copies go on being held against versions that were missed with the link",
+    name: "trust: copies are checked against versions from before the loss of the link",
     promises: ["C86"],
     rule: "context.tags.forgotten();",
     broken: "",
   },
   {
-    name: "aliases: a tag that was never asked for is nobody's",
+    name: "aliases: a message about a tag that was never requested is ignored",
     promises: ["C81"],
     rule: "named.keyOf(name) ?? this.#unnamed(name)",
     broken: "named.keyOf(name) ?? name.slice(name.length)",
@@ -56,7 +56,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "replaced: () => undefined,",
   },
   {
-    name: "recovery: nothing is replayed when changes are heard again",
+    name: "recovery: nothing is replayed when the link is back",
     promises: ["C93"],
     rule: "if (context.recovery !== undefined && context.recovery.size !== 0) void context.recovery.replay();",
     broken: "",

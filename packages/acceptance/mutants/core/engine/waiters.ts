@@ -8,19 +8,19 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
-    name: "tags: what was invalidated stands in for a load that was running",
+    name: "tags: an invalidated value is served as fallback for a load that was running",
     promises: ["C69"],
     rule: "this.#context.tags.wasInvalidated(fallback.dependsOn, flight.tagSequence) ? undefined : fallback",
     broken: "fallback",
   },
   {
-    name: "errors: what was deleted stands in for a load that was running",
+    name: "errors: a deleted value is served as fallback for a load that was running",
     promises: ["C26", "C59", "C5"],
     rule: 'if (flight.fencedBy !== undefined && flight.fencedBy !== "stale") return undefined;',
     broken: "",
   },
   {
-    name: "limits: softTimeout ends a wait that nothing can stand in for",
+    name: "limits: softTimeout ends a wait without a fallback",
     promises: ["C35"],
     rule: 'if (limit === "soft" && !covered && flight.loaded === undefined) return;',
     broken: "",
@@ -57,7 +57,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "else this.#goOnAlone(flight);",
   },
   {
-    name: "limits: the load ends with the first caller who leaves",
+    name: "limits: the load ends with the first caller that leaves",
     promises: ["C42"],
     rule: "if (flight.aborted < flight.joined || flight.isBackground",
     broken: "if (flight.isBackground",

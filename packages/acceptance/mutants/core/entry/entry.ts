@@ -26,7 +26,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: 'return "revalidate";',
   },
   {
-    name: "freshness: stale values stand in after staleIfError",
+    name: "freshness: stale values are served as fallback after staleIfError",
     promises: ["C23", "C25"],
     rule: "now < entry.staleAt + shorter(entry.staleIfErrorMs",
     broken: "now < Infinity + shorter(entry.staleIfErrorMs",

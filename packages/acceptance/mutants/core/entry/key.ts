@@ -14,7 +14,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "tagPrefixes: [below",
   },
   {
-    name: "tags: what issues versions is taken for the namespace",
+    name: "tags: the issuer of versions counts as the namespace",
     promises: ["C67"],
     rule: ' || (key.startsWith("{~~") && key.indexOf("::") === key.length - 2)',
     broken: "",

@@ -2,13 +2,13 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
-    name: "tags: those that the loader adds late are not checked",
+    name: "tags: tags that the loader adds late are not checked",
     promises: ["C60", "C77"],
     rule: "await store.unchangedSince(pinned.at, late)",
     broken: "(await store.pin(late)).versions",
   },
   {
-    name: "tags: a missing version is no miss",
+    name: "tags: a missing version counts as a hit",
     promises: ["C73"],
     rule: "if (now === undefined || now.hard",
     broken: "if (now === undefined) continue;\n    if (now.hard",
@@ -32,13 +32,13 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "entry.tagSequence)) return staleByTag(entry, sequence);",
   },
   {
-    name: "tags: what was forgotten counts as never called",
+    name: "tags: forgotten calls count as never made",
     promises: ["C80"],
     rule: "this.#floor = this.sequence;",
     broken: "",
   },
   {
-    name: "tags: what is remembered grows without bound",
+    name: "tags: remembered calls grow without bound",
     promises: ["C80"],
     rule: "> MAX_REMEMBERED) this.#forget();",
     broken: "> MAX_REMEMBERED) {}",
@@ -56,13 +56,13 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "false))",
   },
   {
-    name: "changes: copies are not held against tags that changed elsewhere",
+    name: "changes: copies are not checked against tags that changed elsewhere",
     promises: ["C67", "C81"],
     rule: "heard(keys: readonly string[]): void {\n    this.sequence += 1;",
     broken: "heard(keys: readonly string[]): void {",
   },
   {
-    name: "changes: what was promoted while a tag changed is not held against it",
+    name: "changes: a copy promoted while a tag changed is not checked against it",
     promises: ["C61", "C81"],
     rule: "if (entry.tagSequence === this.sequence) return entry;",
     broken:

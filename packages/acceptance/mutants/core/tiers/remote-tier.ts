@@ -26,14 +26,14 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "if (true) this",
   },
   {
-    name: "backend: what cannot be decoded opens the breaker",
+    name: "backend: undecodable bytes open the breaker",
     promises: ["C98"],
     rule: "} catch (error) {\n      return this.#reportUndecodable(request, error as DecodeError);",
     broken:
       '} catch (error) {\n      this.#reportUndecodable(request, error as DecodeError);\n      return Promise.reject(new BackendUnavailableError(""));',
   },
   {
-    name: "backend: what cannot be decoded is reported with each read",
+    name: "backend: undecodable bytes are reported with each read",
     promises: ["C98"],
     rule: "if (this.#undecodable.has(backendKey)) return;",
     broken: "",
@@ -45,13 +45,13 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
-    name: "storing: a load that lost its lease removes what took its place, being too large itself",
+    name: "storing: a load that lost its lease and is too large removes its successor",
     promises: ["C102"],
     rule: "leases.renew(key.backend, token, 2 * this.deadlineMs),\n            ))\n              ?",
     broken: "Promise.resolve(true))) ?",
   },
   {
-    name: "aliases: what is asked for with the lease alone has none",
+    name: "aliases: a key requested only with its lease has none",
     promises: ["C81"],
     rule: "this.#aliases?.add(request.key.backend);\n        return",
     broken: "return",

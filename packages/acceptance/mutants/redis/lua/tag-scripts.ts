@@ -2,7 +2,7 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
-    name: "redis: an issuer that was lost comes back as it was",
+    name: "redis: a lost issuer comes back with its old version",
     promises: ["C73"],
     rule: "'id', ARGV[1], 'n', '0')\n  g = {ARGV[1], '0'}",
     broken: "'id', 'issuer', 'n', '0')\n  g = {'issuer', '0'}",
