@@ -19,7 +19,8 @@ import {
 } from "../compose/compose.ts";
 import { describe, toMs, type Duration } from "../primitives/duration.ts";
 import { CacheClosedError, ConfigurationError, InvalidArgumentError } from "../contracts/errors.ts";
-import { createEvents, type CacheEvents, type CacheStats } from "../contracts/events.ts";
+import type { CacheEvents, CacheStats } from "../contracts/events.ts";
+import { createEvents } from "../primitives/event-port.ts";
 import type { NamespaceContext } from "../engine/call.ts";
 import { Flights } from "../engine/flights.ts";
 import { DecisionLog } from "../primitives/decision-log.ts";

@@ -1,4 +1,3 @@
-import type { Channel, TracingChannel } from "node:diagnostics_channel";
 import type { CacheError, DecodeError } from "./errors.ts";
 
 export interface CacheEvent {
@@ -95,86 +94,11 @@ export type LoadReason = "miss" | "stale" | "refresh-ahead" | "forced";
 /** What made a result unstorable. */
 export type FencedBy = CacheEvents["fenced"]["by"];
 
-// Not imported: docs/decisions/0027.
-const diagnostics = process.getBuiltinModule("node:diagnostics_channel");
-
-const NAMES = [
-  "hit",
-  "stale",
-  "miss",
-  "load",
-  "load:error",
-  "store",
-  "fenced",
-  "coalesced",
-  "invalidate",
-  "backend:error",
-  "backend:state",
-  "decode:error",
-  "evict",
-  "recover",
-] as const satisfies readonly (keyof CacheEvents)[];
-
-/**
- * One kind of event: its listeners, and the diagnostics channel `hotset:<name>` that all caches of the process share.
- * Whoever emits asks `isObserved` first, so that an event nobody wants is never built.
- */
-export class EventPort<T extends object> {
-  readonly #channel: Channel;
-  #listeners: readonly ((event: T) => void)[] = [];
-
-  constructor(name: string) {
-    this.#channel = diagnostics.channel(`hotset:${name}`);
-  }
-
-  get isObserved(): boolean {
-    return this.#listeners.length !== 0 || this.#channel.hasSubscribers;
-  }
-
-  /** What a listener throws is ignored: watching a cache must not change it. */
-  emit(event: T): void {
-    for (const listener of this.#listeners) {
-      try {
-        listener(event);
-      } catch {
-        continue;
-      }
-    }
-    if (this.#channel.hasSubscribers) this.#channel.publish(event);
-  }
-
-  add(listener: (event: T) => void): () => void {
-    const wrapped = (event: T): void => listener(event);
-    this.#listeners = [...this.#listeners, wrapped];
-    return () => {
-      this.#listeners = this.#listeners.filter((each) => each !== wrapped);
-    };
-  }
-}
-
-/** What a tracing channel tells of one load or one call of a backend, from its start to its end. */
+/** Context of one load or one backend call, published on its tracing channel from start to end. */
 export interface Traced extends CacheEvent {
   readonly key?: string;
   readonly tier?: string;
   readonly operation?: string;
   readonly reason?: LoadReason;
   readonly background?: boolean;
-}
-
-/** Loads run inside `start`, so that a span begun there is the parent of whatever the loader does. */
-const tracing: { readonly load: TracingChannel<string, Traced>; readonly backend: TracingChannel<string, Traced> } = {
-  load: diagnostics.tracingChannel("hotset:load"),
-  backend: diagnostics.tracingChannel("hotset:backend"),
-};
-
-/** Runs `body`, and tells its start and its end to the tracing channel `hotset:<what>`. Free when nobody listens. */
-export function traced<T>(what: keyof typeof tracing, body: () => Promise<T>, context: () => Traced): Promise<T> {
-  return tracing[what].hasSubscribers ? tracing[what].tracePromise(body, context()) : body();
-}
-
-/** The events of one cache. */
-export type Events = { readonly [E in keyof CacheEvents]: EventPort<CacheEvents[E]> };
-
-export function createEvents(): Events {
-  return Object.fromEntries(NAMES.map((name) => [name, new EventPort(name)])) as unknown as Events;
 }

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { BackendUnavailableError, EncodeError } from "../contracts/errors.ts";
-import { createEvents, type CacheEvents } from "../contracts/events.ts";
+import type { CacheEvents } from "../contracts/events.ts";
+import { createEvents } from "../primitives/event-port.ts";
 import { keySpaceBelow, rootKeySpace } from "../entry/key.ts";
 import { orPending, Recovery } from "./recovery.ts";
 import { gate, type Gate } from "../testing/gate.ts";
