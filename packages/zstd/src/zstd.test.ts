@@ -174,7 +174,7 @@ describe("options", () => {
     [{ level: 23 }, "zstd: level: 23 is no level; give a whole number from -7 to 22"],
     [{ level: "3" }, 'zstd: level: "3" is no level; give a whole number from -7 to 22'],
     [{ minBytes: -1 }, "zstd: minBytes: -1 is no size; give a whole number of bytes from 0 on, or Infinity"],
-    [{ dictionary: "d" }, 'zstd: there is no option "dictionary"; the options are level and minBytes'],
+    [{ dictionary: "d" }, 'zstd: unknown option "dictionary"; the options are level and minBytes'],
   ])("refuses %o and says what is accepted", (options, message) => {
     const act = () => zstd(options as CompressorOptions);
 

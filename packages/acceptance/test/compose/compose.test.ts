@@ -1482,7 +1482,7 @@ describe("options", () => {
     [
       "an unknown option",
       { readd: "race" },
-      'there is no option "readd"; accepted are label, read, write, refill, nearTtl',
+      'unknown option "readd"; accepted are label, read, write, refill, nearTtl',
     ],
     ["an unknown way to read", { read: "parallel" }, 'read: "parallel" is unknown; give sequential, race, freshest'],
     ["an unknown way to write", { write: "freshest" }, 'write: "freshest" is unknown; give sequential, parallel, race'],
@@ -1494,7 +1494,7 @@ describe("options", () => {
       'nearTtl: "5" is no duration; give milliseconds (60_000), or a number with a unit: ms, s, m, h or d ("1m")',
     ],
     ["an empty label", { label: "" }, 'label: "" is no label; give text'],
-    ["no object", "race", 'options: "race" is no object; accepted are label, read, write, refill, nearTtl'],
+    ["no object", "race", 'options must be an object, got "race"; accepted are label, read, write, refill, nearTtl'],
   ])("%s is a ConfigurationError that names it", (_, options, message) => {
     const [near, far] = backends();
     const act = () => compose(near, far, options as ComposeOptions);

@@ -108,7 +108,7 @@ it.for<readonly [option: string, given: unknown, least: number]>([
 ])("C10 %s does not take %s", async ([option, given, least]) => {
   const { cache } = open("memory");
   const error = await errorOf(() => cache.getOrSet("k", () => 1, { [option]: given }));
-  expect(error).toMatchObject({ ...INVALID, message: expect.stringContaining(`${option}: `) as string });
+  expect(error).toMatchObject({ ...INVALID, message: expect.stringContaining(`${option} must be `) as string });
   expect(error.message).toContain(`at least ${least} ms`);
 });
 
@@ -126,9 +126,7 @@ it.for<readonly [option: (typeof FRACTIONS)[number], given: unknown]>(
   ]) {
     expect(await errorOf(place)).toMatchObject({
       ...INVALID,
-      message: expect.stringMatching(
-        new RegExp(`^${option}: .* is out of range; give a fraction in [[(]0, 1\\)$`),
-      ) as string,
+      message: expect.stringMatching(new RegExp(`^${option} must be a fraction in [[(]0, 1\\), got .+$`)) as string,
     });
   }
 });
@@ -137,7 +135,7 @@ it("C10 a hardTimeout below the softTimeout beside it is refused; one below an i
   const { cache } = open("memory", { softTimeout: 100 });
   expect(await errorOf(() => cache.getOrSet("k", () => 1, { softTimeout: 100, hardTimeout: 99 }))).toMatchObject({
     ...INVALID,
-    message: expect.stringContaining("hardTimeout: 99 ms is less than softTimeout, 100 ms") as string,
+    message: expect.stringContaining("hardTimeout must be at least softTimeout (100 ms), got 99 ms") as string,
   });
   expect(await cache.getOrSet("k", () => 1, { hardTimeout: 99 })).toBe(1);
 });
@@ -154,20 +152,24 @@ it.for(["", "soon", "5", "NaN", "1m1s", "infinity", "0x5s", "5ms5"] as const)(
 
 const SURROGATE = "a\uD800b";
 const BAD_KEYS: readonly (readonly [what: string, key: unknown, says: string])[] = [
-  ["empty", "", 'key: "" is no key; give a non-empty string'],
-  ["undefined", undefined, "key: undefined is no key; give a non-empty string"],
-  ["null", null, "key: null is no key"],
-  ["a number", 42, "key: 42 is no key"],
-  ["NaN", NaN, "key: NaN is no key"],
-  ["a symbol", Symbol("k"), "key: a symbol is no key"],
-  ["an array", ["k"], "key: an array is no key"],
-  ["an object", { toString: () => "k" }, "key: an object is no key"],
+  ["empty", "", 'key must be a non-empty string, got ""'],
+  ["undefined", undefined, "key must be a non-empty string, got undefined"],
+  ["null", null, "key must be a non-empty string, got null"],
+  ["a number", 42, "key must be a non-empty string, got 42"],
+  ["NaN", NaN, "key must be a non-empty string, got NaN"],
+  ["a symbol", Symbol("k"), "key must be a non-empty string, got a symbol"],
+  ["an array", ["k"], "key must be a non-empty string, got an array"],
+  ["an object", { toString: () => "k" }, "key must be a non-empty string, got an object"],
   // oxlint-disable-next-line no-new-wrappers, unicorn/new-for-builtins -- somebody will
-  ["a String", new String("k"), "key: an object is no key"],
-  ["half a character", SURROGATE, "key: has a lone surrogate; give well-formed text"],
-  ["the other half", "\uDC00", "key: has a lone surrogate"],
-  ["longer than 64 KiB", "k".repeat(65_537), "key: is longer than 65536 bytes in UTF-8; hash what it is made of"],
-  ["longer than 64 KiB in UTF-8", "€".repeat(21_846), "key: is longer than 65536 bytes"],
+  ["a String", new String("k"), "key must be a non-empty string, got an object"],
+  ["half a character", SURROGATE, "key must be well-formed text, got a lone surrogate"],
+  ["the other half", "\uDC00", "key must be well-formed text, got a lone surrogate"],
+  [
+    "longer than 64 KiB",
+    "k".repeat(65_537),
+    "key must be at most 65536 bytes in UTF-8, got a longer one; hash the data it is made of",
+  ],
+  ["longer than 64 KiB in UTF-8", "€".repeat(21_846), "key must be at most 65536 bytes"],
 ];
 
 describe.each(STACKS)("over %s", (stack) => {
@@ -271,7 +273,7 @@ describe.each(STACKS)("over %s", (stack) => {
     const { cache } = open(stack);
     const error = await errorOf(() => call(cache));
     expect(error).toMatchObject(INVALID);
-    expect(error.message).toMatch(new RegExp(`^options: there is no option ${name}; accepted are \\w+`));
+    expect(error.message).toMatch(new RegExp(`^options: unknown option ${name}; accepted are \\w+`));
     expect(await cache.has("k")).toBe(false);
   });
 
@@ -302,12 +304,12 @@ describe.each(STACKS)("over %s", (stack) => {
   });
 
   it.for<readonly [string, unknown, string]>([
-    ["tags", "users", 'tags: "users" is no list'],
-    ["tags", ["a", ""], 'tags: "" is no tag'],
-    ["tags", [5], "tags: 5 is no tag"],
-    ["tags", [SURROGATE], "is no tag"],
+    ["tags", "users", 'tags must be an array of strings, got "users"'],
+    ["tags", ["a", ""], 'tags must be non-empty, well-formed strings of at most 512 characters, got ""'],
+    ["tags", [5], "tags must be non-empty, well-formed strings of at most 512 characters, got 5"],
+    ["tags", [SURROGATE], "tags must be non-empty, well-formed strings of at most 512 characters, got "],
     ["tags", ["t".repeat(513)], "at most 512 characters"],
-    ["tags", new Set(["a"]), "tags: an object is no list"],
+    ["tags", new Set(["a"]), "tags must be an array of strings, got an object"],
     ["signal", new AbortController(), "signal: an object is no AbortSignal"],
     ["signal", null, "signal: null is no AbortSignal"],
     ["onServed", "log", 'onServed: "log" is no function'],
@@ -322,9 +324,9 @@ describe.each(STACKS)("over %s", (stack) => {
   });
 
   it.for<readonly [string, unknown, string]>([
-    ["etag", 5, "etag: 5 is no validator; give the header's text"],
-    ["etag", null, "etag: null is no validator"],
-    ["lastModified", new Date(0), "lastModified: an object is no validator"],
+    ["etag", 5, "etag must be the text of the header, got 5"],
+    ["etag", null, "etag must be the text of the header, got null"],
+    ["lastModified", new Date(0), "lastModified must be the text of the header, got an object"],
   ])("C10 %s: %s is refused", async ([option, given, says]) => {
     const { cache } = open(stack);
     expect((await errorOf(() => cache.set("k", 1, { [option]: given }))).message).toContain(says);
@@ -353,11 +355,19 @@ describe.each(STACKS)("over %s", (stack) => {
     ["entries", (cache) => cache.setMany([["k", 1], null] as never), "entries: null is no pair"],
     ["entries", (cache) => cache.setMany(["ab"] as never), 'entries: "ab" is no pair'],
     ["entries", (cache) => cache.setMany(null as never), "entries: null is no list"],
-    ["invalidateTags of a list", (cache) => cache.invalidateTags(["t"] as never), "tags: an array is no tag"],
-    ["markTagsStale of nothing", (cache) => cache.markTagsStale(undefined as never), "tags: undefined is no tag"],
-    ["namespace", (cache) => cache.namespace(""), 'namespace: "" is no name'],
-    ["namespace", (cache) => cache.namespace(5 as never), "namespace: 5 is no name"],
-    ["namespace", (cache) => cache.namespace(SURROGATE), "is no name; give a non-empty, well-formed string"],
+    [
+      "invalidateTags of a list",
+      (cache) => cache.invalidateTags(["t"] as never),
+      "tags must be non-empty, well-formed strings of at most 512 characters, got an array",
+    ],
+    [
+      "markTagsStale of nothing",
+      (cache) => cache.markTagsStale(undefined as never),
+      "tags must be non-empty, well-formed strings of at most 512 characters, got undefined",
+    ],
+    ["namespace", (cache) => cache.namespace(""), 'namespace must be a non-empty, well-formed string, got ""'],
+    ["namespace", (cache) => cache.namespace(5 as never), "namespace must be a non-empty, well-formed string, got 5"],
+    ["namespace", (cache) => cache.namespace(SURROGATE), "namespace must be a non-empty, well-formed string, got "],
     ["schema", (cache) => cache.namespace("n", { schema: {} as never }), "schema: an object is no Standard Schema"],
     [
       "wrap",
@@ -436,11 +446,7 @@ describe("what cannot be built", () => {
     ["waitUntil", { name: "n", waitUntil: true }, "waitUntil: true is no function"],
     ["clock", { name: "n", clock: {} }, "clock: an object is no clock; give now() and schedule()"],
     ["clock", { name: "n", clock: null }, "clock: null is no clock"],
-    [
-      "an option that there is not",
-      { name: "n", prefix: "p" },
-      'there is no option "prefix"; accepted are name, version',
-    ],
+    ["an option that there is not", { name: "n", prefix: "p" }, 'unknown option "prefix"; accepted are name, version'],
   ])("%s is refused at once", async ([, options, says]) => {
     const error = await errorOf(() => createCache(options as CacheOptions));
     expect(error).toMatchObject(MISBUILT);

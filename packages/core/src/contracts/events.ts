@@ -4,8 +4,9 @@ export interface CacheEvent {
   readonly cache: string;
   readonly namespace: readonly string[];
 }
+
 export interface KeyEvent extends CacheEvent {
-  /** For logs. Not for metric labels: their number is unbounded. */
+  /** For logs. Not for metric labels: the number of keys is unbounded. */
   readonly key: string;
 }
 
@@ -18,14 +19,14 @@ export interface CacheEvents {
     readonly cause: "revalidating" | "error" | "timeout";
   };
   miss: KeyEvent & { readonly durationMs: number };
-  /** `no-store` also where the loader gave `undefined`. */
+  /** `no-store` also if the loader returned `undefined`. */
   load: KeyEvent & {
     readonly reason: LoadReason;
     readonly background: boolean;
     readonly durationMs: number;
     readonly result: "stored" | "not-modified" | "no-store" | "fenced" | "refused";
   };
-  /** Once per failed load, whether or not anyone waited. */
+  /** Once per failed load, with or without waiting callers. */
   "load:error": KeyEvent & {
     readonly reason: LoadReason;
     readonly background: boolean;
@@ -33,7 +34,7 @@ export interface CacheEvents {
     readonly error: unknown;
   };
   store: KeyEvent & { readonly tier: string; readonly durationMs: number; readonly bytes?: number };
-  /** A result was not stored because something newer happened. */
+  /** A result was not stored because of a newer write or invalidation. */
   fenced: KeyEvent & { readonly by: "set" | "delete" | "stale" | "tags" | "clear" | "lease" };
   coalesced: KeyEvent;
   invalidate: CacheEvent & {
@@ -47,11 +48,16 @@ export interface CacheEvents {
   "backend:state": CacheEvent & { readonly tier: string; readonly state: TierState };
   "decode:error": KeyEvent & { readonly tier: string; readonly error: DecodeError };
   evict: KeyEvent & { readonly tier: string; readonly reason: "entries" | "bytes" };
-  /** What waited for the backend was replayed; on overflow the namespace was cleared instead. */
+  /** Invalidations that waited for the backend were replayed; on overflow the namespace was cleared instead. */
   recover: CacheEvent & { readonly tier: string; readonly replayed: number; readonly overflowed: boolean };
 }
 
-/** `idle`: not needed yet. `detached`: answers, but changes are not heard, so no local copy is served without asking. `down`: the breaker is open. */
+/**
+ * - `idle`: not used yet
+ * - `up`: answers
+ * - `detached`: answers, but reports no changes, so a local copy is served only after a check with the backend
+ * - `down`: the circuit breaker is open
+ */
 export type TierState = "idle" | "up" | "detached" | "down";
 
 export interface CacheStats {
@@ -64,11 +70,12 @@ export interface CacheStats {
   readonly loadErrors: number;
   readonly coalesced: number;
   readonly fenced: number;
-  /** Writes that wait for the backend. */
+  /** Writes waiting for the backend. */
   readonly pending: number;
   readonly loadLatency: Latency;
   readonly tiers: readonly TierStats[];
 }
+
 export interface TierStats {
   readonly label: string;
   readonly state: TierState;
@@ -81,6 +88,7 @@ export interface TierStats {
   readonly bytes?: number;
   readonly latency: { readonly read: Latency; readonly write: Latency; readonly remove: Latency };
 }
+
 export interface Latency {
   readonly count: number;
   readonly p50Ms: number;
@@ -91,7 +99,7 @@ export interface Latency {
 /** Why a load runs. */
 export type LoadReason = "miss" | "stale" | "refresh-ahead" | "forced";
 
-/** What made a result unstorable. */
+/** Cause that kept a result from being stored. */
 export type FencedBy = CacheEvents["fenced"]["by"];
 
 /** Context of one load or one backend call, published on its tracing channel from start to end. */
