@@ -342,7 +342,7 @@ export class NamespaceView {
       throw new InvalidArgumentError(
         `schema: ${describe(options.schema)} is no Standard Schema; give one of https://standardschema.dev`,
       );
-    const keySpace = keySpaceBelow(this.#namespace.keySpace, name, options?.localOnly === true);
+    const keySpace = keySpaceBelow(this.#namespace.keySpace, name, { localOnly: options?.localOnly === true });
     return new NamespaceView(this.#engine, {
       keySpace,
       policy: resolvePolicy(this.#namespace.policy, options),

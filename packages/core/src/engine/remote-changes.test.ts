@@ -18,8 +18,8 @@ import { TagEvents } from "../tags/tag-events.ts";
 import { Trust } from "../coherence/trust.ts";
 
 const root = rootKeySpace("shop");
-const users = keySpaceBelow(root, "users", false);
-const HERE = keySpaceBelow(root, "users", true);
+const users = keySpaceBelow(root, "users");
+const HERE = keySpaceBelow(root, "users", { localOnly: true });
 const T = "{~shop}:users::t";
 
 let backend: Backend;

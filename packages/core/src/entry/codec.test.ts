@@ -11,7 +11,7 @@ import type { StandardSchema } from "../contracts/standard-schema.ts";
 import { scriptedBackend, type ScriptedBackendOptions } from "../testing/scripted-backend.ts";
 import { TestClock } from "../testing/test-clock.ts";
 
-const users = keySpaceBelow(rootKeySpace("shop"), "users", false);
+const users = keySpaceBelow(rootKeySpace("shop"), "users");
 const NOW = 5_000;
 
 const backend = (options: Omit<ScriptedBackendOptions, "clock"> & { readonly keepsMeta?: boolean } = {}): Backend =>

@@ -16,7 +16,7 @@ import { PECULIAR_KEYS } from "../testing/peculiar-keys.ts";
 import { TestClock } from "../testing/test-clock.ts";
 
 const at = (root: KeySpace, path: readonly string[], localOnly = false): KeySpace =>
-  path.reduce((keySpace, name) => keySpaceBelow(keySpace, name, localOnly), root);
+  path.reduce((keySpace, name) => keySpaceBelow(keySpace, name, { localOnly }), root);
 
 describe("where keys live", () => {
   it.for<
@@ -64,13 +64,13 @@ describe("where keys live", () => {
   });
 
   it("namespaces below a local-only namespace are local-only", () => {
-    const local = keySpaceBelow(rootKeySpace("shop"), "a", true);
+    const local = keySpaceBelow(rootKeySpace("shop"), "a", { localOnly: true });
     expect([
       local.isLocalOnly,
-      keySpaceBelow(local, "b", false).isLocalOnly,
-      keySpaceBelow(rootKeySpace("shop"), "a", false).isLocalOnly,
+      keySpaceBelow(local, "b").isLocalOnly,
+      keySpaceBelow(rootKeySpace("shop"), "a").isLocalOnly,
     ]).toEqual([true, true, false]);
-    expect(localKey(local, "k")).not.toBe(localKey(keySpaceBelow(rootKeySpace("shop"), "a", false), "k"));
+    expect(localKey(local, "k")).not.toBe(localKey(keySpaceBelow(rootKeySpace("shop"), "a"), "k"));
   });
 });
 
@@ -140,8 +140,8 @@ describe("C109 two addresses", () => {
     ["a%3Ab", "c", "a:b", "c"],
   ] as const)("(%s, %s) is not (%s, %s)", ([a, b, c, d]) => {
     const root = rootKeySpace("shop");
-    expect(keySpaceBelow(root, a, false).backendPrefix + b).not.toBe(keySpaceBelow(root, c, false).backendPrefix + d);
-    expect(localKey(keySpaceBelow(root, a, false), b)).not.toBe(localKey(keySpaceBelow(root, c, false), d));
+    expect(keySpaceBelow(root, a).backendPrefix + b).not.toBe(keySpaceBelow(root, c).backendPrefix + d);
+    expect(localKey(keySpaceBelow(root, a), b)).not.toBe(localKey(keySpaceBelow(root, c), d));
   });
 });
 

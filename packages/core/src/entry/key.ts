@@ -62,7 +62,11 @@ export function rootKeySpace(name: string, version?: string | number): KeySpace 
 }
 
 /** @throws {InvalidArgumentError} for an empty name or one with a lone surrogate. */
-export function keySpaceBelow(parent: KeySpace, name: string, localOnly: boolean): KeySpace {
+export function keySpaceBelow(
+  parent: KeySpace,
+  name: string,
+  { localOnly = false }: { readonly localOnly?: boolean } = {},
+): KeySpace {
   if (typeof name !== "string" || name === "" || !name.isWellFormed())
     throw new InvalidArgumentError(`namespace must be a non-empty, well-formed string, got ${describe(name)}`);
   const segment = encodeSegment(name);

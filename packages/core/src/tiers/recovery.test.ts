@@ -9,7 +9,7 @@ import { flush, outcome } from "../testing/outcome.ts";
 import { TestClock } from "../testing/test-clock.ts";
 
 const root = rootKeySpace("shop");
-const users = keySpaceBelow(root, "users", false);
+const users = keySpaceBelow(root, "users");
 const UNANSWERED = new BackendUnavailableError("no answer");
 
 let clock: TestClock;
