@@ -2,7 +2,7 @@ import { TestClock } from "@hotset/core/testing";
 import { expect, it } from "vitest";
 import { ExpiryWheel } from "./expiry-wheel.ts";
 
-/** A wheel over ends that the test sets, and what happened. */
+/** A wheel over ends that the test sets, and a record of its checks. */
 function start() {
   const clock = new TestClock();
   const ends = new Map<string, number>();

@@ -9,7 +9,7 @@ describeLocalTier("memory with a bound on bytes", {
   open: ({ maxEntries }) => memory({ maxEntries, maxBytes: 10_000_000 }),
 });
 
-/** A tier in use, and what it said about evictions. */
+/** An attached tier, and its reported evictions. */
 function open(options?: MemoryOptions) {
   const clock = new TestClock();
   const evicted: (readonly [key: string, reason: "entries" | "bytes"])[] = [];

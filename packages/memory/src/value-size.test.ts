@@ -23,7 +23,11 @@ it.each<[what: string, value: unknown, bytes: number]>([
   ["bytes", Buffer.alloc(1_000), 40 + 1_000],
   ["a view into a buffer", new Uint8Array(1_000).subarray(10, 20), 40 + 10],
   ["a buffer", new ArrayBuffer(1_000), 40 + 1_000],
-  ["what is referred to twice, once", Array(10).fill("x".repeat(1_000).split(",")), 40 + 10 * 8 + 32 + 8 + 2_000],
+  [
+    "an object with several references, once",
+    Array(10).fill("x".repeat(1_000).split(",")),
+    40 + 10 * 8 + 32 + 8 + 2_000,
+  ],
   ["a cycle", cycle, 40 + 8 + 8 + 8],
 ])("estimates %s", (_, value, bytes) => {
   expect(estimateBytes(value)).toBe(bytes);

@@ -111,7 +111,7 @@ describe("kept values beyond those of the suite (C111)", () => {
     ],
     ["an instance of a class as a plain object", [new Money()], [{ cents: 1 }]],
     [
-      "what its toJSON says, where it has one",
+      "the result of toJSON, for an object that has one",
       [new Amount(), new URL("http://a/")],
       [{ amount: new Map([[1, { cents: 1 }]]) }, "http://a/"],
     ],

@@ -69,7 +69,7 @@ describe("a cluster", () => {
 });
 
 describe("a cluster behind proxies", () => {
-  it("sends clients through them, and counts what they do on each node", async () => {
+  it("sends clients through them, and counts their commands on each node", async () => {
     const client = createCluster({
       rootNodes: proxied.urls.slice(0, 1).map((url) => ({ url })),
       defaults: { password: "secret" },

@@ -146,7 +146,7 @@ describe("C109 two addresses", () => {
 });
 
 describe("C110 a user's key", () => {
-  /** Everything the cache itself keeps in a backend for tags: what is read, pinned and renewed. */
+  /** All keys that the cache itself uses in a backend for tags: read, pinned and renewed. */
   async function tagKeysOf(keySpace: KeySpace, tags: readonly string[]): Promise<Set<string>> {
     const used = new Set<string>();
     const versions = versionEntries(

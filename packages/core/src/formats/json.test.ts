@@ -85,7 +85,7 @@ describe("json", () => {
     ["undefined", undefined, "json: undefined cannot be written"],
     ["a function", () => 1, "json: function cannot be written"],
     ["a symbol", Symbol("secret"), "json: symbol cannot be written"],
-    ["what its toJSON makes undefined", { toJSON: () => undefined }, "json: object cannot be written"],
+    ["an object whose toJSON returns undefined", { toJSON: () => undefined }, "json: object cannot be written"],
     ["NaN", NaN, "json: NaN, infinities and invalid dates would be written as null"],
     ["an infinity", -Infinity, "json: NaN, infinities and invalid dates would be written as null"],
     ["an invalid date", new Date(NaN), "json: NaN, infinities and invalid dates would be written as null"],

@@ -12,7 +12,7 @@ import { DecodeError, EncodeError } from "../contracts/errors.ts";
  * built-in classes without a JSON form (`Map`, `Set`, `Error`, `Promise` and the like) as the whole value, and
  * anywhere in it for `bigint`, cycles and a property named `__proto__`.
  *
- * `decode` throws {@link DecodeError} for what is not JSON in UTF-8, a byte order mark included, and for a
+ * `decode` throws {@link DecodeError} for bytes that are not JSON in UTF-8, a byte order mark included, and for a
  * property named `__proto__`: it is harmless as an own property, but code that copies it (`Object.assign`, a deep
  * merge) would set a prototype with it.
  */

@@ -114,7 +114,11 @@ class Walk {
       case 0x41: // A: array without holes
         return this.#denseArray();
       case 0x61: // a: array with holes
-        return this.#sparseArray();
+        this.#spend(BYTES_PER_HOLE * this.#varint());
+        this.#properties(SPARSE_END);
+        this.#varint();
+        this.#varint();
+        return;
       case 0x3b: // ;: Map
         return this.#values(MAP_END);
       case 0x27: // ': Set
@@ -140,13 +144,6 @@ class Walk {
       throw new Unsafe("an array claims more elements than there are bytes");
     while (length-- > 0) this.#valueOf(this.#tag());
     this.#properties(DENSE_END);
-    this.#varint();
-    this.#varint();
-  }
-
-  #sparseArray(): void {
-    this.#spend(BYTES_PER_HOLE * this.#varint());
-    this.#properties(SPARSE_END);
     this.#varint();
     this.#varint();
   }

@@ -403,7 +403,7 @@ const JSON_VALUES: readonly (readonly [what: string, value: unknown])[] = [
     { "": 1, " ": 2, "a.b": 3, "0": 4, "-1": 5, é: 6, "😀": 7, "\0": 8, ["n".repeat(300)]: 9 },
   ],
   [
-    "names of what objects inherit",
+    "names of inherited properties",
     {
       constructor: 1,
       hasOwnProperty: 2,

@@ -118,7 +118,7 @@ export function describeLeases(subject: BackendSubject): void {
       await subject.backend.write(KEY, stored({ staleInMs: 100, expiresInMs: 150, version: V1 }));
       await subject.pass(150);
       expect(await own.acquire(KEY, A, MINUTE, V1)).toEqual({ granted: true, version: "" });
-      expect(await own.store(KEY, A, V1, stored()), "what store compares is what acquire saw").toBe(false);
+      expect(await own.store(KEY, A, V1, stored()), "store compares the version that acquire reported").toBe(false);
       expect(await other.acquire(KEY, B, MINUTE, "")).toEqual({ granted: true, version: "" });
     });
 
@@ -140,7 +140,7 @@ export function describeLeases(subject: BackendSubject): void {
     it("is taken over by '*', from any holder and with any entry", async () => {
       const [own, other] = (await open()) ?? [];
       if (own === undefined || other === undefined) return;
-      expect(await own.acquire(KEY, A, MINUTE, "*"), "from nobody").toEqual({ granted: true, version: "" });
+      expect(await own.acquire(KEY, A, MINUTE, "*"), "without a holder").toEqual({ granted: true, version: "" });
       expect(await other.acquire(KEY, B, MINUTE, "*"), "from a holder").toEqual({ granted: true, version: "" });
       expect([await own.renew(KEY, A, MINUTE), await own.store(KEY, A, "", stored())]).toEqual([false, false]);
       expect(await subject.backend.read(KEY)).toBe(undefined);
@@ -260,7 +260,7 @@ export function describeLeases(subject: BackendSubject): void {
     it("stores nothing if another process holds the lease, and leaves its lease", async () => {
       const [own, other] = (await open()) ?? [];
       if (own === undefined || other === undefined) return;
-      expect(await own.store(KEY, A, "", stored({ version: A })), "nobody holds one").toBe(false);
+      expect(await own.store(KEY, A, "", stored({ version: A })), "without a lease").toBe(false);
       await other.acquire(KEY, B, MINUTE, "");
       expect(await own.store(KEY, A, "", stored({ version: A }))).toBe(false);
       expect(await subject.backend.read(KEY)).toBe(undefined);

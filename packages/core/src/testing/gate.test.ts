@@ -27,7 +27,7 @@ it("rejects waiting and later calls, and causes no unhandled rejection by itself
   await expect(door.pass()).rejects.toBe(reason);
 
   const unused = gate();
-  unused.fail(new Error("nobody came"));
+  unused.fail(new Error("never passed"));
   expect((await outcome(unused.opened)).status).toBe("rejected");
 });
 
