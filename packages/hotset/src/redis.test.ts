@@ -5,14 +5,14 @@ const URL = "redis://127.0.0.1:1";
 const ids = ({ format, compressor, alsoReads = [] }: RedisBackend): string[] =>
   [...new Set([format, compressor, ...alsoReads].map(({ id }) => id))].filter((id) => id !== "none").toSorted();
 
-it("R1-06 writes msgpack without compression unless told otherwise", () => {
+it("R1-06 writes msgpack without compression by default", () => {
   const backend = redis(URL).build();
   expect([backend.format.id, backend.compressor.id]).toEqual(["msgpack", "none"]);
   const other = RedisBackend.builder().connection(URL).valueFormat(json()).compressor(zstd()).build();
   expect([other.format.id, other.compressor.id]).toEqual(["json", "zstd"]);
 });
 
-it("R1-06 reads all that the package ships, and v8 only when asked", () => {
+it("R1-06 reads all that the package ships, and v8 only on request", () => {
   const shipped = ["brotli", "gzip", "json", "msgpack", "zstd"];
   expect(ids(redis(URL).build())).toEqual(shipped);
   expect(ids(redis(URL).valueFormat(json()).build())).toEqual(shipped);
@@ -20,7 +20,7 @@ it("R1-06 reads all that the package ships, and v8 only when asked", () => {
   expect(ids(redis(URL).alsoReads(v8()).build())).toEqual([...shipped, "v8"].toSorted());
 });
 
-it("gives a client of the user's the same defaults", () => {
+it("gives the user's own client the same defaults", () => {
   const client: Parameters<typeof fromClient>[0] = {
     isOpen: false,
     sendCommand: () => Promise.reject(new Error("not asked")),

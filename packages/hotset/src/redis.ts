@@ -3,7 +3,10 @@ import { msgpack } from "@hotset/msgpack";
 import * as own from "@hotset/redis";
 import { zstd } from "@hotset/zstd";
 
-/** All that this package ships, but for `v8()`: bytes of a shared store are not trusted with it unless somebody asks. */
+/**
+ * All formats and compressors of this package except `v8()`: bytes of a shared store are decoded with it only on
+ * request.
+ */
 const SHIPPED: readonly (Format | Compressor)[] = [msgpack(), json(), gzip(), brotli(), zstd()];
 
 /**
@@ -20,7 +23,7 @@ export function redis(connection: string | URL | own.Connection | own.ClientConn
 export type RedisBackend = own.RedisBackend;
 
 export const RedisBackend: {
-  /** `redis(connection)` without its connection yet. */
+  /** Like `redis(connection)`, but the connection is given later. */
   builder(): own.RedisBackendBuilder;
 } = { builder: () => withDefaults(own.RedisBackend.builder()) };
 

@@ -2,7 +2,7 @@ import { TestClock } from "@hotset/core/testing";
 import { expect, it } from "vitest";
 import { ExpiryWheel } from "./expiry-wheel.ts";
 
-/** A wheel over ends that the test sets, and what happened. */
+/** A wheel over ends that the test sets, and a record of its checks. */
 function start() {
   const clock = new TestClock();
   const ends = new Map<string, number>();
@@ -43,7 +43,7 @@ function start() {
   return { clock, ends, looks, wheel, file, timers: () => timers };
 }
 
-it("looks at a key when its second has passed, and not before", () => {
+it("checks a key when its second has passed, and not before", () => {
   const { clock, looks, file } = start();
   const begun = clock.now();
   file("a", begun + 4_300);
@@ -68,7 +68,7 @@ it("runs no timer without keys, and one timer with any number", () => {
   expect(timers()).toBe(0);
 });
 
-it("forgets what was unfiled, and what was cleared", () => {
+it("forgets keys that were unfiled or cleared", () => {
   const { clock, looks, wheel, file } = start();
   const end = clock.now() + 1_500;
   file("a", end);
@@ -90,7 +90,7 @@ it("finds the earlier end when one is filed after a later one", () => {
   expect([...ends.keys()]).toEqual(["late"]);
 });
 
-it("looks at once at what had ended before it was filed", () => {
+it("checks at once a key that had ended before it was filed", () => {
   const { clock, ends, file } = start();
   clock.advance(60_000);
   file("over", 3_000);
@@ -98,7 +98,7 @@ it("looks at once at what had ended before it was filed", () => {
   expect(ends.size).toBe(0);
 });
 
-it("tells apart ends that share a slot, whole turns of 512 seconds from one another", () => {
+it("distinguishes ends that share a slot, whole turns of 512 seconds from one another", () => {
   const { clock, ends, file } = start();
   const end = clock.now() + 10_000;
   for (let turn = 0; turn < 4; turn += 1) file(`turn ${turn}`, end + turn * 512_000);
@@ -110,7 +110,7 @@ it("tells apart ends that share a slot, whole turns of 512 seconds from one anot
   expect(ends.size).toBe(0);
 });
 
-it("does nothing for a hundred years about what ends then", () => {
+it("does nothing for a hundred years for a key that ends then", () => {
   const { clock, ends, looks, file } = start();
   const century = 100 * 365 * 86_400_000;
   for (let i = 0; i < 100; i += 1) file(`k${i}`, clock.now() + century + i * 100_000);
@@ -120,7 +120,7 @@ it("does nothing for a hundred years about what ends then", () => {
   expect(ends.size).toBe(0);
 });
 
-it("takes up, after a long sleep of the machine, everything that ended during it", () => {
+it("checks, after a long sleep of the machine, all keys that ended during it", () => {
   const { clock, ends, wheel } = start();
   let now = clock.now();
   let wake: (() => void) | undefined;
@@ -141,7 +141,7 @@ it("takes up, after a long sleep of the machine, everything that ended during it
   wheel.clear();
 });
 
-it("looks at no more than 500 keys at a time, and a millisecond later at the next ones", () => {
+it("checks at most 500 keys at a time, and the next ones a millisecond later", () => {
   const { clock, ends, looks, file } = start();
   const end = clock.now() + 100;
   for (let i = 0; i < 1_800; i += 1) file(`k${i}`, end);
@@ -155,7 +155,7 @@ it("looks at no more than 500 keys at a time, and a millisecond later at the nex
   expect(looks.length).toBe(1_800);
 });
 
-it("keeps what is filed again between two slices for its new end", () => {
+it("keeps a key that is filed again between two slices for its new end", () => {
   const { clock, ends, file } = start();
   const begun = clock.now();
   for (let i = 0; i < 1_500; i += 1) file(`k${i}`, begun + 100);

@@ -1,14 +1,14 @@
 import type { Clock } from "@hotset/core";
 
 const SLOTS = 512;
-/** The time one slot stands for; so also how long after its end an entry may linger. */
+/** Width of one slot; also how long an entry may stay after its end. */
 const SLOT_MS = 1_000;
-/** Keys looked at before other work gets its turn, and the pause until the next ones. */
+/** Keys checked in one slice, and the pause before the next slice, in which other work can run. */
 const SLICE_KEYS = 500;
 const SLICE_PAUSE_MS = 1;
 
 /**
- * Finds keys whose time has come without anybody asking for them: a hashed timing wheel.
+ * Finds keys whose life is over even if they are never read: a hashed timing wheel.
  *
  *     slot = second of the end mod 512
  *
@@ -18,41 +18,40 @@ const SLICE_PAUSE_MS = 1;
  *     due  │ 512 │  ∞  │  2  │ 515 │     │ 511 │   no key of the slot ends before this second
  *          └─────┴─────┴─────┴─────┴ ─ ─ ┴─────┘
  *
- * Filing and unfiling a key cost one operation on a `Set`. One timer waits for the earliest `due`,
- * so a key is looked at when its second has passed, and otherwise only where it shares a slot with one that ends
- * 512 seconds, or a multiple, before it. Looks come 500 at a time, so that a million keys that
- * end together hold up nobody.
+ * Filing and unfiling a key cost one operation on a `Set`. One timer waits for the earliest `due`, so a key is checked
+ * when its second has passed, and earlier only if it shares a slot with a key that ends 512 seconds, or a multiple of
+ * that, before it. Keys are checked 500 at a time, so a million keys that end together do not block the event loop.
  *
  * @see G. Varghese and T. Lauck, Hashed and Hierarchical Timing Wheels (1987), scheme 6
  */
 export class ExpiryWheel {
   readonly #clock: Clock;
-  readonly #look: (key: string, now: number) => number;
+  readonly #check: (key: string, now: number) => number;
   readonly #keys: Set<string>[] = Array.from({ length: SLOTS }, () => new Set<string>());
   readonly #due = new Float64Array(SLOTS).fill(Infinity);
   /** The second the timer waits for: `Infinity` without a timer, `-Infinity` between two slices. */
   #armedFor = Infinity;
   #disarm: () => void = () => undefined;
-  /** What the last slice left over of its slot. */
+  /** Keys of the current slot that the last slice did not reach. */
   #rest: IterableIterator<string> | undefined;
 
   /**
-   * @param look is called with each key whose time may have come. It removes what is over (and unfiles
-   *   it), and returns when what is left ends: `Infinity` if nothing is left.
+   * @param check is called with each key that may have ended. It removes an ended entry (and unfiles its key), and
+   *   returns the instant at which the present entry ends: `Infinity` if there is none.
    */
-  constructor(clock: Clock, look: (key: string, now: number) => number) {
+  constructor(clock: Clock, check: (key: string, now: number) => number) {
     this.#clock = clock;
-    this.#look = look;
+    this.#check = check;
   }
 
-  /** Has `key` looked at within a second of `endsAt`; never for `Infinity`. */
+  /** Schedules a check of `key` within a second after `endsAt`; none for `Infinity`. */
   file(key: string, endsAt: number): void {
     if (endsAt === Infinity) return;
     const second = this.#add(key, endsAt);
     if (second < this.#armedFor) this.#armForSecond(second);
   }
 
-  /** `endsAt` is what `key` was filed with. */
+  /** @param endsAt the instant with which `key` was filed. */
   unfile(key: string, endsAt: number): void {
     if (endsAt === Infinity) return;
     this.#keys[Math.floor(endsAt / SLOT_MS) % SLOTS]!.delete(key);
@@ -86,13 +85,13 @@ export class ExpiryWheel {
   #turn(): void {
     const now = this.#clock.now();
     const second = Math.floor(now / SLOT_MS);
-    let looks = SLICE_KEYS;
+    let left = SLICE_KEYS;
     for (let keys = this.#rest ?? this.#takeDue(second); keys !== undefined; keys = this.#takeDue(second)) {
       for (let next = keys.next(); !next.done; next = keys.next()) {
-        const endsAt = this.#look(next.value, now);
+        const endsAt = this.#check(next.value, now);
         if (endsAt !== Infinity) this.#add(next.value, endsAt);
-        looks -= 1;
-        if (looks > 0) continue;
+        left -= 1;
+        if (left > 0) continue;
         this.#rest = keys;
         return this.#arm(-Infinity, SLICE_PAUSE_MS);
       }
@@ -104,8 +103,8 @@ export class ExpiryWheel {
   }
 
   /**
-   * Empties the first slot that holds keys whose second has passed. Its set is given up instead of being
-   * emptied key by key: a large `Set` that shrinks is copied, in one go.
+   * Empties the first slot that holds keys whose second has passed. The slot gets a new set, because a large `Set` that
+   * shrinks key by key is copied, which blocks.
    */
   #takeDue(second: number): IterableIterator<string> | undefined {
     const slot = this.#due.findIndex((due) => due < second);

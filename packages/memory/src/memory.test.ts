@@ -9,7 +9,7 @@ describeLocalTier("memory with a bound on bytes", {
   open: ({ maxEntries }) => memory({ maxEntries, maxBytes: 10_000_000 }),
 });
 
-/** A tier in use, and what it said about evictions. */
+/** An attached tier, and its reported evictions. */
 function open(options?: MemoryOptions) {
   const clock = new TestClock();
   const evicted: (readonly [key: string, reason: "entries" | "bytes"])[] = [];
@@ -27,7 +27,7 @@ const lasting = (value: unknown, encodedBytes?: number): LocalEntry => ({
 const sizeOf = (value: unknown): number => value as number;
 
 describe("C102 neither bound is ever exceeded", () => {
-  it("evicts the least recently used when there are too many", () => {
+  it("evicts the least recently used entry when there are too many", () => {
     const { tier, evicted } = open({ maxEntries: 3 });
     for (const key of ["a", "b", "c"]) tier.set(key, lasting(key));
     tier.get("a");
@@ -42,14 +42,14 @@ describe("C102 neither bound is ever exceeded", () => {
     expect(tier.entryCount).toBe(3);
   });
 
-  it("holds 10,000 entries where nothing is said", () => {
+  it("holds 10,000 entries by default", () => {
     const { tier, evicted } = open();
     for (let i = 0; i < 10_001; i += 1) tier.set(`${i}`, lasting(i));
     expect(tier.entryCount).toBe(10_000);
     expect(evicted).toEqual([["0", "entries"]]);
   });
 
-  it("evicts as many as it takes when they are too large", () => {
+  it("evicts as many entries as necessary when they are too large", () => {
     const { tier, evicted } = open({ maxBytes: 100, maxEntryBytes: 100, sizeOf });
     for (const [key, size] of [
       ["a", 30],
@@ -68,7 +68,7 @@ describe("C102 neither bound is ever exceeded", () => {
     ]);
   });
 
-  it("says which bound it was", () => {
+  it("reports which bound was exceeded", () => {
     const { tier, evicted } = open({ maxEntries: 3, maxBytes: 100, maxEntryBytes: 100, sizeOf });
     for (const key of ["a", "b", "c"]) tier.set(key, lasting(30));
     tier.set("d", lasting(30));
@@ -83,7 +83,7 @@ describe("C102 neither bound is ever exceeded", () => {
     expect([tier.entryCount, tier.usedBytes]).toEqual([1, 80]);
   });
 
-  it("makes room for an entry that grew, at the cost of others", () => {
+  it("evicts others to make room for an entry that grew", () => {
     const { tier, evicted } = open({ maxBytes: 100, maxEntryBytes: 100, sizeOf });
     for (const key of ["a", "b", "c"]) tier.set(key, lasting(30));
     tier.set("a", lasting(60));
@@ -91,7 +91,7 @@ describe("C102 neither bound is ever exceeded", () => {
     expect(tier.get("a")?.value).toBe(60);
   });
 
-  it("skips what is too large, and keeps no older value in its place", () => {
+  it("skips a value that is too large, and keeps no older value in its place", () => {
     const { tier, evicted } = open({ maxBytes: 100, maxEntryBytes: 50, sizeOf });
     tier.set("a", lasting(10));
     tier.set("b", lasting(10));
@@ -102,20 +102,20 @@ describe("C102 neither bound is ever exceeded", () => {
     expect([tier.usedBytes, tier.entryCount, evicted]).toEqual([60, 2, []]);
   });
 
-  it("skips what is larger than a tenth of the bytes where nothing else is said", () => {
+  it("skips values larger than a tenth of maxBytes by default", () => {
     const { tier } = open({ maxBytes: 100, sizeOf });
     tier.set("a", lasting(10));
     tier.set("b", lasting(11));
     expect([tier.get("a")?.value, tier.get("b")]).toEqual([10, undefined]);
   });
 
-  it("skips what is too large where only that is bounded", () => {
+  it("skips a value that is too large if only maxEntryBytes is given", () => {
     const { tier } = open({ maxEntryBytes: 50, sizeOf });
     for (const size of [50, 51, 20]) tier.set(`${size}`, lasting(size));
     expect([tier.get("50")?.value, tier.get("51"), tier.usedBytes]).toEqual([50, undefined, 70]);
   });
 
-  it("leaves what is too large for it to the backend", async () => {
+  it("leaves a value that is too large for it to the backend", async () => {
     const clock = new TestClock();
     const backend = scriptedBackend({ clock });
     const local = memory({ maxBytes: 10_000, maxEntryBytes: 500 });
@@ -133,7 +133,7 @@ describe("C102 neither bound is ever exceeded", () => {
     expect([local.entryCount, local.usedBytes]).toEqual([0, 0]);
   });
 
-  it("keeps to both bounds, in the order of use, whatever is done to it", () => {
+  it("keeps both bounds and the order of use, under random operations", () => {
     const key = fc.constantFrom("a", "b", "c", "d", "e", "f");
     const step = fc.oneof(
       {
@@ -254,7 +254,7 @@ describe("C103 sizes are counted anew at every store", () => {
     expect(local.usedBytes).toBe(small + 3_000);
   });
 
-  it("when a backend tells the encoded size of a value whose size was estimated", () => {
+  it("when a backend reports the encoded size of a value whose size was estimated", () => {
     const { tier } = open({ maxBytes: 100_000 });
     tier.set("k", lasting("small", 1_000));
     expect(tier.usedBytes).toBe(1_302);
@@ -287,7 +287,7 @@ describe("the size of an entry", () => {
     expect(tier.usedBytes).toBe(bytes);
   });
 
-  it("is what sizeOf says and nothing else, in whole bytes and at least one", () => {
+  it("is the result of sizeOf alone, in whole bytes and at least one", () => {
     const { tier } = open({ maxBytes: 100, sizeOf: (value) => value as number });
     tier.set("a long key", lasting(2.5, 1_000));
     expect(tier.usedBytes).toBe(3);
@@ -295,7 +295,7 @@ describe("the size of an entry", () => {
     expect(tier.usedBytes).toBe(4);
   });
 
-  it("is not asked for where bytes are not bounded", () => {
+  it("is not measured if bytes are not bounded", () => {
     const asked = vi.fn<(value: unknown) => number>(() => 1);
     const { tier } = open({ sizeOf: asked });
     tier.set("a", lasting(1));
@@ -310,7 +310,7 @@ describe("the size of an entry", () => {
     ["text", "12"],
     ["nothing", undefined],
     ["a bigint", 12n],
-  ])("is refused as %s, and an older value under the key is gone", (_, answer) => {
+  ])("is refused as %s, and an older value under the key is removed", (_, answer) => {
     let size: unknown = 10;
     const { tier } = open({ maxBytes: 100, sizeOf: () => size as number });
     tier.set("a", lasting("old"));
@@ -321,7 +321,7 @@ describe("the size of an entry", () => {
     expect([tier.get("a"), tier.get("b")?.value, tier.usedBytes]).toEqual([undefined, "other", 10]);
   });
 
-  it("is refused where sizeOf throws, with that as the cause", () => {
+  it("is refused when sizeOf throws, with its error as the cause", () => {
     const cause = new RangeError("no size");
     const { tier } = open({
       maxBytes: 100,
@@ -335,7 +335,7 @@ describe("the size of an entry", () => {
   });
 });
 
-describe("C106 what has ended is reclaimed without being read", () => {
+describe("C106 an ended entry is reclaimed without being read", () => {
   it("within a second of its end", () => {
     const { tier, clock, evicted } = open({ maxBytes: 100_000 });
     for (let i = 0; i < 100; i += 1) tier.set(`k${i}`, { value: i, deadAt: clock.now() + 10 * i });
@@ -357,7 +357,7 @@ describe("C106 what has ended is reclaimed without being read", () => {
     expect(tier.entryCount).toBe(0);
   });
 
-  it("by the end of the entry that is there, not of one that it replaced", () => {
+  it("at the end of the present entry, not of one that it replaced", () => {
     const { tier, clock } = open();
     tier.set("prolonged", { value: 1, deadAt: clock.now() + 1_000 });
     tier.set("prolonged", { value: 2, deadAt: clock.now() + 60_000 });
@@ -377,7 +377,7 @@ describe("C106 what has ended is reclaimed without being read", () => {
     expect(tier.entryCount).toBe(1);
   });
 
-  it("500 at a time where very many end together", () => {
+  it("500 at a time when very many end together", () => {
     const { tier, clock } = open({ maxEntries: 10_000 });
     for (let i = 0; i < 10_000; i += 1) tier.set(`k${i}`, { value: i, deadAt: clock.now() + 500 });
     clock.advance(1_000);
@@ -388,7 +388,7 @@ describe("C106 what has ended is reclaimed without being read", () => {
     expect(tier.entryCount).toBe(0);
   });
 
-  it("in one go where few are left of many: what was evicted is not looked for", () => {
+  it("in one go when few of many are left: evicted keys are not checked", () => {
     const { tier, clock, evicted } = open({ maxEntries: 10 });
     for (let i = 0; i < 5_000; i += 1) tier.set(`k${i}`, { value: i, deadAt: clock.now() + 500 });
     expect(evicted.length).toBe(4_990);
@@ -414,13 +414,13 @@ describe("memory", () => {
     tier.attach(host);
     expect(() => tier.attach(host)).toThrow(ConfigurationError);
     expect(() => tier.attach(host)).toThrow(
-      "near: this tier belongs to a cache already; give each cache a memory() of its own",
+      "near: this tier already belongs to a cache; give each cache a memory() of its own",
     );
     tier.set("k", lasting(1));
     expect(tier.get("k")?.value).toBe(1);
   });
 
-  it("is called memory and shares values, unless told otherwise", () => {
+  it("is called memory and shares values by default", () => {
     expect([memory().label, memory().values]).toEqual(["memory", "shared"]);
     expect([memory({ label: "near", values: "frozen" }).label, memory({ values: "cloned" }).values]).toEqual([
       "near",
@@ -428,7 +428,7 @@ describe("memory", () => {
     ]);
   });
 
-  it("takes undefined for nothing said", () => {
+  it("treats undefined as not given", () => {
     expect(() =>
       memory({
         label: undefined,
@@ -444,36 +444,36 @@ describe("memory", () => {
   it.each<[options: unknown, message: string]>([
     [
       { maxItems: 5 },
-      'memory: "maxItems" is no option; there are label, maxEntries, maxBytes, maxEntryBytes, sizeOf, values',
+      'memory: unknown option "maxItems"; the options are label, maxEntries, maxBytes, maxEntryBytes, sizeOf, values',
     ],
-    [null, "memory: options is null; it must be an object"],
-    [5, "memory: options is 5; it must be an object"],
-    [{ label: "" }, 'memory: label is ""; it must be a non-empty string'],
-    [{ label: 5 }, "memory: label is 5; it must be a non-empty string"],
-    [{ maxEntries: 0 }, "memory: maxEntries is 0; it must be a whole number from 1 to 16777216"],
-    [{ maxEntries: -1 }, "memory: maxEntries is -1; it must be a whole number from 1 to 16777216"],
-    [{ maxEntries: NaN }, "memory: maxEntries is NaN; it must be a whole number from 1 to 16777216"],
-    [{ maxEntries: 1.5 }, "memory: maxEntries is 1.5; it must be a whole number from 1 to 16777216"],
-    [{ maxEntries: Infinity }, "memory: maxEntries is Infinity; it must be a whole number from 1 to 16777216"],
-    [{ maxEntries: "10" }, 'memory: maxEntries is "10"; it must be a whole number from 1 to 16777216'],
-    [{ maxEntries: 10n }, "memory: maxEntries is 10n; it must be a whole number from 1 to 16777216"],
-    [{ maxEntries: null }, "memory: maxEntries is null; it must be a whole number from 1 to 16777216"],
-    [{ maxBytes: 0 }, "memory: maxBytes is 0; it must be a whole number of bytes, at least 1"],
-    [{ maxBytes: -5 }, "memory: maxBytes is -5; it must be a whole number of bytes, at least 1"],
-    [{ maxBytes: NaN }, "memory: maxBytes is NaN; it must be a whole number of bytes, at least 1"],
-    [{ maxBytes: [1] }, "memory: maxBytes is an array; it must be a whole number of bytes, at least 1"],
+    [null, "memory: options must be an object, got null"],
+    [5, "memory: options must be an object, got 5"],
+    [{ label: "" }, 'memory: label must be a non-empty string, got ""'],
+    [{ label: 5 }, "memory: label must be a non-empty string, got 5"],
+    [{ maxEntries: 0 }, "memory: maxEntries must be a whole number from 1 to 16777216, got 0"],
+    [{ maxEntries: -1 }, "memory: maxEntries must be a whole number from 1 to 16777216, got -1"],
+    [{ maxEntries: NaN }, "memory: maxEntries must be a whole number from 1 to 16777216, got NaN"],
+    [{ maxEntries: 1.5 }, "memory: maxEntries must be a whole number from 1 to 16777216, got 1.5"],
+    [{ maxEntries: Infinity }, "memory: maxEntries must be a whole number from 1 to 16777216, got Infinity"],
+    [{ maxEntries: "10" }, 'memory: maxEntries must be a whole number from 1 to 16777216, got "10"'],
+    [{ maxEntries: 10n }, "memory: maxEntries must be a whole number from 1 to 16777216, got 10n"],
+    [{ maxEntries: null }, "memory: maxEntries must be a whole number from 1 to 16777216, got null"],
+    [{ maxBytes: 0 }, "memory: maxBytes must be a whole number of bytes, at least 1, got 0"],
+    [{ maxBytes: -5 }, "memory: maxBytes must be a whole number of bytes, at least 1, got -5"],
+    [{ maxBytes: NaN }, "memory: maxBytes must be a whole number of bytes, at least 1, got NaN"],
+    [{ maxBytes: [1] }, "memory: maxBytes must be a whole number of bytes, at least 1, got an array"],
     [
       { maxBytes: 100, maxEntryBytes: 101 },
-      "memory: maxEntryBytes is 101; it must be a whole number of bytes from 1 to maxBytes (100)",
+      "memory: maxEntryBytes must be a whole number of bytes from 1 to maxBytes (100), got 101",
     ],
     [
       { maxBytes: 100, maxEntryBytes: null },
-      "memory: maxEntryBytes is null; it must be a whole number of bytes from 1 to maxBytes (100)",
+      "memory: maxEntryBytes must be a whole number of bytes from 1 to maxBytes (100), got null",
     ],
-    [{ maxEntryBytes: 0 }, "memory: maxEntryBytes is 0; it must be a whole number of bytes from 1 to 9007199254740991"],
-    [{ sizeOf: 5 }, "memory: sizeOf is 5; it must be a function of a value"],
-    [{ values: "copied" }, 'memory: values is "copied"; it must be one of "shared", "frozen", "cloned"'],
-    [{ values: {} }, 'memory: values is an object; it must be one of "shared", "frozen", "cloned"'],
+    [{ maxEntryBytes: 0 }, "memory: maxEntryBytes must be a whole number of bytes from 1 to 9007199254740991, got 0"],
+    [{ sizeOf: 5 }, "memory: sizeOf must be a function of a value, got 5"],
+    [{ values: "copied" }, 'memory: values must be one of "shared", "frozen", "cloned", got "copied"'],
+    [{ values: {} }, 'memory: values must be one of "shared", "frozen", "cloned", got an object'],
   ])("refuses %o", (options, message) => {
     const build = () => memory(options as MemoryOptions);
     expect(build).toThrow(InvalidArgumentError);

@@ -10,29 +10,32 @@ import { ExpiryWheel } from "./expiry-wheel.ts";
 import { estimateBytes } from "./value-size.ts";
 
 export interface MemoryOptions {
-  /** Names the tier in events, numbers and errors. @default 'memory' */
+  /** Names the tier in events, stats and errors. @default 'memory' */
   readonly label?: string;
   /**
-   * The least recently used go first. From 1 to 16,777,216, all that one `Map` holds; each takes some
-   * 30 bytes from the start.
+   * Maximum number of entries; the least recently used are evicted first. From 1 to 16,777,216, the capacity of one
+   * `Map`. About 30 bytes are allocated for each when the tier is created.
    *
    * @default 10_000
    */
   readonly maxEntries?: number;
-  /** Bound on the sum of sizes; never exceeded. @default unbounded */
+  /** Maximum sum of the sizes of all entries, in bytes; never exceeded. @default unbounded */
   readonly maxBytes?: number;
-  /** Larger values skip this tier; an older one under the same key goes. At most `maxBytes`. @default maxBytes / 10 */
+  /**
+   * Larger values, in bytes, are not kept in this tier, and an older value under the same key is removed. At most
+   * `maxBytes`. @default maxBytes / 10
+   */
   readonly maxEntryBytes?: number;
   /**
-   * Size of a value in bytes: finite, not negative. It stands for the whole entry; without it, 300 bytes and 2
-   * for each character of the key are added to each. Asked at each store, and only under `maxBytes` or `maxEntryBytes`.
+   * Size of a value in bytes: finite, not negative. Counts as the size of the whole entry. Called at each store, and
+   * only with `maxBytes` or `maxEntryBytes`.
    *
-   * @default the encoded size, else an estimate
+   * @default the encoded size, else an estimate; plus 300 bytes for the entry and 2 for each character of its key
    */
   readonly sizeOf?: (value: unknown) => number;
   /**
    * `shared`: callers get the same object and must not change it. `frozen`: a change throws.
-   * `cloned`: each caller gets a copy, at the price of `structuredClone`. @default 'shared'
+   * `cloned`: each caller gets a copy, which costs one `structuredClone`. @default 'shared'
    */
   readonly values?: "shared" | "frozen" | "cloned";
 }
@@ -40,9 +43,9 @@ export interface MemoryOptions {
 /**
  * A local tier for one cache.
  *
- * Holds the most recently used entries up to `maxEntries` and `maxBytes`; neither is ever exceeded. An
- * entry that has ended is reclaimed within a second, read or not, by a timer that keeps no process alive; where
- * thousands end together they go 500 every millisecond, so that nothing else has to wait.
+ * Holds the most recently used entries up to `maxEntries` and `maxBytes`; neither is ever exceeded. An entry whose life
+ * is over is removed within a second, even if it is not read, by a timer that does not keep the process alive. If
+ * thousands end together, 500 are removed every millisecond, so the event loop is not blocked.
  *
  * @throws {InvalidArgumentError} for an unknown option, and for one out of its range.
  */
@@ -53,18 +56,21 @@ export function memory(options: MemoryOptions = {}): LocalTier {
     : new SizedMemoryTier(limits);
 }
 
-/** What an entry takes beside its key and value, measured: its object, its places in the map, in the order of use and in the wheel. */
+/**
+ * Measured size of an entry without key and value: its object, and its places in the map, the order of use and the
+ * wheel.
+ */
 const ENTRY_BYTES = 300;
 const KEY_BYTES_PER_CHAR = 2;
 
-/** Counts entries. */
+/** Bounded by the number of entries. */
 class MemoryTier implements LocalTier {
   readonly label: string;
   readonly values: "shared" | "frozen" | "cloned";
   protected readonly entries: LRUCache<string, LocalEntry>;
   #host: LocalTierHost | undefined;
   #wheel: ExpiryWheel | undefined;
-  /** The key of the `set` that runs: what goes while it is not there yet makes room in number. */
+  /** The key of the running `set`. While it is not in the map yet, an eviction is due to `maxEntries`. */
   #storing = "";
   #evicted: { readonly key: string; readonly reason: "entries" | "bytes" }[] = [];
   #isClearing = false;
@@ -75,7 +81,7 @@ class MemoryTier implements LocalTier {
     this.entries = new LRUCache<string, LocalEntry>({
       max: limits.maxEntries,
       ...(limits.maxBytes === undefined ? {} : { maxSize: limits.maxBytes }),
-      // Turns counting on; the bound on one value is judged before lru-cache sees it.
+      // Only enables the counting of bytes: `SizedMemoryTier` checks the bound on one value itself.
       ...(limits.maxEntryBytes === undefined ? {} : { maxEntrySize: limits.maxBytes ?? Number.MAX_SAFE_INTEGER }),
       dispose: (entry, key, reason) => this.#gone(entry, key, reason),
     });
@@ -88,11 +94,8 @@ class MemoryTier implements LocalTier {
   attach(host: LocalTierHost): void {
     if (this.#host !== undefined) {
       throw new ConfigurationError(
-        `${this.label}: this tier belongs to a cache already; give each cache a memory() of its own`,
-        {
-          tier: this.label,
-          operation: "attach",
-        },
+        `${this.label}: this tier already belongs to a cache; give each cache a memory() of its own`,
+        { tier: this.label, operation: "attach" },
       );
     }
     this.#host = host;
@@ -103,16 +106,13 @@ class MemoryTier implements LocalTier {
     return this.entries.get(key);
   }
 
-  /** @throws {InvalidArgumentError} when `sizeOf` gave no size; then nothing is kept under `key`. */
+  /** @throws {InvalidArgumentError} when `sizeOf` does not return a size; then nothing is kept under `key`. */
   set(key: string, entry: LocalEntry): void {
     const wheel = this.#wheel;
     if (wheel === undefined) {
       throw new ConfigurationError(
         `${this.label}: this tier belongs to no cache yet; createCache(...).tier(memory()).build() attaches it`,
-        {
-          tier: this.label,
-          operation: "set",
-        },
+        { tier: this.label, operation: "set" },
       );
     }
     this.#storing = key;
@@ -132,7 +132,7 @@ class MemoryTier implements LocalTier {
     this.#wheel?.clear();
   }
 
-  /** Whether the entry was kept; one that was not is not there in part either. */
+  /** Returns whether the entry was kept. */
   protected keep(key: string, entry: LocalEntry): boolean {
     this.entries.set(key, entry);
     return true;
@@ -141,7 +141,7 @@ class MemoryTier implements LocalTier {
   #gone(entry: LocalEntry, key: string, reason: LRUCache.DisposeReason): void {
     if (this.#isClearing) return;
     this.#wheel?.unfile(key, entry.deadAt);
-    // lru-cache is in the middle of a change here: whoever listens is told when it is done.
+    // lru-cache is in the middle of a change here, so the host is notified after it.
     if (reason === "evict") this.#evicted.push({ key, reason: this.entries.has(this.#storing) ? "bytes" : "entries" });
   }
 
@@ -160,7 +160,7 @@ class MemoryTier implements LocalTier {
   }
 }
 
-/** Counts bytes, too. */
+/** Also bounded by bytes. */
 class SizedMemoryTier extends MemoryTier {
   readonly #maxBytes: number;
   readonly #maxEntryBytes: number;
@@ -180,40 +180,36 @@ class SizedMemoryTier extends MemoryTier {
   protected override keep(key: string, entry: LocalEntry): boolean {
     const size = this.#size(key, entry);
     if (size === undefined) return false;
-    // lru-cache keeps the old size of the same object, which may have grown since.
+    // For the same object lru-cache would keep the old size, but its value may have grown.
     if (this.entries.peek(key) === entry) this.entries.delete(key);
     this.entries.set(key, entry, { size });
     return true;
   }
 
-  /** In whole bytes, at least 1; `undefined` for what is too large. */
+  /** In whole bytes, at least 1; `undefined` if the entry is too large. */
   #size(key: string, entry: LocalEntry): number | undefined {
     const ofValue =
       this.#sizeOf === undefined
         ? (entry.encodedBytes ?? estimateBytes(entry.value))
-        : this.#ask(this.#sizeOf, key, entry);
+        : this.#callSizeOf(this.#sizeOf, key, entry);
     const size = this.#sizeOf === undefined ? ENTRY_BYTES + key.length * KEY_BYTES_PER_CHAR + ofValue : ofValue;
     return ofValue > this.#maxEntryBytes || size > this.#maxBytes ? undefined : Math.max(1, Math.ceil(size));
   }
 
-  #ask(sizeOf: (value: unknown) => number, key: string, entry: LocalEntry): number {
+  #callSizeOf(sizeOf: (value: unknown) => number, key: string, entry: LocalEntry): number {
     let cause: unknown;
     try {
       const size: unknown = sizeOf(entry.value);
       if (typeof size === "number" && size >= 0 && size < Infinity) return size;
-      cause = new TypeError(`${shown(size)} is no size`);
+      cause = new TypeError(`sizeOf must return a size in bytes, got ${describe(size)}`);
     } catch (error) {
       cause = error;
     }
-    // What is there belongs to an older store; it must not outlive this one.
+    // The present value is from an older store, and must not outlive this one.
     this.entries.delete(key);
     throw new InvalidArgumentError(
       "memory: sizeOf must return a size in bytes, a finite number of at least 0, for every value that is stored",
-      {
-        tier: this.label,
-        operation: "set",
-        cause,
-      },
+      { tier: this.label, operation: "set", cause },
     );
   }
 }
@@ -227,7 +223,7 @@ interface Limits {
   readonly sizeOf: ((value: unknown) => number) | undefined;
 }
 
-/** What one `Map` of V8 holds. */
+/** Capacity of one `Map` in V8. */
 const MOST_ENTRIES = 2 ** 24;
 const OPTIONS: readonly string[] = [
   "label",
@@ -243,7 +239,9 @@ function resolve(options: MemoryOptions): Limits {
   if (typeof options !== "object" || options === null) refuse("options", options, "an object");
   for (const name of Object.keys(options)) {
     if (!OPTIONS.includes(name))
-      throw new InvalidArgumentError(`memory: ${JSON.stringify(name)} is no option; there are ${OPTIONS.join(", ")}`);
+      throw new InvalidArgumentError(
+        `memory: unknown option ${JSON.stringify(name)}; the options are ${OPTIONS.join(", ")}`,
+      );
   }
   const { label = "memory", maxEntries = 10_000, maxBytes, sizeOf, values = "shared" } = options;
   const { maxEntryBytes = maxBytes === undefined ? undefined : Math.max(1, Math.floor(maxBytes / 10)) } = options;
@@ -268,11 +266,11 @@ const isCount = (given: unknown, most: number): boolean =>
   Number.isInteger(given) && (given as number) >= 1 && (given as number) <= most;
 
 function refuse(option: string, given: unknown, accepted: string): never {
-  throw new InvalidArgumentError(`memory: ${option} is ${shown(given)}; it must be ${accepted}`);
+  throw new InvalidArgumentError(`memory: ${option} must be ${accepted}, got ${describe(given)}`);
 }
 
-/** Short, and without the content of objects. */
-const shown = (given: unknown): string =>
+/** Describes an argument for an error message: short, and without the content of objects. */
+const describe = (given: unknown): string =>
   typeof given === "string"
     ? JSON.stringify(given.slice(0, 40))
     : typeof given === "number" || typeof given === "boolean" || given == null

@@ -23,13 +23,17 @@ it.each<[what: string, value: unknown, bytes: number]>([
   ["bytes", Buffer.alloc(1_000), 40 + 1_000],
   ["a view into a buffer", new Uint8Array(1_000).subarray(10, 20), 40 + 10],
   ["a buffer", new ArrayBuffer(1_000), 40 + 1_000],
-  ["what is referred to twice, once", Array(10).fill("x".repeat(1_000).split(",")), 40 + 10 * 8 + 32 + 8 + 2_000],
+  [
+    "an object with several references, once",
+    Array(10).fill("x".repeat(1_000).split(",")),
+    40 + 10 * 8 + 32 + 8 + 2_000,
+  ],
   ["a cycle", cycle, 40 + 8 + 8 + 8],
 ])("estimates %s", (_, value, bytes) => {
   expect(estimateBytes(value)).toBe(bytes);
 });
 
-it("looks at 256 elements of a large array, spread over it, and scales up", () => {
+it("measures 256 elements of a large array, spread over it, and scales up", () => {
   let looks = 0;
   const array = new Proxy(
     Array.from({ length: 100_000 }, (_, i) => (i < 50_000 ? "" : "x".repeat(100))),
@@ -44,14 +48,14 @@ it("looks at 256 elements of a large array, spread over it, and scales up", () =
   expect(looks).toBe(256);
 });
 
-it("scales up maps, sets and objects by what comes first", () => {
+it("scales up maps, sets and objects from their first elements", () => {
   const numbers = Array.from({ length: 10_000 }, (_, i) => i);
   expect(estimateBytes(new Set(numbers))).toBe(40 + 80_000);
   expect(estimateBytes(new Map(numbers.map((i) => [i, i])))).toBe(40 + 10_000 * 56);
   expect(estimateBytes(Object.fromEntries(numbers.map((i) => [`k${i + 10_000}`, i])))).toBe(40 + 10_000 * 20);
 });
 
-it("looks at a bounded number of objects, however they nest", () => {
+it("measures a bounded number of objects, in any nesting", () => {
   let looks = 0;
   const endless = (): object =>
     new Proxy(
@@ -71,7 +75,7 @@ it("survives a list of a million links", () => {
   expect(estimateBytes(list)).toBeGreaterThan(100 * 48);
 });
 
-it("runs no getter", () => {
+it("calls no getter", () => {
   const value = {
     get lazy(): string {
       throw new Error("was run");

@@ -1,25 +1,25 @@
-/** What a property, an element, a number or a reference takes. */
+/** Size of a property, an element, a number or a reference. */
 const SLOT_BYTES = 8;
 const BYTES_PER_CHAR = 2;
 /** An object, array or collection without its contents. */
 const OBJECT_BYTES = 32;
-/** A function, or what hides its contents: a promise, a weak collection. */
+/** A function, or an object with hidden contents: a promise, a weak collection. */
 const OPAQUE_BYTES = 64;
 
-/** Children of one object or collection that are looked at; the others count as much as these on average. */
+/** Children of one object or collection that are measured; the others count as the average of these. */
 const MAX_CHILDREN = 256;
-/** Objects looked at in all. */
+/** Objects measured in total. */
 const MAX_OBJECTS = 2_000;
-/** What lies deeper is not looked at. */
+/** Deeper levels are not measured. */
 const MAX_DEPTH = 100;
 
 /**
- * Estimates the bytes that `value` keeps on the heap, for a value of which no encoded size is known.
+ * Estimates the bytes that `value` occupies on the heap, for a value without a known encoded size.
  *
- * Strings count 2 bytes a character; names of properties count as strings; binary data counts
- * its length; what is referred to twice, or refers back to itself, counts once. The work is bounded: of a large
- * collection a sample is looked at (elements spread evenly over an array; else the first
- * ones), and at most 2,000 objects and 100 levels in all. Runs no getter.
+ * A string counts 2 bytes for each character, a property name counts as a string, binary data counts its length. An
+ * object that is referenced twice or by itself counts once. The work is bounded: of a large collection only a sample is
+ * measured (elements spread evenly over an array; otherwise the first ones), and at most 2,000 objects and 100 levels
+ * in total. Getters are not called.
  */
 export function estimateBytes(value: unknown): number {
   return measure(value, { seen: undefined, objectsLeft: MAX_OBJECTS }, 0);
@@ -62,36 +62,36 @@ function measureObject(object: object, walk: Walk, depth: number): number {
 }
 
 function measureArray(array: readonly unknown[], walk: Walk, depth: number): number {
-  const looked = Math.min(array.length, MAX_CHILDREN);
+  const measured = Math.min(array.length, MAX_CHILDREN);
   let bytes = 0;
-  for (let i = 0; i < looked; i += 1) bytes += measure(array[Math.floor((i * array.length) / looked)], walk, depth);
-  return scale(bytes, looked, array.length);
+  for (let i = 0; i < measured; i += 1) bytes += measure(array[Math.floor((i * array.length) / measured)], walk, depth);
+  return scale(bytes, measured, array.length);
 }
 
 /** The first elements of a set, or the first pairs of a map. */
 function measureFirst(elements: Iterable<unknown>, count: number, walk: Walk, depth: number): number {
-  let looked = 0;
+  let measured = 0;
   let bytes = 0;
   for (const element of elements) {
-    if (looked === MAX_CHILDREN) break;
-    looked += 1;
+    if (measured === MAX_CHILDREN) break;
+    measured += 1;
     bytes += measure(element, walk, depth);
   }
-  return scale(bytes, looked, count);
+  return scale(bytes, measured, count);
 }
 
 function measureProperties(object: object, walk: Walk, depth: number): number {
   const names = Object.keys(object);
-  const looked = Math.min(names.length, MAX_CHILDREN);
+  const measured = Math.min(names.length, MAX_CHILDREN);
   let bytes = 0;
-  for (let i = 0; i < looked; i += 1) {
+  for (let i = 0; i < measured; i += 1) {
     const name = names[i]!;
     const property = Object.getOwnPropertyDescriptor(object, name);
     bytes +=
       name.length * BYTES_PER_CHAR + (property?.get === undefined ? measure(property?.value, walk, depth) : SLOT_BYTES);
   }
-  return scale(bytes, looked, names.length);
+  return scale(bytes, measured, names.length);
 }
 
-const scale = (bytes: number, looked: number, count: number): number =>
-  looked === 0 ? 0 : Math.ceil((bytes / looked) * count);
+const scale = (bytes: number, measured: number, count: number): number =>
+  measured === 0 ? 0 : Math.ceil((bytes / measured) * count);

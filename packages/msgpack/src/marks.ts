@@ -1,18 +1,19 @@
 import { msgpackr } from "./msgpackr.ts";
 
 /*
- * What msgpackr cannot tell apart is written as an array that begins with the byte c1, which MessagePack never uses:
+ * Marks. Values that msgpackr cannot distinguish are written as an array that begins with the byte c1, which
+ * MessagePack never uses:
  *
- *     [c1, 0, key, value, key, value]   a Map; alone it would be written as an object is
+ *     [c1, 0, key, value, key, value]   a Map, which msgpackr would write like an object
  *     [c1, 1, bytes]                    text with a lone surrogate, in UTF-16 (little endian)
  *
- * Values cannot hold c1 themselves, so that no array of theirs is taken for a mark.
+ * A value cannot contain c1, so none of its arrays can be mistaken for a mark.
  */
 
 const MAP = 0;
 const TEXT = 1;
 
-/** A `Map` as it is written; `written` is asked for each key and value. */
+/** The mark of a `Map`; `written` converts each key and value. */
 export function mapMark(map: ReadonlyMap<unknown, unknown>, written: (member: unknown) => unknown): readonly unknown[] {
   const mark: unknown[] = [msgpackr().C1, MAP];
   for (const [key, value] of map) mark.push(written(key), written(value));
@@ -22,9 +23,10 @@ export function mapMark(map: ReadonlyMap<unknown, unknown>, written: (member: un
 export const textMark = (text: string): readonly unknown[] => [msgpackr().C1, TEXT, Buffer.from(text, "utf16le")];
 
 /**
- * `value` with its marks read. Changes arrays and objects in place: they were just decoded, and belong to nobody yet.
+ * Replaces the marks in `value` by their values. Changes arrays and objects in place: they were just decoded and are
+ * not shared yet.
  *
- * @throws {Error} for a mark that nobody wrote.
+ * @throws {Error} for a malformed mark.
  */
 export function revive(value: unknown): unknown {
   if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return value;

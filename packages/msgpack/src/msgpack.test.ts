@@ -15,7 +15,7 @@ const roundTrip = (value: unknown): unknown => format.decode(format.encode(value
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 const fromHex = (text: string): Uint8Array => Buffer.from(text.replaceAll(" ", ""), "hex");
 
-describe("what is written", () => {
+describe("the written bytes", () => {
   // Entries outlive versions: a line that changes here needs a new id.
   it.each<[what: string, value: unknown, bytes: string]>([
     ["an object, as a map", { a: 1, b: "c" }, "82 a161 01 a162 a163"],
@@ -42,7 +42,7 @@ describe("what is written", () => {
     expect(format.id).toBe("msgpack");
   });
 
-  it("is a copy that is no larger than it must be", () => {
+  it("are a copy of minimal size", () => {
     const first = format.encode({ a: 1 });
     const second = format.encode({ a: 2 });
 
@@ -51,7 +51,7 @@ describe("what is written", () => {
     expect(format.encode("x".repeat(100_000)).buffer.byteLength).toBe(100_005);
   });
 
-  it("holds no large buffer back for the next encode", async () => {
+  it("leave no large buffer behind for the next encode", async () => {
     setFlagsFromString("--expose-gc");
     const collectGarbage = runInNewContext("gc") as () => void;
     const heldBytes = (): number => {
@@ -69,7 +69,7 @@ describe("what is written", () => {
   });
 });
 
-describe("what is kept beyond what the suite asks (C111)", () => {
+describe("kept values beyond those of the suite (C111)", () => {
   class Money {
     readonly cents = 1;
     get euros(): number {
@@ -111,7 +111,7 @@ describe("what is kept beyond what the suite asks (C111)", () => {
     ],
     ["an instance of a class as a plain object", [new Money()], [{ cents: 1 }]],
     [
-      "what its toJSON says, where it has one",
+      "the result of toJSON, for an object that has one",
       [new Amount(), new URL("http://a/")],
       [{ amount: new Map([[1, { cents: 1 }]]) }, "http://a/"],
     ],
@@ -140,7 +140,7 @@ describe("what is kept beyond what the suite asks (C111)", () => {
     expect(roundTrip(value)).toStrictEqual(read);
   });
 
-  it("whatever fast-check makes of it", () => {
+  it("all that fast-check generates", () => {
     const name = fc.string({ unit: "grapheme" }).filter((text) => text !== "__proto__");
     const value = fc.letrec<{ value: unknown }>((tie) => ({
       value: fc.oneof(
@@ -182,7 +182,7 @@ describe("what is kept beyond what the suite asks (C111)", () => {
   });
 });
 
-describe("what is refused on writing", () => {
+describe("values refused on writing", () => {
   const cycle: unknown[] = [];
   cycle.push({ cycle });
 
@@ -212,7 +212,7 @@ describe("what is refused on writing", () => {
     [
       "a name with a lone surrogate",
       { "\ud800": 1 },
-      "msgpack: a name of a property with a lone surrogate cannot be written",
+      "msgpack: a property name with a lone surrogate cannot be written",
     ],
     ["a cycle", cycle, "msgpack: values that contain themselves or are nested more than 500 deep cannot be written"],
   ])("%s", (_, value, message) => {
@@ -223,7 +223,7 @@ describe("what is refused on writing", () => {
     expect(roundTrip({ next: [1] })).toStrictEqual({ next: [1] });
   });
 
-  it("what a toJSON throws is the cause", () => {
+  it("the error of a toJSON is the cause", () => {
     class Broken {
       toJSON(): never {
         throw new TypeError("broken");
@@ -248,16 +248,12 @@ describe("what is refused on writing", () => {
   });
 });
 
-describe("what is refused on reading", () => {
+describe("bytes refused on reading", () => {
   it.each<[what: string, bytes: string, reason: string]>([
     ["nothing", "", "they are cut short"],
     ["two values", "01 01", "something follows the value"],
-    ["a byte that nothing begins with", "c1", "they hold the byte c1 where no value begins with it"],
-    [
-      "the same in an array, but not at its beginning",
-      "92 01 c1",
-      "they hold the byte c1 where no value begins with it",
-    ],
+    ["a byte with which no value begins", "c1", "they hold the byte c1 in a place without a mark"],
+    ["the same in an array, but not at its beginning", "92 01 c1", "they hold the byte c1 in a place without a mark"],
     ["an array of 4 billion", "dd ffffffff", "they are cut short"],
     ["100 arrays of 60,000 each", "dc 0064 " + "dc ea60 ".repeat(100), "they are cut short"],
     ["an array of 5 with 3", "95 01 02 03", "they are cut short"],
@@ -276,7 +272,7 @@ describe("what is refused on reading", () => {
     ["a header cut short", "dd ffff", "they are cut short"],
     ["an empty bigint", "c7 00 42", "an extension is empty"],
     ["a date of 5 bytes", "c7 05 ff 0000000000", "a date is malformed"],
-    ["a Set that is no array", "d4 73 00 a3 616263", "a Set is malformed"],
+    ["a Set that is not an array", "d4 73 00 a3 616263", "a Set is malformed"],
     ["an error", "d4 65 00 93 a5 4572726f72 a1 61 c0", "they hold an extension that is not read"],
     ["a regular expression", "d4 78 00 92 a1 61 a0", "they hold an extension that is not read"],
     ["a record, for which msgpackr generates code", "d4 72 40 91 a1 61 01", "they hold an extension that is not read"],
@@ -286,7 +282,7 @@ describe("what is refused on reading", () => {
     ["an extension of the application", "d4 01 00", "they hold an extension that is not read"],
     ["__proto__", "81 a9 5f5f70726f746f5f5f 81 a1 61 01", "a property is named __proto__"],
     ["__proto__ inside", "91 81 d9 09 5f5f70726f746f5f5f 01", "a property is named __proto__"],
-    ["a name that is a number", "81 01 01", "a name of a property is no text"],
+    ["a name that is a number", "81 01 01", "a property name is not text"],
     ["502 levels", "91".repeat(502) + "c0", "they are nested too deep"],
     ["a million levels", "91".repeat(1_000_000), "they are nested too deep"],
     ["a million levels of objects", "81a161".repeat(1_000_000), "they are nested too deep"],
@@ -309,9 +305,9 @@ describe("what is refused on reading", () => {
     ["a mark of another kind", "92 c1 05"],
     ["a mark without a kind", "91 c1"],
     ["a Map of a key without a value", "93 c1 00 01"],
-    ["text that is no bytes", "93 c1 01 a1 61"],
+    ["text that is not bytes", "93 c1 01 a1 61"],
     ["a typed array that is cut short", "c7 04 74 06 010203"],
-    ["a typed array of a kind that is none", "c7 02 74 63 01"],
+    ["a typed array of an unknown kind", "c7 02 74 63 01"],
   ])("%s", (_, bytes) => {
     expect(() => format.decode(fromHex(bytes))).toThrow(DecodeError);
     expect(roundTrip({ next: [1] })).toStrictEqual({ next: [1] });
@@ -343,15 +339,15 @@ it("loads msgpackr on first use", () => {
   ]);
 });
 
-describe("what other programs write", () => {
-  it("is read where it is what MessagePack defines", () => {
+describe("bytes of other programs", () => {
+  it("are read if MessagePack defines them", () => {
     const value = { id: 1, name: "é 漢字", list: [1.5, null, true], big: 2 ** 40, when: new Date(1_700_000_000_123) };
 
     expect(format.decode(pack(value))).toStrictEqual(value);
     expect(format.decode(fromHex("82 a161 ca3f800000 a162 cf0000010000000000"))).toStrictEqual({ a: 1, b: 2n ** 40n });
   });
 
-  it("is refused where it is records", () => {
+  it("are refused if they are records", () => {
     expect(() => format.decode(new Packr().pack([{ a: 1 }, { a: 2 }]))).toThrow(DecodeError);
   });
 });

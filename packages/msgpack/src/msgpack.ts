@@ -8,18 +8,19 @@ import { Unwritable, writable } from "./writable.ts";
 /**
  * MessagePack. Keeps `Date`, `Map`, `Set`, `bigint` and bytes.
  *
- * Also keeps `undefined`, `NaN`, infinities, invalid dates, typed arrays, `ArrayBuffer` and `Buffer`, and text with lone
- * surrogates. `-0` comes back as `0`, a hole in an array as `undefined`. Instances of other classes come back as what
- * their `toJSON` gives, without one as plain objects of their own enumerable properties.
+ * Also keeps `undefined`, `NaN`, infinities, invalid dates, typed arrays, `ArrayBuffer` and `Buffer`, and text with
+ * lone surrogates. `-0` comes back as `0`, a hole in an array as `undefined`. Instances of other classes come back as
+ * the result of their `toJSON`, without one as plain objects with the same own enumerable properties.
  *
- * Objects are MessagePack maps and dates its timestamps, so that other languages read what JSON could say, dates and
- * `Buffer`s. `Set` and `bigint` beyond 64 bits are written as msgpackr does; `Map` and text with lone surrogates have marks of our own.
+ * Objects are MessagePack maps and dates its timestamps, so other languages can read JSON data, dates and `Buffer`s.
+ * `Set` and `bigint` beyond 64 bits are written in the format of msgpackr; `Map` and text with lone surrogates in a
+ * format of this package.
  *
- * `encode` throws {@link EncodeError} for functions, symbols, `Error`, `RegExp`, `Promise` and other built-in classes, for
- * a property named `__proto__`, for cycles, and for nesting of more than 500 levels.
+ * `encode` throws {@link EncodeError} for functions, symbols, `Error`, `RegExp`, `Promise` and other built-in classes,
+ * for a property named `__proto__`, for cycles, and for nesting of more than 500 levels.
  *
- * `decode` throws {@link DecodeError} for whatever `encode` would not write, before anything is built. Bytes in
- * the value are copies.
+ * `decode` throws {@link DecodeError} for bytes that `encode` would not write, before anything is built. Buffers in the
+ * value are copies.
  *
  * @see https://github.com/msgpack/msgpack/blob/master/spec.md
  */
@@ -37,27 +38,27 @@ const MSGPACK: Format = Object.freeze({
       if (error instanceof Unwritable) throw new EncodeError(`msgpack: ${error.message}`, { operation: "encode" });
       throw new EncodeError("msgpack: the value cannot be written", { operation: "encode", cause: error });
     }
-    // A copy, because the next encode writes over it.
+    // A copy, because the next encode reuses the buffer.
     const bytes = Buffer.from(packed);
     if (bytes.byteLength > MAX_KEPT_BUFFER_BYTES) packr().useBuffer(Buffer.allocUnsafeSlow(NEW_BUFFER_BYTES));
     return bytes;
   },
   decode: (bytes: Uint8Array): unknown => {
     try {
-      // What msgpackr decodes from a Buffer to a Buffer, it decodes from other views to Uint8Array.
+      // msgpackr decodes bytes to a Buffer only if its input is a Buffer.
       const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
       const { hasMarks } = inspect(buffer);
       const value: unknown = packr().unpack(buffer);
       return hasMarks ? revive(value) : value;
     } catch (error) {
-      // Without the cause: messages of msgpackr quote values.
+      // Without the cause: error messages of msgpackr quote values.
       const reason = error instanceof Malformed ? `: ${error.message}` : "";
       throw new DecodeError(`msgpack: ${bytes.byteLength} bytes cannot be read${reason}`, { operation: "decode" });
     }
   },
 });
 
-/** msgpackr keeps its buffer for the next encode, at four times the size of the largest value it has seen. */
+/** msgpackr keeps its buffer for the next encode, four times as large as the largest value so far. */
 const MAX_KEPT_BUFFER_BYTES = 1024 * 1024;
 const NEW_BUFFER_BYTES = 8 * 1024;
 
@@ -65,7 +66,7 @@ let made: Packr | undefined;
 
 const packr = (): Packr =>
   (made ??= new (msgpackr().Packr)({
-    // Objects as maps: with records, a Map would be told apart, but no other language could read an object.
+    // Objects as maps: records would distinguish a Map from an object, but other languages could not read objects.
     useRecords: false,
     mapsAsObjects: true,
     variableMapSize: true,

@@ -1,12 +1,12 @@
-/** Why bytes are refused. The message quotes nothing of them. */
+/** Why bytes are refused. The message does not quote them. */
 export class Malformed extends Error {}
 
 /**
- * Walks MessagePack without building anything, and lets through what `encode` writes and what other programs
- * write for the same values. msgpackr would read more: records, for which it generates code; errors, regular expressions and
- * references; strings that are read again and again; whatever classes the application has registered with it.
+ * Walks MessagePack without building anything, and accepts the bytes that `encode` or another program writes for the
+ * supported values. msgpackr would read more: records, for which it generates code; errors, regular expressions and
+ * references; strings that are read repeatedly; classes that the application has registered with it.
  *
- * @throws {Malformed}
+ * @throws {Malformed} for all other bytes.
  */
 export function inspect(bytes: Uint8Array): { readonly hasMarks: boolean } {
   const walk = new Walk(bytes);
@@ -15,7 +15,7 @@ export function inspect(bytes: Uint8Array): { readonly hasMarks: boolean } {
   return walk;
 }
 
-/** One more than values may nest, for a mark in the innermost place. */
+/** One level more than values may have, for a mark at the innermost level. */
 const MAX_DEPTH = 501;
 
 class Walk {
@@ -32,7 +32,7 @@ class Walk {
     if (this.#at > this.#bytes.byteLength) throw new Malformed("they are cut short");
   }
 
-  /** Passes over `count` values. */
+  /** Walks over `count` values. */
   values(count: number, depth: number): void {
     while (count-- > 0) this.#value(this.#byte(), depth);
   }
@@ -79,13 +79,10 @@ class Walk {
       case 0xd4: // extensions of 1, 2, 4, 8 and 16 bytes
         return this.#shortExtension(depth);
       case 0xd5:
-        return this.#extension(2);
       case 0xd6:
-        return this.#extension(4);
       case 0xd7:
-        return this.#extension(8);
       case 0xd8:
-        return this.#extension(16);
+        return this.#extension(1 << (token - 0xd4));
       case 0xdc:
         return this.#array(this.#uint16(), depth);
       case 0xdd:
@@ -94,8 +91,8 @@ class Walk {
         return this.#map(this.#uint16(), depth);
       case 0xdf:
         return this.#map(this.#uint32(), depth);
-      default: // c1, but for marks
-        throw new Malformed("they hold the byte c1 where no value begins with it");
+      default: // c1 outside of a mark
+        throw new Malformed("they hold the byte c1 in a place without a mark");
     }
   }
 
@@ -112,20 +109,19 @@ class Walk {
   #map(size: number, depth: number): void {
     if (depth === MAX_DEPTH) throw new Malformed("they are nested too deep");
     while (size-- > 0) {
-      this.#name();
+      this.#propertyName();
       this.#value(this.#byte(), depth + 1);
     }
   }
 
-  /** Of a property. */
-  #name(): void {
+  #propertyName(): void {
     const token = this.#byte();
     let length: number;
     if (token >= 0xa0 && token < 0xc0) length = token & 0x1f;
     else if (token === 0xd9) length = this.#byte();
     else if (token === 0xda) length = this.#uint16();
     else if (token === 0xdb) length = this.#uint32();
-    else throw new Malformed("a name of a property is no text");
+    else throw new Malformed("a property name is not text");
     if (length === PROTO.length && this.#isProto()) throw new Malformed("a property is named __proto__");
     this.#skip(length);
   }
@@ -159,7 +155,7 @@ class Walk {
       case DATE: // an invalid one
         return;
       case SET: {
-        // msgpackr writes the members behind it, as an array.
+        // msgpackr writes the members after it, as an array.
         const token = this.#byte();
         if ((token & 0xf0) !== 0x90 && token !== 0xdc && token !== 0xdd) throw new Malformed("a Set is malformed");
         this.#value(token, depth);
@@ -191,7 +187,7 @@ class Walk {
 
 const PROTO = "__proto__";
 
-// Types of extensions: the date is the standard's, the others are msgpackr's.
+// Types of extensions: MessagePack defines the date, msgpackr the others.
 const UNDEFINED = 0x00;
 const BIGINT = 0x42;
 const SET = 0x73;

@@ -1,14 +1,14 @@
 import { mapMark, textMark } from "./marks.ts";
 
-/** Why a value cannot be written. The message quotes nothing of it. */
+/** Why a value cannot be written. The message does not quote it. */
 export class Unwritable extends Error {}
 
-/** Deeper values would exhaust the stack of msgpackr sooner or later, depending on who calls. */
+/** Deeper values could exhaust the stack in msgpackr, depending on the stack depth of the caller. */
 export const MAX_DEPTH = 500;
 
 /**
- * What msgpackr is to write in place of `value`: itself, unless something in it needs a mark or is an
- * instance of a class. Never changes `value`.
+ * The value that msgpackr writes for `value`: `value` itself, unless a part of it needs a mark or is an instance of a
+ * class. Never changes `value`.
  *
  * msgpackr alone would write `{}` for a `Promise`, `undefined` for a function, `U+FFFD` for a lone surrogate and a
  * `Map` as if it were an object.
@@ -64,7 +64,7 @@ function properties(value: Readonly<Record<string, unknown>>, depth: number): Re
   let copy: Record<string, unknown> | undefined;
   for (const name of Object.keys(value)) {
     if (name === "__proto__") throw new Unwritable("a property named __proto__ cannot be written; rename it");
-    if (!isWellFormed(name)) throw new Unwritable("a name of a property with a lone surrogate cannot be written");
+    if (!isWellFormed(name)) throw new Unwritable("a property name with a lone surrogate cannot be written");
     const given = value[name];
     if (typeof given === "number") continue;
     const written = writable(given, depth + 1);
@@ -73,5 +73,5 @@ function properties(value: Readonly<Record<string, unknown>>, depth: number): Re
   return copy ?? value;
 }
 
-/** Every runtime that this package supports has it; the library of ES2023 does not know it yet. */
+/** All supported runtimes have this method, but the type library of ES2023 does not declare it. */
 const isWellFormed = (text: string): boolean => (text as string & { isWellFormed(): boolean }).isWellFormed();

@@ -4,9 +4,9 @@ import { credentialsOf, launchRedis, type OwnRedis, type OwnRedisOptions } from 
 
 export interface AclRedisOptions extends Omit<OwnRedisOptions, "password"> {
   /**
-   * Rights of the user `app`. The default lets it do on keys below `app:` all that is neither
-   * administration nor dangerous, and track changes. Redis 7.0 does not start with
-   * `client|setinfo` in a rule: it knows no such command.
+   * Rights of the user `app`. By default it may run all commands on keys below `app:`, except administrative and
+   * dangerous ones, and track changes. Redis 7.0 does not start with `client|setinfo` in a rule, because it lacks that
+   * command.
    *
    * @default "~app:* &* +@all -@dangerous -@admin +client|tracking +client|setname +client|id +client|caching"
    */
@@ -15,15 +15,15 @@ export interface AclRedisOptions extends Omit<OwnRedisOptions, "password"> {
   readonly users?: readonly string[];
 }
 
-/** A Redis with users: `default` is off, `admin` may do all, `app` what a service needs. */
+/** A Redis with users: `default` is off, `admin` has all rights, `app` those of a service. */
 export interface AclRedis extends OwnRedis {
-  /** As `app`, password `apppass`. `url`, like `command`, is the administrator's. */
+  /** URL for the user `app`, password `apppass`. `url` and `command` use the administrator. */
   readonly appUrl: string;
   /** A URL for any user of the ACL file. */
   urlOf(username: string, password: string): string;
 }
 
-/** Starts it. Users can be changed under way by `command("ACL", "SETUSER", ...)`. */
+/** Starts it. Users can be changed later by `command("ACL", "SETUSER", ...)`. */
 export async function startAclRedis(options: AclRedisOptions = {}): Promise<AclRedis> {
   const { appRules = APP_RULES, users = [] } = options;
   const redis = await launchRedis(options, {

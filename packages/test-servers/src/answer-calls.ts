@@ -19,8 +19,8 @@ export interface Answer {
 }
 
 /**
- * The script's side of `forkScript`: answers the calls of the process that forked it, also while
- * earlier ones are running. The process stays alive while the channel is open, and not for it.
+ * The script's side of `forkScript`: answers the calls of the parent process, also while earlier ones are running. The
+ * process stays alive while the channel is open, and may end once it is closed.
  */
 export function answerCalls(handlers: Handlers): void {
   process.on("message", (message) => {
@@ -28,7 +28,7 @@ export function answerCalls(handlers: Handlers): void {
     void (async () => {
       const handler = handlers[name] as ((...given: readonly unknown[]) => unknown) | undefined;
       if (handler === undefined)
-        throw new Error(`There is no handler ${name}; there are ${Object.keys(handlers).join(", ")}`);
+        throw new Error(`unknown handler ${name}; the handlers are ${Object.keys(handlers).join(", ")}`);
       return handler(...args);
     })().then(
       (value) => answer({ id, value }),
@@ -42,7 +42,7 @@ function answer(message: Answer): void {
   try {
     process.send?.(message);
   } catch (error) {
-    // What cannot be cloned is told, instead of letting the caller wait.
+    // A result that cannot be cloned is reported as an error, so that the caller does not wait.
     process.send?.({ id: message.id, error: described(error) } satisfies Answer);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * X.509 certificates for tests, made in this process: an authority, and what it issues. Elliptic
- * curve keys, so a set takes a few milliseconds.
+ * X.509 certificates for tests, made in this process: an authority, and certificates that it issues. Keys are on
+ * elliptic curves, so a set takes a few milliseconds.
  *
  * @see https://www.rfc-editor.org/rfc/rfc5280 section 4.1
  */
@@ -15,11 +15,11 @@ export interface KeyedCertificate {
 
 export interface CertificateRequest {
   readonly commonName: string;
-  /** DNS names and IPv4 addresses. A client that verifies names looks at nothing else. */
+  /** DNS names and IPv4 addresses. A client that verifies names checks only these. */
   readonly names?: readonly string[];
   /** Days from now until it begins to be valid; negative: in the past. @default -1 */
   readonly validFromDays?: number;
-  /** Days from now until it ends; negative: it has expired. @default 30 */
+  /** Days from now until it expires; negative: it has expired. @default 30 */
   readonly validUntilDays?: number;
 }
 
@@ -27,21 +27,18 @@ export interface Authority extends KeyedCertificate {
   issue(request: CertificateRequest): KeyedCertificate;
 }
 
-/** A certificate authority of its own, signed by itself. */
+/** A new certificate authority, signed by itself. */
 export function createAuthority(commonName: string): Authority {
   const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  const certify = (request: CertificateRequest, subjectKey: KeyObject, isAuthority: boolean): string =>
-    pem(
-      "CERTIFICATE",
-      certificate({ ...request, issuerName: commonName, subjectKey, signingKey: privateKey, isAuthority }),
-    );
+  const certify = (subject: Omit<CertificateContent, "issuerName" | "signingKey">): string =>
+    pem("CERTIFICATE", certificate({ ...subject, issuerName: commonName, signingKey: privateKey }));
   return {
-    cert: certify({ commonName }, publicKey, true),
+    cert: certify({ commonName, subjectKey: publicKey, isAuthority: true }),
     key: privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
     issue: (request) => {
       const keys = generateKeyPairSync("ec", { namedCurve: "P-256" });
       return {
-        cert: certify(request, keys.publicKey, false),
+        cert: certify({ ...request, subjectKey: keys.publicKey, isAuthority: false }),
         key: keys.privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
       };
     },
@@ -75,18 +72,18 @@ function certificate(content: CertificateContent): Buffer {
 function extensions({ isAuthority, names = [] }: CertificateContent): readonly Buffer[] {
   if (isAuthority) {
     return [
-      extension(BASIC_CONSTRAINTS, true, sequence(TRUE)),
+      criticalExtension(BASIC_CONSTRAINTS, sequence(TRUE)),
       // Key usage, bits 5 and 6: signs certificates and revocation lists.
-      extension(KEY_USAGE, true, tagged(0x03, Buffer.from([1, 0b0000_0110]))),
+      criticalExtension(KEY_USAGE, tagged(0x03, Buffer.from([1, 0b0000_0110]))),
     ];
   }
   const alternatives = names.map((name) =>
     isIPv4(name) ? tagged(0x87, Buffer.from(name.split(".").map(Number))) : tagged(0x82, Buffer.from(name)),
   );
   return [
-    extension(BASIC_CONSTRAINTS, true, sequence()),
-    extension(EXTENDED_KEY_USAGE, false, sequence(objectId(SERVER_AUTH), objectId(CLIENT_AUTH))),
-    ...(alternatives.length === 0 ? [] : [extension(SUBJECT_ALT_NAME, false, sequence(...alternatives))]),
+    criticalExtension(BASIC_CONSTRAINTS, sequence()),
+    extension(EXTENDED_KEY_USAGE, sequence(objectId(SERVER_AUTH), objectId(CLIENT_AUTH))),
+    ...(alternatives.length === 0 ? [] : [extension(SUBJECT_ALT_NAME, sequence(...alternatives))]),
   ];
 }
 
@@ -99,15 +96,19 @@ const EXTENDED_KEY_USAGE = "2.5.29.37";
 const SERVER_AUTH = "1.3.6.1.5.5.7.3.1";
 const CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
 
-function extension(id: string, isCritical: boolean, value: Buffer): Buffer {
-  return sequence(objectId(id), ...(isCritical ? [TRUE] : []), tagged(0x04, value));
+function extension(id: string, value: Buffer): Buffer {
+  return sequence(objectId(id), tagged(0x04, value));
+}
+
+function criticalExtension(id: string, value: Buffer): Buffer {
+  return sequence(objectId(id), TRUE, tagged(0x04, value));
 }
 
 function distinguishedName(commonName: string): Buffer {
   return sequence(tagged(0x31, sequence(objectId(COMMON_NAME), tagged(0x0c, Buffer.from(commonName)))));
 }
 
-/** UTCTime, which holds until 2049. */
+/** UTCTime, valid until 2049. */
 function instant(days: number): Buffer {
   const at = new Date(Date.now() + days * 86_400_000).toISOString();
   return tagged(0x17, Buffer.from(`${at.slice(2, 19).replace(/[-T:]/g, "")}Z`));

@@ -4,11 +4,11 @@ import { launchRedis, quoted, type OwnRedis } from "./redis.ts";
 import { infoFields } from "./resp-client.ts";
 import { until } from "./until.ts";
 
-/** One node, with everything an own server can do: `kill`, `start`, `pause`, `resume`. */
+/** One node, with all methods of an own server: `kill`, `start`, `pause`, `resume`. */
 export interface ClusterNode extends OwnRedis {
   /** Node id in CLUSTER NODES. */
   readonly id: string;
-  /** What clients reach the node through, where the cluster was started with `proxied`. */
+  /** The proxy in front of the node, if the cluster was started with `proxied`. */
   readonly proxy: FaultProxy | undefined;
 }
 
@@ -19,54 +19,62 @@ export interface TestClusterOptions {
   readonly replicas?: number;
   /** How long a node may be silent before it counts as failed. @default 2000 */
   readonly nodeTimeoutMs?: number;
-  /** Password of all nodes, among themselves too. */
+  /** Password of all nodes, also between the nodes. */
   readonly password?: string;
   /** Lines as in redis.conf, for every node. */
   readonly config?: readonly string[];
-  /** Puts a fault proxy before every node and announces its port: clients count and fail there, the nodes among themselves do not. @default false */
+  /**
+   * Puts a fault proxy in front of every node and announces its port: it counts and breaks the traffic of clients, but
+   * not the traffic between nodes.
+   *
+   * @default false
+   */
   readonly proxied?: boolean;
 }
 
 /** A cluster of local processes. */
 export interface TestCluster extends AsyncDisposable {
-  /** First the masters it started with, then the replicas. */
+  /** First the initial masters, then the replicas. */
   readonly nodes: readonly ClusterNode[];
-  /** Of all nodes, for clients. */
+  /** URLs of all nodes, for clients. */
   readonly urls: readonly string[];
-  /** The nodes that run and serve slots now. */
+  /** The running nodes that serve slots now. */
   masters(): Promise<readonly ClusterNode[]>;
-  /** The nodes that run and follow a master now: any, or `master`. */
+  /** The running nodes that follow a master now: any, or `master`. */
   replicas(master?: ClusterNode): Promise<readonly ClusterNode[]>;
   slotOf(key: string): Promise<number>;
-  /** The master of a key, or of a slot, as the nodes that run see it. */
+  /** The master of a key or of a slot, in the view of the running nodes. */
   ownerOf(keyOrSlot: string | number): Promise<ClusterNode>;
-  /** A key that lies on `master`: `<prefix><number>`. */
+  /** A key that `master` serves: `<prefix><number>`. */
   keyOn(master: ClusterNode, prefix?: string): Promise<string>;
   /**
-   * Waits until the running nodes agree: state ok, every slot with a master that runs, replicas in
-   * step. After the loss of a master that takes a failover. @param timeoutMs @default 20000
+   * Waits until the running nodes agree: state ok, a running master for every slot, replicas in sync. After the loss of
+   * a master this includes the failover. @param timeoutMs @default 20000
    */
   waitUntilOk(timeoutMs?: number): Promise<void>;
-  /** Begins to move a slot and stops half-way: keys that are there are served there, others answer ASK, commands over both TRYAGAIN. */
+  /**
+   * Begins to move a slot and stops half-way: `from` still serves the keys it has, answers ASK for others, and TRYAGAIN
+   * to commands over both kinds.
+   */
   migrateHalfway(slot: number, to: ClusterNode): Promise<HalfMigration>;
   /** Kills all nodes and removes their data. */
   stop(): Promise<void>;
 }
 
-/** A slot in the state of MIGRATING here and IMPORTING there. */
+/** A slot that is MIGRATING on `from` and IMPORTING on `to`. */
 export interface HalfMigration {
   readonly slot: number;
   readonly from: ClusterNode;
   readonly to: ClusterNode;
   /** Moves these keys; the others stay. */
   move(...keys: readonly string[]): Promise<void>;
-  /** Moves the rest, and the slot. */
+  /** Moves the other keys and the slot. */
   finish(): Promise<void>;
-  /** Leaves the slot where it was, and with it the keys that have not been moved. */
+  /** Leaves the slot and the keys that have not been moved on `from`. */
   abort(): Promise<void>;
 }
 
-/** Starts one and waits until all nodes agree on it: about 3 s. */
+/** Starts a cluster and waits until all nodes agree on its state: about 3 s. */
 export async function startCluster(options: TestClusterOptions = {}): Promise<TestCluster> {
   const { masters: masterCount = 3, replicas: replicasEach = 1 } = options;
   const nodes: ClusterNode[] = [];
@@ -128,7 +136,7 @@ async function startNode({
   config,
   proxied = false,
 }: TestClusterOptions): Promise<ClusterNode> {
-  // The proxy has to be announced before the node is there to stand behind it.
+  // The node announces the proxy's port, so the proxy must exist before the node starts.
   let behind: { readonly port: number; readonly proxy: FaultProxy } | undefined;
   const redis = await launchRedis(
     { ...(password === undefined ? {} : { password }), ...(config === undefined ? {} : { config }) },
@@ -165,7 +173,7 @@ async function form(nodes: readonly ClusterNode[], masterCount: number): Promise
       return master.command("CLUSTER", "ADDSLOTSRANGE", first, last);
     }),
   );
-  // Everybody is told of everybody: gossip alone takes seconds.
+  // Each node meets each other one explicitly: gossip alone takes seconds.
   for (const node of nodes) {
     for (const other of nodes) {
       if (other !== node) await node.command("CLUSTER", "MEET", "127.0.0.1", other.port, await busPort(other));
@@ -209,7 +217,7 @@ async function viewOf(node: OwnRedis): Promise<readonly NodeView[]> {
         id,
         flags: flags.split(","),
         masterId: master === "-" ? undefined : master,
-        // A slot on the move stands in brackets, behind the ranges.
+        // A migrating slot is listed in brackets, after the ranges.
         slots: slots
           .filter((range) => !range.startsWith("["))
           .map((range) => {
@@ -226,7 +234,7 @@ function running(nodes: readonly ClusterNode[]): ClusterNode {
   return node;
 }
 
-/** The view of a node that holds the cluster for healthy; of any, where none does. */
+/** The view of a node that reports the cluster as healthy; of any running node if none does. */
 async function agreedView(nodes: readonly ClusterNode[]): Promise<readonly NodeView[]> {
   for (const node of nodes) {
     if (node.state === "running" && (await isOk(node))) return viewOf(node);
@@ -265,7 +273,7 @@ async function migrateHalfway(
   to: ClusterNode,
   password: string | undefined,
 ): Promise<HalfMigration> {
-  if (from === to) throw new Error(`Slot ${slot} is on the node it should be moved to`);
+  if (from === to) throw new Error(`slot ${slot} is already on the target node`);
   await to.command("CLUSTER", "SETSLOT", slot, "IMPORTING", from.id);
   await from.command("CLUSTER", "SETSLOT", slot, "MIGRATING", to.id);
   const credentials = password === undefined ? [] : ["AUTH", password];

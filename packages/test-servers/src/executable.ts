@@ -6,36 +6,35 @@ import { promisify } from "node:util";
 
 const run = promisify(execFile);
 
-/** Kinds of server that the tests can be run against. */
+/** Kinds of server against which the tests can run. */
 export type ServerTarget = "redis7" | "redis8" | "valkey8";
 
 export const SERVER_TARGETS: readonly ServerTarget[] = ["redis7", "redis8", "valkey8"];
 
-/** How to start one server program: `command` with `args`, then the server's own arguments. */
+/** The command line of one server program: `command` with `args`, then the server's own arguments. */
 export interface ServerExecutable {
   readonly command: string;
   readonly args: readonly string[];
-  /** As the program names itself: `Redis server v=7.0.15 ...`. */
+  /** Version line of the program: `Redis server v=7.0.15 ...`. */
   readonly version: string;
 }
 
-/** What `HOTSET_TEST_SERVER` asks for; `undefined`: whatever server there is. */
+/** The kind of server named by `HOTSET_TEST_SERVER`; `undefined`: any available server. */
 export function requestedTarget(env: NodeJS.ProcessEnv = process.env): ServerTarget | undefined {
   const name = env["HOTSET_TEST_SERVER"];
   if (name === undefined || name === "") return undefined;
   const target = SERVER_TARGETS.find((known) => known === name);
   if (target === undefined) {
-    throw new Error(`HOTSET_TEST_SERVER is "${name}"; accepted are ${SERVER_TARGETS.join(", ")}`);
+    throw new Error(`HOTSET_TEST_SERVER must be one of ${SERVER_TARGETS.join(", ")}, got "${name}"`);
   }
   return target;
 }
 
 /**
- * Finds the server program for `target`: on PATH where it is that kind, else unpacked before,
- * else fetched from the Debian archive and unpacked into the user's cache folder. Needs no root
- * and leaves the machine's own packages alone.
+ * Finds the server program for `target`: on PATH if it is of that kind, else in the user's cache folder, else it is
+ * downloaded from the Debian archive and unpacked there. Needs no root and does not change the machine's packages.
  *
- * @throws {Error} that says what to install, where this machine has neither the program nor apt-get.
+ * @throws {Error} that names the package to install, if this machine has neither the program nor apt-get.
  */
 export function serverExecutable(target: ServerTarget | undefined = requestedTarget()): Promise<ServerExecutable> {
   const key = target ?? "any";
@@ -121,7 +120,7 @@ async function versionOf(command: string, args: readonly string[]): Promise<stri
   );
 }
 
-/** Kept across checkouts and runs: unpacking costs about 3 s and 13 MB of download. */
+/** Kept across checkouts and runs: unpacking takes about 3 s and downloads 13 MB. */
 async function cacheDirectory(): Promise<string> {
   const roots = [process.env["XDG_CACHE_HOME"], join(homedir(), ".cache"), tmpdir()];
   for (const root of roots) {
@@ -147,13 +146,13 @@ async function unpackedExecutable(directory: string, source: TargetSource): Prom
 }
 
 /**
- * Through apt-get with private folders for everything it keeps, so that it needs no root. The
- * program runs under the C library it came with: the machine's own may be older.
+ * Downloads with apt-get, with private folders for all its files, so that it needs no root. The program runs with the C
+ * library of its own distribution: the machine's may be older.
  */
 async function unpack(directory: string, source: TargetSource): Promise<ServerExecutable> {
   if ((await onPath("apt-get")) === undefined || (await onPath("dpkg")) === undefined) {
     throw new Error(
-      `There is no ${source.program} on PATH and no apt-get to fetch one with. ` +
+      `${source.program} is not on PATH, and apt-get is missing, which could download it. ` +
         `Install Redis (macOS: brew install redis), or set REDIS_URL to a server, or start a Docker engine.`,
     );
   }
@@ -171,14 +170,14 @@ async function unpack(directory: string, source: TargetSource): Promise<ServerEx
       ),
     ];
     const relative = (path: string): string => path.replaceAll(work, "$DIR");
-    // The server and its rdb checker are one program, which looks at the name it was called by.
+    // The server and its rdb checker are one program, which behaves according to the name in argv[0].
     const command = {
       command: relative(loader),
       args: ["--library-path", libraries.map(relative).join(":"), "--argv0", source.program, relative(program)],
     };
     await writeFile(join(work, "server.json"), JSON.stringify(command));
     await rm(join(work, "apt"), { recursive: true, force: true });
-    // Whoever comes second in a race finds the place taken, and uses what the first one put there.
+    // The second process in a race finds the folder present, and uses the files of the first.
     await rename(work, directory).catch(async () => {
       if ((await unpackedExecutable(directory, source)) === undefined) {
         await rm(directory, { recursive: true, force: true });
@@ -229,7 +228,7 @@ async function download(work: string, source: TargetSource): Promise<readonly st
   );
 }
 
-/** The machine's own Debian mirror, with the key it trusts for it. */
+/** The Debian mirror configured on this machine, with its trusted key. */
 async function debianSource(): Promise<{ readonly uri: string; readonly options: string }> {
   const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
   const options = (await allows(keyring, constants.R_OK)) ? `[signed-by=${keyring}] ` : "";

@@ -4,7 +4,7 @@ import type { Answer, Call, Handlers } from "./answer-calls.ts";
 import { watchdog } from "./watchdog.ts";
 
 export interface ForkScriptOptions {
-  /** Added to this process's environment; `undefined` removes. */
+  /** Added to the environment of this process; `undefined` removes a variable. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly args?: readonly string[];
   /** Added to Node's own arguments: `--expose-gc`. */
@@ -18,7 +18,7 @@ export interface ScriptExit {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** What a handler in the other process threw. */
+/** An error thrown by a handler in the other process. */
 export class RemoteError extends Error {
   override readonly name: string;
   readonly code: string | undefined;
@@ -31,16 +31,16 @@ export class RemoteError extends Error {
 }
 
 /**
- * A Node process of its own that runs a script of the workspace. Ends with this process at the
- * latest. Calls may be sent at once: they wait until the script answers them.
+ * A separate Node process that runs a script of the workspace. Ends with this process at the latest. Calls may be sent
+ * immediately: they wait until the script answers them.
  */
 export interface ScriptProcess<H extends Handlers> extends AsyncDisposable {
   readonly pid: number;
   /**
-   * Runs a handler that the script gave to `answerCalls`. Arguments and results are copied by
-   * structured clone: bytes, maps and `undefined` survive, functions do not.
+   * Runs a handler that the script passed to `answerCalls`. Arguments and results are copied by structured clone:
+   * bytes, maps and `undefined` survive, functions do not.
    *
-   * @throws {RemoteError} with name, message and code of what the handler threw.
+   * @throws {RemoteError} with name, message and code of the handler's error.
    * @throws {Error} with the end of its error output, when the process ends or the deadline passes.
    */
   call<K extends keyof H & string>(name: K, ...args: Parameters<H[K]>): Promise<Awaited<ReturnType<H[K]>>>;
@@ -51,15 +51,15 @@ export interface ScriptProcess<H extends Handlers> extends AsyncDisposable {
   /** SIGCONT. */
   resume(): void;
   /**
-   * Closes the channel and waits for the process to end by itself, as it does when nothing keeps it.
+   * Closes the channel and waits until the process ends by itself, which it does when nothing keeps it alive.
    *
    * @param timeoutMs @default 5000
-   * @throws {Error} where it does not; it is killed then.
+   * @throws {Error} if it does not end; then it is killed.
    */
   end(timeoutMs?: number): Promise<ScriptExit>;
-  /** Resolves when it has ended, however. */
+  /** Resolves when it has ended in any way. */
   readonly exited: Promise<ScriptExit>;
-  /** What it has written so far. */
+  /** Output so far. */
   readonly stdout: string;
   readonly stderr: string;
 }
@@ -76,7 +76,7 @@ export function forkScript<H extends Handlers>(
   const { env = {}, args = [], execArgv = [], callTimeoutMs = 15_000 } = options;
   const child = fork(typeof script === "string" ? script : fileURLToPath(script), args, {
     env: withoutUndefined({ ...process.env, ...env }),
-    // Not this process's own: a test runner's would not fit.
+    // Not those of this process: arguments of a test runner would not fit.
     execArgv: ["--conditions=@hotset/source", ...execArgv],
     stdio: ["ignore", "pipe", "pipe", "ipc"],
     serialization: "advanced",
@@ -129,7 +129,10 @@ export function forkScript<H extends Handlers>(
   };
 }
 
-/** The end of the process and of its output. "close" would be that, but does not come once the channel was closed from here. */
+/**
+ * Resolves when the process and its output have ended. The "close" event would report both, but is not emitted after
+ * this side has closed the channel.
+ */
 async function exitOf(child: ChildProcess): Promise<ScriptExit> {
   const ended = [child.stdout, child.stderr].map((stream) => new Promise((resolve) => stream?.once("close", resolve)));
   const exit = await new Promise<ScriptExit>((resolve) => {
@@ -183,7 +186,7 @@ class PendingCalls {
           reject(error);
         },
       });
-      // Where the channel is closed already, the end of the process is near, and tells.
+      // If the channel is closed already, the process is about to end, and its exit rejects the call.
       if (this.#child.connected) this.#child.send({ id, name, args } satisfies Call, () => undefined);
     });
   }

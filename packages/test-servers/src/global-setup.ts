@@ -1,6 +1,6 @@
 /**
- * Vitest's `globalSetup`: one Redis for the whole run, which tests get by `inject("redisUrl")`.
- * Nothing in it is ever flushed: tests write below a `randomPrefix()`.
+ * Vitest's `globalSetup`: one Redis for the whole run, available to tests as `inject("redisUrl")`. It is never flushed:
+ * tests write below a `randomPrefix()`.
  */
 import type { TestProject } from "vitest/node";
 import { startRedis } from "./redis.ts";

@@ -18,7 +18,7 @@ interface TargetResult {
   readonly passed: number;
   readonly failed: number;
   readonly seconds: number;
-  /** Titles of what failed. */
+  /** Titles of the failed tests. */
   readonly failures: readonly string[];
 }
 
@@ -73,7 +73,7 @@ function run(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   });
 }
 
-/** What Vitest's JSON reporter writes, as far as it is read here. */
+/** Output of Vitest's JSON reporter, as far as it is read here. */
 interface VitestReport {
   readonly testResults?: readonly {
     readonly name: string;

@@ -1,11 +1,10 @@
 import { createServer } from "node:net";
 
 /**
- * Ports that can be bound now, on 127.0.0.1. They lie below the range that the system gives to
- * outgoing connections, so that a server which is down for a moment gets its own back, and below
- * 55536, so that `port + 10000` is one too.
+ * Ports of 127.0.0.1 that can be bound now. They are below the range of outgoing connections, so that a restarted
+ * server gets its port again, and below 55536, so that `port + 10000` is a port, too.
  *
- * Another process may take them before the caller does: try again then.
+ * Another process may take them before the caller does: then try again.
  */
 export async function freePorts(count: number): Promise<readonly number[]> {
   const ports = new Set<number>();
@@ -19,7 +18,7 @@ export async function freePorts(count: number): Promise<readonly number[]> {
 /** One of `freePorts`. */
 export async function freePort(): Promise<number> {
   const [port] = await freePorts(1);
-  if (port === undefined) throw new Error("There is no free port");
+  if (port === undefined) throw new Error("no free port found");
   return port;
 }
 

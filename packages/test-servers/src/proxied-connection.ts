@@ -3,17 +3,17 @@ import { isSubscription, type ConnectionTraffic, type Located, type ReadonlyComm
 
 export type Direction = "toServer" | "toClient";
 
-/** What is wrong with the link now. One object per proxy, read afresh for every chunk. */
+/** The current faults of the link. One object per proxy, read anew for every chunk. */
 export interface Faults {
   delayMs: Readonly<Record<Direction, number>>;
   blocked: Readonly<Partial<Record<Direction, "swallow" | "stall">>>;
   limit: { readonly bytes: number; readonly direction: Direction; readonly once: boolean } | undefined;
-  /** Holds that no command has reached yet. */
+  /** Holds not yet reached by a command. */
   readonly holds: Set<Hold>;
 }
 
 /**
- * A gate for one command, on the way there or for its reply on the way back.
+ * A gate for one command on its way to the server, or for its reply on the way back.
  *
  *   waiting ─command arrives─▶ held ─release─▶ open
  *                                  └─cut────▶ open, connection gone
@@ -39,13 +39,15 @@ export class Hold {
     return this.#isOpen;
   }
 
-  /** Lets the command, or its reply, and everything behind it go on. Before it was reached: gives the hold up. */
+  /**
+   * Lets the command, or its reply, and everything after it go on. Before a command has reached it: cancels the hold.
+   */
   release(): void {
     this.#isOpen = true;
     this.#connection?.goOn();
   }
 
-  /** Resets the connection on both sides; what is held is lost. */
+  /** Resets the connection on both sides; the held bytes are lost. */
   cut(): void {
     this.#isOpen = true;
     this.#connection?.cut();
@@ -57,7 +59,7 @@ export class Hold {
   }
 }
 
-/** One client with its connection to the server: two pipes, and what both ends must learn of each other. */
+/** One client with its connection to the server: two pipes, whose resets and closed ends are passed on. */
 export class ProxiedConnection {
   readonly #client: Socket;
   readonly #server: Socket;
@@ -65,7 +67,7 @@ export class ProxiedConnection {
   readonly #toClient: Pipe;
   readonly #faults: Faults;
   readonly #traffic: ConnectionTraffic;
-  /** Commands sent that get a reply, and replies that came: the n-th reply answers the n-th command. */
+  /** Numbers of sent commands that get a reply, and of received replies: the n-th reply answers the n-th command. */
   #sentCommands = 0;
   #receivedReplies = 0;
   readonly #heldReplies = new Map<number, { readonly hold: Hold; readonly command: ReadonlyCommand }>();
@@ -77,22 +79,15 @@ export class ProxiedConnection {
     this.#server = server;
     this.#faults = faults;
     this.#traffic = traffic;
-    this.#toServer = new Pipe(
-      "toServer",
-      client,
-      server,
-      faults,
-      () => this.cut(),
-      (chunk) => this.#request(chunk),
-    );
-    this.#toClient = new Pipe(
-      "toClient",
-      server,
-      client,
-      faults,
-      () => this.cut(),
-      (chunk) => this.#reply(chunk),
-    );
+    const cut = (): void => this.cut();
+    this.#toServer = new Pipe("toServer", { from: client, to: server }, faults, {
+      cut,
+      inspect: (chunk) => this.#request(chunk),
+    });
+    this.#toClient = new Pipe("toClient", { from: server, to: client }, faults, {
+      cut,
+      inspect: (chunk) => this.#reply(chunk),
+    });
     for (const socket of [client, server]) {
       socket.unref();
       socket.once("close", () => {
@@ -101,7 +96,7 @@ export class ProxiedConnection {
     }
   }
 
-  /** RST on both sides, at once. */
+  /** Resets both sides (RST) at once. */
   cut(): void {
     this.#toServer.close();
     this.#toClient.close();
@@ -111,12 +106,12 @@ export class ProxiedConnection {
 
   /** The faults of the proxy have ended. */
   heal(): void {
-    // Whoever left while nobody could be told is told about now.
+    // One side closed while the link was swallowing: the other side learns it now.
     if (this.#toServer.hasLostEnd || this.#toClient.hasLostEnd) this.cut();
     else this.goOn();
   }
 
-  /** Moves what may move now. */
+  /** Passes on all bytes that no fault or hold keeps back. */
   goOn(): void {
     this.#toServer.move();
     this.#toClient.move();
@@ -157,10 +152,18 @@ export class ProxiedConnection {
   }
 }
 
-/** One direction of a connection. Everything that is wrong with the link happens in `move`. */
+/** The connection of a pipe. */
+interface PipeOwner {
+  /** Resets the connection. */
+  cut(): void;
+  /** Gets each chunk as it arrives; returns the holds in it, each with the offset of the bytes that must wait. */
+  inspect(chunk: Buffer): readonly Located<Hold>[];
+}
+
+/** One direction of a connection. All faults of the link take effect in `move`. */
 class Pipe {
   hasLostEnd = false;
-  /** Whether anything vanished: a stream with a hole cannot go on. */
+  /** Whether bytes were swallowed: a stream with a hole cannot go on. */
   #hasLost = false;
   readonly #direction: Direction;
   readonly #from: Socket;
@@ -177,12 +180,9 @@ class Pipe {
 
   constructor(
     direction: Direction,
-    from: Socket,
-    to: Socket,
+    { from, to }: { readonly from: Socket; readonly to: Socket },
     faults: Faults,
-    cut: () => void,
-    /** Sees each chunk as it arrives; says before which bytes of it somebody wants to wait. */
-    inspect: (chunk: Buffer) => readonly Located<Hold>[],
+    { cut, inspect }: PipeOwner,
   ) {
     this.#direction = direction;
     this.#from = from;
@@ -265,7 +265,7 @@ class Pipe {
     ) {
       if (this.#limit.once) this.#faults.limit = undefined;
       this.#isClosed = true;
-      // An RST overtakes what stands in the sender's own buffer: let the last bytes leave first.
+      // An RST overtakes bytes in the sender's own buffer: let the last bytes leave first.
       this.#to.write(item.bytes.subarray(0, this.#remainingBytes), () => setImmediate(this.#cut));
     } else {
       this.#remainingBytes -= item.bytes.length;
@@ -276,7 +276,7 @@ class Pipe {
 
 interface Item {
   readonly bytes: Buffer;
-  /** What stands before these bytes. */
+  /** The hold in front of these bytes. */
   readonly gate?: Hold | undefined;
   /** The end of the stream, instead of bytes. */
   readonly end?: "end" | "reset";
@@ -285,7 +285,7 @@ interface Item {
 
 const MAX_QUEUED_BYTES = 16 * 1024 * 1024;
 
-/** Closes by RST. Unix sockets know none, and one that is still connecting has nobody to tell. */
+/** Closes with an RST. Unix sockets have no RST, and a socket that is still connecting has no peer to reset. */
 export function reset(socket: Socket): void {
   const isTcp = socket.remoteFamily !== undefined;
   if (isTcp && !socket.connecting && !socket.destroyed) socket.resetAndDestroy();

@@ -12,28 +12,31 @@ export interface TestRedis extends AsyncDisposable {
   readonly url: string;
   readonly host: string;
   readonly port: number;
-  /** A random prefix, `t<10 hex digits>`: keys below it are this handle's alone. Nothing else isolates users of a shared server. */
+  /**
+   * A random prefix, `t<10 hex digits>`, used only by this handle. On a shared server keys of other users are separated
+   * by nothing else.
+   */
   readonly keyPrefix: string;
-  /** Whether it is this handle's alone, to freeze, kill, flush and configure. */
+  /** Whether only this handle uses the server, and may freeze, kill, flush and configure it. */
   readonly isOwn: boolean;
   /** Sends one command on a connection of the tests' own, with text replies. @throws {ReplyError} */
   command(...args: readonly (string | number | Uint8Array)[]): Promise<Reply>;
   /** As `command`, with bulk strings as bytes. */
   commandBytes(...args: readonly (string | number | Uint8Array)[]): Promise<Frame>;
-  /** `run_id` of INFO: another one after every start. */
+  /** `run_id` of INFO: a new one after every start. */
   runId(): Promise<string>;
   /** All fields of INFO, or of one section. */
   info(section?: string): Promise<Readonly<Record<string, string>>>;
-  /** Gives it back: an own server is killed and its data removed, of a shared one only the connection is closed. */
+  /** Kills an own server and removes its data; of a shared one only closes the connection. */
   stop(): Promise<void>;
 }
 
-/** A Redis that others use too: it cannot be stopped from here, and FLUSHALL and CONFIG SET are out of place. */
+/** A Redis with other users: it cannot be stopped here, and must not get FLUSHALL or CONFIG SET. */
 export interface SharedRedis extends TestRedis {
   readonly isOwn: false;
 }
 
-/** A Redis that belongs to the test: a local process, which can be broken at will. */
+/** A Redis used only by the test: a local process that the test may break. */
 export interface OwnRedis extends TestRedis {
   readonly isOwn: true;
   /** Unix socket of the same server. */
@@ -48,7 +51,7 @@ export interface OwnRedis extends TestRedis {
   start(until?: "ready" | "listening"): Promise<void>;
   /** `kill`, then `start`. */
   restart(): Promise<void>;
-  /** SIGSTOP: connections stay open, and nobody answers. */
+  /** SIGSTOP: connections stay open, but the server does not answer. */
   pause(): void;
   /** SIGCONT. */
   resume(): void;
@@ -58,9 +61,9 @@ export interface OwnRedis extends TestRedis {
 
 export interface OwnRedisOptions {
   /**
-   * Lines as in redis.conf, behind our own (no snapshots, no append-only file, DEBUG allowed):
-   * `["maxmemory 20mb", "appendonly yes", "save 60 1", "notify-keyspace-events KEA"]`. No comments
-   * behind a value: Redis takes them for arguments.
+   * Lines as in redis.conf, after those of this package (no snapshots, no append-only file, DEBUG allowed):
+   * `["maxmemory 20mb", "appendonly yes", "save 60 1", "notify-keyspace-events KEA"]`. No comments after a value: Redis
+   * takes them for arguments.
    */
   readonly config?: readonly string[];
   /** Sets `requirepass`; `url` carries it. */
@@ -71,16 +74,16 @@ export interface OwnRedisOptions {
   readonly startTimeoutMs?: number;
 }
 
-/** A key prefix nobody else uses. */
+/** A unique key prefix. */
 export function randomPrefix(): string {
   return `t${randomBytes(5).toString("hex")}`;
 }
 
 /**
- * A Redis of this caller's own, as a local process: for faults, and for settings that others
- * must not see. About 50 ms. `HOTSET_TEST_SERVER` chooses the program.
+ * A Redis for this caller only, as a local process: for faults, and for settings that other tests must not share. Takes
+ * about 50 ms. `HOTSET_TEST_SERVER` chooses the program.
  *
- * @throws {Error} with the end of the log when it does not come up.
+ * @throws {Error} with the end of the log if it does not start.
  */
 export function startOwnRedis(options: OwnRedisOptions = {}): Promise<OwnRedis> {
   return launchRedis(options, {
@@ -90,21 +93,21 @@ export function startOwnRedis(options: OwnRedisOptions = {}): Promise<OwnRedis> 
   });
 }
 
-/** What one kind of server adds. */
+/** The settings of one kind of server. */
 export interface ServerKind {
-  /** Part of its folder's name. */
+  /** Part of the name of its folder. */
   readonly name: string;
-  /** Its lines of configuration; writes the files they name. */
+  /** Returns its lines of configuration, and writes the files that they name. */
   config(directory: string, port: number): Awaitable<readonly string[]>;
   /** @param credentials `user:password@`, encoded, or empty */
   url(credentials: string, port: number): string;
-  /** Who the tests' own client is. @default the default user with `options.password` */
+  /** The user of the tests' own client. @default the default user with `options.password` */
   readonly administrator?: { readonly username: string; readonly password: string };
 }
 
 type Awaitable<T> = T | Promise<T>;
 
-/** Starts one, on another port again while others are faster in taking it. */
+/** Starts a server; tries another port if another process takes the chosen one first. */
 export async function launchRedis(options: OwnRedisOptions, kind: ServerKind): Promise<OwnRedis> {
   for (let attempt = 1; ; attempt++) {
     try {
@@ -190,13 +193,14 @@ function ownRedis(
 }
 
 /**
- * A Redis to store things in: `REDIS_URL`, else a container, else a local process, which is
- * fetched where there is none. Never gives up for want of a server.
+ * A Redis to store entries in: `REDIS_URL`, else a container, else a local process, whose program is downloaded if
+ * necessary.
  *
- * Tests that break or configure the server take `startOwnRedis` instead. With
- * `HOTSET_TEST_SERVER` set it is always a local process of that kind.
+ * Tests that break or configure the server use `startOwnRedis` instead. With `HOTSET_TEST_SERVER` set it is always a
+ * local process of that kind.
  *
- * @throws {Error} when a `REDIS_URL` that is given does not answer: that is a mistake to be told, not to be worked around.
+ * @throws {Error} if a given `REDIS_URL` does not answer: a mistake in it is reported and never hidden by another
+ * server.
  */
 export async function startRedis(env: NodeJS.ProcessEnv = process.env): Promise<SharedRedis | OwnRedis> {
   const target = requestedTarget(env);
@@ -234,7 +238,7 @@ async function sharedRedis(url: string, origin: string, release: () => Promise<u
   };
 }
 
-/** `undefined` where no container engine works, which costs about 0.2 s to find out. */
+/** `undefined` if no container engine works; finding this out takes about 0.2 s. */
 async function startContainer(): Promise<SharedRedis | undefined> {
   const { RedisContainer } = await import("@testcontainers/redis");
   const container = await new RedisContainer("redis:7-alpine").start().catch(() => undefined);

@@ -6,9 +6,9 @@ import { encodeCommand, PushFrame, ReplyError, RespDecoder, type Frame } from ".
 export type Reply = string | number | bigint | boolean | null | ReplyError | readonly Reply[];
 
 export interface RespClientOptions {
-  /** Where to connect: TCP, or `path` for a unix socket. */
+  /** The address: TCP, or `path` for a unix socket. */
   readonly connect: NetConnectOpts;
-  /** Given: TLS over it. */
+  /** If given, the connection uses TLS. */
   readonly tls?: ConnectionOptions;
   readonly username?: string | undefined;
   readonly password?: string | undefined;
@@ -18,9 +18,8 @@ export interface RespClientOptions {
 }
 
 /**
- * The tests' own way to a server, independent of the client library under test: one connection,
- * RESP2, opened by the first command and again by the first one after it was lost. Does not keep
- * the process alive.
+ * A client for tests, independent of the client library under test: one RESP2 connection, opened by the first command,
+ * and again by the first command after it was lost. Does not keep the process alive.
  */
 export class RespClient {
   readonly #options: RespClientOptions;
@@ -47,7 +46,7 @@ export class RespClient {
     return toText(await this.commandBytes(...args));
   }
 
-  /** As `command`, with bulk strings as the bytes that came. */
+  /** As `command`, with bulk strings as bytes. */
   commandBytes(...args: readonly (string | number | Uint8Array)[]): Promise<Frame> {
     if (this.#connection === undefined || this.#connection.isClosed) {
       this.#connection = new Connection(this.#options, this.#timeoutMs);
@@ -101,17 +100,21 @@ class Connection {
     this.#socket.on("end", ended);
     this.#socket.on("close", ended);
     for (const command of greeting(options)) {
-      // Its failure reaches whoever waits for a command behind it.
-      this.send(command, true).catch(() => undefined);
+      // Its failure closes the connection, and so reaches the commands after it.
+      this.#write(command, "greeting").catch(() => undefined);
     }
   }
 
-  send(args: readonly (string | number | Uint8Array)[], isGreeting = false): Promise<Frame> {
+  send(args: readonly (string | number | Uint8Array)[]): Promise<Frame> {
+    return this.#write(args, "command");
+  }
+
+  #write(args: readonly (string | number | Uint8Array)[], kind: "greeting" | "command"): Promise<Frame> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.close(new Error(`No reply to ${String(args[0])} within ${this.#timeoutMs} ms`));
       }, this.#timeoutMs);
-      this.#waiting.push({ resolve, reject, timer, isGreeting });
+      this.#waiting.push({ resolve, reject, timer, isGreeting: kind === "greeting" });
       this.#unsent.push(encodeCommand(args));
       if (this.#unsent.length === 1) queueMicrotask(() => this.#flush());
     });
@@ -149,7 +152,7 @@ interface Waiting {
   readonly resolve: (frame: Frame) => void;
   readonly reject: (error: Error) => void;
   readonly timer: NodeJS.Timeout;
-  /** Its failure is the failure of the connection. */
+  /** If it fails, the connection is closed. */
   readonly isGreeting: boolean;
 }
 

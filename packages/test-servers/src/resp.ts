@@ -24,7 +24,7 @@ export class PushFrame {
   }
 }
 
-/** A command as the wire wants it: an array of bulk strings. */
+/** Encodes a command for the wire: an array of bulk strings. */
 export function encodeCommand(args: readonly (string | number | Uint8Array)[]): Buffer {
   const parts: Buffer[] = [Buffer.from(`*${args.length}\r\n`)];
   for (const arg of args) {
@@ -38,26 +38,26 @@ const CRLF = Buffer.from("\r\n");
 
 export interface DecodedFrame {
   readonly frame: Frame;
-  /** Where it begins, in bytes since the start of the stream. */
+  /** Offset of its first byte, in bytes since the start of the stream. */
   readonly startOffset: number;
 }
 
 /**
- * Cuts a byte stream into frames, whatever the chunks. A line that begins with no type byte is
- * an inline command and becomes an array of its words.
+ * Cuts a byte stream into frames, for any division into chunks. A line without a type byte is an inline command and
+ * becomes an array of its words.
  *
- * @throws {SyntaxError} from `push` where the bytes are not RESP; the decoder is unusable then.
+ * @throws {SyntaxError} from `push` if the bytes are not RESP; then the decoder is unusable.
  */
 export class RespDecoder {
   #chunks: Buffer[] = [];
   #pendingBytes = 0;
-  /** Bytes that must be there before another attempt can succeed: keeps large values linear. */
+  /** Bytes that must have arrived before the next attempt can succeed: keeps the cost of large values linear. */
   #neededBytes = 1;
 
-  /** Bytes taken in so far. */
+  /** Bytes received so far. */
   receivedBytes = 0;
 
-  /** Whether the stream stands inside a frame. */
+  /** Whether the last received byte is inside a frame. */
   get isInsideFrame(): boolean {
     return this.#pendingBytes > 0;
   }
@@ -151,7 +151,7 @@ class FrameReader {
   #line(): string | typeof INCOMPLETE {
     const end = this.#bytes.indexOf("\r\n", this.at, "latin1");
     if (end < 0) {
-      // A line is a type byte and a number, or a short text; what is longer is another protocol.
+      // A line is a type byte and a number, or a short text. A longer line belongs to another protocol.
       if (this.#bytes.length - this.at > 64 * 1024) throw new SyntaxError("not RESP");
       return INCOMPLETE;
     }

@@ -8,7 +8,7 @@ import { until } from "./until.ts";
 export interface TestSentinelOptions {
   /** @default 1 */
   readonly replicas?: number;
-  /** How long a server may be silent before a sentinel takes it for down. @default 1000 */
+  /** How long a server may be silent before a sentinel considers it down. @default 1000 */
   readonly downAfterMs?: number;
   /** Password of the servers. */
   readonly password?: string;
@@ -18,13 +18,13 @@ export interface TestSentinelOptions {
   readonly config?: readonly string[];
 }
 
-/** One of the three that watch. */
+/** One of the three sentinels. */
 export interface SentinelNode {
   readonly host: string;
   readonly port: number;
   readonly url: string;
   kill(): Promise<void>;
-  /** With the state it had. */
+  /** Starts it again with its previous state. */
   start(): Promise<void>;
   pause(): void;
   resume(): void;
@@ -32,27 +32,27 @@ export interface SentinelNode {
 
 /** A primary with replicas, watched by three sentinels of which two must agree. */
 export interface TestSentinel extends AsyncDisposable {
-  /** What the sentinels call it: `mymaster`. */
+  /** Name of the primary in the sentinels: `mymaster`. */
   readonly name: string;
   readonly sentinels: readonly SentinelNode[];
-  /** First the primary it started with, then the replicas. */
+  /** First the initial primary, then the replicas. */
   readonly servers: readonly OwnRedis[];
-  /** The primary that the sentinels name now; it may be down, and they not know it yet. */
+  /** The primary that the sentinels name now. It may be down before they notice. */
   primary(): Promise<OwnRedis>;
-  /** The servers that run and are not the primary. */
+  /** The running servers that are not the primary. */
   replicas(): Promise<readonly OwnRedis[]>;
   /**
-   * Waits until all running sentinels name one primary other than `previous`, which runs and takes writes.
+   * Waits until all running sentinels name the same primary, other than `previous`, and it runs and accepts writes.
    *
    * @param timeoutMs @default 20000
    */
   waitForPrimary(previous: OwnRedis, timeoutMs?: number): Promise<OwnRedis>;
   /**
-   * Starts a lost primary again and makes it a replica, in step with the primary of now. The
-   * sentinels alone take about 10 s for that, in which it believes to be one still.
+   * Starts a lost primary again and makes it a replica in sync with the current primary. The sentinels alone take about
+   * 10 s for that, during which it still acts as a primary.
    */
   rejoin(server: OwnRedis): Promise<void>;
-  /** SENTINEL FAILOVER: makes a replica the primary, the old one staying up. Resolves with the new one. */
+  /** SENTINEL FAILOVER: makes a replica the primary while the old one stays up. Resolves with the new primary. */
   failover(): Promise<OwnRedis>;
   /** Kills all and removes their data. */
   stop(): Promise<void>;
@@ -62,84 +62,105 @@ const NAME = "mymaster";
 
 /** Starts it and waits until the sentinels know each other and the replicas: about 3 s. */
 export async function startSentinel(options: TestSentinelOptions = {}): Promise<TestSentinel> {
-  const servers: OwnRedis[] = [];
-  const sentinels: ServerProcess[] = [];
-  const ports: number[] = [];
+  const group: SentinelGroup = { servers: [], sentinels: [] };
   const stop = async (): Promise<void> => {
-    await Promise.all([...sentinels, ...servers].map((process) => process.stop()));
+    await Promise.all([...group.sentinels.map(({ process }) => process), ...group.servers].map((each) => each.stop()));
   };
   try {
-    const primary = await startServer(options, undefined);
-    servers.push(primary);
-    for (let i = 0; i < (options.replicas ?? 1); i++) servers.push(await startServer(options, primary.port));
-    for (let i = 0; i < 3; i++) {
-      const { port, sentinel } = await startSentinelProcess(options, primary.port);
-      sentinels.push(sentinel);
-      ports.push(port);
-    }
-    await waitUntilWatched(sentinels, servers);
+    await startGroup(group, options);
   } catch (error) {
     await stop();
     throw error;
   }
-
-  const watching = (): readonly ServerProcess[] => sentinels.filter(({ state }) => state === "running");
-  const named = async (sentinel: ServerProcess): Promise<OwnRedis | undefined> => {
-    const reply = (await sentinel.client.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME)) as readonly string[];
-    return servers.find(({ port }) => port === Number(reply[1]));
-  };
-  const primary = async (): Promise<OwnRedis> => {
-    const [sentinel] = watching();
-    const server = sentinel === undefined ? undefined : await named(sentinel);
-    if (server === undefined) throw new Error("No sentinel is running that names a primary");
-    return server;
-  };
-  const waitForPrimary = (previous: OwnRedis, timeoutMs = 20_000): Promise<OwnRedis> =>
-    until("another primary", timeoutMs, async () => {
-      const [candidate, ...others] = await Promise.all(watching().map(named));
-      if (candidate === undefined || candidate === previous || candidate.state !== "running") return undefined;
-      if (others.some((other) => other !== candidate)) return undefined;
-      return (await candidate.info("replication"))["role"] === "master" ? candidate : undefined;
-    });
-
   return {
     name: NAME,
-    sentinels: sentinels.map((sentinel, i) => ({
+    sentinels: group.sentinels.map(({ port, process }) => ({
       host: "127.0.0.1",
-      port: ports[i] ?? 0,
-      url: `redis://${credentialsOf(undefined, options.sentinelPassword)}127.0.0.1:${ports[i] ?? 0}`,
-      kill: () => sentinel.kill(),
-      start: () => sentinel.start(),
-      pause: () => sentinel.pause(),
-      resume: () => sentinel.resume(),
+      port,
+      url: `redis://${credentialsOf(undefined, options.sentinelPassword)}127.0.0.1:${port}`,
+      kill: () => process.kill(),
+      start: () => process.start(),
+      pause: () => process.pause(),
+      resume: () => process.resume(),
     })),
-    servers,
-    primary,
+    servers: group.servers,
+    primary: () => primaryOf(group),
     replicas: async () => {
-      const current = await primary();
-      return servers.filter((server) => server !== current && server.state === "running");
+      const current = await primaryOf(group);
+      return group.servers.filter((server) => server !== current && server.state === "running");
     },
-    waitForPrimary,
-    rejoin: async (server) => {
-      await server.start();
-      await server.command("REPLICAOF", "127.0.0.1", (await primary()).port);
-      await until(
-        "the replica to be in step",
-        10_000,
-        async () => (await server.info("replication"))["master_link_status"] === "up",
-      );
-    },
-    failover: async () => {
-      const previous = await primary();
-      await until("a sentinel that begins a failover", 30_000, async () => {
-        // Refused with NOGOODSLAVE or INPROG while the last failover is being settled.
-        return (await watching()[0]?.client.command("SENTINEL", "FAILOVER", NAME)) === "OK";
-      });
-      return waitForPrimary(previous);
-    },
+    waitForPrimary: (previous, timeoutMs) => waitForPrimary(group, previous, timeoutMs),
+    rejoin: (server) => rejoin(group, server),
+    failover: () => failover(group),
     stop,
     [Symbol.asyncDispose]: stop,
   };
+}
+
+interface SentinelGroup {
+  /** First the initial primary, then the replicas. */
+  readonly servers: OwnRedis[];
+  readonly sentinels: { readonly port: number; readonly process: ServerProcess }[];
+}
+
+async function startGroup({ servers, sentinels }: SentinelGroup, options: TestSentinelOptions): Promise<void> {
+  const primary = await startServer(options, undefined);
+  servers.push(primary);
+  for (let i = 0; i < (options.replicas ?? 1); i++) servers.push(await startServer(options, primary.port));
+  for (let i = 0; i < 3; i++) {
+    const { port, sentinel } = await startSentinelProcess(options, primary.port);
+    sentinels.push({ port, process: sentinel });
+  }
+  await waitUntilWatched(
+    sentinels.map(({ process }) => process),
+    servers,
+  );
+}
+
+function runningSentinels({ sentinels }: SentinelGroup): readonly ServerProcess[] {
+  return sentinels.map(({ process }) => process).filter(({ state }) => state === "running");
+}
+
+/** The primary that `sentinel` names. */
+async function primaryNamedBy({ servers }: SentinelGroup, sentinel: ServerProcess): Promise<OwnRedis | undefined> {
+  const reply = (await sentinel.client.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME)) as readonly string[];
+  return servers.find(({ port }) => port === Number(reply[1]));
+}
+
+async function primaryOf(group: SentinelGroup): Promise<OwnRedis> {
+  const [sentinel] = runningSentinels(group);
+  const server = sentinel === undefined ? undefined : await primaryNamedBy(group, sentinel);
+  if (server === undefined) throw new Error("No sentinel is running that names a primary");
+  return server;
+}
+
+function waitForPrimary(group: SentinelGroup, previous: OwnRedis, timeoutMs: number = 20_000): Promise<OwnRedis> {
+  return until("another primary", timeoutMs, async () => {
+    const named = runningSentinels(group).map((sentinel) => primaryNamedBy(group, sentinel));
+    const [candidate, ...others] = await Promise.all(named);
+    if (candidate === undefined || candidate === previous || candidate.state !== "running") return undefined;
+    if (others.some((other) => other !== candidate)) return undefined;
+    return (await candidate.info("replication"))["role"] === "master" ? candidate : undefined;
+  });
+}
+
+async function rejoin(group: SentinelGroup, server: OwnRedis): Promise<void> {
+  await server.start();
+  await server.command("REPLICAOF", "127.0.0.1", (await primaryOf(group)).port);
+  await until(
+    "the replica to be in sync",
+    10_000,
+    async () => (await server.info("replication"))["master_link_status"] === "up",
+  );
+}
+
+async function failover(group: SentinelGroup): Promise<OwnRedis> {
+  const previous = await primaryOf(group);
+  await until("a sentinel that begins a failover", 30_000, async () => {
+    // Refused with NOGOODSLAVE or INPROG until the last failover is complete.
+    return (await runningSentinels(group)[0]?.client.command("SENTINEL", "FAILOVER", NAME)) === "OK";
+  });
+  return waitForPrimary(group, previous);
 }
 
 function startServer({ password, config }: TestSentinelOptions, primaryPort: number | undefined): Promise<OwnRedis> {

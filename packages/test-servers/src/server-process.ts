@@ -12,9 +12,9 @@ import { watchdog } from "./watchdog.ts";
 export interface ServerProcessOptions {
   /** Lines as in redis.conf, in order; later ones win. */
   readonly config: readonly string[];
-  /** How the tests' own client reaches it. */
+  /** Address and credentials for the tests' own client. */
   readonly connect: RespClientOptions;
-  /** Arguments behind the configuration file: `--sentinel`. */
+  /** Arguments after the configuration file: `--sentinel`. */
   readonly args?: readonly string[];
   /** Folder for data, log and configuration. Removed by `stop` and at the end of this process. */
   readonly directory: string;
@@ -24,7 +24,7 @@ export interface ServerProcessOptions {
 
 export type ServerState = "running" | "paused" | "down";
 
-/** The port, or the socket, was taken by somebody else between choosing and binding it. */
+/** Another process took the port or the socket between choosing and binding it. */
 export class AddressInUseError extends Error {
   override readonly name = "AddressInUseError";
 }
@@ -37,10 +37,9 @@ export async function temporaryDirectory(name: string): Promise<string> {
 }
 
 /**
- * One server program as a process of ours, which can be killed, frozen and started again on the
- * same address and the same data.
+ * One server program as a child process, which can be killed, frozen and started again with the same address and data.
  *
- * It does not keep this process alive, and ends with it at the latest, however that ends.
+ * It does not keep this process alive, and ends at the latest when this process ends in any way.
  */
 export class ServerProcess {
   readonly directory: string;
@@ -66,7 +65,7 @@ export class ServerProcess {
   }
 
   /**
-   * Starts it and waits until it answers PING.
+   * Starts the server and waits until it answers PING.
    *
    * @param until `"listening"` returns as soon as it accepts connections: it may still answer `LOADING`.
    * @throws {AddressInUseError}
@@ -83,7 +82,7 @@ export class ServerProcess {
       },
     );
     const log = openSync(this.#logFile, "a");
-    // A group of its own: Ctrl-C reaches the tests, and they decide what becomes of the server.
+    // In a process group of its own: Ctrl-C reaches only the tests, which then end the server.
     const child = spawn(executable.command, [...executable.args, configFile, ...(this.#options.args ?? [])], {
       cwd: this.directory,
       stdio: ["ignore", log, log],
@@ -107,23 +106,23 @@ export class ServerProcess {
     await this.#answers(until);
   }
 
-  /** SIGKILL, and waits for its end. What it had not written to its files is lost. */
+  /** Sends SIGKILL and waits for the end. Data not yet written to its files is lost. */
   async kill(): Promise<void> {
     this.#child?.kill("SIGKILL");
-    // An unref'd child alone would let this process end before it hears of the exit.
+    // Only an unref'd child is pending: without a timer this process could end before the exit event.
     const keepAlive = setInterval(() => undefined, 1_000);
     await this.#exited;
     clearInterval(keepAlive);
     this.client.close();
   }
 
-  /** SIGSTOP: connections stay open, and nobody answers. */
+  /** SIGSTOP: connections stay open, but the server does not answer. */
   pause(): void {
     this.#signal("SIGSTOP");
     this.#isPaused = true;
   }
 
-  /** SIGCONT: it answers what has arrived meanwhile. */
+  /** SIGCONT: it answers the commands that have arrived meanwhile. */
   resume(): void {
     this.#signal("SIGCONT");
     this.#isPaused = false;
@@ -146,7 +145,7 @@ export class ServerProcess {
   }
 
   #signal(signal: "SIGSTOP" | "SIGCONT"): void {
-    if (this.#child === undefined) throw new Error(`The server is not running: ${signal} would reach nobody`);
+    if (this.#child === undefined) throw new Error(`the server must be running to receive ${signal}`);
     this.#child.kill(signal);
   }
 

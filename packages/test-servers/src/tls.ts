@@ -21,7 +21,7 @@ export interface TestCertificates {
 }
 
 export interface TlsRedisOptions extends OwnRedisOptions {
-  /** What the server shows. @default "valid" */
+  /** The certificate that the server shows. @default "valid" */
   readonly certificate?: ServerCertificate;
   /** Whether clients must show one too. @default "no" */
   readonly clientCertificates?: "no" | "optional" | "required";
@@ -32,7 +32,7 @@ export interface TlsRedis extends OwnRedis {
   readonly certificates: TestCertificates;
   /** The same as files: certificate authority, a client's certificate and key. */
   readonly files: { readonly ca: string; readonly clientCert: string; readonly clientKey: string };
-  /** Shows another certificate from the next connection on; those there are stay. */
+  /** Shows another certificate from the next connection on; present connections stay. */
   show(certificate: ServerCertificate): Promise<void>;
 }
 
@@ -63,7 +63,7 @@ export async function startTlsRedis(options: TlsRedisOptions = {}): Promise<TlsR
     files: { ca: file("ca.crt"), clientCert: file("client.crt"), clientKey: file("client.key") },
     show: async (next: ServerCertificate) => {
       await writeKeyed(redis.directory, "server", certificates.server[next]);
-      // Setting them, to what they were, is what makes the server read them again.
+      // Setting the paths, even to the same values, makes the server read the files again.
       await redis.command("CONFIG", "SET", "tls-cert-file", file("server.crt"), "tls-key-file", file("server.key"));
     },
   });
@@ -74,7 +74,7 @@ async function writeKeyed(directory: string, name: string, { cert, key }: KeyedC
   await writeFile(join(directory, `${name}.key`), key, { mode: 0o600 });
 }
 
-/** Made once per process. */
+/** Certificates for tests, made once per process. */
 export function testCertificates(): TestCertificates {
   return (made ??= makeCertificates());
 }

@@ -1,19 +1,19 @@
 import { PushFrame, RespDecoder, type Frame } from "./resp.ts";
 
 /**
- * A command as a client sent it: name in upper case, then arguments as UTF-8. Arguments of more
- * than 256 bytes are cut there and end in `…`.
+ * A command of a client: name in upper case, then arguments as UTF-8. Arguments of more than 256 bytes are cut there
+ * and end in `…`.
  */
 export type ReadonlyCommand = readonly string[];
 
 /**
- * What passed a proxy, all connections together but those of replicas, which keep up with their
- * server by commands of their own.
+ * The traffic through a proxy, summed over all connections except those of replicas, which follow their server with
+ * commands of their own.
  */
 export interface TrafficCounts {
   /** Connections accepted. */
   readonly connections: number;
-  /** Pieces read from clients and from the server, as the system handed them over. */
+  /** Chunks read from clients and from the server, as the system delivered them. */
   readonly clientChunks: number;
   readonly serverChunks: number;
   readonly clientBytes: number;
@@ -23,12 +23,11 @@ export interface TrafficCounts {
   /**
    * How often a client had to wait for the server: bursts that were followed by a reply.
    *
-   * A burst is what a client sends on one connection without a reply arriving in between. So
-   * commands written in one tick are one burst, whatever their number, also where they come in
-   * several chunks: a chunk that goes on with a command begun before belongs to that one's burst.
-   * A reply is any complete frame of the server, but no push (invalidation, published message);
-   * confirmations of subscriptions are replies, and so is what RESP2 publishes. Bursts of several callers
-   * that overlap on one connection are one. Where the stream is not RESP (TLS), any bytes of the server are a reply.
+   * A burst is all that a client sends on one connection until a reply arrives. So any number of commands written in
+   * one tick are one burst, also in several chunks: a chunk that continues a command belongs to the burst of that
+   * command. A reply is any complete frame of the server except a push (invalidation, published message); confirmations
+   * of subscriptions and messages published in RESP2 are replies. Bursts of several callers that overlap on one
+   * connection count as one. If the stream is not RESP (TLS), any bytes of the server are a reply.
    */
   readonly roundTrips: number;
 }
@@ -90,14 +89,14 @@ const zero = (): { -readonly [K in keyof TrafficCounts]: TrafficCounts[K] } & {
   roundTrips: 0,
 });
 
-/** A command, or the reply that one gets, in a chunk. */
+/** A command or a reply in a chunk. */
 export interface Located<T> {
   readonly what: T;
-  /** Where in the chunk it begins: 0 where it began in an earlier one. */
+  /** Offset of its first byte in the chunk; 0 if it began in an earlier chunk. */
   readonly offset: number;
 }
 
-/** One connection's part: understands both streams. */
+/** The traffic of one connection: decodes both streams. */
 export class ConnectionTraffic {
   readonly #log: TrafficLog;
   readonly #requests = new RespDecoder();
@@ -127,9 +126,9 @@ export class ConnectionTraffic {
     return commands;
   }
 
-  /** @returns the replies that `chunk` completes, one for each command that is no subscription, in their order. */
+  /** @returns the replies that `chunk` completes, one for each command except subscriptions, in their order. */
   answered(chunk: Buffer): readonly Located<Frame>[] {
-    // Behind the answer to PSYNC comes a snapshot, which is no RESP.
+    // The answer to PSYNC is followed by a snapshot, which is not RESP.
     if (this.#isReplica) return [];
     const frames = this.#decode(this.#replies, chunk).filter(({ what }) => !isPush(what));
     const isAnswer = this.#isAwaitingReply && (this.#isOpaque || frames.length > 0);
@@ -152,7 +151,7 @@ export class ConnectionTraffic {
   }
 }
 
-/** Such a command gets one confirmation per channel, and no reply. */
+/** True for commands that get one confirmation per channel instead of a reply. */
 export function isSubscription(command: ReadonlyCommand): boolean {
   return SUBSCRIPTION.test(command[0] ?? "");
 }

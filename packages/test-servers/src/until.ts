@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
 /**
- * Asks every 20 ms until `ask` gives something.
+ * Calls `ask` every 20 ms until it returns a value other than `undefined` and `false`.
  *
- * @param what completes "Waited ... for": for the message.
+ * @param what completes the message "Waited ... for".
  * @throws {Error} after `timeoutMs`, with the last error of `ask` as its cause.
  */
 export async function until<T>(what: string, timeoutMs: number, ask: () => Promise<T | undefined | false>): Promise<T> {

@@ -2,16 +2,15 @@ import { spawn } from "node:child_process";
 import type { Writable } from "node:stream";
 
 /**
- * Kills processes and removes folders when this process ends, however it ends: SIGKILL leaves no
- * chance to a handler of our own.
+ * Kills processes and removes folders when this process ends in any way: after SIGKILL no handler of its own can run.
  *
- * A shell in a session of its own reads our orders from a pipe; the end of the pipe is the end of
- * this process. It costs no timer and does not keep the process alive.
+ * A shell in a session of its own reads orders from a pipe; the pipe ends when this process ends. It needs no timer and
+ * does not keep the process alive.
  */
 export const watchdog: {
   /** `pid` is killed at the end, also if it is stopped. */
   guard(pid: number): void;
-  /** `pid` has ended; its number may by now be someone else's. */
+  /** `pid` has ended; another process may have its number now. */
   release(pid: number): void;
   /** `directory` is removed at the end. */
   sweep(directory: string): void;
@@ -46,7 +45,7 @@ function startShell(): Writable {
   shell.unref();
   const pipe = shell.stdin;
   (pipe as unknown as { unref(): void }).unref();
-  // Without the shell the servers would outlive a crash, but the tests are right nevertheless.
+  // Without the shell the servers would outlive a crash, but the tests still work.
   pipe.on("error", () => undefined);
   shell.on("error", () => undefined);
   return pipe;

@@ -20,7 +20,7 @@ describe("a cluster", () => {
     for (const { port } of cluster.nodes) expect(port).toBeLessThan(55_536);
   });
 
-  it("tells where a key lives", async () => {
+  it("finds the node of a key", async () => {
     expect(await cluster.slotOf("foo")).toBe(12_182);
     const [first] = cluster.nodes as readonly [ClusterNode];
     const key = await cluster.keyOn(first, "on-first:");
@@ -29,7 +29,7 @@ describe("a cluster", () => {
     await expect(cluster.nodes[1]?.command("GET", key)).rejects.toMatchObject({ prefix: "MOVED" });
   });
 
-  it("stops half-way in moving a slot: ASK for what is gone, TRYAGAIN across", async () => {
+  it("stops half-way in moving a slot: ASK for moved keys, TRYAGAIN across", async () => {
     const [from, to] = cluster.nodes as readonly [ClusterNode, ClusterNode];
     const tag = await cluster.keyOn(from, "tag");
     const [gone, here] = [`{${tag}}gone`, `{${tag}}here`];
@@ -50,7 +50,7 @@ describe("a cluster", () => {
     expect(await cluster.ownerOf(tag)).toBe(to);
   });
 
-  it("gets over the loss of a master, and takes it back as a replica", async () => {
+  it("survives the loss of a master, and takes it back as a replica", async () => {
     const [lost] = cluster.nodes as readonly [ClusterNode];
     const key = await cluster.keyOn(lost);
     await lost.command("SET", key, "v");
@@ -69,7 +69,7 @@ describe("a cluster", () => {
 });
 
 describe("a cluster behind proxies", () => {
-  it("sends clients through them, and counts what they do on each node", async () => {
+  it("sends clients through them, and counts their commands on each node", async () => {
     const client = createCluster({
       rootNodes: proxied.urls.slice(0, 1).map((url) => ({ url })),
       defaults: { password: "secret" },
@@ -102,6 +102,6 @@ describe("a cluster behind proxies", () => {
   });
 });
 
-it("cleans up where a node does not start", async () => {
+it("cleans up if a node does not start", async () => {
   await expect(startCluster({ config: ["nonsense 1"] })).rejects.toThrow(/ended at once[^]*nonsense 1/);
 });

@@ -36,7 +36,7 @@ it("answers several calls, and keeps its state", async () => {
   await expect(never).rejects.toThrow("The process ended with SIGKILL");
 });
 
-it("throws what the handler threw, with its name and code", async () => {
+it("throws the error of the handler, with its name and code", async () => {
   const child = fork();
   await expect(child.call("fail")).rejects.toMatchObject({
     name: "TypeError",
@@ -44,10 +44,12 @@ it("throws what the handler threw, with its name and code", async () => {
     code: "ERR_SUCH",
   });
   await expect(child.call("unclonable")).rejects.toThrow("could not be cloned");
-  await expect(child.call("missing" as "count")).rejects.toThrow("There is no handler missing; there are echo, where");
+  await expect(child.call("missing" as "count")).rejects.toThrow(
+    "unknown handler missing; the handlers are echo, where",
+  );
 });
 
-it("bounds a call, and says what the script wrote to its error output", async () => {
+it("bounds a call, and quotes the error output of the script", async () => {
   const child = fork({ callTimeoutMs: 500 });
   await expect.poll(() => child.stdout, { timeout: 5_000 }).toBe("up\n");
   await expect(child.call("never")).rejects.toThrow("No answer to never within 500 ms");
@@ -68,7 +70,7 @@ it("freezes and goes on", async () => {
   expect(await count).toBe(2);
 });
 
-it("tells whether the process ends by itself", async () => {
+it("reports whether the process ends by itself", async () => {
   const child = fork();
   await child.call("count");
   expect(await child.end()).toEqual({ code: 0, signal: null });
@@ -79,7 +81,7 @@ it("tells whether the process ends by itself", async () => {
   expect(await busy.exited).toEqual({ code: null, signal: "SIGKILL" });
 });
 
-it("says why a script does not start", async () => {
+it("reports why a script does not start", async () => {
   const child = forkScript<Forked>("/nonexistent/script.ts");
   await expect(child.call("count")).rejects.toThrow(
     /The process ended with code 1\. End of its error output:[^]*Cannot find module/,

@@ -1,4 +1,4 @@
-/** Starts two servers, one of them frozen, tells where they are and waits for the end of its input. */
+/** Starts two servers, one of them frozen, prints their process ids and folders, and waits for the end of its input. */
 import { startOwnRedis } from "../src/index.ts";
 
 const servers = [await startOwnRedis(), await startOwnRedis()];

@@ -13,11 +13,11 @@ it("runs the chosen tests against the chosen server, and counts", async () => {
   expect([lines.at(-1), code]).toEqual(["2 passed, 0 failed", 0]);
 }, 30_000);
 
-it("counts a server that cannot be had as a failure, and says what to do", async () => {
+it("counts an unavailable server as a failure, and names a remedy", async () => {
   const empty = await mkdtemp(join(tmpdir(), "hotset-empty-"));
   const { code, lines } = await matrix(["valkey8"], { PATH: empty, XDG_CACHE_HOME: empty });
   expect(lines.join("\n")).toContain(
-    "valkey8: Error: There is no valkey-server on PATH and no apt-get to fetch one with.",
+    "valkey8: Error: valkey-server is not on PATH, and apt-get is missing, which could download it.",
   );
   expect([lines.at(-1), code]).toEqual(["0 passed, 1 failed", 1]);
   await rm(empty, { recursive: true });

@@ -5,7 +5,7 @@ import { promisify } from "node:util";
 import { expect, it } from "vitest";
 
 // The check of code blocks compiles against built packages, and this one is never built: hence here.
-it("prints what the README says", async () => {
+it("prints the output shown in the README", async () => {
   const readme = await readFile(new URL("../README.md", import.meta.url), "utf8");
   const code = /```text\n([^]*?)```/.exec(readme)?.[1] ?? "";
   const said = [...code.matchAll(/console\.log\(.*\); \/\/ (.*)$/gm)].map((match) => match[1]);

@@ -13,7 +13,7 @@ describe("the Redis of the run", () => {
     client.close();
   });
 
-  it("comes from REDIS_URL, is nobody's own, and stays up when given back", async () => {
+  it("comes from REDIS_URL, is shared, and stays up after stop", async () => {
     const env = { REDIS_URL: inject("redisUrl") };
     const one = await startRedis(env);
     const other = await startRedis(env);
@@ -25,15 +25,15 @@ describe("the Redis of the run", () => {
     await other.stop();
   });
 
-  it("is reported, not replaced, where REDIS_URL does not answer", async () => {
+  it("is reported, not replaced, if REDIS_URL does not answer", async () => {
     await expect(startRedis({ REDIS_URL: "redis://:secret@127.0.0.1:1" })).rejects.toThrow(
       "The Redis of REDIS_URL at 127.0.0.1:1 does not answer: Error: connect ECONNREFUSED 127.0.0.1:1",
     );
   });
 
-  it("is a process of our own of the kind that HOTSET_TEST_SERVER names", async () => {
+  it("is an own process of the kind that HOTSET_TEST_SERVER names", async () => {
     await expect(startRedis({ HOTSET_TEST_SERVER: "redis6" })).rejects.toThrow(
-      'HOTSET_TEST_SERVER is "redis6"; accepted are redis7, redis8, valkey8',
+      'HOTSET_TEST_SERVER must be one of redis7, redis8, valkey8, got "redis6"',
     );
   });
 });
@@ -65,7 +65,7 @@ describe("an own Redis", () => {
     expect((await redis.info("memory"))["maxmemory_policy"]).toBe("noeviction");
   });
 
-  it("gives bytes and errors as they are", async () => {
+  it("returns bytes and errors unchanged", async () => {
     await redis.command("SET", "k", Uint8Array.of(0, 255, 13, 10));
     expect(await redis.commandBytes("GET", "k")).toEqual(Buffer.from([0, 255, 13, 10]));
     await expect(redis.command("HGET", "k", "f")).rejects.toMatchObject({ name: "ReplyError", prefix: "WRONGTYPE" });
@@ -101,7 +101,7 @@ describe("an own Redis", () => {
     expect(await redis.command("PING")).toBe("PONG");
   });
 
-  it("can be had while it is still loading, and after", async () => {
+  it("is available while it is still loading, and after", async () => {
     const slow = await startOwnRedis({
       config: ["rdbcompression no", "key-load-delay 5000", "loading-process-events-interval-bytes 1024"],
     });
@@ -116,7 +116,7 @@ describe("an own Redis", () => {
     await slow.stop();
   });
 
-  it("says what it was told in its log when it does not start", async () => {
+  it("quotes its log when it does not start", async () => {
     await expect(startOwnRedis({ config: ["nonsense 1"] })).rejects.toThrow(
       /The server in .* ended at once\. End of its log:\n[^]*>>> 'nonsense 1'/,
     );

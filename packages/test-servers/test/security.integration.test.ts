@@ -12,7 +12,7 @@ import {
 } from "../src/index.ts";
 
 describe("certificates", () => {
-  it("are what they are named for", () => {
+  it("have the properties of their names", () => {
     const { ca, otherCa, server, client } = testCertificates();
     const authority = new X509Certificate(ca);
     const valid = new X509Certificate(server.valid.cert);
@@ -79,7 +79,7 @@ describe("TLS", () => {
     expect(await ping(tls())).toBe("PONG");
   });
 
-  it("keeps what it shows across a restart", async () => {
+  it("keeps its certificate across a restart", async () => {
     await redis.show("expired");
     await redis.restart();
     await expect(ping(tls())).rejects.toMatchObject({ code: "CERT_HAS_EXPIRED" });
@@ -92,14 +92,14 @@ describe("TLS", () => {
     expect(await redis.command("PING")).toBe("PONG");
   });
 
-  it("gives the client's certificate as files, too", async () => {
+  it("provides the client's certificate as files, too", async () => {
     const { readFile } = await import("node:fs/promises");
     expect(await readFile(redis.files.clientCert, "utf8")).toBe(redis.certificates.client.cert);
     expect(await readFile(redis.files.clientKey, "utf8")).toBe(redis.certificates.client.key);
     expect(await readFile(redis.files.ca, "utf8")).toBe(redis.certificates.ca);
   });
 
-  it("does without client certificates by default", async () => {
+  it("needs no client certificates by default", async () => {
     const lenient = await startTlsRedis();
     const socket = connect({ port: lenient.port, host: "127.0.0.1", ca: lenient.certificates.ca });
     await new Promise((resolve, reject) => socket.once("secureConnect", resolve).once("error", reject));

@@ -37,7 +37,7 @@ it("serves a client that asks the sentinels", async () => {
   await client.destroy();
 });
 
-it("gets over the loss of the primary, and takes it back as a replica", async () => {
+it("survives the loss of the primary, and takes it back as a replica", async () => {
   const lost = await sentinel.primary();
   await lost.command("SET", "kept", "v");
   await lost.command("WAIT", 1, 1_000);
@@ -53,7 +53,7 @@ it("gets over the loss of the primary, and takes it back as a replica", async ()
   expect(await lost.command("GET", "k")).toBe("w");
 }, 30_000);
 
-it("changes the primary when told to, with both up", async () => {
+it("changes the primary on request, with both up", async () => {
   const before = await sentinel.primary();
   const after = await sentinel.failover();
   expect(after).not.toBe(before);

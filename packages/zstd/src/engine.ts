@@ -2,15 +2,18 @@ import { createRequire } from "node:module";
 import type { ZstdOptions } from "node:zlib";
 import { ConfigurationError } from "@hotset/core";
 
-/** Compresses and decompresses one frame, at once. */
+/** Compresses and decompresses one frame, synchronously. */
 export interface Engine {
   readonly name: "native" | "zlib";
   compress(bytes: Uint8Array): Uint8Array;
-  /** @param room The most that may come out, give or take a byte. @throws when more would, or `bytes` are damaged. */
+  /**
+   * @param room Maximum size of the output, in bytes; it may be exceeded by one byte.
+   * @throws when the output would be larger, or `bytes` are damaged.
+   */
   decompress(bytes: Uint8Array, room: number): Uint8Array;
 }
 
-/** The part of `zstd-napi/binding` that is used: declared here, because the package may be absent. */
+/** The used part of `zstd-napi/binding`: declared here, because the package may not be installed. */
 interface Binding {
   readonly CCtx: new () => {
     setParameter(parameter: number, value: number): void;
@@ -21,13 +24,16 @@ interface Binding {
   compressBound(byteLength: number): number;
 }
 
-/** On contexts that are reused: at 2 KB three times as fast as node:zlib, which makes one for each call. `undefined` where it is not installed. */
+/**
+ * Engine on zstd-napi; `undefined` if it is not installed. It reuses its contexts: at 2 KB three times as fast as
+ * node:zlib, which creates one for each call.
+ */
 export function nativeEngine(level: number, maxInputBytes: number): Engine | undefined {
   let binding: Binding;
   try {
     binding = createRequire(import.meta.url)("zstd-napi/binding") as Binding;
   } catch {
-    // Not installed, or not compiled: an optional dependency.
+    // An optional dependency: not installed, or not compiled.
     return undefined;
   }
   const compressing = new binding.CCtx();
@@ -58,9 +64,9 @@ export function zlibEngine(level: number): Engine {
   };
 }
 
-/** In the thread pool. */
+/** Compresses in the thread pool. */
 export function compressInPool(bytes: Uint8Array, level: number): Promise<Uint8Array> {
-  // Without the size, a stream would be written: readers could not know how much comes.
+  // Without the size, zstd writes a stream, and readers cannot know the size of the content.
   const options: ZstdOptions & { pledgedSrcSize: number } = {
     ...compressOptions(level),
     pledgedSrcSize: bytes.byteLength,
@@ -71,7 +77,7 @@ export function compressInPool(bytes: Uint8Array, level: number): Promise<Uint8A
   });
 }
 
-/** In the thread pool. @param room As {@link Engine.decompress}. */
+/** Decompresses in the thread pool. @param room As in {@link Engine.decompress}. */
 export function decompressInPool(bytes: Uint8Array, room: number): Promise<Uint8Array> {
   const { zstdDecompress } = zlib();
   return new Promise((resolve, reject) => {
@@ -85,18 +91,18 @@ const compressOptions = (level: number): ZstdOptions => ({
   params: { [zlib().constants.ZSTD_c_compressionLevel]: level },
 });
 
-/** With room for everything in one piece, zstd writes straight into it and allocates no window. */
+/** If all output fits in one chunk, zstd writes directly into it and allocates no window. */
 const decompressOptions = (room: number): ZstdOptions => ({
   maxOutputLength: Math.max(1, room),
   chunkSize: Math.max(64, room + 1),
 });
 
 function zlib(): typeof import("node:zlib") {
-  // Not imported at the top: it takes a millisecond that whoever does not compress need not spend.
+  // Not imported at the top: it takes a millisecond, which programs without compression should not spend.
   const module = process.getBuiltinModule("node:zlib");
   if (typeof module.zstdCompressSync !== "function") {
     throw new ConfigurationError(
-      `zstd: Node ${process.version} has no zstd of its own; install zstd-napi, or use Node 22.15 or newer`,
+      `zstd: Node ${process.version} has no built-in zstd; install zstd-napi, or use Node 22.15 or newer`,
     );
   }
   return module;

@@ -1,27 +1,27 @@
 import { DecodeError } from "@hotset/core";
 
-/** What the headers of a Zstandard frame say, before anything is decompressed. */
+/** Sizes from the headers of a Zstandard frame, known before anything is decompressed. */
 export interface Frame {
-  /** Absent where the frame was written as a stream. */
+  /** Absent if the frame was written as a stream. */
   readonly contentBytes: number | undefined;
-  /** The most that its blocks can hold. */
+  /** Maximum size of the content of its blocks. */
   readonly mostBytes: number;
 }
 
 /**
- * Reads the headers of the one frame that `bytes` are (RFC 8878, section 3.1.1):
+ * Reads the headers of `bytes`, which must be exactly one frame (RFC 8878, section 3.1.1):
  *
  *     magic(4)  descriptor(1)  [window(1)]  [dictionary(0-4)]  [content size(0-8)]  blocks  [checksum(4)]
  *
  * A block is a header of three bytes (last, kind, size) and its content; one holds at most 128 KiB.
  *
- * @throws {DecodeError} when they are no such frame, are cut short, need a dictionary, have something behind them, or
- *   claim to hold more than their blocks can.
+ * @throws {DecodeError} when `bytes` are not such a frame, are cut short, need a dictionary, go on after the frame, or
+ *   claim more content than their blocks can hold.
  */
 export function readFrame(bytes: Uint8Array): Frame {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   try {
-    if (view.getUint32(0, true) !== MAGIC) throw refusal(bytes, "are no Zstandard frame");
+    if (view.getUint32(0, true) !== MAGIC) throw refusal(bytes, "are not a Zstandard frame");
     const descriptor = view.getUint8(4);
     let at = 5;
     const isSingleSegment = (descriptor & 0x20) !== 0;
@@ -48,21 +48,22 @@ export function readFrame(bytes: Uint8Array): Frame {
     }
     if ((descriptor & 0x04) !== 0) at += 4;
     if (at > bytes.byteLength) throw refusal(bytes, "are cut short");
-    if (at < bytes.byteLength) throw refusal(bytes, "have something behind the frame");
-    if (contentBytes !== undefined && contentBytes > mostBytes) throw refusal(bytes, "cannot hold what they claim");
+    if (at < bytes.byteLength) throw refusal(bytes, "go on after the frame");
+    if (contentBytes !== undefined && contentBytes > mostBytes)
+      throw refusal(bytes, "claim more content than their blocks can hold");
     return { contentBytes, mostBytes };
   } catch (error) {
-    if (error instanceof RangeError) throw refusal(bytes, "are cut short"); // of the DataView
+    if (error instanceof RangeError) throw refusal(bytes, "are cut short"); // thrown by the DataView
     throw error;
   }
 }
 
 const MAGIC = 0xfd2f_b528;
 const MAX_BLOCK_BYTES = 128 * 1024;
-/** The most that decoders are asked to support (RFC 8878, section 3.1.1.1.2). */
+/** The window size that decoders should support (RFC 8878, section 3.1.1.1.2). */
 const MAX_WINDOW_BYTES = 8 * 1024 * 1024;
 
-// Kinds of blocks; kind 0 is stored as it is.
+// Kinds of blocks; kind 0 is stored uncompressed.
 const REPEATED_BYTE = 1;
 const COMPRESSED = 2;
 const RESERVED = 3;

@@ -20,7 +20,7 @@ describe.each(engines)("on %s", (engine) => {
   const compressor = zstdOn(engine);
   const text = (byteLength: number): Buffer => Buffer.alloc(byteLength, "a copper kettle for the kitchen; ");
 
-  it.each(engines)("reads what %s wrote", async (other) => {
+  it.each(engines)("reads frames of %s", async (other) => {
     for (const byteLength of [0, 1, 100, 255, 256, 65_791, 65_792, 128 * KIB, 128 * KIB + 1, MIB]) {
       const frame = await zstdOn(other).compress(text(byteLength));
 
@@ -39,7 +39,7 @@ describe.each(engines)("on %s", (engine) => {
     }
   });
 
-  it("reads frames written as streams, which do not say how much they hold, within the limit", async () => {
+  it("reads frames written as streams, whose size is unknown, within the limit", async () => {
     for (const pieces of [
       [],
       ["kettle"],
@@ -62,7 +62,7 @@ describe.each(engines)("on %s", (engine) => {
     }
   });
 
-  it("refuses 1 GiB in 32 KiB at once, without allocating anything", () => {
+  it("refuses 1 GiB in 32 KiB synchronously, without allocating anything", () => {
     const bomb = zeros(1024 * MIB, { says: 1024 * MIB });
     const before = process.memoryUsage().arrayBuffers;
 
@@ -74,7 +74,7 @@ describe.each(engines)("on %s", (engine) => {
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(KIB);
   });
 
-  it("stops at the limit where 1 GiB does not say so", async () => {
+  it("stops at the limit in a frame of 1 GiB of unknown size", async () => {
     const bomb = zeros(1024 * MIB, {});
 
     await expect(async () => compressor.decompress(bomb, 100 * KIB)).rejects.toThrow(
@@ -87,12 +87,12 @@ describe.each(engines)("on %s", (engine) => {
 
   it.each<[what: string, frame: Uint8Array]>([
     ["less than it holds", zeros(MIB, { says: 500 })],
-    ["less than it holds, and that is much", zeros(8 * MIB, { says: 7 * MIB })],
+    ["less than it holds, for a large content", zeros(8 * MIB, { says: 7 * MIB })],
     [
-      "more than it holds, as far as its blocks can tell",
+      "more than it holds, within the maximum of its blocks",
       Buffer.concat([head({ says: 200 }), block(2, zstdBlock(100))]),
     ],
-  ])("refuses a frame that says %s", async (_, frame) => {
+  ])("refuses a frame that claims %s", async (_, frame) => {
     await expect(async () => compressor.decompress(frame, Infinity)).rejects.toThrow(DecodeError);
     expect(Buffer.from(await compressor.decompress(await compressor.compress(text(100)), 100)).equals(text(100))).toBe(
       true,
@@ -100,19 +100,23 @@ describe.each(engines)("on %s", (engine) => {
   });
 
   it.each<[what: string, frame: Uint8Array, message: string]>([
-    ["1 GiB that its blocks cannot hold", zeros(100, { says: 1024 * MIB }), "cannot hold what they claim"],
+    [
+      "1 GiB that its blocks cannot hold",
+      zeros(100, { says: 1024 * MIB }),
+      "claim more content than their blocks can hold",
+    ],
     [
       "a dictionary",
       Buffer.from([...head({}).subarray(0, 4), 0x01, 0x58, 7, ...block(0, Buffer.from("a"))]),
       "need a dictionary",
     ],
-    ["a skippable frame", Buffer.from("502a4d1801000000ff", "hex"), "are no Zstandard frame"],
-    ["an old frame", Buffer.from("27b52ffd00", "hex"), "are no Zstandard frame"],
-    ["two frames", Buffer.concat([zstdCompressSync("a"), zstdCompressSync("b")]), "have something behind the frame"],
+    ["a skippable frame", Buffer.from("502a4d1801000000ff", "hex"), "are not a Zstandard frame"],
+    ["an old frame", Buffer.from("27b52ffd00", "hex"), "are not a Zstandard frame"],
+    ["two frames", Buffer.concat([zstdCompressSync("a"), zstdCompressSync("b")]), "go on after the frame"],
     [
       "a frame and a skippable one",
       Buffer.concat([zstdCompressSync("a"), Buffer.from("502a4d1801000000ff", "hex")]),
-      "have something behind the frame",
+      "go on after the frame",
     ],
     [
       "a window of 2 GiB",
@@ -120,13 +124,13 @@ describe.each(engines)("on %s", (engine) => {
       "need too large a window",
     ],
     [
-      "a block of a kind to come",
+      "a block of a reserved kind",
       Buffer.concat([head({ says: 1 }), block(3, Buffer.from("a"))]),
       "hold a malformed block",
     ],
     ["a block of 2 MiB", Buffer.concat([head({}), Buffer.from([0xff, 0xff, 0xff])]), "hold a malformed block"],
     ["nothing", new Uint8Array(0), "are cut short"],
-    ["gzip", Buffer.from("1f8b0800000000000003030000000000000000", "hex"), "are no Zstandard frame"],
+    ["gzip", Buffer.from("1f8b0800000000000003030000000000000000", "hex"), "are not a Zstandard frame"],
   ])("refuses %s", (_, frame, message) => {
     const act = () => compressor.decompress(frame, Infinity);
 
@@ -152,12 +156,12 @@ describe.each(engines)("on %s", (engine) => {
     expect(Buffer.from(await compressor.decompress(await later, noise.byteLength)).equals(noise)).toBe(true);
   });
 
-  it("decompresses in the thread pool what becomes more than 512 KiB", async () => {
+  it("decompresses more than 512 KiB of content in the thread pool", async () => {
     expect(compressor.decompress(await compressor.compress(text(512 * KIB)), Infinity)).toBeInstanceOf(Uint8Array);
     expect(compressor.decompress(await compressor.compress(text(512 * KIB + 1)), Infinity)).toBeInstanceOf(Promise);
   });
 
-  it("says in every frame how much it holds, so that readers can refuse before they allocate", async () => {
+  it("writes the content size into every frame, so that readers can refuse it before they allocate", async () => {
     for (const byteLength of [1, 5_000, MIB]) {
       const frame = await compressor.compress(text(byteLength));
 
@@ -170,12 +174,12 @@ describe.each(engines)("on %s", (engine) => {
 
 describe("options", () => {
   it.each<[options: unknown, message: string]>([
-    [{ level: -8 }, "zstd: level: -8 is no level; give a whole number from -7 to 22"],
-    [{ level: 23 }, "zstd: level: 23 is no level; give a whole number from -7 to 22"],
-    [{ level: "3" }, 'zstd: level: "3" is no level; give a whole number from -7 to 22'],
-    [{ minBytes: -1 }, "zstd: minBytes: -1 is no size; give a whole number of bytes from 0 on, or Infinity"],
-    [{ dictionary: "d" }, 'zstd: there is no option "dictionary"; the options are level and minBytes'],
-  ])("refuses %o and says what is accepted", (options, message) => {
+    [{ level: -8 }, "zstd: level must be a whole number from -7 to 22, got -8"],
+    [{ level: 23 }, "zstd: level must be a whole number from -7 to 22, got 23"],
+    [{ level: "3" }, 'zstd: level must be a whole number from -7 to 22, got "3"'],
+    [{ minBytes: -1 }, "zstd: minBytes must be a whole number of bytes, at least 0, or Infinity, got -1"],
+    [{ dictionary: "d" }, 'zstd: unknown option "dictionary"; the options are level and minBytes'],
+  ])("refuses %o and names the accepted values", (options, message) => {
     const act = () => zstd(options as CompressorOptions);
 
     expect(act).toThrow(InvalidArgumentError);

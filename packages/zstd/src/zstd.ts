@@ -5,13 +5,13 @@ import { type Frame, readFrame } from "./frame.ts";
 /**
  * Zstandard, level -7 to 22. @default level 3
  *
- * On zstd-napi where it is installed, else on node:zlib; either reads what the other wrote. The one or the other is
- * loaded on first use.
+ * Uses zstd-napi if it is installed, else node:zlib; each reads the frames of the other. It is loaded on first use.
  *
- * What takes up to 0.3 ms is done synchronously: compressing 128 KiB up to level 4, 32 KiB up to level 9, 2 KiB above it,
- * and decompressing 512 KiB. More goes through the thread pool.
+ * Work of up to 0.3 ms is synchronous: compressing 128 KiB up to level 4, 32 KiB up to level 9, 2 KiB above that, and
+ * decompressing to 512 KiB. Larger data goes through the thread pool.
  *
- * `decompress` throws {@link DecodeError} for anything but one whole frame, without a dictionary, of at most `maxBytes`.
+ * `decompress` throws {@link DecodeError} unless its input is one whole frame, without a dictionary, with at most
+ * `maxBytes` of content.
  *
  * @throws {InvalidArgumentError} for an unknown option, or one out of range.
  */
@@ -19,7 +19,7 @@ export function zstd(options?: CompressorOptions): Compressor {
   return zstdOn("any", options);
 }
 
-/** As {@link zstd}, on one of its engines: for tests, which hold the two against each other. */
+/** Like {@link zstd}, on one of its engines: for tests that compare the two. */
 export function zstdOn(wanted: Engine["name"] | "any", options?: CompressorOptions): Compressor {
   const { level, minBytes } = resolveCompressorOptions("zstd", options, { min: -7, max: 22, default: 3 });
   const maxSyncBytes = level <= 4 ? 128 * 1024 : level <= 9 ? 32 * 1024 : 2 * 1024;
@@ -59,14 +59,14 @@ export function zstdOn(wanted: Engine["name"] | "any", options?: CompressorOptio
 
 const MAX_SYNC_OUTPUT_BYTES = 512 * 1024;
 
-/** A frame that does not say how much it holds may be given a byte more room than it is allowed. */
+/** Checks the size again: an engine may exceed the room for a frame of unknown size by one byte. */
 function within(content: Uint8Array, maxBytes: number): Uint8Array {
   if (content.byteLength > maxBytes) throw tooLarge(maxBytes);
   return content;
 }
 
 function failure(cause: unknown, bytes: Uint8Array, { contentBytes, mostBytes }: Frame, maxBytes: number): DecodeError {
-  // Only a frame that does not say how much it holds may hold more than it was given room for, and yet be sound.
+  // Only a frame of unknown size can be intact and still exceed its room.
   if (contentBytes === undefined && mostBytes > maxBytes && isOutOfRoom(cause)) return tooLarge(maxBytes);
   return new DecodeError(`zstd: ${bytes.byteLength} bytes cannot be decompressed`, { operation: "decompress", cause });
 }

@@ -1485,7 +1485,7 @@ describe("options of compose", () => {
     [
       "an unknown option",
       { readd: "race" },
-      'there is no option "readd"; accepted are label, read, write, refill, nearTtl',
+      'unknown option "readd"; accepted are label, read, write, refill, nearTtl',
     ],
     ["an unknown read mode", { read: "parallel" }, 'read: "parallel" is unknown; give sequential, race, freshest'],
     ["an unknown write mode", { write: "freshest" }, 'write: "freshest" is unknown; give sequential, parallel, race'],
@@ -1500,7 +1500,7 @@ describe("options of compose", () => {
     [
       "options that are not an object",
       "race",
-      'options: "race" is no object; accepted are label, read, write, refill, nearTtl',
+      'options must be an object, got "race"; accepted are label, read, write, refill, nearTtl',
     ],
   ])("refuse %s with a ConfigurationError that names it", (_, options, message) => {
     const [near, far] = backends();

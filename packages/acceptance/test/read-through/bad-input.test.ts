@@ -109,7 +109,7 @@ it.for<readonly [option: string, given: unknown, least: number]>([
 ])("C10 %s refuses %s", async ([option, given, least]) => {
   const { cache } = open("memory");
   const error = await errorOf(() => cache.getOrSet("k", () => 1, { [option]: given }));
-  expect(error).toMatchObject({ ...INVALID, message: expect.stringContaining(`${option}: `) as string });
+  expect(error).toMatchObject({ ...INVALID, message: expect.stringContaining(`${option} must be `) as string });
   expect(error.message).toContain(`at least ${least} ms`);
 });
 
@@ -127,9 +127,7 @@ it.for<readonly [option: (typeof FRACTIONS)[number], given: unknown]>(
   ]) {
     expect(await errorOf(place)).toMatchObject({
       ...INVALID,
-      message: expect.stringMatching(
-        new RegExp(`^${option}: .* is out of range; give a fraction in [[(]0, 1\\)$`),
-      ) as string,
+      message: expect.stringMatching(new RegExp(`^${option} must be a fraction in [[(]0, 1\\), got .+$`)) as string,
     });
   }
 });
@@ -138,7 +136,7 @@ it("C10 a hardTimeout below the softTimeout of the same call is refused; below a
   const { cache } = open("memory", { softTimeout: 100 });
   expect(await errorOf(() => cache.getOrSet("k", () => 1, { softTimeout: 100, hardTimeout: 99 }))).toMatchObject({
     ...INVALID,
-    message: expect.stringContaining("hardTimeout: 99 ms is less than softTimeout, 100 ms") as string,
+    message: expect.stringContaining("hardTimeout must be at least softTimeout (100 ms), got 99 ms") as string,
   });
   expect(await cache.getOrSet("k", () => 1, { hardTimeout: 99 })).toBe(1);
 });
@@ -155,20 +153,24 @@ it.for(["", "soon", "5", "NaN", "1m1s", "infinity", "0x5s", "5ms5"] as const)(
 
 const SURROGATE = "a\uD800b";
 const BAD_KEYS: readonly (readonly [what: string, key: unknown, expected: string])[] = [
-  ["empty", "", 'key: "" is no key; give a non-empty string'],
-  ["undefined", undefined, "key: undefined is no key; give a non-empty string"],
-  ["null", null, "key: null is no key"],
-  ["a number", 42, "key: 42 is no key"],
-  ["NaN", NaN, "key: NaN is no key"],
-  ["a symbol", Symbol("k"), "key: a symbol is no key"],
-  ["an array", ["k"], "key: an array is no key"],
-  ["an object", { toString: () => "k" }, "key: an object is no key"],
+  ["empty", "", 'key must be a non-empty string, got ""'],
+  ["undefined", undefined, "key must be a non-empty string, got undefined"],
+  ["null", null, "key must be a non-empty string, got null"],
+  ["a number", 42, "key must be a non-empty string, got 42"],
+  ["NaN", NaN, "key must be a non-empty string, got NaN"],
+  ["a symbol", Symbol("k"), "key must be a non-empty string, got a symbol"],
+  ["an array", ["k"], "key must be a non-empty string, got an array"],
+  ["an object", { toString: () => "k" }, "key must be a non-empty string, got an object"],
   // oxlint-disable-next-line no-new-wrappers, unicorn/new-for-builtins -- callers may do this
-  ["a String object", new String("k"), "key: an object is no key"],
-  ["text with a lone high surrogate", SURROGATE, "key: has a lone surrogate; give well-formed text"],
-  ["a lone low surrogate", "\uDC00", "key: has a lone surrogate"],
-  ["longer than 64 KiB", "k".repeat(65_537), "key: is longer than 65536 bytes in UTF-8; hash what it is made of"],
-  ["longer than 64 KiB in UTF-8", "€".repeat(21_846), "key: is longer than 65536 bytes"],
+  ["a String object", new String("k"), "key must be a non-empty string, got an object"],
+  ["text with a lone high surrogate", SURROGATE, "key must be well-formed text, got a lone surrogate"],
+  ["a lone low surrogate", "\uDC00", "key must be well-formed text, got a lone surrogate"],
+  [
+    "longer than 64 KiB",
+    "k".repeat(65_537),
+    "key must be at most 65536 bytes in UTF-8, got a longer one; hash the data it is made of",
+  ],
+  ["longer than 64 KiB in UTF-8", "€".repeat(21_846), "key must be at most 65536 bytes"],
 ];
 
 describe.each(STACKS)("over %s", (stack) => {
@@ -276,7 +278,7 @@ describe.each(STACKS)("over %s", (stack) => {
     const { cache } = open(stack);
     const error = await errorOf(() => call(cache));
     expect(error).toMatchObject(INVALID);
-    expect(error.message).toMatch(new RegExp(`^options: there is no option ${name}; accepted are \\w+`));
+    expect(error.message).toMatch(new RegExp(`^options: unknown option ${name}; accepted are \\w+`));
     expect(await cache.has("k")).toBe(false);
   });
 
@@ -307,12 +309,12 @@ describe.each(STACKS)("over %s", (stack) => {
   });
 
   it.for<readonly [string, unknown, string]>([
-    ["tags", "users", 'tags: "users" is no list'],
-    ["tags", ["a", ""], 'tags: "" is no tag'],
-    ["tags", [5], "tags: 5 is no tag"],
-    ["tags", [SURROGATE], "is no tag"],
+    ["tags", "users", 'tags must be an array of strings, got "users"'],
+    ["tags", ["a", ""], 'tags must be non-empty, well-formed strings of at most 512 characters, got ""'],
+    ["tags", [5], "tags must be non-empty, well-formed strings of at most 512 characters, got 5"],
+    ["tags", [SURROGATE], "tags must be non-empty, well-formed strings of at most 512 characters, got "],
     ["tags", ["t".repeat(513)], "at most 512 characters"],
-    ["tags", new Set(["a"]), "tags: an object is no list"],
+    ["tags", new Set(["a"]), "tags must be an array of strings, got an object"],
     ["signal", new AbortController(), "signal must be an AbortSignal, got an object"],
     ["signal", null, "signal must be an AbortSignal, got null"],
     ["onServed", "log", 'onServed must be a function, got "log"'],
@@ -327,9 +329,9 @@ describe.each(STACKS)("over %s", (stack) => {
   });
 
   it.for<readonly [string, unknown, string]>([
-    ["etag", 5, "etag: 5 is no validator; give the header's text"],
-    ["etag", null, "etag: null is no validator"],
-    ["lastModified", new Date(0), "lastModified: an object is no validator"],
+    ["etag", 5, "etag must be the text of the header, got 5"],
+    ["etag", null, "etag must be the text of the header, got null"],
+    ["lastModified", new Date(0), "lastModified must be the text of the header, got an object"],
   ])("C10 set refuses the option %s: %s", async ([option, given, expected]) => {
     const { cache } = open(stack);
     expect((await errorOf(() => cache.set("k", 1, { [option]: given }))).message).toContain(expected);
@@ -370,11 +372,19 @@ describe.each(STACKS)("over %s", (stack) => {
       (cache) => cache.setMany(null as never),
       "entries must be a list of pairs of a key and a value, got null",
     ],
-    ["invalidateTags with an array", (cache) => cache.invalidateTags(["t"] as never), "tags: an array is no tag"],
-    ["markTagsStale with undefined", (cache) => cache.markTagsStale(undefined as never), "tags: undefined is no tag"],
-    ["namespace", (cache) => cache.namespace(""), 'namespace: "" is no name'],
-    ["namespace", (cache) => cache.namespace(5 as never), "namespace: 5 is no name"],
-    ["namespace", (cache) => cache.namespace(SURROGATE), "is no name; give a non-empty, well-formed string"],
+    [
+      "invalidateTags with an array",
+      (cache) => cache.invalidateTags(["t"] as never),
+      "tags must be non-empty, well-formed strings of at most 512 characters, got an array",
+    ],
+    [
+      "markTagsStale with undefined",
+      (cache) => cache.markTagsStale(undefined as never),
+      "tags must be non-empty, well-formed strings of at most 512 characters, got undefined",
+    ],
+    ["namespace", (cache) => cache.namespace(""), 'namespace must be a non-empty, well-formed string, got ""'],
+    ["namespace", (cache) => cache.namespace(5 as never), "namespace must be a non-empty, well-formed string, got 5"],
+    ["namespace", (cache) => cache.namespace(SURROGATE), "namespace must be a non-empty, well-formed string, got "],
     [
       "schema",
       (cache) => cache.namespace("n", { schema: {} as never }),
@@ -465,7 +475,7 @@ describe("invalid configuration", () => {
     ["waitUntil", { name: "n", waitUntil: true }, "waitUntil must be a function, got true"],
     ["clock", { name: "n", clock: {} }, "clock must have now() and schedule(), got an object"],
     ["clock", { name: "n", clock: null }, "clock must have now() and schedule(), got null"],
-    ["an unknown option", { name: "n", prefix: "p" }, 'there is no option "prefix"; accepted are name, version'],
+    ["an unknown option", { name: "n", prefix: "p" }, 'unknown option "prefix"; accepted are name, version'],
   ])("createCache refuses an invalid option at once: %s", async ([, options, expected]) => {
     const error = await errorOf(() => createCache(options as CacheOptions));
     expect(error).toMatchObject(MISBUILT);

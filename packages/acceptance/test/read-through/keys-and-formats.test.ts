@@ -57,19 +57,27 @@ describe.each(STACKS)("over %s", (stack) => {
     });
 
     const refused: readonly (readonly [what: string, key: unknown, message: RegExp])[] = [
-      ["empty", "", /^key: "" is no key; give a non-empty string$/],
-      ["a lone high surrogate", "a\ud83e", /^key: has a lone surrogate; give well-formed text$/],
-      ["a lone low surrogate", "\udd8aa", /^key: has a lone surrogate; give well-formed text$/],
-      ["more than 64 KiB", "k".repeat(65_537), /^key: is longer than 65536 bytes in UTF-8; hash what it is made of$/],
-      ["100 KB", "k".repeat(100_000), /^key: is longer than 65536 bytes in UTF-8; hash what it is made of$/],
+      ["empty", "", /^key must be a non-empty string, got ""$/],
+      ["a lone high surrogate", "a\ud83e", /^key must be well-formed text, got a lone surrogate$/],
+      ["a lone low surrogate", "\udd8aa", /^key must be well-formed text, got a lone surrogate$/],
+      [
+        "more than 64 KiB",
+        "k".repeat(65_537),
+        /^key must be at most 65536 bytes in UTF-8, got a longer one; hash the data it is made of$/,
+      ],
+      [
+        "100 KB",
+        "k".repeat(100_000),
+        /^key must be at most 65536 bytes in UTF-8, got a longer one; hash the data it is made of$/,
+      ],
       [
         "more than 64 KiB only when encoded as UTF-8",
         "\u{1f98a}".repeat(16_385),
-        /^key: is longer than 65536 bytes in UTF-8; hash what it is made of$/,
+        /^key must be at most 65536 bytes in UTF-8, got a longer one; hash the data it is made of$/,
       ],
-      ["a number", 42, /^key: 42 is no key; give a non-empty string$/],
-      ["undefined", undefined, /^key: undefined is no key; give a non-empty string$/],
-      ["an object", {}, /^key: an object is no key; give a non-empty string$/],
+      ["a number", 42, /^key must be a non-empty string, got 42$/],
+      ["undefined", undefined, /^key must be a non-empty string, got undefined$/],
+      ["an object", {}, /^key must be a non-empty string, got an object$/],
     ];
     it.for(refused)(
       "of an invalid kind (%s) are refused by every method, and nothing changes",

@@ -4,7 +4,7 @@ import { Trust } from "../coherence/trust.ts";
 import { coherent, entryTier, leaves, versionsOf, type ComposedBackend } from "../compose/compose.ts";
 import type { Backend } from "../contracts/backend.ts";
 import { systemClock, type Clock } from "../contracts/clock.ts";
-import { createEvents, type Events } from "../contracts/events.ts";
+import { createEvents, type Events } from "../primitives/event-port.ts";
 import type { LocalTier } from "../contracts/local-tier.ts";
 import type { NamespaceContext } from "../engine/call.ts";
 import type { EngineContext } from "../engine/context.ts";

@@ -201,7 +201,7 @@ export class NamespaceView implements Untyped<Namespace> {
       throw new InvalidArgumentError(
         `schema must be a Standard Schema (https://standardschema.dev), got ${describe(options.schema)}`,
       );
-    const keySpace = keySpaceBelow(this.#namespace.keySpace, name, options?.localOnly === true);
+    const keySpace = keySpaceBelow(this.#namespace.keySpace, name, { localOnly: options?.localOnly === true });
     return new NamespaceView(this.#engine, {
       keySpace,
       policy: resolvePolicy(this.#namespace.policy, options),

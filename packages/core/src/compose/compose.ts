@@ -4,7 +4,7 @@ import type { Clock } from "../contracts/clock.ts";
 import { ComposedTier, type CompositionPlan } from "./composed-tier.ts";
 import { describe, toMs, type Duration } from "../primitives/duration.ts";
 import { ConfigurationError } from "../contracts/errors.ts";
-import type { Events } from "../contracts/events.ts";
+import type { Events } from "../primitives/event-port.ts";
 import type { KeySpace } from "../entry/key.ts";
 import { checkOptions } from "../entry/policy.ts";
 import { RememberedVersions } from "../tags/remembered-versions.ts";

@@ -5,7 +5,7 @@ import type { Encoded } from "../entry/codec.ts";
 import type { Entry } from "../entry/entry.ts";
 import type { ReadRequest } from "../tiers/entry-tier.ts";
 import type { CacheError } from "../contracts/errors.ts";
-import type { Events } from "../contracts/events.ts";
+import type { Events } from "../primitives/event-port.ts";
 import type { Guard } from "../engine/flights.ts";
 import { newId } from "../primitives/ids.ts";
 import { dependencies } from "../entry/key.ts";

@@ -2,7 +2,7 @@ import type { TagVersions } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
 import type { Entry } from "../entry/entry.ts";
 import type { EntryTier, ReadRequest } from "../tiers/entry-tier.ts";
-import type { Events } from "../contracts/events.ts";
+import type { Events } from "../primitives/event-port.ts";
 import { entryKey, type EntryKey, type KeySpace } from "../entry/key.ts";
 import { Recovery } from "../tiers/recovery.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { compose, entryTier } from "./compose.ts";
-import { createEvents } from "../contracts/events.ts";
+import { createEvents } from "../primitives/event-port.ts";
 import { entryKey, rootKeySpace } from "../entry/key.ts";
 import type { ReadRequest } from "../tiers/entry-tier.ts";
 import { gate } from "../testing/gate.ts";

@@ -2,14 +2,14 @@ import type { Compressor, CompressorOptions } from "../contracts/backend.ts";
 import { resolveCompressorOptions } from "./options.ts";
 import { zlibCompressor } from "./zlib-compressor.ts";
 
-/** From here on brotli takes 0.5 ms or more for each KiB. */
+/** From this level on brotli takes 0.5 ms or more for each KiB. */
 const SLOW_LEVEL = 9;
 
 /**
- * Level 0 to 11. @default level 4
+ * Brotli compression, level 0 to 11. @default level 4
  *
- * Up to 64 KiB are compressed synchronously below level 9 (0.4 ms at level 4), and up to 256 KiB decompressed (0.2 ms); more,
- * and everything from level 9 on, goes through the thread pool.
+ * Below level 9 up to 64 KiB are compressed synchronously (0.4 ms at level 4). At every level up to 256 KiB of output
+ * are decompressed synchronously (0.2 ms). Larger data, and all compression from level 9 on, runs in the thread pool.
  *
  * @throws {InvalidArgumentError} for an unknown option, or one out of range.
  */
@@ -20,7 +20,7 @@ export function brotli(options?: CompressorOptions): Compressor {
     minBytes,
     maxSyncBytes: level < SLOW_LEVEL ? 64 * 1024 : 0,
     load: () => {
-      // Not imported at the top: it would be a fifth of what importing core may take.
+      // Not imported at the top: it would take a fifth of the time that importing core may take.
       const { constants, brotliCompressSync, brotliCompress, brotliDecompressSync, brotliDecompress } =
         process.getBuiltinModule("node:zlib");
       return {

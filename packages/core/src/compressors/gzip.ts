@@ -4,10 +4,10 @@ import { resolveCompressorOptions } from "./options.ts";
 import { zlibCompressor } from "./zlib-compressor.ts";
 
 /**
- * Level 0 to 9. @default level 6
+ * Gzip compression, level 0 to 9. @default level 6
  *
- * Up to 64 KiB are compressed synchronously (0.7 ms at level 6), and up to 256 KiB decompressed (0.3 ms); more goes
- * through the thread pool.
+ * Up to 64 KiB are compressed synchronously (0.7 ms at level 6), and up to 256 KiB of output decompressed synchronously
+ * (0.3 ms). Larger data goes through the thread pool.
  *
  * @throws {InvalidArgumentError} for an unknown option, or one out of range.
  */
@@ -18,7 +18,7 @@ export function gzip(options?: CompressorOptions): Compressor {
     minBytes,
     maxSyncBytes: 64 * 1024,
     load: () => {
-      // Not imported at the top: it would be a fifth of what importing core may take.
+      // Not imported at the top: it would take a fifth of the time that importing core may take.
       const { gzipSync, gzip, gunzipSync, gunzip } = process.getBuiltinModule("node:zlib");
       return {
         options: { level },
@@ -33,17 +33,17 @@ export function gzip(options?: CompressorOptions): Compressor {
 }
 
 const HEADER_AND_TRAILER_BYTES = 18;
-/** The most that deflate can do. @see https://zlib.net/zlib_tech.html */
+/** The highest ratio that deflate can reach. @see https://zlib.net/zlib_tech.html */
 const MAX_RATIO = 1032;
 
-/** The length in the trailer (RFC 1952, section 2.3.1: ISIZE). */
+/** The length of the content, from the trailer (RFC 1952, section 2.3.1: ISIZE). */
 function claimedBytes(bytes: Uint8Array): number {
   const { byteLength } = bytes;
   if (byteLength < HEADER_AND_TRAILER_BYTES)
-    throw new DecodeError(`gzip: ${byteLength} bytes are no gzip stream`, { operation: "decompress" });
+    throw new DecodeError(`gzip: ${byteLength} bytes are not a gzip stream`, { operation: "decompress" });
   const claimed = new DataView(bytes.buffer, bytes.byteOffset, byteLength).getUint32(byteLength - 4, true);
   if (claimed > byteLength * MAX_RATIO) {
-    throw new DecodeError(`gzip: ${byteLength} bytes cannot hold the ${claimed} that they claim`, {
+    throw new DecodeError(`gzip: ${byteLength} bytes cannot decompress to the ${claimed} bytes that they claim`, {
       operation: "decompress",
     });
   }

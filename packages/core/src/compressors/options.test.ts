@@ -10,19 +10,19 @@ describe.each<[id: string, compressor: (options?: CompressorOptions) => Compress
   ["brotli", brotli, 11],
 ])("options of %s", (id, compressor, max) => {
   it.each<[options: unknown, message: string]>([
-    [null, `${id}: null are no options; give an object with level and minBytes, or nothing`],
-    [6, `${id}: 6 are no options; give an object with level and minBytes, or nothing`],
-    [{ levle: 1 }, `${id}: there is no option "levle"; the options are level and minBytes`],
-    [{ level: -1 }, `${id}: level: -1 is no level; give a whole number from 0 to ${max}`],
-    [{ level: max + 1 }, `${id}: level: ${max + 1} is no level; give a whole number from 0 to ${max}`],
-    [{ level: 1.5 }, `${id}: level: 1.5 is no level; give a whole number from 0 to ${max}`],
-    [{ level: "6" }, `${id}: level: "6" is no level; give a whole number from 0 to ${max}`],
-    [{ level: NaN }, `${id}: level: NaN is no level; give a whole number from 0 to ${max}`],
-    [{ minBytes: -1 }, `${id}: minBytes: -1 is no size; give a whole number of bytes from 0 on, or Infinity`],
-    [{ minBytes: 0.5 }, `${id}: minBytes: 0.5 is no size; give a whole number of bytes from 0 on, or Infinity`],
-    [{ minBytes: "1kb" }, `${id}: minBytes: "1kb" is no size; give a whole number of bytes from 0 on, or Infinity`],
-    [{ minBytes: null }, `${id}: minBytes: null is no size; give a whole number of bytes from 0 on, or Infinity`],
-  ])("refuses %o and says what is accepted", (options, message) => {
+    [null, `${id}: options must be an object with level and minBytes, or undefined, got null`],
+    [6, `${id}: options must be an object with level and minBytes, or undefined, got 6`],
+    [{ levle: 1 }, `${id}: unknown option "levle"; the options are level and minBytes`],
+    [{ level: -1 }, `${id}: level must be a whole number from 0 to ${max}, got -1`],
+    [{ level: max + 1 }, `${id}: level must be a whole number from 0 to ${max}, got ${max + 1}`],
+    [{ level: 1.5 }, `${id}: level must be a whole number from 0 to ${max}, got 1.5`],
+    [{ level: "6" }, `${id}: level must be a whole number from 0 to ${max}, got "6"`],
+    [{ level: NaN }, `${id}: level must be a whole number from 0 to ${max}, got NaN`],
+    [{ minBytes: -1 }, `${id}: minBytes must be a whole number of bytes, at least 0, or Infinity, got -1`],
+    [{ minBytes: 0.5 }, `${id}: minBytes must be a whole number of bytes, at least 0, or Infinity, got 0.5`],
+    [{ minBytes: "1kb" }, `${id}: minBytes must be a whole number of bytes, at least 0, or Infinity, got "1kb"`],
+    [{ minBytes: null }, `${id}: minBytes must be a whole number of bytes, at least 0, or Infinity, got null`],
+  ])("refuses %o and names the accepted values", (options, message) => {
     const act = () => compressor(options as CompressorOptions);
 
     expect(act).toThrow(InvalidArgumentError);

@@ -2,7 +2,7 @@ import type { CompressorOptions } from "../contracts/backend.ts";
 import { describe } from "../primitives/duration.ts";
 import { InvalidArgumentError } from "../contracts/errors.ts";
 
-/** The levels that a compressor knows, bounds included. */
+/** The levels of a compressor, bounds included. */
 export interface CompressorLevels {
   readonly min: number;
   readonly max: number;
@@ -12,8 +12,8 @@ export interface CompressorLevels {
 /**
  * Options of the compressor `id`, with defaults filled in.
  *
- * @throws {InvalidArgumentError} for an unknown option, a level that is no whole number within `levels`, and a
- *   `minBytes` that is neither a whole number from 0 on nor `Infinity`.
+ * @throws {InvalidArgumentError} for an unknown option, unless `level` is a whole number within `levels`, and unless
+ *   `minBytes` is a whole number of at least 0 or `Infinity`.
  */
 export function resolveCompressorOptions(
   id: string,
@@ -23,23 +23,23 @@ export function resolveCompressorOptions(
   if (options === undefined) return { level: levels.default, minBytes: DEFAULT_MIN_BYTES };
   if (typeof options !== "object" || options === null) {
     throw new InvalidArgumentError(
-      `${id}: ${describe(options)} are no options; give an object with level and minBytes, or nothing`,
+      `${id}: options must be an object with level and minBytes, or undefined, got ${describe(options)}`,
     );
   }
   for (const name of Object.keys(options)) {
     if (name !== "level" && name !== "minBytes") {
-      throw new InvalidArgumentError(`${id}: there is no option ${describe(name)}; the options are level and minBytes`);
+      throw new InvalidArgumentError(`${id}: unknown option ${describe(name)}; the options are level and minBytes`);
     }
   }
   const { level = levels.default, minBytes = DEFAULT_MIN_BYTES } = options;
   if (!Number.isInteger(level) || level < levels.min || level > levels.max) {
     throw new InvalidArgumentError(
-      `${id}: level: ${describe(level)} is no level; give a whole number from ${levels.min} to ${levels.max}`,
+      `${id}: level must be a whole number from ${levels.min} to ${levels.max}, got ${describe(level)}`,
     );
   }
   if (minBytes !== Infinity && !(Number.isInteger(minBytes) && minBytes >= 0)) {
     throw new InvalidArgumentError(
-      `${id}: minBytes: ${describe(minBytes)} is no size; give a whole number of bytes from 0 on, or Infinity`,
+      `${id}: minBytes must be a whole number of bytes, at least 0, or Infinity, got ${describe(minBytes)}`,
     );
   }
   return { level, minBytes };

@@ -14,7 +14,7 @@ describeCompressor("brotli, level 10", { open: () => brotli({ level: 10 }) });
 const KIB = 1024;
 const noise = Uint8Array.from({ length: 300 * KIB }, (_, i) => (i * i * 31 + (i >> 3)) & 0xff);
 
-describe("what is done at once, and what in the thread pool", () => {
+describe("synchronous work and work in the thread pool", () => {
   it.each<[what: string, compressor: Compressor, atOnce: number]>([
     ["gzip", gzip({ level: 9 }), 64 * KIB],
     ["brotli", brotli({ level: 8 }), 64 * KIB],
@@ -33,7 +33,7 @@ describe("what is done at once, and what in the thread pool", () => {
   it.each<[what: string, compressor: Compressor]>([
     ["gzip", gzip()],
     ["brotli", brotli()],
-  ])("%s decompresses in the pool what becomes more than 256 KiB", async (_, compressor) => {
+  ])("%s decompresses more than 256 KiB of output in the pool", async (_, compressor) => {
     const small = await compressor.compress(new Uint8Array(256 * KIB));
     const large = await compressor.compress(new Uint8Array(256 * KIB + 1));
 
@@ -43,23 +43,23 @@ describe("what is done at once, and what in the thread pool", () => {
   });
 });
 
-describe("bombs and lies", () => {
-  it("gzip refuses a stream that claims more than is allowed, before it looks inside", () => {
+describe("bombs and false claims", () => {
+  it("gzip refuses a stream that claims more than is allowed, before it decompresses any of it", () => {
     const bytes = gzip().compress(new Uint8Array(10_000)) as Uint8Array;
 
     expect(() => gzip().decompress(bytes, 9_999)).toThrow("gzip: decompresses to more than the 9999 bytes allowed");
   });
 
-  it("gzip refuses a claim that so few bytes cannot keep", () => {
+  it("gzip refuses a claim that is impossible for so few bytes", () => {
     const bytes = gzipSync(Buffer.alloc(100));
     bytes.writeUInt32LE(64 * KIB * KIB, bytes.byteLength - 4);
 
     expect(() => gzip().decompress(bytes, Infinity)).toThrow(
-      `gzip: ${bytes.byteLength} bytes cannot hold the 67108864 that they claim`,
+      `gzip: ${bytes.byteLength} bytes cannot decompress to the 67108864 bytes that they claim`,
     );
   });
 
-  it("gzip refuses a stream that holds more than it claims, having produced no more than that", () => {
+  it("gzip refuses a stream that holds more than it claims, and produces at most the claimed bytes", () => {
     const bytes = gzipSync(Buffer.alloc(10_000_000));
     bytes.writeUInt32LE(500, bytes.byteLength - 4);
 
@@ -70,7 +70,7 @@ describe("bombs and lies", () => {
     expect(() => gzip().decompress(Buffer.concat([gzipSync("a"), gzipSync("bc")]), 100)).toThrow(DecodeError);
   });
 
-  it("brotli stops at the limit, whatever is still to come", async () => {
+  it("brotli stops at the limit, and does not decompress the rest", async () => {
     const bomb = brotliCompressSync(Buffer.alloc(64 * KIB * KIB), { params: { [constants.BROTLI_PARAM_QUALITY]: 9 } });
     const before = process.memoryUsage().arrayBuffers;
 
@@ -82,11 +82,11 @@ describe("bombs and lies", () => {
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(8 * KIB * KIB);
   });
 
-  it("tells what is wrong with a stream without quoting it", () => {
-    const act = () => gzip().decompress(Buffer.from("a secret that is no gzip stream, nor ever was"), Infinity);
+  it("reports a malformed stream without quoting it", () => {
+    const act = () => gzip().decompress(Buffer.from("a secret that was never a stream of gzip data"), Infinity);
 
     expect(act).toThrow(DecodeError);
-    expect(() => gzip().decompress(Buffer.from("too short"), 10)).toThrow("gzip: 9 bytes are no gzip stream");
+    expect(() => gzip().decompress(Buffer.from("too short"), 10)).toThrow("gzip: 9 bytes are not a gzip stream");
   });
 });
 

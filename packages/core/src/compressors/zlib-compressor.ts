@@ -22,96 +22,119 @@ export interface ZlibCompressorSettings {
   readonly maxSyncBytes: number;
   /** Called once, on first use. */
   readonly load: () => ZlibCodec;
-  /** How many bytes a stream says that it holds, where it says so. @throws {DecodeError} when that cannot be true. */
+  /**
+   * Number of bytes that a stream claims to hold, for algorithms that store it.
+   *
+   * @throws {DecodeError} when the claim cannot be true.
+   */
   readonly claimedBytes?: (bytes: Uint8Array) => number;
 }
 
-/** Takes 0.1 to 0.3 ms to produce. */
+/** Takes 0.1 to 0.3 ms to decompress. */
 const MAX_SYNC_OUTPUT_BYTES = 256 * 1024;
-/** Where a stream does not say how much it holds: larger ones hold more than `MAX_SYNC_OUTPUT_BYTES` more often than not. */
+/** For streams without a claim: larger ones usually hold more than `MAX_SYNC_OUTPUT_BYTES`. */
 const MAX_SYNC_INPUT_BYTES = 64 * 1024;
-/** Each piece of output is one trip to the thread pool. */
+/** Each chunk of output costs one trip to the thread pool. */
 const POOL_CHUNK_BYTES = 256 * 1024;
 const MIN_CHUNK_BYTES = 64;
-/** node:zlib takes no number beyond what a buffer may hold. */
+/** node:zlib refuses limits above the maximum size of a buffer. */
 const MAX_OUTPUT_BYTES = 2 ** 32;
 
 /**
- * A compressor over one algorithm of node:zlib. What is small is done at once, since the way through the
- * thread pool costs 40 to 150 µs; what is large goes that way, so that nobody else waits for it.
+ * A compressor over one algorithm of node:zlib. Small data is processed synchronously, because the way through the
+ * thread pool costs 40 to 150 µs. Large data goes through the thread pool, so it does not block the event loop.
  *
- * Bytes behind the end of the stream, which node:zlib ignores, are refused.
+ * Bytes after the end of the stream, which node:zlib ignores, are refused.
  */
 export function zlibCompressor({ id, minBytes, maxSyncBytes, load, claimedBytes }: ZlibCompressorSettings): Compressor {
   let loaded: ZlibCodec | undefined;
+  const codec = (): ZlibCodec => (loaded ??= load());
+  const decompressor = new Decompressor(id, codec, claimedBytes);
+  return Object.freeze({
+    id,
+    minBytes,
+    compress: (bytes: Uint8Array) =>
+      bytes.byteLength <= maxSyncBytes
+        ? (codec().compressSync(bytes, codec().options) as Uint8Array)
+        : compressInPool(codec(), bytes),
+    decompress: (bytes: Uint8Array, maxBytes: number) => decompressor.decompress(bytes, maxBytes),
+  });
+}
 
-  function compress(bytes: Uint8Array): Uint8Array | Promise<Uint8Array> {
-    const codec = (loaded ??= load());
-    if (bytes.byteLength <= maxSyncBytes) return codec.compressSync(bytes, codec.options) as Uint8Array;
-    return new Promise((resolve, reject) => {
-      codec.compress(bytes, codec.options, (error, result) =>
-        error === null ? resolve(result as Uint8Array) : reject(error),
-      );
-    });
+function compressInPool(codec: ZlibCodec, bytes: Uint8Array): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    codec.compress(bytes, codec.options, (error, result) =>
+      error === null ? resolve(result as Uint8Array) : reject(error),
+    );
+  });
+}
+
+class Decompressor {
+  readonly #id: string;
+  readonly #codec: () => ZlibCodec;
+  readonly #claimedBytes: ZlibCompressorSettings["claimedBytes"];
+
+  constructor(id: string, codec: () => ZlibCodec, claimedBytes: ZlibCompressorSettings["claimedBytes"]) {
+    this.#id = id;
+    this.#codec = codec;
+    this.#claimedBytes = claimedBytes;
   }
 
-  function decompress(bytes: Uint8Array, maxBytes: number): Uint8Array | Promise<Uint8Array> {
-    const claimed = claimedBytes?.(bytes);
-    if (claimed !== undefined && claimed > maxBytes) throw tooLarge(id, maxBytes);
+  decompress(bytes: Uint8Array, maxBytes: number): Uint8Array | Promise<Uint8Array> {
+    const claimed = this.#claimedBytes?.(bytes);
+    if (claimed !== undefined && claimed > maxBytes) throw tooLarge(this.#id, maxBytes);
     const most = Math.min(claimed ?? Infinity, maxBytes, MAX_OUTPUT_BYTES);
     const isSmall =
       most <= MAX_SYNC_OUTPUT_BYTES || (claimed === undefined && bytes.byteLength <= MAX_SYNC_INPUT_BYTES);
-    if (!isSmall) return decompressInPool(bytes, most, maxBytes);
+    if (!isSmall) return this.#inPool(bytes, most, maxBytes);
     try {
-      return decompressNow(bytes, Math.min(most, MAX_SYNC_OUTPUT_BYTES), claimed);
+      return this.#atOnce(bytes, Math.min(most, MAX_SYNC_OUTPUT_BYTES), claimed);
     } catch (error) {
-      if (isTooLarge(error) && most > MAX_SYNC_OUTPUT_BYTES) return decompressInPool(bytes, most, maxBytes);
-      throw failure(error, bytes, maxBytes);
+      if (isTooLarge(error) && most > MAX_SYNC_OUTPUT_BYTES) return this.#inPool(bytes, most, maxBytes);
+      throw this.#failure(error, bytes, maxBytes);
     }
   }
 
-  function decompressNow(bytes: Uint8Array, most: number, claimed: number | undefined): Uint8Array {
+  #atOnce(bytes: Uint8Array, most: number, claimed: number | undefined): Uint8Array {
     const options: Options = { info: true, maxOutputLength: Math.max(1, most) };
-    // One more than it claims: a piece that is exactly full makes node:zlib ask for another.
+    // One byte more than claimed: node:zlib allocates another chunk when one is exactly full.
     if (claimed !== undefined) options.chunkSize = Math.max(MIN_CHUNK_BYTES, claimed + 1);
-    return whole(bytes, (loaded ??= load()).decompressSync(bytes, options), most);
+    return this.#whole(bytes, this.#codec().decompressSync(bytes, options), most);
   }
 
-  function decompressInPool(bytes: Uint8Array, most: number, maxBytes: number): Promise<Uint8Array> {
+  #inPool(bytes: Uint8Array, most: number, maxBytes: number): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
       const options: Options = { info: true, maxOutputLength: most, chunkSize: POOL_CHUNK_BYTES };
-      (loaded ??= load()).decompress(bytes, options, (error, result) => {
+      this.#codec().decompress(bytes, options, (error, result) => {
         try {
           if (error !== null) throw error;
-          resolve(whole(bytes, result, most));
+          resolve(this.#whole(bytes, result, most));
         } catch (cause) {
-          reject(failure(cause, bytes, maxBytes));
+          reject(this.#failure(cause, bytes, maxBytes));
         }
       });
     });
   }
 
-  /** What came out, if all of `bytes` went in. */
-  function whole(bytes: Uint8Array, result: unknown, most: number): Uint8Array {
+  /** The output, if all of `bytes` were consumed. */
+  #whole(bytes: Uint8Array, result: unknown, most: number): Uint8Array {
     const { buffer, engine } = result as {
       readonly buffer: Uint8Array;
       readonly engine: { readonly bytesWritten: number };
     };
     if (engine.bytesWritten !== bytes.byteLength) throw new Error("something follows the end of the stream");
-    if (buffer.byteLength > most) throw tooLarge(id, most);
+    if (buffer.byteLength > most) throw tooLarge(this.#id, most);
     return buffer;
   }
 
-  function failure(error: unknown, bytes: Uint8Array, maxBytes: number): DecodeError {
+  #failure(error: unknown, bytes: Uint8Array, maxBytes: number): DecodeError {
     if (error instanceof DecodeError) return error;
-    if (isTooLarge(error)) return tooLarge(id, maxBytes);
-    return new DecodeError(`${id}: ${bytes.byteLength} bytes cannot be decompressed`, {
+    if (isTooLarge(error)) return tooLarge(this.#id, maxBytes);
+    return new DecodeError(`${this.#id}: ${bytes.byteLength} bytes cannot be decompressed`, {
       operation: "decompress",
       cause: error,
     });
   }
-
-  return Object.freeze({ id, minBytes, compress, decompress });
 }
 
 const isTooLarge = (error: unknown): boolean =>

@@ -1,20 +1,24 @@
 import type { Awaitable } from "./awaitable.ts";
 
-/** Value to bytes and back. Has a contract suite: `describeFormat`. */
+/** Turns values into bytes and back. Has a contract suite: `describeFormat`. */
 export interface Format {
-  /** Stored with each entry, so it never changes its meaning: a new layout is a new id. 1 to 32 of `a-z 0-9 . -`. */
+  /**
+   * Stored with each entry, so its meaning must never change: a new layout needs a new id. 1 to 32 of `a-z 0-9 . -`.
+   */
   readonly id: string;
-  /** Never given `undefined`. Throws what it cannot write. */
+  /** Never called with `undefined`. Throws for a value that it cannot write. */
   encode(value: unknown): Uint8Array;
-  /** Throws on bytes it did not write. Runs no code, sets no prototype, and allocates in proportion to `bytes`. */
+  /**
+   * Throws for bytes that it did not write. Runs no code, sets no prototype, and allocates in proportion to `bytes`.
+   */
   decode(bytes: Uint8Array): unknown;
 }
 
-/** Bytes to fewer bytes and back. Has a contract suite: `describeCompressor`. */
+/** Makes bytes fewer, and restores them. Has a contract suite: `describeCompressor`. */
 export interface Compressor {
   /** As {@link Format.id}. */
   readonly id: string;
-  /** Smaller values are stored as they are. @default 0 */
+  /** Smaller values are stored uncompressed. @default 0 */
   readonly minBytes?: number;
   compress(bytes: Uint8Array): Awaitable<Uint8Array>;
   /** Throws before it allocates more than `maxBytes`. */
@@ -23,67 +27,80 @@ export interface Compressor {
 
 export interface CompressorOptions {
   readonly level?: number;
-  /** Values smaller than this are stored as they are. @default 1024 */
+  /** Values smaller than this are stored uncompressed. @default 1024 */
   readonly minBytes?: number;
 }
 
 /**
  * Keeps bytes outside the process. Has a contract suite: `describeBackend`.
  *
- * Four methods make a backend; each capability below adds a promise the cache can then
- * keep across processes. Times are what remains, never instants, so no clocks are compared.
+ * Four methods make a backend. Each optional capability lets the cache keep one more promise across processes. Times
+ * are remaining milliseconds, never instants, so no clocks are compared.
  *
- * Every method rejects with {@link BackendUnavailableError} when the store did not answer;
- * that alone opens the breaker. An answer after the deadline is ignored.
+ * Every method rejects with {@link BackendUnavailableError} if the store did not answer; no other error opens the
+ * circuit breaker. An answer after the deadline is ignored.
  */
 export interface Backend {
-  /** Names the tier in events, numbers and errors. */
+  /** Names the tier in events, stats and errors. */
   readonly label: string;
-  /** Writes new entries. */
+  /** Encodes new entries. */
   readonly format: Format;
-  /** Writes new entries. */
+  /** Compresses new entries. */
   readonly compressor: Compressor;
-  /** Also read; entries name theirs. An unknown one is a miss. */
+  /** Further formats and compressors for reads: each entry names its own. An entry with an unknown one is a miss. */
   readonly alsoReads?: readonly (Format | Compressor)[];
-  /** How long the cache waits for one call. @default 1_000 */
+  /** How long the cache waits for one call, in milliseconds. @default 1_000 */
   readonly deadlineMs?: number;
   /** Larger encoded entries are not stored. @default Infinity */
   readonly maxEntryBytes?: number;
   /** Larger decompressed values are a miss. @default 64 MiB */
   readonly maxDecodedBytes?: number;
   /**
-   * `false` for a layout that has no room for `StoredEntry.meta`, because other programs read it. Then tags, validators
-   * and `clear` are refused, every value is compressed, and stale windows are what the backend can tell. @default true
+   * `false` for a layout without room for `StoredEntry.meta`, because other programs read it. Then tags, validators and
+   * `clear` are refused, every value is compressed, and stale windows are computed from `staleInMs` and `expiresInMs`.
+   *
+   * @default true
    */
   readonly keepsMeta?: boolean;
   /**
-   * Whether reads may be answered by what lags behind acknowledged writes, such as replicas, without anybody to tell
-   * of it. What they bring is then kept in no local tier. @default false
+   * Whether a read may return data older than an acknowledged write, from a replica for example, without a report of
+   * the change. Entries read are then never kept in a local tier. @default false
    */
   readonly readsLag?: boolean;
 
   /** The entry exactly as written, or `undefined`. Never one whose life is over. */
   read(key: string): Promise<StoredEntry | undefined>;
-  /** Stores `entry`; nothing of what was there survives, a lease included. */
+  /** Stores `entry`. Nothing of the previous entry survives, and a lease on the key ends. */
   write(key: string, entry: StoredEntry): Promise<void>;
-  /** Removes the entry, and a lease on it. */
+  /** Removes the entry and a lease on it. */
   remove(key: string): Promise<DeleteStatus>;
-  /** Lets go of what this backend opened, and of nothing handed to it. Idempotent. */
+  /** Closes everything that this backend opened, and nothing that was passed to it. Idempotent. */
   close(): Promise<void>;
 
   /** Connects ahead of the first call. */
   connect?(): Promise<void>;
-  /** Ends the entry's freshness, and a lease on it, atomically; a backend with leases gives it another version. Without it the cache removes the entry. */
+  /**
+   * Ends the entry's freshness and a lease on it, atomically; a backend with leases gives the entry a new version.
+   * Without this method the cache removes the entry.
+   */
   markStale?(key: string): Promise<"stale" | "missing">;
-  /** What coherence calls `key`, of an entry or of a tag, where that cannot be turned back (hashed keys). @default the key */
+  /**
+   * The name under which coherence reports `key` (of an entry or of a tag), if the key cannot be derived from it, as
+   * with hashed keys. @default the key
+   */
   alias?(key: string): string;
-  /** Many keys in one trip. Without it the cache issues single calls. */
+  /** Many keys in one round trip. Without it the cache issues single calls. */
   readonly batch?: Batch;
-  /** One load across all processes, and no store that something newer overtook. Without it both hold per process. */
+  /**
+   * One load across all processes, and no store after a newer write or invalidation. Without it both hold per process.
+   */
   readonly leases?: Leases;
-  /** Versions issued by the store. Without it the cache keeps them as ordinary entries. */
+  /** Tag versions issued by the store. Without it the cache keeps them as ordinary entries. */
   readonly tagVersions?: TagVersions;
-  /** Who else changes this store, and how we hear of it. Without it `localTtl` must be given wherever there is a local tier. */
+  /**
+   * Reports changes by other processes; `"sole-writer"`: no other process writes. Without it `localTtl` is required if
+   * there is a local tier.
+   */
   readonly coherence?: Coherence | "sole-writer";
 }
 
@@ -93,11 +110,12 @@ export interface StoredEntry {
   readonly staleInMs: number;
   /** Remaining life in whole milliseconds, at least 1, or `Infinity`. */
   readonly expiresInMs: number;
-  /** Belongs to the cache: keep it as it is. At most 4 KiB; empty for an entry that another program wrote. */
+  /** Written and read by the cache: keep it unchanged. At most 4 KiB; empty for an entry that another program wrote. */
   readonly meta: string;
   /**
-   * Unique to one write, and named by who writes: up to 32 of `A-Z a-z 0-9 - _`. A backend with leases keeps it, and gives
-   * it back on reading; of an entry that another program wrote it says what tells it from none, `-` say.
+   * Unique to one write, chosen by the writer: up to 32 of `A-Z a-z 0-9 - _`. A backend with leases stores it and
+   * returns it on reads. For an entry that another program wrote it returns any non-empty text, `-` for example:
+   * `''` means no entry.
    */
   readonly version?: string;
 }
@@ -113,14 +131,15 @@ export interface Batch {
 }
 
 /**
- * At most one holder per key. `token` is unguessable and names the holder. `seen` is the version of the entry as it was
- * read last, `''` for none; a backend may answer with versions of its own for what it cannot read, such as a value of
- * another type, and takes them back as `seen`. Each step is atomic.
+ * At most one process holds the lease of a key. `token` cannot be guessed and identifies the holder. `seen` is the
+ * version of the entry as last read, `''` for none. A backend may report versions of its own for a value that it cannot
+ * read, such as one of another type, and receives them back as `seen`. Each step is atomic.
  */
 export interface Leases {
   /**
-   * Ends by itself after `leaseMs`. An entry of another version than `seen` is answered instead: somebody stored since.
-   * `'*'` takes the lease over, whoever holds it.
+   * Grants the lease for `leaseMs`, then it ends by itself. If the entry has another version than `seen`, another
+   * process has stored it since, and the entry is returned instead. `'*'` as `seen` takes the lease over from any
+   * holder.
    */
   acquire(
     key: string,
@@ -128,23 +147,30 @@ export interface Leases {
     leaseMs: number,
     seen: string,
   ): Promise<
-    | { readonly granted: true; /** What is there now, for {@link store}; `''` for none. */ readonly version: string }
+    | {
+        readonly granted: true;
+        /** Version of the current entry, for {@link store}; `''` for none. */ readonly version: string;
+      }
     | { readonly granted: false; readonly entry: StoredEntry }
     | { readonly granted: false; readonly heldForMs: number }
   >;
-  /** `false` when it is no longer held by `token`. */
+  /** `false` when `token` no longer holds the lease. */
   renew(key: string, token: string, leaseMs: number): Promise<boolean>;
-  /** Does nothing when it is not held by `token`. Coherence reports it as a change, to every process: others wait for it. */
+  /**
+   * Ends the lease; does nothing when `token` does not hold it. Coherence reports the release as a change to every
+   * process, because others wait for it.
+   */
   release(key: string, token: string): Promise<void>;
   /**
-   * Stores and releases; `false`, storing nothing, when `token` does not hold the lease or the entry is no longer the one
-   * `seen`, and then a lease that `token` held is released. Where the store refuses the write, for want of memory say,
-   * lease and entry are gone, and that is reported as a change.
+   * Stores the entry and releases the lease. Returns `false` and stores nothing when `token` does not hold the lease or
+   * the entry no longer has the version `seen`; a lease that `token` held is released even then. When the store refuses
+   * the write (out of memory, say), lease and entry are removed, and the removal is reported as a change.
    */
   store(key: string, token: string, seen: string, entry: StoredEntry): Promise<boolean>;
   /**
-   * The version of the entry now, `''` for none: whether what was just stored still stands. Whatever was acknowledged to
-   * anybody before it is sent has been reported to the listeners of this process when it answers.
+   * The current version of the entry, `''` for none: shows whether the entry just stored is still there. Every change
+   * that was acknowledged to any client before this call was sent is reported to the listeners of this process before
+   * the answer.
    */
   confirm(key: string): Promise<string>;
 }
@@ -153,51 +179,67 @@ export interface Leases {
 export interface TagVersions {
   /** Current versions in order; `undefined` for a missing one. */
   read(tags: readonly string[]): Promise<readonly (TagVersion | undefined)[]>;
-  /** Current versions in order, a missing one issued; and where the issuer stands, for `unchangedSince`. */
+  /** Current versions in order; a missing one is issued. `at` is the issuer's position, for `unchangedSince`. */
   pin(tags: readonly string[]): Promise<{ readonly at: string; readonly versions: readonly TagVersion[] }>;
-  /** As `pin`, but `undefined` for a tag that may have been renewed after `at`: for tags that a loader adds late. */
+  /** As `pin`, but `undefined` for a tag that may have been renewed after `at`. For tags that a loader adds late. */
   unchangedSince(at: string, tags: readonly string[]): Promise<readonly (TagVersion | undefined)[]>;
-  /** Issues new ones: from its acknowledgement on nothing older is answered. */
+  /** Issues new versions: after the acknowledgement no older version is returned. */
   renew(tags: readonly string[], mode: "hard" | "soft"): Promise<void>;
 }
 
-/** Never issued twice. Where `hard` differs the entry is gone; where only `soft` differs it is stale. */
+/** Never issued twice. If `hard` differs, the entry counts as removed; if only `soft` differs, as stale. */
 export interface TagVersion {
   readonly hard: string;
   readonly soft: string;
 }
 
 /**
- * Hearing of what others change. What this process changed itself may be reported too: a copy is then confirmed, never
- * kept in spite of it.
+ * Reports changes by other processes. It may also report changes by this process: the cache then confirms its copy
+ * with the backend, and never keeps it unchecked.
  */
 export interface Coherence {
-  /** How long after a sign of life local copies may be served, in milliseconds: what a silent link or a frozen process can hide. @default 2_000 */
+  /**
+   * How long local copies may be served after the last {@link CoherenceListener.alive}, in milliseconds. Bounds the
+   * staleness while a connection is silent or a process is frozen. @default 2_000
+   */
   readonly maxStalenessMs?: number;
-  /** How far back the cache issues its invalidations again after {@link CoherenceListener.replaced}, in milliseconds. @default 30_000 */
+  /**
+   * After {@link CoherenceListener.replaced} the cache repeats its invalidations of this many milliseconds.
+   * @default 30_000
+   */
   readonly reissueWindowMs?: number;
   /**
-   * Reports every change that is acknowledged after this has resolved, until the returned function is called: once, and
-   * also after {@link CoherenceListener.lost}. A removal is a change where nothing was there, too: a copy of it may be held,
-   * or a load under way. May reject, and may take until the store can be reached; the cache tries again.
+   * Reports every change that is acknowledged after the returned promise has resolved, until the returned function is
+   * called. The cache calls that function once, also after {@link CoherenceListener.lost}. A removal is reported even
+   * if there was no entry: another process may hold a copy of the key or be loading it. May reject, and may wait until
+   * the store can be reached; after a rejection the cache calls it again.
    */
   attach(listener: CoherenceListener): Promise<() => Promise<void>>;
 }
 
-/** What a backend tells the cache. Each returns at once and throws nothing; keys are strings as the cache gave them. */
+/**
+ * Methods with which a backend notifies the cache. Each returns at once and does not throw. Keys are the strings that
+ * the cache passed to the backend.
+ */
 export interface CoherenceListener {
   /** The cache's clock. */
   now(): number;
-  /** These entries (keys, or their aliases) changed, or may have; or a lease on one was freed. */
+  /** These entries (keys, or their aliases) changed or may have changed, or a lease on one was released. */
   changed(keys: readonly string[]): void;
-  /** These tag versions changed, or may have. Keys as given to {@link TagVersions}, or their aliases. */
+  /** These tag versions changed or may have changed. Keys as passed to {@link TagVersions}, or their aliases. */
   tagsChanged(tags: readonly string[]): void;
   /** Anything may have changed. */
   everythingChanged(): void;
-  /** Everything that was acknowledged to anybody before `sentAtMs` (of {@link now}) has been reported: extends trust. Also before `attach` resolves. */
+  /**
+   * Every change acknowledged to any client before `sentAtMs` (an instant of {@link now}) has been reported. Local
+   * copies may be served for `maxStalenessMs` longer. May be called before `attach` resolves.
+   */
   alive(sentAtMs: number): void;
-  /** Another server answers from now on, or one that was started again: what was removed may be back. Before anything is read from it, where that can be: also before `attach` resolves. */
+  /**
+   * A different or restarted server answers from now on: removed entries may be back. Called before anything is read
+   * from it, if possible; may be called before `attach` resolves.
+   */
   replaced(): void;
-  /** Changes may have been missed from now on. The cache attaches again. */
+  /** From now on changes may be missed. The cache attaches again. */
   lost(error: unknown): void;
 }

@@ -2,14 +2,14 @@
 export interface Clock {
   /** Monotonic milliseconds from an arbitrary start. */
   now(): number;
-  /** Calls `callback` once after `delayMs`; returns what cancels it. Keeps no process alive. */
+  /** Calls `callback` once after `delayMs`; returns a function that cancels it. Does not keep the process alive. */
   schedule(callback: () => void, delayMs: number): () => void;
 }
 
 /** The longest delay `setTimeout` takes; a longer one would fire at once, with a warning. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-/** The system's monotonic clock: a change of the wall clock moves nothing. */
+/** The system's monotonic clock: unaffected by changes of the wall clock. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   schedule(callback, delayMs) {

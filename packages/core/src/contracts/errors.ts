@@ -10,15 +10,15 @@ export type CacheErrorCode =
   | "CACHE_CLOSED";
 
 export interface CacheErrorDetails {
-  /** Label of the tier, if one is to blame. */
+  /** Label of the tier in which it happened, if any. */
   readonly tier?: string | undefined;
   readonly operation?: string | undefined;
   readonly cause?: unknown;
 }
 
 /**
- * Every error this library throws; what a loader throws is passed on as it is. Match on
- * `code`: messages are for people and may change. Holds no value, password or credential.
+ * Base class of every error that this library throws. Errors of a loader are passed on unchanged. Match on `code`:
+ * messages are for people and may change. Contains no value, password or credential.
  */
 export abstract class CacheError extends Error {
   abstract readonly code: CacheErrorCode;
@@ -38,7 +38,7 @@ export class InvalidArgumentError extends CacheError {
   override readonly code = "INVALID_ARGUMENT";
 }
 
-/** The cache was put together in a way that can never work. */
+/** The cache was configured in a way that can never work. */
 export class ConfigurationError extends CacheError {
   override readonly name = "ConfigurationError";
   override readonly code = "INVALID_CONFIGURATION";
@@ -51,8 +51,8 @@ export class MissingConnectionError extends CacheError {
 }
 
 /**
- * The backend could not be reached, or did not answer in time. Retrying may help; a write may
- * have happened. Opens the breaker.
+ * The backend could not be reached, or did not answer in time. Retrying may help; a write may have happened. Counts as
+ * a failure for the circuit breaker.
  */
 export class BackendUnavailableError extends CacheError {
   override readonly name = "BackendUnavailableError";
@@ -78,19 +78,19 @@ export class EncodeError extends CacheError {
   override readonly code = "ENCODE_FAILED";
 }
 
-/** Stored bytes cannot be read. Only in events: callers see a miss. */
+/** Stored bytes cannot be read. Appears only in events: callers get a miss. */
 export class DecodeError extends CacheError {
   override readonly name = "DecodeError";
   override readonly code = "DECODE_FAILED";
 }
 
-/** `hardTimeout` or `loadTimeout` passed and no stale value could stand in. */
+/** `hardTimeout` or `loadTimeout` passed and no stale value could be served as fallback. */
 export class LoadTimeoutError extends CacheError {
   override readonly name = "LoadTimeoutError";
   override readonly code = "LOAD_TIMEOUT";
 }
 
-/** A loader asked for the key that it is loading. */
+/** A loader requested the key that it is loading. */
 export class ReentrantLoadError extends CacheError {
   override readonly name = "ReentrantLoadError";
   override readonly code = "REENTRANT_LOAD";

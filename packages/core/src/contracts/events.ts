@@ -1,12 +1,12 @@
-import type { Channel, TracingChannel } from "node:diagnostics_channel";
 import type { CacheError, DecodeError } from "./errors.ts";
 
 export interface CacheEvent {
   readonly cache: string;
   readonly namespace: readonly string[];
 }
+
 export interface KeyEvent extends CacheEvent {
-  /** For logs. Not for metric labels: their number is unbounded. */
+  /** For logs. Not for metric labels: the number of keys is unbounded. */
   readonly key: string;
 }
 
@@ -19,14 +19,14 @@ export interface CacheEvents {
     readonly cause: "revalidating" | "error" | "timeout";
   };
   miss: KeyEvent & { readonly durationMs: number };
-  /** `no-store` also where the loader gave `undefined`. */
+  /** `no-store` also if the loader returned `undefined`. */
   load: KeyEvent & {
     readonly reason: LoadReason;
     readonly background: boolean;
     readonly durationMs: number;
     readonly result: "stored" | "not-modified" | "no-store" | "fenced" | "refused";
   };
-  /** Once per failed load, whether or not anyone waited. */
+  /** Once per failed load, with or without waiting callers. */
   "load:error": KeyEvent & {
     readonly reason: LoadReason;
     readonly background: boolean;
@@ -34,7 +34,7 @@ export interface CacheEvents {
     readonly error: unknown;
   };
   store: KeyEvent & { readonly tier: string; readonly durationMs: number; readonly bytes?: number };
-  /** A result was not stored because something newer happened. */
+  /** A result was not stored because of a newer write or invalidation. */
   fenced: KeyEvent & { readonly by: "set" | "delete" | "stale" | "tags" | "clear" | "lease" };
   coalesced: KeyEvent;
   invalidate: CacheEvent & {
@@ -48,11 +48,16 @@ export interface CacheEvents {
   "backend:state": CacheEvent & { readonly tier: string; readonly state: TierState };
   "decode:error": KeyEvent & { readonly tier: string; readonly error: DecodeError };
   evict: KeyEvent & { readonly tier: string; readonly reason: "entries" | "bytes" };
-  /** What waited for the backend was replayed; on overflow the namespace was cleared instead. */
+  /** Invalidations that waited for the backend were replayed; on overflow the namespace was cleared instead. */
   recover: CacheEvent & { readonly tier: string; readonly replayed: number; readonly overflowed: boolean };
 }
 
-/** `idle`: not needed yet. `detached`: answers, but changes are not heard, so no local copy is served without asking. `down`: the breaker is open. */
+/**
+ * - `idle`: not used yet
+ * - `up`: answers
+ * - `detached`: answers, but reports no changes, so a local copy is served only after a check with the backend
+ * - `down`: the circuit breaker is open
+ */
 export type TierState = "idle" | "up" | "detached" | "down";
 
 export interface CacheStats {
@@ -65,11 +70,12 @@ export interface CacheStats {
   readonly loadErrors: number;
   readonly coalesced: number;
   readonly fenced: number;
-  /** Writes that wait for the backend. */
+  /** Writes waiting for the backend. */
   readonly pending: number;
   readonly loadLatency: Latency;
   readonly tiers: readonly TierStats[];
 }
+
 export interface TierStats {
   readonly label: string;
   readonly state: TierState;
@@ -82,6 +88,7 @@ export interface TierStats {
   readonly bytes?: number;
   readonly latency: { readonly read: Latency; readonly write: Latency; readonly remove: Latency };
 }
+
 export interface Latency {
   readonly count: number;
   readonly p50Ms: number;
@@ -92,89 +99,14 @@ export interface Latency {
 /** Why a load runs. */
 export type LoadReason = "miss" | "stale" | "refresh-ahead" | "forced";
 
-/** What made a result unstorable. */
+/** Cause that kept a result from being stored. */
 export type FencedBy = CacheEvents["fenced"]["by"];
 
-// Not imported: docs/decisions/0027.
-const diagnostics = process.getBuiltinModule("node:diagnostics_channel");
-
-const NAMES = [
-  "hit",
-  "stale",
-  "miss",
-  "load",
-  "load:error",
-  "store",
-  "fenced",
-  "coalesced",
-  "invalidate",
-  "backend:error",
-  "backend:state",
-  "decode:error",
-  "evict",
-  "recover",
-] as const satisfies readonly (keyof CacheEvents)[];
-
-/**
- * One kind of event: its listeners, and the diagnostics channel `hotset:<name>` that all caches of the process share.
- * Whoever emits asks `isObserved` first, so that an event nobody wants is never built.
- */
-export class EventPort<T extends object> {
-  readonly #channel: Channel;
-  #listeners: readonly ((event: T) => void)[] = [];
-
-  constructor(name: string) {
-    this.#channel = diagnostics.channel(`hotset:${name}`);
-  }
-
-  get isObserved(): boolean {
-    return this.#listeners.length !== 0 || this.#channel.hasSubscribers;
-  }
-
-  /** What a listener throws is ignored: watching a cache must not change it. */
-  emit(event: T): void {
-    for (const listener of this.#listeners) {
-      try {
-        listener(event);
-      } catch {
-        continue;
-      }
-    }
-    if (this.#channel.hasSubscribers) this.#channel.publish(event);
-  }
-
-  add(listener: (event: T) => void): () => void {
-    const wrapped = (event: T): void => listener(event);
-    this.#listeners = [...this.#listeners, wrapped];
-    return () => {
-      this.#listeners = this.#listeners.filter((each) => each !== wrapped);
-    };
-  }
-}
-
-/** What a tracing channel tells of one load or one call of a backend, from its start to its end. */
+/** Context of one load or one backend call, published on its tracing channel from start to end. */
 export interface Traced extends CacheEvent {
   readonly key?: string;
   readonly tier?: string;
   readonly operation?: string;
   readonly reason?: LoadReason;
   readonly background?: boolean;
-}
-
-/** Loads run inside `start`, so that a span begun there is the parent of whatever the loader does. */
-const tracing: { readonly load: TracingChannel<string, Traced>; readonly backend: TracingChannel<string, Traced> } = {
-  load: diagnostics.tracingChannel("hotset:load"),
-  backend: diagnostics.tracingChannel("hotset:backend"),
-};
-
-/** Runs `body`, and tells its start and its end to the tracing channel `hotset:<what>`. Free when nobody listens. */
-export function traced<T>(what: keyof typeof tracing, body: () => Promise<T>, context: () => Traced): Promise<T> {
-  return tracing[what].hasSubscribers ? tracing[what].tracePromise(body, context()) : body();
-}
-
-/** The events of one cache. */
-export type Events = { readonly [E in keyof CacheEvents]: EventPort<CacheEvents[E]> };
-
-export function createEvents(): Events {
-  return Object.fromEntries(NAMES.map((name) => [name, new EventPort(name)])) as unknown as Events;
 }

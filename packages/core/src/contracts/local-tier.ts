@@ -13,20 +13,22 @@ export interface LocalTier {
   /** Called once, by `build`. */
   attach(host: LocalTierHost): void;
   get(key: string): LocalEntry | undefined;
-  /** May refuse or evict; what it keeps, it keeps as the same object. */
+  /** May refuse or evict. A kept entry is the same object as the given one. */
   set(key: string, entry: LocalEntry): void;
   delete(key: string): boolean;
   clear(): void;
 }
+
 export interface LocalTierHost {
   readonly clock: Clock;
   evicted(key: string, reason: "entries" | "bytes"): void;
 }
-/** Belongs to the cache; a tier needs no more of it than this. */
+
+/** An entry of the cache, reduced to the properties that a tier needs. */
 export interface LocalEntry {
   readonly value: unknown;
   /** `clock.now()` from which it may be reclaimed; `Infinity` if never. */
   readonly deadAt: number;
-  /** Encoded size, where a backend has told it. */
+  /** Encoded size in bytes, if a backend has stored or read the entry. */
   readonly encodedBytes?: number;
 }

@@ -1,6 +1,6 @@
 import type { KeyedQueue } from "../primitives/keyed-queue.ts";
 import type { Clock } from "../contracts/clock.ts";
-import type { Events } from "../contracts/events.ts";
+import type { Events } from "../primitives/event-port.ts";
 import type { Flights } from "./flights.ts";
 import type { DecisionLog } from "../primitives/decision-log.ts";
 import type { Lease } from "./lease.ts";

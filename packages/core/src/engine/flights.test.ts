@@ -3,7 +3,7 @@ import { ReadThrough } from "./read-through.ts";
 import { Waiters } from "./waiters.ts";
 import type { EngineContext } from "./context.ts";
 import { KeyedQueue } from "../primitives/keyed-queue.ts";
-import { createEvents } from "../contracts/events.ts";
+import { createEvents } from "../primitives/event-port.ts";
 import type { GetOrSetCall, NamespaceContext } from "./call.ts";
 import { Flight, Flights, Guard, WriteGuard } from "./flights.ts";
 import { entryKey, rootKeySpace } from "../entry/key.ts";

@@ -2,7 +2,7 @@ import { hit, stale, type Waiters } from "./waiters.ts";
 import type { EngineContext } from "./context.ts";
 import { judge, newer, canServeOnError, type Entry } from "../entry/entry.ts";
 import { LoadTimeoutError } from "../contracts/errors.ts";
-import { traced } from "../contracts/events.ts";
+import { traced } from "../primitives/event-port.ts";
 import type { GetOrSetCall, NamespaceContext } from "./call.ts";
 import type { LeaseAnswer } from "../tiers/entry-tier.ts";
 import { Flight } from "./flights.ts";

@@ -5,7 +5,8 @@ import { RemoteChanges } from "./remote-changes.ts";
 import type { Heard } from "../coherence/change-subscription.ts";
 import type { EngineContext } from "./context.ts";
 import type { EntryTier, News } from "../tiers/entry-tier.ts";
-import { createEvents, type CacheEvents } from "../contracts/events.ts";
+import type { CacheEvents } from "../contracts/events.ts";
+import { createEvents } from "../primitives/event-port.ts";
 import { Flights, Guard } from "./flights.ts";
 import { localKey, keySpaceBelow, rootKeySpace } from "../entry/key.ts";
 import { LocalCopies } from "../tiers/local-copies.ts";
@@ -17,8 +18,8 @@ import { TagEvents } from "../tags/tag-events.ts";
 import { Trust } from "../coherence/trust.ts";
 
 const root = rootKeySpace("shop");
-const users = keySpaceBelow(root, "users", false);
-const HERE = keySpaceBelow(root, "users", true);
+const users = keySpaceBelow(root, "users");
+const HERE = keySpaceBelow(root, "users", { localOnly: true });
 const T = "{~shop}:users::t";
 
 let backend: Backend;

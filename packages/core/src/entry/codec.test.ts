@@ -11,7 +11,7 @@ import type { StandardSchema } from "../contracts/standard-schema.ts";
 import { scriptedBackend, type ScriptedBackendOptions } from "../testing/scripted-backend.ts";
 import { TestClock } from "../testing/test-clock.ts";
 
-const users = keySpaceBelow(rootKeySpace("shop"), "users", false);
+const users = keySpaceBelow(rootKeySpace("shop"), "users");
 const NOW = 5_000;
 
 const backend = (options: Omit<ScriptedBackendOptions, "clock"> & { readonly keepsMeta?: boolean } = {}): Backend =>
@@ -40,7 +40,7 @@ function entry(changes: Partial<Entry> = {}): Entry {
 const PLAIN: Encoded = { data: Buffer.from('"Ada"'), encoding: { format: "json", compressor: "none" } };
 const version = (hard: string, soft: string = hard): TagVersion => ({ hard, soft });
 
-/** Compresses by leaving the second half out; nobody decompresses it. */
+/** Compresses by dropping the second half; its output is never decompressed. */
 const halving = (
   options: { readonly id?: string; readonly minBytes?: number; readonly isLate?: boolean; readonly to?: number } = {},
 ): Compressor => ({
@@ -62,13 +62,13 @@ describe("encode", () => {
   });
 
   it.for<readonly [string, Parameters<typeof halving>[0], boolean | undefined, string]>([
-    ["what becomes smaller", {}, undefined, "half"],
-    ["what is as large as minBytes", { minBytes: 6 }, undefined, "half"],
-    ["not what is smaller than minBytes", { minBytes: 7 }, undefined, "none"],
-    ["not what stays as large", { to: 6 }, undefined, "none"],
-    ["not what becomes larger", { to: 7 }, undefined, "none"],
-    ["everything where nothing would tell", { minBytes: 7 }, false, "half"],
-    ["even what becomes larger where nothing would tell", { to: 7 }, false, "half"],
+    ["values that become smaller", {}, undefined, "half"],
+    ["values as large as minBytes", { minBytes: 6 }, undefined, "half"],
+    ["no value smaller than minBytes", { minBytes: 7 }, undefined, "none"],
+    ["no value that stays as large", { to: 6 }, undefined, "none"],
+    ["no value that becomes larger", { to: 7 }, undefined, "none"],
+    ["every value if no meta is kept", { minBytes: 7 }, false, "half"],
+    ["even values that become larger if no meta is kept", { to: 7 }, false, "half"],
   ])("compresses %s", async ([, options, keepsMeta, compressor]) => {
     for (const isLate of [false, true]) {
       const encoded = codec({
@@ -79,7 +79,7 @@ describe("encode", () => {
     }
   });
 
-  it("asks no compressor that leaves bytes as they are", () => {
+  it("skips a compressor that leaves bytes as they are", () => {
     const compressor: Compressor = {
       ...passthrough(),
       compress: () => {
@@ -97,25 +97,25 @@ describe("encode", () => {
   const failing: Format = {
     id: "x",
     encode: () => {
-      throw new TypeError("hunter2 is no value");
+      throw new TypeError("hunter2 cannot be encoded");
     },
     decode: () => 1,
   };
   it.for<readonly [string, Parameters<typeof backend>[0], unknown, string]>([
     [
-      "what a format throws",
+      "errors that a format throws",
       { format: failing },
       1,
       "x and none cannot write this value; give plain data, or another format",
     ],
     [
-      "what a format says itself",
+      "an EncodeError of the format",
       {},
       5n,
       "json: the value cannot be written: a bigint, a cycle, nesting too deep, or a toJSON that throws",
     ],
     [
-      "what a compressor throws",
+      "errors that a compressor throws",
       {
         compressor: {
           ...halving(),
@@ -128,12 +128,12 @@ describe("encode", () => {
       "json and half cannot write this value",
     ],
     [
-      "what a compressor rejects with",
+      "rejections of a compressor",
       { compressor: { ...halving(), compress: () => Promise.reject(new Error("hunter2")) } },
       1,
       "json and half cannot write this value",
     ],
-  ])("names the tier, and gives no value away, in %s", async ([, options, value, message]) => {
+  ])("names the tier, and quotes no value, in %s", async ([, options, value, message]) => {
     const error = await (async () => codec({ label: "redis", ...options }).encode(value))().catch(
       (thrown: unknown) => thrown,
     );
@@ -231,7 +231,7 @@ describe("meta, byte for byte", () => {
 
 describe("times", () => {
   it.for<readonly [string, Partial<Entry>, staleInMs: number, expiresInMs: number]>([
-    ["what remains", {}, 60_000, 60_000],
+    ["the remaining time", {}, 60_000, 60_000],
     [
       "with the longer window",
       { staleWhileRevalidateMs: 5, staleIfErrorMs: 9, expiresAt: NOW + 60_009 },
@@ -243,7 +243,7 @@ describe("times", () => {
     ["never less than one", { staleAt: NOW, expiresAt: NOW + 0.2 }, 0, 1],
     ["endless", { ttlMs: Infinity, staleAt: Infinity, expiresAt: Infinity }, Infinity, Infinity],
     [
-      "endless with a window, which must be readable off the two",
+      "endless with a window, which must be computable from both times",
       { ttlMs: Infinity, staleAt: Infinity, expiresAt: Infinity, staleIfErrorMs: 500 },
       HUNDRED_YEARS_MS,
       HUNDRED_YEARS_MS + 500,
@@ -305,7 +305,7 @@ describe("decode", () => {
     expect([encoding, encodedBytes, read]).toEqual([{ format: "json", compressor: "none" }, 5, versions]);
   });
 
-  it("counts age as what is gone of ttl, and compares no clocks", () => {
+  it("computes the age from ttl and the remaining time, and compares no clocks", () => {
     expect(decode(stored())).toMatchObject({
       ttlMs: 60_000,
       staleAt: NOW + 40_000,
@@ -318,7 +318,7 @@ describe("decode", () => {
     });
   });
 
-  it("reads what another program wrote with the configured format and compressor", async () => {
+  it("reads an entry of another program with the configured format and compressor", async () => {
     expect(decode(stored({ meta: "" }))).toMatchObject({
       value: "Ada",
       ttlMs: 40_000,
@@ -342,7 +342,7 @@ describe("decode", () => {
     });
   });
 
-  it("reads other formats and compressors where it was told of them", async () => {
+  it("reads other formats and compressors listed in alsoReads", async () => {
     const data = await gzip().compress(v8().encode(new Set([1])));
     const foreign = stored({ data, meta: '{"f":"v8","c":"gzip"}' });
     expect(await decode(foreign, { alsoReads: [v8(), gzip()] })).toMatchObject({ value: new Set([1]) });
@@ -371,7 +371,7 @@ describe("decode", () => {
   const schema = (validate: StandardSchema<unknown>["~standard"]["validate"]): StandardSchema<unknown> => ({
     "~standard": { version: 1, vendor: "test", validate },
   });
-  it("hands what it read to a schema, which may change it, refuse it, and take its time", async () => {
+  it("passes the value to a schema, which may change it, refuse it, and take its time", async () => {
     expect(
       await decode(
         stored(),
@@ -443,15 +443,15 @@ describe("decode", () => {
         ],
       },
     ],
-    ["a meta that is no JSON", { meta: "hunter2" }, {}],
+    ["a meta that is not JSON", { meta: "hunter2" }, {}],
     ["a meta of another kind", { meta: "[1]" }, {}],
     ["a meta without a format", { meta: '{"t":5}' }, {}],
-    ["a ttl that is none", { meta: '{"f":"json","t":"hunter2"}' }, {}],
+    ["a ttl of another type", { meta: '{"f":"json","t":"hunter2"}' }, {}],
     ["a negative ttl", { meta: '{"f":"json","t":-1}' }, {}],
-    ["tags that are none", { meta: '{"f":"json","g":[5]}' }, {}],
-    ["versions that are none", { meta: '{"f":"json","v":[["a"]]}' }, {}],
-    ["a validator that is none", { meta: '{"f":"json","a":5}' }, {}],
-  ])("refuses %s, and gives nothing of it away", async ([, given, options]) => {
+    ["tags of another type", { meta: '{"f":"json","g":[5]}' }, {}],
+    ["versions of another type", { meta: '{"f":"json","v":[["a"]]}' }, {}],
+    ["a validator of another type", { meta: '{"f":"json","a":5}' }, {}],
+  ])("refuses %s, and quotes nothing of it", async ([, given, options]) => {
     const error = await (async () => decode(stored(given), { label: "redis", ...options }))().catch(
       (thrown: unknown) => thrown,
     );
@@ -461,7 +461,7 @@ describe("decode", () => {
     expect((error as Error).message).not.toContain("hunter2");
   });
 
-  it("tells a compressor how much it may decompress", async () => {
+  it("passes the limit on decompressed bytes to the compressor", async () => {
     const asked: number[] = [];
     const compressor: Compressor = { ...halving(), decompress: (bytes, max) => (asked.push(max), bytes) };
     const given = stored({ meta: '{"f":"json","c":"half"}' });

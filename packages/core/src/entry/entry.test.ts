@@ -74,10 +74,10 @@ describe("judge", () => {
   });
 });
 
-describe("standsIn", () => {
+describe("canServeOnError", () => {
   it.for<[string, Entry | undefined, number, Windows, boolean]>([
     ["nothing", undefined, 1_000, windows(), false],
-    ["while fresh, whatever the windows", entry({ staleIfErrorMs: 0 }), 1_099, windows({ staleIfErrorMs: 0 }), true],
+    ["while fresh, with any windows", entry({ staleIfErrorMs: 0 }), 1_099, windows({ staleIfErrorMs: 0 }), true],
     ["in the last instant of staleIfError", entry(), 1_299, windows(), true],
     ["at its end", entry(), 1_300, windows(), false],
     ["the reader shortens it", entry(), 1_119, windows({ staleIfErrorMs: 20 }), true],
@@ -107,7 +107,7 @@ describe("newer", () => {
     expect(newer(a, b)).toEqual(expected);
   });
 
-  it("gives the first of two that were loaded at once", () => {
+  it("returns the first of two entries that were loaded at the same time", () => {
     const [a, b] = [entry(), entry()];
     expect(newer(a, b)).toBe(a);
   });
@@ -151,11 +151,11 @@ describe("staleFrom", () => {
     });
   });
 
-  it("leaves what is stale already as it is", () => {
+  it("returns an entry that is already stale unchanged", () => {
     for (const now of [1_100, 1_200]) expect(staleFrom(entry(), now)).toEqual(entry());
   });
 
-  it("ends what has no windows", () => {
+  it("ends an entry without windows at once", () => {
     expect(judge(staleFrom(entry({ staleWhileRevalidateMs: 0, staleIfErrorMs: 0 }), 1_040), 1_040, windows())).toBe(
       "absent",
     );
@@ -193,7 +193,7 @@ describe("staleByTag", () => {
     }
   });
 
-  it("makes no window where there was none", () => {
+  it("adds no window to an entry without one", () => {
     const stale = staleByTag(entry({ staleWhileRevalidateMs: 0 }), 1_040);
     expect(stale).toMatchObject({ staleWhileRevalidateMs: 0, staleIfErrorMs: 260 });
     expect(judge(staleByTag(entry({ staleWhileRevalidateMs: 0, staleIfErrorMs: 0 }), 1_040), 1_040, windows())).toBe(
@@ -204,7 +204,7 @@ describe("staleByTag", () => {
     ).toBe(false);
   });
 
-  it("leaves what is stale already as it is", () => {
+  it("returns an entry that is already stale unchanged", () => {
     for (const now of [1_100, 1_200]) expect(staleByTag(entry(), now)).toEqual(entry());
   });
 });

@@ -6,70 +6,70 @@ import type { TagVersion } from "../contracts/backend.ts";
  *
  *     loadedAt ──fresh──▶ staleAt ──stale──▶ expiresAt ──expired──▶
  *
- * Never changed once built, except for `checkedAt` and `epoch`.
+ * Immutable once built, except for `tagSequence` and `epoch`.
  */
 export interface Entry extends LocalEntry {
-  /** How long it was fresh when it was written, jitter included; its age is this minus what remains. */
+  /** How long it was fresh when it was written, jitter included. Its age is this minus the remaining freshness. */
   readonly ttlMs: number;
   readonly staleAt: number;
   /** The end of its life, here and in the backend. */
   readonly expiresAt: number;
-  /** The end of this copy: `expiresAt`, or earlier where `localTtl` says so. */
+  /** The end of this copy: `expiresAt`, or earlier because of `localTtl`. */
   readonly deadAt: number;
   readonly staleWhileRevalidateMs: number;
   readonly staleIfErrorMs: number;
-  /** What the writer allowed a local copy; kept with the entry so that a promotion respects it. */
+  /** Maximum life of a local copy, set by the writer; stored with the entry so that a promotion respects it. */
   readonly localTtlMs: number;
   readonly tags: readonly string[];
   /** Keys of the tag versions it depends on: its tags and its namespaces, see `dependencies`. */
   readonly dependsOn: readonly string[];
-  /** Under which versions it was stored, in the order of `dependsOn`; absent where no backend keeps it. */
+  /** The tag versions under which it was stored, in the order of `dependsOn`; absent if no backend keeps it. */
   readonly versions?: readonly TagVersion[] | undefined;
-  /** Names the write that stored it, where the backend tells one from another. */
+  /** Identifies the write that stored it, if the backend keeps versions. */
   readonly version?: string | undefined;
-  /** The tag events that it has been held against, see `Tags`. */
+  /** Number of the last tag event that it was checked against, see `TagEvents`. */
   tagSequence: number;
-  /** Set where nobody could say that it is current, and it stands in: no copy of it is trusted. */
+  /** Set when it is served as fallback and could not be checked: no copy of it is trusted. */
   readonly isUnconfirmed?: true;
-  /** Of a local copy, when it was last known to be what the backend holds, see `Trust`. */
+  /** Only in a local copy: the epoch in which it was last known to equal the backend's entry, see `Trust`. */
   epoch?: number | undefined;
   readonly etag?: string | undefined;
   readonly lastModified?: string | undefined;
   readonly encoding?: Encoding | undefined;
 }
 
-/** How an infinite window is kept: its end must stay a number that backends can write. */
+/** Replaces an infinite window: the end of a window must stay a number that backends can store. */
 export const HUNDRED_YEARS_MS: number = 100 * 365 * 86_400_000;
 
-/** How a backend keeps it, by the ids of both; how large it is there is `encodedBytes`. */
+/** Ids of the format and the compressor with which a backend stores the entry. Its size there is `encodedBytes`. */
 export interface Encoding {
   readonly format: string;
   readonly compressor: string;
 }
 
-/** What a reading call says of stale windows: it shortens those that the entry brought, and never extends them. */
+/** Stale windows that a reading call accepts: they can shorten the windows of an entry, never extend them. */
 export interface Windows {
-  /** `undefined`: nothing is said, so the stored window stands. */
+  /** `undefined`: not set, so the stored window applies. */
   readonly staleWhileRevalidateMs: number | undefined;
   /** As `staleWhileRevalidateMs`. */
   readonly staleIfErrorMs: number | undefined;
-  /** Fraction of `ttl` after which a fresh entry is refreshed behind the answer; 1 is never. */
+  /** Fraction of `ttl` after which a hit also starts a refresh in the background; 1 is never. */
   readonly refreshAhead: number;
 }
 
 /**
  * - `fresh`: serve it
- * - `ahead`: serve it, and refresh it behind the answer
+ * - `ahead`: serve it, and refresh it in the background
  * - `revalidate`: serve it, stale, while one load refreshes it (RFC 5861, section 3)
- * - `reserve`: only instead of an error or a load that takes too long (RFC 5861, section 4)
- * - `absent`: as if it were not there
+ * - `fallback`: serve it only instead of an error or a load that takes too long (RFC 5861, section 4)
+ * - `absent`: as if there were no entry
  */
 export type Verdict = "fresh" | "ahead" | "revalidate" | "fallback" | "absent";
 
 /**
  * Judges an entry at one instant, for a call with these windows.
  *
- *     loadedAt ──fresh──▶ refreshAhead ──ahead──▶ staleAt ──revalidate──▶ ──reserve──▶ deadAt ──absent──▶
+ *     loadedAt ──fresh──▶ refreshAhead ──ahead──▶ staleAt ──revalidate──▶ ──fallback──▶ deadAt ──absent──▶
  *
  * A boundary instant belongs to the later state. Pure.
  */
@@ -80,7 +80,7 @@ export function judge(entry: Entry | undefined, now: number, windows: Windows): 
   return "fallback";
 }
 
-/** Whether a stale (or fresh) entry may stand in for a failed or slow load of a call with these windows. Pure. */
+/** Whether a stale (or fresh) entry may be served as fallback for a failed or slow load of this call. Pure. */
 export function canServeOnError(entry: Entry | undefined, now: number, windows: Windows): entry is Entry {
   return (
     entry !== undefined &&
@@ -99,14 +99,14 @@ export function newer(a: Entry | undefined, b: Entry | undefined): Entry | undef
 export function lifeOf(entry: Entry, now: number): { ageMs: number; freshForMs: number; expiresInMs: number } {
   const freshForMs = entry.staleAt - now;
   return {
-    // Between two processes the instants differ by a network trip, so a new entry may seem to come from the future.
+    // Instants of two processes differ by a network trip, so the age of a new entry could be negative.
     ageMs: entry.ttlMs === Infinity ? 0 : Math.max(0, entry.ttlMs - freshForMs),
     freshForMs,
     expiresInMs: entry.expiresAt - now,
   };
 }
 
-/** The same entry, stale from `now` on: both windows begin, the end of its life stays. Pure. */
+/** The same entry, stale from `now` on: both windows begin now; its life ends no later than before. Pure. */
 export function staleFrom(entry: Entry, now: number): Entry {
   if (entry.staleAt <= now) return entry;
   const expiresAt = Math.min(entry.expiresAt, now + Math.max(entry.staleWhileRevalidateMs, entry.staleIfErrorMs));
@@ -120,8 +120,8 @@ export function staleFrom(entry: Entry, now: number): Entry {
 }
 
 /**
- * The same entry after one of its tags was marked stale: stale at once. Versions carry no instant, so the windows it has
- * end where they would have ended. Pure.
+ * The same entry after one of its tags was marked stale: stale at once. Versions carry no instant, so its windows end
+ * at the same instants as before. Pure.
  */
 export function staleByTag(entry: Entry, now: number): Entry {
   const leftMs = entry.staleAt - now;
@@ -136,15 +136,15 @@ export function staleByTag(entry: Entry, now: number): Entry {
   };
 }
 
-function shorter(storedMs: number, saidMs: number | undefined): number {
-  return saidMs === undefined ? storedMs : Math.min(storedMs, saidMs);
+function shorter(storedMs: number, acceptedMs: number | undefined): number {
+  return acceptedMs === undefined ? storedMs : Math.min(storedMs, acceptedMs);
 }
 
 function aheadAt(entry: Entry, fraction: number): number {
   return fraction === 1 || entry.ttlMs === Infinity ? Infinity : entry.staleAt - entry.ttlMs * (1 - fraction);
 }
 
-/** What never becomes stale counts as loaded last: the other copy would not be asked for if it did not end. */
+/** An entry that never becomes stale counts as loaded last: the other copy is only read because it can end. */
 function loadedAt(entry: Entry): number {
   return entry.ttlMs === Infinity ? Infinity : entry.staleAt - entry.ttlMs;
 }

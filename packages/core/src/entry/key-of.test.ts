@@ -53,7 +53,7 @@ describe("keyOf", () => {
     expect(keyOf(name, ...(parts as never[]))).toBe(key);
   });
 
-  it("gives keys from which name and parts can be read back, so that no two agree (R1-20)", () => {
+  it("gives keys from which name and parts can be parsed, so that no two are equal (R1-20)", () => {
     fc.assert(
       fc.property(
         text.filter((name) => name !== ""),
@@ -79,7 +79,7 @@ describe("keyOf", () => {
     );
   });
 
-  it("keeps apart what differs only in where names and parts end", () => {
+  it("distinguishes names and parts that differ only in where they end", () => {
     const keys = [
       keyOf("a:b", "c"),
       keyOf("a", "b:c"),
@@ -116,7 +116,7 @@ describe("keyOf", () => {
     [
       "a symbol as a name",
       [{ [Symbol("s")]: 1 }],
-      "keyOf: part 1: an object with symbols for names cannot be part of a key; give plain data",
+      "keyOf: part 1: an object with symbol properties cannot be part of a key; give plain data",
     ],
     ...[
       new Map(),
@@ -136,34 +136,34 @@ describe("keyOf", () => {
     [
       "a lone surrogate",
       ["a\ud800"],
-      "keyOf: part 1 holds a lone surrogate, which UTF-8 cannot write; give well-formed text",
+      "keyOf: part 1 must be well-formed text, got a lone surrogate, which UTF-8 cannot encode",
     ],
     [
       "a lone surrogate inside",
       [["\udc00"]],
-      "keyOf: part 1 holds a lone surrogate, which UTF-8 cannot write; give well-formed text",
+      "keyOf: part 1 must be well-formed text, got a lone surrogate, which UTF-8 cannot encode",
     ],
     [
       "a lone surrogate in a name",
       [{ "\udc00": 1 }],
-      "keyOf: part 1 holds a lone surrogate, which UTF-8 cannot write; give well-formed text",
+      "keyOf: part 1 must be well-formed text, got a lone surrogate, which UTF-8 cannot encode",
     ],
-  ])("refuses %s and says what to give instead", (_, parts, message) => {
+  ])("refuses %s and names an alternative", (_, parts, message) => {
     const act = () => keyOf("x", ...(parts as never[]));
 
     expect(act).toThrow(InvalidArgumentError);
     expect(act).toThrow(expect.objectContaining({ message }));
   });
 
-  it("takes the same object twice: that is no cycle", () => {
+  it("takes the same object twice, which is not a cycle", () => {
     expect(keyOf("x", [twice, twice] as never, twice)).toBe("x:[{shared=true},{shared=true}]:{shared=true}");
   });
 
   it.each<[given: unknown, message: string]>([
-    ["", 'keyOf: name: "" is no name; give text that is not empty'],
-    [1, "keyOf: name: 1 is no name; give text that is not empty"],
-    [undefined, "keyOf: name: undefined is no name; give text that is not empty"],
-    ["\ud800", "keyOf: name holds a lone surrogate, which UTF-8 cannot write; give well-formed text"],
+    ["", 'keyOf: name must be a non-empty string, got ""'],
+    [1, "keyOf: name must be a non-empty string, got 1"],
+    [undefined, "keyOf: name must be a non-empty string, got undefined"],
+    ["\ud800", "keyOf: name must be well-formed text, got a lone surrogate, which UTF-8 cannot encode"],
   ])("refuses the name %j", (name, message) => {
     const act = () => keyOf(name as string, 1);
 
@@ -204,7 +204,7 @@ const part = fc.letrec<{ part: unknown }>((tie) => ({
   ),
 })).part;
 
-/** What keyOf promises to keep: without undefined properties, -0 as 0, objects with a plain prototype. */
+/** Texts that keyOf promises never to change: without undefined properties, -0 as 0, objects with a plain prototype. */
 function normal(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(normal);
   if (value instanceof Date || value === null) return value;

@@ -1,7 +1,7 @@
 import { describe } from "../primitives/duration.ts";
 import { InvalidArgumentError } from "../contracts/errors.ts";
 
-/** What may be part of a key: plain data. Functions, symbols and objects with methods do not compile. */
+/** A part of a key: plain data. Functions, symbols and objects with methods do not compile. */
 export type KeyPart<T> = T extends string | number | bigint | boolean | null | undefined | Date
   ? T
   : T extends symbol | ((...args: never[]) => unknown)
@@ -11,16 +11,15 @@ export type KeyPart<T> = T extends string | number | bigint | boolean | null | u
       : never;
 
 /**
- * A key made of a name and plain data: `keyOf('user', 42)` is `user:42`.
+ * Makes a key of a name and plain data: `keyOf('user', 42)` is `user:42`.
  *
- * Different parts never give the same key: `:` and `%` inside a part are
- * percent-encoded, and text that reads as something else is quoted, so `42`
- * and `'42'` differ (convert at the edge). Objects are written with sorted
- * properties; `undefined` properties and trailing `undefined` parts are left
- * out. Stable across processes and versions of this library.
+ * Different parts never give the same key: `:` and `%` inside a part are percent-encoded, and text that looks like
+ * another kind of part is quoted, so `42` and `'42'` differ (convert at the edge). Objects are written with sorted
+ * properties; `undefined` properties and trailing `undefined` parts are left out. Stable across processes and versions
+ * of this library.
  *
- * The grammar, so that a key can be read back. Split at `:`, turn `%3A` and `%25` back, and read
- * the first piece as the name and each other piece as one `part`:
+ * A key can be parsed with this grammar. Split it at `:`, decode `%3A` and `%25`, and read the first piece as the name
+ * and each other piece as one `part`:
  *
  *     part    = literal | array | object | quoted | text
  *     literal = undefined | null | true | false | number (42, -1.5, 1e+21, Infinity) | bigint (42n)
@@ -32,17 +31,17 @@ export type KeyPart<T> = T extends string | number | bigint | boolean | null | u
  *     quoted  = a JSON string
  *     text    = anything else; never empty, never beginning with " [ { or (
  *
- * `-0` is `0`. An array is its elements, an object its own enumerable properties.
+ * `-0` is written as `0`, an array as its elements, an object as its own enumerable properties.
  *
  * @param name Not empty. `:` and `%` in it are percent-encoded, too.
- * @throws {InvalidArgumentError} for a cycle, an invalid date, `NaN`, or what the type could not refuse:
+ * @throws {InvalidArgumentError} for a cycle, an invalid date or `NaN`, and for input that the type cannot exclude:
  *   functions, symbols, instances of classes, arrays with holes, text with a lone surrogate, and
  *   data nested more than 64 deep.
  */
 export function keyOf<P extends readonly unknown[]>(name: string, ...parts: { [I in keyof P]: KeyPart<P[I]> }): string;
 export function keyOf(name: string, ...parts: readonly unknown[]): string {
   if (typeof name !== "string" || name === "") {
-    throw new InvalidArgumentError(`keyOf: name: ${describe(name)} is no name; give text that is not empty`);
+    throw new InvalidArgumentError(`keyOf: name must be a non-empty string, got ${describe(name)}`);
   }
   let key = escape(name, "name");
   let last = parts.length - 1;
@@ -69,15 +68,15 @@ function readsAsOther(text: string): boolean {
   }
   const first = text.charCodeAt(0);
   if (first === 0x22 || first === 0x5b || first === 0x7b) return true; // " [ {
-  if (first === 0x28) return true; // ( is kept for kinds that are yet to come
-  if (first > 0x39 && first !== 0x49 && first !== 0x4e) return false; // behind the digits: only I(nfinity) and N(aN)
+  if (first === 0x28) return true; // ( is reserved for future kinds of parts
+  if (first > 0x39 && first !== 0x49 && first !== 0x4e) return false; // above the digits: only I(nfinity), N(aN)
   return String(Number(text)) === text || BIGINT.test(text) || DATE.test(text);
 }
 
 const BIGINT = /^(?:0|-?[1-9]\d*)n$/;
 const DATE = /^(?:\d{4}|[+-]\d{6})-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
-/** What `escape` must look at: `:`, `%`, and surrogates, of which pairs are fine. */
+/** Characters that make `escape` look closer: `:`, `%`, and surrogates (valid in pairs). */
 const NOTABLE = /[:%\ud800-\udfff]/;
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
@@ -85,7 +84,7 @@ function escape(text: string, where: string): string {
   if (!NOTABLE.test(text)) return text;
   if (LONE_SURROGATE.test(text)) {
     throw new InvalidArgumentError(
-      `keyOf: ${where} holds a lone surrogate, which UTF-8 cannot write; give well-formed text`,
+      `keyOf: ${where} must be well-formed text, got a lone surrogate, which UTF-8 cannot encode`,
     );
   }
   return text.replaceAll("%", "%25").replaceAll(":", "%3A");
@@ -93,11 +92,11 @@ function escape(text: string, where: string): string {
 
 const MAX_DEPTH = 64;
 
-/** `value` as it stands inside an array or object, not yet escaped. `within` are the objects around it. */
+/** `value` as it is written inside an array or object, not yet escaped. `within` lists the enclosing objects. */
 function item(value: unknown, where: string, within: object[]): string {
   switch (typeof value) {
     case "string":
-      // Before JSON.stringify, which would write a lone surrogate as an escape that nobody refuses.
+      // Checked before JSON.stringify, which would turn a lone surrogate into a valid escape sequence.
       if (LONE_SURROGATE.test(value)) escape(value, where);
       return JSON.stringify(value);
     case "number":
@@ -147,7 +146,7 @@ function properties(value: object, where: string, within: object[]): string {
     throw refusal(where, "an instance of a class", "give plain data, such as its id");
   }
   if (Object.getOwnPropertySymbols(value).length > 0)
-    throw refusal(where, "an object with symbols for names", "give plain data");
+    throw refusal(where, "an object with symbol properties", "give plain data");
   let text = "";
   for (const name of Object.keys(value).sort()) {
     const property = (value as Record<string, unknown>)[name];

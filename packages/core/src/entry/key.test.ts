@@ -16,7 +16,7 @@ import { PECULIAR_KEYS } from "../testing/peculiar-keys.ts";
 import { TestClock } from "../testing/test-clock.ts";
 
 const at = (root: KeySpace, path: readonly string[], localOnly = false): KeySpace =>
-  path.reduce((keySpace, name) => keySpaceBelow(keySpace, name, localOnly), root);
+  path.reduce((keySpace, name) => keySpaceBelow(keySpace, name, { localOnly }), root);
 
 describe("where keys live", () => {
   it.for<
@@ -63,14 +63,14 @@ describe("where keys live", () => {
     ]);
   });
 
-  it("what is below a namespace that never leaves the process does not leave it either", () => {
-    const local = keySpaceBelow(rootKeySpace("shop"), "a", true);
+  it("namespaces below a local-only namespace are local-only", () => {
+    const local = keySpaceBelow(rootKeySpace("shop"), "a", { localOnly: true });
     expect([
       local.isLocalOnly,
-      keySpaceBelow(local, "b", false).isLocalOnly,
-      keySpaceBelow(rootKeySpace("shop"), "a", false).isLocalOnly,
+      keySpaceBelow(local, "b").isLocalOnly,
+      keySpaceBelow(rootKeySpace("shop"), "a").isLocalOnly,
     ]).toEqual([true, true, false]);
-    expect(localKey(local, "k")).not.toBe(localKey(keySpaceBelow(rootKeySpace("shop"), "a", false), "k"));
+    expect(localKey(local, "k")).not.toBe(localKey(keySpaceBelow(rootKeySpace("shop"), "a"), "k"));
   });
 });
 
@@ -90,7 +90,7 @@ describe("C109 two addresses", () => {
   const differ = (a: { path: readonly string[]; key: string }, b: typeof a): boolean =>
     a.key !== b.key || a.path.length !== b.path.length || a.path.some((name, i) => name !== b.path[i]);
 
-  it("never meet in a backend, whatever name the cache has", () => {
+  it("never collide in a backend, under any name of the cache", () => {
     fc.assert(
       fc.property(fc.oneof(fc.constant(""), text), address, address, (name, a, b) => {
         const [one, other] = [a, b].map(({ path, key }) => at(rootKeySpace(name), path).backendPrefix + key);
@@ -100,7 +100,7 @@ describe("C109 two addresses", () => {
     );
   });
 
-  it("never meet in the local tier, and can be told from their local key", () => {
+  it("never collide in the local tier, and can be parsed from their local key", () => {
     const root = rootKeySpace("shop");
     const local = ({
       path,
@@ -120,7 +120,7 @@ describe("C109 two addresses", () => {
     );
   });
 
-  it("of caches of two names, or two versions, never meet", () => {
+  it("of caches with two names or two versions never collide", () => {
     const version = fc.option(fc.oneof(text, fc.integer()), { nil: undefined });
     fc.assert(
       fc.property(text, version, text, version, address, address, (name, v, otherName, w, a, b) => {
@@ -140,13 +140,13 @@ describe("C109 two addresses", () => {
     ["a%3Ab", "c", "a:b", "c"],
   ] as const)("(%s, %s) is not (%s, %s)", ([a, b, c, d]) => {
     const root = rootKeySpace("shop");
-    expect(keySpaceBelow(root, a, false).backendPrefix + b).not.toBe(keySpaceBelow(root, c, false).backendPrefix + d);
-    expect(localKey(keySpaceBelow(root, a, false), b)).not.toBe(localKey(keySpaceBelow(root, c, false), d));
+    expect(keySpaceBelow(root, a).backendPrefix + b).not.toBe(keySpaceBelow(root, c).backendPrefix + d);
+    expect(localKey(keySpaceBelow(root, a), b)).not.toBe(localKey(keySpaceBelow(root, c), d));
   });
 });
 
 describe("C110 a user's key", () => {
-  /** Everything the cache itself keeps in a backend for tags: what is read, pinned and renewed. */
+  /** All keys that the cache itself uses in a backend for tags: read, pinned and renewed. */
   async function tagKeysOf(keySpace: KeySpace, tags: readonly string[]): Promise<Set<string>> {
     const used = new Set<string>();
     const versions = versionEntries(
@@ -168,7 +168,7 @@ describe("C110 a user's key", () => {
     return used;
   }
 
-  it("never meets what is kept for tags, in the cache of any name", async () => {
+  it("never collides with a key kept for tags, under any name of the cache", async () => {
     const named = fc.oneof(fc.constant(""), text);
     await fc.assert(
       fc.asyncProperty(
@@ -187,7 +187,7 @@ describe("C110 a user's key", () => {
     );
   });
 
-  it("tags never meet one another, nor the version of a namespace", async () => {
+  it("tags never collide with one another or with the version of a namespace", async () => {
     await fc.assert(
       fc.asyncProperty(address, address, async (a, b) => {
         const root = rootKeySpace("shop");
@@ -200,7 +200,7 @@ describe("C110 a user's key", () => {
     );
   });
 
-  it("that looks like one is another", () => {
+  it("that looks like a tag key is another key", () => {
     const root = rootKeySpace("shop");
     for (const key of ["{~shop}::t", "{~shop}::", "{~~shop}::t", "~shop", "shop::t"]) {
       expect(root.backendPrefix + key).toBe(`shop::${key}`);

@@ -5,25 +5,28 @@ const MAX_KEY_BYTES = 64 * 1024;
 const MAX_TAG_LENGTH = 512;
 
 /**
- * @throws {InvalidArgumentError} for anything but a non-empty, well-formed string of at most 64 KiB in UTF-8.
- *   A lone surrogate is refused because UTF-8 writes all of them alike: two keys would meet.
+ * @throws {InvalidArgumentError} unless `key` is a non-empty, well-formed string of at most 64 KiB in UTF-8.
+ *   UTF-8 encodes every lone surrogate as the same bytes, so two keys with one would collide.
  */
 export function checkKey(key: unknown): asserts key is string {
   if (typeof key !== "string" || key === "")
-    throw new InvalidArgumentError(`key: ${describe(key)} is no key; give a non-empty string`);
-  if (!key.isWellFormed()) throw new InvalidArgumentError("key: has a lone surrogate; give well-formed text");
+    throw new InvalidArgumentError(`key must be a non-empty string, got ${describe(key)}`);
+  if (!key.isWellFormed()) throw new InvalidArgumentError("key must be well-formed text, got a lone surrogate");
   if (key.length > MAX_KEY_BYTES / 3 && Buffer.byteLength(key) > MAX_KEY_BYTES)
-    throw new InvalidArgumentError(`key: is longer than ${MAX_KEY_BYTES} bytes in UTF-8; hash what it is made of`);
+    throw new InvalidArgumentError(
+      `key must be at most ${MAX_KEY_BYTES} bytes in UTF-8, got a longer one; hash the data it is made of`,
+    );
 }
 
-/** @throws {InvalidArgumentError} for anything but a list of non-empty, well-formed strings of at most 512 characters. */
+/**
+ * @throws {InvalidArgumentError} unless `tags` is an array of non-empty, well-formed strings of at most 512 characters.
+ */
 export function checkTags(tags: unknown): asserts tags is readonly string[] {
-  if (!Array.isArray(tags))
-    throw new InvalidArgumentError(`tags: ${describe(tags)} is no list; give an array of strings`);
+  if (!Array.isArray(tags)) throw new InvalidArgumentError(`tags must be an array of strings, got ${describe(tags)}`);
   for (const tag of tags as unknown[])
     if (typeof tag !== "string" || tag === "" || tag.length > MAX_TAG_LENGTH || !tag.isWellFormed())
       throw new InvalidArgumentError(
-        `tags: ${describe(tag)} is no tag; give a non-empty, well-formed string of at most ${MAX_TAG_LENGTH} characters`,
+        `tags must be non-empty, well-formed strings of at most ${MAX_TAG_LENGTH} characters, got ${describe(tag)}`,
       );
 }
 
@@ -31,19 +34,19 @@ export function checkTags(tags: unknown): asserts tags is readonly string[] {
  * Where the keys of one namespace live.
  *
  * In a backend: `<name>[@version]:<namespace>...::<key>`. Segments are percent-encoded so that they contain no
- * `:` and no brace, and the first `::` ends them: `('a', 'b:c')` and `('a:b', 'c')` never meet. A cache without a
+ * `:` and no brace, and the first `::` ends them, so `('a', 'b:c')` and `('a:b', 'c')` never collide. A cache without a
  * name adds no segment: its root keys are `::<key>`.
  *
- * In the local tier: the key alone in the root, since building a key is what a hit costs most.
+ * In the local tier: in the root namespace just the key, because building a key is the largest cost of a hit.
  */
 export interface KeySpace {
   /** Names from the root to here, as given. */
   readonly path: readonly string[];
   readonly backendPrefix: string;
   readonly localPrefix: string;
-  /** Prefixes of tag keys, the root's first; with nothing behind it each is the key of its namespace's own version. */
+  /** Prefixes of tag keys, the root's first. Each prefix alone is also the key of its namespace's own version. */
   readonly tagPrefixes: readonly string[];
-  /** Values below it never leave the process. */
+  /** True: its values, and those of all namespaces below it, never leave the process. */
   readonly isLocalOnly: boolean;
 }
 
@@ -59,9 +62,13 @@ export function rootKeySpace(name: string, version?: string | number): KeySpace 
 }
 
 /** @throws {InvalidArgumentError} for an empty name or one with a lone surrogate. */
-export function keySpaceBelow(parent: KeySpace, name: string, localOnly: boolean): KeySpace {
+export function keySpaceBelow(
+  parent: KeySpace,
+  name: string,
+  { localOnly = false }: { readonly localOnly?: boolean } = {},
+): KeySpace {
   if (typeof name !== "string" || name === "" || !name.isWellFormed())
-    throw new InvalidArgumentError(`namespace: ${describe(name)} is no name; give a non-empty, well-formed string`);
+    throw new InvalidArgumentError(`namespace must be a non-empty, well-formed string, got ${describe(name)}`);
   const segment = encodeSegment(name);
   const below = (prefix: string): string => (prefix === "::" ? `${segment}::` : `${prefix.slice(0, -1)}${segment}::`);
   const isLocalOnly = parent.isLocalOnly || localOnly;
@@ -90,21 +97,21 @@ export function entryKey(space: KeySpace, name: string): EntryKey {
   return { space, name, local: localKey(space, name), backend: space.backendPrefix + name };
 }
 
-/** The key of `key` in the local tier. */
+/** The key under which the local tier keeps `key`. */
 export function localKey(keySpace: KeySpace, key: string): string {
   if (keySpace.localPrefix !== "") return keySpace.localPrefix + key;
   return key.charCodeAt(0) > 1 ? key : BELOW_ROOT + key;
 }
 
-/** What {@link localKey} was given. */
-export function parseLocalKey(at: string): { readonly path: readonly string[]; readonly key: string } {
-  if (at.charCodeAt(0) > 1) return { path: [], key: at };
-  if (at.charCodeAt(0) === 0 && at.charCodeAt(1) <= 1) return { path: [], key: at.slice(1) };
-  const end = at.indexOf(BELOW_ROOT, 1);
-  return { path: at.slice(1, end).split(":").map(decodeURIComponent), key: at.slice(end + 1) };
+/** The inverse of {@link localKey}. */
+export function parseLocalKey(local: string): { readonly path: readonly string[]; readonly key: string } {
+  if (local.charCodeAt(0) > 1) return { path: [], key: local };
+  if (local.charCodeAt(0) === 0 && local.charCodeAt(1) <= 1) return { path: [], key: local.slice(1) };
+  const end = local.indexOf(BELOW_ROOT, 1);
+  return { path: local.slice(1, end).split(":").map(decodeURIComponent), key: local.slice(end + 1) };
 }
 
-/** The local key of what a backend calls `key`; `undefined` for keys of other caches. */
+/** The local key of the backend's key `key`; `undefined` for a key of another cache. */
 export function localKeyOf(root: KeySpace, key: string): string | undefined {
   const end = key.indexOf("::");
   const name = root.backendPrefix.slice(0, -2);
@@ -116,7 +123,10 @@ export function localKeyOf(root: KeySpace, key: string): string | undefined {
   return end < from ? undefined : BELOW_ROOT + key.slice(from, end) + BELOW_ROOT + key.slice(end + 2);
 }
 
-/** The tag whose version a backend keeps under this key, hard or soft; `undefined` for an entry, and for what issues versions. */
+/**
+ * The tag key whose hard or soft version a backend keeps under `key`; `undefined` for the key of an entry or of the
+ * counter that issues versions.
+ */
 export function tagKeyOf(key: string): string | undefined {
   if (!key.startsWith("{~") || (key.startsWith("{~~") && key.indexOf("::") === key.length - 2)) return undefined;
   return key.startsWith("{~~") ? `{~${key.slice(3)}` : key;
@@ -124,18 +134,18 @@ export function tagKeyOf(key: string): string | undefined {
 
 /**
  * Keys of the tag versions that an entry depends on: the versions of its namespaces, the root's first, then each tag
- * at every level, since an invalidation reaches the namespaces below. The order is part of what backends store.
+ * at every level, because an invalidation also applies to the namespaces below. Backends store versions in this order.
  */
 export function dependencies(keySpace: KeySpace, tags: readonly string[]): readonly string[] {
   if (tags.length === 0) return keySpace.tagPrefixes;
   return [...keySpace.tagPrefixes, ...tags.flatMap((tag) => keySpace.tagPrefixes.map((prefix) => prefix + tag))];
 }
 
-/** Local keys below the root begin with one of these; a root key that does so is escaped with the first. */
+/** Local keys of namespaces begin with one of these. A root key that begins with one is escaped with `BELOW_ROOT`. */
 const BELOW_ROOT = "\u0000";
 const LOCAL_ONLY = "\u0001";
 
-// oxlint-disable-next-line no-control-regex -- segments keep these out of local keys, whose delimiters they are
+// oxlint-disable-next-line no-control-regex -- control characters delimit local keys, so segments must not contain them
 const SPECIAL = /[\u0000-\u001f%:@#{}~]/g;
 
 function encodeSegment(name: string): string {

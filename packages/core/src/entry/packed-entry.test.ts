@@ -4,7 +4,7 @@ import { packEntry, unpackEntry } from "./packed-entry.ts";
 
 const entry = { data: Uint8Array.of(0, 255, 10), staleInMs: 1_000, expiresInMs: 5_000, meta: '{"f":"jsön"}' };
 
-it("gives back the entry with what remains of its times", () => {
+it("restores the entry with its remaining times", () => {
   expect(unpackEntry(packEntry(entry, 1_000_000), 1_000_400)).toEqual({ ...entry, staleInMs: 600, expiresInMs: 4_600 });
 });
 

@@ -2,8 +2,8 @@ import type { StoredEntry } from "../contracts/backend.ts";
 import { DecodeError } from "../contracts/errors.ts";
 
 /**
- * One blob for a store that has a single value per key. `nowMs` is the store's epoch clock
- * if it has one, else this machine's; give `unpackEntry` the same.
+ * Packs an entry into one blob, for a store that has a single value per key. `nowMs` is the store's epoch clock
+ * if it has one, else this machine's; pass `unpackEntry` the same clock.
  *
  *     "HS" | 1 | stale at, float64 | expires at, float64 | length of meta, uint16 | meta, UTF-8 | data
  *
@@ -22,7 +22,11 @@ export function packEntry(entry: StoredEntry, nowMs: number): Uint8Array {
   return bytes;
 }
 
-/** `undefined` when its life is over. @throws {DecodeError} on bytes that `packEntry` did not write. */
+/**
+ * The entry in `bytes`; `undefined` when its life is over.
+ *
+ * @throws {DecodeError} on bytes that `packEntry` did not write.
+ */
 export function unpackEntry(bytes: Uint8Array, nowMs: number): StoredEntry | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const isPacked = bytes.length >= HEAD_BYTES && MAGIC.every((byte, i) => bytes[i] === byte);
@@ -34,7 +38,7 @@ export function unpackEntry(bytes: Uint8Array, nowMs: number): StoredEntry | und
   const expiresInMs = view.getFloat64(11) - nowMs;
   if (!(expiresInMs > 0)) return undefined;
   return {
-    // A copy, so that a small value does not keep the whole buffer of a reply alive.
+    // A copy: a small value must not keep the buffer of a whole reply in memory.
     data: bytes.slice(metaEnd),
     staleInMs: Math.floor(view.getFloat64(3) - nowMs),
     expiresInMs: Math.max(1, Math.floor(expiresInMs)),

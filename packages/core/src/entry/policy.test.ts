@@ -38,7 +38,7 @@ describe("resolvePolicy", () => {
     expect(resolvePolicy(DEFAULT_POLICY, undefined)).toBe(DEFAULT_POLICY);
   });
 
-  it("is frozen, and changes neither its base nor what it was given", () => {
+  it("is frozen, and changes neither its base nor the given options", () => {
     const given: Policy = Object.freeze({ ttl: "5m", staleIfError: 7 });
     const policy = resolvePolicy(DEFAULT_POLICY, given);
     expect(Object.isFrozen(policy)).toBe(true);
@@ -81,7 +81,7 @@ describe("resolvePolicy", () => {
     [{ softTimeout: 11 }, { ttl: 5 }, false],
   ])("over %j, %j contradicts itself: %s", ([base, given, isRefused]) => {
     const resolve = (): ResolvedPolicy => resolvePolicy(resolvePolicy(DEFAULT_POLICY, base), given);
-    if (isRefused) expect(resolve).toThrow(/^hardTimeout: 10 ms is less than softTimeout, 11 ms/);
+    if (isRefused) expect(resolve).toThrow(/^hardTimeout must be at least softTimeout \(11 ms\), got 10 ms$/);
     else expect(resolve().ttlMs).toBe(given.ttl ?? 60_000);
   });
 });
@@ -150,7 +150,7 @@ describe("lifetimeOf", () => {
     expect(lifetimeOf(value, resolvePolicy(DEFAULT_POLICY, policy), options, half)).toMatchObject(expected);
   });
 
-  it("jitter stays within its share, whatever chance gives", () => {
+  it("jitter stays within its share for every random number", () => {
     const policy = resolvePolicy(DEFAULT_POLICY, { ttl: 1_000, jitter: 0.3 });
     const at = (chance: number): number => lifetimeOf(1, policy, undefined, () => chance).ttlMs;
     expect([at(0), at(0.5), at(1 - Number.EPSILON)]).toEqual([1_000, 850, 701]);
@@ -161,7 +161,7 @@ describe("lifetimeOf", () => {
 });
 
 describe("checkOptions", () => {
-  it("takes nothing, and every name that there is", () => {
+  it("accepts undefined, and every known name", () => {
     for (const [name, accepted] of Object.entries(OPTION_NAMES)) {
       expect(() => checkOptions(undefined, accepted)).not.toThrow();
       expect(
@@ -171,14 +171,16 @@ describe("checkOptions", () => {
     }
   });
 
-  it("names what it does not know, and what it knows", () => {
+  it("names the unknown option and the accepted ones", () => {
     expect(() => checkOptions({ ttl: 1, tll: 5 }, OPTION_NAMES.entry)).toThrow(
       new InvalidArgumentError(
-        'options: there is no option "tll"; accepted are ttl, staleWhileRevalidate, staleIfError, negativeTtl, localTtl, jitter, tags, etag, lastModified',
+        'options: unknown option "tll"; accepted are ttl, staleWhileRevalidate, staleIfError, negativeTtl, localTtl, jitter, tags, etag, lastModified',
       ),
     );
     for (const given of [null, 5, "ttl", []])
-      expect(() => checkOptions(given, OPTION_NAMES.entry)).toThrow(/^options: .* is no object; accepted are ttl/);
+      expect(() => checkOptions(given, OPTION_NAMES.entry)).toThrow(
+        /^options must be an object, got .*; accepted are ttl/,
+      );
   });
 });
 

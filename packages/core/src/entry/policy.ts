@@ -5,46 +5,54 @@ import { checkTags } from "./key.ts";
 
 /** How long an entry lives. */
 export interface Lifetime {
-  /** How long the value is fresh. `0` or less stores nothing and removes what was there. @default '1m' */
+  /** How long the value is fresh. `0` or less stores nothing and removes the existing entry. @default '1m' */
   readonly ttl?: Duration;
   /** How long after `ttl` it may be served while one load refreshes it (RFC 5861, section 3). @default 0 */
   readonly staleWhileRevalidate?: Duration;
   /** How long after `ttl` it may be served when loading fails or is too slow (RFC 5861, section 4). @default 0 */
   readonly staleIfError?: Duration;
-  /** `ttl` of a `null`: how long "there is none" is believed. @default ttl */
+  /** `ttl` of a `null` value, stored when the source has no value. @default ttl */
   readonly negativeTtl?: Duration;
   /**
-   * The most a copy in the local tier may live. `0` keeps no local copy.
+   * Maximum life of a copy in the local tier. `0` keeps no local copy.
    *
-   * @default Infinity, since coherence removes what changed. Without coherence it is the
-   * staleness you accept, and must be given.
+   * @default Infinity, because coherence removes changed copies. Without coherence it is required: it is the staleness
+   * that you accept.
    */
   readonly localTtl?: Duration;
-  /** Takes up to this fraction off `ttl`, at random, so that entries written together do not end together. In [0, 1). @default 0 */
+  /**
+   * Shortens `ttl` by a random fraction up to this one, so entries written together do not end together. In [0, 1).
+   *
+   * @default 0
+   */
   readonly jitter?: number;
 }
 
 /**
- * Everything a cache, a namespace or one call can decide about lifetimes and loads. The nearest
- * that says something wins: call, namespace, the one above, defaults. `undefined` says nothing.
+ * Settings for lifetimes and loads of a cache, a namespace or one call. The nearest one that sets an option wins: call,
+ * namespace, parent namespace, defaults. `undefined` means not set.
  */
 export interface Policy extends Lifetime {
   /** Refreshes behind a hit once this fraction of `ttl` has passed. In (0, 1). @default never */
   readonly refreshAhead?: number;
-  /** How long a caller waits for a load while a stale value could be served instead. @default Infinity */
+  /** How long a caller waits for a load if a stale value can be served instead. @default Infinity */
   readonly softTimeout?: Duration;
   /**
-   * How long a caller waits in all. Then it gets what `staleIfError` covers, or rejects with
+   * How long a caller waits in total. Then it gets a stale value that `staleIfError` covers, or rejects with
    * {@link LoadTimeoutError}. The load goes on and stores its result. At least `softTimeout`. @default Infinity
    */
   readonly hardTimeout?: Duration;
-  /** How long one load may run. Then its `signal` aborts, its result is dropped, and the next caller may load. @default '30s' */
+  /**
+   * How long one load may run. Then its `signal` aborts, its result is dropped, and the next caller may load.
+   *
+   * @default '30s'
+   */
   readonly loadTimeout?: Duration;
   /** How long after a failed load the stale value is served without another attempt. @default '10s' */
   readonly errorBackoff?: Duration;
 }
 
-/** What is stored with one value. */
+/** Options of one stored value. */
 export interface EntryOptions extends Lifetime {
   /** Invalidating any of these removes the entry. */
   readonly tags?: readonly string[];
@@ -56,29 +64,33 @@ export interface EntryOptions extends Lifetime {
 
 /** How one read-through call differs from its namespace. */
 export interface GetOrSetOptions extends Policy {
-  /** Tags of what this load stores. The loader may add more with `ctx.setOptions`. */
+  /** Tags of the value that this load stores. The loader may add more with `ctx.setOptions`. */
   readonly tags?: readonly string[];
-  /** Loads even if a fresh value is there. Never joins a load that began before the call. @default false */
+  /** Loads even if there is a fresh value. Never joins a load that began before the call. @default false */
   readonly forceRefresh?: boolean;
-  /** Never answers with anything older than the write whose result carried this token. */
+  /** Token from the result of a write: the call never returns a value older than that write. */
   readonly after?: string;
-  /** Ends the wait of this caller, which rejects with `signal.reason`. The load is aborted when nobody else waits. */
+  /** Ends the wait of this caller, which rejects with `signal.reason`. The load is aborted if no other caller waits. */
   readonly signal?: AbortSignal | undefined;
-  /** Told, before the promise settles, how this call was answered. For a `Cache-Status` header (RFC 9211) or a log line. */
+  /**
+   * Called before the promise settles. Reports how this call was answered: for a `Cache-Status` header (RFC 9211) or a
+   * log line.
+   */
   readonly onServed?: (served: Served) => void;
 }
 
-/** Reading without a loader. */
+/** Options of reads without a loader. */
 export interface GetOptions {
-  /** Also answer with a stale value that has not expired. @default false, since nothing here would refresh it */
+  /** Also return a stale value that has not expired. @default false, because this call does not refresh it */
   readonly allowStale?: boolean;
 }
+
 /** How one call was answered. */
 export interface Served {
   readonly status: "hit" | "stale" | "miss";
-  /** Label of the tier that answered; absent when a load did. */
+  /** Label of the tier that answered; absent when a load answered. */
   readonly tier?: string;
-  /** Since the value was loaded. `0` for a load. */
+  /** Time since the value was loaded. `0` for a load. */
   readonly ageMs: number;
   /** Remaining freshness; negative when stale. */
   readonly freshForMs: number;
@@ -86,16 +98,16 @@ export interface Served {
   readonly coalesced: boolean;
   /** Why a stale value was served. */
   readonly cause?: "revalidating" | "error" | "timeout";
-  /** What the load failed with, when a stale value stands in for it. */
+  /** Error of the failed load for which a stale value is served. */
   readonly error?: unknown;
 }
 
-/** A policy in milliseconds, complete and frozen. Calls without options share one object. */
+/** A policy with every option set, in milliseconds, frozen. Calls without options share one object. */
 export interface ResolvedPolicy extends Windows {
   readonly ttlMs: number;
-  /** `undefined`: as `ttlMs`. */
+  /** `undefined`: same as `ttlMs`. */
   readonly negativeTtlMs: number | undefined;
-  /** `undefined`: not given, which is Infinity. */
+  /** `undefined`: not given, counts as `Infinity`. */
   readonly localTtlMs: number | undefined;
   readonly jitter: number;
   readonly softTimeoutMs: number;
@@ -136,7 +148,9 @@ const POLICY_OPTIONS = [
   "errorBackoff",
 ];
 
-/** What each public method accepts; anything else is a mistake that would otherwise pass in silence. */
+/**
+ * Option names that each public method accepts. Other names are refused: a typing error would otherwise go unnoticed.
+ */
 export const OPTION_NAMES: Readonly<
   Record<"policy" | "namespace" | "wrap" | "entry" | "getOrSet" | "getOrSetMany" | "get", ReadonlySet<string>>
 > = {
@@ -149,24 +163,24 @@ export const OPTION_NAMES: Readonly<
   get: new Set(["allowStale"]),
 };
 
-/** @throws {InvalidArgumentError} for options that are no object, or that have a name `accepted` lacks. */
+/** @throws {InvalidArgumentError} unless `options` is `undefined` or an object with only `accepted` names. */
 export function checkOptions(options: unknown, accepted: ReadonlySet<string>): void {
   if (options === undefined) return;
   if (typeof options !== "object" || options === null || Array.isArray(options))
     throw new InvalidArgumentError(
-      `options: ${describe(options)} is no object; accepted are ${[...accepted].join(", ")}`,
+      `options must be an object, got ${describe(options)}; accepted are ${[...accepted].join(", ")}`,
     );
   for (const name of Object.keys(options))
     if (!accepted.has(name))
       throw new InvalidArgumentError(
-        `options: there is no option ${describe(name)}; accepted are ${[...accepted].join(", ")}`,
+        `options: unknown option ${describe(name)}; accepted are ${[...accepted].join(", ")}`,
       );
 }
 
 /**
- * `base`, with what `options` says instead. `undefined` says nothing.
+ * `base`, overridden by the options that are not `undefined`.
  *
- * @throws {InvalidArgumentError} for a value out of range; then nothing of `options` is applied.
+ * @throws {InvalidArgumentError} for a value out of range; then none of `options` is applied.
  */
 export function resolvePolicy(base: ResolvedPolicy, options: Policy | undefined): ResolvedPolicy {
   if (options === undefined) return base;
@@ -176,17 +190,17 @@ export function resolvePolicy(base: ResolvedPolicy, options: Policy | undefined)
     staleIfErrorMs: ms("staleIfError", options.staleIfError, 0) ?? base.staleIfErrorMs,
     negativeTtlMs: ms("negativeTtl", options.negativeTtl, -Infinity) ?? base.negativeTtlMs,
     localTtlMs: ms("localTtl", options.localTtl, 0) ?? base.localTtlMs,
-    jitter: fraction("jitter", options.jitter, true) ?? base.jitter,
-    refreshAhead: fraction("refreshAhead", options.refreshAhead, false) ?? base.refreshAhead,
+    jitter: fraction("jitter", options.jitter, "[0, 1)") ?? base.jitter,
+    refreshAhead: fraction("refreshAhead", options.refreshAhead, "(0, 1)") ?? base.refreshAhead,
     softTimeoutMs: ms("softTimeout", options.softTimeout, 0) ?? base.softTimeoutMs,
     hardTimeoutMs: ms("hardTimeout", options.hardTimeout, 0) ?? base.hardTimeoutMs,
     loadTimeoutMs: ms("loadTimeout", options.loadTimeout, 1) ?? base.loadTimeoutMs,
     errorBackoffMs: ms("errorBackoff", options.errorBackoff, 0) ?? base.errorBackoffMs,
   });
-  // A soft timeout that was inherited gives way: only the one who says both can contradict himself.
+  // An inherited soft timeout may exceed the hard one. Only options that set both can contradict themselves.
   if (policy.hardTimeoutMs < policy.softTimeoutMs && options.softTimeout !== undefined)
     throw new InvalidArgumentError(
-      `hardTimeout: ${policy.hardTimeoutMs} ms is less than softTimeout, ${policy.softTimeoutMs} ms; give at least that`,
+      `hardTimeout must be at least softTimeout (${policy.softTimeoutMs} ms), got ${policy.hardTimeoutMs} ms`,
     );
   return policy;
 }
@@ -198,13 +212,13 @@ export function checkEntryOptions(options: EntryOptions | undefined): void {
   if (options.tags !== undefined) checkTags(options.tags);
   for (const name of ["etag", "lastModified"] as const)
     if (options[name] !== undefined && typeof options[name] !== "string")
-      throw new InvalidArgumentError(`${name}: ${describe(options[name])} is no validator; give the header's text`);
+      throw new InvalidArgumentError(`${name} must be the text of the header, got ${describe(options[name])}`);
   resolvePolicy(DEFAULT_POLICY, lifetimeOnly(options));
 }
 
 /**
- * How long `value` lives under `policy` with what the write itself says. Jitter takes from `ttl` only, never from a
- * stale window. `ttlMs` of zero or less means: store nothing and remove what is there.
+ * Lifetime of `value` under `policy`, overridden by the `options` of the write. Jitter shortens only `ttl`, never a
+ * stale window. `ttlMs` of zero or less means: store nothing and remove the existing entry.
  */
 export function lifetimeOf(
   value: unknown,
@@ -216,7 +230,7 @@ export function lifetimeOf(
   const wholeMs = value === null ? (resolved.negativeTtlMs ?? resolved.ttlMs) : resolved.ttlMs;
   const ttlMs = resolved.jitter === 0 || wholeMs === Infinity ? wholeMs : wholeMs * (1 - resolved.jitter * random());
   return {
-    // Whole milliseconds, since backends count in them; a fraction of one is still a lifetime.
+    // Backends count in whole milliseconds. Rounded up, so a fraction of one is still a lifetime.
     ttlMs: ttlMs > 0 ? Math.ceil(ttlMs) : ttlMs,
     staleWhileRevalidateMs: bounded(resolved.staleWhileRevalidateMs ?? 0),
     staleIfErrorMs: bounded(resolved.staleIfErrorMs ?? 0),
@@ -240,16 +254,13 @@ function lifetimeOnly({ ttl, staleWhileRevalidate, staleIfError, negativeTtl, lo
 function ms(option: string, given: Duration | undefined, least: number): number | undefined {
   if (given === undefined) return undefined;
   const value = toMs(option, given);
-  if (value < least)
-    throw new InvalidArgumentError(`${option}: ${describe(given)} is too short; give at least ${least} ms`);
+  if (value < least) throw new InvalidArgumentError(`${option} must be at least ${least} ms, got ${describe(given)}`);
   return value;
 }
 
-function fraction(option: string, given: number | undefined, zeroAllowed: boolean): number | undefined {
+function fraction(option: string, given: number | undefined, range: "[0, 1)" | "(0, 1)"): number | undefined {
   if (given === undefined) return undefined;
-  if (typeof given !== "number" || !(given < 1) || !(zeroAllowed ? given >= 0 : given > 0))
-    throw new InvalidArgumentError(
-      `${option}: ${describe(given)} is out of range; give a fraction in ${zeroAllowed ? "[" : "("}0, 1)`,
-    );
+  if (typeof given !== "number" || !(given < 1) || !(range === "[0, 1)" ? given >= 0 : given > 0))
+    throw new InvalidArgumentError(`${option} must be a fraction in ${range}, got ${describe(given)}`);
   return given;
 }

@@ -4,16 +4,17 @@ import { DecodeError, EncodeError } from "../contracts/errors.ts";
 /**
  * JSON, as UTF-8. `Date`, `Map`, `bigint` and `undefined` properties do not survive it: see the table in docs.
  *
- * Inside objects and arrays the rules are those of `JSON.stringify`, `toJSON` included. What it would turn
- * into something else as a whole is refused instead. Text with lone surrogates comes back as it went; `-0` comes back as `0`.
+ * Inside objects and arrays the rules are those of `JSON.stringify`, `toJSON` included. A whole value that
+ * `JSON.stringify` would turn into a different one is refused. Text with lone surrogates is kept; `-0` comes back as
+ * `0`.
  *
  * `encode` throws {@link EncodeError} for functions, symbols, `NaN`, infinities, invalid dates, bytes, and instances of
  * built-in classes without a JSON form (`Map`, `Set`, `Error`, `Promise` and the like) as the whole value, and
  * anywhere in it for `bigint`, cycles and a property named `__proto__`.
  *
- * `decode` throws {@link DecodeError} for what is not JSON in UTF-8, a byte order mark included, and for a
- * property named `__proto__`: as an own property it would do no harm here, but code that copies it
- * (`Object.assign`, a deep merge) would set a prototype with it.
+ * `decode` throws {@link DecodeError} for bytes that are not JSON in UTF-8, a byte order mark included, and for a
+ * property named `__proto__`: it is harmless as an own property, but code that copies it (`Object.assign`, a deep
+ * merge) would set a prototype with it.
  */
 export function json(): Format {
   return JSON_FORMAT;
@@ -23,7 +24,7 @@ const JSON_FORMAT: Format = /* @__PURE__ */ Object.freeze({
   id: "json",
   encode: (value: unknown): Uint8Array => {
     const text = stringify(value);
-    // JSON.stringify escapes quotes inside text, so that this can only be the name of a property.
+    // JSON.stringify escapes quotes inside text, so this can only be the name of a property.
     if (text.includes("__proto__") && text.includes('"__proto__":')) {
       throw new EncodeError("json: a property named __proto__ cannot be written; rename it", { operation: "encode" });
     }
@@ -33,11 +34,11 @@ const JSON_FORMAT: Format = /* @__PURE__ */ Object.freeze({
     let text: string;
     try {
       text = utf8.decode(bytes);
-      // Text that spells the name with escapes has one of \u005f, \u006f, \u0070, \u0072 and \u0074 in it.
+      // A name written with escapes contains one of \u005f, \u006f, \u0070, \u0072 and \u0074.
       return text.includes("__proto__") || text.includes("\\u00") ? JSON.parse(text, refuseProto) : JSON.parse(text);
     } catch (error) {
       if (error instanceof DecodeError) throw error;
-      // Without the cause: what JSON.parse throws quotes the text, and a value has no place in a log.
+      // Without the cause: errors of JSON.parse quote the text, and values must not appear in logs.
       throw new DecodeError(`json: ${bytes.byteLength} bytes are not JSON in UTF-8`, { operation: "decode" });
     }
   },
@@ -50,10 +51,7 @@ function stringify(value: unknown): string {
   } catch (cause) {
     throw new EncodeError(
       "json: the value cannot be written: a bigint, a cycle, nesting too deep, or a toJSON that throws",
-      {
-        operation: "encode",
-        cause,
-      },
+      { operation: "encode", cause },
     );
   }
   if (text === undefined) throw new EncodeError(`json: ${typeof value} cannot be written`, { operation: "encode" });
@@ -65,9 +63,7 @@ function stringify(value: unknown): string {
   if (text === "{}" && Object.prototype.toString.call(value) !== "[object Object]") {
     throw new EncodeError(
       "json: a Map, Set, Error or the like would be written as {}; use v8(), or msgpack() for Map and Set",
-      {
-        operation: "encode",
-      },
+      { operation: "encode" },
     );
   }
   return text;

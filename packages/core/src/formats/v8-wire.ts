@@ -1,15 +1,14 @@
 /**
- * Walks bytes of `v8.serialize` without building anything, because `v8.deserialize` believes what they say:
- * twelve bytes that claim an array of 33 million holes make it allocate 264 MB, and it ignores whatever
- * follows the value.
+ * Walks bytes of `v8.serialize` without building anything, because `v8.deserialize` trusts them: twelve bytes that
+ * claim an array of 33 million holes make it allocate 264 MB, and it ignores bytes after the value.
  *
  *     header   ff, version (13 to 15)
- *     value    one tag, then what the table in `value()` says; zero bytes before a tag are padding
- *     varint   seven bits a byte, the lowest first; the high bit says that more follow
+ *     value    one tag, then the content listed in `#valueOf()`; zero bytes before a tag are padding
+ *     varint   seven bits a byte, the lowest first; a set high bit means that more follow
  *
  * Tags that `v8.serialize` never writes (transfers, shared memory, WebAssembly) are refused.
  *
- * @returns why `v8.deserialize` must not see the bytes; `undefined` when it may.
+ * @returns why `v8.deserialize` must not get the bytes; `undefined` if they are safe.
  * @see https://github.com/v8/v8/blob/main/src/objects/value-serializer.cc
  */
 export function unsafeReason(bytes: Uint8Array): string | undefined {
@@ -19,7 +18,7 @@ export function unsafeReason(bytes: Uint8Array): string | undefined {
     walk.value();
     walk.end();
   } catch (error) {
-    // A RangeError is the stack's end: nested too deep for v8.deserialize, too.
+    // A RangeError is a stack overflow: the value is nested too deep for v8.deserialize, too.
     return error instanceof Unsafe ? error.message : "it is nested too deep";
   }
   return undefined;
@@ -33,11 +32,14 @@ const SPARSE_END = 0x40; // @
 const MAP_END = 0x3a; // :
 const SET_END = 0x2c; // ,
 
-// Node 22 and 24 write version 15. A later one may have tags that this page does not know: add them, then raise the number.
+// Node 22 and 24 write version 15. A later version may have tags that are missing below: add them, then raise the
+// number.
 const OLDEST_VERSION = 13;
 const NEWEST_VERSION = 15;
 
-/** Memory that may be claimed without bytes to show for it: for holes in arrays, and room that a buffer may grow into. */
+/**
+ * Memory that bytes may claim beyond their own size: for holes in arrays, and for room into which a buffer may grow.
+ */
 const FREE_CLAIM_BYTES = 65_536;
 const CLAIM_PER_BYTE = 256;
 const BYTES_PER_HOLE = 8;
@@ -67,8 +69,8 @@ class Walk {
     this.#valueOf(this.#tag());
   }
 
-  #valueOf(read: number): void {
-    switch (read) {
+  #valueOf(tag: number): void {
+    switch (tag) {
       case 0x5f: // _: undefined
       case 0x30: // 0: null
       case 0x54: // T: true
@@ -79,57 +81,38 @@ class Walk {
         return;
       case 0x49: // I: int32
       case 0x55: // U: uint32
-      case 0x5e: // ^: what was read before
+      case 0x5e: // ^: reference to an earlier value
         this.#varint();
         return;
       case 0x4e: // N: double
       case 0x44: // D: Date
       case 0x6e: // n: new Number()
-        this.#skip(8);
-        return;
+        return this.#skip(8);
       case 0x5a: // Z: bigint
       case 0x7a: // z: new Object(1n)
-        this.#skip(this.#varint() >>> 1);
-        return;
+        return this.#skip(this.#varint() >>> 1);
       case 0x22: // ": text in Latin-1
       case 0x63: // c: in UTF-16
       case 0x53: // S: in UTF-8
       case 0x42: // B: ArrayBuffer
-        this.#skip(this.#varint());
-        return;
+        return this.#skip(this.#varint());
       case 0x73: // s: new String()
-        this.value();
-        return;
+        return this.value();
       case 0x52: // R: RegExp: source, flags
         this.value();
         this.#varint();
         return;
-      case 0x7e: {
-        // ~: ArrayBuffer that can grow
-        const byteLength = this.#varint();
-        this.#spend(this.#varint() - byteLength);
-        this.#skip(byteLength);
-        return;
-      }
+      case 0x7e: // ~: ArrayBuffer that can grow
+        return this.#growingBuffer();
       case 0x5c: // \: Node's typed arrays: kind, bytes
         this.#varint();
-        this.#skip(this.#varint());
-        return;
+        return this.#skip(this.#varint());
       case 0x6f: // o: object
         this.#properties(OBJECT_END);
         this.#varint();
         return;
-      case 0x41: {
-        // A: array without holes
-        let length = this.#varint();
-        if (length > this.#bytes.byteLength - this.#at)
-          throw new Unsafe("an array claims more elements than there are bytes");
-        while (length-- > 0) this.value();
-        this.#properties(DENSE_END);
-        this.#varint();
-        this.#varint();
-        return;
-      }
+      case 0x41: // A: array without holes
+        return this.#denseArray();
       case 0x61: // a: array with holes
         this.#spend(BYTES_PER_HOLE * this.#varint());
         this.#properties(SPARSE_END);
@@ -137,30 +120,46 @@ class Walk {
         this.#varint();
         return;
       case 0x3b: // ;: Map
-        this.#values(MAP_END);
-        return;
+        return this.#values(MAP_END);
       case 0x27: // ': Set
-        this.#values(SET_END);
-        return;
+        return this.#values(SET_END);
       case 0x72: // r: Error
-        this.#error();
-        return;
+        return this.#error();
       default:
-        throw new Unsafe(`it holds what v8.serialize does not write (tag ${read})`);
+        throw new Unsafe(`it holds a tag that v8.serialize does not write (${tag})`);
     }
+  }
+
+  #growingBuffer(): void {
+    const byteLength = this.#varint();
+    this.#spend(this.#varint() - byteLength);
+    this.#skip(byteLength);
+  }
+
+  // Containers call `#valueOf` and not `value`: one stack frame fewer for each level, so deeper values can be read.
+
+  #denseArray(): void {
+    let length = this.#varint();
+    if (length > this.#bytes.byteLength - this.#at)
+      throw new Unsafe("an array claims more elements than there are bytes");
+    while (length-- > 0) this.#valueOf(this.#tag());
+    this.#properties(DENSE_END);
+    this.#varint();
+    this.#varint();
   }
 
   /** Names and values until `end`. */
   #properties(end: number): void {
-    for (let read = this.#tag(); read !== end; read = this.#tag()) {
-      if (this.#isProto(read)) throw new Unsafe("a property is named __proto__");
-      this.#valueOf(read);
-      this.value();
+    for (let tag = this.#tag(); tag !== end; tag = this.#tag()) {
+      if (this.#isProto(tag)) throw new Unsafe("a property is named __proto__");
+      this.#valueOf(tag);
+      this.#valueOf(this.#tag());
     }
   }
 
+  /** Values until `end`, and their number. */
   #values(end: number): void {
-    for (let read = this.#tag(); read !== end; read = this.#tag()) this.#valueOf(read);
+    for (let tag = this.#tag(); tag !== end; tag = this.#tag()) this.#valueOf(tag);
     this.#varint();
   }
 
@@ -187,10 +186,10 @@ class Walk {
     }
   }
 
-  /** Whether a text of the kind `read` that begins here is `__proto__`. */
-  #isProto(read: number): boolean {
-    if (read !== 0x22 && read !== 0x53 && read !== 0x63) return false;
-    const unit = read === 0x63 ? 2 : 1;
+  /** Whether the text that begins here, after its `tag`, is `__proto__`. */
+  #isProto(tag: number): boolean {
+    if (tag !== 0x22 && tag !== 0x53 && tag !== 0x63) return false;
+    const unit = tag === 0x63 ? 2 : 1;
     if (this.#bytes[this.#at] !== PROTO.length * unit) return false;
     for (let i = 0; i < PROTO.length; i++)
       if (this.#bytes[this.#at + 1 + i * unit] !== PROTO.charCodeAt(i)) return false;
@@ -198,9 +197,9 @@ class Walk {
   }
 
   #tag(): number {
-    let read = this.#byte();
-    while (read === 0) read = this.#byte();
-    return read;
+    let byte = this.#byte();
+    while (byte === 0) byte = this.#byte();
+    return byte;
   }
 
   #byte(): number {

@@ -6,13 +6,13 @@ import { unsafeReason } from "./v8-wire.ts";
  * Node's structured clone: keeps `Date`, `Map`, `Set`, `bigint`, cycles. Readable by Node only.
  *
  * Also keeps `undefined`, `NaN`, `-0`, holes, typed arrays, `Buffer`, `Error` and `RegExp`. Instances of other
- * classes come back as plain objects of their own properties.
+ * classes come back as plain objects with the same own properties.
  *
  * `encode` throws {@link EncodeError} for functions, symbols, promises and the like anywhere in the value, for
  * arrays of far more holes than elements, and for a property named `__proto__`.
  *
- * `decode` throws {@link DecodeError} for whatever `encode` did not write. It allocates at most 64 KiB and 256 bytes
- * for each byte it is given; bytes in the value are copies.
+ * `decode` throws {@link DecodeError} for bytes that `encode` did not write. It allocates at most 64 KiB plus 256 bytes
+ * for each byte of its input. Buffers in the value are copies.
  */
 export function v8(): Format {
   return V8_FORMAT;
@@ -25,12 +25,10 @@ const V8_FORMAT: Format = /* @__PURE__ */ Object.freeze({
     try {
       bytes = clone().serialize(value);
     } catch {
-      // Without the cause: it quotes the function, symbol or text that it stumbled over.
+      // Without the cause: its message quotes the function, symbol or text that cannot be cloned.
       throw new EncodeError(
-        "v8: the value holds what cannot be cloned: a function, symbol, promise or the like, or is nested too deep",
-        {
-          operation: "encode",
-        },
+        "v8: the value cannot be cloned: it contains a function, symbol, promise or the like, or is nested too deep",
+        { operation: "encode" },
       );
     }
     const reason = unsafeReason(bytes);
@@ -41,20 +39,21 @@ const V8_FORMAT: Format = /* @__PURE__ */ Object.freeze({
   decode: (bytes: Uint8Array): unknown => {
     const reason = unsafeReason(bytes);
     if (reason !== undefined)
-      throw new DecodeError(`v8: ${bytes.byteLength} bytes are no structured clone: ${reason}`, {
+      throw new DecodeError(`v8: ${bytes.byteLength} bytes are not a structured clone: ${reason}`, {
         operation: "decode",
       });
     try {
-      // Node's typed arrays would be views of `bytes`: they would share memory with the backend, and keep a whole reply alive.
+      // Without the copy, typed arrays would be views of `bytes`: they would share memory with the backend and keep a
+      // whole reply in memory.
       return clone().deserialize(bytes.includes(TYPED_ARRAY) ? Uint8Array.from(bytes) : bytes);
     } catch (cause) {
-      throw new DecodeError(`v8: ${bytes.byteLength} bytes are no structured clone`, { operation: "decode", cause });
+      throw new DecodeError(`v8: ${bytes.byteLength} bytes are not a structured clone`, { operation: "decode", cause });
     }
   },
 });
 
 const TYPED_ARRAY = 0x5c;
 
-/** node:v8 on first use: imported at the top it would be a quarter of what importing core may take. */
+/** Loads node:v8 on first use: at the top it would take a quarter of the time that importing core may take. */
 const clone = (): typeof import("node:v8") => (loaded ??= process.getBuiltinModule("node:v8"));
 let loaded: typeof import("node:v8") | undefined;

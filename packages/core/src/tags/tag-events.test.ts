@@ -5,9 +5,9 @@ import { dependencies, keySpaceBelow, rootKeySpace } from "../entry/key.ts";
 import { compareVersions, tagKeys, TagEvents, underVersions, versionsFor } from "./tag-events.ts";
 
 const root = rootKeySpace("shop");
-const users = keySpaceBelow(root, "users", false);
-const admins = keySpaceBelow(users, "admins", false);
-const orders = keySpaceBelow(root, "orders", false);
+const users = keySpaceBelow(root, "users");
+const admins = keySpaceBelow(users, "admins");
+const orders = keySpaceBelow(root, "orders");
 
 function entry(keySpace = users, names: readonly string[] = ["t"], changes: Partial<Entry> = {}): Entry {
   return {

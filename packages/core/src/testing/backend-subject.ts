@@ -1,23 +1,23 @@
 import type { Backend, StoredEntry } from "../contracts/backend.ts";
 import type { TestClock } from "./test-clock.ts";
 
-/** What the parts of `describeBackend` share: the backend of the test that runs, and how to look at it. */
+/** Shared by the parts of `describeBackend`: the backend of the running test, and helpers to inspect it. */
 export interface BackendSubject {
   readonly backend: Backend;
   readonly clock: TestClock;
   readonly expiry: "clock" | "server";
   /** Whether {@link other} is another process. */
   readonly hasPeers: boolean;
-  /** A backend as another process has it, over the same store; {@link backend} itself where the suite cannot open one. */
+  /** The backend of another process, over the same store; {@link backend} itself if the suite cannot open one. */
   other(): Promise<Backend>;
   /** Lets entries and leases of `ms` end. */
   pass(ms: number): Promise<void> | void;
-  /** Data and meta exactly; times as far as the store's clock allows. */
+  /** Compares data and meta exactly, times within the precision of the store's clock. */
   expectEntry(entry: StoredEntry | undefined, written: StoredEntry): void;
   expectRemaining(actual: number, written: number): void;
 }
 
-/** As the cache makes them: `<name>:<namespace>::<key of the user>`. */
+/** A key in the form that the cache uses: `<name>:<namespace>::<key of the user>`. */
 export const KEY = "shop:users::user ";
 
 export const stored = (entry: Partial<StoredEntry> = {}): StoredEntry => ({

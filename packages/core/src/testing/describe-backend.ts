@@ -12,31 +12,33 @@ import { vitestFor } from "./vitest.ts";
 
 export interface DescribeBackendOptions {
   /**
-   * Makes a new backend over an empty store. It may be given the clock that ends entries; which a backend with
-   * `expiry: 'server'` has no use for. The suite closes it.
+   * Makes a new backend over an empty store. With `expiry: 'clock'` entries must end by `clock`; a backend with
+   * `expiry: 'server'` ignores it. The suite closes the backend.
    */
   open(clock: TestClock): Awaitable<Backend>;
-  /** Who ends entries; `server` waits for real time. */
+  /**
+   * The clock that ends entries: the one given to `open`, or the server's. With `server` the suite waits in real time.
+   */
   readonly expiry: "clock" | "server";
-  /** As `open`, over a store that cannot be reached: adds the tests of what happens then. */
+  /** As `open`, over a store that cannot be reached: adds the tests for that case. */
   unreachable?(): Awaitable<Backend>;
   /**
-   * As another process would open the store of `backend`, which `open` made. Without it what holds between processes is not
-   * tested, above all `coherence`. The suite closes it.
+   * Opens the store of `backend`, which `open` made, like another process. Without it promises between processes are
+   * not tested, above all `coherence`. The suite closes the backend.
    */
   openPeer?(backend: Backend, clock: TestClock): Awaitable<Backend>;
 }
 
-/** What a store may lose of a remaining time between a write and the read that follows it, on a busy machine. */
+/** Maximum time between a write and the read after it, on a busy machine: a remaining time may be that much shorter. */
 const SERVER_LAG_MS = 5_000;
-/** What rounding may add to one. */
+/** Maximum error of a remaining time due to rounding. */
 const SERVER_ROUNDING_MS = 5;
-/** How long after the end of a life the suite asks, where a server's clock counts. */
+/** How long the suite waits after the end of a life before it reads, with a server's clock. */
 const SERVER_GRACE_MS = 250;
 const HUNDRED_YEARS_MS = 100 * 365 * 86_400_000;
 
 /**
- * The contract of {@link Backend}, as a suite for Vitest. Capabilities are tested where the backend has them:
+ * The contract of {@link Backend}, as a suite for Vitest. Capabilities are tested if the backend has them:
  * `connect`, `markStale`, `batch`, `leases`, `tagVersions`, `coherence`.
  */
 export function describeBackend(name: string, options: DescribeBackendOptions): void {
@@ -58,7 +60,7 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
   const pass = (ms: number): Promise<void> | void =>
     options.expiry === "clock" ? clock.advance(ms) : scheduler.wait(ms + SERVER_GRACE_MS);
 
-  /** Data and meta exactly; times as far as the store's clock allows. */
+  /** Compares data and meta exactly, times within the precision of the store's clock. */
   const expectEntry = (entry: StoredEntry | undefined, written: StoredEntry): void => {
     expect(entry).toBeDefined();
     if (entry === undefined) return;
@@ -102,17 +104,17 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
         expect(codec.id).toMatch(/^[a-z0-9.-]{1,32}$/u);
     });
 
-    it("knows nothing of a key that nobody wrote", async () => {
+    it("has no entry under a key that was never written", async () => {
       expect(await backend.read(KEY)).toBe(undefined);
       expect(await backend.remove(KEY)).toBe("missing");
     });
 
-    describe("gives back what was written:", () => {
+    describe("returns a written entry unchanged:", () => {
       const ALL_BYTES = Uint8Array.from({ length: 256 }, (_, i) => i);
       it.each([
         ["every byte, 0x00 and 0xff included", ALL_BYTES],
         ["no bytes at all", new Uint8Array(0)],
-        ["text that is no UTF-8", Uint8Array.of(0xc3, 0x28, 0xed, 0xa0, 0x80, 0x0d, 0x0a)],
+        ["text that is not UTF-8", Uint8Array.of(0xc3, 0x28, 0xed, 0xa0, 0x80, 0x0d, 0x0a)],
         ["a view into a larger buffer", ALL_BYTES.subarray(100, 110)],
         ["1 MB", Uint8Array.from({ length: 2 ** 20 }, (_, i) => (i * 31) % 251)],
       ])("%s", async (_, data) => {
@@ -144,7 +146,7 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
         expectEntry(await backend.read(KEY), stored(times));
       });
 
-      it("once the caller has gone on to use the bytes for something else", async () => {
+      it("after the caller has reused the bytes", async () => {
         const data = Uint8Array.of(1, 2, 3);
         await backend.write(KEY, stored({ data }));
         data.fill(9);
@@ -155,7 +157,7 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
       });
     });
 
-    describe("overwriting leaves nothing of what was there:", () => {
+    describe("overwriting leaves nothing of the older entry:", () => {
       const LASTING = { staleInMs: Infinity, expiresInMs: Infinity };
       const FINITE = { staleInMs: 30_000, expiresInMs: 60_000 };
       const STALE = { staleInMs: -1_000, expiresInMs: 20_000 };
@@ -180,7 +182,7 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
         expectEntry(await backend.read(KEY), newer);
       });
 
-      it("an end that comes after the new write", async () => {
+      it("an end of the older entry after the new write", async () => {
         await backend.write(KEY, stored({ staleInMs: 100, expiresInMs: 200 }));
         await backend.write(KEY, stored(LASTING));
         await pass(200);
@@ -188,7 +190,7 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
       });
     });
 
-    describe("ends what has lived:", () => {
+    describe("ends an entry whose life is over:", () => {
       it("a life of less than a second", async () => {
         await backend.write(KEY, stored({ staleInMs: 150, expiresInMs: 150 }));
         await pass(150);
@@ -209,7 +211,7 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
         expect(await backend.read(KEY)).toBe(undefined);
       });
 
-      it("and nothing else", async () => {
+      it("and no other entry", async () => {
         await backend.write(`${KEY}1`, stored({ staleInMs: 100, expiresInMs: 150 }));
         await backend.write(`${KEY}2`, stored({ staleInMs: 100, expiresInMs: 60_000 }));
         await pass(150);
@@ -229,7 +231,7 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
         expect(entry!.expiresInMs - entry!.staleInMs).toBeLessThanOrEqual(60_000 + SERVER_ROUNDING_MS);
       });
 
-      it("answers at least 1 for the life of what it answers with", async () => {
+      it("answers with a remaining life of at least 1", async () => {
         await backend.write(KEY, stored({ staleInMs: 50, expiresInMs: 50 }));
         for (let read = 0; read < 40; read += 1) {
           const entry = await backend.read(KEY);
@@ -272,7 +274,7 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
         expect(await backend.read(key)).toBe(undefined);
       });
 
-      it("no two ever meet", async () => {
+      it("no two ever collide", async () => {
         for (const [what, key] of PECULIAR_KEYS) await backend.write(key, stored({ meta: what }));
         const metas = [];
         for (const [, key] of PECULIAR_KEYS) metas.push((await backend.read(key))?.meta);
@@ -356,7 +358,7 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
       });
     });
 
-    describe("markStale, where it has it:", () => {
+    describe("markStale, if it has it:", () => {
       const markStale = (key: string) => backend.markStale?.(key);
 
       it("ends freshness; bytes, meta and a stale window remain", async () => {
@@ -369,12 +371,12 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
         expect(entry!.meta).toBe("etag");
         expect(entry!.staleInMs).toBeLessThanOrEqual(0);
         expect(entry!.staleInMs).toBeGreaterThanOrEqual(-SERVER_LAG_MS);
-        // The window that is left is 30 s; a store that keeps the end of the life may give more.
+        // 30 s of the window are left; a store that keeps the end of the life may report more.
         expect(entry!.expiresInMs).toBeGreaterThanOrEqual(30_000 - SERVER_LAG_MS);
         expect(entry!.expiresInMs).toBeLessThanOrEqual(90_000 + SERVER_ROUNDING_MS);
       });
 
-      it("prolongs no life of what is stale already", async () => {
+      it("does not prolong the life of an entry that is already stale", async () => {
         await backend.write(KEY, stored({ staleInMs: -10_000, expiresInMs: 20_000 }));
         if (backend.markStale === undefined) return;
         expect(await markStale(KEY)).toBe("stale");
@@ -393,7 +395,7 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
         }
       });
 
-      it("says that there is nothing, and makes nothing", async () => {
+      it("reports a missing entry, and creates none", async () => {
         if (backend.markStale === undefined) return;
         expect(await markStale(KEY)).toBe("missing");
         expect(await backend.read(KEY)).toBe(undefined);
@@ -411,7 +413,7 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
       });
     });
 
-    describe("batch, where it has it:", () => {
+    describe("batch, if it has it:", () => {
       it("does nothing with nothing", async () => {
         if (backend.batch === undefined) return;
         expect(await backend.batch.read([])).toEqual([]);
@@ -452,7 +454,7 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
         for (const [key, entry] of entries) expectEntry(await backend.read(key), entry);
       });
 
-      it("leaves the last of what is written twice under one key", async () => {
+      it("keeps the last of two entries written under one key", async () => {
         if (backend.batch === undefined) return;
         await backend.batch.write([
           [KEY, stored({ meta: "first" })],

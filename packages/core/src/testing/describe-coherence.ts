@@ -7,7 +7,9 @@ import { flush } from "./outcome.ts";
 import { PECULIAR_KEYS } from "./peculiar-keys.ts";
 import { vitestFor } from "./vitest.ts";
 
-/** The part of `describeBackend` about `coherence`. Every test passes where the backend has none, or is the sole writer. */
+/**
+ * The part of `describeBackend` about `coherence`. Every test passes if the backend has none, or is the sole writer.
+ */
 export function describeCoherence(subject: BackendSubject): void {
   const { describe, expect, it } = vitestFor("describeBackend");
 
@@ -16,29 +18,29 @@ export function describeCoherence(subject: BackendSubject): void {
     typeof backend.coherence === "object" ? backend.coherence : undefined;
 
   interface Scene {
-    readonly ear: Ear;
+    readonly listener: RecordingListener;
     readonly detach: () => Promise<void>;
     readonly coherence: Coherence;
     readonly own: Backend;
     readonly other: Backend;
   }
 
-  /** An ear at this process, and another process that changes things; `undefined` where it cannot be. */
+  /** A listener in this process, and another process that makes changes; `undefined` if there cannot be both. */
   const listen = async (): Promise<Scene | undefined> => {
     const own = subject.backend;
     const coherence = coherenceOf(own);
     if (coherence === undefined || !subject.hasPeers) return undefined;
-    const ear = earOf(own);
-    return { ear, detach: await coherence.attach(ear), coherence, own, other: await subject.other() };
+    const listener = listenerOf(own);
+    return { listener, detach: await coherence.attach(listener), coherence, own, other: await subject.other() };
   };
 
-  const earOf = (backend: Backend): Ear =>
-    new Ear(clock(), backend, async () => {
-      // A backend may look for changes from time to time, in no longer than they may stay unheard.
+  const listenerOf = (backend: Backend): RecordingListener =>
+    new RecordingListener(clock(), backend, async () => {
+      // A backend may poll for changes, at least once per `maxStalenessMs`.
       if (subject.expiry === "clock") await beat(coherenceOf(backend)!);
     });
 
-  /** Lets a part of the time pass in which a sign of life is due. */
+  /** Lets a part of the time pass within which a sign of life is due. */
   const beat = async (coherence: Coherence): Promise<void> => {
     const stepMs = (coherence.maxStalenessMs ?? MAX_STALENESS_MS) / STEPS;
     if (subject.expiry === "server") return scheduler.wait(stepMs);
@@ -46,8 +48,8 @@ export function describeCoherence(subject: BackendSubject): void {
     return flush();
   };
 
-  describe("coherence, where it has it:", () => {
-    it("bounds what it leaves unsaid, by lengths of time", () => {
+  describe("coherence, if it has it:", () => {
+    it("bounds unreported changes by lengths of time", () => {
       const coherence = coherenceOf(subject.backend);
       expect(coherence?.maxStalenessMs ?? MAX_STALENESS_MS).toBeGreaterThan(0);
       expect(coherence?.reissueWindowMs ?? 0).toBeGreaterThanOrEqual(0);
@@ -66,12 +68,12 @@ export function describeCoherence(subject: BackendSubject): void {
           await backend.leases?.store(KEY, TOKEN, V1, stored({ version: TOKEN }));
         },
       ],
-    ])("reports what another process does to an entry: %s", async (_, change) => {
+    ])("reports changes of an entry by another process: %s", async (_, change) => {
       await subject.backend.write(KEY, stored({ version: V1 }));
       const scene = await listen();
       if (scene?.other[_.split(".")[0] as "leases"] === undefined) return;
       await change(scene.other);
-      await scene.ear.hears(KEY);
+      await scene.listener.waitForReport(KEY);
     });
 
     it.each<[string, (backend: Backend) => Promise<unknown> | undefined]>([
@@ -79,11 +81,11 @@ export function describeCoherence(subject: BackendSubject): void {
       ["remove", (backend) => backend.remove(KEY)],
       ["markStale", (backend) => backend.markStale?.(KEY)],
       ["batch.remove", (backend) => backend.batch?.remove([KEY])],
-    ])("reports it where there was no entry, since a load of it may be under way: %s", async (operation, change) => {
+    ])("reports a change even without an entry, because a load of it may be running: %s", async (operation, change) => {
       const scene = await listen();
       if (scene?.other[operation.split(".")[0] as "batch"] === undefined) return;
       await change(scene.other);
-      await scene.ear.hears(KEY);
+      await scene.listener.waitForReport(KEY);
     });
 
     it("reports the second change as it did the first", async () => {
@@ -95,9 +97,9 @@ export function describeCoherence(subject: BackendSubject): void {
         () => scene.other.write(KEY, stored()),
         () => scene.other.write(KEY, stored()),
       ]) {
-        scene.ear.forget();
+        scene.listener.forget();
         await change();
-        await scene.ear.hears(KEY);
+        await scene.listener.waitForReport(KEY);
       }
     });
 
@@ -108,28 +110,28 @@ export function describeCoherence(subject: BackendSubject): void {
       await Promise.all(
         keys.map((key, i) => (i % 2 === 0 ? scene.other.write(key, stored()) : scene.other.remove(key))),
       );
-      for (const key of keys) await scene.ear.hears(key);
+      for (const key of keys) await scene.listener.waitForReport(key);
     });
 
     it("reports peculiar keys, or their aliases", async () => {
       const scene = await listen();
       if (scene === undefined) return;
       for (const [, key] of PECULIAR_KEYS) await scene.other.remove(key);
-      for (const [, key] of PECULIAR_KEYS) await scene.ear.hears(key);
+      for (const [, key] of PECULIAR_KEYS) await scene.listener.waitForReport(key);
     });
 
     it.each([
       ["none is there", undefined],
       ["one is there", V1],
-    ])("reports that a lease was released, for whoever waits for its entry: %s", async (_, there) => {
+    ])("reports a released lease, for processes that wait for its entry: %s", async (_, there) => {
       if (there !== undefined) await subject.backend.write(KEY, stored({ version: there }));
       const scene = await listen();
       const leases = scene?.other.leases;
       if (scene === undefined || leases === undefined) return;
       await leases.acquire(KEY, TOKEN, MINUTE, there ?? "");
-      scene.ear.forget();
+      scene.listener.forget();
       await leases.release(KEY, TOKEN);
-      await scene.ear.hears(KEY);
+      await scene.listener.waitForReport(KEY);
       expect((await scene.own.read(KEY))?.version).toBe(there);
     });
 
@@ -138,9 +140,9 @@ export function describeCoherence(subject: BackendSubject): void {
       const leases = scene?.other.leases;
       if (scene === undefined || leases === undefined) return;
       await leases.acquire(KEY, TOKEN, MINUTE, "");
-      scene.ear.forget();
+      scene.listener.forget();
       expect(await leases.store(KEY, TOKEN, V1, stored())).toBe(false);
-      await scene.ear.hears(KEY);
+      await scene.listener.waitForReport(KEY);
     });
 
     it("reports no lease that is taken or renewed: nothing changed", async () => {
@@ -151,10 +153,10 @@ export function describeCoherence(subject: BackendSubject): void {
       await leases.renew(KEY, TOKEN, MINUTE);
       await leases.acquire(KEY, "another-token___", MINUTE, "");
       await scene.other.remove(`${KEY}last`);
-      await scene.ear.hears(`${KEY}last`);
-      expect(scene.ear.reports.filter(({ keys }) => scene.ear.names(KEY).some((name) => keys.includes(name)))).toEqual(
-        [],
-      );
+      await scene.listener.waitForReport(`${KEY}last`);
+      expect(
+        scene.listener.reports.filter(({ keys }) => scene.listener.names(KEY).some((name) => keys.includes(name))),
+      ).toEqual([]);
     });
 
     it.each(["hard", "soft"] as const)("reports tags that were renewed: %s", async (mode) => {
@@ -163,95 +165,96 @@ export function describeCoherence(subject: BackendSubject): void {
       const tags = scene?.other.tagVersions;
       if (scene === undefined || tags === undefined) return;
       await tags.renew([TAG, OTHER_TAG], mode);
-      await scene.ear.hears(TAG, "tagsChanged");
-      await scene.ear.hears(OTHER_TAG, "tagsChanged");
-      scene.ear.forget();
+      await scene.listener.waitForReport(TAG, "tagsChanged");
+      await scene.listener.waitForReport(OTHER_TAG, "tagsChanged");
+      scene.listener.forget();
       await tags.renew([TAG], mode);
-      await scene.ear.hears(TAG, "tagsChanged");
+      await scene.listener.waitForReport(TAG, "tagsChanged");
     });
 
     it("reports to every listener, until that one is detached", async () => {
       const scene = await listen();
       if (scene === undefined) return;
-      const second = earOf(scene.own);
+      const second = listenerOf(scene.own);
       await scene.coherence.attach(second);
       await scene.other.write(`${KEY}1`, stored());
-      await Promise.all([scene.ear.hears(`${KEY}1`), second.hears(`${KEY}1`)]);
+      await Promise.all([scene.listener.waitForReport(`${KEY}1`), second.waitForReport(`${KEY}1`)]);
 
       await scene.detach();
-      scene.ear.forget();
+      scene.listener.forget();
       await scene.other.write(`${KEY}2`, stored());
-      await second.hears(`${KEY}2`);
-      expect(scene.ear.reports).toEqual([]);
+      await second.waitForReport(`${KEY}2`);
+      expect(scene.listener.reports).toEqual([]);
     });
 
     it("reports to a listener that is attached once more", async () => {
       const scene = await listen();
       if (scene === undefined) return;
       await scene.detach();
-      const detach = await scene.coherence.attach(scene.ear);
-      scene.ear.forget();
+      const detach = await scene.coherence.attach(scene.listener);
+      scene.listener.forget();
       await scene.other.write(KEY, stored());
-      await scene.ear.hears(KEY);
+      await scene.listener.waitForReport(KEY);
       await detach();
     });
 
     it("reports nothing once it is closed", async () => {
       const scene = await listen();
       if (scene === undefined) return;
-      const witness = earOf(scene.other);
+      const witness = listenerOf(scene.other);
       await coherenceOf(scene.other)!.attach(witness);
       await scene.own.close();
-      scene.ear.forget();
+      scene.listener.forget();
       const third = await subject.other();
       await third.write(KEY, stored());
-      await witness.hears(KEY);
-      expect(scene.ear.reports.filter(({ what }) => what !== "lost")).toEqual([]);
+      await witness.waitForReport(KEY);
+      expect(scene.listener.reports.filter(({ what }) => what !== "lost")).toEqual([]);
     });
 
-    it("has reported what was acknowledged to anybody when confirm answers", async () => {
+    it("has reported every acknowledged change before confirm answers", async () => {
       const scene = await listen();
       const leases = scene?.own.leases;
       if (scene === undefined || leases === undefined) return;
       for (let round = 0; round < 50; round += 1) {
         await scene.other.write(`${KEY}${round}`, stored());
         await leases.confirm(KEY);
-        expect(scene.ear.heard(`${KEY}${round}`), `round ${round}`).toBe(true);
+        expect(scene.listener.hasReport(`${KEY}${round}`), `round ${round}`).toBe(true);
       }
     });
 
-    it("gives signs of life, the first in no longer than copies may be stale, and not one ahead of what it has to report", async () => {
+    it("sends signs of life, the first within the time that copies may be stale, and none before an earlier report", async () => {
       const scene = await listen();
       if (scene === undefined) return;
-      const { ear, coherence, other } = scene;
+      const { listener, coherence, other } = scene;
       const acknowledged: { readonly key: string; readonly at: number }[] = [];
-      for (let step = 0; step < STEPS || (ear.signs.length < 3 && step < 3 * STEPS); step += 1) {
+      for (let step = 0; step < STEPS || (listener.signs.length < 3 && step < 3 * STEPS); step += 1) {
         const key = `${KEY}${step}`;
         await other.write(key, stored());
         acknowledged.push({ key, at: clock().now() });
         await beat(coherence);
       }
-      expect(ear.signs.length).toBeGreaterThanOrEqual(3);
-      for (const [i, { sentAtMs, at, position }] of ear.signs.entries()) {
+      expect(listener.signs.length).toBeGreaterThanOrEqual(3);
+      for (const [i, { sentAtMs, at, position }] of listener.signs.entries()) {
         expect(sentAtMs).toBeLessThanOrEqual(at);
-        expect(sentAtMs).toBeGreaterThanOrEqual(ear.signs[i - 1]?.sentAtMs ?? -Infinity);
+        expect(sentAtMs).toBeGreaterThanOrEqual(listener.signs[i - 1]?.sentAtMs ?? -Infinity);
         for (const change of acknowledged)
           if (change.at < sentAtMs)
-            expect(ear.heard(change.key, "changed", position), `${change.key} before the sign of ${sentAtMs}`).toBe(
-              true,
-            );
+            expect(
+              listener.hasReport(change.key, "changed", position),
+              `${change.key} before the sign of ${sentAtMs}`,
+            ).toBe(true);
       }
-      expect(ear.reports.filter(({ what }) => what === "lost")).toEqual([]);
+      expect(listener.reports.filter(({ what }) => what === "lost")).toEqual([]);
     });
 
-    it("may report what this process changed itself, under the same names", async () => {
+    it("may report this process's own changes, under the same names", async () => {
       const scene = await listen();
       if (scene === undefined) return;
       await scene.own.write(KEY, stored());
       await scene.other.write(`${KEY}last`, stored());
-      await scene.ear.hears(`${KEY}last`);
-      const names = [...scene.ear.names(KEY), ...scene.ear.names(`${KEY}last`)];
-      for (const { what, keys } of scene.ear.reports)
+      await scene.listener.waitForReport(`${KEY}last`);
+      const names = [...scene.listener.names(KEY), ...scene.listener.names(`${KEY}last`)];
+      for (const { what, keys } of scene.listener.reports)
         if (what === "changed") expect(names).toEqual(expect.arrayContaining([...keys]));
     });
   });
@@ -262,8 +265,8 @@ interface Report {
   readonly keys: readonly string[];
 }
 
-/** A listener that remembers, and that can be waited for. */
-class Ear implements CoherenceListener {
+/** A listener that records its notifications, and on which a test can wait. */
+class RecordingListener implements CoherenceListener {
   readonly reports: Report[] = [];
   /** Signs of life: when they were sent, when they arrived, and after how many reports. */
   readonly signs: { readonly sentAtMs: number; readonly at: number; readonly position: number }[] = [];
@@ -272,14 +275,14 @@ class Ear implements CoherenceListener {
   readonly #waitFor: () => Promise<void>;
   readonly #waiting = new Set<() => void>();
 
-  /** @param waitFor lets time pass, where the suite moves it. */
+  /** @param waitFor lets time pass, if the suite moves it. */
   constructor(clock: Clock, backend: Backend, waitFor: () => Promise<void>) {
     this.#clock = clock;
     this.#backend = backend;
     this.#waitFor = waitFor;
   }
 
-  /** What a key may be called in a report. */
+  /** The names that a key may have in a report. */
   names(key: string): readonly string[] {
     return [key, this.#backend.alias?.(key) ?? key];
   }
@@ -289,8 +292,8 @@ class Ear implements CoherenceListener {
     this.signs.length = 0;
   }
 
-  /** @param until how many of the reports count. */
-  heard(key: string, what: "changed" | "tagsChanged" = "changed", until: number = this.reports.length): boolean {
+  /** @param until number of reports that count. */
+  hasReport(key: string, what: "changed" | "tagsChanged" = "changed", until: number = this.reports.length): boolean {
     const names = this.names(key);
     return this.reports
       .slice(0, until)
@@ -301,9 +304,9 @@ class Ear implements CoherenceListener {
       );
   }
 
-  /** Resolves when it has heard of `key`. */
-  async hears(key: string, what: "changed" | "tagsChanged" = "changed"): Promise<void> {
-    for (let step = 0; step < STEPS && !this.heard(key, what); step += 1) await this.#waitFor();
+  /** Resolves when `key` has been reported. */
+  async waitForReport(key: string, what: "changed" | "tagsChanged" = "changed"): Promise<void> {
+    for (let step = 0; step < STEPS && !this.hasReport(key, what); step += 1) await this.#waitFor();
     const end = new AbortController();
     const tooLate = scheduler.wait(PATIENCE_MS, { signal: end.signal }).then(
       () =>
@@ -314,7 +317,7 @@ class Ear implements CoherenceListener {
         ),
       () => undefined,
     );
-    while (!this.heard(key, what))
+    while (!this.hasReport(key, what))
       await Promise.race([tooLate, new Promise<void>((resolve) => this.#waiting.add(resolve))]);
     end.abort();
   }
@@ -361,12 +364,12 @@ const TAG = "{~shop}:users::admins";
 const OTHER_TAG = "{~shop}:users::";
 const MINUTE = 60_000;
 const MAX_STALENESS_MS = 2_000;
-/** In how many parts that time passes. */
+/** Number of parts in which that time passes. */
 const STEPS = 16;
 /** How long a report may take on a busy machine. */
 const PATIENCE_MS = 3_000;
 
-/** For stores that end entries by a clock of their own. */
+/** For stores with a clock of their own. */
 const REAL_TIME: Clock = {
   now: () => Number(process.hrtime.bigint()) / 1e6,
   schedule(callback, delayMs) {

@@ -7,9 +7,9 @@ const text = (byteLength: number): Uint8Array => Buffer.alloc(byteLength, "a cop
 /**
  * The contract of {@link Compressor}, as a suite for Vitest; calls `describe` itself.
  *
- * One that changes nothing, such as `passthrough()`, is let off what it cannot know: that a stream is cut short.
+ * A compressor that changes nothing, such as `passthrough()`, need not detect that a stream is cut short.
  *
- * @param options `open` gives a new compressor each time.
+ * @param options `open` returns a new compressor for each test.
  */
 export function describeCompressor(name: string, options: { open(): Compressor }): void {
   const { beforeEach, describe, expect, it } = vitestFor("describeCompressor");
@@ -54,7 +54,7 @@ export function describeCompressor(name: string, options: { open(): Compressor }
       ["a Node buffer", Buffer.from("a copper kettle")],
     ];
 
-    it.each(cases)("gives %s back as it was, and leaves what it was given alone", async (_, bytes) => {
+    it.each(cases)("restores %s exactly, and does not change its input", async (_, bytes) => {
       const before = Uint8Array.from(bytes);
 
       const compressed = await compressor.compress(bytes);
@@ -66,7 +66,7 @@ export function describeCompressor(name: string, options: { open(): Compressor }
       expect(Buffer.compare(compressed, compressedBefore)).toBe(0);
     });
 
-    it.each(cases.filter(([, bytes]) => bytes.byteLength > 0))("keeps to the limit exactly: %s", async (_, bytes) => {
+    it.each(cases.filter(([, bytes]) => bytes.byteLength > 0))("keeps the limit exactly: %s", async (_, bytes) => {
       const compressed = await compressor.compress(bytes);
 
       await expect(decompress(compressed, bytes.byteLength - 1)).rejects.toThrow();
@@ -85,7 +85,7 @@ export function describeCompressor(name: string, options: { open(): Compressor }
       expect(Buffer.compare(decompressed, text(2_000))).toBe(0);
     });
 
-    it.each([100, 2_000, 500_000])("refuses what is cut short: of %d bytes", async (byteLength) => {
+    it.each([100, 2_000, 500_000])("refuses a stream that is cut short: of %d bytes", async (byteLength) => {
       if (changesNothing) return;
       const compressed = await compressor.compress(randomFrom(byteLength).bytes(byteLength));
       const step = Math.ceil(compressed.byteLength / 50);
@@ -104,7 +104,7 @@ export function describeCompressor(name: string, options: { open(): Compressor }
       ["a zero byte", Uint8Array.of(0)],
       ["many zero bytes", new Uint8Array(64)],
       ["random bytes", randomFrom(3).bytes(40)],
-    ])("refuses %s behind the end", async (_, tail) => {
+    ])("refuses %s after the end", async (_, tail) => {
       if (changesNothing) return;
       for (const byteLength of [0, 2_000, 500_000]) {
         const compressed = await compressor.compress(text(byteLength));
@@ -140,7 +140,7 @@ export function describeCompressor(name: string, options: { open(): Compressor }
       expect(Buffer.compare(await decompress(intact, 3_000), text(3_000))).toBe(0);
     });
 
-    it("serves 50 at once without mixing them up", async () => {
+    it("handles 50 calls at once without mixing them up", async () => {
       const inputs = Array.from({ length: 50 }, (_, i) =>
         Buffer.alloc(i % 10 === 0 ? 400_000 : i * 997, `item ${i}; `),
       );
@@ -152,7 +152,7 @@ export function describeCompressor(name: string, options: { open(): Compressor }
       outputs.forEach((output, i) => expect(Buffer.compare(output, inputs[i]!), `item ${i}`).toBe(0));
     });
 
-    it("gives results that later calls leave alone", async () => {
+    it("returns results that later calls do not change", async () => {
       const compressed = await compressor.compress(text(5_000));
       const decompressed = await compressor.decompress(compressed, 5_000);
       const [compressedBefore, decompressedBefore] = [Uint8Array.from(compressed), Uint8Array.from(decompressed)];

@@ -8,11 +8,12 @@ export type KeptKind = "date" | "map" | "set" | "bigint" | "bytes" | "nan";
 /**
  * The contract of {@link Format}, as a suite for Vitest; calls `describe` itself.
  *
- * Every format keeps what JSON can say. What it keeps beyond that it is given as `keeps`; what it does not keep
- * it may refuse or change, as its documentation says.
+ * Every format keeps JSON values. Further kinds of values that it keeps are listed in `keeps`; it may refuse or change
+ * all others, as its documentation says.
  *
- * @param options `open` gives a new format each time; `keeps` lists the kinds of values beyond JSON that
- *   come back as they went.
+ * @param options `open` returns a new format for each test; `keeps` lists the kinds of values beyond JSON that come
+ * back
+ *   unchanged.
  */
 export function describeFormat(name: string, options: { open(): Format; readonly keeps?: readonly KeptKind[] }): void {
   const { beforeEach, describe, expect, it } = vitestFor("describeFormat");
@@ -68,7 +69,7 @@ export function describeFormat(name: string, options: { open(): Format; readonly
       expect(roundTrip(records)).toStrictEqual(records);
     });
 
-    it("gives plain objects and arrays, as JSON.parse does", () => {
+    it("returns plain objects and arrays, like JSON.parse", () => {
       const value = roundTrip({ a: [{}] }) as { a: object[] };
 
       expect(Object.getPrototypeOf(value)).toBe(Object.prototype);
@@ -83,7 +84,7 @@ export function describeFormat(name: string, options: { open(): Format; readonly
       });
     });
 
-    it("leaves alone what it is given", () => {
+    it("does not change its input", () => {
       const value = { text: "a", list: [1, { b: null }], when: new Date(5), id: 1n };
       const plain = { text: "a", list: [1, { b: null }] };
       for (const given of options.keeps?.includes("date") && options.keeps.includes("bigint")
@@ -100,7 +101,7 @@ export function describeFormat(name: string, options: { open(): Format; readonly
       }
     });
 
-    it("gives bytes that later encodes leave alone", () => {
+    it("returns bytes that later encodes do not change", () => {
       const kept = Array.from({ length: 50 }, (_, i) => ({
         value: { i, text: "x".repeat(i * 37) },
         bytes: format.encode({ i, text: "x".repeat(i * 37) }),
@@ -111,7 +112,7 @@ export function describeFormat(name: string, options: { open(): Format; readonly
       for (const { value, bytes } of kept) expect(format.decode(bytes)).toStrictEqual(value);
     });
 
-    it("gives values that owe nothing to the bytes they came from", () => {
+    it("returns values that share no memory with the bytes", () => {
       const value = {
         text: "a copper kettle",
         list: [1, "b"],
@@ -139,7 +140,7 @@ export function describeFormat(name: string, options: { open(): Format; readonly
       });
     });
 
-    it("encodes while it encodes, as a getter may make it", () => {
+    it("encodes while it encodes, when a getter calls it", () => {
       let inner: Uint8Array | undefined;
       const value = {
         before: "b".repeat(100),
@@ -233,7 +234,7 @@ export function describeFormat(name: string, options: { open(): Format; readonly
       }
     });
 
-    it("refuses bytes behind the end", () => {
+    it("refuses bytes after the end", () => {
       const bytes = format.encode(SAMPLE);
 
       expect(() => format.decode(Buffer.concat([bytes, bytes]))).toThrow();
@@ -241,7 +242,7 @@ export function describeFormat(name: string, options: { open(): Format; readonly
       expect(() => format.decode(Buffer.concat([bytes, Uint8Array.of(0xff)]))).toThrow();
     });
 
-    it("answers foreign bytes with an error or with a value, and stays whole", () => {
+    it("answers foreign bytes with an error or with a value, and works afterwards", () => {
       const random = randomFrom(2);
       for (let round = 0; round < 3_000; round++) {
         const decoded = attempt(() => format.decode(random.bytes(random.below(64))));
@@ -252,7 +253,7 @@ export function describeFormat(name: string, options: { open(): Format; readonly
       expect(roundTrip(SAMPLE)).toStrictEqual(SAMPLE);
     });
 
-    it("answers damaged bytes with an error or with a value, and stays whole", () => {
+    it("answers damaged bytes with an error or with a value, and works afterwards", () => {
       const random = randomFrom(3);
       const intact = format.encode(SAMPLE);
       for (let round = 0; round < 3_000; round++) {
@@ -292,7 +293,7 @@ export function describeFormat(name: string, options: { open(): Format; readonly
   });
 }
 
-/** What `act` gives, or the error that it throws: anything else that it throws fails. */
+/** The result of `act`, or the error that it throws. Fails if it throws a value that is not an error. */
 function attempt(act: () => unknown): unknown {
   try {
     return act();
@@ -402,7 +403,7 @@ const JSON_VALUES: readonly (readonly [what: string, value: unknown])[] = [
     { "": 1, " ": 2, "a.b": 3, "0": 4, "-1": 5, é: 6, "😀": 7, "\0": 8, ["n".repeat(300)]: 9 },
   ],
   [
-    "names of what objects inherit",
+    "names of inherited properties",
     {
       constructor: 1,
       hasOwnProperty: 2,

@@ -3,11 +3,11 @@ import { KEY, stored, type BackendSubject } from "./backend-subject.ts";
 import { PECULIAR_KEYS } from "./peculiar-keys.ts";
 import { vitestFor } from "./vitest.ts";
 
-/** The part of `describeBackend` about `leases`. Every test passes where the backend has none. */
+/** The part of `describeBackend` about `leases`. Every test passes if the backend has none. */
 export function describeLeases(subject: BackendSubject): void {
   const { describe, expect, it } = vitestFor("describeBackend");
 
-  /** Of this process, and of another one where the suite can open it. */
+  /** The leases of this process, and those of another one if the suite can open it. */
   const open = async (): Promise<readonly [own: Leases, other: Leases] | undefined> => {
     const own = subject.backend.leases;
     return own && [own, (await subject.other()).leases!];
@@ -20,8 +20,8 @@ export function describeLeases(subject: BackendSubject): void {
     expect(answer.heldForMs).toBeLessThanOrEqual(leaseMs);
   };
 
-  describe("versions, where it has leases:", () => {
-    it("keeps the one that was written, and gives it back on reading", async () => {
+  describe("versions, if it has leases:", () => {
+    it("keeps the written version, and returns it on reads", async () => {
       if (subject.backend.leases === undefined) return;
       await subject.backend.write(KEY, stored({ version: V1 }));
       expect((await subject.backend.read(KEY))?.version).toBe(V1);
@@ -47,7 +47,7 @@ export function describeLeases(subject: BackendSubject): void {
       expect((await batch.read([`${KEY}2`, `${KEY}1`])).map((entry) => entry?.version)).toEqual([V2, V1]);
     });
 
-    it("gives another one when freshness ends, so that who has just written it does not take it for fresh", async () => {
+    it("gives a new version when freshness ends, so that the process that has just written it does not take it for fresh", async () => {
       const { leases, markStale } = subject.backend;
       if (leases === undefined || markStale === undefined) return;
       await subject.backend.write(KEY, stored({ version: V1 }));
@@ -57,7 +57,7 @@ export function describeLeases(subject: BackendSubject): void {
       expect((await subject.backend.read(KEY))?.version).toBe(version);
     });
 
-    it("says of an entry that came without one what tells it from none, and takes that back", async () => {
+    it("returns a version for an entry written without one, and accepts it as seen", async () => {
       const leases = subject.backend.leases;
       if (leases === undefined) return;
       await subject.backend.write(KEY, stored());
@@ -69,17 +69,17 @@ export function describeLeases(subject: BackendSubject): void {
     });
   });
 
-  describe("leases, where it has them:", () => {
-    it("grants one holder per key, and says for how long it may hold", async () => {
+  describe("leases, if it has them:", () => {
+    it("grants one holder per key, and reports for how long the lease is held", async () => {
       const [own, other] = (await open()) ?? [];
       if (own === undefined || other === undefined) return;
       expect(await own.acquire(KEY, A, MINUTE, "")).toEqual({ granted: true, version: "" });
       expectHeld(await other.acquire(KEY, B, MINUTE, ""), MINUTE);
       expect(await other.acquire(`${KEY}2`, B, MINUTE, "")).toEqual({ granted: true, version: "" });
-      expect(await subject.backend.read(KEY), "a lease is no entry").toBe(undefined);
+      expect(await subject.backend.read(KEY), "a lease is not an entry").toBe(undefined);
     });
 
-    it("grants one of many that ask at the same time", async () => {
+    it("grants one of many simultaneous requests", async () => {
       const processes = await open();
       if (processes === undefined) return;
       for (let round = 0; round < 5; round += 1) {
@@ -92,7 +92,7 @@ export function describeLeases(subject: BackendSubject): void {
       }
     });
 
-    it("answers with the entry instead, where somebody stored since", async () => {
+    it("answers with the entry instead if another process has stored it since", async () => {
       const [own, other] = (await open()) ?? [];
       if (own === undefined || other === undefined) return;
       const written = stored({ data: Uint8Array.of(0, 255), meta: "etag", version: V1 });
@@ -112,17 +112,17 @@ export function describeLeases(subject: BackendSubject): void {
       expectHeld(await other.acquire(KEY, B, MINUTE, V1), MINUTE);
     });
 
-    it("grants what was seen and is gone, and answers with no entry whose life is over", async () => {
+    it("grants the lease of a seen entry that is gone, and returns no entry whose life is over", async () => {
       const [own, other] = (await open()) ?? [];
       if (own === undefined || other === undefined) return;
       await subject.backend.write(KEY, stored({ staleInMs: 100, expiresInMs: 150, version: V1 }));
       await subject.pass(150);
       expect(await own.acquire(KEY, A, MINUTE, V1)).toEqual({ granted: true, version: "" });
-      expect(await own.store(KEY, A, V1, stored()), "what store compares is what acquire saw").toBe(false);
+      expect(await own.store(KEY, A, V1, stored()), "store compares the version that acquire reported").toBe(false);
       expect(await other.acquire(KEY, B, MINUTE, "")).toEqual({ granted: true, version: "" });
     });
 
-    it("ends by itself, and what its holder does then is for nothing", async () => {
+    it("ends by itself, and later calls of its holder have no effect", async () => {
       const [own, other] = (await open()) ?? [];
       if (own === undefined || other === undefined) return;
       await own.acquire(KEY, A, 150, "");
@@ -137,16 +137,16 @@ export function describeLeases(subject: BackendSubject): void {
       expect(await other.store(KEY, B, "", stored({ version: B }))).toBe(true);
     });
 
-    it("is taken over by '*', whoever holds it and whatever is there", async () => {
+    it("is taken over by '*', from any holder and with any entry", async () => {
       const [own, other] = (await open()) ?? [];
       if (own === undefined || other === undefined) return;
-      expect(await own.acquire(KEY, A, MINUTE, "*"), "from nobody").toEqual({ granted: true, version: "" });
+      expect(await own.acquire(KEY, A, MINUTE, "*"), "without a holder").toEqual({ granted: true, version: "" });
       expect(await other.acquire(KEY, B, MINUTE, "*"), "from a holder").toEqual({ granted: true, version: "" });
       expect([await own.renew(KEY, A, MINUTE), await own.store(KEY, A, "", stored())]).toEqual([false, false]);
       expect(await subject.backend.read(KEY)).toBe(undefined);
       expect(await other.store(KEY, B, "", stored({ version: B }))).toBe(true);
       expect(await own.acquire(KEY, A, MINUTE, "*"), "beside an entry").toEqual({ granted: true, version: B });
-      expect(await own.store(KEY, A, "*", stored({ version: A })), "which is no version").toBe(false);
+      expect(await own.store(KEY, A, "*", stored({ version: A })), "which is not a version").toBe(false);
     });
 
     it("is renewed by its holder alone", async () => {
@@ -160,7 +160,7 @@ export function describeLeases(subject: BackendSubject): void {
       expectHeld(await own.acquire(KEY, A, MINUTE, ""), MINUTE);
     });
 
-    it("is renewed for as long as is said, also for less", async () => {
+    it("is renewed for the given time, also for a shorter one", async () => {
       const [own, other] = (await open()) ?? [];
       if (own === undefined || other === undefined) return;
       await own.acquire(KEY, A, MINUTE, "");
@@ -212,7 +212,7 @@ export function describeLeases(subject: BackendSubject): void {
       expect(await other.acquire(KEY, B, MINUTE, A)).toEqual({ granted: true, version: A });
     });
 
-    it("stores so that nothing of what was there survives", async () => {
+    it("stores so that nothing of the older entry survives", async () => {
       const [own] = (await open()) ?? [];
       if (own === undefined) return;
       await subject.backend.write(
@@ -257,10 +257,10 @@ export function describeLeases(subject: BackendSubject): void {
       expect(await own.confirm(KEY)).toBe("");
     });
 
-    it("stores nothing where another holds the lease, and leaves that to it", async () => {
+    it("stores nothing if another process holds the lease, and leaves its lease", async () => {
       const [own, other] = (await open()) ?? [];
       if (own === undefined || other === undefined) return;
-      expect(await own.store(KEY, A, "", stored({ version: A })), "nobody holds one").toBe(false);
+      expect(await own.store(KEY, A, "", stored({ version: A })), "without a lease").toBe(false);
       await other.acquire(KEY, B, MINUTE, "");
       expect(await own.store(KEY, A, "", stored({ version: A }))).toBe(false);
       expect(await subject.backend.read(KEY)).toBe(undefined);
@@ -284,7 +284,7 @@ export function describeLeases(subject: BackendSubject): void {
       },
     );
 
-    it("stores nothing where the entry ended meanwhile", async () => {
+    it("stores nothing if the entry has ended meanwhile", async () => {
       const [own, other] = (await open()) ?? [];
       if (own === undefined || other === undefined) return;
       await subject.backend.write(KEY, stored({ staleInMs: 0, expiresInMs: 200, version: V1 }));
@@ -321,7 +321,7 @@ export function describeLeases(subject: BackendSubject): void {
       ["remove", ({ backend }) => backend.remove(KEY)],
       ["markStale", ({ backend }) => backend.markStale?.(KEY)],
       ["batch.remove", ({ backend }) => backend.batch?.remove([KEY])],
-    ])("does not survive %s where there is no entry", async (_, change) => {
+    ])("does not survive %s without an entry", async (_, change) => {
       const [, other] = (await open()) ?? [];
       if (other === undefined) return;
       await other.acquire(KEY, B, MINUTE, "");
@@ -332,7 +332,7 @@ export function describeLeases(subject: BackendSubject): void {
       expect(await subject.backend.read(KEY)).toBe(undefined);
     });
 
-    it("lets one of many store, and leaves that one", async () => {
+    it("lets one of many store, and keeps its entry", async () => {
       const processes = await open();
       if (processes === undefined) return;
       const tokens = Array.from({ length: 20 }, (_, i) => `token-of-caller${i}`);
@@ -349,12 +349,12 @@ export function describeLeases(subject: BackendSubject): void {
       expect(await subject.backend.read(KEY)).toMatchObject({ meta: winners[0], version: winners[0] });
     });
 
-    it("confirms what is there now", async () => {
+    it("confirms the current version", async () => {
       const [own, other] = (await open()) ?? [];
       if (own === undefined || other === undefined) return;
       expect(await own.confirm(KEY)).toBe("");
       await own.acquire(KEY, A, MINUTE, "");
-      expect(await own.confirm(KEY), "a lease is no entry").toBe("");
+      expect(await own.confirm(KEY), "a lease is not an entry").toBe("");
       await own.store(KEY, A, "", stored({ version: A }));
       expect([await own.confirm(KEY), await other.confirm(KEY)]).toEqual([A, A]);
       await (await subject.other()).write(KEY, stored({ version: V2 }));

@@ -7,8 +7,9 @@ import { vitestFor } from "./vitest.ts";
 /**
  * The contract of {@link LocalTier}, as a suite for Vitest.
  *
- * @param options.open makes a new, empty tier that nothing was attached to and that holds at most `maxEntries`
- *   of small values. The suite attaches it.
+ * @param options.open makes a new, empty tier, not attached yet, that holds at most `maxEntries` small values. The
+ * suite
+ *   attaches it.
  */
 export function describeLocalTier(
   name: string,
@@ -16,7 +17,7 @@ export function describeLocalTier(
 ): void {
   const { describe, expect, it } = vitestFor("describeLocalTier");
 
-  /** A tier in use, and what it said about evictions. */
+  /** An attached tier, and its reported evictions. */
   const open = (maxEntries: number) => {
     const clock = new TestClock();
     const evicted: { readonly key: string; readonly reason: "entries" | "bytes" }[] = [];
@@ -35,7 +36,7 @@ export function describeLocalTier(
       expect(tier.get("shop::1")).toBe(undefined);
     });
 
-    it("keeps the very object it was given", () => {
+    it("keeps the same object", () => {
       const { tier } = open(10);
       const entry = lasting({ name: "Ada" });
       tier.set("shop::1", entry);
@@ -56,7 +57,7 @@ export function describeLocalTier(
       expect(tier.get("shop::1")?.value).toBe(value);
     });
 
-    it("replaces an entry, and calls that no eviction", () => {
+    it("replaces an entry, and does not report an eviction", () => {
       const { tier, evicted } = open(10);
       tier.set("shop::1", lasting("old"));
       const entry = lasting("new");
@@ -66,7 +67,7 @@ export function describeLocalTier(
       expect(evicted).toEqual([]);
     });
 
-    it("deletes an entry once, and calls that no eviction", () => {
+    it("deletes an entry once, and does not report an eviction", () => {
       const { tier, evicted } = open(10);
       tier.set("shop::1", lasting("a"));
       tier.set("shop::2", lasting("b"));
@@ -79,7 +80,7 @@ export function describeLocalTier(
       expect(evicted).toEqual([]);
     });
 
-    it("clears everything, calls that no eviction, and goes on", () => {
+    it("clears everything, does not report evictions, and goes on", () => {
       const { tier, evicted } = open(10);
       for (let i = 0; i < 10; i += 1) tier.set(`shop::${i}`, lasting(i));
       tier.clear();
@@ -91,7 +92,7 @@ export function describeLocalTier(
       expect(evicted).toEqual([]);
     });
 
-    it("never holds more entries than its limit, and tells each eviction once", () => {
+    it("never holds more entries than its limit, and reports each eviction once", () => {
       const { tier, evicted } = open(3);
       const mostHeld: number[] = [];
       for (let i = 0; i < 50; i += 1) {
@@ -107,7 +108,7 @@ export function describeLocalTier(
       for (const { reason } of evicted) expect(["entries", "bytes"]).toContain(reason);
     });
 
-    it("holds one entry where its limit is one", () => {
+    it("holds one entry if its limit is one", () => {
       const { tier } = open(1);
       for (const value of ["a", "b", "c"]) tier.set(`shop::${value}`, lasting(value));
       expect(tier.entryCount).toBeLessThanOrEqual(1);
@@ -116,7 +117,7 @@ export function describeLocalTier(
       expect(tier.get("shop::d")?.value).toBe("d");
     });
 
-    it("may be changed while it tells of an eviction", () => {
+    it("may be changed while it reports an eviction", () => {
       const clock = new TestClock();
       const tier = options.open({ maxEntries: 2 });
       let told = 0;
@@ -137,7 +138,7 @@ export function describeLocalTier(
       expect(here.length).toBe(tier.entryCount);
     });
 
-    it("gives nothing but what was stored last under that very key", () => {
+    it("returns only the entry stored last under the same key", () => {
       const { tier, evicted } = open(5);
       const model = new Map<string, LocalEntry>();
       const random = randomFrom(42);
@@ -175,14 +176,14 @@ export function describeLocalTier(
       expect(tier.get(`${key} `)?.value).toBe("other");
     });
 
-    it("keeps all of them apart", () => {
+    it("distinguishes all of them", () => {
       const { tier } = open(100);
       for (const [what, key] of PECULIAR_KEYS) tier.set(key, lasting(what));
       expect(tier.entryCount).toBe(PECULIAR_KEYS.length);
       for (const [what, key] of PECULIAR_KEYS) expect(tier.get(key)?.value).toBe(what);
     });
 
-    it("gives a living entry however long the clock has run, and calls the end of a life no eviction", () => {
+    it("returns a living entry after any time, and does not report the end of a life as an eviction", () => {
       const { tier, clock, evicted } = open(10);
       tier.set("shop::forever", lasting("forever"));
       tier.set("shop::day", { value: "day", deadAt: clock.now() + 86_400_000 });

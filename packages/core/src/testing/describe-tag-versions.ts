@@ -2,17 +2,17 @@ import type { TagVersions } from "../contracts/backend.ts";
 import type { BackendSubject } from "./backend-subject.ts";
 import { vitestFor } from "./vitest.ts";
 
-/** The part of `describeBackend` about `tagVersions`. Every test passes where the backend has none. */
+/** The part of `describeBackend` about `tagVersions`. Every test passes if the backend has none. */
 export function describeTagVersions(subject: BackendSubject): void {
   const { describe, expect, it } = vitestFor("describeBackend");
 
-  /** Of this process, and of another one where the suite can open it. */
+  /** The tag versions of this process, and those of another one if the suite can open it. */
   const open = async (): Promise<readonly [own: TagVersions, other: TagVersions] | undefined> => {
     const own = subject.backend.tagVersions;
     return own && [own, (await subject.other()).tagVersions!];
   };
 
-  describe("tagVersions, where it has them:", () => {
+  describe("tagVersions, if it has them:", () => {
     it("does nothing with nothing", async () => {
       const [own] = (await open()) ?? [];
       if (own === undefined) return;
@@ -23,7 +23,7 @@ export function describeTagVersions(subject: BackendSubject): void {
       expect(await own.renew([], "hard")).toBe(undefined);
     });
 
-    it("tells a missing one as missing, and issues none by reading", async () => {
+    it("reports a missing version as missing, and issues none on reads", async () => {
       const [own] = (await open()) ?? [];
       if (own === undefined) return;
       expect(await own.read([ONE, TWO])).toEqual([undefined, undefined]);
@@ -52,7 +52,7 @@ export function describeTagVersions(subject: BackendSubject): void {
       expect(await own.read([ONE, TWO, ONE])).toEqual([one, two, one]);
     });
 
-    it("pins one version of a tag, whoever asks at the same time", async () => {
+    it("pins one version of a tag for simultaneous callers", async () => {
       const processes = await open();
       if (processes === undefined || !subject.hasPeers) return;
       for (let round = 0; round < 5; round += 1) {
@@ -109,7 +109,7 @@ export function describeTagVersions(subject: BackendSubject): void {
       }
     });
 
-    it("answers with nothing older, once a renewal is acknowledged", async () => {
+    it("returns no older version once a renewal is acknowledged", async () => {
       const [own, other] = (await open()) ?? [];
       if (own === undefined || other === undefined) return;
       for (let round = 0; round < 10; round += 1) {
@@ -123,7 +123,7 @@ export function describeTagVersions(subject: BackendSubject): void {
       }
     });
 
-    it("tells late tags unchanged, a missing one issued, while nothing was renewed", async () => {
+    it("reports late tags as unchanged, a missing one issued, while nothing was renewed", async () => {
       const [own, other] = (await open()) ?? [];
       if (own === undefined || other === undefined) return;
       const {
@@ -142,7 +142,7 @@ export function describeTagVersions(subject: BackendSubject): void {
       ["soft", "own"],
       ["hard", "other"],
       ["soft", "other"],
-    ] as const)("tells no late tag that was renewed meanwhile: %s, by the %s process", async (mode, by) => {
+    ] as const)("reports no late tag that was renewed meanwhile: %s, by the %s process", async (mode, by) => {
       const [own, other] = (await open()) ?? [];
       if (own === undefined || other === undefined) return;
       const {
@@ -156,7 +156,7 @@ export function describeTagVersions(subject: BackendSubject): void {
       expect([undefined, two]).toContainEqual(unrelated);
     });
 
-    it("tells no tag for which it cannot know, and tells it to the next load", async () => {
+    it("reports no tag for which it cannot know, and reports it to the next load", async () => {
       const [own] = (await open()) ?? [];
       if (own === undefined) return;
       const { at } = await own.pin([NAMESPACE]);
@@ -168,7 +168,7 @@ export function describeTagVersions(subject: BackendSubject): void {
       expect(await own.read([TWO])).toEqual([two]);
     });
 
-    it("tells nothing for a place that is not its own", async () => {
+    it("reports nothing for a position of another issuer", async () => {
       const [own] = (await open()) ?? [];
       if (own === undefined) return;
       await own.pin([ONE]);
@@ -186,7 +186,7 @@ export function describeTagVersions(subject: BackendSubject): void {
   });
 }
 
-/** As the cache makes them: `{~<name>}:<namespace>::<tag>`; a namespace's own ends in the colons. */
+/** Tag keys in the form that the cache uses: `{~<name>}:<namespace>::<tag>`; that of a namespace ends in the colons. */
 const NAMESPACE = "{~shop}:users::";
 const ONE = "{~shop}:users::one";
 const TWO = "{~shop}:users::two";

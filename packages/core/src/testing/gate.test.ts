@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { gate } from "./gate.ts";
 import { outcome } from "./outcome.ts";
 
-it("holds whoever passes until it is opened, and lets later ones through", async () => {
+it("holds all calls of pass until it is opened, and lets later ones through", async () => {
   const door = gate<string>();
   const early = [door.pass(), door.pass()];
   expect(door.waiting).toBe(2);
@@ -17,7 +17,7 @@ it("holds whoever passes until it is opened, and lets later ones through", async
   expect(door.waiting).toBe(0);
 });
 
-it("rejects whoever waits and whoever comes later, and is no unhandled rejection by itself", async () => {
+it("rejects waiting and later calls, and causes no unhandled rejection by itself", async () => {
   const door = gate();
   const reason = new Error("stuck");
   const waiting = door.pass();
@@ -27,11 +27,11 @@ it("rejects whoever waits and whoever comes later, and is no unhandled rejection
   await expect(door.pass()).rejects.toBe(reason);
 
   const unused = gate();
-  unused.fail(new Error("nobody came"));
+  unused.fail(new Error("never passed"));
   expect((await outcome(unused.opened)).status).toBe("rejected");
 });
 
-it("tells when the code under test has come to it, the first or the n-th time", async () => {
+it("reports when the code under test has reached it, the first or the n-th time", async () => {
   const door = gate();
   const first = door.arrived();
   const third = door.arrived(3);

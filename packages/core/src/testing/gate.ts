@@ -1,24 +1,24 @@
 /**
- * A point at which code under test stops until the test says so: what forces an interleaving.
+ * A point at which code under test waits until the test opens it. Used to force an interleaving.
  *
  *     const loading = gate<string>();
  *     const answer = cache.getOrSet("k", () => loading.pass());
- *     await loading.arrived();          // the loader runs, and stands here
+ *     await loading.arrived();          // the loader runs, and waits at the gate
  *     await cache.delete("k");
  *     loading.open("Ada");
  */
 export interface Gate<T = void> {
-  /** Settles with what {@link open} or {@link fail} is given. Does not count as waiting. */
+  /** Settles with the argument of {@link open} or {@link fail}. Awaiting it does not count as waiting. */
   readonly opened: Promise<T>;
-  /** How many stand at {@link pass} now; zero once the gate is open or has failed. */
+  /** Number of calls of {@link pass} that wait now; zero once the gate is open or has failed. */
   readonly waiting: number;
-  /** Waits here; goes straight through an open gate. */
+  /** Waits until the gate is open; resolves at once if it is open already. */
   pass(this: void): Promise<T>;
   /** Resolves when {@link pass} has been called at least `times` times, open gate or not. */
   arrived(times?: number): Promise<void>;
-  /** Lets through whoever waits, and whoever comes later. Only the first `open` or `fail` counts. */
+  /** Resolves all waiting and later calls of {@link pass} with `value`. Only the first `open` or `fail` counts. */
   open(value: T): void;
-  /** Rejects whoever waits, and whoever comes later, with `error`. */
+  /** Rejects all waiting and later calls of {@link pass} with `error`. */
   fail(error: unknown): void;
 }
 
@@ -30,7 +30,7 @@ export function gate<T = void>(): Gate<T> {
     resolveOpened = resolve;
     rejectOpened = reject;
   });
-  // A gate that failed before anybody came is nobody's unhandled rejection.
+  // A gate that fails before the first `pass` must not cause an unhandled rejection.
   opened.catch(() => undefined);
 
   let isSettled = false;

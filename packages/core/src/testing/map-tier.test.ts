@@ -6,7 +6,7 @@ import { TestClock } from "./test-clock.ts";
 
 describeLocalTier("mapTier", { open: ({ maxEntries }) => mapTier({ maxEntries }) });
 
-it("evicts the least recently used, and says so", () => {
+it("evicts the least recently used entry, and reports it", () => {
   const evicted: unknown[] = [];
   const tier = mapTier({ maxEntries: 2 });
   tier.attach({ clock: new TestClock(), evicted: (key, reason) => evicted.push([key, reason]) });

@@ -4,13 +4,13 @@ import type { LocalEntry, LocalTier, LocalTierHost } from "../contracts/local-ti
 export interface MapTierOptions {
   /** @default 'map' */
   readonly label?: string;
-  /** The least recently used go first. @default Infinity */
+  /** The least recently used entries are evicted first. @default Infinity */
   readonly maxEntries?: number;
   /** @default 'shared' */
   readonly values?: "shared" | "frozen" | "cloned";
 }
 
-/** The smallest {@link LocalTier}: a `Map`, in the order of use. It reclaims nothing by itself. */
+/** The smallest {@link LocalTier}: a `Map`, in the order of use. It does not remove ended entries by itself. */
 export function mapTier(options: MapTierOptions = {}): LocalTier {
   const { label = "map", maxEntries = Infinity, values = "shared" } = options;
   const entries = new Map<string, LocalEntry>();
@@ -23,7 +23,7 @@ export function mapTier(options: MapTierOptions = {}): LocalTier {
     },
     attach(to) {
       if (host !== undefined)
-        throw new ConfigurationError(`${label}: this tier belongs to a cache already`, {
+        throw new ConfigurationError(`${label}: this tier already belongs to a cache`, {
           tier: label,
           operation: "attach",
         });

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { flush, outcome } from "./outcome.ts";
 
-it("tells where a promise stands", async () => {
+it("returns the state of a promise", async () => {
   expect(await outcome(Promise.resolve(1))).toEqual({ status: "fulfilled", value: 1 });
   expect(await outcome(Promise.reject(new RangeError("no")))).toEqual({
     status: "rejected",
@@ -10,7 +10,7 @@ it("tells where a promise stands", async () => {
   expect(await outcome(new Promise(() => undefined))).toEqual({ status: "pending" });
 });
 
-it("waits out every continuation, and what setImmediate was asked for", async () => {
+it("waits for every continuation and for callbacks of setImmediate", async () => {
   const seen: string[] = [];
   void (async () => {
     for (let i = 0; i < 1_000; i += 1) await Promise.resolve();

@@ -1,4 +1,4 @@
-/** Where a promise stands. */
+/** The state of a promise. */
 export type Outcome<T> =
   | { readonly status: "pending" }
   | { readonly status: "fulfilled"; readonly value: T }
@@ -7,10 +7,10 @@ export type Outcome<T> =
 const PENDING = { status: "pending" } as const;
 
 /**
- * Lets everything run that needs no timer and no input: promise continuations, however many follow
- * one another, and what `setImmediate` was asked for.
+ * Runs all pending work that needs no timer and no input: promise continuations, any number in sequence, and callbacks
+ * of `setImmediate`.
  *
- * @param rounds turns of the event loop to let pass. Each runs every promise continuation that is due.
+ * @param rounds number of turns of the event loop. Each runs every promise continuation that is due.
  */
 export async function flush(rounds: number = 5): Promise<void> {
   for (let round = 0; round < rounds; round += 1) {
@@ -21,8 +21,8 @@ export async function flush(rounds: number = 5): Promise<void> {
 }
 
 /**
- * Where `promise` stands once everything has run that needs no timer and no input ({@link flush}):
- * for asserting that something still waits. A rejection seen here counts as handled.
+ * The state of `promise` after all work that needs no timer and no input ({@link flush}): for asserting that a promise
+ * is still pending. A rejection seen here counts as handled.
  */
 export async function outcome<T>(promise: PromiseLike<T>): Promise<Outcome<T>> {
   let seen: Outcome<T> = PENDING;

@@ -1,4 +1,4 @@
-/** Keys that meet one another, or something else, where an implementation escapes, folds or cuts them: what is peculiar, and the key. */
+/** Keys that may collide in an implementation that escapes, folds or cuts them: a description, and the key. */
 export const PECULIAR_KEYS: readonly (readonly [what: string, key: string])[] = [
   ["with spaces", "shop:users::a b"],
   ["with spaces at its ends", "shop:users:: a b "],

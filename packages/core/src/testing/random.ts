@@ -1,4 +1,4 @@
-/** The same numbers for the same seed, so that a failure can be repeated (mulberry32). */
+/** Random numbers that are the same for the same seed, so that a failure can be repeated (mulberry32). */
 export function randomFrom(seed: number): { below(bound: number): number; bytes(byteLength: number): Uint8Array } {
   let state = seed >>> 0;
   const next = (): number => {

@@ -33,7 +33,7 @@ describeBackend("scriptedBackend with all capabilities", {
   },
 });
 
-describeBackend("scriptedBackend that hears nothing of itself, and calls keys by other names", {
+describeBackend("scriptedBackend without echoes, with aliases for keys", {
   open: (clock) =>
     scriptedBackend({
       clock,
@@ -54,7 +54,7 @@ const entry = (...bytes: number[]): StoredEntry => ({
   meta: "",
 });
 
-describe("scriptedBackend does what the test says", () => {
+describe("scriptedBackend does what the test scripts", () => {
   it("fails the next calls of one operation without touching an entry, then works", async () => {
     const backend = scriptedBackend({ clock: new TestClock() });
     const cause = new RangeError("disk full");
@@ -83,7 +83,7 @@ describe("scriptedBackend does what the test says", () => {
     expect(backend.store.get("k")?.data).toEqual(Uint8Array.of(1));
   });
 
-  it("hangs before the work until the gate opens, and reads what is there then", async () => {
+  it("hangs before the work until the gate opens, and reads the entry of that moment", async () => {
     const backend = scriptedBackend({ clock: new TestClock() });
     const reading = gate();
     backend.script("read", { before: reading });
@@ -95,7 +95,7 @@ describe("scriptedBackend does what the test says", () => {
     expect((await read)?.data).toEqual(Uint8Array.of(1));
   });
 
-  it("answers late with what was there when it was asked", async () => {
+  it("answers late with the entry at the time of the call", async () => {
     const backend = scriptedBackend({ clock: new TestClock() });
     const answering = gate();
     backend.store.set("k", entry(1));
@@ -107,7 +107,7 @@ describe("scriptedBackend does what the test says", () => {
     expect((await read)?.data).toEqual(Uint8Array.of(1));
   });
 
-  it("takes its time on the clock", async () => {
+  it("waits on the injected clock", async () => {
     const clock = new TestClock();
     const backend = scriptedBackend({ clock });
     backend.script("read", { before: "50ms", times: 2 });
@@ -118,7 +118,7 @@ describe("scriptedBackend does what the test says", () => {
     expect(await outcome(read)).toEqual({ status: "fulfilled", value: undefined });
   });
 
-  it("answers with other bytes than it holds, one by one and in a batch", async () => {
+  it("answers with other bytes than it stores, one by one and in a batch", async () => {
     const backend = scriptedBackend({ clock: new TestClock() });
     for (const key of ["a", "b"]) backend.store.set(key, entry(1));
     const answer = (real: StoredEntry | undefined, key: string) =>
@@ -129,7 +129,7 @@ describe("scriptedBackend does what the test says", () => {
     expect(backend.store.get("a")?.data).toEqual(Uint8Array.of(1));
   });
 
-  it("keeps a step for the key it is for, and lets it be taken back", async () => {
+  it("keeps a step for its key, and lets it be removed", async () => {
     const backend = scriptedBackend({ clock: new TestClock() });
     const takeBack = backend.script("read", { fail: true, key: "b", times: Infinity });
     expect(await backend.read("a")).toBe(undefined);
@@ -160,7 +160,7 @@ describe("scriptedBackend does what the test says", () => {
     await expect(backend.read("k")).rejects.toBeInstanceOf(BackendUnavailableError);
   });
 
-  it("counts every call with its keys, failed ones included, and none of the test's own looks", async () => {
+  it("counts every call with its keys, failed ones included, but no access of the test itself", async () => {
     const clock = new TestClock();
     const backend = scriptedBackend({ clock });
     backend.script("read", { fail: true });
@@ -186,7 +186,7 @@ describe("scriptedBackend does what the test says", () => {
     expect(backend.count()).toBe(0);
   });
 
-  it("lets the test look at its entries, and play another process", async () => {
+  it("lets the test inspect its entries, and act as another process", async () => {
     const clock = new TestClock();
     const backend = scriptedBackend({ clock });
     await backend.write("a", entry(1));
@@ -203,7 +203,7 @@ describe("scriptedBackend does what the test says", () => {
     expect(backend.store.keys()).toEqual([]);
   });
 
-  it("has the capabilities it was asked for", () => {
+  it("has the requested capabilities", () => {
     const clock = new TestClock();
     const all = scriptedBackend({ clock });
     expect(["markStale" in all, "batch" in all, all.coherence, all.label]).toEqual([

@@ -1,11 +1,18 @@
-import type { Backend, Coherence, Compressor, Format, Leases, StoredEntry, TagVersions } from "../contracts/backend.ts";
+import type {
+  Backend,
+  Batch,
+  Coherence,
+  Compressor,
+  Format,
+  Leases,
+  StoredEntry,
+  TagVersions,
+} from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
-import { BackendUnavailableError, json, passthrough, type Duration } from "../index.ts";
-import type { Awaitable } from "../contracts/awaitable.ts";
-import type { Gate } from "./gate.ts";
-import { milliseconds } from "./milliseconds.ts";
+import { json, passthrough } from "../index.ts";
+import { ScriptedCalls, type ScriptedCall, type ScriptedOperation, type ScriptedStep } from "./scripted-calls.ts";
 import { ScriptedLink, type ScriptedCoherence } from "./scripted-link.ts";
-import { HeldStore, type ScriptedStore } from "./scripted-store.ts";
+import { MemoryStore, type ScriptedStore } from "./scripted-store.ts";
 
 export interface ScriptedBackendOptions {
   /** Ends entries and delays answers. */
@@ -20,210 +27,113 @@ export interface ScriptedBackendOptions {
   readonly deadlineMs?: number;
   readonly maxEntryBytes?: number;
   readonly maxDecodedBytes?: number;
-  /** Whether it has that capability. @default true */
+  /** Whether it has this capability. @default true */
   readonly markStale?: boolean;
-  /** Whether it has that capability. @default true */
+  /** Whether it has this capability. @default true */
   readonly batch?: boolean;
-  /** Whether it has that capability. @default false */
+  /** Whether it has this capability. @default false */
   readonly leases?: boolean;
-  /** Whether it has that capability. @default false */
+  /** Whether it has this capability. @default false */
   readonly tagVersions?: boolean;
-  /** `heard`: hears of every change of its store, see {@link ScriptedBackend.link}. @default 'sole-writer' */
+  /** `heard`: every change of its store is reported to it, see {@link ScriptedBackend.link}. @default 'sole-writer' */
   readonly coherence?: Coherence | "sole-writer" | "heard" | "none";
-  /** Whether it hears of its own changes too, with `heard`. @default true */
+  /** With `heard`: whether its own changes are reported to it, too. @default true */
   readonly echoes?: boolean;
-  /** With `heard`, in milliseconds; it gives a sign of life four times in that time. @default 2_000 */
+  /** With `heard`, in milliseconds; the link sends four signs of life in that time. @default 2_000 */
   readonly maxStalenessMs?: number;
-  /** With `heard`, in milliseconds. @default what the cache's is */
+  /** With `heard`, in milliseconds. @default the cache's default */
   readonly reissueWindowMs?: number;
   /** @default the key */
   readonly alias?: (key: string) => string;
 }
 
-export type ScriptedOperation =
-  | "connect"
-  | "read"
-  | "write"
-  | "remove"
-  | "markStale"
-  | "close"
-  | "batch.read"
-  | "batch.write"
-  | "batch.remove"
-  | "leases.acquire"
-  | "leases.renew"
-  | "leases.release"
-  | "leases.store"
-  | "leases.confirm"
-  | "tags.read"
-  | "tags.pin"
-  | "tags.unchangedSince"
-  | "tags.renew"
-  | "attach";
-
-/** What one call does, in this order. Without any of these it does what a backend does. */
-export interface ScriptedStep {
-  /** How many calls it is for; each takes the oldest step that is for it. @default 1 */
-  readonly times?: number;
-  /** Only for calls that name this key, as the backend sees it: `shop:users::42`. @default all */
-  readonly key?: string;
-  /** Waits, before it touches any entry. A gate that is never opened is a backend that hangs. */
-  readonly before?: Gate<unknown> | Duration;
-  /** Rejects without having touched any entry: with this, or for `true` with {@link BackendUnavailableError}. */
-  readonly fail?: true | Error;
-  /** A write or a `leases.store` rejects with this, as a store does that has no memory left: the older entry and the lease are gone. */
-  readonly refuse?: Error;
-  /** Waits, after it has done its work: the answer is late. */
-  readonly after?: Gate<unknown> | Duration;
-  /** Has done its work, and rejects all the same: with this, or for `true` with {@link BackendUnavailableError}. */
-  readonly loseAnswer?: true | Error;
-  /** Answers a read with something else than what is stored: bytes that do not decode, say. */
-  readonly answer?: (entry: StoredEntry | undefined, key: string) => StoredEntry | undefined;
-}
-
-export interface ScriptedCall {
-  readonly operation: ScriptedOperation;
-  /** In the order of the call; one for single calls, tags for those on tags, none for `connect`, `close` and `attach`. */
-  readonly keys: readonly string[];
-  /** `clock.now()` when it was made. */
-  readonly at: number;
-}
-
 export interface ScriptedBackend extends Backend {
   /** Shared with its peers. */
   readonly store: ScriptedStore;
-  /** How it hears of changes, with `coherence: 'heard'`. */
+  /** The link that reports changes to it, with `coherence: 'heard'`. */
   readonly link: ScriptedCoherence;
-  /** What another process has: a backend over the same store, with calls, steps and a link of its own. @param options where it differs from this one. */
+  /**
+   * Creates the backend of another process: over the same store, with calls, steps and a link of its own.
+   *
+   * @param options replace those of this backend.
+   */
   peer(options?: Omit<ScriptedBackendOptions, "clock">): ScriptedBackend;
   /** Every call since the start, or since {@link forgetCalls}, failed ones included. */
   readonly calls: readonly ScriptedCall[];
   readonly isClosed: boolean;
-  /** How many of {@link calls} were `operation`, and named `key`. Of all operations without one. */
+  /** Number of {@link calls} of `operation` with `key`. Without `operation` all operations count. */
   count(operation?: ScriptedOperation, key?: string): number;
   forgetCalls(): void;
   /**
-   * Has the next calls of `operation` (of any, for `*`) do as `step` says.
+   * Makes the next calls of `operation` (of any operation, for `*`) behave as in `step`.
    *
-   * @returns what takes the step back.
+   * @returns a function that removes the step.
    */
   script(operation: ScriptedOperation | "*", step: ScriptedStep): () => void;
   /**
-   * Rejects every call but `close` until {@link up}, at once, with `error` or with {@link BackendUnavailableError}. With
-   * `coherence: 'heard'` signs of life end as well; reports go on, unless the link is lost too.
+   * Rejects every call but `close` until {@link up}, at once, with `error` or with {@link BackendUnavailableError}.
+   * With `coherence: 'heard'` signs of life end as well; reports go on, unless the link is lost too.
    */
   down(error?: Error): void;
   up(): void;
 }
 
 /**
- * A backend in this process that does what the test says: fails, hangs, answers late, loses
- * answers, gives back other bytes; and that counts what it was asked. Otherwise it keeps the
- * contract of {@link Backend}.
+ * A backend in this process that the test controls: it can fail, hang, answer late, lose answers or return other bytes,
+ * and it records its calls. Otherwise it keeps the contract of {@link Backend}.
  */
 export function scriptedBackend(options: ScriptedBackendOptions): ScriptedBackend {
-  return open(options, new HeldStore(options.clock));
+  return open(options, new MemoryStore(options.clock));
 }
 
-function open(options: ScriptedBackendOptions, store: HeldStore): ScriptedBackend {
-  const { clock, label = "scripted", coherence = "sole-writer", maxStalenessMs = 2_000, reissueWindowMs } = options;
-  const calls: ScriptedCall[] = [];
-  const steps: ActiveStep[] = [];
-  let failure: true | Error | undefined;
-  let isClosed = false;
+/** The parts of one scripted backend. */
+interface Parts {
+  readonly options: ScriptedBackendOptions;
+  readonly maxStalenessMs: number;
+  readonly calls: ScriptedCalls;
+  readonly store: MemoryStore;
+  readonly link: ScriptedLink;
+}
 
-  const unavailable = (operation: ScriptedOperation, what: string, maybeExecuted: boolean): BackendUnavailableError =>
-    new BackendUnavailableError(`${label}: ${operation} ${what}, as the test has it`, {
-      tier: label,
-      operation,
-      maybeExecuted,
-    });
-
+function open(options: ScriptedBackendOptions, store: MemoryStore): ScriptedBackend {
+  const { clock, label = "scripted", maxStalenessMs = 2_000 } = options;
+  const calls = new ScriptedCalls(label, clock);
   const link = new ScriptedLink({
     clock,
     store,
     echoes: options.echoes ?? true,
     heartbeatMs: maxStalenessMs / 4,
-    isDown: () => failure !== undefined,
+    isDown: () => calls.isDown,
     alias: options.alias ?? ((key) => key),
-    unavailable: (what) => unavailable("attach", what, true),
+    unavailable: (event) => calls.maybeExecuted("attach", event),
   });
-
-  const perform = async <T>(
-    operation: ScriptedOperation,
-    keys: readonly string[],
-    work: () => Awaitable<T>,
-    reword?: Reword<T>,
-  ): Promise<T> => {
-    calls.push({ operation, keys: [...keys], at: clock.now() });
-    if (isClosed && operation !== "close") throw unavailable(operation, "came after close", false);
-    const step = take(steps, operation, keys);
-    if (failure !== undefined && operation !== "close")
-      throw failure === true ? unavailable(operation, "failed", false) : failure;
-    if (step === undefined) return work();
-
-    await pause(step.before, clock);
-    if (step.fail !== undefined) throw step.fail === true ? unavailable(operation, "failed", false) : step.fail;
-    const refuses = step.refuse !== undefined && REFUSABLE.has(operation);
-    if (refuses) for (const key of keys) store.refuse(key, link);
-    const working = refuses ? undefined : work();
-    const answer = working instanceof Promise ? await working : working;
-    await pause(step.after, clock);
-    if (step.loseAnswer !== undefined)
-      throw step.loseAnswer === true ? unavailable(operation, "lost its answer", true) : step.loseAnswer;
-    if (refuses) throw step.refuse;
-    return step.answer === undefined || reword === undefined ? (answer as T) : reword(answer as T, step.answer);
-  };
-
-  const read = (key: string): StoredEntry | undefined => {
-    const entry = store.get(key);
-    if (entry === undefined) return undefined;
-    const { version = "-", ...rest } = entry;
-    return options.leases === true ? { ...rest, version } : rest;
-  };
-
-  const leases: Leases = {
-    acquire: (key, token, leaseMs, seen) =>
-      perform("leases.acquire", [key], () => store.acquire(key, token, leaseMs, seen)),
-    renew: (key, token, leaseMs) => perform("leases.renew", [key], () => store.renewLease(key, token, leaseMs)),
-    release: (key, token) => perform("leases.release", [key], () => store.release(key, token, link)),
-    store: (key, token, seen, entry) =>
-      perform("leases.store", [key], () => store.store(key, token, seen, entry, link)),
-    confirm: (key) =>
-      perform("leases.confirm", [key], () => {
-        const version = store.version(key);
-        return link.answer(key).then(() => version);
-      }),
-  };
-
-  const tagVersions: TagVersions = {
-    read: (tags) => perform("tags.read", tags, () => tags.map((tag) => store.tagVersion(tag))),
-    pin: (tags) => perform("tags.pin", tags, () => store.pin(tags, link)),
-    unchangedSince: (at, tags) => perform("tags.unchangedSince", tags, () => store.unchangedSince(at, tags, link)),
-    renew: (tags, mode) => perform("tags.renew", tags, () => store.renewTags(tags, mode, link)),
-  };
-
-  const heard: Coherence = {
-    maxStalenessMs,
-    ...(reissueWindowMs === undefined ? {} : { reissueWindowMs }),
-    attach(listener) {
-      const sentAtMs = listener.now();
-      let detach: (() => void) | undefined;
-      const attaching = perform("attach", [], async () => {
-        detach = await link.attach(listener, sentAtMs);
-        return async () => detach?.();
-      });
-      // A step may let it reject after it has attached: nothing is reported then.
-      attaching.then(
-        () => queueMicrotask(() => link.answeredAttach()),
-        () => detach?.(),
-      );
-      return attaching;
-    },
-  };
-
+  const parts: Parts = { options, maxStalenessMs, calls, store, link };
   return {
     label,
+    ...settings(options),
+    ...singleCalls(parts),
+    ...capabilities(parts),
+    store,
+    link,
+    peer: (more = {}) => open({ ...options, ...more }, store),
+    calls: calls.recorded,
+    get isClosed() {
+      return calls.isClosed;
+    },
+    count: (operation, key) => calls.count(operation, key),
+    forgetCalls() {
+      calls.recorded.length = 0;
+    },
+    script: (operation, step) => calls.script(operation, step),
+    down: (error) => calls.down(error),
+    up: () => calls.up(),
+  };
+}
+
+type Settings = "format" | "compressor" | "alsoReads" | "deadlineMs" | "maxEntryBytes" | "maxDecodedBytes" | "alias";
+
+function settings(options: ScriptedBackendOptions): Pick<Backend, Settings> {
+  return {
     format: options.format ?? json(),
     compressor: options.compressor ?? passthrough(),
     ...(options.alsoReads === undefined ? {} : { alsoReads: options.alsoReads }),
@@ -231,112 +141,138 @@ function open(options: ScriptedBackendOptions, store: HeldStore): ScriptedBacken
     ...(options.maxEntryBytes === undefined ? {} : { maxEntryBytes: options.maxEntryBytes }),
     ...(options.maxDecodedBytes === undefined ? {} : { maxDecodedBytes: options.maxDecodedBytes }),
     ...(options.alias === undefined ? {} : { alias: options.alias }),
-    ...(options.leases === true ? { leases } : {}),
-    ...(options.tagVersions === true ? { tagVersions } : {}),
-    ...(coherence === "none" ? {} : { coherence: coherence === "heard" ? heard : coherence }),
-
-    connect: () => perform("connect", [], () => undefined),
-    read: (key) =>
-      perform(
-        "read",
-        [key],
-        () => read(key),
-        (entry, answer) => answer(entry, key),
-      ),
-    write: (key, entry) => perform("write", [key], () => store.write(key, entry, link)),
-    remove: (key) => perform("remove", [key], () => store.remove(key, link)),
-    close: () =>
-      perform("close", [], () => {
-        isClosed = true;
-        link.close();
-      }),
-    ...(options.markStale === false
-      ? {}
-      : {
-          markStale: (key: string) => perform("markStale", [key], () => store.markStale(key, link)),
-        }),
-    ...(options.batch === false
-      ? {}
-      : {
-          batch: {
-            read: (keys: readonly string[]) =>
-              perform(
-                "batch.read",
-                keys,
-                () => keys.map(read),
-                (entries, answer) => entries.map((entry, i) => answer(entry, keys[i]!)),
-              ),
-            write: (entries: readonly (readonly [key: string, entry: StoredEntry])[]) =>
-              perform(
-                "batch.write",
-                entries.map(([key]) => key),
-                () => {
-                  for (const [key, entry] of entries) store.write(key, entry, link);
-                },
-              ),
-            remove: (keys: readonly string[]) =>
-              perform("batch.remove", keys, () => keys.map((key) => store.remove(key, link))),
-          },
-        }),
-
-    store,
-    link,
-    peer: (more = {}) => open({ ...options, ...more }, store),
-    calls,
-    get isClosed() {
-      return isClosed;
-    },
-    count: (operation, key) =>
-      calls.filter(
-        (call) =>
-          (operation === undefined || call.operation === operation) && (key === undefined || call.keys.includes(key)),
-      ).length,
-    forgetCalls() {
-      calls.length = 0;
-    },
-    script(operation, step) {
-      const active: ActiveStep = { operation, step, left: step.times ?? 1 };
-      steps.push(active);
-      return () => {
-        if (steps.includes(active)) steps.splice(steps.indexOf(active), 1);
-      };
-    },
-    down(error) {
-      failure = error ?? true;
-    },
-    up() {
-      failure = undefined;
-    },
   };
 }
 
-type Reword<T> = (answer: T, change: NonNullable<ScriptedStep["answer"]>) => T;
+type SingleCalls = Pick<Backend, "read" | "write" | "remove" | "close"> & Required<Pick<Backend, "connect">>;
 
-const REFUSABLE: ReadonlySet<ScriptedOperation> = new Set(["write", "batch.write", "leases.store"]);
-
-interface ActiveStep {
-  readonly operation: ScriptedOperation | "*";
-  readonly step: ScriptedStep;
-  left: number;
+function singleCalls(parts: Parts): SingleCalls {
+  const { calls, store, link } = parts;
+  return {
+    connect: () => calls.perform("connect", { keys: [], run: () => undefined }),
+    read: (key) =>
+      calls.perform("read", {
+        keys: [key],
+        run: () => read(parts, key),
+        reword: (entry, change) => change(entry, key),
+      }),
+    write: (key, entry) =>
+      calls.perform("write", {
+        keys: [key],
+        run: () => store.write(key, entry, link),
+        refuse: () => store.refuse([key], link),
+      }),
+    remove: (key) => calls.perform("remove", { keys: [key], run: () => store.remove(key, link) }),
+    close: () =>
+      calls.perform("close", {
+        keys: [],
+        run() {
+          calls.close();
+          link.close();
+        },
+      }),
+  };
 }
 
-function take(steps: ActiveStep[], operation: ScriptedOperation, keys: readonly string[]): ScriptedStep | undefined {
-  const active = steps.find(
-    (candidate) =>
-      (candidate.operation === "*" || candidate.operation === operation) &&
-      (candidate.step.key === undefined || keys.includes(candidate.step.key)),
-  );
-  if (active === undefined) return undefined;
-  active.left -= 1;
-  if (active.left === 0) steps.splice(steps.indexOf(active), 1);
-  return active.step;
+function capabilities(parts: Parts): Pick<Backend, "markStale" | "batch" | "leases" | "tagVersions" | "coherence"> {
+  const { options, calls, store, link } = parts;
+  const { coherence = "sole-writer" } = options;
+  return {
+    ...(options.markStale !== false && {
+      markStale: (key: string) => calls.perform("markStale", { keys: [key], run: () => store.markStale(key, link) }),
+    }),
+    ...(options.batch !== false && { batch: batchOf(parts) }),
+    ...(options.leases === true && { leases: leasesOf(parts) }),
+    ...(options.tagVersions === true && { tagVersions: tagVersionsOf(parts) }),
+    ...(coherence !== "none" && { coherence: coherence === "heard" ? coherenceOf(parts) : coherence }),
+  };
 }
 
-function pause(until: ScriptedStep["before"], clock: Clock): Promise<unknown> | undefined {
-  if (until === undefined) return undefined;
-  if (typeof until === "object") return until.pass();
-  const delayMs = milliseconds(until);
-  return new Promise<void>((resolve) => {
-    clock.schedule(resolve, delayMs);
-  });
+function read({ options, store }: Parts, key: string): StoredEntry | undefined {
+  const entry = store.get(key);
+  if (entry === undefined) return undefined;
+  const { version = "-", ...rest } = entry;
+  return options.leases === true ? { ...rest, version } : rest;
+}
+
+function batchOf(parts: Parts): Batch {
+  const { calls, store, link } = parts;
+  return {
+    read: (keys) =>
+      calls.perform("batch.read", {
+        keys,
+        run: () => keys.map((key) => read(parts, key)),
+        reword: (entries, change) => entries.map((entry, i) => change(entry, keys[i]!)),
+      }),
+    write(entries) {
+      const keys = entries.map(([key]) => key);
+      return calls.perform("batch.write", {
+        keys,
+        run() {
+          for (const [key, entry] of entries) store.write(key, entry, link);
+        },
+        refuse: () => store.refuse(keys, link),
+      });
+    },
+    remove: (keys) => calls.perform("batch.remove", { keys, run: () => keys.map((key) => store.remove(key, link)) }),
+  };
+}
+
+function leasesOf({ calls, store, link }: Parts): Leases {
+  return {
+    acquire: (key, token, leaseMs, seen) =>
+      calls.perform("leases.acquire", { keys: [key], run: () => store.acquire(key, token, leaseMs, seen) }),
+    renew: (key, token, leaseMs) =>
+      calls.perform("leases.renew", { keys: [key], run: () => store.renewLease(key, token, leaseMs) }),
+    release: (key, token) =>
+      calls.perform("leases.release", { keys: [key], run: () => store.release(key, token, link) }),
+    store: (key, token, seen, entry) =>
+      calls.perform("leases.store", {
+        keys: [key],
+        run: () => store.store(key, token, seen, entry, link),
+        refuse: () => store.refuse([key], link),
+      }),
+    confirm: (key) =>
+      calls.perform("leases.confirm", {
+        keys: [key],
+        run() {
+          const version = store.version(key);
+          return link.answer(key).then(() => version);
+        },
+      }),
+  };
+}
+
+function tagVersionsOf({ calls, store, link }: Parts): TagVersions {
+  return {
+    read: (tags) => calls.perform("tags.read", { keys: tags, run: () => tags.map((tag) => store.tagVersion(tag)) }),
+    pin: (tags) => calls.perform("tags.pin", { keys: tags, run: () => store.pin(tags, link) }),
+    unchangedSince: (at, tags) =>
+      calls.perform("tags.unchangedSince", { keys: tags, run: () => store.unchangedSince(at, tags, link) }),
+    renew: (tags, mode) => calls.perform("tags.renew", { keys: tags, run: () => store.renewTags(tags, mode, link) }),
+  };
+}
+
+function coherenceOf({ options: { reissueWindowMs }, maxStalenessMs, calls, link }: Parts): Coherence {
+  return {
+    maxStalenessMs,
+    ...(reissueWindowMs !== undefined && { reissueWindowMs }),
+    attach(listener) {
+      const sentAtMs = listener.now();
+      let detach: (() => void) | undefined;
+      const attaching = calls.perform("attach", {
+        keys: [],
+        async run() {
+          detach = await link.attach(listener, sentAtMs);
+          return async () => detach?.();
+        },
+      });
+      // A step can reject the call after it has attached: then nothing must be reported.
+      attaching.then(
+        () => queueMicrotask(() => link.answeredAttach()),
+        () => detach?.(),
+      );
+      return attaching;
+    },
+  };
 }

@@ -23,12 +23,12 @@ const entry = (version?: string): StoredEntry => ({
   ...(version !== undefined && { version }),
 });
 
-/** Writes down what it is told, as `changed k`. */
-function ear(): CoherenceListener & { readonly heard: string[] } {
-  const heard: string[] = [];
-  const note = (...words: readonly unknown[]): void => void heard.push(words.join(" "));
+/** Records its notifications, as `changed k`. */
+function recorder(): CoherenceListener & { readonly reports: string[] } {
+  const reports: string[] = [];
+  const note = (...words: readonly unknown[]): void => void reports.push(words.join(" "));
   return {
-    heard,
+    reports,
     now: () => clock.now(),
     changed: (keys) => note("changed", ...keys),
     tagsChanged: (tags) => note("tags", ...tags),
@@ -40,10 +40,10 @@ function ear(): CoherenceListener & { readonly heard: string[] } {
 }
 
 const attach = async (backend: ScriptedBackend = own): Promise<string[]> => {
-  const listener = ear();
+  const listener = recorder();
   await (backend.coherence as Coherence).attach(listener);
-  listener.heard.length = 0;
-  return listener.heard;
+  listener.reports.length = 0;
+  return listener.reports;
 };
 
 describe("peers of a scripted backend", () => {
@@ -59,7 +59,7 @@ describe("peers of a scripted backend", () => {
     expect([own.isClosed, other.isClosed]).toEqual([false, true]);
   });
 
-  it("may differ in what they can, and tell no version where they have no leases", async () => {
+  it("may differ in capabilities, and report no version without leases", async () => {
     const plain = own.peer({ leases: false, tagVersions: false, coherence: "none", batch: false });
     expect([plain.leases, plain.tagVersions, plain.coherence, plain.batch]).toEqual([
       undefined,
@@ -75,8 +75,8 @@ describe("peers of a scripted backend", () => {
 });
 
 describe("a scripted store", () => {
-  it("shows the holder of a lease, and ends it in silence", async () => {
-    const heard = await attach();
+  it("shows the holder of a lease, and ends it without a report", async () => {
+    const reports = await attach();
     await other.leases!.acquire("k", "t", 100, "");
     expect(own.store.leaseHolder("k")).toBe("t");
     own.store.expireLease("k");
@@ -84,11 +84,11 @@ describe("a scripted store", () => {
     await other.leases!.acquire("k", "t", 100, "");
     clock.advance(100);
     expect(own.store.leaseHolder("k")).toBe(undefined);
-    expect(heard).toEqual([]);
+    expect(reports).toEqual([]);
   });
 
-  it("lets a program that knows nothing of leases write, remove and flush, and that is heard", async () => {
-    const heard = await attach();
+  it("lets a program without leases write, remove and flush, and reports it", async () => {
+    const reports = await attach();
     await own.leases!.acquire("k", "t", 100, "");
     own.store.set("k", entry());
     expect(own.store.leaseHolder("k")).toBe("t");
@@ -97,13 +97,13 @@ describe("a scripted store", () => {
     own.store.delete("k");
     await own.tagVersions!.renew(["{~a}::t"], "hard");
     own.store.clear();
-    expect(heard).toEqual(["changed k", "changed k", "changed k", "tags {~a}::t", "everything"]);
+    expect(reports).toEqual(["changed k", "changed k", "changed k", "tags {~a}::t", "everything"]);
     expect(own.store.tagVersion("{~a}::t")).toBe(undefined);
   });
 
-  it("evicts versions and their issuer, whose successor repeats none", async () => {
+  it("evicts versions and their issuer, whose successor repeats no version", async () => {
     const tags = own.tagVersions!;
-    const heard = await attach();
+    const reports = await attach();
     await tags.renew(["{~a}::t"], "hard");
     const first = own.store.tagVersion("{~a}::t");
     const { at } = await tags.pin(["{~a}::t"]);
@@ -118,10 +118,10 @@ describe("a scripted store", () => {
     expect(own.store.tagVersion("{~a}::t")!.hard).not.toBe(first!.hard);
     await tags.renew(["{~a}::t"], "hard");
     expect(own.store.tagVersion("{~a}::t")!.hard).not.toBe(first!.hard);
-    expect(heard).toEqual(Array.from({ length: 6 }, () => "tags {~a}::t"));
+    expect(reports).toEqual(Array.from({ length: 6 }, () => "tags {~a}::t"));
   });
 
-  it("comes back as it was, from a snapshot, as often as one likes, and nobody hears of it", async () => {
+  it("restores a snapshot, any number of times, without a report", async () => {
     const tags = own.tagVersions!;
     const leases = own.leases!;
     await own.write("k", entry("w1"));
@@ -129,15 +129,15 @@ describe("a scripted store", () => {
     const [before] = await tags.read(["{~a}::t"]);
     const { at } = await tags.pin(["{~a}::t"]);
     const restore = own.store.snapshot();
-    const heard = await attach();
+    const reports = await attach();
     for (let i = 0; i < 2; i += 1) {
       await own.remove("k");
       await own.remove("j");
       await own.write("new", entry());
       await tags.renew(["{~a}::t"], "hard");
-      heard.length = 0;
+      reports.length = 0;
       restore();
-      expect([before, heard, own.store.keys(), own.store.get("k")?.version, own.store.leaseHolder("j")]).toEqual([
+      expect([before, reports, own.store.keys(), own.store.get("k")?.version, own.store.leaseHolder("j")]).toEqual([
         undefined,
         [],
         ["k"],
@@ -186,8 +186,8 @@ describe("scripted steps of the capabilities", () => {
     ]);
   });
 
-  it("refuse a write as a store without memory does: the older entry and the lease are gone, and others hear of it", async () => {
-    const heard = await attach(other);
+  it("refuse a write like a store without memory: the older entry and the lease are gone, and others are notified", async () => {
+    const reports = await attach(other);
     const full = new Error("out of memory");
     await own.write("k", entry("v1"));
     await own.leases!.acquire("k", "t", 100, "v1");
@@ -196,10 +196,10 @@ describe("scripted steps of the capabilities", () => {
     expect([own.store.get("k"), own.store.leaseHolder("k")]).toEqual([undefined, undefined]);
     await expect(own.write("k", entry("v1"))).rejects.toBe(full);
     expect(await own.read("k"), "reads go on").toBe(undefined);
-    expect(heard).toEqual(["changed k", "changed k", "changed k"]);
+    expect(reports).toEqual(["changed k", "changed k", "changed k"]);
   });
 
-  it("are taken by nothing while it is down, and all of it rejects", async () => {
+  it("are used by no call while it is down, and every call rejects", async () => {
     own.down();
     const leases = own.leases!;
     const tags = own.tagVersions!;
@@ -213,7 +213,7 @@ describe("scripted steps of the capabilities", () => {
       tags.pin(["t"]),
       tags.unchangedSince("", ["t"]),
       tags.renew(["t"], "soft"),
-      (own.coherence as Coherence).attach(ear()),
+      (own.coherence as Coherence).attach(recorder()),
     ];
     for (const call of await Promise.allSettled(calls))
       expect(call).toMatchObject({ status: "rejected", reason: { code: "BACKEND_UNAVAILABLE" } });
@@ -222,7 +222,7 @@ describe("scripted steps of the capabilities", () => {
 });
 
 describe("the link of a scripted backend", () => {
-  it("reports at once, in the tick of the change, to whoever is attached: own changes too, as scripts in Redis do", async () => {
+  it("reports at once, in the tick of the change, to all attached listeners: own changes too, like scripts in Redis", async () => {
     const [here, there] = [await attach(own), await attach(other)];
     const writing = own.write("k", entry());
     expect([here, there]).toEqual([["changed k"], ["changed k"]]);
@@ -234,19 +234,19 @@ describe("the link of a scripted backend", () => {
     expect(there).toEqual(here);
   });
 
-  it("leaves own changes out where it is asked to, and no others", async () => {
+  it("leaves out own changes without echoes, and no others", async () => {
     const quiet = own.peer({ echoes: false });
-    const heard = await attach(quiet);
+    const reports = await attach(quiet);
     await quiet.write("k", entry());
     await quiet.tagVersions!.renew(["{~a}::t"], "hard");
-    expect(heard).toEqual([]);
+    expect(reports).toEqual([]);
     await own.write("k", entry());
     quiet.store.delete("k");
-    expect(heard).toEqual(["changed k", "changed k"]);
+    expect(reports).toEqual(["changed k", "changed k"]);
   });
 
-  it("holds back what it would report, and delivers it in order, one by one or all", async () => {
-    const heard = await attach();
+  it("holds back reports, and delivers them in order, one by one or all", async () => {
+    const reports = await attach();
     own.link.hold();
     await other.write("a", entry());
     await other.tagVersions!.renew(["{~a}::t"], "hard");
@@ -260,15 +260,15 @@ describe("the link of a scripted backend", () => {
     ]);
     clock.advance(100);
     own.link.deliver(1);
-    expect(heard).toEqual(["changed a"]);
+    expect(reports).toEqual(["changed a"]);
     own.link.deliver();
-    expect(heard).toEqual(["changed a", "tags {~a}::t", "everything", "alive 1000"]);
+    expect(reports).toEqual(["changed a", "tags {~a}::t", "everything", "alive 1000"]);
     await other.write("b", entry());
-    expect(heard.at(-1)).toBe("changed b");
+    expect(reports.at(-1)).toBe("changed b");
   });
 
-  it("answers confirm behind what it holds back, with what was there when it was asked", async () => {
-    const heard = await attach();
+  it("answers confirm after the held reports, with the version at the time of the call", async () => {
+    const reports = await attach();
     own.link.hold();
     await other.write("k", entry("v1"));
     const confirmed = own.leases!.confirm("k");
@@ -276,25 +276,25 @@ describe("the link of a scripted backend", () => {
     expect(await outcome(confirmed)).toEqual({ status: "pending" });
     expect(own.link.held.map(({ what }) => what)).toEqual(["changed", "confirm", "changed"]);
     own.link.deliver(2);
-    expect(heard).toEqual(["changed k"]);
+    expect(reports).toEqual(["changed k"]);
     expect(await confirmed).toBe("v1");
   });
 
-  it("drops what it holds back, and tells nobody", async () => {
-    const heard = await attach();
+  it("drops held reports without delivery", async () => {
+    const reports = await attach();
     own.link.hold();
     await other.write("k", entry());
     const confirmed = own.leases!.confirm("k");
     own.link.drop();
     own.link.deliver();
-    expect(heard).toEqual([]);
+    expect(reports).toEqual([]);
     expect(await outcome(confirmed)).toEqual({ status: "pending" });
   });
 
-  it("is lost: it says so, forgets what it held, and refuses attachments until it is healed", async () => {
-    const listener = ear();
+  it("is lost: it notifies its listeners, drops held reports, and refuses attachments until it is healed", async () => {
+    const listener = recorder();
     await (own.coherence as Coherence).attach(listener);
-    listener.heard.length = 0;
+    listener.reports.length = 0;
     own.link.hold();
     await other.write("k", entry());
     const confirmed = own.leases!.confirm("k");
@@ -303,51 +303,51 @@ describe("the link of a scripted backend", () => {
     await expect((own.coherence as Coherence).attach(listener)).rejects.toThrow("reset");
     await other.write("k", entry());
     clock.advance(1_000);
-    expect(listener.heard).toEqual(["lost reset"]);
+    expect(listener.reports).toEqual(["lost reset"]);
     expect(await own.read("k"), "calls are answered").toBeDefined();
 
     own.link.heal();
     await (own.coherence as Coherence).attach(listener);
     await other.write("k", entry());
-    expect(listener.heard).toEqual(["lost reset", "alive 2000", "changed k"]);
+    expect(listener.reports).toEqual(["lost reset", "alive 2000", "changed k"]);
   });
 
-  it("lets attachments hang until it is healed, where that is asked for", async () => {
+  it("lets attachments hang until it is healed, on request", async () => {
     own.link.lose({ attach: "hangs" });
-    const listener = ear();
+    const listener = recorder();
     const attaching = (own.coherence as Coherence).attach(listener);
     expect(await outcome(attaching)).toEqual({ status: "pending" });
     clock.advance(10);
     own.link.heal();
     await attaching;
-    expect(listener.heard, "sent when attach was").toEqual(["alive 1000"]);
+    expect(listener.reports, "sent when attach was").toEqual(["alive 1000"]);
   });
 
-  it("tells that another server answers, once somebody is attached", async () => {
-    const listener = ear();
+  it("reports that another server answers, once a listener is attached", async () => {
+    const listener = recorder();
     own.link.replaced();
     let isAttached = false;
     await (own.coherence as Coherence)
-      .attach({ ...listener, replaced: () => listener.heard.push(`replaced ${isAttached}`) })
+      .attach({ ...listener, replaced: () => listener.reports.push(`replaced ${isAttached}`) })
       .then(() => (isAttached = true));
     await flush();
-    expect(listener.heard).toEqual(["alive 1000", "replaced true"]);
+    expect(listener.reports).toEqual(["alive 1000", "replaced true"]);
     own.link.replaced();
-    expect(listener.heard.at(-1)).toBe("replaced true");
+    expect(listener.reports.at(-1)).toBe("replaced true");
     own.link.everything();
-    expect(listener.heard.at(-1)).toBe("everything");
+    expect(listener.reports.at(-1)).toBe("everything");
   });
 
-  it("gives signs of life by the clock, four in the time that copies may be stale, and none once it is frozen, down or detached", async () => {
+  it("sends signs of life by the clock, four in the time that copies may be stale, and none once it is frozen, down or detached", async () => {
     const slow = own.peer({ maxStalenessMs: 400, reissueWindowMs: 5_000 });
     const coherence = slow.coherence as Coherence;
     expect([coherence.maxStalenessMs, coherence.reissueWindowMs, (own.coherence as Coherence).maxStalenessMs]).toEqual([
       400, 5_000, 2_000,
     ]);
-    const listener = ear();
+    const listener = recorder();
     const detach = await coherence.attach(listener);
     clock.advance(250);
-    expect(listener.heard).toEqual(["alive 1000", "alive 1100", "alive 1200"]);
+    expect(listener.reports).toEqual(["alive 1000", "alive 1100", "alive 1200"]);
     const thaw = slow.link.freezeHeartbeat();
     clock.advance(100);
     thaw();
@@ -356,23 +356,23 @@ describe("the link of a scripted backend", () => {
     clock.advance(100);
     slow.up();
     slow.link.alive();
-    expect(listener.heard.slice(3)).toEqual(["alive 1400", "alive 1550"]);
+    expect(listener.reports.slice(3)).toEqual(["alive 1400", "alive 1550"]);
     await detach();
     clock.advance(1_000);
-    expect(listener.heard.length).toBe(5);
+    expect(listener.reports.length).toBe(5);
     expect(slow.link.attached).toBe(0);
   });
 
   it("is not attached by an attachment that lost its answer, and ends with its backend", async () => {
-    const listener = ear();
+    const listener = recorder();
     own.script("attach", { loseAnswer: true });
     await expect((own.coherence as Coherence).attach(listener)).rejects.toMatchObject({ operation: "attach" });
     await flush();
     expect(own.link.attached).toBe(0);
-    const heard = await attach();
+    const reports = await attach();
     await own.close();
     await other.write("k", entry());
-    expect(heard).toEqual([]);
+    expect(reports).toEqual([]);
     expect(own.link.attached).toBe(0);
   });
 });

@@ -1,40 +1,45 @@
 import type { CoherenceListener } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
-import type { Hearer, HeldStore } from "./scripted-store.ts";
+import type { StoreListener, MemoryStore } from "./scripted-store.ts";
 
-/** The link over which a {@link scriptedBackend} with `coherence: 'heard'` hears of changes, in the hands of the test. */
+/** The link that reports changes to a {@link scriptedBackend} with `coherence: 'heard'`, controlled by the test. */
 export interface ScriptedCoherence {
   /** How many listeners are attached now. */
   readonly attached: number;
-  /** What {@link hold} keeps back, oldest first. */
+  /** Reports kept back by {@link hold}, oldest first. */
   readonly held: readonly ScriptedReport[];
-  /** A slow or a silent link: keeps back reports, signs of life and answers of `leases.confirm`, which travel behind one another. */
+  /**
+   * Makes the link slow or silent: keeps back reports, signs of life and answers to `leases.confirm`. They stay in
+   * order.
+   */
   hold(): void;
-  /** Delivers the oldest `count` of {@link held}, and keeps back the others. @default all, and holds no more */
+  /** Delivers the oldest `count` of {@link held}, and keeps back the others. @default all, and ends {@link hold} */
   deliver(count?: number): void;
-  /** Forgets what is held, unheard: a link that was cut in silence. Goes on holding. */
+  /** Discards {@link held} without delivery, like a link that was cut silently. Goes on holding. */
   drop(): void;
   /**
-   * The link breaks: listeners are told `lost`, what was held is forgotten, and `attach` rejects or hangs until {@link heal}.
-   * Calls go on being answered, see {@link ScriptedBackend.down} for these.
+   * The link breaks: listeners are notified with `lost`, {@link held} is discarded, and `attach` rejects or hangs until
+   * {@link heal}. Calls are still answered; {@link ScriptedBackend.down} stops these.
    */
   lose(options?: LoseOptions): void;
-  /** `attach` works again, also those that hang. Ends {@link hold}. */
+  /** `attach` works again, and hanging calls of it go on. Ends {@link hold}. */
   heal(): void;
-  /** Tells the listeners that anything may have changed. */
+  /** Notifies the listeners that anything may have changed. */
   everything(): void;
-  /** Tells the listeners that another server answers: now, or right after the next attachment where none is attached. */
+  /**
+   * Notifies the listeners that another server answers: now, or right after the next attachment if none is attached.
+   */
   replaced(): void;
-  /** Gives one sign of life, now. */
+  /** Sends one sign of life now. */
   alive(): void;
-  /** Signs of life stop coming by themselves. @returns what lets them come again. */
+  /** Stops the regular signs of life. @returns a function that resumes them. */
   freezeHeartbeat(): () => void;
 }
 
 export interface LoseOptions {
   /** @default a {@link BackendUnavailableError} */
   readonly error?: Error;
-  /** What `attach` does until the link is healed. @default 'rejects' */
+  /** Behaviour of `attach` until the link is healed. @default 'rejects' */
   readonly attach?: "rejects" | "hangs";
 }
 
@@ -44,10 +49,10 @@ export interface ScriptedReport {
   readonly keys: readonly string[];
 }
 
-/** What a link needs of its backend. */
+/** The backend, as seen by its link. */
 export interface LinkEnd {
   readonly clock: Clock;
-  readonly store: HeldStore;
+  readonly store: MemoryStore;
   /** Whether own changes are reported too. */
   readonly echoes: boolean;
   readonly heartbeatMs: number;
@@ -63,12 +68,12 @@ interface Attachment {
 
 interface Frame extends ScriptedReport {
   arrive(): void;
-  /** The link broke first. */
+  /** Called instead of `arrive` if the link breaks first. */
   break?(): void;
 }
 
-/** One connection: what is sent over it arrives in order. */
-export class ScriptedLink implements ScriptedCoherence, Hearer {
+/** One connection: reports arrive in the order in which they are sent. */
+export class ScriptedLink implements ScriptedCoherence, StoreListener {
   readonly #end: LinkEnd;
   readonly #attachments = new Set<Attachment>();
   #held: Frame[] = [];
@@ -90,7 +95,7 @@ export class ScriptedLink implements ScriptedCoherence, Hearer {
     return this.#held.map(({ what, keys }) => ({ what, keys }));
   }
 
-  /** @returns what detaches `listener`. */
+  /** @returns a function that detaches `listener`. */
   async attach(listener: CoherenceListener, sentAtMs: number): Promise<() => void> {
     while (this.#lost !== undefined) {
       if (this.#lost.attach === "rejects") throw this.#lost.error;
@@ -98,20 +103,20 @@ export class ScriptedLink implements ScriptedCoherence, Hearer {
     }
     const attachment: Attachment = { listener, stopHeartbeat: () => undefined };
     this.#attachments.add(attachment);
-    this.#end.store.hearers.add(this);
+    this.#end.store.listeners.add(this);
     this.#send("alive", [], attachment, () => listener.alive(sentAtMs));
     this.#beat(attachment);
     return () => this.#detach(attachment);
   }
 
-  /** To be called when an attachment was answered. */
+  /** Must be called after an attachment was answered. */
   answeredAttach(): void {
     if (!this.#isReplaced) return;
     this.#isReplaced = false;
     this.replaced();
   }
 
-  /** Resolves when everything that was sent before has arrived. */
+  /** Resolves when all reports sent before have arrived. */
   async answer(key: string): Promise<void> {
     if (!this.#isHolding) return;
     await new Promise<void>((resolve, reject) => {
@@ -128,13 +133,13 @@ export class ScriptedLink implements ScriptedCoherence, Hearer {
     for (const attachment of this.#attachments) this.#detach(attachment);
   }
 
-  changed(keys: readonly string[], by: Hearer | undefined): void {
+  changed(keys: readonly string[], by: StoreListener | undefined): void {
     if (by === this && !this.#end.echoes) return;
     const names = keys.map(this.#end.alias);
     for (const each of this.#attachments) this.#send("changed", names, each, () => each.listener.changed(names));
   }
 
-  tagsChanged(tags: readonly string[], by: Hearer | undefined): void {
+  tagsChanged(tags: readonly string[], by: StoreListener | undefined): void {
     if (by === this && !this.#end.echoes) return;
     const names = tags.map(this.#end.alias);
     for (const each of this.#attachments)
@@ -223,6 +228,6 @@ export class ScriptedLink implements ScriptedCoherence, Hearer {
   #detach(attachment: Attachment): void {
     attachment.stopHeartbeat();
     this.#attachments.delete(attachment);
-    if (this.#attachments.size === 0) this.#end.store.hearers.delete(this);
+    if (this.#attachments.size === 0) this.#end.store.listeners.delete(this);
   }
 }

@@ -2,40 +2,45 @@ import type { DeleteStatus, Leases, StoredEntry, TagVersion } from "../contracts
 import type { Clock } from "../contracts/clock.ts";
 
 /**
- * What {@link scriptedBackend}s hold together, for looking at and for playing a program that is none of them, such as
- * `redis-cli`. Records no call and obeys no step; what it changes is heard like any other change.
+ * The store shared by a {@link scriptedBackend} and its peers. A test can inspect it, and change it like another
+ * program, such as `redis-cli`. Its methods are not recorded as calls and use no steps; changes are reported like any
+ * other change.
  */
 export interface ScriptedStore {
-  /** Of entries whose life is not over, oldest write first. */
+  /** Keys of entries whose life is not over, oldest write first. */
   keys(): string[];
   get(key: string): StoredEntry | undefined;
-  /** A lease on `key` stays: whoever wrote knows of none. */
+  /** A lease on `key` stays: other programs do not know leases. */
   set(key: string, entry: StoredEntry): void;
-  /** As `set`. Heard where there was an entry. */
+  /** As `set`. Reported if there was an entry. */
   delete(key: string): boolean;
-  /** Forgets entries, leases, tag versions and what issues them. */
+  /** Removes all entries, leases, tag versions and issuers of versions. */
   clear(): void;
   /** The token that holds the lease on `key`. */
   leaseHolder(key: string): string | undefined;
-  /** Ends the lease on `key` as its time would: nobody hears of it. */
+  /** Ends the lease on `key` as if its time were over: without a report. */
   expireLease(key: string): void;
   tagVersion(tag: string): TagVersion | undefined;
-  /** Forgets the version of `tag`, as a store does that is short of memory. */
+  /** Removes the version of `tag`, like a store that is short of memory. */
   evictTag(tag: string): void;
-  /** Forgets what issues versions: the next ones have another beginning. Nobody hears of it. */
+  /** Removes the issuers of versions, without a report: the next versions begin with a new issuer id. */
   evictIssuer(): void;
-  /** Remembers entries, leases, tag versions and what issues them. @returns what brings them back, and them alone, as a store does that starts again from a snapshot: nobody hears of it. */
+  /**
+   * Saves entries, leases, tag versions and issuers of versions.
+   *
+   * @returns a function that restores exactly these, without a report, like a store that restarts from a snapshot.
+   */
   snapshot(): () => void;
 }
 
-/** Told of each change, right after it. */
-export interface Hearer {
-  changed(keys: readonly string[], by: Hearer | undefined): void;
-  tagsChanged(tags: readonly string[], by: Hearer | undefined): void;
+/** Notified of each change, right after it. `by` is the listener of the process that made it. */
+export interface StoreListener {
+  changed(keys: readonly string[], by: StoreListener | undefined): void;
+  tagsChanged(tags: readonly string[], by: StoreListener | undefined): void;
   everythingChanged(): void;
 }
 
-interface Held {
+interface HeldEntry {
   readonly data: Uint8Array;
   readonly meta: string;
   readonly staleAt: number;
@@ -54,13 +59,13 @@ interface Issuer {
 }
 
 /**
- * Entries, leases and tag versions of one store. Every method is one atomic step; `by` is who takes it. Whatever frees a
- * lease, or may have changed an entry, is heard; taking and renewing a lease is not.
+ * Entries, leases and tag versions of one store. Every method is one atomic step; `by` is the process that calls it.
+ * Steps that free a lease or may have changed an entry are reported; acquiring and renewing a lease are not.
  */
-export class HeldStore implements ScriptedStore {
-  readonly hearers: Set<Hearer> = new Set();
+export class MemoryStore implements ScriptedStore {
+  readonly listeners: Set<StoreListener> = new Set();
   readonly #clock: Clock;
-  readonly #entries = new Map<string, Held>();
+  readonly #entries = new Map<string, HeldEntry>();
   readonly #leases = new Map<string, Lease>();
   readonly #tags = new Map<string, TagVersion>();
   readonly #issuers = new Map<string, Issuer>();
@@ -90,18 +95,18 @@ export class HeldStore implements ScriptedStore {
 
   set(key: string, entry: StoredEntry): void {
     this.#put(key, entry);
-    this.#heard([key], undefined);
+    this.#report([key], undefined);
   }
 
   delete(key: string): boolean {
     const wasThere = this.#alive(key) !== undefined && this.#entries.delete(key);
-    if (wasThere) this.#heard([key], undefined);
+    if (wasThere) this.#report([key], undefined);
     return wasThere;
   }
 
   clear(): void {
     for (const held of [this.#entries, this.#leases, this.#tags, this.#issuers]) held.clear();
-    for (const hearer of this.hearers) hearer.everythingChanged();
+    for (const listener of this.listeners) listener.everythingChanged();
   }
 
   leaseHolder(key: string): string | undefined {
@@ -117,7 +122,7 @@ export class HeldStore implements ScriptedStore {
   }
 
   evictTag(tag: string): void {
-    if (this.#tags.delete(tag)) this.#tagsHeard([tag], undefined);
+    if (this.#tags.delete(tag)) this.#reportTags([tag], undefined);
   }
 
   evictIssuer(): void {
@@ -143,22 +148,22 @@ export class HeldStore implements ScriptedStore {
     return entry === undefined ? "" : (entry.version ?? "-");
   }
 
-  write(key: string, entry: StoredEntry, by: Hearer): void {
+  write(key: string, entry: StoredEntry, by: StoreListener): void {
     this.#leases.delete(key);
     this.#put(key, entry);
-    this.#heard([key], by);
+    this.#report([key], by);
   }
 
-  /** Heard also where there was no entry: a lease on it may have been freed, or a copy of it may be held somewhere. */
-  remove(key: string, by: Hearer): DeleteStatus {
+  /** Reported even if there was no entry: a lease on it may have been freed, or another process may hold a copy. */
+  remove(key: string, by: StoreListener): DeleteStatus {
     this.#leases.delete(key);
     const wasThere = this.#alive(key) !== undefined && this.#entries.delete(key);
-    this.#heard([key], by);
+    this.#report([key], by);
     return wasThere ? "deleted" : "missing";
   }
 
-  /** The stale window begins now, and ends no later than the entry would have. From now on it has another version. */
-  markStale(key: string, by: Hearer): "stale" | "missing" {
+  /** The stale window begins now, and ends no later than the entry would have. The entry gets a new version. */
+  markStale(key: string, by: StoreListener): "stale" | "missing" {
     this.#leases.delete(key);
     const entry = this.#alive(key);
     if (entry !== undefined) {
@@ -172,7 +177,7 @@ export class HeldStore implements ScriptedStore {
         version,
       });
     }
-    this.#heard([key], by);
+    this.#report([key], by);
     return entry === undefined ? "missing" : "stale";
   }
 
@@ -194,11 +199,11 @@ export class HeldStore implements ScriptedStore {
     return true;
   }
 
-  release(key: string, token: string, by: Hearer): void {
+  release(key: string, token: string, by: StoreListener): void {
     if (this.leaseHolder(key) === token) this.#free(key, by);
   }
 
-  store(key: string, token: string, seen: string, entry: StoredEntry, by: Hearer): boolean {
+  store(key: string, token: string, seen: string, entry: StoredEntry, by: StoreListener): boolean {
     if (this.leaseHolder(key) !== token) return false;
     if (this.version(key) !== seen) {
       this.#free(key, by);
@@ -208,16 +213,16 @@ export class HeldStore implements ScriptedStore {
     return true;
   }
 
-  pin(tags: readonly string[], by: Hearer): { readonly at: string; readonly versions: readonly TagVersion[] } {
+  pin(tags: readonly string[], by: StoreListener): { readonly at: string; readonly versions: readonly TagVersion[] } {
     const at = this.#at(tags);
     const missing = tags.filter((tag) => !this.#tags.has(tag));
     for (const tag of missing) this.#tags.set(tag, { hard: at, soft: at });
-    this.#tagsHeard(missing, by);
+    this.#reportTags(missing, by);
     return { at, versions: tags.map((tag) => this.#tags.get(tag)!) };
   }
 
-  /** A missing one is issued all the same, so that the next load finds it. */
-  unchangedSince(at: string, tags: readonly string[], by: Hearer): readonly (TagVersion | undefined)[] {
+  /** A missing version is still issued, so that the next load finds it. */
+  unchangedSince(at: string, tags: readonly string[], by: StoreListener): readonly (TagVersion | undefined)[] {
     const isNew = (version: string): boolean => idOf(version) === idOf(at) && numberOf(version) > numberOf(at);
     const now = this.#at(tags);
     const unchanged = tags.map((tag) => {
@@ -230,19 +235,19 @@ export class HeldStore implements ScriptedStore {
     return versions.map((version, i) => (unchanged[i] ? version : undefined));
   }
 
-  renewTags(tags: readonly string[], mode: "hard" | "soft", by: Hearer): void {
+  renewTags(tags: readonly string[], mode: "hard" | "soft", by: StoreListener): void {
     if (tags.length === 0) return;
     const issuer = this.#issuer(tags);
     issuer.n += 1;
     const version = this.#at(tags);
     for (const tag of tags)
       this.#tags.set(tag, { hard: mode === "soft" ? (this.#tags.get(tag)?.hard ?? version) : version, soft: version });
-    this.#tagsHeard(tags, by);
+    this.#reportTags(tags, by);
   }
 
-  /** What a store leaves that has no memory for a write: neither the lease nor the older entry. */
-  refuse(key: string, by: Hearer): void {
-    this.remove(key, by);
+  /** Refuses a write like a store that is out of memory: the leases and the older entries are removed. */
+  refuse(keys: readonly string[], by: StoreListener): void {
+    for (const key of keys) this.remove(key, by);
   }
 
   #put(key: string, entry: StoredEntry): void {
@@ -257,20 +262,20 @@ export class HeldStore implements ScriptedStore {
     });
   }
 
-  #free(key: string, by: Hearer): void {
+  #free(key: string, by: StoreListener): void {
     this.#leases.delete(key);
-    this.#heard([key], by);
+    this.#report([key], by);
   }
 
-  #heard(keys: readonly string[], by: Hearer | undefined): void {
-    for (const hearer of this.hearers) hearer.changed(keys, by);
+  #report(keys: readonly string[], by: StoreListener | undefined): void {
+    for (const listener of this.listeners) listener.changed(keys, by);
   }
 
-  #tagsHeard(tags: readonly string[], by: Hearer | undefined): void {
-    if (tags.length !== 0) for (const hearer of this.hearers) hearer.tagsChanged(tags, by);
+  #reportTags(tags: readonly string[], by: StoreListener | undefined): void {
+    if (tags.length !== 0) for (const listener of this.listeners) listener.tagsChanged(tags, by);
   }
 
-  #alive(key: string): Held | undefined {
+  #alive(key: string): HeldEntry | undefined {
     const entry = this.#entries.get(key);
     if (entry !== undefined && entry.deadAt > this.#clock.now()) return entry;
     this.#entries.delete(key);
@@ -289,7 +294,7 @@ export class HeldStore implements ScriptedStore {
     return `${issuer.id}.${issuer.n}`;
   }
 
-  /** One for each cache: the tags of one share a hash tag, `{~shop}`. Each issuer has an id that no other ever had. */
+  /** One issuer for each cache, whose tags share a hash tag, `{~shop}`. Issuer ids are never reused. */
   #issuer(tags: readonly string[]): Issuer {
     const [tag = ""] = tags;
     const name = tag.slice(0, tag.indexOf("}") + 1);

@@ -20,14 +20,14 @@ it("is a cache over a map, whose time the test moves", async () => {
   await expect(cache.getOrSet("user:1", () => Promise.reject(new Error("db down")))).rejects.toThrow("db down");
 });
 
-it("stands still where no clock is given", async () => {
+it("stands still without a clock", async () => {
   await using cache = createTestCache({ ttl: 1 });
   await cache.set("k", 1);
   await new Promise((resolve) => setImmediate(resolve));
   expect(await cache.inspect("k")).toMatchObject({ state: "fresh", tier: "map", ageMs: 0, freshForMs: 1 });
 });
 
-it("takes a backend that the test scripts, with or without a local tier", async () => {
+it("accepts a scripted backend, with or without a local tier", async () => {
   const clock = new TestClock();
   const backend = scriptedBackend({ clock });
   await using both = createTestCache({ clock, backend });
@@ -42,7 +42,7 @@ it("takes a backend that the test scripts, with or without a local tier", async 
   expect(alone.stats().tiers.map(({ label }) => label)).toEqual(["scripted"]);
 });
 
-it("takes tiers of the caller's, and says what it was given otherwise", async () => {
+it("accepts tiers of the caller, and passes on the other options", async () => {
   const local = mapTier({ label: "mine", maxEntries: 1 });
   await using cache = createTestCache({ name: "shop", version: 2, local, backend: true, maxLoads: 1, ttl: "1m" });
   await cache.set("a", 1);
@@ -59,7 +59,7 @@ it("takes tiers of the caller's, and says what it was given otherwise", async ()
   expect(await Promise.all([first, second])).toEqual([3, 4]);
 });
 
-it("refuses what the builder refuses", () => {
+it("refuses options that the builder refuses", () => {
   expect(() => createTestCache({ local: false })).toThrow(ConfigurationError);
   expect(() => createTestCache({ ttl: "soon" } as unknown as TestCacheOptions)).toThrow(ConfigurationError);
   expect(() => createTestCache({ timeToLive: 5 } as unknown as TestCacheOptions)).toThrow(ConfigurationError);

@@ -6,19 +6,19 @@ import { mapTier } from "./map-tier.ts";
 import { scriptedBackend } from "./scripted-backend.ts";
 import { TestClock } from "./test-clock.ts";
 
-/** How the cache is built, and its policy: what {@link createCache} and `defaults` take, side by side. */
+/** The options of {@link createCache} and those of `defaults`, in one object. */
 export interface TestCacheOptions extends Omit<CacheOptions, "name">, Policy {
   /** @default 'test' */
   readonly name?: string;
-  /** The local tier: a {@link mapTier}, none, or yours. @default true */
+  /** The local tier: `true` for a {@link mapTier}, `false` for none, or your own. @default true */
   readonly local?: boolean | LocalTier;
-  /** The backend: a {@link scriptedBackend} on the clock, none, or yours. @default false */
+  /** The backend: `true` for a {@link scriptedBackend} on the clock, `false` for none, or your own. @default false */
   readonly backend?: boolean | Backend;
 }
 
 /**
- * A cache for a test: nothing is opened, and time stands still unless the test moves `clock`, which is a new
- * {@link TestClock} where none is given.
+ * A cache for a test: it opens no connection, and time stands still unless the test moves `clock` (by default a new
+ * {@link TestClock}).
  *
  *     const clock = new TestClock();
  *     const cache = createTestCache({ clock, ttl: 100, staleIfError: 1_000 });
@@ -49,7 +49,7 @@ export function createTestCache(options: TestCacheOptions = {}): Cache {
   }).defaults(policy);
   const near = local === true ? mapTier() : local;
   const far = backend === true ? scriptedBackend({ clock }) : backend;
-  // Without any tier the builder's own message is the best one.
+  // Without any tier the builder throws its own error.
   if (near === false) return (far === false ? (empty as unknown as CacheBuilder) : empty.tier(far)).build();
   return (far === false ? empty.tier(near) : empty.tier(near).tier(far)).build();
 }

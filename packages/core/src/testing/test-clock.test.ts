@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { TestClock } from "./test-clock.ts";
 
-it("runs what falls due in the order of time, also what callbacks schedule", () => {
+it("runs callbacks in the order of time, also those scheduled by callbacks", () => {
   const clock = new TestClock();
   const start = clock.now();
   const seen: [string, number][] = [];

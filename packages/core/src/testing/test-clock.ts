@@ -7,7 +7,7 @@ interface Due {
   readonly callback: () => void;
 }
 
-/** Time that moves only by hand. */
+/** A clock that moves only by {@link TestClock.advance}. */
 export class TestClock implements Clock {
   #now = 1_000;
   readonly #scheduled = new Set<Due>();
@@ -23,8 +23,8 @@ export class TestClock implements Clock {
   }
 
   /**
-   * Moves time and runs what falls due, in order; what those callbacks schedule runs too if it
-   * falls due. Promise continuations run after it: await something between two moves.
+   * Moves time forward and runs the callbacks that fall due, in order, including those that are scheduled meanwhile.
+   * Promise continuations run only after it: await something between two calls.
    */
   advance(by: Duration): void {
     const until = this.#now + milliseconds(by);

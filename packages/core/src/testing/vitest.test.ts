@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 
 const run = promisify(execFile);
 
-it("is needed by the suites only: the rest of the entry point works where it is not installed", async () => {
+it("is needed by the suites only: the rest of the entry point works without it", async () => {
   const program = `
     import { registerHooks } from "node:module";
     registerHooks({

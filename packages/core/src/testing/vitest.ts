@@ -8,9 +8,9 @@ const installed: { readonly vitest: Vitest } | { readonly cause: unknown } = awa
 );
 
 /**
- * Vitest, which only the contract suites need: clocks, gates and scripted backends work under any test runner.
+ * Vitest, needed only by the contract suites: clocks, gates and scripted backends work with any test runner.
  *
- * @throws {ConfigurationError} where it is not installed.
+ * @throws {ConfigurationError} if it is not installed.
  */
 export function vitestFor(suite: string): Vitest {
   if ("vitest" in installed) return installed.vitest;

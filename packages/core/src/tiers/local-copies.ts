@@ -1,7 +1,7 @@
 import type { Clock } from "../contracts/clock.ts";
 import { staleByTag, type Entry } from "../entry/entry.ts";
 import { CacheError, EncodeError } from "../contracts/errors.ts";
-import type { Events } from "../contracts/events.ts";
+import type { Events } from "../primitives/event-port.ts";
 import { parseLocalKey } from "../entry/key.ts";
 import type { LocalTier } from "../contracts/local-tier.ts";
 import { TierMeter } from "../primitives/meters.ts";

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { BackendUnavailableError, EncodeError } from "../contracts/errors.ts";
-import { createEvents, type CacheEvents } from "../contracts/events.ts";
+import type { CacheEvents } from "../contracts/events.ts";
+import { createEvents } from "../primitives/event-port.ts";
 import { entryKey, keySpaceBelow, rootKeySpace } from "../entry/key.ts";
 import { orPending, Recovery } from "./recovery.ts";
 import { gate, type Gate } from "../testing/gate.ts";
@@ -8,7 +9,7 @@ import { flush, outcome } from "../testing/outcome.ts";
 import { TestClock } from "../testing/test-clock.ts";
 
 const root = rootKeySpace("shop");
-const users = keySpaceBelow(root, "users", false);
+const users = keySpaceBelow(root, "users");
 const UNANSWERED = new BackendUnavailableError("no answer");
 
 let clock: TestClock;

@@ -1,7 +1,7 @@
 import type { TagVersions } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { BackendUnavailableError, EncodeError } from "../contracts/errors.ts";
-import type { Events } from "../contracts/events.ts";
+import type { Events } from "../primitives/event-port.ts";
 import { dependencies, type EntryKey, type KeySpace } from "../entry/key.ts";
 import type { EntryTier } from "./entry-tier.ts";
 import { tagKeys } from "../tags/tag-events.ts";

@@ -34,14 +34,14 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "freshness: a reader cannot shorten the stale windows",
     promises: ["C22", "C25"],
-    rule: "Math.min(storedMs, saidMs)",
+    rule: "Math.min(storedMs, acceptedMs)",
     broken: "storedMs",
   },
   {
     name: "freshness: a reader lengthens the stale windows",
     promises: ["C22", "C25"],
-    rule: "Math.min(storedMs, saidMs)",
-    broken: "saidMs",
+    rule: "Math.min(storedMs, acceptedMs)",
+    broken: "acceptedMs",
   },
   {
     name: "freshness: refreshAhead is ignored",

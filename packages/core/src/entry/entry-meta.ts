@@ -1,0 +1,165 @@
+import type { Encoding, Entry } from "./entry.ts";
+import type { TagVersion } from "../contracts/backend.ts";
+
+/**
+ * The `meta` of a stored entry: the facts that its bytes and its two times do not show. It is JSON, one letter for each
+ * property. A property with its default value is left out, so equal policies give equal strings, and each string is
+ * parsed once.
+ */
+export interface EntryMeta {
+  readonly encoding: Encoding;
+  /** `undefined`: another program wrote the entry; its remaining freshness is taken instead. */
+  readonly ttlMs: number | undefined;
+  /** `undefined`: as `ttlMs`; the window is the time between the end of freshness and the end of life. */
+  readonly staleWhileRevalidateMs: number | undefined;
+  /** As `staleWhileRevalidateMs`. */
+  readonly staleIfErrorMs: number | undefined;
+  readonly localTtlMs: number;
+  /** How much longer than the stored entry the value itself is fresh. */
+  readonly cutMs: number;
+  readonly tags: readonly string[];
+  readonly versions: readonly TagVersion[] | undefined;
+  readonly etag: string | undefined;
+  readonly lastModified: string | undefined;
+}
+
+/** The id of bytes that are stored uncompressed. */
+export const NO_COMPRESSION = "none";
+
+/** Why a stored entry cannot be read. The message quotes no value, so it may appear in a `DecodeError`. */
+export class UnreadableEntry extends Error {}
+
+/** Parses `meta`, and keeps up to 512 results: equal strings share one object, which must not be changed. */
+export class MetaParser {
+  readonly #parsed = new Map<string, EntryMeta>();
+
+  /** @throws {UnreadableEntry} or a `SyntaxError` for text that {@link writeMeta} did not write. */
+  parse(meta: string): EntryMeta {
+    let parsed = this.#parsed.get(meta);
+    if (parsed === undefined) {
+      parsed = parseMeta(meta);
+      if (this.#parsed.size >= MAX_PARSED) this.#parsed.clear();
+      this.#parsed.set(meta, parsed);
+    }
+    return parsed;
+  }
+}
+
+const MAX_PARSED = 512;
+
+export function writeMeta(
+  entry: Entry,
+  { format, compressor }: Encoding,
+  versions: readonly TagVersion[] | undefined,
+): string {
+  const written: WrittenMeta = {
+    f: format,
+    ...(compressor !== NO_COMPRESSION && { c: compressor }),
+    ...(entry.ttlMs !== Infinity && { t: entry.ttlMs }),
+    ...(entry.staleWhileRevalidateMs !== 0 && { r: entry.staleWhileRevalidateMs }),
+    ...(entry.staleIfErrorMs !== 0 && { e: entry.staleIfErrorMs }),
+    ...(entry.localTtlMs !== Infinity && { l: entry.localTtlMs }),
+    ...(entry.expiresAt < entry.staleAt && {
+      k: entry.staleAt === Infinity ? null : Math.round(entry.staleAt - entry.expiresAt),
+    }),
+    ...(entry.tags.length !== 0 && { g: entry.tags }),
+    ...(versions !== undefined && {
+      v: versions.map(({ hard, soft }) => (hard === soft ? hard : ([hard, soft] as const))),
+    }),
+    ...(entry.etag !== undefined && { a: entry.etag }),
+    ...(entry.lastModified !== undefined && { m: entry.lastModified }),
+  };
+  return JSON.stringify(written);
+}
+
+export const MAX_META_BYTES: number = 4 * 1024;
+/** A text of at most this many UTF-16 units takes at most `MAX_META_BYTES` in UTF-8. */
+const MAX_META_LENGTH = MAX_META_BYTES / 3;
+
+export function isMetaTooLong(meta: string): boolean {
+  return meta.length > MAX_META_LENGTH && Buffer.byteLength(meta) > MAX_META_BYTES;
+}
+
+/** The meta of an entry that another program wrote: `encoding` is the configured one, the rest is unknown. */
+export function foreignMeta(encoding: Encoding): EntryMeta {
+  return { ...FOREIGN, encoding };
+}
+
+const NO_TAGS: readonly string[] = Object.freeze([]);
+
+const FOREIGN: Omit<EntryMeta, "encoding"> = {
+  ttlMs: undefined,
+  staleWhileRevalidateMs: undefined,
+  staleIfErrorMs: undefined,
+  localTtlMs: Infinity,
+  cutMs: 0,
+  tags: NO_TAGS,
+  versions: undefined,
+  etag: undefined,
+  lastModified: undefined,
+};
+
+/** The JSON as stored. Every entry carries it, so names are one letter long. */
+interface WrittenMeta {
+  /** Format id. */
+  readonly f: string;
+  /** Compressor id. Absent: not compressed. */
+  readonly c?: string;
+  /** `ttlMs`. Absent: infinite. */
+  readonly t?: number;
+  /** `staleWhileRevalidateMs`. Absent: 0. */
+  readonly r?: number;
+  /** `staleIfErrorMs`. Absent: 0. */
+  readonly e?: number;
+  /** `localTtlMs`. Absent: infinite. */
+  readonly l?: number;
+  /** `cutMs`. Absent: 0. `null`: infinite. */
+  readonly k?: number | null;
+  /** Tags. Absent: none. */
+  readonly g?: readonly string[];
+  /** Tag versions; one string where `hard` and `soft` are equal. */
+  readonly v?: readonly (readonly [hard: string, soft: string] | string)[];
+  /** `etag`. */
+  readonly a?: string;
+  /** `lastModified`. */
+  readonly m?: string;
+}
+
+function parseMeta(meta: string): EntryMeta {
+  const written: unknown = JSON.parse(meta);
+  if (!isWrittenMeta(written)) throw new UnreadableEntry("its meta was not written by this library");
+  const { f, c, t, r, e, l, k = 0, g, v, a, m } = written;
+  return {
+    encoding: { format: f, compressor: c ?? NO_COMPRESSION },
+    ttlMs: t ?? Infinity,
+    staleWhileRevalidateMs: r ?? 0,
+    staleIfErrorMs: e ?? 0,
+    localTtlMs: l ?? Infinity,
+    cutMs: k ?? Infinity,
+    tags: g ?? NO_TAGS,
+    versions: v?.map((version) =>
+      typeof version === "string" ? { hard: version, soft: version } : { hard: version[0], soft: version[1] },
+    ),
+    etag: a,
+    lastModified: m,
+  };
+}
+
+/** Checks every property: any program may have written to a shared store. */
+function isWrittenMeta(written: unknown): written is WrittenMeta {
+  if (typeof written !== "object" || written === null) return false;
+  const { f, c, t, r, e, l, k, g, v, a, m } = written as { readonly [K in keyof WrittenMeta]: unknown };
+  return (
+    isText(f) &&
+    [c, a, m].every((text) => text === undefined || isText(text)) &&
+    [t, r, e, l, k ?? undefined].every((ms) => ms === undefined || (typeof ms === "number" && ms >= 0)) &&
+    (g === undefined || (Array.isArray(g) && g.every(isText))) &&
+    (v === undefined ||
+      (Array.isArray(v) &&
+        v.every(
+          (version) => isText(version) || (Array.isArray(version) && version.length === 2 && version.every(isText)),
+        )))
+  );
+}
+
+const isText = (value: unknown): value is string => typeof value === "string";

@@ -1,0 +1,80 @@
+import type { Channel, TracingChannel } from "node:diagnostics_channel";
+import type { CacheEvents, Traced } from "../contracts/events.ts";
+
+// Not imported: docs/decisions/0027.
+const diagnostics = process.getBuiltinModule("node:diagnostics_channel");
+
+/**
+ * One kind of event: its listeners, and the diagnostics channel `hotset:<name>`, which all caches of the process share.
+ * Callers check `isObserved` before they build an event, so unobserved events cost nothing.
+ */
+export class EventPort<T extends object> {
+  readonly #channel: Channel;
+  #listeners: readonly ((event: T) => void)[] = [];
+
+  constructor(name: string) {
+    this.#channel = diagnostics.channel(`hotset:${name}`);
+  }
+
+  get isObserved(): boolean {
+    return this.#listeners.length !== 0 || this.#channel.hasSubscribers;
+  }
+
+  /** Errors thrown by a listener are ignored: observing a cache must not change it. */
+  emit(event: T): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(event);
+      } catch {
+        continue;
+      }
+    }
+    if (this.#channel.hasSubscribers) this.#channel.publish(event);
+  }
+
+  add(listener: (event: T) => void): () => void {
+    const wrapped = (event: T): void => listener(event);
+    this.#listeners = [...this.#listeners, wrapped];
+    return () => {
+      this.#listeners = this.#listeners.filter((each) => each !== wrapped);
+    };
+  }
+}
+
+/** The events of one cache. */
+export type Events = { readonly [E in keyof CacheEvents]: EventPort<CacheEvents[E]> };
+
+export function createEvents(): Events {
+  return Object.fromEntries(NAMES.map((name) => [name, new EventPort(name)])) as unknown as Events;
+}
+
+const NAMES = [
+  "hit",
+  "stale",
+  "miss",
+  "load",
+  "load:error",
+  "store",
+  "fenced",
+  "coalesced",
+  "invalidate",
+  "backend:error",
+  "backend:state",
+  "decode:error",
+  "evict",
+  "recover",
+] as const satisfies readonly (keyof CacheEvents)[];
+
+/** Loads run inside `start`, so a span opened there is the parent of all spans that the loader opens. */
+const tracing: { readonly load: TracingChannel<string, Traced>; readonly backend: TracingChannel<string, Traced> } = {
+  load: diagnostics.tracingChannel("hotset:load"),
+  backend: diagnostics.tracingChannel("hotset:backend"),
+};
+
+/**
+ * Runs `body` and publishes its start and end on the tracing channel `hotset:<channel>`. Without subscribers `context` is
+ * not called.
+ */
+export function traced<T>(channel: keyof typeof tracing, body: () => Promise<T>, context: () => Traced): Promise<T> {
+  return tracing[channel].hasSubscribers ? tracing[channel].tracePromise(body, context()) : body();
+}
