@@ -46,7 +46,7 @@ export class ClientLink implements Link, TrackedConnection {
   readonly channel: ChangeNotifier | undefined;
   /** Receives changes. */
   readonly changesLink: Link;
-  /** Of the client and its duplicates. */
+  /** Guards the client and its duplicates. */
   readonly #identityGuard: ServerIdentityGuard;
   readonly #client: RedisClientLike;
   readonly #commands: RawClient;
