@@ -153,8 +153,8 @@ export class ClientLink implements Link, TrackedConnection {
   }
 
   /**
-   * After a reconnection the client sends again the commands that it had not written to the last connection. Such a reply
-   * may come from another server, before that one is identified: it is rejected.
+   * After a reconnection the client sends again the commands that it had not written to the last connection. Such a
+   * reply may come from another server, before that one is identified: it is rejected.
    */
   #clientOfEpoch(epoch: number): RawClient {
     const checked = <T>(reply: T): T => {
