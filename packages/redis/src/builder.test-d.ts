@@ -29,7 +29,7 @@ export const backends: readonly Backend[] = [
 redis(client).username("u");
 // @ts-expect-error and keeps its own retries
 redis(client).keyPrefix("x").retries(3);
-// @ts-expect-error a client of yours is no connection of ours
+// @ts-expect-error a client of the user has its own connection
 RedisBackend.builder().connection(client);
 // @ts-expect-error replicas are a matter of clusters
 single("redis://a", { readFromReplicas: true });
@@ -37,7 +37,7 @@ single("redis://a", { readFromReplicas: true });
 sentinel(["redis://s"]);
 // @ts-expect-error nodes are a list
 cluster("redis://a");
-// @ts-expect-error a client is wrapped with fromClient, so that nobody wonders who closes it
+// @ts-expect-error a client is wrapped with fromClient, which makes clear that the user closes it
 redis(createClient());
 // @ts-expect-error not a format for keys
 redis("redis://a").keyFormat("json");

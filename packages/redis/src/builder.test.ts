@@ -32,7 +32,7 @@ describe("build", () => {
     expect(redis("redis://nobody.invalid").coherence("none").valueFormat(json()).build().coherence).toBe(undefined);
   });
 
-  it("R1-04 R1-06: hands on what it was told", async () => {
+  it("R1-04 R1-06: hands on the settings", async () => {
     const backend = RedisBackend.builder()
       .connection(single("redis://localhost"))
       .label("near")
@@ -93,7 +93,7 @@ describe("build", () => {
     expect(() => redis("redis://localhost").build()).toThrow(/\.valueFormat\(msgpack\(\)\)/);
   });
 
-  it.each([null, 1, {}, { isOpen: true }] as unknown[])("%j is no connection", (given) => {
+  it.each([null, 1, {}, { isOpen: true }] as unknown[])("%j is not a connection", (given) => {
     expect(() =>
       redis(given as string)
         .valueFormat(json())
@@ -160,7 +160,7 @@ describe("settings that contradict each other", () => {
   });
 });
 
-describe("what is refused where it is given", () => {
+describe("a setting that is refused at once", () => {
   it.each<readonly [string, () => unknown, RegExp]>([
     ["label", () => builder().label(""), /^label must be a non-empty string, got ""/],
     ["label", () => builder().label(7 as never), /^label must be a non-empty string, got 7/],

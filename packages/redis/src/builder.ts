@@ -30,11 +30,19 @@ import { RedisKeys } from "./store/redis-keys.ts";
 export interface RedisBackendSettings {
   /** Names the tier in events, numbers and errors. @default 'redis' */
   label(label: string): this;
-  /** Prefix of every key, before the cache's name; coherence tracks `<prefix>:`. `''`, for keys shared with other programs, needs `coherence('none')`. @default 'hotset' */
+  /**
+   * Prefix of every key, before the cache's name; coherence tracks `<prefix>:`. `''`, for keys shared with other
+   * programs, needs `coherence('none')`.
+   *
+   * @default 'hotset'
+   */
   keyPrefix(prefix: string): this;
   /** `hashed` keys have a fixed length. @default 'readable' */
   keyFormat(format: "readable" | "hashed"): this;
-  /** @default msgpack(), from `hotset`. In `@hotset/redis` alone it must be given: services with different defaults would overwrite each other. */
+  /**
+   * @default msgpack(), from `hotset`. In `@hotset/redis` alone it must be given: services with different defaults
+   *   would overwrite each other.
+   */
   valueFormat(format: Format): this;
   /** @default passthrough() */
   compressor(compressor: Compressor): this;
@@ -42,11 +50,19 @@ export interface RedisBackendSettings {
   alsoReads(...others: readonly (Format | Compressor)[]): this;
   /** `plain` writes value and staleness only, for other programs; no tags, no validators. @default 'full' */
   layout(layout: "full" | "plain"): this;
-  /** How changes by other processes are received. `auto` uses tracking, or pub/sub where the server refuses tracking. @default 'auto' */
+  /**
+   * How changes by other processes are received. `auto` uses tracking, or pub/sub where the server refuses tracking.
+   *
+   * @default 'auto'
+   */
   coherence(mode: "auto" | "tracking" | "pubsub" | "none"): this;
   /** The longest that a silent link or a frozen process can hide a change from the local tier. @default '2s' */
   maxStaleness(bound: Duration): this;
-  /** When the server has changed, invalidations that this process made in this time before are issued again. @default '30s' */
+  /**
+   * When the server has changed, invalidations that this process made in this time before are issued again.
+   *
+   * @default '30s'
+   */
   reissueWindow(window: Duration): this;
   /** As `Backend.maxEntryBytes`. */
   maxEntryBytes(bytes: number): this;
@@ -74,7 +90,11 @@ export interface RedisBackendBuilder extends RedisBackendSettings {
   connectTimeout(timeout: Duration): this;
   /** Failed connection attempts in a row before giving up until the next call. @default Infinity */
   retries(attempts: number): this;
-  /** The wait before attempt n is random in [0, min(max, base * factor ** n)]. @default { base: '50ms', factor: 2, max: '5s' } */
+  /**
+   * The wait before attempt n is random in [0, min(max, base * factor ** n)].
+   *
+   * @default { base: '50ms', factor: 2, max: '5s' }
+   */
   backoff(backoff: { readonly base?: Duration; readonly factor?: number; readonly max?: Duration }): this;
   /** Version of RESP. 2 has no tracking: coherence then uses pub/sub. @default 3 */
   protocol(version: 2 | 3): this;
@@ -85,7 +105,10 @@ export interface RedisBackendBuilder extends RedisBackendSettings {
 export interface RedisBackend extends Backend {
   /** `undefined` for `coherence("none")`. */
   readonly coherence?: Coherence;
-  /** How changes by other processes are received. With `coherence("auto")` it is `undefined` until the first cache has attached. */
+  /**
+   * How changes by other processes are received. With `coherence("auto")` it is `undefined` until the first cache has
+   * attached.
+   */
   readonly coherenceMode: "tracking" | "pubsub" | undefined;
   /** Round-trip time in milliseconds. @throws {BackendUnavailableError} */
   ping(): Promise<number>;

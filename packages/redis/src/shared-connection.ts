@@ -19,7 +19,9 @@ import { parseUrl, REDIS_PORT, SENTINEL_PORT, type RedisUrl } from "./url.ts";
 /** Marks what `single`, `cluster`, `sentinel` and `fromClient` return; nothing else has it. */
 export const CONNECTION: unique symbol = Symbol("hotset.connection");
 
-/** The address of Redis. Opens nothing. Backends over the same object share its sockets where their settings are equal. */
+/**
+ * The address of Redis. Opens nothing. Backends over the same object share its sockets where their settings are equal.
+ */
 export interface Connection {
   readonly [CONNECTION]: "own";
 }
@@ -93,8 +95,8 @@ export function cluster(
 }
 
 /**
- * The primary that the sentinels agree on. Credentials in the URLs are used for the sentinels, and for the primary unless
- * the backend sets `username` and `password`.
+ * The primary that the sentinels agree on. Credentials in the URLs are used for the sentinels, and for the primary
+ * unless the backend sets `username` and `password`.
  */
 export function sentinel(
   sentinels: readonly (string | URL)[],
@@ -128,7 +130,10 @@ export function sentinel(
   });
 }
 
-/** Your node-redis client, which you open and close. Coherence needs a second connection: its `duplicate()`, which we open and close. */
+/**
+ * Your node-redis client, which you open and close. Coherence needs a second connection: its `duplicate()`, which we
+ * open and close.
+ */
 export function fromClient(client: RedisClientLike): ClientConnection {
   if (
     typeof client !== "object" ||

@@ -23,7 +23,7 @@ it.each([
   if (!url.startsWith("unix:")) expect(parseUrl("single(url)", new URL(url))).toEqual(expected);
 });
 
-it("takes the port of its kind where the URL names none", () => {
+it("takes the default port where the URL has none", () => {
   expect(parseUrl("sentinel(urls)", "redis://s1", 26_379).address).toEqual({ host: "s1", port: 26_379 });
 });
 
@@ -48,7 +48,7 @@ it.each([
   [null],
   [6379],
   [{ href: "redis://cache" }],
-])("refuses %j with what to give instead, and without quoting it", (given) => {
+])("refuses %j with a message that lists what is accepted, and does not quote it", (given) => {
   let error: unknown;
   try {
     parseUrl("single(url)", given as string);

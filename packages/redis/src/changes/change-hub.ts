@@ -32,8 +32,8 @@ const MIN_DEADLINE_MS = 1_000;
 const RETRY_PAUSE_MS = 50;
 
 /**
- * The listeners of one link, and the servers that report changes to them. Changes of all these servers must be received:
- * the loss of any one is reported to all listeners, and each attaches again.
+ * The listeners of one link, and the servers that report changes to them. Changes of all these servers must be
+ * received: the loss of any one is reported to all listeners, and each attaches again.
  */
 export class ChangeHub implements ChangeNotifier {
   readonly #clock: Clock;
@@ -109,7 +109,10 @@ export class ChangeHub implements ChangeNotifier {
     }
   }
 
-  /** Runs before queued commands reach the new server, so resurrected entries cannot be read first. Also notifies listeners that have not re-attached yet. */
+  /**
+   * Runs before queued commands reach the new server, so resurrected entries cannot be read first. Also notifies
+   * listeners that have not re-attached yet.
+   */
   replaced(): void {
     for (const ref of this.#remembered) {
       const listener = ref.deref();
@@ -170,7 +173,10 @@ export class ChangeHub implements ChangeNotifier {
     for (const source of this.#sources()) source.unsubscribe();
   }
 
-  /** Asks all servers for a sign of life. A positive answer counts from the question on: a later change may be on its way. */
+  /**
+   * Asks all servers for a sign of life. A positive answer counts from the question on: a later change may be on its
+   * way.
+   */
   async #extendTrust(): Promise<void> {
     const askedAt = Array.from(
       this.#subscriptions,

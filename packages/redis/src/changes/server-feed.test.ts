@@ -12,15 +12,15 @@ const ignore = (): void => undefined;
 async function connected(
   mode: ListenMode,
   reply: (command: string) => unknown,
-): Promise<{ readonly server: ServerFeed; readonly clock: TestClock; readonly given: string[] }> {
+): Promise<{ readonly feed: ServerFeed; readonly clock: TestClock; readonly dropped: string[] }> {
   const clock = new TestClock();
-  const given: string[] = [];
+  const dropped: string[] = [];
   const hub = new ChangeHub(
     clock,
     () => Promise.resolve(),
     () => [],
   );
-  const server = new ServerFeed({
+  const feed = new ServerFeed({
     hub,
     clock,
     mode,
@@ -34,48 +34,48 @@ async function connected(
     unsubscribe: ignore,
     _getQueue: () => ({ addPushHandler: ignore }),
   };
-  await server.prepare(client as never, () => Promise.resolve());
-  server.up({
+  await feed.prepare(client as never, () => Promise.resolve());
+  feed.up({
     queue: { inFlight: 0, replies: 0, replied: ignore },
-    distrust: (error: Error) => void given.push(error.message),
+    distrust: (error: Error) => void dropped.push(error.message),
   } as never);
-  return { server, clock, given };
+  return { feed, clock, dropped };
 }
 
-it("C86 a connection on which nothing is answered to who begins to listen is given up", async () => {
+it("C86 a connection that does not answer while subscribing is given up", async () => {
   const silent: ListenMode = {
     handlePushes: ignore,
     subscribe: () => new Promise(() => undefined),
     heartbeat: () => Promise.resolve(true),
     unsubscribe: () => Promise.resolve(),
   };
-  const { server, clock, given } = await connected(silent, () => "");
-  void server.subscribe(1_000);
+  const { feed, clock, dropped } = await connected(silent, () => "");
+  void feed.subscribe(1_000);
   await flush();
   clock.advance(999);
   await new Promise(setImmediate);
-  expect(given).toEqual([]);
+  expect(dropped).toEqual([]);
   clock.advance(1);
   await new Promise(setImmediate);
-  expect(given).toEqual(["no answer within 1000 ms"]);
+  expect(dropped).toEqual(["no answer within 1000 ms"]);
 });
 
-it("C86 a connection that forgot its user gives no proof, and is asked whether it tracks when it is back", async () => {
+it("C86 a connection that forgot its user proves nothing, and is asked again whether it tracks once it knows the user", async () => {
   let isKnown = false;
   const asked: string[] = [];
-  const { server } = await connected(trackingMode(), (command) => {
+  const { feed } = await connected(trackingMode(), (command) => {
     asked.push(command);
     if (!isKnown) throw new ErrorReply("NOAUTH Authentication required.");
     return command === "CLIENT TRACKINGINFO" ? { flags: ["on", "bcast"] } : "PONG";
   });
-  expect(await server.heartbeat(1_000)).toBe(false);
+  expect(await feed.heartbeat(1_000)).toBe(false);
   isKnown = true;
   asked.splice(0);
-  expect(await server.heartbeat(1_000)).toBe(true);
+  expect(await feed.heartbeat(1_000)).toBe(true);
   expect(asked).toEqual(["CLIENT TRACKINGINFO"]);
 });
 
-it("a question to a server that was never connected fails, and leaves no rejection unhandled", async () => {
+it("a command to a server that was never connected fails, and leaves no rejection unhandled", async () => {
   const unhandled: unknown[] = [];
   const remember = (reason: unknown): void => void unhandled.push(reason);
   process.on("unhandledRejection", remember);
@@ -87,7 +87,7 @@ it("a question to a server that was never connected fails, and leaves no rejecti
       unsubscribe: () => Promise.resolve(),
     };
     const clock = new TestClock();
-    const server = new ServerFeed({
+    const feed = new ServerFeed({
       hub: new ChangeHub(
         clock,
         () => Promise.resolve(),
@@ -99,8 +99,8 @@ it("a question to a server that was never connected fails, and leaves no rejecti
       isDataConnection: true,
       isPrimary: () => Promise.resolve(true),
     });
-    await expect(server.exchange(["PING"], 10)).rejects.toThrow("not connected");
-    await expect(server.heartbeat(10)).rejects.toThrow("not connected");
+    await expect(feed.exchange(["PING"], 10)).rejects.toThrow("not connected");
+    await expect(feed.heartbeat(10)).rejects.toThrow("not connected");
     await new Promise(setImmediate);
     expect(unhandled).toEqual([]);
   } finally {

@@ -86,8 +86,8 @@ export class ServerFeed implements ChangeSource, ConnectionObserver, TrackedConn
   }
 
   /**
-   * Makes a connection ready, in one trip: identifies the server, and subscribes where there are listeners. Then kills the
-   * previous connection on the server: commands left in its buffers would be executed behind those sent here.
+   * Makes a connection ready, in one trip: identifies the server, and subscribes where there are listeners. Then kills
+   * the previous connection on the server: commands left in its buffers would be executed behind those sent here.
    *
    * @param prepareMore sends further commands in the same trip.
    */

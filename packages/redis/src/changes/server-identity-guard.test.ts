@@ -2,76 +2,76 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { ServerIdentityGuard, type Identity, type TrackedConnection } from "./server-identity-guard.ts";
 
 const server = (runId: string, history = "h1"): Identity => ({ runId, history: `${runId} ${history}` });
-const UNTOLD: Identity = { runId: undefined, history: undefined };
+const UNIDENTIFIED: Identity = { runId: undefined, history: undefined };
 
 describe("the connections of one link", () => {
-  const told: string[] = [];
-  let one: ServerIdentityGuard;
-  const member = (name: string, isDataConnection: boolean): TrackedConnection => ({
+  const reported: string[] = [];
+  let guard: ServerIdentityGuard;
+  const connection = (name: string, isDataConnection: boolean): TrackedConnection => ({
     isDataConnection,
-    distrust: () => void told.push(`${name} distrusted`),
+    distrust: () => void reported.push(`${name} distrusted`),
   });
-  const calls = member("calls", true);
-  const ear = member("ear", false);
+  const data = connection("data", true);
+  const channel = connection("channel", false);
   beforeEach(() => {
-    told.splice(0);
-    one = new ServerIdentityGuard(() => void told.push("replaced"));
+    reported.splice(0);
+    guard = new ServerIdentityGuard(() => void reported.push("replaced"));
   });
 
-  it("C91 say nothing while they lead to one server, however often they are made anew", () => {
-    one.up(calls, server("a"));
-    one.up(ear, server("a"));
-    one.down(calls);
-    one.up(calls, server("a"));
-    expect([told, one.leadsToOneServer]).toEqual([[], true]);
+  it("C91 report nothing while they lead to one server, however often they are made anew", () => {
+    guard.up(data, server("a"));
+    guard.up(channel, server("a"));
+    guard.down(data);
+    guard.up(data, server("a"));
+    expect([reported, guard.leadsToOneServer]).toEqual([[], true]);
   });
 
-  it("C91 tell of another server once, by whichever connection that shows first, and leave the others behind", () => {
-    one.up(calls, server("a"));
-    one.up(ear, server("a"));
-    one.up(calls, server("b"));
-    expect([told, one.leadsToOneServer]).toEqual([["replaced", "ear distrusted"], false]);
-    one.down(ear);
-    one.up(ear, server("b"));
-    expect([told, one.leadsToOneServer]).toEqual([["replaced", "ear distrusted"], true]);
+  it("C91 report another server once, by the first connection that shows it, and drop the others", () => {
+    guard.up(data, server("a"));
+    guard.up(channel, server("a"));
+    guard.up(data, server("b"));
+    expect([reported, guard.leadsToOneServer]).toEqual([["replaced", "channel distrusted"], false]);
+    guard.down(channel);
+    guard.up(channel, server("b"));
+    expect([reported, guard.leadsToOneServer]).toEqual([["replaced", "channel distrusted"], true]);
   });
 
-  it("C91 tell of it again when the calls follow: what was issued again meanwhile went to the old server", () => {
-    one.up(calls, server("a"));
-    one.up(ear, server("a"));
-    one.up(ear, server("b"));
-    expect([told, one.leadsToOneServer]).toEqual([["replaced", "calls distrusted"], false]);
-    one.down(calls);
-    one.up(calls, server("b"));
-    expect([told, one.leadsToOneServer]).toEqual([["replaced", "calls distrusted", "replaced"], true]);
+  it("C91 report it again when the data connection follows: invalidations issued again meanwhile went to the old server", () => {
+    guard.up(data, server("a"));
+    guard.up(channel, server("a"));
+    guard.up(channel, server("b"));
+    expect([reported, guard.leadsToOneServer]).toEqual([["replaced", "data distrusted"], false]);
+    guard.down(data);
+    guard.up(data, server("b"));
+    expect([reported, guard.leadsToOneServer]).toEqual([["replaced", "data distrusted", "replaced"], true]);
   });
 
-  it("C91 tell of a promoted replica, to which they lead already", () => {
-    one.up(calls, server("a"));
-    one.up(ear, server("a"));
-    one.up(calls, server("a", "h2"));
-    expect([told, one.leadsToOneServer]).toEqual([["replaced"], true]);
+  it("C91 report a promoted replica, to which they lead already", () => {
+    guard.up(data, server("a"));
+    guard.up(channel, server("a"));
+    guard.up(data, server("a", "h2"));
+    expect([reported, guard.leadsToOneServer]).toEqual([["replaced"], true]);
   });
 
-  it("C91 count one that is lost no longer, and give no proof while calls have no connection: the next one may lead elsewhere", () => {
-    one.up(calls, server("a"));
-    one.up(ear, server("a"));
-    one.down(ear);
-    one.up(calls, server("b"));
-    expect([told, one.leadsToOneServer]).toEqual([["replaced"], true]);
-    one.up(ear, server("b"));
-    one.down(calls);
-    expect(one.leadsToOneServer).toBe(false);
-    one.up(calls, server("b"));
-    expect([told, one.leadsToOneServer]).toEqual([["replaced"], true]);
+  it("C91 ignore a lost one, and prove nothing while the data connection is down: the next one may lead to another server", () => {
+    guard.up(data, server("a"));
+    guard.up(channel, server("a"));
+    guard.down(channel);
+    guard.up(data, server("b"));
+    expect([reported, guard.leadsToOneServer]).toEqual([["replaced"], true]);
+    guard.up(channel, server("b"));
+    guard.down(data);
+    expect(guard.leadsToOneServer).toBe(false);
+    guard.up(data, server("b"));
+    expect([reported, guard.leadsToOneServer]).toEqual([["replaced"], true]);
   });
 
-  it("C91 take a server that does not tell for another one each time that calls are connected anew, and for the same where changes are heard", () => {
-    one.up(calls, UNTOLD);
-    one.up(ear, UNTOLD);
-    one.up(ear, UNTOLD);
-    expect(told).toEqual([]);
-    one.up(calls, UNTOLD);
-    expect([told, one.leadsToOneServer]).toEqual([["replaced", "ear distrusted"], true]);
+  it("C91 take an unidentified server for another one each time that the data connection is made anew, and for the same one on others", () => {
+    guard.up(data, UNIDENTIFIED);
+    guard.up(channel, UNIDENTIFIED);
+    guard.up(channel, UNIDENTIFIED);
+    expect(reported).toEqual([]);
+    guard.up(data, UNIDENTIFIED);
+    expect([reported, guard.leadsToOneServer]).toEqual([["replaced", "channel distrusted"], true]);
   });
 });

@@ -29,8 +29,8 @@ export interface TrackedConnection {
 }
 
 /**
- * The connections of one link, which must all lead to one server: changes received from one server say nothing about the
- * entries of another. Names, proxies and sentinels may move the connections to another server, one after the other.
+ * The connections of one link, which must all lead to one server: changes received from one server say nothing about
+ * the entries of another. Names, proxies and sentinels may move the connections to another server, one after the other.
  */
 export class ServerIdentityGuard {
   readonly #replaced: () => void;
@@ -39,12 +39,18 @@ export class ServerIdentityGuard {
   readonly #last = new Map<TrackedConnection, Identity>();
   #history: string | undefined;
 
-  /** @param replaced called when another server answers: by the first connection that shows it, and by each data connection. */
+  /**
+   * @param replaced called when another server answers: by the first connection that shows it, and by each data
+   *   connection.
+   */
   constructor(replaced: () => void) {
     this.#replaced = replaced;
   }
 
-  /** A connection was made. Runs before queued commands are sent on it, so entries that another server brought back cannot be read first. */
+  /**
+   * A connection was made. Runs before queued commands are sent on it, so entries that another server brought back
+   * cannot be read first.
+   */
   up(connection: TrackedConnection, identity: Identity): void {
     const { history, runId } = identity;
     const previous = this.#last.get(connection);
@@ -69,7 +75,10 @@ export class ServerIdentityGuard {
     this.#connected.delete(connection);
   }
 
-  /** Whether all connections lead to one server, as far as is known. A data connection that is down may lead elsewhere once it is back. */
+  /**
+   * Whether all connections lead to one server, as far as is known. A data connection that is down may lead elsewhere
+   * once it is back.
+   */
   get leadsToOneServer(): boolean {
     for (const connection of this.#last.keys())
       if (connection.isDataConnection && !this.#connected.has(connection)) return false;

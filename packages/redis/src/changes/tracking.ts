@@ -3,9 +3,9 @@ import type { ListenMode } from "./server-feed.ts";
 import type { Send } from "../connection/command-queue.ts";
 
 /**
- * Receives changes from the server, on the same connection that commands use. Redis pushes the changes of one turn of its
- * loop behind the replies of that turn, and before it sends any of them to any client: a write that was acknowledged has
- * been pushed here before any later answer here. So each answer is a barrier.
+ * Receives changes from the server, on the same connection that commands use. Redis pushes the changes of one turn of
+ * its loop behind the replies of that turn, and before it sends any of them to any client: a write that was
+ * acknowledged has been pushed here before any later answer here. So each answer is a barrier.
  *
  * Topics are prefixes of keys. The pushes of one turn come as one; they are handed on in the order of the wire, before
  * the continuation of any reply of the same chunk.

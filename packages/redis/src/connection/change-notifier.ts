@@ -1,6 +1,8 @@
 import type { CoherenceListener } from "@hotset/core";
 
-/** A listener to the changes of one topic. Keys are those of Redis, of entries and of tags. Each method returns at once. */
+/**
+ * A listener to the changes of one topic. Keys are those of Redis, of entries and of tags. Each method returns at once.
+ */
 export interface ChangeListener extends Omit<CoherenceListener, "tagsChanged"> {
   /** A prefix of keys, colon included, or the name of a channel: depends on how the changes are received. */
   readonly topic: string;
@@ -16,14 +18,18 @@ export interface ChangeListener extends Omit<CoherenceListener, "tagsChanged"> {
 /** Reports changes to listeners. Links pass it through to the store; `changes/` implements it. */
 export interface ChangeNotifier {
   /**
-   * Resolves once every change that is acknowledged from now on will be reported. Waits until the servers can be reached.
+   * Resolves once every change that is acknowledged from now on will be reported. Waits until the servers can be
+   * reached.
    *
    * @returns a function that detaches the listener.
    * @throws {SubscriptionRefusedError}
    * @throws {BackendUnavailableError} when trying again cannot help.
    */
   attach(listener: ChangeListener): Promise<() => Promise<void>>;
-  /** `true` once every change acknowledged by now, to any client, has been reported; `false` when that cannot be found out. */
+  /**
+   * `true` once every change acknowledged by now, to any client, has been reported; `false` when that cannot be found
+   * out.
+   */
   settled(): Promise<boolean>;
 }
 

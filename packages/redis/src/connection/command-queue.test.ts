@@ -27,7 +27,7 @@ function ask(command: string): Promise<unknown> {
 }
 
 describe("deadlines", () => {
-  it("A10: each call ends at its own, and a late reply goes to nobody else", async () => {
+  it("A10: each command ends at its own, and a late reply goes to no other command", async () => {
     const first = ask("1");
     clock.advance(400);
     const second = ask("2");
@@ -46,14 +46,14 @@ describe("deadlines", () => {
     expect(await second).toBe("two");
   });
 
-  it("a call that was answered leaves nothing behind to fall due", async () => {
+  it("a command that was answered leaves nothing behind to fall due", async () => {
     const answered = ask("1");
     await wire.reply("one");
     clock.advance(10_000);
     expect(await answered).toBe("one");
   });
 
-  it("the order of replies is that of the commands, whichever calls gave up", async () => {
+  it("the order of replies is that of the commands, also where some gave up", async () => {
     const calls = [ask("1"), ask("2"), ask("3")];
     clock.advance(1_000);
     await flush();
@@ -64,7 +64,7 @@ describe("deadlines", () => {
     expect(await later).toBe("four");
   });
 
-  it("arm one timer for many calls, and none while nothing is asked", async () => {
+  it("arm one timer for many commands, and none without commands", async () => {
     let timers = 0;
     const counting = {
       now: () => clock.now(),
@@ -84,7 +84,7 @@ describe("deadlines", () => {
 });
 
 describe("the limit of commands in flight", () => {
-  it("A17: further calls wait, and are sent in order as replies come", async () => {
+  it("A17: further commands wait, and are sent in order as replies come", async () => {
     const calls = ["1", "2", "3", "4", "5"].map(ask);
     expect(wire.sent).toEqual(["1", "2", "3"]);
     await wire.reply("one");
@@ -94,7 +94,7 @@ describe("the limit of commands in flight", () => {
     expect(queue.inFlight).toBe(0);
   });
 
-  it("A17 A13: who waits ends at the deadline, and was not executed", async () => {
+  it("A17 A13: a command that waits ends at the deadline, and was not executed", async () => {
     const calls = ["1", "2", "3", "4"].map(ask);
     clock.advance(1_000);
     expect(await outcome(calls[0]!)).toMatchObject({ reason: { maybeExecuted: true } });
@@ -103,7 +103,7 @@ describe("the limit of commands in flight", () => {
     expect(wire.sent).toEqual(["1", "2", "3"]);
   });
 
-  it("a command whose call gave up still takes its room until it is answered", async () => {
+  it("a command past its deadline still takes its room until it is answered", async () => {
     for (const command of ["1", "2", "3"]) void ask(command);
     clock.advance(1_000);
     await flush();
@@ -115,7 +115,7 @@ describe("the limit of commands in flight", () => {
     expect(await next).toBe("four");
   });
 
-  it("A17: the wait is bounded in number too; what comes beyond is refused at once", async () => {
+  it("A17: the number that may wait is bounded, too; further commands are refused at once", async () => {
     const calls = Array.from({ length: 3 + 60 + 1 }, (_, i) => ask(String(i)));
     expect(await outcome(calls[62]!)).toEqual({ status: "pending" });
     expect(await outcome(calls[63]!)).toMatchObject({
@@ -126,7 +126,7 @@ describe("the limit of commands in flight", () => {
 });
 
 describe("silence", () => {
-  it("is told with the instant since when, and only where nothing at all was answered", async () => {
+  it("is reported with the instant at which it began, and only where nothing at all was answered", async () => {
     const told: number[] = [];
     queue.onSilence = (since) => told.push(since);
     const startedAt = clock.now();
@@ -136,7 +136,7 @@ describe("silence", () => {
     clock.advance(500);
     expect(told).toEqual([startedAt]);
 
-    // The reply to the first proves that somebody is there.
+    // The reply to the first proves that the server is alive.
     await wire.reply("one");
     clock.advance(500);
     expect(told).toEqual([startedAt]);

@@ -23,9 +23,9 @@ const MAX_WAITING = 20;
 /**
  * The commands of one link: in flight, or waiting for room or for the first connection.
  *
- * Each settles once: by its reply, or at its deadline, after which a late reply is ignored. All commands of a queue have
- * the same deadline, so they fall due in the order they began and one timer serves all; it is armed at most once per
- * deadline, not per command.
+ * Each settles once: by its reply, or at its deadline, after which a late reply is ignored. All commands of a queue
+ * have the same deadline, so they fall due in the order they began and one timer serves all; it is armed at most once
+ * per deadline, not per command.
  */
 export class CommandQueue {
   /** The client of the current connection. `undefined` while there is none. */
@@ -37,7 +37,10 @@ export class CommandQueue {
   readonly maxInFlight: number;
   readonly deadlineMs: number;
   readonly clock: Clock;
-  /** Called for each overdue command if nothing at all was answered since it was sent, with the instant at which it began. */
+  /**
+   * Called for each overdue command if nothing at all was answered since it was sent, with the instant at which it
+   * began.
+   */
   onSilence: ((since: number) => void) | undefined;
   /** Called when the last command in flight has been answered. */
   onIdle: (() => void) | undefined;
@@ -108,7 +111,9 @@ export class CommandQueue {
     else if (this.inFlight === 0) this.onIdle?.();
   }
 
-  /** One error for all commands refused for lack of room: there may be a million, and each stack trace costs a kilobyte. */
+  /**
+   * One error for all commands refused for lack of room: there may be a million, and each stack trace costs a kilobyte.
+   */
   #overload(origin: Origin): Error {
     let error = this.#overloads.get(origin);
     if (error === undefined) this.#overloads.set(origin, (error = overloaded(origin, this.maxInFlight)));

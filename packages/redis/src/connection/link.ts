@@ -25,7 +25,9 @@ export interface Link {
   distrust(error: Error): void;
   /** Connects now. @throws {BackendUnavailableError} when this attempt fails. */
   connect(): Promise<void>;
-  /** Lets commands in flight finish, then closes the connections that it opened. Later commands are refused. Idempotent. */
+  /**
+   * Lets commands in flight finish, then closes the connections that it opened. Later commands are refused. Idempotent.
+   */
   close(): Promise<void>;
 }
 

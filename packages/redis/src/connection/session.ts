@@ -37,7 +37,10 @@ export interface SessionSettings {
 export interface NodeClient extends RawClient {
   subscribe(channel: string, listener: (message: string) => void): Promise<void>;
   unsubscribe(channel: string): Promise<void>;
-  /** The handler receives the pushes of RESP3 in the order of the wire: before the continuation of any reply of the same chunk. It returns `true` for a push that it handled. */
+  /**
+   * The handler receives the pushes of RESP3 in the order of the wire: before the continuation of any reply of the same
+   * chunk. It returns `true` for a push that it handled.
+   */
   _getQueue(): { addPushHandler(handler: (push: readonly unknown[]) => boolean): void };
 }
 
@@ -260,7 +263,10 @@ const pem = (text: string | Uint8Array): string | Buffer => (typeof text === "st
 
 type RedisSocketOptions = NonNullable<import("@redis/client").RedisClientOptions["socket"]>;
 
-/** The result of `connect`, and the socket that it creates synchronously: node-redis does not expose it, and only the socket can be reset. */
+/**
+ * The result of `connect`, and the socket that it creates synchronously: node-redis does not expose it, and only the
+ * socket can be reset.
+ */
 function withSocket<T>(connect: () => T): { readonly result: T; readonly socket: Socket | undefined } {
   let socket: Socket | undefined;
   const listener = (message: unknown): void => {
@@ -278,8 +284,8 @@ function withSocket<T>(connect: () => T): { readonly result: T; readonly socket:
  * RST instead of FIN: data that has not left this machine is discarded. A pipe cannot be reset.
  *
  * Nor can a socket that is being shut down, as it is for an instant after its peer has ended it: Node refuses, and then
- * never closes its handle, so the process would not end. Seen in Node 20 to 24. A TLS socket over `socket` does not show
- * that it is being shut down; there the instant is left to chance.
+ * never closes its handle, so the process would not end. Seen in Node 20 to 24. A TLS socket over `socket` does not
+ * show that it is being shut down; there the instant is left to chance.
  *
  * @see https://github.com/libp2p/js-libp2p/pull/3597
  */

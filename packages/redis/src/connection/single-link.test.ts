@@ -56,8 +56,8 @@ class Attempt {
   }
 }
 
-/** What a watcher is told. */
-let told: string[];
+/** The notifications of the observer. */
+let notified: string[];
 
 let clock: TestClock;
 let attempts: Attempt[];
@@ -73,7 +73,7 @@ const settings = {
 
 function start(overrides: Partial<typeof settings> = {}): void {
   attempts = [];
-  told = [];
+  notified = [];
   link = new SingleLink(
     (aborted) => {
       const attempt = new Attempt(aborted);
@@ -81,7 +81,7 @@ function start(overrides: Partial<typeof settings> = {}): void {
       return attempt.open();
     },
     { ...settings, ...overrides, clock },
-    { up: (which) => told.push(which === link ? "up" : "another"), down: (error) => told.push(error.message) },
+    { up: (which) => notified.push(which === link ? "up" : "another"), down: (error) => notified.push(error.message) },
   );
 }
 
@@ -90,7 +90,7 @@ beforeEach(() => {
   start();
 });
 
-function ask(command: string): Promise<unknown> {
+function request(command: string): Promise<unknown> {
   const reply = send(link, READ, [command]);
   reply.catch(() => undefined);
   return reply;
@@ -100,7 +100,7 @@ describe("the first connection", () => {
   it("A7 R1-05 C100: is opened by the first call, once for a hundred", async () => {
     await flush();
     expect(attempts).toHaveLength(0);
-    const calls = Array.from({ length: 100 }, (_, i) => ask(`GET ${i}`));
+    const calls = Array.from({ length: 100 }, (_, i) => request(`GET ${i}`));
     const connects = [link.connect(), link.connect()];
     await flush();
     expect(attempts).toHaveLength(1);
@@ -113,7 +113,7 @@ describe("the first connection", () => {
   });
 
   it("A13: a call does not wait for it longer than its deadline, and says that it was not executed", async () => {
-    const call = ask("GET 1");
+    const call = request("GET 1");
     clock.advance(999);
     expect(await outcome(call)).toEqual({ status: "pending" });
     clock.advance(1);
@@ -125,8 +125,8 @@ describe("the first connection", () => {
     expect(attempts[0]!.wire.sent).toEqual([]);
   });
 
-  it("A7 A8 R1-05: a failed one is told to all who wait, and tried again behind the scenes", async () => {
-    const settled = Promise.allSettled([ask("GET 1"), ask("GET 2"), link.connect()]);
+  it("A7 A8 R1-05: a failed one is reported to all commands that wait, and tried again in the background", async () => {
+    const settled = Promise.allSettled([request("GET 1"), request("GET 2"), link.connect()]);
     await attempts[0]!.fail();
     for (const result of await settled)
       expect(result).toMatchObject({ status: "rejected", reason: { code: "BACKEND_UNAVAILABLE" } });
@@ -134,12 +134,12 @@ describe("the first connection", () => {
     clock.advance(100);
     expect(attempts).toHaveLength(2);
     await attempts[1]!.succeed();
-    void ask("GET 3");
+    void request("GET 3");
     expect(attempts[1]!.wire.sent).toEqual(["GET 3"]);
   });
 
   it("A16: waits longer after each failure, at most max, and without end", async () => {
-    void ask("GET 1");
+    void request("GET 1");
     for (const waitMs of [100, 200, 400, 500, 500, 500]) {
       const count = attempts.length;
       await attempts.at(-1)!.fail();
@@ -151,9 +151,9 @@ describe("the first connection", () => {
     }
   });
 
-  it("R1-04 A7 A16: after so many retries it rests until the next call, which tries again and waits", async () => {
+  it("R1-04 A7 A16: after so many retries there is no attempt until the next call, which tries again and waits", async () => {
     start({ retries: 2 });
-    void ask("GET 1");
+    void request("GET 1");
     await attempts[0]!.fail();
     clock.advance(100);
     await attempts[1]!.fail();
@@ -161,7 +161,7 @@ describe("the first connection", () => {
     await flush();
     expect(attempts).toHaveLength(2);
 
-    const call = ask("GET 2");
+    const call = request("GET 2");
     await flush();
     expect(attempts).toHaveLength(3);
     await attempts[2]!.succeed();
@@ -169,19 +169,19 @@ describe("the first connection", () => {
     expect(await call).toBe("two");
   });
 
-  it("A6: what cannot get better is not tried again until a call comes, and then at most once a second", async () => {
-    const first = ask("GET 1");
+  it("A6: a failure that cannot get better is not tried again until a call comes, and then at most once a second", async () => {
+    const first = request("GET 1");
     await attempts[0]!.fail(false);
     expect(await outcome(first)).toMatchObject({ reason: { retryable: false, maybeExecuted: false } });
-    expect(await outcome(ask("GET 2"))).toMatchObject({ reason: { retryable: false } });
+    expect(await outcome(request("GET 2"))).toMatchObject({ reason: { retryable: false } });
     clock.advance(999);
-    expect(await outcome(ask("GET 3"))).toMatchObject({ reason: { retryable: false } });
+    expect(await outcome(request("GET 3"))).toMatchObject({ reason: { retryable: false } });
     expect(attempts).toHaveLength(1);
 
     clock.advance(1);
     await flush();
     expect(attempts).toHaveLength(1);
-    const later = ask("GET 4");
+    const later = request("GET 4");
     expect(attempts).toHaveLength(2);
     await attempts[1]!.succeed();
     await attempts[1]!.wire.reply("four");
@@ -189,7 +189,7 @@ describe("the first connection", () => {
   });
 
   it("A7 R1-05: connect() tries at once, also while a retry is due later", async () => {
-    void ask("GET 1");
+    void request("GET 1");
     await attempts[0]!.fail();
     const connecting = link.connect();
     expect(attempts).toHaveLength(2);
@@ -208,23 +208,23 @@ describe("a lost connection", () => {
     clock.advance(60_000);
   });
 
-  it("A15: calls are refused at once until there is another, and nothing of them is sent later", async () => {
+  it("A15: calls are refused at once until there is another one, and are never sent later", async () => {
     attempts[0]!.lose();
-    expect(await outcome(ask("INCR 1"))).toMatchObject({
+    expect(await outcome(request("INCR 1"))).toMatchObject({
       status: "rejected",
       reason: { maybeExecuted: false, retryable: true },
     });
     clock.advance(50);
     expect(attempts).toHaveLength(2);
-    expect(await outcome(ask("INCR 2"))).toMatchObject({ status: "rejected", reason: { maybeExecuted: false } });
+    expect(await outcome(request("INCR 2"))).toMatchObject({ status: "rejected", reason: { maybeExecuted: false } });
     await attempts[1]!.succeed();
     expect(attempts[1]!.wire.sent).toEqual([]);
-    void ask("INCR 3");
+    void request("INCR 3");
     expect(attempts[1]!.wire.sent).toEqual(["INCR 3"]);
   });
 
-  it("A14: what was in flight is rejected, and not sent again", async () => {
-    const call = ask("INCR 1");
+  it("A14: commands in flight are rejected, and not sent again", async () => {
+    const call = request("INCR 1");
     attempts[0]!.lose();
     expect(await outcome(call)).toMatchObject({ status: "rejected" });
     clock.advance(50);
@@ -237,7 +237,7 @@ describe("a lost connection", () => {
     expect(attempts[0]!.isDestroyed).toBe(true);
     clock.advance(50);
     await attempts[1]!.succeed();
-    const call = ask("GET 1");
+    const call = request("GET 1");
     await attempts[1]!.wire.reply("one");
     expect(await call).toBe("one");
   });
@@ -254,7 +254,7 @@ describe("a lost connection", () => {
     }
   });
 
-  it("A95: distrust makes a new one", async () => {
+  it("A95: distrust replaces it by a new one", async () => {
     link.distrust(new Error("READONLY You can't write against a read only replica."));
     expect(attempts[0]!.isDestroyed).toBe(true);
     clock.advance(50);
@@ -268,8 +268,8 @@ describe("a silent connection", () => {
     await attempts[0]!.succeed();
   });
 
-  it("A12: is asked once more, and given up after two deadlines without any answer", async () => {
-    const call = ask("GET 1");
+  it("A12: is sent a PING, and given up after two deadlines without any answer", async () => {
+    const call = request("GET 1");
     clock.advance(1_000);
     await expect(call).rejects.toMatchObject({ maybeExecuted: true });
     expect(attempts[0]!.wire.sent).toEqual(["GET 1", "PING"]);
@@ -282,8 +282,8 @@ describe("a silent connection", () => {
     expect(attempts).toHaveLength(2);
   });
 
-  it("one that answers anything stays: a slow command is no reason", async () => {
-    void ask("KEYS *");
+  it("one that answers anything stays: a slow command is not a reason to give it up", async () => {
+    void request("KEYS *");
     clock.advance(1_000);
     await flush();
     await attempts[0]!.wire.reply([]);
@@ -298,7 +298,7 @@ describe("a silent connection", () => {
     start({ responseTimeoutMs: 50 });
     void link.connect();
     await attempts[0]!.succeed();
-    void ask("GET 1");
+    void request("GET 1");
     for (let ms = 0; ms < 950; ms += 50) {
       clock.advance(50);
       await flush();
@@ -308,7 +308,7 @@ describe("a silent connection", () => {
     expect(attempts[0]!.isDestroyed).toBe(true);
   });
 
-  it("C116: nothing is asked of a connection that nobody uses", async () => {
+  it("C116: no PING is sent on a connection that is not used", async () => {
     clock.advance(3_600_000);
     await flush();
     expect(attempts[0]!.wire.sent).toEqual([]);
@@ -318,20 +318,20 @@ describe("a silent connection", () => {
     start({ maxInFlight: 2 });
     void link.connect();
     await attempts[0]!.succeed();
-    for (const command of ["1", "2", "3"]) void ask(command);
+    for (const command of ["1", "2", "3"]) void request(command);
     clock.advance(2_000);
     expect(attempts[0]!.isDestroyed).toBe(true);
   });
 });
 
-describe("who waits for a connection", () => {
+describe("ready()", () => {
   const ready = (): Promise<void> => {
     const waiting = link.ready();
     waiting.catch(() => undefined);
     return waiting;
   };
 
-  it("begins the first one, and leaves all others to the back-off, however many fail", async () => {
+  it("starts the first attempt, and leaves all others to the back-off, however many fail", async () => {
     const ready = link.ready();
     expect(attempts).toHaveLength(1);
     await attempts[0]!.fail();
@@ -350,7 +350,7 @@ describe("who waits for a connection", () => {
     expect(attempts).toHaveLength(5);
   });
 
-  it("does not begin one before it is due, after a loss", async () => {
+  it("does not start an attempt before it is due, after a loss", async () => {
     void link.connect();
     await attempts[0]!.succeed();
     attempts[0]!.lose();
@@ -362,7 +362,7 @@ describe("who waits for a connection", () => {
     expect(await outcome(ready)).toMatchObject({ status: "fulfilled" });
   });
 
-  it("is told when it is for nothing: refused, given up, closed", async () => {
+  it("rejects when connecting is refused, given up, or closed", async () => {
     const refused = ready();
     await attempts[0]!.fail(false);
     await expect(refused).rejects.toMatchObject({ retryable: false });
@@ -384,29 +384,29 @@ describe("who waits for a connection", () => {
   });
 });
 
-describe("who watches a link", () => {
-  it("C86: is told of a loss in the very tick, before what was in flight rejects", async () => {
+describe("an observer", () => {
+  it("C86: is notified of a loss in the same tick, before commands in flight reject", async () => {
     void link.connect();
     await attempts[0]!.succeed();
-    expect(told).toEqual(["up"]);
+    expect(notified).toEqual(["up"]);
     const order: string[] = [];
-    ask("GET 1").catch(() => order.push(`rejected after ${told.length}`));
+    request("GET 1").catch(() => order.push(`rejected after ${notified.length}`));
     attempts[0]!.lose();
-    expect(told).toEqual(["up", expect.stringContaining("ECONNRESET")]);
+    expect(notified).toEqual(["up", expect.stringContaining("ECONNRESET")]);
     await flush();
     expect(order).toEqual(["rejected after 2"]);
     clock.advance(100);
     await attempts[1]!.succeed();
-    expect(told).toHaveLength(3);
+    expect(notified).toHaveLength(3);
     await link.close();
-    expect(told).toEqual(["up", expect.any(String), "up", expect.stringContaining("closed")]);
+    expect(notified).toEqual(["up", expect.any(String), "up", expect.stringContaining("closed")]);
   });
 
-  it("hears of a connection that was lost before it could be used", async () => {
+  it("is notified of a connection that was lost before it could be used", async () => {
     const ready = link.ready();
     attempts[0]!.isLostAtOnce = true;
     await attempts[0]!.succeed();
-    expect(told).toEqual(["up", expect.stringContaining("ECONNRESET")]);
+    expect(notified).toEqual(["up", expect.stringContaining("ECONNRESET")]);
     expect(await outcome(ready)).toEqual({ status: "pending" });
     clock.advance(1_000);
     await attempts[1]!.succeed();
@@ -415,10 +415,10 @@ describe("who watches a link", () => {
 });
 
 describe("close", () => {
-  it("A18: lets what is in flight finish, then destroys the connection; later calls are refused", async () => {
+  it("A18: lets commands in flight finish, then destroys the connection; later calls are refused", async () => {
     void link.connect();
     await attempts[0]!.succeed();
-    const call = ask("GET 1");
+    const call = request("GET 1");
     const closing = link.close();
     expect(link.close()).toBe(closing);
     expect(await outcome(closing)).toEqual({ status: "pending" });
@@ -427,7 +427,7 @@ describe("close", () => {
     await closing;
     expect(await call).toBe("one");
     expect(attempts[0]!.isDestroyed).toBe(true);
-    expect(await outcome(ask("GET 2"))).toMatchObject({
+    expect(await outcome(request("GET 2"))).toMatchObject({
       status: "rejected",
       reason: { retryable: false, maybeExecuted: false },
     });
@@ -438,7 +438,7 @@ describe("close", () => {
   it("A18: does not wait longer than a deadline", async () => {
     void link.connect();
     await attempts[0]!.succeed();
-    const call = ask("GET 1");
+    const call = request("GET 1");
     const closing = link.close();
     await flush();
     clock.advance(1_000);
@@ -448,7 +448,7 @@ describe("close", () => {
   });
 
   it("ends an attempt under way and a retry that is due", async () => {
-    const call = ask("GET 1");
+    const call = request("GET 1");
     const closing = link.close();
     expect(attempts[0]!.aborted.aborted).toBe(true);
     await attempts[0]!.fail();
@@ -456,7 +456,7 @@ describe("close", () => {
     await expect(call).rejects.toBeInstanceOf(BackendUnavailableError);
 
     start();
-    void ask("GET 1");
+    void request("GET 1");
     await attempts[0]!.fail();
     await link.close();
     clock.advance(60_000);

@@ -35,8 +35,8 @@ export interface ChangeReporting {
  *     ▲                     └──failed──────────────▲ │
  *     └──────────────── gave up, or was refused ─────┘        any ──close──▶ closed
  *
- * Commands wait for the first connection, within their deadline. While `down` they are refused at once: a command issued
- * while Redis was unreachable is never executed later.
+ * Commands wait for the first connection, within their deadline. While `down` they are refused at once: a command
+ * issued while Redis was unreachable is never executed later.
  */
 export class SingleLink implements Link {
   readonly queue: CommandQueue;
@@ -107,7 +107,11 @@ export class SingleLink implements Link {
     if (this.#session === undefined) await this.#startAttempt();
   }
 
-  /** Resolves once there is a connection; does not shorten the back-off. @throws {BackendUnavailableError} when connecting is not tried any more. */
+  /**
+   * Resolves once there is a connection; does not shorten the back-off.
+   *
+   * @throws {BackendUnavailableError} when connecting is not tried any more.
+   */
   ready(): Promise<void> {
     if (this.#closed !== undefined) return Promise.reject(closed(CONNECT));
     if (this.#session !== undefined) return Promise.resolve();
@@ -201,7 +205,10 @@ export class SingleLink implements Link {
     );
   }
 
-  /** A command that began at `since` is overdue, and nothing at all was answered since. Sends a PING; gives up the connection if the silence goes on. */
+  /**
+   * A command that began at `since` is overdue, and nothing at all was answered since. Sends a PING; gives up the
+   * connection if the silence goes on.
+   */
   #onSilence(since: number): void {
     const { queue } = this;
     const { clock, responseTimeoutMs } = this.#settings;

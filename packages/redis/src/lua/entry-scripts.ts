@@ -3,7 +3,10 @@ import { announce, put, script, SIGNAL, WAKE, type Script } from "./script.ts";
 /** Stores an entry. ARGV: lifetime, fields and values, as {@link put} takes them. */
 export const WRITE: Script = script(put(1));
 
-/** Removes an entry and its lease: 1 when there was an entry. The lease goes first, so that its holder cannot store in between. */
+/**
+ * Removes an entry and its lease: 1 when there was an entry. The lease goes first, so that its holder cannot store in
+ * between.
+ */
 export const REMOVE: Script = script(`redis.call('DEL', KEYS[2])
 local n = redis.call('DEL', KEYS[1])
 ${SIGNAL}
@@ -11,10 +14,10 @@ ${announce()}
 return n`);
 
 /**
- * Ends an entry's freshness: 1 when there was one. Its lifetime is cut to its stale window, which is in the head of `m`,
- * or in an entry without `m` the time between `s` and its end. Where less than that remains, the HSET is the change that is
- * pushed. An entry that has a `w` gets another one: a process that has just written it, and confirms that it is still the
- * same, must not take it for fresh.
+ * Ends an entry's freshness: 1 when there was one. Its lifetime is cut to its stale window, which is in the head of
+ * `m`, or in an entry without `m` the time between `s` and its end. Where less than that remains, the HSET is the
+ * change that is pushed. An entry that has a `w` gets another one: a process that has just written it, and confirms
+ * that it is still the same, must not take it for fresh.
  */
 export const MARK_STALE: Script = script(`redis.call('DEL', KEYS[2])
 local e = redis.pcall('HMGET', KEYS[1], 'd', 's', 'm', 'w')

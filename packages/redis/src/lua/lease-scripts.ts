@@ -1,8 +1,8 @@
 import { announce, put, script, SIGNAL, WAKE, type Script } from "./script.ts";
 
 /**
- * Sets `was` to the version of the entry: `-` where it has none, or an invalid one; `''` without an entry; `!` where the
- * key is of another type, which cannot be read.
+ * Sets `was` to the version of the entry: `-` where it has none, or an invalid one; `''` without an entry; `!` where
+ * the key is of another type, which cannot be read.
  */
 const PRESENT = `was = redis.pcall('HGET', KEYS[1], 'w')
 if type(was) == 'table' then
@@ -15,9 +15,9 @@ elseif #was > 32 or not string.find(was, '^[%w_-]+$') then
 end`;
 
 /**
- * Takes a lease. ARGV: token, its life in ms, expected version, where `*` takes the lease from any holder and `?` compares
- * nothing. Replies `{1, version}` when it is granted, `{0, ms}` when it is held, and `{2, PTTL, fields}` with an entry of
- * another version: another process stored meanwhile.
+ * Takes a lease. ARGV: token, its life in ms, expected version, where `*` takes the lease from any holder and `?`
+ * compares nothing. Replies `{1, version}` when it is granted, `{0, ms}` when it is held, and `{2, PTTL, fields}` with
+ * an entry of another version: another process stored meanwhile.
  */
 export const ACQUIRE: Script = script(`local was = ''
 if ARGV[3] ~= '?' then
@@ -38,9 +38,9 @@ export const RENEW_LEASE: Script = script(`if redis.pcall('GET', KEYS[2]) ~= ARG
 return redis.call('PEXPIRE', KEYS[2], ARGV[2])`);
 
 /**
- * Stores under a lease, and ends it: 1 when it did. ARGV: token, the version that the lease was granted over (`?` compares
- * nothing), lifetime (`0` where it is over already), fields and values. Without the lease nothing is touched; where the
- * entry has another version by now, only the lease ends.
+ * Stores under a lease, and ends it: 1 when it did. ARGV: token, the version that the lease was granted over (`?`
+ * compares nothing), lifetime (`0` where it is over already), fields and values. Without the lease nothing is touched;
+ * where the entry has another version by now, only the lease ends.
  */
 export const STORE: Script = script(`if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end
 if ARGV[2] ~= '?' then

@@ -12,9 +12,9 @@ import { crypto } from "../primitives/crypto.ts";
  * Steps shared by several scripts are text and not functions of Lua: those are created anew in
  * each run, which costs as much as a command.
  *
- * Tracking pushes a key to all clients when it is changed, and a DEL of a missing key changes nothing. So `SIGNAL` (`SET`,
- * `DEL`) reports that an entry is gone, also where there was none, and `WAKE` reports a change of the lease of an entry
- * that stays as it is.
+ * Tracking pushes a key to all clients when it is changed, and a DEL of a missing key changes nothing. So `SIGNAL`
+ * (`SET`, `DEL`) reports that an entry is gone, also where there was none, and `WAKE` reports a change of the lease of
+ * an entry that stays as it is.
  */
 export interface Script {
   readonly text: string;
@@ -49,7 +49,10 @@ export const announce = (key = "KEYS[1]"): string =>
 export const SIGNAL = `redis.call('SET', KEYS[1], '1')
 redis.call('DEL', KEYS[1])`;
 
-/** Pushes the entry's key, of any type, and changes nothing. Used when a lease is freed without a store: others wait for it. */
+/**
+ * Pushes the entry's key, of any type, and changes nothing. Used when a lease is freed without a store: others wait for
+ * it.
+ */
 export const WAKE: string = `local left = redis.call('PTTL', KEYS[1])
 if left == -2 then
   ${SIGNAL}

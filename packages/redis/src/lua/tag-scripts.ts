@@ -1,9 +1,9 @@
 import { announce, script, type Script } from "./script.ts";
 
 /**
- * The issuer of one root namespace: a random id and a counter. A version is `id.n`, so that an issuer that was lost
- * and made anew repeats none, and no clock is compared. KEYS[1] is the issuer, the others are tags of its slot; ARGV[1]
- * is an id in case it is missing, ARGV[2] how long versions live, in ms. A value that cannot be a version, or an issuer,
+ * The issuer of one root namespace: a random id and a counter. A version is `id.n`, so that an issuer that was lost and
+ * made anew repeats none, and no clock is compared. KEYS[1] is the issuer, the others are tags of its slot; ARGV[1] is
+ * an id in case it is missing, ARGV[2] how long versions live, in ms. A value that cannot be a version, or an issuer,
  * counts as missing.
  */
 const ISSUER = `local life = tonumber(ARGV[2])
@@ -38,8 +38,8 @@ end
 return reply`);
 
 /**
- * New versions; ARGV[3] is `hard` or `soft`. An invalidation must not be refused when memory is full, so its first write
- * is a DEL, after which Redis lets the rest of the script through.
+ * New versions; ARGV[3] is `hard` or `soft`. An invalidation must not be refused when memory is full, so its first
+ * write is a DEL, after which Redis lets the rest of the script through.
  */
 export const RENEW: Script = script(`${ISSUER}local old = {}
 for i = 2, #KEYS do old[i] = version(KEYS[i]) end
@@ -52,8 +52,9 @@ end
 return v`);
 
 /**
- * The versions of tags that a loader added late; ARGV[3] is the position of the issuer before the load. The version of a
- * tag that may have been renewed since is left empty. A missing one is issued nevertheless, so that the next load finds it.
+ * The versions of tags that a loader added late; ARGV[3] is the position of the issuer before the load. The version of
+ * a tag that may have been renewed since is left empty. A missing one is issued nevertheless, so that the next load
+ * finds it.
  */
 export const UNCHANGED_SINCE: Script = script(`${ISSUER}${WITH_ISSUER}local at = g[1] .. '.' .. g[2]
 local id, n = string.match(ARGV[3], '^(.*)%.(%d+)$')

@@ -28,7 +28,7 @@ it("A16: a thousand clients come back evenly, not together", () => {
   expect(perTenth.reduce((sum, count) => sum + count)).toBe(1_000);
 });
 
-it("R1-01: base and factor are the caller's", () => {
+it("R1-01: base and factor can be set", () => {
   expect(backoffMs({ baseMs: 10, factor: 3, maxMs: 1_000 }, 2, 0.5)).toBe(45);
   expect(backoffMs({ baseMs: 0, factor: 2, maxMs: 0 }, 5, 0.5)).toBe(0);
 });

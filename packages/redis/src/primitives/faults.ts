@@ -41,8 +41,8 @@ export const unreachable = (origin: Origin, cause: BackendUnavailableError): Bac
 const NOT_NOW = /^(?:LOADING|BUSY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|READONLY) /;
 
 /**
- * The error of a failed command, for the caller. An error reply to this one command (no memory, no permission) is passed
- * on as it is: it proves that the backend is reachable. All other errors mean that it could not be reached.
+ * The error of a failed command, for the caller. An error reply to this one command (no memory, no permission) is
+ * passed on as it is: it proves that the backend is reachable. All other errors mean that it could not be reached.
  */
 export function fault(origin: Origin, error: unknown): unknown {
   if (error instanceof BackendUnavailableError) {
@@ -73,8 +73,8 @@ export function fault(origin: Origin, error: unknown): unknown {
 export const isTemporary = (error: unknown): boolean => error instanceof Error && NOT_NOW.test(error.message);
 
 /**
- * Whether Redis answered with an error. Decided by the form of the message and not by the class: a client of the user may
- * come from another copy of node-redis, and bundlers rename classes.
+ * Whether Redis answered with an error. Decided by the form of the message and not by the class: a client of the user
+ * may come from another copy of node-redis, and bundlers rename classes.
  */
 export const isReply = (error: unknown): boolean =>
   error instanceof Error && !("code" in error) && /^[A-Z][A-Z0-9_]+ /.test(error.message);
@@ -162,7 +162,10 @@ const DIAGNOSES: readonly (readonly [RegExp, Diagnosis])[] = [
 /** Whether the server has forgotten, or does not know yet, the user of this connection: the connection is useless. */
 export const isLoggedOut = (error: unknown): boolean => isReply(error) && (error as Error).message.startsWith("NOAUTH");
 
-/** Whether the server will answer the same each time: the user may not send this command, or the server does not know it. */
+/**
+ * Whether the server will answer the same each time: the user may not send this command, or the server does not know
+ * it.
+ */
 export const isRefusal = (error: unknown): boolean => isReply(error) && !isTemporary(error) && !isLoggedOut(error);
 
 /** `undefined` where the server answers with an error. */

@@ -17,7 +17,7 @@ describe("the slot of a key", () => {
 
 const ASKED = { host: "10.0.0.1", port: 7000 };
 
-describe("what a node says of others", () => {
+describe("what a node reports of others", () => {
   it("CLUSTER SLOTS names ranges, primaries and replicas; its own name it may leave out", () => {
     const node = (host: string | null, port: number) => [
       host === null ? null : Buffer.from(host),

@@ -13,8 +13,8 @@ export interface BatchRead {
 }
 
 /**
- * Many reads that are sent together and settle as one: a promise for each would cost more than its commands. A failed read
- * is a miss, as long as another one was answered.
+ * Many reads that are sent together and settle as one: a promise for each would cost more than its commands. A failed
+ * read is a miss, as long as another one was answered.
  */
 export function readTogether(
   entryKeys: readonly string[],
@@ -55,7 +55,10 @@ export function readTogether(
   return command.promise;
 }
 
-/** Calls either `done` or `fail`, once. PTTL first: the other way round an entry that expires in between would be read as one without expiry. */
+/**
+ * Calls either `done` or `fail`, once. PTTL first: the other way round an entry that expires in between would be read
+ * as one without expiry.
+ */
 function readOne(
   entryKey: string,
   { queue, client, decode }: BatchRead,

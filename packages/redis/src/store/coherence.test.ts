@@ -7,7 +7,7 @@ import { SubscriptionRefusedError } from "../connection/change-notifier.ts";
 import { hasHashTag } from "../primitives/hash-slots.ts";
 import { decodeUserKey, encodeUserKey, RedisKeys } from "./redis-keys.ts";
 
-/** Of these the encoding makes something, or might. */
+/** The encoding changes these characters, or might. */
 const PIECES = [
   "{",
   "}",
@@ -55,7 +55,7 @@ function* peculiarKeys(): Generator<string> {
 }
 
 describe("keys of Redis", () => {
-  it.each(["hotset", "a:b", "{shop}"])("are turned back into what was given, whatever it was: below %j", (prefix) => {
+  it.each(["hotset", "a:b", "{shop}"])("are decoded to any key that was given: below %j", (prefix) => {
     const keys = new RedisKeys({ prefix, format: "readable" });
     let count = 0;
     const mistaken: string[] = [];
@@ -69,7 +69,7 @@ describe("keys of Redis", () => {
     expect(count).toBeGreaterThan(30_000);
   });
 
-  it("that others wrote are told as they are, or not at all", () => {
+  it("that other programs wrote are reported as they are, or not at all", () => {
     const keys = new RedisKeys({ prefix: "hotset", format: "readable" });
     expect(keys.tracked).toBe("hotset:");
     expect(keys.decode("hotset:whatever")).toBe("whatever");
@@ -79,7 +79,7 @@ describe("keys of Redis", () => {
     expect(hasHashTag("{~shop}::")).toBe(true);
   });
 
-  it("hashed ones are told by their aliases", () => {
+  it("hashed ones are reported by their aliases", () => {
     const keys = new RedisKeys({ prefix: "hotset", format: "hashed" });
     for (const key of ["shop::a", "::a", "shop:users::{x}#%", "{~shop}::user"]) {
       expect(keys.decode(keys.entry(key))).toBe(keys.alias(key));
@@ -91,15 +91,15 @@ describe("keys of Redis", () => {
 
 describe("over a channel", () => {
   const keys = new RedisKeys({ prefix: "hotset", format: "readable" });
-  const listener = (heard: string[]): CoherenceListener => {
+  const listener = (received: string[]): CoherenceListener => {
     const note = (): void => undefined;
     return {
       now: () => 0,
-      changed: (changed) => void heard.push(...changed),
+      changed: (changed) => void received.push(...changed),
       tagsChanged: note,
       everythingChanged: note,
       alive: note,
-      replaced: () => void heard.push("replaced"),
+      replaced: () => void received.push("replaced"),
       lost: note,
     };
   };
@@ -125,21 +125,21 @@ describe("over a channel", () => {
       readTags: () => Promise.resolve([]),
     });
 
-  it("C81 what a cache beside this one changed last is no change of one's own, although it has gone when the message comes", async () => {
+  it("C81 the last change of another cache over the same backend is reported, although that cache has gone when the message comes", async () => {
     const channel = hubOf();
     const coherence = listening("pubsub", { tracking: undefined, channel });
-    const heard: string[] = [];
-    await coherence.attach(listener(heard));
+    const received: string[] = [];
+    await coherence.attach(listener(received));
     channel.changed([keys.entry("shop::1")], "me");
-    expect(heard).toEqual([]);
+    expect(received).toEqual([]);
     const end = await coherence.attach(listener([]));
     await end();
     channel.changed([keys.entry("shop::1")], "me");
     channel.changed([keys.entry("shop::2")], "another");
-    expect(heard).toEqual(["shop::1", "shop::2"]);
+    expect(received).toEqual(["shop::1", "shop::2"]);
   });
 
-  it("another server is told of once, although both ways know of who was refused one of them", async () => {
+  it("another server is reported once, although both hubs know a listener that was refused by one of them", async () => {
     const hubs = { tracking: hubOf(), channel: hubOf() };
     const refused = new ChangeHub(
       new TestClock(),
@@ -153,11 +153,11 @@ describe("over a channel", () => {
       ],
     );
     const coherence = listening("auto", { ...hubs, tracking: refused });
-    const heard: string[] = [];
-    await coherence.attach(listener(heard));
+    const received: string[] = [];
+    await coherence.attach(listener(received));
     expect(coherence.mode).toBe("pubsub");
     refused.replaced();
     hubs.channel.replaced();
-    expect(heard).toEqual(["replaced"]);
+    expect(received).toEqual(["replaced"]);
   });
 });

@@ -67,7 +67,11 @@ export class RedisCoherence implements Coherence {
     if (this.#detachers.size !== 0) this.#tags.noteInUse(command);
   }
 
-  /** Resolves once every change acknowledged by now, to any client, has been received over the channel. @throws {BackendUnavailableError} */
+  /**
+   * Resolves once every change acknowledged by now, to any client, has been received over the channel.
+   *
+   * @throws {BackendUnavailableError}
+   */
   async settled(): Promise<void> {
     if (this.#detachers.size === 0) return;
     if (await this.#link.channel?.settled()) return;

@@ -94,12 +94,12 @@ describe("what is written", () => {
     ]);
   });
 
-  it("C9: nothing for an entry whose life is over", () => {
+  it("C9: nothing for an entry whose lifetime is over", () => {
     for (const expiresInMs of [0, -1, 0.9, -Infinity])
       expect(encodeEntry(entry({ staleInMs: 10, expiresInMs }), "full", NOW, "id")).toBe(undefined);
   });
 
-  it("refuses times that are no numbers", () => {
+  it("refuses times that are not numbers", () => {
     expect(() => encodeEntry(entry({ staleInMs: NaN, expiresInMs: 10 }), "full", NOW, "id")).toThrow(
       InvalidArgumentError,
     );
@@ -120,7 +120,7 @@ describe("what is written", () => {
     expect((args[2] as Buffer).buffer).toBe(bytes.buffer);
   });
 
-  it("its id is the version it brings; otherwise, and for one of another program, a new one", () => {
+  it("its id is the version of the entry; without one, and for that of another program, a new one", () => {
     const of = (version?: string) =>
       writeIdOf(
         { ...entry({ staleInMs: 1, expiresInMs: 1 }), ...(version === undefined ? undefined : { version }) },
@@ -168,7 +168,7 @@ describe("what is read", () => {
     }
   });
 
-  it("freshness is what remains of the TTL before the stale window, whatever the clocks say", () => {
+  it("freshness is what remains of the TTL before the stale window, independent of clocks", () => {
     expect(read("v", "1", "1 300;", "w", 1_000)?.staleInMs).toBe(699);
     expect(read("v", "9999999999999", "1 300;", "w", 200)?.staleInMs).toBe(-101);
     expect(read("v", null, "1 300;", "w", 301)?.staleInMs).toBe(0);
@@ -181,7 +181,7 @@ describe("what is read", () => {
     expect(read("v", "1", null, null, 1)).toBe(undefined);
   });
 
-  it("R1-08 A40: a PTTL of 0 or -2 is a miss, and -1 no expiry", () => {
+  it("R1-08 A40: a PTTL of 0 or -2 is a miss, and -1 means without expiry", () => {
     expect(read("v", null, "1 0;", "w", 0)).toBe(undefined);
     expect(read("v", null, "1 0;", "w", -2)).toBe(undefined);
     expect(read("v", "1", null, null, 0)).toBe(undefined);
@@ -213,7 +213,7 @@ describe("what is read", () => {
     ["no staleness: fresh to its end", null, 100_000, 99_999],
     ["no staleness and no end", null, -1, Infinity],
     ["an empty staleness", "", 100_000, 99_999],
-    ["a staleness that is no number", "soon", 100_000, 99_999],
+    ["a staleness that is not a number", "soon", 100_000, 99_999],
     ["stale beyond its end", "1800000000000", 100_000, 99_999],
     ["stale later, without an end", "1700000060000", -1, 60_000],
   ])("R1-08: an entry of another program, %s", (_, s, ttlMs, staleInMs) => {
@@ -232,7 +232,7 @@ describe("what is read", () => {
     ["one of ours", "d3csFcD_LEOr01-S", "d3csFcD_LEOr01-S"],
     ["one of 32 characters", "x".repeat(32), "x".repeat(32)],
     ["one that is too long", "x".repeat(33), "-"],
-    ["one that says: whoever holds it", "*", "-"],
+    ["the one that takes a lease from any holder", "*", "-"],
     ["one that says: another type", "!", "-"],
     ["one with a line break", "id\n", "-"],
     ["bytes that are no text", "\xff\xfe", "-"],
@@ -243,13 +243,13 @@ describe("what is read", () => {
   });
 
   it.each(["", "1", "1 ", "1 ;", "1 5", "1 -", "1 x;", "1 5x;", "2 5;", "01 5;", " 1 5;", "json", "1\t5;"])(
-    "C98: %j is no head of ours: a miss",
+    "C98: %j is not a head of this layout: a miss",
     (m) => {
       expect(read("v", "1700000060000", m, "w", 1_000)).toBe(undefined);
     },
   );
 
-  it("keeps meta beyond ASCII, and one that looks like a head", () => {
+  it("keeps meta beyond ASCII, and meta that looks like a head", () => {
     const m = Buffer.from("1 7;2 5;é🦊\0;", "utf8").toString("latin1");
     expect(read("v", null, m, "w", 1_000)?.meta).toBe("2 5;é🦊\0;");
   });

@@ -7,9 +7,9 @@ import { crypto } from "../primitives/crypto.ts";
  *   d  encoded value     s  epoch ms at which it becomes stale     m  head, then the cache's meta     w  id of this write
  *   TTL of the key = lifetime, in ms
  *
- * The head of `m` is `1 <window>;`: the version of this layout, and how long before its end the entry turns stale, in ms;
- * `-` where that is unbounded. Freshness is what remains of the TTL before that window, so no clock of a writer is compared
- * with one of a reader.
+ * The head of `m` is `1 <window>;`: the version of this layout, and how long before its end the entry turns stale, in
+ * ms; `-` where that is unbounded. Freshness is what remains of the TTL before that window, so no clock of a writer is
+ * compared with one of a reader.
  */
 
 /** How an unbounded stale window is stored: 100 years. */
@@ -41,7 +41,9 @@ export const NO_VERSION = "-";
 
 const VERSION = /^[\w-]{1,32}$/;
 
-/** The version of an entry that was read, from its `w`. It is compared in scripts, so it has the form that they accept. */
+/**
+ * The version of an entry that was read, from its `w`. It is compared in scripts, so it has the form that they accept.
+ */
 export function versionOf(w: Buffer | null): string {
   if (w === null) return NO_VERSION;
   const version = w.toString("latin1");
@@ -96,8 +98,8 @@ export function encodeEntry(
 export type EntryFields = readonly [d: Buffer | null, s: Buffer | null, m: Buffer | null, w: Buffer | null];
 
 /**
- * @param ttlMs the reply to PTTL: `-1` without expiry; `1`, `0` and `-2` mean that the lifetime is over, also where the fields
- *   were still read: the entry can expire between the two commands.
+ * @param ttlMs the reply to PTTL: `-1` without expiry; `1`, `0` and `-2` mean that the lifetime is over, also where the
+ *   fields were still read: the entry can expire between the two commands.
  * @param nowMs epoch milliseconds, for entries without `m`, whose freshness is known from `s` alone.
  * @param layout of the reader: entries read by the plain one have no version.
  */
@@ -142,7 +144,10 @@ export function decodeEntry(
 let lastMeta: Buffer | undefined;
 let lastText = "";
 
-/** Equal policies give equal bytes, so the text of the last entry is nearly always that of the next; and a consumer that caches by text finds it at once. */
+/**
+ * Equal policies give equal bytes, so the text of the last entry is nearly always that of the next; and a consumer that
+ * caches by text finds it at once.
+ */
 function metaText(meta: Buffer, from: number): string {
   if (lastMeta?.equals(meta) !== true) {
     // A copy: the bytes are a view of a whole chunk of replies.

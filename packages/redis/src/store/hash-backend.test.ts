@@ -63,7 +63,7 @@ function handled<T>(call: Promise<T>): Promise<T> {
 const refusal = (message: string): Error => new (class SimpleError extends Error {})(message);
 
 describe("a read", () => {
-  it("R1-08: asks for the end first, so that no value is seen without it", async () => {
+  it("R1-08: sends PTTL first, so that no value is read without its expiry", async () => {
     const read = backend.read("shop::1");
     expect(wire.sent).toEqual(["PTTL hotset:shop::1", "HMGET hotset:shop::1 d s m w"]);
     await wire.reply(301);
@@ -78,7 +78,7 @@ describe("a read", () => {
     expect(queue.inFlight).toBe(0);
   });
 
-  it("waits for the end where the fields come first, as they may in a cluster", async () => {
+  it("waits for the PTTL where the fields come first, as they may in a cluster", async () => {
     const read = backend.read("shop::1");
     const [ttl, values] = [wire.take(), wire.take()];
     values.resolve(fields("v", null, "1 100;", "id"));
@@ -87,7 +87,7 @@ describe("a read", () => {
     expect(await read).toMatchObject({ staleInMs: 200, expiresInMs: 300 });
   });
 
-  it.each(["ttl", "fields", "both"])("fails when %s cannot be told", async (which) => {
+  it.each(["ttl", "fields", "both"])("fails when %s cannot be read", async (which) => {
     const read = backend.read("shop::1");
     const [ttl, values] = [wire.take(), wire.take()];
     if (which === "fields") ttl.resolve(301);
@@ -98,7 +98,7 @@ describe("a read", () => {
     expect(queue.inFlight).toBe(0);
   });
 
-  it("is sent from its own frame: no more than it stands between its caller and node-redis", () => {
+  it("is sent from its own frame: it is the only one between its caller and node-redis", () => {
     const limit = Error.stackTraceLimit;
     Error.stackTraceLimit = 50;
     let stack = "";
@@ -120,13 +120,13 @@ describe("a read", () => {
     expect(frames.slice(0, 3)).toEqual(["Object.sendCommand", "HashBackend.read", "caller"]);
   });
 
-  it("a reply that makes no sense fails the call, at once", async () => {
+  it("fails at once when the reply cannot be decoded", async () => {
     const calls: Promise<unknown>[] = [handled(backend.read("shop::1")), handled(backend.batch.read(["shop::1"]))];
     for (const reply of [300, "OK", 300, "OK"]) await wire.reply(reply === "OK" ? 7 : reply);
     for (const call of calls) expect(await outcome(call)).toMatchObject({ status: "rejected" });
   });
 
-  it("waits where there is no room, and no longer than its deadline", async () => {
+  it("waits while the queue is full, and no longer than its deadline", async () => {
     queue.client = undefined;
     const read = backend.read("shop::1");
     clock.advance(1_000);
@@ -138,7 +138,7 @@ describe("a read", () => {
 });
 
 describe("a batch of reads", () => {
-  it("C114: gives what it has shortly before the deadline, where a node is silent", async () => {
+  it("C114: returns the entries it has shortly before the deadline, where a node is silent", async () => {
     const read = backend.batch.read(["shop::1", "shop::2"]);
     const [ttl1, values1] = [wire.take(), wire.take()];
     ttl1.resolve(300);
@@ -161,7 +161,7 @@ describe("a batch of reads", () => {
     expect(queue.inFlight).toBe(0);
   });
 
-  it("C114: what failed alone is a miss", async () => {
+  it("C114: a read that failed alone is a miss", async () => {
     const read = backend.batch.read(["shop::1", "shop::2"]);
     const [ttl1, values1, ttl2, values2] = [wire.take(), wire.take(), wire.take(), wire.take()];
     for (const { reject } of [ttl1, values1]) reject(refusal("CLUSTERDOWN Hash slot not served"));
@@ -183,7 +183,7 @@ describe("a write", () => {
     expect(await write).toBe(undefined);
   });
 
-  it("keeps the version it is given, and makes one where it is given none", async () => {
+  it("keeps the version of the entry, and makes one for an entry without", async () => {
     for (const version of ["mine", "-", undefined])
       void handled(backend.write("shop::1", { ...stored, ...(version === undefined ? undefined : { version }) }));
     expect(wire.sent.map((command) => / w (\S*) {2}$/.exec(command)?.[1])).toEqual(["mine", "id1", "id2"]);
@@ -192,7 +192,7 @@ describe("a write", () => {
     });
   });
 
-  it("says where and as whom it is to be announced, as that is at the time", () => {
+  it("names the channel and the sender of the announcement, as they are at the time", () => {
     const announce = { channel: "", sender: "" };
     const announcing = open({ announce });
     void handled(announcing.remove("shop::1"));
@@ -208,7 +208,7 @@ describe("a write", () => {
     ]);
   });
 
-  it("a script that the server has forgotten is sent as text, once", async () => {
+  it("sends a script that the server has forgotten as text, once", async () => {
     const write = handled(backend.write("shop::1", stored));
     await wire.fail(refusal("NOSCRIPT No matching script."));
     expect(wire.sent[1]).toMatch(/^EVAL local reply = redis\.pcall/);
@@ -253,7 +253,7 @@ describe("what the server answers", () => {
     "NOREPLICAS Not enough good replicas to write.",
     "MISCONF Redis is configured to save RDB snapshots",
     "ERR unknown command",
-  ])("A93: %j is the answer to this command, and no fault of the connection", async (message) => {
+  ])("A93: %j is a reply to this command, and does not count against the connection", async (message) => {
     const error = refusal(message);
     const write = handled(backend.write("shop::1", stored));
     await wire.fail(error);
@@ -272,7 +272,7 @@ describe("what the server answers", () => {
     await expect(write).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", retryable: true, maybeExecuted: true });
   });
 
-  it("A95: READONLY is told to the connection, nothing else is", async () => {
+  it("A95: READONLY is reported to the connection, and no other error", async () => {
     const writes = [backend.write("shop::1", stored), backend.write("shop::1", stored), backend.read("shop::1")].map(
       (call) => call.catch((error: unknown) => error),
     );

@@ -148,8 +148,8 @@ export class HashBackend implements Backend {
         ),
       );
     } else {
-      // Sent from this frame: it is the hot path. PTTL first: the other way round an entry that expires in between would be
-      // read as one without expiry.
+      // Sent from this frame: it is the hot path. PTTL first: the other way round an entry that expires in between
+      // would be read as one without expiry.
       this.#receive(
         queue,
         command,
@@ -275,7 +275,10 @@ export class HashBackend implements Backend {
     return answer;
   }
 
-  /** @param script the script that `args` names by its hash. It is sent as text where the server does not know it: after a restart, or SCRIPT FLUSH. */
+  /**
+   * @param script the script that `args` names by its hash. It is sent as text where the server does not know it: after
+   *   a restart, or SCRIPT FLUSH.
+   */
   #send<T>(
     origin: Origin,
     args: (string | Buffer)[],

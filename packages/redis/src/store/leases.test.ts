@@ -14,7 +14,7 @@ const NAMES = new Map<Script, string>([
 const stored: StoredEntry = { data: Buffer.from("v"), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none" };
 
 let sent: string[];
-/** What the server answers, in turn. */
+/** The replies of the server, in turn. */
 let replies: unknown[];
 let leases: RedisLeases;
 
@@ -44,7 +44,7 @@ const fields = (...texts: (string | null)[]) => texts.map((text) => (text === nu
 describe("acquire", () => {
   const acquire = (seen = "w1") => leases.acquire("shop::1", "token", 10_000, seen);
 
-  it("is granted over what is there", async () => {
+  it("is granted over the entry there", async () => {
     replies = [
       [1, Buffer.from("")],
       [1, Buffer.from("!")],
@@ -54,7 +54,7 @@ describe("acquire", () => {
     expect(sent).toEqual(["acquire ACQUIRE shop::1 token 10000 w1", "acquire ACQUIRE shop::1 token 10000 *"]);
   });
 
-  it("is held for so long, and for ever where it has no end", async () => {
+  it("is held for the time left, and for ever where it has no expiry", async () => {
     replies = [
       [0, 700],
       [0, -1],
@@ -63,7 +63,7 @@ describe("acquire", () => {
     expect(await acquire()).toEqual({ granted: false, heldForMs: Infinity });
   });
 
-  it("is answered with the entry that somebody stored, as a read would be", async () => {
+  it("returns the entry that another process stored, as a read would", async () => {
     replies = [
       [2, 301, fields("v", "1", "1 100;json none", "w2")],
       [2, -1, fields("theirs", null, null, null)],
@@ -83,7 +83,7 @@ describe("acquire", () => {
     ["of another layout", 300, fields("v", "1", "2 100;", "w2"), "w2"],
     ["that ends now", 0, fields("v", "1", "1 100;", "w2"), "w2"],
     ["of another program, and without a value", 300, fields(null, null, null, null), "-"],
-  ])("asks again over an entry %s: nobody can read it", async (_, ttlMs, unreadable, version) => {
+  ])("asks again over an entry %s: it cannot be read", async (_, ttlMs, unreadable, version) => {
     replies = [
       [2, ttlMs, unreadable],
       [1, Buffer.from(version)],
@@ -105,7 +105,7 @@ describe("acquire", () => {
     expect(sent).toEqual([`acquire ACQUIRE shop::1 token ${sentMs} `, `renew RENEW_LEASE shop::1 token ${sentMs}`]);
   });
 
-  it("refuses a time that is no number", async () => {
+  it("refuses a time that is not a number", async () => {
     await expect(leases.acquire("shop::1", "token", NaN, "")).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
     await expect(leases.renew("shop::1", "token", NaN)).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
     expect(sent).toEqual([]);
@@ -113,7 +113,7 @@ describe("acquire", () => {
 });
 
 describe("store", () => {
-  it("sends what is there, and the entry under its version or a new one", async () => {
+  it("sends the expected version, and the entry under its own version or a new one", async () => {
     replies = [1, 0];
     expect(await leases.store("shop::1", "token", "w1", { ...stored, version: "token" })).toBe(true);
     expect(await leases.store("shop::1", "token", "", stored)).toBe(false);
@@ -123,13 +123,13 @@ describe("store", () => {
     ]);
   });
 
-  it("C9: of a life that is over is a removal", async () => {
+  it("C9: of an entry whose lifetime is over is a removal", async () => {
     replies = [1];
     expect(await leases.store("shop::1", "token", "w1", { ...stored, expiresInMs: 0.5 })).toBe(true);
     expect(sent).toEqual(["store STORE shop::1 token w1 0"]);
   });
 
-  it("refuses what cannot be written", async () => {
+  it("refuses an entry that cannot be written", async () => {
     await expect(leases.store("shop::1", "token", "", { ...stored, expiresInMs: NaN })).rejects.toMatchObject({
       code: "INVALID_ARGUMENT",
     });

@@ -27,7 +27,9 @@ export type RunLeaseScript = <T>(
   interpret: (reply: unknown) => T,
 ) => Promise<T>;
 
-/** Sends one plain command over the entry of `key`, with the arguments `more`, on the connection that receives changes. */
+/**
+ * Sends one plain command over the entry of `key`, with the arguments `more`, on the connection that receives changes.
+ */
 export type SendEntryCommand = (command: string, key: string, ...more: string[]) => Promise<unknown>;
 
 type Acquired = Awaited<ReturnType<Leases["acquire"]>>;
@@ -35,8 +37,8 @@ type Acquired = Awaited<ReturnType<Leases["acquire"]>>;
 /**
  * Leases in Redis: a key beside each entry, which holds the token of the process that loads it, and expires by itself.
  *
- * Versions are those of entries; besides, `''` for no entry, `-` for one that another program wrote, and `!` for a key of
- * another type. The plain layout has no versions: there nothing is compared, and `confirm` answers `''`.
+ * Versions are those of entries; besides, `''` for no entry, `-` for one that another program wrote, and `!` for a key
+ * of another type. The plain layout has no versions: there nothing is compared, and `confirm` answers `''`.
  */
 export class RedisLeases implements Leases {
   readonly #run: RunLeaseScript;

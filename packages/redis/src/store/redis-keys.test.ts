@@ -63,7 +63,7 @@ describe("keys", () => {
     );
   });
 
-  it("hashed keys have a fixed length, and tell namespaces and keys apart (R1-07)", () => {
+  it("hashed keys have a fixed length, and differ by namespace and key (R1-07)", () => {
     const hashed = new RedisKeys({ prefix: "hotset", format: "hashed" });
     expect(hashed.entry("shop::user:1")).toBe("hotset:shop::#q8Oke4rRi4VcaH2cosYJHucxLbVWMCGUKletqInIezQ");
     expect(hashed.entry(`shop::${"x".repeat(60_000)}`)).toHaveLength("hotset:shop::#".length + 43);

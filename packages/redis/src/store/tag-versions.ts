@@ -10,8 +10,8 @@ export type SendTagCommand = (args: (string | Buffer)[], script?: Script) => Pro
 /**
  * Tag versions in Redis, as strings `hard|soft`. All tags of one cache lie in one slot, so each call is one command.
  *
- * Untagged reads of a namespace all need the same versions: those of one tick share one MGET, which is sent at the end of
- * that tick.
+ * Untagged reads of a namespace all need the same versions: those of one tick share one MGET, which is sent at the end
+ * of that tick.
  */
 export class RedisTagVersions implements TagVersions {
   readonly #send: SendTagCommand;
@@ -32,7 +32,8 @@ export class RedisTagVersions implements TagVersions {
     let read = this.#sharedReads.get(tags);
     if (read !== undefined) return read;
     read = this.#read(tags);
-    // node-redis writes the commands of one turn of the loop together, from a setImmediate: until then nothing was sent.
+    // node-redis writes the commands of one turn of the loop together, from a setImmediate: until then nothing was
+    // sent.
     if (this.#sharedReads.size === 0) setImmediate(() => this.#sharedReads.clear());
     this.#sharedReads.set(tags, read);
     return read;

@@ -8,7 +8,7 @@ describe("tags in use", () => {
     return Promise.reject(new Error("nobody is there"));
   });
 
-  it("C105: are read again, those of one cache in one command; a failure is nobody's business", () => {
+  it("C105: are read again, those of one cache in one command; a failure is ignored", () => {
     tags.touch();
     expect(sent).toEqual([]);
     tags.noteInUse(["MGET", "hotset:{~shop}::", "hotset:{~shop}::user"]);
@@ -30,7 +30,7 @@ describe("tags in use", () => {
     ]);
   });
 
-  it("are bounded: those asked for last stay", () => {
+  it("are bounded: the most recently used stay", () => {
     for (let i = 0; i < 1_000; i++) tags.noteInUse(["MGET", `hotset:{~shop}::${i}`]);
     tags.touch();
     expect(sent.splice(0)).toEqual([["MGET", ...Array.from({ length: 128 }, (_, i) => `hotset:{~shop}::${872 + i}`)]]);

@@ -2,8 +2,9 @@
 const MAX_TAGS = 128;
 
 /**
- * Keeps the versions of tags in use from eviction by Redis, which evicts the least recently used keys first: a process that
- * receives changes reads a version once and remembers it. An evicted version would cost a miss for every entry of its tag.
+ * Keeps the versions of tags in use from eviction by Redis, which evicts the least recently used keys first: a process
+ * that receives changes reads a version once and remembers it. An evicted version would cost a miss for every entry of
+ * its tag.
  */
 export class WarmTags {
   readonly #send: (args: string[]) => Promise<unknown>;

@@ -12,7 +12,7 @@ class Client extends EventEmitter implements RedisClientLike {
   sendCommand(): Promise<unknown> {
     return new Promise((resolve) => this.pending.push(resolve));
   }
-  /** What is sent to prepare a connection. */
+  /** The commands that prepare a connection. */
   async prepared(): Promise<void> {
     await flush();
     for (const resolve of this.pending.splice(0)) resolve("OK");
@@ -26,7 +26,7 @@ class Client extends EventEmitter implements RedisClientLike {
 
 const READ = { tier: "redis", operation: "read" };
 
-it("C91 what a client sends again over its next connection is no answer: that may be another server's, which nobody has been told of", async () => {
+it("C91 rejects the reply to a command that the client sent again over its next connection: it may come from another server, not reported yet", async () => {
   const client = new Client();
   const link = new ClientLink(client, {
     clock: new TestClock(),

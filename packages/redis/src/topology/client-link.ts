@@ -46,7 +46,7 @@ export class ClientLink implements Link, TrackedConnection {
   readonly channel: ChangeNotifier | undefined;
   /** Receives changes. */
   readonly changesLink: Link;
-  /** Of the client and its duplicates. */
+  /** Guards the client and its duplicates. */
   readonly #identityGuard: ServerIdentityGuard;
   readonly #client: RedisClientLike;
   readonly #commands: RawClient;
@@ -153,8 +153,8 @@ export class ClientLink implements Link, TrackedConnection {
   }
 
   /**
-   * After a reconnection the client sends again the commands that it had not written to the last connection. Such a reply
-   * may come from another server, before that one is identified: it is rejected.
+   * After a reconnection the client sends again the commands that it had not written to the last connection. Such a
+   * reply may come from another server, before that one is identified: it is rejected.
    */
   #clientOfEpoch(epoch: number): RawClient {
     const checked = <T>(reply: T): T => {

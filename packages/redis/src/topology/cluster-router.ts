@@ -21,7 +21,7 @@ import { topologyFromSeeds, type ClusterSettings } from "./cluster-topology.ts";
 
 /** The shortest time between two refreshes of the topology. */
 const MIN_REFRESH_MS = 250;
-/** The longest time between two of them, while nodes are unreachable and commands wait. */
+/** The longest time between two of them while primaries are unreachable and `ready` waits for them. */
 const MAX_REFRESH_MS = 2_000;
 /** A command that is redirected more often than this goes in circles. */
 const MAX_REDIRECTIONS = 8;
@@ -78,7 +78,11 @@ export class ClusterRouter implements RawClient {
     );
   }
 
-  /** Resolves once all primaries, which may change meanwhile, can be reached over `links`. @throws {BackendUnavailableError} when trying again cannot help. */
+  /**
+   * Resolves once all primaries, which may change meanwhile, can be reached over `links`.
+   *
+   * @throws {BackendUnavailableError} when trying again cannot help.
+   */
   async ready(links: (node: ServerNode) => readonly SingleLink[]): Promise<void> {
     const { clock } = this.#settings.link;
     for (let waitMs = MIN_REFRESH_MS; !this.#closing.signal.aborted; waitMs = Math.min(2 * waitMs, MAX_REFRESH_MS)) {
@@ -110,8 +114,9 @@ export class ClusterRouter implements RawClient {
   }
 
   /**
-   * A replica for a read, each in turn; the primary for all other commands, and until a replica can be reached. Reads go to
-   * the primary also while there are listeners: a replica lags behind the changes received, so its answers could not be trusted.
+   * A replica for a read, each in turn; the primary for all other commands, and until a replica can be reached. Reads
+   * go to the primary also while there are listeners: a replica lags behind the changes received, so its answers could
+   * not be trusted.
    */
   #readerOf(shard: Shard, command: string): Node {
     if (this.#hubs.tracking.hasListeners || this.#hubs.channel.hasListeners) return shard.primary;
@@ -204,8 +209,8 @@ export class ClusterRouter implements RawClient {
   }
 
   /**
-   * Whether `node` still serves the slots that the topology says, probed with an unused key. A node that became a replica
-   * without losing its connection reports changes later than they are acknowledged.
+   * Whether `node` still serves the slots that the topology says, probed with an unused key. A node that became a
+   * replica without losing its connection reports changes later than they are acknowledged.
    */
   async #isPrimary(node: Node, deadlineMs: number): Promise<boolean> {
     const probe = this.#probeOf(node);
@@ -221,7 +226,10 @@ export class ClusterRouter implements RawClient {
     }
   }
 
-  /** A key on `node`, below a topic of the listeners: the user may have no access to others. `undefined` where all of them lie on other nodes. */
+  /**
+   * A key on `node`, below a topic of the listeners: the user may have no access to others. `undefined` where all of
+   * them lie on other nodes.
+   */
   #probeOf(node: Node): string | undefined {
     const [topic] = [...this.#hubs.tracking.topics(), ...this.#hubs.channel.topics()];
     if (topic === undefined) return undefined;

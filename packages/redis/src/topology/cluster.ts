@@ -12,8 +12,8 @@ import { topologyFromSeeds, type ClusterSettings } from "./cluster-topology.ts";
  * Each node has a connection like that to a single server, so deadlines, silence and reconnection are those of
  * {@link SingleLink}, node by node. From outside the cluster is one connection, which is never lost: nodes come and go.
  *
- * Each node reports changes of its own keys only. So changes of every primary must be received: listeners are notified of
- * a loss when any primary is lost, or replaced by another.
+ * Each node reports changes of its own keys only. So changes of every primary must be received: listeners are notified
+ * of a loss when any primary is lost, or replaced by another.
  */
 export function clusterLink(settings: ClusterSettings): Link {
   const { clock } = settings.link;

@@ -24,8 +24,8 @@ interface Sentinel {
 const NEXT_SENTINEL_MS = 1_000;
 
 /**
- * Opens a connection to the primary. Each attempt asks the sentinels for its address. The connection counts as lost when
- * they announce another primary: the old one may live on, and accept writes that are discarded later.
+ * Opens a connection to the primary. Each attempt asks the sentinels for its address. The connection counts as lost
+ * when they announce another primary: the old one may live on, and accept writes that are discarded later.
  *
  * @see https://redis.io/docs/latest/develop/reference/sentinel-clients/
  */
