@@ -67,7 +67,7 @@ export function compose(
     if (!isComposed(side) && !isBackend(side))
       throw new ConfigurationError(`compose: ${name} is ${describe(side)}; give a backend, such as redis(url).build()`);
   const plan = planOf(`${near.label}+${far.label}`, options);
-  if (options.nearTtl === undefined && !isHeard(far))
+  if (options.nearTtl === undefined && !reportsChanges(far))
     throw new ConfigurationError(
       `compose: ${far.label} does not tell what others change, so give nearTtl: how stale a copy in ${near.label} may be`,
     );
@@ -83,7 +83,7 @@ export function leaves(backend: Backend | ComposedBackend): readonly Backend[] {
 }
 
 /** Whether everything that others change there becomes known, if there are any others. */
-export const isHeard = (backend: Backend | ComposedBackend): boolean =>
+export const reportsChanges = (backend: Backend | ComposedBackend): boolean =>
   leaves(backend).every(({ coherence }) => coherence !== undefined);
 
 /** The backends that report changes. */
@@ -115,7 +115,7 @@ export interface TierParts {
   /** Called with the first call of each backend. */
   readonly used: (backend: Backend) => void;
   /** `clock.now()` until which all that was changed in a backend has been heard of; `Infinity` where there is nobody else to change anything. */
-  readonly heardUntil: (backend: Backend) => number;
+  readonly trustedUntil: (backend: Backend) => number;
 }
 
 /** The tier over a backend, or over a composition of them. */
@@ -131,7 +131,7 @@ export function entryTier(backend: Backend | ComposedBackend, parts: TierParts):
 
 function composedTier(
   backend: ComposedBackend,
-  { clock, events, cache, root, table, aliases, used, heardUntil }: TierParts,
+  { clock, events, cache, root, table, aliases, used, trustedUntil }: TierParts,
 ): EntryTier {
   const tiers = new Map(
     leaves(backend).map((each) => [
@@ -151,8 +151,8 @@ function composedTier(
     if (!isComposed(part)) return tiers.get(part)!;
     const { plan, near, far } = part as Composition;
     const inFar = leaves(far);
-    const isFarHeard = isHeard(far) && coherent(far).length !== 0;
-    const farHeardUntil = (): number => Math.min(...inFar.map(heardUntil));
+    const needsProof = reportsChanges(far) && coherent(far).length !== 0;
+    const farTrustedUntil = (): number => Math.min(...inFar.map(trustedUntil));
     return new ComposedTier(plan, tierOf(near), tierOf(far), {
       clock,
       events,
@@ -160,7 +160,7 @@ function composedTier(
       root,
       versions,
       inFar: new Set(inFar),
-      farHeardUntil: isFarHeard ? farHeardUntil : undefined,
+      farTrustedUntil: needsProof ? farTrustedUntil : undefined,
     });
   };
   return tierOf(backend);
