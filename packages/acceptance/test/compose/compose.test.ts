@@ -1487,16 +1487,16 @@ describe("options of compose", () => {
       { readd: "race" },
       'unknown option "readd"; accepted are label, read, write, refill, nearTtl',
     ],
-    ["an unknown read mode", { read: "parallel" }, 'read: "parallel" is unknown; give sequential, race, freshest'],
-    ["an unknown write mode", { write: "freshest" }, 'write: "freshest" is unknown; give sequential, parallel, race'],
-    ["an unknown refill", { refill: "sometimes" }, 'refill: "sometimes" is unknown; give always, never'],
-    ["a nearTtl of zero", { nearTtl: 0 }, "nearTtl: 0 is too short; give more than 0"],
+    ["an unknown read mode", { read: "parallel" }, 'read must be one of sequential, race, freshest, got "parallel"'],
+    ["an unknown write mode", { write: "freshest" }, 'write must be one of sequential, parallel, race, got "freshest"'],
+    ["an unknown refill", { refill: "sometimes" }, 'refill must be one of always, never, got "sometimes"'],
+    ["a nearTtl of zero", { nearTtl: 0 }, "nearTtl must be more than 0, got 0"],
     [
       "a nearTtl without a unit",
       { nearTtl: "5" },
       'nearTtl: "5" is no duration; give milliseconds (60_000), or a number with a unit: ms, s, m, h or d ("1m")',
     ],
-    ["an empty label", { label: "" }, 'label: "" is no label; give text'],
+    ["an empty label", { label: "" }, 'label must be a non-empty string, got ""'],
     [
       "options that are not an object",
       "race",
@@ -1512,15 +1512,15 @@ describe("options of compose", () => {
   it.each<readonly [string, unknown, string]>([
     ["a builder", { build: () => undefined }, "an object"],
     ["a local tier", memory(), "an object"],
-    ["null", undefined, "undefined"],
-    ["undefined", null, "null"],
+    ["undefined", undefined, "undefined"],
+    ["null", null, "null"],
   ])("refuse %s as a backend", (_, side, described) => {
     const [near, far] = backends();
     expect(() => compose(side as never, far)).toThrow(
-      `compose: near is ${described}; give a backend, such as redis(url).build()`,
+      `compose: near must be a backend such as redis(url).build(), got ${described}`,
     );
     expect(() => compose(near, side as never)).toThrow(
-      `compose: far is ${described}; give a backend, such as redis(url).build()`,
+      `compose: far must be a backend such as redis(url).build(), got ${described}`,
     );
   });
 
@@ -1529,7 +1529,7 @@ describe("options of compose", () => {
     const [near, far] = backends();
     const shared = scriptedBackend({ clock, label: "shared", coherence: "none" });
     const message =
-      "compose: shared does not tell what others change, so give nearTtl: how stale a copy in near may be";
+      "compose: nearTtl must be given: shared reports no changes, so nothing else bounds how stale a copy in near may be";
     expect(() => compose(near, shared)).toThrow(ConfigurationError);
     expect(() => compose(near, shared)).toThrow(message);
     expect(() => compose(near, compose(far, shared, { nearTtl: 1 }))).toThrow(ConfigurationError);

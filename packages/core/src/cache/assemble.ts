@@ -132,7 +132,7 @@ function openTiers({ plan: { options, backend }, root, clock, events, tags, trus
     table: known,
     aliases,
     used: (each) => void later.subscriptions.get(each)?.start(),
-    heardUntil: (each) => later.subscriptions.get(each)?.until ?? Infinity,
+    trustedUntil: (each) => later.subscriptions.get(each)?.until ?? Infinity,
   });
   return { reporting, aliases, known, remote };
 }

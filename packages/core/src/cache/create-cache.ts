@@ -1,4 +1,4 @@
-import { isBackend, isComposed, isHeard, type ComposedBackend } from "../compose/compose.ts";
+import { isBackend, isComposed, reportsChanges, type ComposedBackend } from "../compose/compose.ts";
 import type { Backend } from "../contracts/backend.ts";
 import { ConfigurationError } from "../contracts/errors.ts";
 import type { LocalTier } from "../contracts/local-tier.ts";
@@ -85,7 +85,7 @@ class Builder {
     const { local, backend, policy } = this.#plan;
     if (local === undefined && backend === undefined)
       throw new ConfigurationError("build: no tier; add memory() or a backend");
-    if (local !== undefined && backend !== undefined && !isHeard(backend) && policy.localTtlMs === undefined)
+    if (local !== undefined && backend !== undefined && !reportsChanges(backend) && policy.localTtlMs === undefined)
       throw new ConfigurationError(
         `localTtl must be set with defaults({ localTtl }): ${backend.label} reports no changes, so nothing else bounds how stale a local copy may be`,
       );

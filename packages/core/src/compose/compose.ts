@@ -21,13 +21,16 @@ export interface ComposeOptions {
   readonly write?: "sequential" | "parallel" | "race";
   /** Whether a fresh hit in `far` is copied to `near` with its remaining life. @default 'always' */
   readonly refill?: "always" | "never";
-  /** The most a copy in `near` may live. Must be given where `far` has no coherence. @default Infinity */
+  /** The longest that a copy in `near` may live. Must be given where `far` has no coherence. @default Infinity */
   readonly nearTtl?: Duration;
 }
 
 const COMPOSED: unique symbol = Symbol("hotset.composed");
 
-/** Two backends as one tier. It speaks entries, not bytes: each backend keeps its own format and compressor, and bytes are made once where both agree. */
+/**
+ * Two backends as one tier. It handles entries, not bytes: each backend keeps its own format and compressor, and bytes
+ * are made once where both agree on these.
+ */
 export interface ComposedBackend {
   readonly label: string;
   readonly [COMPOSED]: true;
@@ -37,21 +40,22 @@ interface Composition extends ComposedBackend {
   readonly near: Backend | ComposedBackend;
   readonly far: Backend | ComposedBackend;
   readonly plan: CompositionPlan;
-  /** Only `compose` names it, so that whoever composes nothing bundles nothing of it. */
+  /** Named in `compose` alone, so that a bundler drops this code from a program that composes nothing. */
   readonly open: typeof composedTier;
 }
 
 /**
- * Two backends as one, and so on. Leases and tag versions are those of `far` where it has them, else of `near`; while the
- * versions are out of reach entries are held against those that were read last.
+ * Two backends as one. Either may be a composition itself. Leases and tag versions are those of `far` where it has
+ * them, else those of `near`. While the side with the tag versions is unreachable, entries are checked against the
+ * versions read last.
  *
- * A read is won by the first fresh hit, never by the first answer; a stale copy in `near` does not hide a fresh one in
- * `far`. A removal that not both acknowledged is `pending`. A write succeeds when one of the two took it: what the
- * other may still hold is removed there before it is read again.
+ * The first fresh hit wins a read, never the first answer; a stale copy in `near` does not hide a fresh one in `far`. A
+ * removal is `pending` until both sides have acknowledged it. A write succeeds when one side stored it; an older entry on
+ * the other side is removed before that side is read for the key again.
  *
- * Changes are heard from both. Where all of `far` is heard a copy in `near` answers alone only while it is known to be
- * what `far` holds: one that is heard to have changed there is removed from `near`, and while `far` is out of hearing
- * none is trusted. Where `far` does not answer they stand in.
+ * Changes are received from both sides. Where all of `far` reports changes, a copy in `near` answers alone only while it
+ * is known to match `far`: when `far` reports a change, the copy is removed from `near`, and while messages of `far` do
+ * not arrive, no copy is trusted. Where `far` does not answer, copies in `near` are served as fallback.
  *
  * @throws {ConfigurationError} for an option out of range, and when `far` has no coherence and `nearTtl` is not given.
  */
@@ -65,25 +69,27 @@ export function compose(
     ["far", far],
   ] as const)
     if (!isComposed(side) && !isBackend(side))
-      throw new ConfigurationError(`compose: ${name} is ${describe(side)}; give a backend, such as redis(url).build()`);
+      throw new ConfigurationError(
+        `compose: ${name} must be a backend such as redis(url).build(), got ${describe(side)}`,
+      );
   const plan = planOf(`${near.label}+${far.label}`, options);
-  if (options.nearTtl === undefined && !isHeard(far))
+  if (options.nearTtl === undefined && !reportsChanges(far))
     throw new ConfigurationError(
-      `compose: ${far.label} does not tell what others change, so give nearTtl: how stale a copy in ${near.label} may be`,
+      `compose: nearTtl must be given: ${far.label} reports no changes, so nothing else bounds how stale a copy in ${near.label} may be`,
     );
   const composition: Composition = { label: plan.label, [COMPOSED]: true, near, far, plan, open: composedTier };
   return Object.freeze(composition);
 }
 
-/** The backends that it is made of. */
+/** The backends that a tier is made of, `near` first. */
 export function leaves(backend: Backend | ComposedBackend): readonly Backend[] {
   if (!isComposed(backend)) return [backend];
   const { near, far } = backend as Composition;
   return [...leaves(near), ...leaves(far)];
 }
 
-/** Whether everything that others change there becomes known, if there are any others. */
-export const isHeard = (backend: Backend | ComposedBackend): boolean =>
+/** Whether every change by another process is reported. True where no other process writes. */
+export const reportsChanges = (backend: Backend | ComposedBackend): boolean =>
   leaves(backend).every(({ coherence }) => coherence !== undefined);
 
 /** The backends that report changes. */
@@ -102,23 +108,26 @@ export const isBackend = (tier: unknown): tier is Backend =>
     (method) => typeof (tier as Partial<Backend> | null | undefined)?.[method] === "function",
   );
 
-/** What a tier shares with its cache. */
+/** The parts of its cache that a tier uses. */
 export interface TierParts {
   readonly clock: Clock;
   readonly events: Events;
   readonly cache: string;
   readonly root: KeySpace;
-  /** Where changes are heard. */
+  /** The tag versions that are known to be current; `undefined` where changes of them are not reported. */
   readonly table: KnownVersions | undefined;
-  /** Of backends whose coherence has names of its own for keys. */
+  /** For each backend whose messages name keys by aliases. */
   readonly aliases: ReadonlyMap<Backend, KeyAliases>;
-  /** Called with the first call of each backend. */
+  /** Called at the first use of a backend. */
   readonly used: (backend: Backend) => void;
-  /** `clock.now()` until which all that was changed in a backend has been heard of; `Infinity` where there is nobody else to change anything. */
-  readonly heardUntil: (backend: Backend) => number;
+  /**
+   * `clock.now()` until which every change in a backend is known to have arrived; `Infinity` where no other process
+   * writes.
+   */
+  readonly trustedUntil: (backend: Backend) => number;
 }
 
-/** The tier over a backend, or over a composition of them. */
+/** The tier over a backend or a composition. */
 export function entryTier(backend: Backend | ComposedBackend, parts: TierParts): EntryTier {
   if (isComposed(backend)) return (backend as Composition).open(backend, parts);
   const { clock, events, cache, table, aliases, used } = parts;
@@ -131,7 +140,7 @@ export function entryTier(backend: Backend | ComposedBackend, parts: TierParts):
 
 function composedTier(
   backend: ComposedBackend,
-  { clock, events, cache, root, table, aliases, used, heardUntil }: TierParts,
+  { clock, events, cache, root, table, aliases, used, trustedUntil }: TierParts,
 ): EntryTier {
   const tiers = new Map(
     leaves(backend).map((each) => [
@@ -145,14 +154,14 @@ function composedTier(
     ]),
   );
   const source = tiers.get(versionsOf(backend))!.versions;
-  // One memory for all levels: an invalidation through any of them is one of the whole.
+  // All levels share one memory: an invalidation through one level holds for the whole composition.
   const versions = source && new RememberedVersions(source, table);
   const tierOf = (part: Backend | ComposedBackend): EntryTier => {
     if (!isComposed(part)) return tiers.get(part)!;
     const { plan, near, far } = part as Composition;
     const inFar = leaves(far);
-    const isFarHeard = isHeard(far) && coherent(far).length !== 0;
-    const farHeardUntil = (): number => Math.min(...inFar.map(heardUntil));
+    const needsProof = reportsChanges(far) && coherent(far).length !== 0;
+    const farTrustedUntil = (): number => Math.min(...inFar.map(trustedUntil));
     return new ComposedTier(plan, tierOf(near), tierOf(far), {
       clock,
       events,
@@ -160,13 +169,16 @@ function composedTier(
       root,
       versions,
       inFar: new Set(inFar),
-      farHeardUntil: isFarHeard ? farHeardUntil : undefined,
+      farTrustedUntil: needsProof ? farTrustedUntil : undefined,
     });
   };
   return tierOf(backend);
 }
 
-/** The backend whose tag versions count: itself, or of those composed the farthest that issues them, else the farthest that has room for them. */
+/**
+ * The backend whose tag versions count: the farthest that issues them, else the farthest that has room for them. For a
+ * plain backend, that backend.
+ */
 export function versionsOf(backend: Backend | ComposedBackend): Backend {
   const fromFar = leaves(backend).toReversed();
   return (
@@ -187,12 +199,12 @@ function planOf(defaultLabel: string, options: ComposeOptions): CompositionPlan 
       nearTtl = Infinity,
     } = options;
     if (typeof label !== "string" || label === "")
-      throw new ConfigurationError(`label: ${describe(label)} is no label; give text`);
+      throw new ConfigurationError(`label must be a non-empty string, got ${describe(label)}`);
     oneOf("read", read, ["sequential", "race", "freshest"]);
     oneOf("write", write, ["sequential", "parallel", "race"]);
     oneOf("refill", refill, ["always", "never"]);
     const nearTtlMs = toMs("nearTtl", nearTtl);
-    if (nearTtlMs <= 0) throw new ConfigurationError(`nearTtl: ${describe(nearTtl)} is too short; give more than 0`);
+    if (nearTtlMs <= 0) throw new ConfigurationError(`nearTtl must be more than 0, got ${describe(nearTtl)}`);
     return { label, read, write, refill, nearTtlMs };
   } catch (cause) {
     throw new ConfigurationError(`compose: ${(cause as Error).message}`, { cause });
@@ -203,5 +215,5 @@ const OPTIONS = new Set(["label", "read", "write", "refill", "nearTtl"]);
 
 function oneOf(option: string, given: string, accepted: readonly string[]): void {
   if (!accepted.includes(given))
-    throw new ConfigurationError(`${option}: ${describe(given)} is unknown; give ${accepted.join(", ")}`);
+    throw new ConfigurationError(`${option} must be one of ${accepted.join(", ")}, got ${describe(given)}`);
 }

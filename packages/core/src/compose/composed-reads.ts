@@ -8,37 +8,34 @@ import type { CacheError } from "../contracts/errors.ts";
 import type { Events } from "../primitives/event-port.ts";
 import type { Guard } from "../engine/flights.ts";
 import { newId } from "../primitives/ids.ts";
-import { dependencies } from "../entry/key.ts";
-import { isTelling, type NearCopies } from "./near-copies.ts";
+import { dependencies, type EntryKey } from "../entry/key.ts";
+import { namesOneWrite, type NearCopies } from "./near-copies.ts";
 import type { RememberedVersions } from "../tags/remembered-versions.ts";
-import { partOf, settle, type Asked, type Judge, type PartRequest, type ComposedSide } from "./composed-side.ts";
+import { partOf, settle, type PartRequest, type SideRead, type TagCheck } from "./composed-side.ts";
+import type { SidePair } from "./side-pair.ts";
 import { underVersions } from "../tags/tag-events.ts";
 
 type Read = Promise<Entry | undefined>;
 type Outcome = PromiseSettledResult<Entry | undefined>;
 
-export interface ComposedReadsOf {
-  readonly near: ComposedSide;
-  readonly far: ComposedSide;
-  /** Whose versions the cache is told: its leases are taken there. */
-  readonly lead: ComposedSide | undefined;
+export interface ComposedReadsParts {
+  readonly sides: SidePair;
   readonly copies: NearCopies;
+  /** Changes by this process, by key. */
   readonly changes: KeyedQueue;
   readonly plan: {
     readonly read: "sequential" | "race" | "freshest";
     readonly refill: "always" | "never";
-    readonly nearTtlMs: number;
   };
   readonly deadlineMs: number;
   readonly clock: Clock;
   readonly events: Events;
   readonly cache: string;
-  /** Versions that entries are held against, also where not both sides have room for them: others may write entries that have some. */
+  /**
+   * The tag versions. Entries are checked against them even where a side has no room for tags: another program may have
+   * written tagged ones.
+   */
   readonly versions: RememberedVersions | undefined;
-  /** Throws when neither has answered, with both causes. */
-  readonly answered: (outcomes: readonly [near: Outcome, far: Outcome]) => void;
-  /** Goes on behind the answer. */
-  readonly goOn: (work: Promise<unknown>) => void;
 }
 
 interface Choice {
@@ -46,40 +43,40 @@ interface Choice {
   readonly isFar: boolean;
 }
 
-/** One key that is read. */
-interface Wanted {
-  readonly id: string;
+/** A read of one key. */
+interface KeyRead {
   readonly request: PartRequest;
   readonly guard: Guard;
 }
 
 /**
- * Reading from two sides, and copying to `near` what was found in `far`.
+ * Reads from two sides, and copies entries from `far` to `near`.
  *
- * Where all of `far` is heard it decides: what `near` holds counts if `far` holds the same write, which is known, or found
- * out by asking both. Otherwise the better of the two counts.
+ * Where all of `far` reports changes, `far` decides: a copy in `near` counts if `far` holds the same write. That is
+ * known already, or both are asked. Elsewhere the better of both entries counts.
  */
 export class ComposedReads {
-  readonly #of: ComposedReadsOf;
+  readonly #parts: ComposedReadsParts;
 
-  constructor(of: ComposedReadsOf) {
-    this.#of = of;
+  constructor(parts: ComposedReadsParts) {
+    this.#parts = parts;
   }
 
-  /** One trip to `near`, and one to `far` for what `near` cannot answer alone. */
+  /** One trip to `near`, and one to `far` for the keys that `near` cannot answer alone. */
   readMany(requests: readonly ReadRequest[], budgetMs: number): readonly Read[] {
-    const { near, far, lead, copies, plan, clock } = this.#of;
+    const { sides, copies, plan, clock } = this.#parts;
+    const { near, far, lead } = sides;
     const startedAt = clock.now();
-    const wanted = this.#judged(requests).map((request): Wanted => {
-      const id = request.key.backend;
-      return { id, request, guard: copies.watch(id) };
-    });
+    const reads = this.#withTagCheck(requests).map((request): KeyRead => ({
+      request,
+      guard: copies.watch(request.key.backend),
+    }));
     const nears = near.ask(
-      wanted.map(({ request }) => request),
+      reads.map(({ request }) => request),
       budgetMs,
       lead === near,
     );
-    const askFar = (missing: readonly Wanted[]): ReadonlyMap<Wanted, Asked> => {
+    const askFar = (missing: readonly KeyRead[]): ReadonlyMap<KeyRead, SideRead> => {
       const fars = far.ask(
         missing.map(({ request }) => request),
         budgetMs - (clock.now() - startedAt),
@@ -88,23 +85,28 @@ export class ComposedReads {
       for (const { entry } of fars) entry.catch(ignore);
       return new Map(missing.map((each, i) => [each, fars[i]!]));
     };
-    let asked = plan.read === "sequential" ? undefined : Promise.resolve(askFar(wanted));
-    const askMissing = async (): Promise<ReadonlyMap<Wanted, Asked>> => {
+    let asked = plan.read === "sequential" ? undefined : Promise.resolve(askFar(reads));
+    const askMissing = async (): Promise<ReadonlyMap<KeyRead, SideRead>> => {
       const outcomes = await Promise.allSettled(nears.map(({ entry }) => entry));
-      return askFar(wanted.filter((each, i) => !this.#answersAlone(each, valueOf(outcomes[i]!))));
+      return askFar(reads.filter((each, i) => !this.#answersAlone(each, valueOf(outcomes[i]!))));
     };
-    return wanted.map((each, i) =>
-      this.#found(each, nears[i]!, async () => (await (asked ??= askMissing())).get(each)!).catch((error: unknown) => {
+    return reads.map((each, i) => {
+      const found = this.#found(each, nears[i]!, async () => (await (asked ??= askMissing())).get(each)!);
+      const read = found.catch((error: unknown) => {
         copies.unwatch(each.guard);
         throw error;
-      }),
-    );
+      });
+      return sides.timed("read", read);
+    });
   }
 
-  /** Holds entries against the tag versions, which are read once for all of them; the outermost tier's way, where there is one. */
-  judgeOf(request: PartRequest): Judge | undefined {
-    const { versions, clock } = this.#of;
-    if (request.judge !== undefined || versions === undefined) return request.judge;
+  /**
+   * The check of entries against the tag versions, which are read once for all of them. In a nested composition, that
+   * of the outermost tier.
+   */
+  tagCheckFor(request: PartRequest): TagCheck | undefined {
+    const { versions, clock } = this.#parts;
+    if (request.checkTags !== undefined || versions === undefined) return request.checkTags;
     const expected = dependencies(request.key.space, request.expectedTags);
     const source: Pick<TagVersions, "read"> = request.isAfter === true ? versions.asked : versions.known;
     const asked = request.isAfter !== true && versions.knows(expected) ? undefined : source.read(expected);
@@ -115,90 +117,95 @@ export class ComposedReads {
         : underVersions(entry, expected, await (asked ?? source.read(expected)), source, clock);
   }
 
-  #judged(requests: readonly PartRequest[]): readonly PartRequest[] {
-    const judge = requests[0] && this.judgeOf(requests[0]);
-    return requests.map((request) => partOf(request, request.judge ?? judge));
+  #withTagCheck(requests: readonly PartRequest[]): readonly PartRequest[] {
+    const checkTags = requests[0] && this.tagCheckFor(requests[0]);
+    return requests.map((request) => partOf(request, request.checkTags ?? checkTags));
   }
 
-  /** Rejects only when both failed, with both causes. */
-  async #found(wanted: Wanted, near: Asked, askFar: () => Promise<Asked>): Read {
-    const { copies, plan, goOn } = this.#of;
-    const { entry, isFar } = await this.#choose(wanted, near, askFar);
+  /** Rejects only when both sides failed, with both causes. */
+  async #found(read: KeyRead, near: SideRead, askFar: () => Promise<SideRead>): Read {
+    const { sides, copies, plan } = this.#parts;
+    const { entry, isFar } = await this.#choose(read, near, askFar);
     if (isFar && this.#isFresh(entry) && entry.isUnconfirmed !== true && plan.refill === "always")
-      goOn(this.#refill(entry, wanted, near).finally(() => copies.unwatch(wanted.guard)));
-    else copies.unwatch(wanted.guard);
+      sides.inBackground(this.#refill(entry, read, near).finally(() => copies.unwatch(read.guard)));
+    else copies.unwatch(read.guard);
     return entry;
   }
 
-  async #choose(wanted: Wanted, near: Asked, askFar: () => Promise<Asked>): Promise<Choice> {
-    switch (this.#of.plan.read) {
+  async #choose(read: KeyRead, near: SideRead, askFar: () => Promise<SideRead>): Promise<Choice> {
+    switch (this.#parts.plan.read) {
       case "sequential": {
-        const first = await settle(near.entry);
-        const entry = valueOf(first);
-        return this.#answersAlone(wanted, entry)
-          ? this.#alone(wanted, entry)
-          : this.#decide(wanted, first, await askFar());
+        const outcome = await settle(near.entry);
+        const entry = valueOf(outcome);
+        return this.#answersAlone(read, entry)
+          ? this.#nearAlone(read, entry)
+          : this.#decide(read, outcome, await askFar());
       }
       case "race": {
         const far = await askFar();
         const choices = [
           near.entry.then((entry): Choice | undefined =>
-            this.#answersAlone(wanted, entry) ? this.#alone(wanted, entry) : undefined,
+            this.#answersAlone(read, entry) ? this.#nearAlone(read, entry) : undefined,
           ),
           far.entry.then((entry): Choice | undefined => (this.#isFresh(entry) ? { entry, isFar: true } : undefined)),
         ];
-        return (await first(choices)) ?? this.#decide(wanted, await settle(near.entry), far);
+        return (await first(choices)) ?? this.#decide(read, await settle(near.entry), far);
       }
       case "freshest": {
         const far = await askFar();
-        return this.#decide(wanted, await settle(near.entry), far);
+        return this.#decide(read, await settle(near.entry), far);
       }
     }
   }
 
-  #answersAlone({ id, request }: Wanted, entry: Entry | undefined): entry is Entry {
-    return this.#isFresh(entry) && request.isAfter !== true && this.#of.copies.answersAlone(id, entry);
+  #answersAlone({ request }: KeyRead, entry: Entry | undefined): entry is Entry {
+    return (
+      this.#isFresh(entry) && request.isAfter !== true && this.#parts.copies.answersAlone(request.key.backend, entry)
+    );
   }
 
-  /** The same write in both: the version of one is that of the other. */
-  #alone({ request }: Wanted, entry: Entry): Choice {
-    const { lead, far } = this.#of;
-    if (lead === far && isTelling(entry.version)) request.saw?.(entry.version);
+  /** Both sides hold the same write, so the version in `near` is that in `far`. */
+  #nearAlone({ request }: KeyRead, entry: Entry): Choice {
+    const { lead, far } = this.#parts.sides;
+    if (lead === far && namesOneWrite(entry.version)) request.saw?.(entry.version);
     return { entry, isFar: false };
   }
 
-  /** What both make of it. */
-  async #decide(wanted: Wanted, near: Outcome, farAsked: Asked): Promise<Choice> {
-    const { copies } = this.#of;
-    const { id, guard, request } = wanted;
-    const far = await settle(farAsked.entry);
-    this.#of.answered([near, far]);
+  /** Chooses between the answers of both sides. */
+  async #decide(read: KeyRead, near: Outcome, farRead: SideRead): Promise<Choice> {
+    const { sides, copies } = this.#parts;
+    const { guard, request } = read;
+    const { key } = request;
+    const far = await settle(farRead.entry);
+    sides.answered("read", [near, far]);
     const [held, found] = [valueOf(near), valueOf(far)];
     const isAfter = request.isAfter === true;
-    if (far.status === "rejected" || farAsked.isHidden || found?.isUnconfirmed === true) {
-      // What was written elsewhere can be neither here nor there.
-      if (isAfter || held === undefined || !copies.canServeOnError(id, held)) return { entry: found, isFar: true };
+    if (far.status === "rejected" || farRead.isHidden || found?.isUnconfirmed === true) {
+      // Neither entry is known to include the write that an `after` read must see.
+      if (isAfter || held === undefined || !copies.canServeOnError(key.backend, held))
+        return { entry: found, isFar: true };
       return this.#better(
-        copies.isProving && !copies.answersAlone(id, held) ? { ...held, isUnconfirmed: true } : held,
+        copies.needsProof && !copies.answersAlone(key.backend, held) ? { ...held, isUnconfirmed: true } : held,
         found,
       );
     }
     if (held === undefined) return { entry: found, isFar: true };
-    if (!copies.isProving && !isAfter)
-      return copies.answersAlone(id, held) ? this.#better(held, found) : { entry: found, isFar: true };
-    if (!this.#isSameWrite(id, held, farAsked.version)) {
-      if (copies.isProving && copies.isUntainted(guard)) copies.overtake(id);
+    if (!copies.needsProof && !isAfter)
+      return copies.answersAlone(key.backend, held) ? this.#better(held, found) : { entry: found, isFar: true };
+    if (!this.#isSameWrite(key, held, farRead.version)) {
+      if (copies.needsProof && copies.isUntainted(guard)) copies.overtake(key.backend);
       return { entry: found, isFar: true };
     }
-    copies.prove(guard, { key: request.key, version: farAsked.version });
+    copies.prove(guard, { key, version: farRead.version });
     return this.#better(held, found);
   }
 
-  #isSameWrite(id: string, held: Entry, farVersion: string | undefined): boolean {
+  #isSameWrite(key: EntryKey, held: Entry, farVersion: string | undefined): boolean {
+    const { sides, copies } = this.#parts;
     return (
-      this.#of.far.tier.leases !== undefined &&
-      isTelling(farVersion) &&
-      this.#of.copies.versionOf(id, held) === farVersion
+      sides.far.tier.leases !== undefined &&
+      namesOneWrite(farVersion) &&
+      copies.versionOf(key.backend, held) === farVersion
     );
   }
 
@@ -211,18 +218,13 @@ export class ComposedReads {
     return { entry: isFar ? far : near, isFar };
   }
 
-  /** Copies what was found in `far` to `near`, unless it is there by now, or something newer has happened. */
-  async #refill(entry: Entry, { id, request: { key }, guard }: Wanted, nearAsked: Asked): Promise<void> {
-    const { near, copies, changes, events, cache } = this.#of;
-    const { tier, recovery } = near;
-    const held = valueOf(await settle(nearAsked.entry));
-    if (
-      this.#isFresh(held) &&
-      (copies.isProving
-        ? this.#isSameWrite(id, held, entry.version)
-        : this.#lastsAsLong(held, entry) && copies.answersAlone(id, held))
-    )
-      return copies.prove(guard, { key, version: copies.versionOf(id, held) });
+  /** Copies an entry from `far` to `near`, unless `near` has it by now, or the key has changed since. */
+  async #refill(entry: Entry, { request: { key }, guard }: KeyRead, nearRead: SideRead): Promise<void> {
+    const { sides, copies, changes, events, cache } = this.#parts;
+    const { tier, recovery } = sides.near;
+    const held = valueOf(await settle(nearRead.entry));
+    if (this.#isFresh(held) && this.#isUpToDate(key, held, entry))
+      return copies.prove(guard, { key, version: copies.versionOf(key.backend, held) });
     let encoded: Encoded;
     try {
       encoded = await tier.encode(entry.value);
@@ -236,31 +238,33 @@ export class ComposedReads {
       });
       return;
     }
-    if (!copies.isUntainted(guard) || changes.has(id)) return;
-    const copy = this.nearCopy(
-      isTelling(entry.version) || tier.leases === undefined ? entry : { ...entry, version: newId() },
+    if (!copies.isUntainted(guard) || changes.has(key.backend)) return;
+    const copy = copies.limited(
+      namesOneWrite(entry.version) || tier.leases === undefined ? entry : { ...entry, version: newId() },
     );
-    await changes.run(id, async () => {
+    await changes.run(key.backend, async () => {
       const status = await tier.write(key, { entry: copy, encoded, versions: entry.versions });
-      if (status === "stored") copies.written(guard, { key, version: copy.version }, true);
+      if (status === "stored") copies.written(guard, { key, version: copy.version }, { matchesFar: true });
     });
     recovery.forgetKey(key);
   }
 
-  /** Copies of one write differ by what a trip takes. */
-  #lastsAsLong(held: Entry, entry: Entry): boolean {
-    return endOf(held) + this.#of.deadlineMs >= endOf(entry);
+  /** Whether a fresh copy in `near` needs no refill. */
+  #isUpToDate(key: EntryKey, held: Entry, entry: Entry): boolean {
+    const { copies } = this.#parts;
+    return copies.needsProof
+      ? this.#isSameWrite(key, held, entry.version)
+      : this.#lastsAsLong(held, entry) && copies.answersAlone(key.backend, held);
   }
 
-  /** As it is kept in `near`: no longer than `nearTtl`. */
-  nearCopy(entry: Entry): Entry {
-    const until = this.#of.clock.now() + this.#of.plan.nearTtlMs;
-    return entry.expiresAt <= until ? entry : { ...entry, expiresAt: until, deadAt: until };
+  /** Two copies of one write may end at different times, by the duration of one trip. */
+  #lastsAsLong(held: Entry, entry: Entry): boolean {
+    return endOf(held) + this.#parts.deadlineMs >= endOf(entry);
   }
 
   #isFresh(entry: Entry | undefined): entry is Entry {
     if (entry === undefined) return false;
-    const now = this.#of.clock.now();
+    const now = this.#parts.clock.now();
     return now < entry.staleAt && now < entry.deadAt;
   }
 }
@@ -268,10 +272,10 @@ export class ComposedReads {
 const valueOf = (outcome: Outcome): Entry | undefined => (outcome.status === "fulfilled" ? outcome.value : undefined);
 const ignore = (): undefined => undefined;
 
-/** Where the life of the entry ends, also of a copy that ends earlier. */
+/** When the life of the entry ends. For a copy that `nearTtl` limits, the end of the full entry. */
 const endOf = (entry: Entry): number => entry.staleAt + Math.max(entry.staleWhileRevalidateMs, entry.staleIfErrorMs);
 
-/** The first that there is; `undefined` when there is none. */
+/** The first value that is not `undefined`; `undefined` when there is none. */
 function first<T>(works: readonly Promise<T | undefined>[]): Promise<T | undefined> {
   return Promise.any(works.map(async (work) => (await work) ?? Promise.reject(NONE))).catch(ignore);
 }

@@ -6,22 +6,24 @@ import type { Events } from "../primitives/event-port.ts";
 import { entryKey, type EntryKey, type KeySpace } from "../entry/key.ts";
 import { Recovery } from "../tiers/recovery.ts";
 
-/** A read within a composition, whose outermost tier says how entries are held against the tag versions. */
+/** A read within a composition. The outermost tier provides the tag check. */
 export interface PartRequest extends ReadRequest {
-  readonly judge?: Judge;
+  readonly checkTags?: TagCheck;
 }
-export type Judge = (entry: Entry) => Promise<Entry | undefined>;
 
-/** What one side was asked for one key. */
-export interface Asked {
+/** Compares an entry with the current tag versions: the entry, a stale one, or `undefined` if it was invalidated. */
+export type TagCheck = (entry: Entry) => Promise<Entry | undefined>;
+
+/** A read of one key on one side. */
+export interface SideRead {
   readonly entry: Promise<Entry | undefined>;
-  /** Not asked: what it holds may be older than what the other side has. */
+  /** The side was not asked: its entry may be older than that of the other side. */
   readonly isHidden: boolean;
-  /** The version of what it holds, `''` for nothing, once it has answered. */
-  version: string | undefined;
+  /** The version of the entry that the side holds, `''` for none. Set when the side has answered. */
+  readonly version: string | undefined;
 }
 
-export interface SideOf {
+export interface ComposedSideParts {
   readonly tier: EntryTier;
   readonly isComposed: boolean;
   readonly versions: TagVersions | undefined;
@@ -31,21 +33,21 @@ export interface SideOf {
   readonly root: KeySpace;
 }
 
-/** One of the two tiers of a composition, and what it may hold that must not be served. */
+/** One of the two tiers of a composition. It knows which keys must not be read from this tier. */
 export class ComposedSide {
   readonly tier: EntryTier;
-  /** Whether it is a composition itself, which holds entries against the tag versions by itself. */
+  /** Whether it is a composition, which checks entries against the tag versions itself. */
   readonly isComposed: boolean;
-  /** Keys whose last write it did not take although the other side did: to be removed here. */
+  /** Keys whose last write failed here and succeeded on the other side: they are removed here. */
   readonly recovery: Recovery;
-  /** Keys whose last write it has not answered yet although the other side took it. */
+  /** Keys whose last write is unanswered here and succeeded on the other side. */
   readonly late: Set<string> = new Set();
 
-  constructor({ tier, isComposed, versions, clock, events, cache, root }: SideOf) {
+  constructor({ tier, isComposed, versions, clock, events, cache, root }: ComposedSideParts) {
     this.tier = tier;
     this.isComposed = isComposed;
     this.recovery = new Recovery({
-      remote: replayedIn(tier, root, versions),
+      remote: recoverable(tier, root, versions),
       clock,
       events,
       cache,
@@ -54,13 +56,17 @@ export class ComposedSide {
     });
   }
 
-  /** Whether it may hold something older than the other side. */
+  /** Whether its entry may be older than that of the other side. */
   isHidden(key: EntryKey): boolean {
     return this.late.has(key.backend) || this.recovery.coversTagged(key, []);
   }
 
-  /** In one trip, without the keys that are hidden. @param tells whether it tells `saw` what it holds. */
-  ask(requests: readonly PartRequest[], budgetMs: number, tells: boolean): readonly Asked[] {
+  /**
+   * Reads all keys that are not hidden, in one trip.
+   *
+   * @param isLead whether `saw` of the requests gets the versions of this side.
+   */
+  ask(requests: readonly PartRequest[], budgetMs: number, isLead: boolean): readonly SideRead[] {
     const isHidden = requests.map(({ key }) => this.isHidden(key));
     if (this.recovery.size !== 0 && isHidden.includes(true)) void this.recovery.replay();
     const versions: (string | undefined)[] = [];
@@ -68,7 +74,7 @@ export class ComposedSide {
       ...request,
       saw: (version) => {
         versions[i] = version;
-        if (tells) request.saw?.(version);
+        if (isLead) request.saw?.(version);
       },
     }));
     const reads = this.tier
@@ -77,8 +83,8 @@ export class ComposedSide {
         Math.min(budgetMs, this.tier.deadlineMs),
       )
       .values();
-    return requests.map(({ judge }, i) => ({
-      entry: this.#found(isHidden[i] ? undefined : reads.next().value!, judge),
+    return requests.map(({ checkTags }, i) => ({
+      entry: this.#found(isHidden[i] ? undefined : reads.next().value!, checkTags),
       isHidden: isHidden[i]!,
       get version() {
         return versions[i];
@@ -86,16 +92,19 @@ export class ComposedSide {
     }));
   }
 
-  async #found(read: Promise<Entry | undefined> | undefined, judge: Judge | undefined): Promise<Entry | undefined> {
+  async #found(
+    read: Promise<Entry | undefined> | undefined,
+    checkTags: TagCheck | undefined,
+  ): Promise<Entry | undefined> {
     const found = await read;
-    const entry = found !== undefined && !this.isComposed && judge !== undefined ? await judge(found) : found;
+    const entry = found !== undefined && !this.isComposed && checkTags !== undefined ? await checkTags(found) : found;
     this.tier.meter[entry === undefined ? "misses" : "hits"] += 1;
     return entry;
   }
 }
 
-/** A request as the sides get it: a flight has its members from its class. */
-export function partOf(request: PartRequest, judge: Judge | undefined): PartRequest {
+/** A request as the sides get it. Copied member by member, since a flight inherits its members from its class. */
+export function partOf(request: PartRequest, checkTags: TagCheck | undefined): PartRequest {
   const { key, schema, expectedTags, tagSequence, isAfter } = request;
   return {
     key,
@@ -103,7 +112,7 @@ export function partOf(request: PartRequest, judge: Judge | undefined): PartRequ
     expectedTags,
     tagSequence,
     ...(isAfter !== undefined && { isAfter }),
-    ...(judge !== undefined && { judge }),
+    ...(checkTags !== undefined && { checkTags }),
     saw: (version) => request.saw?.(version),
   };
 }
@@ -114,10 +123,10 @@ export async function settle<T>(work: Promise<T>): Promise<PromiseSettledResult<
 }
 
 /**
- * A side as its recovery sees it. What is too much to remember key by key ends as new versions for all keys of both
- * sides: that waits until this side answers, since until then nobody reads it, and its next outage would do the same again.
+ * A side as its recovery sees it. When too many keys are pending, recovery renews the tag versions of all keys, on both
+ * sides. That waits until this side answers: before, it is not read, and its next outage would renew them once more.
  */
-function replayedIn(
+function recoverable(
   tier: EntryTier,
   root: KeySpace,
   versions: TagVersions | undefined,

@@ -27,7 +27,7 @@ function open(read: "sequential" | "race" | "freshest") {
       table: undefined,
       aliases: new Map(),
       used: () => undefined,
-      heardUntil: () => Infinity,
+      trustedUntil: () => Infinity,
     }),
   };
 }

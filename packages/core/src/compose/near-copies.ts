@@ -7,74 +7,91 @@ import type { EntryKey } from "../entry/key.ts";
 import { Semaphore } from "../primitives/semaphore.ts";
 import { Trust } from "../coherence/trust.ts";
 
-/** A copy in `near`. Without a version it cannot be told from another one of its key. */
+/** A copy in `near`. A copy without a version looks the same as any other copy of its key. */
 export interface NearCopy {
   readonly key: EntryKey;
   readonly version: string | undefined;
 }
 
-interface Known extends NearCopy {
-  /** When it was last known to be what `far` holds; {@link NEVER} if not. */
+interface KnownCopy extends NearCopy {
+  /** The epoch of trust in which it last matched `far`; {@link EPOCH_NONE} if it was not compared yet. */
   readonly epoch: number;
-  /** Whether this process has changed the key: what it replaced or removed must not stand in for it. */
+  /** Whether this process has changed the key: an entry from before that change must not be served as fallback. */
   readonly isOwn: boolean;
 }
 
-export interface NearCopiesOf {
+export interface NearCopiesParts {
   readonly near: EntryTier;
   readonly far: EntryTier;
-  /** Changes of this process, by key. */
+  /** Changes by this process, by key. */
   readonly changes: KeyedQueue;
   readonly clock: Clock;
-  /** `clock.now()` until which all that was changed in `far` has been heard of; `undefined` where not all of it is. */
-  readonly farHeardUntil: (() => number) | undefined;
+  readonly nearTtlMs: number;
+  /**
+   * `clock.now()` until which every change in `far` is known to have arrived; `undefined` where not all of `far`
+   * reports changes.
+   */
+  readonly farTrustedUntil: (() => number) | undefined;
 }
 
 /**
- * What this process knows of the copies in `near`, which others may change, and others let stand when `far` changes.
+ * Tracks which copies in `near` are known to match `far`. Other processes may overwrite a copy, or leave it when `far`
+ * changes.
  *
  *     unknown ──far holds the same write──▶ proven ──far changed, or may have──▶ overtaken ──replaced, or removed──▶ unknown
  *
- * A copy answers alone while it is proven: `far` held that very write, and whatever has changed there since has been
- * heard of. Any other is held against `far` first; where that does not answer it stands in, unless it is overtaken, or
- * may be older than a change of this process. So it does not matter who else writes to `near`, or when that arrives.
- * Where not all of `far` is heard, nothing can be proven: copies answer for as long as `nearTtl` lets them live, unless
- * they are overtaken.
+ * - proven: `far` held the very same write, and every change since then has arrived. The copy answers alone.
+ * - unknown: the copy is checked against `far` first. If `far` does not answer, the copy is served as fallback, unless
+ *   it may be older than a change by this process.
+ * - overtaken: the copy is not served.
  *
- * What is proven and heard to have changed is removed from `near`, behind. `far` is asked first whether it holds that
- * very write, since own writes are heard like any other; if so the copy stays, and is proven.
+ * So it does not matter which other process writes to `near`, and when that write arrives. Where not all of `far`
+ * reports changes, no copy can be proven: copies answer alone for as long as `nearTtl` lets them live, unless they are
+ * overtaken.
  *
- * Bounded: a copy that is forgotten is proven again. Where too much is overtaken to be remembered, what was loaded before
- * does not stand in any more.
+ * When `far` reports a change of a proven copy, the copy is removed from `near` in the background. Before that, `far`
+ * is asked whether it holds the very same write, since this process receives messages about its own writes, too. If it
+ * does, the copy stays and is proven.
+ *
+ * Bounded: a forgotten copy is proven again. When too many copies are overtaken, the oldest are forgotten, and entries
+ * loaded before then are not served as fallback any more.
  */
 export class NearCopies {
-  readonly #of: NearCopiesOf;
+  readonly #parts: NearCopiesParts;
   readonly #trust = new Trust();
   readonly #guards = new Flights(this.#trust);
-  readonly #known = new Map<string, Known>();
-  /** The latest last. */
-  readonly #overtaken = new Map<string, { readonly at: number; readonly isOwn: boolean }>();
-  /** What was loaded before may be overtaken, and nobody remembers. */
+  readonly #known = new Map<string, KnownCopy>();
+  /** The latest is last. */
+  readonly #overtaken = new Map<string, { readonly overtakenAt: number; readonly isOwn: boolean }>();
+  /** Copies loaded before this may be overtaken: their records were dropped for want of room. */
   #forgottenAt = -Infinity;
   readonly #checks = new Set<Promise<void>>();
-  readonly #checking = new Semaphore(AT_ONCE);
+  readonly #checking = new Semaphore(MAX_CONCURRENT_CHECKS);
   #isStopped = false;
 
-  constructor(of: NearCopiesOf) {
-    this.#of = of;
+  constructor(parts: NearCopiesParts) {
+    this.#parts = parts;
   }
 
-  /** Whether copies can be proven, and so have to be. */
-  get isProving(): boolean {
-    return this.#of.farHeardUntil !== undefined;
+  /** Whether a copy must be proven before it answers alone: where all of `far` reports changes. */
+  get needsProof(): boolean {
+    return this.#parts.farTrustedUntil !== undefined;
   }
 
-  // ---- what happens meanwhile
+  /** An entry as `near` stores it: it lives no longer than `nearTtl`. */
+  limited(entry: Entry): Entry {
+    const until = this.#parts.clock.now() + this.#parts.nearTtlMs;
+    return entry.expiresAt <= until ? entry : { ...entry, expiresAt: until, deadAt: until };
+  }
 
-  /** Registered before anything is sent: whatever is heard or done about the key, the guard is told. */
-  watch(id: string): Guard {
+  // ---- changes meanwhile
+
+  /**
+   * Registers a guard before anything is sent: it is fenced by changes of this process, and tainted by reported ones.
+   */
+  watch(backendKey: string): Guard {
     const guard = new Guard();
-    this.#guards.add(id, guard);
+    this.#guards.add(backendKey, guard);
     return guard;
   }
 
@@ -82,87 +99,91 @@ export class NearCopies {
     this.#guards.remove(guard);
   }
 
-  /** Whether nothing has happened to the key since. */
+  /** Whether the key has not changed since the guard was registered. */
   isUntainted(guard: Guard): boolean {
     return guard.fencedBy === undefined && this.#guards.isUntainted(guard);
   }
 
-  /** A change by this process was acknowledged, or given up: what was read before may be older. */
-  fence(id: string): void {
-    this.#guards.fence(id, "set");
-    if (this.isProving) this.#overtake(id, true);
+  /** A change by this process has settled: entries that were read before may be older. */
+  fence(backendKey: string): void {
+    this.#guards.fence(backendKey, "set");
+    if (this.needsProof) this.#overtake(backendKey, { isOwn: true });
   }
 
-  // ---- what a copy is good for
+  // ---- when a copy may be served
 
-  answersAlone(id: string, copy: Entry): boolean {
-    const { farHeardUntil, clock } = this.#of;
-    if (farHeardUntil === undefined) return !this.#overtaken.has(id);
-    const known = this.#known.get(id);
+  answersAlone(backendKey: string, copy: Entry): boolean {
+    const { farTrustedUntil, clock } = this.#parts;
+    if (farTrustedUntil === undefined) return !this.#overtaken.has(backendKey);
+    const known = this.#known.get(backendKey);
     return (
-      known !== undefined && known.epoch === this.#trust.epoch && isThat(copy, known) && clock.now() < farHeardUntil()
+      known !== undefined &&
+      known.epoch === this.#trust.epoch &&
+      isSameCopy(copy, known) &&
+      clock.now() < farTrustedUntil()
     );
   }
 
-  /** Whether it may be served while `far` does not answer. */
-  canServeOnError(id: string, copy: Entry): boolean {
-    const known = this.#known.get(id);
-    if (known !== undefined) return isThat(copy, known);
+  /** Whether it may be served as fallback while `far` does not answer. */
+  canServeOnError(backendKey: string, copy: Entry): boolean {
+    const known = this.#known.get(backendKey);
+    if (known !== undefined) return isSameCopy(copy, known);
     return (
-      !this.#overtaken.has(id) && (this.#forgottenAt === -Infinity || copy.staleAt - copy.ttlMs > this.#forgottenAt)
+      !this.#overtaken.has(backendKey) &&
+      (this.#forgottenAt === -Infinity || copy.staleAt - copy.ttlMs > this.#forgottenAt)
     );
   }
 
-  /** The version of a copy, also where `near` keeps none. */
-  versionOf(id: string, copy: Entry): string | undefined {
-    return copy.version ?? this.#known.get(id)?.version;
+  /** The version of a copy. Where `near` keeps no versions, the version known for the key. */
+  versionOf(backendKey: string, copy: Entry): string | undefined {
+    return copy.version ?? this.#known.get(backendKey)?.version;
   }
 
-  // ---- what is learnt of it
+  // ---- changes of its state
 
-  /** `far` held the same write while `guard` watched. */
+  /** `far` held the same write while `guard` was registered. */
   prove(guard: Guard, copy: NearCopy): void {
     if (this.isUntainted(guard)) this.#remember(guard.at, copy, guard.epoch);
   }
 
-  /** `near` has taken it, and `far` has not answered yet. */
+  /** `near` has stored it, and `far` has not answered yet. */
   arrived(guard: Guard, copy: NearCopy): void {
-    if (this.isUntainted(guard)) this.#remember(guard.at, copy, NEVER);
+    if (this.isUntainted(guard)) this.#remember(guard.at, copy, EPOCH_NONE);
   }
 
-  /** `near` has taken it. @param isFars whether it is what `far` held or was given while `guard` watched. */
-  written(guard: Guard, copy: NearCopy, isFars: boolean): void {
+  /** `near` has stored it. @param matchesFar whether `far` held it or took it while `guard` was registered. */
+  written(guard: Guard, copy: NearCopy, { matchesFar }: { readonly matchesFar: boolean }): void {
     if (guard.fencedBy !== undefined) return;
-    if (!guard.isTainted) return this.#remember(guard.at, copy, isFars ? guard.epoch : NEVER);
+    if (!guard.isTainted) return this.#remember(guard.at, copy, matchesFar ? guard.epoch : EPOCH_NONE);
     this.overtake(guard.at);
     this.#check(guard.at, copy);
   }
 
-  /** What `near` holds is not what `far` holds. */
-  overtake(id: string): void {
-    this.#overtake(id, this.#isOwn(id));
+  /** `near` and `far` hold different writes. */
+  overtake(backendKey: string): void {
+    this.#overtake(backendKey, { isOwn: this.#isOwn(backendKey) });
   }
 
-  /** It was heard that what `near` held has gone, or was replaced. */
-  replaced(id: string): void {
-    if (this.#overtaken.get(id)?.isOwn === false) this.#overtaken.delete(id);
+  /** `near` reported that its copy has gone, or was replaced. */
+  replaced(backendKey: string): void {
+    if (this.#overtaken.get(backendKey)?.isOwn === false) this.#overtaken.delete(backendKey);
   }
 
-  /** It was heard that `far` changed, or may have. */
-  changed(id: string): void {
-    this.#guards.taint(id);
-    const known = this.#known.get(id);
-    this.overtake(id);
-    // A change of this process that is under way sees to it when it ends.
-    if (known !== undefined && !this.#of.changes.has(id)) this.#check(id, known);
+  /** `far` reported that the key changed, or may have. */
+  changed(backendKey: string): void {
+    this.#guards.taint(backendKey);
+    const known = this.#known.get(backendKey);
+    this.overtake(backendKey);
+    // A change by this process that is under way decides about the copy when it ends.
+    if (known !== undefined && !this.#parts.changes.has(backendKey)) this.#check(backendKey, known);
   }
 
-  /** Anything in `far` may have changed, or its change been missed: each copy is proven anew. */
+  /** Anything in `far` may have changed, or a message was missed: each copy must be proven again. */
   everythingChanged(): void {
     this.#trust.renew();
   }
 
-  /** Resolves when nothing is removed behind any more. Never rejects. */
+  /** Resolves when no background removal is left. Never rejects. */
   async settled(): Promise<void> {
     while (this.#checks.size !== 0) await Promise.all(this.#checks);
   }
@@ -171,60 +192,59 @@ export class NearCopies {
     this.#isStopped = true;
   }
 
-  #remember(id: string, { key, version }: NearCopy, epoch: number): void {
-    const isOwn = this.#isOwn(id);
-    this.#overtaken.delete(id);
-    if (!this.isProving) return;
-    this.#known.delete(id);
-    this.#known.set(id, { key, version, epoch, isOwn });
+  #remember(backendKey: string, { key, version }: NearCopy, epoch: number): void {
+    const isOwn = this.#isOwn(backendKey);
+    this.#overtaken.delete(backendKey);
+    if (!this.needsProof) return;
+    this.#known.delete(backendKey);
+    this.#known.set(backendKey, { key, version, epoch, isOwn });
     if (this.#known.size <= MAX_KNOWN) return;
     const [oldest, forgotten] = this.#known.entries().next().value!;
     this.#known.delete(oldest);
-    if (forgotten.isOwn) this.#overtake(oldest, true);
+    if (forgotten.isOwn) this.#overtake(oldest, { isOwn: true });
   }
 
-  #overtake(id: string, isOwn: boolean): void {
-    this.#known.delete(id);
-    this.#overtaken.delete(id);
-    this.#overtaken.set(id, { at: this.#of.clock.now(), isOwn });
+  #overtake(backendKey: string, { isOwn }: Pick<KnownCopy, "isOwn">): void {
+    this.#known.delete(backendKey);
+    this.#overtaken.delete(backendKey);
+    this.#overtaken.set(backendKey, { overtakenAt: this.#parts.clock.now(), isOwn });
     if (this.#overtaken.size <= MAX_OVERTAKEN) return;
-    const [oldest, { at }] = this.#overtaken.entries().next().value!;
+    const [oldest, { overtakenAt }] = this.#overtaken.entries().next().value!;
     this.#overtaken.delete(oldest);
-    this.#forgottenAt = at;
+    this.#forgottenAt = overtakenAt;
   }
 
-  #isOwn(id: string): boolean {
-    return (this.#known.get(id) ?? this.#overtaken.get(id))?.isOwn ?? false;
+  #isOwn(backendKey: string): boolean {
+    return (this.#known.get(backendKey) ?? this.#overtaken.get(backendKey))?.isOwn ?? false;
   }
 
-  /** Where too many wait already the copy stays where it is: it answers nobody, until it ends or is replaced. */
-  #check(id: string, copy: NearCopy): void {
+  /** When too many checks wait already, the copy stays in `near`. It is not served until it ends or is replaced. */
+  #check(backendKey: string, copy: NearCopy): void {
     if (this.#isStopped || this.#checks.size >= MAX_CHECKS) return;
-    const check: Promise<void> = this.#removeUnlessSame(id, copy)
+    const check: Promise<void> = this.#removeUnlessSame(backendKey, copy)
       .catch(ignore)
       .then(() => void this.#checks.delete(check));
     this.#checks.add(check);
   }
 
-  /** Rejects where a side does not answer, which was reported: then the copy stays overtaken. */
-  async #removeUnlessSame(id: string, copy: NearCopy): Promise<void> {
-    const { near, changes } = this.#of;
-    const { key } = copy;
+  /** Rejects where a side does not answer, which its tier has reported. Then the copy stays overtaken. */
+  async #removeUnlessSame(backendKey: string, copy: NearCopy): Promise<void> {
+    const { near, changes } = this.#parts;
     await this.#checking.take();
     try {
       for (;;) {
         if (this.#isStopped) return;
-        const guard = this.watch(id);
+        const guard = this.watch(backendKey);
         const isSame = await this.#isInFar(copy).finally(() => this.unwatch(guard));
         if (!isSame) break;
         if (this.isUntainted(guard)) return this.prove(guard, copy);
-        // Something has happened to it meanwhile.
+        // The key has changed meanwhile: ask again.
       }
-      await changes.run(id, async () => {
-        // By now there may be another one.
-        if (this.#known.has(id)) return;
-        await near.remove(key);
-        this.replaced(id);
+      await changes.run(backendKey, async () => {
+        // By now near may hold another copy.
+        if (this.#known.has(backendKey)) return;
+        await near.remove(copy.key);
+        this.replaced(backendKey);
       });
     } finally {
       this.#checking.free();
@@ -232,22 +252,23 @@ export class NearCopies {
   }
 
   async #isInFar({ key, version }: NearCopy): Promise<boolean> {
-    const { leases } = this.#of.far;
-    return leases !== undefined && isTelling(version) && (await leases.confirm(key)) === version;
+    const { leases } = this.#parts.far;
+    return leases !== undefined && namesOneWrite(version) && (await leases.confirm(key)) === version;
   }
 }
 
-/** Whether a version names one write: that of an entry that another program wrote names none. */
-export const isTelling = (version: string | undefined): version is string =>
+/** Whether a version names one write. The version of an entry that another program wrote names none. */
+export const namesOneWrite = (version: string | undefined): version is string =>
   version !== undefined && version.length > 1;
 
-/** A backend without leases keeps no versions: what it holds is what was last known to be there. */
-const isThat = (copy: Entry, known: Known): boolean => copy.version === undefined || copy.version === known.version;
+/** A backend without leases keeps no versions: there the last known copy is assumed to be the stored one. */
+const isSameCopy = (copy: Entry, known: KnownCopy): boolean =>
+  copy.version === undefined || copy.version === known.version;
 
-const NEVER = -1;
+const EPOCH_NONE = -1;
 /** About 20 MB at most. */
 const MAX_KNOWN = 100_000;
 const MAX_OVERTAKEN = 10_000;
 const MAX_CHECKS = 10_000;
-const AT_ONCE = 100;
+const MAX_CONCURRENT_CHECKS = 100;
 const ignore = (): void => undefined;
