@@ -37,7 +37,7 @@ export default defineConfig(
       cleanDir: i === 0,
       format: "esm",
       minify: false,
-      // Docstrings stand in the types beside it.
+      // Docstrings are in the types beside it.
       comments: { jsdoc: false },
     },
   })),

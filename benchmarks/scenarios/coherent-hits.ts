@@ -22,10 +22,6 @@ export async function coherentHitScenarios(
     tagged.map((key) => [key, { id: key }] as const),
     { tags: ["users", "people"] },
   );
-  const mustNotLoad = (): never => {
-    throw new Error("a benchmark of hits has loaded");
-  };
-  const load = (): object => ({});
   const around = async (key: string, otherwise: () => object, _options: object): Promise<object> =>
     lru.get(key) ?? otherwise();
   const awaited =
@@ -66,6 +62,14 @@ export async function coherentHitScenarios(
     ],
     close: () => cache.close(),
   };
+}
+
+function mustNotLoad(): never {
+  throw new Error("a benchmark of hits has loaded");
+}
+
+function load(): object {
+  return {};
 }
 
 /** Lets the event loop turn, so that signs of life arrive, which hits alone never do; and brings all copies back. */

@@ -4,8 +4,8 @@
  *     npm run mutants                 all
  *     npm run mutants -- fence        those whose name contains "fence"
  *
- * Before that, each must compile as far as names go, and the same tests run over unbroken rules: a test that fails
- * there catches nothing.
+ * Before that, each must compile as far as names go (those of the torture run too), and the same tests run over
+ * unbroken rules: a test that fails there catches nothing.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
@@ -16,6 +16,7 @@ import { join, resolve } from "node:path";
 import { MUTANTS } from "./all.ts";
 import { findBrokenMutants } from "./check.ts";
 import type { Mutant } from "./mutant.ts";
+import { MUTANTS as PLANTED } from "../torture/mutants.ts";
 
 interface Report {
   readonly testResults: readonly {
@@ -44,7 +45,7 @@ if (chosen.length === 0) {
   process.exit(1);
 }
 
-const unfit = findBrokenMutants(top, chosen);
+const unfit = findBrokenMutants(top, wanted.length === 0 ? [...chosen, ...PLANTED] : chosen);
 if (unfit.length > 0) {
   console.error(`these mutants do not compile, so a test would catch them for the wrong reason:\n${unfit.join("\n")}`);
   process.exit(1);
