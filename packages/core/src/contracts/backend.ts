@@ -149,7 +149,8 @@ export interface Leases {
   ): Promise<
     | {
         readonly granted: true;
-        /** Version of the current entry, for {@link store}; `''` for none. */ readonly version: string;
+        /** Version of the current entry, for {@link store}; `''` for none. */
+        readonly version: string;
       }
     | { readonly granted: false; readonly entry: StoredEntry }
     | { readonly granted: false; readonly heldForMs: number }

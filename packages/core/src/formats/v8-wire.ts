@@ -136,7 +136,7 @@ class Walk {
     this.#skip(byteLength);
   }
 
-  // Containers call `#valueOf` and not `value`: one stack frame fewer for each level, so deeper values can be read.
+  // Containers call `#valueOf` and not `value`: fewer stack frames for each level, so deeper values can be read.
 
   #denseArray(): void {
     let length = this.#varint();
