@@ -126,12 +126,6 @@ describe("a write", () => {
     expect((await backend.read("shop::user:1"))?.data).toEqual(Buffer.from("new"));
     expect(await server.command("TYPE", KEY)).toBe("hash");
   });
-
-  it("is removed like any other where the key has another type", async () => {
-    await server.command("SET", KEY, "x");
-    expect(await backend.remove("shop::user:1")).toBe("deleted");
-    expect(await server.command("EXISTS", KEY)).toBe(0);
-  });
 });
 
 describe("a read", () => {
@@ -216,6 +210,12 @@ describe("a read", () => {
 });
 
 describe("remove", () => {
+  it("takes a key of another type like any other", async () => {
+    await server.command("SET", KEY, "x");
+    expect(await backend.remove("shop::user:1")).toBe("deleted");
+    expect(await server.command("EXISTS", KEY)).toBe(0);
+  });
+
   it("R1-10 A41: reports deleted or missing, and takes the lease", async () => {
     await backend.write("shop::user:1", stored());
     await server.command("SET", LEASE, "token");

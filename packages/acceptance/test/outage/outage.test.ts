@@ -164,7 +164,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       expect(await outcome(answer)).toEqual({ status: "fulfilled", value: expected });
     });
 
-    it("of its own, where it has a deadline of its own", async () => {
+    it("with a deadline that the backend sets itself", async () => {
       const { cache, clock, backend } = open(stack, { ttl: "1h", backend: { deadlineMs: 30 } });
       hang(backend);
       const answer = cache.getOrSet("k", () => "loaded");
@@ -930,7 +930,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
         },
       ],
       ["rejects", () => Promise.reject(new Error("out of memory"))],
-    ])("includes the result of a compressor that %s", async ([, compress]) => {
+    ])("may be one whose compressor %s", async ([, compress]) => {
       const { cache, backend, clock } = open(stack, {
         ttl: "1h",
         backend: { compressor: { ...gzip(), minBytes: 100, compress } },
@@ -943,7 +943,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       expect(await open("backend", { clock, backend }).cache.get("k")).toBe("old");
     });
 
-    it("includes a value whose tags cannot be encoded", async () => {
+    it("may be one whose tags cannot be encoded", async () => {
       const { cache, backend, clock } = open(stack, { ttl: "1h" });
       const errors = watch(cache, "backend:error");
       const tags = Array.from({ length: 20 }, (_, i) => `${i}`.padStart(500, "x"));

@@ -282,7 +282,7 @@ describe("C93 after another server answers", () => {
     expect([await p1.cache.get("k"), await p2.cache.get("k")]).toEqual(["old", "old"]);
   });
 
-  it("the backend can set another time", async () => {
+  it("the backend can set another window for this", async () => {
     const { p2 } = await restored("delete", 500, { backend: { reissueWindowMs: 400 } });
     expect(await p2.cache.get("k")).toBe("old");
   });

@@ -641,7 +641,7 @@ it.for([2, 3])(
 );
 
 it.for([2, 3])(
-  "C86 no history of %i processes whose links are slow, silent and lost shows one for longer than maxStaleness",
+  "C86 no history of %i processes whose links are slow, silent and lost shows an invalidated value for longer than maxStaleness",
   { timeout: 120_000 },
   async (processes) => {
     expect((await search({ processes, hasLinks: true, isFaulty: false })).slice(0, 1)).toEqual([]);

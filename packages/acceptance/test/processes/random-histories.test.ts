@@ -402,7 +402,7 @@ it.for(STACKS)(
 );
 
 it.for(STACKS_WITH_BACKEND)(
-  "C93 C94 no history over %s whose calls fail, hang, and lose their answers shows one",
+  "C93 C94 no history over %s whose calls fail, hang, and lose their answers shows an invalidated value",
   { timeout: 60_000 },
   async (stack) => {
     expect((await search(stack, true)).slice(0, 1)).toEqual([]);
@@ -410,7 +410,7 @@ it.for(STACKS_WITH_BACKEND)(
 );
 
 it(
-  "C67 C73 C77 C79 no history of two processes shows one, as far as tags and clear go",
+  "C67 C73 C77 C79 no history of two processes shows an invalidated value, as far as tags and clear go",
   { timeout: 60_000 },
   async () => {
     expect((await search("backend", false, 2)).slice(0, 1)).toEqual([]);
@@ -418,7 +418,7 @@ it(
 );
 
 it(
-  "C67 C73 C77 C79 no history of two processes whose calls fail, hang, and lose their answers shows one, as far as tags and clear go",
+  "C67 C73 C77 C79 no history of two processes whose calls fail, hang, and lose their answers shows an invalidated value, as far as tags and clear go",
   { timeout: 60_000 },
   async () => {
     expect((await search("backend", true, 2)).slice(0, 1)).toEqual([]);
