@@ -2,7 +2,7 @@ import type { Backend } from "../contracts/backend.ts";
 import { KeyAliases } from "../coherence/key-aliases.ts";
 import { ReadThrough } from "../engine/read-through.ts";
 import { Waiters } from "../engine/waiters.ts";
-import type { EngineContext } from "../engine/context.ts";
+import { Lifecycle, type EngineContext } from "../engine/context.ts";
 import { KeyedQueue } from "../primitives/keyed-queue.ts";
 import { systemClock, type Clock } from "../contracts/clock.ts";
 import { RemoteChanges } from "../engine/remote-changes.ts";
@@ -37,6 +37,7 @@ import {
   type ResolvedPolicy,
 } from "../entry/policy.ts";
 import { Reads } from "../engine/reads.ts";
+import { within } from "../primitives/within.ts";
 import { Recovery } from "../tiers/recovery.ts";
 import type { EntryTier } from "../tiers/entry-tier.ts";
 import { Semaphore } from "../primitives/semaphore.ts";
@@ -256,13 +257,13 @@ class CacheView extends NamespaceView {
       loads: new Semaphore(options.maxLoads ?? 1_000),
       backgroundLoads: new Semaphore(options.maxBackgroundLoads ?? 100),
       waitUntil: options.waitUntil && heedless(options.waitUntil),
-      isClosed: false,
+      lifecycle: new Lifecycle(),
     };
     const waiters = new Waiters(context);
     const loadedStore = new LoadedStore(context, waiters);
     const readThrough = new ReadThrough(context, waiters, loadedStore);
     const mutations = new Mutations(context, readThrough, loadedStore);
-    const engine: Engine = { context, readThrough, mutations, reads: new Reads(context, waiters) };
+    const engine: Engine = { context, readThrough, mutations, reads: new Reads(context) };
     const namespace: NamespaceContext = { keySpace, policy, schema: undefined, remote };
     super(engine, namespace);
     this.#context = context;
@@ -313,7 +314,7 @@ class CacheView extends NamespaceView {
   }
 
   async connect(): Promise<void> {
-    if (this.#context.isClosed)
+    if (this.#context.lifecycle.isClosed)
       throw new CacheClosedError(`the cache ${JSON.stringify(this.#context.name)} was closed`);
     await this.#remote?.connect();
     await this.#within(
@@ -340,7 +341,7 @@ class CacheView extends NamespaceView {
 
   async #close(timeoutMs: number): Promise<void> {
     const context = this.#context;
-    context.isClosed = true;
+    context.lifecycle.close();
     await this.#within(timeoutMs, this.#settled());
     for (const flight of [...context.flights.all()])
       this.#waiters.abort(
@@ -370,14 +371,11 @@ class CacheView extends NamespaceView {
   }
 
   async #within(limitMs: number, work: Promise<unknown>): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const cancel = this.#context.clock.schedule(resolve, limitMs);
-    work.then(
-      () => resolve(),
-      () => resolve(),
-    );
-    await promise;
-    cancel();
+    try {
+      await within(this.#context.clock, limitMs, work, () => undefined);
+    } catch {
+      // The part that failed has reported it.
+    }
   }
 }
 

@@ -6,7 +6,8 @@ import type { GetOrSetCall, NamespaceContext } from "../engine/call.ts";
 import { checkKey, checkTags, entryKey, localKey, keySpaceBelow, type EntryKey } from "../entry/key.ts";
 import { BatchLoad } from "../engine/batch-load.ts";
 import type { Decision } from "../primitives/decision-log.ts";
-import { isLoading, whileLoading, type BatchLoader, type Loader } from "../engine/load.ts";
+import type { BatchLoader, Loader } from "../engine/load.ts";
+import { isLoading, whileLoading } from "../engine/loading.ts";
 import {
   checkRoomForMeta,
   type DeleteManyResult,
@@ -158,7 +159,7 @@ export class NamespaceView {
         now < held.staleAt &&
         typeof load === "function" &&
         isPlainHit(namespace.policy, options) &&
-        !context.isClosed
+        !context.lifecycle.isClosed
       ) {
         return Promise.resolve(readThrough.hit(namespace, key, now, held));
       }
@@ -247,7 +248,7 @@ export class NamespaceView {
     if (local !== undefined && typeof key === "string") {
       const now = clock.now();
       const held = local.get(localKey(this.#namespace.keySpace, key), now);
-      if (held !== undefined && now < held.staleAt && !engine.context.isClosed)
+      if (held !== undefined && now < held.staleAt && !engine.context.lifecycle.isClosed)
         return engine.readThrough.hit(this.#namespace, key, now, held);
     }
     return engine.reads.nothingToPeek(this.#namespace, this.#key(key));
@@ -395,7 +396,7 @@ export class NamespaceView {
 
   #checkOpen(): void {
     const { context } = this.#engine;
-    if (context.isClosed)
+    if (context.lifecycle.isClosed)
       throw new CacheClosedError(`the cache ${JSON.stringify(context.name)} was closed; calls end before close()`);
   }
 }

@@ -6,7 +6,7 @@ import type { Entry } from "../entry/entry.ts";
 import type { ReadRequest } from "../tiers/entry-tier.ts";
 import type { CacheError } from "../contracts/errors.ts";
 import type { Events } from "../contracts/events.ts";
-import type { Guard } from "../engine/flights.ts";
+import type { Guard } from "../coherence/guards.ts";
 import { newId } from "../primitives/ids.ts";
 import { dependencies } from "../entry/key.ts";
 import { isTelling, type NearCopies } from "./near-copies.ts";

@@ -7,7 +7,7 @@ import type { Entry } from "../entry/entry.ts";
 import type { EntryLeases, EntryTier, EntryWrite, LeaseAnswer, News, ReadRequest } from "../tiers/entry-tier.ts";
 import { BackendUnavailableError, EncodeError } from "../contracts/errors.ts";
 import type { Events } from "../contracts/events.ts";
-import type { Guard } from "../engine/flights.ts";
+import type { Guard } from "../coherence/guards.ts";
 import type { EntryKey, KeySpace } from "../entry/key.ts";
 import { NearCopies } from "./near-copies.ts";
 import { whenReady } from "../primitives/once.ts";

@@ -32,5 +32,18 @@ export interface EngineContext {
   readonly loads: Semaphore;
   readonly backgroundLoads: Semaphore;
   readonly waitUntil: ((work: Promise<void>) => void) | undefined;
-  isClosed: boolean;
+  readonly lifecycle: Lifecycle;
+}
+
+/** Whether the cache was closed. Closing is final. */
+export class Lifecycle {
+  #isClosed = false;
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+  }
 }

@@ -1,6 +1,6 @@
 import type { Clock } from "../contracts/clock.ts";
 import type { Entry } from "../entry/entry.ts";
-import { LoadTimeoutError, ReentrantLoadError } from "../contracts/errors.ts";
+import { LoadTimeoutError } from "../contracts/errors.ts";
 import type { LoadReason } from "../contracts/events.ts";
 import { isThenable } from "../primitives/once.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
@@ -169,51 +169,4 @@ export class Load {
     if (this.#abortedFor !== undefined) this.#controller.abort(this.#abortedFor.reason);
     return this.#controller.signal;
   }
-}
-
-interface Loading {
-  readonly owner: object;
-  /** One key, or those of a batch. */
-  readonly at: string | ReadonlySet<string>;
-  readonly outer: Loading | undefined;
-  /** What a loader leaves behind, a connection pool say, carries its context on. */
-  isOver: boolean;
-}
-// Not imported: docs/decisions/0027.
-const { AsyncLocalStorage } = process.getBuiltinModule("node:async_hooks");
-const loading = new AsyncLocalStorage<Loading>();
-
-/** Runs `body`, and everything it calls, as the load of these keys, until the promise that `outcome` gives is settled. */
-export function whileLoading<T>(
-  owner: object,
-  at: Loading["at"],
-  body: () => T,
-  outcome: (result: T) => Promise<unknown>,
-): T {
-  const mine: Loading = { owner, at, outer: loading.getStore(), isOver: false };
-  const result = loading.run(mine, body);
-  const end = (): void => {
-    mine.isOver = true;
-  };
-  outcome(result).then(end, end);
-  return result;
-}
-
-/** Whether this is called from inside the load of this key, or of any: waiting for it would never end. */
-export function isLoading(owner: object, at?: string): boolean {
-  for (let each = loading.getStore(); each !== undefined; each = each.outer)
-    if (
-      !each.isOver &&
-      each.owner === owner &&
-      (at === undefined || each.at === at || (typeof each.at !== "string" && each.at.has(at)))
-    )
-      return true;
-  return false;
-}
-
-export function reentrant(key: string): ReentrantLoadError {
-  return new ReentrantLoadError(
-    `the loader of ${JSON.stringify(key.slice(0, 80))} asked for its own key; load under another key, or call the source`,
-    { operation: "load" },
-  );
 }

@@ -6,7 +6,6 @@ import { lifeOf, staleFrom, type Entry } from "../entry/entry.ts";
 import { ConfigurationError } from "../contracts/errors.ts";
 import type { FencedBy } from "../contracts/events.ts";
 import type { NamespaceContext } from "./call.ts";
-import { WriteGuard } from "./flights.ts";
 import { dependencies, type EntryKey } from "../entry/key.ts";
 import type { EntryTier } from "../tiers/entry-tier.ts";
 import { lifetimeOf, type EntryOptions } from "../entry/policy.ts";
@@ -14,7 +13,9 @@ import { newId } from "../primitives/ids.ts";
 import { orPending } from "../tiers/recovery.ts";
 import type { LoadedStore } from "./loaded-store.ts";
 import { compareVersions, tagKeys } from "../tags/tag-events.ts";
+import { WriteGuard } from "../coherence/guards.ts";
 import { EPOCH_ALWAYS } from "../coherence/trust.ts";
+import { describeInvalidation } from "./decisions.ts";
 
 /**
  * `pending`: this process has it until the backend answers; there nothing older is left then, nor this: it is replayed as a
@@ -124,8 +125,7 @@ export class Mutations {
       const status = await writes.run(key.local, () =>
         orPending(recovery, key, async () => {
           encoded = await remote.encode(entry.value);
-          guard.isTainted = false;
-          guard.epoch = trust.epoch;
+          guard.resend(trust.epoch);
           const written = await this.#write(remote, key, entry, encoded);
           versions = written.versions;
           return written.status;
@@ -199,11 +199,7 @@ export class Mutations {
     checkRoomForMeta(namespace);
     const keys = tagKeys(keySpace, names);
     tags.called(keySpace, keys, mode);
-    this.#context.decisions?.note(
-      keySpace.tagPrefixes.at(-1)!,
-      "write",
-      `${names.length === 0 ? "cleared" : `tags ${names.join(", ")} ${mode === "hard" ? "invalidated" : "marked stale"}`} here`,
-    );
+    this.#context.decisions?.note(keySpace.tagPrefixes.at(-1)!, "write", describeInvalidation(names, mode));
     const callSequence = tags.sequence;
     // Nothing below the root outlives its clear, so its memory can go at once.
     if (names.length === 0 && keySpace.path.length === 0) local?.tier.clear();

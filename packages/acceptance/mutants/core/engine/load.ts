@@ -2,12 +2,6 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
-    name: "joining: what a loader left behind is taken for the loader",
-    promises: ["C50"],
-    rule: "!each.isOver &&\n      each.owner",
-    broken: "each.owner",
-  },
-  {
     name: "storing: undefined is stored",
     promises: ["C2"],
     rule: "value === undefined || unstored",

@@ -4,8 +4,9 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "promotion: get promotes what was read before a fence",
     promises: ["C62", "C63"],
-    rule: " && !guard.isTainted",
-    broken: "",
+    rule: "if (entry !== undefined) promote(this.#context, guard, entry, namespace.policy.localTtlMs, clock.now());",
+    broken:
+      "if (entry !== undefined && isFresh(entry, clock.now()))\n      this.#context.local?.put(key.local, entry, namespace.policy.localTtlMs ?? Infinity, flights.copyEpoch(guard));",
   },
   {
     name: "promotion: get passes by the tag calls made while it was read",
@@ -16,13 +17,14 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "promotion: get keeps what is stale as well",
     promises: ["C12"],
-    rule: "if (isFresh(entry, clock.now()) && !guard",
-    broken: "if (!guard",
+    rule: "if (entry !== undefined) promote(this.#context, guard, entry, namespace.policy.localTtlMs, clock.now());",
+    broken:
+      "if (entry !== undefined && !guard.isTainted)\n      this.#context.local?.put(key.local, entry, namespace.policy.localTtlMs ?? Infinity, flights.copyEpoch(guard));",
   },
   {
     name: "recovery: get finds what waits to be invalidated",
     promises: ["C93"],
-    rule: "if (entry === undefined || this.#context.recovery?.covers(key, entry.dependsOn) === true) return undefined;",
-    broken: "if (entry === undefined) return undefined;",
+    rule: "return entry === undefined || recovery?.covers(key, entry.dependsOn) === true ? undefined : entry;",
+    broken: "return entry;",
   },
 ];
