@@ -10,8 +10,8 @@ interface Arrival<K> {
 }
 
 /**
- * One run of a batch loader for many flights. Each flight climbs the ladder alone, with a loader that waits here; when
- * each has either come to its load or ended without one, the user's loader runs once with those that came.
+ * One run of a batch loader for many flights. Each flight climbs the ladder alone, with a loader that waits here. When
+ * every flight has either come to its load or ended without one, the user's loader runs once, for the flights that came.
  */
 export class BatchLoad<K, T> implements FlightBatch {
   pinned: FlightBatch["pinned"];
@@ -26,13 +26,13 @@ export class BatchLoad<K, T> implements FlightBatch {
     this.#run = run;
   }
 
-  /** Tells how many flights to wait for. */
+  /** Waits for so many more flights. */
   expect(flights: number): void {
     this.#outstanding += flights;
     this.#start();
   }
 
-  /** The loader of the flight for `item`. Gives `undefined`, which is stored nowhere, for an item that was left out. */
+  /** The loader of the flight for `item`. Resolves to `undefined`, which is stored nowhere, for an item that the batch loader left out. */
   loaderOf(item: K): (context: LoadContext) => Promise<unknown> {
     return (context) =>
       new Promise((resolve, reject) => {
@@ -48,11 +48,11 @@ export class BatchLoad<K, T> implements FlightBatch {
 
   resumed(): void {
     this.#outstanding += 1;
-    // Those of before may not hold any more.
+    // The versions that were pinned before may be outdated.
     this.pinned = undefined;
   }
 
-  /** A flight ended without coming to its load. */
+  /** A flight ended without a load. */
   left(): void {
     this.#outstanding -= 1;
     this.#start();

@@ -211,7 +211,7 @@ describe("the callers of a flight", () => {
     expect([one.abandon(second), one.isAbandoned, one.waiters]).toEqual([true, true, []]);
   });
 
-  it("one that ran out of time is no abort", () => {
+  it("one that ran out of time did not abort", () => {
     const one = flight();
     const [first, second] = [waiter(), waiter()];
     one.await(first);

@@ -338,7 +338,7 @@ export class Flight extends Guard implements ReadRequest {
 
   // ---- its callers
 
-  /** Of all callers. */
+  /** The tags of all callers. */
   get tags(): readonly string[] {
     return this.#tags;
   }

@@ -77,7 +77,7 @@ describe("Flights", () => {
     expect(guards.map(({ fencedBy }) => fencedBy)).toEqual(["set", "delete", "set"]);
   });
 
-  it("fences what is older than a stored load, and every read, but no later load: of one that still reads it breaks what that brings", () => {
+  it("fences everything older than a stored load, and every read, but no later load: one that still reads is tainted", () => {
     const flights = new Flights(new Trust());
     const [older, stored, laterLoading, laterReading, read] = [flight(), flight(), flight(), flight(), new Guard()];
     older.queue();
@@ -89,7 +89,7 @@ describe("Flights", () => {
     expect(all.map(({ isTainted }) => isTainted)).toEqual([true, false, false, true, true]);
   });
 
-  it("forgets each of several under one key, in any order, and others not", () => {
+  it("removes each of several under one key, in any order, and no other", () => {
     for (const order of [
       [0, 1, 2],
       [2, 1, 0],
@@ -110,7 +110,7 @@ describe("Flights", () => {
     }
   });
 
-  it("tells when a flight is settled, before and after", async () => {
+  it("settles for those that ask before its end and after", async () => {
     const one = flight();
     const before = one.whenSettled();
     one.end();
@@ -119,7 +119,7 @@ describe("Flights", () => {
   });
 });
 
-/** A cache whose parts can be looked at. */
+/** A cache whose parts are visible. */
 function engine({ hasBackend = false }: { readonly hasBackend?: boolean } = {}): {
   readonly context: EngineContext;
   readonly view: NamespaceView;

@@ -13,7 +13,7 @@ export class Flights {
     this.#trust = trust;
   }
 
-  /** Of all keys. */
+  /** How many there are, of all keys. */
   get size(): number {
     return this.#guards.size;
   }

@@ -7,29 +7,30 @@ import type { Awaitable } from "../contracts/awaitable.ts";
 import { checkEntryOptions, type EntryOptions } from "../entry/policy.ts";
 
 /**
- * Computes a value. A rejection reaches every waiting caller as it is. `undefined` is handed out
- * and never stored, so the next call loads again: give `null` to remember that there is none.
+ * Computes a value. A rejection reaches every waiting caller unchanged. `undefined` is returned to the callers
+ * and never stored, so the next call loads again: return `null` to remember that there is no value.
  */
 export type Loader<T> = (ctx: LoadContext) => Awaitable<T | NotModified>;
 
-/** Its members may be destructured. */
+/** The argument of a loader. Its members may be destructured. */
 export interface LoadContext {
   readonly key: string;
-  /** Aborts on `loadTimeout`, on `close`, and when the last waiting caller's signal aborted. */
+  /** Aborts on `loadTimeout`, on `close`, and when the signal of the last waiting caller aborted. */
   readonly signal: AbortSignal;
   readonly reason: LoadReason;
-  /** Whether nobody waits: a stale or fresh value was served already. */
+  /** Whether no caller waits: a stale or fresh value was served already. */
   readonly background: boolean;
   /** The value being replaced, if one is still usable. */
   readonly stale?: StaleValue;
   /** For this write only: lifetimes replace the call's, tags add to them. The last call wins. */
   setOptions(this: void, options: EntryOptions): void;
-  /** Hands `value` to the callers and stores nothing; both tiers stay as they are. */
+  /** Returns `value` to the callers and stores nothing; both tiers stay as they are. */
   noStore<V>(this: void, value: V): V;
 }
 
+/** The value that a load replaces. */
 export interface StaleValue {
-  /** What the cache holds. Unchecked, as with `get`: narrow it, or give the namespace a `schema`. */
+  /** The cached value. Its type is not checked, as with `get`: narrow it, or give the namespace a `schema`. */
   readonly value: unknown;
   readonly etag?: string;
   readonly lastModified?: string;
@@ -44,14 +45,15 @@ export interface NotModified {
 }
 
 /**
- * Loads what is missing. Items it leaves out are absent from the result and are not stored:
- * give `null` to remember that there is none.
+ * Loads the missing items. Items it leaves out are absent from the result and are not stored:
+ * return `null` to remember that there is no value.
  */
 export type BatchLoader<K, T> = (
   missing: readonly K[],
   ctx: BatchLoadContext<K>,
 ) => Awaitable<Iterable<readonly [K, T]>>;
 
+/** The second argument of a batch loader. */
 export interface BatchLoadContext<K> {
   /** As {@link LoadContext.signal}. */
   readonly signal: AbortSignal;
@@ -59,28 +61,29 @@ export interface BatchLoadContext<K> {
   setOptions(this: void, item: K, options: EntryOptions): void;
 }
 
-/** What a loader gave. */
+/** The result of a loader. */
 export interface Loaded {
   readonly value: unknown;
   readonly kind: "value" | "not-modified" | "no-store";
   readonly options: EntryOptions | undefined;
 }
 
+/** One load to run. */
 export interface LoadRequest {
   readonly key: string;
   readonly load: Loader<unknown>;
   readonly reason: LoadReason;
   readonly background: boolean;
-  /** Still usable, or `undefined`. */
+  /** The entry that is replaced, if it is still usable. */
   readonly stale: Entry | undefined;
-  /** A value as the loader may have it. */
+  /** The value as the loader gets it: in `cloned` mode, a copy of its own. */
   readonly handOut: (value: unknown) => unknown;
   readonly timeoutMs: number;
 }
 
 /**
- * Runs a user's loader once, for at most `timeoutMs`. `outcome` rejects with what the loader threw, as it is, with
- * {@link LoadTimeoutError}, or with the reason given to `abort`; what the loader does after that is ignored.
+ * Runs a user's loader once, for at most `timeoutMs`. `outcome` rejects with the error of the loader, unchanged, with
+ * {@link LoadTimeoutError}, or with the reason given to `abort`; a later result of the loader is ignored.
  */
 export class Load {
   readonly outcome: Promise<Loaded>;
@@ -131,7 +134,7 @@ export class Load {
     const self = this;
     const context: LoadContext = {
       key: request.key,
-      // Most loaders never look at it, and a signal costs more than all the rest of this.
+      // Made on first use: most loaders never use it, and it costs more than the rest of this object.
       get signal() {
         return self.#signal();
       },
@@ -160,7 +163,7 @@ export class Load {
     };
     const value: unknown = await request.load(context);
     if (value === notModified && stale !== undefined) return { value: stale.value, kind: "not-modified", options };
-    // A loader may call noStore and then give something else: only what went through it is left unstored.
+    // A loader may call noStore and then return another value: only a value that went through noStore is not stored.
     return { value, kind: value === undefined || unstored?.has(value) === true ? "no-store" : "value", options };
   }
 

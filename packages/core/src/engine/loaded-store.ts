@@ -17,7 +17,7 @@ import { Lease, LEASE_MS } from "./lease.ts";
 import type { Loaded } from "./load.ts";
 import type { Waiters } from "./waiters.ts";
 
-/** What became of a loaded value, as the event `load` reports it. */
+/** The outcome of storing a loaded value, as the event `load` reports it. */
 export type StoreResult = CacheEvents["load"]["result"];
 
 /** A loaded value that may be stored. */
@@ -370,7 +370,10 @@ export class LoadedStore {
     }
   }
 
-  /** What `write` gives, `undefined` if it failed, which the tier has reported. When the time is spent, the callers get the loaded value; the flight waits on. */
+  /**
+   * The result of `write`, or `undefined` if it failed, which the tier has reported. When the time is spent, the
+   * callers get the loaded value; the flight goes on waiting.
+   */
   async #answeredInTime<T>(flight: Flight, write: Promise<T>): Promise<T | undefined> {
     try {
       return await within(this.#context.clock, Math.max(0, flight.backendLeftMs), write, () => {

@@ -7,10 +7,10 @@ import { promote, readAfterReplay } from "./backend-read.ts";
 import type { NamespaceContext } from "./call.ts";
 import type { EngineContext } from "./context.ts";
 
-/** What is known about an entry, for people and for tests. */
+/** The state of one entry, for people and for tests. */
 export interface EntryInfo {
   readonly state: "fresh" | "stale";
-  /** Label of the tier that holds it nearest. */
+  /** Label of the nearest tier that holds it. */
   readonly tier: string;
   readonly ageMs: number;
   /** Remaining freshness; negative when stale. */
