@@ -26,9 +26,9 @@ export const MUTANTS: readonly Mutant[] = [
     isFoundSoon: true,
     shows: OLDER,
     focus: "calm",
-    file: `${CORE}/engine/flights.ts`,
-    rule: "guard.isJoinable = false;\n  woken(guard);",
-    broken: "woken(guard);",
+    file: `${CORE}/engine/flight.ts`,
+    rule: "this.#isJoinable = false;\n    this.wake();",
+    broken: "this.wake();",
   },
   {
     name: "fence: tag calls hide no copies here before their messages arrive",
@@ -87,7 +87,7 @@ export const MUTANTS: readonly Mutant[] = [
     shows: ["slept"],
     focus: "calm",
     file: `${CORE}/engine/read-through.ts`,
-    rule: "        // Whatever happened, others may load.\n        flight.lease?.release();",
+    rule: "        // In any case, other processes may load.\n        flight.lease?.release();",
     broken: "",
   },
 
@@ -97,10 +97,9 @@ export const MUTANTS: readonly Mutant[] = [
     name: "promotion: a copy that was overtaken during the read is kept",
     shows: OLDER,
     focus: "calm",
-    file: `${CORE}/engine/read-through.ts`,
-    rule: "if (now < entry.staleAt && !flight.isTainted)\n        local?.put(key.local, entry, policy.localTtlMs ?? Infinity, flights.copyEpoch(flight));",
-    broken:
-      "if (now < entry.staleAt) local?.put(key.local, entry, policy.localTtlMs ?? Infinity, this.#context.trust.epoch);",
+    file: `${CORE}/engine/backend-read.ts`,
+    rule: "if (now < entry.staleAt && !guard.isTainted)\n    local?.put(guard.at, entry, localTtlMs ?? Infinity, flights.copyEpoch(guard));",
+    broken: "if (now < entry.staleAt) local?.put(guard.at, entry, localTtlMs ?? Infinity, context.trust.epoch);",
   },
   {
     name: "promotion: a change elsewhere leaves the copy",

@@ -7,7 +7,7 @@ import { systemClock, type Clock } from "../contracts/clock.ts";
 import { createEvents, type Events } from "../primitives/event-port.ts";
 import type { LocalTier } from "../contracts/local-tier.ts";
 import type { NamespaceContext } from "../engine/call.ts";
-import type { EngineContext } from "../engine/context.ts";
+import { Lifecycle, type EngineContext } from "../engine/context.ts";
 import { Flights } from "../engine/flights.ts";
 import { LoadedStore } from "../engine/loaded-store.ts";
 import { Mutations } from "../engine/mutations.ts";
@@ -89,7 +89,7 @@ export function assemble(plan: Plan): Assembly {
   );
   if (local !== undefined) reportEvictions(local, base);
   return {
-    engine: { context, readThrough, mutations: later.mutations, reads: new Reads(context, waiters) },
+    engine: { context, readThrough, mutations: later.mutations, reads: new Reads(context) },
     namespace: { keySpace: root, policy, schema: undefined, remote },
     waiters,
     backends: backend === undefined ? [] : leaves(backend),
@@ -178,7 +178,7 @@ function contextOf(base: Base, later: Later, { reporting, known, remote }: Omit<
     loads: new Semaphore(options.maxLoads ?? 1_000),
     backgroundLoads: new Semaphore(options.maxBackgroundLoads ?? 100),
     waitUntil: waitUntil && ignoringErrors(waitUntil),
-    isClosed: false,
+    lifecycle: new Lifecycle(),
   };
 }
 

@@ -3,6 +3,7 @@ import { CacheClosedError, InvalidArgumentError } from "../contracts/errors.ts";
 import type { CacheEvents, CacheStats } from "../contracts/events.ts";
 import { checkOptions } from "../entry/policy.ts";
 import { describe, toMs, type Duration } from "../primitives/duration.ts";
+import { within } from "../primitives/within.ts";
 import type { Assembly } from "./assemble.ts";
 import { NamespaceView } from "./namespace-view.ts";
 import type { Namespace, Untyped } from "./namespace.ts";
@@ -65,7 +66,7 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
 
   async connect(): Promise<void> {
     const { engine, namespace, subscriptions } = this.#parts;
-    if (engine.context.isClosed)
+    if (engine.context.lifecycle.isClosed)
       throw new CacheClosedError(`the cache ${JSON.stringify(engine.context.name)} is closed`);
     await namespace.remote?.connect();
     const subscribing = Array.from(subscriptions.values(), (each) => each.start());
@@ -93,7 +94,7 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
     const { engine, namespace, waiters, subscriptions } = this.#parts;
     const { context } = engine;
     const { remote } = namespace;
-    context.isClosed = true;
+    context.lifecycle.close();
     await this.#within(timeoutMs, this.#settled());
     const closed = new CacheClosedError(`the cache ${JSON.stringify(context.name)} was closed while this call waited`);
     for (const flight of [...context.flights.all()]) waiters.abort(flight, closed);
@@ -125,14 +126,11 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
 
   /** Waits until `work` has settled, for at most `limitMs`. Never rejects. */
   async #within(limitMs: number, work: Promise<unknown>): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const cancel = this.#parts.engine.context.clock.schedule(resolve, limitMs);
-    work.then(
-      () => resolve(),
-      () => resolve(),
-    );
-    await promise;
-    cancel();
+    try {
+      await within(this.#parts.engine.context.clock, limitMs, work, () => undefined);
+    } catch {
+      // The part that failed has reported it.
+    }
   }
 }
 

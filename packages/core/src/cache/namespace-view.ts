@@ -63,7 +63,7 @@ export class NamespaceView implements Untyped<Namespace> {
         now < held.staleAt &&
         typeof load === "function" &&
         isPlainHit(namespace.policy, options) &&
-        !context.isClosed
+        !context.lifecycle.isClosed
       ) {
         return Promise.resolve(readThrough.hit(namespace, key, now, held));
       }
@@ -112,7 +112,7 @@ export class NamespaceView implements Untyped<Namespace> {
     if (local !== undefined && typeof key === "string") {
       const now = clock.now();
       const held = local.get(localKey(this.#namespace.keySpace, key), now);
-      if (held !== undefined && now < held.staleAt && !engine.context.isClosed)
+      if (held !== undefined && now < held.staleAt && !engine.context.lifecycle.isClosed)
         return engine.readThrough.hit(this.#namespace, key, now, held);
     }
     return engine.reads.nothingToPeek(this.#namespace, this.#key(key));
@@ -254,7 +254,7 @@ export class NamespaceView implements Untyped<Namespace> {
 
   #checkOpen(): void {
     const { context } = this.#engine;
-    if (context.isClosed)
+    if (context.lifecycle.isClosed)
       throw new CacheClosedError(`the cache ${JSON.stringify(context.name)} is closed; end all calls before close()`);
   }
 }

@@ -6,7 +6,7 @@ import type { Entry } from "../entry/entry.ts";
 import type { ReadRequest } from "../tiers/entry-tier.ts";
 import type { CacheError } from "../contracts/errors.ts";
 import type { Events } from "../primitives/event-port.ts";
-import type { Guard } from "../engine/flights.ts";
+import type { Guard } from "../coherence/guards.ts";
 import { newId } from "../primitives/ids.ts";
 import { dependencies, type EntryKey } from "../entry/key.ts";
 import { namesOneWrite, type NearCopies } from "./near-copies.ts";

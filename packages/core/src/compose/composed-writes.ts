@@ -1,6 +1,6 @@
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { DeleteStatus } from "../contracts/backend.ts";
-import type { Guard } from "../engine/flights.ts";
+import type { Guard } from "../coherence/guards.ts";
 import type { Encoded } from "../entry/codec.ts";
 import type { Entry } from "../entry/entry.ts";
 import type { EntryKey } from "../entry/key.ts";

@@ -2,8 +2,9 @@ import { localKey, type KeySpace } from "../entry/key.ts";
 import type { EntryOptions } from "../entry/policy.ts";
 import type { FlightBatch, GetOrSetCall } from "./call.ts";
 import type { EngineContext } from "./context.ts";
-import type { Flight } from "./flights.ts";
-import { isLoading, whileLoading, type BatchLoader, type LoadContext, type Loader } from "./load.ts";
+import type { Flight } from "./flight.ts";
+import type { BatchLoader, LoadContext, Loader } from "./load.ts";
+import { isLoading, whileLoading } from "./loading.ts";
 import type { ReadThrough } from "./read-through.ts";
 
 /** The parts of a cache that a batch needs, and the namespace that its keys are in. */
@@ -83,8 +84,8 @@ interface Arrival<K> {
 }
 
 /**
- * One run of a batch loader for many flights. Each flight climbs the ladder alone, with a loader that waits here; when
- * each has either come to its load or ended without one, the user's loader runs once with those that came.
+ * One run of a batch loader for many flights. Each flight climbs the ladder alone, with a loader that waits here. When
+ * every flight has either come to its load or ended without one, the user's loader runs once, for the flights that came.
  */
 export class BatchLoad<K, T> implements FlightBatch {
   pinned: FlightBatch["pinned"];
@@ -98,13 +99,13 @@ export class BatchLoad<K, T> implements FlightBatch {
     this.#run = run;
   }
 
-  /** Tells how many flights to wait for. */
+  /** Waits for so many more flights. */
   expect(flights: number): void {
     this.#outstanding += flights;
     this.#start();
   }
 
-  /** The loader of the flight for `item`. Gives `undefined`, which is stored nowhere, for an item that was left out. */
+  /** The loader of the flight for `item`. Resolves to `undefined`, which is stored nowhere, for an item that the batch loader left out. */
   loaderOf(item: K): (context: LoadContext) => Promise<unknown> {
     return (context) =>
       new Promise((resolve, reject) => {
@@ -120,11 +121,11 @@ export class BatchLoad<K, T> implements FlightBatch {
 
   resumed(): void {
     this.#outstanding += 1;
-    // Those of before may not hold any more.
+    // The versions that were pinned before may be outdated.
     this.pinned = undefined;
   }
 
-  /** A flight ended without coming to its load. */
+  /** A flight ended without a load. */
   left(): void {
     this.#outstanding -= 1;
     this.#start();

@@ -4,7 +4,7 @@ import type { Loader } from "./load.ts";
 import type { ResolvedPolicy, Served } from "../entry/policy.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 
-/** A namespace as the engine sees it. */
+/** The part of a namespace that the engine needs. */
 export interface NamespaceContext {
   readonly keySpace: KeySpace;
   readonly policy: ResolvedPolicy;
@@ -22,17 +22,17 @@ export interface GetOrSetCall {
   readonly tags: readonly string[];
   readonly startedAt: number;
   readonly isForced: boolean;
-  /** It carries an `after` token: no copy and no flight from before the call will do. */
+  /** It carries an `after` token: a copy or a flight from before the call must not answer it. */
   readonly isAfter: boolean;
   readonly signal: AbortSignal | undefined;
   readonly onServed: ((served: Served) => void) | undefined;
-  /** The batch that loads it together with others. */
+  /** The batch that loads its key together with others. */
   readonly batch: FlightBatch | undefined;
 }
 
 /** Flights that share one load. */
 export interface FlightBatch {
-  /** One of them waits for a load elsewhere: the others go on without it. */
+  /** One of them waits for a load of another process: the others go on without it. */
   paused(): void;
   resumed(): void;
   pinned: ReturnType<NonNullable<EntryTier["versions"]>["pin"]> | undefined;

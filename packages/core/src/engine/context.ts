@@ -11,7 +11,7 @@ import type { Meter } from "../primitives/meters.ts";
 import type { TagEvents } from "../tags/tag-events.ts";
 import type { Trust } from "../coherence/trust.ts";
 
-/** What the parts of one cache share. */
+/** Shared by all parts of one cache. */
 export interface EngineContext {
   readonly name: string;
   readonly clock: Clock;
@@ -19,18 +19,31 @@ export interface EngineContext {
   readonly local: LocalCopies | undefined;
   readonly recovery: Recovery | undefined;
   readonly events: Events;
-  /** Absent unless asked for. */
+  /** Absent without the option `explain`. */
   readonly decisions: DecisionLog | undefined;
   readonly meter: Meter;
   readonly tags: TagEvents;
   readonly trust: Trust;
   readonly flights: Flights;
-  /** Asked for, or held. */
+  /** Requested or held. */
   readonly leases: Set<Lease>;
-  /** Writes to the backend, in order, by local key. */
+  /** Writes to the backend, by local key, in the order of calls. */
   readonly writes: KeyedQueue;
   readonly loads: Semaphore;
   readonly backgroundLoads: Semaphore;
   readonly waitUntil: ((work: Promise<void>) => void) | undefined;
-  isClosed: boolean;
+  readonly lifecycle: Lifecycle;
+}
+
+/** Whether the cache was closed. Closing is final. */
+export class Lifecycle {
+  #isClosed = false;
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+  }
 }

@@ -1,11 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { ReadThrough } from "./read-through.ts";
 import { Waiters } from "./waiters.ts";
-import type { EngineContext } from "./context.ts";
+import { Lifecycle, type EngineContext } from "./context.ts";
 import { KeyedQueue } from "../primitives/keyed-queue.ts";
 import { createEvents } from "../primitives/event-port.ts";
 import type { GetOrSetCall, NamespaceContext } from "./call.ts";
-import { Flight, Flights, Guard, WriteGuard } from "./flights.ts";
+import { Guard, WriteGuard } from "../coherence/guards.ts";
+import { Flight } from "./flight.ts";
+import { Flights } from "./flights.ts";
 import { entryKey, rootKeySpace } from "../entry/key.ts";
 import { LocalCopies } from "../tiers/local-copies.ts";
 import { Mutations } from "./mutations.ts";
@@ -44,7 +46,7 @@ function flight(): Flight {
     onServed: undefined,
     batch: undefined,
   };
-  return new Flight(call, 0, "miss", false);
+  return new Flight(call, 0, "miss", "foreground");
 }
 
 describe("Flights", () => {
@@ -75,19 +77,19 @@ describe("Flights", () => {
     expect(guards.map(({ fencedBy }) => fencedBy)).toEqual(["set", "delete", "set"]);
   });
 
-  it("fences what is older than a stored load, and every read, but no later load: of one that still reads it breaks what that brings", () => {
+  it("fences everything older than a stored load, and every read, but no later load: one that still reads is tainted", () => {
     const flights = new Flights(new Trust());
     const [older, stored, laterLoading, laterReading, read] = [flight(), flight(), flight(), flight(), new Guard()];
-    older.isReading = false;
-    laterLoading.isReading = false;
+    older.queue();
+    laterLoading.queue();
     for (const each of [older, stored, laterLoading, laterReading, read]) flights.add("k", each);
     flights.fenceOlder("k", stored);
     const all = [older, stored, laterLoading, laterReading, read];
     expect(all.map(({ fencedBy }) => fencedBy)).toEqual(["set", undefined, undefined, undefined, "set"]);
-    expect(all.map(({ isTainted: isBroken }) => isBroken)).toEqual([true, false, false, true, true]);
+    expect(all.map(({ isTainted }) => isTainted)).toEqual([true, false, false, true, true]);
   });
 
-  it("forgets each of several under one key, in any order, and others not", () => {
+  it("removes each of several under one key, in any order, and no other", () => {
     for (const order of [
       [0, 1, 2],
       [2, 1, 0],
@@ -108,16 +110,16 @@ describe("Flights", () => {
     }
   });
 
-  it("tells when a flight is settled, before and after", async () => {
+  it("settles for those that ask before its end and after", async () => {
     const one = flight();
     const before = one.whenSettled();
-    one.settled();
+    one.end();
     await Promise.all([before, one.whenSettled()]);
     expect(one.isOver).toBe(true);
   });
 });
 
-/** A cache whose parts can be looked at. */
+/** A cache whose parts are visible. */
 function engine({ hasBackend = false }: { readonly hasBackend?: boolean } = {}): {
   readonly context: EngineContext;
   readonly view: NamespaceView;
@@ -145,7 +147,7 @@ function engine({ hasBackend = false }: { readonly hasBackend?: boolean } = {}):
     loads: new Semaphore(1_000),
     backgroundLoads: new Semaphore(100),
     waitUntil: undefined,
-    isClosed: false,
+    lifecycle: new Lifecycle(),
   };
   const waiters = new Waiters(context);
   const loadedStore = new LoadedStore(context, waiters);
@@ -158,7 +160,7 @@ function engine({ hasBackend = false }: { readonly hasBackend?: boolean } = {}):
         context,
         readThrough,
         mutations: new Mutations(context, readThrough, loadedStore),
-        reads: new Reads(context, waiters),
+        reads: new Reads(context),
       },
       { ...SPACE, remote },
     ),

@@ -13,7 +13,7 @@ const version = (n: number): TagVersion => ({ hard: `i.${n}`, soft: `i.${n}` });
 
 let clock: TestClock;
 let among: Set<Lease>;
-/** What was asked of the backend, and what the owner was told. */
+/** The calls of the backend, and of the owner. */
 let log: string[];
 let isHeld: boolean | Error;
 let current: Map<string, TagVersion>;
@@ -58,7 +58,7 @@ beforeEach(() => {
 });
 
 describe("a lease", () => {
-  it("has a token that nobody else has, and is listed from the question to its end", () => {
+  it("has a token of its own, and is listed from its request to its end", () => {
     const [one, other] = [lease(), lease()];
     expect(one.token).toMatch(/^[\w-]{16}$/);
     expect(one.token).not.toBe(other.token);
@@ -70,7 +70,7 @@ describe("a lease", () => {
     expect([...among]).toEqual([]);
   });
 
-  it("is renewed at a third of it while it is held, and not after that", async () => {
+  it("is renewed after a third of its time while it is held, and not after that", async () => {
     const one = held();
     expect(one.seen).toBe("w1");
     for (let i = 1; i <= 3; i += 1) {
@@ -90,7 +90,7 @@ describe("a lease", () => {
     expect(log).toEqual([]);
   });
 
-  it("goes on where a renewal is not answered, and is lost where it is somebody else's", async () => {
+  it("goes on if a renewal is not answered, and is lost if another holder has it", async () => {
     held();
     isHeld = new Error("no answer");
     clock.advance(LEASE_MS / 3);
@@ -103,7 +103,7 @@ describe("a lease", () => {
     expect([log, among.size]).toEqual([["renew", "renew", "lost by lease"], 0]);
   });
 
-  it("says nothing of a renewal that was answered after its end", async () => {
+  it("ignores a renewal that is answered after its end", async () => {
     const one = held();
     isHeld = false;
     clock.advance(LEASE_MS / 3);
@@ -114,7 +114,7 @@ describe("a lease", () => {
 });
 
 describe("releasing", () => {
-  it("is done once, and told when it is done", async () => {
+  it("happens once, and is reported when it is done", async () => {
     const one = held();
     one.release();
     one.release();
@@ -123,7 +123,7 @@ describe("releasing", () => {
     expect(log).toEqual(["release", "freed"]);
   });
 
-  it("what is asked for is released as soon as it is granted", async () => {
+  it("one that is only requested is released as soon as it is granted", async () => {
     const one = lease();
     one.release();
     expect(log).toEqual([]);
@@ -134,7 +134,7 @@ describe("releasing", () => {
     expect(log).toHaveLength(2);
   });
 
-  it("what was stored or refused is not", () => {
+  it("one that was stored or refused is not released", () => {
     for (const one of [held(), lease()]) {
       one.end();
       one.release();
@@ -142,7 +142,7 @@ describe("releasing", () => {
     expect(log).toEqual([]);
   });
 
-  it("a tag call of this process releases what was pinned under it", () => {
+  it("a tag call of this process releases leases with versions of that tag", () => {
     held().releaseUnder(["{~shop}::other"]);
     expect(log).toEqual([]);
     held().releaseUnder(["{~shop}::other", T]);
@@ -178,7 +178,7 @@ describe("a tag that changed elsewhere", () => {
     expect(log).toEqual([`read ${T}`]);
   });
 
-  it("one that its loader may add yet is not asked for, and keeps others from sharing the load", async () => {
+  it("one that its loader may still add is not compared, and keeps later callers from joining the load", async () => {
     const one = held();
     one.tagsChanged(["{~shop}::late"]);
     one.tagsChanged([T]);
@@ -186,7 +186,7 @@ describe("a tag that changed elsewhere", () => {
     expect(log).toEqual([`read ${T}`]);
   });
 
-  it("one of another namespace is no concern of it", async () => {
+  it("one of another namespace is ignored", async () => {
     held().tagsChanged(["{~shop}:users::t"]);
     await flush();
     expect(log).toEqual([]);

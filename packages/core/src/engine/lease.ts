@@ -5,53 +5,53 @@ import { newId } from "../primitives/ids.ts";
 import type { EntryKey } from "../entry/key.ts";
 import type { Pinned } from "../tags/tag-events.ts";
 
-/** How long a holder that died keeps others waiting. Renewed at a third of it. */
+/** How long a lease lasts whose holder died. Renewed after a third of it. */
 export const LEASE_MS = 10_000;
 
-/** The longest that a waiter sleeps without looking again, in case nothing wakes it. */
+/** How often a waiting flight reads the backend again if nothing wakes it. */
 export const POLL_MS = 1_000;
 
 export interface LeaseOf {
   readonly leases: EntryLeases;
   readonly clock: Clock;
   readonly key: EntryKey;
-  /** Where it is listed from the question to its end. */
+  /** Contains the lease from its request to its end. */
   readonly among: Set<Lease>;
-  /** The versions of tags now. */
+  /** Reads the current versions of tags. */
   readonly versionsNow: (tags: readonly string[]) => Promise<readonly (TagVersion | undefined)[]>;
-  /** Called when what the load brings cannot be stored any more. */
+  /** Called when the result of the load cannot be stored any more. */
   readonly lost: (by: "lease" | "tags") => void;
-  /** Called when it was released: who waits for it in this process may not hear of that. */
+  /** Called when it was released: no message may wake the flights of this process that wait for it. */
   readonly freed: () => void;
-  /** Called when nothing that was heard of tags in its namespace since it began has changed what it may store. */
+  /** Called when the tag changes received in its namespace since it began left its own tags as they were. */
   readonly unharmed: () => void;
 }
 
 /**
- * The permission to load and store one key, asked for by one flight.
+ * The permission to load and store one key, requested by one flight.
  *
  *     asked ──granted──▶ held ──stored, released──▶ over
  *        └──refused────────────────────────────────▲
  *
- * Renewed while it is held. A renewal that the backend does not answer is no loss: the store finds out. Who can store
- * nothing valid any more lets others load at once: they would wait for nothing.
+ * Renewed while it is held. If the backend does not answer a renewal, the lease counts as held: the store finds out.
+ * It is released as soon as the flight can store nothing valid, since other processes would wait for no result.
  */
 export class Lease {
   readonly token: string = newId();
-  /** What was in the backend when it was granted: the store is refused when that has changed. */
+  /** The version in the backend when it was granted: the store is refused if it changed since. */
   seen = "";
   readonly #of: LeaseOf;
   #state: "asked" | "held" | "over" = "asked";
   #isUnwanted = false;
   #pinned: Pinned | undefined;
-  /** Tags that changed, or may have, and have not been looked at. */
+  /** Tags that changed, or may have, and were not compared yet. */
   readonly #changed = new Set<string>();
-  /** Whether a tag of its namespace changed that it does not have, and that its loader may add yet. */
+  /** Whether a tag of its namespace changed that it does not have: its loader may still add it. */
   #hasOthers = false;
   #isComparing = false;
   #cancelRenewal: (() => void) | undefined;
 
-  /** To be made before it is asked for: what happens on the way counts. */
+  /** Make it before it is requested: a change during the request counts. */
   constructor(of: LeaseOf) {
     this.#of = of;
     of.among.add(this);
@@ -64,20 +64,23 @@ export class Lease {
     else this.#renewLater();
   }
 
-  /** Tag versions were taken with it. */
+  /** The tag versions that were pinned with it. */
   pinned(pinned: Pinned): void {
     this.#pinned = pinned;
     void this.#compare();
   }
 
-  /** It was given up with the store, or never granted. */
+  /** The store gave it up, or it was never granted. */
   end(): void {
     this.#state = "over";
     this.#cancelRenewal?.();
     this.#of.among.delete(this);
   }
 
-  /** Lets others load at once. By token: harmless where it is somebody else's. A failure was reported, and the lease ends by itself. */
+  /**
+   * Lets other processes load at once. By token, so a lease of another holder stays. If it fails, the tier has reported
+   * it, and the lease expires.
+   */
   release(): void {
     this.#isUnwanted = true;
     if (this.#state !== "held") return;
@@ -86,19 +89,25 @@ export class Lease {
     leases.release(key, this.token).then(freed, ignore);
   }
 
-  /** This process renewed these tags: what was loaded under their versions is not valid. */
+  /** This process renewed these tags: a value loaded under their old versions is not valid. */
   releaseUnder(tags: readonly string[]): void {
     if (tags.some((tag) => this.#pinned?.versions.has(tag) === true)) this.release();
   }
 
-  /** These tags changed elsewhere, or may have. A message alone proves nothing: pinning a version that was missing looks the same. */
+  /**
+   * These tags changed elsewhere, or may have. A message alone proves nothing: pinning a version that was missing looks
+   * the same.
+   */
   tagsChanged(tags: readonly string[]): void {
     for (const tag of tags)
       if (this.#of.key.space.tagPrefixes.some((prefix) => tag.startsWith(prefix))) this.#changed.add(tag);
     void this.#compare();
   }
 
-  /** Compares versions, again where another message came meanwhile. A version that is missing is no other one: whoever issues it is heard. */
+  /**
+   * Compares versions, and again if another message came meanwhile. A missing version does not count as changed:
+   * reissuing it would be announced.
+   */
   async #compare(): Promise<void> {
     if (this.#pinned === undefined || this.#isComparing) return;
     this.#isComparing = true;
@@ -124,7 +133,7 @@ export class Lease {
         }
       }
     } catch {
-      // The tier has reported it. Who waits looks again, and what is stored is invalid.
+      // The tier has reported it. Waiting flights read again, and an entry stored under old versions is invalid.
     } finally {
       this.#isComparing = false;
     }

@@ -1,35 +1,36 @@
 import type { Clock } from "../contracts/clock.ts";
 import type { Entry } from "../entry/entry.ts";
-import { LoadTimeoutError, ReentrantLoadError } from "../contracts/errors.ts";
+import { LoadTimeoutError } from "../contracts/errors.ts";
 import type { LoadReason } from "../contracts/events.ts";
 import { isThenable } from "../primitives/once.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
 import { checkEntryOptions, type EntryOptions } from "../entry/policy.ts";
 
 /**
- * Computes a value. A rejection reaches every waiting caller as it is. `undefined` is handed out
- * and never stored, so the next call loads again: give `null` to remember that there is none.
+ * Computes a value. A rejection reaches every waiting caller unchanged. `undefined` is returned to the callers
+ * and never stored, so the next call loads again: return `null` to remember that there is no value.
  */
 export type Loader<T> = (ctx: LoadContext) => Awaitable<T | NotModified>;
 
-/** Its members may be destructured. */
+/** The argument of a loader. Its members may be destructured. */
 export interface LoadContext {
   readonly key: string;
-  /** Aborts on `loadTimeout`, on `close`, and when the last waiting caller's signal aborted. */
+  /** Aborts on `loadTimeout`, on `close`, and when the signal of the last waiting caller aborted. */
   readonly signal: AbortSignal;
   readonly reason: LoadReason;
-  /** Whether nobody waits: a stale or fresh value was served already. */
+  /** Whether no caller waits: a stale or fresh value was served already. */
   readonly background: boolean;
   /** The value being replaced, if one is still usable. */
   readonly stale?: StaleValue;
   /** For this write only: lifetimes replace the call's, tags add to them. The last call wins. */
   setOptions(this: void, options: EntryOptions): void;
-  /** Hands `value` to the callers and stores nothing; both tiers stay as they are. */
+  /** Returns `value` to the callers and stores nothing; both tiers stay as they are. */
   noStore<V>(this: void, value: V): V;
 }
 
+/** The value that a load replaces. */
 export interface StaleValue {
-  /** What the cache holds. Unchecked, as with `get`: narrow it, or give the namespace a `schema`. */
+  /** The cached value. Its type is not checked, as with `get`: narrow it, or give the namespace a `schema`. */
   readonly value: unknown;
   readonly etag?: string;
   readonly lastModified?: string;
@@ -44,14 +45,15 @@ export interface NotModified {
 }
 
 /**
- * Loads what is missing. Items it leaves out are absent from the result and are not stored:
- * give `null` to remember that there is none.
+ * Loads the missing items. Items it leaves out are absent from the result and are not stored:
+ * return `null` to remember that there is no value.
  */
 export type BatchLoader<K, T> = (
   missing: readonly K[],
   ctx: BatchLoadContext<K>,
 ) => Awaitable<Iterable<readonly [K, T]>>;
 
+/** The second argument of a batch loader. */
 export interface BatchLoadContext<K> {
   /** As {@link LoadContext.signal}. */
   readonly signal: AbortSignal;
@@ -59,28 +61,29 @@ export interface BatchLoadContext<K> {
   setOptions(this: void, item: K, options: EntryOptions): void;
 }
 
-/** What a loader gave. */
+/** The result of a loader. */
 export interface Loaded {
   readonly value: unknown;
   readonly kind: "value" | "not-modified" | "no-store";
   readonly options: EntryOptions | undefined;
 }
 
+/** One load to run. */
 export interface LoadRequest {
   readonly key: string;
   readonly load: Loader<unknown>;
   readonly reason: LoadReason;
   readonly background: boolean;
-  /** Still usable, or `undefined`. */
+  /** The entry that is replaced, if it is still usable. */
   readonly stale: Entry | undefined;
-  /** A value as the loader may have it. */
+  /** The value as the loader gets it: in `cloned` mode, a copy of its own. */
   readonly handOut: (value: unknown) => unknown;
   readonly timeoutMs: number;
 }
 
 /**
- * Runs a user's loader once, for at most `timeoutMs`. `outcome` rejects with what the loader threw, as it is, with
- * {@link LoadTimeoutError}, or with the reason given to `abort`; what the loader does after that is ignored.
+ * Runs a user's loader once, for at most `timeoutMs`. `outcome` rejects with the error of the loader, unchanged, with
+ * {@link LoadTimeoutError}, or with the reason given to `abort`; a later result of the loader is ignored.
  */
 export class Load {
   readonly outcome: Promise<Loaded>;
@@ -131,7 +134,7 @@ export class Load {
     const self = this;
     const context: LoadContext = {
       key: request.key,
-      // Most loaders never look at it, and a signal costs more than all the rest of this.
+      // Made on first use: most loaders never use it, and it costs more than the rest of this object.
       get signal() {
         return self.#signal();
       },
@@ -160,7 +163,7 @@ export class Load {
     };
     const value: unknown = await request.load(context);
     if (value === notModified && stale !== undefined) return { value: stale.value, kind: "not-modified", options };
-    // A loader may call noStore and then give something else: only what went through it is left unstored.
+    // A loader may call noStore and then return another value: only a value that went through noStore is not stored.
     return { value, kind: value === undefined || unstored?.has(value) === true ? "no-store" : "value", options };
   }
 
@@ -169,51 +172,4 @@ export class Load {
     if (this.#abortedFor !== undefined) this.#controller.abort(this.#abortedFor.reason);
     return this.#controller.signal;
   }
-}
-
-interface Loading {
-  readonly owner: object;
-  /** One key, or those of a batch. */
-  readonly at: string | ReadonlySet<string>;
-  readonly outer: Loading | undefined;
-  /** What a loader leaves behind, a connection pool say, carries its context on. */
-  isOver: boolean;
-}
-// Not imported: docs/decisions/0027.
-const { AsyncLocalStorage } = process.getBuiltinModule("node:async_hooks");
-const loading = new AsyncLocalStorage<Loading>();
-
-/** Runs `body`, and everything it calls, as the load of these keys, until the promise that `outcome` gives is settled. */
-export function whileLoading<T>(
-  owner: object,
-  at: Loading["at"],
-  body: () => T,
-  outcome: (result: T) => Promise<unknown>,
-): T {
-  const mine: Loading = { owner, at, outer: loading.getStore(), isOver: false };
-  const result = loading.run(mine, body);
-  const end = (): void => {
-    mine.isOver = true;
-  };
-  outcome(result).then(end, end);
-  return result;
-}
-
-/** Whether this is called from inside the load of this key, or of any: waiting for it would never end. */
-export function isLoading(owner: object, at?: string): boolean {
-  for (let each = loading.getStore(); each !== undefined; each = each.outer)
-    if (
-      !each.isOver &&
-      each.owner === owner &&
-      (at === undefined || each.at === at || (typeof each.at !== "string" && each.at.has(at)))
-    )
-      return true;
-  return false;
-}
-
-export function reentrant(key: string): ReentrantLoadError {
-  return new ReentrantLoadError(
-    `the loader of ${JSON.stringify(key.slice(0, 80))} asked for its own key; load under another key, or call the source`,
-    { operation: "load" },
-  );
 }

@@ -1,39 +1,59 @@
-import type { Waiters } from "./waiters.ts";
 import type { Encoded } from "../entry/codec.ts";
-import type { EngineContext } from "./context.ts";
 import type { Entry } from "../entry/entry.ts";
+import { dependencies, type EntryKey } from "../entry/key.ts";
+import { lifetimeOf } from "../entry/policy.ts";
 import { BackendUnavailableError, EncodeError, type CacheError } from "../contracts/errors.ts";
 import type { CacheEvents, FencedBy } from "../contracts/events.ts";
-import type { EntryLeases, LeaseAnswer } from "../tiers/entry-tier.ts";
-import type { Flight } from "./flights.ts";
-import { dependencies, type EntryKey } from "../entry/key.ts";
+import { EPOCH_ALWAYS } from "../coherence/trust.ts";
+import { isThenable } from "../primitives/once.ts";
+import { within } from "../primitives/within.ts";
+import { compareVersions, versionsFor, type Pinned } from "../tags/tag-events.ts";
+import type { EntryLeases, EntryTier, LeaseAnswer } from "../tiers/entry-tier.ts";
+import { orPending } from "../tiers/recovery.ts";
+import { Answers, loadedAnswer } from "./answers.ts";
+import type { EngineContext } from "./context.ts";
+import type { Flight } from "./flight.ts";
 import { Lease, LEASE_MS } from "./lease.ts";
 import type { Loaded } from "./load.ts";
-import { isThenable } from "../primitives/once.ts";
-import { lifetimeOf } from "../entry/policy.ts";
-import { orPending } from "../tiers/recovery.ts";
-import { compareVersions, versionsFor, type Pinned } from "../tags/tag-events.ts";
-import { EPOCH_ALWAYS } from "../coherence/trust.ts";
+import type { Waiters } from "./waiters.ts";
+
+/** The outcome of storing a loaded value, as the event `load` reports it. */
+export type StoreResult = CacheEvents["load"]["result"];
+
+/** A loaded value that may be stored. */
+interface Draft {
+  readonly flight: Flight;
+  /** Tags of the entry: of the callers, of a kept entry, of the loader. */
+  readonly names: readonly string[];
+  /** Without tag versions and encoding. */
+  readonly entry: Entry;
+  readonly result: "stored" | "not-modified";
+}
 
 /**
- * From a loaded value to its tiers: versions pinned before, then the backend, then the local tier, unless fenced.
+ * From a loaded value to its tiers: versions pinned before the load, then the backend, then the local tier, unless fenced.
  *
- * Whatever goes wrong here, the value is handed out. Nothing is waited for longer than the flight may wait for the backend.
+ * If anything fails here, the callers still get the value. Nothing is waited for longer than the flight may wait for
+ * the backend.
  */
 export class LoadedStore {
   readonly #context: EngineContext;
   readonly #waiters: Waiters;
+  readonly #answers: Answers;
 
   constructor(context: EngineContext, waiters: Waiters) {
     this.#context = context;
     this.#waiters = waiters;
+    this.#answers = new Answers(context);
   }
+
+  // ---- before the load
 
   /**
    * The permission to load, and tag versions, in one trip. Both are taken before the loader runs: versions taken after it
-   * would let an invalidation during the load go unseen.
+   * would hide an invalidation during the load.
    *
-   * `alone`: load without a lease. Where the backend is away, or refused it, the result is kept here only.
+   * `alone`: load without a lease. If the backend is unreachable, or refused the lease, the result is kept only here.
    */
   async acquire(
     flight: Flight,
@@ -41,60 +61,39 @@ export class LoadedStore {
     | { readonly kind: "leased" | "alone"; readonly pinned: Pinned | undefined }
     | Exclude<LeaseAnswer, { readonly kind: "granted" }>
   > {
-    const { clock, tags, flights, leases: held } = this.#context;
     const { namespace, key, isForced } = flight.call;
     const leases = namespace.remote?.leases;
-    if (leases === undefined || flight.isAway)
+    if (leases === undefined || flight.isUnreachable) {
+      flight.requestLease(undefined);
       return { kind: "alone", pinned: await this.#pinned(flight, this.#pin(flight)) };
+    }
     const { versions } = namespace.remote!;
     let pinned: Pinned | undefined;
-    const lease = new Lease({
-      leases,
-      clock,
-      key,
-      among: held,
-      versionsNow: (names) => versions!.read(names),
-      lost: (by) => flights.fenceOne(flight, by),
-      freed: () => flights.wake(flight.key.local),
-      unharmed: () => {
-        const { fallback } = flight;
-        // What was invalidated before they were taken, and is heard of only now, answers nobody who comes from now on.
-        const isHarmed =
-          fallback !== undefined &&
-          compareVersions(
-            fallback.versions,
-            fallback.dependsOn.map((each) => pinned?.versions.get(each)),
-          ) !== "current";
-        if (!isHarmed) flight.heardSequence = tags.sequence;
-      },
-    });
+    const lease = this.#newLease(flight, leases, () => pinned);
     const { token } = lease;
-    flight.lease = lease;
     const pinning = this.#pin(flight);
     pinning?.catch(ignore);
-    flight.isWoken = false;
+    flight.requestLease(lease);
     const acquiring = leases.acquire(flight, token, LEASE_MS, isForced ? TAKE_OVER : flight.seen);
     let answer: LeaseAnswer;
     try {
       answer = await this.inTime(flight, acquiring);
     } catch (error) {
-      lease.end();
-      flight.lease = undefined;
-      // Granted too late for anybody to use.
+      flight.dropLease();
+      // If it is granted after all, too late for this flight, other processes need it.
       acquiring.then(({ kind }) => (kind === "granted" ? leases.release(key, token) : undefined)).catch(ignore);
-      // Refused, for want of memory say, is an answer: only who does not answer is away.
-      if (error instanceof BackendUnavailableError) flight.isAway = true;
+      // An error reply (out of memory, say) still proves the backend is reachable.
+      if (error instanceof BackendUnavailableError) flight.becomeUnreachable();
       return { kind: "alone", pinned: await this.#pinned(flight, pinning) };
     }
     if (answer.kind !== "granted") {
-      lease.end();
-      flight.lease = undefined;
+      flight.dropLease();
       return answer;
     }
     lease.granted(answer.seen);
     pinned = await this.#pinned(flight, pinning);
     if (pinned !== undefined) lease.pinned(pinned);
-    // Nobody may wait for what cannot be stored: fenced on the way, or without the versions it would be stored under.
+    // No process may wait for a result that cannot be stored: the flight is over or fenced, or has no tag versions.
     if (
       flight.isOver ||
       (versions !== undefined && pinned === undefined) ||
@@ -104,10 +103,36 @@ export class LoadedStore {
     return { kind: "leased", pinned };
   }
 
+  /** @param pinned the tag versions of the flight, once they are known. */
+  #newLease(flight: Flight, leases: EntryLeases, pinned: () => Pinned | undefined): Lease {
+    const { clock, tags, flights, leases: among } = this.#context;
+    const { remote } = flight.call.namespace;
+    return new Lease({
+      leases,
+      clock,
+      key: flight.key,
+      among,
+      versionsNow: (names) => remote!.versions!.read(names),
+      lost: (by) => flight.fence(by),
+      freed: () => flights.wake(flight.key.local),
+      unharmed: () => {
+        const { fallback } = flight;
+        // A fallback that was invalidated before the versions were pinned must not answer callers that come from now on.
+        const isHarmed =
+          fallback !== undefined &&
+          compareVersions(
+            fallback.versions,
+            fallback.dependsOn.map((each) => pinned()?.versions.get(each)),
+          ) !== "current";
+        if (!isHarmed) flight.hearUpTo(tags.sequence);
+      },
+    });
+  }
+
   #pin(flight: Flight): Promise<Pinned> | undefined {
     const { namespace, batch } = flight.call;
     const versions = namespace.remote?.versions;
-    if (versions === undefined || flight.isAway) return undefined;
+    if (versions === undefined || flight.isUnreachable) return undefined;
     const keys = dependencies(flight.key.space, [...flight.tags, ...(flight.fallback?.tags ?? [])].filter(isFirst));
     const shared = batch !== undefined && flight.fallback === undefined;
     const pinning = shared ? (batch.pinned ??= versions.pin(keys)) : versions.pin(keys);
@@ -122,65 +147,34 @@ export class LoadedStore {
     try {
       return await this.inTime(flight, pinning);
     } catch {
-      flight.isAway = true;
+      flight.becomeUnreachable();
       return undefined;
     }
   }
 
-  #fencedBy(flight: Flight, dependsOn: readonly string[]): FencedBy | undefined {
-    const { tags } = this.#context;
-    if (flight.fencedBy !== undefined) return flight.fencedBy;
-    if (!tags.wasCalled(dependsOn, flight.tagSequence)) return undefined;
-    return tags.wasInvalidated(flight.key.space.tagPrefixes, flight.tagSequence) ? "clear" : "tags";
-  }
+  // ---- after the load
 
-  async store(flight: Flight, loaded: Loaded, pinned: Pinned | undefined): Promise<CacheEvents["load"]["result"]> {
-    const { local, clock, random, flights, writes, recovery, trust } = this.#context;
-    const { namespace, key, policy, isForced } = flight.call;
-    const { remote } = namespace;
-    if (loaded.kind === "no-store") return "no-store";
+  /** First: what may be stored? */
+  store(flight: Flight, loaded: Loaded, pinned: Pinned | undefined): Promise<StoreResult> {
+    if (loaded.kind === "no-store") return Promise.resolve("no-store");
+    const { clock, random } = this.#context;
+    const { namespace, key, policy } = flight.call;
+    const { options } = loaded;
     const kept = loaded.kind === "not-modified" ? flight.fallback : undefined;
     const names = [...flight.tags, ...(kept?.tags ?? []), ...(loaded.options?.tags ?? [])].filter(isFirst);
     const dependsOn = dependencies(key.space, names);
-    const fencedBy = (): FencedBy | undefined => this.#fencedBy(flight, dependsOn);
-    const { lease } = flight;
-    if (fencedBy() !== undefined) return this.#fenced(flight, fencedBy()!);
+    const fencedBy = this.#fencedBy(flight, dependsOn);
+    if (fencedBy !== undefined) return Promise.resolve(this.#fenced(flight, fencedBy));
     const life = lifetimeOf(loaded.value, policy, loaded.options, random);
-    if (life.ttlMs <= 0) {
-      const drop = (): void => {
-        flights.fenceOlder(key.local, flight);
-        local?.tier.delete(key.local);
-      };
-      drop();
-      if (remote === undefined) return "refused";
-      await this.#within(
-        flight,
-        writes.run(key.local, async () => {
-          if ((await orPending(recovery, key, () => remote.remove(key))) !== "pending") lease?.end();
-        }),
-      );
-      // What was read before the acknowledgement may be what was there.
-      if (fencedBy() === undefined) drop();
-      flights.releaseFenced(key.local);
-      return "refused";
-    }
-    if (
-      remote?.keepsMeta === false &&
-      (names.length !== 0 || loaded.options?.etag !== undefined || loaded.options?.lastModified !== undefined)
-    ) {
-      this.#unwritable(
-        flight,
-        new EncodeError(`${remote.label}: its layout has no room for tags and validators; the value is not stored`, {
-          tier: remote.label,
-          operation: "encode",
-        }),
-      );
-      return "refused";
+    if (life.ttlMs <= 0) return this.#remove(flight, dependsOn);
+    const hasMeta = names.length !== 0 || options?.etag !== undefined || options?.lastModified !== undefined;
+    if (namespace.remote?.keepsMeta === false && hasMeta) {
+      this.#reportUnwritable(flight, noRoomForMeta(namespace.remote.label));
+      return Promise.resolve("refused");
     }
     const now = clock.now();
     const expiresAt = now + life.ttlMs + Math.max(life.staleWhileRevalidateMs, life.staleIfErrorMs);
-    let versions: Entry["versions"];
-    const entry = (encoded?: Encoded): Entry => ({
+    const entry: Entry = {
       value: loaded.value,
       ...life,
       staleAt: now + life.ttlMs,
@@ -188,83 +182,127 @@ export class LoadedStore {
       deadAt: expiresAt,
       tags: names,
       dependsOn,
-      versions,
-      version: lease?.token,
+      versions: undefined,
+      version: flight.lease?.token,
       epoch: undefined,
       tagSequence: flight.tagSequence,
       etag: loaded.options?.etag ?? kept?.etag,
       lastModified: loaded.options?.lastModified ?? kept?.lastModified,
-      ...(encoded !== undefined && { encoding: encoded.encoding, encodedBytes: encoded.data.length }),
-    });
-    const stored = loaded.kind === "not-modified" ? "not-modified" : "stored";
-    const keepLocally = (epoch: number, encoded?: Encoded): "stored" | "not-modified" | "refused" => {
-      // What has ended hears of no fence any more.
-      if (flight.isOver || fencedBy() !== undefined) return "refused";
-      flights.fenceOlder(key.local, flight);
-      const error = local?.put(key.local, entry(encoded), policy.localTtlMs ?? Infinity, epoch);
-      if (error !== undefined) this.#unwritable(flight, error);
-      return error === undefined && local?.tier.get(key.local) !== undefined ? stored : "refused";
     };
+    const result = loaded.kind === "not-modified" ? "not-modified" : "stored";
+    return this.#storeUnderVersions({ flight, names, entry, result }, pinned);
+  }
+
+  /** Second: under which versions? A value that must not reach the backend is kept only here. */
+  async #storeUnderVersions(draft: Draft, pinned: Pinned | undefined): Promise<StoreResult> {
+    const { writes, trust } = this.#context;
+    const { flight, names, entry } = draft;
+    const { remote } = flight.call.namespace;
     try {
-      if (remote === undefined) return keepLocally(EPOCH_ALWAYS);
+      if (remote === undefined) return this.#keepLocally(draft, entry, EPOCH_ALWAYS);
       if (
-        flight.isAway ||
+        flight.isUnreachable ||
         (remote.versions !== undefined && pinned === undefined) ||
-        (remote.leases !== undefined && lease === undefined)
+        (remote.leases !== undefined && flight.lease === undefined)
       )
-        return keepLocally(trust.unconfirmed);
-      const found = remote.versions === undefined ? undefined : await this.#versionsFor(flight, pinned!, names);
-      if (found === "fenced") return this.#fenced(flight, "tags");
-      if (found === "away") return keepLocally(trust.unconfirmed);
-      versions = found;
-      const encoding = remote.encode(loaded.value);
+        return this.#keepLocally(draft, entry, trust.unconfirmed);
+      const versions = remote.versions === undefined ? undefined : await this.#versionsFor(flight, pinned!, names);
+      if (versions === "fenced") return this.#fenced(flight, "tags");
+      if (versions === "unreachable") return this.#keepLocally(draft, entry, trust.unconfirmed);
+      const encoding = remote.encode(entry.value);
       const encoded = isThenable(encoding) ? await encoding : encoding;
-      let result: "stored" | "not-modified" | "refused" = "refused";
-      await this.#within(
+      const result = await this.#answeredInTime(
         flight,
-        writes.run(key.local, async () => {
-          // Its turn may have come late: what was called meanwhile is newer.
-          if (fencedBy() !== undefined) return;
-          // Without leases nothing else keeps it from undoing what was done elsewhere.
-          if (lease === undefined && flight.isTainted) return void (flight.fencedBy = "lease");
-          try {
-            // From here on the copy is what this stores, unless something is heard.
-            flight.resent(trust.epoch);
-            const write = { entry: entry(encoded), encoded, versions };
-            const status =
-              lease === undefined
-                ? await remote.write(key, write)
-                : await remote.leases!.store(key, write, lease.token, lease.seen);
-            lease?.end();
-            if (status === "overtaken") {
-              flight.fencedBy ??= "lease";
-              return;
-            }
-            // A forced load is a write of this process: what began before it is older.
-            if (isForced) recovery?.acknowledgedKey(key);
-            else recovery?.forgetKey(key);
-            // Of what was refused nothing is there to confirm it by.
-            keepLocally(status === "stored" ? flights.copyEpoch(flight) : trust.unconfirmed, encoded);
-            if (status === "stored" && !flights.isUntainted(flight) && lease !== undefined)
-              this.confirm(remote.leases!, key, lease.token);
-            result = status === "stored" ? stored : status;
-          } catch (error) {
-            if (error instanceof EncodeError) this.#unwritable(flight, error);
-            else result = keepLocally(trust.unconfirmed, encoded);
-          }
-        }),
+        writes.run(flight.key.local, () => this.#send(draft, remote, encoded, versions)),
       );
-      return fencedBy() === undefined ? result : this.#fenced(flight, fencedBy()!);
+      const fencedBy = this.#fencedBy(flight, entry.dependsOn);
+      return fencedBy === undefined ? (result ?? "refused") : this.#fenced(flight, fencedBy);
     } catch (error) {
       if (!(error instanceof EncodeError)) throw error;
-      this.#unwritable(flight, error);
+      this.#reportUnwritable(flight, error);
       return "refused";
     }
   }
 
+  /** Third, in its turn among the writes of this key: sends the entry, and keeps a copy of it. */
+  async #send(draft: Draft, remote: EntryTier, encoded: Encoded, versions: Entry["versions"]): Promise<StoreResult> {
+    const { flights, recovery, trust } = this.#context;
+    const { flight } = draft;
+    const { key, lease } = flight;
+    // Its turn may have come late: a later call of this process is newer.
+    if (this.#fencedBy(flight, draft.entry.dependsOn) !== undefined) return "refused";
+    // Without leases nothing else keeps it from undoing a change of another process.
+    if (lease === undefined && flight.isTainted) {
+      flight.lose();
+      return "refused";
+    }
+    const { encoding, data } = encoded;
+    const entry = (): Entry => ({ ...draft.entry, versions, encoding, encodedBytes: data.length });
+    try {
+      // From here on the copy is the stored entry, unless a change is received.
+      flight.resend(trust.epoch);
+      const write = { entry: entry(), encoded, versions };
+      const status =
+        lease === undefined
+          ? await remote.write(key, write)
+          : await remote.leases!.store(key, write, lease.token, lease.seen);
+      lease?.end();
+      if (status === "overtaken") {
+        flight.lose();
+        return "refused";
+      }
+      // A forced load is a write of this process: anything that began before it is older.
+      if (flight.call.isForced) recovery?.acknowledgedKey(key);
+      else recovery?.forgetKey(key);
+      // If the backend refused the entry, it has nothing to confirm the copy by.
+      this.#keepLocally(draft, entry(), status === "stored" ? flights.copyEpoch(flight) : trust.unconfirmed);
+      if (status === "stored" && !flights.isUntainted(flight) && lease !== undefined)
+        this.confirm(remote.leases!, key, lease.token);
+      return status === "stored" ? draft.result : status;
+    } catch (error) {
+      if (!(error instanceof EncodeError)) return this.#keepLocally(draft, entry(), trust.unconfirmed);
+      this.#reportUnwritable(flight, error);
+      return "refused";
+    }
+  }
+
+  #keepLocally({ flight, result }: Draft, entry: Entry, epoch: number): "stored" | "not-modified" | "refused" {
+    const { local, flights } = this.#context;
+    const { key, policy } = flight.call;
+    // A finished flight is unregistered, so a later fence would not reach it.
+    if (flight.isOver || this.#fencedBy(flight, entry.dependsOn) !== undefined) return "refused";
+    flights.fenceOlder(key.local, flight);
+    const error = local?.put(key.local, entry, policy.localTtlMs ?? Infinity, epoch);
+    if (error !== undefined) this.#reportUnwritable(flight, error);
+    return error === undefined && local?.tier.get(key.local) !== undefined ? result : "refused";
+  }
+
+  /** A load whose result has no lifetime removes the entry that was there. */
+  async #remove(flight: Flight, dependsOn: readonly string[]): Promise<"refused"> {
+    const { local, flights, writes, recovery } = this.#context;
+    const { key, lease } = flight;
+    const { remote } = flight.call.namespace;
+    const drop = (): void => {
+      flights.fenceOlder(key.local, flight);
+      local?.tier.delete(key.local);
+    };
+    drop();
+    if (remote === undefined) return "refused";
+    await this.#answeredInTime(
+      flight,
+      writes.run(key.local, async () => {
+        if ((await orPending(recovery, key, () => remote.remove(key))) !== "pending") lease?.end();
+      }),
+    );
+    // A read before the acknowledgement may have found the old entry.
+    if (this.#fencedBy(flight, dependsOn) === undefined) drop();
+    flights.releaseFenced(key.local);
+    return "refused";
+  }
+
   /**
-   * The copy of what this process has just stored: hearing of its own write, which looks like anybody's, left it
-   * unconfirmed. Asked behind the answer, so that nobody waits.
+   * The copy of the entry that this process has just stored: the change message of its own write, which looks like that
+   * of any other process, left it unconfirmed. Asked in the background, so that no caller waits.
    */
   confirm(leases: EntryLeases, key: EntryKey, version: string): void {
     const { local, trust } = this.#context;
@@ -275,8 +313,35 @@ export class LoadedStore {
     }, ignore);
   }
 
-  /** The value is handed out, and kept nowhere. */
-  #unwritable(flight: Flight, error: CacheError): void {
+  async #versionsFor(
+    flight: Flight,
+    pinned: Pinned,
+    tags: readonly string[],
+  ): Promise<Entry["versions"] | "fenced" | "unreachable"> {
+    const { remote } = flight.call.namespace;
+    try {
+      return (await this.inTime(flight, versionsFor(remote!.versions!, pinned, flight.key.space, tags))) ?? "fenced";
+    } catch {
+      return "unreachable";
+    }
+  }
+
+  #fencedBy(flight: Flight, dependsOn: readonly string[]): FencedBy | undefined {
+    const { tags } = this.#context;
+    if (flight.fencedBy !== undefined) return flight.fencedBy;
+    if (!tags.wasCalled(dependsOn, flight.tagSequence)) return undefined;
+    return tags.wasInvalidated(flight.key.space.tagPrefixes, flight.tagSequence) ? "clear" : "tags";
+  }
+
+  #fenced(flight: Flight, by: FencedBy): "fenced" {
+    const { meter, events } = this.#context;
+    meter.fenced += 1;
+    if (events.fenced.isObserved) events.fenced.emit({ ...this.#answers.keyEvent(flight.key), by });
+    return "fenced";
+  }
+
+  /** The callers get the value, and it is stored nowhere. */
+  #reportUnwritable(flight: Flight, error: CacheError): void {
     this.#context.events["backend:error"].emit({
       cache: this.#context.name,
       namespace: flight.key.space.path,
@@ -286,71 +351,47 @@ export class LoadedStore {
     });
   }
 
-  async #versionsFor(
-    flight: Flight,
-    pinned: Pinned,
-    tags: readonly string[],
-  ): Promise<Entry["versions"] | "fenced" | "away"> {
-    const { remote } = flight.call.namespace;
-    try {
-      return (await this.inTime(flight, versionsFor(remote!.versions!, pinned, flight.key.space, tags))) ?? "fenced";
-    } catch {
-      return "away";
-    }
-  }
+  // ---- within the time that a flight may wait for the backend
 
-  #fenced(flight: Flight, by: FencedBy): "fenced" {
-    const { meter, events } = this.#context;
-    meter.fenced += 1;
-    if (events.fenced.isObserved) events.fenced.emit({ ...this.#waiters.keyEvent(flight.key), by });
-    return "fenced";
-  }
-
-  /** What `work` gives, within the time that this flight may still wait for the backend. The work goes on, and is bounded by itself. */
+  /** Settles as `work` does. When the time is spent it rejects; the work goes on, and has its own deadline. */
   async inTime<T>(flight: Flight, work: Promise<T>): Promise<T> {
     const { clock } = this.#context;
     const { label } = flight.call.namespace.remote!;
     const sentAt = clock.now();
-    const { promise, resolve, reject } = Promise.withResolvers<T>();
-    const cancel = clock.schedule(
-      () =>
-        reject(
-          new BackendUnavailableError(`${label}: no time is left to wait for it`, {
-            tier: label,
-            operation: "getOrSet",
-          }),
-        ),
-      Math.max(0, flight.backendLeftMs),
-    );
-    work.then(resolve, reject);
     try {
-      return await promise;
+      return await within(clock, Math.max(0, flight.backendLeftMs), work, () => {
+        throw new BackendUnavailableError(`${label}: no time is left to wait for it`, {
+          tier: label,
+          operation: "getOrSet",
+        });
+      });
     } finally {
-      cancel();
-      flight.backendLeftMs -= clock.now() - sentAt;
+      flight.spendBackendTime(clock.now() - sentAt);
     }
   }
 
-  /** Waits for a write, but no longer than this flight may wait for the backend; the write goes on. A failure was reported by the tier. */
-  async #within(flight: Flight, write: Promise<unknown>): Promise<void> {
-    const { clock } = this.#context;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const cancel = clock.schedule(
-      () => {
-        this.#waiters.answerAll(flight, () => ({ status: "miss", value: flight.loaded?.value }));
-      },
-      Math.max(0, flight.backendLeftMs),
-    );
-    write.then(
-      () => resolve(),
-      () => resolve(),
-    );
-    await promise;
-    cancel();
+  /**
+   * The result of `write`, or `undefined` if it failed, which the tier has reported. When the time is spent, the
+   * callers get the loaded value; the flight goes on waiting.
+   */
+  async #answeredInTime<T>(flight: Flight, write: Promise<T>): Promise<T | undefined> {
+    try {
+      return await within(this.#context.clock, Math.max(0, flight.backendLeftMs), write, () => {
+        this.#waiters.answerAll(flight, () => loadedAnswer(flight.loaded?.value));
+        return write;
+      });
+    } catch {
+      return undefined;
+    }
   }
 }
 
+const noRoomForMeta = (label: string): EncodeError =>
+  new EncodeError(`${label}: its layout has no room for tags and validators; the value is not stored`, {
+    tier: label,
+    operation: "encode",
+  });
 const isFirst = <T>(each: T, i: number, all: readonly T[]): boolean => all.indexOf(each) === i;
 const ignore = (): void => undefined;
-/** As `seen`: whoever holds the lease loses it. */
+/** As `seen`: takes the lease from any holder. */
 const TAKE_OVER = "*";

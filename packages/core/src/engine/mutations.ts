@@ -6,7 +6,6 @@ import { lifeOf, staleFrom, type Entry } from "../entry/entry.ts";
 import { ConfigurationError } from "../contracts/errors.ts";
 import type { FencedBy } from "../contracts/events.ts";
 import type { NamespaceContext } from "./call.ts";
-import { WriteGuard } from "./flights.ts";
 import { dependencies, type EntryKey } from "../entry/key.ts";
 import type { EntryTier } from "../tiers/entry-tier.ts";
 import { lifetimeOf, type EntryOptions } from "../entry/policy.ts";
@@ -14,28 +13,37 @@ import { newId } from "../primitives/ids.ts";
 import { orPending } from "../tiers/recovery.ts";
 import type { LoadedStore } from "./loaded-store.ts";
 import { compareVersions, tagKeys } from "../tags/tag-events.ts";
+import { WriteGuard } from "../coherence/guards.ts";
 import { EPOCH_ALWAYS } from "../coherence/trust.ts";
+import { describeInvalidation } from "./decisions.ts";
 
-/**
- * `pending`: this process has it until the backend answers; there nothing older is left then, nor this: it is replayed as a
- * removal. `refused`: too large, or no lifetime. `token`, once the backend has acknowledged it: for `after`.
- */
+/** The outcome of `set`. */
 export interface WriteResult {
+  /**
+   * `pending`: only this process sees the value. Once the backend is back, the key is removed there; the value is not
+   * replayed. `refused`: too large, or without a lifetime.
+   */
   readonly status: "stored" | "pending" | "refused";
+  /** For the option `after`, once the backend has acknowledged the write. */
   readonly token?: string;
 }
-/** `pending`: hidden from this process at once; remembered, and replayed when the backend is back. */
+/** The outcome of `delete`. */
 export interface DeleteResult {
+  /** `pending`: hidden from this process at once; remembered, and replayed when the backend is back. */
   readonly status: "deleted" | "missing" | "pending";
+  /** As {@link WriteResult.token}. */
   readonly token?: string;
 }
-/** As {@link DeleteResult}. */
+/** The outcome of `markStale`. */
 export interface MarkStaleResult {
+  /** `pending`: as in {@link DeleteResult}. */
   readonly status: "stale" | "missing" | "pending";
 }
-/** As {@link DeleteResult}. */
+/** The outcome of `invalidateTags`, `markTagsStale` and `clear`. */
 export interface InvalidateResult {
+  /** `pending`: as in {@link DeleteResult}. */
   readonly status: "done" | "pending";
+  /** As {@link WriteResult.token}. */
   readonly token?: string;
 }
 /** How many keys ended in each status. */
@@ -52,17 +60,17 @@ export interface DeleteManyResult {
 }
 
 /**
- * What changes entries: `set`, `delete`, `markStale`, tag invalidation and `clear`.
+ * The calls that change entries: `set`, `delete`, `markStale`, tag invalidation and `clear`.
  *
- * Each follows the same four steps: fence what is in flight and drop the local copy; send, in the order of calls; fence
- * again when the backend has acknowledged, since what was read in between may be older; and where the outcome is
- * unknown, remember the invalidation. The first step is synchronous, so nobody who calls later can see what was before.
+ * Each follows the same four steps: fence everything in flight and drop the local copy; send, in the order of calls; fence
+ * again when the backend has acknowledged, since a read in between may have found the old entry; and if the outcome is
+ * unknown, remember the invalidation. The first step is synchronous, so no later call sees the old entry.
  */
 export class Mutations {
   readonly #context: EngineContext;
   readonly #readThrough: ReadThrough;
   readonly #loadedStore: LoadedStore;
-  /** Tag versions seen last: an unchanged one saves a write the trip that asks for it. Only ever a guess. */
+  /** Tag versions seen last. An unchanged one saves a write one trip; a guess, checked each time. */
   readonly #guessed = new Map<string, TagVersion>();
 
   constructor(context: EngineContext, readThrough: ReadThrough, loadedStore: LoadedStore) {
@@ -77,18 +85,58 @@ export class Mutations {
     value: unknown,
     options: EntryOptions | undefined,
   ): Promise<WriteResult> {
-    const { local, clock, random, tags, trust, flights, writes, recovery } = this.#context;
+    const { random, trust, flights, writes, recovery } = this.#context;
     const { remote } = namespace;
     if ((options?.tags?.length ?? 0) !== 0 || options?.etag !== undefined || options?.lastModified !== undefined)
       checkRoomForMeta(namespace);
     const life = lifetimeOf(value, namespace.policy, options, random);
     if (life.ttlMs <= 0)
       return { status: (await this.delete(namespace, key)).status === "pending" ? "pending" : "refused" };
+    const entry = this.#entryOf(namespace, key, value, life, options);
+    if (remote === undefined) return this.#setHere(namespace, key, entry);
+    this.#fence(key, "set");
+    const guard = new WriteGuard();
+    flights.add(key.local, guard);
+    try {
+      let encoded: Encoded | undefined;
+      let versions: readonly TagVersion[] | undefined;
+      const status = await writes.run(key.local, () =>
+        orPending(recovery, key, async () => {
+          encoded = await remote.encode(entry.value);
+          guard.resend(trust.epoch);
+          const written = await this.#write(remote, key, entry, encoded);
+          versions = written.versions;
+          return written.status;
+        }),
+      );
+      this.#acknowledged(key, "set");
+      const kept =
+        encoded === undefined
+          ? entry
+          : { ...entry, versions, encoding: encoded.encoding, encodedBytes: encoded.data.length };
+      this.#keep(namespace, key, kept, guard, status);
+      this.#reportKey(key, "remove");
+      return status === "stored" ? { status, token: this.#token() } : { status };
+    } finally {
+      flights.remove(guard);
+      // Also if the value could not be encoded: a fenced flight stores nothing.
+      flights.releaseFenced(key.local);
+    }
+  }
+
+  #entryOf(
+    { remote }: NamespaceContext,
+    key: EntryKey,
+    value: unknown,
+    life: ReturnType<typeof lifetimeOf>,
+    options: EntryOptions | undefined,
+  ): Entry {
+    const { local, clock, tags } = this.#context;
     const now = clock.now();
     const names = [...new Set(options?.tags ?? [])];
     const expiresAt = now + life.ttlMs + Math.max(life.staleWhileRevalidateMs, life.staleIfErrorMs);
-    const entry: Entry = {
-      // Its turn to be written may come late, and the caller has it too.
+    return {
+      // It may be written late, and until then the caller may change its value.
       value: remote === undefined || local === undefined ? value : local.handOut(value),
       ...life,
       staleAt: now + life.ttlMs,
@@ -102,52 +150,37 @@ export class Mutations {
       etag: options?.etag,
       lastModified: options?.lastModified,
     };
-    const localTtlMs = namespace.policy.localTtlMs ?? Infinity;
-    if (remote === undefined) {
-      // One step here, so the old copy is given up for a new one only.
-      const error = local?.put(key.local, entry, localTtlMs, EPOCH_ALWAYS);
-      if (error !== undefined) throw error;
-      flights.fence(key.local, "set");
-      this.#readThrough.endBackoff(key.local);
-      this.#reportKey(key, "remove");
-      // The tier may have found it too large.
-      return local?.get(key.local, now) === undefined
-        ? { status: "refused" }
-        : { status: "stored", token: this.#token() };
-    }
-    this.#fence(key, "set");
-    const guard = new WriteGuard();
-    flights.add(key.local, guard);
-    try {
-      let encoded: Encoded | undefined;
-      let versions: readonly TagVersion[] | undefined;
-      const status = await writes.run(key.local, () =>
-        orPending(recovery, key, async () => {
-          encoded = await remote.encode(entry.value);
-          guard.isTainted = false;
-          guard.epoch = trust.epoch;
-          const written = await this.#write(remote, key, entry, encoded);
-          versions = written.versions;
-          return written.status;
-        }),
-      );
-      this.#acknowledged(key, "set");
-      if (guard.fencedBy === undefined && !tags.wasCalled(entry.dependsOn, entry.tagSequence)) {
-        const kept =
-          encoded === undefined
-            ? entry
-            : { ...entry, versions, encoding: encoded.encoding, encodedBytes: encoded.data.length };
-        local?.put(key.local, kept, localTtlMs, status === "stored" ? flights.copyEpoch(guard) : trust.unconfirmed);
-        if (status === "stored" && !flights.isUntainted(guard) && entry.version !== undefined)
-          this.#loadedStore.confirm(remote.leases!, key, entry.version);
-      }
-      this.#reportKey(key, "remove");
-      return status === "stored" ? { status, token: this.#token() } : { status };
-    } finally {
-      flights.remove(guard);
-      // Also where the value could not be encoded: what was fenced stores nothing.
-      flights.releaseFenced(key.local);
-    }
+  }
+
+  /** Without a backend. One step, so the old copy is dropped only for a new one. */
+  #setHere({ policy }: NamespaceContext, key: EntryKey, entry: Entry): WriteResult {
+    const { local, clock, flights } = this.#context;
+    const now = clock.now();
+    const error = local?.put(key.local, entry, policy.localTtlMs ?? Infinity, EPOCH_ALWAYS);
+    if (error !== undefined) throw error;
+    flights.fence(key.local, "set");
+    this.#readThrough.endBackoff(key.local);
+    this.#reportKey(key, "remove");
+    // The tier may have found it too large.
+    return local?.get(key.local, now) === undefined
+      ? { status: "refused" }
+      : { status: "stored", token: this.#token() };
+  }
+
+  /** Keeps the local copy of an entry that was sent, unless something newer was called meanwhile. */
+  #keep(
+    { policy, remote }: NamespaceContext,
+    key: EntryKey,
+    entry: Entry,
+    guard: WriteGuard,
+    status: "stored" | "refused" | "pending",
+  ): void {
+    const { local, tags, trust, flights } = this.#context;
+    if (guard.fencedBy !== undefined || tags.wasCalled(entry.dependsOn, entry.tagSequence)) return;
+    const epoch = status === "stored" ? flights.copyEpoch(guard) : trust.unconfirmed;
+    local?.put(key.local, entry, policy.localTtlMs ?? Infinity, epoch);
+    if (status === "stored" && !flights.isUntainted(guard) && entry.version !== undefined)
+      this.#loadedStore.confirm(remote!.leases!, key, entry.version);
   }
 
   async delete(namespace: NamespaceContext, key: EntryKey): Promise<DeleteResult> {
@@ -179,7 +212,7 @@ export class Mutations {
     const status = await writes.run(key.local, () =>
       orPending(recovery, key, async () => {
         if (recovery?.covers(key, NO_TAGS) !== true) return remote.markStale(key);
-        // A removal waits for the backend: what is still there must not come back as stale.
+        // A removal is pending: the entry that is still there must not come back as stale.
         await remote.remove(key);
         return "missing";
       }),
@@ -199,13 +232,9 @@ export class Mutations {
     checkRoomForMeta(namespace);
     const keys = tagKeys(keySpace, names);
     tags.called(keySpace, keys, mode);
-    this.#context.decisions?.note(
-      keySpace.tagPrefixes.at(-1)!,
-      "write",
-      `${names.length === 0 ? "cleared" : `tags ${names.join(", ")} ${mode === "hard" ? "invalidated" : "marked stale"}`} here`,
-    );
+    this.#context.decisions?.note(keySpace.tagPrefixes.at(-1)!, "write", describeInvalidation(names, mode));
     const callSequence = tags.sequence;
-    // Nothing below the root outlives its clear, so its memory can go at once.
+    // No entry outlives the clear of the root, so all copies can go at once.
     if (names.length === 0 && keySpace.path.length === 0) local?.tier.clear();
     if (events.invalidate.isObserved) {
       const scope = names.length === 0 ? "namespace" : "tags";
@@ -222,7 +251,7 @@ export class Mutations {
     for (const key of keys) this.#guessed.delete(key);
     try {
       const renewing = remote.versions.renew(keys, mode);
-      // Behind the renewal: before it, a load under the old versions might be granted, for nothing.
+      // After the renewal was sent: before it, another load might be granted under the old versions, and could not be stored.
       for (const lease of leases) lease.releaseUnder(keys);
       await renewing;
       recovery?.acknowledgedTags(keySpace, keys, mode, callSequence);
@@ -232,19 +261,19 @@ export class Mutations {
       return { status: "pending" };
     } finally {
       tags.called(keySpace, keys, mode);
-      // Those that were granted meanwhile: what they load is fenced by now.
+      // Leases granted meanwhile: the results of their loads are fenced by now.
       for (const lease of leases) lease.releaseUnder(keys);
     }
   }
 
-  /** An invalidation that waited was acknowledged: what was read or written meanwhile may be older than it. */
+  /** A pending invalidation was acknowledged: a read or write in flight may be older than it. */
   replayed(key: EntryKey): void {
     this.#fence(key, "delete");
   }
 
   /**
-   * One trip where the versions are those seen last: they are read in the same tick. Otherwise they are pinned, and
-   * the entry is written under them.
+   * One trip if the versions seen last are still current: they are read in the same tick. Otherwise versions are pinned,
+   * and the entry is written under them.
    */
   async #write(
     remote: EntryTier,
@@ -277,7 +306,7 @@ export class Mutations {
     this.#readThrough.endBackoff(key.local);
   }
 
-  /** What was read before the acknowledgement may be older. */
+  /** A read before the acknowledgement may have found an older entry. */
   #acknowledged(key: EntryKey, by: FencedBy): void {
     this.#context.flights.fenceReads(key.local, by);
     this.#context.flights.releaseFenced(key.local);
@@ -299,7 +328,7 @@ export class Mutations {
       });
   }
 
-  /** Names a write that the backend has, or that a cache without a backend has: a later read with it asks there. */
+  /** Names a write that is acknowledged: a later read with this token finds it, or a newer one. */
   #token(): string {
     tokens += 1;
     return `${PROCESS}.${tokens.toString(36)}`;

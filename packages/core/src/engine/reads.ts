@@ -1,16 +1,16 @@
-import { hit, type Answer, type Waiters } from "./waiters.ts";
-import type { EngineContext } from "./context.ts";
+import { Guard } from "../coherence/guards.ts";
 import { judge, lifeOf, newer, type Entry, type Windows } from "../entry/entry.ts";
-import type { NamespaceContext } from "./call.ts";
-import { unasked } from "../tiers/recovery.ts";
-import { Guard } from "./flights.ts";
 import type { EntryKey } from "../entry/key.ts";
 import type { ReadRequest } from "../tiers/entry-tier.ts";
+import { Answers, hit, MISS, type Answer } from "./answers.ts";
+import { promote, readAfterReplay } from "./backend-read.ts";
+import type { NamespaceContext } from "./call.ts";
+import type { EngineContext } from "./context.ts";
 
-/** What is known about an entry, for people and for tests. */
+/** The state of one entry, for people and for tests. */
 export interface EntryInfo {
   readonly state: "fresh" | "stale";
-  /** Label of the tier that holds it nearest. */
+  /** Label of the nearest tier that holds it. */
   readonly tier: string;
   readonly ageMs: number;
   /** Remaining freshness; negative when stale. */
@@ -24,90 +24,89 @@ export interface EntryInfo {
   readonly encoding?: { readonly format: string; readonly compressor: string; readonly bytes: number };
 }
 
-/** Reading without a loader. Never loads, never fails for a backend's sake. */
+/** Reads without a loader. They never load, and never fail because of a backend. */
 export class Reads {
   readonly #context: EngineContext;
-  readonly #waiters: Waiters;
+  readonly #answers: Answers;
 
-  constructor(context: EngineContext, waiters: Waiters) {
+  constructor(context: EngineContext) {
     this.#context = context;
-    this.#waiters = waiters;
+    this.#answers = new Answers(context);
   }
 
   get(namespace: NamespaceContext, key: EntryKey, allowStale: boolean): Promise<unknown> {
-    const { local, clock, flights, recovery } = this.#context;
-    const startedAt = clock.now();
-    const held = local?.get(key.local, startedAt);
+    const { local, clock, flights } = this.#context;
+    const call: ReadCall = { namespace, key, startedAt: clock.now(), allowStale };
+    const held = local?.get(key.local, call.startedAt);
     const { remote } = namespace;
-    if (remote === undefined || isFresh(held, startedAt))
-      return Promise.resolve(this.#answer(namespace, key, startedAt, held, undefined, allowStale));
+    if (remote === undefined || isFresh(held, call.startedAt))
+      return Promise.resolve(this.#answer(call, held, undefined));
     const guard = new Guard();
     flights.add(key.local, guard);
-    const read =
-      recovery?.coversTagged(key, NO_TAGS) === true
-        ? this.#readAfterReplay(namespace, key)
-        : remote.read(this.#request(namespace, key), remote.deadlineMs);
+    const read = this.#isCovered(key)
+      ? this.#readAfterReplay(namespace, key)
+      : remote.read(this.#request(namespace, key), remote.deadlineMs);
     return read.then(
-      (found) => this.#answer(namespace, key, startedAt, held, this.#promote(namespace, key, guard, found), allowStale),
+      (found) => this.#answer(call, held, this.#promote(namespace, key, guard, found)),
       () => {
         flights.remove(guard);
-        return this.#answer(
-          namespace,
-          key,
-          startedAt,
-          held ?? local?.unconfirmed(key.local, clock.now()),
-          undefined,
-          allowStale,
-        );
+        return this.#answer(call, held ?? local?.unconfirmed(key.local, clock.now()), undefined);
       },
     );
   }
 
-  /** In the order of `keys`; what is missing locally is read in one trip. */
+  /** In the order of `keys`; keys without a fresh local copy are read in one trip. */
   async getMany(
     namespace: NamespaceContext,
     keys: readonly EntryKey[],
     allowStale: boolean,
   ): Promise<readonly unknown[]> {
-    const { local, clock, flights, recovery } = this.#context;
+    const { local, clock, flights } = this.#context;
     const startedAt = clock.now();
     const held = keys.map((key) => local?.get(key.local, startedAt));
-    const { remote } = namespace;
     const found = new Array<Entry | undefined>(keys.length);
-    if (remote !== undefined) {
+    if (namespace.remote !== undefined) {
       const asked = [...keys.keys()].filter((i) => !isFresh(held[i], startedAt));
       const guards = asked.map((i) => {
         const guard = new Guard();
         flights.add(keys[i]!.local, guard);
         return guard;
       });
-      const isCovered = asked.map((i) => recovery?.coversTagged(keys[i]!, NO_TAGS) === true);
-      const sent = remote
-        .readMany(
-          asked.filter((_, n) => !isCovered[n]).map((i) => this.#request(namespace, keys[i]!)),
-          remote.deadlineMs,
-        )
-        .values();
-      const outcomes = await Promise.allSettled(
-        asked.map((i, n) => (isCovered[n] === true ? this.#readAfterReplay(namespace, keys[i]!) : sent.next().value!)),
+      const outcomes = await this.#readMany(
+        namespace,
+        asked.map((i) => keys[i]!),
       );
       for (const [n, outcome] of outcomes.entries()) {
         const i = asked[n]!;
-        const guard = guards[n]!;
+        const key = keys[i]!;
         if (outcome.status === "fulfilled") {
-          found[i] = this.#promote(namespace, keys[i]!, guard, outcome.value);
+          found[i] = this.#promote(namespace, key, guards[n]!, outcome.value);
         } else {
-          flights.remove(guard);
-          held[i] ??= local?.unconfirmed(guard.at, clock.now());
+          flights.remove(guards[n]!);
+          held[i] ??= local?.unconfirmed(key.local, clock.now());
         }
       }
     }
-    return keys.map((key, i) => this.#answer(namespace, key, startedAt, held[i], found[i], allowStale));
+    return keys.map((key, i) => this.#answer({ namespace, key, startedAt, allowStale }, held[i], found[i]));
+  }
+
+  /** One trip for all keys but those that a pending invalidation covers. */
+  #readMany(
+    namespace: NamespaceContext,
+    keys: readonly EntryKey[],
+  ): Promise<readonly PromiseSettledResult<Entry | undefined>[]> {
+    const remote = namespace.remote!;
+    const isCovered = keys.map((key) => this.#isCovered(key));
+    const requests = keys.filter((_, i) => !isCovered[i]).map((key) => this.#request(namespace, key));
+    const sent = remote.readMany(requests, remote.deadlineMs).values();
+    return Promise.allSettled(
+      keys.map((key, i) => (isCovered[i] === true ? this.#readAfterReplay(namespace, key) : sent.next().value!)),
+    );
   }
 
   /** A peek that found no fresh copy counts as a miss, like every call. */
   nothingToPeek(namespace: NamespaceContext, key: EntryKey): undefined {
-    this.#waiters.count({ namespace, key, startedAt: this.#context.clock.now() }, MISS, false);
+    this.#answers.count({ namespace, key, startedAt: this.#context.clock.now() }, MISS, "local tier");
   }
 
   async inspect(namespace: NamespaceContext, key: EntryKey): Promise<EntryInfo | undefined> {
@@ -137,60 +136,72 @@ export class Reads {
   }
 
   async #inspected(namespace: NamespaceContext, key: EntryKey): Promise<Entry | undefined> {
-    const found = await this.#readAfterReplay(namespace, key);
-    const entry = found && this.#context.tags.hold(found, this.#context.clock.now());
-    return entry === undefined || this.#context.recovery?.covers(key, entry.dependsOn) === true ? undefined : entry;
+    return this.#valid(key, await this.#readAfterReplay(namespace, key));
   }
 
-  /** What a read found, promoted unless something newer happened meanwhile. */
-  #promote(namespace: NamespaceContext, key: EntryKey, guard: Guard, found: Entry | undefined): Entry | undefined {
-    const { flights, local, clock, tags } = this.#context;
-    flights.remove(guard);
+  /** The entry that a read found, unless this process invalidated it. */
+  #valid(key: EntryKey, found: Entry | undefined): Entry | undefined {
+    const { clock, tags, recovery } = this.#context;
     const entry = found && tags.hold(found, clock.now());
-    if (entry === undefined || this.#context.recovery?.covers(key, entry.dependsOn) === true) return undefined;
-    if (isFresh(entry, clock.now()) && !guard.isTainted)
-      local?.put(key.local, entry, namespace.policy.localTtlMs ?? Infinity, flights.copyEpoch(guard));
+    return entry === undefined || recovery?.covers(key, entry.dependsOn) === true ? undefined : entry;
+  }
+
+  /** As {@link #valid}; promoted unless something newer happened meanwhile. */
+  #promote(namespace: NamespaceContext, key: EntryKey, guard: Guard, found: Entry | undefined): Entry | undefined {
+    const { flights, clock } = this.#context;
+    flights.remove(guard);
+    const entry = this.#valid(key, found);
+    if (entry !== undefined) promote(this.#context, guard, entry, namespace.policy.localTtlMs, clock.now());
     return entry;
   }
 
-  async #readAfterReplay(namespace: NamespaceContext, key: EntryKey): Promise<Entry | undefined> {
+  #isCovered(key: EntryKey): boolean {
+    return this.#context.recovery?.coversTagged(key, NO_TAGS) === true;
+  }
+
+  #readAfterReplay(namespace: NamespaceContext, key: EntryKey): Promise<Entry | undefined> {
     const { clock, recovery } = this.#context;
-    const { deadlineMs } = namespace.remote!;
+    const { label, deadlineMs } = namespace.remote!;
     const startedAt = clock.now();
-    if (recovery?.coversTagged(key, NO_TAGS) === true) await recovery.replayWithin(deadlineMs);
-    if (recovery?.coversTagged(key, NO_TAGS) === true) throw unasked(namespace.remote!.label);
-    return namespace.remote!.read(this.#request(namespace, key), deadlineMs - (clock.now() - startedAt));
+    return readAfterReplay(
+      label,
+      () => this.#isCovered(key),
+      () => recovery!.replayWithin(deadlineMs),
+      () => namespace.remote!.read(this.#request(namespace, key), deadlineMs - (clock.now() - startedAt)),
+    );
   }
 
   #request({ schema }: NamespaceContext, key: EntryKey): ReadRequest {
     return { key, schema, expectedTags: NO_TAGS, tagSequence: this.#context.tags.sequence };
   }
 
-  #answer(
-    namespace: NamespaceContext,
-    key: EntryKey,
-    startedAt: number,
-    held: Entry | undefined,
-    found: Entry | undefined,
-    allowStale: boolean,
-  ): unknown {
+  #answer(call: ReadCall, held: Entry | undefined, found: Entry | undefined): unknown {
+    const { local } = this.#context;
+    const answer = this.#answerOf(call, held, found);
+    this.#answers.count(call, answer);
+    return local === undefined ? answer.value : local.handOut(answer.value);
+  }
+
+  #answerOf({ namespace, allowStale }: ReadCall, held: Entry | undefined, found: Entry | undefined): Answer {
     const { local, clock } = this.#context;
     const best = newer(found, held);
     const label = best === found && found !== undefined ? namespace.remote!.label : (local?.label ?? "");
     const verdict = judge(best, clock.now(), ANY_WINDOW);
-    const answer: Answer =
-      verdict === "fresh"
-        ? hit(best!, label)
-        : verdict === "absent" || !allowStale
-          ? MISS
-          : { ...hit(best!, label), status: "stale", cause: "revalidating" };
-    this.#waiters.count({ namespace, key, startedAt }, answer);
-    return local === undefined ? answer.value : local.handOut(answer.value);
+    if (verdict === "fresh") return hit(best!, label);
+    if (verdict === "absent" || !allowStale) return MISS;
+    return { ...hit(best!, label), status: "stale", cause: "revalidating" };
   }
 }
 
+/** One call that reads without a loader. */
+interface ReadCall {
+  readonly namespace: NamespaceContext;
+  readonly key: EntryKey;
+  readonly startedAt: number;
+  readonly allowStale: boolean;
+}
+
 const NO_TAGS: readonly string[] = [];
-const MISS: Answer = { status: "miss", value: undefined };
 const ANY_WINDOW: Windows = { staleWhileRevalidateMs: undefined, staleIfErrorMs: undefined, refreshAhead: 1 };
 
 const isFresh = (entry: Entry | undefined, now: number): boolean =>

@@ -1,3 +1,4 @@
+import { within } from "../primitives/within.ts";
 import type { TagVersions } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { BackendUnavailableError, EncodeError } from "../contracts/errors.ts";
@@ -150,13 +151,7 @@ export class Recovery {
 
   /** As {@link replay}, waited for no longer than `limitMs`. It goes on. */
   replayWithin(limitMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      const cancel = this.#clock.schedule(resolve, limitMs);
-      void this.replay().then(() => {
-        cancel();
-        resolve();
-      });
-    });
+    return within(this.#clock, limitMs, this.replay(), () => undefined);
   }
 
   /** Tries nothing again by itself, also what is under way. */

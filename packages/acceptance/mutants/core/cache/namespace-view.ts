@@ -4,13 +4,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "life: a closed cache takes calls",
     promises: ["C117"],
-    rule: "if (context.isClosed)\n      throw",
+    rule: "if (context.lifecycle.isClosed)\n      throw",
     broken: "if (false) throw",
   },
   {
     name: "life: a closed cache answers from memory",
     promises: ["C117"],
-    rule: "isPlainHit(namespace.policy, options) &&\n        !context.isClosed",
+    rule: "isPlainHit(namespace.policy, options) &&\n        !context.lifecycle.isClosed",
     broken: "isPlainHit(namespace.policy, options)",
   },
 ];

@@ -4,13 +4,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "fence: the first of two concurrent sets to arrive fences the other",
     promises: ["C60", "C94"],
-    rule: "if (!(each instanceof WriteGuard)) fenced",
-    broken: "fenced",
+    rule: "if (!(each instanceof WriteGuard)) each.fence(by);",
+    broken: "each.fence(by);",
   },
   {
     name: "fence: a stored load leaves reads to be promoted over it",
     promises: ["C60", "C62"],
-    rule: " || !(each instanceof Flight) || each.isReading",
+    rule: ' || !(each instanceof Flight) || each.phase === "reading"',
     broken: "",
   },
   {
@@ -18,18 +18,6 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C11", "C60"],
     rule: "each.serial < stored.serial ||",
     broken: "each.serial >= 0 ||",
-  },
-  {
-    name: "joining: a fenced load is joined",
-    promises: ["C66"],
-    rule: "guard.isJoinable = false;",
-    broken: "",
-  },
-  {
-    name: "leases: a change wakes no waiter",
-    promises: ["C52"],
-    rule: "guard.isJoinable = false;\n  woken(guard);",
-    broken: "guard.isJoinable = false;",
   },
   {
     name: "trust: reads and loads pending when the link was lost are trusted",
@@ -50,27 +38,9 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "each.readAt",
   },
   {
-    name: "trust: loads from before the link was lost are shared while they are stored",
-    promises: ["C86"],
-    rule: "if (epoch !== this.epoch) this.isJoinable = false;",
-    broken: "",
-  },
-  {
-    name: "joining: loads that never leave the process are not shared after a message",
-    promises: ["C90"],
-    rule: "call.namespace.remote === undefined ? Infinity : tagSequence",
-    broken: "tagSequence",
-  },
-  {
-    name: "fence: a delete after a markStale leaves the fallback",
-    promises: ["C26"],
-    rule: '(guard.fencedBy === "stale" && by !== "lease")',
-    broken: "false",
-  },
-  {
-    name: "leases: a flight that still reads when an older load is stored loads again",
+    name: "lease: who still looks when an older load is stored loads for nothing",
     promises: ["C52"],
-    rule: "if (each instanceof Flight && each.serial > stored.serial) tainted(each);\n        else fenced",
-    broken: "fenced",
+    rule: "if (each instanceof Flight && each.serial > stored.serial) each.taint();\n        else each.fence",
+    broken: "each.fence",
   },
 ];

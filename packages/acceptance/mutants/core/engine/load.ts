@@ -2,12 +2,6 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
-    name: "joining: work that a loader left behind counts as the loader",
-    promises: ["C50"],
-    rule: "!each.isOver &&\n      each.owner",
-    broken: "each.owner",
-  },
-  {
     name: "storing: undefined is stored",
     promises: ["C2"],
     rule: "value === undefined || unstored",

@@ -4,13 +4,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "fence: a fenced load is stored locally",
     promises: ["C59", "C60"],
-    rule: "if (flight.isOver || fencedBy() !== undefined) return",
-    broken: "if (flight.isOver) return",
+    rule: 'if (flight.isOver || this.#fencedBy(flight, entry.dependsOn) !== undefined) return "refused";',
+    broken: 'if (flight.isOver) return "refused";',
   },
   {
     name: "fence: a fenced load is stored in the backend",
     promises: ["C59", "C60"],
-    rule: 'if (fencedBy() !== undefined) return;\n          // Without leases nothing else keeps it from undoing what was done elsewhere.\n          if (lease === undefined && flight.isTainted) return void (flight.fencedBy = "lease");',
+    rule: 'if (this.#fencedBy(flight, draft.entry.dependsOn) !== undefined) return "refused";\n    // Without leases nothing else keeps it from undoing a change of another process.\n    if (lease === undefined && flight.isTainted) {\n      flight.lose();\n      return "refused";\n    }',
     broken: "",
   },
   {
@@ -22,7 +22,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "fence: a stored load leaves older ones to be stored over it",
     promises: ["C11", "C60"],
-    rule: "flights.fenceOlder(key.local, flight);\n      const error",
+    rule: "flights.fenceOlder(key.local, flight);\n    const error",
     broken: "const error",
   },
   {
@@ -52,20 +52,20 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "storing: a loaded value is kept in the backend alone",
     promises: ["C8"],
-    rule: 'keepLocally(status === "stored" ? flights.copyEpoch(flight) : trust.unconfirmed, encoded);',
+    rule: 'this.#keepLocally(draft, entry(), status === "stored" ? flights.copyEpoch(flight) : trust.unconfirmed);',
     broken: "",
   },
   {
     name: "storing: a load without a lifetime leaves the older entry",
     promises: ["C9"],
-    rule: "if (life.ttlMs <= 0) {",
-    broken: 'if (life.ttlMs <= 0) return "refused";\n    if (life.ttlMs <= 0) {',
+    rule: "if (life.ttlMs <= 0) return this.#remove(flight, dependsOn);",
+    broken: 'if (life.ttlMs <= 0) return Promise.resolve("refused");',
   },
   {
     name: "storing: a ttl of zero is stored",
     promises: ["C9"],
-    rule: "if (life.ttlMs <= 0) {",
-    broken: "if (life.ttlMs < 0) {",
+    rule: "if (life.ttlMs <= 0) return",
+    broken: "if (life.ttlMs < 0) return",
   },
   {
     name: "storing: options of a loader in the background are dropped",
@@ -83,19 +83,19 @@ export const MUTANTS: readonly Breakage[] = [
     name: "storing: a value that cannot be encoded stays in the local tier",
     promises: ["C99"],
     rule: "if (!(error instanceof EncodeError)) throw error;",
-    broken: "keepLocally(trust.epoch);",
+    broken: "this.#keepLocally(draft, entry, trust.epoch);",
   },
   {
     name: "backend: the wait for the store of a load has no limit",
     promises: ["C43", "C92"],
-    rule: "},\n      Math.max(0, flight.backendLeftMs),\n    );",
-    broken: "}, Infinity);",
+    rule: "within(this.#context.clock, Math.max(0, flight.backendLeftMs), write,",
+    broken: "within(this.#context.clock, Infinity, write,",
   },
   {
     name: "leases: none are taken",
     promises: ["C52"],
-    rule: "if (leases === undefined || flight.isAway)\n      return",
-    broken: "if (leases !== undefined || flight.isAway) return",
+    rule: "if (leases === undefined || flight.isUnreachable) {",
+    broken: "if (leases !== undefined || flight.isUnreachable) {",
   },
   {
     name: "leases: each request takes the lease over",
@@ -118,8 +118,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: a forced load that was stored fences nothing",
     promises: ["C11"],
-    rule: "flights.fenceOlder(key.local, flight);\n      const error",
-    broken: "if (!isForced) flights.fenceOlder(key.local, flight);\n      const error",
+    rule: "flights.fenceOlder(key.local, flight);\n    const error",
+    broken: "if (!flight.call.isForced) flights.fenceOlder(key.local, flight);\n    const error",
   },
   {
     name: "leases: an unreported release wakes no waiter here",
@@ -130,13 +130,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: a failed request for a lease fails the call",
     promises: ["C55"],
-    rule: "if (error instanceof BackendUnavailableError) flight.isAway = true;\n      return",
+    rule: "if (error instanceof BackendUnavailableError) flight.becomeUnreachable();\n      return",
     broken: "throw error;\n      return",
   },
   {
     name: "leases: a load without one is stored",
     promises: ["C55"],
-    rule: "||\n        (remote.leases !== undefined && lease === undefined)",
+    rule: " ||\n        (remote.leases !== undefined && flight.lease === undefined)",
     broken: "",
   },
   {
@@ -148,8 +148,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: a load fenced by a load without a lifetime keeps its lease",
     promises: ["C61"],
-    rule: "if (fencedBy() === undefined) drop();\n      flights.releaseFenced(key.local);",
-    broken: "if (fencedBy() === undefined) drop();",
+    rule: "if (this.#fencedBy(flight, dependsOn) === undefined) drop();\n    flights.releaseFenced(key.local);",
+    broken: "if (this.#fencedBy(flight, dependsOn) === undefined) drop();",
   },
   {
     name: "leases: one without tag versions is kept",
@@ -166,25 +166,25 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: a first use of a tag keeps callers from sharing its load",
     promises: ["C76"],
-    rule: "if (!isHarmed) flight.heardSequence = tags.sequence;",
+    rule: "if (!isHarmed) flight.hearUpTo(tags.sequence);",
     broken: "",
   },
   {
     name: "leases: after a failure elsewhere all load at once",
     promises: ["C24"],
-    rule: "if (leases === undefined || flight.isAway)\n      return",
-    broken: "if (leases === undefined || flight.isAway || flight.fallback !== undefined) return",
+    rule: "if (leases === undefined || flight.isUnreachable) {",
+    broken: "if (leases === undefined || flight.isUnreachable || flight.fallback !== undefined) {",
   },
   {
     name: "changes: a load keeps its copy despite a message about another change",
     promises: ["C61"],
-    rule: 'keepLocally(status === "stored" ? flights.copyEpoch(flight) : trust.unconfirmed, encoded);',
-    broken: 'keepLocally(status === "stored" ? trust.epoch : trust.unconfirmed, encoded);',
+    rule: 'this.#keepLocally(draft, entry(), status === "stored" ? flights.copyEpoch(flight) : trust.unconfirmed);',
+    broken: 'this.#keepLocally(draft, entry(), status === "stored" ? trust.epoch : trust.unconfirmed);',
   },
   {
     name: "changes: a store that was refused leaves a copy",
     promises: ["C11", "C61", "C105"],
-    rule: 'flight.fencedBy ??= "lease";\n              return;',
+    rule: 'if (status === "overtaken") {\n        flight.lose();\n        return "refused";\n      }',
     broken: "",
   },
   {
@@ -202,25 +202,25 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "trust: a load made while the backend is unreachable is trusted",
     promises: ["C55", "C92"],
-    rule: "lease === undefined)\n      )\n        return keepLocally(trust.unconfirmed);",
-    broken: "lease === undefined)) return keepLocally(trust.epoch);",
+    rule: "flight.lease === undefined)\n      )\n        return this.#keepLocally(draft, entry, trust.unconfirmed);",
+    broken: "flight.lease === undefined)\n      )\n        return this.#keepLocally(draft, entry, trust.epoch);",
   },
   {
     name: "trust: a load that the backend refused is trusted",
     promises: ["C92"],
-    rule: "else result = keepLocally(trust.unconfirmed, encoded);",
-    broken: "else result = keepLocally(trust.epoch, encoded);",
+    rule: "if (!(error instanceof EncodeError)) return this.#keepLocally(draft, entry(), trust.unconfirmed);",
+    broken: "if (!(error instanceof EncodeError)) return this.#keepLocally(draft, entry(), trust.epoch);",
   },
   {
     name: "joining: a load is shared, though its fallback was invalidated elsewhere",
     promises: ["C67"],
-    rule: "if (!isHarmed) flight.heardSequence",
-    broken: "flight.heardSequence",
+    rule: "if (!isHarmed) flight.hearUpTo",
+    broken: "flight.hearUpTo",
   },
   {
     name: "reissue: a forced load is not remembered",
     promises: ["C93"],
-    rule: "if (isForced) recovery?.acknowledgedKey(key);\n            else recovery",
+    rule: "if (flight.call.isForced) recovery?.acknowledgedKey(key);\n      else recovery",
     broken: "recovery",
   },
 ];

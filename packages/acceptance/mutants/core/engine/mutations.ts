@@ -52,8 +52,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "fence: a set keeps its own copy despite a newer call",
     promises: ["C60"],
-    rule: "if (guard.fencedBy === undefined && !tags",
-    broken: "if (!tags",
+    rule: "if (guard.fencedBy !== undefined || tags",
+    broken: "if (tags",
   },
   {
     name: "tags: a set under versions that were seen last is not checked",
@@ -88,7 +88,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: a tag call leaves those that were granted before its acknowledgement",
     promises: ["C61"],
-    rule: "// Those that were granted meanwhile: what they load is fenced by now.\n      for (const lease of leases) lease.releaseUnder(keys);",
+    rule: "// Leases granted meanwhile: the results of their loads are fenced by now.\n      for (const lease of leases) lease.releaseUnder(keys);",
     broken: "",
   },
   {
@@ -107,9 +107,9 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "changes: the first message counts as that of the cache's own write",
     promises: ["C82", "C83"],
-    rule: "guard.isTainted = false;\n          guard.epoch = trust.epoch;\n          const written = await this.#write(remote, key, entry, encoded);",
+    rule: "guard.resend(trust.epoch);\n          const written = await this.#write(remote, key, entry, encoded);",
     broken:
-      "guard.epoch = trust.epoch;\n        const written = await this.#write(remote, key, entry, encoded);\n        guard.isTainted = false;",
+      "const { epoch } = trust;\n          const written = await this.#write(remote, key, entry, encoded);\n          guard.resend(epoch);",
   },
   {
     name: "tokens: a pending write has one",

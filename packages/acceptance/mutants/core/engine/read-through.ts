@@ -4,14 +4,15 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "promotion: getOrSet promotes an entry read before a fence",
     promises: ["C62"],
-    rule: "now < entry.staleAt && !flight.isTainted",
-    broken: "now < entry.staleAt",
+    rule: "promote(this.#context, flight, entry, policy.localTtlMs, now);",
+    broken:
+      "if (now < entry.staleAt)\n        this.#context.local?.put(key.local, entry, policy.localTtlMs ?? Infinity, this.#context.flights.copyEpoch(flight));",
   },
   {
     name: "promotion: the entry of an abandoned read is kept, though no fence reaches it",
     promises: ["C62"],
-    rule: "if (flight.isOver) return;\n    const { local, clock, recovery, tags, flights",
-    broken: "const { local, clock, recovery, tags, flights",
+    rule: "if (flight.isOver) return;\n    const { clock, recovery, tags, decisions",
+    broken: "const { clock, recovery, tags, decisions",
   },
   {
     name: "promotion: a copy is kept despite tag calls made during its read",
@@ -20,22 +21,10 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "const entry = found && { ...found, tagSequence: tags.sequence };",
   },
   {
-    name: "joining: a load from before a tag call is joined",
-    promises: ["C49", "C66"],
-    rule: "joinable === undefined ||\n      tags.hasEvents(call.namespace.keySpace, joinable.tagSequence, joinable.heardSequence)",
-    broken: "joinable === undefined",
-  },
-  {
     name: "joining: a forced call joins an older load",
     promises: ["C11", "C49"],
     rule: "const isOwn = call.isForced || call.isAfter;",
     broken: "const isOwn = call.isAfter;",
-  },
-  {
-    name: "joining: later callers join a load that a forced one has overtaken",
-    promises: ["C11"],
-    rule: "flights.supersede(call.key.local, flight);",
-    broken: "{}",
   },
   {
     name: "joining: a caller with a token joins an older load",
@@ -86,9 +75,9 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "freshness: a refresh does not ask the backend first",
     promises: ["C29", "C31"],
-    rule: "#reads({\n    call: {\n      namespace: { remote },\n      isForced,\n      isAfter,\n    },\n  }: Flight): boolean {\n    return remote",
+    rule: "#reads({ call }: Flight): boolean {\n    const { remote } = call.namespace;\n    return remote",
     broken:
-      "#reads({ isBackground, call: { namespace: { remote }, isForced, isAfter } }: Flight): boolean {\n    return !isBackground && remote",
+      "#reads({ call, isBackground }: Flight): boolean {\n    const { remote } = call.namespace;\n    return !isBackground && remote",
   },
   {
     name: "freshness: an answer within a back-off is reported as if a load ran",
@@ -99,8 +88,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "freshness: a stale answer from the backend waits for the refresh",
     promises: ["C22", "C28"],
-    rule: "if (!flight.isBackground) this.#goBehind(flight, best!, now);",
-    broken: 'flight.reason = "stale";',
+    rule: "if (!flight.isBackground) this.#answerAndGoOn(flight, best!, now);",
+    broken: 'flight.loadBecause("stale");',
   },
   {
     name: "freshness: each stale answer begins a refresh",
@@ -109,16 +98,10 @@ export const MUTANTS: readonly Breakage[] = [
     broken: 'verdict !== "fresh" &&',
   },
   {
-    name: "storing: a loader in the background is not given the stale value",
-    promises: ["C17"],
-    rule: "stale: this.#waiters.fallbackOf(flight),",
-    broken: "stale: flight.isBackground ? undefined : this.#waiters.fallbackOf(flight),",
-  },
-  {
     name: "errors: no back-off after a failed load",
     promises: ["C16", "C24"],
-    rule: "if (this.#waiters.fallbackOf(flight) !== undefined)\n      this.#backOff",
-    broken: "if (false) this.#backOff",
+    rule: "if (this.#waiters.fallbackOf(flight) !== undefined)\n      this.#backoffs.begin",
+    broken: "if (false) this.#backoffs.begin",
   },
   {
     name: "errors: the back-off counts from the call",
@@ -127,22 +110,15 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "flight.call.startedAt + flight.call.policy.errorBackoffMs",
   },
   {
-    name: "errors: a call during a back-off prolongs it",
-    promises: ["C16", "C24"],
-    rule: "const until = this.#backoffs.get(at);",
-    broken:
-      "const before = this.#backoffs.get(at);\n    if (before !== undefined && now < before) this.#backoffs.set(at, now + 10_000);\n    const until = this.#backoffs.get(at);",
-  },
-  {
     name: "errors: a back-off outlives a success",
     promises: ["C24"],
-    rule: "this.#backoffs.delete(flight.key.local);",
+    rule: "this.#backoffs.end(flight.key.local);",
     broken: "",
   },
   {
     name: "errors: a back-off outlives a write",
     promises: ["C16", "C24"],
-    rule: "if (this.#backoffs.size !== 0) this.#backoffs.delete(at);",
+    rule: "this.#backoffs.end(localKey);",
     broken: "",
   },
   {
@@ -154,7 +130,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "limits: softTimeout does not begin for a stale value that the backend has",
     promises: ["C35"],
-    rule: "for (const waiter of flight.waiters) this.#waiters.limitWait(flight, waiter);",
+    rule: "for (const waiter of flight.waiters) this.#waiters.startSoftTimeout(flight, waiter);",
     broken: "",
   },
   {
@@ -166,8 +142,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "limits: maxBackgroundLoads is ignored",
     promises: ["C38"],
-    rule: "if (isBehind && !backgroundLoads.tryTake())",
-    broken: "if (isBehind && !backgroundLoads.tryTake() && false)",
+    rule: "if (isUnawaited && !backgroundLoads.tryTake())",
+    broken: "if (isUnawaited && !backgroundLoads.tryTake() && false)",
   },
   {
     name: "limits: each item of a batch takes a slot",
@@ -176,34 +152,15 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "!isLoading",
   },
   {
-    name: "limits: waitUntil is called when the work is done",
-    promises: ["C44"],
-    rule: "if (isBackground) waitUntil?.(flight.whenSettled());",
-    broken: "if (isBackground) void flight.whenSettled().then(() => waitUntil?.(flight.whenSettled()));",
-  },
-  {
-    name: "limits: waitUntil is called outside of the caller's context",
-    promises: ["C44"],
-    rule: "if (isBackground) waitUntil?.(flight.whenSettled());",
-    broken:
-      'if (isBackground) ((globalThis as { outside?: (run: () => void) => void }).outside ??= process.getBuiltinModule("node:async_hooks").AsyncLocalStorage.snapshot())(() => waitUntil?.(flight.whenSettled()));',
-  },
-  {
-    name: "limits: a background failure is an unhandled rejection",
+    name: "limits: a background failure is nobody's, and unhandled",
     promises: ["C40"],
     rule: "this.#waiters.failAll(flight, error);",
     broken: "this.#waiters.failAll(flight, error);\n    if (flight.isBackground) void Promise.reject(error);",
   },
   {
-    name: "backend: each step of a flight has the whole budget",
-    promises: ["C43", "C92"],
-    rule: "flight.backendLeftMs = namespace.remote!.deadlineMs - (now - flight.readAt);",
-    broken: "",
-  },
-  {
     name: "backend: a flight goes on asking after the first failure",
     promises: ["C43", "C92"],
-    rule: "flight.isAway = true;\n    if (flight.isOver) return;",
+    rule: "flight.becomeUnreachable();\n    if (flight.isOver) return;",
     broken: "if (flight.isOver) return;",
   },
   {
@@ -215,7 +172,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "recovery: getOrSet finds an entry with a pending invalidation of a tag that the call does not name",
     promises: ["C93", "C94"],
-    rule: "newer(isCovered ? undefined : entry, flight.fallback)",
+    rule: "newer(isHidden ? undefined : entry, flight.fallback)",
     broken: "newer(entry, flight.fallback)",
   },
   {
@@ -227,8 +184,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: a change made while a lease is requested wakes no waiter",
     promises: ["C52"],
-    rule: "if (!flight.isWoken) {",
-    broken: "{",
+    rule: "if (!flight.isWoken) await",
+    broken: "await",
   },
   {
     name: "leases: a waiter looks again when the lease ends, and not before",
@@ -239,7 +196,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: waiting has no end",
     promises: ["C57"],
-    rule: "if (clock.now() - flight.waitsSince >= loadTimeoutMs)",
+    rule: "if (clock.now() - waitsSince >= loadTimeoutMs)",
     broken: "if (false)",
   },
   {
@@ -247,7 +204,7 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C57"],
     rule: 'if (acquired.kind === "held" || acquired.kind === "entry") elsewhere = acquired;',
     broken:
-      'if (acquired.kind === "held") await this.#waitForOthers(flight, acquired.heldForMs);\n        else if (acquired.kind === "entry") elsewhere = acquired;',
+      'if (acquired.kind === "held") await this.#waitElsewhere(flight, acquired.heldForMs);\n        else if (acquired.kind === "entry") elsewhere = acquired;',
   },
   {
     name: "leases: a refresh behind an answer waits for one",
@@ -259,12 +216,12 @@ export const MUTANTS: readonly Breakage[] = [
     name: "leases: a refresh behind an answer leaves the callers that joined it",
     promises: ["C58"],
     rule: "flight.isBackground && flight.waiters.length === 0) this.#waiters.end(flight);\n    else if",
-    broken: "isBehind) this.#waiters.end(flight);\n    else if",
+    broken: "isUnawaited) this.#waiters.end(flight);\n    else if",
   },
   {
     name: "leases: a value removed during the wait is served as fallback for a failure",
     promises: ["C26"],
-    rule: "flight.fallback = this.#waiters.fallbackOf(flight);\n    flight.restart",
+    rule: "if (this.#waiters.fallbackOf(flight) === undefined) flight.dropFallback();\n    flight.restart",
     broken: "flight.restart",
   },
   {
@@ -282,14 +239,14 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "tokens: a replica answers",
     promises: ["C81"],
-    rule: " && !(isAfter && remote.leases !== undefined);",
+    rule: " && !(call.isAfter && remote.leases !== undefined);",
     broken: ";",
   },
   {
     name: "tokens: a replica answers after a wait",
     promises: ["C81"],
-    rule: "return this.#reads(flight) ? remote!.read(flight, flight.backendLeftMs) : undefined;",
-    broken: "return remote!.read(flight, flight.backendLeftMs);",
+    rule: "() => (this.#reads(flight) ? remote!.read(flight, flight.backendLeftMs) : undefined),",
+    broken: "() => remote!.read(flight, flight.backendLeftMs),",
   },
   {
     name: "tokens: a copy is served as fallback for the backend",

@@ -4,8 +4,9 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "promotion: get promotes an entry read before a fence",
     promises: ["C62", "C63"],
-    rule: " && !guard.isTainted",
-    broken: "",
+    rule: "if (entry !== undefined) promote(this.#context, guard, entry, namespace.policy.localTtlMs, clock.now());",
+    broken:
+      "if (entry !== undefined && isFresh(entry, clock.now()))\n      this.#context.local?.put(key.local, entry, namespace.policy.localTtlMs ?? Infinity, flights.copyEpoch(guard));",
   },
   {
     name: "promotion: get ignores tag calls made during the read",
@@ -16,13 +17,14 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "promotion: get keeps stale entries as well",
     promises: ["C12"],
-    rule: "if (isFresh(entry, clock.now()) && !guard",
-    broken: "if (!guard",
+    rule: "if (entry !== undefined) promote(this.#context, guard, entry, namespace.policy.localTtlMs, clock.now());",
+    broken:
+      "if (entry !== undefined && !guard.isTainted)\n      this.#context.local?.put(key.local, entry, namespace.policy.localTtlMs ?? Infinity, flights.copyEpoch(guard));",
   },
   {
     name: "recovery: get finds an entry whose invalidation is pending",
     promises: ["C93"],
-    rule: "if (entry === undefined || this.#context.recovery?.covers(key, entry.dependsOn) === true) return undefined;",
-    broken: "if (entry === undefined) return undefined;",
+    rule: "return entry === undefined || recovery?.covers(key, entry.dependsOn) === true ? undefined : entry;",
+    broken: "return entry;",
   },
 ];

@@ -40,15 +40,14 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "limits: a load ends with the wait of its caller",
     promises: ["C36", "C37", "C39"],
-    rule: "flight.isBackground = true;\n    this.#context.waitUntil?.(flight.whenSettled());\n  }",
-    broken: "this.abort(flight, undefined);\n  }",
+    rule: "flight.goToBackground();\n    this.#context.waitUntil?.(flight.whenSettled());",
+    broken: "this.abort(flight, undefined);",
   },
   {
     name: "limits: after a timeout the next caller loads beside the load that goes on",
     promises: ["C37"],
-    rule: "flight.isBackground = true;\n    this.#context.waitUntil?.(flight.whenSettled());\n  }",
-    broken:
-      "flight.isBackground = true;\n    flight.isJoinable = false;\n    this.#context.waitUntil?.(flight.whenSettled());\n  }",
+    rule: "flight.goToBackground();\n    this.#context.waitUntil?.(flight.whenSettled());",
+    broken: "flight.goToBackground();\n    flight.supersede();\n    this.#context.waitUntil?.(flight.whenSettled());",
   },
   {
     name: "limits: the load goes on when its last caller has left",
@@ -59,7 +58,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "limits: the load ends with the first caller that leaves",
     promises: ["C42"],
-    rule: "if (flight.aborted < flight.joined || flight.isBackground",
+    rule: "if (!flight.isAbandoned || flight.isBackground",
     broken: "if (flight.isBackground",
   },
 ];

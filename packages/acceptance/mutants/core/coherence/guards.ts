@@ -1,0 +1,10 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "fence: a delete after a markStale leaves what may stand in",
+    promises: ["C26"],
+    rule: '(this.#fencedBy === "stale" && by !== "lease")',
+    broken: "false",
+  },
+];

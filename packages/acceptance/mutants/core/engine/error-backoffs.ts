@@ -1,0 +1,11 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "errors: whoever asks during a back-off prolongs it",
+    promises: ["C16", "C24"],
+    rule: "const until = this.#until.get(localKey);",
+    broken:
+      "const before = this.#until.get(localKey);\n    if (before !== undefined && now < before) this.#until.set(localKey, now + 10_000);\n    const until = this.#until.get(localKey);",
+  },
+];

@@ -1,0 +1,34 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "joining: a fenced load is joined",
+    promises: ["C66"],
+    rule: "super.taint();\n    this.#isJoinable = false;",
+    broken: "super.taint();",
+  },
+  {
+    name: "leases: a change wakes nobody",
+    promises: ["C52"],
+    rule: "this.#isJoinable = false;\n    this.wake();",
+    broken: "this.#isJoinable = false;",
+  },
+  {
+    name: "trust: loads from before the link was lost are shared while they are stored",
+    promises: ["C86"],
+    rule: "if (epoch !== this.epoch) this.#isJoinable = false;",
+    broken: "",
+  },
+  {
+    name: "joining: what never leaves the process is not shared after a message",
+    promises: ["C90"],
+    rule: "call.namespace.remote === undefined ? Infinity : tagSequence",
+    broken: "tagSequence",
+  },
+  {
+    name: "backend: each step of a flight has the whole budget",
+    promises: ["C43", "C92"],
+    rule: "this.#backendLeftMs = this.call.namespace.remote!.deadlineMs - (now - this.#readAt);",
+    broken: "",
+  },
+];

@@ -1,0 +1,65 @@
+import type { FencedBy } from "../contracts/events.ts";
+import { KeyNode } from "../primitives/key-table.ts";
+
+/**
+ * Something in flight for one key. Two things can happen to it:
+ *
+ * - fenced: this process called something newer. Its result is stored nowhere.
+ * - tainted: something may have changed elsewhere. Its result must not become a trusted copy; the backend decides
+ *   whether it may be stored.
+ */
+export class Guard extends KeyNode {
+  /** Its place in the order in which guards of this process began. */
+  readonly serial: number = (lastSerial += 1);
+  #fencedBy: FencedBy | undefined;
+  #isTainted = false;
+  #epoch = 0;
+
+  get fencedBy(): FencedBy | undefined {
+    return this.#fencedBy;
+  }
+
+  get isTainted(): boolean {
+    return this.#isTainted;
+  }
+
+  /** `Trust.epoch` when it was sent: it may have missed changes of later epochs. */
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /** It is sent in this epoch. */
+  begin(epoch: number): void {
+    this.#epoch = epoch;
+  }
+
+  /** The first reason stays, except that every reason but `lease` replaces `stale`. */
+  fence(by: FencedBy): void {
+    // markStale leaves the fallback of a flight; a delete after it does not.
+    if (this.#fencedBy === undefined || (this.#fencedBy === "stale" && by !== "lease")) this.#fencedBy = by;
+    this.taint();
+  }
+
+  taint(): void {
+    this.#isTainted = true;
+  }
+
+  /** Its result is not the newest, or cannot be shown to be: it is not stored. */
+  lose(): void {
+    this.#fencedBy ??= "lease";
+  }
+
+  /** It is sent again in this epoch: earlier changes do not taint it. A fence stays. */
+  resend(epoch: number): void {
+    this.#isTainted = false;
+    this.#epoch = epoch;
+  }
+
+  protected unfence(): void {
+    this.#fencedBy = undefined;
+  }
+}
+let lastSerial = 0;
+
+/** A write of this process on its way to the backend. Writes of one key are sent one after another, so a later one stays. */
+export class WriteGuard extends Guard {}

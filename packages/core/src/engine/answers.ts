@@ -1,0 +1,132 @@
+import { lifeOf, type Entry } from "../entry/entry.ts";
+import type { EntryKey } from "../entry/key.ts";
+import type { Served } from "../entry/policy.ts";
+import type { GetOrSetCall } from "./call.ts";
+import type { EngineContext } from "./context.ts";
+import type { Role } from "./waiter.ts";
+
+/** How one call ends. */
+export interface Answer {
+  readonly status: "hit" | "stale" | "miss";
+  readonly value: unknown;
+  readonly entry?: Entry | undefined;
+  readonly tier?: string;
+  readonly cause?: StaleCause;
+  readonly error?: unknown;
+}
+
+/** Why a stale value is served. */
+export type StaleCause = "revalidating" | "error" | "timeout";
+
+export const hit = (entry: Entry, tier: string): Answer => ({ status: "hit", value: entry.value, entry, tier });
+
+export const stale = (entry: Entry, tier: string, cause: StaleCause): Answer => ({
+  status: "stale",
+  value: entry.value,
+  entry,
+  tier,
+  cause,
+});
+
+export const loadedAnswer = (value: unknown): Answer => ({ status: "miss", value });
+
+/** Counts and reports each answer, exactly once. Has no state: each part of a cache makes its own. */
+export class Answers {
+  readonly #context: EngineContext;
+
+  constructor(context: EngineContext) {
+    this.#context = context;
+  }
+
+  /** Counts and reports one answer, and returns the value as this caller gets it. */
+  serve(call: GetOrSetCall, role: Role, answer: Answer): unknown {
+    this.count(call, answer);
+    if (call.onServed !== undefined) {
+      try {
+        call.onServed(this.#served(answer, role));
+      } catch {
+        // An observer must not change the answer.
+      }
+    }
+    return this.#context.local === undefined ? answer.value : this.#context.local.handOut(answer.value);
+  }
+
+  /** Counts a call that ends with `error`. */
+  failed(call: GetOrSetCall, error: unknown): unknown {
+    this.count(call, MISS);
+    return error;
+  }
+
+  reject(call: GetOrSetCall, error: unknown): Promise<never> {
+    return Promise.reject(this.failed(call, error));
+  }
+
+  /**
+   * Exactly one hit, stale hit or miss.
+   *
+   * @param asked which tiers the call may have asked.
+   */
+  count(
+    call: Pick<GetOrSetCall, "namespace" | "key" | "startedAt">,
+    { status, tier, cause }: Answer,
+    asked: "all tiers" | "local tier" = "all tiers",
+  ): void {
+    const { meter, local, events, clock, decisions } = this.#context;
+    const { remote } = call.namespace;
+    decisions?.note(call.key.local, "call", describeAnswer(status, tier, cause));
+    if (local !== undefined) {
+      if (tier === local.label) local.meter.hits += 1;
+      else local.meter.misses += 1;
+    }
+    if (remote !== undefined && asked === "all tiers" && (local === undefined || tier !== local.label)) {
+      if (tier === undefined) remote.meter.misses += 1;
+      else remote.meter.hits += 1;
+    }
+    switch (status) {
+      case "hit":
+        meter.hits += 1;
+        if (events.hit.isObserved)
+          events.hit.emit({ ...this.keyEvent(call.key), tier: tier!, durationMs: clock.now() - call.startedAt });
+        return;
+      case "stale":
+        meter.staleHits += 1;
+        if (events.stale.isObserved)
+          events.stale.emit({
+            ...this.keyEvent(call.key),
+            tier: tier!,
+            durationMs: clock.now() - call.startedAt,
+            cause: cause!,
+          });
+        return;
+      case "miss":
+        meter.misses += 1;
+        if (events.miss.isObserved)
+          events.miss.emit({ ...this.keyEvent(call.key), durationMs: clock.now() - call.startedAt });
+    }
+  }
+
+  /** The part that all events of one key share. */
+  keyEvent({ space, name }: EntryKey): { cache: string; namespace: readonly string[]; key: string } {
+    return { cache: this.#context.name, namespace: space.path, key: name };
+  }
+
+  #served({ status, entry, tier, cause, error }: Answer, role: Role): Served {
+    const life = entry === undefined ? { ageMs: 0, freshForMs: 0 } : lifeOf(entry, this.#context.clock.now());
+    return {
+      status,
+      ...(tier !== undefined && { tier }),
+      ageMs: life.ageMs,
+      freshForMs: life.freshForMs,
+      coalesced: role === "joined",
+      ...(cause !== undefined && { cause }),
+      ...(error !== undefined && { error }),
+    };
+  }
+}
+
+export const MISS: Answer = { status: "miss", value: undefined };
+
+function describeAnswer(status: Answer["status"], tier: string | undefined, cause: StaleCause | undefined): string {
+  if (tier === undefined) return status;
+  return `${status}, from ${tier}${cause === undefined ? "" : ` (${cause})`}`;
+}

@@ -1,0 +1,35 @@
+import type { Guard } from "../coherence/guards.ts";
+import type { Entry } from "../entry/entry.ts";
+import { unasked } from "../tiers/recovery.ts";
+import type { EngineContext } from "./context.ts";
+
+/**
+ * A read of a key that a pending invalidation covers: the invalidation is sent first. While it cannot be sent, the
+ * backend counts as unreachable.
+ *
+ * @param label of the backend, for the error.
+ * @param replay sends pending invalidations, within the time that the read has.
+ */
+export async function readAfterReplay(
+  label: string,
+  isCovered: () => boolean,
+  replay: () => Promise<void>,
+  read: () => Promise<Entry | undefined> | undefined,
+): Promise<Entry | undefined> {
+  if (isCovered()) await replay();
+  if (isCovered()) throw unasked(label);
+  return read();
+}
+
+/** Keeps a local copy of an entry that was read, if it is fresh and nothing happened to its key since the read was sent. */
+export function promote(
+  context: EngineContext,
+  guard: Guard,
+  entry: Entry,
+  localTtlMs: number | undefined,
+  now: number,
+): void {
+  const { local, flights } = context;
+  if (now < entry.staleAt && !guard.isTainted)
+    local?.put(guard.at, entry, localTtlMs ?? Infinity, flights.copyEpoch(guard));
+}

@@ -1,0 +1,54 @@
+import type { LeaseAnswer } from "../tiers/entry-tier.ts";
+import type { Entry } from "../entry/entry.ts";
+import type { Flight } from "./flight.ts";
+
+// The sentences of `explain`: one function for each kind of decision. They are called only where a log is kept.
+
+/** @param isHidden whether a pending invalidation of this process covers `entry`. */
+export function describeRead(flight: Flight, entry: Entry | undefined, isHidden: boolean, now: number): string {
+  const version = flight.seen === "" ? "" : `, version ${flight.seen}`;
+  const change = flight.isTainted ? "; changed meanwhile: no copy is kept" : "";
+  return `${describeState(flight, entry, isHidden, now)}${version}${change}`;
+}
+
+function describeState(flight: Flight, entry: Entry | undefined, isHidden: boolean, now: number): string {
+  if (isHidden) return "hidden: an invalidation of it is pending";
+  if (entry === undefined) return flight.seen === "" ? "nothing" : "an entry that is not valid";
+  return now < entry.staleAt ? "fresh" : "stale";
+}
+
+/** @param copy the local copy that is served as fallback. */
+export const describeUnreachable = (copy: Entry | undefined): string =>
+  copy === undefined ? "unreachable" : "unreachable: the local copy is served as fallback";
+
+export function describeLease(acquired: { readonly kind: "leased" | "alone" } | LeaseAnswer, flight: Flight): string {
+  switch (acquired.kind) {
+    case "leased":
+    case "granted":
+      return `granted, ${flight.lease?.token ?? ""}`;
+    case "alone":
+      return flight.isUnreachable ? "none: the backend is unreachable" : "none";
+    case "held":
+      return `held elsewhere, for ${Math.round(acquired.heldForMs)} ms at most`;
+    case "entry":
+      return `stored elsewhere since, version ${acquired.seen}`;
+  }
+}
+
+export const describeLoad = ({ reason, isBackground }: Flight, durationMs: number): string =>
+  `${reason}${isBackground ? ", in the background" : ""}, ${Math.round(durationMs)} ms`;
+
+export const describeFailure = (error: unknown): string =>
+  `failed: ${error instanceof Error ? error.name : typeof error}`;
+
+export function describeStore({ fencedBy, lease }: Flight, result: string): string {
+  const fence = fencedBy === undefined ? "" : ` by ${fencedBy}`;
+  const version = result === "stored" && lease !== undefined ? `, version ${lease.token}` : "";
+  return `${result}${fence}${version}`;
+}
+
+/** @param tags empty for a whole namespace. */
+export function describeInvalidation(tags: readonly string[], mode: "hard" | "soft"): string {
+  if (tags.length === 0) return "cleared here";
+  return `tags ${tags.join(", ")} ${mode === "hard" ? "invalidated" : "marked stale"} here`;
+}

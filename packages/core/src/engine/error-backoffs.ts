@@ -1,0 +1,20 @@
+/** By local key, until when a failed load is not tried again. Bounded: the oldest is forgotten first. */
+export class ErrorBackoffs {
+  readonly #until = new Map<string, number>();
+
+  isActive(localKey: string, now: number): boolean {
+    const until = this.#until.get(localKey);
+    return until !== undefined && now < until;
+  }
+
+  begin(localKey: string, until: number): void {
+    if (this.#until.size >= MAX_BACKOFFS) this.#until.delete(this.#until.keys().next().value!);
+    this.#until.set(localKey, until);
+  }
+
+  end(localKey: string): void {
+    if (this.#until.size !== 0) this.#until.delete(localKey);
+  }
+}
+
+const MAX_BACKOFFS = 10_000;

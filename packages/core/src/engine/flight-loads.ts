@@ -1,0 +1,72 @@
+import type { CacheEvents } from "../contracts/events.ts";
+import { traced } from "../primitives/event-port.ts";
+import { Answers } from "./answers.ts";
+import type { EngineContext } from "./context.ts";
+import { describeFailure } from "./decisions.ts";
+import type { Flight } from "./flight.ts";
+import { Load, type Loaded } from "./load.ts";
+import type { StoreResult } from "./loaded-store.ts";
+import { whileLoading } from "./loading.ts";
+import type { Waiters } from "./waiters.ts";
+
+/** The load of a flight: runs it once, counts it and reports it. */
+export class FlightLoads {
+  readonly #context: EngineContext;
+  readonly #waiters: Waiters;
+  readonly #answers: Answers;
+
+  constructor(context: EngineContext, waiters: Waiters) {
+    this.#context = context;
+    this.#waiters = waiters;
+    this.#answers = new Answers(context);
+  }
+
+  /** Calls the user's loader, within the trace of this load. */
+  run(flight: Flight): Promise<Loaded> {
+    const { clock, local, meter } = this.#context;
+    const { call } = flight;
+    const begin = (): Load =>
+      new Load(
+        {
+          key: call.key.name,
+          load: call.load,
+          reason: flight.reason,
+          background: flight.isBackground,
+          stale: this.#waiters.fallbackOf(flight),
+          handOut: (value) => local?.handOut(value) ?? value,
+          timeoutMs: call.policy.loadTimeoutMs,
+        },
+        clock,
+      );
+    const outcome = traced(
+      "load",
+      () => {
+        const load = whileLoading(this.#context, flight.key.local, begin, (each) => each.outcome);
+        flight.runs(load);
+        return load.outcome;
+      },
+      () => this.#event(flight),
+    );
+    meter.loads += 1;
+    return outcome;
+  }
+
+  countFailure(flight: Flight, error: unknown): void {
+    this.#context.meter.loadErrors += 1;
+    this.#context.decisions?.note(flight.key.local, "load", describeFailure(error));
+  }
+
+  /** After the callers were answered. */
+  reportFailure(flight: Flight, error: unknown, durationMs: number): void {
+    this.#context.events["load:error"].emit({ ...this.#event(flight), durationMs, error });
+  }
+
+  report(flight: Flight, result: StoreResult, durationMs: number): void {
+    const { load } = this.#context.events;
+    if (load.isObserved) load.emit({ ...this.#event(flight), durationMs, result });
+  }
+
+  #event(flight: Flight): Omit<CacheEvents["load:error"], "durationMs" | "error"> {
+    return { ...this.#answers.keyEvent(flight.key), reason: flight.reason, background: flight.isBackground };
+  }
+}

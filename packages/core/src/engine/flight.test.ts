@@ -1,0 +1,261 @@
+import { describe, expect, it } from "vitest";
+import type { Clock } from "../contracts/clock.ts";
+import { entryKey, rootKeySpace } from "../entry/key.ts";
+import { DEFAULT_POLICY } from "../entry/policy.ts";
+import type { EntryTier } from "../tiers/entry-tier.ts";
+import { outcome } from "../testing/outcome.ts";
+import { TestClock } from "../testing/test-clock.ts";
+import type { GetOrSetCall } from "./call.ts";
+import { Flight, type Phase } from "./flight.ts";
+import type { Lease } from "./lease.ts";
+import type { Load } from "./load.ts";
+import { Waiter } from "./waiter.ts";
+
+const KEY_SPACE = rootKeySpace("test");
+const LEASE = { end: () => undefined } as Lease;
+const LOAD = {} as Load;
+
+function call({ tags = [] }: { readonly tags?: readonly string[] } = {}): GetOrSetCall {
+  return {
+    namespace: {
+      keySpace: KEY_SPACE,
+      policy: DEFAULT_POLICY,
+      schema: undefined,
+      remote: { deadlineMs: 500 } as EntryTier,
+    },
+    key: entryKey(KEY_SPACE, "k"),
+    load: () => 1,
+    policy: DEFAULT_POLICY,
+    tags,
+    startedAt: 1_000,
+    isForced: false,
+    isAfter: false,
+    signal: undefined,
+    onServed: undefined,
+    batch: undefined,
+  };
+}
+
+const flight = (): Flight => new Flight(call(), 0, "miss", "foreground");
+const waiter = (tags: readonly string[] = []): Waiter =>
+  new Waiter(
+    call({ tags }),
+    "first",
+    () => undefined,
+    () => undefined,
+  );
+
+const EVENTS = {
+  queue: (one) => one.queue(),
+  requestLease: (one) => one.requestLease(LEASE),
+  waitElsewhere: (one) => one.waitElsewhere(1_000),
+  restart: (one) => one.restart(0, 0, 1_000),
+  runs: (one) => one.runs(LOAD),
+  store: (one) => one.store("value"),
+  end: (one) => one.end(),
+} as const satisfies Readonly<Record<string, (one: Flight) => void>>;
+type Event = keyof typeof EVENTS;
+
+/** The events that lead to each phase. */
+const PATHS: Readonly<Record<Phase, readonly Event[]>> = {
+  reading: [],
+  queued: ["queue"],
+  leasing: ["queue", "requestLease"],
+  waiting: ["queue", "requestLease", "waitElsewhere"],
+  loading: ["queue", "requestLease", "runs"],
+  storing: ["queue", "requestLease", "runs", "store"],
+  over: ["end"],
+};
+const PHASES = Object.keys(PATHS) as readonly Phase[];
+
+function inPhase(phase: Phase): Flight {
+  const one = flight();
+  for (const event of PATHS[phase]) EVENTS[event](one);
+  return one;
+}
+
+describe("the phases of a flight", () => {
+  it.each<[Event, Readonly<Partial<Record<Phase, Phase>>>]>([
+    ["queue", { reading: "queued", leasing: "queued" }],
+    ["requestLease", { queued: "leasing" }],
+    ["waitElsewhere", { leasing: "waiting" }],
+    ["restart", { waiting: "reading" }],
+    ["runs", { leasing: "loading" }],
+    ["store", { loading: "storing" }],
+    [
+      "end",
+      {
+        reading: "over",
+        queued: "over",
+        leasing: "over",
+        waiting: "over",
+        loading: "over",
+        storing: "over",
+      },
+    ],
+  ])("%s leads from %j, and changes no other phase", (event, next) => {
+    for (const phase of PHASES) {
+      const one = inPhase(phase);
+      expect(one.phase).toBe(phase);
+      EVENTS[event](one);
+      expect([phase, event, one.phase]).toEqual([phase, event, next[phase] ?? phase]);
+    }
+  });
+
+  it.each(PHASES)("%s: it is over if and only if it was ended, and is settled then", async (phase) => {
+    const one = inPhase(phase);
+    expect(one.isOver).toBe(phase === "over");
+    const before = one.whenSettled();
+    expect((await outcome(before)).status).toBe(phase === "over" ? "fulfilled" : "pending");
+    one.end();
+    await Promise.all([before, one.whenSettled()]);
+    expect(one.isOver).toBe(true);
+  });
+
+  it("has a lease while it is granted or may be, and the load and its value from when they are known", () => {
+    expect([inPhase("queued").lease, inPhase("leasing").lease]).toEqual([undefined, LEASE]);
+    expect([inPhase("leasing").running, inPhase("loading").running]).toEqual([undefined, LOAD]);
+    expect([inPhase("loading").loaded, inPhase("storing").loaded]).toEqual([undefined, { value: "value" }]);
+    let ended = 0;
+    const one = inPhase("queued");
+    one.requestLease({ end: () => void (ended += 1) } as unknown as Lease);
+    one.dropLease();
+    expect([one.lease, ended]).toEqual([undefined, 1]);
+  });
+});
+
+describe("a flight that starts again", () => {
+  it("begins as if now: no fence, no taint, the whole time for the backend; and no caller joins what was missed", () => {
+    const one = inPhase("waiting");
+    one.spendBackendTime(400);
+    one.fence("delete");
+    expect([one.fencedBy, one.isTainted, one.isJoinable, one.backendLeftMs]).toEqual(["delete", true, false, 100]);
+    one.restart(1, 7, 3_000);
+    expect([one.fencedBy, one.isTainted, one.epoch, one.tagSequence]).toEqual([undefined, false, 1, 7]);
+    expect([one.readAt, one.backendLeftMs, one.isJoinable]).toEqual([3_000, 500, false]);
+  });
+
+  it("stays joinable within one epoch", () => {
+    const one = inPhase("waiting");
+    one.restart(0, 0, 3_000);
+    expect(one.isJoinable).toBe(true);
+  });
+
+  it("waits since the first time it had to", () => {
+    const one = inPhase("waiting");
+    one.restart(0, 0, 3_000);
+    one.queue();
+    one.requestLease(LEASE);
+    one.waitElsewhere(4_000);
+    expect([one.phase, one.waitsSince]).toEqual(["waiting", 1_000]);
+  });
+});
+
+describe("the time for the backend", () => {
+  it("is what a read left of it, less what is spent afterwards", () => {
+    const one = flight();
+    one.readAnswered(1_200);
+    expect(one.backendLeftMs).toBe(300);
+    one.spendBackendTime(50);
+    expect(one.backendLeftMs).toBe(250);
+  });
+});
+
+describe("waking", () => {
+  const wakes: readonly (readonly [string, (one: Flight, clock: TestClock) => void])[] = [
+    ["a wake", (one) => one.wake()],
+    ["a change of its key", (one) => one.taint()],
+    ["a fence", (one) => one.fence("set")],
+    ["its end", (one) => one.end()],
+    ["the limit", (_, clock) => clock.advance(10)],
+  ];
+  it.each(wakes)("%s ends the wait, and leaves no timer", async (_, wake) => {
+    const test = new TestClock();
+    let timers = 0;
+    const clock: Clock = {
+      now: () => test.now(),
+      schedule: (callback, delayMs) => {
+        timers += 1;
+        const cancel = test.schedule(callback, delayMs);
+        return () => {
+          timers -= 1;
+          cancel();
+        };
+      },
+    };
+    const one = inPhase("waiting");
+    const woken = one.nextWake(clock, 10);
+    expect([(await outcome(woken)).status, timers]).toEqual(["pending", 1]);
+    wake(one, test);
+    expect([(await outcome(woken)).status, timers]).toEqual(["fulfilled", 0]);
+  });
+
+  it("counts from the request for the lease", () => {
+    const one = inPhase("queued");
+    one.wake();
+    expect(one.isWoken).toBe(true);
+    one.requestLease(LEASE);
+    expect(one.isWoken).toBe(false);
+    one.wake();
+    expect(one.isWoken).toBe(true);
+  });
+});
+
+describe("the callers of a flight", () => {
+  it("end once each; it is abandoned when all of them were aborted", () => {
+    const one = flight();
+    const [first, second] = [waiter(), waiter()];
+    one.await(first);
+    one.await(second);
+    expect([one.abandon(first), one.abandon(first), one.isAbandoned]).toEqual([true, false, false]);
+    expect([one.abandon(second), one.isAbandoned, one.waiters]).toEqual([true, true, []]);
+  });
+
+  it("one that ran out of time did not abort", () => {
+    const one = flight();
+    const [first, second] = [waiter(), waiter()];
+    one.await(first);
+    one.await(second);
+    expect([one.take(first), one.take(first), one.abandon(second), one.isAbandoned]).toEqual([
+      true,
+      false,
+      true,
+      false,
+    ]);
+  });
+
+  it("are taken all at once, or those that are selected; what limits their wait ends with it", () => {
+    const one = flight();
+    const [tagged, plain] = [waiter(["t"]), waiter()];
+    const ended: string[] = [];
+    tagged.until(() => ended.push("tagged"));
+    plain.untilSoftTimeout(() => ended.push("plain"));
+    one.await(tagged);
+    one.await(plain);
+    expect([tagged.hasSoftTimeout, plain.hasSoftTimeout]).toEqual([false, true]);
+    expect(one.takeAll(({ tags }) => tags.length !== 0)).toEqual([tagged]);
+    expect([one.waiters, ended]).toEqual([[plain], ["tagged"]]);
+    expect(one.takeAll()).toEqual([plain]);
+    expect([one.waiters, ended]).toEqual([[], ["tagged", "plain"]]);
+  });
+
+  it("add their tags, each once", () => {
+    const one = new Flight(call({ tags: ["a"] }), 0, "miss", "foreground");
+    one.addTags(["a", "b"]);
+    one.addTags(["b"]);
+    expect([one.tags, one.expectedTags]).toEqual([["a", "b"], ["a"]]);
+  });
+});
+
+describe("a fallback", () => {
+  it("counts as a copy from before until the backend has another; dropped, it is served no more", () => {
+    const one = flight();
+    const entry = {} as Parameters<Flight["fallBackOn"]>[0];
+    one.fallBackOn(entry, "memory", "copy");
+    expect([one.fallback, one.fallbackTier, one.hasCopy]).toEqual([entry, "memory", true]);
+    one.dropFallback();
+    expect([one.fallback, one.hasCopy]).toEqual([undefined, true]);
+    one.fallBackOn(entry, "redis", "read");
+    expect([one.fallback, one.fallbackTier, one.hasCopy]).toEqual([entry, "redis", false]);
+  });
+});

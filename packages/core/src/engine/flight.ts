@@ -1,0 +1,398 @@
+import { Guard } from "../coherence/guards.ts";
+import type { Clock } from "../contracts/clock.ts";
+import type { LoadReason } from "../contracts/events.ts";
+import type { StandardSchema } from "../contracts/standard-schema.ts";
+import type { Entry } from "../entry/entry.ts";
+import type { EntryKey } from "../entry/key.ts";
+import type { ReadRequest } from "../tiers/entry-tier.ts";
+import type { GetOrSetCall } from "./call.ts";
+import type { Lease } from "./lease.ts";
+import type { Load } from "./load.ts";
+import type { Waiter } from "./waiter.ts";
+
+/** Where a flight is. */
+export type Phase = "reading" | "queued" | "leasing" | "waiting" | "loading" | "storing" | "over";
+
+/** Whether a caller waits for a flight, or it refreshes what was served already. */
+export type Side = "foreground" | "background";
+
+/**
+ * Everything in progress for one key, from the read to the store; its callers share it. Its policy is that of the first
+ * caller, its tags are those of all callers.
+ *
+ *     reading ──read, unreachable, or nothing to read──▶ queued ──slot──▶ leasing ──granted, or none──▶ loading ──▶ storing
+ *        ▲                                                  ▲             │     │
+ *        │                                                  └─stored since┘     │ held elsewhere
+ *        └──────────────────────────── woken ────────────── waiting ◀───────────┘
+ *
+ *     every phase ──answered, failed, aborted──▶ over
+ *
+ * - reading: the backend is asked, after pending invalidations of the key
+ * - queued: for one of `maxLoads` slots; passed at once if one is free
+ * - leasing: the lease and the tag versions are asked for, in one trip
+ * - waiting: for the load of another process
+ * - loading: the loader has returned its promise
+ * - storing: the value is known; it is being stored
+ *
+ * A method that does not fit the phase changes no phase: a flight that is over stays over.
+ *
+ * The rest are flags because each of them can hold in several phases: whether it is joinable, unreachable, woken, or
+ * in the background.
+ */
+export class Flight extends Guard implements ReadRequest {
+  readonly call: GetOrSetCall;
+  #phase: Phase = "reading";
+  #isBackground: boolean;
+  #isJoinable = true;
+  #isUnreachable = false;
+  #tagSequence: number;
+  #heardSequence: number;
+  #readAt: number;
+  #backendLeftMs: number;
+  #seen = "";
+  #reason: LoadReason;
+  #fallback: Entry | undefined;
+  #fallbackTier = "";
+  #hasCopy = false;
+  #lease: Lease | undefined;
+  #isWoken = false;
+  #wake: (() => void) | undefined;
+  #waitsSince: number | undefined;
+  #running: Load | undefined;
+  #loaded: { readonly value: unknown } | undefined;
+  #tags: readonly string[];
+  #waiters: Waiter[] = [];
+  #joined = 0;
+  #abandoned = 0;
+  #settled: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
+
+  constructor(call: GetOrSetCall, tagSequence: number, reason: LoadReason, side: Side) {
+    super();
+    this.call = call;
+    this.#tags = call.tags;
+    this.#tagSequence = tagSequence;
+    // Other processes cannot change a value that never leaves this one.
+    this.#heardSequence = call.namespace.remote === undefined ? Infinity : tagSequence;
+    this.#reason = reason;
+    this.#isBackground = side === "background";
+    this.#backendLeftMs = call.namespace.remote?.deadlineMs ?? 0;
+    this.#readAt = call.startedAt;
+  }
+
+  // ---- phases
+
+  get phase(): Phase {
+    return this.#phase;
+  }
+
+  get isOver(): boolean {
+    return this.#phase === "over";
+  }
+
+  #to(phase: Phase): void {
+    if (NEXT[this.#phase].includes(phase)) this.#phase = phase;
+  }
+
+  /** The read is done, or there is nothing to read: it waits for a slot. */
+  queue(): void {
+    this.#to("queued");
+  }
+
+  /** It asks for the lease, or does without one. A wake counts from here. */
+  requestLease(lease: Lease | undefined): void {
+    this.#to("leasing");
+    this.#lease = lease;
+    if (lease !== undefined) this.#isWoken = false;
+  }
+
+  /** The lease was not granted. */
+  dropLease(): void {
+    this.#lease?.end();
+    this.#lease = undefined;
+  }
+
+  /** Another process loads. */
+  waitElsewhere(now: number): void {
+    this.#to("waiting");
+    this.#waitsSince ??= now;
+  }
+
+  /** Asks the backend again, as if it began now. Its callers go on waiting, and no caller joins. */
+  restart(epoch: number, tagSequence: number, now: number): void {
+    this.#to("reading");
+    this.unfence();
+    this.resend(epoch);
+    this.#tagSequence = tagSequence;
+    this.#readAt = now;
+    this.#backendLeftMs = this.call.namespace.remote!.deadlineMs;
+  }
+
+  /** The loader was called, and has returned. */
+  runs(load: Load): void {
+    this.#to("loading");
+    this.#running = load;
+  }
+
+  /** The loader gave `value`, which is stored next. */
+  store(value: unknown): void {
+    this.#to("storing");
+    this.#loaded = { value };
+  }
+
+  /** Nothing of it is in progress any more. */
+  end(): void {
+    this.#to("over");
+    this.#settled?.resolve();
+  }
+
+  /** Resolves when nothing of this flight is in progress any more. Never rejects. */
+  whenSettled(): Promise<void> {
+    if (this.isOver) return Promise.resolve();
+    this.#settled ??= Promise.withResolvers<void>();
+    return this.#settled.promise;
+  }
+
+  // ---- its load
+
+  get lease(): Lease | undefined {
+    return this.#lease;
+  }
+
+  get running(): Load | undefined {
+    return this.#running;
+  }
+
+  /** The loaded value, from the moment it is known. */
+  get loaded(): { readonly value: unknown } | undefined {
+    return this.#loaded;
+  }
+
+  /** Why it loads, as the loader and events report it. */
+  get reason(): LoadReason {
+    return this.#reason;
+  }
+
+  loadBecause(reason: LoadReason): void {
+    this.#reason = reason;
+  }
+
+  /** Whether it goes on after its callers were answered, or without any. */
+  get isBackground(): boolean {
+    return this.#isBackground;
+  }
+
+  goToBackground(): void {
+    this.#isBackground = true;
+  }
+
+  // ---- the backend
+
+  /** Whether the backend did not answer: the rest of the flight does without it. */
+  get isUnreachable(): boolean {
+    return this.#isUnreachable;
+  }
+
+  becomeUnreachable(): void {
+    this.#isUnreachable = true;
+  }
+
+  /** When the backend was asked last. */
+  get readAt(): number {
+    return this.#readAt;
+  }
+
+  /** How long this flight may still wait for the backend. */
+  get backendLeftMs(): number {
+    return this.#backendLeftMs;
+  }
+
+  /** A read was answered: what it took is spent. */
+  readAnswered(now: number): void {
+    this.#backendLeftMs = this.call.namespace.remote!.deadlineMs - (now - this.#readAt);
+  }
+
+  spendBackendTime(ms: number): void {
+    this.#backendLeftMs -= ms;
+  }
+
+  /** The version of the entry in the backend when it was read; `''` for none. */
+  get seen(): string {
+    return this.#seen;
+  }
+
+  saw(version: string): void {
+    this.#seen = version;
+  }
+
+  get isAfter(): boolean {
+    return this.call.isAfter;
+  }
+
+  get key(): EntryKey {
+    return this.call.key;
+  }
+
+  get schema(): StandardSchema<unknown> | undefined {
+    return this.call.namespace.schema;
+  }
+
+  get expectedTags(): readonly string[] {
+    return this.call.tags;
+  }
+
+  // ---- what happens to its key meanwhile
+
+  /** Whether new callers may join. A fence, a taint or a forced call ends that; for tag events see `TagEvents.hasEvents`. */
+  get isJoinable(): boolean {
+    return this.#isJoinable;
+  }
+
+  /** A later flight takes the callers from here on. */
+  supersede(): void {
+    this.#isJoinable = false;
+  }
+
+  override taint(): void {
+    super.taint();
+    this.#isJoinable = false;
+    this.wake();
+  }
+
+  /** Callers that come later do not share what was missed before. */
+  override resend(epoch: number): void {
+    if (epoch !== this.epoch) this.#isJoinable = false;
+    super.resend(epoch);
+  }
+
+  get tagSequence(): number {
+    return this.#tagSequence;
+  }
+
+  /** The tag events of other processes up to this one left the flight's own tags as they were. */
+  get heardSequence(): number {
+    return this.#heardSequence;
+  }
+
+  hearUpTo(tagSequence: number): void {
+    this.#heardSequence = tagSequence;
+  }
+
+  /** Whether something happened to its key since it asked for the lease. */
+  get isWoken(): boolean {
+    return this.#isWoken;
+  }
+
+  /** Something happened to its key: ends the wait for another process. */
+  wake(): void {
+    this.#isWoken = true;
+    this.#wake?.();
+  }
+
+  /** Resolves with the next wake, when the flight ends, or after `limitMs`. */
+  nextWake(clock: Clock, limitMs: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const end = (): void => {
+      cancel();
+      this.#wake = undefined;
+      resolve();
+    };
+    const cancel = clock.schedule(end, limitMs);
+    this.#wake = end;
+    void this.whenSettled().then(end);
+    return promise;
+  }
+
+  /** When it began to wait for loads elsewhere. */
+  get waitsSince(): number | undefined {
+    return this.#waitsSince;
+  }
+
+  // ---- what may be served instead of a load
+
+  /** The best entry found so far. */
+  get fallback(): Entry | undefined {
+    return this.#fallback;
+  }
+
+  /** Label of the tier that had {@link fallback}. */
+  get fallbackTier(): string {
+    return this.#fallbackTier;
+  }
+
+  /** Whether the fallback is, or was, a copy of this process from before the flight began. */
+  get hasCopy(): boolean {
+    return this.#hasCopy;
+  }
+
+  /** @param from whether `entry` is a copy of this process, or was read from the backend by this flight. */
+  fallBackOn(entry: Entry | undefined, tier: string, from: "copy" | "read"): void {
+    this.#fallback = entry;
+    this.#fallbackTier = tier;
+    this.#hasCopy = from === "copy";
+  }
+
+  /** The entry was removed meanwhile. */
+  dropFallback(): void {
+    this.#fallback = undefined;
+  }
+
+  // ---- its callers
+
+  /** The tags of all callers. */
+  get tags(): readonly string[] {
+    return this.#tags;
+  }
+
+  addTags(more: readonly string[]): void {
+    if (more.some((tag) => !this.#tags.includes(tag))) this.#tags = [...new Set([...this.#tags, ...more])];
+  }
+
+  get waiters(): readonly Waiter[] {
+    return this.#waiters;
+  }
+
+  /** Whether every caller that ever waited was aborted by its signal. */
+  get isAbandoned(): boolean {
+    return this.#abandoned >= this.#joined;
+  }
+
+  await(waiter: Waiter): void {
+    this.#waiters.push(waiter);
+    this.#joined += 1;
+  }
+
+  /** Ends the wait of one caller; `false` when it was over already. */
+  take(waiter: Waiter): boolean {
+    const index = this.#waiters.indexOf(waiter);
+    if (index < 0) return false;
+    this.#waiters.splice(index, 1);
+    waiter.end();
+    return true;
+  }
+
+  /** As {@link take}, of a caller whose signal aborted. */
+  abandon(waiter: Waiter): boolean {
+    if (!this.take(waiter)) return false;
+    this.#abandoned += 1;
+    return true;
+  }
+
+  /** Ends the wait of all callers, or of those that `takes` selects. */
+  takeAll(takes?: (call: GetOrSetCall) => boolean): readonly Waiter[] {
+    const waiters = takes === undefined ? this.#waiters : this.#waiters.filter(({ call }) => takes(call));
+    this.#waiters = takes === undefined ? [] : this.#waiters.filter(({ call }) => !takes(call));
+    for (const waiter of waiters) waiter.end();
+    return waiters;
+  }
+}
+
+/** The phases that may follow each phase. */
+const NEXT: Readonly<Record<Phase, readonly Phase[]>> = {
+  reading: ["queued", "over"],
+  queued: ["leasing", "over"],
+  leasing: ["queued", "waiting", "loading", "over"],
+  waiting: ["reading", "over"],
+  loading: ["storing", "over"],
+  storing: ["over"],
+  over: [],
+};

@@ -1,0 +1,31 @@
+import type { LoadReason } from "../contracts/events.ts";
+import { judge, type Entry } from "../entry/entry.ts";
+import type { GetOrSetCall } from "./call.ts";
+import type { EngineContext } from "./context.ts";
+import { Flight, type Side } from "./flight.ts";
+
+/** The flight that `call` may join: no change, no forced call and no tag event ended that. */
+export function joinable({ flights, tags }: EngineContext, call: GetOrSetCall): Flight | undefined {
+  const flight = flights.joinable(call.key.local, call.startedAt);
+  if (flight === undefined) return undefined;
+  return tags.hasEvents(call.namespace.keySpace, flight.tagSequence, flight.heardSequence) ? undefined : flight;
+}
+
+/** Begins a flight for `call`, registered before anything is sent. @param held the local copy, if there is one. */
+export function launch(context: EngineContext, call: GetOrSetCall, held: Entry | undefined, side: Side): Flight {
+  const { flights, tags, local, clock, waitUntil } = context;
+  const copy = held !== undefined && clock.now() < held.deadAt && !call.isAfter ? held : undefined;
+  const flight = new Flight(call, tags.sequence, reasonOf(call, copy), side);
+  if (copy !== undefined) flight.fallBackOn(copy, local!.label, "copy");
+  flights.add(call.key.local, flight);
+  if (call.isForced || call.isAfter) flights.supersede(call.key.local, flight);
+  if (side === "background") waitUntil?.(flight.whenSettled());
+  return flight;
+}
+
+/** @param copy the local copy, while it may be served. */
+function reasonOf(call: GetOrSetCall, copy: Entry | undefined): LoadReason {
+  if (call.isForced) return "forced";
+  if (copy === undefined) return "miss";
+  return judge(copy, call.startedAt, call.policy) === "ahead" ? "refresh-ahead" : "stale";
+}

@@ -1,0 +1,54 @@
+import { ReentrantLoadError } from "../contracts/errors.ts";
+
+// Not imported: docs/decisions/0027.
+const { AsyncLocalStorage } = process.getBuiltinModule("node:async_hooks");
+const loading = new AsyncLocalStorage<Loading>();
+
+/** A load that is running, and the loads around it. */
+interface Loading {
+  readonly owner: object;
+  /** One local key, or those of a batch. */
+  readonly keys: string | ReadonlySet<string>;
+  readonly outer: Loading | undefined;
+  /** A connection pool that a loader created, say, keeps its async context: the load itself is over by then. */
+  isOver: boolean;
+}
+
+/**
+ * Runs `body`, and everything it calls, as the load of these keys, until the promise that `outcome` returns is settled.
+ *
+ * @param keys one local key, or those of a batch.
+ */
+export function whileLoading<T>(
+  owner: object,
+  keys: string | ReadonlySet<string>,
+  body: () => T,
+  outcome: (result: T) => Promise<unknown>,
+): T {
+  const mine: Loading = { owner, keys, outer: loading.getStore(), isOver: false };
+  const result = loading.run(mine, body);
+  const end = (): void => {
+    mine.isOver = true;
+  };
+  outcome(result).then(end, end);
+  return result;
+}
+
+/** Whether the caller runs inside the load of this key, or of any key: waiting for that load would never end. */
+export function isLoading(owner: object, localKey?: string): boolean {
+  for (let each = loading.getStore(); each !== undefined; each = each.outer)
+    if (
+      !each.isOver &&
+      each.owner === owner &&
+      (localKey === undefined || each.keys === localKey || (typeof each.keys !== "string" && each.keys.has(localKey)))
+    )
+      return true;
+  return false;
+}
+
+export function reentrant(key: string): ReentrantLoadError {
+  return new ReentrantLoadError(
+    `the loader of ${JSON.stringify(key.slice(0, 80))} asked for its own key; load under another key, or call the source`,
+    { operation: "load" },
+  );
+}

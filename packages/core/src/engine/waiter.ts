@@ -1,0 +1,42 @@
+import type { GetOrSetCall } from "./call.ts";
+
+/** Whether a caller began its flight or joined it. */
+export type Role = "first" | "joined";
+
+/** A caller that waits for a flight. */
+export class Waiter {
+  readonly call: GetOrSetCall;
+  readonly role: Role;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (reason: unknown) => void;
+  #hasSoftTimeout = false;
+  #cancels: (() => void)[] | undefined;
+
+  constructor(call: GetOrSetCall, role: Role, resolve: (value: unknown) => void, reject: (reason: unknown) => void) {
+    this.call = call;
+    this.role = role;
+    this.resolve = resolve;
+    this.reject = reject;
+  }
+
+  /** Whether its soft timeout was started. */
+  get hasSoftTimeout(): boolean {
+    return this.#hasSoftTimeout;
+  }
+
+  /** As {@link until}, for the soft timeout. */
+  untilSoftTimeout(cancel: () => void): void {
+    this.#hasSoftTimeout = true;
+    this.until(cancel);
+  }
+
+  /** Calls `cancel` when the wait ends, for any reason. */
+  until(cancel: () => void): void {
+    (this.#cancels ??= []).push(cancel);
+  }
+
+  /** Ends its timers and removes its listener of `signal`. */
+  end(): void {
+    if (this.#cancels !== undefined) for (const cancel of this.#cancels) cancel();
+  }
+}
