@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from "node:util";
 import { vi } from "vitest";
 
 // Only what hangs is to fail by time, on a busy machine too.
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 /** How long to wait for what comes at once, but on a busy machine. */
 export const PATIENCE_MS = 20_000;
