@@ -29,7 +29,7 @@ const make = (mode: "tracking" | "pubsub", prefix: string, responseTimeout: "1s"
     .valueFormat(json())
     .coherence(mode)
     .maxStaleness(400)
-    .connectTimeout("2s")
+    .connectTimeout(responseTimeout === "10s" ? "10s" : "2s")
     .responseTimeout(responseTimeout)
     .backoff({ base: 10, max: 100 })
     .build();

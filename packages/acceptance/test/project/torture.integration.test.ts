@@ -6,7 +6,7 @@ import { run } from "../../torture/round.ts";
 
 it(
   "a round of three processes records their calls on one clock, and breaks no promise",
-  { timeout: 60_000 },
+  { timeout: 180_000 },
   async () => {
     const plan = planOf(1, { topology: "single", focus: "calm", durationMs: 1_500 });
     const freeze: FaultPlan = { id: "f", kind: "freeze process", at: 500, forMs: 200, worker: 1 };

@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from "node:util";
 import { vi } from "vitest";
 
 // Only a hanging test may fail by time, even on a busy machine.
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 /** How long to wait for a result that comes at once unless the machine is busy. */
 export const PATIENCE_MS = 20_000;

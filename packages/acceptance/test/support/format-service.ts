@@ -30,6 +30,9 @@ const backend = redis(url)
   .valueFormat(FORMATS[writes[0]]!)
   .compressor(COMPRESSORS[writes[1]]!)
   .alsoReads(...alsoReads.map((id) => FORMATS[id] ?? COMPRESSORS[id]!))
+  // Deadlines are not the subject, and the machine may be busy.
+  .responseTimeout("30s")
+  .connectTimeout("30s")
   .build();
 const cache = createCache({ name: "shop" }).tier(backend).defaults({ ttl: "10m" }).build();
 
