@@ -307,7 +307,11 @@ export class ReadThrough {
     } finally {
       if (isUnawaited) backgroundLoads.free();
     }
-    if (elsewhere?.kind === "entry") this.#storedSince(flight, elsewhere);
+    if (elsewhere?.kind === "entry") {
+      // Another process has stored since the backend was read.
+      flight.saw(elsewhere.seen);
+      this.#found(flight, elsewhere.entry);
+    }
     // Compared again: a caller that has to wait may have joined meanwhile.
     else if (elsewhere !== undefined && flight.isBackground && flight.waiters.length === 0) this.#waiters.end(flight);
     else if (elsewhere !== undefined) await this.#waitElsewhere(flight, elsewhere.heldForMs);
@@ -325,12 +329,6 @@ export class ReadThrough {
     this.#waiters.end(flight);
     this.#waiters.answerAll(flight, () => stale(flight.fallback!, flight.fallbackTier, "error"));
     return true;
-  }
-
-  /** Another process has stored since the backend was read. */
-  #storedSince(flight: Flight, { seen, entry }: Extract<LeaseAnswer, { readonly kind: "entry" }>): void {
-    flight.saw(seen);
-    this.#found(flight, entry);
   }
 
   /**

@@ -20,7 +20,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "each.serial >= 0 ||",
   },
   {
-    name: "trust: what was under way when the link was lost is trusted",
+    name: "trust: a read in flight when the link was lost is trusted",
     promises: ["C86", "C87"],
     rule: "return !guard.isTainted && guard.epoch === this.#trust.epoch;",
     broken: "return !guard.isTainted;",
@@ -32,13 +32,13 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "(true && (each",
   },
   {
-    name: "trust: a copy that nobody vouches for stands in for those who join",
+    name: "trust: an unverified copy is shared with callers that join",
     promises: ["C86"],
     rule: "each.hasCopy ? -Infinity : each.readAt",
     broken: "each.readAt",
   },
   {
-    name: "lease: who still looks when an older load is stored loads for nothing",
+    name: "lease: a flight that still reads when an older load is stored loads a result that is not stored",
     promises: ["C52"],
     rule: "if (each instanceof Flight && each.serial > stored.serial) each.taint();\n        else each.fence",
     broken: "each.fence",

@@ -2,7 +2,7 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
-    name: "leases: a forced load stores over whatever is there",
+    name: "leases: a forced load stores over any entry",
     promises: ["C11"],
     rule: "this.seen = seen;",
     broken: "this.seen = seen === '' ? seen : \"*\";",
@@ -38,7 +38,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
-    name: "leases: a message about a tag releases them, whatever it means",
+    name: "leases: every message about a tag releases them",
     promises: ["C61"],
     rule: "const isGone = tags.some((tag, i) => now[i] !== undefined && now[i].hard !== versions.get(tag)!.hard);",
     broken: "const isGone = true;",

@@ -14,7 +14,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
-    name: "fence: tag calls of this process are not held against its loads",
+    name: "fence: loads are not checked against tag calls of this process",
     promises: ["C41", "C60"],
     rule: "if (!tags.wasCalled(dependsOn, flight.tagSequence)) return undefined;",
     broken: "return undefined;",
@@ -74,7 +74,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "loaded.options?.etag",
   },
   {
-    name: "storing: what cannot be encoded stays in the local tier",
+    name: "storing: a value that cannot be encoded stays in the local tier",
     promises: ["C99"],
     rule: "if (!(error instanceof EncodeError)) throw error;",
     broken: "this.#keepLocally(draft, entry, trust.epoch);",
@@ -92,7 +92,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "if (leases !== undefined || flight.isUnreachable) {",
   },
   {
-    name: "leases: whoever asks for one takes it over",
+    name: "leases: every request takes the lease over",
     promises: ["C52", "C53"],
     rule: "isForced ? TAKE_OVER : flight.seen)",
     broken: "TAKE_OVER)",
@@ -116,19 +116,19 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "if (!flight.call.isForced) flights.fenceOlder(key.local, flight);\n    const error",
   },
   {
-    name: "leases: a release that nobody reports wakes nobody here",
+    name: "leases: a release without a message wakes no flight of this process",
     promises: ["C52"],
     rule: "freed: () => flights.wake(flight.key.local),",
     broken: "freed: () => undefined,",
   },
   {
-    name: "leases: what cannot be had fails the call",
+    name: "leases: an unavailable lease fails the call",
     promises: ["C55"],
     rule: "if (error instanceof BackendUnavailableError) flight.becomeUnreachable();\n      return",
     broken: "throw error;\n      return",
   },
   {
-    name: "leases: what is loaded without one is stored",
+    name: "leases: a value loaded without one is stored",
     promises: ["C55"],
     rule: " ||\n        (remote.leases !== undefined && flight.lease === undefined)",
     broken: "",
@@ -140,7 +140,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: '!== "never") lease?.end();',
   },
   {
-    name: "leases: what a load without a lifetime fences keeps its lease",
+    name: "leases: a flight fenced by a load without a lifetime keeps its lease",
     promises: ["C61"],
     rule: "if (this.#fencedBy(flight, dependsOn) === undefined) drop();\n    flights.releaseFenced(key.local);",
     broken: "if (this.#fencedBy(flight, dependsOn) === undefined) drop();",
@@ -170,7 +170,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "if (leases === undefined || flight.isUnreachable || flight.fallback !== undefined) {",
   },
   {
-    name: "changes: a load keeps its copy, though another change was heard of",
+    name: "changes: a load keeps its copy, though another change was received",
     promises: ["C61"],
     rule: 'this.#keepLocally(draft, entry(), status === "stored" ? flights.copyEpoch(flight) : trust.unconfirmed);',
     broken: 'this.#keepLocally(draft, entry(), status === "stored" ? trust.epoch : trust.unconfirmed);',
@@ -179,7 +179,7 @@ export const MUTANTS: readonly Breakage[] = [
     name: "changes: a store that was refused leaves a copy",
     promises: ["C11", "C61", "C105"],
     rule: 'if (status === "overtaken") {\n        flight.lose();\n        return "refused";\n      }',
-    broken: "",
+    broken: 'if (status === "overtaken") return this.#keepLocally(draft, entry(), trust.epoch);',
   },
   {
     name: "changes: a copy that one's own message made unconfirmed stays so",
@@ -188,25 +188,25 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
-    name: "changes: a copy is confirmed, whatever is there",
+    name: "changes: a copy is confirmed without a comparison",
     promises: ["C82"],
     rule: "if (now === version) local",
     broken: "local",
   },
   {
-    name: "trust: what is loaded while the backend is away is trusted",
+    name: "trust: a value loaded while the backend is unreachable is trusted",
     promises: ["C55", "C92"],
     rule: "flight.lease === undefined)\n      )\n        return this.#keepLocally(draft, entry, trust.unconfirmed);",
     broken: "flight.lease === undefined)\n      )\n        return this.#keepLocally(draft, entry, trust.epoch);",
   },
   {
-    name: "trust: what the backend refused is trusted",
+    name: "trust: a value that the backend refused is trusted",
     promises: ["C92"],
     rule: "if (!(error instanceof EncodeError)) return this.#keepLocally(draft, entry(), trust.unconfirmed);",
     broken: "if (!(error instanceof EncodeError)) return this.#keepLocally(draft, entry(), trust.epoch);",
   },
   {
-    name: "joining: a load is shared though what stands in for it was invalidated elsewhere",
+    name: "joining: a load is shared though its fallback was invalidated elsewhere",
     promises: ["C67"],
     rule: "if (!isHarmed) flight.hearUpTo",
     broken: "flight.hearUpTo",

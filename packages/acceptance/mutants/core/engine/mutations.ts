@@ -99,7 +99,7 @@ export const MUTANTS: readonly Breakage[] = [
       "for (const lease of leases) lease.releaseUnder(keys);\n      const renewing = remote.versions.renew(keys, mode);\n",
   },
   {
-    name: "changes: a set keeps its copy, though another one was heard of",
+    name: "changes: a set keeps its copy, though another change was received",
     promises: ["C81", "C83"],
     rule: 'status === "stored" ? flights.copyEpoch(guard) : trust.unconfirmed',
     broken: 'status === "stored" ? trust.epoch : trust.unconfirmed',

@@ -9,7 +9,7 @@ export const MUTANTS: readonly Breakage[] = [
       "if (now < entry.staleAt)\n        this.#context.local?.put(key.local, entry, policy.localTtlMs ?? Infinity, this.#context.flights.copyEpoch(flight));",
   },
   {
-    name: "promotion: what an abandoned read brings is kept, though no fence reaches it",
+    name: "promotion: the result of an abandoned read is kept, though no fence reaches it",
     promises: ["C62"],
     rule: "if (flight.isOver) return;\n    const { clock, recovery, tags, decisions",
     broken: "const { clock, recovery, tags, decisions",
@@ -33,7 +33,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "const isOwn = call.isForced;",
   },
   {
-    name: "joining: a failed load is left a turn too late, so late callers wait for what is over",
+    name: "joining: a failed flight ends one turn too late, so late callers join it",
     promises: ["C47"],
     rule: "this.#waiters.end(flight);\n    this.#waiters.failAll",
     broken: "setImmediate(() => this.#waiters.end(flight));\n    this.#waiters.failAll",
@@ -46,7 +46,7 @@ export const MUTANTS: readonly Breakage[] = [
       "const [first, ...others] = flight.takeAll();\n    first?.reject(error);\n    for (const { call, resolve } of others) resolve(this.fetch(call, undefined));",
   },
   {
-    name: "joining: callers at once load each for himself",
+    name: "joining: concurrent callers load separately",
     promises: ["C45"],
     rule: "if (joined !== undefined) return { answer: this.#join(joined, call), flight: undefined };",
     broken: "",
@@ -86,7 +86,7 @@ export const MUTANTS: readonly Breakage[] = [
       "#reads({ call, isBackground }: Flight): boolean {\n    const { remote } = call.namespace;\n    return !isBackground && remote",
   },
   {
-    name: "freshness: an answer within a back-off is told as if a load ran",
+    name: "freshness: an answer within a back-off is reported as if a load ran",
     promises: ["C24", "C33"],
     rule: 'isBackedOff ? "error" : "revalidating") : hit(held',
     broken: '"revalidating") : hit(held',
@@ -158,7 +158,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "!isLoading",
   },
   {
-    name: "limits: a background failure is nobody's, and unhandled",
+    name: "limits: a background failure is an unhandled rejection",
     promises: ["C40"],
     rule: "this.#waiters.failAll(flight, error);",
     broken: "this.#waiters.failAll(flight, error);\n    if (flight.isBackground) void Promise.reject(error);",
@@ -188,7 +188,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "if (isCounted)",
   },
   {
-    name: "leases: what happened since one was asked for wakes nobody",
+    name: "leases: a change since the request for the lease does not end the wait",
     promises: ["C52"],
     rule: "if (!flight.isWoken) await",
     broken: "await",
@@ -225,13 +225,13 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "isUnawaited) this.#waiters.end(flight);\n    else if",
   },
   {
-    name: "leases: what was removed during the wait stands in for a failure",
+    name: "leases: an entry removed during the wait is served as fallback",
     promises: ["C26"],
     rule: "if (this.#waiters.fallbackOf(flight) === undefined) flight.dropFallback();\n    flight.restart",
     broken: "flight.restart",
   },
   {
-    name: "trust: what cannot be confirmed is of no use while the backend is away",
+    name: "trust: an unconfirmed copy is not served while the backend is unreachable",
     promises: ["C92"],
     rule: "if (copy === undefined) return void this.#load(flight);",
     broken: "return void this.#load(flight);",
@@ -255,7 +255,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "() => remote!.read(flight, flight.backendLeftMs),",
   },
   {
-    name: "tokens: a copy stands in for the backend",
+    name: "tokens: a copy is served as fallback of the backend",
     promises: ["C81"],
     rule: "flight.call.isAfter ? undefined : local?.unconfirmed(flight.key.local, clock.now());",
     broken: "local?.unconfirmed(flight.key.local, clock.now());",

@@ -8,19 +8,19 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
-    name: "tags: what was invalidated stands in for a load that was running",
+    name: "tags: an entry invalidated while a load ran is served as its fallback",
     promises: ["C69"],
     rule: "this.#context.tags.wasInvalidated(fallback.dependsOn, flight.tagSequence) ? undefined : fallback",
     broken: "fallback",
   },
   {
-    name: "errors: what was deleted stands in for a load that was running",
+    name: "errors: an entry deleted while a load ran is served as its fallback",
     promises: ["C26", "C59", "C5"],
     rule: 'if (flight.fencedBy !== undefined && flight.fencedBy !== "stale") return undefined;',
     broken: "",
   },
   {
-    name: "limits: softTimeout ends a wait that nothing can stand in for",
+    name: "limits: softTimeout ends a wait that has no fallback",
     promises: ["C35"],
     rule: 'if (limit === "soft" && !covered && flight.loaded === undefined) return;',
     broken: "",
