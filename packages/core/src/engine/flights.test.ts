@@ -77,7 +77,7 @@ describe("Flights", () => {
     expect(guards.map(({ fencedBy }) => fencedBy)).toEqual(["set", "delete", "set"]);
   });
 
-  it("fences everything older than a stored load, and every read, but no later load: one that still reads is tainted", () => {
+  it("fences all that is older than a stored load, and reads, but no later load: one that still reads is tainted", () => {
     const flights = new Flights(new Trust());
     const [older, stored, laterLoading, laterReading, read] = [flight(), flight(), flight(), flight(), new Guard()];
     older.queue();
