@@ -61,5 +61,5 @@ export class Guard extends KeyNode {
 }
 let lastSerial = 0;
 
-/** A write of this process on its way to the backend. Writes of one key are sent one after another, so a later one stays. */
+/** A write of this process on its way to the backend. Writes of one key are sent in turn, so a later one stays. */
 export class WriteGuard extends Guard {}

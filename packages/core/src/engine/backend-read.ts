@@ -21,7 +21,7 @@ export async function readAfterReplay(
   return read();
 }
 
-/** Keeps a local copy of an entry that was read, if it is fresh and nothing happened to its key since the read was sent. */
+/** Keeps a local copy of an entry that was read, if it is fresh and its key did not change since the read was sent. */
 export function promote(
   context: EngineContext,
   guard: Guard,

@@ -85,7 +85,8 @@ interface Arrival<K> {
 
 /**
  * One run of a batch loader for many flights. Each flight climbs the ladder alone, with a loader that waits here. When
- * every flight has either come to its load or ended without one, the user's loader runs once, for the flights that came.
+ * every flight has either come to its load or ended without one, the user's loader runs once, for the flights that
+ * came.
  */
 export class BatchLoad<K, T> implements FlightBatch {
   pinned: FlightBatch["pinned"];
@@ -105,7 +106,10 @@ export class BatchLoad<K, T> implements FlightBatch {
     this.#start();
   }
 
-  /** The loader of the flight for `item`. Resolves to `undefined`, which is stored nowhere, for an item that the batch loader left out. */
+  /**
+   * The loader of the flight for `item`. Resolves to `undefined`, which is stored nowhere, for an item that the batch
+   * loader left out.
+   */
   loaderOf(item: K): (context: LoadContext) => Promise<unknown> {
     return (context) =>
       new Promise((resolve, reject) => {

@@ -20,10 +20,10 @@ export type Side = "foreground" | "background";
  * Everything in progress for one key, from the read to the store; its callers share it. Its policy is that of the first
  * caller, its tags are those of all callers.
  *
- *     reading ──read, unreachable, or nothing to read──▶ queued ──slot──▶ leasing ──granted, or none──▶ loading ──▶ storing
- *        ▲                                                  ▲             │     │
- *        │                                                  └─stored since┘     │ held elsewhere
- *        └──────────────────────────── woken ────────────── waiting ◀───────────┘
+ *     reading ──read, or nothing to read──▶ queued ──slot──▶ leasing ──granted, or none──▶ loading ──▶ storing
+ *        ▲                                     ▲             │     │
+ *        │                                     └─stored since┘     │ held elsewhere
+ *        └─────────────── woken ────────────── waiting ◀───────────┘
  *
  *     every phase ──answered, failed, aborted──▶ over
  *
@@ -111,10 +111,10 @@ export class Flight extends Guard implements ReadRequest {
     this.#lease = undefined;
   }
 
-  /** Another process loads. */
-  waitElsewhere(now: number): void {
+  /** Another process loads. Returns when the flight began to wait for such loads. */
+  waitElsewhere(now: number): number {
     this.#to("waiting");
-    this.#waitsSince ??= now;
+    return (this.#waitsSince ??= now);
   }
 
   /** Asks the backend again, as if it began now. Its callers go on waiting, and no caller joins. */
@@ -242,7 +242,10 @@ export class Flight extends Guard implements ReadRequest {
 
   // ---- what happens to its key meanwhile
 
-  /** Whether new callers may join. A fence, a taint or a forced call ends that; for tag events see `TagEvents.hasEvents`. */
+  /**
+   * Whether new callers may join. A fence, a taint or a forced call ends that; for tag events see
+   * `TagEvents.hasEvents`.
+   */
   get isJoinable(): boolean {
     return this.#isJoinable;
   }
@@ -300,11 +303,6 @@ export class Flight extends Guard implements ReadRequest {
     this.#wake = end;
     void this.whenSettled().then(end);
     return promise;
-  }
-
-  /** When it began to wait for loads elsewhere. */
-  get waitsSince(): number | undefined {
-    return this.#waitsSince;
   }
 
   // ---- what may be served instead of a load

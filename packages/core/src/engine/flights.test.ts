@@ -77,7 +77,7 @@ describe("Flights", () => {
     expect(guards.map(({ fencedBy }) => fencedBy)).toEqual(["set", "delete", "set"]);
   });
 
-  it("fences everything older than a stored load, and every read, but no later load: one that still reads is tainted", () => {
+  it("fences all that is older than a stored load, and reads, but no later load: one that still reads is tainted", () => {
     const flights = new Flights(new Trust());
     const [older, stored, laterLoading, laterReading, read] = [flight(), flight(), flight(), flight(), new Guard()];
     older.queue();
@@ -101,9 +101,9 @@ describe("Flights", () => {
       for (const one of each) flights.add("k", one);
       flights.remove(flight());
       expect([...flights.all()]).toHaveLength(3);
-      for (const [i, at] of order.entries()) {
+      for (const [i, index] of order.entries()) {
         expect(flights.size).toBe(3 - i);
-        flights.remove(each[at]!);
+        flights.remove(each[index]!);
         expect(new Set(flights.all())).toEqual(new Set(order.slice(i + 1).map((left) => each[left]!)));
       }
       expect(flights.size).toBe(0);

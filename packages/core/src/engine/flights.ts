@@ -28,7 +28,10 @@ export class Flights {
     this.#guards.remove(guard);
   }
 
-  /** The flight that a call made at `now` may join. While the backend is unreachable no change can arrive, so its age does not count. */
+  /**
+   * The flight that a call made at `now` may join. While the backend is unreachable no change can arrive, so its age
+   * does not count.
+   */
   joinable(localKey: string, now: number): Flight | undefined {
     for (let each = this.#guards.first(localKey); each !== undefined; each = this.#guards.after(each))
       if (

@@ -8,7 +8,7 @@ import { checkEntryOptions, type EntryOptions } from "../entry/policy.ts";
 
 /**
  * Computes a value. A rejection reaches every waiting caller unchanged. `undefined` is returned to the callers
- * and never stored, so the next call loads again: return `null` to remember that there is no value.
+ * and never stored, so the next call loads again: return `null` to remember that the value is absent.
  */
 export type Loader<T> = (ctx: LoadContext) => Awaitable<T | NotModified>;
 
@@ -46,7 +46,7 @@ export interface NotModified {
 
 /**
  * Loads the missing items. Items it leaves out are absent from the result and are not stored:
- * return `null` to remember that there is no value.
+ * return `null` to remember that the value is absent.
  */
 export type BatchLoader<K, T> = (
   missing: readonly K[],

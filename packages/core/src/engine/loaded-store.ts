@@ -31,7 +31,7 @@ interface Draft {
 }
 
 /**
- * From a loaded value to its tiers: versions pinned before the load, then the backend, then the local tier, unless fenced.
+ * From a loaded value to its tiers: versions pinned before the load, the backend, the local tier; unless fenced.
  *
  * If anything fails here, the callers still get the value. Nothing is waited for longer than the flight may wait for
  * the backend.
@@ -50,8 +50,8 @@ export class LoadedStore {
   // ---- before the load
 
   /**
-   * The permission to load, and tag versions, in one trip. Both are taken before the loader runs: versions taken after it
-   * would hide an invalidation during the load.
+   * The permission to load, and tag versions, in one trip. Both are taken before the loader runs: versions taken after
+   * it would hide an invalidation during the load.
    *
    * `alone`: load without a lease. If the backend is unreachable, or refused the lease, the result is kept only here.
    */
@@ -117,7 +117,7 @@ export class LoadedStore {
       freed: () => flights.wake(flight.key.local),
       unharmed: () => {
         const { fallback } = flight;
-        // A fallback that was invalidated before the versions were pinned must not answer callers that come from now on.
+        // A fallback that was invalidated before the versions were pinned must not answer later callers.
         const isHarmed =
           fallback !== undefined &&
           compareVersions(

@@ -62,9 +62,9 @@ export interface DeleteManyResult {
 /**
  * The calls that change entries: `set`, `delete`, `markStale`, tag invalidation and `clear`.
  *
- * Each follows the same four steps: fence everything in flight and drop the local copy; send, in the order of calls; fence
- * again when the backend has acknowledged, since a read in between may have found the old entry; and if the outcome is
- * unknown, remember the invalidation. The first step is synchronous, so no later call sees the old entry.
+ * Each follows the same four steps: fence everything in flight and drop the local copy; send, in the order of calls;
+ * fence again when the backend has acknowledged, since a read in between may have found the old entry; and if the
+ * outcome is unknown, remember the invalidation. The first step is synchronous, so no later call sees the old entry.
  */
 export class Mutations {
   readonly #context: EngineContext;
@@ -251,7 +251,8 @@ export class Mutations {
     for (const key of keys) this.#guessed.delete(key);
     try {
       const renewing = remote.versions.renew(keys, mode);
-      // After the renewal was sent: before it, another load might be granted under the old versions, and could not be stored.
+      // After the renewal was sent: before it, another load might be granted under the old versions, and could not be
+      // stored.
       for (const lease of leases) lease.releaseUnder(keys);
       await renewing;
       recovery?.acknowledgedTags(keySpace, keys, mode, callSequence);
@@ -272,8 +273,8 @@ export class Mutations {
   }
 
   /**
-   * One trip if the versions seen last are still current: they are read in the same tick. Otherwise versions are pinned,
-   * and the entry is written under them.
+   * One trip if the versions seen last are still current: they are read in the same tick. Otherwise versions are
+   * pinned, and the entry is written under them.
    */
   async #write(
     remote: EntryTier,

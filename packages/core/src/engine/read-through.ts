@@ -41,9 +41,8 @@ export interface Entered {
  *        │
  *     store in the backend under the lease, then locally, unless fenced; answer
  *
- * Promises kept here: nothing is promoted or stored that a fence overtook; a failed flight ends in the tick in which
- * it fails, so a failure never makes two loads of one key run at once; each caller ends exactly once, within its own
- * timeouts.
+ * Promises kept here: nothing is promoted or stored that a fence overtook; a failed flight ends in the tick in which it
+ * fails, so two loads never run at once because of it; each caller ends exactly once, within its own timeouts.
  */
 export class ReadThrough {
   readonly #context: EngineContext;
@@ -166,8 +165,8 @@ export class ReadThrough {
   // ---- the backend
 
   /**
-   * Whether the backend is read first. Skipped for forced loads; and for `after` reads where there are leases: a replica
-   * may lag behind the token, but the lease is always granted by the primary.
+   * Whether the backend is read first. Skipped for forced loads; and for `after` reads where there are leases: a
+   * replica may lag behind the token, but the lease is always granted by the primary.
    */
   #reads({ call }: Flight): boolean {
     const { remote } = call.namespace;
@@ -200,7 +199,9 @@ export class ReadThrough {
     );
   }
 
-  /** No backend can confirm a copy: one that is newer than every call of this process is served as if it were confirmed. */
+  /**
+   * No backend can confirm a copy: one that is newer than every call of this process is served as if it were confirmed.
+   */
   #unreachable(flight: Flight): void {
     flight.becomeUnreachable();
     if (flight.isOver) return;
@@ -232,11 +233,8 @@ export class ReadThrough {
 
   /** Answers, or goes on, once the best entry is known. */
   #decide(flight: Flight, best: Entry | undefined): void {
-    const { clock } = this.#context;
-    const { policy } = flight.call;
-    const now = clock.now();
-    const verdict = judge(best, now, policy);
-    switch (verdict) {
+    const now = this.#context.clock.now();
+    switch (judge(best, now, flight.call.policy)) {
       case "fresh":
         this.#waiters.end(flight);
         this.#waiters.answerAll(flight, () => hit(best!, flight.fallbackTier));
@@ -307,7 +305,11 @@ export class ReadThrough {
     } finally {
       if (isUnawaited) backgroundLoads.free();
     }
-    if (elsewhere?.kind === "entry") this.#storedSince(flight, elsewhere);
+    if (elsewhere?.kind === "entry") {
+      // Another process has stored since the backend was read.
+      flight.saw(elsewhere.seen);
+      this.#found(flight, elsewhere.entry);
+    }
     // Compared again: a caller that has to wait may have joined meanwhile.
     else if (elsewhere !== undefined && flight.isBackground && flight.waiters.length === 0) this.#waiters.end(flight);
     else if (elsewhere !== undefined) await this.#waitElsewhere(flight, elsewhere.heldForMs);
@@ -327,12 +329,6 @@ export class ReadThrough {
     return true;
   }
 
-  /** Another process has stored since the backend was read. */
-  #storedSince(flight: Flight, { seen, entry }: Extract<LeaseAnswer, { readonly kind: "entry" }>): void {
-    flight.saw(seen);
-    this.#found(flight, entry);
-  }
-
   /**
    * Another process loads: reads the backend again when something happens to the key, when the lease has expired, and
    * every `POLL_MS` in any case. Bounded like a load: a longer wait counts as a failed load.
@@ -341,8 +337,7 @@ export class ReadThrough {
     const { clock, trust, tags } = this.#context;
     const { loadTimeoutMs } = flight.call.policy;
     const now = clock.now();
-    flight.waitElsewhere(now);
-    const waitsSince = flight.waitsSince!;
+    const waitsSince = flight.waitElsewhere(now);
     const leftMs = waitsSince + loadTimeoutMs - now;
     const { batch } = flight.call;
     batch?.paused();

@@ -2,7 +2,7 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
-    name: "fence: a delete after a markStale leaves what may stand in",
+    name: "fence: a delete after a markStale leaves the fallback",
     promises: ["C26"],
     rule: '(this.#fencedBy === "stale" && by !== "lease")',
     broken: "false",

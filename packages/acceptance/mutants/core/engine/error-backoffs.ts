@@ -2,7 +2,7 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
-    name: "errors: whoever asks during a back-off prolongs it",
+    name: "errors: a call during a back-off prolongs it",
     promises: ["C16", "C24"],
     rule: "const until = this.#until.get(localKey);",
     broken:

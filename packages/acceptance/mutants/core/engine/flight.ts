@@ -8,7 +8,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "super.taint();",
   },
   {
-    name: "leases: a change wakes nobody",
+    name: "leases: a change wakes no waiting flight",
     promises: ["C52"],
     rule: "this.#isJoinable = false;\n    this.wake();",
     broken: "this.#isJoinable = false;",
@@ -20,7 +20,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
-    name: "joining: what never leaves the process is not shared after a message",
+    name: "joining: a local-only load is not shared after a message",
     promises: ["C90"],
     rule: "call.namespace.remote === undefined ? Infinity : tagSequence",
     broken: "tagSequence",

@@ -2,7 +2,7 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
-    name: "fence: the first of two concurrent sets to arrive fences the other",
+    name: "fence: of two sets at once the first to arrive fences the other",
     promises: ["C60", "C94"],
     rule: "if (!(each instanceof WriteGuard)) each.fence(by);",
     broken: "each.fence(by);",
@@ -20,7 +20,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "each.serial >= 0 ||",
   },
   {
-    name: "trust: reads and loads pending when the link was lost are trusted",
+    name: "trust: a read in flight when the link was lost is trusted",
     promises: ["C86", "C87"],
     rule: "return !guard.isTainted && guard.epoch === this.#trust.epoch;",
     broken: "return !guard.isTainted;",
@@ -32,13 +32,13 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "(true && (each",
   },
   {
-    name: "trust: an unverified copy is served as fallback to joining callers",
+    name: "trust: an unverified copy is shared with callers that join",
     promises: ["C86"],
     rule: "each.hasCopy ? -Infinity : each.readAt",
     broken: "each.readAt",
   },
   {
-    name: "lease: who still looks when an older load is stored loads for nothing",
+    name: "lease: a flight that still reads when an older load is stored loads a result that is not stored",
     promises: ["C52"],
     rule: "if (each instanceof Flight && each.serial > stored.serial) each.taint();\n        else each.fence",
     broken: "each.fence",

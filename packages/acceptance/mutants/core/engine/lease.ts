@@ -26,7 +26,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
-    name: "leases: a load that lost its lease is sent to the backend",
+    name: "leases: what a lost one loaded is sent all the same",
     promises: ["C54"],
     rule: 'lost("lease");',
     broken: "",
@@ -38,7 +38,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
-    name: "leases: any message about a tag releases them",
+    name: "leases: every message about a tag releases them",
     promises: ["C61"],
     rule: "const isGone = tags.some((tag, i) => now[i] !== undefined && now[i].hard !== versions.get(tag)!.hard);",
     broken: "const isGone = true;",
@@ -50,7 +50,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "now[i]?.hard !== versions",
   },
   {
-    name: "leases: a message during a comparison is ignored",
+    name: "leases: a message during a comparison is not looked at",
     promises: ["C61"],
     rule: 'while (this.#changed.size !== 0 && this.#state !== "over") {',
     broken: 'if (this.#changed.size !== 0 && this.#state !== "over") for (const _once of [0]) {',

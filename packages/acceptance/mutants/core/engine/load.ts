@@ -8,13 +8,13 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "unstored",
   },
   {
-    name: "storing: a noStore value is stored",
+    name: "storing: a value that went through noStore is stored",
     promises: ["C15"],
     rule: "unstored?.has(value) === true",
     broken: "false",
   },
   {
-    name: "storing: a background loader is not marked as one",
+    name: "storing: a loader in the background sees background: false",
     promises: ["C20"],
     rule: "background: request.background,",
     broken: "background: false,",

@@ -2,6 +2,12 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
+    name: "tags: versions are taken after the load",
+    promises: ["C18", "C60", "C61"],
+    rule: "this.#versionsFor(flight, pinned!, names)",
+    broken: "this.#versionsFor(flight, (await this.#pin(flight))!, names)",
+  },
+  {
     name: "fence: a fenced load is stored locally",
     promises: ["C59", "C60"],
     rule: 'if (flight.isOver || this.#fencedBy(flight, entry.dependsOn) !== undefined) return "refused";',
@@ -24,12 +30,6 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C11", "C60"],
     rule: "flights.fenceOlder(key.local, flight);\n    const error",
     broken: "const error",
-  },
-  {
-    name: "tags: versions are taken after the load",
-    promises: ["C18", "C60", "C61"],
-    rule: "this.#versionsFor(flight, pinned!, names)",
-    broken: "this.#versionsFor(flight, (await this.#pin(flight))!, names)",
   },
   {
     name: "tags: a reload keeps the old ones",
@@ -56,7 +56,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
-    name: "storing: a load without a lifetime leaves the older entry",
+    name: "storing: a load without a lifetime leaves what was there",
     promises: ["C9"],
     rule: "if (life.ttlMs <= 0) return this.#remove(flight, dependsOn);",
     broken: 'if (life.ttlMs <= 0) return Promise.resolve("refused");',
@@ -86,7 +86,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "this.#keepLocally(draft, entry, trust.epoch);",
   },
   {
-    name: "backend: the wait for the store of a load has no limit",
+    name: "backend: the store of a load is waited for as long as it takes",
     promises: ["C43", "C92"],
     rule: "within(this.#context.clock, Math.max(0, flight.backendLeftMs), write,",
     broken: "within(this.#context.clock, Infinity, write,",
@@ -98,13 +98,13 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "if (leases !== undefined || flight.isUnreachable) {",
   },
   {
-    name: "leases: each request takes the lease over",
+    name: "leases: every request takes the lease over",
     promises: ["C52", "C53"],
     rule: "isForced ? TAKE_OVER : flight.seen)",
     broken: "TAKE_OVER)",
   },
   {
-    name: "leases: a store compares the version that was read, not the one at the time of the grant",
+    name: "leases: a store compares what was read, not what was there when the lease was granted",
     promises: ["C52"],
     rule: "lease.token, lease.seen);",
     broken: "lease.token, flight.seen);",
@@ -122,19 +122,19 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "if (!flight.call.isForced) flights.fenceOlder(key.local, flight);\n    const error",
   },
   {
-    name: "leases: an unreported release wakes no waiter here",
+    name: "leases: a release without a message wakes no flight of this process",
     promises: ["C52"],
     rule: "freed: () => flights.wake(flight.key.local),",
     broken: "freed: () => undefined,",
   },
   {
-    name: "leases: a failed request for a lease fails the call",
+    name: "leases: an unavailable lease fails the call",
     promises: ["C55"],
     rule: "if (error instanceof BackendUnavailableError) flight.becomeUnreachable();\n      return",
     broken: "throw error;\n      return",
   },
   {
-    name: "leases: a load without one is stored",
+    name: "leases: a value loaded without one is stored",
     promises: ["C55"],
     rule: " ||\n        (remote.leases !== undefined && flight.lease === undefined)",
     broken: "",
@@ -146,7 +146,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: '!== "never") lease?.end();',
   },
   {
-    name: "leases: a load fenced by a load without a lifetime keeps its lease",
+    name: "leases: a flight fenced by a load without a lifetime keeps its lease",
     promises: ["C61"],
     rule: "if (this.#fencedBy(flight, dependsOn) === undefined) drop();\n    flights.releaseFenced(key.local);",
     broken: "if (this.#fencedBy(flight, dependsOn) === undefined) drop();",
@@ -176,7 +176,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "if (leases === undefined || flight.isUnreachable || flight.fallback !== undefined) {",
   },
   {
-    name: "changes: a load keeps its copy despite a message about another change",
+    name: "changes: a load keeps its copy, though another change was received",
     promises: ["C61"],
     rule: 'this.#keepLocally(draft, entry(), status === "stored" ? flights.copyEpoch(flight) : trust.unconfirmed);',
     broken: 'this.#keepLocally(draft, entry(), status === "stored" ? trust.epoch : trust.unconfirmed);',
@@ -185,34 +185,34 @@ export const MUTANTS: readonly Breakage[] = [
     name: "changes: a store that was refused leaves a copy",
     promises: ["C11", "C61", "C105"],
     rule: 'if (status === "overtaken") {\n        flight.lose();\n        return "refused";\n      }',
-    broken: "",
+    broken: 'if (status === "overtaken") return this.#keepLocally(draft, entry(), trust.epoch);',
   },
   {
-    name: "changes: a copy that the cache's own message made unverified stays so",
+    name: "changes: a copy that one's own message made unconfirmed stays so",
     promises: ["C82"],
     rule: "if (now === version) local.confirm(key.local, version, epoch);",
     broken: "",
   },
   {
-    name: "changes: a copy is confirmed, although the backend has another version",
+    name: "changes: a copy is confirmed without a comparison",
     promises: ["C82"],
     rule: "if (now === version) local",
     broken: "local",
   },
   {
-    name: "trust: a load made while the backend is unreachable is trusted",
+    name: "trust: a value loaded while the backend is unreachable is trusted",
     promises: ["C55", "C92"],
     rule: "flight.lease === undefined)\n      )\n        return this.#keepLocally(draft, entry, trust.unconfirmed);",
     broken: "flight.lease === undefined)\n      )\n        return this.#keepLocally(draft, entry, trust.epoch);",
   },
   {
-    name: "trust: a load that the backend refused is trusted",
+    name: "trust: a value that the backend refused is trusted",
     promises: ["C92"],
     rule: "if (!(error instanceof EncodeError)) return this.#keepLocally(draft, entry(), trust.unconfirmed);",
     broken: "if (!(error instanceof EncodeError)) return this.#keepLocally(draft, entry(), trust.epoch);",
   },
   {
-    name: "joining: a load is shared, though its fallback was invalidated elsewhere",
+    name: "joining: a load is shared though its fallback was invalidated elsewhere",
     promises: ["C67"],
     rule: "if (!isHarmed) flight.hearUpTo",
     broken: "flight.hearUpTo",

@@ -50,7 +50,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "} finally {",
   },
   {
-    name: "fence: a set keeps its own copy despite a newer call",
+    name: "fence: a set keeps its own copy though something newer was called",
     promises: ["C60"],
     rule: "if (guard.fencedBy !== undefined || tags",
     broken: "if (tags",
@@ -74,13 +74,13 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "if (life.ttlMs < 0) return",
   },
   {
-    name: "recovery: a markStale brings back an entry whose removal is pending",
+    name: "recovery: a markStale brings back what waits to be removed",
     promises: ["C93"],
     rule: "if (recovery?.covers(key, NO_TAGS) !== true) return",
     broken: "return",
   },
   {
-    name: "leases: a load that a write fences keeps its lease after the acknowledgement",
+    name: "leases: what a write fences keeps its lease when that is acknowledged",
     promises: ["C61"],
     rule: "this.#context.flights.releaseFenced(key.local);",
     broken: "",
@@ -99,20 +99,20 @@ export const MUTANTS: readonly Breakage[] = [
       "for (const lease of leases) lease.releaseUnder(keys);\n      const renewing = remote.versions.renew(keys, mode);\n",
   },
   {
-    name: "changes: a set keeps its copy despite a message about another change",
+    name: "changes: a set keeps its copy, though another change was received",
     promises: ["C81", "C83"],
     rule: 'status === "stored" ? flights.copyEpoch(guard) : trust.unconfirmed',
     broken: 'status === "stored" ? trust.epoch : trust.unconfirmed',
   },
   {
-    name: "changes: the first message counts as that of the cache's own write",
+    name: "changes: the first message is taken for that of one's own write",
     promises: ["C82", "C83"],
     rule: "guard.resend(trust.epoch);\n          const written = await this.#write(remote, key, entry, encoded);",
     broken:
       "const { epoch } = trust;\n          const written = await this.#write(remote, key, entry, encoded);\n          guard.resend(epoch);",
   },
   {
-    name: "tokens: a pending write has one",
+    name: "tokens: what is pending has one",
     promises: ["C93"],
     rule: 'return { status: "pending" };',
     broken: 'return { status: "pending", token: this.#token() };',

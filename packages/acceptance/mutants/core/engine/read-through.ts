@@ -2,20 +2,20 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
-    name: "promotion: getOrSet promotes an entry read before a fence",
+    name: "promotion: getOrSet promotes what was read before a fence",
     promises: ["C62"],
     rule: "promote(this.#context, flight, entry, policy.localTtlMs, now);",
     broken:
       "if (now < entry.staleAt)\n        this.#context.local?.put(key.local, entry, policy.localTtlMs ?? Infinity, this.#context.flights.copyEpoch(flight));",
   },
   {
-    name: "promotion: the entry of an abandoned read is kept, though no fence reaches it",
+    name: "promotion: the result of an abandoned read is kept, though no fence reaches it",
     promises: ["C62"],
     rule: "if (flight.isOver) return;\n    const { clock, recovery, tags, decisions",
     broken: "const { clock, recovery, tags, decisions",
   },
   {
-    name: "promotion: a copy is kept despite tag calls made during its read",
+    name: "promotion: a copy passes by the tag calls made while it was read",
     promises: ["C62"],
     rule: "const entry = found && tags.hold(found, now);",
     broken: "const entry = found && { ...found, tagSequence: tags.sequence };",
@@ -33,7 +33,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "const isOwn = call.isForced;",
   },
   {
-    name: "joining: a failed load is removed a turn too late, so late callers wait for an ended load",
+    name: "joining: a failed flight ends one turn too late, so late callers join it",
     promises: ["C47"],
     rule: "this.#waiters.end(flight);\n    this.#waiters.failAll",
     broken: "setImmediate(() => this.#waiters.end(flight));\n    this.#waiters.failAll",
@@ -52,7 +52,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
-    name: "joining: the tags of joining callers are dropped",
+    name: "joining: the tags of those who join are dropped",
     promises: ["C49"],
     rule: "flight.addTags(call.tags);",
     broken: "{}",
@@ -122,7 +122,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
-    name: "errors: a failed load removes the entry",
+    name: "errors: a failed load removes what was there",
     promises: ["C5"],
     rule: "this.#waiters.failAll(flight, error);",
     broken: "this.#waiters.failAll(flight, error);\n    this.#context.local?.tier.delete(flight.at);",
@@ -152,7 +152,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "!isLoading",
   },
   {
-    name: "limits: a background failure is nobody's, and unhandled",
+    name: "limits: a background failure is an unhandled rejection",
     promises: ["C40"],
     rule: "this.#waiters.failAll(flight, error);",
     broken: "this.#waiters.failAll(flight, error);\n    if (flight.isBackground) void Promise.reject(error);",
@@ -170,7 +170,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "if (copy === undefined) return void this.#waiters.abort(flight, new Error());",
   },
   {
-    name: "recovery: getOrSet finds an entry with a pending invalidation of a tag that the call does not name",
+    name: "recovery: getOrSet finds what waits to be invalidated by a tag that it does not name",
     promises: ["C93", "C94"],
     rule: "newer(isHidden ? undefined : entry, flight.fallback)",
     broken: "newer(entry, flight.fallback)",
@@ -182,7 +182,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "if (isCounted)",
   },
   {
-    name: "leases: a change made while a lease is requested wakes no waiter",
+    name: "leases: a change since the request for the lease does not end the wait",
     promises: ["C52"],
     rule: "if (!flight.isWoken) await",
     broken: "await",
@@ -213,19 +213,19 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "false) this.#waiters.end(flight);\n    else if",
   },
   {
-    name: "leases: a refresh behind an answer leaves the callers that joined it",
+    name: "leases: a refresh behind an answer leaves those who joined it",
     promises: ["C58"],
     rule: "flight.isBackground && flight.waiters.length === 0) this.#waiters.end(flight);\n    else if",
     broken: "isUnawaited) this.#waiters.end(flight);\n    else if",
   },
   {
-    name: "leases: a value removed during the wait is served as fallback for a failure",
+    name: "leases: an entry removed during the wait is served as fallback",
     promises: ["C26"],
     rule: "if (this.#waiters.fallbackOf(flight) === undefined) flight.dropFallback();\n    flight.restart",
     broken: "flight.restart",
   },
   {
-    name: "trust: unverified copies are not served while the backend is unreachable",
+    name: "trust: an unconfirmed copy is not served while the backend is unreachable",
     promises: ["C92"],
     rule: "if (copy === undefined) return void this.#load(flight);",
     broken: "return void this.#load(flight);",
@@ -249,7 +249,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "() => remote!.read(flight, flight.backendLeftMs),",
   },
   {
-    name: "tokens: a copy is served as fallback for the backend",
+    name: "tokens: a copy is served as fallback of the backend",
     promises: ["C81"],
     rule: "flight.call.isAfter ? undefined : local?.unconfirmed(flight.key.local, clock.now());",
     broken: "local?.unconfirmed(flight.key.local, clock.now());",

@@ -8,19 +8,19 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
-    name: "tags: an invalidated value is served as fallback for a load that was running",
+    name: "tags: an entry invalidated while a load ran is served as its fallback",
     promises: ["C69"],
     rule: "this.#context.tags.wasInvalidated(fallback.dependsOn, flight.tagSequence) ? undefined : fallback",
     broken: "fallback",
   },
   {
-    name: "errors: a deleted value is served as fallback for a load that was running",
+    name: "errors: an entry deleted while a load ran is served as its fallback",
     promises: ["C26", "C59", "C5"],
     rule: 'if (flight.fencedBy !== undefined && flight.fencedBy !== "stale") return undefined;',
     broken: "",
   },
   {
-    name: "limits: softTimeout ends a wait without a fallback",
+    name: "limits: softTimeout ends a wait that has no fallback",
     promises: ["C35"],
     rule: 'if (limit === "soft" && !covered && flight.loaded === undefined) return;',
     broken: "",
@@ -56,7 +56,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "else this.#goOnAlone(flight);",
   },
   {
-    name: "limits: the load ends with the first caller that leaves",
+    name: "limits: the load ends with the first caller who leaves",
     promises: ["C42"],
     rule: "if (!flight.isAbandoned || flight.isBackground",
     broken: "if (flight.isBackground",
