@@ -103,12 +103,12 @@ export const MUTANTS: readonly Mutant[] = [
       "if (now < entry.staleAt) local?.put(key.local, entry, policy.localTtlMs ?? Infinity, this.#context.trust.epoch);",
   },
   {
-    name: "promotion: a change elsewhere leaves the copy",
+    name: "promotion: a change elsewhere does not drop the copy",
     shows: OLDER,
     focus: "calm",
     file: `${CORE}/engine/remote-changes.ts`,
-    rule: "if (local?.tier.delete(at) !== true ||",
-    broken: "if (local?.tier.get(at) === undefined ||",
+    rule: "if (local?.tier.delete(localKey) !== true ||",
+    broken: "if (local?.tier.get(localKey) === undefined ||",
   },
 
   // ---- tags

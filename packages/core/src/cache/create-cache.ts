@@ -271,7 +271,9 @@ class CacheView extends NamespaceView {
     this.#backends = backend === undefined ? [] : leaves(backend);
     const changes = new RemoteChanges({ context, root: keySpace, table, remote: remote!, aliases });
     const hearings = new Map<Backend, ChangeSubscription>(
-      heard.map((each) => [each, new ChangeSubscription(each.coherence, clock, trust, changes.of(each))] as const),
+      heard.map(
+        (each) => [each, new ChangeSubscription(each.coherence, clock, trust, changes.listenerOf(each))] as const,
+      ),
     );
     this.#hearings = hearings;
     local?.attach({

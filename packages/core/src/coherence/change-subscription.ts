@@ -1,19 +1,7 @@
 import type { Coherence, CoherenceListener } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
+import type { ChangeListener } from "./change-listener.ts";
 import type { Trust, TrustSource } from "./trust.ts";
-
-/** What a cache does with what it hears. */
-export interface Heard {
-  changed(keys: readonly string[]): void;
-  tagsChanged(tags: readonly string[]): void;
-  /** Anything may have changed, or its change been missed; trust has seen to the copies. */
-  everythingChanged(): void;
-  /** Changes are heard from now on. */
-  attached(): void;
-  /** Changes are not heard any more, or could not be. */
-  detached(error: unknown): void;
-  replaced(): void;
-}
 
 /**
  * One cache's ear for one backend.
@@ -28,7 +16,7 @@ export class ChangeSubscription implements CoherenceListener {
   readonly #clock: Clock;
   readonly #trust: Trust;
   readonly #source: TrustSource;
-  readonly #heard: Heard;
+  readonly #listener: ChangeListener;
   readonly #first = Promise.withResolvers<void>();
   #hasBegun = false;
   #isLost = false;
@@ -40,12 +28,12 @@ export class ChangeSubscription implements CoherenceListener {
   #detach: (() => Promise<void>) | undefined;
   #cancelRetry: (() => void) | undefined;
 
-  constructor(coherence: Coherence, clock: Clock, trust: Trust, heard: Heard) {
+  constructor(coherence: Coherence, clock: Clock, trust: Trust, listener: ChangeListener) {
     this.#coherence = coherence;
     this.#clock = clock;
     this.#trust = trust;
     this.#source = trust.hear(coherence.maxStalenessMs ?? MAX_STALENESS_MS);
-    this.#heard = heard;
+    this.#listener = listener;
   }
 
   /** `clock.now()` until which all that was changed there has been heard of. */
@@ -85,12 +73,12 @@ export class ChangeSubscription implements CoherenceListener {
       this.#isAttached = true;
       this.#isReported = false;
       this.#source.attached();
-      this.#heard.everythingChanged();
-      this.#heard.attached();
+      this.#listener.everythingChanged();
+      this.#listener.attached();
     } catch (error) {
       if (this.#isStopped) return;
       // Once, however often it is tried again.
-      if (!this.#isReported) this.#heard.detached(error);
+      if (!this.#isReported) this.#listener.detached(error);
       this.#isReported = true;
       this.#attachLater();
     } finally {
@@ -120,16 +108,16 @@ export class ChangeSubscription implements CoherenceListener {
   }
 
   changed(keys: readonly string[]): void {
-    this.#heard.changed(keys);
+    this.#listener.changed(keys);
   }
 
   tagsChanged(tags: readonly string[]): void {
-    this.#heard.tagsChanged(tags);
+    this.#listener.tagsChanged(tags);
   }
 
   everythingChanged(): void {
     this.#trust.renew();
-    this.#heard.everythingChanged();
+    this.#listener.everythingChanged();
   }
 
   alive(sentAtMs: number): void {
@@ -137,7 +125,7 @@ export class ChangeSubscription implements CoherenceListener {
   }
 
   replaced(): void {
-    if (!this.#isStopped) this.#heard.replaced();
+    if (!this.#isStopped) this.#listener.replaced();
   }
 
   lost(error: unknown): void {
@@ -148,8 +136,8 @@ export class ChangeSubscription implements CoherenceListener {
     if (!this.#isAttached) return;
     this.#isAttached = false;
     void this.#letGo();
-    this.#heard.everythingChanged();
-    this.#heard.detached(error);
+    this.#listener.everythingChanged();
+    this.#listener.detached(error);
     void this.#attach();
   }
 }

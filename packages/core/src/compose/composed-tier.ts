@@ -1,10 +1,11 @@
 import type { Backend, DeleteStatus, TagVersions } from "../contracts/backend.ts";
 import { KeyedQueue } from "../primitives/keyed-queue.ts";
+import type { ChangeListener } from "../coherence/change-listener.ts";
 import type { Clock } from "../contracts/clock.ts";
 import type { Encoded } from "../entry/codec.ts";
 import { ComposedReads } from "./composed-reads.ts";
 import type { Entry } from "../entry/entry.ts";
-import type { EntryLeases, EntryTier, EntryWrite, LeaseAnswer, News, ReadRequest } from "../tiers/entry-tier.ts";
+import type { EntryLeases, EntryTier, EntryWrite, LeaseAnswer, ReadRequest } from "../tiers/entry-tier.ts";
 import { BackendUnavailableError, EncodeError } from "../contracts/errors.ts";
 import type { Events } from "../contracts/events.ts";
 import type { Guard } from "../engine/flights.ts";
@@ -328,22 +329,32 @@ export class ComposedTier implements EntryTier {
     this.#answered("connect", await Promise.allSettled([this.#near.tier.connect(), this.#far.tier.connect()]));
   }
 
-  heard(backend: Backend, news: News): void {
-    for (const { tier } of [this.#near, this.#far]) tier.heard(backend, news);
-    switch (news.what) {
-      case "changed":
-        if (this.#inFar.has(backend)) this.#copies.changed(news.key);
-        else this.#copies.replaced(news.key);
-        return;
-      case "everything changed":
-        if (this.#inFar.has(backend)) this.#copies.everythingChanged();
-        return;
-      case "tags changed":
-        this.#versions?.forget(news.tags);
-        return;
-      case "attached":
-      case "detached":
-    }
+  listenerOf(backend: Backend): Partial<ChangeListener> {
+    const sides = [this.#near, this.#far].map(({ tier }) => tier.listenerOf(backend));
+    const isFar = this.#inFar.has(backend);
+    return {
+      changed: (keys) => {
+        for (const side of sides) side.changed?.(keys);
+        for (const key of keys) {
+          if (isFar) this.#copies.changed(key);
+          else this.#copies.replaced(key);
+        }
+      },
+      tagsChanged: (tags) => {
+        for (const side of sides) side.tagsChanged?.(tags);
+        this.#versions?.forget(tags);
+      },
+      everythingChanged: () => {
+        for (const side of sides) side.everythingChanged?.();
+        if (isFar) this.#copies.everythingChanged();
+      },
+      attached: () => {
+        for (const side of sides) side.attached?.();
+      },
+      detached: (error) => {
+        for (const side of sides) side.detached?.(error);
+      },
+    };
   }
 
   async settled(): Promise<void> {

@@ -1,3 +1,4 @@
+import type { ChangeListener } from "../coherence/change-listener.ts";
 import type { Backend, DeleteStatus, TagVersion, TagVersions } from "../contracts/backend.ts";
 import type { Encoded } from "../entry/codec.ts";
 import type { Entry } from "../entry/entry.ts";
@@ -45,18 +46,6 @@ export interface EntryLeases {
   confirm(key: EntryKey): Promise<string>;
 }
 
-/** What is heard of a backend. Keys and tags are as the cache gave them. */
-export type News =
-  /** Changes are heard from now on. */
-  | { readonly what: "attached" }
-  /** They are not any more, or could not be. */
-  | { readonly what: "detached"; readonly error: unknown }
-  /** An entry changed, or may have. */
-  | { readonly what: "changed"; readonly key: string }
-  | { readonly what: "tags changed"; readonly tags: readonly string[] }
-  /** Anything may have changed, or its change been missed. */
-  | { readonly what: "everything changed" };
-
 /** A tier that speaks entries and answers later, or fails: one backend, or several composed into one. */
 export interface EntryTier {
   readonly label: string;
@@ -81,8 +70,8 @@ export interface EntryTier {
   remove(key: EntryKey): Promise<DeleteStatus>;
   markStale(key: EntryKey): Promise<"stale" | "missing">;
   connect(): Promise<void>;
-  /** What was heard of this backend, which may be none of its own. */
-  heard(backend: Backend, news: News): void;
+  /** The methods to call about changes of `backend`; none where the tier does not use it. Keys and tags are those of the cache. */
+  listenerOf(backend: Backend): Partial<ChangeListener>;
   /** Invalidations that wait for one of several backends. */
   readonly pending: number;
   /** Resolves when nothing goes on behind answers any more, after a last attempt at what is pending. Never rejects. */

@@ -1,11 +1,12 @@
 import type { Backend, DeleteStatus, Leases, StoredEntry, TagVersion, TagVersions } from "../contracts/backend.ts";
 import { Breaker } from "../primitives/breaker.ts";
+import type { ChangeListener } from "../coherence/change-listener.ts";
 import type { KeyAliases } from "../coherence/key-aliases.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { Codec, type Encoded } from "../entry/codec.ts";
 import { Deadlines } from "../primitives/deadlines.ts";
 import type { Entry } from "../entry/entry.ts";
-import type { EntryLeases, EntryTier, EntryWrite, LeaseAnswer, News, ReadRequest } from "./entry-tier.ts";
+import type { EntryLeases, EntryTier, EntryWrite, LeaseAnswer, ReadRequest } from "./entry-tier.ts";
 import { BackendUnavailableError, CacheError, DecodeError } from "../contracts/errors.ts";
 import { traced, type Events, type TierState } from "../contracts/events.ts";
 import { dependencies, type EntryKey, type KeySpace } from "../entry/key.ts";
@@ -224,14 +225,20 @@ export class RemoteTier implements EntryTier {
     this.#answered();
   }
 
-  /** Who reports changes is there. */
-  heard(backend: Backend, news: News): void {
-    if (backend !== this.#backend || (news.what !== "attached" && news.what !== "detached")) return;
-    this.#isDetached = news.what === "detached";
-    if (news.what === "attached") return this.#answered();
-    const { error } = news;
-    if (error !== undefined && !(error instanceof BackendUnavailableError)) this.#failed("attach", undefined, error);
-    if (this.#state === "up") this.#enter("detached");
+  listenerOf(backend: Backend): Partial<ChangeListener> {
+    if (backend !== this.#backend) return {};
+    return {
+      attached: () => {
+        this.#isDetached = false;
+        this.#answered();
+      },
+      detached: (error) => {
+        this.#isDetached = true;
+        if (error !== undefined && !(error instanceof BackendUnavailableError))
+          this.#failed("attach", undefined, error);
+        if (this.#state === "up") this.#enter("detached");
+      },
+    };
   }
 
   async settled(): Promise<void> {}

@@ -2,13 +2,13 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
-    name: "leases: the loss of the link wakes nobody",
+    name: "leases: the loss of the link wakes no waiter",
     promises: ["C52", "C57"],
     rule: "context.flights.wakeAll();",
     broken: "",
   },
   {
-    name: "leases: a tag that changed elsewhere leaves them",
+    name: "leases: a tag changed elsewhere is not reported to leases",
     promises: ["C61"],
     rule: "for (const lease of context.leases) lease.tagsChanged(mine);",
     broken: "",
@@ -16,14 +16,14 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "changes: a key that changed elsewhere keeps its copy",
     promises: ["C81"],
-    rule: "if (local?.tier.delete(at) !== true || !events",
-    broken: "if (local?.tier.get(at) === undefined || !events",
+    rule: "if (local?.tier.delete(localKey) !== true || !events",
+    broken: "if (local?.tier.get(localKey) === undefined || !events",
   },
   {
-    name: "changes: what is read is kept, though it changed meanwhile",
+    name: "changes: a read is kept although its key changed meanwhile",
     promises: ["C61", "C81"],
-    rule: "flights.taint(at);",
-    broken: "flights.wake(at);",
+    rule: "flights.taint(localKey);",
+    broken: "flights.wake(localKey);",
   },
   {
     name: "changes: a tag that changed elsewhere is still known",
@@ -38,25 +38,25 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
-    name: "trust: copies go on being held against versions that were missed with the link",
+    name: "trust: copies are not checked again after versions were missed",
     promises: ["C86"],
     rule: "context.tags.forgotten();",
     broken: "",
   },
   {
-    name: "aliases: a tag that was never asked for is nobody's",
+    name: "aliases: a tag that was never asked for is ignored",
     promises: ["C81"],
-    rule: "named.keyOf(name) ?? this.#unnamed(name)",
+    rule: "named.keyOf(name) ?? this.#anyTagOf(name)",
     broken: "named.keyOf(name) ?? name.slice(name.length)",
   },
   {
-    name: "reissue: another server changes nothing",
+    name: "reissue: nothing is issued again when another server answers",
     promises: ["C93"],
     rule: "replaced: () => context.recovery?.reissue(),",
     broken: "replaced: () => undefined,",
   },
   {
-    name: "recovery: nothing is replayed when changes are heard again",
+    name: "recovery: nothing is replayed after the subscription is attached again",
     promises: ["C93"],
     rule: "if (context.recovery !== undefined && context.recovery.size !== 0) void context.recovery.replay();",
     broken: "",
