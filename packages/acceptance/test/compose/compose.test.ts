@@ -1491,7 +1491,7 @@ describe("options", () => {
     [
       "a nearTtl without a unit",
       { nearTtl: "5" },
-      'nearTtl: "5" is no duration; give milliseconds (60_000), or a number with a unit: ms, s, m, h or d ("1m")',
+      'nearTtl must be milliseconds (60_000), or a number with a unit: ms, s, m, h or d ("1m"); got "5"',
     ],
     ["an empty label", { label: "" }, 'label: "" is no label; give text'],
     ["no object", "race", 'options: "race" is no object; accepted are label, read, write, refill, nearTtl'],

@@ -78,7 +78,7 @@ describe("explain", () => {
     backend.link.freezeHeartbeat();
     clock.advance(2_100);
     await here.getOrSet("k", () => 2);
-    expect(said(here.explain("k"))).toContain("copy: not trusted: the last sign of life was too long ago, by 100 ms");
+    expect(said(here.explain("k"))).toContain("copy: not trusted: the last sign of life is 100 ms too old");
   });
 
   it("remembers as many decisions as it was told to", async () => {

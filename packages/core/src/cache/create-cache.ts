@@ -230,7 +230,7 @@ class CacheView extends NamespaceView {
       name: options.name,
       clock,
       random: Math.random,
-      local: local && new LocalCopies(local, tags, trust, table, clock, events, options.name),
+      local: local && new LocalCopies({ tier: local, tags, trust, table, clock, events, cache: options.name }),
       recovery:
         remote &&
         new Recovery({

@@ -4,10 +4,10 @@ import type { ChangeListener } from "./change-listener.ts";
 import type { Trust, TrustSource } from "./trust.ts";
 
 /**
- * One cache's ear for one backend.
+ * The subscription of one cache to the changes of one backend.
  *
  *     idle ──first use──▶ attaching ──▶ attached ──lost──▶ attaching ──▶ attached …
- *                            └──refused──▶ waits, and tries again
+ *                            └──refused──▶ waits, then tries again
  *
  * Trust begins with the attachment and ends with its loss, in the same tick.
  */
@@ -23,8 +23,8 @@ export class ChangeSubscription implements CoherenceListener {
   #isAttached = false;
   #isStopped = false;
   #isReported = false;
-  /** Whether the attempt before this one was lost before it had succeeded. */
-  #hasBroken = false;
+  /** Whether the previous attempt was lost before it succeeded. */
+  #wasLostBefore = false;
   #detach: (() => Promise<void>) | undefined;
   #cancelRetry: (() => void) | undefined;
 
@@ -32,16 +32,16 @@ export class ChangeSubscription implements CoherenceListener {
     this.#coherence = coherence;
     this.#clock = clock;
     this.#trust = trust;
-    this.#source = trust.hear(coherence.maxStalenessMs ?? MAX_STALENESS_MS);
+    this.#source = trust.addSource(coherence.maxStalenessMs ?? MAX_STALENESS_MS);
     this.#listener = listener;
   }
 
-  /** `clock.now()` until which all that was changed there has been heard of. */
+  /** `clock.now()` until which every change there has been reported. */
   get until(): number {
     return this.#source.until;
   }
 
-  /** Attaches, once. Resolves when the first attempt came to something. */
+  /** Attaches, once. Resolves when the first attempt succeeded or failed. */
   start(): Promise<void> {
     if (!this.#hasBegun && !this.#isStopped) void this.#attach();
     return this.#first.promise;
@@ -52,7 +52,7 @@ export class ChangeSubscription implements CoherenceListener {
     this.#cancelRetry?.();
     this.#source.lost();
     this.#first.resolve();
-    await this.#letGo();
+    await this.#detachNow();
   }
 
   async #attach(): Promise<void> {
@@ -60,16 +60,16 @@ export class ChangeSubscription implements CoherenceListener {
     this.#isLost = false;
     try {
       this.#detach = await this.#coherence.attach(this);
-      if (this.#isStopped) return await this.#letGo();
+      if (this.#isStopped) return await this.#detachNow();
       if (this.#isLost) {
-        void this.#letGo();
-        // At once, but not for ever within one turn of the loop.
-        if (this.#hasBroken) this.#attachLater();
+        void this.#detachNow();
+        // Immediately the first time; then later, so that it does not loop within one turn of the event loop.
+        if (this.#wasLostBefore) this.#attachLater();
         else void this.#attach();
-        this.#hasBroken = true;
+        this.#wasLostBefore = true;
         return;
       }
-      this.#hasBroken = false;
+      this.#wasLostBefore = false;
       this.#isAttached = true;
       this.#isReported = false;
       this.#source.attached();
@@ -77,7 +77,7 @@ export class ChangeSubscription implements CoherenceListener {
       this.#listener.attached();
     } catch (error) {
       if (this.#isStopped) return;
-      // Once, however often it is tried again.
+      // Reported once, however often it is tried again.
       if (!this.#isReported) this.#listener.detached(error);
       this.#isReported = true;
       this.#attachLater();
@@ -90,18 +90,18 @@ export class ChangeSubscription implements CoherenceListener {
     this.#cancelRetry = this.#clock.schedule(() => void this.#attach(), RETRY_MS);
   }
 
-  /** What was attached is over: nothing that it says counts, and it may forget us. */
-  async #letGo(): Promise<void> {
+  /** Detaches from the backend. */
+  async #detachNow(): Promise<void> {
     const detach = this.#detach;
     this.#detach = undefined;
     try {
       await detach?.();
     } catch {
-      // It is over in any case.
+      // The subscription has ended in any case.
     }
   }
 
-  // ---- what the backend tells
+  // ---- called by the backend
 
   now(): number {
     return this.#clock.now();
@@ -132,10 +132,10 @@ export class ChangeSubscription implements CoherenceListener {
     if (this.#isLost || this.#isStopped) return;
     this.#isLost = true;
     this.#source.lost();
-    // The attempt under way finds out when it ends.
+    // An attempt in progress checks `#isLost` when it ends.
     if (!this.#isAttached) return;
     this.#isAttached = false;
-    void this.#letGo();
+    void this.#detachNow();
     this.#listener.everythingChanged();
     this.#listener.detached(error);
     void this.#attach();

@@ -12,7 +12,7 @@ import { dependencies } from "../entry/key.ts";
 import { isTelling, type NearCopies } from "./near-copies.ts";
 import type { RememberedVersions } from "../tags/remembered-versions.ts";
 import { partOf, settle, type Asked, type Judge, type PartRequest, type ComposedSide } from "./composed-side.ts";
-import { underVersions } from "../tags/tag-events.ts";
+import { underVersions } from "../tags/tag-versions.ts";
 
 type Read = Promise<Entry | undefined>;
 type Outcome = PromiseSettledResult<Entry | undefined>;
@@ -106,7 +106,8 @@ export class ComposedReads {
     const { versions, clock } = this.#of;
     if (request.judge !== undefined || versions === undefined) return request.judge;
     const expected = dependencies(request.key.space, request.expectedTags);
-    const source: Pick<TagVersions, "read"> = request.isAfter === true ? versions.asked : versions.known;
+    const source: Pick<TagVersions, "read"> =
+      request.isAfter === true ? versions.withoutFallback : versions.skippingKnown;
     const asked = request.isAfter !== true && versions.knows(expected) ? undefined : source.read(expected);
     asked?.catch(ignore);
     return async (entry) =>

@@ -122,20 +122,20 @@ export class NearCopies {
 
   /** `far` held the same write while `guard` watched. */
   prove(guard: Guard, copy: NearCopy): void {
-    if (this.isUntainted(guard)) this.#remember(guard.at, copy, guard.epoch);
+    if (this.isUntainted(guard)) this.#remember(guard.tableKey, copy, guard.epoch);
   }
 
   /** `near` has taken it, and `far` has not answered yet. */
   arrived(guard: Guard, copy: NearCopy): void {
-    if (this.isUntainted(guard)) this.#remember(guard.at, copy, NEVER);
+    if (this.isUntainted(guard)) this.#remember(guard.tableKey, copy, NEVER);
   }
 
   /** `near` has taken it. @param isFars whether it is what `far` held or was given while `guard` watched. */
   written(guard: Guard, copy: NearCopy, isFars: boolean): void {
     if (guard.fencedBy !== undefined) return;
-    if (!guard.isTainted) return this.#remember(guard.at, copy, isFars ? guard.epoch : NEVER);
-    this.overtake(guard.at);
-    this.#check(guard.at, copy);
+    if (!guard.isTainted) return this.#remember(guard.tableKey, copy, isFars ? guard.epoch : NEVER);
+    this.overtake(guard.tableKey);
+    this.#check(guard.tableKey, copy);
   }
 
   /** What `near` holds is not what `far` holds. */

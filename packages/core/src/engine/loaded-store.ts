@@ -12,7 +12,7 @@ import type { Loaded } from "./load.ts";
 import { isThenable } from "../primitives/once.ts";
 import { lifetimeOf } from "../entry/policy.ts";
 import { orPending } from "../tiers/recovery.ts";
-import { compareVersions, versionsFor, type Pinned } from "../tags/tag-events.ts";
+import { compareVersions, versionsFor, type Pinned } from "../tags/tag-versions.ts";
 import { EPOCH_ALWAYS } from "../coherence/trust.ts";
 
 /**

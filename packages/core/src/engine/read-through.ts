@@ -11,7 +11,7 @@ import { isLoading, Load, reentrant, whileLoading, type Loaded } from "./load.ts
 import { POLL_MS } from "./lease.ts";
 import { unasked } from "../tiers/recovery.ts";
 import type { LoadedStore } from "./loaded-store.ts";
-import type { Pinned } from "../tags/tag-events.ts";
+import type { Pinned } from "../tags/tag-versions.ts";
 
 /**
  * The ladder of `getOrSet`, the one way in which a value is found or loaded:
@@ -244,7 +244,7 @@ export class ReadThrough {
     const { namespace, key, policy } = flight.call;
     const now = clock.now();
     const label = namespace.remote!.label;
-    const entry = found && tags.hold(found, now);
+    const entry = found && tags.applyTo(found, now);
     // What this process invalidated, and the backend does not know of yet, is not there.
     const isCovered = entry !== undefined && recovery?.covers(key, entry.dependsOn) === true;
     if (decisions !== undefined) {

@@ -98,7 +98,7 @@ export class Reads {
           found[i] = this.#promote(namespace, keys[i]!, guard, outcome.value);
         } else {
           flights.remove(guard);
-          held[i] ??= local?.unconfirmed(guard.at, clock.now());
+          held[i] ??= local?.unconfirmed(guard.tableKey, clock.now());
         }
       }
     }
@@ -138,7 +138,7 @@ export class Reads {
 
   async #inspected(namespace: NamespaceContext, key: EntryKey): Promise<Entry | undefined> {
     const found = await this.#readAfterReplay(namespace, key);
-    const entry = found && this.#context.tags.hold(found, this.#context.clock.now());
+    const entry = found && this.#context.tags.applyTo(found, this.#context.clock.now());
     return entry === undefined || this.#context.recovery?.covers(key, entry.dependsOn) === true ? undefined : entry;
   }
 
@@ -146,7 +146,7 @@ export class Reads {
   #promote(namespace: NamespaceContext, key: EntryKey, guard: Guard, found: Entry | undefined): Entry | undefined {
     const { flights, local, clock, tags } = this.#context;
     flights.remove(guard);
-    const entry = found && tags.hold(found, clock.now());
+    const entry = found && tags.applyTo(found, clock.now());
     if (entry === undefined || this.#context.recovery?.covers(key, entry.dependsOn) === true) return undefined;
     if (isFresh(entry, clock.now()) && !guard.isTainted)
       local?.put(key.local, entry, namespace.policy.localTtlMs ?? Infinity, flights.copyEpoch(guard));

@@ -49,7 +49,7 @@ function listener(aliases?: KeyAliases): ChangeListener {
     tags,
     trust,
     flights,
-    local: new LocalCopies(local, tags, trust, table, clock, events, "shop"),
+    local: new LocalCopies({ tier: local, tags, trust, table, clock, events, cache: "shop" }),
     leases: new Set([{ tagsChanged: (changed: readonly string[]) => calls.push(`lease: ${changed.join()}`) }]),
     recovery: {
       get size() {
@@ -80,7 +80,7 @@ function listener(aliases?: KeyAliases): ChangeListener {
 const keep = (key: string): void => local.set(key, { value: 1, deadAt: Infinity });
 const learn = (tag: string): Promise<unknown> =>
   table
-    .learning({
+    .recording({
       read: async (asked) => asked.map(() => ({ hard: "i.1", soft: "i.1" })),
       pin: () => Promise.reject(new Error("not asked here")),
       unchangedSince: () => Promise.reject(new Error("not asked here")),

@@ -22,7 +22,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "trust: a lost subscription is not detached",
     promises: ["C86"],
-    rule: "void this.#letGo();\n    this.#listener.everythingChanged();",
+    rule: "void this.#detachNow();\n    this.#listener.everythingChanged();",
     broken: "this.#listener.everythingChanged();",
   },
 ];

@@ -10,7 +10,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "promotion: get passes by the tag calls made while it was read",
     promises: ["C62"],
-    rule: "const entry = found && tags.hold(found, clock.now());",
+    rule: "const entry = found && tags.applyTo(found, clock.now());",
     broken: "const entry = found && { ...found, tagSequence: tags.sequence };",
   },
   {

@@ -2,7 +2,7 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
-    name: "promotion: a copy may live as long as its writer allowed, whatever the reader says",
+    name: "promotion: a copy may live as long as its writer allowed, and the limit of the reader is ignored",
     promises: ["C6"],
     rule: "Math.min(localTtlMs, entry.localTtlMs)",
     broken: "entry.localTtlMs",
@@ -26,7 +26,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "if (true || value === null",
   },
   {
-    name: "storing: a cloned value is shared with the one who gave it",
+    name: "storing: a cloned value is shared with its writer",
     promises: ["C104"],
     rule: 'this.tier.values === "cloned" ? this.#clone(value) : value',
     broken: "value",
@@ -38,7 +38,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
-    name: "storing: what cannot be cloned is shared",
+    name: "storing: a value that cannot be cloned is shared",
     promises: ["C104"],
     rule: "throw new EncodeError(`${this.label}: this value cannot be cloned",
     broken: "return value;\n      throw new EncodeError(`${this.label}: this value cannot be cloned",
@@ -50,27 +50,27 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "if (entry?.version === version) entry.epoch = this.#trust.epoch;",
   },
   {
-    name: "changes: what stays in the process is touched by a message",
+    name: "changes: a message reaches a namespace that never leaves the process",
     promises: ["C90"],
     rule: "&& entry.epoch !== EPOCH_ALWAYS)\n      return undefined;",
     broken: ") return undefined;",
   },
   {
-    name: "trust: a copy is served in the instant in which trust ends",
+    name: "trust: a copy is served at the instant at which trust ends",
     promises: ["C86"],
     rule: "now >= this.#trust.until) && entry",
     broken: "now > this.#trust.until) && entry",
   },
   {
-    name: "trust: what was missed while the link was lost is served after it",
+    name: "trust: a copy that may have missed a change is served after the link is back",
     promises: ["C86"],
     rule: "(entry.epoch !== this.#trust.epoch || now",
     broken: "(entry.epoch === this.#trust.unconfirmed || now",
   },
   {
-    name: "trust: what this process invalidated stands in while the backend is away",
+    name: "trust: a copy that this process invalidated is served while the backend is unreachable",
     promises: ["C92"],
-    rule: "now >= entry.deadAt ? undefined : this.#tags.hold(entry, now);",
+    rule: "now >= entry.deadAt ? undefined : this.#tags.applyTo(entry, now);",
     broken: "now >= entry.deadAt ? undefined : entry;",
   },
 ];
