@@ -1,6 +1,6 @@
 /**
- * Maps hashed keys in invalidation messages back to cache keys. Bounded: dropping an alias drops the local copy of its key
- * too.
+ * Maps hashed keys in invalidation messages back to cache keys. Bounded: dropping an alias drops the local copy of its
+ * key too.
  */
 export class KeyAliases {
   readonly #alias: (key: string) => string;

@@ -1,6 +1,6 @@
 /**
- * Whether local copies may be served without asking the backend: a deadline, not an event. A process that was frozen, or
- * whose link is silent, finds the deadline passed before any message arrives.
+ * Whether local copies may be served without asking the backend: a deadline, not an event. A process that was frozen,
+ * or whose link is silent, finds the deadline passed before any message arrives.
  *
  * If no backend reports changes, copies are trusted for as long as `localTtl` lets them live.
  */
@@ -18,7 +18,9 @@ export class Trust {
     return this.#sources.length !== 0;
   }
 
-  /** The epoch of a copy that is not confirmed yet: none if a backend reports changes, since it can confirm the copy. */
+  /**
+   * The epoch of a copy that is not confirmed yet: none if a backend reports changes, since it can confirm the copy.
+   */
   get unconfirmed(): number {
     return this.hasSources ? EPOCH_NONE : this.epoch;
   }
@@ -32,7 +34,10 @@ export class Trust {
     return source;
   }
 
-  /** Whether a call at `now` may join a read begun at `beganAt`: it may miss at most `maxStalenessMs` of changes, like a local copy. */
+  /**
+   * Whether a call at `now` may join a read begun at `beganAt`: it may miss at most `maxStalenessMs` of changes, like a
+   * local copy.
+   */
   mayShare(beganAt: number, now: number): boolean {
     return now < this.until || now - beganAt < this.#maxStalenessMs;
   }
@@ -68,7 +73,10 @@ export class TrustSource {
     return this.#isAttached ? this.#provenAt + this.#maxStalenessMs : -Infinity;
   }
 
-  /** All changes acknowledged before `sentAtMs` were reported. Trust counts from when the ping was sent: later changes may still be on their way. */
+  /**
+   * All changes acknowledged before `sentAtMs` were reported. Trust counts from when the ping was sent: later changes
+   * may still be on their way.
+   */
   alive(sentAtMs: number): void {
     if (sentAtMs <= this.#provenAt) return;
     this.#provenAt = sentAtMs;

@@ -21,9 +21,9 @@ export interface ChangesOf {
  * Applies changes that were made elsewhere. Messages are a set, not a log: each says that something may have changed,
  * never its present value, and nothing depends on their order or number.
  *
- * When a key changes, its copy is dropped, the flights of this key are tainted, and their waiters look again. When a tag
- * changes, its version is forgotten, and no later call joins the flights of its namespace. A load under a version that
- * no longer counts lets other processes load at once.
+ * When a key changes, its copy is dropped, the flights of this key are tainted, and their waiters look again. When a
+ * tag changes, its version is forgotten, and no later call joins the flights of its namespace. A load under a version
+ * that no longer counts lets other processes load at once.
  */
 export class RemoteChanges {
   readonly #of: ChangesOf;

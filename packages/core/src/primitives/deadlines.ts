@@ -21,9 +21,9 @@ export class Deadline {
 }
 
 /**
- * Deadlines of calls. Nearly all have one length, so they are due in the order in which they began: one timer serves all
- * of them, and is armed at most once per length, not once per call. A deadline of another length has its own timer. An
- * ended deadline is unlinked at once and keeps nothing alive.
+ * Deadlines of calls. Nearly all have one length, so they are due in the order in which they began: one timer serves
+ * all of them, and is armed at most once per length, not once per call. A deadline of another length has its own timer.
+ * An ended deadline is unlinked at once and keeps nothing alive.
  */
 export class Deadlines {
   readonly lengthMs: number;

@@ -1,6 +1,8 @@
 import type { Clock } from "../contracts/clock.ts";
 
-/** One decision about a key, for people: which tier answered, why a copy was not served, which lease, fence or version. */
+/**
+ * One decision about a key, for people: which tier answered, why a copy was not served, which lease, fence or version.
+ */
 export interface Decision {
   /** How long ago, in milliseconds. */
   readonly agoMs: number;

@@ -9,9 +9,9 @@ export class KeyNode {
 /**
  * The work in progress, by key: many nodes come and go, few are present at a time, several may share a key.
  *
- * Not a `Map`: a map that is filled and emptied all the time makes a new table every few dozen keys, and each old table,
- * once it has outlived two collections, keeps the next one and its contents alive. Backend hits took 4.7 µs of processor
- * time with a `Map`, of which 1.4 were spent copying finished work.
+ * Not a `Map`: a map that is filled and emptied all the time makes a new table every few dozen keys, and each old
+ * table, once it has outlived two collections, keeps the next one and its contents alive. Backend hits took 4.7 µs of
+ * processor time with a `Map`, of which 1.4 were spent copying finished work.
  *
  * Hashed with a seed of this process, so that an attacker who chooses keys cannot choose collisions.
  */

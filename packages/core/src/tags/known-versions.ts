@@ -4,12 +4,12 @@ import type { Clock } from "../contracts/clock.ts";
 import type { Trust } from "../coherence/trust.ts";
 
 /**
- * Tag versions known to be current, because every change of them is reported. With them a tagged copy costs no trip, and
- * a tagged read only its own.
+ * Tag versions known to be current, because every change of them is reported. With them a tagged copy costs no trip,
+ * and a tagged read only its own.
  *
- * A version is recorded from an answer only if its tag did not change while the answer was on its way: a reply is handled
- * after the message that overtook it. Kept apart from entries, so that they cannot evict it. Bounded; a forgotten version
- * is read again.
+ * A version is recorded from an answer only if its tag did not change while the answer was on its way: a reply is
+ * handled after the message that overtook it. Kept apart from entries, so that they cannot evict it. Bounded; a
+ * forgotten version is read again.
  */
 export class KnownVersions {
   readonly #trust: Trust;
@@ -96,8 +96,8 @@ export class KnownVersions {
         this.#answered(tags);
       }
     };
-    // Issuing a missing version is a change too, and reported like any other. An answer from before the subscription is not
-    // recorded either. Both are read once more, in the background.
+    // Issuing a missing version is a change too, and reported like any other. An answer from before the subscription is
+    // not recorded either. Both are read once more, in the background.
     const readAgain = (tags: readonly string[]): void =>
       void record(tags, () => source.read(tags), asRead, ignore).catch(ignore);
     return {
@@ -154,8 +154,8 @@ export class KnownVersions {
   }
 
   /**
-   * Forgets many at once: to find its oldest entry, a map walks past all entries deleted before it; and each time copies are
-   * checked again.
+   * Forgets many at once: to find its oldest entry, a map walks past all entries deleted before it; and each time
+   * copies are checked again.
    */
   #makeRoom(): void {
     for (const oldest of this.#versions.keys()) {

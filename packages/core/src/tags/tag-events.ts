@@ -30,7 +30,10 @@ export class TagEvents {
     this.#bound();
   }
 
-  /** Records that these tags changed elsewhere, or may have: copies are checked again, and earlier flights are not joined. */
+  /**
+   * Records that these tags changed elsewhere, or may have: copies are checked again, and earlier flights are not
+   * joined.
+   */
   changed(keys: readonly string[]): void {
     this.sequence += 1;
     for (const key of keys) remember(this.#changedByNamespace, key.slice(0, key.indexOf("::") + 2), this.sequence);
@@ -46,8 +49,8 @@ export class TagEvents {
   }
 
   /**
-   * Applies the calls of this process since `entry.tagSequence` to `entry`: unchanged, stale, or `undefined`. Changes by
-   * others are found by comparing versions.
+   * Applies the calls of this process since `entry.tagSequence` to `entry`: unchanged, stale, or `undefined`. Changes
+   * by others are found by comparing versions.
    */
   applyTo(entry: Entry, now: number): Entry | undefined {
     if (entry.tagSequence === this.sequence) return entry;
@@ -66,8 +69,8 @@ export class TagEvents {
   }
 
   /**
-   * Whether there was a tag call in this namespace or above it after event number `calledSince`, or a change by others after
-   * event number `changedSince`.
+   * Whether there was a tag call in this namespace or above it after event number `calledSince`, or a change by others
+   * after event number `changedSince`.
    */
   hasEvents(keySpace: KeySpace, calledSince: number, changedSince: number): boolean {
     return (

@@ -55,7 +55,9 @@ export function underVersions(
   return unexpected.length === 0 ? withMore([]) : store.read(unexpected).then(withMore);
 }
 
-/** The keys that a tag call in this namespace renews. `clear` passes no tags and renews the key of the namespace itself. */
+/**
+ * The keys that a tag call in this namespace renews. `clear` passes no tags and renews the key of the namespace itself.
+ */
 export function tagKeys(keySpace: KeySpace, tags: readonly string[]): readonly string[] {
   const prefix = keySpace.tagPrefixes.at(-1)!;
   return tags.length === 0 ? [prefix] : [...new Set(tags)].map((tag) => prefix + tag);

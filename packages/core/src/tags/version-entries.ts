@@ -18,7 +18,8 @@ export function versionEntries(backend: Pick<Backend, "read" | "write">, clock: 
     await backend.write(key, { data: encoder.encode(version), staleInMs: LIFE_MS, expiresInMs: LIFE_MS, meta: "" });
     return version;
   };
-  // Many loads begin at once on a cold cache: if each issued its own version, only the entry of the last one would be valid.
+  // Many loads begin at once on a cold cache: if each issued its own version, only the entry of the last one would be
+  // valid.
   const issuing = new Map<string, { readonly issued: Promise<string>; readonly since: number }>();
   const issueOnce = (key: string, fresh: string): Promise<string> => {
     const shared = issuing.get(key);
@@ -34,8 +35,9 @@ export function versionEntries(backend: Pick<Backend, "read" | "write">, clock: 
     return mine.issued;
   };
   /**
-   * The version under `key`, issued if it is missing. Its life is never extended: that could write an older version over
-   * a renewed one. Each call reads for itself: a shared answer may be from before a change that was reported since.
+   * The version under `key`, issued if it is missing. Its life is never extended: that could write an older version
+   * over a renewed one. Each call reads for itself: a shared answer may be from before a change that was reported
+   * since.
    */
   const pinOne = async (key: string, fresh: string): Promise<string> => {
     const found = await readOne(key);

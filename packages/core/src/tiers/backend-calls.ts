@@ -11,8 +11,8 @@ import { isThenable } from "../primitives/once.ts";
 /**
  * The calls of one backend: deadline, circuit breaker, measurement, errors and state.
  *
- * Every call has a deadline; an answer after it is ignored. While the breaker is open a call costs no timer and no socket.
- * A failure is reported once, here.
+ * Every call has a deadline; an answer after it is ignored. While the breaker is open a call costs no timer and no
+ * socket. A failure is reported once, here.
  */
 export class BackendCalls {
   readonly label: string;

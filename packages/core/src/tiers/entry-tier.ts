@@ -70,7 +70,10 @@ export interface EntryTier {
   remove(key: EntryKey): Promise<DeleteStatus>;
   markStale(key: EntryKey): Promise<"stale" | "missing">;
   connect(): Promise<void>;
-  /** The methods to call about changes of `backend`; none where the tier does not use it. Keys and tags are those of the cache. */
+  /**
+   * The methods to call about changes of `backend`; none where the tier does not use it. Keys and tags are those of the
+   * cache.
+   */
   listenerOf(backend: Backend): Partial<ChangeListener>;
   /** How many invalidations one of several backends has not acknowledged. */
   readonly pending: number;

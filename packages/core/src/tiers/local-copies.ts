@@ -49,8 +49,8 @@ export class LocalCopies {
   }
 
   /**
-   * The copy, stale if one of its tags was marked stale; `undefined` for one that was invalidated, has expired or is not
-   * trusted now: see {@link unconfirmed}.
+   * The copy, stale if one of its tags was marked stale; `undefined` for one that was invalidated, has expired or is
+   * not trusted now: see {@link unconfirmed}.
    */
   get(localKey: string, now: number): Entry | undefined {
     const entry = this.tier.get(localKey) as Entry | undefined;
@@ -60,7 +60,9 @@ export class LocalCopies {
     return entry.tagSequence === this.#tags.sequence ? entry : this.#check(localKey, entry, now);
   }
 
-  /** The copy also if it is not trusted, used while the backend is unreachable: newer than every call of this process. */
+  /**
+   * The copy also if it is not trusted, used while the backend is unreachable: newer than every call of this process.
+   */
   unconfirmed(localKey: string, now: number): Entry | undefined {
     const entry = this.tier.get(localKey) as Entry | undefined;
     return entry === undefined || now >= entry.deadAt ? undefined : this.#tags.applyTo(entry, now);
@@ -97,10 +99,12 @@ export class LocalCopies {
   }
 
   /**
-   * Stores a copy for at most `localTtlMs`, within the limits of reader and writer; zero stores none. Returns the error of a
-   * value that cannot be stored: in `cloned` mode one that cannot be cloned, or one whose size the tier cannot measure.
+   * Stores a copy for at most `localTtlMs`, within the limits of reader and writer; zero stores none. Returns the error
+   * of a value that cannot be stored: in `cloned` mode one that cannot be cloned, or one whose size the tier cannot
+   * measure.
    *
-   * @param soundEpoch the epoch in which the backend held this entry; `Trust.unconfirmed` for a copy that is only served
+   * @param soundEpoch the epoch in which the backend held this entry; `Trust.unconfirmed` for a copy that is only
+   * served
    *   while the backend is unreachable.
    */
   put(localKey: string, entry: Entry, localTtlMs: number, soundEpoch: number): CacheError | undefined {
@@ -148,7 +152,10 @@ export class LocalCopies {
     return (this.tier.get(localKey) as Entry | undefined)?.version === version;
   }
 
-  /** The backend held `version` when it was read, in this epoch. No change of the key was reported since: it would have dropped the copy. */
+  /**
+   * The backend held `version` when it was read, in this epoch. No change of the key was reported since: it would have
+   * dropped the copy.
+   */
   confirm(localKey: string, version: string, epoch: number): void {
     const entry = this.tier.get(localKey) as Entry | undefined;
     if (entry?.version === version && epoch === this.#trust.epoch) entry.epoch = epoch;
@@ -160,7 +167,11 @@ export class LocalCopies {
     this.tier.clear();
   }
 
-  /** The value to store, where the caller keeps the original. @throws {EncodeError} for a value that cannot be cloned. */
+  /**
+   * The value to store, where the caller keeps the original.
+   *
+   * @throws {EncodeError} for a value that cannot be cloned.
+   */
   own(value: unknown): unknown {
     if (this.tier.values === "frozen") deepFreeze(value);
     return this.tier.values === "cloned" ? this.#clone(value) : value;

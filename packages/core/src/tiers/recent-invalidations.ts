@@ -9,8 +9,8 @@ export interface TagInvalidation {
 }
 
 /**
- * The invalidations of this process that the backend acknowledged within the window, oldest first. They are issued again
- * when another server takes over, since it may have older data. Bounded by time and number.
+ * The invalidations of this process that the backend acknowledged within the window, oldest first. They are issued
+ * again when another server takes over, since it may have older data. Bounded by time and number.
  */
 export class RecentInvalidations {
   readonly #clock: Clock;

@@ -27,8 +27,8 @@ type Replayed = Pick<EntryTier, "label" | "retryInMs" | "remove"> & {
 /**
  * The invalidations that could not reach the backend: remembered, and replayed when it answers again.
  *
- * A replay is always an invalidation, never a value: a write with unknown outcome is replayed as a removal. The last one
- * of each key counts. Bounded: an overflow becomes a clear of the whole cache; in a backend without tag versions it
+ * A replay is always an invalidation, never a value: a write with unknown outcome is replayed as a removal. The last
+ * one of each key counts. Bounded: an overflow becomes a clear of the whole cache; in a backend without tag versions it
  * forgets the oldest. Until an invalidation was replayed, nothing that it covers is read from the backend.
  */
 export class Recovery {
@@ -100,7 +100,10 @@ export class Recovery {
     this.#issued?.addKey(key);
   }
 
-  /** A call on these tags was acknowledged. It covers earlier calls; a hard call covers soft ones, a soft one no hard ones. */
+  /**
+   * A call on these tags was acknowledged. It covers earlier calls; a hard call covers soft ones, a soft one no hard
+   * ones.
+   */
   forgetTags(keys: readonly string[], mode: "hard" | "soft", callSequence: number): void {
     for (const key of keys) {
       const pending = this.#tags.get(key);
@@ -115,7 +118,10 @@ export class Recovery {
     this.#issued?.addTags(keySpace, keys, mode);
   }
 
-  /** Removed entries may be back: invalidates again all that this process removed, replaced or invalidated within the window. */
+  /**
+   * Removed entries may be back: invalidates again all that this process removed, replaced or invalidated within the
+   * window.
+   */
   reissue(): void {
     if (this.#issued === undefined) return;
     const { keys, tags, overflowed } = this.#issued.take();
@@ -230,8 +236,8 @@ export const unasked = (label: string): BackendUnavailableError =>
   });
 
 /**
- * Runs a write of one key and records its outcome: once acknowledged, no older invalidation of the key is pending; if the
- * outcome is unknown, a removal of the key is pending. A value that cannot be encoded was never sent.
+ * Runs a write of one key and records its outcome: once acknowledged, no older invalidation of the key is pending; if
+ * the outcome is unknown, a removal of the key is pending. A value that cannot be encoded was never sent.
  */
 export async function orPending<T>(
   recovery: Recovery | undefined,

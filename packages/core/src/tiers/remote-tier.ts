@@ -248,8 +248,8 @@ export class RemoteTier implements EntryTier {
   }
 
   /**
-   * Answers a read when the entry and the tag versions have arrived. The remaining life of an entry counts from when the
-   * read was sent: a slow answer may shorten a life, and never extends it (RFC 9111, 4.2.3).
+   * Answers a read when the entry and the tag versions have arrived. The remaining life of an entry counts from when
+   * the read was sent: a slow answer may shorten a life, and never extends it (RFC 9111, 4.2.3).
    *
    * Callbacks, since every backend hit comes this way: with a synchronous decoder nothing here waits.
    */
