@@ -99,7 +99,7 @@ describe("a recorded version", () => {
     expect(asked).toEqual(["read a", "read a,b"]);
   });
 
-  it("is forgotten when it changed, and is not recorded from an answer that a change overtook: that is read once more", async () => {
+  it("is forgotten when it changed, and not recorded from an overtaken answer: it is read once more", async () => {
     await source.read(["a"]);
     table.forget(["a"]);
     expect(table.known(["a"])).toBe(undefined);

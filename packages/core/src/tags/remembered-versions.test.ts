@@ -39,7 +39,7 @@ describe("RememberedVersions", () => {
     await expect(remembered.pin(["a", "d"])).rejects.toBe(away);
   });
 
-  it("answers versions that were known without a read, also when they are forgotten while the store is unreachable", async () => {
+  it("answers versions known without a read, also if forgotten while the store is unreachable", async () => {
     const { state, source } = store({ a: version("a1"), b: version("b1") });
     const table = new KnownVersions(new Trust(), new TestClock(), () => undefined);
     const remembered = new RememberedVersions(source, table);

@@ -27,7 +27,7 @@ function entry(keySpace = users, names: readonly string[] = ["t"], changes: Part
 }
 
 describe("TagEvents", () => {
-  it("leave an entry that no call was about unchanged, and not marked as checked: its versions may have changed elsewhere", () => {
+  it("leave other entries unchanged and not marked as checked: their versions may have changed elsewhere", () => {
     const tags = new TagEvents();
     const one = entry();
     expect(tags.applyTo(one, 1_000)).toBe(one);

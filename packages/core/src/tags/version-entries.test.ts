@@ -111,7 +111,7 @@ describe("renew", () => {
     ["soft", U, "stale"],
     ["hard", NS, "gone"],
   ])(
-    "%s of %s leaves what was stored under it %s, from its acknowledgement on, for everybody",
+    "%s of %s leaves what was stored under it %s, from its acknowledgement on, for all",
     async ([mode, key, verdict]) => {
       const before = await pinned([NS, T, U]);
       await there.renew([key], mode);

@@ -184,7 +184,7 @@ describe("replay", () => {
     expect([sent, one.size]).toEqual([["remove shop::a", "remove shop::a"], 0]);
   });
 
-  it("keeps failed invalidations, never rejects, and tries again after a second, or when the breaker admits a call", async () => {
+  it("keeps failed invalidations, never rejects, and tries again after a second, or after `retryInMs`", async () => {
     const one = recovery();
     isDown = true;
     one.addKey(entryKey(root, "a"));

@@ -181,7 +181,7 @@ export class Recovery {
         replayed += 1;
       }
     } catch {
-      // The tier has reported it; the rest is tried again later. A user that may not renew versions may still remove keys.
+      // Reported by the tier, and tried again later. A user that may not renew versions may still remove keys.
     }
     while (this.#keys.size !== 0) {
       const some = [...this.#keys].slice(0, AT_ONCE);

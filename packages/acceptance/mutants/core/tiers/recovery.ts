@@ -76,7 +76,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "recovery: keys wait for versions that may not be renewed",
     promises: ["C93"],
-    rule: "// The tier has reported it; the rest is tried again later. A user that may not renew versions may still remove keys.",
+    rule: "// Reported by the tier, and tried again later. A user that may not renew versions may still remove keys.",
     broken: "return;",
   },
   {
