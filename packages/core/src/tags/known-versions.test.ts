@@ -31,7 +31,7 @@ it("knows 100,000 versions at most: it forgets many at once, and reports that on
 describe("a recorded version", () => {
   let clock: TestClock;
   let trust: Trust;
-  let heard: TrustSource;
+  let trustSource: TrustSource;
   let table: KnownVersions;
   let asked: string[];
   let answer: Gate<void> | undefined;
@@ -49,9 +49,9 @@ describe("a recorded version", () => {
   beforeEach(() => {
     clock = new TestClock();
     trust = new Trust();
-    heard = trust.addSource(2_000);
-    heard.attached();
-    heard.alive(clock.now());
+    trustSource = trust.addSource(2_000);
+    trustSource.attached();
+    trustSource.alive(clock.now());
     [asked, answer, versions] = [
       [],
       undefined,
@@ -87,7 +87,7 @@ describe("a recorded version", () => {
     expect(table.known(["late"])).toEqual([version(1)]);
     clock.advance(2_000);
     expect([table.known(["a"]), table.knows(["a"])]).toEqual([undefined, false]);
-    heard.alive(clock.now());
+    trustSource.alive(clock.now());
     expect(table.known(["a"])).toEqual([version(1)]);
   });
 
