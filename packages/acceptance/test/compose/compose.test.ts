@@ -1494,7 +1494,7 @@ describe("options of compose", () => {
     [
       "a nearTtl without a unit",
       { nearTtl: "5" },
-      'nearTtl: "5" is no duration; give milliseconds (60_000), or a number with a unit: ms, s, m, h or d ("1m")',
+      'nearTtl must be milliseconds (60_000), or a number with a unit: ms, s, m, h or d ("1m"); got "5"',
     ],
     ["an empty label", { label: "" }, 'label must be a non-empty string, got ""'],
     [

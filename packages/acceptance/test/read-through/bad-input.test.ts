@@ -88,13 +88,15 @@ describe.each(DURATIONS)("%s", (option) => {
       const error = await errorOf(place);
       expect(error).toMatchObject(INVALID);
       expect(error.message).toBe(
-        `${option}: ${shown} is no duration; give milliseconds (60_000), or a number with a unit: ms, s, m, h or d ("1m")`,
+        `${option} must be milliseconds (60_000), or a number with a unit: ms, s, m, h or d ("1m"); got ${shown}`,
       );
     }
     expect(await cache.has("k")).toBe(false);
     const error = await errorOf(() => createCache({ name: "test" }).defaults(options));
     expect(error).toMatchObject(MISBUILT);
-    expect(error.message).toContain(`${option}: ${shown} is no duration`);
+    expect(error.message).toContain(
+      `${option} must be milliseconds (60_000), or a number with a unit: ms, s, m, h or d ("1m"); got ${shown}`,
+    );
   });
 });
 

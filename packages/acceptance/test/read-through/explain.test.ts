@@ -78,7 +78,7 @@ describe("explain", () => {
     backend.link.freezeHeartbeat();
     clock.advance(2_100);
     await here.getOrSet("k", () => 2);
-    expect(lines(here.explain("k"))).toContain("copy: not trusted: the last sign of life was too long ago, by 100 ms");
+    expect(lines(here.explain("k"))).toContain("copy: not trusted: the last sign of life is 100 ms too old");
   });
 
   it("keeps at most the configured number of decisions", async () => {

@@ -85,7 +85,10 @@ export function assemble(plan: Plan): Assembly {
   later.mutations = new Mutations(context, readThrough, loadedStore);
   if (remote !== undefined) later.changes = new RemoteChanges({ context, root, table: known, remote, aliases });
   later.subscriptions = new Map(
-    reporting.map((each) => [each, new ChangeSubscription(each.coherence, clock, base.trust, later.changes.of(each))]),
+    reporting.map((each) => [
+      each,
+      new ChangeSubscription(each.coherence, clock, base.trust, later.changes.listenerOf(each)),
+    ]),
   );
   if (local !== undefined) reportEvictions(local, base);
   return {
@@ -152,7 +155,7 @@ function contextOf(base: Base, later: Later, { reporting, known, remote }: Omit<
     name,
     clock,
     random: Math.random,
-    local: local && new LocalCopies(local, tags, trust, known, clock, events, name),
+    local: local && new LocalCopies({ tier: local, tags, trust, table: known, clock, events, cache: name }),
     recovery:
       remote &&
       new Recovery({

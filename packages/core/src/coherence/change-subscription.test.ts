@@ -10,12 +10,12 @@ const DOWN = new Error("not reachable");
 
 let clock: TestClock;
 let trust: Trust;
-/** What the cache was told. */
-let heard: string[];
-/** One for each attachment. */
+/** The calls that the cache received. */
+let calls: string[];
+/** One for each attempt to attach. */
 let attempts: { readonly listener: CoherenceListener; readonly answer: Gate<void>; isDetached: boolean }[];
 
-function hearing(maxStalenessMs?: number): ChangeSubscription {
+function subscription(maxStalenessMs?: number): ChangeSubscription {
   const coherence: Coherence = {
     ...(maxStalenessMs !== undefined && { maxStalenessMs }),
     attach: async (listener) => {
@@ -28,12 +28,12 @@ function hearing(maxStalenessMs?: number): ChangeSubscription {
     },
   };
   return new ChangeSubscription(coherence, clock, trust, {
-    changed: (keys) => heard.push(`changed ${keys.join()}`),
-    tagsChanged: (tags) => heard.push(`tags ${tags.join()}`),
-    everythingChanged: () => heard.push("everything"),
-    attached: () => heard.push("attached"),
-    detached: (error) => heard.push(`detached: ${(error as Error).message}`),
-    replaced: () => heard.push("replaced"),
+    changed: (keys) => calls.push(`changed ${keys.join()}`),
+    tagsChanged: (tags) => calls.push(`tags ${tags.join()}`),
+    everythingChanged: () => calls.push("everything"),
+    attached: () => calls.push("attached"),
+    detached: (error) => calls.push(`detached: ${(error as Error).message}`),
+    replaced: () => calls.push("replaced"),
   });
 }
 
@@ -42,29 +42,29 @@ async function attached(one: ChangeSubscription): Promise<void> {
   attempts.at(-1)!.listener.alive(clock.now());
   attempts.at(-1)!.answer.open();
   await flush();
-  heard.length = 0;
+  calls.length = 0;
 }
 
 beforeEach(() => {
   clock = new TestClock();
   trust = new Trust();
-  [heard, attempts] = [[], []];
+  [calls, attempts] = [[], []];
 });
 
 describe("attaching", () => {
-  it("begins with the first use, once, and resolves when it came to something", async () => {
-    const one = hearing();
+  it("begins with the first use, once, and resolves with the first attempt", async () => {
+    const one = subscription();
     expect(attempts).toHaveLength(0);
     const first = one.start();
     const second = one.start();
     expect([attempts.length, await outcome(first)]).toEqual([1, { status: "pending" }]);
     attempts[0]!.answer.open();
     await Promise.all([first, second]);
-    expect(heard).toEqual(["everything", "attached"]);
+    expect(calls).toEqual(["everything", "attached"]);
   });
 
-  it("begins trust: what was heard of, and known, before it does not count", async () => {
-    const one = hearing(500);
+  it("begins trust: a sign of life before it extends nothing yet, and older copies are not trusted", async () => {
+    const one = subscription(500);
     const { epoch } = trust;
     void one.start();
     attempts[0]!.listener.alive(clock.now());
@@ -74,8 +74,8 @@ describe("attaching", () => {
     expect([trust.until, one.until, trust.epoch > epoch]).toEqual([clock.now() + 500, clock.now() + 500, true]);
   });
 
-  it("that is refused resolves as well, is told once, and is tried again each second", async () => {
-    const one = hearing();
+  it("that is refused resolves as well, is reported once, and is tried again each second", async () => {
+    const one = subscription();
     const first = one.start();
     for (let i = 0; i < 3; i += 1) {
       attempts[i]!.answer.fail(DOWN);
@@ -86,18 +86,18 @@ describe("attaching", () => {
       expect(attempts).toHaveLength(i + 2);
     }
     await first;
-    expect(heard).toEqual(["detached: not reachable"]);
+    expect(calls).toEqual(["detached: not reachable"]);
     attempts[3]!.answer.open();
     await flush();
-    expect(heard).toEqual(["detached: not reachable", "everything", "attached"]);
+    expect(calls).toEqual(["detached: not reachable", "everything", "attached"]);
   });
 
-  it("that breaks while it is made is made again, at once, and then once a second; the broken one is let go", async () => {
-    void hearing().start();
+  it("that is lost before it is done is tried again at once, then once a second; the lost one is detached", async () => {
+    void subscription().start();
     attempts[0]!.listener.lost(DOWN);
     attempts[0]!.answer.open();
     await flush();
-    expect([attempts.length, attempts[0]!.isDetached, heard]).toEqual([2, true, []]);
+    expect([attempts.length, attempts[0]!.isDetached, calls]).toEqual([2, true, []]);
     attempts[1]!.listener.lost(DOWN);
     attempts[1]!.answer.open();
     await flush();
@@ -105,43 +105,43 @@ describe("attaching", () => {
     clock.advance(1_000);
     attempts[2]!.answer.open();
     await flush();
-    expect([attempts.length, attempts[2]!.isDetached, heard]).toEqual([3, false, ["everything", "attached"]]);
+    expect([attempts.length, attempts[2]!.isDetached, calls]).toEqual([3, false, ["everything", "attached"]]);
   });
 });
 
 describe("once attached", () => {
-  it("what the backend says is handed on", async () => {
-    const one = hearing();
+  it("reports of the backend are passed on", async () => {
+    const one = subscription();
     await attached(one);
     const { listener } = attempts[0]!;
     expect(listener.now()).toBe(clock.now());
     listener.changed(["a", "b"]);
     listener.tagsChanged(["t"]);
     listener.replaced();
-    expect(heard).toEqual(["changed a,b", "tags t", "replaced"]);
+    expect(calls).toEqual(["changed a,b", "tags t", "replaced"]);
   });
 
-  it("a sign of life prolongs trust from when it was asked for", async () => {
-    await attached(hearing(500));
+  it("a sign of life extends trust from when it was asked for", async () => {
+    await attached(subscription(500));
     const askedAt = clock.now();
     clock.advance(300);
     attempts[0]!.listener.alive(askedAt + 100);
     expect(trust.until).toBe(askedAt + 600);
   });
 
-  it("that anything may have changed ends what was known, and no trust in what is to come", async () => {
-    await attached(hearing());
+  it("everythingChanged ends trust in older copies, and not in later ones", async () => {
+    await attached(subscription());
     const { epoch, until } = trust;
     attempts[0]!.listener.everythingChanged();
-    expect([heard, trust.epoch > epoch, trust.until]).toEqual([["everything"], true, until]);
+    expect([calls, trust.epoch > epoch, trust.until]).toEqual([["everything"], true, until]);
   });
 
-  it("a loss ends trust in the same tick, is told, and attaches again at once; more of it changes nothing", async () => {
-    await attached(hearing());
+  it("a loss ends trust in the same tick, is reported, and attaches again at once; a second one changes nothing", async () => {
+    await attached(subscription());
     const { epoch } = trust;
     const { listener } = attempts[0]!;
     listener.lost(DOWN);
-    expect([trust.until, trust.epoch > epoch, heard, attempts.length]).toEqual([
+    expect([trust.until, trust.epoch > epoch, calls, attempts.length]).toEqual([
       -Infinity,
       true,
       ["everything", "detached: not reachable"],
@@ -150,7 +150,7 @@ describe("once attached", () => {
     attempts[1]!.listener.alive(clock.now());
     attempts[1]!.answer.open();
     await flush();
-    expect([attempts[0]!.isDetached, trust.until, heard.slice(2)]).toEqual([
+    expect([attempts[0]!.isDetached, trust.until, calls.slice(2)]).toEqual([
       true,
       clock.now() + 2_000,
       ["everything", "attached"],
@@ -159,28 +159,28 @@ describe("once attached", () => {
 });
 
 describe("once stopped", () => {
-  it("nobody is listening, trusted or tried again", async () => {
-    const one = hearing();
+  it("nothing is received, trusted or tried again", async () => {
+    const one = subscription();
     await attached(one);
     await one.stop();
     const { listener } = attempts[0]!;
     listener.lost(DOWN);
     listener.replaced();
     clock.advance(10_000);
-    expect([attempts[0]!.isDetached, attempts.length, trust.until, heard]).toEqual([true, 1, -Infinity, []]);
+    expect([attempts[0]!.isDetached, attempts.length, trust.until, calls]).toEqual([true, 1, -Infinity, []]);
   });
 
-  it("nor begun, nor waited for", async () => {
-    const one = hearing();
+  it("nothing is begun or waited for", async () => {
+    const one = subscription();
     await one.stop();
     await one.start();
     expect(attempts).toHaveLength(0);
   });
 
-  it("an attempt under way is given up when it ends, however it ends", async () => {
+  it("an attempt in progress is detached when it ends, however it ends", async () => {
     for (const isRefused of [false, true]) {
       attempts = [];
-      const one = hearing();
+      const one = subscription();
       const starting = one.start();
       await one.stop();
       await starting;
@@ -188,12 +188,12 @@ describe("once stopped", () => {
       else attempts[0]!.answer.open();
       await flush();
       clock.advance(10_000);
-      expect([attempts.length, attempts[0]!.isDetached, heard]).toEqual([1, !isRefused, []]);
+      expect([attempts.length, attempts[0]!.isDetached, calls]).toEqual([1, !isRefused, []]);
     }
   });
 
-  it("a retry is taken back", async () => {
-    const one = hearing();
+  it("a retry is cancelled", async () => {
+    const one = subscription();
     void one.start();
     attempts[0]!.answer.fail(DOWN);
     await flush();

@@ -1,25 +1,13 @@
 import type { Coherence, CoherenceListener } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
+import type { ChangeListener } from "./change-listener.ts";
 import type { Trust, TrustSource } from "./trust.ts";
 
-/** What a cache does with what it hears. */
-export interface Heard {
-  changed(keys: readonly string[]): void;
-  tagsChanged(tags: readonly string[]): void;
-  /** Anything may have changed, or its change been missed; trust has seen to the copies. */
-  everythingChanged(): void;
-  /** Changes are heard from now on. */
-  attached(): void;
-  /** Changes are not heard any more, or could not be. */
-  detached(error: unknown): void;
-  replaced(): void;
-}
-
 /**
- * One cache's ear for one backend.
+ * The subscription of one cache to the changes of one backend.
  *
  *     idle ──first use──▶ attaching ──▶ attached ──lost──▶ attaching ──▶ attached …
- *                            └──refused──▶ waits, and tries again
+ *                            └──refused──▶ waits, then tries again
  *
  * Trust begins with the attachment and ends with its loss, in the same tick.
  */
@@ -28,32 +16,32 @@ export class ChangeSubscription implements CoherenceListener {
   readonly #clock: Clock;
   readonly #trust: Trust;
   readonly #source: TrustSource;
-  readonly #heard: Heard;
+  readonly #listener: ChangeListener;
   readonly #first = Promise.withResolvers<void>();
   #hasBegun = false;
   #isLost = false;
   #isAttached = false;
   #isStopped = false;
   #isReported = false;
-  /** Whether the attempt before this one was lost before it had succeeded. */
-  #hasBroken = false;
+  /** Whether the previous attempt was lost before it succeeded. */
+  #wasLostBefore = false;
   #detach: (() => Promise<void>) | undefined;
   #cancelRetry: (() => void) | undefined;
 
-  constructor(coherence: Coherence, clock: Clock, trust: Trust, heard: Heard) {
+  constructor(coherence: Coherence, clock: Clock, trust: Trust, listener: ChangeListener) {
     this.#coherence = coherence;
     this.#clock = clock;
     this.#trust = trust;
-    this.#source = trust.hear(coherence.maxStalenessMs ?? MAX_STALENESS_MS);
-    this.#heard = heard;
+    this.#source = trust.addSource(coherence.maxStalenessMs ?? MAX_STALENESS_MS);
+    this.#listener = listener;
   }
 
-  /** `clock.now()` until which all that was changed there has been heard of. */
+  /** `clock.now()` until which every change there has been reported. */
   get until(): number {
     return this.#source.until;
   }
 
-  /** Attaches, once. Resolves when the first attempt came to something. */
+  /** Attaches, once. Resolves when the first attempt succeeded or failed. */
   start(): Promise<void> {
     if (!this.#hasBegun && !this.#isStopped) void this.#attach();
     return this.#first.promise;
@@ -64,7 +52,7 @@ export class ChangeSubscription implements CoherenceListener {
     this.#cancelRetry?.();
     this.#source.lost();
     this.#first.resolve();
-    await this.#letGo();
+    await this.#detachNow();
   }
 
   async #attach(): Promise<void> {
@@ -72,25 +60,25 @@ export class ChangeSubscription implements CoherenceListener {
     this.#isLost = false;
     try {
       this.#detach = await this.#coherence.attach(this);
-      if (this.#isStopped) return await this.#letGo();
+      if (this.#isStopped) return await this.#detachNow();
       if (this.#isLost) {
-        void this.#letGo();
-        // At once, but not for ever within one turn of the loop.
-        if (this.#hasBroken) this.#attachLater();
+        void this.#detachNow();
+        // Immediately the first time; then later, so that it does not loop within one turn of the event loop.
+        if (this.#wasLostBefore) this.#attachLater();
         else void this.#attach();
-        this.#hasBroken = true;
+        this.#wasLostBefore = true;
         return;
       }
-      this.#hasBroken = false;
+      this.#wasLostBefore = false;
       this.#isAttached = true;
       this.#isReported = false;
       this.#source.attached();
-      this.#heard.everythingChanged();
-      this.#heard.attached();
+      this.#listener.everythingChanged();
+      this.#listener.attached();
     } catch (error) {
       if (this.#isStopped) return;
-      // Once, however often it is tried again.
-      if (!this.#isReported) this.#heard.detached(error);
+      // Reported once, however often it is tried again.
+      if (!this.#isReported) this.#listener.detached(error);
       this.#isReported = true;
       this.#attachLater();
     } finally {
@@ -102,34 +90,34 @@ export class ChangeSubscription implements CoherenceListener {
     this.#cancelRetry = this.#clock.schedule(() => void this.#attach(), RETRY_MS);
   }
 
-  /** What was attached is over: nothing that it says counts, and it may forget us. */
-  async #letGo(): Promise<void> {
+  /** Detaches from the backend. */
+  async #detachNow(): Promise<void> {
     const detach = this.#detach;
     this.#detach = undefined;
     try {
       await detach?.();
     } catch {
-      // It is over in any case.
+      // The subscription has ended in any case.
     }
   }
 
-  // ---- what the backend tells
+  // ---- called by the backend
 
   now(): number {
     return this.#clock.now();
   }
 
   changed(keys: readonly string[]): void {
-    this.#heard.changed(keys);
+    this.#listener.changed(keys);
   }
 
   tagsChanged(tags: readonly string[]): void {
-    this.#heard.tagsChanged(tags);
+    this.#listener.tagsChanged(tags);
   }
 
   everythingChanged(): void {
     this.#trust.renew();
-    this.#heard.everythingChanged();
+    this.#listener.everythingChanged();
   }
 
   alive(sentAtMs: number): void {
@@ -137,19 +125,19 @@ export class ChangeSubscription implements CoherenceListener {
   }
 
   replaced(): void {
-    if (!this.#isStopped) this.#heard.replaced();
+    if (!this.#isStopped) this.#listener.replaced();
   }
 
   lost(error: unknown): void {
     if (this.#isLost || this.#isStopped) return;
     this.#isLost = true;
     this.#source.lost();
-    // The attempt under way finds out when it ends.
+    // An attempt in progress checks `#isLost` when it ends.
     if (!this.#isAttached) return;
     this.#isAttached = false;
-    void this.#letGo();
-    this.#heard.everythingChanged();
-    this.#heard.detached(error);
+    void this.#detachNow();
+    this.#listener.everythingChanged();
+    this.#listener.detached(error);
     void this.#attach();
   }
 }

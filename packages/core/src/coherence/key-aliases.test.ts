@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { KeyAliases } from "./key-aliases.ts";
 
-it("knows 100,000 keys at most: it forgets the oldest, many at once, and names each", () => {
+it("knows 100,000 keys at most: it forgets the oldest, many at once, and reports each", () => {
   const forgotten: string[] = [];
   const aliases = new KeyAliases(
     (key) => `#${key}`,

@@ -1,6 +1,6 @@
 /**
- * Keys by what coherence calls them, where that cannot be turned back. Bounded: who forgets a key must not keep a copy
- * of it.
+ * Maps hashed keys in invalidation messages back to cache keys. Bounded: dropping an alias drops the local copy of its
+ * key too.
  */
 export class KeyAliases {
   readonly #alias: (key: string) => string;
@@ -12,7 +12,7 @@ export class KeyAliases {
     this.#forgotten = forgotten;
   }
 
-  /** From now on messages about this key are understood. */
+  /** Records the alias of `key`: messages about it can be resolved from now on. */
   add(key: string): void {
     const alias = this.#alias(key);
     if (this.#keys.has(alias)) return;
@@ -20,17 +20,18 @@ export class KeyAliases {
     this.#keys.set(alias, key);
   }
 
-  /** Many at once: to find its oldest entry, a map passes by all that were deleted before it. */
+  /** The key of an alias; `undefined` for one that was never added or was dropped. */
+  keyOf(alias: string): string | undefined {
+    return this.#keys.get(alias);
+  }
+
+  /** Forgets many at once: to find its oldest entry, a map walks past all entries deleted before it. */
   #makeRoom(): void {
     for (const [oldest, forgotten] of this.#keys) {
       if (this.#keys.size <= MAX_ALIASES - FORGOTTEN_AT_ONCE) return;
       this.#keys.delete(oldest);
       this.#forgotten(forgotten);
     }
-  }
-
-  keyOf(alias: string): string | undefined {
-    return this.#keys.get(alias);
   }
 }
 

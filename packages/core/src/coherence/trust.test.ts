@@ -2,20 +2,17 @@ import { describe, expect, it } from "vitest";
 import { Trust } from "./trust.ts";
 
 describe("trust", () => {
-  it("has no end, and nothing to confirm, where there is nobody to hear of changes from", () => {
+  it("has no end, and no copy to confirm, if no backend reports changes", () => {
     const trust = new Trust();
-    expect([trust.isHeard, trust.until, trust.unconfirmed === trust.epoch, trust.mayShare(-Infinity, 1e12)]).toEqual([
-      false,
-      Infinity,
-      true,
-      true,
-    ]);
+    expect([trust.hasSources, trust.until, trust.unconfirmed === trust.epoch, trust.mayShare(-Infinity, 1e12)]).toEqual(
+      [false, Infinity, true, true],
+    );
   });
 
-  it("begins with the attachment, and ends so long after the last sign of life was sent", () => {
+  it("begins with the attachment, and ends `maxStalenessMs` after the last sign of life was sent", () => {
     const trust = new Trust();
-    const source = trust.hear(2_000);
-    expect([trust.isHeard, trust.until]).toEqual([true, -Infinity]);
+    const source = trust.addSource(2_000);
+    expect([trust.hasSources, trust.until]).toEqual([true, -Infinity]);
     source.alive(1_000);
     expect(trust.until).toBe(-Infinity);
     source.attached();
@@ -26,15 +23,15 @@ describe("trust", () => {
     expect(trust.until).toBe(3_500);
   });
 
-  it("is nobody's before the first sign of life, though attached", () => {
+  it("has not begun before the first sign of life, even if attached", () => {
     const trust = new Trust();
-    trust.hear(2_000).attached();
+    trust.addSource(2_000).attached();
     expect(trust.until).toBe(-Infinity);
   });
 
-  it("ends with the loss at once, and what was known before it counts no more", () => {
+  it("ends immediately with the loss, and older copies are not trusted any more", () => {
     const trust = new Trust();
-    const source = trust.hear(2_000);
+    const source = trust.addSource(2_000);
     source.alive(1_000);
     source.attached();
     const { epoch } = trust;
@@ -47,9 +44,9 @@ describe("trust", () => {
     expect(trust.until).toBe(7_000);
   });
 
-  it("reaches as far as the source that was heard least lately", () => {
+  it("ends with the source whose last sign of life is the oldest", () => {
     const trust = new Trust();
-    const [near, far] = [trust.hear(100), trust.hear(2_000)];
+    const [near, far] = [trust.addSource(100), trust.addSource(2_000)];
     for (const source of [near, far]) source.attached();
     near.alive(1_000);
     expect(trust.until).toBe(-Infinity);
@@ -61,19 +58,19 @@ describe("trust", () => {
     expect(trust.until).toBe(-Infinity);
   });
 
-  it("has an epoch for what waits to be confirmed that is never the one of now", () => {
+  it("has an epoch for unconfirmed copies that is never the current one", () => {
     const trust = new Trust();
-    trust.hear(2_000);
+    trust.addSource(2_000);
     for (let i = 0; i < 3; i += 1) {
       expect(trust.unconfirmed).not.toBe(trust.epoch);
       trust.renew();
     }
   });
 
-  it("lets share what began within the strictest bound, though nobody vouches for it", () => {
+  it("lets calls join a read begun within the strictest bound, also without trust", () => {
     const trust = new Trust();
-    trust.hear(2_000);
-    trust.hear(100);
+    trust.addSource(2_000);
+    trust.addSource(100);
     expect([trust.mayShare(1_000, 1_099), trust.mayShare(1_000, 1_100)]).toEqual([true, false]);
   });
 });

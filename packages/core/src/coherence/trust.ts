@@ -1,54 +1,59 @@
 /**
  * Whether local copies may be served without asking the backend: a deadline, not an event. A process that was frozen,
- * or whose link is silent, finds it passed before it has heard of anything.
+ * or whose link is silent, finds the deadline passed before any message arrives.
  *
- * Without anybody to hear of changes from, copies are trusted for as long as `localTtl` lets them live.
+ * If no backend reports changes, copies are trusted for as long as `localTtl` lets them live.
  */
 export class Trust {
-  /** Raised whenever changes may have been missed: copies of an older epoch are confirmed before they are served. */
+  /** Incremented whenever changes may have been missed: a copy of an older epoch is confirmed before it is served. */
   epoch = 0;
   /** `clock.now()` from which no copy is served unconfirmed. */
   until: number = Infinity;
   readonly #sources: TrustSource[] = [];
-  /** Of the strictest source. */
+  /** The bound of the strictest source, in milliseconds. */
   #maxStalenessMs = Infinity;
 
-  /** Whether copies are trusted on somebody's word only. */
-  get isHeard(): boolean {
+  /** Whether a backend reports changes; copies are then trusted only while it does. */
+  get hasSources(): boolean {
     return this.#sources.length !== 0;
   }
 
-  /** The epoch of a copy that waits to be confirmed: none, where there is somebody who could confirm it. */
+  /**
+   * The epoch of a copy that is not confirmed yet: none if a backend reports changes, since it can confirm the copy.
+   */
   get unconfirmed(): number {
-    return this.isHeard ? EPOCH_NONE : this.epoch;
+    return this.hasSources ? EPOCH_NONE : this.epoch;
   }
 
-  /** One more backend that has to be heard. @param maxStalenessMs how long its last sign of life counts. */
-  hear(maxStalenessMs: number): TrustSource {
+  /** Adds a backend that reports changes. @param maxStalenessMs how long its last sign of life counts. */
+  addSource(maxStalenessMs: number): TrustSource {
     const source = new TrustSource(this, maxStalenessMs);
     this.#sources.push(source);
     this.#maxStalenessMs = Math.min(this.#maxStalenessMs, maxStalenessMs);
-    this.reckon();
+    this.update();
     return source;
   }
 
-  /** Whether who asks at `now` may share what began at `beganAt`: of what was changed meanwhile only the last may be missing, as with a copy. */
+  /**
+   * Whether a call at `now` may join a read begun at `beganAt`: it may miss at most `maxStalenessMs` of changes, like a
+   * local copy.
+   */
   mayShare(beganAt: number, now: number): boolean {
     return now < this.until || now - beganAt < this.#maxStalenessMs;
   }
 
-  /** Copies from before are confirmed once: one counter, no walk. */
+  /** All present copies have to be confirmed: one counter, no walk over them. */
   renew(): void {
     this.epoch += 1;
   }
 
-  /** As long as the one that was heard least lately allows. */
-  reckon(): void {
+  /** Recomputes `until`: the deadline of the source whose last sign of life is the oldest. */
+  update(): void {
     this.until = this.#sources.reduce((until, source) => Math.min(until, source.until), Infinity);
   }
 }
 
-/** The epoch of a copy that nobody else can change: its namespace never leaves the process. */
+/** The epoch of a copy that no other process can change: its namespace never leaves this one. */
 export const EPOCH_ALWAYS: number = Infinity;
 const EPOCH_NONE = -1;
 
@@ -68,23 +73,26 @@ export class TrustSource {
     return this.#isAttached ? this.#provenAt + this.#maxStalenessMs : -Infinity;
   }
 
-  /** What was acknowledged before `sentAtMs` has been reported. Counts from where the question was sent: what changed since may be on the way. */
+  /**
+   * All changes acknowledged before `sentAtMs` were reported. Trust counts from when the ping was sent: later changes
+   * may still be on their way.
+   */
   alive(sentAtMs: number): void {
     if (sentAtMs <= this.#provenAt) return;
     this.#provenAt = sentAtMs;
-    this.#trust.reckon();
+    this.#trust.update();
   }
 
   attached(): void {
     this.#isAttached = true;
     this.#trust.renew();
-    this.#trust.reckon();
+    this.#trust.update();
   }
 
   lost(): void {
     this.#isAttached = false;
     this.#provenAt = -Infinity;
     this.#trust.renew();
-    this.#trust.reckon();
+    this.#trust.update();
   }
 }

@@ -13,7 +13,7 @@ import { namesOneWrite, type NearCopies } from "./near-copies.ts";
 import type { RememberedVersions } from "../tags/remembered-versions.ts";
 import { partOf, settle, type PartRequest, type SideRead, type TagCheck } from "./composed-side.ts";
 import type { SidePair } from "./side-pair.ts";
-import { underVersions } from "../tags/tag-events.ts";
+import { underVersions } from "../tags/tag-versions.ts";
 
 type Read = Promise<Entry | undefined>;
 type Outcome = PromiseSettledResult<Entry | undefined>;
@@ -108,7 +108,8 @@ export class ComposedReads {
     const { versions, clock } = this.#parts;
     if (request.checkTags !== undefined || versions === undefined) return request.checkTags;
     const expected = dependencies(request.key.space, request.expectedTags);
-    const source: Pick<TagVersions, "read"> = request.isAfter === true ? versions.asked : versions.known;
+    const source: Pick<TagVersions, "read"> =
+      request.isAfter === true ? versions.withoutFallback : versions.skippingKnown;
     const asked = request.isAfter !== true && versions.knows(expected) ? undefined : source.read(expected);
     asked?.catch(ignore);
     return async (entry) =>

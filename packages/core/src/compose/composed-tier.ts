@@ -1,6 +1,7 @@
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { Backend, DeleteStatus, TagVersions } from "../contracts/backend.ts";
 import { KeyedQueue } from "../primitives/keyed-queue.ts";
+import type { ChangeListener } from "../coherence/change-listener.ts";
 import type { Clock } from "../contracts/clock.ts";
 import type { Encoded } from "../entry/codec.ts";
 import { ComposedLeases } from "./composed-leases.ts";
@@ -8,7 +9,7 @@ import { ComposedReads } from "./composed-reads.ts";
 import { ComposedSide } from "./composed-side.ts";
 import { ComposedWrites, type WriteStatus } from "./composed-writes.ts";
 import type { Entry } from "../entry/entry.ts";
-import type { EntryLeases, EntryTier, EntryWrite, News, ReadRequest } from "../tiers/entry-tier.ts";
+import type { EntryLeases, EntryTier, EntryWrite, ReadRequest } from "../tiers/entry-tier.ts";
 import type { Events } from "../primitives/event-port.ts";
 import type { EntryKey, KeySpace } from "../entry/key.ts";
 import { NearCopies } from "./near-copies.ts";
@@ -133,22 +134,32 @@ export class ComposedTier implements EntryTier {
     this.#sides.answered("connect", await Promise.allSettled([this.#near.tier.connect(), this.#far.tier.connect()]));
   }
 
-  heard(backend: Backend, news: News): void {
-    for (const { tier } of [this.#near, this.#far]) tier.heard(backend, news);
-    switch (news.what) {
-      case "changed":
-        if (this.#inFar.has(backend)) this.#copies.changed(news.key);
-        else this.#copies.replaced(news.key);
-        return;
-      case "everything changed":
-        if (this.#inFar.has(backend)) this.#copies.everythingChanged();
-        return;
-      case "tags changed":
-        this.#versions?.forget(news.tags);
-        return;
-      case "attached":
-      case "detached":
-    }
+  listenerOf(backend: Backend): Partial<ChangeListener> {
+    const sides = [this.#near, this.#far].map(({ tier }) => tier.listenerOf(backend));
+    const isFar = this.#inFar.has(backend);
+    return {
+      changed: (keys) => {
+        for (const side of sides) side.changed?.(keys);
+        for (const key of keys) {
+          if (isFar) this.#copies.changed(key);
+          else this.#copies.replaced(key);
+        }
+      },
+      tagsChanged: (tags) => {
+        for (const side of sides) side.tagsChanged?.(tags);
+        this.#versions?.forget(tags);
+      },
+      everythingChanged: () => {
+        for (const side of sides) side.everythingChanged?.();
+        if (isFar) this.#copies.everythingChanged();
+      },
+      attached: () => {
+        for (const side of sides) side.attached?.();
+      },
+      detached: (error) => {
+        for (const side of sides) side.detached?.(error);
+      },
+    };
   }
 
   async settled(): Promise<void> {

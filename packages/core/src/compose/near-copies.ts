@@ -144,20 +144,20 @@ export class NearCopies {
 
   /** `far` held the same write while `guard` was registered. */
   prove(guard: Guard, copy: NearCopy): void {
-    if (this.isUntainted(guard)) this.#remember(guard.at, copy, guard.epoch);
+    if (this.isUntainted(guard)) this.#remember(guard.tableKey, copy, guard.epoch);
   }
 
   /** `near` has stored it, and `far` has not answered yet. */
   arrived(guard: Guard, copy: NearCopy): void {
-    if (this.isUntainted(guard)) this.#remember(guard.at, copy, EPOCH_NONE);
+    if (this.isUntainted(guard)) this.#remember(guard.tableKey, copy, EPOCH_NONE);
   }
 
   /** `near` has stored it. @param matchesFar whether `far` held it or took it while `guard` was registered. */
   written(guard: Guard, copy: NearCopy, { matchesFar }: { readonly matchesFar: boolean }): void {
     if (guard.fencedBy !== undefined) return;
-    if (!guard.isTainted) return this.#remember(guard.at, copy, matchesFar ? guard.epoch : EPOCH_NONE);
-    this.overtake(guard.at);
-    this.#check(guard.at, copy);
+    if (!guard.isTainted) return this.#remember(guard.tableKey, copy, matchesFar ? guard.epoch : EPOCH_NONE);
+    this.overtake(guard.tableKey);
+    this.#check(guard.tableKey, copy);
   }
 
   /** `near` and `far` hold different writes. */

@@ -31,5 +31,5 @@ export function promote(
 ): void {
   const { local, flights } = context;
   if (now < entry.staleAt && !guard.isTainted)
-    local?.put(guard.at, entry, localTtlMs ?? Infinity, flights.copyEpoch(guard));
+    local?.put(guard.tableKey, entry, localTtlMs ?? Infinity, flights.copyEpoch(guard));
 }

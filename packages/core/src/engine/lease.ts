@@ -3,7 +3,7 @@ import type { Clock } from "../contracts/clock.ts";
 import type { EntryLeases } from "../tiers/entry-tier.ts";
 import { newId } from "../primitives/ids.ts";
 import type { EntryKey } from "../entry/key.ts";
-import type { Pinned } from "../tags/tag-events.ts";
+import type { Pinned } from "../tags/tag-versions.ts";
 
 /** How long a lease lasts whose holder died. Renewed after a third of it. */
 export const LEASE_MS = 10_000;

@@ -7,7 +7,7 @@ import type { CacheEvents, FencedBy } from "../contracts/events.ts";
 import { EPOCH_ALWAYS } from "../coherence/trust.ts";
 import { isThenable } from "../primitives/once.ts";
 import { within } from "../primitives/within.ts";
-import { compareVersions, versionsFor, type Pinned } from "../tags/tag-events.ts";
+import { compareVersions, versionsFor, type Pinned } from "../tags/tag-versions.ts";
 import type { EntryLeases, EntryTier, LeaseAnswer } from "../tiers/entry-tier.ts";
 import { orPending } from "../tiers/recovery.ts";
 import { Answers, loadedAnswer } from "./answers.ts";

@@ -12,7 +12,7 @@ import { lifetimeOf, type EntryOptions } from "../entry/policy.ts";
 import { newId } from "../primitives/ids.ts";
 import { orPending } from "../tiers/recovery.ts";
 import type { LoadedStore } from "./loaded-store.ts";
-import { compareVersions, tagKeys } from "../tags/tag-events.ts";
+import { compareVersions, tagKeys } from "../tags/tag-versions.ts";
 import { WriteGuard } from "../coherence/guards.ts";
 import { EPOCH_ALWAYS } from "../coherence/trust.ts";
 import { describeInvalidation } from "./decisions.ts";

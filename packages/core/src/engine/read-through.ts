@@ -1,7 +1,7 @@
 import { LoadTimeoutError } from "../contracts/errors.ts";
 import { canServeOnError, judge, newer, type Entry } from "../entry/entry.ts";
 import { entryKey, localKey } from "../entry/key.ts";
-import type { Pinned } from "../tags/tag-events.ts";
+import type { Pinned } from "../tags/tag-versions.ts";
 import type { LeaseAnswer } from "../tiers/entry-tier.ts";
 import { Answers, hit, loadedAnswer, stale } from "./answers.ts";
 import { promote, readAfterReplay } from "./backend-read.ts";
@@ -219,7 +219,7 @@ export class ReadThrough {
     const { clock, recovery, tags, decisions } = this.#context;
     const { namespace, key, policy } = flight.call;
     const now = clock.now();
-    const entry = found && tags.hold(found, now);
+    const entry = found && tags.applyTo(found, now);
     // This process invalidated it, and the backend does not know yet.
     const isHidden = entry !== undefined && recovery?.covers(key, entry.dependsOn) === true;
     decisions?.note(key.local, "backend", describeRead(flight, entry, isHidden, now));

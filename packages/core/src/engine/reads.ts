@@ -142,7 +142,7 @@ export class Reads {
   /** The entry that a read found, unless this process invalidated it. */
   #valid(key: EntryKey, found: Entry | undefined): Entry | undefined {
     const { clock, tags, recovery } = this.#context;
-    const entry = found && tags.hold(found, clock.now());
+    const entry = found && tags.applyTo(found, clock.now());
     return entry === undefined || recovery?.covers(key, entry.dependsOn) === true ? undefined : entry;
   }
 

@@ -2,9 +2,9 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { KeyAliases } from "../coherence/key-aliases.ts";
 import type { Backend } from "../contracts/backend.ts";
 import { RemoteChanges } from "./remote-changes.ts";
-import type { Heard } from "../coherence/change-subscription.ts";
+import type { ChangeListener } from "../coherence/change-listener.ts";
 import type { EngineContext } from "./context.ts";
-import type { EntryTier, News } from "../tiers/entry-tier.ts";
+import type { EntryTier } from "../tiers/entry-tier.ts";
 import type { CacheEvents } from "../contracts/events.ts";
 import { createEvents } from "../primitives/event-port.ts";
 import { Guard } from "../coherence/guards.ts";
@@ -27,14 +27,14 @@ let backend: Backend;
 let flights: Flights;
 let tags: TagEvents;
 let table: KnownVersions;
-let tier: ReturnType<typeof mapTier>;
-/** What leases, the recovery and the tier of the backend were told. */
-let told: string[];
+let local: ReturnType<typeof mapTier>;
+/** The calls that leases, the recovery and the tier of the backend received. */
+let calls: string[];
 let invalidated: CacheEvents["invalidate"][];
 let pending: number;
 let changes: RemoteChanges;
 
-function heard(aliases?: KeyAliases): Heard {
+function listener(aliases?: KeyAliases): ChangeListener {
   const clock = new TestClock();
   const trust = new Trust();
   const events = createEvents();
@@ -43,7 +43,7 @@ function heard(aliases?: KeyAliases): Heard {
   tags = new TagEvents();
   flights = new Flights(trust);
   table = new KnownVersions(trust, clock, () => tags.forgotten());
-  tier = mapTier();
+  local = mapTier();
   const context = {
     name: "shop",
     clock,
@@ -51,17 +51,24 @@ function heard(aliases?: KeyAliases): Heard {
     tags,
     trust,
     flights,
-    local: new LocalCopies(tier, tags, trust, table, clock, events, "shop"),
-    leases: new Set([{ tagsChanged: (changed: readonly string[]) => told.push(`lease: ${changed.join()}`) }]),
+    local: new LocalCopies({ tier: local, tags, trust, table, clock, events, cache: "shop" }),
+    leases: new Set([{ tagsChanged: (changed: readonly string[]) => calls.push(`lease: ${changed.join()}`) }]),
     recovery: {
       get size() {
         return pending;
       },
-      replay: () => told.push("replay"),
-      reissue: () => told.push("reissue"),
+      replay: () => calls.push("replay"),
+      reissue: () => calls.push("reissue"),
     },
   };
-  const remote = { heard: (_: Backend, news: News) => told.push(news.what) };
+  const tier: Partial<ChangeListener> = {
+    changed: (keys) => calls.push(`changed ${keys.join()}`),
+    tagsChanged: (changed) => calls.push(`tagsChanged ${changed.join()}`),
+    everythingChanged: () => calls.push("everythingChanged"),
+    attached: () => calls.push("attached"),
+    detached: () => calls.push("detached"),
+  };
+  const remote = { listenerOf: (of: Backend) => (of === backend ? tier : {}) };
   changes = new RemoteChanges({
     context: context as unknown as EngineContext,
     root,
@@ -69,13 +76,13 @@ function heard(aliases?: KeyAliases): Heard {
     remote: remote as unknown as EntryTier,
     aliases: new Map(aliases === undefined ? [] : [[backend, aliases]]),
   });
-  return changes.of(backend);
+  return changes.listenerOf(backend);
 }
 
-const keep = (at: string): void => tier.set(at, { value: 1, deadAt: Infinity });
+const keep = (key: string): void => local.set(key, { value: 1, deadAt: Infinity });
 const learn = (tag: string): Promise<unknown> =>
   table
-    .learning({
+    .recording({
       read: async (asked) => asked.map(() => ({ hard: "i.1", soft: "i.1" })),
       pin: () => Promise.reject(new Error("not asked here")),
       unchangedSince: () => Promise.reject(new Error("not asked here")),
@@ -84,12 +91,12 @@ const learn = (tag: string): Promise<unknown> =>
     .read([tag]);
 
 beforeEach(() => {
-  [told, invalidated, pending] = [[], [], 0];
+  [calls, invalidated, pending] = [[], [], 0];
 });
 
 describe("a key that changed", () => {
-  it("loses its copy and breaks what is in flight for it; others stay, and so does what never leaves the process", () => {
-    const { changed } = heard();
+  it("drops its copy and taints its flights; other keys stay, and so does a namespace that never leaves the process", () => {
+    const { changed } = listener();
     const at = localKey(users, "k");
     const others = [localKey(root, "k"), localKey(users, "j"), localKey(HERE, "k")];
     const [guard, other] = [new Guard(), new Guard()];
@@ -97,13 +104,13 @@ describe("a key that changed", () => {
     flights.add(others[1]!, other);
     for (const each of [at, ...others]) keep(each);
     changed(["shop:users::k"]);
-    expect([tier.get(at), ...others.map((each) => tier.get(each)?.value)]).toEqual([undefined, 1, 1, 1]);
+    expect([local.get(at), ...others.map((each) => local.get(each)?.value)]).toEqual([undefined, 1, 1, 1]);
     expect([guard.isTainted, guard.fencedBy, other.isTainted]).toEqual([true, undefined, false]);
-    expect(told).toEqual(["changed"]);
+    expect(calls).toEqual(["changed shop:users::k"]);
   });
 
-  it("is told as an invalidation from elsewhere where there was a copy", () => {
-    const { changed } = heard();
+  it("emits an invalidation from elsewhere if there was a copy", () => {
+    const { changed } = listener();
     keep(localKey(users, "k"));
     changed(["shop:users::k", "shop:users::j"]);
     expect(invalidated).toEqual([
@@ -111,27 +118,27 @@ describe("a key that changed", () => {
     ]);
   });
 
-  it("of another cache, or none, is passed over", () => {
-    const { changed } = heard();
+  it("of another cache, or of none, is ignored", () => {
+    const { changed } = listener();
     keep("k");
     changed(["shopping::k", "other:shop::k", "k", "", "::k"]);
-    expect([tier.get("k")?.value, told]).toEqual([1, []]);
+    expect([local.get("k")?.value, calls]).toEqual([1, []]);
   });
 });
 
 describe("a tag that changed", () => {
-  it("is not known any more, is told to those who load, and ends the sharing of what was in flight in its namespace", async () => {
-    const { tagsChanged } = heard();
+  it("is not known any more, is reported to leases, and later calls join no flight of its namespace", async () => {
+    const { tagsChanged } = listener();
     await learn(T);
     const since = tags.sequence;
     tagsChanged([T]);
-    expect([table.has(T), told]).toEqual([false, ["tags changed", `lease: ${T}`]]);
+    expect([table.has(T), calls]).toEqual([false, [`tagsChanged ${T}`, `lease: ${T}`]]);
     expect([tags.hasEvents(users, since, since), tags.hasEvents(root, since, since)]).toEqual([true, false]);
     expect(tags.wasCalled([T], since)).toBe(false);
   });
 
-  it("that nobody knows costs copies nothing while nothing is in flight", async () => {
-    const { tagsChanged } = heard();
+  it("that is not known leaves copies alone while nothing is in flight", async () => {
+    const { tagsChanged } = listener();
     const since = tags.sequence;
     tagsChanged([T]);
     expect(tags.sequence).toBe(since);
@@ -140,66 +147,66 @@ describe("a tag that changed", () => {
     expect(tags.sequence).toBe(since + 1);
   });
 
-  it("may come among the keys", async () => {
-    const { changed } = heard();
+  it("may be reported among the keys", async () => {
+    const { changed } = listener();
     await learn(T);
     changed([T]);
     expect(table.has(T)).toBe(false);
   });
 
-  it("of another cache is passed over", async () => {
-    const { tagsChanged } = heard();
+  it("of another cache is ignored", async () => {
+    const { tagsChanged } = listener();
     await learn(T);
     tagsChanged(["{~shopping}::t", "{~other}:users::t"]);
-    expect([table.has(T), told]).toEqual([true, []]);
+    expect([table.has(T), calls]).toEqual([true, []]);
   });
 });
 
-describe("names that are no keys", () => {
-  it("are those that this process has given; of a tag that is unknown it may be any", () => {
+describe("aliases of keys", () => {
+  it("resolve to the keys that this process used; an unknown tag alias may be any tag of the namespace", () => {
     const aliases = new KeyAliases(
       (key) => `#${key.length}`,
       () => undefined,
     );
-    const { changed, tagsChanged } = heard(aliases);
+    const { changed, tagsChanged } = listener(aliases);
     aliases.add("shop:users::k");
     keep(localKey(users, "k"));
     changed(["#13", "#99"]);
-    expect([tier.get(localKey(users, "k")), told]).toEqual([undefined, ["changed"]]);
+    expect([local.get(localKey(users, "k")), calls]).toEqual([undefined, ["changed shop:users::k"]]);
     flights.add("any", new Guard());
     const since = tags.sequence;
     tagsChanged(["#99"]);
     expect(tags.hasEvents(root, since, since)).toBe(true);
   });
 
-  it("that are forgotten take their copies with them", () => {
+  it("that are dropped drop the copies of their keys", () => {
     const aliases = new KeyAliases(
       (key) => `#${key.length}`,
       (key) => changes.forgotten(backend, key),
     );
-    heard(aliases);
+    listener(aliases);
     keep(localKey(users, "k"));
     changes.forgotten(backend, "shop:users::k");
-    expect(tier.get(localKey(users, "k"))).toBe(undefined);
+    expect(local.get(localKey(users, "k"))).toBe(undefined);
   });
 });
 
-describe("all of it", () => {
-  it("may have changed: nothing is known of tags, and what was held against them is held anew", async () => {
-    const { everythingChanged } = heard();
+describe("a backend", () => {
+  it("where everything may have changed: no tag version is known, and copies are checked again", async () => {
+    const { everythingChanged } = listener();
     await learn(T);
     const since = tags.sequence;
     everythingChanged();
-    expect([table.size, tags.sequence > since, told]).toEqual([0, true, ["everything changed"]]);
+    expect([table.size, tags.sequence > since, calls]).toEqual([0, true, ["everythingChanged"]]);
   });
 
-  it("is heard from now on: what is pending is replayed", () => {
-    const { attached, detached, replaced } = heard();
+  it("that is attached: pending invalidations are replayed", () => {
+    const { attached, detached, replaced } = listener();
     attached();
     pending = 1;
     attached();
     detached(new Error("link lost"));
     replaced();
-    expect(told).toEqual(["attached", "attached", "replay", "detached", "reissue"]);
+    expect(calls).toEqual(["attached", "attached", "replay", "detached", "reissue"]);
   });
 });

@@ -22,7 +22,7 @@ it("opens at the fifth failure in a row", () => {
   expect([one.isOpen, one.admits(), one.probeInMs]).toEqual([true, false, 1_000]);
 });
 
-it("begins to count anew with each answer", () => {
+it("counts from zero again after each answer", () => {
   const { breaker: one, fail } = breaker();
   for (let i = 0; i < 10; i += 1) {
     fail(4);
@@ -31,7 +31,7 @@ it("begins to count anew with each answer", () => {
   expect(one.isOpen).toBe(false);
 });
 
-it("lets one call through after a second, and no other until that has ended", () => {
+it("admits one call after a second, and no other until it has ended", () => {
   const { breaker: one, clock, fail } = breaker();
   fail(5);
   clock.advance(999);
@@ -59,7 +59,7 @@ it("waits twice as long after each failed probe, and 30 s at most", () => {
   expect(waits).toEqual([1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]);
 });
 
-it("begins with a second again once it was closed", () => {
+it("begins with one second again after it was closed", () => {
   const { breaker: one, clock, fail } = breaker();
   fail(5);
   for (let probe = 0; probe < 3; probe += 1) {
@@ -75,7 +75,7 @@ it("begins with a second again once it was closed", () => {
 });
 
 describe("calls that were sent before it opened", () => {
-  it("move nothing when they fail later", () => {
+  it("change nothing when they fail later", () => {
     const { breaker: one, clock, fail } = breaker();
     fail(5);
     clock.advance(600);

@@ -6,7 +6,7 @@ import type { Clock } from "../contracts/clock.ts";
  *     closed ──5 failures in a row──▶ open ──1 s, doubling to 30 s──▶ one probe ──answered──▶ closed
  *                                      ▲────────────────failed────────────┘
  *
- * Only transport failures count; any answer, an error reply included, proves that the backend is there.
+ * Only transport failures count; any answer, an error reply included, proves that the backend is reachable.
  */
 export class Breaker {
   readonly #clock: Clock;

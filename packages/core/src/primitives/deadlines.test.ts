@@ -26,7 +26,7 @@ it("passes each at its own instant", () => {
   ]);
 });
 
-it("one that is over never passes, whichever it is", () => {
+it("an ended deadline never passes, first, middle or last", () => {
   const { clock, deadlines, passed, begin } = setUp();
   const [first, middle, last, own] = [begin("first"), begin("middle"), begin("last"), begin("own", 50)];
   begin("kept");
@@ -36,14 +36,14 @@ it("one that is over never passes, whichever it is", () => {
   expect(passed).toEqual([["kept", 100]]);
 });
 
-it("one that has passed is over", () => {
+it("a passed deadline is over", () => {
   const { clock, deadlines, begin } = setUp();
   const [equal, own] = [begin("equal"), begin("own", 5)];
   clock.advance(100);
   expect([deadlines.end(equal), deadlines.end(own)]).toEqual([false, false]);
 });
 
-it("serves a later one after all before it were over", () => {
+it("serves a later deadline after all earlier ones were ended", () => {
   const { clock, deadlines, passed, begin } = setUp();
   deadlines.end(begin("early"));
   clock.advance(250);
@@ -52,7 +52,7 @@ it("serves a later one after all before it were over", () => {
   expect(passed).toEqual([["late", 350]]);
 });
 
-it("has one timer, whatever those who are told start", () => {
+it("has one timer, also when callbacks start more deadlines", () => {
   const { clock, deadlines, begin } = setUp();
   const schedule = vi.spyOn(clock, "schedule");
   const again = (): void => void deadlines.start(clock.now(), 100, again);

@@ -1,12 +1,12 @@
 import type { Clock } from "../contracts/clock.ts";
 
-/** Something that ends by itself after a while, unless it is over before. */
+/** A deadline that passes at an instant, unless it is ended before. */
 export class Deadline {
   readonly dueAt: number;
   isOver = false;
   previous: Deadline | undefined;
   next: Deadline | undefined;
-  /** Of one that has a timer of its own. */
+  /** Cancels the timer of a deadline that has its own. */
   cancel: (() => void) | undefined;
   readonly #passed: () => void;
 
@@ -21,9 +21,9 @@ export class Deadline {
 }
 
 /**
- * Deadlines of calls, nearly all of one length, which so fall due in the order they began: one timer serves all of
- * them, armed at most once per length and not once per call. One of another length has a timer of its own. One that is
- * over leaves at once, and keeps nothing alive.
+ * Deadlines of calls. Nearly all have one length, so they are due in the order in which they began: one timer serves
+ * all of them, and is armed at most once per length, not once per call. A deadline of another length has its own timer.
+ * An ended deadline is unlinked at once and keeps nothing alive.
  */
 export class Deadlines {
   readonly lengthMs: number;
@@ -53,7 +53,7 @@ export class Deadlines {
     return deadline;
   }
 
-  /** `false` when it was over already. */
+  /** Ends a deadline; `false` if it was over already. */
   end(deadline: Deadline): boolean {
     if (deadline.isOver) return false;
     deadline.isOver = true;
@@ -66,7 +66,7 @@ export class Deadlines {
     else previous.next = next;
     if (next === undefined) this.#youngest = previous;
     else next.previous = previous;
-    // One that has grown old would keep all that came after it alive, one by one, until a full collection.
+    // An ended deadline in the old generation would keep all later ones alive, one by one, until a full collection.
     deadline.previous = deadline.next = undefined;
     return true;
   }
@@ -79,7 +79,7 @@ export class Deadlines {
   #expire(): void {
     const now = this.#clock.now();
     let oldest = this.#oldest;
-    // Whoever is told may start another at once: it is served by the timer that is armed below.
+    // The callback may start another deadline at once: the timer that is armed below serves it.
     for (; oldest !== undefined && oldest.dueAt <= now; oldest = this.#oldest) {
       this.end(oldest);
       oldest.pass();

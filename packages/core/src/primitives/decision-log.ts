@@ -1,6 +1,8 @@
 import type { Clock } from "../contracts/clock.ts";
 
-/** One decision about a key, for people: which tier answered, why a copy would not do, which lease, fence or version. */
+/**
+ * One decision about a key, for people: which tier answered, why a copy was not served, which lease, fence or version.
+ */
 export interface Decision {
   /** How long ago, in milliseconds. */
   readonly agoMs: number;
@@ -10,14 +12,14 @@ export interface Decision {
 }
 
 interface Note {
-  /** The local key, or the tag prefix of a namespace: then it is about every key there. */
-  readonly at: string;
-  readonly noted: number;
+  /** A local key, or the tag prefix of a namespace for a decision about every key there. */
+  readonly subject: string;
+  readonly notedAt: number;
   readonly what: Decision["what"];
   readonly why: string;
 }
 
-/** The last decisions of a cache, in a ring of a fixed size. A cache that keeps none has no journal. */
+/** The last decisions of a cache, in a ring of a fixed size. A cache that keeps none has no `DecisionLog`. */
 export class DecisionLog {
   readonly #clock: Clock;
   readonly #size: number;
@@ -29,17 +31,17 @@ export class DecisionLog {
     this.#size = size;
   }
 
-  note(at: string, what: Decision["what"], why: string): void {
-    this.#notes[this.#next] = { at, noted: this.#clock.now(), what, why };
+  note(subject: string, what: Decision["what"], why: string): void {
+    this.#notes[this.#next] = { subject, notedAt: this.#clock.now(), what, why };
     this.#next = (this.#next + 1) % this.#size;
   }
 
-  /** Oldest first. @param at any of these. */
-  about(at: readonly string[]): readonly Decision[] {
+  /** The decisions about any of these subjects, oldest first. */
+  about(subjects: readonly string[]): readonly Decision[] {
     const now = this.#clock.now();
     const inOrder = [...this.#notes.slice(this.#next), ...this.#notes.slice(0, this.#next)];
     return inOrder
-      .filter((note) => at.includes(note.at))
-      .map(({ noted, what, why }) => ({ agoMs: now - noted, what, why }));
+      .filter((note) => subjects.includes(note.subject))
+      .map(({ notedAt, what, why }) => ({ agoMs: now - notedAt, what, why }));
   }
 }

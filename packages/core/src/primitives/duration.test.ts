@@ -50,9 +50,9 @@ describe("parseDuration", () => {
     expect(() => parseDuration(text)).toThrow(InvalidArgumentError);
   });
 
-  it("says what was given, and what is accepted", () => {
+  it("names the argument and the accepted forms", () => {
     expect(() => parseDuration("soon")).toThrow(
-      'duration: "soon" is no duration; give milliseconds (60_000), or a number with a unit: ms, s, m, h or d ("1m")',
+      'duration must be milliseconds (60_000), or a number with a unit: ms, s, m, h or d ("1m"); got "soon"',
     );
   });
 });
@@ -65,11 +65,13 @@ describe("toMs", () => {
   it("takes text as parseDuration does, and names the option", () => {
     expect(toMs("ttl", "5m")).toBe(300_000);
     for (const given of [NaN, "5", null, undefined, {}, true, 5n])
-      expect(() => toMs("ttl", given as never)).toThrow(/^ttl: .* is no duration/);
+      expect(() => toMs("ttl", given as never)).toThrow(
+        /^ttl must be milliseconds \(60_000\), or a number with a unit: .*; got /,
+      );
   });
 });
 
-describe("what was given, in a message", () => {
+describe("an argument in a message", () => {
   class Secret {
     toString(): string {
       return "hunter2";

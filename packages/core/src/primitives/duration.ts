@@ -39,11 +39,11 @@ function parse(option: string, given: unknown): number {
     }
   }
   throw new InvalidArgumentError(
-    `${option}: ${describe(given)} is no duration; give milliseconds (60_000), or a number with a unit: ms, s, m, h or d ("1m")`,
+    `${option} must be milliseconds (60_000), or a number with a unit: ms, s, m, h or d ("1m"); got ${describe(given)}`,
   );
 }
 
-/** What was given, for an error message: short, and without the content of objects. */
+/** Describes an argument for an error message: short, and without the content of objects. */
 export function describe(given: unknown): string {
   switch (typeof given) {
     case "string":

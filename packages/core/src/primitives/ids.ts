@@ -4,7 +4,10 @@ const crypto = (): typeof import("node:crypto") => process.getBuiltinModule("nod
 let pool = "";
 let used = 0;
 
-/** 96 random bits in 16 characters, base64url: names a write, or the holder of a lease, and cannot be guessed. One call of the system for many. */
+/**
+ * 96 random bits in 16 characters, base64url: names a write, or the holder of a lease, and cannot be guessed. One
+ * system call serves many.
+ */
 export function newId(): string {
   if (used === pool.length) {
     pool = crypto()

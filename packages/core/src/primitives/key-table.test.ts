@@ -29,7 +29,7 @@ it("finds the nodes of a key, the last added first, and no others", () => {
   expect([under(table, "k"), table.size]).toEqual([["c"], 2]);
 });
 
-it("does nothing for a node that is not there", () => {
+it("does nothing for a node that is not in the table", () => {
   const table = new KeyTable<Named>();
   const node = new Named("n");
   table.remove(node);
@@ -39,7 +39,7 @@ it("does nothing for a node that is not there", () => {
   expect([table.size, under(table, "k")]).toEqual([0, []]);
 });
 
-it("does as lists in a Map do, through its growth too", () => {
+it("behaves like lists in a Map, also while it grows", () => {
   const key = fc.oneof(
     fc.integer({ min: 0, max: 9 }).map((i) => `k${i}`),
     fc.integer({ min: 0, max: 3_000 }).map((i) => `${"x".repeat(200)}${i}${"y".repeat(10)}`),
@@ -60,8 +60,8 @@ it("does as lists in a Map do, through its growth too", () => {
           const node = all[pick % all.length]!;
           table.remove(node);
           model.set(
-            node.at,
-            (model.get(node.at) ?? []).filter((each) => each !== node),
+            node.tableKey,
+            (model.get(node.tableKey) ?? []).filter((each) => each !== node),
           );
         }
       }

@@ -3,14 +3,14 @@ import { KeyedQueue } from "./keyed-queue.ts";
 import { gate } from "../testing/gate.ts";
 import { flush, outcome } from "../testing/outcome.ts";
 
-it("runs at once where nothing of the key is under way", () => {
+it("runs at once if the key has no write in progress", () => {
   const writes = new KeyedQueue();
   let hasRun = false;
   void writes.run("k", async () => void (hasRun = true));
   expect(hasRun).toBe(true);
 });
 
-it("runs the writes of one key in the order they were called, and those of others meanwhile", async () => {
+it("runs the writes of one key in the order of their calls, and those of other keys in parallel", async () => {
   const writes = new KeyedQueue();
   const order: string[] = [];
   const gates = [gate(), gate(), gate()] as const;
@@ -32,7 +32,7 @@ it("runs the writes of one key in the order they were called, and those of other
   expect(order.slice(2)).toEqual(["ends 0", "begins 1", "ends 1", "begins 2", "ends 2"]);
 });
 
-it("goes on after a failure, which is its caller's alone", async () => {
+it("continues after a failure, which only its caller gets", async () => {
   const writes = new KeyedQueue();
   const failure = new Error("lost");
   const first = writes.run("k", () => Promise.reject(failure));
@@ -43,7 +43,7 @@ it("goes on after a failure, which is its caller's alone", async () => {
   ]);
 });
 
-it("keeps nothing of writes that are settled", async () => {
+it("keeps nothing of settled writes", async () => {
   const writes = new KeyedQueue();
   const slow = gate();
   const runs = [
@@ -58,7 +58,7 @@ it("keeps nothing of writes that are settled", async () => {
   expect(writes.size).toBe(0);
 });
 
-it("tells when all that has begun is settled, failures included", async () => {
+it("resolves `settled` when all writes called so far are settled, failures included", async () => {
   const writes = new KeyedQueue();
   await writes.settled();
   const slow = gate();

@@ -1,13 +1,13 @@
 import { KeyNode, KeyTable } from "./key-table.ts";
 
 /**
- * Writes of one key, one after another in the order they were called: the next is sent when the one before was
- * acknowledged or given up. Without it a slow compression, or a backend without order, would let an older write win.
+ * Runs the writes of one key one after another, in the order of their calls: the next is sent when the previous one was
+ * acknowledged or failed. Otherwise a slow compression, or a backend without order, would let an older write win.
  */
 export class KeyedQueue {
   readonly #tails = new KeyTable<Tail>();
 
-  /** Writes under way, or waiting for one. */
+  /** The number of writes in progress or waiting. */
   get size(): number {
     return this.#tails.size;
   }
@@ -16,7 +16,7 @@ export class KeyedQueue {
     return this.#tails.first(key) !== undefined;
   }
 
-  /** Runs `write` at once where nothing of this key is under way. */
+  /** Runs `write` after the earlier writes of this key; immediately if there are none. */
   run<T>(key: string, write: () => Promise<T>): Promise<T> {
     const before = this.#tails.first(key);
     const result = before === undefined ? write() : before.write.then(write, write);
@@ -27,7 +27,7 @@ export class KeyedQueue {
     return result;
   }
 
-  /** Resolves when every write that has begun is settled. */
+  /** Resolves when every write called so far is settled. */
   async settled(): Promise<void> {
     await Promise.allSettled([...this.#tails].map(({ write }) => write));
   }

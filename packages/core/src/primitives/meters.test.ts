@@ -17,7 +17,7 @@ describe("Histogram", () => {
     }
   });
 
-  it("takes the percentiles of all that was recorded", () => {
+  it("takes the percentiles of all durations", () => {
     const histogram = new Histogram();
     for (let ms = 1; ms <= 1_000; ms += 1) histogram.record(ms);
     const { count, p50Ms, p95Ms, p99Ms } = histogram.snapshot();
@@ -30,7 +30,7 @@ describe("Histogram", () => {
       expect(Math.abs(percentile / expected - 1)).toBeLessThan(0.06);
   });
 
-  it("tells the one slow call in a hundred, and no faster one", () => {
+  it("p99 is the one slow call in a hundred, and no faster one", () => {
     const histogram = new Histogram();
     for (let i = 0; i < 99; i += 1) histogram.record(1);
     histogram.record(1_000);

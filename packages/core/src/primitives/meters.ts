@@ -2,7 +2,7 @@ import type { CacheStats, Latency, TierState, TierStats } from "../contracts/eve
 
 /**
  * Durations in buckets a twelfth of an octave wide, so that a percentile is off by at most 6 %, from 1 µs to about
- * 70 minutes. A fixed 1.5 KB, whatever is recorded.
+ * 70 minutes. Always 1.5 KB.
  */
 export class Histogram {
   readonly #counts = new Uint32Array(BUCKETS);

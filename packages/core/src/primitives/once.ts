@@ -15,6 +15,6 @@ export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   (typeof value === "object" || typeof value === "function") &&
   typeof (value as { then?: unknown }).then === "function";
 
-/** Applies `next` at once where the value is there, else when it is: what can stay synchronous does. */
+/** Applies `next` to the value, synchronously unless the value is a promise. */
 export const whenReady = <T, R>(value: Awaitable<T>, next: (value: T) => Awaitable<R>): Awaitable<R> =>
   isThenable(value) ? value.then(next) : next(value);

@@ -3,14 +3,14 @@ import { Semaphore } from "./semaphore.ts";
 import { gate } from "../testing/gate.ts";
 import { flush, outcome } from "../testing/outcome.ts";
 
-it("gives out as many as there are", () => {
+it("gives out as many slots as there are", () => {
   const slots = new Semaphore(2);
   expect([slots.tryTake(), slots.tryTake(), slots.tryTake()]).toEqual([true, true, false]);
   slots.free();
   expect([slots.tryTake(), slots.tryTake()]).toEqual([true, false]);
 });
 
-it("hands a free one to whoever waits longest, and to nobody else meanwhile", async () => {
+it("passes a free slot to the caller that has waited longest, and to no other in the meantime", async () => {
   const slots = new Semaphore(1);
   expect(await slots.take()).toBe(true);
   const waiting = [slots.take(), slots.take()];
@@ -27,7 +27,7 @@ it("hands a free one to whoever waits longest, and to nobody else meanwhile", as
   expect(slots.tryTake()).toBe(true);
 });
 
-it("lets those who leave go, and gives their turn to the next", async () => {
+it("lets cancelled callers leave, and gives their turn to the next", async () => {
   const slots = new Semaphore(1);
   slots.tryTake();
   const leaves = gate();
@@ -40,7 +40,7 @@ it("lets those who leave go, and gives their turn to the next", async () => {
   expect([slots.tryTake(), slots.tryTake()]).toEqual([true, false]);
 });
 
-it("keeps a slot with whoever was given it before he left", async () => {
+it("leaves a slot with a caller that got it before it was cancelled", async () => {
   const slots = new Semaphore(1);
   slots.tryTake();
   const leaves = gate();
@@ -53,7 +53,7 @@ it("keeps a slot with whoever was given it before he left", async () => {
   expect(slots.tryTake()).toBe(true);
 });
 
-it("gives at once what is free, whether or not anybody means to leave", async () => {
+it("gives a free slot at once, with or without `cancelled`", async () => {
   const slots = new Semaphore(Infinity);
   expect(await Promise.all(Array.from({ length: 100 }, () => slots.take(Promise.resolve())))).toEqual(
     Array.from({ length: 100 }, () => true),

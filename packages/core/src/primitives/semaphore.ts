@@ -1,4 +1,4 @@
-/** A bounded number of things at one time; further ones wait in the order they came. */
+/** A bounded number of slots; further callers wait in the order in which they came. */
 export class Semaphore {
   readonly #limit: number;
   #taken = 0;
@@ -15,7 +15,7 @@ export class Semaphore {
     return true;
   }
 
-  /** Resolves with a slot taken, or with `false` once `cancelled` resolved first. */
+  /** Resolves with `true` once a slot is taken, or with `false` if `cancelled` resolves first. */
   async take(cancelled?: Promise<unknown>): Promise<boolean> {
     if (this.tryTake()) return true;
     return new Promise((resolve) => {
@@ -27,7 +27,7 @@ export class Semaphore {
     });
   }
 
-  /** Hands the slot to whoever waits longest. */
+  /** Frees a slot, or passes it to the caller that has waited longest. */
   free(): void {
     const next = this.#waiting.values().next();
     if (next.done === true) this.#taken -= 1;

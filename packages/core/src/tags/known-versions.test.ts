@@ -6,11 +6,11 @@ import { flush } from "../testing/outcome.ts";
 import { TestClock } from "../testing/test-clock.ts";
 import { Trust, type TrustSource } from "../coherence/trust.ts";
 
-it("knows 100,000 versions at most: it forgets many at once, and says so once for all of them", async () => {
+it("knows 100,000 versions at most: it forgets many at once, and reports that once for all of them", async () => {
   const forgotten = vi.fn<() => void>();
   const table = new KnownVersions(new Trust(), new TestClock(), forgotten);
   const version = { hard: "v", soft: "v" };
-  const source = table.learning({
+  const source = table.recording({
     read: async (tags) => tags.map(() => version),
     pin: () => Promise.reject(new Error("not asked here")),
     unchangedSince: () => Promise.reject(new Error("not asked here")),
@@ -28,10 +28,10 @@ it("knows 100,000 versions at most: it forgets many at once, and says so once fo
   );
 });
 
-describe("what is learnt", () => {
+describe("a recorded version", () => {
   let clock: TestClock;
   let trust: Trust;
-  let heard: TrustSource;
+  let trustSource: TrustSource;
   let table: KnownVersions;
   let asked: string[];
   let answer: Gate<void> | undefined;
@@ -49,9 +49,9 @@ describe("what is learnt", () => {
   beforeEach(() => {
     clock = new TestClock();
     trust = new Trust();
-    heard = trust.hear(2_000);
-    heard.attached();
-    heard.alive(clock.now());
+    trustSource = trust.addSource(2_000);
+    trustSource.attached();
+    trustSource.alive(clock.now());
     [asked, answer, versions] = [
       [],
       undefined,
@@ -61,7 +61,7 @@ describe("what is learnt", () => {
       ]),
     ];
     table = new KnownVersions(trust, clock, () => undefined);
-    source = table.learning({
+    source = table.recording({
       read: (tags) => ask(`read ${tags.join()}`, () => tags.map((tag) => versions.get(tag))),
       pin: (tags) => ask(`pin ${tags.join()}`, () => ({ at: "i.1", versions: tags.map((tag) => versions.get(tag)!) })),
       unchangedSince: (at, tags) =>
@@ -73,7 +73,7 @@ describe("what is learnt", () => {
     });
   });
 
-  it("is what was answered, by every way of asking, and is known while it is trusted", async () => {
+  it("comes from every kind of answer, and is known while trust lasts", async () => {
     await source.read(["a", "missing"]);
     await source.pin(["b"]);
     expect([table.known(["b", "a"]), table.known(["a", "missing"]), table.has("missing")]).toEqual([
@@ -87,19 +87,19 @@ describe("what is learnt", () => {
     expect(table.known(["late"])).toEqual([version(1)]);
     clock.advance(2_000);
     expect([table.known(["a"]), table.knows(["a"])]).toEqual([undefined, false]);
-    heard.alive(clock.now());
+    trustSource.alive(clock.now());
     expect(table.known(["a"])).toEqual([version(1)]);
   });
 
-  it("spares reads of what is known, and of nothing else", async () => {
-    const sparing = table.sparing(source);
-    expect(await sparing.read(["a"])).toEqual([version(1)]);
-    expect(await sparing.read(["a"])).toEqual([version(1)]);
-    expect(await sparing.read(["a", "b"])).toEqual([version(1), version(1)]);
+  it("skips reads of known versions only", async () => {
+    const skipping = table.skippingKnown(source);
+    expect(await skipping.read(["a"])).toEqual([version(1)]);
+    expect(await skipping.read(["a"])).toEqual([version(1)]);
+    expect(await skipping.read(["a", "b"])).toEqual([version(1), version(1)]);
     expect(asked).toEqual(["read a", "read a,b"]);
   });
 
-  it("is forgotten when it changed, and is not learnt from an answer that was overtaken: it is asked for once more, behind it", async () => {
+  it("is forgotten when it changed, and not recorded from an overtaken answer: it is read once more", async () => {
     await source.read(["a"]);
     table.forget(["a"]);
     expect(table.known(["a"])).toBe(undefined);
@@ -118,7 +118,7 @@ describe("what is learnt", () => {
     ]);
   });
 
-  it("is not learnt from an answer from before changes may have been missed", async () => {
+  it("is not recorded from an answer from before changes may have been missed", async () => {
     answer = gate();
     const reading = source.read(["a"]);
     await answer.arrived();
@@ -130,7 +130,7 @@ describe("what is learnt", () => {
     expect([table.known(["a"]), asked]).toEqual([[version(2)], ["read a", "read a"]]);
   });
 
-  it("is forgotten by a renewal before it is sent, and again when it was answered, or failed", async () => {
+  it("is forgotten before a renewal is sent, and again when it was answered or failed", async () => {
     await source.read(["a"]);
     answer = gate();
     const renewing = source.renew(["a"], "hard");
@@ -142,7 +142,7 @@ describe("what is learnt", () => {
     open.open();
     await renewing;
     expect(table.has("a")).toBe(false);
-    const failing = table.learning({ ...source, renew: () => Promise.reject(new Error("no answer")) });
+    const failing = table.recording({ ...source, renew: () => Promise.reject(new Error("no answer")) });
     await source.read(["b"]);
     await expect(failing.renew(["b"], "soft")).rejects.toThrow("no answer");
     expect(table.has("b")).toBe(false);
@@ -154,8 +154,8 @@ describe("what is learnt", () => {
     expect([table.size, table.known(["a"]), table.has("b")]).toEqual([0, undefined, false]);
   });
 
-  it("fails as its source does, and learns nothing from that", async () => {
-    const failing = table.learning({ ...source, read: () => Promise.reject(new Error("no answer")) });
+  it("fails as its source does, and records nothing from that", async () => {
+    const failing = table.recording({ ...source, read: () => Promise.reject(new Error("no answer")) });
     await expect(failing.read(["a"])).rejects.toThrow("no answer");
     expect(table.has("a")).toBe(false);
   });

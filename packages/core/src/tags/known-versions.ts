@@ -4,23 +4,24 @@ import type { Clock } from "../contracts/clock.ts";
 import type { Trust } from "../coherence/trust.ts";
 
 /**
- * Tag versions known to be current, because every change of them is heard of. With them a tagged copy costs no trip, and
- * a tagged read none but its own.
+ * Tag versions known to be current, because every change of them is reported. With them a tagged copy costs no trip,
+ * and a tagged read only its own.
  *
- * A version is learnt from an answer only if its tag did not change while that was under way: a reply is handled after
- * the message that overtook it. Apart from entries, so that they cannot push it out; bounded, and what is forgotten is
- * read again.
+ * A version is recorded from an answer only if its tag did not change while the answer was on its way: a reply is
+ * handled after the message that overtook it. Kept apart from entries, so that they cannot evict it. Bounded; a
+ * forgotten version is read again.
  */
 export class KnownVersions {
   readonly #trust: Trust;
   readonly #aliases: KeyAliases | undefined;
   readonly #clock: Clock;
-  /** Copies may have been held against what is forgotten here. */
+  /** Called when versions are forgotten: copies may have been checked against them. */
   readonly #forgotten: () => void;
   readonly #versions = new Map<string, TagVersion>();
-  /** By tag, how many answers are under way, and how many of them were overtaken. */
-  readonly #asked = new Map<string, { count: number; changedAt: number }>();
-  #changes = 0;
+  /** For each tag: how many answers are on their way, and the last change of the tag. */
+  readonly #asked = new Map<string, { count: number; changeSequence: number }>();
+  /** The number of the last change. */
+  #changeSequence = 0;
 
   constructor(trust: Trust, clock: Clock, forgotten: () => void, aliases?: KeyAliases) {
     this.#aliases = aliases;
@@ -44,7 +45,7 @@ export class KnownVersions {
     return true;
   }
 
-  /** All of them, in order, or `undefined` when one is not known for sure. */
+  /** All of them, in order; `undefined` if one is not known for sure. */
   known(tags: readonly string[]): readonly TagVersion[] | undefined {
     if (this.#clock.now() >= this.#trust.until) return undefined;
     const versions: TagVersion[] = [];
@@ -56,18 +57,18 @@ export class KnownVersions {
     return versions;
   }
 
-  /** Reads of `source`, which are spared where all is known. */
-  sparing(source: Pick<TagVersions, "read">): Pick<TagVersions, "read"> {
+  /** Reads of `source`, skipped if all the versions are known. */
+  skippingKnown(source: Pick<TagVersions, "read">): Pick<TagVersions, "read"> {
     return { read: async (tags) => this.known(tags) ?? source.read(tags) };
   }
 
   /** These changed, or may have. */
   forget(tags: readonly string[]): void {
-    this.#changes += 1;
+    this.#changeSequence += 1;
     for (const tag of tags) {
       this.#versions.delete(tag);
       const asked = this.#asked.get(tag);
-      if (asked !== undefined) asked.changedAt = this.#changes;
+      if (asked !== undefined) asked.changeSequence = this.#changeSequence;
     }
   }
 
@@ -75,53 +76,39 @@ export class KnownVersions {
     this.#versions.clear();
   }
 
-  /** `source`, whose answers are learnt. */
-  learning(source: TagVersions): TagVersions {
-    const learn = async <T>(
+  /** `source`, with its answers recorded. */
+  recording(source: TagVersions): TagVersions {
+    const record = async <T>(
       tags: readonly string[],
       ask: () => Promise<T>,
-      versionsOf: (answer: T) => readonly (TagVersion | undefined)[],
-      isAgain = false,
+      versionsOf: (answer: T) => Versions,
+      onOvertaken: (tags: readonly string[]) => void = readAgain,
     ): Promise<T> => {
       const { epoch } = this.#trust;
-      const since = this.#changes;
+      const since = this.#changeSequence;
       this.#expect(tags);
       try {
         const answer = await ask();
-        const overtaken = epoch === this.#trust.epoch ? this.#learn(tags, versionsOf(answer), since) : tags;
-        // Issuing a version that was missing is a change too, and heard like any other; so is what was asked before anything
-        // could be heard. Asked once more, behind the answer.
-        if (overtaken.length !== 0 && !isAgain)
-          void learn(
-            overtaken,
-            () => source.read(overtaken),
-            (versions) => versions,
-            true,
-          ).catch(ignore);
+        const overtaken = epoch === this.#trust.epoch ? this.#record(tags, versionsOf(answer), since) : tags;
+        if (overtaken.length !== 0) onOvertaken(overtaken);
         return answer;
       } finally {
         this.#answered(tags);
       }
     };
+    // Issuing a missing version is a change too, and reported like any other. An answer from before the subscription is
+    // not recorded either. Both are read once more, in the background.
+    const readAgain = (tags: readonly string[]): void =>
+      void record(tags, () => source.read(tags), asRead, ignore).catch(ignore);
     return {
-      read: (tags) =>
-        learn(
-          tags,
-          () => source.read(tags),
-          (versions) => versions,
-        ),
+      read: (tags) => record(tags, () => source.read(tags), asRead),
       pin: (tags) =>
-        learn(
+        record(
           tags,
           () => source.pin(tags),
           ({ versions }) => versions,
         ),
-      unchangedSince: (at, tags) =>
-        learn(
-          tags,
-          () => source.unchangedSince(at, tags),
-          (versions) => versions,
-        ),
+      unchangedSince: (at, tags) => record(tags, () => source.unchangedSince(at, tags), asRead),
       renew: async (tags, mode) => {
         this.forget(tags);
         try {
@@ -137,7 +124,7 @@ export class KnownVersions {
     for (const tag of tags) {
       this.#aliases?.add(tag);
       const asked = this.#asked.get(tag);
-      if (asked === undefined) this.#asked.set(tag, { count: 1, changedAt: 0 });
+      if (asked === undefined) this.#asked.set(tag, { count: 1, changeSequence: 0 });
       else asked.count += 1;
     }
   }
@@ -150,13 +137,13 @@ export class KnownVersions {
     }
   }
 
-  /** Gives those that changed while they were asked for. */
-  #learn(tags: readonly string[], versions: readonly (TagVersion | undefined)[], since: number): readonly string[] {
+  /** Records versions, and returns the tags that changed while they were asked for. */
+  #record(tags: readonly string[], versions: Versions, since: number): readonly string[] {
     const overtaken: string[] = [];
     tags.forEach((tag, i) => {
       const version = versions[i];
       if (version === undefined) return;
-      if (this.#asked.get(tag)!.changedAt > since) {
+      if (this.#asked.get(tag)!.changeSequence > since) {
         overtaken.push(tag);
         return;
       }
@@ -166,7 +153,10 @@ export class KnownVersions {
     return overtaken;
   }
 
-  /** Many at once: to find its oldest entry, a map passes by all that were deleted before it; and copies are held anew after each time. */
+  /**
+   * Forgets many at once: to find its oldest entry, a map walks past all entries deleted before it; and each time
+   * copies are checked again.
+   */
   #makeRoom(): void {
     for (const oldest of this.#versions.keys()) {
       if (this.#versions.size <= MAX_KNOWN * 0.9) break;
@@ -176,6 +166,8 @@ export class KnownVersions {
   }
 }
 
+type Versions = readonly (TagVersion | undefined)[];
+const asRead = (versions: Versions): Versions => versions;
 const ignore = (): void => undefined;
 /** About 20 MB at most. */
 const MAX_KNOWN = 100_000;

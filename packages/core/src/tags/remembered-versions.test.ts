@@ -9,7 +9,7 @@ import { Trust } from "../coherence/trust.ts";
 const version = (name: string): TagVersion => ({ hard: name, soft: name });
 const away = new Error("away");
 
-/** A store that has these versions, or is away. */
+/** A store that has these versions, or is unreachable. */
 function store(versions: Record<string, TagVersion | undefined>) {
   const state = { isAway: false, versions };
   const answer = async <T>(value: () => T): Promise<T> => {
@@ -26,7 +26,7 @@ function store(versions: Record<string, TagVersion | undefined>) {
 }
 
 describe("RememberedVersions", () => {
-  it("answers what was read or pinned last while the store is away, or not at all", async () => {
+  it("answers the versions read or pinned last while the store is unreachable, or rejects", async () => {
     const { state, remembered } = store({ a: version("a1"), b: version("b1"), c: undefined });
     await remembered.read(["a"]);
     await remembered.pin(["b"]);
@@ -39,25 +39,25 @@ describe("RememberedVersions", () => {
     await expect(remembered.pin(["a", "d"])).rejects.toBe(away);
   });
 
-  it("answers what was known without asking, also when that is forgotten with the store away", async () => {
+  it("answers versions known without a read, also if forgotten while the store is unreachable", async () => {
     const { state, source } = store({ a: version("a1"), b: version("b1") });
     const table = new KnownVersions(new Trust(), new TestClock(), () => undefined);
     const remembered = new RememberedVersions(source, table);
-    await table.learning(source).read(["a"]);
+    await table.recording(source).read(["a"]);
     expect([remembered.knows(["a"]), remembered.knows(["a", "b"])]).toEqual([true, false]);
     state.versions = { a: version("a2"), b: version("b2") };
     expect([
-      await remembered.known.read(["a"]),
-      await remembered.known.read(["b"]),
-      await remembered.asked.read(["b"]),
+      await remembered.skippingKnown.read(["a"]),
+      await remembered.skippingKnown.read(["b"]),
+      await remembered.withoutFallback.read(["b"]),
     ]).toEqual([[version("a1")], [version("b2")], [version("b2")]]);
     table.clear();
     state.isAway = true;
-    expect(await remembered.known.read(["a", "b"])).toEqual([version("a1"), version("b2")]);
-    await expect(remembered.asked.read(["a"])).rejects.toBe(away);
+    expect(await remembered.skippingKnown.read(["a", "b"])).toEqual([version("a1"), version("b2")]);
+    await expect(remembered.withoutFallback.read(["a"])).rejects.toBe(away);
   });
 
-  it("forgets what is heard to have changed, and what was read while that was heard", async () => {
+  it("forgets a tag that was reported as changed, and does not remember a read from before the report", async () => {
     const { state, source } = store({ a: version("a1"), b: version("b1") });
     const reading = gate();
     const remembered = new RememberedVersions({
@@ -79,7 +79,7 @@ describe("RememberedVersions", () => {
     await expect(remembered.read(["a"])).rejects.toBe(away);
   });
 
-  it("asks the store again as soon as it answers, and forgets a version that has gone", async () => {
+  it("reads from the store again as soon as it answers, and forgets a version that is missing there", async () => {
     const { state, remembered } = store({ a: version("a1") });
     await remembered.read(["a"]);
     state.versions = { a: version("a2") };
@@ -124,7 +124,7 @@ describe("RememberedVersions", () => {
     },
   );
 
-  it("forgets before it sends, and once more when that was answered", async () => {
+  it("forgets before a renewal is sent, and again when it was answered", async () => {
     const { state, source } = store({ a: version("a1") });
     const renewing = gate();
     const slow = new RememberedVersions({ ...source, renew: () => renewing.pass() });
@@ -140,7 +140,7 @@ describe("RememberedVersions", () => {
     await expect(slow.read(["a"])).rejects.toBe(away);
   });
 
-  it("cannot say that late tags are unchanged since what was pinned without the store", async () => {
+  it("reports no late tag as unchanged after a pin without the store", async () => {
     const { state, remembered } = store({ a: version("a1"), late: version("l1") });
     const { at } = await remembered.pin(["a"]);
     expect(await remembered.unchangedSince(at, ["late"])).toEqual([version("l1")]);

@@ -2,28 +2,28 @@ import type { TagVersion, TagVersions } from "../contracts/backend.ts";
 import type { KnownVersions } from "./known-versions.ts";
 
 /**
- * Tag versions as they were read last, for while the store that has them is away.
+ * The tag versions that were read last, used while their store is unreachable.
  *
- * A copy elsewhere can then still be held against what this process knows. What others renew meanwhile it cannot hear
- * of; what it renews itself, and what it has heard to have changed, is forgotten, so that nothing that was invalidated is
- * taken for current. Bounded: what is forgotten is not answered.
+ * A copy in another backend can then still be checked against them. Renewals by other processes in the meantime are not
+ * reported. Tags that this process renews, or that were reported as changed, are forgotten, so that nothing invalidated
+ * counts as current. Bounded: a forgotten version is not answered.
  */
 export class RememberedVersions implements TagVersions {
-  /** Reads that are spared where every change is heard of, and all is known. */
-  readonly known: Pick<TagVersions, "read">;
-  /** Reads that answer what is current, or reject. */
-  readonly asked: Pick<TagVersions, "read">;
+  /** Reads that are skipped if every change is reported and all the versions are known. */
+  readonly skippingKnown: Pick<TagVersions, "read">;
+  /** Reads that answer the current versions, or reject. */
+  readonly withoutFallback: Pick<TagVersions, "read">;
   readonly #source: TagVersions;
   readonly #table: KnownVersions | undefined;
   readonly #seen = new Map<string, TagVersion>();
   readonly #asking = new Set<Asking>();
 
-  /** @param table what is known of `source` without asking. */
+  /** @param table the versions of `source` that are known without a read. */
   constructor(source: TagVersions, table?: KnownVersions) {
     this.#source = source;
     this.#table = table;
-    this.known = { read: async (tags) => this.#known(tags) ?? this.read(tags) };
-    this.asked = {
+    this.skippingKnown = { read: async (tags) => this.#known(tags) ?? this.read(tags) };
+    this.withoutFallback = {
       read: (tags) =>
         this.#ask(
           tags,
@@ -33,20 +33,20 @@ export class RememberedVersions implements TagVersions {
     };
   }
 
-  /** Whether it can be said without asking what is current. */
+  /** Whether the current versions are known without a read. */
   knows(tags: readonly string[]): boolean {
     return this.#known(tags) !== undefined;
   }
 
   async read(tags: readonly string[]): Promise<readonly (TagVersion | undefined)[]> {
     try {
-      return await this.asked.read(tags);
+      return await this.withoutFallback.read(tags);
     } catch (error) {
       return this.#recall(tags, error);
     }
   }
 
-  /** What is stored under versions that were not the current ones is gone as soon as the store answers again. */
+  /** An entry stored under versions that were not current is hidden as soon as the store answers again. */
   async pin(tags: readonly string[]): Promise<{ readonly at: string; readonly versions: readonly TagVersion[] }> {
     try {
       return await this.#ask(
@@ -68,7 +68,7 @@ export class RememberedVersions implements TagVersions {
     try {
       await this.#source.renew(tags, mode);
     } finally {
-      // What was read while it was sent may be what was before.
+      // A read that was in progress may have answered the old versions.
       this.forget(tags);
     }
   }
@@ -81,7 +81,7 @@ export class RememberedVersions implements TagVersions {
     }
   }
 
-  /** Remembered as well: what is known is forgotten as a whole when changes are not heard any more. */
+  /** Remembers them as well: all known versions are forgotten when the subscription is lost. */
   #known(tags: readonly string[]): readonly TagVersion[] | undefined {
     const known = this.#table?.known(tags);
     if (known !== undefined) this.#remember(tags, known);
@@ -127,11 +127,12 @@ export class RememberedVersions implements TagVersions {
   }
 }
 
-/** What changed while it was asked for. */
+/** One read in progress. */
 interface Asking {
+  /** The tags that changed in the meantime. */
   readonly overtaken: Set<string>;
 }
 
 const MAX_SEEN = 10_000;
-/** Where no issuer stands. */
+/** The position of no issuer. */
 const NOWHERE = "";

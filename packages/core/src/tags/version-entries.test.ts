@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { TagVersion } from "../contracts/backend.ts";
 import { versionEntries } from "./version-entries.ts";
-import { compareVersions } from "./tag-events.ts";
+import { compareVersions } from "./tag-versions.ts";
 import { gate } from "../testing/gate.ts";
 import { flush, outcome } from "../testing/outcome.ts";
 import { scriptedBackend, type ScriptedBackend } from "../testing/scripted-backend.ts";
@@ -26,7 +26,7 @@ const pinned = async (tags: readonly string[], by = here): Promise<readonly TagV
   (await by.pin(tags)).versions;
 
 describe("pin and read", () => {
-  it("issue what is missing, and find it again, here and there", async () => {
+  it("issue missing versions, and find them again, in both processes", async () => {
     expect(await here.read([NS, T])).toEqual([undefined, undefined]);
     const { at, versions } = await here.pin([NS, T, U]);
     expect(at).not.toBe("");
@@ -38,7 +38,7 @@ describe("pin and read", () => {
     }
   });
 
-  it("read issues nothing, and prolongs nothing", async () => {
+  it("read issues nothing, and extends no life", async () => {
     await here.read([NS, T]);
     await pinned([NS, T]);
     const writes = backend.count("write");
@@ -64,7 +64,7 @@ describe("pin and read", () => {
     expect(await here.read([NS, T])).toEqual(all[0]);
   });
 
-  it("do not wait longer than a second for one that hangs", async () => {
+  it("do not wait longer than a second for a write that hangs", async () => {
     const hung = gate();
     backend.script("write", { key: NS, before: hung });
     const first = pinned([NS]);
@@ -79,7 +79,7 @@ describe("pin and read", () => {
     expect(compareVersions(await first, await here.read([NS]))).toBe("current");
   });
 
-  it("of no tags ask nothing", async () => {
+  it("of no tags read nothing", async () => {
     expect([await here.pin([]), await here.unchangedSince("x", []), await here.read([])]).toEqual([
       { at: "", versions: [] },
       [],
@@ -111,7 +111,7 @@ describe("renew", () => {
     ["soft", U, "stale"],
     ["hard", NS, "gone"],
   ])(
-    "%s of %s leaves what was stored under it %s, from its acknowledgement on, for everybody",
+    "%s of %s leaves what was stored under it %s, from its acknowledgement on, for all",
     async ([mode, key, verdict]) => {
       const before = await pinned([NS, T, U]);
       await there.renew([key], mode);
@@ -138,12 +138,12 @@ describe("renew", () => {
     expect(compareVersions(between, after)).toBe("gone");
   });
 
-  it("of a tag that nobody has used issues it", async () => {
+  it("of an unused tag issues it", async () => {
     await here.renew([T], "hard");
     expect(await there.read([T])).toEqual(await pinned([T]));
   });
 
-  it("soft of a tag whose hard version is missing hides what was there", async () => {
+  it("soft of a tag whose hard version is missing hides earlier entries", async () => {
     const before = await pinned([T]);
     backend.store.delete(T);
     await here.renew([T], "soft");
@@ -173,7 +173,7 @@ describe("renew", () => {
     const [between] = await here.read([T]);
     late.open();
     await pin;
-    // Two who meet cost misses: nothing from before is valid, whoever wrote last.
+    // Two writers at once cost misses: no earlier version is valid, in either order.
     expect([compareVersions(before, await here.read([T])), compareVersions([between!], await here.read([T]))]).toEqual([
       "gone",
       "gone",
@@ -202,7 +202,7 @@ describe("unchangedSince", () => {
     expect(await here.unchangedSince(now, [T])).toEqual(await here.read([T]));
   });
 
-  it("gives none where a renewal is under way", async () => {
+  it("gives none while a renewal is in progress", async () => {
     const { at } = await here.pin([NS, T]);
     const slow = gate();
     backend.script("write", { key: T, before: slow });
@@ -213,14 +213,14 @@ describe("unchangedSince", () => {
     await renewing;
   });
 
-  it("what it gave before a renewal began is gone when that is acknowledged", async () => {
+  it("versions given before a renewal began are not current once it is acknowledged", async () => {
     const { at } = await here.pin([NS]);
     const late = (await here.unchangedSince(at, [T])) as TagVersion[];
     await there.renew([T], "hard");
     expect(compareVersions(late, await here.read([T]))).toBe("gone");
   });
 
-  it("gives none where the issuer is missing", async () => {
+  it("gives none if the issuer is missing", async () => {
     const { at } = await here.pin([NS]);
     for (const key of backend.store.keys()) if (key.startsWith("{~~")) backend.store.delete(key);
     expect(await here.unchangedSince(at, [T])).toEqual([undefined]);
@@ -242,7 +242,7 @@ describe("lost versions", () => {
     expect(compareVersions(after, await there.read([NS, T]))).toBe("current");
   });
 
-  it("are not prolonged: that could write an old version over a new one", async () => {
+  it("have no extended life: that could write an old version over a new one", async () => {
     const before = await pinned([T]);
     clock.advance(29 * DAY_MS);
     const late = gate();

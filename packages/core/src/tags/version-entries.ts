@@ -4,7 +4,7 @@ import { newId } from "../primitives/ids.ts";
 
 /**
  * Tag versions kept as ordinary entries, for backends that issue none themselves. Nothing here is atomic, so each
- * version is its own entry, written and never edited: two writers who meet cost misses, not a lost invalidation.
+ * version is its own entry, written and never edited: two writers at once cost misses, not a lost invalidation.
  *
  *     {~name}:ns::tag     the hard version; {~name}:ns:: is the namespace's own
  *     {~~name}:ns::tag    the soft version; {~~name}:: is the issuer, renewed before any tag is
@@ -18,11 +18,12 @@ export function versionEntries(backend: Pick<Backend, "read" | "write">, clock: 
     await backend.write(key, { data: encoder.encode(version), staleInMs: LIFE_MS, expiresInMs: LIFE_MS, meta: "" });
     return version;
   };
-  // Many loads begin at once on a cold cache: if each issued a version of its own, only the last one's entry would stand.
+  // Many loads begin at once on a cold cache: if each issued its own version, only the entry of the last one would be
+  // valid.
   const issuing = new Map<string, { readonly issued: Promise<string>; readonly since: number }>();
   const issueOnce = (key: string, fresh: string): Promise<string> => {
     const shared = issuing.get(key);
-    // One that hangs is not waited for longer than a call would be.
+    // A write that hangs is not awaited longer than a call would be.
     if (shared !== undefined && clock.now() - shared.since < SHARED_MS) return shared.issued;
     const mine = {
       since: clock.now(),
@@ -34,9 +35,9 @@ export function versionEntries(backend: Pick<Backend, "read" | "write">, clock: 
     return mine.issued;
   };
   /**
-   * The version under `key`, issued where it is missing. It is not prolonged when its life ends: that would write an
-   * older version over one that was renewed meanwhile. Each asks for itself: another's answer may be from before a
-   * change that was heard of since.
+   * The version under `key`, issued if it is missing. Its life is never extended: that could write an older version
+   * over a renewed one. Each call reads for itself: a shared answer may be from before a change that was reported
+   * since.
    */
   const pinOne = async (key: string, fresh: string): Promise<string> => {
     const found = await readOne(key);

@@ -1,3 +1,4 @@
+import type { ChangeListener } from "../coherence/change-listener.ts";
 import type { Backend, DeleteStatus, TagVersion, TagVersions } from "../contracts/backend.ts";
 import type { Encoded } from "../entry/codec.ts";
 import type { Entry } from "../entry/entry.ts";
@@ -10,68 +11,56 @@ import type { TierMeter } from "../primitives/meters.ts";
 export interface ReadRequest {
   readonly key: EntryKey;
   readonly schema: StandardSchema<unknown> | undefined;
-  /** Tags that the entry probably has: their versions are asked for in the same tick. */
+  /** The tags that the entry probably has: their versions are read in the same tick. */
   readonly expectedTags: readonly string[];
-  /** `Tags.now` when the read is sent. */
+  /** `TagEvents.sequence` when the read is sent. */
   readonly tagSequence: number;
-  /** Whether tag versions known here will not do: the answer must be at least as new as a write elsewhere. */
+  /** The answer must be at least as new as a write elsewhere, so known tag versions are not used. */
   readonly isAfter?: boolean;
-  /** Told the version of what the backend holds, `''` for nothing, also where that cannot be served. */
+  /** Called with the version of the entry in the backend, `''` for none, also if the entry cannot be served. */
   saw?(version: string): void;
 }
 
-/** What became of an attempt to take a lease. */
+/** The outcome of an attempt to take a lease. */
 export type LeaseAnswer =
-  | { readonly kind: "granted"; /** What is there now, for `store`. */ readonly seen: string }
-  /** Somebody has stored since: `entry` as its tag versions leave it. */
+  | { readonly kind: "granted"; /** The version in the backend now, for `store`. */ readonly seen: string }
+  /** Another process has stored since: `entry` is checked against its tag versions, `undefined` if they hide it. */
   | { readonly kind: "entry"; readonly seen: string; readonly entry: Entry | undefined }
   | { readonly kind: "held"; readonly heldForMs: number };
 
-/** An entry on its way to a backend: its value encoded, and the tag versions that it is stored under. */
+/** An entry to write to a backend: its value encoded, and the tag versions it is stored under. */
 export interface EntryWrite {
   readonly entry: Entry;
   readonly encoded: Encoded;
   readonly versions: readonly TagVersion[] | undefined;
 }
 
-/** One load of a key at a time, across processes. */
+/** Limits loads to one of a key at a time, across processes. */
 export interface EntryLeases {
   acquire(request: ReadRequest, token: string, leaseMs: number, seen: string): Promise<LeaseAnswer>;
   renew(key: EntryKey, token: string, leaseMs: number): Promise<boolean>;
   release(key: EntryKey, token: string): Promise<void>;
-  /** `overtaken`: something newer happened, and nothing was stored. */
+  /** `overtaken`: the lease was lost or the entry changed, and nothing was stored. */
   store(key: EntryKey, write: EntryWrite, token: string, seen: string): Promise<"stored" | "refused" | "overtaken">;
-  /** The version of the entry now; `''` for none. */
+  /** The current version of the entry; `''` for none. */
   confirm(key: EntryKey): Promise<string>;
 }
 
-/** What is heard of a backend. Keys and tags are as the cache gave them. */
-export type News =
-  /** Changes are heard from now on. */
-  | { readonly what: "attached" }
-  /** They are not any more, or could not be. */
-  | { readonly what: "detached"; readonly error: unknown }
-  /** An entry changed, or may have. */
-  | { readonly what: "changed"; readonly key: string }
-  | { readonly what: "tags changed"; readonly tags: readonly string[] }
-  /** Anything may have changed, or its change been missed. */
-  | { readonly what: "everything changed" };
-
-/** A tier that speaks entries and answers later, or fails: one backend, or several composed into one. */
+/** A tier of entries that answers later, or fails: one backend, or several composed into one. */
 export interface EntryTier {
   readonly label: string;
   readonly deadlineMs: number;
-  /** How long until an away tier is worth asking again. */
+  /** How long until an unreachable tier may be tried again, in milliseconds. */
   readonly retryInMs: number;
   /** `false` where entries cannot carry tags, validators or namespace versions. */
   readonly keepsMeta: boolean;
   /** Bounded, and behind the breaker, like every other call. */
   readonly versions: TagVersions | undefined;
-  /** As `versions`; absent where there is nothing but this process to agree with. */
+  /** As `versions`; `undefined` where no other process can hold a lease. */
   readonly leases: EntryLeases | undefined;
   /** Tiers with equal ids read each other's bytes. */
   readonly codecId: string;
-  /** The entry if its tag versions are current; stale by now if one of them was marked stale. */
+  /** The entry if its tag versions are current; stale from now on if one of them was marked stale. */
   read(request: ReadRequest, budgetMs: number): Promise<Entry | undefined>;
   readMany(requests: readonly ReadRequest[], budgetMs: number): readonly Promise<Entry | undefined>[];
   /** Throws, or rejects with, `EncodeError` when the value cannot be written. */
@@ -81,15 +70,18 @@ export interface EntryTier {
   remove(key: EntryKey): Promise<DeleteStatus>;
   markStale(key: EntryKey): Promise<"stale" | "missing">;
   connect(): Promise<void>;
-  /** What was heard of this backend, which may be none of its own. */
-  heard(backend: Backend, news: News): void;
-  /** Invalidations that wait for one of several backends. */
+  /**
+   * The methods to call about changes of `backend`; none where the tier does not use it. Keys and tags are those of the
+   * cache.
+   */
+  listenerOf(backend: Backend): Partial<ChangeListener>;
+  /** How many invalidations one of several backends has not acknowledged. */
   readonly pending: number;
-  /** Resolves when nothing goes on behind answers any more, after a last attempt at what is pending. Never rejects. */
+  /** Resolves when no background work is left, after a last attempt at pending invalidations. Never rejects. */
   settled(): Promise<void>;
-  /** Tries nothing again by itself. */
+  /** Schedules no further attempts. */
   stop(): void;
   stats(): readonly ReturnType<TierMeter["snapshot"]>[];
-  /** Counts what a call got from this tier. */
+  /** Counts the hits, misses and errors of this tier. */
   readonly meter: TierMeter;
 }

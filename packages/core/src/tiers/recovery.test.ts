@@ -13,10 +13,10 @@ const users = keySpaceBelow(root, "users");
 const UNANSWERED = new BackendUnavailableError("no answer");
 
 let clock: TestClock;
-/** What reached the backend. */
+/** The calls that reached the backend. */
 let sent: string[];
 let replayed: string[];
-let told: CacheEvents["recover"][];
+let emitted: CacheEvents["recover"][];
 let isDown: boolean;
 let held: Gate<void> | undefined;
 let retryInMs: number;
@@ -31,7 +31,7 @@ function recovery({
     sent.push(what);
   };
   const events = createEvents();
-  events.recover.add((event) => told.push(event));
+  events.recover.add((event) => emitted.push(event));
   return new Recovery({
     clock,
     events,
@@ -52,14 +52,14 @@ function recovery({
 
 beforeEach(() => {
   clock = new TestClock();
-  [sent, replayed, told] = [[], [], []];
+  [sent, replayed, emitted] = [[], [], []];
   isDown = false;
   held = undefined;
   retryInMs = 0;
 });
 
-describe("what waits", () => {
-  it("is one per key, whatever happened to it, and covers that key alone", () => {
+describe("a pending invalidation", () => {
+  it("is one per key, for any number of changes, and covers only that key", () => {
     const one = recovery();
     expect([one.size, one.covers(entryKey(root, "k"), [])]).toEqual([0, false]);
     one.addKey(entryKey(root, "k"));
@@ -135,7 +135,7 @@ describe("what waits", () => {
 });
 
 describe("replay", () => {
-  it("invalidates, tags first, reports each when it was acknowledged, and tells the sum", async () => {
+  it("invalidates, tags first, reports each when it was acknowledged, and emits the sum", async () => {
     const one = recovery();
     one.addKey(entryKey(root, "a"));
     one.addKey(entryKey(users, "b"));
@@ -144,7 +144,7 @@ describe("replay", () => {
     await one.replay();
     expect(sent).toEqual(["soft {~shop}::t", "hard {~shop}::u", "remove shop::a", "remove shop:users::b"]);
     expect(replayed).toEqual(["{~shop}::t", "{~shop}::u", "a", "b"]);
-    expect(told).toEqual([{ cache: "shop", namespace: [], tier: "redis", replayed: 4, overflowed: false }]);
+    expect(emitted).toEqual([{ cache: "shop", namespace: [], tier: "redis", replayed: 4, overflowed: false }]);
     expect(one.size).toBe(0);
     clock.advance("1h");
     await flush();
@@ -173,7 +173,7 @@ describe("replay", () => {
     expect(sent).toEqual(["remove shop::a"]);
   });
 
-  it("sends again what was added for the same key while it was under way", async () => {
+  it("sends again a key that was added while its replay was in progress", async () => {
     const one = recovery();
     one.addKey(entryKey(root, "a"));
     held = gate();
@@ -185,7 +185,7 @@ describe("replay", () => {
     expect([sent, one.size]).toEqual([["remove shop::a", "remove shop::a"], 0]);
   });
 
-  it("keeps what fails, never rejects, and tries again after a second, or when the tier is worth it", async () => {
+  it("keeps failed invalidations, never rejects, and tries again after a second, or after `retryInMs`", async () => {
     const one = recovery();
     isDown = true;
     one.addKey(entryKey(root, "a"));
@@ -195,7 +195,7 @@ describe("replay", () => {
     expect(replayed).toEqual([]);
     clock.advance(1);
     await flush();
-    expect([one.size, sent, told]).toEqual([2, [], []]);
+    expect([one.size, sent, emitted]).toEqual([2, [], []]);
     retryInMs = 30_000;
     clock.advance(1_000);
     await flush();
@@ -208,7 +208,7 @@ describe("replay", () => {
     expect([one.size, sent]).toEqual([0, ["hard {~shop}::t", "remove shop::a"]]);
   });
 
-  it("goes through many, some at a time", async () => {
+  it("replays many, some at a time", async () => {
     const one = recovery();
     for (let i = 0; i < 350; i += 1) one.addKey(entryKey(root, `k${i}`));
     held = gate();
@@ -218,10 +218,10 @@ describe("replay", () => {
     expect(held.waiting).toBe(100);
     held.open();
     await replay;
-    expect([one.size, sent.length, told[0]?.replayed]).toEqual([0, 350, 350]);
+    expect([one.size, sent.length, emitted[0]?.replayed]).toEqual([0, 350, 350]);
   });
 
-  it("tries nothing again once it was stopped, not even what is under way", async () => {
+  it("schedules no attempt once it was stopped, also for a replay in progress", async () => {
     const one = recovery();
     isDown = true;
     one.addKey(entryKey(root, "a"));
@@ -253,13 +253,13 @@ describe("more than 10,000", () => {
     one.addKey(entryKey(users, "after"));
     await one.replay();
     expect(sent).toEqual(["hard {~shop}::", "remove shop:users::after"]);
-    expect(told).toMatchObject([{ replayed: 2, overflowed: true }]);
+    expect(emitted).toMatchObject([{ replayed: 2, overflowed: true }]);
     one.addKey(entryKey(root, "a"));
     await one.replay();
-    expect(told[1]).toMatchObject({ replayed: 1, overflowed: false });
+    expect(emitted[1]).toMatchObject({ replayed: 1, overflowed: false });
   });
 
-  it("that clear is covered by no tag call of later, and by no key", () => {
+  it("that clear is not covered by a later tag call or key", () => {
     const one = recovery();
     for (let i = 0; i <= 10_000; i += 1) one.addKey(entryKey(users, `k${i}`));
     one.forgetTags(["{~shop}::"], "hard", 1_000_000);
@@ -267,7 +267,7 @@ describe("more than 10,000", () => {
     expect(one.size).toBe(1);
   });
 
-  it("lose the oldest where there are no tag versions", () => {
+  it("lose the oldest if there are no tag versions", () => {
     const one = recovery({ hasVersions: false });
     for (let i = 0; i <= 10_000; i += 1) one.addKey(entryKey(root, `k${i}`));
     expect([
@@ -279,8 +279,8 @@ describe("more than 10,000", () => {
   });
 });
 
-describe("what was acknowledged", () => {
-  it("is issued again when the server was replaced: what is within the window", async () => {
+describe("an acknowledged invalidation", () => {
+  it("is issued again when the server was replaced, if it is within the window", async () => {
     const one = recovery({ reissueWindowMs: 30_000 });
     one.acknowledgedKey(entryKey(users, "before"));
     clock.advance(30_001);
@@ -291,7 +291,7 @@ describe("what was acknowledged", () => {
     expect(sent.toSorted()).toEqual(["remove shop:users::k", "soft {~shop}:users::t"]);
   });
 
-  it("becomes a clear when it is more than 10,000 within the window, however many more, and until the window has passed", async () => {
+  it("becomes a clear with more than 10,000 within the window, until the window has passed", async () => {
     for (const count of [10_001, 12_500]) {
       sent = [];
       const one = recovery({ reissueWindowMs: 30_000 });
@@ -304,7 +304,7 @@ describe("what was acknowledged", () => {
     }
   });
 
-  it("is no clear when there were more, but most are beyond the window", async () => {
+  it("does not become a clear if there were more, but most are older than the window", async () => {
     const one = recovery({ reissueWindowMs: 30_000 });
     for (let i = 0; i < 9_000; i += 1) one.acknowledgedKey(entryKey(users, `old${i}`));
     clock.advance(30_001);
@@ -314,7 +314,7 @@ describe("what was acknowledged", () => {
     expect([sent.length, sent.includes("hard {~shop}::")]).toEqual([9_000, false]);
   });
 
-  it("counts as acknowledged anew once it was replayed, or issued again", async () => {
+  it("counts as acknowledged again once it was replayed or issued again", async () => {
     const one = recovery({ reissueWindowMs: 30_000 });
     one.addKey(entryKey(users, "pending"));
     one.addTags(users, ["{~shop}:users::pending"], "soft", 1);
@@ -331,12 +331,12 @@ describe("what was acknowledged", () => {
     expect(one.size).toBe(0);
   });
 
-  it("loses the oldest of more than 10,000 where there are no tag versions, and tells so", async () => {
+  it("loses the oldest of more than 10,000 if there are no tag versions, and reports that", async () => {
     const one = recovery({ reissueWindowMs: 30_000, hasVersions: false });
     for (let i = 0; i < 12_500; i += 1) one.acknowledgedKey(entryKey(users, `k${i}`));
     one.reissue();
     await one.replay();
-    expect([one.size, sent.length, sent.includes("remove shop:users::k12499"), told.at(-1)?.overflowed]).toEqual([
+    expect([one.size, sent.length, sent.includes("remove shop:users::k12499"), emitted.at(-1)?.overflowed]).toEqual([
       0,
       10_000,
       true,
@@ -346,7 +346,7 @@ describe("what was acknowledged", () => {
 });
 
 describe("orPending", () => {
-  it("gives what the write gives, and forgets what waited for the key", async () => {
+  it("returns the result of the write, and forgets what was pending for the key", async () => {
     const one = recovery();
     one.addKey(entryKey(root, "k"));
     expect(await orPending(one, entryKey(root, "k"), async () => "stored")).toBe("stored");
@@ -354,14 +354,14 @@ describe("orPending", () => {
     expect(await orPending(undefined, entryKey(root, "k"), async () => "stored")).toBe("stored");
   });
 
-  it("remembers the key where the write failed", async () => {
+  it("remembers the key if the write failed", async () => {
     const one = recovery();
     expect(await orPending(one, entryKey(root, "k"), () => Promise.reject(UNANSWERED))).toBe("pending");
     expect(one.covers(entryKey(root, "k"), [])).toBe(true);
     expect(await orPending(undefined, entryKey(root, "k"), () => Promise.reject(UNANSWERED))).toBe("pending");
   });
 
-  it("passes on what can never be written, and remembers nothing", async () => {
+  it("rejects with the error of a value that can never be written, and remembers nothing", async () => {
     const one = recovery();
     const error = new EncodeError("no such type");
     await expect(orPending(one, entryKey(root, "k"), () => Promise.reject(error))).rejects.toBe(error);

@@ -5,35 +5,32 @@ import { BackendUnavailableError, EncodeError } from "../contracts/errors.ts";
 import type { Events } from "../primitives/event-port.ts";
 import { dependencies, type EntryKey, type KeySpace } from "../entry/key.ts";
 import type { EntryTier } from "./entry-tier.ts";
-import { tagKeys } from "../tags/tag-events.ts";
+import { RecentInvalidations, type TagInvalidation } from "./recent-invalidations.ts";
+import { tagKeys } from "../tags/tag-versions.ts";
 
 /** An invalidation of tags that the backend has not acknowledged. */
-interface PendingTags {
-  readonly keySpace: KeySpace;
-  readonly keys: readonly string[];
-  readonly mode: "hard" | "soft";
-  /** `Tags.now` when it was called. */
+interface PendingTags extends TagInvalidation {
+  /** `TagEvents.sequence` of the call. */
   readonly callSequence: number;
 }
 
-/** Called when a replay was acknowledged: an answer that was read meanwhile may be older. */
+/** Called when a replay was acknowledged: an answer that was read in the meantime may be older. */
 interface ReplayedOf {
   key(key: EntryKey): void;
   tags(space: KeySpace, tags: readonly string[]): void;
 }
 
-/** What a recovery needs of the tier that it replays in. */
+/** The parts of a tier that a recovery uses to replay. */
 type Replayed = Pick<EntryTier, "label" | "retryInMs" | "remove"> & {
   readonly versions: Pick<TagVersions, "renew"> | undefined;
 };
 
 /**
- * What could not reach the backend: remembered, and replayed when it answers again.
+ * The invalidations that could not reach the backend: remembered, and replayed when it answers again.
  *
- * A replay is always an invalidation, never a value: a write whose outcome is unknown is replayed as a removal. One per
- * key, the last one; bounded, and an overflow becomes a clear of the whole cache, or, in a backend that has no room for
- * tag versions, forgets the oldest. Until an invalidation was replayed,
- * nothing that it covers is read from the backend.
+ * A replay is always an invalidation, never a value: a write with unknown outcome is replayed as a removal. The last
+ * one of each key counts. Bounded: an overflow becomes a clear of the whole cache; in a backend without tag versions it
+ * forgets the oldest. Until an invalidation was replayed, nothing that it covers is read from the backend.
  */
 export class Recovery {
   readonly #remote: Replayed;
@@ -42,8 +39,8 @@ export class Recovery {
   readonly #cache: string;
   readonly #root: KeySpace;
   readonly #replayed: ReplayedOf;
-  /** Of a backend that tells when another server answers. */
-  readonly #issued: IssuedInvalidations | undefined;
+  /** Only for a backend that reports when another server answers. */
+  readonly #issued: RecentInvalidations | undefined;
   readonly #keys = new Map<string, EntryKey>();
   readonly #tags = new Map<string, PendingTags>();
   #overflowed = false;
@@ -58,11 +55,11 @@ export class Recovery {
     readonly cache: string;
     readonly root: KeySpace;
     readonly replayed: ReplayedOf;
-    /** How far back invalidations are remembered after their acknowledgement, in milliseconds. @default 0 */
+    /** How long invalidations are remembered after their acknowledgement, in milliseconds. @default 0 */
     readonly reissueWindowMs?: number;
   }) {
     const { reissueWindowMs = 0 } = options;
-    if (reissueWindowMs > 0) this.#issued = new IssuedInvalidations(options.clock, reissueWindowMs);
+    if (reissueWindowMs > 0) this.#issued = new RecentInvalidations(options.clock, reissueWindowMs, MAX_PENDING);
     this.#remote = options.remote;
     this.#clock = options.clock;
     this.#events = options.events;
@@ -93,18 +90,21 @@ export class Recovery {
     this.#added();
   }
 
-  /** A newer write of this key was acknowledged: nothing older is there to remove. */
+  /** A newer write of this key was acknowledged: the backend has nothing older to remove. */
   forgetKey(key: EntryKey): void {
     if (this.#keys.size !== 0) this.#keys.delete(key.backend);
   }
 
-  /** As {@link forgetKey}, of a write that replaced or removed what was there: should the backend forget it, it is issued again. */
+  /** As {@link forgetKey}, for a write that replaced or removed an entry: issued again if another server takes over. */
   acknowledgedKey(key: EntryKey): void {
     this.forgetKey(key);
     this.#issued?.addKey(key);
   }
 
-  /** A call on these tags was acknowledged. It covers what was called before it; a hard one a soft one, and not the other way round. */
+  /**
+   * A call on these tags was acknowledged. It covers earlier calls; a hard call covers soft ones, a soft one no hard
+   * ones.
+   */
   forgetTags(keys: readonly string[], mode: "hard" | "soft", callSequence: number): void {
     for (const key of keys) {
       const pending = this.#tags.get(key);
@@ -113,13 +113,16 @@ export class Recovery {
     }
   }
 
-  /** As {@link forgetTags}; should the backend forget them, they are issued again. */
+  /** As {@link forgetTags}; issued again if another server takes over. */
   acknowledgedTags(keySpace: KeySpace, keys: readonly string[], mode: "hard" | "soft", callSequence: number): void {
     this.forgetTags(keys, mode, callSequence);
     this.#issued?.addTags(keySpace, keys, mode);
   }
 
-  /** What was there before may be back: what this process has lately removed, replaced or invalidated is invalidated again. */
+  /**
+   * Removed entries may be back: invalidates again all that this process removed, replaced or invalidated within the
+   * window.
+   */
   reissue(): void {
     if (this.#issued === undefined) return;
     const { keys, tags, overflowed } = this.#issued.take();
@@ -130,17 +133,17 @@ export class Recovery {
     if (this.size !== 0) void this.replay();
   }
 
-  /** Whether the backend may hold something that an invalidation of this process was to remove. */
+  /** Whether an invalidation of this key, or of something it depends on, is still pending. */
   covers(key: EntryKey, dependsOn: readonly string[]): boolean {
     return this.size !== 0 && (this.#keys.has(key.backend) || dependsOn.some((each) => this.#tags.has(each)));
   }
 
-  /** As {@link covers}, of an entry with these tags. */
+  /** As {@link covers}, for an entry with these tags. */
   coversTagged(key: EntryKey, tags: readonly string[]): boolean {
     return this.size !== 0 && this.covers(key, dependencies(key.space, tags));
   }
 
-  /** Replays all there is: tags up to the first that the backend does not take, and keys likewise. Never rejects. */
+  /** Replays everything pending: tags up to the first one that fails, then keys likewise. Never rejects. */
   replay(): Promise<void> {
     this.#running ??= this.#replay().finally(() => {
       this.#running = undefined;
@@ -149,12 +152,12 @@ export class Recovery {
     return this.#running;
   }
 
-  /** As {@link replay}, waited for no longer than `limitMs`. It goes on. */
+  /** As {@link replay}, but resolves after `limitMs` at the latest; the replay continues. */
   replayWithin(limitMs: number): Promise<void> {
     return within(this.#clock, limitMs, this.replay(), () => undefined);
   }
 
-  /** Tries nothing again by itself, also what is under way. */
+  /** Schedules no further attempts, also for a replay in progress. */
   stop(): void {
     this.#isStopped = true;
     this.#cancelRetry?.();
@@ -173,7 +176,7 @@ export class Recovery {
         replayed += 1;
       }
     } catch {
-      // The tier has reported it; what is left is tried again later. Who may not renew versions may remove keys.
+      // Reported by the tier, and tried again later. A user that may not renew versions may still remove keys.
     }
     while (this.#keys.size !== 0) {
       const some = [...this.#keys].slice(0, AT_ONCE);
@@ -220,91 +223,16 @@ export class Recovery {
   }
 }
 
-/** What this process invalidated lately and the backend has acknowledged, oldest first. Bounded by time and number. */
-class IssuedInvalidations {
-  readonly #clock: Clock;
-  readonly #windowMs: number;
-  readonly #keys = new Map<string, { readonly key: EntryKey; readonly at: number }>();
-  readonly #tags = new Map<string, Omit<PendingTags, "callSequence"> & { readonly at: number }>();
-  #overflowedAt = -Infinity;
-
-  constructor(clock: Clock, windowMs: number) {
-    this.#clock = clock;
-    this.#windowMs = windowMs;
-  }
-
-  addKey(key: EntryKey): void {
-    this.#add(this.#keys, key.backend, { key, at: this.#clock.now() });
-  }
-
-  addTags(keySpace: KeySpace, keys: readonly string[], mode: "hard" | "soft"): void {
-    for (const key of keys) {
-      const before = this.#tags.get(key);
-      this.#add(this.#tags, key, {
-        keySpace,
-        keys: [key],
-        mode: before?.mode === "hard" ? "hard" : mode,
-        at: this.#clock.now(),
-      });
-    }
-  }
-
-  /** Those within the window. They are remembered anew when they have been issued again. */
-  take(): {
-    readonly keys: readonly EntryKey[];
-    readonly tags: readonly Omit<PendingTags, "callSequence">[];
-    readonly overflowed: boolean;
-  } {
-    const since = this.#clock.now() - this.#windowMs;
-    const recent = <T extends { readonly at: number }>(all: Map<string, T>): readonly T[] =>
-      [...all.values()].filter(({ at }) => at >= since);
-    return {
-      keys: recent(this.#keys).map(({ key }) => key),
-      tags: recent(this.#tags),
-      overflowed: this.#overflowedAt >= since,
-    };
-  }
-
-  #add<T extends { readonly at: number }>(all: Map<string, T>, id: string, issued: T): void {
-    all.delete(id);
-    all.set(id, issued);
-    if (this.#size > MAX_PENDING + FORGOTTEN_AT_ONCE) this.#forget(issued.at);
-  }
-
-  get #size(): number {
-    return this.#keys.size + this.#tags.size;
-  }
-
-  /** Many at once: to find its oldest entry, a map passes by all that were deleted before it. */
-  #forget(now: number): void {
-    const both: readonly Map<string, { readonly at: number }>[] = [this.#keys, this.#tags];
-    for (const all of both) {
-      for (const [oldest, { at }] of all) {
-        if (at >= now - this.#windowMs) break;
-        all.delete(oldest);
-      }
-    }
-    if (this.#size <= MAX_PENDING) return;
-    this.#overflowedAt = now;
-    for (const all of both) {
-      for (const oldest of all.keys()) {
-        if (this.#size <= MAX_PENDING) return;
-        all.delete(oldest);
-      }
-    }
-  }
-}
-
-/** Why a backend is as good as away. */
+/** The error of a read that was not sent, because its answer may be older than an invalidation of this process. */
 export const unasked = (label: string): BackendUnavailableError =>
-  new BackendUnavailableError(`${label}: not asked to read, since an invalidation waits for it`, {
+  new BackendUnavailableError(`${label}: read skipped: an invalidation of it is still pending`, {
     tier: label,
     operation: "read",
   });
 
 /**
- * A write of one key, and what follows from its outcome: acknowledged, nothing older waits for the backend any more;
- * unknown, its removal waits. A value that cannot be encoded was never sent.
+ * Runs a write of one key and records its outcome: once acknowledged, no older invalidation of the key is pending; if
+ * the outcome is unknown, a removal of the key is pending. A value that cannot be encoded was never sent.
  */
 export async function orPending<T>(
   recovery: Recovery | undefined,
@@ -323,6 +251,5 @@ export async function orPending<T>(
 }
 
 const MAX_PENDING = 10_000;
-const FORGOTTEN_AT_ONCE = 1_000;
 const AT_ONCE = 100;
 const RETRY_MS = 1_000;

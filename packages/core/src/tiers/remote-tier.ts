@@ -1,28 +1,27 @@
-import type { Backend, DeleteStatus, Leases, StoredEntry, TagVersion, TagVersions } from "../contracts/backend.ts";
-import { Breaker } from "../primitives/breaker.ts";
-import type { KeyAliases } from "../coherence/key-aliases.ts";
-import type { Clock } from "../contracts/clock.ts";
-import { Codec, type Encoded } from "../entry/codec.ts";
-import { Deadlines } from "../primitives/deadlines.ts";
-import type { Entry } from "../entry/entry.ts";
-import type { EntryLeases, EntryTier, EntryWrite, LeaseAnswer, News, ReadRequest } from "./entry-tier.ts";
-import { BackendUnavailableError, CacheError, DecodeError } from "../contracts/errors.ts";
-import type { TierState } from "../contracts/events.ts";
-import { traced, type Events } from "../primitives/event-port.ts";
-import { dependencies, type EntryKey, type KeySpace } from "../entry/key.ts";
-import { isThenable, whenReady } from "../primitives/once.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
-import { TierMeter } from "../primitives/meters.ts";
-import { versionEntries } from "../tags/version-entries.ts";
+import type { Backend, DeleteStatus, StoredEntry, TagVersion, TagVersions } from "../contracts/backend.ts";
+import type { Clock } from "../contracts/clock.ts";
+import { DecodeError } from "../contracts/errors.ts";
+import type { Events } from "../primitives/event-port.ts";
+import type { ChangeListener } from "../coherence/change-listener.ts";
+import type { KeyAliases } from "../coherence/key-aliases.ts";
+import { Codec, type Encoded } from "../entry/codec.ts";
+import type { Entry } from "../entry/entry.ts";
+import { dependencies, type EntryKey } from "../entry/key.ts";
+import type { TierMeter } from "../primitives/meters.ts";
+import { isThenable, whenReady } from "../primitives/once.ts";
 import type { KnownVersions } from "../tags/known-versions.ts";
-import { underVersions } from "../tags/tag-events.ts";
+import { underVersions } from "../tags/tag-versions.ts";
+import { versionEntries } from "../tags/version-entries.ts";
+import { BackendCalls } from "./backend-calls.ts";
+import type { EntryLeases, EntryTier, EntryWrite, ReadRequest } from "./entry-tier.ts";
+import { remoteLeases, type Sending, type SentRead } from "./remote-leases.ts";
 
 /**
- * One backend as a tier: codec, deadline and breaker around it.
+ * One backend as a tier: codec, tag versions, and {@link BackendCalls} around every call.
  *
- * Every call is bounded by a deadline of its own, whatever the backend does; an answer after it is ignored. While the
- * breaker is open a call costs no timer and no socket. Rejects with {@link BackendUnavailableError} when the backend
- * did not answer, and with what the backend says when it refused; both are reported once, here.
+ * Rejects with `BackendUnavailableError` when the backend did not answer, and with the error of the backend when it
+ * refused; both are reported once.
  */
 export class RemoteTier implements EntryTier {
   readonly label: string;
@@ -31,31 +30,26 @@ export class RemoteTier implements EntryTier {
   readonly versions: TagVersions | undefined;
   readonly leases: EntryLeases | undefined;
   readonly codecId: string;
-  readonly meter: TierMeter = new TierMeter();
+  readonly meter: TierMeter;
   readonly pending = 0;
   readonly #backend: Backend;
   readonly #codec: Codec;
   readonly #clock: Clock;
   readonly #events: Events;
   readonly #cache: string;
-  readonly #breaker: Breaker;
-  readonly #deadlines: Deadlines;
-  /** Whose versions decide whether an entry is current; nobody's where entries carry none, or a composition judges. */
-  readonly #judgedBy: TagVersions | undefined;
-  /** As `#judgedBy`, for reads that may go by what is known here. */
-  readonly #sparing: Pick<TagVersions, "read"> | undefined;
-  /** What is known of them without asking. */
+  readonly #calls: BackendCalls;
+  /** The versions that entries are checked against; `undefined` if entries carry none, or a composition checks them. */
+  readonly #tagVersions: TagVersions | undefined;
+  /** As `#tagVersions`, for reads that may use known versions in place of a trip. */
+  readonly #tagVersionsUnlessKnown: Pick<TagVersions, "read"> | undefined;
   readonly #table: KnownVersions | undefined;
   readonly #aliases: KeyAliases | undefined;
-  /** Called once, with the first call. */
-  #used: (() => void) | undefined;
   readonly #undecodable = new Set<string>();
-  #state: TierState = "idle";
-  #isDetached = false;
 
   /**
-   * @param used called once, with the first call.
-   * @param isComposed it is part of a composition, which judges tag versions itself.
+   * @param table the tag versions that are known without a trip.
+   * @param used called once, before the first call.
+   * @param isComposed it is part of a composition, which checks tag versions itself.
    */
   constructor(
     backend: Backend,
@@ -82,48 +76,64 @@ export class RemoteTier implements EntryTier {
     this.#clock = clock;
     this.#events = events;
     this.#cache = cache;
-    this.#breaker = new Breaker(clock);
-    this.#deadlines = new Deadlines(this.deadlineMs, clock);
+    this.#calls = new BackendCalls({
+      label: this.label,
+      deadlineMs: this.deadlineMs,
+      clock,
+      events,
+      cache,
+      onFirstCall: used,
+    });
+    this.meter = this.#calls.meter;
     const own = this.keepsMeta
-      ? (backend.tagVersions ?? versionEntries(aliases === undefined ? backend : named(backend, aliases), clock))
+      ? (backend.tagVersions ?? versionEntries(aliases === undefined ? backend : withAliases(backend, aliases), clock))
       : undefined;
-    const source = own && (table?.learning(own) ?? own);
-    this.#judgedBy = isComposed ? undefined : source;
-    this.#sparing = this.#judgedBy && (table?.sparing(this.#judgedBy) ?? this.#judgedBy);
+    const source = own && (table?.recording(own) ?? own);
+    this.#tagVersions = isComposed ? undefined : source;
+    this.#tagVersionsUnlessKnown = this.#tagVersions && (table?.skippingKnown(this.#tagVersions) ?? this.#tagVersions);
     this.#table = isComposed ? undefined : table;
     this.#aliases = aliases;
-    this.#used = used;
     this.versions = source && this.#bounded(source);
-    this.leases = backend.leases && this.#leasesOf(backend.leases);
-    // Without meta every value is compressed, however small: those bytes are not the others'.
+    this.leases =
+      backend.leases &&
+      remoteLeases(backend.leases, {
+        calls: this.#calls,
+        clock,
+        aliases,
+        decodeCurrent: (read, stored) => this.#withCurrentVersions(read, stored, undefined),
+        store: (key, write, sending) => this.#store(key, write, sending),
+        refuse: (key) => this.#refuse(key),
+      });
+    // Without meta every value is compressed, however small: the bytes differ from those of other backends.
     this.codecId = `${backend.format.id}+${backend.compressor.id}${this.keepsMeta ? "" : "+always"}`;
   }
 
   get retryInMs(): number {
-    return this.#breaker.probeInMs;
+    return this.#calls.retryInMs;
   }
 
-  /** Sends the read, and that of the tag versions beside it, before it returns. */
+  /** Sends the read, and beside it that of the tag versions, before it returns. */
   read(request: ReadRequest, budgetMs: number): Promise<Entry | undefined> {
-    if (!this.#breaker.admits()) return Promise.reject(this.#refusal("read"));
+    if (!this.#calls.admits()) return Promise.reject(this.#calls.refusal("read"));
     const expected = dependencies(request.key.space, request.expectedTags);
     this.#aliases?.add(request.key.backend);
     let answer: Promise<StoredEntry | undefined> | undefined;
     let current: Promise<Versions> | undefined;
     try {
       answer = this.#backend.read(request.key.backend);
-      if (request.isAfter === true || this.#table?.knows(expected) !== true) current = this.#judgedBy?.read(expected);
+      if (request.isAfter === true || this.#table?.knows(expected) !== true)
+        current = this.#tagVersions?.read(expected);
     } catch (error) {
-      // What was sent beside it is not waited for.
+      // The entry read that was sent already is not awaited.
       answer?.catch(ignore);
       answer = Promise.reject(error);
     }
-    return this.#bound("read", request.key.space, budgetMs, (done, fail, sentAt) =>
-      this.#checkTags(request, expected, answer, current, sentAt, done, fail),
+    return this.#calls.bound("read", request.key.space, budgetMs, (done, fail, sentAt) =>
+      this.#answer({ request, expected, sentAt }, answer, current, done, fail),
     );
   }
 
-  /** In one trip. Where that fails all fail; what fails later, over tags that nobody expected, fails alone. */
+  /** In one trip: if it fails, all reads fail. A second trip, for unexpected tags of one entry, fails alone. */
   readMany(requests: readonly ReadRequest[], budgetMs: number): readonly Promise<Entry | undefined>[] {
     const batch = this.#backend.batch;
     if (batch === undefined || requests.length < 2) return requests.map((request) => this.read(request, budgetMs));
@@ -133,30 +143,32 @@ export class RemoteTier implements EntryTier {
     const isKnown = requests[0]!.isAfter !== true && this.#table?.knows(expected) === true;
     const sentAt = this.#clock.now();
     const outcomes = requests.map(() => Promise.withResolvers<Entry | undefined>());
-    this.#call("read", first.space, budgetMs, async () => {
-      const [stored, asked] = await Promise.all([
-        batch.read(requests.map(({ key }) => key.backend)),
-        isKnown ? undefined : this.#judgedBy?.read(expected),
-      ]);
-      const versions =
-        asked ?? (this.#judgedBy && (this.#table?.known(expected) ?? (await this.#judgedBy.read(expected))));
-      const later = requests.flatMap((request, i) => {
-        const found = stored[i];
-        request.saw?.(found?.version ?? "");
-        const entry = found && this.#decoded(request, expected, found, versions, sentAt);
-        if (isThenable(entry))
-          return entry.then(outcomes[i]!.resolve, (error: unknown) => {
-            outcomes[i]!.reject(error);
-            return error;
-          });
-        outcomes[i]!.resolve(entry);
-        return [];
+    this.#calls
+      .run("read", first.space, budgetMs, async () => {
+        const [stored, asked] = await Promise.all([
+          batch.read(requests.map(({ key }) => key.backend)),
+          isKnown ? undefined : this.#tagVersions?.read(expected),
+        ]);
+        const versions =
+          asked ?? (this.#tagVersions && (this.#table?.known(expected) ?? (await this.#tagVersions.read(expected))));
+        const later = requests.flatMap((request, i) => {
+          const found = stored[i];
+          request.saw?.(found?.version ?? "");
+          const entry = found && this.#decode({ request, expected, sentAt }, found, versions);
+          if (isThenable(entry))
+            return entry.then(outcomes[i]!.resolve, (error: unknown) => {
+              outcomes[i]!.reject(error);
+              return error;
+            });
+          outcomes[i]!.resolve(entry);
+          return [];
+        });
+        const failed = (await Promise.all(later)).find((error) => error !== undefined);
+        if (failed !== undefined) this.#calls.failed("read", first.space, failed);
+      })
+      .catch((error: unknown) => {
+        for (const { reject } of outcomes) reject(error);
       });
-      const failed = (await Promise.all(later)).find((error) => error !== undefined);
-      if (failed !== undefined) this.#failed("read", first.space, failed);
-    }).catch((error: unknown) => {
-      for (const { reject } of outcomes) reject(error);
-    });
     return outcomes.map(({ promise }) => promise);
   }
 
@@ -165,7 +177,7 @@ export class RemoteTier implements EntryTier {
   }
 
   write(key: EntryKey, write: EntryWrite): Promise<"stored" | "refused"> {
-    return this.#stored<"stored" | "refused">(key, write, {
+    return this.#store<"stored" | "refused">(key, write, {
       send: async (stored) => {
         await this.#backend.write(key.backend, stored);
         return "stored";
@@ -174,17 +186,13 @@ export class RemoteTier implements EntryTier {
     });
   }
 
-  /** @param refuse what becomes of an entry that is larger than `maxEntryBytes`. */
-  async #stored<S extends string>(
-    key: EntryKey,
-    { entry, encoded, versions }: EntryWrite,
-    { send, refuse }: { readonly send: (stored: StoredEntry) => Promise<S>; readonly refuse: () => Promise<S> },
-  ): Promise<S> {
-    if (encoded.data.length > (this.#backend.maxEntryBytes ?? Infinity)) return refuse();
+  async #store<S extends string>(key: EntryKey, write: EntryWrite, sending: Sending<S>): Promise<S> {
+    const { entry, encoded, versions } = write;
+    if (encoded.data.length > (this.#backend.maxEntryBytes ?? Infinity)) return sending.refuse();
     this.#aliases?.add(key.backend);
     const startedAt = this.#clock.now();
     const stored = this.#codec.toStored(encoded, entry, versions, startedAt);
-    const status = await this.#call("write", key.space, this.deadlineMs, () => send(stored));
+    const status = await this.#calls.run("write", key.space, this.deadlineMs, () => sending.send(stored));
     this.#undecodable.delete(key.backend);
     if (status === "stored" && this.#events.store.isObserved)
       this.#events.store.emit({
@@ -198,41 +206,36 @@ export class RemoteTier implements EntryTier {
     return status;
   }
 
-  /** What was there is older than the entry that is refused. */
+  /** The entry in the backend is older than the refused one. */
   async #refuse(key: EntryKey): Promise<"refused"> {
     await this.remove(key);
     return "refused";
   }
 
   remove(key: EntryKey): Promise<DeleteStatus> {
-    return this.#call("remove", key.space, this.deadlineMs, () => this.#backend.remove(key.backend));
+    return this.#calls.run("remove", key.space, this.deadlineMs, () => this.#backend.remove(key.backend));
   }
 
-  /** A backend that cannot end freshness alone loses the entry: what must not be served as fresh is gone. */
+  /** Removes the entry where the backend cannot mark it stale: it must not be served as fresh. */
   async markStale(key: EntryKey): Promise<"stale" | "missing"> {
     const backend = this.#backend;
     if (backend.markStale === undefined) return (await this.remove(key)) === "deleted" ? "stale" : "missing";
-    return this.#call("markStale", key.space, this.deadlineMs, () => backend.markStale!(key.backend));
+    return this.#calls.run("markStale", key.space, this.deadlineMs, () => backend.markStale!(key.backend));
   }
 
   async connect(): Promise<void> {
-    this.#begin();
+    this.#calls.begin();
     try {
       await this.#backend.connect?.();
     } catch (error) {
-      throw this.#failed("connect", undefined, error);
+      throw this.#calls.failed("connect", undefined, error);
     }
-    this.#answered();
+    this.#calls.answered();
   }
 
-  /** Who reports changes is there. */
-  heard(backend: Backend, news: News): void {
-    if (backend !== this.#backend || (news.what !== "attached" && news.what !== "detached")) return;
-    this.#isDetached = news.what === "detached";
-    if (news.what === "attached") return this.#answered();
-    const { error } = news;
-    if (error !== undefined && !(error instanceof BackendUnavailableError)) this.#failed("attach", undefined, error);
-    if (this.#state === "up") this.#enter("detached");
+  listenerOf(backend: Backend): Partial<ChangeListener> {
+    if (backend !== this.#backend) return {};
+    return { attached: () => this.#calls.attached(), detached: (error) => this.#calls.detached(error) };
   }
 
   async settled(): Promise<void> {}
@@ -241,21 +244,19 @@ export class RemoteTier implements EntryTier {
   stop(): void {}
 
   stats(): readonly ReturnType<TierMeter["snapshot"]>[] {
-    return [this.meter.snapshot(this.label, this.#state)];
+    return [this.meter.snapshot(this.label, this.#calls.state)];
   }
 
   /**
-   * What the backend answers, as its tag versions leave it; `undefined` for what cannot be read. What remained of its
-   * life counts from where the read was sent: a slow answer may shorten a life, and never prolongs it (RFC 9111, 4.2.3).
+   * Answers a read when the entry and the tag versions have arrived. The remaining life of an entry counts from when
+   * the read was sent: a slow answer may shorten a life, and never extends it (RFC 9111, 4.2.3).
    *
-   * Callbacks, since every backend hit comes this way: with decoders that answer at once nothing here waits.
+   * Callbacks, since every backend hit comes this way: with a synchronous decoder nothing here waits.
    */
-  #checkTags(
-    request: ReadRequest,
-    expected: readonly string[],
+  #answer(
+    read: SentRead,
     answer: Promise<StoredEntry | undefined>,
     current: Promise<Versions> | undefined,
-    sentAt: number,
     done: (entry: Awaitable<Entry | undefined>) => void,
     fail: (error: unknown) => void,
   ): void {
@@ -265,16 +266,17 @@ export class RemoteTier implements EntryTier {
     const arrived = (): void => {
       awaited -= 1;
       if (awaited !== 0) return;
-      request.saw?.(stored?.version ?? "");
-      done(stored && this.#underCurrent(request, expected, stored, versions, sentAt));
+      read.request.saw?.(stored?.version ?? "");
+      done(stored && this.#withCurrentVersions(read, stored, versions));
     };
-    // A backend that unpacks its own blobs says so when it cannot: that is an answer.
+    // A backend that unpacks its own blobs may reject with a DecodeError: that is an answer, not a failure.
     answer.then(
       (found) => {
         stored = found;
         arrived();
       },
-      (error: unknown) => (error instanceof DecodeError ? done(this.#reportUndecodable(request, error)) : fail(error)),
+      (error: unknown) =>
+        error instanceof DecodeError ? done(this.#reportUndecodable(read.request, error)) : fail(error),
     );
     current?.then((found) => {
       versions = found;
@@ -282,45 +284,37 @@ export class RemoteTier implements EntryTier {
     }, fail);
   }
 
-  /** @param asked the versions of `expected`; `undefined` where they were known when the read was sent, and may have been forgotten since. */
-  #underCurrent(
-    request: ReadRequest,
-    expected: readonly string[],
-    stored: StoredEntry,
-    asked: Versions | undefined,
-    sentAt: number,
-  ): Awaitable<Entry | undefined> {
+  /**
+   * Decodes an entry and checks it against the tag versions that are current.
+   *
+   * @param asked the versions of `expected`; `undefined` if they were known when the read was sent. They may have been
+   *   forgotten since.
+   */
+  #withCurrentVersions(read: SentRead, stored: StoredEntry, asked: Versions | undefined): Awaitable<Entry | undefined> {
+    const { request, expected } = read;
     const versions = asked ?? (request.isAfter === true ? undefined : this.#table?.known(expected));
-    if (versions !== undefined || this.#judgedBy === undefined)
-      return this.#decoded(request, expected, stored, versions, sentAt);
-    return this.#judgedBy.read(expected).then((now) => this.#decoded(request, expected, stored, now, sentAt));
+    if (versions !== undefined || this.#tagVersions === undefined) return this.#decode(read, stored, versions);
+    return this.#tagVersions.read(expected).then((now) => this.#decode(read, stored, now));
   }
 
-  /** An entry as its tag versions leave it; `undefined` for what cannot be read. At once, where nothing has to be waited for. */
-  #decoded(
-    request: ReadRequest,
-    expected: readonly string[],
+  /** Decodes an entry and applies `versions`; `undefined` if it cannot be decoded. Synchronous where the decoder is. */
+  #decode(
+    { request, expected, sentAt }: SentRead,
     stored: StoredEntry,
     versions: Versions | undefined,
-    sentAt: number,
   ): Awaitable<Entry | undefined> {
-    const judged = (entry: Entry): Awaitable<Entry | undefined> =>
-      versions === undefined
-        ? entry
-        : underVersions(
-            entry,
-            expected,
-            versions,
-            request.isAfter === true ? this.#judgedBy! : this.#sparing!,
-            this.#clock,
-          );
+    const checked = (entry: Entry): Awaitable<Entry | undefined> => {
+      if (versions === undefined) return entry;
+      const more = request.isAfter === true ? this.#tagVersions! : this.#tagVersionsUnlessKnown!;
+      return underVersions(entry, expected, versions, more, this.#clock);
+    };
     try {
       const decoded = this.#codec.decode(stored, request.key.space, request.schema, sentAt, request.tagSequence);
       const entry =
         this.#backend.readsLag === true ? whenReady(decoded, (each) => ({ ...each, localTtlMs: 0 })) : decoded;
       return isThenable(entry)
-        ? entry.then(judged, (error: unknown) => this.#reportUndecodable(request, error as DecodeError))
-        : judged(entry);
+        ? entry.then(checked, (error: unknown) => this.#reportUndecodable(request, error as DecodeError))
+        : checked(entry);
     } catch (error) {
       return this.#reportUndecodable(request, error as DecodeError);
     }
@@ -341,50 +335,8 @@ export class RemoteTier implements EntryTier {
     });
   }
 
-  #leasesOf(leases: Leases): EntryLeases {
-    return {
-      acquire: (request, token, leaseMs, seen) => {
-        let isOver = false;
-        // Whoever asks without having read is answered with what is there, or woken.
-        this.#aliases?.add(request.key.backend);
-        return this.#call("lease", request.key.space, this.deadlineMs, async (): Promise<LeaseAnswer> => {
-          const sentAt = this.#clock.now();
-          const answer = await leases.acquire(request.key.backend, token, leaseMs, seen);
-          // Granted too late for anybody to use.
-          if (isOver && answer.granted) leases.release(request.key.backend, token).catch(ignore);
-          if (answer.granted) return { kind: "granted", seen: answer.version };
-          if ("heldForMs" in answer) return { kind: "held", heldForMs: answer.heldForMs };
-          const expected = dependencies(request.key.space, request.expectedTags);
-          return {
-            kind: "entry",
-            seen: answer.entry.version ?? "",
-            entry: await this.#underCurrent(request, expected, answer.entry, undefined, sentAt),
-          };
-        }).finally(() => {
-          isOver = true;
-        });
-      },
-      renew: (key, token, leaseMs) =>
-        this.#call("lease", key.space, this.deadlineMs, () => leases.renew(key.backend, token, leaseMs)),
-      release: (key, token) =>
-        this.#call("lease", key.space, this.deadlineMs, () => leases.release(key.backend, token)),
-      store: (key, write, token, seen) =>
-        this.#stored<"stored" | "refused" | "overtaken">(key, write, {
-          send: async (stored) => ((await leases.store(key.backend, token, seen, stored)) ? "stored" : "overtaken"),
-          // Only the lease holder may remove the entry; the lease is extended just long enough for that.
-          refuse: async () =>
-            (await this.#call("lease", key.space, this.deadlineMs, () =>
-              leases.renew(key.backend, token, 2 * this.deadlineMs),
-            ))
-              ? this.#refuse(key)
-              : "overtaken",
-        }),
-      confirm: (key) => this.#call("lease", key.space, this.deadlineMs, () => leases.confirm(key.backend)),
-    };
-  }
-
   #bounded(source: TagVersions): TagVersions {
-    const call = <T>(run: () => Promise<T>): Promise<T> => this.#call("tags", undefined, this.deadlineMs, run);
+    const call = <T>(run: () => Promise<T>): Promise<T> => this.#calls.run("tags", undefined, this.deadlineMs, run);
     return {
       read: (tags) => call(() => source.read(tags)),
       pin: (tags) => call(() => source.pin(tags)),
@@ -392,114 +344,10 @@ export class RemoteTier implements EntryTier {
       renew: (tags, mode) => call(() => source.renew(tags, mode)),
     };
   }
-
-  #call<T>(operation: Operation, keySpace: KeySpace | undefined, budgetMs: number, run: () => Promise<T>): Promise<T> {
-    if (!this.#breaker.admits()) return Promise.reject(this.#refusal(operation));
-    return this.#bound(operation, keySpace, budgetMs, (done, fail) => {
-      try {
-        run().then(done, fail);
-      } catch (error) {
-        fail(error);
-      }
-    });
-  }
-
-  /** @param work calls one of the two, once, with what it awaits itself if that is still to come. */
-  #bound<T>(
-    operation: Operation,
-    keySpace: KeySpace | undefined,
-    budgetMs: number,
-    work: (done: (value: Awaitable<T>) => void, fail: (error: unknown) => void, startedAt: number) => void,
-  ): Promise<T> {
-    this.#begin();
-    const startedAt = this.#clock.now();
-    const bounded = (): Promise<T> =>
-      new Promise((resolve, reject) => {
-        const overdue = (): void =>
-          reject(
-            this.#failed(
-              operation,
-              keySpace,
-              new BackendUnavailableError(
-                `${this.label}: no answer to ${operation} within ${Math.round(budgetMs)} ms`,
-                { tier: this.label, operation },
-              ),
-            ),
-          );
-        const deadline = this.#deadlines.start(startedAt, budgetMs, overdue);
-        const fail = (error: unknown): void => {
-          if (this.#deadlines.end(deadline)) reject(this.#failed(operation, keySpace, error));
-        };
-        const done = (value: Awaitable<T>): void => {
-          if (isThenable(value)) return void value.then(done, fail);
-          if (!this.#deadlines.end(deadline)) return;
-          this.meter[METERS[operation]].record(this.#clock.now() - startedAt);
-          this.#answered();
-          resolve(value);
-        };
-        work(done, fail, startedAt);
-      });
-    return traced("backend", bounded, () => ({
-      cache: this.#cache,
-      namespace: keySpace?.path ?? [],
-      tier: this.label,
-      operation,
-    }));
-  }
-
-  #begin(): void {
-    const used = this.#used;
-    if (used === undefined) return;
-    this.#used = undefined;
-    used();
-  }
-
-  #answered(): void {
-    this.#breaker.answered();
-    this.#enter(this.#isDetached ? "detached" : "up");
-  }
-
-  #failed(operation: string, keySpace: KeySpace | undefined, cause: unknown): CacheError {
-    this.meter.errors += 1;
-    const isTransport = cause instanceof BackendUnavailableError;
-    if (isTransport) this.#breaker.failed();
-    else this.#breaker.answered();
-    const error =
-      cause instanceof CacheError
-        ? cause
-        : new BackendUnavailableError(`${this.label}: ${operation} was refused; see cause`, {
-            tier: this.label,
-            operation,
-            cause,
-          });
-    this.#events["backend:error"].emit({
-      cache: this.#cache,
-      namespace: keySpace?.path ?? [],
-      tier: this.label,
-      operation,
-      error,
-    });
-    if (this.#breaker.isOpen) this.#enter("down");
-    return error;
-  }
-
-  #refusal(operation: string): CacheError {
-    return new BackendUnavailableError(`${this.label}: not asked to ${operation}, since it did not answer lately`, {
-      tier: this.label,
-      operation,
-      maybeExecuted: false,
-    });
-  }
-
-  #enter(state: TierState): void {
-    if (state === this.#state) return;
-    this.#state = state;
-    this.#events["backend:state"].emit({ cache: this.#cache, namespace: [], tier: this.label, state });
-  }
 }
 
-/** `backend`, where messages about whatever is read and written are understood. */
-const named = (backend: Backend, aliases: KeyAliases): Pick<Backend, "read" | "write"> => ({
+/** Records the aliases of all keys that are read and written, so that messages about them can be resolved. */
+const withAliases = (backend: Backend, aliases: KeyAliases): Pick<Backend, "read" | "write"> => ({
   read(key) {
     aliases.add(key);
     return backend.read(key);
@@ -510,15 +358,6 @@ const named = (backend: Backend, aliases: KeyAliases): Pick<Backend, "read" | "w
   },
 });
 
-type Operation = keyof typeof METERS;
-const METERS = {
-  read: "read",
-  write: "write",
-  remove: "remove",
-  markStale: "write",
-  tags: "write",
-  lease: "write",
-} as const;
 type Versions = readonly (TagVersion | undefined)[];
 const MAX_UNDECODABLE = 1_000;
 const ignore = (): void => {};

@@ -17,7 +17,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "promotion: a copy passes by the tag calls made while it was read",
     promises: ["C62"],
-    rule: "const entry = found && tags.hold(found, now);",
+    rule: "const entry = found && tags.applyTo(found, now);",
     broken: "const entry = found && { ...found, tagSequence: tags.sequence };",
   },
   {
@@ -69,7 +69,7 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "this.#waiters.end(flight);\n    this.#waiters.failAll",
     broken:
       "const { fallback } = flight;\n    const now = this.#context.clock.now();\n" +
-      "    if (fallback !== undefined) this.#context.local?.put(flight.at, { ...fallback, staleAt: now, expiresAt: now + fallback.staleIfErrorMs, deadAt: now + fallback.staleIfErrorMs }, Infinity);\n" +
+      "    if (fallback !== undefined) this.#context.local?.put(flight.key.local, { ...fallback, staleAt: now, expiresAt: now + fallback.staleIfErrorMs, deadAt: now + fallback.staleIfErrorMs }, Infinity);\n" +
       "    this.#waiters.end(flight);\n    this.#waiters.failAll",
   },
   {
@@ -125,7 +125,7 @@ export const MUTANTS: readonly Breakage[] = [
     name: "errors: a failed load removes what was there",
     promises: ["C5"],
     rule: "this.#waiters.failAll(flight, error);",
-    broken: "this.#waiters.failAll(flight, error);\n    this.#context.local?.tier.delete(flight.at);",
+    broken: "this.#waiters.failAll(flight, error);\n    this.#context.local?.tier.delete(flight.key.local);",
   },
   {
     name: "limits: softTimeout does not begin for a stale value that the backend has",

@@ -11,7 +11,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "promotion: get ignores tag calls made during the read",
     promises: ["C62"],
-    rule: "const entry = found && tags.hold(found, clock.now());",
+    rule: "const entry = found && tags.applyTo(found, clock.now());",
     broken: "const entry = found && { ...found, tagSequence: tags.sequence };",
   },
   {

@@ -2,19 +2,19 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
-    name: "changes: versions are learnt from answers that a message has overtaken",
+    name: "changes: versions are recorded from answers that a message overtook",
     promises: ["C77", "C81"],
-    rule: "if (this.#asked.get(tag)!.changedAt > since) {",
+    rule: "if (this.#asked.get(tag)!.changeSequence > since) {",
     broken: "if (false) {",
   },
   {
-    name: "changes: a tag that is forgotten for want of room counts as known",
+    name: "changes: copies are not checked after a tag version was evicted",
     promises: ["C80"],
     rule: "this.#forgotten();",
     broken: "",
   },
   {
-    name: "changes: known versions are known without bound",
+    name: "changes: known versions grow without bound",
     promises: ["C80"],
     rule: "if (this.#versions.size >= MAX_KNOWN && !this.#versions.has(tag)) this.#makeRoom();",
     broken: "",

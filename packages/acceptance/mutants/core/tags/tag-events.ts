@@ -2,24 +2,6 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
-    name: "tags: tags that the loader adds late are not checked",
-    promises: ["C60", "C77"],
-    rule: "await store.unchangedSince(pinned.at, late)",
-    broken: "(await store.pin(late)).versions",
-  },
-  {
-    name: "tags: a missing version counts as a hit",
-    promises: ["C73"],
-    rule: "if (now === undefined || now.hard",
-    broken: "if (now === undefined) continue;\n    if (now.hard",
-  },
-  {
-    name: "tags: marking stale removes, in the backend",
-    promises: ["C70"],
-    rule: 'verdict = "stale";',
-    broken: 'return "gone";',
-  },
-  {
     name: "tags: marking stale removes, in the local tier",
     promises: ["C70"],
     rule: "entry.tagSequence) ? staleByTag(entry, now) : entry;",
@@ -32,7 +14,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "entry.tagSequence)) return staleByTag(entry, sequence);",
   },
   {
-    name: "tags: forgotten calls count as never made",
+    name: "tags: a forgotten tag counts as never called",
     promises: ["C80"],
     rule: "this.#floor = this.sequence;",
     broken: "",
@@ -44,25 +26,19 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "> MAX_REMEMBERED) {}",
   },
   {
-    name: "clear: reaches the siblings",
-    promises: ["C78"],
-    rule: "tags.length === 0 ? [prefix]",
-    broken: "tags.length === 0 ? [keySpace.tagPrefixes[0]!]",
-  },
-  {
-    name: "changes: loads from before a tag changed elsewhere are shared",
+    name: "changes: a load from before a tag changed elsewhere is joined",
     promises: ["C41", "C61"],
-    rule: "this.#since(this.#heardByNamespace, keySpace.tagPrefixes, heardSince)))",
+    rule: "this.#since(this.#changedByNamespace, keySpace.tagPrefixes, changedSince)))",
     broken: "false))",
   },
   {
-    name: "changes: copies are not checked against tags that changed elsewhere",
+    name: "changes: copies are not checked after a tag changed elsewhere",
     promises: ["C67", "C81"],
-    rule: "heard(keys: readonly string[]): void {\n    this.sequence += 1;",
-    broken: "heard(keys: readonly string[]): void {",
+    rule: "changed(keys: readonly string[]): void {\n    this.sequence += 1;",
+    broken: "changed(keys: readonly string[]): void {",
   },
   {
-    name: "changes: a copy promoted while a tag changed is not checked against it",
+    name: "changes: a copy promoted while a tag changed is not checked",
     promises: ["C61", "C81"],
     rule: "if (entry.tagSequence === this.sequence) return entry;",
     broken:

@@ -2,7 +2,7 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
-    name: "promotion: a copy ignores the localTtl of its reader",
+    name: "promotion: a copy may live as long as its writer allowed, and the limit of the reader is ignored",
     promises: ["C6"],
     rule: "Math.min(localTtlMs, entry.localTtlMs)",
     broken: "entry.localTtlMs",
@@ -26,7 +26,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "if (true || value === null",
   },
   {
-    name: "storing: a cloned value is shared with its loader",
+    name: "storing: a cloned value is shared with its writer",
     promises: ["C104"],
     rule: 'this.tier.values === "cloned" ? this.#clone(value) : value',
     broken: "value",
@@ -50,27 +50,27 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "if (entry?.version === version) entry.epoch = this.#trust.epoch;",
   },
   {
-    name: "changes: entries that stay in the process are dropped by a message",
+    name: "changes: a message reaches a namespace that never leaves the process",
     promises: ["C90"],
     rule: "&& entry.epoch !== EPOCH_ALWAYS)\n      return undefined;",
     broken: ") return undefined;",
   },
   {
-    name: "trust: a copy is served in the instant in which trust ends",
+    name: "trust: a copy is served at the instant at which trust ends",
     promises: ["C86"],
     rule: "now >= this.#trust.until) && entry",
     broken: "now > this.#trust.until) && entry",
   },
   {
-    name: "trust: copies that missed a change while the link was down are served afterwards",
+    name: "trust: a copy that may have missed a change is served after the link is back",
     promises: ["C86"],
     rule: "(entry.epoch !== this.#trust.epoch || now",
     broken: "(entry.epoch === this.#trust.unconfirmed || now",
   },
   {
-    name: "trust: a copy that this process invalidated is served as fallback while the backend is unreachable",
+    name: "trust: a copy that this process invalidated is served while the backend is unreachable",
     promises: ["C92"],
-    rule: "now >= entry.deadAt ? undefined : this.#tags.hold(entry, now);",
+    rule: "now >= entry.deadAt ? undefined : this.#tags.applyTo(entry, now);",
     broken: "now >= entry.deadAt ? undefined : entry;",
   },
 ];

@@ -20,13 +20,13 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
-    name: "recovery: a key with a pending removal is read from the backend",
+    name: "recovery: a key with a pending invalidation is read from the backend",
     promises: ["C93", "C94"],
     rule: "this.#keys.has(key.backend) || ",
     broken: "",
   },
   {
-    name: "recovery: reads ignore a pending tag call",
+    name: "recovery: a pending tag call hides nothing from reads",
     promises: ["C93"],
     rule: "|| dependsOn.some((each) => this.#tags.has(each))",
     broken: "",
@@ -38,7 +38,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "this.#keys.delete(id);\n          await this.#remote.remove(key);",
   },
   {
-    name: "recovery: an entry read before a replay is kept after it",
+    name: "recovery: a read from before a replay is kept after it",
     promises: ["C93"],
     rule: "this.#issued?.addKey(key);\n          this.#replayed.key(key);",
     broken: "this.#issued?.addKey(key);",
@@ -50,25 +50,25 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
-    name: "recovery: invalidations beyond the bound are lost",
+    name: "recovery: an overflow is lost",
     promises: ["C96"],
     rule: "for (const key of tagKeys(this.#root, []))",
     broken: "for (const key of [] as string[])",
   },
   {
-    name: "recovery: remembered invalidations grow without bound",
+    name: "recovery: pending invalidations grow without bound",
     promises: ["C96"],
     rule: "if (this.size > MAX_PENDING) {",
     broken: "if (false) {",
   },
   {
-    name: "recovery: a soft tag call takes the place of a hard one",
+    name: "recovery: a soft tag call replaces a hard one",
     promises: ["C95"],
     rule: 'before?.mode === "hard" ? "hard" : mode,\n        callSequence',
     broken: "mode, callSequence",
   },
   {
-    name: "recovery: an invalidation that was acknowledged meanwhile is replayed",
+    name: "recovery: a key with an acknowledged newer write is still replayed",
     promises: ["C95"],
     rule: "if (this.#keys.size !== 0) this.#keys.delete(key.backend);",
     broken: "",
@@ -76,7 +76,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "recovery: keys wait for versions that may not be renewed",
     promises: ["C93"],
-    rule: "// The tier has reported it; what is left is tried again later. Who may not renew versions may remove keys.",
+    rule: "// Reported by the tier, and tried again later. A user that may not renew versions may still remove keys.",
     broken: "return;",
   },
   {
@@ -92,21 +92,9 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "this.forgetTags(keys, mode, callSequence);",
   },
   {
-    name: "reissue: replayed invalidations are not remembered",
+    name: "reissue: a replayed removal is not remembered",
     promises: ["C93"],
     rule: "this.#issued?.addKey(key);\n          this.#replayed.key(key);",
     broken: "this.#replayed.key(key);",
-  },
-  {
-    name: "reissue: invalidations of any age are issued again",
-    promises: ["C93"],
-    rule: "[...all.values()].filter(({ at }) => at >= since);",
-    broken: "[...all.values()];",
-  },
-  {
-    name: "reissue: invalidations beyond the bound are lost",
-    promises: ["C96"],
-    rule: "overflowed: this.#overflowedAt >= since,\n    }",
-    broken: "overflowed: false }",
   },
 ];

@@ -2,7 +2,7 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
-    name: "promotion: a copy's life counts from when the answer came",
+    name: "promotion: the life of a copy counts from the arrival of the answer",
     promises: ["C6"],
     rule: "request.schema, sentAt,",
     broken: "request.schema, this.#clock.now(),",
@@ -14,56 +14,26 @@ export const MUTANTS: readonly Breakage[] = [
     broken: 'return "refused";',
   },
   {
-    name: "backend: a call waits as long as the backend takes",
-    promises: ["C43", "C92"],
-    rule: "this.#deadlines.start(startedAt, budgetMs, overdue)",
-    broken: "this.#deadlines.start(startedAt, Infinity, overdue)",
-  },
-  {
-    name: "backend: the breaker counts answers",
-    promises: ["C97"],
-    rule: "if (isTransport) this",
-    broken: "if (true) this",
-  },
-  {
-    name: "backend: undecodable bytes open the breaker",
+    name: "backend: an entry that cannot be decoded opens the breaker",
     promises: ["C98"],
     rule: "} catch (error) {\n      return this.#reportUndecodable(request, error as DecodeError);",
     broken:
-      '} catch (error) {\n      this.#reportUndecodable(request, error as DecodeError);\n      return Promise.reject(new BackendUnavailableError(""));',
+      '} catch (error) {\n      this.#reportUndecodable(request, error as DecodeError);\n      return Promise.reject(this.#calls.refusal("read"));',
   },
   {
-    name: "backend: undecodable bytes are reported with each read",
+    name: "backend: an entry that cannot be decoded is reported with each read",
     promises: ["C98"],
     rule: "if (this.#undecodable.has(backendKey)) return;",
     broken: "",
   },
   {
-    name: "leases: one that was granted too late is kept",
-    promises: ["C55"],
-    rule: "if (isOver && answer.granted) leases.release(request.key.backend, token).catch(ignore);",
-    broken: "",
-  },
-  {
-    name: "storing: a load that lost its lease and is too large removes its successor",
-    promises: ["C102"],
-    rule: "leases.renew(key.backend, token, 2 * this.deadlineMs),\n            ))\n              ?",
-    broken: "Promise.resolve(true))) ?",
-  },
-  {
-    name: "aliases: a key requested only with its lease has none",
+    name: "aliases: tag versions kept as entries have no alias",
     promises: ["C81"],
-    rule: "this.#aliases?.add(request.key.backend);\n        return",
-    broken: "return",
-  },
-  {
-    name: "aliases: versions that are kept as entries have none",
-    promises: ["C81"],
-    rule: "aliases === undefined ? backend : named(backend, aliases)",
+    rule: "aliases === undefined ? backend : withAliases(backend, aliases)",
     broken: "backend",
   },
   {
-    name: "tokens: versions that are remembered will do",
+    name: "tokens: known versions are used for reads after a token",
     promises: ["C81"],
     rule: "const versions = asked ?? (request.isAfter === true ? undefined : this.#table?.known(expected));",
     broken: "const versions = asked ?? this.#table?.known(expected);",

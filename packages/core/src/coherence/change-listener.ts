@@ -1,0 +1,15 @@
+import type { CoherenceListener } from "../contracts/backend.ts";
+
+/**
+ * The parts of a cache that act on the changes of one backend: the public {@link CoherenceListener} without its
+ * signs of life, which {@link ChangeSubscription} turns into trust.
+ */
+export interface ChangeListener extends Pick<
+  CoherenceListener,
+  "changed" | "tagsChanged" | "everythingChanged" | "replaced"
+> {
+  /** Changes are reported from now on. */
+  attached(): void;
+  /** Changes are not reported any more, or the first attempt to attach failed. */
+  detached(error: unknown): void;
+}

@@ -1,0 +1,87 @@
+import type { Awaitable } from "../contracts/awaitable.ts";
+import type { TagVersion, TagVersions } from "../contracts/backend.ts";
+import type { Clock } from "../contracts/clock.ts";
+import { staleByTag, type Entry } from "../entry/entry.ts";
+import { dependencies, type KeySpace } from "../entry/key.ts";
+
+/**
+ * Compares the versions that an entry was stored under with the current ones. Equality alone decides: no clocks are
+ * compared. A missing version was evicted, expired or flushed, and hides the entry. Pure.
+ */
+export function compareVersions(
+  stored: readonly TagVersion[] | undefined,
+  current: readonly (TagVersion | undefined)[],
+): "current" | "stale" | "gone" {
+  if (stored === undefined) return "current";
+  if (stored.length !== current.length) return "gone";
+  let verdict: "current" | "stale" = "current";
+  for (let i = 0; i < stored.length; i += 1) {
+    const now = current[i];
+    if (now === undefined || now.hard !== stored[i]!.hard) return "gone";
+    if (now.soft !== stored[i]!.soft) verdict = "stale";
+  }
+  return verdict;
+}
+
+/**
+ * Applies the tag versions of the backend to `entry`: unchanged, stale, or `undefined`. Tags of the entry that the
+ * reader did not expect cost a second trip.
+ *
+ * @param found the versions of the `expected` keys.
+ */
+export function underVersions(
+  entry: Entry,
+  expected: readonly string[],
+  found: readonly (TagVersion | undefined)[],
+  store: Pick<TagVersions, "read">,
+  clock: Clock,
+): Awaitable<Entry | undefined> {
+  const { versions, dependsOn } = entry;
+  if (versions === undefined) return entry;
+  const under = (current: readonly (TagVersion | undefined)[]): Entry | undefined => {
+    const verdict = compareVersions(versions, current);
+    return verdict === "current" ? entry : verdict === "stale" ? staleByTag(entry, clock.now()) : undefined;
+  };
+  if (
+    dependsOn === expected ||
+    (dependsOn.length === expected.length && dependsOn.every((key, i) => key === expected[i]))
+  )
+    return under(found);
+  const unexpected = dependsOn.filter((key) => !expected.includes(key));
+  const withMore = (more: readonly (TagVersion | undefined)[]): Entry | undefined =>
+    under(
+      dependsOn.map((key) => (expected.includes(key) ? found[expected.indexOf(key)] : more[unexpected.indexOf(key)])),
+    );
+  return unexpected.length === 0 ? withMore([]) : store.read(unexpected).then(withMore);
+}
+
+/**
+ * The keys that a tag call in this namespace renews. `clear` passes no tags and renews the key of the namespace itself.
+ */
+export function tagKeys(keySpace: KeySpace, tags: readonly string[]): readonly string[] {
+  const prefix = keySpace.tagPrefixes.at(-1)!;
+  return tags.length === 0 ? [prefix] : [...new Set(tags)].map((tag) => prefix + tag);
+}
+
+/** Versions taken before a load, for the entry that the load will store. */
+export interface Pinned {
+  readonly at: string;
+  readonly versions: ReadonlyMap<string, TagVersion>;
+}
+
+/**
+ * The versions under which the result of a load may be stored, in the order of `dependencies`; `undefined` when a tag
+ * that the loader added late may have been invalidated while it ran.
+ */
+export async function versionsFor(
+  store: TagVersions,
+  pinned: Pinned,
+  keySpace: KeySpace,
+  tags: readonly string[],
+): Promise<readonly TagVersion[] | undefined> {
+  const keys = dependencies(keySpace, tags);
+  const late = keys.filter((key) => !pinned.versions.has(key));
+  const found = late.length === 0 ? [] : await store.unchangedSince(pinned.at, late);
+  const versions = keys.map((key) => pinned.versions.get(key) ?? found[late.indexOf(key)]);
+  return versions.every((version) => version !== undefined) ? versions : undefined;
+}

@@ -1,0 +1,198 @@
+import type { Awaitable } from "../contracts/awaitable.ts";
+import type { Clock } from "../contracts/clock.ts";
+import { BackendUnavailableError, CacheError } from "../contracts/errors.ts";
+import type { TierState } from "../contracts/events.ts";
+import { traced, type Events } from "../primitives/event-port.ts";
+import type { KeySpace } from "../entry/key.ts";
+import { Breaker } from "../primitives/breaker.ts";
+import { Deadlines } from "../primitives/deadlines.ts";
+import { TierMeter } from "../primitives/meters.ts";
+import { isThenable } from "../primitives/once.ts";
+
+/**
+ * The calls of one backend: deadline, circuit breaker, measurement, errors and state.
+ *
+ * Every call has a deadline; an answer after it is ignored. While the breaker is open a call costs no timer and no
+ * socket. A failure is reported once, here.
+ */
+export class BackendCalls {
+  readonly label: string;
+  readonly deadlineMs: number;
+  readonly meter: TierMeter = new TierMeter();
+  readonly #clock: Clock;
+  readonly #events: Events;
+  readonly #cache: string;
+  readonly #breaker: Breaker;
+  readonly #deadlines: Deadlines;
+  #onFirstCall: (() => void) | undefined;
+  #state: TierState = "idle";
+  #isDetached = false;
+
+  constructor(options: {
+    readonly label: string;
+    readonly deadlineMs: number;
+    readonly clock: Clock;
+    readonly events: Events;
+    readonly cache: string;
+    /** Called once, before the first call. */
+    readonly onFirstCall: (() => void) | undefined;
+  }) {
+    this.label = options.label;
+    this.deadlineMs = options.deadlineMs;
+    this.#clock = options.clock;
+    this.#events = options.events;
+    this.#cache = options.cache;
+    this.#onFirstCall = options.onFirstCall;
+    this.#breaker = new Breaker(options.clock);
+    this.#deadlines = new Deadlines(options.deadlineMs, options.clock);
+  }
+
+  get state(): TierState {
+    return this.#state;
+  }
+
+  /** How long until the open breaker lets a call probe the backend, in milliseconds. */
+  get retryInMs(): number {
+    return this.#breaker.probeInMs;
+  }
+
+  /** Whether a call may be sent now; `true` of an open breaker is permission for this one call. */
+  admits(): boolean {
+    return this.#breaker.admits();
+  }
+
+  /** The error of a call that was not sent. */
+  refusal(operation: Operation): CacheError {
+    return new BackendUnavailableError(`${this.label}: ${operation} skipped: circuit breaker is open`, {
+      tier: this.label,
+      operation,
+      maybeExecuted: false,
+    });
+  }
+
+  /** Runs a call if the breaker admits it, within `budgetMs`. */
+  run<T>(operation: Operation, keySpace: KeySpace | undefined, budgetMs: number, call: () => Promise<T>): Promise<T> {
+    if (!this.admits()) return Promise.reject(this.refusal(operation));
+    return this.bound(operation, keySpace, budgetMs, (done, fail) => {
+      try {
+        call().then(done, fail);
+      } catch (error) {
+        fail(error);
+      }
+    });
+  }
+
+  /**
+   * Bounds a call that was admitted.
+   *
+   * @param work calls `done` or `fail`, once. `done` also takes a promise, which is still within the deadline.
+   */
+  bound<T>(operation: Operation, keySpace: KeySpace | undefined, budgetMs: number, work: Work<T>): Promise<T> {
+    this.begin();
+    const startedAt = this.#clock.now();
+    const bounded = (): Promise<T> =>
+      new Promise((resolve, reject) => {
+        const overdue = (): void => reject(this.failed(operation, keySpace, this.#overdue(operation, budgetMs)));
+        const deadline = this.#deadlines.start(startedAt, budgetMs, overdue);
+        const fail = (error: unknown): void => {
+          if (this.#deadlines.end(deadline)) reject(this.failed(operation, keySpace, error));
+        };
+        const done = (value: Awaitable<T>): void => {
+          if (isThenable(value)) return void value.then(done, fail);
+          if (!this.#deadlines.end(deadline)) return;
+          this.meter[METERS[operation]].record(this.#clock.now() - startedAt);
+          this.answered();
+          resolve(value);
+        };
+        work(done, fail, startedAt);
+      });
+    return traced("backend", bounded, () => ({
+      cache: this.#cache,
+      namespace: keySpace?.path ?? [],
+      tier: this.label,
+      operation,
+    }));
+  }
+
+  /** Before every call: the first one calls `onFirstCall`. */
+  begin(): void {
+    const onFirstCall = this.#onFirstCall;
+    if (onFirstCall === undefined) return;
+    this.#onFirstCall = undefined;
+    onFirstCall();
+  }
+
+  /** The backend answered. */
+  answered(): void {
+    this.#breaker.answered();
+    this.#enter(this.#isDetached ? "detached" : "up");
+  }
+
+  /** Reports a failed call, and returns the error for its caller. */
+  failed(operation: string, keySpace: KeySpace | undefined, cause: unknown): CacheError {
+    this.meter.errors += 1;
+    const isTransport = cause instanceof BackendUnavailableError;
+    if (isTransport) this.#breaker.failed();
+    else this.#breaker.answered();
+    const error =
+      cause instanceof CacheError
+        ? cause
+        : new BackendUnavailableError(`${this.label}: ${operation} was refused; see cause`, {
+            tier: this.label,
+            operation,
+            cause,
+          });
+    this.#events["backend:error"].emit({
+      cache: this.#cache,
+      namespace: keySpace?.path ?? [],
+      tier: this.label,
+      operation,
+      error,
+    });
+    if (this.#breaker.isOpen) this.#enter("down");
+    return error;
+  }
+
+  /** The subscription to changes of this backend is attached. */
+  attached(): void {
+    this.#isDetached = false;
+    this.answered();
+  }
+
+  /** The subscription was lost, or could not be attached. */
+  detached(error: unknown): void {
+    this.#isDetached = true;
+    if (error !== undefined && !(error instanceof BackendUnavailableError)) this.failed("attach", undefined, error);
+    if (this.#state === "up") this.#enter("detached");
+  }
+
+  #overdue(operation: Operation, budgetMs: number): BackendUnavailableError {
+    return new BackendUnavailableError(`${this.label}: no answer to ${operation} within ${Math.round(budgetMs)} ms`, {
+      tier: this.label,
+      operation,
+    });
+  }
+
+  #enter(state: TierState): void {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#events["backend:state"].emit({ cache: this.#cache, namespace: [], tier: this.label, state });
+  }
+}
+
+type Work<T> = (
+  done: (value: Awaitable<T>) => void,
+  fail: (error: unknown) => void,
+  /** `clock.now()` when the call was sent. */
+  startedAt: number,
+) => void;
+
+type Operation = keyof typeof METERS;
+const METERS = {
+  read: "read",
+  write: "write",
+  remove: "remove",
+  markStale: "write",
+  tags: "write",
+  lease: "write",
+} as const;

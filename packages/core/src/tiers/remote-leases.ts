@@ -1,0 +1,81 @@
+import type { Awaitable } from "../contracts/awaitable.ts";
+import type { Leases, StoredEntry } from "../contracts/backend.ts";
+import type { Clock } from "../contracts/clock.ts";
+import type { KeyAliases } from "../coherence/key-aliases.ts";
+import type { Entry } from "../entry/entry.ts";
+import { dependencies, type EntryKey } from "../entry/key.ts";
+import type { BackendCalls } from "./backend-calls.ts";
+import type { EntryLeases, EntryWrite, LeaseAnswer, ReadRequest } from "./entry-tier.ts";
+
+/** A read that was sent. */
+export interface SentRead {
+  readonly request: ReadRequest;
+  /** The keys of the tag versions that the entry is expected to depend on. */
+  readonly expected: readonly string[];
+  /** `clock.now()` when it was sent. */
+  readonly sentAt: number;
+}
+
+/** How a tier sends an entry. */
+export interface Sending<S extends string> {
+  send(stored: StoredEntry): Promise<S>;
+  /** Runs in place of `send` for an entry that is larger than `maxEntryBytes`. */
+  refuse(): Promise<S>;
+}
+
+/** The parts of a tier that its leases use. */
+export interface LeasingTier {
+  readonly calls: BackendCalls;
+  readonly clock: Clock;
+  readonly aliases: KeyAliases | undefined;
+  /** Decodes an entry and checks it against the tag versions that are current now. */
+  decodeCurrent(read: SentRead, stored: StoredEntry): Awaitable<Entry | undefined>;
+  store<S extends string>(key: EntryKey, write: EntryWrite, sending: Sending<S>): Promise<S>;
+  /** Removes the entry that a refused one was to replace. */
+  refuse(key: EntryKey): Promise<"refused">;
+}
+
+/** The leases of a backend, for entries: each call is bounded, and an entry that comes with an answer is checked. */
+export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
+  const { calls, clock, aliases } = tier;
+  const call = <T>(key: EntryKey, run: () => Promise<T>): Promise<T> =>
+    calls.run("lease", key.space, calls.deadlineMs, run);
+  return {
+    acquire: (request, token, leaseMs, seen) => {
+      const { key } = request;
+      let isOver = false;
+      // A call that comes without a read gets the entry with this answer, or is woken by a message about it.
+      aliases?.add(key.backend);
+      return call(key, async (): Promise<LeaseAnswer> => {
+        const sentAt = clock.now();
+        const answer = await leases.acquire(key.backend, token, leaseMs, seen);
+        // Granted after the deadline: released, since no load will use it.
+        if (isOver && answer.granted) leases.release(key.backend, token).catch(ignore);
+        if (answer.granted) return { kind: "granted", seen: answer.version };
+        if ("heldForMs" in answer) return { kind: "held", heldForMs: answer.heldForMs };
+        const expected = dependencies(key.space, request.expectedTags);
+        return {
+          kind: "entry",
+          seen: answer.entry.version ?? "",
+          entry: await tier.decodeCurrent({ request, expected, sentAt }, answer.entry),
+        };
+      }).finally(() => {
+        isOver = true;
+      });
+    },
+    renew: (key, token, leaseMs) => call(key, () => leases.renew(key.backend, token, leaseMs)),
+    release: (key, token) => call(key, () => leases.release(key.backend, token)),
+    store: (key, write, token, seen) =>
+      tier.store<"stored" | "refused" | "overtaken">(key, write, {
+        send: async (stored) => ((await leases.store(key.backend, token, seen, stored)) ? "stored" : "overtaken"),
+        // Only the lease holder may remove the entry; the lease is extended just long enough for that.
+        refuse: async () => {
+          const isHolder = await call(key, () => leases.renew(key.backend, token, 2 * calls.deadlineMs));
+          return isHolder ? tier.refuse(key) : "overtaken";
+        },
+      }),
+    confirm: (key) => call(key, () => leases.confirm(key.backend)),
+  };
+}
+
+const ignore = (): void => {};
