@@ -53,6 +53,6 @@ it("architecture.md says what each file of core promises, and names no other", (
     .filter((entry) => entry.isFile() && !/\.test(-d)?\.ts$/.test(entry.name))
     .map((entry) => relative(source, join(entry.parentPath, entry.name)))
     .map((file) => /^(formats|compressors|testing)\//.exec(file)?.[0] ?? file);
-  const named = rowsOf(section("What each file promises")).flatMap(([name]) => /^`(.+)`$/.exec(name!)?.[1] ?? []);
+  const named = rowsOf(section("The promise of each file")).flatMap(([name]) => /^`(.+)`$/.exec(name!)?.[1] ?? []);
   expect(named.toSorted()).toEqual([...new Set(files)].toSorted());
 });

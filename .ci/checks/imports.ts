@@ -31,8 +31,8 @@ const CONSUMERS = /^(packages\/acceptance|benchmarks|docs)\//;
 const FOR_TESTS = ["@hotset/core/testing", "@hotset/test-servers", "@hotset/test-servers/global-setup"];
 
 /**
- * The rooms of a package, each a folder of its `src` or a file there: a room imports only from the lines above its own, and
- * is free inside. `testing` may import every room, and only tests import it.
+ * The rooms of a package, each a folder of its `src` or a file there: a room imports only from the lines above its own,
+ * and is free inside. `testing` may import every room, and only tests import it.
  */
 export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   core: [

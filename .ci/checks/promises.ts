@@ -2,7 +2,8 @@
 //
 //   node .ci/checks/promises.ts        after vitest wrote .reports/vitest.json
 //
-// Every promise on the page has a passing test with its number in the full title; every number in a title is on the page.
+// Every promise on the page has a passing test with its number in the full title; every number in a title is on the
+// page.
 
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";

@@ -25,7 +25,8 @@ const PATIENCE_MS = 15_000;
  * Starts the processes over one Redis, sends requests to all of them, changes prices through each in turn, and kills
  * Redis meanwhile:
  *
- *     cold ──▶ changes ──▶ Redis is killed ──▶ changes ──▶ Redis is back, empty ──▶ all receive changes ──▶ changes ──▶ end
+ *     cold ──▶ changes ──▶ Redis is killed ──▶ changes ──▶ Redis is back, empty ──▶ all receive changes ──▶ changes ──▶
+ *     end
  *
  * @throws the reason of `signal` when it is aborted; then the processes are ended.
  */

@@ -149,9 +149,9 @@ cache.set("k", 1, { ttl: undefined });
 cache.set("k", 1, { forceRefresh: true });
 // @ts-expect-error an etag belongs to one value
 createCache({ name: "x" }).tier(memory()).defaults({ etag: "x" });
-// @ts-expect-error tags belong to one value
 createCache({ name: "x" })
   .tier(memory())
+  // @ts-expect-error tags belong to one value
   .defaults({ tags: ["x"] });
 // @ts-expect-error a load cannot be given a validator ahead of its value
 cache.getOrSet("k", () => 1, { etag: "x" });
@@ -162,14 +162,14 @@ cache.getOrSet("k", () => 1, { staleWhileRevalidates: 1 });
 
 // @ts-expect-error only an entry that is there can be renewed
 cache.getOrSet("k", (ctx) => ctx.stale.notModified());
-// @ts-expect-error a context is read-only
 cache.getOrSet("k", (ctx) => {
+  // @ts-expect-error a context is read-only
   ctx.key = "x";
   return 1;
 });
 // @ts-expect-error what was stored is unchecked: narrow it first
 cache.getOrSet("k", (ctx: LoadContext) => ctx.stale?.value.length ?? 0);
-// @ts-expect-error a value is no loader
+// @ts-expect-error a value is not a loader
 cache.getOrSet("k", 1);
 
 // ---- many
@@ -215,7 +215,7 @@ optional(1, "en");
 optional("1");
 // @ts-expect-error a name is needed: functions of one name would share values
 cache.wrap(async (id: number) => id, {});
-// @ts-expect-error a Request is no plain data, so a key is needed
+// @ts-expect-error a Request is not plain data, so a key is needed
 cache.wrap(async (request: Request) => request.url, { name: "page" });
 // @ts-expect-error the wrapped function must give the namespace's type
 users.wrap(async (id: number) => id, { name: "x" });
@@ -278,7 +278,7 @@ single("redis://a", { readFromReplicas: true });
 sentinel(["redis://s"]);
 // @ts-expect-error nodes are a list
 cluster("redis://a");
-// @ts-expect-error a client is wrapped with fromClient, so that nobody wonders who closes it
+// @ts-expect-error a client is wrapped with fromClient, so that it is clear who closes it
 redis(client);
 // @ts-expect-error sizes name their unit: minBytes
 zstd({ threshold: 1024 });

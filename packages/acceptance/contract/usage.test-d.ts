@@ -1,4 +1,5 @@
-// How different people use hotset. Compiled against the built packages with every TypeScript that is supported; runs nothing.
+// How different people use hotset. Compiled against the built packages with every TypeScript that is supported; runs
+// nothing.
 
 import { createHash } from "node:crypto";
 import { readFile, rename, rm, writeFile } from "node:fs/promises";
@@ -203,7 +204,7 @@ await price.invalidate("A1", "EUR");
 await price.refresh("A1", "EUR");
 export const known = cache.peek<number>(price.key("A1", "EUR"));
 
-// ---- 8. memoise what takes something that is no plain data: then the key is yours
+// ---- 8. memoise a function whose argument is not plain data: then the key is yours
 
 export const page = cache.wrap((request: Request, locale: string) => fetch(request).then((r) => r.text() + locale), {
   name: "page",

@@ -40,9 +40,9 @@ export function over(
 }
 
 /**
- * The value of a call, and whether the call was still pending when a timer of `withinMs` fired. Timers of a process fire
- * in the order in which they are due, so a process that stands still for a while makes no call late that ends by a
- * deadline of its own.
+ * The value of a call, and whether the call was still pending when a timer of `withinMs` fired. Timers of a process
+ * fire in the order in which they are due, so a pause of the process makes no call late that ends by a deadline of its
+ * own.
  */
 export async function timed<T>(
   call: Promise<T>,

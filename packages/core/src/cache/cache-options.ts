@@ -4,20 +4,30 @@ import { checkOptions } from "../entry/policy.ts";
 import { describe } from "../primitives/duration.ts";
 
 export interface CacheOptions {
-  /** The root of every key, before namespaces: caches of different names never meet, processes with the same name share. `''` adds nothing to keys that other programs know. */
+  /**
+   * The root of every key, before namespaces: caches of different names never meet, processes with the same name share.
+   * `''` adds nothing to keys that other programs know.
+   */
   readonly name: string;
   /** Part of every key: raise it when values change their shape, and nothing older is read. @default none */
   readonly version?: string | number;
   /**
    * Loads at one time in this process, background ones included; further callers wait their turn within their
-   * timeouts. A load inside a loader does not: the outer one would wait for it, and it for the outer one's end. @default 1_000
+   * timeouts. A load inside a loader does not: the outer one would wait for it, and it for the outer one's end.
+   * @default 1_000
    */
   readonly maxLoads?: number;
-  /** Keeps a serverless invocation alive for background loads. The promise never rejects. Called within the async context of the request. */
+  /**
+   * Keeps a serverless invocation alive for background loads. The promise never rejects. Called within the async
+   * context of the request.
+   */
   readonly waitUntil?: (work: Promise<void>) => void;
   /** Background loads at one time; those beyond it are left to a later call. @default 100 */
   readonly maxBackgroundLoads?: number;
-  /** How many decisions to remember, over all keys, for {@link Namespace.explain}. A note is some 200 bytes. @default none */
+  /**
+   * How many decisions to remember, over all keys, for {@link Namespace.explain}. A note is some 200 bytes. @default
+   * none
+   */
   readonly explain?: number;
   /** Where time comes from; a `TestClock` in tests. @default the system's */
   readonly clock?: Clock;

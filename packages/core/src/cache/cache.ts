@@ -14,13 +14,17 @@ export interface Cache extends Namespace, AsyncDisposable {
   on<E extends keyof CacheEvents>(event: E, listener: (event: CacheEvents[E]) => void): () => void;
   /** Counts and latencies since `build`, namespaces included. */
   stats(): CacheStats;
-  /** Connects now instead of on first use, and receives invalidations from then on. Optional. @throws {BackendUnavailableError} */
+  /**
+   * Connects now instead of on first use, and receives invalidations from then on. Optional. @throws
+   * {BackendUnavailableError}
+   */
   connect(): Promise<void>;
   /** Resolves when every background load that has begun is settled. Never rejects. */
   drain(): Promise<void>;
   /**
    * Refuses new calls, drains for at most `timeout`, aborts the rest, and closes the tiers
-   * that no other cache uses, waiting for a backend as long as for any call. Idempotent. Later calls reject with {@link CacheClosedError}.
+   * that no other cache uses, waiting for a backend as long as for any call. Idempotent. Later calls reject with {@link
+   * CacheClosedError}.
    */
   close(options?: { /** @default '5s' */ readonly timeout?: Duration }): Promise<void>;
 }

@@ -52,8 +52,8 @@ export interface Namespace<V = unknown> {
   /** Describes an entry, for people and for tests. */
   inspect(key: string): Promise<EntryInfo | undefined>;
   /**
-   * The last decisions about this key, oldest first: which tier answered, why a copy was not served, which lease, fence or
-   * version. Recorded only with `createCache({ explain })`. @throws {ConfigurationError} without it.
+   * The last decisions about this key, oldest first: which tier answered, why a copy was not served, which lease, fence
+   * or version. Recorded only with `createCache({ explain })`. @throws {ConfigurationError} without it.
    */
   explain(key: string): readonly Decision[];
 
@@ -75,7 +75,10 @@ export interface Namespace<V = unknown> {
   deleteMany(keys: readonly string[]): Promise<DeleteManyResult>;
   /** Ends the entry's freshness now, as if `ttl` had run out: its stale windows begin. Without any, removes it. */
   markStale(key: string): Promise<MarkStaleResult>;
-  /** No entry with any of these tags, in this namespace or below it, is served again, not even as stale. Cost does not grow with entries. */
+  /**
+   * No entry with any of these tags, in this namespace or below it, is served again, not even as stale. Cost does not
+   * grow with entries.
+   */
   invalidateTags(...tags: string[]): Promise<InvalidateResult>;
   /** As {@link markStale}, for every entry with any of these tags, in this namespace or below it. */
   markTagsStale(...tags: string[]): Promise<InvalidateResult>;
@@ -88,7 +91,10 @@ export interface Namespace<V = unknown> {
    */
   namespace<T extends V = V>(name: string, options?: NamespaceOptions<T>): Namespace<T>;
 
-  /** `fn`, remembered by its arguments. An overloaded or generic `fn` keeps one plain signature. `fn` gets no loader context; `getOrSet` gives one. */
+  /**
+   * `fn`, remembered by its arguments. An overloaded or generic `fn` keeps one plain signature. `fn` gets no loader
+   * context; `getOrSet` gives one.
+   */
   wrap<F extends AnyFunction<V>>(
     fn: F,
     options: WrapOptions<F> & WrapKey<F>,
@@ -103,14 +109,17 @@ export interface NamespaceOptions<V> extends Policy {
    * @see https://standardschema.dev
    */
   readonly schema?: StandardSchema<V>;
-  /** Values never leave the process: for what no format can write. Its keys are apart from those of other views. @default false */
+  /**
+   * Values never leave the process: for what no format can write. Its keys are apart from those of other views.
+   * @default false
+   */
   readonly localOnly?: boolean;
 }
 
 /**
- * A public interface in the form that a class can implement. Inside the engine a value has no type, so the type parameters
- * of each method are replaced by their bounds. Parameters and results are checked all the same; of methods that return
- * a view or a function of a type of their own (`namespace`, `wrap`) the parameters are.
+ * A public interface in the form that a class can implement. Inside the engine a value has no type, so the type
+ * parameters of each method are replaced by their bounds. Parameters and results are checked all the same; of methods
+ * that return a view or a function of a type of their own (`namespace`, `wrap`) the parameters are.
  */
 export type Untyped<N> = {
   [M in keyof N]: N[M] extends (...args: infer A) => infer R

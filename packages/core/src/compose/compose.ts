@@ -50,12 +50,12 @@ interface Composition extends ComposedBackend {
  * versions read last.
  *
  * The first fresh hit wins a read, never the first answer; a stale copy in `near` does not hide a fresh one in `far`. A
- * removal is `pending` until both sides have acknowledged it. A write succeeds when one side stored it; an older entry on
- * the other side is removed before that side is read for the key again.
+ * removal is `pending` until both sides have acknowledged it. A write succeeds when one side stored it; an older entry
+ * on the other side is removed before that side is read for the key again.
  *
- * Changes are received from both sides. Where all of `far` reports changes, a copy in `near` answers alone only while it
- * is known to match `far`: when `far` reports a change, the copy is removed from `near`, and while messages of `far` do
- * not arrive, no copy is trusted. Where `far` does not answer, copies in `near` are served as fallback.
+ * Changes are received from both sides. Where all of `far` reports changes, a copy in `near` answers alone only while
+ * it is known to match `far`: when `far` reports a change, the copy is removed from `near`, and while messages of `far`
+ * do not arrive, no copy is trusted. Where `far` does not answer, copies in `near` are served as fallback.
  *
  * @throws {ConfigurationError} for an option out of range, and when `far` has no coherence and `nearTtl` is not given.
  */

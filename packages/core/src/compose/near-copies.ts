@@ -39,7 +39,8 @@ export interface NearCopiesParts {
  * Tracks which copies in `near` are known to match `far`. Other processes may overwrite a copy, or leave it when `far`
  * changes.
  *
- *     unknown ──far holds the same write──▶ proven ──far changed, or may have──▶ overtaken ──replaced, or removed──▶ unknown
+ *     unknown ──far holds the same write──▶ proven ──far changed, or may have──▶ overtaken ──replaced, or removed──▶
+ *     unknown
  *
  * - proven: `far` held the very same write, and every change since then has arrived. The copy answers alone.
  * - unknown: the copy is checked against `far` first. If `far` does not answer, the copy is served as fallback, unless

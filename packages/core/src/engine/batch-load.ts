@@ -73,7 +73,7 @@ function watch<K>(batch: BatchLoad<K, unknown>, flights: readonly Flight[]): voi
     });
 }
 
-/** Runs the load of these keys; waits for one slot, whatever their number. */
+/** Runs the load of these keys; waits for one slot for all of them. */
 type RunBatch = (keys: readonly string[], body: () => Promise<void>) => Promise<void>;
 
 interface Arrival<K> {

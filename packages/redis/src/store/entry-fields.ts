@@ -4,7 +4,8 @@ import { crypto } from "../primitives/crypto.ts";
 /**
  * An entry in Redis is a hash. docs/reference/redis-layout.md describes its fields byte by byte.
  *
- *   d  encoded value     s  epoch ms at which it becomes stale     m  head, then the cache's meta     w  id of this write
+ *   d  encoded value     s  epoch ms at which it becomes stale     m  head, then the cache's meta     w  id of this
+ *   write
  *   TTL of the key = lifetime, in ms
  *
  * The head of `m` is `1 <window>;`: the version of this layout, and how long before its end the entry turns stale, in
