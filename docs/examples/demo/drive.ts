@@ -32,46 +32,16 @@ export async function drive(
   const ledger = new Ledger();
   const startedAt = performance.now();
   const since = (): string => seconds(performance.now() - startedAt).padStart(7);
-  const redisState = (): string =>
-    redis?.own === undefined ? "" : `, Redis is ${redis.own.state === "running" ? "up" : "down"}`;
-  const failures = (): string =>
-    ledger.failed === 0 ? "" : `, ${whole(ledger.failed)} FAILED (${ledger.failures[0]})`;
-  using progress = new Progress(
-    process.stdout,
-    () =>
-      `${since()}  ${whole(ledger.requests)} requests, ${percent(ledger.hitRatio)} hits, ${ledger.loadsSoFar} loads${redisState()}${failures()}`,
-  );
+  using progress = new Progress(process.stdout, () => `${since()}  ${soFar(ledger, redis)}`);
   const say = (text: string): void => progress.say(`${since()}  ${text}`);
   await using draft = await Draft.of(copy, copy.smallest, say);
 
-  const open = async (): Promise<Service> => {
-    const service = await Service.start({ copy, redisUrl: redis?.url, keyPrefix: redis?.keyPrefix });
-    service.cache.on("load", ({ key, durationMs }) => {
-      ledger.loaded(key, durationMs);
-      if (key === draft.name) draft.loaded();
-    });
-    return service;
-  };
-  const end = async (service: Service): Promise<void> => {
-    await service.cache.drain();
-    ledger.closed(service.cache.stats());
-    await service.close();
-  };
-
+  const open = (): Promise<Service> => openService({ copy, redis }, { ledger, draft });
   let service = await open();
   try {
-    const traffic = new Traffic(service.url, {
-      names,
-      ledger,
-      seed: SEED,
-      connections: CONNECTIONS,
-      perSecond: args.requests / args.seconds,
-      onAnswer: (name, { version }) => {
-        if (name === draft.name) draft.seen(version);
-      },
-    });
+    const traffic = trafficTo(service.url, names, args, { ledger, draft });
     const deploy = async (): Promise<string> => {
-      await end(service);
+      await endService(service, ledger);
       service = await open();
       return service.url;
     };
@@ -99,8 +69,56 @@ export async function drive(
       restarts: redis?.own && restarts.value,
     };
   } finally {
-    await end(service);
+    await endService(service, ledger);
   }
+}
+
+interface Books {
+  readonly ledger: Ledger;
+  readonly draft: Draft;
+}
+
+/** Requests, failures and the state of Redis until now. */
+function soFar(ledger: Ledger, redis: DemoRedis | undefined): string {
+  const redisState = redis?.own === undefined ? "" : `, Redis is ${redis.own.state === "running" ? "up" : "down"}`;
+  const failures = ledger.failed === 0 ? "" : `, ${whole(ledger.failed)} FAILED (${ledger.failures[0]})`;
+  return `${whole(ledger.requests)} requests, ${percent(ledger.hitRatio)} hits, ${ledger.loadsSoFar} loads${redisState}${failures}`;
+}
+
+async function openService(
+  { copy, redis }: { readonly copy: PackageCopy; readonly redis: DemoRedis | undefined },
+  { ledger, draft }: Books,
+): Promise<Service> {
+  const service = await Service.start({ copy, redisUrl: redis?.url, keyPrefix: redis?.keyPrefix });
+  service.cache.on("load", ({ key, durationMs }) => {
+    ledger.loaded(key, durationMs);
+    if (key === draft.name) draft.loaded();
+  });
+  return service;
+}
+
+async function endService(service: Service, ledger: Ledger): Promise<void> {
+  await service.cache.drain();
+  ledger.closed(service.cache.stats());
+  await service.close();
+}
+
+function trafficTo(
+  url: string,
+  names: readonly string[],
+  args: Pick<DemoArguments, "seconds" | "requests">,
+  { ledger, draft }: Books,
+): Traffic {
+  return new Traffic(url, {
+    names,
+    ledger,
+    seed: SEED,
+    connections: CONNECTIONS,
+    perSecond: args.requests / args.seconds,
+    onAnswer: (name, { version }) => {
+      if (name === draft.name) draft.seen(version);
+    },
+  });
 }
 
 function shuffled(names: readonly string[], seed: number): readonly string[] {

@@ -47,11 +47,7 @@ export async function driveShops(
   const startedAt = performance.now();
   const since = (): string => seconds(performance.now() - startedAt).padStart(7);
   const seen: Seen[] = [];
-  using progress = new Progress(
-    process.stdout,
-    () =>
-      `${since()}  ${whole(till.requests)} requests, ${seen.length} changes seen by all${till.failed === 0 ? "" : `, ${whole(till.failed)} FAILED (${till.failures[0]})`}`,
-  );
+  using progress = new Progress(process.stdout, () => `${since()}  ${soFar(till, seen)}`);
   const say = (text: string): void => progress.say(`${since()}  ${text}`);
 
   say(
@@ -83,8 +79,7 @@ export async function driveShops(
     isOver = true;
     await visits;
   }
-  const stats = await Promise.all(shops.map((shop) => shop.stats()));
-  const unanswered = await unansweredBy(shops);
+  const counts = await countsOf(shops);
   await Promise.all(shops.map((shop) => shop.close()));
   return {
     till,
@@ -93,10 +88,22 @@ export async function driveShops(
     leastRequests: args.requests,
     tookMs: performance.now() - startedAt,
     seen,
+    ...counts,
+    unanswered: counts.unanswered - inOutage,
+    restarts: redis.own && restarts,
+  };
+}
+
+/** Requests, changes and failures until now. */
+const soFar = (till: Till, seen: readonly Seen[]): string =>
+  `${whole(till.requests)} requests, ${seen.length} changes seen by all${till.failed === 0 ? "" : `, ${whole(till.failed)} FAILED (${till.failures[0]})`}`;
+
+async function countsOf(shops: readonly ShopProcess[]): Promise<Pick<ShopRun, "loads" | "overtaken" | "unanswered">> {
+  const stats = await Promise.all(shops.map((shop) => shop.stats()));
+  return {
     loads: stats.map(({ loads }) => loads),
     overtaken: stats.reduce((sum, { fenced }) => sum + fenced, 0),
-    unanswered: unanswered - inOutage,
-    restarts: redis.own && restarts,
+    unanswered: await unansweredBy(shops),
   };
 }
 

@@ -189,6 +189,21 @@ class Checker {
   }
 
   #judge(read: Read): void {
+    this.#judgeError(read);
+    const { version, strayKey } = read;
+    if (version === undefined) return;
+    if (strayKey !== undefined) return this.#stray(read, strayKey);
+    this.#judgeIssue(read, version);
+    // Each returns whether it found a violation; one is enough.
+    void (
+      this.#judgeToken(read, version) ||
+      this.#judgeForced(read, version) ||
+      this.#judgeOwn(read, version) ||
+      this.#judgeElsewhere(read, version)
+    );
+  }
+
+  #judgeError(read: Read): void {
     if (read.error !== undefined && !isExpected(read)) {
       this.#violate({
         rule: "unexpected error",
@@ -198,18 +213,19 @@ class Checker {
         text: `${read.process}: ${read.kind} ${read.key} rejected: ${read.error}`,
       });
     }
-    if (read.version === undefined) return;
-    if (read.strayKey !== undefined) {
-      this.#violate({
-        rule: "forged",
-        at: read.endedAt,
-        key: read.key,
-        ids: [read.id],
-        text: `${read.process}: ${read.kind} ${read.key} answered the value of ${read.strayKey}`,
-      });
-      return;
-    }
-    const { version } = read;
+  }
+
+  #stray(read: Read, strayKey: string): void {
+    this.#violate({
+      rule: "forged",
+      at: read.endedAt,
+      key: read.key,
+      ids: [read.id],
+      text: `${read.process}: ${read.kind} ${read.key} answered the value of ${strayKey}`,
+    });
+  }
+
+  #judgeIssue(read: Read, version: number): void {
     if (version > this.#newestAt(read.key, read.endedAt))
       this.#violate({
         rule: "forged",
@@ -218,8 +234,9 @@ class Checker {
         ids: [read.id],
         text: `${read.process}: ${read.kind} ${read.key} answered ${version}, which the source had not issued yet`,
       });
-    const modes = read.freshness === "fresh" ? (["hard", "soft"] as const) : (["hard"] as const);
+  }
 
+  #judgeToken(read: Read, version: number): boolean {
     const token = read.after;
     if (token !== undefined && version < token.version) {
       const change = this.#changes.get(token.change);
@@ -232,14 +249,20 @@ class Checker {
         return this.#older("token", read, token.version, token.change, "the write whose token it carried");
       if (exemption !== "not due") this.#exempt(exemption);
     }
+    return false;
+  }
 
+  #judgeForced(read: Read, version: number): boolean {
     if (read.forced === true && read.tier !== undefined && read.tier !== "memory" && read.freshness === "fresh") {
       const before = this.#newestAt(read.key, read.startedAt);
       if (version < before)
         return this.#older("forced", read, before, undefined, "what the source had before the call");
     }
+    return false;
+  }
 
-    for (const mode of modes) {
+  #judgeOwn(read: Read, version: number): boolean {
+    for (const mode of modesOf(read)) {
       for (const floor of floorsOf(this.#own[mode], `${read.process} ${read.key}`).above(version, read.startedAt)) {
         const exemption = this.#forgotten(floor.change, read) ?? this.#lateSet(version, read, floor.at);
         const rule = (this.#replayedAt(floor.change) ?? Infinity) <= read.startedAt ? "reappeared" : "own";
@@ -254,8 +277,11 @@ class Checker {
         this.#exempt(exemption);
       }
     }
+    return false;
+  }
 
-    for (const mode of modes) {
+  #judgeElsewhere(read: Read, version: number): boolean {
+    for (const mode of modesOf(read)) {
       const late = floorsOf(this.#others[mode], read.key).above(
         version,
         read.startedAt - this.#history.terms.maxStalenessMs,
@@ -277,6 +303,7 @@ class Checker {
         break;
       }
     }
+    return false;
   }
 
   #excuse(floor: Floor, read: Read): Exemption | undefined {
@@ -324,7 +351,7 @@ class Checker {
     let settledAt = change.endedAt ?? Infinity;
     for (const fault of this.#history.faults) {
       if (fault.losesSince === undefined || read.endedAt < fault.from || settledAt < fault.losesSince) continue;
-      if (change.startedAt > Math.max(fault.to, this.#inStepAt(change.process, fault, false))) continue;
+      if (change.startedAt > Math.max(fault.to, this.#inStepAt(change.process, fault, "is ignored"))) continue;
       losses.push(fault);
       settledAt = Math.max(settledAt, this.#inStepAt(change.process, fault));
     }
@@ -515,7 +542,7 @@ class Checker {
     return stalledMs;
   }
 
-  #older(rule: Rule, read: Read, floor: number, change: string | undefined, after: string): void {
+  #older(rule: Rule, read: Read, floor: number, change: string | undefined, after: string): true {
     const how = read.tier === undefined ? "" : ` from ${read.tier}`;
     this.#violate({
       rule,
@@ -524,6 +551,7 @@ class Checker {
       ids: change === undefined ? [read.id] : [read.id, change],
       text: `${read.process}: ${read.kind} ${read.key} answered ${read.version}${how}; ${floor} was due: ${after}`,
     });
+    return true;
   }
 
   /** The newest version of the source at that instant. */
@@ -551,13 +579,13 @@ class Checker {
    * The instant at which a process was seen connected, with nothing pending, twice in a row after a fault; the instant
    * of its death, if that came before.
    */
-  #inStepAt(process: string, fault: Fault, orDied = true): Instant {
+  #inStepAt(process: string, fault: Fault, death: "counts" | "is ignored" = "counts"): Instant {
     if (process === FOREIGN) return fault.to;
-    const key = `${process} ${fault.from} ${fault.kind} ${orDied}`;
+    const key = `${process} ${fault.from} ${fault.kind} ${death}`;
     const known = this.#inStep.get(key);
     if (known !== undefined) return known;
     let seen = 0;
-    let at = orDied ? (this.#diedAt.get(process) ?? Infinity) : Infinity;
+    let at = death === "counts" ? (this.#diedAt.get(process) ?? Infinity) : Infinity;
     for (const sighting of this.#history.sightings) {
       if (sighting.process !== process || sighting.at < fault.to) continue;
       seen = isWell(sighting.state) && sighting.pending === 0 ? seen + 1 : 0;
@@ -670,6 +698,10 @@ const WATCHED_MS = 2;
 const SLEEP_MS = 1_400;
 /** The longest time that a dead process keeps others waiting. */
 const LEASE_MS = 10_000;
+
+/** The modes of changes after which a read may not answer the replaced value. */
+const modesOf = ({ freshness }: Read): readonly Change["mode"][] =>
+  freshness === "fresh" ? ["hard", "soft"] : ["hard"];
 
 const isWell = (state: string): boolean => state === "up" || state === "idle";
 

@@ -1,3 +1,5 @@
+import { faultsFor } from "./plan-faults.ts";
+import { operationsOf } from "./plan-operations.ts";
 import { Random } from "./random.ts";
 
 /**
@@ -70,7 +72,7 @@ export interface LoaderPlan {
   readonly outcome: "value" | "fail" | "hang" | "undefined" | "no-store" | "not-modified";
 }
 
-interface At {
+export interface At {
   readonly id: string;
   readonly at: number;
   /** Index of the worker; `-1` for a program without the library. */
@@ -197,92 +199,6 @@ const KEYS: readonly Omit<KeyPlan, "changedEveryMs" | "readBy">[] = [
   { id: "p", space: ["programs"], tags: [], lateTags: [], isForeign: true },
 ];
 
-const SPACES: readonly (readonly string[])[] = [[], ["users"], ["users", "deep"]];
-
-/** By focus, the faults it draws from, on one server. */
-const ON_SINGLE: Readonly<Record<Focus, readonly FaultKind[]>> = {
-  calm: [],
-  links: [
-    "cut",
-    "cut",
-    "swallow",
-    "swallow replies",
-    "swallow requests",
-    "stall",
-    "delay",
-    "refuse",
-    "kill connections",
-  ],
-  freezes: ["freeze process", "freeze process", "freeze server", "pause writes", "pause all", "stall"],
-  servers: ["restart empty", "restart from append-only file", "flush scripts", "kill connections", "flush all"],
-  snapshots: ["restart from snapshot"],
-  memory: [
-    "flush all",
-    "memory full",
-    "evict entries",
-    "evict tags",
-    "evict tags",
-    "evict leases",
-    "evict issuer",
-    "real eviction",
-  ],
-  deaths: ["kill process", "kill process", "freeze process"],
-  mixed: [
-    "cut",
-    "swallow",
-    "stall",
-    "freeze process",
-    "kill process",
-    "freeze server",
-    "restart empty",
-    "restart from snapshot",
-    "evict tags",
-    "kill connections",
-    "pause all",
-    "flush all",
-  ],
-};
-
-const SERVERS_OF: Readonly<Record<Exclude<Topology, "single">, readonly FaultKind[]>> = {
-  sentinel: ["failover", "lose primary", "freeze primary", "lose sentinel", "kill connections", "pause all"],
-  cluster: [
-    "failover",
-    "lose primary",
-    "freeze primary",
-    "move slot",
-    "move slot and back",
-    "kill connections",
-    "cut",
-    "swallow",
-    "stall",
-    "delay",
-  ],
-};
-
-/** Faults that need a proxy before a worker, or a server for this round alone. */
-const ONLY_SINGLE: ReadonlySet<FaultKind> = new Set<FaultKind>([
-  "cut",
-  "swallow",
-  "swallow replies",
-  "swallow requests",
-  "stall",
-  "delay",
-  "refuse",
-  "restart empty",
-  "restart from snapshot",
-  "restart from append-only file",
-  "freeze server",
-]);
-
-function faultsOf(topology: Topology, focus: Focus): readonly FaultKind[] {
-  if (topology === "single") return ON_SINGLE[focus];
-  const own = SERVERS_OF[topology];
-  if (focus === "calm") return [];
-  if (focus === "servers" || focus === "snapshots" || focus === "links") return own;
-  const shared = ON_SINGLE[focus].filter((kind) => !ONLY_SINGLE.has(kind));
-  return focus === "mixed" ? [...own, ...shared] : shared;
-}
-
 export interface PlanOptions {
   readonly topology: Topology;
   /** @default chosen by the seed */
@@ -297,19 +213,7 @@ const WORKERS = ["A", "B", "C"];
 export function planOf(seed: number, { topology, focus: given, durationMs = 6_000 }: PlanOptions): Plan {
   const random = new Random(seed * 2_654_435_761);
   const focus = given ?? FOCUSES[seed % FOCUSES.length]!;
-  const isRestarted = focus === "snapshots" || focus === "servers";
-  const settings: Settings = {
-    ttl: random.one([300, 2_000, 60_000, 60_000]),
-    staleWhileRevalidate: random.one([0, 0, 200, 2_000]),
-    staleIfError: random.one([0, 0, 500, 5_000]),
-    loadTimeout: 1_500,
-    errorBackoff: random.one([50, 500]),
-    maxStaleness: random.one([500, 1_000, 2_000]),
-    reissueWindow: 30_000,
-    responseTimeout: random.one([300, 500, 1_000]),
-    maxEntries: random.oneIn(5) ? 3 : 1_000,
-    persistence: isRestarted && random.oneIn(2) && focus !== "snapshots" ? "append-only" : "none",
-  };
+  const settings = settingsOf(random, focus);
   const drawn = random.one(["tracking", "tracking", "tracking", "tracking", "pubsub", "mixed"] as const);
   // In a cluster the two ways cannot be mixed.
   const fleet = drawn === "mixed" && topology === "cluster" ? "pubsub" : drawn;
@@ -318,7 +222,7 @@ export function planOf(seed: number, { topology, focus: given, durationMs = 6_00
     changedEveryMs: key.isForeign ? 1_500 : random.one([60, 400, 1_500, 3_000]),
     ...(random.oneIn(4) && key.id !== "a" && { readBy: random.below(WORKERS.length) }),
   }));
-  const faults = faultsFor(random.fork(2), faultsOf(topology, focus), topology, durationMs, WORKERS.length, settings);
+  const faults = faultsFor(random.fork(2), { topology, focus, durationMs, workers: WORKERS.length, settings });
   // A client never gives up a connection that swallows replies, and the library does not own it.
   const mayBring = topology === "single" && !faults.some(({ kind }) => kind.startsWith("swallow"));
   const clients = random.fork(4);
@@ -358,190 +262,18 @@ export function planOf(seed: number, { topology, focus: given, durationMs = 6_00
   };
 }
 
-interface Shape {
-  readonly keys: readonly KeyPlan[];
-  readonly workers: number;
-  readonly durationMs: number;
-  readonly changesToo: boolean;
-  readonly hearsForeign: boolean;
-  /** More loads that take long, so that a pause meets one. */
-  readonly isHeld: boolean;
-}
-
-const READ_EVERY_MS = 9;
-
-function operationsOf(random: Random, prefix: string, shape: Shape): readonly Operation[] {
-  const operations: Operation[] = [];
-  const all = shape.keys.map(({ id }) => id);
-  const add = (operation: Operation): void => void operations.push(operation);
-  const at = (instant: number, worker: number): At => ({
-    id: `${prefix}${operations.length}`,
-    at: Math.round(instant * 10) / 10,
-    worker,
-  });
-
-  for (let worker = 0; worker < shape.workers; worker += 1) {
-    for (let now = random.gap(READ_EVERY_MS); now < shape.durationMs; now += random.gap(READ_EVERY_MS)) {
-      const key = random.one(all.filter((id) => mayRead(shape.keys, id, worker)));
-      // Operations must meet the late tags of a loader while it runs.
-      const load = loaderOf(
-        random,
-        shape.isHeld || shape.keys.some(({ id, lateTags }) => id === key && lateTags.length > 0),
-      );
-      const choice = random.below(100);
-      if (choice < 52) {
-        add({
-          ...at(now, worker),
-          kind: "getOrSet",
-          key,
-          load,
-          forced: random.oneIn(14),
-          isAfter: random.oneIn(8),
-          ...(random.oneIn(5) && { hardTimeout: random.one([20, 100, 400]) }),
-          ...(random.oneIn(6) && { softTimeout: random.one([5, 15]) }),
-          ...(random.oneIn(8) && { refreshAhead: 0.5 }),
-          ...(random.oneIn(12) && { leaveAfterMs: random.below(30) }),
-        });
-      } else if (choice < 62) add({ ...at(now, worker), kind: "get", key });
-      else if (choice < 67) add({ ...at(now, worker), kind: "getStale", key });
-      else if (choice < 80) add({ ...at(now, worker), kind: "peek", key });
-      else if (choice < 88) add({ ...at(now, worker), kind: "watch", key });
-      else if (choice < 94)
-        add({
-          ...at(now, worker),
-          kind: "getMany",
-          keys: some(
-            random,
-            all.filter((id) => mayRead(shape.keys, id, worker)),
-          ),
-        });
-      else
-        add({
-          ...at(now, worker),
-          kind: "getOrSetMany",
-          keys: some(
-            random,
-            all.filter((id) => mayRead(shape.keys, id, worker)),
-          ),
-          load,
-        });
-    }
-  }
-  if (shape.changesToo) {
-    for (const { id: key, changedEveryMs, isForeign } of shape.keys) {
-      for (let now = random.gap(changedEveryMs); now < shape.durationMs; now += random.gap(changedEveryMs)) {
-        if (isForeign && shape.hearsForeign && random.oneIn(2))
-          add({ ...at(now, -1), kind: random.oneIn(2) ? "foreignDelete" : "foreignSet", key });
-        else
-          add({
-            ...at(now, random.below(shape.workers)),
-            kind: random.one(["delete", "delete", "set", "set", "markStale"] as const),
-            key,
-            isFollowed: !random.oneIn(3),
-          });
-      }
-    }
-    for (let now = random.gap(200); now < shape.durationMs; now += random.gap(200)) {
-      const worker = random.below(shape.workers);
-      const isFollowed = !random.oneIn(3);
-      const space = random.one([...SPACES, []]);
-      if (random.oneIn(7)) add({ ...at(now, worker), kind: "clear", space, isFollowed });
-      else
-        add({
-          ...at(now, worker),
-          kind: random.oneIn(3) ? "markTagsStale" : "invalidateTags",
-          tag: random.one(["t", "u", "v"]),
-          space,
-          isFollowed,
-        });
-    }
-  }
-  return operations.sort((a, b) => a.at - b.at);
-}
-
-function loaderOf(random: Random, isHeld: boolean): LoaderPlan {
-  const slow = isHeld ? 3 : 8;
+function settingsOf(random: Random, focus: Focus): Settings {
+  const isRestarted = focus === "snapshots" || focus === "servers";
   return {
-    beforeMs: random.oneIn(3) ? random.below(8) : 0,
-    afterMs: random.oneIn(slow)
-      ? random.oneIn(4)
-        ? 600 + random.below(700)
-        : 100 + random.below(500)
-      : random.oneIn(2)
-        ? random.below(20)
-        : 0,
-    outcome: random.oneIn(150)
-      ? "hang"
-      : random.oneIn(15)
-        ? "fail"
-        : random.oneIn(30)
-          ? "undefined"
-          : random.oneIn(30)
-            ? "no-store"
-            : random.oneIn(4)
-              ? "not-modified"
-              : "value",
+    ttl: random.one([300, 2_000, 60_000, 60_000]),
+    staleWhileRevalidate: random.one([0, 0, 200, 2_000]),
+    staleIfError: random.one([0, 0, 500, 5_000]),
+    loadTimeout: 1_500,
+    errorBackoff: random.one([50, 500]),
+    maxStaleness: random.one([500, 1_000, 2_000]),
+    reissueWindow: 30_000,
+    responseTimeout: random.one([300, 500, 1_000]),
+    maxEntries: random.oneIn(5) ? 3 : 1_000,
+    persistence: isRestarted && random.oneIn(2) && focus !== "snapshots" ? "append-only" : "none",
   };
-}
-
-const some = (random: Random, all: readonly string[]): readonly string[] => {
-  const chosen = all.filter(() => random.oneIn(2));
-  return chosen.length === 0 ? [random.one(all)] : chosen;
-};
-
-function faultsFor(
-  random: Random,
-  kinds: readonly FaultKind[],
-  topology: Topology,
-  durationMs: number,
-  workers: number,
-  settings: Settings,
-): readonly FaultPlan[] {
-  if (kinds.length === 0) return [];
-  const faults: FaultPlan[] = [];
-  const slow = topology !== "single";
-  for (let now = 400 + random.below(800); now < durationMs - 800;) {
-    const kind = random.one(kinds);
-    const forMs = lengthOf(random, kind, settings);
-    faults.push({ id: `f${faults.length}`, kind, at: Math.round(now), forMs, worker: random.below(workers) });
-    // Failovers take seconds and one at a time; the others may overlap.
-    now += isSlow(kind) ? 2_500 + random.below(1_500) : 250 + random.below(slow ? 1_500 : 900);
-  }
-  return faults;
-}
-
-const isSlow = (kind: FaultKind): boolean =>
-  ["failover", "lose primary", "freeze primary", "move slot", "move slot and back"].includes(kind);
-
-function lengthOf(random: Random, kind: FaultKind, settings: Settings): number {
-  switch (kind) {
-    case "cut":
-    case "kill connections":
-    case "flush all":
-    case "flush scripts":
-      return 0;
-    case "evict entries":
-    case "evict tags":
-    case "evict leases":
-    case "evict issuer":
-      // Again and again, so that some meet what has just been written.
-      return random.one([0, 300, 600]);
-    case "delay":
-      return 200 + random.below(800);
-    case "freeze process":
-      return random.one([
-        30,
-        200,
-        settings.maxStaleness - 100,
-        settings.maxStaleness + 300,
-        settings.maxStaleness + 1_200,
-      ]);
-    case "restart from snapshot":
-      // How long after the snapshot the server is killed.
-      return 100 + random.below(700);
-    case "freeze primary":
-      return 2_500;
-    default:
-      return random.one([50, 300, 1_000, settings.maxStaleness + 400]);
-  }
 }

@@ -203,7 +203,7 @@ class Fleetmate {
         "unsettled",
         `${id}, begun at ${startedAt.toFixed(1)} ms: ${JSON.stringify(operation)}${"key" in operation ? this.#explained(operation.key) : ""}`,
       );
-    const drained = await Promise.race([this.#cache.drain().then(() => true), sleep(5_000, false, { ref: false })]);
+    const drained = await Promise.race([this.#cache.drain().then(() => true), sleep(5_000, undefined, { ref: false })]);
     if (!drained) incident("unsettled", "drain()");
     const grownBytes = this.#heapBefore === 0 ? 0 : heapBytes() - this.#heapBefore;
     if (grownBytes > HEAP_GROWTH_BYTES)
@@ -213,7 +213,7 @@ class Fleetmate {
       );
     clearInterval(this.#sampling);
     const { pending } = this.#cache.stats();
-    const closed = await Promise.race([this.#cache.close().then(() => true), sleep(8_000, false, { ref: false })]);
+    const closed = await Promise.race([this.#cache.close().then(() => true), sleep(8_000, undefined, { ref: false })]);
     if (!closed) incident("unsettled", "close()");
     if (pending !== 0) incident("not healed", `${pending} invalidations were pending at the end`);
     endClient();
@@ -315,7 +315,7 @@ class Fleetmate {
     try {
       const value = await this.#spaceOf(plan.space).getOrSet(
         key,
-        (ctx) => this.#load(id, plan, operation.load, startedAt, forced, ctx),
+        (ctx) => this.#load({ id, startedAt, forced }, plan, operation.load, ctx),
         options,
       );
       this.#noteRead({
@@ -351,9 +351,14 @@ class Fleetmate {
               const outcome = plan.outcome === "no-store" || plan.outcome === "not-modified" ? "value" : plan.outcome;
               return [
                 key,
-                await this.#load(id, this.#keys.get(key)!, { ...plan, outcome }, startedAt, false, {
-                  signal: ctx.signal,
-                }),
+                await this.#load(
+                  { id, startedAt, forced: false },
+                  this.#keys.get(key)!,
+                  { ...plan, outcome },
+                  {
+                    signal: ctx.signal,
+                  },
+                ),
               ] as const;
             }),
           );
@@ -368,23 +373,21 @@ class Fleetmate {
 
   /** A loader: asks the source, and records when it began and ended. */
   async #load(
-    call: string,
+    call: { readonly id: string; readonly startedAt: number; readonly forced: boolean },
     { id: key, lateTags }: KeyPlan,
     plan: LoaderPlan,
-    calledAt: number,
-    forced: boolean,
     ctx: Pick<LoadContext, "signal"> & Partial<LoadContext>,
   ): Promise<Value | NotModified | undefined> {
-    const id = `${call}/load${this.#nextId()}`;
+    const id = `${call.id}/load${this.#nextId()}`;
     recorder.note({
       t: "load",
       load: {
         process: given.process,
         id,
         key,
-        calledAt,
+        calledAt: call.startedAt,
         startedAt: now(),
-        forced,
+        forced: call.forced,
         ...(this.#isAlone(key) && { isAlone: true }),
       },
     });

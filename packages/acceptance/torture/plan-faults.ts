@@ -1,0 +1,149 @@
+import type { FaultKind, FaultPlan, Focus, Settings, Topology } from "./plan.ts";
+import type { Random } from "./random.ts";
+
+/** By focus, the faults it draws from, on one server. */
+const ON_SINGLE: Readonly<Record<Focus, readonly FaultKind[]>> = {
+  calm: [],
+  links: [
+    "cut",
+    "cut",
+    "swallow",
+    "swallow replies",
+    "swallow requests",
+    "stall",
+    "delay",
+    "refuse",
+    "kill connections",
+  ],
+  freezes: ["freeze process", "freeze process", "freeze server", "pause writes", "pause all", "stall"],
+  servers: ["restart empty", "restart from append-only file", "flush scripts", "kill connections", "flush all"],
+  snapshots: ["restart from snapshot"],
+  memory: [
+    "flush all",
+    "memory full",
+    "evict entries",
+    "evict tags",
+    "evict tags",
+    "evict leases",
+    "evict issuer",
+    "real eviction",
+  ],
+  deaths: ["kill process", "kill process", "freeze process"],
+  mixed: [
+    "cut",
+    "swallow",
+    "stall",
+    "freeze process",
+    "kill process",
+    "freeze server",
+    "restart empty",
+    "restart from snapshot",
+    "evict tags",
+    "kill connections",
+    "pause all",
+    "flush all",
+  ],
+};
+
+const SERVERS_OF: Readonly<Record<Exclude<Topology, "single">, readonly FaultKind[]>> = {
+  sentinel: ["failover", "lose primary", "freeze primary", "lose sentinel", "kill connections", "pause all"],
+  cluster: [
+    "failover",
+    "lose primary",
+    "freeze primary",
+    "move slot",
+    "move slot and back",
+    "kill connections",
+    "cut",
+    "swallow",
+    "stall",
+    "delay",
+  ],
+};
+
+/** Faults that need a proxy before a worker, or a server for this round alone. */
+const ONLY_SINGLE: ReadonlySet<FaultKind> = new Set<FaultKind>([
+  "cut",
+  "swallow",
+  "swallow replies",
+  "swallow requests",
+  "stall",
+  "delay",
+  "refuse",
+  "restart empty",
+  "restart from snapshot",
+  "restart from append-only file",
+  "freeze server",
+]);
+
+function faultsOf(topology: Topology, focus: Focus): readonly FaultKind[] {
+  if (topology === "single") return ON_SINGLE[focus];
+  const own = SERVERS_OF[topology];
+  if (focus === "calm") return [];
+  if (focus === "servers" || focus === "snapshots" || focus === "links") return own;
+  const shared = ON_SINGLE[focus].filter((kind) => !ONLY_SINGLE.has(kind));
+  return focus === "mixed" ? [...own, ...shared] : shared;
+}
+
+export interface FaultOptions {
+  readonly topology: Topology;
+  readonly focus: Focus;
+  readonly durationMs: number;
+  readonly workers: number;
+  readonly settings: Settings;
+}
+
+/** Draws the faults of a plan. */
+export function faultsFor(
+  random: Random,
+  { topology, focus, durationMs, workers, settings }: FaultOptions,
+): readonly FaultPlan[] {
+  const kinds = faultsOf(topology, focus);
+  if (kinds.length === 0) return [];
+  const faults: FaultPlan[] = [];
+  const slow = topology !== "single";
+  for (let now = 400 + random.below(800); now < durationMs - 800;) {
+    const kind = random.one(kinds);
+    const forMs = lengthOf(random, kind, settings);
+    faults.push({ id: `f${faults.length}`, kind, at: Math.round(now), forMs, worker: random.below(workers) });
+    // Failovers take seconds and one at a time; the others may overlap.
+    now += isSlow(kind) ? 2_500 + random.below(1_500) : 250 + random.below(slow ? 1_500 : 900);
+  }
+  return faults;
+}
+
+const isSlow = (kind: FaultKind): boolean =>
+  ["failover", "lose primary", "freeze primary", "move slot", "move slot and back"].includes(kind);
+
+function lengthOf(random: Random, kind: FaultKind, settings: Settings): number {
+  switch (kind) {
+    case "cut":
+    case "kill connections":
+    case "flush all":
+    case "flush scripts":
+      return 0;
+    case "evict entries":
+    case "evict tags":
+    case "evict leases":
+    case "evict issuer":
+      // Again and again, so that some meet what has just been written.
+      return random.one([0, 300, 600]);
+    case "delay":
+      return 200 + random.below(800);
+    case "freeze process":
+      return random.one([
+        30,
+        200,
+        settings.maxStaleness - 100,
+        settings.maxStaleness + 300,
+        settings.maxStaleness + 1_200,
+      ]);
+    case "restart from snapshot":
+      // How long after the snapshot the server is killed.
+      return 100 + random.below(700);
+    case "freeze primary":
+      return 2_500;
+    default:
+      return random.one([50, 300, 1_000, settings.maxStaleness + 400]);
+  }
+}

@@ -1,0 +1,158 @@
+import { mayRead, type At, type KeyPlan, type LoaderPlan, type Operation } from "./plan.ts";
+import type { Random } from "./random.ts";
+
+export interface Shape {
+  readonly keys: readonly KeyPlan[];
+  readonly workers: number;
+  readonly durationMs: number;
+  readonly changesToo: boolean;
+  readonly hearsForeign: boolean;
+  /** More loads that take long, so that a pause meets one. */
+  readonly isHeld: boolean;
+}
+
+const READ_EVERY_MS = 9;
+
+const SPACES: readonly (readonly string[])[] = [[], ["users"], ["users", "deep"]];
+
+/** Draws the operations of a plan, in the order of their instants. */
+export function operationsOf(random: Random, prefix: string, shape: Shape): readonly Operation[] {
+  const operations: Operation[] = [];
+  const at = (instant: number, worker: number): At => ({
+    id: `${prefix}${operations.length}`,
+    at: Math.round(instant * 10) / 10,
+    worker,
+  });
+  const drawing: Drawing = { random, shape, at, add: (operation) => void operations.push(operation) };
+  addReads(drawing);
+  if (shape.changesToo) {
+    addKeyChanges(drawing);
+    addSpaceChanges(drawing);
+  }
+  return operations.sort((a, b) => a.at - b.at);
+}
+
+/** The sequence of its random draws is part of every plan. */
+interface Drawing {
+  readonly random: Random;
+  readonly shape: Shape;
+  readonly at: (instant: number, worker: number) => At;
+  readonly add: (operation: Operation) => void;
+}
+
+function addReads(drawing: Drawing): void {
+  const { random, shape } = drawing;
+  for (let worker = 0; worker < shape.workers; worker += 1)
+    for (let now = random.gap(READ_EVERY_MS); now < shape.durationMs; now += random.gap(READ_EVERY_MS))
+      addRead(drawing, now, worker);
+}
+
+function addRead({ random, shape, at, add }: Drawing, now: number, worker: number): void {
+  const all = shape.keys.map(({ id }) => id);
+  const key = random.one(all.filter((id) => mayRead(shape.keys, id, worker)));
+  // Operations must meet the late tags of a loader while it runs.
+  const load = loaderOf(
+    random,
+    shape.isHeld || shape.keys.some(({ id, lateTags }) => id === key && lateTags.length > 0),
+  );
+  const choice = random.below(100);
+  if (choice < 52) {
+    add({
+      ...at(now, worker),
+      kind: "getOrSet",
+      key,
+      load,
+      forced: random.oneIn(14),
+      isAfter: random.oneIn(8),
+      ...(random.oneIn(5) && { hardTimeout: random.one([20, 100, 400]) }),
+      ...(random.oneIn(6) && { softTimeout: random.one([5, 15]) }),
+      ...(random.oneIn(8) && { refreshAhead: 0.5 }),
+      ...(random.oneIn(12) && { leaveAfterMs: random.below(30) }),
+    });
+  } else if (choice < 62) add({ ...at(now, worker), kind: "get", key });
+  else if (choice < 67) add({ ...at(now, worker), kind: "getStale", key });
+  else if (choice < 80) add({ ...at(now, worker), kind: "peek", key });
+  else if (choice < 88) add({ ...at(now, worker), kind: "watch", key });
+  else if (choice < 94)
+    add({
+      ...at(now, worker),
+      kind: "getMany",
+      keys: some(
+        random,
+        all.filter((id) => mayRead(shape.keys, id, worker)),
+      ),
+    });
+  else
+    add({
+      ...at(now, worker),
+      kind: "getOrSetMany",
+      keys: some(
+        random,
+        all.filter((id) => mayRead(shape.keys, id, worker)),
+      ),
+      load,
+    });
+}
+
+function addKeyChanges({ random, shape, at, add }: Drawing): void {
+  for (const { id: key, changedEveryMs, isForeign } of shape.keys) {
+    for (let now = random.gap(changedEveryMs); now < shape.durationMs; now += random.gap(changedEveryMs)) {
+      if (isForeign && shape.hearsForeign && random.oneIn(2))
+        add({ ...at(now, -1), kind: random.oneIn(2) ? "foreignDelete" : "foreignSet", key });
+      else
+        add({
+          ...at(now, random.below(shape.workers)),
+          kind: random.one(["delete", "delete", "set", "set", "markStale"] as const),
+          key,
+          isFollowed: !random.oneIn(3),
+        });
+    }
+  }
+}
+
+function addSpaceChanges({ random, shape, at, add }: Drawing): void {
+  for (let now = random.gap(200); now < shape.durationMs; now += random.gap(200)) {
+    const worker = random.below(shape.workers);
+    const isFollowed = !random.oneIn(3);
+    const space = random.one([...SPACES, []]);
+    if (random.oneIn(7)) add({ ...at(now, worker), kind: "clear", space, isFollowed });
+    else
+      add({
+        ...at(now, worker),
+        kind: random.oneIn(3) ? "markTagsStale" : "invalidateTags",
+        tag: random.one(["t", "u", "v"]),
+        space,
+        isFollowed,
+      });
+  }
+}
+
+function loaderOf(random: Random, isHeld: boolean): LoaderPlan {
+  const slow = isHeld ? 3 : 8;
+  return {
+    beforeMs: random.oneIn(3) ? random.below(8) : 0,
+    afterMs: random.oneIn(slow)
+      ? random.oneIn(4)
+        ? 600 + random.below(700)
+        : 100 + random.below(500)
+      : random.oneIn(2)
+        ? random.below(20)
+        : 0,
+    outcome: random.oneIn(150)
+      ? "hang"
+      : random.oneIn(15)
+        ? "fail"
+        : random.oneIn(30)
+          ? "undefined"
+          : random.oneIn(30)
+            ? "no-store"
+            : random.oneIn(4)
+              ? "not-modified"
+              : "value",
+  };
+}
+
+const some = (random: Random, all: readonly string[]): readonly string[] => {
+  const chosen = all.filter(() => random.oneIn(2));
+  return chosen.length === 0 ? [random.one(all)] : chosen;
+};
