@@ -78,7 +78,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: "lease: a forced load does not take it over",
     shows: ["forced"],
     focus: "calm",
-    file: `${CORE}/engine/loaded-store.ts`,
+    file: `${CORE}/engine/lease-acquisition.ts`,
     rule: "isForced ? TAKE_OVER : flight.seen",
     broken: "flight.seen",
   },

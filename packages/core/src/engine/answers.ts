@@ -1,4 +1,5 @@
-import { lifeOf, type Entry } from "../entry/entry.ts";
+import type { Entry } from "../entry/entry.ts";
+import { lifeOf } from "../entry/freshness.ts";
 import type { EntryKey } from "../entry/key.ts";
 import type { Served } from "../entry/policy.ts";
 import type { GetOrSetCall } from "./call.ts";

@@ -2,7 +2,7 @@ import type { CacheEvents } from "../contracts/events.ts";
 import { traced } from "../primitives/event-port.ts";
 import { Answers } from "./answers.ts";
 import type { EngineContext } from "./context.ts";
-import { describeFailure } from "./decisions.ts";
+import { describeFailure } from "./explanations.ts";
 import type { Flight } from "./flight.ts";
 import { Load, type Loaded } from "./load.ts";
 import type { StoreResult } from "./loaded-store.ts";

@@ -1,5 +1,6 @@
 import type { LoadReason } from "../contracts/events.ts";
-import { judge, type Entry } from "../entry/entry.ts";
+import type { Entry } from "../entry/entry.ts";
+import { judge } from "../entry/freshness.ts";
 import type { GetOrSetCall } from "./call.ts";
 import type { EngineContext } from "./context.ts";
 import { Flight, type Side } from "./flight.ts";

@@ -2,18 +2,18 @@ import type { Encoded } from "../entry/codec.ts";
 import type { Entry } from "../entry/entry.ts";
 import { dependencies, type EntryKey } from "../entry/key.ts";
 import { lifetimeOf } from "../entry/policy.ts";
-import { BackendUnavailableError, EncodeError, type CacheError } from "../contracts/errors.ts";
+import { EncodeError, type CacheError } from "../contracts/errors.ts";
 import type { CacheEvents, FencedBy } from "../contracts/events.ts";
 import { EPOCH_ALWAYS } from "../coherence/trust.ts";
 import { isThenable } from "../primitives/once.ts";
 import { within } from "../primitives/within.ts";
-import { compareVersions, versionsFor, type Pinned } from "../tags/tag-versions.ts";
-import type { EntryLeases, EntryTier, LeaseAnswer } from "../tiers/entry-tier.ts";
+import { versionsFor, type Pinned } from "../tags/tag-versions.ts";
+import type { EntryLeases, EntryTier } from "../tiers/entry-tier.ts";
 import { orPending } from "../tiers/recovery.ts";
 import { Answers, loadedAnswer } from "./answers.ts";
 import type { EngineContext } from "./context.ts";
 import type { Flight } from "./flight.ts";
-import { Lease, LEASE_MS } from "./lease.ts";
+import { fencedBy, inTime } from "./flight-limits.ts";
 import type { Loaded } from "./load.ts";
 import type { Waiters } from "./waiters.ts";
 
@@ -31,7 +31,8 @@ interface Draft {
 }
 
 /**
- * From a loaded value to its tiers: versions pinned before the load, the backend, the local tier; unless fenced.
+ * From a loaded value to its tiers: the backend, under the tag versions pinned before the load, then the local tier;
+ * unless fenced.
  *
  * If anything fails here, the callers still get the value. Nothing is waited for longer than the flight may wait for
  * the backend.
@@ -47,113 +48,6 @@ export class LoadedStore {
     this.#answers = new Answers(context);
   }
 
-  // ---- before the load
-
-  /**
-   * The permission to load, and tag versions, in one trip. Both are taken before the loader runs: versions taken after
-   * it would hide an invalidation during the load.
-   *
-   * `alone`: load without a lease. If the backend is unreachable, or refused the lease, the result is kept only here.
-   */
-  async acquire(
-    flight: Flight,
-  ): Promise<
-    | { readonly kind: "leased" | "alone"; readonly pinned: Pinned | undefined }
-    | Exclude<LeaseAnswer, { readonly kind: "granted" }>
-  > {
-    const { namespace, key, isForced } = flight.call;
-    const leases = namespace.remote?.leases;
-    if (leases === undefined || flight.isUnreachable) {
-      flight.requestLease(undefined);
-      return { kind: "alone", pinned: await this.#pinned(flight, this.#pin(flight)) };
-    }
-    const { versions } = namespace.remote!;
-    let pinned: Pinned | undefined;
-    const lease = this.#newLease(flight, leases, () => pinned);
-    const { token } = lease;
-    const pinning = this.#pin(flight);
-    pinning?.catch(ignore);
-    flight.requestLease(lease);
-    const acquiring = leases.acquire(flight, token, LEASE_MS, isForced ? TAKE_OVER : flight.seen);
-    let answer: LeaseAnswer;
-    try {
-      answer = await this.inTime(flight, acquiring);
-    } catch (error) {
-      flight.dropLease();
-      // If it is granted after all, too late for this flight, other processes need it.
-      acquiring.then(({ kind }) => (kind === "granted" ? leases.release(key, token) : undefined)).catch(ignore);
-      // An error reply (out of memory, say) still proves the backend is reachable.
-      if (error instanceof BackendUnavailableError) flight.becomeUnreachable();
-      return { kind: "alone", pinned: await this.#pinned(flight, pinning) };
-    }
-    if (answer.kind !== "granted") {
-      flight.dropLease();
-      return answer;
-    }
-    lease.granted(answer.seen);
-    pinned = await this.#pinned(flight, pinning);
-    if (pinned !== undefined) lease.pinned(pinned);
-    // No process may wait for a result that cannot be stored: the flight is over or fenced, or has no tag versions.
-    if (
-      flight.isOver ||
-      (versions !== undefined && pinned === undefined) ||
-      this.#fencedBy(flight, dependencies(flight.key.space, flight.tags)) !== undefined
-    )
-      lease.release();
-    return { kind: "leased", pinned };
-  }
-
-  /** @param pinned the tag versions of the flight, once they are known. */
-  #newLease(flight: Flight, leases: EntryLeases, pinned: () => Pinned | undefined): Lease {
-    const { clock, tags, flights, leases: among } = this.#context;
-    const { remote } = flight.call.namespace;
-    return new Lease({
-      leases,
-      clock,
-      key: flight.key,
-      among,
-      versionsNow: (names) => remote!.versions!.read(names),
-      lost: (by) => flight.fence(by),
-      freed: () => flights.wake(flight.key.local),
-      unharmed: () => {
-        const { fallback } = flight;
-        // A fallback that was invalidated before the versions were pinned must not answer later callers.
-        const isHarmed =
-          fallback !== undefined &&
-          compareVersions(
-            fallback.versions,
-            fallback.dependsOn.map((each) => pinned()?.versions.get(each)),
-          ) !== "current";
-        if (!isHarmed) flight.hearUpTo(tags.sequence);
-      },
-    });
-  }
-
-  #pin(flight: Flight): Promise<Pinned> | undefined {
-    const { namespace, batch } = flight.call;
-    const versions = namespace.remote?.versions;
-    if (versions === undefined || flight.isUnreachable) return undefined;
-    const keys = dependencies(flight.key.space, [...flight.tags, ...(flight.fallback?.tags ?? [])].filter(isFirst));
-    const shared = batch !== undefined && flight.fallback === undefined;
-    const pinning = shared ? (batch.pinned ??= versions.pin(keys)) : versions.pin(keys);
-    return pinning.then(({ at, versions: found }) => ({
-      at,
-      versions: new Map(keys.map((key, i) => [key, found[i]!])),
-    }));
-  }
-
-  async #pinned(flight: Flight, pinning: Promise<Pinned> | undefined): Promise<Pinned | undefined> {
-    if (pinning === undefined) return undefined;
-    try {
-      return await this.inTime(flight, pinning);
-    } catch {
-      flight.becomeUnreachable();
-      return undefined;
-    }
-  }
-
-  // ---- after the load
-
   /** First: what may be stored? */
   store(flight: Flight, loaded: Loaded, pinned: Pinned | undefined): Promise<StoreResult> {
     if (loaded.kind === "no-store") return Promise.resolve("no-store");
@@ -163,8 +57,8 @@ export class LoadedStore {
     const kept = loaded.kind === "not-modified" ? flight.fallback : undefined;
     const names = [...flight.tags, ...(kept?.tags ?? []), ...(loaded.options?.tags ?? [])].filter(isFirst);
     const dependsOn = dependencies(key.space, names);
-    const fencedBy = this.#fencedBy(flight, dependsOn);
-    if (fencedBy !== undefined) return Promise.resolve(this.#fenced(flight, fencedBy));
+    const fence = fencedBy(this.#context, flight, dependsOn);
+    if (fence !== undefined) return Promise.resolve(this.#fenced(flight, fence));
     const life = lifetimeOf(loaded.value, policy, loaded.options, random);
     if (life.ttlMs <= 0) return this.#remove(flight, dependsOn);
     const hasMeta = names.length !== 0 || options?.etag !== undefined || options?.lastModified !== undefined;
@@ -215,8 +109,8 @@ export class LoadedStore {
         flight,
         writes.run(flight.key.local, () => this.#send(draft, remote, encoded, versions)),
       );
-      const fencedBy = this.#fencedBy(flight, entry.dependsOn);
-      return fencedBy === undefined ? (result ?? "refused") : this.#fenced(flight, fencedBy);
+      const fence = fencedBy(this.#context, flight, entry.dependsOn);
+      return fence === undefined ? (result ?? "refused") : this.#fenced(flight, fence);
     } catch (error) {
       if (!(error instanceof EncodeError)) throw error;
       this.#reportUnwritable(flight, error);
@@ -230,7 +124,7 @@ export class LoadedStore {
     const { flight } = draft;
     const { key, lease } = flight;
     // Its turn may have come late: a later call of this process is newer.
-    if (this.#fencedBy(flight, draft.entry.dependsOn) !== undefined) return "refused";
+    if (fencedBy(this.#context, flight, draft.entry.dependsOn) !== undefined) return "refused";
     // Without leases nothing else keeps it from undoing a change of another process.
     if (lease === undefined && flight.isTainted) {
       flight.lose();
@@ -270,7 +164,7 @@ export class LoadedStore {
     const { local, flights } = this.#context;
     const { key, policy } = flight.call;
     // A finished flight is unregistered, so a later fence would not reach it.
-    if (flight.isOver || this.#fencedBy(flight, entry.dependsOn) !== undefined) return "refused";
+    if (flight.isOver || fencedBy(this.#context, flight, entry.dependsOn) !== undefined) return "refused";
     flights.fenceOlder(key.local, flight);
     const error = local?.put(key.local, entry, policy.localTtlMs ?? Infinity, epoch);
     if (error !== undefined) this.#reportUnwritable(flight, error);
@@ -295,7 +189,7 @@ export class LoadedStore {
       }),
     );
     // A read before the acknowledgement may have found the old entry.
-    if (this.#fencedBy(flight, dependsOn) === undefined) drop();
+    if (fencedBy(this.#context, flight, dependsOn) === undefined) drop();
     flights.releaseFenced(key.local);
     return "refused";
   }
@@ -320,17 +214,13 @@ export class LoadedStore {
   ): Promise<Entry["versions"] | "fenced" | "unreachable"> {
     const { remote } = flight.call.namespace;
     try {
-      return (await this.inTime(flight, versionsFor(remote!.versions!, pinned, flight.key.space, tags))) ?? "fenced";
+      return (
+        (await inTime(this.#context.clock, flight, versionsFor(remote!.versions!, pinned, flight.key.space, tags))) ??
+        "fenced"
+      );
     } catch {
       return "unreachable";
     }
-  }
-
-  #fencedBy(flight: Flight, dependsOn: readonly string[]): FencedBy | undefined {
-    const { tags } = this.#context;
-    if (flight.fencedBy !== undefined) return flight.fencedBy;
-    if (!tags.wasCalled(dependsOn, flight.tagSequence)) return undefined;
-    return tags.wasInvalidated(flight.key.space.tagPrefixes, flight.tagSequence) ? "clear" : "tags";
   }
 
   #fenced(flight: Flight, by: FencedBy): "fenced" {
@@ -349,25 +239,6 @@ export class LoadedStore {
       operation: error.operation ?? "encode",
       error,
     });
-  }
-
-  // ---- within the time that a flight may wait for the backend
-
-  /** Settles as `work` does. When the time is spent it rejects; the work goes on, and has its own deadline. */
-  async inTime<T>(flight: Flight, work: Promise<T>): Promise<T> {
-    const { clock } = this.#context;
-    const { label } = flight.call.namespace.remote!;
-    const sentAt = clock.now();
-    try {
-      return await within(clock, Math.max(0, flight.backendLeftMs), work, () => {
-        throw new BackendUnavailableError(`${label}: no time is left to wait for it`, {
-          tier: label,
-          operation: "getOrSet",
-        });
-      });
-    } finally {
-      flight.spendBackendTime(clock.now() - sentAt);
-    }
   }
 
   /**
@@ -393,5 +264,3 @@ const noRoomForMeta = (label: string): EncodeError =>
   });
 const isFirst = <T>(each: T, i: number, all: readonly T[]): boolean => all.indexOf(each) === i;
 const ignore = (): void => undefined;
-/** As `seen`: takes the lease from any holder. */
-const TAKE_OVER = "*";

@@ -2,7 +2,8 @@ import type { TagVersion } from "../contracts/backend.ts";
 import type { ReadThrough } from "./read-through.ts";
 import type { EngineContext } from "./context.ts";
 import type { Encoded } from "../entry/codec.ts";
-import { lifeOf, staleFrom, type Entry } from "../entry/entry.ts";
+import type { Entry } from "../entry/entry.ts";
+import { lifeOf, staleFrom } from "../entry/freshness.ts";
 import { ConfigurationError } from "../contracts/errors.ts";
 import type { FencedBy } from "../contracts/events.ts";
 import type { NamespaceContext } from "./call.ts";
@@ -15,7 +16,7 @@ import type { LoadedStore } from "./loaded-store.ts";
 import { compareVersions, tagKeys } from "../tags/tag-versions.ts";
 import { WriteGuard } from "../coherence/guards.ts";
 import { EPOCH_ALWAYS } from "../coherence/trust.ts";
-import { describeInvalidation } from "./decisions.ts";
+import { describeInvalidation } from "./explanations.ts";
 
 /** The outcome of `set`. */
 export interface WriteResult {

@@ -1,5 +1,6 @@
 import { LoadTimeoutError } from "../contracts/errors.ts";
-import { canServeOnError, judge, newer, type Entry } from "../entry/entry.ts";
+import type { Entry } from "../entry/entry.ts";
+import { canServeOnError, judge, newer } from "../entry/freshness.ts";
 import { entryKey, localKey } from "../entry/key.ts";
 import type { Pinned } from "../tags/tag-versions.ts";
 import type { LeaseAnswer } from "../tiers/entry-tier.ts";
@@ -7,11 +8,13 @@ import { Answers, hit, loadedAnswer, stale } from "./answers.ts";
 import { promote, readAfterReplay } from "./backend-read.ts";
 import type { GetOrSetCall, NamespaceContext } from "./call.ts";
 import type { EngineContext } from "./context.ts";
-import { describeLease, describeLoad, describeRead, describeStore, describeUnreachable } from "./decisions.ts";
+import { describeLease, describeLoad, describeRead, describeStore, describeUnreachable } from "./explanations.ts";
 import { ErrorBackoffs } from "./error-backoffs.ts";
+import { inTime } from "./flight-limits.ts";
 import { FlightLoads } from "./flight-loads.ts";
 import type { Flight } from "./flight.ts";
 import { joinable, launch } from "./launch.ts";
+import { LeaseAcquisition } from "./lease-acquisition.ts";
 import { POLL_MS } from "./lease.ts";
 import type { Loaded } from "./load.ts";
 import type { LoadedStore } from "./loaded-store.ts";
@@ -48,6 +51,7 @@ export class ReadThrough {
   readonly #context: EngineContext;
   readonly #waiters: Waiters;
   readonly #loadedStore: LoadedStore;
+  readonly #leases: LeaseAcquisition;
   readonly #answers: Answers;
   readonly #loads: FlightLoads;
   readonly #backoffs = new ErrorBackoffs();
@@ -56,6 +60,7 @@ export class ReadThrough {
     this.#context = context;
     this.#waiters = waiters;
     this.#loadedStore = loadedStore;
+    this.#leases = new LeaseAcquisition(context);
     this.#answers = new Answers(context);
     this.#loads = new FlightLoads(context, waiters);
   }
@@ -184,7 +189,7 @@ export class ReadThrough {
     return readAfterReplay(
       remote!.label,
       () => this.#isCovered(flight),
-      () => this.#loadedStore.inTime(flight, this.#context.recovery!.replay()),
+      () => inTime(this.#context.clock, flight, this.#context.recovery!.replay()),
       () => (this.#reads(flight) ? remote!.read(flight, flight.backendLeftMs) : undefined),
     );
   }
@@ -293,7 +298,7 @@ export class ReadThrough {
     try {
       if (isCounted && !loads.tryTake() && !(await loads.take(flight.whenSettled()))) return;
       try {
-        const acquired = await this.#loadedStore.acquire(flight);
+        const acquired = await this.#leases.acquire(flight);
         decisions?.note(flight.key.local, "lease", describeLease(acquired, flight));
         if (acquired.kind === "held" || acquired.kind === "entry") elsewhere = acquired;
         else if (!flight.isOver) await this.#loadAndStore(flight, acquired.pinned);

@@ -1,5 +1,6 @@
 import { Guard } from "../coherence/guards.ts";
-import { judge, lifeOf, newer, type Entry, type Windows } from "../entry/entry.ts";
+import type { Entry } from "../entry/entry.ts";
+import { judge, lifeOf, newer, type Windows } from "../entry/freshness.ts";
 import type { EntryKey } from "../entry/key.ts";
 import type { ReadRequest } from "../tiers/entry-tier.ts";
 import { Answers, hit, MISS, type Answer } from "./answers.ts";

@@ -1,5 +1,6 @@
 import { LoadTimeoutError } from "../contracts/errors.ts";
-import { canServeOnError, type Entry } from "../entry/entry.ts";
+import type { Entry } from "../entry/entry.ts";
+import { canServeOnError } from "../entry/freshness.ts";
 import { Answers, loadedAnswer, stale, type Answer } from "./answers.ts";
 import type { GetOrSetCall } from "./call.ts";
 import type { EngineContext } from "./context.ts";

@@ -1,5 +1,6 @@
 import { describe, toMs, type Duration } from "../primitives/duration.ts";
-import { HUNDRED_YEARS_MS, type Windows } from "./entry.ts";
+import { HUNDRED_YEARS_MS } from "./entry.ts";
+import type { Windows } from "./freshness.ts";
 import { InvalidArgumentError } from "../contracts/errors.ts";
 import { checkTags } from "./key.ts";
 

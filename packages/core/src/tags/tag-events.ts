@@ -1,4 +1,5 @@
-import { staleByTag, type Entry } from "../entry/entry.ts";
+import type { Entry } from "../entry/entry.ts";
+import { staleByTag } from "../entry/freshness.ts";
 import type { KeySpace } from "../entry/key.ts";
 
 /**

@@ -1,7 +1,8 @@
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { TagVersion, TagVersions } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
-import { staleByTag, type Entry } from "../entry/entry.ts";
+import type { Entry } from "../entry/entry.ts";
+import { staleByTag } from "../entry/freshness.ts";
 import { dependencies, type KeySpace } from "../entry/key.ts";
 
 /**

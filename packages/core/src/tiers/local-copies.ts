@@ -1,5 +1,6 @@
 import type { Clock } from "../contracts/clock.ts";
-import { staleByTag, type Entry } from "../entry/entry.ts";
+import type { Entry } from "../entry/entry.ts";
+import { staleByTag } from "../entry/freshness.ts";
 import { CacheError, EncodeError } from "../contracts/errors.ts";
 import type { Events } from "../primitives/event-port.ts";
 import { parseLocalKey } from "../entry/key.ts";

@@ -6,10 +6,10 @@ import {
   staleByTag,
   staleFrom,
   canServeOnError,
-  type Entry,
   type Verdict,
   type Windows,
-} from "./entry.ts";
+} from "./freshness.ts";
+import type { Entry } from "./entry.ts";
 
 /** Loaded at 1,000; fresh for 100, then stale for 50 (revalidate) and 200 (error). */
 function entry(changes: Partial<Entry> = {}): Entry {

@@ -1,0 +1,10 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "fence: loads are not checked against tag calls of this process",
+    promises: ["C41", "C60"],
+    rule: "if (!tags.wasCalled(dependsOn, flight.tagSequence)) return undefined;",
+    broken: "return undefined;",
+  },
+];

@@ -1,0 +1,64 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "leases: none are taken",
+    promises: ["C52"],
+    rule: "if (leases === undefined || flight.isUnreachable) {",
+    broken: "if (leases !== undefined || flight.isUnreachable) {",
+  },
+  {
+    name: "leases: every request takes the lease over",
+    promises: ["C52", "C53"],
+    rule: "isForced ? TAKE_OVER : flight.seen)",
+    broken: "TAKE_OVER)",
+  },
+  {
+    name: "leases: a forced load waits for its turn",
+    promises: ["C11"],
+    rule: "isForced ? TAKE_OVER : flight.seen)",
+    broken: "flight.seen)",
+  },
+  {
+    name: "leases: a release without a message wakes no flight of this process",
+    promises: ["C52"],
+    rule: "freed: () => flights.wake(flight.key.local),",
+    broken: "freed: () => undefined,",
+  },
+  {
+    name: "leases: an unavailable lease fails the call",
+    promises: ["C55"],
+    rule: "if (error instanceof BackendUnavailableError) flight.becomeUnreachable();\n      return",
+    broken: "throw error;\n      return",
+  },
+  {
+    name: "leases: one without tag versions is kept",
+    promises: ["C56"],
+    rule: "||\n      (versions !== undefined && pinned === undefined)",
+    broken: "",
+  },
+  {
+    name: "leases: one that was granted to a fenced load is kept",
+    promises: ["C56", "C61"],
+    rule: "||\n      fencedBy(this.#context, flight, dependencies(flight.key.space, flight.tags)) !== undefined\n    )\n      lease.release();",
+    broken: ") lease.release();",
+  },
+  {
+    name: "leases: a first use of a tag keeps callers from sharing its load",
+    promises: ["C76"],
+    rule: "if (!isHarmed) flight.hearUpTo(tags.sequence);",
+    broken: "",
+  },
+  {
+    name: "leases: after a failure elsewhere all load at once",
+    promises: ["C24"],
+    rule: "if (leases === undefined || flight.isUnreachable) {",
+    broken: "if (leases === undefined || flight.isUnreachable || flight.fallback !== undefined) {",
+  },
+  {
+    name: "joining: a load is shared though its fallback was invalidated elsewhere",
+    promises: ["C67"],
+    rule: "if (!isHarmed) flight.hearUpTo",
+    broken: "flight.hearUpTo",
+  },
+];

@@ -1,0 +1,125 @@
+import { BackendUnavailableError } from "../contracts/errors.ts";
+import { dependencies } from "../entry/key.ts";
+import { compareVersions, type Pinned } from "../tags/tag-versions.ts";
+import type { EntryLeases, LeaseAnswer } from "../tiers/entry-tier.ts";
+import type { EngineContext } from "./context.ts";
+import type { Flight } from "./flight.ts";
+import { fencedBy, inTime } from "./flight-limits.ts";
+import { Lease, LEASE_MS } from "./lease.ts";
+
+/** Takes the lease of a flight, and pins tag versions, before the loader runs. */
+export class LeaseAcquisition {
+  readonly #context: EngineContext;
+
+  constructor(context: EngineContext) {
+    this.#context = context;
+  }
+
+  /**
+   * The permission to load, and tag versions, in one trip. Both are taken before the loader runs: versions taken after
+   * it would hide an invalidation during the load.
+   *
+   * `alone`: load without a lease. If the backend is unreachable, or refused the lease, the result is kept only here.
+   */
+  async acquire(
+    flight: Flight,
+  ): Promise<
+    | { readonly kind: "leased" | "alone"; readonly pinned: Pinned | undefined }
+    | Exclude<LeaseAnswer, { readonly kind: "granted" }>
+  > {
+    const { namespace, key, isForced } = flight.call;
+    const leases = namespace.remote?.leases;
+    if (leases === undefined || flight.isUnreachable) {
+      flight.requestLease(undefined);
+      return { kind: "alone", pinned: await this.#pinned(flight, this.#pin(flight)) };
+    }
+    const { versions } = namespace.remote!;
+    let pinned: Pinned | undefined;
+    const lease = this.#newLease(flight, leases, () => pinned);
+    const { token } = lease;
+    const pinning = this.#pin(flight);
+    pinning?.catch(ignore);
+    flight.requestLease(lease);
+    const acquiring = leases.acquire(flight, token, LEASE_MS, isForced ? TAKE_OVER : flight.seen);
+    let answer: LeaseAnswer;
+    try {
+      answer = await inTime(this.#context.clock, flight, acquiring);
+    } catch (error) {
+      flight.dropLease();
+      // If it is granted after all, too late for this flight, other processes need it.
+      acquiring.then(({ kind }) => (kind === "granted" ? leases.release(key, token) : undefined)).catch(ignore);
+      // An error reply (out of memory, say) still proves the backend is reachable.
+      if (error instanceof BackendUnavailableError) flight.becomeUnreachable();
+      return { kind: "alone", pinned: await this.#pinned(flight, pinning) };
+    }
+    if (answer.kind !== "granted") {
+      flight.dropLease();
+      return answer;
+    }
+    lease.granted(answer.seen);
+    pinned = await this.#pinned(flight, pinning);
+    if (pinned !== undefined) lease.pinned(pinned);
+    // No process may wait for a result that cannot be stored: the flight is over or fenced, or has no tag versions.
+    if (
+      flight.isOver ||
+      (versions !== undefined && pinned === undefined) ||
+      fencedBy(this.#context, flight, dependencies(flight.key.space, flight.tags)) !== undefined
+    )
+      lease.release();
+    return { kind: "leased", pinned };
+  }
+
+  /** @param pinned the tag versions of the flight, once they are known. */
+  #newLease(flight: Flight, leases: EntryLeases, pinned: () => Pinned | undefined): Lease {
+    const { clock, tags, flights, leases: among } = this.#context;
+    const { remote } = flight.call.namespace;
+    return new Lease({
+      leases,
+      clock,
+      key: flight.key,
+      among,
+      versionsNow: (names) => remote!.versions!.read(names),
+      lost: (by) => flight.fence(by),
+      freed: () => flights.wake(flight.key.local),
+      unharmed: () => {
+        const { fallback } = flight;
+        // A fallback that was invalidated before the versions were pinned must not answer later callers.
+        const isHarmed =
+          fallback !== undefined &&
+          compareVersions(
+            fallback.versions,
+            fallback.dependsOn.map((each) => pinned()?.versions.get(each)),
+          ) !== "current";
+        if (!isHarmed) flight.hearUpTo(tags.sequence);
+      },
+    });
+  }
+
+  #pin(flight: Flight): Promise<Pinned> | undefined {
+    const { namespace, batch } = flight.call;
+    const versions = namespace.remote?.versions;
+    if (versions === undefined || flight.isUnreachable) return undefined;
+    const keys = dependencies(flight.key.space, [...flight.tags, ...(flight.fallback?.tags ?? [])].filter(isFirst));
+    const shared = batch !== undefined && flight.fallback === undefined;
+    const pinning = shared ? (batch.pinned ??= versions.pin(keys)) : versions.pin(keys);
+    return pinning.then(({ at, versions: found }) => ({
+      at,
+      versions: new Map(keys.map((key, i) => [key, found[i]!])),
+    }));
+  }
+
+  async #pinned(flight: Flight, pinning: Promise<Pinned> | undefined): Promise<Pinned | undefined> {
+    if (pinning === undefined) return undefined;
+    try {
+      return await inTime(this.#context.clock, flight, pinning);
+    } catch {
+      flight.becomeUnreachable();
+      return undefined;
+    }
+  }
+}
+
+const isFirst = <T>(each: T, i: number, all: readonly T[]): boolean => all.indexOf(each) === i;
+const ignore = (): void => undefined;
+/** As `seen`: takes the lease from any holder. */
+const TAKE_OVER = "*";

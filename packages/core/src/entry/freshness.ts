@@ -1,0 +1,103 @@
+import type { Entry } from "./entry.ts";
+
+/** Stale windows that a reading call accepts: they can shorten the windows of an entry, never extend them. */
+export interface Windows {
+  /** `undefined`: not set, so the stored window applies. */
+  readonly staleWhileRevalidateMs: number | undefined;
+  /** As `staleWhileRevalidateMs`. */
+  readonly staleIfErrorMs: number | undefined;
+  /** Fraction of `ttl` after which a hit also starts a refresh in the background; 1 is never. */
+  readonly refreshAhead: number;
+}
+
+/**
+ * - `fresh`: serve it
+ * - `ahead`: serve it, and refresh it in the background
+ * - `revalidate`: serve it, stale, while one load refreshes it (RFC 5861, section 3)
+ * - `fallback`: serve it only instead of an error or a load that takes too long (RFC 5861, section 4)
+ * - `absent`: as if there were no entry
+ */
+export type Verdict = "fresh" | "ahead" | "revalidate" | "fallback" | "absent";
+
+/**
+ * Judges an entry at one instant, for a call with these windows.
+ *
+ *     loadedAt ──fresh──▶ refreshAhead ──ahead──▶ staleAt ──revalidate──▶ ──fallback──▶ deadAt ──absent──▶
+ *
+ * A boundary instant belongs to the later state. Pure.
+ */
+export function judge(entry: Entry | undefined, now: number, windows: Windows): Verdict {
+  if (entry === undefined || now >= entry.deadAt) return "absent";
+  if (now < entry.staleAt) return now < aheadAt(entry, windows.refreshAhead) ? "fresh" : "ahead";
+  if (now < entry.staleAt + shorter(entry.staleWhileRevalidateMs, windows.staleWhileRevalidateMs)) return "revalidate";
+  return "fallback";
+}
+
+/** Whether a stale (or fresh) entry may be served as fallback for a failed or slow load of this call. Pure. */
+export function canServeOnError(entry: Entry | undefined, now: number, windows: Windows): entry is Entry {
+  return (
+    entry !== undefined &&
+    now < entry.deadAt &&
+    now < entry.staleAt + shorter(entry.staleIfErrorMs, windows.staleIfErrorMs)
+  );
+}
+
+/** The copy that was loaded later; a tie goes to `a`. */
+export function newer(a: Entry | undefined, b: Entry | undefined): Entry | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return loadedAt(b) > loadedAt(a) ? b : a;
+}
+
+/** Age, remaining freshness and remaining life in milliseconds. Pure. */
+export function lifeOf(entry: Entry, now: number): { ageMs: number; freshForMs: number; expiresInMs: number } {
+  const freshForMs = entry.staleAt - now;
+  return {
+    // Instants of two processes differ by a network trip, so the age of a new entry could be negative.
+    ageMs: entry.ttlMs === Infinity ? 0 : Math.max(0, entry.ttlMs - freshForMs),
+    freshForMs,
+    expiresInMs: entry.expiresAt - now,
+  };
+}
+
+/** The same entry, stale from `now` on: both windows begin now; its life ends no later than before. Pure. */
+export function staleFrom(entry: Entry, now: number): Entry {
+  if (entry.staleAt <= now) return entry;
+  const expiresAt = Math.min(entry.expiresAt, now + Math.max(entry.staleWhileRevalidateMs, entry.staleIfErrorMs));
+  return {
+    ...entry,
+    ttlMs: lifeOf(entry, now).ageMs,
+    staleAt: now,
+    expiresAt,
+    deadAt: Math.min(entry.deadAt, expiresAt),
+  };
+}
+
+/**
+ * The same entry after one of its tags was marked stale: stale at once. Versions carry no instant, so its windows end
+ * at the same instants as before. Pure.
+ */
+export function staleByTag(entry: Entry, now: number): Entry {
+  const leftMs = entry.staleAt - now;
+  if (leftMs <= 0) return entry;
+  const longer = (windowMs: number): number => (windowMs === 0 ? 0 : windowMs + leftMs);
+  return {
+    ...entry,
+    ttlMs: lifeOf(entry, now).ageMs,
+    staleAt: now,
+    staleWhileRevalidateMs: longer(entry.staleWhileRevalidateMs),
+    staleIfErrorMs: longer(entry.staleIfErrorMs),
+  };
+}
+
+function shorter(storedMs: number, acceptedMs: number | undefined): number {
+  return acceptedMs === undefined ? storedMs : Math.min(storedMs, acceptedMs);
+}
+
+function aheadAt(entry: Entry, fraction: number): number {
+  return fraction === 1 || entry.ttlMs === Infinity ? Infinity : entry.staleAt - entry.ttlMs * (1 - fraction);
+}
+
+/** An entry that never becomes stale counts as loaded last: the other copy is only read because it can end. */
+function loadedAt(entry: Entry): number {
+  return entry.ttlMs === Infinity ? Infinity : entry.staleAt - entry.ttlMs;
+}
