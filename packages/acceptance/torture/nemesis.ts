@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Arena } from "./arena.ts";
 import type { Fault, Instant } from "./history.ts";
-import type { FaultPlan, KeyPlan, Plan } from "./plan.ts";
+import type { FaultKind, FaultPlan, KeyPlan, Plan } from "./plan.ts";
 
 /** The processes of the round, for faults that concern processes. */
 export interface Victims {
@@ -23,7 +23,7 @@ export interface RedisKeys {
 }
 
 /** Acknowledged, and perhaps not replicated yet. */
-const REPLICATION_LAG_MS = 1_000;
+export const REPLICATION_LAG_MS = 1_000;
 
 /**
  * Makes the faults of the plan at their instants, and undoes them. Faults of the servers follow one another.
@@ -55,54 +55,6 @@ export async function unleash(
   return faults;
 }
 
-const WATCH_EVERY_MS = 100;
-/** The time that a failover may have begun before it is seen: a server that is silent for so long is replaced. */
-const UNSEEN_MS = 2_000;
-
-/**
- * On a busy machine servers may be taken for dead and replaced without a fault of the plan, also when all faults are
- * over.
- */
-export function watchPrimaries(arena: Arena, now: () => Instant): { stop(): Promise<readonly Fault[]> } {
-  if (arena.topology === "single") return { stop: () => Promise.resolve([]) };
-  const faults: Fault[] = [];
-  let isStopped = false;
-  const watching = (async () => {
-    let before: string | undefined;
-    while (!isStopped) {
-      await sleep(WATCH_EVERY_MS);
-      try {
-        const at = now();
-        const primaries = (await arena.primaries())
-          .map(({ port }) => port)
-          .sort((a, b) => a - b)
-          .join();
-        const isOther = before !== undefined && primaries !== before;
-        before = primaries;
-        if (!isOther) continue;
-        // Where a fault is under way that keeps them from it, that one says when it is over.
-        await arena.settle().catch(() => undefined);
-        faults.push({
-          kind: "a primary was replaced",
-          from: at - UNSEEN_MS,
-          to: now(),
-          losesSince: at - UNSEEN_MS - REPLICATION_LAG_MS,
-        });
-      } catch {
-        // The state is unknown just now; the next look will show it.
-        continue;
-      }
-    }
-  })();
-  return {
-    stop: async () => {
-      isStopped = true;
-      await watching;
-      return faults;
-    },
-  };
-}
-
 const ONES_OWN: ReadonlySet<FaultPlan["kind"]> = new Set<FaultPlan["kind"]>([
   "cut",
   "swallow",
@@ -114,6 +66,18 @@ const ONES_OWN: ReadonlySet<FaultPlan["kind"]> = new Set<FaultPlan["kind"]>([
   "freeze process",
   "kill process",
 ]);
+
+/** A fault that has begun. */
+interface Strike<Kind extends FaultKind> {
+  readonly kind: Kind;
+  readonly forMs: number;
+  readonly worker: number;
+  /** The process of the worker. */
+  readonly name: string;
+  readonly from: Instant;
+  /** The fault, over now. */
+  readonly fault: (more?: Partial<Fault>) => Fault;
+}
 
 class Nemesis {
   readonly #plan: Plan;
@@ -146,6 +110,7 @@ class Nemesis {
     const from = this.#now();
     const fault = (more: Partial<Fault> = {}): Fault => ({ kind, from, to: this.#now(), ...more });
     const name = this.#victims.name(worker);
+    const strike = { forMs, worker, from, fault, name };
     switch (kind) {
       case "cut":
       case "swallow":
@@ -153,14 +118,8 @@ class Nemesis {
       case "swallow requests":
       case "stall":
       case "delay":
-      case "refuse": {
-        const proxy = this.#proxy(worker);
-        await this.#breakLink(proxy, kind);
-        await sleep(forMs);
-        await proxy.pass();
-        // A swallowed connection stays silent for good, as with a forgotten peer: it is found dead in time.
-        return fault(this.#arena.topology === "single" ? { processes: [name] } : {});
-      }
+      case "refuse":
+        return this.#disturbLink({ ...strike, kind });
       case "freeze process":
         this.#victims.freeze(worker);
         await sleep(forMs);
@@ -169,6 +128,62 @@ class Nemesis {
       case "kill process":
         await this.#victims.kill(worker);
         return fault({ processes: [name] });
+      case "freeze server":
+      case "restart empty":
+      case "restart from append-only file":
+      case "restart from snapshot":
+        return this.#strikeServer({ ...strike, kind });
+      case "pause writes":
+      case "pause all":
+      case "kill connections":
+      case "flush scripts":
+      case "flush all":
+        return this.#strikePrimaries({ ...strike, kind });
+      case "memory full":
+      case "real eviction":
+      case "evict entries":
+      case "evict leases":
+      case "evict tags":
+      case "evict issuer":
+        return this.#takeMemory({ ...strike, kind });
+      case "failover":
+        return this.#failover(fault);
+      case "lose primary":
+        return this.#losePrimary(fault, (primary) => primary.kill());
+      case "freeze primary":
+        return this.#losePrimary(fault, async (primary) => primary.pause(), forMs);
+      case "lose sentinel": {
+        const sentinel = this.#arena.sentinel!.sentinels[worker % 3]!;
+        await sentinel.kill();
+        await sleep(forMs);
+        await sentinel.start();
+        return fault();
+      }
+      case "move slot":
+      case "move slot and back":
+        return this.#moveSlot(kind, forMs, worker, fault);
+    }
+  }
+
+  async #disturbLink({ kind, forMs, worker, fault, name }: Strike<FaultKind>): Promise<Fault> {
+    const proxy = this.#proxy(worker);
+    await this.#breakLink(proxy, kind);
+    await sleep(forMs);
+    await proxy.pass();
+    // A swallowed connection stays silent for good, as with a forgotten peer: it is found dead in time.
+    return fault(this.#arena.topology === "single" ? { processes: [name] } : {});
+  }
+
+  /** The only server of the round. */
+  async #strikeServer({
+    kind,
+    forMs,
+    from,
+    fault,
+  }: Strike<
+    "freeze server" | "restart empty" | "restart from append-only file" | "restart from snapshot"
+  >): Promise<Fault> {
+    switch (kind) {
       case "freeze server": {
         const redis = this.#arena.single!;
         redis.pause();
@@ -176,25 +191,6 @@ class Nemesis {
         redis.resume();
         return fault();
       }
-      case "pause writes":
-      case "pause all":
-        for (const primary of await this.#arena.primaries())
-          await primary.command("CLIENT", "PAUSE", forMs, kind === "pause all" ? "ALL" : "WRITE");
-        await sleep(forMs);
-        if (this.#arena.topology === "single") return fault();
-        // A server that is silent for long is replaced.
-        await this.#arena.heal();
-        return fault({ losesSince: from - REPLICATION_LAG_MS });
-      case "kill connections":
-        for (const primary of await this.#arena.primaries())
-          await primary.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
-        return fault();
-      case "flush scripts":
-        for (const primary of await this.#arena.primaries()) await primary.command("SCRIPT", "FLUSH");
-        return fault();
-      case "flush all":
-        for (const primary of await this.#arena.primaries()) await primary.command("FLUSHALL");
-        return fault();
       case "restart empty": {
         const redis = this.#arena.single!;
         await redis.kill();
@@ -224,6 +220,48 @@ class Nemesis {
         await redis.start();
         return { ...fault({ losesSince: from }), from: killedAt };
       }
+    }
+  }
+
+  /** Commands to every primary. */
+  async #strikePrimaries({
+    kind,
+    forMs,
+    from,
+    fault,
+  }: Strike<"pause writes" | "pause all" | "kill connections" | "flush scripts" | "flush all">): Promise<Fault> {
+    switch (kind) {
+      case "pause writes":
+      case "pause all":
+        for (const primary of await this.#arena.primaries())
+          await primary.command("CLIENT", "PAUSE", forMs, kind === "pause all" ? "ALL" : "WRITE");
+        await sleep(forMs);
+        if (this.#arena.topology === "single") return fault();
+        // A server that is silent for long is replaced.
+        await this.#arena.heal();
+        return fault({ losesSince: from - REPLICATION_LAG_MS });
+      case "kill connections":
+        for (const primary of await this.#arena.primaries())
+          await primary.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+        return fault();
+      case "flush scripts":
+        for (const primary of await this.#arena.primaries()) await primary.command("SCRIPT", "FLUSH");
+        return fault();
+      case "flush all":
+        for (const primary of await this.#arena.primaries()) await primary.command("FLUSHALL");
+        return fault();
+    }
+  }
+
+  /** Entries, leases and tags that Redis evicts, or has no memory for. */
+  async #takeMemory({
+    kind,
+    forMs,
+    fault,
+  }: Strike<
+    "memory full" | "real eviction" | "evict entries" | "evict leases" | "evict tags" | "evict issuer"
+  >): Promise<Fault> {
+    switch (kind) {
       case "memory full":
         for (const primary of await this.#arena.primaries())
           await primary.command("CONFIG", "SET", "maxmemory", "1", "maxmemory-policy", "noeviction");
@@ -248,22 +286,6 @@ class Nemesis {
       case "evict issuer":
         await this.#repeat(forMs, () => this.#evictMatching("*~issuer:*"));
         return fault();
-      case "failover":
-        return this.#failover(fault);
-      case "lose primary":
-        return this.#losePrimary(fault, (primary) => primary.kill());
-      case "freeze primary":
-        return this.#losePrimary(fault, async (primary) => primary.pause(), forMs);
-      case "lose sentinel": {
-        const sentinel = this.#arena.sentinel!.sentinels[worker % 3]!;
-        await sentinel.kill();
-        await sleep(forMs);
-        await sentinel.start();
-        return fault();
-      }
-      case "move slot":
-      case "move slot and back":
-        return this.#moveSlot(kind, forMs, worker, fault);
     }
   }
 

@@ -1,4 +1,4 @@
-import type { FaultKind, FaultPlan, Focus, Settings, Topology } from "./plan.ts";
+import type { FaultKind, FaultPlan, Focus, Settings, Topology } from "./plan-parts.ts";
 import type { Random } from "./random.ts";
 
 /** By focus, the faults it draws from, on one server. */

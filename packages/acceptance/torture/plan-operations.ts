@@ -1,4 +1,4 @@
-import { mayRead, type At, type KeyPlan, type LoaderPlan, type Operation } from "./plan.ts";
+import { mayRead, type At, type KeyPlan, type LoaderPlan, type Operation } from "./plan-parts.ts";
 import type { Random } from "./random.ts";
 
 export interface Shape {

@@ -15,8 +15,9 @@ import {
   type Instant,
   type Process,
 } from "./history.ts";
-import { unleash, watchPrimaries, type RedisKeys, type Victims } from "./nemesis.ts";
+import { unleash, type RedisKeys, type Victims } from "./nemesis.ts";
 import type { KeyPlan, Operation, Plan } from "./plan.ts";
+import { watchPrimaries } from "./primaries.ts";
 import { recorded } from "./recorder.ts";
 import { openSource, type Source } from "./source.ts";
 import type { Worker, WorkerSettings } from "./worker.ts";

@@ -1,0 +1,187 @@
+/**
+ * All decisions that are made before a round begins: the same seed makes the same plan, and a plan can be cut down by
+ * hand.
+ */
+export interface Plan {
+  readonly seed: number;
+  readonly topology: Topology;
+  readonly focus: Focus;
+  readonly settings: Settings;
+  readonly workers: readonly WorkerPlan[];
+  readonly keys: readonly KeyPlan[];
+  readonly durationMs: number;
+  readonly operations: readonly Operation[];
+  readonly faults: readonly FaultPlan[];
+  /** Operations once all faults are over and all processes are in step again; instants count from then. */
+  readonly tail: readonly Operation[];
+  readonly tailMs: number;
+}
+
+export const TOPOLOGIES = ["single", "sentinel", "cluster"] as const;
+export type Topology = (typeof TOPOLOGIES)[number];
+
+/** The kind of faults of a round. */
+export const FOCUSES = ["calm", "links", "freezes", "servers", "snapshots", "memory", "deaths", "mixed"] as const;
+export type Focus = (typeof FOCUSES)[number];
+
+/** The same for every process of a round. Durations in milliseconds. */
+export interface Settings {
+  readonly ttl: number;
+  readonly staleWhileRevalidate: number;
+  readonly staleIfError: number;
+  readonly loadTimeout: number;
+  readonly errorBackoff: number;
+  readonly maxStaleness: number;
+  readonly reissueWindow: number;
+  readonly responseTimeout: number;
+  readonly maxEntries: number;
+  readonly persistence: "none" | "append-only";
+}
+
+export interface WorkerPlan {
+  readonly name: string;
+  readonly coherence: "auto" | "tracking" | "pubsub";
+  readonly protocol: 2 | 3;
+  /** Whether it brings a client of its own. */
+  readonly hasClient?: true;
+}
+
+/** One key of the source of truth. */
+export interface KeyPlan {
+  readonly id: string;
+  /** Names of the namespaces above it. */
+  readonly space: readonly string[];
+  readonly tags: readonly string[];
+  /** The tags of `tags` that its loader adds, and calls do not name. */
+  readonly lateTags: readonly string[];
+  /** Other programs write it, so neither tags nor `clear` cover it. */
+  readonly isForeign: boolean;
+  /** Mean time between changes of this key alone. */
+  readonly changedEveryMs: number;
+  /** Index of the one worker that reads it: no other process stores a new value over an invalidated one. */
+  readonly readBy?: number;
+}
+
+export interface LoaderPlan {
+  readonly beforeMs: number;
+  readonly afterMs: number;
+  readonly outcome: "value" | "fail" | "hang" | "undefined" | "no-store" | "not-modified";
+}
+
+export interface At {
+  readonly id: string;
+  readonly at: number;
+  /** Index of the worker; `-1` for a program without the library. */
+  readonly worker: number;
+}
+
+export type Operation =
+  | (At & {
+      readonly kind: "getOrSet";
+      readonly key: string;
+      readonly load: LoaderPlan;
+      readonly forced: boolean;
+      readonly isAfter: boolean;
+      readonly hardTimeout?: number;
+      readonly softTimeout?: number;
+      readonly refreshAhead?: number;
+      readonly leaveAfterMs?: number;
+    })
+  | (At & { readonly kind: "getOrSetMany"; readonly keys: readonly string[]; readonly load: LoaderPlan })
+  | (At & { readonly kind: "get" | "getStale" | "peek" | "watch"; readonly key: string })
+  | (At & { readonly kind: "getMany"; readonly keys: readonly string[] })
+  | (At & { readonly kind: "set" | "delete" | "markStale"; readonly key: string; readonly isFollowed: boolean })
+  | (At & {
+      readonly kind: "invalidateTags" | "markTagsStale";
+      readonly tag: string;
+      readonly space: readonly string[];
+      readonly isFollowed: boolean;
+    })
+  | (At & { readonly kind: "clear"; readonly space: readonly string[]; readonly isFollowed: boolean })
+  | (At & { readonly kind: "foreignDelete" | "foreignSet"; readonly key: string });
+
+export const FAULT_KINDS = [
+  "cut",
+  "swallow",
+  "swallow replies",
+  "swallow requests",
+  "stall",
+  "delay",
+  "refuse",
+  "freeze process",
+  "kill process",
+  "freeze server",
+  "pause writes",
+  "pause all",
+  "kill connections",
+  "restart empty",
+  "restart from snapshot",
+  "restart from append-only file",
+  "flush scripts",
+  "flush all",
+  "memory full",
+  "evict entries",
+  "evict tags",
+  "evict leases",
+  "evict issuer",
+  "real eviction",
+  "failover",
+  "lose primary",
+  "freeze primary",
+  "lose sentinel",
+  "move slot",
+  "move slot and back",
+] as const;
+export type FaultKind = (typeof FAULT_KINDS)[number];
+
+export interface FaultPlan {
+  readonly id: string;
+  readonly kind: FaultKind;
+  readonly at: number;
+  readonly forMs: number;
+  /** Index of the worker that it concerns, if it concerns one. */
+  readonly worker: number;
+}
+
+/** The keys that an operation replaces: those of its tag below its namespace, all below it, or its own. */
+export function coveredBy(keys: readonly KeyPlan[], operation: Operation): readonly string[] {
+  switch (operation.kind) {
+    case "invalidateTags":
+    case "markTagsStale":
+      return keys
+        .filter((key) => !key.isForeign && isBelow(key.space, operation.space) && key.tags.includes(operation.tag))
+        .map(({ id }) => id);
+    case "clear":
+      return keys.filter((key) => !key.isForeign && isBelow(key.space, operation.space)).map(({ id }) => id);
+    case "set":
+    case "delete":
+    case "markStale":
+    case "foreignDelete":
+    case "foreignSet":
+      return [operation.key];
+    default:
+      return [];
+  }
+}
+
+/** The keys that it replaces without a promise: another program, without namespaces, may have written them. */
+export function touchedBy(keys: readonly KeyPlan[], operation: Operation): readonly string[] {
+  return operation.kind === "clear"
+    ? keys.filter((key) => key.isForeign && isBelow(key.space, operation.space)).map(({ id }) => id)
+    : [];
+}
+
+/** Whether a worker reads a key. */
+export function mayRead(keys: readonly KeyPlan[], key: string, worker: number): boolean {
+  const { readBy } = keys.find(({ id }) => id === key)!;
+  return readBy === undefined || readBy === worker;
+}
+
+/** The keys that an operation concerns. */
+export function concernedBy(keys: readonly KeyPlan[], operation: Operation): readonly string[] {
+  if ("key" in operation) return [operation.key];
+  return "keys" in operation ? operation.keys : coveredBy(keys, operation);
+}
+
+const isBelow = (space: readonly string[], above: readonly string[]): boolean =>
+  above.every((name, i) => space[i] === name);

@@ -1,0 +1,52 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Arena } from "./arena.ts";
+import type { Fault, Instant } from "./history.ts";
+import { REPLICATION_LAG_MS } from "./nemesis.ts";
+
+const WATCH_EVERY_MS = 100;
+/** The time that a failover may have begun before it is seen: a server that is silent for so long is replaced. */
+const UNSEEN_MS = 2_000;
+
+/**
+ * On a busy machine servers may be taken for dead and replaced without a fault of the plan, also when all faults are
+ * over.
+ */
+export function watchPrimaries(arena: Arena, now: () => Instant): { stop(): Promise<readonly Fault[]> } {
+  if (arena.topology === "single") return { stop: () => Promise.resolve([]) };
+  const faults: Fault[] = [];
+  let isStopped = false;
+  const watching = (async () => {
+    let before: string | undefined;
+    while (!isStopped) {
+      await sleep(WATCH_EVERY_MS);
+      try {
+        const at = now();
+        const primaries = (await arena.primaries())
+          .map(({ port }) => port)
+          .sort((a, b) => a - b)
+          .join();
+        const isOther = before !== undefined && primaries !== before;
+        before = primaries;
+        if (!isOther) continue;
+        // Where a fault is under way that keeps them from it, that one says when it is over.
+        await arena.settle().catch(() => undefined);
+        faults.push({
+          kind: "a primary was replaced",
+          from: at - UNSEEN_MS,
+          to: now(),
+          losesSince: at - UNSEEN_MS - REPLICATION_LAG_MS,
+        });
+      } catch {
+        // The state is unknown just now; the next look will show it.
+        continue;
+      }
+    }
+  })();
+  return {
+    stop: async () => {
+      isStopped = true;
+      await watching;
+      return faults;
+    },
+  };
+}
