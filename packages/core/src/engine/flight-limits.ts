@@ -13,8 +13,8 @@ export function fencedBy({ tags }: EngineContext, flight: Flight, dependsOn: rea
 }
 
 /**
- * Settles as `work` does, within the time that the flight may still wait for the backend. When that is spent it rejects;
- * the work goes on, and has its own deadline.
+ * Settles as `work` does, within the time that the flight may still wait for the backend. When that is spent it
+ * rejects; the work goes on, and has its own deadline.
  */
 export async function inTime<T>(clock: Clock, flight: Flight, work: Promise<T>): Promise<T> {
   const { label } = flight.call.namespace.remote!;
