@@ -99,7 +99,7 @@ export class LeaseAcquisition {
     const { namespace, batch } = flight.call;
     const versions = namespace.remote?.versions;
     if (versions === undefined || flight.isUnreachable) return undefined;
-    const keys = dependencies(flight.key.space, [...flight.tags, ...(flight.fallback?.tags ?? [])].filter(isFirst));
+    const keys = dependencies(flight.key.space, [...new Set([...flight.tags, ...(flight.fallback?.tags ?? [])])]);
     const shared = batch !== undefined && flight.fallback === undefined;
     const pinning = shared ? (batch.pinned ??= versions.pin(keys)) : versions.pin(keys);
     return pinning.then(({ at, versions: found }) => ({
@@ -119,7 +119,6 @@ export class LeaseAcquisition {
   }
 }
 
-const isFirst = <T>(each: T, i: number, all: readonly T[]): boolean => all.indexOf(each) === i;
 const ignore = (): void => undefined;
 /** As `seen`: takes the lease from any holder. */
 const TAKE_OVER = "*";

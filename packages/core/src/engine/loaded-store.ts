@@ -55,7 +55,7 @@ export class LoadedStore {
     const { namespace, key, policy } = flight.call;
     const { options } = loaded;
     const kept = loaded.kind === "not-modified" ? flight.fallback : undefined;
-    const names = [...flight.tags, ...(kept?.tags ?? []), ...(loaded.options?.tags ?? [])].filter(isFirst);
+    const names = [...new Set([...flight.tags, ...(kept?.tags ?? []), ...(loaded.options?.tags ?? [])])];
     const dependsOn = dependencies(key.space, names);
     const fence = fencedBy(this.#context, flight, dependsOn);
     if (fence !== undefined) return Promise.resolve(this.#fenced(flight, fence));
@@ -262,5 +262,4 @@ const noRoomForMeta = (label: string): EncodeError =>
     tier: label,
     operation: "encode",
   });
-const isFirst = <T>(each: T, i: number, all: readonly T[]): boolean => all.indexOf(each) === i;
 const ignore = (): void => undefined;
