@@ -5,7 +5,7 @@ import type { EngineContext } from "./context.ts";
 
 /**
  * A read of a key that a pending invalidation covers: the invalidation is sent first. While it cannot be sent, the
- * backend counts as unreachable.
+ * backend counts as unreachable. The read begins after it: the acknowledgement is no change to what it finds.
  *
  * @param label of the backend, for the error.
  * @param replay sends pending invalidations, within the time that the read has.
@@ -21,7 +21,10 @@ export async function readAfterReplay(
   return read();
 }
 
-/** Keeps a local copy of an entry that was read, if it is fresh and its key did not change since the read was sent. */
+/**
+ * Keeps a local copy of an entry that was read, fresh or stale, unless its key changed since the read was sent. A stale
+ * copy spares the next calls the trip, while one of them, or another process, loads.
+ */
 export function promote(
   context: EngineContext,
   guard: Guard,
@@ -30,6 +33,6 @@ export function promote(
   now: number,
 ): void {
   const { local, flights } = context;
-  if (now < entry.staleAt && !guard.isTainted)
+  if (now < entry.deadAt && !guard.isTainted)
     local?.put(guard.tableKey, entry, localTtlMs ?? Infinity, flights.copyEpoch(guard));
 }

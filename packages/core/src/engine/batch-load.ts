@@ -4,7 +4,8 @@ import type { FlightBatch, GetOrSetCall } from "./call.ts";
 import type { EngineContext } from "./context.ts";
 import type { Flight } from "./flight.ts";
 import type { BatchLoader, LoadContext, Loader } from "./load.ts";
-import { isLoading, whileLoading } from "./loading.ts";
+import { SharedSlot, type LoadLimits } from "./load-slots.ts";
+import { whileLoading } from "./loading.ts";
 import type { ReadThrough } from "./read-through.ts";
 
 /** The parts of a cache that a batch needs, and the namespace that its keys are in. */
@@ -28,7 +29,7 @@ export async function loadMany<K>(
   callOf: (item: K, loader: Loader<unknown>) => GetOrSetCall,
 ): Promise<Map<K, unknown>> {
   const { context, readThrough } = batchContext;
-  const batch = new BatchLoad<K, unknown>(load, slotTaker(batchContext));
+  const batch = new BatchLoad<K, unknown>(load, { ...context, run: runnerOf(batchContext) });
   const unique = [...new Set(items)];
   const calls = unique.map((item): GetOrSetCall => ({ ...callOf(item, batch.loaderOf(item)), batch }));
   const entered = readThrough.fetchMany(
@@ -48,18 +49,10 @@ export async function loadMany<K>(
   return found;
 }
 
-/** Runs the load of a batch in one slot. A nested batch takes none: the load around it waits for it and holds one. */
-function slotTaker({ context, keySpace }: BatchContext): RunBatch {
-  const isNested = isLoading(context);
-  return async (keys, body) => {
-    if (!isNested && !context.loads.tryTake()) await context.loads.take();
-    try {
-      const localKeys = new Set(keys.map((key) => localKey(keySpace, key)));
-      await whileLoading(context, localKeys, body, (done) => done);
-    } finally {
-      if (!isNested) context.loads.free();
-    }
-  };
+/** Runs the loader as the load of all its keys. */
+function runnerOf({ context, keySpace }: BatchContext): RunBatch {
+  return (keys, body) =>
+    whileLoading(context, new Set(keys.map((key) => localKey(keySpace, key))), body, (done) => done);
 }
 
 /** Lets the batch start without the flights that end before they come to their load. */
@@ -73,7 +66,7 @@ function watch<K>(batch: BatchLoad<K, unknown>, flights: readonly Flight[]): voi
     });
 }
 
-/** Runs the load of these keys; waits for one slot for all of them. */
+/** Runs the load of these keys. */
 type RunBatch = (keys: readonly string[], body: () => Promise<void>) => Promise<void>;
 
 interface Arrival<K> {
@@ -90,14 +83,18 @@ interface Arrival<K> {
  */
 export class BatchLoad<K, T> implements FlightBatch {
   pinned: FlightBatch["pinned"];
+  readonly loads: SharedSlot;
+  readonly backgroundLoads: SharedSlot;
   readonly #load: BatchLoader<K, T>;
   readonly #run: RunBatch;
   #outstanding = 0;
   readonly #arrived: Arrival<K>[] = [];
 
-  constructor(load: BatchLoader<K, T>, run: RunBatch) {
+  constructor(load: BatchLoader<K, T>, { run, loads, backgroundLoads }: LoadLimits & { readonly run: RunBatch }) {
     this.#load = load;
     this.#run = run;
+    this.loads = new SharedSlot(loads);
+    this.backgroundLoads = new SharedSlot(backgroundLoads);
   }
 
   /** Waits for so many more flights. */

@@ -1,6 +1,8 @@
+import type { TagVersions } from "../contracts/backend.ts";
 import type { EntryTier } from "../tiers/entry-tier.ts";
 import type { EntryKey, KeySpace } from "../entry/key.ts";
 import type { Loader } from "./load.ts";
+import type { SharedSlot } from "./load-slots.ts";
 import type { ResolvedPolicy, Served } from "../entry/policy.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 
@@ -35,5 +37,9 @@ export interface FlightBatch {
   /** One of them waits for a load of another process: the others go on without it. */
   paused(): void;
   resumed(): void;
-  pinned: ReturnType<NonNullable<EntryTier["versions"]>["pin"]> | undefined;
+  /** The pinned versions of these keys, for the flights that depend on the same. */
+  pinned: { readonly keys: readonly string[]; readonly pinning: ReturnType<TagVersions["pin"]> } | undefined;
+  /** One slot for all of its loads. */
+  readonly loads: SharedSlot;
+  readonly backgroundLoads: SharedSlot;
 }

@@ -1,6 +1,6 @@
-import type { LeaseAnswer } from "../tiers/entry-tier.ts";
 import type { Entry } from "../entry/entry.ts";
 import type { Flight } from "./flight.ts";
+import type { Acquired } from "./lease-acquisition.ts";
 
 // The sentences of `explain`: one function for each kind of decision. They are called only where a log is kept.
 
@@ -21,10 +21,9 @@ function describeState(flight: Flight, entry: Entry | undefined, isHidden: boole
 export const describeUnreachable = (copy: Entry | undefined): string =>
   copy === undefined ? "unreachable" : "unreachable: the local copy is served as fallback";
 
-export function describeLease(acquired: { readonly kind: "leased" | "alone" } | LeaseAnswer, flight: Flight): string {
+export function describeLease(acquired: Acquired, flight: Flight): string {
   switch (acquired.kind) {
     case "leased":
-    case "granted":
       return `granted, ${flight.lease?.token ?? ""}`;
     case "alone":
       return flight.isUnreachable ? "none: the backend is unreachable" : "none";
@@ -35,8 +34,8 @@ export function describeLease(acquired: { readonly kind: "leased" | "alone" } | 
   }
 }
 
-export const describeLoad = ({ reason, isBackground }: Flight, durationMs: number): string =>
-  `${reason}${isBackground ? ", in the background" : ""}, ${Math.round(durationMs)} ms`;
+export const describeLoad = ({ reason, isAwaited }: Flight, durationMs: number): string =>
+  `${reason}${isAwaited ? "" : ", in the background"}, ${Math.round(durationMs)} ms`;
 
 export const describeFailure = (error: unknown): string =>
   `failed: ${error instanceof Error ? error.name : typeof error}`;

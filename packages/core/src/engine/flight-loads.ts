@@ -31,8 +31,8 @@ export class FlightLoads {
           key: call.key.name,
           load: call.load,
           reason: flight.reason,
-          background: flight.isBackground,
-          stale: this.#waiters.fallbackOf(flight),
+          background: !flight.isAwaited,
+          stale: this.#waiters.fallbackOf(flight).entry,
           handOut: (value) => local?.handOut(value) ?? value,
           timeoutMs: call.policy.loadTimeoutMs,
         },
@@ -45,7 +45,7 @@ export class FlightLoads {
         flight.runs(load);
         return load.outcome;
       },
-      () => this.#event(flight),
+      () => this.event(flight),
     );
     meter.loads += 1;
     return outcome;
@@ -56,17 +56,20 @@ export class FlightLoads {
     this.#context.decisions?.note(flight.key.local, "load", describeFailure(error));
   }
 
-  /** After the callers were answered. */
-  reportFailure(flight: Flight, error: unknown, durationMs: number): void {
-    this.#context.events["load:error"].emit({ ...this.#event(flight), durationMs, error });
+  /** After the callers were answered. @param event as {@link event} made it before. */
+  reportFailure(event: LoadEvent, durationMs: number, error: unknown): void {
+    this.#context.events["load:error"].emit({ ...event, durationMs, error });
   }
 
-  report(flight: Flight, result: StoreResult, durationMs: number): void {
+  report(event: LoadEvent, durationMs: number, result: StoreResult): void {
     const { load } = this.#context.events;
-    if (load.isObserved) load.emit({ ...this.#event(flight), durationMs, result });
+    if (load.isObserved) load.emit({ ...event, durationMs, result });
   }
 
-  #event(flight: Flight): Omit<CacheEvents["load:error"], "durationMs" | "error"> {
-    return { ...this.#answers.keyEvent(flight.key), reason: flight.reason, background: flight.isBackground };
+  /** The part that all events of one load share. Made when its outcome is known: later no caller waits any more. */
+  event(flight: Flight): LoadEvent {
+    return { ...this.#answers.keyEvent(flight.key), reason: flight.reason, background: !flight.isAwaited };
   }
 }
+
+type LoadEvent = Omit<CacheEvents["load:error"], "durationMs" | "error">;

@@ -39,8 +39,7 @@ function call({ tags = [] }: { readonly tags?: readonly string[] } = {}): GetOrS
 const flight = (): Flight => new Flight(call(), 0, "miss", "foreground");
 const waiter = (tags: readonly string[] = []): Waiter =>
   new Waiter(
-    call({ tags }),
-    "first",
+    { call: call({ tags }), role: "first", isNested: false },
     () => undefined,
     () => undefined,
   );
@@ -125,14 +124,14 @@ describe("the phases of a flight", () => {
 });
 
 describe("a flight that starts again", () => {
-  it("begins as if now: no fence, no taint, the whole time for the backend; and no caller joins", () => {
+  it("begins as if now: no fence, no taint; and no caller joins", () => {
     const one = inPhase("waiting");
     one.spendBackendTime(400);
     one.fence("delete");
     expect([one.fencedBy, one.isTainted, one.isJoinable, one.backendLeftMs]).toEqual(["delete", true, false, 100]);
     one.restart(1, 7, 3_000);
     expect([one.fencedBy, one.isTainted, one.epoch, one.tagSequence]).toEqual([undefined, false, 1, 7]);
-    expect([one.readAt, one.backendLeftMs, one.isJoinable]).toEqual([3_000, 500, false]);
+    expect([one.readAt, one.backendLeftMs, one.isJoinable]).toEqual([3_000, 100, false]);
   });
 
   it("stays joinable within one epoch", () => {
@@ -157,6 +156,13 @@ describe("the time for the backend", () => {
     expect(one.backendLeftMs).toBe(300);
     one.spendBackendTime(50);
     expect(one.backendLeftMs).toBe(250);
+  });
+
+  it("is whole again once it has waited for another process", () => {
+    const one = inPhase("leasing");
+    one.spendBackendTime(400);
+    one.waitElsewhere(1_000);
+    expect(one.backendLeftMs).toBe(500);
   });
 });
 
@@ -223,7 +229,7 @@ describe("the callers of a flight", () => {
     ]);
   });
 
-  it("are taken all at once, or those that are selected; what limits their wait ends with it", () => {
+  it("are taken one by one, or all at once; what limits their wait ends with it", () => {
     const one = flight();
     const [tagged, plain] = [waiter(["t"]), waiter()];
     const ended: string[] = [];
@@ -231,11 +237,11 @@ describe("the callers of a flight", () => {
     plain.untilSoftTimeout(() => ended.push("plain"));
     one.await(tagged);
     one.await(plain);
-    expect([tagged.hasSoftTimeout, plain.hasSoftTimeout]).toEqual([false, true]);
-    expect(one.takeAll(({ tags }) => tags.length !== 0)).toEqual([tagged]);
-    expect([one.waiters, ended]).toEqual([[plain], ["tagged"]]);
+    expect([tagged.hasSoftTimeout, plain.hasSoftTimeout, one.isAwaited]).toEqual([false, true, true]);
+    expect(one.take(tagged)).toBe(true);
+    expect([one.waiters, ended, one.isAwaited]).toEqual([[plain], ["tagged"], true]);
     expect(one.takeAll()).toEqual([plain]);
-    expect([one.waiters, ended]).toEqual([[], ["tagged", "plain"]]);
+    expect([one.waiters, ended, one.isAwaited]).toEqual([[], ["tagged", "plain"], false]);
   });
 
   it("add their tags, each once", () => {

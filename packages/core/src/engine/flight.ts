@@ -8,12 +8,13 @@ import type { ReadRequest } from "../tiers/entry-tier.ts";
 import type { GetOrSetCall } from "./call.ts";
 import type { Lease } from "./lease.ts";
 import type { Load } from "./load.ts";
+import type { SharedSlot } from "./load-slots.ts";
 import type { Waiter } from "./waiter.ts";
 
 /** Where a flight is. */
 export type Phase = "reading" | "queued" | "leasing" | "waiting" | "loading" | "storing" | "over";
 
-/** Whether a caller waits for a flight, or it refreshes what was served already. */
+/** Whether the caller that begins a flight waits for it, or was served already and has it refreshed. */
 export type Side = "foreground" | "background";
 
 /**
@@ -28,7 +29,7 @@ export type Side = "foreground" | "background";
  *     every phase ──answered, failed, aborted──▶ over
  *
  * - reading: the backend is asked, after pending invalidations of the key
- * - queued: for one of `maxLoads` slots; passed at once if one is free
+ * - queued: for one of `maxLoads` slots; passed at once if one is free. From here on the best entry is known
  * - leasing: the lease and the tag versions are asked for, in one trip
  * - waiting: for the load of another process
  * - loading: the loader has returned its promise
@@ -36,13 +37,12 @@ export type Side = "foreground" | "background";
  *
  * A method that does not fit the phase changes no phase: a flight that is over stays over.
  *
- * The rest are flags because each of them can hold in several phases: whether it is joinable, unreachable, woken, or
- * in the background.
+ * The rest are flags because each of them can hold in several phases: whether it is joinable, unreachable or woken.
+ * It is in the background while no caller waits for it, in any phase.
  */
 export class Flight extends Guard implements ReadRequest {
   readonly call: GetOrSetCall;
   #phase: Phase = "reading";
-  #isBackground: boolean;
   #isJoinable = true;
   #isUnreachable = false;
   #tagSequence: number;
@@ -55,15 +55,18 @@ export class Flight extends Guard implements ReadRequest {
   #fallbackTier = "";
   #hasCopy = false;
   #lease: Lease | undefined;
+  #turn: SharedSlot | undefined;
   #isWoken = false;
   #wake: (() => void) | undefined;
   #waitsSince: number | undefined;
   #running: Load | undefined;
+  #abortedFor: { readonly reason: unknown } | undefined;
   #loaded: { readonly value: unknown } | undefined;
   #tags: readonly string[];
   #waiters: Waiter[] = [];
-  #joined = 0;
+  #joined: number;
   #abandoned = 0;
+  #outlives = false;
   #settled: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
 
   constructor(call: GetOrSetCall, tagSequence: number, reason: LoadReason, side: Side) {
@@ -74,7 +77,8 @@ export class Flight extends Guard implements ReadRequest {
     // Other processes cannot change a value that never leaves this one.
     this.#heardSequence = call.namespace.remote === undefined ? Infinity : tagSequence;
     this.#reason = reason;
-    this.#isBackground = side === "background";
+    // A caller that was served already did not abandon it.
+    this.#joined = side === "background" ? 1 : 0;
     this.#backendLeftMs = call.namespace.remote?.deadlineMs ?? 0;
     this.#readAt = call.startedAt;
   }
@@ -98,6 +102,17 @@ export class Flight extends Guard implements ReadRequest {
     this.#to("queued");
   }
 
+  /** It has to wait for `turn`. */
+  waitFor(turn: SharedSlot): SharedSlot {
+    this.#turn = turn;
+    return turn;
+  }
+
+  /** A running load waits for this one, and holds a slot: this one, and the batch it belongs to, take none. */
+  skipQueue(): void {
+    (this.call.batch?.loads ?? this.#turn)?.exempt();
+  }
+
   /** It asks for the lease, or does without one. A wake counts from here. */
   requestLease(lease: Lease | undefined): void {
     this.#to("leasing");
@@ -114,6 +129,8 @@ export class Flight extends Guard implements ReadRequest {
   /** Another process loads. Returns when the flight began to wait for such loads. */
   waitElsewhere(now: number): number {
     this.#to("waiting");
+    // The time of the backend is not spent by waiting for another process.
+    this.#backendLeftMs = this.call.namespace.remote!.deadlineMs;
     return (this.#waitsSince ??= now);
   }
 
@@ -124,13 +141,20 @@ export class Flight extends Guard implements ReadRequest {
     this.resend(epoch);
     this.#tagSequence = tagSequence;
     this.#readAt = now;
-    this.#backendLeftMs = this.call.namespace.remote!.deadlineMs;
   }
 
   /** The loader was called, and has returned. */
   runs(load: Load): void {
     this.#to("loading");
     this.#running = load;
+    // Aborted by the loader itself, before it returned.
+    if (this.#abortedFor !== undefined) load.abort(this.#abortedFor.reason);
+  }
+
+  /** Aborts its load, also one whose loader has not returned yet. */
+  abortLoad(reason: unknown): void {
+    this.#abortedFor = { reason };
+    this.#running?.abort(reason);
   }
 
   /** The loader gave `value`, which is stored next. */
@@ -176,15 +200,6 @@ export class Flight extends Guard implements ReadRequest {
     this.#reason = reason;
   }
 
-  /** Whether it goes on after its callers were answered, or without any. */
-  get isBackground(): boolean {
-    return this.#isBackground;
-  }
-
-  goToBackground(): void {
-    this.#isBackground = true;
-  }
-
   // ---- the backend
 
   /** Whether the backend did not answer: the rest of the flight does without it. */
@@ -208,7 +223,7 @@ export class Flight extends Guard implements ReadRequest {
 
   /** A read was answered: what it took is spent. */
   readAnswered(now: number): void {
-    this.#backendLeftMs = this.call.namespace.remote!.deadlineMs - (now - this.#readAt);
+    this.#backendLeftMs -= now - this.#readAt;
   }
 
   spendBackendTime(ms: number): void {
@@ -349,7 +364,24 @@ export class Flight extends Guard implements ReadRequest {
     return this.#waiters;
   }
 
-  /** Whether every caller that ever waited was aborted by its signal. */
+  /** Whether a caller waits for it; otherwise it is in the background. */
+  get isAwaited(): boolean {
+    return this.#waiters.length !== 0;
+  }
+
+  /** Whether one of its callers is a running load. */
+  get isNested(): boolean {
+    return this.#waiters.some(({ isNested }) => isNested);
+  }
+
+  /** It goes on after its callers. `true` the first time. */
+  outlive(): boolean {
+    const isFirst = !this.#outlives;
+    this.#outlives = true;
+    return isFirst;
+  }
+
+  /** Whether each of its callers left before it got anything. */
   get isAbandoned(): boolean {
     return this.#abandoned >= this.#joined;
   }
@@ -368,17 +400,17 @@ export class Flight extends Guard implements ReadRequest {
     return true;
   }
 
-  /** As {@link take}, of a caller whose signal aborted. */
+  /** As {@link take}, of a caller that got nothing: its signal aborted, or its time was over before the load began. */
   abandon(waiter: Waiter): boolean {
     if (!this.take(waiter)) return false;
     this.#abandoned += 1;
     return true;
   }
 
-  /** Ends the wait of all callers, or of those that `takes` selects. */
-  takeAll(takes?: (call: GetOrSetCall) => boolean): readonly Waiter[] {
-    const waiters = takes === undefined ? this.#waiters : this.#waiters.filter(({ call }) => takes(call));
-    this.#waiters = takes === undefined ? [] : this.#waiters.filter(({ call }) => !takes(call));
+  /** Ends the wait of all callers. */
+  takeAll(): readonly Waiter[] {
+    const waiters = this.#waiters;
+    this.#waiters = [];
     for (const waiter of waiters) waiter.end();
     return waiters;
   }

@@ -20,7 +20,7 @@ export function launch(context: EngineContext, call: GetOrSetCall, held: Entry |
   if (copy !== undefined) flight.fallBackOn(copy, local!.label, "copy");
   flights.add(call.key.local, flight);
   if (call.isForced || call.isAfter) flights.supersede(call.key.local, flight);
-  if (side === "background") waitUntil?.(flight.whenSettled());
+  if (side === "background" && flight.outlive()) waitUntil?.(flight.whenSettled());
   return flight;
 }
 

@@ -1,11 +1,18 @@
+import type { TagVersions } from "../contracts/backend.ts";
 import { BackendUnavailableError } from "../contracts/errors.ts";
 import { dependencies } from "../entry/key.ts";
 import { compareVersions, type Pinned } from "../tags/tag-versions.ts";
 import type { EntryLeases, LeaseAnswer } from "../tiers/entry-tier.ts";
+import type { FlightBatch } from "./call.ts";
 import type { EngineContext } from "./context.ts";
 import type { Flight } from "./flight.ts";
 import { fencedBy, inTime } from "./flight-limits.ts";
 import { Lease, LEASE_MS } from "./lease.ts";
+
+/** What a flight got instead of, or with, the lease. */
+export type Acquired =
+  | { readonly kind: "leased" | "alone"; readonly pinned: Pinned | undefined }
+  | Exclude<LeaseAnswer, { readonly kind: "granted" }>;
 
 /** Takes the lease of a flight, and pins tag versions, before the loader runs. */
 export class LeaseAcquisition {
@@ -21,12 +28,7 @@ export class LeaseAcquisition {
    *
    * `alone`: load without a lease. If the backend is unreachable, or refused the lease, the result is kept only here.
    */
-  async acquire(
-    flight: Flight,
-  ): Promise<
-    | { readonly kind: "leased" | "alone"; readonly pinned: Pinned | undefined }
-    | Exclude<LeaseAnswer, { readonly kind: "granted" }>
-  > {
+  async acquire(flight: Flight): Promise<Acquired> {
     const { namespace, key, isForced } = flight.call;
     const leases = namespace.remote?.leases;
     if (leases === undefined || flight.isUnreachable) {
@@ -100,9 +102,7 @@ export class LeaseAcquisition {
     const versions = namespace.remote?.versions;
     if (versions === undefined || flight.isUnreachable) return undefined;
     const keys = dependencies(flight.key.space, [...new Set([...flight.tags, ...(flight.fallback?.tags ?? [])])]);
-    const shared = batch !== undefined && flight.fallback === undefined;
-    const pinning = shared ? (batch.pinned ??= versions.pin(keys)) : versions.pin(keys);
-    return pinning.then(({ at, versions: found }) => ({
+    return pinOnce(versions, keys, batch).then(({ at, versions: found }) => ({
       at,
       versions: new Map(keys.map((key, i) => [key, found[i]!])),
     }));
@@ -117,6 +117,20 @@ export class LeaseAcquisition {
       return undefined;
     }
   }
+}
+
+/** One trip for the flights of a batch that depend on the same tags. A joined caller may have added some to one. */
+function pinOnce(
+  versions: TagVersions,
+  keys: readonly string[],
+  batch: FlightBatch | undefined,
+): ReturnType<TagVersions["pin"]> {
+  const shared = batch?.pinned;
+  if (shared !== undefined && shared.keys.length === keys.length && shared.keys.every((key, i) => key === keys[i]))
+    return shared.pinning;
+  const pinning = versions.pin(keys);
+  if (batch !== undefined) batch.pinned = { keys, pinning };
+  return pinning;
 }
 
 const ignore = (): void => undefined;

@@ -248,7 +248,7 @@ export class LoadedStore {
   async #answeredInTime<T>(flight: Flight, write: Promise<T>): Promise<T | undefined> {
     try {
       return await within(this.#context.clock, Math.max(0, flight.backendLeftMs), write, () => {
-        this.#waiters.answerAll(flight, () => loadedAnswer(flight.loaded?.value));
+        this.#waiters.answerAll(flight, loadedAnswer(flight.loaded?.value));
         return write;
       });
     } catch {

@@ -1,24 +1,26 @@
 import { LoadTimeoutError } from "../contracts/errors.ts";
 import type { Entry } from "../entry/entry.ts";
-import { canServeOnError, judge, newer } from "../entry/freshness.ts";
-import { entryKey, localKey } from "../entry/key.ts";
+import { judge, newer } from "../entry/freshness.ts";
+import { entryKey, localKey, type EntryKey } from "../entry/key.ts";
+import { isThenable } from "../primitives/once.ts";
 import type { Pinned } from "../tags/tag-versions.ts";
-import type { LeaseAnswer } from "../tiers/entry-tier.ts";
-import { Answers, hit, loadedAnswer, stale } from "./answers.ts";
+import { answerFor, type Situation } from "./answer-for.ts";
+import { Answers, hit, loadedAnswer, type Answer } from "./answers.ts";
 import { promote, readAfterReplay } from "./backend-read.ts";
 import type { GetOrSetCall, NamespaceContext } from "./call.ts";
 import type { EngineContext } from "./context.ts";
 import { describeLease, describeLoad, describeRead, describeStore, describeUnreachable } from "./explanations.ts";
-import { ErrorBackoffs } from "./error-backoffs.ts";
 import { inTime } from "./flight-limits.ts";
 import { FlightLoads } from "./flight-loads.ts";
 import type { Flight } from "./flight.ts";
 import { joinable, launch } from "./launch.ts";
-import { LeaseAcquisition } from "./lease-acquisition.ts";
+import { LeaseAcquisition, type Acquired } from "./lease-acquisition.ts";
 import { POLL_MS } from "./lease.ts";
 import type { Loaded } from "./load.ts";
+import { LoadSlots } from "./load-slots.ts";
 import type { LoadedStore } from "./loaded-store.ts";
 import { isLoading, reentrant } from "./loading.ts";
+import { Pauses } from "./pauses.ts";
 import type { Waiters } from "./waiters.ts";
 
 /** The answer to one call, and the flight that the call began, if it began one. */
@@ -54,7 +56,11 @@ export class ReadThrough {
   readonly #leases: LeaseAcquisition;
   readonly #answers: Answers;
   readonly #loads: FlightLoads;
-  readonly #backoffs = new ErrorBackoffs();
+  readonly #slots: LoadSlots;
+  /** After a failed load: until then calls that `staleIfError` covers do not load. */
+  readonly #failures = new Pauses();
+  /** After a load that stored nothing, or is another process': until then a load that no caller waits for is left out. */
+  readonly #pauses = new Pauses();
 
   constructor(context: EngineContext, waiters: Waiters, loadedStore: LoadedStore) {
     this.#context = context;
@@ -63,6 +69,7 @@ export class ReadThrough {
     this.#leases = new LeaseAcquisition(context);
     this.#answers = new Answers(context);
     this.#loads = new FlightLoads(context, waiters);
+    this.#slots = new LoadSlots(context);
   }
 
   /** A fresh local copy: counted, and returned as this caller gets it. */
@@ -107,64 +114,69 @@ export class ReadThrough {
 
   // ---- before the backend
 
-  /** A stale copy, or the flight of another caller, or else a flight of its own. */
+  /** The answer of a copy, or of the flight of another caller, or else of a flight of its own. */
   #enter(call: GetOrSetCall, held: Entry | undefined): Entered {
     const { decisions, local } = this.#context;
+    const { key, startedAt } = call;
     if (decisions !== undefined && local !== undefined)
-      decisions.note(call.key.local, "copy", local.explain(call.key.local, call.startedAt));
+      decisions.note(key.local, "copy", local.explain(key.local, startedAt));
     const isOwn = call.isForced || call.isAfter;
     const joined = isOwn ? undefined : joinable(this.#context, call);
-    const verdict = isOwn ? "absent" : judge(held, call.startedAt, call.policy);
-    switch (verdict) {
-      case "fresh":
-      case "ahead":
-      case "revalidate": {
-        const isBackedOff = this.#backoffs.isActive(call.key.local, call.startedAt);
-        const { label } = local!;
-        const answer = Promise.resolve(
-          this.#answers.serve(
-            call,
-            "first",
-            verdict === "revalidate" ? stale(held!, label, isBackedOff ? "error" : "revalidating") : hit(held!, label),
-          ),
-        );
-        const refreshes =
-          verdict !== "fresh" && joined === undefined && !isBackedOff && !isLoading(this.#context, call.key.local);
-        return { answer, flight: refreshes ? launch(this.#context, call, held, "background") : undefined };
-      }
-      case "fallback":
-      case "absent": {
-        if (isLoading(this.#context, call.key.local))
-          return { answer: this.#answers.reject(call, reentrant(call.key.name)), flight: undefined };
-        if (call.signal?.aborted === true)
-          return { answer: this.#answers.reject(call, call.signal.reason), flight: undefined };
-        if (joined !== undefined) return { answer: this.#join(joined, call), flight: undefined };
-        const flight = launch(this.#context, call, held, "foreground");
-        return { answer: this.#waiters.wait(flight, call, "first"), flight };
-      }
+    const copy = { entry: isOwn ? undefined : held, tier: local?.label ?? "" };
+    const answer = answerFor(copy, call.policy, startedAt, this.#situation(key, startedAt));
+    if (answer !== undefined) {
+      const refreshes = joined === undefined && this.#refreshes(call, held);
+      // Before the caller is answered: its listener may ask for the same key.
+      const flight = refreshes ? launch(this.#context, call, held, "background") : undefined;
+      return { answer: Promise.resolve(this.#answers.serve(call, "first", answer)), flight };
     }
+    if (isLoading(this.#context, key.local))
+      return { answer: this.#answers.reject(call, reentrant(key.name)), flight: undefined };
+    if (call.signal?.aborted === true)
+      return { answer: this.#answers.reject(call, call.signal.reason), flight: undefined };
+    if (joined !== undefined) return { answer: this.#join(joined, call), flight: undefined };
+    const flight = launch(this.#context, call, held, "foreground");
+    return { answer: this.#waiters.wait(flight, call, "first"), flight };
+  }
+
+  #situation({ local }: EntryKey, now: number): Situation {
+    return this.#failures.isActive(local, now) ? "backing-off" : "found";
+  }
+
+  /** Whether a copy that is served is refreshed in the background. */
+  #refreshes({ key, startedAt, policy }: GetOrSetCall, held: Entry | undefined): boolean {
+    return (
+      judge(held, startedAt, policy) !== "fresh" &&
+      !this.#isPaused(key, startedAt) &&
+      !isLoading(this.#context, key.local)
+    );
+  }
+
+  /** Whether a load that no caller waits for is left to a later call. */
+  #isPaused({ local }: EntryKey, now: number): boolean {
+    return this.#failures.isActive(local, now) || this.#pauses.isActive(local, now);
   }
 
   #join(flight: Flight, call: GetOrSetCall): Promise<unknown> {
-    const { meter, events } = this.#context;
+    const { meter, events, clock } = this.#context;
     meter.coalesced += 1;
-    if (events.coalesced.isObserved) events.coalesced.emit(this.#answers.keyEvent(call.key));
     if (call.tags.length !== 0) flight.addTags(call.tags);
-    if (flight.loaded !== undefined)
-      return Promise.resolve(this.#answers.serve(call, "joined", loadedAnswer(flight.loaded.value)));
-    // The answer that a flight in the background went on after is there for late callers too.
-    switch (flight.isBackground ? judge(flight.fallback, call.startedAt, call.policy) : "absent") {
-      case "fresh":
-      case "ahead":
-        return Promise.resolve(this.#answers.serve(call, "joined", hit(flight.fallback!, flight.fallbackTier)));
-      case "revalidate":
-        return Promise.resolve(
-          this.#answers.serve(call, "joined", stale(flight.fallback!, flight.fallbackTier, "revalidating")),
-        );
-      case "fallback":
-      case "absent":
-        return this.#waiters.wait(flight, call, "joined");
-    }
+    const answer = this.#known(flight, call, clock.now());
+    const joined =
+      answer === undefined
+        ? this.#waiters.wait(flight, call, "joined")
+        : Promise.resolve(this.#answers.serve(call, "joined", answer));
+    if (answer === undefined && isLoading(this.#context)) flight.skipQueue();
+    // After it waits: a listener may end the flight.
+    if (events.coalesced.isObserved) events.coalesced.emit(this.#answers.keyEvent(call.key));
+    return joined;
+  }
+
+  /** The answer that a flight has for a call that joins it. While the backend is asked there is none. */
+  #known(flight: Flight, { key, policy }: GetOrSetCall, now: number): Answer | undefined {
+    if (flight.loaded !== undefined) return loadedAnswer(flight.loaded.value);
+    if (flight.phase === "reading") return undefined;
+    return answerFor(this.#waiters.fallbackOf(flight), policy, now, this.#situation(key, now));
   }
 
   // ---- the backend
@@ -186,12 +198,24 @@ export class ReadThrough {
 
   #readAfterReplay(flight: Flight): Promise<Entry | undefined> {
     const { remote } = flight.call.namespace;
+    const { clock, recovery } = this.#context;
     return readAfterReplay(
       remote!.label,
       () => this.#isCovered(flight),
-      () => inTime(this.#context.clock, flight, this.#context.recovery!.replay()),
+      async () => {
+        await inTime(clock, flight, recovery!.replay());
+        this.#restart(flight);
+      },
       () => (this.#reads(flight) ? remote!.read(flight, flight.backendLeftMs) : undefined),
     );
+  }
+
+  /** The flight begins anew: changes until now do not concern what it finds from now on. */
+  #restart(flight: Flight): void {
+    const { clock, trust, tags } = this.#context;
+    // An entry that was removed meanwhile is not served as fallback.
+    if (this.#waiters.fallbackOf(flight).entry === undefined) flight.dropFallback();
+    flight.restart(trust.epoch, tags.sequence, clock.now());
   }
 
   #proceed(flight: Flight, read: Promise<Entry | undefined>): void {
@@ -214,9 +238,8 @@ export class ReadThrough {
     const copy = flight.call.isAfter ? undefined : local?.unconfirmed(flight.key.local, clock.now());
     decisions?.note(flight.key.local, "backend", describeUnreachable(copy));
     if (copy === undefined) return void this.#load(flight);
-    const best = newer(copy, flight.fallback);
-    flight.fallBackOn(best, local!.label, "copy");
-    this.#decide(flight, best);
+    flight.fallBackOn(newer(copy, flight.fallback), local!.label, "copy");
+    this.#decide(flight);
   }
 
   #found(flight: Flight, found: Entry | undefined): void {
@@ -233,115 +256,77 @@ export class ReadThrough {
       flight.fallBackOn(entry, namespace.remote!.label, "read");
       promote(this.#context, flight, entry, policy.localTtlMs, now);
     }
-    this.#decide(flight, best);
+    this.#decide(flight);
   }
 
-  /** Answers, or goes on, once the best entry is known. */
-  #decide(flight: Flight, best: Entry | undefined): void {
-    const now = this.#context.clock.now();
-    switch (judge(best, now, flight.call.policy)) {
-      case "fresh":
-        this.#waiters.end(flight);
-        this.#waiters.answerAll(flight, () => hit(best!, flight.fallbackTier));
-        return;
-      case "ahead":
-      case "revalidate":
-        if (!flight.isBackground) this.#answerAndGoOn(flight, best!, now);
-        break;
-      case "fallback":
-        flight.loadBecause("stale");
-        break;
-      case "absent":
-        break;
+  /** The best entry is known: answers the callers that it is good for, and goes on for the others. */
+  #decide(flight: Flight): void {
+    const { clock } = this.#context;
+    const { fallback, fallbackTier: tier, call } = flight;
+    const now = clock.now();
+    const verdict = judge(fallback, now, call.policy);
+    if (verdict === "fresh") {
+      this.#waiters.end(flight);
+      this.#waiters.answerAll(flight, hit(fallback!, tier));
+      return;
     }
-    if (flight.isOver) return;
+    if (verdict !== "absent") flight.loadBecause(verdict === "ahead" ? "refresh-ahead" : "stale");
+    // Callers that come while these are answered find what is known.
+    flight.queue();
+    const situation = this.#situation(call.key, now);
+    this.#waiters.answerEach(flight, ({ policy }) => answerFor({ entry: fallback, tier }, policy, now, situation));
+    if (!flight.isAwaited && (this.#isPaused(call.key, now) || flight.fencedBy !== undefined)) {
+      this.#waiters.end(flight);
+      return;
+    }
     // The fallback is known only now.
     for (const waiter of flight.waiters) this.#waiters.startSoftTimeout(flight, waiter);
     void this.#load(flight);
-  }
-
-  /** Answers the callers that accept the entry as it is, and goes on for the others, or in the background. */
-  #answerAndGoOn(flight: Flight, entry: Entry, now: number): void {
-    const isFresh = now < entry.staleAt;
-    const isBackedOff = this.#backoffs.isActive(flight.key.local, now);
-    const takes = ({ policy }: GetOrSetCall): boolean => isFresh || judge(entry, now, policy) === "revalidate";
-    flight.loadBecause(isFresh ? "refresh-ahead" : "stale");
-    if (flight.waiters.every(({ call }) => takes(call))) {
-      flight.goToBackground();
-      if (isBackedOff || flight.fencedBy !== undefined) this.#waiters.end(flight);
-      else this.#context.waitUntil?.(flight.whenSettled());
-    }
-    const answer = isFresh
-      ? hit(entry, flight.fallbackTier)
-      : stale(entry, flight.fallbackTier, isBackedOff ? "error" : "revalidating");
-    this.#waiters.answerAll(flight, () => answer, takes);
   }
 
   // ---- the load
 
   /** Never rejects. */
   async #load(flight: Flight): Promise<void> {
-    const { loads, backgroundLoads, decisions } = this.#context;
     if (flight.isOver) return;
     flight.queue();
-    if (this.#answersByBackoff(flight)) return;
-    // A nested load takes no slot: the load around it waits for it and holds one.
-    const isCounted = flight.call.batch === undefined && !isLoading(this.#context);
-    // A caller that has to wait may have joined: then the load cannot be left to a later call.
-    const isUnawaited = flight.isBackground && flight.waiters.length === 0;
-    if (isUnawaited && !backgroundLoads.tryTake()) {
-      // Too many at once: a later call tries again.
-      this.#waiters.end(flight);
-      return;
-    }
-    let elsewhere: Exclude<LeaseAnswer, { readonly kind: "granted" }> | undefined;
+    const taken = this.#slots.take(flight);
+    const release = isThenable(taken) ? await taken : taken;
+    // Over meanwhile, or one too many in the background: a later call tries again.
+    if (release === undefined) return this.#waiters.end(flight);
+    let acquired: Acquired;
     try {
-      if (isCounted && !loads.tryTake() && !(await loads.take(flight.whenSettled()))) return;
-      try {
-        const acquired = await this.#leases.acquire(flight);
-        decisions?.note(flight.key.local, "lease", describeLease(acquired, flight));
-        if (acquired.kind === "held" || acquired.kind === "entry") elsewhere = acquired;
-        else if (!flight.isOver) await this.#loadAndStore(flight, acquired.pinned);
-      } finally {
-        // In any case, other processes may load.
-        flight.lease?.release();
-        if (isCounted) loads.free();
-      }
+      acquired = await this.#leases.acquire(flight);
+      this.#context.decisions?.note(flight.key.local, "lease", describeLease(acquired, flight));
+      if ((acquired.kind === "leased" || acquired.kind === "alone") && !flight.isOver)
+        await this.#loadAndStore(flight, acquired.pinned);
     } finally {
-      if (isUnawaited) backgroundLoads.free();
+      // In any case, other processes may load.
+      flight.lease?.release();
+      release();
     }
-    if (elsewhere?.kind === "entry") {
+    if (acquired.kind === "entry") {
       // Another process has stored since the backend was read.
-      flight.saw(elsewhere.seen);
-      this.#found(flight, elsewhere.entry);
-    }
-    // Compared again: a caller that has to wait may have joined meanwhile.
-    else if (elsewhere !== undefined && flight.isBackground && flight.waiters.length === 0) this.#waiters.end(flight);
-    else if (elsewhere !== undefined) await this.#waitElsewhere(flight, elsewhere.heldForMs);
-  }
-
-  /** Within the back-off after a failed load, callers that `staleIfError` covers are answered without another load. */
-  #answersByBackoff(flight: Flight): boolean {
-    const now = this.#context.clock.now();
-    if (
-      flight.call.isForced ||
-      !this.#backoffs.isActive(flight.key.local, now) ||
-      !flight.waiters.every(({ call }) => canServeOnError(flight.fallback, now, call.policy))
-    )
-      return false;
-    this.#waiters.end(flight);
-    this.#waiters.answerAll(flight, () => stale(flight.fallback!, flight.fallbackTier, "error"));
-    return true;
+      flight.saw(acquired.seen);
+      this.#found(flight, acquired.entry);
+    } else if (acquired.kind === "held") await this.#heldElsewhere(flight, acquired.heldForMs);
   }
 
   /**
-   * Another process loads: reads the backend again when something happens to the key, when the lease has expired, and
-   * every `POLL_MS` in any case. Bounded like a load: a longer wait counts as a failed load.
+   * Another process loads. Callers that wait get its result: the backend is read again when something happens to the
+   * key, when the lease has expired, and every `POLL_MS` in any case. Bounded like a load: a longer wait counts as a
+   * failed load.
+   *
+   * Without callers the flight ends, and for that long no other flight asks for the lease in the background.
    */
-  async #waitElsewhere(flight: Flight, heldForMs: number): Promise<void> {
-    const { clock, trust, tags } = this.#context;
+  async #heldElsewhere(flight: Flight, heldForMs: number): Promise<void> {
+    const { clock } = this.#context;
     const { loadTimeoutMs } = flight.call.policy;
     const now = clock.now();
+    if (!flight.isAwaited) {
+      this.#pauses.begin(flight.key.local, now + Math.min(heldForMs, POLL_MS));
+      return this.#waiters.end(flight);
+    }
     const waitsSince = flight.waitElsewhere(now);
     const leftMs = waitsSince + loadTimeoutMs - now;
     const { batch } = flight.call;
@@ -350,9 +335,7 @@ export class ReadThrough {
     batch?.resumed();
     if (flight.isOver) return;
     if (clock.now() - waitsSince >= loadTimeoutMs) return this.#failed(flight, elsewhereTimeout(loadTimeoutMs));
-    // An entry that was removed meanwhile is not served as fallback.
-    if (this.#waiters.fallbackOf(flight) === undefined) flight.dropFallback();
-    flight.restart(trust.epoch, tags.sequence, clock.now());
+    this.#restart(flight);
     this.#proceed(flight, this.#readAfterReplay(flight));
   }
 
@@ -365,35 +348,43 @@ export class ReadThrough {
       loaded = await outcome;
     } catch (error) {
       this.#loads.countFailure(flight, error);
+      const event = this.#loads.event(flight);
       this.#failed(flight, error);
-      this.#loads.reportFailure(flight, error, clock.now() - startedAt);
+      this.#loads.reportFailure(event, clock.now() - startedAt, error);
       return;
     }
     const durationMs = clock.now() - startedAt;
     meter.load.record(durationMs);
     if (flight.isOver) return;
+    const event = this.#loads.event(flight);
     flight.store(loaded.value);
-    this.#backoffs.end(flight.key.local);
+    this.#failures.end(flight.key.local);
     decisions?.note(flight.key.local, "load", describeLoad(flight, durationMs));
     const result = await this.#loadedStore.store(flight, loaded, pinned);
     decisions?.note(flight.key.local, "store", describeStore(flight, result));
-    this.#loads.report(flight, result, durationMs);
+    // The stale entry stays: without a pause each hit of it would load again.
+    if (result === "no-store" && flight.fallback !== undefined) this.#pause(flight, this.#pauses);
+    this.#loads.report(event, durationMs, result);
     this.#waiters.end(flight);
-    this.#waiters.answerAll(flight, () => loadedAnswer(loaded.value));
+    this.#waiters.answerAll(flight, loadedAnswer(loaded.value));
   }
 
   #failed(flight: Flight, error: unknown): void {
     if (flight.isOver) return;
-    if (this.#waiters.fallbackOf(flight) !== undefined)
-      this.#backoffs.begin(flight.key.local, this.#context.clock.now() + flight.call.policy.errorBackoffMs);
+    if (this.#waiters.fallbackOf(flight).entry !== undefined) this.#pause(flight, this.#failures);
     // Ended in this very tick: the next caller starts a new load, which never runs beside this one.
     this.#waiters.end(flight);
     this.#waiters.failAll(flight, error);
   }
 
+  #pause({ key, call }: Flight, pauses: Pauses): void {
+    pauses.begin(key.local, this.#context.clock.now() + call.policy.errorBackoffMs);
+  }
+
   /** A write made the failed load obsolete. */
   endBackoff(localKey: string): void {
-    this.#backoffs.end(localKey);
+    this.#failures.end(localKey);
+    this.#pauses.end(localKey);
   }
 }
 

@@ -152,7 +152,8 @@ export class Reads {
     const { flights, clock } = this.#context;
     flights.remove(guard);
     const entry = this.#valid(key, found);
-    if (entry !== undefined) promote(this.#context, guard, entry, namespace.policy.localTtlMs, clock.now());
+    // A reader without a loader refreshes nothing, so a stale copy is of no use to it.
+    if (isFresh(entry, clock.now())) promote(this.#context, guard, entry!, namespace.policy.localTtlMs, clock.now());
     return entry;
   }
 

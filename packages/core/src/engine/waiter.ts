@@ -7,14 +7,21 @@ export type Role = "first" | "joined";
 export class Waiter {
   readonly call: GetOrSetCall;
   readonly role: Role;
+  /** Whether a running load of this cache made the call. */
+  readonly isNested: boolean;
   readonly resolve: (value: unknown) => void;
   readonly reject: (reason: unknown) => void;
   #hasSoftTimeout = false;
   #cancels: (() => void)[] | undefined;
 
-  constructor(call: GetOrSetCall, role: Role, resolve: (value: unknown) => void, reject: (reason: unknown) => void) {
+  constructor(
+    { call, role, isNested }: Pick<Waiter, "call" | "role" | "isNested">,
+    resolve: (value: unknown) => void,
+    reject: (reason: unknown) => void,
+  ) {
     this.call = call;
     this.role = role;
+    this.isNested = isNested;
     this.resolve = resolve;
     this.reject = reject;
   }

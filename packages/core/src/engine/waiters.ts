@@ -1,17 +1,18 @@
 import { LoadTimeoutError } from "../contracts/errors.ts";
-import type { Entry } from "../entry/entry.ts";
-import { canServeOnError } from "../entry/freshness.ts";
-import { Answers, loadedAnswer, stale, type Answer } from "./answers.ts";
+import { answerFor, type Offer } from "./answer-for.ts";
+import { Answers, loadedAnswer, type Answer } from "./answers.ts";
 import type { GetOrSetCall } from "./call.ts";
 import type { EngineContext } from "./context.ts";
 import type { Flight } from "./flight.ts";
+import { isLoading } from "./loading.ts";
 import { Waiter, type Role } from "./waiter.ts";
 
 /**
  * Callers waiting for flights. Each ends exactly once, is counted once, and keeps its own timeouts.
  *
  * A caller leaves alone when its signal aborts or its time is over. The load is aborted only when every caller left by
- * its signal. A load whose callers ran out of time goes on, and its result is stored.
+ * its signal. A load whose callers ran out of time goes on, and its result is stored; one that is still queued does not:
+ * under overload the slots are for loads that a caller waits for.
  */
 export class Waiters {
   readonly #context: EngineContext;
@@ -23,8 +24,9 @@ export class Waiters {
   }
 
   wait(flight: Flight, call: GetOrSetCall, role: Role): Promise<unknown> {
+    const isNested = isLoading(this.#context);
     return new Promise((resolve, reject) => {
-      const waiter = new Waiter(call, role, resolve, reject);
+      const waiter = new Waiter({ call, role, isNested }, resolve, reject);
       flight.await(waiter);
       const { hardTimeoutMs } = call.policy;
       if (hardTimeoutMs !== Infinity)
@@ -50,37 +52,39 @@ export class Waiters {
   }
 
   #outOfTime(flight: Flight, waiter: Waiter, limit: "soft" | "hard"): void {
-    const { call, role } = waiter;
-    const fallback = this.fallbackOf(flight);
-    const covered = canServeOnError(fallback, this.#context.clock.now(), call.policy);
-    if (limit === "soft" && !covered && flight.loaded === undefined) return;
-    if (!flight.take(waiter)) return;
-    if (flight.loaded !== undefined) waiter.resolve(this.#answers.serve(call, role, loadedAnswer(flight.loaded.value)));
-    else if (covered) waiter.resolve(this.#answers.serve(call, role, stale(fallback, flight.fallbackTier, "timeout")));
+    const { call } = waiter;
+    const answer =
+      flight.loaded === undefined
+        ? answerFor(this.fallbackOf(flight), call.policy, this.#context.clock.now(), "timeout")
+        : loadedAnswer(flight.loaded.value);
+    if (answer === undefined && limit === "soft") return;
+    const isLost = answer === undefined && flight.running === undefined;
+    if (!(isLost ? flight.abandon(waiter) : flight.take(waiter))) return;
+    if (answer !== undefined) this.#answer(waiter, answer);
     else waiter.reject(this.#answers.failed(call, hardTimeoutError(call.policy.hardTimeoutMs)));
-    this.#goOnAlone(flight);
-  }
-
-  /** A load without any caller left still stores its result. */
-  #goOnAlone(flight: Flight): void {
-    if (flight.waiters.length !== 0 || flight.isOver || flight.isBackground) return;
-    flight.goToBackground();
-    this.#context.waitUntil?.(flight.whenSettled());
+    // A load that a caller waits for needs the slot more.
+    if (flight.phase === "queued" && flight.isAbandoned) this.end(flight);
+    else this.#goesOn(flight);
   }
 
   #leave(flight: Flight, waiter: Waiter, reason: unknown): void {
     if (!flight.abandon(waiter)) return;
     waiter.reject(this.#answers.failed(waiter.call, reason));
-    // A caller that ran out of time will look for the result again; and a value that was loaded already is stored.
-    if (!flight.isAbandoned || flight.isBackground || flight.loaded !== undefined) this.#goOnAlone(flight);
-    else this.abort(flight, reason);
+    // A value that was loaded already is stored.
+    if (flight.isAbandoned && flight.loaded === undefined) this.abort(flight, reason);
+    else this.#goesOn(flight);
+  }
+
+  /** Its callers were answered, and its work is not over: a load without callers still stores its result. */
+  #goesOn(flight: Flight): void {
+    if (!flight.isAwaited && !flight.isOver && flight.outlive()) this.#context.waitUntil?.(flight.whenSettled());
   }
 
   /** Ends a flight at once; its callers reject with `reason`. */
   abort(flight: Flight, reason: unknown): void {
     this.end(flight);
     for (const waiter of flight.takeAll()) waiter.reject(this.#answers.failed(waiter.call, reason));
-    flight.running?.abort(reason);
+    flight.abortLoad(reason);
   }
 
   end(flight: Flight): void {
@@ -92,36 +96,50 @@ export class Waiters {
     if (flight.lease !== undefined) flights.wake(flight.key.local);
   }
 
-  /** @param takes selects the callers that are answered; without it, all of them. */
-  answerAll(flight: Flight, answer: () => Answer, takes?: (call: GetOrSetCall) => boolean): void {
-    for (const waiter of flight.takeAll(takes)) {
-      try {
-        waiter.resolve(this.#answers.serve(waiter.call, waiter.role, answer()));
-      } catch (error) {
-        waiter.reject(error);
-      }
+  /** Answers all callers in the same way. */
+  answerAll(flight: Flight, answer: Answer): void {
+    for (const waiter of flight.takeAll()) this.#answer(waiter, answer);
+    this.#goesOn(flight);
+  }
+
+  /** Answers the callers that `answerOf` has an answer for; the others wait on. */
+  answerEach(flight: Flight, answerOf: (call: GetOrSetCall) => Answer | undefined): void {
+    for (const waiter of [...flight.waiters]) {
+      const answer = answerOf(waiter.call);
+      if (answer !== undefined && flight.take(waiter)) this.#answer(waiter, answer);
     }
+    this.#goesOn(flight);
   }
 
   /** Each caller gets the fallback if `staleIfError` covers it, or else the error of the load as it is. */
   failAll(flight: Flight, error: unknown): void {
     const now = this.#context.clock.now();
     const fallback = this.fallbackOf(flight);
-    const cause = error instanceof LoadTimeoutError ? "timeout" : "error";
+    const situation = error instanceof LoadTimeoutError ? "timeout" : "error";
     for (const waiter of flight.takeAll()) {
-      const { call, role } = waiter;
-      if (canServeOnError(fallback, now, call.policy))
-        waiter.resolve(this.#answers.serve(call, role, { ...stale(fallback, flight.fallbackTier, cause), error }));
-      else waiter.reject(this.#answers.failed(call, error));
+      const answer = answerFor(fallback, waiter.call.policy, now, situation);
+      if (answer === undefined) waiter.reject(this.#answers.failed(waiter.call, error));
+      else this.#answer(waiter, { ...answer, error });
     }
   }
 
-  /** The fallback, unless it expired, or was deleted or invalidated since. */
-  fallbackOf(flight: Flight): Entry | undefined {
-    const { fallback } = flight;
-    if (fallback === undefined || this.#context.clock.now() >= fallback.deadAt) return undefined;
-    if (flight.fencedBy !== undefined && flight.fencedBy !== "stale") return undefined;
-    return this.#context.tags.wasInvalidated(fallback.dependsOn, flight.tagSequence) ? undefined : fallback;
+  #answer({ call, role, resolve, reject }: Waiter, answer: Answer): void {
+    try {
+      resolve(this.#answers.serve(call, role, answer));
+    } catch (error) {
+      reject(error);
+    }
+  }
+
+  /** The fallback, without an entry that expired, or was deleted or invalidated since. */
+  fallbackOf(flight: Flight): Offer {
+    const { fallback, fallbackTier: tier } = flight;
+    const isGone =
+      fallback === undefined ||
+      this.#context.clock.now() >= fallback.deadAt ||
+      (flight.fencedBy !== undefined && flight.fencedBy !== "stale") ||
+      this.#context.tags.wasInvalidated(fallback.dependsOn, flight.tagSequence);
+    return { entry: isGone ? undefined : fallback, tier };
   }
 }
 

@@ -1,14 +1,15 @@
-/** By local key, until when a failed load is not tried again. Bounded: the oldest is forgotten first. */
-export class ErrorBackoffs {
+/** By local key, until when something is not tried again. Bounded: the oldest is forgotten first. */
+export class Pauses {
   readonly #until = new Map<string, number>();
 
   isActive(localKey: string, now: number): boolean {
+    if (this.#until.size === 0) return false;
     const until = this.#until.get(localKey);
     return until !== undefined && now < until;
   }
 
   begin(localKey: string, until: number): void {
-    if (this.#until.size >= MAX_BACKOFFS) this.#until.delete(this.#until.keys().next().value!);
+    if (this.#until.size >= MAX_PAUSES) this.#until.delete(this.#until.keys().next().value!);
     this.#until.set(localKey, until);
   }
 
@@ -17,4 +18,4 @@ export class ErrorBackoffs {
   }
 }
 
-const MAX_BACKOFFS = 10_000;
+const MAX_PAUSES = 10_000;

@@ -1,0 +1,174 @@
+/** Loads that wait for one of `maxLoads` or `maxBackgroundLoads` slots. */
+import { flush, gate, outcome, type Gate } from "@hotset/core/testing";
+import { describe, expect, it } from "vitest";
+import { counted, never, open, STACKS, STACKS_WITH_BACKEND } from "../support/stacks.ts";
+import { numbered } from "../support/sources.ts";
+
+const PENDING = { status: "pending" } as const;
+
+describe.each(STACKS)("over %s", (stack) => {
+  it("C50 loads that hold all slots and wait for one that is queued let it run", async () => {
+    const { cache } = open(stack, { maxLoads: 2 });
+    const rendering = [gate(), gate()];
+    const pages = rendering.map(async (each, i) =>
+      cache.getOrSet(`page ${i}`, async () => {
+        await each.pass();
+        return cache.getOrSet("settings", never);
+      }),
+    );
+    await Promise.all(rendering.map(async (each) => each.arrived()));
+    // Queued: both slots are taken.
+    const direct = cache.getOrSet("settings", () => "settings");
+    const other = cache.getOrSet("other", () => "other");
+    expect([await outcome(direct), await outcome(other)]).toEqual([PENDING, PENDING]);
+    for (const each of rendering) each.open();
+    expect(await Promise.all([...pages, direct, other])).toEqual(["settings", "settings", "settings", "other"]);
+  });
+
+  it("C50 so does a load that waits for a queued item of a batch", async () => {
+    const { cache } = open(stack, { maxLoads: 1 });
+    const rendering = gate();
+    const page = cache.getOrSet("page", async () => {
+      await rendering.pass();
+      return cache.getOrSet("a", never);
+    });
+    await rendering.arrived();
+    const batch = cache.getOrSetMany(
+      ["a", "b"],
+      (key) => key,
+      (missing) => missing.map((key) => [key, `${key}!`]),
+    );
+    expect(await outcome(batch)).toEqual(PENDING);
+    rendering.open();
+    expect(await page).toBe("a!");
+    expect(await batch).toEqual(
+      new Map([
+        ["a", "a!"],
+        ["b", "b!"],
+      ]),
+    );
+  });
+
+  it("a load that was let run without a slot leaves the limit as it was", async () => {
+    const { cache } = open(stack, { maxLoads: 1 });
+    const rendering = gate();
+    const page = cache.getOrSet("page", async () => {
+      await rendering.pass();
+      return cache.getOrSet("inner", never);
+    });
+    await rendering.arrived();
+    const inner = cache.getOrSet("inner", () => "inner");
+    rendering.open();
+    await Promise.all([page, inner]);
+    const first = gate<number>();
+    const loads = [cache.getOrSet("x", first.pass), cache.getOrSet("y", () => 2), cache.getOrSet("z", () => 3)];
+    await first.arrived();
+    expect([await outcome(loads[1]!), await outcome(loads[2]!)]).toEqual([PENDING, PENDING]);
+    first.open(1);
+    await Promise.all(loads);
+  });
+
+  it("C132 a queued load whose callers ran out of time does not run; a new key is loaded at once", async () => {
+    const { cache, clock } = open(stack, { maxLoads: 1, hardTimeout: 500 });
+    const hanging = gate<string>();
+    const first = cache.getOrSet("first", hanging.pass, { hardTimeout: Infinity });
+    await hanging.arrived();
+    const dropped = counted("late");
+    const calls = Array.from({ length: 100 }, async (_, i) => outcome(cache.getOrSet(`k${i}`, dropped.load)));
+    clock.advance(500);
+    await flush();
+    const fresh = cache.getOrSet("fresh", () => "at once");
+    hanging.open("first");
+    expect([await first, await fresh, dropped.runs]).toEqual(["first", "at once", 0]);
+    await Promise.all(calls);
+    await cache.drain();
+    expect(cache.stats().loads).toBe(2);
+  });
+
+  it("C132 with one caller left that waits, it runs", async () => {
+    const { cache, clock } = open(stack, { maxLoads: 1 });
+    const hanging = gate<string>();
+    const first = cache.getOrSet("first", hanging.pass);
+    await hanging.arrived();
+    const impatient = outcome(cache.getOrSet("k", () => "loaded", { hardTimeout: 10 }));
+    const patient = cache.getOrSet("k", never);
+    clock.advance(10);
+    expect((await impatient).status).toBe("rejected");
+    hanging.open("first");
+    expect([await first, await patient]).toEqual(["first", "loaded"]);
+  });
+
+  it("C132 a caller that got a stale value at its softTimeout has it refreshed all the same", async () => {
+    const { cache, clock } = open(stack, { maxLoads: 1, ttl: 100, staleIfError: 10_000, softTimeout: 10 });
+    await cache.set("k", "old");
+    clock.advance(100);
+    const hanging = gate<string>();
+    const first = cache.getOrSet("first", hanging.pass);
+    await hanging.arrived();
+    const call = cache.getOrSet("k", () => "new");
+    await flush();
+    clock.advance(10);
+    expect(await call).toBe("old");
+    hanging.open("first");
+    await first;
+    await cache.drain();
+    expect(await cache.get("k")).toBe("new");
+  });
+
+  it("a batch takes one slot for loads in the background, however many stale items it has", async () => {
+    const keys = Array.from({ length: 50 }, (_, i) => `k${i}`);
+    const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: "1h", maxBackgroundLoads: 1 });
+    await cache.setMany(keys.map((key) => [key, "old"]));
+    clock.advance(100);
+    const batches: (readonly string[])[] = [];
+    const found = await cache.getOrSetMany(
+      keys,
+      (key) => key,
+      (missing) => {
+        batches.push(missing);
+        return missing.map((key) => [key, "new"]);
+      },
+    );
+    expect(new Set(found.values())).toEqual(new Set(["old"]));
+    await cache.drain();
+    expect(batches.map((each) => each.length)).toEqual([50]);
+    expect(await cache.get("k49")).toBe("new");
+  });
+});
+
+describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
+  it("a batch asks for no lease before it has its slot", async () => {
+    const { cache, backend } = open(stack, { maxLoads: 1 });
+    const hanging: Gate<string> = gate();
+    const first = cache.getOrSet("first", hanging.pass);
+    await hanging.arrived();
+    backend.forgetCalls();
+    const batch = cache.getOrSetMany(
+      ["a", "b"],
+      (key) => key,
+      (missing) => missing.map((key) => [key, key]),
+    );
+    await flush();
+    expect(backend.count("leases.acquire")).toBe(0);
+    hanging.open("first");
+    await Promise.all([first, batch]);
+    expect(await cache.get("a")).toBe("a");
+  });
+
+  it("C24 during errorBackoff a copy is served without a trip to the backend", async () => {
+    const { cache, clock, backend } = open("memory over backend", {
+      ttl: 100,
+      staleIfError: "1h",
+      errorBackoff: 1_000,
+    });
+    await cache.set("k", "old");
+    clock.advance(100);
+    const load = numbered();
+    await cache.getOrSet("k", () => Promise.reject(new Error("down")));
+    backend.forgetCalls();
+    expect(await cache.getOrSet("k", load)).toBe("old");
+    expect([backend.count(), load.runs]).toEqual([0, 0]);
+    clock.advance(1_000);
+    expect(await cache.getOrSet("k", load)).toBe("value-1");
+  });
+});
