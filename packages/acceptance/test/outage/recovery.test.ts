@@ -471,3 +471,30 @@ it("C93 keys are replayed also where versions of tags may not be renewed", async
   expect(await p1.cache.getOrSet("k", () => "new")).toBe("new");
   expect(p1.backend.store.keys()).toEqual([K]);
 });
+
+it.for(["delete", "clear", "invalidateTags"] as const)(
+  "C93 a load that waited for the replay of %s is stored: its acknowledgement is no news to it",
+  async (name) => {
+    const {
+      all: [p1],
+      clock,
+    } = await inStep();
+    await p1.cache.set("k", "old", { tags: ["t"] });
+    p1.backend.script(name === "delete" ? "remove" : "tags.renew", { fail: true });
+    expect(await invalidations[name](p1)).toEqual({ status: "pending" });
+    const fenced = watch(p1.cache, "fenced");
+    const loads: string[] = [];
+    const load = async (): Promise<unknown> =>
+      p1.cache.getOrSet(
+        "k",
+        ({ reason }) => {
+          loads.push(reason);
+          return "new";
+        },
+        { tags: ["t"] },
+      );
+    clock.advance(500);
+    expect([await load(), await load(), fenced]).toEqual(["new", "new", []]);
+    expect([loads, p1.cache.stats().pending, p1.backend.store.keys().includes(K)]).toEqual([["miss"], 0, true]);
+  },
+);

@@ -1277,3 +1277,31 @@ it("C52 a wait for a free load slot does not count against the time for acquirin
   loads.runs[1]!.open("new");
   expect([await busy, await call, await p2.cache.get("k")]).toEqual(["done", "new", "new"]);
 });
+
+it("C58 hits of a stale key that another process refreshes cost a few commands a second, not some for each hit", async () => {
+  const {
+    all: [p1, p2],
+    clock,
+  } = await inStep({ ttl: 100, staleWhileRevalidate: "1h" });
+  await p1.cache.set("k", "old");
+  clock.advance(100);
+  const loads = gatedLoads<string>();
+  expect(await p1.cache.getOrSet("k", loads.load)).toBe("old");
+  await loads.arrived(1);
+  p2.backend.forgetCalls();
+  for (let i = 0; i < 100; i += 1) {
+    expect(await p2.cache.getOrSet("k", never)).toBe("old");
+    await flush();
+    clock.advance(5);
+  }
+  // One read, which left a stale copy, and one request for the lease with its pin of versions.
+  expect(p2.backend.count()).toBeLessThanOrEqual(4);
+  expect(p2.backend.count("leases.acquire")).toBe(1);
+  clock.advance(500);
+  expect(await p2.cache.getOrSet("k", never)).toBe("old");
+  await flush();
+  expect(p2.backend.count("leases.acquire")).toBe(2);
+  loads.runs[0]!.open("new");
+  await flush();
+  expect(await p2.cache.getOrSet("k", never)).toBe("new");
+});

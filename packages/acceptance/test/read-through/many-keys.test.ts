@@ -371,4 +371,24 @@ describe.each(STACKS)("getOrSetMany over %s", (stack) => {
     expect([...found.values()]).toEqual(["new", "new"]);
     expect(await cache.get("item 2")).toBe("new");
   });
+
+  it("C49 a caller that joins an item with a tag of its own has it stored under that tag", async () => {
+    const { cache } = open(stack);
+    const loading = gate<string>();
+    const many = cache.getOrSetMany(
+      ["a", "b"],
+      (key) => key,
+      async (missing) => {
+        const value = await loading.pass();
+        return missing.map((key) => [key, value] as const);
+      },
+    );
+    const joined = [cache.getOrSet("a", never, { tags: ["x"] }), cache.getOrSet("b", never, { tags: ["y"] })];
+    await loading.arrived();
+    loading.open("loaded");
+    expect([(await many).size, ...(await Promise.all(joined))]).toEqual([2, "loaded", "loaded"]);
+    expect([await cache.get("a"), await cache.get("b")]).toEqual(["loaded", "loaded"]);
+    await cache.invalidateTags("x");
+    expect([await cache.get("a"), await cache.get("b")]).toEqual([undefined, "loaded"]);
+  });
 });

@@ -464,7 +464,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await afterwards).toBe("anew");
   });
 
-  it("a nested load of another key does not wait for its own loader's slot", async () => {
+  it("C50 a nested load of another key does not wait for its own loader's slot", async () => {
     const { cache } = open(stack, { maxLoads: 1 });
     expect(
       await cache.getOrSet("a", async () => [
@@ -606,4 +606,107 @@ it("C50 a loader that requests its own key is refused with the system clock and 
     }),
   ).rejects.toMatchObject(REENTRANT);
   await cache.close();
+});
+
+describe.each(STACKS_WITH_BACKEND)("a flight whose first caller ran out of time, over %s", (stack) => {
+  it.for([
+    ["C22 a fresh entry", 600, "hit"],
+    ["C22 a stale one within staleWhileRevalidate", 1_000, "stale"],
+  ] as const)("answers who joins it with what the backend has: %s", async ([, ageMs, status], { expect }) => {
+    const { cache: writer, clock, backend } = open("backend", { ttl: 1_000, staleWhileRevalidate: "1h" });
+    await writer.set("k", "kept");
+    clock.advance(ageMs);
+    const { cache } = open(stack, { ttl: 1_000, staleWhileRevalidate: "1h", refreshAhead: 0.5, clock, backend });
+    const reading = gate();
+    backend.script("read", { key: "test::k", before: reading });
+    const first = outcome(cache.getOrSet("k", () => "new", { hardTimeout: 50 }));
+    await reading.arrived();
+    clock.advance(50);
+    expect((await first).status).toBe("rejected");
+    const served: string[] = [];
+    const second = cache.getOrSet("k", never, { onServed: (each) => served.push(each.status) });
+    reading.open();
+    expect([await second, served]).toEqual(["kept", [status]]);
+    await cache.drain();
+    expect(await cache.get("k")).toBe("new");
+  });
+});
+
+describe.each(STACKS)("what listeners and loaders do meanwhile, over %s", (stack) => {
+  it("C42 a listener that aborts the only other caller leaves no caller behind", async () => {
+    const { cache } = open(stack);
+    const loading = gate<string>();
+    const controller = new AbortController();
+    const first = outcome(cache.getOrSet("k", loading.pass, { signal: controller.signal }));
+    await loading.arrived();
+    cache.on("coalesced", () => controller.abort());
+    const second = cache.getOrSet("k", never);
+    loading.open("loaded");
+    expect([(await first).status, await second]).toEqual(["rejected", "loaded"]);
+  });
+
+  it("C22 onServed that asks for the same key begins no second refresh", async () => {
+    const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: "1h" });
+    await cache.set("k", "old");
+    clock.advance(100);
+    let runs = 0;
+    const load = (): string => `new ${(runs += 1)}`;
+    const inner: Promise<unknown>[] = [];
+    expect(await cache.getOrSet("k", load, { onServed: () => void inner.push(cache.getOrSet("k", load)) })).toBe("old");
+    await Promise.all(inner);
+    await cache.drain();
+    expect([inner.length, runs]).toEqual([1, 1]);
+  });
+
+  it("C42 a caller that joins a refresh and leaves does not end it", async () => {
+    const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: "1h" });
+    await cache.set("k", "old");
+    clock.advance(100);
+    const loading = gate<string>();
+    expect(await cache.getOrSet("k", loading.pass)).toBe("old");
+    await loading.arrived();
+    const controller = new AbortController();
+    const strict = outcome(cache.getOrSet("k", never, { staleWhileRevalidate: 0, signal: controller.signal }));
+    controller.abort();
+    expect((await strict).status).toBe("rejected");
+    loading.open("new");
+    await cache.drain();
+    expect(await cache.get("k")).toBe("new");
+  });
+
+  it("C42 a signal that is aborted by the loader itself, before it returns, ends the load", async () => {
+    const { cache } = open(stack, { maxLoads: 1 });
+    const controller = new AbortController();
+    const reason = new Error("not needed");
+    const call = cache.getOrSet(
+      "k",
+      async ({ signal }) => {
+        controller.abort(reason);
+        await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
+        return "late";
+      },
+      { signal: controller.signal },
+    );
+    await expect(call).rejects.toBe(reason);
+    // Its slot is free again.
+    expect(await cache.getOrSet("other", () => "loaded")).toBe("loaded");
+    await cache.drain();
+  });
+
+  it("C24 a loader that gives undefined behind a stale answer is not called again at once", async () => {
+    const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: "1h", errorBackoff: 1_000 });
+    await cache.set("k", "old");
+    clock.advance(100);
+    let runs = 0;
+    const load = (): undefined => void (runs += 1);
+    for (let i = 0; i < 10; i += 1) {
+      expect(await cache.getOrSet("k", load)).toBe("old");
+      await cache.drain();
+    }
+    expect(runs).toBe(1);
+    clock.advance(1_000);
+    await cache.getOrSet("k", load);
+    await cache.drain();
+    expect(runs).toBe(2);
+  });
 });

@@ -49,7 +49,7 @@ describe.each(STACKS)("over %s", (stack) => {
     );
   });
 
-  it("a load that was let run without a slot leaves the limit as it was", async () => {
+  it("C38 a load that was let run without a slot leaves the limit as it was", async () => {
     const { cache } = open(stack, { maxLoads: 1 });
     const rendering = gate();
     const page = cache.getOrSet("page", async () => {
@@ -115,7 +115,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.get("k")).toBe("new");
   });
 
-  it("a batch takes one slot for loads in the background, however many stale items it has", async () => {
+  it("C115 a batch takes one slot for loads in the background, however many stale items it has", async () => {
     const keys = Array.from({ length: 50 }, (_, i) => `k${i}`);
     const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: "1h", maxBackgroundLoads: 1 });
     await cache.setMany(keys.map((key) => [key, "old"]));

@@ -19,8 +19,8 @@ export interface Offer {
 }
 
 /**
- * The answer that a call gets for an entry, or `undefined`: then it waits for a load, or gets the error. This is the one
- * place that decides it, for the copy of a tier, for an entry that was read, and for the flight that a call joins.
+ * The answer that a call gets for an entry, or `undefined`: then it waits for a load, or gets the error. This is the
+ * one place that decides it, for the copy of a tier, for an entry that was read, and for the flight that a call joins.
  */
 export function answerFor(
   { entry, tier }: Offer,

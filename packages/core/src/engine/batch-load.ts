@@ -1,10 +1,11 @@
+import { SharedSlot } from "../primitives/shared-slot.ts";
 import { localKey, type KeySpace } from "../entry/key.ts";
 import type { EntryOptions } from "../entry/policy.ts";
 import type { FlightBatch, GetOrSetCall } from "./call.ts";
 import type { EngineContext } from "./context.ts";
 import type { Flight } from "./flight.ts";
 import type { BatchLoader, LoadContext, Loader } from "./load.ts";
-import { SharedSlot, type LoadLimits } from "./load-slots.ts";
+import type { LoadLimits } from "./load-slots.ts";
 import { whileLoading } from "./loading.ts";
 import type { ReadThrough } from "./read-through.ts";
 

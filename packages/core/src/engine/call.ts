@@ -1,8 +1,8 @@
+import type { SharedSlot } from "../primitives/shared-slot.ts";
 import type { TagVersions } from "../contracts/backend.ts";
 import type { EntryTier } from "../tiers/entry-tier.ts";
 import type { EntryKey, KeySpace } from "../entry/key.ts";
 import type { Loader } from "./load.ts";
-import type { SharedSlot } from "./load-slots.ts";
 import type { ResolvedPolicy, Served } from "../entry/policy.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 

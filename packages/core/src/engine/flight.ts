@@ -1,3 +1,4 @@
+import type { SharedSlot } from "../primitives/shared-slot.ts";
 import { Guard } from "../coherence/guards.ts";
 import type { Clock } from "../contracts/clock.ts";
 import type { LoadReason } from "../contracts/events.ts";
@@ -8,7 +9,6 @@ import type { ReadRequest } from "../tiers/entry-tier.ts";
 import type { GetOrSetCall } from "./call.ts";
 import type { Lease } from "./lease.ts";
 import type { Load } from "./load.ts";
-import type { SharedSlot } from "./load-slots.ts";
 import type { Waiter } from "./waiter.ts";
 
 /** Where a flight is. */

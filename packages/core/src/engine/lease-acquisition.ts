@@ -9,7 +9,7 @@ import type { Flight } from "./flight.ts";
 import { fencedBy, inTime } from "./flight-limits.ts";
 import { Lease, LEASE_MS } from "./lease.ts";
 
-/** What a flight got instead of, or with, the lease. */
+/** The lease, or the reason why there is none; with the tag versions, where a load follows. */
 export type Acquired =
   | { readonly kind: "leased" | "alone"; readonly pinned: Pinned | undefined }
   | Exclude<LeaseAnswer, { readonly kind: "granted" }>;

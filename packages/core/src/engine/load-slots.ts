@@ -1,5 +1,6 @@
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { Semaphore } from "../primitives/semaphore.ts";
+import { SharedSlot } from "../primitives/shared-slot.ts";
 import type { Flight } from "./flight.ts";
 
 /** Gives back what a flight took. */
@@ -61,73 +62,3 @@ const releaseOf =
     slots.free();
     background?.free();
   };
-
-/** One slot of a semaphore for several holders: the first takes it, the last frees it. */
-export class SharedSlot {
-  readonly #slots: Semaphore;
-  readonly #waiting = new Set<() => void>();
-  #holders = 0;
-  #isExempt = false;
-  #abandon: (() => void) | undefined;
-
-  constructor(slots: Semaphore) {
-    this.#slots = slots;
-  }
-
-  /** Takes it if it is held already, or free. */
-  tryTake(): boolean {
-    if (!this.#isExempt && this.#holders === 0 && !this.#slots.tryTake()) return false;
-    this.#holders += 1;
-    return true;
-  }
-
-  /** Resolves with `true` once it is held, or with `false` if `cancelled` resolves first. */
-  take(cancelled: Promise<unknown>): Promise<boolean> {
-    if (this.tryTake()) return Promise.resolve(true);
-    return new Promise((resolve) => {
-      const granted = (): void => resolve(true);
-      this.#waiting.add(granted);
-      void cancelled.then(() => {
-        if (!this.#waiting.delete(granted)) return;
-        resolve(false);
-        if (this.#waiting.size === 0) this.#abandon?.();
-      });
-      if (this.#abandon === undefined) this.#queue();
-    });
-  }
-
-  free(): void {
-    this.#holders -= 1;
-    if (this.#holders === 0 && !this.#isExempt) this.#slots.free();
-  }
-
-  /** It needs no slot, unless it is held already: all that wait go on at once. */
-  exempt(): void {
-    if (this.#isExempt || this.#holders !== 0) return;
-    this.#isExempt = true;
-    this.#abandon?.();
-    this.#grant();
-  }
-
-  #queue(): void {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#abandon = () => {
-      this.#abandon = undefined;
-      resolve();
-    };
-    void this.#slots.take(promise).then((isTaken) => {
-      if (!isTaken) return;
-      this.#abandon = undefined;
-      // Cancelled, exempted, or taken by another way meanwhile.
-      if (this.#isExempt || this.#holders !== 0 || this.#waiting.size === 0) this.#slots.free();
-      else this.#grant();
-    });
-  }
-
-  #grant(): void {
-    const granted = [...this.#waiting];
-    this.#waiting.clear();
-    this.#holders += granted.length;
-    for (const grant of granted) grant();
-  }
-}

@@ -33,18 +33,21 @@ export interface Entered {
  * The ladder of `getOrSet`, the one way in which a value is found or loaded:
  *
  *     local copy ──fresh──▶ answer                              (before this file: `NamespaceView`)
- *        │ stale within staleWhileRevalidate ─▶ answer, go on in the background
- *     join a flight of this key
+ *        │ may be served stale ─▶ answer, go on in the background
+ *     join a flight of this key ──it knows an entry, or the value──▶ answer
  *        │
  *     read the backend ──fresh──▶ promote, answer
- *        │ stale within staleWhileRevalidate ─▶ answer, go on in the background
- *     back off after a failure ──covered by staleIfError──▶ answer
+ *        │ may be served stale ─▶ promote, answer, go on in the background
+ *     wait for a slot
  *        │
  *     take the lease, pin tag versions ──held elsewhere──▶ wait for that load, then read the backend again
  *        │                       └──stored since──▶ as found in the backend
  *     load ──failed──▶ what staleIfError covers, or the error, for all callers
  *        │
  *     store in the backend under the lease, then locally, unless fenced; answer
+ *
+ * `answerFor` says whether an entry may be served stale: within `staleWhileRevalidate`, or `staleIfError` during the
+ * back-off after a failure.
  *
  * Promises kept here: nothing is promoted or stored that a fence overtook; a failed flight ends in the tick in which it
  * fails, so two loads never run at once because of it; each caller ends exactly once, within its own timeouts.
@@ -59,7 +62,7 @@ export class ReadThrough {
   readonly #slots: LoadSlots;
   /** After a failed load: until then calls that `staleIfError` covers do not load. */
   readonly #failures = new Pauses();
-  /** After a load that stored nothing, or is another process': until then a load that no caller waits for is left out. */
+  /** After a load that stored nothing, or that another process runs: until then none begins in the background. */
   readonly #pauses = new Pauses();
 
   constructor(context: EngineContext, waiters: Waiters, loadedStore: LoadedStore) {

@@ -11,8 +11,8 @@ import { Waiter, type Role } from "./waiter.ts";
  * Callers waiting for flights. Each ends exactly once, is counted once, and keeps its own timeouts.
  *
  * A caller leaves alone when its signal aborts or its time is over. The load is aborted only when every caller left by
- * its signal. A load whose callers ran out of time goes on, and its result is stored; one that is still queued does not:
- * under overload the slots are for loads that a caller waits for.
+ * its signal. A load whose callers ran out of time goes on, and its result is stored; one that is still queued does
+ * not: under overload the slots are for loads that a caller waits for.
  */
 export class Waiters {
   readonly #context: EngineContext;

@@ -28,7 +28,19 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "backend: each step of a flight has the whole budget",
     promises: ["C43", "C92"],
-    rule: "this.#backendLeftMs = this.call.namespace.remote!.deadlineMs - (now - this.#readAt);",
+    rule: "this.#backendLeftMs -= now - this.#readAt;",
+    broken: "",
+  },
+  {
+    name: "limits: a caller that was served already can abandon the refresh of another",
+    promises: ["C22", "C42"],
+    rule: 'this.#joined = side === "background" ? 1 : 0;',
+    broken: "this.#joined = 0;",
+  },
+  {
+    name: "limits: an abort during the call of the loader is lost",
+    promises: ["C42"],
+    rule: "if (this.#abortedFor !== undefined) load.abort(this.#abortedFor.reason);",
     broken: "",
   },
 ];

@@ -16,13 +16,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "limits: waitUntil is called when the work is done",
     promises: ["C44"],
-    rule: 'if (side === "background") waitUntil?.(flight.whenSettled());',
+    rule: 'if (side === "background" && flight.outlive()) waitUntil?.(flight.whenSettled());',
     broken: 'if (side === "background") void flight.whenSettled().then(() => waitUntil?.(flight.whenSettled()));',
   },
   {
     name: "limits: waitUntil is called outside of the caller's context",
     promises: ["C44"],
-    rule: 'if (side === "background") waitUntil?.(flight.whenSettled());',
+    rule: 'if (side === "background" && flight.outlive()) waitUntil?.(flight.whenSettled());',
     broken:
       'if (side === "background") ((globalThis as { outside?: (run: () => void) => void }).outside ??= process.getBuiltinModule("node:async_hooks").AsyncLocalStorage.snapshot())(() => waitUntil?.(flight.whenSettled()));',
   },

@@ -61,4 +61,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if (!isHarmed) flight.hearUpTo",
     broken: "flight.hearUpTo",
   },
+  {
+    name: "tags: the items of a batch share their versions, whatever tags their callers brought",
+    promises: ["C49"],
+    rule: "if (shared !== undefined && shared.keys.length === keys.length && shared.keys.every((key, i) => key === keys[i]))",
+    broken: "if (shared !== undefined)",
+  },
 ];

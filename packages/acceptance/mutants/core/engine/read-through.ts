@@ -60,7 +60,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "joining: a loader may wait for itself",
     promises: ["C50"],
-    rule: "if (isLoading(this.#context, call.key.local))\n          return",
+    rule: "if (isLoading(this.#context, key.local))\n      return",
     broken: "if (false) return",
   },
   {
@@ -77,48 +77,86 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C29", "C31"],
     rule: "#reads({ call }: Flight): boolean {\n    const { remote } = call.namespace;\n    return remote",
     broken:
-      "#reads({ call, isBackground }: Flight): boolean {\n    const { remote } = call.namespace;\n    return !isBackground && remote",
-  },
-  {
-    name: "freshness: an answer within a back-off is reported as if a load ran",
-    promises: ["C24", "C33"],
-    rule: 'isBackedOff ? "error" : "revalidating") : hit(held',
-    broken: '"revalidating") : hit(held',
+      "#reads({ call, isAwaited }: Flight): boolean {\n    const { remote } = call.namespace;\n    return isAwaited && remote",
   },
   {
     name: "freshness: a stale answer from the backend waits for the refresh",
     promises: ["C22", "C28"],
-    rule: "if (!flight.isBackground) this.#answerAndGoOn(flight, best!, now);",
-    broken: 'flight.loadBecause("stale");',
+    rule: "this.#waiters.answerEach(flight, ({ policy }) =>",
+    broken: "if (false) this.#waiters.answerEach(flight, ({ policy }) =>",
   },
   {
     name: "freshness: each stale answer begins a refresh",
     promises: ["C22"],
-    rule: 'verdict !== "fresh" && joined === undefined &&',
-    broken: 'verdict !== "fresh" &&',
+    rule: "joined === undefined && this.#refreshes",
+    broken: "this.#refreshes",
+  },
+  {
+    name: "freshness: the refresh behind an answer begins after its listener ran",
+    promises: ["C22"],
+    rule: "const refreshes = joined === undefined && this.#refreshes(call, held);",
+    broken:
+      'const refreshes = joined === undefined && this.#refreshes(call, held);\n      call.onServed?.({ status: "stale", ageMs: 0, freshForMs: 0, coalesced: false });',
+  },
+  {
+    name: "joining: a caller that joins while listeners run is not waited for",
+    promises: ["C42"],
+    rule: "    const answer = this.#known(flight, call, clock.now());",
+    broken:
+      "    if (events.coalesced.isObserved) events.coalesced.emit(this.#answers.keyEvent(call.key));\n    const answer = this.#known(flight, call, clock.now());",
+  },
+  {
+    name: "joining: the answer that a flight has is not given to late callers",
+    promises: ["C22", "C37"],
+    rule: 'if (flight.phase === "reading") return undefined;',
+    broken: "if (true) return undefined;",
+  },
+  {
+    name: "limits: a queued load goes on waiting although a running load waits for it",
+    promises: ["C50"],
+    rule: "if (answer === undefined && isLoading(this.#context)) flight.skipQueue();",
+    broken: "",
+  },
+  {
+    name: "recovery: a load that waited for a replay is fenced by its acknowledgement",
+    promises: ["C93"],
+    rule: "await inTime(clock, flight, recovery!.replay());\n        this.#restart(flight);",
+    broken: "await inTime(clock, flight, recovery!.replay());",
+  },
+  {
+    name: "leases: each hit of a key that another process loads asks for the lease",
+    promises: ["C58"],
+    rule: "this.#pauses.begin(flight.key.local, now + Math.min(heldForMs, POLL_MS));",
+    broken: "",
+  },
+  {
+    name: "errors: a load that gives nothing behind a stale answer is tried with each hit",
+    promises: ["C24"],
+    rule: 'if (result === "no-store" && flight.fallback !== undefined) this.#pause(flight, this.#pauses);',
+    broken: "",
   },
   {
     name: "errors: no back-off after a failed load",
     promises: ["C16", "C24"],
-    rule: "if (this.#waiters.fallbackOf(flight) !== undefined)\n      this.#backoffs.begin",
-    broken: "if (false) this.#backoffs.begin",
+    rule: "if (this.#waiters.fallbackOf(flight).entry !== undefined) this.#pause(flight, this.#failures);",
+    broken: "",
   },
   {
     name: "errors: the back-off counts from the call",
     promises: ["C24"],
-    rule: "this.#context.clock.now() + flight.call.policy.errorBackoffMs",
-    broken: "flight.call.startedAt + flight.call.policy.errorBackoffMs",
+    rule: "this.#context.clock.now() + call.policy.errorBackoffMs",
+    broken: "call.startedAt + call.policy.errorBackoffMs",
   },
   {
     name: "errors: a back-off outlives a success",
     promises: ["C24"],
-    rule: "this.#backoffs.end(flight.key.local);",
+    rule: "this.#failures.end(flight.key.local);",
     broken: "",
   },
   {
     name: "errors: a back-off outlives a write",
     promises: ["C16", "C24"],
-    rule: "this.#backoffs.end(localKey);",
+    rule: "this.#failures.end(localKey);",
     broken: "",
   },
   {
@@ -134,28 +172,10 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
-    name: "limits: maxLoads is ignored",
-    promises: ["C38", "C42"],
-    rule: "if (isCounted && !loads.tryTake()",
-    broken: "if (false && !loads.tryTake()",
-  },
-  {
-    name: "limits: maxBackgroundLoads is ignored",
-    promises: ["C38"],
-    rule: "if (isUnawaited && !backgroundLoads.tryTake())",
-    broken: "if (isUnawaited && !backgroundLoads.tryTake() && false)",
-  },
-  {
-    name: "limits: each item of a batch takes a slot",
-    promises: ["C115"],
-    rule: "flight.call.batch === undefined && !isLoading",
-    broken: "!isLoading",
-  },
-  {
     name: "limits: a background failure is an unhandled rejection",
     promises: ["C40"],
     rule: "this.#waiters.failAll(flight, error);",
-    broken: "this.#waiters.failAll(flight, error);\n    if (flight.isBackground) void Promise.reject(error);",
+    broken: "this.#waiters.failAll(flight, error);\n    if (!flight.isAwaited) void Promise.reject(error);",
   },
   {
     name: "backend: a flight goes on asking after the first failure",
@@ -178,8 +198,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: a load that fails keeps its lease",
     promises: ["C52", "C56"],
-    rule: "flight.lease?.release();\n        if (isCounted)",
-    broken: "if (isCounted)",
+    rule: "flight.lease?.release();\n      release();",
+    broken: "release();",
   },
   {
     name: "leases: a change since the request for the lease does not end the wait",
@@ -202,26 +222,26 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: a waiter takes the place of a load",
     promises: ["C57"],
-    rule: 'if (acquired.kind === "held" || acquired.kind === "entry") elsewhere = acquired;',
+    rule: 'if ((acquired.kind === "leased" ||',
     broken:
-      'if (acquired.kind === "held") await this.#waitElsewhere(flight, acquired.heldForMs);\n        else if (acquired.kind === "entry") elsewhere = acquired;',
+      'if (acquired.kind === "held") await this.#heldElsewhere(flight, acquired.heldForMs);\n      else if ((acquired.kind === "leased" ||',
   },
   {
     name: "leases: a refresh behind an answer waits for one",
     promises: ["C58"],
-    rule: "flight.isBackground && flight.waiters.length === 0) this.#waiters.end(flight);\n    else if",
-    broken: "false) this.#waiters.end(flight);\n    else if",
+    rule: "if (!flight.isAwaited) {\n      this.#pauses.begin",
+    broken: "if (false) {\n      this.#pauses.begin",
   },
   {
     name: "leases: a refresh behind an answer leaves those who joined it",
     promises: ["C58"],
-    rule: "flight.isBackground && flight.waiters.length === 0) this.#waiters.end(flight);\n    else if",
-    broken: "isUnawaited) this.#waiters.end(flight);\n    else if",
+    rule: "if (!flight.isAwaited) {\n      this.#pauses.begin",
+    broken: 'if (!flight.isAwaited || flight.reason === "stale") {\n      this.#pauses.begin',
   },
   {
     name: "leases: an entry removed during the wait is served as fallback",
     promises: ["C26"],
-    rule: "if (this.#waiters.fallbackOf(flight) === undefined) flight.dropFallback();\n    flight.restart",
+    rule: "if (this.#waiters.fallbackOf(flight).entry === undefined) flight.dropFallback();\n    flight.restart",
     broken: "flight.restart",
   },
   {
