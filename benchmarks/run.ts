@@ -20,6 +20,7 @@ import { backendScenarios } from "./scenarios/backend.ts";
 import { coherentHitScenarios } from "./scenarios/coherent-hits.ts";
 import { coldKey } from "./scenarios/cold-key.ts";
 import { fleet } from "./scenarios/fleet.ts";
+import { garbage } from "./scenarios/garbage.ts";
 import { importCosts } from "./scenarios/imports.ts";
 import { lagOfDeletes } from "./scenarios/lag.ts";
 import { leaseScenarios, missOnTheWire } from "./scenarios/leases.ts";
@@ -69,6 +70,7 @@ for (const make of [coherentHitScenarios, backendScenarios, leaseScenarios]) {
   await made.close();
 }
 const figures = await runTrials([
+  garbage,
   missOnTheWire,
   invalidationOverMany,
   coldKey,

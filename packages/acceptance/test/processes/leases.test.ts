@@ -1305,3 +1305,23 @@ it("C58 hits of a stale key that another process refreshes cost a few commands a
   await flush();
   expect(await p2.cache.getOrSet("k", never)).toBe("new");
 });
+
+it("C133 a miss asks for tag versions only while they are not known, and after a change of one of them", async () => {
+  const {
+    all: [p1, p2],
+  } = await inStep();
+  const asked = async (key: string): Promise<readonly string[]> => {
+    p1.backend.forgetCalls();
+    expect(await p1.cache.getOrSet(key, () => "loaded", { tags: ["t"] })).toBe("loaded");
+    await flush();
+    return p1.backend.calls.map(({ operation }) => operation).filter((each) => each.startsWith("tags."));
+  };
+  expect((await asked("first")).filter((each) => each === "tags.pin")).toEqual(["tags.pin"]);
+  // Issuing them was a change, which is reported to this process as well.
+  await asked("second");
+  expect(await asked("third")).toEqual([]);
+  await p2.cache.invalidateTags("t");
+  await flush();
+  expect(await asked("fourth")).toContain("tags.pin");
+  expect([await p2.cache.get("third"), await p2.cache.get("fourth")]).toEqual([undefined, "loaded"]);
+});

@@ -33,14 +33,15 @@ export class LeaseAcquisition {
     const leases = namespace.remote?.leases;
     if (leases === undefined || flight.isUnreachable) {
       flight.requestLease(undefined);
-      return { kind: "alone", pinned: await this.#pinned(flight, this.#pin(flight)) };
+      const pin = this.#pin(flight);
+      return { kind: "alone", pinned: pin instanceof Promise ? await this.#pinned(flight, pin) : pin };
     }
     const { versions } = namespace.remote!;
     let pinned: Pinned | undefined;
     const lease = this.#newLease(flight, leases, () => pinned);
     const { token } = lease;
-    const pinning = this.#pin(flight);
-    pinning?.catch(ignore);
+    const pin = this.#pin(flight);
+    if (pin instanceof Promise) pin.catch(ignore);
     flight.requestLease(lease);
     const acquiring = leases.acquire(flight, token, LEASE_MS, isForced ? TAKE_OVER : flight.seen);
     let answer: LeaseAnswer;
@@ -52,14 +53,14 @@ export class LeaseAcquisition {
       acquiring.then(({ kind }) => (kind === "granted" ? leases.release(key, token) : undefined)).catch(ignore);
       // An error reply (out of memory, say) still proves the backend is reachable.
       if (error instanceof BackendUnavailableError) flight.becomeUnreachable();
-      return { kind: "alone", pinned: await this.#pinned(flight, pinning) };
+      return { kind: "alone", pinned: pin instanceof Promise ? await this.#pinned(flight, pin) : pin };
     }
     if (answer.kind !== "granted") {
       flight.dropLease();
       return answer;
     }
     lease.granted(answer.seen);
-    pinned = await this.#pinned(flight, pinning);
+    pinned = pin instanceof Promise ? await this.#pinned(flight, pin) : pin;
     if (pinned !== undefined) lease.pinned(pinned);
     // No process may wait for a result that cannot be stored: the flight is over or fenced, or has no tag versions.
     if (
@@ -97,19 +98,23 @@ export class LeaseAcquisition {
     });
   }
 
-  #pin(flight: Flight): Promise<Pinned> | undefined {
-    const { namespace, batch } = flight.call;
-    const versions = namespace.remote?.versions;
+  /** Without a trip where the versions are known; a call with an `after` token may know of a newer one. */
+  #pin(flight: Flight): Promise<Pinned> | Pinned | undefined {
+    const { namespace, batch, isAfter } = flight.call;
+    const { remote } = namespace;
+    const versions = remote?.versions;
     if (versions === undefined || flight.isUnreachable) return undefined;
-    const keys = dependencies(flight.key.space, [...new Set([...flight.tags, ...(flight.fallback?.tags ?? [])])]);
+    const names = flight.fallback === undefined ? flight.tags : [...new Set([...flight.tags, ...flight.fallback.tags])];
+    const keys = dependencies(flight.key.space, names);
+    const known = isAfter ? undefined : remote!.pinned?.(keys);
+    if (known !== undefined) return known;
     return pinOnce(versions, keys, batch).then(({ at, versions: found }) => ({
       at,
       versions: new Map(keys.map((key, i) => [key, found[i]!])),
     }));
   }
 
-  async #pinned(flight: Flight, pinning: Promise<Pinned> | undefined): Promise<Pinned | undefined> {
-    if (pinning === undefined) return undefined;
+  async #pinned(flight: Flight, pinning: Promise<Pinned>): Promise<Pinned | undefined> {
     try {
       return await inTime(this.#context.clock, flight, pinning);
     } catch {

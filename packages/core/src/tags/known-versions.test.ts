@@ -73,6 +73,41 @@ describe("a recorded version", () => {
     });
   });
 
+  it("C133 counts as pinned for an hour after it was, and not if it was only read", async () => {
+    await source.pin(["a"]);
+    await source.read(["b"]);
+    expect(table.pinned(["a"])).toEqual({ at: "i.1", versions: new Map([["a", version(1)]]) });
+    expect(table.pinned(["a", "b"])).toBe(undefined);
+    clock.advance(3_599_999);
+    trustSource.alive(clock.now());
+    expect(table.pinned(["a"])?.versions.size).toBe(1);
+    clock.advance(1);
+    trustSource.alive(clock.now());
+    expect([table.pinned(["a"]), table.known(["a"])]).toEqual([undefined, [version(1)]]);
+    await source.pin(["a"]);
+    expect(table.pinned(["a"])?.versions.size).toBe(1);
+    clock.advance(2_000);
+    expect(table.pinned(["a"])).toBe(undefined);
+  });
+
+  it("C133 is pinned again after any change: a position from before it would accept late tags that changed", async () => {
+    await source.pin(["a"]);
+    table.forget(["late"]);
+    expect([table.pinned(["a"]), table.known(["a"])]).toEqual([undefined, [version(1)]]);
+    answer = gate();
+    const pinning = source.pin(["a"]);
+    await answer.arrived();
+    table.forget(["late"]);
+    answer.open();
+    await pinning;
+    expect(table.pinned(["a"])).toBe(undefined);
+    answer = undefined;
+    await source.pin(["a"]);
+    expect(table.pinned(["a"])?.at).toBe("i.1");
+    table.clear();
+    expect(table.pinned(["a"])).toBe(undefined);
+  });
+
   it("comes from every kind of answer, and is known while trust lasts", async () => {
     await source.read(["a", "missing"]);
     await source.pin(["b"]);

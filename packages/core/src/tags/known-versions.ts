@@ -2,6 +2,7 @@ import type { KeyAliases } from "../coherence/key-aliases.ts";
 import type { TagVersion, TagVersions } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
 import type { Trust } from "../coherence/trust.ts";
+import type { Pinned } from "./tag-versions.ts";
 
 /**
  * Tag versions known to be current, because every change of them is reported. With them a tagged copy costs no trip,
@@ -17,7 +18,9 @@ export class KnownVersions {
   readonly #clock: Clock;
   /** Called when versions are forgotten: copies may have been checked against them. */
   readonly #forgotten: () => void;
-  readonly #versions = new Map<string, TagVersion>();
+  readonly #versions = new Map<string, Known>();
+  /** The issuer's position at the last pin, while no change was reported since. */
+  #at: string | undefined;
   /** For each tag: how many answers are on their way, and the last change of the tag. */
   readonly #asked = new Map<string, { count: number; changeSequence: number }>();
   /** The number of the last change. */
@@ -50,11 +53,30 @@ export class KnownVersions {
     if (this.#clock.now() >= this.#trust.until) return undefined;
     const versions: TagVersion[] = [];
     for (const tag of tags) {
-      const version = this.#versions.get(tag);
-      if (version === undefined) return undefined;
-      versions.push(version);
+      const known = this.#versions.get(tag);
+      if (known === undefined) return undefined;
+      versions.push(known.version);
     }
     return versions;
+  }
+
+  /**
+   * As if they were pinned now; `undefined` if one is not known, or was pinned longer than {@link REPIN_MS} ago: pinning
+   * also prolongs the life of a version in the backend.
+   *
+   * A change may be on its way. Then the entry is stored under versions that are outdated: a miss for every process,
+   * never a stale value. `at` is that of an earlier pin, which refuses late tags too often, and never too seldom.
+   */
+  pinned(tags: readonly string[]): Pinned | undefined {
+    const now = this.#clock.now();
+    if (this.#at === undefined || now >= this.#trust.until) return undefined;
+    const versions = new Map<string, TagVersion>();
+    for (const tag of tags) {
+      const known = this.#versions.get(tag);
+      if (known === undefined || now - known.pinnedAt >= REPIN_MS) return undefined;
+      versions.set(tag, known.version);
+    }
+    return { at: this.#at, versions };
   }
 
   /** Reads of `source`, skipped if all the versions are known. */
@@ -65,6 +87,7 @@ export class KnownVersions {
   /** These changed, or may have. */
   forget(tags: readonly string[]): void {
     this.#changeSequence += 1;
+    this.#at = undefined;
     for (const tag of tags) {
       this.#versions.delete(tag);
       const asked = this.#asked.get(tag);
@@ -74,6 +97,7 @@ export class KnownVersions {
 
   clear(): void {
     this.#versions.clear();
+    this.#at = undefined;
   }
 
   /** `source`, with its answers recorded. */
@@ -102,12 +126,20 @@ export class KnownVersions {
       void record(tags, () => source.read(tags), asRead, ignore).catch(ignore);
     return {
       read: (tags) => record(tags, () => source.read(tags), asRead),
-      pin: (tags) =>
-        record(
-          tags,
-          () => source.pin(tags),
-          ({ versions }) => versions,
-        ),
+      pin: async (tags) => {
+        const { epoch } = this.#trust;
+        const since = this.#changeSequence;
+        const pinnedAt = this.#clock.now();
+        const answer = await record(tags, () => source.pin(tags), versionsOf);
+        if (epoch === this.#trust.epoch && since === this.#changeSequence) {
+          this.#at = answer.at;
+          for (const tag of tags) {
+            const known = this.#versions.get(tag);
+            if (known !== undefined) known.pinnedAt = pinnedAt;
+          }
+        }
+        return answer;
+      },
       unchangedSince: (at, tags) => record(tags, () => source.unchangedSince(at, tags), asRead),
       renew: async (tags, mode) => {
         this.forget(tags);
@@ -148,7 +180,7 @@ export class KnownVersions {
         return;
       }
       if (this.#versions.size >= MAX_KNOWN && !this.#versions.has(tag)) this.#makeRoom();
-      this.#versions.set(tag, version);
+      this.#versions.set(tag, { version, pinnedAt: this.#versions.get(tag)?.pinnedAt ?? -Infinity });
     });
     return overtaken;
   }
@@ -166,8 +198,17 @@ export class KnownVersions {
   }
 }
 
+interface Known {
+  readonly version: TagVersion;
+  /** `clock.now()` when it was pinned last; `-Infinity` for one that was only read. */
+  pinnedAt: number;
+}
+
 type Versions = readonly (TagVersion | undefined)[];
+const versionsOf = ({ versions }: { readonly versions: Versions }): Versions => versions;
 const asRead = (versions: Versions): Versions => versions;
 const ignore = (): void => undefined;
+/** Far below the 30 days that a version lives in Redis after it was pinned. */
+const REPIN_MS = 3_600_000;
 /** About 20 MB at most. */
 const MAX_KNOWN = 100_000;

@@ -6,6 +6,7 @@ import type { EntryKey } from "../entry/key.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 import type { TierMeter } from "../primitives/meters.ts";
+import type { Pinned } from "../tags/tag-versions.ts";
 
 /** One entry to read. */
 export interface ReadRequest {
@@ -56,6 +57,8 @@ export interface EntryTier {
   readonly keepsMeta: boolean;
   /** Bounded, and behind the breaker, like every other call. */
   readonly versions: TagVersions | undefined;
+  /** The versions of these tags as if they were pinned now, where they are known without a trip. */
+  pinned?(tags: readonly string[]): Pinned | undefined;
   /** As `versions`; `undefined` where no other process can hold a lease. */
   readonly leases: EntryLeases | undefined;
   /** Tiers with equal ids read each other's bytes. */

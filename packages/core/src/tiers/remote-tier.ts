@@ -11,7 +11,7 @@ import { dependencies, type EntryKey } from "../entry/key.ts";
 import type { TierMeter } from "../primitives/meters.ts";
 import { isThenable, whenReady } from "../primitives/once.ts";
 import type { KnownVersions } from "../tags/known-versions.ts";
-import { underVersions } from "../tags/tag-versions.ts";
+import { underVersions, type Pinned } from "../tags/tag-versions.ts";
 import { versionEntries } from "../tags/version-entries.ts";
 import { BackendCalls } from "./backend-calls.ts";
 import type { EntryLeases, EntryTier, EntryWrite, ReadRequest } from "./entry-tier.ts";
@@ -170,6 +170,10 @@ export class RemoteTier implements EntryTier {
         for (const { reject } of outcomes) reject(error);
       });
     return outcomes.map(({ promise }) => promise);
+  }
+
+  pinned(tags: readonly string[]): Pinned | undefined {
+    return this.#table?.pinned(tags);
   }
 
   encode(value: unknown): Awaitable<Encoded> {

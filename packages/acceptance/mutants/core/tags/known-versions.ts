@@ -19,4 +19,28 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if (this.#versions.size >= MAX_KNOWN && !this.#versions.has(tag)) this.#makeRoom();",
     broken: "",
   },
+  {
+    name: "tags: a version that was only read counts as pinned",
+    promises: ["C133"],
+    rule: "?? -Infinity });",
+    broken: "?? this.#clock.now() });",
+  },
+  {
+    name: "tags: a version is pinned once, and ends while it is in use",
+    promises: ["C133"],
+    rule: "known === undefined || now - known.pinnedAt >= REPIN_MS",
+    broken: "known === undefined",
+  },
+  {
+    name: "tags: known versions are pinned with each load",
+    promises: ["C133"],
+    rule: "return { at: this.#at, versions };",
+    broken: "return undefined;",
+  },
+  {
+    name: "tags: a position from before a change is used for late tags",
+    promises: ["C133"],
+    rule: "if (epoch === this.#trust.epoch && since === this.#changeSequence) {",
+    broken: "if (epoch === this.#trust.epoch) {",
+  },
 ];

@@ -1,0 +1,32 @@
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import type { Conditions, Figure, Trial } from "../trial.ts";
+
+const PROCESS = fileURLToPath(new URL("../processes/garbage-process.ts", import.meta.url));
+
+/** Bytes and promises of one call. Other processes on the machine do not change them. */
+const BOUNDS = { "memory hit": 310, "backend hit": 8_192, "miss with store": 30_720 } as const;
+
+/** How much garbage a call leaves: a process of its own, whose young generation holds it all. */
+export const garbage = ({ url }: Conditions): Trial => ({
+  name: "garbage of a call",
+  async run() {
+    const { stdout } = await promisify(execFile)(process.execPath, [
+      ...process.execArgv,
+      "--expose-gc",
+      "--min-semi-space-size=256",
+      "--max-semi-space-size=512",
+      PROCESS,
+      url,
+    ]);
+    const results = JSON.parse(stdout) as Record<keyof typeof BOUNDS, { bytes: number; promises: number }>;
+    return Object.entries(BOUNDS).flatMap(([name, atMost]): readonly Figure[] => {
+      const { bytes, promises } = results[name as keyof typeof BOUNDS];
+      return [
+        { what: `bytes of a ${name}`, value: Math.round(bytes), unit: "", atMost },
+        { what: `promises of a ${name}`, value: Math.round(promises), unit: "" },
+      ];
+    });
+  },
+});
