@@ -5,7 +5,7 @@ import type { EngineContext } from "./context.ts";
 
 /**
  * A read of a key that a pending invalidation covers: the invalidation is sent first. While it cannot be sent, the
- * backend counts as unreachable. The read begins after it: the acknowledgement is no change to what it finds.
+ * backend counts as unreachable. The read begins after it: the acknowledgement does not change what it finds.
  *
  * @param label of the backend, for the error.
  * @param replay sends pending invalidations, within the time that the read has.

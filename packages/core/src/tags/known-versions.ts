@@ -61,8 +61,8 @@ export class KnownVersions {
   }
 
   /**
-   * As if they were pinned now; `undefined` if one is not known, or was pinned longer than {@link REPIN_MS} ago: pinning
-   * also prolongs the life of a version in the backend.
+   * As if they were pinned now; `undefined` if one is not known, or was pinned longer than {@link REPIN_MS} ago:
+   * pinning also prolongs the life of a version in the backend.
    *
    * A change may be on its way. Then the entry is stored under versions that are outdated: a miss for every process,
    * never a stale value. `at` is that of an earlier pin, which refuses late tags too often, and never too seldom.
