@@ -3,7 +3,8 @@ import { flush, gate, outcome, scriptedBackend, TestClock } from "@hotset/core/t
 import { memory } from "@hotset/memory";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { failing, numbered } from "../support/sources.ts";
-import { open, STACKS_WITH_BACKEND } from "../support/stacks.ts";
+import { inStep, type SimulatedProcess } from "../support/processes.ts";
+import { counted, open, STACKS_WITH_BACKEND } from "../support/stacks.ts";
 import { watch } from "../support/watch.ts";
 
 /** The default deadline of a call to the backend. */
@@ -1103,4 +1104,54 @@ describe("C101 a thousand random faults", () => {
       expect(unhandled).toEqual([]);
     },
   );
+});
+
+describe("C134 a store that the backend refuses", () => {
+  const FULL = new Error("OOM command not allowed");
+  const refused = async (): Promise<{ readonly p1: SimulatedProcess; readonly p2: SimulatedProcess }> => {
+    const {
+      all: [p1, p2],
+    } = await inStep();
+    p1.backend.script("leases.acquire", { fail: FULL, times: Infinity });
+    p1.backend.script("leases.store", { fail: FULL, times: Infinity });
+    return { p1, p2 };
+  };
+
+  it("leaves a copy that is served until a change of its key elsewhere", async () => {
+    const { p1, p2 } = await refused();
+    const source = counted("one", "two");
+    for (let i = 0; i < 20; i += 1) expect(await p1.cache.getOrSet("k", source.load)).toBe("one");
+    await p2.cache.delete("k");
+    await flush();
+    expect([await p1.cache.getOrSet("k", source.load), source.runs]).toEqual(["two", 2]);
+  });
+
+  it("leaves none that is trusted if its key changed while it was loaded", async () => {
+    const { p1, p2 } = await refused();
+    const loading = gate<string>();
+    const call = p1.cache.getOrSet("k", loading.pass);
+    await loading.arrived();
+    await p2.cache.delete("k");
+    await flush();
+    loading.open("older");
+    expect([await call, p1.cache.peek("k")]).toEqual(["older", undefined]);
+  });
+
+  it("leaves a copy without versions, where those are refused, that any tag event ends", async () => {
+    const { p1, p2 } = await refused();
+    p1.backend.script("tags.pin", { fail: FULL, times: Infinity });
+    const source = counted("one", "two");
+    const load = async (): Promise<unknown> => p1.cache.getOrSet("k", source.load, { tags: ["t"] });
+    expect([await load(), await load(), source.runs]).toEqual(["one", "one", 1]);
+    await p2.cache.invalidateTags("t");
+    await flush();
+    expect([await load(), source.runs]).toEqual(["two", 2]);
+  });
+
+  it("leaves none that outlives the trust in messages", async () => {
+    const { p1 } = await refused();
+    await p1.cache.getOrSet("k", () => "one");
+    p1.link.lose({ attach: "hangs" });
+    expect(p1.cache.peek("k")).toBe(undefined);
+  });
 });

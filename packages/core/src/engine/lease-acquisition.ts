@@ -2,6 +2,7 @@ import type { TagVersions } from "../contracts/backend.ts";
 import { BackendUnavailableError } from "../contracts/errors.ts";
 import { dependencies } from "../entry/key.ts";
 import { compareVersions, type Pinned } from "../tags/tag-versions.ts";
+import { BackendRefusedError } from "../tiers/backend-calls.ts";
 import type { EntryLeases, LeaseAnswer } from "../tiers/entry-tier.ts";
 import type { FlightBatch } from "./call.ts";
 import type { EngineContext } from "./context.ts";
@@ -51,8 +52,7 @@ export class LeaseAcquisition {
       flight.dropLease();
       // If it is granted after all, too late for this flight, other processes need it.
       acquiring.then(({ kind }) => (kind === "granted" ? leases.release(key, token) : undefined)).catch(ignore);
-      // An error reply (out of memory, say) still proves the backend is reachable.
-      if (error instanceof BackendUnavailableError) flight.becomeUnreachable();
+      unreachableBy(error, flight);
       return { kind: "alone", pinned: pin instanceof Promise ? await this.#pinned(flight, pin) : pin };
     }
     if (answer.kind !== "granted") {
@@ -117,11 +117,16 @@ export class LeaseAcquisition {
   async #pinned(flight: Flight, pinning: Promise<Pinned>): Promise<Pinned | undefined> {
     try {
       return await inTime(this.#context.clock, flight, pinning);
-    } catch {
-      flight.becomeUnreachable();
+    } catch (error) {
+      unreachableBy(error, flight);
       return undefined;
     }
   }
+}
+
+/** A refusal (no memory, no permission) proves that the backend is reachable: reads, and messages, go on. */
+function unreachableBy(error: unknown, flight: Flight): void {
+  if (error instanceof BackendUnavailableError && !(error instanceof BackendRefusedError)) flight.becomeUnreachable();
 }
 
 /** One trip for the flights of a batch that depend on the same tags. A joined caller may have added some to one. */

@@ -8,6 +8,7 @@ import { EPOCH_ALWAYS } from "../coherence/trust.ts";
 import { isThenable } from "../primitives/once.ts";
 import { within } from "../primitives/within.ts";
 import { versionsFor, type Pinned } from "../tags/tag-versions.ts";
+import { BackendRefusedError } from "../tiers/backend-calls.ts";
 import type { EntryLeases, EntryTier } from "../tiers/entry-tier.ts";
 import { orPending } from "../tiers/recovery.ts";
 import { Answers, loadedAnswer } from "./answers.ts";
@@ -99,7 +100,7 @@ export class LoadedStore {
         (remote.versions !== undefined && pinned === undefined) ||
         (remote.leases !== undefined && flight.lease === undefined)
       )
-        return this.#keepLocally(draft, entry, trust.unconfirmed);
+        return this.#keepLocally(draft, underPinned(entry, pinned), this.#epochOfRefused(flight));
       const versions = remote.versions === undefined ? undefined : await this.#versionsFor(flight, pinned!, names);
       if (versions === "fenced") return this.#fenced(flight, "tags");
       if (versions === "unreachable") return this.#keepLocally(draft, entry, trust.unconfirmed);
@@ -154,10 +155,24 @@ export class LoadedStore {
         this.confirm(remote.leases!, key, lease.token);
       return status === "stored" ? draft.result : status;
     } catch (error) {
-      if (!(error instanceof EncodeError)) return this.#keepLocally(draft, entry(), trust.unconfirmed);
+      if (!(error instanceof EncodeError))
+        return this.#keepLocally(
+          draft,
+          entry(),
+          error instanceof BackendRefusedError ? this.#epochOfRefused(flight) : trust.unconfirmed,
+        );
       this.#reportUnwritable(flight, error);
       return "refused";
     }
+  }
+
+  /**
+   * The epoch of a copy whose lease, versions or store the backend refused: it is trusted like one that was stored. The
+   * key was watched from before the load on, so every change by a cache is reported, although the backend has no entry.
+   */
+  #epochOfRefused(flight: Flight): number {
+    const { flights, trust } = this.#context;
+    return flight.isUnreachable ? trust.unconfirmed : flights.copyEpoch(flight);
   }
 
   #keepLocally({ flight, result }: Draft, entry: Entry, epoch: number): "stored" | "not-modified" | "refused" {
@@ -255,6 +270,12 @@ export class LoadedStore {
       return undefined;
     }
   }
+}
+
+/** With its tag versions, if all of them were pinned; without them a copy is trusted until any tag event. */
+function underPinned(entry: Entry, pinned: Pinned | undefined): Entry {
+  const versions = entry.dependsOn.flatMap((key) => pinned?.versions.get(key) ?? []);
+  return versions.length === entry.dependsOn.length ? { ...entry, versions } : entry;
 }
 
 const noRoomForMeta = (label: string): EncodeError =>

@@ -96,7 +96,7 @@ export class RemoteChanges {
     table?.forget(mine);
     tier.tagsChanged?.(mine);
     // Late tags are not known before the loader ends, so it is all flights of the namespace.
-    if (isKnown || context.flights.size !== 0) context.tags.changed(mine);
+    if (isKnown || context.flights.size !== 0 || context.local?.hasUnversioned === true) context.tags.changed(mine);
     for (const lease of context.leases) lease.tagsChanged(mine);
     if (context.decisions !== undefined)
       for (const tag of mine)

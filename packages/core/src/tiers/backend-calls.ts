@@ -137,7 +137,7 @@ export class BackendCalls {
     const error =
       cause instanceof CacheError
         ? cause
-        : new BackendUnavailableError(`${this.label}: ${operation} was refused; see cause`, {
+        : new BackendRefusedError(`${this.label}: ${operation} was refused; see cause`, {
             tier: this.label,
             operation,
             cause,
@@ -179,6 +179,9 @@ export class BackendCalls {
     this.#events["backend:state"].emit({ cache: this.#cache, namespace: [], tier: this.label, state });
   }
 }
+
+/** The backend answered, and does not carry the call out: it has no memory left, say. So it is reachable. */
+export class BackendRefusedError extends BackendUnavailableError {}
 
 type Work<T> = (
   done: (value: Awaitable<T>) => void,

@@ -35,6 +35,7 @@ export class LocalCopies {
   readonly #clock: Clock;
   readonly #events: Events;
   readonly #cache: string;
+  #hasUnversioned = false;
   #isClosed = false;
 
   constructor({ tier, tags, trust, table, clock, events, cache }: LocalCopiesOf) {
@@ -87,7 +88,9 @@ export class LocalCopies {
 
   /** After a tag event: applies the tag calls of this process and the current tag versions to a copy. */
   #check(localKey: string, entry: Entry, now: number): Entry | undefined {
-    const table = entry.versions === undefined || entry.epoch === EPOCH_ALWAYS ? undefined : this.#table;
+    const table = entry.epoch === EPOCH_ALWAYS ? undefined : this.#table;
+    // Loaded while the backend refused to issue versions: there is nothing to compare, so any tag event ends its trust.
+    if (table !== undefined && entry.versions === undefined) return undefined;
     const current = table?.known(entry.dependsOn);
     // To be confirmed: a version it depends on may have changed.
     if (table !== undefined && current === undefined) return undefined;
@@ -115,6 +118,8 @@ export class LocalCopies {
       this.tier.delete(localKey);
       return undefined;
     }
+    if (this.#table !== undefined && entry.versions === undefined && epoch === this.#trust.epoch)
+      this.#hasUnversioned = true;
     const now = this.#clock.now();
     const deadAt = Math.min(entry.expiresAt, now + limitMs);
     try {
@@ -146,6 +151,11 @@ export class LocalCopies {
       });
     }
     return undefined;
+  }
+
+  /** Whether it was ever given a trusted copy without tag versions: then any tag event matters. */
+  get hasUnversioned(): boolean {
+    return this.#hasUnversioned;
   }
 
   /** Whether there is a copy written by `version`, which {@link confirm} may confirm. */

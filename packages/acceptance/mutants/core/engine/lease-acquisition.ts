@@ -28,8 +28,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: an unavailable lease fails the call",
     promises: ["C55"],
-    rule: "if (error instanceof BackendUnavailableError) flight.becomeUnreachable();\n      return",
-    broken: "throw error;\n      return",
+    rule: "unreachableBy(error, flight);\n      return { kind",
+    broken: "throw error;\n      return { kind",
   },
   {
     name: "leases: one without tag versions is kept",

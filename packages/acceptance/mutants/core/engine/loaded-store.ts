@@ -119,14 +119,14 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "trust: a value loaded while the backend is unreachable is trusted",
     promises: ["C55", "C92"],
-    rule: "flight.lease === undefined)\n      )\n        return this.#keepLocally(draft, entry, trust.unconfirmed);",
-    broken: "flight.lease === undefined)\n      )\n        return this.#keepLocally(draft, entry, trust.epoch);",
+    rule: "underPinned(entry, pinned), this.#epochOfRefused(flight));",
+    broken: "underPinned(entry, pinned), trust.epoch);",
   },
   {
-    name: "trust: a value that the backend refused is trusted",
+    name: "trust: a value whose store was not answered is trusted",
     promises: ["C92"],
-    rule: "if (!(error instanceof EncodeError)) return this.#keepLocally(draft, entry(), trust.unconfirmed);",
-    broken: "if (!(error instanceof EncodeError)) return this.#keepLocally(draft, entry(), trust.epoch);",
+    rule: "error instanceof BackendRefusedError ? this.#epochOfRefused(flight) : trust.unconfirmed,",
+    broken: "trust.epoch,",
   },
   {
     name: "reissue: a forced load is not remembered",
@@ -157,5 +157,17 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C56"],
     rule: '!== "pending") lease?.end();',
     broken: '!== "never") lease?.end();',
+  },
+  {
+    name: "refusals: a value that the backend refused is loaded with each call",
+    promises: ["C134"],
+    rule: "return flight.isUnreachable ? trust.unconfirmed : flights.copyEpoch(flight);",
+    broken: "return trust.unconfirmed;",
+  },
+  {
+    name: "refusals: a value whose key changed while it was loaded is trusted",
+    promises: ["C134"],
+    rule: "return flight.isUnreachable ? trust.unconfirmed : flights.copyEpoch(flight);",
+    broken: "return flight.isUnreachable ? trust.unconfirmed : trust.epoch;",
   },
 ];

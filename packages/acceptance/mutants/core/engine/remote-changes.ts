@@ -61,4 +61,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if (context.recovery !== undefined && context.recovery.size !== 0) void context.recovery.replay();",
     broken: "",
   },
+  {
+    name: "refusals: a tag event leaves copies without versions",
+    promises: ["C134"],
+    rule: " || context.local?.hasUnversioned === true) context.tags.changed(mine);",
+    broken: ") context.tags.changed(mine);",
+  },
 ];
