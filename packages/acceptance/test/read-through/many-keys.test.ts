@@ -391,4 +391,34 @@ describe.each(STACKS)("getOrSetMany over %s", (stack) => {
     await cache.invalidateTags("x");
     expect([await cache.get("a"), await cache.get("b")]).toEqual([undefined, "loaded"]);
   });
+
+  it("C115 items with a fresh copy are hits, in the order of the items, and no part of the load", async () => {
+    const { cache } = open(stack);
+    await cache.setMany([
+      ["a", 1],
+      ["c", 3],
+    ]);
+    const hits = watch(cache, "hit");
+    const asked: (readonly string[])[] = [];
+    const load = (missing: readonly string[]): (readonly [string, number])[] => {
+      asked.push(missing);
+      return missing.filter((key) => key !== "none").map((key) => [key, 2]);
+    };
+    const keys: string[] = [];
+    const key = (item: string): string => {
+      keys.push(item);
+      return item;
+    };
+    expect([...(await cache.getOrSetMany(["a", "b", "none", "c", "a"], key, load))]).toEqual([
+      ["a", 1],
+      ["b", 2],
+      ["c", 3],
+    ]);
+    expect([asked, keys]).toEqual([[["b", "none"]], ["a", "b", "none", "c"]]);
+    expect([...(await cache.getOrSetMany(["c", "a"], key, load))]).toEqual([
+      ["c", 3],
+      ["a", 1],
+    ]);
+    expect([asked.length, hits.length]).toEqual([1, 4]);
+  });
 });

@@ -85,9 +85,27 @@ export class NamespaceView implements Untyped<Namespace> {
     if (typeof load !== "function") throw new InvalidArgumentError(`load must be a function, got ${describe(load)}`);
     checkOptions(options, OPTION_NAMES.getOrSetMany);
     const { context, readThrough } = this.#engine;
+    const { keySpace, policy } = this.#namespace;
     const startedAt = context.clock.now();
-    return loadMany({ context, readThrough, keySpace: this.#namespace.keySpace }, items, load, (item, loader) =>
-      this.#call(key(item), loader, options, startedAt),
+    const names = new Map([...new Set(items)].map((item) => [item, key(item)]));
+    const copies = new Map<K, unknown>();
+    // As in `getOrSet`, an item with a fresh copy costs only that copy.
+    if (isPlainHit(policy, options) && !context.lifecycle.isClosed)
+      for (const [item, name] of names) copies.set(item, this.#freshCopy(name, startedAt));
+    const missing = [...names.keys()].filter((item) => copies.get(item) === undefined);
+    if (missing.length === 0) return copies;
+    const shared = this.#options(options, startedAt);
+    const loaded = await loadMany({ context, readThrough, keySpace }, missing, load, (item, loader) => ({
+      ...shared,
+      key: this.#key(names.get(item)!),
+      load: loader,
+    }));
+    if (missing.length === names.size) return loaded;
+    return new Map(
+      [...names.keys()].flatMap((item) => {
+        const value = loaded.has(item) ? loaded.get(item) : copies.get(item);
+        return value === undefined ? [] : [[item, value] as const];
+      }),
     );
   }
 
@@ -228,13 +246,16 @@ export class NamespaceView implements Untyped<Namespace> {
     const target = this.#key(key);
     if (typeof load !== "function")
       throw new InvalidArgumentError(`load must be a function that computes the value, got ${describe(load)}`);
+    return { ...this.#options(options, startedAt), key: target, load };
+  }
+
+  /** The options of a call, checked; its policy resolved. */
+  #options(options: GetOrSetOptions | undefined, startedAt: number): Omit<GetOrSetCall, "key" | "load"> {
     if (options !== undefined) checkCallOptions(options);
     const namespace = this.#namespace;
     if (options?.tags !== undefined && options.tags.length !== 0) checkRoomForMeta(namespace);
     return {
       namespace,
-      key: target,
-      load,
       policy: resolvePolicy(namespace.policy, options),
       tags: options?.tags ?? NO_TAGS,
       startedAt,
@@ -244,6 +265,14 @@ export class NamespaceView implements Untyped<Namespace> {
       onServed: options?.onServed,
       batch: undefined,
     };
+  }
+
+  /** The value of a fresh local copy, counted as a hit; `undefined` if there is none. */
+  #freshCopy(key: string, now: number): unknown {
+    const { context, readThrough } = this.#engine;
+    if (typeof key !== "string") return undefined;
+    const held = context.local?.get(localKey(this.#namespace.keySpace, key), now);
+    return held !== undefined && now < held.staleAt ? readThrough.hit(this.#namespace, key, now, held) : undefined;
   }
 
   #key(key: string): EntryKey {
