@@ -87,7 +87,7 @@ export const MUTANTS: readonly Mutant[] = [
     shows: ["slept"],
     focus: "calm",
     file: `${CORE}/engine/read-through.ts`,
-    rule: "        // In any case, other processes may load.\n        flight.lease?.release();",
+    rule: "      // In any case, other processes may load.\n      flight.lease?.release();",
     broken: "",
   },
 
@@ -98,8 +98,8 @@ export const MUTANTS: readonly Mutant[] = [
     shows: OLDER,
     focus: "calm",
     file: `${CORE}/engine/backend-read.ts`,
-    rule: "if (now < entry.staleAt && !guard.isTainted)\n    local?.put(guard.tableKey, entry, localTtlMs ?? Infinity, flights.copyEpoch(guard));",
-    broken: "if (now < entry.staleAt) local?.put(guard.tableKey, entry, localTtlMs ?? Infinity, context.trust.epoch);",
+    rule: "if (now < entry.deadAt && !guard.isTainted)\n    local?.put(guard.tableKey, entry, localTtlMs ?? Infinity, flights.copyEpoch(guard));",
+    broken: "if (now < entry.deadAt) local?.put(guard.tableKey, entry, localTtlMs ?? Infinity, context.trust.epoch);",
   },
   {
     name: "promotion: a change elsewhere does not drop the copy",
