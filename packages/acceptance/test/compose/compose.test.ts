@@ -602,7 +602,7 @@ describe("a write that one backend missed", () => {
     expect(near.store.get("shop::k5")).toBeDefined();
   });
 
-  it("beyond 10,000 keys in near: the oldest is forgotten, and nothing else is lost (C121)", async () => {
+  it("beyond 10,000 keys in near: the oldest is forgotten, and nothing else is lost", async () => {
     const { cache, clock, near } = await seeded({ nearTtl: "10m", policy: { ttl: "1h" } });
     near.down();
     for (let i = 0; i <= 10_000; i += 1) await cache.set(`k${i}`, i);
@@ -712,7 +712,7 @@ describe("a refill of near", () => {
     expect(near.store.get(K)).toBeUndefined();
   });
 
-  it("does not write an entry that near has, if near answered later or its copy ends slightly earlier", async () => {
+  it("does not replace a fresh copy in near, even if near answered later or its copy ends earlier", async () => {
     const { cache, near, far } = await seeded({ read: "race" });
     near.forgetCalls();
     const nearAnswers = gate();
@@ -728,10 +728,6 @@ describe("a refill of near", () => {
     expect(await freshest.cache.get("k")).toBe("seed");
     await flush();
     expect(writes(freshest.near)).toBe(0);
-    freshest.near.store.set(K, { ...freshest.far.store.get(K)!, staleInMs: 60_000, expiresInMs: 60_000 });
-    expect(await freshest.cache.get("k")).toBe("seed");
-    await flush();
-    expect([writes(freshest.near), freshest.near.store.get(K)?.expiresInMs]).toEqual([1, 3_600_000]);
   });
 
   it("happens once for many concurrent readers", async () => {

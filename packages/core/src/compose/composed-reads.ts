@@ -136,12 +136,11 @@ export class ComposedReads {
     return entry;
   }
 
-  /** Copies an entry from `far` to `near`, unless `near` has it by now, or the key has changed since. */
+  /** Copies an entry from `far` to `near`, unless `near` has a fresh one, or the key has changed since. */
   async #refill(key: ReadRequest["key"], entry: Entry, { near, mark, askedFarAt }: KeyRead): Promise<void> {
     const { sides, changes, plan, events, cache } = this.#parts;
     const { tier, recovery } = sides.near;
-    const held = valueOf(await settle(near));
-    if (this.#isFresh(held) && this.#isUpToDate(held, entry)) return;
+    if (this.#isFresh(valueOf(await settle(near)))) return;
     let encoded: Encoded;
     try {
       encoded = await tier.encode(entry.value);
@@ -161,13 +160,6 @@ export class ComposedReads {
     const copy = { ...endingBy(entry, askedFarAt + plan.nearTtlMs), version };
     await changes.copy(key.backend, version, () => tier.write(key, { entry: copy, encoded, versions: entry.versions }));
     recovery.forgetKey(key);
-  }
-
-  /** Two copies of one write may end at different times, by the duration of one trip. */
-  #isUpToDate(held: Entry, entry: Entry): boolean {
-    return held.version === undefined || entry.version === undefined
-      ? endOf(held) + this.#parts.sides.deadlineMs >= endOf(entry)
-      : held.version === entry.version;
   }
 
   #isFresh(entry: Entry | undefined): entry is Entry {
