@@ -7,6 +7,7 @@ import {
   type Namespace,
   type StandardSchema,
   cluster,
+  compose,
   createCache,
   fromClient,
   keyOf,
@@ -260,6 +261,11 @@ createCache({ name: "a" }).tier(backend).tier(memory());
 createCache({ name: "a" }).tier(memory()).tier(memory());
 // @ts-expect-error two backends become one with compose
 createCache({ name: "a" }).tier(backend).tier(backend);
+createCache({ name: "a" }).tier(compose(backend, backend, { nearTtl: "1m" }));
+// @ts-expect-error nearTtl bounds how old a copy in near may be
+compose(backend, backend, { read: "race" });
+// @ts-expect-error so it must be given
+compose(backend, backend);
 // @ts-expect-error a builder is not a backend yet: build()
 createCache({ name: "a" }).tier(redis("redis://localhost"));
 

@@ -594,13 +594,7 @@ export const memcachedBackend = (): Backend => {
     write,
     remove,
     close: () => memcached.end(),
-    batch: {
-      read,
-      write: async (entries) => {
-        await Promise.all(entries.map(([key, entry]) => write(key, entry)));
-      },
-      remove: (keys) => Promise.all(keys.map(remove)),
-    },
+    batch: { read },
   };
 };
 

@@ -71,7 +71,7 @@ describe("a cluster", () => {
       builder([urls[2]!]).password("p/w").build(),
       builder([`redis://:p%2Fw@127.0.0.1:${secured.nodes[0]!.port}`, urls[1]!]).build(),
     ]) {
-      await other.batch!.write(KEYS.map((key) => [key, stored(key)] as const));
+      await Promise.all(KEYS.map((key) => other.write(key, stored(key))));
       expect((await other.batch!.read(KEYS)).map((entry) => entry?.data.toString())).toEqual(KEYS);
       await other.close();
     }
@@ -90,7 +90,7 @@ describe("a cluster", () => {
   });
 
   it("C114: takes one round trip to each node for a batch", async () => {
-    await backend.batch!.write(KEYS.map((key) => [key, stored(key)] as const));
+    await Promise.all(KEYS.map((key) => backend.write(key, stored(key))));
     resetCounts();
     expect((await backend.batch!.read(KEYS)).map((entry) => entry?.data.toString())).toEqual(KEYS);
     expect(counts().map(({ roundTrips }) => roundTrips)).toEqual([1, 1, 1, 0, 0, 0]);
@@ -100,12 +100,15 @@ describe("a cluster", () => {
         .reduce((sum, n) => sum + n),
     ).toBe(200);
     resetCounts();
-    expect(await backend.batch!.remove([...KEYS, "shop::none"])).toEqual([...KEYS.map(() => "deleted"), "missing"]);
+    expect(await Promise.all([...KEYS, "shop::none"].map((key) => backend.remove(key)))).toEqual([
+      ...KEYS.map(() => "deleted"),
+      "missing",
+    ]);
     expect(counts().map(({ roundTrips }) => roundTrips)).toEqual([1, 1, 1, 0, 0, 0]);
   });
 
-  it("C114: with one node unreachable still reads the keys of the others; a batch of writes fails", async () => {
-    await backend.batch!.write(KEYS.map((key) => [key, stored(key)] as const));
+  it("C114: with one node unreachable still reads the keys of the others; writes fail", async () => {
+    await Promise.all(KEYS.map((key) => backend.write(key, stored(key))));
     const [away] = await servers.masters();
     await away!.proxy!.refuse("reset");
     away!.proxy!.cut();
@@ -113,7 +116,7 @@ describe("a cluster", () => {
     const found = entries.filter((entry) => entry !== undefined).length;
     expect(found).toBeGreaterThan(30);
     expect(found).toBeLessThan(90);
-    await expect(backend.batch!.write(KEYS.map((key) => [key, stored(key)] as const))).rejects.toMatchObject({
+    await expect(Promise.all(KEYS.map((key) => backend.write(key, stored(key))))).rejects.toMatchObject({
       code: "BACKEND_UNAVAILABLE",
     });
     await away!.proxy!.pass();
@@ -163,10 +166,8 @@ describe("a cluster", () => {
     const [from, to] = await servers.masters();
     const tag = await tagOn(from!);
     const [moved, stays, absent] = [`shop::${tag}moved`, `shop::${tag}stays`, `shop::${tag}absent`];
-    await backend.batch!.write([
-      [moved, stored("moved")],
-      [stays, stored("stays")],
-    ]);
+    await backend.write(moved, stored("moved"));
+    await backend.write(stays, stored("stays"));
     const migration = await servers.migrateHalfway(await servers.slotOf(tag), to!);
     await migration.move(`${prefix}:${moved}`);
     const texts = async () =>
@@ -200,7 +201,7 @@ describe("a cluster", () => {
 describe("replicas", () => {
   it("A44 R1-02: answer reads where the user asked for it, and no other commands", async () => {
     const other = open({ readFromReplicas: true });
-    await other.batch!.write(KEYS.map((key) => [key, stored(key)] as const));
+    await Promise.all(KEYS.map((key) => other.write(key, stored(key))));
     await Promise.all(servers.nodes.map((node) => node.command("WAIT", 1, 1_000).catch(() => undefined)));
     // Replicas are connected in the background.
     await expect
@@ -215,7 +216,7 @@ describe("replicas", () => {
     await expect.poll(async () => (await other.batch!.read(KEYS)).map((entry) => entry?.data.toString())).toEqual(KEYS);
 
     resetCounts();
-    await other.batch!.remove(KEYS);
+    await Promise.all(KEYS.map((key) => other.remove(key)));
     await other.markStale!("shop::1");
     await other.write("shop::1", stored());
     await other.leases!.acquire("shop::2", "mine", 10_000, "");
@@ -237,7 +238,7 @@ describe("commands sent to the nodes", () => {
     resetCounts();
     const other = open({ readFromReplicas: true });
     const tag = `{${await servers.keyOn((await servers.masters())[0]!, prefix)}}`;
-    await other.batch!.write(KEYS.map((key) => [tag + key, stored(key)] as const));
+    await Promise.all(KEYS.map((key) => other.write(tag + key, stored(key))));
     const migration = await servers.migrateHalfway(await servers.slotOf(tag), (await servers.masters())[1]!);
     await migration.move(`${prefix}:${tag}${KEYS[0]}`);
     await Promise.all([other, backend].map((reader) => reader.batch!.read(KEYS.map((key) => tag + key))));
@@ -271,7 +272,7 @@ describe("commands sent to the nodes", () => {
 
 describe("failover", () => {
   it("replaces a primary that dies; its keys are unreadable meanwhile, never wrong", async () => {
-    await backend.batch!.write(KEYS.map((key) => [key, stored(key)] as const));
+    await Promise.all(KEYS.map((key) => backend.write(key, stored(key))));
     const [victim] = await servers.masters();
     await Promise.all((await servers.masters()).map((node) => node.command("WAIT", 1, 1_000)));
     await victim!.kill();
@@ -285,7 +286,7 @@ describe("failover", () => {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     expect(missing).toBe(0);
-    await backend.batch!.write(KEYS.map((key) => [key, stored(`${key} again`)] as const));
+    await Promise.all(KEYS.map((key) => backend.write(key, stored(`${key} again`))));
     expect((await backend.batch!.read(KEYS)).map((entry) => entry?.data.toString())).toEqual(
       KEYS.map((key) => `${key} again`),
     );

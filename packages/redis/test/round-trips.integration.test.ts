@@ -63,18 +63,17 @@ describe("round trips", () => {
     expect(await count(() => backend.markStale!("shop::1"))).toMatchObject({ roundTrips: 1, commands: 1 });
   });
 
-  it("C114 A19: a batch of a hundred reads, of a hundred writes or of a hundred removals takes one", async () => {
+  it("C114 A19: a batch of a hundred reads takes one, and so do a hundred writes or removals of one tick", async () => {
     const keys = Array.from({ length: 100 }, (_, i) => `shop::${i}`);
-    expect((await count(() => backend.batch!.write(keys.map((key) => [key, stored(key)] as const)))).roundTrips).toBe(
-      1,
-    );
+    expect((await count(() => Promise.all(keys.map((key) => backend.write(key, stored(key)))))).roundTrips).toBe(1);
     const reads = await count(async () => {
       const entries = await backend.batch!.read(["shop::none", ...keys]);
       expect(entries.map((entry) => entry?.data.toString())).toEqual([undefined, ...keys]);
     });
     expect(reads.roundTrips).toBe(1);
     const removals = await count(async () => {
-      expect(await backend.batch!.remove(["shop::none", ...keys])).toEqual(["missing", ...keys.map(() => "deleted")]);
+      const removed = await Promise.all(["shop::none", ...keys].map((key) => backend.remove(key)));
+      expect(removed).toEqual(["missing", ...keys.map(() => "deleted")]);
     });
     expect(removals.roundTrips).toBe(1);
   });
@@ -112,7 +111,7 @@ describe("round trips", () => {
     await backend.close();
     backend = redis(proxy.url).valueFormat(json()).keyPrefix(randomPrefix()).maxInFlight(10).build();
     const keys = Array.from({ length: 100 }, (_, i) => `shop::${i}`);
-    await backend.batch!.write(keys.map((key) => [key, stored(key)] as const));
+    await Promise.all(keys.map((key) => backend.write(key, stored(key))));
     expect((await backend.batch!.read(keys)).map((entry) => entry?.data.toString())).toEqual(keys);
     expect(proxy.counts.roundTrips).toBeGreaterThan(10);
   });

@@ -36,23 +36,25 @@ import { watch } from "../support/watch.ts";
 
 const READS = ["sequential", "race", "freshest"] as const;
 const WRITES = ["sequential", "parallel", "race"] as const;
+/** Copies in near live as long as their entries. */
+const UNBOUNDED = { nearTtl: Infinity } as const;
 
 /** The key `k` of the caches below, as a backend gets it. */
 const K = "shop::k";
 
-interface OpenOptions extends ComposeOptions {
+interface OpenOptions extends Partial<ComposeOptions> {
   readonly near?: Omit<ScriptedBackendOptions, "clock">;
   readonly far?: Omit<ScriptedBackendOptions, "clock">;
   readonly policy?: Policy;
 }
 
 /** A cache over two composed backends, without a local tier unless the test builds one. */
-function open({ near: nearOptions, far: farOptions, policy = {}, ...options }: OpenOptions = {}) {
+function open({ near: nearOptions, far: farOptions, policy = {}, nearTtl = Infinity, ...options }: OpenOptions = {}) {
   const clock = new TestClock();
   const near = scriptedBackend({ clock, label: "near", ...nearOptions });
   const far = scriptedBackend({ clock, label: "far", ...farOptions });
   const cache = createCache({ name: "shop", clock })
-    .tier(compose(near, far, options))
+    .tier(compose(near, far, { ...options, nearTtl }))
     .defaults({ ttl: "1m", ...policy })
     .build();
   return { cache, clock, near, far };
@@ -96,7 +98,7 @@ async function elapse(clock: TestClock, seconds: number): Promise<void> {
 }
 
 describe("composed reads", () => {
-  it.each(READS)("%s: find an entry that only far or only near has", async (read) => {
+  it.each(READS)("%s: find an entry that only far or only near has (C122)", async (read) => {
     const { cache, near, far } = await seeded({ read, refill: "never" });
     near.store.delete(K);
     expect(await cache.get("k")).toBe("seed");
@@ -107,7 +109,7 @@ describe("composed reads", () => {
     expect(await cache.get("k")).toBeUndefined();
   });
 
-  it.each(READS)("%s: treat a failing backend as a miss", async (read) => {
+  it.each(READS)("%s: treat a failing backend as a miss (C122)", async (read) => {
     const { cache, near, far } = await seeded({ read, refill: "never" });
     near.script("read", { fail: true, key: K });
     expect(await cache.get("k")).toBe("seed");
@@ -118,7 +120,7 @@ describe("composed reads", () => {
     expect(await cache.get("k")).toBeUndefined();
   });
 
-  it.each(READS)("%s: report both errors and load the value when both backends fail", async (read) => {
+  it.each(READS)("%s: report both errors and load the value when both backends fail (C122)", async (read) => {
     const { cache, near, far } = await seeded({ read });
     const causes = [new RangeError("near is full"), new BackendUnavailableError("far is away")] as const;
     near.script("read", { fail: causes[0], key: K });
@@ -131,7 +133,7 @@ describe("composed reads", () => {
     ]);
   });
 
-  it.each(READS)("%s: prefer a fresh entry in far to a stale copy in near", async (read) => {
+  it.each(READS)("%s: prefer a fresh entry in far to a stale copy in near (C122)", async (read) => {
     const { cache, clock, near } = open({ read, refill: "never" });
     await cache.set("k", "old", { ttl: "1m", staleWhileRevalidate: "10h" });
     const old = near.store.get(K)!;
@@ -143,7 +145,7 @@ describe("composed reads", () => {
   });
 
   it.each(READS)(
-    "%s: return the stale copy with the longer lifetime, or the only one when the other backend fails",
+    "%s: return the stale copy with the longer lifetime, or the only one when the other backend fails (C122)",
     async (read) => {
       const { cache, near, far } = await seeded({ read, policy: { staleIfError: "1h" } });
       put(near, far, "shorter", -2_000, 3_598_000);
@@ -155,7 +157,7 @@ describe("composed reads", () => {
     },
   );
 
-  it.each(READS)("%s: prefer a valid entry in far to an invalidated one in near", async (read) => {
+  it.each(READS)("%s: prefer a valid entry in far to an invalidated one in near (C125)", async (read) => {
     const { cache, near, far } = await seeded({ read, refill: "never" });
     const old = near.store.get(K)!;
     await cache.clear();
@@ -172,7 +174,7 @@ describe("composed reads", () => {
     expect([reads(near), reads(far)]).toEqual([1, 0]);
   });
 
-  it("race: return the first hit from either backend", async () => {
+  it("race: return the first hit from either backend (C122)", async () => {
     const { cache, near, far } = await seeded({ read: "race", refill: "never" });
     put(near, far, "near", 1_000);
     const nearAnswers = gate();
@@ -187,7 +189,7 @@ describe("composed reads", () => {
   });
 
   it.each(["miss", "stale", "error"] as const)(
-    "race: wait for the other backend when the first answer is not a hit (%s)",
+    "race: wait for the other backend when the first answer is not a hit (%s) (C122)",
     async (kind) => {
       const { cache, near, far } = await seeded({ read: "race", refill: "never" });
       if (kind === "miss") near.store.delete(K);
@@ -232,7 +234,7 @@ describe("composed reads", () => {
     },
   );
 
-  it("freshest: wait for both backends", async () => {
+  it("freshest: wait for both backends (C122)", async () => {
     const { cache, far } = await seeded({ read: "freshest" });
     const farAnswers = gate();
     far.script("read", { after: farAnswers, key: K });
@@ -242,7 +244,7 @@ describe("composed reads", () => {
     expect(await answer).toBe("seed");
   });
 
-  it("sequential: wait for near's deadline and then for far's own", async () => {
+  it("sequential: wait for near's deadline and then for far's own (C122)", async () => {
     const { cache, clock, near, far } = await seeded({
       read: "sequential",
       refill: "never",
@@ -324,7 +326,7 @@ describe("composed reads of many keys", () => {
     expect(far.calls.filter(({ keys }) => keys.some((key) => key.startsWith("shop::")))).toEqual([]);
   });
 
-  it("treat a failing batch as misses, and send a batch without a key that waits for a removal", async () => {
+  it("treat a failing batch as misses, and send a batch without a key that waits for a removal (C122)", async () => {
     const { cache, near, far } = open({ refill: "never" });
     await cache.setMany([
       ["a", 1],
@@ -377,7 +379,7 @@ describe("composed reads of many keys", () => {
 });
 
 describe("composed writes", () => {
-  it.each(WRITES)("%s: reach both backends", async (write) => {
+  it.each(WRITES)("%s: reach both backends (C123)", async (write) => {
     const { cache, near, far } = open({ write });
     expect(await cache.set("k", "v")).toMatchObject({ status: "stored" });
     await flush();
@@ -414,7 +416,7 @@ describe("composed writes", () => {
   });
 
   it.each(["near", "far"] as const)(
-    "race: end with the first backend; %s follows, and close waits for it",
+    "race: end with the first backend; %s follows, and close waits for it (C123)",
     async (loser) => {
       const { cache, near, far } = await seeded({ write: "race" });
       const late = loser === "near" ? near : far;
@@ -432,7 +434,7 @@ describe("composed writes", () => {
     },
   );
 
-  it.each(READS)("race, read by %s: hide the slower backend's old entry until it is replaced", async (read) => {
+  it.each(READS)("race, read by %s: hide the slower backend's old entry until it is replaced (C123)", async (read) => {
     const { cache, near, far } = await seeded({ read, write: "race" });
     for (const [late, other] of [
       [near, far],
@@ -451,7 +453,7 @@ describe("composed writes", () => {
     }
   });
 
-  it("race: delay a later call to the slower backend until the write has settled", async () => {
+  it("race: delay a later call to the slower backend until the write has settled (C123)", async () => {
     const { cache, far } = await seeded({ write: "race" });
     const farWrites = gate();
     far.script("write", { before: farWrites, key: K });
@@ -464,7 +466,7 @@ describe("composed writes", () => {
     expect(far.store.get(K)).toBeUndefined();
   });
 
-  it("race: do not end with a refusal", async () => {
+  it("race: do not end with a refusal (C123)", async () => {
     const { cache, near, far } = await seeded({ write: "race", near: { maxEntryBytes: 20 } });
     const farWrites = gate();
     far.script("write", { before: farWrites, key: K });
@@ -483,7 +485,7 @@ describe("composed writes", () => {
   });
 
   it.each(WRITES)(
-    "%s: are pending when both fail, and the old entry is removed from both before a read",
+    "%s: are pending when both fail, and the old entry is removed from both before a read (C123)",
     async (write) => {
       const { cache, near, far } = await seeded({ write });
       for (const backend of [near, far]) backend.script("write", { fail: true, key: K });
@@ -508,7 +510,7 @@ describe("composed writes", () => {
 describe("a write that one backend missed", () => {
   const CASES = WRITES.flatMap((write) => (["near", "far"] as const).map((failing) => [write, failing] as const));
 
-  it.each(CASES)("%s: the old entry in %s is not served, and is removed", async (write, failing) => {
+  it.each(CASES)("%s: the old entry in %s is not served, and is removed (C123)", async (write, failing) => {
     const { cache, near, far } = await seeded({ read: "freshest", write, refill: "never" });
     const [failed, other] = failing === "near" ? [near, far] : [far, near];
     put(failed, failed, "old", 7_000_000);
@@ -531,7 +533,7 @@ describe("a write that one backend missed", () => {
     expect(await cache.get("k", { allowStale: true })).toBeUndefined();
   });
 
-  it("is followed by a removal there after one second", async () => {
+  it("is followed by a removal there after one second (C123)", async () => {
     const { cache, clock, near } = await seeded();
     near.script("write", { loseAnswer: true, key: K });
     await cache.set("k", "new");
@@ -542,7 +544,7 @@ describe("a write that one backend missed", () => {
     expect([near.count("remove", K), valueIn(near), cache.stats().pending]).toEqual([1, undefined, 0]);
   });
 
-  it("is settled by the next write that this backend accepts", async () => {
+  it("is settled by the next write that this backend accepts (C123)", async () => {
     const { cache, near } = await seeded();
     near.script("write", { fail: true, key: K });
     near.script("remove", { fail: true, key: K, times: Infinity });
@@ -554,7 +556,7 @@ describe("a write that one backend missed", () => {
     expect(reads(near)).toBe(1);
   });
 
-  it("is settled by a removal", async () => {
+  it("is settled by a removal (C123)", async () => {
     const { cache, near } = await seeded();
     near.script("write", { fail: true, key: K });
     near.script("remove", { fail: true, key: K });
@@ -565,18 +567,16 @@ describe("a write that one backend missed", () => {
     expect(cache.stats().pending).toBe(0);
   });
 
-  it("is not brought back by markStale", async () => {
+  it("is not brought back by markStale (C123)", async () => {
     const { cache, near, far } = await seeded({ policy: { staleIfError: "1h" } });
     far.script("write", { fail: true, key: K });
     await cache.set("k", "new");
     expect(await cache.markStale("k")).toEqual({ status: "stale" });
-    expect(far.store.get(K)).toBeUndefined();
-    expect(await cache.get("k", { allowStale: true })).toBe("new");
-    near.store.delete(K);
+    expect([near.store.get(K), far.store.get(K)]).toEqual([undefined, undefined]);
     expect(await cache.get("k", { allowStale: true })).toBeUndefined();
   });
 
-  it("is settled by a refill", async () => {
+  it("is settled by a refill (C123)", async () => {
     const { cache, near, far } = await seeded();
     near.script("write", { fail: true, key: K });
     near.script("remove", { fail: true, key: K, times: Infinity });
@@ -588,27 +588,29 @@ describe("a write that one backend missed", () => {
     expect(await cache.get("k")).toBe("new");
   });
 
-  it("beyond 10,000 keys: the backend is not read until it answers, and then no older entry is served from either", async () => {
+  it("beyond 10,000 keys in far: far is not read until it answers, and then no older entry is served from either", async () => {
     const { cache, clock, near, far } = await seeded({ policy: { ttl: "1h" } });
     await cache.set("other", "old");
+    const restore = far.script("write", { fail: true, times: Infinity });
+    const removals = far.script("remove", { fail: true, times: Infinity });
+    for (let i = 0; i <= 10_000; i += 1) await cache.set(`k${i}`, i);
+    far.store.set("shop::k5", far.store.get("shop::other")!);
+    restore();
+    removals();
+    await elapse(clock, 60);
+    expect([await cache.get("k5"), await cache.get("other"), cache.stats().pending]).toEqual([undefined, undefined, 0]);
+    expect(near.store.get("shop::k5")).toBeDefined();
+  });
+
+  it("beyond 10,000 keys in near: the oldest is forgotten, and nothing else is lost", async () => {
+    const { cache, clock, near } = await seeded({ nearTtl: "10m", policy: { ttl: "1h" } });
     near.down();
     for (let i = 0; i <= 10_000; i += 1) await cache.set(`k${i}`, i);
-    const recovered = watch(cache, "recover");
-    // While near is unreachable, far is not emptied.
-    await elapse(clock, 60);
-    expect(recovered).toEqual([]);
-    expect(await cache.get("k5")).toBe(5);
-
+    expect(cache.stats().pending).toBe(10_000);
+    expect([await cache.get("k0"), await cache.get("k10000")]).toEqual([0, 10_000]);
     near.up();
-    near.store.set("shop::k5", near.store.get("shop::other")!);
-    expect(await cache.get("k6")).toBe(6);
     await elapse(clock, 60);
-    expect(recovered.map(([, { tier, overflowed }]) => [tier, overflowed])).toEqual([["near", true]]);
-    expect([await cache.get("k5"), await cache.get("other"), cache.stats().pending]).toEqual([undefined, undefined, 0]);
-    await cache.set("k5", "again");
-    near.store.delete("shop::k5");
-    expect(far.store.get("shop::k5")).toBeDefined();
-    expect(await cache.get("k5")).toBe("again");
+    expect([await cache.get("k0"), await cache.get("k10000"), cache.stats().pending]).toEqual([0, 10_000, 0]);
   });
 });
 
@@ -623,7 +625,7 @@ describe("composed removals", () => {
   });
 
   it.each(["near", "far"] as const)(
-    "that %s does not acknowledge are pending, and replayed on both",
+    "that %s does not acknowledge are pending, and replayed on both (C123)",
     async (failing) => {
       const { cache, clock, near, far } = await seeded();
       const failed = failing === "near" ? near : far;
@@ -639,7 +641,7 @@ describe("composed removals", () => {
   );
 
   it.each(["near", "far"] as const)(
-    "hide every entry of the key while %s does not answer, even one that was set before",
+    "hide every entry of the key while %s does not answer, even one that was set before (C123)",
     async (failing) => {
       const { cache, near, far } = await seeded({ policy: { staleIfError: "1h" } });
       const stored = near.store.get(K)!;
@@ -651,11 +653,11 @@ describe("composed removals", () => {
     },
   );
 
-  it("by markStale end freshness in both, and are pending when one does not acknowledge", async () => {
+  it("by markStale end freshness in far and remove the copy in near, and are pending when one does not acknowledge (C123)", async () => {
     const { cache, near, far } = await seeded({ policy: { staleIfError: "1h" } });
     await cache.set("k", "v");
     expect(await cache.markStale("k")).toEqual({ status: "stale" });
-    expect([near.store.get(K)?.staleInMs, far.store.get(K)?.staleInMs]).toEqual([0, 0]);
+    expect([near.store.get(K), far.store.get(K)?.staleInMs]).toEqual([undefined, 0]);
     expect(await cache.get("k", { allowStale: true })).toBe("v");
     expect(await cache.markStale("nothing")).toEqual({ status: "missing" });
 
@@ -710,7 +712,7 @@ describe("a refill of near", () => {
     expect(near.store.get(K)).toBeUndefined();
   });
 
-  it("does not write an entry that near has, if near answered later or its copy ends slightly earlier", async () => {
+  it("does not replace a fresh copy in near, even if near answered later or its copy ends earlier", async () => {
     const { cache, near, far } = await seeded({ read: "race" });
     near.forgetCalls();
     const nearAnswers = gate();
@@ -726,10 +728,6 @@ describe("a refill of near", () => {
     expect(await freshest.cache.get("k")).toBe("seed");
     await flush();
     expect(writes(freshest.near)).toBe(0);
-    freshest.near.store.set(K, { ...freshest.far.store.get(K)!, staleInMs: 60_000, expiresInMs: 60_000 });
-    expect(await freshest.cache.get("k")).toBe("seed");
-    await flush();
-    expect([writes(freshest.near), freshest.near.store.get(K)?.expiresInMs]).toEqual([1, 3_600_000]);
   });
 
   it("happens once for many concurrent readers", async () => {
@@ -740,7 +738,7 @@ describe("a refill of near", () => {
     expect(writes(near)).toBe(1);
   });
 
-  it.each(READS)("%s: does not copy an entry read before a change of the key was called", async (read) => {
+  it.each(READS)("%s: does not copy an entry read before a change of the key was called (C124)", async (read) => {
     for (const change of ["set", "delete", "markStale"] as const) {
       const { cache, near, far } = await seeded({ read, write: "parallel" });
       near.store.delete(K);
@@ -756,7 +754,7 @@ describe("a refill of near", () => {
     }
   });
 
-  it("does not copy an entry read during a change", async () => {
+  it("does not copy an entry read during a change (C124)", async () => {
     for (const change of ["set", "delete"] as const) {
       const { cache, near, far } = await seeded({ read: "race" });
       const farChanges = gate();
@@ -775,7 +773,7 @@ describe("a refill of near", () => {
     }
   });
 
-  it("does not copy an entry read during a change when near answers after the change", async () => {
+  it("does not copy an entry read during a change when near answers after the change (C124)", async () => {
     const { cache, near, far } = await seeded({ read: "race" });
     near.store.delete(K);
     const gates = { nearReads: gate(), nearWrites: gate(), farWrites: gate() };
@@ -793,7 +791,7 @@ describe("a refill of near", () => {
     expect([valueIn(near), writes(near)]).toEqual(["new", 1]);
   });
 
-  it("under tag versions that were invalidated meanwhile is not served", async () => {
+  it("under tag versions that were invalidated meanwhile is not served (C124)", async () => {
     for (const call of ["invalidateTags", "clear", "markTagsStale"] as const) {
       const { cache, near, far } = open({ policy: { staleIfError: "1h" } });
       await cache.set("k", "old", { tags: ["t"] });
@@ -838,7 +836,7 @@ describe("a refill of near", () => {
 });
 
 describe("nearTtl", () => {
-  it("bounds written and refilled copies in near, and does not affect far", async () => {
+  it("bounds written and refilled copies in near, and does not affect far (C121)", async () => {
     const { cache, clock, near, far } = await seeded({ nearTtl: "10s" });
     expect([near.store.get(K)?.expiresInMs, far.store.get(K)?.expiresInMs]).toEqual([10_000, 3_600_000]);
     clock.advance("10s");
@@ -889,15 +887,6 @@ describe("nearTtl", () => {
     expect(loads).toBe(2);
   });
 
-  it("makes markStale remove the copy and keep far's stale value", async () => {
-    const { cache, near } = open({ nearTtl: "10s", policy: { ttl: "1h", staleIfError: "1h" } });
-    await cache.set("k", "v");
-    await cache.markStale("k");
-    expect(near.store.get(K)).toBeUndefined();
-    expect(await cache.get("k")).toBeUndefined();
-    expect(await cache.get("k", { allowStale: true })).toBe("v");
-  });
-
   it("does not make freshest prefer far and rewrite near at each read", async () => {
     const { cache, near } = await seeded({ read: "freshest", nearTtl: "10s" });
     for (let i = 0; i < 3; i += 1) expect(await cache.get("k")).toBe("seed");
@@ -905,7 +894,7 @@ describe("nearTtl", () => {
     expect(writes(near)).toBe(0);
   });
 
-  it("applies while a read is under way: an expired copy is not a hit", async () => {
+  it("applies while a read is under way: an expired copy is not a hit (C121)", async () => {
     const { cache, clock, near } = await seeded({ nearTtl: "1s", near: { deadlineMs: 5_000 } });
     near.script("read", { after: "2s", key: K });
     const read = cache.get("k");
@@ -916,7 +905,7 @@ describe("nearTtl", () => {
     expect(near.store.get(K)?.expiresInMs).toBe(1_000);
   });
 
-  it("bounds the local copy that was made of a copy", async () => {
+  it("bounds the local copy that was made of a copy (C121)", async () => {
     const clock = new TestClock();
     const [near, far] = [scriptedBackend({ clock, label: "near" }), scriptedBackend({ clock, label: "far" })];
     const writer = createCache({ name: "shop", clock })
@@ -979,7 +968,7 @@ function issuer(): TagVersions & { down: boolean; renewals: number; readonly rea
 }
 
 describe("composed tags", () => {
-  function openIssuing(who: "near" | "far" | "both" | "neither", options: ComposeOptions = {}) {
+  function openIssuing(who: "near" | "far" | "both" | "neither", options: Partial<ComposeOptions> = {}) {
     const clock = new TestClock();
     const issuers = { near: issuer(), far: issuer() };
     const near = {
@@ -992,7 +981,7 @@ describe("composed tags", () => {
     };
     const process = () =>
       createCache({ name: "shop", clock })
-        .tier(compose(near, far, options))
+        .tier(compose(near, far, { nearTtl: Infinity, ...options }))
         .defaults({ ttl: "1h", staleIfError: "1h" })
         .build();
     return { clock, near, far, issuers, cache: process(), process };
@@ -1002,7 +991,7 @@ describe("composed tags", () => {
     ["near", "near"],
     ["far", "far"],
     ["both", "far"],
-  ] as const)("issued by %s: their versions come from %s", async (who, source) => {
+  ] as const)("issued by %s: their versions come from %s (C125)", async (who, source) => {
     const { cache, issuers, near, far } = openIssuing(who);
     await cache.set("k", "v", { tags: ["t"] });
     expect(await cache.get("k")).toBe("v");
@@ -1022,7 +1011,7 @@ describe("composed tags", () => {
   });
 
   it.each(["near", "far", "both", "neither"] as const)(
-    "issued by %s: invalidate, mark stale and clear in both backends and in another process",
+    "issued by %s: invalidate, mark stale and clear in both backends and in another process (C125)",
     async (who) => {
       const { cache, process, near, far } = openIssuing(who);
       const other = process();
@@ -1079,7 +1068,7 @@ describe("composed tags", () => {
     expect(issuers.far.reads.length).toBe(1);
   });
 
-  it("make clear pending while the backend that issues them is unreachable", async () => {
+  it("make clear pending while the backend that issues them is unreachable (C125)", async () => {
     const { cache, clock, far } = openIssuing("neither");
     await cache.set("k", "v");
     far.down();
@@ -1095,7 +1084,9 @@ describe("composed tags", () => {
     const clock = new TestClock();
     const near = { ...scriptedBackend({ clock, label: "near" }), keepsMeta: false };
     const far = scriptedBackend({ clock, label: "far" });
-    const cache = createCache({ name: "shop", clock }).tier(compose(near, far)).build();
+    const cache = createCache({ name: "shop", clock })
+      .tier(compose(near, far, UNBOUNDED))
+      .build();
     await expect(cache.invalidateTags("t")).rejects.toBeInstanceOf(ConfigurationError);
     await expect(cache.set("k", "v", { tags: ["t"] })).rejects.toBeInstanceOf(ConfigurationError);
     await cache.set("k", "v");
@@ -1109,7 +1100,7 @@ describe("composed tags", () => {
 });
 
 describe("with the backend of the tag versions unreachable", () => {
-  it.each(READS)("%s: near serves entries that were valid when the versions were last read", async (read) => {
+  it.each(READS)("%s: near serves its copies unchecked (C125)", async (read) => {
     const { cache, near, far } = await seeded({ read });
     expect(await cache.get("k")).toBe("seed");
     far.down();
@@ -1119,25 +1110,41 @@ describe("with the backend of the tag versions unreachable", () => {
     expect(await cache.get("k")).toBeUndefined();
   });
 
-  it("loads and writes are stored in near, and remain valid when far is back", async () => {
+  it("a set is pending and a load is kept only here, as with a single backend (C125)", async () => {
     const { cache, clock, near, far } = await seeded();
     far.down();
     expect(await cache.getOrSet("l", () => "loaded")).toBe("loaded");
-    expect(await cache.getOrSet("l", never)).toBe("loaded");
-    expect(await cache.set("k", "set")).toMatchObject({ status: "stored" });
-    expect(await cache.get("k")).toBe("set");
-    expect(valueIn(near, "shop::l")).toBe("loaded");
+    expect(await cache.set("k", "set")).toEqual({ status: "pending" });
+    expect([valueIn(near, "shop::l"), await cache.get("l"), await cache.get("k")]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
     far.up();
     await elapse(clock, 5);
-    expect([await cache.get("l"), await cache.get("k"), valueIn(far), cache.stats().pending]).toEqual([
-      "loaded",
-      "set",
-      undefined,
-      0,
-    ]);
+    expect([valueIn(near), valueIn(far), cache.stats().pending]).toEqual([undefined, undefined, 0]);
+    expect(await cache.set("k", "again")).toMatchObject({ status: "stored" });
+    expect(await cache.get("k")).toBe("again");
   });
 
-  it("an entry that this process invalidated is not served, whether or not the call succeeded", async () => {
+  it("an entry of far is not served unchecked: near, which keeps the versions, may be the one that is down (C125)", async () => {
+    const clock = new TestClock();
+    const near = { ...scriptedBackend({ clock, label: "near" }), tagVersions: issuer() };
+    const far = scriptedBackend({ clock, label: "far" });
+    const cache = createCache({ name: "shop", clock })
+      .tier(compose(near, far, { nearTtl: "1m" }))
+      .defaults({ ttl: "1h" })
+      .build();
+    await cache.set("k", "v");
+    near.store.delete(K);
+    near.tagVersions.down = true;
+    expect(await cache.get("k")).toBeUndefined();
+    expect(await cache.getOrSet("k", () => "loaded")).toBe("loaded");
+    near.tagVersions.down = false;
+    expect(await cache.get("k")).toBe("v");
+  });
+
+  it("an entry that this process invalidated is not served, whether or not the call succeeded (C124, C125)", async () => {
     for (const call of ["invalidateTags", "clear"] as const) {
       const { cache, near, far } = open();
       await cache.set("k", "v", { tags: ["t"] });
@@ -1174,33 +1181,21 @@ describe("with the backend of the tag versions unreachable", () => {
     far.down();
     expect(await cache.get("k", { allowStale: true })).toBeUndefined();
   });
-
-  it("an entry stored meanwhile is not served if another process has invalidated it", async () => {
-    const { cache, clock, near, far } = await seeded();
-    const other = createCache({ name: "shop", clock })
-      .tier(compose(scriptedBackend({ clock }), far))
-      .build();
-    const restore = far.script("*", { fail: true, times: Infinity });
-    expect(await cache.set("k", "set")).toMatchObject({ status: "stored" });
-    expect([valueIn(near), await cache.get("k")]).toEqual(["set", "set"]);
-    restore();
-    expect(await other.clear()).toMatchObject({ status: "done" });
-    expect(await cache.get("k", { allowStale: true })).toBeUndefined();
-  });
 });
 
 describe("compositions of three backends", () => {
   function openThree(
     shape: "left" | "right",
-    options: ComposeOptions = {},
+    options: Partial<ComposeOptions> = {},
     formats: readonly (readonly [Format, Compressor])[] = [],
   ) {
     const clock = new TestClock();
     const [a, b, c] = ["a", "b", "c"].map((label, i) =>
       scriptedBackend({ clock, label, ...(formats[i] && { format: formats[i][0], compressor: formats[i][1] }) }),
     ) as [ScriptedBackend, ScriptedBackend, ScriptedBackend];
+    const all = { ...UNBOUNDED, ...options };
     const composed: ComposedBackend =
-      shape === "left" ? compose(compose(a, b, options), c, options) : compose(a, compose(b, c, options), options);
+      shape === "left" ? compose(compose(a, b, all), c, all) : compose(a, compose(b, c, all), all);
     return {
       clock,
       a,
@@ -1249,18 +1244,22 @@ describe("compositions of three backends", () => {
     },
   );
 
-  it.each(["left", "right"] as const)("nested %s: answer from the third when two are unreachable", async (shape) => {
-    for (const alive of ["a", "b", "c"] as const) {
-      const opened = openThree(shape);
-      const { cache } = opened;
-      await cache.set("k", "v");
-      expect(await cache.get("k")).toBe("v");
-      for (const name of ["a", "b", "c"] as const) if (name !== alive) opened[name].down();
-      expect(await cache.get("k")).toBe("v");
-      expect(await cache.set("k", "w")).toMatchObject({ status: "stored" });
-      expect(await cache.get("k")).toBe("w");
-    }
-  });
+  it.each(["left", "right"] as const)(
+    "nested %s: answer from the third when two are unreachable (C122, C125)",
+    async (shape) => {
+      for (const alive of ["a", "b", "c"] as const) {
+        const opened = openThree(shape);
+        const { cache } = opened;
+        await cache.set("k", "v");
+        expect(await cache.get("k")).toBe("v");
+        for (const name of ["a", "b", "c"] as const) if (name !== alive) opened[name].down();
+        expect(await cache.get("k")).toBe("v");
+        // The tag versions are in c.
+        expect(await cache.set("k", "w")).toMatchObject({ status: alive === "c" ? "stored" : "pending" });
+        expect(await cache.get("k")).toBe(alive === "c" ? "w" : undefined);
+      }
+    },
+  );
 
   it.each(["left", "right"] as const)("nested %s: store a load in the codec of each backend", async (shape) => {
     const codecs = [
@@ -1299,7 +1298,11 @@ describe("compositions of three backends", () => {
       ScriptedBackend,
       ScriptedBackend,
     ];
-    const composed = compose(compose(compose(a, b), c), compose(d, compose(e, f)));
+    const composed = compose(
+      compose(compose(a, b, UNBOUNDED), c, UNBOUNDED),
+      compose(d, compose(e, f, UNBOUNDED), UNBOUNDED),
+      UNBOUNDED,
+    );
     const cache = createCache({ name: "shop", clock }).tier(composed).defaults({ ttl: "1h" }).build();
     expect(await cache.set("k", { a: 1 })).toMatchObject({ status: "stored" });
     for (const backend of backends) expect(backend.format.decode(backend.store.get(K)!.data)).toEqual({ a: 1 });
@@ -1366,7 +1369,7 @@ describe("formats and compressors of composed backends", () => {
       ScriptedBackend,
     ];
     const cache = createCache({ name: "shop", clock })
-      .tier(compose(a, compose(b, c)))
+      .tier(compose(a, compose(b, c, UNBOUNDED), UNBOUNDED))
       .build();
     await cache.set("k", "v");
     expect(formats.map(({ encodes }) => encodes)).toEqual([1, 0, 0]);
@@ -1395,7 +1398,9 @@ describe("formats and compressors of composed backends", () => {
     const clock = new TestClock();
     const near = scriptedBackend({ clock, label: "near", compressor: gzip() });
     const far = { ...scriptedBackend({ clock, label: "far", compressor: gzip() }), keepsMeta: false };
-    const cache = createCache({ name: "shop", clock }).tier(compose(near, far)).build();
+    const cache = createCache({ name: "shop", clock })
+      .tier(compose(near, far, UNBOUNDED))
+      .build();
     const seen = watch(cache, "decode:error");
     await cache.set("k", "small");
     near.store.delete(K);
@@ -1416,12 +1421,12 @@ describe("formats and compressors of composed backends", () => {
 });
 
 describe("a local tier above composed backends", () => {
-  function openLocal(options: ComposeOptions = {}, policy: Policy = {}) {
+  function openLocal(options: Partial<ComposeOptions> = {}, policy: Policy = {}) {
     const clock = new TestClock();
     const [near, far] = [scriptedBackend({ clock, label: "near" }), scriptedBackend({ clock, label: "far" })];
     const cache = createCache({ name: "shop", clock })
       .tier(memory())
-      .tier(compose(near, far, options))
+      .tier(compose(near, far, { nearTtl: Infinity, ...options }))
       .defaults({ ttl: "1h", ...policy })
       .build();
     return { cache, clock, near, far };
@@ -1430,7 +1435,10 @@ describe("a local tier above composed backends", () => {
   it("keeps a copy from either backend and answers alone afterwards", async () => {
     for (const only of ["near", "far"] as const) {
       const { cache, clock, near, far } = openLocal();
-      await createCache({ name: "shop", clock }).tier(compose(near, far)).build().set("k", "v");
+      await createCache({ name: "shop", clock })
+        .tier(compose(near, far, UNBOUNDED))
+        .build()
+        .set("k", "v");
       (only === "near" ? far : near).store.delete(K);
       expect(cache.peek("k")).toBeUndefined();
       expect(await cache.get("k")).toBe("v");
@@ -1461,9 +1469,9 @@ describe("a local tier above composed backends", () => {
       (composed: ComposedBackend, policy: Policy = {}) =>
       () =>
         createCache({ name: "shop", clock }).tier(memory()).tier(composed).defaults(policy).build();
-    expect(build(compose(sole(), sole()))).not.toThrow();
+    expect(build(compose(sole(), sole(), UNBOUNDED))).not.toThrow();
     expect(build(compose(sole(), shared(), { nearTtl: "1m" }))).toThrow(ConfigurationError);
-    expect(build(compose(shared(), sole()))).toThrow(ConfigurationError);
+    expect(build(compose(shared(), sole(), UNBOUNDED))).toThrow(ConfigurationError);
     expect(build(compose(sole(), shared(), { nearTtl: "1m" }), { localTtl: "1s" })).not.toThrow();
   });
 });
@@ -1476,9 +1484,9 @@ describe("options of compose", () => {
 
   it("default the label to those of both backends", () => {
     const [near, far] = backends();
-    expect(compose(near, far).label).toBe("near+far");
-    expect(compose(near, far, { label: "both" }).label).toBe("both");
-    expect(compose(compose(near, far), far).label).toBe("near+far+far");
+    expect(compose(near, far, UNBOUNDED).label).toBe("near+far");
+    expect(compose(near, far, { ...UNBOUNDED, label: "both" }).label).toBe("both");
+    expect(compose(compose(near, far, UNBOUNDED), far, UNBOUNDED).label).toBe("near+far+far");
   });
 
   it.each<readonly [string, unknown, string]>([
@@ -1516,26 +1524,25 @@ describe("options of compose", () => {
     ["null", null, "null"],
   ])("refuse %s as a backend", (_, side, described) => {
     const [near, far] = backends();
-    expect(() => compose(side as never, far)).toThrow(
+    expect(() => compose(side as never, far, UNBOUNDED)).toThrow(
       `compose: near must be a backend such as redis(url).build(), got ${described}`,
     );
-    expect(() => compose(near, side as never)).toThrow(
+    expect(() => compose(near, side as never, UNBOUNDED)).toThrow(
       `compose: far must be a backend such as redis(url).build(), got ${described}`,
     );
   });
 
-  it("require nearTtl when far has other writers, at any depth", () => {
-    const clock = new TestClock();
+  it.each<readonly [string, unknown]>([
+    ["no options", undefined],
+    ["other options only", { read: "race" }],
+    ["an undefined nearTtl", { nearTtl: undefined }],
+  ])("require nearTtl, and say what is accepted: %s (C121)", (_, options) => {
     const [near, far] = backends();
-    const shared = scriptedBackend({ clock, label: "shared", coherence: "none" });
-    const message =
-      "compose: nearTtl must be given: shared reports no changes, so nothing else bounds how stale a copy in near may be";
-    expect(() => compose(near, shared)).toThrow(ConfigurationError);
-    expect(() => compose(near, shared)).toThrow(message);
-    expect(() => compose(near, compose(far, shared, { nearTtl: 1 }))).toThrow(ConfigurationError);
-    expect(() => compose(near, shared, { nearTtl: "1m" })).not.toThrow();
-    expect(() => compose(near, shared, { nearTtl: Infinity })).not.toThrow();
-    expect(() => compose(shared, far)).not.toThrow();
+    const act = () => compose(near, far, options as ComposeOptions);
+    expect(act).toThrow(ConfigurationError);
+    expect(act).toThrow(
+      'compose: nearTtl must be given: more than 0 milliseconds (60_000), a number with a unit ("1m"), or Infinity; ',
+    );
   });
 });
 
@@ -1583,7 +1590,7 @@ describe("the lifecycle of composed backends", () => {
     expect(states()).toEqual(["down", "down", "down"]);
   });
 
-  it("connect succeeds with one backend and reports the other's error", async () => {
+  it("connect succeeds with one backend and reports the other's error (C122)", async () => {
     const { cache, near, far } = open();
     await cache.connect();
     expect([near.count("connect"), far.count("connect")]).toEqual([1, 1]);
@@ -1598,7 +1605,7 @@ describe("the lifecycle of composed backends", () => {
     expect(seen.map(([, { tier, operation }]) => [tier, operation])).toEqual([["far", "connect"]]);
   });
 
-  it("connect rejects with both causes when neither backend connects", async () => {
+  it("connect rejects with both causes when neither backend connects (C122)", async () => {
     const { cache, near, far } = open();
     const causes = [
       new BackendUnavailableError("wrong password", { retryable: false, maybeExecuted: false }),
@@ -1615,7 +1622,10 @@ describe("the lifecycle of composed backends", () => {
   it("close closes both backends once, after the last cache that uses them", async () => {
     const clock = new TestClock();
     const [near, far] = [scriptedBackend({ clock, label: "near" }), scriptedBackend({ clock, label: "far" })];
-    const make = (): Cache => createCache({ name: "shop", clock }).tier(compose(near, far)).build();
+    const make = (): Cache =>
+      createCache({ name: "shop", clock })
+        .tier(compose(near, far, UNBOUNDED))
+        .build();
     const [first, second] = [make(), make()];
     await first.close();
     expect([near.isClosed, far.isClosed]).toEqual([false, false]);

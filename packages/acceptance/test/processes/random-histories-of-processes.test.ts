@@ -562,11 +562,7 @@ class History {
       remove: slow("remove", remove, 3),
       markStale: slow("markStale", markStale!, 3),
       ...(batch !== undefined && {
-        batch: {
-          read: slow("batch.read", batch.read, 60),
-          write: slow("batch.write", batch.write, 60),
-          remove: slow("batch.remove", batch.remove, 3),
-        },
+        batch: { read: slow("batch.read", batch.read, 60) },
       }),
       leases: {
         acquire: slow("leases.acquire", leases!.acquire, 20),

@@ -355,7 +355,7 @@ class History {
       write: slow(write, 60),
       remove: slow(remove, 3),
       markStale: slow(markStale!, 3),
-      batch: { read: slow(batch!.read, 60), write: slow(batch!.write, 60), remove: slow(batch!.remove, 3) },
+      batch: { read: slow(batch!.read, 60) },
     };
   }
 }

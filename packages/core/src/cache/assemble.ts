@@ -118,7 +118,7 @@ function openTiers({ plan: { options, backend }, root, clock, events, tags, trus
     reporting.flatMap((each): readonly (readonly [Backend, KeyAliases])[] => {
       const { alias } = each;
       if (alias === undefined) return [];
-      const forget = (key: string): void => later.changes.forgotten(each, key);
+      const forget = (key: string): void => later.changes.forgotten(key);
       return [[each, new KeyAliases((key) => alias.call(each, key), forget)]];
     }),
   );
@@ -135,7 +135,6 @@ function openTiers({ plan: { options, backend }, root, clock, events, tags, trus
     table: known,
     aliases,
     used: (each) => void later.subscriptions.get(each)?.start(),
-    trustedUntil: (each) => later.subscriptions.get(each)?.until ?? Infinity,
   });
   return { reporting, aliases, known, remote };
 }

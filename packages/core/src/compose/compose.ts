@@ -1,16 +1,12 @@
 import type { KeyAliases } from "../coherence/key-aliases.ts";
 import type { Backend, Coherence } from "../contracts/backend.ts";
-import type { Clock } from "../contracts/clock.ts";
-import { ComposedTier, type CompositionPlan } from "./composed-tier.ts";
+import { ComposedTier } from "./composed-tier.ts";
+import type { CompositionParts, CompositionPlan } from "./composition.ts";
 import { describe, toMs, type Duration } from "../primitives/duration.ts";
 import { ConfigurationError } from "../contracts/errors.ts";
-import type { Events } from "../primitives/event-port.ts";
-import type { KeySpace } from "../entry/key.ts";
 import { checkOptions } from "../entry/policy.ts";
-import { RememberedVersions } from "../tags/remembered-versions.ts";
 import type { EntryTier } from "../tiers/entry-tier.ts";
 import { RemoteTier } from "../tiers/remote-tier.ts";
-import type { KnownVersions } from "../tags/known-versions.ts";
 
 export interface ComposeOptions {
   /** @default near.label + '+' + far.label */
@@ -21,8 +17,11 @@ export interface ComposeOptions {
   readonly write?: "sequential" | "parallel" | "race";
   /** Whether a fresh hit in `far` is copied to `near` with its remaining life. @default 'always' */
   readonly refill?: "always" | "never";
-  /** The longest that a copy in `near` may live. Must be given where `far` has no coherence. @default Infinity */
-  readonly nearTtl?: Duration;
+  /**
+   * The longest that a copy in `near` may live, and so the longest that it may hide a change in `far` by another
+   * process. More than 0; `Infinity` lets a copy live as long as its entry.
+   */
+  readonly nearTtl: Duration;
 }
 
 const COMPOSED: unique symbol = Symbol("hotset.composed");
@@ -45,24 +44,23 @@ interface Composition extends ComposedBackend {
 }
 
 /**
- * Two backends as one. Either may be a composition itself. Leases and tag versions are those of `far` where it has
- * them, else those of `near`. While the side with the tag versions is unreachable, entries are checked against the
- * versions read last.
+ * Two backends as one: `far` holds the entries, and `near` holds copies of them for at most `nearTtl`. Either may be a
+ * composition itself. Leases and tag versions are those of `far` where it has them, else those of `near`.
  *
  * The first fresh hit wins a read, never the first answer; a stale copy in `near` does not hide a fresh one in `far`. A
- * removal is `pending` until both sides have acknowledged it. A write succeeds when one side stored it; an older entry
- * on the other side is removed before that side is read for the key again.
+ * change by another process may be hidden by a copy in `near` until that copy ends. A change by this process is not: it
+ * goes to both sides. A removal is `pending` until both have acknowledged it. A write succeeds when one side stored it;
+ * an older entry on the other side is removed before that side is read for the key again.
  *
- * Changes are received from both sides. Where all of `far` reports changes, a copy in `near` answers alone only while
- * it is known to match `far`: when `far` reports a change, the copy is removed from `near`, and while messages of `far`
- * do not arrive, no copy is trusted. Where `far` does not answer, copies in `near` are served as fallback.
+ * While the tag versions cannot be read, copies in `near` are served unless this process invalidated them, and entries
+ * of `far` are not.
  *
- * @throws {ConfigurationError} for an option out of range, and when `far` has no coherence and `nearTtl` is not given.
+ * @throws {ConfigurationError} for an option out of range, and when `nearTtl` is not given.
  */
 export function compose(
   near: Backend | ComposedBackend,
   far: Backend | ComposedBackend,
-  options: ComposeOptions = {},
+  options: ComposeOptions,
 ): ComposedBackend {
   for (const [name, side] of [
     ["near", near],
@@ -73,10 +71,6 @@ export function compose(
         `compose: ${name} must be a backend such as redis(url).build(), got ${describe(side)}`,
       );
   const plan = planOf(`${near.label}+${far.label}`, options);
-  if (options.nearTtl === undefined && !reportsChanges(far))
-    throw new ConfigurationError(
-      `compose: nearTtl must be given: ${far.label} reports no changes, so nothing else bounds how stale a copy in ${near.label} may be`,
-    );
   const composition: Composition = { label: plan.label, [COMPOSED]: true, near, far, plan, open: composedTier };
   return Object.freeze(composition);
 }
@@ -109,22 +103,11 @@ export const isBackend = (tier: unknown): tier is Backend =>
   );
 
 /** The parts of its cache that a tier uses. */
-export interface TierParts {
-  readonly clock: Clock;
-  readonly events: Events;
-  readonly cache: string;
-  readonly root: KeySpace;
-  /** The tag versions that are known to be current; `undefined` where changes of them are not reported. */
-  readonly table: KnownVersions | undefined;
+export interface TierParts extends Omit<CompositionParts, "versions" | "isNear"> {
   /** For each backend whose messages name keys by aliases. */
   readonly aliases: ReadonlyMap<Backend, KeyAliases>;
   /** Called at the first use of a backend. */
   readonly used: (backend: Backend) => void;
-  /**
-   * `clock.now()` until which every change in a backend is known to have arrived; `Infinity` where no other process
-   * writes.
-   */
-  readonly trustedUntil: (backend: Backend) => number;
 }
 
 /** The tier over a backend or a composition. */
@@ -138,10 +121,8 @@ export function entryTier(backend: Backend | ComposedBackend, parts: TierParts):
   });
 }
 
-function composedTier(
-  backend: ComposedBackend,
-  { clock, events, cache, root, table, aliases, used, trustedUntil }: TierParts,
-): EntryTier {
+function composedTier(backend: ComposedBackend, parts: TierParts): EntryTier {
+  const { clock, events, cache, table, aliases, used } = parts;
   const tiers = new Map(
     leaves(backend).map((each) => [
       each,
@@ -153,26 +134,13 @@ function composedTier(
       }),
     ]),
   );
-  const source = tiers.get(versionsOf(backend))!.versions;
-  // All levels share one memory: an invalidation through one level holds for the whole composition.
-  const versions = source && new RememberedVersions(source, table);
-  const tierOf = (part: Backend | ComposedBackend): EntryTier => {
+  const { versions } = tiers.get(versionsOf(backend))!;
+  const tierOf = (part: Backend | ComposedBackend, isNear: boolean): EntryTier => {
     if (!isComposed(part)) return tiers.get(part)!;
     const { plan, near, far } = part as Composition;
-    const inFar = leaves(far);
-    const needsProof = reportsChanges(far) && coherent(far).length !== 0;
-    const farTrustedUntil = (): number => Math.min(...inFar.map(trustedUntil));
-    return new ComposedTier(plan, tierOf(near), tierOf(far), {
-      clock,
-      events,
-      cache,
-      root,
-      versions,
-      inFar: new Set(inFar),
-      farTrustedUntil: needsProof ? farTrustedUntil : undefined,
-    });
+    return new ComposedTier(plan, tierOf(near, IN_NEAR), tierOf(far, isNear), { ...parts, versions, isNear });
   };
-  return tierOf(backend);
+  return tierOf(backend, !IN_NEAR);
 }
 
 /**
@@ -188,21 +156,19 @@ export function versionsOf(backend: Backend | ComposedBackend): Backend {
   );
 }
 
-function planOf(defaultLabel: string, options: ComposeOptions): CompositionPlan {
+function planOf(defaultLabel: string, options: Partial<ComposeOptions> = {}): CompositionPlan {
   try {
     checkOptions(options, OPTIONS);
-    const {
-      label = defaultLabel,
-      read = "sequential",
-      write = "parallel",
-      refill = "always",
-      nearTtl = Infinity,
-    } = options;
+    const { label = defaultLabel, read = "sequential", write = "parallel", refill = "always", nearTtl } = options;
     if (typeof label !== "string" || label === "")
       throw new ConfigurationError(`label must be a non-empty string, got ${describe(label)}`);
     oneOf("read", read, ["sequential", "race", "freshest"]);
     oneOf("write", write, ["sequential", "parallel", "race"]);
     oneOf("refill", refill, ["always", "never"]);
+    if (nearTtl === undefined)
+      throw new ConfigurationError(
+        'nearTtl must be given: more than 0 milliseconds (60_000), a number with a unit ("1m"), or Infinity; copies in near hide changes by other processes for that long',
+      );
     const nearTtlMs = toMs("nearTtl", nearTtl);
     if (nearTtlMs <= 0) throw new ConfigurationError(`nearTtl must be more than 0, got ${describe(nearTtl)}`);
     return { label, read, write, refill, nearTtlMs };
@@ -211,6 +177,7 @@ function planOf(defaultLabel: string, options: ComposeOptions): CompositionPlan 
   }
 }
 
+const IN_NEAR = true;
 const OPTIONS = new Set(["label", "read", "write", "refill", "nearTtl"]);
 
 function oneOf(option: string, given: string, accepted: readonly string[]): void {

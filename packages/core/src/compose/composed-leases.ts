@@ -1,66 +1,33 @@
-import type { EntryKey } from "../entry/key.ts";
-import type { EntryLeases, EntryWrite, LeaseAnswer } from "../tiers/entry-tier.ts";
+import type { EntryLeases } from "../tiers/entry-tier.ts";
+import { unasked } from "../tiers/recovery.ts";
 import type { ComposedReads } from "./composed-reads.ts";
-import { partOf, type ComposedSide, type PartRequest } from "./composed-side.ts";
-import type { ComposedWrites, StoreStatus } from "./composed-writes.ts";
+import type { ComposedSide } from "./composed-side.ts";
+import type { ComposedWrites } from "./composed-writes.ts";
 import type { SidePair } from "./side-pair.ts";
 
-export interface ComposedLeasesParts {
-  readonly sides: SidePair;
-  /** The side that grants the leases. */
-  readonly lead: ComposedSide;
-  readonly leases: EntryLeases;
-  readonly reads: ComposedReads;
-  readonly writes: ComposedWrites;
-  readonly deadlineMs: number;
-}
-
-/**
- * The leases of one side, for both.
- *
- * While that side is unreachable no lease can be asked for, and each process loads for itself. The loaded value is
- * stored on the other side; the side that grants leases refuses it if it is reachable again by then.
- */
-export class ComposedLeases implements EntryLeases {
-  readonly #parts: ComposedLeasesParts;
-
-  constructor(parts: ComposedLeasesParts) {
-    this.#parts = parts;
-  }
-
-  async acquire(request: PartRequest, token: string, leaseMs: number, seen: string): Promise<LeaseAnswer> {
-    const { sides, lead, leases, reads, deadlineMs } = this.#parts;
-    const { key } = request;
-    const alone: LeaseAnswer = { kind: "granted", seen: "" };
-    if (lead.isHidden(key)) await lead.recovery.replay();
-    if (lead.isHidden(key)) return alone;
-    const checkTags = reads.tagCheckFor(request);
-    try {
-      const answer = await leases.acquire(partOf(request, checkTags), token, leaseMs, seen);
+/** The leases of one side, for both: a loaded entry is stored on the other side, too. */
+export function composedLeases(
+  sides: SidePair,
+  lead: ComposedSide,
+  reads: ComposedReads,
+  writes: ComposedWrites,
+): EntryLeases {
+  const leases = lead.tier.leases!;
+  return {
+    acquire: async (request, token, leaseMs, seen) => {
+      // The entry with which it may answer is older than that of the other side.
+      if (lead.isHidden(request.key)) await lead.recovery.replay();
+      if (lead.isHidden(request.key)) throw unasked(lead.tier.label);
+      const answer = await leases.acquire(request, token, leaseMs, seen);
       if (answer.kind !== "entry" || answer.entry === undefined) return answer;
-      // An entry in near is checked against far.
-      if (lead === sides.near) return { ...answer, entry: await reads.readMany([request], deadlineMs)[0]! };
-      return checkTags === undefined || lead.isComposed ? answer : { ...answer, entry: await checkTags(answer.entry) };
-    } catch {
-      // The tier has reported it.
-      return alone;
-    }
-  }
-
-  renew(key: EntryKey, token: string, leaseMs: number): Promise<boolean> {
-    return this.#parts.leases.renew(key, token, leaseMs);
-  }
-
-  release(key: EntryKey, token: string): Promise<void> {
-    return this.#parts.leases.release(key, token);
-  }
-
-  confirm(key: EntryKey): Promise<string> {
-    return this.#parts.leases.confirm(key);
-  }
-
-  store(key: EntryKey, write: EntryWrite, token: string, seen: string): Promise<StoreStatus> {
-    const { lead, leases, writes } = this.#parts;
-    return writes.storeLoaded(key, write, lead, (led) => leases.store(key, led, token, seen));
-  }
+      // An entry in near may be older than that in far.
+      if (lead === sides.near) return { ...answer, entry: await reads.readMany([request], sides.deadlineMs)[0]! };
+      return { ...answer, entry: await lead.check(request, answer.entry, reads.tagCheckFor(request)) };
+    },
+    renew: (key, token, leaseMs) => leases.renew(key, token, leaseMs),
+    release: (key, token) => leases.release(key, token),
+    confirm: (key) => leases.confirm(key),
+    store: (key, write, token, seen) =>
+      writes.storeLoaded(key, write, lead, (led) => leases.store(key, led, token, seen)),
+  };
 }

@@ -19,7 +19,7 @@ function open(read: "sequential" | "race" | "freshest") {
     clock,
     near,
     far,
-    tier: entryTier(compose(near, far, { read }), {
+    tier: entryTier(compose(near, far, { read, nearTtl: "1m" }), {
       clock,
       events: createEvents(),
       cache: "shop",
@@ -27,23 +27,25 @@ function open(read: "sequential" | "race" | "freshest") {
       table: undefined,
       aliases: new Map(),
       used: () => undefined,
-      trustedUntil: () => Infinity,
     }),
   };
 }
 
 describe("ComposedTier.read", () => {
-  it.each(["sequential", "race", "freshest"] as const)("%s: rejects when both fail, with both causes", async (read) => {
-    const { near, far, tier } = open(read);
-    const causes = [new RangeError("near"), new RangeError("far")];
-    near.script("read", { fail: causes[0]!, key: "shop::k" });
-    far.script("read", { fail: causes[1]!, key: "shop::k" });
-    const error = (await tier.read(request, tier.deadlineMs).catch((reason: unknown) => reason)) as Error;
-    expect(error).toMatchObject({ code: "BACKEND_UNAVAILABLE", tier: "near+far", operation: "read" });
-    expect((error.cause as AggregateError).errors.map(({ cause }: Error) => cause)).toEqual(causes);
-  });
+  it.each(["sequential", "race", "freshest"] as const)(
+    "%s: rejects when both fail, with both causes (C122)",
+    async (read) => {
+      const { near, far, tier } = open(read);
+      const causes = [new RangeError("near"), new RangeError("far")];
+      near.script("read", { fail: causes[0]!, key: "shop::k" });
+      far.script("read", { fail: causes[1]!, key: "shop::k" });
+      const error = (await tier.read(request, tier.deadlineMs).catch((reason: unknown) => reason)) as Error;
+      expect(error).toMatchObject({ code: "BACKEND_UNAVAILABLE", tier: "near+far", operation: "read" });
+      expect((error.cause as AggregateError).errors.map(({ cause }: Error) => cause)).toEqual(causes);
+    },
+  );
 
-  it("sequential: both together take no longer than the budget", async () => {
+  it("sequential: both together take no longer than the budget (C122)", async () => {
     const { clock, near, far, tier } = open("sequential");
     expect(tier.deadlineMs).toBe(1_200);
     for (const backend of [near, far]) backend.script("read", { before: gate(), key: "shop::k" });

@@ -1,53 +1,24 @@
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { Backend, DeleteStatus, TagVersions } from "../contracts/backend.ts";
-import { KeyedQueue } from "../primitives/keyed-queue.ts";
-import type { ChangeListener } from "../coherence/change-listener.ts";
-import type { Clock } from "../contracts/clock.ts";
 import type { Encoded } from "../entry/codec.ts";
-import { ComposedLeases } from "./composed-leases.ts";
-import { ComposedReads } from "./composed-reads.ts";
-import { ComposedSide } from "./composed-side.ts";
-import { ComposedWrites, type WriteStatus } from "./composed-writes.ts";
 import type { Entry } from "../entry/entry.ts";
-import type { EntryLeases, EntryTier, EntryWrite, ReadRequest } from "../tiers/entry-tier.ts";
-import type { Events } from "../primitives/event-port.ts";
-import type { EntryKey, KeySpace } from "../entry/key.ts";
-import { NearCopies } from "./near-copies.ts";
-import type { RememberedVersions } from "../tags/remembered-versions.ts";
-import { SidePair } from "./side-pair.ts";
+import type { EntryKey } from "../entry/key.ts";
 import type { TierMeter } from "../primitives/meters.ts";
-
-/** The options of a composition, resolved. */
-export interface CompositionPlan {
-  readonly label: string;
-  readonly read: "sequential" | "race" | "freshest";
-  readonly write: "sequential" | "parallel" | "race";
-  readonly refill: "always" | "never";
-  readonly nearTtlMs: number;
-}
-
-export interface CompositionParts {
-  readonly clock: Clock;
-  readonly events: Events;
-  readonly cache: string;
-  readonly root: KeySpace;
-  /** The tag versions of the whole composition, in which this one may be nested. */
-  readonly versions: RememberedVersions | undefined;
-  /** The backends that `far` is made of. */
-  readonly inFar: ReadonlySet<Backend>;
-  /**
-   * `clock.now()` until which every change in `far` is known to have arrived; `undefined` where not all of `far`
-   * reports changes.
-   */
-  readonly farTrustedUntil: (() => number) | undefined;
-}
+import type { EntryLeases, EntryTier, EntryWrite, ReadRequest } from "../tiers/entry-tier.ts";
+import { composedLeases } from "./composed-leases.ts";
+import { ComposedReads } from "./composed-reads.ts";
+import { ComposedSide, type EntryCheck, type TagCheck } from "./composed-side.ts";
+import { ComposedWrites, type WriteStatus } from "./composed-writes.ts";
+import type { CompositionParts, CompositionPlan } from "./composition.ts";
+import { OwnChanges } from "./own-changes.ts";
+import { SidePair } from "./side-pair.ts";
 
 /**
  * Two tiers as one.
  *
  * {@link ComposedReads} decides which side is served, {@link ComposedWrites} sends changes to both sides,
- * {@link ComposedLeases} shares the leases of one side, and {@link NearCopies} knows which copies in `near` match
- * `far`.
+ * {@link composedLeases} shares the leases of one side, and {@link OwnChanges} keeps `near` from bringing back an entry
+ * that this process has changed.
  */
 export class ComposedTier implements EntryTier {
   readonly label: string;
@@ -58,51 +29,43 @@ export class ComposedTier implements EntryTier {
   readonly leases: EntryLeases | undefined;
   readonly codecId: string;
   readonly meter: TierMeter;
-  readonly #near: ComposedSide;
-  readonly #far: ComposedSide;
   readonly #sides: SidePair;
-  readonly #versions: RememberedVersions | undefined;
-  readonly #inFar: ReadonlySet<Backend>;
-  readonly #copies: NearCopies;
+  readonly #both: readonly ComposedSide[];
   readonly #reads: ComposedReads;
   readonly #writes: ComposedWrites;
 
   constructor(plan: CompositionPlan, near: EntryTier, far: EntryTier, parts: CompositionParts) {
-    const { clock, events, cache, root, versions, inFar, farTrustedUntil } = parts;
-    const { nearTtlMs, write: order } = plan;
-    const side = (tier: EntryTier): ComposedSide =>
-      new ComposedSide({ tier, isComposed: tier instanceof ComposedTier, versions, clock, events, cache, root });
-    const sides = new SidePair(plan.label, side(near), side(far), clock);
-    const { lead } = sides;
-    const changes = new KeyedQueue();
-    const copies = new NearCopies({ near, far, changes, clock, nearTtlMs, farTrustedUntil });
-    const deadlineMs =
-      plan.read === "sequential" ? near.deadlineMs + far.deadlineMs : Math.max(near.deadlineMs, far.deadlineMs);
-    const reads = new ComposedReads({ sides, copies, changes, plan, deadlineMs, clock, events, cache, versions });
-    const writes = new ComposedWrites({ sides, copies, changes, order });
+    const { clock, versions, isNear } = parts;
+    const changes = new OwnChanges(clock, plan.nearTtlMs);
+    const checkNear: EntryCheck = async ({ key, isAfter }, entry, tags) =>
+      isAfter === true || !changes.mayServe(key.backend, entry) ? undefined : unlessInvalidated(near, entry, tags);
+    const checkFar: EntryCheck = (_, entry, tags) =>
+      isNear || far instanceof ComposedTier ? unlessInvalidated(far, entry, tags) : tags(entry);
+    const sides = new SidePair(plan, clock, {
+      // A pending key that is forgotten in near is older there for nearTtl at most.
+      near: new ComposedSide(near, checkNear, undefined, parts),
+      far: new ComposedSide(far, checkFar, versions, parts),
+    });
+    this.#sides = sides;
+    this.#both = [sides.near, sides.far];
+    this.#reads = new ComposedReads({ ...parts, plan, sides, changes });
+    this.#writes = new ComposedWrites({ ...parts, plan, sides, changes });
     this.label = plan.label;
-    this.deadlineMs = deadlineMs;
+    this.deadlineMs = sides.deadlineMs;
     this.keepsMeta = near.keepsMeta && far.keepsMeta;
     this.versions = this.keepsMeta ? versions : undefined;
-    this.leases = lead && new ComposedLeases({ sides, lead, leases: lead.tier.leases!, reads, writes, deadlineMs });
+    const { lead } = sides;
+    this.leases = lead && composedLeases(sides, lead, this.#reads, this.#writes);
     this.codecId = sides.hasOneCodec ? near.codecId : `(${near.codecId} ${far.codecId})`;
     this.meter = sides.meter;
-    this.#near = sides.near;
-    this.#far = sides.far;
-    this.#sides = sides;
-    this.#versions = versions;
-    this.#inFar = inFar;
-    this.#copies = copies;
-    this.#reads = reads;
-    this.#writes = writes;
   }
 
   get retryInMs(): number {
-    return Math.min(this.#near.tier.retryInMs, this.#far.tier.retryInMs);
+    return Math.min(...this.#both.map(({ tier }) => tier.retryInMs));
   }
 
   get pending(): number {
-    return [this.#near, this.#far].reduce((sum, { tier, recovery }) => sum + tier.pending + recovery.size, 0);
+    return this.#both.reduce((sum, { tier, recovery }) => sum + tier.pending + recovery.size, 0);
   }
 
   read(request: ReadRequest, budgetMs: number): Promise<Entry | undefined> {
@@ -131,42 +94,25 @@ export class ComposedTier implements EntryTier {
 
   /** Rejects only when neither side connects. */
   async connect(): Promise<void> {
-    this.#sides.answered("connect", await Promise.allSettled([this.#near.tier.connect(), this.#far.tier.connect()]));
+    this.#sides.answered("connect", await Promise.allSettled(this.#both.map(({ tier }) => tier.connect())));
   }
 
-  listenerOf(backend: Backend): Partial<ChangeListener> {
-    const sides = [this.#near, this.#far].map(({ tier }) => tier.listenerOf(backend));
-    const isFar = this.#inFar.has(backend);
+  listenerOf(backend: Backend): ReturnType<EntryTier["listenerOf"]> {
+    const listeners = this.#both.map(({ tier }) => tier.listenerOf(backend));
     return {
-      changed: (keys) => {
-        for (const side of sides) side.changed?.(keys);
-        for (const key of keys) {
-          if (isFar) this.#copies.changed(key);
-          else this.#copies.replaced(key);
-        }
-      },
-      tagsChanged: (tags) => {
-        for (const side of sides) side.tagsChanged?.(tags);
-        this.#versions?.forget(tags);
-      },
-      everythingChanged: () => {
-        for (const side of sides) side.everythingChanged?.();
-        if (isFar) this.#copies.everythingChanged();
-      },
       attached: () => {
-        for (const side of sides) side.attached?.();
+        for (const each of listeners) each.attached?.();
       },
       detached: (error) => {
-        for (const side of sides) side.detached?.(error);
+        for (const each of listeners) each.detached?.(error);
       },
     };
   }
 
   async settled(): Promise<void> {
     await this.#sides.settled();
-    await this.#copies.settled();
     await Promise.all(
-      [this.#near, this.#far].map(async ({ tier, recovery }) => {
+      this.#both.map(async ({ tier, recovery }) => {
         if (recovery.size !== 0) await recovery.replay();
         await tier.settled();
       }),
@@ -174,17 +120,25 @@ export class ComposedTier implements EntryTier {
   }
 
   stop(): void {
-    this.#copies.stop();
-    for (const { tier, recovery } of [this.#near, this.#far]) {
+    for (const { tier, recovery } of this.#both) {
       recovery.stop();
       tier.stop();
     }
   }
 
   stats(): ReturnType<EntryTier["stats"]> {
-    const [near, far] = [this.#near.tier.stats(), this.#far.tier.stats()];
-    const states = [near[0]!.state, far[0]!.state];
+    const parts = this.#both.map(({ tier }) => tier.stats());
+    const states = parts.map(([first]) => first!.state);
     const state = states.find((each) => each === "up") ?? states.find((each) => each !== "down") ?? "down";
-    return [this.meter.snapshot(this.label, state), ...near, ...far];
+    return [this.meter.snapshot(this.label, state), ...parts.flat()];
   }
 }
+
+/**
+ * While the tag versions cannot be read, an entry that a `nearTtl` bounds is served all the same, unless a tag call of
+ * this process covers it: all calls that are remembered are applied to it. A composition has checked its own entries.
+ */
+const unlessInvalidated = (tier: EntryTier, entry: Entry, tags: TagCheck): Promise<Entry | undefined> =>
+  tier instanceof ComposedTier
+    ? Promise.resolve(entry)
+    : tags(entry).catch((): Entry => ({ ...entry, tagSequence: 0 }));

@@ -89,7 +89,7 @@ export interface Backend {
    * with hashed keys. @default the key
    */
   alias?(key: string): string;
-  /** Many keys in one round trip. Without it the cache issues single calls. */
+  /** Reads of many keys in one round trip. Without it the cache issues single reads. */
   readonly batch?: Batch;
   /**
    * One load across all processes, and no store after a newer write or invalidation. Without it both hold per process.
@@ -125,9 +125,6 @@ export type DeleteStatus = "deleted" | "missing";
 export interface Batch {
   /** One result per key, in order. */
   read(keys: readonly string[]): Promise<readonly (StoredEntry | undefined)[]>;
-  write(entries: readonly (readonly [key: string, entry: StoredEntry])[]): Promise<void>;
-  /** One result per key, in order. */
-  remove(keys: readonly string[]): Promise<readonly DeleteStatus[]>;
 }
 
 /**

@@ -61,10 +61,7 @@ function listener(aliases?: KeyAliases): ChangeListener {
       reissue: () => calls.push("reissue"),
     },
   };
-  const tier: Partial<ChangeListener> = {
-    changed: (keys) => calls.push(`changed ${keys.join()}`),
-    tagsChanged: (changed) => calls.push(`tagsChanged ${changed.join()}`),
-    everythingChanged: () => calls.push("everythingChanged"),
+  const tier: ReturnType<EntryTier["listenerOf"]> = {
     attached: () => calls.push("attached"),
     detached: () => calls.push("detached"),
   };
@@ -106,7 +103,6 @@ describe("a key that changed", () => {
     changed(["shop:users::k"]);
     expect([local.get(at), ...others.map((each) => local.get(each)?.value)]).toEqual([undefined, 1, 1, 1]);
     expect([guard.isTainted, guard.fencedBy, other.isTainted]).toEqual([true, undefined, false]);
-    expect(calls).toEqual(["changed shop:users::k"]);
   });
 
   it("emits an invalidation from elsewhere if there was a copy", () => {
@@ -132,7 +128,7 @@ describe("a tag that changed", () => {
     await learn(T);
     const since = tags.sequence;
     tagsChanged([T]);
-    expect([table.has(T), calls]).toEqual([false, [`tagsChanged ${T}`, `lease: ${T}`]]);
+    expect([table.has(T), calls]).toEqual([false, [`lease: ${T}`]]);
     expect([tags.hasEvents(users, since, since), tags.hasEvents(root, since, since)]).toEqual([true, false]);
     expect(tags.wasCalled([T], since)).toBe(false);
   });
@@ -172,7 +168,7 @@ describe("aliases of keys", () => {
     aliases.add("shop:users::k");
     keep(localKey(users, "k"));
     changed(["#13", "#99"]);
-    expect([local.get(localKey(users, "k")), calls]).toEqual([undefined, ["changed shop:users::k"]]);
+    expect(local.get(localKey(users, "k"))).toBe(undefined);
     flights.add("any", new Guard());
     const since = tags.sequence;
     tagsChanged(["#99"]);
@@ -182,11 +178,11 @@ describe("aliases of keys", () => {
   it("that are dropped drop the copies of their keys", () => {
     const aliases = new KeyAliases(
       (key) => `#${key.length}`,
-      (key) => changes.forgotten(backend, key),
+      (key) => changes.forgotten(key),
     );
     listener(aliases);
     keep(localKey(users, "k"));
-    changes.forgotten(backend, "shop:users::k");
+    changes.forgotten("shop:users::k");
     expect(local.get(localKey(users, "k"))).toBe(undefined);
   });
 });
@@ -197,7 +193,7 @@ describe("a backend", () => {
     await learn(T);
     const since = tags.sequence;
     everythingChanged();
-    expect([table.size, tags.sequence > since, calls]).toEqual([0, true, ["everythingChanged"]]);
+    expect([table.size, tags.sequence > since]).toEqual([0, true]);
   });
 
   it("that is attached: pending invalidations are replayed", () => {

@@ -38,18 +38,13 @@ export class RemoteChanges {
     const named = aliases.get(backend);
     const tier = remote.listenerOf(backend);
     return {
-      changed: (keys) =>
-        this.#changed(tier, named === undefined ? keys : keys.flatMap((name) => named.keyOf(name) ?? [])),
+      changed: (keys) => this.#changed(named === undefined ? keys : keys.flatMap((name) => named.keyOf(name) ?? [])),
       tagsChanged: (tags) =>
-        this.#tagsChanged(
-          tier,
-          named === undefined ? tags : tags.map((name) => named.keyOf(name) ?? this.#anyTagOf(name)),
-        ),
+        this.#tagsChanged(named === undefined ? tags : tags.map((name) => named.keyOf(name) ?? this.#anyTagOf(name))),
       everythingChanged: () => {
         table?.clear();
         // Copies may have been checked against versions that are forgotten now.
         context.tags.forgotten();
-        tier.everythingChanged?.();
         context.flights.wakeAll();
       },
       attached: () => {
@@ -69,32 +64,27 @@ export class RemoteChanges {
     return alias.startsWith("{~") && alias.includes("::") ? alias : this.#of.root.tagPrefixes[0]! + alias;
   }
 
-  /** The alias of this key was dropped: later messages of this backend about it cannot be resolved. */
-  forgotten(backend: Backend, key: string): void {
-    this.#changed(this.#of.remote.listenerOf(backend), [key]);
+  /** The alias of this key was dropped: later messages about it cannot be resolved. */
+  forgotten(key: string): void {
+    this.#changed([key]);
   }
 
-  #changed(tier: Partial<ChangeListener>, keys: readonly string[]): void {
+  #changed(keys: readonly string[]): void {
     const { root } = this.#of;
     for (const key of keys) {
       const tag = tagKeyOf(key);
       const localKey = tag === undefined ? localKeyOf(root, key) : undefined;
-      if (tag !== undefined) this.#tagsChanged(tier, [tag]);
-      else if (localKey !== undefined) {
-        // Before the waiters of this key are woken and look again.
-        tier.changed?.([key]);
-        this.#dropCopy(localKey);
-      }
+      if (tag !== undefined) this.#tagsChanged([tag]);
+      else if (localKey !== undefined) this.#dropCopy(localKey);
     }
   }
 
-  #tagsChanged(tier: Partial<ChangeListener>, tags: readonly string[]): void {
+  #tagsChanged(tags: readonly string[]): void {
     const { context, table, root } = this.#of;
     const mine = tags.filter((tag) => tag.startsWith(root.tagPrefixes[0]!.slice(0, -2)));
     if (mine.length === 0) return;
     const isKnown = table !== undefined && mine.some((tag) => table.has(tag));
     table?.forget(mine);
-    tier.tagsChanged?.(mine);
     // Late tags are not known before the loader ends, so it is all flights of the namespace.
     if (isKnown || context.flights.size !== 0 || context.local?.hasUnversioned === true) context.tags.changed(mine);
     for (const lease of context.leases) lease.tagsChanged(mine);

@@ -29,8 +29,6 @@ export interface Entry extends LocalEntry {
   readonly version?: string | undefined;
   /** Number of the last tag event that it was checked against, see `TagEvents`. */
   tagSequence: number;
-  /** Set when it is served as fallback and could not be checked: no copy of it is trusted. */
-  readonly isUnconfirmed?: true;
   /** Only in a local copy: the epoch in which it was last known to equal the backend's entry, see `Trust`. */
   epoch?: number | undefined;
   readonly etag?: string | undefined;

@@ -417,8 +417,6 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
       it("does nothing with nothing", async () => {
         if (backend.batch === undefined) return;
         expect(await backend.batch.read([])).toEqual([]);
-        expect(await backend.batch.write([])).toBe(undefined);
-        expect(await backend.batch.remove([])).toEqual([]);
       });
 
       it("reads in the order of the keys, missing and repeated ones included", async () => {
@@ -440,47 +438,13 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
         read.forEach((entry, i) => expectEntry(entry, entries[i]!));
       });
 
-      it("writes each entry as a single write does", async () => {
-        const entries = Array.from({ length: 100 }, (_, i) => {
-          const times =
-            i % 3 === 0
-              ? { staleInMs: Infinity, expiresInMs: Infinity }
-              : { staleInMs: 1_000 * i, expiresInMs: 100_000 + i };
-          return [KEY + i, stored({ data: Uint8Array.of(i), meta: `${i}`, ...times })] as const;
-        });
-        await backend.write(`${KEY}7`, stored({ meta: "older", staleInMs: Infinity, expiresInMs: Infinity }));
-        if (backend.batch === undefined) return;
-        await backend.batch.write(entries);
-        for (const [key, entry] of entries) expectEntry(await backend.read(key), entry);
-      });
-
-      it("keeps the last of two entries written under one key", async () => {
-        if (backend.batch === undefined) return;
-        await backend.batch.write([
-          [KEY, stored({ meta: "first" })],
-          [KEY, stored({ meta: "last", staleInMs: 10_000, expiresInMs: 20_000 })],
-        ]);
-        expectEntry(await backend.read(KEY), stored({ meta: "last", staleInMs: 10_000, expiresInMs: 20_000 }));
-      });
-
-      it("removes in the order of the keys, missing and repeated ones included", async () => {
-        for (const part of ["a", "b", "c"]) await backend.write(KEY + part, stored({ meta: part }));
-        if (backend.batch === undefined) return;
-        const statuses = await backend.batch.remove(["b", "-", "a", "b"].map((part) => KEY + part));
-        expect(statuses).toEqual(["deleted", "missing", "deleted", "missing"]);
-        expect(await backend.read(`${KEY}a`)).toBe(undefined);
-        expectEntry(await backend.read(`${KEY}c`), stored({ meta: "c" }));
-      });
-
       it("takes peculiar keys", async () => {
         if (backend.batch === undefined) return;
         const keys = PECULIAR_KEYS.map(([, key]) => key);
-        await backend.batch.write(PECULIAR_KEYS.map(([what, key]) => [key, stored({ meta: what })] as const));
+        for (const [what, key] of PECULIAR_KEYS) await backend.write(key, stored({ meta: what }));
         expect((await backend.batch.read(keys)).map((entry) => entry?.meta)).toEqual(
           PECULIAR_KEYS.map(([what]) => what),
         );
-        expect(await backend.batch.remove(keys)).toEqual(keys.map(() => "deleted"));
-        expect(await backend.batch.read(keys)).toEqual(keys.map(() => undefined));
       });
 
       it("reads no entry whose life is over", async () => {

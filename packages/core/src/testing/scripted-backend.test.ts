@@ -143,7 +143,7 @@ describe("scriptedBackend does what the test scripts", () => {
     const backend = scriptedBackend({ clock: new TestClock() });
     backend.down();
     await expect(backend.read("k")).rejects.toBeInstanceOf(BackendUnavailableError);
-    await expect(backend.batch!.write([["k", entry(1)]])).rejects.toBeInstanceOf(BackendUnavailableError);
+    await expect(backend.batch!.read(["k"])).rejects.toBeInstanceOf(BackendUnavailableError);
     const refused = new BackendUnavailableError("refused", { retryable: false });
     backend.down(refused);
     await expect(backend.connect!()).rejects.toBe(refused);

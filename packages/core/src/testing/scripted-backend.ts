@@ -196,25 +196,13 @@ function read({ options, store }: Parts, key: string): StoredEntry | undefined {
 }
 
 function batchOf(parts: Parts): Batch {
-  const { calls, store, link } = parts;
   return {
     read: (keys) =>
-      calls.perform("batch.read", {
+      parts.calls.perform("batch.read", {
         keys,
         run: () => keys.map((key) => read(parts, key)),
         reword: (entries, change) => entries.map((entry, i) => change(entry, keys[i]!)),
       }),
-    write(entries) {
-      const keys = entries.map(([key]) => key);
-      return calls.perform("batch.write", {
-        keys,
-        run() {
-          for (const [key, entry] of entries) store.write(key, entry, link);
-        },
-        refuse: () => store.refuse(keys, link),
-      });
-    },
-    remove: (keys) => calls.perform("batch.remove", { keys, run: () => keys.map((key) => store.remove(key, link)) }),
   };
 }
 

@@ -13,8 +13,6 @@ export type ScriptedOperation =
   | "markStale"
   | "close"
   | "batch.read"
-  | "batch.write"
-  | "batch.remove"
   | "leases.acquire"
   | "leases.renew"
   | "leases.release"

@@ -227,7 +227,7 @@ describe("the link of a scripted backend", () => {
     const writing = own.write("k", entry());
     expect([here, there]).toEqual([["changed k"], ["changed k"]]);
     await writing;
-    await own.batch!.remove(["a", "b"]);
+    for (const key of ["a", "b"]) await own.remove(key);
     await own.tagVersions!.pin(["{~a}::t", "{~a}::u"]);
     await own.tagVersions!.pin(["{~a}::t"]);
     expect(here).toEqual(["changed k", "changed a", "changed b", "tags {~a}::t {~a}::u"]);

@@ -73,11 +73,8 @@ export interface EntryTier {
   remove(key: EntryKey): Promise<DeleteStatus>;
   markStale(key: EntryKey): Promise<"stale" | "missing">;
   connect(): Promise<void>;
-  /**
-   * The methods to call about changes of `backend`; none where the tier does not use it. Keys and tags are those of the
-   * cache.
-   */
-  listenerOf(backend: Backend): Partial<ChangeListener>;
+  /** The methods to call about the link to `backend`; none where the tier does not use it. */
+  listenerOf(backend: Backend): Partial<Pick<ChangeListener, "attached" | "detached">>;
   /** How many invalidations one of several backends has not acknowledged. */
   readonly pending: number;
   /** Resolves when no background work is left, after a last attempt at pending invalidations. Never rejects. */

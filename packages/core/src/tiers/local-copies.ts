@@ -112,7 +112,6 @@ export class LocalCopies {
    *   while the backend is unreachable.
    */
   put(localKey: string, entry: Entry, localTtlMs: number, soundEpoch: number): CacheError | undefined {
-    const epoch = entry.isUnconfirmed === true ? this.#trust.unconfirmed : soundEpoch;
     const limitMs = Math.min(localTtlMs, entry.localTtlMs);
     if (limitMs <= 0 || this.#isClosed) {
       this.tier.delete(localKey);
@@ -125,10 +124,10 @@ export class LocalCopies {
     try {
       const value = this.own(entry.value);
       if (deadAt === entry.deadAt && value === entry.value) {
-        entry.epoch = epoch;
+        entry.epoch = soundEpoch;
         this.tier.set(localKey, entry);
       } else {
-        const copy: Entry = { ...entry, value, deadAt, epoch };
+        const copy: Entry = { ...entry, value, deadAt, epoch: soundEpoch };
         this.tier.set(localKey, copy);
       }
     } catch (error) {

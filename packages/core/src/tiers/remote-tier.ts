@@ -3,7 +3,6 @@ import type { Backend, DeleteStatus, StoredEntry, TagVersion, TagVersions } from
 import type { Clock } from "../contracts/clock.ts";
 import { DecodeError } from "../contracts/errors.ts";
 import type { Events } from "../primitives/event-port.ts";
-import type { ChangeListener } from "../coherence/change-listener.ts";
 import type { KeyAliases } from "../coherence/key-aliases.ts";
 import { Codec, type Encoded } from "../entry/codec.ts";
 import type { Entry } from "../entry/entry.ts";
@@ -237,7 +236,7 @@ export class RemoteTier implements EntryTier {
     this.#calls.answered();
   }
 
-  listenerOf(backend: Backend): Partial<ChangeListener> {
+  listenerOf(backend: Backend): ReturnType<EntryTier["listenerOf"]> {
     if (backend !== this.#backend) return {};
     return { attached: () => this.#calls.attached(), detached: (error) => this.#calls.detached(error) };
   }

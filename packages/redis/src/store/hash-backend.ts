@@ -121,11 +121,7 @@ export class HashBackend implements Backend {
         settings.writeIds,
         this.#announce,
       );
-    this.batch = {
-      read: (keys) => this.#readMany(keys),
-      write: (entries) => this.#writeMany(entries),
-      remove: (keys) => Promise.all(keys.map((key) => this.remove(key))),
-    };
+    this.batch = { read: (keys) => this.#readMany(keys) };
   }
 
   read(key: string): Promise<StoredEntry | undefined> {
@@ -348,12 +344,6 @@ export class HashBackend implements Backend {
       decode: (fields, ttlMs) => decodeEntry(fields, ttlMs, epochMs, layout),
       fault: (error) => this.#fault(this.#origins.read, error),
     });
-  }
-
-  /** Fails if any write fails; others may have been written then. */
-  async #writeMany(entries: readonly (readonly [key: string, entry: StoredEntry])[]): Promise<void> {
-    const results = await Promise.allSettled(entries.map(([key, entry]) => this.write(key, entry)));
-    for (const result of results) if (result.status === "rejected") throw result.reason;
   }
 
   #fault(origin: Origin, error: unknown): unknown {
