@@ -64,8 +64,8 @@ export interface Violation {
  * with the life of the entry.
  * - `set with unknown outcome`: it arrived before its replay, or after the death of its process. Ends `maxStaleness`
  * after the replay; without one, with the life of the entry.
- * - `load without a lease`: the backend granted none within the time that the call may wait for it, or a call of its own
- * process had overtaken it before it began.
+ * - `load without a lease`: the backend granted none within the time that the call may wait for it, or a call of its
+ * own process had overtaken it before it began.
  * - `foreign delete during a load`: a key that Redis does not hold was deleted by another program; callers that joined
  * the load are not notified. Ends with `loadTimeout` of that load.
  */
@@ -610,13 +610,7 @@ class Checker {
     const isChanged =
       this.#isChangedWithin(key, span, (change) => change.id !== stored.id) ||
       this.#isForcedWithin(key, span) ||
-      this.#isReplayedWithin(key, span) ||
-      (this.#loadsOf.get(key) ?? []).some(
-        (load) =>
-          load.id !== stored.id &&
-          load.id !== id &&
-          overlap({ from: load.calledAt, to: load.endedAt ?? Infinity }, span),
-      );
+      this.#isReplayedWithin(key, span);
     if (isChanged || this.#history.processes.some(({ name }) => this.#reach.isDisturbed(name, span.from, span.to)))
       return;
     this.#violate({

@@ -103,6 +103,8 @@ class Fleetmate {
   /** By key, the newest token that any process received. */
   readonly #tokens = new Map<string, { readonly token: string; readonly change: string; readonly version: number }>();
   readonly #watched = new Set<string>();
+  /** The leases under which a load has begun. */
+  readonly #leased = new Set<string>();
   readonly #sampling: NodeJS.Timeout;
   #last = 0;
   #heapBefore = 0;
@@ -232,15 +234,19 @@ class Fleetmate {
     return this.#cache.stats().pending;
   }
 
-  /** The lease of the load that begins now, as far as it is known. */
+  /** The lease of the load that begins now: the last one that was granted, and that no load has had yet. */
   #leaseOf(key: string): Pick<Load, "askedAt" | "isAlone"> {
-    const lease = this.#spaceOf(this.#keys.get(key)!.space)
-      .explain(key)
-      .findLast(({ what }) => what === "lease");
-    if (lease === undefined) return {};
-    const token = /^granted, (.+)$/.exec(lease.why)?.[1];
-    const askedAt = token === undefined ? undefined : watched.askedAt(token);
-    return askedAt === undefined ? { isAlone: true } : { askedAt };
+    const decisions = this.#spaceOf(this.#keys.get(key)!.space).explain(key);
+    for (const { what, why } of decisions.toReversed()) {
+      if (what !== "lease") continue;
+      if (why.startsWith("none")) return { isAlone: true };
+      const token = /^granted, (.+)$/.exec(why)?.[1];
+      if (token === undefined || this.#leased.has(token)) continue;
+      this.#leased.add(token);
+      const askedAt = watched.askedAt(token);
+      return askedAt === undefined ? { isAlone: true } : { askedAt };
+    }
+    return {};
   }
 
   /** The recent decisions of the cache about a key. */

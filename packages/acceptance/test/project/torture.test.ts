@@ -1,11 +1,13 @@
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { gunzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { check, type Rule } from "../../torture/checker.ts";
 import { histogram } from "../../torture/histogram.ts";
 import type { Change, Fault, History, Load, Read, Sighting } from "../../torture/history.ts";
 import { MUTANTS } from "../../torture/mutants.ts";
-import { coveredBy, FAULT_KINDS, FOCUSES, planOf, TOPOLOGIES } from "../../torture/plan.ts";
+import { coveredBy, FAULT_KINDS, FOCUSES, planOf, TOPOLOGIES, type Focus } from "../../torture/plan.ts";
+import { sightPlanted } from "../../torture/planting.ts";
 import { shrink } from "../../torture/shrink.ts";
 import { timeline } from "../../torture/timeline.ts";
 
@@ -746,6 +748,29 @@ describe("a good history is accepted,", () => {
     const [lagMs, ...others] = check(history({ changes: [change("A", 2)], reads: watched })).lagsMs;
     expect(others).toEqual([]);
     expect(lagMs).toBeCloseTo(0.8, 6);
+  });
+});
+
+describe("violations planted into a recorded round", () => {
+  const recorded = (focus: Focus): History =>
+    JSON.parse(
+      gunzipSync(readFileSync(join(import.meta.dirname, `../../torture/recorded/single-${focus}.json.gz`))).toString(),
+    ) as History;
+
+  it.for<readonly [Focus, number]>([
+    ["calm", 0.95],
+    ["links", 0.8],
+    ["servers", 0.8],
+    ["mixed", 0.8],
+  ])("are seen by the checker, which accepts the round as it is: %s, %s of them", ([focus, part]) => {
+    const round = recorded(focus);
+    expect(check(round).violations).toEqual([]);
+    const all = sightPlanted(round);
+    console.log(`${focus}: ${all.map(({ kind, planted, seen }) => `${kind} ${seen} of ${planted}`).join(", ")}`);
+    for (const { kind, planted, seen } of all) {
+      expect([kind, planted]).toEqual([kind, expect.toSatisfy((count: number) => count >= 15)]);
+      expect([kind, seen / planted]).toEqual([kind, expect.toSatisfy((seenPart: number) => seenPart >= part)]);
+    }
   });
 });
 
