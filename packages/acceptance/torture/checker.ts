@@ -605,12 +605,14 @@ class Checker {
 
   #judgeFind({ process, id, key, from, to, did }: Miss, freshMs: number): void {
     const stored = (this.#storedOf.get(key) ?? []).findLast(({ at }) => at <= from);
-    if (stored === undefined || to >= stored.from + freshMs) return;
+    // A slow answer shortens a life by the time that it takes.
+    if (stored === undefined || to + (to - from) >= stored.from + freshMs) return;
     const span = { from: stored.from, to };
     const isChanged =
       this.#isChangedWithin(key, span, (change) => change.id !== stored.id) ||
-      this.#isForcedWithin(key, span) ||
-      this.#isReplayedWithin(key, span);
+      this.#isReplayedWithin(key, span) ||
+      // It takes the lease over: the value is not stored.
+      this.#isForcedWithin(key, { from: stored.from, to: stored.at });
     if (isChanged || this.#history.processes.some(({ name }) => this.#reach.isDisturbed(name, span.from, span.to)))
       return;
     this.#violate({
