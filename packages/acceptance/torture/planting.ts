@@ -187,5 +187,5 @@ const forcedUntil = ({ endedAt, error }: Read): Instant => endedAt + (error === 
 const inOrder = <T extends { readonly startedAt: Instant }>(items: readonly T[]): readonly T[] =>
   [...items].sort((a, b) => a.startedAt - b.startedAt);
 
-/** Of a load that another one is planted beside. */
+/** The shortest load that another one is planted beside. */
 const SHORTEST_MS = 10;
