@@ -8,6 +8,7 @@ import {
   type Load,
   type Read,
 } from "./history.ts";
+import { LOOK_MS, overlap, Reach, type Span } from "./reach.ts";
 
 /**
  * The violations that a history can show:
@@ -18,6 +19,8 @@ import {
  * - `forced`: a forced load answered a value that had been replaced before the call.
  * - `reappeared`: a value with a pending change came back after the replay.
  * - `two loads`: two processes loaded one key at a time.
+ * - `missed`: a value was not found though it had been stored, was fresh, and nothing had happened since.
+ * - `outlived`: a value was answered after the end of its life, or as fresh after the end of its freshness.
  * - `slept`: a call waited for a load elsewhere that did not run, and was not woken before it looked again by itself.
  * - `unbounded`: a call took longer than its options allow.
  * - `forged`: a value that the source never had, or another key's.
@@ -31,6 +34,8 @@ export type Rule =
   | "forced"
   | "reappeared"
   | "two loads"
+  | "missed"
+  | "outlived"
   | "slept"
   | "unbounded"
   | "forged"
@@ -47,16 +52,22 @@ export interface Violation {
 }
 
 /**
- * The reasons why an answer that looks wrong is right. docs/guide/what-is-promised.md lists each under what is not
- * promised.
+ * The reasons why an answer that looks wrong is right, each with its end. docs/guide/what-is-promised.md lists each
+ * under what is not promised.
  *
  * - `fallback`: the process could not reach Redis, and served its own copy, or joined a load begun in the same outage.
- * - `lost, not yet re-issued`: the servers lost the acknowledged write; its process has not issued it again yet.
- * - `lost, nobody remembers`: the servers lost it, and its process has died, or it is older than `reissueWindow`.
- * - `set with unknown outcome`: it arrived before its replay, or after the death of its process.
- * - `load without a lease`: the backend granted none within the time that the call may wait for it.
+ * Ends with the outage; where a single call failed, with that call. A process that gave Redis up because it did not run
+ * itself has no outage.
+ * - `lost, not yet re-issued`: the servers lost the acknowledged write; its process has not issued it again yet. Ends
+ * `maxStaleness` after both processes were in step again, or had the time for it.
+ * - `lost, nobody remembers`: the servers lost it, and its process has died, or it is older than `reissueWindow`. Ends
+ * with the life of the entry.
+ * - `set with unknown outcome`: it arrived before its replay, or after the death of its process. Ends `maxStaleness`
+ * after the replay; without one, with the life of the entry.
+ * - `load without a lease`: the backend granted none within the time that the call may wait for it, or a call of its
+ * own process had overtaken it before it began.
  * - `foreign delete during a load`: a key that Redis does not hold was deleted by another program; callers that joined
- * the load are not notified.
+ * the load are not notified. Ends with `loadTimeout` of that load.
  */
 export type Exemption =
   | "fallback"
@@ -126,9 +137,23 @@ class Floors {
   }
 }
 
-interface Span {
+/** A value that Redis has, unless something happened to its key since `from`. */
+interface Stored {
+  readonly process: string;
+  readonly id: string;
+  readonly key: string;
+  readonly version: number;
   readonly from: Instant;
-  readonly to: Instant;
+  /** Its `set` was acknowledged, or the store of a loaded value was, or has failed. */
+  readonly at: Instant;
+}
+
+/** A call that did not find a value. */
+interface Miss extends Span {
+  readonly process: string;
+  readonly id: string;
+  readonly key: string;
+  readonly did: string;
 }
 
 class Checker {
@@ -142,19 +167,19 @@ class Checker {
   readonly #loadsOf: ReadonlyMap<string, readonly Load[]>;
   readonly #forcedReads: readonly Read[];
   readonly #excusedLoads = new Set<string>();
-  /** The spans in which each process could not reach its backend, as it reports itself. */
-  readonly #cutOff: ReadonlyMap<string, readonly Span[]>;
-  readonly #diedAt: ReadonlyMap<string, Instant>;
+  readonly #changesOf: ReadonlyMap<string, readonly Change[]>;
+  readonly #reach: Reach;
+  /** By key, in the order of time. */
+  readonly #storedOf: ReadonlyMap<string, readonly Stored[]>;
   /** In the order of their versions. */
   readonly #issuesOf: ReadonlyMap<string, readonly Issue[]>;
 
   constructor(history: History) {
     this.#history = history;
-    this.#diedAt = new Map(
-      history.processes.flatMap(({ name, diedAt }) => (diedAt === undefined ? [] : [[name, diedAt] as const])),
-    );
+    this.#reach = new Reach(history);
     this.#loadsOf = grouped(history.loads, ({ key }) => key);
-    this.#cutOff = new Map(history.processes.map(({ name }) => [name, this.#spansOfNoReach(name)]));
+    this.#changesOf = changesByKey(history.changes);
+    this.#storedOf = grouped(storedIn(history), ({ key }) => key);
     this.#forcedReads = history.reads.filter(({ forced }) => forced === true);
     this.#issuesOf = grouped(history.issues, ({ key }) => key);
     for (const change of history.changes) {
@@ -164,7 +189,7 @@ class Checker {
         const settled = { version, at: change.endedAt, change, isReplay: false };
         floorsOf(this.#own[change.mode], `${change.process} ${key}`).add(settled);
         if (change.status === "acknowledged") floorsOf(this.#others[change.mode], key).add(settled);
-        const replayedAt = this.#replayedAt(change);
+        const replayedAt = this.#reach.replayedAt(change);
         if (replayedAt !== undefined)
           floorsOf(this.#others[change.mode], key).add({ version, at: replayedAt, change, isReplay: true });
       }
@@ -175,6 +200,7 @@ class Checker {
     const { reads, changes, loads, incidents } = this.#history;
     for (const read of reads) this.#judge(read);
     this.#judgeLoads();
+    this.#judgeFinds();
     for (const read of reads) this.#judgeWait(read);
     for (const call of [...reads, ...changes]) this.#judgeBound(call);
     for (const { process, at, kind, text } of incidents)
@@ -194,6 +220,7 @@ class Checker {
     if (version === undefined) return;
     if (strayKey !== undefined) return this.#stray(read, strayKey);
     this.#judgeIssue(read, version);
+    this.#judgeLife(read, version);
     // Each returns whether it found a violation; one is enough.
     void (
       this.#judgeToken(read, version) ||
@@ -265,7 +292,7 @@ class Checker {
     for (const mode of modesOf(read)) {
       for (const floor of floorsOf(this.#own[mode], `${read.process} ${read.key}`).above(version, read.startedAt)) {
         const exemption = this.#forgotten(floor.change, read) ?? this.#lateSet(version, read, floor.at);
-        const rule = (this.#replayedAt(floor.change) ?? Infinity) <= read.startedAt ? "reappeared" : "own";
+        const rule = (this.#reach.replayedAt(floor.change) ?? Infinity) <= read.startedAt ? "reappeared" : "own";
         if (exemption === undefined)
           return this.#older(
             rule,
@@ -319,14 +346,17 @@ class Checker {
   #isFallback(read: Read): boolean {
     if (read.after !== undefined) return false;
     const may = read.tier === undefined || read.tier === "memory" || (read.tier === "load" && read.coalesced === true);
-    return may && this.#isCutOff(read.process, read.startedAt, read.endedAt);
+    return may && this.#reach.mayFallBack(read);
   }
 
   #lost(change: Change, read: Read): Exemption | undefined {
     const forgotten = this.#forgotten(change, read);
     if (forgotten !== undefined) return forgotten;
     for (const fault of this.#lossesOf(change, read)) {
-      const bothInStep = Math.max(this.#inStepAt(change.process, fault), this.#inStepAt(read.process, fault));
+      const bothInStep = Math.max(
+        this.#reach.inStepAt(change.process, fault),
+        this.#reach.inStepAt(read.process, fault),
+      );
       if (read.startedAt <= bothInStep + this.#history.terms.maxStalenessMs) return "lost, not yet re-issued";
     }
     return undefined;
@@ -334,8 +364,8 @@ class Checker {
 
   #forgotten(change: Change, read: Read): Exemption | undefined {
     for (const fault of this.#lossesOf(change, read)) {
-      const inStepAt = this.#inStepAt(change.process, fault);
-      const isDead = (this.#diedAt.get(change.process) ?? Infinity) <= inStepAt;
+      const inStepAt = this.#reach.inStepAt(change.process, fault);
+      const isDead = (this.#reach.diedAt(change.process) ?? Infinity) <= inStepAt;
       const isOld = inStepAt - (change.endedAt ?? Infinity) > this.#history.terms.reissueWindowMs;
       if (change.process === FOREIGN || isDead || isOld) return "lost, nobody remembers";
     }
@@ -351,38 +381,42 @@ class Checker {
     let settledAt = change.endedAt ?? Infinity;
     for (const fault of this.#history.faults) {
       if (fault.losesSince === undefined || read.endedAt < fault.from || settledAt < fault.losesSince) continue;
-      if (change.startedAt > Math.max(fault.to, this.#inStepAt(change.process, fault, "is ignored"))) continue;
+      if (change.startedAt > Math.max(fault.to, this.#reach.inStepAt(change.process, fault, "is ignored"))) continue;
       losses.push(fault);
-      settledAt = Math.max(settledAt, this.#inStepAt(change.process, fault));
+      settledAt = Math.max(settledAt, this.#reach.inStepAt(change.process, fault));
     }
     return losses;
   }
 
   #lateSet(version: number, read: Read, floorAt: Instant): Exemption | undefined {
-    const isLate = this.#history.changes.some((change) => {
+    const isLate = (this.#changesOf.get(read.key) ?? []).some((change) => {
       if (
         !/^(set|foreignSet)$/.test(change.kind) ||
         change.process === read.process ||
         !change.keys.some(([key, set]) => key === read.key && set === version)
       )
         return false;
-      if (change.status === "pending") return floorAt <= (this.#replayedAt(change) ?? Infinity);
-      const lostAt =
-        change.status === "failed"
-          ? change.endedAt
-          : change.endedAt === undefined
-            ? this.#diedAt.get(change.process)
-            : undefined;
-      if (lostAt === undefined) return false;
-      const thawedAt = Math.max(
-        lostAt,
-        ...this.#history.faults.filter(({ from, to }) => from <= lostAt && lostAt <= to).map(({ to }) => to),
-      );
-      return floorAt <= thawedAt + DELIVERED_MS;
+      const replayedAt = this.#reach.replayedAt(change);
+      if (replayedAt !== undefined)
+        return floorAt <= replayedAt && read.startedAt <= replayedAt + this.#history.terms.maxStalenessMs;
+      const arrivedAt = this.#lastArrival(change);
+      return arrivedAt !== undefined && floorAt <= arrivedAt && read.startedAt <= arrivedAt + this.#lifeMs;
     });
     return isLate ? "set with unknown outcome" : undefined;
   }
 
+  /** The last instant at which a `set` that was neither acknowledged nor replayed may have arrived. */
+  #lastArrival(change: Change): Instant | undefined {
+    const lostAt = change.status === "failed" ? change.endedAt : this.#reach.diedAt(change.process);
+    if (change.status === "acknowledged" || lostAt === undefined) return undefined;
+    const thawedAt = Math.max(
+      lostAt,
+      ...this.#history.faults.filter(({ from, to }) => from <= lostAt && lostAt <= to).map(({ to }) => to),
+    );
+    return thawedAt + DELIVERED_MS;
+  }
+
+  /** A load that began before the delete and was joined after it: until it is given up. */
   #foreignDelete({ change, at }: Floor, read: Read): Exemption | undefined {
     if (change.process !== FOREIGN) return undefined;
     const isJoined = (this.#loadsOf.get(read.key) ?? []).some(
@@ -390,9 +424,49 @@ class Checker {
         load.process === read.process &&
         load.version === read.version &&
         load.startedAt < at &&
-        (load.endedAt ?? Infinity) >= read.startedAt,
+        (load.endedAt ?? Infinity) >= read.startedAt &&
+        read.startedAt <= load.startedAt + this.#history.terms.loadTimeoutMs + LOOK_MS,
     );
     return isJoined ? "foreign delete during a load" : undefined;
+  }
+
+  /** A value ends with its life, counted from the last load or `set` that may have stored it. */
+  #judgeLife(read: Read, version: number): void {
+    const { ttlMs, staleMs } = this.#history.terms;
+    const lifeMs = read.freshness === "fresh" ? ttlMs : ttlMs + staleMs;
+    const origins = [
+      ...(this.#loadsOf.get(read.key) ?? [])
+        .filter((load) => load.version === version && load.startedAt <= read.endedAt)
+        .map((load) => load.endedAt ?? Infinity),
+      ...(this.#changesOf.get(read.key) ?? [])
+        .filter(({ keys }) => keys.some(([key, set]) => key === read.key && set === version))
+        .filter(({ kind }) => kind === "set" || kind === "foreignSet")
+        .map((change) => this.#overAt(change)),
+    ];
+    if (origins.length === 0) return;
+    const storedAt = Math.max(...origins);
+    const lateMs = read.startedAt - (storedAt + lifeMs) - this.#onTheWayMs(storedAt, read.startedAt);
+    if (lateMs > 0)
+      this.#violate({
+        rule: "outlived",
+        at: read.startedAt,
+        key: read.key,
+        ids: [read.id],
+        text: `${read.process}: ${read.kind} ${read.key} answered ${version}${read.freshness === "fresh" ? " as fresh" : ""}, ${(read.startedAt - storedAt).toFixed(0)} ms after it was loaded or set; ${lifeMs} ms is the most`,
+      });
+  }
+
+  /** How much later than its loader ended a value may have been stored: the store may have been sent into a fault. */
+  #onTheWayMs(from: Instant, to: Instant): number {
+    const { faults, stalls, terms } = this.#history;
+    const pausedMs = [...faults, ...stalls]
+      .filter((pause) => overlap(pause, { from, to }))
+      .reduce((sum, pause) => sum + (pause.to - pause.from), 0);
+    return pausedMs === 0 ? LOOK_MS : pausedMs + terms.responseTimeoutMs;
+  }
+
+  get #lifeMs(): number {
+    return this.#history.terms.ttlMs + this.#history.terms.staleMs;
   }
 
   #judgeLoads(): void {
@@ -401,7 +475,8 @@ class Checker {
       for (const load of [...loads].sort((a, b) => a.startedAt - b.startedAt)) {
         for (let i = running.length - 1; i >= 0; i -= 1) {
           const before = running[i]!;
-          if ((before.endedAt ?? this.#diedAt.get(before.process) ?? Infinity) <= load.startedAt) running.splice(i, 1);
+          if ((before.endedAt ?? this.#reach.diedAt(before.process) ?? Infinity) <= load.startedAt)
+            running.splice(i, 1);
           else if (!this.#maySecondLoadRun(key, before, load))
             this.#violate({
               rule: "two loads",
@@ -419,62 +494,140 @@ class Checker {
   #maySecondLoadRun(key: string, first: Load, second: Load): boolean {
     if (first.forced || second.forced) return true;
     if (second.startedAt - first.startedAt >= this.#history.terms.loadTimeoutMs) return true;
-    if (first.isAlone === true || second.isAlone === true) {
+    if (this.#isExcusedAlone(first) || this.#isExcusedAlone(second)) {
       if (!this.#excusedLoads.has(second.id)) this.#exempt("load without a lease");
       this.#excusedLoads.add(second.id);
       return true;
     }
-    // From the earlier call: a change after it fenced that load, which goes on for its callers without a lease.
-    const span = { from: Math.min(first.calledAt, second.calledAt), to: second.startedAt };
-    if (
-      (this.#loadsOf.get(key) ?? []).some(
-        (load) => load.forced && overlap({ from: load.calledAt, to: load.endedAt ?? Infinity }, span),
-      )
-    )
-      return true;
-    // A forced load whose caller left still takes the lease over, once it reaches the backend.
-    if (
-      this.#forcedReads.some(
-        (read) =>
-          read.key === key &&
-          overlap(
-            {
-              from: read.startedAt,
-              to: read.endedAt + (read.error === undefined ? 0 : this.#history.terms.responseTimeoutMs),
-            },
-            span,
-          ),
-      )
-    )
-      return true;
-    const isChanged = this.#history.changes.some(
-      (change) =>
-        (change.keys.some(([each]) => each === key) || change.touches?.includes(key) === true) &&
-        overlap({ from: change.startedAt, to: this.#overAt(change) }, span),
+    // From the request for the first lease: a change after it fenced that load, which goes on for its callers. A
+    // change while its caller still waited for the load of another process explains nothing.
+    const span = { from: Math.min(askedAt(first), askedAt(second)), to: second.startedAt };
+    return (
+      this.#isForcedWithin(key, span) ||
+      this.#isChangedWithin(key, span) ||
+      this.#isReplayedWithin(key, span) ||
+      this.#isLeaseLostWithin([first, second], span)
     );
-    if (isChanged) return true;
-    // A change that is replayed, or issued again after a change of servers, invalidates all keys it covers.
-    if (this.#history.sightings.some(({ at, pending }) => pending > 0 && span.from <= at && at <= span.to + LOOK_MS))
-      return true;
-    if ([first, second].some(({ process }) => this.#isCutOff(process, span.from, span.to))) return true;
+  }
+
+  /**
+   * A load runs without a lease where the backend granted none in time, or failed, or where a call of its own process
+   * overtook it while it waited: it gives the lease up at once, and goes on for its callers.
+   */
+  #isExcusedAlone(load: Load): boolean {
+    if (load.isAlone !== true) return false;
+    const { process, key, calledAt, startedAt } = load;
+    return (
+      this.#reach.isCutOff(process, calledAt, startedAt) ||
+      startedAt - calledAt >= this.#history.terms.responseTimeoutMs - TIMER_MS ||
+      this.#isChangedWithin(key, { from: calledAt, to: startedAt }, (change) => change.process === process) ||
+      this.#isReplayedWithin(key, { from: calledAt, to: startedAt }, process)
+    );
+  }
+
+  #isForcedWithin(key: string, span: Span): boolean {
+    const isLoaded = (this.#loadsOf.get(key) ?? []).some(
+      (load) => load.forced && overlap({ from: load.calledAt, to: load.endedAt ?? Infinity }, span),
+    );
+    return (
+      isLoaded ||
+      this.#forcedReads.some(
+        (read) => read.key === key && overlap({ from: read.startedAt, to: this.#takesOverUntil(read) }, span),
+      )
+    );
+  }
+
+  /** A forced load whose caller left still takes the lease over, once it reaches the backend. */
+  #takesOverUntil({ process, startedAt, endedAt, error }: Read): Instant {
+    if (error === undefined) return endedAt;
+    const latest = endedAt + this.#history.terms.responseTimeoutMs;
+    return this.#reach.isDisturbed(process, startedAt, latest) ? latest : endedAt + LOOK_MS;
+  }
+
+  #isChangedWithin(key: string, span: Span, counts: (change: Change) => boolean = () => true): boolean {
+    return (this.#changesOf.get(key) ?? []).some(
+      (change) => counts(change) && overlap({ from: change.startedAt, to: this.#overAt(change) }, span),
+    );
+  }
+
+  /**
+   * Whether a process that has changed this key replayed changes, or issued them again after a change of servers.
+   *
+   * @param by that process. @default any
+   */
+  #isReplayedWithin(key: string, span: Span, by?: string): boolean {
+    return this.#history.removals.some(
+      (removal) =>
+        (by === undefined || removal.process === by) &&
+        overlap(removal, span) &&
+        (removal.key === key || (removal.key === undefined && this.#reach.isReplaying(removal))) &&
+        this.#hasChanged(removal.process, key, removal.from),
+    );
+  }
+
+  /**
+   * After a change of servers also until both processes are in step: until then one of them may use the old server.
+   */
+  #isLeaseLostWithin(loads: readonly Load[], span: Span): boolean {
     return this.#history.faults.some((fault) => {
-      // A fault of servers concerns all processes: pending changes are replayed, and after a change of servers issued
-      // again.
-      const touched =
-        fault.processes?.filter((process) => process === first.process || process === second.process) ??
-        this.#history.processes.filter(({ bornAt }) => bornAt <= fault.to).map(({ name }) => name);
-      return (
-        touched.length > 0 &&
-        overlap({ from: fault.from, to: Math.max(...touched.map((process) => this.#inStepAt(process, fault))) }, span)
-      );
+      if (fault.losesLeases !== true) return false;
+      const inStepAt = loads.map(({ process }) => this.#reach.inStepAt(process, fault));
+      const to = fault.splits === true ? Math.max(fault.to, ...inStepAt) : fault.to;
+      return overlap({ from: fault.from, to }, span);
+    });
+  }
+
+  /** Whether a process began to change a key before this instant. A forced load changes it too. */
+  #hasChanged(process: string, key: string, before: Instant): boolean {
+    return (
+      (this.#changesOf.get(key) ?? []).some((change) => change.process === process && change.startedAt <= before) ||
+      (this.#loadsOf.get(key) ?? []).some((load) => load.process === process && load.forced && load.startedAt <= before)
+    );
+  }
+
+  /** A value that was stored is found while it is fresh, and nothing happens to its key or to any process. */
+  #judgeFinds(): void {
+    const { reads, loads, terms } = this.#history;
+    for (const { process, id, kind, key, startedAt, endedAt, version, error } of reads)
+      if (/^get(Many|, stale too)?$/.test(kind) && version === undefined && error === undefined)
+        this.#judgeFind(
+          { process, id, key, from: startedAt, to: endedAt, did: `${kind} ${key} found nothing` },
+          terms.ttlMs,
+        );
+    // A refresh ahead of time begins in the second half of the life.
+    for (const { process, id, key, forced, calledAt, startedAt } of loads)
+      if (!forced)
+        this.#judgeFind(
+          { process, id, key, from: calledAt, to: startedAt, did: `began to load ${key}` },
+          terms.ttlMs / 2,
+        );
+  }
+
+  #judgeFind({ process, id, key, from, to, did }: Miss, freshMs: number): void {
+    const stored = (this.#storedOf.get(key) ?? []).findLast(({ at }) => at <= from);
+    // A slow answer shortens a life by the time that it takes.
+    if (stored === undefined || to + (to - from) >= stored.from + freshMs) return;
+    const span = { from: stored.from, to };
+    const isChanged =
+      this.#isChangedWithin(key, span, (change) => change.id !== stored.id) ||
+      this.#isReplayedWithin(key, span) ||
+      // It takes the lease over: the value is not stored.
+      this.#isForcedWithin(key, { from: stored.from, to: stored.at });
+    if (isChanged || this.#history.processes.some(({ name }) => this.#reach.isDisturbed(name, span.from, span.to)))
+      return;
+    this.#violate({
+      rule: "missed",
+      at: to,
+      key,
+      ids: [id, stored.id],
+      text: `${process}: ${did}, ${(from - stored.at).toFixed(0)} ms after ${stored.process} had stored ${stored.version}, and nothing had happened to it`,
     });
   }
 
   /** The instant from which no command of a change can still arrive. */
   #overAt(change: Change): Instant {
-    if (change.endedAt === undefined) return (this.#diedAt.get(change.process) ?? Infinity) + DELIVERED_MS;
-    if (change.status === "pending") return this.#replayedAt(change) ?? Infinity;
-    return change.endedAt;
+    if (change.endedAt !== undefined && change.status !== "pending") return change.endedAt;
+    return this.#reach.replayedAt(change) ?? (this.#reach.diedAt(change.process) ?? Infinity) + DELIVERED_MS;
   }
 
   /**
@@ -486,7 +639,7 @@ class Checker {
     if (
       read.kind !== "getOrSet" ||
       span.to - span.from <= SLEEP_MS ||
-      this.#isDisturbed(read.process, span.from - LEASE_MS, span.to)
+      this.#reach.isDisturbed(read.process, span.from - LEASE_MS, span.to)
     )
       return;
     if (this.#history.faults.some((fault) => overlap({ from: fault.from, to: fault.to + LEASE_MS }, span))) return;
@@ -499,7 +652,7 @@ class Checker {
       loadedMs += to - from;
       loadedUntil = to;
     }
-    const idleMs = span.to - span.from - loadedMs - this.#stalledMs(read.process, span.from, span.to);
+    const idleMs = span.to - span.from - loadedMs - this.#reach.stalledMs(read.process, span.from, span.to);
     if (idleMs > SLEEP_MS)
       this.#violate({
         rule: "slept",
@@ -512,7 +665,7 @@ class Checker {
 
   #judgeBound(call: Read | Change): void {
     if (call.endedAt === undefined) return;
-    const tookMs = call.endedAt - call.startedAt - this.#stalledMs(call.process, call.startedAt, call.endedAt);
+    const tookMs = call.endedAt - call.startedAt - this.#reach.stalledMs(call.process, call.startedAt, call.endedAt);
     if (tookMs > call.boundMs + this.#history.terms.slackMs)
       this.#violate({
         rule: "unbounded",
@@ -521,25 +674,6 @@ class Checker {
         ...("key" in call && { key: call.key }),
         text: `${call.process}: ${call.kind} took ${tookMs.toFixed(0)} ms; ${call.boundMs} ms is the most its options allow`,
       });
-  }
-
-  /** The part of a span in which a process did not run. */
-  #stalledMs(process: string, from: Instant, to: Instant): number {
-    const { faults, stalls } = this.#history;
-    const spans: Span[] = [
-      ...stalls.filter((stall) => stall.process === process),
-      ...faults.filter((fault) => fault.freezes === true && fault.processes?.includes(process) === true),
-    ];
-    let until = from;
-    let stalledMs = 0;
-    for (const span of spans.sort((a, b) => a.from - b.from)) {
-      const began = Math.max(until, span.from);
-      const ended = Math.min(to, span.to);
-      if (ended <= began) continue;
-      stalledMs += ended - began;
-      until = ended;
-    }
-    return stalledMs;
   }
 
   #older(rule: Rule, read: Read, floor: number, change: string | undefined, after: string): true {
@@ -567,68 +701,6 @@ class Checker {
     return low === 0 ? 1 : issues[low - 1]!.version;
   }
 
-  /** The first sighting with nothing pending after a `pending` result. */
-  #replayedAt(change: Change): Instant | undefined {
-    if (change.status !== "pending") return undefined;
-    return this.#history.sightings.find(
-      ({ process, at, pending }) => process === change.process && at > change.endedAt! && pending === 0,
-    )?.at;
-  }
-
-  /**
-   * The instant at which a process was seen connected, with nothing pending, twice in a row after a fault; the instant
-   * of its death, if that came before.
-   */
-  #inStepAt(process: string, fault: Fault, death: "counts" | "is ignored" = "counts"): Instant {
-    if (process === FOREIGN) return fault.to;
-    const key = `${process} ${fault.from} ${fault.kind} ${death}`;
-    const known = this.#inStep.get(key);
-    if (known !== undefined) return known;
-    let seen = 0;
-    let at = death === "counts" ? (this.#diedAt.get(process) ?? Infinity) : Infinity;
-    for (const sighting of this.#history.sightings) {
-      if (sighting.process !== process || sighting.at < fault.to) continue;
-      seen = isWell(sighting.state) && sighting.pending === 0 ? seen + 1 : 0;
-      if (seen === 2) {
-        at = sighting.at;
-        break;
-      }
-    }
-    this.#inStep.set(key, at);
-    return at;
-  }
-  readonly #inStep = new Map<string, Instant>();
-
-  #isCutOff(process: string, from: Instant, to: Instant): boolean {
-    return (this.#cutOff.get(process) ?? []).some((span) => overlap(span, { from, to }));
-  }
-
-  #spansOfNoReach(process: string): readonly Span[] {
-    const spans: Span[] = [];
-    let since: Instant | undefined;
-    for (const sighting of this.#history.sightings) {
-      if (sighting.process !== process) continue;
-      if (!isWell(sighting.state)) since ??= sighting.at;
-      else if (since !== undefined) {
-        spans.push({ from: since, to: sighting.at });
-        since = undefined;
-      }
-    }
-    if (since !== undefined) spans.push({ from: since, to: Infinity });
-    for (const failure of this.#history.failures) {
-      if (failure.process !== process || failure.code !== "BACKEND_UNAVAILABLE") continue;
-      const span = { from: failure.at - this.#history.terms.responseTimeoutMs, to: failure.at };
-      // A process that was frozen while it waited has learnt nothing about Redis.
-      if (
-        !this.#history.faults.some(
-          (fault) => fault.freezes === true && fault.processes?.includes(process) === true && overlap(fault, span),
-        )
-      )
-        spans.push(span);
-    }
-    return spans;
-  }
-
   #lags(): readonly number[] {
     const lags: number[] = [];
     const readsOf = grouped(this.#history.reads, ({ process, key }) => `${process} ${key}`);
@@ -647,21 +719,12 @@ class Checker {
           )
             continue;
           const correct = reads.slice(first).find((read) => (read.version ?? Infinity) >= version);
-          if (correct === undefined || this.#isDisturbed(name, change.startedAt, correct.startedAt)) continue;
+          if (correct === undefined || this.#reach.isDisturbed(name, change.startedAt, correct.startedAt)) continue;
           lags.push(Math.max(0, (correct.firstStartedAt ?? correct.startedAt) - change.endedAt!));
         }
       }
     }
     return lags;
-  }
-
-  #isDisturbed(process: string, from: Instant, to: Instant): boolean {
-    const isFault = this.#history.faults.some(
-      (fault) =>
-        (fault.processes === undefined || fault.processes.includes(process)) &&
-        overlap({ from: fault.from, to: this.#inStepAt(process, fault) }, { from, to }),
-    );
-    return isFault || this.#isCutOff(process, from, to);
   }
 
   #heals(): readonly number[] {
@@ -673,7 +736,7 @@ class Checker {
             diedAt === undefined &&
             (fault.processes === undefined || fault.processes.includes(name)),
         )
-        .map(({ name }) => this.#inStepAt(name, fault) - fault.to)
+        .map(({ name }) => this.#reach.inStepAt(name, fault) - fault.to)
         .filter(Number.isFinite),
     );
   }
@@ -687,10 +750,10 @@ class Checker {
   }
 }
 
-/** The interval in which the state of processes is recorded, with room for a busy machine. */
-const LOOK_MS = 100;
 /** The time after the death of its process, or the thaw of its server, in which a command may still arrive. */
 const DELIVERED_MS = 500;
+/** A timer may fire this much before its time, as other clocks count. */
+const TIMER_MS = 5;
 /** A process that asks this soon after an acknowledgement, and goes on asking, sees when the change arrives. */
 const WATCHED_MS = 2;
 
@@ -703,14 +766,43 @@ const LEASE_MS = 10_000;
 const modesOf = ({ freshness }: Read): readonly Change["mode"][] =>
   freshness === "fresh" ? ["hard", "soft"] : ["hard"];
 
-const isWell = (state: string): boolean => state === "up" || state === "idle";
-
 /** Errors of a loader, and the end of a wait that the call itself had set. */
 const isExpected = ({ kind, error }: Read): boolean =>
   kind.startsWith("getOrSet") &&
   /^(SourceError|LoadTimeoutError|AbortError)\b|; because of SourceError$/.test(error ?? "");
 
-const overlap = (a: Span, b: Span): boolean => a.from <= b.to && b.from <= a.to;
+/** A load holds its lease from some instant after this one. */
+const askedAt = ({ askedAt: at, startedAt }: Load): Instant => at ?? startedAt;
+
+/**
+ * A loaded value is stored if no tag call was made meanwhile: the store is refused where a late tag may have changed.
+ */
+function storedIn({ loads, changes, terms }: History): readonly Stored[] {
+  const tagCalls = changes.filter(({ kind }) => /Tags|clear/.test(kind));
+  const loaded = loads.flatMap(({ process, id, key, version, calledAt, endedAt, isToStore, isAlone }) => {
+    if (isToStore !== true || isAlone === true) return [];
+    const at = endedAt! + terms.responseTimeoutMs;
+    const isRefused = tagCalls.some((call) =>
+      overlap({ from: call.startedAt, to: call.endedAt ?? Infinity }, { from: calledAt, to: at }),
+    );
+    return isRefused ? [] : [{ process, id, key, version: version!, from: calledAt, at }];
+  });
+  const set = changes.flatMap(({ process, id, kind, keys, status, startedAt, endedAt }) =>
+    kind === "set" && status === "acknowledged"
+      ? keys.map(([key, version]) => ({ process, id, key, version, from: startedAt, at: endedAt! }))
+      : [],
+  );
+  return [...loaded, ...set].sort((a, b) => a.at - b.at);
+}
+
+/** By each key that a change covers. */
+function changesByKey(changes: readonly Change[]): ReadonlyMap<string, readonly Change[]> {
+  const groups = new Map<string, Change[]>();
+  for (const change of changes)
+    for (const key of new Set([...change.keys.map(([each]) => each), ...(change.touches ?? [])]))
+      (groups.get(key) ?? put(groups, key, [])).push(change);
+  return groups;
+}
 
 function floorsOf(map: Map<string, Floors>, key: string): Floors {
   return map.get(key) ?? put(map, key, new Floors());

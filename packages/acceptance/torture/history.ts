@@ -17,6 +17,7 @@ export interface History {
   readonly faults: readonly Fault[];
   readonly incidents: readonly Incident[];
   readonly stalls: readonly Stall[];
+  readonly removals: readonly Removal[];
 }
 
 /** Milliseconds since the round began, on CLOCK_MONOTONIC, which all processes of a machine share. */
@@ -28,6 +29,11 @@ export interface Terms {
   readonly reissueWindowMs: number;
   readonly responseTimeoutMs: number;
   readonly loadTimeoutMs: number;
+  readonly ttlMs: number;
+  /** How long a stale value may be served, for any reason. */
+  readonly staleMs: number;
+  /** The time in which every process is in step again after the last fault. */
+  readonly healMs: number;
   /** Added to every bound on a call, for a busy machine. */
   readonly slackMs: number;
 }
@@ -100,15 +106,19 @@ export interface Load {
   readonly process: string;
   readonly id: string;
   readonly key: string;
-  /** The instant of the call whose loader this is: its lease was granted later. */
+  /** The instant of the call whose loader this is. */
   readonly calledAt: Instant;
+  /** The instant at which its process asked for the lease that was granted. @default startedAt */
+  readonly askedAt?: Instant;
   readonly startedAt: Instant;
   /** Set also after `loadTimeout` or an abort. Absent: the process was killed. */
   readonly endedAt?: Instant;
   /** The version that the source gave. */
   readonly version?: number;
+  /** It gave the version to the cache, to be stored. */
+  readonly isToStore?: boolean;
   readonly forced: boolean;
-  /** It runs without a lease: the backend did not answer in time, or could not be asked. */
+  /** It runs without a lease: none was granted, or it was given up before the loader began. */
   readonly isAlone?: boolean;
 }
 
@@ -141,6 +151,10 @@ export interface Fault {
   readonly freezes?: boolean;
   /** The instant from which acknowledged writes may be lost: those after the snapshot, or not yet replicated. */
   readonly losesSince?: Instant;
+  /** Leases that were granted before or during it may be lost. */
+  readonly losesLeases?: boolean;
+  /** Until a process is in step again it may use a server that another one has replaced. */
+  readonly splits?: boolean;
 }
 
 /** A problem that does not depend on values. */
@@ -158,4 +172,15 @@ export interface Stall {
   readonly process: string;
   readonly from: Instant;
   readonly to: Instant;
+}
+
+/**
+ * A command by which a process invalidated an entry, or tag versions where `key` is absent: part of a change, or its
+ * replay.
+ */
+export interface Removal {
+  readonly process: string;
+  readonly from: Instant;
+  readonly to: Instant;
+  readonly key?: string;
 }

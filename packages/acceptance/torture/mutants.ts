@@ -192,6 +192,25 @@ export const MUTANTS: readonly Mutant[] = [
     broken: "if (this.#issued !== undefined) return;\n    const { keys",
   },
 
+  // ---- storing
+
+  {
+    name: "storing: a loaded value is stored nowhere",
+    shows: ["missed"],
+    focus: "calm",
+    file: `${CORE}/engine/loaded-store.ts`,
+    rule: 'if (fencedBy(this.#context, flight, draft.entry.dependsOn) !== undefined) return "refused";',
+    broken: 'return "refused";',
+  },
+  {
+    name: "storing: a value is fresh for ten times its ttl",
+    shows: ["outlived"],
+    focus: "calm",
+    file: `${CORE}/entry/policy.ts`,
+    rule: "ttlMs: ttlMs > 0 ? Math.ceil(ttlMs) : ttlMs,",
+    broken: "ttlMs: ttlMs > 0 ? Math.ceil(ttlMs) * 10 : ttlMs,",
+  },
+
   // ---- other servers
 
   {

@@ -67,6 +67,21 @@ const ONES_OWN: ReadonlySet<FaultPlan["kind"]> = new Set<FaultPlan["kind"]>([
   "kill process",
 ]);
 
+/** Besides those that lose writes. A lease under a tag version that is gone is given up. */
+const LOSES_LEASES: ReadonlySet<string> = new Set<FaultKind>([
+  "restart empty",
+  "restart from append-only file",
+  "flush all",
+  "evict leases",
+  "evict tags",
+  "real eviction",
+  "lose primary",
+  "freeze primary",
+  "failover",
+  "move slot",
+  "move slot and back",
+]);
+
 /** A fault that has begun. */
 interface Strike<Kind extends FaultKind> {
   readonly kind: Kind;
@@ -98,11 +113,24 @@ class Nemesis {
   async strike(plan: FaultPlan): Promise<Fault> {
     const from = this.#now();
     try {
-      return await this.#commit(plan);
+      const fault = await this.#commit(plan);
+      const isReplaced = fault.losesSince !== undefined;
+      return {
+        ...fault,
+        ...((isReplaced || LOSES_LEASES.has(fault.kind)) && { losesLeases: true }),
+        ...(isReplaced && this.#arena.topology !== "single" && { splits: true }),
+      };
     } catch (error) {
       if (this.#arena.topology === "single") throw error;
       await this.#arena.heal();
-      return { kind: plan.kind, from, to: this.#now(), losesSince: from - REPLICATION_LAG_MS };
+      return {
+        kind: plan.kind,
+        from,
+        to: this.#now(),
+        losesSince: from - REPLICATION_LAG_MS,
+        losesLeases: true,
+        splits: true,
+      };
     }
   }
 

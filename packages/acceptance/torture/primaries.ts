@@ -35,6 +35,8 @@ export function watchPrimaries(arena: Arena, now: () => Instant): { stop(): Prom
           from: at - UNSEEN_MS,
           to: now(),
           losesSince: at - UNSEEN_MS - REPLICATION_LAG_MS,
+          losesLeases: true,
+          splits: true,
         });
       } catch {
         // The state is unknown just now; the next look will show it.

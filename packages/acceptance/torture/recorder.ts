@@ -1,5 +1,5 @@
 import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
-import type { Change, Failure, Incident, Load, Read, Sighting, Stall } from "./history.ts";
+import type { Change, Failure, Incident, Load, Read, Removal, Sighting, Stall } from "./history.ts";
 
 /**
  * One line of a process's file. A call that ends later than it begins has two lines: a process may be killed in
@@ -10,11 +10,12 @@ export type Note =
   | { readonly t: "change"; readonly change: Change }
   | { readonly t: "changed"; readonly id: string; readonly end: Pick<Change, "endedAt" | "status" | "error"> }
   | { readonly t: "load"; readonly load: Load }
-  | { readonly t: "loaded"; readonly id: string; readonly end: Pick<Load, "endedAt" | "version"> }
+  | { readonly t: "loaded"; readonly id: string; readonly end: Pick<Load, "endedAt" | "version" | "isToStore"> }
   | { readonly t: "sighting"; readonly sighting: Sighting }
   | { readonly t: "failure"; readonly failure: Failure }
   | { readonly t: "incident"; readonly incident: Incident }
-  | { readonly t: "stall"; readonly stall: Stall };
+  | { readonly t: "stall"; readonly stall: Stall }
+  | { readonly t: "removal"; readonly removal: Removal };
 
 /** Writes at once: the file of a killed process has all that it knew. */
 export class Recorder {
@@ -41,11 +42,21 @@ export interface Recorded {
   readonly failures: Failure[];
   readonly incidents: Incident[];
   readonly stalls: Stall[];
+  readonly removals: Removal[];
 }
 
 /** The notes of several processes, each kind in the order of time. */
 export function recorded(paths: readonly string[]): Recorded {
-  const all: Recorded = { reads: [], changes: [], loads: [], sightings: [], failures: [], incidents: [], stalls: [] };
+  const all: Recorded = {
+    reads: [],
+    changes: [],
+    loads: [],
+    sightings: [],
+    failures: [],
+    incidents: [],
+    stalls: [],
+    removals: [],
+  };
   for (const path of paths) {
     const changes = new Map<string, Change>();
     const loads = new Map<string, Load>();
@@ -79,6 +90,9 @@ export function recorded(paths: readonly string[]): Recorded {
           break;
         case "stall":
           all.stalls.push(note.stall);
+          break;
+        case "removal":
+          all.removals.push(note.removal);
           break;
         case undefined:
           break;

@@ -52,7 +52,7 @@ export async function run(plan: Plan, arena: Arena, options: RoundOptions = {}):
     await sleep(Math.max(0, startAt + plan.durationMs - now()));
     await foreignWork;
     await arena.heal();
-    const isHealed = await fleet.waitUntilInStep(options.healWithinMs ?? 10_000);
+    const isHealed = await fleet.waitUntilInStep(options.healWithinMs ?? HEAL_WITHIN_MS);
     await fleet.runTail();
     await sleep(isHealed ? plan.tailMs : 0);
     await fleet.finish();
@@ -220,6 +220,9 @@ class Fleet implements Victims {
         reissueWindowMs: plan.settings.reissueWindow,
         responseTimeoutMs: plan.settings.responseTimeout,
         loadTimeoutMs: plan.settings.loadTimeout,
+        ttlMs: plan.settings.ttl,
+        staleMs: Math.max(plan.settings.staleWhileRevalidate, plan.settings.staleIfError),
+        healMs: this.#given.options.healWithinMs ?? HEAL_WITHIN_MS,
         slackMs: SLACK_MS,
       },
       ...notes,
@@ -286,6 +289,8 @@ class Fleet implements Victims {
     });
   }
 }
+
+const HEAL_WITHIN_MS = 10_000;
 
 /** A running process answers sooner than this. */
 const PROMPT_MS = 100;

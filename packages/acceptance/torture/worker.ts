@@ -25,7 +25,7 @@ import { answerCalls } from "@hotset/test-servers";
 import { createClient } from "@redis/client";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { clockSince } from "./clock.ts";
-import type { Change, Incident, Read } from "./history.ts";
+import type { Change, Incident, Load, Read } from "./history.ts";
 import { asCache } from "./peers/as-cache.ts";
 import { CONTENDERS, openContender } from "./peers/contenders.ts";
 import {
@@ -40,6 +40,7 @@ import {
 } from "./plan.ts";
 import { Recorder } from "./recorder.ts";
 import { askSource, type SourceClient, type Told } from "./source.ts";
+import { watchBackend, type WatchedBackend } from "./watched-backend.ts";
 
 export interface WorkerSettings {
   readonly process: string;
@@ -72,6 +73,8 @@ class SourceError extends Error {
 
 /** The duration of a lease without renewal, also after the death of its holder: design of core. */
 const LEASE_MS = 10_000;
+/** A pending invalidation is tried again after 1 s; the rest is for a busy machine. */
+const RETRIED_WITHIN_MS = 2_000;
 const BACKEND = "redis";
 
 const given = JSON.parse(process.argv[2]!) as WorkerSettings;
@@ -100,6 +103,8 @@ class Fleetmate {
   /** By key, the newest token that any process received. */
   readonly #tokens = new Map<string, { readonly token: string; readonly change: string; readonly version: number }>();
   readonly #watched = new Set<string>();
+  /** The leases under which a load has begun. */
+  readonly #leased = new Set<string>();
   readonly #sampling: NodeJS.Timeout;
   #last = 0;
   #heapBefore = 0;
@@ -211,8 +216,8 @@ class Fleetmate {
         "leak",
         `the heap grew by ${Math.round(grownBytes / 2 ** 20)} MiB in ${this.#started} calls over ${this.#keys.size} keys`,
       );
+    const pending = await this.#pendingAfterRetry();
     clearInterval(this.#sampling);
-    const { pending } = this.#cache.stats();
     const closed = await Promise.race([this.#cache.close().then(() => true), sleep(8_000, undefined, { ref: false })]);
     if (!closed) incident("unsettled", "close()");
     if (pending !== 0) incident("not healed", `${pending} invalidations were pending at the end`);
@@ -222,12 +227,26 @@ class Fleetmate {
     if (left.length > 0) incident("leak", `${left.join(", ")} left after close()`);
   }
 
-  /** Whether the load that begins now has no lease. */
-  #isAlone(key: string): boolean {
-    const lease = this.#spaceOf(this.#keys.get(key)!.space)
-      .explain(key)
-      .findLast(({ what }) => what === "lease");
-    return lease?.why.startsWith("none") === true;
+  /** The invalidations that are pending when those of the last calls have been tried again. */
+  async #pendingAfterRetry(): Promise<number> {
+    const until = now() + RETRIED_WITHIN_MS + 2 * settings.responseTimeout;
+    while (this.#cache.stats().pending !== 0 && now() < until) await sleep(20, undefined, { ref: false });
+    return this.#cache.stats().pending;
+  }
+
+  /** The lease of the load that begins now: the last one that was granted, and that no load has had yet. */
+  #leaseOf(key: string): Pick<Load, "askedAt" | "isAlone"> {
+    const decisions = this.#spaceOf(this.#keys.get(key)!.space).explain(key);
+    for (const { what, why } of decisions.toReversed()) {
+      if (what !== "lease") continue;
+      if (why.startsWith("none")) return { isAlone: true };
+      const token = /^granted, (.+)$/.exec(why)?.[1];
+      if (token === undefined || this.#leased.has(token)) continue;
+      this.#leased.add(token);
+      const askedAt = watched.askedAt(token);
+      return askedAt === undefined ? { isAlone: true } : { askedAt };
+    }
+    return {};
   }
 
   /** The recent decisions of the cache about a key. */
@@ -388,15 +407,20 @@ class Fleetmate {
         calledAt: call.startedAt,
         startedAt: now(),
         forced: call.forced,
-        ...(this.#isAlone(key) && { isAlone: true }),
+        ...this.#leaseOf(key),
       },
     });
     let version: number | undefined;
+    let isToStore = false;
     let hasEnded = false;
     const end = (): void => {
       if (hasEnded) return;
       hasEnded = true;
-      recorder.note({ t: "loaded", id, end: { endedAt: now(), ...(version !== undefined && { version }) } });
+      recorder.note({
+        t: "loaded",
+        id,
+        end: { endedAt: now(), ...(version !== undefined && { version }), ...(isToStore && { isToStore }) },
+      });
     };
     ctx.signal.addEventListener("abort", end, { once: true });
     try {
@@ -412,6 +436,7 @@ class Fleetmate {
       if (plan.outcome === "no-store" && ctx.noStore !== undefined) return ctx.noStore(value);
       if (plan.outcome === "not-modified" && (ctx.stale?.value as Value | undefined)?.v === version)
         return ctx.stale!.notModified();
+      isToStore = true;
       return value;
     } finally {
       end();
@@ -635,7 +660,7 @@ async function openCache(): Promise<Cache> {
       .reissueWindow(settings.reissueWindow)
       .responseTimeout(settings.responseTimeout)
       .build();
-  const backend =
+  const backend: RedisBackend =
     given.worker.hasClient === true && given.place.topology === "single"
       ? settled(redis(fromClient(await openClient(given.place.url))))
       : settled(
@@ -644,6 +669,9 @@ async function openCache(): Promise<Cache> {
             .connectTimeout("1s")
             .backoff({ base: 10, max: 200 }),
         );
+  watched = watchBackend(backend, now, (removal) =>
+    recorder.note({ t: "removal", removal: { process: given.process, ...removal } }),
+  );
   return createCache({ name: "torture", explain: REMEMBERED })
     .tier(memory({ maxEntries: settings.maxEntries }))
     .tier(backend)
@@ -670,6 +698,7 @@ async function openClient(url: string): Promise<Parameters<typeof fromClient>[0]
   return client;
 }
 let endClient: () => void = () => undefined;
+let watched: WatchedBackend = { askedAt: () => undefined };
 
 function connectionTo(place: Place): Connection {
   switch (place.topology) {

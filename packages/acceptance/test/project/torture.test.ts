@@ -1,11 +1,13 @@
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { gunzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { check, type Rule } from "../../torture/checker.ts";
 import { histogram } from "../../torture/histogram.ts";
 import type { Change, Fault, History, Load, Read, Sighting } from "../../torture/history.ts";
 import { MUTANTS } from "../../torture/mutants.ts";
-import { coveredBy, FAULT_KINDS, FOCUSES, planOf, TOPOLOGIES } from "../../torture/plan.ts";
+import { coveredBy, FAULT_KINDS, FOCUSES, planOf, TOPOLOGIES, type Focus } from "../../torture/plan.ts";
+import { sightPlanted } from "../../torture/planting.ts";
 import { shrink } from "../../torture/shrink.ts";
 import { timeline } from "../../torture/timeline.ts";
 
@@ -14,6 +16,9 @@ const TERMS = {
   reissueWindowMs: 30_000,
   responseTimeoutMs: 300,
   loadTimeoutMs: 1_500,
+  ttlMs: 60_000,
+  staleMs: 0,
+  healMs: 10_000,
   slackMs: 100,
 };
 
@@ -35,6 +40,7 @@ function history(parts: Partial<History>): History {
     faults: [],
     incidents: [],
     stalls: [],
+    removals: [],
     ...parts,
   };
 }
@@ -72,6 +78,12 @@ const change = (process: string, version: number, more: Partial<Change> = {}): C
   };
 };
 
+/** A `set` whose process died meanwhile. */
+function unsettledSet(process: string, version: number): Change {
+  const { endedAt: _endedAt, status: _status, ...begun } = change(process, version, { kind: "set" });
+  return begun;
+}
+
 const load = (
   process: string,
   startedAt: number,
@@ -94,6 +106,19 @@ const sightings = (
   process: string,
   ...seen: readonly (readonly [at: number, state: string, pending?: number])[]
 ): readonly Sighting[] => seen.map(([at, state, pending = 0]) => ({ process, at, state, pending }));
+
+const restart: Fault = { kind: "restart from snapshot", from: 500, to: 600, losesSince: 50 };
+const IN_STEP = [...sightings("A", [650, "up"], [700, "up"]), ...sightings("B", [650, "up"], [700, "up"])];
+/** It arrives after the `clear` of another process, and is replayed at 900. */
+const PENDING_SET: Partial<History> = {
+  processes: [
+    { name: "A", bornAt: 0 },
+    { name: "B", bornAt: 0 },
+    { name: "C", bornAt: 0 },
+  ],
+  changes: [change("B", 2, { kind: "set", status: "pending" }), change("A", 3, { kind: "clear" })],
+  sightings: sightings("B", [250, "down", 1], [900, "up"]),
+};
 
 const rules = (parts: Partial<History>): readonly Rule[] => check(history(parts)).violations.map(({ rule }) => rule);
 
@@ -224,6 +249,8 @@ describe("a bad history is rejected,", () => {
       "two loads run at once long after everything was replayed",
       "two loads",
       {
+        changes: [change("C", 2)],
+        removals: [{ process: "C", from: 400, to: 410, key: "a" }],
         sightings: sightings("C", [400, "up", 3], [620, "up"]),
         loads: [load("A", 500, 700, 1), load("B", 600, 650, 1)],
       },
@@ -255,6 +282,182 @@ describe("a bad history is rejected,", () => {
       { changes: [change("A", 2)], loads: [load("A", 500, 700, 2), load("B", 600, 650, 2)] },
     ],
     [
+      "two loads run at once, and the key was changed while a caller waited for the lease of the first",
+      "two loads",
+      {
+        changes: [change("C", 2)],
+        loads: [
+          load("C", 20, 90, 1),
+          load("A", 520, 700, 2, { calledAt: 30, askedAt: 515 }),
+          load("B", 530, 600, 2, { askedAt: 529 }),
+        ],
+      },
+    ],
+    [
+      "a load runs without a lease, and nothing kept the process from asking for one",
+      "two loads",
+      { loads: [load("A", 500, 700, 1), load("B", 600, 650, 1, { isAlone: true })] },
+    ],
+    [
+      "two loads run at once while another key is replayed",
+      "two loads",
+      {
+        changes: [change("C", 2)],
+        removals: [{ process: "C", from: 550, to: 560, key: "b" }],
+        loads: [load("A", 500, 700, 2), load("B", 600, 650, 2)],
+      },
+    ],
+    [
+      "two loads run at once while a process removes a key that it has never changed",
+      "two loads",
+      {
+        removals: [{ process: "C", from: 550, to: 560, key: "a" }],
+        loads: [load("A", 500, 700, 1), load("B", 600, 650, 1)],
+      },
+    ],
+    [
+      "two loads run at once while a link is broken, which costs no lease",
+      "two loads",
+      {
+        faults: [{ kind: "cut", from: 550, to: 580, processes: ["A"] }],
+        sightings: sightings("A", [551, "detached"], [590, "up"], [640, "up"]),
+        loads: [load("A", 500, 700, 1), load("B", 600, 650, 1)],
+      },
+    ],
+    [
+      "two loads run at once, both under leases of a server that started before",
+      "two loads",
+      {
+        faults: [{ kind: "restart empty", from: 200, to: 300, losesLeases: true }],
+        loads: [load("A", 500, 700, 1), load("B", 600, 650, 1)],
+      },
+    ],
+    [
+      "two loads run at once longer after a forced caller left than a takeover takes",
+      "two loads",
+      {
+        loads: [load("A", 500, 700, 1), load("B", 600, 650, 1)],
+        reads: [read("B", 300, undefined, { kind: "getOrSet", forced: true, error: "AbortError: left" })],
+      },
+    ],
+    [
+      "a set that was pending is served long after its replay",
+      "elsewhere",
+      { ...PENDING_SET, reads: [read("C", 1_901, 2)] },
+    ],
+    [
+      "a set that was pending is served long after its replay by a process that has cleared it",
+      "own",
+      { ...PENDING_SET, reads: [read("A", 9_000, 2)] },
+    ],
+    [
+      "the set of a process that died is served after the end of its life",
+      "elsewhere",
+      {
+        terms: { ...TERMS, ttlMs: 2_000, staleMs: 500 },
+        processes: [
+          { name: "A", bornAt: 0, diedAt: 150 },
+          { name: "B", bornAt: 0 },
+          { name: "C", bornAt: 0 },
+        ],
+        changes: [unsettledSet("A", 2), change("B", 3)],
+        // Loaded once more, which explains that it lives.
+        loads: [load("C", 180, 190, 2), load("C", 3_000, 3_010, 2)],
+        reads: [read("C", 3_500, 2)],
+      },
+    ],
+    [
+      "a stale copy is served at once, and another call of its process fails later",
+      "elsewhere",
+      {
+        changes: [change("A", 2)],
+        failures: [{ process: "B", at: 1_361, operation: "read", code: "BACKEND_UNAVAILABLE" }],
+        reads: [read("B", 1_111, 1, { tier: "memory" })],
+      },
+    ],
+    [
+      "a process that is never in step after a restart serves an older copy when it had the time to be",
+      "elsewhere",
+      {
+        changes: [change("A", 2)],
+        faults: [restart],
+        sightings: [...sightings("A", [650, "up"], [700, "up"]), ...sightings("B", [650, "detached"], [900, "up", 1])],
+        reads: [read("B", 11_601, 1, { tier: "redis" })],
+      },
+    ],
+    [
+      "a load from before the delete of another program is joined when it had been given up",
+      "elsewhere",
+      {
+        changes: [change("foreign", 2)],
+        loads: [load("A", 50, 6_000, 1)],
+        reads: [read("A", 5_110, 1, { tier: "load", coalesced: true })],
+      },
+    ],
+    [
+      "a process that did not run serves an older copy, since it took Redis for unreachable",
+      "elsewhere",
+      {
+        changes: [change("A", 2)],
+        faults: [{ kind: "freeze process", from: 50, to: 2_000, processes: ["B"], freezes: true }],
+        sightings: sightings("B", [2_003, "down"], [3_000, "up"]),
+        reads: [read("B", 2_500, 1, { tier: "memory" })],
+      },
+    ],
+    [
+      "a process whose loop was blocked serves an older copy, since its calls ran out of time",
+      "elsewhere",
+      {
+        changes: [change("A", 2)],
+        stalls: [{ process: "B", from: 50, to: 1_600 }],
+        failures: [{ process: "B", at: 1_602, operation: "read", code: "BACKEND_UNAVAILABLE" }],
+        reads: [read("B", 1_601, 1, { tier: "memory", endedAt: 1_603 })],
+      },
+    ],
+    [
+      "a value that was set is not found",
+      "missed",
+      { changes: [change("A", 2, { kind: "set" })], reads: [read("B", 120, undefined)] },
+    ],
+    [
+      "a value that was loaded and stored is not found",
+      "missed",
+      { loads: [load("A", 100, 110, 2, { isToStore: true })], reads: [read("B", 411, undefined)] },
+    ],
+    [
+      "a value that was loaded and stored is loaded again",
+      "missed",
+      { loads: [load("A", 100, 110, 2, { isToStore: true }), load("B", 500, 510, 2)] },
+    ],
+    [
+      "a value is fresh for longer than its ttl",
+      "outlived",
+      {
+        terms: { ...TERMS, ttlMs: 500, staleMs: 1_000 },
+        loads: [load("A", 100, 110, 2)],
+        reads: [read("B", 711, 2)],
+      },
+    ],
+    [
+      "a stale value outlives its windows",
+      "outlived",
+      {
+        terms: { ...TERMS, ttlMs: 500, staleMs: 1_000 },
+        changes: [change("A", 2, { kind: "set" })],
+        reads: [read("B", 1_711, 2, { freshness: "stale" })],
+      },
+    ],
+    [
+      "a stale value outlives its windows by more than the faults meanwhile",
+      "outlived",
+      {
+        terms: { ...TERMS, ttlMs: 500, staleMs: 1_000 },
+        loads: [load("A", 100, 110, 2)],
+        faults: [{ kind: "freeze server", from: 120, to: 520 }],
+        reads: [read("B", 2_311, 2, { freshness: "stale" })],
+      },
+    ],
+    [
       "a rejection is unhandled",
       "untidy",
       { incidents: [{ process: "A", at: 5, kind: "unhandled", text: "rejection" }] },
@@ -263,9 +466,6 @@ describe("a bad history is rejected,", () => {
     expect(rules(parts)).toEqual([rule]);
   });
 });
-
-const restart: Fault = { kind: "restart from snapshot", from: 500, to: 600, losesSince: 50 };
-const IN_STEP = [...sightings("A", [650, "up"], [700, "up"]), ...sightings("B", [650, "up"], [700, "up"])];
 
 describe("a good history is accepted,", () => {
   it.for<readonly [string, Partial<History>]>([
@@ -297,29 +497,112 @@ describe("a good history is accepted,", () => {
       "two loads run at once because the caller of a forced one left before it reached the backend",
       {
         loads: [load("A", 500, 700, 1), load("B", 600, 650, 1)],
-        reads: [read("B", 300, undefined, { kind: "getOrSet", forced: true, error: "AbortError: left" })],
+        reads: [read("B", 450, undefined, { kind: "getOrSet", forced: true, error: "AbortError: left" })],
       },
     ],
     [
-      "two loads run at once because a third process still issues again what a server may have lost",
+      "two loads run at once because the caller of a forced one left, and it reached the backend late",
       {
-        processes: [
-          { name: "A", bornAt: 0 },
-          { name: "B", bornAt: 0 },
-          { name: "C", bornAt: 0 },
-        ],
-        faults: [{ kind: "restart empty", from: 200, to: 300 }],
-        sightings: [
-          ...sightings("A", [310, "up"], [320, "up"]),
-          ...sightings("B", [310, "up"], [320, "up"]),
-          ...sightings("C", [310, "up", 5], [800, "up"], [850, "up"]),
-        ],
+        loads: [load("A", 500, 700, 1), load("B", 600, 650, 1)],
+        reads: [read("B", 300, undefined, { kind: "getOrSet", forced: true, error: "AbortError: left" })],
+        faults: [{ kind: "stall", from: 290, to: 490, processes: ["B"] }],
+      },
+    ],
+    [
+      "two loads run at once because a third process issues its change again",
+      {
+        changes: [change("C", 2)],
+        removals: [{ process: "C", from: 550, to: 560, key: "a" }],
+        loads: [load("A", 500, 700, 2), load("B", 600, 650, 2)],
+      },
+    ],
+    [
+      "two loads run at once because a third process issues its tag call again",
+      {
+        changes: [change("C", 2, { kind: "invalidateTags" })],
+        removals: [{ process: "C", from: 550, to: 560 }],
+        sightings: sightings("C", [562, "up", 3]),
+        loads: [load("A", 500, 700, 2), load("B", 600, 650, 2)],
+      },
+    ],
+    [
+      "two loads run at once because the server lost the first lease",
+      {
+        faults: [{ kind: "restart empty", from: 550, to: 580, losesLeases: true }],
         loads: [load("A", 500, 700, 1), load("B", 600, 650, 1)],
       },
     ],
     [
-      "two loads run at once while an invalidation of a third process is replayed",
-      { sightings: sightings("C", [620, "up", 3]), loads: [load("A", 500, 700, 1), load("B", 600, 650, 1)] },
+      "two loads run at once because a process still uses the old primary",
+      {
+        faults: [{ kind: "failover", from: 200, to: 300, losesLeases: true, splits: true }],
+        sightings: [
+          ...sightings("A", [310, "up"], [320, "up"]),
+          ...sightings("B", [310, "detached"], [800, "up"], [850, "up"]),
+        ],
+        loads: [load("A", 500, 700, 1), load("B", 600, 650, 1)],
+      },
+    ],
+    ["a set that was pending is served shortly after its replay", { ...PENDING_SET, reads: [read("C", 1_900, 2)] }],
+    [
+      "a load from before the delete of another program is joined while it may still run",
+      {
+        changes: [change("foreign", 2)],
+        loads: [load("A", 50, 1_540, 1)],
+        reads: [read("A", 1_530, 1, { tier: "load", coalesced: true })],
+      },
+    ],
+    [
+      "a process that did not run serves an older copy because its link is cut as well",
+      {
+        changes: [change("A", 2)],
+        faults: [
+          { kind: "freeze process", from: 50, to: 2_000, processes: ["B"], freezes: true },
+          { kind: "cut", from: 1_990, to: 2_400, processes: ["B"] },
+        ],
+        sightings: sightings("B", [2_003, "down"], [3_000, "up"]),
+        reads: [read("B", 2_500, 1, { tier: "memory" })],
+      },
+    ],
+    [
+      "a value is not found after its ttl, or after a change",
+      {
+        terms: { ...TERMS, ttlMs: 500 },
+        changes: [change("A", 2, { kind: "set" }), change("A", 5)],
+        reads: [read("B", 420, undefined), read("B", 700, undefined)],
+      },
+    ],
+    [
+      "a value is refreshed ahead of time",
+      {
+        terms: { ...TERMS, ttlMs: 1_000 },
+        loads: [load("A", 100, 110, 2, { isToStore: true }), load("B", 610, 620, 2)],
+      },
+    ],
+    [
+      "a value is not stored because a tag call was made during its load",
+      {
+        changes: [change("A", 2, { kind: "invalidateTags", keys: [["b", 2]] })],
+        loads: [load("A", 90, 120, 1, { isToStore: true })],
+        reads: [read("B", 500, undefined)],
+      },
+    ],
+    [
+      "a value is not found while Redis cannot be reached",
+      {
+        changes: [change("A", 2, { kind: "set" })],
+        sightings: sightings("B", [112, "down"]),
+        reads: [read("B", 120, undefined)],
+      },
+    ],
+    [
+      "a stale value is stored later than usual by a server that was frozen",
+      {
+        terms: { ...TERMS, ttlMs: 500, staleMs: 1_000 },
+        loads: [load("A", 100, 110, 2)],
+        faults: [{ kind: "freeze server", from: 120, to: 520 }],
+        reads: [read("B", 2_300, 2, { freshness: "stale" })],
+      },
     ],
     ["a second load begins after loadTimeout", { loads: [load("A", 500, 2_400, 1), load("B", 2_001, 2_300, 1)] }],
     [
@@ -416,7 +699,23 @@ describe("a good history is accepted,", () => {
     [
       "a load runs without a lease beside another",
       "load without a lease",
-      { loads: [load("A", 500, 700, 1), load("B", 600, 650, 1, { isAlone: true })] },
+      {
+        failures: [{ process: "B", at: 590, operation: "lease", code: "BACKEND_UNAVAILABLE" }],
+        loads: [load("A", 500, 700, 1), load("B", 600, 650, 1, { calledAt: 580, isAlone: true })],
+      },
+    ],
+    [
+      "a load waited for a lease as long as it may",
+      "load without a lease",
+      { loads: [load("A", 500, 700, 1), load("B", 600, 650, 1, { calledAt: 300, isAlone: true })] },
+    ],
+    [
+      "a load gives its lease up because its own process changed the key while its caller waited",
+      "load without a lease",
+      {
+        changes: [change("A", 2)],
+        loads: [load("A", 120, 700, 1, { calledAt: 90, isAlone: true }), load("B", 125, 650, 2)],
+      },
     ],
     [
       "a set arrives over a later change of another process, which reads it",
@@ -449,6 +748,29 @@ describe("a good history is accepted,", () => {
     const [lagMs, ...others] = check(history({ changes: [change("A", 2)], reads: watched })).lagsMs;
     expect(others).toEqual([]);
     expect(lagMs).toBeCloseTo(0.8, 6);
+  });
+});
+
+describe("violations planted into a recorded round", () => {
+  const recorded = (focus: Focus): History =>
+    JSON.parse(
+      gunzipSync(readFileSync(join(import.meta.dirname, `../../torture/recorded/single-${focus}.json.gz`))).toString(),
+    ) as History;
+
+  it.for<readonly [Focus, number]>([
+    ["calm", 0.95],
+    ["links", 0.8],
+    ["servers", 0.8],
+    ["mixed", 0.8],
+  ])("are seen by the checker, which accepts the round as it is: %s, %s of them", ([focus, part]) => {
+    const round = recorded(focus);
+    expect(check(round).violations).toEqual([]);
+    const all = sightPlanted(round);
+    console.log(`${focus}: ${all.map(({ kind, planted, seen }) => `${kind} ${seen} of ${planted}`).join(", ")}`);
+    for (const { kind, planted, seen } of all) {
+      expect([kind, planted]).toEqual([kind, expect.toSatisfy((count: number) => count >= 15)]);
+      expect([kind, seen / planted]).toEqual([kind, expect.toSatisfy((seenPart: number) => seenPart >= part)]);
+    }
   });
 });
 
