@@ -107,9 +107,8 @@ export class LocalCopies {
    * of a value that cannot be stored: in `cloned` mode one that cannot be cloned, or one whose size the tier cannot
    * measure.
    *
-   * @param soundEpoch the epoch in which the backend held this entry; `Trust.unconfirmed` for a copy that is only
-   * served
-   *   while the backend is unreachable.
+   * @param soundEpoch the epoch in which the backend held this entry; `Trust.unconfirmed` for a copy that is
+   * served only while the backend is unreachable.
    */
   put(localKey: string, entry: Entry, localTtlMs: number, soundEpoch: number): CacheError | undefined {
     const limitMs = Math.min(localTtlMs, entry.localTtlMs);
@@ -117,7 +116,7 @@ export class LocalCopies {
       this.tier.delete(localKey);
       return undefined;
     }
-    if (this.#table !== undefined && entry.versions === undefined && epoch === this.#trust.epoch)
+    if (this.#table !== undefined && entry.versions === undefined && soundEpoch === this.#trust.epoch)
       this.#hasUnversioned = true;
     const now = this.#clock.now();
     const deadAt = Math.min(entry.expiresAt, now + limitMs);
