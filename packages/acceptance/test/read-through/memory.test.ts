@@ -237,6 +237,88 @@ describe.each(STACKS_WITH_MEMORY)("over %s", (stack) => {
     });
   });
 
+  describe("C104 values: frozen, below the surface", () => {
+    interface User {
+      readonly name: string;
+      readonly roles: string[];
+      self?: unknown;
+    }
+    const frozen = { ttl: 100, staleWhileRevalidate: "1h", memory: { values: "frozen" } } as const;
+    const ada = (): User => ({ name: "Ada", roles: ["admin"] });
+    const expectFrozen = (user: User | undefined): void => {
+      expect(user?.name).toBe("Ada");
+      expect(() => user!.roles.push("root")).toThrow(TypeError);
+    };
+
+    it("a value that was frozen on the outside only", async () => {
+      const { cache } = open(stack, frozen);
+      await cache.set("k", Object.freeze(ada()));
+      expectFrozen(await cache.get("k"));
+      const fragment = Object.freeze({ inner: Object.freeze([ada()]) });
+      expectFrozen((await cache.getOrSet("loaded", () => fragment)).inner[0]);
+    });
+
+    it("a cyclic value", async () => {
+      const { cache } = open(stack, frozen);
+      const user = ada();
+      user.self = user;
+      expect(await cache.getOrSet("k", (ctx) => ctx.noStore(user))).toBe(user);
+      expectFrozen(user);
+    });
+
+    it("a value that is not stored", async () => {
+      const { cache } = open(stack, frozen);
+      const user = ada();
+      const loading = gate<User>();
+      const calls = [1, 2].map(() => cache.getOrSet("k", (ctx) => ctx.noStore(loading.pass())));
+      await loading.arrived();
+      loading.open(user);
+      expect(await Promise.all(calls)).toEqual([user, user]);
+      expectFrozen(user);
+    });
+
+    it("a value of a load that was fenced", async () => {
+      const { cache } = open(stack, frozen);
+      const loading = gate<User>();
+      const call = cache.getOrSet("k", loading.pass);
+      await loading.arrived();
+      await cache.delete("k");
+      loading.open(ada());
+      expectFrozen(await call);
+    });
+
+    it("a stale value", async () => {
+      const { cache, clock } = open(stack, frozen);
+      await cache.set("k", ada());
+      await cache.markStale("k");
+      clock.advance(50);
+      const loading = gate<User>();
+      expectFrozen(await cache.get<User>("k", { allowStale: true }));
+      expectFrozen(await cache.getOrSet("k", loading.pass));
+      await loading.arrived();
+      loading.open(ada());
+      await cache.drain();
+    });
+
+    it("the stale value that a loader sees", async () => {
+      const { cache, clock } = open(stack, frozen);
+      await cache.set("k", ada());
+      clock.advance(100);
+      await cache.getOrSet("k", ({ stale }) => {
+        expectFrozen(stale!.value as User);
+        return stale!.notModified();
+      });
+      await cache.drain();
+      expectFrozen(cache.peek("k"));
+    });
+
+    it("but not a value whose freezing fails, which is handed out as it is", async () => {
+      const { cache } = open(stack, frozen);
+      const refusing = new Proxy({ name: "Ada" }, { preventExtensions: () => false });
+      expect(await cache.getOrSet("k", (ctx) => ctx.noStore(refusing))).toBe(refusing);
+    });
+  });
+
   it("C104 values: shared returns the same object to every caller", async () => {
     const { cache } = open(stack, { ttl: "1h" });
     const user = { name: "Ada" };
