@@ -10,7 +10,7 @@ import type { Namespace, Untyped } from "./namespace.ts";
 
 /** A cache: its root namespace, and its life. */
 export interface Cache extends Namespace, AsyncDisposable {
-  /** Calls `listener` on each event until the returned function is called. An error that it throws is ignored. */
+  /** Calls `listener` on each event until the returned function is called. An error that it throws, or rejects with, is ignored. */
   on<E extends keyof CacheEvents>(event: E, listener: (event: CacheEvents[E]) => void): () => void;
   /** Counts and latencies since `build`, namespaces included. */
   stats(): CacheStats;
