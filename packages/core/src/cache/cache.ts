@@ -86,6 +86,8 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
   async close(options: { readonly timeout?: Duration } = {}): Promise<void> {
     checkOptions(options, CLOSE_OPTIONS);
     const timeoutMs = options.timeout === undefined ? 5_000 : toMs("timeout", options.timeout);
+    if (timeoutMs < 0)
+      throw new InvalidArgumentError(`timeout must be at least 0 ms, got ${describe(options.timeout)}`);
     this.#closing ??= this.#close(timeoutMs);
     return this.#closing;
   }

@@ -18,6 +18,7 @@ import { CacheClosedError, ConfigurationError, InvalidArgumentError } from "../c
 import { checkKey, checkTags, entryKey, keySpaceBelow, localKey, type EntryKey } from "../entry/key.ts";
 import {
   checkEntryOptions,
+  checkFlag,
   checkOptions,
   OPTION_NAMES,
   resolvePolicy,
@@ -194,6 +195,7 @@ export class NamespaceView implements Untyped<Namespace> {
 
   namespace(name: string, options?: NamespaceOptions<unknown>): NamespaceView {
     checkOptions(options, OPTION_NAMES.namespace);
+    checkFlag("localOnly", options?.localOnly);
     const { context } = this.#engine;
     if (options?.localOnly === true && context.local === undefined)
       throw new ConfigurationError("localOnly needs a local tier; add memory() before the backend");
@@ -279,8 +281,7 @@ function checkCallOptions(options: GetOrSetOptions): void {
     throw new InvalidArgumentError(`signal must be an AbortSignal, got ${describe(options.signal)}`);
   if (options.onServed !== undefined && typeof options.onServed !== "function")
     throw new InvalidArgumentError(`onServed must be a function, got ${describe(options.onServed)}`);
-  if (options.forceRefresh !== undefined && typeof options.forceRefresh !== "boolean")
-    throw new InvalidArgumentError(`forceRefresh must be true or false, got ${describe(options.forceRefresh)}`);
+  checkFlag("forceRefresh", options.forceRefresh);
   if (options.after !== undefined && (typeof options.after !== "string" || options.after === ""))
     throw new InvalidArgumentError(`after must be the token of a write result, got ${describe(options.after)}`);
 }
@@ -295,6 +296,7 @@ function checkValue(value: unknown): void {
 
 function allowsStale(options: GetOptions | undefined): boolean {
   checkOptions(options, OPTION_NAMES.get);
+  checkFlag("allowStale", options?.allowStale);
   return options?.allowStale === true;
 }
 
