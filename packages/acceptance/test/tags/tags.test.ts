@@ -546,6 +546,17 @@ describe("C80 the memory for tags is bounded", () => {
     expect(await cache.get("before")).toBeUndefined();
   });
 
+  it("in the process, and keeps the entries that were read within the last 9,000 tags", async () => {
+    const { cache } = open("memory", { ttl: "1h" });
+    await cache.set("read", "value", { tags: ["t"] });
+    await cache.set("unread", "value", { tags: ["t"] });
+    for (let i = 0; i < 12_000; i += 1) {
+      await cache.invalidateTags(`user:${i}`);
+      if (i % 8_000 === 0) expect(cache.peek("read")).toBe("value");
+    }
+    expect([cache.peek("read"), cache.peek("unread")]).toEqual(["value", undefined]);
+  });
+
   it("in the backend, where an unused tag version expires", async () => {
     const { cache, clock, backend } = open("backend", { ttl: "1h" });
     for (let i = 0; i < 100; i += 1) {
