@@ -19,10 +19,10 @@ export interface Cache extends Namespace, AsyncDisposable {
    * {BackendUnavailableError}
    */
   connect(): Promise<void>;
-  /** Resolves when every background load that has begun is settled. Never rejects. */
+  /** Resolves when every load, write and tag call that has begun is settled. Never rejects. */
   drain(): Promise<void>;
   /**
-   * Refuses new calls, drains for at most `timeout`, aborts the rest, and closes the tiers
+   * Refuses new calls, except those that a load makes which began before; drains for at most `timeout`, aborts the rest, and closes the tiers
    * that no other cache uses, waiting for a backend as long as for any call. Idempotent. Later calls reject with {@link
    * CacheClosedError}.
    */
@@ -102,6 +102,7 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
     const { remote } = namespace;
     context.lifecycle.close();
     await this.#within(timeoutMs, this.#settled());
+    context.lifecycle.end();
     const closed = new CacheClosedError(`the cache ${JSON.stringify(context.name)} was closed while this call waited`);
     for (const flight of [...context.flights.all()]) waiters.abort(flight, closed);
     context.recovery?.stop();

@@ -2,6 +2,7 @@ import { loadMany } from "../engine/batch-load.ts";
 import type { GetOrSetCall, NamespaceContext } from "../engine/call.ts";
 import type { EngineContext } from "../engine/context.ts";
 import type { BatchLoader, Loader } from "../engine/load.ts";
+import { isLoading } from "../engine/loading.ts";
 import {
   checkRoomForMeta,
   type DeleteManyResult,
@@ -64,7 +65,7 @@ export class NamespaceView implements Untyped<Namespace> {
         now < held.staleAt &&
         typeof load === "function" &&
         isPlainHit(namespace.policy, options) &&
-        !context.lifecycle.isClosed
+        isOpen(context)
       ) {
         return Promise.resolve(readThrough.hit(namespace, key, now, held));
       }
@@ -113,7 +114,7 @@ export class NamespaceView implements Untyped<Namespace> {
     if (local !== undefined && typeof key === "string") {
       const now = clock.now();
       const held = local.get(localKey(this.#namespace.keySpace, key), now);
-      if (held !== undefined && now < held.staleAt && !engine.context.lifecycle.isClosed)
+      if (held !== undefined && now < held.staleAt && isOpen(engine.context))
         return engine.readThrough.hit(this.#namespace, key, now, held);
     }
     return engine.reads.nothingToPeek(this.#namespace, this.#key(key));
@@ -256,12 +257,16 @@ export class NamespaceView implements Untyped<Namespace> {
 
   #checkOpen(): void {
     const { context } = this.#engine;
-    if (context.lifecycle.isClosed)
+    if (!isOpen(context))
       throw new CacheClosedError(`the cache ${JSON.stringify(context.name)} is closed; end all calls before close()`);
   }
 }
 
 const NO_TAGS: readonly string[] = Object.freeze([]);
+
+/** While the cache closes, the loads that it waits for may still call it. */
+const isOpen = (context: EngineContext): boolean =>
+  !context.lifecycle.isClosed || (!context.lifecycle.isOver && isLoading(context));
 
 function isPlainHit(policy: ResolvedPolicy, options: GetOrSetOptions | undefined): boolean {
   // Options that are not an object are refused on the way to a load.

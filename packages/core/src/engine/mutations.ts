@@ -223,7 +223,11 @@ export class Mutations {
   }
 
   /** `tags` empty: the whole namespace. */
-  async invalidate(
+  invalidate(namespace: NamespaceContext, names: readonly string[], mode: "hard" | "soft"): Promise<InvalidateResult> {
+    return this.#context.writes.include(this.#invalidate(namespace, names, mode));
+  }
+
+  async #invalidate(
     namespace: NamespaceContext,
     names: readonly string[],
     mode: "hard" | "soft",

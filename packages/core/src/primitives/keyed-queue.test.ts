@@ -70,3 +70,18 @@ it("resolves `settled` when all writes called so far are settled, failures inclu
   await settled;
   expect(writes.size).toBe(0);
 });
+
+it("waits for included work too, failures included, and keeps nothing of it", async () => {
+  const writes = new KeyedQueue();
+  const [slow, failing] = [gate(), gate()];
+  void writes.include(slow.pass());
+  writes.include(failing.pass()).catch(() => undefined);
+  expect(writes.size).toBe(2);
+  const settled = writes.settled();
+  failing.fail(new Error("lost"));
+  expect(await outcome(settled)).toEqual({ status: "pending" });
+  slow.open();
+  await settled;
+  await flush();
+  expect(writes.size).toBe(0);
+});

@@ -6,10 +6,11 @@ import { KeyNode, KeyTable } from "./key-table.ts";
  */
 export class KeyedQueue {
   readonly #tails = new KeyTable<Tail>();
+  readonly #others = new Set<Promise<unknown>>();
 
   /** The number of writes in progress or waiting. */
   get size(): number {
-    return this.#tails.size;
+    return this.#tails.size + this.#others.size;
   }
 
   has(key: string): boolean {
@@ -27,9 +28,17 @@ export class KeyedQueue {
     return result;
   }
 
+  /** Counts as a write for {@link settled}, and waits for no other. */
+  include<T>(write: Promise<T>): Promise<T> {
+    this.#others.add(write);
+    const end = (): void => void this.#others.delete(write);
+    write.then(end, end);
+    return write;
+  }
+
   /** Resolves when every write called so far is settled. */
   async settled(): Promise<void> {
-    await Promise.allSettled([...this.#tails].map(({ write }) => write));
+    await Promise.allSettled([...Array.from(this.#tails, ({ write }) => write), ...this.#others]);
   }
 }
 

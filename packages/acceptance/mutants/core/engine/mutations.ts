@@ -117,4 +117,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: 'return { status: "pending" };',
     broken: 'return { status: "pending", token: this.#token() };',
   },
+  {
+    name: "life: close and drain do not wait for tag calls",
+    promises: ["C117"],
+    rule: "return this.#context.writes.include(this.#invalidate(namespace, names, mode));",
+    broken: "return this.#invalidate(namespace, names, mode);",
+  },
 ];
