@@ -310,6 +310,18 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(load.runs).toBe(1);
     });
 
+    it("leaves a shorter window of the reader to end where it would have ended", async () => {
+      const { cache, clock } = open(stack, { ttl: "1h", staleWhileRevalidate: "1d", errorBackoff: 0 });
+      const reading = { staleWhileRevalidate: "5s" } as const;
+      await cache.set("k", "value", { tags: ["t"] });
+      await cache.markTagsStale("t");
+      clock.advance(3_604_999);
+      expect(await cache.getOrSet("k", failing(sourceDown), reading)).toBe("value");
+      await cache.drain();
+      clock.advance(1);
+      expect(await cache.getOrSet("k", () => "new", reading)).toBe("new");
+    });
+
     it("removes entries without a stale window", async () => {
       const { cache } = open(stack, { ttl: "1h" });
       await cache.set("k", "value", { tags: ["t"] });
