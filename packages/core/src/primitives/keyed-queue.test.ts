@@ -85,3 +85,21 @@ it("waits for included work too, failures included, and keeps nothing of it", as
   await flush();
   expect(writes.size).toBe(0);
 });
+
+it("shows the write called last for a key, until it begins", async () => {
+  const writes = new KeyedQueue();
+  const [first, second, third] = [{}, {}, {}];
+  const slow = gate();
+  const running = writes.run("k", slow.pass, first);
+  expect(writes.waiting("k")).toBe(undefined);
+  const seen: (object | undefined)[] = [];
+  const next = writes.run("k", async () => void seen.push(writes.waiting("k")), second);
+  expect([writes.waiting("k"), writes.waiting("other")]).toEqual([second, undefined]);
+  const last = writes.run("k", async () => void seen.push(writes.waiting("k")), third);
+  expect(writes.waiting("k")).toBe(third);
+  const plain = writes.run("k", async () => undefined);
+  expect(writes.waiting("k")).toBe(undefined);
+  slow.open();
+  await Promise.all([running, next, last, plain]);
+  expect(seen).toEqual([undefined, undefined]);
+});

@@ -17,15 +17,30 @@ export class KeyedQueue {
     return this.#tails.first(key) !== undefined;
   }
 
-  /** Runs `write` after the earlier writes of this key; immediately if there are none. */
-  run<T>(key: string, write: () => Promise<T>): Promise<T> {
+  /**
+   * Runs `write` after the earlier writes of this key; immediately if there are none.
+   *
+   * @param waiting returned by {@link waiting} until `write` runs.
+   */
+  run<T>(key: string, write: () => Promise<T>, waiting?: object): Promise<T> {
     const before = this.#tails.first(key);
-    const result = before === undefined ? write() : before.write.then(write, write);
-    const tail = new Tail(result);
+    const tail = new Tail();
+    const begin = (): Promise<T> => {
+      tail.waiting = undefined;
+      return write();
+    };
+    if (before !== undefined) tail.waiting = waiting;
+    const result = before === undefined ? begin() : before.write.then(begin, begin);
+    tail.write = result;
     this.#tails.add(key, tail);
     const end = (): void => this.#tails.remove(tail);
     result.then(end, end);
     return result;
+  }
+
+  /** What was given for the write called last for this key, if that write has not begun. */
+  waiting(key: string): object | undefined {
+    return this.#tails.first(key)?.waiting;
   }
 
   /** Counts as a write for {@link settled}, and waits for no other. */
@@ -43,10 +58,6 @@ export class KeyedQueue {
 }
 
 class Tail extends KeyNode {
-  readonly write: Promise<unknown>;
-
-  constructor(write: Promise<unknown>) {
-    super();
-    this.write = write;
-  }
+  write!: Promise<unknown>;
+  waiting: object | undefined;
 }

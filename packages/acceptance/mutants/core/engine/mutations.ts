@@ -123,4 +123,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "return this.#context.writes.include(this.#invalidate(namespace, names, mode));",
     broken: "return this.#invalidate(namespace, names, mode);",
   },
+  {
+    name: "storing: an overtaken set keeps its place among the reads and writes in flight",
+    promises: ["C137"],
+    rule: "flights.remove(waiting.guard);",
+    broken: "",
+  },
 ];
