@@ -103,9 +103,10 @@ describe("event listeners", () => {
   });
 
   it("C40 C118 that reject change nothing and are no unhandled rejections", async () => {
-    const refuse = async (): Promise<void> => {
+    // An async function is accepted where a listener is, though its type says void.
+    const refuse = (async () => {
       throw new Error("of a listener");
-    };
+    }) as () => void;
     const { cache, clock } = open("memory", { ttl: 100, staleWhileRevalidate: 1_000, waitUntil: refuse });
     const events = ["hit", "stale", "miss", "load", "invalidate"] as const;
     for (const event of events) cache.on(event, refuse);

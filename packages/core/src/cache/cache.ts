@@ -10,7 +10,10 @@ import type { Namespace, Untyped } from "./namespace.ts";
 
 /** A cache: its root namespace, and its life. */
 export interface Cache extends Namespace, AsyncDisposable {
-  /** Calls `listener` on each event until the returned function is called. An error that it throws, or rejects with, is ignored. */
+  /**
+   * Calls `listener` on each event until the returned function is called. An error that it throws, or rejects with, is
+   * ignored.
+   */
   on<E extends keyof CacheEvents>(event: E, listener: (event: CacheEvents[E]) => void): () => void;
   /** Counts and latencies since `build`, namespaces included. */
   stats(): CacheStats;
@@ -22,9 +25,9 @@ export interface Cache extends Namespace, AsyncDisposable {
   /** Resolves when every load, write and tag call that has begun is settled. Never rejects. */
   drain(): Promise<void>;
   /**
-   * Refuses new calls, except those that a load makes which began before; drains for at most `timeout`, aborts the rest, and closes the tiers
-   * that no other cache uses, waiting for a backend as long as for any call. Idempotent. Later calls reject with {@link
-   * CacheClosedError}.
+   * Refuses new calls, except those of loads that began before; drains for at most `timeout`, aborts the rest, and
+   * closes the tiers that no other cache uses, waiting for a backend as long as for any call. Idempotent. Later calls
+   * reject with {@link CacheClosedError}.
    */
   close(options?: { /** @default '5s' */ readonly timeout?: Duration }): Promise<void>;
 }

@@ -38,8 +38,8 @@ export class SetBatch {
   }
 
   /**
-   * Sends the last call that can be encoded. Each value is encoded, so that a call whose value cannot be rejects, sent or
-   * not. Never rejects.
+   * Sends the last call that can be encoded. Each value is encoded, so that a call whose value cannot be encoded rejects,
+   * sent or not. Never rejects.
    */
   async send(
     encode: (value: unknown) => Awaitable<Encoded>,

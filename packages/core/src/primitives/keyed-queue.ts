@@ -38,7 +38,7 @@ export class KeyedQueue {
     return result;
   }
 
-  /** What was given for the write called last for this key, if that write has not begun. */
+  /** The object that {@link run} was given with the last write of this key, if that write has not begun. */
   waiting(key: string): object | undefined {
     return this.#tails.first(key)?.waiting;
   }

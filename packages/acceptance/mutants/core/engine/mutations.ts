@@ -107,9 +107,9 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "changes: the first message is taken for that of one's own write",
     promises: ["C82", "C83"],
-    rule: "guard.resend(trust.epoch);\n          const written = await this.#write(remote, key, entry, encoded);",
+    rule: "guard.resend(trust.epoch);\n      const written = await this.#write(remote, key, entry, encoded);",
     broken:
-      "const { epoch } = trust;\n          const written = await this.#write(remote, key, entry, encoded);\n          guard.resend(epoch);",
+      "const { epoch } = trust;\n      const written = await this.#write(remote, key, entry, encoded);\n      guard.resend(epoch);",
   },
   {
     name: "tokens: what is pending has one",
