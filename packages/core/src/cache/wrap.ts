@@ -50,7 +50,7 @@ interface UntypedWrapOptions extends Policy {
   readonly tags?: readonly string[] | ((value: unknown, ...args: unknown[]) => readonly string[]);
 }
 
-/** @throws {InvalidArgumentError} for a missing function or name, and for an option that is unknown or of a wrong type. */
+/** @throws {InvalidArgumentError} for a missing function or name, and for an unknown option or one of a wrong type. */
 export function wrapFunction(
   namespace: Wrappable,
   fn: (...args: unknown[]) => unknown,

@@ -38,7 +38,7 @@ export class SetBatch {
   }
 
   /**
-   * Sends the last call that can be encoded. Each value is encoded, so that a call whose value cannot be encoded rejects,
+   * Sends the last call that can be encoded. The value of each call is encoded: one that cannot be rejects its call,
    * sent or not. Never rejects.
    */
   async send(
