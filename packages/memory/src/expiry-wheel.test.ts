@@ -169,3 +169,24 @@ it("keeps a key that is filed again between two slices for its new end", () => {
   clock.advance(512_000);
   expect(ends.size).toBe(0);
 });
+
+it("checks keys in the same way before the zero of a clock, and across it", () => {
+  const clock = new TestClock();
+  const early = {
+    now: () => clock.now() - 1_000_000,
+    schedule: (callback: () => void, delayMs: number) => clock.schedule(callback, delayMs),
+  };
+  const checked: [string, number][] = [];
+  const wheel = new ExpiryWheel(early, (key) => (checked.push([key, early.now()]), Infinity));
+  const begun = early.now();
+  for (const inMs of [4_300, 600_000, 998_500, 1_000_500]) wheel.file(String(inMs), begun + inMs);
+  wheel.file("unfiled", begun + 4_300);
+  wheel.unfile("unfiled", begun + 4_300);
+  clock.advance("1h");
+  expect(checked).toEqual([
+    ["4300", -994_000],
+    ["600000", -398_000],
+    ["998500", 0],
+    ["1000500", 2_000],
+  ]);
+});

@@ -54,7 +54,7 @@ export class ExpiryWheel {
   /** @param endsAt the instant with which `key` was filed. */
   unfile(key: string, endsAt: number): void {
     if (endsAt === Infinity) return;
-    this.#keys[Math.floor(endsAt / SLOT_MS) % SLOTS]!.delete(key);
+    this.#keys[slotOf(Math.floor(endsAt / SLOT_MS))]!.delete(key);
   }
 
   clear(): void {
@@ -66,7 +66,7 @@ export class ExpiryWheel {
 
   #add(key: string, endsAt: number): number {
     const second = Math.floor(endsAt / SLOT_MS);
-    const slot = second % SLOTS;
+    const slot = slotOf(second);
     this.#keys[slot]!.add(key);
     if (second < this.#due[slot]!) this.#due[slot] = second;
     return second;
@@ -115,3 +115,6 @@ export class ExpiryWheel {
     return keys;
   }
 }
+
+/** Not the remainder alone: a clock may start anywhere, and before its zero a remainder is negative. */
+const slotOf = (second: number): number => ((second % SLOTS) + SLOTS) % SLOTS;

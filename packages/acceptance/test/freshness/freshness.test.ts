@@ -748,6 +748,33 @@ describe("a stale value in another tier or process", () => {
       expect(await here.getOrSet("k", failing())).toBe("new");
     });
 
+    it("when it was marked stale, and so seems to be older", async () => {
+      const policy = { ttl: "1h", staleIfError: "1h", localTtl: "3h" } as const;
+      const { cache: here, clock, backend } = open("memory over backend", { ...policy, backend: { leases: true } });
+      const { cache: there } = open("backend", { clock, backend, ...policy });
+      await here.set("k", "old", { ttl: 100 });
+      clock.advance(100);
+      await there.set("k", "new");
+      clock.advance(100);
+      await there.markStale("k");
+      for (let i = 0; i < 2; i += 1) expect(await here.getOrSet("k", failing())).toBe("new");
+    });
+
+    it("when the copy never ends, and a tag made it stale", async () => {
+      const policy = { ttl: Infinity, staleIfError: "1h" } as const;
+      const { cache: here, clock, backend } = open("memory over backend", policy);
+      const { cache: there } = open("backend", { clock, backend, ttl: "1h" });
+      await here.set("k", "old", { tags: ["t"] });
+      await here.markTagsStale("t");
+      clock.advance(100);
+      await there.set("k", "new", { tags: ["t"] });
+      clock.advance(100);
+      expect(await here.get("k")).toBe("new");
+      const load = numbered();
+      expect(await here.getOrSet("k", load)).toBe("new");
+      expect(load.runs).toBe(0);
+    });
+
     it("unless it is older than the local copy, which is then the fallback", async () => {
       const { cache: here, clock, backend } = open("memory over backend", { ttl: 100, staleIfError: 1_000 });
       const { cache: there } = open("backend", { clock, backend, ttl: 100, staleIfError: 1_000 });

@@ -403,12 +403,69 @@ describe.each(STACKS)("over %s", (stack) => {
       "name must be a non-empty string of its own for each wrapped function, got undefined",
     ],
     ["keyOf", () => keyOf("user", NaN), "NaN"],
+    [
+      "wrap",
+      (cache) => cache.wrap(() => 1, { name: "w", key: "id" as never }),
+      'key must be a function that makes a key of the arguments, got "id"',
+    ],
+    [
+      "wrap",
+      (cache) => cache.wrap(() => 1, { name: "w", key: null as never }),
+      "key must be a function that makes a key of the arguments, got null",
+    ],
+    [
+      "wrap",
+      (cache) => cache.wrap(() => 1, { name: "w", tags: "users" as never }),
+      'tags must be an array of strings, got "users"',
+    ],
+    [
+      "wrap",
+      (cache) => cache.wrap(() => 1, { name: "w", tags: [5] as never }),
+      "tags must be non-empty, well-formed strings of at most 512 characters, got 5",
+    ],
+    [
+      "wrap",
+      (cache) => cache.wrap(() => 1, { name: "w", tags: null as never }),
+      "tags must be an array of strings, got null",
+    ],
+    [
+      "wrap",
+      (cache) => cache.wrap(() => 1, { name: "w", tags: new Set(["a"]) as never }),
+      "tags must be an array of strings, got an object",
+    ],
+    [
+      "namespace",
+      (cache) => cache.namespace("n", { localOnly: "true" as never }),
+      'localOnly must be true or false, got "true"',
+    ],
+    ["namespace", (cache) => cache.namespace("n", { localOnly: 1 as never }), "localOnly must be true or false, got 1"],
+    ["get", (cache) => cache.get("k", { allowStale: "yes" as never }), 'allowStale must be true or false, got "yes"'],
+    [
+      "getMany",
+      (cache) => cache.getMany(["k"], { allowStale: null as never }),
+      "allowStale must be true or false, got null",
+    ],
+    ["close", (cache) => cache.close({ timeout: -1 }), "timeout must be at least 0 ms, got -1"],
+    [
+      "markTagsStale",
+      (cache) => cache.markTagsStale(["a"] as never),
+      "tags must be non-empty, well-formed strings of at most 512 characters, got an array",
+    ],
   ])("C10 an invalid argument (%s) is refused with a message that names it", async ([, call, expected]) => {
     const { cache, stored } = open(stack);
     const error = await errorOf(() => call(cache));
     expect(error).toMatchObject(INVALID);
     expect(error.message).toContain(expected);
     expect(stored()).toEqual([]);
+  });
+
+  it("C10 a wrapped function keeps the tags that it was given, if their array changes later", async () => {
+    const { cache } = open(stack);
+    const tags = ["users"];
+    const wrapped = cache.wrap((n: number) => n, { name: "w", tags });
+    tags.pop();
+    await wrapped(1);
+    expect((await cache.inspect(wrapped.key(1)))?.tags).toEqual(["users"]);
   });
 
   it("C10 a wrapped function rejects, and does not throw, when its key function fails (async-cache-dedupe)", async () => {

@@ -1,5 +1,5 @@
 import type { Policy } from "@hotset/core";
-import { flush, gate, mapTier, outcome } from "@hotset/core/testing";
+import { flush, gate, mapTier, outcome, TestClock } from "@hotset/core/testing";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { open } from "../support/stacks.ts";
 
@@ -215,6 +215,30 @@ describe("the clock of a cache", () => {
     clock.advance(1);
     expect(await cache.get("k")).toBe(undefined);
     random.mockRestore();
+  });
+
+  it("C120 may start anywhere, also before its zero", async () => {
+    const clock = new TestClock();
+    const early = {
+      now: () => clock.now() - 1e9,
+      schedule: (callback: () => void, delayMs: number) => clock.schedule(callback, delayMs),
+    };
+    const { cache } = open("memory over backend", {
+      clock: early as unknown as TestClock,
+      ttl: 100,
+      staleIfError: 100,
+    });
+    await cache.set("k", "value", { tags: ["t"] });
+    clock.advance(99);
+    expect(await cache.get("k")).toBe("value");
+    clock.advance(1);
+    expect([await cache.get("k"), await cache.get("k", { allowStale: true })]).toEqual([undefined, "value"]);
+    clock.advance(100);
+    expect(await cache.get("k", { allowStale: true })).toBeUndefined();
+    await cache.set("k", "value", { tags: ["t"] });
+    await cache.invalidateTags("t");
+    expect(await cache.get("k")).toBeUndefined();
+    await cache.close();
   });
 
   it("C120 triggers nothing while it stands still", async () => {

@@ -125,6 +125,60 @@ describe.each(STACKS)("close over %s", (stack) => {
     }
   });
 
+  it("C117 lets the calls of a running load through, and no others", async () => {
+    const { cache, backend } = open(stack);
+    await cache.set("kept", "kept");
+    const loading = gate();
+    const call = cache.getOrSet("outer", async () => {
+      await loading.pass();
+      await cache.set("set", 1);
+      return [
+        await cache.getOrSet("inner", () => "inner"),
+        await cache.get("kept"),
+        cache.peek("kept"),
+        await cache.delete("set"),
+        await cache.invalidateTags("t"),
+      ];
+    });
+    await loading.arrived();
+    const closing = cache.close();
+    await expect(cache.get("kept")).rejects.toMatchObject(CLOSED);
+    loading.open();
+    expect(await call).toEqual([
+      "inner",
+      "kept",
+      stack === "backend" ? undefined : "kept",
+      { status: "deleted", token: expect.any(String) as string },
+      { status: "done", token: expect.any(String) as string },
+    ]);
+    await closing;
+    expect(backend.isClosed).toBe(stack !== "memory");
+  });
+
+  it.for([
+    ["load", (cache: Cache, load: () => Promise<void>) => cache.getOrSet("outer", load)],
+    [
+      "batch load",
+      (cache: Cache, load: () => Promise<void>) => cache.getOrSetMany(["outer"], same, async () => (await load(), [])),
+    ],
+  ] as const)("C117 refuses the calls of a %s that did not end within the timeout", async ([, begin]) => {
+    const { cache, clock } = open(stack);
+    const loading = gate();
+    let late: Promise<unknown> | undefined;
+    const call = begin(cache, async () => {
+      await loading.pass();
+      late = outcome(cache.getOrSet("inner", never));
+    });
+    await loading.arrived();
+    const closing = cache.close({ timeout: 10 });
+    clock.advance(10);
+    await expect(call).rejects.toMatchObject(CLOSED);
+    await closing;
+    loading.open();
+    await flush();
+    expect(await late).toMatchObject({ status: "rejected", reason: CLOSED });
+  });
+
   it.for([
     [5_000, undefined],
     [70, { timeout: 70 }],
@@ -239,6 +293,36 @@ describe.each(STACKS_WITH_BACKEND)("close of a shared backend, over %s", (stack)
     backend.up();
     await cache.close();
     expect([stored(), backend.isClosed]).toEqual([[], true]);
+  });
+
+  it.for([
+    ["invalidateTags", (cache: Cache) => cache.invalidateTags("t")],
+    ["markTagsStale", (cache: Cache) => cache.markTagsStale("t")],
+    ["clear", (cache: Cache) => cache.clear()],
+  ] as const)("C117 and drain wait for %s, and replay it if it fails", async ([, call]) => {
+    const { cache, backend, clock } = open(stack, { ttl: "1h", backend: { tagVersions: true } });
+    const there = open("backend", { backend, clock, name: "test", ttl: "1h" }).cache;
+    await there.set("k", "old", { tags: ["t"] });
+    const renewing = gate();
+    backend.script("tags.renew", { before: renewing });
+    const first = call(cache);
+    const draining = cache.drain();
+    await renewing.arrived();
+    expect(await outcome(draining)).toEqual(PENDING);
+    renewing.open();
+    await draining;
+    expect(await first).toMatchObject({ status: "done" });
+    await there.set("k", "older", { tags: ["t"] });
+    const failing = gate();
+    backend.script("tags.renew", { before: failing });
+    const second = call(cache);
+    await failing.arrived();
+    const closing = cache.close();
+    expect(await outcome(closing)).toEqual(PENDING);
+    failing.fail(new Error("lost"));
+    expect(await second).toEqual({ status: "pending" });
+    await closing;
+    expect(await there.get("k")).toBeUndefined();
   });
 
   it("C117 limits the time of the replay and gives up afterwards", async () => {

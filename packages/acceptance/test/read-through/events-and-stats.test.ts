@@ -102,6 +102,26 @@ describe("event listeners", () => {
     expect(rejections).toEqual([]);
   });
 
+  it("C40 C118 that reject change nothing and are no unhandled rejections", async () => {
+    // An async function is accepted where a listener is, though its type says void.
+    const refuse = (async () => {
+      throw new Error("of a listener");
+    }) as () => void;
+    const { cache, clock } = open("memory", { ttl: 100, staleWhileRevalidate: 1_000, waitUntil: refuse });
+    const events = ["hit", "stale", "miss", "load", "invalidate"] as const;
+    for (const event of events) cache.on(event, refuse);
+    const answers: unknown[] = [];
+    const rejections = await rejectionsDuring(async () => {
+      for (const waitMs of [0, 50, 50]) {
+        clock.advance(waitMs);
+        answers.push(await cache.getOrSet("k", () => "value", { onServed: refuse }));
+      }
+      await cache.drain();
+      await cache.delete("k");
+    });
+    expect([answers, rejections]).toEqual([["value", "value", "value"], []]);
+  });
+
   it("C118 are all called when one throws, and are not called once removed", async () => {
     const { cache } = open("memory");
     const calls: string[] = [];

@@ -237,6 +237,94 @@ describe.each(STACKS_WITH_MEMORY)("over %s", (stack) => {
     });
   });
 
+  describe("C104 values: frozen, below the surface", () => {
+    interface User {
+      readonly name: string;
+      readonly roles: string[];
+      self?: unknown;
+    }
+    const frozen = { ttl: 100, staleWhileRevalidate: "1h", memory: { values: "frozen" } } as const;
+    const ada = (): User => ({ name: "Ada", roles: ["admin"] });
+    /** Tries to change a user below its surface. */
+    const change = (user: User | undefined): string => {
+      try {
+        user!.roles.push("root");
+        return `${user!.name} was changed`;
+      } catch (error) {
+        return `${user!.name}: ${(error as Error).name}`;
+      }
+    };
+    const REFUSED = "Ada: TypeError";
+
+    it("a value that was frozen on the outside only", async () => {
+      const { cache } = open(stack, frozen);
+      await cache.set("k", Object.freeze(ada()));
+      expect(change(await cache.get("k"))).toBe(REFUSED);
+      const fragment = Object.freeze({ inner: Object.freeze([ada()]) });
+      expect(change((await cache.getOrSet("loaded", () => fragment)).inner[0])).toBe(REFUSED);
+    });
+
+    it("a cyclic value", async () => {
+      const { cache } = open(stack, frozen);
+      const user = ada();
+      user.self = user;
+      expect(await cache.getOrSet("k", (ctx) => ctx.noStore(user))).toBe(user);
+      expect(change(user)).toBe(REFUSED);
+    });
+
+    it("a value that is not stored", async () => {
+      const { cache } = open(stack, frozen);
+      const user = ada();
+      const loading = gate<User>();
+      const calls = [1, 2].map(() => cache.getOrSet("k", (ctx) => ctx.noStore(loading.pass())));
+      await loading.arrived();
+      loading.open(user);
+      expect(await Promise.all(calls)).toEqual([user, user]);
+      expect(change(user)).toBe(REFUSED);
+    });
+
+    it("a value of a load that was fenced", async () => {
+      const { cache } = open(stack, frozen);
+      const loading = gate<User>();
+      const call = cache.getOrSet("k", loading.pass);
+      await loading.arrived();
+      await cache.delete("k");
+      loading.open(ada());
+      expect(change(await call)).toBe(REFUSED);
+    });
+
+    it("a stale value", async () => {
+      const { cache, clock } = open(stack, frozen);
+      await cache.set("k", ada());
+      await cache.markStale("k");
+      clock.advance(50);
+      const loading = gate<User>();
+      expect(change(await cache.get<User>("k", { allowStale: true }))).toBe(REFUSED);
+      expect(change(await cache.getOrSet("k", loading.pass))).toBe(REFUSED);
+      await loading.arrived();
+      loading.open(ada());
+      await cache.drain();
+    });
+
+    it("the stale value that a loader sees", async () => {
+      const { cache, clock } = open(stack, frozen);
+      await cache.set("k", ada());
+      clock.advance(100);
+      await cache.getOrSet("k", ({ stale }) => {
+        expect(change(stale!.value as User)).toBe(REFUSED);
+        return stale!.notModified();
+      });
+      await cache.drain();
+      expect(change(cache.peek("k"))).toBe(REFUSED);
+    });
+
+    it("but not a value whose freezing fails, which is handed out as it is", async () => {
+      const { cache } = open(stack, frozen);
+      const refusing = new Proxy({ name: "Ada" }, { preventExtensions: () => false });
+      expect(await cache.getOrSet("k", (ctx) => ctx.noStore(refusing))).toBe(refusing);
+    });
+  });
+
   it("C104 values: shared returns the same object to every caller", async () => {
     const { cache } = open(stack, { ttl: "1h" });
     const user = { name: "Ada" };

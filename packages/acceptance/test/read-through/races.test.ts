@@ -1,5 +1,5 @@
 import { gzip, type Cache, type Namespace } from "@hotset/core";
-import { flush, gate, outcome, type ScriptedOperation } from "@hotset/core/testing";
+import { flush, gate, outcome, type ScriptedBackend, type ScriptedOperation } from "@hotset/core/testing";
 import { describe, expect, it, vi } from "vitest";
 import { numbered } from "../support/sources.ts";
 import { open, STACKS, STACKS_WITH_BACKEND, type Stack } from "../support/stacks.ts";
@@ -463,6 +463,112 @@ describe.each(STACKS_WITH_BACKEND)("over %s, on the way to the backend", (stack)
     expect(cache.peek("k")).toBeUndefined();
     expect(await cache.get("k")).toBeUndefined();
     expect(stored()).toEqual([]);
+  });
+
+  describe("C137 of many sets of one key", () => {
+    const sent = (backend: ScriptedBackend): readonly string[] =>
+      backend.calls.flatMap(({ operation, keys }) => (keys.includes("test::k") ? [operation] : []));
+
+    it("that wait only the last is sent, and all of them have its result", async () => {
+      const { cache, backend, clock } = open(stack, { ttl: "1h" });
+      await cache.set("k", "warm");
+      backend.forgetCalls();
+      const writing = gate();
+      backend.script("write", { key: "test::k", before: writing });
+      const sets = Array.from({ length: 1_000 }, (_, i) => cache.set("k", `value ${i}`));
+      await writing.arrived();
+      await flush();
+      writing.open();
+      const results = await Promise.all(sets);
+      expect(new Set(results.map(({ status }) => status))).toEqual(new Set(["stored"]));
+      expect(new Set(results.map(({ token }) => token)).size).toBe(1_000);
+      expect(sent(backend)).toEqual(["write", "write"]);
+      expect(cache.peek("k")).toBe(stack === "backend" ? undefined : "value 999");
+      expect(await cache.get("k")).toBe("value 999");
+      expect(await open("backend", { clock, backend }).cache.get("k")).toBe("value 999");
+    });
+
+    it("none is sent before or after a delete between them", async () => {
+      const { cache, backend } = open(stack, { ttl: "1h" });
+      await cache.set("k", "warm");
+      backend.forgetCalls();
+      const writing = gate();
+      backend.script("write", { key: "test::k", before: writing });
+      const first = cache.set("k", "first");
+      await writing.arrived();
+      const rest = [
+        cache.set("k", "a"),
+        cache.set("k", "b"),
+        cache.delete("k"),
+        cache.set("k", "c"),
+        cache.set("k", "d"),
+      ];
+      writing.open();
+      expect((await Promise.all([first, ...rest])).map(({ status }) => status)).toEqual([
+        "stored",
+        "stored",
+        "stored",
+        "deleted",
+        "stored",
+        "stored",
+      ]);
+      expect(sent(backend)).toEqual(["write", "write", "remove", "write"]);
+      expect(await cache.get("k")).toBe("d");
+    });
+
+    it("one whose value cannot be encoded rejects alone, sent or not", async () => {
+      const { cache, backend, clock } = open(stack, { ttl: "1h" });
+      const writing = gate();
+      backend.script("write", { key: "test::k", before: writing });
+      const first = cache.set("k", "first");
+      await writing.arrived();
+      const rest = [cache.set("k", 1n), cache.set("k", "second"), cache.set("k", "third"), cache.set("k", 4n)];
+      const outcomes = Promise.all([first, ...rest].map((call) => outcome(call)));
+      writing.open();
+      expect(await outcomes).toMatchObject([
+        { value: { status: "stored" } },
+        { reason: { code: "ENCODE_FAILED" } },
+        { value: { status: "stored" } },
+        { value: { status: "stored" } },
+        { reason: { code: "ENCODE_FAILED" } },
+      ]);
+      expect(await cache.get("k")).toBe("third");
+      expect(await open("backend", { clock, backend }).cache.get("k")).toBe("third");
+      await cache.set("k", "later");
+      expect(await cache.get("k")).toBe("later");
+    });
+
+    it("one whose tags take too much room rejects, and the one before it is sent", async () => {
+      const { cache, backend, clock } = open(stack, { ttl: "1h" });
+      const writing = gate();
+      backend.script("write", { key: "test::k", before: writing });
+      const first = cache.set("k", "first");
+      await writing.arrived();
+      const tags = Array.from({ length: 20 }, (_, i) => `${i}`.padEnd(500, "t"));
+      const [second, third] = [cache.set("k", "second"), outcome(cache.set("k", "third", { tags }))];
+      writing.open();
+      await first;
+      expect(await second).toMatchObject({ status: "stored" });
+      expect(await third).toMatchObject({ reason: { code: "ENCODE_FAILED" } });
+      expect(await open("backend", { clock, backend }).cache.get("k")).toBe("second");
+    });
+
+    it("all are pending where the one that was sent is", async () => {
+      const { cache, backend, stored } = open(stack, { ttl: "1h" });
+      const writing = gate();
+      backend.script("write", { key: "test::k", before: writing });
+      const first = cache.set("k", "first");
+      await writing.arrived();
+      const rest = [cache.set("k", "second"), cache.set("k", "third")];
+      backend.down();
+      writing.open();
+      await first;
+      expect(await Promise.all(rest)).toEqual([{ status: "pending" }, { status: "pending" }]);
+      expect([await cache.get("k"), cache.stats().pending]).toEqual([stack === "backend" ? undefined : "third", 1]);
+      backend.up();
+      await cache.close();
+      expect(stored()).toEqual([]);
+    });
   });
 
   describe("C64 an earlier set never replaces a later one", () => {

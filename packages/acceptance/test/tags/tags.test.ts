@@ -310,6 +310,18 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(load.runs).toBe(1);
     });
 
+    it("leaves a shorter window of the reader to end where it would have ended", async () => {
+      const { cache, clock } = open(stack, { ttl: "1h", staleWhileRevalidate: "1d", errorBackoff: 0 });
+      const reading = { staleWhileRevalidate: "5s" } as const;
+      await cache.set("k", "value", { tags: ["t"] });
+      await cache.markTagsStale("t");
+      clock.advance(3_604_999);
+      expect(await cache.getOrSet("k", failing(sourceDown), reading)).toBe("value");
+      await cache.drain();
+      clock.advance(1);
+      expect(await cache.getOrSet("k", () => "new", reading)).toBe("new");
+    });
+
     it("removes entries without a stale window", async () => {
       const { cache } = open(stack, { ttl: "1h" });
       await cache.set("k", "value", { tags: ["t"] });
@@ -544,6 +556,17 @@ describe("C80 the memory for tags is bounded", () => {
     await invalidate(0, 20_000);
     expect(await cache.get("k")).toBeUndefined();
     expect(await cache.get("before")).toBeUndefined();
+  });
+
+  it("in the process, and keeps the entries that were read within the last 9,000 tags", async () => {
+    const { cache } = open("memory", { ttl: "1h" });
+    await cache.set("read", "value", { tags: ["t"] });
+    await cache.set("unread", "value", { tags: ["t"] });
+    for (let i = 0; i < 12_000; i += 1) {
+      await cache.invalidateTags(`user:${i}`);
+      if (i % 8_000 === 0) expect(cache.peek("read")).toBe("value");
+    }
+    expect([cache.peek("read"), cache.peek("unread")]).toEqual(["value", undefined]);
   });
 
   it("in the backend, where an unused tag version expires", async () => {

@@ -4,7 +4,7 @@ import { Trust } from "../coherence/trust.ts";
 import { coherent, entryTier, leaves, versionsOf, type ComposedBackend } from "../compose/compose.ts";
 import type { Backend } from "../contracts/backend.ts";
 import { systemClock, type Clock } from "../contracts/clock.ts";
-import { createEvents, type Events } from "../primitives/event-port.ts";
+import { createEvents, notify, type Events } from "../primitives/event-port.ts";
 import type { LocalTier } from "../contracts/local-tier.ts";
 import type { NamespaceContext } from "../engine/call.ts";
 import { Lifecycle, type EngineContext } from "../engine/context.ts";
@@ -179,7 +179,8 @@ function contextOf(base: Base, later: Later, { reporting, known, remote }: Omit<
     writes: new KeyedQueue(),
     loads: new Semaphore(options.maxLoads ?? 1_000),
     backgroundLoads: new Semaphore(options.maxBackgroundLoads ?? 100),
-    waitUntil: waitUntil && ignoringErrors(waitUntil),
+    // A host may refuse work, outside of a request for example; the work goes on all the same.
+    waitUntil: waitUntil && ((work) => notify(waitUntil, work)),
     lifecycle: new Lifecycle(),
   };
 }
@@ -194,16 +195,5 @@ function reportEvictions(local: LocalTier, { plan: { options }, clock, events }:
     },
   });
 }
-
-/** A host may refuse work, outside of a request for example; the work goes on all the same. */
-const ignoringErrors =
-  (waitUntil: (work: Promise<void>) => void) =>
-  (work: Promise<void>): void => {
-    try {
-      waitUntil(work);
-    } catch {
-      return;
-    }
-  };
 
 const REISSUE_WINDOW_MS = 30_000;

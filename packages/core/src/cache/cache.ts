@@ -10,7 +10,10 @@ import type { Namespace, Untyped } from "./namespace.ts";
 
 /** A cache: its root namespace, and its life. */
 export interface Cache extends Namespace, AsyncDisposable {
-  /** Calls `listener` on each event until the returned function is called. An error that it throws is ignored. */
+  /**
+   * Calls `listener` on each event until the returned function is called. An error that it throws, or rejects with, is
+   * ignored.
+   */
   on<E extends keyof CacheEvents>(event: E, listener: (event: CacheEvents[E]) => void): () => void;
   /** Counts and latencies since `build`, namespaces included. */
   stats(): CacheStats;
@@ -19,12 +22,12 @@ export interface Cache extends Namespace, AsyncDisposable {
    * {BackendUnavailableError}
    */
   connect(): Promise<void>;
-  /** Resolves when every background load that has begun is settled. Never rejects. */
+  /** Resolves when every load, write and tag call that has begun is settled. Never rejects. */
   drain(): Promise<void>;
   /**
-   * Refuses new calls, drains for at most `timeout`, aborts the rest, and closes the tiers
-   * that no other cache uses, waiting for a backend as long as for any call. Idempotent. Later calls reject with {@link
-   * CacheClosedError}.
+   * Refuses new calls, except those of loads that began before; drains for at most `timeout`, aborts the rest, and
+   * closes the tiers that no other cache uses, waiting for a backend as long as for any call. Idempotent. Later calls
+   * reject with {@link CacheClosedError}.
    */
   close(options?: { /** @default '5s' */ readonly timeout?: Duration }): Promise<void>;
 }
@@ -86,6 +89,8 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
   async close(options: { readonly timeout?: Duration } = {}): Promise<void> {
     checkOptions(options, CLOSE_OPTIONS);
     const timeoutMs = options.timeout === undefined ? 5_000 : toMs("timeout", options.timeout);
+    if (timeoutMs < 0)
+      throw new InvalidArgumentError(`timeout must be at least 0 ms, got ${describe(options.timeout)}`);
     this.#closing ??= this.#close(timeoutMs);
     return this.#closing;
   }
@@ -100,6 +105,7 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
     const { remote } = namespace;
     context.lifecycle.close();
     await this.#within(timeoutMs, this.#settled());
+    context.lifecycle.end();
     const closed = new CacheClosedError(`the cache ${JSON.stringify(context.name)} was closed while this call waited`);
     for (const flight of [...context.flights.all()]) waiters.abort(flight, closed);
     context.recovery?.stop();

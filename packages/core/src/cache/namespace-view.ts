@@ -2,6 +2,7 @@ import { loadMany } from "../engine/batch-load.ts";
 import type { GetOrSetCall, NamespaceContext } from "../engine/call.ts";
 import type { EngineContext } from "../engine/context.ts";
 import type { BatchLoader, Loader } from "../engine/load.ts";
+import { isLoading } from "../engine/loading.ts";
 import {
   checkRoomForMeta,
   type DeleteManyResult,
@@ -18,6 +19,7 @@ import { CacheClosedError, ConfigurationError, InvalidArgumentError } from "../c
 import { checkKey, checkTags, entryKey, keySpaceBelow, localKey, type EntryKey } from "../entry/key.ts";
 import {
   checkEntryOptions,
+  checkFlag,
   checkOptions,
   OPTION_NAMES,
   resolvePolicy,
@@ -63,7 +65,7 @@ export class NamespaceView implements Untyped<Namespace> {
         now < held.staleAt &&
         typeof load === "function" &&
         isPlainHit(namespace.policy, options) &&
-        !context.lifecycle.isClosed
+        isOpen(context)
       ) {
         return Promise.resolve(readThrough.hit(namespace, key, now, held));
       }
@@ -130,7 +132,7 @@ export class NamespaceView implements Untyped<Namespace> {
     if (local !== undefined && typeof key === "string") {
       const now = clock.now();
       const held = local.get(localKey(this.#namespace.keySpace, key), now);
-      if (held !== undefined && now < held.staleAt && !engine.context.lifecycle.isClosed)
+      if (held !== undefined && now < held.staleAt && isOpen(engine.context))
         return engine.readThrough.hit(this.#namespace, key, now, held);
     }
     return engine.reads.nothingToPeek(this.#namespace, this.#key(key));
@@ -212,6 +214,7 @@ export class NamespaceView implements Untyped<Namespace> {
 
   namespace(name: string, options?: NamespaceOptions<unknown>): NamespaceView {
     checkOptions(options, OPTION_NAMES.namespace);
+    checkFlag("localOnly", options?.localOnly);
     const { context } = this.#engine;
     if (options?.localOnly === true && context.local === undefined)
       throw new ConfigurationError("localOnly needs a local tier; add memory() before the backend");
@@ -283,12 +286,16 @@ export class NamespaceView implements Untyped<Namespace> {
 
   #checkOpen(): void {
     const { context } = this.#engine;
-    if (context.lifecycle.isClosed)
+    if (!isOpen(context))
       throw new CacheClosedError(`the cache ${JSON.stringify(context.name)} is closed; end all calls before close()`);
   }
 }
 
 const NO_TAGS: readonly string[] = Object.freeze([]);
+
+/** While the cache closes, the loads that it waits for may still call it. */
+const isOpen = (context: EngineContext): boolean =>
+  !context.lifecycle.isClosed || (!context.lifecycle.isOver && isLoading(context));
 
 function isPlainHit(policy: ResolvedPolicy, options: GetOrSetOptions | undefined): boolean {
   // Options that are not an object are refused on the way to a load.
@@ -308,8 +315,7 @@ function checkCallOptions(options: GetOrSetOptions): void {
     throw new InvalidArgumentError(`signal must be an AbortSignal, got ${describe(options.signal)}`);
   if (options.onServed !== undefined && typeof options.onServed !== "function")
     throw new InvalidArgumentError(`onServed must be a function, got ${describe(options.onServed)}`);
-  if (options.forceRefresh !== undefined && typeof options.forceRefresh !== "boolean")
-    throw new InvalidArgumentError(`forceRefresh must be true or false, got ${describe(options.forceRefresh)}`);
+  checkFlag("forceRefresh", options.forceRefresh);
   if (options.after !== undefined && (typeof options.after !== "string" || options.after === ""))
     throw new InvalidArgumentError(`after must be the token of a write result, got ${describe(options.after)}`);
 }
@@ -324,6 +330,7 @@ function checkValue(value: unknown): void {
 
 function allowsStale(options: GetOptions | undefined): boolean {
   checkOptions(options, OPTION_NAMES.get);
+  checkFlag("allowStale", options?.allowStale);
   return options?.allowStale === true;
 }
 

@@ -2,6 +2,7 @@ import { InvalidArgumentError } from "../contracts/errors.ts";
 import { describe } from "../primitives/duration.ts";
 import type { KeyPart } from "../entry/key-of.ts";
 import { keyOf } from "../entry/key-of.ts";
+import { checkTags } from "../entry/key.ts";
 import type { LoadContext } from "../engine/load.ts";
 import type { DeleteResult } from "../engine/mutations.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
@@ -49,7 +50,7 @@ interface UntypedWrapOptions extends Policy {
   readonly tags?: readonly string[] | ((value: unknown, ...args: unknown[]) => readonly string[]);
 }
 
-/** @throws {InvalidArgumentError} for a missing function or name, and for an option that does not exist. */
+/** @throws {InvalidArgumentError} for a missing function or name, and for an unknown option or one of a wrong type. */
 export function wrapFunction(
   namespace: Wrappable,
   fn: (...args: unknown[]) => unknown,
@@ -62,9 +63,12 @@ export function wrapFunction(
       `name must be a non-empty string of its own for each wrapped function, got ${describe(options?.name)}`,
     );
   const { name, key, tags, ...policy } = options;
+  if (key !== undefined && typeof key !== "function")
+    throw new InvalidArgumentError(`key must be a function that makes a key of the arguments, got ${describe(key)}`);
+  if (tags !== undefined && typeof tags !== "function") checkTags(tags);
   const fixed: GetOrSetOptions = Object.freeze({
     ...policy,
-    ...(Array.isArray(tags) && { tags: tags as readonly string[] }),
+    ...(typeof tags === "object" && { tags: [...tags] }),
   });
   const forced: GetOrSetOptions = Object.freeze({ ...fixed, forceRefresh: true });
   const keyFor = (args: unknown[]): string =>

@@ -2,6 +2,7 @@ import type { Entry } from "../entry/entry.ts";
 import { lifeOf } from "../entry/freshness.ts";
 import type { EntryKey } from "../entry/key.ts";
 import type { Served } from "../entry/policy.ts";
+import { notify } from "../primitives/event-port.ts";
 import type { GetOrSetCall } from "./call.ts";
 import type { EngineContext } from "./context.ts";
 import type { Role } from "./waiter.ts";
@@ -42,13 +43,7 @@ export class Answers {
   /** Counts and reports one answer, and returns the value as this caller gets it. */
   serve(call: GetOrSetCall, role: Role, answer: Answer): unknown {
     this.count(call, answer);
-    if (call.onServed !== undefined) {
-      try {
-        call.onServed(this.#served(answer, role));
-      } catch {
-        // An observer must not change the answer.
-      }
-    }
+    if (call.onServed !== undefined) notify(call.onServed, this.#served(answer, role));
     return this.#context.local === undefined ? answer.value : this.#context.local.handOut(answer.value);
   }
 

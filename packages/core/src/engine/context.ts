@@ -35,15 +35,26 @@ export interface EngineContext {
   readonly lifecycle: Lifecycle;
 }
 
-/** Whether the cache was closed. Closing is final. */
+/** Open, then closing, then closed for good. */
 export class Lifecycle {
   #isClosed = false;
+  #isOver = false;
 
+  /** New calls are refused. */
   get isClosed(): boolean {
     return this.#isClosed;
   }
 
+  /** Calls of loads that began before are refused as well: what did not end is given up. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
   close(): void {
     this.#isClosed = true;
+  }
+
+  end(): void {
+    this.#isOver = true;
   }
 }

@@ -200,6 +200,14 @@ describe("C51 nothing is left", () => {
     ]).toEqual([0, 0, 1_000, 100]);
   });
 
+  it("C137 after many sets of one key, and those that wait share one place until then", async () => {
+    const { context, view } = engine({ hasBackend: true });
+    const sets = Array.from({ length: 100 }, (_, i) => view.set("k", i));
+    expect([context.flights.size, context.writes.size]).toEqual([2, 2]);
+    await Promise.all(sets);
+    expect([context.flights.size, context.writes.size]).toEqual([0, 0]);
+  });
+
   it("after loads that fail, time out, are left, are fenced, come behind an answer or in a batch, and after reads and writes", async () => {
     const { context, view, clock } = engine({ hasBackend: true });
     const down = (): never => {

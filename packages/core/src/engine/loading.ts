@@ -9,7 +9,8 @@ interface Loading {
   readonly owner: object;
   /** One local key, or those of a batch. */
   readonly keys: string | ReadonlySet<string>;
-  readonly outer: Loading | undefined;
+  /** One that is over is replaced by its own outer one, see {@link outerOf}. */
+  outer: Loading | undefined;
   /** A connection pool that a loader created, say, keeps its async context: the load itself is over by then. */
   isOver: boolean;
 }
@@ -25,7 +26,9 @@ export function whileLoading<T>(
   body: () => T,
   outcome: (result: T) => Promise<unknown>,
 ): T {
-  const mine: Loading = { owner, keys, outer: loading.getStore(), isOver: false };
+  const mine: Loading = { owner, keys, outer: innermost(), isOver: false };
+  // Loads that began one another would otherwise keep all before them.
+  for (let each = mine.outer; each !== undefined;) each = outerOf(each);
   const result = loading.run(mine, body);
   const end = (): void => {
     mine.isOver = true;
@@ -36,14 +39,28 @@ export function whileLoading<T>(
 
 /** Whether the caller runs inside the load of this key, or of any key: waiting for that load would never end. */
 export function isLoading(owner: object, localKey?: string): boolean {
-  for (let each = loading.getStore(); each !== undefined; each = each.outer)
+  for (let each = innermost(); each !== undefined; each = outerOf(each))
     if (
-      !each.isOver &&
       each.owner === owner &&
       (localKey === undefined || each.keys === localKey || (typeof each.keys !== "string" && each.keys.has(localKey)))
     )
       return true;
   return false;
+}
+
+/** The innermost load around the caller that is not over. */
+const innermost = (): Loading | undefined => skipEnded(loading.getStore());
+
+/** The next load around this one that is not over. */
+function outerOf(each: Loading): Loading | undefined {
+  each.outer = skipEnded(each.outer);
+  return each.outer;
+}
+
+function skipEnded(each: Loading | undefined): Loading | undefined {
+  let running = each;
+  while (running?.isOver === true) running = running.outer;
+  return running;
 }
 
 export function reentrant(key: string): ReentrantLoadError {

@@ -17,12 +17,14 @@ import { compareVersions, tagKeys } from "../tags/tag-versions.ts";
 import { WriteGuard } from "../coherence/guards.ts";
 import { EPOCH_ALWAYS } from "../coherence/trust.ts";
 import { describeInvalidation } from "./explanations.ts";
+import { SetBatch, type SetCall, type SetStatus } from "./set-batch.ts";
 
 /** The outcome of `set`. */
 export interface WriteResult {
   /**
    * `pending`: only this process sees the value. Once the backend is back, the key is removed there; the value is not
-   * replayed. `refused`: too large, or without a lifetime.
+   * replayed. `refused`: too large, or without a lifetime. A call that a later `set` of the key overtook before it was
+   * sent has the status of that one.
    */
   readonly status: "stored" | "pending" | "refused";
   /** For the option `after`, once the backend has acknowledged the write. */
@@ -86,7 +88,7 @@ export class Mutations {
     value: unknown,
     options: EntryOptions | undefined,
   ): Promise<WriteResult> {
-    const { random, trust, flights, writes, recovery } = this.#context;
+    const { random } = this.#context;
     const { remote } = namespace;
     if ((options?.tags?.length ?? 0) !== 0 || options?.etag !== undefined || options?.lastModified !== undefined)
       checkRoomForMeta(namespace);
@@ -95,34 +97,59 @@ export class Mutations {
       return { status: (await this.delete(namespace, key)).status === "pending" ? "pending" : "refused" };
     const entry = this.#entryOf(namespace, key, value, life, options);
     if (remote === undefined) return this.#setHere(namespace, key, entry);
+    const status = await this.#queue(remote, key, { namespace, entry });
+    this.#reportKey(key, "remove");
+    return status === "stored" ? { status, token: this.#token() } : { status };
+  }
+
+  /** Sends the entry after the earlier writes of its key, unless a later `set` overtakes it until then. */
+  #queue(remote: EntryTier, key: EntryKey, call: SetCall): Promise<SetStatus> {
+    const { flights, writes } = this.#context;
     this.#fence(key, "set");
     const guard = new WriteGuard();
     flights.add(key.local, guard);
-    try {
-      let encoded: Encoded | undefined;
-      let versions: readonly TagVersion[] | undefined;
-      const status = await writes.run(key.local, () =>
-        orPending(recovery, key, async () => {
-          encoded = await remote.encode(entry.value);
-          guard.resend(trust.epoch);
-          const written = await this.#write(remote, key, entry, encoded);
-          versions = written.versions;
-          return written.status;
-        }),
-      );
-      this.#acknowledged(key, "set");
-      const kept =
-        encoded === undefined
-          ? entry
-          : { ...entry, versions, encoding: encoded.encoding, encodedBytes: encoded.data.length };
-      this.#keep(namespace, key, kept, guard, status);
-      this.#reportKey(key, "remove");
-      return status === "stored" ? { status, token: this.#token() } : { status };
-    } finally {
-      flights.remove(guard);
-      // Also if the value could not be encoded: a fenced flight stores nothing.
-      flights.releaseFenced(key.local);
+    const waiting = writes.waiting(key.local);
+    if (waiting instanceof SetBatch) {
+      flights.remove(waiting.guard);
+      waiting.guard = guard;
+      return waiting.add(call);
     }
+    const batch = new SetBatch(guard);
+    const status = batch.add(call);
+    void writes.run(key.local, () => this.#sendLast(remote, key, batch), batch).then(() => batch.settle());
+    return status;
+  }
+
+  async #sendLast(remote: EntryTier, key: EntryKey, batch: SetBatch): Promise<void> {
+    const { flights } = this.#context;
+    await batch.send(
+      (value) => remote.encode(value),
+      (call, encoded) => this.#send(remote, key, call, encoded, batch.guard),
+    );
+    flights.remove(batch.guard);
+    // Also if no value could be encoded: a fenced flight stores nothing.
+    flights.releaseFenced(key.local);
+  }
+
+  async #send(
+    remote: EntryTier,
+    key: EntryKey,
+    { namespace, entry }: SetCall,
+    encoded: Encoded,
+    guard: WriteGuard,
+  ): Promise<SetStatus> {
+    const { trust, recovery } = this.#context;
+    let versions: readonly TagVersion[] | undefined;
+    const status = await orPending(recovery, key, async () => {
+      guard.resend(trust.epoch);
+      const written = await this.#write(remote, key, entry, encoded);
+      versions = written.versions;
+      return written.status;
+    });
+    this.#acknowledged(key, "set");
+    const kept = { ...entry, versions, encoding: encoded.encoding, encodedBytes: encoded.data.length };
+    this.#keep(namespace, key, kept, guard, status);
+    return status;
   }
 
   #entryOf(
@@ -169,13 +196,7 @@ export class Mutations {
   }
 
   /** Keeps the local copy of an entry that was sent, unless something newer was called meanwhile. */
-  #keep(
-    { policy, remote }: NamespaceContext,
-    key: EntryKey,
-    entry: Entry,
-    guard: WriteGuard,
-    status: "stored" | "refused" | "pending",
-  ): void {
+  #keep({ policy, remote }: NamespaceContext, key: EntryKey, entry: Entry, guard: WriteGuard, status: SetStatus): void {
     const { local, tags, trust, flights } = this.#context;
     if (guard.fencedBy !== undefined || tags.wasCalled(entry.dependsOn, entry.tagSequence)) return;
     const epoch = status === "stored" ? flights.copyEpoch(guard) : trust.unconfirmed;
@@ -223,7 +244,11 @@ export class Mutations {
   }
 
   /** `tags` empty: the whole namespace. */
-  async invalidate(
+  invalidate(namespace: NamespaceContext, names: readonly string[], mode: "hard" | "soft"): Promise<InvalidateResult> {
+    return this.#context.writes.include(this.#invalidate(namespace, names, mode));
+  }
+
+  async #invalidate(
     namespace: NamespaceContext,
     names: readonly string[],
     mode: "hard" | "soft",

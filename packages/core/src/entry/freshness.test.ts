@@ -107,6 +107,19 @@ describe("newer", () => {
     expect(newer(a, b)).toEqual(expected);
   });
 
+  it("C29 prefers another write in the backend to a copy that seems to be newer", () => {
+    // markStale keeps the ttl, so what it marked seems to be as old as that.
+    const marked = entry({ staleAt: 1_050, version: "second" });
+    expect(newer(marked, entry({ version: "first" }))).toBe(marked);
+    expect(newer(marked, entry({ version: "second" }))).toEqual(entry({ version: "second" }));
+    expect(newer(marked, entry())).toEqual(entry());
+  });
+
+  it("C29 counts an infinite entry that was made stale as the older one", () => {
+    const [marked, fresh] = [staleByTag(FOREVER, 2_000), entry({ staleAt: 1_900 })];
+    expect([newer(marked, fresh), newer(fresh, marked)]).toEqual([fresh, fresh]);
+  });
+
   it("returns the first of two entries that were loaded at the same time", () => {
     const [a, b] = [entry(), entry()];
     expect(newer(a, b)).toBe(a);

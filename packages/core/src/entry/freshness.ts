@@ -42,10 +42,14 @@ export function canServeOnError(entry: Entry | undefined, now: number, windows: 
   );
 }
 
-/** The copy that was loaded later; a tie goes to `a`. */
-export function newer(a: Entry | undefined, b: Entry | undefined): Entry | undefined {
-  if (a === undefined || b === undefined) return a ?? b;
-  return loadedAt(b) > loadedAt(a) ? b : a;
+/**
+ * The entry to go on with, of what the backend has and a copy: of two writes with versions the one in the backend,
+ * however old it seems; of others the one that was loaded later. A tie goes to `stored`.
+ */
+export function newer(stored: Entry | undefined, copy: Entry | undefined): Entry | undefined {
+  if (stored === undefined || copy === undefined) return stored ?? copy;
+  if (stored.version !== undefined && copy.version !== undefined && stored.version !== copy.version) return stored;
+  return loadedAt(copy) > loadedAt(stored) ? copy : stored;
 }
 
 /** Age, remaining freshness and remaining life in milliseconds. Pure. */
@@ -74,7 +78,7 @@ export function staleFrom(entry: Entry, now: number): Entry {
 
 /**
  * The same entry after one of its tags was marked stale: stale at once. Versions carry no instant, so its windows end
- * at the same instants as before. Pure.
+ * at the same instants as before. A reader's window counts from `now`, and after the former `staleAt` from there. Pure.
  */
 export function staleByTag(entry: Entry, now: number): Entry {
   const leftMs = entry.staleAt - now;
@@ -82,7 +86,7 @@ export function staleByTag(entry: Entry, now: number): Entry {
   const longer = (windowMs: number): number => (windowMs === 0 ? 0 : windowMs + leftMs);
   return {
     ...entry,
-    ttlMs: lifeOf(entry, now).ageMs,
+    ttlMs: leftMs === Infinity ? Infinity : lifeOf(entry, now).ageMs,
     staleAt: now,
     staleWhileRevalidateMs: longer(entry.staleWhileRevalidateMs),
     staleIfErrorMs: longer(entry.staleIfErrorMs),
@@ -97,7 +101,11 @@ function aheadAt(entry: Entry, fraction: number): number {
   return fraction === 1 || entry.ttlMs === Infinity ? Infinity : entry.staleAt - entry.ttlMs * (1 - fraction);
 }
 
-/** An entry that never becomes stale counts as loaded last: the other copy is only read because it can end. */
+/**
+ * An entry that never becomes stale counts as loaded last: the other copy is only read because it can end. One that
+ * would never have become stale, but was made stale, has no known age and counts as loaded first.
+ */
 function loadedAt(entry: Entry): number {
-  return entry.ttlMs === Infinity ? Infinity : entry.staleAt - entry.ttlMs;
+  if (entry.ttlMs === Infinity) return entry.staleAt === Infinity ? Infinity : -Infinity;
+  return entry.staleAt - entry.ttlMs;
 }

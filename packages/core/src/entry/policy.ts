@@ -178,6 +178,12 @@ export function checkOptions(options: unknown, accepted: ReadonlySet<string>): v
       );
 }
 
+/** @throws {InvalidArgumentError} unless `given` is `undefined`, `true` or `false`: a text such as "false" is true. */
+export function checkFlag(option: string, given: unknown): void {
+  if (given !== undefined && typeof given !== "boolean")
+    throw new InvalidArgumentError(`${option} must be true or false, got ${describe(given)}`);
+}
+
 /**
  * `base`, overridden by the options that are not `undefined`.
  *

@@ -1,5 +1,6 @@
 import type { Channel, TracingChannel } from "node:diagnostics_channel";
 import type { CacheEvents, Traced } from "../contracts/events.ts";
+import { isThenable } from "./once.ts";
 
 // Not imported: docs/decisions/0027.
 const diagnostics = process.getBuiltinModule("node:diagnostics_channel");
@@ -10,7 +11,7 @@ const diagnostics = process.getBuiltinModule("node:diagnostics_channel");
  */
 export class EventPort<T extends object> {
   readonly #channel: Channel;
-  #listeners: readonly ((event: T) => void)[] = [];
+  #listeners: readonly ((event: T) => unknown)[] = [];
 
   constructor(name: string) {
     this.#channel = diagnostics.channel(`hotset:${name}`);
@@ -20,26 +21,34 @@ export class EventPort<T extends object> {
     return this.#listeners.length !== 0 || this.#channel.hasSubscribers;
   }
 
-  /** Errors thrown by a listener are ignored: observing a cache must not change it. */
   emit(event: T): void {
-    for (const listener of this.#listeners) {
-      try {
-        listener(event);
-      } catch {
-        continue;
-      }
-    }
+    for (const listener of this.#listeners) notify(listener, event);
     if (this.#channel.hasSubscribers) this.#channel.publish(event);
   }
 
-  add(listener: (event: T) => void): () => void {
-    const wrapped = (event: T): void => listener(event);
+  add(listener: (event: T) => unknown): () => void {
+    const wrapped = (event: T): unknown => listener(event);
     this.#listeners = [...this.#listeners, wrapped];
     return () => {
       this.#listeners = this.#listeners.filter((each) => each !== wrapped);
     };
   }
 }
+
+/**
+ * Calls a function of the user that only observes. An error that it throws, or that its promise rejects with, is
+ * ignored and reported nowhere: observing a cache must not change it.
+ */
+export function notify<T>(observer: (given: T) => unknown, given: T): void {
+  try {
+    const outcome = observer(given);
+    if (isThenable(outcome)) void outcome.then(undefined, ignore);
+  } catch {
+    return;
+  }
+}
+
+const ignore = (): void => {};
 
 /** The events of one cache. */
 export type Events = { readonly [E in keyof CacheEvents]: EventPort<CacheEvents[E]> };

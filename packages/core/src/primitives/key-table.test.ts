@@ -39,6 +39,67 @@ it("does nothing for a node that is not in the table", () => {
   expect([table.size, under(table, "k")]).toEqual([0, []]);
 });
 
+/** Adds nodes under these keys, and returns how many of them share the fullest of 16,384 places. */
+function fullest(keys: readonly string[]): number {
+  const table = new KeyTable<Named>();
+  const counts = new Map<number, number>();
+  for (const key of keys) {
+    const node = new Named(key);
+    table.add(key, node);
+    const place = node.hash & 16_383;
+    counts.set(place, (counts.get(place) ?? 0) + 1);
+  }
+  return Math.max(...counts.values());
+}
+
+it.for([
+  [
+    "in the middle of a long key",
+    (i: number) => `${"/".repeat(40)}${i.toString(2).padStart(14, "0")}${"/".repeat(80)}`,
+  ],
+  ["in the first characters", (i: number) => `${i}${"/".repeat(200)}`],
+  ["in the last characters", (i: number) => `${"/".repeat(200)}${i}`],
+  [
+    "in the high bits of each character",
+    (i: number) =>
+      Array.from(i.toString(2), (bit) => (bit === "1" ? "耀" : "\0"))
+        .join("")
+        .padStart(14, "\0"),
+  ],
+] as const)("C136 spreads 16,000 keys that differ only %s", ([, key]) => {
+  // A random spread puts at most 7 or 8 into one place; 16 happens once in a billion tables.
+  expect(fullest(Array.from({ length: 16_000 }, (_, i) => key(i)))).toBeLessThan(16);
+});
+
+it("C136 hashes equal keys differently in each table", () => {
+  const hashes = Array.from({ length: 20 }, () => {
+    const node = new Named("n");
+    new KeyTable<Named>().add("user:42", node);
+    return node.hash;
+  });
+  expect(new Set(hashes).size).toBe(20);
+});
+
+it("C136 removes the oldest node of a key without visiting the younger ones", () => {
+  const table = new KeyTable<Named>();
+  const nodes = Array.from({ length: 200 }, (_, i) => new Named(String(i)));
+  let visits = 0;
+  for (const node of nodes) {
+    let next: KeyNode | undefined;
+    Object.defineProperty(node, "next", {
+      get: () => ((visits += 1), next),
+      set(each: KeyNode | undefined) {
+        next = each;
+      },
+    });
+  }
+  for (const node of nodes) table.add("hot", node);
+  visits = 0;
+  for (const node of nodes) table.remove(node);
+  expect(table.size).toBe(0);
+  expect(visits).toBeLessThan(5 * nodes.length);
+});
+
 it("behaves like lists in a Map, also while it grows", () => {
   const key = fc.oneof(
     fc.integer({ min: 0, max: 9 }).map((i) => `k${i}`),

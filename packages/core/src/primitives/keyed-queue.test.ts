@@ -70,3 +70,36 @@ it("resolves `settled` when all writes called so far are settled, failures inclu
   await settled;
   expect(writes.size).toBe(0);
 });
+
+it("waits for included work too, failures included, and keeps nothing of it", async () => {
+  const writes = new KeyedQueue();
+  const [slow, failing] = [gate(), gate()];
+  void writes.include(slow.pass());
+  writes.include(failing.pass()).catch(() => undefined);
+  expect(writes.size).toBe(2);
+  const settled = writes.settled();
+  failing.fail(new Error("lost"));
+  expect(await outcome(settled)).toEqual({ status: "pending" });
+  slow.open();
+  await settled;
+  await flush();
+  expect(writes.size).toBe(0);
+});
+
+it("shows the write called last for a key, until it begins", async () => {
+  const writes = new KeyedQueue();
+  const [first, second, third] = [{}, {}, {}];
+  const slow = gate();
+  const running = writes.run("k", slow.pass, first);
+  expect(writes.waiting("k")).toBe(undefined);
+  const seen: (object | undefined)[] = [];
+  const next = writes.run("k", async () => void seen.push(writes.waiting("k")), second);
+  expect([writes.waiting("k"), writes.waiting("other")]).toEqual([second, undefined]);
+  const last = writes.run("k", async () => void seen.push(writes.waiting("k")), third);
+  expect(writes.waiting("k")).toBe(third);
+  const plain = writes.run("k", async () => undefined);
+  expect(writes.waiting("k")).toBe(undefined);
+  slow.open();
+  await Promise.all([running, next, last, plain]);
+  expect(seen).toEqual([undefined, undefined]);
+});

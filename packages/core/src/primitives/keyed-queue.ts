@@ -6,38 +6,58 @@ import { KeyNode, KeyTable } from "./key-table.ts";
  */
 export class KeyedQueue {
   readonly #tails = new KeyTable<Tail>();
+  readonly #others = new Set<Promise<unknown>>();
 
   /** The number of writes in progress or waiting. */
   get size(): number {
-    return this.#tails.size;
+    return this.#tails.size + this.#others.size;
   }
 
   has(key: string): boolean {
     return this.#tails.first(key) !== undefined;
   }
 
-  /** Runs `write` after the earlier writes of this key; immediately if there are none. */
-  run<T>(key: string, write: () => Promise<T>): Promise<T> {
+  /**
+   * Runs `write` after the earlier writes of this key; immediately if there are none.
+   *
+   * @param waiting returned by {@link waiting} until `write` runs.
+   */
+  run<T>(key: string, write: () => Promise<T>, waiting?: object): Promise<T> {
     const before = this.#tails.first(key);
-    const result = before === undefined ? write() : before.write.then(write, write);
-    const tail = new Tail(result);
+    const tail = new Tail();
+    const begin = (): Promise<T> => {
+      tail.waiting = undefined;
+      return write();
+    };
+    if (before !== undefined) tail.waiting = waiting;
+    const result = before === undefined ? begin() : before.write.then(begin, begin);
+    tail.write = result;
     this.#tails.add(key, tail);
     const end = (): void => this.#tails.remove(tail);
     result.then(end, end);
     return result;
   }
 
+  /** The object that {@link run} was given with the last write of this key, if that write has not begun. */
+  waiting(key: string): object | undefined {
+    return this.#tails.first(key)?.waiting;
+  }
+
+  /** Counts as a write for {@link settled}, and waits for no other. */
+  include<T>(write: Promise<T>): Promise<T> {
+    this.#others.add(write);
+    const end = (): void => void this.#others.delete(write);
+    write.then(end, end);
+    return write;
+  }
+
   /** Resolves when every write called so far is settled. */
   async settled(): Promise<void> {
-    await Promise.allSettled([...this.#tails].map(({ write }) => write));
+    await Promise.allSettled([...Array.from(this.#tails, ({ write }) => write), ...this.#others]);
   }
 }
 
 class Tail extends KeyNode {
-  readonly write: Promise<unknown>;
-
-  constructor(write: Promise<unknown>) {
-    super();
-    this.write = write;
-  }
+  write!: Promise<unknown>;
+  waiting: object | undefined;
 }

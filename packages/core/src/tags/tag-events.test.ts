@@ -89,21 +89,50 @@ describe("TagEvents", () => {
     ]);
   });
 
-  it("forgotten calls count as called: older entries are not trusted, newer ones are", () => {
+  it.for([
+    ["hard", undefined, [true, true, true]],
+    ["soft", 1_000, [false, true, true]],
+  ] as const)(
+    "C80 forgotten %s calls count as called: older entries are not trusted, newer ones are",
+    ([mode, staleAt, [invalidated, called, joined]]) => {
+      const tags = new TagEvents();
+      const old = entry();
+      const since = tags.sequence;
+      for (let i = 0; i < 10_001; i += 1) tags.called(keySpaceBelow(root, `n${i}`), [`{~shop}:orders::${i}`], mode);
+      expect(tags.applyTo(old, 1_000)?.staleAt).toBe(staleAt);
+      expect([
+        tags.wasInvalidated(old.dependsOn, since),
+        tags.wasCalled(old.dependsOn, since),
+        tags.hasEvents(users, since, since),
+      ]).toEqual([invalidated, called, joined]);
+      const fresh = entry(users, ["t"], { tagSequence: tags.sequence });
+      expect(tags.applyTo(fresh, 1_000)).toBe(fresh);
+      tags.called(users, tagKeys(users, ["t"]), "hard");
+      expect(tags.applyTo(fresh, 1_000)).toBe(undefined);
+    },
+  );
+
+  it("C80 an entry that was checked within the last 9,000 calls is kept, however many there were", () => {
     const tags = new TagEvents();
-    const old = entry();
-    const since = tags.sequence;
-    for (let i = 0; i < 10_000; i += 1) tags.called(orders, [`{~shop}:orders::${i}`], "soft");
-    expect(tags.applyTo(old, 1_000)).toBe(undefined);
-    expect([
-      tags.wasInvalidated(old.dependsOn, since),
-      tags.wasCalled(old.dependsOn, since),
-      tags.hasEvents(users, since, since),
-    ]).toEqual([true, true, true]);
-    const fresh = entry(users, ["t"], { tagSequence: tags.sequence });
-    expect(tags.applyTo(fresh, 1_000)).toBe(fresh);
+    const one = entry();
+    for (let i = 0; i < 50_000; i += 1) {
+      tags.called(orders, [`{~shop}:orders::${i}`], "hard");
+      if (i % 8_999 !== 0) continue;
+      expect(tags.applyTo(one, 1_000)).toBe(one);
+      one.tagSequence = tags.sequence;
+    }
+  });
+
+  it("C80 a tag that was called again is remembered from its last call on", () => {
+    const tags = new TagEvents();
     tags.called(users, tagKeys(users, ["t"]), "hard");
-    expect(tags.applyTo(fresh, 1_000)).toBe(undefined);
+    for (let i = 0; i < 9_000; i += 1) tags.called(orders, [`{~shop}:orders::${i}`], "hard");
+    const before = entry(users, ["t"], { tagSequence: tags.sequence });
+    tags.called(users, tagKeys(users, ["t"]), "hard");
+    for (let i = 0; i < 5_000; i += 1) tags.called(orders, [`{~shop}:orders::again ${i}`], "hard");
+    expect(tags.applyTo(before, 1_000)).toBe(undefined);
+    const other = entry(users, ["u"], { tagSequence: before.tagSequence });
+    expect(tags.applyTo(other, 1_000)).toBe(other);
   });
 
   it("are bounded by the tags that were called, not by the calls", () => {

@@ -9,26 +9,23 @@ import type { KeySpace } from "../entry/key.ts";
  * stale when one was marked stale. While no event has happened since, the check is one comparison. `clear` is a call on
  * the version of a namespace, which every entry below depends on.
  *
- * Bounded: a forgotten tag counts as called, so forgetting costs misses and never serves a stale value.
+ * Bounded: a forgotten call counts as one on every tag, so forgetting costs misses and never serves a stale value.
  */
 export class TagEvents {
   /** The number of the last event. */
   sequence = 0;
-  #floor = 0;
-  readonly #hard = new Map<string, number>();
-  readonly #soft = new Map<string, number>();
+  readonly #hard = new LastEvents();
+  readonly #soft = new LastEvents();
   /** By namespace, the last call there: flights from before it are not joined. */
-  readonly #byNamespace = new Map<string, number>();
+  readonly #byNamespace = new LastEvents();
   /** As `#byNamespace`, for changes by others. */
-  readonly #changedByNamespace = new Map<string, number>();
-  #changedFloor = 0;
+  readonly #changedByNamespace = new LastEvents();
 
   /** Records a call on these tag keys of one namespace: once when it is made, and again when it is acknowledged. */
   called(keySpace: KeySpace, keys: readonly string[], mode: "hard" | "soft"): void {
     this.sequence += 1;
-    for (const key of keys) remember(mode === "hard" ? this.#hard : this.#soft, key, this.sequence);
-    remember(this.#byNamespace, keySpace.tagPrefixes.at(-1)!, this.sequence);
-    this.#bound();
+    for (const key of keys) (mode === "hard" ? this.#hard : this.#soft).add(key, this.sequence);
+    this.#byNamespace.add(keySpace.tagPrefixes.at(-1)!, this.sequence);
   }
 
   /**
@@ -37,11 +34,7 @@ export class TagEvents {
    */
   changed(keys: readonly string[]): void {
     this.sequence += 1;
-    for (const key of keys) remember(this.#changedByNamespace, key.slice(0, key.indexOf("::") + 2), this.sequence);
-    if (this.#changedByNamespace.size > MAX_REMEMBERED) {
-      this.#changedByNamespace.clear();
-      this.#changedFloor = this.sequence;
-    }
+    for (const key of keys) this.#changedByNamespace.add(key.slice(0, key.indexOf("::") + 2), this.sequence);
   }
 
   /** Known versions were forgotten: copies are checked again. */
@@ -56,17 +49,17 @@ export class TagEvents {
   applyTo(entry: Entry, now: number): Entry | undefined {
     if (entry.tagSequence === this.sequence) return entry;
     if (this.wasInvalidated(entry.dependsOn, entry.tagSequence)) return undefined;
-    return this.#since(this.#soft, entry.dependsOn, entry.tagSequence) ? staleByTag(entry, now) : entry;
+    return this.#soft.hasSince(entry.dependsOn, entry.tagSequence) ? staleByTag(entry, now) : entry;
   }
 
   /** Whether one of these keys was invalidated, or may have been, after call number `since`. */
   wasInvalidated(keys: readonly string[], since: number): boolean {
-    return since < this.#floor || this.#since(this.#hard, keys, since);
+    return this.#hard.hasSince(keys, since);
   }
 
   /** Whether one of these keys was invalidated or marked stale, or may have been, after call number `since`. */
   wasCalled(keys: readonly string[], since: number): boolean {
-    return this.wasInvalidated(keys, since) || this.#since(this.#soft, keys, since);
+    return this.wasInvalidated(keys, since) || this.#soft.hasSince(keys, since);
   }
 
   /**
@@ -75,32 +68,36 @@ export class TagEvents {
    */
   hasEvents(keySpace: KeySpace, calledSince: number, changedSince: number): boolean {
     return (
-      (calledSince !== this.sequence &&
-        (calledSince < this.#floor || this.#since(this.#byNamespace, keySpace.tagPrefixes, calledSince))) ||
-      (changedSince !== this.sequence &&
-        (changedSince < this.#changedFloor ||
-          this.#since(this.#changedByNamespace, keySpace.tagPrefixes, changedSince)))
+      (calledSince !== this.sequence && this.#byNamespace.hasSince(keySpace.tagPrefixes, calledSince)) ||
+      (changedSince !== this.sequence && this.#changedByNamespace.hasSince(keySpace.tagPrefixes, changedSince))
     );
-  }
-
-  #since(calls: ReadonlyMap<string, number>, keys: readonly string[], since: number): boolean {
-    return keys.some((key) => (calls.get(key) ?? 0) > since);
-  }
-
-  #bound(): void {
-    if (this.#hard.size + this.#soft.size + this.#byNamespace.size > MAX_REMEMBERED) this.#forget();
-  }
-
-  #forget(): void {
-    this.#floor = this.sequence;
-    this.#hard.clear();
-    this.#soft.clear();
-    this.#byNamespace.clear();
   }
 }
 
 const MAX_REMEMBERED = 10_000;
 
-function remember(calls: Map<string, number>, key: string, sequence: number): void {
-  calls.set(key, sequence);
+/** For each key the number of its last event, the oldest first. Beyond the bound, the oldest tenth is forgotten. */
+class LastEvents {
+  readonly #numbers = new Map<string, number>();
+  /** The number of the last forgotten event. */
+  #floor = 0;
+
+  add(key: string, number: number): void {
+    this.#numbers.delete(key);
+    this.#numbers.set(key, number);
+    if (this.#numbers.size > MAX_REMEMBERED) this.#forget();
+  }
+
+  /** Whether one of these keys had an event after number `since`, or may have had one that is forgotten. */
+  hasSince(keys: readonly string[], since: number): boolean {
+    return since < this.#floor || keys.some((key) => (this.#numbers.get(key) ?? 0) > since);
+  }
+
+  #forget(): void {
+    for (const [key, number] of this.#numbers) {
+      if (this.#numbers.size <= 0.9 * MAX_REMEMBERED) return;
+      this.#numbers.delete(key);
+      this.#floor = number;
+    }
+  }
 }

@@ -36,6 +36,8 @@ export class LocalCopies {
   readonly #events: Events;
   readonly #cache: string;
   #hasUnversioned = false;
+  /** Values that were frozen to the last property, so that each is walked once. */
+  readonly #frozen = new WeakSet<object>();
   #isClosed = false;
 
   constructor({ tier, tags, trust, table, clock, events, cache }: LocalCopiesOf) {
@@ -182,18 +184,29 @@ export class LocalCopies {
    * @throws {EncodeError} for a value that cannot be cloned.
    */
   own(value: unknown): unknown {
-    if (this.tier.values === "frozen") deepFreeze(value);
+    if (this.tier.values === "frozen") this.#freeze(value);
     return this.tier.values === "cloned" ? this.#clone(value) : value;
   }
 
-  /** The value for one caller: in `cloned` mode a clone, if it can be cloned. */
+  /**
+   * The value for one caller: in `cloned` mode a clone, if it can be cloned, in `frozen` mode the value frozen, also if
+   * it is not stored.
+   */
   handOut(value: unknown): unknown {
-    if (this.isShared || value === null || typeof value !== "object") return value;
+    if (value === null || typeof value !== "object" || this.tier.values === "shared") return value;
     try {
-      return structuredClone(value);
+      if (this.tier.values === "cloned") return structuredClone(value);
+      this.#freeze(value);
+      return value;
     } catch {
       return value;
     }
+  }
+
+  #freeze(value: unknown): void {
+    if (value === null || typeof value !== "object" || this.#frozen.has(value)) return;
+    deepFreeze(value);
+    this.#frozen.add(value);
   }
 
   #clone(value: unknown): unknown {
@@ -209,12 +222,15 @@ export class LocalCopies {
   }
 }
 
-/** Freezes plain data deeply. Bytes and the contents of `Map`, `Set` and `Date` cannot be frozen. */
-function deepFreeze(value: unknown): void {
-  if (value === null || typeof value !== "object" || Object.isFrozen(value) || ArrayBuffer.isView(value)) return;
-  Object.freeze(value);
-  for (const key of Reflect.ownKeys(value)) {
-    const property = Object.getOwnPropertyDescriptor(value, key);
-    if (property !== undefined && "value" in property) deepFreeze(property.value);
+/**
+ * Freezes plain data deeply, below what is frozen already as well. Bytes and the contents of `Map`, `Set` and `Date`
+ * cannot be frozen.
+ */
+function deepFreeze(value: object): void {
+  const reached = new Set<unknown>([value]);
+  for (const each of reached) {
+    if (each === null || typeof each !== "object" || ArrayBuffer.isView(each)) continue;
+    Object.freeze(each);
+    for (const key of Reflect.ownKeys(each)) reached.add(Object.getOwnPropertyDescriptor(each, key)?.value);
   }
 }

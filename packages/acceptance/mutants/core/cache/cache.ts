@@ -8,6 +8,12 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
+    name: "life: loads that close gave up may go on calling",
+    promises: ["C117"],
+    rule: "context.lifecycle.end();",
+    broken: "",
+  },
+  {
     name: "life: close of one cache closes the backend of another",
     promises: ["C117"],
     rule: "return others === 0;",

@@ -107,14 +107,26 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "changes: the first message is taken for that of one's own write",
     promises: ["C82", "C83"],
-    rule: "guard.resend(trust.epoch);\n          const written = await this.#write(remote, key, entry, encoded);",
+    rule: "guard.resend(trust.epoch);\n      const written = await this.#write(remote, key, entry, encoded);",
     broken:
-      "const { epoch } = trust;\n          const written = await this.#write(remote, key, entry, encoded);\n          guard.resend(epoch);",
+      "const { epoch } = trust;\n      const written = await this.#write(remote, key, entry, encoded);\n      guard.resend(epoch);",
   },
   {
     name: "tokens: what is pending has one",
     promises: ["C93"],
     rule: 'return { status: "pending" };',
     broken: 'return { status: "pending", token: this.#token() };',
+  },
+  {
+    name: "life: close and drain do not wait for tag calls",
+    promises: ["C117"],
+    rule: "return this.#context.writes.include(this.#invalidate(namespace, names, mode));",
+    broken: "return this.#invalidate(namespace, names, mode);",
+  },
+  {
+    name: "storing: an overtaken set keeps its place among the reads and writes in flight",
+    promises: ["C137"],
+    rule: "flights.remove(waiting.guard);",
+    broken: "",
   },
 ];

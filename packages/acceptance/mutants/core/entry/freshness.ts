@@ -52,8 +52,20 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "freshness: a stale local copy is preferred to a newer one in the backend",
     promises: ["C29"],
-    rule: "loadedAt(b) > loadedAt(a) ? b : a",
-    broken: "b",
+    rule: "loadedAt(copy) > loadedAt(stored) ? copy : stored",
+    broken: "copy",
+  },
+  {
+    name: "freshness: a copy is preferred to another write that the backend has and that seems older",
+    promises: ["C29"],
+    rule: "if (stored.version !== undefined && copy.version !== undefined && stored.version !== copy.version) return stored;",
+    broken: "",
+  },
+  {
+    name: "freshness: an infinite copy that a tag made stale counts as loaded just now",
+    promises: ["C29"],
+    rule: "ttlMs: leftMs === Infinity ? Infinity : lifeOf(entry, now).ageMs,",
+    broken: "ttlMs: lifeOf(entry, now).ageMs,",
   },
   {
     name: "freshness: markStale keeps the end of the life",

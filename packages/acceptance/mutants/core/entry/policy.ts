@@ -19,4 +19,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "value === null ?",
     broken: "false ?",
   },
+  {
+    name: "arguments: a text counts as true or false",
+    promises: ["C10"],
+    rule: 'if (given !== undefined && typeof given !== "boolean")',
+    broken: "if (false)",
+  },
 ];

@@ -4,7 +4,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "events: an error of a listener is thrown to the caller",
     promises: ["C118"],
-    rule: "} catch {\n        continue;",
-    broken: "} catch (error) {\n        throw error;",
+    rule: "} catch {\n    return;",
+    broken: "} catch (error) {\n    throw error;",
+  },
+  {
+    name: "events: a listener that rejects ends the process",
+    promises: ["C40", "C118"],
+    rule: "if (isThenable(outcome)) void outcome.then(undefined, ignore);",
+    broken: "",
   },
 ];

@@ -4,7 +4,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "storing: writes of one key overtake each other",
     promises: ["C64"],
-    rule: "before === undefined ? write() : before",
-    broken: "true ? write() : before!",
+    rule: "before === undefined ? begin() : before",
+    broken: "true ? begin() : before!",
   },
 ];

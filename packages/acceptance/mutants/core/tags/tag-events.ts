@@ -16,8 +16,20 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "tags: a forgotten tag counts as never called",
     promises: ["C80"],
-    rule: "this.#floor = this.sequence;",
+    rule: "this.#floor = number;",
     broken: "",
+  },
+  {
+    name: "tags: all calls are forgotten at once",
+    promises: ["C80"],
+    rule: "if (this.#numbers.size <= 0.9 * MAX_REMEMBERED) return;",
+    broken: "",
+  },
+  {
+    name: "tags: a tag that is called again is forgotten with its first call",
+    promises: ["C80"],
+    rule: "this.#numbers.delete(key);\n    this.#numbers.set(key, number);",
+    broken: "this.#numbers.set(key, number);",
   },
   {
     name: "tags: remembered calls grow without bound",
@@ -28,8 +40,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "changes: a load from before a tag changed elsewhere is joined",
     promises: ["C41", "C61"],
-    rule: "this.#since(this.#changedByNamespace, keySpace.tagPrefixes, changedSince)))",
-    broken: "false))",
+    rule: "this.#changedByNamespace.hasSince(keySpace.tagPrefixes, changedSince))",
+    broken: "false)",
   },
   {
     name: "changes: copies are not checked after a tag changed elsewhere",

@@ -22,8 +22,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "storing: callers of cloned values share them",
     promises: ["C104"],
-    rule: "if (this.isShared || value === null",
-    broken: "if (true || value === null",
+    rule: 'if (this.tier.values === "cloned") return structuredClone(value);',
+    broken: 'if (this.tier.values === "cloned") return value;',
   },
   {
     name: "storing: a cloned value is shared with its writer",
@@ -34,8 +34,21 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "storing: frozen values may be changed",
     promises: ["C104"],
-    rule: 'if (this.tier.values === "frozen") deepFreeze(value);',
+    rule: 'if (this.tier.values === "frozen") this.#freeze(value);',
     broken: "",
+  },
+  {
+    name: "storing: frozen values may be changed where they are not stored",
+    promises: ["C104"],
+    rule: "return structuredClone(value);\n      this.#freeze(value);",
+    broken: "return structuredClone(value);",
+  },
+  {
+    name: "storing: nothing is frozen below what is frozen already",
+    promises: ["C104"],
+    rule: 'if (each === null || typeof each !== "object" || ArrayBuffer.isView(each)) continue;',
+    broken:
+      'if (each === null || typeof each !== "object" || ArrayBuffer.isView(each) || Object.isFrozen(each)) continue;',
   },
   {
     name: "storing: a value that cannot be cloned is shared",

@@ -1,0 +1,10 @@
+import type { Breakage } from "../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "memory: a clock may not be before its zero",
+    promises: ["C120"],
+    rule: "((second % SLOTS) + SLOTS) % SLOTS",
+    broken: "second % SLOTS",
+  },
+];
