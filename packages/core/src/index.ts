@@ -30,6 +30,8 @@ export type {
   TagVersions,
 } from "./contracts/backend.ts";
 export type { LocalEntry, LocalTier, LocalTierHost } from "./contracts/local-tier.ts";
+export { DEFAULT_MAX_DECODED_BYTES } from "./contracts/backend.ts";
+export { decodeLimits } from "./formats/heap-estimate.ts";
 export { json } from "./formats/json.ts";
 export { v8 } from "./formats/v8.ts";
 export { passthrough } from "./compressors/passthrough.ts";

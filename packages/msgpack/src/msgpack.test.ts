@@ -248,6 +248,47 @@ describe("values refused on writing", () => {
   });
 });
 
+describe("C141 values of too much memory are refused", () => {
+  /** The limit is the smallest under which ten times as few are read. */
+  it.each<[what: string, node: string, count: number, maxBytes: number]>([
+    ["empty objects", "80", 5_000, 12_000],
+    ["empty arrays", "90", 5_000, 12_000],
+    ["slots", "c0", 50_000, 12_000],
+    ["empty buffers", "c400", 2_000, 12_000],
+    ["typed arrays", "c7027401ff", 1_000, 12_000],
+    ["sets", "d4730090", 1_000, 12_000],
+    ["Maps", "92c100", 1_000, 12_000],
+    ["dates", "d6ff00000001", 2_000, 12_000],
+    ["bigints", "d44201", 2_000, 12_000],
+    ["text", "a26162", 10_000, 12_000],
+    ["objects with an index", "81a339303001", 20, 12_000],
+    ["objects with an index, in a small value", "81a339303001", 3_400, 8 * 2 ** 20],
+    ["objects with rising indexes", "82a338303001a43132303001", 12, 12_000],
+  ])("%s", (_, node, count, maxBytes) => {
+    const of = (length: number) => fromHex(`dc ${length.toString(16).padStart(4, "0")}${node.repeat(length)}`);
+
+    expect(() => format.decode(of(count), maxBytes)).toThrow(
+      `it would take more than 4 times maxDecodedBytes (${maxBytes} bytes) of memory`,
+    );
+    expect(format.decode(of(Math.floor(count / 10)), maxBytes)).toHaveLength(Math.floor(count / 10));
+  });
+
+  it.each([
+    ["c0b9 3030", 4],
+    ["39c0b030", 4],
+    ["e080b9", 3],
+    ["f08080b9", 4],
+  ])("a name in an overlong form, %s, which msgpackr would read as an index", (name, length) => {
+    expect(() => format.decode(fromHex(`81 a${length} ${name} 01`))).toThrow("a property name is not UTF-8");
+  });
+
+  it("names in other scripts and names that begin with a digit are read", () => {
+    const value = { ก: 1, é: 2, "😀": 3, 日: 4, "2026-01-31": 5, "9é": 6 };
+
+    expect(roundTrip(value)).toStrictEqual(value);
+  });
+});
+
 describe("bytes refused on reading", () => {
   it.each<[what: string, bytes: string, reason: string]>([
     ["nothing", "", "they are cut short"],
@@ -283,9 +324,9 @@ describe("bytes refused on reading", () => {
     ["__proto__", "81 a9 5f5f70726f746f5f5f 81 a1 61 01", "a property is named __proto__"],
     ["__proto__ inside", "91 81 d9 09 5f5f70726f746f5f5f 01", "a property is named __proto__"],
     ["a name that is a number", "81 01 01", "a property name is not text"],
-    ["502 levels", "91".repeat(502) + "c0", "they are nested too deep"],
-    ["a million levels", "91".repeat(1_000_000), "they are nested too deep"],
-    ["a million levels of objects", "81a161".repeat(1_000_000), "they are nested too deep"],
+    ["502 levels", "91".repeat(502) + "c0", "it is nested more than 500 levels deep"],
+    ["a million levels", "91".repeat(1_000_000), "it is nested more than 500 levels deep"],
+    ["a million levels of objects", "81a161".repeat(1_000_000), "it is nested more than 500 levels deep"],
     ["JSON", Buffer.from('{"a":1}').toString("hex"), "something follows the value"],
   ])("%s", (_, text, reason) => {
     const bytes = fromHex(text);

@@ -1,8 +1,8 @@
-import { DecodeError, EncodeError, type Format } from "@hotset/core";
+import { DecodeError, decodeLimits, DEFAULT_MAX_DECODED_BYTES, EncodeError, type Format } from "@hotset/core";
 import type { Packr } from "msgpackr";
 import { revive } from "./marks.ts";
 import { msgpackr } from "./msgpackr.ts";
-import { inspect, Malformed } from "./wire.ts";
+import { HEAP_PER_BYTE, inspect, Malformed } from "./wire.ts";
 import { Unwritable, writable } from "./writable.ts";
 
 /**
@@ -19,8 +19,8 @@ import { Unwritable, writable } from "./writable.ts";
  * `encode` throws {@link EncodeError} for functions, symbols, `Error`, `RegExp`, `Promise` and other built-in classes,
  * for a property named `__proto__`, for cycles, and for nesting of more than 500 levels.
  *
- * `decode` throws {@link DecodeError} for bytes that `encode` would not write, before anything is built. Buffers in the
- * value are copies.
+ * `decode` throws {@link DecodeError} for bytes that `encode` would not write, and for values that would take too much
+ * memory, before anything is built. Buffers in the value are copies.
  *
  * @see https://github.com/msgpack/msgpack/blob/master/spec.md
  */
@@ -30,12 +30,14 @@ export function msgpack(): Format {
 
 const MSGPACK: Format = Object.freeze({
   id: "msgpack",
-  encode: (value: unknown): Uint8Array => {
+  encode: (value: unknown, maxBytes = DEFAULT_MAX_DECODED_BYTES): Uint8Array => {
     let packed: Uint8Array;
     try {
       packed = packr().pack(writable(value), msgpackr().RESET_BUFFER_MODE);
+      if (decodeLimits.mayExceed(packed.byteLength, HEAP_PER_BYTE, maxBytes)) inspect(packed, maxBytes);
     } catch (error) {
-      if (error instanceof Unwritable) throw new EncodeError(`msgpack: ${error.message}`, { operation: "encode" });
+      if (error instanceof Unwritable || error instanceof Malformed)
+        throw new EncodeError(`msgpack: ${error.message}`, { operation: "encode" });
       throw new EncodeError("msgpack: the value cannot be written", { operation: "encode", cause: error });
     }
     // A copy, because the next encode reuses the buffer.
@@ -43,11 +45,11 @@ const MSGPACK: Format = Object.freeze({
     if (bytes.byteLength > MAX_KEPT_BUFFER_BYTES) packr().useBuffer(Buffer.allocUnsafeSlow(NEW_BUFFER_BYTES));
     return bytes;
   },
-  decode: (bytes: Uint8Array): unknown => {
+  decode: (bytes: Uint8Array, maxBytes = DEFAULT_MAX_DECODED_BYTES): unknown => {
     try {
       // msgpackr decodes bytes to a Buffer only if its input is a Buffer.
       const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-      const { hasMarks } = inspect(buffer);
+      const { hasMarks } = inspect(buffer, maxBytes);
       const value: unknown = packr().unpack(buffer);
       return hasMarks ? revive(value) : value;
     } catch (error) {

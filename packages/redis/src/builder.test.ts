@@ -1,4 +1,6 @@
 import {
+  type Backend,
+  brotli,
   ConfigurationError,
   gzip,
   InvalidArgumentError,
@@ -6,7 +8,6 @@ import {
   MissingConnectionError,
   passthrough,
   v8,
-  type Backend,
 } from "@hotset/core";
 import { createClient } from "@redis/client";
 import { describe, expect, it } from "vitest";
@@ -25,11 +26,30 @@ describe("build", () => {
       alsoReads: [],
       deadlineMs: 1_000,
       maxEntryBytes: Infinity,
-      maxDecodedBytes: 64 * 2 ** 20,
+      maxDecodedBytes: 8 * 2 ** 20,
     });
     expect(backend.coherence).toMatchObject({ maxStalenessMs: 2_000, reissueWindowMs: 30_000 });
     await backend.close();
     expect(redis("redis://nobody.invalid").coherence("none").valueFormat(json()).build().coherence).toBe(undefined);
+  });
+
+  it("C140 reads what a package ships until a format or a compressor is set, and alsoReads always", () => {
+    const shipped = () =>
+      RedisBackend.builder({ formats: [v8(), json()], compressors: [gzip()] }).connection("redis://localhost");
+    const ids = (settings: RedisBackendBuilder): readonly string[] => {
+      const { format, compressor, alsoReads } = settings.build();
+      return [format, compressor, ...alsoReads!].map(({ id }) => id);
+    };
+    expect(ids(shipped())).toEqual(["v8", "none", "json", "gzip"]);
+    expect(ids(shipped().valueFormat(json()))).toEqual(["json", "none", "gzip"]);
+    expect(ids(shipped().compressor(brotli()))).toEqual(["v8", "brotli", "json"]);
+    expect(ids(shipped().compressor(passthrough()).valueFormat(v8()))).toEqual(["v8", "none"]);
+    expect(ids(shipped().valueFormat(json()).compressor(passthrough()).alsoReads(v8(), gzip()))).toEqual([
+      "json",
+      "none",
+      "v8",
+      "gzip",
+    ]);
   });
 
   it("R1-04 R1-06: hands on the settings", async () => {

@@ -1,7 +1,7 @@
 import {
   ConfigurationError,
+  DEFAULT_MAX_DECODED_BYTES,
   InvalidArgumentError,
-  passthrough,
   type Awaitable,
   type Backend,
   type Coherence,
@@ -12,6 +12,7 @@ import {
 import { HashBackend } from "./store/hash-backend.ts";
 import type { Backoff } from "./primitives/backoff.ts";
 import { systemClock } from "./primitives/clock.ts";
+import { codecs, NOTHING_SHIPPED, type Shipped } from "./primitives/codecs.ts";
 import {
   compressor,
   count,
@@ -40,13 +41,23 @@ export interface RedisBackendSettings {
   /** `hashed` keys have a fixed length. @default 'readable' */
   keyFormat(format: "readable" | "hashed"): this;
   /**
-   * @default msgpack(), from `hotset`. In `@hotset/redis` alone it must be given: services with different defaults
-   *   would overwrite each other.
+   * Writes new values. Entries in other formats are misses, unless `alsoReads` names their format.
+   *
+   * @default From `hotset`: writes msgpack() and reads json(), too. In `@hotset/redis` alone it must be given: services
+   *   with different defaults would overwrite each other.
    */
   valueFormat(format: Format): this;
-  /** @default passthrough() */
+  /**
+   * Compresses new values. Entries of other compressors are misses, unless `alsoReads` names their compressor; entries
+   * without compression are read.
+   *
+   * @default passthrough(). From `hotset` it reads gzip(), brotli() and zstd(), too.
+   */
   compressor(compressor: Compressor): this;
-  /** Entries in these formats are read, too: change formats without a flush. Further calls add to earlier ones. */
+  /**
+   * Entries in these formats, and of these compressors, are read, too: change formats without a flush. Further calls
+   * add to earlier ones.
+   */
   alsoReads(...others: readonly (Format | Compressor)[]): this;
   /** `plain` writes value and staleness only, for other programs; no tags, no validators. @default 'full' */
   layout(layout: "full" | "plain"): this;
@@ -115,9 +126,15 @@ export interface RedisBackend extends Backend {
 }
 
 export const RedisBackend: {
-  /** `redis(connection)` without its connection yet. */
-  builder(): RedisBackendBuilder;
-} = Object.freeze({ builder: (): RedisBackendBuilder => new Builder(DEFAULTS) });
+  /**
+   * `redis(connection)` without its connection yet.
+   *
+   * @param shipped For a package that bundles formats. @default none
+   */
+  builder(shipped?: Shipped): RedisBackendBuilder;
+} = Object.freeze({
+  builder: (shipped: Shipped = NOTHING_SHIPPED): RedisBackendBuilder => new Builder({ ...DEFAULTS, shipped }),
+});
 
 /** Starts a Redis backend. A URL is short for `single(url)`. */
 export function redis(connection: string | URL | Connection): RedisBackendBuilder;
@@ -131,8 +148,9 @@ interface Settings {
   readonly label: string;
   readonly keyPrefix: string;
   readonly keyFormat: "readable" | "hashed";
+  readonly shipped: Shipped;
   readonly valueFormat: Format | undefined;
-  readonly compressor: Compressor;
+  readonly compressor: Compressor | undefined;
   readonly alsoReads: readonly (Format | Compressor)[];
   readonly layout: "full" | "plain";
   readonly coherence: "auto" | "tracking" | "pubsub" | "none";
@@ -157,15 +175,16 @@ const DEFAULTS: Settings = Object.freeze({
   label: "redis",
   keyPrefix: "hotset",
   keyFormat: "readable",
+  shipped: NOTHING_SHIPPED,
   valueFormat: undefined,
-  compressor: passthrough(),
+  compressor: undefined,
   alsoReads: Object.freeze([]),
   layout: "full",
   coherence: "auto",
   maxStalenessMs: 2_000,
   reissueWindowMs: 30_000,
   maxEntryBytes: Infinity,
-  maxDecodedBytes: 64 * 2 ** 20,
+  maxDecodedBytes: DEFAULT_MAX_DECODED_BYTES,
   responseTimeoutMs: 1_000,
   username: undefined,
   password: undefined,
@@ -296,7 +315,7 @@ class Builder implements RedisBackendBuilder {
 
   build(): RedisBackend {
     const settings = this.#settings;
-    const { valueFormat } = settings;
+    const { format: valueFormat, compressor: writes, alsoReads } = codecs(settings.shipped, settings);
     if (settings.connection === undefined) hold(undefined, this.#connectSettings());
     if (valueFormat === undefined) {
       throw new ConfigurationError(
@@ -317,8 +336,8 @@ class Builder implements RedisBackendBuilder {
     return new HashBackend(hold(settings.connection, this.#connectSettings()), {
       label: settings.label,
       format: valueFormat,
-      compressor: settings.compressor,
-      alsoReads: settings.alsoReads,
+      compressor: writes,
+      alsoReads,
       maxEntryBytes: settings.maxEntryBytes,
       maxDecodedBytes: settings.maxDecodedBytes,
       responseTimeoutMs: settings.responseTimeoutMs,

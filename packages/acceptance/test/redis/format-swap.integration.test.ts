@@ -48,8 +48,8 @@ describe("services with formats of their own", () => {
     async () => {
       const prefix = randomPrefix();
       const services = [
-        start(prefix, { from: "hotset", writes: ["msgpack", "zstd"] }),
-        start(prefix, { from: "hotset", writes: ["json", "gzip"] }),
+        start(prefix, { from: "hotset", writes: ["msgpack", "zstd"], alsoReads: ["json", "gzip"] }),
+        start(prefix, { from: "hotset", writes: ["json", "gzip"], alsoReads: ["msgpack", "zstd"] }),
       ] as const;
       const encodings = new Set<string | undefined>();
       for (let i = 0; i < 1_000; i += 1) {
@@ -68,7 +68,7 @@ describe("services with formats of their own", () => {
     const prefix = randomPrefix();
     const [first, second] = [
       start(prefix, { from: "hotset", writes: ["msgpack", "zstd"] }),
-      start(prefix, { from: "hotset", writes: ["json", "brotli"] }),
+      start(prefix, { from: "hotset", writes: ["json", "brotli"], alsoReads: ["msgpack", "zstd"] }),
     ];
     expect(await first.call("load", "k", valueOf(1))).toEqual(valueOf(1));
     expect(await second.call("load", "k", "not this")).toEqual(valueOf(1));
@@ -147,8 +147,19 @@ describe("swapping the format of a running fleet", () => {
 
 describe("in this process", () => {
   /** A cache over the shared server, below a prefix of the test's own. */
-  function open(keyPrefix: string, format: Format, compressor: Compressor, version?: number) {
-    const backend = redis(inject("redisUrl")).keyPrefix(keyPrefix).valueFormat(format).compressor(compressor).build();
+  function open(
+    keyPrefix: string,
+    format: Format,
+    compressor: Compressor,
+    version?: number,
+    alsoReads: readonly (Format | Compressor)[] = [],
+  ) {
+    const backend = redis(inject("redisUrl"))
+      .keyPrefix(keyPrefix)
+      .valueFormat(format)
+      .compressor(compressor)
+      .alsoReads(...alsoReads)
+      .build();
     return createCache({ name: "shop", ...(version !== undefined && { version }) })
       .tier(backend)
       .defaults({ ttl: "10m" })
@@ -174,7 +185,7 @@ describe("in this process", () => {
     "C113: an entry of an unknown %s is a miss, reported once, overwritten by the next load",
     async (_, format, compressor) => {
       const prefix = randomPrefix();
-      await using writer = open(prefix, format, compressor);
+      await using writer = open(prefix, format, compressor, undefined, [msgpack(), zstd()]);
       await using reader = open(prefix, msgpack(), zstd());
       await writer.set("k", ["a", "b"]);
       const seen = watch(reader, "decode:error", "backend:error");

@@ -9,10 +9,7 @@ import * as hotset from "hotset";
 export interface ServiceSettings {
   readonly url: string;
   readonly keyPrefix: string;
-  /**
-   * The package whose `redis` is used. That of `hotset` reads every shipped format, that of `@hotset/redis` only the
-   * configured ones.
-   */
+  /** The package whose `redis` is used. */
   readonly from: "hotset" | "@hotset/redis";
   /** Ids of the format and compressor that it writes. */
   readonly writes: readonly [format: string, compressor: string];

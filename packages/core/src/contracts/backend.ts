@@ -1,17 +1,28 @@
 import type { Awaitable } from "./awaitable.ts";
 
+/** Default of {@link Backend.maxDecodedBytes}. */
+export const DEFAULT_MAX_DECODED_BYTES: number = 8 * 2 ** 20;
+
 /** Turns values into bytes and back. Has a contract suite: `describeFormat`. */
 export interface Format {
   /**
    * Stored with each entry, so its meaning must never change: a new layout needs a new id. 1 to 32 of `a-z 0-9 . -`.
    */
   readonly id: string;
-  /** Never called with `undefined`. Throws for a value that it cannot write. */
-  encode(value: unknown): Uint8Array;
   /**
-   * Throws for bytes that it did not write. Runs no code, sets no prototype, and allocates in proportion to `bytes`.
+   * Never called with `undefined`. Throws for a value that it cannot write, and for one that `decode` would refuse
+   * with the same `maxBytes`.
+   *
+   * @param maxBytes As in {@link decode}.
    */
-  decode(bytes: Uint8Array): unknown;
+  encode(value: unknown, maxBytes?: number): Uint8Array;
+  /**
+   * Throws for bytes that it did not write. Runs no code, and sets no prototype.
+   *
+   * @param maxBytes The backend's `maxDecodedBytes`: allocates at most eight times as much, and throws before it would
+   *   allocate more. `bytes` are not longer. @default 8 MiB
+   */
+  decode(bytes: Uint8Array, maxBytes?: number): unknown;
 }
 
 /** Makes bytes fewer, and restores them. Has a contract suite: `describeCompressor`. */
@@ -51,9 +62,12 @@ export interface Backend {
   readonly alsoReads?: readonly (Format | Compressor)[];
   /** How long the cache waits for one call, in milliseconds. @default 1_000 */
   readonly deadlineMs?: number;
-  /** Larger encoded entries are not stored. @default Infinity */
+  /** Larger encoded entries are not stored, and are a miss. @default Infinity */
   readonly maxEntryBytes?: number;
-  /** Larger decompressed values are a miss. @default 64 MiB */
+  /**
+   * Values of more bytes, before compression, are not stored, and are a miss. Formats take at most eight times as much
+   * memory. @default 8 MiB
+   */
   readonly maxDecodedBytes?: number;
   /**
    * `false` for a layout without room for `StoredEntry.meta`, because other programs read it. Then tags, validators and

@@ -1,4 +1,5 @@
-import { describe, expect, it } from "vitest";
+import { inspect } from "node:util";
+import { describe, expect, it, vi } from "vitest";
 import type { Backend, Compressor, Format, StoredEntry, TagVersion } from "../contracts/backend.ts";
 import { Codec, type Encoded } from "./codec.ts";
 import { gzip } from "../compressors/gzip.ts";
@@ -239,7 +240,14 @@ describe("times", () => {
       60_009,
     ],
     ["stale already", { staleAt: NOW - 100, expiresAt: NOW + 50 }, -100, 50],
-    ["whole milliseconds", { staleAt: NOW + 99.6, expiresAt: NOW + 100.4 }, 100, 100],
+    ["C144 whole milliseconds, never more than are left", { staleAt: NOW + 99.6, expiresAt: NOW + 100.9 }, 99, 100],
+    ["C144 the same where freshness outlasts life", { staleAt: NOW + 99.6, expiresAt: NOW + 50.9 }, 50, 50],
+    [
+      "all of them where a sum of floats is a little short",
+      { staleAt: NOW + 99.999_999, expiresAt: NOW + 100 },
+      100,
+      100,
+    ],
     ["never less than one", { staleAt: NOW, expiresAt: NOW + 0.2 }, 0, 1],
     ["endless", { ttlMs: Infinity, staleAt: Infinity, expiresAt: Infinity }, Infinity, Infinity],
     [
@@ -407,8 +415,9 @@ describe("decode", () => {
     ).catch((each: unknown) => each);
     expect(thrown).toMatchObject({
       code: "DECODE_FAILED",
-      message: "a stored entry cannot be read: its bytes do not decode",
+      message: "a stored entry cannot be read: the namespace's schema throws",
     });
+    expect(inspect(thrown, { showHidden: true })).not.toContain("hunter2");
   });
 
   it.for<readonly [string, Partial<StoredEntry>, Parameters<typeof backend>[0]]>([
@@ -458,15 +467,135 @@ describe("decode", () => {
     expect(error).toBeInstanceOf(DecodeError);
     expect(error).toMatchObject({ tier: "redis", operation: "decode" });
     expect((error as Error).message).toMatch(/^a stored entry cannot be read: /);
-    expect((error as Error).message).not.toContain("hunter2");
+    expect(inspect(error, { showHidden: true })).not.toContain("hunter2");
   });
 
   it("passes the limit on decompressed bytes to the compressor", async () => {
     const asked: number[] = [];
     const compressor: Compressor = { ...halving(), decompress: (bytes, max) => (asked.push(max), bytes) };
     const given = stored({ meta: '{"f":"json","c":"half"}' });
-    await decode(given, { compressor });
     await decode(given, { compressor, maxDecodedBytes: 99 });
-    expect(asked).toEqual([64 * 2 ** 20, 99]);
+    expect(asked).toEqual([99]);
+  });
+
+  it("C141 lets data become 200 times as large, or 1 MiB, and at most 8 MiB", () => {
+    const asked: number[] = [];
+    const compressor: Compressor = { ...halving(), decompress: (_, max) => (asked.push(max), Buffer.from("1")) };
+    const ofSize = (bytes: number) => stored({ data: new Uint8Array(bytes), meta: '{"f":"json","c":"half"}' });
+    for (const bytes of [5, 5_243, 10_000, 100_000]) void decode(ofSize(bytes), { compressor });
+    expect(asked).toEqual([2 ** 20, 1_048_600, 2_000_000, 8 * 2 ** 20]);
+    void decode({ ...ofSize(5), meta: "" }, { compressor, keepsMeta: false });
+    expect(asked.at(-1)).toBe(8 * 2 ** 20);
+  });
+
+  it.for<readonly [string, number, Parameters<typeof backend>[0], string]>([
+    ["maxDecodedBytes", 11, { maxDecodedBytes: 10 }, "it is larger than maxDecodedBytes"],
+    ["8 MiB", 8 * 2 ** 20 + 1, {}, "it is larger than maxDecodedBytes"],
+    ["maxEntryBytes", 11, { maxEntryBytes: 10 }, "it is larger than maxEntryBytes"],
+  ])("C141 refuses uncompressed bytes beyond %s, and reads as many", ([, bytes, options, reason]) => {
+    const of = (length: number) => stored({ data: Buffer.from(`"${"x".repeat(length - 2)}"`) });
+    expect(() => decode(of(bytes), options)).toThrow(`a stored entry cannot be read: ${reason}`);
+    expect((decode(of(bytes - 1), options) as Entry).value).toHaveLength(bytes - 3);
+  });
+
+  it("C141 refuses compressed bytes beyond maxEntryBytes", async () => {
+    const data = await gzip().compress(Buffer.from(`"${"x".repeat(500)}"`));
+    const given = stored({ data, meta: '{"f":"json","c":"gzip"}' });
+    expect(() => decode(given, { compressor: gzip(), maxEntryBytes: data.length - 1 })).toThrow("maxEntryBytes");
+    expect(await decode(given, { compressor: gzip(), maxEntryBytes: data.length })).toMatchObject({
+      encodedBytes: data.length,
+    });
+  });
+});
+
+describe("C142 what is written can be read", () => {
+  it("a value of more bytes than maxDecodedBytes is refused", () => {
+    expect(codec({ maxDecodedBytes: 6 }).encode("Grac")).toMatchObject({ data: Buffer.from('"Grac"') });
+    expect(() => codec({ maxDecodedBytes: 5 }).encode("Grac")).toThrow(
+      "6 bytes are more than maxDecodedBytes (5), so they could not be read back",
+    );
+  });
+
+  it("the format gets the limit", () => {
+    const asked: unknown[] = [];
+    const format: Format = {
+      id: "x",
+      encode: (_, max) => (asked.push(max), Buffer.from("1")),
+      decode: (_, max) => (asked.push(max), 1),
+    };
+    void codec({ format, maxDecodedBytes: 5 }).encode(1);
+    void decode(stored({ meta: '{"f":"x"}', data: Buffer.from("1") }), { format, maxDecodedBytes: 5 });
+    void codec({ format }).encode(1);
+    expect(asked).toEqual([5, 5, 8 * 2 ** 20]);
+  });
+
+  it("a value that compresses better than 1:200 is stored uncompressed from 1 MiB on", async () => {
+    const options = { compressor: gzip() };
+    const large = await codec(options).encode("0".repeat(2 ** 21));
+    expect(large.encoding.compressor).toBe("none");
+    expect((await codec(options).encode("0".repeat(2 ** 20 - 2))).encoding.compressor).toBe("gzip");
+    const one = codec(options).toStored(large, entry(), undefined, NOW);
+    expect((await decode(one, options)).value).toBe("0".repeat(2 ** 21));
+    expect((await codec({ ...options, keepsMeta: false }).encode("0".repeat(2 ** 21))).encoding.compressor).toBe(
+      "gzip",
+    );
+  });
+});
+
+describe("C143 a meta is checked before it is used", () => {
+  const withTags = (tags: readonly unknown[], versions?: readonly unknown[]): Entry | PromiseLike<Entry> =>
+    decode(stored({ meta: JSON.stringify({ f: "json", g: tags, v: versions }) }));
+  it.for<readonly [string, readonly unknown[], (readonly unknown[])?]>([
+    ["a tag with a lone surrogate", ["\ud800"]],
+    ["an empty tag", [""]],
+    ["a tag of 513 characters", ["t".repeat(513)]],
+    ["a version too many", ["t"], ["a", "b", "c", "d", "e"]],
+    ["a version too few", ["t"], ["a", "b", "c"]],
+    ["versions without tags", [], ["a"]],
+    ["more than 4 KiB", Array.from({ length: 8 }, (_, i) => `${i}`.repeat(512))],
+  ])("refuses %s", ([, tags, versions]) => {
+    expect(() => withTags(tags, versions)).toThrow(
+      "a stored entry cannot be read: its meta was not written by this library",
+    );
+  });
+
+  it("reads the longest that is written", () => {
+    expect(withTags(["t".repeat(512)], ["a", "b", "c", "d"])).toMatchObject({ tags: ["t".repeat(512)] });
+    const meta = (bytes: number) => stored({ meta: JSON.stringify({ f: "json", a: "x".repeat(bytes - 19) }) });
+    expect(meta(4_096).meta).toHaveLength(4_096);
+    expect((decode(meta(4_096)) as Entry).etag).toHaveLength(4_077);
+    expect(() => decode(meta(4_097))).toThrow(DecodeError);
+  });
+
+  it("parses no meta of more than 4 KiB", () => {
+    const parse = vi.spyOn(JSON, "parse");
+    expect(() => decode(stored({ meta: `{"f":"json","a":"${"x".repeat(5_000)}"}` }))).toThrow(DecodeError);
+    expect(parse).not.toHaveBeenCalled();
+    parse.mockRestore();
+  });
+
+  it("quotes 32 characters of a name", () => {
+    for (const meta of [{ f: "x".repeat(3_000) }, { f: "json", c: "x".repeat(3_000) }])
+      expect(() => decode(stored({ meta: JSON.stringify(meta) }))).toThrow(
+        new RegExp(`: its (?:format|compressor) is "${"x".repeat(32)}…", which this backend does not read$`),
+      );
+  });
+
+  it("keeps few long metas", () => {
+    const one = codec();
+    const read = (i: number): readonly string[] =>
+      (
+        one.decode(
+          stored({ meta: JSON.stringify({ f: "json", g: [`${i}`], a: "x".repeat(4_000) }) }),
+          users,
+          undefined,
+          NOW,
+          0,
+        ) as Entry
+      ).tags;
+    const first = read(0);
+    expect(read(0)).toBe(first);
+    for (let i = 1; i < 9; i += 1) read(i);
+    expect(read(0)).not.toBe(first);
   });
 });

@@ -1,16 +1,25 @@
-import type { Backend, Compressor, Format, StoredEntry, TagVersion } from "../contracts/backend.ts";
 import {
+  DEFAULT_MAX_DECODED_BYTES,
+  type Backend,
+  type Compressor,
+  type Format,
+  type StoredEntry,
+  type TagVersion,
+} from "../contracts/backend.ts";
+import {
+  cut,
   foreignMeta,
   isMetaTooLong,
   MAX_META_BYTES,
   MetaParser,
   NO_COMPRESSION,
   UnreadableEntry,
+  wholeMs,
   writeMeta,
   type EntryMeta,
 } from "./entry-meta.ts";
 import { HUNDRED_YEARS_MS, type Encoding, type Entry } from "./entry.ts";
-import { DecodeError, EncodeError } from "../contracts/errors.ts";
+import { CacheError, DecodeError, EncodeError } from "../contracts/errors.ts";
 import { dependencies, type KeySpace } from "./key.ts";
 import { whenReady } from "../primitives/once.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
@@ -26,6 +35,7 @@ export class Codec {
   readonly #formats: ReadonlyMap<string, Format>;
   readonly #compressors: ReadonlyMap<string, Compressor>;
   readonly #maxDecodedBytes: number;
+  readonly #maxEntryBytes: number;
   readonly #metas = new MetaParser();
 
   constructor(backend: Backend) {
@@ -33,21 +43,26 @@ export class Codec {
     this.#backend = backend;
     this.#formats = byId([...others.filter(isFormat), backend.format]);
     this.#compressors = byId([...others.filter(isCompressor), backend.compressor]);
-    this.#maxDecodedBytes = backend.maxDecodedBytes ?? 64 * 2 ** 20;
+    this.#maxDecodedBytes = backend.maxDecodedBytes ?? DEFAULT_MAX_DECODED_BYTES;
+    this.#maxEntryBytes = backend.maxEntryBytes ?? Infinity;
   }
 
   /** @throws {EncodeError} (or rejects with it) when the format or compressor cannot write the value. */
   encode(value: unknown): Awaitable<Encoded> {
     const { format, compressor, keepsMeta } = this.#backend;
     try {
-      const bytes = format.encode(value);
+      const bytes = format.encode(value, this.#maxDecodedBytes);
+      if (bytes.length > this.#maxDecodedBytes)
+        throw new EncodeError(
+          `${bytes.length} bytes are more than maxDecodedBytes (${this.#maxDecodedBytes}), so they could not be read back`,
+        );
       const plain: Encoded = { data: bytes, encoding: { format: format.id, compressor: NO_COMPRESSION } };
       // Only meta says whether a value is compressed. Without it all values are.
       const isBig = keepsMeta === false || bytes.length >= (compressor.minBytes ?? 0);
       if (compressor.id === NO_COMPRESSION || !isBig) return plain;
       const compressed = compressor.compress(bytes);
       const smaller = (data: Uint8Array): Encoded =>
-        data.length < bytes.length || keepsMeta === false
+        keepsMeta === false || (data.length < bytes.length && bytes.length <= this.#room(data))
           ? { data, encoding: { format: format.id, compressor: compressor.id } }
           : plain;
       return compressed instanceof Uint8Array
@@ -89,20 +104,18 @@ export class Codec {
     tagSequence: number,
   ): Awaitable<Entry> {
     try {
-      const meta = this.#readMeta(stored);
+      const meta = this.#readMeta(stored, keySpace);
       const format = this.#formats.get(meta.encoding.format);
       if (format === undefined)
-        throw new UnreadableEntry(
-          `its format is ${JSON.stringify(meta.encoding.format)}, which this backend does not read`,
-        );
+        throw new UnreadableEntry(`its format is ${cut(meta.encoding.format)}, which this backend does not read`);
       const bytes = this.#decompress(stored.data, meta.encoding.compressor);
       const entry = emptyEntry(stored, meta, keySpace, now, tagSequence);
       // Every backend hit passes here: the synchronous case skips the checks for promises.
       if (bytes instanceof Uint8Array && schema === undefined) {
-        entry.value = format.decode(bytes);
+        entry.value = format.decode(bytes, this.#maxDecodedBytes);
         return entry;
       }
-      const value = whenReady(bytes, (each) => format.decode(each));
+      const value = whenReady(bytes, (each) => format.decode(each, this.#maxDecodedBytes));
       const checked = schema === undefined ? value : whenReady(value, (each) => validate(schema, each));
       const filled = whenReady(checked, (each) => {
         entry.value = each;
@@ -119,15 +132,25 @@ export class Codec {
   }
 
   #decompress(data: Uint8Array, id: string): Awaitable<Uint8Array> {
-    if (id === NO_COMPRESSION) return data;
+    if (data.length > this.#maxEntryBytes) throw new UnreadableEntry("it is larger than maxEntryBytes");
+    if (id === NO_COMPRESSION) {
+      if (data.length > this.#maxDecodedBytes) throw new UnreadableEntry("it is larger than maxDecodedBytes");
+      return data;
+    }
     const compressor = this.#compressors.get(id);
     if (compressor === undefined)
-      throw new UnreadableEntry(`its compressor is ${JSON.stringify(id)}, which this backend does not read`);
-    return compressor.decompress(data, this.#maxDecodedBytes);
+      throw new UnreadableEntry(`its compressor is ${cut(id)}, which this backend does not read`);
+    return compressor.decompress(data, this.#room(data));
   }
 
-  #readMeta({ meta }: StoredEntry): EntryMeta {
-    if (meta !== "") return this.#metas.parse(meta);
+  /** The most bytes that `data` may become. Without meta a value that is larger could not be stored uncompressed. */
+  #room(data: Uint8Array): number {
+    if (this.#backend.keepsMeta === false) return this.#maxDecodedBytes;
+    return Math.min(this.#maxDecodedBytes, Math.max(FREE_BYTES, MAX_RATIO * data.length));
+  }
+
+  #readMeta({ meta }: StoredEntry, keySpace: KeySpace): EntryMeta {
+    if (meta !== "") return this.#metas.parse(meta, keySpace.tagPrefixes.length);
     return foreignMeta({ format: this.#backend.format.id, compressor: this.#backend.compressor.id });
   }
 
@@ -141,9 +164,10 @@ export class Codec {
   }
 
   #decodeError(cause: unknown): DecodeError {
-    // Messages of formats and parsers may quote the value, so they appear only in the cause.
     const reason = cause instanceof UnreadableEntry ? cause.message : "its bytes do not decode";
-    return new DecodeError(`a stored entry cannot be read: ${reason}`, { ...this.#details("decode"), cause });
+    // Errors of other origin may quote the value, and `inspect` shows the cause.
+    const kept = cause instanceof CacheError ? { cause } : {};
+    return new DecodeError(`a stored entry cannot be read: ${reason}`, { ...this.#details("decode"), ...kept });
   }
 
   #details(operation: string): { tier: string; operation: string } {
@@ -161,15 +185,19 @@ export interface Encoded {
 
 function lifeLeft(entry: Entry, now: number): Pick<StoredEntry, "staleInMs" | "expiresInMs"> {
   if (entry.expiresAt < entry.staleAt) {
-    const leftMs = Math.max(1, Math.round(entry.expiresAt - now));
+    const leftMs = Math.max(1, wholeMs(entry.expiresAt - now));
     return { staleInMs: leftMs, expiresInMs: leftMs };
   }
   const windowMs = Math.max(entry.staleWhileRevalidateMs, entry.staleIfErrorMs);
   // A backend computes the stale window from the two times, so an endless life with a window is written as a long one.
   if (entry.staleAt === Infinity && windowMs > 0)
     return { staleInMs: HUNDRED_YEARS_MS, expiresInMs: HUNDRED_YEARS_MS + windowMs };
-  return { staleInMs: Math.round(entry.staleAt - now), expiresInMs: Math.max(1, Math.round(entry.expiresAt - now)) };
+  return { staleInMs: wholeMs(entry.staleAt - now), expiresInMs: Math.max(1, wholeMs(entry.expiresAt - now)) };
 }
+
+/** Compressed data may become as many bytes, or as many times its size. */
+const FREE_BYTES = 2 ** 20;
+const MAX_RATIO = 200;
 
 /** The entry of `stored`, without its value. */
 function emptyEntry(
@@ -205,7 +233,12 @@ function emptyEntry(
 }
 
 async function validate(schema: StandardSchema<unknown>, value: unknown): Promise<unknown> {
-  const result = await schema["~standard"].validate(value);
+  let result: Awaited<ReturnType<(typeof schema)["~standard"]["validate"]>>;
+  try {
+    result = await schema["~standard"].validate(value);
+  } catch {
+    throw new UnreadableEntry("the namespace's schema throws");
+  }
   if (result.issues !== undefined)
     throw new UnreadableEntry(`the namespace's schema refuses it (${result.issues.length} issues)`);
   return result.value;

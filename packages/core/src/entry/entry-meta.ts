@@ -1,5 +1,6 @@
 import type { Encoding, Entry } from "./entry.ts";
 import type { TagVersion } from "../contracts/backend.ts";
+import { checkTags } from "./key.ts";
 
 /**
  * The `meta` of a stored entry: the facts that its bytes and its two times do not show. It is JSON, one letter for each
@@ -29,23 +30,39 @@ export const NO_COMPRESSION = "none";
 /** Why a stored entry cannot be read. The message quotes no value, so it may appear in a `DecodeError`. */
 export class UnreadableEntry extends Error {}
 
-/** Parses `meta`, and keeps up to 512 results: equal strings share one object, which must not be changed. */
+/** A name out of a stored entry, for a message. */
+export const cut = (name: string): string => JSON.stringify(name.length > 32 ? `${name.slice(0, 32)}…` : name);
+
+/** Parses `meta`, and keeps some results: equal strings share one object, which must not be changed. */
 export class MetaParser {
   readonly #parsed = new Map<string, EntryMeta>();
+  #length = 0;
 
-  /** @throws {UnreadableEntry} or a `SyntaxError` for text that {@link writeMeta} did not write. */
-  parse(meta: string): EntryMeta {
+  /**
+   * @param levels number of versions for each tag.
+   * @throws {UnreadableEntry} for text that {@link writeMeta} did not write.
+   */
+  parse(meta: string, levels: number): EntryMeta {
     let parsed = this.#parsed.get(meta);
     if (parsed === undefined) {
       parsed = parseMeta(meta);
-      if (this.#parsed.size >= MAX_PARSED) this.#parsed.clear();
+      const length = meta.length + OVERHEAD;
+      this.#length += length;
+      if (this.#length > MAX_PARSED_LENGTH) {
+        this.#parsed.clear();
+        this.#length = length;
+      }
       this.#parsed.set(meta, parsed);
     }
+    const { tags, versions } = parsed;
+    if (versions !== undefined && versions.length !== (tags.length + 1) * levels) throw new UnreadableEntry(NOT_OURS);
     return parsed;
   }
 }
 
-const MAX_PARSED = 512;
+const MAX_PARSED_LENGTH = 32 * 1024;
+/** Roughly the parsed object. */
+const OVERHEAD = 64;
 
 export function writeMeta(
   entry: Entry,
@@ -60,7 +77,7 @@ export function writeMeta(
     ...(entry.staleIfErrorMs !== 0 && { e: entry.staleIfErrorMs }),
     ...(entry.localTtlMs !== Infinity && { l: entry.localTtlMs }),
     ...(entry.expiresAt < entry.staleAt && {
-      k: entry.staleAt === Infinity ? null : Math.round(entry.staleAt - entry.expiresAt),
+      k: entry.staleAt === Infinity ? null : wholeMs(entry.staleAt - entry.expiresAt),
     }),
     ...(entry.tags.length !== 0 && { g: entry.tags }),
     ...(versions !== undefined && {
@@ -71,6 +88,12 @@ export function writeMeta(
   };
   return JSON.stringify(written);
 }
+
+/**
+ * Rounded down, since a store must not lengthen a life; the microsecond makes up for instants, which are sums of
+ * fractions.
+ */
+export const wholeMs = (ms: number): number => Math.floor(ms + 0.001);
 
 export const MAX_META_BYTES: number = 4 * 1024;
 /** A text of at most this many UTF-16 units takes at most `MAX_META_BYTES` in UTF-8. */
@@ -126,8 +149,8 @@ interface WrittenMeta {
 }
 
 function parseMeta(meta: string): EntryMeta {
-  const written: unknown = JSON.parse(meta);
-  if (!isWrittenMeta(written)) throw new UnreadableEntry("its meta was not written by this library");
+  const written = isMetaTooLong(meta) ? undefined : json(meta);
+  if (!isWrittenMeta(written)) throw new UnreadableEntry(NOT_OURS);
   const { f, c, t, r, e, l, k = 0, g, v, a, m } = written;
   return {
     encoding: { format: f, compressor: c ?? NO_COMPRESSION },
@@ -145,6 +168,17 @@ function parseMeta(meta: string): EntryMeta {
   };
 }
 
+const NOT_OURS = "its meta was not written by this library";
+
+/** Without the SyntaxError, which quotes the text. */
+function json(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Checks every property: any program may have written to a shared store. */
 function isWrittenMeta(written: unknown): written is WrittenMeta {
   if (typeof written !== "object" || written === null) return false;
@@ -153,7 +187,7 @@ function isWrittenMeta(written: unknown): written is WrittenMeta {
     isText(f) &&
     [c, a, m].every((text) => text === undefined || isText(text)) &&
     [t, r, e, l, k ?? undefined].every((ms) => ms === undefined || (typeof ms === "number" && ms >= 0)) &&
-    (g === undefined || (Array.isArray(g) && g.every(isText))) &&
+    (g === undefined || areTags(g)) &&
     (v === undefined ||
       (Array.isArray(v) &&
         v.every(
@@ -163,3 +197,12 @@ function isWrittenMeta(written: unknown): written is WrittenMeta {
 }
 
 const isText = (value: unknown): value is string => typeof value === "string";
+
+function areTags(value: unknown): value is readonly string[] {
+  try {
+    checkTags(value);
+    return true;
+  } catch {
+    return false;
+  }
+}

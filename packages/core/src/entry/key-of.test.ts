@@ -155,6 +155,24 @@ describe("keyOf", () => {
     expect(act).toThrow(expect.objectContaining({ message }));
   });
 
+  it("R1-20 writes an object in many places in each of them, and refuses a key of more than 65,536 characters", () => {
+    const shared = (levels: number) => {
+      let part: unknown = 1;
+      for (let level = 0; level < levels; level++) part = [part, part];
+      return part as never;
+    };
+    const tooLong = " must be at most 65536 characters as text, got more; give an id or a hash of the data";
+    expect(() => keyOf("x", shared(18))).toThrow(`keyOf: part 1${tooLong}`);
+    // Whole, 2 ** 60 places would take ages.
+    expect(() => keyOf("x", { a: shared(60) })).toThrow(InvalidArgumentError);
+    expect(() => keyOf("x", ["x".repeat(65_535)])).toThrow(`keyOf: part 1${tooLong}`);
+    expect(() => keyOf("x", "x".repeat(65_535))).toThrow(`keyOf: the key${tooLong}`);
+    expect(keyOf("x", ["x".repeat(65_530)])).toHaveLength(65_536);
+    expect(keyOf("x", "x".repeat(65_534))).toHaveLength(65_536);
+    const items = Array.from({ length: 1_000 }, () => [[1], { a: [2] }, "text"]);
+    expect(keyOf("x", items as never, items as never)).toHaveLength(3 + 2 * 21_001);
+  });
+
   it("takes the same object twice, which is not a cycle", () => {
     expect(keyOf("x", [twice, twice] as never, twice)).toBe("x:[{shared=true},{shared=true}]:{shared=true}");
   });

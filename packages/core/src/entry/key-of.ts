@@ -35,8 +35,8 @@ export type KeyPart<T> = T extends string | number | bigint | boolean | null | u
  *
  * @param name Not empty. `:` and `%` in it are percent-encoded, too.
  * @throws {InvalidArgumentError} for a cycle, an invalid date or `NaN`, and for input that the type cannot exclude:
- *   functions, symbols, instances of classes, arrays with holes, text with a lone surrogate, and
- *   data nested more than 64 deep.
+ *   functions, symbols, instances of classes, arrays with holes, text with a lone surrogate, data nested more than
+ *   64 deep, and a key of more than 65,536 characters.
  */
 export function keyOf<P extends readonly unknown[]>(name: string, ...parts: { [I in keyof P]: KeyPart<P[I]> }): string;
 export function keyOf(name: string, ...parts: readonly unknown[]): string {
@@ -50,10 +50,29 @@ export function keyOf(name: string, ...parts: readonly unknown[]): string {
     const part = parts[i];
     key += ":";
     if (typeof part === "string") key += escape(readsAsOther(part) ? JSON.stringify(part) : part, `part ${i + 1}`);
-    else if (typeof part === "object" && part !== null) key += escape(item(part, `part ${i + 1}`, []), `part ${i + 1}`);
-    else key += item(part, `part ${i + 1}`, []);
+    else if (typeof part === "object" && part !== null)
+      key += escape(item(part, { where: `part ${i + 1}`, within: [], left: MAX_LENGTH }), `part ${i + 1}`);
+    else key += scalar(part, `part ${i + 1}`);
   }
+  if (key.length > MAX_LENGTH) throw tooLong("the key");
   return key;
+}
+
+/** In UTF-16. A longer key has more bytes than a key may have. */
+const MAX_LENGTH = 64 * 1024;
+
+const tooLong = (where: string): InvalidArgumentError =>
+  new InvalidArgumentError(
+    `keyOf: ${where} must be at most ${MAX_LENGTH} characters as text, got more; give an id or a hash of the data`,
+  );
+
+/** A part while it is written. */
+interface Part {
+  readonly where: string;
+  /** The enclosing objects. */
+  readonly within: object[];
+  /** Characters that may still be written. An object in several places is written in each, so there may be many. */
+  left: number;
 }
 
 /** Whether `text`, written as it is, would be read as a literal, an array, an object or quoted text. */
@@ -92,8 +111,15 @@ function escape(text: string, where: string): string {
 
 const MAX_DEPTH = 64;
 
-/** `value` as it is written inside an array or object, not yet escaped. `within` lists the enclosing objects. */
-function item(value: unknown, where: string, within: object[]): string {
+/** `value` as it is written inside an array or object, not yet escaped. */
+function item(value: unknown, part: Part): string {
+  const text = typeof value === "object" && value !== null ? compound(value, part) : scalar(value, part.where);
+  part.left -= text.length;
+  if (part.left < 0) throw tooLong(part.where);
+  return text;
+}
+
+function scalar(value: unknown, where: string): string {
   switch (typeof value) {
     case "string":
       // Checked before JSON.stringify, which would turn a lone surrogate into a valid escape sequence.
@@ -108,13 +134,14 @@ function item(value: unknown, where: string, within: object[]): string {
     case "undefined":
       return String(value);
     case "object":
-      return value === null ? "null" : compound(value, where, within);
+      return "null";
     default:
       throw refusal(where, describe(value), "give plain data");
   }
 }
 
-function compound(value: object, where: string, within: object[]): string {
+function compound(value: object, part: Part): string {
+  const { where, within } = part;
   if (value instanceof Date) {
     if (Number.isNaN(value.getTime())) throw refusal(where, "an invalid date", "give a date that exists");
     return value.toISOString();
@@ -122,24 +149,29 @@ function compound(value: object, where: string, within: object[]): string {
   if (within.includes(value)) throw refusal(where, "data that contains itself", "give data without cycles");
   if (within.length === MAX_DEPTH) throw refusal(where, `data nested more than ${MAX_DEPTH} deep`, "give flatter data");
   within.push(value);
-  const text = Array.isArray(value) ? `[${elements(value, where, within)}]` : `{${properties(value, where, within)}}`;
+  const { left } = part;
+  const text = Array.isArray(value) ? `[${elements(value, part)}]` : `{${properties(value, part)}}`;
+  // `item` subtracts the whole text, members included.
+  part.left = left;
   within.pop();
   return text;
 }
 
-function elements(array: readonly unknown[], where: string, within: object[]): string {
+function elements(array: readonly unknown[], part: Part): string {
   let text = "";
   for (let i = 0; i < array.length; i++) {
     const element = array[i];
-    if (element === undefined && !Object.hasOwn(array, i)) throw refusal(where, "an array with holes", "fill them");
-    text += i === 0 ? item(element, where, within) : `,${item(element, where, within)}`;
+    if (element === undefined && !Object.hasOwn(array, i))
+      throw refusal(part.where, "an array with holes", "fill them");
+    text += i === 0 ? item(element, part) : `,${item(element, part)}`;
   }
   return text;
 }
 
 const IDENTIFIER = /^[A-Za-z_$][\w$]*$/;
 
-function properties(value: object, where: string, within: object[]): string {
+function properties(value: object, part: Part): string {
+  const { where } = part;
   const prototype: unknown = Object.getPrototypeOf(value);
   // A prototype without a prototype of its own is Object.prototype, of this realm or of another.
   if (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
@@ -152,7 +184,7 @@ function properties(value: object, where: string, within: object[]): string {
     const property = (value as Record<string, unknown>)[name];
     if (property === undefined) continue;
     if (text !== "") text += ",";
-    text += `${IDENTIFIER.test(name) ? name : item(name, where, within)}=${item(property, where, within)}`;
+    text += `${IDENTIFIER.test(name) ? name : item(name, part)}=${item(property, part)}`;
   }
   return text;
 }

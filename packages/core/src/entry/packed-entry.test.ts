@@ -36,6 +36,8 @@ it("pins the layout", () => {
 it.each([
   ["too short", "4853"],
   ["another program's", "00".repeat(30)],
+  ["of a staleness that is not a number", `4853017ff8000000000000${"40"}${"00".repeat(7)}0000`],
+  ["of an end that is not a number", `485301${"00".repeat(8)}7ff80000000000000000`],
   ["cut in its meta", `485301${"00".repeat(16)}00ff`],
 ])("refuses bytes that are %s", (_name, hex) => {
   expect(() => unpackEntry(Buffer.from(hex, "hex"), 0)).toThrow(DecodeError);

@@ -31,16 +31,17 @@ export function unpackEntry(bytes: Uint8Array, nowMs: number): StoredEntry | und
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const isPacked = bytes.length >= HEAD_BYTES && MAGIC.every((byte, i) => bytes[i] === byte);
   const metaEnd = isPacked ? HEAD_BYTES + view.getUint16(19) : Infinity;
-  if (metaEnd > bytes.length)
+  const staleInMs = isPacked ? view.getFloat64(3) - nowMs : NaN;
+  const expiresInMs = isPacked ? view.getFloat64(11) - nowMs : NaN;
+  if (metaEnd > bytes.length || Number.isNaN(staleInMs) || Number.isNaN(expiresInMs))
     throw new DecodeError("these bytes are not a packed entry; was the key written by another program?", {
       operation: "unpack",
     });
-  const expiresInMs = view.getFloat64(11) - nowMs;
-  if (!(expiresInMs > 0)) return undefined;
+  if (expiresInMs <= 0) return undefined;
   return {
     // A copy: a small value must not keep the buffer of a whole reply in memory.
     data: bytes.slice(metaEnd),
-    staleInMs: Math.floor(view.getFloat64(3) - nowMs),
+    staleInMs: Math.floor(staleInMs),
     expiresInMs: Math.max(1, Math.floor(expiresInMs)),
     meta: new TextDecoder().decode(bytes.subarray(HEAD_BYTES, metaEnd)),
   };

@@ -1,5 +1,7 @@
-import type { Format } from "../contracts/backend.ts";
+import { DEFAULT_MAX_DECODED_BYTES, type Format } from "../contracts/backend.ts";
 import { DecodeError, EncodeError } from "../contracts/errors.ts";
+import { mayExceed, tooDeep, tooMuchHeap } from "./heap-estimate.ts";
+import { isFlat, JSON_HEAP_PER_BYTE, namesProto, walkJson } from "./json-text.ts";
 
 /**
  * JSON, as UTF-8. `Date`, `Map`, `bigint` and `undefined` properties do not survive it: see the table in docs.
@@ -10,11 +12,11 @@ import { DecodeError, EncodeError } from "../contracts/errors.ts";
  *
  * `encode` throws {@link EncodeError} for functions, symbols, `NaN`, infinities, invalid dates, bytes, and instances of
  * built-in classes without a JSON form (`Map`, `Set`, `Error`, `Promise` and the like) as the whole value, and
- * anywhere in it for `bigint`, cycles and a property named `__proto__`.
+ * anywhere in it for `bigint`, cycles, a property named `__proto__`, and nesting of more than 500 levels.
  *
- * `decode` throws {@link DecodeError} for bytes that are not JSON in UTF-8, a byte order mark included, and for a
- * property named `__proto__`: it is harmless as an own property, but code that copies it (`Object.assign`, a deep
- * merge) would set a prototype with it.
+ * `decode` throws {@link DecodeError} for bytes that are not JSON in UTF-8, a byte order mark included, for nesting of
+ * more than 500 levels, for values that would take too much memory, and for a property named `__proto__`: it is
+ * harmless as an own property, but code that copies it (`Object.assign`, a deep merge) would set a prototype with it.
  */
 export function json(): Format {
   return JSON_FORMAT;
@@ -22,27 +24,48 @@ export function json(): Format {
 
 const JSON_FORMAT: Format = /* @__PURE__ */ Object.freeze({
   id: "json",
-  encode: (value: unknown): Uint8Array => {
+  encode: (value: unknown, maxBytes = DEFAULT_MAX_DECODED_BYTES): Uint8Array => {
     const text = stringify(value);
     // JSON.stringify escapes quotes inside text, so this can only be the name of a property.
     if (text.includes("__proto__") && text.includes('"__proto__":')) {
       throw new EncodeError("json: a property named __proto__ cannot be written; rename it", { operation: "encode" });
     }
-    return Buffer.from(text);
+    const bytes = Buffer.from(text);
+    const reason = refusal(bytes, maxBytes) ?? (isFlat(text, value) || walkJson(bytes) ? undefined : tooDeep);
+    if (reason !== undefined)
+      throw new EncodeError(`json: the value could not be read back: ${reason}`, { operation: "encode" });
+    return bytes;
   },
-  decode: (bytes: Uint8Array): unknown => {
-    let text: string;
-    try {
-      text = utf8.decode(bytes);
+  decode: (bytes: Uint8Array, maxBytes = DEFAULT_MAX_DECODED_BYTES): unknown => {
+    let reason = refusal(bytes, maxBytes);
+    if (reason === undefined) {
+      const { text, value } = parse(bytes);
+      if (!isFlat(text, value)) reason = tooDeep;
       // A name written with escapes contains one of \u005f, \u006f, \u0070, \u0072 and \u0074.
-      return text.includes("__proto__") || text.includes("\\u00") ? JSON.parse(text, refuseProto) : JSON.parse(text);
-    } catch (error) {
-      if (error instanceof DecodeError) throw error;
-      // Without the cause: errors of JSON.parse quote the text, and values must not appear in logs.
-      throw new DecodeError(`json: ${bytes.byteLength} bytes are not JSON in UTF-8`, { operation: "decode" });
+      else if (!((text.includes("__proto__") || text.includes("\\u00")) && namesProto(value))) return value;
+      else reason = "a property is named __proto__";
     }
+    throw new DecodeError(`json: ${reason}`, { operation: "decode" });
   },
 });
+
+/** Why JSON of this size must not be parsed. Only large JSON is walked: the walk takes half as long as the parse. */
+function refusal(bytes: Uint8Array, maxBytes: number): string | undefined {
+  if (!mayExceed(bytes.byteLength, JSON_HEAP_PER_BYTE, maxBytes)) return undefined;
+  const heap = walkJson(bytes);
+  if (heap === undefined) return tooDeep;
+  return heap.exceeds(maxBytes) ? tooMuchHeap(maxBytes) : undefined;
+}
+
+function parse(bytes: Uint8Array): { readonly text: string; readonly value: unknown } {
+  try {
+    const text = utf8.decode(bytes);
+    return { text, value: JSON.parse(text) };
+  } catch {
+    // Without the cause: errors of JSON.parse quote the text, and values must not appear in logs.
+    throw new DecodeError(`json: ${bytes.byteLength} bytes are not JSON in UTF-8`, { operation: "decode" });
+  }
+}
 
 function stringify(value: unknown): string {
   let text: string | undefined;
@@ -70,8 +93,3 @@ function stringify(value: unknown): string {
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
-function refuseProto(name: string, value: unknown): unknown {
-  if (name === "__proto__") throw new DecodeError("json: a property is named __proto__", { operation: "decode" });
-  return value;
-}

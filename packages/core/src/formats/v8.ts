@@ -1,4 +1,5 @@
-import type { Format } from "../contracts/backend.ts";
+import type { DefaultDeserializer } from "node:v8";
+import { DEFAULT_MAX_DECODED_BYTES, type Format } from "../contracts/backend.ts";
 import { DecodeError, EncodeError } from "../contracts/errors.ts";
 import { unsafeReason } from "./v8-wire.ts";
 
@@ -9,10 +10,10 @@ import { unsafeReason } from "./v8-wire.ts";
  * classes come back as plain objects with the same own properties.
  *
  * `encode` throws {@link EncodeError} for functions, symbols, promises and the like anywhere in the value, for
- * arrays of far more holes than elements, and for a property named `__proto__`.
+ * nesting of more than 500 levels, for arrays of too many holes, and for a property named `__proto__`.
  *
- * `decode` throws {@link DecodeError} for bytes that `encode` did not write. It allocates at most 64 KiB plus 256 bytes
- * for each byte of its input. Buffers in the value are copies.
+ * `decode` throws {@link DecodeError} for bytes that `encode` did not write, and for values that would take too much
+ * memory, before anything is built. Each buffer in the value is a copy with memory of its own.
  */
 export function v8(): Format {
   return V8_FORMAT;
@@ -20,7 +21,7 @@ export function v8(): Format {
 
 const V8_FORMAT: Format = /* @__PURE__ */ Object.freeze({
   id: "v8",
-  encode: (value: unknown): Uint8Array => {
+  encode: (value: unknown, maxBytes = DEFAULT_MAX_DECODED_BYTES): Uint8Array => {
     let bytes: Uint8Array;
     try {
       bytes = clone().serialize(value);
@@ -31,28 +32,49 @@ const V8_FORMAT: Format = /* @__PURE__ */ Object.freeze({
         { operation: "encode" },
       );
     }
-    const reason = unsafeReason(bytes);
+    const reason = unsafeReason(bytes, maxBytes);
     if (reason !== undefined)
       throw new EncodeError(`v8: the value could not be read back: ${reason}`, { operation: "encode" });
     return bytes;
   },
-  decode: (bytes: Uint8Array): unknown => {
-    const reason = unsafeReason(bytes);
+  decode: (bytes: Uint8Array, maxBytes = DEFAULT_MAX_DECODED_BYTES): unknown => {
+    const reason = unsafeReason(bytes, maxBytes);
     if (reason !== undefined)
       throw new DecodeError(`v8: ${bytes.byteLength} bytes are not a structured clone: ${reason}`, {
         operation: "decode",
       });
     try {
-      // Without the copy, typed arrays would be views of `bytes`: they would share memory with the backend and keep a
-      // whole reply in memory.
-      return clone().deserialize(bytes.includes(TYPED_ARRAY) ? Uint8Array.from(bytes) : bytes);
+      return deserialize(bytes);
     } catch (cause) {
       throw new DecodeError(`v8: ${bytes.byteLength} bytes are not a structured clone`, { operation: "decode", cause });
     }
   },
 });
 
-const TYPED_ARRAY = 0x5c;
+let Deserializer: (new (bytes: Uint8Array) => DefaultDeserializer) | undefined;
+
+function deserialize(bytes: Uint8Array): unknown {
+  const deserializer = new (Deserializer ??= copying())(bytes);
+  deserializer.readHeader();
+  return deserializer.readValue();
+}
+
+/**
+ * Node's own deserializer, with memory of its own for each typed array. Node makes them views of `bytes`, which would
+ * keep a whole reply in memory, or of the pool that all buffers of the process share.
+ */
+const copying = (): new (bytes: Uint8Array) => DefaultDeserializer =>
+  class extends clone().DefaultDeserializer {
+    // The name under which Node calls it. @see https://nodejs.org/api/v8.html#deserializer_readhostobject
+    _readHostObject(): ArrayBufferView {
+      // @ts-expect-error -- missing in @types/node
+      const view = super._readHostObject() as ArrayBufferView;
+      const memory = view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength) as ArrayBuffer;
+      return Buffer.isBuffer(view)
+        ? Buffer.from(memory)
+        : new (view.constructor as new (memory: ArrayBuffer) => ArrayBufferView)(memory);
+    }
+  };
 
 /** Loads node:v8 on first use: at the top it would take a quarter of the time that importing core may take. */
 const clone = (): typeof import("node:v8") => (loaded ??= process.getBuiltinModule("node:v8"));

@@ -48,13 +48,19 @@ export function underVersions(
     (dependsOn.length === expected.length && dependsOn.every((key, i) => key === expected[i]))
   )
     return under(found);
-  const unexpected = dependsOn.filter((key) => !expected.includes(key));
-  const withMore = (more: readonly (TagVersion | undefined)[]): Entry | undefined =>
-    under(
-      dependsOn.map((key) => (expected.includes(key) ? found[expected.indexOf(key)] : more[unexpected.indexOf(key)])),
-    );
+  const byKey = versionsByKey(expected, found);
+  const unexpected = dependsOn.filter((key) => !byKey.has(key));
+  const withMore = (more: readonly (TagVersion | undefined)[]): Entry | undefined => {
+    const moreByKey = versionsByKey(unexpected, more);
+    return under(dependsOn.map((key) => byKey.get(key) ?? moreByKey.get(key)));
+  };
   return unexpected.length === 0 ? withMore([]) : store.read(unexpected).then(withMore);
 }
+
+const versionsByKey = (
+  keys: readonly string[],
+  versions: readonly (TagVersion | undefined)[],
+): ReadonlyMap<string, TagVersion | undefined> => new Map(keys.map((key, i) => [key, versions[i]]));
 
 /**
  * The keys that a tag call in this namespace renews. `clear` passes no tags and renews the key of the namespace itself.
@@ -83,6 +89,7 @@ export async function versionsFor(
   const keys = dependencies(keySpace, tags);
   const late = keys.filter((key) => !pinned.versions.has(key));
   const found = late.length === 0 ? [] : await store.unchangedSince(pinned.at, late);
-  const versions = keys.map((key) => pinned.versions.get(key) ?? found[late.indexOf(key)]);
+  const lateVersions = versionsByKey(late, found);
+  const versions = keys.map((key) => pinned.versions.get(key) ?? lateVersions.get(key));
   return versions.every((version) => version !== undefined) ? versions : undefined;
 }

@@ -38,6 +38,17 @@ describe("pin and read", () => {
     }
   });
 
+  it("C143 an entry too long for a version counts as missing, and is replaced", async () => {
+    const [ours] = await pinned([T]);
+    const entry = backend.store.get(T)!;
+    backend.store.set(T, { ...entry, data: new Uint8Array(65) });
+    expect(await here.read([T])).toEqual([undefined]);
+    const [next] = await pinned([T]);
+    expect([next!.soft, next!.hard === ours!.hard]).toEqual([ours!.soft, false]);
+    backend.store.set(T, { ...entry, data: Buffer.alloc(64, "x") });
+    expect(await here.read([T])).toEqual([{ hard: "x".repeat(64), soft: ours!.soft }]);
+  });
+
   it("read issues nothing, and extends no life", async () => {
     await here.read([NS, T]);
     await pinned([NS, T]);

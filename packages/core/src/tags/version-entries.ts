@@ -13,7 +13,11 @@ import { newId } from "../primitives/ids.ts";
  * tag, and written before it.
  */
 export function versionEntries(backend: Pick<Backend, "read" | "write">, clock: Clock): TagVersions {
-  const readOne = async (key: string): Promise<StoredEntry | undefined> => backend.read(key);
+  const readOne = async (key: string): Promise<StoredEntry | undefined> => {
+    const found = await backend.read(key);
+    // A longer one is not a version of ours, and is overwritten by the next pin.
+    return found !== undefined && found.data.length <= MAX_VERSION_BYTES ? found : undefined;
+  };
   const issue = async (key: string, version: string): Promise<string> => {
     await backend.write(key, { data: encoder.encode(version), staleInMs: LIFE_MS, expiresInMs: LIFE_MS, meta: "" });
     return version;
@@ -93,6 +97,7 @@ export function versionEntries(backend: Pick<Backend, "read" | "write">, clock: 
 
 const LIFE_MS = 30 * 86_400_000;
 const SHARED_MS = 1_000;
+const MAX_VERSION_BYTES = 64;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 

@@ -19,4 +19,34 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if (compressor === undefined)\n      throw",
     broken: "if (compressor === undefined) return data;\n    if (compressor === undefined) throw",
   },
+  {
+    name: "backend: uncompressed bytes have no limit",
+    promises: ["C141"],
+    rule: "data.length > this.#maxDecodedBytes) throw",
+    broken: "data.length > Infinity) throw",
+  },
+  {
+    name: "backend: entries larger than maxEntryBytes are read",
+    promises: ["C141"],
+    rule: "data.length > this.#maxEntryBytes) throw",
+    broken: "data.length > Infinity * this.#maxEntryBytes) throw",
+  },
+  {
+    name: "backend: compressed bytes may become any multiple of their size",
+    promises: ["C141"],
+    rule: "Math.max(FREE_BYTES, MAX_RATIO * data.length)",
+    broken: "Infinity * Math.max(FREE_BYTES, MAX_RATIO * data.length)",
+  },
+  {
+    name: "backend: a value that becomes too small is stored compressed",
+    promises: ["C142"],
+    rule: " && bytes.length <= this.#room(data))",
+    broken: ")",
+  },
+  {
+    name: "backend: values larger than maxDecodedBytes are written",
+    promises: ["C142"],
+    rule: "if (bytes.length > this.#maxDecodedBytes)\n        throw",
+    broken: "if (bytes.length > Infinity)\n        throw",
+  },
 ];

@@ -1,0 +1,10 @@
+import type { Breakage } from "../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "hotset: shipped formats are read whatever is configured",
+    promises: ["C140"],
+    rule: "own.RedisBackend.builder(SHIPPED)",
+    broken: "own.RedisBackend.builder(SHIPPED).alsoReads(...SHIPPED.formats)",
+  },
+];

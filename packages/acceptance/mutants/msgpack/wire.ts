@@ -1,0 +1,28 @@
+import type { Breakage } from "../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "msgpack: buffers take their bytes alone",
+    promises: ["C141"],
+    rule: "this.#heap?.add(BUFFER_BYTES + byteLength);",
+    broken: "this.#heap?.add(byteLength);",
+  },
+  {
+    name: "msgpack: an index in a small value is a name like others",
+    promises: ["C141"],
+    rule: "if (first <= NINE || first >= 0xc0)",
+    broken: "if (first >= 0xc0)",
+  },
+  {
+    name: "msgpack: names in an overlong form are read",
+    promises: ["C141"],
+    rule: "byte === 0xc0 || byte === 0xc1 ||",
+    broken: "",
+  },
+  {
+    name: "msgpack: arrays may be one level deeper on reading",
+    promises: ["C142"],
+    rule: "depth >= MAX_DEPTH && !(isMark && depth === MAX_DEPTH)",
+    broken: "depth > MAX_DEPTH",
+  },
+];

@@ -1,0 +1,67 @@
+/** Entries whose meta names another format than the configured one, written straight into Redis. */
+import { createHmac, timingSafeEqual } from "node:crypto";
+import { DecodeError, gzip, json, type Format } from "@hotset/core";
+import { msgpack } from "@hotset/msgpack";
+import * as own from "@hotset/redis";
+import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import * as hotset from "hotset";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { over } from "../support/over-redis.ts";
+import { watch } from "../support/watch.ts";
+
+let server: OwnRedis;
+beforeAll(async () => {
+  server = await startOwnRedis();
+});
+afterAll(() => server.stop());
+afterEach(async () => {
+  await server.command("FLUSHALL");
+});
+
+const plain = json();
+const sign = (bytes: Uint8Array): Buffer => createHmac("sha256", "secret").update(bytes).digest();
+const signed: Format = {
+  id: "signed",
+  encode: (value) => Buffer.concat([sign(plain.encode(value)), plain.encode(value)]),
+  decode(bytes) {
+    const body = bytes.subarray(32);
+    if (bytes.length < 32 || !timingSafeEqual(sign(body), bytes.subarray(0, 32))) throw new DecodeError("not signed");
+    return plain.decode(body);
+  },
+};
+const FORGED = { role: "root" };
+
+describe.each([
+  ["hotset", hotset.redis],
+  ["@hotset/redis", own.redis],
+] as const)("C140 redis() of %s with a signed format", (_, redis) => {
+  it.each<[meta: string, data: Uint8Array]>([
+    ['{"f":"json"}', plain.encode(FORGED)],
+    ['{"f":"msgpack"}', msgpack().encode(FORGED)],
+    ['{"f":"signed"}', plain.encode(FORGED)],
+    ["", plain.encode(FORGED)],
+  ])("does not believe what is written under the meta %j", async (meta, data) => {
+    const cache = over(redis(server.url).valueFormat(signed).build());
+    const seen = watch(cache, "decode:error");
+    await server.command("HSET", "hotset:shop::mallory", "d", Buffer.from(data), "m", `1 0;${meta}`);
+    expect(await cache.get("mallory")).toBeUndefined();
+    expect(seen.map(([, { key, error }]) => [key, error.code])).toEqual([["mallory", "DECODE_FAILED"]]);
+    expect(await cache.getOrSet("mallory", () => ({ role: "guest" }))).toEqual({ role: "guest" });
+    expect(await cache.get("mallory")).toEqual({ role: "guest" });
+  });
+
+  it("reads the format that alsoReads names", async () => {
+    const cache = over(redis(server.url).valueFormat(signed).alsoReads(json()).build());
+    await server.command("HSET", "hotset:shop::k", "d", Buffer.from(plain.encode("Ada")), "m", '1 0;{"f":"json"}');
+    expect(await cache.get("k")).toBe("Ada");
+  });
+
+  it("reads no compressor but the configured one", async () => {
+    const data = Buffer.from(await gzip().compress(signed.encode("Ada")));
+    await server.command("HSET", "hotset:shop::k", "d", data, "m", '1 0;{"f":"signed","c":"gzip"}');
+    const of = (builder: own.RedisBackendBuilder) => over(builder.valueFormat(signed).build());
+    expect(await of(redis(server.url).compressor(hotset.passthrough())).get("k")).toBeUndefined();
+    expect(await of(redis(server.url).compressor(hotset.passthrough()).alsoReads(gzip())).get("k")).toBe("Ada");
+    expect(await of(redis(server.url).compressor(gzip())).get("k")).toBe("Ada");
+  });
+});
