@@ -4,6 +4,7 @@ import type { Awaitable, Clock } from "@hotset/core";
 import { connectFault, isLoggedOut, isReply } from "../primitives/faults.ts";
 import type { RawClient } from "./command-queue.ts";
 import { nodeRedis } from "../primitives/node-redis.ts";
+import { conceal } from "../primitives/secrets.ts";
 import { ALL_SCRIPTS } from "../lua/all-scripts.ts";
 
 /** The address of one server. */
@@ -40,8 +41,13 @@ export interface NodeClient extends RawClient {
   /**
    * The handler receives the pushes of RESP3 in the order of the wire: before the continuation of any reply of the same
    * chunk. It returns `true` for a push that it handled.
+   *
+   * `decoder` hands each error reply on, before anything else can see it.
    */
-  _getQueue(): { addPushHandler(handler: (push: readonly unknown[]) => boolean): void };
+  _getQueue(): {
+    addPushHandler(handler: (push: readonly unknown[]) => boolean): void;
+    readonly decoder?: { onErrorReply(error: Error): void };
+  };
 }
 
 /** One connection, ready for commands. It never reconnects. */
@@ -87,7 +93,7 @@ export async function openSession(
       disableOfflineQueue: true,
       maintNotifications: "disabled",
     });
-    return { client, transport };
+    return { client, transport, secrets: password === undefined ? [] : [password] };
   });
 }
 
@@ -95,6 +101,8 @@ export async function openSession(
 export interface UnconnectedClient {
   readonly client: ConnectingClient;
   readonly transport: Socket | undefined;
+  /** Passwords: no error of the connection shows them. */
+  readonly secrets: readonly string[];
 }
 
 interface ConnectingClient extends NodeClient {
@@ -127,11 +135,18 @@ export async function establish(
   aborted.addEventListener("abort", onAbort);
 
   let giveUp: () => void = ignore;
+  let secrets: readonly string[] = [];
   try {
-    const { client, transport } = await make(loss.promise, loss.report);
+    const made = await make(loss.promise, loss.report);
+    const { client, transport } = made;
+    secrets = made.secrets;
+    concealReplies(client, secrets);
     // Emitted also for bytes that are not a reply, after which replies cannot be parsed any more. The client goes on to
     // reject the commands in flight with this very error; if it were destroyed in between, they would blame that.
-    client.on("error", (error: Error) => queueMicrotask(() => loss.report(error)));
+    client.on("error", (error: Error) => {
+      conceal(error, made.secrets);
+      queueMicrotask(() => loss.report(error));
+    });
     giveUp = () => transport?.destroy();
     const { result: connecting, socket } = withSocket(() => client.connect());
     connecting.catch(ignore);
@@ -154,11 +169,26 @@ export async function establish(
   } catch (error) {
     loss.report(error as Error);
     giveUp();
+    conceal(error, secrets);
     throw connectFault(address, error);
   } finally {
     stopClock();
     aborted.removeEventListener("abort", onAbort);
   }
+}
+
+/**
+ * Error replies are cleaned where they are decoded: node-redis publishes them on diagnostics channels of its own,
+ * before the commands reject.
+ */
+function concealReplies(client: Partial<Pick<NodeClient, "_getQueue">>, secrets: readonly string[]): void {
+  const decoder = client._getQueue?.().decoder;
+  if (decoder === undefined) return;
+  const { onErrorReply } = decoder;
+  decoder.onErrorReply = (error) => {
+    conceal(error, secrets);
+    onErrorReply(error);
+  };
 }
 
 /** The loss of one connection, or the failure of the attempt to open it. Only the first error counts. */

@@ -1,4 +1,5 @@
 import { BackendUnavailableError, ConfigurationError } from "@hotset/core";
+import { conceal } from "./secrets.ts";
 
 /** The backend and the operation that caused a command. */
 export interface Origin {
@@ -55,6 +56,8 @@ export function fault(origin: Origin, error: unknown): unknown {
     });
   }
   const reason = error instanceof Error ? error : new Error(String(error));
+  // The replies to a client of the user come as its server wrote them.
+  conceal(reason);
   if (!isReply(reason)) {
     return new BackendUnavailableError(
       `${origin.tier}: the connection was lost during ${origin.operation}: ${reason.message}`,

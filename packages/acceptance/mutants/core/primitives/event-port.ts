@@ -7,4 +7,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "} catch {\n        continue;",
     broken: "} catch (error) {\n        throw error;",
   },
+  {
+    name: "events: spans hold the value",
+    promises: ["C145"],
+    rule: "tracePromise(keepResult, context()).then(() => result)",
+    broken: "tracePromise(body, context())",
+  },
 ];
