@@ -6,6 +6,7 @@ import type { RawClient } from "./command-queue.ts";
 import { nodeRedis } from "../primitives/node-redis.ts";
 import { conceal } from "../primitives/secrets.ts";
 import { ALL_SCRIPTS } from "../lua/all-scripts.ts";
+import { checkTls, nodeTlsOptions, type TlsOptions, type TlsSource } from "./tls.ts";
 
 /** The address of one server. */
 export type Address = { readonly host: string; readonly port: number } | { readonly path: string };
@@ -14,16 +15,9 @@ export type Address = { readonly host: string; readonly port: number } | { reado
 export const addressText = (address: Address): string =>
   "path" in address ? address.path : `${address.host}:${address.port}`;
 
-export interface TlsOptions {
-  readonly ca?: string | Uint8Array;
-  readonly cert?: string | Uint8Array;
-  readonly key?: string | Uint8Array;
-  readonly servername?: string;
-}
-
 export interface SessionSettings {
   /** Absent for a plain connection. */
-  readonly tls?: TlsOptions | undefined;
+  readonly tls?: TlsSource | undefined;
   readonly username?: string | undefined;
   /** A function is called at each attempt. */
   readonly password?: string | (() => Awaitable<string>) | undefined;
@@ -76,24 +70,24 @@ export async function openSession(
     throw connectFault(addressText(address), error);
   });
   return establish(addressText(address), settings, aborted, prepare, async (failed, fail) => {
-    const password =
-      typeof settings.password === "function"
-        ? await Promise.race([callPassword(settings.password), failed])
-        : settings.password;
-    const transport = settings.tls === undefined || "path" in address ? undefined : connectTcp(address, fail);
+    const [password, tls] = await Promise.race([
+      Promise.all([passwordOf(settings.password), "path" in address ? undefined : tlsOf(settings.tls)]),
+      failed,
+    ]);
+    const transport = tls === undefined || "path" in address ? undefined : connectTcp(address, fail);
     // Not createClient(), which builds a class with every command of Redis for each set of options.
     const client = new RedisClient({
       RESP: settings.protocol,
       ...(settings.username === undefined ? undefined : { username: settings.username }),
       ...(password === undefined ? undefined : { password }),
       database: settings.database,
-      socket: socketOptions(address, settings, transport),
+      socket: socketOptions(address, settings.connectTimeoutMs, tls, transport),
       // The client's own timeout costs more than the command, and does not bound the reply.
       commandOptions: { timeout: 0, typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } },
       disableOfflineQueue: true,
       maintNotifications: "disabled",
     });
-    return { client, transport, secrets: password === undefined ? [] : [password] };
+    return { client, transport, secrets: [password, tls?.passphrase].filter((secret) => secret !== undefined) };
   });
 }
 
@@ -234,23 +228,33 @@ export class ConnectTimeout extends Error {
   }
 }
 
-/** The password function of the user failed. Its error is kept only as the cause: it may quote secrets. */
-export class PasswordError extends Error {
-  constructor(cause: unknown) {
-    super("the password function failed", { cause });
+/** A function of the user failed. Its error is kept only as the cause: it may quote secrets. */
+export class CallbackError extends Error {
+  constructor(option: "password" | "tls", cause: unknown) {
+    super(`the ${option} function failed`, { cause });
   }
 }
 
-async function callPassword(getPassword: () => Awaitable<string>): Promise<string> {
-  let password: unknown;
+async function passwordOf(given: SessionSettings["password"]): Promise<string | undefined> {
+  if (typeof given !== "function") return given;
+  const password: unknown = await called("password", given);
+  if (typeof password === "string") return password;
+  throw new CallbackError("password", new TypeError(`it must return a string, got ${typeof password}`));
+}
+
+async function tlsOf(given: TlsSource | undefined): Promise<TlsOptions | undefined> {
+  if (typeof given !== "function") return given;
+  const tls: unknown = await called("tls", given);
+  if (typeof tls === "object" && tls !== null) return checkTls("the tls function", tls);
+  throw new CallbackError("tls", new TypeError(`it must return an object, got ${typeof tls}`));
+}
+
+async function called<T>(option: "password" | "tls", callback: () => Awaitable<T>): Promise<T> {
   try {
-    password = await getPassword();
+    return await callback();
   } catch (error) {
-    throw new PasswordError(error);
+    throw new CallbackError(option, error);
   }
-  if (typeof password !== "string")
-    throw new PasswordError(new TypeError(`it must return a string, got ${typeof password}`));
-  return password;
 }
 
 /** The socket under TLS, made here because only a plain TCP socket can be reset. */
@@ -265,31 +269,18 @@ function connectTcp(
 
 function socketOptions(
   address: Address,
-  { tls, connectTimeoutMs }: SessionSettings,
+  connectTimeout: number,
+  tls: TlsOptions | undefined,
   transport: Socket | undefined,
 ): RedisSocketOptions {
-  const common = { connectTimeout: connectTimeoutMs, reconnectStrategy: false as const };
+  const common = { connectTimeout, reconnectStrategy: false as const };
   if ("path" in address) return { ...common, path: address.path, tls: false };
   if (tls === undefined || transport === undefined) return { ...common, ...address, tls: false };
-  const { ca, cert, key, servername = net().isIP(address.host) === 0 ? address.host : undefined } = tls;
-  return {
-    ...common,
-    ...address,
-    tls: true,
-    socket: transport,
-    ...(ca === undefined ? undefined : { ca: pem(ca) }),
-    ...(cert === undefined ? undefined : { cert: pem(cert) }),
-    ...(key === undefined ? undefined : { key: pem(key) }),
-    ...(servername === undefined ? undefined : { servername }),
-    // Set explicitly, because NODE_TLS_REJECT_UNAUTHORIZED changes the default.
-    rejectUnauthorized: true,
-  };
+  return { ...common, ...address, tls: true, socket: transport, ...nodeTlsOptions(tls, address.host) };
 }
 
 /** Loaded with the first connection: importing this package need not wait for it. */
 const net = (): typeof import("node:net") => process.getBuiltinModule("node:net");
-
-const pem = (text: string | Uint8Array): string | Buffer => (typeof text === "string" ? text : Buffer.from(text));
 
 type RedisSocketOptions = NonNullable<import("@redis/client").RedisClientOptions["socket"]>;
 

@@ -7,4 +7,11 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "    conceal(error, secrets);\n    onErrorReply(error);",
     broken: "    onErrorReply(error);",
   },
+  {
+    name: "redis: the tls function is called once",
+    promises: ["C148"],
+    rule: 'typeof given !== "function") return given;\n  const tls: unknown = await called("tls", given);',
+    broken:
+      'typeof given !== "function") return given;\n  const tls: unknown = await ((given as { once?: unknown }).once ??= called("tls", given));',
+  },
 ];
