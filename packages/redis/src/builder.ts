@@ -31,8 +31,12 @@ export interface RedisBackendSettings {
   /** Names the tier in events, numbers and errors. @default 'redis' */
   label(label: string): this;
   /**
-   * Prefix of every key, before the cache's name; coherence tracks `<prefix>:`. `''`, for keys shared with other
-   * programs, needs `coherence('none')`.
+   * Prefix of every key, before the cache's name; backends with different prefixes never meet. No `:` and no `~`, which
+   * end it in a key; braces only as one complete hash tag. Coherence tracks `<prefix>:`.
+   *
+   * `''` is for keys shared with other programs: keys of the cache are keys of Redis, so callers who choose keys reach
+   * every key. It needs `coherence('none')` and a cache without a name. A key that holds no entry is a miss there, and
+   * writes and removals of it are refused.
    *
    * @default 'hotset'
    */
@@ -192,6 +196,10 @@ class Builder implements RedisBackendBuilder {
     if (typeof keyPrefix !== "string") refuse("keyPrefix", keyPrefix, "a string");
     if (!keyPrefix.isWellFormed())
       throw new InvalidArgumentError("keyPrefix must be well-formed text, got half of a surrogate pair");
+    if (/[:~]/.test(keyPrefix))
+      throw new InvalidArgumentError(
+        `keyPrefix must have no ":" and no "~", which end it in keys: another prefix would lie inside it; got ${JSON.stringify(keyPrefix)}`,
+      );
     if (/[{}]/.test(keyPrefix) && !/^[^{}]*\{[^{}]+\}[^{}]*$/.test(keyPrefix)) {
       throw new InvalidArgumentError(
         `keyPrefix must have no braces, or one complete hash tag ("{shop}"), got ${JSON.stringify(keyPrefix)}`,
