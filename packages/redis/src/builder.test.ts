@@ -50,6 +50,7 @@ describe("build", () => {
       .maxDecodedBytes(2_000)
       .username("app")
       .password("secret")
+      .clientName("shop")
       .connectTimeout("5s")
       .responseTimeout("250ms")
       .retries(3)
@@ -205,6 +206,8 @@ describe("a setting that is refused at once", () => {
     ["username", () => builder().username(""), /^username must be a non-empty string, got ""/],
     ["password", () => builder().password(""), /^password must be a non-empty string/],
     ["password", () => builder().password(12_345 as never), /^password must be a non-empty string, or a function/],
+    ["C149: clientName", () => builder().clientName("a b"), /^clientName must be 1 to 128 printable .*, got "a b"/],
+    ["C149: clientName", () => builder().clientName(""), /^clientName must be .*, got ""/],
     ["single", () => single("http://localhost"), /^single\(url\): the scheme must be redis:, rediss: or unix:/],
     ["cluster", () => cluster([]), /^cluster\(nodes\): must be a list of at least one URL/],
     ["cluster", () => cluster("redis://a" as never), /^cluster\(nodes\): must be a list/],

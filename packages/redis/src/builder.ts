@@ -90,6 +90,13 @@ export interface RedisBackendBuilder extends RedisBackendSettings {
   username(username: string): this;
   /** Overrides the URL's. A function is called at each connection attempt: for tokens that expire. */
   password(password: string | (() => Awaitable<string>)): this;
+  /**
+   * The name of each connection in `CLIENT LIST`: 1 to 128 printable ASCII characters, no spaces. Not set where the
+   * server refuses it.
+   *
+   * @default 'hotset:' and the label
+   */
+  clientName(name: string): this;
   /** Timeout of one connection attempt. @default '5s' */
   connectTimeout(timeout: Duration): this;
   /** Failed connection attempts in a row before giving up until the next call. @default Infinity */
@@ -147,6 +154,7 @@ interface Settings {
   readonly responseTimeoutMs: number;
   readonly username: string | undefined;
   readonly password: string | (() => Awaitable<string>) | undefined;
+  readonly clientName: string | undefined;
   readonly connectTimeoutMs: number;
   readonly retries: number;
   readonly backoff: Backoff;
@@ -173,6 +181,7 @@ const DEFAULTS: Settings = Object.freeze({
   responseTimeoutMs: 1_000,
   username: undefined,
   password: undefined,
+  clientName: undefined,
   connectTimeoutMs: 5_000,
   retries: Infinity,
   backoff: Object.freeze({ baseMs: 50, factor: 2, maxMs: 5_000 }),
@@ -269,6 +278,12 @@ class Builder implements RedisBackendBuilder {
     return this.#connect("password", { password });
   }
 
+  clientName(name: string): this {
+    if (typeof name !== "string" || !/^[!-~]{1,128}$/.test(name))
+      refuse("clientName", name, "1 to 128 printable ASCII characters without spaces");
+    return this.#connect("clientName", { clientName: name });
+  }
+
   connectTimeout(timeout: Duration): this {
     return this.#connect("connectTimeout", { connectTimeoutMs: milliseconds("connectTimeout", timeout) });
   }
@@ -348,8 +363,10 @@ class Builder implements RedisBackendBuilder {
 
   #connectSettings(): ConnectSettings {
     const {
+      label,
       username,
       password,
+      clientName,
       protocol,
       connectTimeoutMs,
       responseTimeoutMs,
@@ -361,6 +378,8 @@ class Builder implements RedisBackendBuilder {
     return {
       username,
       password,
+      clientName,
+      defaultName: `hotset:${label}`.replace(/[^!-~]/g, "_").slice(0, 128),
       protocol,
       connectTimeoutMs,
       responseTimeoutMs,

@@ -54,6 +54,9 @@ export interface DiscoveryOptions extends ConnectionOptions {
 export interface ConnectSettings {
   readonly username: string | undefined;
   readonly password: string | (() => Awaitable<string>) | undefined;
+  readonly clientName: string | undefined;
+  /** Where no `clientName` is set: that of the backend which opens the link. */
+  readonly defaultName: string;
   readonly protocol: 2 | 3;
   readonly connectTimeoutMs: number;
   readonly responseTimeoutMs: number;
@@ -260,7 +263,10 @@ class SharedConnection<Kind extends "own" | "client"> {
 
   hold(settings: ConnectSettings): Hold {
     let shared = this.#links.find((one) => isEqual(one.settings, settings));
-    if (shared === undefined) this.#links.push((shared = { settings, link: this.#make(settings), holders: 0 }));
+    if (shared === undefined) {
+      const link = this.#make({ ...settings, clientName: settings.clientName ?? settings.defaultName });
+      this.#links.push((shared = { settings, link, holders: 0 }));
+    }
     const mine = shared;
     mine.holders += 1;
     let released: Promise<void> | undefined;
@@ -299,6 +305,7 @@ const CONNECTIONS =
 const isEqual = (one: ConnectSettings, other: ConnectSettings): boolean =>
   one.username === other.username &&
   one.password === other.password &&
+  one.clientName === other.clientName &&
   one.protocol === other.protocol &&
   one.connectTimeoutMs === other.connectTimeoutMs &&
   one.responseTimeoutMs === other.responseTimeoutMs &&

@@ -4,10 +4,12 @@ import { BackendUnavailableError, json, type StoredEntry } from "@hotset/core";
 import { cluster, redis, sentinel, single, type Connection, type TlsOptions } from "@hotset/redis";
 import {
   createAuthority,
+  startAclRedis,
   startCluster,
   startProxy,
   startSentinel,
   startTlsRedis,
+  type AclRedis,
   type FaultProxy,
   type TestCluster,
   type TestSentinel,
@@ -161,6 +163,38 @@ describe("behind sentinels", () => {
     expect(error.message).toMatch(/NOAUTH.*check username and password.*behind sentinels.*\.password\(\)/);
     expect(proxy.commands().length).toBeGreaterThan(0);
     expect(JSON.stringify(proxy.commands())).not.toContain("of sentinels");
+  });
+});
+
+describe("C149: the name of a connection", () => {
+  let server: AclRedis;
+  beforeAll(async () => {
+    server = await startAclRedis({ appRules: "~hotset:* ~hotset~* +@all" });
+  });
+  afterAll(() => server.stop());
+  const names = async (): Promise<readonly string[]> =>
+    [...String(await server.command("CLIENT", "LIST")).matchAll(/ name=(\S*) .* user=app /g)].map(([, name]) => name!);
+
+  it("is the label, or clientName, backends of two labels share one", async () => {
+    const connection = single(server.appUrl);
+    const one = on(connection).label("near by").build();
+    const other = on(connection).label("other").build();
+    await one.connect!();
+    await other.connect!();
+    expect(await names()).toEqual(["hotset:near_by"]);
+    const named = on(connection).clientName("shop").build();
+    await named.connect!();
+    expect((await names()).toSorted()).toEqual(["hotset:near_by", "shop"]);
+    for (const backend of [one, other, named]) await backend.close();
+  });
+
+  it("is not set for a user who may not, and nothing else is different", async () => {
+    await server.command("ACL", "SETUSER", "app", "-client|setname");
+    const backend = on(single(server.appUrl)).build();
+    await backend.write("shop::1", stored);
+    expect((await backend.read("shop::1"))?.data).toEqual(Buffer.from("value"));
+    expect(await names()).toEqual([""]);
+    await backend.close();
   });
 });
 

@@ -1,7 +1,7 @@
 import diagnostics from "node:diagnostics_channel";
 import type { Socket } from "node:net";
 import type { Awaitable, Clock } from "@hotset/core";
-import { connectFault, isLoggedOut, isReply } from "../primitives/faults.ts";
+import { connectFault, isLoggedOut, isReply, unlessRefused } from "../primitives/faults.ts";
 import type { RawClient } from "./command-queue.ts";
 import { nodeRedis } from "../primitives/node-redis.ts";
 import { conceal } from "../primitives/secrets.ts";
@@ -22,6 +22,8 @@ export interface SessionSettings {
   /** A function is called at each attempt. */
   readonly password?: string | (() => Awaitable<string>) | undefined;
   readonly database: number;
+  /** For CLIENT LIST, on each connection. Not set where the server refuses it. */
+  readonly clientName?: string | undefined;
   readonly protocol: 2 | 3;
   /** Bound on the whole attempt: password, name resolution, handshake and scripts. */
   readonly connectTimeoutMs: number;
@@ -69,7 +71,11 @@ export async function openSession(
   const { RedisClient, RESP_TYPES } = await nodeRedis().catch((error: unknown) => {
     throw connectFault(addressText(address), error);
   });
-  return establish(addressText(address), settings, aborted, prepare, async (failed, fail) => {
+  const prepareNamed = async (client: NodeClient): Promise<void> => {
+    const named = settings.clientName === undefined ? undefined : setName(client, settings.clientName);
+    await Promise.all([named, prepare(client)]);
+  };
+  return establish(addressText(address), settings, aborted, prepareNamed, async (failed, fail) => {
     const [password, tls] = await Promise.race([
       Promise.all([passwordOf(settings.password), "path" in address ? undefined : tlsOf(settings.tls)]),
       failed,
@@ -90,6 +96,10 @@ export async function openSession(
     return { client, transport, secrets: [password, tls?.passphrase].filter((secret) => secret !== undefined) };
   });
 }
+
+/** Not by node-redis, for which a refusal is a failure to connect. */
+const setName = (client: NodeClient, name: string): Promise<unknown> =>
+  unlessRefused(client.sendCommand(["CLIENT", "SETNAME", name]));
 
 /** A client that is not connected yet, and the socket to run over, where that is made here. */
 export interface UnconnectedClient {

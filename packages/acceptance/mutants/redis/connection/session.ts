@@ -14,4 +14,10 @@ export const MUTANTS: readonly Breakage[] = [
     broken:
       'typeof given !== "function") return given;\n  const tls: unknown = await ((given as { once?: unknown }).once ??= called("tls", given));',
   },
+  {
+    name: "redis: a user who may not name its connection cannot connect",
+    promises: ["C149"],
+    rule: 'unlessRefused(client.sendCommand(["CLIENT", "SETNAME", name]))',
+    broken: 'client.sendCommand(["CLIENT", "SETNAME", name])',
+  },
 ];
