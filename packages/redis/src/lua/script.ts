@@ -66,7 +66,7 @@ ${announce()}`;
 
 /**
  * Refuses to change a key that holds no entry, where keys have no prefix and so may be those of other programs. The key
- * of the lease tells: it begins with the prefix, which has no `~`.
+ * of the lease shows this: it begins with the prefix, which has no `~`.
  */
 export const SPARE = `if string.byte(KEYS[2]) == 126 then
   local data = redis.pcall('HGET', KEYS[1], 'd')

@@ -32,8 +32,8 @@ export class RedisKeys {
   }
 
   /**
-   * @throws {InvalidArgumentError} for a lone surrogate: in UTF-8 all of them are the same three bytes. Without a prefix
-   *   also for a key of a cache with a name: it would be the key `name::key` of the cache without one.
+   * @throws {InvalidArgumentError} for a lone surrogate: in UTF-8 all of them are the same three bytes. Without a
+   *   prefix also for a key of a cache with a name: it would be the key `name::key` of the cache without one.
    */
   entry(key: string): string {
     if (this.isHashed || UNUSUAL.test(key)) key = this.#encode(key);
