@@ -101,15 +101,12 @@ export function cluster(
   const [first] = urls;
   if (urls.some(({ database }) => database !== 0))
     throw new InvalidArgumentError("cluster(nodes): URLs must not name a database: a cluster has only database 0");
-  if (urls.some(({ username, password }) => username !== first.username || password !== first.password))
-    throw new InvalidArgumentError(
-      "cluster(nodes): all URLs must have the same username and password, or none: set .username() and .password()",
-    );
+  const shared = sharedCredentials(urls);
   refuseUnknown("cluster(nodes, options)", options, ["tls", "readFromReplicas", "resolveAddress"]);
   const resolveAddress = resolverOf("cluster", options);
   const tls = tlsOf("cluster", first, options);
   return new SharedConnection("own", (settings) => {
-    const node: SessionSettings = { ...settings, ...credentialsOf(first, settings), tls, database: 0 };
+    const node: SessionSettings = { ...settings, ...credentialsOf(shared, settings), tls, database: 0 };
     const cluster: ClusterSettings = {
       seeds: urls.map(({ address }) => address),
       node,
@@ -238,8 +235,20 @@ function resolverOf(name: string, options: DiscoveryOptions | undefined): Resolv
   return options?.resolveAddress;
 }
 
+type Credentials = Pick<RedisUrl, "username" | "password">;
+
+/** Of the URLs of a cluster, of which one with credentials is enough. */
+function sharedCredentials(urls: readonly Credentials[]): Credentials {
+  const [first = {}, ...others] = urls.filter((url) => url.username !== undefined || url.password !== undefined);
+  if (others.some(({ username, password }) => username !== first.username || password !== first.password))
+    throw new InvalidArgumentError(
+      "cluster(nodes): URLs must not differ in username or password, since all nodes receive the same: set .username() and .password()",
+    );
+  return first;
+}
+
 function credentialsOf(
-  url: Pick<RedisUrl, "username" | "password">,
+  url: Credentials,
   settings?: Pick<ConnectSettings, "username" | "password">,
 ): Pick<SessionSettings, "username" | "password"> {
   const username = settings?.username ?? url.username;
