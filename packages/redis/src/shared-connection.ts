@@ -237,7 +237,7 @@ function resolverOf(name: string, options: DiscoveryOptions | undefined): Resolv
 
 type Credentials = Pick<RedisUrl, "username" | "password">;
 
-/** Of the URLs of a cluster, of which one with credentials is enough. */
+/** The credentials in the URLs of a cluster. One URL with them is enough. */
 function sharedCredentials(urls: readonly Credentials[]): Credentials {
   const [first = {}, ...others] = urls.filter((url) => url.username !== undefined || url.password !== undefined);
   if (others.some(({ username, password }) => username !== first.username || password !== first.password))
