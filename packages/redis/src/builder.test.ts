@@ -70,6 +70,7 @@ describe("build", () => {
       .maxDecodedBytes(2_000)
       .username("app")
       .password("secret")
+      .clientName("shop")
       .connectTimeout("5s")
       .responseTimeout("250ms")
       .retries(3)
@@ -185,6 +186,8 @@ describe("a setting that is refused at once", () => {
     ["label", () => builder().label(""), /^label must be a non-empty string, got ""/],
     ["label", () => builder().label(7 as never), /^label must be a non-empty string, got 7/],
     ["keyPrefix", () => builder().keyPrefix(null as never), /^keyPrefix must be a string, got null/],
+    ["C146: keyPrefix", () => builder().keyPrefix("hotset:shop"), /^keyPrefix must have no ":".*got "hotset:shop"$/],
+    ["C146: keyPrefix", () => builder().keyPrefix("hotset~lease"), /^keyPrefix must have no .*got "hotset~lease"$/],
     ["keyPrefix", () => builder().keyPrefix("a{"), /^keyPrefix must .*hash tag/],
     ["keyPrefix", () => builder().keyPrefix("{}"), /^keyPrefix must .*hash tag/],
     ["keyPrefix", () => builder().keyPrefix("{a}{b}"), /^keyPrefix must .*hash tag/],
@@ -223,7 +226,9 @@ describe("a setting that is refused at once", () => {
     ["username", () => builder().username(""), /^username must be a non-empty string, got ""/],
     ["password", () => builder().password(""), /^password must be a non-empty string/],
     ["password", () => builder().password(12_345 as never), /^password must be a non-empty string, or a function/],
-    ["single", () => single("http://localhost"), /^single\(url\): unknown scheme "http:"/],
+    ["C149: clientName", () => builder().clientName("a b"), /^clientName must be 1 to 128 printable .*, got "a b"/],
+    ["C149: clientName", () => builder().clientName(""), /^clientName must be .*, got ""/],
+    ["single", () => single("http://localhost"), /^single\(url\): the scheme must be redis:, rediss: or unix:/],
     ["cluster", () => cluster([]), /^cluster\(nodes\): must be a list of at least one URL/],
     ["cluster", () => cluster("redis://a" as never), /^cluster\(nodes\): must be a list/],
     ["cluster", () => cluster(["redis://a/1"]), /^cluster\(nodes\): .*only database 0/],
@@ -236,6 +241,34 @@ describe("a setting that is refused at once", () => {
       "cluster",
       () => cluster(["redis://a", "rediss://b"]),
       /^cluster\(nodes\): all URLs must have the same scheme and database/,
+    ],
+    [
+      "C148: cluster",
+      () => cluster(["redis://u:hunter2@a", "redis://u:other@b"]),
+      /^cluster\(nodes\): URLs must not differ in username or password, since all nodes receive the same: [^2]*$/,
+    ],
+    ["C148: cluster", () => cluster(["redis://a", "redis://:1@b", "redis://:2@c"]), /URLs must not differ in username/],
+    [
+      "C147: resolveAddress",
+      () => cluster(["redis://a"], { resolveAddress: { a: "b" } as never }),
+      /^cluster: resolveAddress must be a function .* got a value of type object/,
+    ],
+    [
+      "C147: resolveAddress",
+      () => single("redis://a", { resolveAddress: () => undefined } as never),
+      /^single\(url, options\): unknown option "resolveAddress"/,
+    ],
+    [
+      "C148: tls.minVersion",
+      () => single("rediss://a", { tls: { minVersion: "TLSv1.1" as never } }),
+      /^tls.minVersion must be "TLSv1.2" or "TLSv1.3", got "TLSv1.1"/,
+    ],
+    ["C148: tls.pins", () => single("rediss://a", { tls: { pins: [] } }), /^tls.pins must be a list of at least one/],
+    ["C148: tls.pins", () => single("rediss://a", { tls: { pins: ["sha256//x"] } }), /^tls.pins must be a list/],
+    [
+      "C148: tls.passphrase",
+      () => single("rediss://a", { tls: { passphrase: 12_345 as never } }),
+      /^tls.passphrase must be a string$/,
     ],
     ["sentinel", () => sentinel(["redis://a"], {} as never), /^sentinel\(.*primaryName/],
     ["sentinel", () => sentinel(["redis://a"], undefined as never), /^sentinel\(.*primaryName/],

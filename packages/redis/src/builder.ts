@@ -32,8 +32,12 @@ export interface RedisBackendSettings {
   /** Names the tier in events, numbers and errors. @default 'redis' */
   label(label: string): this;
   /**
-   * Prefix of every key, before the cache's name; coherence tracks `<prefix>:`. `''`, for keys shared with other
-   * programs, needs `coherence('none')`.
+   * Prefix of every key, before the cache's name; backends with different prefixes never meet. No `:` and no `~`, which
+   * end it in a key; braces only as one complete hash tag. Coherence tracks `<prefix>:`.
+   *
+   * `''` is for keys shared with other programs: keys of the cache are keys of Redis, so callers who choose keys reach
+   * every key. It needs `coherence('none')` and a cache without a name. A key that holds no entry is a miss there, and
+   * writes and removals of it are refused.
    *
    * @default 'hotset'
    */
@@ -97,6 +101,13 @@ export interface RedisBackendBuilder extends RedisBackendSettings {
   username(username: string): this;
   /** Overrides the URL's. A function is called at each connection attempt: for tokens that expire. */
   password(password: string | (() => Awaitable<string>)): this;
+  /**
+   * The name of each connection in `CLIENT LIST`: 1 to 128 printable ASCII characters, no spaces. Not set where the
+   * server refuses it.
+   *
+   * @default 'hotset:' and the label
+   */
+  clientName(name: string): this;
   /** Timeout of one connection attempt. @default '5s' */
   connectTimeout(timeout: Duration): this;
   /** Failed connection attempts in a row before giving up until the next call. @default Infinity */
@@ -161,6 +172,7 @@ interface Settings {
   readonly responseTimeoutMs: number;
   readonly username: string | undefined;
   readonly password: string | (() => Awaitable<string>) | undefined;
+  readonly clientName: string | undefined;
   readonly connectTimeoutMs: number;
   readonly retries: number;
   readonly backoff: Backoff;
@@ -188,6 +200,7 @@ const DEFAULTS: Settings = Object.freeze({
   responseTimeoutMs: 1_000,
   username: undefined,
   password: undefined,
+  clientName: undefined,
   connectTimeoutMs: 5_000,
   retries: Infinity,
   backoff: Object.freeze({ baseMs: 50, factor: 2, maxMs: 5_000 }),
@@ -211,6 +224,10 @@ class Builder implements RedisBackendBuilder {
     if (typeof keyPrefix !== "string") refuse("keyPrefix", keyPrefix, "a string");
     if (!keyPrefix.isWellFormed())
       throw new InvalidArgumentError("keyPrefix must be well-formed text, got half of a surrogate pair");
+    if (/[:~]/.test(keyPrefix))
+      throw new InvalidArgumentError(
+        `keyPrefix must have no ":" and no "~", which end it in keys: another prefix would lie inside it; got ${JSON.stringify(keyPrefix)}`,
+      );
     if (/[{}]/.test(keyPrefix) && !/^[^{}]*\{[^{}]+\}[^{}]*$/.test(keyPrefix)) {
       throw new InvalidArgumentError(
         `keyPrefix must have no braces, or one complete hash tag ("{shop}"), got ${JSON.stringify(keyPrefix)}`,
@@ -278,6 +295,12 @@ class Builder implements RedisBackendBuilder {
     if (typeof password !== "function" && (typeof password !== "string" || password === ""))
       throw new InvalidArgumentError("password must be a non-empty string, or a function that returns one");
     return this.#connect("password", { password });
+  }
+
+  clientName(name: string): this {
+    if (typeof name !== "string" || !/^[!-~]{1,128}$/.test(name))
+      refuse("clientName", name, "1 to 128 printable ASCII characters without spaces");
+    return this.#connect("clientName", { clientName: name });
   }
 
   connectTimeout(timeout: Duration): this {
@@ -359,8 +382,10 @@ class Builder implements RedisBackendBuilder {
 
   #connectSettings(): ConnectSettings {
     const {
+      label,
       username,
       password,
+      clientName,
       protocol,
       connectTimeoutMs,
       responseTimeoutMs,
@@ -372,6 +397,8 @@ class Builder implements RedisBackendBuilder {
     return {
       username,
       password,
+      clientName,
+      defaultName: `hotset:${label}`.replace(/[^!-~]/g, "_").slice(0, 128),
       protocol,
       connectTimeoutMs,
       responseTimeoutMs,

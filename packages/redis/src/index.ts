@@ -7,7 +7,9 @@ export {
   type ClientConnection,
   type Connection,
   type ConnectionOptions,
+  type DiscoveryOptions,
 } from "./shared-connection.ts";
 export type { RedisClientLike } from "./topology/client-link.ts";
-export type { TlsOptions } from "./connection/session.ts";
+export type { TlsOptions, TlsSource } from "./connection/tls.ts";
+export type { ResolveAddress } from "./topology/named-address.ts";
 export { MissingConnectionError } from "@hotset/core";

@@ -11,7 +11,9 @@ import { clusterLink } from "./topology/cluster.ts";
 import type { ClusterSettings } from "./topology/cluster-topology.ts";
 import { subscribedLink } from "./changes/server-node.ts";
 import type { Hold, Link } from "./connection/link.ts";
-import { openSession, type SessionSettings, type TlsOptions } from "./connection/session.ts";
+import { openSession, type SessionSettings } from "./connection/session.ts";
+import { checkTls, type TlsSource } from "./connection/tls.ts";
+import type { ResolveAddress } from "./topology/named-address.ts";
 import { openPrimary } from "./topology/sentinel.ts";
 import type { NodeAddress } from "./primitives/hash-slots.ts";
 import { parseUrl, REDIS_PORT, SENTINEL_PORT, type RedisUrl } from "./url.ts";
@@ -33,13 +35,28 @@ export interface ClientConnection {
 
 /** `tls` adds to what a `rediss:` URL implies. Certificates are always verified. */
 export interface ConnectionOptions {
-  readonly tls?: TlsOptions;
+  /** A function is called at each attempt to connect: for certificates that are renewed. */
+  readonly tls?: TlsSource;
+}
+
+export interface DiscoveryOptions extends ConnectionOptions {
+  /**
+   * Says where an address that a node or a sentinel names is reached: maps it (Docker, Kubernetes, tunnels), or refuses
+   * it with `undefined`. A refused one is not connected to; the error of the call names it. Called often, so it must be
+   * quick and synchronous. Where a node does not know its own name, `host` is that of the connection which named it.
+   *
+   * @default every address is used as it is named
+   */
+  readonly resolveAddress?: ResolveAddress;
 }
 
 /** How a link is opened and used. Backends with equal settings share one link. */
 export interface ConnectSettings {
   readonly username: string | undefined;
   readonly password: string | (() => Awaitable<string>) | undefined;
+  readonly clientName: string | undefined;
+  /** Where no `clientName` is set: that of the backend which opens the link. */
+  readonly defaultName: string;
   readonly protocol: 2 | 3;
   readonly connectTimeoutMs: number;
   readonly responseTimeoutMs: number;
@@ -68,10 +85,14 @@ export function single(url: string | URL, options?: ConnectionOptions): Connecti
   });
 }
 
-/** A Redis Cluster, found through any of `nodes`. */
+/**
+ * A Redis Cluster, found through any of `nodes`. All nodes receive the same credentials, those that are found, too.
+ *
+ * @throws {InvalidArgumentError} when the URLs differ in their credentials.
+ */
 export function cluster(
   nodes: readonly (string | URL)[],
-  options?: ConnectionOptions & {
+  options?: DiscoveryOptions & {
     /** Replicas may answer plain reads; leases and tags always ask the primary. @default false */
     readonly readFromReplicas?: boolean;
   },
@@ -80,27 +101,30 @@ export function cluster(
   const [first] = urls;
   if (urls.some(({ database }) => database !== 0))
     throw new InvalidArgumentError("cluster(nodes): URLs must not name a database: a cluster has only database 0");
-  refuseUnknown("cluster(nodes, options)", options, ["tls", "readFromReplicas"]);
+  const shared = sharedCredentials(urls);
+  refuseUnknown("cluster(nodes, options)", options, ["tls", "readFromReplicas", "resolveAddress"]);
+  const resolveAddress = resolverOf("cluster", options);
   const tls = tlsOf("cluster", first, options);
   return new SharedConnection("own", (settings) => {
-    const node: SessionSettings = { ...settings, ...credentialsOf(first, settings), tls, database: 0 };
+    const node: SessionSettings = { ...settings, ...credentialsOf(shared, settings), tls, database: 0 };
     const cluster: ClusterSettings = {
       seeds: urls.map(({ address }) => address),
       node,
       link: settings,
       readFromReplicas: options?.readFromReplicas ?? false,
+      resolveAddress,
     };
     return clusterLink(cluster);
   });
 }
 
 /**
- * The primary that the sentinels agree on. Credentials in the URLs are used for the sentinels, and for the primary
- * unless the backend sets `username` and `password`.
+ * The primary that the sentinels agree on. Credentials in the URLs are those of the sentinels; the primary receives
+ * `username` and `password` of the backend, and nothing else.
  */
 export function sentinel(
   sentinels: readonly (string | URL)[],
-  options: ConnectionOptions & { readonly primaryName: string },
+  options: DiscoveryOptions & { readonly primaryName: string },
 ): Connection {
   const urls = parseUrls("sentinel(sentinels)", sentinels, SENTINEL_PORT);
   const [first] = urls;
@@ -109,10 +133,11 @@ export function sentinel(
     throw new InvalidArgumentError(
       'sentinel(sentinels, { primaryName }): primaryName must be the name of the primary in the sentinels, such as "mymaster"',
     );
-  refuseUnknown("sentinel(sentinels, options)", options, ["tls", "primaryName"]);
+  refuseUnknown("sentinel(sentinels, options)", options, ["tls", "primaryName", "resolveAddress"]);
+  const resolveAddress = resolverOf("sentinel", options);
   const tls = tlsOf("sentinel", first, options);
   return new SharedConnection("own", (settings) => {
-    const primary: SessionSettings = { ...settings, ...credentialsOf(first, settings), tls, database: first.database };
+    const primary: SessionSettings = { ...settings, ...credentialsOf({}, settings), tls, database: first.database };
     const withSettings = urls.map((url) => ({
       address: url.address,
       settings: {
@@ -124,7 +149,8 @@ export function sentinel(
       },
     }));
     return subscribedLink(
-      (aborted, prepare) => openPrimary({ sentinels: withSettings, primaryName, primary }, aborted, prepare),
+      (aborted, prepare) =>
+        openPrimary({ sentinels: withSettings, primaryName, primary, resolveAddress }, aborted, prepare),
       settings,
     ).link;
   });
@@ -190,22 +216,39 @@ function refuseUnknown(option: string, given: object | undefined, known: readonl
   }
 }
 
-function tlsOf(name: string, { isTls }: RedisUrl, options: ConnectionOptions | undefined): TlsOptions | undefined {
-  refuseUnknown("tls", options?.tls, ["ca", "cert", "key", "servername"]);
-  const { cert, key } = options?.tls ?? {};
-  if ((cert === undefined) !== (key === undefined))
-    throw new ConfigurationError(
-      `${name}: tls.${cert === undefined ? "key was given without its tls.cert" : "cert was given without its tls.key"}; give both, or neither`,
-    );
-  if (!isTls && options?.tls !== undefined)
+function tlsOf(name: string, { isTls }: RedisUrl, options: ConnectionOptions | undefined): TlsSource | undefined {
+  const tls = options?.tls;
+  if (tls !== undefined && typeof tls !== "function") checkTls(name, tls);
+  if (!isTls && tls !== undefined)
     throw new ConfigurationError(
       `${name}: tls was given, but the URL is not a rediss: one; use rediss: where the server speaks TLS`,
     );
-  return isTls ? (options?.tls ?? {}) : undefined;
+  return isTls ? (tls ?? {}) : undefined;
+}
+
+function resolverOf(name: string, options: DiscoveryOptions | undefined): ResolveAddress | undefined {
+  const resolve: unknown = options?.resolveAddress;
+  if (resolve !== undefined && typeof resolve !== "function")
+    throw new InvalidArgumentError(
+      `${name}: resolveAddress must be a function of { host, port } that returns such an address, or undefined; got a value of type ${typeof resolve}`,
+    );
+  return options?.resolveAddress;
+}
+
+type Credentials = Pick<RedisUrl, "username" | "password">;
+
+/** The credentials in the URLs of a cluster. One URL with them is enough. */
+function sharedCredentials(urls: readonly Credentials[]): Credentials {
+  const [first = {}, ...others] = urls.filter((url) => url.username !== undefined || url.password !== undefined);
+  if (others.some(({ username, password }) => username !== first.username || password !== first.password))
+    throw new InvalidArgumentError(
+      "cluster(nodes): URLs must not differ in username or password, since all nodes receive the same: set .username() and .password()",
+    );
+  return first;
 }
 
 function credentialsOf(
-  url: RedisUrl,
+  url: Credentials,
   settings?: Pick<ConnectSettings, "username" | "password">,
 ): Pick<SessionSettings, "username" | "password"> {
   const username = settings?.username ?? url.username;
@@ -229,7 +272,10 @@ class SharedConnection<Kind extends "own" | "client"> {
 
   hold(settings: ConnectSettings): Hold {
     let shared = this.#links.find((one) => isEqual(one.settings, settings));
-    if (shared === undefined) this.#links.push((shared = { settings, link: this.#make(settings), holders: 0 }));
+    if (shared === undefined) {
+      const link = this.#make({ ...settings, clientName: settings.clientName ?? settings.defaultName });
+      this.#links.push((shared = { settings, link, holders: 0 }));
+    }
     const mine = shared;
     mine.holders += 1;
     let released: Promise<void> | undefined;
@@ -268,6 +314,7 @@ const CONNECTIONS =
 const isEqual = (one: ConnectSettings, other: ConnectSettings): boolean =>
   one.username === other.username &&
   one.password === other.password &&
+  one.clientName === other.clientName &&
   one.protocol === other.protocol &&
   one.connectTimeoutMs === other.connectTimeoutMs &&
   one.responseTimeoutMs === other.responseTimeoutMs &&

@@ -60,7 +60,8 @@ export function parseUrl(option: string, given: string | URL, defaultPort: numbe
   if (!URL.canParse(text)) return fail("not a valid URL");
   const url = new URL(text);
   if (url.protocol !== "redis:" && url.protocol !== "rediss:")
-    return fail(`unknown scheme ${JSON.stringify(url.protocol)}`);
+    // Not quoted: in a URL with a mistake it may be a user or a password.
+    return fail("the scheme must be redis:, rediss: or unix:");
   if (url.hostname === "") return fail("it has no host");
   if (url.search !== "" || url.hash !== "") return fail("it must have neither a query nor a fragment");
   return {

@@ -63,13 +63,14 @@ describe("a cluster", () => {
     await silent.proxy!.pass();
   });
 
-  it("R1-02: has one user and password for all nodes", async () => {
+  it("R1-02 C148: has one user and password for all nodes", async () => {
     await using secured = await startCluster({ replicas: 0, password: "p/w" });
     const urls = secured.nodes.map(({ port }) => `redis://127.0.0.1:${port}`);
     const builder = (nodes: readonly string[]) => redis(cluster(nodes)).valueFormat(json()).keyPrefix(prefix);
     for (const other of [
       builder([urls[2]!]).password("p/w").build(),
       builder([`redis://:p%2Fw@127.0.0.1:${secured.nodes[0]!.port}`, urls[1]!]).build(),
+      builder([urls[1]!, `redis://:p%2Fw@127.0.0.1:${secured.nodes[0]!.port}`]).build(),
     ]) {
       await Promise.all(KEYS.map((key) => other.write(key, stored(key))));
       expect((await other.batch!.read(KEYS)).map((entry) => entry?.data.toString())).toEqual(KEYS);

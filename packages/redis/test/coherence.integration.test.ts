@@ -147,7 +147,7 @@ describe("listeners that share one connection", () => {
     await expect.poll(flags).toEqual(["N"]);
   });
 
-  it("receive the changes of their own prefix only, also where one prefix covers the other", async () => {
+  it("receive the changes of their own prefix only, also where one begins like the other", async () => {
     const at = single(server.url);
     const listen = async (prefix: string): Promise<RecordingListener> => {
       const backend = quick(redis(at)).keyPrefix(prefix).build();
@@ -156,22 +156,18 @@ describe("listeners that share one connection", () => {
       await backend.coherence!.attach(listener);
       return listener;
     };
-    const narrow = await listen("a:b");
+    const long = await listen("ab");
     const beside = await listen("c");
-    expect(narrow.take()).toEqual([]);
-    const wide = await listen("a");
-    // Messages pushed while the prefixes change are lost.
-    expect([...new Set(narrow.take())]).toEqual(["everything"]);
-    const inside = await listen("a:b:d");
-    expect(wide.take().filter((what) => what !== "everything")).toEqual([]);
+    const short = await listen("a");
+    for (const listener of [long, beside, short]) expect(listener.take()).toEqual([]);
 
-    await server.command("SET", "a:b:d:shop::1", "x");
+    await server.command("SET", "ab:shop::1", "x");
+    await server.command("SET", "a:b:shop::1", "x");
     await server.command("SET", "c:shop::2", "x");
     await backends[0]!.ping();
-    expect(inside.take()).toEqual(["changed shop::1"]);
-    expect(narrow.take()).toEqual(["changed d:shop::1"]);
-    expect(wide.take().filter((what) => what !== "everything")).toEqual(["changed b:d:shop::1"]);
-    expect(beside.take().filter((what) => what !== "everything")).toEqual(["changed shop::2"]);
+    expect(long.take()).toEqual(["changed shop::1"]);
+    expect(short.take()).toEqual(["changed b:shop::1"]);
+    expect(beside.take()).toEqual(["changed shop::2"]);
     expect(String(await server.command("CLIENT", "LIST")).match(/resp=3/g)).toHaveLength(1);
   });
 

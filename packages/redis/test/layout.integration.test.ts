@@ -329,6 +329,28 @@ describe("the plain layout", () => {
     expect(entry!.staleInMs).toBeLessThanOrEqual(60_000);
   });
 
+  it.each([
+    ["a string", ["SET", "foreign", "theirs"]],
+    ["a list", ["RPUSH", "foreign", "theirs"]],
+    ["a hash of other fields", ["HSET", "foreign", "cart", "theirs"]],
+  ] as const)("C146: a key that holds %s is not changed by any call", async (_, command) => {
+    await server.command(...command);
+    const before = await server.commandBytes("DUMP", "foreign");
+    await expect(backend.write("::foreign", stored())).rejects.toThrow(/^WRONGTYPE /);
+    await expect(backend.remove("::foreign")).rejects.toThrow(/^WRONGTYPE /);
+    expect(await backend.markStale!("::foreign")).toBe("missing");
+    const leases = backend.leases!;
+    expect(await leases.acquire("::foreign", "token", 10_000, "")).toMatchObject({ granted: true });
+    await expect(leases.store("::foreign", "token", "!", { ...stored(), version: "token" })).rejects.toThrow(
+      /^WRONGTYPE /,
+    );
+    await leases.release("::foreign", "token");
+    expect(await backend.read("::foreign")).toBe(undefined);
+    expect(await server.commandBytes("DUMP", "foreign")).toEqual(before);
+    expect(await server.command("PTTL", "foreign")).toBe(-1);
+    expect(await server.command("DBSIZE")).toBe(1);
+  });
+
   it("marks stale by value and staleness alone", async () => {
     await backend.write("::user:1", stored({ staleInMs: 60_000, expiresInMs: 90_000 }));
     expect(await backend.markStale!("::user:1")).toBe("stale");
@@ -412,7 +434,8 @@ describe("slots", () => {
       const keys = new RedisKeys({ prefix, format: "readable" });
       for (let i = 0; i < 1_000; i++) {
         const user = Array.from({ length: 1 + next(6) }, () => alphabet[next(alphabet.length)]).join("");
-        const key = keys.entry(`${["", "shop", "shop:a", "{~shop}:a"][next(4)]}::${user}`);
+        const spaces = prefix === "" ? ["", "{~}"] : ["", "shop", "shop:a", "{~shop}:a"];
+        const key = keys.entry(`${spaces[next(spaces.length)]}::${user}`);
         const [ofKey, ofLease] = await Promise.all([
           node.command("CLUSTER", "KEYSLOT", key),
           node.command("CLUSTER", "KEYSLOT", keys.lease(key)),

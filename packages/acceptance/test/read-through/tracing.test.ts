@@ -70,3 +70,22 @@ it("C119 the loader runs in the async context that a subscriber bound to its sta
     }),
   ).toBe("span of k");
 });
+
+it("C145 spans hold neither the loaded value nor its bytes", async () => {
+  const contexts: object[] = [];
+  for (const what of ["load", "backend"] as const)
+    for (const stage of ["start", "end", "asyncStart", "asyncEnd"] as const) {
+      const record = (context: unknown): void => void contexts.push({ ...(context as object) });
+      diagnostics.subscribe(`tracing:hotset:${what}:${stage}`, record);
+      undo.push(() => diagnostics.unsubscribe(`tracing:hotset:${what}:${stage}`, record));
+    }
+  const { cache } = open("backend");
+  expect(await cache.getOrSet("k", () => "secret of Ada")).toBe("secret of Ada");
+  expect(await cache.get("k")).toBe("secret of Ada");
+  expect(contexts.length).toBeGreaterThan(10);
+  expect(
+    contexts
+      .flatMap((context) => Object.entries(context))
+      .filter(([name, value]) => name === "result" && value !== undefined),
+  ).toEqual([]);
+});

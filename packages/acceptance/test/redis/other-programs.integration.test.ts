@@ -145,3 +145,43 @@ describe("A39 A41 an entry of hotset as hitbox reads it", () => {
     expect(pttl).toBeLessThanOrEqual(300);
   });
 });
+
+describe.each(LAYOUTS)("C146 in the %s layout, keys without a prefix that hold no entry", (layout) => {
+  it.each([
+    ["a string", ["SET", "foreign", "theirs"]],
+    ["a list", ["RPUSH", "foreign", "theirs"]],
+    ["a hash of other fields", ["HSET", "foreign", "cart", "theirs"]],
+  ] as const)("%s is a miss, and is neither replaced nor removed", async (_, command) => {
+    await server.command(...command);
+    const before = await server.commandBytes("DUMP", "foreign");
+    const cache = open(layout);
+    const errors: string[] = [];
+    cache.on("backend:error", ({ operation, error }) => errors.push(`${operation}: ${String(error.cause)}`));
+    expect(await cache.get("foreign")).toBe(undefined);
+    expect(await cache.set("foreign", 1)).toMatchObject({ status: "pending" });
+    expect(await cache.delete("foreign")).toMatchObject({ status: "pending" });
+    expect(await cache.getOrSet("foreign", () => 2)).toBe(2);
+    expect(await cache.markStale("foreign")).toMatchObject({ status: expect.stringMatching(/missing|pending/) });
+    await cache.drain();
+    expect(await server.commandBytes("DUMP", "foreign")).toEqual(before);
+    expect(errors.find((error) => error.startsWith("write"))).toMatch(/write: \w*Error: WRONGTYPE /);
+    expect(errors.find((error) => error.startsWith("remove"))).toMatch(/remove: \w*Error: WRONGTYPE /);
+
+    const another = open(layout);
+    expect(await another.getOrSet("foreign", () => 3)).toBe(3);
+    await another.drain();
+    expect(await server.commandBytes("DUMP", "foreign")).toEqual(before);
+    expect(await server.command("PTTL", "foreign")).toBe(-1);
+  });
+});
+
+describe("C146 keyPrefix('')", () => {
+  it.each([[{ name: "users" }], [{ name: "", version: 2 }], [{ name: "hotset" }]])(
+    "is refused for %j: keys of the cache without a name would be its keys",
+    (options) => {
+      expect(() => open("plain", options)).toThrow(
+        /^name must be "", and version absent, over redis, which stores keys as they are; got name "/,
+      );
+    },
+  );
+});

@@ -6,7 +6,7 @@ import { describe } from "../primitives/duration.ts";
 export interface CacheOptions {
   /**
    * The root of every key, before namespaces: caches of different names never meet, processes with the same name share.
-   * `''` adds nothing to keys that other programs know.
+   * `''` adds nothing to keys that other programs know; such a cache has no namespaces.
    */
   readonly name: string;
   /** Part of every key: raise it when values change their shape, and nothing older is read. @default none */

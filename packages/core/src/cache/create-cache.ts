@@ -1,4 +1,4 @@
-import { isBackend, isComposed, reportsChanges, type ComposedBackend } from "../compose/compose.ts";
+import { isBackend, isComposed, leaves, reportsChanges, type ComposedBackend } from "../compose/compose.ts";
 import type { Backend } from "../contracts/backend.ts";
 import { ConfigurationError } from "../contracts/errors.ts";
 import type { LocalTier } from "../contracts/local-tier.ts";
@@ -44,8 +44,8 @@ export interface CacheBuilder {
   /**
    * Synchronous, opens nothing.
    *
-   * @throws {ConfigurationError} when a local tier already belongs to another cache, or the
-   *   backend has no coherence and `localTtl` was not given.
+   * @throws {ConfigurationError} when a local tier already belongs to another cache, the backend has no coherence and
+   *   `localTtl` was not given, or the backend stores keys as they are and the cache has a name or a version.
    */
   build(): Cache;
 }
@@ -82,12 +82,17 @@ class Builder {
   }
 
   build(): Cache {
-    const { local, backend, policy } = this.#plan;
+    const { options, local, backend, policy } = this.#plan;
     if (local === undefined && backend === undefined)
       throw new ConfigurationError("build: no tier; add memory() or a backend");
     if (local !== undefined && backend !== undefined && !reportsChanges(backend) && policy.localTtlMs === undefined)
       throw new ConfigurationError(
         `localTtl must be set with defaults({ localTtl }): ${backend.label} reports no changes, so nothing else bounds how stale a local copy may be`,
+      );
+    const bare = backend === undefined ? undefined : leaves(backend).find(({ keepsKeys }) => keepsKeys === true);
+    if (bare !== undefined && (options.name !== "" || options.version !== undefined))
+      throw new ConfigurationError(
+        `name must be "", and version absent, over ${bare.label}, which stores keys as they are; got name ${JSON.stringify(options.name)}, version ${describe(options.version)}; or give the backend a key prefix`,
       );
     const view: Untyped<Cache> = new CacheView(assemble(this.#plan));
     return view as Cache;

@@ -81,6 +81,11 @@ export interface Backend {
    * the change. Entries read are then never kept in a local tier. @default false
    */
   readonly readsLag?: boolean;
+  /**
+   * Whether keys are stored as the caller gives them, because other programs know them. Only a cache without a name and
+   * without a version can use such a backend: others would meet in it. @default false
+   */
+  readonly keepsKeys?: boolean;
 
   /** The entry exactly as written, or `undefined`. Never one whose life is over. */
   read(key: string): Promise<StoredEntry | undefined>;

@@ -36,8 +36,7 @@ describe("where keys live", () => {
     ["shop", "1.0:b", [], "a", "shop@1.0%3Ab::a", "{~shop@1.0%3Ab}::t"],
     ["shop@2", undefined, [], "a", "shop%402::a", "{~shop%402}::t"],
     ["", undefined, [], "a", "::a", "{~}::t"],
-    ["", undefined, ["users"], "a", "users::a", "{~}:users::t"],
-    ["", undefined, ["users", "eu"], "a", "users:eu::a", "{~}:users:eu::t"],
+    ["", 2, [], "a", "@2::a", "{~@2}::t"],
     ["a:b{c}~#%\n\0", undefined, [], "d", "a%3Ab%7Bc%7D%7E%23%25%0A%00::d", "{~a%3Ab%7Bc%7D%7E%23%25%0A%00}::t"],
     ["größe", undefined, ["😀 *?[x]"], "a", "größe:😀 *?[x]::a", "{~größe}:😀 *?[x]::t"],
   ])("%j %j %j %j", ([name, version, path, key, backend, tag]) => {
@@ -46,6 +45,17 @@ describe("where keys live", () => {
     expect(keySpace.backendPrefix + key).toBe(backend);
     expect(dependencies(keySpace, ["t"]).at(-1)).toBe(tag);
   });
+
+  it.each([undefined, 2])(
+    "C146: a cache without a name has no namespaces: they would be caches of that name",
+    (version) => {
+      expect(() => keySpaceBelow(rootKeySpace("", version), "users")).toThrow(
+        new InvalidArgumentError(
+          'namespace needs a cache with a name, got createCache({ name: "" }); give the cache a non-empty name',
+        ),
+      );
+    },
+  );
 
   it("an entry depends on its namespaces, the root's first, and on its tags at every level", () => {
     const keySpace = at(rootKeySpace("shop"), ["users", "eu"]);
@@ -86,14 +96,19 @@ const text = fc.oneof(
 );
 const address = fc.record({ path: fc.array(text, { maxLength: 3 }), key: text, isLocalOnly: fc.boolean() });
 
+const named = fc.oneof(fc.constant(""), text);
+/** A cache without a name has no namespaces. */
+const under = (name: string, path: readonly string[], version?: string | number): KeySpace =>
+  at(rootKeySpace(name, version), name === "" ? [] : path);
+
 describe("C109 two addresses", () => {
   const differ = (a: { path: readonly string[]; key: string }, b: typeof a): boolean =>
     a.key !== b.key || a.path.length !== b.path.length || a.path.some((name, i) => name !== b.path[i]);
 
   it("never collide in a backend, under any name of the cache", () => {
     fc.assert(
-      fc.property(fc.oneof(fc.constant(""), text), address, address, (name, a, b) => {
-        const [one, other] = [a, b].map(({ path, key }) => at(rootKeySpace(name), path).backendPrefix + key);
+      fc.property(text, address, address, (name, a, b) => {
+        const [one, other] = [a, b].map(({ path, key }) => under(name, path).backendPrefix + key);
         expect(one !== other).toBe(differ(a, b));
       }),
       { numRuns: 2_000 },
@@ -120,12 +135,12 @@ describe("C109 two addresses", () => {
     );
   });
 
-  it("of caches with two names or two versions never collide", () => {
+  it("C146: of caches with two names, one of them empty or not, or two versions never collide", () => {
     const version = fc.option(fc.oneof(text, fc.integer()), { nil: undefined });
     fc.assert(
-      fc.property(text, version, text, version, address, address, (name, v, otherName, w, a, b) => {
+      fc.property(named, version, named, version, address, address, (name, v, otherName, w, a, b) => {
         fc.pre(name !== otherName || String(v) !== String(w) || (v === undefined) !== (w === undefined));
-        const [one, other] = [at(rootKeySpace(name, v), a.path), at(rootKeySpace(otherName, w), b.path)];
+        const [one, other] = [under(name, a.path, v), under(otherName, b.path, w)];
         expect(one.backendPrefix + a.key).not.toBe(other.backendPrefix + b.key);
         expect(one.tagPrefixes.at(-1)! + a.key).not.toBe(other.tagPrefixes.at(-1)! + b.key);
       }),
@@ -169,7 +184,6 @@ describe("C110 a user's key", () => {
   }
 
   it("never collides with a key kept for tags, under any name of the cache", async () => {
-    const named = fc.oneof(fc.constant(""), text);
     await fc.assert(
       fc.asyncProperty(
         named,
@@ -178,9 +192,8 @@ describe("C110 a user's key", () => {
         fc.array(text, { maxLength: 2 }),
         address,
         async (name, otherName, a, tags, b) => {
-          const used = await tagKeysOf(at(rootKeySpace(name), a.path), tags);
-          for (const root of [rootKeySpace(name), rootKeySpace(otherName)])
-            expect(used.has(at(root, b.path).backendPrefix + b.key)).toBe(false);
+          const used = await tagKeysOf(under(name, a.path), tags);
+          for (const each of [name, otherName]) expect(used.has(under(each, b.path).backendPrefix + b.key)).toBe(false);
         },
       ),
       { numRuns: 500 },

@@ -35,7 +35,7 @@ export function checkTags(tags: unknown): asserts tags is readonly string[] {
  *
  * In a backend: `<name>[@version]:<namespace>...::<key>`. Segments are percent-encoded so that they contain no
  * `:` and no brace, and the first `::` ends them, so `('a', 'b:c')` and `('a:b', 'c')` never collide. A cache without a
- * name adds no segment: its root keys are `::<key>`.
+ * name adds no segment: its keys are `::<key>`. It has no namespaces, whose keys would be those of a cache named so.
  *
  * In the local tier: in the root namespace just the key, because building a key is the largest cost of a hit.
  */
@@ -61,7 +61,7 @@ export function rootKeySpace(name: string, version?: string | number): KeySpace 
   };
 }
 
-/** @throws {InvalidArgumentError} for an empty name or one with a lone surrogate. */
+/** @throws {InvalidArgumentError} for an empty name, one with a lone surrogate, and below a cache without a name. */
 export function keySpaceBelow(
   parent: KeySpace,
   name: string,
@@ -69,8 +69,12 @@ export function keySpaceBelow(
 ): KeySpace {
   if (typeof name !== "string" || name === "" || !name.isWellFormed())
     throw new InvalidArgumentError(`namespace must be a non-empty, well-formed string, got ${describe(name)}`);
+  if (isNameless(parent))
+    throw new InvalidArgumentError(
+      'namespace needs a cache with a name, got createCache({ name: "" }); give the cache a non-empty name',
+    );
   const segment = encodeSegment(name);
-  const below = (prefix: string): string => (prefix === "::" ? `${segment}::` : `${prefix.slice(0, -1)}${segment}::`);
+  const below = (prefix: string): string => `${prefix.slice(0, -1)}${segment}::`;
   const isLocalOnly = parent.isLocalOnly || localOnly;
   const path = [...parent.path, name];
   return {
@@ -81,6 +85,9 @@ export function keySpaceBelow(
     isLocalOnly,
   };
 }
+
+/** Segments are encoded, so only a missing name begins with a delimiter. */
+const isNameless = ({ backendPrefix }: KeySpace): boolean => /^[:@]/.test(backendPrefix);
 
 /** The key of one entry, in each of the forms that the cache needs. Made once for a call. */
 export interface EntryKey {
@@ -117,10 +124,10 @@ export function localKeyOf(root: KeySpace, key: string): string | undefined {
   const name = root.backendPrefix.slice(0, -2);
   if (end < 0) return undefined;
   if (end === name.length) return key.startsWith(name) ? localKey(root, key.slice(end + 2)) : undefined;
-  // A cache without a name has namespaces at the top.
-  const from = name === "" ? 0 : name.length + 1;
-  if (name !== "" && !key.startsWith(`${name}:`)) return undefined;
-  return end < from ? undefined : BELOW_ROOT + key.slice(from, end) + BELOW_ROOT + key.slice(end + 2);
+  const from = name.length + 1;
+  return end < from || !key.startsWith(`${name}:`)
+    ? undefined
+    : BELOW_ROOT + key.slice(from, end) + BELOW_ROOT + key.slice(end + 2);
 }
 
 /**

@@ -81,9 +81,14 @@ const tracing: { readonly load: TracingChannel<string, Traced>; readonly backend
 };
 
 /**
- * Runs `body` and publishes its start and end on the tracing channel `hotset:<channel>`. Without subscribers `context`
- * is not called.
+ * Runs `body` and publishes its start and end on the tracing channel `hotset:<channel>`, without its result, which
+ * holds a value. Without subscribers `context` is not called.
  */
 export function traced<T>(channel: keyof typeof tracing, body: () => Promise<T>, context: () => Traced): Promise<T> {
-  return tracing[channel].hasSubscribers ? tracing[channel].tracePromise(body, context()) : body();
+  if (!tracing[channel].hasSubscribers) return body();
+  let result: T;
+  const keepResult = async (): Promise<void> => {
+    result = await body();
+  };
+  return tracing[channel].tracePromise(keepResult, context()).then(() => result);
 }

@@ -1,10 +1,12 @@
 import diagnostics from "node:diagnostics_channel";
 import type { Socket } from "node:net";
 import type { Awaitable, Clock } from "@hotset/core";
-import { connectFault, isLoggedOut, isReply } from "../primitives/faults.ts";
+import { connectFault, isLoggedOut, isReply, unlessRefused } from "../primitives/faults.ts";
 import type { RawClient } from "./command-queue.ts";
 import { nodeRedis } from "../primitives/node-redis.ts";
+import { conceal } from "../primitives/secrets.ts";
 import { ALL_SCRIPTS } from "../lua/all-scripts.ts";
+import { checkTls, nodeTlsOptions, type TlsOptions, type TlsSource } from "./tls.ts";
 
 /** The address of one server. */
 export type Address = { readonly host: string; readonly port: number } | { readonly path: string };
@@ -13,20 +15,15 @@ export type Address = { readonly host: string; readonly port: number } | { reado
 export const addressText = (address: Address): string =>
   "path" in address ? address.path : `${address.host}:${address.port}`;
 
-export interface TlsOptions {
-  readonly ca?: string | Uint8Array;
-  readonly cert?: string | Uint8Array;
-  readonly key?: string | Uint8Array;
-  readonly servername?: string;
-}
-
 export interface SessionSettings {
   /** Absent for a plain connection. */
-  readonly tls?: TlsOptions | undefined;
+  readonly tls?: TlsSource | undefined;
   readonly username?: string | undefined;
   /** A function is called at each attempt. */
   readonly password?: string | (() => Awaitable<string>) | undefined;
   readonly database: number;
+  /** For CLIENT LIST, on each connection. Not set where the server refuses it. */
+  readonly clientName?: string | undefined;
   readonly protocol: 2 | 3;
   /** Bound on the whole attempt: password, name resolution, handshake and scripts. */
   readonly connectTimeoutMs: number;
@@ -40,8 +37,13 @@ export interface NodeClient extends RawClient {
   /**
    * The handler receives the pushes of RESP3 in the order of the wire: before the continuation of any reply of the same
    * chunk. It returns `true` for a push that it handled.
+   *
+   * `decoder` hands each error reply on, before anything else can see it.
    */
-  _getQueue(): { addPushHandler(handler: (push: readonly unknown[]) => boolean): void };
+  _getQueue(): {
+    addPushHandler(handler: (push: readonly unknown[]) => boolean): void;
+    readonly decoder?: { onErrorReply(error: Error): void };
+  };
 }
 
 /** One connection, ready for commands. It never reconnects. */
@@ -69,32 +71,42 @@ export async function openSession(
   const { RedisClient, RESP_TYPES } = await nodeRedis().catch((error: unknown) => {
     throw connectFault(addressText(address), error);
   });
-  return establish(addressText(address), settings, aborted, prepare, async (failed, fail) => {
-    const password =
-      typeof settings.password === "function"
-        ? await Promise.race([callPassword(settings.password), failed])
-        : settings.password;
-    const transport = settings.tls === undefined || "path" in address ? undefined : connectTcp(address, fail);
+  const prepareNamed = async (client: NodeClient): Promise<void> => {
+    const named = settings.clientName === undefined ? undefined : setName(client, settings.clientName);
+    await Promise.all([named, prepare(client)]);
+  };
+  return establish(addressText(address), settings, aborted, prepareNamed, async (failed, fail) => {
+    const [password, tls] = await Promise.race([
+      Promise.all([passwordOf(settings.password), "path" in address ? undefined : tlsOf(settings.tls)]),
+      failed,
+    ]);
+    const transport = tls === undefined || "path" in address ? undefined : connectTcp(address, fail);
     // Not createClient(), which builds a class with every command of Redis for each set of options.
     const client = new RedisClient({
       RESP: settings.protocol,
       ...(settings.username === undefined ? undefined : { username: settings.username }),
       ...(password === undefined ? undefined : { password }),
       database: settings.database,
-      socket: socketOptions(address, settings, transport),
+      socket: socketOptions(address, settings.connectTimeoutMs, tls, transport),
       // The client's own timeout costs more than the command, and does not bound the reply.
       commandOptions: { timeout: 0, typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } },
       disableOfflineQueue: true,
       maintNotifications: "disabled",
     });
-    return { client, transport };
+    return { client, transport, secrets: [password, tls?.passphrase].filter((secret) => secret !== undefined) };
   });
 }
+
+/** Not by node-redis, for which a refusal is a failure to connect. */
+const setName = (client: NodeClient, name: string): Promise<unknown> =>
+  unlessRefused(client.sendCommand(["CLIENT", "SETNAME", name]));
 
 /** A client that is not connected yet, and the socket to run over, where that is made here. */
 export interface UnconnectedClient {
   readonly client: ConnectingClient;
   readonly transport: Socket | undefined;
+  /** Passwords: no error of the connection shows them. */
+  readonly secrets: readonly string[];
 }
 
 interface ConnectingClient extends NodeClient {
@@ -127,11 +139,18 @@ export async function establish(
   aborted.addEventListener("abort", onAbort);
 
   let giveUp: () => void = ignore;
+  let secrets: readonly string[] = [];
   try {
-    const { client, transport } = await make(loss.promise, loss.report);
+    const made = await make(loss.promise, loss.report);
+    const { client, transport } = made;
+    secrets = made.secrets;
+    concealReplies(client, secrets);
     // Emitted also for bytes that are not a reply, after which replies cannot be parsed any more. The client goes on to
     // reject the commands in flight with this very error; if it were destroyed in between, they would blame that.
-    client.on("error", (error: Error) => queueMicrotask(() => loss.report(error)));
+    client.on("error", (error: Error) => {
+      conceal(error, made.secrets);
+      queueMicrotask(() => loss.report(error));
+    });
     giveUp = () => transport?.destroy();
     const { result: connecting, socket } = withSocket(() => client.connect());
     connecting.catch(ignore);
@@ -154,11 +173,26 @@ export async function establish(
   } catch (error) {
     loss.report(error as Error);
     giveUp();
+    conceal(error, secrets);
     throw connectFault(address, error);
   } finally {
     stopClock();
     aborted.removeEventListener("abort", onAbort);
   }
+}
+
+/**
+ * Error replies are cleaned where they are decoded: node-redis publishes them on diagnostics channels of its own,
+ * before the commands reject.
+ */
+function concealReplies(client: Partial<Pick<NodeClient, "_getQueue">>, secrets: readonly string[]): void {
+  const decoder = client._getQueue?.().decoder;
+  if (decoder === undefined) return;
+  const { onErrorReply } = decoder;
+  decoder.onErrorReply = (error) => {
+    conceal(error, secrets);
+    onErrorReply(error);
+  };
 }
 
 /** The loss of one connection, or the failure of the attempt to open it. Only the first error counts. */
@@ -204,23 +238,33 @@ export class ConnectTimeout extends Error {
   }
 }
 
-/** The password function of the user failed. Its error is kept only as the cause: it may quote secrets. */
-export class PasswordError extends Error {
-  constructor(cause: unknown) {
-    super("the password function failed", { cause });
+/** A function of the user failed. Its error is kept only as the cause: it may quote secrets. */
+export class CallbackError extends Error {
+  constructor(option: "password" | "tls", cause: unknown) {
+    super(`the ${option} function failed`, { cause });
   }
 }
 
-async function callPassword(getPassword: () => Awaitable<string>): Promise<string> {
-  let password: unknown;
+async function passwordOf(given: SessionSettings["password"]): Promise<string | undefined> {
+  if (typeof given !== "function") return given;
+  const password: unknown = await called("password", given);
+  if (typeof password === "string") return password;
+  throw new CallbackError("password", new TypeError(`it must return a string, got ${typeof password}`));
+}
+
+async function tlsOf(given: TlsSource | undefined): Promise<TlsOptions | undefined> {
+  if (typeof given !== "function") return given;
+  const tls: unknown = await called("tls", given);
+  if (typeof tls === "object" && tls !== null) return checkTls("the tls function", tls);
+  throw new CallbackError("tls", new TypeError(`it must return an object, got ${typeof tls}`));
+}
+
+async function called<T>(option: "password" | "tls", callback: () => Awaitable<T>): Promise<T> {
   try {
-    password = await getPassword();
+    return await callback();
   } catch (error) {
-    throw new PasswordError(error);
+    throw new CallbackError(option, error);
   }
-  if (typeof password !== "string")
-    throw new PasswordError(new TypeError(`it must return a string, got ${typeof password}`));
-  return password;
 }
 
 /** The socket under TLS, made here because only a plain TCP socket can be reset. */
@@ -235,31 +279,18 @@ function connectTcp(
 
 function socketOptions(
   address: Address,
-  { tls, connectTimeoutMs }: SessionSettings,
+  connectTimeout: number,
+  tls: TlsOptions | undefined,
   transport: Socket | undefined,
 ): RedisSocketOptions {
-  const common = { connectTimeout: connectTimeoutMs, reconnectStrategy: false as const };
+  const common = { connectTimeout, reconnectStrategy: false as const };
   if ("path" in address) return { ...common, path: address.path, tls: false };
   if (tls === undefined || transport === undefined) return { ...common, ...address, tls: false };
-  const { ca, cert, key, servername = net().isIP(address.host) === 0 ? address.host : undefined } = tls;
-  return {
-    ...common,
-    ...address,
-    tls: true,
-    socket: transport,
-    ...(ca === undefined ? undefined : { ca: pem(ca) }),
-    ...(cert === undefined ? undefined : { cert: pem(cert) }),
-    ...(key === undefined ? undefined : { key: pem(key) }),
-    ...(servername === undefined ? undefined : { servername }),
-    // Set explicitly, because NODE_TLS_REJECT_UNAUTHORIZED changes the default.
-    rejectUnauthorized: true,
-  };
+  return { ...common, ...address, tls: true, socket: transport, ...nodeTlsOptions(tls, address.host) };
 }
 
 /** Loaded with the first connection: importing this package need not wait for it. */
 const net = (): typeof import("node:net") => process.getBuiltinModule("node:net");
-
-const pem = (text: string | Uint8Array): string | Buffer => (typeof text === "string" ? text : Buffer.from(text));
 
 type RedisSocketOptions = NonNullable<import("@redis/client").RedisClientOptions["socket"]>;
 

@@ -1,13 +1,15 @@
-import { announce, put, script, SIGNAL, WAKE, type Script } from "./script.ts";
+import { announce, put, script, SIGNAL, SPARE, WAKE, type Script } from "./script.ts";
 
 /** Stores an entry. ARGV: lifetime, fields and values, as {@link put} takes them. */
-export const WRITE: Script = script(put(1));
+export const WRITE: Script = script(`${SPARE}
+${put(1)}`);
 
 /**
  * Removes an entry and its lease: 1 when there was an entry. The lease goes first, so that its holder cannot store in
  * between.
  */
-export const REMOVE: Script = script(`redis.call('DEL', KEYS[2])
+export const REMOVE: Script = script(`${SPARE}
+redis.call('DEL', KEYS[2])
 local n = redis.call('DEL', KEYS[1])
 ${SIGNAL}
 ${announce()}

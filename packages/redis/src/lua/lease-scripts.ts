@@ -1,4 +1,4 @@
-import { announce, put, script, SIGNAL, WAKE, type Script } from "./script.ts";
+import { announce, put, script, SIGNAL, SPARE, WAKE, type Script } from "./script.ts";
 
 /**
  * Sets `was` to the version of the entry: `-` where it has none, or an invalid one; `''` without an entry; `!` where
@@ -43,6 +43,7 @@ return redis.call('PEXPIRE', KEYS[2], ARGV[2])`);
  * where the entry has another version by now, only the lease ends.
  */
 export const STORE: Script = script(`if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+${SPARE}
 if ARGV[2] ~= '?' then
   local was
   ${PRESENT}

@@ -65,6 +65,18 @@ end
 ${announce()}`;
 
 /**
+ * Refuses to change a key that holds no entry, where keys have no prefix and so may be those of other programs. The key
+ * of the lease shows this: it begins with the prefix, which has no `~`.
+ */
+export const SPARE = `if string.byte(KEYS[2]) == 126 then
+  local data = redis.pcall('HGET', KEYS[1], 'd')
+  if type(data) == 'table' then return data end
+  if not data and redis.call('HLEN', KEYS[1]) > 0 then
+    return redis.error_reply('WRONGTYPE this hash has no field d, so it is not an entry')
+  end
+end`;
+
+/**
  * Writes an entry over the former one, of which nothing survives, and ends the lease. When the write is refused, the
  * former entry is removed as well: it must not outlive the write.
  *

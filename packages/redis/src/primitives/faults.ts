@@ -1,4 +1,5 @@
-import { BackendUnavailableError, ConfigurationError } from "@hotset/core";
+import { BackendUnavailableError, ConfigurationError, InvalidArgumentError } from "@hotset/core";
+import { conceal } from "./secrets.ts";
 
 /** The backend and the operation that caused a command. */
 export interface Origin {
@@ -55,6 +56,8 @@ export function fault(origin: Origin, error: unknown): unknown {
     });
   }
   const reason = error instanceof Error ? error : new Error(String(error));
+  // The replies to a client of the user come as its server wrote them.
+  conceal(reason);
   if (!isReply(reason)) {
     return new BackendUnavailableError(
       `${origin.tier}: the connection was lost during ${origin.operation}: ${reason.message}`,
@@ -87,7 +90,8 @@ export const isReply = (error: unknown): boolean =>
 export function connectFault(address: string, error: unknown): BackendUnavailableError {
   if (error instanceof BackendUnavailableError) return error;
   const cause = error instanceof Error ? error : new Error(String(error));
-  const { advice, retryable } = cause instanceof ConfigurationError ? final("see the cause") : diagnose(cause);
+  const isMistake = cause instanceof ConfigurationError || cause instanceof InvalidArgumentError;
+  const { advice, retryable } = isMistake ? final("see the cause") : diagnose(cause);
   return new BackendUnavailableError(`Redis at ${address} cannot be used: ${cause.message}; ${advice}`, {
     operation: "connect",
     cause,
@@ -113,7 +117,12 @@ const final = (advice: string): Diagnosis => ({ advice, retryable: false });
 
 /** Matched against code and message, in this order. */
 const DIAGNOSES: readonly (readonly [RegExp, Diagnosis])[] = [
-  [/^ (?:WRONGPASS|NOAUTH|ERR invalid password|ERR Client sent AUTH|ERR AUTH )/, final("check username and password")],
+  [
+    /^ (?:WRONGPASS|NOAUTH|ERR invalid password|ERR Client sent AUTH|ERR AUTH )/,
+    final(
+      "check username and password (behind sentinels the primary takes .username() and .password(), not those of the URLs)",
+    ),
+  ],
   [/^ NOPERM /, final("grant the user what docs/guide/redis.md lists")],
   [/^ (?:NOPROTO|ERR unknown command.*HELLO)/i, final("the server speaks RESP2 only: set .protocol(2)")],
   [/^ (?:ERR DB index|ERR invalid DB|ERR SELECT )/, final("check the database number in the URL")],
@@ -125,7 +134,7 @@ const DIAGNOSES: readonly (readonly [RegExp, Diagnosis])[] = [
   [
     /CERT|SELF_SIGNED|UNABLE_TO_|ALTNAME/,
     final(
-      "the certificates were rejected: check tls.ca, tls.cert, tls.key and tls.servername; they are always verified",
+      "the certificates were rejected: check tls.ca, tls.cert, tls.key, tls.servername and tls.pins; they are always verified",
     ),
   ],
   [
@@ -156,7 +165,7 @@ const DIAGNOSES: readonly (readonly [RegExp, Diagnosis])[] = [
       retryable: true,
     },
   ],
-  [/the password function failed/, { advice: "see the cause", retryable: true }],
+  [/the (?:password|tls) function failed/, { advice: "see the cause", retryable: true }],
 ];
 
 /** Whether the server has forgotten, or does not know yet, the user of this connection: the connection is useless. */

@@ -65,6 +65,7 @@ export class HashBackend implements Backend {
   readonly alias?: (key: string) => string;
   readonly coherence?: RedisCoherence;
   readonly readsLag?: boolean;
+  readonly keepsKeys: boolean;
   #link: Link;
   readonly #release: () => Promise<void>;
   readonly #settings: BackendSettings;
@@ -113,6 +114,7 @@ export class HashBackend implements Backend {
       settings,
     );
     if (settings.keys.isHashed) this.alias = (key) => settings.keys.alias(key);
+    this.keepsKeys = settings.keys.isBare;
     this.keepsMeta = settings.layout === "full";
     if (this.keepsMeta)
       this.tagVersions = new RedisTagVersions(

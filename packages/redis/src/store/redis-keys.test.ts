@@ -21,11 +21,17 @@ describe("keys", () => {
   });
 
   it.each([
-    ["shop::user:1", "shop::user:1"],
     ["::user:1", "user:1"],
     ["::a::b", "a::b"],
+    ["{~}::tag", "{~}::tag"],
   ])("without a prefix %j is %j: without any segment the key stands alone", (key, expected) => {
     expect(bare.entry(key)).toBe(expected);
+  });
+
+  it.each(["shop::user:1", "@2::user:1", "{~shop}::tag"])("C146: without a prefix %j is refused", (key) => {
+    expect(() => bare.entry(key)).toThrow(
+      new InvalidArgumentError('keyPrefix("") needs a cache without a name and without a version'),
+    );
   });
 
   it.each([
@@ -76,6 +82,29 @@ describe("keys", () => {
     for (const keys of [readable, new RedisKeys({ prefix: "hotset", format: "hashed" })]) {
       expect(() => keys.entry(key.includes("::") ? key : `shop::${key}`)).toThrow(InvalidArgumentError);
     }
+  });
+
+  it("C146: keys of two backends with different prefixes never meet, those of leases and issuers included", () => {
+    const word = (...units: readonly string[]) =>
+      fc.string({ unit: fc.constantFrom(...units), minLength: 1, maxLength: 6 });
+    const prefix = fc.oneof(word("a", "b", "%", "#", "@"), fc.constantFrom("{a}", "a{b}", "hotset", "hotset%7Elease"));
+    const key = fc.oneof(
+      word("a", ":", "~", "{", "}", "lease", "issuer").map((user) => `::${user}`),
+      word("a", "b", ":").map((user) => `a:b::${user}`),
+      word("a", "b").map((tag) => `{~a}::${tag}`),
+    );
+    const keysOf = (under: string, of: string): readonly string[] => {
+      const keys = new RedisKeys({ prefix: under, format: "readable" });
+      const entry = keys.entry(of);
+      return [entry, keys.lease(entry), keys.channel, ...(of.startsWith("{~") ? [keys.issuer(of)] : [])];
+    };
+    fc.assert(
+      fc.property(prefix, prefix, key, key, (one, other, a, b) => {
+        fc.pre(one !== other);
+        for (const mine of keysOf(one, a)) expect(keysOf(other, b)).not.toContain(mine);
+      }),
+      { numRuns: 500 },
+    );
   });
 
   it.each([

@@ -9,7 +9,7 @@ import { hasHashTag } from "../primitives/hash-slots.ts";
  */
 
 export interface KeySettings {
-  /** Prefix of every key; `''` for none. */
+  /** Prefix of every key, without `:` and `~`, which end it; `''` stores keys of a cache without a name as they are. */
   readonly prefix: string;
   readonly format: "readable" | "hashed";
 }
@@ -26,11 +26,21 @@ export class RedisKeys {
     this.isHashed = settings.format === "hashed";
   }
 
-  /** @throws {InvalidArgumentError} for a lone surrogate: in UTF-8 all of them are the same three bytes. */
+  /** Whether keys are those of other programs, too. */
+  get isBare(): boolean {
+    return this.#prefix === "";
+  }
+
+  /**
+   * @throws {InvalidArgumentError} for a lone surrogate: in UTF-8 all of them are the same three bytes. Without a
+   *   prefix also for a key of a cache with a name: it would be the key `name::key` of the cache without one.
+   */
   entry(key: string): string {
     if (this.isHashed || UNUSUAL.test(key)) key = this.#encode(key);
     if (this.#prefix !== "") return key.startsWith("::") ? this.#prefix + key : `${this.#prefix}:${key}`;
-    return key.startsWith("::") ? key.slice(2) : key;
+    if (key.startsWith("::")) return key.slice(2);
+    if (key.startsWith("{~}::")) return key;
+    throw new InvalidArgumentError('keyPrefix("") needs a cache without a name and without a version');
   }
 
   /** The lease of an entry: in its slot, and outside `<prefix>:`, which is what coherence tracks. */

@@ -1,5 +1,6 @@
 import { BackendUnavailableError } from "@hotset/core";
 import { fault, unreachable } from "../primitives/faults.ts";
+import { conceal } from "../primitives/secrets.ts";
 import { subscribedLink } from "../changes/server-node.ts";
 import type { ChangeNotifier } from "../connection/change-notifier.ts";
 import { CommandQueue, type Command, type RawClient } from "../connection/command-queue.ts";
@@ -77,6 +78,7 @@ export class ClientLink implements Link, TrackedConnection {
       maxInFlight: settings.maxInFlight,
     });
     const onDown = (error?: Error): void => {
+      conceal(error, secretsOf(client));
       this.#epoch += 1;
       this.#lastError = error ?? this.#lastError;
       this.queue.client = undefined;
@@ -203,8 +205,13 @@ function openDuplicate(
       emitInvalidate: false,
     };
     const duplicate = (original as { duplicate(overrides: object): unknown }).duplicate(overrides);
-    return { client: duplicate as UnconnectedClient["client"], transport: undefined };
+    return { client: duplicate as UnconnectedClient["client"], transport: undefined, secrets: secretsOf(client) };
   });
+}
+
+function secretsOf(client: RedisClientLike): readonly string[] {
+  const { options }: RedisClientLike & { readonly options?: { readonly password?: unknown } } = client;
+  return typeof options?.password === "string" ? [options.password] : [];
 }
 
 /** Fails commands that waited for a connection which was replaced meanwhile; the next command finds the new one. */

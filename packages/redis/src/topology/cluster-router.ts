@@ -11,13 +11,13 @@ import { connectFault, isReply, isTemporary, type Origin } from "../primitives/f
 import {
   hasHashTag,
   parseRedirection,
-  parseSlots,
   SLOT_COUNT,
   slotOf,
   type NodeAddress,
   type SlotRange,
 } from "../primitives/hash-slots.ts";
-import { topologyFromSeeds, type ClusterSettings } from "./cluster-topology.ts";
+import { readTopology, topologyFromSeeds, type ClusterSettings } from "./cluster-topology.ts";
+import { namedAddress } from "./named-address.ts";
 
 /** The shortest time between two refreshes of the topology. */
 const MIN_REFRESH_MS = 250;
@@ -143,7 +143,7 @@ export class ClusterRouter implements RawClient {
           this.#refresh();
         throw error;
       }
-      const target = this.#node(redirection);
+      const target = this.#node(namedAddress(redirection, redirection.kind, this.#settings.resolveAddress));
       if (redirection.kind === "ASK") return this.#forward(target, args, redirections + 1, "asking");
       if (!this.#primaries.has(target)) this.#promote([target]);
       this.#shards[redirection.slot] = { primary: target, replicas: [] };
@@ -283,7 +283,7 @@ export class ClusterRouter implements RawClient {
     for (const node of this.#nodes.values()) {
       if (!node.link.queue.hasRoom) continue;
       try {
-        return parseSlots(await send(node.link, COMMAND, ["CLUSTER", "SLOTS"]), node.address);
+        return readTopology(await send(node.link, COMMAND, ["CLUSTER", "SLOTS"]), node.address, this.#settings);
       } catch {
         // The next node may answer.
       }

@@ -2,6 +2,7 @@ import { BackendUnavailableError } from "@hotset/core";
 import type { LinkSettings } from "../connection/link.ts";
 import { openSession, type SessionSettings } from "../connection/session.ts";
 import { parseSlots, type NodeAddress, type SlotRange } from "../primitives/hash-slots.ts";
+import { namedAddress, type ResolveAddress } from "./named-address.ts";
 
 export interface ClusterSettings {
   /** Nodes to ask first. */
@@ -11,13 +12,35 @@ export interface ClusterSettings {
   readonly link: LinkSettings;
   /** Whether a read may be answered by a replica, which lags behind. */
   readonly readFromReplicas: boolean;
+  /** For the addresses that nodes name. */
+  readonly resolveAddress?: ResolveAddress | undefined;
+}
+
+/**
+ * The reply to CLUSTER SLOTS, with the addresses where the nodes are reached. Without replicas where they are not used.
+ *
+ * @throws {BackendUnavailableError} for an address that `resolveAddress` refuses.
+ */
+export function readTopology(
+  reply: unknown,
+  replier: NodeAddress,
+  { readFromReplicas, resolveAddress }: Pick<ClusterSettings, "readFromReplicas" | "resolveAddress">,
+): readonly SlotRange[] {
+  const reached = (address: NodeAddress): NodeAddress => namedAddress(address, "CLUSTER SLOTS", resolveAddress);
+  return parseSlots(reply, replier).map(({ from, to, primary, replicas }) => ({
+    from,
+    to,
+    primary: reached(primary),
+    replicas: readFromReplicas ? replicas.map(reached) : [],
+  }));
 }
 
 /** Asks one seed after the other. Fails with the error of the last one asked. */
 export async function topologyFromSeeds(
-  { seeds, node }: ClusterSettings,
+  settings: ClusterSettings,
   aborted: AbortSignal,
 ): Promise<readonly SlotRange[]> {
+  const { seeds, node } = settings;
   let lastError: unknown;
   const startedAt = node.clock.now();
   for (const [index, seed] of seeds.entries()) {
@@ -31,7 +54,7 @@ export async function topologyFromSeeds(
         reply = await client.sendCommand(["CLUSTER", "SLOTS"]);
       });
       session.destroy();
-      return parseSlots(reply, seed);
+      return readTopology(reply, seed, settings);
     } catch (error) {
       lastError = error;
       // Other nodes refuse the same credentials and certificates.

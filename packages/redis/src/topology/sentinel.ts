@@ -7,12 +7,15 @@ import {
   type Session,
   type SessionSettings,
 } from "../connection/session.ts";
+import { namedAddress, type ResolveAddress } from "./named-address.ts";
 
 export interface SentinelSettings {
   /** Addresses and credentials of the sentinels, which have users of their own. */
   readonly sentinels: readonly Sentinel[];
   readonly primaryName: string;
   readonly primary: SessionSettings;
+  /** For the address of the primary. */
+  readonly resolveAddress?: ResolveAddress | undefined;
 }
 
 interface Sentinel {
@@ -57,18 +60,16 @@ export async function openPrimary(
 }
 
 /** Addresses in the order of votes; more than one only while the sentinels disagree. */
-async function findPrimary(
-  { sentinels, primaryName }: SentinelSettings,
-  aborted: AbortSignal,
-): Promise<readonly Address[]> {
+async function findPrimary(settings: SentinelSettings, aborted: AbortSignal): Promise<readonly Address[]> {
+  const { sentinels, primaryName } = settings;
   const votes = new Map<string, { readonly address: Address; count: number }>();
   let unknownTo = 0;
   let lastError: unknown;
-  const polls = sentinels.map(async ({ address, settings }) => {
+  const polls = sentinels.map(async (sentinel) => {
     try {
       let found: Address | undefined;
-      const session = await openSession(address, settings, aborted, async (client) => {
-        found = await primaryAddress(client, primaryName);
+      const session = await openSession(sentinel.address, sentinel.settings, aborted, async (client) => {
+        found = await primaryAddress(client, settings);
       });
       session.destroy();
       if (found === undefined) {
@@ -100,11 +101,16 @@ async function findPrimary(
   throw lastError;
 }
 
-async function primaryAddress(client: NodeClient, primaryName: string): Promise<Address | undefined> {
+/** Where the primary is reached. @throws {BackendUnavailableError} where `resolveAddress` refuses its address. */
+async function primaryAddress(
+  client: NodeClient,
+  { primaryName, resolveAddress }: SentinelSettings,
+): Promise<Address | undefined> {
   const reply = (await client.sendCommand(["SENTINEL", "GET-MASTER-ADDR-BY-NAME", primaryName])) as
     | readonly [Buffer, Buffer]
     | null;
-  return reply === null ? undefined : { host: reply[0].toString(), port: Number(reply[1].toString()) };
+  if (reply === null) return undefined;
+  return namedAddress({ host: reply[0].toString(), port: Number(reply[1].toString()) }, "a sentinel", resolveAddress);
 }
 
 /** Just after a failover sentinels may still name the old one. */
@@ -118,11 +124,12 @@ async function expectPrimary(client: NodeClient): Promise<void> {
 }
 
 /** `session`, lost also when a sentinel announces a primary other than `name`. */
-function lostOnFailover(
-  session: Session,
-  name: string,
-  { sentinels, primaryName, primary: { clock } }: SentinelSettings,
-): Session {
+function lostOnFailover(session: Session, name: string, group: SentinelSettings): Session {
+  const {
+    sentinels,
+    primaryName,
+    primary: { clock },
+  } = group;
   const ended = new AbortController();
   let cancel: (() => void) | undefined;
   let subscriber: Session | undefined;
@@ -148,7 +155,7 @@ function lostOnFailover(
       await client.subscribe("+switch-master", (message) => {
         if (message.startsWith(`${primaryName} `)) moved();
       });
-      const named = await primaryAddress(client, primaryName);
+      const named = await primaryAddress(client, group);
       if (named !== undefined && addressText(named) !== name) moved();
     }).then((opened) => {
       subscriber = opened;

@@ -43,4 +43,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "(version === undefined ?",
     broken: "(true ?",
   },
+  {
+    name: "keys: a cache without a name has namespaces, which are caches of that name",
+    promises: ["C146"],
+    rule: "/^[:@]/.test(backendPrefix)",
+    broken: 'false && backendPrefix === ""',
+  },
 ];

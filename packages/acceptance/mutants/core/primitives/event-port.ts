@@ -13,4 +13,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if (isThenable(outcome)) void outcome.then(undefined, ignore);",
     broken: "",
   },
+  {
+    name: "events: spans hold the value",
+    promises: ["C145"],
+    rule: "tracePromise(keepResult, context()).then(() => result)",
+    broken: "tracePromise(body, context())",
+  },
 ];

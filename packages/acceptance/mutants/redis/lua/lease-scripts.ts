@@ -40,8 +40,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "redis: a process without the lease stores",
     promises: ["C53", "C61"],
-    rule: "if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end\nif ARGV[2] ~= '?' then",
-    broken: "if ARGV[2] ~= '?' then",
+    rule: "if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end\n${SPARE}",
+    broken: "${SPARE}",
   },
   {
     name: "redis: a load is stored over a change by another program meanwhile",

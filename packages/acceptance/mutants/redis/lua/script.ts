@@ -37,4 +37,16 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if left == -2 then\n  ${SIGNAL}",
     broken: "if left == -2 then\n",
   },
+  {
+    name: "redis: keys of other programs are replaced where there is no prefix",
+    promises: ["C146"],
+    rule: "if type(data) == 'table' then return data end",
+    broken: "if type(data) == 'table' then data = 1 end",
+  },
+  {
+    name: "redis: hashes of other programs are replaced where there is no prefix",
+    promises: ["C146"],
+    rule: "if not data and redis.call('HLEN', KEYS[1]) > 0 then",
+    broken: "if false then",
+  },
 ];

@@ -13,4 +13,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if (!hasHashTag(key)) return key.replace",
     broken: "if (false) return key.replace",
   },
+  {
+    name: "redis: a key of a cache with a name is kept as it is where there is no prefix",
+    promises: ["C146"],
+    rule: "throw new InvalidArgumentError('keyPrefix(\"\") needs a cache without a name and without a version');",
+    broken: "return key;",
+  },
 ];

@@ -7,4 +7,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: 'if (epoch !== this.#epoch) throw new Error("the client has reconnected meanwhile");',
     broken: "",
   },
+  {
+    name: "redis: why a client of the user is not connected shows its password",
+    promises: ["C145"],
+    rule: "conceal(error, secretsOf(client));",
+    broken: "",
+  },
 ];

@@ -7,4 +7,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: 'node.link.distrust(new Error("it is a primary now"));',
     broken: "undefined;",
   },
+  {
+    name: "redis: a redirection is followed to where it says",
+    promises: ["C147"],
+    rule: "namedAddress(redirection, redirection.kind, this.#settings.resolveAddress)",
+    broken: "redirection",
+  },
 ];

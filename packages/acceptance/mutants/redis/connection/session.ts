@@ -1,0 +1,23 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "redis: error replies are cleaned only after node-redis has published them",
+    promises: ["C145"],
+    rule: "    conceal(error, secrets);\n    onErrorReply(error);",
+    broken: "    onErrorReply(error);",
+  },
+  {
+    name: "redis: the tls function is called once",
+    promises: ["C148"],
+    rule: 'typeof given !== "function") return given;\n  const tls: unknown = await called("tls", given);',
+    broken:
+      'typeof given !== "function") return given;\n  const tls: unknown = await ((given as { once?: unknown }).once ??= called("tls", given));',
+  },
+  {
+    name: "redis: a user who may not name its connection cannot connect",
+    promises: ["C149"],
+    rule: 'unlessRefused(client.sendCommand(["CLIENT", "SETNAME", name]))',
+    broken: 'client.sendCommand(["CLIENT", "SETNAME", name])',
+  },
+];

@@ -1,0 +1,22 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "redis: a server with another public key is accepted",
+    promises: ["C148"],
+    rule: " ?? checkPin(certificate, pins)",
+    broken: "",
+  },
+  {
+    name: "redis: a pin replaces the check of the name",
+    promises: ["C148"],
+    rule: 'process.getBuiltinModule("node:tls").checkServerIdentity(name, certificate) ?? checkPin',
+    broken: "checkPin",
+  },
+  {
+    name: "redis: the oldest version of TLS is that of Node.js",
+    promises: ["C148"],
+    rule: 'minVersion = "TLSv1.2"',
+    broken: "minVersion",
+  },
+];

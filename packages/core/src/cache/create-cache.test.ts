@@ -1,0 +1,21 @@
+import { expect, it } from "vitest";
+import { compose } from "../compose/compose.ts";
+import { ConfigurationError } from "../contracts/errors.ts";
+import { scriptedBackend } from "../testing/scripted-backend.ts";
+import { TestClock } from "../testing/test-clock.ts";
+import { createCache } from "./create-cache.ts";
+
+it.each([
+  [{ name: "users" }, 'got name "users", version undefined'],
+  [{ name: "", version: 2 }, 'got name "", version 2'],
+] as const)("C146: a backend that stores keys as they are is refused for a cache with %j", (options, given) => {
+  const clock = new TestClock();
+  const bare = Object.assign(scriptedBackend({ clock }), { keepsKeys: true });
+  const message = `name must be "", and version absent, over ${bare.label}, which stores keys as they are; ${given}`;
+  for (const backend of [bare, compose(scriptedBackend({ clock }), bare, { nearTtl: "1m" })]) {
+    const build = (): unknown => createCache(options).tier(backend).build();
+    expect(build).toThrow(ConfigurationError);
+    expect(build).toThrow(message);
+  }
+  expect(createCache({ name: "", clock }).tier(bare).build().namespace).toBeDefined();
+});

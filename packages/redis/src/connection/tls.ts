@@ -1,0 +1,89 @@
+import type { PeerCertificate } from "node:tls";
+import { ConfigurationError, InvalidArgumentError, type Awaitable } from "@hotset/core";
+import { crypto } from "../primitives/crypto.ts";
+import { oneOf } from "../primitives/option-checks.ts";
+
+/** Adds to what a `rediss:` URL implies. Certificates are always verified. */
+export interface TlsOptions {
+  /** Authorities to trust instead of those of the system, PEM. */
+  readonly ca?: string | Uint8Array;
+  /** Certificate of this client, PEM. Needs `key`. */
+  readonly cert?: string | Uint8Array;
+  readonly key?: string | Uint8Array;
+  /** The name that the certificate of the server must have. @default the host of the address */
+  readonly servername?: string;
+  /** Decrypts `key`. */
+  readonly passphrase?: string;
+  /** The oldest version that is spoken, independent of the flags of Node.js. @default 'TLSv1.2' */
+  readonly minVersion?: "TLSv1.2" | "TLSv1.3";
+  /**
+   * Public keys that the server may have: SHA-256 of the SPKI in base64, as `curl --pinnedpubkey` takes it after
+   * `sha256//`. All other checks stay.
+   */
+  readonly pins?: readonly string[];
+}
+
+/** A function is called at each attempt to connect: for certificates that are renewed. */
+export type TlsSource = TlsOptions | (() => Awaitable<TlsOptions>);
+
+const NAMES = ["ca", "cert", "key", "servername", "passphrase", "minVersion", "pins"];
+
+/**
+ * @param option names the connection in errors.
+ * @throws {InvalidArgumentError} for an option that does not exist, or that can never work.
+ * @throws {ConfigurationError} for a certificate without its key, and the reverse.
+ */
+export function checkTls(option: string, tls: TlsOptions): TlsOptions {
+  for (const name of Object.keys(tls))
+    if (!NAMES.includes(name))
+      throw new InvalidArgumentError(`tls: unknown option ${JSON.stringify(name)}; known: ${NAMES.join(", ")}`);
+  const { cert, key, minVersion, passphrase, pins } = tls;
+  if ((cert === undefined) !== (key === undefined))
+    throw new ConfigurationError(
+      `${option}: tls.${cert === undefined ? "key was given without its tls.cert" : "cert was given without its tls.key"}; give both, or neither`,
+    );
+  if (minVersion !== undefined) oneOf("tls.minVersion", minVersion, ["TLSv1.2", "TLSv1.3"]);
+  // Not quoted: it is a secret.
+  if (passphrase !== undefined && typeof passphrase !== "string")
+    throw new InvalidArgumentError("tls.passphrase must be a string");
+  if (pins !== undefined && !(Array.isArray(pins) && pins.length > 0 && pins.every(isPin)))
+    throw new InvalidArgumentError(
+      "tls.pins must be a list of at least one SHA-256 of a public key in base64: 44 characters, of which the last is =",
+    );
+  return tls;
+}
+
+const isPin = (pin: unknown): boolean => typeof pin === "string" && /^[A-Za-z0-9+/]{43}=$/.test(pin);
+
+/** The options of node:tls for one connection. */
+export function nodeTlsOptions(tls: TlsOptions, host: string): import("node:tls").ConnectionOptions {
+  const { ca, cert, key, passphrase, minVersion = "TLSv1.2", pins } = tls;
+  const servername = tls.servername ?? (process.getBuiltinModule("node:net").isIP(host) === 0 ? host : undefined);
+  return {
+    ...(ca === undefined ? undefined : { ca: pem(ca) }),
+    ...(cert === undefined ? undefined : { cert: pem(cert) }),
+    ...(key === undefined ? undefined : { key: pem(key) }),
+    ...(passphrase === undefined ? undefined : { passphrase }),
+    ...(servername === undefined ? undefined : { servername }),
+    minVersion,
+    ...(pins === undefined
+      ? undefined
+      : {
+          checkServerIdentity: (name: string, certificate: PeerCertificate) =>
+            process.getBuiltinModule("node:tls").checkServerIdentity(name, certificate) ?? checkPin(certificate, pins),
+        }),
+    // Set explicitly, because NODE_TLS_REJECT_UNAUTHORIZED changes the default.
+    rejectUnauthorized: true,
+  };
+}
+
+function checkPin(certificate: PeerCertificate, pins: readonly string[]): Error | undefined {
+  const { publicKey } = new (crypto().X509Certificate)(certificate.raw);
+  const pin = crypto().hash("sha256", publicKey.export({ type: "spki", format: "der" }), "base64");
+  if (pins.includes(pin)) return undefined;
+  return Object.assign(new Error(`the public key of the server, ${pin}, is not one of tls.pins`), {
+    code: "CERT_NOT_PINNED",
+  });
+}
+
+const pem = (text: string | Uint8Array): string | Buffer => (typeof text === "string" ? text : Buffer.from(text));
