@@ -35,7 +35,7 @@ export const MUTANTS: readonly Mutant[] = [
     shows: OLDER,
     focus: "links",
     file: `${CORE}/tags/tag-events.ts`,
-    rule: 'for (const key of keys) remember(mode === "hard" ? this.#hard : this.#soft, key, this.sequence);',
+    rule: 'for (const key of keys) (mode === "hard" ? this.#hard : this.#soft).add(key, this.sequence);',
     broken: "",
   },
   {
@@ -43,8 +43,8 @@ export const MUTANTS: readonly Mutant[] = [
     shows: OLDER,
     focus: "calm",
     file: `${CORE}/primitives/keyed-queue.ts`,
-    rule: "const result = before === undefined ? write() : before.write.then(write, write);",
-    broken: "const result = write();",
+    rule: "const result = before === undefined ? begin() : before.write.then(begin, begin);",
+    broken: "const result = begin();",
   },
 
   // ---- leases
