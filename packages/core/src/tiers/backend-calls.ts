@@ -5,7 +5,7 @@ import type { TierState } from "../contracts/events.ts";
 import { traced, type Events } from "../primitives/event-port.ts";
 import type { KeySpace } from "../entry/key.ts";
 import { Breaker } from "../primitives/breaker.ts";
-import { Deadlines } from "../primitives/deadlines.ts";
+import { Deadline, Deadlines } from "../primitives/deadlines.ts";
 import { TierMeter } from "../primitives/meters.ts";
 import { isThenable } from "../primitives/once.ts";
 
@@ -92,8 +92,10 @@ export class BackendCalls {
     const startedAt = this.#clock.now();
     const bounded = (): Promise<T> =>
       new Promise((resolve, reject) => {
-        const overdue = (): void => reject(this.failed(operation, keySpace, this.#overdue(operation, budgetMs)));
-        const deadline = this.#deadlines.start(startedAt, budgetMs, overdue);
+        const deadline = new CallDeadline(() =>
+          reject(this.failed(operation, keySpace, this.#overdue(operation, budgetMs))),
+        );
+        this.#deadlines.start(deadline, budgetMs);
         const fail = (error: unknown): void => {
           if (this.#deadlines.end(deadline)) reject(this.failed(operation, keySpace, error));
         };
@@ -177,6 +179,15 @@ export class BackendCalls {
     if (state === this.#state) return;
     this.#state = state;
     this.#events["backend:state"].emit({ cache: this.#cache, namespace: [], tier: this.label, state });
+  }
+}
+
+class CallDeadline extends Deadline {
+  override readonly pass: () => void;
+
+  constructor(pass: () => void) {
+    super();
+    this.pass = pass;
   }
 }
 

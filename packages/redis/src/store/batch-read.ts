@@ -1,4 +1,4 @@
-import type { StoredEntry } from "@hotset/core";
+import { scheduleRunning, type StoredEntry } from "@hotset/core";
 import type { CommandQueue, RawClient } from "../connection/command-queue.ts";
 import { isWrongType, type Origin } from "../primitives/faults.ts";
 import type { EntryFields } from "./entry-fields.ts";
@@ -31,9 +31,9 @@ export function readTogether(
     else command.done(entries);
   };
   // A silent node should not cost the answers of the others: they are returned shortly before the deadline.
-  const stopClock = queue.clock.schedule(() => {
+  const stopClock = scheduleRunning(queue.clock, queue.deadlineMs * 0.9, () => {
     if (pending < entryKeys.length) settle();
-  }, queue.deadlineMs * 0.9);
+  });
   const settled = (): void => {
     pending -= 1;
     if (pending > 0) return;

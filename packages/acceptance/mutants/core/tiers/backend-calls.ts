@@ -4,8 +4,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "backend: a call waits as long as the backend takes",
     promises: ["C43", "C92"],
-    rule: "this.#deadlines.start(startedAt, budgetMs, overdue)",
-    broken: "this.#deadlines.start(startedAt, Infinity, overdue)",
+    rule: "this.#deadlines.start(deadline, budgetMs)",
+    broken: "this.#deadlines.start(deadline, Infinity)",
   },
   {
     name: "backend: the breaker counts answers",
