@@ -24,6 +24,7 @@ export class BackendCalls {
   readonly #cache: string;
   readonly #breaker: Breaker;
   readonly #deadlines: Deadlines;
+  readonly #refusals = new Map<Operation, CacheError>();
   #onFirstCall: (() => void) | undefined;
   #state: TierState = "idle";
   #isDetached = false;
@@ -57,22 +58,27 @@ export class BackendCalls {
   }
 
   /** Whether a call may be sent now; `true` of an open breaker is permission for this one call. */
-  admits(): boolean {
-    return this.#breaker.admits();
+  admits(operation: Operation): boolean {
+    return this.#breaker.admits(operation === "tags" ? "tags" : "entries");
   }
 
-  /** The error of a call that was not sent. */
+  /** The error of a call that was not sent. One for all: a stack trace for each would cost more than the call. */
   refusal(operation: Operation): CacheError {
-    return new BackendUnavailableError(`${this.label}: ${operation} skipped: circuit breaker is open`, {
-      tier: this.label,
-      operation,
-      maybeExecuted: false,
-    });
+    let error = this.#refusals.get(operation);
+    if (error === undefined) {
+      error = new BackendUnavailableError(`${this.label}: ${operation} skipped: circuit breaker is open`, {
+        tier: this.label,
+        operation,
+        maybeExecuted: false,
+      });
+      this.#refusals.set(operation, error);
+    }
+    return error;
   }
 
   /** Runs a call if the breaker admits it, within `budgetMs`. */
   run<T>(operation: Operation, keySpace: KeySpace | undefined, budgetMs: number, call: () => Promise<T>): Promise<T> {
-    if (!this.admits()) return Promise.reject(this.refusal(operation));
+    if (!this.admits(operation)) return Promise.reject(this.refusal(operation));
     return this.bound(operation, keySpace, budgetMs, (done, fail) => {
       try {
         call().then(done, fail);

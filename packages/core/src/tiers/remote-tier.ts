@@ -114,7 +114,7 @@ export class RemoteTier implements EntryTier {
 
   /** Sends the read, and beside it that of the tag versions, before it returns. */
   read(request: ReadRequest, budgetMs: number): Promise<Entry | undefined> {
-    if (!this.#calls.admits()) return Promise.reject(this.#calls.refusal("read"));
+    if (!this.#calls.admits("read")) return Promise.reject(this.#calls.refusal("read"));
     const expected = dependencies(request.key.space, request.expectedTags);
     this.#aliases?.add(request.key.backend);
     let answer: Promise<StoredEntry | undefined> | undefined;
