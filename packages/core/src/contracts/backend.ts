@@ -51,6 +51,11 @@ export interface Backend {
   readonly alsoReads?: readonly (Format | Compressor)[];
   /** How long the cache waits for one call, in milliseconds. @default 1_000 */
   readonly deadlineMs?: number;
+  /**
+   * Every call settles within `deadlineMs` of being made, also if the store is silent; time in which the event loop
+   * stands still does not count. {@link Deadlines} does that. Without it the cache bounds the calls itself.
+   */
+  readonly boundsCalls?: true;
   /** Larger encoded entries are not stored. @default Infinity */
   readonly maxEntryBytes?: number;
   /** Larger decompressed values are a miss. @default 64 MiB */

@@ -6,9 +6,9 @@ import type { Clock } from "../contracts/clock.ts";
  *     closed ──5 failures in a row──▶ open ──1 s, doubling to 30 s──▶ one probe ──answered──▶ closed
  *                                      ▲────────────────failed────────────┘
  *
- * One public call may need two calls of the backend at once: one on an entry or a lease, and one on tag versions. If the
- * second were refused, the first would be carried out for nothing. So the probe admits one call of the other kind beside
- * it, in the same tick.
+ * One public call may need two calls of the backend at once: one on an entry or a lease, and one on tag versions. If
+ * the second were refused, the first would be carried out for nothing. So the probe admits one call of the other kind
+ * beside it, in the same tick.
  *
  * Only transport failures count; any answer, an error reply included, proves that the backend is reachable.
  */

@@ -6,7 +6,7 @@ import { scheduleRunning } from "./deadlines.ts";
  * Settles as `work` does. If `work` is still under way after `limitMs` in which the event loop ran, settles as `late()`
  * returns, resolves or throws; `work` goes on, and its outcome is ignored.
  */
-export function within<T>(clock: Clock, limitMs: number, work: Promise<T>, late: () => Awaitable<T>): Promise<T> {
+export function within<T>(clock: Clock, limitMs: number, work: PromiseLike<T>, late: () => Awaitable<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const cancel = scheduleRunning(clock, limitMs, () => {
       try {

@@ -5,15 +5,15 @@ import type { TierState } from "../contracts/events.ts";
 import { traced, type Events } from "../primitives/event-port.ts";
 import type { KeySpace } from "../entry/key.ts";
 import { Breaker } from "../primitives/breaker.ts";
-import { Deadline, Deadlines } from "../primitives/deadlines.ts";
+import { Deadline, Deadlines, scheduleRunning } from "../primitives/deadlines.ts";
 import { TierMeter } from "../primitives/meters.ts";
 import { isThenable } from "../primitives/once.ts";
 
 /**
  * The calls of one backend: deadline, circuit breaker, measurement, errors and state.
  *
- * Every call has a deadline; an answer after it is ignored. While the breaker is open a call costs no timer and no
- * socket. A failure is reported once, here.
+ * Every call has one deadline: that of the backend, if it bounds its calls, else one that is kept here. An answer after
+ * it is ignored. While the breaker is open a call costs no timer and no socket. A failure is reported once, here.
  */
 export class BackendCalls {
   readonly label: string;
@@ -23,7 +23,8 @@ export class BackendCalls {
   readonly #events: Events;
   readonly #cache: string;
   readonly #breaker: Breaker;
-  readonly #deadlines: Deadlines;
+  /** `undefined` if the backend bounds its calls. */
+  readonly #deadlines: Deadlines | undefined;
   readonly #refusals = new Map<Operation, CacheError>();
   #onFirstCall: (() => void) | undefined;
   #state: TierState = "idle";
@@ -32,6 +33,8 @@ export class BackendCalls {
   constructor(options: {
     readonly label: string;
     readonly deadlineMs: number;
+    /** Whether every call settles within `deadlineMs` by itself. */
+    readonly boundsCalls: boolean;
     readonly clock: Clock;
     readonly events: Events;
     readonly cache: string;
@@ -45,7 +48,7 @@ export class BackendCalls {
     this.#cache = options.cache;
     this.#onFirstCall = options.onFirstCall;
     this.#breaker = new Breaker(options.clock);
-    this.#deadlines = new Deadlines(options.deadlineMs, options.clock);
+    if (!options.boundsCalls) this.#deadlines = new Deadlines(options.deadlineMs, options.clock);
   }
 
   get state(): TierState {
@@ -91,23 +94,27 @@ export class BackendCalls {
   /**
    * Bounds a call that was admitted.
    *
-   * @param work calls `done` or `fail`, once. `done` also takes a promise, which is still within the deadline.
+   * @param work calls `done` or `fail` when the backend has answered. `done` also takes a promise of what is made of
+   *   the answer, such as the decoded value: its time and its failure are not those of the backend.
    */
   bound<T>(operation: Operation, keySpace: KeySpace | undefined, budgetMs: number, work: Work<T>): Promise<T> {
     this.begin();
     const startedAt = this.#clock.now();
     const bounded = (): Promise<T> =>
       new Promise((resolve, reject) => {
-        const deadline = new CallDeadline(() =>
-          reject(this.failed(operation, keySpace, this.#overdue(operation, budgetMs))),
-        );
-        this.#deadlines.start(deadline, budgetMs);
+        let isOver = false;
         const fail = (error: unknown): void => {
-          if (this.#deadlines.end(deadline)) reject(this.failed(operation, keySpace, error));
+          if (isOver) return;
+          isOver = true;
+          endDeadline();
+          reject(this.failed(operation, keySpace, error));
         };
+        const endDeadline = this.#limit(budgetMs, () => fail(this.#overdue(operation, budgetMs)));
         const done = (value: Awaitable<T>): void => {
-          if (isThenable(value)) return void value.then(done, fail);
-          if (!this.#deadlines.end(deadline)) return;
+          // An answer after the deadline, whose failure concerns no caller.
+          if (isOver) return void (isThenable(value) && value.then(undefined, nothing));
+          isOver = true;
+          endDeadline();
           this.meter[METERS[operation]].record(this.#clock.now() - startedAt);
           this.answered();
           resolve(value);
@@ -120,6 +127,16 @@ export class BackendCalls {
       tier: this.label,
       operation,
     }));
+  }
+
+  /** Calls `passed` when the time of a call is over, unless the backend sees to it. @returns a function that ends it. */
+  #limit(budgetMs: number, passed: () => void): () => void {
+    if (this.#deadlines === undefined)
+      return budgetMs < this.deadlineMs ? scheduleRunning(this.#clock, budgetMs, passed) : nothing;
+    const deadlines = this.#deadlines;
+    const deadline = new CallDeadline(passed);
+    deadlines.start(deadline, budgetMs);
+    return () => deadlines.end(deadline);
   }
 
   /** Before every call: the first one calls `onFirstCall`. */
@@ -187,6 +204,8 @@ export class BackendCalls {
     this.#events["backend:state"].emit({ cache: this.#cache, namespace: [], tier: this.label, state });
   }
 }
+
+const nothing = (): void => {};
 
 class CallDeadline extends Deadline {
   override readonly pass: () => void;

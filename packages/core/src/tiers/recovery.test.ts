@@ -58,7 +58,7 @@ beforeEach(() => {
   retryInMs = 0;
 });
 
-it("C131 nothing is sent while the breaker is open, whoever asks; the replay comes when it lets a call through", async () => {
+it("C131 nothing is sent while the breaker is open, for any caller; the replay comes when it lets a call through", async () => {
   const one = recovery();
   retryInMs = 3_000;
   one.addKey(entryKey(root, "k"));

@@ -124,7 +124,17 @@ export class CommandQueue {
   }
 }
 
-/** One Redis command, or several that are sent together and settle as one, with one deadline. */
+/** In place of a result: the call goes on with another command, within its deadline. */
+export class Further {
+  /** Name and arguments of the next command. */
+  readonly args: readonly (string | Buffer)[];
+
+  constructor(args: readonly (string | Buffer)[]) {
+    this.args = args;
+  }
+}
+
+/** One Redis command, or several that are sent for one call and settle as one, with one deadline. */
 export class Command<T> extends Deadline {
   readonly promise: Promise<T>;
   readonly origin: Origin;
