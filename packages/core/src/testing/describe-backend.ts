@@ -24,7 +24,7 @@ export interface DescribeBackendOptions {
   unreachable?(): Awaitable<Backend>;
   /**
    * As `open`, over a store whose answers `delay` makes late: each comes `ms` later from then on, or never with
-   * `Infinity`. Required for a backend with `boundsCalls`: adds the tests of its deadline.
+   * `Infinity`. For a backend with `boundsCalls`: adds the tests of its deadline.
    */
   delayed?(): Awaitable<{ readonly backend: Backend; delay(ms: number): void }>;
   /**
@@ -505,10 +505,6 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
     describeCoherence(subject);
 
     describe("settles each call within its deadline, if it has boundsCalls:", () => {
-      it("the suite can delay the answers of its store", () => {
-        expect(backend.boundsCalls === true && options.delayed === undefined).toBe(false);
-      });
-
       const delays = options.delayed === undefined ? [] : [0.8, Infinity];
       it.for(delays)("answers that take %f of it, for each command", async (delay) => {
         const { backend: slow, delay: delayBy } = await options.delayed!();

@@ -129,7 +129,7 @@ export class BackendCalls {
     }));
   }
 
-  /** Calls `passed` when the time of a call is over, unless the backend sees to it. @returns a function that ends it. */
+  /** Calls `passed` when the time of a call is over, unless the backend bounds it. @returns a function that ends it. */
   #limit(budgetMs: number, passed: () => void): () => void {
     if (this.#deadlines === undefined)
       return budgetMs < this.deadlineMs ? scheduleRunning(this.#clock, budgetMs, passed) : nothing;
