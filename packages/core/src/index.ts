@@ -1,6 +1,7 @@
 export { parseDuration, type Duration } from "./primitives/duration.ts";
 export type { Awaitable } from "./contracts/awaitable.ts";
-export type { Clock } from "./contracts/clock.ts";
+export { systemClock, type Clock } from "./contracts/clock.ts";
+export { Deadline, Deadlines, scheduleRunning } from "./primitives/deadlines.ts";
 export {
   BackendUnavailableError,
   CacheClosedError,

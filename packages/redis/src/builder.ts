@@ -2,6 +2,7 @@ import {
   ConfigurationError,
   DEFAULT_MAX_DECODED_BYTES,
   InvalidArgumentError,
+  systemClock,
   type Awaitable,
   type Backend,
   type Coherence,
@@ -11,7 +12,6 @@ import {
 } from "@hotset/core";
 import { HashBackend } from "./store/hash-backend.ts";
 import type { Backoff } from "./primitives/backoff.ts";
-import { systemClock } from "./primitives/clock.ts";
 import { codecs, NOTHING_SHIPPED, type Shipped } from "./primitives/codecs.ts";
 import {
   compressor,

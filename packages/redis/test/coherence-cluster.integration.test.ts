@@ -1,8 +1,7 @@
-import { json, type StoredEntry } from "@hotset/core";
+import { json, systemClock, type StoredEntry } from "@hotset/core";
 import { cluster, redis, type RedisBackend, type RedisBackendBuilder } from "@hotset/redis";
 import { startCluster, type TestCluster } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { systemClock } from "../src/primitives/clock.ts";
 import { clusterLink } from "../src/topology/cluster.ts";
 import { RecordingListener } from "./recording-listener.ts";
 

@@ -1,9 +1,9 @@
 import diagnostics from "node:diagnostics_channel";
 import { once } from "node:events";
 import type { Socket } from "node:net";
+import { systemClock } from "@hotset/core";
 import { startOwnRedis, until, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { systemClock } from "../src/primitives/clock.ts";
 import { openSession, type NodeClient } from "../src/connection/session.ts";
 
 describe("a connection that Redis ends", () => {

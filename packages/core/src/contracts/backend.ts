@@ -62,6 +62,11 @@ export interface Backend {
   readonly alsoReads?: readonly (Format | Compressor)[];
   /** How long the cache waits for one call, in milliseconds. @default 1_000 */
   readonly deadlineMs?: number;
+  /**
+   * Every call settles within `deadlineMs` of being made, also if the store is silent; time in which the event loop
+   * stands still does not count. {@link Deadlines} does that. Without it the cache bounds the calls itself.
+   */
+  readonly boundsCalls?: true;
   /** Larger encoded entries are not stored, and are a miss. @default Infinity */
   readonly maxEntryBytes?: number;
   /**

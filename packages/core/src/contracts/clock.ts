@@ -2,7 +2,10 @@
 export interface Clock {
   /** Monotonic milliseconds from an arbitrary start. */
   now(): number;
-  /** Calls `callback` once after `delayMs`; returns a function that cancels it. Does not keep the process alive. */
+  /**
+   * Calls `callback` once after `delayMs`; returns a function that cancels it. Does not keep the process alive. A late
+   * timer must not overtake bytes that have arrived: call `callback` after sockets were read, as `setImmediate` does.
+   */
   schedule(callback: () => void, delayMs: number): () => void;
 }
 
@@ -14,14 +17,24 @@ export const systemClock: Clock = {
   now: () => performance.now(),
   schedule(callback, delayMs) {
     let timer: NodeJS.Timeout;
+    let isCancelled = false;
+    // After a pause of this process timers run before sockets are read, and immediates after it.
+    const afterSockets = (): void => {
+      setImmediate(() => {
+        if (!isCancelled) callback();
+      });
+    };
     const arm = (leftMs: number): void => {
       timer =
         leftMs > MAX_TIMER_MS
           ? setTimeout(() => arm(leftMs - MAX_TIMER_MS), MAX_TIMER_MS)
-          : setTimeout(callback, Math.max(0, leftMs));
+          : setTimeout(afterSockets, Math.max(0, leftMs));
       timer.unref();
     };
     if (delayMs !== Infinity) arm(delayMs);
-    return () => clearTimeout(timer);
+    return () => {
+      isCancelled = true;
+      clearTimeout(timer);
+    };
   },
 };

@@ -17,9 +17,9 @@ function breaker(): { readonly clock: TestClock; readonly breaker: Breaker; fail
 it("opens at the fifth failure in a row", () => {
   const { breaker: one, fail } = breaker();
   fail(4);
-  expect([one.isOpen, one.admits(), one.probeInMs]).toEqual([false, true, 0]);
+  expect([one.isOpen, one.admits("entries"), one.probeInMs]).toEqual([false, true, 0]);
   fail(1);
-  expect([one.isOpen, one.admits(), one.probeInMs]).toEqual([true, false, 1_000]);
+  expect([one.isOpen, one.admits("entries"), one.probeInMs]).toEqual([true, false, 1_000]);
 });
 
 it("counts from zero again after each answer", () => {
@@ -35,13 +35,36 @@ it("admits one call after a second, and no other until it has ended", () => {
   const { breaker: one, clock, fail } = breaker();
   fail(5);
   clock.advance(999);
-  expect([one.admits(), one.probeInMs]).toEqual([false, 1]);
+  expect([one.admits("entries"), one.probeInMs]).toEqual([false, 1]);
   clock.advance(1);
-  expect([one.probeInMs, one.admits(), one.admits(), one.admits()]).toEqual([0, true, false, false]);
+  expect([one.probeInMs, one.admits("entries"), one.admits("entries"), one.admits("entries")]).toEqual([
+    0,
+    true,
+    false,
+    false,
+  ]);
   clock.advance(10_000);
-  expect(one.admits()).toBe(false);
+  expect(one.admits("entries")).toBe(false);
   one.answered();
-  expect([one.isOpen, one.admits(), one.admits()]).toEqual([false, true, true]);
+  expect([one.isOpen, one.admits("entries"), one.admits("entries")]).toEqual([false, true, true]);
+});
+
+it("C131 admits beside the probe one call of the other kind, in the same tick", async () => {
+  const { breaker: one, clock, fail } = breaker();
+  fail(5);
+  clock.advance(1_000);
+  expect(
+    (["entries", "tags", "tags", "entries"] as const).map((kind) => one.admits(kind)),
+    "write, and the versions that it was written under",
+  ).toEqual([true, true, false, false]);
+  one.failed();
+  clock.advance(2_000);
+  expect([one.admits("tags"), one.admits("tags"), one.admits("entries")]).toEqual([true, false, true]);
+  one.failed();
+  clock.advance(4_000);
+  expect(one.admits("entries")).toBe(true);
+  await Promise.resolve();
+  expect(one.admits("tags")).toBe(false);
 });
 
 it("waits twice as long after each failed probe, and 30 s at most", () => {
@@ -51,9 +74,9 @@ it("waits twice as long after each failed probe, and 30 s at most", () => {
   for (let probe = 0; probe < 8; probe += 1) {
     waits.push(one.probeInMs);
     clock.advance(one.probeInMs - 1);
-    expect(one.admits()).toBe(false);
+    expect(one.admits("entries")).toBe(false);
     clock.advance(1);
-    expect(one.admits()).toBe(true);
+    expect(one.admits("entries")).toBe(true);
     fail(1);
   }
   expect(waits).toEqual([1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]);
@@ -64,11 +87,11 @@ it("begins with one second again after it was closed", () => {
   fail(5);
   for (let probe = 0; probe < 3; probe += 1) {
     clock.advance(one.probeInMs);
-    one.admits();
+    one.admits("entries");
     fail(1);
   }
   clock.advance(one.probeInMs);
-  one.admits();
+  one.admits("entries");
   one.answered();
   fail(5);
   expect(one.probeInMs).toBe(1_000);
@@ -87,6 +110,6 @@ describe("calls that were sent before it opened", () => {
     const { breaker: one, fail } = breaker();
     fail(5);
     one.answered();
-    expect([one.isOpen, one.admits()]).toEqual([false, true]);
+    expect([one.isOpen, one.admits("entries")]).toEqual([false, true]);
   });
 });

@@ -6,12 +6,18 @@ import type { Clock } from "../contracts/clock.ts";
  *     closed ──5 failures in a row──▶ open ──1 s, doubling to 30 s──▶ one probe ──answered──▶ closed
  *                                      ▲────────────────failed────────────┘
  *
+ * One public call may need two calls of the backend at once: one on an entry or a lease, and one on tag versions. If
+ * the second were refused, the first would be carried out for nothing. So the probe admits one call of the other kind
+ * beside it, in the same tick.
+ *
  * Only transport failures count; any answer, an error reply included, proves that the backend is reachable.
  */
 export class Breaker {
   readonly #clock: Clock;
   #failures = 0;
   #isProbing = false;
+  /** The kind of call that is part of the probe, until the end of the tick. */
+  #companion: CallKind | undefined;
   #probeAt = 0;
   #waitMs = FIRST_WAIT_MS;
 
@@ -23,11 +29,19 @@ export class Breaker {
     return this.#failures >= THRESHOLD;
   }
 
-  /** Whether a call may be sent now. While open, at most one at a time is let through, as the probe. */
-  admits(): boolean {
+  /** Whether a call may be sent now. While open, one public call at a time is let through, as the probe. */
+  admits(kind: CallKind): boolean {
     if (this.#failures < THRESHOLD) return true;
+    if (kind === this.#companion) {
+      this.#companion = undefined;
+      return true;
+    }
     if (this.#isProbing || this.#clock.now() < this.#probeAt) return false;
     this.#isProbing = true;
+    this.#companion = kind === "tags" ? "entries" : "tags";
+    queueMicrotask(() => {
+      this.#companion = undefined;
+    });
     return true;
   }
 
@@ -52,6 +66,9 @@ export class Breaker {
     this.#isProbing = false;
   }
 }
+
+/** On entries and leases, or on tag versions. */
+type CallKind = "entries" | "tags";
 
 const THRESHOLD = 5;
 const FIRST_WAIT_MS = 1_000;

@@ -1,14 +1,26 @@
-import { expect, it, vi } from "vitest";
-import { Deadlines } from "./deadlines.ts";
+import { describe, expect, it, vi } from "vitest";
+import { Deadline, Deadlines, scheduleRunning } from "./deadlines.ts";
 import { TestClock } from "../testing/test-clock.ts";
+
+class Named extends Deadline {
+  override readonly pass: () => void;
+
+  constructor(pass: () => void) {
+    super();
+    this.pass = pass;
+  }
+}
 
 function setUp() {
   const clock = new TestClock();
   const start = clock.now();
   const passed: [string, number][] = [];
   const deadlines = new Deadlines(100, clock);
-  const begin = (name: string, lengthMs = 100) =>
-    deadlines.start(clock.now(), lengthMs, () => passed.push([name, clock.now() - start]));
+  const begin = (name: string, lengthMs = 100): Deadline => {
+    const deadline = new Named(() => passed.push([name, clock.now() - start]));
+    deadlines.start(deadline, lengthMs);
+    return deadline;
+  };
   return { clock, deadlines, passed, begin };
 }
 
@@ -55,12 +67,68 @@ it("serves a later deadline after all earlier ones were ended", () => {
 it("has one timer, also when callbacks start more deadlines", () => {
   const { clock, deadlines, begin } = setUp();
   const schedule = vi.spyOn(clock, "schedule");
-  const again = (): void => void deadlines.start(clock.now(), 100, again);
+  const again = (): void => deadlines.start(new Named(again));
   again();
   clock.advance(50);
   begin("other");
   again();
   for (let i = 0; i < 20; i += 1) clock.advance(50);
-  // One for each of the two instants in a hundred milliseconds.
-  expect(schedule.mock.calls.length).toBeLessThanOrEqual(22);
+  // Four parts in a hundred milliseconds, and one for each of the two instants.
+  expect(schedule.mock.calls.length).toBeLessThanOrEqual(66);
+});
+
+describe("C130 the event loop stands still", () => {
+  it("for longer than the deadline: it does not count, but for the part in which it began", () => {
+    const { clock, passed, begin } = setUp();
+    begin("a");
+    begin("own", 80);
+    clock.advance(10);
+    clock.stall(5_000);
+    expect(passed).toEqual([]);
+    clock.advance(200);
+    // The first parts were to end at 25 and 20, and ended at 5,010.
+    expect(passed).toEqual([
+      ["own", 5_010 + 60],
+      ["a", 5_010 + 75],
+    ]);
+  });
+
+  it("time and again: the same each time", () => {
+    const { clock, passed, begin } = setUp();
+    begin("a");
+    for (let i = 0; i < 3; i += 1) clock.stall(1_000);
+    expect(passed).toEqual([]);
+    clock.stall(1_000);
+    expect(passed).toEqual([["a", 4_000]]);
+  });
+
+  it("a deadline that began meanwhile has its whole length afterwards, and no more", () => {
+    const { clock, deadlines, passed, begin } = setUp();
+    begin("before");
+    // Within the same turn: timers cannot run yet.
+    const now = clock.now();
+    vi.spyOn(clock, "now").mockReturnValue(now + 700);
+    begin("meanwhile");
+    vi.restoreAllMocks();
+    clock.stall(1_000);
+    clock.advance(500);
+    expect(passed).toEqual([
+      ["before", 1_075],
+      ["meanwhile", 1_100],
+    ]);
+    expect(deadlines.lengthMs).toBe(100);
+  });
+
+  it("scheduleRunning waits likewise, and can be cancelled in each part", () => {
+    const clock = new TestClock();
+    const start = clock.now();
+    const ended: number[] = [];
+    scheduleRunning(clock, 400, () => ended.push(clock.now() - start));
+    const cancel = scheduleRunning(clock, 400, () => ended.push(NaN));
+    clock.advance(150);
+    clock.stall(9_850);
+    cancel();
+    clock.advance(1_000);
+    expect(ended).toEqual([10_000 + 200]);
+  });
 });

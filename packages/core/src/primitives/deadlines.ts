@@ -1,29 +1,36 @@
 import type { Clock } from "../contracts/clock.ts";
 
-/** A deadline that passes at an instant, unless it is ended before. */
-export class Deadline {
-  readonly dueAt: number;
+/**
+ * A deadline counts the time in which the event loop ran. While the loop stands still (a long computation, a garbage
+ * collection, a process that was stopped), answers lie in the sockets and requests are not sent: that says nothing
+ * about the peer.
+ *
+ *     started ──¼──▶ ──¼──▶ ──¼─ the loop stands still ─▶ ──¼──▶ passed
+ *
+ * A wait is divided into parts. If the timer of a part fires late, the loop stood still for as long, and each deadline
+ * moves by that much. A pause that ends within a part counts: at most one part of each pause.
+ */
+const PARTS = 4;
+
+/** Something that passes at an instant, unless it is ended before. */
+export abstract class Deadline {
+  /** By the clock. Moves while the event loop stands still. */
+  dueAt = 0;
   isOver = false;
+  /** Neighbours in the list of {@link Deadlines}. */
   previous: Deadline | undefined;
   next: Deadline | undefined;
   /** Cancels the timer of a deadline that has its own. */
   cancel: (() => void) | undefined;
-  readonly #passed: () => void;
 
-  constructor(dueAt: number, passed: () => void) {
-    this.dueAt = dueAt;
-    this.#passed = passed;
-  }
-
-  pass(): void {
-    this.#passed();
-  }
+  /** Called once, when the deadline has passed. */
+  abstract pass(): void;
 }
 
 /**
  * Deadlines of calls. Nearly all have one length, so they are due in the order in which they began: one timer serves
- * all of them, and is armed at most once per length, not once per call. A deadline of another length has its own timer.
- * An ended deadline is unlinked at once and keeps nothing alive.
+ * all of them, and is armed at most four times per length, not once per call. A deadline of another length has its own
+ * timer. An ended deadline is unlinked at once and keeps nothing alive.
  */
 export class Deadlines {
   readonly lengthMs: number;
@@ -32,25 +39,26 @@ export class Deadlines {
   #youngest: Deadline | undefined;
   #isArmed = false;
 
+  /** @param lengthMs in milliseconds, the usual length. */
   constructor(lengthMs: number, clock: Clock) {
     this.lengthMs = lengthMs;
     this.#clock = clock;
   }
 
-  start(now: number, lengthMs: number, passed: () => void): Deadline {
-    const deadline = new Deadline(now + lengthMs, passed);
+  /** Starts `deadline`, once: it passes after `lengthMs` in which the event loop ran. */
+  start(deadline: Deadline, lengthMs: number = this.lengthMs): void {
+    deadline.dueAt = this.#clock.now() + lengthMs;
     if (lengthMs !== this.lengthMs) {
-      deadline.cancel = this.#clock.schedule(() => {
+      deadline.cancel = scheduleRunning(this.#clock, lengthMs, () => {
         if (this.end(deadline)) deadline.pass();
-      }, lengthMs);
-      return deadline;
+      });
+      return;
     }
     deadline.previous = this.#youngest;
     if (this.#youngest === undefined) this.#oldest = deadline;
     else this.#youngest.next = deadline;
     this.#youngest = deadline;
-    if (!this.#isArmed) this.#arm(this.lengthMs);
-    return deadline;
+    if (!this.#isArmed) this.#arm(this.lengthMs / PARTS);
   }
 
   /** Ends a deadline; `false` if it was over already. */
@@ -73,11 +81,13 @@ export class Deadlines {
 
   #arm(delayMs: number): void {
     this.#isArmed = true;
-    this.#clock.schedule(() => this.#expire(), delayMs);
+    const expectedAt = this.#clock.now() + delayMs;
+    this.#clock.schedule(() => this.#expire(expectedAt), delayMs);
   }
 
-  #expire(): void {
+  #expire(expectedAt: number): void {
     const now = this.#clock.now();
+    this.#moveBy(now - expectedAt, expectedAt);
     let oldest = this.#oldest;
     // The callback may start another deadline at once: the timer that is armed below serves it.
     for (; oldest !== undefined && oldest.dueAt <= now; oldest = this.#oldest) {
@@ -85,6 +95,26 @@ export class Deadlines {
       oldest.pass();
     }
     this.#isArmed = false;
-    if (oldest !== undefined) this.#arm(oldest.dueAt - now);
+    if (oldest !== undefined) this.#arm(Math.min(oldest.dueAt - now, this.lengthMs / PARTS));
   }
+
+  /** The loop stood still from `since` on: a deadline that began meanwhile has its whole length from now on. */
+  #moveBy(lateMs: number, since: number): void {
+    if (lateMs <= 0) return;
+    const latest = since + lateMs + this.lengthMs;
+    for (let each = this.#oldest; each !== undefined; each = each.next)
+      if (each.dueAt > since) each.dueAt = Math.min(each.dueAt + lateMs, latest);
+  }
+}
+
+/** Calls `callback` after `delayMs` in which the event loop ran. @returns a function that cancels it. */
+export function scheduleRunning(clock: Clock, delayMs: number, callback: () => void): () => void {
+  let partsLeft = PARTS;
+  let cancel: () => void;
+  const wait = (): void => {
+    partsLeft -= 1;
+    cancel = clock.schedule(partsLeft === 0 ? callback : wait, delayMs / PARTS);
+  };
+  wait();
+  return () => cancel();
 }

@@ -23,6 +23,11 @@ export interface DescribeBackendOptions {
   /** As `open`, over a store that cannot be reached: adds the tests for that case. */
   unreachable?(): Awaitable<Backend>;
   /**
+   * As `open`, over a store whose answers `delay` makes late: each comes `ms` later from then on, or never with
+   * `Infinity`. For a backend with `boundsCalls`: adds the tests of its deadline.
+   */
+  delayed?(): Awaitable<{ readonly backend: Backend; delay(ms: number): void }>;
+  /**
    * Opens the store of `backend`, which `open` made, like another process. Without it promises between processes are
    * not tested, above all `coherence`. The suite closes the backend.
    */
@@ -463,6 +468,33 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
     describeTagVersions(subject);
     describeCoherence(subject);
 
+    describe("settles each call within its deadline, if it has boundsCalls:", () => {
+      const delays = options.delayed === undefined ? [] : [0.8, Infinity];
+      it.for(delays)("answers that take %f of it, for each command", async (delay) => {
+        const { backend: slow, delay: delayBy } = await options.delayed!();
+        const deadlineMs = slow.deadlineMs ?? 1_000;
+        try {
+          await slow.connect?.();
+          delayBy(delay * deadlineMs);
+          const isOver = scheduler.wait(1.5 * deadlineMs).then(() => "still waits");
+          const settled = [...CALLS, ...CAPABILITY_CALLS].map(async ([operation, call]) => {
+            const calling = call(slow);
+            if (calling === undefined) return undefined;
+            const ended = calling.then(
+              () => "answered",
+              (error: unknown) => (error instanceof BackendUnavailableError ? "unavailable" : "another error"),
+            );
+            return [operation, await Promise.race([ended, isOver])];
+          });
+          const outcomes = (await Promise.all(settled)).filter((each) => each !== undefined);
+          expect(outcomes.filter(([, ended]) => ended === "still waits")).toEqual([]);
+          if (delay === Infinity) expect(new Set(outcomes.map(([, ended]) => ended))).toEqual(new Set(["unavailable"]));
+        } finally {
+          await slow.close();
+        }
+      });
+    });
+
     if (options.unreachable !== undefined) {
       describe("rejects with BackendUnavailableError while its store cannot be reached:", () => {
         it.each([...CALLS, ...CAPABILITY_CALLS])("%s", async (_, call) => {
@@ -489,6 +521,8 @@ const CAPABILITY_CALLS: readonly (readonly [
   operation: string,
   call: (backend: Backend) => Promise<unknown> | undefined,
 ])[] = [
+  ["markStale", (backend) => backend.markStale?.(KEY)],
+  ["batch.read", ({ batch }) => batch?.read([KEY, `${KEY}2`])],
   ["leases.acquire", ({ leases }) => leases?.acquire(KEY, "token", 1_000, "")],
   ["leases.renew", ({ leases }) => leases?.renew(KEY, "token", 1_000)],
   ["leases.release", ({ leases }) => leases?.release(KEY, "token")],

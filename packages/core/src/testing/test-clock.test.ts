@@ -22,3 +22,15 @@ it("runs callbacks in the order of time, also those scheduled by callbacks", () 
   ]);
   expect(clock.now() - start).toBe(20);
 });
+
+it("stall() runs at its end, at the time then, callbacks that fell due meanwhile", () => {
+  const clock = new TestClock();
+  const start = clock.now();
+  const seen: [string, number][] = [];
+  clock.schedule(() => seen.push(["early", clock.now() - start]), 10);
+  clock.schedule(() => seen.push(["later", clock.now() - start]), 60);
+  clock.stall("50ms");
+  expect(seen).toEqual([["early", 50]]);
+  clock.advance(10);
+  expect(seen.slice(1)).toEqual([["later", 60]]);
+});

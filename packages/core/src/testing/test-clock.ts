@@ -36,6 +36,15 @@ export class TestClock implements Clock {
     this.#now = until;
   }
 
+  /**
+   * Moves time forward as an event loop that stands still: callbacks that fell due meanwhile run at its end, and find
+   * the time then.
+   */
+  stall(by: Duration): void {
+    this.#now += milliseconds(by);
+    this.advance(0);
+  }
+
   #next(until: number): Due | undefined {
     let next: Due | undefined;
     for (const due of this.#scheduled) if (due.at <= until && (next === undefined || due.at < next.at)) next = due;

@@ -5,15 +5,15 @@ import type { TierState } from "../contracts/events.ts";
 import { traced, type Events } from "../primitives/event-port.ts";
 import type { KeySpace } from "../entry/key.ts";
 import { Breaker } from "../primitives/breaker.ts";
-import { Deadlines } from "../primitives/deadlines.ts";
+import { Deadline, Deadlines, scheduleRunning } from "../primitives/deadlines.ts";
 import { TierMeter } from "../primitives/meters.ts";
 import { isThenable } from "../primitives/once.ts";
 
 /**
  * The calls of one backend: deadline, circuit breaker, measurement, errors and state.
  *
- * Every call has a deadline; an answer after it is ignored. While the breaker is open a call costs no timer and no
- * socket. A failure is reported once, here.
+ * Every call has one deadline: that of the backend, if it bounds its calls, else one that is kept here. An answer after
+ * it is ignored. While the breaker is open a call costs no timer and no socket. A failure is reported once, here.
  */
 export class BackendCalls {
   readonly label: string;
@@ -23,7 +23,9 @@ export class BackendCalls {
   readonly #events: Events;
   readonly #cache: string;
   readonly #breaker: Breaker;
-  readonly #deadlines: Deadlines;
+  /** `undefined` if the backend bounds its calls. */
+  readonly #deadlines: Deadlines | undefined;
+  readonly #refusals = new Map<Operation, CacheError>();
   #onFirstCall: (() => void) | undefined;
   #state: TierState = "idle";
   #isDetached = false;
@@ -31,6 +33,8 @@ export class BackendCalls {
   constructor(options: {
     readonly label: string;
     readonly deadlineMs: number;
+    /** Whether every call settles within `deadlineMs` by itself. */
+    readonly boundsCalls: boolean;
     readonly clock: Clock;
     readonly events: Events;
     readonly cache: string;
@@ -44,7 +48,7 @@ export class BackendCalls {
     this.#cache = options.cache;
     this.#onFirstCall = options.onFirstCall;
     this.#breaker = new Breaker(options.clock);
-    this.#deadlines = new Deadlines(options.deadlineMs, options.clock);
+    if (!options.boundsCalls) this.#deadlines = new Deadlines(options.deadlineMs, options.clock);
   }
 
   get state(): TierState {
@@ -57,22 +61,27 @@ export class BackendCalls {
   }
 
   /** Whether a call may be sent now; `true` of an open breaker is permission for this one call. */
-  admits(): boolean {
-    return this.#breaker.admits();
+  admits(operation: Operation): boolean {
+    return this.#breaker.admits(operation === "tags" ? "tags" : "entries");
   }
 
-  /** The error of a call that was not sent. */
+  /** The error of a call that was not sent. One for all: a stack trace for each would cost more than the call. */
   refusal(operation: Operation): CacheError {
-    return new BackendUnavailableError(`${this.label}: ${operation} skipped: circuit breaker is open`, {
-      tier: this.label,
-      operation,
-      maybeExecuted: false,
-    });
+    let error = this.#refusals.get(operation);
+    if (error === undefined) {
+      error = new BackendUnavailableError(`${this.label}: ${operation} skipped: circuit breaker is open`, {
+        tier: this.label,
+        operation,
+        maybeExecuted: false,
+      });
+      this.#refusals.set(operation, error);
+    }
+    return error;
   }
 
   /** Runs a call if the breaker admits it, within `budgetMs`. */
   run<T>(operation: Operation, keySpace: KeySpace | undefined, budgetMs: number, call: () => Promise<T>): Promise<T> {
-    if (!this.admits()) return Promise.reject(this.refusal(operation));
+    if (!this.admits(operation)) return Promise.reject(this.refusal(operation));
     return this.bound(operation, keySpace, budgetMs, (done, fail) => {
       try {
         call().then(done, fail);
@@ -85,21 +94,27 @@ export class BackendCalls {
   /**
    * Bounds a call that was admitted.
    *
-   * @param work calls `done` or `fail`, once. `done` also takes a promise, which is still within the deadline.
+   * @param work calls `done` or `fail` when the backend has answered. `done` also takes a promise of what is made of
+   *   the answer, such as the decoded value: its time and its failure are not those of the backend.
    */
   bound<T>(operation: Operation, keySpace: KeySpace | undefined, budgetMs: number, work: Work<T>): Promise<T> {
     this.begin();
     const startedAt = this.#clock.now();
     const bounded = (): Promise<T> =>
       new Promise((resolve, reject) => {
-        const overdue = (): void => reject(this.failed(operation, keySpace, this.#overdue(operation, budgetMs)));
-        const deadline = this.#deadlines.start(startedAt, budgetMs, overdue);
+        let isOver = false;
         const fail = (error: unknown): void => {
-          if (this.#deadlines.end(deadline)) reject(this.failed(operation, keySpace, error));
+          if (isOver) return;
+          isOver = true;
+          endDeadline();
+          reject(this.failed(operation, keySpace, error));
         };
+        const endDeadline = this.#limit(budgetMs, () => fail(this.#overdue(operation, budgetMs)));
         const done = (value: Awaitable<T>): void => {
-          if (isThenable(value)) return void value.then(done, fail);
-          if (!this.#deadlines.end(deadline)) return;
+          // An answer after the deadline, whose failure concerns no caller.
+          if (isOver) return void (isThenable(value) && value.then(undefined, nothing));
+          isOver = true;
+          endDeadline();
           this.meter[METERS[operation]].record(this.#clock.now() - startedAt);
           this.answered();
           resolve(value);
@@ -112,6 +127,16 @@ export class BackendCalls {
       tier: this.label,
       operation,
     }));
+  }
+
+  /** Calls `passed` when the time of a call is over, unless the backend bounds it. @returns a function that ends it. */
+  #limit(budgetMs: number, passed: () => void): () => void {
+    if (this.#deadlines === undefined)
+      return budgetMs < this.deadlineMs ? scheduleRunning(this.#clock, budgetMs, passed) : nothing;
+    const deadlines = this.#deadlines;
+    const deadline = new CallDeadline(passed);
+    deadlines.start(deadline, budgetMs);
+    return () => deadlines.end(deadline);
   }
 
   /** Before every call: the first one calls `onFirstCall`. */
@@ -182,6 +207,16 @@ export class BackendCalls {
 
 /** The backend answered, and does not carry the call out: it has no memory left, say. So it is reachable. */
 export class BackendRefusedError extends BackendUnavailableError {}
+const nothing = (): void => {};
+
+class CallDeadline extends Deadline {
+  override readonly pass: () => void;
+
+  constructor(pass: () => void) {
+    super();
+    this.pass = pass;
+  }
+}
 
 type Work<T> = (
   done: (value: Awaitable<T>) => void,

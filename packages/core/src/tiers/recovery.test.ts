@@ -58,6 +58,19 @@ beforeEach(() => {
   retryInMs = 0;
 });
 
+it("C131 nothing is sent while the breaker is open, for any caller; the replay comes when it lets a call through", async () => {
+  const one = recovery();
+  retryInMs = 3_000;
+  one.addKey(entryKey(root, "k"));
+  await one.replay();
+  await one.replayWithin(1_000);
+  expect(sent).toEqual([]);
+  retryInMs = 0;
+  clock.advance(3_000);
+  await flush();
+  expect([sent, one.size]).toEqual([["remove shop::k"], 0]);
+});
+
 describe("a pending invalidation", () => {
   it("is one per key, for any number of changes, and covers only that key", () => {
     const one = recovery();

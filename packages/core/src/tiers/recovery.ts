@@ -143,13 +143,13 @@ export class Recovery {
     return this.size !== 0 && this.covers(key, dependencies(key.space, tags));
   }
 
-  /** Replays everything pending: tags up to the first one that fails, then keys likewise. Never rejects. */
+  /**
+   * Replays everything pending: tags up to the first one that fails, then keys likewise. Never rejects. Sends nothing
+   * while the breaker is open: the replay then comes by itself.
+   */
   replay(): Promise<void> {
-    this.#running ??= this.#replay().finally(() => {
-      this.#running = undefined;
-      if (this.size !== 0) this.#retryLater();
-    });
-    return this.#running;
+    if (this.#running === undefined && this.#remote.retryInMs > 0) return Promise.resolve();
+    return this.#run();
   }
 
   /** As {@link replay}, but resolves after `limitMs` at the latest; the replay continues. */
@@ -161,6 +161,14 @@ export class Recovery {
   stop(): void {
     this.#isStopped = true;
     this.#cancelRetry?.();
+  }
+
+  #run(): Promise<void> {
+    this.#running ??= this.#replay().finally(() => {
+      this.#running = undefined;
+      if (this.size !== 0) this.#retryLater();
+    });
+    return this.#running;
   }
 
   async #replay(): Promise<void> {
@@ -219,16 +227,22 @@ export class Recovery {
 
   #retryLater(): void {
     if (this.#isStopped) return;
-    this.#cancelRetry ??= this.#clock.schedule(() => void this.replay(), Math.max(RETRY_MS, this.#remote.retryInMs));
+    this.#cancelRetry ??= this.#clock.schedule(() => void this.#run(), Math.max(RETRY_MS, this.#remote.retryInMs));
   }
 }
 
 /** The error of a read that was not sent, because its answer may be older than an invalidation of this process. */
-export const unasked = (label: string): BackendUnavailableError =>
-  new BackendUnavailableError(`${label}: read skipped: an invalidation of it is still pending`, {
-    tier: label,
-    operation: "read",
-  });
+export function unasked(label: string): BackendUnavailableError {
+  // One for many reads: a stack trace for each would cost more than the read.
+  if (lastUnasked?.tier !== label)
+    lastUnasked = new BackendUnavailableError(`${label}: read skipped: an invalidation of it is still pending`, {
+      tier: label,
+      operation: "read",
+    });
+  return lastUnasked;
+}
+
+let lastUnasked: BackendUnavailableError | undefined;
 
 /**
  * Runs a write of one key and records its outcome: once acknowledged, no older invalidation of the key is pending; if

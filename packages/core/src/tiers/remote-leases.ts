@@ -41,27 +41,28 @@ export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
   const call = <T>(key: EntryKey, run: () => Promise<T>): Promise<T> =>
     calls.run("lease", key.space, calls.deadlineMs, run);
   return {
-    acquire: (request, token, leaseMs, seen) => {
+    acquire: async (request, token, leaseMs, seen): Promise<LeaseAnswer> => {
       const { key } = request;
       let isOver = false;
       // A call that comes without a read gets the entry with this answer, or is woken by a message about it.
       aliases?.add(key.backend);
-      return call(key, async (): Promise<LeaseAnswer> => {
-        const sentAt = clock.now();
-        const answer = await leases.acquire(key.backend, token, leaseMs, seen);
+      const sentAt = clock.now();
+      const answer = await call(key, async () => {
+        const answered = await leases.acquire(key.backend, token, leaseMs, seen);
         // Granted after the deadline: released, since no load will use it.
-        if (isOver && answer.granted) leases.release(key.backend, token).catch(ignore);
-        if (answer.granted) return { kind: "granted", seen: answer.version };
-        if ("heldForMs" in answer) return { kind: "held", heldForMs: answer.heldForMs };
-        const expected = dependencies(key.space, request.expectedTags);
-        return {
-          kind: "entry",
-          seen: answer.entry.version ?? "",
-          entry: await tier.decodeCurrent({ request, expected, sentAt }, answer.entry),
-        };
+        if (isOver && answered.granted) leases.release(key.backend, token).catch(ignore);
+        return answered;
       }).finally(() => {
         isOver = true;
       });
+      if (answer.granted) return { kind: "granted", seen: answer.version };
+      if ("heldForMs" in answer) return { kind: "held", heldForMs: answer.heldForMs };
+      const expected = dependencies(key.space, request.expectedTags);
+      return {
+        kind: "entry",
+        seen: answer.entry.version ?? "",
+        entry: await tier.decodeCurrent({ request, expected, sentAt }, answer.entry),
+      };
     },
     renew: (key, token, leaseMs) => call(key, () => leases.renew(key.backend, token, leaseMs)),
     release: (key, token) => call(key, () => leases.release(key.backend, token)),

@@ -9,6 +9,7 @@ import type { Entry } from "../entry/entry.ts";
 import { dependencies, type EntryKey } from "../entry/key.ts";
 import type { TierMeter } from "../primitives/meters.ts";
 import { isThenable, whenReady } from "../primitives/once.ts";
+import { within } from "../primitives/within.ts";
 import type { KnownVersions } from "../tags/known-versions.ts";
 import { underVersions, type Pinned } from "../tags/tag-versions.ts";
 import { versionEntries } from "../tags/version-entries.ts";
@@ -37,9 +38,12 @@ export class RemoteTier implements EntryTier {
   readonly #events: Events;
   readonly #cache: string;
   readonly #calls: BackendCalls;
-  /** The versions that entries are checked against; `undefined` if entries carry none, or a composition checks them. */
+  /**
+   * The versions that entries are checked against; `undefined` if entries carry none, or a composition checks them. Not
+   * bounded: for calls within that of an entry.
+   */
   readonly #tagVersions: TagVersions | undefined;
-  /** As `#tagVersions`, for reads that may use known versions in place of a trip. */
+  /** As `versions`, for reads that may use known versions in place of a trip. */
   readonly #tagVersionsUnlessKnown: Pick<TagVersions, "read"> | undefined;
   readonly #table: KnownVersions | undefined;
   readonly #aliases: KeyAliases | undefined;
@@ -78,6 +82,8 @@ export class RemoteTier implements EntryTier {
     this.#calls = new BackendCalls({
       label: this.label,
       deadlineMs: this.deadlineMs,
+      // Tag versions kept as entries take several calls of the backend for each of their own.
+      boundsCalls: backend.boundsCalls === true && (backend.tagVersions !== undefined || !this.keepsMeta),
       clock,
       events,
       cache,
@@ -89,10 +95,10 @@ export class RemoteTier implements EntryTier {
       : undefined;
     const source = own && (table?.recording(own) ?? own);
     this.#tagVersions = isComposed ? undefined : source;
-    this.#tagVersionsUnlessKnown = this.#tagVersions && (table?.skippingKnown(this.#tagVersions) ?? this.#tagVersions);
+    this.versions = source && this.#bounded(source);
+    this.#tagVersionsUnlessKnown = this.#tagVersions && (table?.skippingKnown(this.versions!) ?? this.versions);
     this.#table = isComposed ? undefined : table;
     this.#aliases = aliases;
-    this.versions = source && this.#bounded(source);
     this.leases =
       backend.leases &&
       remoteLeases(backend.leases, {
@@ -113,7 +119,7 @@ export class RemoteTier implements EntryTier {
 
   /** Sends the read, and beside it that of the tag versions, before it returns. */
   read(request: ReadRequest, budgetMs: number): Promise<Entry | undefined> {
-    if (!this.#calls.admits()) return Promise.reject(this.#calls.refusal("read"));
+    if (!this.#calls.admits("read")) return Promise.reject(this.#calls.refusal("read"));
     const expected = dependencies(request.key.space, request.expectedTags);
     this.#aliases?.add(request.key.backend);
     let answer: Promise<StoredEntry | undefined> | undefined;
@@ -143,27 +149,20 @@ export class RemoteTier implements EntryTier {
     const sentAt = this.#clock.now();
     const outcomes = requests.map(() => Promise.withResolvers<Entry | undefined>());
     this.#calls
-      .run("read", first.space, budgetMs, async () => {
-        const [stored, asked] = await Promise.all([
+      .run("read", first.space, budgetMs, () =>
+        Promise.all([
           batch.read(requests.map(({ key }) => key.backend)),
           isKnown ? undefined : this.#tagVersions?.read(expected),
-        ]);
+        ]),
+      )
+      .then(async ([stored, asked]) => {
         const versions =
-          asked ?? (this.#tagVersions && (this.#table?.known(expected) ?? (await this.#tagVersions.read(expected))));
-        const later = requests.flatMap((request, i) => {
+          asked ?? (this.#tagVersions && (this.#table?.known(expected) ?? (await this.versions!.read(expected))));
+        requests.forEach((request, i) => {
           const found = stored[i];
           request.saw?.(found?.version ?? "");
-          const entry = found && this.#decode({ request, expected, sentAt }, found, versions);
-          if (isThenable(entry))
-            return entry.then(outcomes[i]!.resolve, (error: unknown) => {
-              outcomes[i]!.reject(error);
-              return error;
-            });
-          outcomes[i]!.resolve(entry);
-          return [];
+          outcomes[i]!.resolve(found && this.#decode({ request, expected, sentAt }, found, versions));
         });
-        const failed = (await Promise.all(later)).find((error) => error !== undefined);
-        if (failed !== undefined) this.#calls.failed("read", first.space, failed);
       })
       .catch((error: unknown) => {
         for (const { reject } of outcomes) reject(error);
@@ -297,10 +296,13 @@ export class RemoteTier implements EntryTier {
     const { request, expected } = read;
     const versions = asked ?? (request.isAfter === true ? undefined : this.#table?.known(expected));
     if (versions !== undefined || this.#tagVersions === undefined) return this.#decode(read, stored, versions);
-    return this.#tagVersions.read(expected).then((now) => this.#decode(read, stored, now));
+    return this.versions!.read(expected).then((now) => this.#decode(read, stored, now));
   }
 
-  /** Decodes an entry and applies `versions`; `undefined` if it cannot be decoded. Synchronous where the decoder is. */
+  /**
+   * Decodes an entry and applies `versions`; `undefined` if it cannot be decoded, or not within the time that a call
+   * may take. Synchronous where the decoder is.
+   */
   #decode(
     { request, expected, sentAt }: SentRead,
     stored: StoredEntry,
@@ -308,7 +310,7 @@ export class RemoteTier implements EntryTier {
   ): Awaitable<Entry | undefined> {
     const checked = (entry: Entry): Awaitable<Entry | undefined> => {
       if (versions === undefined) return entry;
-      const more = request.isAfter === true ? this.#tagVersions! : this.#tagVersionsUnlessKnown!;
+      const more = request.isAfter === true ? this.versions! : this.#tagVersionsUnlessKnown!;
       return underVersions(entry, expected, versions, more, this.#clock);
     };
     try {
@@ -316,7 +318,12 @@ export class RemoteTier implements EntryTier {
       const entry =
         this.#backend.readsLag === true ? whenReady(decoded, (each) => ({ ...each, localTtlMs: 0 })) : decoded;
       return isThenable(entry)
-        ? entry.then(checked, (error: unknown) => this.#reportUndecodable(request, error as DecodeError))
+        ? within(this.#clock, this.deadlineMs, entry, () => {
+            throw new DecodeError(
+              `${this.label}: the value was not decoded within ${this.deadlineMs} ms; check the schema and the compressor`,
+              { tier: this.label, operation: "read" },
+            );
+          }).then(checked, (error: unknown) => this.#reportUndecodable(request, error as DecodeError))
         : checked(entry);
     } catch (error) {
       return this.#reportUndecodable(request, error as DecodeError);

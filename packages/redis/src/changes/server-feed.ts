@@ -1,4 +1,4 @@
-import type { Clock } from "@hotset/core";
+import { scheduleRunning, type Clock } from "@hotset/core";
 import { isLoggedOut, isReply, isTemporary, unlessRefused } from "../primitives/faults.ts";
 import type { ChangeHub, ChangeSource } from "./change-hub.ts";
 import { SubscriptionRefusedError } from "../connection/change-notifier.ts";
@@ -225,8 +225,7 @@ export class ServerFeed implements ChangeSource, ConnectionObserver, TrackedConn
       arm();
     };
     const arm = (): void => {
-      // After a pause of this process timers run first; replies that came meanwhile are read next.
-      cancel = this.#clock.schedule(() => setImmediate(check), deadlineMs);
+      cancel = scheduleRunning(this.#clock, deadlineMs, check);
     };
     arm();
     return () => {

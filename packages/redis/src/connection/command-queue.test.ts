@@ -83,6 +83,23 @@ describe("deadlines", () => {
   });
 });
 
+describe("C130 the event loop stands still", () => {
+  it("a command has as much time to be answered afterwards, and nothing counts as silence", async () => {
+    const told: number[] = [];
+    queue.onSilence = (since) => told.push(since);
+    const began = clock.now();
+    const command = ask("1");
+    clock.stall(5_000);
+    expect(await outcome(command)).toEqual({ status: "pending" });
+    clock.advance(749);
+    expect(await outcome(command)).toEqual({ status: "pending" });
+    clock.advance(1);
+    expect(await outcome(command)).toMatchObject({ status: "rejected" });
+    // As if it had begun that much later.
+    expect(told).toEqual([began + 4_750]);
+  });
+});
+
 describe("the limit of commands in flight", () => {
   it("A17: further commands wait, and are sent in order as replies come", async () => {
     const calls = ["1", "2", "3", "4", "5"].map(ask);

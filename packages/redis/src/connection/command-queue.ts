@@ -1,4 +1,4 @@
-import type { Clock } from "@hotset/core";
+import { Deadline, Deadlines, type Clock } from "@hotset/core";
 import { overdue, overloaded, type Origin } from "../primitives/faults.ts";
 
 /** The part of a node-redis client that commands use. Blob replies come as Buffers. */
@@ -11,7 +11,7 @@ export type Send = (args: readonly string[]) => Promise<unknown>;
 
 export interface CommandQueueSettings {
   readonly clock: Clock;
-  /** Bound on each command, waiting included. */
+  /** Bound on each command, waiting included, in time in which the event loop ran. */
   readonly deadlineMs: number;
   /** Commands without a reply; further ones wait. */
   readonly maxInFlight: number;
@@ -23,9 +23,7 @@ const MAX_WAITING = 20;
 /**
  * The commands of one link: in flight, or waiting for room or for the first connection.
  *
- * Each settles once: by its reply, or at its deadline, after which a late reply is ignored. All commands of a queue
- * have the same deadline, so they fall due in the order they began and one timer serves all; it is armed at most once
- * per deadline, not per command.
+ * Each settles once: by its reply, or at its deadline, after which a late reply is ignored.
  */
 export class CommandQueue {
   /** The client of the current connection. `undefined` while there is none. */
@@ -39,15 +37,13 @@ export class CommandQueue {
   readonly clock: Clock;
   /**
    * Called for each overdue command if nothing at all was answered since it was sent, with the instant at which it
-   * began.
+   * began; time in which the event loop stood still does not count.
    */
   onSilence: ((since: number) => void) | undefined;
   /** Called when the last command in flight has been answered. */
   onIdle: (() => void) | undefined;
-  /** Unsettled commands: the oldest is `next`, the youngest `previous`. */
-  readonly #ring: Ring;
+  readonly #deadlines: Deadlines;
   readonly #overloads = new Map<Origin, Error>();
-  #isTimed = false;
   #waiting = 0;
   #firstWaiting: Command<never> | undefined;
   #lastWaiting: Command<never> | undefined;
@@ -56,8 +52,7 @@ export class CommandQueue {
     this.clock = settings.clock;
     this.deadlineMs = settings.deadlineMs;
     this.maxInFlight = settings.maxInFlight;
-    this.#ring = { next: undefined!, previous: undefined! };
-    this.#ring.next = this.#ring.previous = this.#ring;
+    this.#deadlines = new Deadlines(settings.deadlineMs, settings.clock);
   }
 
   get hasRoom(): boolean {
@@ -66,13 +61,8 @@ export class CommandQueue {
 
   /** Creates a command; its deadline starts now. */
   begin<T>(origin: Origin): Command<T> {
-    const command = new Command<T>(this, origin, this.clock.now() + this.deadlineMs);
-    const ring = this.#ring;
-    command.next = ring;
-    command.previous = ring.previous;
-    ring.previous.next = command;
-    ring.previous = command;
-    if (!this.#isTimed) this.#arm(this.deadlineMs);
+    const command = new Command<T>(this, origin);
+    this.#deadlines.start(command);
     return command;
   }
 
@@ -91,7 +81,7 @@ export class CommandQueue {
   sendWaiting(): void {
     while (this.#firstWaiting !== undefined && this.hasRoom) {
       const command = this.#takeWaiting();
-      if (!command.isSettled) command.send!(this.client!);
+      if (!command.isOver) command.send!(this.client!);
     }
   }
 
@@ -111,6 +101,11 @@ export class CommandQueue {
     else if (this.inFlight === 0) this.onIdle?.();
   }
 
+  /** `command` has a result: its deadline ends. */
+  settled(command: Deadline): void {
+    this.#deadlines.end(command);
+  }
+
   /**
    * One error for all commands refused for lack of room: there may be a million, and each stack trace costs a kilobyte.
    */
@@ -127,51 +122,35 @@ export class CommandQueue {
     this.#waiting -= 1;
     return command;
   }
+}
 
-  #arm(delayMs: number): void {
-    this.#isTimed = true;
-    this.clock.schedule(() => this.#expire(), delayMs);
-  }
+/** In place of a result: the call goes on with another command, within its deadline. */
+export class Further {
+  /** Name and arguments of the next command. */
+  readonly args: readonly (string | Buffer)[];
 
-  #expire(): void {
-    this.#isTimed = false;
-    const now = this.clock.now();
-    for (let oldest = this.#ring.next; oldest !== this.#ring; oldest = this.#ring.next) {
-      const command = oldest as Command<never>;
-      const leftMs = command.dueAt - now;
-      if (leftMs > 0) return this.#arm(leftMs);
-      command.fail(overdue(command.origin, this.deadlineMs, command.isSent));
-      if (command.isSent && command.repliesBefore === this.replies) this.onSilence?.(command.dueAt - this.deadlineMs);
-    }
+  constructor(args: readonly (string | Buffer)[]) {
+    this.args = args;
   }
 }
 
-interface Ring {
-  next: Ring;
-  previous: Ring;
-}
-
-/** One Redis command, or several that are sent together and settle as one, with one deadline. */
-export class Command<T> implements Ring {
+/** One Redis command, or several that are sent for one call and settle as one, with one deadline. */
+export class Command<T> extends Deadline {
   readonly promise: Promise<T>;
   readonly origin: Origin;
-  readonly dueAt: number;
   isSent = false;
-  isSettled = false;
   /** {@link CommandQueue.replies} when it was sent. */
   repliesBefore = 0;
-  next!: Ring;
-  previous!: Ring;
   send: ((client: RawClient) => void) | undefined;
   nextWaiting: Command<never> | undefined;
   readonly #queue: CommandQueue;
   #resolve!: (value: T) => void;
   #reject!: (error: unknown) => void;
 
-  constructor(queue: CommandQueue, origin: Origin, dueAt: number) {
+  constructor(queue: CommandQueue, origin: Origin) {
+    super();
     this.#queue = queue;
     this.origin = origin;
-    this.dueAt = dueAt;
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -212,21 +191,18 @@ export class Command<T> implements Ring {
   }
 
   done(value: T): void {
-    this.#leave();
+    this.#queue.settled(this);
     this.#resolve(value);
   }
 
   fail(error: unknown): void {
-    this.#leave();
+    this.#queue.settled(this);
     this.#reject(error);
   }
 
-  #leave(): void {
-    if (this.isSettled) return;
-    this.isSettled = true;
-    this.previous.next = this.next;
-    this.next.previous = this.previous;
-    // A settled command in the old generation would keep all later ones alive, one by one, until a full collection.
-    this.previous = this.next = this;
+  override pass(): void {
+    const queue = this.#queue;
+    this.#reject(overdue(this.origin, queue.deadlineMs, this.isSent));
+    if (this.isSent && this.repliesBefore === queue.replies) queue.onSilence?.(this.dueAt - queue.deadlineMs);
   }
 }

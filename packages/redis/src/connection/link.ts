@@ -1,6 +1,5 @@
-import { BackendUnavailableError, type Clock } from "@hotset/core";
+import { BackendUnavailableError, systemClock, type Clock } from "@hotset/core";
 import type { Backoff } from "../primitives/backoff.ts";
-import { systemClock } from "../primitives/clock.ts";
 import type { Origin } from "../primitives/faults.ts";
 import type { ChangeNotifier } from "./change-notifier.ts";
 import { CommandQueue, type Command, type RawClient } from "./command-queue.ts";

@@ -217,7 +217,7 @@ export class SingleLink implements Link {
     if (clock.now() - this.#silence.since >= Math.max(2 * responseTimeoutMs, SILENT_MS)) {
       return this.#onLost(new Error(`no answer for ${Math.round(clock.now() - this.#silence.since)} ms`));
     }
-    if (this.#probe?.isSettled === false) return;
+    if (this.#probe?.isOver === false) return;
     this.#probe = queue.begin<unknown>(HEARTBEAT);
     this.#probe.promise.catch(ignore);
     // Sent even if the queue is full: a full queue would hide that the connection is dead.

@@ -1,5 +1,7 @@
 import { InvalidArgumentError, parseDuration, type Compressor, type Duration, type Format } from "@hotset/core";
-import { MAX_TIMER_MS } from "./clock.ts";
+
+/** The longest delay `setTimeout` takes. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 // Each check names the option and what it accepts. None may be used for an option that could hold a secret.
 

@@ -284,3 +284,51 @@ describe("what the server answers", () => {
     expect(distrusted.map(({ message }) => message)).toEqual(["READONLY You can't write against a read only replica."]);
   });
 });
+
+describe("C132 one deadline for all that a call sends:", () => {
+  it("confirm, whose second command is not answered", async () => {
+    const call = handled(backend.leases.confirm("shop::1"));
+    clock.advance(700);
+    await wire.reply(null);
+    expect(wire.sent).toEqual(["HGET hotset:shop::1 w", "HLEN hotset:shop::1"]);
+    clock.advance(299);
+    expect(await outcome(call)).toEqual({ status: "pending" });
+    clock.advance(1);
+    expect(await outcome(call)).toMatchObject({ status: "rejected", reason: { code: "BACKEND_UNAVAILABLE" } });
+  });
+
+  it("acquire, over an entry that cannot be read and changes", async () => {
+    const call = handled(backend.leases.acquire("shop::1", "token", 10_000, "seen"));
+    for (const version of ["w1", "w2"]) {
+      clock.advance(400);
+      await wire.reply([2, 1_000, fields(null, null, null, version)]);
+    }
+    expect(wire.sent).toHaveLength(3);
+    clock.advance(200);
+    expect(await outcome(call)).toMatchObject({ status: "rejected", reason: { code: "BACKEND_UNAVAILABLE" } });
+    // Its last answer came too late: no further command is sent.
+    await wire.reply([2, 1_000, fields(null, null, null, "w3")]);
+    expect(wire.sent).toHaveLength(3);
+  });
+
+  it("a batch without room for all: the answers that came are returned shortly before it", async () => {
+    for (const answered of [0, 100]) {
+      wire = new Wire();
+      queue.client = wire;
+      queue.inFlight = 0;
+      const call = handled(backend.batch.read(Array.from({ length: 150 }, (_, i) => `shop::${i}`)));
+      clock.advance(700);
+      for (let i = 0; i < answered; i += 1)
+        await wire.reply(i % 2 === 0 ? 301 : fields("v", "", "1 100;json none", "id"));
+      clock.advance(200);
+      expect((await outcome(call)).status).toBe(answered === 0 ? "pending" : "fulfilled");
+      clock.advance(100);
+      const settled = await outcome(call);
+      expect(settled).toMatchObject(
+        answered === 0
+          ? { status: "rejected" }
+          : { value: Array.from({ length: 150 }, (_, i) => (i < 50 ? {} : undefined)) },
+      );
+    }
+  });
+});

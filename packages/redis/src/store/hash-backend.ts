@@ -1,11 +1,11 @@
 import type { Backend, Batch, Compressor, DeleteStatus, Format, Leases, StoredEntry, TagVersions } from "@hotset/core";
-import { readTogether } from "./batch-read.ts";
+import { readInParts, readTogether } from "./batch-read.ts";
 import { RedisCoherence, type CoherenceSettings } from "./coherence.ts";
 import { fault, isWrongType, type Origin } from "../primitives/faults.ts";
-import type { Command, CommandQueue, RawClient } from "../connection/command-queue.ts";
+import { Further, type Command, type CommandQueue, type RawClient } from "../connection/command-queue.ts";
 import { decodeEntry, encodeEntry, writeIdOf, type EntryFields, type WriteIds } from "./entry-fields.ts";
 import type { RedisKeys } from "./redis-keys.ts";
-import { RedisLeases } from "./leases.ts";
+import { RedisLeases, type EntryCommand } from "./leases.ts";
 import { closedLink, type Hold, type Link } from "../connection/link.ts";
 import { MARK_STALE, REMOVE, WRITE } from "../lua/entry-scripts.ts";
 import type { Announcement, Script } from "../lua/script.ts";
@@ -55,6 +55,8 @@ export class HashBackend implements Backend {
   readonly compressor: Compressor;
   readonly alsoReads: readonly (Format | Compressor)[];
   readonly deadlineMs: number;
+  /** Each call is one {@link Command}, however many it sends. */
+  readonly boundsCalls = true;
   readonly maxEntryBytes: number;
   readonly maxDecodedBytes: number;
   readonly batch: Batch;
@@ -110,7 +112,7 @@ export class HashBackend implements Backend {
     };
     this.leases = new RedisLeases(
       (operation, script, key, args, interpret) => this.#script(operation, script, key, args, interpret),
-      (command, key, ...more) => this.#confirm([command, this.#keys.entry(key), ...more]),
+      (command, key, interpret) => this.#confirm(command, key, interpret),
       settings,
     );
     if (settings.keys.isHashed) this.alias = (key) => settings.keys.alias(key);
@@ -241,7 +243,7 @@ export class HashBackend implements Backend {
     script: Script,
     key: string,
     args: readonly (string | Buffer)[],
-    interpret: (reply: unknown) => T,
+    interpret: (reply: unknown) => T | Further,
   ): Promise<T> {
     let entryKey: string;
     try {
@@ -250,12 +252,21 @@ export class HashBackend implements Backend {
       return Promise.reject(error);
     }
     const { channel, sender } = this.#announce;
-    return this.#send(
-      this.#origins[operation],
-      ["EVALSHA", script.sha, "2", entryKey, this.#keys.lease(entryKey), ...args, channel, sender],
-      interpret,
-      script,
-    );
+    const command = (given: readonly (string | Buffer)[]): (string | Buffer)[] => [
+      "EVALSHA",
+      script.sha,
+      "2",
+      entryKey,
+      this.#keys.lease(entryKey),
+      ...given,
+      channel,
+      sender,
+    ];
+    const again = (reply: unknown): T | Further => {
+      const result = interpret(reply);
+      return result instanceof Further ? new Further(command(result.args)) : result;
+    };
+    return this.#send(this.#origins[operation], command(args), again, script);
   }
 
   #sendTagCommand(args: (string | Buffer)[], script: Script | undefined): Promise<unknown> {
@@ -264,13 +275,24 @@ export class HashBackend implements Backend {
   }
 
   /** Sends a question. Once it is answered, every change acknowledged before it, to any client, has been received. */
-  async #confirm(args: string[]): Promise<unknown> {
+  #confirm<T>(command: EntryCommand, key: string, interpret: (reply: unknown) => T | Further): Promise<T> {
+    const entryKey = this.#keys.entry(key);
+    const over = ([name, ...more]: Further["args"]): (string | Buffer)[] => [name!, entryKey, ...more];
+    const again = (reply: unknown): T | Further => {
+      const result = interpret(reply);
+      return result instanceof Further ? new Further(over(result.args)) : result;
+    };
     const mode = this.coherence?.mode;
     const link = mode === "tracking" ? (this.#link.changesLink ?? this.#link) : this.#link;
-    const reply = this.#send(this.#origins.confirm, args, asIs, undefined, link);
+    const reply = this.#send(this.#origins.confirm, over(command), again, undefined, link);
     if (mode !== "pubsub") return reply;
-    const [answer] = await Promise.all([reply, this.coherence!.settled()]);
-    return answer;
+    const both = this.#link.queue.begin<T>(this.#origins.confirm);
+    both.sent(0);
+    Promise.all([reply, this.coherence!.settled()]).then(
+      ([answer]) => both.done(answer),
+      (error: unknown) => both.fail(error),
+    );
+    return both.promise;
   }
 
   /**
@@ -280,7 +302,7 @@ export class HashBackend implements Backend {
   #send<T>(
     origin: Origin,
     args: (string | Buffer)[],
-    interpret: (reply: unknown) => T,
+    interpret: (reply: unknown) => T | Further,
     script?: Script,
     link: Link = this.#link,
   ): Promise<T> {
@@ -291,7 +313,15 @@ export class HashBackend implements Backend {
       client.sendCommand(args).then(
         (reply) => {
           queue.replied();
-          command.answer(() => interpret(reply));
+          let result: T | Further;
+          try {
+            result = interpret(reply);
+          } catch (thrown) {
+            return command.fail(thrown);
+          }
+          if (!(result instanceof Further)) return command.done(result);
+          args = [...result.args];
+          start();
         },
         (error: unknown) => {
           queue.replied();
@@ -304,31 +334,22 @@ export class HashBackend implements Backend {
         },
       );
     };
-    if (queue.hasRoom) send(queue.client!);
-    else link.admit(command, send);
+    const start = (): void => {
+      if (command.isOver) return;
+      if (queue.hasRoom) send(queue.client!);
+      else link.admit(command, send);
+    };
+    start();
     return command.promise;
   }
 
   /** Many reads in one trip, as far as there is room. A failed read is a miss, as long as another one was answered. */
-  async #readMany(keys: readonly string[]): Promise<readonly (StoredEntry | undefined)[]> {
-    if (keys.length === 0) return [];
+  #readMany(keys: readonly string[]): Promise<readonly (StoredEntry | undefined)[]> {
+    if (keys.length === 0) return Promise.resolve([]);
     const { queue } = this.#link;
     if (queue.client !== undefined && queue.inFlight + 2 * keys.length <= queue.maxInFlight)
       return this.#readTogether(queue.client, keys);
-    const entries: (StoredEntry | undefined)[] = [];
-    let lastError: unknown;
-    let failed = 0;
-    // No more at a time than may be in flight: the number that may wait is bounded, too.
-    for (let from = 0; from < keys.length; from += queue.maxInFlight) {
-      for (const result of await Promise.allSettled(
-        keys.slice(from, from + queue.maxInFlight).map((key) => this.read(key)),
-      )) {
-        entries.push(result.status === "fulfilled" ? result.value : undefined);
-        if (result.status === "rejected") lastError = (failed++, result.reason);
-      }
-    }
-    if (failed > 0 && failed === keys.length) throw lastError;
-    return entries;
+    return readInParts(keys, queue, this.#origins.read, (key) => this.read(key));
   }
 
   #readTogether(client: RawClient, keys: readonly string[]): Promise<readonly (StoredEntry | undefined)[]> {

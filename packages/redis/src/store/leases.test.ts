@@ -1,5 +1,6 @@
 import type { StoredEntry } from "@hotset/core";
 import { beforeEach, describe, expect, it } from "vitest";
+import { Further } from "../connection/command-queue.ts";
 import { RedisLeases } from "./leases.ts";
 import { ACQUIRE, RELEASE, RENEW_LEASE, STORE } from "../lua/lease-scripts.ts";
 import type { Script } from "../lua/script.ts";
@@ -18,18 +19,27 @@ let sent: string[];
 let replies: unknown[];
 let leases: RedisLeases;
 
+async function converse<T>(
+  first: readonly (string | Buffer)[],
+  interpret: (reply: unknown) => T | Further,
+  send: (args: readonly (string | Buffer)[]) => void,
+): Promise<T> {
+  for (let args = first; ;) {
+    send(args);
+    const reply = replies.shift();
+    if (reply instanceof Error) throw reply;
+    const result = interpret(reply);
+    if (!(result instanceof Further)) return result;
+    args = result.args;
+  }
+}
+
 const open = (layout: "full" | "plain"): RedisLeases =>
   new RedisLeases(
-    async (operation, script, key, args, interpret) => {
-      sent.push([operation, NAMES.get(script), key, ...args].join(" "));
-      return interpret(replies.shift());
-    },
-    async (...words) => {
-      sent.push(words.join(" "));
-      const reply = replies.shift();
-      if (reply instanceof Error) throw reply;
-      return reply;
-    },
+    (operation, script, key, args, interpret) =>
+      converse(args, interpret, (given) => sent.push([operation, NAMES.get(script), key, ...given].join(" "))),
+    (command, key, interpret) =>
+      converse(command, interpret, ([name, ...more]) => sent.push([name, key, ...more].join(" "))),
     { layout, writeIds: () => "new", epochMs: () => NOW },
   );
 

@@ -8,6 +8,7 @@ import {
   type EntryFields,
   type WriteIds,
 } from "./entry-fields.ts";
+import { Further } from "../connection/command-queue.ts";
 import { ACQUIRE, RELEASE, RENEW_LEASE, STORE } from "../lua/lease-scripts.ts";
 import type { Script } from "../lua/script.ts";
 
@@ -24,13 +25,20 @@ export type RunLeaseScript = <T>(
   script: Script,
   key: string,
   args: readonly (string | Buffer)[],
-  interpret: (reply: unknown) => T,
+  /** May ask for the same script with other arguments. */
+  interpret: (reply: unknown) => T | Further,
 ) => Promise<T>;
 
-/**
- * Sends one plain command over the entry of `key`, with the arguments `more`, on the connection that receives changes.
- */
-export type SendEntryCommand = (command: string, key: string, ...more: string[]) => Promise<unknown>;
+/** Sends one plain command over the entry of `key`, on the connection that receives changes. */
+export type SendEntryCommand = <T>(
+  command: EntryCommand,
+  key: string,
+  /** May ask for another command over the same entry. */
+  interpret: (reply: unknown) => T | Further,
+) => Promise<T>;
+
+/** Name and further arguments. */
+export type EntryCommand = readonly [name: string, ...more: string[]];
 
 type Acquired = Awaited<ReturnType<Leases["acquire"]>>;
 
@@ -55,15 +63,12 @@ export class RedisLeases implements Leases {
 
   async acquire(key: string, token: string, leaseMs: number, expectedVersion: string): Promise<Acquired> {
     const life = leaseLife(leaseMs);
-    let compareWith = this.#compares || expectedVersion === "*" ? expectedVersion : "?";
-    for (;;) {
-      const answer = await this.#run("acquire", ACQUIRE, key, [token, life, compareWith], (reply) =>
-        this.#acquired(reply as AcquireReply),
-      );
-      if (typeof answer !== "string") return answer;
+    const compareWith = this.#compares || expectedVersion === "*" ? expectedVersion : "?";
+    return this.#run("acquire", ACQUIRE, key, [token, life, compareWith], (reply) => {
+      const answer = this.#acquired(reply as AcquireReply);
       // The entry there cannot be read, so it is taken for the expected one.
-      compareWith = answer;
-    }
+      return typeof answer === "string" ? new Further([token, life, answer]) : answer;
+    });
   }
 
   async renew(key: string, token: string, leaseMs: number): Promise<boolean> {
@@ -83,9 +88,10 @@ export class RedisLeases implements Leases {
   async confirm(key: string): Promise<string> {
     if (!this.#compares) return "";
     try {
-      const w = (await this.#send("HGET", key, "w")) as Buffer | null;
-      if (w !== null) return versionOf(w);
-      return (await this.#send("HLEN", key)) === 0 ? "" : NO_VERSION;
+      return await this.#send(["HGET", "w"], key, (reply) => {
+        if (reply === null) return new Further(["HLEN"]);
+        return typeof reply === "number" ? (reply === 0 ? "" : NO_VERSION) : versionOf(reply as Buffer);
+      });
     } catch (error) {
       if (error instanceof Error && error.message.startsWith("WRONGTYPE")) return "!";
       throw error;

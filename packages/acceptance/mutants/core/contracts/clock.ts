@@ -14,6 +14,12 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "timer = false",
   },
   {
+    name: "clock: a late timer overtakes the answers that have arrived",
+    promises: ["C130"],
+    rule: "setImmediate(() => {\n        if (!isCancelled) callback();\n      });",
+    broken: "if (!isCancelled) callback();",
+  },
+  {
     name: "life: a timer keeps the process alive",
     promises: ["C116"],
     rule: "timer.unref();",

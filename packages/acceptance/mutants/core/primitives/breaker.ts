@@ -20,6 +20,18 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "if (this",
   },
   {
+    name: "backend: a probe admits one call, and refuses the other half of a set",
+    promises: ["C131"],
+    rule: 'this.#companion = kind === "tags" ? "entries" : "tags";',
+    broken: "",
+  },
+  {
+    name: "backend: a probe admits all calls of its tick",
+    promises: ["C131"],
+    rule: "if (kind === this.#companion) {\n      this.#companion = undefined;",
+    broken: "if (this.#companion !== undefined) {",
+  },
+  {
     name: "backend: an open breaker lets calls through at once",
     promises: ["C97"],
     rule: " || this.#clock.now() < this.#probeAt",

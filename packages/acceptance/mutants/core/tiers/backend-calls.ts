@@ -4,8 +4,14 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "backend: a call waits as long as the backend takes",
     promises: ["C43", "C92"],
-    rule: "this.#deadlines.start(startedAt, budgetMs, overdue)",
-    broken: "this.#deadlines.start(startedAt, Infinity, overdue)",
+    rule: "deadlines.start(deadline, budgetMs)",
+    broken: "deadlines.start(deadline, Infinity)",
+  },
+  {
+    name: "backend: a call has a second deadline beside that of its backend",
+    promises: ["C132"],
+    rule: "if (!options.boundsCalls) this",
+    broken: "this",
   },
   {
     name: "backend: the breaker counts answers",

@@ -50,6 +50,12 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
+    name: "recovery: a replay is tried while the breaker is open",
+    promises: ["C131"],
+    rule: "if (this.#running === undefined && this.#remote.retryInMs > 0) return Promise.resolve();",
+    broken: "",
+  },
+  {
     name: "recovery: an overflow is lost",
     promises: ["C96"],
     rule: "for (const key of tagKeys(this.#root, []))",

@@ -21,6 +21,18 @@ export const MUTANTS: readonly Breakage[] = [
       '} catch (error) {\n      this.#reportUndecodable(request, error as DecodeError);\n      return Promise.reject(this.#calls.refusal("read"));',
   },
   {
+    name: "backend: a decoder may take as long as it likes",
+    promises: ["C132"],
+    rule: "within(this.#clock, this.deadlineMs, entry,",
+    broken: "within(this.#clock, Infinity, entry,",
+  },
+  {
+    name: "backend: tag versions kept as entries have no deadline where the backend bounds its calls",
+    promises: ["C132"],
+    rule: "backend.boundsCalls === true && (backend.tagVersions !== undefined || !this.keepsMeta)",
+    broken: "backend.boundsCalls === true",
+  },
+  {
     name: "backend: an entry that cannot be decoded is reported with each read",
     promises: ["C98"],
     rule: "if (this.#undecodable.has(backendKey)) return;",
