@@ -29,6 +29,7 @@ export type {
   TagVersion,
   TagVersions,
 } from "./contracts/backend.ts";
+export type { Seal } from "./contracts/seal.ts";
 export type { LocalEntry, LocalTier, LocalTierHost } from "./contracts/local-tier.ts";
 export { json } from "./formats/json.ts";
 export { v8 } from "./formats/v8.ts";

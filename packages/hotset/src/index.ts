@@ -62,6 +62,7 @@ export type {
   NamespaceOptions,
   NotModified,
   Policy,
+  Seal,
   Served,
   StandardSchema,
   StoredEntry,

@@ -8,6 +8,7 @@ import {
   type Compressor,
   type Duration,
   type Format,
+  type Seal,
 } from "@hotset/core";
 import { HashBackend } from "./store/hash-backend.ts";
 import type { Backoff } from "./primitives/backoff.ts";
@@ -20,6 +21,7 @@ import {
   milliseconds,
   oneOf,
   refuse,
+  seal,
   text,
 } from "./primitives/option-checks.ts";
 import { hold, single, type ClientConnection, type Connection, type ConnectSettings } from "./shared-connection.ts";
@@ -48,6 +50,13 @@ export interface RedisBackendSettings {
   compressor(compressor: Compressor): this;
   /** Entries in these formats are read, too: change formats without a flush. Further calls add to earlier ones. */
   alsoReads(...others: readonly (Format | Compressor)[]): this;
+  /**
+   * Entries are sealed, and an entry that this seal does not open is a miss. It is bound to `keyPrefix` too. Not with
+   * `layout("plain")`.
+   *
+   * @default none
+   */
+  seal(seal: Seal): this;
   /** `plain` writes value and staleness only, for other programs; no tags, no validators. @default 'full' */
   layout(layout: "full" | "plain"): this;
   /**
@@ -134,6 +143,7 @@ interface Settings {
   readonly valueFormat: Format | undefined;
   readonly compressor: Compressor;
   readonly alsoReads: readonly (Format | Compressor)[];
+  readonly seal: Seal | undefined;
   readonly layout: "full" | "plain";
   readonly coherence: "auto" | "tracking" | "pubsub" | "none";
   readonly maxStalenessMs: number;
@@ -160,6 +170,7 @@ const DEFAULTS: Settings = Object.freeze({
   valueFormat: undefined,
   compressor: passthrough(),
   alsoReads: Object.freeze([]),
+  seal: undefined,
   layout: "full",
   coherence: "auto",
   maxStalenessMs: 2_000,
@@ -215,6 +226,10 @@ class Builder implements RedisBackendBuilder {
   alsoReads(...others: readonly (Format | Compressor)[]): this {
     for (const other of others) if (!isCompressor(other)) format("alsoReads", other);
     return this.#with({ alsoReads: Object.freeze([...this.#settings.alsoReads, ...others]) });
+  }
+
+  seal(value: Seal): this {
+    return this.#with({ seal: seal("seal", value) });
   }
 
   layout(layout: "full" | "plain"): this {
@@ -313,12 +328,19 @@ class Builder implements RedisBackendBuilder {
         'redis: protocol(2) cannot carry tracking; set coherence("pubsub") or "auto", or protocol(3)',
       );
     }
+    if (settings.seal !== undefined && settings.layout === "plain") {
+      throw new ConfigurationError(
+        'redis: layout("plain") has no room for a seal; remove seal(...), or set layout("full")',
+      );
+    }
     const writeIds = randomWriteIds();
     return new HashBackend(hold(settings.connection, this.#connectSettings()), {
       label: settings.label,
       format: valueFormat,
       compressor: settings.compressor,
       alsoReads: settings.alsoReads,
+      seal: settings.seal,
+      sealScope: settings.keyPrefix,
       maxEntryBytes: settings.maxEntryBytes,
       maxDecodedBytes: settings.maxDecodedBytes,
       responseTimeoutMs: settings.responseTimeoutMs,

@@ -1,4 +1,5 @@
 import type { Awaitable } from "./awaitable.ts";
+import type { Seal } from "./seal.ts";
 
 /** Turns values into bytes and back. Has a contract suite: `describeFormat`. */
 export interface Format {
@@ -55,6 +56,13 @@ export interface Backend {
   readonly maxEntryBytes?: number;
   /** Larger decompressed values are a miss. @default 64 MiB */
   readonly maxDecodedBytes?: number;
+  /**
+   * Seals every entry. Then an entry that it does not open is a miss, an unsealed one too. Needs room for
+   * `StoredEntry.meta`. @default none
+   */
+  readonly seal?: Seal;
+  /** Bound by the seal beside the key: the part of a store's keys that the cache does not know, a prefix. @default '' */
+  readonly sealScope?: string;
   /**
    * `false` for a layout without room for `StoredEntry.meta`, because other programs read it. Then tags, validators and
    * `clear` are refused, every value is compressed, and stale windows are computed from `staleInMs` and `expiresInMs`.

@@ -4,6 +4,8 @@ export interface Clock {
   now(): number;
   /** Calls `callback` once after `delayMs`; returns a function that cancels it. Does not keep the process alive. */
   schedule(callback: () => void, delayMs: number): () => void;
+  /** Milliseconds since 1970, for the instants in sealed entries, which other processes compare. @default `Date.now` */
+  epochMs?(): number;
 }
 
 /** The longest delay `setTimeout` takes; a longer one would fire at once, with a warning. */
@@ -12,6 +14,7 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 /** The system's monotonic clock: unaffected by changes of the wall clock. */
 export const systemClock: Clock = {
   now: () => performance.now(),
+  epochMs: () => Date.now(),
   schedule(callback, delayMs) {
     let timer: NodeJS.Timeout;
     const arm = (leftMs: number): void => {
@@ -25,3 +28,6 @@ export const systemClock: Clock = {
     return () => clearTimeout(timer);
   },
 };
+
+/** The wall clock beside a clock: its own, else that of the system. */
+export const epochMs = (clock: Clock): number => clock.epochMs?.() ?? Date.now();
