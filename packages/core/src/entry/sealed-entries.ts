@@ -3,7 +3,6 @@ import type { Backend, StoredEntry } from "../contracts/backend.ts";
 import { epochMs, type Clock } from "../contracts/clock.ts";
 import { ConfigurationError, DecodeError, EncodeError } from "../contracts/errors.ts";
 import type { Seal } from "../contracts/seal.ts";
-import { describe } from "../primitives/duration.ts";
 import { isThenable, whenReady } from "../primitives/once.ts";
 import { isMetaTooLong, MAX_META_BYTES } from "./entry-meta.ts";
 import type { EntryKey } from "./key.ts";
@@ -129,9 +128,11 @@ export class UnopenedEntry extends DecodeError {}
 /** @throws {ConfigurationError} for a seal that is not one, or that the layout of the backend has no room for. */
 export function checkSeal({ label, seal, keepsMeta }: Pick<Backend, "label" | "seal" | "keepsMeta">): void {
   if (seal === undefined) return;
-  if (typeof seal?.seal !== "function" || typeof seal.open !== "function" || !SEAL_ID.test(String(seal.id)))
+  const hasId = typeof seal?.id === "string" && SEAL_ID.test(seal.id);
+  // The message does not show what was given: it may be the secret itself.
+  if (!hasId || typeof seal.seal !== "function" || typeof seal.open !== "function")
     throw new ConfigurationError(
-      `${label}: seal must be a Seal, such as aesGcm({ keys }), with an id of 1 to 32 of a-z 0-9 . -, got ${describe(seal)}`,
+      `${label}: seal must be a Seal, such as aesGcm({ keys }), with an id of 1 to 32 of a-z 0-9 . -`,
     );
   if (keepsMeta === false)
     throw new ConfigurationError(
