@@ -1,8 +1,8 @@
 import type { EntryKey } from "../entry/key.ts";
-import type { EntryLeases, EntryWrite, LeaseAnswer } from "../tiers/entry-tier.ts";
+import type { EntryLeases, EntryWrite, LeaseAnswer, StoreStatus } from "../tiers/entry-tier.ts";
 import type { ComposedReads } from "./composed-reads.ts";
 import { partOf, type ComposedSide, type PartRequest } from "./composed-side.ts";
-import type { ComposedWrites, StoreStatus } from "./composed-writes.ts";
+import type { ComposedWrites } from "./composed-writes.ts";
 import type { SidePair } from "./side-pair.ts";
 
 export interface ComposedLeasesParts {

@@ -6,13 +6,12 @@ import type { Entry } from "../entry/entry.ts";
 import type { EntryKey } from "../entry/key.ts";
 import type { KeyedQueue } from "../primitives/keyed-queue.ts";
 import { whenReady } from "../primitives/once.ts";
-import type { EntryWrite } from "../tiers/entry-tier.ts";
+import type { EntryWrite, StoreStatus } from "../tiers/entry-tier.ts";
 import { settle, type ComposedSide } from "./composed-side.ts";
 import type { NearCopies } from "./near-copies.ts";
 import type { Outcomes, SidePair } from "./side-pair.ts";
 
 export type WriteStatus = "stored" | "refused";
-export type StoreStatus = WriteStatus | "overtaken";
 
 export interface ComposedWritesParts {
   readonly sides: SidePair;

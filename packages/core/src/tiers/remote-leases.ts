@@ -5,7 +5,7 @@ import type { KeyAliases } from "../coherence/key-aliases.ts";
 import type { Entry } from "../entry/entry.ts";
 import { dependencies, type EntryKey } from "../entry/key.ts";
 import type { BackendCalls } from "./backend-calls.ts";
-import type { EntryLeases, EntryWrite, LeaseAnswer, ReadRequest } from "./entry-tier.ts";
+import type { EntryLeases, EntryWrite, LeaseAnswer, ReadRequest, StoreStatus } from "./entry-tier.ts";
 import type { SealConflicts } from "./seal-conflicts.ts";
 
 /** A read that was sent. */
@@ -43,11 +43,11 @@ export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
   const call = <T>(key: EntryKey, run: () => Promise<T>): Promise<T> =>
     calls.run("lease", key.space, calls.deadlineMs, run);
   /** Ends the lease and stores nothing. Afterwards the message about that end, to this process too, has arrived. */
-  const keep = async (key: EntryKey, token: string, seen: string): Promise<"stored" | "overtaken"> => {
+  const keep = async (key: EntryKey, token: string, seen: string): Promise<StoreStatus> => {
     await call(key, () => leases.release(key.backend, token));
     if ((await call(key, () => leases.confirm(key.backend))) !== seen) return "overtaken";
     conflicts.kept(key.backend, token);
-    return "stored";
+    return "kept";
   };
   return {
     acquire: (request, token, leaseMs, seen) => {
@@ -76,7 +76,7 @@ export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
     release: (key, token) => call(key, () => leases.release(key.backend, token)),
     store: (key, write, token, seen) => {
       if (conflicts.keeps(key.backend, seen, clock.now())) return keep(key, token, seen);
-      return tier.store<"stored" | "refused" | "overtaken">(key, write, {
+      return tier.store<StoreStatus>(key, write, {
         send: async (stored) => ((await leases.store(key.backend, token, seen, stored)) ? "stored" : "overtaken"),
         // Only the lease holder may remove the entry; the lease is extended just long enough for that.
         refuse: async () => {
