@@ -84,4 +84,5 @@ export {
 } from "@hotset/redis";
 export { redis, RedisBackend } from "./redis.ts";
 export { msgpack } from "@hotset/msgpack";
+export { aesGcm, hmac, type SealKey, type SealOptions } from "@hotset/seal";
 export { zstd } from "@hotset/zstd";

@@ -249,7 +249,7 @@ describe("C154 two secrets under one name", () => {
     expect([await a.call(), await b.call()]).toEqual(["of a 4", "set by b"]);
   });
 
-  it("do not keep an entry for ever that nobody can open", async () => {
+  it("do not keep an entry of a lost key for ever", async () => {
     const { a, store, clock } = await conflicting();
     const stale = async (): Promise<void> => {
       store.set("test::k", { ...store.get("test::l")!, version: "other" });

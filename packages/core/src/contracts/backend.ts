@@ -57,11 +57,12 @@ export interface Backend {
   /** Larger decompressed values are a miss. @default 64 MiB */
   readonly maxDecodedBytes?: number;
   /**
-   * Seals every entry. Then an entry that it does not open is a miss, an unsealed one too. Needs room for
-   * `StoredEntry.meta`. @default none
+   * Seals every entry. Then an entry that it does not open is a miss, an unsealed one too. Needs `keepsMeta`.
+   *
+   * @default none
    */
   readonly seal?: Seal;
-  /** Bound by the seal beside the key: the part of a store's keys that the cache does not know, a prefix. @default '' */
+  /** Bound by the seal beside the key: the part of the store's keys that the cache does not know. @default '' */
   readonly sealScope?: string;
   /**
    * `false` for a layout without room for `StoredEntry.meta`, because other programs read it. Then tags, validators and

@@ -107,7 +107,7 @@ export class SealedEntries {
     return { ...stored, data: bytes.subarray(end), meta, staleInMs, expiresInMs };
   }
 
-  /** JSON tells where each part ends, so no two entries share a context. */
+  /** JSON shows where each part ends, so no two entries share a context. */
   #context({ space, name }: EntryKey, meta: string): Uint8Array {
     const place = [this.#backend.sealScope ?? "", space.backendPrefix, space.path.length, name];
     return Buffer.from(JSON.stringify(["hotset", LAYOUT, ...place, meta]));

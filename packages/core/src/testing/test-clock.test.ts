@@ -22,3 +22,10 @@ it("runs callbacks in the order of time, also those scheduled by callbacks", () 
   ]);
   expect(clock.now() - start).toBe(20);
 });
+
+it("moves the wall clock with it, from the same instant in each test", () => {
+  const clock = new TestClock();
+  expect(clock.epochMs()).toBe(1_700_000_000_000);
+  clock.advance("1m");
+  expect(clock.epochMs()).toBe(1_700_000_060_000);
+});

@@ -1,7 +1,7 @@
 import { DecodeError } from "../contracts/errors.ts";
 
 interface Unopened {
-  /** Of the entry that could not be opened. */
+  /** The version of the entry that could not be opened. */
   version: string | undefined;
   /** When this process last replaced such an entry. */
   replacedAt: number;
@@ -13,9 +13,9 @@ interface Unopened {
  * Entries that the seal does not open, by key; bounded.
  *
  * One is replaced by the next load. Where it is back soon, another process uses other secrets under the same name, and
- * each would replace the entries of the other for ever: so this process then leaves the entry where it is, and keeps its
- * load as a local copy. The copy is trusted as long as the entry in the backend has the same version: every change of
- * the key is a change of that entry.
+ * each would replace the entries of the other for ever: so this process then leaves the entry where it is, and keeps
+ * its load as a local copy. The copy is trusted as long as the entry in the backend has the same version: every change
+ * of the key is a change of that entry.
  */
 export class SealConflicts {
   readonly #unopened = new Map<string, Unopened>();
