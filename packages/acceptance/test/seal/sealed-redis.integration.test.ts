@@ -32,15 +32,29 @@ const SEALS: readonly (readonly [name: string, seal: Seal])[] = [
 interface OpenOptions extends Policy {
   readonly seal?: Seal;
   readonly name?: string;
+  readonly version?: number;
   readonly clock?: TestClock;
   readonly local?: boolean;
   readonly backend?: (builder: RedisBackendBuilder) => RedisBackendBuilder;
 }
 
-function open({ seal, name = "shop", clock, local = false, backend = (each) => each, ...policy }: OpenOptions): Cache {
-  const builder = backend(redis(server.url));
+function open({
+  seal,
+  name = "shop",
+  version,
+  clock,
+  local = false,
+  backend = (each) => each,
+  ...policy
+}: OpenOptions): Cache {
+  // No test here is about a slow server.
+  const builder = backend(redis(server.url).responseTimeout("15s"));
   const tier = (seal === undefined ? builder : builder.seal(seal)).build();
-  const empty = createCache({ name, ...(clock && { clock }) }).defaults({ ttl: "10m", localTtl: "10m", ...policy });
+  const empty = createCache({ name, ...(version && { version }), ...(clock && { clock }) }).defaults({
+    ttl: "10m",
+    localTtl: "10m",
+    ...policy,
+  });
   const cache = (local ? empty.tier(memory()) : empty).tier(tier).build();
   onTestFinished(() => cache.close({ timeout: 0 }));
   return cache;
@@ -61,8 +75,7 @@ describe.each(SEALS)("with %s", (_, seal) => {
     const cache = open({ seal });
     const other = open({ seal, name: "other" });
     const prefixed = open({ seal, backend: (builder) => builder.keyPrefix("eu") });
-    const versioned = createCache({ name: "shop", version: 2 }).tier(redis(server.url).seal(seal).build()).build();
-    onTestFinished(() => versioned.close({ timeout: 0 }));
+    const versioned = open({ seal, version: 2 });
     const places: readonly (readonly [cache: Pick<Cache, "get">, key: string])[] = [
       [cache, "hotset:shop::mallory"],
       [cache.namespace("users"), "hotset:shop:users::mallory"],

@@ -99,10 +99,10 @@ describe("C150 a sealed entry", () => {
     expect(reasonFor(sealed(), namespace)).toBe(NOT_OPENED);
   });
 
-  it("does not open where text moves from the key to the scope", () => {
-    const key = (name: string): EntryKey => entryKey(rootKeySpace("", undefined), name);
-    const stored = sealed({}, key("b"), { sealScope: 'a","' });
-    expect(reasonFor(stored, key('","b'), { sealScope: "a" })).toBe(NOT_OPENED);
+  it("does not open where text moves from the meta to the key", () => {
+    const stored = sealed({ meta: "a test;b" });
+    expect(stored.meta).toBe("test;a test;b");
+    expect(reasonFor({ ...stored, meta: "test;b" }, entryKey(root, "user:1test;a "))).toBe(NOT_OPENED);
   });
 
   it.each<[what: string, meta: string]>([
