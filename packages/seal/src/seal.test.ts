@@ -175,6 +175,13 @@ describe("the written bytes", () => {
     );
   });
 
+  it("C150 of hmac say where the context ends", () => {
+    const seal = hmac({ keys: [{ id: "k1", key: key(1) }] });
+    const sealed = Buffer.from(asBytes(seal.seal(Buffer.from("bcd"), Buffer.from("a"))));
+    const moved = Buffer.concat([sealed.subarray(0, -3), Buffer.from("cd")]);
+    expect(() => seal.open(moved, Buffer.from("ab"))).toThrow(DecodeError);
+  });
+
   // https://c2sp.org/XAES-256-GCM, "Test vectors".
   it.each([
     [0x01, "", "ce546ef63c9cc60765923609b33a9a1974e96e52daf2fcf7075e2271"],
