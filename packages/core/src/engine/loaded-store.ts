@@ -198,7 +198,7 @@ export class LoadedStore {
 
   /**
    * The copy of the entry that this process has just stored: the change message of its own write, which looks like that
-   * of any other process, left it unconfirmed. Asked in the background, so that no caller waits.
+   * of any other process, left it unconfirmed. After an ordinary store no caller waits for it. Never rejects.
    */
   async confirm(leases: EntryLeases, key: EntryKey, version: string): Promise<void> {
     const { local, trust } = this.#context;
