@@ -1,6 +1,6 @@
 /** Sealed entries over a scripted backend: what another program does to them, and two secrets under one name. */
 import { compose, ConfigurationError, createCache, gzip, json, type Cache, type Seal } from "@hotset/core";
-import { flush, scriptedBackend, TestClock, type ScriptedStore } from "@hotset/core/testing";
+import { flush, gate, outcome, scriptedBackend, TestClock, type ScriptedStore } from "@hotset/core/testing";
 import { memory } from "@hotset/memory";
 import { aesGcm, hmac } from "@hotset/seal";
 import { describe, expect, it } from "vitest";
@@ -247,6 +247,38 @@ describe("C154 two secrets under one name", () => {
     await flush();
     expect(a.cache.peek("k")).toBe(undefined);
     expect([await a.call(), await b.call()]).toEqual(["of a 4", "set by b"]);
+  });
+
+  it("answer the very next call from the copy that is kept", async () => {
+    const { a, b, clock } = await conflicting();
+    for (const each of [a, b, a]) await each.call();
+    b.backend.script("leases.confirm", { after: 10, times: 2 });
+    const load = b.cache.getOrSet("k", () => "kept");
+    // Once for the message about the end of the lease, once for the copy.
+    for (let confirmed = 0; confirmed < 2; confirmed++) {
+      await flush();
+      expect(await outcome(load)).toEqual({ status: "pending" });
+      clock.advance(10);
+    }
+    expect(await load).toBe("kept");
+    expect(await b.cache.getOrSet("k", never)).toBe("kept");
+  });
+
+  it("keep no copy of a load when the entry changed before the copy was confirmed", async () => {
+    const { a, b } = await conflicting();
+    for (const each of [a, b, a]) await each.call();
+    const releasing = gate();
+    b.backend.script("leases.release", { after: releasing });
+    const load = b.cache.getOrSet("k", () => "old");
+    await releasing.arrived();
+    await a.cache.set("k", "new");
+    await flush();
+    releasing.open();
+    expect(await load).toBe("old");
+    await flush();
+    expect(b.cache.peek("k")).toBe(undefined);
+    b.backend.down();
+    expect(await b.cache.getOrSet("k", () => "new")).toBe("new");
   });
 
   it("do not keep an entry of a lost key for ever", async () => {

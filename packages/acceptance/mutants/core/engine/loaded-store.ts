@@ -158,4 +158,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: '!== "pending") lease?.end();',
     broken: '!== "never") lease?.end();',
   },
+  {
+    name: "seal: a load that is kept is confirmed after its caller was answered",
+    promises: ["C154"],
+    rule: 'if (status === "kept") await this.confirm(',
+    broken: 'if (status === "kept") void this.confirm(',
+  },
 ];
