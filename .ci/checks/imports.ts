@@ -20,7 +20,8 @@ export const PACKAGE_GRAPH: Readonly<Record<string, readonly string[]>> = {
   "@hotset/msgpack": ["@hotset/core"],
   "@hotset/zstd": ["@hotset/core"],
   "@hotset/redis": ["@hotset/core"],
-  hotset: ["@hotset/core", "@hotset/memory", "@hotset/msgpack", "@hotset/redis", "@hotset/zstd"],
+  "@hotset/seal": ["@hotset/core"],
+  hotset: ["@hotset/core", "@hotset/memory", "@hotset/msgpack", "@hotset/redis", "@hotset/seal", "@hotset/zstd"],
   "@hotset/test-servers": [],
 };
 

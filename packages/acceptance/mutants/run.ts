@@ -54,7 +54,7 @@ if (unfit.length > 0) {
 const folder = await mkdtemp(join(tmpdir(), "hotset-mutants-"));
 const texts = new Map(
   await Promise.all(
-    globSync("packages/{acceptance,core,hotset,memory,msgpack,redis}/{src,test}/**/*.test.ts", { cwd: top })
+    globSync("packages/{acceptance,core,hotset,memory,msgpack,redis,seal}/{src,test}/**/*.test.ts", { cwd: top })
       .filter((file) => !UNSUITABLE.test(file))
       .map(async (file): Promise<[string, string]> => [file, await readFile(join(top, file), "utf8")]),
   ),

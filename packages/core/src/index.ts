@@ -30,6 +30,7 @@ export type {
   TagVersion,
   TagVersions,
 } from "./contracts/backend.ts";
+export type { Seal } from "./contracts/seal.ts";
 export type { LocalEntry, LocalTier, LocalTierHost } from "./contracts/local-tier.ts";
 export { DEFAULT_MAX_DECODED_BYTES } from "./contracts/backend.ts";
 export { decodeLimits } from "./formats/heap-estimate.ts";

@@ -62,6 +62,7 @@ export type {
   NamespaceOptions,
   NotModified,
   Policy,
+  Seal,
   Served,
   StandardSchema,
   StoredEntry,
@@ -83,4 +84,5 @@ export {
 } from "@hotset/redis";
 export { redis, RedisBackend } from "./redis.ts";
 export { msgpack } from "@hotset/msgpack";
+export { aesGcm, hmac, type SealKey, type SealOptions } from "@hotset/seal";
 export { zstd } from "@hotset/zstd";

@@ -1,4 +1,4 @@
-import { json, type Backend } from "@hotset/core";
+import { json, type Backend, type Seal } from "@hotset/core";
 import { createClient } from "@redis/client";
 import {
   cluster,
@@ -25,6 +25,13 @@ export const backends: readonly Backend[] = [
     .build(),
 ];
 
+const seal: Seal = { id: "own", seal: async (bytes) => bytes, open: (bytes) => bytes };
+redis("redis://a").seal(seal).layout("full");
+redis(client).seal(seal);
+// @ts-expect-error a format is not a seal
+redis("redis://a").seal(json());
+// @ts-expect-error a seal is not its key
+redis("redis://a").seal("secret");
 // @ts-expect-error a client of yours is connected already
 redis(client).username("u");
 // @ts-expect-error and keeps its own retries

@@ -8,6 +8,7 @@ import {
   MissingConnectionError,
   passthrough,
   v8,
+  type Seal,
 } from "@hotset/core";
 import { createClient } from "@redis/client";
 import { describe, expect, it } from "vitest";
@@ -15,6 +16,8 @@ import * as entryPoint from "./index.ts";
 import { cluster, fromClient, redis, RedisBackend, sentinel, single, type RedisBackendBuilder } from "./index.ts";
 
 const builder = (): RedisBackendBuilder => redis("redis://localhost").valueFormat(json());
+
+const SEAL: Seal = { id: "test", seal: (bytes) => bytes, open: (bytes) => bytes };
 
 describe("build", () => {
   it("R1-04: is synchronous, opens nothing, and has the documented defaults", async () => {
@@ -62,6 +65,7 @@ describe("build", () => {
       .compressor(gzip())
       .alsoReads(json())
       .alsoReads(passthrough())
+      .seal(SEAL)
       .layout("full")
       .coherence("auto")
       .maxStaleness("3s")
@@ -82,6 +86,8 @@ describe("build", () => {
       label: "near",
       format: { id: "v8" },
       compressor: { id: "gzip" },
+      seal: SEAL,
+      sealScope: "staging",
       deadlineMs: 250,
       maxEntryBytes: 1_000,
       maxDecodedBytes: 2_000,
@@ -172,6 +178,14 @@ describe("settings that contradict each other", () => {
   ])("A2: %s", (_, build, message) => {
     expect(build).toThrow(ConfigurationError);
     expect(build).toThrow(message);
+  });
+
+  it("C151: a seal and the plain layout, in either order", () => {
+    const message = 'redis: layout("plain") has no room for a seal; remove seal(...), or set layout("full")';
+    for (const give of [builder().seal(SEAL).layout("plain"), builder().layout("plain").seal(SEAL)]) {
+      expect(() => give.build()).toThrow(ConfigurationError);
+      expect(() => give.build()).toThrow(message);
+    }
   });
 
   it("no prefix goes without coherence", async () => {
@@ -305,8 +319,10 @@ describe("a setting that is refused at once", () => {
     expect(give).toThrow(message);
   });
 
-  it("A4: a password is not quoted", () => {
+  it("A4 C153: a password or a secret is not quoted", () => {
     for (const give of [
+      () => builder().seal("hunter2" as never),
+      () => builder().seal({ id: "hunter2", key: "hunter2" } as never),
       () => builder().password({ hunter2: 1 } as never),
       () => single("redis:hunter2"),
       () => redis("hunter2"),

@@ -9,6 +9,7 @@ import {
   type Compressor,
   type Duration,
   type Format,
+  type Seal,
 } from "@hotset/core";
 import { HashBackend } from "./store/hash-backend.ts";
 import type { Backoff } from "./primitives/backoff.ts";
@@ -21,6 +22,7 @@ import {
   milliseconds,
   oneOf,
   refuse,
+  seal,
   text,
 } from "./primitives/option-checks.ts";
 import { hold, single, type ClientConnection, type Connection, type ConnectSettings } from "./shared-connection.ts";
@@ -63,6 +65,13 @@ export interface RedisBackendSettings {
    * add to earlier ones.
    */
   alsoReads(...others: readonly (Format | Compressor)[]): this;
+  /**
+   * Entries are sealed, and an entry that this seal does not open is a miss. It is bound to `keyPrefix` too. Not with
+   * `layout("plain")`.
+   *
+   * @default none
+   */
+  seal(seal: Seal): this;
   /** `plain` writes value and staleness only, for other programs; no tags, no validators. @default 'full' */
   layout(layout: "full" | "plain"): this;
   /**
@@ -163,6 +172,7 @@ interface Settings {
   readonly valueFormat: Format | undefined;
   readonly compressor: Compressor | undefined;
   readonly alsoReads: readonly (Format | Compressor)[];
+  readonly seal: Seal | undefined;
   readonly layout: "full" | "plain";
   readonly coherence: "auto" | "tracking" | "pubsub" | "none";
   readonly maxStalenessMs: number;
@@ -191,6 +201,7 @@ const DEFAULTS: Settings = Object.freeze({
   valueFormat: undefined,
   compressor: undefined,
   alsoReads: Object.freeze([]),
+  seal: undefined,
   layout: "full",
   coherence: "auto",
   maxStalenessMs: 2_000,
@@ -251,6 +262,10 @@ class Builder implements RedisBackendBuilder {
   alsoReads(...others: readonly (Format | Compressor)[]): this {
     for (const other of others) if (!isCompressor(other)) format("alsoReads", other);
     return this.#with({ alsoReads: Object.freeze([...this.#settings.alsoReads, ...others]) });
+  }
+
+  seal(value: Seal): this {
+    return this.#with({ seal: seal("seal", value) });
   }
 
   layout(layout: "full" | "plain"): this {
@@ -355,12 +370,19 @@ class Builder implements RedisBackendBuilder {
         'redis: protocol(2) cannot carry tracking; set coherence("pubsub") or "auto", or protocol(3)',
       );
     }
+    if (settings.seal !== undefined && settings.layout === "plain") {
+      throw new ConfigurationError(
+        'redis: layout("plain") has no room for a seal; remove seal(...), or set layout("full")',
+      );
+    }
     const writeIds = randomWriteIds();
     return new HashBackend(hold(settings.connection, this.#connectSettings()), {
       label: settings.label,
       format: valueFormat,
       compressor: writes,
       alsoReads,
+      seal: settings.seal,
+      sealScope: settings.keyPrefix,
       maxEntryBytes: settings.maxEntryBytes,
       maxDecodedBytes: settings.maxDecodedBytes,
       responseTimeoutMs: settings.responseTimeoutMs,

@@ -533,6 +533,11 @@ describe("invalid configuration", () => {
     ],
     ["waitUntil", { name: "n", waitUntil: true }, "waitUntil must be a function, got true"],
     ["clock", { name: "n", clock: {} }, "clock must have now() and schedule(), got an object"],
+    [
+      "clock",
+      { name: "n", clock: { now: () => 0, schedule: () => () => undefined, epochMs: 7 } },
+      "clock must have now() and schedule(), got an object",
+    ],
     ["clock", { name: "n", clock: null }, "clock must have now() and schedule(), got null"],
     ["an unknown option", { name: "n", prefix: "p" }, 'unknown option "prefix"; accepted are name, version'],
   ])("createCache refuses an invalid option at once: %s", async ([, options, expected]) => {

@@ -67,7 +67,9 @@ export function checkCacheOptions(options: CacheOptions): CacheOptions {
     throw new ConfigurationError(`waitUntil must be a function, got ${describe(options.waitUntil)}`);
   if (
     options.clock !== undefined &&
-    (typeof options.clock?.now !== "function" || typeof options.clock.schedule !== "function")
+    (typeof options.clock?.now !== "function" ||
+      typeof options.clock.schedule !== "function" ||
+      !["undefined", "function"].includes(typeof options.clock.epochMs))
   )
     throw new ConfigurationError(`clock must have now() and schedule(), got ${describe(options.clock)}`);
   return Object.freeze({ ...options });

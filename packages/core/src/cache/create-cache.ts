@@ -2,6 +2,7 @@ import { isBackend, isComposed, leaves, reportsChanges, type ComposedBackend } f
 import type { Backend } from "../contracts/backend.ts";
 import { ConfigurationError } from "../contracts/errors.ts";
 import type { LocalTier } from "../contracts/local-tier.ts";
+import { checkSeal } from "../entry/sealed-entries.ts";
 import { checkOptions, DEFAULT_POLICY, OPTION_NAMES, resolvePolicy, type Policy } from "../entry/policy.ts";
 import { describe } from "../primitives/duration.ts";
 import { assemble, type Plan } from "./assemble.ts";
@@ -69,6 +70,7 @@ class Builder {
       );
     if (this.#plan.backend !== undefined)
       throw new ConfigurationError("tier: only one backend is allowed; combine two with compose(near, far)");
+    for (const each of leaves(tier)) checkSeal(each);
     return new Builder({ ...this.#plan, backend: tier });
   }
 

@@ -3,13 +3,12 @@ import type { DeleteStatus } from "../contracts/backend.ts";
 import type { Encoded } from "../entry/codec.ts";
 import type { EntryKey } from "../entry/key.ts";
 import { whenReady } from "../primitives/once.ts";
-import type { EntryWrite } from "../tiers/entry-tier.ts";
+import type { EntryWrite, StoreStatus } from "../tiers/entry-tier.ts";
 import { endingBy } from "./composed-reads.ts";
 import type { ComposedSide } from "./composed-side.ts";
 import type { ComposedParts } from "./side-pair.ts";
 
 export type WriteStatus = "stored" | "refused";
-export type StoreStatus = WriteStatus | "overtaken";
 
 /** How a write is sent. */
 interface Sending<S> {

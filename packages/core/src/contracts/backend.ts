@@ -1,4 +1,5 @@
 import type { Awaitable } from "./awaitable.ts";
+import type { Seal } from "./seal.ts";
 
 /** Default of {@link Backend.maxDecodedBytes}. */
 export const DEFAULT_MAX_DECODED_BYTES: number = 8 * 2 ** 20;
@@ -74,6 +75,14 @@ export interface Backend {
    * memory. @default 8 MiB
    */
   readonly maxDecodedBytes?: number;
+  /**
+   * Seals every entry. Then an entry that it does not open is a miss, an unsealed one too. Needs `keepsMeta`.
+   *
+   * @default none
+   */
+  readonly seal?: Seal;
+  /** Bound by the seal beside the key: the part of the store's keys that the cache does not know. @default '' */
+  readonly sealScope?: string;
   /**
    * `false` for a layout without room for `StoredEntry.meta`, because other programs read it. Then tags, validators and
    * `clear` are refused, every value is compressed, and stale windows are computed from `staleInMs` and `expiresInMs`.

@@ -7,6 +7,8 @@ export interface Clock {
    * timer must not overtake bytes that have arrived: call `callback` after sockets were read, as `setImmediate` does.
    */
   schedule(callback: () => void, delayMs: number): () => void;
+  /** Milliseconds since 1970, for the instants in sealed entries, which other processes compare. @default `Date.now` */
+  epochMs?(): number;
 }
 
 /** The longest delay `setTimeout` takes; a longer one would fire at once, with a warning. */
@@ -15,6 +17,7 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 /** The system's monotonic clock: unaffected by changes of the wall clock. */
 export const systemClock: Clock = {
   now: () => performance.now(),
+  epochMs: () => Date.now(),
   schedule(callback, delayMs) {
     let timer: NodeJS.Timeout;
     let isCancelled = false;
@@ -38,3 +41,6 @@ export const systemClock: Clock = {
     };
   },
 };
+
+/** The wall clock beside a clock: its own, else that of the system. */
+export const epochMs = (clock: Clock): number => clock.epochMs?.() ?? Date.now();

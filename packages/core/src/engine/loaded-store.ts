@@ -152,8 +152,10 @@ export class LoadedStore {
       // If the backend refused the entry, it has nothing to confirm the copy by.
       this.#keepLocally(draft, entry(), status === "stored" ? flights.copyEpoch(flight) : trust.unconfirmed);
       if (status === "stored" && !flights.isUntainted(flight) && lease !== undefined)
-        this.confirm(remote.leases!, key, lease.token);
-      return status === "stored" ? draft.result : status;
+        void this.confirm(remote.leases!, key, lease.token);
+      // Awaited: a call before the answer would find nothing that it can read, and load again.
+      if (status === "kept") await this.confirm(remote.leases!, key, lease!.token);
+      return status === "stored" ? draft.result : "refused";
     } catch (error) {
       if (!(error instanceof EncodeError))
         return this.#keepLocally(
@@ -211,13 +213,13 @@ export class LoadedStore {
 
   /**
    * The copy of the entry that this process has just stored: the change message of its own write, which looks like that
-   * of any other process, left it unconfirmed. Asked in the background, so that no caller waits.
+   * of any other process, left it unconfirmed. After an ordinary store no caller waits for it. Never rejects.
    */
-  confirm(leases: EntryLeases, key: EntryKey, version: string): void {
+  async confirm(leases: EntryLeases, key: EntryKey, version: string): Promise<void> {
     const { local, trust } = this.#context;
     if (local === undefined || !local.holds(key.local, version)) return;
     const { epoch } = trust;
-    leases.confirm(key).then((now) => {
+    await leases.confirm(key).then((now) => {
       if (now === version) local.confirm(key.local, version, epoch);
     }, ignore);
   }

@@ -202,7 +202,7 @@ export class Mutations {
     const epoch = status === "stored" ? flights.copyEpoch(guard) : trust.unconfirmed;
     local?.put(key.local, entry, policy.localTtlMs ?? Infinity, epoch);
     if (status === "stored" && !flights.isUntainted(guard) && entry.version !== undefined)
-      this.#loadedStore.confirm(remote!.leases!, key, entry.version);
+      void this.#loadedStore.confirm(remote!.leases!, key, entry.version);
   }
 
   async delete(namespace: NamespaceContext, key: EntryKey): Promise<DeleteResult> {

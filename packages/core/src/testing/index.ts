@@ -11,3 +11,4 @@ export { describeBackend, type DescribeBackendOptions } from "./describe-backend
 export { describeLocalTier } from "./describe-local-tier.ts";
 export { describeFormat, type KeptKind } from "./describe-format.ts";
 export { describeCompressor } from "./describe-compressor.ts";
+export { describeSeal } from "./describe-seal.ts";

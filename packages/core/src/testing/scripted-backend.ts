@@ -9,6 +9,7 @@ import type {
   TagVersions,
 } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
+import type { Seal } from "../contracts/seal.ts";
 import { json, passthrough } from "../index.ts";
 import { ScriptedCalls, type ScriptedCall, type ScriptedOperation, type ScriptedStep } from "./scripted-calls.ts";
 import { ScriptedLink, type ScriptedCoherence } from "./scripted-link.ts";
@@ -27,6 +28,8 @@ export interface ScriptedBackendOptions {
   readonly deadlineMs?: number;
   readonly maxEntryBytes?: number;
   readonly maxDecodedBytes?: number;
+  /** @default none */
+  readonly seal?: Seal;
   /** Whether it has this capability. @default true */
   readonly markStale?: boolean;
   /** Whether it has this capability. @default true */
@@ -130,7 +133,15 @@ function open(options: ScriptedBackendOptions, store: MemoryStore): ScriptedBack
   };
 }
 
-type Settings = "format" | "compressor" | "alsoReads" | "deadlineMs" | "maxEntryBytes" | "maxDecodedBytes" | "alias";
+type Settings =
+  | "format"
+  | "compressor"
+  | "alsoReads"
+  | "deadlineMs"
+  | "maxEntryBytes"
+  | "maxDecodedBytes"
+  | "seal"
+  | "alias";
 
 function settings(options: ScriptedBackendOptions): Pick<Backend, Settings> {
   return {
@@ -140,6 +151,7 @@ function settings(options: ScriptedBackendOptions): Pick<Backend, Settings> {
     ...(options.deadlineMs === undefined ? {} : { deadlineMs: options.deadlineMs }),
     ...(options.maxEntryBytes === undefined ? {} : { maxEntryBytes: options.maxEntryBytes }),
     ...(options.maxDecodedBytes === undefined ? {} : { maxDecodedBytes: options.maxDecodedBytes }),
+    ...(options.seal === undefined ? {} : { seal: options.seal }),
     ...(options.alias === undefined ? {} : { alias: options.alias }),
   };
 }

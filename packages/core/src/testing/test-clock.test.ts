@@ -34,3 +34,10 @@ it("stall() runs at its end, at the time then, callbacks that fell due meanwhile
   clock.advance(10);
   expect(seen.slice(1)).toEqual([["later", 60]]);
 });
+
+it("moves the wall clock with it, from the same instant in each test", () => {
+  const clock = new TestClock();
+  expect(clock.epochMs()).toBe(1_700_000_000_000);
+  clock.advance("1m");
+  expect(clock.epochMs()).toBe(1_700_000_060_000);
+});

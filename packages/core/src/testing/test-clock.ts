@@ -7,6 +7,8 @@ interface Due {
   readonly callback: () => void;
 }
 
+const EPOCH_MS = 1_700_000_000_000 - 1_000;
+
 /** A clock that moves only by {@link TestClock.advance}. */
 export class TestClock implements Clock {
   #now = 1_000;
@@ -14,6 +16,11 @@ export class TestClock implements Clock {
 
   now(): number {
     return this.#now;
+  }
+
+  /** Begins at 1_700_000_000_000, and moves with `now`. */
+  epochMs(): number {
+    return EPOCH_MS + this.#now;
   }
 
   schedule(callback: () => void, delayMs: number): () => void {

@@ -36,13 +36,18 @@ export interface EntryWrite {
   readonly versions: readonly TagVersion[] | undefined;
 }
 
+/**
+ * - `overtaken`: the lease was lost or the entry changed, and nothing was stored
+ * - `kept`: the lease ended and nothing was stored, see `SealConflicts`; a local copy can be confirmed by the token
+ */
+export type StoreStatus = "stored" | "refused" | "overtaken" | "kept";
+
 /** Limits loads to one of a key at a time, across processes. */
 export interface EntryLeases {
   acquire(request: ReadRequest, token: string, leaseMs: number, seen: string): Promise<LeaseAnswer>;
   renew(key: EntryKey, token: string, leaseMs: number): Promise<boolean>;
   release(key: EntryKey, token: string): Promise<void>;
-  /** `overtaken`: the lease was lost or the entry changed, and nothing was stored. */
-  store(key: EntryKey, write: EntryWrite, token: string, seen: string): Promise<"stored" | "refused" | "overtaken">;
+  store(key: EntryKey, write: EntryWrite, token: string, seen: string): Promise<StoreStatus>;
   /** The current version of the entry; `''` for none. */
   confirm(key: EntryKey): Promise<string>;
 }

@@ -5,7 +5,8 @@ import type { KeyAliases } from "../coherence/key-aliases.ts";
 import type { Entry } from "../entry/entry.ts";
 import { dependencies, type EntryKey } from "../entry/key.ts";
 import type { BackendCalls } from "./backend-calls.ts";
-import type { EntryLeases, EntryWrite, LeaseAnswer, ReadRequest } from "./entry-tier.ts";
+import type { EntryLeases, EntryWrite, LeaseAnswer, ReadRequest, StoreStatus } from "./entry-tier.ts";
+import type { SealConflicts } from "./seal-conflicts.ts";
 
 /** A read that was sent. */
 export interface SentRead {
@@ -28,6 +29,7 @@ export interface LeasingTier {
   readonly calls: BackendCalls;
   readonly clock: Clock;
   readonly aliases: KeyAliases | undefined;
+  readonly conflicts: SealConflicts;
   /** Decodes an entry and checks it against the tag versions that are current now. */
   decodeCurrent(read: SentRead, stored: StoredEntry): Awaitable<Entry | undefined>;
   store<S extends string>(key: EntryKey, write: EntryWrite, sending: Sending<S>): Promise<S>;
@@ -37,9 +39,16 @@ export interface LeasingTier {
 
 /** The leases of a backend, for entries: each call is bounded, and an entry that comes with an answer is checked. */
 export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
-  const { calls, clock, aliases } = tier;
+  const { calls, clock, aliases, conflicts } = tier;
   const call = <T>(key: EntryKey, run: () => Promise<T>): Promise<T> =>
     calls.run("lease", key.space, calls.deadlineMs, run);
+  /** Ends the lease and stores nothing. Afterwards the message about that end, to this process too, has arrived. */
+  const keep = async (key: EntryKey, token: string, seen: string): Promise<StoreStatus> => {
+    await call(key, () => leases.release(key.backend, token));
+    if ((await call(key, () => leases.confirm(key.backend))) !== seen) return "overtaken";
+    conflicts.kept(key.backend, token);
+    return "kept";
+  };
   return {
     acquire: async (request, token, leaseMs, seen): Promise<LeaseAnswer> => {
       const { key } = request;
@@ -66,16 +75,18 @@ export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
     },
     renew: (key, token, leaseMs) => call(key, () => leases.renew(key.backend, token, leaseMs)),
     release: (key, token) => call(key, () => leases.release(key.backend, token)),
-    store: (key, write, token, seen) =>
-      tier.store<"stored" | "refused" | "overtaken">(key, write, {
+    store: (key, write, token, seen) => {
+      if (conflicts.keeps(key.backend, seen, clock.now())) return keep(key, token, seen);
+      return tier.store<StoreStatus>(key, write, {
         send: async (stored) => ((await leases.store(key.backend, token, seen, stored)) ? "stored" : "overtaken"),
         // Only the lease holder may remove the entry; the lease is extended just long enough for that.
         refuse: async () => {
           const isHolder = await call(key, () => leases.renew(key.backend, token, 2 * calls.deadlineMs));
           return isHolder ? tier.refuse(key) : "overtaken";
         },
-      }),
-    confirm: (key) => call(key, () => leases.confirm(key.backend)),
+      });
+    },
+    confirm: async (key) => conflicts.confirmedBy(key.backend, await call(key, () => leases.confirm(key.backend))),
   };
 }
 

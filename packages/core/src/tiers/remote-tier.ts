@@ -7,6 +7,7 @@ import type { KeyAliases } from "../coherence/key-aliases.ts";
 import { Codec, type Encoded } from "../entry/codec.ts";
 import type { Entry } from "../entry/entry.ts";
 import { dependencies, type EntryKey } from "../entry/key.ts";
+import { SealedEntries, UnopenedEntry } from "../entry/sealed-entries.ts";
 import type { TierMeter } from "../primitives/meters.ts";
 import { isThenable, whenReady } from "../primitives/once.ts";
 import { within } from "../primitives/within.ts";
@@ -16,6 +17,7 @@ import { versionEntries } from "../tags/version-entries.ts";
 import { BackendCalls } from "./backend-calls.ts";
 import type { EntryLeases, EntryTier, EntryWrite, ReadRequest } from "./entry-tier.ts";
 import { remoteLeases, type Sending, type SentRead } from "./remote-leases.ts";
+import { SealConflicts } from "./seal-conflicts.ts";
 
 /**
  * One backend as a tier: codec, tag versions, and {@link BackendCalls} around every call.
@@ -34,6 +36,8 @@ export class RemoteTier implements EntryTier {
   readonly pending = 0;
   readonly #backend: Backend;
   readonly #codec: Codec;
+  readonly #sealed: SealedEntries;
+  readonly #conflicts = new SealConflicts();
   readonly #clock: Clock;
   readonly #events: Events;
   readonly #cache: string;
@@ -76,6 +80,7 @@ export class RemoteTier implements EntryTier {
     this.keepsMeta = backend.keepsMeta ?? true;
     this.#backend = backend;
     this.#codec = new Codec(backend);
+    this.#sealed = new SealedEntries(backend, clock);
     this.#clock = clock;
     this.#events = events;
     this.#cache = cache;
@@ -105,6 +110,7 @@ export class RemoteTier implements EntryTier {
         calls: this.#calls,
         clock,
         aliases,
+        conflicts: this.#conflicts,
         decodeCurrent: (read, stored) => this.#withCurrentVersions(read, stored, undefined),
         store: (key, write, sending) => this.#store(key, write, sending),
         refuse: (key) => this.#refuse(key),
@@ -193,9 +199,11 @@ export class RemoteTier implements EntryTier {
     if (encoded.data.length > (this.#backend.maxEntryBytes ?? Infinity)) return sending.refuse();
     this.#aliases?.add(key.backend);
     const startedAt = this.#clock.now();
-    const stored = this.#codec.toStored(encoded, entry, versions, startedAt);
+    const sealing = this.#sealed.seal(key, this.#codec.toStored(encoded, entry, versions, startedAt));
+    const stored = isThenable(sealing) ? await sealing : sealing;
     const status = await this.#calls.run("write", key.space, this.deadlineMs, () => sending.send(stored));
     this.#undecodable.delete(key.backend);
+    if (status === "stored") this.#conflicts.stored(key.backend, this.#clock.now());
     if (status === "stored" && this.#events.store.isObserved)
       this.#events.store.emit({
         cache: this.#cache,
@@ -308,31 +316,37 @@ export class RemoteTier implements EntryTier {
     stored: StoredEntry,
     versions: Versions | undefined,
   ): Awaitable<Entry | undefined> {
-    const checked = (entry: Entry): Awaitable<Entry | undefined> => {
-      if (versions === undefined) return entry;
+    const checked = (entry: Entry | undefined): Awaitable<Entry | undefined> => {
+      if (entry === undefined || versions === undefined) return entry;
       const more = request.isAfter === true ? this.versions! : this.#tagVersionsUnlessKnown!;
       return underVersions(entry, expected, versions, more, this.#clock);
     };
     try {
-      const decoded = this.#codec.decode(stored, request.key.space, request.schema, sentAt, request.tagSequence);
+      const { key, schema, tagSequence } = request;
+      const decoded = whenReady(
+        this.#sealed.open(key, stored),
+        (opened) => opened && this.#codec.decode(opened, key.space, schema, sentAt, tagSequence),
+      );
       const entry =
-        this.#backend.readsLag === true ? whenReady(decoded, (each) => ({ ...each, localTtlMs: 0 })) : decoded;
+        this.#backend.readsLag === true ? whenReady(decoded, (each) => each && { ...each, localTtlMs: 0 }) : decoded;
       return isThenable(entry)
         ? within(this.#clock, this.deadlineMs, entry, () => {
             throw new DecodeError(
               `${this.label}: the value was not decoded within ${this.deadlineMs} ms; check the schema and the compressor`,
               { tier: this.label, operation: "read" },
             );
-          }).then(checked, (error: unknown) => this.#reportUndecodable(request, error as DecodeError))
+          }).then(checked, (error: unknown) => this.#reportUndecodable(request, error as DecodeError, stored.version))
         : checked(entry);
     } catch (error) {
-      return this.#reportUndecodable(request, error as DecodeError);
+      return this.#reportUndecodable(request, error as DecodeError, stored.version);
     }
   }
 
-  #reportUndecodable(request: ReadRequest, error: DecodeError): undefined {
+  #reportUndecodable(request: ReadRequest, found: DecodeError, version?: string): undefined {
     const backendKey = request.key.backend;
-    if (this.#undecodable.has(backendKey)) return;
+    const error =
+      found instanceof UnopenedEntry ? this.#conflicts.found(backendKey, version, found, this.#clock.now()) : found;
+    if (error === undefined || this.#undecodable.has(backendKey)) return;
     if (this.#undecodable.size >= MAX_UNDECODABLE) this.#undecodable.clear();
     this.#undecodable.add(backendKey);
     this.meter.errors += 1;

@@ -1,4 +1,11 @@
-import { InvalidArgumentError, parseDuration, type Compressor, type Duration, type Format } from "@hotset/core";
+import {
+  InvalidArgumentError,
+  parseDuration,
+  type Compressor,
+  type Duration,
+  type Format,
+  type Seal,
+} from "@hotset/core";
 
 /** The longest delay `setTimeout` takes. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -64,3 +71,11 @@ export const format = (option: string, given: Format): Format =>
   hasId(given) && "encode" in given && "decode" in given
     ? given
     : refuse(option, given, "a Format, such as msgpack() or json(), with an id of 1 to 32 of a-z 0-9 . -");
+
+/** The message does not show what was given: it may be a secret. */
+export function seal(option: string, given: Seal): Seal {
+  if (hasId(given) && "seal" in given && "open" in given) return given;
+  throw new InvalidArgumentError(
+    `${option} must be a Seal, such as aesGcm({ keys }), with an id of 1 to 32 of a-z 0-9 . -`,
+  );
+}

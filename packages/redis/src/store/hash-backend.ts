@@ -1,4 +1,14 @@
-import type { Backend, Batch, Compressor, DeleteStatus, Format, Leases, StoredEntry, TagVersions } from "@hotset/core";
+import type {
+  Backend,
+  Batch,
+  Compressor,
+  DeleteStatus,
+  Format,
+  Leases,
+  Seal,
+  StoredEntry,
+  TagVersions,
+} from "@hotset/core";
 import { readInParts, readTogether } from "./batch-read.ts";
 import { RedisCoherence, type CoherenceSettings } from "./coherence.ts";
 import { fault, isWrongType, type Origin } from "../primitives/faults.ts";
@@ -16,6 +26,9 @@ export interface BackendSettings {
   readonly format: Format;
   readonly compressor: Compressor;
   readonly alsoReads: readonly (Format | Compressor)[];
+  readonly seal?: Seal | undefined;
+  /** @default '' */
+  readonly sealScope?: string;
   readonly maxEntryBytes: number;
   readonly maxDecodedBytes: number;
   readonly responseTimeoutMs: number;
@@ -54,6 +67,8 @@ export class HashBackend implements Backend {
   readonly format: Format;
   readonly compressor: Compressor;
   readonly alsoReads: readonly (Format | Compressor)[];
+  readonly seal?: Seal;
+  readonly sealScope: string;
   readonly deadlineMs: number;
   /** Each call is one {@link Command}, however many it sends. */
   readonly boundsCalls = true;
@@ -80,6 +95,8 @@ export class HashBackend implements Backend {
     this.format = settings.format;
     this.compressor = settings.compressor;
     this.alsoReads = settings.alsoReads;
+    if (settings.seal !== undefined) this.seal = settings.seal;
+    this.sealScope = settings.sealScope ?? "";
     this.deadlineMs = settings.responseTimeoutMs;
     this.maxEntryBytes = settings.maxEntryBytes;
     this.maxDecodedBytes = settings.maxDecodedBytes;

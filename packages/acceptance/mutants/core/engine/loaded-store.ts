@@ -170,4 +170,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "return flight.isUnreachable ? trust.unconfirmed : flights.copyEpoch(flight);",
     broken: "return flight.isUnreachable ? trust.unconfirmed : trust.epoch;",
   },
+  {
+    name: "seal: a load that is kept is confirmed after its caller was answered",
+    promises: ["C154"],
+    rule: 'if (status === "kept") await this.confirm(',
+    broken: 'if (status === "kept") void this.confirm(',
+  },
 ];

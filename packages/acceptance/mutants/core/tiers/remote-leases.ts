@@ -19,4 +19,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "aliases?.add(key.backend);",
     broken: "",
   },
+  {
+    name: "seal: a load is kept although the entry changed",
+    promises: ["C154"],
+    rule: 'if ((await call(key, () => leases.confirm(key.backend))) !== seen) return "overtaken";',
+    broken: "",
+  },
 ];

@@ -4,8 +4,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "promotion: the life of a copy counts from the arrival of the answer",
     promises: ["C6"],
-    rule: "request.schema, sentAt,",
-    broken: "request.schema, this.#clock.now(),",
+    rule: "schema, sentAt, tagSequence)",
+    broken: "schema, this.#clock.now(), tagSequence)",
   },
   {
     name: "storing: a value larger than maxEntryBytes leaves the older one in the backend",
@@ -16,9 +16,9 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "backend: an entry that cannot be decoded opens the breaker",
     promises: ["C98"],
-    rule: "} catch (error) {\n      return this.#reportUndecodable(request, error as DecodeError);",
+    rule: "} catch (error) {\n      return this.#reportUndecodable(request, error as DecodeError, stored.version);",
     broken:
-      '} catch (error) {\n      this.#reportUndecodable(request, error as DecodeError);\n      return Promise.reject(this.#calls.refusal("read"));',
+      '} catch (error) {\n      this.#reportUndecodable(request, error as DecodeError, stored.version);\n      return Promise.reject(this.#calls.refusal("read"));',
   },
   {
     name: "backend: a decoder may take as long as it likes",
@@ -35,8 +35,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "backend: an entry that cannot be decoded is reported with each read",
     promises: ["C98"],
-    rule: "if (this.#undecodable.has(backendKey)) return;",
-    broken: "",
+    rule: "if (error === undefined || this.#undecodable.has(backendKey)) return;",
+    broken: "if (error === undefined) return;",
   },
   {
     name: "aliases: tag versions kept as entries have no alias",

@@ -1,0 +1,3 @@
+export { aesGcm } from "./aes-gcm.ts";
+export { hmac } from "./hmac.ts";
+export type { SealKey, SealOptions } from "./key-ring.ts";
