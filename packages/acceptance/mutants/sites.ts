@@ -27,7 +27,7 @@ const IS_BOUND = /^[A-Z][A-Z0-9_]+$/;
 
 /** Every site of a source, in the order of the text. */
 export function sitesOf(file: string, text: string): readonly Site[] {
-  const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true);
+  const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest);
   const sites: Site[] = [];
   const visit = (node: ts.Node): void => {
     if (ts.isTypeNode(node) || ts.isInterfaceDeclaration(node) || ts.isTypeAliasDeclaration(node)) return;

@@ -117,4 +117,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: 'return { status: "pending" };',
     broken: 'return { status: "pending", token: this.#token() };',
   },
+  {
+    name: "bounds: every tag version that set saw is remembered",
+    promises: ["C80"],
+    rule: "const MAX_GUESSED = 10_000;",
+    broken: "const MAX_GUESSED = Infinity;",
+  },
 ];

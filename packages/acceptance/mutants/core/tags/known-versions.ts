@@ -19,4 +19,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if (this.#versions.size >= MAX_KNOWN && !this.#versions.has(tag)) this.#makeRoom();",
     broken: "",
   },
+  {
+    name: "tags: what was asked for is remembered for ever",
+    promises: ["C80"],
+    rule: "{ count: 1, changeSequence: 0 }",
+    broken: "{ count: 3, changeSequence: 0 }",
+  },
 ];
