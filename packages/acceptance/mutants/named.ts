@@ -16,7 +16,7 @@ const UNSUITABLE = /acceptance\/test\/.*(?:random-histories.*|\.integration)\.te
 /** Over a real Redis. */
 const REAL = /\.integration\.test\.ts$/;
 const AT_ONCE = Math.min(2, availableParallelism());
-/** For one mutant; a longer run hangs. */
+/** For one mutant; a longer run hangs. Three times that over a real Redis. */
 const LIMIT_MS = 60_000;
 
 /**
@@ -137,12 +137,20 @@ class Judge {
     readonly more: readonly string[];
     readonly mutant: Mutant | undefined;
   }): Promise<Outcome> {
+    const isReal = run.files.some((file) => REAL.test(file));
+    const limitMs = isReal ? 3 * LIMIT_MS : LIMIT_MS;
     return this.#runs.run({
       files: run.files,
       broken: run.mutant,
-      more: ["--testNamePattern", namesOf(run.promises).source, "--testTimeout=3000", ...run.more],
-      needsRedis: run.files.some((file) => file.startsWith(`${REDIS}/test/`)),
-      limitMs: run.mutant === undefined ? 5 * LIMIT_MS : LIMIT_MS,
+      // Over real servers some tests wait for connections and heartbeats.
+      more: [
+        "--testNamePattern",
+        namesOf(run.promises).source,
+        `--testTimeout=${isReal ? 20_000 : 3_000}`,
+        ...run.more,
+      ],
+      needsRedis: isReal,
+      limitMs: run.mutant === undefined ? 5 * LIMIT_MS : limitMs,
     });
   }
 
