@@ -9,4 +9,19 @@ export interface Equivalent {
 }
 
 /** Known by reading. A line that is reworded drops out by itself. */
-export const EQUIVALENT: readonly Equivalent[] = [];
+export const EQUIVALENT: readonly Equivalent[] = [
+  {
+    file: "packages/redis/src/connection/session.ts",
+    before: "loss.report(error as Error);",
+    after: ";",
+    reason: "The attempt rejects with the same error; a listener can be added only after an attempt that succeeded.",
+  },
+  {
+    file: "packages/core/src/engine/flights.ts",
+    before:
+      'if (each !== stored && (each.serial < stored.serial || !(each instanceof Flight) || each.phase === "reading")) {',
+    after:
+      'if (each !== stored && (((each.serial) <= (stored.serial)) || !(each instanceof Flight) || each.phase === "reading")) {',
+    reason: "No two guards have one serial.",
+  },
+];

@@ -4,7 +4,7 @@ import { join, sep } from "node:path";
 import { EQUIVALENT } from "./equivalent.ts";
 import { ruleAt, sitesOf, type Site } from "./sites.ts";
 import { stagesOf, type Stage } from "./stages.ts";
-import { failuresOf, TestRuns, TOP } from "./test-runs.ts";
+import { failuresOf, TestRuns, TOP, type Outcome } from "./test-runs.ts";
 import { Random } from "../torture/random.ts";
 
 export interface RandomOptions {
@@ -25,8 +25,15 @@ interface Verdict {
 }
 
 const AT_ONCE = Math.min(2, availableParallelism());
-/** A run without any change may take five times as long. */
-const LIMIT_MS = 180_000;
+/** A changed run that takes longer than this, and than so many times a run without any change, hangs. */
+const LEAST_LIMIT_MS = 60_000;
+const PATIENCE = 5;
+
+interface Unbroken {
+  /** Full names of the tests that fail without any change. */
+  readonly failing: ReadonlySet<string>;
+  readonly tookMs: number;
+}
 
 /**
  * Breaks random places of the sources, one at a time, and runs first the tests beside the file, then those of its
@@ -74,8 +81,8 @@ function chosen({ count, seed, packages, part }: RandomOptions): Changed[] {
 
 class Judge {
   readonly #runs = new TestRuns();
-  /** By stage: full names of the tests that fail without any change. */
-  readonly #failing = new Map<string, Promise<ReadonlySet<string>>>();
+  /** By the files of a stage. */
+  readonly #unbrokenRuns = new Map<string, Promise<Unbroken>>();
 
   async judge(rule: Changed): Promise<Verdict> {
     const known = EQUIVALENT.find(
@@ -94,48 +101,46 @@ class Judge {
   }
 
   async #killer(rule: Changed, stage: Stage): Promise<string | undefined> {
-    const failing = await this.#failingOf(stage);
+    const { failing, tookMs } = await this.#unbroken(stage);
+    const limitMs = Math.max(LEAST_LIMIT_MS, PATIENCE * tookMs);
     // A run ends with its first failure, unless that may be one that is there anyway.
     const bail = failing.size === 0 ? ["--bail=1"] : [];
-    const { report, isStopped, log } = await this.#run(stage, stage.files, rule, bail);
-    if (isStopped) return "the run did not end";
+    const { report, isStopped, log } = await this.#run(stage, rule, bail, limitMs);
+    if (isStopped) return `the run did not end within ${Math.round(limitMs / 1_000)} s`;
     if (report === undefined) return `no test ran: ${log}`;
     const unloaded = report.testResults.find(
       ({ assertionResults, message }) => assertionResults.length === 0 && message !== "",
     );
     const killer = failuresOf(report).find((name) => !failing.has(name)) ?? unloaded?.message;
     if (killer === undefined || !stage.hasRealTime) return killer;
-    return (await this.#failsAgain(rule, stage, killer)) ? killer : undefined;
-  }
-
-  /** Real servers and clocks fail now and then without any change. */
-  async #failsAgain(rule: Changed, stage: Stage, killer: string): Promise<boolean> {
+    // Real servers and clocks fail now and then without any change.
     const pattern = killer.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
-    const { report } = await this.#run(stage, stage.files, rule, ["--testNamePattern", pattern]);
-    return report === undefined || failuresOf(report).length > 0;
+    const again = await this.#run(stage, rule, ["--testNamePattern", pattern], limitMs);
+    return again.report === undefined || failuresOf(again.report).length > 0 ? killer : undefined;
   }
 
-  #failingOf(stage: Stage): Promise<ReadonlySet<string>> {
+  #unbroken(stage: Stage): Promise<Unbroken> {
     const key = stage.files.join(" ");
-    let failing = this.#failing.get(key);
-    if (failing === undefined) {
-      failing = this.#run(stage, stage.files, undefined, []).then(({ report, log }) => {
-        if (report === undefined) throw new Error(`no test ran over unbroken rules: ${log}`);
-        for (const name of failuresOf(report)) console.log(`fails without any change: ${name}`);
-        return new Set(failuresOf(report));
-      });
-      this.#failing.set(key, failing);
-    }
-    return failing;
+    let unbroken = this.#unbrokenRuns.get(key);
+    if (unbroken === undefined) this.#unbrokenRuns.set(key, (unbroken = this.#runUnbroken(stage)));
+    return unbroken;
   }
 
-  #run(stage: Stage, files: readonly string[], broken: Changed | undefined, more: readonly string[]) {
+  async #runUnbroken(stage: Stage): Promise<Unbroken> {
+    const startedAt = performance.now();
+    const { report, log } = await this.#run(stage, undefined, [], Infinity);
+    if (report === undefined) throw new Error(`no test ran over unbroken rules: ${log}`);
+    for (const name of failuresOf(report)) console.log(`fails without any change: ${name}`);
+    return { failing: new Set(failuresOf(report)), tookMs: performance.now() - startedAt };
+  }
+
+  #run(stage: Stage, broken: Changed | undefined, more: readonly string[], limitMs: number): Promise<Outcome> {
     return this.#runs.run({
-      files,
+      files: stage.files,
       broken,
       more: ["--maxWorkers=1", "--testTimeout=20000", ...more],
       needsRedis: stage.needsRedis,
-      limitMs: broken === undefined ? 5 * LIMIT_MS : stage.hasRealTime ? 5 * LIMIT_MS : LIMIT_MS,
+      limitMs,
     });
   }
 }

@@ -79,10 +79,14 @@ export class TestRuns {
     child.stdout.on("data", (chunk: Buffer) => (log += chunk.toString()));
     child.stderr.on("data", (chunk: Buffer) => (log += chunk.toString()));
     let isStopped = false;
-    const limit = setTimeout(() => {
-      isStopped = true;
-      stop(child);
-    }, limitMs);
+    // A longer timer would fire at once.
+    const limit = setTimeout(
+      () => {
+        isStopped = true;
+        stop(child);
+      },
+      Math.min(limitMs, 2 ** 31 - 1),
+    );
     await new Promise((done) => child.on("close", done));
     clearTimeout(limit);
     this.#running.delete(child);
