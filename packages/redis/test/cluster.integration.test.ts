@@ -184,7 +184,7 @@ describe("a cluster", () => {
     const tag = await tagOn(one);
     const slot = await servers.slotOf(tag);
     await backend.read(`shop::${tag}`);
-    // Each hands the slot to the other. One that believes to own it would tell the others.
+    // Each hands the slot to the other. Only a node that believes to own it would correct the others.
     await one.command("CLUSTER", "SETSLOT", slot, "NODE", other.id);
     try {
       resetCounts();

@@ -269,7 +269,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
       const [one] = fleet.members as [Member];
       await one.set("held", "value", { tags: ["t"] });
       await fleet.allHold("held", "value");
-      // Messages of one server arrive in order, so the last one of each tells that all of them have arrived.
+      // Messages of one server arrive in order, so after the last one of each all of them have arrived.
       const primaries = await servers.primaries();
       const last = await Promise.all(primaries.map((node) => keyOn(fleet, node.port)));
       for (const key of last) {
