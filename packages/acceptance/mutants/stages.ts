@@ -7,8 +7,6 @@ export interface Stage {
   readonly name: string;
   readonly files: readonly string[];
   readonly needsRedis: boolean;
-  /** Its failures are tried twice. */
-  readonly hasRealTime: boolean;
 }
 
 /** About the repository itself: its texts and tools. */
@@ -67,6 +65,5 @@ export function stagesOf(file: string): readonly Stage[] {
 }
 
 function stage(name: string, files: readonly string[]): Stage {
-  const isReal = files.some((file) => INTEGRATION.test(file));
-  return { name, files, needsRedis: isReal, hasRealTime: isReal };
+  return { name, files, needsRedis: files.some((file) => INTEGRATION.test(file)) };
 }
