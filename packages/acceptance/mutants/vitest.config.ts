@@ -1,13 +1,13 @@
 import { resolve } from "node:path";
 import { mergeConfig, type ViteUserConfig } from "vitest/config";
 import workspace from "../../../vitest.config.ts";
-import { MUTANTS } from "./all.ts";
-import { withoutRule } from "./mutant.ts";
+import { withoutRule, type BrokenRule } from "./mutant.ts";
 
 const top = resolve(import.meta.dirname, "../../..");
-const mutant = MUTANTS.find(({ name }) => name === process.env["HOTSET_MUTANT"]);
+const given = process.env["HOTSET_BROKEN_RULE"] ?? "";
+const mutant = given === "" ? undefined : (JSON.parse(given) as BrokenRule);
 const broken = mutant && resolve(top, mutant.file);
-const needsRedis = process.env["HOTSET_MUTANT_REDIS"] === "1";
+const needsRedis = process.env["HOTSET_NEEDS_REDIS"] === "1";
 
 /**
  * The tests of the workspace, over sources in which one rule is broken. Nothing is written: sources change as they are

@@ -181,6 +181,23 @@ describe("a cluster", () => {
     expect(await backend.remove(moved)).toBe("deleted");
   });
 
+  it("A14: follows no more than 8 redirections: nodes that name each other are not asked for ever", async () => {
+    const [one, other] = (await servers.masters()) as [ClusterNode, ClusterNode];
+    const tag = await tagOn(one);
+    const slot = await servers.slotOf(tag);
+    await backend.read(`shop::${tag}`);
+    // Each hands the slot to the other. Only a node that believes to own it would correct the others.
+    await one.command("CLUSTER", "SETSLOT", slot, "NODE", other.id);
+    try {
+      resetCounts();
+      await expect(backend.read(`shop::${tag}`)).rejects.toThrow(/^MOVED /);
+      const sent = counts().map(({ commandsByName }) => commandsByName["HMGET"] ?? 0);
+      expect(sent.reduce((sum, n) => sum + n)).toBe(9);
+    } finally {
+      await one.command("CLUSTER", "SETSLOT", slot, "NODE", one.id);
+    }
+  });
+
   it("A93: reports TRYAGAIN, for a script over an entry and its lease, as retryable and not executed", async () => {
     const [from, to] = await servers.masters();
     const key = `shop::${await tagOn(from!)}`;

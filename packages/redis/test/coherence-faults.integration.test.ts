@@ -179,6 +179,8 @@ for (const [name, start] of Object.entries(WAYS)) {
           on.proxy.swallow(direction);
           expect(await signsAfterLoss()).toBe(0);
           await on.proxy.pass();
+          // An attempt to connect that began meanwhile, which jitter decides, would stay silent for connectTimeout.
+          on.proxy.cut();
           await attachesAgain();
         },
       );

@@ -1,5 +1,5 @@
 import { createCache, EncodeError, gzip, json, v8, type Format, type Namespace, type StoredEntry } from "@hotset/core";
-import { flush, gate, outcome, scriptedBackend, TestClock } from "@hotset/core/testing";
+import { createTestCache, flush, gate, outcome, scriptedBackend, TestClock } from "@hotset/core/testing";
 import { memory } from "@hotset/memory";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { failing, numbered } from "../support/sources.ts";
@@ -1153,5 +1153,49 @@ describe("C134 a store that the backend refuses", () => {
     await p1.cache.getOrSet("k", () => "one");
     p1.link.lose({ attach: "hangs" });
     expect(p1.cache.peek("k")).toBe(undefined);
+  });
+});
+
+describe.each(["getOrSet", "get"] as const)("C33 a copy served by %s while the backend is away", (how) => {
+  it("is a hit from the local tier", async () => {
+    const clock = new TestClock();
+    const backend = scriptedBackend({ clock, coherence: "heard" });
+    const cache = createTestCache({ clock, ttl: "1h", local: memory(), backend });
+    await cache.connect();
+    await cache.set("k", "value");
+    backend.link.lose();
+    backend.down();
+    const hits = watch(cache, "hit");
+    expect(await (how === "get" ? cache.get("k") : cache.getOrSet("k", failing()))).toBe("value");
+    expect(hits).toMatchObject([["hit", { key: "k", tier: "memory" }]]);
+  });
+});
+
+describe("R1-10 markStale over a backend that can only remove", () => {
+  const opened = async () => {
+    const clock = new TestClock();
+    const backend = scriptedBackend({ clock, markStale: false });
+    const cache = createTestCache({ clock, ttl: "1h", local: memory(), backend });
+    await cache.set("k", "value");
+    return { cache, backend };
+  };
+
+  it("says whether there was an entry, once it is removed", async () => {
+    const { cache, backend } = await opened();
+    const removing = gate();
+    backend.script("remove", { before: removing });
+    const marking = cache.markStale("k");
+    await removing.arrived();
+    expect(await outcome(marking)).toEqual({ status: "pending" });
+    removing.open();
+    expect(await marking).toEqual({ status: "stale" });
+    expect(await cache.markStale("k")).toEqual({ status: "missing" });
+    expect(await cache.get("k", { allowStale: true })).toBe(undefined);
+  });
+
+  it("is pending while the backend is away", async () => {
+    const { cache, backend } = await opened();
+    backend.down();
+    expect(await cache.markStale("k")).toEqual({ status: "pending" });
   });
 });

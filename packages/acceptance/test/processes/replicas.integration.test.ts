@@ -54,7 +54,7 @@ describe("A44: a process that reads from replicas", () => {
     const [one, listening, deaf] = fleet.members as [Member, Member, Member];
     const place = { ...servers.place, readFromReplicas: true } as typeof servers.place;
     await listening.open({ ...SETTINGS, place, keyPrefix: fleet.keyPrefix });
-    await deaf.open({ ...SETTINGS, place, keyPrefix: fleet.keyPrefix, coherence: "none", policy: { localTtl: 0 } });
+    await deaf.open({ ...SETTINGS, place, keyPrefix: fleet.keyPrefix, coherence: "none", policy: { localTtl: "1m" } });
     await fleet.inStep();
     const primary = await servers.primaryOf(fleet.keyOf("k"));
     await one.set("k", "old", { tags: ["t"] });

@@ -325,3 +325,19 @@ describe.each(STACKS_WITH_MEMORY)("statistics of peek over %s", (stack) => {
     expect(backend.calls).toEqual([]);
   });
 });
+
+describe.each(STACKS)("an invalidate event over %s", (stack) => {
+  it("comes with each set, delete and markStale of a key", async () => {
+    const { cache } = open(stack, { ttl: "1h" });
+    const seen = watch(cache, "invalidate");
+    await cache.set("k", 1);
+    await cache.markStale("k");
+    await cache.delete("k");
+    const about = { cache: "test", namespace: [], scope: "key", origin: "here", key: "k" };
+    expect(seen).toEqual([
+      ["invalidate", { ...about, mode: "remove" }],
+      ["invalidate", { ...about, mode: "stale" }],
+      ["invalidate", { ...about, mode: "remove" }],
+    ]);
+  });
+});

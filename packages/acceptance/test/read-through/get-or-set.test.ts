@@ -494,6 +494,14 @@ describe("promotion", () => {
     ]);
   });
 
+  it("C7 a localTtl of 1 ms keeps a local copy for 1 ms", async () => {
+    const { cache, clock } = open("memory over backend");
+    await cache.set("k", "new", { localTtl: 1 });
+    expect(cache.peek("k")).toBe("new");
+    clock.advance(1);
+    expect([cache.peek("k"), await cache.get("k")]).toEqual([undefined, "new"]);
+  });
+
   it("C9 a read that is answered after a load with ttl 0 removed the entry keeps no local copy", async () => {
     const { clock, backend, cache: writer } = open("backend", { ttl: 10_000 });
     await writer.set("k", "old");

@@ -1,5 +1,5 @@
-import { json, type CacheEvents } from "@hotset/core";
-import { flush, gate } from "@hotset/core/testing";
+import { EncodeError, json, type CacheEvents } from "@hotset/core";
+import { createTestCache, flush, gate, mapTier } from "@hotset/core/testing";
 import type { MemoryOptions } from "@hotset/memory";
 import { describe, expect, it } from "vitest";
 import { heapGrowth } from "../support/heap-growth.ts";
@@ -509,3 +509,21 @@ it("C102 an evict event has the original key and namespace", async () => {
     ["\0"],
   ]);
 });
+
+describe("C99 a local tier that refuses a value", () => {
+  const refusing = (error: Error) => createTestCache({ local: { ...mapTier(), set: () => void raise(error) } });
+
+  it("with an error of its own makes set reject with an EncodeError that names the tier and has the cause", async () => {
+    const cause = new RangeError("no room");
+    await expect(refusing(cause).set("k", 1)).rejects.toMatchObject({ code: "ENCODE_FAILED", tier: "map", cause });
+  });
+
+  it("with one of ours makes set reject with that", async () => {
+    const error = new EncodeError("cannot be measured", { tier: "map" });
+    await expect(refusing(error).set("k", 1)).rejects.toBe(error);
+  });
+});
+
+function raise(error: Error): never {
+  throw error;
+}

@@ -1,5 +1,5 @@
 import type { Cache, Namespace, Policy, Served } from "@hotset/core";
-import { flush, gate, outcome, TestClock } from "@hotset/core/testing";
+import { createTestCache, flush, gate, mapTier, outcome, TestClock } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";
 import { heapGrowth } from "../support/heap-growth.ts";
 import { failing, numbered } from "../support/sources.ts";
@@ -529,6 +529,19 @@ it("C78 clear reaches a localOnly namespace", async () => {
 });
 
 describe("C80 the memory for tags is bounded", () => {
+  it("a local copy that is found invalidated by its tag is dropped", async () => {
+    const local = mapTier();
+    const cache = createTestCache({ ttl: "1h", local });
+    await cache.setMany(
+      Array.from({ length: 100 }, (_, i) => [`k${i}`, i] as const),
+      { tags: ["t"] },
+    );
+    await cache.invalidateTags("t");
+    expect(local.entryCount).toBe(100);
+    for (let i = 0; i < 100; i += 1) expect(await cache.get(`k${i}`)).toBe(undefined);
+    expect(local.entryCount).toBe(0);
+  });
+
   it.for(STACKS)("in the process, and forgetting a tag only causes misses: %s", { timeout: 60_000 }, async (stack) => {
     const { cache, backend } = open(stack, { ttl: "1h" });
     await cache.set("before", "value", { tags: ["t0"] });

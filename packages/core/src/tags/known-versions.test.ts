@@ -28,6 +28,37 @@ it("knows 100,000 versions at most: it forgets many at once, and reports that on
   );
 });
 
+it("C80 keeps nothing of what it asked for: tags without a version, failed reads, pins and renewals", async () => {
+  const set = Map.prototype.set;
+  const used = new Set<Map<unknown, unknown>>();
+  const spy = vi.spyOn(Map.prototype, "set").mockImplementation(function (this: Map<unknown, unknown>, key, value) {
+    used.add(this);
+    return set.call(this, key, value) as Map<unknown, unknown>;
+  });
+  try {
+    const source = new KnownVersions(new Trust(), new TestClock(), () => undefined).recording({
+      read: async (tags) => tags.map(() => undefined),
+      pin: () => Promise.reject(new Error("down")),
+      unchangedSince: async (_at, tags) => tags.map(() => undefined),
+      renew: () => Promise.reject(new Error("down")),
+    });
+    for (let i = 0; i < 100; i += 1) {
+      const tags = [`a${i}`, `b${i}`];
+      await Promise.allSettled([
+        source.read(tags),
+        source.read(tags),
+        source.pin(tags),
+        source.unchangedSince("1", tags),
+        source.renew(tags, "hard"),
+      ]);
+    }
+  } finally {
+    spy.mockRestore();
+  }
+  expect(used.size).toBeGreaterThan(0);
+  expect([...used].filter(({ size }) => size !== 0)).toEqual([]);
+});
+
 describe("a recorded version", () => {
   let clock: TestClock;
   let trust: Trust;

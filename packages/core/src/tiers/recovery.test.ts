@@ -18,6 +18,8 @@ let sent: string[];
 let replayed: string[];
 let emitted: CacheEvents["recover"][];
 let isDown: boolean;
+/** How the calls begin that fail. */
+let failing: string | undefined;
 let held: Gate<void> | undefined;
 let retryInMs: number;
 
@@ -27,7 +29,7 @@ function recovery({
 }: { readonly hasVersions?: boolean; readonly reissueWindowMs?: number } = {}): Recovery {
   const send = async (what: string): Promise<void> => {
     await held?.pass();
-    if (isDown) throw UNANSWERED;
+    if (isDown || (failing !== undefined && what.startsWith(failing))) throw UNANSWERED;
     sent.push(what);
   };
   const events = createEvents();
@@ -54,6 +56,7 @@ beforeEach(() => {
   clock = new TestClock();
   [sent, replayed, emitted] = [[], [], []];
   isDown = false;
+  failing = undefined;
   held = undefined;
   retryInMs = 0;
 });
@@ -270,6 +273,21 @@ describe("more than 10,000", () => {
     one.addKey(entryKey(root, "a"));
     await one.replay();
     expect(emitted[1]).toMatchObject({ replayed: 1, overflowed: false });
+  });
+
+  it("C96 are reported with each part of their replay", async () => {
+    const one = recovery();
+    for (let i = 0; i <= 10_000; i += 1) one.addKey(entryKey(users, `k${i}`));
+    one.addKey(entryKey(users, "after"));
+    failing = "remove";
+    await one.replay();
+    expect(one.size).toBe(1);
+    failing = undefined;
+    await one.replay();
+    expect(emitted.map(({ replayed, overflowed }) => [replayed, overflowed])).toEqual([
+      [1, true],
+      [1, true],
+    ]);
   });
 
   it("that clear is not covered by a later tag call or key", () => {

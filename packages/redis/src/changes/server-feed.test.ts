@@ -5,6 +5,7 @@ import { ServerFeed, type ListenMode } from "./server-feed.ts";
 import { ChangeHub } from "./change-hub.ts";
 import { ServerIdentityGuard } from "./server-identity-guard.ts";
 import { trackingMode } from "./tracking.ts";
+import { SubscriptionRefusedError } from "../connection/change-notifier.ts";
 
 const ignore = (): void => undefined;
 
@@ -12,7 +13,12 @@ const ignore = (): void => undefined;
 async function connected(
   mode: ListenMode,
   reply: (command: string) => unknown,
-): Promise<{ readonly feed: ServerFeed; readonly clock: TestClock; readonly dropped: string[] }> {
+): Promise<{
+  readonly feed: ServerFeed;
+  readonly clock: TestClock;
+  readonly dropped: string[];
+  readonly queue: { inFlight: number; replies: number };
+}> {
   const clock = new TestClock();
   const dropped: string[] = [];
   const hub = new ChangeHub(
@@ -35,11 +41,12 @@ async function connected(
     _getQueue: () => ({ addPushHandler: ignore }),
   };
   await feed.prepare(client as never, () => Promise.resolve());
+  const queue = { inFlight: 0, replies: 0, replied: ignore };
   feed.up({
-    queue: { inFlight: 0, replies: 0, replied: ignore },
+    queue,
     distrust: (error: Error) => void dropped.push(error.message),
   } as never);
-  return { feed, clock, dropped };
+  return { feed, clock, dropped, queue };
 }
 
 it("C86 a connection that does not answer while subscribing is given up", async () => {
@@ -58,6 +65,58 @@ it("C86 a connection that does not answer while subscribing is given up", async 
   clock.advance(1);
   await new Promise(setImmediate);
   expect(dropped).toEqual(["no answer within 1000 ms"]);
+});
+
+it("C86 A12 a connection that answers once while subscribing, and then nothing more, is given up a deadline later", async () => {
+  const silent: ListenMode = {
+    handlePushes: ignore,
+    subscribe: () => new Promise(() => undefined),
+    heartbeat: () => Promise.resolve(true),
+    unsubscribe: () => Promise.resolve(),
+  };
+  const { feed, clock, dropped, queue } = await connected(silent, () => "");
+  void feed.subscribe(1_000);
+  await flush();
+  queue.replies += 1;
+  clock.advance(1_000);
+  await new Promise(setImmediate);
+  expect(dropped).toEqual([]);
+  clock.advance(999);
+  await new Promise(setImmediate);
+  expect(dropped).toEqual([]);
+  clock.advance(1);
+  await new Promise(setImmediate);
+  expect(dropped).toEqual(["no answer within 1000 ms"]);
+});
+
+it.each([
+  ["LOADING Redis is loading the dataset in memory", ErrorReply],
+  ["BUSY Redis is busy running a script", ErrorReply],
+  ["NOPERM this user has no permissions", SubscriptionRefusedError],
+] as const)("A93 while subscribing, %s is an error of this class", async (message, errorClass) => {
+  const mode: ListenMode = {
+    handlePushes: ignore,
+    subscribe: () => Promise.reject(new ErrorReply(message)),
+    heartbeat: () => Promise.resolve(true),
+    unsubscribe: () => Promise.resolve(),
+  };
+  const { feed } = await connected(mode, () => "");
+  const error: unknown = await feed.subscribe(1_000).catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(errorClass);
+  expect(error).toMatchObject({ message });
+});
+
+it("C86 a connection that forgot its user proves nothing and is given up; one whose server is busy proves nothing and is kept", async () => {
+  const { feed, dropped } = await connected(trackingMode(), () => {
+    throw new ErrorReply("NOAUTH Authentication required.");
+  });
+  expect(await feed.heartbeat(1_000)).toBe(false);
+  expect(dropped).toEqual(["NOAUTH Authentication required."]);
+  const busy = await connected(trackingMode(), () => {
+    throw new ErrorReply("BUSY Redis is busy running a script");
+  });
+  expect(await busy.feed.heartbeat(1_000)).toBe(false);
+  expect(busy.dropped).toEqual([]);
 });
 
 it("C86 a connection that forgot its user proves nothing, and is asked again whether it tracks once it knows the user", async () => {

@@ -1,4 +1,4 @@
-import { InvalidArgumentError, type CoherenceListener } from "@hotset/core";
+import { BackendUnavailableError, InvalidArgumentError, type CoherenceListener } from "@hotset/core";
 import { TestClock } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";
 import { RedisCoherence } from "./coherence.ts";
@@ -159,5 +159,26 @@ describe("over a channel", () => {
     refused.replaced();
     hubs.channel.replaced();
     expect(received).toEqual(["replaced"]);
+  });
+
+  it("A93 a fault that passes while subscribing is rejected as it is, and a refusal as a ConfigurationError", async () => {
+    const fault = new BackendUnavailableError("no answer within 100 ms", { retryable: true });
+    const failing = new ChangeHub(
+      new TestClock(),
+      () => Promise.reject(fault),
+      () => [],
+    );
+    for (const mode of ["auto", "pubsub"] as const) {
+      const coherence = listening(mode, { tracking: undefined, channel: failing });
+      expect(await coherence.attach(listener([])).catch((error: unknown) => error)).toBe(fault);
+    }
+    const refused = new ChangeHub(
+      new TestClock(),
+      () => Promise.reject(new SubscriptionRefusedError("NOPERM no")),
+      () => [],
+    );
+    await expect(
+      listening("pubsub", { tracking: undefined, channel: refused }).attach(listener([])),
+    ).rejects.toMatchObject({ code: "INVALID_CONFIGURATION", message: expect.stringContaining("NOPERM no") });
   });
 });

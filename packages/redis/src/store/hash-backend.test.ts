@@ -1,5 +1,5 @@
 import { BackendUnavailableError, json, passthrough, type StoredEntry } from "@hotset/core";
-import { flush, outcome, TestClock } from "@hotset/core/testing";
+import { createTestCache, flush, mapTier, outcome, TestClock } from "@hotset/core/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import { Wire } from "../../test/wire.ts";
 import { HashBackend, type BackendSettings } from "./hash-backend.ts";
@@ -15,7 +15,7 @@ let queue: CommandQueue;
 let distrusted: Error[];
 let backend: HashBackend;
 /** Another over the same connection. */
-let open: (change?: Partial<BackendSettings>) => HashBackend;
+let open: (change?: Partial<BackendSettings>, links?: Partial<Link>) => HashBackend;
 
 beforeEach(() => {
   clock = new TestClock();
@@ -31,9 +31,9 @@ beforeEach(() => {
     close: () => Promise.resolve(),
   };
   let ids = 0;
-  open = (change = {}) =>
+  open = (change = {}, links = {}) =>
     new HashBackend(
-      { link, release: () => Promise.resolve() },
+      { link: { ...link, ...links }, release: () => Promise.resolve() },
       {
         label: "redis",
         format: json(),
@@ -61,6 +61,31 @@ function handled<T>(call: Promise<T>): Promise<T> {
 }
 /** As node-redis makes them. */
 const refusal = (message: string): Error => new (class SimpleError extends Error {})(message);
+
+describe("A44 reads that replicas may answer", () => {
+  const coherence = { mode: "auto", sender: "me", maxStalenessMs: 2_000, reissueWindowMs: 30_000 } as const;
+
+  it("lag, unless changes are received: then primaries answer them", () => {
+    expect(open().readsLag).toBe(undefined);
+    expect(open({}, { readsFromReplicas: true }).readsLag).toBe(true);
+    expect(open({ coherence }, { readsFromReplicas: true }).readsLag).toBe(undefined);
+  });
+
+  it("leave no copy in a local tier", async () => {
+    for (const readsFromReplicas of [false, true]) {
+      const lagging = open({}, { readsFromReplicas });
+      const cache = createTestCache({ clock, ttl: "1m", localTtl: "1m", local: mapTier(), backend: lagging });
+      const read = cache.get("k");
+      await flush();
+      await wire.reply(60_000);
+      await wire.reply(fields('"v"', String(NOW + 60_000), '1 0;{"f":"json"}', "id"));
+      // The version of the namespace.
+      await wire.reply([null]);
+      expect(await read).toBe("v");
+      expect(cache.peek("k")).toBe(readsFromReplicas ? undefined : "v");
+    }
+  });
+});
 
 describe("a read", () => {
   it("R1-08: sends PTTL first, so that no value is read without its expiry", async () => {

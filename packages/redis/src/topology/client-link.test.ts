@@ -24,11 +24,8 @@ class Client extends EventEmitter implements RedisClientLike {
   close = (): Promise<void> => Promise.resolve();
 }
 
-const READ = { tier: "redis", operation: "read" };
-
-it("C91 rejects the reply to a command that the client sent again over its next connection: it may come from another server, not reported yet", async () => {
-  const client = new Client();
-  const link = new ClientLink(client, {
+const linkOver = (client: RedisClientLike): ClientLink =>
+  new ClientLink(client, {
     clock: new TestClock(),
     random: Math.random,
     responseTimeoutMs: 1_000,
@@ -37,6 +34,12 @@ it("C91 rejects the reply to a command that the client sent again over its next 
     backoff: { baseMs: 10, factor: 2, maxMs: 100 },
     retries: Infinity,
   });
+
+const READ = { tier: "redis", operation: "read" };
+
+it("C91 rejects the reply to a command that the client sent again over its next connection: it may come from another server, not reported yet", async () => {
+  const client = new Client();
+  const link = linkOver(client);
   const first = send(link, READ, ["GET", "k"]);
   await client.prepared();
   client.pending.shift()!("before");
@@ -54,4 +57,34 @@ it("C91 rejects the reply to a command that the client sent again over its next 
   await client.prepared();
   client.pending.shift()!("after");
   expect(await third).toBe("after");
+});
+
+it("C91 a preparation that began before the client reconnected counts for nothing: calls that waited for it fail, unsent, and the next call prepares the new connection", async () => {
+  const client = new Client();
+  const link = linkOver(client);
+  const waiting = send(link, READ, ["GET", "k"]).catch((error: unknown) => error);
+  await flush();
+  client.emit("error", new Error("Socket closed unexpectedly"));
+  client.emit("ready");
+  await client.prepared();
+  expect(await waiting).toMatchObject({ code: "BACKEND_UNAVAILABLE", maybeExecuted: false });
+  expect(client.pending).toEqual([]);
+
+  const next = send(link, READ, ["GET", "k"]);
+  await client.prepared();
+  client.pending.shift()!("value");
+  expect(await next).toBe("value");
+});
+
+it("A18 close waits for the calls in flight, which are answered", async () => {
+  const client = new Client();
+  const link = linkOver(client);
+  const read = send(link, READ, ["GET", "k"]);
+  await client.prepared();
+  const closing = link.close();
+  await flush();
+  expect(await outcome(closing)).toEqual({ status: "pending" });
+  client.pending.shift()!("value");
+  expect(await read).toBe("value");
+  await closing;
 });

@@ -129,4 +129,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "flights.remove(waiting.guard);",
     broken: "",
   },
+  {
+    name: "bounds: every tag version that set saw is remembered",
+    promises: ["C80"],
+    rule: "const MAX_GUESSED = 10_000;",
+    broken: "const MAX_GUESSED = Infinity;",
+  },
 ];

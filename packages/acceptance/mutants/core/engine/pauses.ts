@@ -8,4 +8,10 @@ export const MUTANTS: readonly Breakage[] = [
     broken:
       "const before = this.#until.get(localKey);\n    if (before !== undefined && now < before) this.#until.set(localKey, now + 10_000);\n    const until = this.#until.get(localKey);",
   },
+  {
+    name: "bounds: every failed load is remembered",
+    promises: ["C80"],
+    rule: "const MAX_BACKOFFS = 10_000;",
+    broken: "const MAX_BACKOFFS = Infinity;",
+  },
 ];

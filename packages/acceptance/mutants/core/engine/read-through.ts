@@ -280,4 +280,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "local!.meter.hits += 1;\n    meter.hits += 1;",
     broken: "local!.meter.hits += 1;\n    meter.hits += 2;",
   },
+  {
+    name: "outage: a copy served while the backend is away names no tier",
+    promises: ["C33"],
+    rule: 'flight.fallBackOn(best, local!.label, "copy");',
+    broken: 'flight.fallBackOn(best, "", "copy");',
+  },
 ];

@@ -43,4 +43,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if (epoch === this.#trust.epoch && since === this.#changeSequence) {",
     broken: "if (epoch === this.#trust.epoch) {",
   },
+  {
+    name: "tags: what was asked for is remembered for ever",
+    promises: ["C80"],
+    rule: "{ count: 1, changeSequence: 0 }",
+    broken: "{ count: 3, changeSequence: 0 }",
+  },
 ];

@@ -86,4 +86,22 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "now >= entry.deadAt ? undefined : this.#tags.applyTo(entry, now);",
     broken: "now >= entry.deadAt ? undefined : entry;",
   },
+  {
+    name: "tags: a copy found invalidated keeps its memory",
+    promises: ["C80"],
+    rule: "if (checked === undefined) this.tier.delete(localKey);",
+    broken: "if (checked === undefined) void 0;",
+  },
+  {
+    name: "storing: an error of a foreign local tier comes out as it is",
+    promises: ["C99"],
+    rule: "return error instanceof CacheError\n",
+    broken: "return !(error instanceof CacheError)\n",
+  },
+  {
+    name: "storing: a localTtl of 1 ms stores no copy",
+    promises: ["C7"],
+    rule: "if (limitMs <= 0 ||",
+    broken: "if (limitMs <= 1 ||",
+  },
 ];

@@ -103,4 +103,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "this.#issued?.addKey(key);\n          this.#replayed.key(key);",
     broken: "this.#replayed.key(key);",
   },
+  {
+    name: "recovery: only the first part of a replay is said to have overflowed",
+    promises: ["C96"],
+    rule: "if (this.size === 0) this.#overflowed = false;",
+    broken: "this.#overflowed = false;",
+  },
 ];

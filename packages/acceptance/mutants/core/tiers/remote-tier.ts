@@ -50,4 +50,16 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "const versions = asked ?? (request.isAfter === true ? undefined : this.#table?.known(expected));",
     broken: "const versions = asked ?? this.#table?.known(expected);",
   },
+  {
+    name: "outage: markStale over a backend that can only remove does not wait for the removal",
+    promises: ["R1-10"],
+    rule: '(await this.remove(key)) === "deleted"',
+    broken: '((this.remove(key) as unknown)) === "deleted"',
+  },
+  {
+    name: "bounds: every undecodable key is remembered",
+    promises: ["C80"],
+    rule: "if (this.#undecodable.size >= MAX_UNDECODABLE) this.#undecodable.clear();",
+    broken: "",
+  },
 ];

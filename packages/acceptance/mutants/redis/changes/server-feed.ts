@@ -7,4 +7,22 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if (previous?.id !== undefined && identity.runId !== undefined && previous.identity.runId === identity.runId)\n      await",
     broken: "if (false) await",
   },
+  {
+    name: "redis: a server that is busy for now is said to refuse its changes",
+    promises: ["A93"],
+    rule: "if (!isReply(error) || isTemporary(error)) throw error;",
+    broken: "if (!isReply(error)) throw error;",
+  },
+  {
+    name: "redis: a connection that forgot its user is kept",
+    promises: ["C86"],
+    rule: "if (isLoggedOut(error)) link.distrust(error as Error);",
+    broken: "",
+  },
+  {
+    name: "redis: a connection that answered once while subscribing is waited for without end",
+    promises: ["C86"],
+    rule: "({ replies } = link.queue);\n      arm();",
+    broken: "",
+  },
 ];

@@ -14,4 +14,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if (isWrongType(error)) {",
     broken: "if (false) {",
   },
+  {
+    name: "redis: copies of answers by replicas are kept in the local tier",
+    promises: ["A44"],
+    rule: "else if (hold.link.readsFromReplicas === true) this.readsLag = true;",
+    broken: "",
+  },
 ];

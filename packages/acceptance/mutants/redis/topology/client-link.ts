@@ -13,4 +13,16 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "conceal(error, secretsOf(client));",
     broken: "",
   },
+  {
+    name: "redis: a preparation over a connection that the client has replaced counts for the next one",
+    promises: ["C91"],
+    rule: "if (epoch !== this.#epoch || this.#closed !== undefined)",
+    broken: "if (this.#closed !== undefined)",
+  },
+  {
+    name: "redis: closing a backend over the user's client waits for no call in flight",
+    promises: ["A18"],
+    rule: "    await whenDrained(this.queue, this.#settings);\n",
+    broken: "",
+  },
 ];

@@ -2,6 +2,12 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
+    name: "redis: redirections are followed without end",
+    promises: ["A14"],
+    rule: "const MAX_REDIRECTIONS = 8;",
+    broken: "const MAX_REDIRECTIONS = 800;",
+  },
+  {
     name: "redis: a promoted replica goes on answering reads as a replica",
     promises: ["A44"],
     rule: 'node.link.distrust(new Error("it is a primary now"));',

@@ -1,0 +1,296 @@
+import { readFileSync } from "node:fs";
+import { expect, it } from "vitest";
+import { ErrorBackoffs } from "./error-backoffs.ts";
+import { Flights } from "./flights.ts";
+import { KeyAliases } from "../coherence/key-aliases.ts";
+import { Guard } from "../coherence/guards.ts";
+import { Trust } from "../coherence/trust.ts";
+import type { Backend, TagVersions } from "../contracts/backend.ts";
+import { MetaParser } from "../entry/entry-meta.ts";
+import { entryKey, keySpaceBelow, rootKeySpace } from "../entry/key.ts";
+import { json, passthrough } from "../index.ts";
+import { Breaker } from "../primitives/breaker.ts";
+import { DecisionLog } from "../primitives/decision-log.ts";
+import { createEvents } from "../primitives/event-port.ts";
+import { KeyedQueue } from "../primitives/keyed-queue.ts";
+import { Histogram } from "../primitives/meters.ts";
+import { KnownVersions } from "../tags/known-versions.ts";
+import { RememberedVersions } from "../tags/remembered-versions.ts";
+import { TagEvents } from "../tags/tag-events.ts";
+import { gate } from "../testing/gate.ts";
+import { flush } from "../testing/outcome.ts";
+import { scriptedBackend } from "../testing/scripted-backend.ts";
+import { createTestCache } from "../testing/test-cache.ts";
+import { TestClock } from "../testing/test-clock.ts";
+import { Recovery } from "../tiers/recovery.ts";
+
+const root = rootKeySpace("shop");
+const names = (count: number, prefix = "k"): readonly string[] => Array.from({ length: count }, (_, i) => prefix + i);
+const VERSION = { hard: "v", soft: "v" };
+
+/** Answers every version at once, and keeps nothing. */
+function tagSource(): TagVersions & { readonly asked: string[]; isDown: boolean } {
+  const source = {
+    asked: [] as string[],
+    isDown: false,
+    read: async (tags: readonly string[]) => {
+      if (source.isDown) throw new Error("down");
+      return tags.map(() => VERSION);
+    },
+    pin: async (tags: readonly string[]) => {
+      source.asked.push(...tags);
+      return { at: "1", versions: tags.map(() => VERSION) };
+    },
+    unchangedSince: async (_at: string, tags: readonly string[]) => tags.map(() => VERSION),
+    renew: async () => undefined,
+  };
+  return source;
+}
+
+/** Keeps nothing. */
+const emptyBackend = (more: Partial<Backend>): Backend => ({
+  label: "empty",
+  format: json(),
+  compressor: passthrough(),
+  coherence: "sole-writer",
+  read: async () => undefined,
+  write: async () => undefined,
+  remove: async () => "missing",
+  close: async () => undefined,
+  ...more,
+});
+
+function recovery(sent: string[], isDown: boolean): Recovery {
+  const send = async (what: string): Promise<void> => {
+    if (isDown) throw new Error("down");
+    sent.push(what);
+  };
+  return new Recovery({
+    clock: new TestClock(),
+    events: createEvents(),
+    cache: "shop",
+    root,
+    reissueWindowMs: 30_000,
+    remote: {
+      label: "redis",
+      retryInMs: 1_000,
+      remove: (key) => send(`remove ${key.backend}`).then(() => "deleted"),
+      versions: { renew: (tags, mode) => send(`${mode} ${tags.join()}`) },
+    },
+    replayed: { key: () => undefined, tags: () => undefined },
+  });
+}
+
+/** How many of these loads run at once. */
+async function runningAtOnce(begin: (load: () => Promise<number>) => void): Promise<number> {
+  let running = 0;
+  begin(() => {
+    running += 1;
+    return new Promise(() => undefined);
+  });
+  await flush();
+  return running;
+}
+
+/** For each row: fills what it names beyond its bound. */
+const CASES: Readonly<Record<string, () => void | Promise<void>>> = {
+  "keys with something in flight": () => {
+    const flights = new Flights(new Trust());
+    const guards = names(1_000).map((key): readonly [string, Guard] => [key, new Guard()]);
+    for (const [key, guard] of guards) flights.add(key, guard);
+    expect(flights.size).toBe(1_000);
+    for (const [, guard] of guards) flights.remove(guard);
+    expect([flights.size, [...flights.all()]]).toEqual([0, []]);
+  },
+  "callers that wait": async () => {
+    const cache = createTestCache();
+    const load = gate<number>();
+    const calls = names(100).map(() => cache.getOrSet("k", () => load.pass()));
+    await load.arrived();
+    load.open(1);
+    expect(new Set(await Promise.all(calls))).toEqual(new Set([1]));
+    expect(cache.stats()).toMatchObject({ loads: 1, misses: 100, coalesced: 99 });
+  },
+  "writes in progress, by key": async () => {
+    const writes = new KeyedQueue();
+    const held = gate<void>();
+    const all = names(1_000).map((key) => writes.run(key, () => held.pass()));
+    expect(writes.size).toBe(1_000);
+    held.open();
+    await Promise.all(all);
+    expect([writes.size, writes.has("k0")]).toEqual([0, false]);
+  },
+  "until when a failed load is not tried again": () => {
+    const backoffs = new ErrorBackoffs();
+    for (const key of names(10_000)) backoffs.begin(key, 1_000);
+    expect(backoffs.isActive("k0", 0)).toBe(true);
+    backoffs.begin("another", 1_000);
+    expect(["k0", "k1", "another"].map((key) => backoffs.isActive(key, 0))).toEqual([false, true, true]);
+  },
+  "tag calls of this process": () => {
+    const tags = new TagEvents();
+    for (const tag of names(9_999)) tags.called(root, [tag], "hard");
+    expect(tags.wasInvalidated(["never called"], 0)).toBe(false);
+    tags.called(root, ["another"], "hard");
+    expect(tags.wasInvalidated(["never called"], 0)).toBe(true);
+    const elsewhere = new TagEvents();
+    const space = keySpaceBelow(root, "users");
+    elsewhere.changed(names(10_000, "{~n").map((name) => `${name}}::t`));
+    expect(elsewhere.hasEvents(space, elsewhere.sequence, 0)).toBe(false);
+    elsewhere.changed(["{~another}::t"]);
+    expect(elsewhere.hasEvents(space, elsewhere.sequence, 0)).toBe(true);
+  },
+  "tag versions known to be current": async () => {
+    const known = new KnownVersions(new Trust(), new TestClock(), () => undefined);
+    const source = known.recording(tagSource());
+    await source.read(names(100_000));
+    expect(known.size).toBe(100_000);
+    await source.read(["another"]);
+    expect([known.size, known.has("k0"), known.has("another")]).toEqual([90_001, false, true]);
+  },
+  "cache keys behind the hashed keys of messages": () => {
+    const forgotten: string[] = [];
+    const aliases = new KeyAliases(
+      (key) => `#${key}`,
+      (key) => forgotten.push(key),
+    );
+    for (const key of names(100_000)) aliases.add(key);
+    expect(forgotten).toEqual([]);
+    aliases.add("another");
+    expect(forgotten).toEqual(names(1_000));
+  },
+  "leases asked for or held": async () => {
+    const clock = new TestClock();
+    const backend = scriptedBackend({ clock, leases: true });
+    const cache = createTestCache({ clock, local: false, backend });
+    const load = gate<number>();
+    const calls = names(10).map((key) => cache.getOrSet(key, () => load.pass()));
+    await flush();
+    expect(backend.count("leases.acquire")).toBe(10);
+    load.open(1);
+    await Promise.all(calls);
+    await flush();
+    // A lease in use would be renewed.
+    clock.advance(60_000);
+    await flush();
+    expect(backend.count("leases.renew")).toBe(0);
+  },
+  "invalidations acknowledged within `reissueWindow`": async () => {
+    const sent: string[] = [];
+    const few = recovery(sent, false);
+    for (const key of names(10_000)) few.acknowledgedKey(entryKey(root, key));
+    few.reissue();
+    await flush();
+    expect(sent.filter((what) => what.startsWith("remove ")).length).toBe(10_000);
+    sent.splice(0);
+    const many = recovery(sent, false);
+    for (const key of names(12_000)) many.acknowledgedKey(entryKey(root, key));
+    many.reissue();
+    await flush();
+    expect(sent[0]).toMatch(/^hard /);
+    expect(sent.length).toBeLessThanOrEqual(11_001);
+  },
+  "invalidations that wait for the backend, or for a side of a composition": () => {
+    const pending = recovery([], true);
+    for (const key of names(10_000)) pending.addKey(entryKey(root, key));
+    expect(pending.size).toBe(10_000);
+    pending.addKey(entryKey(root, "another"));
+    expect(pending.size).toBe(1);
+  },
+  "decisions for `explain`": () => {
+    const log = new DecisionLog(new TestClock(), 3);
+    for (const why of names(10)) log.note("k", "call", why);
+    expect(log.about(["k"]).map(({ why }) => why)).toEqual(["k7", "k8", "k9"]);
+  },
+  "failures in a row, the next probe": () => {
+    const breaker = new Breaker(new TestClock());
+    for (let i = 0; i < 100_000; i += 1) breaker.failed();
+    expect(breaker.isOpen).toBe(true);
+    expect(breaker.probeInMs).toBeLessThanOrEqual(60_000);
+    breaker.answered();
+    expect(breaker.isOpen).toBe(false);
+  },
+  "loads, and background loads": async () => {
+    const clock = new TestClock();
+    const cache = createTestCache({ clock, ttl: 1_000, staleWhileRevalidate: "1h" });
+    expect(
+      await runningAtOnce((load) => {
+        for (const key of names(1_001)) cache.getOrSet(key, load).catch(() => undefined);
+      }),
+    ).toBe(1_000);
+    const stale = createTestCache({ clock, ttl: 1_000, staleWhileRevalidate: "1h" });
+    await stale.setMany(names(101).map((key) => [key, 1] as const));
+    clock.advance(1_000);
+    expect(
+      await runningAtOnce((load) => {
+        for (const key of names(101)) void stale.getOrSet(key, load);
+      }),
+    ).toBe(100);
+  },
+  "keys reported as undecodable": async () => {
+    const damaged = { data: Buffer.from("v"), staleInMs: 60_000, expiresInMs: 60_000, meta: '{"f":"none.such"}' };
+    const cache = createTestCache({ local: false, backend: emptyBackend({ read: async () => damaged }) });
+    const reported: string[] = [];
+    cache.on("decode:error", ({ key }) => reported.push(key));
+    for (const key of names(1_000)) await cache.get(key);
+    await cache.get("k0");
+    expect(reported).toEqual(names(1_000));
+    await cache.get("another");
+    await cache.get("k0");
+    expect(reported.slice(1_000)).toEqual(["another", "k0"]);
+  },
+  "parsed meta strings": () => {
+    const parser = new MetaParser();
+    const metaOf = (i: number): string => JSON.stringify({ f: "json", t: i + 1 });
+    const first = parser.parse(metaOf(0));
+    for (let i = 1; i < 512; i += 1) parser.parse(metaOf(i));
+    expect(parser.parse(metaOf(0))).toBe(first);
+    parser.parse(metaOf(512));
+    expect(parser.parse(metaOf(0))).not.toBe(first);
+  },
+  "tag versions that `set` saw last": async () => {
+    const tagVersions = tagSource();
+    const cache = createTestCache({ local: false, backend: emptyBackend({ tagVersions }) });
+    const tag = (name: string): number => tagVersions.asked.filter((asked) => asked.endsWith(`::${name}`)).length;
+    await cache.set("k", 1, { tags: ["first"] });
+    await cache.set("k", 1, { tags: ["first"] });
+    expect(tag("first")).toBe(1);
+    for (const name of names(10_100, "t")) await cache.set("k", 1, { tags: [name] });
+    await cache.set("k", 1, { tags: ["first"] });
+    expect(tag("first")).toBe(2);
+  },
+  "tag versions read last, of a composition": async () => {
+    const source = tagSource();
+    const remembered = new RememberedVersions(source);
+    await remembered.read(names(10_000));
+    await remembered.read(["another"]);
+    source.isDown = true;
+    expect(await remembered.read(["another"])).toEqual([VERSION]);
+    await expect(remembered.read(["k0"])).rejects.toThrow("down");
+  },
+  "counters and histograms": () => {
+    const histogram = new Histogram();
+    for (let i = 0; i < 1_000_000; i += 1) histogram.record(i * 1_000);
+    expect(histogram.snapshot().count).toBe(1_000_000);
+    expect(histogram.snapshot().p99Ms).toBeLessThan(2 * 70 * 60_000);
+  },
+};
+
+const page = readFileSync(new URL("../../../../docs/architecture.md", import.meta.url), "utf8");
+const rows = page
+  .slice(page.indexOf("\n| state | owner | bound |"), page.indexOf("\nOne rule, one place:"))
+  .split("\n")
+  .filter((line) => line.startsWith("| ") && !/^\| (?:state \||---)/.test(line))
+  .map((line) => line.slice(2, -2).split(" | ") as [state: string, owner: string, bound: string])
+  // The tests of compositions fill these.
+  .filter(([, owner]) => owner !== "`NearCopies`");
+
+it("every bound of docs/architecture.md has a case here, and every case its row", () => {
+  expect(Object.keys(CASES).toSorted()).toEqual(rows.map(([state]) => state).toSorted());
+});
+
+it.each(rows)("C80 C96 the bound of %s, kept by %s: %s", async (state) => {
+  const fill = CASES[state];
+  expect(fill).toBeTypeOf("function");
+  await fill!();
+});
