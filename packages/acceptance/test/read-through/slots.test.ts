@@ -68,7 +68,7 @@ describe.each(STACKS)("over %s", (stack) => {
     await Promise.all(loads);
   });
 
-  it("C132 a queued load whose callers ran out of time does not run; a new key is loaded at once", async () => {
+  it("C135 a queued load whose callers ran out of time does not run; a new key is loaded at once", async () => {
     const { cache, clock } = open(stack, { maxLoads: 1, hardTimeout: 500 });
     const hanging = gate<string>();
     const first = cache.getOrSet("first", hanging.pass, { hardTimeout: Infinity });
@@ -85,7 +85,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(cache.stats().loads).toBe(2);
   });
 
-  it("C132 with one caller left that waits, it runs", async () => {
+  it("C135 with one caller left that waits, it runs", async () => {
     const { cache, clock } = open(stack, { maxLoads: 1 });
     const hanging = gate<string>();
     const first = cache.getOrSet("first", hanging.pass);
@@ -98,7 +98,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect([await first, await patient]).toEqual(["first", "loaded"]);
   });
 
-  it("C132 a caller that got a stale value at its softTimeout has it refreshed all the same", async () => {
+  it("C135 a caller that got a stale value at its softTimeout has it refreshed all the same", async () => {
     const { cache, clock } = open(stack, { maxLoads: 1, ttl: 100, staleIfError: 10_000, softTimeout: 10 });
     await cache.set("k", "old");
     clock.advance(100);

@@ -93,12 +93,6 @@ describe("C150 a sealed entry", () => {
     expect(reasonFor(sealed(), key, options)).toBe(NOT_OPENED);
   });
 
-  it("does not open where another cache has the same key in the backend", () => {
-    const namespace = entryKey(keySpaceBelow(rootKeySpace(""), "shop"), "user:1");
-    expect(namespace.backend).toBe(KEY.backend);
-    expect(reasonFor(sealed(), namespace)).toBe(NOT_OPENED);
-  });
-
   it("does not open where text moves from the meta to the key", () => {
     const stored = sealed({ meta: "a test;b" });
     expect(stored.meta).toBe("test;a test;b");

@@ -33,7 +33,7 @@ export const MUTANTS: readonly Breakage[] = [
   },
   {
     name: "limits: a load without callers waits for a slot",
-    promises: ["C132"],
+    promises: ["C135"],
     rule: "if (flight.isAbandoned) {",
     broken: "if (false) {",
   },

@@ -11,7 +11,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "bounds: every failed load is remembered",
     promises: ["C80"],
-    rule: "const MAX_BACKOFFS = 10_000;",
-    broken: "const MAX_BACKOFFS = Infinity;",
+    rule: "const MAX_PAUSES = 10_000;",
+    broken: "const MAX_PAUSES = Infinity;",
   },
 ];

@@ -283,7 +283,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "outage: a copy served while the backend is away names no tier",
     promises: ["C33"],
-    rule: 'flight.fallBackOn(best, local!.label, "copy");',
-    broken: 'flight.fallBackOn(best, "", "copy");',
+    rule: 'flight.fallBackOn(newer(copy, flight.fallback), local!.label, "copy");',
+    broken: 'flight.fallBackOn(newer(copy, flight.fallback), "", "copy");',
   },
 ];

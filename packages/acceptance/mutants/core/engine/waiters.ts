@@ -69,13 +69,13 @@ export const MUTANTS: readonly Breakage[] = [
   },
   {
     name: "limits: a queued load runs although no caller waits for it",
-    promises: ["C132"],
+    promises: ["C135"],
     rule: 'if (flight.phase === "queued" && flight.isAbandoned) this.end(flight);\n    else',
     broken: "",
   },
   {
     name: "limits: a queued load ends although a caller was answered in its stead",
-    promises: ["C132"],
+    promises: ["C135"],
     rule: 'if (flight.phase === "queued" && flight.isAbandoned) this.end(flight);',
     broken: 'if (flight.phase === "queued" && !flight.isAwaited) this.end(flight);',
   },
