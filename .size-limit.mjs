@@ -1,4 +1,4 @@
-// Somewhat above the sizes of November 2026, 41.0 and 32.3 kB; 0.5 kB of them are messages in plain words. Modules of
+// Somewhat above the sizes of November 2026, 43.6 and 35.1 kB: of these, 1.5 are seals, 1.3 the limits of decoding. Modules of
 // Node count nothing. docs/decisions/0027-one-file-for-each-entry.md: how a package becomes one file.
 const core = {
   path: "packages/core/dist/index.js",
@@ -7,6 +7,6 @@ const core = {
 };
 
 export default [
-  { ...core, name: "@hotset/core", limit: "41.4 kB" },
-  { ...core, name: "@hotset/core, createCache alone", import: "{ createCache }", limit: "32.7 kB" },
+  { ...core, name: "@hotset/core", limit: "44 kB" },
+  { ...core, name: "@hotset/core, createCache alone", import: "{ createCache }", limit: "35.5 kB" },
 ];

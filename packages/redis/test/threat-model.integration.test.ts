@@ -112,7 +112,7 @@ describe("erasing data", () => {
     expect(await keys()).toContain("hotset:shop:tenant:acme::user 'Ada'");
     expect(await keys()).toContain("user=42");
 
-    for (const line of block("sh", "unlink"))
+    for (const line of block("sh example", "unlink"))
       execFileSync("sh", ["-c", line.replaceAll("redis-cli", `redis-cli -p ${server.port}`)]);
     expect(await keys()).not.toMatch(/Ada|user=42|shop:tenant:acme:/);
     expect(await acme2.get("user")).toBe("Grace");

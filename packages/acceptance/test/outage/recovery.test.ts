@@ -472,6 +472,32 @@ it("C93 keys are replayed also where versions of tags may not be renewed", async
   expect(p1.backend.store.keys()).toEqual([K]);
 });
 
+it("C138 a backend that refuses invalidations is asked once in a while, and not with each read that they cover", async () => {
+  const {
+    all: [p1],
+    clock,
+  } = await inStep();
+  const refusal = new Error("NOREPLICAS Not enough good replicas to write.");
+  const takeBack = p1.backend.script("remove", { fail: refusal, times: Infinity });
+  const keys = Array.from({ length: 100 }, (_, i) => `k${i}`);
+  await p1.cache.deleteMany(keys);
+  const errors = watch(p1.cache, "backend:error");
+  p1.backend.forgetCalls();
+  for (let i = 0; i < 200; i += 1) {
+    expect(await p1.cache.get(keys[i % 100]!)).toBe(undefined);
+    clock.advance(50);
+    await flush();
+  }
+  // In 10 s: at once, then after 1, 2, 4 and 5 s at the latest.
+  expect([p1.backend.count("remove"), errors.length]).toEqual([4, 4]);
+  // A new connection is a reason to try at once.
+  takeBack();
+  p1.link.lose({ attach: "hangs" });
+  p1.link.heal();
+  await flush(20);
+  expect(p1.cache.stats().pending).toBe(0);
+});
+
 it.for(["delete", "clear", "invalidateTags"] as const)(
   "C93 a load that waited for the replay of %s is stored: its acknowledgement is no news to it",
   async (name) => {

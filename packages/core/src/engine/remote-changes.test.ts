@@ -57,7 +57,7 @@ function listener(aliases?: KeyAliases): ChangeListener {
       get size() {
         return pending;
       },
-      replay: () => calls.push("replay"),
+      replayAfresh: () => calls.push("replay"),
       reissue: () => calls.push("reissue"),
     },
   };

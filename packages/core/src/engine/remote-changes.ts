@@ -49,7 +49,7 @@ export class RemoteChanges {
       },
       attached: () => {
         tier.attached?.();
-        if (context.recovery !== undefined && context.recovery.size !== 0) void context.recovery.replay();
+        if (context.recovery !== undefined && context.recovery.size !== 0) void context.recovery.replayAfresh();
       },
       detached: (error) => tier.detached?.(error),
       replaced: () => context.recovery?.reissue(),

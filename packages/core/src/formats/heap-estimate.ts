@@ -104,7 +104,7 @@ export const mayExceed = (byteLength: number, factor: number, maxBytes: number):
   byteLength * factor > budget(maxBytes);
 
 // The messages of all formats.
-export const tooDeep = `it is nested more than ${MAX_DEPTH} levels deep`;
+export const tooDeep: string = `it is nested more than ${MAX_DEPTH} levels deep`;
 export const tooMuchHeap = (maxBytes: number): string =>
   `it would take more than ${HEAP_PER_BYTE} times maxDecodedBytes (${maxBytes} bytes) of memory`;
 
@@ -120,7 +120,7 @@ const NEW_NAME_BYTES = 128;
 const SECRET = /* @__PURE__ */ (Math.random() * 2 ** 32) | 1;
 
 /** For formats in other packages that read untrusted bytes. */
-export const decodeLimits = /* @__PURE__ */ Object.freeze({
+export const decodeLimits: DecodeLimits = /* @__PURE__ */ Object.freeze({
   MAX_DEPTH,
   HeapEstimate,
   indexIn,
@@ -128,3 +128,12 @@ export const decodeLimits = /* @__PURE__ */ Object.freeze({
   tooDeep,
   tooMuchHeap,
 });
+
+export interface DecodeLimits {
+  readonly MAX_DEPTH: typeof MAX_DEPTH;
+  readonly HeapEstimate: typeof HeapEstimate;
+  readonly indexIn: typeof indexIn;
+  readonly mayExceed: typeof mayExceed;
+  readonly tooDeep: string;
+  readonly tooMuchHeap: typeof tooMuchHeap;
+}

@@ -229,6 +229,10 @@ describe("replay", () => {
     for (let i = 0; i < 350; i += 1) one.addKey(entryKey(root, `k${i}`));
     held = gate();
     const replay = one.replay();
+    await held.arrived();
+    const first = held;
+    held = gate();
+    first.open();
     await held.arrived(100);
     expect(await outcome(replay)).toEqual({ status: "pending" });
     expect(held.waiting).toBe(100);

@@ -4,6 +4,7 @@ import type { Clock } from "../contracts/clock.ts";
 import { BackendUnavailableError, EncodeError } from "../contracts/errors.ts";
 import type { Events } from "../primitives/event-port.ts";
 import { dependencies, type EntryKey, type KeySpace } from "../entry/key.ts";
+import { BackendRefusedError } from "./backend-calls.ts";
 import type { EntryTier } from "./entry-tier.ts";
 import { RecentInvalidations, type TagInvalidation } from "./recent-invalidations.ts";
 import { tagKeys } from "../tags/tag-versions.ts";
@@ -45,6 +46,10 @@ export class Recovery {
   readonly #tags = new Map<string, PendingTags>();
   #overflowed = false;
   #isStopped = false;
+  /** Replays in a row that were refused. */
+  #refusals = 0;
+  /** `clock.now()` before which none is tried again. */
+  #notBefore = -Infinity;
   #running: Promise<void> | undefined;
   #cancelRetry: (() => void) | undefined;
 
@@ -130,7 +135,7 @@ export class Recovery {
     this.#overflowed ||= overflowed;
     for (const { keySpace, keys: each, mode } of tags) this.addTags(keySpace, each, mode, 0);
     for (const key of keys) this.addKey(key);
-    if (this.size !== 0) void this.replay();
+    if (this.size !== 0) void this.replayAfresh();
   }
 
   /** Whether an invalidation of this key, or of something it depends on, is still pending. */
@@ -145,11 +150,19 @@ export class Recovery {
 
   /**
    * Replays everything pending: tags up to the first one that fails, then keys likewise. Never rejects. Sends nothing
-   * while the breaker is open: the replay then comes by itself.
+   * while the breaker is open, nor for a while after the backend refused one: then the next one comes by itself. So a
+   * backend that refuses invalidations is asked once in a while, and not with each read that they cover.
    */
   replay(): Promise<void> {
-    if (this.#running === undefined && this.#remote.retryInMs > 0) return Promise.resolve();
+    if (this.#running === undefined && this.#nextInMs() > 0) return Promise.resolve();
     return this.#run();
+  }
+
+  /** As {@link replay}, and at once after a refusal too: the connection is new, or the server is another one. */
+  replayAfresh(): Promise<void> {
+    this.#refusals = 0;
+    this.#notBefore = -Infinity;
+    return this.replay();
   }
 
   /** As {@link replay}, but resolves after `limitMs` at the latest; the replay continues. */
@@ -175,6 +188,7 @@ export class Recovery {
     this.#cancelRetry?.();
     this.#cancelRetry = undefined;
     let replayed = 0;
+    let isRefused = false;
     try {
       for (const [id, pending] of this.#tags) {
         await this.#remote.versions!.renew(pending.keys, pending.mode);
@@ -183,11 +197,13 @@ export class Recovery {
         this.#replayed.tags(pending.keySpace, pending.keys);
         replayed += 1;
       }
-    } catch {
+    } catch (error) {
+      isRefused = error instanceof BackendRefusedError;
       // Reported by the tier, and tried again later. A user that may not renew versions may still remove keys.
     }
-    while (this.#keys.size !== 0) {
-      const some = [...this.#keys].slice(0, AT_ONCE);
+    // The first one alone: if it is refused, that is one command and one report.
+    for (let atOnce = 1; this.#keys.size !== 0; atOnce = AT_ONCE) {
+      const some = [...this.#keys].slice(0, atOnce);
       const outcomes = await Promise.allSettled(
         some.map(async ([id, key]) => {
           await this.#remote.remove(key);
@@ -197,8 +213,12 @@ export class Recovery {
           replayed += 1;
         }),
       );
-      if (outcomes.some(({ status }) => status === "rejected")) break;
+      const failures = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason] : []));
+      isRefused ||= failures.some((error) => error instanceof BackendRefusedError);
+      if (failures.length !== 0) break;
     }
+    this.#refusals = isRefused ? this.#refusals + 1 : 0;
+    if (isRefused) this.#notBefore = this.#clock.now() + waitAfter(this.#refusals);
     if (replayed === 0) return;
     this.#events.recover.emit({
       cache: this.#cache,
@@ -227,7 +247,12 @@ export class Recovery {
 
   #retryLater(): void {
     if (this.#isStopped) return;
-    this.#cancelRetry ??= this.#clock.schedule(() => void this.#run(), Math.max(RETRY_MS, this.#remote.retryInMs));
+    this.#cancelRetry ??= this.#clock.schedule(() => void this.#run(), Math.max(RETRY_MS, this.#nextInMs()));
+  }
+
+  /** How long a replay waits for the breaker, or after a refusal. */
+  #nextInMs(): number {
+    return Math.max(this.#remote.retryInMs, this.#notBefore - this.#clock.now());
   }
 }
 
@@ -267,3 +292,6 @@ export async function orPending<T>(
 const MAX_PENDING = 10_000;
 const AT_ONCE = 100;
 const RETRY_MS = 1_000;
+const LONGEST_WAIT_MS = 5_000;
+/** After so many refused replays in a row. */
+const waitAfter = (refusals: number): number => Math.min(LONGEST_WAIT_MS, RETRY_MS * 2 ** (refusals - 1));

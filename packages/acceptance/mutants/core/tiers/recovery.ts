@@ -109,4 +109,22 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if (this.size === 0) this.#overflowed = false;",
     broken: "this.#overflowed = false;",
   },
+  {
+    name: "recovery: each read tries again what the backend refused",
+    promises: ["C138"],
+    rule: "if (this.#running === undefined && this.#nextInMs() > 0)",
+    broken: "if (this.#running === undefined && this.#remote.retryInMs > 0)",
+  },
+  {
+    name: "recovery: a hundred refusals are asked for at once",
+    promises: ["C138"],
+    rule: "for (let atOnce = 1;",
+    broken: "for (let atOnce = AT_ONCE;",
+  },
+  {
+    name: "recovery: a new connection waits for the end of the back-off",
+    promises: ["C138"],
+    rule: "this.#notBefore = -Infinity;\n    return",
+    broken: "return",
+  },
 ];
