@@ -112,7 +112,7 @@ describe.each(STACKS_WITH_BACKEND)("getMany in a new process over %s", (stack) =
       ["a", 1],
       ["c", 3],
     ]);
-    expect(errors.map(([, { operation }]) => operation)).toEqual(["read"]);
+    expect(errors.map(([, { operation }]) => operation)).toEqual(["tags"]);
     expect([...(await cache.getMany(["a", "b", "c"]))]).toEqual([
       ["a", 1],
       ["b", 2],

@@ -1,6 +1,6 @@
 import diagnostics from "node:diagnostics_channel";
 import type { Socket } from "node:net";
-import type { Awaitable, Clock } from "@hotset/core";
+import { scheduleRunning, type Awaitable, type Clock } from "@hotset/core";
 import { connectFault, isLoggedOut, isReply, unlessRefused } from "../primitives/faults.ts";
 import type { RawClient } from "./command-queue.ts";
 import { nodeRedis } from "../primitives/node-redis.ts";
@@ -87,7 +87,7 @@ export async function openSession(
       ...(settings.username === undefined ? undefined : { username: settings.username }),
       ...(password === undefined ? undefined : { password }),
       database: settings.database,
-      socket: socketOptions(address, settings.connectTimeoutMs, tls, transport),
+      socket: socketOptions(address, tls, transport),
       // The client's own timeout costs more than the command, and does not bound the reply.
       commandOptions: { timeout: 0, typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } },
       disableOfflineQueue: true,
@@ -130,9 +130,8 @@ export async function establish(
   make: (failed: Promise<never>, fail: (error: Error) => void) => Awaitable<UnconnectedClient>,
 ): Promise<Session> {
   const loss = new Loss();
-  const stopClock = settings.clock.schedule(
-    () => loss.report(new ConnectTimeout(settings.connectTimeoutMs)),
-    settings.connectTimeoutMs,
+  const stopClock = scheduleRunning(settings.clock, settings.connectTimeoutMs, () =>
+    loss.report(new ConnectTimeout(settings.connectTimeoutMs)),
   );
   const onAbort = (): void => loss.report(new Error("the connection was closed while it was being opened"));
   if (aborted.aborted) onAbort();
@@ -279,11 +278,11 @@ function connectTcp(
 
 function socketOptions(
   address: Address,
-  connectTimeout: number,
   tls: TlsOptions | undefined,
   transport: Socket | undefined,
 ): RedisSocketOptions {
-  const common = { connectTimeout, reconnectStrategy: false as const };
+  // `establish` bounds the whole attempt, and knows of pauses of this process.
+  const common = { connectTimeout: 0, reconnectStrategy: false as const };
   if ("path" in address) return { ...common, path: address.path, tls: false };
   if (tls === undefined || transport === undefined) return { ...common, ...address, tls: false };
   return { ...common, ...address, tls: true, socket: transport, ...nodeTlsOptions(tls, address.host) };
