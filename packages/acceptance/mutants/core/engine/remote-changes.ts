@@ -58,7 +58,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "recovery: nothing is replayed after the subscription is attached again",
     promises: ["C93"],
-    rule: "if (context.recovery !== undefined && context.recovery.size !== 0) void context.recovery.replay();",
+    rule: "if (context.recovery !== undefined && context.recovery.size !== 0) void context.recovery.replayAfresh();",
     broken: "",
   },
   {

@@ -52,8 +52,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "recovery: a replay is tried while the breaker is open",
     promises: ["C131"],
-    rule: "if (this.#running === undefined && this.#remote.retryInMs > 0) return Promise.resolve();",
-    broken: "",
+    rule: "return Math.max(this.#remote.retryInMs, this.#notBefore - this.#clock.now());",
+    broken: "return this.#notBefore - this.#clock.now();",
   },
   {
     name: "recovery: an overflow is lost",
