@@ -66,7 +66,7 @@ export const MUTANTS: readonly Breakage[] = [
     name: "storing: options of a loader in the background are dropped",
     promises: ["C14"],
     rule: "lifetimeOf(loaded.value, policy, loaded.options, random)",
-    broken: "lifetimeOf(loaded.value, policy, flight.isBackground ? undefined : loaded.options, random)",
+    broken: "lifetimeOf(loaded.value, policy, flight.isAwaited ? loaded.options : undefined, random)",
   },
   {
     name: "storing: notModified loses the validators",
