@@ -13,7 +13,7 @@ import type { EntryKey } from "./key.ts";
  *
  *     meta     id of the seal ";" meta
  *     data     sealed: 1 | stale at, float64 | expires at, float64 | length of id, uint8 | id of the write | data
- *     context  JSON of the place (scope, prefix of the namespace and its depth, key) and of the meta
+ *     context  JSON of the place (scope, prefix of the namespace, key) and of the meta
  *
  * Numbers are big-endian, instants epoch milliseconds. The store's own times, and a write id that the store changed
  * (`markStale`), can shorten what is sealed and never lengthen it.
@@ -109,7 +109,7 @@ export class SealedEntries {
 
   /** JSON shows where each part ends, so no two entries share a context. */
   #context({ space, name }: EntryKey, meta: string): Uint8Array {
-    const place = [this.#backend.sealScope ?? "", space.backendPrefix, space.path.length, name];
+    const place = [this.#backend.sealScope ?? "", space.backendPrefix, name];
     return Buffer.from(JSON.stringify(["hotset", LAYOUT, ...place, meta]));
   }
 

@@ -14,12 +14,6 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "space.path.length,",
   },
   {
-    name: "seal: a namespace and a cache of the same name are one place",
-    promises: ["C150"],
-    rule: "space.path.length, name];",
-    broken: "0, name];",
-  },
-  {
     name: "seal: the scope of the backend is not bound",
     promises: ["C150"],
     rule: '[this.#backend.sealScope ?? "", ',
