@@ -10,8 +10,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "seal: the namespace is not bound",
     promises: ["C150"],
-    rule: "space.backendPrefix, space.path.length,",
-    broken: "space.path.length,",
+    rule: "space.backendPrefix, name];",
+    broken: "name];",
   },
   {
     name: "seal: the scope of the backend is not bound",
