@@ -4,8 +4,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "seal: the key is not bound",
     promises: ["C150"],
-    rule: "space.path.length, name];",
-    broken: "space.path.length, name.length];",
+    rule: "space.backendPrefix, name];",
+    broken: "space.backendPrefix, name.length];",
   },
   {
     name: "seal: the namespace is not bound",
