@@ -499,7 +499,7 @@ it("C138 a backend that refuses invalidations is asked once in a while, and not 
 });
 
 it.for(["delete", "clear", "invalidateTags"] as const)(
-  "C93 a load that waited for the replay of %s is stored: its acknowledgement is no news to it",
+  "C93 a load that waited for the replay of %s is stored: its acknowledgement does not fence it",
   async (name) => {
     const {
       all: [p1],
