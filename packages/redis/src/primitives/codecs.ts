@@ -10,7 +10,10 @@ export interface Shipped {
 
 export const NOTHING_SHIPPED: Shipped = Object.freeze({ formats: [], compressors: [] });
 
-/** The formats and compressors that a backend writes and reads. A setting ends the shipped ones: an entry that claims another is not believed. */
+/**
+ * The formats and compressors that a backend writes and reads. A setting ends the shipped ones: an entry that claims
+ * another is not believed.
+ */
 export function codecs(
   shipped: Shipped,
   settings: {
