@@ -524,3 +524,27 @@ it.for(["delete", "clear", "invalidateTags"] as const)(
     expect([loads, p1.cache.stats().pending, p1.backend.store.keys().includes(K)]).toEqual([["miss"], 0, true]);
   },
 );
+
+it("C93 a load that waited for a replay keeps nothing that a delete, still on its way, is to remove", async () => {
+  const {
+    all: [p1],
+  } = await inStep();
+  p1.backend.script("remove", { fail: true });
+  expect(await p1.cache.delete("k")).toEqual({ status: "pending" });
+  const replaying = gate();
+  p1.backend.script("remove", { before: replaying });
+  const load = p1.cache.getOrSet("k", () => "loaded");
+  await replaying.arrived();
+  // Stored, but not acknowledged yet: the delete waits for it.
+  const answering = gate();
+  p1.backend.script("write", { after: answering });
+  const setting = p1.cache.set("k", "written");
+  await answering.arrived();
+  const deleting = p1.cache.delete("k");
+  replaying.open();
+  await load;
+  expect(p1.cache.peek("k")).toBe(undefined);
+  answering.open();
+  await Promise.all([setting, deleting]);
+  expect(await p1.cache.get("k")).toBe(undefined);
+});

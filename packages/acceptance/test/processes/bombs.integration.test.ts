@@ -41,7 +41,7 @@ describe("C141 decoding takes at most eight times maxDecodedBytes of heap", { ti
     },
   );
 
-  it.each(FORMATS)("whatever %s repeats", async (format) => {
+  it.each(FORMATS)("any bytes that %s repeats", async (format) => {
     const decoded = await decodeBombs(format, "any");
     expect(decoded.length).toBeGreaterThan(50);
     expectBounded(decoded);

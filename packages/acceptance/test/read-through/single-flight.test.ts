@@ -632,6 +632,28 @@ describe.each(STACKS_WITH_BACKEND)("a flight whose first caller ran out of time,
   });
 });
 
+describe.each(STACKS_WITH_BACKEND)("a caller that runs out of time while the backend is read, over %s", (stack) => {
+  it("C37 C42 keeps the load alive that another one, which leaves by its signal, has waited for", async () => {
+    const { cache, clock, backend } = open(stack, { ttl: "1h" });
+    const reading = gate();
+    backend.script("read", { key: "test::k", before: reading });
+    const loading = gate<string>();
+    const impatient = outcome(cache.getOrSet("k", loading.pass, { hardTimeout: 10 }));
+    await reading.arrived();
+    const controller = new AbortController();
+    const other = outcome(cache.getOrSet("k", never, { signal: controller.signal }));
+    clock.advance(10);
+    expect((await impatient).status).toBe("rejected");
+    reading.open();
+    await loading.arrived();
+    controller.abort();
+    expect((await other).status).toBe("rejected");
+    loading.open("loaded");
+    await cache.drain();
+    expect(await cache.get("k")).toBe("loaded");
+  });
+});
+
 describe.each(STACKS)("what listeners and loaders do meanwhile, over %s", (stack) => {
   it("C42 a listener that aborts the only other caller leaves no caller behind", async () => {
     const { cache } = open(stack);

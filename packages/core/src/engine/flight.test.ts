@@ -212,8 +212,8 @@ describe("the callers of a flight", () => {
     const [first, second] = [waiter(), waiter()];
     one.await(first);
     one.await(second);
-    expect([one.abandon(first), one.abandon(first), one.isAbandoned]).toEqual([true, false, false]);
-    expect([one.abandon(second), one.isAbandoned, one.waiters]).toEqual([true, true, []]);
+    expect([one.leave(first, "signal"), one.leave(first, "signal"), one.isAbandoned]).toEqual([true, false, false]);
+    expect([one.leave(second, "signal"), one.isAbandoned, one.waiters]).toEqual([true, true, []]);
   });
 
   it("one that ran out of time did not abort", () => {
@@ -221,7 +221,7 @@ describe("the callers of a flight", () => {
     const [first, second] = [waiter(), waiter()];
     one.await(first);
     one.await(second);
-    expect([one.take(first), one.take(first), one.abandon(second), one.isAbandoned]).toEqual([
+    expect([one.take(first), one.take(first), one.leave(second, "signal"), one.isAbandoned]).toEqual([
       true,
       false,
       true,

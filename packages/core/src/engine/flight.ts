@@ -65,7 +65,8 @@ export class Flight extends Guard implements ReadRequest {
   #tags: readonly string[];
   #waiters: Waiter[] = [];
   #joined: number;
-  #abandoned = 0;
+  #aborted = 0;
+  #unserved = 0;
   #outlives = false;
   #settled: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
 
@@ -381,9 +382,14 @@ export class Flight extends Guard implements ReadRequest {
     return isFirst;
   }
 
-  /** Whether each of its callers left before it got anything. */
+  /** Whether every caller that ever waited was aborted by its signal. */
   get isAbandoned(): boolean {
-    return this.#abandoned >= this.#joined;
+    return this.#aborted >= this.#joined;
+  }
+
+  /** Whether each of its callers left, by its signal or its time, before it got anything and before the load began. */
+  get isUnserved(): boolean {
+    return this.#unserved >= this.#joined;
   }
 
   await(waiter: Waiter): void {
@@ -400,17 +406,18 @@ export class Flight extends Guard implements ReadRequest {
     return true;
   }
 
-  /** As {@link take}, of a caller that got nothing: its signal aborted, or its time was over before the load began. */
-  abandon(waiter: Waiter): boolean {
+  /** As {@link take}, of a caller that leaves with nothing. */
+  leave(waiter: Waiter, by: "signal" | "time"): boolean {
     if (!this.take(waiter)) return false;
-    this.#abandoned += 1;
+    if (by === "signal") this.#aborted += 1;
+    if (by === "signal" || this.#running === undefined) this.#unserved += 1;
     return true;
   }
 
-  /** Ends the wait of all callers. */
-  takeAll(): readonly Waiter[] {
-    const waiters = this.#waiters;
-    this.#waiters = [];
+  /** Ends the wait of all callers, or of those that `takes` selects. */
+  takeAll(takes: (waiter: Waiter) => boolean = () => true): readonly Waiter[] {
+    const waiters = this.#waiters.filter(takes);
+    this.#waiters = waiters.length === this.#waiters.length ? [] : this.#waiters.filter((each) => !takes(each));
     for (const waiter of waiters) waiter.end();
     return waiters;
   }

@@ -40,7 +40,7 @@ export class LoadSlots {
     }
     const slots = batch?.loads ?? this.#limits.loads;
     if (slots.tryTake()) return releaseOf(slots, background);
-    if (flight.isAbandoned) {
+    if (flight.isUnserved) {
       background?.free();
       return undefined;
     }

@@ -201,13 +201,14 @@ export class ReadThrough {
 
   #readAfterReplay(flight: Flight): Promise<Entry | undefined> {
     const { remote } = flight.call.namespace;
-    const { clock, recovery } = this.#context;
+    const { clock, recovery, writes } = this.#context;
     return readAfterReplay(
       remote!.label,
       () => this.#isCovered(flight),
       async () => {
         await inTime(clock, flight, recovery!.replay());
-        this.#restart(flight);
+        // A write of this process that is still under way has fenced the flight for good.
+        if (!writes.has(flight.key.local)) this.#restart(flight);
       },
       () => (this.#reads(flight) ? remote!.read(flight, flight.backendLeftMs) : undefined),
     );

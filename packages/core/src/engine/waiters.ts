@@ -58,20 +58,23 @@ export class Waiters {
         ? answerFor(this.fallbackOf(flight), call.policy, this.#context.clock.now(), "timeout")
         : loadedAnswer(flight.loaded.value);
     if (answer === undefined && limit === "soft") return;
-    const isLost = answer === undefined && flight.running === undefined;
-    if (!(isLost ? flight.abandon(waiter) : flight.take(waiter))) return;
+    if (!(answer === undefined ? flight.leave(waiter, "time") : flight.take(waiter))) return;
     if (answer !== undefined) this.#answer(waiter, answer);
     else waiter.reject(this.#answers.failed(call, hardTimeoutError(call.policy.hardTimeoutMs)));
-    // A load that a caller waits for needs the slot more.
-    if (flight.phase === "queued" && flight.isAbandoned) this.end(flight);
-    else this.#goesOn(flight);
+    this.#left(flight, undefined);
   }
 
   #leave(flight: Flight, waiter: Waiter, reason: unknown): void {
-    if (!flight.abandon(waiter)) return;
+    if (!flight.leave(waiter, "signal")) return;
     waiter.reject(this.#answers.failed(waiter.call, reason));
-    // A value that was loaded already is stored.
+    this.#left(flight, reason);
+  }
+
+  /** After a caller left. A value that was loaded already is stored. */
+  #left(flight: Flight, reason: unknown): void {
     if (flight.isAbandoned && flight.loaded === undefined) this.abort(flight, reason);
+    // A load that a caller waits for needs the slot more.
+    else if (flight.phase === "queued" && flight.isUnserved) this.end(flight);
     else this.#goesOn(flight);
   }
 
@@ -104,10 +107,10 @@ export class Waiters {
 
   /** Answers the callers that `answerOf` has an answer for; the others wait on. */
   answerEach(flight: Flight, answerOf: (call: GetOrSetCall) => Answer | undefined): void {
-    for (const waiter of [...flight.waiters]) {
-      const answer = answerOf(waiter.call);
-      if (answer !== undefined && flight.take(waiter)) this.#answer(waiter, answer);
-    }
+    const answers = new Map(flight.waiters.map((waiter) => [waiter, answerOf(waiter.call)]));
+    // All are taken before the first is answered: its listener may come back.
+    for (const waiter of flight.takeAll((each) => answers.get(each) !== undefined))
+      this.#answer(waiter, answers.get(waiter)!);
     this.#goesOn(flight);
   }
 
@@ -144,6 +147,6 @@ export class Waiters {
 }
 
 const hardTimeoutError = (hardTimeoutMs: number): LoadTimeoutError =>
-  new LoadTimeoutError(`no value within hardTimeout, ${hardTimeoutMs} ms; the load goes on`, {
+  new LoadTimeoutError(`no value within hardTimeout, ${hardTimeoutMs} ms; a load that has begun goes on`, {
     operation: "getOrSet",
   });

@@ -85,8 +85,8 @@ describe("deadlines", () => {
 
 describe("C130 the event loop stands still", () => {
   it("a command has as much time to be answered afterwards, and nothing counts as silence", async () => {
-    const told: number[] = [];
-    queue.onSilence = (since) => told.push(since);
+    const reported: number[] = [];
+    queue.onSilence = (since) => reported.push(since);
     const began = clock.now();
     const command = ask("1");
     clock.stall(5_000);
@@ -96,7 +96,7 @@ describe("C130 the event loop stands still", () => {
     clock.advance(1);
     expect(await outcome(command)).toMatchObject({ status: "rejected" });
     // As if it had begun that much later.
-    expect(told).toEqual([began + 4_750]);
+    expect(reported).toEqual([began + 4_750]);
   });
 });
 
@@ -144,18 +144,18 @@ describe("the limit of commands in flight", () => {
 
 describe("silence", () => {
   it("is reported with the instant at which it began, and only where nothing at all was answered", async () => {
-    const told: number[] = [];
-    queue.onSilence = (since) => told.push(since);
+    const reported: number[] = [];
+    queue.onSilence = (since) => reported.push(since);
     const startedAt = clock.now();
     void ask("1");
     clock.advance(500);
     void ask("2");
     clock.advance(500);
-    expect(told).toEqual([startedAt]);
+    expect(reported).toEqual([startedAt]);
 
     // The reply to the first proves that the server is alive.
     await wire.reply("one");
     clock.advance(500);
-    expect(told).toEqual([startedAt]);
+    expect(reported).toEqual([startedAt]);
   });
 });

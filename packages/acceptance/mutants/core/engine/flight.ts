@@ -38,6 +38,12 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "this.#joined = 0;",
   },
   {
+    name: "limits: a caller whose time was over before the load began lets the signal of another abort it",
+    promises: ["C37", "C42"],
+    rule: 'if (by === "signal") this.#aborted += 1;',
+    broken: "this.#aborted += 1;",
+  },
+  {
     name: "limits: an abort during the call of the loader is lost",
     promises: ["C42"],
     rule: "if (this.#abortedFor !== undefined) load.abort(this.#abortedFor.reason);",

@@ -62,7 +62,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "flight.hearUpTo",
   },
   {
-    name: "tags: the items of a batch share their versions, whatever tags their callers brought",
+    name: "tags: the items of a batch share their versions, though a caller brought more tags",
     promises: ["C49"],
     rule: "if (shared !== undefined && shared.keys.length === keys.length && shared.keys.every((key, i) => key === keys[i]))",
     broken: "if (shared !== undefined)",

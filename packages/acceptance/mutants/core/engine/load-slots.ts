@@ -34,7 +34,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "limits: a load without callers waits for a slot",
     promises: ["C135"],
-    rule: "if (flight.isAbandoned) {",
+    rule: "if (flight.isUnserved) {",
     broken: "if (false) {",
   },
 ];

@@ -40,14 +40,14 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "limits: a load ends with the wait of its caller",
     promises: ["C36", "C37", "C39"],
-    rule: "    else this.#goesOn(flight);\n  }\n\n  #leave",
-    broken: "    else if (!flight.isAwaited) this.abort(flight, undefined);\n  }\n\n  #leave",
+    rule: "    else this.#goesOn(flight);\n  }\n",
+    broken: "    else if (!flight.isAwaited) this.abort(flight, undefined);\n  }\n",
   },
   {
     name: "limits: after a timeout the next caller loads beside the load that goes on",
     promises: ["C37"],
-    rule: "    else this.#goesOn(flight);\n  }\n\n  #leave",
-    broken: "    else if (!flight.isAwaited) flight.supersede();\n  }\n\n  #leave",
+    rule: "    else this.#goesOn(flight);\n  }\n",
+    broken: "    else if (!flight.isAwaited) flight.supersede();\n  }\n",
   },
   {
     name: "limits: a load that goes on is not given to waitUntil",
@@ -58,8 +58,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "limits: the load goes on when its last caller has left",
     promises: ["C42"],
-    rule: "this.abort(flight, reason);\n    else",
-    broken: "this.#goesOn(flight);\n    else",
+    rule: "flight.loaded === undefined) this.abort(flight, reason);",
+    broken: "flight.loaded === undefined) this.#goesOn(flight);",
   },
   {
     name: "limits: the load ends with the first caller who leaves",
@@ -70,14 +70,14 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "limits: a queued load runs although no caller waits for it",
     promises: ["C135"],
-    rule: 'if (flight.phase === "queued" && flight.isAbandoned) this.end(flight);\n    else',
+    rule: 'else if (flight.phase === "queued" && flight.isUnserved) this.end(flight);',
     broken: "",
   },
   {
     name: "limits: a queued load ends although a caller was answered in its stead",
     promises: ["C135"],
-    rule: 'if (flight.phase === "queued" && flight.isAbandoned) this.end(flight);',
-    broken: 'if (flight.phase === "queued" && !flight.isAwaited) this.end(flight);',
+    rule: 'else if (flight.phase === "queued" && flight.isUnserved) this.end(flight);',
+    broken: 'else if (flight.phase === "queued" && !flight.isAwaited) this.end(flight);',
   },
   {
     name: "limits: a load that was aborted by its own loader goes on",

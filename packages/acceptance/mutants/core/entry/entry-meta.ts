@@ -20,7 +20,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "versions.length < 0 * levels * tags.length",
   },
   {
-    name: "meta: parsed ones are kept whatever their length",
+    name: "meta: parsed ones are kept without a bound of their length",
     promises: ["C143"],
     rule: "const length = meta.length + OVERHEAD;",
     broken: "const length = OVERHEAD;",
