@@ -12,6 +12,7 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   "batch.ts": ["1,2 | 3,9 | 1,2"],
   "conditional-requests.ts": ["200 304 200"],
   "custom-format.ts": ["temperatures: json, 12 bytes", "pressures: float64.1, 16 bytes"],
+  "graceful-shutdown.ts": ["0 failed requests"],
   "http-headers.ts": ["shop; fwd=miss", "shop; hit; ttl=59", "shop; hit; ttl=-1"],
   "memory-only.ts": ["2 hits, 11 misses, 9 of them on another caller's load, 1 load"],
   "memory-over-redis.ts": ["miss", "hit redis", "hit memory", "deleted", "miss"],

@@ -25,9 +25,10 @@ export interface Cache extends Namespace, AsyncDisposable {
   /** Resolves when every load, write and tag call that has begun is settled. Never rejects. */
   drain(): Promise<void>;
   /**
-   * Refuses new calls, except those of loads that began before; drains for at most `timeout`, aborts the rest, and
-   * closes the tiers that no other cache uses, waiting for a backend as long as for any call. Idempotent. Later calls
-   * reject with {@link CacheClosedError}.
+   * Drains what began before for at most `timeout`, aborts the rest, and closes the tiers that no other cache uses,
+   * waiting for a backend as long as for any call. Until the promise resolves the cache goes on answering: calls get
+   * what it holds, else what their loader gives, which is not stored; no call waits for the load of another process.
+   * Changes are sent on. Calls after that reject with {@link CacheClosedError}. Idempotent.
    */
   close(options?: { /** @default '5s' */ readonly timeout?: Duration }): Promise<void>;
 }
@@ -73,7 +74,7 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
 
   async connect(): Promise<void> {
     const { engine, namespace, subscriptions } = this.#parts;
-    if (engine.context.lifecycle.isClosed)
+    if (!engine.context.lifecycle.isOpen)
       throw new CacheClosedError(`the cache ${JSON.stringify(engine.context.name)} is closed`);
     await namespace.remote?.connect();
     const subscribing = Array.from(subscriptions.values(), (each) => each.start());
@@ -100,14 +101,21 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
   }
 
   async #close(timeoutMs: number): Promise<void> {
-    const { engine, namespace, waiters, subscriptions } = this.#parts;
+    const { engine, waiters } = this.#parts;
     const { context } = engine;
-    const { remote } = namespace;
-    context.lifecycle.close();
+    context.lifecycle.drain();
     await this.#within(timeoutMs, this.#settled());
     context.lifecycle.end();
     const closed = new CacheClosedError(`the cache ${JSON.stringify(context.name)} was closed while this call waited`);
-    for (const flight of [...context.flights.all()]) waiters.abort(flight, closed);
+    for (const flight of [...context.flights.all()]) if (!flight.storesNothing) waiters.abort(flight, closed);
+    await this.#endTiers();
+    context.lifecycle.close();
+  }
+
+  async #endTiers(): Promise<void> {
+    const { engine, namespace, subscriptions } = this.#parts;
+    const { context } = engine;
+    const { remote } = namespace;
     context.recovery?.stop();
     context.local?.close();
     const unsubscribing = Array.from(subscriptions.values(), (each) => each.stop());

@@ -2,7 +2,6 @@ import { loadMany } from "../engine/batch-load.ts";
 import type { GetOrSetCall, NamespaceContext } from "../engine/call.ts";
 import type { EngineContext } from "../engine/context.ts";
 import type { BatchLoader, Loader } from "../engine/load.ts";
-import { isLoading } from "../engine/loading.ts";
 import {
   checkRoomForMeta,
   type DeleteManyResult,
@@ -59,13 +58,13 @@ export class NamespaceView implements Untyped<Namespace> {
       const now = context.clock.now();
       const at = typeof key === "string" ? localKey(namespace.keySpace, key) : "";
       const held = context.local?.get(at, now);
+      // A cache that was closed holds no copy.
       // A hit reads only the options that a hit needs; all others are checked on the way to a load.
       if (
         held !== undefined &&
         now < held.staleAt &&
         typeof load === "function" &&
-        isPlainHit(namespace.policy, options) &&
-        isOpen(context)
+        isPlainHit(namespace.policy, options)
       ) {
         return Promise.resolve(readThrough.hit(namespace, key, now, held));
       }
@@ -92,7 +91,7 @@ export class NamespaceView implements Untyped<Namespace> {
     const names = new Map([...new Set(items)].map((item) => [item, key(item)]));
     const copies = new Map<K, unknown>();
     // As in `getOrSet`, an item with a fresh copy costs only that copy.
-    if (isPlainHit(policy, options) && !context.lifecycle.isClosed)
+    if (isPlainHit(policy, options))
       for (const [item, name] of names) copies.set(item, this.#freshCopy(name, startedAt));
     const missing = [...names.keys()].filter((item) => copies.get(item) === undefined);
     if (missing.length === 0) return copies;
@@ -132,8 +131,7 @@ export class NamespaceView implements Untyped<Namespace> {
     if (local !== undefined && typeof key === "string") {
       const now = clock.now();
       const held = local.get(localKey(this.#namespace.keySpace, key), now);
-      if (held !== undefined && now < held.staleAt && isOpen(engine.context))
-        return engine.readThrough.hit(this.#namespace, key, now, held);
+      if (held !== undefined && now < held.staleAt) return engine.readThrough.hit(this.#namespace, key, now, held);
     }
     return engine.reads.nothingToPeek(this.#namespace, this.#key(key));
   }
@@ -286,16 +284,12 @@ export class NamespaceView implements Untyped<Namespace> {
 
   #checkOpen(): void {
     const { context } = this.#engine;
-    if (!isOpen(context))
+    if (context.lifecycle.isClosed)
       throw new CacheClosedError(`the cache ${JSON.stringify(context.name)} is closed; end all calls before close()`);
   }
 }
 
 const NO_TAGS: readonly string[] = Object.freeze([]);
-
-/** While the cache closes, the loads that it waits for may still call it. */
-const isOpen = (context: EngineContext): boolean =>
-  !context.lifecycle.isClosed || (!context.lifecycle.isOver && isLoading(context));
 
 function isPlainHit(policy: ResolvedPolicy, options: GetOrSetOptions | undefined): boolean {
   // Options that are not an object are refused on the way to a load.

@@ -35,26 +35,41 @@ export interface EngineContext {
   readonly lifecycle: Lifecycle;
 }
 
-/** Open, then closing, then closed for good. */
+/**
+ * The life of a cache.
+ *
+ *     open ──close()──▶ draining ──all that began before is settled──▶ ending ──tiers are closed──▶ closed
+ *
+ * Until it is closed it answers: a request that is served while the process shuts down gets its value. Calls after
+ * `close()` take no lease and store nothing, so nothing that a dying process holds delays others.
+ */
 export class Lifecycle {
-  #isClosed = false;
-  #isOver = false;
+  #phase: "open" | "draining" | "ending" | "closed" = "open";
 
-  /** New calls are refused. */
+  /** Whether loads store what they give. */
+  get isOpen(): boolean {
+    return this.#phase === "open";
+  }
+
+  /** Whether tiers are being closed: loads do without them. */
+  get isEnding(): boolean {
+    return this.#phase === "ending" || this.#phase === "closed";
+  }
+
+  /** Calls are refused. */
   get isClosed(): boolean {
-    return this.#isClosed;
+    return this.#phase === "closed";
   }
 
-  /** Calls of loads that began before are refused as well: what did not end is given up. */
-  get isOver(): boolean {
-    return this.#isOver;
-  }
-
-  close(): void {
-    this.#isClosed = true;
+  drain(): void {
+    this.#phase = "draining";
   }
 
   end(): void {
-    this.#isOver = true;
+    this.#phase = "ending";
+  }
+
+  close(): void {
+    this.#phase = "closed";
   }
 }

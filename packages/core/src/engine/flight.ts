@@ -45,6 +45,7 @@ export class Flight extends Guard implements ReadRequest {
   #phase: Phase = "reading";
   #isJoinable = true;
   #isUnreachable = false;
+  #storesNothing = false;
   #tagSequence: number;
   #heardSequence: number;
   #readAt: number;
@@ -210,6 +211,15 @@ export class Flight extends Guard implements ReadRequest {
 
   becomeUnreachable(): void {
     this.#isUnreachable = true;
+  }
+
+  /** Whether it began while the cache was closing: it takes no lease, and its value is for its callers alone. */
+  get storesNothing(): boolean {
+    return this.#storesNothing;
+  }
+
+  storeNothing(): void {
+    this.#storesNothing = true;
   }
 
   /** When the backend was asked last. */

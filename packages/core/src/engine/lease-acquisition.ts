@@ -31,6 +31,10 @@ export class LeaseAcquisition {
    */
   async acquire(flight: Flight): Promise<Acquired> {
     const { namespace, key, isForced } = flight.call;
+    if (flight.storesNothing) {
+      flight.requestLease(undefined);
+      return { kind: "alone", pinned: undefined };
+    }
     const leases = namespace.remote?.leases;
     if (leases === undefined || flight.isUnreachable) {
       flight.requestLease(undefined);

@@ -51,7 +51,7 @@ export class LoadedStore {
 
   /** First: what may be stored? */
   store(flight: Flight, loaded: Loaded, pinned: Pinned | undefined): Promise<StoreResult> {
-    if (loaded.kind === "no-store") return Promise.resolve("no-store");
+    if (loaded.kind === "no-store" || flight.storesNothing) return Promise.resolve("no-store");
     const { clock, random } = this.#context;
     const { namespace, key, policy } = flight.call;
     const { options } = loaded;

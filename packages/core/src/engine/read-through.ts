@@ -150,6 +150,7 @@ export class ReadThrough {
   #refreshes({ key, startedAt, policy }: GetOrSetCall, held: Entry | undefined): boolean {
     return (
       judge(held, startedAt, policy) !== "fresh" &&
+      this.#context.lifecycle.isOpen &&
       !this.#isPaused(key, startedAt) &&
       !isLoading(this.#context, key.local)
     );
@@ -190,13 +191,18 @@ export class ReadThrough {
    */
   #reads({ call }: Flight): boolean {
     const { remote } = call.namespace;
-    return remote !== undefined && !call.isForced && !(call.isAfter && remote.leases !== undefined);
+    return remote !== undefined && !call.isForced && !(call.isAfter && remote.leases !== undefined) && !this.#isEnding;
   }
 
   /** Whether a pending invalidation covers the entry in the backend. A forced load reads no entry. */
   #isCovered(flight: Flight): boolean {
     const { recovery } = this.#context;
     return !flight.call.isForced && recovery?.coversTagged(flight.key, flight.expectedTags) === true;
+  }
+
+  /** Whether the tiers are being closed. */
+  get #isEnding(): boolean {
+    return this.#context.lifecycle.isEnding;
   }
 
   #readAfterReplay(flight: Flight): Promise<Entry | undefined> {

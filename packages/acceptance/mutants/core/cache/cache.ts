@@ -10,7 +10,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "life: loads that close gave up may go on calling",
     promises: ["C117"],
-    rule: "context.lifecycle.end();",
+    rule: "context.lifecycle.close();",
     broken: "",
   },
   {
@@ -24,5 +24,11 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C117"],
     rule: "await this.#within(timeoutMs, this.#settled());",
     broken: "await this.#settled();",
+  },
+  {
+    name: "life: a cache refuses calls while it closes",
+    promises: ["C200"],
+    rule: "context.lifecycle.drain();",
+    broken: "context.lifecycle.close();",
   },
 ];

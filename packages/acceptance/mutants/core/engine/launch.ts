@@ -26,4 +26,10 @@ export const MUTANTS: readonly Breakage[] = [
     broken:
       'if (side === "background") ((globalThis as { outside?: (run: () => void) => void }).outside ??= process.getBuiltinModule("node:async_hooks").AsyncLocalStorage.snapshot())(() => waitUntil?.(flight.whenSettled()));',
   },
+  {
+    name: "life: a load that began while the cache closed is stored",
+    promises: ["C200"],
+    rule: "if (!lifecycle.isOpen) flight.storeNothing();",
+    broken: "",
+  },
 ];

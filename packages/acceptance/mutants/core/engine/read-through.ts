@@ -259,8 +259,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "tokens: a replica answers",
     promises: ["C81"],
-    rule: " && !(call.isAfter && remote.leases !== undefined);",
-    broken: ";",
+    rule: " && !(call.isAfter && remote.leases !== undefined) && !this.#isEnding;",
+    broken: " && !this.#isEnding;",
   },
   {
     name: "tokens: a replica answers after a wait",

@@ -1,0 +1,69 @@
+// An HTTP service that ends without a failed request: first the server, then the cache. Here the program is its own
+// client, and sends the signal to itself. REDIS_URL is the address of Redis.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { createCache, memory, redis } from "hotset";
+
+const cache = createCache({ name: "shop" })
+  .tier(memory())
+  .tier(
+    redis(process.env["REDIS_URL"] ?? "redis://localhost:6379")
+      .keyPrefix(process.env["KEY_PREFIX"] ?? "hotset-examples")
+      .build(),
+  )
+  .build();
+
+const slowly = async (value: string): Promise<string> => {
+  await sleep(50);
+  return value;
+};
+
+const server = createServer(({ url }, response) => void answer(url!, response));
+
+async function answer(url: string, response: ServerResponse): Promise<void> {
+  // The connection would otherwise stay open for a next request that must go elsewhere.
+  if (!server.listening) response.setHeader("connection", "close");
+  try {
+    const user = await cache.getOrSet(`user:${url}`, () => slowly("Ada"));
+    const page = await cache.getOrSet(`page:${url}`, () => slowly(`Hello ${user}`));
+    response.end(page);
+  } catch {
+    response.writeHead(500).end();
+  }
+}
+
+async function shutDown(): Promise<void> {
+  server.close(); // no new connections; idle ones are closed
+  await once(server, "close"); // every request that was accepted has been answered
+  await cache.close(); // replays what Redis has missed, frees leases, closes the connection
+}
+process.once("SIGTERM", () => void shutDown());
+
+// ---- the traffic: new requests until the signal, as from a load balancer that sees it
+
+server.listen(0, "127.0.0.1");
+await once(server, "listening");
+const { port } = server.address() as AddressInfo;
+
+const statuses: number[] = [];
+let isReady = true;
+process.prependOnceListener("SIGTERM", () => (isReady = false));
+async function client(number: number): Promise<void> {
+  for (let i = 0; isReady; i += 1) {
+    const response = await fetch(`http://127.0.0.1:${port}/${number}/${i}`);
+    statuses.push(response.status);
+    assert.equal(await response.text(), "Hello Ada");
+  }
+}
+const clients = Promise.all(Array.from({ length: 20 }, (_, number) => client(number)));
+
+await sleep(500);
+process.kill(process.pid, "SIGTERM");
+await clients;
+await once(server, "close");
+assert(statuses.length >= 20);
+console.log(`${statuses.filter((status) => status !== 200).length} failed requests`);

@@ -1,0 +1,54 @@
+/** Run by shutdown.integration.test.ts: an HTTP service that closes its cache while it still serves. */
+import { once } from "node:events";
+import { createServer, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { createCache } from "@hotset/core";
+import { memory } from "@hotset/memory";
+import { msgpack } from "@hotset/msgpack";
+import { redis } from "@hotset/redis";
+import { answerCalls } from "@hotset/test-servers";
+
+const cache = createCache({ name: "shop" })
+  .tier(memory())
+  .tier(
+    redis(process.env["REDIS_URL"]!)
+      .keyPrefix(process.env["KEY_PREFIX"]!)
+      .valueFormat(msgpack())
+      .coherence("auto")
+      .build(),
+  )
+  .build();
+
+const server = createServer(({ url }, response) => void answer(url!, response));
+
+async function answer(url: string, response: ServerResponse): Promise<void> {
+  try {
+    const isSlow = url === "/slow";
+    const user = await cache.getOrSet(`user:${url}`, () => sleep(isSlow ? 1_500 : 10, "Ada"));
+    const page = isSlow ? user : await cache.getOrSet(`page:${url}`, () => sleep(10, `Hello ${user}`));
+    response.end(page);
+  } catch (error) {
+    response.writeHead(500).end(String(error));
+  }
+}
+
+process.once("SIGTERM", () => {
+  void cache.close().then(() => {
+    server.close();
+    server.closeAllConnections();
+    process.disconnect?.();
+  });
+});
+
+const handlers = {
+  listen: async (): Promise<number> => {
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    return (server.address() as AddressInfo).port;
+  },
+};
+
+export type HttpService = typeof handlers;
+
+answerCalls(handlers);
