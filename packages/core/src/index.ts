@@ -12,6 +12,7 @@ export {
   InvalidArgumentError,
   LoadTimeoutError,
   MissingConnectionError,
+  OverloadedError,
   ReentrantLoadError,
   type CacheErrorCode,
   type CacheErrorDetails,

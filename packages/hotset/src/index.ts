@@ -17,6 +17,7 @@ export {
   packEntry,
   parseDuration,
   passthrough,
+  OverloadedError,
   ReentrantLoadError,
   unpackEntry,
   v8,

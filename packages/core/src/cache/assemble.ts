@@ -179,6 +179,7 @@ function contextOf(base: Base, later: Later, { reporting, known, remote }: Omit<
     writes: new KeyedQueue(),
     loads: new Semaphore(options.maxLoads ?? 1_000),
     backgroundLoads: new Semaphore(options.maxBackgroundLoads ?? 100),
+    maxWaiting: options.maxWaiting ?? 100_000,
     // A host may refuse work, outside of a request for example; the work goes on all the same.
     waitUntil: waitUntil && ((work) => notify(waitUntil, work)),
     lifecycle: new Lifecycle(),

@@ -25,6 +25,12 @@ export interface CacheOptions {
   /** Background loads at one time; those beyond it are left to a later call. @default 100 */
   readonly maxBackgroundLoads?: number;
   /**
+   * Calls of `getOrSet` that wait at one time, joined ones included. Further ones get what `staleIfError` covers, or
+   * reject with {@link OverloadedError}: a source that hangs would otherwise fill the memory with callers, at some 3 KB
+   * each. `getOrSetMany` is accepted or refused as a whole; a call inside a loader is always accepted. @default 100_000
+   */
+  readonly maxWaiting?: number;
+  /**
    * How many decisions to remember, over all keys, for {@link Namespace.explain}. A note is some 200 bytes. @default
    * none
    */
@@ -33,7 +39,16 @@ export interface CacheOptions {
   readonly clock?: Clock;
 }
 
-const CACHE_OPTIONS = new Set(["name", "version", "maxLoads", "waitUntil", "maxBackgroundLoads", "explain", "clock"]);
+export const CACHE_OPTIONS: ReadonlySet<string> = new Set([
+  "name",
+  "version",
+  "maxLoads",
+  "waitUntil",
+  "maxBackgroundLoads",
+  "maxWaiting",
+  "explain",
+  "clock",
+]);
 
 /** @throws {ConfigurationError} for an option that does not exist, or that is out of its range. */
 export function checkCacheOptions(options: CacheOptions): CacheOptions {
@@ -52,7 +67,7 @@ export function checkCacheOptions(options: CacheOptions): CacheOptions {
     !Number.isFinite(options.version)
   )
     throw new ConfigurationError(`version must be a number or a non-empty string, got ${describe(options.version)}`);
-  for (const limit of ["maxLoads", "maxBackgroundLoads"] as const)
+  for (const limit of ["maxLoads", "maxBackgroundLoads", "maxWaiting"] as const)
     if (
       options[limit] !== undefined &&
       options[limit] !== Infinity &&

@@ -66,7 +66,8 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
       entries: local.tier.entryCount,
       ...(usedBytes !== undefined && { bytes: usedBytes }),
     });
-    return meter.snapshot((recovery?.size ?? 0) + (remote?.pending ?? 0), [
+    const pending = (recovery?.size ?? 0) + (remote?.pending ?? 0);
+    return meter.snapshot({ pending, waiting: this.#parts.waiters.count }, [
       ...(localStats === undefined ? [] : [localStats]),
       ...(remote?.stats() ?? []),
     ]);

@@ -7,6 +7,7 @@ export type CacheErrorCode =
   | "DECODE_FAILED"
   | "LOAD_TIMEOUT"
   | "REENTRANT_LOAD"
+  | "OVERLOADED"
   | "CACHE_CLOSED";
 
 export interface CacheErrorDetails {
@@ -94,6 +95,12 @@ export class LoadTimeoutError extends CacheError {
 export class ReentrantLoadError extends CacheError {
   override readonly name = "ReentrantLoadError";
   override readonly code = "REENTRANT_LOAD";
+}
+
+/** As many calls wait as `maxWaiting` allows. One object for all refused calls of a cache: a stack would cost more. */
+export class OverloadedError extends CacheError {
+  override readonly name = "OverloadedError";
+  override readonly code = "OVERLOADED";
 }
 
 /** The cache was closed. */

@@ -70,6 +70,10 @@ export interface CacheStats {
   readonly loadErrors: number;
   readonly coalesced: number;
   readonly fenced: number;
+  /** Calls refused because `maxWaiting` others waited. */
+  readonly overloaded: number;
+  /** Callers that wait now. */
+  readonly waiting: number;
   /** Writes waiting for the backend. */
   readonly pending: number;
   readonly loadLatency: Latency;

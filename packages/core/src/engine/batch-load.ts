@@ -83,6 +83,7 @@ interface Arrival<K> {
  * came.
  */
 export class BatchLoad<K, T> implements FlightBatch {
+  isAdmitted: FlightBatch["isAdmitted"];
   pinned: FlightBatch["pinned"];
   readonly loads: SharedSlot;
   readonly backgroundLoads: SharedSlot;

@@ -112,7 +112,11 @@ const CASES: Readonly<Record<string, () => void | Promise<void>>> = {
     await load.arrived();
     load.open(1);
     expect(new Set(await Promise.all(calls))).toEqual(new Set([1]));
-    expect(cache.stats()).toMatchObject({ loads: 1, misses: 100, coalesced: 99 });
+    expect(cache.stats()).toMatchObject({ loads: 1, misses: 100, coalesced: 99, waiting: 0 });
+    const small = createTestCache({ maxWaiting: 10 });
+    const all = names(100).map((key) => small.getOrSet(key, () => new Promise(() => undefined)).catch(() => "refused"));
+    expect(await Promise.all(all.slice(10))).toEqual(names(90).map(() => "refused"));
+    expect(small.stats()).toMatchObject({ waiting: 10, overloaded: 90 });
   },
   "writes in progress, by key": async () => {
     const writes = new KeyedQueue();

@@ -37,6 +37,8 @@ export interface FlightBatch {
   /** One of them waits for a load of another process: the others go on without it. */
   paused(): void;
   resumed(): void;
+  /** Whether its calls may wait; decided for all of them when the first one comes. */
+  isAdmitted: boolean | undefined;
   /** The pinned versions of these keys, for the flights that depend on the same. */
   pinned: { readonly keys: readonly string[]; readonly pinning: ReturnType<TagVersions["pin"]> } | undefined;
   /** One slot for all of its loads. */

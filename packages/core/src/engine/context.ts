@@ -31,6 +31,8 @@ export interface EngineContext {
   readonly writes: KeyedQueue;
   readonly loads: Semaphore;
   readonly backgroundLoads: Semaphore;
+  /** How many callers may wait at one time. */
+  readonly maxWaiting: number;
   readonly waitUntil: ((work: Promise<void>) => void) | undefined;
   readonly lifecycle: Lifecycle;
 }

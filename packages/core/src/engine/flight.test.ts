@@ -42,6 +42,7 @@ const waiter = (tags: readonly string[] = []): Waiter =>
     { call: call({ tags }), role: "first", isNested: false },
     () => undefined,
     () => undefined,
+    () => undefined,
   );
 
 const EVENTS = {

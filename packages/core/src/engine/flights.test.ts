@@ -155,6 +155,7 @@ function engine({ hasBackend = false }: { readonly hasBackend?: boolean } = {}):
     loads: new Semaphore(1_000),
     backgroundLoads: new Semaphore(100),
     waitUntil: undefined,
+    maxWaiting: 100_000,
     lifecycle: new Lifecycle(),
   };
   const waiters = new Waiters(context);

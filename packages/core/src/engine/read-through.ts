@@ -137,6 +137,7 @@ export class ReadThrough {
       return { answer: this.#answers.reject(call, reentrant(key.name)), flight: undefined };
     if (call.signal?.aborted === true)
       return { answer: this.#answers.reject(call, call.signal.reason), flight: undefined };
+    if (this.#waiters.refuses(call)) return { answer: this.#waiters.refuse(call, copy), flight: undefined };
     if (joined !== undefined) return { answer: this.#join(joined, call), flight: undefined };
     const flight = launch(this.#context, call, held, "foreground");
     return { answer: this.#waiters.wait(flight, call, "first"), flight };

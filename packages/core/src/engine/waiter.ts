@@ -12,18 +12,21 @@ export class Waiter {
   readonly resolve: (value: unknown) => void;
   readonly reject: (reason: unknown) => void;
   #hasSoftTimeout = false;
+  readonly #ended: () => void;
   #cancels: (() => void)[] | undefined;
 
   constructor(
     { call, role, isNested }: Pick<Waiter, "call" | "role" | "isNested">,
     resolve: (value: unknown) => void,
     reject: (reason: unknown) => void,
+    ended: () => void,
   ) {
     this.call = call;
     this.role = role;
     this.isNested = isNested;
     this.resolve = resolve;
     this.reject = reject;
+    this.#ended = ended;
   }
 
   /** Whether its soft timeout was started. */
@@ -42,8 +45,9 @@ export class Waiter {
     (this.#cancels ??= []).push(cancel);
   }
 
-  /** Ends its timers and removes its listener of `signal`. */
+  /** Ends its timers and removes its listener of `signal`. Called once. */
   end(): void {
+    this.#ended();
     if (this.#cancels !== undefined) for (const cancel of this.#cancels) cancel();
   }
 }

@@ -1,4 +1,4 @@
-import { LoadTimeoutError } from "../contracts/errors.ts";
+import { LoadTimeoutError, OverloadedError } from "../contracts/errors.ts";
 import { answerFor, type Offer } from "./answer-for.ts";
 import { Answers, loadedAnswer, type Answer } from "./answers.ts";
 import type { GetOrSetCall } from "./call.ts";
@@ -17,16 +17,45 @@ import { Waiter, type Role } from "./waiter.ts";
 export class Waiters {
   readonly #context: EngineContext;
   readonly #answers: Answers;
+  readonly #overloaded: OverloadedError;
+  readonly #ended = (): void => void (this.#count -= 1);
+  #count = 0;
 
   constructor(context: EngineContext) {
     this.#context = context;
     this.#answers = new Answers(context);
+    this.#overloaded = new OverloadedError(
+      `maxWaiting: ${context.maxWaiting} calls of the cache ${JSON.stringify(context.name)} wait already; is its source, or the backend, stuck?`,
+      { operation: "getOrSet" },
+    );
+  }
+
+  /** How many callers wait. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Whether `call` must not wait. A call inside a load may: others wait for that load. */
+  refuses({ batch }: GetOrSetCall): boolean {
+    const isFull = this.#count >= this.#context.maxWaiting && !isLoading(this.#context);
+    return batch === undefined ? isFull : !(batch.isAdmitted ??= !isFull);
+  }
+
+  /** The answer to a call that must not wait: the copy that `staleIfError` covers, or else an error. */
+  refuse(call: GetOrSetCall, copy: Offer): Promise<unknown> {
+    this.#context.meter.overloaded += 1;
+    const error = this.#overloaded;
+    const answer = answerFor(copy, call.policy, call.startedAt, "error");
+    return answer === undefined
+      ? this.#answers.reject(call, error)
+      : Promise.resolve(this.#answers.serve(call, "first", { ...answer, error }));
   }
 
   wait(flight: Flight, call: GetOrSetCall, role: Role): Promise<unknown> {
     const isNested = isLoading(this.#context);
     return new Promise((resolve, reject) => {
-      const waiter = new Waiter({ call, role, isNested }, resolve, reject);
+      const waiter = new Waiter({ call, role, isNested }, resolve, reject, this.#ended);
+      this.#count += 1;
       flight.await(waiter);
       const { hardTimeoutMs } = call.policy;
       if (hardTimeoutMs !== Infinity)

@@ -53,13 +53,17 @@ describe("Histogram", () => {
 
 it("a Meter adds up to the calls there were", () => {
   const meter = new Meter();
-  expect(meter.snapshot(0, [])).toMatchObject({ hits: 0, hitRatio: NaN, loadLatency: { count: 0 } });
+  expect(meter.snapshot({ pending: 0, waiting: 0 }, [])).toMatchObject({
+    hits: 0,
+    hitRatio: NaN,
+    loadLatency: { count: 0 },
+  });
   meter.hits = 6;
   meter.staleHits = 3;
   meter.misses = 1;
   meter.load.record(5);
   const tier = new TierMeter().snapshot("memory", "up", { entries: 2 });
-  expect(meter.snapshot(7, [tier])).toMatchObject({
+  expect(meter.snapshot({ pending: 7, waiting: 0 }, [tier])).toMatchObject({
     hits: 6,
     staleHits: 3,
     misses: 1,

@@ -73,9 +73,10 @@ export class Meter {
   loadErrors = 0;
   coalesced = 0;
   fenced = 0;
+  overloaded = 0;
   readonly load: Histogram = new Histogram();
 
-  snapshot(pending: number, tiers: readonly TierStats[]): CacheStats {
+  snapshot({ pending, waiting }: Pick<CacheStats, "pending" | "waiting">, tiers: readonly TierStats[]): CacheStats {
     const calls = this.hits + this.staleHits + this.misses;
     return {
       hits: this.hits,
@@ -86,6 +87,8 @@ export class Meter {
       loadErrors: this.loadErrors,
       coalesced: this.coalesced,
       fenced: this.fenced,
+      overloaded: this.overloaded,
+      waiting,
       pending,
       loadLatency: this.load.snapshot(),
       tiers,

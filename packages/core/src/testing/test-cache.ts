@@ -1,4 +1,5 @@
 import type { Backend } from "../contracts/backend.ts";
+import { CACHE_OPTIONS } from "../cache/cache-options.ts";
 import { createCache, type Cache, type CacheBuilder, type CacheOptions } from "../index.ts";
 import type { LocalTier } from "../contracts/local-tier.ts";
 import type { Policy } from "../entry/policy.ts";
@@ -26,27 +27,11 @@ export interface TestCacheOptions extends Omit<CacheOptions, "name">, Policy {
  * @throws {ConfigurationError} as `createCache` and `build` do.
  */
 export function createTestCache(options: TestCacheOptions = {}): Cache {
-  const {
-    name = "test",
-    clock = new TestClock(),
-    version,
-    maxLoads,
-    maxBackgroundLoads,
-    waitUntil,
-    explain,
-    local = true,
-    backend = false,
-    ...policy
-  } = options;
-  const empty = createCache({
-    name,
-    clock,
-    ...(version !== undefined && { version }),
-    ...(maxLoads !== undefined && { maxLoads }),
-    ...(maxBackgroundLoads !== undefined && { maxBackgroundLoads }),
-    ...(explain !== undefined && { explain }),
-    ...(waitUntil !== undefined && { waitUntil }),
-  }).defaults(policy);
+  const { name = "test", clock = new TestClock(), local = true, backend = false, ...rest } = options;
+  const settings = Object.entries(rest);
+  const ofCache = Object.fromEntries(settings.filter(([option]) => CACHE_OPTIONS.has(option)));
+  const policy = Object.fromEntries(settings.filter(([option]) => !CACHE_OPTIONS.has(option)));
+  const empty = createCache({ name, clock, ...ofCache }).defaults(policy);
   const near = local === true ? mapTier() : local;
   const far = backend === true ? scriptedBackend({ clock }) : backend;
   // Without any tier the builder throws its own error.

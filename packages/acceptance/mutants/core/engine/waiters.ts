@@ -85,4 +85,16 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "flight.abortLoad(reason);",
     broken: "flight.running?.abort(reason);",
   },
+  {
+    name: "limits: callers wait without a bound",
+    promises: ["C201"],
+    rule: "this.#count >= this.#context.maxWaiting && ",
+    broken: "this.#count === -1 && ",
+  },
+  {
+    name: "limits: a call inside a load is refused",
+    promises: ["C201"],
+    rule: "maxWaiting && !isLoading(this.#context);",
+    broken: "maxWaiting;",
+  },
 ];
