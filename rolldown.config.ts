@@ -13,10 +13,17 @@ interface Entry {
 }
 
 interface Manifest {
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly peerDependencies?: Readonly<Record<string, string>>;
+  readonly devDependencies?: Readonly<Record<string, string>>;
   readonly exports: Readonly<Record<string, { readonly "@hotset/source": string; readonly default: string }>>;
 }
 
 const manifest = JSON.parse(readFileSync("package.json", "utf8")) as Manifest;
+const { dependencies = {}, peerDependencies = {}, devDependencies = {} } = manifest;
+/** Packages that become part of this one: nobody installs a `devDependency` of it. */
+const inside = Object.keys(devDependencies).filter((name) => !(name in dependencies) && !(name in peerDependencies));
+const isInside = (id: string): boolean => inside.some((name) => id === name || id.startsWith(`${name}/`));
 const entries = Object.values(manifest.exports).map((conditions): Entry => ({
   source: resolve(conditions["@hotset/source"]),
   file: resolve(conditions.default),
@@ -28,7 +35,7 @@ export default defineConfig(
     platform: "node",
     transform: { target: "es2023" },
     // Node's own modules, dependencies and our other packages stay imports.
-    external: (id) => !/^[./]/.test(id),
+    external: (id) => !/^[./]/.test(id) && !isInside(id),
     plugins: [otherEntries(entry)],
     logLevel: "warn",
     output: {
@@ -52,10 +59,10 @@ function otherEntries(entry: Entry): Plugin {
   return {
     name: "other-entries",
     resolveId(specifier, importer) {
-      if (importer === undefined || !specifier.startsWith(".")) return null;
+      if (!importer?.startsWith(folder) || !specifier.startsWith(".")) return null;
       const target = resolve(dirname(importer), specifier);
       const other = entries.find(({ source }) => source === target && source !== entry.source);
-      if (other !== undefined) return { id: relative(dirname(entry.file), other.file), external: true };
+      if (other !== undefined) return { id: specifierOf(relative(dirname(entry.file), other.file)), external: true };
       if (!target.startsWith(folder))
         this.error(
           `${relative(".", importer)} imports ${specifier}, which another entry holds; import it from that entry`,
@@ -64,3 +71,6 @@ function otherEntries(entry: Entry): Plugin {
     },
   };
 }
+
+/** A file in the same folder needs the `./` too: without it, it would be a package. */
+const specifierOf = (path: string): string => (path.startsWith(".") ? path : `./${path}`);

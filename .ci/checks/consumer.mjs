@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 
 for (const specifier of process.argv.slice(2)) {
+  if (specifier.endsWith("/contract-suites")) continue; // runs in Vitest alone
   const names = Object.keys(await import(specifier));
   assert.ok(names.length > 0, `${specifier} exports nothing`);
 }
@@ -18,7 +19,7 @@ await cache.close();
 
 // Both entries of core share one copy of each class: an error thrown by one is an instance for the other.
 const { CacheError } = await import("@hotset/core");
-const { scriptedBackend, TestClock } = await import("@hotset/core/testing");
+const { scriptedBackend, TestClock } = await import("hotset/testing");
 const backend = scriptedBackend({ clock: new TestClock() });
 backend.down();
 await assert.rejects(backend.read("key"), CacheError);

@@ -29,7 +29,21 @@ export const PACKAGE_GRAPH: Readonly<Record<string, readonly string[]>> = {
 const CONSUMERS = /^(packages\/acceptance|benchmarks|docs)\//;
 
 /** For tests, benchmarks and examples alone. */
-const FOR_TESTS = ["@hotset/core/testing", "@hotset/test-servers", "@hotset/test-servers/global-setup"];
+const FOR_TESTS = [
+  "@hotset/core/testing",
+  "@hotset/core/contract-suites",
+  "@hotset/test-servers",
+  "@hotset/test-servers/global-setup",
+];
+
+/** Entries of `hotset` that hand such an entry on. */
+const HANDED_ON: Readonly<Record<string, string>> = {
+  "packages/hotset/src/testing.ts": "@hotset/core/testing",
+  "packages/hotset/src/contract-suites.ts": "@hotset/core/contract-suites",
+};
+
+/** Dependencies that the build puts into a package (rolldown.config.ts), so users do not install them. */
+const BUILT_IN: Readonly<Record<string, readonly string[]>> = { "@hotset/msgpack": ["msgpackr"] };
 
 /**
  * The rooms of a package, each a folder of its `src` or a file there: a room imports only from the lines above its own,
@@ -141,6 +155,7 @@ function judgeBare(from: string, specifier: string, manifests: ReadonlyMap<strin
   if (imported === "@hotset/acceptance") return [`${from} imports ${specifier}, which nothing may import`];
   if (isTest(from)) return [];
 
+  if (HANDED_ON[from] === specifier || BUILT_IN[manifest.name]?.includes(imported)) return [];
   if (FOR_TESTS.includes(specifier)) return [`${from} imports ${specifier}: only tests, benchmarks and examples do`];
   if (imported === "hotset" || imported.startsWith("@hotset/")) {
     const allowed = PACKAGE_GRAPH[manifest.name];

@@ -22,14 +22,29 @@ function anchorsOf(path: string): ReadonlySet<string> {
   );
 }
 
+/** The README of a package is read on npm too, where a relative link leads nowhere. */
+const HERE = "https://github.com/hotset/hotset/blob/main/";
+const linksOf = (page: string): readonly string[] =>
+  [...withoutCode(read(page)).matchAll(/\]\((?<link>[^)\s]+)\)/g)].map(({ groups }) => groups!["link"]!);
+
+it("links in the README of a package do not depend on where it is read", () => {
+  const published = pages.filter(
+    (page) =>
+      /^packages\/[^/]+\/README\.md$/.test(page) &&
+      !read(posix.join(posix.dirname(page), "package.json")).includes('"private": true'),
+  );
+  expect(published.length).toBeGreaterThan(5);
+  expect(published.flatMap(linksOf).filter((link) => !/^(?:[a-z]+:|#)/.test(link))).toEqual([]);
+});
+
 it("links between pages lead somewhere", () => {
   const broken = pages.flatMap((page) =>
-    [...withoutCode(read(page)).matchAll(/\]\((?<link>[^)\s]+)\)/g)]
-      .map(({ groups }) => groups!["link"]!)
-      .filter((link) => !/^[a-z]+:/.test(link))
+    linksOf(page)
+      .filter((link) => link.startsWith(HERE) || !/^[a-z]+:/.test(link))
       .filter((link) => {
-        const [file = "", anchor] = link.split("#");
-        const target = file === "" ? page : posix.join(posix.dirname(page), file);
+        const [file = "", anchor] = link.replace(HERE, "/").split("#");
+        const target =
+          file === "" ? page : file.startsWith("/") ? file.slice(1) : posix.join(posix.dirname(page), file);
         if (!existsSync(join(top, target))) return true;
         return anchor !== undefined && !anchorsOf(target).has(anchor);
       })

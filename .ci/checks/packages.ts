@@ -29,7 +29,7 @@ const consumer = join(top, ".reports/consumer");
 const installed = join(consumer, "node_modules");
 const run = promisify(execFile);
 
-const ALLOWED_FILES = /^(dist\/.*\.(js|d\.ts)|package\.json|README\.md|LICENSE)$/;
+const ALLOWED_FILES = /^(dist\/.*\.(js|d\.ts)|package\.json|README\.md|LICENSE(-[a-z]+)?)$/;
 const TEST_FILES = /\.test(-d)?\./;
 
 const packages = findPublicPackages();

@@ -37,7 +37,8 @@ import {
   zstd,
   RedisBackend,
 } from "hotset";
-import { TestClock, describeBackend, describeFormat } from "@hotset/core/testing";
+import { describeBackend, describeFormat } from "@hotset/core/contract-suites";
+import { TestClock } from "@hotset/core/testing";
 
 // ---- stand-ins for other people's code
 

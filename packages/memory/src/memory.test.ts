@@ -1,5 +1,6 @@
 import { ConfigurationError, InvalidArgumentError, type LocalEntry } from "@hotset/core";
-import { createTestCache, describeLocalTier, scriptedBackend, TestClock } from "@hotset/core/testing";
+import { describeLocalTier } from "@hotset/core/contract-suites";
+import { createTestCache, scriptedBackend, TestClock } from "@hotset/core/testing";
 import fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
 import { memory, type MemoryOptions } from "./memory.ts";

@@ -15,12 +15,12 @@ const TEXT = 1;
 
 /** The mark of a `Map`; `written` converts each key and value. */
 export function mapMark(map: ReadonlyMap<unknown, unknown>, written: (member: unknown) => unknown): readonly unknown[] {
-  const mark: unknown[] = [msgpackr().C1, MAP];
+  const mark: unknown[] = [msgpackr.C1, MAP];
   for (const [key, value] of map) mark.push(written(key), written(value));
   return mark;
 }
 
-export const textMark = (text: string): readonly unknown[] => [msgpackr().C1, TEXT, Buffer.from(text, "utf16le")];
+export const textMark = (text: string): readonly unknown[] => [msgpackr.C1, TEXT, Buffer.from(text, "utf16le")];
 
 /**
  * Replaces the marks in `value` by their values. Changes arrays and objects in place: they were just decoded and are
@@ -33,7 +33,7 @@ export function revive(value: unknown): unknown {
   if (Array.isArray(value)) {
     const array: unknown[] = value;
     for (let i = 0; i < array.length; i++) array[i] = revive(array[i]);
-    return array[0] === msgpackr().C1 ? read(array) : array;
+    return array[0] === msgpackr.C1 ? read(array) : array;
   }
   if (value instanceof Set) {
     const members = [...value];

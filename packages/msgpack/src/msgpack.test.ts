@@ -1,8 +1,7 @@
-import { execFileSync } from "node:child_process";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { DecodeError, EncodeError } from "@hotset/core";
-import { describeFormat } from "@hotset/core/testing";
+import { describeFormat } from "@hotset/core/contract-suites";
 import fc from "fast-check";
 import { pack, Packr } from "msgpackr";
 import { describe, expect, it, vi } from "vitest";
@@ -360,24 +359,6 @@ describe("bytes refused on reading", () => {
     expect(act).toThrow("msgpack: 8 bytes cannot be read: something follows the value");
     expect(act).not.toThrow(expect.objectContaining({ cause: expect.anything() as unknown }));
   });
-});
-
-it("loads msgpackr on first use", () => {
-  const code = `
-    const { createRequire } = await import("node:module");
-    const isLoaded = () => Object.keys(createRequire(import.meta.url).cache).some((file) => file.includes("msgpackr"));
-    const { msgpack } = await import("./index.ts");
-    const format = msgpack();
-    const before = isLoaded();
-    format.encode(1);
-    console.log(JSON.stringify([before, isLoaded()]));
-  `;
-  const args = ["--conditions=@hotset/source", "--input-type=module", "--eval", code];
-
-  expect(JSON.parse(execFileSync(process.execPath, args, { cwd: import.meta.dirname, encoding: "utf8" }))).toEqual([
-    false,
-    true,
-  ]);
 });
 
 describe("bytes of other programs", () => {

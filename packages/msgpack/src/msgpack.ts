@@ -1,7 +1,6 @@
 import { DecodeError, decodeLimits, DEFAULT_MAX_DECODED_BYTES, EncodeError, type Format } from "@hotset/core";
-import type { Packr } from "msgpackr";
 import { revive } from "./marks.ts";
-import { msgpackr } from "./msgpackr.ts";
+import { msgpackr, type Packr } from "./msgpackr.ts";
 import { HEAP_PER_BYTE, inspect, Malformed } from "./wire.ts";
 import { Unwritable, writable } from "./writable.ts";
 
@@ -33,7 +32,7 @@ const MSGPACK: Format = Object.freeze({
   encode: (value: unknown, maxBytes = DEFAULT_MAX_DECODED_BYTES): Uint8Array => {
     let packed: Uint8Array;
     try {
-      packed = packr().pack(writable(value), msgpackr().RESET_BUFFER_MODE);
+      packed = packr().pack(writable(value), msgpackr.RESET_BUFFER_MODE);
       if (decodeLimits.mayExceed(packed.byteLength, HEAP_PER_BYTE, maxBytes)) inspect(packed, maxBytes);
     } catch (error) {
       if (error instanceof Unwritable || error instanceof Malformed)
@@ -67,7 +66,7 @@ const NEW_BUFFER_BYTES = 8 * 1024;
 let made: Packr | undefined;
 
 const packr = (): Packr =>
-  (made ??= new (msgpackr().Packr)({
+  (made ??= new msgpackr.Packr({
     // Objects as maps: records would distinguish a Map from an object, but other languages could not read objects.
     useRecords: false,
     mapsAsObjects: true,

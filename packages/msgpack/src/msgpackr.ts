@@ -1,6 +1,21 @@
-import { createRequire } from "node:module";
+import * as pack from "msgpackr/pack";
 
-/** Loads msgpackr on first use: importing it takes as long as importing all of hotset may take. */
-export const msgpackr = (): typeof import("msgpackr") =>
-  (loaded ??= createRequire(import.meta.url)("msgpackr") as typeof import("msgpackr"));
-let loaded: typeof import("msgpackr") | undefined;
+/** The used part of msgpackr, whose own types are not installed with this package. */
+interface Msgpackr {
+  /** The byte c1, which MessagePack never uses. */
+  readonly C1: object;
+  readonly RESET_BUFFER_MODE: number;
+  readonly Packr: new (options: Readonly<Record<string, boolean>>) => Packr;
+}
+
+export interface Packr {
+  pack(value: unknown, mode: number): Uint8Array;
+  unpack(bytes: Uint8Array): unknown;
+  useBuffer(buffer: Uint8Array): void;
+}
+
+/**
+ * msgpackr without its native part: on Node "msgpackr/pack" is all of its JavaScript, more than its types say. The build
+ * puts it into the package (docs/decisions/0071-msgpackr-is-part-of-the-package.md).
+ */
+export const msgpackr: Msgpackr = pack as unknown as Msgpackr;

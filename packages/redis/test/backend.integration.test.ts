@@ -1,5 +1,5 @@
 import { json } from "@hotset/core";
-import { describeBackend } from "@hotset/core/testing";
+import { describeBackend } from "@hotset/core/contract-suites";
 import { randomPrefix, startProxy } from "@hotset/test-servers";
 import { inject, onTestFinished } from "vitest";
 import { redis } from "@hotset/redis";

@@ -1,5 +1,5 @@
 import { json, type StoredEntry } from "@hotset/core";
-import { describeBackend } from "@hotset/core/testing";
+import { describeBackend } from "@hotset/core/contract-suites";
 import { fromClient, redis, type RedisBackend } from "@hotset/redis";
 import { randomPrefix, startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
 import { createClient } from "@redis/client";
@@ -26,7 +26,7 @@ async function connected(options: Parameters<typeof createClient>[0]): Promise<C
   return client;
 }
 afterEach(() => {
-  for (const client of clients.splice(0)) client.destroy();
+  for (const client of clients.splice(0)) if (client.isOpen) client.destroy();
 });
 
 for (const RESP of [3] as const) {

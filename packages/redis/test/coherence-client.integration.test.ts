@@ -1,5 +1,6 @@
 import { json } from "@hotset/core";
-import { describeBackend, outcome } from "@hotset/core/testing";
+import { describeBackend } from "@hotset/core/contract-suites";
+import { outcome } from "@hotset/core/testing";
 import { fromClient, redis, type RedisBackend } from "@hotset/redis";
 import { randomPrefix, startOwnRedis, startProxy, type OwnRedis } from "@hotset/test-servers";
 import { createClient } from "@redis/client";

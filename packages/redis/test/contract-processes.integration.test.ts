@@ -1,5 +1,5 @@
 import { json, type Backend, type Coherence } from "@hotset/core";
-import { describeBackend } from "@hotset/core/testing";
+import { describeBackend } from "@hotset/core/contract-suites";
 import { cluster, redis, type RedisBackend, type RedisBackendSettings } from "@hotset/redis";
 import { randomPrefix, startCluster, type TestCluster } from "@hotset/test-servers";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";

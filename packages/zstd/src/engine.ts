@@ -1,4 +1,3 @@
-import { createRequire } from "node:module";
 import type { ZstdOptions } from "node:zlib";
 import { ConfigurationError } from "@hotset/core";
 
@@ -31,9 +30,11 @@ interface Binding {
 export function nativeEngine(level: number, maxInputBytes: number): Engine | undefined {
   let binding: Binding;
   try {
+    // In this form bundlers leave it alone: they cannot bundle a native module, and fail where they try.
+    const { createRequire } = process.getBuiltinModule("node:module");
     binding = createRequire(import.meta.url)("zstd-napi/binding") as Binding;
   } catch {
-    // An optional dependency: not installed, or not compiled.
+    // An optional peer: not installed, not compiled, or out of sight from a bundle.
     return undefined;
   }
   const compressing = new binding.CCtx();

@@ -5,10 +5,13 @@ import type { LocalTier } from "../contracts/local-tier.ts";
 import { checkSeal } from "../entry/sealed-entries.ts";
 import { checkOptions, DEFAULT_POLICY, OPTION_NAMES, resolvePolicy, type Policy } from "../entry/policy.ts";
 import { describe } from "../primitives/duration.ts";
+import { requireNode } from "../primitives/node-version.ts";
 import { assemble, type Plan } from "./assemble.ts";
 import { checkCacheOptions, type CacheOptions } from "./cache-options.ts";
 import { CacheView, type Cache } from "./cache.ts";
 import type { Untyped } from "./namespace.ts";
+
+requireNode(process.version);
 
 /**
  * Starts a cache. Nearest tier first:

@@ -1,5 +1,5 @@
 import type { Backend, StoredEntry } from "../contracts/backend.ts";
-import type { TestClock } from "./test-clock.ts";
+import type { TestClock } from "./index.ts";
 
 /** Shared by the parts of `describeBackend`: the backend of the running test, and helpers to inspect it. */
 export interface BackendSubject {

@@ -7,8 +7,8 @@ import { describeCoherence } from "./describe-coherence.ts";
 import { describeLeases } from "./describe-leases.ts";
 import { describeTagVersions } from "./describe-tag-versions.ts";
 import { PECULIAR_KEYS } from "./peculiar-keys.ts";
-import { TestClock } from "./test-clock.ts";
-import { vitestFor } from "./vitest.ts";
+import { TestClock } from "./index.ts";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 export interface DescribeBackendOptions {
   /**
@@ -47,8 +47,6 @@ const HUNDRED_YEARS_MS = 100 * 365 * 86_400_000;
  * `connect`, `markStale`, `batch`, `leases`, `tagVersions`, `coherence`.
  */
 export function describeBackend(name: string, options: DescribeBackendOptions): void {
-  const { afterEach, beforeEach, describe, expect, it } = vitestFor("describeBackend");
-
   let clock: TestClock;
   let backend: Backend;
   const peers: Backend[] = [];

@@ -3,16 +3,14 @@ import { scheduler } from "node:timers/promises";
 import type { Backend, Coherence, CoherenceListener } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { KEY, stored, type BackendSubject } from "./backend-subject.ts";
-import { flush } from "./outcome.ts";
+import { flush } from "./index.ts";
 import { PECULIAR_KEYS } from "./peculiar-keys.ts";
-import { vitestFor } from "./vitest.ts";
+import { describe, expect, it } from "vitest";
 
 /**
  * The part of `describeBackend` about `coherence`. Every test passes if the backend has none, or is the sole writer.
  */
 export function describeCoherence(subject: BackendSubject): void {
-  const { describe, expect, it } = vitestFor("describeBackend");
-
   const clock = (): Clock => (subject.expiry === "clock" ? subject.clock : REAL_TIME);
   const coherenceOf = (backend: Backend): Coherence | undefined =>
     typeof backend.coherence === "object" ? backend.coherence : undefined;

@@ -1,6 +1,6 @@
 import type { Compressor } from "../contracts/backend.ts";
 import { randomFrom } from "./random.ts";
-import { vitestFor } from "./vitest.ts";
+import { beforeEach, describe, expect, it } from "vitest";
 
 const text = (byteLength: number): Uint8Array => Buffer.alloc(byteLength, "a copper kettle for the kitchen; ");
 
@@ -12,8 +12,6 @@ const text = (byteLength: number): Uint8Array => Buffer.alloc(byteLength, "a cop
  * @param options `open` returns a new compressor for each test.
  */
 export function describeCompressor(name: string, options: { open(): Compressor }): void {
-  const { beforeEach, describe, expect, it } = vitestFor("describeCompressor");
-
   describe(`compressor ${name}`, () => {
     let compressor: Compressor;
     let changesNothing: boolean;

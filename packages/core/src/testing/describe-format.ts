@@ -1,6 +1,6 @@
 import type { Format } from "../contracts/backend.ts";
 import { randomFrom } from "./random.ts";
-import { vitestFor } from "./vitest.ts";
+import { beforeEach, describe, expect, it } from "vitest";
 
 /** Kinds of values beyond JSON that a format may keep. */
 export type KeptKind = "date" | "map" | "set" | "bigint" | "bytes" | "nan";
@@ -16,8 +16,6 @@ export type KeptKind = "date" | "map" | "set" | "bigint" | "bytes" | "nan";
  *   unchanged.
  */
 export function describeFormat(name: string, options: { open(): Format; readonly keeps?: readonly KeptKind[] }): void {
-  const { beforeEach, describe, expect, it } = vitestFor("describeFormat");
-
   describe(`format ${name}`, () => {
     let format: Format;
 

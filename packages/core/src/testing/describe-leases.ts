@@ -1,12 +1,10 @@
 import type { Leases } from "../contracts/backend.ts";
 import { KEY, stored, type BackendSubject } from "./backend-subject.ts";
 import { PECULIAR_KEYS } from "./peculiar-keys.ts";
-import { vitestFor } from "./vitest.ts";
+import { describe, expect, it } from "vitest";
 
 /** The part of `describeBackend` about `leases`. Every test passes if the backend has none. */
 export function describeLeases(subject: BackendSubject): void {
-  const { describe, expect, it } = vitestFor("describeBackend");
-
   /** The leases of this process, and those of another one if the suite can open it. */
   const open = async (): Promise<readonly [own: Leases, other: Leases] | undefined> => {
     const own = subject.backend.leases;

@@ -1,8 +1,8 @@
 import type { LocalEntry, LocalTier } from "../contracts/local-tier.ts";
 import { PECULIAR_KEYS } from "./peculiar-keys.ts";
 import { randomFrom } from "./random.ts";
-import { TestClock } from "./test-clock.ts";
-import { vitestFor } from "./vitest.ts";
+import { TestClock } from "./index.ts";
+import { describe, expect, it } from "vitest";
 
 /**
  * The contract of {@link LocalTier}, as a suite for Vitest.
@@ -15,8 +15,6 @@ export function describeLocalTier(
   name: string,
   options: { open(limits: { readonly maxEntries: number }): LocalTier },
 ): void {
-  const { describe, expect, it } = vitestFor("describeLocalTier");
-
   /** An attached tier, and its reported evictions. */
   const open = (maxEntries: number) => {
     const clock = new TestClock();

@@ -1,6 +1,6 @@
 import type { Seal } from "../contracts/seal.ts";
 import { randomFrom } from "./random.ts";
-import { vitestFor } from "./vitest.ts";
+import { describe, expect, it } from "vitest";
 
 /**
  * The contract of {@link Seal}, as a suite for Vitest; calls `describe` itself.
@@ -8,7 +8,6 @@ import { vitestFor } from "./vitest.ts";
  * @param options `open` returns a seal with the same secret for each test, `other` one with another secret.
  */
 export function describeSeal(name: string, options: { open(): Seal; other(): Seal }): void {
-  const { describe, expect, it } = vitestFor("describeSeal");
   const random = randomFrom(11);
   const context = Buffer.from('["shop::","user:1"]');
   const value = Buffer.from("a copper kettle for the kitchen");

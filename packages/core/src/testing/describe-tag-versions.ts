@@ -1,11 +1,9 @@
 import type { TagVersions } from "../contracts/backend.ts";
 import type { BackendSubject } from "./backend-subject.ts";
-import { vitestFor } from "./vitest.ts";
+import { describe, expect, it } from "vitest";
 
 /** The part of `describeBackend` about `tagVersions`. Every test passes if the backend has none. */
 export function describeTagVersions(subject: BackendSubject): void {
-  const { describe, expect, it } = vitestFor("describeBackend");
-
   /** The tag versions of this process, and those of another one if the suite can open it. */
   const open = async (): Promise<readonly [own: TagVersions, other: TagVersions] | undefined> => {
     const own = subject.backend.tagVersions;

@@ -7,8 +7,3 @@ export type { LoseOptions, ScriptedCoherence, ScriptedReport } from "./scripted-
 export type { ScriptedStore } from "./scripted-store.ts";
 export { mapTier, type MapTierOptions } from "./map-tier.ts";
 export { createTestCache, type TestCacheOptions } from "./test-cache.ts";
-export { describeBackend, type DescribeBackendOptions } from "./describe-backend.ts";
-export { describeLocalTier } from "./describe-local-tier.ts";
-export { describeFormat, type KeptKind } from "./describe-format.ts";
-export { describeCompressor } from "./describe-compressor.ts";
-export { describeSeal } from "./describe-seal.ts";

@@ -101,6 +101,11 @@ export async function openSession(
 const setName = (client: NodeClient, name: string): Promise<unknown> =>
   unlessRefused(client.sendCommand(["CLIENT", "SETNAME", name]));
 
+/** node-redis before 6.2 throws when the client has closed itself, after a lost connection. */
+function destroyClient(client: ConnectingClient): void {
+  if (client.isOpen) client.destroy();
+}
+
 /** A client that is not connected yet, and the socket to run over, where that is made here. */
 export interface UnconnectedClient {
   readonly client: ConnectingClient;
@@ -112,6 +117,7 @@ export interface UnconnectedClient {
 interface ConnectingClient extends NodeClient {
   // oxlint-disable-next-line typescript/no-explicit-any -- as EventEmitter has it
   on(event: "error", listener: (error: any) => void): unknown;
+  readonly isOpen: boolean;
   connect(): Promise<unknown>;
   destroy(): void;
 }
@@ -156,7 +162,7 @@ export async function establish(
     // No command of a caller is on its way yet.
     giveUp = () => {
       (transport ?? socket)?.destroy();
-      client.destroy();
+      destroyClient(client);
     };
     await Promise.race([connecting, loss.promise]);
     await Promise.race([prepare(client), loss.promise]);
@@ -166,7 +172,7 @@ export async function establish(
       destroy() {
         loss.silence();
         reset(transport ?? socket);
-        client.destroy();
+        destroyClient(client);
       },
     };
   } catch (error) {

@@ -1,0 +1,8 @@
+export {
+  describeBackend,
+  describeCompressor,
+  describeFormat,
+  describeLocalTier,
+  describeSeal,
+} from "@hotset/core/contract-suites";
+export type { DescribeBackendOptions, KeptKind } from "@hotset/core/contract-suites";

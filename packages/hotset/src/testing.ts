@@ -1,0 +1,16 @@
+export { createTestCache, flush, gate, mapTier, outcome, scriptedBackend, TestClock } from "@hotset/core/testing";
+export type {
+  Gate,
+  LoseOptions,
+  MapTierOptions,
+  Outcome,
+  ScriptedBackend,
+  ScriptedBackendOptions,
+  ScriptedCall,
+  ScriptedCoherence,
+  ScriptedOperation,
+  ScriptedReport,
+  ScriptedStep,
+  ScriptedStore,
+  TestCacheOptions,
+} from "@hotset/core/testing";
