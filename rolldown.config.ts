@@ -21,7 +21,7 @@ interface Manifest {
 
 const manifest = JSON.parse(readFileSync("package.json", "utf8")) as Manifest;
 const { dependencies = {}, peerDependencies = {}, devDependencies = {} } = manifest;
-/** Packages that become part of this one: nobody installs a `devDependency` of it. */
+/** Packages that become part of this one, because they are not installed with it. */
 const inside = Object.keys(devDependencies).filter((name) => !(name in dependencies) && !(name in peerDependencies));
 const isInside = (id: string): boolean => inside.some((name) => id === name || id.startsWith(`${name}/`));
 const entries = Object.values(manifest.exports).map((conditions): Entry => ({

@@ -15,7 +15,7 @@ export interface Packr {
 }
 
 /**
- * msgpackr without its native part: on Node "msgpackr/pack" is all of its JavaScript, more than its types say. The build
- * puts it into the package (docs/decisions/0071-msgpackr-is-part-of-the-package.md).
+ * msgpackr without its native part: on Node "msgpackr/pack" is all of its JavaScript, more than its types say. The
+ * build puts it into the package (docs/decisions/0071-msgpackr-is-part-of-the-package.md).
  */
 export const msgpackr: Msgpackr = pack as unknown as Msgpackr;
