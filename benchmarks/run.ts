@@ -7,6 +7,7 @@
  *     imports
  *     npm run bench -- --rounds 15 --unix --json results.json
  *     npm run bench -- "without Redis" --outage 5    seconds of the outage, instead of 30
+ *     npm run bench -- cost                          commands, time and memory of Redis
  *
  * Needs the machine for itself: it prints how much of a core other processes used, and calls the result void above 5 %.
  */
@@ -19,6 +20,7 @@ import { compare, Neighbours, type Outcome, type Scenario, type Spread } from ".
 import { backendScenarios } from "./scenarios/backend.ts";
 import { coherentHitScenarios } from "./scenarios/coherent-hits.ts";
 import { coldKey } from "./scenarios/cold-key.ts";
+import { costInRedis } from "./scenarios/cost.ts";
 import { fleet } from "./scenarios/fleet.ts";
 import { garbage } from "./scenarios/garbage.ts";
 import { importCosts } from "./scenarios/imports.ts";
@@ -70,6 +72,7 @@ for (const make of [coherentHitScenarios, backendScenarios, leaseScenarios]) {
   await made.close();
 }
 const figures = await runTrials([
+  costInRedis,
   garbage,
   missOnTheWire,
   invalidationOverMany,

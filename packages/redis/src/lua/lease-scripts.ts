@@ -1,4 +1,4 @@
-import { announce, put, script, SIGNAL, SPARE, WAKE, type Script } from "./script.ts";
+import { announce, DISCARD, put, script, SIGNAL, SPARE, WAKE, type Script } from "./script.ts";
 
 /**
  * Sets `was` to the version of the entry: `-` where it has none, or an invalid one; `''` without an entry; `!` where
@@ -42,12 +42,16 @@ return redis.call('PEXPIRE', KEYS[2], ARGV[2])`);
  * compares nothing), lifetime (`0` where it is over already), fields and values. Without the lease nothing is touched;
  * where the entry has another version by now, only the lease ends.
  */
-export const STORE: Script = script(`if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+export const STORE: Script = script(`if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then
+  ${DISCARD}
+  return 0
+end
 ${SPARE}
 if ARGV[2] ~= '?' then
   local was
   ${PRESENT}
   if was ~= ARGV[2] then
+    ${DISCARD}
     redis.call('DEL', KEYS[2])
     ${WAKE}
     return 0

@@ -6,8 +6,8 @@ import { crypto } from "../primitives/crypto.ts";
  * must work with memory full, its first write is a DEL, which Redis never refuses; where it must
  * be refused, an HSET or a SET.
  *
- * KEYS[1] is the entry, KEYS[2] its lease. The last two of ARGV are the channel on which a change
- * is announced, `''` for none, and the sender.
+ * KEYS[1] is the entry, KEYS[2] its lease, KEYS[3] the staged value of a large one. The last two of ARGV are the
+ * channel on which a change is announced, `''` for none, and the sender.
  *
  * Steps shared by several scripts are text and not functions of Lua: those are created anew in
  * each run, which costs as much as a command.
@@ -76,16 +76,24 @@ export const SPARE = `if string.byte(KEYS[2]) == 126 then
   end
 end`;
 
+/** Removes a staged value that will not be stored. */
+export const DISCARD = `if KEYS[3] then redis.call('DEL', KEYS[3]) end`;
+
 /**
  * Writes an entry over the former one, of which nothing survives, and ends the lease. When the write is refused, the
  * former entry is removed as well: it must not outlive the write.
+ *
+ * With a KEYS[3], fields and values are staged there; without a value there it replies 2 and changes nothing.
  *
  * @param life index of the lifetime in ARGV, in ms or `''` for none. Fields and values follow.
  */
 export function put(life: number): string {
   const hset = `redis.pcall('HSET', KEYS[1], unpack(ARGV, ${life + 1}, #ARGV - 2))`;
-  return `local reply = ${hset}
-if type(reply) == 'table' then
+  return `local reply = not KEYS[3] and ${hset}
+if not reply then
+  if redis.call('HSTRLEN', KEYS[3], 'd') == 0 then return 2 end
+  redis.call('RENAME', KEYS[3], KEYS[1])
+elseif type(reply) == 'table' then
   if not string.find(reply.err, 'WRONGTYPE', 1, true) then
     redis.call('DEL', KEYS[2])
     ${SIGNAL}

@@ -87,6 +87,46 @@ describe("A44 reads that replicas may answer", () => {
   });
 });
 
+describe("a large write", () => {
+  const large: StoredEntry = { ...stored, data: Buffer.alloc(4_096, "v"), version: "w1" };
+  const STAGED = "hotset~staged:{hotset:shop::1}:id1";
+
+  it("C184: stages the value, and renames it with its script, in one trip and within one deadline", async () => {
+    const write = backend.write("shop::1", large);
+    const sent = wire.sent.map((command) => command.replace(/v{4096}/, "<4096>").replace(/[0-9a-f]{40}/, "<sha>"));
+    expect(sent).toEqual([
+      `HSET ${STAGED} d `,
+      `PEXPIRE ${STAGED} 10000`,
+      `HSET ${STAGED} d <4096> s ${NOW + 60_000} m 1 300000;json none w w1`,
+      `EVALSHA <sha> 3 hotset:shop::1 hotset~lease:{hotset:shop::1} ${STAGED} 360000  `,
+    ]);
+    for (const reply of [1, 1, 3]) await wire.reply(reply);
+    expect(await outcome(write)).toEqual({ status: "pending" });
+    await wire.reply(1);
+    await write;
+    expect(queue.inFlight).toBe(0);
+  });
+
+  it("C185: sends the value to the script where nothing was staged, and reports the error of that", async () => {
+    const write = handled(backend.write("shop::1", large));
+    wire.take().reject(refusal("OOM command not allowed"));
+    wire.take().resolve(0);
+    wire.take().reject(refusal("OOM command not allowed"));
+    await wire.reply(2);
+    expect(
+      wire.sent
+        .at(-1)!
+        .replace(/v{4096}/, "<4096>")
+        .replace(/[0-9a-f]{40}/, "<sha>"),
+    ).toBe(
+      `EVALSHA <sha> 2 hotset:shop::1 hotset~lease:{hotset:shop::1} 360000 d <4096> s ${NOW + 60_000} m 1 300000;json none w w1  `,
+    );
+    wire.take().reject(refusal("OOM refused"));
+    await expect(write).rejects.toThrow("OOM refused");
+    expect(queue.inFlight).toBe(0);
+  });
+});
+
 describe("a read", () => {
   it("R1-08: sends PTTL first, so that no value is read without its expiry", async () => {
     const read = backend.read("shop::1");

@@ -19,6 +19,7 @@ import { RedisLeases, type EntryCommand } from "./leases.ts";
 import { closedLink, type Hold, type Link } from "../connection/link.ts";
 import { MARK_STALE, REMOVE, WRITE } from "../lua/entry-scripts.ts";
 import type { Announcement, Script } from "../lua/script.ts";
+import { NOTHING_STAGED, stage } from "./staged-entry.ts";
 import { RedisTagVersions } from "./tag-versions.ts";
 
 export interface BackendSettings {
@@ -41,6 +42,19 @@ export interface BackendSettings {
   readonly announce?: Announcement;
   /** `undefined` receives no changes. */
   readonly coherence?: Omit<CoherenceSettings, "label" | "keys" | "readTags"> | undefined;
+}
+
+/** How a command is sent. */
+interface Sending {
+  /**
+   * The script that the command names by its hash. It is sent as text where the server does not know it: after a
+   * restart, or SCRIPT FLUSH.
+   */
+  readonly script?: Script | undefined;
+  /** Sent just before it, in the same trip. */
+  readonly before?: readonly (string | Buffer)[][];
+  /** @default that of the backend */
+  readonly link?: Link;
 }
 
 type Operation =
@@ -269,26 +283,30 @@ export class HashBackend implements Backend {
       return Promise.reject(error);
     }
     const { channel, sender } = this.#announce;
-    const command = (given: readonly (string | Buffer)[]): (string | Buffer)[] => [
+    const keys = [entryKey, this.#keys.lease(entryKey)];
+    const command = (given: readonly (string | Buffer)[], over: readonly string[]): (string | Buffer)[] => [
       "EVALSHA",
       script.sha,
-      "2",
-      entryKey,
-      this.#keys.lease(entryKey),
+      String(over.length),
+      ...over,
       ...given,
       channel,
       sender,
     ];
+    const staged = stage(args, () => this.#keys.staged(entryKey, this.#settings.writeIds()));
     const again = (reply: unknown): T | Further => {
+      if (staged !== undefined && reply === NOTHING_STAGED) return new Further(command(args, keys));
       const result = interpret(reply);
-      return result instanceof Further ? new Further(command(result.args)) : result;
+      return result instanceof Further ? new Further(command(result.args, keys)) : result;
     };
-    return this.#send(this.#origins[operation], command(args), again, script);
+    if (staged === undefined) return this.#send(this.#origins[operation], command(args, keys), again, { script });
+    const { commands: before } = staged;
+    return this.#send(this.#origins[operation], command(staged.args, [...keys, staged.key]), again, { script, before });
   }
 
   #sendTagCommand(args: (string | Buffer)[], script: Script | undefined): Promise<unknown> {
     this.coherence?.noteTagsInUse(args);
-    return this.#send(this.#origins.tags, args, asIs, script);
+    return this.#send(this.#origins.tags, args, asIs, { script });
   }
 
   /** Sends a question. Once it is answered, every change acknowledged before it, to any client, has been received. */
@@ -301,7 +319,7 @@ export class HashBackend implements Backend {
     };
     const mode = this.coherence?.mode;
     const link = mode === "tracking" ? (this.#link.changesLink ?? this.#link) : this.#link;
-    const reply = this.#send(this.#origins.confirm, over(command), again, undefined, link);
+    const reply = this.#send(this.#origins.confirm, over(command), again, { link });
     if (mode !== "pubsub") return reply;
     const both = this.#link.queue.begin<T>(this.#origins.confirm);
     both.sent(0);
@@ -312,21 +330,21 @@ export class HashBackend implements Backend {
     return both.promise;
   }
 
-  /**
-   * @param script the script that `args` names by its hash. It is sent as text where the server does not know it: after
-   *   a restart, or SCRIPT FLUSH.
-   */
+  /** One command, or one that others go before: they settle as one. */
   #send<T>(
     origin: Origin,
     args: (string | Buffer)[],
     interpret: (reply: unknown) => T | Further,
-    script?: Script,
-    link: Link = this.#link,
+    { script, before = NO_COMMANDS, link = this.#link }: Sending = {},
   ): Promise<T> {
     const { queue } = link;
     const command = queue.begin<T>(origin);
+    const replied = (): void => queue.replied();
     const send = (client: RawClient): void => {
-      command.sent(1);
+      command.sent(before.length + 1);
+      // The reply of the last one shows whether they took effect.
+      for (const one of before) client.sendCommand(one).then(replied, replied);
+      before = NO_COMMANDS;
       client.sendCommand(args).then(
         (reply) => {
           queue.replied();
@@ -394,5 +412,6 @@ export class HashBackend implements Backend {
 
 const isNoScript = (error: unknown): boolean => error instanceof Error && error.message.startsWith("NOSCRIPT");
 
+const NO_COMMANDS: readonly (string | Buffer)[][] = [];
 const nothing = (): void => undefined;
 const asIs = (reply: unknown): unknown => reply;

@@ -3,9 +3,11 @@ import { crypto } from "../primitives/crypto.ts";
 import { hasHashTag } from "../primitives/hash-slots.ts";
 
 /**
- * The keys of an entry and of its lease. docs/reference/redis-layout.md describes them byte by byte.
+ * The keys of an entry, of its lease, and of a value that is being written. docs/reference/redis-layout.md describes
+ * them byte by byte.
  *
  *   entry   <prefix>:<name>:<namespace>...::<key>       lease   <prefix>~lease:{<key of the entry>}
+ *                                                       staged  <prefix>~staged:{<key of the entry>}:<id of a write>
  */
 
 export interface KeySettings {
@@ -46,6 +48,11 @@ export class RedisKeys {
   /** The lease of an entry: in its slot, and outside `<prefix>:`, which is what coherence tracks. */
   lease(entryKey: string): string {
     return hasHashTag(entryKey) ? this.#lease + entryKey : `${this.#lease}{${entryKey}}`;
+  }
+
+  /** Where one write puts a large value until its script renames it: as {@link lease}. @param id of that write. */
+  staged(entryKey: string, id: string): string {
+    return `${this.#prefix}~staged:${hasHashTag(entryKey) ? entryKey : `{${entryKey}}`}:${id}`;
   }
 
   /** The issuer of the versions of a tag: in the tag's slot, and outside `<prefix>:`. */

@@ -40,8 +40,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "redis: a process without the lease stores",
     promises: ["C53", "C61"],
-    rule: "if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end\n${SPARE}",
-    broken: "${SPARE}",
+    rule: "if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then\n  ${DISCARD}",
+    broken: "if false then\n  ${DISCARD}",
   },
   {
     name: "redis: a load is stored over a change by another program meanwhile",
@@ -60,5 +60,11 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C61"],
     rule: "redis.call('DEL', KEYS[2])\n    ${WAKE}",
     broken: "redis.call('DEL', KEYS[2])",
+  },
+  {
+    name: "redis: a refused store leaves its staged value",
+    promises: ["C185"],
+    rule: "if was ~= ARGV[2] then\n    ${DISCARD}",
+    broken: "if was ~= ARGV[2] then",
   },
 ];

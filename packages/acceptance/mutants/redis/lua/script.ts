@@ -49,4 +49,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if not data and redis.call('HLEN', KEYS[1]) > 0 then",
     broken: "if false then",
   },
+  {
+    name: "redis: a write whose staged value is gone stores nothing",
+    promises: ["C185"],
+    rule: "if redis.call('HSTRLEN', KEYS[3], 'd') == 0 then return 2 end",
+    broken: "if redis.call('HSTRLEN', KEYS[3], 'd') == 0 then return 1 end",
+  },
 ];

@@ -1,0 +1,177 @@
+import { json, type StoredEntry } from "@hotset/core";
+import { redis, type RedisBackend } from "@hotset/redis";
+import { startOwnRedis, startProxy, type OwnRedis } from "@hotset/test-servers";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { slotOf } from "../src/primitives/hash-slots.ts";
+import { RedisKeys } from "../src/store/redis-keys.ts";
+import { WRITE } from "../src/lua/entry-scripts.ts";
+import { STORE } from "../src/lua/lease-scripts.ts";
+import { makeFull, makeRoom } from "./memory-full.ts";
+import { Tracker } from "./tracker.ts";
+
+const KEY = "hotset:shop::user:1";
+const LEASE = "hotset~lease:{hotset:shop::user:1}";
+const MB = 1_048_576;
+
+let server: OwnRedis;
+let backend: RedisBackend;
+
+beforeAll(async () => {
+  server = await startOwnRedis();
+});
+afterAll(() => server.stop());
+beforeEach(() => {
+  backend = redis(server.url).valueFormat(json()).coherence("none").responseTimeout("10s").build();
+});
+afterEach(async () => {
+  await backend.close();
+  await server.command("FLUSHALL");
+});
+
+const large = (bytes = MB, change: Partial<StoredEntry> = {}): StoredEntry => ({
+  data: Buffer.alloc(bytes, "x"),
+  staleInMs: 60_000,
+  expiresInMs: 360_000,
+  meta: "json none",
+  ...change,
+});
+
+/** Microseconds in one command since the statistics were reset. */
+async function timeIn(command: string): Promise<number> {
+  const row = (await server.info("commandstats"))[`cmdstat_${command}`] ?? "usec=0,";
+  return Number(/usec=(\d+),/.exec(row)![1]);
+}
+
+const fieldsOf = async (key: string): Promise<readonly unknown[]> =>
+  ((await server.command("HKEYS", key)) as readonly string[]).toSorted();
+
+describe("a large value", () => {
+  it.each([
+    ["write", () => backend.write("shop::user:1", large())],
+    [
+      "store",
+      async () => {
+        await backend.leases!.acquire("shop::user:1", "token", 10_000, "");
+        await backend.leases!.store("shop::user:1", "token", "", large(MB, { version: "token" }));
+      },
+    ],
+  ] as const)(
+    "C184: does not travel through Lua: %s takes one trip, and Redis no longer than for its HSET",
+    async (_, step) => {
+      await using proxy = await startProxy(server.port);
+      await backend.close();
+      backend = redis(proxy.url).valueFormat(json()).coherence("none").responseTimeout("10s").build();
+      await backend.connect!();
+      await server.command("CONFIG", "RESETSTAT");
+      await step();
+      expect(await timeIn("evalsha")).toBeLessThan(await timeIn("hset"));
+      expect(proxy.counts.commandsByName).toMatchObject({ HSET: 2, PEXPIRE: 1 });
+
+      const entry = await backend.read("shop::user:1");
+      expect(Buffer.compare(entry!.data, large().data)).toBe(0);
+      expect(entry!.expiresInMs).toBeGreaterThan(350_000);
+      expect(await fieldsOf(KEY)).toEqual(["d", "m", "s", "w"]);
+      expect(await server.command("KEYS", "*")).toEqual([KEY]);
+    },
+  );
+
+  it("C184: replaces what was there, of any type, ends the lease, and may have no end", async () => {
+    await server.command("SET", LEASE, "token");
+    for (const before of [
+      ["SET", KEY, "text"],
+      ["HSET", KEY, "other", "field"],
+    ] as const) {
+      await server.command("DEL", KEY);
+      await server.command(...before);
+      await backend.write("shop::user:1", large(MB, { staleInMs: Infinity, expiresInMs: Infinity }));
+      expect(await fieldsOf(KEY)).toEqual(["d", "m", "w"]);
+      expect(await server.command("PTTL", KEY)).toBe(-1);
+      expect(await server.command("KEYS", "*")).toEqual([KEY]);
+    }
+  });
+
+  it("C184: small ones stay one command", async () => {
+    await using proxy = await startProxy(server.port);
+    await backend.close();
+    backend = redis(proxy.url).valueFormat(json()).coherence("none").build();
+    await backend.write("shop::user:1", large(4_095));
+    expect(proxy.counts.commandsByName).toMatchObject({ EVALSHA: 1 });
+    expect(proxy.counts.commandsByName["HSET"] ?? 0).toBe(0);
+  });
+
+  it("C184: is pushed as one change of the entry", async () => {
+    const tracker = await Tracker.open(server.url, "hotset");
+    await backend.write("shop::user:1", large());
+    expect((await tracker.heard()).filter((key) => key!.startsWith("hotset:"))).toEqual([KEY]);
+    tracker.close();
+  });
+});
+
+describe("a large write that does not succeed", () => {
+  it("C185: with memory full is refused as a whole: no entry, no lease, nothing beside it", async () => {
+    await backend.write("shop::user:1", large(100));
+    await server.command("SET", LEASE, "token");
+    await makeFull(server);
+    try {
+      await expect(backend.write("shop::user:1", large())).rejects.toThrow(/OOM/);
+      expect(await server.command("KEYS", "*")).toEqual([]);
+    } finally {
+      await makeRoom(server);
+    }
+  });
+
+  it("C185: a store without its lease, or over another version, changes nothing and leaves nothing beside", async () => {
+    const leases = backend.leases!;
+    expect(await leases.store("shop::user:1", "token", "", large())).toBe(false);
+    expect(await server.command("KEYS", "*")).toEqual([]);
+    await leases.acquire("shop::user:1", "token", 10_000, "");
+    await server.command("HSET", KEY, "d", "theirs", "w", "theirs");
+    expect(await leases.store("shop::user:1", "token", "", large())).toBe(false);
+    expect(await server.command("KEYS", "*")).toEqual([KEY]);
+    expect(await server.command("HGET", KEY, "d")).toBe("theirs");
+  });
+
+  it("C185: one whose staged value is gone changes nothing, and says so", async () => {
+    await backend.write("shop::user:1", large(100));
+    await server.command("SET", LEASE, "token");
+    const staged = new RedisKeys({ prefix: "hotset", format: "readable" }).staged(KEY, "write");
+    const before = await server.command("HGETALL", KEY);
+    for (const [{ text }, ...args] of [
+      [WRITE, "60000"],
+      [STORE, "token", "?", "60000"],
+    ] as const) {
+      // Gone; and refused, after its key was made.
+      for (const made of [0, 1]) {
+        if (made === 1) await server.command("HSET", staged, "d", "");
+        expect(await server.command("EVAL", text, 3, KEY, LEASE, staged, ...args, "", "")).toBe(2);
+        expect(await server.command("HGETALL", KEY)).toEqual(before);
+        expect(await server.command("GET", LEASE)).toBe("token");
+      }
+    }
+  });
+
+  it("C185: of a process that dies before its script leaves nothing that stays", async () => {
+    const staged = new RedisKeys({ prefix: "hotset", format: "readable" }).staged(KEY, "write");
+    await backend.connect!();
+    await server.command("ACL", "SETUSER", "default", "-evalsha", "-eval");
+    await expect(backend.write("shop::user:1", large())).rejects.toThrow(/NOPERM/);
+    await server.command("ACL", "SETUSER", "default", "+evalsha", "+eval");
+    const left = (await server.command("KEYS", "*")) as readonly string[];
+    expect(left).toHaveLength(1);
+    expect(left[0]!.slice(0, staged.length - 5)).toBe(staged.slice(0, -5));
+    const life = Number(await server.command("PTTL", left[0]!));
+    expect(life).toBeGreaterThan(0);
+    expect(life).toBeLessThanOrEqual(10_000);
+  });
+
+  it("C185: the staged key lies in the slot of its entry, and outside what is tracked", () => {
+    const keys = new RedisKeys({ prefix: "hotset", format: "readable" });
+    for (const user of ["user:1", "{user}:1", "a}b", "{}x", ""]) {
+      const entry = keys.entry(`shop::${user}`);
+      const staged = keys.staged(entry, "abcdefgh_-123456");
+      expect(slotOf(staged)).toBe(slotOf(entry));
+      expect(staged.startsWith(keys.tracked)).toBe(false);
+      expect(staged).not.toBe(keys.lease(entry));
+    }
+  });
+});
