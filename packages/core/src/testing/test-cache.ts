@@ -1,5 +1,4 @@
 import type { Backend } from "../contracts/backend.ts";
-import { CACHE_OPTIONS } from "../cache/cache-options.ts";
 import { createCache, type Cache, type CacheBuilder, type CacheOptions } from "../index.ts";
 import type { LocalTier } from "../contracts/local-tier.ts";
 import type { Policy } from "../entry/policy.ts";
@@ -29,8 +28,8 @@ export interface TestCacheOptions extends Omit<CacheOptions, "name">, Policy {
 export function createTestCache(options: TestCacheOptions = {}): Cache {
   const { name = "test", clock = new TestClock(), local = true, backend = false, ...rest } = options;
   const settings = Object.entries(rest);
-  const ofCache = Object.fromEntries(settings.filter(([option]) => CACHE_OPTIONS.has(option)));
-  const policy = Object.fromEntries(settings.filter(([option]) => !CACHE_OPTIONS.has(option)));
+  const ofCache = Object.fromEntries(settings.filter(([option]) => option in OF_CACHE));
+  const policy = Object.fromEntries(settings.filter(([option]) => !(option in OF_CACHE)));
   const empty = createCache({ name, clock, ...ofCache }).defaults(policy);
   const near = local === true ? mapTier() : local;
   const far = backend === true ? scriptedBackend({ clock }) : backend;
@@ -38,3 +37,15 @@ export function createTestCache(options: TestCacheOptions = {}): Cache {
   if (near === false) return (far === false ? (empty as unknown as CacheBuilder) : empty.tier(far)).build();
   return (far === false ? empty.tier(near) : empty.tier(near).tier(far)).build();
 }
+
+/** The others are of its policy. This entry may import values of the main one only from its index. */
+const OF_CACHE: Readonly<Record<keyof CacheOptions, true>> = {
+  name: true,
+  version: true,
+  maxLoads: true,
+  waitUntil: true,
+  maxBackgroundLoads: true,
+  maxWaiting: true,
+  explain: true,
+  clock: true,
+};
