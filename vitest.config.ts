@@ -6,6 +6,8 @@ export default defineConfig({
   test: {
     include: [".ci/checks/*.test.ts", "packages/*/{src,test}/**/*.test.ts", "docs/**/*.test.ts"],
     environment: "node",
+    // Most caches of these tests have troubles on purpose.
+    execArgv: ["--no-warnings"],
     // Most of these tests wait for servers and other processes: two at a time need little more than one.
     maxWorkers: 2,
     // Only what hangs is to fail by time, on a busy machine too.

@@ -49,6 +49,7 @@ export {
   type LocalCacheBuilder,
 } from "./cache/create-cache.ts";
 export { type CacheOptions } from "./cache/cache-options.ts";
+export { type CacheLogger } from "./cache/reporter.ts";
 export { type Cache } from "./cache/cache.ts";
 export type {
   CacheEvent,
@@ -56,6 +57,7 @@ export type {
   CacheStats,
   KeyEvent,
   Latency,
+  LimitedEvent,
   TierState,
   TierStats,
 } from "./contracts/events.ts";

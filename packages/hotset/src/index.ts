@@ -32,6 +32,7 @@ export type {
   CacheBuilder,
   CacheErrorCode,
   CacheEvents,
+  CacheLogger,
   CacheOptions,
   CacheStats,
   Clock,

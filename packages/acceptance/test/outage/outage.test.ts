@@ -596,7 +596,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       backend.down();
       for (let i = 0; i < 4; i += 1) await cache.get("k");
       expect(states).toEqual([]);
-      expect(cache.stats().tiers.at(-1)?.state).toBe("idle");
+      expect(cache.stats().tiers.at(-1)?.state).toBe("down");
       await cache.get("k");
       expect(states).toEqual([["backend:state", { cache: "test", namespace: [], tier: "scripted", state: "down" }]]);
       expect(cache.stats().tiers.at(-1)?.state).toBe("down");

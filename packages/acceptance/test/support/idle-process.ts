@@ -12,7 +12,7 @@ const systemClock = {
 function build(): { readonly cache: Cache; readonly backend: ScriptedBackend } {
   // The backend's own delays are not used here. The cache runs on the system clock.
   const backend = scriptedBackend({ clock: systemClock });
-  const cache = createCache({ name: "idle" })
+  const cache = createCache({ name: "idle", logger: { error() {}, warn() {}, info() {} } })
     .tier(memory())
     .tier(backend)
     .defaults({

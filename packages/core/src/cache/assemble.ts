@@ -27,6 +27,7 @@ import type { EntryTier } from "../tiers/entry-tier.ts";
 import { LocalCopies } from "../tiers/local-copies.ts";
 import { Recovery } from "../tiers/recovery.ts";
 import type { CacheOptions } from "./cache-options.ts";
+import { speakUp } from "./reporter.ts";
 import type { Engine } from "./namespace-view.ts";
 
 /** A cache as the builder has described it. */
@@ -55,6 +56,7 @@ interface Base {
   readonly root: KeySpace;
   readonly clock: Clock;
   readonly events: Events;
+  readonly redactKey: EngineContext["redactKey"];
   readonly tags: TagEvents;
   readonly trust: Trust;
 }
@@ -74,7 +76,10 @@ export function assemble(plan: Plan): Assembly {
   const { options, local, backend, policy } = plan;
   const root = rootKeySpace(options.name, options.version);
   const clock = options.clock ?? systemClock;
-  const base: Base = { plan, root, clock, events: createEvents(), tags: new TagEvents(), trust: new Trust() };
+  const redactKey = redactionOf(options.redactKeys);
+  const events = createEvents({ clock, redactKey });
+  speakUp(events, options.name, options.logger);
+  const base: Base = { plan, root, clock, events, redactKey, tags: new TagEvents(), trust: new Trust() };
   const later = {} as Later;
   const { reporting, aliases, known, remote } = openTiers(base, later);
   const context = contextOf(base, later, { reporting, known, remote });
@@ -170,6 +175,7 @@ function contextOf(base: Base, later: Later, { reporting, known, remote }: Omit<
         reissueWindowMs: Math.max(0, ...reissueWindows),
       }),
     events,
+    redactKey: base.redactKey,
     decisions: explain === undefined ? undefined : new DecisionLog(clock, explain),
     meter: new Meter(),
     tags,
@@ -197,4 +203,18 @@ function reportEvictions(local: LocalTier, { plan: { options }, clock, events }:
   });
 }
 
+function redactionOf(redactKeys: CacheOptions["redactKeys"]): EngineContext["redactKey"] {
+  if (redactKeys === undefined || redactKeys === false) return undefined;
+  if (redactKeys === true) return () => REDACTED;
+  return (key) => {
+    try {
+      const shown: unknown = redactKeys(key);
+      return typeof shown === "string" ? shown : REDACTED;
+    } catch {
+      return REDACTED;
+    }
+  };
+}
+
+const REDACTED = "[redacted]";
 const REISSUE_WINDOW_MS = 30_000;

@@ -1,6 +1,7 @@
 import type { Clock } from "../contracts/clock.ts";
 import { ConfigurationError } from "../contracts/errors.ts";
 import { checkOptions } from "../entry/policy.ts";
+import { LEVELS, type CacheLogger } from "./reporter.ts";
 import { describe } from "../primitives/duration.ts";
 
 export interface CacheOptions {
@@ -31,6 +32,17 @@ export interface CacheOptions {
    */
   readonly maxWaiting?: number;
   /**
+   * Receives what goes wrong, and when a backend goes down and comes back: `console`, a pino or a winston logger. One
+   * text for each call, without values; at most 10 a second of each kind. @default one warning of Node's for each kind
+   * of trouble that no listener observes
+   */
+  readonly logger?: CacheLogger;
+  /**
+   * Keeps keys and tags out of events, diagnostics channels, logs, warnings and error messages: `true` shows
+   * `"[redacted]"`, a function shows what it returns. @default false
+   */
+  readonly redactKeys?: boolean | ((key: string) => string);
+  /**
    * How many decisions to remember, over all keys, for {@link Namespace.explain}. A note is some 200 bytes. @default
    * none
    */
@@ -46,6 +58,8 @@ export const CACHE_OPTIONS: ReadonlySet<string> = new Set([
   "waitUntil",
   "maxBackgroundLoads",
   "maxWaiting",
+  "logger",
+  "redactKeys",
   "explain",
   "clock",
 ]);
@@ -80,6 +94,14 @@ export function checkCacheOptions(options: CacheOptions): CacheOptions {
     );
   if (options.waitUntil !== undefined && typeof options.waitUntil !== "function")
     throw new ConfigurationError(`waitUntil must be a function, got ${describe(options.waitUntil)}`);
+  if (options.logger !== undefined && !LEVELS.every((level) => typeof options.logger?.[level] === "function"))
+    throw new ConfigurationError(
+      `logger must have the functions ${LEVELS.join(", ")}, as console has, got ${describe(options.logger)}`,
+    );
+  if (!["undefined", "boolean", "function"].includes(typeof options.redactKeys))
+    throw new ConfigurationError(
+      `redactKeys must be true, false, or a function of a key that returns text, got ${describe(options.redactKeys)}`,
+    );
   if (
     options.clock !== undefined &&
     (typeof options.clock?.now !== "function" ||

@@ -110,6 +110,7 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
     const closed = new CacheClosedError(`the cache ${JSON.stringify(context.name)} was closed while this call waited`);
     for (const flight of [...context.flights.all()]) if (!flight.storesNothing) waiters.abort(flight, closed);
     await this.#endTiers();
+    for (const port of Object.values(context.events)) port.flush();
     context.lifecycle.close();
   }
 

@@ -10,6 +10,12 @@ export interface KeyEvent extends CacheEvent {
   readonly key: string;
 }
 
+/** An event of which at most 10 a second are emitted in one cache. */
+export interface LimitedEvent {
+  /** How many of its kind were left out before this one. Absent for none. */
+  readonly omitted?: number;
+}
+
 /** Each call counts as exactly one `hit`, `stale` or `miss`. No event carries a value. */
 export interface CacheEvents {
   hit: KeyEvent & { readonly tier: string; readonly durationMs: number };
@@ -27,12 +33,13 @@ export interface CacheEvents {
     readonly result: "stored" | "not-modified" | "no-store" | "fenced" | "refused";
   };
   /** Once per failed load, with or without waiting callers. */
-  "load:error": KeyEvent & {
-    readonly reason: LoadReason;
-    readonly background: boolean;
-    readonly durationMs: number;
-    readonly error: unknown;
-  };
+  "load:error": KeyEvent &
+    LimitedEvent & {
+      readonly reason: LoadReason;
+      readonly background: boolean;
+      readonly durationMs: number;
+      readonly error: unknown;
+    };
   store: KeyEvent & { readonly tier: string; readonly durationMs: number; readonly bytes?: number };
   /** A result was not stored because of a newer write or invalidation. */
   fenced: KeyEvent & { readonly by: "set" | "delete" | "stale" | "tags" | "clear" | "lease" };
@@ -44,9 +51,16 @@ export interface CacheEvents {
     readonly key?: string;
     readonly tags?: readonly string[];
   };
-  "backend:error": CacheEvent & { readonly tier: string; readonly operation: string; readonly error: CacheError };
+  /** `key` where one value could not be encoded, cloned or kept. */
+  "backend:error": CacheEvent &
+    LimitedEvent & {
+      readonly tier: string;
+      readonly operation: string;
+      readonly error: CacheError;
+      readonly key?: string;
+    };
   "backend:state": CacheEvent & { readonly tier: string; readonly state: TierState };
-  "decode:error": KeyEvent & { readonly tier: string; readonly error: DecodeError };
+  "decode:error": KeyEvent & LimitedEvent & { readonly tier: string; readonly error: DecodeError };
   evict: KeyEvent & { readonly tier: string; readonly reason: "entries" | "bytes" };
   /** Invalidations that waited for the backend were replayed; on overflow the namespace was cleared instead. */
   recover: CacheEvent & { readonly tier: string; readonly replayed: number; readonly overflowed: boolean };
@@ -56,7 +70,7 @@ export interface CacheEvents {
  * - `idle`: not used yet
  * - `up`: answers
  * - `detached`: answers, but reports no changes, so a local copy is served only after a check with the backend
- * - `down`: the circuit breaker is open
+ * - `down`: the circuit breaker is open, or no call was answered yet and one failed
  */
 export type TierState = "idle" | "up" | "detached" | "down";
 

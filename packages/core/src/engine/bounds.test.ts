@@ -14,6 +14,7 @@ import { DecodeError } from "../contracts/errors.ts";
 import type { Entry } from "../entry/entry.ts";
 import { Breaker } from "../primitives/breaker.ts";
 import { DecisionLog } from "../primitives/decision-log.ts";
+import { EventLimit } from "../primitives/event-limit.ts";
 import { createEvents } from "../primitives/event-port.ts";
 import { KeyedQueue } from "../primitives/keyed-queue.ts";
 import { Histogram } from "../primitives/meters.ts";
@@ -240,15 +241,27 @@ const CASES: Readonly<Record<string, () => void | Promise<void>>> = {
   },
   "keys reported as undecodable": async () => {
     const damaged = { data: Buffer.from("v"), staleInMs: 60_000, expiresInMs: 60_000, meta: '{"f":"none.such"}' };
-    const cache = createTestCache({ local: false, backend: emptyBackend({ read: async () => damaged }) });
+    const clock = new TestClock();
+    const cache = createTestCache({ clock, local: false, backend: emptyBackend({ read: async () => damaged }) });
     const reported: string[] = [];
     cache.on("decode:error", ({ key }) => reported.push(key));
-    for (const key of names(1_000)) await cache.get(key);
+    for (const key of names(1_000)) {
+      await cache.get(key);
+      clock.advance(100);
+    }
     await cache.get("k0");
     expect(reported).toEqual(names(1_000));
     await cache.get("another");
     await cache.get("k0");
     expect(reported.slice(1_000)).toEqual(["another", "k0"]);
+  },
+  "events left out": () => {
+    const passed: (readonly [event: string, omitted: number])[] = [];
+    const clock = new TestClock();
+    const limit = new EventLimit<string>(clock, (event, omitted) => passed.push([event, omitted]));
+    for (const event of names(5_000)) limit.offer(event);
+    clock.advance(1_000);
+    expect(passed).toEqual([...names(10).map((event) => [event, 0]), ["k4999", 4_989]]);
   },
   "parsed meta strings": () => {
     const parser = new MetaParser();

@@ -19,6 +19,8 @@ export interface EngineContext {
   readonly local: LocalCopies | undefined;
   readonly recovery: Recovery | undefined;
   readonly events: Events;
+  /** Replaces a key in what leaves the process; absent without the option `redactKeys`. */
+  readonly redactKey: ((key: string) => string) | undefined;
   /** Absent without the option `explain`. */
   readonly decisions: DecisionLog | undefined;
   readonly meter: Meter;

@@ -1,5 +1,5 @@
 import type { CacheEvents } from "../contracts/events.ts";
-import { traced } from "../primitives/event-port.ts";
+import { redacted, traced } from "../primitives/event-port.ts";
 import { Answers } from "./answers.ts";
 import type { EngineContext } from "./context.ts";
 import { describeFailure } from "./explanations.ts";
@@ -23,7 +23,7 @@ export class FlightLoads {
 
   /** Calls the user's loader, within the trace of this load. */
   run(flight: Flight): Promise<Loaded> {
-    const { clock, local, meter } = this.#context;
+    const { clock, local, meter, redactKey } = this.#context;
     const { call } = flight;
     const begin = (): Load =>
       new Load(
@@ -45,7 +45,7 @@ export class FlightLoads {
         flight.runs(load);
         return load.outcome;
       },
-      () => this.event(flight),
+      () => (redactKey === undefined ? this.event(flight) : redacted(this.event(flight), redactKey)),
     );
     meter.loads += 1;
     return outcome;

@@ -252,6 +252,7 @@ export class LoadedStore {
     this.#context.events["backend:error"].emit({
       cache: this.#context.name,
       namespace: flight.key.space.path,
+      key: flight.key.name,
       tier: error.tier ?? "",
       operation: error.operation ?? "encode",
       error,

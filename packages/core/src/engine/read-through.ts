@@ -134,7 +134,10 @@ export class ReadThrough {
       return { answer: Promise.resolve(this.#answers.serve(call, "first", answer)), flight };
     }
     if (isLoading(this.#context, key.local))
-      return { answer: this.#answers.reject(call, reentrant(key.name)), flight: undefined };
+      return {
+        answer: this.#answers.reject(call, reentrant(this.#context.redactKey?.(key.name) ?? key.name)),
+        flight: undefined,
+      };
     if (call.signal?.aborted === true)
       return { answer: this.#answers.reject(call, call.signal.reason), flight: undefined };
     if (this.#waiters.refuses(call)) return { answer: this.#waiters.refuse(call, copy), flight: undefined };

@@ -1,20 +1,40 @@
 import type { Channel, TracingChannel } from "node:diagnostics_channel";
+import { systemClock, type Clock } from "../contracts/clock.ts";
 import type { CacheEvents, Traced } from "../contracts/events.ts";
+import { EventLimit } from "./event-limit.ts";
 import { isThenable } from "./once.ts";
 
 // Not imported: docs/decisions/0027.
 const diagnostics = process.getBuiltinModule("node:diagnostics_channel");
 
+/** How the events of one cache are shown. */
+export interface EventSettings {
+  /** @default the system's */
+  readonly clock?: Clock;
+  /** Replaces keys and tags before they leave the cache. @default none */
+  readonly redactKey?: ((key: string) => string) | undefined;
+}
+
 /**
  * One kind of event: its listeners, and the diagnostics channel `hotset:<name>`, which all caches of the process share.
  * Callers check `isObserved` before they build an event, so unobserved events cost nothing.
+ *
+ * Events of trouble are limited, since trouble comes in storms: see {@link EventLimit}.
  */
 export class EventPort<T extends object> {
   readonly #channel: Channel;
+  readonly #redactKey: ((key: string) => string) | undefined;
+  readonly #limit: EventLimit<T> | undefined;
   #listeners: readonly ((event: T) => unknown)[] = [];
+  #unobserved: ((event: T) => void) | undefined;
 
-  constructor(name: string) {
+  constructor(name: keyof CacheEvents, { clock = systemClock, redactKey }: EventSettings = {}) {
     this.#channel = diagnostics.channel(`hotset:${name}`);
+    this.#redactKey = redactKey;
+    if (TROUBLE.has(name))
+      this.#limit = new EventLimit(clock, (event, omitted) =>
+        this.#deliver(omitted === 0 ? event : { ...event, omitted }),
+      );
   }
 
   get isObserved(): boolean {
@@ -22,8 +42,8 @@ export class EventPort<T extends object> {
   }
 
   emit(event: T): void {
-    for (const listener of this.#listeners) notify(listener, event);
-    if (this.#channel.hasSubscribers) this.#channel.publish(event);
+    if (this.#limit === undefined) this.#deliver(event);
+    else this.#limit.offer(event);
   }
 
   add(listener: (event: T) => unknown): () => void {
@@ -33,6 +53,32 @@ export class EventPort<T extends object> {
       this.#listeners = this.#listeners.filter((each) => each !== wrapped);
     };
   }
+
+  /** Calls `listener` on each event that no listener and no subscriber observes. It does not count as one. */
+  whenUnobserved(listener: (event: T) => void): void {
+    this.#unobserved = listener;
+  }
+
+  /** Emits what the limit holds back. */
+  flush(): void {
+    this.#limit?.flush();
+  }
+
+  #deliver(given: T): void {
+    const event = this.#redactKey === undefined ? given : redacted(given, this.#redactKey);
+    if (!this.isObserved) return this.#unobserved?.(event);
+    for (const listener of this.#listeners) notify(listener, event);
+    if (this.#channel.hasSubscribers) this.#channel.publish(event);
+  }
+}
+
+/** `event` with its key and tags replaced, if it has any. */
+export function redacted<T extends { readonly key?: string; readonly tags?: readonly string[] }>(
+  event: T,
+  redactKey: (key: string) => string,
+): T {
+  const { key, tags } = event;
+  return { ...event, ...(key !== undefined && { key: redactKey(key) }), ...(tags && { tags: tags.map(redactKey) }) };
 }
 
 /**
@@ -53,8 +99,8 @@ const ignore = (): void => {};
 /** The events of one cache. */
 export type Events = { readonly [E in keyof CacheEvents]: EventPort<CacheEvents[E]> };
 
-export function createEvents(): Events {
-  return Object.fromEntries(NAMES.map((name) => [name, new EventPort(name)])) as unknown as Events;
+export function createEvents(settings: EventSettings = {}): Events {
+  return Object.fromEntries(NAMES.map((name) => [name, new EventPort(name, settings)])) as unknown as Events;
 }
 
 const NAMES = [
@@ -73,6 +119,9 @@ const NAMES = [
   "evict",
   "recover",
 ] as const satisfies readonly (keyof CacheEvents)[];
+
+/** Kinds that come in storms: docs/decisions/0091. */
+const TROUBLE: ReadonlySet<keyof CacheEvents> = new Set(["load:error", "backend:error", "decode:error"]);
 
 /** Loads run inside `start`, so a span opened there is the parent of all spans that the loader opens. */
 const tracing: { readonly load: TracingChannel<string, Traced>; readonly backend: TracingChannel<string, Traced> } = {

@@ -46,6 +46,8 @@ const OF_CACHE: Readonly<Record<keyof CacheOptions, true>> = {
   waitUntil: true,
   maxBackgroundLoads: true,
   maxWaiting: true,
+  logger: true,
+  redactKeys: true,
   explain: true,
   clock: true,
 };

@@ -28,6 +28,8 @@ export class BackendCalls {
   readonly #refusals = new Map<Operation, CacheError>();
   #onFirstCall: (() => void) | undefined;
   #state: TierState = "idle";
+  /** The state while no call has succeeded. No event reports it: there the breaker, or an answer, decides. */
+  #stateOfFailures: TierState = "idle";
   #isDetached = false;
 
   constructor(options: {
@@ -52,7 +54,7 @@ export class BackendCalls {
   }
 
   get state(): TierState {
-    return this.#state;
+    return this.#state === "idle" ? this.#stateOfFailures : this.#state;
   }
 
   /** How long until the open breaker lets a call probe the backend, in milliseconds. */
@@ -159,6 +161,7 @@ export class BackendCalls {
     const isTransport = cause instanceof BackendUnavailableError;
     if (isTransport) this.#breaker.failed();
     else this.#breaker.answered();
+    this.#stateOfFailures = isTransport ? "down" : "up";
     const error =
       cause instanceof CacheError
         ? cause

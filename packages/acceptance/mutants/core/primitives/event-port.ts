@@ -19,4 +19,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "tracePromise(keepResult, context()).then(() => result)",
     broken: "tracePromise(body, context())",
   },
+  {
+    name: "events: keys are shown although they are to be redacted",
+    promises: ["C204"],
+    rule: "const event = this.#redactKey === undefined ? given : redacted(given, this.#redactKey);",
+    broken: "const event = given;",
+  },
 ];

@@ -1,0 +1,16 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "observing: each trouble is a warning",
+    promises: ["C203"],
+    rule: "if (warned.has(kind)) return;",
+    broken: "",
+  },
+  {
+    name: "observing: a logger sees the message of the loader's error",
+    promises: ["C203"],
+    rule: "error instanceof Error ? error.name : typeof error",
+    broken: "String(error)",
+  },
+];

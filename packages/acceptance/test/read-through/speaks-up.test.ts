@@ -1,0 +1,301 @@
+import { Console } from "node:console";
+import { Writable } from "node:stream";
+import { subscribe, tracingChannel, unsubscribe } from "node:diagnostics_channel";
+import { type CacheEvents, type CacheLogger } from "@hotset/core";
+import { createTestCache, flush, scriptedBackend, TestClock } from "@hotset/core/testing";
+import pino from "pino";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import winston from "winston";
+import { open } from "../support/stacks.ts";
+
+/** The warnings of this process since the test began. */
+const warnings: (Error & { readonly code?: string })[] = [];
+const remember = (warning: Error): void => void warnings.push(warning);
+beforeEach(async () => {
+  // Warnings are emitted late: those of the test before.
+  await nextTurn();
+  warnings.length = 0;
+  process.on("warning", remember);
+});
+afterEach(() => void process.off("warning", remember));
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+interface Lines {
+  readonly logger: CacheLogger;
+  readonly lines: string[];
+}
+
+function recording(): Lines {
+  const lines: string[] = [];
+  const write = (level: string) => (message: string) => void lines.push(`${level} ${message}`);
+  return { logger: { error: write("error"), warn: write("warn"), info: write("info") }, lines };
+}
+
+/** Where a logger writes its lines. */
+function sink(): { readonly stream: Writable; readonly text: () => string } {
+  let text = "";
+  const stream = new Writable({
+    write(chunk, _encoding, done) {
+      text += String(chunk);
+      done();
+    },
+  });
+  return { stream, text: () => text };
+}
+
+const REFUSING_SCHEMA = {
+  "~standard": { version: 1, vendor: "test", validate: () => ({ issues: [{ message: "too short" }] }) },
+} as const;
+
+describe("C202 events of trouble", () => {
+  const EVENTS = ["backend:error", "load:error", "decode:error"] as const;
+
+  it.each(EVENTS)(
+    "%s is emitted at most 10 times a second, and the last one of a second counts the others",
+    async (name) => {
+      const clock = new TestClock();
+      const backend = scriptedBackend({ clock });
+      const cache = createTestCache({ clock, backend, local: false });
+      const seen: (number | undefined)[] = [];
+      cache.on(name, ({ omitted }) => seen.push(omitted));
+      const trouble = async (i: number): Promise<void> => {
+        if (name === "load:error")
+          await cache.getOrSet(`k${i}`, () => Promise.reject(new Error("down"))).catch(() => {});
+        else if (name === "decode:error") {
+          await cache.set(`k${i}`, "v");
+          await cache.namespace("n", { schema: REFUSING_SCHEMA }).set(`k${i}`, "v");
+          await cache.namespace("n", { schema: REFUSING_SCHEMA }).get(`k${i}`);
+        } else {
+          backend.script("read", { fail: new Error("broken") });
+          await cache.get(`k${i}`);
+        }
+      };
+      for (let i = 0; i < 137; i += 1) await trouble(i);
+      expect(seen).toEqual(Array.from({ length: 10 }));
+      clock.advance(999);
+      expect(seen.length).toBe(10);
+      clock.advance(1);
+      expect(seen.slice(10)).toEqual([126]);
+      for (let i = 200; i < 220; i += 1) await trouble(i);
+      expect(seen.slice(11)).toEqual(Array.from({ length: 9 }));
+      await cache.close();
+      expect(seen.slice(20)).toEqual([10]);
+    },
+  );
+
+  it("of one kind do not hide another kind, and calls are reported without a limit", async () => {
+    const cache = createTestCache();
+    const seen = { miss: 0, "load:error": 0, load: 0 };
+    for (const name of ["miss", "load:error", "load"] as const) cache.on(name, () => (seen[name] += 1));
+    for (let i = 0; i < 50; i += 1) await cache.getOrSet("k", () => Promise.reject(new Error("down"))).catch(() => {});
+    for (let i = 0; i < 50; i += 1) await cache.getOrSet(`k${i}`, () => i);
+    expect(seen).toEqual({ miss: 100, "load:error": 10, load: 50 });
+    expect(cache.stats()).toMatchObject({ loadErrors: 50 });
+  });
+});
+
+describe("C203 without a logger", () => {
+  it("the first trouble of each kind is a warning of Node's, once for each cache", async () => {
+    const backend = scriptedBackend({ clock: new TestClock() });
+    const caches = ["one", "two"].map((name) => createTestCache({ name, backend, local: false }));
+    for (const cache of caches) {
+      backend.down();
+      await cache.get("k");
+      await cache.get("k");
+      backend.up();
+      await cache.getOrSet("fn", () => ({ secret: 1n }));
+      await cache.set("k", "v");
+      await cache.namespace("n").set("k", "v");
+      await cache.namespace("n", { schema: REFUSING_SCHEMA }).get("k");
+    }
+    await nextTurn();
+    expect(warnings.map(({ name, code }) => `${name} ${code}`)).toEqual(
+      caches.flatMap(() => [
+        "HotsetWarning HOTSET_BACKEND_UNAVAILABLE",
+        "HotsetWarning HOTSET_ENCODE_FAILED",
+        "HotsetWarning HOTSET_DECODE_FAILED",
+      ]),
+    );
+    expect(warnings[0]!.message).toBe(
+      'hotset: cache "one": scripted: read failed, as scripted by the test. Shown once for this cache; pass createCache({ logger }), or listen to "backend:error", for all',
+    );
+    expect(warnings[1]!.message).toContain('(key "fn")');
+  });
+
+  it.for(["a listener", "a channel", "a logger"] as const)("%s is enough: there is no warning", async (observer) => {
+    const clock = new TestClock();
+    const backend = scriptedBackend({ clock });
+    const ignore = (): void => {};
+    const { logger, lines } = recording();
+    const cache = createTestCache({ clock, backend, ...(observer === "a logger" && { logger }) });
+    if (observer === "a listener") cache.on("backend:error", ignore);
+    if (observer === "a channel") subscribe("hotset:backend:error", ignore);
+    backend.down();
+    await cache.get("k");
+    await nextTurn();
+    unsubscribe("hotset:backend:error", ignore);
+    expect(warnings).toEqual([]);
+    expect(lines).toEqual(
+      observer === "a logger" ? ['warn hotset: cache "test": scripted: read failed, as scripted by the test'] : [],
+    );
+  });
+});
+
+describe("C203 a logger", () => {
+  it("receives one text for each trouble, with the level that it deserves, and how many were left out", async () => {
+    const { logger, lines } = recording();
+    const { cache, clock, backend } = open("memory over backend", { logger, ttl: 100, staleWhileRevalidate: 1_000 });
+    await cache.set("stale", "old");
+    clock.advance(100);
+    await cache.getOrSet("stale", () => Promise.reject(new TypeError("hunter2")));
+    await flush();
+    await cache.getOrSet("k", () => ({ password: "hunter2", secret: 1n }));
+    for (let i = 0; i < 20; i += 1) {
+      backend.script("read", { fail: new Error("refused") });
+      await cache.get(`k${i}`);
+    }
+    clock.advance(1_000);
+    expect(lines.splice(0, 1)).toEqual(['info hotset: cache "test": scripted is up']);
+    expect(lines[0]).toBe('warn hotset: cache "test": a load in the background failed: TypeError (key "stale")');
+    expect(lines[1]).toMatch(/^error hotset: cache "test": .*json.* \(key "k"\)$/);
+    expect(lines.filter((line) => line.includes("read was refused")).length).toBe(10);
+    expect(lines.at(-1)).toMatch(/; 10 more like it were left out$/);
+    expect(lines.join("\n")).not.toContain("hunter2");
+  });
+
+  it.for(["console", "pino", "winston"] as const)("may be %s", async (kind) => {
+    const { stream, text } = sink();
+    const logger: CacheLogger =
+      kind === "console"
+        ? new Console(stream)
+        : kind === "pino"
+          ? pino(stream)
+          : winston.createLogger({ transports: [new winston.transports.Stream({ stream })] });
+    const clock = new TestClock();
+    const backend = scriptedBackend({ clock });
+    const cache = createTestCache({ clock, backend, logger });
+    backend.down();
+    await cache.get("k");
+    backend.up();
+    clock.advance(1_000);
+    await cache.get("k");
+    await nextTurn();
+    const lines = text().trimEnd().split("\n");
+    const messages = lines.map((line) =>
+      kind === "pino"
+        ? (JSON.parse(line) as { msg: string }).msg
+        : kind === "winston"
+          ? (JSON.parse(line) as { message: string }).message
+          : line,
+    );
+    expect(messages).toEqual([
+      'hotset: cache "test": scripted: read failed, as scripted by the test',
+      'hotset: cache "test": scripted is up',
+    ]);
+  });
+
+  it("C118 that throws or rejects changes nothing", async () => {
+    const fail = (): never => {
+      throw new Error("logger");
+    };
+    const reject = (): Promise<never> => Promise.reject(new Error("logger"));
+    const { cache, backend } = open("backend", { logger: { error: fail, warn: reject, info: fail } });
+    backend.down();
+    expect(await cache.getOrSet("k", () => 1)).toBe(1);
+    expect(await cache.getOrSet("k", () => ({ big: 1n }))).toEqual({ big: 1n });
+  });
+
+  it("C203 a backend is idle until a call, down if none was answered, and up if it refuses", async () => {
+    const { cache, backend } = open("backend");
+    const state = (): string => cache.stats().tiers[0]!.state;
+    expect(state()).toBe("idle");
+    backend.script("*", { fail: new Error("refused"), times: 1 });
+    await cache.get("k");
+    expect(state()).toBe("up");
+    backend.down();
+    const { cache: other } = open("backend", { backend });
+    await other.get("k");
+    expect(other.stats().tiers[0]!.state).toBe("down");
+  });
+
+  it.for([[{}], ["console"], [{ error() {}, warn() {} }], [null]] as const)("%j is refused", ([logger]) => {
+    expect(() => createTestCache({ logger: logger as never })).toThrow(
+      expect.objectContaining({
+        code: "INVALID_CONFIGURATION",
+        message: expect.stringContaining("logger must have the functions error, warn, info") as string,
+      }) as Error,
+    );
+  });
+});
+
+describe("C204 redactKeys", () => {
+  const SECRET = "ada@example.org";
+
+  it.for([
+    ["true", true, "[redacted]"],
+    ["a function", (key: string) => `#${key.length}`, `#${SECRET.length}`],
+    ["a function that throws", () => JSON.parse("{") as string, "[redacted]"],
+    ["a function that gives no text", (() => undefined) as never, "[redacted]"],
+  ] as const)(
+    "%s: no key and no tag leaves by events, channels, logs, warnings and errors",
+    async ([, redactKeys, shown]) => {
+      const clock = new TestClock();
+      const backend = scriptedBackend({ clock, tagVersions: true });
+      const seen: unknown[] = [];
+      const note = (event: unknown): void => void seen.push(event);
+      const names = [
+        "hit",
+        "miss",
+        "load",
+        "load:error",
+        "store",
+        "fenced",
+        "coalesced",
+        "invalidate",
+        "backend:error",
+        "decode:error",
+        "evict",
+        "stale",
+      ] as const satisfies readonly (keyof CacheEvents)[];
+      for (const name of names) subscribe(`hotset:${name}`, note);
+      const tracing = { start: note, end: note, asyncStart: note, asyncEnd: note, error: note };
+      tracingChannel("hotset:load").subscribe(tracing);
+      const { logger, lines } = recording();
+      const cache = createTestCache({ clock, backend, logger, redactKeys, ttl: 100, staleIfError: 1_000 });
+      for (const name of names) cache.on(name, note);
+      const reentrant: unknown = await cache
+        .getOrSet(SECRET, () => cache.getOrSet(SECRET, () => 1))
+        .catch((error: unknown) => error);
+      await Promise.all([cache.getOrSet(SECRET, () => 1, { tags: [SECRET] }), cache.getOrSet(SECRET, () => 1)]);
+      await cache.getOrSet(SECRET, () => 1);
+      await cache.get(SECRET);
+      clock.advance(100);
+      await cache.getOrSet(SECRET, () => Promise.reject(new Error("down")));
+      await cache.delete(SECRET);
+      await cache.invalidateTags(SECRET);
+      await cache.getOrSet(SECRET, () => ({ big: 1n }));
+      await cache.set(SECRET, "v");
+      await cache.namespace("n").set(SECRET, "v");
+      await cache.namespace("n", { schema: REFUSING_SCHEMA }).get(SECRET);
+      await flush();
+      for (const name of names) unsubscribe(`hotset:${name}`, note);
+      tracingChannel("hotset:load").unsubscribe(tracing);
+      const silent = createTestCache({ name: "silent", clock, backend, redactKeys });
+      await silent.getOrSet(SECRET, () => ({ big: 1n }));
+      await nextTurn();
+      const all = JSON.stringify([seen, lines, String(reentrant), warnings.map(String)]);
+      expect(warnings.length).toBe(1);
+      expect(reentrant).toMatchObject({ code: "REENTRANT_LOAD" });
+      expect(all).not.toContain(SECRET);
+      expect(seen).toContainEqual(expect.objectContaining({ key: shown }));
+      expect(seen).toContainEqual(expect.objectContaining({ scope: "tags", tags: [shown] }));
+      expect(lines.join()).toContain(`(key ${JSON.stringify(shown)})`);
+    },
+  );
+
+  it("of the wrong kind is refused", () => {
+    expect(() => createTestCache({ redactKeys: "yes" as never })).toThrow(
+      expect.objectContaining({ code: "INVALID_CONFIGURATION" }) as Error,
+    );
+  });
+});

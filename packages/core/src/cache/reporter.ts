@@ -1,0 +1,89 @@
+import type { CacheError } from "../contracts/errors.ts";
+import type { CacheEvents } from "../contracts/events.ts";
+import { notify, type Events } from "../primitives/event-port.ts";
+import { BackendRefusedError } from "../tiers/backend-calls.ts";
+
+/** Where a cache writes what goes wrong. `console`, and the loggers of pino and winston, have this shape. */
+export interface CacheLogger {
+  error(message: string): unknown;
+  warn(message: string): unknown;
+  info(message: string): unknown;
+}
+
+export const LEVELS = ["error", "warn", "info"] as const;
+type Level = (typeof LEVELS)[number];
+
+/**
+ * Everything that a cache says by itself: to `logger`; without one, the first trouble of each kind that no listener
+ * observes is a warning of Node's. No text contains a value, nor the message of an error that a loader threw.
+ */
+export function speakUp(events: Events, cache: string, logger: CacheLogger | undefined): void {
+  const subject = `hotset: cache ${JSON.stringify(cache)}: `;
+  if (logger === undefined) return warnOnce(events, subject);
+  const write = (level: Level, text: string): void => notify(() => logger[level](subject + text), undefined);
+  events["backend:error"].add((event) => write(levelOf(event.error), describeBackendError(event)));
+  events["decode:error"].add((event) => write("warn", describeDecodeError(event)));
+  events["load:error"].add((event) => {
+    // Otherwise its callers got the error.
+    if (event.background) write("warn", describeLoadError(event));
+  });
+  events["backend:state"].add(({ tier, state }) => write(state === "up" ? "info" : "warn", `${tier} is ${state}`));
+  events["recover"].add(({ tier, replayed, overflowed }) =>
+    write(
+      overflowed ? "warn" : "info",
+      `${tier}: ${replayed} pending invalidations replayed${overflowed ? "; there were too many, so the cache was cleared" : ""}`,
+    ),
+  );
+}
+
+/** One warning for each kind of trouble, for as long as the cache lives. */
+function warnOnce(events: Events, subject: string): void {
+  const warned = new Set<string>();
+  const warn = (kind: string, text: string, event: keyof CacheEvents): void => {
+    if (warned.has(kind)) return;
+    warned.add(kind);
+    process.emitWarning(
+      `${subject}${text}. Shown once for this cache; pass createCache({ logger }), or listen to ${JSON.stringify(event)}, for all`,
+      { type: "HotsetWarning", code: `HOTSET_${kind}` },
+    );
+  };
+  events["backend:error"].whenUnobserved((event) =>
+    warn(kindOf(event.error), describeBackendError(event), "backend:error"),
+  );
+  events["decode:error"].whenUnobserved((event) => warn(event.error.code, describeDecodeError(event), "decode:error"));
+}
+
+/** Credentials that are refused, and a memory that is full, need other hands than a network that is down. */
+function kindOf(error: CacheError): string {
+  if (isLasting(error)) return "BACKEND_ACCESS";
+  return error instanceof BackendRefusedError ? "BACKEND_REFUSED" : error.code;
+}
+
+const levelOf = (error: CacheError): Level =>
+  error.code === "BACKEND_UNAVAILABLE" && !isLasting(error) ? "warn" : "error";
+
+const isLasting = (error: CacheError): boolean => "retryable" in error && error.retryable === false;
+
+const describeBackendError = ({ error, key, omitted }: CacheEvents["backend:error"]): string =>
+  `${messageOf(error)}${ofKey(key)}${others(omitted)}`;
+
+const describeDecodeError = ({ tier, error, key, omitted }: CacheEvents["decode:error"]): string =>
+  `${tier}: ${messageOf(error)}${ofKey(key)}${others(omitted)}`;
+
+/** Its message is not ours, and may contain anything. */
+const describeLoadError = ({ error, key, omitted }: CacheEvents["load:error"]): string =>
+  `a load in the background failed: ${error instanceof Error ? error.name : typeof error}${ofKey(key)}${others(omitted)}`;
+
+/** With the answer of the backend, where it has refused a call. */
+function messageOf(error: CacheError): string {
+  const { message, cause } = error;
+  if (!(error instanceof BackendRefusedError) || !(cause instanceof Error)) return message;
+  // The rest of a long answer would be the call.
+  const reason = cause.message.split("\n", 1)[0]!.slice(0, 200);
+  return message.replace("; see cause", `: ${reason}`);
+}
+
+const ofKey = (key: string | undefined): string => (key === undefined ? "" : ` (key ${JSON.stringify(cut(key))})`);
+const cut = (key: string): string => (key.length > 80 ? `${key.slice(0, 80)}…` : key);
+const others = (omitted: number | undefined): string =>
+  omitted === undefined ? "" : `; ${omitted} more like it were left out`;
