@@ -760,7 +760,7 @@ const WATCHED_MS = 2;
 /** A waiter looks again after 1 s, also without a message; the rest is for a busy machine. */
 const SLEEP_MS = 1_400;
 /** The longest time that a dead process keeps others waiting. */
-const LEASE_MS = 10_000;
+const LEASE_MS = 2_000;
 
 /** The modes of changes after which a read may not answer the replaced value. */
 const modesOf = ({ freshness }: Read): readonly Change["mode"][] =>

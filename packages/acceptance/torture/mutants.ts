@@ -63,8 +63,8 @@ export const MUTANTS: readonly Mutant[] = [
     shows: OLDER,
     focus: "calm",
     file: `${REDIS}/lua/lease-scripts.ts`,
-    rule: "if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end\n${SPARE}",
-    broken: "${SPARE}",
+    rule: "if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then\n  ${DISCARD}",
+    broken: "if false then\n  ${DISCARD}",
   },
   {
     name: "lease: a delete leaves the lease",

@@ -72,7 +72,7 @@ class SourceError extends Error {
 }
 
 /** The duration of a lease without renewal, also after the death of its holder: design of core. */
-const LEASE_MS = 10_000;
+const LEASE_MS = 2_000;
 /** A pending invalidation is tried again after 1 s; the rest is for a busy machine. */
 const RETRIED_WITHIN_MS = 2_000;
 const BACKEND = "redis";

@@ -27,6 +27,7 @@ import {
 } from "./primitives/option-checks.ts";
 import { hold, single, type ClientConnection, type Connection, type ConnectSettings } from "./shared-connection.ts";
 import { randomWriteIds } from "./store/entry-fields.ts";
+import { MAX_LEASE_MS } from "./store/leases.ts";
 import { RedisKeys } from "./store/redis-keys.ts";
 
 /** How entries are stored, the same for every connection. Immutable: each call returns a new builder. */
@@ -88,6 +89,13 @@ export interface RedisBackendSettings {
    * @default '30s'
    */
   reissueWindow(window: Duration): this;
+  /**
+   * How long a process that loads may stand still, or be dead, before another one loads in its place: 500 ms to 60 s. A
+   * lease is renewed after a quarter of it. Processes may differ in it.
+   *
+   * @default '2s'
+   */
+  leaseTime(time: Duration): this;
   /** As `Backend.maxEntryBytes`. */
   maxEntryBytes(bytes: number): this;
   /** As `Backend.maxDecodedBytes`. */
@@ -177,6 +185,7 @@ interface Settings {
   readonly coherence: "auto" | "tracking" | "pubsub" | "none";
   readonly maxStalenessMs: number;
   readonly reissueWindowMs: number;
+  readonly leaseMs: number;
   readonly maxEntryBytes: number;
   readonly maxDecodedBytes: number;
   readonly responseTimeoutMs: number;
@@ -206,6 +215,7 @@ const DEFAULTS: Settings = Object.freeze({
   coherence: "auto",
   maxStalenessMs: 2_000,
   reissueWindowMs: 30_000,
+  leaseMs: 2_000,
   maxEntryBytes: Infinity,
   maxDecodedBytes: DEFAULT_MAX_DECODED_BYTES,
   responseTimeoutMs: 1_000,
@@ -219,6 +229,8 @@ const DEFAULTS: Settings = Object.freeze({
   maxInFlight: 5_000,
   connects: Object.freeze([]),
 });
+
+const MIN_LEASE_MS = 500;
 
 class Builder implements RedisBackendBuilder {
   readonly #settings: Settings;
@@ -282,6 +294,12 @@ class Builder implements RedisBackendBuilder {
 
   reissueWindow(window: Duration): this {
     return this.#with({ reissueWindowMs: milliseconds("reissueWindow", window, 0) });
+  }
+
+  leaseTime(time: Duration): this {
+    const leaseMs = milliseconds("leaseTime", time);
+    if (leaseMs < MIN_LEASE_MS || leaseMs > MAX_LEASE_MS) refuse("leaseTime", time, "a duration of 500 ms to 60 s");
+    return this.#with({ leaseMs });
   }
 
   maxEntryBytes(bytes: number): this {
@@ -388,6 +406,7 @@ class Builder implements RedisBackendBuilder {
       responseTimeoutMs: settings.responseTimeoutMs,
       keys: new RedisKeys({ prefix: settings.keyPrefix, format: settings.keyFormat }),
       layout: settings.layout,
+      leaseMs: settings.leaseMs,
       writeIds,
       epochMs: Date.now,
       coherence:

@@ -74,7 +74,7 @@ const STEPS: readonly [
   ["markStale of what is not there", [], MARK_STALE, ENTRY, [], 0, [E]],
   ["markStale of another type", [["SET", E, "x"]], MARK_STALE, ENTRY, [], 0, [E]],
   ["acquire, granted", [], ACQUIRE, ENTRY, ["mine", "1000", ""], [1, ""], []],
-  ["acquire, held", [["SET", L, "theirs"]], ACQUIRE, ENTRY, ["mine", "1000", ""], [0, -1], []],
+  ["acquire, held without an end", [["SET", L, "theirs"]], ACQUIRE, ENTRY, ["mine", "1000", ""], [1, ""], []],
   ["renew", [["SET", L, "mine"]], RENEW_LEASE, ENTRY, ["mine", "1000"], 1, []],
   ["store", [["SET", L, "mine"]], STORE, ENTRY, ["mine", "", ...FIELDS], 1, [E]],
   ["store, of a life that is over", [["SET", L, "mine"]], STORE, ENTRY, ["mine", "", "0"], 1, [E]],

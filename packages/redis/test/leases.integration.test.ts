@@ -221,21 +221,24 @@ describe("acquire", () => {
     expect(await server.command("GET", L)).toBe("mine");
   });
 
-  it("takes a lease key of another type as held for ever; * replaces it", async () => {
-    for (const command of [
-      ["SET", L, "x"],
-      ["RPUSH", L, "x"],
-    ] as const) {
-      await server.command("DEL", L);
-      await server.command(...command);
-      const before = await everything();
-      expect(await acquire()).toEqual({ granted: false, heldForMs: Infinity });
-      expect(await leases.renew(KEY, "x", 10_000)).toBe(command[0] === "SET");
-      await server.command("PERSIST", L);
-      expect(await everything()).toEqual(before);
-      expect(await acquire("mine", "*")).toEqual({ granted: true, version: "" });
-      expect(await server.command("GET", L)).toBe("mine");
-    }
+  it.each([
+    ["without an end", ["SET", L, "x"], undefined],
+    ["of another type", ["RPUSH", L, "x"], undefined],
+    ["with more time left than any is given", ["SET", L, "x"], 60_001],
+    ["whose end the server's clock, set back, has moved an hour away", ["SET", L, "x"], 3_602_000],
+  ] as const)("C187: takes over a lease %s", async (_, command, leftMs) => {
+    await server.command(...command);
+    if (leftMs !== undefined) await server.command("PEXPIRE", L, leftMs);
+    expect(await acquire()).toEqual({ granted: true, version: "" });
+    expect(await server.command("GET", L)).toBe("mine");
+    expect(await ttl(L)).toBeLessThanOrEqual(60_000);
+    expect(await acquire("next")).toEqual({ granted: false, heldForMs: expect.any(Number) });
+  });
+
+  it("C187: leaves the longest lease that is given to its holder", async () => {
+    await server.command("SET", L, "x", "PX", 60_000);
+    expect(await acquire()).toEqual({ granted: false, heldForMs: expect.any(Number) });
+    expect(await server.command("GET", L)).toBe("x");
   });
 
   it("gives back every byte of the entry", async () => {

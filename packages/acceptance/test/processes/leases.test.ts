@@ -276,11 +276,11 @@ describe("C53 a holder that dies", () => {
     p1.backend.down();
     const second = p2.cache.getOrSet("k", loads.load);
     await flush();
-    for (let ms = 0; ms < 9_999; ms += 1_111) {
-      clock.advance(1_111);
+    for (let ms = 0; ms < 1_999; ms += 1) {
+      clock.advance(1);
       await flush();
     }
-    expect(clock.now()).toBe(10_999);
+    expect(clock.now()).toBe(2_999);
     expect([loads.runs.length, store.leaseHolder(K) === undefined]).toEqual([1, false]);
     clock.advance(1);
     await loads.arrived(2);
@@ -320,7 +320,7 @@ describe("C53 a holder that dies", () => {
 });
 
 describe("C54 a lease", () => {
-  it("is renewed while the loader runs, at a third of it", async () => {
+  it("is renewed while the loader runs, at a quarter of it", async () => {
     const {
       all: [p1, p2],
       clock,
@@ -330,12 +330,11 @@ describe("C54 a lease", () => {
     await loads.arrived(1);
     const second = p2.cache.getOrSet("k", loads.load);
     await flush();
-    for (let s = 0; s < 60; s += 1) {
-      clock.advance(1_000);
+    for (let s = 0; s < 60; s += 0.25) {
+      clock.advance(250);
       await flush();
     }
-    // Each is answered at the next step of a second.
-    expect(p1.backend.count("leases.renew")).toBe(15);
+    expect(p1.backend.count("leases.renew")).toBe(120);
     expect(loads.runs).toHaveLength(1);
     loads.runs[0]!.open("loaded");
     expect([await first, await second]).toEqual(["loaded", "loaded"]);
@@ -354,11 +353,11 @@ describe("C54 a lease", () => {
     const first = p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
     p1.backend.script("leases.renew", { fail: true });
-    for (let i = 0; i < 4; i += 1) {
-      clock.advance(2_500);
+    for (let i = 0; i < 3; i += 1) {
+      clock.advance(500);
       await flush();
     }
-    expect(p1.backend.count("leases.renew")).toBe(2);
+    expect(p1.backend.count("leases.renew")).toBe(3);
     loads.runs[0]!.open("loaded");
     await first;
     expect(p1.cache.peek("k")).toBe("loaded");
@@ -399,7 +398,7 @@ describe("C54 a lease", () => {
     store.expireLease(K);
     const second = p2.cache.getOrSet("k", loads.load);
     await loads.arrived(2);
-    clock.advance(3_334);
+    clock.advance(500);
     await flush();
     loads.runs[0]!.open("first");
     await first;

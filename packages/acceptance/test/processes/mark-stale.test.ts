@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { gatedLoads, inStep } from "../support/processes.ts";
 
 /** The duration of a lease that is not renewed. */
-const LEASE_MS = 10_000;
+const LEASE_MS = 2_000;
 
 describe("C26 a markStale elsewhere", () => {
   it.each(["load", "set"] as const)(
@@ -58,7 +58,7 @@ it("C26 a value that was marked stale here is the fallback of a load that lost i
   const marking = p1.cache.markStale("k");
   await answering.arrived();
   // The load renews its lease meanwhile.
-  clock.advance(LEASE_MS / 3);
+  clock.advance(LEASE_MS / 4);
   await flush();
   answering.open();
   await marking;

@@ -14,6 +14,7 @@ export function composedLeases(
 ): EntryLeases {
   const leases = lead.tier.leases!;
   return {
+    leaseMs: leases.leaseMs,
     acquire: async (request, token, leaseMs, seen) => {
       // The entry with which it may answer is older than that of the other side.
       if (lead.isHidden(request.key)) await lead.recovery.replay();

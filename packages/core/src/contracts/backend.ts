@@ -167,6 +167,11 @@ export interface Batch {
  */
 export interface Leases {
   /**
+   * How long a lease lasts that is not renewed, in milliseconds: so long do other processes wait for one that died, and
+   * so long may one stand still and keep its lease. Renewed after a quarter of it. @default 2_000
+   */
+  readonly leaseMs?: number;
+  /**
    * Grants the lease for `leaseMs`, then it ends by itself. If the entry has another version than `seen`, another
    * process has stored it since, and the entry is returned instead. `'*'` as `seen` takes the lease over from any
    * holder.

@@ -8,7 +8,7 @@ import type { FlightBatch } from "./call.ts";
 import type { EngineContext } from "./context.ts";
 import type { Flight } from "./flight.ts";
 import { fencedBy, inTime } from "./flight-limits.ts";
-import { Lease, LEASE_MS } from "./lease.ts";
+import { Lease } from "./lease.ts";
 
 /** The lease, or the reason why there is none; with the tag versions, where a load follows. */
 export type Acquired =
@@ -48,7 +48,7 @@ export class LeaseAcquisition {
     const pin = this.#pin(flight);
     if (pin instanceof Promise) pin.catch(ignore);
     flight.requestLease(lease);
-    const acquiring = leases.acquire(flight, token, LEASE_MS, isForced ? TAKE_OVER : flight.seen);
+    const acquiring = leases.acquire(flight, token, leases.leaseMs, isForced ? TAKE_OVER : flight.seen);
     let answer: LeaseAnswer;
     try {
       answer = await inTime(this.#context.clock, flight, acquiring);

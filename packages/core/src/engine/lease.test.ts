@@ -2,11 +2,12 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { TagVersion } from "../contracts/backend.ts";
 import type { EntryLeases } from "../tiers/entry-tier.ts";
 import { entryKey, rootKeySpace } from "../entry/key.ts";
-import { Lease, LEASE_MS } from "./lease.ts";
+import { Lease } from "./lease.ts";
 import { gate, type Gate } from "../testing/gate.ts";
 import { flush } from "../testing/outcome.ts";
 import { TestClock } from "../testing/test-clock.ts";
 
+const LEASE_MS = 2_000;
 const keySpace = rootKeySpace("shop");
 const T = "{~shop}::t";
 const version = (n: number): TagVersion => ({ hard: `i.${n}`, soft: `i.${n}` });
@@ -20,7 +21,8 @@ let current: Map<string, TagVersion>;
 let asking: Gate<void> | undefined;
 
 function lease(): Lease {
-  const leases: Pick<EntryLeases, "renew" | "release"> = {
+  const leases: Pick<EntryLeases, "leaseMs" | "renew" | "release"> = {
+    leaseMs: LEASE_MS,
     renew: async () => {
       log.push("renew");
       if (isHeld instanceof Error) throw isHeld;
@@ -70,11 +72,11 @@ describe("a lease", () => {
     expect([...among]).toEqual([]);
   });
 
-  it("is renewed after a third of its time while it is held, and not after that", async () => {
+  it("is renewed after a quarter of its time while it is held, and not after that", async () => {
     const one = held();
     expect(one.seen).toBe("w1");
     for (let i = 1; i <= 3; i += 1) {
-      clock.advance(LEASE_MS / 3);
+      clock.advance(LEASE_MS / 4);
       await flush();
       expect(log).toEqual(Array.from({ length: i }, () => "renew"));
     }
@@ -93,10 +95,10 @@ describe("a lease", () => {
   it("goes on if a renewal is not answered, and is lost if another holder has it", async () => {
     held();
     isHeld = new Error("no answer");
-    clock.advance(LEASE_MS / 3);
+    clock.advance(LEASE_MS / 4);
     await flush();
     isHeld = false;
-    clock.advance(LEASE_MS / 3);
+    clock.advance(LEASE_MS / 4);
     await flush();
     clock.advance(LEASE_MS);
     await flush();
@@ -106,7 +108,7 @@ describe("a lease", () => {
   it("ignores a renewal that is answered after its end", async () => {
     const one = held();
     isHeld = false;
-    clock.advance(LEASE_MS / 3);
+    clock.advance(LEASE_MS / 4);
     one.end();
     await flush();
     expect(log).toEqual(["renew"]);

@@ -5,8 +5,11 @@ import { newId } from "../primitives/ids.ts";
 import type { EntryKey } from "../entry/key.ts";
 import type { Pinned } from "../tags/tag-versions.ts";
 
-/** How long a lease lasts whose holder died. Renewed after a third of it. */
-export const LEASE_MS = 10_000;
+/**
+ * The part of a lease after which it is renewed. A quarter: a process that stands still for half of it, or a renewal
+ * that is lost, does not cost the lease.
+ */
+const RENEWED_AFTER = 1 / 4;
 
 /** How often a waiting flight reads the backend again if nothing wakes it. */
 export const POLL_MS = 1_000;
@@ -146,7 +149,7 @@ export class Lease {
   #renewLater(): void {
     const { leases, clock, key, lost } = this.#of;
     this.#cancelRenewal = clock.schedule(() => {
-      leases.renew(key, this.token, LEASE_MS).then(
+      leases.renew(key, this.token, leases.leaseMs).then(
         (isHeld) => {
           if (this.#state === "over") return;
           if (isHeld) return this.#renewLater();
@@ -157,7 +160,7 @@ export class Lease {
           if (this.#state !== "over") this.#renewLater();
         },
       );
-    }, LEASE_MS / 3);
+    }, leases.leaseMs * RENEWED_AFTER);
   }
 }
 

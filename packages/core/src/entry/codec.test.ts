@@ -326,6 +326,22 @@ describe("decode", () => {
     });
   });
 
+  it("C187: an entry with more freshness left than it ever had is stale: its store's clock was set back", () => {
+    const meta = '{"f":"json","t":60000,"e":100}';
+    for (const back of [1_001, 3_600_000])
+      expect(decode(stored({ staleInMs: 60_000 + back, expiresInMs: 60_100 + back, meta }))).toMatchObject({
+        ttlMs: 60_000,
+        staleAt: NOW,
+        expiresAt: NOW + 100,
+        deadAt: NOW + 100,
+      });
+    // Clocks are corrected by less all the time.
+    expect(decode(stored({ staleInMs: 61_000, expiresInMs: 61_100, meta }))).toMatchObject({ staleAt: NOW + 61_000 });
+    expect(decode(stored({ staleInMs: 9e12, expiresInMs: 9e12, meta: '{"f":"json"}' }))).toMatchObject({
+      staleAt: Infinity,
+    });
+  });
+
   it("reads an entry of another program with the configured format and compressor", async () => {
     expect(decode(stored({ meta: "" }))).toMatchObject({
       value: "Ada",

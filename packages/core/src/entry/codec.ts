@@ -209,11 +209,12 @@ function emptyEntry(
 ): Entry & { value: unknown } {
   const windowMs = stored.expiresInMs - stored.staleInMs;
   const isEndless = meta.ttlMs === Infinity && stored.staleInMs > 0 && meta.cutMs === 0;
-  const expiresAt = isEndless ? Infinity : now + stored.expiresInMs;
+  const staleInMs = possibleFreshness(stored, meta);
+  const expiresAt = isEndless ? Infinity : now + staleInMs + windowMs;
   return {
     value: undefined,
     ttlMs: meta.ttlMs ?? Math.max(0, stored.staleInMs),
-    staleAt: isEndless ? Infinity : now + stored.staleInMs + meta.cutMs,
+    staleAt: isEndless ? Infinity : now + staleInMs + (staleInMs < stored.staleInMs ? 0 : meta.cutMs),
     expiresAt,
     deadAt: expiresAt,
     staleWhileRevalidateMs: meta.staleWhileRevalidateMs ?? windowMs,
@@ -231,6 +232,17 @@ function emptyEntry(
     encoding: meta.encoding,
   };
 }
+
+/**
+ * An entry cannot be fresh for longer than it was when it was written. Where it is, the clock of the server was set
+ * back, and its age is not known: it is stale from now on, with its windows as material for a fallback.
+ */
+function possibleFreshness({ staleInMs }: StoredEntry, { ttlMs = Infinity, cutMs }: EntryMeta): number {
+  return staleInMs + cutMs > ttlMs + CLOCK_TOLERANCE_MS ? 0 : staleInMs;
+}
+
+/** Clocks are corrected by less than this all the time. */
+const CLOCK_TOLERANCE_MS = 1_000;
 
 async function validate(schema: StandardSchema<unknown>, value: unknown): Promise<unknown> {
   let result: Awaited<ReturnType<(typeof schema)["~standard"]["validate"]>>;

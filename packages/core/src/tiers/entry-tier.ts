@@ -44,6 +44,8 @@ export type StoreStatus = "stored" | "refused" | "overtaken" | "kept";
 
 /** Limits loads to one of a key at a time, across processes. */
 export interface EntryLeases {
+  /** How long a lease lasts that is not renewed. */
+  readonly leaseMs: number;
   acquire(request: ReadRequest, token: string, leaseMs: number, seen: string): Promise<LeaseAnswer>;
   renew(key: EntryKey, token: string, leaseMs: number): Promise<boolean>;
   release(key: EntryKey, token: string): Promise<void>;

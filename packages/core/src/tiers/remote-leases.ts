@@ -37,6 +37,9 @@ export interface LeasingTier {
   refuse(key: EntryKey): Promise<"refused">;
 }
 
+/** As `Leases.leaseMs`: other processes wait no longer for one that died. */
+export const DEFAULT_LEASE_MS = 2_000;
+
 /** The leases of a backend, for entries: each call is bounded, and an entry that comes with an answer is checked. */
 export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
   const { calls, clock, aliases, conflicts } = tier;
@@ -50,6 +53,7 @@ export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
     return "kept";
   };
   return {
+    leaseMs: leases.leaseMs ?? DEFAULT_LEASE_MS,
     acquire: async (request, token, leaseMs, seen): Promise<LeaseAnswer> => {
       const { key } = request;
       let isOver = false;

@@ -1,5 +1,8 @@
 import { announce, DISCARD, put, script, SIGNAL, SPARE, WAKE, type Script } from "./script.ts";
 
+/** The longest time that a lease is given. */
+export const MAX_LEASE_MS = 60_000;
+
 /**
  * Sets `was` to the version of the entry: `-` where it has none, or an invalid one; `''` without an entry; `!` where
  * the key is of another type, which cannot be read.
@@ -18,6 +21,9 @@ end`;
  * Takes a lease. ARGV: token, its life in ms, expected version, where `*` takes the lease from any holder and `?`
  * compares nothing. Replies `{1, version}` when it is granted, `{0, ms}` when it is held, and `{2, PTTL, fields}` with
  * an entry of another version: another process stored meanwhile.
+ *
+ * A lease without an end, or with more time left than any is given, has no holder: the server's clock was set back, or
+ * another program made it.
  */
 export const ACQUIRE: Script = script(`local was = ''
 if ARGV[3] ~= '?' then
@@ -31,7 +37,10 @@ if was ~= '' and was ~= '!' and was ~= ARGV[3] then
   return {2, redis.call('PTTL', KEYS[1]), redis.call('HMGET', KEYS[1], 'd', 's', 'm', 'w')}
 end
 if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return {1, was} end
-return {0, redis.call('PTTL', KEYS[2])}`);
+local left = redis.call('PTTL', KEYS[2])
+if left >= 0 and left <= ${MAX_LEASE_MS} then return {0, left} end
+redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+return {1, was}`);
 
 /** Prolongs a lease: 1 when it is held. ARGV: token, its life in ms. */
 export const RENEW_LEASE: Script = script(`if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end

@@ -44,6 +44,7 @@ beforeEach(() => {
         responseTimeoutMs: 1_000,
         keys: new RedisKeys({ prefix: "hotset", format: "readable" }),
         layout: "full",
+        leaseMs: 2_000,
         writeIds: () => `id${++ids}`,
         epochMs: () => NOW,
         ...change,

@@ -35,6 +35,7 @@ export interface BackendSettings {
   readonly responseTimeoutMs: number;
   readonly keys: RedisKeys;
   readonly layout: "full" | "plain";
+  readonly leaseMs: number;
   readonly writeIds: WriteIds;
   /** Epoch milliseconds: for the field `s`, and for entries that have nothing else. */
   readonly epochMs: () => number;

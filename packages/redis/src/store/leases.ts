@@ -9,11 +9,14 @@ import {
   type WriteIds,
 } from "./entry-fields.ts";
 import { Further } from "../connection/command-queue.ts";
-import { ACQUIRE, RELEASE, RENEW_LEASE, STORE } from "../lua/lease-scripts.ts";
+import { ACQUIRE, MAX_LEASE_MS, RELEASE, RENEW_LEASE, STORE } from "../lua/lease-scripts.ts";
 import type { Script } from "../lua/script.ts";
+
+export { MAX_LEASE_MS };
 
 export interface LeaseSettings {
   readonly layout: "full" | "plain";
+  readonly leaseMs: number;
   readonly writeIds: WriteIds;
   /** Epoch milliseconds. */
   readonly epochMs: () => number;
@@ -49,6 +52,7 @@ type Acquired = Awaited<ReturnType<Leases["acquire"]>>;
  * of another type. The plain layout has no versions: there nothing is compared, and `confirm` answers `''`.
  */
 export class RedisLeases implements Leases {
+  readonly leaseMs: number;
   readonly #run: RunLeaseScript;
   readonly #send: SendEntryCommand;
   readonly #settings: LeaseSettings;
@@ -58,6 +62,7 @@ export class RedisLeases implements Leases {
     this.#run = run;
     this.#send = send;
     this.#settings = settings;
+    this.leaseMs = settings.leaseMs;
     this.#compares = settings.layout === "full";
   }
 
@@ -102,8 +107,7 @@ export class RedisLeases implements Leases {
   #acquired([kind, detail, fields]: AcquireReply): Acquired | string {
     switch (kind) {
       case 0:
-        // A lease without expiry was made by another program.
-        return { granted: false, heldForMs: detail < 0 ? Infinity : detail };
+        return { granted: false, heldForMs: detail };
       case 1:
         return { granted: true, version: this.#compares ? detail.toString("latin1") : "" };
       case 2: {
@@ -119,10 +123,14 @@ type AcquireReply =
   | readonly [granted: 1, version: Buffer, none?: undefined]
   | readonly [changed: 2, ttlMs: number, fields: EntryFields];
 
-/** Whole milliseconds, as PEXPIRE wants them. @throws {InvalidArgumentError} for `NaN`. */
+/**
+ * Whole milliseconds, as PEXPIRE wants them, and at most the longest that a lease is given.
+ *
+ * @throws {InvalidArgumentError} for `NaN`.
+ */
 function leaseLife(leaseMs: number): string {
   if (Number.isNaN(leaseMs)) throw new InvalidArgumentError("leaseMs must be a number of milliseconds, got NaN");
-  return String(Math.min(Math.max(1, Math.ceil(leaseMs)), Number.MAX_SAFE_INTEGER));
+  return String(Math.min(Math.max(1, Math.ceil(leaseMs)), MAX_LEASE_MS));
 }
 
 const isOne = (reply: unknown): boolean => reply === 1;

@@ -49,4 +49,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if (bytes.length > this.#maxDecodedBytes)\n        throw",
     broken: "if (bytes.length > Infinity)\n        throw",
   },
+  {
+    name: "codec: an entry is fresh for as long as a clock that was set back says",
+    promises: ["C187"],
+    rule: "staleInMs + cutMs > ttlMs + CLOCK_TOLERANCE_MS ? 0 : staleInMs",
+    broken: "staleInMs",
+  },
 ];

@@ -67,4 +67,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if was ~= ARGV[2] then\n    ${DISCARD}",
     broken: "if was ~= ARGV[2] then",
   },
+  {
+    name: "redis: a lease that the server's clock moved away is waited for",
+    promises: ["C187"],
+    rule: "if left >= 0 and left <= ${MAX_LEASE_MS} then",
+    broken: "if left >= 0 then",
+  },
 ];
