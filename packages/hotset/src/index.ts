@@ -83,6 +83,7 @@ export {
   type ClientConnection,
   type Connection,
   type RedisBackendBuilder,
+  type ServerAddress,
 } from "@hotset/redis";
 export { redis, RedisBackend } from "./redis.ts";
 export { msgpack } from "@hotset/msgpack";

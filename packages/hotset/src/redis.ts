@@ -8,11 +8,14 @@ const SHIPPED = { formats: [msgpack(), json()], compressors: [gzip(), brotli(), 
 
 /**
  * Starts a Redis backend that writes `msgpack()`. Until `valueFormat` is called it reads `json()`, too, and until
- * `compressor` is called `gzip()`, `brotli()` and `zstd()`. A URL is short for `single(url)`.
+ * `compressor` is called `gzip()`, `brotli()` and `zstd()`. A URL is short for `single(url)`, and `{ host, port }` for
+ * `single({ host, port })`.
  */
-export function redis(connection: string | URL | own.Connection): own.RedisBackendBuilder;
+export function redis(connection: string | URL | own.ServerAddress | own.Connection): own.RedisBackendBuilder;
 export function redis(connection: own.ClientConnection): own.RedisBackendSettings;
-export function redis(connection: string | URL | own.Connection | own.ClientConnection): own.RedisBackendBuilder {
+export function redis(
+  connection: string | URL | own.ServerAddress | own.Connection | own.ClientConnection,
+): own.RedisBackendBuilder {
   return RedisBackend.builder().connection(connection as own.Connection);
 }
 

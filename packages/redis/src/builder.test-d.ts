@@ -50,5 +50,11 @@ redis(createClient());
 redis("redis://a").keyFormat("json");
 // @ts-expect-error a builder is not a backend yet
 export const unbuilt: Backend = redis("redis://a");
+redis({ host: "cache", port: 6380, username: "app", password: async () => "token", tls: true });
+single({ host: "cache", tls: { ca: "PEM" } });
+// @ts-expect-error which host?
+redis({ port: 6379 });
+// @ts-expect-error TLS is a part of the address
+single({ host: "cache" }, { tls: {} });
 // @ts-expect-error only connections of ours
 export const forged: Connection = {};

@@ -26,6 +26,7 @@ import {
   text,
 } from "./primitives/option-checks.ts";
 import { hold, single, type ClientConnection, type Connection, type ConnectSettings } from "./shared-connection.ts";
+import { isServerAddress, type ServerAddress } from "./url.ts";
 import { randomWriteIds } from "./store/entry-fields.ts";
 import { MAX_LEASE_MS } from "./store/leases.ts";
 import { RedisKeys } from "./store/redis-keys.ts";
@@ -113,7 +114,7 @@ export interface RedisBackendSettings {
 
 /** The settings, and how to connect. */
 export interface RedisBackendBuilder extends RedisBackendSettings {
-  connection(connection: string | URL | Connection): this;
+  connection(connection: string | URL | ServerAddress | Connection): this;
   /** Overrides the URL's. */
   username(username: string): this;
   /** Overrides the URL's. A function is called at each connection attempt: for tokens that expire. */
@@ -164,10 +165,10 @@ export const RedisBackend: {
   builder: (shipped: Shipped = NOTHING_SHIPPED): RedisBackendBuilder => new Builder({ ...DEFAULTS, shipped }),
 });
 
-/** Starts a Redis backend. A URL is short for `single(url)`. */
-export function redis(connection: string | URL | Connection): RedisBackendBuilder;
+/** Starts a Redis backend. A URL is short for `single(url)`, and `{ host, port }` for `single({ host, port })`. */
+export function redis(connection: string | URL | ServerAddress | Connection): RedisBackendBuilder;
 export function redis(connection: ClientConnection): RedisBackendSettings;
-export function redis(connection: string | URL | Connection | ClientConnection): RedisBackendBuilder {
+export function redis(connection: string | URL | ServerAddress | Connection | ClientConnection): RedisBackendBuilder {
   return new Builder(DEFAULTS).connection(connection as Connection);
 }
 
@@ -314,9 +315,10 @@ class Builder implements RedisBackendBuilder {
     return this.#with({ responseTimeoutMs: milliseconds("responseTimeout", timeout) });
   }
 
-  connection(connection: string | URL | Connection): this {
-    const isUrl = typeof connection === "string" || connection instanceof URL;
-    return this.#with({ connection: isUrl ? single(connection) : connection });
+  connection(connection: string | URL | ServerAddress | Connection): this {
+    if (typeof connection === "string" || connection instanceof URL)
+      return this.#with({ connection: single(connection) });
+    return this.#with({ connection: isServerAddress(connection) ? single(connection) : connection });
   }
 
   username(username: string): this {

@@ -12,4 +12,5 @@ export {
 export type { RedisClientLike } from "./topology/client-link.ts";
 export type { TlsOptions, TlsSource } from "./connection/tls.ts";
 export type { ResolveAddress } from "./topology/named-address.ts";
+export type { ServerAddress } from "./url.ts";
 export { MissingConnectionError } from "@hotset/core";

@@ -16,7 +16,16 @@ import { checkTls, type TlsSource } from "./connection/tls.ts";
 import type { ResolveAddress } from "./topology/named-address.ts";
 import { openPrimary } from "./topology/sentinel.ts";
 import type { NodeAddress } from "./primitives/hash-slots.ts";
-import { parseUrl, REDIS_PORT, SENTINEL_PORT, type RedisUrl } from "./url.ts";
+import {
+  isServerAddress,
+  parseAddress,
+  parseUrl,
+  REDIS_PORT,
+  SENTINEL_PORT,
+  type ParsedAddress,
+  type RedisUrl,
+  type ServerAddress,
+} from "./url.ts";
 
 /** Marks what `single`, `cluster`, `sentinel` and `fromClient` return; nothing else has it. */
 export const CONNECTION: unique symbol = Symbol("hotset.connection");
@@ -33,7 +42,7 @@ export interface ClientConnection {
   readonly [CONNECTION]: "client";
 }
 
-/** `tls` adds to what a `rediss:` URL implies. Certificates are always verified. */
+/** `tls` adds to what a `rediss:` URL implies. */
 export interface ConnectionOptions {
   /** A function is called at each attempt to connect: for certificates that are renewed. */
   readonly tls?: TlsSource;
@@ -69,20 +78,26 @@ export interface ConnectSettings {
   readonly random: () => number;
 }
 
-/** One server: `redis:`, `rediss:` or `unix:` URL. */
-export function single(url: string | URL, options?: ConnectionOptions): Connection {
-  const target = parseUrl("single(url)", url);
-  refuseUnknown("single(url, options)", options, ["tls"]);
-  const tls = tlsOf("single", target, options);
+/** One server: `redis:`, `rediss:` or `unix:` URL, or its address in parts. */
+export function single(url: string | URL, options?: ConnectionOptions): Connection;
+export function single(server: ServerAddress): Connection;
+export function single(given: string | URL | ServerAddress, options?: ConnectionOptions): Connection {
+  const target = targetOf(given, options);
   return new SharedConnection("own", (settings) => {
-    const session: SessionSettings = {
-      ...settings,
-      ...credentialsOf(target, settings),
-      tls,
-      database: target.database,
-    };
-    return subscribedLink((aborted, prepare) => openSession(target.address, session, aborted, prepare), settings).link;
+    const { address, tls, database } = target;
+    const session: SessionSettings = { ...settings, ...credentialsOf(target, settings), tls, database };
+    return subscribedLink((aborted, prepare) => openSession(address, session, aborted, prepare), settings).link;
   });
+}
+
+function targetOf(given: string | URL | ServerAddress, options: ConnectionOptions | undefined): ParsedAddress {
+  if (isServerAddress(given)) {
+    refuseUnknown("single(server)", options, []);
+    return parseAddress("single({ host })", given);
+  }
+  const url = parseUrl("single(url)", given);
+  refuseUnknown("single(url, options)", options, ["tls"]);
+  return { ...url, tls: tlsOf("single", url, options) };
 }
 
 /**
@@ -235,7 +250,7 @@ function resolverOf(name: string, options: DiscoveryOptions | undefined): Resolv
   return options?.resolveAddress;
 }
 
-type Credentials = Pick<RedisUrl, "username" | "password">;
+type Credentials = Pick<ParsedAddress, "username" | "password">;
 
 /** The credentials in the URLs of a cluster. One URL with them is enough. */
 function sharedCredentials(urls: readonly Credentials[]): Credentials {
@@ -309,7 +324,7 @@ export function hold(connection: unknown, settings: ConnectSettings): Hold {
 }
 
 const CONNECTIONS =
-  "give a URL, single(url), cluster(urls), sentinel(urls, { primaryName }), or fromClient(client) for your own client";
+  "give a URL, single(url) or its parts ({ host, port }), cluster(urls), sentinel(urls, { primaryName }), or fromClient(client) for your own client";
 
 const isEqual = (one: ConnectSettings, other: ConnectSettings): boolean =>
   one.username === other.username &&

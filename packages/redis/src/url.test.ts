@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from "@hotset/core";
 import { expect, it } from "vitest";
-import { parseUrl } from "./url.ts";
+import { parseAddress, parseUrl, type ServerAddress } from "./url.ts";
 
 it.each([
   ["redis://cache", { address: { host: "cache", port: 6379 }, isTls: false, database: 0 }],
@@ -58,4 +58,42 @@ it.each([
   expect(error).toBeInstanceOf(InvalidArgumentError);
   expect((error as Error).message).toMatch(/^single\(url\): .*give redis:\/\/host:port\/db/);
   expect((error as Error).message).not.toContain("hunter2");
+});
+
+const token = async (): Promise<string> => "hunter2";
+
+it.each<[ServerAddress, object]>([
+  [{ host: "cache" }, { address: { host: "cache", port: 6379 }, database: 0, tls: undefined }],
+  [
+    { host: "::1", port: 7000, username: "app:1", password: "p@ss/%", database: 2, tls: true },
+    { address: { host: "::1", port: 7000 }, username: "app:1", password: "p@ss/%", database: 2, tls: {} },
+  ],
+  [
+    { host: "cache", password: token, tls: { servername: "other" } },
+    { address: { host: "cache", port: 6379 }, password: token, database: 0, tls: { servername: "other" } },
+  ],
+  [
+    { host: "cache", tls: false },
+    { address: { host: "cache", port: 6379 }, database: 0, tls: undefined },
+  ],
+])("C210: an address in parts, %j", (given, expected) => {
+  expect(parseAddress("redis", given)).toEqual(expected);
+});
+
+it.each([
+  [{}, "redis: host must be a non-empty string, got undefined"],
+  [{ host: "redis://:hunter2@cache" }, "redis: host must be a name or an IP address alone; give a URL as text"],
+  [{ host: "c", hostname: "hunter2" }, 'redis: unknown option "hostname"; known: host, port, '],
+  [{ host: "c", port: "6379" }, 'redis: port must be a whole number from 1 to 65535, got "6379"'],
+  [{ host: "c", port: 65_536 }, "redis: port must be a whole number from 1 to 65535, got 65536"],
+  [{ host: "c", database: -1 }, "redis: database must be a whole number of at least 0, got -1"],
+  [{ host: "c", username: "" }, 'redis: username must be a non-empty string, got ""'],
+  [{ host: "c", password: ["hunter2"] }, "redis: password must be a non-empty string, or a function that returns one"],
+  [{ host: "c", tls: "yes" }, "redis: tls must be true, false, an object of TLS options, or a function"],
+  [{ host: "c", tls: { caFile: "x" } }, 'tls: unknown option "caFile"'],
+])("C210: refuses %j and does not show a secret", (given, message) => {
+  const parse = (): unknown => parseAddress("redis", given as never);
+  expect(parse).toThrow(InvalidArgumentError);
+  expect(parse).toThrow(message);
+  expect(parse).not.toThrow("hunter2");
 });

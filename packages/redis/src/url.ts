@@ -1,5 +1,22 @@
-import { InvalidArgumentError } from "@hotset/core";
+import { InvalidArgumentError, type Awaitable } from "@hotset/core";
 import type { Address } from "./connection/session.ts";
+import { checkTls, type TlsSource } from "./connection/tls.ts";
+import { text as nonEmpty, refuse } from "./primitives/option-checks.ts";
+
+/** Where one server is, in parts: nothing has to be encoded as in a URL. */
+export interface ServerAddress {
+  readonly host: string;
+  /** @default 6379 */
+  readonly port?: number;
+  /** Needs `password`. */
+  readonly username?: string;
+  /** A function is called at each connection attempt: for tokens that expire. */
+  readonly password?: string | (() => Awaitable<string>);
+  /** @default 0 */
+  readonly database?: number;
+  /** `true`, or how: speaks TLS, as a `rediss:` URL does. @default false */
+  readonly tls?: boolean | TlsSource;
+}
 
 /** A parsed Redis URL. Never print it: it may hold a password. */
 export interface RedisUrl {
@@ -8,6 +25,12 @@ export interface RedisUrl {
   readonly username?: string;
   readonly password?: string;
   readonly database: number;
+}
+
+/** A {@link ServerAddress}, checked. */
+export interface ParsedAddress extends Omit<RedisUrl, "isTls" | "password"> {
+  readonly password?: string | (() => Awaitable<string>);
+  readonly tls: TlsSource | undefined;
 }
 
 const ACCEPTED =
@@ -72,5 +95,42 @@ export function parseUrl(option: string, given: string | URL, defaultPort: numbe
     isTls: url.protocol === "rediss:",
     ...credentials(url.username, url.password),
     database: database(url.pathname.replace(/^\//, "")),
+  };
+}
+
+const ADDRESS_PARTS = ["host", "port", "username", "password", "database", "tls"];
+
+/** Whether it is an address in parts: a plain object, which neither a client nor a connection is. */
+export const isServerAddress = (given: unknown): given is ServerAddress =>
+  typeof given === "object" && given !== null && [Object.prototype, null].includes(Object.getPrototypeOf(given));
+
+/** @throws {InvalidArgumentError} for a part that is unknown, missing or of a wrong kind; it shows no password. */
+export function parseAddress(option: string, given: ServerAddress): ParsedAddress {
+  for (const name of Object.keys(given))
+    if (!ADDRESS_PARTS.includes(name))
+      throw new InvalidArgumentError(
+        `${option}: unknown option ${JSON.stringify(name)}; known: ${ADDRESS_PARTS.join(", ")}`,
+      );
+  const { port = REDIS_PORT, username, password, database = 0, tls = false } = given;
+  const host = nonEmpty(`${option}: host`, given.host);
+  if (/[/@\s]/.test(host))
+    throw new InvalidArgumentError(`${option}: host must be a name or an IP address alone; give a URL as text`);
+  if (!Number.isInteger(port) || port < 1 || port > 65_535)
+    refuse(`${option}: port`, port, "a whole number from 1 to 65535");
+  if (!Number.isSafeInteger(database) || database < 0)
+    refuse(`${option}: database`, database, "a whole number of at least 0");
+  if (username !== undefined) nonEmpty(`${option}: username`, username);
+  // Not with refuse(): the message must not contain the password.
+  if (password !== undefined && typeof password !== "function" && (typeof password !== "string" || password === ""))
+    throw new InvalidArgumentError(`${option}: password must be a non-empty string, or a function that returns one`);
+  if (tls === null || !["boolean", "function", "object"].includes(typeof tls))
+    refuse(`${option}: tls`, tls, "true, false, an object of TLS options, or a function that returns one");
+  if (typeof tls === "object") checkTls(option, tls);
+  return {
+    address: { host, port },
+    ...(username === undefined ? undefined : { username }),
+    ...(password === undefined ? undefined : { password }),
+    database,
+    tls: tls === true ? {} : tls === false ? undefined : tls,
   };
 }

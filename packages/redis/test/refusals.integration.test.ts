@@ -5,7 +5,7 @@ import { createServer, type AddressInfo, type Server } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import { inspect } from "node:util";
 import { BackendUnavailableError, json, type StoredEntry } from "@hotset/core";
-import { cluster, fromClient, redis, sentinel, single, type RedisBackend } from "@hotset/redis";
+import { cluster, fromClient, redis, sentinel, single, type RedisBackend, type TlsOptions } from "@hotset/redis";
 import {
   startAclRedis,
   startOwnRedis,
@@ -327,6 +327,28 @@ describe("TLS", () => {
     await backend.write("shop::1", stored);
     expect((await backend.read("shop::1"))?.data).toEqual(Buffer.from("value"));
     await backend.close();
+  });
+
+  it("C210 C211: an address in parts; with the dangerous option any certificate will do, by default none does", async () => {
+    const { cert, key } = server.certificates.client;
+    const { port } = new URL(server.url);
+    const over = (tls: TlsOptions) =>
+      redis({ host: "localhost", port: Number(port), tls })
+        .valueFormat(json())
+        .connectTimeout(CONNECT_TIMEOUT_MS)
+        .build();
+    await server.show("wrongAuthority");
+    expect((await refusal(over({ cert, key }))).error.retryable).toBe(false);
+    const warnings: Error[] = [];
+    const listen = (warning: Error): unknown => warnings.push(warning);
+    process.on("warning", listen);
+    const backend = over({ cert, key, dangerouslyAcceptAnyCertificate: true });
+    await backend.write("shop::1", stored);
+    expect((await backend.read("shop::1"))?.data).toEqual(Buffer.from("value"));
+    expect(warnings).toEqual([expect.objectContaining({ code: "HOTSET_UNVERIFIED_TLS" })]);
+    process.off("warning", listen);
+    await backend.close();
+    await server.show("valid");
   });
 
   it("A5: an authority that is not known is refused, at once and for good", async () => {

@@ -1,9 +1,9 @@
 import type { PeerCertificate } from "node:tls";
 import { ConfigurationError, InvalidArgumentError, type Awaitable } from "@hotset/core";
 import { crypto } from "../primitives/crypto.ts";
-import { oneOf } from "../primitives/option-checks.ts";
+import { oneOf, refuse } from "../primitives/option-checks.ts";
 
-/** Adds to what a `rediss:` URL implies. Certificates are always verified. */
+/** Adds to what a `rediss:` URL implies. Certificates are verified, unless `dangerouslyAcceptAnyCertificate` is set. */
 export interface TlsOptions {
   /** Authorities to trust instead of those of the system, PEM. */
   readonly ca?: string | Uint8Array;
@@ -21,12 +21,27 @@ export interface TlsOptions {
    * `sha256//`. All other checks stay.
    */
   readonly pins?: readonly string[];
+  /**
+   * Accepts any certificate, so a network between can read and change what is sent, the password too. For servers
+   * whose certificate cannot be verified; `ca` or `pins` are better, and cannot be combined with it. A process warning,
+   * `HOTSET_UNVERIFIED_TLS`, reports it once. @default false
+   */
+  readonly dangerouslyAcceptAnyCertificate?: boolean;
 }
 
 /** A function is called at each attempt to connect: for certificates that are renewed. */
 export type TlsSource = TlsOptions | (() => Awaitable<TlsOptions>);
 
-const NAMES = ["ca", "cert", "key", "servername", "passphrase", "minVersion", "pins"];
+const NAMES = [
+  "ca",
+  "cert",
+  "key",
+  "servername",
+  "passphrase",
+  "minVersion",
+  "pins",
+  "dangerouslyAcceptAnyCertificate",
+];
 
 /**
  * @param option names the connection in errors.
@@ -50,7 +65,31 @@ export function checkTls(option: string, tls: TlsOptions): TlsOptions {
     throw new InvalidArgumentError(
       "tls.pins must be a list of at least one SHA-256 of a public key in base64: 44 characters, of which the last is =",
     );
+  if (tls.dangerouslyAcceptAnyCertificate !== undefined) checkDangerous(option, tls);
   return tls;
+}
+
+function checkDangerous(option: string, { dangerouslyAcceptAnyCertificate: accepts, ca, pins }: TlsOptions): void {
+  if (typeof accepts !== "boolean") refuse("tls.dangerouslyAcceptAnyCertificate", accepts, "true or false");
+  if (!accepts) return;
+  // Node checks no pin of a certificate that it could not verify.
+  if (ca !== undefined || pins !== undefined)
+    throw new ConfigurationError(
+      `${option}: tls.${ca === undefined ? "pins" : "ca"} verifies the server, and tls.dangerouslyAcceptAnyCertificate would not; remove one of them`,
+    );
+  warnOfAnyCertificate();
+}
+
+let hasWarned = false;
+
+/** Once for each process: a function of TLS options is called at each attempt to connect. */
+function warnOfAnyCertificate(): void {
+  if (hasWarned) return;
+  hasWarned = true;
+  process.emitWarning(
+    "hotset: tls.dangerouslyAcceptAnyCertificate is set: the Redis server is not verified, so what is sent to it, the password too, can be read and changed on the way. Prefer tls.ca or tls.pins.",
+    { code: "HOTSET_UNVERIFIED_TLS" },
+  );
 }
 
 const isPin = (pin: unknown): boolean => typeof pin === "string" && /^[A-Za-z0-9+/]{43}=$/.test(pin);
@@ -73,7 +112,7 @@ export function nodeTlsOptions(tls: TlsOptions, host: string): import("node:tls"
             process.getBuiltinModule("node:tls").checkServerIdentity(name, certificate) ?? checkPin(certificate, pins),
         }),
     // Set explicitly, because NODE_TLS_REJECT_UNAUTHORIZED changes the default.
-    rejectUnauthorized: true,
+    rejectUnauthorized: tls.dangerouslyAcceptAnyCertificate !== true,
   };
 }
 

@@ -19,4 +19,16 @@ export const MUTANTS: readonly Breakage[] = [
     rule: 'minVersion = "TLSv1.2"',
     broken: "minVersion",
   },
+  {
+    name: "redis: any certificate is accepted beside a pin, which is then not checked",
+    promises: ["C211"],
+    rule: "if (ca !== undefined || pins !== undefined)",
+    broken: "if (ca !== undefined)",
+  },
+  {
+    name: "redis: any certificate is accepted without a word",
+    promises: ["C211"],
+    rule: "  warnOfAnyCertificate();\n}",
+    broken: "}",
+  },
 ];
