@@ -22,6 +22,7 @@ import { coherentHitScenarios } from "./scenarios/coherent-hits.ts";
 import { coldKey } from "./scenarios/cold-key.ts";
 import { costInRedis } from "./scenarios/cost.ts";
 import { fleet } from "./scenarios/fleet.ts";
+import { fleetOnTheWire } from "./scenarios/fleet-on-the-wire.ts";
 import { garbage } from "./scenarios/garbage.ts";
 import { importCosts } from "./scenarios/imports.ts";
 import { lagOfDeletes } from "./scenarios/lag.ts";
@@ -81,6 +82,7 @@ const figures = await runTrials([
   foreignInvalidations,
   firstUseOfTags,
   fleet,
+  fleetOnTheWire,
   withoutRedis,
 ]);
 await server.stop();

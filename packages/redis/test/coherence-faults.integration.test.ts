@@ -126,6 +126,8 @@ for (const [name, start] of Object.entries(WAYS)) {
 
       const hears = async (key: string): Promise<void> => {
         const other = await on.open();
+        // A change is pushed to a connection that has read the key.
+        await backend.read(key);
         await other.write(key, stored());
         await expect.poll(() => listener.heard).toContain(`changed ${key}`);
       };

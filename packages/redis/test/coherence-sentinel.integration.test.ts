@@ -77,6 +77,7 @@ describe.each([["tracking"], ["pubsub"]] as const)("coherence behind sentinels b
             losses = listener.losses.length;
             await backend.coherence!.attach(listener);
           }
+          await backend.read("shop::1").catch(() => undefined);
           await writer.write("shop::1", stored()).catch(() => undefined);
           return listener.heard;
         },
@@ -95,6 +96,7 @@ describe.each([["tracking"], ["pubsub"]] as const)("coherence behind sentinels b
     await expect.poll(() => listener.losses.length).toBe(1);
     await backend.coherence!.attach(listener);
     await expect.poll(() => listener.heard).toContain("replaced");
+    await backend.read("shop::1");
     await next.command("HSET", "hotset:shop::1", "d", "x");
     await next.command("PUBLISH", "hotset~changes", "1 me hotset:shop::1");
     await expect.poll(() => listener.heard).toContain("changed shop::1");

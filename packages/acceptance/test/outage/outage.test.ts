@@ -1148,6 +1148,14 @@ describe("C134 a store that the backend refuses", () => {
     expect([await load(), source.runs]).toEqual(["two", 2]);
   });
 
+  it.each([
+    ["forced", { forceRefresh: true }],
+    ["after a token", { after: "a.1" }],
+  ])("C198: leaves none that is trusted where the key was not read before the load: %s", async (_, options) => {
+    const { p1 } = await refused();
+    expect([await p1.cache.getOrSet("k", () => "one", options), p1.cache.peek("k")]).toEqual(["one", undefined]);
+  });
+
   it("leaves none that outlives the trust in messages", async () => {
     const { p1 } = await refused();
     await p1.cache.getOrSet("k", () => "one");

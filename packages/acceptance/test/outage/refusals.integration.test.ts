@@ -93,3 +93,19 @@ it("C134 a user that may only read loads a value once", { timeout: 60_000 }, asy
   await expect.poll(() => cache.peek("k"), PATIENCE).toBe(undefined);
   expect(await loadsOf(cache, "k", 50)).toBe(0);
 });
+
+it(
+  "C198: a forced load whose lease is refused is not served again without asking Redis",
+  { timeout: 60_000 },
+  async () => {
+    await using users = await startAclRedis({
+      users: ["user reader on >readerpass ~hotset:* ~hotset~* +ping +pttl +hmget +mget +client|tracking"],
+    });
+    const cache = over(impatient(users.urlOf("reader", "readerpass")).build(), WITH_MEMORY);
+    const writer = over(impatient(users.urlOf("admin", "adminpass")).build());
+    await Promise.all([cache.connect(), writer.connect()]);
+    expect(await cache.getOrSet("k", () => "forced", { forceRefresh: true })).toBe("forced");
+    await writer.set("k", "written later");
+    expect(await cache.getOrSet("k", () => "loaded")).toBe("written later");
+  },
+);

@@ -205,8 +205,8 @@ export interface Leases {
   store(key: string, token: string, seen: string, entry: StoredEntry): Promise<boolean>;
   /**
    * The current version of the entry, `''` for none: shows whether the entry just stored is still there. Every change
-   * that was acknowledged to any client before this call was sent is reported to the listeners of this process before
-   * the answer.
+   * of `key` that was acknowledged to any client before this call was sent is reported to the listeners of this process
+   * before the answer, and every later one after it.
    */
   confirm(key: string): Promise<string>;
 }
@@ -246,7 +246,15 @@ export interface Coherence {
   readonly reissueWindowMs?: number;
   /**
    * Reports every change that is acknowledged after the returned promise has resolved, until the returned function is
-   * called. The cache calls that function once, also after {@link CoherenceListener.lost}. A removal is reported even
+   * called, to what the cache depends on; it may report more. The cache depends
+   *
+   * - on an entry, also a missing one, from when it reads, confirms, writes or stores it, or asks for its lease, until
+   *   the next report of its key;
+   * - on a tag version from when it reads or pins it, until the next report of it;
+   * - from a pin on, until the next report of any tag, on all tags whose versions have the same issuer: a loader may
+   *   add any of them. The report may name another tag of that issuer.
+   *
+   * The cache calls the returned function once, also after {@link CoherenceListener.lost}. A removal is reported even
    * if there was no entry: another process may hold a copy of the key or be loading it. May reject, and may wait until
    * the store can be reached; after a rejection the cache calls it again.
    */

@@ -170,11 +170,14 @@ export class LoadedStore {
 
   /**
    * The epoch of a copy whose lease, versions or store the backend refused: it is trusted like one that was stored. The
-   * key was watched from before the load on, so every change by a cache is reported, although the backend has no entry.
+   * key was read before the load, so every change by a cache is reported, although the backend has no entry. A forced
+   * load, and one after a token, does not read it: it depends on the lease.
    */
   #epochOfRefused(flight: Flight): number {
     const { flights, trust } = this.#context;
-    return flight.isUnreachable ? trust.unconfirmed : flights.copyEpoch(flight);
+    const { isForced, isAfter } = flight.call;
+    const wasRead = flight.lease !== undefined || !(isForced || isAfter);
+    return flight.isUnreachable || !wasRead ? trust.unconfirmed : flights.copyEpoch(flight);
   }
 
   #keepLocally({ flight, result }: Draft, entry: Entry, epoch: number): "stored" | "not-modified" | "refused" {

@@ -107,12 +107,12 @@ it.each([
 });
 
 it("C86 a connection that forgot its user proves nothing and is given up; one whose server is busy proves nothing and is kept", async () => {
-  const { feed, dropped } = await connected(trackingMode(), () => {
+  const { feed, dropped } = await connected(trackingMode("keys-read"), () => {
     throw new ErrorReply("NOAUTH Authentication required.");
   });
   expect(await feed.heartbeat(1_000)).toBe(false);
   expect(dropped).toEqual(["NOAUTH Authentication required."]);
-  const busy = await connected(trackingMode(), () => {
+  const busy = await connected(trackingMode("keys-read"), () => {
     throw new ErrorReply("BUSY Redis is busy running a script");
   });
   expect(await busy.feed.heartbeat(1_000)).toBe(false);
@@ -122,10 +122,10 @@ it("C86 a connection that forgot its user proves nothing and is given up; one wh
 it("C86 a connection that forgot its user proves nothing, and is asked again whether it tracks once it knows the user", async () => {
   let isKnown = false;
   const asked: string[] = [];
-  const { feed } = await connected(trackingMode(), (command) => {
+  const { feed } = await connected(trackingMode("keys-read"), (command) => {
     asked.push(command);
     if (!isKnown) throw new ErrorReply("NOAUTH Authentication required.");
-    return command === "CLIENT TRACKINGINFO" ? { flags: ["on", "bcast"] } : "PONG";
+    return command === "CLIENT TRACKINGINFO" ? { flags: ["on"] } : "PONG";
   });
   expect(await feed.heartbeat(1_000)).toBe(false);
   isKnown = true;

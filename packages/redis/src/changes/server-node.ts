@@ -92,7 +92,7 @@ export function serverNode({ open, link, hubs, isPrimary, prepare, carries, repo
   const feed = new ServerFeed({
     hub: hubs.tracking,
     clock,
-    mode: trackingMode(),
+    mode: trackingMode(carries === "data" ? "keys-read" : "prefixes"),
     identityGuard,
     isDataConnection: carries === "data",
     isPrimary,

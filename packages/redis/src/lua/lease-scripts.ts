@@ -1,4 +1,4 @@
-import { announce, DISCARD, put, script, SIGNAL, SPARE, WAKE, type Script } from "./script.ts";
+import { announce, DISCARD, put, script, SIGNAL, SPARE, WAKE, WATCH, type Script } from "./script.ts";
 
 /** The longest time that a lease is given. */
 export const MAX_LEASE_MS = 60_000;
@@ -18,7 +18,8 @@ elseif #was > 32 or not string.find(was, '^[%w_-]+$') then
 end`;
 
 /**
- * Takes a lease. ARGV: token, its life in ms, expected version, where `*` takes the lease from any holder and `?`
+ * Takes a lease, and reads the entry in each case: the end of another's lease is pushed only to clients that have read
+ * it. ARGV: token, its life in ms, expected version, where `*` takes the lease from any holder and `?`
  * compares nothing. Replies `{1, version}` when it is granted, `{0, ms}` when it is held, and `{2, PTTL, fields}` with
  * an entry of another version: another process stored meanwhile.
  *
@@ -26,7 +27,9 @@ end`;
  * another program made it.
  */
 export const ACQUIRE: Script = script(`local was = ''
-if ARGV[3] ~= '?' then
+if ARGV[3] == '?' then
+  ${WATCH}
+else
   ${PRESENT}
 end
 if ARGV[3] == '*' then

@@ -12,9 +12,9 @@ import { crypto } from "../primitives/crypto.ts";
  * Steps shared by several scripts are text and not functions of Lua: those are created anew in
  * each run, which costs as much as a command.
  *
- * Tracking pushes a key to all clients when it is changed, and a DEL of a missing key changes nothing. So `SIGNAL`
- * (`SET`, `DEL`) reports that an entry is gone, also where there was none, and `WAKE` reports a change of the lease of
- * an entry that stays as it is.
+ * Tracking pushes a changed key to the clients that have read it, and a DEL of a missing key changes nothing. So
+ * `SIGNAL` (`SET`, `DEL`) reports that an entry is gone, also where there was none, and `WAKE` reports a change of the
+ * lease of an entry that stays as it is.
  */
 export interface Script {
   readonly text: string;
@@ -45,6 +45,12 @@ export interface Announcement {
  */
 export const announce = (key = "KEYS[1]"): string =>
   `if ARGV[#ARGV - 1] ~= '' then redis.pcall('PUBLISH', ARGV[#ARGV - 1], '1 ' .. ARGV[#ARGV] .. ' ' .. ${key}) end`;
+
+/**
+ * The last step of a script that writes an entry: a server that remembers which clients read a key forgets them at each
+ * change, and pushes the next change only to those that have read it since. So the writer, which keeps a copy, reads.
+ */
+export const WATCH = "redis.call('PTTL', KEYS[1])";
 
 export const SIGNAL = `redis.call('SET', KEYS[1], '1')
 redis.call('DEL', KEYS[1])`;
@@ -83,7 +89,9 @@ export const DISCARD = `if KEYS[3] then redis.call('DEL', KEYS[3]) end`;
  * Writes an entry over the former one, of which nothing survives, and ends the lease. When the write is refused, the
  * former entry is removed as well: it must not outlive the write.
  *
- * With a KEYS[3], fields and values are staged there; without a value there it replies 2 and changes nothing.
+ * With a KEYS[3], fields and values are staged there; without a value there it replies 2 and changes nothing. Redis 7.0
+ * takes all keys of a script for read as soon as one of them is, and would remember each staged one for good. So the
+ * entry is read before it is written: the writer is pushed its own change, and reads again.
  *
  * @param life index of the lifetime in ARGV, in ms or `''` for none. Fields and values follow.
  */
@@ -92,11 +100,13 @@ export function put(life: number): string {
   return `local reply = not KEYS[3] and ${hset}
 if not reply then
   if redis.call('HSTRLEN', KEYS[3], 'd') == 0 then return 2 end
+  ${WATCH}
   redis.call('RENAME', KEYS[3], KEYS[1])
 elseif type(reply) == 'table' then
   if not string.find(reply.err, 'WRONGTYPE', 1, true) then
     redis.call('DEL', KEYS[2])
     ${SIGNAL}
+    ${WATCH}
     ${announce()}
     return reply
   end
@@ -108,6 +118,7 @@ elseif redis.call('HLEN', KEYS[1]) * 2 ~= #ARGV - ${life + 2} then
 end
 if ARGV[${life}] == '' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[${life}]) end
 redis.call('DEL', KEYS[2])
+if not KEYS[3] then ${WATCH} end
 ${announce()}
 return 1`;
 }

@@ -161,7 +161,8 @@ export class RedisCoherence implements Coherence {
         const changed: string[] = [];
         const tagsChanged: string[] = [];
         for (const redisKey of redisKeys) {
-          const key = keys.decode(redisKey);
+          // A renewal of a tag that was not read here changes the issuer: a loader that runs here may yet add that tag.
+          const key = keys.tagOfIssuer(redisKey) ?? keys.decode(redisKey);
           if (key !== undefined) (key.startsWith("{~") ? tagsChanged : changed).push(key);
         }
         if (changed.length !== 0) listener.changed(changed);

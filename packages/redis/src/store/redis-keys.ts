@@ -60,6 +60,12 @@ export class RedisKeys {
     return `${this.#prefix}~issuer:${tag.slice(0, tag.indexOf("}") + 1)}`;
   }
 
+  /** A tag of the issuer with this Redis key: any of those whose versions it issues. `undefined` for other keys. */
+  tagOfIssuer(redisKey: string): string | undefined {
+    const issuer = `${this.#prefix}~issuer:`;
+    return redisKey.startsWith(issuer) ? `${redisKey.slice(issuer.length)}::~` : undefined;
+  }
+
   /** The prefix that coherence tracks: of the keys of entries and tags, and of no others. */
   get tracked(): string {
     return `${this.#prefix}:`;

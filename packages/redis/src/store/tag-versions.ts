@@ -1,4 +1,5 @@
 import type { TagVersion, TagVersions } from "@hotset/core";
+import { isRefusal } from "../primitives/faults.ts";
 import type { WriteIds } from "./entry-fields.ts";
 import type { RedisKeys } from "./redis-keys.ts";
 import type { Announcement, Script } from "../lua/script.ts";
@@ -41,7 +42,7 @@ export class RedisTagVersions implements TagVersions {
 
   async pin(tags: readonly string[]): Promise<{ readonly at: string; readonly versions: readonly TagVersion[] }> {
     if (tags.length === 0) return { at: "", versions: [] };
-    const [at, ...versions] = (await this.#run(PIN, tags)) as Buffer[];
+    const [at, ...versions] = (await this.#pin(tags)) as Buffer[];
     return { at: String(at), versions: versions.map((version) => this.#parse(version)!) };
   }
 
@@ -58,6 +59,16 @@ export class RedisTagVersions implements TagVersions {
     if (tags.length === 0) return [];
     const found = (await this.#send(["MGET", ...tags.map((tag) => this.#keys.entry(tag))])) as (Buffer | null)[];
     return found.map((version) => this.#parse(version));
+  }
+
+  /** Where the script was not run, the issuer was not read by it: the load goes on, and its tags must be reported. */
+  async #pin(tags: readonly string[]): Promise<unknown> {
+    try {
+      return await this.#run(PIN, tags);
+    } catch (error) {
+      if (isRefusal(error)) await this.#send(["PTTL", this.#keys.issuer(tags[0]!)]).catch(ignore);
+      throw error;
+    }
   }
 
   #run(script: Script, tags: readonly string[], ...more: string[]): Promise<unknown> {
@@ -86,5 +97,6 @@ export class RedisTagVersions implements TagVersions {
   }
 }
 
+const ignore = (): void => undefined;
 const LIFE_MS = 30 * 86_400_000;
 const MAX_PARSED = 1_000;

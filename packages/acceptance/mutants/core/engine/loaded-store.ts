@@ -161,19 +161,25 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "refusals: a value that the backend refused is loaded with each call",
     promises: ["C134"],
-    rule: "return flight.isUnreachable ? trust.unconfirmed : flights.copyEpoch(flight);",
+    rule: "return flight.isUnreachable || !wasRead ? trust.unconfirmed : flights.copyEpoch(flight);",
     broken: "return trust.unconfirmed;",
   },
   {
     name: "refusals: a value whose key changed while it was loaded is trusted",
     promises: ["C134"],
-    rule: "return flight.isUnreachable ? trust.unconfirmed : flights.copyEpoch(flight);",
-    broken: "return flight.isUnreachable ? trust.unconfirmed : trust.epoch;",
+    rule: "return flight.isUnreachable || !wasRead ? trust.unconfirmed : flights.copyEpoch(flight);",
+    broken: "return flight.isUnreachable || !wasRead ? trust.unconfirmed : trust.epoch;",
   },
   {
     name: "seal: a load that is kept is confirmed after its caller was answered",
     promises: ["C154"],
     rule: 'if (status === "kept") await this.confirm(',
     broken: 'if (status === "kept") void this.confirm(',
+  },
+  {
+    name: "refusals: a forced load whose lease was refused is trusted, although its key was not read",
+    promises: ["C198"],
+    rule: "const wasRead = flight.lease !== undefined || !(isForced || isAfter);",
+    broken: "const wasRead = true;",
   },
 ];

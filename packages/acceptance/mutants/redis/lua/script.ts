@@ -16,14 +16,26 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "redis: a write leaves the lease",
     promises: ["C56", "C61"],
-    rule: "redis.call('DEL', KEYS[2])\n${announce()}\nreturn 1`;",
+    rule: "redis.call('DEL', KEYS[2])\nif not KEYS[3] then ${WATCH} end\n${announce()}\nreturn 1`;",
+    broken: "if not KEYS[3] then ${WATCH} end\n${announce()}\nreturn 1`;",
+  },
+  {
+    name: "redis: a process that has written a key does not watch it",
+    promises: ["C195"],
+    rule: "if not KEYS[3] then ${WATCH} end\n${announce()}\nreturn 1`;",
     broken: "${announce()}\nreturn 1`;",
+  },
+  {
+    name: "redis: a process whose write was refused does not watch its key",
+    promises: ["C195"],
+    rule: "    ${WATCH}\n    ${announce()}\n    return reply",
+    broken: "    ${announce()}\n    return reply",
   },
   {
     name: "redis: a refused write over no entry is not pushed",
     promises: ["A94"],
-    rule: "redis.call('DEL', KEYS[2])\n    ${SIGNAL}\n    ${announce()}\n    return reply",
-    broken: "redis.call('DEL', KEYS[2], KEYS[1])\n    ${announce()}\n    return reply",
+    rule: "redis.call('DEL', KEYS[2])\n    ${SIGNAL}\n    ${WATCH}\n    ${announce()}\n    return reply",
+    broken: "redis.call('DEL', KEYS[2], KEYS[1])\n    ${WATCH}\n    ${announce()}\n    return reply",
   },
   {
     name: "redis: a lease freed over an entry that stays wakes no waiter",

@@ -19,4 +19,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "throw new InvalidArgumentError('keyPrefix(\"\") needs a cache without a name and without a version');",
     broken: "return key;",
   },
+  {
+    name: "redis: renewals of tags that were not read are not reported",
+    promises: ["C196"],
+    rule: "return redisKey.startsWith(issuer) ?",
+    broken: "return redisKey === issuer ?",
+  },
 ];

@@ -7,4 +7,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "const MAX_PARSED = 1_000;",
     broken: "const MAX_PARSED = Infinity;",
   },
+  {
+    name: "redis: a user who may not pin does not watch the issuer",
+    promises: ["C196"],
+    rule: "if (isRefusal(error)) await",
+    broken: "if (false) await",
+  },
 ];

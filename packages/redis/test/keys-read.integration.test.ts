@@ -1,0 +1,168 @@
+/** Which changes are pushed to a process: of the keys that it has read since their last push, and of no others. */
+import { json, type StoredEntry } from "@hotset/core";
+import { redis, type RedisBackend, type RedisBackendBuilder } from "@hotset/redis";
+import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { makeFull } from "./memory-full.ts";
+import { RecordingListener } from "./recording-listener.ts";
+
+const KEY = "shop::1";
+const TOKEN = "token-of-mine___";
+const TAG = "{~shop}::user";
+const stored = (version = "version-1_______"): StoredEntry => ({
+  data: Buffer.from("value"),
+  staleInMs: 60_000,
+  expiresInMs: 360_000,
+  meta: "1 0;",
+  version,
+});
+
+let server: OwnRedis;
+let backend: RedisBackend;
+let other: RedisBackend;
+let listener: RecordingListener;
+const open = (
+  settings: (builder: RedisBackendBuilder) => RedisBackendBuilder = (builder) => builder,
+  url = server.url,
+): RedisBackend => settings(redis(url).valueFormat(json())).build();
+
+beforeAll(async () => {
+  server = await startOwnRedis();
+});
+afterAll(() => server.stop());
+
+beforeEach(async () => {
+  await server.command("FLUSHALL");
+  backend = open();
+  other = open();
+  listener = new RecordingListener();
+  await backend.coherence!.attach(listener);
+});
+afterEach(() => Promise.all([backend.close(), other.close()]));
+
+/** All reports up to now, each once. */
+async function reported(): Promise<readonly string[]> {
+  await backend.ping();
+  return [...new Set(listener.take())];
+}
+
+/** The reports that `change` causes here. */
+async function reportedOf(change: () => Promise<unknown>): Promise<readonly string[]> {
+  await reported();
+  await change();
+  return reported();
+}
+
+describe("an entry", () => {
+  it("C194: is reported to processes that have read it, once for each read, and to no others", async () => {
+    expect(await reportedOf(() => other.write(KEY, stored()))).toEqual([]);
+    await backend.read(KEY);
+    expect(await reportedOf(() => other.write("shop::2", stored()))).toEqual([]);
+    expect(await reportedOf(() => other.write(KEY, stored()))).toEqual([`changed ${KEY}`]);
+    expect(await reportedOf(() => other.write(KEY, stored()))).toEqual([]);
+    await backend.read(KEY);
+    expect(await reportedOf(() => other.remove(KEY))).toEqual([`changed ${KEY}`]);
+  });
+
+  it("C195: is reported after a write of this process that no read preceded", async () => {
+    await backend.write(KEY, stored());
+    expect(await reportedOf(() => other.remove(KEY))).toEqual([`changed ${KEY}`]);
+  });
+
+  it("C195: is reported after a store of this process, also where the table of the server was full meanwhile", async () => {
+    await backend.leases!.acquire(KEY, TOKEN, 10_000, "");
+    await server.command("CONFIG", "SET", "tracking-table-max-keys", 1);
+    for (let i = 0; i < 20; i += 1) await backend.read(`shop::other${i}`);
+    await expect.poll(reported).toContain(`changed ${KEY}`);
+    await server.command("CONFIG", "SET", "tracking-table-max-keys", 1_000_000);
+    expect(await backend.leases!.store(KEY, TOKEN, "", stored(TOKEN))).toBe(true);
+    expect(await reportedOf(() => other.remove(KEY))).toEqual([`changed ${KEY}`]);
+  });
+
+  it("C195: that is large is reported to its own writer, which then reads it, and leaves nothing in the table", async () => {
+    const tracked = async (): Promise<number> => Number((await server.info("stats"))["tracking_total_keys"]);
+    await backend.read("shop::other");
+    const before = await tracked();
+    const large = { ...stored(), data: Buffer.alloc(300_000, "x") };
+    expect(await reportedOf(() => backend.write(KEY, large))).toEqual([`changed ${KEY}`]);
+    expect(await backend.leases!.confirm(KEY)).toBe(large.version);
+    // Redis 7.0 counts the lease as read, too.
+    expect((await tracked()) - before).toBeLessThanOrEqual(2);
+    expect(await reportedOf(() => other.remove(KEY))).toEqual([`changed ${KEY}`]);
+  });
+
+  it("C195: is reported after a write that was refused, since its process keeps the value", async () => {
+    await using full = await startOwnRedis();
+    await using mine = { backend: open(undefined, full.url), [Symbol.asyncDispose]: () => mine.backend.close() };
+    const heard = new RecordingListener();
+    await mine.backend.coherence!.attach(heard);
+    await makeFull(full);
+    await expect(mine.backend.write(KEY, { ...stored(), data: Buffer.alloc(50_000) })).rejects.toThrow(/^OOM /);
+    await mine.backend.ping();
+    heard.take();
+    await full.command("EVAL", "redis.call('DEL', 'x') redis.call('SET', KEYS[1], 'x')", 1, `hotset:${KEY}`);
+    await mine.backend.ping();
+    expect(heard.take()).toEqual([`changed ${KEY}`]);
+  });
+
+  it.each(["full", "plain"] as const)(
+    "C194: is reported to a process whose lease was refused, in the layout %s: another holds it, and will store",
+    async (layout) => {
+      const waiting = open((builder) => builder.layout(layout));
+      const waiter = new RecordingListener();
+      await waiting.coherence!.attach(waiter);
+      await other.leases!.acquire(KEY, "token-of-other__", 10_000, "");
+      expect(await waiting.leases!.acquire(KEY, TOKEN, 10_000, "")).toMatchObject({ granted: false });
+      await other.leases!.release(KEY, "token-of-other__");
+      await waiting.ping();
+      expect(waiter.take()).toEqual([`changed ${KEY}`]);
+      await waiting.close();
+    },
+  );
+
+  it("C199: that falls out of the server's table is reported as changed", async () => {
+    await server.command("CONFIG", "SET", "tracking-table-max-keys", 1);
+    try {
+      await reported();
+      for (let i = 0; i < 20; i += 1) await backend.read(`shop::${i}`);
+      await expect.poll(() => listener.heard.length).toBeGreaterThanOrEqual(19);
+    } finally {
+      await server.command("CONFIG", "SET", "tracking-table-max-keys", 1_000_000);
+    }
+  });
+});
+
+describe("a tag", () => {
+  it("C194: is reported to processes that have read or pinned its version", async () => {
+    await other.tagVersions!.pin([TAG]);
+    expect(await reportedOf(() => other.tagVersions!.renew([TAG], "hard"))).toEqual([]);
+    await backend.tagVersions!.read([TAG]);
+    expect(await reportedOf(() => other.tagVersions!.renew([TAG], "hard"))).toEqual([`tag ${TAG}`]);
+    await backend.tagVersions!.pin([TAG]);
+    expect(await reportedOf(() => other.tagVersions!.renew([TAG], "soft"))).toContain(`tag ${TAG}`);
+  });
+
+  it("C196: that was never read here is reported as some tag once versions were pinned: a loader may add it", async () => {
+    await other.tagVersions!.pin([TAG]);
+    await backend.tagVersions!.pin(["{~shop}::"]);
+    await backend.tagVersions!.pin(["{~shop}::"]);
+    expect(await reportedOf(() => other.tagVersions!.renew([TAG], "hard"))).toEqual(["tag {~shop}::~"]);
+    expect(await reportedOf(() => other.tagVersions!.renew([TAG], "hard"))).toEqual([]);
+  });
+
+  it("C196: the same for a user who may run no script, and so pins nothing", async () => {
+    await server.command(
+      ...["ACL", "SETUSER", "reader", "on", ">secret", "~*", "+@read", "+@connection", "+client|tracking", "+info"],
+    );
+    const reading = open(undefined, server.url.replace("redis://", "redis://reader:secret@"));
+    const heard = new RecordingListener();
+    await reading.coherence!.attach(heard);
+    await other.tagVersions!.pin([TAG]);
+    await expect(reading.tagVersions!.pin(["{~shop}::"])).rejects.toThrow(/^NOPERM /);
+    heard.take();
+    await other.tagVersions!.renew([TAG], "hard");
+    await reading.ping();
+    expect(heard.take()).toEqual(["tag {~shop}::~"]);
+    await reading.close();
+  });
+});
