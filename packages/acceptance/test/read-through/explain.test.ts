@@ -49,7 +49,7 @@ describe("explain", () => {
       "changed: the version of {~shop}::",
       "copy: none",
       "backend: nothing",
-      "lease: held elsewhere, for 10000 ms at most",
+      "lease: held elsewhere, for 2000 ms at most",
       "changed: elsewhere, or by a script of this process",
       "backend: fresh, version <id>",
       "call: hit, from scripted",
