@@ -190,7 +190,7 @@ class SizedMemoryTier extends MemoryTier {
   #size(key: string, entry: LocalEntry): number | undefined {
     const ofValue =
       this.#sizeOf === undefined
-        ? (entry.encodedBytes ?? estimateBytes(entry.value))
+        ? (entry.uncompressedBytes ?? entry.encodedBytes ?? estimateBytes(entry.value))
         : this.#callSizeOf(this.#sizeOf, key, entry);
     const size = this.#sizeOf === undefined ? ENTRY_BYTES + key.length * KEY_BYTES_PER_CHAR + ofValue : ofValue;
     return ofValue > this.#maxEntryBytes || size > this.#maxBytes ? undefined : Math.max(1, Math.ceil(size));

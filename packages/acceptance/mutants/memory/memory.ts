@@ -31,4 +31,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if (entry.deadAt > now) return entry.deadAt;",
     broken: "return Infinity;",
   },
+  {
+    name: "memory: compressed bytes are counted",
+    promises: ["C188"],
+    rule: "entry.uncompressedBytes ?? entry.encodedBytes",
+    broken: "entry.encodedBytes",
+  },
 ];

@@ -31,4 +31,6 @@ export interface LocalEntry {
   readonly deadAt: number;
   /** Encoded size in bytes, if a backend has stored or read the entry. */
   readonly encodedBytes?: number;
+  /** Its size in bytes before compression, if the backend compresses it: nearer to what the value takes in memory. */
+  readonly uncompressedBytes?: number | undefined;
 }

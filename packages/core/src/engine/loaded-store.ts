@@ -131,8 +131,8 @@ export class LoadedStore {
       flight.lose();
       return "refused";
     }
-    const { encoding, data } = encoded;
-    const entry = (): Entry => ({ ...draft.entry, versions, encoding, encodedBytes: data.length });
+    const { encoding, data, uncompressedBytes } = encoded;
+    const entry = (): Entry => ({ ...draft.entry, versions, encoding, encodedBytes: data.length, uncompressedBytes });
     try {
       // From here on the copy is the stored entry, unless a change is received.
       flight.resend(trust.epoch);

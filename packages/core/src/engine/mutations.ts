@@ -147,7 +147,8 @@ export class Mutations {
       return written.status;
     });
     this.#acknowledged(key, "set");
-    const kept = { ...entry, versions, encoding: encoded.encoding, encodedBytes: encoded.data.length };
+    const { encoding, data, uncompressedBytes } = encoded;
+    const kept = { ...entry, versions, encoding, encodedBytes: data.length, uncompressedBytes };
     this.#keep(namespace, key, kept, guard, status);
     return status;
   }

@@ -63,7 +63,11 @@ export class Codec {
       const compressed = compressor.compress(bytes);
       const smaller = (data: Uint8Array): Encoded =>
         keepsMeta === false || (data.length < bytes.length && bytes.length <= this.#room(data))
-          ? { data, encoding: { format: format.id, compressor: compressor.id } }
+          ? {
+              data,
+              encoding: { format: format.id, compressor: compressor.id },
+              uncompressedBytes: bytes.length,
+            }
           : plain;
       return compressed instanceof Uint8Array
         ? smaller(compressed)
@@ -112,10 +116,14 @@ export class Codec {
       const entry = emptyEntry(stored, meta, keySpace, now, tagSequence);
       // Every backend hit passes here: the synchronous case skips the checks for promises.
       if (bytes instanceof Uint8Array && schema === undefined) {
+        if (bytes !== stored.data) entry.uncompressedBytes = bytes.length;
         entry.value = format.decode(bytes, this.#maxDecodedBytes);
         return entry;
       }
-      const value = whenReady(bytes, (each) => format.decode(each, this.#maxDecodedBytes));
+      const value = whenReady(bytes, (each) => {
+        if (each !== stored.data) entry.uncompressedBytes = each.length;
+        return format.decode(each, this.#maxDecodedBytes);
+      });
       const checked = schema === undefined ? value : whenReady(value, (each) => validate(schema, each));
       const filled = whenReady(checked, (each) => {
         entry.value = each;
@@ -179,6 +187,8 @@ export class Codec {
 export interface Encoded {
   readonly data: Uint8Array;
   readonly encoding: Encoding;
+  /** The size before compression, where `data` is compressed. */
+  readonly uncompressedBytes?: number;
   /** The same value for each of two composed tiers that encode it differently. */
   readonly parts?: readonly [near: Encoded, far: Encoded];
 }
@@ -206,7 +216,7 @@ function emptyEntry(
   keySpace: KeySpace,
   now: number,
   tagSequence: number,
-): Entry & { value: unknown } {
+): Entry & { value: unknown; uncompressedBytes: number | undefined } {
   const windowMs = stored.expiresInMs - stored.staleInMs;
   const isEndless = meta.ttlMs === Infinity && stored.staleInMs > 0 && meta.cutMs === 0;
   const staleInMs = possibleFreshness(stored, meta);
@@ -229,6 +239,7 @@ function emptyEntry(
     etag: meta.etag,
     lastModified: meta.lastModified,
     encodedBytes: stored.data.length,
+    uncompressedBytes: undefined,
     encoding: meta.encoding,
   };
 }
