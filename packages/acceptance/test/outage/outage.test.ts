@@ -865,18 +865,23 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       ["a function", v8(), () => undefined],
     ];
 
-    it.for(unwritable)("is handed out, reported, and kept nowhere: %s", async ([, format, value]) => {
+    it.for(unwritable)("C205 is handed out, reported, and kept in memory alone: %s", async ([, format, value]) => {
       const { cache, backend } = open(stack, { ttl: "1h", backend: { format } });
       const errors = watch(cache, "backend:error");
       const loads = watch(cache, "load");
       expect(await cache.getOrSet("k", () => value)).toBe(value);
-      expect(cache.peek("k")).toBeUndefined();
-      expect(await cache.get("k")).toBeUndefined();
+      const kept = stack === "backend" ? undefined : value;
+      expect([cache.peek("k") === kept, (await cache.get("k")) === kept]).toEqual([true, true]);
       expect(backend.store.get("test::k")).toBeUndefined();
       expect(errors.map(([, { tier, operation, error }]) => [tier, operation, error.code])).toEqual([
         ["scripted", "encode", "ENCODE_FAILED"],
       ]);
-      expect(loads.map(([, { result }]) => result)).toEqual(["refused"]);
+      expect(loads.map(([, { result }]) => result)).toEqual([stack === "backend" ? "refused" : "stored"]);
+      // A change elsewhere ends it, as for every copy.
+      if (stack !== "backend") {
+        await cache.delete("k");
+        expect(cache.peek("k")).toBeUndefined();
+      }
       expect(cache.stats().tiers.at(-1)?.state).not.toBe("down");
     });
 
@@ -920,7 +925,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
           ["e", "E"],
         ]),
       );
-      expect(await cache.getMany(["d", "e"])).toEqual(new Map([["e", "E"]]));
+      expect((await cache.getMany(["d", "e"])).size).toBe(stack === "backend" ? 1 : 2);
     });
 
     it.for<readonly [string, () => Uint8Array | Promise<Uint8Array>]>([
@@ -940,7 +945,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       const value = "new ".repeat(100);
       await expect(cache.set("k", value)).rejects.toMatchObject({ code: "ENCODE_FAILED" });
       expect(await cache.getOrSet("k", () => value, { forceRefresh: true })).toBe(value);
-      expect(await cache.get("k")).toBe("old");
+      expect(await cache.get("k")).toBe(stack === "backend" ? "old" : value);
       expect(await open("backend", { clock, backend }).cache.get("k")).toBe("old");
     });
 

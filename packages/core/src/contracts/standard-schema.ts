@@ -7,9 +7,14 @@ export interface StandardSchema<Output> {
     readonly validate: (
       value: unknown,
     ) => Awaitable<
-      | { readonly value: Output; readonly issues?: undefined }
-      | { readonly issues: readonly { readonly message: string }[] }
+      { readonly value: Output; readonly issues?: undefined } | { readonly issues: readonly SchemaIssue[] }
     >;
     readonly types?: { readonly input: unknown; readonly output: Output } | undefined;
   };
+}
+
+/** Why a schema refuses a value, and where. */
+export interface SchemaIssue {
+  readonly message: string;
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }

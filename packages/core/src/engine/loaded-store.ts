@@ -93,6 +93,7 @@ export class LoadedStore {
     const { writes, trust } = this.#context;
     const { flight, names, entry } = draft;
     const { remote } = flight.call.namespace;
+    let versions: Entry["versions"];
     try {
       if (remote === undefined) return this.#keepLocally(draft, entry, EPOCH_ALWAYS);
       if (
@@ -101,9 +102,10 @@ export class LoadedStore {
         (remote.leases !== undefined && flight.lease === undefined)
       )
         return this.#keepLocally(draft, underPinned(entry, pinned), this.#epochOfRefused(flight));
-      const versions = remote.versions === undefined ? undefined : await this.#versionsFor(flight, pinned!, names);
-      if (versions === "fenced") return this.#fenced(flight, "tags");
-      if (versions === "unreachable") return this.#keepLocally(draft, entry, trust.unconfirmed);
+      const current = remote.versions === undefined ? undefined : await this.#versionsFor(flight, pinned!, names);
+      if (current === "fenced") return this.#fenced(flight, "tags");
+      if (current === "unreachable") return this.#keepLocally(draft, entry, trust.unconfirmed);
+      versions = current;
       const encoding = remote.encode(entry.value);
       const encoded = isThenable(encoding) ? await encoding : encoding;
       const result = await this.#answeredInTime(
@@ -115,7 +117,7 @@ export class LoadedStore {
     } catch (error) {
       if (!(error instanceof EncodeError)) throw error;
       this.#reportUnwritable(flight, error);
-      return "refused";
+      return this.#keepLocally(draft, { ...entry, versions }, this.#epochOfRefused(flight));
     }
   }
 
@@ -157,21 +159,16 @@ export class LoadedStore {
       if (status === "kept") await this.confirm(remote.leases!, key, lease!.token);
       return status === "stored" ? draft.result : "refused";
     } catch (error) {
-      if (!(error instanceof EncodeError))
-        return this.#keepLocally(
-          draft,
-          entry(),
-          error instanceof BackendRefusedError ? this.#epochOfRefused(flight) : trust.unconfirmed,
-        );
-      this.#reportUnwritable(flight, error);
-      return "refused";
+      if (error instanceof EncodeError) this.#reportUnwritable(flight, error);
+      const isRefused = error instanceof BackendRefusedError || error instanceof EncodeError;
+      return this.#keepLocally(draft, entry(), isRefused ? this.#epochOfRefused(flight) : trust.unconfirmed);
     }
   }
 
   /**
-   * The epoch of a copy whose lease, versions or store the backend refused: it is trusted like one that was stored. The
-   * key was read before the load, so every change by a cache is reported, although the backend has no entry. A forced
-   * load, and one after a token, does not read it: it depends on the lease.
+   * The epoch of a copy that cannot be encoded, or whose lease, versions or store the backend refused: it is trusted
+   * like one that was stored. The key was read before the load, so every change by a cache is reported, although the
+   * backend has no entry. A forced load, and one after a token, does not read it: it depends on the lease.
    */
   #epochOfRefused(flight: Flight): number {
     const { flights, trust } = this.#context;

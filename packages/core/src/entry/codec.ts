@@ -21,9 +21,10 @@ import {
 import { HUNDRED_YEARS_MS, type Encoding, type Entry } from "./entry.ts";
 import { CacheError, DecodeError, EncodeError } from "../contracts/errors.ts";
 import { dependencies, type KeySpace } from "./key.ts";
+import { pathText, unwritablePlace, withoutValues } from "./place.ts";
 import { whenReady } from "../primitives/once.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
-import type { StandardSchema } from "../contracts/standard-schema.ts";
+import type { SchemaIssue, StandardSchema } from "../contracts/standard-schema.ts";
 
 /**
  * Turns entries into the form that a backend stores, and back.
@@ -51,7 +52,7 @@ export class Codec {
   encode(value: unknown): Awaitable<Encoded> {
     const { format, compressor, keepsMeta } = this.#backend;
     try {
-      const bytes = format.encode(value, this.#maxDecodedBytes);
+      const bytes = this.#bytesOf(value);
       if (bytes.length > this.#maxDecodedBytes)
         throw new EncodeError(
           `${bytes.length} bytes are more than maxDecodedBytes (${this.#maxDecodedBytes}), so they could not be read back`,
@@ -136,6 +137,25 @@ export class Codec {
         : filled;
     } catch (cause) {
       throw this.#decodeError(cause);
+    }
+  }
+
+  #bytesOf(value: unknown): Uint8Array {
+    const { format } = this.#backend;
+    try {
+      return format.encode(value, this.#maxDecodedBytes);
+    } catch (cause) {
+      const place = unwritablePlace(value, (part) => {
+        try {
+          // In an array: there a format may write what it refuses as a whole value.
+          format.encode([part], this.#maxDecodedBytes);
+          return true;
+        } catch {
+          return false;
+        }
+      });
+      const error = this.#encodeError(cause);
+      throw place === undefined ? error : new EncodeError(`${error.message}: ${place}`, { cause });
     }
   }
 
@@ -263,8 +283,17 @@ async function validate(schema: StandardSchema<unknown>, value: unknown): Promis
     throw new UnreadableEntry("the namespace's schema throws");
   }
   if (result.issues !== undefined)
-    throw new UnreadableEntry(`the namespace's schema refuses it (${result.issues.length} issues)`);
+    throw new UnreadableEntry(`the namespace's schema refuses it: ${describeIssues(result.issues, value)}`);
   return result.value;
+}
+
+/** Path and message of the first issue. Schemas like to quote the value: what comes from it is taken out. */
+function describeIssues(issues: readonly SchemaIssue[], value: unknown): string {
+  const [first] = issues;
+  const path = (first?.path ?? []).map((step) => (typeof step === "object" ? step.key : step));
+  const message = withoutValues(String(first?.message).slice(0, 200), value);
+  const place = path.length === 0 ? "" : `${pathText(path)}: `;
+  return `${place}${message}${issues.length > 1 ? ` (the first of ${issues.length} issues)` : ""}`;
 }
 
 const isFormat = (either: Format | Compressor): either is Format => "encode" in either;

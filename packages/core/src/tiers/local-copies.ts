@@ -1,3 +1,4 @@
+import { unwritablePlace } from "../entry/place.ts";
 import type { Clock } from "../contracts/clock.ts";
 import type { Entry } from "../entry/entry.ts";
 import { staleByTag } from "../entry/freshness.ts";
@@ -213,11 +214,23 @@ export class LocalCopies {
     try {
       return structuredClone(value);
     } catch (cause) {
-      throw new EncodeError(`${this.label}: this value cannot be cloned; give plain data, or values: "shared"`, {
-        tier: this.label,
-        operation: "clone",
-        cause,
+      const place = unwritablePlace(value, (part) => {
+        try {
+          structuredClone(part);
+          return true;
+        } catch {
+          return false;
+        }
       });
+      const where = place === undefined ? "" : `: ${place}`;
+      throw new EncodeError(
+        `${this.label}: this value cannot be cloned; give plain data, or values: "shared"${where}`,
+        {
+          tier: this.label,
+          operation: "clone",
+          cause,
+        },
+      );
     }
   }
 }

@@ -125,8 +125,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "trust: a value whose store was not answered is trusted",
     promises: ["C92"],
-    rule: "error instanceof BackendRefusedError ? this.#epochOfRefused(flight) : trust.unconfirmed,",
-    broken: "trust.epoch,",
+    rule: "isRefused ? this.#epochOfRefused(flight) : trust.unconfirmed",
+    broken: "trust.epoch",
   },
   {
     name: "reissue: a forced load is not remembered",
@@ -181,5 +181,11 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C198"],
     rule: "const wasRead = flight.lease !== undefined || !(isForced || isAfter);",
     broken: "const wasRead = true;",
+  },
+  {
+    name: "storing: a value that cannot be encoded is kept nowhere",
+    promises: ["C205"],
+    rule: "return this.#keepLocally(draft, { ...entry, versions }, this.#epochOfRefused(flight));",
+    broken: 'return "refused";',
   },
 ];

@@ -53,8 +53,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "storing: a value that cannot be cloned is shared",
     promises: ["C104"],
-    rule: "throw new EncodeError(`${this.label}: this value cannot be cloned",
-    broken: "return value;\n      throw new EncodeError(`${this.label}: this value cannot be cloned",
+    rule: "const place = unwritablePlace(value,",
+    broken: "return value;\n      const place = unwritablePlace(value,",
   },
   {
     name: "changes: a copy is confirmed by an answer from before the link was lost",
