@@ -2,6 +2,7 @@ import { json, type StoredEntry } from "@hotset/core";
 import { redis, single, type RedisBackend } from "@hotset/redis";
 import { randomPrefix, startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { found } from "./found.ts";
 import { isLate, quickest } from "./timing.ts";
 
 let server: OwnRedis;
@@ -68,7 +69,7 @@ describe("round trips", () => {
     expect((await count(() => Promise.all(keys.map((key) => backend.write(key, stored(key)))))).roundTrips).toBe(1);
     const reads = await count(async () => {
       const entries = await backend.batch!.read(["shop::none", ...keys]);
-      expect(entries.map((entry) => entry?.data.toString())).toEqual([undefined, ...keys]);
+      expect(entries.map((entry) => found(entry)?.data.toString())).toEqual([undefined, ...keys]);
     });
     expect(reads.roundTrips).toBe(1);
     const removals = await count(async () => {
@@ -88,7 +89,7 @@ describe("round trips", () => {
     const own = redis(server.url).valueFormat(json()).keyPrefix(keyPrefix).build();
     await own.write("shop::1", stored());
     await server.command("SET", `${keyPrefix}:shop::2`, "text");
-    expect((await own.batch!.read(["shop::2", "shop::1"])).map((entry) => entry?.data.toString())).toEqual([
+    expect((await own.batch!.read(["shop::2", "shop::1"])).map((entry) => found(entry)?.data.toString())).toEqual([
       undefined,
       "value",
     ]);
@@ -112,7 +113,7 @@ describe("round trips", () => {
     backend = redis(proxy.url).valueFormat(json()).keyPrefix(randomPrefix()).maxInFlight(10).build();
     const keys = Array.from({ length: 100 }, (_, i) => `shop::${i}`);
     await Promise.all(keys.map((key) => backend.write(key, stored(key))));
-    expect((await backend.batch!.read(keys)).map((entry) => entry?.data.toString())).toEqual(keys);
+    expect((await backend.batch!.read(keys)).map((entry) => found(entry)?.data.toString())).toEqual(keys);
     expect(proxy.counts.roundTrips).toBeGreaterThan(10);
   });
 });

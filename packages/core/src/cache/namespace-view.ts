@@ -29,6 +29,7 @@ import {
 } from "../entry/policy.ts";
 import type { Decision } from "../primitives/decision-log.ts";
 import { describe } from "../primitives/duration.ts";
+import { inWindow, partsOf } from "../primitives/in-windows.ts";
 import { isThenable } from "../primitives/once.ts";
 import type { Namespace, NamespaceOptions, Untyped } from "./namespace.ts";
 import { wrapFunction, type AnyFunction, type Wrapped, type WrapKey, type WrapOptions } from "./wrap.ts";
@@ -95,13 +96,18 @@ export class NamespaceView implements Untyped<Namespace> {
       for (const [item, name] of names) copies.set(item, this.#freshCopy(name, startedAt));
     const missing = [...names.keys()].filter((item) => copies.get(item) === undefined);
     if (missing.length === 0) return copies;
-    const shared = this.#options(options, startedAt);
-    const loaded = await loadMany({ context, readThrough, keySpace }, missing, load, (item, loader) => ({
-      ...shared,
-      key: this.#key(names.get(item)!),
-      load: loader,
-    }));
-    if (missing.length === names.size) return loaded;
+    const targets = new Map(missing.map((item) => [item, this.#key(names.get(item)!)]));
+    const loaded = new Map<K, unknown>();
+    for (const part of partsOf(missing)) {
+      const shared = this.#options(options, context.clock.now(), startedAt);
+      const values = await loadMany({ context, readThrough, keySpace }, part, load, (item, loader) => ({
+        ...shared,
+        key: targets.get(item)!,
+        load: loader,
+      }));
+      if (part === missing && missing.length === names.size) return values;
+      for (const [item, value] of values) loaded.set(item, value);
+    }
     return new Map(
       [...names.keys()].flatMap((item) => {
         const value = loaded.has(item) ? loaded.get(item) : copies.get(item);
@@ -121,8 +127,15 @@ export class NamespaceView implements Untyped<Namespace> {
   async getMany(keys: readonly string[], options?: GetOptions): Promise<Map<string, unknown>> {
     if (!Array.isArray(keys)) throw new InvalidArgumentError(`keys must be an array of strings, got ${describe(keys)}`);
     const unique = [...new Set(keys)].map((key) => this.#key(key));
-    const values = await this.#engine.reads.getMany(this.#namespace, unique, allowsStale(options));
-    return new Map(unique.flatMap(({ name }, i) => (values[i] === undefined ? [] : [[name, values[i]] as const])));
+    const isStaleAllowed = allowsStale(options);
+    const found = new Map<string, unknown>();
+    for (const part of partsOf(unique)) {
+      const values = await this.#engine.reads.getMany(this.#namespace, part, isStaleAllowed);
+      part.forEach(({ name }, i) => {
+        if (values[i] !== undefined) found.set(name, values[i]);
+      });
+    }
+    return found;
   }
 
   peek(key: string): unknown {
@@ -172,8 +185,9 @@ export class NamespaceView implements Untyped<Namespace> {
       return [this.#key(key), value] as const;
     });
     checkEntryOptions(options);
-    const results = await allOrFirstError(
-      checked.map(([key, value]) => this.#engine.mutations.set(this.#namespace, key, value, options)),
+    const { context, mutations } = this.#engine;
+    const results = await context.writes.include(
+      inWindow(checked, ([key, value]) => mutations.set(this.#namespace, key, value, options)),
     );
     return { stored: tally(results, "stored"), pending: tally(results, "pending"), refused: tally(results, "refused") };
   }
@@ -185,7 +199,8 @@ export class NamespaceView implements Untyped<Namespace> {
   async deleteMany(keys: readonly string[]): Promise<DeleteManyResult> {
     if (!Array.isArray(keys)) throw new InvalidArgumentError(`keys must be an array of strings, got ${describe(keys)}`);
     const checked = [...new Set(keys)].map((key) => this.#key(key));
-    const results = await allOrFirstError(checked.map((key) => this.#engine.mutations.delete(this.#namespace, key)));
+    const { context, mutations } = this.#engine;
+    const results = await context.writes.include(inWindow(checked, (key) => mutations.delete(this.#namespace, key)));
     return {
       deleted: tally(results, "deleted"),
       missing: tally(results, "missing"),
@@ -251,13 +266,22 @@ export class NamespaceView implements Untyped<Namespace> {
   }
 
   /** The options of a call, checked; its policy resolved. */
-  #options(options: GetOrSetOptions | undefined, startedAt: number): Omit<GetOrSetCall, "key" | "load"> {
+  /** @param since when the caller began to wait: `hardTimeout` bounds all parts of a large call together. */
+  #options(
+    options: GetOrSetOptions | undefined,
+    startedAt: number,
+    since: number = startedAt,
+  ): Omit<GetOrSetCall, "key" | "load"> {
     if (options !== undefined) checkCallOptions(options);
     const namespace = this.#namespace;
+    const policy = resolvePolicy(namespace.policy, options);
     if (options?.tags !== undefined && options.tags.length !== 0) checkRoomForMeta(namespace);
     return {
       namespace,
-      policy: resolvePolicy(namespace.policy, options),
+      policy:
+        since === startedAt
+          ? policy
+          : { ...policy, hardTimeoutMs: Math.max(0, policy.hardTimeoutMs - (startedAt - since)) },
       tags: options?.tags ?? NO_TAGS,
       startedAt,
       isForced: options?.forceRefresh === true,
@@ -326,15 +350,6 @@ function allowsStale(options: GetOptions | undefined): boolean {
   checkOptions(options, OPTION_NAMES.get);
   checkFlag("allowStale", options?.allowStale);
   return options?.allowStale === true;
-}
-
-/** Waits until all work has settled, then throws the first error. */
-async function allOrFirstError<T>(work: readonly Promise<T>[]): Promise<readonly T[]> {
-  const outcomes = await Promise.allSettled(work);
-  return outcomes.map((outcome) => {
-    if (outcome.status === "rejected") throw outcome.reason;
-    return outcome.value;
-  });
 }
 
 function tally(results: readonly { readonly status: string }[], status: string): number {

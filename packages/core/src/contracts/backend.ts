@@ -156,8 +156,13 @@ export interface StoredEntry {
 export type DeleteStatus = "deleted" | "missing";
 
 export interface Batch {
-  /** One result per key, in order. */
-  read(keys: readonly string[]): Promise<readonly (StoredEntry | undefined)[]>;
+  /**
+   * One result per key, in order: the entry, `undefined` where there is none, or an error where it could not be read.
+   * Absent and unreadable differ: for the second a cache serves what it has, and does not load again.
+   *
+   * @throws when nothing could be read.
+   */
+  read(keys: readonly string[]): Promise<readonly (StoredEntry | Error | undefined)[]>;
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { TagVersion } from "../contracts/backend.ts";
+import type { TagVersion, TagVersions } from "../contracts/backend.ts";
 import type { ReadThrough } from "./read-through.ts";
 import type { EngineContext } from "./context.ts";
 import type { Encoded } from "../entry/codec.ts";
@@ -75,6 +75,8 @@ export class Mutations {
   readonly #loadedStore: LoadedStore;
   /** Tag versions seen last. An unchanged one saves a write one trip; a guess, checked each time. */
   readonly #guessed = new Map<string, TagVersion>();
+  /** The request for versions that is under way. */
+  #pinning: Pinning | undefined;
 
   constructor(context: EngineContext, readThrough: ReadThrough, loadedStore: LoadedStore) {
     this.#context = context;
@@ -319,13 +321,30 @@ export class Mutations {
       ]);
       if (compareVersions(guesses, current) === "current") return { status, versions: guesses };
     }
-    const pinned = await versions.pin(entry.dependsOn);
+    const pinned = await this.#pin(versions, entry.dependsOn);
     if (this.#guessed.size > MAX_GUESSED) this.#guessed.clear();
     entry.dependsOn.forEach((each, i) => this.#guessed.set(each, pinned.versions[i]!));
     return {
       status: await remote.write(key, { entry, encoded, versions: pinned.versions }),
       versions: pinned.versions,
     };
+  }
+
+  /**
+   * Writes of one turn under the same tags share one request, unless a tag was invalidated in between: an answer from
+   * before would make the entry a miss.
+   */
+  #pin(versions: TagVersions, dependsOn: readonly string[]): ReturnType<TagVersions["pin"]> {
+    const { sequence } = this.#context.tags;
+    const last = this.#pinning;
+    if (last !== undefined && last.sequence === sequence && isEqual(last.dependsOn, dependsOn)) return last.pinned;
+    const pinning = { dependsOn, sequence, pinned: versions.pin(dependsOn) };
+    this.#pinning = pinning;
+    const end = (): void => {
+      if (this.#pinning === pinning) this.#pinning = undefined;
+    };
+    pinning.pinned.then(end, end);
+    return pinning.pinned;
   }
 
   #fence(key: EntryKey, by: FencedBy): void {
@@ -371,6 +390,16 @@ export function checkRoomForMeta({ remote }: NamespaceContext): void {
       { tier: remote.label },
     );
 }
+
+interface Pinning {
+  readonly dependsOn: readonly string[];
+  /** That of the tag events when it was asked. */
+  readonly sequence: number;
+  readonly pinned: ReturnType<TagVersions["pin"]>;
+}
+
+const isEqual = (some: readonly string[], others: readonly string[]): boolean =>
+  some.length === others.length && some.every((each, i) => each === others[i]);
 
 const NO_TAGS: readonly string[] = [];
 const MAX_GUESSED = 10_000;

@@ -45,8 +45,9 @@ export class Deadlines {
     this.#clock = clock;
   }
 
-  /** Starts `deadline`, once: it passes after `lengthMs` in which the event loop ran. */
+  /** Starts `deadline`, again if it is over: it passes after `lengthMs` in which the event loop ran. */
   start(deadline: Deadline, lengthMs: number = this.lengthMs): void {
+    deadline.isOver = false;
     deadline.dueAt = this.#clock.now() + lengthMs;
     if (lengthMs !== this.lengthMs) {
       deadline.cancel = scheduleRunning(this.#clock, lengthMs, () => {

@@ -2,7 +2,7 @@ import { scheduler } from "node:timers/promises";
 import type { Backend, StoredEntry } from "../contracts/backend.ts";
 import { BackendUnavailableError } from "../index.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
-import { KEY, stored, type BackendSubject } from "./backend-subject.ts";
+import { found, KEY, stored, type BackendSubject } from "./backend-subject.ts";
 import { describeCoherence } from "./describe-coherence.ts";
 import { describeLeases } from "./describe-leases.ts";
 import { describeTagVersions } from "./describe-tag-versions.ts";
@@ -426,7 +426,7 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
         for (const part of ["a", "b", "c"]) await backend.write(KEY + part, stored({ meta: part }));
         if (backend.batch === undefined) return;
         const entries = await backend.batch.read(["c", "-", "a", "c", "b", "+", "a"].map((part) => KEY + part));
-        expect(entries.map((entry) => entry?.meta)).toEqual(["c", undefined, "a", "c", "b", undefined, "a"]);
+        expect(entries.map((entry) => found(entry)?.meta)).toEqual(["c", undefined, "a", "c", "b", undefined, "a"]);
       });
 
       it("reads each entry as a single read does", async () => {
@@ -438,14 +438,14 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
         for (const [i, entry] of entries.entries()) await backend.write(KEY + i, entry);
         if (backend.batch === undefined) return;
         const read = await backend.batch.read(entries.map((_, i) => KEY + i));
-        read.forEach((entry, i) => expectEntry(entry, entries[i]!));
+        read.forEach((entry, i) => expectEntry(found(entry), entries[i]!));
       });
 
       it("takes peculiar keys", async () => {
         if (backend.batch === undefined) return;
         const keys = PECULIAR_KEYS.map(([, key]) => key);
         for (const [what, key] of PECULIAR_KEYS) await backend.write(key, stored({ meta: what }));
-        expect((await backend.batch.read(keys)).map((entry) => entry?.meta)).toEqual(
+        expect((await backend.batch.read(keys)).map((entry) => found(entry)?.meta)).toEqual(
           PECULIAR_KEYS.map(([what]) => what),
         );
       });
@@ -455,7 +455,7 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
         await backend.write(`${KEY}2`, stored({ meta: "2" }));
         await pass(100);
         if (backend.batch === undefined) return;
-        expect((await backend.batch.read([`${KEY}1`, `${KEY}2`])).map((entry) => entry?.meta)).toEqual([
+        expect((await backend.batch.read([`${KEY}1`, `${KEY}2`])).map((entry) => found(entry)?.meta)).toEqual([
           undefined,
           "2",
         ]);

@@ -1,5 +1,5 @@
 import type { Leases } from "../contracts/backend.ts";
-import { KEY, stored, type BackendSubject } from "./backend-subject.ts";
+import { found, KEY, stored, type BackendSubject } from "./backend-subject.ts";
 import { PECULIAR_KEYS } from "./peculiar-keys.ts";
 import { describe, expect, it } from "vitest";
 
@@ -40,7 +40,7 @@ export function describeLeases(subject: BackendSubject): void {
       if (leases === undefined || batch === undefined) return;
       await subject.backend.write(`${KEY}1`, stored({ version: V1 }));
       await subject.backend.write(`${KEY}2`, stored({ version: V2 }));
-      expect((await batch.read([`${KEY}2`, `${KEY}1`])).map((entry) => entry?.version)).toEqual([V2, V1]);
+      expect((await batch.read([`${KEY}2`, `${KEY}1`])).map((entry) => found(entry)?.version)).toEqual([V2, V1]);
     });
 
     it("gives a new version when freshness ends, so that the process that has just written it does not take it for fresh", async () => {

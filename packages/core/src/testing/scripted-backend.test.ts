@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { StoredEntry } from "../contracts/backend.ts";
 import { BackendUnavailableError } from "../contracts/errors.ts";
 import { describeBackend } from "./describe-backend.ts";
+import { found } from "./backend-subject.ts";
 import { gate } from "./gate.ts";
 import { outcome } from "./outcome.ts";
 import { scriptedBackend, type ScriptedBackend } from "./scripted-backend.ts";
@@ -125,7 +126,11 @@ describe("scriptedBackend does what the test scripts", () => {
       key === "a" && real !== undefined ? { ...real, data: Uint8Array.of(0xff) } : real;
     backend.script("*", { answer, times: 2 });
     expect((await backend.read("a"))?.data).toEqual(Uint8Array.of(0xff));
-    expect((await backend.batch!.read(["a", "b", "c"])).map((read) => read?.data[0])).toEqual([0xff, 1, undefined]);
+    expect((await backend.batch!.read(["a", "b", "c"])).map((read) => found(read)?.data[0])).toEqual([
+      0xff,
+      1,
+      undefined,
+    ]);
     expect(backend.store.get("a")?.data).toEqual(Uint8Array.of(1));
   });
 

@@ -157,11 +157,18 @@ export class BackendCalls {
 
   /** Reports a failed call, and returns the error for its caller. */
   failed(operation: string, keySpace: KeySpace | undefined, cause: unknown): CacheError {
-    this.meter.errors += 1;
     const isTransport = cause instanceof BackendUnavailableError;
     if (isTransport) this.#breaker.failed();
     else this.#breaker.answered();
     this.#stateOfFailures = isTransport ? "down" : "up";
+    const error = this.report(operation, keySpace, cause);
+    if (this.#breaker.isOpen) this.#enter("down");
+    return error;
+  }
+
+  /** Reports the failure of a part of a call, whose other parts were answered; returns the error for its caller. */
+  report(operation: string, keySpace: KeySpace | undefined, cause: unknown): CacheError {
+    this.meter.errors += 1;
     const error =
       cause instanceof CacheError
         ? cause
@@ -177,7 +184,6 @@ export class BackendCalls {
       operation,
       error,
     });
-    if (this.#breaker.isOpen) this.#enter("down");
     return error;
   }
 

@@ -144,7 +144,10 @@ export class RemoteTier implements EntryTier {
     );
   }
 
-  /** In one trip: if it fails, all reads fail. A second trip, for unexpected tags of one entry, fails alone. */
+  /**
+   * In one trip: if it fails, all reads fail. Where the backend could not read some of the keys, these fail, and are
+   * reported once. A second trip, for unexpected tags of one entry, fails alone.
+   */
   readMany(requests: readonly ReadRequest[], budgetMs: number): readonly Promise<Entry | undefined>[] {
     const batch = this.#backend.batch;
     if (batch === undefined || requests.length < 2) return requests.map((request) => this.read(request, budgetMs));
@@ -164,8 +167,11 @@ export class RemoteTier implements EntryTier {
       .then(async ([stored, asked]) => {
         const versions =
           asked ?? (this.#tagVersions && (this.#table?.known(expected) ?? (await this.versions!.read(expected))));
+        const failure = stored.find((found) => found instanceof Error);
+        const error = failure && this.#calls.report("read", first.space, failure);
         requests.forEach((request, i) => {
           const found = stored[i];
+          if (found instanceof Error) return outcomes[i]!.reject(error);
           request.saw?.(found?.version ?? "");
           outcomes[i]!.resolve(found && this.#decode({ request, expected, sentAt }, found, versions));
         });

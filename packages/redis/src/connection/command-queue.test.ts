@@ -132,10 +132,47 @@ describe("the limit of commands in flight", () => {
     expect(await next).toBe("four");
   });
 
+  it("C160: what waits for room is not late while others are answered, and has its whole deadline once it is sent", async () => {
+    const calls = ["1", "2", "3", "4", "5"].map(ask);
+    clock.advance(900);
+    await wire.reply("one"); // "4" is sent
+    for (const early of calls.slice(1, 3)) early.catch(() => undefined);
+    clock.advance(900);
+    expect(await outcome(calls[1]!)).toMatchObject({ status: "rejected" });
+    expect(await outcome(calls[3]!)).toEqual({ status: "pending" });
+    expect(await outcome(calls[4]!)).toEqual({ status: "pending" });
+    await wire.reply("two"); // "5" is sent
+    clock.advance(99);
+    expect(await outcome(calls[3]!)).toEqual({ status: "pending" });
+    clock.advance(1);
+    expect(await outcome(calls[3]!)).toMatchObject({ status: "rejected", reason: { maybeExecuted: true } });
+    clock.advance(899);
+    expect(await outcome(calls[4]!)).toEqual({ status: "pending" });
+    clock.advance(1);
+    expect(await outcome(calls[4]!)).toMatchObject({ status: "rejected", reason: { maybeExecuted: true } });
+  });
+
+  it("C160: the wait for room ends when nothing is answered, and after ten deadlines", async () => {
+    const silent = ["1", "2", "3", "4"].map(ask);
+    for (const call of silent) call.catch(() => undefined);
+    clock.advance(1_000);
+    expect(await outcome(silent[3]!)).toMatchObject({ status: "rejected", reason: { maybeExecuted: false } });
+    for (let i = 0; i < 3; i += 1) await wire.reply("late");
+
+    // Always full, and always answered.
+    const last = Array.from({ length: 100 }, (_, i) => ask(String(i))).at(-1)!;
+    for (let seconds = 1; seconds <= 11; seconds += 1) {
+      expect((await outcome(last)).status, `after ${seconds - 1} s`).toBe("pending");
+      for (let i = 0; i < 3; i += 1) await wire.reply("ok");
+      clock.advance(1_000);
+    }
+    expect(await outcome(last)).toMatchObject({ status: "rejected", reason: { maybeExecuted: false } });
+  });
+
   it("A17: the number that may wait is bounded, too; further commands are refused at once", async () => {
-    const calls = Array.from({ length: 3 + 60 + 1 }, (_, i) => ask(String(i)));
-    expect(await outcome(calls[62]!)).toEqual({ status: "pending" });
-    expect(await outcome(calls[63]!)).toMatchObject({
+    const calls = Array.from({ length: 3 + 120 + 1 }, (_, i) => ask(String(i)));
+    expect(await outcome(calls[122]!)).toEqual({ status: "pending" });
+    expect(await outcome(calls[123]!)).toMatchObject({
       status: "rejected",
       reason: { code: "BACKEND_UNAVAILABLE", maybeExecuted: false },
     });

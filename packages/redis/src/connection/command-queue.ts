@@ -11,14 +11,20 @@ export type Send = (args: readonly string[]) => Promise<unknown>;
 
 export interface CommandQueueSettings {
   readonly clock: Clock;
-  /** Bound on each command, waiting included, in time in which the event loop ran. */
+  /**
+   * Bound on each command from when it is sent, in time in which the event loop ran; also on its wait for a connection.
+   * The wait for room is bounded apart: it ends when nothing was answered for as long, and after ten times as long.
+   */
   readonly deadlineMs: number;
   /** Commands without a reply; further ones wait. */
   readonly maxInFlight: number;
 }
 
 /** How many commands may wait, as a multiple of `maxInFlight`; further ones are refused at once. */
-const MAX_WAITING = 20;
+const MAX_WAITING = 40;
+
+/** How long a command may wait for room while others are answered, as a multiple of the deadline. */
+const MAX_WAITS = 10;
 
 /**
  * The commands of one link: in flight, or waiting for room or for the first connection.
@@ -71,6 +77,7 @@ export class CommandQueue {
     if (this.#waiting >= MAX_WAITING * this.maxInFlight) return command.fail(this.#overload(command.origin));
     const waiter = command as unknown as Command<never>;
     waiter.send = send;
+    waiter.repliesBefore = this.replies;
     if (this.#lastWaiting === undefined) this.#firstWaiting = waiter;
     else this.#lastWaiting.nextWaiting = waiter;
     this.#lastWaiting = waiter;
@@ -99,6 +106,12 @@ export class CommandQueue {
     this.replies += 1;
     if (this.#firstWaiting !== undefined) this.sendWaiting();
     else if (this.inFlight === 0) this.onIdle?.();
+  }
+
+  /** `command` has its whole deadline again: what it waited for was room, and others were answered meanwhile. */
+  restart(command: Deadline): void {
+    this.#deadlines.end(command);
+    this.#deadlines.start(command);
   }
 
   /** `command` has a result: its deadline ends. */
@@ -144,6 +157,7 @@ export class Command<T> extends Deadline {
   send: ((client: RawClient) => void) | undefined;
   nextWaiting: Command<never> | undefined;
   readonly #queue: CommandQueue;
+  #waits = 0;
   #resolve!: (value: T) => void;
   #reject!: (error: unknown) => void;
 
@@ -159,6 +173,7 @@ export class Command<T> extends Deadline {
 
   /** To be called with the number of Redis commands, each time that some are handed to the client. */
   sent(count: number): void {
+    if (this.#waitsForRoom) this.#queue.restart(this);
     this.isSent = true;
     this.repliesBefore = this.#queue.replies;
     this.#queue.inFlight += count;
@@ -200,9 +215,19 @@ export class Command<T> extends Deadline {
     this.#reject(error);
   }
 
+  /** Whether it is in line behind others that are being answered. */
+  get #waitsForRoom(): boolean {
+    return !this.isSent && this.send !== undefined && this.repliesBefore !== this.#queue.replies;
+  }
+
   override pass(): void {
     const queue = this.#queue;
-    this.#reject(overdue(this.origin, queue.deadlineMs, this.isSent));
+    if (this.#waitsForRoom && this.#waits < MAX_WAITS) {
+      this.#waits += 1;
+      this.repliesBefore = queue.replies;
+      return queue.restart(this);
+    }
+    this.#reject(overdue(this.origin, queue.deadlineMs, this));
     if (this.isSent && this.repliesBefore === queue.replies) queue.onSilence?.(this.dueAt - queue.deadlineMs);
   }
 }

@@ -9,10 +9,14 @@ export interface Origin {
 }
 
 /** The error of a command that was not answered in time. */
-export const overdue = (origin: Origin, deadlineMs: number, isSent: boolean): BackendUnavailableError =>
+export const overdue = (
+  origin: Origin,
+  deadlineMs: number,
+  command: { readonly isSent: boolean },
+): BackendUnavailableError =>
   new BackendUnavailableError(
-    `${origin.tier}: ${origin.operation} was not ${isSent ? "answered" : "sent"} within ${deadlineMs} ms; check responseTimeout, and whether Redis is overloaded or unreachable`,
-    { ...origin, maybeExecuted: isSent },
+    `${origin.tier}: ${origin.operation} was not ${command.isSent ? "answered" : "sent"} within ${deadlineMs} ms; check responseTimeout, and whether Redis is overloaded or unreachable`,
+    { ...origin, maybeExecuted: command.isSent },
   );
 
 /** The error of a command when too many are waiting. */

@@ -1,6 +1,6 @@
 import { scheduleRunning, type StoredEntry } from "@hotset/core";
 import type { Command, CommandQueue, RawClient } from "../connection/command-queue.ts";
-import { isWrongType, type Origin } from "../primitives/faults.ts";
+import { isWrongType, overdue, type Origin } from "../primitives/faults.ts";
 import type { EntryFields } from "./entry-fields.ts";
 
 export interface BatchRead {
@@ -12,26 +12,19 @@ export interface BatchRead {
   readonly fault: (error: unknown) => unknown;
 }
 
-/**
- * Many reads that are sent together and settle as one: a promise for each would cost more than its commands. A failed
- * read is a miss, as long as another one was answered.
- */
-export function readTogether(
-  entryKeys: readonly string[],
-  batch: BatchRead,
-): Promise<readonly (StoredEntry | undefined)[]> {
+/** One result for each key: an error where it could not be read. */
+export type BatchAnswer = readonly (StoredEntry | Error | undefined)[];
+
+/** Many reads that are sent together and settle as one: a promise for each would cost more than its commands. */
+export function readTogether(entryKeys: readonly string[], batch: BatchRead): Promise<BatchAnswer> {
   const answers = new Answers(entryKeys.length, batch.queue, batch.origin);
-  const fail = (error: unknown): void => {
-    if (isWrongType(error)) answers.arrived();
-    else answers.failed(batch.fault(error));
-  };
   answers.command.sent(2 * entryKeys.length);
   entryKeys.forEach((entryKey, i) => {
-    const done = (entry: StoredEntry | undefined): void => {
-      answers.entries[i] = entry;
-      answers.arrived();
-    };
-    readOne(entryKey, batch, done, fail);
+    const done = (entry: StoredEntry | undefined): void => answers.arrived(i, entry);
+    readOne(entryKey, batch, done, (error) => {
+      if (isWrongType(error)) done(undefined);
+      else answers.failed(i, batch.fault(error) as Error);
+    });
   });
   return answers.command.promise;
 }
@@ -45,16 +38,13 @@ export function readInParts(
   queue: CommandQueue,
   origin: Origin,
   read: (key: string) => Promise<StoredEntry | undefined>,
-): Promise<readonly (StoredEntry | undefined)[]> {
+): Promise<BatchAnswer> {
   const answers = new Answers(keys.length, queue, origin);
   const readPart = async (from: number): Promise<void> => {
     const part = keys.slice(from, from + queue.maxInFlight).map((key, i) =>
       read(key).then(
-        (entry) => {
-          answers.entries[from + i] = entry;
-          answers.arrived();
-        },
-        (error: unknown) => answers.failed(error),
+        (entry) => answers.arrived(from + i, entry),
+        (error: unknown) => answers.failed(from + i, error as Error),
       ),
     );
     await Promise.all(part);
@@ -64,32 +54,41 @@ export function readInParts(
   return answers.command.promise;
 }
 
-/** The answers to the reads of one call. A failed one is a miss, as long as another one was answered. */
+/** The answers to the reads of one call. It fails when none was answered. */
 class Answers {
-  readonly command: Command<readonly (StoredEntry | undefined)[]>;
-  readonly entries: (StoredEntry | undefined)[];
+  readonly command: Command<BatchAnswer>;
+  readonly #answers: (StoredEntry | Error | undefined)[];
+  readonly #isOpen: boolean[];
   readonly #stopClock: () => void;
+  readonly #overdue: () => Error;
   #pending: number;
   #failed = 0;
-  #lastError: unknown;
 
   constructor(count: number, queue: CommandQueue, origin: Origin) {
     this.command = queue.begin(origin);
-    this.entries = Array.from({ length: count });
+    this.#answers = Array.from({ length: count });
+    this.#isOpen = this.#answers.map(() => true);
     this.#pending = count;
+    this.#overdue = () => overdue(origin, queue.deadlineMs, this.command);
     // A silent node should not cost the answers of the others: they are returned shortly before the deadline.
     this.#stopClock = scheduleRunning(queue.clock, queue.deadlineMs * 0.9, () => {
       if (this.#pending < count) this.#settle();
     });
   }
 
-  failed(error: unknown): void {
+  failed(i: number, error: Error): void {
     this.#failed += 1;
-    this.#lastError = error;
-    this.arrived();
+    this.#set(i, error);
   }
 
-  arrived(): void {
+  arrived(i: number, entry: StoredEntry | undefined): void {
+    this.#set(i, entry);
+  }
+
+  #set(i: number, answer: StoredEntry | Error | undefined): void {
+    if (this.command.isOver) return;
+    this.#answers[i] = answer;
+    this.#isOpen[i] = false;
     this.#pending -= 1;
     if (this.#pending > 0) return;
     this.#stopClock();
@@ -97,8 +96,16 @@ class Answers {
   }
 
   #settle(): void {
-    if (this.#failed > 0 && this.#failed === this.entries.length - this.#pending) this.command.fail(this.#lastError);
-    else this.command.done(this.entries);
+    const answered = this.#answers.length - this.#pending;
+    if (this.#failed > 0 && this.#failed === answered)
+      return this.command.fail(this.#answers.find((answer) => answer instanceof Error));
+    if (this.#pending > 0) {
+      const error = this.#overdue();
+      this.#answers.forEach((_, i) => {
+        if (this.#isOpen[i] === true) this.#answers[i] = error;
+      });
+    }
+    this.command.done(this.#answers);
   }
 }
 

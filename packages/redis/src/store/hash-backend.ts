@@ -9,7 +9,7 @@ import type {
   StoredEntry,
   TagVersions,
 } from "@hotset/core";
-import { readInParts, readTogether } from "./batch-read.ts";
+import { readInParts, readTogether, type BatchAnswer } from "./batch-read.ts";
 import { RedisCoherence, type CoherenceSettings } from "./coherence.ts";
 import { fault, isWrongType, type Origin } from "../primitives/faults.ts";
 import { Further, type Command, type CommandQueue, type RawClient } from "../connection/command-queue.ts";
@@ -380,7 +380,7 @@ export class HashBackend implements Backend {
   }
 
   /** Many reads in one trip, as far as there is room. A failed read is a miss, as long as another one was answered. */
-  #readMany(keys: readonly string[]): Promise<readonly (StoredEntry | undefined)[]> {
+  #readMany(keys: readonly string[]): Promise<BatchAnswer> {
     if (keys.length === 0) return Promise.resolve([]);
     const { queue } = this.#link;
     if (queue.client !== undefined && queue.inFlight + 2 * keys.length <= queue.maxInFlight)
@@ -388,7 +388,7 @@ export class HashBackend implements Backend {
     return readInParts(keys, queue, this.#origins.read, (key) => this.read(key));
   }
 
-  #readTogether(client: RawClient, keys: readonly string[]): Promise<readonly (StoredEntry | undefined)[]> {
+  #readTogether(client: RawClient, keys: readonly string[]): Promise<BatchAnswer> {
     let entryKeys: readonly string[];
     try {
       entryKeys = keys.map((key) => this.#keys.entry(key));

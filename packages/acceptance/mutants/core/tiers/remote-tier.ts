@@ -2,6 +2,12 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
+    name: "batch: a key that could not be read is absent",
+    promises: ["C161"],
+    rule: "if (found instanceof Error) return outcomes[i]!.reject(error);",
+    broken: "if (found instanceof Error) return outcomes[i]!.resolve(undefined);",
+  },
+  {
     name: "promotion: the life of a copy counts from the arrival of the answer",
     promises: ["C6"],
     rule: "schema, sentAt, tagSequence)",

@@ -1,0 +1,22 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "redis: a command that waits for room is late after one deadline",
+    promises: ["C160"],
+    rule: "const MAX_WAITS = 10;",
+    broken: "const MAX_WAITS = 0;",
+  },
+  {
+    name: "redis: a command may wait for room without end",
+    promises: ["C160"],
+    rule: "const MAX_WAITS = 10;",
+    broken: "const MAX_WAITS = Infinity;",
+  },
+  {
+    name: "redis: the time of a command begins before it is sent",
+    promises: ["C160"],
+    rule: "if (this.#waitsForRoom) this.#queue.restart(this);",
+    broken: "",
+  },
+];

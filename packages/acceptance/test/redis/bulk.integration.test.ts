@@ -1,0 +1,102 @@
+// Many keys in one call, and many calls in one turn, over a Redis that is well.
+
+import { createCache, memory, redis, type Cache } from "hotset";
+import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+
+let server: OwnRedis;
+let cache: Cache;
+let errors: string[];
+let recoveries: number;
+
+beforeAll(async () => {
+  server = await startOwnRedis();
+});
+afterAll(() => server.stop());
+
+beforeEach(async () => {
+  await server.command("FLUSHALL");
+  errors = [];
+  recoveries = 0;
+  cache = createCache({ name: "bulk" }).tier(memory()).tier(redis(server.url).build()).build();
+  cache.on("backend:error", ({ operation, error }) => void errors.push(`${operation}: ${error.message}`));
+  cache.on("recover", () => void (recoveries += 1));
+  await cache.connect();
+  return () => cache.close();
+});
+
+const keys = (count: number): readonly string[] => Array.from({ length: count }, (_, i) => `k${i}`);
+
+describe("calls of many keys", () => {
+  it.each([1, 3_000, 60_000, 200_000])(
+    "C158: %i keys are stored, found and deleted, and nothing else is",
+    { timeout: 120_000 },
+    async (count) => {
+      await cache.setMany(keys(1_000).map((key) => [`other:${key}`, "kept"] as const));
+
+      expect(await cache.setMany(keys(count).map((key) => [key, key] as const))).toEqual({
+        stored: count,
+        pending: 0,
+        refused: 0,
+      });
+      const found = await cache.getMany(keys(count));
+      expect(found.size).toBe(count);
+      expect(found.get(`k${count - 1}`)).toBe(`k${count - 1}`);
+      expect(await cache.deleteMany(keys(count))).toEqual({ deleted: count, missing: 0, pending: 0 });
+
+      expect((await cache.getMany(keys(1_000).map((key) => `other:${key}`))).size).toBe(1_000);
+      expect({ errors, recoveries, state: cache.stats().tiers[1]!.state }).toEqual({
+        errors: [],
+        recoveries: 0,
+        state: "up",
+      });
+    },
+  );
+
+  it("C158: getOrSetMany loads 60,000 keys, and finds them in Redis", { timeout: 120_000 }, async () => {
+    let asked = 0;
+    const load = async (missing: readonly string[]): Promise<readonly (readonly [string, string])[]> => {
+      asked += missing.length;
+      return missing.map((key) => [key, key] as const);
+    };
+    expect((await cache.getOrSetMany(keys(60_000), (key) => key, load)).size).toBe(60_000);
+    expect(asked).toBe(60_000);
+
+    const other = createCache({ name: "bulk" }).tier(redis(server.url).build()).build();
+    expect((await other.getOrSetMany(keys(60_000), (key) => key, load)).size).toBe(60_000);
+    await other.close();
+    expect(asked).toBe(60_000);
+    expect(errors).toEqual([]);
+  });
+
+  it("C159: take memory for the keys that are under way, not for all", { timeout: 120_000 }, async () => {
+    const value = "x".repeat(2_000);
+    const heapBefore = process.memoryUsage().rss;
+    let highest = 0;
+    const watch = setInterval(() => (highest = Math.max(highest, process.memoryUsage().rss)), 20);
+    await cache.setMany(keys(100_000).map((key) => [key, value] as const));
+    clearInterval(watch);
+    // All values in one format at once, 200 MB, would not fit.
+    expect((highest - heapBefore) / 2 ** 20).toBeLessThan(250);
+  });
+});
+
+describe("calls of one turn", () => {
+  it("C160: 50,000 sets are stored, and nothing is cleared", { timeout: 120_000 }, async () => {
+    await cache.set("other", "kept");
+    const results = await Promise.all(keys(50_000).map((key) => cache.set(key, key)));
+    expect(results.filter(({ status }) => status === "stored").length).toBe(50_000);
+    expect(await cache.get("other")).toBe("kept");
+    expect({ errors, recoveries }).toEqual({ errors: [], recoveries: 0 });
+  });
+
+  it("C160: 50,000 reads are answered by Redis", { timeout: 120_000 }, async () => {
+    await cache.setMany(keys(50_000).map((key) => [key, key] as const));
+    const other = createCache({ name: "bulk" }).tier(redis(server.url).build()).build();
+    other.on("backend:error", ({ operation, error }) => void errors.push(`${operation}: ${error.message}`));
+    const found = await Promise.all(keys(50_000).map((key) => other.get(key)));
+    await other.close();
+    expect(found.filter((value) => value !== undefined).length).toBe(50_000);
+    expect(errors).toEqual([]);
+  });
+});
