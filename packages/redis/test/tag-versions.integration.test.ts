@@ -29,7 +29,7 @@ afterEach(() => backend.close());
 it("a missing version is read as missing, and issued once it is pinned", async () => {
   expect(await tags.read([A, ROOT])).toEqual([undefined, undefined]);
   const { versions } = await tags.pin([A, ROOT]);
-  expect(versions.every(({ hard, soft }) => hard === soft && /^[\w-]{16}\.0$/.test(hard))).toBe(true);
+  expect(versions.every(({ hard, soft }) => hard === soft && /^[\w-]{8}\.0$/.test(hard))).toBe(true);
   expect(await tags.read([ROOT, A])).toEqual([versions[1], versions[0]]);
   expect((await tags.pin([A, ROOT])).versions).toEqual(versions);
 });
@@ -111,7 +111,7 @@ it("a renewal of tags that are missing issues them, hard or soft", async () => {
   await tags.renew([A], "soft");
   const [soft] = await tags.read([A]);
   expect(soft!.hard).toBe(soft!.soft);
-  expect(soft!.hard).toMatch(/^[\w-]{16}\.1$/);
+  expect(soft!.hard).toMatch(/^[\w-]{8}\.1$/);
   await tags.renew([A, B], "soft");
   const [again, other] = await tags.read([A, B]);
   expect(again).toEqual({ hard: soft!.hard, soft: soft!.hard.replace(/1$/, "2") });
@@ -156,7 +156,7 @@ it.each([
     await server.command(command!, issuer, ...values);
     await call();
     const [id, n] = (await server.command("HMGET", issuer, "id", "n")) as [string, string];
-    expect(id).toMatch(/^[\w-]{16}$/);
+    expect(id).toMatch(/^[\w-]{8}$/);
     expect(id).not.toBe(at.split(".")[0]);
     expect(Number(n)).toBeLessThanOrEqual(1);
     expect(await tags.read([A])).toEqual(before);

@@ -736,7 +736,7 @@ describe.each(STACKS_WITH_BACKEND)("values, over %s", (stack) => {
       const { cache } = open(stack, { clock, backend: small });
       await cache.set("k", "x".repeat(2_000));
       const { meta, ...rest } = small.store.get("test::k")!;
-      expect(JSON.parse(meta)).toMatchObject({ c: compressor().id });
+      expect(JSON.parse(meta).at(-1)).toEqual({ c: compressor().id });
       small.store.set("test::k", { ...rest, meta, data: bomb });
       const { cache: reader } = open("backend", { clock, backend: small });
       const seen = watch(reader, "decode:error");

@@ -153,56 +153,85 @@ describe("meta, byte for byte", () => {
   const VERSIONS = [version("a.1"), version("a.2", "a.5")];
   it.for<readonly [string, Partial<Entry>, Encoded["encoding"] | undefined, readonly TagVersion[] | undefined, string]>(
     [
-      ["of defaults", {}, undefined, undefined, '{"f":"json","t":60000}'],
+      ["of defaults", {}, undefined, undefined, '["json",60000]'],
       [
         "of an endless entry",
         { ttlMs: Infinity, staleAt: Infinity, expiresAt: Infinity },
         undefined,
         undefined,
-        '{"f":"json"}',
+        '["json",null]',
       ],
       [
         "of another format, compressed",
         {},
         { format: "msgpack", compressor: "zstd" },
         undefined,
-        '{"f":"msgpack","c":"zstd","t":60000}',
+        '["msgpack",60000,0,0,0,{"c":"zstd"}]',
       ],
       [
         "with both windows",
         { staleWhileRevalidateMs: 300_000, staleIfErrorMs: 3_600_000 },
         undefined,
         undefined,
-        '{"f":"json","t":60000,"r":300000,"e":3600000}',
+        '["json",60000,300000,3600000]',
       ],
-      ["with a local limit", { localTtlMs: 2_000 }, undefined, undefined, '{"f":"json","t":60000,"l":2000}'],
-      ["without a local copy", { localTtlMs: 0 }, undefined, undefined, '{"f":"json","t":60000,"l":0}'],
+      ["with a local limit", { localTtlMs: 2_000 }, undefined, undefined, '["json",60000,0,0,0,{"l":2000}]'],
+      ["without a local copy", { localTtlMs: 0 }, undefined, undefined, '["json",60000,0,0,0,{"l":0}]'],
       [
         "with tags and versions",
         { tags: ["users", "org:7"] },
         undefined,
         VERSIONS,
-        '{"f":"json","t":60000,"g":["users","org:7"],"v":["a.1",["a.2","a.5"]]}',
+        '["json",60000,0,0,["a.1",["a.2","a.5"]],{"g":["users","org:7"]}]',
       ],
       [
         "with validators",
         { etag: 'W/"1"', lastModified: "Thu, 01 Jan 1970 00:00:00 GMT" },
         undefined,
         undefined,
-        '{"f":"json","t":60000,"a":"W/\\"1\\"","m":"Thu, 01 Jan 1970 00:00:00 GMT"}',
+        '["json",60000,0,0,0,{"a":"W/\\"1\\"","m":"Thu, 01 Jan 1970 00:00:00 GMT"}]',
       ],
       [
         "with empty validators",
         { etag: "", lastModified: "" },
         undefined,
         undefined,
-        '{"f":"json","t":60000,"a":"","m":""}',
+        '["json",60000,0,0,0,{"a":"","m":""}]',
       ],
     ],
   )("%s", ([, changes, encoding, versions, meta]) => {
     const one = entry(changes);
     const stored = codec().toStored(encoding === undefined ? PLAIN : { ...PLAIN, encoding }, one, versions, NOW);
     expect(stored.meta).toBe(meta);
+  });
+
+  it("C189: of the usual policies leaves an entry in Redis in the form for short fields, of up to 64 bytes", () => {
+    const usual = entry({ ttlMs: 3_600_000, staleWhileRevalidateMs: 300_000, staleIfErrorMs: 86_400_000 });
+    const { meta } = codec().toStored(
+      { ...PLAIN, encoding: { format: "msgpack", compressor: "none" } },
+      usual,
+      [version("d3csFcD_.0")],
+      NOW,
+    );
+    expect(meta).toBe('["msgpack",3600000,300000,86400000,["d3csFcD_.0"]]');
+    expect(`1 86400000;${meta}`.length).toBeLessThanOrEqual(64);
+  });
+
+  it("C189: may be an object, as it was written at first", () => {
+    const object = '{"f":"json","t":60000,"r":300000,"e":3600000,"g":["t"],"v":["a.1",["a.2","a.5"],"a.3","a.4"]}';
+    const row = '["json",60000,300000,3600000,["a.1",["a.2","a.5"],"a.3","a.4"],{"g":["t"]}]';
+    expect(decode(stored({ meta: object }))).toEqual(decode(stored({ meta: row })));
+  });
+
+  it.each([
+    '["json",60000,0,0,0,{},1]',
+    '["json",60000,0,0,0,null]',
+    '["json",60000,0,0,0,[]]',
+    "[]",
+    "[1]",
+    '["json","1"]',
+  ])("is not ours: %s", (meta) => {
+    expect(() => decode(stored({ meta }))).toThrow("its meta was not written by this library");
   });
 
   it("is the same for equal policies, whenever they are written", () => {
@@ -335,6 +364,10 @@ describe("decode", () => {
         expiresAt: NOW + 100,
         deadAt: NOW + 100,
       });
+    expect(decode(stored({ staleInMs: Infinity, expiresInMs: Infinity, meta: "" }))).toMatchObject({
+      staleAt: Infinity,
+      expiresAt: Infinity,
+    });
     // Clocks are corrected by less all the time.
     expect(decode(stored({ staleInMs: 61_000, expiresInMs: 61_100, meta }))).toMatchObject({ staleAt: NOW + 61_000 });
     expect(decode(stored({ staleInMs: 9e12, expiresInMs: 9e12, meta: '{"f":"json"}' }))).toMatchObject({

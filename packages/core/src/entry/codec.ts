@@ -240,11 +240,12 @@ function emptyEntry(
   const windowMs = stored.expiresInMs - stored.staleInMs;
   const isEndless = meta.ttlMs === Infinity && stored.staleInMs > 0 && meta.cutMs === 0;
   const staleInMs = possibleFreshness(stored, meta);
-  const expiresAt = isEndless ? Infinity : now + staleInMs + windowMs;
+  const isPossible = staleInMs === stored.staleInMs;
+  const expiresAt = isEndless ? Infinity : now + (isPossible ? stored.expiresInMs : windowMs);
   return {
     value: undefined,
     ttlMs: meta.ttlMs ?? Math.max(0, stored.staleInMs),
-    staleAt: isEndless ? Infinity : now + staleInMs + (staleInMs < stored.staleInMs ? 0 : meta.cutMs),
+    staleAt: isEndless ? Infinity : now + staleInMs + (isPossible ? meta.cutMs : 0),
     expiresAt,
     deadAt: expiresAt,
     staleWhileRevalidateMs: meta.staleWhileRevalidateMs ?? windowMs,

@@ -3,9 +3,8 @@ import type { TagVersion } from "../contracts/backend.ts";
 import { checkTags } from "./key.ts";
 
 /**
- * The `meta` of a stored entry: the facts that its bytes and its two times do not show. It is JSON, one letter for each
- * property. A property with its default value is left out, so equal policies give equal strings, and each string is
- * parsed once.
+ * The `meta` of a stored entry: the facts that its bytes and its two times do not show. It is JSON, and
+ * what is at its default is left out, so equal policies give equal strings, and each string is parsed once.
  */
 export interface EntryMeta {
   readonly encoding: Encoding;
@@ -69,24 +68,28 @@ export function writeMeta(
   { format, compressor }: Encoding,
   versions: readonly TagVersion[] | undefined,
 ): string {
-  const written: WrittenMeta = {
-    f: format,
+  const rest: WrittenRest = {
     ...(compressor !== NO_COMPRESSION && { c: compressor }),
-    ...(entry.ttlMs !== Infinity && { t: entry.ttlMs }),
-    ...(entry.staleWhileRevalidateMs !== 0 && { r: entry.staleWhileRevalidateMs }),
-    ...(entry.staleIfErrorMs !== 0 && { e: entry.staleIfErrorMs }),
     ...(entry.localTtlMs !== Infinity && { l: entry.localTtlMs }),
     ...(entry.expiresAt < entry.staleAt && {
       k: entry.staleAt === Infinity ? null : wholeMs(entry.staleAt - entry.expiresAt),
     }),
     ...(entry.tags.length !== 0 && { g: entry.tags }),
-    ...(versions !== undefined && {
-      v: versions.map(({ hard, soft }) => (hard === soft ? hard : ([hard, soft] as const))),
-    }),
     ...(entry.etag !== undefined && { a: entry.etag }),
     ...(entry.lastModified !== undefined && { m: entry.lastModified }),
   };
-  return JSON.stringify(written);
+  const row = [
+    format,
+    entry.ttlMs === Infinity ? null : entry.ttlMs,
+    entry.staleWhileRevalidateMs,
+    entry.staleIfErrorMs,
+    versions?.map(({ hard, soft }) => (hard === soft ? hard : [hard, soft])) ?? 0,
+    rest,
+  ];
+  // Defaults at the end are left out.
+  let length = Object.keys(rest).length === 0 ? 5 : 6;
+  while (length < 6 && length > 2 && row[length - 1] === 0) length -= 1;
+  return JSON.stringify(row.slice(0, length));
 }
 
 /**
@@ -122,34 +125,48 @@ const FOREIGN: Omit<EntryMeta, "encoding"> = {
   lastModified: undefined,
 };
 
-/** The JSON as stored. Every entry carries it, so names are one letter long. */
-interface WrittenMeta {
-  /** Format id. */
-  readonly f: string;
+/**
+ * The JSON as stored is an array: `[format, ttl, staleWhileRevalidate, staleIfError, versions, rest]`, without the ends
+ * that are at their defaults. Every entry carries it, and Redis keeps a hash of short fields in half the memory.
+ */
+interface WrittenRest {
   /** Compressor id. Absent: not compressed. */
   readonly c?: string;
-  /** `ttlMs`. Absent: infinite. */
-  readonly t?: number;
-  /** `staleWhileRevalidateMs`. Absent: 0. */
-  readonly r?: number;
-  /** `staleIfErrorMs`. Absent: 0. */
-  readonly e?: number;
   /** `localTtlMs`. Absent: infinite. */
   readonly l?: number;
   /** `cutMs`. Absent: 0. `null`: infinite. */
   readonly k?: number | null;
   /** Tags. Absent: none. */
   readonly g?: readonly string[];
-  /** Tag versions; one string where `hard` and `soft` are equal. */
-  readonly v?: readonly (readonly [hard: string, soft: string] | string)[];
   /** `etag`. */
   readonly a?: string;
   /** `lastModified`. */
   readonly m?: string;
 }
 
+/** The array by names, and what was written before there was one. */
+interface WrittenMeta extends WrittenRest {
+  /** Format id. */
+  readonly f: string;
+  /** `ttlMs`. Absent: infinite. */
+  readonly t?: number;
+  /** `staleWhileRevalidateMs`. Absent: 0. */
+  readonly r?: number;
+  /** `staleIfErrorMs`. Absent: 0. */
+  readonly e?: number;
+  /** Tag versions; one string where `hard` and `soft` are equal. */
+  readonly v?: readonly (readonly [hard: string, soft: string] | string)[];
+}
+
+function named(written: unknown): unknown {
+  if (!Array.isArray(written)) return written;
+  const [f, t, r = 0, e = 0, v = 0, rest = {}, ...more] = written as readonly unknown[];
+  if (more.length !== 0 || typeof rest !== "object" || rest === null || Array.isArray(rest)) return undefined;
+  return { ...rest, f, t: t ?? undefined, r, e, v: v === 0 ? undefined : v };
+}
+
 function parseMeta(meta: string): EntryMeta {
-  const written = isMetaTooLong(meta) ? undefined : json(meta);
+  const written = isMetaTooLong(meta) ? undefined : named(json(meta));
   if (!isWrittenMeta(written)) throw new UnreadableEntry(NOT_OURS);
   const { f, c, t, r, e, l, k = 0, g, v, a, m } = written;
   return {

@@ -75,7 +75,17 @@ export class RedisTagVersions implements TagVersions {
     const keys = [this.#keys.issuer(tags[0]!), ...tags.map((tag) => this.#keys.entry(tag))];
     const { channel, sender } = this.#announce;
     return this.#send(
-      ["EVALSHA", script.sha, String(keys.length), ...keys, this.#newId(), String(LIFE_MS), ...more, channel, sender],
+      [
+        "EVALSHA",
+        script.sha,
+        String(keys.length),
+        ...keys,
+        this.#newId().slice(0, ISSUER_ID_LENGTH),
+        String(LIFE_MS),
+        ...more,
+        channel,
+        sender,
+      ],
       script,
     );
   }
@@ -98,5 +108,7 @@ export class RedisTagVersions implements TagVersions {
 }
 
 const ignore = (): void => undefined;
+/** 48 random bits: each entry carries the id in its versions, and a lost issuer is made anew rarely. */
+const ISSUER_ID_LENGTH = 8;
 const LIFE_MS = 30 * 86_400_000;
 const MAX_PARSED = 1_000;

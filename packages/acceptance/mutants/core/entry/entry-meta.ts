@@ -4,8 +4,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "meta: of any length is parsed",
     promises: ["C143"],
-    rule: "isMetaTooLong(meta) ? undefined : json(meta)",
-    broken: "json(meta)",
+    rule: "isMetaTooLong(meta) ? undefined : named(json(meta))",
+    broken: "named(json(meta))",
   },
   {
     name: "meta: tags are any texts",
