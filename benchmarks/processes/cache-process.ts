@@ -9,7 +9,7 @@ import { answerCalls } from "@hotset/test-servers";
 export interface OpenOptions {
   readonly url: string;
   readonly name: string;
-  readonly coherence?: "auto" | "tracking" | "pubsub";
+  readonly coherence?: "tracking" | "pubsub";
   readonly maxEntries?: number;
   /** In ms. @default an hour */
   readonly ttl?: number;
@@ -33,7 +33,7 @@ const keysOf = (stem: string, from: number, to: number): string[] =>
   Array.from({ length: to - from }, (_, i) => `${stem}:${from + i}`);
 
 const handlers = {
-  async open({ url, name, coherence = "auto", maxEntries = 10_000, ttl = 3_600_000 }: OpenOptions): Promise<void> {
+  async open({ url, name, coherence = "tracking", maxEntries = 10_000, ttl = 3_600_000 }: OpenOptions): Promise<void> {
     cache = createCache({ name })
       .tier(memory({ maxEntries }))
       .tier(redis(url).coherence(coherence).build())

@@ -114,7 +114,7 @@ export const backend = RedisBackend.builder()
   .retries(Infinity)
   .backoff({ base: "50ms", factor: 2, max: "5s" })
   .maxEntryBytes(2 ** 20)
-  .coherence("auto")
+  .coherence("tracking")
   .build();
 
 // ---- 3. Express: a header that says how it was answered, a client that may hang up

@@ -40,7 +40,7 @@ export interface Settings {
 
 export interface WorkerPlan {
   readonly name: string;
-  readonly coherence: "auto" | "tracking" | "pubsub";
+  readonly coherence: "tracking" | "pubsub";
   readonly protocol: 2 | 3;
   /** Whether it brings a client of its own. */
   readonly hasClient?: true;

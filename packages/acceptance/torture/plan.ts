@@ -55,9 +55,7 @@ export function planOf(seed: number, { topology, focus: given, durationMs = 6_00
   const random = new Random(seed * 2_654_435_761);
   const focus = given ?? FOCUSES[seed % FOCUSES.length]!;
   const settings = settingsOf(random, focus);
-  const drawn = random.one(["tracking", "tracking", "tracking", "tracking", "pubsub", "mixed"] as const);
-  // In a cluster the two ways cannot be mixed.
-  const fleet = drawn === "mixed" && topology === "cluster" ? "pubsub" : drawn;
+  const fleet = random.one(["tracking", "tracking", "tracking", "tracking", "pubsub", "pubsub"] as const);
   const keys = KEYS.map((key): KeyPlan => ({
     ...key,
     changedEveryMs: key.isForeign ? 1_500 : random.one([60, 400, 1_500, 3_000]),
@@ -68,9 +66,10 @@ export function planOf(seed: number, { topology, focus: given, durationMs = 6_00
   const mayBring = topology === "single" && !faults.some(({ kind }) => kind.startsWith("swallow"));
   const clients = random.fork(4);
   const workers = WORKERS.map((name, i): WorkerPlan => ({
-    ...(fleet === "tracking" || (fleet === "mixed" && i !== 1)
-      ? { name, coherence: "auto", protocol: 3 }
-      : { name, coherence: fleet === "pubsub" ? "pubsub" : "auto", protocol: fleet === "pubsub" ? 3 : 2 }),
+    name,
+    coherence: fleet,
+    // Only the channel can be received over RESP2.
+    protocol: fleet === "pubsub" && i === 1 ? 2 : 3,
     ...(mayBring && clients.oneIn(4) && { hasClient: true }),
   }));
   const hearsForeign = fleet === "tracking";

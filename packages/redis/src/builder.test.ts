@@ -67,7 +67,7 @@ describe("build", () => {
       .alsoReads(passthrough())
       .seal(SEAL)
       .layout("full")
-      .coherence("auto")
+      .coherence("pubsub")
       .maxStaleness("3s")
       .reissueWindow(0)
       .maxEntryBytes(1_000)

@@ -77,11 +77,12 @@ export interface RedisBackendSettings {
   /** `plain` writes value and staleness only, for other programs; no tags, no validators. @default 'full' */
   layout(layout: "full" | "plain"): this;
   /**
-   * How changes by other processes are received. `auto` uses tracking, or pub/sub where the server refuses tracking.
+   * How processes receive each other's changes. All that share a cache must set the same: over `tracking` no change is
+   * published, and over `pubsub` nothing else is received.
    *
-   * @default 'auto'
+   * @default 'tracking'
    */
-  coherence(mode: "auto" | "tracking" | "pubsub" | "none"): this;
+  coherence(mode: "tracking" | "pubsub" | "none"): this;
   /** The longest that a silent link or a frozen process can hide a change from the local tier. @default '2s' */
   maxStaleness(bound: Duration): this;
   /**
@@ -136,7 +137,7 @@ export interface RedisBackendBuilder extends RedisBackendSettings {
    * @default { base: '50ms', factor: 2, max: '5s' }
    */
   backoff(backoff: { readonly base?: Duration; readonly factor?: number; readonly max?: Duration }): this;
-  /** Version of RESP. 2 has no tracking: coherence then uses pub/sub. @default 3 */
+  /** Version of RESP. 2 has no tracking: it needs `coherence("pubsub")` or `"none"`. @default 3 */
   protocol(version: 2 | 3): this;
   /** The most commands in flight; further ones wait within their timeout. @default 5_000 */
   maxInFlight(commands: number): this;
@@ -146,8 +147,7 @@ export interface RedisBackend extends Backend {
   /** `undefined` for `coherence("none")`. */
   readonly coherence?: Coherence;
   /**
-   * How changes by other processes are received. With `coherence("auto")` it is `undefined` until the first cache has
-   * attached.
+   * How changes by other processes are received. `undefined` for `coherence("none")`.
    */
   readonly coherenceMode: "tracking" | "pubsub" | undefined;
   /** Round-trip time in milliseconds. @throws {BackendUnavailableError} */
@@ -183,7 +183,7 @@ interface Settings {
   readonly alsoReads: readonly (Format | Compressor)[];
   readonly seal: Seal | undefined;
   readonly layout: "full" | "plain";
-  readonly coherence: "auto" | "tracking" | "pubsub" | "none";
+  readonly coherence: "tracking" | "pubsub" | "none";
   readonly maxStalenessMs: number;
   readonly reissueWindowMs: number;
   readonly leaseMs: number;
@@ -213,7 +213,7 @@ const DEFAULTS: Settings = Object.freeze({
   alsoReads: Object.freeze([]),
   seal: undefined,
   layout: "full",
-  coherence: "auto",
+  coherence: "tracking",
   maxStalenessMs: 2_000,
   reissueWindowMs: 30_000,
   leaseMs: 2_000,
@@ -285,8 +285,8 @@ class Builder implements RedisBackendBuilder {
     return this.#with({ layout: oneOf("layout", layout, ["full", "plain"]) });
   }
 
-  coherence(coherence: "auto" | "tracking" | "pubsub" | "none"): this {
-    return this.#with({ coherence: oneOf("coherence", coherence, ["auto", "tracking", "pubsub", "none"]) });
+  coherence(coherence: "tracking" | "pubsub" | "none"): this {
+    return this.#with({ coherence: oneOf("coherence", coherence, ["tracking", "pubsub", "none"]) });
   }
 
   maxStaleness(bound: Duration): this {
@@ -387,7 +387,7 @@ class Builder implements RedisBackendBuilder {
     }
     if (settings.protocol === 2 && settings.coherence === "tracking") {
       throw new ConfigurationError(
-        'redis: protocol(2) cannot carry tracking; set coherence("pubsub") or "auto", or protocol(3)',
+        'redis: protocol(2) cannot carry tracking; set coherence("pubsub") in all processes, coherence("none"), or protocol(3)',
       );
     }
     if (settings.seal !== undefined && settings.layout === "plain") {

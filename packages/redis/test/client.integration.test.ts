@@ -168,6 +168,7 @@ describe("RESP2", () => {
         .keyPrefix(randomPrefix())
         .valueFormat(json())
         .protocol(2)
+        .coherence("pubsub")
         .responseTimeout("10s")
         .build(),
     expiry: "server",

@@ -46,11 +46,11 @@ describe("a client of the user", () => {
     ["uses the channel where it speaks RESP2", { RESP: 2 }, "pubsub"],
   ] as const)("%s", async (_, options, mode) => {
     const client = await connected({ url: server.url, ...options });
-    const backend = redis(fromClient(client)).valueFormat(json()).build();
+    const backend = redis(fromClient(client)).valueFormat(json()).coherence(mode).build();
     const listener = new RecordingListener();
     await backend.coherence!.attach(listener);
     expect(backend.coherenceMode).toBe(mode);
-    const other = redis(server.url).valueFormat(json()).build();
+    const other = redis(server.url).valueFormat(json()).coherence(mode).build();
     await other.remove("shop::1");
     await expect.poll(() => listener.heard).toEqual(["changed shop::1"]);
     await other.close();

@@ -437,28 +437,26 @@ describe("a user who may not track", () => {
     await expect(backend.coherence!.attach(new RecordingListener())).rejects.toThrow(ConfigurationError);
     await expect(backend.coherence!.attach(new RecordingListener())).rejects.toMatchObject({
       code: "INVALID_CONFIGURATION",
-      message: expect.stringMatching(/NOPERM.*\+client\|tracking.*coherence\("auto"\)/s),
+      message: expect.stringMatching(/NOPERM.*\+client\|tracking.*coherence\("pubsub"\)/s),
     });
     // It reads and writes all the same.
     await backend.write("shop::1", stored());
     expect((await backend.read("shop::1"))?.data.toString()).toBe("value");
   });
 
-  it("falls back to the channel, and gets an error that names the rights where that is refused as well", async () => {
+  it("uses the channel where that was chosen, and gets an error that names the rights where it is refused as well", async () => {
     await grant();
-    const backend = open(undefined, acl.appUrl);
-    expect(backend.coherenceMode).toBe(undefined);
+    const backend = open((builder) => builder.coherence("pubsub"), acl.appUrl);
+    expect(backend.coherenceMode).toBe("pubsub");
     await expect(backend.coherence!.attach(new RecordingListener())).rejects.toMatchObject({
       code: "INVALID_CONFIGURATION",
-      message: expect.stringMatching(/\+client\|tracking.*\+subscribe.*&hotset~changes/s),
+      message: expect.stringMatching(/\+subscribe.*&hotset~changes/s),
     });
 
     await grant("+subscribe", "+unsubscribe", "+publish", "&hotset~changes");
     const listener = new RecordingListener();
     await backend.coherence!.attach(listener);
-    expect(backend.coherenceMode).toBe("pubsub");
-    // A client that tracks announces its changes as well.
-    await open(undefined, acl.url).write("shop::2", stored());
+    await open((builder) => builder.coherence("pubsub"), acl.url).write("shop::2", stored());
     await expect.poll(() => listener.heard).toEqual(["changed shop::2"]);
     expect(listener.signs.length).toBeGreaterThan(0);
   });
@@ -476,13 +474,12 @@ describe("a user who may not track", () => {
 
     await kill();
     await expect.poll(() => listener.losses.length).toBe(1);
-    await backend.coherence!.attach(listener);
-    expect(backend.coherenceMode).toBe("pubsub");
+    await expect(backend.coherence!.attach(listener)).rejects.toMatchObject({ code: "INVALID_CONFIGURATION" });
     await acl.command("ACL", "SETUSER", "app", "+client|tracking");
-    await kill();
-    await expect.poll(() => listener.losses.length).toBe(2);
     await backend.coherence!.attach(listener);
-    expect(backend.coherenceMode).toBe("tracking");
+    await backend.read("shop::1");
+    await acl.command("SET", "hotset:shop::1", "y");
+    await expect.poll(() => listener.heard.filter((line) => line.startsWith("changed"))).toHaveLength(2);
   });
 
   it("C88: ignores messages of another form on the channel", async () => {

@@ -39,6 +39,6 @@ describeProcesses("tracking, one server", "tracking", () => redis(inject("redisU
 describeProcesses("tracking, hashed keys", "tracking", () => redis(inject("redisUrl")).keyFormat("hashed"));
 describeProcesses("tracking, a cluster", "tracking", () => redis(cluster(servers.urls)));
 describeProcesses("announcements, hashed keys over RESP2", "pubsub", () =>
-  redis(inject("redisUrl")).protocol(2).keyFormat("hashed"),
+  redis(inject("redisUrl")).protocol(2).coherence("pubsub").keyFormat("hashed"),
 );
 describeProcesses("announcements, a cluster", "pubsub", () => redis(cluster(servers.urls)).coherence("pubsub"));

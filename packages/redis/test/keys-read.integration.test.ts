@@ -132,6 +132,20 @@ describe("an entry", () => {
   });
 });
 
+it("C197: nothing is published where all track", async () => {
+  const calls = async (): Promise<string> =>
+    /cmdstat_publish:calls=\d+/.exec(String(await server.command("INFO", "commandstats")))?.[0] ?? "none";
+  await server.command("CONFIG", "RESETSTAT");
+  await backend.write(KEY, stored());
+  await backend.remove(KEY);
+  await backend.tagVersions!.renew([TAG], "hard");
+  expect(await calls()).toBe("none");
+  const publishing = open((builder) => builder.coherence("pubsub"));
+  await publishing.write(KEY, stored());
+  expect(await calls()).toBe("cmdstat_publish:calls=1");
+  await publishing.close();
+});
+
 describe("a tag", () => {
   it("C194: is reported to processes that have read or pinned its version", async () => {
     await other.tagVersions!.pin([TAG]);

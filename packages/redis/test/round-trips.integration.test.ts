@@ -134,7 +134,7 @@ describe("connections", () => {
 
     const other = [
       build().responseTimeout("2s").build(),
-      build().protocol(2).build(),
+      build().protocol(2).coherence("pubsub").build(),
       redis(single(proxy.url)).valueFormat(json()).build(),
     ];
     await Promise.all(other.map((one) => one.read("shop::1")));

@@ -148,7 +148,9 @@ describe("C145: no password, key or value leaves the process", () => {
 
   it.each([2, 3] as const)("where the password is wrong, over RESP%i", async (protocol) => {
     const users = await running(startAclRedis());
-    const text = await usedOver(`redis://app:${ENCODED}@127.0.0.1:${users.port}`, (b) => b.protocol(protocol));
+    const text = await usedOver(`redis://app:${ENCODED}@127.0.0.1:${users.port}`, (b) =>
+      b.protocol(protocol).coherence("pubsub"),
+    );
     expect(text).toContain("WRONGPASS");
     expect(leaks(text)).toEqual([]);
   });
@@ -167,7 +169,9 @@ describe("C145: no password, key or value leaves the process", () => {
 
   it("where the server does not know AUTH", async () => {
     const old = await running(startOwnRedis({ config: ['rename-command AUTH ""'] }));
-    const text = await usedOver(`redis://:${ENCODED}@127.0.0.1:${old.port}`, (builder) => builder.protocol(2));
+    const text = await usedOver(`redis://:${ENCODED}@127.0.0.1:${old.port}`, (builder) =>
+      builder.protocol(2).coherence("pubsub"),
+    );
     expect(text).toMatch(/unknown command 'AUTH'/);
     expect(leaks(text)).toEqual([]);
   });

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { gone, isInStep, PATIENCE, Pool, type Fleet, type FleetSettings, type Member } from "../support/fleet.ts";
-import { TOPOLOGIES, type FleetServers, type Topology } from "../support/fleet-servers.ts";
+import { TOPOLOGIES, type FleetServers } from "../support/fleet-servers.ts";
 
 const pool = new Pool();
 let folder: string;
@@ -20,14 +20,10 @@ afterAll(async () => {
 });
 
 const CHANNELS: FleetSettings = { coherence: "pubsub" };
-const MODES: readonly (readonly [what: string, settings: (topology: Topology) => readonly FleetSettings[]])[] = [
-  ["tracking", () => [{}, {}, {}]],
-  ["channels", () => [CHANNELS, CHANNELS, CHANNELS]],
-  // In a cluster a process that tracks announces nothing on the channel: there all must use one way.
-  [
-    "one way each",
-    (topology) => [topology === "cluster" ? CHANNELS : { coherence: "tracking" }, CHANNELS, { protocol: 2 }],
-  ],
+const MODES: readonly (readonly [what: string, settings: readonly FleetSettings[]])[] = [
+  ["tracking", [{}, {}, {}]],
+  ["channels", [CHANNELS, CHANNELS, CHANNELS]],
+  ["channels, one of them over RESP2", [CHANNELS, CHANNELS, { ...CHANNELS, protocol: 2 }]],
 ];
 
 describe.each(TOPOLOGIES)("over %s", (topology) => {
@@ -48,7 +44,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
   it.for(MODES)(
     "C81 C83: a change by each process is seen by the others within one delivery, by %s",
     async ([, settings]) => {
-      await using fleet = await pool.open(servers, 3, settings(topology));
+      await using fleet = await pool.open(servers, 3, settings);
       for (const [what, change] of changes) {
         const took: number[] = [];
         for (const [i, changing] of fleet.members.entries()) {
@@ -193,10 +189,9 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
   });
 
   it("C87: a copy that a process read before it received changes is confirmed before it is trusted", async () => {
-    await using fleet = await pool.open(servers, 2);
-    const [one, fresh] = fleet.members as [Member, Member];
-    // In a cluster a process that tracks announces nothing: there the two ways are not mixed.
-    for (const coherence of topology === "cluster" ? (["tracking"] as const) : (["tracking", "pubsub"] as const)) {
+    for (const coherence of ["tracking", "pubsub"] as const) {
+      await using fleet = await pool.open(servers, 2, { coherence });
+      const [one, fresh] = fleet.members as [Member, Member];
       for (let round = 0; round < 8; round += 1) {
         await one.set("k", "old");
         await fresh.open({ place: servers.place, keyPrefix: fleet.keyPrefix, coherence }, false);

@@ -30,7 +30,7 @@ export interface MemberSettings {
   /** @default entries outlive the test */
   readonly policy?: Policy;
   readonly memory?: MemoryOptions;
-  readonly coherence?: "auto" | "tracking" | "pubsub" | "none";
+  readonly coherence?: "tracking" | "pubsub" | "none";
   readonly protocol?: 2 | 3;
   /** @default 10000: long enough for messages to arrive on a busy machine */
   readonly maxStalenessMs?: number;
@@ -187,7 +187,7 @@ class Member {
 function backendOf(settings: MemberSettings): RedisBackendBuilder {
   const {
     keyPrefix,
-    coherence = "auto",
+    coherence = "tracking",
     protocol = 3,
     maxStalenessMs = 10_000,
     responseTimeoutMs = 5_000,

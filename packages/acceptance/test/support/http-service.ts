@@ -15,7 +15,7 @@ const cache = createCache({ name: "shop" })
     redis(process.env["REDIS_URL"]!)
       .keyPrefix(process.env["KEY_PREFIX"]!)
       .valueFormat(msgpack())
-      .coherence("auto")
+      .coherence("tracking")
       .build(),
   )
   .build();

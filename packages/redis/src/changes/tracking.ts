@@ -1,6 +1,5 @@
-import { isRefusal, isReply, isTemporary } from "../primitives/faults.ts";
+import { isRefusal } from "../primitives/faults.ts";
 import type { ListenMode } from "./server-feed.ts";
-import type { Send } from "../connection/command-queue.ts";
 
 /**
  * Which changes the server pushes to this connection.
@@ -54,17 +53,6 @@ export function trackingMode(tracked: Tracked): ListenMode {
       await send(TRACKING_OFF);
     },
   };
-}
-
-/** Whether the user may track, without doing so. */
-export async function mayTrack(send: Send): Promise<boolean> {
-  try {
-    await send(TRACKING_OFF);
-    return true;
-  } catch (error) {
-    if (!isReply(error)) throw error;
-    return isTemporary(error);
-  }
 }
 
 /** Once for a connection: the keys that are read decide, not the topics. */

@@ -12,8 +12,6 @@ export interface Link {
   readonly tracking?: ChangeNotifier | undefined;
   /** The link on which changes are received, where it is another one. */
   readonly changesLink?: Link;
-  /** True if PUBLISH can be skipped: in a cluster where all listeners use tracking. */
-  readonly isTrackedByAll?: boolean;
   /** Whether replicas may answer reads while there are no listeners. */
   readonly readsFromReplicas?: boolean;
   /** Reports changes that the clients which make them publish. */

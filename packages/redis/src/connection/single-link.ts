@@ -23,7 +23,6 @@ export interface ConnectionObserver {
 export interface ChangeReporting {
   readonly tracking: ChangeNotifier | undefined;
   readonly channel: ChangeNotifier | undefined;
-  readonly isTrackedByAll?: () => boolean;
   /** Called once, when the link is closed. */
   close(): Promise<void>;
 }
@@ -96,10 +95,6 @@ export class SingleLink implements Link {
 
   distrust(error: Error): void {
     this.#onLost(error);
-  }
-
-  get isTrackedByAll(): boolean {
-    return this.#changes?.isTrackedByAll?.() ?? false;
   }
 
   async connect(): Promise<void> {

@@ -112,7 +112,7 @@ describe("over a channel", () => {
       ],
     );
   const listening = (
-    mode: "auto" | "pubsub",
+    mode: "tracking" | "pubsub",
     hubs: { readonly tracking: ChangeHub | undefined; readonly channel: ChangeHub },
   ): RedisCoherence =>
     new RedisCoherence(hubs as never, {
@@ -139,28 +139,6 @@ describe("over a channel", () => {
     expect(received).toEqual(["shop::1", "shop::2"]);
   });
 
-  it("another server is reported once, although both hubs know a listener that was refused by one of them", async () => {
-    const hubs = { tracking: hubOf(), channel: hubOf() };
-    const refused = new ChangeHub(
-      new TestClock(),
-      () => Promise.resolve(),
-      () => [
-        {
-          subscribe: () => Promise.reject(new SubscriptionRefusedError("no")),
-          heartbeat: () => Promise.resolve(true),
-          unsubscribe: () => undefined,
-        },
-      ],
-    );
-    const coherence = listening("auto", { ...hubs, tracking: refused });
-    const received: string[] = [];
-    await coherence.attach(listener(received));
-    expect(coherence.mode).toBe("pubsub");
-    refused.replaced();
-    hubs.channel.replaced();
-    expect(received).toEqual(["replaced"]);
-  });
-
   it("A93 a fault that passes while subscribing is rejected as it is, and a refusal as a ConfigurationError", async () => {
     const fault = new BackendUnavailableError("no answer within 100 ms", { retryable: true });
     const failing = new ChangeHub(
@@ -168,8 +146,8 @@ describe("over a channel", () => {
       () => Promise.reject(fault),
       () => [],
     );
-    for (const mode of ["auto", "pubsub"] as const) {
-      const coherence = listening(mode, { tracking: undefined, channel: failing });
+    for (const mode of ["tracking", "pubsub"] as const) {
+      const coherence = listening(mode, { tracking: failing, channel: failing });
       expect(await coherence.attach(listener([])).catch((error: unknown) => error)).toBe(fault);
     }
     const refused = new ChangeHub(

@@ -8,7 +8,7 @@ import { WarmTags } from "./warm-tags.ts";
 export interface CoherenceSettings {
   readonly label: string;
   readonly keys: RedisKeys;
-  readonly mode: "auto" | "tracking" | "pubsub";
+  readonly mode: "tracking" | "pubsub";
   /** Names this backend to others. */
   readonly sender: string;
   readonly maxStalenessMs: number;
@@ -21,13 +21,13 @@ export interface CoherenceSettings {
 export class RedisCoherence implements Coherence {
   readonly maxStalenessMs: number;
   readonly reissueWindowMs: number;
-  /** How changes are received; `undefined` until the first listener has attached. */
-  mode: "tracking" | "pubsub" | undefined;
-  /** How this backend announces its own changes. It does so also when it tracks: other users may not be allowed to. */
+  /** How changes are received. */
+  readonly mode: "tracking" | "pubsub";
+  /** How this backend announces its own changes: not at all where all track. */
   readonly announcement: Announcement;
   readonly #link: Link;
   readonly #settings: CoherenceSettings;
-  readonly #listeners = new WeakMap<CoherenceListener, Record<"tracking" | "pubsub", ChangeListener>>();
+  readonly #listeners = new WeakMap<CoherenceListener, ChangeListener>();
   readonly #tags: WarmTags;
   readonly #detachers = new Set<() => Promise<void>>();
   /** Whether several listeners were attached at once: the last changes of one may arrive after it has gone. */
@@ -40,26 +40,18 @@ export class RedisCoherence implements Coherence {
     this.#link = link;
     this.#settings = settings;
     this.#tags = new WarmTags(settings.readTags);
-    if (settings.mode !== "auto") this.mode = settings.mode;
-    const { sender, keys } = settings;
-    const isAnnounced = (): boolean => this.mode === "pubsub" || link.isTrackedByAll !== true;
-    this.announcement = {
-      sender,
-      get channel() {
-        return isAnnounced() ? keys.channel : "";
-      },
-    };
+    this.mode = settings.mode;
+    this.announcement = { sender: settings.sender, channel: this.mode === "pubsub" ? settings.keys.channel : "" };
   }
 
   /** @throws {ConfigurationError} where the server refuses it: the message lists the permissions to grant. */
   async attach(listener: CoherenceListener): Promise<() => Promise<void>> {
-    const listeners = this.#listenersOf(listener);
-    const { mode } = this.#settings;
-    if (mode !== "pubsub") {
-      const detach = await this.#track(listeners.tracking);
-      if (detach !== undefined) return this.#keep(detach);
-    }
-    return this.#keep(await this.#subscribe(listeners.pubsub));
+    const known = this.#listenerOf(listener);
+    return this.#keep(await (this.mode === "tracking" ? this.#track(known) : this.#subscribe(known)));
+  }
+
+  get hasListeners(): boolean {
+    return this.#detachers.size !== 0;
   }
 
   /** Notes which tags are in use, while there are listeners. @param command reads or issues their versions. */
@@ -89,19 +81,14 @@ export class RedisCoherence implements Coherence {
     await Promise.all(Array.from(this.#detachers, (detach) => detach()));
   }
 
-  /** `undefined` where the server refuses tracking, and pub/sub may be used instead. */
-  async #track(listener: ChangeListener): Promise<(() => Promise<void>) | undefined> {
-    const { label, mode } = this.#settings;
-    const { tracking } = this.#link;
+  async #track(listener: ChangeListener): Promise<() => Promise<void>> {
+    const { label } = this.#settings;
     try {
-      const detach = await required(tracking).attach(listener);
-      this.mode = "tracking";
-      return detach;
+      return await required(this.#link.tracking).attach(listener);
     } catch (error) {
       if (!(error instanceof SubscriptionRefusedError)) throw error;
-      if (mode === "auto") return undefined;
       throw new ConfigurationError(
-        `${label}: the server refuses tracking: ${error.message}; grant the user +client|tracking, over RESP3, or set coherence("auto") or ("pubsub")`,
+        `${label}: the server refuses tracking: ${error.message}; grant the user +client|tracking, over RESP3, or set coherence("pubsub") in all processes, or ("none")`,
         { tier: label, operation: "attach", cause: error },
       );
     }
@@ -110,13 +97,11 @@ export class RedisCoherence implements Coherence {
   async #subscribe(listener: ChangeListener): Promise<() => Promise<void>> {
     const { label } = this.#settings;
     try {
-      const detach = await required(this.#link.channel).attach(listener);
-      this.mode = "pubsub";
-      return detach;
+      return await required(this.#link.channel).attach(listener);
     } catch (error) {
       if (!(error instanceof SubscriptionRefusedError)) throw error;
       throw new ConfigurationError(
-        `${label}: the server refuses to report changes: ${error.message}; grant the user +client|tracking, or +subscribe +publish and the channel &${listener.topic}, or set coherence("none")`,
+        `${label}: the server refuses to report changes: ${error.message}; grant the user +subscribe +unsubscribe +publish and the channel &${listener.topic}, or set coherence("none")`,
         { tier: label, operation: "attach", cause: error },
       );
     }
@@ -133,26 +118,18 @@ export class RedisCoherence implements Coherence {
     return end;
   }
 
-  /** A listener that attaches again gets the same ones: hubs remember it by them. */
-  #listenersOf(listener: CoherenceListener): Record<"tracking" | "pubsub", ChangeListener> {
-    const { keys } = this.#settings;
-    let listeners = this.#listeners.get(listener);
-    if (listeners === undefined)
-      this.#listeners.set(
-        listener,
-        (listeners = {
-          tracking: this.#translate(listener, "tracking", keys.tracked),
-          pubsub: this.#translate(listener, "pubsub", keys.channel),
-        }),
-      );
-    return listeners;
+  /** A listener that attaches again gets the same one: hubs remember it by that. */
+  #listenerOf(listener: CoherenceListener): ChangeListener {
+    let known = this.#listeners.get(listener);
+    if (known === undefined) this.#listeners.set(listener, (known = this.#translate(listener)));
+    return known;
   }
 
-  #translate(listener: CoherenceListener, mode: "tracking" | "pubsub", topic: string): ChangeListener {
+  #translate(listener: CoherenceListener): ChangeListener {
     const { keys, maxStalenessMs, sender: ownSender } = this.#settings;
     let touchedAt = -Infinity;
     return {
-      topic,
+      topic: this.mode === "tracking" ? keys.tracked : keys.channel,
       maxStalenessMs,
       now: () => listener.now(),
       changed: (redisKeys, sender) => {
@@ -176,10 +153,7 @@ export class RedisCoherence implements Coherence {
         touchedAt = sentAtMs;
         this.#tags.touch();
       },
-      replaced: () => {
-        // Both hubs may report it: once is enough.
-        if ((this.mode ?? mode) === mode) listener.replaced();
-      },
+      replaced: () => listener.replaced(),
       lost: (error) => listener.lost(error),
     };
   }

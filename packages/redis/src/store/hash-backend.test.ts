@@ -64,7 +64,7 @@ function handled<T>(call: Promise<T>): Promise<T> {
 const refusal = (message: string): Error => new (class SimpleError extends Error {})(message);
 
 describe("A44 reads that replicas may answer", () => {
-  const coherence = { mode: "auto", sender: "me", maxStalenessMs: 2_000, reissueWindowMs: 30_000 } as const;
+  const coherence = { mode: "tracking", sender: "me", maxStalenessMs: 2_000, reissueWindowMs: 30_000 } as const;
 
   it("lag, unless changes are received: then primaries answer them", () => {
     expect(open().readsLag).toBe(undefined);

@@ -319,7 +319,8 @@ export class HashBackend implements Backend {
       return result instanceof Further ? new Further(over(result.args)) : result;
     };
     const mode = this.coherence?.mode;
-    const link = mode === "tracking" ? (this.#link.changesLink ?? this.#link) : this.#link;
+    const isTracking = mode === "tracking" && this.coherence!.hasListeners;
+    const link = isTracking ? (this.#link.changesLink ?? this.#link) : this.#link;
     const reply = this.#send(this.#origins.confirm, over(command), again, { link });
     if (mode !== "pubsub") return reply;
     const both = this.#link.queue.begin<T>(this.#origins.confirm);

@@ -2,7 +2,6 @@ import { BackendUnavailableError } from "@hotset/core";
 import type { ChangeSource } from "../changes/change-hub.ts";
 import type { ServerFeed } from "../changes/server-feed.ts";
 import { reportReplaced, serverNode, type ChangeHubs, type ServerNode } from "../changes/server-node.ts";
-import { mayTrack } from "../changes/tracking.ts";
 import type { RawClient } from "../connection/command-queue.ts";
 import { closed, CONNECT, send } from "../connection/link.ts";
 import { addressText, loadScripts, openSession } from "../connection/session.ts";
@@ -39,8 +38,6 @@ interface Node extends ServerNode {
 
 /** The client of a cluster: sends each command to the node of its key, and follows redirections. */
 export class ClusterRouter implements RawClient {
-  /** Whether a node has refused tracking to this user. */
-  isTrackingRefused = false;
   readonly #settings: ClusterSettings;
   readonly #hubs: ChangeHubs;
   readonly #nodes = new Map<string, Node>();
@@ -195,17 +192,10 @@ export class ClusterRouter implements RawClient {
   }
 
   async #prepare(node: Node, client: RawClient): Promise<void> {
-    const {
-      readFromReplicas,
-      node: { protocol },
-    } = this.#settings;
     // Not on a primary: it would go on answering reads after it became a replica.
-    const permitted = readFromReplicas && !this.#primaries.has(node) ? client.sendCommand(["READONLY"]) : undefined;
-    // Needed without listeners, too: it decides whether changes made here are published.
-    const tracking =
-      protocol === 3 && !this.#hubs.tracking.hasListeners ? mayTrack((args) => client.sendCommand([...args])) : true;
-    const [, isAllowed] = await Promise.all([permitted, tracking, loadScripts(client)]);
-    if (!isAllowed) this.isTrackingRefused = true;
+    const permitted =
+      this.#settings.readFromReplicas && !this.#primaries.has(node) ? client.sendCommand(["READONLY"]) : undefined;
+    await Promise.all([permitted, loadScripts(client)]);
   }
 
   /**

@@ -41,12 +41,9 @@ export function clusterLink(settings: ClusterSettings): Link {
     router = client;
     return { client, onLost: () => undefined, destroy: () => client.close() };
   };
-  const isTracking = settings.node.protocol === 3;
   const link = new SingleLink(open, settings.link, undefined, {
-    tracking: isTracking ? hubs.tracking : undefined,
+    tracking: settings.node.protocol === 3 ? hubs.tracking : undefined,
     channel: hubs.channel,
-    // PUBLISH is expensive in a cluster: each node passes messages on to all others.
-    isTrackedByAll: () => isTracking && router?.isTrackingRefused !== true,
     close: () => Promise.resolve(),
   });
   return Object.assign(link, { readsFromReplicas: settings.readFromReplicas });
