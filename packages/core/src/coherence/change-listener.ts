@@ -10,6 +10,10 @@ export interface ChangeListener extends Pick<
 > {
   /** Changes are reported from now on. */
   attached(): void;
-  /** Changes are not reported any more, or the first attempt to attach failed. */
-  detached(error: unknown): void;
+  /**
+   * Changes are not reported any more, or the first attempt to attach failed.
+   *
+   * @param aliveAt `clock.now()` of the last sign of life; of this call if there was none.
+   */
+  detached(error: unknown, aliveAt: number): void;
 }

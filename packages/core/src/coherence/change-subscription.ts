@@ -23,6 +23,7 @@ export class ChangeSubscription implements CoherenceListener {
   #isAttached = false;
   #isStopped = false;
   #isReported = false;
+  #aliveAt: number | undefined;
   /** Whether the previous attempt was lost before it succeeded. */
   #wasLostBefore = false;
   #detach: (() => Promise<void>) | undefined;
@@ -78,7 +79,7 @@ export class ChangeSubscription implements CoherenceListener {
     } catch (error) {
       if (this.#isStopped) return;
       // Reported once, however often it is tried again.
-      if (!this.#isReported) this.#listener.detached(error);
+      if (!this.#isReported) this.#listener.detached(error, this.#aliveAt ?? this.#clock.now());
       this.#isReported = true;
       this.#attachLater();
     } finally {
@@ -121,7 +122,9 @@ export class ChangeSubscription implements CoherenceListener {
   }
 
   alive(sentAtMs: number): void {
-    if (!this.#isLost) this.#source.alive(sentAtMs);
+    if (this.#isLost) return;
+    this.#aliveAt = sentAtMs;
+    this.#source.alive(sentAtMs);
   }
 
   replaced(): void {
@@ -137,7 +140,7 @@ export class ChangeSubscription implements CoherenceListener {
     this.#isAttached = false;
     void this.#detachNow();
     this.#listener.everythingChanged();
-    this.#listener.detached(error);
+    this.#listener.detached(error, this.#aliveAt ?? this.#clock.now());
     void this.#attach();
   }
 }

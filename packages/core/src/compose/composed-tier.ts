@@ -103,8 +103,8 @@ export class ComposedTier implements EntryTier {
       attached: () => {
         for (const each of listeners) each.attached?.();
       },
-      detached: (error) => {
-        for (const each of listeners) each.detached?.(error);
+      detached: (error, aliveAt) => {
+        for (const each of listeners) each.detached?.(error, aliveAt);
       },
     };
   }

@@ -59,6 +59,8 @@ function listener(aliases?: KeyAliases): ChangeListener {
       },
       replayAfresh: () => calls.push("replay"),
       reissue: () => calls.push("reissue"),
+      linkLost: (_link: object, aliveAt: number) => calls.push(`lost since ${aliveAt}`),
+      linkBack: () => calls.push("back"),
     },
   };
   const tier: ReturnType<EntryTier["listenerOf"]> = {
@@ -201,8 +203,8 @@ describe("a backend", () => {
     attached();
     pending = 1;
     attached();
-    detached(new Error("link lost"));
+    detached(new Error("link lost"), 7);
     replaced();
-    expect(calls).toEqual(["attached", "attached", "replay", "detached", "reissue"]);
+    expect(calls).toEqual(["attached", "back", "attached", "back", "replay", "detached", "lost since 7", "reissue"]);
   });
 });

@@ -49,9 +49,13 @@ export class RemoteChanges {
       },
       attached: () => {
         tier.attached?.();
+        context.recovery?.linkBack(backend);
         if (context.recovery !== undefined && context.recovery.size !== 0) void context.recovery.replayAfresh();
       },
-      detached: (error) => tier.detached?.(error),
+      detached: (error, aliveAt) => {
+        tier.detached?.(error, aliveAt);
+        context.recovery?.linkLost(backend, aliveAt);
+      },
       replaced: () => context.recovery?.reissue(),
     };
   }

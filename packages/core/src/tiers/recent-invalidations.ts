@@ -11,6 +11,8 @@ export interface TagInvalidation {
 /**
  * The invalidations of this process that the backend acknowledged within the window, oldest first. They are issued
  * again when another server takes over, since it may have older data. Bounded by time and number.
+ *
+ * The window has a clock of its own, which stands still while the link is lost. All instants here are by that clock.
  */
 export class RecentInvalidations {
   readonly #clock: Clock;
@@ -19,6 +21,10 @@ export class RecentInvalidations {
   readonly #keys = new Map<string, { readonly key: EntryKey; readonly issuedAt: number }>();
   readonly #tags = new Map<string, TagInvalidation & { readonly issuedAt: number }>();
   #overflowedAt = -Infinity;
+  /** `clock.now()` since which the window stands still. */
+  #stoppedAt: number | undefined;
+  /** For how long it stood still before. */
+  #stoodStillMs = 0;
 
   /** @param maxSize how many are remembered; more count as an overflow. */
   constructor(clock: Clock, windowMs: number, maxSize: number) {
@@ -28,7 +34,7 @@ export class RecentInvalidations {
   }
 
   addKey(key: EntryKey): void {
-    this.#add(this.#keys, key.backend, { key, issuedAt: this.#clock.now() });
+    this.#add(this.#keys, key.backend, { key, issuedAt: this.#now });
   }
 
   addTags(keySpace: KeySpace, keys: readonly string[], mode: "hard" | "soft"): void {
@@ -38,7 +44,7 @@ export class RecentInvalidations {
         keySpace,
         keys: [key],
         mode: before?.mode === "hard" ? "hard" : mode,
-        issuedAt: this.#clock.now(),
+        issuedAt: this.#now,
       });
     }
   }
@@ -49,7 +55,7 @@ export class RecentInvalidations {
     readonly tags: readonly TagInvalidation[];
     readonly overflowed: boolean;
   } {
-    const since = this.#clock.now() - this.#windowMs;
+    const since = this.#now - this.#windowMs;
     const recent = <T extends { readonly issuedAt: number }>(all: Map<string, T>): readonly T[] =>
       [...all.values()].filter(({ issuedAt }) => issuedAt >= since);
     return {
@@ -57,6 +63,20 @@ export class RecentInvalidations {
       tags: recent(this.#tags),
       overflowed: this.#overflowedAt >= since,
     };
+  }
+
+  /** The window stands still, as of this instant of `clock.now()`. */
+  stop(at: number): void {
+    this.#stoppedAt = at;
+  }
+
+  resume(): void {
+    if (this.#stoppedAt !== undefined) this.#stoodStillMs += this.#clock.now() - this.#stoppedAt;
+    this.#stoppedAt = undefined;
+  }
+
+  get #now(): number {
+    return (this.#stoppedAt ?? this.#clock.now()) - this.#stoodStillMs;
   }
 
   #add<T extends { readonly issuedAt: number }>(all: Map<string, T>, id: string, issued: T): void {

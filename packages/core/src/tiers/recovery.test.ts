@@ -326,6 +326,44 @@ describe("an acknowledged invalidation", () => {
     expect(sent.toSorted()).toEqual(["remove shop:users::k", "soft {~shop}:users::t"]);
   });
 
+  it("C164 is within the window however long the link was lost, and for the rest of the window after that", async () => {
+    const one = recovery({ reissueWindowMs: 30_000 });
+    const [link, another] = [{}, {}];
+    one.acknowledgedKey(entryKey(users, "old"));
+    clock.advance(10_001);
+    const aliveAt = clock.now();
+    one.acknowledgedKey(entryKey(users, "k"));
+    clock.advance(1_000);
+    one.linkLost(link, aliveAt);
+    clock.advance(60_000);
+    one.linkLost(another, clock.now());
+    one.linkBack(link);
+    clock.advance(60_000);
+    one.linkBack(another);
+    one.reissue();
+    await one.replay();
+    expect(sent.toSorted()).toEqual(["remove shop:users::k", "remove shop:users::old"]);
+    sent = [];
+    clock.advance(30_001);
+    one.reissue();
+    await one.replay();
+    expect(sent).toEqual([]);
+  });
+
+  it("C164 counts toward the window only while the link is up", async () => {
+    const one = recovery({ reissueWindowMs: 30_000 });
+    one.acknowledgedKey(entryKey(users, "old"));
+    clock.advance(10_001);
+    one.acknowledgedKey(entryKey(users, "k"));
+    one.linkLost(one, clock.now());
+    clock.advance(60_000);
+    one.linkBack(one);
+    clock.advance(20_000);
+    one.reissue();
+    await one.replay();
+    expect(sent).toEqual(["remove shop:users::k"]);
+  });
+
   it("becomes a clear with more than 10,000 within the window, until the window has passed", async () => {
     for (const count of [10_001, 12_500]) {
       sent = [];

@@ -42,6 +42,8 @@ export class Recovery {
   readonly #replayed: ReplayedOf;
   /** Only for a backend that reports when another server answers. */
   readonly #issued: RecentInvalidations | undefined;
+  /** The links that are lost. */
+  readonly #lost = new Set<object>();
   readonly #keys = new Map<string, EntryKey>();
   readonly #tags = new Map<string, PendingTags>();
   #overflowed = false;
@@ -125,8 +127,24 @@ export class Recovery {
   }
 
   /**
+   * The window stands still until {@link linkBack}: another server may take over only after a long outage, and may
+   * lack what was acknowledged just before it.
+   *
+   * @param link a backend.
+   * @param aliveAt `clock.now()` of its last sign of life.
+   */
+  linkLost(link: object, aliveAt: number): void {
+    if (this.#lost.size === 0) this.#issued?.stop(aliveAt);
+    this.#lost.add(link);
+  }
+
+  linkBack(link: object): void {
+    if (this.#lost.delete(link) && this.#lost.size === 0) this.#issued?.resume();
+  }
+
+  /**
    * Removed entries may be back: invalidates again all that this process removed, replaced or invalidated within the
-   * window.
+   * window, which does not count the time in which the link was lost.
    */
   reissue(): void {
     if (this.#issued === undefined) return;
