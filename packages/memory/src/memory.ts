@@ -4,6 +4,7 @@ import {
   type LocalEntry,
   type LocalTier,
   type LocalTierHost,
+  didYouMean,
 } from "@hotset/core";
 import { LRUCache } from "lru-cache";
 import { ExpiryWheel } from "./expiry-wheel.ts";
@@ -240,7 +241,7 @@ function resolve(options: MemoryOptions): Limits {
   for (const name of Object.keys(options)) {
     if (!OPTIONS.includes(name))
       throw new InvalidArgumentError(
-        `memory: unknown option ${JSON.stringify(name)}; the options are ${OPTIONS.join(", ")}`,
+        `memory: unknown option ${JSON.stringify(name)}; the options are ${OPTIONS.join(", ")}${didYouMean(name, OPTIONS)}`,
       );
   }
   const { label = "memory", maxEntries = 10_000, maxBytes, sizeOf, values = "shared" } = options;

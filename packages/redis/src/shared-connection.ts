@@ -4,6 +4,7 @@ import {
   MissingConnectionError,
   type Awaitable,
   type Clock,
+  didYouMean,
 } from "@hotset/core";
 import type { Backoff } from "./primitives/backoff.ts";
 import { ClientLink, type RedisClientLike } from "./topology/client-link.ts";
@@ -227,7 +228,9 @@ function parseUrls(
 function refuseUnknown(option: string, given: object | undefined, known: readonly string[]): void {
   for (const name of Object.keys(given ?? {})) {
     if (!known.includes(name))
-      throw new InvalidArgumentError(`${option}: unknown option ${JSON.stringify(name)}; known: ${known.join(", ")}`);
+      throw new InvalidArgumentError(
+        `${option}: unknown option ${JSON.stringify(name)}; known: ${known.join(", ")}${didYouMean(name, known)}`,
+      );
   }
 }
 

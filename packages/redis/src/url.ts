@@ -1,4 +1,4 @@
-import { InvalidArgumentError, type Awaitable } from "@hotset/core";
+import { didYouMean, InvalidArgumentError, type Awaitable } from "@hotset/core";
 import type { Address } from "./connection/session.ts";
 import { checkTls, type TlsSource } from "./connection/tls.ts";
 import { text as nonEmpty, refuse } from "./primitives/option-checks.ts";
@@ -109,7 +109,7 @@ export function parseAddress(option: string, given: ServerAddress): ParsedAddres
   for (const name of Object.keys(given))
     if (!ADDRESS_PARTS.includes(name))
       throw new InvalidArgumentError(
-        `${option}: unknown option ${JSON.stringify(name)}; known: ${ADDRESS_PARTS.join(", ")}`,
+        `${option}: unknown option ${JSON.stringify(name)}; known: ${ADDRESS_PARTS.join(", ")}${didYouMean(name, ADDRESS_PARTS)}`,
       );
   const { port = REDIS_PORT, username, password, database = 0, tls = false } = given;
   const host = nonEmpty(`${option}: host`, given.host);

@@ -188,6 +188,7 @@ function contextOf(base: Base, later: Later, { reporting, known, remote }: Omit<
     maxWaiting: options.maxWaiting ?? 100_000,
     // A host may refuse work, outside of a request for example; the work goes on all the same.
     waitUntil: waitUntil && ((work) => notify(waitUntil, work)),
+    checksHits: process.env["NODE_ENV"] !== "production",
     lifecycle: new Lifecycle(),
   };
 }

@@ -60,13 +60,14 @@ export class NamespaceView implements Untyped<Namespace> {
       const at = typeof key === "string" ? localKey(namespace.keySpace, key) : "";
       const held = context.local?.get(at, now);
       // A cache that was closed holds no copy.
-      // A hit reads only the options that a hit needs; all others are checked on the way to a load.
+      // In production a hit reads only the options that a hit needs; all others are checked on the way to a load.
       if (
         held !== undefined &&
         now < held.staleAt &&
         typeof load === "function" &&
         isPlainHit(namespace.policy, options)
       ) {
+        if (options != null && context.checksHits) checkOptions(options, OPTION_NAMES.getOrSet);
         return Promise.resolve(readThrough.hit(namespace, key, now, held));
       }
       return readThrough.fetch(this.#call(key, load, options, now), held);

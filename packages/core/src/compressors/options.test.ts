@@ -12,7 +12,7 @@ describe.each<[id: string, compressor: (options?: CompressorOptions) => Compress
   it.each<[options: unknown, message: string]>([
     [null, `${id}: options must be an object with level and minBytes, or undefined, got null`],
     [6, `${id}: options must be an object with level and minBytes, or undefined, got 6`],
-    [{ levle: 1 }, `${id}: unknown option "levle"; the options are level and minBytes`],
+    [{ levle: 1 }, `${id}: unknown option "levle"; the options are level and minBytes; did you mean level?`],
     [{ level: -1 }, `${id}: level must be a whole number from 0 to ${max}, got -1`],
     [{ level: max + 1 }, `${id}: level must be a whole number from 0 to ${max}, got ${max + 1}`],
     [{ level: 1.5 }, `${id}: level must be a whole number from 0 to ${max}, got 1.5`],

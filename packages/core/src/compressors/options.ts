@@ -1,4 +1,5 @@
 import type { CompressorOptions } from "../contracts/backend.ts";
+import { didYouMean } from "../primitives/did-you-mean.ts";
 import { describe } from "../primitives/duration.ts";
 import { InvalidArgumentError } from "../contracts/errors.ts";
 
@@ -28,7 +29,9 @@ export function resolveCompressorOptions(
   }
   for (const name of Object.keys(options)) {
     if (name !== "level" && name !== "minBytes") {
-      throw new InvalidArgumentError(`${id}: unknown option ${describe(name)}; the options are level and minBytes`);
+      throw new InvalidArgumentError(
+        `${id}: unknown option ${describe(name)}; the options are level and minBytes${didYouMean(name, ["level", "minBytes"])}`,
+      );
     }
   }
   const { level = levels.default, minBytes = DEFAULT_MIN_BYTES } = options;

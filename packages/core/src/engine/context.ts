@@ -36,6 +36,8 @@ export interface EngineContext {
   /** How many callers may wait at one time. */
   readonly maxWaiting: number;
   readonly waitUntil: ((work: Promise<void>) => void) | undefined;
+  /** Whether the names of all options are checked on a hit too: it would cost a hit in production. */
+  readonly checksHits: boolean;
   readonly lifecycle: Lifecycle;
 }
 

@@ -156,6 +156,7 @@ function engine({ hasBackend = false }: { readonly hasBackend?: boolean } = {}):
     backgroundLoads: new Semaphore(100),
     waitUntil: undefined,
     maxWaiting: 100_000,
+    checksHits: false,
     redactKey: undefined,
     lifecycle: new Lifecycle(),
   };

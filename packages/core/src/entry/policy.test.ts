@@ -174,7 +174,7 @@ describe("checkOptions", () => {
   it("names the unknown option and the accepted ones", () => {
     expect(() => checkOptions({ ttl: 1, tll: 5 }, OPTION_NAMES.entry)).toThrow(
       new InvalidArgumentError(
-        'options: unknown option "tll"; accepted are ttl, staleWhileRevalidate, staleIfError, negativeTtl, localTtl, jitter, tags, etag, lastModified',
+        'options: unknown option "tll"; accepted are ttl, staleWhileRevalidate, staleIfError, negativeTtl, localTtl, jitter, tags, etag, lastModified; did you mean ttl?',
       ),
     );
     for (const given of [null, 5, "ttl", []])

@@ -1,3 +1,4 @@
+import { didYouMean } from "../primitives/did-you-mean.ts";
 import { describe, toMs, type Duration } from "../primitives/duration.ts";
 import { HUNDRED_YEARS_MS } from "./entry.ts";
 import type { Windows } from "./freshness.ts";
@@ -174,7 +175,7 @@ export function checkOptions(options: unknown, accepted: ReadonlySet<string>): v
   for (const name of Object.keys(options))
     if (!accepted.has(name))
       throw new InvalidArgumentError(
-        `options: unknown option ${describe(name)}; accepted are ${[...accepted].join(", ")}`,
+        `options: unknown option ${describe(name)}; accepted are ${[...accepted].join(", ")}${didYouMean(name, accepted)}`,
       );
 }
 

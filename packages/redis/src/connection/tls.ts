@@ -1,5 +1,5 @@
 import type { PeerCertificate } from "node:tls";
-import { ConfigurationError, InvalidArgumentError, type Awaitable } from "@hotset/core";
+import { ConfigurationError, didYouMean, InvalidArgumentError, type Awaitable } from "@hotset/core";
 import { crypto } from "../primitives/crypto.ts";
 import { oneOf, refuse } from "../primitives/option-checks.ts";
 
@@ -51,7 +51,9 @@ const NAMES = [
 export function checkTls(option: string, tls: TlsOptions): TlsOptions {
   for (const name of Object.keys(tls))
     if (!NAMES.includes(name))
-      throw new InvalidArgumentError(`tls: unknown option ${JSON.stringify(name)}; known: ${NAMES.join(", ")}`);
+      throw new InvalidArgumentError(
+        `tls: unknown option ${JSON.stringify(name)}; known: ${NAMES.join(", ")}${didYouMean(name, NAMES)}`,
+      );
   const { cert, key, minVersion, passphrase, pins } = tls;
   if ((cert === undefined) !== (key === undefined))
     throw new ConfigurationError(

@@ -1,0 +1,30 @@
+import { expect, it } from "vitest";
+import { OPTION_NAMES } from "../entry/policy.ts";
+import { didYouMean } from "./did-you-mean.ts";
+
+const call = OPTION_NAMES.getOrSet;
+const tier = ["label", "maxEntries", "maxBytes", "maxEntryBytes", "sizeOf", "values"];
+
+it.each<[given: string, accepted: Iterable<string>, hint: string]>([
+  ["tll", call, "; did you mean ttl?"],
+  ["TTL", call, "; did you mean ttl?"],
+  ["staleIfEror", call, "; did you mean staleIfError?"],
+  ["stale_while_revalidate", call, "; did you mean staleWhileRevalidate?"],
+  ["hradTimeout", call, "; did you mean hardTimeout?"],
+  ["grace", call, "; did you mean staleIfError?"],
+  ["swr", call, "; did you mean staleWhileRevalidate?"],
+  ["gcTime", call, "; did you mean staleIfError?"],
+  ["staleTime", call, "; did you mean ttl?"],
+  ["timeout", call, "; did you mean hardTimeout?"],
+  ["max", tier, "; did you mean maxEntries?"],
+  ["maxSize", tier, "; did you mean maxBytes?"],
+  ["host", ["name", "version"], "; that is set by redis(url)"],
+  ["max", ["name", "version"], "; that is set by memory(...)"],
+  ["ttl", ["name", "version"], "; that is set by .defaults(...), or by the call"],
+  ["grace", ["name", "version"], "; that is set by .defaults(...), or by the call"],
+  ["colour", call, ""],
+  ["x".repeat(10_000), call, ""],
+  ["constructor", call, ""],
+])("C206 %s: %s", (given, accepted, hint) => {
+  expect(didYouMean(given, accepted)).toBe(hint);
+});

@@ -1,0 +1,90 @@
+/**
+ * What an unknown option was probably meant to be, as the end of a sentence: `; did you mean staleIfError?`. Empty if
+ * nothing comes near. Knows the words of other caches, and where the options of this one belong.
+ */
+export function didYouMean(given: string, accepted: Iterable<string>): string {
+  const word = given.toLowerCase();
+  const names = [...accepted];
+  const foreign = ELSEWHERE.get(word) ?? [];
+  const meant = foreign.find((name) => names.includes(name)) ?? nearest(word, names);
+  if (meant !== undefined) return `; did you mean ${meant}?`;
+  const place = [given, ...foreign].flatMap((name) => PLACES.get(name) ?? [])[0];
+  return place === undefined ? "" : `; that is set by ${place}`;
+}
+
+/** The name that takes the fewest changes of a letter, if they are few for its length. */
+function nearest(word: string, names: readonly string[]): string | undefined {
+  let best: string | undefined;
+  let least = Math.max(1, Math.min(3, Math.floor(word.length / 3))) + 1;
+  for (const name of names) {
+    const changes = distance(word, name.toLowerCase());
+    if (changes < least) [best, least] = [name, changes];
+  }
+  return best;
+}
+
+/** How many letters must be added, removed, replaced, or swapped with the next one (optimal string alignment). */
+function distance(from: string, to: string): number {
+  if (from.length > MAX_LENGTH) return Infinity;
+  let before: readonly number[] = [];
+  let above = Array.from({ length: to.length + 1 }, (_, column) => column);
+  for (let row = 1; row <= from.length; row += 1) {
+    const line = [row];
+    for (let column = 1; column <= to.length; column += 1) {
+      const isSame = from[row - 1] === to[column - 1];
+      let changes = Math.min(above[column - 1]! + (isSame ? 0 : 1), above[column]! + 1, line[column - 1]! + 1);
+      const isSwap = row > 1 && column > 1 && from[row - 1] === to[column - 2] && from[row - 2] === to[column - 1];
+      if (isSwap) changes = Math.min(changes, before[column - 2]! + 1);
+      line.push(changes);
+    }
+    [before, above] = [above, line];
+  }
+  return above[to.length]!;
+}
+
+const MAX_LENGTH = 64;
+
+/** Words of other caches and clients, in small letters, and the options that do that here. */
+const ELSEWHERE: ReadonlyMap<string, readonly string[]> = new Map([
+  ["grace", ["staleIfError"]],
+  ["graceperiod", ["staleIfError"]],
+  ["gctime", ["staleIfError"]],
+  ["cachetime", ["staleIfError"]],
+  ["swr", ["staleWhileRevalidate"]],
+  ["stalewhilerefresh", ["staleWhileRevalidate"]],
+  ["staletime", ["ttl"]],
+  ["stalettl", ["staleWhileRevalidate"]],
+  ["expire", ["ttl"]],
+  ["expires", ["ttl"]],
+  ["expiresin", ["ttl"]],
+  ["lifetime", ["ttl"]],
+  ["ex", ["ttl"]],
+  ["px", ["ttl"]],
+  ["maxage", ["maxAge", "ttl"]],
+  ["timeout", ["hardTimeout", "responseTimeout"]],
+  ["refreshthreshold", ["refreshAhead"]],
+  ["forcefresh", ["forceRefresh"]],
+  ["force", ["forceRefresh"]],
+  ["max", ["maxEntries"]],
+  ["maxitems", ["maxEntries"]],
+  ["maxkeys", ["maxEntries"]],
+  ["maxsize", ["maxBytes"]],
+  ["host", ["host", "connection"]],
+  ["port", ["port", "connection"]],
+  ["url", ["connection"]],
+  ["prefix", ["keyPrefix", "name"]],
+]);
+
+const REDIS = "redis(url)";
+const DEFAULTS = ".defaults(...), or by the call";
+
+/** Where options belong that were given in another place. */
+const PLACES: ReadonlyMap<string, string> = new Map([
+  ...["maxEntries", "maxBytes", "maxEntryBytes", "values"].map((name) => [name, "memory(...)"] as const),
+  ...["connection", "username", "password", "keyPrefix", "tls"].map((name) => [name, REDIS] as const),
+  ...["name", "version", "maxLoads", "explain", "logger"].map((name) => [name, "createCache(...)"] as const),
+  ...["ttl", "staleWhileRevalidate", "staleIfError", "negativeTtl", "localTtl", "jitter", "refreshAhead"].map(
+    (name) => [name, DEFAULTS] as const,
+  ),
+  ...["softTimeout", "hardTimeout", "loadTimeout", "errorBackoff"].map((name) => [name, DEFAULTS] as const),
+]);
