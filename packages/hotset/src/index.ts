@@ -74,7 +74,7 @@ export type {
   WriteManyResult,
   WriteResult,
 } from "@hotset/core";
-export { memory, type MemoryOptions } from "@hotset/memory";
+export { memory, type Bytes, type MemoryOptions } from "@hotset/memory";
 export {
   cluster,
   fromClient,

@@ -1,1 +1,1 @@
-export { memory, type MemoryOptions } from "./memory.ts";
+export { memory, type Bytes, type MemoryOptions } from "./memory.ts";

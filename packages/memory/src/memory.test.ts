@@ -1,3 +1,4 @@
+import { getHeapStatistics } from "node:v8";
 import { ConfigurationError, InvalidArgumentError, type LocalEntry } from "@hotset/core";
 import { describeLocalTier } from "@hotset/core/contract-suites";
 import { createTestCache, scriptedBackend, TestClock } from "@hotset/core/testing";
@@ -48,6 +49,32 @@ describe("C102 neither bound is ever exceeded", () => {
     for (let i = 0; i < 10_001; i += 1) tier.set(`${i}`, lasting(i));
     expect(tier.entryCount).toBe(10_000);
     expect(evicted).toEqual([["0", "entries"]]);
+  });
+
+  it.each<[MemoryOptions, number]>([
+    [{ maxBytes: "1kb" }, 1_024],
+    [{ maxBytes: "0.5mb" }, 524_288],
+    [{ maxBytes: 100 }, 100],
+  ])("C212: takes a size as text, %j", (options, bytes) => {
+    const { tier, evicted } = open({ ...options, maxEntryBytes: bytes, sizeOf });
+    tier.set("a", lasting(bytes));
+    expect([tier.usedBytes, evicted]).toEqual([bytes, []]);
+    tier.set("b", lasting(1));
+    expect([tier.usedBytes, evicted]).toEqual([1, [["a", "bytes"]]]);
+  });
+
+  it("C212: holds an eighth of the heap limit by default, and of one value a tenth of that", () => {
+    const most = Math.floor(getHeapStatistics().heap_size_limit / 8);
+    const { tier, evicted } = open({ sizeOf });
+    for (let i = 0; i < 9; i += 1) tier.set(`${i}`, lasting(Math.floor(most / 10)));
+    tier.set("a", lasting(most - tier.usedBytes! - 20));
+    expect([tier.entryCount, evicted]).toEqual([10, []]);
+    tier.set("b", lasting(20));
+    expect([tier.usedBytes, evicted]).toEqual([most, []]);
+    tier.set("c", lasting(1));
+    expect(evicted).toEqual([["0", "bytes"]]);
+    tier.set("c", lasting(Math.floor(most / 10) + 1));
+    expect(tier.get("c")).toBe(undefined);
   });
 
   it("evicts as many entries as necessary when they are too large", () => {
@@ -111,7 +138,7 @@ describe("C102 neither bound is ever exceeded", () => {
   });
 
   it("skips a value that is too large if only maxEntryBytes is given", () => {
-    const { tier } = open({ maxEntryBytes: 50, sizeOf });
+    const { tier } = open({ maxBytes: Infinity, maxEntryBytes: 50, sizeOf });
     for (const size of [50, 51, 20]) tier.set(`${size}`, lasting(size));
     expect([tier.get("50")?.value, tier.get("51"), tier.usedBytes]).toEqual([50, undefined, 70]);
   });
@@ -298,7 +325,7 @@ describe("the size of an entry", () => {
 
   it("is not measured if bytes are not bounded", () => {
     const asked = vi.fn<(value: unknown) => number>(() => 1);
-    const { tier } = open({ sizeOf: asked });
+    const { tier } = open({ maxBytes: Infinity, sizeOf: asked });
     tier.set("a", lasting(1));
     expect(asked).not.toHaveBeenCalled();
     expect("usedBytes" in tier).toBe(false);
@@ -459,19 +486,37 @@ describe("memory", () => {
     [{ maxEntries: "10" }, 'memory: maxEntries must be a whole number from 1 to 16777216, got "10"'],
     [{ maxEntries: 10n }, "memory: maxEntries must be a whole number from 1 to 16777216, got 10n"],
     [{ maxEntries: null }, "memory: maxEntries must be a whole number from 1 to 16777216, got null"],
-    [{ maxBytes: 0 }, "memory: maxBytes must be a whole number of bytes, at least 1, got 0"],
-    [{ maxBytes: -5 }, "memory: maxBytes must be a whole number of bytes, at least 1, got -5"],
-    [{ maxBytes: NaN }, "memory: maxBytes must be a whole number of bytes, at least 1, got NaN"],
-    [{ maxBytes: [1] }, "memory: maxBytes must be a whole number of bytes, at least 1, got an array"],
+    [
+      { maxBytes: 0 },
+      'memory: maxBytes must be a whole number of bytes, at least 1, a size like "64mb", or Infinity, got 0',
+    ],
+    [
+      { maxBytes: -5 },
+      'memory: maxBytes must be a whole number of bytes, at least 1, a size like "64mb", or Infinity, got -5',
+    ],
+    [
+      { maxBytes: NaN },
+      'memory: maxBytes must be a whole number of bytes, at least 1, a size like "64mb", or Infinity, got NaN',
+    ],
+    [
+      { maxBytes: [1] },
+      'memory: maxBytes must be a whole number of bytes, at least 1, a size like "64mb", or Infinity, got an array',
+    ],
     [
       { maxBytes: 100, maxEntryBytes: 101 },
-      "memory: maxEntryBytes must be a whole number of bytes from 1 to maxBytes (100), got 101",
+      'memory: maxEntryBytes must be a whole number of bytes from 1 to maxBytes (100), or a size like "1mb", got 101',
     ],
     [
       { maxBytes: 100, maxEntryBytes: null },
-      "memory: maxEntryBytes must be a whole number of bytes from 1 to maxBytes (100), got null",
+      'memory: maxEntryBytes must be a whole number of bytes from 1 to maxBytes (100), or a size like "1mb", got null',
     ],
-    [{ maxEntryBytes: 0 }, "memory: maxEntryBytes must be a whole number of bytes from 1 to 9007199254740991, got 0"],
+    [
+      { maxBytes: Infinity, maxEntryBytes: 0 },
+      'memory: maxEntryBytes must be a whole number of bytes from 1 to 9007199254740991, or a size like "1mb", got 0',
+    ],
+    [{ maxBytes: "64 mb" }, 'memory: maxBytes must be a whole number of bytes, at least 1, a size like "64mb"'],
+    [{ maxBytes: "0.5b" }, 'memory: maxBytes must be a whole number of bytes, at least 1, a size like "64mb"'],
+    [{ maxBytes: "1e9mb" }, 'memory: maxBytes must be a whole number of bytes, at least 1, a size like "64mb"'],
     [{ sizeOf: 5 }, "memory: sizeOf must be a function of a value, got 5"],
     [{ values: "copied" }, 'memory: values must be one of "shared", "frozen", "cloned", got "copied"'],
     [{ values: {} }, 'memory: values must be one of "shared", "frozen", "cloned", got an object'],

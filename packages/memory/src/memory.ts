@@ -10,6 +10,9 @@ import { LRUCache } from "lru-cache";
 import { ExpiryWheel } from "./expiry-wheel.ts";
 import { estimateBytes } from "./value-size.ts";
 
+/** A number of bytes, or a number with a unit: `"64mb"` is 64 * 1,048,576 bytes. */
+export type Bytes = number | `${number}${"b" | "kb" | "mb" | "gb"}`;
+
 export interface MemoryOptions {
   /** Names the tier in events, stats and errors. @default 'memory' */
   readonly label?: string;
@@ -20,16 +23,21 @@ export interface MemoryOptions {
    * @default 10_000
    */
   readonly maxEntries?: number;
-  /** Maximum sum of the sizes of all entries, in bytes; never exceeded. @default unbounded */
-  readonly maxBytes?: number;
+  /**
+   * Maximum sum of the sizes of all entries, in bytes or like `"64mb"`; never exceeded. `Infinity` is no bound, and
+   * measures no value.
+   *
+   * @default an eighth of the heap limit of this process (`--max-old-space-size`), for each tier
+   */
+  readonly maxBytes?: Bytes;
   /**
    * Larger values, in bytes, are not kept in this tier, and an older value under the same key is removed. At most
    * `maxBytes`. @default maxBytes / 10
    */
-  readonly maxEntryBytes?: number;
+  readonly maxEntryBytes?: Bytes;
   /**
-   * Size of a value in bytes: finite, not negative. Counts as the size of the whole entry. Called at each store, and
-   * only with `maxBytes` or `maxEntryBytes`.
+   * Size of a value in bytes: finite, not negative. Counts as the size of the whole entry. Called at each store,
+   * unless `maxBytes` is `Infinity` and there is no `maxEntryBytes`.
    *
    * @default the encoded size, else an estimate; plus 300 bytes for the entry and 2 for each character of its key
    */
@@ -244,26 +252,53 @@ function resolve(options: MemoryOptions): Limits {
         `memory: unknown option ${JSON.stringify(name)}; the options are ${OPTIONS.join(", ")}${didYouMean(name, OPTIONS)}`,
       );
   }
-  const { label = "memory", maxEntries = 10_000, maxBytes, sizeOf, values = "shared" } = options;
-  const { maxEntryBytes = maxBytes === undefined ? undefined : Math.max(1, Math.floor(maxBytes / 10)) } = options;
+  const { label = "memory", maxEntries = 10_000, sizeOf, values = "shared" } = options;
   if (typeof label !== "string" || label === "") refuse("label", label, "a non-empty string");
   if (!isCount(maxEntries, MOST_ENTRIES)) refuse("maxEntries", maxEntries, `a whole number from 1 to ${MOST_ENTRIES}`);
-  if (maxBytes !== undefined && !isCount(maxBytes, Number.MAX_SAFE_INTEGER))
-    refuse("maxBytes", maxBytes, "a whole number of bytes, at least 1");
-  if (maxEntryBytes !== undefined && !isCount(maxEntryBytes, maxBytes ?? Number.MAX_SAFE_INTEGER)) {
-    refuse(
-      "maxEntryBytes",
-      maxEntryBytes,
-      `a whole number of bytes from 1 to ${maxBytes === undefined ? Number.MAX_SAFE_INTEGER : `maxBytes (${maxBytes})`}`,
-    );
-  }
+  const maxBytes = resolveMaxBytes(options.maxBytes);
+  const maxEntryBytes = resolveMaxEntryBytes(options.maxEntryBytes, maxBytes);
   if (sizeOf !== undefined && typeof sizeOf !== "function") refuse("sizeOf", sizeOf, "a function of a value");
   if (!VALUES.includes(values))
     refuse("values", values, `one of ${VALUES.map((mode) => JSON.stringify(mode)).join(", ")}`);
   return Object.freeze({ label, values, maxEntries, maxBytes, maxEntryBytes, sizeOf });
 }
 
-const isCount = (given: unknown, most: number): boolean =>
+/**
+ * The share of the heap limit that a tier takes by default, for live values. The rest is for the application, for further
+ * caches, and for the error of the sizes: an encoded size is a half to a quarter of what its value takes on the heap.
+ */
+const HEAP_SHARE = 1 / 8;
+
+/** `undefined`: not bounded. */
+function resolveMaxBytes(given: Bytes | undefined): number | undefined {
+  if (given === Infinity) return undefined;
+  if (given === undefined)
+    return Math.floor(process.getBuiltinModule("node:v8").getHeapStatistics().heap_size_limit * HEAP_SHARE);
+  const bytes = toBytes(given);
+  return isCount(bytes, Number.MAX_SAFE_INTEGER)
+    ? bytes
+    : refuse("maxBytes", given, 'a whole number of bytes, at least 1, a size like "64mb", or Infinity');
+}
+
+function resolveMaxEntryBytes(given: Bytes | undefined, maxBytes: number | undefined): number | undefined {
+  if (given === undefined) return maxBytes === undefined ? undefined : Math.max(1, Math.floor(maxBytes / 10));
+  const bytes = toBytes(given);
+  const most = maxBytes ?? Number.MAX_SAFE_INTEGER;
+  if (isCount(bytes, most)) return bytes;
+  const bound = maxBytes === undefined ? String(most) : `maxBytes (${maxBytes})`;
+  return refuse("maxEntryBytes", given, `a whole number of bytes from 1 to ${bound}, or a size like "1mb"`);
+}
+
+const BYTES_PER_UNIT = { b: 1, kb: 2 ** 10, mb: 2 ** 20, gb: 2 ** 30 } as const;
+
+/** Text with a unit as bytes, rounded down; anything else as it is. */
+function toBytes(given: unknown): unknown {
+  const match = typeof given === "string" ? /^(\d+(?:\.\d+)?)(b|kb|mb|gb)$/i.exec(given) : null;
+  if (match === null) return given;
+  return Math.floor(Number(match[1]) * BYTES_PER_UNIT[match[2]!.toLowerCase() as keyof typeof BYTES_PER_UNIT]);
+}
+
+const isCount = (given: unknown, most: number): given is number =>
   Number.isInteger(given) && (given as number) >= 1 && (given as number) <= most;
 
 function refuse(option: string, given: unknown, accepted: string): never {

@@ -37,4 +37,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "entry.uncompressedBytes ?? entry.encodedBytes",
     broken: "entry.encodedBytes",
   },
+  {
+    name: "memory: bytes are not bounded by default",
+    promises: ["C212"],
+    rule: "if (given === Infinity) return undefined;",
+    broken: "if (given === Infinity || given === undefined) return undefined;",
+  },
 ];

@@ -115,6 +115,17 @@ it.for<readonly [option: string, given: unknown, least: number]>([
   expect(error.message).toContain(`at least ${least} ms`);
 });
 
+it.for([0, -1, "0s"] as const)("C213 defaults refuse the ttl %s, which a call and a namespace may set", async (ttl) => {
+  const error = await errorOf(() => createCache({ name: "test" }).tier(memory()).defaults({ ttl }));
+  expect(error).toMatchObject({
+    ...MISBUILT,
+    message: expect.stringContaining("defaults: ttl must be above 0 ms") as string,
+  });
+  const { cache } = open("memory");
+  expect(await cache.namespace("none", { ttl }).set("k", 1)).toEqual({ status: "refused" });
+  expect(await cache.set("k", 1, { ttl })).toEqual({ status: "refused" });
+});
+
 it.for<readonly [option: (typeof FRACTIONS)[number], given: unknown]>(
   FRACTIONS.flatMap((option) =>
     [1, 1.5, -0.1, NaN, Infinity, "0.5", null, ...(option === "refreshAhead" ? [0] : [])].map(

@@ -3,7 +3,14 @@ import type { Backend } from "../contracts/backend.ts";
 import { ConfigurationError } from "../contracts/errors.ts";
 import type { LocalTier } from "../contracts/local-tier.ts";
 import { checkSeal } from "../entry/sealed-entries.ts";
-import { checkOptions, DEFAULT_POLICY, OPTION_NAMES, resolvePolicy, type Policy } from "../entry/policy.ts";
+import {
+  checkDefaults,
+  checkOptions,
+  DEFAULT_POLICY,
+  OPTION_NAMES,
+  resolvePolicy,
+  type Policy,
+} from "../entry/policy.ts";
 import { describe } from "../primitives/duration.ts";
 import { requireNode } from "../primitives/node-version.ts";
 import { assemble, type Plan } from "./assemble.ts";
@@ -43,7 +50,11 @@ export interface LocalCacheBuilder extends CacheBuilder {
 }
 
 export interface CacheBuilder {
-  /** The policy of every call that says nothing else. Later calls add to earlier ones. @throws {ConfigurationError} */
+  /**
+   * The policy of every call that says nothing else. Later calls add to earlier ones. `ttl` must be above 0.
+   *
+   * @throws {ConfigurationError}
+   */
   defaults(policy: Policy): this;
   /**
    * Synchronous, opens nothing.
@@ -80,6 +91,7 @@ class Builder {
   defaults(policy: Policy): Builder {
     try {
       checkOptions(policy, OPTION_NAMES.policy);
+      checkDefaults(policy);
       return new Builder({ ...this.#plan, policy: resolvePolicy(this.#plan.policy, policy) });
     } catch (cause) {
       throw new ConfigurationError(`defaults: ${(cause as Error).message}`, { cause });

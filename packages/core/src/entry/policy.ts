@@ -213,6 +213,20 @@ export function resolvePolicy(base: ResolvedPolicy, options: Policy | undefined)
   return policy;
 }
 
+/**
+ * What the defaults of a cache may be: a `ttl` that stores nothing is meant for single calls, and other caches read it as
+ * "for ever".
+ *
+ * @throws {InvalidArgumentError} for a `ttl` of 0 or less.
+ */
+export function checkDefaults(policy: Policy | undefined): void {
+  const ttl = policy?.ttl;
+  if (ttl !== undefined && toMs("ttl", ttl) <= 0)
+    throw new InvalidArgumentError(
+      `ttl must be above 0 ms here, got ${describe(ttl)}: the cache would store nothing; Infinity is for ever, and a call or a namespace may set 0`,
+    );
+}
+
 /** @throws {InvalidArgumentError} for a value out of range. */
 export function checkEntryOptions(options: EntryOptions | undefined): void {
   if (options === undefined) return;

@@ -25,4 +25,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: 'if (given !== undefined && typeof given !== "boolean")',
     broken: "if (false)",
   },
+  {
+    name: "arguments: defaults that store nothing",
+    promises: ["C213"],
+    rule: 'if (ttl !== undefined && toMs("ttl", ttl) <= 0)',
+    broken: 'if (ttl !== undefined && toMs("ttl", ttl) < 0)',
+  },
 ];
