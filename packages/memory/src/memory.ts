@@ -24,8 +24,8 @@ export interface MemoryOptions {
    */
   readonly maxEntries?: number;
   /**
-   * Maximum sum of the sizes of all entries, in bytes or like `"64mb"`; never exceeded. `Infinity` is no bound, and
-   * measures no value.
+   * Maximum sum of the sizes of all entries, in bytes or like `"64mb"`; never exceeded. `Infinity` sets no bound,
+   * and measures no value.
    *
    * @default an eighth of the heap limit of this process (`--max-old-space-size`), for each tier
    */
@@ -264,8 +264,8 @@ function resolve(options: MemoryOptions): Limits {
 }
 
 /**
- * The share of the heap limit that a tier takes by default, for live values. The rest is for the application, for further
- * caches, and for the error of the sizes: an encoded size is a half to a quarter of what its value takes on the heap.
+ * The share of the heap limit that a tier takes by default, for live values. The rest is for the application, for
+ * further caches, and for the error of the sizes: an encoded size is less than its value takes on the heap.
  */
 const HEAP_SHARE = 1 / 8;
 

@@ -1,4 +1,4 @@
-import { createCache, InvalidArgumentError, type Policy, type Served } from "@hotset/core";
+import { createCache, InvalidArgumentError, type LoadContext, type Policy, type Served } from "@hotset/core";
 import { flush, gate, outcome } from "@hotset/core/testing";
 import { memory } from "@hotset/memory";
 import { afterEach, describe, expect, it, vi } from "vitest";
@@ -14,7 +14,90 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
+it.each(STACKS_WITH_BACKEND)(
+  "C214 over %s: a caller that joins a read waits for the load if the entry is too old for it",
+  async (stack) => {
+    const { cache: writer, clock, backend } = open(stack, { ttl: "1h" });
+    await writer.set("k", "old");
+    clock.advance("1m");
+    const { cache } = open(stack, { ttl: "1h", clock, backend });
+    const reading = gate();
+    backend.script("read", { before: reading });
+    const load = numbered();
+    const lenient = cache.getOrSet("k", load);
+    const strict = cache.getOrSet("k", load, { maxAge: "1m" });
+    await flush();
+    reading.open();
+    expect(await Promise.all([lenient, strict])).toEqual(["old", "value-1"]);
+    expect(cache.stats()).toMatchObject({ coalesced: 1, hits: 1, misses: 1 });
+  },
+);
+
 describe.each(STACKS)("over %s", (stack) => {
+  describe("C214 a call with maxAge gets no value of that age or older", () => {
+    it("in any state of the entry; a younger one answers it", async () => {
+      const { cache, clock } = open(stack, { ttl: 1_000, staleWhileRevalidate: 1_000, errorBackoff: 0 });
+      const load = numbered();
+      await cache.getOrSet("k", load);
+      clock.advance(99);
+      expect(await cache.getOrSet("k", load, { maxAge: 100 })).toBe("value-1");
+      clock.advance(1);
+      expect(await cache.getOrSet("k", load)).toBe("value-1");
+      expect(await cache.getOrSet("k", load, { maxAge: 100 })).toBe("value-2");
+      clock.advance(1_500);
+      expect(await cache.getOrSet("k", load, { maxAge: 1_500 })).toBe("value-3");
+      const many = (): [string, string][] => [["k", "many"]];
+      expect(await cache.getOrSetMany(["k"], String, many, { maxAge: 1 })).toEqual(new Map([["k", "value-3"]]));
+      clock.advance(1);
+      expect(await cache.getOrSetMany(["k"], String, many, { maxAge: 1 })).toEqual(new Map([["k", "many"]]));
+      expect(await cache.getOrSet("k", load)).toBe("many");
+    });
+
+    it("not as the fallback for an error either, while other callers of the load get it", async () => {
+      const { cache, clock } = open(stack, { ttl: 1_000, staleIfError: "1h" });
+      await cache.set("k", "old");
+      clock.advance(1_000);
+      const fail = failing(sourceDown);
+      const loading = gate<string>();
+      const strict = cache.getOrSet("k", () => loading.pass(), { maxAge: 1_000 });
+      const lenient = cache.getOrSet("k", fail);
+      await flush();
+      loading.fail(sourceDown);
+      await expect(strict).rejects.toBe(sourceDown);
+      expect(await lenient).toBe("old");
+      clock.advance("1m");
+      expect(await cache.getOrSet("k", fail, { maxAge: "62s" })).toBe("old");
+      clock.advance("1m");
+      await expect(cache.getOrSet("k", fail, { maxAge: "2m" })).rejects.toBe(sourceDown);
+    });
+
+    it("the loader sees the old entry, and one load answers callers of any age", async () => {
+      const { cache, clock } = open(stack, { ttl: "1h" });
+      await cache.set("k", "old", { etag: "v1" });
+      clock.advance("1m");
+      const loading = gate<string>();
+      let seen: string | undefined;
+      let runs = 0;
+      const load = (ctx: LoadContext): Promise<string> => ((seen = ctx.stale?.etag), (runs += 1), loading.pass());
+      const calls = [10, 20, 30].map((maxAge) => cache.getOrSet("k", load, { maxAge }));
+      await flush();
+      expect(await cache.getOrSet("k", load)).toBe("old");
+      loading.open("new");
+      expect(await Promise.all(calls)).toEqual(["new", "new", "new"]);
+      expect([seen, runs]).toEqual(["v1", 1]);
+    });
+
+    it("with maxAge 0 nothing that is there; and always loads what has no end", async () => {
+      const { cache, clock } = open(stack, { ttl: Infinity });
+      const load = numbered();
+      await cache.getOrSet("k", load, { ttl: "1m" });
+      expect(await cache.getOrSet("k", load, { maxAge: 0, ttl: Infinity })).toBe("value-2");
+      expect(await cache.getOrSet("k", load, { maxAge: "1h" })).toBe("value-3");
+      clock.advance("1h");
+      expect(await cache.getOrSet("k", load)).toBe("value-3");
+    });
+  });
+
   describe("C21 an entry's lifetime is its ttl plus the longer stale window", () => {
     it.for<readonly [Policy, number]>([
       [{ ttl: 2_000 }, 2_000],

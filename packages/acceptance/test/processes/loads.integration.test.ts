@@ -49,6 +49,31 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     }
   });
 
+  it("C215: a refresh that three processes ask for by maxAge is one load, and all get its value", async () => {
+    await using fleet = await pool.open(servers, 3);
+    const [first, ...others] = fleet.members as [Member, ...Member[]];
+    for (const maxAge of [0, "1ms"] as const) {
+      const key = `tick ${maxAge}`;
+      for (const member of fleet.members.toReversed()) expect(await member.getOrSet(key, { value: "old" })).toBe("old");
+      const refreshing = first.serve(key, { gate: key, value: "new" }, { maxAge });
+      await loadsNow(first, key);
+      const calls = others.map((member) => member.serve(key, { value: "again" }, { maxAge }));
+      await Promise.all(others.map((member) => waitsFor(member, key)));
+      // A caller that does not mind has the old value all the time.
+      expect(await others[0]!.getOrSet(key, { value: "again" })).toBe("old");
+      await first.openGate(key);
+      expect(await refreshing).toMatchObject({ value: "new", status: "miss" });
+      for (const call of calls) expect(await call).toMatchObject({ value: "new", status: "hit" });
+      // A late one takes what was loaded a moment ago.
+      for (const member of fleet.members)
+        expect(await member.serve(key, { value: "again" }, { maxAge: "1m" })).toMatchObject({
+          value: "new",
+          status: "hit",
+        });
+      expect((await fleet.loads(key)).map(({ reason }) => reason).toSorted()).toEqual(["miss", "stale"]);
+    }
+  });
+
   /**
    * Lets `fleet[0]` hold the lease while the others wait, and lets its load end. @returns the outcomes, and the time
    * that the others waited from then on.

@@ -21,6 +21,7 @@ import {
   checkFlag,
   checkOptions,
   OPTION_NAMES,
+  resolveCallPolicy,
   resolvePolicy,
   type EntryOptions,
   type GetOptions,
@@ -275,7 +276,7 @@ export class NamespaceView implements Untyped<Namespace> {
   ): Omit<GetOrSetCall, "key" | "load"> {
     if (options !== undefined) checkCallOptions(options);
     const namespace = this.#namespace;
-    const policy = resolvePolicy(namespace.policy, options);
+    const policy = resolveCallPolicy(namespace.policy, options, since);
     if (options?.tags !== undefined && options.tags.length !== 0) checkRoomForMeta(namespace);
     return {
       namespace,
@@ -322,6 +323,7 @@ function isPlainHit(policy: ResolvedPolicy, options: GetOrSetOptions | undefined
   return (
     (options.refreshAhead === undefined ? policy.refreshAhead === 1 : false) &&
     options.forceRefresh !== true &&
+    options.maxAge === undefined &&
     options.after === undefined &&
     options.onServed === undefined
   );

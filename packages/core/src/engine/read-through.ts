@@ -1,6 +1,6 @@
 import { LoadTimeoutError } from "../contracts/errors.ts";
 import type { Entry } from "../entry/entry.ts";
-import { judge, newer } from "../entry/freshness.ts";
+import { isTooOld, judge, newer } from "../entry/freshness.ts";
 import { entryKey, localKey, type EntryKey } from "../entry/key.ts";
 import { isThenable } from "../primitives/once.ts";
 import type { Pinned } from "../tags/tag-versions.ts";
@@ -279,7 +279,8 @@ export class ReadThrough {
     const { fallback, fallbackTier: tier, call } = flight;
     const now = clock.now();
     const verdict = judge(fallback, now, call.policy);
-    if (verdict === "fresh") {
+    // A caller that joined may accept no entry of this age: it waits for the load.
+    if (verdict === "fresh" && !flight.waiters.some((waiter) => isTooOld(fallback!, waiter.call.policy))) {
       this.#waiters.end(flight);
       this.#waiters.answerAll(flight, hit(fallback!, tier));
       return;

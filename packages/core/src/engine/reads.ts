@@ -204,7 +204,12 @@ interface ReadCall {
 }
 
 const NO_TAGS: readonly string[] = [];
-const ANY_WINDOW: Windows = { staleWhileRevalidateMs: undefined, staleIfErrorMs: undefined, refreshAhead: 1 };
+const ANY_WINDOW: Windows = {
+  staleWhileRevalidateMs: undefined,
+  staleIfErrorMs: undefined,
+  loadedAfter: -Infinity,
+  refreshAhead: 1,
+};
 
 const isFresh = (entry: Entry | undefined, now: number): boolean =>
   entry !== undefined && now < entry.staleAt && now < entry.deadAt;

@@ -31,6 +31,7 @@ function entry(changes: Partial<Entry> = {}): Entry {
 const windows = (changes: Partial<Windows> = {}): Windows => ({
   staleWhileRevalidateMs: Infinity,
   staleIfErrorMs: Infinity,
+  loadedAfter: -Infinity,
   refreshAhead: 1,
   ...changes,
 });
@@ -69,6 +70,20 @@ describe("judge", () => {
     ["an infinite entry", FOREVER, Number.MAX_SAFE_INTEGER, windows(), "fresh"],
     ["an infinite entry has no fraction", FOREVER, Number.MAX_SAFE_INTEGER, windows({ refreshAhead: 0.1 }), "fresh"],
     ["a local copy of an infinite entry", { ...FOREVER, deadAt: 1_050 }, 1_050, windows(), "absent"],
+    ["C214 loaded after", entry(), 1_049, windows({ loadedAfter: 999 }), "fresh"],
+    ["C214 loaded in that instant", entry(), 1_050, windows({ loadedAfter: 1_000 }), "absent"],
+    ["C214 stale, and loaded after", entry(), 1_120, windows({ loadedAfter: 999 }), "revalidate"],
+    ["C214 stale, and too old", entry(), 1_120, windows({ loadedAfter: 1_000 }), "absent"],
+    ["C214 of no known age", FOREVER, 1_000, windows({ loadedAfter: 0 }), "absent"],
+    ["C214 made stale, loaded after", staleFrom(entry(), 1_040), 1_049, windows({ loadedAfter: 999 }), "revalidate"],
+    ["C214 made stale, and too old", staleFrom(entry(), 1_040), 1_049, windows({ loadedAfter: 1_000 }), "absent"],
+    [
+      "C214 of no known age, made stale",
+      staleFrom({ ...FOREVER, staleWhileRevalidateMs: 100 }, 1_000),
+      1_001,
+      windows({ loadedAfter: 0 }),
+      "absent",
+    ],
   ])("%s", ([, given, now, reading, verdict]) => {
     expect(judge(given, now, reading)).toBe(verdict);
   });
@@ -86,6 +101,8 @@ describe("canServeOnError", () => {
     ["the reader cannot prolong it", entry({ staleIfErrorMs: 10 }), 1_110, windows(), false],
     ["staleWhileRevalidate does not count", entry({ staleIfErrorMs: 0 }), 1_100, windows(), false],
     ["a copy that has ended", entry({ deadAt: 1_050 }), 1_050, windows(), false],
+    ["C214 loaded after", entry(), 1_049, windows({ loadedAfter: 999 }), true],
+    ["C214 too old", entry(), 1_050, windows({ loadedAfter: 1_000 }), false],
   ])("%s: %s", ([, given, now, reading, stands]) => {
     expect(canServeOnError(given, now, reading)).toBe(stands);
   });

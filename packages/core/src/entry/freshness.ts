@@ -6,6 +6,8 @@ export interface Windows {
   readonly staleWhileRevalidateMs: number | undefined;
   /** As `staleWhileRevalidateMs`. */
   readonly staleIfErrorMs: number | undefined;
+  /** The call accepts only entries loaded after this instant: its start, less its `maxAge`. `-Infinity` without one. */
+  readonly loadedAfter: number;
   /** Fraction of `ttl` after which a hit also starts a refresh in the background; 1 is never. */
   readonly refreshAhead: number;
 }
@@ -24,13 +26,23 @@ export type Verdict = "fresh" | "ahead" | "revalidate" | "fallback" | "absent";
  *
  *     loadedAt ──fresh──▶ refreshAhead ──ahead──▶ staleAt ──revalidate──▶ ──fallback──▶ deadAt ──absent──▶
  *
- * A boundary instant belongs to the later state. Pure.
+ * A boundary instant belongs to the later state. An entry that is too old for the call is absent in any
+ * state. Pure.
  */
 export function judge(entry: Entry | undefined, now: number, windows: Windows): Verdict {
-  if (entry === undefined || now >= entry.deadAt) return "absent";
+  if (entry === undefined || now >= entry.deadAt || isTooOld(entry, windows)) return "absent";
   if (now < entry.staleAt) return now < aheadAt(entry, windows.refreshAhead) ? "fresh" : "ahead";
   if (now < entry.staleAt + shorter(entry.staleWhileRevalidateMs, windows.staleWhileRevalidateMs)) return "revalidate";
   return "fallback";
+}
+
+/**
+ * Whether the call does not accept this entry. The age counts at the start of the call: one that is loaded while the
+ * call waits, here or by another process, is always accepted. An entry that never becomes stale has no known age, and
+ * is never accepted. Pure.
+ */
+export function isTooOld(entry: Entry, { loadedAfter }: Windows): boolean {
+  return loadedAfter !== -Infinity && (entry.ttlMs === Infinity || loadedAt(entry) <= loadedAfter);
 }
 
 /** Whether a stale (or fresh) entry may be served as fallback for a failed or slow load of this call. Pure. */
@@ -38,6 +50,7 @@ export function canServeOnError(entry: Entry | undefined, now: number, windows: 
   return (
     entry !== undefined &&
     now < entry.deadAt &&
+    !isTooOld(entry, windows) &&
     now < entry.staleAt + shorter(entry.staleIfErrorMs, windows.staleIfErrorMs)
   );
 }
@@ -69,7 +82,7 @@ export function staleFrom(entry: Entry, now: number): Entry {
   const expiresAt = Math.min(entry.expiresAt, now + Math.max(entry.staleWhileRevalidateMs, entry.staleIfErrorMs));
   return {
     ...entry,
-    ttlMs: lifeOf(entry, now).ageMs,
+    ttlMs: entry.ttlMs === Infinity ? Infinity : lifeOf(entry, now).ageMs,
     staleAt: now,
     expiresAt,
     deadAt: Math.min(entry.deadAt, expiresAt),

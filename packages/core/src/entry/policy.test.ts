@@ -25,6 +25,7 @@ describe("resolvePolicy", () => {
       negativeTtlMs: undefined,
       localTtlMs: undefined,
       jitter: 0,
+      loadedAfter: -Infinity,
       refreshAhead: 1,
       softTimeoutMs: Infinity,
       hardTimeoutMs: Infinity,

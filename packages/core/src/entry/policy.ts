@@ -70,6 +70,14 @@ export interface GetOrSetOptions extends Policy {
   readonly tags?: readonly string[];
   /** Loads even if there is a fresh value. Never joins a load that began before the call. @default false */
   readonly forceRefresh?: boolean;
+  /**
+   * The call gets no value that was of this age or older when it began, in no state of its entry and not as the
+   * fallback for an error: it is loaded, once for all processes. A value whose `ttl` is `Infinity` has no known age and
+   * is always loaded. `0` accepts a value that is loaded from now on, by a load that is running already, too.
+   *
+   * @default Infinity
+   */
+  readonly maxAge?: Duration;
   /** Token from the result of a write: the call never returns a value older than that write. */
   readonly after?: string;
   /** Ends the wait of this caller, which rejects with `signal.reason`. The load is aborted if no other caller waits. */
@@ -122,6 +130,7 @@ export const DEFAULT_POLICY: ResolvedPolicy = Object.freeze({
   ttlMs: 60_000,
   staleWhileRevalidateMs: undefined,
   staleIfErrorMs: undefined,
+  loadedAfter: -Infinity,
   negativeTtlMs: undefined,
   localTtlMs: undefined,
   jitter: 0,
@@ -160,8 +169,8 @@ export const OPTION_NAMES: Readonly<
   namespace: new Set([...POLICY_OPTIONS, "schema", "localOnly"]),
   wrap: new Set([...POLICY_OPTIONS, "name", "tags", "key"]),
   entry: new Set([...LIFETIME_OPTIONS, "tags", "etag", "lastModified"]),
-  getOrSet: new Set([...POLICY_OPTIONS, "tags", "forceRefresh", "after", "signal", "onServed"]),
-  getOrSetMany: new Set([...POLICY_OPTIONS, "tags", "forceRefresh", "after", "signal"]),
+  getOrSet: new Set([...POLICY_OPTIONS, "tags", "forceRefresh", "maxAge", "after", "signal", "onServed"]),
+  getOrSetMany: new Set([...POLICY_OPTIONS, "tags", "forceRefresh", "maxAge", "after", "signal"]),
   get: new Set(["allowStale"]),
 };
 
@@ -196,6 +205,7 @@ export function resolvePolicy(base: ResolvedPolicy, options: Policy | undefined)
     ttlMs: ms("ttl", options.ttl, -Infinity) ?? base.ttlMs,
     staleWhileRevalidateMs: ms("staleWhileRevalidate", options.staleWhileRevalidate, 0) ?? base.staleWhileRevalidateMs,
     staleIfErrorMs: ms("staleIfError", options.staleIfError, 0) ?? base.staleIfErrorMs,
+    loadedAfter: base.loadedAfter,
     negativeTtlMs: ms("negativeTtl", options.negativeTtl, -Infinity) ?? base.negativeTtlMs,
     localTtlMs: ms("localTtl", options.localTtl, 0) ?? base.localTtlMs,
     jitter: fraction("jitter", options.jitter, "[0, 1)") ?? base.jitter,
@@ -214,7 +224,22 @@ export function resolvePolicy(base: ResolvedPolicy, options: Policy | undefined)
 }
 
 /**
- * What the defaults of a cache may be: a `ttl` that stores nothing is meant for single calls, and other caches read it as
+ * The policy of one call of `getOrSet` that begins now.
+ *
+ * @throws {InvalidArgumentError} for a value out of range.
+ */
+export function resolveCallPolicy(
+  base: ResolvedPolicy,
+  options: GetOrSetOptions | undefined,
+  startedAt: number,
+): ResolvedPolicy {
+  const policy = resolvePolicy(base, options);
+  const maxAgeMs = ms("maxAge", options?.maxAge, 0);
+  return maxAgeMs === undefined ? policy : Object.freeze({ ...policy, loadedAfter: startedAt - maxAgeMs });
+}
+
+/**
+ * Checks the defaults of a cache: a `ttl` that stores nothing is meant for single calls, and other caches read it as
  * "for ever".
  *
  * @throws {InvalidArgumentError} for a `ttl` of 0 or less.

@@ -286,4 +286,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: 'flight.fallBackOn(newer(copy, flight.fallback), local!.label, "copy");',
     broken: 'flight.fallBackOn(newer(copy, flight.fallback), "", "copy");',
   },
+  {
+    name: "read-through: a joined caller gets an entry that is too old for it",
+    promises: ["C214"],
+    rule: "isTooOld(fallback!, waiter.call.policy)",
+    broken: "false",
+  },
 ];

@@ -73,4 +73,16 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "const expiresAt = Math.min(entry.expiresAt, now +",
     broken: "const expiresAt = Math.max(entry.expiresAt, now +",
   },
+  {
+    name: "freshness: maxAge admits an entry of unknown age",
+    promises: ["C214"],
+    rule: "(entry.ttlMs === Infinity || loadedAt(entry) <= loadedAfter)",
+    broken: "loadedAt(entry) <= loadedAfter",
+  },
+  {
+    name: "freshness: an error brings back what is older than maxAge",
+    promises: ["C214"],
+    rule: "    !isTooOld(entry, windows) &&\n",
+    broken: "",
+  },
 ];
