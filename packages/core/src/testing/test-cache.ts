@@ -1,5 +1,5 @@
 import type { Backend } from "../contracts/backend.ts";
-import { createCache, type Cache, type CacheBuilder, type CacheOptions } from "../index.ts";
+import { createCache, type Cache, type CacheBuilder, type CacheLogger, type CacheOptions } from "../index.ts";
 import type { LocalTier } from "../contracts/local-tier.ts";
 import type { Policy } from "../entry/policy.ts";
 import { mapTier } from "./map-tier.ts";
@@ -18,7 +18,7 @@ export interface TestCacheOptions extends Omit<CacheOptions, "name">, Policy {
 
 /**
  * A cache for a test: it opens no connection, and time stands still unless the test moves `clock` (by default a new
- * {@link TestClock}).
+ * {@link TestClock}). Without a `logger` it prints nothing: the failures of a test are wanted.
  *
  *     const clock = new TestClock();
  *     const cache = createTestCache({ clock, ttl: 100, staleIfError: 1_000 });
@@ -30,13 +30,16 @@ export function createTestCache(options: TestCacheOptions = {}): Cache {
   const settings = Object.entries(rest);
   const ofCache = Object.fromEntries(settings.filter(([option]) => option in OF_CACHE));
   const policy = Object.fromEntries(settings.filter(([option]) => !(option in OF_CACHE)));
-  const empty = createCache({ name, clock, ...ofCache }).defaults(policy);
+  const empty = createCache({ name, clock, logger: SILENT, ...ofCache }).defaults(policy);
   const near = local === true ? mapTier() : local;
   const far = backend === true ? scriptedBackend({ clock }) : backend;
   // Without any tier the builder throws its own error.
   if (near === false) return (far === false ? (empty as unknown as CacheBuilder) : empty.tier(far)).build();
   return (far === false ? empty.tier(near) : empty.tier(near).tier(far)).build();
 }
+
+const nothing = (): void => undefined;
+const SILENT: CacheLogger = { error: nothing, warn: nothing, info: nothing };
 
 /** The others are of its policy. This entry may import values of the main one only from its index. */
 const OF_CACHE: Readonly<Record<keyof CacheOptions, true>> = {

@@ -1,0 +1,227 @@
+// The newcomer: everything that a stranger does first, with the packed packages, in projects outside the repository.
+//
+//   npm run newcomer                   after nothing: it builds and packs; needs the registry of npm
+//   npm run newcomer -- bundle Bun     steps with one of these in their names
+//
+// Installs by npm and pnpm, the programs of the documents on the oldest and the newest Node, bundles, CommonJS, Bun,
+// Deno, test runners, the lowest versions of shared dependencies; a wrong password shows. Prints the figures of the
+// install beside those of other caches.
+
+import { execFileSync } from "node:child_process";
+import { globSync, readFileSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { startOwnRedis } from "@hotset/test-servers";
+import { DOCUMENTED_REDIS_URL, makePrograms, readPages } from "../checks/code-blocks.ts";
+import { bundles, newcomerProgram, runnerTests } from "./programs.ts";
+import { Project } from "./project.ts";
+import { startRegistry, type Packed } from "./registry.ts";
+
+const top = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+const PLATFORM = `${process.platform}-${process.arch}`;
+/** Tools and runtimes of one project, so that each is installed once. */
+const TOOLS = {
+  node22: `npm:node-${PLATFORM}@22.15.0`,
+  node24: `npm:node-${PLATFORM}@24.21.0`,
+  bun: `npm:@oven/bun-${PLATFORM}@1.4.5`,
+  deno: `npm:@deno/${PLATFORM}${process.platform === "linux" ? "-glibc" : ""}@2.9.6`,
+  esbuild: "0.28.2",
+  rolldown: "1.2.19",
+  webpack: "5.112.2",
+};
+
+const wanted = process.argv.slice(2);
+const failures: string[] = [];
+let passed = 0;
+
+const packed = pack();
+const upstream = execFileSync("npm", ["config", "get", "registry"], { encoding: "utf8" }).trim();
+await using registry = await startRegistry(packed, upstream.endsWith("/") ? upstream : `${upstream}/`);
+await using redis = await startOwnRedis();
+const projects: Project[] = [];
+const project = (name: string, manifest?: object): Project => {
+  const made = new Project(name, registry.url, manifest);
+  projects.push(made);
+  return made;
+};
+
+try {
+  await figures();
+  await pnpmInstall();
+  const tools = project("tools", { devDependencies: TOOLS });
+  await tools.run("npm", ["install", "--ignore-scripts"]);
+  const bin = (name: string): string => join(tools.folder, "node_modules", name, "bin", name.replace(/\d+$/, ""));
+  const nodes = { "Node 22.15": bin("node22"), "Node 24": bin("node24") };
+  await documents(nodes);
+  await bundled(tools, nodes["Node 22.15"]);
+  await runtimes({ ...nodes, Bun: bin("bun"), Deno: join(tools.folder, "node_modules/deno/deno") });
+  await runners();
+  await lowestVersions();
+} finally {
+  for (const each of projects) each.remove();
+}
+console.log(failures.length === 0 ? `${passed} steps of a newcomer passed` : failures.join("\n\n"));
+process.exitCode = failures.length === 0 ? 0 : 1;
+
+function pack(): readonly Packed[] {
+  execFileSync("turbo", ["run", "build", "--output-logs=errors-only"], { cwd: top, stdio: "inherit" });
+  const folder = join(top, ".reports/newcomer");
+  rmSync(folder, { recursive: true, force: true });
+  return globSync("packages/*/package.json", { cwd: top }).flatMap((path) => {
+    if ((JSON.parse(readFileSync(join(top, path), "utf8")) as { private?: boolean }).private === true) return [];
+    const output = execFileSync("pnpm", ["pack", "--json", "--pack-destination", folder], {
+      cwd: dirname(join(top, path)),
+      encoding: "utf8",
+    });
+    const { filename } = JSON.parse(output) as { filename: string };
+    const manifest = execFileSync("tar", ["-xzOf", filename, "package/package.json"], { encoding: "utf8" });
+    return [{ tarball: filename, manifest: JSON.parse(manifest) as Packed["manifest"] }];
+  });
+}
+
+async function step(name: string, work: () => Promise<void>): Promise<void> {
+  if (wanted.length > 0 && !wanted.some((part) => name.includes(part))) return;
+  const startedAt = performance.now();
+  try {
+    await work();
+    passed += 1;
+    console.log(`✓ ${name} (${((performance.now() - startedAt) / 1_000).toFixed(1)} s)`);
+  } catch (error) {
+    failures.push(`✗ ${name}: ${(error as Error).message}`);
+    console.log(`✗ ${name}`);
+  }
+}
+
+function check(condition: boolean, message: string): void {
+  if (!condition) throw new Error(message);
+}
+
+/** The environment of a program with keys of its own. */
+const over = (prefix: string): NodeJS.ProcessEnv => ({ REDIS_URL: redis.url, KEY_PREFIX: prefix });
+
+/** Packages, megabytes and seconds of an install, beside those of others. */
+async function figures(): Promise<void> {
+  const rows: string[] = [];
+  for (const [name, specifiers] of [
+    ["hotset", ["hotset"]],
+    ["bentocache with ioredis", ["bentocache@1.6.1", "ioredis@5"]],
+    ["cacheable with @keyv/redis", ["cacheable@2.5.0", "@keyv/redis@5.1.6"]],
+  ] as const)
+    await step(`npm install: ${name}`, async () => {
+      const made = project("install");
+      const startedAt = performance.now();
+      const { stderr } = await made.run("npm", ["install", ...specifiers]);
+      const seconds = (performance.now() - startedAt) / 1_000;
+      const { packages, megabytes } = made.installed();
+      rows.push(`  ${name}: ${packages} packages, ${megabytes.toFixed(1)} MB, ${seconds.toFixed(1)} s`);
+      if (name !== "hotset") return;
+      check(packages <= 12 && megabytes <= 12, `${packages} packages, ${megabytes} MB; at most 12 and 12 are wanted`);
+      check(!/gyp|scripts/.test(stderr), stderr);
+      const manifests = globSync("node_modules/**/package.json", { cwd: made.folder }).map((path) =>
+        readFileSync(join(made.folder, path), "utf8"),
+      );
+      check(!manifests.some((text) => /"(pre|post)?install":/.test(text)), "a package has an install script");
+    });
+  console.log(rows.join("\n"));
+}
+
+/** pnpm ends with an error where a package has a build script that nobody approved. */
+function pnpmInstall(): Promise<void> {
+  return step("pnpm add, then a frozen install, and hotset/testing is found", async () => {
+    const made = project("pnpm");
+    await made.run("pnpm", ["add", "hotset"]);
+    await made.run("pnpm", ["install", "--frozen-lockfile"]);
+    made.write("kit.mjs", 'import { TestClock } from "hotset/testing";\nconsole.log(new TestClock().now());\n');
+    await made.run(process.execPath, ["kit.mjs"]);
+  });
+}
+
+/** Each program of README and Getting started, pasted into a file. */
+async function documents(nodes: Readonly<Record<string, string>>): Promise<void> {
+  const made = project("documents", { type: "module" });
+  await made.run("npm", ["install", "hotset"]);
+  const pages = /^(?:README\.md|packages\/hotset\/README\.md|docs\/guide\/(?:getting-started|testing)\.md)$/;
+  const programs = makePrograms(readPages()).filter((program) => program.isRun && pages.test(program.page));
+  for (const [name, node] of Object.entries(nodes))
+    await step(`${name}: ${programs.length} programs of the documents`, async () => {
+      for (const { page, line, text } of programs) {
+        made.write("program.ts", text.replaceAll(DOCUMENTED_REDIS_URL, redis.url));
+        const { stderr } = await made.run(node, ["--experimental-strip-types", "--no-warnings", "program.ts"]);
+        check(stderr === "", `${page}:${line}: ${stderr}`);
+      }
+    });
+}
+
+/** A bundle caches: what one process has loaded, the next one finds in Redis. */
+async function bundled(tools: Project, node: string): Promise<void> {
+  const made = project("bundles", { dependencies: { hotset: "latest" } });
+  await made.run("npm", ["install"]);
+  for (const { name, files, build, output } of bundles(tools.folder))
+    await step(`bundle: ${name}`, async () => {
+      for (const [file, text] of Object.entries(files)) made.write(file, text);
+      await made.run(process.execPath, build);
+      // Nothing of it is found from where the bundle runs.
+      const alone = project("bundle-runs");
+      alone.write(output, readFileSync(join(made.folder, output), "utf8"));
+      const [first, second] = [
+        await alone.run(node, [output], over(name)),
+        await alone.run(node, [output], over(name)),
+      ];
+      check(first.stdout === "loads 1\n" && second.stdout === "loads 0\n", first.stdout + second.stdout + first.stderr);
+      check(first.stderr + second.stderr === "", first.stderr + second.stderr);
+    });
+}
+
+async function runtimes(executables: Readonly<Record<string, string>>): Promise<void> {
+  const made = project("runtimes", { dependencies: { hotset: "latest" } });
+  await made.run("npm", ["install"]);
+  made.write("program.mjs", newcomerProgram("esm"));
+  made.write("program.cjs", newcomerProgram("cjs"));
+  made.write("wrong.mjs", newcomerProgram("esm").replace("process.env.REDIS_URL", "process.env.WRONG_URL"));
+  for (const [name, executable] of Object.entries(executables)) {
+    const run = name === "Deno" ? ["run", "-A"] : [];
+    for (const file of ["program.mjs", "program.cjs"])
+      await step(`${name}: ${file === "program.cjs" ? "require" : "import"}`, async () => {
+        const prefix = `${name}${file}`.replaceAll(/\W/g, "");
+        const first = await made.run(executable, [...run, file], over(prefix));
+        const second = await made.run(executable, [...run, file], over(prefix));
+        check(first.stdout === "loads 1\n" && second.stdout === "loads 0\n", first.stdout + second.stdout);
+      });
+  }
+  await step("a wrong password is visible in the terminal", async () => {
+    await using locked = await startOwnRedis({ password: "right" });
+    const wrong = locked.url.replace("right", "hunter2");
+    const { stdout, stderr } = await made.run(executables["Node 24"]!, ["wrong.mjs"], {
+      ...over("w"),
+      WRONG_URL: wrong,
+    });
+    check(stdout === "loads 1\n", stdout);
+    check(/check username and password/.test(stderr) && !stderr.includes("hunter2"), stderr || "nothing was printed");
+  });
+}
+
+/** The testing kit in test runners, each in a project of its own. */
+async function runners(): Promise<void> {
+  for (const { name, dependencies, files, command } of runnerTests())
+    await step(`testing kit: ${name}`, async () => {
+      const made = project("runner", { type: "module", dependencies: { hotset: "latest", ...dependencies } });
+      await made.run("npm", ["install"]);
+      for (const [file, text] of Object.entries(files)) made.write(file, text);
+      await made.run(process.execPath, command);
+    });
+}
+
+/** The lowest versions of what users share with us: the newest are those of the lockfile. */
+function lowestVersions(): Promise<void> {
+  return step("the lowest versions of shared dependencies", async () => {
+    const lowest = { "@redis/client": "6.0.0", "lru-cache": "11.0.0" };
+    const made = project("lowest", { dependencies: { hotset: "latest", ...lowest } });
+    await made.run("npm", ["install"]);
+    check(made.installed().packages <= 12, "npm installed a second copy");
+    made.write("program.mjs", newcomerProgram("esm"));
+    for (const loads of [1, 0]) {
+      const { stdout } = await made.run(process.execPath, ["program.mjs"], over("lowest"));
+      check(stdout === `loads ${loads}\n`, stdout);
+    }
+  });
+}
