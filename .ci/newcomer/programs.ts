@@ -1,4 +1,4 @@
-/** Loads one value through memory and Redis, and says whether it had to: `loads 1` in the first process, then `loads 0`. */
+/** Loads one value through memory and Redis, and says whether it had to: `loads 1`, then `loads 0`. */
 export function newcomerProgram(kind: "esm" | "cjs"): string {
   const names = "{ createCache, memory, redis }";
   return `${kind === "esm" ? `import ${names} from "hotset"` : `const ${names} = require("hotset")`};

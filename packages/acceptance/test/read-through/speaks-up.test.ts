@@ -47,6 +47,9 @@ const REFUSING_SCHEMA = {
   "~standard": { version: 1, vendor: "test", validate: () => ({ issues: [{ message: "too short" }] }) },
 } as const;
 
+/** A test cache is silent by itself. */
+const WITHOUT_LOGGER = { logger: undefined as never };
+
 describe("C202 events of trouble", () => {
   const EVENTS = ["backend:error", "load:error", "decode:error"] as const;
 
@@ -97,7 +100,7 @@ describe("C202 events of trouble", () => {
 describe("C203 without a logger", () => {
   it("the first trouble of each kind is a warning of Node's, once for each cache", async () => {
     const backend = scriptedBackend({ clock: new TestClock() });
-    const caches = ["one", "two"].map((name) => createTestCache({ name, backend, local: false }));
+    const caches = ["one", "two"].map((name) => createTestCache({ name, backend, local: false, ...WITHOUT_LOGGER }));
     for (const cache of caches) {
       backend.down();
       await cache.get("k");
@@ -127,7 +130,7 @@ describe("C203 without a logger", () => {
     const backend = scriptedBackend({ clock });
     const ignore = (): void => {};
     const { logger, lines } = recording();
-    const cache = createTestCache({ clock, backend, ...(observer === "a logger" && { logger }) });
+    const cache = createTestCache({ clock, backend, ...(observer === "a logger" ? { logger } : WITHOUT_LOGGER) });
     if (observer === "a listener") cache.on("backend:error", ignore);
     if (observer === "a channel") subscribe("hotset:backend:error", ignore);
     backend.down();
@@ -280,7 +283,7 @@ describe("C204 redactKeys", () => {
       await flush();
       for (const name of names) unsubscribe(`hotset:${name}`, note);
       tracingChannel("hotset:load").unsubscribe(tracing);
-      const silent = createTestCache({ name: "silent", clock, backend, redactKeys });
+      const silent = createTestCache({ name: "silent", clock, backend, redactKeys, ...WITHOUT_LOGGER });
       await silent.getOrSet(SECRET, () => ({ big: 1n }));
       await nextTurn();
       const all = JSON.stringify([seen, lines, String(reentrant), warnings.map(String)]);

@@ -1,3 +1,4 @@
+import { BulkWrites } from "../engine/bulk-writes.ts";
 import { ChangeSubscription } from "../coherence/change-subscription.ts";
 import { KeyAliases } from "../coherence/key-aliases.ts";
 import { Trust } from "../coherence/trust.ts";
@@ -183,6 +184,7 @@ function contextOf(base: Base, later: Later, { reporting, known, remote }: Omit<
     flights: new Flights(trust),
     leases: new Set(),
     writes: new KeyedQueue(),
+    bulkWrites: new BulkWrites(),
     loads: new Semaphore(options.maxLoads ?? 1_000),
     backgroundLoads: new Semaphore(options.maxBackgroundLoads ?? 100),
     maxWaiting: options.maxWaiting ?? 100_000,

@@ -30,7 +30,7 @@ import {
 } from "../entry/policy.ts";
 import type { Decision } from "../primitives/decision-log.ts";
 import { describe } from "../primitives/duration.ts";
-import { inWindow, partsOf } from "../primitives/in-windows.ts";
+import { partsOf } from "../primitives/in-windows.ts";
 import { isThenable } from "../primitives/once.ts";
 import type { Namespace, NamespaceOptions, Untyped } from "./namespace.ts";
 import { wrapFunction, type AnyFunction, type Wrapped, type WrapKey, type WrapOptions } from "./wrap.ts";
@@ -184,14 +184,10 @@ export class NamespaceView implements Untyped<Namespace> {
         throw new InvalidArgumentError(`entries must hold pairs of a key and a value, got ${describe(entry)}`);
       const [key, value] = entry;
       checkValue(value);
-      return [this.#key(key), value] as const;
+      return { key: this.#key(key), value };
     });
     checkEntryOptions(options);
-    const { context, mutations } = this.#engine;
-    const results = await context.writes.include(
-      inWindow(checked, ([key, value]) => mutations.set(this.#namespace, key, value, options)),
-    );
-    return { stored: tally(results, "stored"), pending: tally(results, "pending"), refused: tally(results, "refused") };
+    return this.#engine.mutations.setMany(this.#namespace, checked, options);
   }
 
   async delete(key: string): Promise<DeleteResult> {
@@ -201,13 +197,7 @@ export class NamespaceView implements Untyped<Namespace> {
   async deleteMany(keys: readonly string[]): Promise<DeleteManyResult> {
     if (!Array.isArray(keys)) throw new InvalidArgumentError(`keys must be an array of strings, got ${describe(keys)}`);
     const checked = [...new Set(keys)].map((key) => this.#key(key));
-    const { context, mutations } = this.#engine;
-    const results = await context.writes.include(inWindow(checked, (key) => mutations.delete(this.#namespace, key)));
-    return {
-      deleted: tally(results, "deleted"),
-      missing: tally(results, "missing"),
-      pending: tally(results, "pending"),
-    };
+    return this.#engine.mutations.deleteMany(this.#namespace, checked);
   }
 
   async markStale(key: string): Promise<MarkStaleResult> {
@@ -353,8 +343,4 @@ function allowsStale(options: GetOptions | undefined): boolean {
   checkOptions(options, OPTION_NAMES.get);
   checkFlag("allowStale", options?.allowStale);
   return options?.allowStale === true;
-}
-
-function tally(results: readonly { readonly status: string }[], status: string): number {
-  return results.filter((result) => result.status === status).length;
 }

@@ -1,3 +1,4 @@
+import { BulkWrites } from "./bulk-writes.ts";
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { Flights } from "./flights.ts";
@@ -127,6 +128,16 @@ const CASES: Readonly<Record<string, () => void | Promise<void>>> = {
     held.open();
     await Promise.all(all);
     expect([writes.size, writes.has("k0")]).toEqual([0, false]);
+  },
+  "keys of calls of many that wait for their turn": async () => {
+    const bulk = new BulkWrites();
+    const held = gate<void>();
+    const items = names(3_000).map((name) => ({ key: entryKey(root, name) }));
+    const all = bulk.run(items, () => held.pass().then(() => "stored"), "stored");
+    expect(bulk.size).toBe(1);
+    held.open();
+    expect((await all).length).toBe(3_000);
+    expect(bulk.size).toBe(0);
   },
   "until when a failed load, or a load in the background, is not tried again": () => {
     const backoffs = new Pauses();

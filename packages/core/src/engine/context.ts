@@ -1,3 +1,4 @@
+import type { BulkWrites } from "./bulk-writes.ts";
 import type { KeyedQueue } from "../primitives/keyed-queue.ts";
 import type { Clock } from "../contracts/clock.ts";
 import type { Events } from "../primitives/event-port.ts";
@@ -31,6 +32,7 @@ export interface EngineContext {
   readonly leases: Set<Lease>;
   /** Writes to the backend, by local key, in the order of calls. */
   readonly writes: KeyedQueue;
+  readonly bulkWrites: BulkWrites;
   readonly loads: Semaphore;
   readonly backgroundLoads: Semaphore;
   /** How many callers may wait at one time. */

@@ -1,3 +1,4 @@
+import { BulkWrites } from "./bulk-writes.ts";
 import { describe, expect, it } from "vitest";
 import { ReadThrough } from "./read-through.ts";
 import { Waiters } from "./waiters.ts";
@@ -151,6 +152,7 @@ function engine({ hasBackend = false }: { readonly hasBackend?: boolean } = {}):
     meter: new Meter(),
     flights: new Flights(trust),
     leases: new Set(),
+    bulkWrites: new BulkWrites(),
     writes: new KeyedQueue(),
     loads: new Semaphore(1_000),
     backgroundLoads: new Semaphore(100),

@@ -182,6 +182,7 @@ export class LoadedStore {
     const { key, policy } = flight.call;
     // A finished flight is unregistered, so a later fence would not reach it.
     if (flight.isOver || fencedBy(this.#context, flight, entry.dependsOn) !== undefined) return "refused";
+    this.#context.bulkWrites.overtake(key.local);
     flights.fenceOlder(key.local, flight);
     const error = local?.put(key.local, entry, policy.localTtlMs ?? Infinity, epoch);
     if (error !== undefined) this.#reportUnwritable(flight, error);

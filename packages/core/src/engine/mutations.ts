@@ -84,7 +84,54 @@ export class Mutations {
     this.#loadedStore = loadedStore;
   }
 
-  async set(
+  set(
+    namespace: NamespaceContext,
+    key: EntryKey,
+    value: unknown,
+    options: EntryOptions | undefined,
+  ): Promise<WriteResult> {
+    this.#context.bulkWrites.overtake(key.local);
+    return this.#set(namespace, key, value, options);
+  }
+
+  /** As {@link set}, with the same options for all. */
+  async setMany(
+    namespace: NamespaceContext,
+    entries: readonly { readonly key: EntryKey; readonly value: unknown }[],
+    options: EntryOptions | undefined,
+  ): Promise<WriteManyResult> {
+    const { tags } = this.#context;
+    const dependsOn = dependencies(namespace.keySpace, options?.tags ?? NO_TAGS);
+    const { sequence } = tags;
+    const statuses = await this.#bulk(namespace, "set", entries, "stored", async ({ key, value }) =>
+      // A later call on its tags would hide it at once.
+      tags.wasCalled(dependsOn, sequence) ? "stored" : (await this.#set(namespace, key, value, options)).status,
+    );
+    return {
+      stored: tally(statuses, "stored"),
+      pending: tally(statuses, "pending"),
+      refused: tally(statuses, "refused"),
+    };
+  }
+
+  /** Nothing older than the call is served or stored by this process from now on. */
+  #bulk<T extends { readonly key: EntryKey }, S extends string>(
+    { remote }: NamespaceContext,
+    by: "set" | "delete",
+    items: readonly T[],
+    overtaken: S,
+    write: (item: T) => Promise<S>,
+  ): Promise<readonly S[]> {
+    const { writes, bulkWrites } = this.#context;
+    for (const { key } of items) {
+      bulkWrites.overtake(key.local);
+      // In memory alone each write is one step.
+      if (remote !== undefined) this.#fence(key, by);
+    }
+    return writes.include(bulkWrites.run(items, write, overtaken));
+  }
+
+  async #set(
     namespace: NamespaceContext,
     key: EntryKey,
     value: unknown,
@@ -96,7 +143,7 @@ export class Mutations {
       checkRoomForMeta(namespace);
     const life = lifetimeOf(value, namespace.policy, options, random);
     if (life.ttlMs <= 0)
-      return { status: (await this.delete(namespace, key)).status === "pending" ? "pending" : "refused" };
+      return { status: (await this.#delete(namespace, key)).status === "pending" ? "pending" : "refused" };
     const entry = this.#entryOf(namespace, key, value, life, options);
     if (remote === undefined) return this.#setHere(namespace, key, entry);
     const status = await this.#queue(remote, key, { namespace, entry });
@@ -208,7 +255,29 @@ export class Mutations {
       void this.#loadedStore.confirm(remote!.leases!, key, entry.version);
   }
 
-  async delete(namespace: NamespaceContext, key: EntryKey): Promise<DeleteResult> {
+  delete(namespace: NamespaceContext, key: EntryKey): Promise<DeleteResult> {
+    this.#context.bulkWrites.overtake(key.local);
+    return this.#delete(namespace, key);
+  }
+
+  /** As {@link delete}. */
+  async deleteMany(namespace: NamespaceContext, keys: readonly EntryKey[]): Promise<DeleteManyResult> {
+    const { local, clock } = this.#context;
+    const now = clock.now();
+    // Before they are fenced: a copy here counts as deleted.
+    const items = keys.map((key) => ({ key, wasHere: local?.get(key.local, now) !== undefined }));
+    const statuses = await this.#bulk(namespace, "delete", items, "deleted", async ({ key, wasHere }) => {
+      const { status } = await this.#delete(namespace, key);
+      return status === "missing" && wasHere ? "deleted" : status;
+    });
+    return {
+      deleted: tally(statuses, "deleted"),
+      missing: tally(statuses, "missing"),
+      pending: tally(statuses, "pending"),
+    };
+  }
+
+  async #delete(namespace: NamespaceContext, key: EntryKey): Promise<DeleteResult> {
     const { local, clock, writes, recovery } = this.#context;
     const { remote } = namespace;
     const wasHere = local?.get(key.local, clock.now()) !== undefined;
@@ -222,6 +291,7 @@ export class Mutations {
   }
 
   async markStale(namespace: NamespaceContext, key: EntryKey): Promise<MarkStaleResult> {
+    this.#context.bulkWrites.overtake(key.local);
     const { local, clock, writes, recovery } = this.#context;
     const { remote } = namespace;
     const now = clock.now();
@@ -397,6 +467,9 @@ interface Pinning {
   readonly sequence: number;
   readonly pinned: ReturnType<TagVersions["pin"]>;
 }
+
+const tally = (statuses: readonly string[], status: string): number =>
+  statuses.filter((each) => each === status).length;
 
 const isEqual = (some: readonly string[], others: readonly string[]): boolean =>
   some.length === others.length && some.every((each, i) => each === others[i]);

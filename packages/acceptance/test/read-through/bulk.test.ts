@@ -1,0 +1,74 @@
+import { gate } from "@hotset/core/testing";
+import { describe, expect, it } from "vitest";
+import { open } from "../support/stacks.ts";
+
+/** One more than are under way at a time. */
+const KEYS = Array.from({ length: 1_001 }, (_, i) => `k${i}`);
+const LAST = KEYS.at(-1)!;
+
+/** A `setMany` whose first 1,000 writes are held at the backend, so that the turn of the last key has not come. */
+async function heldSetMany() {
+  const { cache, backend } = open("memory over backend");
+  await cache.set(LAST, "old");
+  const first = gate();
+  backend.script("write", { times: 1_000, before: first });
+  const all = cache.setMany(KEYS.map((key) => [key, "bulk"] as const));
+  await first.arrived();
+  return { cache, backend, first, all };
+}
+
+describe("calls of many keys", () => {
+  it("C159: the keys beyond 1,000 are written when those before them are answered, and are not served meanwhile", async () => {
+    const { cache, backend, first, all } = await heldSetMany();
+    expect(backend.count("write", `test::${LAST}`)).toBe(1);
+    expect(cache.peek(LAST)).toBe(undefined);
+    first.open();
+    expect(await all).toEqual({ stored: 1_001, pending: 0, refused: 0 });
+    expect([await cache.get(LAST), backend.count("write", `test::${LAST}`)]).toEqual(["bulk", 2]);
+  });
+
+  it.each([
+    ["set", "later"],
+    ["delete", undefined],
+    ["deleteMany", undefined],
+    ["setMany", "later"],
+    ["markStale", undefined],
+    ["clear", undefined],
+    ["load", "later"],
+  ] as const)("C162: a later %s of a key whose turn has not come wins", async (how, expected) => {
+    const { cache, first, all } = await heldSetMany();
+    const calls = {
+      set: () => cache.set(LAST, "later"),
+      delete: () => cache.delete(LAST),
+      deleteMany: () => cache.deleteMany([LAST]),
+      setMany: () => cache.setMany([[LAST, "later"]]),
+      markStale: () => cache.markStale(LAST),
+      clear: () => cache.clear(),
+      load: () => cache.getOrSet(LAST, () => "later", { forceRefresh: true }),
+    };
+    const call = calls[how]();
+    if (how !== "setMany" && how !== "set") await call;
+    first.open();
+    await call;
+    expect(await all).toMatchObject({ pending: 0, refused: 0 });
+    expect(await cache.get(LAST)).toBe(expected);
+  });
+
+  it("C162: of a key that is named twice in a call, the last value counts", async () => {
+    const { cache } = open("memory over backend");
+    const twice = [...KEYS, "k0", "k0"].map((key, i) => [key, i] as const);
+    expect(await cache.setMany(twice)).toEqual({ stored: 1_003, pending: 0, refused: 0 });
+    expect([await cache.get("k0"), await cache.get("k1")]).toEqual([1_002, 1]);
+  });
+
+  it("C159: getOrSetMany runs its loader once for each 1,000 missing items, one part after the other", async () => {
+    const { cache } = open("memory over backend");
+    const asked: number[] = [];
+    const load = (missing: readonly string[]): [string, string][] => {
+      asked.push(missing.length);
+      return missing.map((key) => [key, key]);
+    };
+    expect([...(await cache.getOrSetMany(KEYS, (key) => key, load)).values()]).toEqual(KEYS);
+    expect(asked).toEqual([1_000, 1]);
+  });
+});
