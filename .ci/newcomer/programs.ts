@@ -45,7 +45,7 @@ export function bundles(tools: string): readonly Bundle[] {
     })})).catch(() => process.exit(1));`;
   const banner = 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);';
   const webpack = `require("${tools}/node_modules/webpack")({
-    mode: "production", target: "node", entry: "./main.mjs", output: { path: __dirname, filename: "webpack.cjs" },
+    mode: "production", target: "node", entry: "./main.mjs", output: { path: __dirname, filename: "webpack.cjs", asyncChunks: false },
   }, (error, stats) => { if (error || stats.hasErrors()) { console.error(error ?? stats.toString()); process.exit(1); } });`;
   const rolldown = `import("${tools}/node_modules/rolldown/dist/index.mjs").then(({ build }) =>
     build({ input: "main.mjs", platform: "node", output: { file: "rolldown.mjs", format: "esm", codeSplitting: false } }));`;

@@ -22,7 +22,8 @@ export class Project {
 
   /** Runs a program in the project. @throws {Error} with all that it printed, if it fails. */
   run(command: string, parameters: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Output> {
-    const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(npm_|NODE_)/i.test(name)));
+    const isInherited = (name: string): boolean => !/^(?:npm_|NODE_)/i.test(name) || name === "NODE_EXTRA_CA_CERTS";
+    const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => isInherited(name)));
     return new Promise((resolve, reject) => {
       execFile(
         command,

@@ -24,8 +24,7 @@ export async function startRegistry(packages: readonly Packed[], upstream: strin
     const tarball = packages.find((each) => path === `tarballs/${basename(each.tarball)}`)?.tarball;
     if (tarball !== undefined) return void createReadStream(tarball).pipe(response);
     const found = packages.find(({ manifest }) => manifest.name === path);
-    if (found === undefined)
-      return void response.writeHead(302, { location: upstream + path.replace("/", "%2f") }).end();
+    if (found === undefined) return void response.writeHead(302, { location: upstream + path }).end();
     response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(documentOf(found)));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

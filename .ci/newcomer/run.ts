@@ -97,7 +97,9 @@ function check(condition: boolean, message: string): void {
 }
 
 /** The environment of a program with keys of its own. */
-const over = (prefix: string): NodeJS.ProcessEnv => ({ REDIS_URL: redis.url, KEY_PREFIX: prefix });
+function over(prefix: string): NodeJS.ProcessEnv {
+  return { REDIS_URL: redis.url, KEY_PREFIX: prefix };
+}
 
 /** Packages, megabytes and seconds of an install, beside those of others. */
 async function figures(): Promise<void> {

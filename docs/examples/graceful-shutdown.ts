@@ -54,7 +54,7 @@ let isReady = true;
 process.prependOnceListener("SIGTERM", () => (isReady = false));
 async function client(number: number): Promise<void> {
   for (let i = 0; isReady; i += 1) {
-    const response = await fetch(`http://127.0.0.1:${port}/${number}/${i}`);
+    const response = await fetch(`http://127.0.0.1:${port}/${number}/${i}`, { headers: { connection: "close" } });
     statuses.push(response.status);
     assert.equal(await response.text(), "Hello Ada");
   }

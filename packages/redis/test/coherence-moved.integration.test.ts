@@ -66,7 +66,7 @@ describe("connections whose host name leads to another server", () => {
       })
       .toBe("after");
   const hearsAgain = async (): Promise<void> => {
-    const other = redis(after.url).valueFormat(json()).build();
+    const other = redis(after.url).valueFormat(json()).coherence("pubsub").build();
     await expect
       .poll(async () => {
         await backend.read("shop::later").catch(() => undefined);

@@ -149,7 +149,9 @@ describe("credentials", () => {
 
   it("a missing password is reported, with what to check", async () => {
     for (const protocol of [2, 3] as const) {
-      const { error } = await refusal(on(`redis://127.0.0.1:${server.port}`).protocol(protocol).build());
+      const { error } = await refusal(
+        on(`redis://127.0.0.1:${server.port}`).protocol(protocol).coherence("none").build(),
+      );
       expect(error).toMatchObject({
         retryable: false,
         message: expect.stringMatching(/NOAUTH.*check username and password/),
