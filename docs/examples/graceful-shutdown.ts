@@ -62,8 +62,9 @@ async function client(number: number): Promise<void> {
 const clients = Promise.all(Array.from({ length: 20 }, (_, number) => client(number)));
 
 await sleep(500);
+const closed = once(server, "close");
 process.kill(process.pid, "SIGTERM");
 await clients;
-await once(server, "close");
+await closed;
 assert(statuses.length >= 20);
 console.log(`${statuses.filter((status) => status !== 200).length} failed requests`);
