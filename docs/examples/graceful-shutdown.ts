@@ -36,7 +36,10 @@ async function answer(url: string, response: ServerResponse): Promise<void> {
   }
 }
 
+let isReady = true; // the answer to the readiness probe of the load balancer
 async function shutDown(): Promise<void> {
+  isReady = false;
+  await sleep(1_000); // longer than the balancer takes to notice: the kernel resets connections that come later
   server.close(); // no new connections; idle ones are closed
   await once(server, "close"); // every request that was accepted has been answered
   await cache.close(); // replays what Redis has missed, frees leases, closes the connection
@@ -50,8 +53,6 @@ await once(server, "listening");
 const { port } = server.address() as AddressInfo;
 
 const statuses: number[] = [];
-let isReady = true;
-process.prependOnceListener("SIGTERM", () => (isReady = false));
 async function client(number: number): Promise<void> {
   for (let i = 0; isReady; i += 1) {
     const response = await fetch(`http://127.0.0.1:${port}/${number}/${i}`, { headers: { connection: "close" } });

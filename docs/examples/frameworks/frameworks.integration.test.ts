@@ -2,7 +2,7 @@
 
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { request } from "node:http";
+import { request, type ClientRequest, type IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -77,10 +77,13 @@ describe("frameworks", () => {
       expect(await traffic.stop()).toEqual([]);
       expect(traffic.answered()).toBeGreaterThan(100);
 
-      const inFlight = Array.from({ length: 10 }, (_, index) => send(port, "GET", `/products/p${900 + index}`));
-      await sleep(25); // they have arrived; the source takes 50 ms
+      const inFlight = await Promise.all(
+        Array.from({ length: 10 }, (_, index) => arrived(port, `/products/p${900 + index}`)),
+      );
       service.kill("SIGTERM");
-      expect((await Promise.all(inFlight)).map(({ status }) => status)).toEqual(inFlight.map(() => 200));
+      expect(await Promise.all(inFlight.map(async ({ answer }) => (await answer).status))).toEqual(
+        inFlight.map(() => 200),
+      );
       expect(await service.ended).toBe(program.exitCode);
     },
   );
@@ -154,10 +157,29 @@ function startTraffic(port: number): Traffic {
   };
 }
 
+interface Answer {
+  readonly status: number;
+  readonly body: string;
+}
+
 /** One request on a connection of its own. */
-async function send(port: number, method: string, path: string): Promise<{ status: number; body: string }> {
+function send(port: number, method: string, path: string): Promise<Answer> {
   const sent = request({ host: "127.0.0.1", port, method, path, agent: false });
   sent.end();
-  const [response] = (await once(sent, "response")) as [import("node:http").IncomingMessage];
+  return answerTo(sent);
+}
+
+/** A request that the service has accepted: it said "100 Continue", and the source takes 50 ms. */
+async function arrived(port: number, path: string): Promise<{ readonly answer: Promise<Answer> }> {
+  const headers = { expect: "100-continue" };
+  const sent = request({ host: "127.0.0.1", port, path, headers, agent: false });
+  const answer = answerTo(sent);
+  await once(sent, "continue");
+  sent.end();
+  return { answer };
+}
+
+async function answerTo(sent: ClientRequest): Promise<Answer> {
+  const [response] = (await once(sent, "response")) as [IncomingMessage];
   return { status: response.statusCode ?? 0, body: await text(response) };
 }
