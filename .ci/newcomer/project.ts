@@ -3,7 +3,7 @@ import { globSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } fro
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
-/** An empty project outside the repository, as somebody has it who begins. */
+/** An empty project outside the repository, as a newcomer has it. */
 export class Project {
   readonly folder: string;
   readonly #registry: string;

@@ -127,7 +127,7 @@ async function figures(): Promise<void> {
   console.log(rows.join("\n"));
 }
 
-/** pnpm ends with an error where a package has a build script that nobody approved. */
+/** pnpm ends with an error where a package has a build script that the project has not approved. */
 function pnpmInstall(): Promise<void> {
   return step("pnpm add, then a frozen install, and hotset/testing is found", async () => {
     const made = project("pnpm");

@@ -13,7 +13,7 @@ const PER_SECOND = 1_000;
 const KINDS: readonly (readonly [what: string, command: readonly string[] | undefined, holders: number])[] = [
   ["no listener tracks", undefined, 0],
   ["each receives every write (broadcasting)", ["CLIENT", "TRACKING", "ON", "BCAST", "NOLOOP", "PREFIX", "f:"], 0],
-  ["each receives keys that it has read; nobody reads these", ["CLIENT", "TRACKING", "ON"], 0],
+  ["each receives keys that it has read; none reads these", ["CLIENT", "TRACKING", "ON"], 0],
   ["the same; each key is held by 2, which read it again", ["CLIENT", "TRACKING", "ON"], 2],
   ["the same; each key is held by 20, which read it again", ["CLIENT", "TRACKING", "ON"], 20],
 ];

@@ -144,6 +144,29 @@ export function make(cfg, R) {
   const up = (p) => p.lk === "A" || p.lk === "C";
   const att = (p) => p.lk === "A" || p.lk === "S"; // P believes attached
   const effTag = (s) => s.tg;
+  /** A flight that begins at `st` and answers with nothing older than `floor`. Without the backend it loads at once. */
+  const newFlight = (s, p, st, floor, isForced) => ({
+    st: p.lk === "D" ? "x" : st,
+    ok: 1,
+    tk: 1,
+    ep: att(p) ? 1 : 0,
+    jo: 1,
+    lf: 0,
+    wk: 0,
+    tok: 0,
+    v: p.lk === "D" ? s.db : -1,
+    tv: 0,
+    tg: null,
+    cn: null,
+    rd: null,
+    res: 0,
+    fl: floor,
+    rl: 0,
+    rv: null,
+    fo: isForced,
+    bg: 0,
+    sn: 0,
+  });
   const floors = (p, f) => {
     if (!f.jo) return f.fl;
     const a = att(p) ? p.all : p.own;
@@ -428,28 +451,7 @@ export function make(cfg, R) {
                 q = t.P[pi];
               if (R.forceFenceCall) fenceKey(q, 1);
               else for (const f of q.F) unjoin(q, f);
-              q.F.push({
-                st: q.lk === "D" ? "x" : "Q",
-                ok: 1,
-                tk: 1,
-                ep: att(q) ? 1 : 0,
-                jo: 1,
-                lf: 0,
-                wk: 0,
-                tok: 0,
-                v: q.lk === "D" ? t.db : -1,
-                tv: 0,
-                tg: null,
-                cn: null,
-                rd: null,
-                res: 0,
-                fl: [mx(q.all[0], w), mx(q.all[1], w)],
-                rl: 0,
-                rv: null,
-                fo: 1,
-                bg: 0,
-                sn: 0,
-              });
+              q.F.push(newFlight(t, q, "Q", [mx(q.all[0], w), mx(q.all[1], w)], 1));
             });
             continue;
           }
@@ -504,28 +506,7 @@ export function make(cfg, R) {
                 t.viol = `fallback v${q.L[0]} < own floor h${q.own[0]} s${q.own[1]} P${pi}`;
               return;
             }
-            q.F.push({
-              st: q.lk === "D" ? "x" : "R",
-              ok: 1,
-              tk: 1,
-              ep: att(q) ? 1 : 0,
-              jo: 1,
-              lf: 0,
-              wk: 0,
-              tok: 0,
-              v: q.lk === "D" ? t.db : -1,
-              tv: 0,
-              tg: null,
-              cn: null,
-              rd: null,
-              res: 0,
-              fl: q.all.slice(),
-              rl: 0,
-              rv: null,
-              fo: 0,
-              bg: 0,
-              sn: 0,
-            });
+            q.F.push(newFlight(t, q, "R", q.all.slice(), 0));
           });
       }
       // --- flights

@@ -60,7 +60,7 @@ export interface Violation {
  * itself has no outage.
  * - `lost, not yet re-issued`: the servers lost the acknowledged write; its process has not issued it again yet. Ends
  * `maxStaleness` after both processes were in step again, or had the time for it.
- * - `lost, nobody remembers`: the servers lost it, and its process has died, or it is older than `reissueWindow`. Ends
+ * - `lost and forgotten`: the servers lost it, and its process has died, or it is older than `reissueWindow`. Ends
  * with the life of the entry.
  * - `set with unknown outcome`: it arrived before its replay, or after the death of its process. Ends `maxStaleness`
  * after the replay; without one, with the life of the entry.
@@ -72,7 +72,7 @@ export interface Violation {
 export type Exemption =
   | "fallback"
   | "lost, not yet re-issued"
-  | "lost, nobody remembers"
+  | "lost and forgotten"
   | "set with unknown outcome"
   | "load without a lease"
   | "foreign delete during a load";
@@ -367,7 +367,7 @@ class Checker {
       const inStepAt = this.#reach.inStepAt(change.process, fault);
       const isDead = (this.#reach.diedAt(change.process) ?? Infinity) <= inStepAt;
       const isOld = inStepAt - (change.endedAt ?? Infinity) > this.#history.terms.reissueWindowMs;
-      if (change.process === FOREIGN || isDead || isOld) return "lost, nobody remembers";
+      if (change.process === FOREIGN || isDead || isOld) return "lost and forgotten";
     }
     return undefined;
   }

@@ -157,8 +157,8 @@ describe("announcements, in the step of the change", () => {
     await using full = await startOwnRedis();
     const listener = newClient(full.url);
     await listener.connect();
-    const heard: string[] = [];
-    await listener.subscribe(CHANNEL, (message) => heard.push(message));
+    const received: string[] = [];
+    await listener.subscribe(CHANNEL, (message) => received.push(message));
     await full.command("SET", L, "mine");
     await makeFull(full);
     const large = ["60000", "d", "x".repeat(50_000)];
@@ -166,7 +166,7 @@ describe("announcements, in the step of the change", () => {
     await expect(run(full, WRITE, ENTRY, large)).rejects.toThrow(/^OOM /);
     expect(await run(full, RENEW, [ISSUER, A], ["nonce", LIFE, "hard"])).toBe("nonce.1");
     await listener.sendCommand(["PING"]);
-    expect(heard).toEqual([E, E, A].map((key) => `1 me ${key}`));
+    expect(received).toEqual([E, E, A].map((key) => `1 me ${key}`));
     listener.destroy();
   });
 

@@ -52,7 +52,7 @@ describe("a client of the user", () => {
     expect(backend.coherenceMode).toBe(mode);
     const other = redis(server.url).valueFormat(json()).coherence(mode).build();
     await other.remove("shop::1");
-    await expect.poll(() => listener.heard).toEqual(["changed shop::1"]);
+    await expect.poll(() => listener.received).toEqual(["changed shop::1"]);
     await other.close();
     await backend.close();
     await expect
@@ -79,7 +79,7 @@ describe("a client of the user", () => {
     await expect.poll(() => listener.losses.length).toBe(1);
     await backend.coherence!.attach(listener);
     await server.command("SET", "hotset:shop::1", "x");
-    await expect.poll(() => listener.heard).toContain("changed shop::1");
+    await expect.poll(() => listener.received).toContain("changed shop::1");
     await backend.close();
   });
 

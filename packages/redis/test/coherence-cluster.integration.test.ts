@@ -62,7 +62,7 @@ describe.each([["tracking"], ["pubsub"]] as const)("coherence over a cluster by 
     const keys = await keysOnEach();
     for (const key of keys) await backend.read(key);
     for (const key of keys) await other.write(key, stored());
-    await expect.poll(() => keys.filter((key) => listener.heard.includes(`changed ${key}`))).toEqual(keys);
+    await expect.poll(() => keys.filter((key) => listener.received.includes(`changed ${key}`))).toEqual(keys);
     await expect.poll(() => listener.signs.length).toBeGreaterThan(2);
     expect(listener.losses).toEqual([]);
     expect(backend.coherenceMode).toBe(mode);
@@ -75,14 +75,14 @@ describe.each([["tracking"], ["pubsub"]] as const)("coherence over a cluster by 
     await expect.poll(() => listener.losses.length).toBe(1);
     listener.signs.splice(0);
     await backend.coherence!.attach(listener);
-    await expect.poll(() => listener.heard).toContain("replaced");
+    await expect.poll(() => listener.received).toContain("replaced");
     await expect.poll(() => listener.signs.length).toBeGreaterThan(0);
     listener.take();
     const other = open((builder) => builder.coherence(mode));
     const keys = await keysOnEach();
     for (const key of keys) await backend.read(key);
     for (const key of keys) await other.write(key, stored());
-    await expect.poll(() => keys.filter((key) => listener.heard.includes(`changed ${key}`))).toEqual(keys);
+    await expect.poll(() => keys.filter((key) => listener.received.includes(`changed ${key}`))).toEqual(keys);
     await victim!.start();
   }, 60_000);
 
@@ -93,12 +93,12 @@ describe.each([["tracking"], ["pubsub"]] as const)("coherence over a cluster by 
     await promoted!.command("CLUSTER", "FAILOVER");
     await expect.poll(() => listener.losses.length).toBe(1);
     await backend.coherence!.attach(listener);
-    await expect.poll(() => listener.heard).toContain("replaced");
+    await expect.poll(() => listener.received).toContain("replaced");
     listener.take();
     const key = (await servers.keyOn(promoted!, "hotset:shop::")).slice("hotset:".length);
     await backend.read(key);
     await open((builder) => builder.coherence(mode)).write(key, stored());
-    await expect.poll(() => listener.heard).toContain(`changed ${key}`);
+    await expect.poll(() => listener.received).toContain(`changed ${key}`);
   }, 60_000);
 
   it("A96: receives changes of a slot that moves from both nodes", async () => {
@@ -125,7 +125,7 @@ describe.each([["tracking"], ["pubsub"]] as const)("coherence over a cluster by 
     await backend.read("shop::moving");
     listener.take();
     await other.remove("shop::moving");
-    await expect.poll(() => listener.heard).toContain("changed shop::moving");
+    await expect.poll(() => listener.received).toContain("changed shop::moving");
   }, 60_000);
 });
 
@@ -205,7 +205,7 @@ describe("a cluster", () => {
       },
       readFromReplicas: false,
     });
-    const heard: string[] = [];
+    const received: string[] = [];
     const note = (): void => undefined;
     await link.tracking!.attach({
       topic: "hotset:",
@@ -214,12 +214,12 @@ describe("a cluster", () => {
       changed: note,
       everythingChanged: note,
       alive: note,
-      replaced: () => void heard.push("replaced"),
+      replaced: () => void received.push("replaced"),
       lost: note,
     });
-    expect(heard).toEqual([]);
+    expect(received).toEqual([]);
     link.distrust(new Error("READONLY"));
-    await expect.poll(() => heard).toEqual(["replaced"]);
+    await expect.poll(() => received).toEqual(["replaced"]);
     await link.close();
   });
 

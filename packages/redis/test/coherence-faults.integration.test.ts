@@ -129,7 +129,7 @@ for (const [name, start] of Object.entries(WAYS)) {
         // A change is pushed to a connection that has read the key.
         await backend.read(key);
         await other.write(key, stored());
-        await expect.poll(() => listener.heard).toContain(`changed ${key}`);
+        await expect.poll(() => listener.received).toContain(`changed ${key}`);
       };
       /**
        * Waits for the loss; resolves with the number of signs of life after it, within a time in which four are due.
@@ -163,7 +163,7 @@ for (const [name, start] of Object.entries(WAYS)) {
         on.proxy.cut();
         expect(await signsAfterLoss()).toBe(0);
         await attachesAgain();
-        expect(listener.heard).not.toContain("replaced");
+        expect(listener.received).not.toContain("replaced");
       });
 
       it("C86: reports a connection that the server closes as lost", async () => {
@@ -201,7 +201,7 @@ for (const [name, start] of Object.entries(WAYS)) {
         await on.server.start();
         await attached;
         // The replacement is reported before queued commands are sent.
-        expect(listener.heard).toContain("replaced");
+        expect(listener.received).toContain("replaced");
         await hears("shop::again");
       });
     });

@@ -41,7 +41,7 @@ describe("connections whose host name leads to another server", () => {
     for (const client of clients.splice(0)) client.destroy();
     await proxy.close();
     await Promise.all([before.stop(), after.stop()]);
-    listener.heard.splice(0);
+    listener.received.splice(0);
     listener.losses.splice(0);
     listener.signs.splice(0);
   });
@@ -71,7 +71,7 @@ describe("connections whose host name leads to another server", () => {
       .poll(async () => {
         await backend.read("shop::later").catch(() => undefined);
         await other.write("shop::later", stored("later"));
-        return listener.heard;
+        return listener.received;
       })
       .toContain("changed shop::later");
     await other.close();
@@ -83,9 +83,9 @@ describe("connections whose host name leads to another server", () => {
     // The subscribed connection stays where it was.
     await before.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
     await moved();
-    expect(listener.heard.slice(0, 2)).toEqual(["replaced", "lost"]);
+    expect(listener.received.slice(0, 2)).toEqual(["replaced", "lost"]);
     await hearsAgain();
-    expect(listener.heard.filter((line) => line === "replaced")).toHaveLength(1);
+    expect(listener.received.filter((line) => line === "replaced")).toHaveLength(1);
   });
 
   it("C86 C91: the calls follow the channel to the new server", async () => {
@@ -93,7 +93,7 @@ describe("connections whose host name leads to another server", () => {
     await attached();
     await before.command("CLIENT", "KILL", "TYPE", "pubsub", "SKIPME", "yes");
     await moved();
-    expect(listener.heard.slice(0, 2)).toEqual(["lost", "replaced"]);
+    expect(listener.received.slice(0, 2)).toEqual(["lost", "replaced"]);
     await hearsAgain();
   });
 
@@ -108,9 +108,9 @@ describe("connections whose host name leads to another server", () => {
       await attached();
       await before.command("CLIENT", "KILL", "ID", String(await client.sendCommand(["CLIENT", "ID"])));
       await moved();
-      expect(listener.heard.slice(0, 2)).toEqual(["replaced", "lost"]);
+      expect(listener.received.slice(0, 2)).toEqual(["replaced", "lost"]);
       await hearsAgain();
-      expect(listener.heard.filter((line) => line === "replaced")).toHaveLength(1);
+      expect(listener.received.filter((line) => line === "replaced")).toHaveLength(1);
     },
   );
 
@@ -131,7 +131,7 @@ describe("connections whose host name leads to another server", () => {
       "ID",
       String(await ofDuplicate(before, client)),
     );
-    await expect.poll(() => listener.heard).toContain("replaced");
+    await expect.poll(() => listener.received).toContain("replaced");
     listener.signs.splice(0);
     await new Promise((resolve) => setTimeout(resolve, MAX_STALENESS_MS));
     expect(listener.signs).toEqual([]);
@@ -153,7 +153,7 @@ describe("connections whose host name leads to another server", () => {
       .poll(
         () =>
           backend.read("shop::k").then(
-            () => listener.heard.slice(0, 2),
+            () => listener.received.slice(0, 2),
             () => undefined,
           ),
         { interval: 1 },

@@ -66,7 +66,7 @@ describe.each([["tracking"], ["pubsub"]] as const)("coherence behind sentinels b
     await backend.coherence!.attach(listener);
     // The sentinel that is asked here may learn of it a little later.
     await expect.poll(() => servers.primary()).not.toBe(victim);
-    await expect.poll(() => listener.heard).toContain("replaced");
+    await expect.poll(() => listener.received).toContain("replaced");
     await expect.poll(() => listener.signs.length).toBeGreaterThan(0);
     // The sentinel that learns of the successor last may still name the former one: then there is one more loss.
     const writer = open(mode);
@@ -79,7 +79,7 @@ describe.each([["tracking"], ["pubsub"]] as const)("coherence behind sentinels b
           }
           await backend.read("shop::1").catch(() => undefined);
           await writer.write("shop::1", stored()).catch(() => undefined);
-          return listener.heard;
+          return listener.received;
         },
         { timeout: 20_000 },
       )
@@ -95,11 +95,11 @@ describe.each([["tracking"], ["pubsub"]] as const)("coherence behind sentinels b
     const next = await servers.failover();
     await expect.poll(() => listener.losses.length).toBe(1);
     await backend.coherence!.attach(listener);
-    await expect.poll(() => listener.heard).toContain("replaced");
+    await expect.poll(() => listener.received).toContain("replaced");
     await backend.read("shop::1");
     await next.command("HSET", "hotset:shop::1", "d", "x");
     await next.command("PUBLISH", "hotset~changes", "1 me hotset:shop::1");
-    await expect.poll(() => listener.heard).toContain("changed shop::1");
+    await expect.poll(() => listener.received).toContain("changed shop::1");
     await servers.rejoin(previous);
   }, 60_000);
 });

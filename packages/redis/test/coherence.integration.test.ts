@@ -105,8 +105,8 @@ describe("a change by another client", () => {
   it("C81: is reported when a key expires, once the key is removed", async () => {
     await server.command("SET", "hotset:shop::1", "short", "PX", 100);
     await watch("shop::1");
-    expect(listener.heard).toEqual([]);
-    await expect.poll(() => listener.heard).toEqual(["changed shop::1"]);
+    expect(listener.received).toEqual([]);
+    await expect.poll(() => listener.received).toEqual(["changed shop::1"]);
   });
 
   it("C81: is reported when a key is evicted", async () => {
@@ -115,20 +115,20 @@ describe("a change by another client", () => {
     await server.command("CONFIG", "SET", "maxmemory-policy", "allkeys-random");
     await server.command("CONFIG", "SET", "maxmemory", 1);
     await server.command("SET", "other", "x").catch(() => undefined);
-    await expect.poll(() => listener.heard).toContain("changed shop::1");
+    await expect.poll(() => listener.received).toContain("changed shop::1");
     await server.command("CONFIG", "SET", "maxmemory", 0);
   });
 
   it("is reported by its alias where keys are hashed", async () => {
     const hashed = open((builder) => builder.keyFormat("hashed"));
-    const heard = new RecordingListener();
-    await hashed.coherence!.attach(heard);
+    const listener = new RecordingListener();
+    await hashed.coherence!.attach(listener);
     await hashed.read("shop::a key");
     await hashed.write("shop::a key", stored());
     await hashed.tagVersions!.pin(["{~shop}::user"]);
     await hashed.ping();
     // A script that reads between two writes is pushed both.
-    expect([...new Set(heard.heard)]).toEqual([
+    expect([...new Set(listener.received)]).toEqual([
       `changed ${hashed.alias!("shop::a key")}`,
       // The issuer, which stands for any tag.
       "tag {~shop}::~",
@@ -193,8 +193,8 @@ describe("listeners that share one connection", () => {
       await backend.coherence!.attach(second);
       await backend.read("shop::1");
       await backend.write("shop::1", stored());
-      await expect.poll(() => [...new Set(second.heard)]).toEqual(["changed shop::1"]);
-      if (mode === "pubsub") expect(first.heard).toEqual(["changed shop::1"]);
+      await expect.poll(() => [...new Set(second.received)]).toEqual(["changed shop::1"]);
+      if (mode === "pubsub") expect(first.received).toEqual(["changed shop::1"]);
     }
   });
 
@@ -206,7 +206,7 @@ describe("listeners that share one connection", () => {
     await backend.write("shop::last", stored());
     // The detachment is done before the message comes, over another connection.
     await end();
-    await expect.poll(() => second.heard).toEqual(["changed shop::last"]);
+    await expect.poll(() => second.received).toEqual(["changed shop::last"]);
   });
 });
 
@@ -227,11 +227,11 @@ describe("a confirmation", () => {
       await open((builder) => builder.coherence(mode)).write("shop::1", stored());
       const confirmed = backend.leases!.confirm("shop::2");
       await new Promise((resolve) => setTimeout(resolve, 100));
-      expect(listener.heard).toEqual([]);
+      expect(listener.received).toEqual([]);
       expect(await outcome(confirmed)).toEqual({ status: "pending" });
       hold.release();
       expect(await confirmed).toBe("");
-      expect(listener.heard).toEqual(["changed shop::1"]);
+      expect(listener.received).toEqual(["changed shop::1"]);
     },
   );
 });
@@ -312,7 +312,7 @@ describe("a connection that follows another", () => {
     await own.command("REPLICAOF", "NO", "ONE");
     await expect.poll(() => listener.losses.length).toBe(2);
     await backend.coherence!.attach(listener);
-    await expect.poll(() => listener.heard).toContain("replaced");
+    await expect.poll(() => listener.received).toContain("replaced");
     await expect.poll(() => listener.signs.length).toBeGreaterThan(0);
   });
 });
@@ -331,7 +331,7 @@ describe("a server that loads its data", () => {
     await expect.poll(() => listener.losses.length).toBe(1);
     await own.start("listening");
     await backend.coherence!.attach(listener);
-    await expect.poll(() => listener.heard).toContain("replaced");
+    await expect.poll(() => listener.received).toContain("replaced");
     await expect
       .poll(() =>
         backend.read("shop::499").then(
@@ -342,7 +342,7 @@ describe("a server that loads its data", () => {
       .toBe(100);
     listener.take();
     await own.command("DEL", "hotset:shop::499");
-    await expect.poll(() => listener.heard).toEqual(["changed shop::499"]);
+    await expect.poll(() => listener.received).toEqual(["changed shop::499"]);
     expect(listener.losses).toHaveLength(1);
   });
 });
@@ -408,13 +408,13 @@ describe("a server that is busy", () => {
       .toContain("BUSY");
     // It answers several heartbeats meanwhile.
     await new Promise((resolve) => setTimeout(resolve, 300));
-    expect(listener.heard).toEqual(["changed shop::1"]);
+    expect(listener.received).toEqual(["changed shop::1"]);
     expect(listener.signs.filter((sentAtMs) => sentAtMs > acknowledgedAt)).toEqual([]);
     await sleeper!.command("SCRIPT", "KILL");
     await looped;
     await asleep;
     await expect.poll(() => listener.signs.filter((sentAtMs) => sentAtMs > acknowledgedAt).length).toBeGreaterThan(0);
-    expect(listener.heard).toEqual(["changed shop::1"]);
+    expect(listener.received).toEqual(["changed shop::1"]);
     for (const client of [sleeper!, writer!, looper!]) client.close();
   });
 });
@@ -457,7 +457,7 @@ describe("a user who may not track", () => {
     const listener = new RecordingListener();
     await backend.coherence!.attach(listener);
     await open((builder) => builder.coherence("pubsub"), acl.url).write("shop::2", stored());
-    await expect.poll(() => listener.heard).toEqual(["changed shop::2"]);
+    await expect.poll(() => listener.received).toEqual(["changed shop::2"]);
     expect(listener.signs.length).toBeGreaterThan(0);
   });
 
@@ -470,7 +470,7 @@ describe("a user who may not track", () => {
     await acl.command("ACL", "SETUSER", "app", "-client|tracking");
     await backend.read("shop::1");
     await acl.command("SET", "hotset:shop::1", "x");
-    await expect.poll(() => listener.heard).toEqual(["changed shop::1"]);
+    await expect.poll(() => listener.received).toEqual(["changed shop::1"]);
 
     await kill();
     await expect.poll(() => listener.losses.length).toBe(1);
@@ -479,7 +479,7 @@ describe("a user who may not track", () => {
     await backend.coherence!.attach(listener);
     await backend.read("shop::1");
     await acl.command("SET", "hotset:shop::1", "y");
-    await expect.poll(() => listener.heard.filter((line) => line.startsWith("changed"))).toHaveLength(2);
+    await expect.poll(() => listener.received.filter((line) => line.startsWith("changed"))).toHaveLength(2);
   });
 
   it("C88: ignores messages of another form on the channel", async () => {
@@ -506,6 +506,6 @@ describe("a user who may not track", () => {
     await server.command("PUBLISH", "hotset~changes", new Uint8Array([0x31, 0x20, 0xff, 0x20, 0xfe]));
     await server.command("PUBLISH", "other~changes", "1 me hotset:shop::0");
     await server.command("PUBLISH", "hotset~changes", "1 me hotset:shop::a key with spaces\nand lines");
-    await expect.poll(() => listener.heard).toEqual(["changed shop::a key with spaces\nand lines"]);
+    await expect.poll(() => listener.received).toEqual(["changed shop::a key with spaces\nand lines"]);
   });
 });

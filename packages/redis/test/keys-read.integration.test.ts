@@ -94,15 +94,15 @@ describe("an entry", () => {
   it("C195: is reported after a write that was refused, since its process keeps the value", async () => {
     await using full = await startOwnRedis();
     await using mine = { backend: open(undefined, full.url), [Symbol.asyncDispose]: () => mine.backend.close() };
-    const heard = new RecordingListener();
-    await mine.backend.coherence!.attach(heard);
+    const listener = new RecordingListener();
+    await mine.backend.coherence!.attach(listener);
     await makeFull(full);
     await expect(mine.backend.write(KEY, { ...stored(), data: Buffer.alloc(50_000) })).rejects.toThrow(/^OOM /);
     await mine.backend.ping();
-    heard.take();
+    listener.take();
     await full.command("EVAL", "redis.call('DEL', 'x') redis.call('SET', KEYS[1], 'x')", 1, `hotset:${KEY}`);
     await mine.backend.ping();
-    expect(heard.take()).toEqual([`changed ${KEY}`]);
+    expect(listener.take()).toEqual([`changed ${KEY}`]);
   });
 
   it.each(["full", "plain"] as const)(
@@ -125,7 +125,7 @@ describe("an entry", () => {
     try {
       await reported();
       for (let i = 0; i < 20; i += 1) await backend.read(`shop::${i}`);
-      await expect.poll(() => listener.heard.length).toBeGreaterThanOrEqual(19);
+      await expect.poll(() => listener.received.length).toBeGreaterThanOrEqual(19);
     } finally {
       await server.command("CONFIG", "SET", "tracking-table-max-keys", 1_000_000);
     }
@@ -169,14 +169,14 @@ describe("a tag", () => {
       ...["ACL", "SETUSER", "reader", "on", ">secret", "~*", "+@read", "+@connection", "+client|tracking", "+info"],
     );
     const reading = open(undefined, server.url.replace("redis://", "redis://reader:secret@"));
-    const heard = new RecordingListener();
-    await reading.coherence!.attach(heard);
+    const listener = new RecordingListener();
+    await reading.coherence!.attach(listener);
     await other.tagVersions!.pin([TAG]);
     await expect(reading.tagVersions!.pin(["{~shop}::"])).rejects.toThrow(/^NOPERM /);
-    heard.take();
+    listener.take();
     await other.tagVersions!.renew([TAG], "hard");
     await reading.ping();
-    expect(heard.take()).toEqual(["tag {~shop}::~"]);
+    expect(listener.take()).toEqual(["tag {~shop}::~"]);
     await reading.close();
   });
 });

@@ -102,7 +102,7 @@ describe("a large value", () => {
   it("C184: is pushed as one change of the entry", async () => {
     const tracker = await Tracker.open(server.url, "hotset");
     await backend.write("shop::user:1", large());
-    expect((await tracker.heard()).filter((key) => key!.startsWith("hotset:"))).toEqual([KEY]);
+    expect((await tracker.received()).filter((key) => key!.startsWith("hotset:"))).toEqual([KEY]);
     tracker.close();
   });
 });

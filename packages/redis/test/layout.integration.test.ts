@@ -393,9 +393,9 @@ describe("memory full", () => {
 describe("a client that tracks a key", () => {
   it("receives each change, also the removal of a missing key", async () => {
     const full = await startOwnRedis();
-    const heard: string[] = [];
+    const received: string[] = [];
     const tracker = new RedisClient({ url: full.url, emitInvalidate: true });
-    tracker.on("error", () => undefined).on("invalidate", (key: Buffer | null) => heard.push(String(key)));
+    tracker.on("error", () => undefined).on("invalidate", (key: Buffer | null) => received.push(String(key)));
     await tracker.connect();
     await tracker.sendCommand(["CLIENT", "TRACKING", "OFF"]);
     await tracker.sendCommand(["CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", "hotset:"]);
@@ -403,7 +403,7 @@ describe("a client that tracks a key", () => {
     const hears = async (call: () => Promise<unknown>): Promise<string[]> => {
       await call().catch(() => undefined);
       await tracker.sendCommand(["PING"]);
-      return heard.splice(0);
+      return received.splice(0);
     };
     await own.connect!();
     expect(await hears(() => own.remove("shop::none"))).toEqual(["hotset:shop::none"]);

@@ -30,7 +30,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await backend.close();
   await server.command("FLUSHALL");
-  await tracker.heard();
+  await tracker.received();
 });
 
 const KEY = "shop::user:1";
@@ -86,7 +86,7 @@ describe("acquire", () => {
     expect(await server.command("GET", L)).toBe("mine");
     expect(await ttl(L)).toBeGreaterThan(5_000);
     expect(await ttl(L)).toBeLessThanOrEqual(10_000);
-    expect(await tracker.heard()).toEqual([]);
+    expect(await tracker.received()).toEqual([]);
   });
 
   it("C52: has one holder: another caller gets the remaining time, and so does the holder itself", async () => {
@@ -260,7 +260,7 @@ describe("renew", () => {
     expect(await ttl(L)).toBeGreaterThan(50_000);
     expect(await ttl(L)).toBeLessThanOrEqual(60_000);
     expect(await server.command("GET", L)).toBe("mine");
-    expect(await tracker.heard()).toEqual([]);
+    expect(await tracker.received()).toEqual([]);
   });
 
   it("makes no lease where there is none, or a key of another type", async () => {
@@ -289,7 +289,7 @@ describe("store", () => {
     expect(await ttl(E)).toBeGreaterThan(355_000);
     expect(await ttl(E)).toBeLessThanOrEqual(360_000);
     expect(await server.command("KEYS", "*")).toEqual([E]);
-    expect(await tracker.heard()).toEqual([E]);
+    expect(await tracker.received()).toEqual([E]);
     expect(await leases.confirm(KEY)).toBe("mine");
   });
 
@@ -328,10 +328,10 @@ describe("store", () => {
       await server.command("DEL", E);
       if (entry !== undefined) await server.command(...entry);
       const before = await everything();
-      await tracker.heard();
+      await tracker.received();
       for (const seen of ["", "old", "-", "!"]) expect(await store("mine", seen)).toBe(false);
       expect(await everything()).toEqual(before);
-      expect(await tracker.heard()).toEqual([]);
+      expect(await tracker.received()).toEqual([]);
     }
   });
 
@@ -380,11 +380,11 @@ describe("store", () => {
       const { [L]: lease, ...rest } = await everything();
       expect(lease).toBeDefined();
       const life = await ttl(E);
-      await tracker.heard();
+      await tracker.received();
       expect(await store("mine", seen)).toBe(false);
       expect(await everything()).toEqual(rest);
       expect(Math.abs((await ttl(E)) - life)).toBeLessThan(5_000);
-      expect(await tracker.heard()).toEqual([E]);
+      expect(await tracker.received()).toEqual([E]);
     },
   );
 
@@ -396,7 +396,7 @@ describe("store", () => {
       await server.command("DEL", E);
       await server.command(...command);
       await leases.acquire(KEY, "mine", 10_000, seen);
-      await tracker.heard();
+      await tracker.received();
       for (const other of ["", "w1"]) {
         await leases.acquire(KEY, "second", 10_000, "*");
         const { [E]: before } = await everything();
@@ -404,12 +404,12 @@ describe("store", () => {
         expect(await everything()).toEqual({ [E]: before });
       }
       await leases.acquire(KEY, "mine", 10_000, seen);
-      await tracker.heard();
+      await tracker.received();
       expect(await store("mine", seen, stored("new", { version: "mine" }))).toBe(true);
       expect(await hash()).toEqual({ d: "new", s: expect.any(String), m: "1 300000;json none", w: "mine" });
       expect(await ttl(E)).toBeGreaterThan(355_000);
       expect(await server.command("KEYS", "*")).toEqual([E]);
-      expect(await tracker.heard()).toEqual([E]);
+      expect(await tracker.received()).toEqual([E]);
     }
   });
 
@@ -426,10 +426,10 @@ describe("store", () => {
     for (const before of [undefined, "old"]) {
       if (before !== undefined) await backend.write(KEY, stored(before, { version: before }));
       await leases.acquire(KEY, "mine", 10_000, before ?? "");
-      await tracker.heard();
+      await tracker.received();
       expect(await store("mine", before ?? "", stored("new", { staleInMs: 0, expiresInMs: 0 }))).toBe(true);
       expect(await everything()).toEqual({});
-      expect(await tracker.heard()).toEqual([E]);
+      expect(await tracker.received()).toEqual([E]);
     }
   });
 
@@ -448,7 +448,7 @@ describe("release", () => {
     const before = await everything();
     await leases.release(KEY, "theirs");
     expect(await everything()).toEqual(before);
-    expect(await tracker.heard()).toEqual([]);
+    expect(await tracker.received()).toEqual([]);
     await leases.release(KEY, "mine");
     expect(await everything()).toEqual({});
   });
@@ -456,9 +456,9 @@ describe("release", () => {
   it("C56: is pushed to waiters where there is no entry", async () => {
     await leases.acquire(KEY, "mine", 10_000, "");
     await leases.release(KEY, "mine");
-    expect(await tracker.heard()).toEqual([E]);
+    expect(await tracker.received()).toEqual([E]);
     await leases.release(KEY, "mine");
-    expect(await tracker.heard()).toEqual([]);
+    expect(await tracker.received()).toEqual([]);
   });
 
   it.each([...TYPES, ["a hash", ["HSET", E, "d", "v", "w", "w1"]]] as const)(
@@ -471,9 +471,9 @@ describe("release", () => {
         await leases.acquire(KEY, "mine", 10_000, "*");
         const { [E]: before } = await everything();
         const endsAt = Number(await server.command("PEXPIRETIME", E));
-        await tracker.heard();
+        await tracker.received();
         await leases.release(KEY, "mine");
-        expect(await tracker.heard()).toEqual([E]);
+        expect(await tracker.received()).toEqual([E]);
         expect(await everything()).toEqual({ [E]: before });
         // Redis 7.0 reads its clock for each command of a script.
         expect(Number(await server.command("PEXPIRETIME", E)) - endsAt).toBeOneOf(
@@ -505,16 +505,16 @@ describe("a lease is ended by", () => {
       await server.command("DEL", E);
       if (command !== undefined) await server.command(...command);
       await leases.acquire(KEY, "mine", 10_000, "*");
-      await tracker.heard();
+      await tracker.received();
       await call();
       expect(await server.command("EXISTS", L)).toBe(0);
-      expect(await tracker.heard()).toEqual([E]);
+      expect(await tracker.received()).toEqual([E]);
     }
   });
 
   it("C81: remove, and the key is pushed also without entry and lease: a load may run whose lease has just ended", async () => {
     expect(await backend.remove(KEY)).toBe("missing");
-    expect(await tracker.heard()).toEqual([E]);
+    expect(await tracker.received()).toEqual([E]);
     expect(await everything()).toEqual({});
   });
 
@@ -532,9 +532,9 @@ describe("a lease is ended by", () => {
 
   it("C70: markStale, which is pushed where less than the stale window remains, and prolongs nothing", async () => {
     await backend.write(KEY, stored("v", { staleInMs: -10_000, expiresInMs: 20_000 }));
-    await tracker.heard();
+    await tracker.received();
     expect(await backend.markStale!(KEY)).toBe("stale");
-    expect(await tracker.heard()).toEqual([E]);
+    expect(await tracker.received()).toEqual([E]);
     expect(await ttl(E)).toBeLessThanOrEqual(20_000);
   });
 });
@@ -556,29 +556,29 @@ describe("confirm", () => {
 
 describe("memory full", () => {
   let full: OwnRedis;
-  let heard: Tracker;
+  let tracker: Tracker;
   let own: RedisBackend;
 
   beforeAll(async () => {
     full = await startOwnRedis();
-    heard = await Tracker.open(full.url, "hotset:");
+    tracker = await Tracker.open(full.url, "hotset:");
     own = open(full.url);
     await own.connect!();
   });
   afterAll(async () => {
-    heard.close();
+    tracker.close();
     await own.close();
     await full.stop();
   });
 
   const makeItFull = async (): Promise<void> => {
     await makeFull(full);
-    await heard.heard();
+    await tracker.received();
   };
   beforeEach(async () => {
     await makeRoom(full);
     await full.command("FLUSHALL");
-    await heard.heard();
+    await tracker.received();
   });
 
   it("A94: refuses acquire, also with a take-over", async () => {
@@ -615,7 +615,7 @@ describe("memory full", () => {
       expect((refusal as Error).message).toMatch(/^OOM /);
       expect(refusal).not.toHaveProperty("code", "BACKEND_UNAVAILABLE");
       expect(await full.command("EXISTS", E, L)).toBe(0);
-      expect(await heard.heard()).toEqual([E]);
+      expect(await tracker.received()).toEqual([E]);
     },
   );
 
@@ -624,7 +624,7 @@ describe("memory full", () => {
     await makeItFull();
     await expect(own.write(KEY, stored("x".repeat(50_000)))).rejects.toThrow(/^OOM /);
     expect(await full.command("EXISTS", E, L)).toBe(0);
-    expect(await heard.heard()).toEqual([E]);
+    expect(await tracker.received()).toEqual([E]);
   });
 
   it("A94: renews and releases leases, and goes on refusing a store without the lease", async () => {
@@ -638,7 +638,7 @@ describe("memory full", () => {
     expect(await full.command("GET", E)).toBe("x");
     await own.leases!.release("shop::none", "mine");
     expect(await full.command("EXISTS", L, "hotset~lease:{hotset:shop::none}", "hotset:shop::none")).toBe(0);
-    expect((await heard.heard()).toSorted()).toEqual(["hotset:shop::none", E]);
+    expect((await tracker.received()).toSorted()).toEqual(["hotset:shop::none", E]);
   });
 });
 

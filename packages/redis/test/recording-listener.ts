@@ -2,7 +2,7 @@ import type { CoherenceListener } from "@hotset/core";
 
 /** Records each notification as one line, oldest first. */
 export class RecordingListener implements CoherenceListener {
-  readonly heard: string[] = [];
+  readonly received: string[] = [];
   /** `sentAtMs` of each sign of life. */
   readonly signs: number[] = [];
   readonly losses: unknown[] = [];
@@ -12,15 +12,15 @@ export class RecordingListener implements CoherenceListener {
   }
 
   changed(keys: readonly string[]): void {
-    for (const key of keys) this.heard.push(`changed ${key}`);
+    for (const key of keys) this.received.push(`changed ${key}`);
   }
 
   tagsChanged(tags: readonly string[]): void {
-    for (const tag of tags) this.heard.push(`tag ${tag}`);
+    for (const tag of tags) this.received.push(`tag ${tag}`);
   }
 
   everythingChanged(): void {
-    this.heard.push("everything");
+    this.received.push("everything");
   }
 
   alive(sentAtMs: number): void {
@@ -28,16 +28,16 @@ export class RecordingListener implements CoherenceListener {
   }
 
   replaced(): void {
-    this.heard.push("replaced");
+    this.received.push("replaced");
   }
 
   lost(error: unknown): void {
     this.losses.push(error);
-    this.heard.push("lost");
+    this.received.push("lost");
   }
 
   /** The notifications since the last call. */
   take(): readonly string[] {
-    return this.heard.splice(0);
+    return this.received.splice(0);
   }
 }

@@ -54,8 +54,8 @@ describe("C146: one user and one prefix for each tenant", () => {
   it("a tenant receives the changes of its own processes", async () => {
     const listener = new RecordingListener();
     await ofTenant("tenant-a").coherence!.attach(listener);
-    await over(ofTenant("tenant-a")).set("heard", 1);
-    await expect.poll(() => listener.heard).toContain("changed shop::heard");
+    await over(ofTenant("tenant-a")).set("received", 1);
+    await expect.poll(() => listener.received).toContain("changed shop::received");
   });
 
   it("no call of a tenant reaches another: not reads, writes, removals, leases, tags, messages or names of keys", async () => {

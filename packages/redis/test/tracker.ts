@@ -5,13 +5,13 @@ const newClient = (url: string) => new RedisClient({ url, emitInvalidate: true }
 /** A connection that tracks changes below a prefix, as coherence does. */
 export class Tracker {
   readonly client: ReturnType<typeof newClient>;
-  readonly #heard: (string | null)[] = [];
+  readonly #received: (string | null)[] = [];
 
   private constructor(client: ReturnType<typeof newClient>) {
     this.client = client;
     client
       .on("error", () => undefined)
-      .on("invalidate", (key: Buffer | null) => this.#heard.push(key === null ? null : String(key)));
+      .on("invalidate", (key: Buffer | null) => this.#received.push(key === null ? null : String(key)));
   }
 
   /** @param mode `NOLOOP` to leave out its own changes. */
@@ -33,9 +33,9 @@ export class Tracker {
   }
 
   /** The keys pushed since the last call, `null` for all keys; every change acknowledged by now is among them. */
-  async heard(): Promise<readonly (string | null)[]> {
+  async received(): Promise<readonly (string | null)[]> {
     await this.client.sendCommand(["PING"]);
-    return this.#heard.splice(0);
+    return this.#received.splice(0);
   }
 
   close(): void {

@@ -53,16 +53,16 @@ describe("F1: NOLOOP", () => {
     await send("PEXPIRE", "f:k", "100000");
     await send("DEL", "f:k");
     await Promise.all([send("MULTI"), send("SET", "f:k", "2"), send("DEL", "f:k"), send("EXEC")]);
-    expect(await tracker.heard()).toEqual([]);
+    expect(await tracker.received()).toEqual([]);
     await other.command("SET", "f:k", "1");
-    expect(await tracker.heard()).toEqual(["f:k"]);
+    expect(await tracker.received()).toEqual(["f:k"]);
   });
 
   it("does not silence writes of own scripts, inside MULTI or outside", async () => {
     await send("EVAL", "return redis.call('SET', KEYS[1], '1')", "1", "f:k");
-    expect(await tracker.heard()).toEqual(["f:k"]);
+    expect(await tracker.received()).toEqual(["f:k"]);
     await Promise.all([send("MULTI"), send("EVAL", "return redis.call('DEL', KEYS[1])", "1", "f:k"), send("EXEC")]);
-    expect(await tracker.heard()).toEqual(["f:k"]);
+    expect(await tracker.received()).toEqual(["f:k"]);
   });
 });
 
@@ -73,11 +73,11 @@ describe("F2: in one turn of the server's loop", () => {
       () =>
         Promise.all([other.command("DEL", "f:k"), other.command("SET", "f:k", "2"), other.command("SET", "f:l", "2")]),
     );
-    expect((await tracker.heard()).toSorted()).toEqual(["f:k", "f:l"]);
+    expect((await tracker.received()).toSorted()).toEqual(["f:k", "f:l"]);
     await Promise.all(
       ["MULTI", "SET f:k 3", "SET f:k 4", "DEL f:k", "EXEC"].map((line) => other.command(...line.split(" "))),
     );
-    expect(await tracker.heard()).toEqual(["f:k"]);
+    expect(await tracker.received()).toEqual(["f:k"]);
   });
 
   it("a key counts as changed by the client that wrote last: a foreign write before an own one is not pushed", async () => {
@@ -87,7 +87,7 @@ describe("F2: in one turn of the server's loop", () => {
         () => send("PEXPIRE", "f:k", "100000"),
       ),
     ).toEqual(["OK", 1]);
-    expect(await tracker.heard()).toEqual([]);
+    expect(await tracker.received()).toEqual([]);
     expect(await other.command("GET", "f:k")).toBe("theirs");
   });
 
@@ -98,7 +98,7 @@ describe("F2: in one turn of the server's loop", () => {
         () => other.command("PEXPIRE", "f:k", "100000"),
       ),
     ).toEqual(["OK", 1]);
-    expect(await tracker.heard()).toEqual(["f:k"]);
+    expect(await tracker.received()).toEqual(["f:k"]);
   });
 });
 
@@ -106,24 +106,24 @@ describe("F3: a removal", () => {
   it("of a missing key is not pushed; with a SET before it, it is, in MULTI and in a script", async () => {
     await other.command("DEL", "f:k");
     await other.command("UNLINK", "f:k");
-    expect(await tracker.heard()).toEqual([]);
+    expect(await tracker.received()).toEqual([]);
     await Promise.all(["MULTI", "SET f:k 1", "DEL f:k", "EXEC"].map((line) => other.command(...line.split(" "))));
-    expect(await tracker.heard()).toEqual(["f:k"]);
+    expect(await tracker.received()).toEqual(["f:k"]);
     await other.command("EVAL", "redis.call('SET', KEYS[1], '1') return redis.call('DEL', KEYS[1])", "1", "f:k");
-    expect(await tracker.heard()).toEqual(["f:k"]);
+    expect(await tracker.received()).toEqual(["f:k"]);
     expect(await other.command("EXISTS", "f:k")).toBe(0);
   });
 
   it("is replaced by PEXPIRE to the remaining life, or PEXPIRE with PERSIST: both are pushed and leave the key as it was", async () => {
     await other.command("RPUSH", "f:k", "a");
-    await tracker.heard();
+    await tracker.received();
     await other.command("EVAL", "redis.call('PEXPIRE', KEYS[1], 100000) redis.call('PERSIST', KEYS[1])", "1", "f:k");
-    expect(await tracker.heard()).toEqual(["f:k"]);
+    expect(await tracker.received()).toEqual(["f:k"]);
     expect(await other.command("PTTL", "f:k")).toBe(-1);
     await other.command("PEXPIRE", "f:k", "50000");
-    await tracker.heard();
+    await tracker.received();
     await other.command("EVAL", "redis.call('PEXPIRE', KEYS[1], redis.call('PTTL', KEYS[1]))", "1", "f:k");
-    expect(await tracker.heard()).toEqual(["f:k"]);
+    expect(await tracker.received()).toEqual(["f:k"]);
     expect(await other.command("LRANGE", "f:k", 0, -1)).toEqual(["a"]);
   });
 });
@@ -152,14 +152,14 @@ describe("F4: replies and pushes of one connection", () => {
 
   it("in the program: the push comes before the continuation of a reply that preceded it", async () => {
     await other.command("SET", "f:k", "old");
-    await tracker.heard();
+    await tracker.received();
     const order: string[] = [];
     tracker.client.on("invalidate", () => order.push("push"));
     await inOneTurn(
       () => send("GET", "f:k").then((value) => order.push(String(value))),
       () => other.command("SET", "f:k", "new"),
     );
-    await tracker.heard();
+    await tracker.received();
     expect(order).toEqual(["push", "old"]);
   });
 
@@ -168,7 +168,7 @@ describe("F4: replies and pushes of one connection", () => {
       await (i % 2 === 0
         ? other.command("SET", `f:${i}`, "1")
         : other.command("EVAL", "return redis.call('SET', KEYS[1], '1')", "1", `f:${i}`));
-      expect(await tracker.heard()).toEqual([`f:${i}`]);
+      expect(await tracker.received()).toEqual([`f:${i}`]);
     }
   });
 });
@@ -178,11 +178,11 @@ describe("F5: the end of keys", () => {
     "%s is pushed as a change of all keys, to the client that called it as well",
     async (command) => {
       await other.command("SET", "f:k", "1");
-      await tracker.heard();
+      await tracker.received();
       await other.command(command);
-      expect(await tracker.heard()).toEqual([null]);
+      expect(await tracker.received()).toEqual([null]);
       await send(command);
-      expect(await tracker.heard()).toEqual([null]);
+      expect(await tracker.received()).toEqual([null]);
     },
   );
 
@@ -190,11 +190,11 @@ describe("F5: the end of keys", () => {
     await server.command("DEBUG", "SET-ACTIVE-EXPIRE", "0");
     try {
       await other.command("SET", "f:k", "1", "PX", "20");
-      expect(await tracker.heard()).toEqual(["f:k"]);
+      expect(await tracker.received()).toEqual(["f:k"]);
       await new Promise((resolve) => setTimeout(resolve, 60));
-      expect(await tracker.heard()).toEqual([]);
+      expect(await tracker.received()).toEqual([]);
       expect(await other.command("GET", "f:k")).toBe(null);
-      expect(await tracker.heard()).toEqual(["f:k"]);
+      expect(await tracker.received()).toEqual(["f:k"]);
     } finally {
       await server.command("DEBUG", "SET-ACTIVE-EXPIRE", "1");
     }
@@ -204,10 +204,10 @@ describe("F5: the end of keys", () => {
     await using small = await startOwnRedis({ config: ["maxmemory 3mb", "maxmemory-policy allkeys-lru"] });
     const evicted = await Tracker.open(small.url, "f:");
     await small.command("SET", "f:victim", "1");
-    expect(await evicted.heard()).toEqual(["f:victim"]);
+    expect(await evicted.received()).toEqual(["f:victim"]);
     for (let i = 0; (await small.command("EXISTS", "f:victim")) === 1 && i < 1_000; i += 1)
       await small.command("SET", `fill:${i}`, "x".repeat(50_000), "PX", "600000");
-    expect(await evicted.heard()).toEqual(["f:victim"]);
+    expect(await evicted.received()).toEqual(["f:victim"]);
     evicted.close();
   });
 });

@@ -45,7 +45,7 @@ interface Options extends Partial<ComposeOptions> {
   readonly policy?: Policy;
 }
 
-const SIDE_WITH_MESSAGES: Side = { leases: true, tagVersions: true, coherence: "heard" };
+const SIDE_WITH_MESSAGES: Side = { leases: true, tagVersions: true, coherence: "reported" };
 
 /**
  * Two processes that receive each other's changes of `far`. Each has a store of its own as `near` unless they share it.

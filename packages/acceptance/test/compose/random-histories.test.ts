@@ -49,7 +49,7 @@ async function play(seed: number, { read, write, isFarLost }: Play): Promise<rea
   const one = <T>(...of: readonly T[]): T => of[below(of.length)]!;
   const clock = new TestClock();
   const echoes = below(2) === 0;
-  const side = { clock, leases: true, tagVersions: true, coherence: "heard", echoes } as const;
+  const side = { clock, leases: true, tagVersions: true, coherence: "reported", echoes } as const;
   const sharesNear = below(2) === 0;
   const nearHas = one({}, {}, { leases: false }, { coherence: "sole-writer" } as const);
   const firstNear = scriptedBackend({ ...side, label: "near", ...(sharesNear ? {} : nearHas) });

@@ -1172,7 +1172,7 @@ describe("C134 a store that the backend refuses", () => {
 describe.each(["getOrSet", "get"] as const)("C33 a copy served by %s while the backend is away", (how) => {
   it("is a hit from the local tier", async () => {
     const clock = new TestClock();
-    const backend = scriptedBackend({ clock, coherence: "heard" });
+    const backend = scriptedBackend({ clock, coherence: "reported" });
     const cache = createTestCache({ clock, ttl: "1h", local: memory(), backend });
     await cache.connect();
     await cache.set("k", "value");

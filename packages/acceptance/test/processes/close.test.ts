@@ -9,7 +9,7 @@ import { rejectionsDuring } from "../support/stacks.ts";
 const K = "test::k";
 
 describe("C56 close", () => {
-  it.each(["heard", "sole-writer"] as const)("releases the leases of loads that it ends (%s)", async (coherence) => {
+  it.each(["reported", "sole-writer"] as const)("releases the leases of loads that it ends (%s)", async (coherence) => {
     const {
       all: [p1],
       store,
@@ -50,7 +50,7 @@ describe("C56 close", () => {
         await flush();
       }
     };
-    const backend = scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "heard" });
+    const backend = scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "reported" });
     const cache = createTestCache({
       clock: counting,
       ttl: 1_000,

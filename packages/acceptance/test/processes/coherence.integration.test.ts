@@ -129,10 +129,10 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     const [one, other] = fleet.members as [Member, Member];
     // The first write creates the version of the namespace, too.
     await one.set("k", { secret: 0 });
-    await using heard = await listen(fleet);
+    await using reported = await listen(fleet);
     for (let i = 1; i <= 50; i += 1) await one.set("k", { secret: i });
-    await until("50 messages", PATIENCE.timeout, () => Promise.resolve(heard.messages.length >= 50));
-    for (const [i, { text, there }] of heard.messages.slice(0, 50).entries()) {
+    await until("50 messages", PATIENCE.timeout, () => Promise.resolve(reported.messages.length >= 50));
+    for (const [i, { text, there }] of reported.messages.slice(0, 50).entries()) {
       expect(text).toMatch(new RegExp(`^1 [\\w-]+ ${fleet.keyOf("k")}$`));
       expect((JSON.parse(there!) as { secret: number }).secret).toBeGreaterThanOrEqual(i + 1);
     }
@@ -147,12 +147,12 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     await until("messages of all of these", PATIENCE.timeout, () =>
       Promise.resolve(
         [fleet.keyOf("k"), fleet.tagKeyOf("t"), fleet.tagKeyOf("")].every((key) =>
-          heard.messages.slice(50).some(({ text }) => text.endsWith(` ${key}`)),
+          reported.messages.slice(50).some(({ text }) => text.endsWith(` ${key}`)),
         ),
       ),
     );
-    for (const { text } of heard.messages) expect(text).not.toContain("secret");
-    expect(new Set(heard.messages.map(({ text }) => text.split(" ")[1])).size).toBe(2);
+    for (const { text } of reported.messages) expect(text).not.toContain("secret");
+    expect(new Set(reported.messages.map(({ text }) => text.split(" ")[1])).size).toBe(2);
   });
 
   it.for([

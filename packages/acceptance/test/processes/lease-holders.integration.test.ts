@@ -1,6 +1,6 @@
 /** Leases whose holder dies, freezes, or takes longer than the lease: in real time, so the tests run at once. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { loadsNow, overEach, Pool, sharedNow, waitsFor, type Member } from "../support/fleet.ts";
+import { loadsNow, overEach, Pool, sharedNow, waitsFor, type Fleet, type Member } from "../support/fleet.ts";
 import { TOPOLOGIES } from "../support/fleet-servers.ts";
 
 const LEASE_MS = 2_000;
@@ -21,13 +21,7 @@ describe.concurrent("over one server, a cluster and sentinels", () => {
     "C53: when the holder of a lease is killed, a waiter goes on once the lease has ended, at the latest",
     overEach(pool, TOPOLOGIES, async (servers) => {
       await using fleet = await pool.open(servers, 2);
-      const [holder, other] = fleet.members as [Member, Member];
-      const lost = holder.getOrSet("k", { gate: "never" }).catch((error: Error) => error.message);
-      await loadsNow(holder, "k");
-      const call = other.serve("k", { value: "taken over" });
-      await waitsFor(other, "k");
-      const killedAt = sharedNow();
-      await holder.process.kill("SIGKILL");
+      const { call, lost, endedAt: killedAt } = await endWhileLoading(fleet, "SIGKILL");
       // By the clock of Redis: from now on the lease is not renewed.
       const leftMs = Number(await fleet.redis("PTTL", fleet.leaseOf("k")));
       expect(leftMs).toBeLessThanOrEqual(LEASE_MS);
@@ -43,13 +37,7 @@ describe.concurrent("over one server, a cluster and sentinels", () => {
     async (signal) => {
       const servers = await pool.servers("single");
       await using fleet = await pool.open(servers, 2);
-      const [holder, other] = fleet.members as [Member, Member];
-      const lost = holder.getOrSet("k", { gate: "never" }).catch((error: Error) => error.message);
-      await loadsNow(holder, "k");
-      const call = other.serve("k", { value: "taken over" });
-      await waitsFor(other, "k");
-      const endedAt = sharedNow();
-      await holder.process.kill(signal);
+      const { call, lost, endedAt } = await endWhileLoading(fleet, signal);
       expect(await call).toMatchObject({ value: "taken over", status: "miss" });
       const tookMs = sharedNow() - endedAt;
       expect(await lost).toContain(signal);
@@ -113,3 +101,15 @@ describe.concurrent("over one server, a cluster and sentinels", () => {
     }),
   );
 });
+
+/** The first member ends by `signal` while it loads `k`, and the second waits for `k`. */
+async function endWhileLoading(fleet: Fleet, signal: "SIGKILL" | "SIGTERM") {
+  const [holder, other] = fleet.members as [Member, Member];
+  const lost = holder.getOrSet("k", { gate: "never" }).catch((error: Error) => error.message);
+  await loadsNow(holder, "k");
+  const call = other.serve("k", { value: "taken over" });
+  await waitsFor(other, "k");
+  const endedAt = sharedNow();
+  await holder.process.kill(signal);
+  return { call, lost, endedAt };
+}

@@ -12,7 +12,7 @@ interface Process {
   readonly backend: ScriptedBackend;
   isHolding: boolean;
   /** Acknowledged changes of other processes whose messages are kept back. */
-  unheard: Change[];
+  unreceived: Change[];
   /** By key, the least version that it may answer. */
   readonly floors: Map<string, Floor>;
 }
@@ -23,7 +23,7 @@ interface Process {
  */
 interface Floor {
   own: Limit;
-  heard: Limit;
+  received: Limit;
   asked: Limit;
 }
 interface Limit {
@@ -98,7 +98,7 @@ class History {
     const first = scriptedBackend({
       clock: this.#clock,
       leases: true,
-      coherence: "heard",
+      coherence: "reported",
       maxStalenessMs: MAX_STALENESS_MS,
       // Kept as entries, two processes at once may issue the first version of a tag twice, and then both load.
       tagVersions: weather.isQuiet === true || !this.#random.oneIn(4),
@@ -127,8 +127,8 @@ class History {
         ...(oneIn(3) && { hardTimeout: 40 }),
       })
       .build();
-    const floors = new Map(this.#keys.map((key) => [key, { own: NO_LIMIT, heard: NO_LIMIT, asked: NO_LIMIT }]));
-    return { name, cache, users: cache.namespace("users"), backend, isHolding: false, unheard: [], floors };
+    const floors = new Map(this.#keys.map((key) => [key, { own: NO_LIMIT, received: NO_LIMIT, asked: NO_LIMIT }]));
+    return { name, cache, users: cache.namespace("users"), backend, isHolding: false, unreceived: [], floors };
   }
 
   /** @returns what went wrong, with all that led there; `undefined` if nothing did. */
@@ -198,12 +198,12 @@ class History {
     for (const process of this.#processes) {
       const { link } = process.backend;
       if (link.attached === 0) {
-        for (const change of process.unheard.splice(0)) raise(process.floors, "asked", change);
+        for (const change of process.unreceived.splice(0)) raise(process.floors, "asked", change);
         continue;
       }
       if (link.held.length !== 0) continue;
-      for (const change of process.unheard.splice(0)) raise(process.floors, "heard", change);
-      for (const floor of process.floors.values()) floor.heard = higher(floor.heard, floor.asked);
+      for (const change of process.unreceived.splice(0)) raise(process.floors, "received", change);
+      for (const floor of process.floors.values()) floor.received = higher(floor.received, floor.asked);
     }
   }
 
@@ -314,7 +314,7 @@ class History {
         raise(process.floors, "own", change);
         if (result.status !== "pending") {
           this.#acknowledged.push(change);
-          for (const other of this.#processes) if (other !== process) other.unheard.push(change);
+          for (const other of this.#processes) if (other !== process) other.unreceived.push(change);
         }
         this.#listen();
         for (const each of this.#processes)
@@ -472,7 +472,7 @@ class History {
     key: string,
     after?: Change,
   ): (value: number | undefined, isFresh: boolean, isCoalesced?: boolean) => void {
-    const { own, heard, asked } = floors.get(key)!;
+    const { own, received, asked } = floors.get(key)!;
     const startedAt = this.#clock.now();
     const late = this.#acknowledged
       .filter(({ keys, at }) => keys.includes(key) && at + MAX_STALENESS_MS <= startedAt)
@@ -485,7 +485,7 @@ class History {
       const floor =
         this.#weather.isFaulty || wasReissuing || servers !== this.#servers
           ? known
-          : [heard, late, ...(isCoalesced ? [] : [asked])].reduce(higher, known);
+          : [received, late, ...(isCoalesced ? [] : [asked])].reduce(higher, known);
       this.#log.push(
         `${this.#clock.now()} ${name} ${key} is ${value}${isFresh ? "" : ", stale"}${isCoalesced ? ", shared" : ""}; asked at ${startedAt}`,
       );

@@ -675,7 +675,7 @@ describe("a good history is accepted,", () => {
     ],
     [
       "a restart lost a change, and its process has died",
-      "lost, nobody remembers",
+      "lost and forgotten",
       {
         processes: [
           { name: "A", bornAt: 0, diedAt: 400 },

@@ -1,28 +1,11 @@
-import type { Cache, CacheEvents, Policy } from "@hotset/core";
+import type { Cache, Policy } from "@hotset/core";
 import { flush, gate, outcome, type TestClock } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";
 import { never, open, rejectionsDuring, STACKS, STACKS_WITH_MEMORY } from "../support/stacks.ts";
-import { watch } from "../support/watch.ts";
+import { EVENTS, watch } from "../support/watch.ts";
 
 const DOWN = new Error("db down");
 const same = <T>(value: T): T => value;
-
-const NAMES = [
-  "hit",
-  "stale",
-  "miss",
-  "load",
-  "load:error",
-  "store",
-  "fenced",
-  "coalesced",
-  "invalidate",
-  "backend:error",
-  "backend:state",
-  "decode:error",
-  "evict",
-  "recover",
-] as const satisfies readonly (keyof CacheEvents)[];
 
 /** Runs every event a cache can emit in one story; returns every answer. */
 async function story({
@@ -39,7 +22,7 @@ async function story({
   });
   const emitted = new Set<string>();
   if (withListeners)
-    for (const name of NAMES)
+    for (const name of EVENTS)
       cache.on(name, () => {
         emitted.add(name);
         throw new Error(`a listener of ${name}`);
@@ -98,7 +81,7 @@ describe("event listeners", () => {
       watched = await story({ withListeners: true });
     });
     expect(watched.answers).toEqual(quiet.answers);
-    expect([...watched.emitted].toSorted()).toEqual([...NAMES, "onServed"].toSorted());
+    expect([...watched.emitted].toSorted()).toEqual([...EVENTS, "onServed"].toSorted());
     expect(rejections).toEqual([]);
   });
 

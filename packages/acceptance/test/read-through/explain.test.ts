@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 /** Two caches with one name over one store, like two processes. */
 function two(explain = 100) {
   const clock = new TestClock();
-  const backend = scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "heard" });
+  const backend = scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "reported" });
   const open = (over: typeof backend) =>
     createTestCache({ clock, explain, name: "shop", ttl: "1m", local: memory(), backend: over });
   return { clock, backend, here: open(backend), there: open(backend.peer()) };

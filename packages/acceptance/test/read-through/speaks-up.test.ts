@@ -1,12 +1,13 @@
 import { Console } from "node:console";
 import { Writable } from "node:stream";
 import { subscribe, tracingChannel, unsubscribe } from "node:diagnostics_channel";
-import { type CacheEvents, type CacheLogger } from "@hotset/core";
+import { type CacheLogger } from "@hotset/core";
 import { createTestCache, flush, scriptedBackend, TestClock } from "@hotset/core/testing";
 import pino from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import winston from "winston";
 import { open } from "../support/stacks.ts";
+import { EVENTS } from "../support/watch.ts";
 
 /** The warnings of this process since the test began. */
 const warnings: (Error & { readonly code?: string })[] = [];
@@ -125,7 +126,7 @@ describe("C203 without a logger", () => {
     expect(warnings[1]!.message).toContain('(key "fn")');
   });
 
-  it.for(["a listener", "a channel", "a logger"] as const)("%s is enough: there is no warning", async (observer) => {
+  it.for(["a listener", "a channel", "a logger"] as const)("%s is enough: no warning is emitted", async (observer) => {
     const clock = new TestClock();
     const backend = scriptedBackend({ clock });
     const ignore = (): void => {};
@@ -246,26 +247,12 @@ describe("C204 redactKeys", () => {
       const backend = scriptedBackend({ clock, tagVersions: true });
       const seen: unknown[] = [];
       const note = (event: unknown): void => void seen.push(event);
-      const names = [
-        "hit",
-        "miss",
-        "load",
-        "load:error",
-        "store",
-        "fenced",
-        "coalesced",
-        "invalidate",
-        "backend:error",
-        "decode:error",
-        "evict",
-        "stale",
-      ] as const satisfies readonly (keyof CacheEvents)[];
-      for (const name of names) subscribe(`hotset:${name}`, note);
+      for (const name of EVENTS) subscribe(`hotset:${name}`, note);
       const tracing = { start: note, end: note, asyncStart: note, asyncEnd: note, error: note };
       tracingChannel("hotset:load").subscribe(tracing);
       const { logger, lines } = recording();
       const cache = createTestCache({ clock, backend, logger, redactKeys, ttl: 100, staleIfError: 1_000 });
-      for (const name of names) cache.on(name, note);
+      for (const name of EVENTS) cache.on(name, note);
       const reentrant: unknown = await cache
         .getOrSet(SECRET, () => cache.getOrSet(SECRET, () => 1))
         .catch((error: unknown) => error);
@@ -281,7 +268,7 @@ describe("C204 redactKeys", () => {
       await cache.namespace("n").set(SECRET, "v");
       await cache.namespace("n", { schema: REFUSING_SCHEMA }).get(SECRET);
       await flush();
-      for (const name of names) unsubscribe(`hotset:${name}`, note);
+      for (const name of EVENTS) unsubscribe(`hotset:${name}`, note);
       tracingChannel("hotset:load").unsubscribe(tracing);
       const silent = createTestCache({ name: "silent", clock, backend, redactKeys, ...WITHOUT_LOGGER });
       await silent.getOrSet(SECRET, () => ({ big: 1n }));

@@ -65,7 +65,7 @@ export function notYetInStep(options: ProcessOptions = {}, times: number = 2): P
     const { local = true, memory: memoryOptions, backend: its, clockOffsetMs = 0, ...rest } = { ...options, ...more };
     const backend: ScriptedBackend =
       first === undefined
-        ? scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "heard", ...its })
+        ? scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "reported", ...its })
         : first.peer(its);
     first ??= backend;
     const cache = createTestCache({

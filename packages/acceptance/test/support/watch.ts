@@ -1,5 +1,23 @@
 import type { Cache, CacheEvents } from "@hotset/core";
 
+/** All events of a cache. */
+export const EVENTS = [
+  "hit",
+  "stale",
+  "miss",
+  "load",
+  "load:error",
+  "store",
+  "fenced",
+  "coalesced",
+  "invalidate",
+  "backend:error",
+  "backend:state",
+  "decode:error",
+  "evict",
+  "recover",
+] as const satisfies readonly (keyof CacheEvents)[];
+
 export type Seen<E extends keyof CacheEvents> = { readonly [N in E]: readonly [name: N, event: CacheEvents[N]] }[E];
 
 /** Collects every later event with one of these names, in order. */

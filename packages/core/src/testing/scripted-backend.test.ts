@@ -24,11 +24,11 @@ describeBackend("scriptedBackend without capabilities", {
 });
 
 describeBackend("scriptedBackend with all capabilities", {
-  open: (clock) => scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "heard" }),
+  open: (clock) => scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "reported" }),
   openPeer: (backend) => (backend as ScriptedBackend).peer(),
   expiry: "clock",
   unreachable() {
-    const backend = scriptedBackend({ clock: new TestClock(), leases: true, tagVersions: true, coherence: "heard" });
+    const backend = scriptedBackend({ clock: new TestClock(), leases: true, tagVersions: true, coherence: "reported" });
     backend.down();
     return backend;
   },
@@ -40,7 +40,7 @@ describeBackend("scriptedBackend without echoes, with aliases for keys", {
       clock,
       leases: true,
       tagVersions: true,
-      coherence: "heard",
+      coherence: "reported",
       echoes: false,
       alias: (key) => `#${key}`,
     }),

@@ -38,13 +38,13 @@ export interface ScriptedBackendOptions {
   readonly leases?: boolean;
   /** Whether it has this capability. @default false */
   readonly tagVersions?: boolean;
-  /** `heard`: every change of its store is reported to it, see {@link ScriptedBackend.link}. @default 'sole-writer' */
-  readonly coherence?: Coherence | "sole-writer" | "heard" | "none";
-  /** With `heard`: whether its own changes are reported to it, too. @default true */
+  /** `reported`: it receives every change of its store, see {@link ScriptedBackend.link}. @default 'sole-writer' */
+  readonly coherence?: Coherence | "sole-writer" | "reported" | "none";
+  /** With `reported`: whether its own changes are reported to it, too. @default true */
   readonly echoes?: boolean;
-  /** With `heard`, in milliseconds; the link sends four signs of life in that time. @default 2_000 */
+  /** With `reported`, in milliseconds; the link sends four signs of life in that time. @default 2_000 */
   readonly maxStalenessMs?: number;
-  /** With `heard`, in milliseconds. @default the cache's default */
+  /** With `reported`, in milliseconds. @default the cache's default */
   readonly reissueWindowMs?: number;
   /** @default the key */
   readonly alias?: (key: string) => string;
@@ -53,7 +53,7 @@ export interface ScriptedBackendOptions {
 export interface ScriptedBackend extends Backend {
   /** Shared with its peers. */
   readonly store: ScriptedStore;
-  /** The link that reports changes to it, with `coherence: 'heard'`. */
+  /** The link that reports changes to it, with `coherence: 'reported'`. */
   readonly link: ScriptedCoherence;
   /**
    * Creates the backend of another process: over the same store, with calls, steps and a link of its own.
@@ -75,7 +75,7 @@ export interface ScriptedBackend extends Backend {
   script(operation: ScriptedOperation | "*", step: ScriptedStep): () => void;
   /**
    * Rejects every call but `close` until {@link up}, at once, with `error` or with {@link BackendUnavailableError}.
-   * With `coherence: 'heard'` signs of life end as well; reports go on, unless the link is lost too.
+   * With `coherence: 'reported'` signs of life end as well; reports go on, unless the link is lost too.
    */
   down(error?: Error): void;
   up(): void;
@@ -196,7 +196,7 @@ function capabilities(parts: Parts): Pick<Backend, "markStale" | "batch" | "leas
     ...(options.batch !== false && { batch: batchOf(parts) }),
     ...(options.leases === true && { leases: leasesOf(parts) }),
     ...(options.tagVersions === true && { tagVersions: tagVersionsOf(parts) }),
-    ...(coherence !== "none" && { coherence: coherence === "heard" ? coherenceOf(parts) : coherence }),
+    ...(coherence !== "none" && { coherence: coherence === "reported" ? coherenceOf(parts) : coherence }),
   };
 }
 

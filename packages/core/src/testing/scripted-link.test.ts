@@ -11,7 +11,7 @@ let other: ScriptedBackend;
 
 beforeEach(() => {
   clock = new TestClock();
-  own = scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "heard" });
+  own = scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "reported" });
   other = own.peer({ label: "other" });
 });
 

@@ -2,7 +2,7 @@ import type { CoherenceListener } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
 import type { StoreListener, MemoryStore } from "./scripted-store.ts";
 
-/** The link that reports changes to a {@link scriptedBackend} with `coherence: 'heard'`, controlled by the test. */
+/** The link that reports changes to a {@link scriptedBackend} with `coherence: 'reported'`, controlled by the test. */
 export interface ScriptedCoherence {
   /** How many listeners are attached now. */
   readonly attached: number;
