@@ -11,12 +11,18 @@ export interface WatchedBackend {
  * and tag versions are invalidated, also by replays, which no call shows.
  *
  * @param removed receives each invalidation when its answer has come.
+ * @param failed receives each call that failed: of the event for that, a cache emits ten a second.
  */
 export function watchBackend(
   backend: Backend,
   now: () => Instant,
   removed: (removal: Omit<Removal, "process">) => void,
+  failed: (operation: string, error: unknown) => void,
 ): WatchedBackend {
+  noteFailures(backend, ["read", "write", "remove", "markStale"], failed);
+  noteFailures(backend.batch, ["read"], failed);
+  noteFailures(backend.leases, ["acquire", "renew", "release", "store", "confirm"], failed);
+  noteFailures(backend.tagVersions, ["read", "pin", "unchangedSince", "renew"], failed);
   const asked = new Map<string, Instant>();
   const note = <T>(answer: Promise<T>, key?: string): Promise<T> => {
     const from = now();
@@ -44,4 +50,23 @@ export function watchBackend(
     };
   }
   return { askedAt: (token) => asked.get(token) };
+}
+
+type Call = (...args: unknown[]) => Promise<unknown>;
+
+function noteFailures<T extends object>(
+  part: T | undefined,
+  names: readonly (keyof T & string)[],
+  failed: (operation: string, error: unknown) => void,
+): void {
+  for (const name of names) {
+    const call = part?.[name] as Call | undefined;
+    if (call === undefined) continue;
+    const noted: Call = (...args) => {
+      const answer = call.apply(part, args);
+      answer.catch((error: unknown) => failed(name, error));
+      return answer;
+    };
+    Object.assign(part!, { [name]: noted });
+  }
 }

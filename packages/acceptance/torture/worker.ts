@@ -1,5 +1,6 @@
 /** One process of the fleet. Run by round.ts; everything it does and sees goes to its file. */
 import {
+  CacheError,
   createCache,
   json,
   type BatchLoadContext,
@@ -116,9 +117,7 @@ class Fleetmate {
     this.#keys = new Map(given.keys.map((key) => [key.id, key]));
     this.#cache = cache;
     for (const { space } of given.keys) this.#spaceOf(space);
-    this.#cache.on("backend:error", ({ operation, error }) =>
-      recorder.note({ t: "failure", failure: { process: given.process, at: now(), operation, code: error.code } }),
-    );
+    this.#cache.on("backend:error", ({ operation, error }) => noteFailure(operation, error));
     this.#cache.on("backend:state", () => this.#look());
     // Between two looks, maybe.
     this.#cache.on("recover", ({ replayed }) => this.#look(replayed));
@@ -669,8 +668,11 @@ async function openCache(): Promise<Cache> {
             .connectTimeout("1s")
             .backoff({ base: 10, max: 200 }),
         );
-  watched = watchBackend(backend, now, (removal) =>
-    recorder.note({ t: "removal", removal: { process: given.process, ...removal } }),
+  watched = watchBackend(
+    backend,
+    now,
+    (removal) => recorder.note({ t: "removal", removal: { process: given.process, ...removal } }),
+    noteFailure,
   );
   return createCache({ name: "torture", explain: REMEMBERED })
     .tier(memory({ maxEntries: settings.maxEntries }))
@@ -683,6 +685,12 @@ async function openCache(): Promise<Cache> {
       errorBackoff: settings.errorBackoff,
     })
     .build();
+}
+
+/** An error reply of Redis counts as one of the cache's own: it could not do what it was asked for. */
+function noteFailure(operation: string, error: unknown): void {
+  const code = error instanceof CacheError ? error.code : "BACKEND_UNAVAILABLE";
+  recorder.note({ t: "failure", failure: { process: given.process, at: now(), operation, code } });
 }
 
 /** As a service has one already, which reconnects by itself. */

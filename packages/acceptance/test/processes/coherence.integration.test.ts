@@ -271,7 +271,12 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
         await one.set(key, "last");
         await fleet.allHold(key, "last");
       }
-      const before = await readsAtRest(servers);
+      // The nodes of a cluster hand a message on to one another, so the same one comes again a moment later.
+      let before: number;
+      do {
+        await fleet.allHold("held", "value");
+        before = await readsAtRest(servers);
+      } while ((await Promise.all(fleet.members.map((member) => member.peek("held")))).includes(undefined));
       const [primary] = primaries;
       const burst = Array.from({ length: 3_000 }, (_, i) =>
         coherence === "tracking"
@@ -288,7 +293,8 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
       );
       for (const member of fleet.members)
         for (const key of last) await expect.poll(() => member.peek(key), PATIENCE).toBe(undefined);
-      for (const member of fleet.members) expect(await member.peek("held")).toBe("value");
+      // Not trusted for a moment where the machine was too busy for a sign of life.
+      for (const member of fleet.members) await expect.poll(() => member.peek("held"), PATIENCE).toBe("value");
       expect(await readsOf(servers)).toBe(before);
     }
   });
