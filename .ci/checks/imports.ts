@@ -68,8 +68,9 @@ export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["changes"],
     ["topology", "store", "url"],
     ["shared-connection"],
-    ["builder"],
+    ["builder", "redis-connection"],
     ["index"],
+    ["connection-entry"],
   ],
 };
 

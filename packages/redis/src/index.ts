@@ -9,6 +9,14 @@ export {
   type ConnectionOptions,
   type DiscoveryOptions,
 } from "./shared-connection.ts";
+export {
+  hashSlot,
+  openConnection,
+  type Caller,
+  type CallOptions,
+  type RedisConnection,
+  type RedisConnectionOptions,
+} from "./redis-connection.ts";
 export type { RedisClientLike } from "./topology/client-link.ts";
 export type { TlsOptions, TlsSource } from "./connection/tls.ts";
 export type { ResolveAddress } from "./topology/named-address.ts";

@@ -12,7 +12,8 @@ import { clusterLink } from "./topology/cluster.ts";
 import type { ClusterSettings } from "./topology/cluster-topology.ts";
 import { subscribedLink } from "./changes/server-node.ts";
 import type { Hold, Link } from "./connection/link.ts";
-import { openSession, type SessionSettings } from "./connection/session.ts";
+import { loadScripts, openSession, type SessionSettings } from "./connection/session.ts";
+import { SingleLink } from "./connection/single-link.ts";
 import { checkTls, type TlsSource } from "./connection/tls.ts";
 import type { ResolveAddress } from "./topology/named-address.ts";
 import { openPrimary } from "./topology/sentinel.ts";
@@ -84,12 +85,22 @@ export function single(url: string | URL, options?: ConnectionOptions): Connecti
 export function single(server: ServerAddress): Connection;
 export function single(given: string | URL | ServerAddress, options?: ConnectionOptions): Connection {
   const target = targetOf(given, options);
-  return new SharedConnection("own", (settings) => {
+  const opening = (settings: ConnectSettings): OpenSession => {
     const { address, tls, database } = target;
     const session: SessionSettings = { ...settings, ...credentialsOf(target, settings), tls, database };
-    return subscribedLink((aborted, prepare) => openSession(address, session, aborted, prepare), settings).link;
-  });
+    return (aborted, prepare) => openSession(address, session, aborted, prepare);
+  };
+  return new SharedConnection("own", linksOver(opening));
 }
+
+/** The links to one server at a time, each connection of which `opening` makes. */
+const linksOver = (opening: (settings: ConnectSettings) => OpenSession): Links => ({
+  ofBackends: (settings) => subscribedLink(opening(settings), settings).link,
+  ofCommands: (settings) => {
+    const open = opening(settings);
+    return new SingleLink((aborted) => open(aborted, unprepared), settings);
+  },
+});
 
 function targetOf(given: string | URL | ServerAddress, options: ConnectionOptions | undefined): ParsedAddress {
   if (isServerAddress(given)) {
@@ -121,16 +132,21 @@ export function cluster(
   refuseUnknown("cluster(nodes, options)", options, ["tls", "readFromReplicas", "resolveAddress"]);
   const resolveAddress = resolverOf("cluster", options);
   const tls = tlsOf("cluster", first, options);
-  return new SharedConnection("own", (settings) => {
+  const linkOf = (settings: ConnectSettings, prepare: ClusterSettings["prepare"]): Link => {
     const node: SessionSettings = { ...settings, ...credentialsOf(shared, settings), tls, database: 0 };
     const cluster: ClusterSettings = {
       seeds: urls.map(({ address }) => address),
       node,
       link: settings,
+      prepare,
       readFromReplicas: options?.readFromReplicas ?? false,
       resolveAddress,
     };
     return clusterLink(cluster);
+  };
+  return new SharedConnection("own", {
+    ofBackends: (settings) => linkOf(settings, loadScripts),
+    ofCommands: (settings) => linkOf(settings, unprepared),
   });
 }
 
@@ -152,7 +168,7 @@ export function sentinel(
   refuseUnknown("sentinel(sentinels, options)", options, ["tls", "primaryName", "resolveAddress"]);
   const resolveAddress = resolverOf("sentinel", options);
   const tls = tlsOf("sentinel", first, options);
-  return new SharedConnection("own", (settings) => {
+  const opening = (settings: ConnectSettings): OpenSession => {
     const primary: SessionSettings = { ...settings, ...credentialsOf({}, settings), tls, database: first.database };
     const withSettings = urls.map((url) => ({
       address: url.address,
@@ -164,12 +180,10 @@ export function sentinel(
         connectTimeoutMs: Math.ceil(settings.connectTimeoutMs / 2),
       },
     }));
-    return subscribedLink(
-      (aborted, prepare) =>
-        openPrimary({ sentinels: withSettings, primaryName, primary, resolveAddress }, aborted, prepare),
-      settings,
-    ).link;
-  });
+    const group = { sentinels: withSettings, primaryName, primary, resolveAddress };
+    return (aborted, prepare) => openPrimary(group, aborted, prepare);
+  };
+  return new SharedConnection("own", linksOver(opening));
 }
 
 /**
@@ -188,13 +202,17 @@ export function fromClient(client: RedisClientLike): ClientConnection {
       "fromClient(client): client must be one of node-redis; pass the result of createClient()",
     );
   }
-  return new SharedConnection("client", (settings) => {
+  const linkOf = (settings: ConnectSettings, prepare: ClusterSettings["prepare"]): Link => {
     if (settings.connects.length > 0) {
       throw new ConfigurationError(
         `redis: ${settings.connects.join(", ")} cannot be set with fromClient(client); set them in createClient()`,
       );
     }
-    return new ClientLink(client, settings);
+    return new ClientLink(client, settings, prepare);
+  };
+  return new SharedConnection("client", {
+    ofBackends: (settings) => linkOf(settings, loadScripts),
+    ofCommands: (settings) => linkOf(settings, unprepared),
   });
 }
 
@@ -277,13 +295,25 @@ function credentialsOf(
   return { username, password };
 }
 
+type OpenSession = Parameters<typeof subscribedLink>[0];
+
+/** How links over one address are made. */
+interface Links {
+  /** For backends: with the scripts of the cache, and with changes. */
+  readonly ofBackends: (settings: ConnectSettings) => Link;
+  /** For commands alone. */
+  readonly ofCommands: (settings: ConnectSettings) => Link;
+}
+
+const unprepared = (): Promise<void> => Promise.resolve();
+
 /** Hands out links, one for each set of equal settings. Its fields are private, so no log prints them. */
 class SharedConnection<Kind extends "own" | "client"> {
   readonly [CONNECTION]: Kind;
-  readonly #make: (settings: ConnectSettings) => Link;
+  readonly #make: Links;
   readonly #links: { readonly settings: ConnectSettings; readonly link: Link; holders: number }[] = [];
 
-  constructor(kind: Kind, make: (settings: ConnectSettings) => Link) {
+  constructor(kind: Kind, make: Links) {
     this[CONNECTION] = kind;
     this.#make = make;
   }
@@ -291,7 +321,7 @@ class SharedConnection<Kind extends "own" | "client"> {
   hold(settings: ConnectSettings): Hold {
     let shared = this.#links.find((one) => isEqual(one.settings, settings));
     if (shared === undefined) {
-      const link = this.#make({ ...settings, clientName: settings.clientName ?? settings.defaultName });
+      const link = this.#make.ofBackends(named(settings));
       this.#links.push((shared = { settings, link, holders: 0 }));
     }
     const mine = shared;
@@ -301,6 +331,11 @@ class SharedConnection<Kind extends "own" | "client"> {
       link: mine.link,
       release: () => (released ??= this.#release(mine)),
     };
+  }
+
+  /** A link of its own. */
+  openCommandLink(settings: ConnectSettings): Link {
+    return this.#make.ofCommands(named(settings));
   }
 
   async #release(shared: { readonly link: Link; holders: number }): Promise<void> {
@@ -314,12 +349,27 @@ class SharedConnection<Kind extends "own" | "client"> {
   }
 }
 
+const named = (settings: ConnectSettings): ConnectSettings => ({
+  ...settings,
+  clientName: settings.clientName ?? settings.defaultName,
+});
+
+/**
+ * A link of its own, for commands alone.
+ *
+ * @throws {InvalidArgumentError} as {@link hold} does.
+ */
+export const openCommandLink = (connection: unknown, settings: ConnectSettings): Link =>
+  shared(connection).openCommandLink(settings);
+
 /**
  * @throws {MissingConnectionError} for `undefined`.
  * @throws {InvalidArgumentError} for anything else that `single`, `cluster`, `sentinel` or `fromClient` did not return.
  */
-export function hold(connection: unknown, settings: ConnectSettings): Hold {
-  if (connection instanceof SharedConnection) return connection.hold(settings);
+export const hold = (connection: unknown, settings: ConnectSettings): Hold => shared(connection).hold(settings);
+
+function shared(connection: unknown): SharedConnection<"own" | "client"> {
+  if (connection instanceof SharedConnection) return connection;
   if (connection === undefined) throw new MissingConnectionError(`redis: no connection; ${CONNECTIONS}`);
   throw new InvalidArgumentError(
     `connection must be a URL or a connection, got ${connection === null ? "null" : `a value of type ${typeof connection}`}; ${CONNECTIONS}`,

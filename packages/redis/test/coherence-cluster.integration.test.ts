@@ -194,6 +194,7 @@ describe("a cluster", () => {
     const addresses = servers.urls.map((url) => ({ host: new URL(url).hostname, port: Number(new URL(url).port) }));
     const link = clusterLink({
       seeds: addresses,
+      prepare: () => Promise.resolve(),
       node: { database: 0, protocol: 3, connectTimeoutMs: 1_000, clock: systemClock },
       link: {
         clock: systemClock,

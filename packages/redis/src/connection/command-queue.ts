@@ -1,9 +1,19 @@
 import { Deadline, Deadlines, type Clock } from "@hotset/core";
 import { overdue, overloaded, type Origin } from "../primitives/faults.ts";
 
+/** How one command is sent, where that is not what its arguments say. */
+export interface SendOptions {
+  /** Decides the node of a cluster. @default known for the commands of the cache alone */
+  readonly key?: string | Buffer | undefined;
+  /** How node-redis decodes the reply. @default text as Buffers */
+  readonly typeMapping?: object;
+  /** Bound on the command. @default that of the link */
+  readonly deadlineMs?: number | undefined;
+}
+
 /** The part of a node-redis client that commands use. Blob replies come as Buffers. */
 export interface RawClient {
-  sendCommand(args: (string | Buffer)[]): Promise<unknown>;
+  sendCommand(args: (string | Buffer)[], options?: SendOptions): Promise<unknown>;
 }
 
 /** Sends one command on a given connection. */
@@ -66,9 +76,9 @@ export class CommandQueue {
   }
 
   /** Creates a command; its deadline starts now. */
-  begin<T>(origin: Origin): Command<T> {
-    const command = new Command<T>(this, origin);
-    this.#deadlines.start(command);
+  begin<T>(origin: Origin, deadlineMs: number = this.deadlineMs): Command<T> {
+    const command = new Command<T>(this, origin, deadlineMs);
+    this.#deadlines.start(command, deadlineMs);
     return command;
   }
 
@@ -109,9 +119,9 @@ export class CommandQueue {
   }
 
   /** `command` has its whole deadline again: what it waited for was room, and others were answered meanwhile. */
-  restart(command: Deadline): void {
+  restart(command: Deadline, deadlineMs: number): void {
     this.#deadlines.end(command);
-    this.#deadlines.start(command);
+    this.#deadlines.start(command, deadlineMs);
   }
 
   /** `command` has a result: its deadline ends. */
@@ -151,6 +161,7 @@ export class Further {
 export class Command<T> extends Deadline {
   readonly promise: Promise<T>;
   readonly origin: Origin;
+  readonly deadlineMs: number;
   isSent = false;
   /** {@link CommandQueue.replies} when it was sent. */
   repliesBefore = 0;
@@ -161,10 +172,11 @@ export class Command<T> extends Deadline {
   #resolve!: (value: T) => void;
   #reject!: (error: unknown) => void;
 
-  constructor(queue: CommandQueue, origin: Origin) {
+  constructor(queue: CommandQueue, origin: Origin, deadlineMs: number) {
     super();
     this.#queue = queue;
     this.origin = origin;
+    this.deadlineMs = deadlineMs;
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -173,16 +185,16 @@ export class Command<T> extends Deadline {
 
   /** To be called with the number of Redis commands, each time that some are handed to the client. */
   sent(count: number): void {
-    if (this.#waitsForRoom) this.#queue.restart(this);
+    if (this.#waitsForRoom) this.#queue.restart(this, this.deadlineMs);
     this.isSent = true;
     this.repliesBefore = this.#queue.replies;
     this.#queue.inFlight += count;
   }
 
   /** Sends one Redis command, and settles with its bare reply or error. */
-  exchange(client: RawClient, args: (string | Buffer)[]): void {
+  exchange(client: RawClient, args: (string | Buffer)[], options?: SendOptions): void {
     this.sent(1);
-    client.sendCommand(args).then(
+    client.sendCommand(args, options).then(
       (reply) => {
         this.#queue.replied();
         this.done(reply as T);
@@ -225,9 +237,9 @@ export class Command<T> extends Deadline {
     if (this.#waitsForRoom && this.#waits < MAX_WAITS) {
       this.#waits += 1;
       this.repliesBefore = queue.replies;
-      return queue.restart(this);
+      return queue.restart(this, this.deadlineMs);
     }
-    this.#reject(overdue(this.origin, queue.deadlineMs, this));
-    if (this.isSent && this.repliesBefore === queue.replies) queue.onSilence?.(this.dueAt - queue.deadlineMs);
+    this.#reject(overdue(this.origin, this.deadlineMs, this));
+    if (this.isSent && this.repliesBefore === queue.replies) queue.onSilence?.(this.dueAt - this.deadlineMs);
   }
 }

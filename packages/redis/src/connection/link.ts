@@ -2,7 +2,7 @@ import { BackendUnavailableError, systemClock, type Clock } from "@hotset/core";
 import type { Backoff } from "../primitives/backoff.ts";
 import type { Origin } from "../primitives/faults.ts";
 import type { ChangeNotifier } from "./change-notifier.ts";
-import { CommandQueue, type Command, type RawClient } from "./command-queue.ts";
+import { CommandQueue, type Command, type RawClient, type SendOptions } from "./command-queue.ts";
 
 /** A backend sends its commands over a link, the same for every topology. */
 export interface Link {
@@ -12,6 +12,8 @@ export interface Link {
   readonly tracking?: ChangeNotifier | undefined;
   /** The link on which changes are received, where it is another one. */
   readonly changesLink?: Link;
+  /** The links to all primaries of a cluster, once it was found. `undefined` where there is one primary. */
+  primaries?(): readonly Link[];
   /** Whether replicas may answer reads while there are no listeners. */
   readonly readsFromReplicas?: boolean;
   /** Reports changes that the clients which make them publish. */
@@ -66,11 +68,11 @@ export const closedLink: Link = {
 /** The origin of commands that no call of a backend has caused. */
 export const CONNECT: Origin = Object.freeze({ tier: "redis", operation: "connect" });
 
-/** Sends one command that no call of a backend has caused. Settles with the bare reply or error. */
-export function send(link: Link, origin: Origin, args: (string | Buffer)[]): Promise<unknown> {
+/** Sends one command. Settles with the bare reply or error. */
+export function send(link: Link, origin: Origin, args: (string | Buffer)[], options?: SendOptions): Promise<unknown> {
   const { queue } = link;
-  const command = queue.begin<unknown>(origin);
-  const start = (client: RawClient): void => command.exchange(client, args);
+  const command = queue.begin<unknown>(origin, options?.deadlineMs);
+  const start = (client: RawClient): void => command.exchange(client, args, options);
   if (queue.hasRoom) start(queue.client!);
   else link.admit(command, start);
   return command.promise;

@@ -13,12 +13,13 @@ const CRC: Uint16Array = Uint16Array.from({ length: 256 }, (_, byte) => {
  *
  * @see https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#key-distribution-model
  */
-export function slotOf(key: string): number {
+export function slotOf(key: string | Buffer): number {
   const open = key.indexOf("{");
   const close = open < 0 ? -1 : key.indexOf("}", open + 1);
   const hashed = close > open + 1 ? key.slice(open + 1, close) : key;
   let crc = 0;
-  for (const byte of Buffer.from(hashed, "utf8")) crc = ((crc << 8) ^ CRC[(crc >> 8) ^ byte]!) & 0xffff;
+  for (const byte of typeof hashed === "string" ? Buffer.from(hashed) : hashed)
+    crc = ((crc << 8) ^ CRC[(crc >> 8) ^ byte]!) & 0xffff;
   return crc % SLOT_COUNT;
 }
 

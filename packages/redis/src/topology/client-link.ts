@@ -52,6 +52,7 @@ export class ClientLink implements Link, TrackedConnection {
   readonly #client: RedisClientLike;
   readonly #commands: RawClient;
   readonly #settings: LinkSettings;
+  readonly #prepareCommands: (client: RawClient) => Promise<void>;
   readonly #listeners: readonly (readonly [event: string, listener: (error?: Error) => void])[];
   #preparing: Promise<void> | undefined;
   /** Counts connections: a preparation on an older one is void. */
@@ -59,7 +60,12 @@ export class ClientLink implements Link, TrackedConnection {
   #lastError: Error | undefined;
   #closed: Promise<void> | undefined;
 
-  constructor(client: RedisClientLike, settings: LinkSettings & Pick<SessionSettings, "clock" | "connectTimeoutMs">) {
+  /** @param prepare is awaited on each connection of the client before it takes commands. */
+  constructor(
+    client: RedisClientLike,
+    settings: LinkSettings & Pick<SessionSettings, "clock" | "connectTimeoutMs">,
+    prepare: (client: RawClient) => Promise<void> = loadScripts,
+  ) {
     const protocol = protocolOf(client);
     const { link, identityGuard } = subscribedLink(
       (aborted, prepare) => openDuplicate(client, protocol, settings, aborted, prepare),
@@ -72,6 +78,7 @@ export class ClientLink implements Link, TrackedConnection {
     this.#client = client;
     this.#commands = withBuffers(client);
     this.#settings = settings;
+    this.#prepareCommands = prepare;
     this.queue = new CommandQueue({
       clock: settings.clock,
       deadlineMs: settings.responseTimeoutMs,
@@ -126,7 +133,7 @@ export class ClientLink implements Link, TrackedConnection {
     });
   }
 
-  /** Loads the scripts and identifies the server, once for each of its connections. */
+  /** Prepares the client and identifies the server, once for each of its connections. */
   #prepare(): Promise<void> {
     return (this.#preparing ??= this.#load().finally(() => {
       this.#preparing = undefined;
@@ -136,7 +143,10 @@ export class ClientLink implements Link, TrackedConnection {
   async #load(): Promise<void> {
     const epoch = this.#epoch;
     const command = this.queue.begin<Identity>(CONNECT);
-    Promise.all([identityOf((args) => this.#commands.sendCommand([...args])), loadScripts(this.#commands)]).then(
+    Promise.all([
+      identityOf((args) => this.#commands.sendCommand([...args])),
+      this.#prepareCommands(this.#commands),
+    ]).then(
       ([identity]) => command.done(identity),
       (error: unknown) => command.fail(fault(CONNECT, error)),
     );
@@ -163,7 +173,7 @@ export class ClientLink implements Link, TrackedConnection {
       if (epoch !== this.#epoch) throw new Error("the client has reconnected meanwhile");
       return reply;
     };
-    return { sendCommand: (args) => this.#commands.sendCommand(args).then(checked) };
+    return { sendCommand: (args, options) => this.#commands.sendCommand(args, options).then(checked) };
   }
 
   async #close(): Promise<void> {

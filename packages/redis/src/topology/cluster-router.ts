@@ -2,9 +2,9 @@ import { BackendUnavailableError } from "@hotset/core";
 import type { ChangeSource } from "../changes/change-hub.ts";
 import type { ServerFeed } from "../changes/server-feed.ts";
 import { reportReplaced, serverNode, type ChangeHubs, type ServerNode } from "../changes/server-node.ts";
-import type { RawClient } from "../connection/command-queue.ts";
+import type { RawClient, SendOptions } from "../connection/command-queue.ts";
 import { closed, CONNECT, send } from "../connection/link.ts";
-import { addressText, loadScripts, openSession } from "../connection/session.ts";
+import { addressText, openSession } from "../connection/session.ts";
 import type { SingleLink } from "../connection/single-link.ts";
 import { connectFault, isReply, isTemporary, type Origin } from "../primitives/faults.ts";
 import {
@@ -60,9 +60,9 @@ export class ClusterRouter implements RawClient {
     for (const { link } of this.#nodes.values()) link.connect().catch(ignore);
   }
 
-  sendCommand(args: (string | Buffer)[]): Promise<unknown> {
-    const key = keyOf(args);
-    if (key === undefined) return this.#forward(this.#anyNode(), args, 0);
+  sendCommand(args: (string | Buffer)[], options?: SendOptions): Promise<unknown> {
+    const key = options?.key ?? keyOf(args);
+    if (key === undefined) return this.#forward(this.#anyPrimary(), args, options);
     const shard = this.#shards[slotOf(key)];
     if (shard === undefined) {
       this.#refresh();
@@ -71,8 +71,13 @@ export class ClusterRouter implements RawClient {
     return this.#forward(
       this.#settings.readFromReplicas ? this.#readerOf(shard, args[0] as string) : shard.primary,
       args,
-      0,
+      options,
     );
+  }
+
+  /** The links to the primaries. */
+  primaries(): readonly SingleLink[] {
+    return [...this.#primaries].map(({ link }) => link);
   }
 
   /**
@@ -127,11 +132,14 @@ export class ClusterRouter implements RawClient {
   async #forward(
     node: Node,
     args: (string | Buffer)[],
-    redirections: number,
+    options: SendOptions | undefined,
+    redirections = 0,
     mode: "plain" | "asking" = "plain",
   ): Promise<unknown> {
     try {
-      return await (mode === "asking" ? this.#sendAsking(node, args) : send(node.link, COMMAND, args));
+      return await (mode === "asking"
+        ? this.#sendAsking(node, args, options)
+        : send(node.link, COMMAND, args, options));
     } catch (error) {
       const message = error instanceof Error ? error.message : "";
       const redirection = parseRedirection(message, node.address);
@@ -141,31 +149,32 @@ export class ClusterRouter implements RawClient {
         throw error;
       }
       const target = this.#node(namedAddress(redirection, redirection.kind, this.#settings.resolveAddress));
-      if (redirection.kind === "ASK") return this.#forward(target, args, redirections + 1, "asking");
+      if (redirection.kind === "ASK") return this.#forward(target, args, options, redirections + 1, "asking");
       if (!this.#primaries.has(target)) this.#promote([target]);
       this.#shards[redirection.slot] = { primary: target, replicas: [] };
       this.#refresh();
-      return this.#forward(target, args, redirections + 1);
+      return this.#forward(target, args, options, redirections + 1);
     }
   }
 
   /** The two commands must stay together: ASKING applies to the next command only. */
-  #sendAsking(node: Node, args: (string | Buffer)[]): Promise<unknown> {
+  #sendAsking(node: Node, args: (string | Buffer)[], options: SendOptions | undefined): Promise<unknown> {
     const { queue } = node.link;
     const command = queue.begin<unknown>(COMMAND);
     const start = (client: RawClient): void => {
       const asking = queue.begin<unknown>(COMMAND);
       asking.promise.catch(ignore);
       asking.exchange(client, ["ASKING"]);
-      command.exchange(client, args);
+      command.exchange(client, args, options);
     };
     if (queue.hasRoom) start(queue.client!);
     else node.link.admit(command, start);
     return command.promise;
   }
 
-  #anyNode(): Node {
-    const nodes = [...this.#nodes.values()];
+  /** For commands without a key: a replica would refuse those that write. */
+  #anyPrimary(): Node {
+    const nodes = [...(this.#primaries.size > 0 ? this.#primaries : this.#nodes.values())];
     return nodes.find(({ link }) => link.queue.hasRoom) ?? nodes[0]!;
   }
 
@@ -195,7 +204,7 @@ export class ClusterRouter implements RawClient {
     // Not on a primary: it would go on answering reads after it became a replica.
     const permitted =
       this.#settings.readFromReplicas && !this.#primaries.has(node) ? client.sendCommand(["READONLY"]) : undefined;
-    await Promise.all([permitted, loadScripts(client)]);
+    await Promise.all([permitted, this.#settings.prepare(client)]);
   }
 
   /**

@@ -1,4 +1,5 @@
 import { BackendUnavailableError } from "@hotset/core";
+import type { RawClient } from "../connection/command-queue.ts";
 import type { LinkSettings } from "../connection/link.ts";
 import { openSession, type SessionSettings } from "../connection/session.ts";
 import { parseSlots, type NodeAddress, type SlotRange } from "../primitives/hash-slots.ts";
@@ -10,6 +11,8 @@ export interface ClusterSettings {
   /** The same for every node. */
   readonly node: SessionSettings;
   readonly link: LinkSettings;
+  /** Awaited on each connection before it takes commands. */
+  readonly prepare: (client: RawClient) => Promise<void>;
   /** Whether a read may be answered by a replica, which lags behind. */
   readonly readFromReplicas: boolean;
   /** For the addresses that nodes name. */

@@ -46,5 +46,8 @@ export function clusterLink(settings: ClusterSettings): Link {
     channel: hubs.channel,
     close: () => Promise.resolve(),
   });
-  return Object.assign(link, { readsFromReplicas: settings.readFromReplicas });
+  return Object.assign(link, {
+    readsFromReplicas: settings.readFromReplicas,
+    primaries: () => router?.primaries() ?? [],
+  });
 }

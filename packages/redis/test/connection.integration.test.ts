@@ -1,0 +1,203 @@
+import { BackendUnavailableError, OverloadedError } from "@hotset/core";
+import { cluster, fromClient, sentinel, single } from "@hotset/redis";
+import { hashSlot, openConnection, type RedisConnection, type RedisConnectionOptions } from "@hotset/redis/connection";
+import {
+  startCluster,
+  startOwnRedis,
+  startProxy,
+  startSentinel,
+  type OwnRedis,
+  type TestCluster,
+  type TestSentinel,
+} from "@hotset/test-servers";
+import { createClient } from "@redis/client";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+const QUICK: RedisConnectionOptions = { responseTimeoutMs: 1_000, backoff: { baseMs: 10, maxMs: 100 } };
+
+let redis: OwnRedis;
+let nodes: TestCluster;
+let watched: TestSentinel;
+beforeAll(async () => {
+  [redis, nodes, watched] = await Promise.all([
+    startOwnRedis(),
+    startCluster({ replicas: 0, proxied: true }),
+    startSentinel(),
+  ]);
+}, 60_000);
+afterAll(() => Promise.all([redis.stop(), nodes.stop(), watched.stop()]));
+
+const opened: (() => Promise<unknown>)[] = [];
+function open(connection: RedisConnection): RedisConnection {
+  opened.push(() => connection.close());
+  return connection;
+}
+afterAll(() => Promise.all(opened.map((close) => close())));
+
+async function ofClient(): Promise<RedisConnection> {
+  const client = createClient({ url: redis.url });
+  client.on("error", () => undefined);
+  await client.connect();
+  opened.push(() => Promise.resolve(client.destroy()));
+  return open(openConnection(fromClient(client), QUICK));
+}
+
+describe.each([
+  ["one server", () => open(openConnection(single(redis.url), QUICK))],
+  ["one server over RESP2", () => open(openConnection(single(redis.url), { ...QUICK, protocol: 2 }))],
+  ["a cluster", () => open(openConnection(cluster(nodes.urls), QUICK))],
+  [
+    "sentinels",
+    () =>
+      open(
+        openConnection(
+          sentinel(
+            watched.sentinels.map(({ url }) => url),
+            { primaryName: watched.name },
+          ),
+          QUICK,
+        ),
+      ),
+  ],
+  ["a client of the user", ofClient],
+] as const)("commands over %s", (_what, connecting) => {
+  let connection: RedisConnection;
+  beforeAll(async () => {
+    connection = await connecting();
+  });
+
+  it("C216: any command with a key reaches its node, and its bytes come back unchanged", async () => {
+    const bytes = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
+    const keys = Array.from({ length: 50 }, (_, i) => `${_what} ${i}`);
+    await Promise.all(keys.map((key) => connection.call(["SET", key, bytes], { key })));
+    const read = keys.map((key) => connection.call(["GET", key], { key, isReadOnly: true }));
+    expect(await Promise.all(read)).toEqual(keys.map(() => bytes));
+    const [key] = keys;
+    const typeMapping = { 36: String };
+    await connection.call(["HSET", "{x}h", "f", "text"], { key: "{x}h" });
+    expect(await connection.call(["HGET", "{x}h", "f"], { key: "{x}h", typeMapping })).toBe("text");
+    expect(await connection.call(["DEL", key!], { key })).toBe(1);
+  });
+
+  it("error replies come bare, and without the arguments that the server quotes", async () => {
+    await connection.call(["SET", "{x}text", "1"], { key: "{x}text" });
+    await expect(connection.call(["LPUSH", "{x}text", "1"], { key: "{x}text" })).rejects.toThrow(/^WRONGTYPE /);
+    const unknown = connection.call(["NOSUCHCOMMAND", "secret"], { key: "k" }).catch((error: Error) => error.message);
+    expect(await unknown).toMatch(/^ERR unknown command/);
+    expect(await unknown).not.toContain("secret");
+  });
+
+  it("each primary is asked once", async () => {
+    const names = await connection.each(async (primary) => String(await primary.call(["ECHO", "here"])));
+    expect(names).toEqual(connection.isCluster ? ["here", "here", "here"] : ["here"]);
+    expect(connection.isUp).toBe(true);
+  });
+
+  it("10,000 calls in one tick are all answered", async () => {
+    const calls = Array.from({ length: 10_000 }, (_, i) =>
+      connection.call(["INCRBY", `{${i % 7}}sum of ${_what}`, "1"], { key: `{${i % 7}}sum of ${_what}` }),
+    );
+    await Promise.all(calls);
+    const sums = [0, 1, 2, 3, 4, 5, 6].map((i) => {
+      const key = `{${i}}sum of ${_what}`;
+      return connection.call(["GET", key], { key });
+    });
+    expect((await Promise.all(sums)).map(Number).reduce((sum, one) => sum + one)).toBe(10_000);
+  });
+});
+
+it("C216: nothing is redirected in a cluster where no slot moves", async () => {
+  const connection = open(openConnection(cluster(nodes.urls), QUICK));
+  await connection.call(["PING"]);
+  for (const { proxy } of nodes.nodes) proxy!.resetCounts();
+  const keys = Array.from({ length: 3_000 }, (_, i) => `spread ${i}`);
+  await Promise.all(keys.map((key) => connection.call(["SET", key, "v"], { key })));
+  const sets = nodes.nodes.map(({ proxy }) => proxy!.counts.commandsByName["SET"] ?? 0);
+  expect(sets.reduce((sum, one) => sum + one)).toBe(3_000);
+  expect(Math.min(...sets)).toBeGreaterThan(500);
+  expect(hashSlot(Buffer.from("{x}a"))).toBe(hashSlot("x"));
+});
+
+it("C217: a read is sent again when its connection is lost, within its deadline; a write is not", async () => {
+  await using proxy = await startProxy(Number(new URL(redis.url).port));
+  const connection = open(openConnection(single(proxy.url), QUICK));
+  await connection.call(["SET", "counter", "0"]);
+  const lost = { get: proxy.hold("GET"), incr: undefined };
+  const read = connection.call(["GET", "counter"], { isReadOnly: true });
+  await lost.get.reached;
+  proxy.cut();
+  expect(String(await read)).toBe("0");
+
+  const held = proxy.hold("INCR", "reply");
+  const write = connection.call(["INCR", "counter"]).catch((error: unknown) => error);
+  await held.reached;
+  proxy.cut();
+  expect(await write).toMatchObject({ code: "BACKEND_UNAVAILABLE", maybeExecuted: true });
+  expect(String(await connection.call(["GET", "counter"], { isReadOnly: true }))).toBe("1");
+});
+
+it("C217: a read gives up at its deadline while Redis is away, and a write at once", async () => {
+  await using own = await startOwnRedis();
+  const connection = open(openConnection(single(own.url), QUICK));
+  await connection.call(["SET", "k", "v"]);
+  await own.kill();
+  await expect.poll(() => connection.isUp).toBe(false);
+  const write = await connection.call(["SET", "k", "w"]).catch((error: unknown) => error);
+  expect(write).toMatchObject({ code: "BACKEND_UNAVAILABLE", maybeExecuted: false });
+  const read = connection.call(["GET", "k"], { isReadOnly: true, deadlineMs: 10_000 });
+  await own.start();
+  expect(await read).toBe(null);
+});
+
+it("each call has its own deadline, and a stall of 1.6 s loses no connection", async () => {
+  await using own = await startOwnRedis();
+  const connection = open(openConnection(single(own.url), { ...QUICK, responseTimeoutMs: 5_000 }));
+  const id = await connection.call(["CLIENT", "ID"]);
+  const stall = own.command("DEBUG", "SLEEP", "1.6");
+  const late = connection.call(["GET", "k"], { deadlineMs: 100 }).catch((error: unknown) => error);
+  const patient = connection.call(["PING"]);
+  expect(await late).toBeInstanceOf(BackendUnavailableError);
+  expect(String(await patient)).toBe("PONG");
+  await stall;
+  expect(await connection.call(["CLIENT", "ID"])).toBe(id);
+});
+
+it("C218: a call without room waits, or is refused, by option", async () => {
+  const waiting = open(openConnection(single(redis.url), { ...QUICK, maxInFlight: 2 }));
+  const refusing = open(openConnection(single(redis.url), { ...QUICK, maxInFlight: 2, onOverload: "reject" }));
+  for (const connection of [waiting, refusing]) await connection.connect();
+  const outcomes = (connection: RedisConnection): Promise<readonly string[]> =>
+    Promise.all(
+      Array.from({ length: 4 }, () =>
+        connection.call(["PING"]).then(String, (error: unknown) => String(error instanceof OverloadedError)),
+      ),
+    );
+  expect(await outcomes(waiting)).toEqual(["PONG", "PONG", "PONG", "PONG"]);
+  expect(await outcomes(refusing)).toEqual(["PONG", "PONG", "true", "true"]);
+});
+
+it("a failover of the sentinels is followed", async () => {
+  const connection = open(
+    openConnection(
+      sentinel(
+        watched.sentinels.map(({ url }) => url),
+        { primaryName: watched.name },
+      ),
+      QUICK,
+    ),
+  );
+  await connection.call(["SET", "k", "before"]);
+  await watched.failover();
+  await expect
+    .poll(() => connection.call(["SET", "k", "after"]).then(String, (error: Error) => error.message))
+    .toBe("OK");
+}, 60_000);
+
+it("what is no connection, and no command, is refused by name", async () => {
+  expect(() => openConnection({} as never)).toThrow(/connection must be a URL or a connection/);
+  const connection = open(openConnection(single(redis.url), QUICK));
+  await expect(connection.call([])).rejects.toThrow("args must begin with the name of a command");
+  await connection.close();
+  await expect(connection.call(["PING"])).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", maybeExecuted: false });
+  await connection.close();
+});
