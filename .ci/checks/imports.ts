@@ -68,6 +68,7 @@ export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["changes"],
     ["topology", "store", "url"],
     ["shared-connection"],
+    ["client"],
     ["builder", "redis-connection"],
     ["index"],
     ["connection-entry"],

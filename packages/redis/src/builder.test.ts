@@ -340,6 +340,8 @@ describe("the entry point", () => {
       "RedisBackend",
       "cluster",
       "fromClient",
+      "hashSlot",
+      "openConnection",
       "redis",
       "sentinel",
       "single",

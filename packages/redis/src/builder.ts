@@ -25,6 +25,7 @@ import {
   seal,
   text,
 } from "./primitives/option-checks.ts";
+import { loadScripts } from "./connection/session.ts";
 import { hold, single, type ClientConnection, type Connection, type ConnectSettings } from "./shared-connection.ts";
 import { isServerAddress, type ServerAddress } from "./url.ts";
 import { randomWriteIds } from "./store/entry-fields.ts";
@@ -448,6 +449,7 @@ class Builder implements RedisBackendBuilder {
       retries,
       backoff,
       maxInFlight,
+      prepare: loadScripts,
       connects,
       clock: systemClock,
       random: Math.random,

@@ -9,14 +9,27 @@ export {
   type ConnectionOptions,
   type DiscoveryOptions,
 } from "./shared-connection.ts";
-export {
-  hashSlot,
-  openConnection,
-  type Caller,
-  type CallOptions,
-  type RedisConnection,
-  type RedisConnectionOptions,
-} from "./redis-connection.ts";
+export { hashSlot, openConnection } from "./redis-connection.ts";
+export type {
+  Args,
+  BurstOptions,
+  Caller,
+  CallOptions,
+  DedicatedCallOptions,
+  DedicatedConnection,
+  ExclusiveConnection,
+  OpenOptions,
+  Pool,
+  PoolOptions,
+  PoolStatus,
+  PrimaryConnection,
+  RedisConnection,
+  RedisConnectionOptions,
+  Subscriber,
+  SubscriberEvents,
+  SubscriptionKind,
+  UseOptions,
+} from "./client/contract.ts";
 export type { RedisClientLike } from "./topology/client-link.ts";
 export type { TlsOptions, TlsSource } from "./connection/tls.ts";
 export type { ResolveAddress } from "./topology/named-address.ts";

@@ -10,13 +10,15 @@ import type { Backoff } from "./primitives/backoff.ts";
 import { ClientLink, type RedisClientLike } from "./topology/client-link.ts";
 import { clusterLink } from "./topology/cluster.ts";
 import type { ClusterSettings } from "./topology/cluster-topology.ts";
-import { subscribedLink } from "./changes/server-node.ts";
-import type { Hold, Link } from "./connection/link.ts";
-import { loadScripts, openSession, type SessionSettings } from "./connection/session.ts";
-import { SingleLink } from "./connection/single-link.ts";
+import { subscribedLink, type OpenSession } from "./changes/server-node.ts";
+import type { RawClient } from "./connection/command-queue.ts";
+import type { ObservableLink } from "./connection/link.ts";
+import { oneServer, type Servers } from "./connection/servers.ts";
+import { openSession, type SessionSettings } from "./connection/session.ts";
 import { checkTls, type TlsSource } from "./connection/tls.ts";
 import type { ResolveAddress } from "./topology/named-address.ts";
 import { openPrimary } from "./topology/sentinel.ts";
+import { SentinelWatcher } from "./topology/sentinel-watcher.ts";
 import type { NodeAddress } from "./primitives/hash-slots.ts";
 import {
   isServerAddress,
@@ -61,12 +63,12 @@ export interface DiscoveryOptions extends ConnectionOptions {
   readonly resolveAddress?: ResolveAddress;
 }
 
-/** How a link is opened and used. Backends with equal settings share one link. */
+/** How a link is opened and used. Users with equal settings share one link. */
 export interface ConnectSettings {
   readonly username: string | undefined;
   readonly password: string | (() => Awaitable<string>) | undefined;
   readonly clientName: string | undefined;
-  /** Where no `clientName` is set: that of the backend which opens the link. */
+  /** Where no `clientName` is set: that of the user which opens the link. */
   readonly defaultName: string;
   readonly protocol: 2 | 3;
   readonly connectTimeoutMs: number;
@@ -74,10 +76,20 @@ export interface ConnectSettings {
   readonly retries: number;
   readonly backoff: Backoff;
   readonly maxInFlight: number;
+  /** Makes each connection ready, such as by loading scripts. */
+  readonly prepare: (client: RawClient) => Promise<void>;
   /** Names of the settings that were given. */
   readonly connects: readonly string[];
   readonly clock: Clock;
   readonly random: () => number;
+}
+
+/** A shared link, as one of its users has it. */
+export interface Hold {
+  readonly link: ObservableLink;
+  readonly servers: Servers;
+  /** Closes the link if this was its last user. Idempotent. */
+  release(): Promise<void>;
 }
 
 /** One server: `redis:`, `rediss:` or `unix:` URL, or its address in parts. */
@@ -85,22 +97,14 @@ export function single(url: string | URL, options?: ConnectionOptions): Connecti
 export function single(server: ServerAddress): Connection;
 export function single(given: string | URL | ServerAddress, options?: ConnectionOptions): Connection {
   const target = targetOf(given, options);
-  const opening = (settings: ConnectSettings): OpenSession => {
+  return new SharedConnection("own", (settings) => {
     const { address, tls, database } = target;
     const session: SessionSettings = { ...settings, ...credentialsOf(target, settings), tls, database };
-    return (aborted, prepare) => openSession(address, session, aborted, prepare);
-  };
-  return new SharedConnection("own", linksOver(opening));
+    const open: OpenSession = (aborted, prepare) => openSession(address, session, aborted, prepare);
+    const { link } = subscribedLink(open, settings);
+    return { link, servers: oneServer(link, ({ aborted, prepare }) => open(aborted, prepare)) };
+  });
 }
-
-/** The links to one server at a time, each connection of which `opening` makes. */
-const linksOver = (opening: (settings: ConnectSettings) => OpenSession): Links => ({
-  ofBackends: (settings) => subscribedLink(opening(settings), settings).link,
-  ofCommands: (settings) => {
-    const open = opening(settings);
-    return new SingleLink((aborted) => open(aborted, unprepared), settings);
-  },
-});
 
 function targetOf(given: string | URL | ServerAddress, options: ConnectionOptions | undefined): ParsedAddress {
   if (isServerAddress(given)) {
@@ -132,21 +136,17 @@ export function cluster(
   refuseUnknown("cluster(nodes, options)", options, ["tls", "readFromReplicas", "resolveAddress"]);
   const resolveAddress = resolverOf("cluster", options);
   const tls = tlsOf("cluster", first, options);
-  const linkOf = (settings: ConnectSettings, prepare: ClusterSettings["prepare"]): Link => {
+  return new SharedConnection("own", (settings) => {
     const node: SessionSettings = { ...settings, ...credentialsOf(shared, settings), tls, database: 0 };
     const cluster: ClusterSettings = {
       seeds: urls.map(({ address }) => address),
       node,
       link: settings,
-      prepare,
+      prepare: settings.prepare,
       readFromReplicas: options?.readFromReplicas ?? false,
       resolveAddress,
     };
     return clusterLink(cluster);
-  };
-  return new SharedConnection("own", {
-    ofBackends: (settings) => linkOf(settings, loadScripts),
-    ofCommands: (settings) => linkOf(settings, unprepared),
   });
 }
 
@@ -168,7 +168,7 @@ export function sentinel(
   refuseUnknown("sentinel(sentinels, options)", options, ["tls", "primaryName", "resolveAddress"]);
   const resolveAddress = resolverOf("sentinel", options);
   const tls = tlsOf("sentinel", first, options);
-  const opening = (settings: ConnectSettings): OpenSession => {
+  return new SharedConnection("own", (settings) => {
     const primary: SessionSettings = { ...settings, ...credentialsOf({}, settings), tls, database: first.database };
     const withSettings = urls.map((url) => ({
       address: url.address,
@@ -181,9 +181,11 @@ export function sentinel(
       },
     }));
     const group = { sentinels: withSettings, primaryName, primary, resolveAddress };
-    return (aborted, prepare) => openPrimary(group, aborted, prepare);
-  };
-  return new SharedConnection("own", linksOver(opening));
+    const watcher = new SentinelWatcher(group);
+    const open: OpenSession = (aborted, prepare) => openPrimary(group, watcher, aborted, prepare);
+    const { link } = subscribedLink(open, settings);
+    return { link, servers: oneServer(link, ({ aborted, prepare }) => open(aborted, prepare)) };
+  });
 }
 
 /**
@@ -202,17 +204,14 @@ export function fromClient(client: RedisClientLike): ClientConnection {
       "fromClient(client): client must be one of node-redis; pass the result of createClient()",
     );
   }
-  const linkOf = (settings: ConnectSettings, prepare: ClusterSettings["prepare"]): Link => {
+  return new SharedConnection("client", (settings) => {
     if (settings.connects.length > 0) {
       throw new ConfigurationError(
         `redis: ${settings.connects.join(", ")} cannot be set with fromClient(client); set them in createClient()`,
       );
     }
-    return new ClientLink(client, settings, prepare);
-  };
-  return new SharedConnection("client", {
-    ofBackends: (settings) => linkOf(settings, loadScripts),
-    ofCommands: (settings) => linkOf(settings, unprepared),
+    const link = new ClientLink(client, settings);
+    return { link, servers: oneServer(link, ({ aborted, prepare }) => link.openDuplicate(aborted, prepare)) };
   });
 }
 
@@ -295,25 +294,19 @@ function credentialsOf(
   return { username, password };
 }
 
-type OpenSession = Parameters<typeof subscribedLink>[0];
-
-/** How links over one address are made. */
-interface Links {
-  /** For backends: with the scripts of the cache, and with changes. */
-  readonly ofBackends: (settings: ConnectSettings) => Link;
-  /** For commands alone. */
-  readonly ofCommands: (settings: ConnectSettings) => Link;
+/** One link, and the servers behind it. */
+interface Made {
+  readonly link: ObservableLink;
+  readonly servers: Servers;
 }
-
-const unprepared = (): Promise<void> => Promise.resolve();
 
 /** Hands out links, one for each set of equal settings. Its fields are private, so no log prints them. */
 class SharedConnection<Kind extends "own" | "client"> {
   readonly [CONNECTION]: Kind;
-  readonly #make: Links;
-  readonly #links: { readonly settings: ConnectSettings; readonly link: Link; holders: number }[] = [];
+  readonly #make: (settings: ConnectSettings) => Made;
+  readonly #links: (Made & { readonly settings: ConnectSettings; holders: number })[] = [];
 
-  constructor(kind: Kind, make: Links) {
+  constructor(kind: Kind, make: (settings: ConnectSettings) => Made) {
     this[CONNECTION] = kind;
     this.#make = make;
   }
@@ -321,24 +314,20 @@ class SharedConnection<Kind extends "own" | "client"> {
   hold(settings: ConnectSettings): Hold {
     let shared = this.#links.find((one) => isEqual(one.settings, settings));
     if (shared === undefined) {
-      const link = this.#make.ofBackends(named(settings));
-      this.#links.push((shared = { settings, link, holders: 0 }));
+      const made = this.#make({ ...settings, clientName: settings.clientName ?? settings.defaultName });
+      this.#links.push((shared = { ...made, settings, holders: 0 }));
     }
     const mine = shared;
     mine.holders += 1;
     let released: Promise<void> | undefined;
     return {
       link: mine.link,
+      servers: mine.servers,
       release: () => (released ??= this.#release(mine)),
     };
   }
 
-  /** A link of its own. */
-  openCommandLink(settings: ConnectSettings): Link {
-    return this.#make.ofCommands(named(settings));
-  }
-
-  async #release(shared: { readonly link: Link; holders: number }): Promise<void> {
+  async #release(shared: { readonly link: ObservableLink; holders: number }): Promise<void> {
     shared.holders -= 1;
     if (shared.holders > 0) return;
     this.#links.splice(
@@ -349,27 +338,12 @@ class SharedConnection<Kind extends "own" | "client"> {
   }
 }
 
-const named = (settings: ConnectSettings): ConnectSettings => ({
-  ...settings,
-  clientName: settings.clientName ?? settings.defaultName,
-});
-
-/**
- * A link of its own, for commands alone.
- *
- * @throws {InvalidArgumentError} as {@link hold} does.
- */
-export const openCommandLink = (connection: unknown, settings: ConnectSettings): Link =>
-  shared(connection).openCommandLink(settings);
-
 /**
  * @throws {MissingConnectionError} for `undefined`.
  * @throws {InvalidArgumentError} for anything else that `single`, `cluster`, `sentinel` or `fromClient` did not return.
  */
-export const hold = (connection: unknown, settings: ConnectSettings): Hold => shared(connection).hold(settings);
-
-function shared(connection: unknown): SharedConnection<"own" | "client"> {
-  if (connection instanceof SharedConnection) return connection;
+export function hold(connection: unknown, settings: ConnectSettings): Hold {
+  if (connection instanceof SharedConnection) return connection.hold(settings);
   if (connection === undefined) throw new MissingConnectionError(`redis: no connection; ${CONNECTIONS}`);
   throw new InvalidArgumentError(
     `connection must be a URL or a connection, got ${connection === null ? "null" : `a value of type ${typeof connection}`}; ${CONNECTIONS}`,
@@ -391,5 +365,6 @@ const isEqual = (one: ConnectSettings, other: ConnectSettings): boolean =>
   one.backoff.factor === other.backoff.factor &&
   one.backoff.maxMs === other.backoff.maxMs &&
   one.maxInFlight === other.maxInFlight &&
+  one.prepare === other.prepare &&
   one.clock === other.clock &&
   one.random === other.random;

@@ -192,7 +192,7 @@ describe("a cluster", () => {
 
   it("C91: reports a replacement when the cluster was given up and is discovered anew", async () => {
     const addresses = servers.urls.map((url) => ({ host: new URL(url).hostname, port: Number(new URL(url).port) }));
-    const link = clusterLink({
+    const { link } = clusterLink({
       seeds: addresses,
       prepare: () => Promise.resolve(),
       node: { database: 0, protocol: 3, connectTimeoutMs: 1_000, clock: systemClock },

@@ -4,7 +4,7 @@ import { ServerFeed } from "./server-feed.ts";
 import { ChangeHub } from "./change-hub.ts";
 import type { LinkSettings } from "../connection/link.ts";
 import { ServerIdentityGuard } from "./server-identity-guard.ts";
-import { loadScripts, type NodeClient, type Session } from "../connection/session.ts";
+import type { NodeClient, Session } from "../connection/session.ts";
 import { SingleLink, type ChangeReporting } from "../connection/single-link.ts";
 import { trackingMode } from "./tracking.ts";
 
@@ -37,6 +37,8 @@ export function reportReplaced(hubs: ChangeHubs): void {
 
 export interface SubscribedLinkSettings extends LinkSettings {
   readonly protocol: 2 | 3;
+  /** Makes data connections ready. */
+  readonly prepare: (client: NodeClient) => Promise<void>;
   /** `changes`: commands of the cache go over another connection, apart from those that confirm. @default 'data' */
   readonly carries?: "data" | "changes";
 }
@@ -66,7 +68,7 @@ export function subscribedLink(
       (args, deadlineMs) => node.feed.exchange(args, deadlineMs),
       (error) => node.link.distrust(error),
     ),
-    prepare: loadScripts,
+    prepare: settings.prepare,
     carries: settings.carries ?? "data",
     reports: { tracking: settings.protocol === 3 ? hubs.tracking : undefined, channel: hubs.channel },
   });

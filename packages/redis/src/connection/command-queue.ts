@@ -1,19 +1,24 @@
 import { Deadline, Deadlines, type Clock } from "@hotset/core";
 import { overdue, overloaded, type Origin } from "../primitives/faults.ts";
 
-/** How one command is sent, where that is not what its arguments say. */
+/** Beside the arguments of a command. Absent for commands of the cache. */
 export interface SendOptions {
-  /** Decides the node of a cluster. @default known for the commands of the cache alone */
-  readonly key?: string | Buffer | undefined;
-  /** How node-redis decodes the reply. @default text as Buffers */
+  /** Decides the node in a cluster. */
+  readonly key?: string | Buffer;
+  /** Bound on the exchange with the node. */
+  readonly deadlineMs?: number;
+  /** How replies are decoded, in place of blobs as Buffers. */
   readonly typeMapping?: object;
-  /** Bound on the command. @default that of the link */
-  readonly deadlineMs?: number | undefined;
 }
 
 /** The part of a node-redis client that commands use. Blob replies come as Buffers. */
 export interface RawClient {
-  sendCommand(args: (string | Buffer)[], options?: SendOptions): Promise<unknown>;
+  sendCommand(args: readonly (string | Buffer)[], options?: SendOptions): Promise<unknown>;
+  /**
+   * Sends commands one right after another to the node of one key. Settles with a reply or an error for each. Absent
+   * where all commands go to one server.
+   */
+  sendBurst?(commands: readonly (readonly (string | Buffer)[])[], options: SendOptions): Promise<readonly unknown[]>;
 }
 
 /** Sends one command on a given connection. */
@@ -75,8 +80,17 @@ export class CommandQueue {
     return this.client !== undefined && this.inFlight < this.maxInFlight;
   }
 
-  /** Creates a command; its deadline starts now. */
-  begin<T>(origin: Origin, deadlineMs: number = this.deadlineMs): Command<T> {
+  /** Whether one more command would have to wait for others. */
+  get isFull(): boolean {
+    return this.inFlight + this.#waiting >= this.maxInFlight;
+  }
+
+  /**
+   * Creates a command; its deadline starts now.
+   *
+   * @param deadlineMs bounds all of it, the wait for room too. Absent: that of the queue.
+   */
+  begin<T>(origin: Origin, deadlineMs?: number): Command<T> {
     const command = new Command<T>(this, origin, deadlineMs);
     this.#deadlines.start(command, deadlineMs);
     return command;
@@ -119,9 +133,9 @@ export class CommandQueue {
   }
 
   /** `command` has its whole deadline again: what it waited for was room, and others were answered meanwhile. */
-  restart(command: Deadline, deadlineMs: number): void {
+  restart(command: Deadline): void {
     this.#deadlines.end(command);
-    this.#deadlines.start(command, deadlineMs);
+    this.#deadlines.start(command);
   }
 
   /** `command` has a result: its deadline ends. */
@@ -161,22 +175,23 @@ export class Further {
 export class Command<T> extends Deadline {
   readonly promise: Promise<T>;
   readonly origin: Origin;
-  readonly deadlineMs: number;
   isSent = false;
   /** {@link CommandQueue.replies} when it was sent. */
   repliesBefore = 0;
   send: ((client: RawClient) => void) | undefined;
   nextWaiting: Command<never> | undefined;
   readonly #queue: CommandQueue;
+  /** A deadline of its own, which counts from `begin` on. */
+  readonly #totalMs: number | undefined;
   #waits = 0;
   #resolve!: (value: T) => void;
   #reject!: (error: unknown) => void;
 
-  constructor(queue: CommandQueue, origin: Origin, deadlineMs: number) {
+  constructor(queue: CommandQueue, origin: Origin, totalMs?: number) {
     super();
     this.#queue = queue;
     this.origin = origin;
-    this.deadlineMs = deadlineMs;
+    this.#totalMs = totalMs;
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -185,14 +200,14 @@ export class Command<T> extends Deadline {
 
   /** To be called with the number of Redis commands, each time that some are handed to the client. */
   sent(count: number): void {
-    if (this.#waitsForRoom) this.#queue.restart(this, this.deadlineMs);
+    if (this.#waitsForRoom) this.#queue.restart(this);
     this.isSent = true;
     this.repliesBefore = this.#queue.replies;
     this.#queue.inFlight += count;
   }
 
   /** Sends one Redis command, and settles with its bare reply or error. */
-  exchange(client: RawClient, args: (string | Buffer)[], options?: SendOptions): void {
+  exchange(client: RawClient, args: readonly (string | Buffer)[], options?: SendOptions): void {
     this.sent(1);
     client.sendCommand(args, options).then(
       (reply) => {
@@ -204,6 +219,27 @@ export class Command<T> extends Deadline {
         this.fail(error);
       },
     );
+  }
+
+  /** Sends Redis commands one right after another, and settles with a reply or an error for each. */
+  exchangeAll(client: RawClient, commands: readonly (readonly (string | Buffer)[])[], options: SendOptions): void {
+    const replied = (): void => this.#queue.replied();
+    if (client.sendBurst !== undefined) {
+      this.sent(1);
+      const burst = client.sendBurst(commands, options);
+      burst.then(replied, replied);
+      return void burst.then(
+        (replies) => this.done(replies as T),
+        (error: unknown) => this.fail(error),
+      );
+    }
+    this.sent(commands.length);
+    const replies = commands.map((args) => {
+      const reply = client.sendCommand(args, options);
+      reply.then(replied, replied);
+      return reply.catch((error: unknown) => error);
+    });
+    void Promise.all(replies).then((all) => this.done(all as T));
   }
 
   /** Settles with the result of `interpret`, which reads a reply; an error thrown by it fails the command. */
@@ -229,7 +265,12 @@ export class Command<T> extends Deadline {
 
   /** Whether it is in line behind others that are being answered. */
   get #waitsForRoom(): boolean {
-    return !this.isSent && this.send !== undefined && this.repliesBefore !== this.#queue.replies;
+    return (
+      this.#totalMs === undefined &&
+      !this.isSent &&
+      this.send !== undefined &&
+      this.repliesBefore !== this.#queue.replies
+    );
   }
 
   override pass(): void {
@@ -237,9 +278,10 @@ export class Command<T> extends Deadline {
     if (this.#waitsForRoom && this.#waits < MAX_WAITS) {
       this.#waits += 1;
       this.repliesBefore = queue.replies;
-      return queue.restart(this, this.deadlineMs);
+      return queue.restart(this);
     }
-    this.#reject(overdue(this.origin, this.deadlineMs, this));
-    if (this.isSent && this.repliesBefore === queue.replies) queue.onSilence?.(this.dueAt - this.deadlineMs);
+    const deadlineMs = this.#totalMs ?? queue.deadlineMs;
+    this.#reject(overdue(this.origin, deadlineMs, this));
+    if (this.isSent && this.repliesBefore === queue.replies) queue.onSilence?.(this.dueAt - deadlineMs);
   }
 }

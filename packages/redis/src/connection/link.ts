@@ -12,8 +12,6 @@ export interface Link {
   readonly tracking?: ChangeNotifier | undefined;
   /** The link on which changes are received, where it is another one. */
   readonly changesLink?: Link;
-  /** The links to all primaries of a cluster, once it was found. `undefined` where there is one primary. */
-  primaries?(): readonly Link[];
   /** Whether replicas may answer reads while there are no listeners. */
   readonly readsFromReplicas?: boolean;
   /** Reports changes that the clients which make them publish. */
@@ -30,11 +28,15 @@ export interface Link {
   close(): Promise<void>;
 }
 
-/** A shared link, as one of its users has it. */
-export interface Hold {
-  readonly link: Link;
-  /** Closes the link if this was its last user. Idempotent. */
-  release(): Promise<void>;
+/** A link whose state can be observed. */
+export interface ObservableLink extends Link {
+  /**
+   * `idle` before the first use. `down` after a failed attempt or a lost connection, until there is one again, also
+   * while it is being opened.
+   */
+  readonly state: "idle" | "connecting" | "up" | "down" | "closed";
+  /** Calls `listener` after each change of `state` to `up` or from it. @returns a function that ends this. */
+  onChange(listener: () => void): () => void;
 }
 
 export interface LinkSettings {
@@ -68,11 +70,31 @@ export const closedLink: Link = {
 /** The origin of commands that no call of a backend has caused. */
 export const CONNECT: Origin = Object.freeze({ tier: "redis", operation: "connect" });
 
-/** Sends one command. Settles with the bare reply or error. */
-export function send(link: Link, origin: Origin, args: (string | Buffer)[], options?: SendOptions): Promise<unknown> {
+/** Sends one command that no call of a backend has caused. Settles with the bare reply or error. */
+export function send(
+  link: Pick<Link, "queue" | "admit">,
+  origin: Origin,
+  args: readonly (string | Buffer)[],
+  options?: SendOptions,
+): Promise<unknown> {
   const { queue } = link;
   const command = queue.begin<unknown>(origin, options?.deadlineMs);
   const start = (client: RawClient): void => command.exchange(client, args, options);
+  if (queue.hasRoom) start(queue.client!);
+  else link.admit(command, start);
+  return command.promise;
+}
+
+/** As `send`, for commands that go to one server one right after another. Settles with a reply or an error for each. */
+export function sendBurst(
+  link: Pick<Link, "queue" | "admit">,
+  origin: Origin,
+  commands: readonly (readonly (string | Buffer)[])[],
+  options: SendOptions,
+): Promise<readonly unknown[]> {
+  const { queue } = link;
+  const command = queue.begin<readonly unknown[]>(origin, options.deadlineMs);
+  const start = (client: RawClient): void => command.exchangeAll(client, commands, options);
   if (queue.hasRoom) start(queue.client!);
   else link.admit(command, start);
   return command.promise;

@@ -34,6 +34,13 @@ export interface SessionSettings {
 export interface NodeClient extends RawClient {
   subscribe(channel: string, listener: (message: string) => void): Promise<void>;
   unsubscribe(channel: string): Promise<void>;
+  /** By kind of subscription. With `true` messages and names of channels come as Buffers. */
+  SUBSCRIBE: SubscribeToBytes;
+  PSUBSCRIBE: SubscribeToBytes;
+  SSUBSCRIBE: SubscribeToBytes;
+  UNSUBSCRIBE(channel: string): Promise<void>;
+  PUNSUBSCRIBE(pattern: string): Promise<void>;
+  SUNSUBSCRIBE(channel: string): Promise<void>;
   /**
    * The handler receives the pushes of RESP3 in the order of the wire: before the continuation of any reply of the same
    * chunk. It returns `true` for a push that it handled.
@@ -46,8 +53,16 @@ export interface NodeClient extends RawClient {
   };
 }
 
+type SubscribeToBytes = (
+  name: string,
+  listener: (message: Buffer, channel: Buffer) => void,
+  asBuffers: true,
+) => Promise<void>;
+
 /** One connection, ready for commands. It never reconnects. */
 export interface Session {
+  /** The server, for messages. */
+  readonly address: string;
   readonly client: RawClient;
   /** Calls `listener` once when the connection is lost for any reason; at once when it is lost already. */
   onLost(listener: (error: Error) => void): void;
@@ -167,6 +182,7 @@ export async function establish(
     await Promise.race([connecting, loss.promise]);
     await Promise.race([prepare(client), loss.promise]);
     return {
+      address,
       client,
       onLost: (listener) => loss.on(listener),
       destroy() {

@@ -23,6 +23,7 @@ class Attempt {
   async open(): Promise<Session> {
     await this.door.pass();
     return {
+      address: "a test",
       client: this.wire,
       onLost: (listener) => {
         this.#listener = listener;

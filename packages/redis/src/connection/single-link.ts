@@ -3,7 +3,7 @@ import { backoffMs } from "../primitives/backoff.ts";
 import { connectFault, unreachable, type Origin } from "../primitives/faults.ts";
 import type { ChangeNotifier } from "./change-notifier.ts";
 import { CommandQueue, type Command, type RawClient } from "./command-queue.ts";
-import { closed, CONNECT, whenDrained, type Link, type LinkSettings } from "./link.ts";
+import { closed, CONNECT, whenDrained, type LinkSettings, type ObservableLink } from "./link.ts";
 import type { Session } from "./session.ts";
 
 /** How soon a command may cause another attempt, after one that failed for good, such as refused credentials. */
@@ -37,7 +37,7 @@ export interface ChangeReporting {
  * Commands wait for the first connection, within their deadline. While `down` they are refused at once: a command
  * issued while Redis was unreachable is never executed later.
  */
-export class SingleLink implements Link {
+export class SingleLink implements ObservableLink {
   readonly queue: CommandQueue;
   readonly tracking: ChangeNotifier | undefined;
   readonly channel: ChangeNotifier | undefined;
@@ -58,6 +58,7 @@ export class SingleLink implements Link {
   /** Settles for callers of `ready`, who wait for a connection without a deadline. */
   #whenReady: PromiseWithResolvers<void> | undefined;
   #closed: Promise<void> | undefined;
+  readonly #listeners = new Set<() => void>();
 
   /**
    * @param open makes one connection; `aborted` fires when it is no longer wanted.
@@ -80,6 +81,23 @@ export class SingleLink implements Link {
       maxInFlight: settings.maxInFlight,
     });
     this.queue.onSilence = (since) => this.#onSilence(since);
+  }
+
+  get state(): ObservableLink["state"] {
+    if (this.#closed !== undefined) return "closed";
+    if (this.#session !== undefined) return "up";
+    if (this.#down !== undefined) return "down";
+    return this.#attempt === undefined ? "idle" : "connecting";
+  }
+
+  /** Where the current connection leads. */
+  get address(): string | undefined {
+    return this.#session?.address;
+  }
+
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   admit<T>(command: Command<T>, send: (client: RawClient) => void): void {
@@ -121,6 +139,11 @@ export class SingleLink implements Link {
     return (this.#closed ??= this.#close());
   }
 
+  /** The state may have changed. */
+  protected changed(): void {
+    for (const listener of this.#listeners) listener();
+  }
+
   /** The attempt under way, or a new one. */
   #startAttempt(): Promise<void> {
     this.#cancelRetry?.();
@@ -155,6 +178,7 @@ export class SingleLink implements Link {
     this.#whenReady?.resolve();
     this.#whenReady = undefined;
     this.queue.sendWaiting();
+    this.changed();
   }
 
   #onAttemptFailed(cause: BackendUnavailableError): void {
@@ -186,6 +210,7 @@ export class SingleLink implements Link {
     this.#observer?.down(cause);
     session.destroy();
     this.queue.failWaiting((origin) => unreachable(origin, cause));
+    this.changed();
   }
 
   #retryLater(cause: BackendUnavailableError): void {

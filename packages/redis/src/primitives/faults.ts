@@ -76,6 +76,14 @@ export function fault(origin: Origin, error: unknown): unknown {
   });
 }
 
+/**
+ * A reply to a command that was sent to one node: its key lies elsewhere. Nothing was executed.
+ *
+ * @see https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#redirection-and-resharding
+ */
+export const isRedirection = (error: unknown): error is Error =>
+  error instanceof Error && /^(?:MOVED|ASK) \d+ /.test(error.message);
+
 /** Whether `error` is a reply that says "not now". */
 export const isTemporary = (error: unknown): boolean => error instanceof Error && NOT_NOW.test(error.message);
 

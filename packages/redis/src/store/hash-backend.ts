@@ -16,7 +16,7 @@ import { Further, type Command, type CommandQueue, type RawClient } from "../con
 import { decodeEntry, encodeEntry, writeIdOf, type EntryFields, type WriteIds } from "./entry-fields.ts";
 import type { RedisKeys } from "./redis-keys.ts";
 import { RedisLeases, type EntryCommand } from "./leases.ts";
-import { closedLink, type Hold, type Link } from "../connection/link.ts";
+import { closedLink, type Link } from "../connection/link.ts";
 import { MARK_STALE, REMOVE, WRITE } from "../lua/entry-scripts.ts";
 import type { Announcement, Script } from "../lua/script.ts";
 import { NOTHING_STAGED, stage } from "./staged-entry.ts";
@@ -105,7 +105,7 @@ export class HashBackend implements Backend {
   readonly #announce: Announcement;
   readonly #origins: Readonly<Record<Operation, Origin>>;
 
-  constructor(hold: Hold, settings: BackendSettings) {
+  constructor(hold: { readonly link: Link; release(): Promise<void> }, settings: BackendSettings) {
     this.label = settings.label;
     this.format = settings.format;
     this.compressor = settings.compressor;

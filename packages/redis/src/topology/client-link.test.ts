@@ -2,6 +2,7 @@ import { TestClock, flush, outcome } from "@hotset/core/testing";
 import { EventEmitter } from "node:events";
 import { expect, it } from "vitest";
 import { ClientLink, type RedisClientLike } from "./client-link.ts";
+import { loadScripts } from "../connection/session.ts";
 import { send } from "../connection/link.ts";
 
 /** A client whose replies the test gives, to the oldest command first. */
@@ -33,6 +34,7 @@ const linkOver = (client: RedisClientLike): ClientLink =>
     maxInFlight: 10,
     backoff: { baseMs: 10, factor: 2, maxMs: 100 },
     retries: Infinity,
+    prepare: loadScripts,
   });
 
 const READ = { tier: "redis", operation: "read" };

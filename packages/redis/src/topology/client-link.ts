@@ -4,7 +4,7 @@ import { conceal } from "../primitives/secrets.ts";
 import { subscribedLink } from "../changes/server-node.ts";
 import type { ChangeNotifier } from "../connection/change-notifier.ts";
 import { CommandQueue, type Command, type RawClient } from "../connection/command-queue.ts";
-import { closed, CONNECT, whenDrained, type Link, type LinkSettings } from "../connection/link.ts";
+import { closed, CONNECT, whenDrained, type Link, type LinkSettings, type ObservableLink } from "../connection/link.ts";
 import {
   identityOf,
   type Identity,
@@ -13,7 +13,6 @@ import {
 } from "../changes/server-identity-guard.ts";
 import {
   establish,
-  loadScripts,
   type UnconnectedClient,
   type NodeClient,
   type Session,
@@ -32,6 +31,11 @@ export interface RedisClientLike {
   close(): Promise<void>;
 }
 
+export interface ClientLinkSettings extends LinkSettings, Pick<SessionSettings, "connectTimeoutMs"> {
+  /** Awaited on each connection before it takes commands. */
+  readonly prepare: (client: RawClient) => Promise<void>;
+}
+
 /**
  * A client of the user, who opens and closes it; it reconnects by itself. While it has no connection, commands are
  * refused here, so that its own queue does not execute them later. Deadlines are ours.
@@ -40,7 +44,7 @@ export interface RedisClientLike {
  * must not change what is pushed. Two connections are not synchronised, so commands that confirm a write go over the
  * duplicate, too.
  */
-export class ClientLink implements Link, TrackedConnection {
+export class ClientLink implements ObservableLink, TrackedConnection {
   readonly isDataConnection = true;
   readonly queue: CommandQueue;
   readonly tracking: ChangeNotifier | undefined;
@@ -51,26 +55,23 @@ export class ClientLink implements Link, TrackedConnection {
   readonly #identityGuard: ServerIdentityGuard;
   readonly #client: RedisClientLike;
   readonly #commands: RawClient;
-  readonly #settings: LinkSettings;
-  readonly #prepareCommands: (client: RawClient) => Promise<void>;
-  readonly #listeners: readonly (readonly [event: string, listener: (error?: Error) => void])[];
+  readonly #settings: ClientLinkSettings;
+  readonly #protocol: 2 | 3;
+  readonly #handlers: readonly (readonly [event: string, handler: (error?: Error) => void])[];
+  readonly #listeners = new Set<() => void>();
   #preparing: Promise<void> | undefined;
   /** Counts connections: a preparation on an older one is void. */
   #epoch = 0;
   #lastError: Error | undefined;
   #closed: Promise<void> | undefined;
 
-  /** @param prepare is awaited on each connection of the client before it takes commands. */
-  constructor(
-    client: RedisClientLike,
-    settings: LinkSettings & Pick<SessionSettings, "clock" | "connectTimeoutMs">,
-    prepare: (client: RawClient) => Promise<void> = loadScripts,
-  ) {
-    const protocol = protocolOf(client);
-    const { link, identityGuard } = subscribedLink(
-      (aborted, prepare) => openDuplicate(client, protocol, settings, aborted, prepare),
-      { ...settings, protocol, carries: "changes" },
-    );
+  constructor(client: RedisClientLike, settings: ClientLinkSettings) {
+    this.#protocol = protocolOf(client);
+    const { link, identityGuard } = subscribedLink((aborted, prepare) => this.openDuplicate(aborted, prepare), {
+      ...settings,
+      protocol: this.#protocol,
+      carries: "changes",
+    });
     this.changesLink = link;
     this.#identityGuard = identityGuard;
     this.tracking = this.changesLink.tracking;
@@ -78,7 +79,6 @@ export class ClientLink implements Link, TrackedConnection {
     this.#client = client;
     this.#commands = withBuffers(client);
     this.#settings = settings;
-    this.#prepareCommands = prepare;
     this.queue = new CommandQueue({
       clock: settings.clock,
       deadlineMs: settings.responseTimeoutMs,
@@ -90,14 +90,40 @@ export class ClientLink implements Link, TrackedConnection {
       this.#lastError = error ?? this.#lastError;
       this.queue.client = undefined;
       identityGuard.down(this);
+      this.#changed();
     };
-    this.#listeners = [
+    this.#handlers = [
       ["error", onDown],
       ["reconnecting", onDown],
       ["end", onDown],
       ["ready", onDown],
     ];
-    for (const [event, listener] of this.#listeners) client.on(event, listener);
+    for (const [event, handler] of this.#handlers) client.on(event, handler);
+  }
+
+  get state(): ObservableLink["state"] {
+    if (this.#closed !== undefined) return "closed";
+    if (this.queue.client !== undefined) return "up";
+    if (this.#whyUnusable() !== undefined) return "down";
+    return this.#preparing === undefined ? "idle" : "connecting";
+  }
+
+  get address(): string {
+    return ADDRESS;
+  }
+
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Connects a duplicate of the client, once: it never reconnects by itself. */
+  openDuplicate(aborted: AbortSignal, prepare: (client: NodeClient) => Promise<void>): Promise<Session> {
+    return openDuplicate(this.#client, this.#protocol, this.#settings, aborted, prepare);
+  }
+
+  #changed(): void {
+    for (const listener of this.#listeners) listener();
   }
 
   admit<T>(command: Command<T>, start: (client: RawClient) => void): void {
@@ -133,7 +159,7 @@ export class ClientLink implements Link, TrackedConnection {
     });
   }
 
-  /** Prepares the client and identifies the server, once for each of its connections. */
+  /** Loads the scripts and identifies the server, once for each of its connections. */
   #prepare(): Promise<void> {
     return (this.#preparing ??= this.#load().finally(() => {
       this.#preparing = undefined;
@@ -145,7 +171,7 @@ export class ClientLink implements Link, TrackedConnection {
     const command = this.queue.begin<Identity>(CONNECT);
     Promise.all([
       identityOf((args) => this.#commands.sendCommand([...args])),
-      this.#prepareCommands(this.#commands),
+      this.#settings.prepare(this.#commands),
     ]).then(
       ([identity]) => command.done(identity),
       (error: unknown) => command.fail(fault(CONNECT, error)),
@@ -162,6 +188,7 @@ export class ClientLink implements Link, TrackedConnection {
     this.queue.client = this.#clientOfEpoch(epoch);
     this.#identityGuard.up(this, identity);
     this.queue.sendWaiting();
+    this.#changed();
   }
 
   /**
@@ -182,7 +209,7 @@ export class ClientLink implements Link, TrackedConnection {
     await whenDrained(this.queue, this.#settings);
     this.queue.client = undefined;
     const emitter: RedisClientLike & { off?: RedisClientLike["on"] } = this.#client;
-    for (const [event, listener] of this.#listeners) emitter.off?.(event, listener);
+    for (const [event, handler] of this.#handlers) emitter.off?.(event, handler);
   }
 }
 
@@ -203,7 +230,7 @@ function openDuplicate(
   aborted: AbortSignal,
   prepare: (client: NodeClient) => Promise<void>,
 ): Promise<Session> {
-  return establish("the address of the client given to fromClient", settings, aborted, prepare, () => {
+  return establish(ADDRESS, settings, aborted, prepare, () => {
     const original: RedisClientLike & { readonly options?: { readonly socket?: object } } = client;
     const overrides = {
       RESP: protocol,
@@ -218,6 +245,8 @@ function openDuplicate(
     return { client: duplicate as UnconnectedClient["client"], transport: undefined, secrets: secretsOf(client) };
   });
 }
+
+const ADDRESS = "the address of the client given to fromClient";
 
 function secretsOf(client: RedisClientLike): readonly string[] {
   const { options }: RedisClientLike & { readonly options?: { readonly password?: unknown } } = client;

@@ -3,10 +3,11 @@ import type { ChangeSource } from "../changes/change-hub.ts";
 import type { ServerFeed } from "../changes/server-feed.ts";
 import { reportReplaced, serverNode, type ChangeHubs, type ServerNode } from "../changes/server-node.ts";
 import type { RawClient, SendOptions } from "../connection/command-queue.ts";
-import { closed, CONNECT, send } from "../connection/link.ts";
-import { addressText, openSession } from "../connection/session.ts";
+import { closed, CONNECT, send, sendBurst } from "../connection/link.ts";
+import type { Primary, SessionRequest } from "../connection/servers.ts";
+import { addressText, openSession, type Session } from "../connection/session.ts";
 import type { SingleLink } from "../connection/single-link.ts";
-import { connectFault, isReply, isTemporary, type Origin } from "../primitives/faults.ts";
+import { connectFault, isRedirection, isReply, isTemporary, type Origin } from "../primitives/faults.ts";
 import {
   hasHashTag,
   parseRedirection,
@@ -15,6 +16,7 @@ import {
   type NodeAddress,
   type SlotRange,
 } from "../primitives/hash-slots.ts";
+import { asIs, isUnexecuted, withAsking, type Commands } from "./burst.ts";
 import { readTopology, topologyFromSeeds, type ClusterSettings } from "./cluster-topology.ts";
 import { namedAddress } from "./named-address.ts";
 
@@ -36,10 +38,18 @@ interface Node extends ServerNode {
   readonly address: NodeAddress;
 }
 
+/** Where a command goes next. */
+interface Redirected {
+  readonly node: Node;
+  /** `asking`: this once, since the slot is being moved there. */
+  readonly mode: "plain" | "asking";
+}
+
 /** The client of a cluster: sends each command to the node of its key, and follows redirections. */
 export class ClusterRouter implements RawClient {
   readonly #settings: ClusterSettings;
   readonly #hubs: ChangeHubs;
+  readonly #onChange: () => void;
   readonly #nodes = new Map<string, Node>();
   readonly #shards: (Shard | undefined)[] = Array.from({ length: SLOT_COUNT });
   readonly #primaries = new Set<Node>();
@@ -53,31 +63,94 @@ export class ClusterRouter implements RawClient {
   #readTurn = 0;
   readonly #probes = new WeakMap<Node, string>();
 
-  constructor(settings: ClusterSettings, topology: readonly SlotRange[], hubs: ChangeHubs) {
+  /** @param onChange called when a node was connected or lost. */
+  constructor(
+    settings: ClusterSettings,
+    topology: readonly SlotRange[],
+    hubs: ChangeHubs,
+    onChange: () => void = ignore,
+  ) {
     this.#settings = settings;
+    this.#onChange = onChange;
     this.#hubs = hubs;
     this.#adopt(topology);
     for (const { link } of this.#nodes.values()) link.connect().catch(ignore);
   }
 
-  sendCommand(args: (string | Buffer)[], options?: SendOptions): Promise<unknown> {
-    const key = options?.key ?? keyOf(args);
-    if (key === undefined) return this.#forward(this.#anyPrimary(), args, options);
-    const shard = this.#shards[slotOf(key)];
-    if (shard === undefined) {
-      this.#refresh();
-      return Promise.reject(new Error("CLUSTERDOWN no node serves the slot of this key"));
+  sendCommand(args: readonly (string | Buffer)[], options?: SendOptions): Promise<unknown> {
+    // Commands of the cache come without options.
+    if (options !== undefined) {
+      const node = this.#primaryOf(options.key);
+      return node === undefined ? Promise.reject(this.#unserved()) : this.#forward(node, args, 0, "plain", options);
     }
+    const key = keyOf(args);
+    if (key === undefined) return this.#forward(this.#anyNode(), args, 0);
+    const shard = this.#shards[slotOf(key)];
+    if (shard === undefined) return Promise.reject(this.#unserved());
     return this.#forward(
       this.#settings.readFromReplicas ? this.#readerOf(shard, args[0] as string) : shard.primary,
       args,
-      options,
+      0,
     );
   }
 
-  /** The links to the primaries. */
-  primaries(): readonly SingleLink[] {
-    return [...this.#primaries].map(({ link }) => link);
+  /**
+   * A burst is redirected as a whole, and only if nothing of it was executed: one by one, a command of a transaction
+   * would be executed outside of it, and commands would overtake one another.
+   */
+  async sendBurst(commands: Commands, options: SendOptions): Promise<readonly unknown[]> {
+    let node = this.#primaryOf(options.key);
+    if (node === undefined) throw this.#unserved();
+    let mode: Redirected["mode"] = "plain";
+    for (let redirections = 0; ; redirections++) {
+      const { sent, resultsOf } = mode === "asking" ? withAsking(commands) : asIs(commands);
+      const results = resultsOf(await sendBurst(node.link, COMMAND, sent, options));
+      const redirection = results.find(isRedirection);
+      if (redirection === undefined) return results;
+      const next = this.#redirected(redirection, node);
+      if (next === undefined || redirections === MAX_REDIRECTIONS || !isUnexecuted(commands, results)) return results;
+      ({ node, mode } = next);
+    }
+  }
+
+  /** Whether some primary can be reached. */
+  get isReachable(): boolean {
+    return [...this.#primaries].some(({ link }) => link.queue.client !== undefined);
+  }
+
+  primaries(): readonly Primary[] {
+    return [...this.#primaries].map(({ address, link }) => ({ address: addressText(address), link }));
+  }
+
+  nodeOf(key: string | Buffer | undefined): string | undefined {
+    if (key === undefined) return undefined;
+    const node = this.#primaryOf(key);
+    return node && addressText(node.address);
+  }
+
+  /** Opens a connection of its own to the primary of a key. */
+  async openSession({ key, aborted, prepare }: SessionRequest): Promise<Session> {
+    const node = this.#primaryOf(key);
+    try {
+      if (node === undefined) throw connectFault("the cluster", this.#unserved());
+      return await openSession(node.address, this.#settings.node, aborted, prepare);
+    } catch (error) {
+      this.refresh();
+      throw error;
+    }
+  }
+
+  /** For commands without a key: a primary that can be reached, if there is one. */
+  #primaryOf(key: string | Buffer | undefined): Node | undefined {
+    if (key !== undefined) return this.#shards[slotOf(key)]?.primary;
+    const primaries = [...this.#primaries];
+    return primaries.find(({ link }) => link.queue.hasRoom) ?? primaries[0];
+  }
+
+  /** No node serves the slot of a key. */
+  #unserved(): Error {
+    this.refresh();
+    return new Error("CLUSTERDOWN no node serves the slot of this key");
   }
 
   /**
@@ -98,7 +171,7 @@ export class ClusterRouter implements RawClient {
       // A node that is not a primary any more was closed meanwhile.
       if (lastError !== undefined && [...this.#primaries].flatMap(links).some((link) => unreachable.includes(link)))
         throw connectFault("the cluster", lastError);
-      if (unreachable.some(({ queue }) => queue.client === undefined)) this.#refresh();
+      if (unreachable.some(({ queue }) => queue.client === undefined)) this.refresh();
     }
     throw closed(CONNECT);
   }
@@ -131,36 +204,41 @@ export class ClusterRouter implements RawClient {
 
   async #forward(
     node: Node,
-    args: (string | Buffer)[],
-    options: SendOptions | undefined,
-    redirections = 0,
-    mode: "plain" | "asking" = "plain",
+    args: readonly (string | Buffer)[],
+    redirections: number,
+    mode: Redirected["mode"] = "plain",
+    options?: SendOptions,
   ): Promise<unknown> {
     try {
       return await (mode === "asking"
         ? this.#sendAsking(node, args, options)
         : send(node.link, COMMAND, args, options));
     } catch (error) {
+      const next = redirections === MAX_REDIRECTIONS ? undefined : this.#redirected(error, node);
+      if (next !== undefined) return this.#forward(next.node, args, redirections + 1, next.mode, options);
       const message = error instanceof Error ? error.message : "";
-      const redirection = parseRedirection(message, node.address);
-      if (redirection === undefined || redirections === MAX_REDIRECTIONS) {
-        if (error instanceof BackendUnavailableError || /^(?:CLUSTERDOWN|READONLY|MOVED|ASK) /.test(message))
-          this.#refresh();
-        throw error;
-      }
-      const target = this.#node(namedAddress(redirection, redirection.kind, this.#settings.resolveAddress));
-      if (redirection.kind === "ASK") return this.#forward(target, args, options, redirections + 1, "asking");
-      if (!this.#primaries.has(target)) this.#promote([target]);
-      this.#shards[redirection.slot] = { primary: target, replicas: [] };
-      this.#refresh();
-      return this.#forward(target, args, options, redirections + 1);
+      if (error instanceof BackendUnavailableError || /^(?:CLUSTERDOWN|READONLY|MOVED|ASK) /.test(message))
+        this.refresh();
+      throw error;
     }
   }
 
+  /** Where `node` redirects to. After MOVED later commands go there at once. */
+  #redirected(error: unknown, node: Node): Redirected | undefined {
+    const redirection = parseRedirection(error instanceof Error ? error.message : "", node.address);
+    if (redirection === undefined) return undefined;
+    const target = this.#node(namedAddress(redirection, redirection.kind, this.#settings.resolveAddress));
+    if (redirection.kind === "ASK") return { node: target, mode: "asking" };
+    if (!this.#primaries.has(target)) this.#promote([target]);
+    this.#shards[redirection.slot] = { primary: target, replicas: [] };
+    this.refresh();
+    return { node: target, mode: "plain" };
+  }
+
   /** The two commands must stay together: ASKING applies to the next command only. */
-  #sendAsking(node: Node, args: (string | Buffer)[], options: SendOptions | undefined): Promise<unknown> {
+  #sendAsking(node: Node, args: readonly (string | Buffer)[], options?: SendOptions): Promise<unknown> {
     const { queue } = node.link;
-    const command = queue.begin<unknown>(COMMAND);
+    const command = queue.begin<unknown>(COMMAND, options?.deadlineMs);
     const start = (client: RawClient): void => {
       const asking = queue.begin<unknown>(COMMAND);
       asking.promise.catch(ignore);
@@ -172,9 +250,8 @@ export class ClusterRouter implements RawClient {
     return command.promise;
   }
 
-  /** For commands without a key: a replica would refuse those that write. */
-  #anyPrimary(): Node {
-    const nodes = [...(this.#primaries.size > 0 ? this.#primaries : this.#nodes.values())];
+  #anyNode(): Node {
+    const nodes = [...this.#nodes.values()];
     return nodes.find(({ link }) => link.queue.hasRoom) ?? nodes[0]!;
   }
 
@@ -194,6 +271,7 @@ export class ClusterRouter implements RawClient {
           carries: "data",
         }),
       };
+      made.link.onChange(this.#onChange);
       node = made;
       this.#nodes.set(name, node);
     }
@@ -220,7 +298,7 @@ export class ClusterRouter implements RawClient {
     } catch (error) {
       if (!isReply(error) || isTemporary(error)) throw error;
       if (!(error as Error).message.startsWith("MOVED ")) return true;
-      this.#refresh();
+      this.refresh();
       return false;
     }
   }
@@ -260,7 +338,7 @@ export class ClusterRouter implements RawClient {
   }
 
   /** Refreshes the topology in the background, unless that was done just now. */
-  #refresh(): void {
+  refresh(): void {
     const { clock } = this.#settings.link;
     if (
       this.#refreshing !== undefined ||
@@ -296,7 +374,7 @@ export class ClusterRouter implements RawClient {
     this.#isRefreshScheduled = true;
     this.#settings.link.clock.schedule(() => {
       this.#isRefreshScheduled = false;
-      this.#refresh();
+      this.refresh();
     }, this.#refreshDelayMs);
     this.#refreshDelayMs = Math.min(2 * this.#refreshDelayMs, MAX_REFRESH_LATER_MS);
   }

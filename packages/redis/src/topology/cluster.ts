@@ -1,6 +1,7 @@
 import { ChangeHub } from "../changes/change-hub.ts";
 import { reportReplaced, type ChangeHubs, type ServerNode } from "../changes/server-node.ts";
-import type { Link } from "../connection/link.ts";
+import type { ObservableLink } from "../connection/link.ts";
+import type { Servers } from "../connection/servers.ts";
 import type { Session } from "../connection/session.ts";
 import { SingleLink } from "../connection/single-link.ts";
 import { ClusterRouter } from "./cluster-router.ts";
@@ -15,7 +16,7 @@ import { topologyFromSeeds, type ClusterSettings } from "./cluster-topology.ts";
  * Each node reports changes of its own keys only. So changes of every primary must be received: listeners are notified
  * of a loss when any primary is lost, or replaced by another.
  */
-export function clusterLink(settings: ClusterSettings): Link {
+export function clusterLink(settings: ClusterSettings): { readonly link: ObservableLink; readonly servers: Servers } {
   const { clock } = settings.link;
   let router: ClusterRouter | undefined;
   const whenReachable = async (links: (node: ServerNode) => readonly SingleLink[]): Promise<void> => {
@@ -35,19 +36,59 @@ export function clusterLink(settings: ClusterSettings): Link {
     ),
   };
   const open = async (aborted: AbortSignal): Promise<Session> => {
-    const client = new ClusterRouter(settings, await topologyFromSeeds(settings, aborted), hubs);
+    const client = new ClusterRouter(settings, await topologyFromSeeds(settings, aborted), hubs, () =>
+      link.nodeChanged(),
+    );
     // Changes of the servers in between were not seen.
     if (router !== undefined) reportReplaced(hubs);
     router = client;
-    return { client, onLost: () => undefined, destroy: () => client.close() };
+    return { address: "the cluster", client, onLost: () => undefined, destroy: () => client.close() };
   };
-  const link = new SingleLink(open, settings.link, undefined, {
-    tracking: settings.node.protocol === 3 ? hubs.tracking : undefined,
-    channel: hubs.channel,
-    close: () => Promise.resolve(),
-  });
-  return Object.assign(link, {
-    readsFromReplicas: settings.readFromReplicas,
-    primaries: () => router?.primaries() ?? [],
-  });
+  const link = new ClusterLink(open, settings, hubs, () => router?.isReachable ?? false);
+  const connected = async (): Promise<ClusterRouter> => {
+    await link.connect();
+    return router!;
+  };
+  return {
+    link,
+    servers: {
+      isCluster: true,
+      primaries: async () => (await connected()).primaries(),
+      openSession: async (request) => (await connected()).openSession(request),
+      nodeOf: (key) => router?.nodeOf(key),
+      refresh: () => router?.refresh(),
+    },
+  };
+}
+
+/** Its state is that of the nodes: `up` while some primary can be reached. */
+class ClusterLink extends SingleLink {
+  readonly readsFromReplicas: boolean;
+  readonly #isReachable: () => boolean;
+  #wasReachable = false;
+
+  constructor(
+    open: (aborted: AbortSignal) => Promise<Session>,
+    settings: ClusterSettings,
+    hubs: ChangeHubs,
+    isReachable: () => boolean,
+  ) {
+    super(open, settings.link, undefined, {
+      tracking: settings.node.protocol === 3 ? hubs.tracking : undefined,
+      channel: hubs.channel,
+      close: () => Promise.resolve(),
+    });
+    this.readsFromReplicas = settings.readFromReplicas;
+    this.#isReachable = isReachable;
+  }
+
+  override get state(): ObservableLink["state"] {
+    if (super.state !== "up" || this.#isReachable()) return super.state;
+    return this.#wasReachable ? "down" : "connecting";
+  }
+
+  nodeChanged(): void {
+    this.#wasReachable ||= this.#isReachable();
+    this.changed();
+  }
 }

@@ -1,30 +1,7 @@
 import { connectFault } from "../primitives/faults.ts";
-import {
-  openSession,
-  addressText,
-  type Address,
-  type NodeClient,
-  type Session,
-  type SessionSettings,
-} from "../connection/session.ts";
-import { namedAddress, type ResolveAddress } from "./named-address.ts";
-
-export interface SentinelSettings {
-  /** Addresses and credentials of the sentinels, which have users of their own. */
-  readonly sentinels: readonly Sentinel[];
-  readonly primaryName: string;
-  readonly primary: SessionSettings;
-  /** For the address of the primary. */
-  readonly resolveAddress?: ResolveAddress | undefined;
-}
-
-interface Sentinel {
-  readonly address: Address;
-  readonly settings: SessionSettings;
-}
-
-/** How long to wait before listening to the next sentinel. */
-const NEXT_SENTINEL_MS = 1_000;
+import { openSession, addressText, type Address, type NodeClient, type Session } from "../connection/session.ts";
+import { namedPrimary, type SentinelSettings } from "./sentinel-group.ts";
+import type { SentinelWatcher } from "./sentinel-watcher.ts";
 
 /**
  * Opens a connection to the primary. Each attempt asks the sentinels for its address. The connection counts as lost
@@ -34,6 +11,7 @@ const NEXT_SENTINEL_MS = 1_000;
  */
 export async function openPrimary(
   settings: SentinelSettings,
+  watcher: SentinelWatcher,
   aborted: AbortSignal,
   prepare: (client: NodeClient) => Promise<void>,
 ): Promise<Session> {
@@ -48,7 +26,7 @@ export async function openPrimary(
         await expectPrimary(client);
         await prepare(client);
       });
-      return lostOnFailover(session, addressText(address), settings);
+      return lostOnFailover(session, watcher);
     } catch (error) {
       lastError = error;
     }
@@ -67,11 +45,7 @@ async function findPrimary(settings: SentinelSettings, aborted: AbortSignal): Pr
   let lastError: unknown;
   const polls = sentinels.map(async (sentinel) => {
     try {
-      let found: Address | undefined;
-      const session = await openSession(sentinel.address, sentinel.settings, aborted, async (client) => {
-        found = await primaryAddress(client, settings);
-      });
-      session.destroy();
+      const found = await namedPrimary(sentinel, settings, aborted);
       if (found === undefined) {
         unknownTo += 1;
         return false;
@@ -101,18 +75,6 @@ async function findPrimary(settings: SentinelSettings, aborted: AbortSignal): Pr
   throw lastError;
 }
 
-/** Where the primary is reached. @throws {BackendUnavailableError} where `resolveAddress` refuses its address. */
-async function primaryAddress(
-  client: NodeClient,
-  { primaryName, resolveAddress }: SentinelSettings,
-): Promise<Address | undefined> {
-  const reply = (await client.sendCommand(["SENTINEL", "GET-MASTER-ADDR-BY-NAME", primaryName])) as
-    | readonly [Buffer, Buffer]
-    | null;
-  if (reply === null) return undefined;
-  return namedAddress({ host: reply[0].toString(), port: Number(reply[1].toString()) }, "a sentinel", resolveAddress);
-}
-
 /** Just after a failover sentinels may still name the old one. */
 async function expectPrimary(client: NodeClient): Promise<void> {
   const [role] = (await client.sendCommand(["ROLE"]).catch((error: Error) => {
@@ -123,56 +85,22 @@ async function expectPrimary(client: NodeClient): Promise<void> {
   if (role.toString() !== "master") throw new Error("it is a replica, although a sentinel names it as the primary");
 }
 
-/** `session`, lost also when a sentinel announces a primary other than `name`. */
-function lostOnFailover(session: Session, name: string, group: SentinelSettings): Session {
-  const {
-    sentinels,
-    primaryName,
-    primary: { clock },
-  } = group;
-  const ended = new AbortController();
-  let cancel: (() => void) | undefined;
-  let subscriber: Session | undefined;
-  let onLost: (error: Error) => void = () => undefined;
-  const end = (): void => {
-    ended.abort();
-    cancel?.();
-    subscriber?.destroy();
-  };
-  const moved = (): void => {
-    if (ended.signal.aborted) return;
-    end();
-    onLost(new Error("the sentinels announced another primary"));
-  };
-
-  /** Listens to one sentinel after the other, and asks each once, since the announcement may have come before. */
-  const listen = (index: number): void => {
-    const { address, settings } = sentinels[index % sentinels.length]!;
-    const again = (): void => {
-      if (!ended.signal.aborted) cancel = clock.schedule(() => listen(index + 1), NEXT_SENTINEL_MS);
-    };
-    openSession(address, settings, ended.signal, async (client) => {
-      await client.subscribe("+switch-master", (message) => {
-        if (message.startsWith(`${primaryName} `)) moved();
-      });
-      const named = await primaryAddress(client, group);
-      if (named !== undefined && addressText(named) !== name) moved();
-    }).then((opened) => {
-      subscriber = opened;
-      if (ended.signal.aborted) opened.destroy();
-      else opened.onLost(again);
-    }, again);
-  };
-  listen(Math.floor(Math.random() * sentinels.length));
-
+/** `session`, lost also when the sentinels name another primary. */
+function lostOnFailover(session: Session, watcher: SentinelWatcher): Session {
+  const moved = Promise.withResolvers<Error>();
+  const end = watcher.watch({
+    address: session.address,
+    moved: () => moved.resolve(new Error("the sentinels announced another primary")),
+  });
   return {
+    address: session.address,
     client: session.client,
     onLost(listener) {
-      onLost = listener;
       session.onLost((error) => {
         end();
         listener(error);
       });
+      void moved.promise.then(listener);
     },
     destroy() {
       end();

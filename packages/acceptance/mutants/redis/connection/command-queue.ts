@@ -16,7 +16,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "redis: the time of a command begins before it is sent",
     promises: ["C160"],
-    rule: "if (this.#waitsForRoom) this.#queue.restart(this, this.deadlineMs);",
+    rule: "if (this.#waitsForRoom) this.#queue.restart(this);",
     broken: "",
   },
 ];

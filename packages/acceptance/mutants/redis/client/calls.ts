@@ -1,28 +1,28 @@
-import type { Breakage } from "../mutant.ts";
+import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
     name: "redis: a write is sent again when its connection is lost",
     promises: ["C217"],
-    rule: "if (options.isReadOnly !== true || this.#readRetries === 0)",
-    broken: "if (this.#readRetries === 0)",
+    rule: "options.isReadOnly !== true || !isAway(error)",
+    broken: "!isAway(error)",
   },
   {
     name: "redis: a read is not sent again when its connection is lost",
     promises: ["C217"],
-    rule: "if (options.isReadOnly !== true || this.#readRetries === 0)",
-    broken: "if (this.#readRetries >= 0)",
+    rule: "if (error.maybeExecuted) repeats += 1;",
+    broken: "if (error.maybeExecuted) throw error;",
   },
   {
     name: "redis: the key of a command does not decide its node",
     promises: ["C216"],
-    rule: "key: options.key,",
-    broken: "key: undefined,",
+    rule: "...(key === undefined ? undefined : { key }),",
+    broken: "",
   },
   {
     name: "redis: a call without room is queued although it should be refused",
     promises: ["C218"],
-    rule: 'this.#onOverload === "reject" &&',
-    broken: "false &&",
+    rule: 'this.#settings.onOverload === "reject" && queue.isFull',
+    broken: "false",
   },
 ];

@@ -1,0 +1,197 @@
+import { BackendUnavailableError, CacheError, InvalidArgumentError, OverloadedError } from "@hotset/core";
+import type { Command, RawClient, SendOptions } from "../connection/command-queue.ts";
+import type { Link } from "../connection/link.ts";
+import { backoffMs } from "../primitives/backoff.ts";
+import { fault, isRedirection, isReply, type Origin } from "../primitives/faults.ts";
+import { conceal } from "../primitives/secrets.ts";
+import type { Args, BurstOptions, CallOptions } from "./contract.ts";
+
+export interface CallSettings {
+  readonly onOverload: "wait" | "reject";
+  readonly readRetries: number;
+  /** In [0, 1). */
+  readonly random: () => number;
+  /** Called when a node answers that it does not serve a key. */
+  readonly onMoved: () => void;
+}
+
+/** Between two attempts of one read. */
+const REPEAT = { baseMs: 10, factor: 2, maxMs: 500 };
+
+/** How many names of commands are known by name in errors; bounds what is kept for them. */
+const MAX_OPERATIONS = 500;
+
+/** Calls over one link: each is checked, bounded by its deadline, and fails with a typed error. */
+export class Calls {
+  readonly #link: Pick<Link, "queue" | "admit">;
+  readonly #settings: CallSettings;
+  readonly #overloads = new Map<Origin, OverloadedError>();
+  readonly #origins = new Map<string, Origin>();
+
+  constructor(link: Pick<Link, "queue" | "admit">, settings: CallSettings) {
+    this.#link = link;
+    this.#settings = settings;
+  }
+
+  async call(args: Args, options: CallOptions = NONE): Promise<unknown> {
+    check(args);
+    const origin = this.#originOf(args);
+    const { queue } = this.#link;
+    const endAt = queue.clock.now() + (options.deadlineMs ?? queue.deadlineMs);
+    const { readRetries, random } = this.#settings;
+    let leftMs = options.deadlineMs;
+    for (let attempts = 0, repeats = 0; ; attempts += 1) {
+      try {
+        return await this.#exchange(origin, args, options, leftMs);
+      } catch (thrown) {
+        const error = this.#fault(origin, thrown, options.signal);
+        if (options.isReadOnly !== true || !isAway(error) || isRedirection(thrown)) throw error;
+        // A command that was not sent is not repeated.
+        if (error.maybeExecuted) repeats += 1;
+        const waitMs = backoffMs(REPEAT, attempts, random());
+        const isOver = readRetries === 0 || repeats > readRetries || queue.clock.now() + waitMs >= endAt;
+        if (isOver) throw error;
+        await this.#pause(waitMs, options.signal);
+        leftMs = Math.max(endAt - queue.clock.now(), 1);
+      }
+    }
+  }
+
+  async burst(
+    key: string | Buffer | undefined,
+    commands: readonly Args[],
+    options: BurstOptions = NONE,
+  ): Promise<readonly unknown[]> {
+    for (const args of commands) check(args);
+    const [first] = commands;
+    if (first === undefined) return [];
+    const origin = this.#originOf(first);
+    const send = sendOptions(key === undefined ? options : { ...options, key }, options.deadlineMs);
+    try {
+      const results = await this.#start<readonly unknown[]>(origin, options, (command, client) =>
+        command.exchangeAll(client, commands, send),
+      );
+      return results.map((result, index) =>
+        result instanceof Error ? this.#fault(this.#originOf(commands[index]!), result) : result,
+      );
+    } catch (error) {
+      throw this.#fault(origin, error, options.signal);
+    }
+  }
+
+  #exchange(origin: Origin, args: Args, options: CallOptions, deadlineMs: number | undefined): Promise<unknown> {
+    const send = sendOptions(options, deadlineMs);
+    return this.#start<unknown>(origin, { signal: options.signal, deadlineMs }, (command, client) =>
+      command.exchange(client, args, send),
+    );
+  }
+
+  #start<T>(
+    origin: Origin,
+    { signal, deadlineMs }: { readonly signal?: AbortSignal | undefined; readonly deadlineMs?: number | undefined },
+    start: (command: Command<T>, client: RawClient) => void,
+  ): Promise<T> {
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    const { queue } = this.#link;
+    const command = queue.begin<T>(origin, deadlineMs);
+    const send = (client: RawClient): void => start(command, client);
+    if (this.#settings.onOverload === "reject" && queue.isFull) command.fail(this.#overload(origin));
+    else if (queue.hasRoom) send(queue.client!);
+    else this.#link.admit(command, send);
+    return signal === undefined ? command.promise : abortable(command, signal);
+  }
+
+  /** One error for each command: there may be a million calls, and each stack trace costs a kilobyte. */
+  #overload(origin: Origin): OverloadedError {
+    let error = this.#overloads.get(origin);
+    if (error === undefined) {
+      const { maxInFlight } = this.#link.queue;
+      error = new OverloadedError(
+        `${origin.tier}: ${origin.operation} was refused: ${maxInFlight} commands are in flight; see maxInFlight`,
+        origin,
+      );
+      this.#overloads.set(origin, error);
+    }
+    return error;
+  }
+
+  #fault(origin: Origin, error: unknown, signal?: AbortSignal): unknown {
+    if (signal?.aborted && error === signal.reason) return error;
+    // Made for this very call.
+    if (error instanceof CacheError && error.operation === origin.operation) return error;
+    if (isRedirection(error)) {
+      this.#settings.onMoved();
+      return new BackendUnavailableError(
+        `${origin.tier}: ${origin.operation} was refused: its key lies on another node (${error.message})`,
+        { ...origin, cause: error, maybeExecuted: false },
+      );
+    }
+    conceal(error);
+    return isReply(error) ? error : fault(origin, error);
+  }
+
+  /** Keeps the process alive: the caller waits for an answer, and there may be no socket. */
+  #pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+    const alive = setTimeout(() => undefined, ms);
+    return new Promise((resolve) => {
+      const end = (): void => {
+        clearTimeout(alive);
+        cancel();
+        signal?.removeEventListener("abort", end);
+        resolve();
+      };
+      const cancel = this.#link.queue.clock.schedule(end, ms);
+      signal?.addEventListener("abort", end);
+    });
+  }
+
+  #originOf([name]: Args): Origin {
+    const operation = String(name).toUpperCase();
+    let origin = this.#origins.get(operation);
+    if (origin !== undefined) return origin;
+    if (this.#origins.size >= MAX_OPERATIONS) return OTHER;
+    this.#origins.set(operation, (origin = Object.freeze({ tier: "redis", operation })));
+    return origin;
+  }
+}
+
+/** node-redis would fail while it writes, and break the connection for all others. */
+function check(args: Args): void {
+  const isValid =
+    Array.isArray(args) &&
+    args.length > 0 &&
+    args[0]?.length !== 0 &&
+    args.every((arg) => typeof arg === "string" || Buffer.isBuffer(arg));
+  if (isValid) return;
+  const wrong = Array.isArray(args) ? args.findIndex((arg) => typeof arg !== "string" && !Buffer.isBuffer(arg)) : -1;
+  throw new InvalidArgumentError(
+    wrong < 0
+      ? "call(args): args must begin with the name of a command, and be a list of strings and Buffers"
+      : `argument ${wrong} of ${wrong === 0 ? "a command" : String(args[0])} must be a string or a Buffer, got ${args[wrong] === null ? "null" : `a value of type ${typeof args[wrong]}`}`,
+  );
+}
+
+const sendOptions = ({ key, typeMapping }: CallOptions, deadlineMs: number | undefined): SendOptions =>
+  key === undefined && typeMapping === undefined && deadlineMs === undefined
+    ? NONE
+    : {
+        ...(key === undefined ? undefined : { key }),
+        ...(typeMapping === undefined ? undefined : { typeMapping }),
+        ...(deadlineMs === undefined ? undefined : { deadlineMs }),
+      };
+
+function abortable<T>(command: Command<T>, signal: AbortSignal): Promise<T> {
+  const abort = (): void => command.fail(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  const end = (): void => signal.removeEventListener("abort", abort);
+  command.promise.then(end, end);
+  return command.promise;
+}
+
+/** Redis may be back within the deadline. A call that was refused for good, or for lack of room, is not sent again. */
+const isAway = (error: unknown): error is BackendUnavailableError =>
+  error instanceof BackendUnavailableError && error.retryable;
+
+const OTHER: Origin = Object.freeze({ tier: "redis", operation: "command" });
+
+const NONE: Readonly<Record<never, never>> = Object.freeze({});

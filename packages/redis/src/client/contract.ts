@@ -1,0 +1,220 @@
+import type { Awaitable, Clock } from "@hotset/core";
+
+/** Name and arguments of one command. */
+export type Args = readonly (string | Buffer)[];
+
+export interface PoolOptions {
+  /** The most sockets, those in use included. @default 10 */
+  readonly max?: number;
+  /** How long a caller may wait for one. @default 5_000 */
+  readonly waitMs?: number;
+  /** How long a socket that is not used is kept. @default 30_000 */
+  readonly idleMs?: number;
+}
+
+export interface RedisConnectionOptions {
+  /** Overrides that of the URL. */
+  readonly username?: string | undefined;
+  /** Overrides that of the URL. A function is called at each attempt to connect: for tokens that expire. */
+  readonly password?: string | (() => Awaitable<string>) | undefined;
+  /** In `CLIENT LIST`, for each socket: 1 to 128 printable ASCII characters, no spaces. @default 'hotset' */
+  readonly clientName?: string | undefined;
+  /** Version of RESP. @default 3 */
+  readonly protocol?: 2 | 3;
+  /** Bound on one attempt to connect. @default 5_000 */
+  readonly connectTimeoutMs?: number;
+  /** Deadline of calls that name none; from when a call is sent, if it had to wait for others. @default 5_000 */
+  readonly responseTimeoutMs?: number;
+  /** Commands in flight on the shared socket of one server. @default 5_000 */
+  readonly maxInFlight?: number;
+  /**
+   * Calls beyond `maxInFlight` wait within their deadline, up to 40 times as many, or are refused at once with an
+   * `OverloadedError`.
+   *
+   * @default 'wait'
+   */
+  readonly onOverload?: "wait" | "reject";
+  /** Failed attempts to connect in a row before giving up until the next call. @default Infinity */
+  readonly retries?: number;
+  /** The wait before attempt n is random in [0, min(maxMs, baseMs * factor ** n)]. @default 100, 2 and 5_000 */
+  readonly backoff?: { readonly baseMs?: number; readonly factor?: number; readonly maxMs?: number };
+  /** How often a read is sent again, within its deadline. With `0` it does not wait for Redis either. @default 5 */
+  readonly readRetries?: number;
+  /** How often a subscriber asks whether its server is there. @default 2_000 */
+  readonly heartbeatMs?: number;
+  readonly pool?: PoolOptions;
+  /** @default systemClock */
+  readonly clock?: Clock;
+}
+
+export interface CallOptions {
+  /** Decides the node in a cluster: a key of the command. Without one, any primary is asked first. */
+  readonly key?: string | Buffer | undefined;
+  /** Nothing is changed by it: it may be sent again, within its deadline, if the connection is lost. @default false */
+  readonly isReadOnly?: boolean;
+  /** Bound on the whole call. @default `responseTimeoutMs` */
+  readonly deadlineMs?: number | undefined;
+  /** How replies are decoded, as node-redis has it: by type of RESP. @default text as Buffers */
+  readonly typeMapping?: object | undefined;
+  /** Ends the call with its reason. A command that was sent may be executed all the same. */
+  readonly signal?: AbortSignal;
+}
+
+export type BurstOptions = Pick<CallOptions, "deadlineMs" | "typeMapping" | "signal">;
+
+/** Where a call goes: to the node of its key, or to one primary. */
+export interface Caller {
+  /**
+   * Sends one command, and settles with the bare reply, or rejects with the bare error reply, an `Error` whose message
+   * begins with its kind (`WRONGTYPE ...`). Settles within its deadline.
+   *
+   * @throws {BackendUnavailableError} where Redis was not reached, or did not answer in time; `maybeExecuted` says
+   *   whether the command may have been carried out.
+   * @throws {OverloadedError} where there is no room, if `onOverload` is `reject`.
+   */
+  call(args: Args, options?: CallOptions): Promise<unknown>;
+}
+
+/** One primary. In a cluster a command whose key lies elsewhere is refused with a `BackendUnavailableError`. */
+export interface PrimaryConnection extends Caller {
+  /** Host and port, or a path; for messages. */
+  readonly address: string;
+  /** As {@link RedisConnection.burst}. */
+  burst(commands: readonly Args[], options?: BurstOptions): Promise<readonly unknown[]>;
+}
+
+export interface DedicatedCallOptions extends Omit<CallOptions, "key" | "isReadOnly" | "deadlineMs"> {
+  /** How long the server may block. The deadline is this and `responseTimeoutMs`. */
+  readonly blockMs?: number;
+  /** In place of `blockMs`. */
+  readonly deadlineMs?: number;
+}
+
+/**
+ * A socket of its own, never reconnected. A command that was sent and not answered, because its deadline has passed or
+ * its signal was aborted, closes it: what the server does with it is unknown.
+ */
+export interface DedicatedConnection extends AsyncDisposable {
+  readonly address: string;
+  /** `false` once it is lost or closed; commands are refused from then on. */
+  readonly isOpen: boolean;
+  call(args: Args, options?: DedicatedCallOptions): Promise<unknown>;
+  burst(commands: readonly Args[], options?: BurstOptions): Promise<readonly unknown[]>;
+  /** Calls `listener` once when the connection is lost; not when it is closed. @returns a function that ends this. */
+  onLost(listener: (error: Error) => void): () => void;
+  /** Closes it at once; calls in flight reject. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** `shard`: of sharded pub/sub; `key` of `open` must be the channel. */
+export type SubscriptionKind = "channel" | "pattern" | "shard";
+
+export interface SubscriberEvents {
+  /** The connection was lost: messages are not received. */
+  lost(error: Error): void;
+  /** It is back, and everything is subscribed again: messages in between were missed. */
+  gap(): void;
+}
+
+/** A socket for subscriptions. It reconnects, and subscribes again. */
+export interface Subscriber extends AsyncDisposable {
+  /**
+   * Resolves once the server has confirmed it; at once for a name that is subscribed already.
+   *
+   * @param listener receives bytes. An error that it throws is an uncaught exception.
+   * @returns a function that ends it, and resolves once the server has confirmed that or the connection is lost.
+   */
+  subscribe(
+    kind: SubscriptionKind,
+    name: string,
+    listener: (message: Buffer, channel: Buffer) => void,
+  ): Promise<() => Promise<void>>;
+  /** @returns a function that removes the listener. */
+  on<Event extends keyof SubscriberEvents>(event: Event, listener: SubscriberEvents[Event]): () => void;
+  /** Closes it at once. Idempotent. */
+  close(): Promise<void>;
+}
+
+export interface OpenOptions {
+  /** Decides the node in a cluster. @default any primary */
+  readonly key?: string | Buffer;
+  /** Bound on opening it. @default `connectTimeoutMs` */
+  readonly deadlineMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface PoolStatus {
+  /** All sockets: `idle` and `inUse`. */
+  readonly size: number;
+  readonly idle: number;
+  /** Sockets that are being opened or reset included. */
+  readonly inUse: number;
+  /** Callers in line. */
+  readonly waiting: number;
+}
+
+/** Handed out by `use`. It refuses commands once its function has ended. */
+export interface ExclusiveConnection extends PrimaryConnection {
+  call(args: Args, options?: DedicatedCallOptions): Promise<unknown>;
+  burst(commands: readonly Args[], options?: BurstOptions): Promise<readonly unknown[]>;
+}
+
+export interface UseOptions extends Pick<OpenOptions, "key" | "signal"> {
+  /** @default that of the pool */
+  readonly waitMs?: number;
+}
+
+export interface Pool {
+  readonly status: PoolStatus;
+  /**
+   * Runs `task` with a socket that nothing else uses meanwhile. Callers get one in the order in which they came. After
+   * it a transaction that is open is discarded, and watched keys are unwatched; a socket in any other state than a new
+   * one is closed.
+   *
+   * @throws {OverloadedError} when none became free in time.
+   * @throws {BackendUnavailableError} when none could be opened. An error of `task` is passed on.
+   */
+  use<T>(task: (connection: ExclusiveConnection) => Promise<T>, options?: UseOptions): Promise<T>;
+}
+
+/** Commands to Redis, over sockets that are opened here and nowhere else. The same for every topology. */
+export interface RedisConnection extends Caller, AsyncDisposable {
+  readonly protocol: 2 | 3;
+  /** Whether keys lie on several servers: then the keys of one command must be of one slot. */
+  readonly isCluster: boolean;
+  /** Whether `state` is `up`: a command could be sent now. */
+  readonly isUp: boolean;
+  /** The state of the shared link. In a cluster `up` means that some primary can be reached. */
+  readonly state: "idle" | "connecting" | "up" | "down" | "closed";
+  /** Exclusive sockets for WATCH and the like. */
+  readonly pool: Pool;
+  /** Connects now, rather than with the first call. @throws {BackendUnavailableError} when this attempt fails. */
+  connect(): Promise<void>;
+  /** Closes every socket opened here. Commands in flight on the shared link may finish first. Idempotent. */
+  close(): Promise<void>;
+  /** @returns a function that removes the listener. */
+  on(event: "up" | "down", listener: () => void): () => void;
+  /** Over the shared link: no command that blocks, subscribes, or changes the connection. */
+  call(args: Args, options?: CallOptions): Promise<unknown>;
+  /**
+   * Sends commands one right after another to the node of `key`, with nothing in between. In a cluster it is redirected
+   * as a whole, if nothing of it was executed.
+   *
+   * @param key `undefined`: any primary.
+   * @returns a reply or an error for each. @throws what {@link call} does if none was sent, or the deadline has passed.
+   */
+  burst(
+    key: string | Buffer | undefined,
+    commands: readonly Args[],
+    options?: BurstOptions,
+  ): Promise<readonly unknown[]>;
+  /** Runs `task` for every primary at once. @throws the first error of a task. */
+  each<T>(task: (primary: PrimaryConnection) => Promise<T>): Promise<readonly T[]>;
+  /**
+   * Opens a socket of its own. No script of the cache is loaded there.
+   *
+   * @throws {BackendUnavailableError}
+   */
+  open(options: OpenOptions & { readonly role: "blocking" | "exclusive" }): Promise<DedicatedConnection>;
+  open(options: OpenOptions & { readonly role: "subscriber" }): Promise<Subscriber>;
+}

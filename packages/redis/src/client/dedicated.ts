@@ -1,0 +1,115 @@
+import { BackendUnavailableError, type Clock } from "@hotset/core";
+import { CommandQueue, type Command, type RawClient } from "../connection/command-queue.ts";
+import { closed, CONNECT } from "../connection/link.ts";
+import type { Servers } from "../connection/servers.ts";
+import type { Session } from "../connection/session.ts";
+import { unreachable } from "../primitives/faults.ts";
+import { Calls } from "./calls.ts";
+import type { Args, BurstOptions, DedicatedCallOptions, DedicatedConnection } from "./contract.ts";
+
+export interface DedicatedSettings {
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly responseTimeoutMs: number;
+  readonly maxInFlight: number;
+}
+
+/** One session, used by one caller. */
+export class SessionConnection implements DedicatedConnection {
+  readonly address: string;
+  readonly #session: Session;
+  readonly #settings: DedicatedSettings;
+  readonly #queue: CommandQueue;
+  readonly #calls: Calls;
+  readonly #listeners = new Set<(error: Error) => void>();
+  readonly #onEnd: (connection: SessionConnection) => void;
+  #ended: BackendUnavailableError | undefined;
+
+  /** @param onEnd called once, when it is lost or closed. */
+  constructor(
+    session: Session,
+    servers: Servers,
+    settings: DedicatedSettings,
+    onEnd: (connection: SessionConnection) => void,
+  ) {
+    this.address = session.address;
+    this.#session = session;
+    this.#settings = settings;
+    this.#onEnd = onEnd;
+    this.#queue = new CommandQueue({
+      clock: settings.clock,
+      deadlineMs: settings.responseTimeoutMs,
+      maxInFlight: settings.maxInFlight,
+    });
+    this.#queue.client = session.client;
+    this.#calls = new Calls(
+      { queue: this.#queue, admit: (command, send) => this.#admit(command, send) },
+      { onOverload: "wait", readRetries: 0, random: settings.random, onMoved: () => servers.refresh() },
+    );
+    session.onLost((error) => this.#lose(error));
+  }
+
+  get isOpen(): boolean {
+    return this.#ended === undefined;
+  }
+
+  /** Whether a command is without a reply. */
+  get isBusy(): boolean {
+    return this.#queue.inFlight > 0;
+  }
+
+  call(args: Args, { blockMs, ...options }: DedicatedCallOptions = {}): Promise<unknown> {
+    const { responseTimeoutMs } = this.#settings;
+    const bound = blockMs === undefined ? options : { deadlineMs: blockMs + responseTimeoutMs, ...options };
+    return this.#closedIfUnanswered(this.#calls.call(args, bound), options.signal);
+  }
+
+  burst(commands: readonly Args[], options: BurstOptions = {}): Promise<readonly unknown[]> {
+    return this.#closedIfUnanswered(this.#calls.burst(undefined, commands, options), options.signal);
+  }
+
+  onLost(listener: (error: Error) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  close(): Promise<void> {
+    if (this.#ended === undefined) this.#end(closed(CONNECT));
+    return Promise.resolve();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Closes the connection when the call was sent and has ended without its reply. */
+  async #closedIfUnanswered<T>(reply: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+    try {
+      return await reply;
+    } catch (error) {
+      const isOverdue = error instanceof BackendUnavailableError && error.maybeExecuted;
+      if (this.isBusy && (isOverdue || signal?.aborted)) this.#lose(error as Error);
+      throw error;
+    }
+  }
+
+  #admit<T>(command: Command<T>, send: (client: RawClient) => void): void {
+    if (this.#ended === undefined) this.#queue.enqueue(command, send);
+    else command.fail(unreachable(command.origin, this.#ended));
+  }
+
+  #lose(error: Error): void {
+    if (this.#ended !== undefined) return;
+    const cause = new BackendUnavailableError(`the connection to Redis was lost: ${error.message}`, { cause: error });
+    this.#end(cause);
+    for (const listener of this.#listeners) listener(cause);
+  }
+
+  #end(cause: BackendUnavailableError): void {
+    this.#ended = cause;
+    this.#queue.client = undefined;
+    this.#session.destroy();
+    this.#queue.failWaiting((origin) => unreachable(origin, cause));
+    this.#onEnd(this);
+  }
+}

@@ -1,0 +1,180 @@
+import type { Clock } from "@hotset/core";
+import type { ConnectSettings, Hold } from "../shared-connection.ts";
+import { closed, CONNECT } from "../connection/link.ts";
+import { Calls, type CallSettings } from "./calls.ts";
+import { SessionConnection } from "./dedicated.ts";
+import { openInTime } from "./opening.ts";
+import { ConnectionPool } from "./pool.ts";
+import { LinkSubscriber } from "./subscriber.ts";
+import type {
+  Args,
+  BurstOptions,
+  CallOptions,
+  DedicatedConnection,
+  OpenOptions,
+  Pool,
+  PoolOptions,
+  PrimaryConnection,
+  RedisConnection,
+  Subscriber,
+} from "./contract.ts";
+
+export interface ConnectionSettings extends ConnectSettings {
+  readonly onOverload: "wait" | "reject";
+  readonly readRetries: number;
+  readonly heartbeatMs: number;
+  readonly pool: Required<PoolOptions>;
+  readonly clock: Clock;
+}
+
+/** A shared link, and the sockets that were opened beside it. */
+export class LinkConnection implements RedisConnection {
+  readonly pool: Pool;
+  readonly #hold: Hold;
+  readonly #settings: ConnectionSettings;
+  readonly #callSettings: CallSettings;
+  readonly #calls: Calls;
+  readonly #pool: ConnectionPool;
+  readonly #opened = new Set<{ close(): Promise<void> }>();
+  readonly #listeners = { up: new Set<() => void>(), down: new Set<() => void>() };
+  readonly #closing = new AbortController();
+  readonly #stopWatching: () => void;
+  #wasUp: boolean;
+  #closed: Promise<void> | undefined;
+
+  constructor(hold: Hold, settings: ConnectionSettings) {
+    this.#hold = hold;
+    this.#settings = settings;
+    this.#callSettings = { ...settings, onMoved: () => hold.servers.refresh() };
+    this.#calls = new Calls(hold.link, this.#callSettings);
+    this.#pool = new ConnectionPool(hold.servers, (options) => this.#openSession(options), {
+      ...settings.pool,
+      clock: settings.clock,
+    });
+    this.pool = this.#pool;
+    this.#wasUp = hold.link.state === "up";
+    this.#stopWatching = hold.link.onChange(() => this.#onChange());
+  }
+
+  get protocol(): 2 | 3 {
+    return this.#settings.protocol;
+  }
+
+  get isCluster(): boolean {
+    return this.#hold.servers.isCluster;
+  }
+
+  get isUp(): boolean {
+    return this.state === "up";
+  }
+
+  get state(): RedisConnection["state"] {
+    return this.#closed === undefined ? this.#hold.link.state : "closed";
+  }
+
+  async connect(): Promise<void> {
+    if (this.#closed !== undefined) throw closed(CONNECT);
+    await this.#hold.link.connect();
+  }
+
+  close(): Promise<void> {
+    return (this.#closed ??= this.#close());
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  on(event: "up" | "down", listener: () => void): () => void {
+    const listeners = this.#listeners[event];
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  }
+
+  async call(args: Args, options?: CallOptions): Promise<unknown> {
+    if (this.#closed !== undefined) throw closed(CONNECT);
+    return await this.#calls.call(args, options);
+  }
+
+  async burst(
+    key: string | Buffer | undefined,
+    commands: readonly Args[],
+    options?: BurstOptions,
+  ): Promise<readonly unknown[]> {
+    if (this.#closed !== undefined) throw closed(CONNECT);
+    return await this.#calls.burst(key, commands, options);
+  }
+
+  async each<T>(task: (primary: PrimaryConnection) => Promise<T>): Promise<readonly T[]> {
+    if (this.#closed !== undefined) throw closed(CONNECT);
+    const primaries = await this.#hold.servers.primaries();
+    return await Promise.all(
+      primaries.map(({ address, link }) => {
+        const calls = new Calls(link, this.#callSettings);
+        return task({
+          address,
+          call: (args, options) => calls.call(args, options),
+          burst: (commands, options) => calls.burst(undefined, commands, options),
+        });
+      }),
+    );
+  }
+
+  open(options: OpenOptions & { readonly role: "blocking" | "exclusive" }): Promise<DedicatedConnection>;
+  open(options: OpenOptions & { readonly role: "subscriber" }): Promise<Subscriber>;
+  async open(
+    options: OpenOptions & { readonly role: "blocking" | "exclusive" | "subscriber" },
+  ): Promise<DedicatedConnection | Subscriber> {
+    if (this.#closed !== undefined) throw closed(CONNECT);
+    return await (options.role === "subscriber" ? this.#openSubscriber(options) : this.#openSession(options));
+  }
+
+  async #openSession(options: OpenOptions): Promise<SessionConnection> {
+    const { servers } = this.#hold;
+    const session = await openInTime(
+      options,
+      { ...this.#settings, closing: this.#closing.signal },
+      (aborted) => servers.openSession({ key: options.key, aborted, prepare: nothing }),
+      (late) => late.destroy(),
+    );
+    const connection = new SessionConnection(session, servers, this.#settings, (ended) => this.#opened.delete(ended));
+    if (connection.isOpen) this.#opened.add(connection);
+    return connection;
+  }
+
+  async #openSubscriber(options: OpenOptions): Promise<Subscriber> {
+    const subscriber = new LinkSubscriber(this.#hold.servers, options, this.#settings, (ended) =>
+      this.#opened.delete(ended),
+    );
+    this.#opened.add(subscriber);
+    try {
+      await openInTime(
+        options,
+        { ...this.#settings, closing: this.#closing.signal },
+        () => subscriber.connect(),
+        () => undefined,
+      );
+      return subscriber;
+    } catch (error) {
+      await subscriber.close();
+      throw error;
+    }
+  }
+
+  #onChange(): void {
+    const isUp = this.#hold.link.state === "up";
+    if (isUp === this.#wasUp) return;
+    this.#wasUp = isUp;
+    for (const listener of this.#listeners[isUp ? "up" : "down"]) listener();
+  }
+
+  async #close(): Promise<void> {
+    this.#closing.abort();
+    this.#stopWatching();
+    this.#pool.close();
+    await Promise.all([...this.#opened].map((each) => each.close()));
+    await this.#hold.release();
+  }
+}
+
+const nothing = (): Promise<void> => Promise.resolve();
