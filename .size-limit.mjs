@@ -6,7 +6,20 @@ const core = {
   modifyRolldownConfig: (config) => ({ ...config, platform: "node" }),
 };
 
+const toolkit = {
+  path: "packages/redis-toolkit/dist/index.js",
+  gzip: true,
+  // Each is installed beside it.
+  ignore: ["@hotset/core", "@hotset/redis", "@redis/client"],
+  modifyRolldownConfig: (config) => ({
+    ...config,
+    platform: "node",
+    external: (id) => /^@(?:hotset|redis)\//.test(id) || id.startsWith("node:"),
+  }),
+};
+
 export default [
   { ...core, name: "@hotset/core", limit: "48.5 kB" },
   { ...core, name: "@hotset/core, createCache alone", import: "{ createCache }", limit: "40 kB" },
+  { ...toolkit, name: "@hotset/redis-toolkit", limit: "14.5 kB" },
 ];

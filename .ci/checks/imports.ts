@@ -20,6 +20,7 @@ export const PACKAGE_GRAPH: Readonly<Record<string, readonly string[]>> = {
   "@hotset/msgpack": ["@hotset/core"],
   "@hotset/zstd": ["@hotset/core"],
   "@hotset/redis": ["@hotset/core"],
+  "@hotset/redis-toolkit": ["@hotset/core", "@hotset/redis"],
   "@hotset/seal": ["@hotset/core"],
   hotset: ["@hotset/core", "@hotset/memory", "@hotset/msgpack", "@hotset/redis", "@hotset/seal", "@hotset/zstd"],
   "@hotset/test-servers": [],
@@ -73,6 +74,7 @@ export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["index"],
     ["connection-entry"],
   ],
+  "redis-toolkit": [["errors"], ["keys", "settings"], ["commands"], ["scripts", "redis"], ["index"]],
 };
 
 export interface SourceText {

@@ -7,7 +7,7 @@ import type { Mutant } from "./mutant.ts";
 import { failuresOf, TestRuns, TOP, type Outcome } from "./test-runs.ts";
 import { MUTANTS as PLANTED } from "../torture/mutants.ts";
 
-const REDIS = "packages/redis";
+const WITH_REDIS: ReadonlySet<string> = new Set(["packages/redis", "packages/redis-toolkit"]);
 /**
  * Random histories would catch mutants that no story names. Integration tests need servers or processes, in which no
  * rule is broken.
@@ -70,7 +70,9 @@ class Judge {
   readonly #runs = new TestRuns();
   /** Test files and their texts. */
   readonly #texts: ReadonlyMap<string, string> = new Map(
-    globSync("packages/{acceptance,core,hotset,memory,msgpack,redis,seal}/{src,test}/**/*.test.ts", { cwd: TOP })
+    globSync("packages/{acceptance,core,hotset,memory,msgpack,redis,redis-toolkit,seal}/{src,test}/**/*.test.ts", {
+      cwd: TOP,
+    })
       .filter((file) => !UNSUITABLE.test(file))
       .map((file) => [file, readFileSync(join(TOP, file), "utf8")]),
   );
@@ -155,14 +157,15 @@ class Judge {
   }
 
   /**
-   * The files that name its promises: stories, and the tests of its own package. Mutants of the Redis package run in
+   * The files that name its promises: stories, and the tests of its own package. Mutants of the Redis packages run in
    * tests with a real Redis too.
    */
   #testsOf({ file, promises }: Mutant): readonly string[] {
     const own = file.split("/", 2).join("/");
     const names = namesOf(promises);
     return [...this.#texts].flatMap(([test, text]) =>
-      names.test(text) && (test.startsWith(`${own}/`) || (test.startsWith("packages/acceptance/") && own !== REDIS))
+      names.test(text) &&
+      (test.startsWith(`${own}/`) || (test.startsWith("packages/acceptance/") && !WITH_REDIS.has(own)))
         ? [test]
         : [],
     );

@@ -15,6 +15,7 @@ export {
   OverloadedError,
   ReentrantLoadError,
   type CacheErrorCode,
+  type CacheErrorCodes,
   type CacheErrorDetails,
 } from "./contracts/errors.ts";
 export type {

@@ -193,7 +193,7 @@ it("a failover of the sentinels is followed", async () => {
     .toBe("OK");
 }, 60_000);
 
-it("what is no connection, and no command, is refused by name", async () => {
+it("anything but a connection, and anything but a command, is refused by name", async () => {
   expect(() => openConnection({} as never)).toThrow(/connection must be a URL or a connection/);
   const connection = open(openConnection(single(redis.url), QUICK));
   await expect(connection.call([])).rejects.toThrow("args must begin with the name of a command");

@@ -1,14 +1,18 @@
-export type CacheErrorCode =
-  | "INVALID_ARGUMENT"
-  | "INVALID_CONFIGURATION"
-  | "MISSING_CONNECTION"
-  | "BACKEND_UNAVAILABLE"
-  | "ENCODE_FAILED"
-  | "DECODE_FAILED"
-  | "LOAD_TIMEOUT"
-  | "REENTRANT_LOAD"
-  | "OVERLOADED"
-  | "CACHE_CLOSED";
+/** The codes of {@link CacheError}. Packages beside this one add theirs by declaration merging. */
+export interface CacheErrorCodes {
+  readonly INVALID_ARGUMENT: true;
+  readonly INVALID_CONFIGURATION: true;
+  readonly MISSING_CONNECTION: true;
+  readonly BACKEND_UNAVAILABLE: true;
+  readonly ENCODE_FAILED: true;
+  readonly DECODE_FAILED: true;
+  readonly LOAD_TIMEOUT: true;
+  readonly REENTRANT_LOAD: true;
+  readonly OVERLOADED: true;
+  readonly CACHE_CLOSED: true;
+}
+
+export type CacheErrorCode = keyof CacheErrorCodes;
 
 export interface CacheErrorDetails {
   /** Label of the tier in which it happened, if any. */

@@ -1,0 +1,317 @@
+import { createHash } from "node:crypto";
+import { InvalidArgumentError, type Duration } from "@hotset/core";
+import { CommandError } from "../errors/command-error.ts";
+import { checkKey, type KeySpace, type RedisArgument } from "../keys/key-space.ts";
+import { lifeMs } from "./durations.ts";
+import { asNumber, isOne, orUndefined, type Invocation } from "./invocation.ts";
+import {
+  HASH_INCREASE,
+  HASH_SET,
+  HASH_SET_IF_ABSENT,
+  INCREASE,
+  INCREASE_ALL,
+  SET_ALL_IF_ABSENT,
+  SET_IF_ABSENT_AND_GET,
+} from "./scripts.ts";
+
+/** A value for a key or a field. Numbers are written as JavaScript prints them. */
+export type Writable = string | number | bigint | Buffer;
+
+export interface SetOptions {
+  /** Life of the key. @default defaultTtl of createRedis, which is none */
+  readonly ttl?: Duration | undefined;
+  /** The life that the key has stays as it is. A key that is absent is not set, since it would live for ever. */
+  readonly keepTtl?: boolean;
+  /** Sets only a key that is absent, or only one that is present. */
+  readonly if?: "absent" | "present";
+}
+
+export interface ExpireOptions {
+  /** Only where the key has no end, has one, or the new one is later or sooner. */
+  readonly if?: "none" | "some" | "later" | "sooner";
+}
+
+export interface BuilderSettings {
+  readonly space: KeySpace;
+  readonly defaultTtlMs: number | undefined;
+  readonly defaultHashTtlMs: number | undefined;
+}
+
+/** A command, without its name and arguments. */
+interface Draft<T> {
+  readonly isReadOnly?: boolean;
+  readonly replies?: "text" | "bytes";
+  readonly decode: (reply: unknown) => T;
+}
+
+/**
+ * Commands of one key, or of keys of one slot, which Redis carries out as a whole. Each method describes one and sends
+ * nothing.
+ */
+export class CommandBuilder {
+  readonly #space: KeySpace;
+  readonly #defaultTtlMs: number | undefined;
+  readonly #defaultHashTtlMs: number | undefined;
+
+  constructor(settings: BuilderSettings) {
+    this.#space = settings.space;
+    this.#defaultTtlMs = settings.defaultTtlMs;
+    this.#defaultHashTtlMs = settings.defaultHashTtlMs;
+  }
+
+  get(key: RedisArgument): Invocation<string | undefined> {
+    return this.#onKey("GET", key, [], { isReadOnly: true, decode: orUndefined<string> });
+  }
+
+  getBytes(key: RedisArgument): Invocation<Buffer | undefined> {
+    return this.#onKey("GET", key, [], { isReadOnly: true, replies: "bytes", decode: orUndefined<Buffer> });
+  }
+
+  getNumber(key: RedisArgument): Invocation<number | undefined> {
+    return this.#onKey("GET", key, [], { isReadOnly: true, decode: (reply) => numberOf("GET", reply) });
+  }
+
+  set(key: RedisArgument, value: Writable, options: SetOptions = {}): Invocation<"set" | "unchanged"> {
+    const { keepTtl = false, if: condition } = options;
+    if (keepTtl && options.ttl !== undefined) throw new InvalidArgumentError("set: give ttl or keepTtl, not both");
+    if (keepTtl && condition === "absent")
+      throw new InvalidArgumentError('set: keepTtl keeps the life of a key that is present, so not with if: "absent"');
+    const life = options.ttl === undefined ? this.#defaultTtlMs : lifeMs("set: ttl", options.ttl);
+    const args: RedisArgument[] = [written("set", value)];
+    if (keepTtl) args.push("KEEPTTL", "XX");
+    else if (life !== undefined) args.push("PX", String(life));
+    if (condition !== undefined && !keepTtl) args.push(CONDITIONS[oneOf("set: if", condition, CONDITIONS)]);
+    return this.#onKey("SET", key, args, { decode: (reply) => (reply === null ? "unchanged" : "set") });
+  }
+
+  setIfAbsentAndGet(
+    key: RedisArgument,
+    value: Writable,
+    options: { readonly ttl?: Duration } = {},
+  ): Invocation<{ readonly value: string; readonly status: "set" | "exists" }> {
+    const args = [written("setIfAbsentAndGet", value), this.#life("setIfAbsentAndGet", options.ttl)];
+    return this.#script(SET_IF_ABSENT_AND_GET, [key], args, (reply) => {
+      const [isSet, text] = reply as readonly [number, string];
+      return { value: text, status: isOne(isSet) ? "set" : "exists" };
+    });
+  }
+
+  setManyIfAbsent(
+    entries: Iterable<readonly [RedisArgument, Writable]>,
+    options: { readonly ttl?: Duration } = {},
+  ): Invocation<"set" | "exists"> {
+    const all = [...entries];
+    const values = all.map(([, value]) => written("setManyIfAbsent", value));
+    return this.#script(
+      SET_ALL_IF_ABSENT,
+      all.map(([key]) => key),
+      [this.#life("setManyIfAbsent", options.ttl), ...values],
+      (reply) => (isOne(reply) ? "set" : "exists"),
+    );
+  }
+
+  exists(key: RedisArgument): Invocation<boolean> {
+    return this.#onKey("EXISTS", key, [], { isReadOnly: true, decode: isOne });
+  }
+
+  /** Frees the memory in the background (`UNLINK`). */
+  delete(key: RedisArgument): Invocation<boolean> {
+    return this.#onKey("UNLINK", key, [], { decode: isOne });
+  }
+
+  expire(key: RedisArgument, ttl: Duration, options: ExpireOptions = {}): Invocation<boolean> {
+    return this.#onKey("PEXPIRE", key, [String(lifeMs("expire: ttl", ttl)), ...endCondition(options)], {
+      decode: isOne,
+    });
+  }
+
+  expireAt(key: RedisArgument, at: Date | number, options: ExpireOptions = {}): Invocation<boolean> {
+    const ms = Math.ceil(Number(at));
+    if (!Number.isSafeInteger(ms) || ms <= 0)
+      throw new InvalidArgumentError("expireAt: at must be a date, or milliseconds since 1970");
+    return this.#onKey("PEXPIREAT", key, [String(ms), ...endCondition(options)], { decode: isOne });
+  }
+
+  persist(key: RedisArgument): Invocation<boolean> {
+    return this.#onKey("PERSIST", key, [], { decode: isOne });
+  }
+
+  /** Milliseconds to live. */
+  ttl(key: RedisArgument): Invocation<number | "none" | "missing"> {
+    return this.#onKey("PTTL", key, [], {
+      isReadOnly: true,
+      decode: (reply) => (Number(reply) === -2 ? "missing" : Number(reply) === -1 ? "none" : Number(reply)),
+    });
+  }
+
+  incr(key: RedisArgument, options: { readonly by?: number; readonly ttl?: Duration } = {}): Invocation<number> {
+    const by = whole("incr: by", options.by ?? 1);
+    if (options.ttl === undefined && this.#defaultTtlMs === undefined)
+      return this.#onKey("INCRBY", key, [by], { decode: asNumber });
+    return this.#script(INCREASE, [key], [by, this.#life("incr", options.ttl)], asNumber);
+  }
+
+  incrMany(keys: readonly RedisArgument[], by = 1): Invocation<readonly number[]> {
+    return this.#script(INCREASE_ALL, keys, [whole("incrMany: by", by)], (reply) =>
+      (reply as readonly unknown[]).map(asNumber),
+    );
+  }
+
+  hset(key: RedisArgument, fields: Fields, options: { readonly ttl?: Duration } = {}): Invocation<number> {
+    const life = this.#hashLife("hset", options.ttl);
+    const pairs = pairsOf("hset", fields);
+    if (life === "0") return this.#onKey("HSET", key, pairs, { decode: asNumber });
+    return this.#script(HASH_SET, [key], [life, ...pairs], asNumber);
+  }
+
+  hsetIfAbsent(
+    key: RedisArgument,
+    field: RedisArgument,
+    value: Writable,
+    options: { readonly ttl?: Duration } = {},
+  ): Invocation<"set" | "exists"> {
+    const args = [field, written("hsetIfAbsent", value), this.#hashLife("hsetIfAbsent", options.ttl)];
+    return this.#script(HASH_SET_IF_ABSENT, [key], args, (reply) => (isOne(reply) ? "set" : "exists"));
+  }
+
+  hget(key: RedisArgument, field: RedisArgument): Invocation<string | undefined> {
+    return this.#onKey("HGET", key, [field], { isReadOnly: true, decode: orUndefined<string> });
+  }
+
+  /** Empty for an absent key. */
+  hgetAll(key: RedisArgument): Invocation<ReadonlyMap<string, string>> {
+    return this.#onKey("HGETALL", key, [], { isReadOnly: true, decode: mapOf });
+  }
+
+  hincrMany<By extends number | bigint>(
+    key: RedisArgument,
+    fields: Readonly<Record<string, By>> | ReadonlyMap<string, By>,
+    options: { readonly ttl?: Duration } = {},
+  ): Invocation<ReadonlyMap<string, By>> {
+    const all = [...entriesOf(fields)];
+    if (all.length === 0) throw new InvalidArgumentError("hincrMany: give at least one field");
+    const args = all.flatMap(([field, by]) => [field, whole(`hincrMany: ${describeField(field)}`, by)]);
+    return this.#script(HASH_INCREASE, [key], [this.#hashLife("hincrMany", options.ttl), ...args], (reply) => {
+      const sums = reply as readonly string[];
+      const sumOf = (by: By, i: number): By => (typeof by === "bigint" ? BigInt(sums[i]!) : Number(sums[i])) as By;
+      return new Map(all.map(([field, by], i) => [field, sumOf(by, i)]));
+    });
+  }
+
+  #script<T>(
+    text: string,
+    keys: readonly RedisArgument[],
+    args: readonly RedisArgument[],
+    decode: (reply: unknown) => T,
+  ): Invocation<T> {
+    if (keys.length === 0) throw new InvalidArgumentError("give at least one key");
+    return describeScript(this.#space, text, keys, args, { decode });
+  }
+
+  #onKey<T>(name: string, key: RedisArgument, rest: readonly RedisArgument[], draft: Draft<T>): Invocation<T> {
+    const inside = this.#space.inside(checkKey(name.toLowerCase(), key));
+    return {
+      args: [name, inside, ...rest],
+      keys: [inside],
+      isReadOnly: draft.isReadOnly ?? false,
+      replies: draft.replies ?? "text",
+      decode: draft.decode,
+    };
+  }
+
+  #life(operation: string, ttl: Duration | undefined): string {
+    return String(ttl === undefined ? (this.#defaultTtlMs ?? 0) : lifeMs(`${operation}: ttl`, ttl));
+  }
+
+  #hashLife(operation: string, ttl: Duration | undefined): string {
+    return String(ttl === undefined ? (this.#defaultHashTtlMs ?? 0) : lifeMs(`${operation}: ttl`, ttl));
+  }
+}
+
+/** A script of `text` over keys of `space`. */
+export function describeScript<T>(
+  space: KeySpace,
+  text: string,
+  keys: readonly RedisArgument[],
+  args: readonly RedisArgument[],
+  draft: Draft<T>,
+): Invocation<T> {
+  const inside = keys.map((key) => space.inside(checkKey("script", key)));
+  return {
+    args: ["EVALSHA", sha1(text), String(keys.length), ...inside, ...args],
+    keys: inside,
+    isReadOnly: draft.isReadOnly ?? false,
+    replies: draft.replies ?? "text",
+    decode: draft.decode,
+    script: text,
+  };
+}
+
+/** Fields of a hash. */
+export type Fields = Readonly<Record<string, Writable>> | ReadonlyMap<string, Writable>;
+
+const CONDITIONS = { absent: "NX", present: "XX" } as const;
+const ENDS = { none: "NX", some: "XX", later: "GT", sooner: "LT" } as const;
+
+const endCondition = (options: ExpireOptions): readonly string[] =>
+  options.if === undefined ? [] : [ENDS[oneOf("expire: if", options.if, ENDS)]];
+
+function oneOf<K extends string>(option: string, given: K, accepted: Readonly<Record<K, string>>): K {
+  if (Object.hasOwn(accepted, given)) return given;
+  throw new InvalidArgumentError(
+    `${option} must be ${Object.keys(accepted)
+      .map((one) => JSON.stringify(one))
+      .join(" or ")}, got ${JSON.stringify(given)}`,
+  );
+}
+
+/** @throws {InvalidArgumentError} for what Redis could only keep as other text, such as an object or `NaN`. */
+export function written(operation: string, value: Writable): RedisArgument {
+  if (typeof value === "string" || Buffer.isBuffer(value)) return value;
+  if (typeof value === "bigint" || Number.isFinite(value)) return String(value);
+  throw new InvalidArgumentError(
+    `${operation}: a value must be text, a finite number or a Buffer, got ${typeof value === "number" ? String(value) : `a value of type ${value === null ? "null" : typeof value}`}; setJson writes other values`,
+  );
+}
+
+function whole(option: string, by: number | bigint): string {
+  if (typeof by === "bigint" || Number.isSafeInteger(by)) return String(by);
+  throw new InvalidArgumentError(`${option} must be a whole number, got ${String(by)}; incrByFloat adds others`);
+}
+
+function entriesOf<V>(fields: Readonly<Record<string, V>> | ReadonlyMap<string, V>): Iterable<readonly [string, V]> {
+  return fields instanceof Map ? fields : Object.entries(fields);
+}
+
+function pairsOf(operation: string, fields: Fields): readonly RedisArgument[] {
+  const pairs = [...entriesOf(fields)].flatMap(([field, value]) => [field, written(operation, value)]);
+  if (pairs.length === 0) throw new InvalidArgumentError(`${operation}: give at least one field`);
+  return pairs;
+}
+
+const describeField = (field: string): string => `the field ${JSON.stringify(field.slice(0, 40))}`;
+
+function numberOf(operation: string, reply: unknown): number | undefined {
+  if (reply === null) return undefined;
+  const text = String(reply).trim();
+  const number = text === "" ? Number.NaN : Number(text);
+  if (Number.isNaN(number))
+    throw new CommandError(`${operation}: the stored value is not a number`, { code: "NOT_A_NUMBER", operation });
+  return number;
+}
+
+/** A map over RESP3, pairs in a list over RESP2. */
+function mapOf(reply: unknown): ReadonlyMap<string, string> {
+  if (reply instanceof Map) return reply as Map<string, string>;
+  const flat = reply as readonly string[];
+  return new Map(Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i]!, flat[2 * i + 1]!]));
+}
+
+const shas = new Map<string, string>();
+
+/** The texts of scripts are few. */
+function sha1(text: string): string {
+  let sha = shas.get(text);
+  if (sha === undefined) shas.set(text, (sha = createHash("sha1").update(text).digest("hex")));
+  return sha;
+}

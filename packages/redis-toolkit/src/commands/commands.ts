@@ -1,0 +1,267 @@
+import { InvalidArgumentError, type Duration, type StandardSchema } from "@hotset/core";
+import type { RedisConnection } from "@hotset/redis/connection";
+import { checkKey, type KeySpace, type RedisArgument } from "../keys/key-space.ts";
+import {
+  CommandBuilder,
+  type BuilderSettings,
+  type ExpireOptions,
+  type Fields,
+  type SetOptions,
+  type Writable,
+} from "./command-builder.ts";
+import { asNumber, type Invocation } from "./invocation.ts";
+import { decodeJson, encodeJson, type JsonOptions } from "./json-values.ts";
+import { invocationOf, loadedTable, loadTable } from "./node-redis-commands.ts";
+import type { Commands, OwnCommands } from "./own-commands.ts";
+import { ConnectionRunner } from "./run.ts";
+import { scanHash, scanKeys, type ScanHashOptions, type ScanOptions } from "./scan.ts";
+
+export interface CommandsSettings extends BuilderSettings {
+  readonly connection: RedisConnection;
+  readonly isEnabled: boolean;
+}
+
+/** How many keys one command takes where any number may be given. */
+const WINDOW = 1_000;
+
+/** The commands of one key space. */
+export const commandsOf = (settings: CommandsSettings): Commands =>
+  new RunningCommands(settings) as unknown as Commands;
+
+interface Life {
+  readonly ttl?: Duration;
+}
+
+/**
+ * Own commands are methods. Any other name is looked for at the end of the chain of prototypes, in a proxy, which makes
+ * it a method of the object: so the proxy is asked once for each name.
+ */
+class RunningCommands implements OwnCommands {
+  static {
+    const otherNames = new Proxy(Object.create(null) as object, {
+      get(_target, name, receiver: RunningCommands) {
+        if (typeof name !== "string" || NOT_COMMANDS.has(name)) return Reflect.get(Object.prototype, name, receiver);
+        const method = (...args: readonly unknown[]): Promise<unknown> => receiver.#runNamed(name, args);
+        Object.defineProperty(receiver, name, { value: method });
+        return method;
+      },
+    });
+    Object.setPrototypeOf(this.prototype, otherNames);
+  }
+
+  readonly #connection: RedisConnection;
+  readonly #space: KeySpace;
+  readonly #make: CommandBuilder;
+  readonly #runner: ConnectionRunner;
+
+  constructor(settings: CommandsSettings) {
+    this.#connection = settings.connection;
+    this.#space = settings.space;
+    this.#make = new CommandBuilder(settings);
+    this.#runner = new ConnectionRunner(settings.connection, settings.isEnabled);
+  }
+
+  get(key: RedisArgument): Promise<string | undefined> {
+    return this.#run(() => this.#make.get(key));
+  }
+
+  getBytes(key: RedisArgument): Promise<Buffer | undefined> {
+    return this.#run(() => this.#make.getBytes(key));
+  }
+
+  getNumber(key: RedisArgument): Promise<number | undefined> {
+    return this.#run(() => this.#make.getNumber(key));
+  }
+
+  getMany(keys: readonly RedisArgument[]): Promise<readonly (string | undefined)[]> {
+    return this.#readMany("MGET", keys, "text");
+  }
+
+  set(key: RedisArgument, value: Writable, options?: SetOptions): Promise<"set" | "unchanged"> {
+    return this.#run(() => this.#make.set(key, value, options));
+  }
+
+  async setIfAbsent(key: RedisArgument, value: Writable, options: Life = {}): Promise<"set" | "exists"> {
+    const result = await this.set(key, value, { ttl: options.ttl, if: "absent" });
+    return result === "set" ? "set" : "exists";
+  }
+
+  setIfAbsentAndGet(
+    key: RedisArgument,
+    value: Writable,
+    options?: Life,
+  ): Promise<{ readonly value: string; readonly status: "set" | "exists" }> {
+    return this.#run(() => this.#make.setIfAbsentAndGet(key, value, options));
+  }
+
+  setManyIfAbsent(entries: Iterable<readonly [RedisArgument, Writable]>, options?: Life): Promise<"set" | "exists"> {
+    return this.#run(() => this.#make.setManyIfAbsent(entries, options));
+  }
+
+  async getJson<T = unknown>(key: RedisArgument, schema?: StandardSchema<T>): Promise<T | undefined> {
+    const bytes = await this.getBytes(key);
+    return bytes === undefined ? undefined : decodeJson("getJson", bytes, schema);
+  }
+
+  async getManyJson<T = unknown>(
+    keys: readonly RedisArgument[],
+    schema?: StandardSchema<T>,
+  ): Promise<readonly (T | Error | undefined)[]> {
+    const found = await this.#readMany<Buffer>("MGET", keys, "bytes");
+    const read = async (bytes: Buffer | undefined): Promise<T | Error | undefined> =>
+      bytes === undefined ? undefined : decodeJson("getManyJson", bytes, schema).catch((error: Error) => error);
+    return Promise.all(found.map(read));
+  }
+
+  async setJson(
+    key: RedisArgument,
+    value: unknown,
+    options: SetOptions & JsonOptions = {},
+  ): Promise<"set" | "unchanged"> {
+    const { compressAbove, ...others } = options;
+    const bytes = await encodeJson(value, compressAbove === undefined ? {} : { compressAbove });
+    return this.set(key, bytes, others);
+  }
+
+  exists(key: RedisArgument): Promise<boolean> {
+    return this.#run(() => this.#make.exists(key));
+  }
+
+  async delete(...keys: readonly RedisArgument[]): Promise<number> {
+    const counts = await this.#inParts("delete", keys, (part) => ({
+      args: ["UNLINK", ...part],
+      keys: part,
+      isReadOnly: false,
+      replies: "text",
+      decode: asNumber,
+    }));
+    return counts.reduce((sum, count) => sum + count, 0);
+  }
+
+  expire(key: RedisArgument, ttl: Duration, options?: ExpireOptions): Promise<boolean> {
+    return this.#run(() => this.#make.expire(key, ttl, options));
+  }
+
+  expireAt(key: RedisArgument, at: Date | number, options?: ExpireOptions): Promise<boolean> {
+    return this.#run(() => this.#make.expireAt(key, at, options));
+  }
+
+  persist(key: RedisArgument): Promise<boolean> {
+    return this.#run(() => this.#make.persist(key));
+  }
+
+  ttl(key: RedisArgument): Promise<number | "none" | "missing"> {
+    return this.#run(() => this.#make.ttl(key));
+  }
+
+  incr(key: RedisArgument, options?: Life & { readonly by?: number }): Promise<number> {
+    return this.#run(() => this.#make.incr(key, options));
+  }
+
+  incrMany(keys: readonly RedisArgument[], by?: number): Promise<readonly number[]> {
+    return this.#run(() => this.#make.incrMany(keys, by));
+  }
+
+  hset(key: RedisArgument, fields: Fields, options?: Life): Promise<number> {
+    return this.#run(() => this.#make.hset(key, fields, options));
+  }
+
+  hsetIfAbsent(key: RedisArgument, field: RedisArgument, value: Writable, options?: Life): Promise<"set" | "exists"> {
+    return this.#run(() => this.#make.hsetIfAbsent(key, field, value, options));
+  }
+
+  hget(key: RedisArgument, field: RedisArgument): Promise<string | undefined> {
+    return this.#run(() => this.#make.hget(key, field));
+  }
+
+  hgetAll(key: RedisArgument): Promise<ReadonlyMap<string, string>> {
+    return this.#run(() => this.#make.hgetAll(key));
+  }
+
+  hincrMany<By extends number | bigint>(
+    key: RedisArgument,
+    fields: Readonly<Record<string, By>> | ReadonlyMap<string, By>,
+    options?: Life,
+  ): Promise<ReadonlyMap<string, By>> {
+    return this.#run(() => this.#make.hincrMany(key, fields, options));
+  }
+
+  scan(options: ScanOptions = {}): AsyncGenerator<string, void, undefined> {
+    return scanKeys(this.#connection, this.#space, options, (caller, page) => this.#runner.runOver(caller, page));
+  }
+
+  hscan(key: RedisArgument, options: ScanHashOptions = {}): AsyncGenerator<readonly [string, string], void, undefined> {
+    return scanHash(this.#connection, this.#space, key, options, (caller, page) => this.#runner.runOver(caller, page));
+  }
+
+  async send(args: readonly RedisArgument[], options: { readonly key?: RedisArgument } = {}): Promise<unknown> {
+    if (this.#space.isTenant)
+      throw new InvalidArgumentError(
+        "send: a tenant has no send(args), which could leave its keys; use a command by name",
+      );
+    const keys = options.key === undefined ? [] : [options.key];
+    return this.#runner.run({ args, keys, isReadOnly: false, replies: "text", decode: (reply) => reply });
+  }
+
+  /** An argument that is wrong rejects, too. */
+  async #run<T>(make: () => Invocation<T>): Promise<T> {
+    return this.#runner.run(make());
+  }
+
+  async #runNamed(name: string, args: readonly unknown[]): Promise<unknown> {
+    const place = { space: this.#space, replies: "text", protocol: this.#connection.protocol } as const;
+    return this.#runner.run(invocationOf(loadedTable() ?? (await loadTable()), name, args, place));
+  }
+
+  async #readMany<T extends string | Buffer>(
+    name: string,
+    keys: readonly RedisArgument[],
+    replies: "text" | "bytes",
+  ): Promise<readonly (T | undefined)[]> {
+    const parts = await this.#inParts("getMany", keys, (part) => ({
+      args: [name, ...part],
+      keys: part,
+      isReadOnly: true,
+      replies,
+      decode: (reply) => (reply as readonly (T | null)[]).map((value) => value ?? undefined),
+    }));
+    return parts.flat();
+  }
+
+  /** In parts of bounded size; in a cluster key by key, since keys of one slot are rare. */
+  #inParts<T>(
+    operation: string,
+    keys: readonly RedisArgument[],
+    describe: (part: readonly RedisArgument[]) => Invocation<T>,
+  ): Promise<readonly T[]> {
+    return this.#parts(operation, keys).then((parts) =>
+      Promise.all(parts.map((part) => this.#runner.run(describe(part)))),
+    );
+  }
+
+  // oxlint-disable-next-line typescript/require-await -- a wrong key rejects
+  async #parts(operation: string, keys: readonly RedisArgument[]): Promise<readonly (readonly RedisArgument[])[]> {
+    const size = this.#connection.isCluster ? 1 : WINDOW;
+    const inside = keys.map((key) => this.#space.inside(checkKey(operation, key)));
+    return Array.from({ length: Math.ceil(inside.length / size) }, (_, i) => inside.slice(i * size, (i + 1) * size));
+  }
+}
+
+/** Asked for by `await`, by `JSON.stringify` and by printers. */
+const NOT_COMMANDS: ReadonlySet<string> = new Set([
+  "then",
+  "catch",
+  "finally",
+  "toJSON",
+  "inspect",
+  "constructor",
+  "valueOf",
+  "toString",
+  "toLocaleString",
+  "hasOwnProperty",
+  "isPrototypeOf",
+  "propertyIsEnumerable",
+  "asymmetricMatch",
+  "nodeType",
+  "tagName",
+]);

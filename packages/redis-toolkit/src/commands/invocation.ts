@@ -1,0 +1,46 @@
+import { CommandError } from "../errors/command-error.ts";
+import { replyError } from "../errors/reply-error.ts";
+import type { RedisArgument } from "../keys/key-space.ts";
+
+/** One command: what is sent, where it goes, and what its reply means. Nothing is sent before it is run. */
+export interface Invocation<T> {
+  /** Name and arguments, as Redis gets them. */
+  readonly args: readonly RedisArgument[];
+  /** The keys among the arguments, as Redis has them. The first decides the node of a cluster. */
+  readonly keys: readonly RedisArgument[];
+  /** It changes nothing, so it may be sent again when a connection is lost. */
+  readonly isReadOnly: boolean;
+  /** Whether text in the reply comes as strings or as Buffers. */
+  readonly replies: "text" | "bytes";
+  /** Reads the reply. An error of it reaches the caller. */
+  readonly decode: (reply: unknown) => T;
+  /** Every primary of a cluster carries it out: replies are added, joined to one list, or the first that is there. */
+  readonly spread?: "sum" | "join" | "first" | undefined;
+  /** The text of the script that `EVALSHA` names, for a server that has forgotten it. */
+  readonly script?: string | undefined;
+}
+
+/** Sends commands. */
+export interface Runner {
+  run<T>(invocation: Invocation<T>): Promise<T>;
+}
+
+/** For errors: `SET`, `CLIENT LIST`. */
+export function operationOf({ args }: Pick<Invocation<unknown>, "args">): string {
+  const [name = ""] = args;
+  return String(name).toUpperCase();
+}
+
+/** Reads a reply. @throws {CommandError} `CORRUPT_VALUE` where it cannot be read. */
+export function decodeReply<T>(invocation: Invocation<T>, reply: unknown): T {
+  const operation = operationOf(invocation);
+  try {
+    return invocation.decode(reply);
+  } catch (error) {
+    throw error instanceof CommandError ? error : replyError(operation, error);
+  }
+}
+
+export const asNumber = (reply: unknown): number => Number(reply);
+export const isOne = (reply: unknown): boolean => Number(reply) === 1;
+export const orUndefined = <T>(reply: unknown): T | undefined => (reply === null ? undefined : (reply as T));

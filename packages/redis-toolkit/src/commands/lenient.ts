@@ -1,0 +1,89 @@
+import { CacheError, type CacheLogger, type Clock, type Duration } from "@hotset/core";
+import type { RedisArgument } from "../keys/key-space.ts";
+import type { Fields, SetOptions, Writable } from "./command-builder.ts";
+import type { JsonOptions } from "./json-values.ts";
+import type { Commands } from "./own-commands.ts";
+
+/**
+ * Commands that answer as if there were nothing, where they fail. For callers to whom Redis is an extra: each failure
+ * is counted, and logged once a second. A call that can never work still rejects, with an `InvalidArgumentError`.
+ */
+export interface LenientCommands {
+  /** `undefined` when it fails. */
+  get(key: RedisArgument): Promise<string | undefined>;
+  /** `undefined` when it fails. */
+  getJson<T = unknown>(key: RedisArgument): Promise<T | undefined>;
+  /** Whether it was set. */
+  set(key: RedisArgument, value: Writable, options?: SetOptions): Promise<boolean>;
+  /** Whether it was set. */
+  setJson(key: RedisArgument, value: unknown, options?: SetOptions & JsonOptions): Promise<boolean>;
+  /** 0 when it fails. */
+  delete(...keys: readonly RedisArgument[]): Promise<number>;
+  /** `false` when it fails. */
+  exists(key: RedisArgument): Promise<boolean>;
+  /** `false` when it fails. */
+  expire(key: RedisArgument, ttl: Duration): Promise<boolean>;
+  /** Seconds to live; -1 for a key without an end, -2 for one that is absent, and when it fails. */
+  ttl(key: RedisArgument): Promise<number>;
+  /** `undefined` when it fails. */
+  incr(key: RedisArgument, options?: { readonly by?: number; readonly ttl?: Duration }): Promise<number | undefined>;
+  /** 0 when it fails. */
+  hset(key: RedisArgument, fields: Fields, options?: { readonly ttl?: Duration }): Promise<number>;
+  /** `undefined` when it fails. */
+  hget(key: RedisArgument, field: RedisArgument): Promise<string | undefined>;
+  /** How often each command failed, by `<command> <code>`. */
+  readonly failures: ReadonlyMap<string, number>;
+}
+
+const LOG_EVERY_MS = 1_000;
+const NO = false;
+
+export function lenientOf(strict: Commands, logger: CacheLogger | undefined, clock: Clock): LenientCommands {
+  const failures = new Map<string, number>();
+  let loggedAt = -Infinity;
+  let omitted = 0;
+
+  const failed = (operation: string, error: unknown): void => {
+    const code = error instanceof CacheError ? error.code : "UNKNOWN";
+    const name = `${operation} ${code}`;
+    failures.set(name, (failures.get(name) ?? 0) + 1);
+    if (clock.now() - loggedAt < LOG_EVERY_MS) {
+      omitted += 1;
+      return;
+    }
+    loggedAt = clock.now();
+    const others = omitted === 0 ? "" : `; ${omitted} more since the last line`;
+    omitted = 0;
+    logger?.warn(`hotset: redis: ${operation} failed and was answered with its default: ${code}${others}`);
+  };
+
+  const or = async <T>(operation: string, call: Promise<T>, otherwise: T): Promise<T> => {
+    try {
+      return await call;
+    } catch (error) {
+      if (error instanceof CacheError && (error.code === "INVALID_ARGUMENT" || error.code === "ENCODE_FAILED"))
+        throw error;
+      failed(operation, error);
+      return otherwise;
+    }
+  };
+
+  return {
+    failures,
+    get: (key) => or("get", strict.get(key), undefined),
+    getJson: <T>(key: RedisArgument) => or<T | undefined>("getJson", strict.getJson<T>(key), undefined),
+    set: async (key, value, options) => (await or("set", strict.set(key, value, options), "unchanged")) === "set",
+    setJson: async (key, value, options) =>
+      (await or("setJson", strict.setJson(key, value, options), "unchanged")) === "set",
+    delete: (...keys) => or("delete", strict.delete(...keys), 0),
+    exists: (key) => or("exists", strict.exists(key), NO),
+    expire: (key, ttl) => or("expire", strict.expire(key, ttl), NO),
+    ttl: async (key) => {
+      const left = await or("ttl", strict.ttl(key), "missing");
+      return left === "missing" ? -2 : left === "none" ? -1 : Math.ceil(left / 1_000);
+    },
+    incr: (key, options) => or<number | undefined>("incr", strict.incr(key, options), undefined),
+    hset: (key, fields, options) => or("hset", strict.hset(key, fields, options), 0),
+    hget: (key, field) => or("hget", strict.hget(key, field), undefined),
+  };
+}

@@ -1,0 +1,152 @@
+// The commands of node-redis, by name. The one place that reaches into the files of @redis/client, which has no
+// `exports`: its commands are not among its public names. Tests run it over the range of versions.
+
+import { didYouMean, InvalidArgumentError } from "@hotset/core";
+import type { KeySpace, RedisArgument } from "../keys/key-space.ts";
+import type { Invocation } from "./invocation.ts";
+import { NEEDS_A_CONNECTION, refusedOnTenants, WOULD_BLOCK } from "./refused-commands.ts";
+import { namesInArguments, namesInReply } from "./tenant-names.ts";
+
+type ParserFile = typeof import("@redis/client/dist/lib/client/parser.js");
+type MetadataFile = typeof import("@redis/client/dist/lib/command-metadata/index.js");
+
+type Parser = InstanceType<ParserFile["BasicCommandParser"]>;
+
+/** A command of node-redis. */
+interface NodeRedisCommand {
+  parseCommand(parser: Parser, ...args: readonly unknown[]): void;
+  readonly transformReply?: Transform | { readonly 2?: Transform; readonly 3?: Transform };
+  readonly IS_READ_ONLY?: boolean;
+}
+type Transform = (reply: never, preserve: unknown, typeMapping: object) => unknown;
+
+/** The tables of node-redis, which a connection has loaded already. */
+export interface CommandTable {
+  readonly commands: Readonly<Record<string, NodeRedisCommand>>;
+  readonly Parser: ParserFile["BasicCommandParser"];
+  readonly metadata: MetadataFile["defaultCommandMetadata"];
+}
+
+let table: CommandTable | undefined;
+let loading: Promise<CommandTable> | undefined;
+
+/** The table, if it was loaded. */
+export const loadedTable = (): CommandTable | undefined => table;
+
+/** Loads the table once. A specifier that is text, so that bundlers follow it. */
+export function loadTable(): Promise<CommandTable> {
+  return (loading ??= Promise.all([
+    import("@redis/client/dist/lib/commands/index.js"),
+    import("@redis/client/dist/lib/client/parser.js"),
+    import("@redis/client/dist/lib/command-metadata/index.js"),
+  ]).then(
+    ([commands, parser, metadata]) =>
+      (table = {
+        commands: commandsOf(commands),
+        Parser: parser.BasicCommandParser,
+        metadata: metadata.defaultCommandMetadata,
+      }),
+  ));
+}
+
+/** Node and bundlers differ in what the default export of a CommonJS module is. */
+function commandsOf(file: { readonly default: unknown }): CommandTable["commands"] {
+  const exported = file.default as Readonly<Record<string, unknown>>;
+  return ("default" in exported ? exported["default"] : exported) as CommandTable["commands"];
+}
+
+/** How replies are decoded. Maps stay maps: as objects they would lose a field named `__proto__`. */
+export const TYPE_MAPPINGS: Readonly<Record<"text" | "bytes", object>> = {
+  text: { 36: String, 37: Map },
+  bytes: { 36: Buffer, 37: Map },
+};
+
+export interface CallPlace {
+  readonly space: KeySpace;
+  readonly replies: "text" | "bytes";
+  /** RESP version of the connection. */
+  readonly protocol: 2 | 3;
+}
+
+/**
+ * A command of node-redis by its name, such as `zAdd`.
+ *
+ * @throws {InvalidArgumentError} for a name that node-redis does not have, for commands that need a connection of their
+ *   own, for those that a tenant may not use, and for arguments that cannot be sent.
+ */
+export function invocationOf(
+  { commands, Parser, metadata }: CommandTable,
+  name: string,
+  args: readonly unknown[],
+  { space, replies, protocol }: CallPlace,
+): Invocation<unknown> {
+  const command = Object.hasOwn(commands, name) && isMethodName(name) ? commands[name] : undefined;
+  if (command === undefined)
+    throw new InvalidArgumentError(
+      `${name} is not a command of node-redis${didYouMean(name, Object.keys(commands).filter(isMethodName))}; send(args) sends any command`,
+    );
+  const reason = NEEDS_A_CONNECTION[name] ?? (space.isTenant ? refusedOnTenants(name) : undefined);
+  if (reason !== undefined) throw new InvalidArgumentError(`${name}: ${reason}`);
+  const parser = new Parser(space.prefix);
+  try {
+    command.parseCommand(parser, ...namesInArguments(name, args, space));
+  } catch (error) {
+    throw new InvalidArgumentError(`${name}: the arguments cannot be sent: ${(error as Error).message}`);
+  }
+  const sent = parser.redisArgs as RedisArgument[];
+  checkArguments(name, sent);
+  if (isBlockingRead(sent)) throw new InvalidArgumentError(`${name}: ${WOULD_BLOCK}`);
+  const keys = parser.keys as RedisArgument[];
+  const known = metadata.lookup(parser.commandIdentifier);
+  if (space.isTenant && keys.length === 0 && !CHANNELS.has(name))
+    throw new InvalidArgumentError(`${name}: a tenant may not use it: it reaches beyond the keys of the tenant`);
+  const { transformReply } = command;
+  const transform = typeof transformReply === "object" ? transformReply[protocol] : transformReply;
+  const { preserve } = parser as unknown as { readonly preserve: unknown };
+  return {
+    args: sent,
+    keys,
+    isReadOnly: command.IS_READ_ONLY ?? known?.flags?.includes("readonly") ?? false,
+    spread: known?.request === "all_shards" || known?.request === "all_nodes" ? SPREADS[known.response] : undefined,
+    replies,
+    decode: (reply) => {
+      const read = transform === undefined ? reply : transform(reply as never, preserve, TYPE_MAPPINGS[replies]);
+      return namesInReply(name, withoutNulls(read), space);
+    },
+  };
+}
+
+/** How the replies of all primaries become one, by the policy of the server's own `COMMAND`. */
+const SPREADS: Readonly<Record<string, Invocation<unknown>["spread"]>> = {
+  agg_sum: "sum",
+  all_succeeded: "first",
+  "default-keyless": "join",
+  special: "first",
+};
+
+/** Each command stands there twice: `zAdd` and `ZADD`. */
+export const isMethodName = (name: string): boolean => /[a-z]/.test(name);
+
+/** node-redis would send `undefined` as the text of a broken command, and fail the connection. */
+function checkArguments(name: string, args: readonly unknown[]): void {
+  const at = args.findIndex((arg) => typeof arg !== "string" && !Buffer.isBuffer(arg));
+  if (at !== -1)
+    throw new InvalidArgumentError(
+      `${name}: argument ${at} must be text or a Buffer, got ${args[at] === null ? "null" : `a value of type ${typeof args[at]}`}`,
+    );
+}
+
+/** Nothing is `undefined`, also in a list. */
+function withoutNulls(reply: unknown): unknown {
+  if (reply === null) return undefined;
+  if (Array.isArray(reply) && reply.includes(null))
+    return reply.map((one: unknown) => (one === null ? undefined : one));
+  return reply;
+}
+
+/** `XREAD` and `XREADGROUP` wait only with `BLOCK`. */
+const isBlockingRead = (args: readonly RedisArgument[]): boolean =>
+  /^XREAD/i.test(String(args[0])) && args.some((arg) => typeof arg === "string" && arg.toUpperCase() === "BLOCK");
+
+/** Commands without a key that a tenant may use. */
+const CHANNELS: ReadonlySet<string> = new Set(["publish", "sPublish"]);

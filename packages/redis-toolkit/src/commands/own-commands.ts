@@ -1,0 +1,88 @@
+import type { Duration, StandardSchema } from "@hotset/core";
+import type { RedisArgument } from "../keys/key-space.ts";
+import type { ExpireOptions, Fields, SetOptions, Writable } from "./command-builder.ts";
+import type { JsonOptions } from "./json-values.ts";
+import type { ScanHashOptions, ScanOptions } from "./scan.ts";
+import type { NodeRedisCommands, TextMapping } from "./typed-commands.ts";
+
+interface Life {
+  readonly ttl?: Duration;
+}
+
+/**
+ * Commands of this package. An absent value is `undefined`. A call that fails rejects: with a `CommandError` where
+ * Redis refused it, with a `BackendUnavailableError` where Redis was not reached, with an `InvalidArgumentError` for
+ * arguments that can never work.
+ */
+export interface OwnCommands {
+  get(key: RedisArgument): Promise<string | undefined>;
+  getBytes(key: RedisArgument): Promise<Buffer | undefined>;
+  /** @throws {CommandError} `NOT_A_NUMBER` for other text. */
+  getNumber(key: RedisArgument): Promise<number | undefined>;
+  /** In the order of the keys. In a cluster the keys may lie anywhere; then it is not one step. */
+  getMany(keys: readonly RedisArgument[]): Promise<readonly (string | undefined)[]>;
+  /** One step: the value and its life. @returns `unchanged` where the condition did not hold */
+  set(key: RedisArgument, value: Writable, options?: SetOptions): Promise<"set" | "unchanged">;
+  setIfAbsent(key: RedisArgument, value: Writable, options?: Life): Promise<"set" | "exists">;
+  /** One step: all callers get the value that was set first. */
+  setIfAbsentAndGet(
+    key: RedisArgument,
+    value: Writable,
+    options?: Life,
+  ): Promise<{ readonly value: string; readonly status: "set" | "exists" }>;
+  /** One step, for keys of one slot: all of them, or none where one exists. */
+  setManyIfAbsent(entries: Iterable<readonly [RedisArgument, Writable]>, options?: Life): Promise<"set" | "exists">;
+  /**
+   * `T` is what the schema returns; without one it is only claimed.
+   *
+   * @returns `null` for a stored `null`, `undefined` for an absent key
+   * @throws {CommandError} `CORRUPT_VALUE` for what is not JSON, or does not fit.
+   */
+  getJson<T = unknown>(key: RedisArgument, schema?: StandardSchema<T>): Promise<T | undefined>;
+  /** In the order of the keys; for a value that cannot be read the error stands in its place. */
+  getManyJson<T = unknown>(
+    keys: readonly RedisArgument[],
+    schema?: StandardSchema<T>,
+  ): Promise<readonly (T | Error | undefined)[]>;
+  /** @throws {EncodeError} for what JSON cannot carry: `undefined`, `bigint`, cycles, `NaN`, `Map`. */
+  setJson(key: RedisArgument, value: unknown, options?: SetOptions & JsonOptions): Promise<"set" | "unchanged">;
+  exists(key: RedisArgument): Promise<boolean>;
+  /** How many there were. Any number of keys, in a cluster anywhere. The memory is freed in the background. */
+  delete(...keys: readonly RedisArgument[]): Promise<number>;
+  /** @returns whether the key exists, and the condition held */
+  expire(key: RedisArgument, ttl: Duration, options?: ExpireOptions): Promise<boolean>;
+  expireAt(key: RedisArgument, at: Date | number, options?: ExpireOptions): Promise<boolean>;
+  /** @returns whether the key had an end */
+  persist(key: RedisArgument): Promise<boolean>;
+  /** Milliseconds to live. */
+  ttl(key: RedisArgument): Promise<number | "none" | "missing">;
+  /** `ttl` is the life of a new counter: one that exists keeps its own. */
+  incr(key: RedisArgument, options?: Life & { readonly by?: number }): Promise<number>;
+  /** One step, for keys of one slot. */
+  incrMany(keys: readonly RedisArgument[], by?: number): Promise<readonly number[]>;
+  /** One step: the fields, and the life of the whole hash. @returns how many are new */
+  hset(key: RedisArgument, fields: Fields, options?: Life): Promise<number>;
+  /** `ttl` counts only where the field was absent. */
+  hsetIfAbsent(key: RedisArgument, field: RedisArgument, value: Writable, options?: Life): Promise<"set" | "exists">;
+  hget(key: RedisArgument, field: RedisArgument): Promise<string | undefined>;
+  /** Empty for an absent key. */
+  hgetAll(key: RedisArgument): Promise<ReadonlyMap<string, string>>;
+  /** One step, also for negative numbers. With `bigint` the sums are exact beyond 2^53. */
+  hincrMany<By extends number | bigint>(
+    key: RedisArgument,
+    fields: Readonly<Record<string, By>> | ReadonlyMap<string, By>,
+    options?: Life,
+  ): Promise<ReadonlyMap<string, By>>;
+  /** Every key that is there the whole time, once; of all primaries. Rejects with what fails on the way. */
+  scan(options?: ScanOptions): AsyncGenerator<string, void, undefined>;
+  /** Every field that is there the whole time, once. */
+  hscan(key: RedisArgument, options?: ScanHashOptions): AsyncGenerator<readonly [string, string], void, undefined>;
+  /**
+   * Any command, with its reply as node-redis decodes it, text as strings. `key` decides the node of a cluster. Refused
+   * for tenants, whose keys it could leave.
+   */
+  send(args: readonly RedisArgument[], options?: { readonly key?: RedisArgument }): Promise<unknown>;
+}
+
+/** Commands of this package, and all others of node-redis by their names there, such as `zAdd`. */
+export type Commands = OwnCommands & Omit<NodeRedisCommands<TextMapping>, keyof OwnCommands>;

@@ -1,0 +1,60 @@
+import { InvalidArgumentError } from "@hotset/core";
+import type { CommandBuilder } from "./command-builder.ts";
+import type { Invocation } from "./invocation.ts";
+import { invocationOf, loadTable, type CallPlace } from "./node-redis-commands.ts";
+import type { ConnectionRunner } from "./run.ts";
+import type { NodeRedisCommands, TextMapping } from "./typed-commands.ts";
+
+type Recorded<F> = F extends (...args: infer A) => Promise<infer R> ? (...args: A) => Invocation<R> : never;
+
+/** The same commands, which are only described: those of one key or slot of this package, and all of node-redis. */
+export type Recorder = CommandBuilder & {
+  readonly [Name in Exclude<keyof NodeRedisCommands<TextMapping>, keyof CommandBuilder>]: Recorded<
+    NodeRedisCommands<TextMapping>[Name]
+  >;
+};
+
+/** The outcome of one command of a pipeline. */
+export type Result<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: Error };
+
+export type ResultsOf<Recorded extends readonly Invocation<unknown>[]> = {
+  readonly [I in keyof Recorded]: Recorded[I] extends Invocation<infer T> ? Result<T> : never;
+};
+
+/**
+ * Describes commands, then sends all of them at once. Each has its own result: one that fails stops no other.
+ *
+ * @throws {InvalidArgumentError} for arguments that cannot be sent; then nothing was sent.
+ */
+export async function runPipeline<const Described extends readonly Invocation<unknown>[]>(
+  describe: (recorder: Recorder) => Described,
+  builder: CommandBuilder,
+  place: CallPlace,
+  runner: ConnectionRunner,
+): Promise<ResultsOf<Described>> {
+  const described = describe(await recorderOf(builder, place));
+  if (!Array.isArray(described))
+    throw new InvalidArgumentError(
+      "pipeline(describe): describe must return a list of commands, such as p => [p.get(key)]",
+    );
+  const results = described.map((invocation: Invocation<unknown>) =>
+    runner.run(invocation).then(
+      (value): Result<unknown> => ({ ok: true, value }),
+      (error: Error): Result<unknown> => ({ ok: false, error }),
+    ),
+  );
+  return (await Promise.all(results)) as unknown as ResultsOf<Described>;
+}
+
+async function recorderOf(builder: CommandBuilder, place: CallPlace): Promise<Recorder> {
+  const table = await loadTable();
+  return new Proxy(builder, {
+    get(target, name) {
+      if (typeof name !== "string") return undefined;
+      const own = target[name as keyof CommandBuilder] as ((...args: readonly unknown[]) => unknown) | undefined;
+      if (own !== undefined) return own.bind(target);
+      if (!Object.hasOwn(table.commands, name)) return undefined;
+      return (...args: readonly unknown[]) => invocationOf(table, name, args, place);
+    },
+  }) as unknown as Recorder;
+}

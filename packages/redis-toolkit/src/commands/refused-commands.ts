@@ -1,0 +1,44 @@
+import type { RefusedName } from "./typed-commands.ts";
+
+const SESSION = "it changes the connection, which others use as well";
+const SETTINGS = "it belongs to opening a connection: set it in createRedis(options)";
+/** Why nothing that waits in the server is sent. */
+export const WOULD_BLOCK = "it would block the connection, which others use as well";
+
+/** Commands that cannot run on a shared connection, and why. */
+export const NEEDS_A_CONNECTION: Readonly<Record<RefusedName, string>> & Readonly<Record<string, string | undefined>> =
+  {
+    asking: "the connection follows redirections of a cluster by itself",
+    auth: SETTINGS,
+    hello: SETTINGS,
+    clientSetName: SETTINGS,
+    clientCaching: SESSION,
+    clientTracking: SESSION,
+    clientNoEvict: SESSION,
+    clientNoTouch: SESSION,
+    hImportDiscard: SESSION,
+    hImportDiscardAll: SESSION,
+    hImportPrepare: SESSION,
+    hImportSet: SESSION,
+    readonly: "reads from replicas are an option of cluster(nodes)",
+    replicaOf: "it would make the server forget its data",
+    restoreAsking: "nodes of a cluster use it among themselves",
+    scriptDebug: SESSION,
+    wait: "it is about the writes of one connection, which others use as well",
+    blMove: WOULD_BLOCK,
+    blMoveM: WOULD_BLOCK,
+    blmPop: WOULD_BLOCK,
+    blPop: WOULD_BLOCK,
+    brPop: WOULD_BLOCK,
+    brPopLPush: WOULD_BLOCK,
+    bzmPop: WOULD_BLOCK,
+    bzPopMax: WOULD_BLOCK,
+    bzPopMin: WOULD_BLOCK,
+  };
+
+/** Commands that name keys and reach further: into another database, or another server. */
+const BEYOND_KEYS: ReadonlySet<string> = new Set(["copy", "migrate", "move"]);
+
+/** Why a tenant may not use a command that names keys, if so. */
+export const refusedOnTenants = (name: string): string | undefined =>
+  BEYOND_KEYS.has(name) ? "a tenant may not use it: it reaches beyond the keys of the tenant" : undefined;

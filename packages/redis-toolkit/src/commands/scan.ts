@@ -1,0 +1,92 @@
+import { InvalidArgumentError } from "@hotset/core";
+import type { Caller, RedisConnection } from "@hotset/redis/connection";
+import { checkKey, type KeySpace, type RedisArgument } from "../keys/key-space.ts";
+import type { Invocation } from "./invocation.ts";
+
+export interface ScanOptions {
+  /** A glob, inside the key space. @default every key */
+  readonly match?: string;
+  /** Only keys of this type. */
+  readonly type?: "string" | "list" | "set" | "zset" | "hash" | "stream";
+  /** About how many keys Redis looks at in one step. @default 1_000 */
+  readonly count?: number;
+}
+
+export type ScanHashOptions = Omit<ScanOptions, "type">;
+
+type Page = readonly [cursor: string, items: readonly string[]];
+
+/** Runs one step on the server that the cursor belongs to. */
+type Step = (caller: Caller, invocation: Invocation<Page>) => Promise<Page>;
+
+const DEFAULT_COUNT = 1_000;
+
+/** One primary after the other. Redis may name a key twice, so names are remembered until the end. */
+export async function* scanKeys(
+  connection: RedisConnection,
+  space: KeySpace,
+  options: ScanOptions,
+  step: Step,
+): AsyncGenerator<string, void, undefined> {
+  const { match = "*", type } = options;
+  const rest = [
+    "MATCH",
+    space.pattern(match),
+    "COUNT",
+    countOf(options),
+    ...(type === undefined ? [] : ["TYPE", type]),
+  ];
+  const seen = new Set<string>();
+  for (const primary of await connection.each((one) => Promise.resolve(one)))
+    for await (const names of pages((cursor) => step(primary, scanning(["SCAN", cursor, ...rest], undefined))))
+      for (const name of names) {
+        if (seen.has(name)) continue;
+        seen.add(name);
+        yield space.outside(name);
+      }
+}
+
+export async function* scanHash(
+  connection: RedisConnection,
+  space: KeySpace,
+  key: RedisArgument,
+  options: ScanHashOptions,
+  step: Step,
+): AsyncGenerator<readonly [string, string], void, undefined> {
+  const inside = space.inside(checkKey("hscan", key));
+  const rest = ["MATCH", options.match ?? "*", "COUNT", countOf(options)];
+  const seen = new Set<string>();
+  for await (const flat of pages((cursor) => step(connection, scanning(["HSCAN", inside, cursor, ...rest], inside))))
+    for (let i = 0; i < flat.length; i += 2) {
+      const field = flat[i]!;
+      if (seen.has(field)) continue;
+      seen.add(field);
+      yield [field, flat[i + 1]!];
+    }
+}
+
+async function* pages(next: (cursor: string) => Promise<Page>): AsyncGenerator<readonly string[], void, undefined> {
+  let cursor = "0";
+  do {
+    const [following, items] = await next(cursor);
+    yield items;
+    cursor = following;
+  } while (cursor !== "0");
+}
+
+const scanning = (args: readonly RedisArgument[], key: RedisArgument | undefined): Invocation<Page> => ({
+  args,
+  keys: key === undefined ? [] : [key],
+  isReadOnly: true,
+  replies: "text",
+  decode: (reply) => {
+    const [cursor, items] = reply as readonly [unknown, readonly string[]];
+    return [String(cursor), items];
+  },
+});
+
+function countOf({ count = DEFAULT_COUNT }: ScanHashOptions): string {
+  if (!Number.isSafeInteger(count) || count < 1)
+    throw new InvalidArgumentError(`scan: count must be a whole number of at least 1, got ${String(count)}`);
+  return String(count);
+}

@@ -1,0 +1,65 @@
+// Steps for which Redis has no single command: each a script over keys of one slot.
+
+/** The value of KEYS[1] after it was set if absent, and whether it was. ARGV: value, life in ms or 0. */
+export const SET_IF_ABSENT_AND_GET = `
+local found = redis.call('GET', KEYS[1])
+if found then return {0, found} end
+if ARGV[2] == '0' then redis.call('SET', KEYS[1], ARGV[1])
+else redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
+return {1, ARGV[1]}`;
+
+/** Sets all of KEYS, or none if one exists. ARGV: life in ms or 0, then the values. */
+export const SET_ALL_IF_ABSENT = `
+if redis.call('EXISTS', unpack(KEYS)) > 0 then return 0 end
+for i, key in ipairs(KEYS) do
+  if ARGV[1] == '0' then redis.call('SET', key, ARGV[i + 1])
+  else redis.call('SET', key, ARGV[i + 1], 'PX', ARGV[1]) end
+end
+return 1`;
+
+/** Fields of the hash KEYS[1], with its life. ARGV: life in ms, then fields and values. Returns how many are new. */
+export const HASH_SET = `
+local added = redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+return added`;
+
+/** A field of KEYS[1] that is absent; only then its life. ARGV: field, value, life in ms or 0. */
+export const HASH_SET_IF_ABSENT = `
+local added = redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2])
+if added == 1 and ARGV[3] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
+return added`;
+
+/** Adds to fields of KEYS[1], if all hold whole numbers. ARGV: life of a new hash in ms or 0; fields and numbers. */
+export const HASH_INCREASE = `
+local isNew = redis.call('EXISTS', KEYS[1]) == 0
+for i = 2, #ARGV, 2 do
+  local now = redis.call('HGET', KEYS[1], ARGV[i]) or '0'
+  if not string.match(now, '^%-?%d+$') then return redis.error_reply('ERR hash value is not an integer') end
+end
+local sums = {}
+for i = 2, #ARGV, 2 do
+  redis.call('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1])
+  sums[#sums + 1] = redis.call('HGET', KEYS[1], ARGV[i])
+end
+if isNew and ARGV[1] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
+return sums`;
+
+/** Adds ARGV[1] to KEYS[1]; a new counter lives for ARGV[2] ms, or for ever if that is 0. */
+export const INCREASE = `
+local isNew = redis.call('EXISTS', KEYS[1]) == 0
+redis.call('INCRBY', KEYS[1], ARGV[1])
+if isNew and ARGV[2] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+return redis.call('GET', KEYS[1])`;
+
+/** Adds ARGV[1] to each of KEYS, if all hold whole numbers. */
+export const INCREASE_ALL = `
+for _, key in ipairs(KEYS) do
+  local now = redis.call('GET', key) or '0'
+  if not string.match(now, '^%-?%d+$') then return redis.error_reply('ERR value is not an integer') end
+end
+local sums = {}
+for i, key in ipairs(KEYS) do
+  redis.call('INCRBY', key, ARGV[1])
+  sums[i] = redis.call('GET', key)
+end
+return sums`;

@@ -1,0 +1,71 @@
+import { CacheError } from "@hotset/core";
+
+/**
+ * Why Redis, or the toolkit before it, refused a command:
+ *
+ * - `WRONG_TYPE`: the key holds another type
+ * - `NOT_A_NUMBER`: the value is not a number, or the result would be out of range
+ * - `CORRUPT_VALUE`: the stored value cannot be read as what was asked for
+ * - `OUT_OF_MEMORY`, `PERSISTENCE_FAILED`, `TOO_FEW_REPLICAS`: the server takes no writes for now
+ * - `READ_ONLY`: the server is a replica
+ * - `TRY_AGAIN`: the server starts, runs a long script, or moves the slot; nothing was executed
+ * - `UNBLOCKED`: a blocking command was ended by a failover or by another client
+ * - `NO_PERMISSION`: the user may not run this command, or touch this key or channel
+ * - `CROSS_SLOT`: the keys of one command lie in different slots of the cluster
+ * - `UNKNOWN_COMMAND`: the server does not have it
+ * - `ABORTED`: `EXEC` ran nothing, because a command before it was refused
+ * - `SCRIPT_FAILED`: a script stopped at an error; what it wrote before that stays
+ * - `REDIS_DISABLED`: `ENABLE_REDIS` is off
+ * - `REFUSED`: any other error reply
+ */
+export type CommandErrorCode =
+  | "WRONG_TYPE"
+  | "NOT_A_NUMBER"
+  | "CORRUPT_VALUE"
+  | "OUT_OF_MEMORY"
+  | "PERSISTENCE_FAILED"
+  | "TOO_FEW_REPLICAS"
+  | "READ_ONLY"
+  | "TRY_AGAIN"
+  | "UNBLOCKED"
+  | "NO_PERMISSION"
+  | "CROSS_SLOT"
+  | "UNKNOWN_COMMAND"
+  | "ABORTED"
+  | "SCRIPT_FAILED"
+  | "REDIS_DISABLED"
+  | "REFUSED";
+
+declare module "@hotset/core" {
+  interface CacheErrorCodes extends Readonly<Record<CommandErrorCode, true>> {}
+}
+
+export interface CommandErrorDetails {
+  readonly code: CommandErrorCode;
+  /** The command, in capitals. */
+  readonly operation: string;
+  readonly retryable?: boolean;
+  readonly maybeExecuted?: boolean;
+  readonly cause?: unknown;
+}
+
+/**
+ * A command that Redis answered with an error, or that was refused before it was sent. Where Redis could not be
+ * reached the error is a `BackendUnavailableError`. Holds no key, no value and no password.
+ */
+export class CommandError extends CacheError {
+  override readonly name = "CommandError";
+  override readonly code: CommandErrorCode;
+  declare readonly operation: string;
+  /** Whether the same call may succeed later. @default false */
+  readonly retryable: boolean;
+  /** Whether some of it may have been executed. @default false */
+  readonly maybeExecuted: boolean;
+
+  constructor(message: string, details: CommandErrorDetails) {
+    super(message, details);
+    this.code = details.code;
+    this.retryable = details.retryable ?? false;
+    this.maybeExecuted = details.maybeExecuted ?? false;
+  }
+}

@@ -1,0 +1,71 @@
+import { InvalidArgumentError } from "@hotset/core";
+
+export type RedisArgument = string | Buffer;
+
+const MAX_ID_LENGTH = 256;
+
+/**
+ * The keys and channels of one tenant, below `<id>:`; those of the root have no prefix.
+ *
+ * An id is written so that no other id can lead into its keys: all but letters, digits, `_`, `.` and `-` become `%` and
+ * two hexadecimal digits for each byte of UTF-8.
+ */
+export class KeySpace {
+  static readonly root: KeySpace = new KeySpace("");
+
+  /** Empty for the root. */
+  readonly prefix: string;
+
+  private constructor(prefix: string) {
+    this.prefix = prefix;
+  }
+
+  /** A space inside this one. @throws {InvalidArgumentError} for an id that is not text, empty, or too long. */
+  tenant(id: string): KeySpace {
+    if (typeof id !== "string" || id === "" || id.length > MAX_ID_LENGTH)
+      throw new InvalidArgumentError(
+        `tenant(id): the id must be text of 1 to ${MAX_ID_LENGTH} characters, got ${typeof id === "string" ? `${id.length} characters` : `a value of type ${typeof id}`}`,
+      );
+    return new KeySpace(`${this.prefix}${encode(id)}:`);
+  }
+
+  get isTenant(): boolean {
+    return this.prefix !== "";
+  }
+
+  /** A key or channel of this space, as Redis has it. */
+  inside<T extends RedisArgument>(name: T): T {
+    if (this.prefix === "") return name;
+    return (typeof name === "string" ? this.prefix + name : Buffer.concat([Buffer.from(this.prefix), name])) as T;
+  }
+
+  /** A key or channel of Redis as this space names it. */
+  outside<T extends RedisArgument>(name: T): T {
+    if (this.prefix === "") return name;
+    if (typeof name === "string") return (name.startsWith(this.prefix) ? name.slice(this.prefix.length) : name) as T;
+    const length = Buffer.byteLength(this.prefix);
+    return (name.subarray(0, length).equals(Buffer.from(this.prefix)) ? name.subarray(length) : name) as T;
+  }
+
+  /** A glob that matches `pattern` inside this space alone. */
+  pattern(pattern: string): string {
+    return escapeGlob(this.prefix) + pattern;
+  }
+}
+
+/** If two ids differ, neither begins with the other one's prefix: the colon at its end is encoded in ids. */
+const encode = (id: string): string =>
+  Array.from(Buffer.from(id), (byte) => {
+    const character = String.fromCharCode(byte);
+    return /[A-Za-z0-9_.-]/.test(character) ? character : `%${byte.toString(16).padStart(2, "0").toUpperCase()}`;
+  }).join("");
+
+/** Text as a glob that matches it alone. */
+export const escapeGlob = (text: string): string => text.replace(/[\\*?[\]^]/g, String.raw`\$&`);
+
+/** @throws {InvalidArgumentError} for what is neither text nor a Buffer, and for an empty key. */
+export function checkKey(operation: string, key: RedisArgument): RedisArgument {
+  if (typeof key === "string" ? key !== "" : Buffer.isBuffer(key) && key.length > 0) return key;
+  const given = typeof key === "string" || Buffer.isBuffer(key) ? "an empty one" : key === null ? "null" : typeof key;
+  throw new InvalidArgumentError(`${operation}: a key must be text or a Buffer that is not empty, got ${given}`);
+}

@@ -1,0 +1,99 @@
+import { openConnection, type RedisConnection } from "@hotset/redis/connection";
+import { RedisView } from "../commands/view.ts";
+import type { RedisOptions } from "../settings/options.ts";
+import { resolveSettings, type RedisSettings } from "../settings/settings.ts";
+import { Monitor, type RedisEvents } from "./monitor.ts";
+
+export type RedisState = "disabled" | "idle" | "up" | "down" | "closed";
+
+/** Redis, as the options, the environment and the `.env` file say. */
+export class Redis extends RedisView {
+  readonly #connection: RedisConnection;
+  readonly #monitor: Monitor;
+  readonly #settings: RedisSettings;
+  #disconnected: Promise<void> | undefined;
+
+  constructor(settings: RedisSettings) {
+    const connection = openConnection(settings.address.connection, {
+      username: settings.address.username,
+      password: settings.address.password,
+      clientName: settings.clientName,
+      protocol: settings.protocol,
+      connectTimeoutMs: settings.connectTimeoutMs,
+      responseTimeoutMs: settings.commandTimeoutMs,
+      maxInFlight: settings.maxInFlight,
+      onOverload: settings.onOverload,
+      readRetries: settings.readRetries,
+      backoff: settings.backoff,
+      clock: settings.clock,
+    });
+    super({ ...settings, connection });
+    this.#connection = connection;
+    this.#settings = settings;
+    this.#monitor = new Monitor(connection, settings);
+  }
+
+  /** Whether Redis is to be used: what was configured, not whether it is there. */
+  get isEnabled(): boolean {
+    return this.#settings.isEnabled;
+  }
+
+  /** Whether a command could be sent now. */
+  get isReady(): boolean {
+    return this.isEnabled && this.#disconnected === undefined && this.#connection.isUp;
+  }
+
+  get state(): RedisState {
+    if (!this.isEnabled) return "disabled";
+    if (this.#disconnected !== undefined) return "closed";
+    return this.#connection.isUp ? "up" : this.#monitor.isRunning ? "down" : "idle";
+  }
+
+  /**
+   * Connects, and watches Redis from now on. Not needed before commands, which connect by themselves.
+   *
+   * @returns whether Redis is there; `false` where it is disabled. Where it is away it is tried again, without end.
+   */
+  async initialize(): Promise<boolean> {
+    if (!this.isEnabled || this.#disconnected !== undefined) return false;
+    this.#monitor.start();
+    return this.#monitor.look();
+  }
+
+  /**
+   * `up` and `down` when Redis can be reached again, or not any more; `unavailable` once, when it was away for
+   * `unavailableAfter`. Only after `initialize`. @returns a function that removes the listener
+   */
+  on<E extends keyof RedisEvents>(event: E, listener: (details: RedisEvents[E]) => void): () => void {
+    return this.#monitor.on(event, listener);
+  }
+
+  /** Lets commands in flight finish, within their deadlines, and closes the connections. Idempotent. */
+  disconnect(): Promise<void> {
+    this.#monitor.stop();
+    return (this.#disconnected ??= this.#connection.close());
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.disconnect();
+  }
+}
+
+/**
+ * Reads and checks everything, and opens nothing.
+ *
+ * @throws {ConfigurationError} for an option, variable or TLS file that can never work. It shows no secret.
+ */
+export const createRedis = (options?: RedisOptions): Redis => new Redis(resolveSettings(options));
+
+let shared: Redis | undefined;
+
+/** One for the whole process, made by `createRedis()` at the first call. If that throws, the next call tries again. */
+export const defaultRedis = (): Redis => (shared ??= createRedis());
+
+/** For tests: the next `defaultRedis()` makes another one. */
+export async function resetDefaultRedis(): Promise<void> {
+  const former = shared;
+  shared = undefined;
+  await former?.disconnect();
+}

@@ -1,0 +1,113 @@
+import { InvalidArgumentError } from "@hotset/core";
+import type { RedisConnection } from "@hotset/redis/connection";
+import type { RedisSettings } from "../settings/settings.ts";
+
+export interface RedisEvents {
+  readonly up: { readonly awayMs: number };
+  readonly down: { readonly error: unknown };
+  readonly unavailable: { readonly awayMs: number; readonly error: unknown };
+}
+
+const EVENTS: readonly (keyof RedisEvents)[] = ["up", "down", "unavailable"];
+
+type MonitorSettings = Pick<
+  RedisSettings,
+  "clock" | "checkIntervalMs" | "unavailableAfterMs" | "commandTimeoutMs" | "logger"
+>;
+
+type Listener = (details: never) => void;
+
+/** Asks Redis in an interval whether it is there, and reports when that changes. */
+export class Monitor {
+  readonly #connection: RedisConnection;
+  readonly #settings: MonitorSettings;
+  readonly #listeners = new Map<keyof RedisEvents, Set<Listener>>();
+  #cancel: (() => void) | undefined;
+  /** Since when Redis is away, by the clock. */
+  #awaySince: number | undefined;
+  #isUp = false;
+  #isReported = false;
+
+  constructor(connection: RedisConnection, settings: MonitorSettings) {
+    this.#connection = connection;
+    this.#settings = settings;
+  }
+
+  get isRunning(): boolean {
+    return this.#cancel !== undefined;
+  }
+
+  on(event: keyof RedisEvents, listener: Listener): () => void {
+    if (!EVENTS.includes(event))
+      throw new InvalidArgumentError(`on: the events are ${EVENTS.join(", ")}, got ${JSON.stringify(event)}`);
+    let listeners = this.#listeners.get(event);
+    if (listeners === undefined) this.#listeners.set(event, (listeners = new Set()));
+    listeners.add(listener);
+    return () => void listeners.delete(listener);
+  }
+
+  start(): void {
+    if (this.#cancel !== undefined) return;
+    const { clock, checkIntervalMs } = this.#settings;
+    const next = (): void => {
+      this.#cancel = clock.schedule(
+        () => void this.look().finally(() => this.#cancel !== undefined && next()),
+        checkIntervalMs,
+      );
+    };
+    next();
+  }
+
+  stop(): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
+  }
+
+  /** Asks now. @returns whether Redis answered */
+  async look(): Promise<boolean> {
+    const { clock, checkIntervalMs, commandTimeoutMs } = this.#settings;
+    try {
+      await this.#connection.call(["PING"], { deadlineMs: Math.min(commandTimeoutMs, checkIntervalMs) });
+    } catch (error) {
+      this.#away(error);
+      return false;
+    }
+    const awayMs = this.#awaySince === undefined ? 0 : clock.now() - this.#awaySince;
+    this.#awaySince = undefined;
+    this.#isReported = false;
+    if (!this.#isUp) {
+      this.#isUp = true;
+      this.#settings.logger?.info(`hotset: redis is up${awayMs > 0 ? ` again, after ${Math.round(awayMs)} ms` : ""}`);
+      this.#emit("up", { awayMs });
+    }
+    return true;
+  }
+
+  #away(error: unknown): void {
+    const { clock, unavailableAfterMs, logger } = this.#settings;
+    const isFirst = this.#awaySince === undefined;
+    this.#awaySince ??= clock.now();
+    const awayMs = clock.now() - this.#awaySince;
+    if (isFirst) {
+      this.#isUp = false;
+      logger?.warn(`hotset: redis is down: ${error instanceof Error ? error.message : String(error)}`);
+      this.#emit("down", { error });
+    }
+    if (this.#isReported || awayMs < unavailableAfterMs) return;
+    this.#isReported = true;
+    logger?.error(`hotset: redis has been away for ${Math.round(awayMs)} ms`);
+    this.#emit("unavailable", { awayMs, error });
+  }
+
+  /** A listener that throws stops no other, and not the monitor. */
+  #emit<E extends keyof RedisEvents>(event: E, details: RedisEvents[E]): void {
+    for (const listener of this.#listeners.get(event) ?? [])
+      try {
+        listener(details as never);
+      } catch (error) {
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+  }
+}

@@ -1,0 +1,123 @@
+import { InvalidArgumentError } from "@hotset/core";
+import { CommandError } from "../errors/command-error.ts";
+import type { RedisArgument } from "../keys/key-space.ts";
+import { describeScript } from "../commands/command-builder.ts";
+import type { RedisView } from "../commands/view.ts";
+
+/** How an argument is written. */
+export type ScriptArgument = "text" | "integer" | "number" | "bytes";
+
+/** How a reply is read. `maybe` kinds give `undefined` for nil. */
+export type ScriptReply = "nothing" | "text" | "maybe text" | "bytes" | "maybe bytes" | "integer" | "boolean" | "list";
+
+interface ArgumentTypes {
+  readonly text: string;
+  readonly integer: number | bigint;
+  readonly number: number;
+  readonly bytes: Buffer;
+}
+
+interface ReplyTypes {
+  readonly nothing: void;
+  readonly text: string;
+  readonly "maybe text": string | undefined;
+  readonly bytes: Buffer;
+  readonly "maybe bytes": Buffer | undefined;
+  readonly integer: number;
+  readonly boolean: boolean;
+  readonly list: readonly unknown[];
+}
+
+export interface ScriptDefinition<Args extends readonly ScriptArgument[], Reply extends ScriptReply> {
+  readonly lua: string;
+  /** How many KEYS. In a cluster they must be of one slot. */
+  readonly keys: number;
+  /** The kinds of ARGV. @default none */
+  readonly args?: Args;
+  readonly reply: Reply;
+  /** It changes nothing, so it may be sent again when a connection is lost. @default false */
+  readonly readOnly?: boolean;
+}
+
+export type Script<Args extends readonly ScriptArgument[], Reply extends ScriptReply> = (
+  redis: RedisView,
+  keys: readonly RedisArgument[],
+  args: { readonly [I in keyof Args]: ArgumentTypes[Args[I]] },
+) => Promise<ReplyTypes[Reply]>;
+
+/**
+ * A Lua script as a function. Sent as its hash; as text where the server has forgotten it, or never knew it. Keys are
+ * those of the view that it is called with, so a tenant's script sees the tenant's keys.
+ *
+ * Redis hands numbers from Lua on as whole numbers: return `tostring(x)` for others. `true` comes as 1, `false` as nil.
+ *
+ * @throws {InvalidArgumentError} for a definition that cannot work, and, when called, for another number of keys or
+ *   arguments, and for arguments of another kind; then nothing was sent.
+ */
+export function defineScript<
+  const Args extends readonly ScriptArgument[] = readonly [],
+  Reply extends ScriptReply = "nothing",
+>(definition: ScriptDefinition<Args, Reply>): Script<Args, Reply> {
+  const { lua, keys: keyCount, args: kinds = [] as unknown as Args, reply, readOnly = false } = definition;
+  if (typeof lua !== "string" || lua.trim() === "")
+    throw new InvalidArgumentError("defineScript: lua must be the text of a script");
+  if (!Number.isSafeInteger(keyCount) || keyCount < 0)
+    throw new InvalidArgumentError(`defineScript: keys must be a whole number of at least 0, got ${String(keyCount)}`);
+  const read = READERS[reply];
+  if (read === undefined)
+    throw new InvalidArgumentError(
+      `defineScript: reply must be one of ${Object.keys(READERS).join(", ")}, got ${JSON.stringify(reply)}`,
+    );
+  return async (redis, keys, args) => {
+    if (keys.length !== keyCount || args.length !== kinds.length)
+      throw new InvalidArgumentError(
+        `this script takes ${keyCount} keys and ${kinds.length} arguments, got ${keys.length} and ${args.length}`,
+      );
+    const written = args.map((arg, i) => writeArgument(kinds[i]!, arg, i));
+    return redis.runInside((space) =>
+      describeScript(space, lua, keys, written, {
+        isReadOnly: readOnly,
+        replies: reply.endsWith("bytes") ? "bytes" : "text",
+        decode: (given) => read(given) as ReplyTypes[Reply],
+      }),
+    );
+  };
+}
+
+function writeArgument(kind: ScriptArgument, given: unknown, index: number): RedisArgument {
+  const isRight =
+    kind === "bytes"
+      ? Buffer.isBuffer(given)
+      : kind === "text"
+        ? typeof given === "string"
+        : kind === "integer"
+          ? typeof given === "bigint" || Number.isSafeInteger(given)
+          : Number.isFinite(given);
+  if (!isRight)
+    throw new InvalidArgumentError(
+      `argument ${index} of this script must be ${KINDS[kind]}, got a value of type ${typeof given}`,
+    );
+  return Buffer.isBuffer(given) ? given : String(given);
+}
+
+const KINDS: Readonly<Record<ScriptArgument, string>> = {
+  text: "text",
+  integer: "a whole number",
+  number: "a finite number",
+  bytes: "a Buffer",
+};
+
+const fail = (wanted: string): never => {
+  throw new CommandError(`the script did not reply with ${wanted}`, { code: "CORRUPT_VALUE", operation: "EVALSHA" });
+};
+
+const READERS: Readonly<Record<ScriptReply, (reply: unknown) => unknown>> = {
+  nothing: () => undefined,
+  text: (reply) => (typeof reply === "string" ? reply : fail("text")),
+  "maybe text": (reply) => (reply === null ? undefined : typeof reply === "string" ? reply : fail("text or nil")),
+  bytes: (reply) => (Buffer.isBuffer(reply) ? reply : fail("text")),
+  "maybe bytes": (reply) => (reply === null ? undefined : Buffer.isBuffer(reply) ? reply : fail("text or nil")),
+  integer: (reply) => (typeof reply === "number" ? reply : fail("a whole number")),
+  boolean: (reply) => reply === 1,
+  list: (reply) => (Array.isArray(reply) ? (reply as unknown[]) : fail("a list")),
+};

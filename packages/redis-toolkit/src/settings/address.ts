@@ -1,0 +1,297 @@
+import { readFileSync } from "node:fs";
+import { ConfigurationError, InvalidArgumentError, type Awaitable } from "@hotset/core";
+import {
+  cluster,
+  sentinel,
+  single,
+  type ClientConnection,
+  type Connection,
+  type ConnectionOptions,
+  type TlsOptions,
+  type TlsSource,
+} from "@hotset/redis";
+import { flag, list, lookUp, secret, wholeNumber, word, type Environment, type Found } from "./environment.ts";
+import type { RedisOptions, TlsFiles } from "./options.ts";
+
+/** Where Redis is, and who asks. The credentials are not part of the connection, so no URL holds them. */
+export interface Address {
+  readonly connection: Connection | ClientConnection;
+  readonly username: string | undefined;
+  readonly password: string | (() => Awaitable<string>) | undefined;
+}
+
+/** One part of an address, and whether it was given as an option, by name, or by a variable. */
+interface Part<T> extends Found<T> {
+  readonly isOption: boolean;
+}
+
+/**
+ * Opens no socket.
+ *
+ * @throws {ConfigurationError} for what can never work; it names the option or variable, and shows no secret.
+ */
+export function resolveAddress(options: RedisOptions, environment: Environment): Address {
+  const parts = new Parts(options, environment);
+  const kinds = parts.kinds();
+  if (options.connection !== undefined) return own(options.connection, parts);
+  const [kind, other] = kinds;
+  if (kind !== undefined && other !== undefined)
+    throw new ConfigurationError(`${kind.name} and ${other.name} both say where Redis is; give one of them`);
+  const username = parts.username();
+  const password = parts.password();
+  const { url } = parts;
+  const fromUrl = url === undefined ? undefined : credentialsOf(url.value);
+  if (username !== undefined && password === undefined && fromUrl?.password === undefined)
+    throw new ConfigurationError(`${username.name} was given without a password; give both, or neither`);
+  return {
+    connection: naming(kind?.name ?? "host", () => connectionOf(options, parts)),
+    username: username?.value ?? fromUrl?.username,
+    password: password?.value ?? fromUrl?.password,
+  };
+}
+
+function own(connection: Connection | ClientConnection, parts: Parts): Address {
+  const beside = parts.optionsBesideConnection();
+  if (beside !== undefined)
+    throw new ConfigurationError(`${beside} and connection both say where Redis is; give one of them`);
+  return { connection, username: parts.options.username, password: parts.options.password };
+}
+
+function connectionOf(options: RedisOptions, parts: Parts): Connection {
+  const resolver = options.resolveAddress === undefined ? undefined : { resolveAddress: options.resolveAddress };
+  const sentinels = parts.sentinels();
+  const tls = parts.tls(sentinels?.urls ?? parts.clusterUrls() ?? (parts.url === undefined ? [] : [parts.url.value]));
+  const withTls: ConnectionOptions = tls === undefined ? {} : { tls };
+  const { url } = parts;
+  if (sentinels !== undefined)
+    return sentinel(sentinels.urls, { primaryName: sentinels.name, ...withTls, ...resolver });
+  const nodes = parts.clusterUrls();
+  if (nodes !== undefined) return cluster(nodes, { ...withTls, ...resolver });
+  if (url !== undefined) return single(parts.completeUrl(url), withTls);
+  return single({
+    host: parts.host()?.value ?? "localhost",
+    port: parts.port()?.value ?? 6_379,
+    database: parts.database()?.value ?? 0,
+    ...(tls === undefined ? undefined : { tls }),
+  });
+}
+
+/** The given parts of an address, each by an option or by a variable. */
+class Parts {
+  readonly options: RedisOptions;
+  readonly #environment: Environment;
+
+  constructor(options: RedisOptions, environment: Environment) {
+    this.options = options;
+    this.#environment = environment;
+  }
+
+  get url(): Part<string> | undefined {
+    return this.#part("url", { REDIS_URL: secret });
+  }
+
+  /** The ways that were given to say where Redis is: an option hides the variables. */
+  kinds(): readonly Part<unknown>[] {
+    const all: (Part<unknown> | undefined)[] = [
+      this.url,
+      this.#part("cluster", { REDIS_CLUSTER_URLS: list }),
+      this.#part("sentinels", { REDIS_SENTINELS: list }),
+    ];
+    const given = all.filter((part) => part !== undefined);
+    const fromOptions = given.filter(({ isOption }) => isOption);
+    return fromOptions.length > 0 ? fromOptions : this.options.host === undefined ? given : [];
+  }
+
+  optionsBesideConnection(): string | undefined {
+    const names = ["url", "host", "port", "database", "tls", "cluster", "sentinels", "sentinelName"] as const;
+    return names.find((name) => this.options[name] !== undefined);
+  }
+
+  host(): Part<string> | undefined {
+    return this.#part("host", { REDIS_HOST: word });
+  }
+
+  port(): Part<number> | undefined {
+    return this.#part("port", { REDIS_PORT: wholeNumber(1, 65_535) });
+  }
+
+  database(): Part<number> | undefined {
+    const index = wholeNumber(0, 1_000_000);
+    return this.#part("database", { REDIS_DB: index, REDIS_DATABASE: index });
+  }
+
+  username(): Part<string> | undefined {
+    const part = this.#part("username", { REDIS_USERNAME: word });
+    if (part?.value.trim() === "") throw new ConfigurationError(`${part.name} must not be blank; leave it out`);
+    return this.#besideUrl(part, (url) => credentialsOf(url).username);
+  }
+
+  password(): Part<string | (() => Awaitable<string>)> | undefined {
+    const part = this.#part("password", { REDIS_PASSWORD: secret });
+    if (typeof part?.value === "string") secret(part.name, part.value);
+    return this.#besideUrl(part, (url) => credentialsOf(url).password);
+  }
+
+  clusterUrls(): readonly string[] | undefined {
+    const [kind] = this.kinds();
+    const part = this.#part("cluster", { REDIS_CLUSTER_URLS: list });
+    if (part === undefined || part.name !== kind?.name) return undefined;
+    if (part.value.length === 0) throw new ConfigurationError(`${part.name} must name at least one node`);
+    const database = this.database();
+    if (database !== undefined && database.value !== 0)
+      throw new ConfigurationError(`${database.name} must be 0 or left out: a cluster has only database 0`);
+    return part.value.map(asUrl);
+  }
+
+  sentinels(): { readonly urls: readonly string[]; readonly name: string } | undefined {
+    const [kind] = this.kinds();
+    const part = this.#part("sentinels", { REDIS_SENTINELS: list });
+    if (part === undefined || part.name !== kind?.name) return undefined;
+    const name = this.#part("sentinelName", { REDIS_SENTINEL_NAME: word });
+    if (name === undefined)
+      throw new ConfigurationError(
+        `${part.name} needs ${part.isOption ? "sentinelName" : "REDIS_SENTINEL_NAME"}: the primary's name in the sentinels, such as "mymaster"`,
+      );
+    const database = this.database()?.value ?? 0;
+    return { name: name.value, urls: part.value.map((url) => withDatabase(asUrl(url), database)) };
+  }
+
+  /** `urls` imply TLS where they are `rediss:`; the files say how. */
+  tls(urls: readonly string[]): TlsSource | undefined {
+    const { options } = this;
+    const enabled = lookUp(this.#environment, { REDIS_TLS_ENABLED: flag });
+    const files = tlsFiles(options.tls, this.#environment);
+    const isSecureUrl = urls.some((url) => url.startsWith("rediss:"));
+    const wanted = options.tls === undefined ? enabled?.value : options.tls !== false;
+    const name = options.tls === undefined ? "REDIS_TLS_ENABLED" : "tls";
+    if (urls.length > 0 && wanted === true && !isSecureUrl)
+      throw new ConfigurationError(
+        `${name} asks for TLS, but the URL is not a rediss: one; use rediss:, or leave it out`,
+      );
+    if (wanted === false && isSecureUrl)
+      throw new ConfigurationError(`${name} refuses TLS, but the URL is a rediss: one; use redis:, or leave it out`);
+    const isOn = wanted ?? isSecureUrl;
+    if (!isOn && files.names.length > 0)
+      throw new ConfigurationError(
+        `${files.names[0]} was given without TLS; set ${options.tls === undefined ? "REDIS_TLS_ENABLED=true" : "tls"} or use a rediss: URL`,
+      );
+    return isOn ? files.source : undefined;
+  }
+
+  /** `url` with the database that it leaves out, and without credentials. */
+  completeUrl({ value }: Part<string>): string {
+    const database = this.#besideUrl(this.database(), databaseOf);
+    this.#besideUrl(this.host(), (url) => partsOf(url)?.hostname);
+    this.#besideUrl(this.port(), (url) => {
+      const parts = partsOf(url);
+      return parts === undefined ? undefined : Number(parts.port || 6_379);
+    });
+    return withDatabase(withoutCredentials(value), database?.value);
+  }
+
+  #part<K extends keyof RedisOptions, T extends NonNullable<RedisOptions[K]>>(
+    option: K,
+    names: Readonly<Record<string, (name: string, text: string) => T>>,
+  ): Part<NonNullable<RedisOptions[K]>> | undefined {
+    const given = this.options[option];
+    if (given !== undefined) return { value: given, name: option, isOption: true };
+    const found = lookUp(this.#environment, names);
+    return found === undefined ? undefined : { ...found, isOption: false };
+  }
+
+  /** `part`, unless the URL names it: then both must be equal, but for a variable below an option. */
+  #besideUrl<T>(part: Part<T> | undefined, read: (url: string) => unknown): Part<T> | undefined {
+    const { url } = this;
+    if (part === undefined || url === undefined || !this.kinds().some(({ name }) => name === url.name)) return part;
+    const named = read(url.value);
+    if (named === undefined) return part;
+    if (named !== part.value && (part.isOption || !url.isOption))
+      throw new ConfigurationError(`${part.name} and ${url.name} differ; give this part once`);
+    return undefined;
+  }
+}
+
+const asUrl = (address: string): string => (address.includes("://") ? address : `redis://${address}`);
+
+/** `undefined` for a unix socket. @throws {ConfigurationError} for other text, without quoting it. */
+function partsOf(url: string): URL | undefined {
+  if (/^unix:/i.test(url)) return undefined;
+  if (!URL.canParse(url)) throw new ConfigurationError("url is not valid; give redis://host:port/database");
+  return new URL(url);
+}
+
+function credentialsOf(url: string): { readonly username: string | undefined; readonly password: string | undefined } {
+  const [, username = "", password = ""] = /^[a-z]+:\/\/(?:([^:@/?#]*)(?::([^@/?#]*))?@)?/i.exec(url) ?? [];
+  const decode = (text: string): string | undefined => (text === "" ? undefined : decodeURIComponent(text));
+  return naming("url", () => ({ username: decode(username), password: decode(password) }));
+}
+
+const withoutCredentials = (url: string): string => url.replace(/^([a-z]+:\/\/)[^@/?#]*@/i, "$1");
+
+function databaseOf(url: string): number | undefined {
+  const digits = /^unix:/i.test(url) ? /[?&]db=(\d+)/.exec(url)?.[1] : partsOf(url)?.pathname.slice(1);
+  return digits === undefined || digits === "" ? undefined : Number(digits);
+}
+
+function withDatabase(url: string, database: number | undefined): string {
+  if (database === undefined || database === 0 || databaseOf(url) !== undefined) return url;
+  if (/^unix:/i.test(url)) return `${url}?db=${database}`;
+  const parts = new URL(url);
+  parts.pathname = `/${database}`;
+  return parts.href;
+}
+
+/** Errors of `@hotset/redis` name its own functions: here they name the option or variable. */
+function naming<T>(name: string, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    if (error instanceof ConfigurationError || !(error instanceof Error)) throw error;
+    const text =
+      error instanceof InvalidArgumentError ? error.message : "a % is not followed by two hexadecimal digits";
+    throw new ConfigurationError(`${name}: ${text}`);
+  }
+}
+
+/** Read once, so that an error comes before any connection, and again at each connection: they may be renewed. */
+function tlsFiles(
+  option: RedisOptions["tls"],
+  environment: Environment,
+): { readonly names: readonly string[]; readonly source: TlsSource } {
+  const files: TlsFiles = typeof option === "object" ? option : {};
+  const path = (name: keyof TlsFiles & `${string}Path`, variable: string): Found<string> | undefined => {
+    const given = files[name];
+    return given === undefined ? lookUp(environment, { [variable]: word }) : { value: given, name: `tls.${name}` };
+  };
+  const ca = path("caPath", "REDIS_TLS_CA_PATH");
+  const cert = path("certPath", "REDIS_TLS_CERT_PATH");
+  const key = path("keyPath", "REDIS_TLS_KEY_PATH");
+  const { servername, minVersion } = files;
+  if ((cert === undefined) !== (key === undefined))
+    throw new ConfigurationError(
+      `${(cert ?? key)!.name} was given without its ${cert === undefined ? "certificate" : "key"}; give both, or neither`,
+    );
+  const read = (): TlsOptions => ({
+    ...(ca === undefined ? undefined : { ca: readPem(ca) }),
+    ...(cert === undefined ? undefined : { cert: readPem(cert) }),
+    ...(key === undefined ? undefined : { key: readPem(key) }),
+    ...(servername === undefined ? undefined : { servername }),
+    ...(minVersion === undefined ? undefined : { minVersion }),
+  });
+  const names = [ca, cert, key].flatMap((file) => file?.name ?? []);
+  const first = read();
+  return { names, source: names.length === 0 ? first : read };
+}
+
+function readPem({ name, value }: Found<string>): string {
+  if (typeof value !== "string" || value.trim() === "")
+    throw new ConfigurationError(`${name} must be the path of a PEM file; leave it out where there is none`);
+  let text: string;
+  try {
+    text = readFileSync(value, "utf8");
+  } catch (error) {
+    throw new ConfigurationError(`${name}: ${value} cannot be read: ${(error as NodeJS.ErrnoException).code}`);
+  }
+  if (!text.includes("-----BEGIN ")) throw new ConfigurationError(`${name}: ${value} is not a PEM file`);
+  return text;
+}

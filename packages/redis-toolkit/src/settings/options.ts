@@ -1,0 +1,101 @@
+import type { Awaitable, CacheLogger, Clock, Duration } from "@hotset/core";
+import type { ClientConnection, Connection, ResolveAddress, TlsOptions } from "@hotset/redis";
+
+/** How the server and this client are verified. Files are read when the options are checked, and at each connection. */
+export interface TlsFiles {
+  /** Authorities to trust instead of those of the system, PEM. Env: `REDIS_TLS_CA_PATH` */
+  readonly caPath?: string;
+  /** Certificate of this client, PEM. Needs `keyPath`. Env: `REDIS_TLS_CERT_PATH` */
+  readonly certPath?: string;
+  /** Env: `REDIS_TLS_KEY_PATH` */
+  readonly keyPath?: string;
+  /** The name that the certificate of the server must have. @default the host of the address */
+  readonly servername?: string;
+  /** @default 'TLSv1.2' */
+  readonly minVersion?: TlsOptions["minVersion"];
+}
+
+/**
+ * Every option, with its variable. An option counts more than a variable, a variable of the process more than one of
+ * the `.env` file, and that more than the default. Timeouts also have a variable with `_MS` at the end.
+ */
+export interface RedisOptions {
+  /** `false`: nothing is connected, and calls reject with `REDIS_DISABLED`. Env: `ENABLE_REDIS` @default true */
+  readonly enabled?: boolean;
+  /**
+   * `redis:`, `rediss:` or `unix:`. A part that it names must not be given again with another value by an option, or by
+   * a variable beside `REDIS_URL`. Env: `REDIS_URL`
+   */
+  readonly url?: string;
+  /** Env: `REDIS_HOST` @default 'localhost' */
+  readonly host?: string;
+  /** Env: `REDIS_PORT` @default 6379 */
+  readonly port?: number;
+  /** Needs `password`. Env: `REDIS_USERNAME` */
+  readonly username?: string;
+  /** A function is called at each connection attempt: for tokens that expire. Env: `REDIS_PASSWORD` */
+  readonly password?: string | (() => Awaitable<string>);
+  /** Env: `REDIS_DB` or `REDIS_DATABASE` @default 0 */
+  readonly database?: number;
+  /**
+   * `true`, or how. A `rediss:` URL implies it. Env: `REDIS_TLS_ENABLED`, `REDIS_TLS_CA_PATH`, `REDIS_TLS_CERT_PATH`,
+   * `REDIS_TLS_KEY_PATH`
+   *
+   * @default false
+   */
+  readonly tls?: boolean | TlsFiles;
+  /** URLs of some nodes of a cluster, instead of `url` or `host`. Env: `REDIS_CLUSTER_URLS`, with commas */
+  readonly cluster?: readonly string[];
+  /** URLs of sentinels, instead of `url` or `host`. Needs `sentinelName`. Env: `REDIS_SENTINELS`, with commas */
+  readonly sentinels?: readonly string[];
+  /** The primary's name in the sentinels. Env: `REDIS_SENTINEL_NAME` */
+  readonly sentinelName?: string;
+  /** Maps the addresses that a cluster or the sentinels name. */
+  readonly resolveAddress?: ResolveAddress;
+  /** `single`, `cluster`, `sentinel` or `fromClient` of `@hotset/redis`, instead of all that names an address. */
+  readonly connection?: Connection | ClientConnection;
+  /** RESP version. @default 3 */
+  readonly protocol?: 2 | 3;
+  /** For `CLIENT LIST`. @default 'hotset' */
+  readonly clientName?: string;
+  /** Env: `REDIS_CONNECTION_TIMEOUT` or `REDIS_SOCKET_CONNECT_TIMEOUT`, in seconds @default '5s' */
+  readonly connectTimeout?: Duration;
+  /** Bound on each command. Env: `REDIS_COMMAND_TIMEOUT` or `REDIS_SOCKET_TIMEOUT`, in seconds @default '5s' */
+  readonly commandTimeout?: Duration;
+  /** Connections for `transaction` and `pool.use`. Env: `REDIS_POOL_MAX_SIZE` or `REDIS_MAX_CONNECTIONS` */
+  readonly pool?: {
+    /** @default 10 */
+    readonly max?: number;
+    /** How long a call waits for a free one. @default commandTimeout */
+    readonly wait?: Duration;
+  };
+  /** How often a read is sent again after a lost connection. Writes never are. Env: `REDIS_MAX_RETRIES` @default 5 */
+  readonly readRetries?: number;
+  /** Between attempts to connect, with full jitter, without end. */
+  readonly backoff?: {
+    /** Env: `REDIS_RETRY_DELAY_MS` @default 100 ms */
+    readonly base?: Duration;
+    /** Env: `REDIS_RETRY_MAX_DELAY_MS` @default '5s' */
+    readonly max?: Duration;
+  };
+  /** Commands without a reply; further ones wait or are rejected. @default 5_000 */
+  readonly maxInFlight?: number;
+  /** @default 'wait' */
+  readonly onOverload?: "wait" | "reject";
+  /** Life of keys that `set` writes without a `ttl`. @default none */
+  readonly defaultTtl?: Duration;
+  /** Life of hashes that `hset` creates without a `ttl`. @default none */
+  readonly defaultHashTtl?: Duration;
+  /** The event `unavailable` is emitted when Redis was away for so long. @default '5s' */
+  readonly unavailableAfter?: Duration;
+  /** How often Redis is asked whether it is there. At most `unavailableAfter`. @default '2s' */
+  readonly checkInterval?: Duration;
+  /** Gets what `lenient` swallows and connections report, at most one line a second of each kind; never a value. */
+  readonly logger?: CacheLogger;
+  /** Instead of `process.env`; `false` for none. */
+  readonly env?: Readonly<Record<string, string | undefined>> | false;
+  /** `true`: `.env` in the working directory, where it exists. A path: that file. @default true */
+  readonly envFile?: string | boolean;
+  /** @internal */
+  readonly clock?: Clock;
+}

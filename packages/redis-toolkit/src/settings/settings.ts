@@ -1,0 +1,198 @@
+import {
+  ConfigurationError,
+  didYouMean,
+  parseDuration,
+  systemClock,
+  type CacheLogger,
+  type Clock,
+  type Duration,
+} from "@hotset/core";
+import { resolveAddress, type Address } from "./address.ts";
+import { flag, lookUp, readEnvironment, timeIn, wholeNumber, type Environment } from "./environment.ts";
+import type { RedisOptions, TlsFiles } from "./options.ts";
+
+/** Checked options, with defaults. Never print them: they may hold a password. */
+export interface RedisSettings {
+  readonly isEnabled: boolean;
+  readonly address: Address;
+  readonly protocol: 2 | 3;
+  readonly clientName: string;
+  readonly connectTimeoutMs: number;
+  readonly commandTimeoutMs: number;
+  readonly pool: { readonly max: number; readonly waitMs: number };
+  readonly readRetries: number;
+  readonly backoff: { readonly baseMs: number; readonly maxMs: number };
+  readonly maxInFlight: number;
+  readonly onOverload: "wait" | "reject";
+  readonly defaultTtlMs: number | undefined;
+  readonly defaultHashTtlMs: number | undefined;
+  readonly unavailableAfterMs: number;
+  readonly checkIntervalMs: number;
+  readonly logger: CacheLogger | undefined;
+  readonly clock: Clock;
+}
+
+/** @throws {ConfigurationError} for what can never work, before a socket opens. */
+export function resolveSettings(options: RedisOptions = {}): RedisSettings {
+  checkNames("createRedis", options, OPTIONS);
+  checkNames("createRedis: pool", options.pool, ["max", "wait"]);
+  checkNames("createRedis: backoff", options.backoff, ["base", "max"]);
+  if (typeof options.tls === "object") checkNames("createRedis: tls", options.tls, TLS_FILES);
+  const { env = process.env, envFile = true } = options;
+  const environment = readEnvironment(env === false ? {} : env, env === false ? false : envFile);
+  const commandTimeoutMs = duration("commandTimeout", options.commandTimeout, environment, COMMAND_TIMEOUT) ?? 5_000;
+  const backoff = {
+    baseMs: duration("backoff.base", options.backoff?.base, environment, { REDIS_RETRY_DELAY_MS: timeIn(1) }) ?? 100,
+    maxMs: duration("backoff.max", options.backoff?.max, environment, { REDIS_RETRY_MAX_DELAY_MS: timeIn(1) }) ?? 5_000,
+  };
+  if (backoff.baseMs > backoff.maxMs)
+    throw new ConfigurationError(
+      `backoff.base (REDIS_RETRY_DELAY_MS) of ${backoff.baseMs} ms must be at most backoff.max (REDIS_RETRY_MAX_DELAY_MS), ${backoff.maxMs} ms`,
+    );
+  const unavailableAfterMs = duration("unavailableAfter", options.unavailableAfter) ?? 5_000;
+  const checkIntervalMs = duration("checkInterval", options.checkInterval) ?? Math.min(2_000, unavailableAfterMs);
+  if (checkIntervalMs > unavailableAfterMs)
+    throw new ConfigurationError(
+      `checkInterval of ${checkIntervalMs} ms must be at most unavailableAfter, ${unavailableAfterMs} ms`,
+    );
+  return {
+    isEnabled:
+      option("enabled", options.enabled, "boolean") ?? lookUp(environment, { ENABLE_REDIS: flag })?.value ?? true,
+    address: resolveAddress(options, environment),
+    protocol: oneOf("protocol", options.protocol, [2, 3]) ?? 3,
+    clientName: option("clientName", options.clientName, "string") ?? "hotset",
+    connectTimeoutMs: duration("connectTimeout", options.connectTimeout, environment, CONNECT_TIMEOUT) ?? 5_000,
+    commandTimeoutMs,
+    pool: {
+      max: count("pool.max", options.pool?.max) ?? lookUp(environment, POOL_SIZE)?.value ?? 10,
+      waitMs: duration("pool.wait", options.pool?.wait) ?? commandTimeoutMs,
+    },
+    readRetries:
+      count("readRetries", options.readRetries, 0) ??
+      lookUp(environment, { REDIS_MAX_RETRIES: wholeNumber(0, 1_000) })?.value ??
+      5,
+    backoff,
+    maxInFlight: count("maxInFlight", options.maxInFlight) ?? 5_000,
+    onOverload: oneOf("onOverload", options.onOverload, ["wait", "reject"]) ?? "wait",
+    defaultTtlMs: duration("defaultTtl", options.defaultTtl),
+    defaultHashTtlMs: duration("defaultHashTtl", options.defaultHashTtl),
+    unavailableAfterMs,
+    checkIntervalMs,
+    logger: loggerOf(options.logger),
+    clock: options.clock ?? systemClock,
+  };
+}
+
+const COMMAND_TIMEOUT = {
+  REDIS_COMMAND_TIMEOUT: timeIn(1_000),
+  REDIS_COMMAND_TIMEOUT_MS: timeIn(1),
+  REDIS_SOCKET_TIMEOUT: timeIn(1_000),
+  REDIS_SOCKET_TIMEOUT_MS: timeIn(1),
+};
+const CONNECT_TIMEOUT = {
+  REDIS_CONNECTION_TIMEOUT: timeIn(1_000),
+  REDIS_CONNECTION_TIMEOUT_MS: timeIn(1),
+  REDIS_SOCKET_CONNECT_TIMEOUT: timeIn(1_000),
+  REDIS_SOCKET_CONNECT_TIMEOUT_MS: timeIn(1),
+};
+const POOL_SIZE = { REDIS_POOL_MAX_SIZE: wholeNumber(1, 10_000), REDIS_MAX_CONNECTIONS: wholeNumber(1, 10_000) };
+
+const TLS_FILES: readonly (keyof TlsFiles)[] = ["caPath", "certPath", "keyPath", "servername", "minVersion"];
+
+const OPTIONS: readonly (keyof RedisOptions)[] = [
+  "enabled",
+  "url",
+  "host",
+  "port",
+  "username",
+  "password",
+  "database",
+  "tls",
+  "cluster",
+  "sentinels",
+  "sentinelName",
+  "resolveAddress",
+  "connection",
+  "protocol",
+  "clientName",
+  "connectTimeout",
+  "commandTimeout",
+  "pool",
+  "readRetries",
+  "backoff",
+  "maxInFlight",
+  "onOverload",
+  "defaultTtl",
+  "defaultHashTtl",
+  "unavailableAfter",
+  "checkInterval",
+  "logger",
+  "env",
+  "envFile",
+  "clock",
+];
+
+function checkNames(place: string, given: object | undefined, accepted: readonly string[]): void {
+  if (given === undefined) return;
+  if (typeof given !== "object" || given === null)
+    throw new ConfigurationError(`${place}: options must be an object, got a value of type ${typeof given}`);
+  for (const name of Object.keys(given))
+    if (!accepted.includes(name))
+      throw new ConfigurationError(
+        `${place}: unknown option ${JSON.stringify(name)}; accepted are ${accepted.filter((one) => one !== "clock").join(", ")}${didYouMean(name, accepted)}`,
+      );
+}
+
+/** Whole milliseconds of an option, or of the first variable that is set. */
+function duration(
+  name: string,
+  given: Duration | undefined,
+  environment?: Environment,
+  variables?: Parameters<typeof lookUp<number>>[1],
+): number | undefined {
+  if (given === undefined) return variables === undefined ? undefined : lookUp(environment!, variables)?.value;
+  const ms = typeof given === "string" ? parsed(name, given) : given;
+  if (typeof ms !== "number" || !(ms >= 1 && ms <= 2 ** 31 - 1))
+    throw new ConfigurationError(
+      `${name} must be a duration of 1 ms to 24 days, as milliseconds or like "5s"; got ${String(given)}`,
+    );
+  return Math.round(ms);
+}
+
+function parsed(name: string, given: string): number {
+  try {
+    return parseDuration(given);
+  } catch {
+    throw new ConfigurationError(
+      `${name} must be milliseconds, or a number with a unit such as "5s"; got ${JSON.stringify(given)}`,
+    );
+  }
+}
+
+function count(name: string, given: number | undefined, least = 1): number | undefined {
+  if (given === undefined || (Number.isSafeInteger(given) && given >= least)) return given;
+  throw new ConfigurationError(`${name} must be a whole number of at least ${least}, got ${String(given)}`);
+}
+
+function oneOf<T>(name: string, given: T | undefined, accepted: readonly T[]): T | undefined {
+  if (given === undefined || accepted.includes(given)) return given;
+  throw new ConfigurationError(
+    `${name} must be ${accepted.map((one) => JSON.stringify(one)).join(" or ")}, got ${JSON.stringify(given)}`,
+  );
+}
+
+function option<T>(name: string, given: T | undefined, type: "boolean" | "string"): T | undefined {
+  if (given === undefined || (typeof given === type && given !== "")) return given;
+  throw new ConfigurationError(
+    `${name} must be a ${type}${type === "string" ? " that is not empty" : ""}, got a value of type ${typeof given}`,
+  );
+}
+
+function loggerOf(logger: CacheLogger | undefined): CacheLogger | undefined {
+  if (
+    logger === undefined ||
+    (["error", "warn", "info"] as const).every((level) => typeof logger?.[level] === "function")
+  )
+    return logger;
+  throw new ConfigurationError("logger must have the methods error, warn and info, as console has");
+}

@@ -1,0 +1,352 @@
+import { randomPrefix, startOwnRedis, startProxy } from "@hotset/test-servers";
+import { createRedis, defineScript, type CommandError, type Commands, type Redis } from "@hotset/redis-toolkit";
+import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { loadTable, isMethodName } from "../src/commands/node-redis-commands.ts";
+import { NEEDS_A_CONNECTION } from "../src/commands/refused-commands.ts";
+import { ALONE, EVERYWHERE, startServers } from "./servers.ts";
+
+const servers = startServers();
+
+const failureOf = (call: Promise<unknown>): Promise<CommandError> =>
+  call.then(
+    () => expect.unreachable("it was carried out"),
+    (error: CommandError) => error,
+  );
+
+describe.each(EVERYWHERE)("commands over %s", (where) => {
+  let redis: Redis;
+  let commands: Commands;
+  let p: string;
+  beforeAll(async () => {
+    redis = await servers.open(where);
+    ({ commands } = redis);
+  });
+  beforeEach(() => {
+    p = randomPrefix();
+  });
+
+  it("A25: strings, their life and their conditions", async () => {
+    expect(await commands.get(p)).toBe(undefined);
+    expect(await commands.set(p, "v", { ttl: "1m" })).toBe("set");
+    expect(await commands.ttl(p)).toSatisfy((ms: number) => ms > 59_000 && ms <= 60_000);
+    expect(await commands.set(p, 1.5, { keepTtl: true })).toBe("set");
+    expect(await commands.ttl(p)).toSatisfy((ms: number) => ms > 58_000 && ms <= 60_000);
+    expect(await commands.getNumber(p)).toBe(1.5);
+    expect(await commands.set(p, "w")).toBe("set");
+    expect(await commands.ttl(p)).toBe("none");
+    expect(await commands.set(p, "x", { if: "absent" })).toBe("unchanged");
+    expect(await commands.set(`${p}:2`, "x", { if: "present" })).toBe("unchanged");
+    expect(await commands.set(`${p}:2`, "x", { keepTtl: true })).toBe("unchanged");
+    expect(await commands.exists(`${p}:2`)).toBe(false);
+    expect(await commands.ttl(`${p}:2`)).toBe("missing");
+    expect(await commands.expire(p, "1m", { if: "some" })).toBe(false);
+    expect(await commands.expire(p, "1m")).toBe(true);
+    expect(await commands.expireAt(p, Date.now() + 90_000, { if: "later" })).toBe(true);
+    expect(await commands.expire(p, "2m", { if: "sooner" })).toBe(false);
+    expect(await commands.persist(p)).toBe(true);
+    expect(await commands.getMany([`${p}:2`, p, `${p}:2`])).toEqual([undefined, "w", undefined]);
+    expect(await commands.getMany([])).toEqual([]);
+    expect(await commands.delete(p, `${p}:2`)).toBe(1);
+    expect(await commands.delete()).toBe(0);
+  });
+
+  it("A25: a life of less than a millisecond is one, and 0 is refused", async () => {
+    await commands.set(p, "v", { ttl: 0.2 });
+    await expect.poll(() => commands.get(p)).toBe(undefined);
+    for (const ttl of [0, -1, Number.NaN, "soon" as never])
+      expect(await failureOf(commands.set(p, "v", { ttl }))).toMatchObject({ code: "INVALID_ARGUMENT" });
+    expect(await commands.exists(p)).toBe(false);
+  });
+
+  it("A25: counters", async () => {
+    expect(await commands.incr(p, { ttl: "1m" })).toBe(1);
+    expect(await commands.incr(p, { by: -5, ttl: "1h" })).toBe(-4);
+    expect(await commands.ttl(p)).toSatisfy((ms: number) => ms <= 60_000);
+    expect(await commands.incr(`{${p}}b`)).toBe(1);
+    expect(await commands.incrMany([`{${p}}b`, `{${p}}c`], 2)).toEqual([3, 2]);
+    await commands.set(`{${p}}d`, "text");
+    expect(await failureOf(commands.incrMany([`{${p}}b`, `{${p}}d`]))).toMatchObject({ code: "NOT_A_NUMBER" });
+    expect(await commands.getNumber(`{${p}}b`)).toBe(3);
+    expect(await failureOf(commands.getNumber(`{${p}}d`))).toMatchObject({ code: "NOT_A_NUMBER" });
+    expect(await failureOf(commands.incr(p, { by: 0.5 }))).toMatchObject({ code: "INVALID_ARGUMENT" });
+  });
+
+  it("A26: of a thousand that set one key if it is absent one does", async () => {
+    const results = await Promise.all(
+      Array.from({ length: 1_000 }, (_, i) => commands.setIfAbsent(p, i, { ttl: "1m" })),
+    );
+    expect(results.filter((result) => result === "set")).toHaveLength(1);
+    expect(await commands.ttl(p)).toSatisfy((ms: number) => ms <= 60_000);
+  });
+
+  it("A27: set if absent and get is one step, and so are many keys at once", async () => {
+    const all = await Promise.all(
+      Array.from({ length: 100 }, (_, i) => commands.setIfAbsentAndGet(p, i, { ttl: "1m" })),
+    );
+    expect(new Set(all.map(({ value }) => value)).size).toBe(1);
+    expect(all.filter(({ status }) => status === "set")).toHaveLength(1);
+    const entries = [1, 2, 3].map((i) => [`{${p}}${i}`, i] as const);
+    expect(await commands.setManyIfAbsent(entries, { ttl: "1m" })).toBe("set");
+    expect(await commands.setManyIfAbsent([[`{${p}}9`, 9], entries[0]!])).toBe("exists");
+    expect(await commands.exists(`{${p}}9`)).toBe(false);
+    for (const [key] of entries) expect(await commands.ttl(key)).toSatisfy((ms: number) => ms <= 60_000);
+  });
+
+  it("A28 A29: a hash and its life are one step; a field that exists leaves the life as it is", async () => {
+    expect(await commands.hset(p, { a: "1", b: 2 }, { ttl: "1m" })).toBe(2);
+    expect(await commands.ttl(p)).toSatisfy((ms: number) => ms <= 60_000);
+    expect(await commands.hset(p, new Map([["__proto__", "3"]]))).toBe(1);
+    expect(await commands.hgetAll(p)).toEqual(
+      new Map([
+        ["a", "1"],
+        ["b", "2"],
+        ["__proto__", "3"],
+      ]),
+    );
+    expect(await commands.hGetAll(p)).toEqual(await commands.hgetAll(p));
+    expect(await commands.hget(p, "a")).toBe("1");
+    expect(await commands.hget(p, "z")).toBe(undefined);
+    expect(await commands.hsetIfAbsent(p, "a", "9", { ttl: "1h" })).toBe("exists");
+    expect(await commands.ttl(p)).toSatisfy((ms: number) => ms <= 60_000);
+    expect(await commands.hsetIfAbsent(p, "n", "9", { ttl: "1h" })).toBe("set");
+    expect(await commands.ttl(p)).toSatisfy((ms: number) => ms > 60_000);
+    expect(await commands.hgetAll(`${p}none`)).toEqual(new Map());
+    expect(await failureOf(commands.hset(p, {}))).toMatchObject({ code: "INVALID_ARGUMENT" });
+  });
+
+  it("A30: many fields grow in one step, also by negative numbers, exactly as bigint; bytes come back unchanged", async () => {
+    expect(await commands.hincrMany(p, { a: 5, b: -7 }, { ttl: "1m" })).toEqual(
+      new Map([
+        ["a", 5],
+        ["b", -7],
+      ]),
+    );
+    expect(await commands.ttl(p)).toSatisfy((ms: number) => ms <= 60_000);
+    expect(await commands.hincrMany(p, { a: 2n ** 60n })).toEqual(new Map([["a", 2n ** 60n + 5n]]));
+    await commands.hset(p, { text: "x" });
+    expect(await failureOf(commands.hincrMany(p, { b: 1, text: 1 }))).toMatchObject({ code: "NOT_A_NUMBER" });
+    expect(await commands.hget(p, "b")).toBe("-7");
+    const bytes = Buffer.from([0, 255, 13, 10, 195]);
+    await commands.set(`${p}b`, bytes);
+    expect(await commands.getBytes(`${p}b`)).toEqual(bytes);
+  });
+
+  it("A31: a scan finds every key once, of all primaries, and every field", async () => {
+    const keys = Array.from({ length: 3_000 }, (_, i) => `${p}:${i}`);
+    await Promise.all(keys.map((key) => commands.set(key, "v", { ttl: "1m" })));
+    await commands.hset(`${p}:hash`, Object.fromEntries(keys.map((key, i) => [key, i])));
+    const found: string[] = [];
+    for await (const key of commands.scan({ match: `${p}:*`, type: "string", count: 100 })) found.push(key);
+    expect(found.toSorted()).toEqual(keys.toSorted());
+    const fields = new Map<string, string>();
+    for await (const [field, value] of commands.hscan(`${p}:hash`, { count: 100 })) fields.set(field, value);
+    expect(fields.size).toBe(3_000);
+    for await (const key of commands.scan({ match: `${p}:*`, count: 10 })) {
+      expect(key).toContain(p);
+      break;
+    }
+    expect(await commands.delete(...keys, `${p}:hash`)).toBe(3_001);
+    expect(await failureOf(commands.scan({ count: 0 }).next())).toMatchObject({ code: "INVALID_ARGUMENT" });
+  });
+
+  it("A32: JSON values come back as they were, falsy ones are no misses, and corrupt ones are errors", async () => {
+    const values = [0, "", false, null, [], {}, { a: [1, "ä"] }, "x".repeat(5_000)];
+    for (const value of values) {
+      await commands.setJson(p, value, { ttl: "1m", compressAbove: 1_000 });
+      expect(await commands.getJson(p)).toEqual(value);
+    }
+    expect((await commands.getBytes(p))!.byteLength).toBeLessThan(200);
+    expect(await commands.getJson(`${p}none`)).toBe(undefined);
+    for (const value of [undefined, 1n, Number.NaN, new Map()])
+      expect(await failureOf(commands.setJson(p, value))).toMatchObject({ code: "ENCODE_FAILED" });
+    await commands.set(`${p}bad`, "{");
+    expect(await failureOf(commands.getJson(`${p}bad`))).toMatchObject({ code: "CORRUPT_VALUE" });
+    expect(await commands.getManyJson([p, `${p}none`, `${p}bad`])).toEqual([
+      "x".repeat(5_000),
+      undefined,
+      expect.objectContaining({ code: "CORRUPT_VALUE" }),
+    ]);
+    const schema = {
+      "~standard": {
+        version: 1,
+        vendor: "test",
+        validate: (value: unknown) =>
+          typeof value === "number"
+            ? { value: value + 1 }
+            : { issues: [{ message: "secret", path: ["a", { key: 0 }] }] },
+      },
+    } as const;
+    await commands.setJson(p, 1);
+    expect(await commands.getJson(p, schema)).toBe(2);
+    await commands.setJson(p, "secret");
+    const refused = await failureOf(commands.getJson(p, schema));
+    expect(refused).toMatchObject({ code: "CORRUPT_VALUE" });
+    expect(refused.message).toContain("a.0");
+    expect(refused.message).not.toContain("secret");
+  });
+
+  it("A33: an error reply is a typed error that names the command", async () => {
+    await commands.set(p, "text");
+    expect(await failureOf(commands.lPush(p, "1"))).toMatchObject({
+      name: "CommandError",
+      code: "WRONG_TYPE",
+      operation: "LPUSH",
+      retryable: false,
+      maybeExecuted: false,
+    });
+    expect(await failureOf(commands.send(["NOSUCH", "secret"]))).toMatchObject({
+      code: "UNKNOWN_COMMAND",
+      message: expect.not.stringContaining("secret") as string,
+    });
+  });
+
+  it("commands of node-redis, by name: lists, sets, sorted sets, bitmaps, counts, places", async () => {
+    expect(await commands.rPush(p, ["a", "b", "c"])).toBe(3);
+    expect(await commands.lRange(p, 0, -1)).toEqual(["a", "b", "c"]);
+    expect(await commands.lPopCount(p, 2)).toEqual(["a", "b"]);
+    expect(await commands.lPop(`${p}none`)).toBe(undefined);
+    expect(await commands.sAdd(`${p}s`, ["a", "b"])).toBe(2);
+    expect(await commands.zAdd(`${p}z`, [{ score: 1.5, value: "m" }])).toBe(1);
+    expect(await commands.zRangeWithScores(`${p}z`, 0, -1)).toEqual([{ value: "m", score: 1.5 }]);
+    expect(await commands.zScore(`${p}z`, "none")).toBe(undefined);
+    await commands.setBit(`${p}b`, 7, 1);
+    expect(await commands.bitCount(`${p}b`)).toBe(1);
+    await commands.pfAdd(`${p}h`, ["a", "b", "c"]);
+    expect(await commands.pfCount(`${p}h`)).toBe(3);
+    await commands.geoAdd(`${p}g`, { longitude: 13.4, latitude: 52.5, member: "Berlin" });
+    expect(await commands.geoDist(`${p}g`, "Berlin", "Berlin", "km")).toBe(0);
+  });
+
+  it("a pipeline has a result for each command, in one go", async () => {
+    await commands.set(`{${p}}text`, "v");
+    const results = await redis.pipeline((c) => [
+      c.get(`{${p}}text`),
+      c.zAdd(`{${p}}z`, { score: 1, value: "m" }),
+      c.lPush(`{${p}}text`, "x"),
+      c.hset(`{${p}}h`, { a: 1 }, { ttl: "1m" }),
+    ]);
+    expect(results).toEqual([
+      { ok: true, value: "v" },
+      { ok: true, value: 1 },
+      { ok: false, error: expect.objectContaining({ code: "WRONG_TYPE" }) as Error },
+      { ok: true, value: 1 },
+    ]);
+    const before = await commands.exists(`{${p}}new`);
+    await expect(redis.pipeline((c) => [c.set(`{${p}}new`, "v"), c.set("", "v")])).rejects.toThrow(
+      "a key must be text",
+    );
+    expect([before, await commands.exists(`{${p}}new`)]).toEqual([false, false]);
+  });
+
+  it("A86: a script is defined once, runs after the server forgot it, and its reply is read as it says", async () => {
+    const add = defineScript({
+      keys: 2,
+      args: ["integer"],
+      reply: "integer",
+      lua: "return redis.call('INCRBY', KEYS[1], ARGV[1]) + redis.call('INCRBY', KEYS[2], ARGV[1])",
+    });
+    const keys = [`{${p}}a`, `{${p}}b`];
+    expect(await add(redis, keys, [5])).toBe(10);
+    await commands.scriptFlush();
+    expect(await add(redis, keys, [-1])).toBe(8);
+    expect(await add(redis.tenant("acme"), keys, [1])).toBe(2);
+    const half = defineScript({ keys: 0, args: ["number"], reply: "text", lua: "return tostring(ARGV[1] / 2)" });
+    expect(await half(redis, [], [5])).toBe("2.5");
+    const none = defineScript({ keys: 0, reply: "maybe text", lua: "return false", readOnly: true });
+    expect(await none(redis, [], [])).toBe(undefined);
+    const fails = defineScript({
+      keys: 1,
+      reply: "nothing",
+      lua: "redis.call('SET', KEYS[1], 'v') return redis.call('LPUSH', KEYS[1], 'v')",
+    });
+    expect(await failureOf(fails(redis, [p], []))).toMatchObject({ code: "WRONG_TYPE", maybeExecuted: true });
+    expect(await failureOf(add(redis, [p], [5]))).toMatchObject({ code: "INVALID_ARGUMENT" });
+    expect(await failureOf(add(redis, keys, [0.5]))).toMatchObject({ code: "INVALID_ARGUMENT" });
+  });
+
+  it("what would change or block the shared connection is refused by name, and so is a name that does not exist", async () => {
+    for (const name of ["auth", "blPop", "clientTracking", "select", "zAddd"] as const) {
+      const call = (commands as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>)[name]!("x", "y");
+      expect(await failureOf(call)).toMatchObject({ code: "INVALID_ARGUMENT", message: expect.stringContaining(name) });
+    }
+    expect(await failureOf(commands.xRead({ key: p, id: "0" }, { BLOCK: 0 }))).toMatchObject({
+      code: "INVALID_ARGUMENT",
+    });
+    expect(await failureOf(commands.get(undefined as never))).toMatchObject({ code: "INVALID_ARGUMENT" });
+    expect(await failureOf(commands.zAdd(p, { score: 1, value: undefined as never }))).toMatchObject({
+      code: "INVALID_ARGUMENT",
+    });
+  });
+});
+
+it("every command of node-redis is callable by its name, or listed with the reason", async () => {
+  const redis = await servers.open("one server");
+  const { commands: table } = await loadTable();
+  const names = Object.keys(table).filter(isMethodName);
+  expect(names.length).toBeGreaterThan(350);
+  for (const name of Object.keys(NEEDS_A_CONNECTION)) expect(names).toContain(name);
+  const commands = redis.commands as unknown as Readonly<Record<string, unknown>>;
+  for (const name of names) expect(commands[name], name).toBeTypeOf("function");
+  expect(commands["then"]).toBe(undefined);
+  expect(JSON.stringify(commands)).toBe("{}");
+});
+
+it("in a cluster, keys of several slots in one command are refused before they are sent; all primaries answer for all keys", async () => {
+  const redis = await servers.open("a cluster");
+  const refused = await failureOf(redis.commands.mGet(["a", "b"]));
+  expect(refused).toMatchObject({ code: "CROSS_SLOT", operation: "MGET", maybeExecuted: false });
+  await redis.commands.flushAll();
+  await Promise.all(Array.from({ length: 90 }, (_, i) => redis.commands.set(`k${i}`, "v")));
+  expect(await redis.commands.dbSize()).toBe(90);
+  expect(await redis.commands.keys("k*")).toHaveLength(90);
+  expect(await redis.commands.randomKey()).toMatch(/^k\d+$/);
+  expect(await redis.commands.flushAll()).toBe("OK");
+  expect(await redis.commands.dbSize()).toBe(0);
+});
+
+it("A34: lenient commands answer with their defaults while Redis is away, count and log once a second", async () => {
+  await using own = await startOwnRedis();
+  const lines: string[] = [];
+  const logger = { error: () => undefined, info: () => undefined, warn: (line: string) => lines.push(line) };
+  const redis = createRedis({ ...ALONE, url: own.url, logger, readRetries: 0 });
+  const { lenient } = redis;
+  expect(await lenient.set("k", "v", { ttl: "1m" })).toBe(true);
+  expect(await lenient.ttl("k")).toBe(60);
+  await own.kill();
+  expect(await lenient.get("k")).toBe(undefined);
+  expect([await lenient.set("k", "v"), await lenient.exists("k"), await lenient.expire("k", "1m")]).toEqual([
+    false,
+    false,
+    false,
+  ]);
+  expect([await lenient.delete("k"), await lenient.ttl("k"), await lenient.hset("h", { a: 1 })]).toEqual([0, -2, 0]);
+  expect([await lenient.incr("n"), await lenient.hget("h", "a"), await lenient.getJson("j")]).toEqual([
+    undefined,
+    undefined,
+    undefined,
+  ]);
+  expect(await lenient.setJson("j", {})).toBe(false);
+  expect(lenient.failures.get("get BACKEND_UNAVAILABLE")).toBe(1);
+  expect([...lenient.failures.values()].reduce((sum, one) => sum + one)).toBe(11);
+  expect(lines.filter((line) => line.includes("answered with its default"))).toHaveLength(1);
+  await expect(lenient.get("")).rejects.toThrow("a key must be text");
+  await redis.disconnect();
+});
+
+it("A26: an outage is an error, and never the answer that a key exists", async () => {
+  await using own = await startOwnRedis();
+  await using redis = createRedis({ ...ALONE, url: own.url });
+  await redis.commands.ping();
+  await own.kill();
+  await expect(redis.commands.setIfAbsent("k", "v")).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+});
+
+it("A19: commands of one tick leave in one write", async () => {
+  await using proxy = await startProxy(Number(new URL(servers.single.url).port));
+  await using redis = createRedis({ ...ALONE, url: proxy.url });
+  await redis.commands.ping();
+  proxy.resetCounts();
+  await redis.pipeline((c) => Array.from({ length: 50 }, (_, i) => c.get(`k${i}`)));
+  expect(proxy.counts.commands).toBe(50);
+  expect(proxy.counts.roundTrips).toBe(1);
+});

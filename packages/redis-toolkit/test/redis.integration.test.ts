@@ -1,0 +1,162 @@
+import { TestClock } from "@hotset/core/testing";
+import { createRedis, defaultRedis, resetDefaultRedis } from "@hotset/redis-toolkit";
+import { freePort, startOwnRedis, startTlsRedis } from "@hotset/test-servers";
+import { describe, expect, it } from "vitest";
+import { ALONE, startServers } from "./servers.ts";
+
+const servers = startServers();
+
+describe("a Redis that is set up by variables alone", () => {
+  it("A5: with TLS, a certificate of its own, and a password", async () => {
+    await using tls = await startTlsRedis({ clientCertificates: "required", password: "s3cret" });
+    const env = {
+      REDIS_HOST: "localhost",
+      REDIS_PORT: String(new URL(tls.url).port),
+      REDIS_PASSWORD: "s3cret",
+      REDIS_TLS_ENABLED: "true",
+      REDIS_TLS_CA_PATH: tls.files.ca,
+      REDIS_TLS_CERT_PATH: tls.files.clientCert,
+      REDIS_TLS_KEY_PATH: tls.files.clientKey,
+    };
+    await using redis = createRedis({ env, envFile: false });
+    expect(await redis.initialize()).toBe(true);
+    expect(await redis.commands.ping()).toBe("PONG");
+  });
+
+  it("a cluster, and sentinels", async () => {
+    const ofCluster = { REDIS_CLUSTER_URLS: servers.cluster.urls.join(",") };
+    const ofSentinels = {
+      REDIS_SENTINELS: servers.sentinel.sentinels.map(({ host, port }) => `${host}:${port}`).join(", "),
+      REDIS_SENTINEL_NAME: servers.sentinel.name,
+    };
+    for (const env of [ofCluster, ofSentinels]) {
+      await using redis = createRedis({ env, envFile: false });
+      await redis.commands.set("k", "v", { ttl: "1m" });
+      expect(await redis.commands.get("k")).toBe("v");
+    }
+  });
+
+  it("a database, by a URL, by its parts and by both", async () => {
+    const { hostname, port } = new URL(servers.single.url);
+    await using other = createRedis({ env: { REDIS_URL: `${servers.single.url}/3` }, envFile: false });
+    await other.commands.set("in database 3", "v");
+    for (const env of [
+      { REDIS_HOST: hostname, REDIS_PORT: port, REDIS_DB: "3" },
+      { REDIS_URL: servers.single.url, REDIS_DATABASE: "3" },
+    ]) {
+      await using redis = createRedis({ env, envFile: false });
+      expect(await redis.commands.get("in database 3")).toBe("v");
+    }
+  });
+
+  it("is one for the process by defaultRedis, which reads nothing before it is called", async () => {
+    expect(defaultRedis()).toBe(defaultRedis());
+    await resetDefaultRedis();
+    await resetDefaultRedis();
+  });
+});
+
+describe("away, disabled and closed", () => {
+  it("A8: initialize says false while Redis is away, and it heals by itself", async () => {
+    const port = await freePort();
+    await using redis = createRedis({ ...ALONE, port, checkInterval: "50ms", readRetries: 0 });
+    expect(redis.state).toBe("idle");
+    const seen: string[] = [];
+    redis.on("down", () => seen.push("down"));
+    redis.on("up", () => seen.push("up"));
+    expect(await redis.initialize()).toBe(false);
+    expect([redis.isEnabled, redis.isReady, redis.state]).toEqual([true, false, "down"]);
+    await expect(redis.commands.get("k")).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+    await using _own = await startOwnRedis({ port });
+    await expect.poll(() => redis.state).toBe("up");
+    expect(await redis.commands.get("k")).toBe(undefined);
+    await expect.poll(() => seen).toEqual(["down", "up"]);
+  });
+
+  it("unavailable is reported once, after the time that it was set to", async () => {
+    await using own = await startOwnRedis();
+    const clock = new TestClock();
+    const lines: string[] = [];
+    const logger = { error: (line: string) => lines.push(line), warn: () => undefined, info: () => undefined };
+    await using redis = createRedis({
+      ...ALONE,
+      url: own.url,
+      clock,
+      logger,
+      unavailableAfter: "5s",
+      checkInterval: "2s",
+    });
+    expect(await redis.initialize()).toBe(true);
+    const away: number[] = [];
+    redis.on("unavailable", ({ awayMs }) => away.push(awayMs));
+    await own.kill();
+    await expect.poll(() => redis.isReady).toBe(false);
+    for (let i = 0; i < 8; i += 1) {
+      clock.advance(1_000);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(away).toEqual([6_000]);
+    expect(lines).toEqual(["hotset: redis has been away for 6000 ms"]);
+    expect(() => redis.on("gone" as never, () => undefined)).toThrow("the events are up, down, unavailable");
+  });
+
+  it("disabled, nothing is connected and each call says so", async () => {
+    await using redis = createRedis({ env: { ENABLE_REDIS: "no", REDIS_URL: servers.single.url }, envFile: false });
+    expect([await redis.initialize(), redis.isEnabled, redis.isReady, redis.state]).toEqual([
+      false,
+      false,
+      false,
+      "disabled",
+    ]);
+    const disabled = { name: "CommandError", code: "REDIS_DISABLED" };
+    await expect(redis.commands.get("k")).rejects.toMatchObject(disabled);
+    await expect(redis.commands.zCard("k")).rejects.toMatchObject(disabled);
+    await expect(redis.commands.scan().next()).rejects.toMatchObject(disabled);
+    expect(await redis.lenient.get("k")).toBe(undefined);
+    expect(redis.lenient.failures.get("get REDIS_DISABLED")).toBe(1);
+  });
+
+  it("A18: after disconnect calls are refused, and it may be called again", async () => {
+    const redis = await servers.open("one server");
+    await redis.commands.ping();
+    const last = redis.commands.set("last", "v");
+    await Promise.all([redis.disconnect(), redis.disconnect()]);
+    expect(await last).toBe("set");
+    expect([redis.state, redis.isReady, await redis.initialize()]).toEqual(["closed", false, false]);
+    await expect(redis.commands.get("k")).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", maybeExecuted: false });
+  });
+
+  it("A13: a write that was in flight may have been carried out, one that was never sent was not", async () => {
+    await using own = await startOwnRedis();
+    await using redis = createRedis({ ...ALONE, url: own.url, commandTimeout: "200ms" });
+    await redis.commands.ping();
+    own.pause();
+    await expect(redis.commands.incr("n")).rejects.toMatchObject({ maybeExecuted: true });
+    own.resume();
+    await own.kill();
+    await expect.poll(() => redis.isReady).toBe(false);
+    await expect(redis.commands.incr("n")).rejects.toMatchObject({ maybeExecuted: false });
+  });
+
+  it("refusals of the server are errors with a code, and reads go on", async () => {
+    await using own = await startOwnRedis({ config: ["maxmemory-policy noeviction"] });
+    await using redis = createRedis({ ...ALONE, url: own.url });
+    const { commands } = redis;
+    await commands.set("k", "v");
+    await own.command("CONFIG", "SET", "maxmemory", "1");
+    await expect(commands.set("k", "w")).rejects.toMatchObject({ code: "OUT_OF_MEMORY", retryable: true });
+    expect(await commands.get("k")).toBe("v");
+    expect(await commands.delete("k")).toBe(1);
+    await own.command("CONFIG", "SET", "maxmemory", "0");
+    await own.command("CONFIG", "SET", "min-replicas-to-write", "1");
+    await expect(commands.set("k", "w")).rejects.toMatchObject({ code: "TOO_FEW_REPLICAS", retryable: true });
+    await own.command("CONFIG", "SET", "min-replicas-to-write", "0");
+    await own.command("REPLICAOF", "127.0.0.1", "1");
+    await expect(commands.set("k", "w")).rejects.toMatchObject({ code: "READ_ONLY", retryable: true });
+    await own.command("REPLICAOF", "NO", "ONE");
+    await own.command("ACL", "SETUSER", "reader", "on", ">pw", "~*", "+@read");
+    await using reader = createRedis({ ...ALONE, url: own.url, username: "reader", password: "pw", clientName: "r" });
+    expect(await reader.commands.get("k")).toBe(undefined);
+    await expect(reader.commands.set("k", "w")).rejects.toMatchObject({ code: "NO_PERMISSION", retryable: false });
+  });
+});

@@ -1,0 +1,203 @@
+import { randomPrefix, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { createRedis, type Redis } from "@hotset/redis-toolkit";
+import { createClient } from "@redis/client";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { invocationOf, isMethodName, loadTable } from "../src/commands/node-redis-commands.ts";
+import { KeySpace } from "../src/keys/key-space.ts";
+import { ALONE, startServers } from "./servers.ts";
+
+const servers = startServers();
+
+describe.each(["one server", "a cluster"] as const)("tenants over %s", (where) => {
+  let redis: Redis;
+  let p: string;
+  beforeAll(async () => {
+    redis = await servers.open(where);
+  });
+  beforeEach(() => {
+    p = randomPrefix();
+  });
+
+  it("A35: a tenant sees its own keys alone, by their own names", async () => {
+    const [one, other] = [redis.tenant(`${p}one`), redis.tenant(`${p}other`)];
+    await one.commands.set("k", "of one");
+    await other.commands.set("k", "of the other");
+    expect(await one.commands.get("k")).toBe("of one");
+    expect(await redis.commands.get(`${p}one:k`)).toBe("of one");
+    await one.commands.xAdd("{s}a", "1-1", { f: "v" });
+    expect(await one.commands.xRead({ key: "{s}a", id: "0" })).toMatchObject([{ name: "{s}a" }]);
+    await one.commands.rPush("{s}list", ["x"]);
+    expect(await one.commands.lmPop(["{s}list"], "LEFT")).toEqual(["{s}list", ["x"]]);
+    await one.commands.zAdd("{s}z", { score: 1, value: "m" });
+    expect(await one.commands.zmPop("{s}z", "MIN")).toMatchObject({ key: "{s}z" });
+    await one.commands.mSet({ "{w}1": "10", "{w}2": "5" });
+    const keys: string[] = [];
+    for await (const key of one.commands.scan()) keys.push(key);
+    expect(keys.toSorted()).toEqual(["k", "{s}a", "{w}1", "{w}2"]);
+  });
+
+  it("A38: a purge removes the keys of the tenant, and no other", async () => {
+    const [one, other] = [redis.tenant(`${p}*`), redis.tenant(`${p}x`)];
+    await Promise.all(Array.from({ length: 1_500 }, (_, i) => one.commands.set(`k${i}`, "v", { ttl: "1m" })));
+    await other.commands.set("k", "v");
+    await redis.commands.set(`${p}`, "v");
+    expect(await one.purge()).toBe(1_500);
+    expect([await other.commands.exists("k"), await redis.commands.exists(p)]).toEqual([true, true]);
+    expect(await one.purge()).toBe(0);
+    await expect(redis.purge()).rejects.toThrow("only the keys of a tenant can be purged");
+  });
+
+  it("A37: what a tenant does not have is read outside it, and goes away with it", async () => {
+    const tenant = redis.tenant(p, { fallback: "read" });
+    const root = redis.commands;
+    await root.set(`${p}k`, "7", { ttl: "1m" });
+    await root.hset(`${p}h`, { a: "1" });
+    await root.setJson(`${p}j`, { a: 1 });
+    const { commands } = tenant;
+    expect([await commands.get(`${p}k`), await commands.getNumber(`${p}k`)]).toEqual(["7", 7]);
+    expect(await commands.getMany([`${p}k`, `${p}none`])).toEqual(["7", undefined]);
+    expect([await commands.exists(`${p}k`), await commands.exists(`${p}none`)]).toEqual([true, false]);
+    expect([await commands.hget(`${p}h`, "a"), await commands.hgetAll(`${p}h`)]).toEqual(["1", new Map([["a", "1"]])]);
+    expect(await commands.getJson(`${p}j`)).toEqual({ a: 1 });
+    expect(await tenant.lenient.get(`${p}k`)).toBe("7");
+    await commands.set(`${p}k`, "8");
+    expect([await commands.get(`${p}k`), await root.get(`${p}k`)]).toEqual(["8", "7"]);
+    expect(await commands.delete(`${p}k`)).toBe(1);
+    expect([await commands.get(`${p}k`), await root.get(`${p}k`)]).toEqual([undefined, undefined]);
+    expect(await redis.tenant(p).commands.get(`${p}j`)).toBe(undefined);
+  });
+
+  it("A37: it can be moved to the tenant as it is read, with the life that is left", async () => {
+    const { commands } = redis.tenant(p, { fallback: "migrate" });
+    await redis.commands.set(`${p}k`, "v", { ttl: "1m" });
+    await redis.commands.hset(`${p}h`, { a: "1" });
+    expect([await commands.get(`${p}k`), await commands.hget(`${p}h`, "a")]).toEqual(["v", "1"]);
+    expect([await redis.commands.exists(`${p}k`), await redis.commands.exists(`${p}h`)]).toEqual([false, false]);
+    expect(await commands.ttl(`${p}k`)).toSatisfy((ms: number) => ms > 50_000 && ms <= 60_000);
+    expect(await commands.ttl(`${p}h`)).toBe("none");
+  });
+
+  it("A36: what reaches beyond the keys of a tenant is refused", async () => {
+    const { commands } = redis.tenant(p);
+    for (const call of [
+      () => commands.flushDb(),
+      () => commands.keys("*"),
+      () => commands.dbSize(),
+      () => commands.randomKey(),
+      () => commands.configGet("*"),
+      () => commands.scriptFlush(),
+      () => commands.send(["GET", "k"]),
+      () => commands.move("k", 1),
+    ])
+      await expect(call()).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+    expect(() => redis.tenant("")).toThrow("1 to 256 characters");
+    expect(() => redis.tenant("a", { fallback: "maybe" as never })).toThrow('fallback must be "read" or "migrate"');
+    expect(() => redis.tenant("a", { falback: "read" } as never)).toThrow('unknown option "falback"');
+  });
+});
+
+it("A35: channels and the patterns of SORT lie below the tenant", async () => {
+  const redis = await servers.open("one server");
+  const subscriber = createClient({ url: servers.single.url });
+  await subscriber.connect();
+  const received: string[] = [];
+  await subscriber.pSubscribe("*", (message, channel) => received.push(`${channel} ${message}`));
+  const { commands } = redis.tenant("acme");
+  expect(await commands.publish("news", "hello")).toBe(1);
+  await expect.poll(() => received).toEqual(["acme:news hello"]);
+  subscriber.destroy();
+  await commands.rPush("ids", ["1", "2"]);
+  await commands.mSet({ weight_1: "9", weight_2: "3", name_1: "one", name_2: "two" });
+  expect(await commands.sort("ids", { BY: "weight_*", GET: ["#", "name_*"] })).toEqual(["2", "two", "1", "one"]);
+});
+
+describe("every command that names keys", () => {
+  let own: OwnRedis;
+  beforeAll(async () => {
+    own = await startOwnRedis();
+  });
+  afterAll(() => own.stop());
+
+  it("A35: names keys of the tenant alone, as the server itself reads the command", async () => {
+    const table = await loadTable();
+    const place = { space: KeySpace.root.tenant("acme"), replies: "text", protocol: 3 } as const;
+    const checked: string[] = [];
+    for (const name of Object.keys(table.commands).filter(isMethodName))
+      for (const args of ARGUMENTS) {
+        let sent: readonly (string | Buffer)[];
+        try {
+          sent = invocationOf(table, name, args, place).args;
+        } catch {
+          continue;
+        }
+        const keys = await own.command("COMMAND", "GETKEYS", ...sent.map(String)).catch(() => undefined);
+        if (!Array.isArray(keys)) continue;
+        for (const key of keys) expect(String(key), name).toMatch(/^acme:/);
+        checked.push(name);
+        break;
+      }
+    // Redis 7.0 knows so many of them; the others are newer.
+    expect(checked.length).toBeGreaterThan(200);
+  });
+});
+
+it("a tenant of a tenant, and the events of the whole, go over the same sockets", async () => {
+  await using own = await startOwnRedis();
+  await using redis = createRedis({ ...ALONE, url: own.url });
+  await Promise.all(
+    Array.from({ length: 100 }, (_, i) => redis.tenant(`t${i}`).tenant("inner").commands.set("k", "v")),
+  );
+  expect(await redis.commands.get("t7:inner:k")).toBe("v");
+  expect(String(await own.command("CLIENT", "LIST")).match(/name=hotset/g)).toHaveLength(1);
+});
+
+/** Arguments of one command or another. */
+const ARGUMENTS: readonly (readonly unknown[])[] = [
+  ["a"],
+  ["a", "b"],
+  ["a", "b", "c"],
+  ["a", "b", "c", "d"],
+  ["a", 1],
+  ["a", 1, 2],
+  ["a", "b", 1],
+  ["a", "b", 1, 2],
+  [["a", "b"]],
+  ["x", ["a", "b"]],
+  ["x", ["a", "b"], 1],
+  [["a", "b"], 1],
+  [1, ["a", "b"], "LEFT"],
+  [["a", "b"], "LEFT"],
+  [["a", "b"], "MIN"],
+  [1, ["a", "b"], "MIN"],
+  ["a", "b", "LEFT", "RIGHT"],
+  ["a", { score: 1, value: "m" }],
+  ["a", { longitude: 1, latitude: 2, member: "m" }],
+  ["a", { key: "b", id: "0" }],
+  [{ key: "a", id: "0" }],
+  ["g", "c", { key: "a", id: ">" }],
+  ["a", "*", { f: "v" }],
+  ["a", "g", "c", 1, "0"],
+  ["a", "g", "c", 1, ["1-1"]],
+  ["a", "g", "$"],
+  ["a", "b", "m", { radius: 1, unit: "m" }],
+  ["a", "m", { radius: 1, unit: "m" }],
+  ["a", "m", { radius: 1, unit: "m" }, ["WITHDIST"]],
+  ["a", { longitude: 1, latitude: 2 }, 1, "m"],
+  ["a", "m", 1, "m"],
+  ["a", { longitude: 1, latitude: 2 }, 1, "m", ["WITHDIST"]],
+  ["a", "m", 1, "m", ["WITHDIST"]],
+  ["a", { longitude: 1, latitude: 2 }, 1, "m", "b"],
+  ["a", "m", 1, "m", "b"],
+  ["a", [{ operation: "GET", encoding: "u8", offset: 0 }]],
+  ["AND", "a", "b"],
+  ["a", { f: "v" }],
+  ["a", "BEFORE", "p", "v"],
+  ["s", { keys: ["a"], arguments: ["x"] }],
+  ["a", 1, "v"],
+  ["a", "MAXLEN", 1],
+  ["a", "-", "+"],
+  ["a", "g"],
+  ["a", "g", "-", "+", 1],
+  ["a", new Date()],
+  [{ a: "v" }],
+];
