@@ -46,6 +46,24 @@ describe("deadlines", () => {
     expect(await second).toBe("two");
   });
 
+  it("C223 one of its own bounds the wait for room, too, although others are answered meanwhile", async () => {
+    const calls = [ask("1"), ask("2"), ask("3"), ask("4")];
+    const bound = queue.begin<unknown>(READ, 500);
+    queue.enqueue(bound, (client) => bound.exchange(client, ["5"]));
+    clock.advance(300);
+    await wire.reply("one");
+    clock.advance(199);
+    expect(await outcome(bound.promise)).toEqual({ status: "pending" });
+    clock.advance(1);
+    expect(await outcome(bound.promise)).toMatchObject({
+      status: "rejected",
+      reason: { maybeExecuted: false, message: expect.stringContaining("was not sent within 500 ms") },
+    });
+    for (const reply of ["two", "three", "four"]) await wire.reply(reply);
+    expect(await Promise.all(calls)).toEqual(["one", "two", "three", "four"]);
+    expect(queue.inFlight).toBe(0);
+  });
+
   it("a command that was answered leaves nothing behind to fall due", async () => {
     const answered = ask("1");
     await wire.reply("one");

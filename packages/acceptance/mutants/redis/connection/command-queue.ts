@@ -19,4 +19,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if (this.#waitsForRoom) this.#queue.restart(this);",
     broken: "",
   },
+  {
+    name: "redis: the deadline of one call begins again while it waits for room",
+    promises: ["C223"],
+    rule: "this.#totalMs === undefined &&",
+    broken: "",
+  },
 ];

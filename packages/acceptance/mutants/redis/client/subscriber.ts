@@ -1,0 +1,22 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "redis: a subscriber that reconnects subscribes to nothing",
+    promises: ["C222"],
+    rule: "await Promise.all(Array.from(this.#subscriptions.values(), (subscription) => start(client, subscription)));",
+    broken: "",
+  },
+  {
+    name: "redis: a subscriber has no heartbeat",
+    promises: ["C222"],
+    rule: 'beat.exchange(queue.client, ["PING"]);',
+    broken: "",
+  },
+  {
+    name: "redis: a gap in subscriptions is not reported",
+    promises: ["C222"],
+    rule: "for (const listener of this.#listeners.gap) listener();",
+    broken: "",
+  },
+];

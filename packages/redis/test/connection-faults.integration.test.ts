@@ -1,0 +1,238 @@
+/** Sockets of their own, deadlines and signals, on servers that stall, die and come back. */
+import { single } from "@hotset/redis";
+import { openConnection, type RedisConnection, type RedisConnectionOptions } from "@hotset/redis/connection";
+import { startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+
+let server: OwnRedis;
+let proxy: FaultProxy;
+beforeEach(async () => {
+  server = await startOwnRedis();
+  proxy = await startProxy(server.port);
+});
+afterEach(async () => {
+  await proxy.close();
+  await server.stop();
+});
+
+const open = (options?: RedisConnectionOptions): RedisConnection =>
+  openConnection(single(proxy.url), {
+    responseTimeoutMs: 1_000,
+    heartbeatMs: 100,
+    backoff: { baseMs: 10, maxMs: 50 },
+    ...options,
+  });
+const failure = (call: Promise<unknown>): Promise<unknown> =>
+  call.then(
+    () => "no error",
+    (error: unknown) => error,
+  );
+
+describe("a connection whose server dies", () => {
+  it("C221 C222 reports it once, and each of its sockets ends or comes back as promised", async () => {
+    await using redis = open();
+    const events: string[] = [];
+    redis.on("up", () => void events.push("up"));
+    redis.on("down", () => void events.push("down"));
+    expect(redis.state).toBe("idle");
+    await redis.connect();
+
+    await using blocking = await redis.open({ role: "blocking" });
+    await using subscriber = await redis.open({ role: "subscriber" });
+    blocking.onLost(() => void events.push("blocking lost"));
+    subscriber.on("lost", () => void events.push("subscriber lost"));
+    subscriber.on("gap", () => void events.push("gap"));
+    const received: string[] = [];
+    await subscriber.subscribe("channel", "news", (message) => void received.push(message.toString()));
+    const popped = failure(blocking.call(["BLPOP", "jobs", "30"], { blockMs: 30_000 }));
+    await redis.pool.use((connection) => connection.call(["PING"]));
+
+    await server.kill();
+    expect(await popped).toMatchObject({ code: "BACKEND_UNAVAILABLE", retryable: true, maybeExecuted: true });
+    expect(blocking.isOpen).toBe(false);
+    await expect.poll(() => redis.state).toBe("down");
+    expect(await failure(redis.call(["PING"]))).toMatchObject({ code: "BACKEND_UNAVAILABLE", maybeExecuted: false });
+    expect(await failure(redis.open({ role: "exclusive" }))).toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+    await expect.poll(() => redis.pool.status.size).toBe(0);
+
+    await server.start();
+    await expect
+      .poll(() => events.filter((event) => event === "gap" || event === "up").toSorted())
+      .toEqual(["gap", "up", "up"]);
+    expect(events.toSorted()).toEqual(["blocking lost", "down", "gap", "subscriber lost", "up", "up"]);
+    expect(await redis.call(["PUBLISH", "news", "back"])).toBe(1);
+    await expect.poll(() => received).toEqual(["back"]);
+    expect(await redis.pool.use((connection) => connection.call(["PING"]))).toBe("PONG");
+  });
+
+  it("C222 a subscriber notices a silent server by its heartbeat, and closes no connection that is only quiet", async () => {
+    await using redis = open({ responseTimeoutMs: 200 });
+    await using subscriber = await redis.open({ role: "subscriber" });
+    const events: string[] = [];
+    subscriber.on("lost", () => void events.push("lost"));
+    subscriber.on("gap", () => void events.push("gap"));
+    await subscriber.subscribe("pattern", "*", () => undefined);
+    const beats = (): number => proxy.counts.commandsByName["PING"] ?? 0;
+    await expect.poll(beats).toBeGreaterThan(5);
+    expect(events).toEqual([]);
+    server.pause();
+    await expect.poll(() => events).toEqual(["lost"]);
+    server.resume();
+    await expect.poll(() => events).toEqual(["lost", "gap"]);
+  });
+});
+
+describe("C221 a socket of its own", () => {
+  it("has the time of the block, and slack: an answer in the last moment counts", async () => {
+    await using redis = open({ responseTimeoutMs: 500 });
+    await using blocking = await redis.open({ role: "blocking" });
+    const startedAt = performance.now();
+    expect(await blocking.call(["BLPOP", "jobs", "1"], { blockMs: 1_000 })).toBe(null);
+    expect(performance.now() - startedAt).toBeGreaterThan(990);
+    expect(blocking.isOpen).toBe(true);
+  });
+
+  it("is closed when the deadline of a command has passed, so that nothing is popped behind its back", async () => {
+    await using redis = open({ responseTimeoutMs: 200 });
+    await using blocking = await redis.open({ role: "blocking" });
+    expect(await failure(blocking.call(["BLPOP", "jobs", "0"], { blockMs: 100 }))).toMatchObject({
+      code: "BACKEND_UNAVAILABLE",
+      operation: "BLPOP",
+      maybeExecuted: true,
+      message: expect.stringContaining("within 300 ms"),
+    });
+    expect(blocking.isOpen).toBe(false);
+    await redis.call(["RPUSH", "jobs", "1"]);
+    expect(await redis.call(["LLEN", "jobs"])).toBe(1);
+  });
+
+  it("is not opened beyond its deadline, nor after its signal was aborted", async () => {
+    await using redis = open();
+    proxy.swallow();
+    expect(await failure(redis.open({ role: "exclusive", deadlineMs: 100 }))).toMatchObject({
+      code: "BACKEND_UNAVAILABLE",
+      message: expect.stringContaining("no answer within 100 ms"),
+    });
+    const stop = new AbortController();
+    for (const role of ["exclusive", "subscriber"] as const) {
+      const opening = failure(
+        role === "subscriber" ? redis.open({ role, signal: stop.signal }) : redis.open({ role, signal: stop.signal }),
+      );
+      stop.abort(new Error("shut down"));
+      expect(await opening).toBe(stop.signal.reason);
+    }
+  });
+
+  it("loads no script of the cache, and neither does the shared link", async () => {
+    await using redis = open();
+    await redis.call(["PING"]);
+    await using exclusive = await redis.open({ role: "exclusive" });
+    await exclusive.call(["PING"]);
+    expect(proxy.counts.commandsByName["SCRIPT"]).toBe(undefined);
+  });
+});
+
+describe("C223 a call", () => {
+  it("has a deadline of its own, its wait for room included", async () => {
+    await using redis = open({ maxInFlight: 1 });
+    await redis.connect();
+    const held = proxy.hold("GET");
+    const first = redis.call(["GET", "a"], { deadlineMs: 900 }).catch((error: unknown) => error);
+    await held.reached;
+    const startedAt = performance.now();
+    expect(await failure(redis.call(["SET", "a", "1"], { deadlineMs: 150 }))).toMatchObject({
+      maybeExecuted: false,
+      message: expect.stringContaining("was not sent within 150 ms"),
+    });
+    expect(performance.now() - startedAt).toBeLessThan(700);
+    held.release();
+    expect(await first).toBe(null);
+  });
+
+  it("ends when its signal is aborted: with the reason, at once, and is not sent later", async () => {
+    await using redis = open({ maxInFlight: 1 });
+    await redis.connect();
+    const held = proxy.hold("GET");
+    const first = redis.call(["GET", "a"]);
+    await held.reached;
+    const stop = new AbortController();
+    const waiting = failure(redis.call(["SET", "a", "1"], { signal: stop.signal }));
+    const reason = new Error("no longer needed");
+    stop.abort(reason);
+    expect(await waiting).toBe(reason);
+    expect(await failure(redis.call(["PING"], { signal: stop.signal }))).toBe(reason);
+    held.release();
+    await first;
+    expect(await redis.call(["EXISTS", "a"])).toBe(0);
+  });
+
+  it("a stall of 1.6 s is waited for, and costs no connection", async () => {
+    await using redis = open({ responseTimeoutMs: 5_000 });
+    await using blocking = await redis.open({ role: "blocking" });
+    const id = await redis.call(["CLIENT", "ID"]);
+    const stall = server.command("DEBUG", "SLEEP", "1.6");
+    const answers = [
+      redis.call(["INCR", "n"]),
+      redis.burst("n", [["MULTI"], ["INCR", "n"], ["EXEC"]]),
+      blocking.call(["BLPOP", "none", "0.1"], { blockMs: 100 }),
+    ];
+    expect(await Promise.all(answers)).toEqual([1, ["OK", "QUEUED", [2]], null]);
+    await stall;
+    expect(await redis.call(["CLIENT", "ID"])).toBe(id);
+  });
+
+  it("that was sent once is executed once, however often the connection is cut", async () => {
+    await using redis = open();
+    let acknowledged = 0;
+    let unknown = 0;
+    for (let i = 0; i < 30; i++) {
+      const calls = Array.from({ length: 20 }, () =>
+        redis.call(["INCR", "n"]).then(
+          () => void (acknowledged += 1),
+          (error: { readonly maybeExecuted: boolean }) => void (unknown += error.maybeExecuted ? 1 : 0),
+        ),
+      );
+      if (i % 2 === 1) proxy.cut();
+      await Promise.all(calls);
+      await redis.call(["PING"], { isReadOnly: true });
+    }
+    const executed = Number(await server.command("GET", "n"));
+    expect(executed).toBeGreaterThanOrEqual(acknowledged);
+    expect(executed).toBeLessThanOrEqual(acknowledged + unknown);
+    expect(acknowledged).toBeGreaterThan(200);
+  });
+});
+
+describe("bad input is refused by name, before anything is sent", () => {
+  it.for<[RedisConnectionOptions, string]>([
+    [{ nope: 1 } as never, 'unknown option "nope"'],
+    [{ responseTimeout: 1 } as never, "responseTimeoutMs"],
+    [{ responseTimeoutMs: 0 }, "responseTimeoutMs must be"],
+    [{ readRetries: -1 }, "readRetries must be a whole number of at least 0, got -1"],
+    [{ onOverload: "drop" as never }, 'onOverload must be "wait" or "reject", got "drop"'],
+    [{ maxInFlight: 0 }, "maxInFlight must be"],
+    [{ protocol: 4 as never }, "protocol must be 2 or 3"],
+    [{ clientName: "a b" }, "clientName must be"],
+    [{ backoff: { baseMs: 10, maxMs: 5 } }, "backoff.baseMs must not be longer"],
+    [{ backoff: { base: 10 } as never }, 'unknown option "backoff.base"'],
+    [{ pool: { max: 0 } }, "pool.max must be"],
+    [{ password: 1 as never }, "password must be a non-empty string"],
+  ])("%j", ([options, message]) => {
+    expect(() => openConnection(single("redis://localhost"), options)).toThrow(message);
+  });
+
+  it.for<[readonly unknown[], string]>([
+    [[], "args must begin with the name of a command"],
+    [["SET", "k", 1], "argument 2 of SET must be a string or a Buffer, got a value of type number"],
+    [["SET", null, "v"], "argument 1 of SET must be a string or a Buffer, got null"],
+    [[undefined], "argument 0 of a command must be a string or a Buffer"],
+  ])("call(%j)", async ([args, message]) => {
+    await using redis = open();
+    expect(await failure(redis.call(args as never))).toMatchObject({
+      code: "INVALID_ARGUMENT",
+      message: expect.stringContaining(message),
+    });
+    expect(await failure(redis.burst("k", [["PING"], args as never]))).toMatchObject({ code: "INVALID_ARGUMENT" });
+    expect(redis.state).toBe("idle");
+  });
+});

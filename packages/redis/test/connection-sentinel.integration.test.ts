@@ -1,0 +1,84 @@
+/** Failovers behind sentinels, with many sockets over one connection. */
+import { sentinel } from "@hotset/redis";
+import { openConnection, type RedisConnection } from "@hotset/redis/connection";
+import { RespClient, startSentinel, type TestSentinel } from "@hotset/test-servers";
+import { afterAll, beforeAll, expect, it } from "vitest";
+
+let group: TestSentinel;
+beforeAll(async () => {
+  group = await startSentinel();
+}, 60_000);
+afterAll(() => group.stop());
+
+const open = (protocol: 2 | 3): RedisConnection =>
+  openConnection(
+    sentinel(
+      group.sentinels.map(({ url }) => url),
+      { primaryName: group.name },
+    ),
+    {
+      responseTimeoutMs: 1_000,
+      backoff: { baseMs: 10, maxMs: 100 },
+      protocol,
+      heartbeatMs: 200,
+      clientName: `watch${protocol}`,
+    },
+  );
+
+/** Connections to the sentinels, of this connection alone. */
+async function watchers(name: string): Promise<number> {
+  const lists = await Promise.all(
+    group.sentinels.map(async ({ url }) => {
+      const client = RespClient.fromUrl(url);
+      try {
+        return String(await client.command("CLIENT", "LIST"));
+      } finally {
+        client.close();
+      }
+    }),
+  );
+  return lists.flatMap((list) => list.split("\n")).filter((line) => line.includes(`name=${name} `)).length;
+}
+
+it.each([3, 2] as const)(
+  "C225 one watcher of the sentinels serves all sockets, and a failover ends each of them: RESP%i",
+  async (protocol) => {
+    await using redis = open(protocol);
+    await redis.call(["SET", "k", "before"]);
+    const exclusive = await Promise.all([1, 2, 3].map(() => redis.open({ role: "exclusive" })));
+    const lost: number[] = [];
+    exclusive.forEach((each, i) => each.onLost(() => void lost.push(i)));
+    await using subscriber = await redis.open({ role: "subscriber" });
+    let gaps = 0;
+    subscriber.on("gap", () => void (gaps += 1));
+    await subscriber.subscribe("channel", "news", () => undefined);
+    await expect.poll(() => watchers(`watch${protocol}`)).toBe(1);
+
+    // The old primary lives on, so no socket is lost by itself.
+    const former = await group.primary();
+    const primary = await group.failover();
+    await expect.poll(() => lost.length).toBe(3);
+    await expect.poll(() => gaps).toBe(1);
+    expect(exclusive.map(({ isOpen }) => isOpen)).toEqual([false, false, false]);
+    await expect.poll(() => redis.call(["SET", "k", "after"]).catch(() => undefined)).toBe("OK");
+    expect(await primary.command("GET", "k")).toBe("after");
+    await using next = await redis.open({ role: "exclusive" });
+    expect(next.address).toBe(`127.0.0.1:${primary.port}`);
+    expect(former).not.toBe(primary);
+    await expect.poll(() => watchers(`watch${protocol}`)).toBe(1);
+    await redis.close();
+    await expect.poll(() => watchers(`watch${protocol}`)).toBe(0);
+  },
+  60_000,
+);
+
+it("a blocking call that a failover ends is refused as retryable", async () => {
+  await using redis = open(3);
+  await using blocking = await redis.open({ role: "blocking" });
+  const popped = blocking.call(["BLPOP", "none", "30"], { blockMs: 30_000 }).catch((error: unknown) => error);
+  await expect.poll(async () => (await (await group.primary()).info("clients"))["blocked_clients"]).toBe("1");
+  await group.failover();
+  const error = (await popped) as Error & { readonly retryable?: boolean };
+  // The server unblocks it before the sentinels announce the failover, or after.
+  expect(error.retryable === true || error.message.startsWith("UNBLOCKED ")).toBe(true);
+}, 60_000);
