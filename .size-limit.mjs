@@ -19,7 +19,7 @@ const toolkit = {
 };
 
 export default [
-  { ...core, name: "@hotset/core", limit: "48.5 kB" },
-  { ...core, name: "@hotset/core, createCache alone", import: "{ createCache }", limit: "40 kB" },
+  { ...core, name: "@hotset/core", limit: "49.5 kB" },
+  { ...core, name: "@hotset/core, createCache alone", import: "{ createCache }", limit: "41 kB" },
   { ...toolkit, name: "@hotset/redis-toolkit", limit: "14.5 kB" },
 ];

@@ -161,6 +161,7 @@ async function observeEveryEvent(
   backend.up();
   clock.advance("1s");
   await flush(); // recover
+  await cache.set("f", new (class Money {})()); // class:lost
   await cache.close();
   return seen;
 }

@@ -68,6 +68,7 @@ async function story({
   clock.advance("1m");
   await flush();
   await note(cache.get("many 6"));
+  await note(cache.set("money", new (class Money {})()));
   answers.push(stored().toSorted());
   await cache.close();
   return { answers, emitted };

@@ -14,6 +14,7 @@ export const EVENTS = [
   "backend:error",
   "backend:state",
   "decode:error",
+  "class:lost",
   "evict",
   "recover",
 ] as const satisfies readonly (keyof CacheEvents)[];

@@ -11,6 +11,7 @@ import type { NamespaceContext } from "../engine/call.ts";
 import { Lifecycle, type EngineContext } from "../engine/context.ts";
 import { Flights } from "../engine/flights.ts";
 import { LoadedStore } from "../engine/loaded-store.ts";
+import { LostClasses } from "../engine/lost-classes.ts";
 import { Mutations } from "../engine/mutations.ts";
 import { ReadThrough } from "../engine/read-through.ts";
 import { Reads } from "../engine/reads.ts";
@@ -185,6 +186,7 @@ function contextOf(base: Base, later: Later, { reporting, known, remote }: Omit<
     leases: new Set(),
     writes: new KeyedQueue(),
     bulkWrites: new BulkWrites(),
+    lostClasses: new LostClasses(events, name),
     loads: new Semaphore(options.maxLoads ?? 1_000),
     backgroundLoads: new Semaphore(options.maxBackgroundLoads ?? 100),
     maxWaiting: options.maxWaiting ?? 100_000,

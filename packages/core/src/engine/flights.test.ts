@@ -10,6 +10,7 @@ import { Guard, WriteGuard } from "../coherence/guards.ts";
 import { Flight } from "./flight.ts";
 import { Flights } from "./flights.ts";
 import { entryKey, rootKeySpace } from "../entry/key.ts";
+import { LostClasses } from "./lost-classes.ts";
 import { LocalCopies } from "../tiers/local-copies.ts";
 import { Mutations } from "./mutations.ts";
 import { NamespaceView } from "../cache/namespace-view.ts";
@@ -153,6 +154,7 @@ function engine({ hasBackend = false }: { readonly hasBackend?: boolean } = {}):
     flights: new Flights(trust),
     leases: new Set(),
     bulkWrites: new BulkWrites(),
+    lostClasses: new LostClasses(events, "test"),
     writes: new KeyedQueue(),
     loads: new Semaphore(1_000),
     backgroundLoads: new Semaphore(100),

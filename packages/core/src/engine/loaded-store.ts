@@ -108,6 +108,7 @@ export class LoadedStore {
       versions = current;
       const encoding = remote.encode(entry.value);
       const encoded = isThenable(encoding) ? await encoding : encoding;
+      this.#context.lostClasses.examine(flight.call.namespace, flight.key, entry.value);
       const result = await this.#answeredInTime(
         flight,
         writes.run(flight.key.local, () => this.#send(draft, remote, encoded, versions)),

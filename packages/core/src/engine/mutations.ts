@@ -196,6 +196,7 @@ export class Mutations {
       return written.status;
     });
     this.#acknowledged(key, "set");
+    this.#context.lostClasses.examine(namespace, key, entry.value);
     const { encoding, data, uncompressedBytes } = encoded;
     const kept = { ...entry, versions, encoding, encodedBytes: data.length, uncompressedBytes };
     this.#keep(namespace, key, kept, guard, status);

@@ -57,6 +57,49 @@ function without(message: string, quoted: string): string {
   return message.replaceAll(new RegExp(`(?<![\\p{L}\\p{N}])${literal}(?![\\p{L}\\p{N}])`, "gu"), "â€¦");
 }
 
+/** An instance of a class, and where it is: `items[].price`, `""` for the whole value. */
+export interface FoundInstance {
+  readonly place: string;
+  readonly className: string;
+  readonly part: object;
+}
+
+/**
+ * The instances of classes in plain data, the outermost first, among its first 1,000 parts. Not what is inside of them.
+ * Places of one list are one place.
+ */
+export function instancesIn(value: object): readonly FoundInstance[] {
+  const found: FoundInstance[] = [];
+  const reached = new Map<object, string>([[value, ""]]);
+  let left = MAX_EXAMINED;
+  for (const [part, place] of reached) {
+    if (isInstance(part)) found.push({ place, className: cut(part.constructor.name), part });
+    else
+      for (const [step, inner] of partsOf(part)) {
+        if ((left -= 1) < 0) return found;
+        if (typeof inner === "object" && inner !== null && !reached.has(inner))
+          reached.set(inner, placeBelow(place, step));
+      }
+  }
+  return found;
+}
+
+/** Arrays, collections and bytes have prototypes with names, and are not what a class loses. */
+function isInstance(part: object): boolean {
+  if (Array.isArray(part) || part instanceof Map || part instanceof Set || ArrayBuffer.isView(part)) return false;
+  const prototype: unknown = Object.getPrototypeOf(part);
+  // Also of another realm: below each root there is one `Object.prototype`.
+  if (prototype === null || Object.getPrototypeOf(prototype) === null) return false;
+  return typeof part.constructor === "function";
+}
+
+function placeBelow(place: string, step: Step): string {
+  if (typeof step === "number") return `${place}[]`;
+  if (typeof step === "object") return `${place}[${step.member.replace(/ \d+$/, "")}]`;
+  const below = pathText([step]);
+  return place === "" || below.startsWith("[") ? place + below : `${place}.${below}`;
+}
+
 function partsOf(value: unknown): readonly (readonly [Step, unknown])[] {
   if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return [];
   if (Array.isArray(value)) return value.map((part: unknown, i) => [i, part]);
@@ -82,4 +125,5 @@ const cut = (name: string): string => (name.length > 40 ? `${name.slice(0, 40)}â
 
 const MAX_LEVELS = 32;
 const MAX_PARTS = 100_000;
+const MAX_EXAMINED = 1_000;
 const MAX_QUOTED = 10_000;

@@ -116,6 +116,7 @@ const NAMES = [
   "backend:error",
   "backend:state",
   "decode:error",
+  "class:lost",
   "evict",
   "recover",
 ] as const satisfies readonly (keyof CacheEvents)[];
