@@ -192,6 +192,16 @@ const fromMap = await cache.getOrSetMany(
   (missing) => new Map(missing.map((k) => [k, k.length])),
 );
 same<typeof fromMap, Map<string, number>>(true);
+const withNull = await cache.getOrSetMany(
+  ["a"],
+  (k) => k,
+  () => new Map([["a", 1]]),
+  { absentAsNull: true },
+);
+same<typeof withNull, Map<string, number | null>>(true);
+const count = (): ReadonlyMap<string, number> => new Map([["a", 1]]);
+// @ts-expect-error values of this namespace are never null
+cache.namespace<number>("n").getOrSetMany(["a"], String, count, { absentAsNull: true });
 // @ts-expect-error an array of values does not say which item each belongs to
 cache.getOrSetMany([1, 2], String, (missing) => Promise.all(missing.map((id) => findUser(id))));
 

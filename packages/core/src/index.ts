@@ -75,7 +75,15 @@ export type {
   WriteResult,
 } from "./engine/mutations.ts";
 export type { Namespace, NamespaceOptions, ValueOf } from "./cache/namespace.ts";
-export type { EntryOptions, GetOptions, GetOrSetOptions, Lifetime, Policy, Served } from "./entry/policy.ts";
+export type {
+  EntryOptions,
+  GetOptions,
+  GetOrSetManyOptions,
+  GetOrSetOptions,
+  Lifetime,
+  Policy,
+  Served,
+} from "./entry/policy.ts";
 export type { EntryInfo } from "./engine/reads.ts";
 export type { Decision } from "./primitives/decision-log.ts";
 export type { StandardSchema } from "./contracts/standard-schema.ts";

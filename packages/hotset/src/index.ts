@@ -50,6 +50,7 @@ export type {
   EntryOptions,
   Format,
   GetOptions,
+  GetOrSetManyOptions,
   GetOrSetOptions,
   InvalidateResult,
   KeyPart,

@@ -25,6 +25,7 @@ import {
   resolvePolicy,
   type EntryOptions,
   type GetOptions,
+  type GetOrSetManyOptions,
   type GetOrSetOptions,
   type ResolvedPolicy,
 } from "../entry/policy.ts";
@@ -81,15 +82,18 @@ export class NamespaceView implements Untyped<Namespace> {
     items: readonly K[],
     key: (item: K) => string,
     load: BatchLoader<K, unknown>,
-    options?: Omit<GetOrSetOptions, "onServed">,
+    options?: GetOrSetManyOptions,
   ): Promise<Map<K, unknown>> {
     if (!Array.isArray(items)) throw new InvalidArgumentError(`items must be an array, got ${describe(items)}`);
     if (typeof key !== "function")
       throw new InvalidArgumentError(`key must be a function that makes a key of an item, got ${describe(key)}`);
     if (typeof load !== "function") throw new InvalidArgumentError(`load must be a function, got ${describe(load)}`);
     checkOptions(options, OPTION_NAMES.getOrSetMany);
+    const { absentAsNull, ...ofCall } = options ?? {};
+    checkFlag("absentAsNull", absentAsNull);
     const { context, readThrough } = this.#engine;
     const { keySpace, policy } = this.#namespace;
+    const absent = absentAsNull === true ? null : undefined;
     const startedAt = context.clock.now();
     const names = new Map([...new Set(items)].map((item) => [item, key(item)]));
     const copies = new Map<K, unknown>();
@@ -101,8 +105,8 @@ export class NamespaceView implements Untyped<Namespace> {
     const targets = new Map(missing.map((item) => [item, this.#key(names.get(item)!)]));
     const loaded = new Map<K, unknown>();
     for (const part of partsOf(missing)) {
-      const shared = this.#options(options, context.clock.now(), startedAt);
-      const values = await loadMany({ context, readThrough, keySpace }, part, load, (item, loader) => ({
+      const shared = this.#options(ofCall, context.clock.now(), startedAt);
+      const values = await loadMany({ context, readThrough, keySpace, absent }, part, load, (item, loader) => ({
         ...shared,
         key: targets.get(item)!,
         load: loader,

@@ -8,7 +8,7 @@ import type {
   WriteResult,
 } from "../engine/mutations.ts";
 import type { EntryInfo } from "../engine/reads.ts";
-import type { EntryOptions, GetOptions, GetOrSetOptions, Policy } from "../entry/policy.ts";
+import type { EntryOptions, GetOptions, GetOrSetManyOptions, GetOrSetOptions, Policy } from "../entry/policy.ts";
 import type { Decision } from "../primitives/decision-log.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 import type { AnyFunction, Wrapped, WrapKey, WrapOptions } from "./wrap.ts";
@@ -35,12 +35,12 @@ export interface Namespace<V = unknown> {
    */
   getOrSet<T extends V>(key: string, load: Loader<T>, options?: GetOrSetOptions): Promise<ValueOf<V, T>>;
   /** {@link getOrSet} for many items and one `load`. In the order of `items`; duplicates collapse. */
-  getOrSetMany<K, T extends V>(
+  getOrSetMany<K, T extends V, A extends (null extends V ? boolean : false) = false>(
     items: readonly K[],
     key: (item: K) => string,
     load: BatchLoader<K, T>,
-    options?: Omit<GetOrSetOptions, "onServed">,
-  ): Promise<Map<K, ValueOf<V, T>>>;
+    options?: GetOrSetManyOptions & { readonly absentAsNull?: A },
+  ): Promise<Map<K, ValueOf<V, T> | (A extends true ? null : never)>>;
   /** The fresh value; `undefined` when there is none. Never loads, never fails for a backend's sake. */
   get<T extends V = V>(key: string, options?: GetOptions): Promise<T | undefined>;
   /** As {@link get}. Keys without a value are absent from the result. */

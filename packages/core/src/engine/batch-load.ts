@@ -14,6 +14,8 @@ export interface BatchContext {
   readonly context: EngineContext;
   readonly readThrough: ReadThrough;
   readonly keySpace: KeySpace;
+  /** What an item that the loader left out gets: `null` is remembered, `undefined` is not. */
+  readonly absent: null | undefined;
 }
 
 /**
@@ -30,7 +32,11 @@ export async function loadMany<K>(
   callOf: (item: K, loader: Loader<unknown>) => GetOrSetCall,
 ): Promise<Map<K, unknown>> {
   const { context, readThrough } = batchContext;
-  const batch = new BatchLoad<K, unknown>(load, { ...context, run: runnerOf(batchContext) });
+  const batch = new BatchLoad<K, unknown>(load, {
+    ...context,
+    run: runnerOf(batchContext),
+    absent: batchContext.absent,
+  });
   const unique = [...new Set(items)];
   const calls = unique.map((item): GetOrSetCall => ({ ...callOf(item, batch.loaderOf(item)), batch }));
   const entered = readThrough.fetchMany(
@@ -70,6 +76,8 @@ function watch<K>(batch: BatchLoad<K, unknown>, flights: readonly Flight[]): voi
 /** Runs the load of these keys. */
 type RunBatch = (keys: readonly string[], body: () => Promise<void>) => Promise<void>;
 
+type BatchSettings = LoadLimits & { readonly run: RunBatch } & Pick<BatchContext, "absent">;
+
 interface Arrival<K> {
   readonly item: K;
   readonly context: LoadContext;
@@ -89,10 +97,12 @@ export class BatchLoad<K, T> implements FlightBatch {
   readonly backgroundLoads: SharedSlot;
   readonly #load: BatchLoader<K, T>;
   readonly #run: RunBatch;
+  readonly #absent: null | undefined;
   #outstanding = 0;
   readonly #arrived: Arrival<K>[] = [];
 
-  constructor(load: BatchLoader<K, T>, { run, loads, backgroundLoads }: LoadLimits & { readonly run: RunBatch }) {
+  constructor(load: BatchLoader<K, T>, { run, absent, loads, backgroundLoads }: BatchSettings) {
+    this.#absent = absent;
     this.#load = load;
     this.#run = run;
     this.loads = new SharedSlot(loads);
@@ -106,8 +116,8 @@ export class BatchLoad<K, T> implements FlightBatch {
   }
 
   /**
-   * The loader of the flight for `item`. Resolves to `undefined`, which is stored nowhere, for an item that the batch
-   * loader left out.
+   * The loader of the flight for `item`. Resolves to {@link BatchContext.absent} for an item that the batch loader left
+   * out.
    */
   loaderOf(item: K): (context: LoadContext) => Promise<unknown> {
     return (context) =>
@@ -166,7 +176,10 @@ export class BatchLoad<K, T> implements FlightBatch {
         },
       });
       const values = new Map(pairs);
-      for (const { item, resolve } of arrived) resolve(values.get(item));
+      for (const { item, resolve } of arrived) {
+        const value = values.get(item);
+        resolve(value === undefined ? this.#absent : value);
+      }
     } catch (error) {
       for (const { reject } of arrived) reject(error);
     }

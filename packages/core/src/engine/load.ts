@@ -46,7 +46,7 @@ export interface NotModified {
 
 /**
  * Loads the missing items. Items it leaves out are absent from the result and are not stored:
- * return `null` to remember that the value is absent.
+ * return `null` to remember that the value is absent, or call with `absentAsNull`.
  */
 export type BatchLoader<K, T> = (
   missing: readonly K[],

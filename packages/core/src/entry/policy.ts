@@ -89,6 +89,15 @@ export interface GetOrSetOptions extends Policy {
   readonly onServed?: (served: Served) => void;
 }
 
+/** How one call of `getOrSetMany` differs from its namespace. */
+export interface GetOrSetManyOptions extends Omit<GetOrSetOptions, "onServed"> {
+  /**
+   * An item that the loader leaves out counts as one for which it gave `null`: `null` in the result, and remembered for
+   * `negativeTtl`. Only where values may be `null`. @default false, absent from the result and stored nowhere
+   */
+  readonly absentAsNull?: boolean;
+}
+
 /** Options of reads without a loader. */
 export interface GetOptions {
   /** Also return a stale value that has not expired. @default false, because this call does not refresh it */
@@ -170,7 +179,7 @@ export const OPTION_NAMES: Readonly<
   wrap: new Set([...POLICY_OPTIONS, "name", "tags", "key"]),
   entry: new Set([...LIFETIME_OPTIONS, "tags", "etag", "lastModified"]),
   getOrSet: new Set([...POLICY_OPTIONS, "tags", "forceRefresh", "maxAge", "after", "signal", "onServed"]),
-  getOrSetMany: new Set([...POLICY_OPTIONS, "tags", "forceRefresh", "maxAge", "after", "signal"]),
+  getOrSetMany: new Set([...POLICY_OPTIONS, "tags", "forceRefresh", "maxAge", "after", "signal", "absentAsNull"]),
   get: new Set(["allowStale"]),
 };
 

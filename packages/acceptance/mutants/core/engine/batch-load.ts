@@ -13,4 +13,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "this.pinned = undefined;",
     broken: "",
   },
+  {
+    name: "many: an item that the loader left out is never remembered",
+    promises: ["C191"],
+    rule: "value === undefined ? this.#absent : value",
+    broken: "value",
+  },
 ];

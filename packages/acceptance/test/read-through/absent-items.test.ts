@@ -1,0 +1,69 @@
+import { createTestCache, scriptedBackend, TestClock } from "@hotset/core/testing";
+import { describe, expect, it } from "vitest";
+
+const keyOf = (id: number): string => `user:${id}`;
+
+describe("C191 items that a batch loader leaves out", () => {
+  it.for([true, false])("are null, and not asked for again within negativeTtl; local tier: %s", async (local) => {
+    const clock = new TestClock();
+    const backend = scriptedBackend({ clock });
+    const cache = createTestCache({ clock, backend, local, ttl: "1m", negativeTtl: "10s" });
+    const asked: (readonly number[])[] = [];
+    const read = (): Promise<Map<number, string | null>> =>
+      cache.getOrSetMany(
+        [1, 2],
+        keyOf,
+        (missing) => {
+          asked.push(missing);
+          return missing.includes(1) ? [[1, "Ada"] as const] : [];
+        },
+        { absentAsNull: true },
+      );
+    const expected = new Map([
+      [1, "Ada"],
+      [2, null],
+    ]);
+    expect(await read()).toEqual(expected);
+    expect(await read()).toEqual(expected);
+    expect(asked).toEqual([[1, 2]]);
+    expect(await cache.get(keyOf(2))).toBe(null);
+    clock.advance("10s");
+    expect(await read()).toEqual(expected);
+    expect(asked).toEqual([[1, 2], [2]]);
+  });
+
+  it("replace a value that was there, also in the background", async () => {
+    const clock = new TestClock();
+    const cache = createTestCache({ clock, ttl: 100, staleWhileRevalidate: 1_000 });
+    await cache.set(keyOf(1), "Ada");
+    clock.advance(100);
+    const read = (): Promise<Map<number, string | null>> =>
+      cache.getOrSetMany([1], keyOf, (): readonly (readonly [number, string])[] => [], { absentAsNull: true });
+    expect(await read()).toEqual(new Map([[1, "Ada"]]));
+    await cache.drain();
+    expect(await read()).toEqual(new Map([[1, null]]));
+  });
+
+  it("are absent and stored nowhere without the option, and with false", async () => {
+    const cache = createTestCache();
+    let loads = 0;
+    for (const options of [undefined, { absentAsNull: false }] as const) {
+      const read = cache.getOrSetMany(
+        [1],
+        keyOf,
+        (): readonly (readonly [number, string])[] => ((loads += 1), []),
+        options,
+      );
+      expect(await read).toEqual(new Map());
+    }
+    expect(loads).toBe(2);
+    expect(await cache.inspect(keyOf(1))).toBe(undefined);
+  });
+
+  it("a value of the option that is neither true nor false is refused, and nothing is loaded", async () => {
+    const cache = createTestCache();
+    const read = cache.getOrSetMany([1], keyOf, () => [[1, 1]] as const, { absentAsNull: "yes" as never });
+    await expect(read).rejects.toThrow('absentAsNull must be true or false, got "yes"');
+    expect(cache.stats().loads).toBe(0);
+  });
+});
