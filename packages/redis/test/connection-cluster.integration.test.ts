@@ -141,3 +141,21 @@ it.for([3, 2] as const)("C222 a subscription to a sharded channel follows its sl
   await expect.poll(() => received.at(-1)).toBe("after");
   expect(gaps).toBe(1);
 });
+
+it("C219 in a cluster it is up while some primary can be reached", async () => {
+  await using redis = open();
+  const events: string[] = [];
+  redis.on("up", () => void events.push("up"));
+  redis.on("down", () => void events.push("down"));
+  await redis.connect();
+  await expect.poll(() => events).toEqual(["up"]);
+  const [first, ...others] = nodes.nodes;
+  await first!.kill();
+  await expect.poll(() => redis.each((primary) => primary.call(["PING"])).catch(() => "lost")).toBe("lost");
+  expect([redis.state, events]).toEqual(["up", ["up"]]);
+  await Promise.all(others.map((node) => node.kill()));
+  await expect.poll(() => redis.state).toBe("down");
+  await Promise.all(nodes.nodes.map((node) => node.start()));
+  await expect.poll(() => redis.state).toBe("up");
+  expect(events).toEqual(["up", "down", "up"]);
+}, 60_000);

@@ -181,6 +181,18 @@ describe("C223 a call", () => {
     expect(await redis.call(["CLIENT", "ID"])).toBe(id);
   });
 
+  it("has room for 5,000 bursts in one tick, in their order", async () => {
+    await using redis = open({ responseTimeoutMs: 5_000 });
+    const bursts = Array.from({ length: 5_000 }, () =>
+      redis.burst("n", [
+        ["INCR", "n"],
+        ["INCR", "n"],
+      ]),
+    );
+    const results = await Promise.all(bursts);
+    expect(results.flat()).toEqual(Array.from({ length: 10_000 }, (_, i) => i + 1));
+  });
+
   it("that was sent once is executed once, however often the connection is cut", async () => {
     await using redis = open();
     let acknowledged = 0;
@@ -219,6 +231,43 @@ describe("bad input is refused by name, before anything is sent", () => {
     [{ password: 1 as never }, "password must be a non-empty string"],
   ])("%j", ([options, message]) => {
     expect(() => openConnection(single("redis://localhost"), options)).toThrow(message);
+  });
+
+  it.for<[string, (redis: RedisConnection) => Promise<unknown>, string]>([
+    ["deadlineMs", (redis) => redis.call(["PING"], { deadlineMs: -1 }), "deadlineMs must be a duration of 0 ms"],
+    ["deadlineMs", (redis) => redis.burst("k", [["PING"]], { deadlineMs: NaN }), "deadlineMs must be a duration"],
+    [
+      "role",
+      (redis) => redis.open({ role: "pool" as "blocking" }),
+      'role must be "blocking" or "exclusive" or "subscriber"',
+    ],
+    ["event", async (redis) => redis.on("away" as "up", () => undefined), 'event must be "up" or "down", got "away"'],
+  ])("%s", async ([, call, message]) => {
+    await using redis = open();
+    expect(await failure(call(redis))).toMatchObject({
+      code: "INVALID_ARGUMENT",
+      message: expect.stringContaining(message),
+    });
+    expect(redis.state).toBe("idle");
+  });
+
+  it("of a socket", async () => {
+    await using redis = open();
+    await using blocking = await redis.open({ role: "blocking" });
+    await using subscriber = await redis.open({ role: "subscriber" });
+    for (const [call, message] of [
+      [blocking.call(["BLPOP", "k", "0"], { blockMs: Infinity }), "blockMs must be a duration"],
+      [
+        subscriber.subscribe("topic" as "channel", "a", () => undefined),
+        'kind must be "channel" or "pattern" or "shard"',
+      ],
+      [subscriber.subscribe("channel", "", () => undefined), "name must be a non-empty string"],
+    ] as const)
+      expect(await failure(call)).toMatchObject({
+        code: "INVALID_ARGUMENT",
+        message: expect.stringContaining(message),
+      });
+    expect(blocking.isOpen).toBe(true);
   });
 
   it.for<[readonly unknown[], string]>([

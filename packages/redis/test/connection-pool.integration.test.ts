@@ -31,8 +31,8 @@ describe("C224 a pool", () => {
     let most = 0;
     const uses = doors.map((door, i) =>
       redis.pool.use(async (connection) => {
-        await connection.call(["PING"]);
         order.push(i);
+        await connection.call(["PING"]);
         most = Math.max(most, redis.pool.status.inUse);
         await door.pass();
       }),
@@ -66,6 +66,17 @@ describe("C224 a pool", () => {
     door.open();
     await Promise.all(holders);
     expect(await redis.pool.use(async () => "free")).toBe("free");
+  });
+
+  it("refuses at once what 10,000 callers in line would be too many for", async () => {
+    const door = gate();
+    const holders = [1, 2].map(() => redis.pool.use(() => door.pass()));
+    const waiting = Array.from({ length: 10_000 }, () => redis.pool.use(async () => 1));
+    await expect(redis.pool.use(async () => 1)).rejects.toMatchObject({ code: "OVERLOADED" });
+    expect(redis.pool.status.waiting).toBe(10_000);
+    door.open();
+    await Promise.all(holders);
+    expect(new Set(await Promise.all(waiting))).toEqual(new Set([1]));
   });
 
   it("passes on what its function returns or throws, and takes the socket back in both cases", async () => {

@@ -3,6 +3,7 @@ import type { Command, RawClient, SendOptions } from "../connection/command-queu
 import type { Link } from "../connection/link.ts";
 import { backoffMs } from "../primitives/backoff.ts";
 import { fault, isRedirection, isReply, type Origin } from "../primitives/faults.ts";
+import { milliseconds } from "../primitives/option-checks.ts";
 import { conceal } from "../primitives/secrets.ts";
 import type { Args, BurstOptions, CallOptions } from "./contract.ts";
 
@@ -35,6 +36,7 @@ export class Calls {
 
   async call(args: Args, options: CallOptions = NONE): Promise<unknown> {
     check(args);
+    checkDeadline(options.deadlineMs);
     const origin = this.#originOf(args);
     const { queue } = this.#link;
     const endAt = queue.clock.now() + (options.deadlineMs ?? queue.deadlineMs);
@@ -63,6 +65,7 @@ export class Calls {
     options: BurstOptions = NONE,
   ): Promise<readonly unknown[]> {
     for (const args of commands) check(args);
+    checkDeadline(options.deadlineMs);
     const [first] = commands;
     if (first === undefined) return [];
     const origin = this.#originOf(first);
@@ -169,6 +172,10 @@ function check(args: Args): void {
       ? "call(args): args must begin with the name of a command, and be a list of strings and Buffers"
       : `argument ${wrong} of ${wrong === 0 ? "a command" : String(args[0])} must be a string or a Buffer, got ${args[wrong] === null ? "null" : `a value of type ${typeof args[wrong]}`}`,
   );
+}
+
+function checkDeadline(deadlineMs: number | undefined): void {
+  if (deadlineMs !== undefined) milliseconds("deadlineMs", deadlineMs, 0);
 }
 
 const sendOptions = ({ key, typeMapping }: CallOptions, deadlineMs: number | undefined): SendOptions =>

@@ -3,6 +3,7 @@ import { CommandQueue, type Command, type RawClient } from "../connection/comman
 import { closed, CONNECT } from "../connection/link.ts";
 import type { Servers } from "../connection/servers.ts";
 import type { Session } from "../connection/session.ts";
+import { milliseconds } from "../primitives/option-checks.ts";
 import { unreachable } from "../primitives/faults.ts";
 import { Calls } from "./calls.ts";
 import type { Args, BurstOptions, DedicatedCallOptions, DedicatedConnection } from "./contract.ts";
@@ -58,10 +59,11 @@ export class SessionConnection implements DedicatedConnection {
     return this.#queue.inFlight > 0;
   }
 
-  call(args: Args, { blockMs, ...options }: DedicatedCallOptions = {}): Promise<unknown> {
+  async call(args: Args, { blockMs, ...options }: DedicatedCallOptions = {}): Promise<unknown> {
     const { responseTimeoutMs } = this.#settings;
+    if (blockMs !== undefined) milliseconds("blockMs", blockMs, 0);
     const bound = blockMs === undefined ? options : { deadlineMs: blockMs + responseTimeoutMs, ...options };
-    return this.#closedIfUnanswered(this.#calls.call(args, bound), options.signal);
+    return await this.#closedIfUnanswered(this.#calls.call(args, bound), options.signal);
   }
 
   burst(commands: readonly Args[], options: BurstOptions = {}): Promise<readonly unknown[]> {

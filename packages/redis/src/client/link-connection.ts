@@ -1,6 +1,7 @@
 import type { Clock } from "@hotset/core";
 import type { ConnectSettings, Hold } from "../shared-connection.ts";
 import { closed, CONNECT } from "../connection/link.ts";
+import { milliseconds, oneOf } from "../primitives/option-checks.ts";
 import { Calls, type CallSettings } from "./calls.ts";
 import { SessionConnection } from "./dedicated.ts";
 import { openInTime } from "./opening.ts";
@@ -86,7 +87,7 @@ export class LinkConnection implements RedisConnection {
   }
 
   on(event: "up" | "down", listener: () => void): () => void {
-    const listeners = this.#listeners[event];
+    const listeners = this.#listeners[oneOf("on(event): event", event, ["up", "down"])];
     listeners.add(listener);
     return () => listeners.delete(listener);
   }
@@ -125,6 +126,8 @@ export class LinkConnection implements RedisConnection {
   async open(
     options: OpenOptions & { readonly role: "blocking" | "exclusive" | "subscriber" },
   ): Promise<DedicatedConnection | Subscriber> {
+    oneOf("open({ role }): role", options.role, ["blocking", "exclusive", "subscriber"]);
+    if (options.deadlineMs !== undefined) milliseconds("open({ deadlineMs }): deadlineMs", options.deadlineMs);
     if (this.#closed !== undefined) throw closed(CONNECT);
     return await (options.role === "subscriber" ? this.#openSubscriber(options) : this.#openSession(options));
   }

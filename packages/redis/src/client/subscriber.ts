@@ -2,6 +2,7 @@ import type { Servers } from "../connection/servers.ts";
 import type { LinkSettings } from "../connection/link.ts";
 import type { NodeClient } from "../connection/session.ts";
 import { SingleLink } from "../connection/single-link.ts";
+import { oneOf, text } from "../primitives/option-checks.ts";
 import { fault, type Origin } from "../primitives/faults.ts";
 import type { OpenOptions, Subscriber, SubscriberEvents, SubscriptionKind } from "./contract.ts";
 
@@ -63,6 +64,8 @@ export class LinkSubscriber implements Subscriber {
   }
 
   async subscribe(kind: SubscriptionKind, name: string, listener: Listener): Promise<() => Promise<void>> {
+    oneOf("subscribe(kind): kind", kind, ["channel", "pattern", "shard"]);
+    text("subscribe(kind, name): name", name);
     const id = `${kind} ${name}`;
     let subscription = this.#subscriptions.get(id);
     if (subscription === undefined) {
@@ -84,7 +87,9 @@ export class LinkSubscriber implements Subscriber {
   }
 
   on<Event extends keyof SubscriberEvents>(event: Event, listener: SubscriberEvents[Event]): () => void {
-    const listeners = this.#listeners[event] as Set<SubscriberEvents[Event]>;
+    const listeners = this.#listeners[oneOf("on(event): event", event, ["lost", "gap"])] as Set<
+      SubscriberEvents[Event]
+    >;
     listeners.add(listener);
     return () => listeners.delete(listener);
   }
