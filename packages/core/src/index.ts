@@ -10,6 +10,7 @@ export {
   DecodeError,
   EncodeError,
   InvalidArgumentError,
+  InvalidValueError,
   LoadTimeoutError,
   MissingConnectionError,
   OverloadedError,

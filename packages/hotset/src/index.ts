@@ -12,6 +12,7 @@ export {
   InvalidArgumentError,
   json,
   keyOf,
+  InvalidValueError,
   LoadTimeoutError,
   MissingConnectionError,
   packEntry,

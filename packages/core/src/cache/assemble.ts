@@ -100,7 +100,7 @@ export function assemble(plan: Plan): Assembly {
   if (local !== undefined) reportEvictions(local, base);
   return {
     engine: { context, readThrough, mutations: later.mutations, reads: new Reads(context) },
-    namespace: { keySpace: root, policy, schema: undefined, remote },
+    namespace: { keySpace: root, policy, schema: undefined, checksLoads: false, remote },
     waiters,
     backends: backend === undefined ? [] : leaves(backend),
     subscriptions: later.subscriptions,

@@ -231,11 +231,15 @@ export class NamespaceView implements Untyped<Namespace> {
       throw new InvalidArgumentError(
         `schema must be a Standard Schema (https://standardschema.dev), got ${describe(options.schema)}`,
       );
+    checkFlag("checkLoads", options?.checkLoads);
+    if (options?.checkLoads === true && options.schema === undefined)
+      throw new InvalidArgumentError("checkLoads needs a schema; give one, or leave checkLoads out");
     const keySpace = keySpaceBelow(this.#namespace.keySpace, name, { localOnly: options?.localOnly === true });
     return new NamespaceView(this.#engine, {
       keySpace,
       policy: resolvePolicy(this.#namespace.policy, options),
       schema: options?.schema,
+      checksLoads: options?.checkLoads === true,
       remote: keySpace.isLocalOnly ? undefined : this.#namespace.remote,
     });
   }

@@ -110,6 +110,12 @@ export interface NamespaceOptions<V> extends Policy {
    */
   readonly schema?: StandardSchema<V>;
   /**
+   * The schema checks loaded values as well, before anybody gets them: callers and tiers get its output, so it must
+   * accept that too. One that it refuses is a failed load: {@link InvalidValueError}, or what `staleIfError` covers.
+   * Values of `set` are not checked. @default false
+   */
+  readonly checkLoads?: boolean;
+  /**
    * Values never leave the process: for what no format can write. Its keys are apart from those of other views.
    * @default false
    */

@@ -7,6 +7,7 @@ export interface CacheErrorCodes {
   readonly ENCODE_FAILED: true;
   readonly DECODE_FAILED: true;
   readonly LOAD_TIMEOUT: true;
+  readonly INVALID_VALUE: true;
   readonly REENTRANT_LOAD: true;
   readonly OVERLOADED: true;
   readonly CACHE_CLOSED: true;
@@ -93,6 +94,12 @@ export class DecodeError extends CacheError {
 export class LoadTimeoutError extends CacheError {
   override readonly name = "LoadTimeoutError";
   override readonly code = "LOAD_TIMEOUT";
+}
+
+/** The schema of a namespace with `checkLoads` refuses what a loader gave. */
+export class InvalidValueError extends CacheError {
+  override readonly name = "InvalidValueError";
+  override readonly code = "INVALID_VALUE";
 }
 
 /** A loader requested the key that it is loading. */

@@ -11,6 +11,8 @@ export interface NamespaceContext {
   readonly keySpace: KeySpace;
   readonly policy: ResolvedPolicy;
   readonly schema: StandardSchema<unknown> | undefined;
+  /** Whether the schema checks loaded values too. */
+  readonly checksLoads: boolean;
   /** Absent for a cache without a backend, and where values never leave the process. */
   readonly remote: EntryTier | undefined;
 }

@@ -35,6 +35,7 @@ export class FlightLoads {
           stale: this.#waiters.fallbackOf(flight).entry,
           handOut: (value) => local?.handOut(value) ?? value,
           timeoutMs: call.policy.loadTimeoutMs,
+          schema: call.namespace.checksLoads ? call.namespace.schema : undefined,
         },
         clock,
       );

@@ -21,6 +21,7 @@ function call({ tags = [] }: { readonly tags?: readonly string[] } = {}): GetOrS
       keySpace: KEY_SPACE,
       policy: DEFAULT_POLICY,
       schema: undefined,
+      checksLoads: false,
       remote: { deadlineMs: 500 } as EntryTier,
     },
     key: entryKey(KEY_SPACE, "k"),

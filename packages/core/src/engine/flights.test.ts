@@ -31,6 +31,7 @@ const SPACE: NamespaceContext = {
   keySpace: rootKeySpace("test"),
   policy: DEFAULT_POLICY,
   schema: undefined,
+  checksLoads: false,
   remote: undefined,
 };
 

@@ -1,9 +1,11 @@
 import type { Clock } from "../contracts/clock.ts";
 import type { Entry } from "../entry/entry.ts";
-import { LoadTimeoutError } from "../contracts/errors.ts";
+import { InvalidValueError, LoadTimeoutError } from "../contracts/errors.ts";
 import type { LoadReason } from "../contracts/events.ts";
 import { isThenable } from "../primitives/once.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
+import type { StandardSchema } from "../contracts/standard-schema.ts";
+import { checkBySchema } from "../entry/schema.ts";
 import { checkEntryOptions, type EntryOptions } from "../entry/policy.ts";
 
 /**
@@ -79,6 +81,8 @@ export interface LoadRequest {
   /** The value as the loader gets it: in `cloned` mode, a copy of its own. */
   readonly handOut: (value: unknown) => unknown;
   readonly timeoutMs: number;
+  /** What the value must pass, if anything. */
+  readonly schema: StandardSchema<unknown> | undefined;
 }
 
 /**
@@ -164,7 +168,10 @@ export class Load {
     const value: unknown = await request.load(context);
     if (value === notModified && stale !== undefined) return { value: stale.value, kind: "not-modified", options };
     // A loader may call noStore and then return another value: only a value that went through noStore is not stored.
-    return { value, kind: value === undefined || unstored?.has(value) === true ? "no-store" : "value", options };
+    const kind = value === undefined || unstored?.has(value) === true ? "no-store" : "value";
+    const { schema } = request;
+    const isChecked = schema !== undefined && value !== undefined;
+    return { value: isChecked ? await checkedBy(schema, value) : value, kind, options };
   }
 
   #signal(): AbortSignal {
@@ -172,4 +179,10 @@ export class Load {
     if (this.#abortedFor !== undefined) this.#controller.abort(this.#abortedFor.reason);
     return this.#controller.signal;
   }
+}
+
+async function checkedBy(schema: StandardSchema<unknown>, loaded: unknown): Promise<unknown> {
+  const { refusal, value } = await checkBySchema(schema, loaded, "the loaded value");
+  if (refusal !== undefined) throw new InvalidValueError(`the namespace's schema ${refusal}`, { operation: "load" });
+  return value;
 }

@@ -21,10 +21,11 @@ import {
 import { HUNDRED_YEARS_MS, type Encoding, type Entry } from "./entry.ts";
 import { CacheError, DecodeError, EncodeError } from "../contracts/errors.ts";
 import { dependencies, type KeySpace } from "./key.ts";
-import { pathText, unwritablePlace, withoutValues } from "./place.ts";
+import { unwritablePlace } from "./place.ts";
+import { checkBySchema } from "./schema.ts";
 import { whenReady } from "../primitives/once.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
-import type { SchemaIssue, StandardSchema } from "../contracts/standard-schema.ts";
+import type { StandardSchema } from "../contracts/standard-schema.ts";
 
 /**
  * Turns entries into the form that a backend stores, and back.
@@ -282,24 +283,9 @@ function possibleFreshness({ staleInMs }: StoredEntry, { ttlMs = Infinity, cutMs
 const CLOCK_TOLERANCE_MS = 1_000;
 
 async function validate(schema: StandardSchema<unknown>, value: unknown): Promise<unknown> {
-  let result: Awaited<ReturnType<(typeof schema)["~standard"]["validate"]>>;
-  try {
-    result = await schema["~standard"].validate(value);
-  } catch {
-    throw new UnreadableEntry("the namespace's schema throws");
-  }
-  if (result.issues !== undefined)
-    throw new UnreadableEntry(`the namespace's schema refuses it: ${describeIssues(result.issues, value)}`);
-  return result.value;
-}
-
-/** Path and message of the first issue. Schemas like to quote the value: what comes from it is taken out. */
-function describeIssues(issues: readonly SchemaIssue[], value: unknown): string {
-  const [first] = issues;
-  const path = (first?.path ?? []).map((step) => (typeof step === "object" ? step.key : step));
-  const message = withoutValues(String(first?.message).slice(0, 200), value);
-  const place = path.length === 0 ? "" : `${pathText(path)}: `;
-  return `${place}${message}${issues.length > 1 ? ` (the first of ${issues.length} issues)` : ""}`;
+  const checked = await checkBySchema(schema, value);
+  if (checked.refusal !== undefined) throw new UnreadableEntry(`the namespace's schema ${checked.refusal}`);
+  return checked.value;
 }
 
 const isFormat = (either: Format | Compressor): either is Format => "encode" in either;

@@ -175,7 +175,7 @@ export const OPTION_NAMES: Readonly<
   Record<"policy" | "namespace" | "wrap" | "entry" | "getOrSet" | "getOrSetMany" | "get", ReadonlySet<string>>
 > = {
   policy: new Set(POLICY_OPTIONS),
-  namespace: new Set([...POLICY_OPTIONS, "schema", "localOnly"]),
+  namespace: new Set([...POLICY_OPTIONS, "schema", "checkLoads", "localOnly"]),
   wrap: new Set([...POLICY_OPTIONS, "name", "tags", "key"]),
   entry: new Set([...LIFETIME_OPTIONS, "tags", "etag", "lastModified"]),
   getOrSet: new Set([...POLICY_OPTIONS, "tags", "forceRefresh", "maxAge", "after", "signal", "onServed"]),

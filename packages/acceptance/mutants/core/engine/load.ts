@@ -37,4 +37,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "request.timeoutMs,\n      );",
     broken: "Infinity,\n      );",
   },
+  {
+    name: "schema: a loaded value is checked, and handed out as it was",
+    promises: ["C192"],
+    rule: "isChecked ? await checkedBy(schema, value) : value",
+    broken: "(isChecked && (await checkedBy(schema, value)), value)",
+  },
 ];

@@ -1,0 +1,91 @@
+import type { StandardSchema } from "@hotset/core";
+import { createTestCache, flush, outcome, scriptedBackend, TestClock } from "@hotset/core/testing";
+import { describe, expect, it } from "vitest";
+
+interface User {
+  readonly name: string;
+  readonly role: string;
+}
+
+/** Refuses what has no name, strips what it does not know, and gives a default. */
+const userSchema: StandardSchema<User> = {
+  "~standard": {
+    version: 1,
+    vendor: "test",
+    validate: async (value) => {
+      const { name, role = "guest" } = value as Partial<User>;
+      return typeof name === "string"
+        ? { value: { name, role } }
+        : { issues: [{ message: `name is ${name}`, path: ["name"] }] };
+    },
+  },
+};
+const never = (): never => {
+  throw new Error("a second load");
+};
+
+function users({ checkLoads = true }: { readonly checkLoads?: boolean } = {}) {
+  const clock = new TestClock();
+  const cache = createTestCache({ clock, backend: scriptedBackend({ clock }), ttl: 100, staleIfError: 1_000 });
+  return { clock, cache, view: cache.namespace("users", { schema: userSchema, checkLoads }) };
+}
+
+describe("C192 with checkLoads a loaded value", () => {
+  it("is what the schema made of it, for the caller as for everybody later", async () => {
+    const { view } = users();
+    const load = (): User => ({ name: "Ada", secret: 1 }) as unknown as User;
+    expect(await view.getOrSet("1", load)).toEqual({ name: "Ada", role: "guest" });
+    expect(await view.getOrSet("1", never)).toEqual({ name: "Ada", role: "guest" });
+    const many = await view.getOrSetMany([2], String, () => [[2, load()]]);
+    expect(many).toEqual(new Map([[2, { name: "Ada", role: "guest" }]]));
+  });
+
+  it("that the schema refuses rejects without quoting the value, is stored nowhere, and counts as a failed load", async () => {
+    const { cache, view } = users();
+    const errors: unknown[] = [];
+    cache.on("load:error", ({ error }) => errors.push(error));
+    const refused = await outcome(view.getOrSet("1", () => ({ name: 4_711 }) as never));
+    expect(refused).toMatchObject({
+      reason: {
+        code: "INVALID_VALUE",
+        message: "the namespace's schema refuses the loaded value: name: name is …",
+      },
+    });
+    await flush();
+    expect(errors).toEqual([expect.objectContaining({ code: "INVALID_VALUE" })]);
+    expect(cache.stats()).toMatchObject({ loads: 1, loadErrors: 1 });
+    expect(await view.inspect("1")).toBe(undefined);
+  });
+
+  it("that is refused is replaced by the stale value that staleIfError covers", async () => {
+    const { view, clock } = users();
+    await view.set("1", { name: "Ada", role: "admin" });
+    clock.advance(100);
+    expect(await view.getOrSet("1", () => ({}) as never)).toEqual({ name: "Ada", role: "admin" });
+  });
+
+  it("is checked too where the loader keeps it from being stored, and undefined and what is kept are not", async () => {
+    const { view, clock } = users();
+    const refused = await outcome(view.getOrSet("1", ({ noStore }) => noStore({} as User)));
+    expect(refused).toMatchObject({ reason: { code: "INVALID_VALUE" } });
+    const checked = view.getOrSet("1", ({ noStore }) => noStore({ name: "Ada" } as User));
+    expect(await checked).toEqual({ name: "Ada", role: "guest" });
+    expect(await view.inspect("1")).toBe(undefined);
+    expect(await view.getOrSet("1", () => undefined as never)).toBe(undefined);
+    await view.set("2", { name: "Bob", role: "admin" });
+    clock.advance(100);
+    expect(await view.getOrSet("2", ({ stale }) => stale!.notModified())).toEqual({ name: "Bob", role: "admin" });
+  });
+
+  it("without it is not checked", async () => {
+    const { view } = users({ checkLoads: false });
+    expect(await view.getOrSet("1", () => ({}) as User)).toEqual({});
+  });
+
+  it("needs a schema", () => {
+    expect(() => createTestCache().namespace("n", { checkLoads: true })).toThrow("checkLoads needs a schema");
+    expect(() => createTestCache().namespace("n", { schema: userSchema, checkLoads: 1 as never })).toThrow(
+      "checkLoads must be true or false, got 1",
+    );
+  });
+});
