@@ -74,7 +74,7 @@ export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["index"],
     ["connection-entry"],
   ],
-  "redis-toolkit": [["errors"], ["keys", "settings"], ["commands"], ["scripts", "redis"], ["index"]],
+  "redis-toolkit": [["errors"], ["keys", "settings"], ["commands"], ["scripts", "pubsub", "redis"], ["index"]],
 };
 
 export interface SourceText {

@@ -38,7 +38,7 @@ export interface BuilderSettings {
 }
 
 /** A command, without its name and arguments. */
-interface Draft<T> {
+export interface Draft<T> {
   readonly isReadOnly?: boolean;
   readonly replies?: "text" | "bytes";
   readonly decode: (reply: unknown) => T;

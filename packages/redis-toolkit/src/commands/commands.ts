@@ -1,5 +1,4 @@
 import { InvalidArgumentError, type Duration, type StandardSchema } from "@hotset/core";
-import type { RedisConnection } from "@hotset/redis/connection";
 import { checkKey, type KeySpace, type RedisArgument } from "../keys/key-space.ts";
 import {
   CommandBuilder,
@@ -13,11 +12,11 @@ import { asNumber, type Invocation } from "./invocation.ts";
 import { decodeJson, encodeJson, type JsonOptions } from "./json-values.ts";
 import { invocationOf, loadedTable, loadTable } from "./node-redis-commands.ts";
 import type { Commands, OwnCommands } from "./own-commands.ts";
-import { ConnectionRunner } from "./run.ts";
+import { CommandRunner, type Target } from "./run.ts";
 import { scanHash, scanKeys, type ScanHashOptions, type ScanOptions } from "./scan.ts";
 
 export interface CommandsSettings extends BuilderSettings {
-  readonly connection: RedisConnection;
+  readonly connection: Target;
   readonly isEnabled: boolean;
 }
 
@@ -49,16 +48,16 @@ class RunningCommands implements OwnCommands {
     Object.setPrototypeOf(this.prototype, otherNames);
   }
 
-  readonly #connection: RedisConnection;
+  readonly #connection: Target;
   readonly #space: KeySpace;
   readonly #make: CommandBuilder;
-  readonly #runner: ConnectionRunner;
+  readonly #runner: CommandRunner;
 
   constructor(settings: CommandsSettings) {
     this.#connection = settings.connection;
     this.#space = settings.space;
     this.#make = new CommandBuilder(settings);
-    this.#runner = new ConnectionRunner(settings.connection, settings.isEnabled);
+    this.#runner = new CommandRunner(settings.connection, settings.isEnabled);
   }
 
   get(key: RedisArgument): Promise<string | undefined> {

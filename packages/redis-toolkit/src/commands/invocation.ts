@@ -1,3 +1,4 @@
+import { DecodeError } from "@hotset/core";
 import { CommandError } from "../errors/command-error.ts";
 import { replyError } from "../errors/reply-error.ts";
 import type { RedisArgument } from "../keys/key-space.ts";
@@ -14,6 +15,8 @@ export interface Invocation<T> {
   readonly replies: "text" | "bytes";
   /** Reads the reply. An error of it reaches the caller. */
   readonly decode: (reply: unknown) => T;
+  /** The server may wait for so long before it replies, `Infinity` without end: it gets a connection of its own. */
+  readonly blockMs?: number | undefined;
   /** Every primary of a cluster carries it out: replies are added, joined to one list, or the first that is there. */
   readonly spread?: "sum" | "join" | "first" | undefined;
   /** The text of the script that `EVALSHA` names, for a server that has forgotten it. */
@@ -37,7 +40,9 @@ export function decodeReply<T>(invocation: Invocation<T>, reply: unknown): T {
   try {
     return invocation.decode(reply);
   } catch (error) {
-    throw error instanceof CommandError ? error : replyError(operation, error);
+    if (error instanceof DecodeError)
+      throw new CommandError(`${operation}: ${error.message}`, { code: "CORRUPT_VALUE", operation });
+    throw replyError(operation, error);
   }
 }
 

@@ -4,7 +4,7 @@
 import { didYouMean, InvalidArgumentError } from "@hotset/core";
 import type { KeySpace, RedisArgument } from "../keys/key-space.ts";
 import type { Invocation } from "./invocation.ts";
-import { NEEDS_A_CONNECTION, refusedOnTenants, WOULD_BLOCK } from "./refused-commands.ts";
+import { NEEDS_A_CONNECTION, refusedOnTenants } from "./refused-commands.ts";
 import { namesInArguments, namesInReply } from "./tenant-names.ts";
 
 type ParserFile = typeof import("@redis/client/dist/lib/client/parser.js");
@@ -95,7 +95,6 @@ export function invocationOf(
   }
   const sent = parser.redisArgs as RedisArgument[];
   checkArguments(name, sent);
-  if (isBlockingRead(sent)) throw new InvalidArgumentError(`${name}: ${WOULD_BLOCK}`);
   const keys = parser.keys as RedisArgument[];
   const known = metadata.lookup(parser.commandIdentifier);
   if (space.isTenant && keys.length === 0 && !CHANNELS.has(name))
@@ -107,6 +106,7 @@ export function invocationOf(
     args: sent,
     keys,
     isReadOnly: command.IS_READ_ONLY ?? known?.flags?.includes("readonly") ?? false,
+    blockMs: known?.flags?.includes("blocking") ? blockMsOf(sent) : undefined,
     spread: known?.request === "all_shards" || known?.request === "all_nodes" ? SPREADS[known.response] : undefined,
     replies,
     decode: (reply) => {
@@ -144,9 +144,19 @@ function withoutNulls(reply: unknown): unknown {
   return reply;
 }
 
-/** `XREAD` and `XREADGROUP` wait only with `BLOCK`. */
-const isBlockingRead = (args: readonly RedisArgument[]): boolean =>
-  /^XREAD/i.test(String(args[0])) && args.some((arg) => typeof arg === "string" && arg.toUpperCase() === "BLOCK");
+/**
+ * How long the server may wait: `BLOCK` of streams is in milliseconds, the timeouts of others in seconds, at the end of
+ * older commands and at the beginning of newer ones. 0 is for ever.
+ */
+function blockMsOf(args: readonly RedisArgument[]): number | undefined {
+  const name = String(args[0]).toUpperCase();
+  if (name.startsWith("XREAD")) {
+    const at = args.findIndex((arg) => typeof arg === "string" && arg.toUpperCase() === "BLOCK");
+    return at === -1 ? undefined : Number(args[at + 1]) || Infinity;
+  }
+  const seconds = /^B(?:LMPOP|ZMPOP)$/.test(name) ? args[1] : args.at(-1);
+  return Number(seconds) * 1_000 || Infinity;
+}
 
 /** Commands without a key that a tenant may use. */
 const CHANNELS: ReadonlySet<string> = new Set(["publish", "sPublish"]);

@@ -2,7 +2,7 @@ import { InvalidArgumentError } from "@hotset/core";
 import type { CommandBuilder } from "./command-builder.ts";
 import type { Invocation } from "./invocation.ts";
 import { invocationOf, loadTable, type CallPlace } from "./node-redis-commands.ts";
-import type { ConnectionRunner } from "./run.ts";
+import type { CommandRunner } from "./run.ts";
 import type { NodeRedisCommands, TextMapping } from "./typed-commands.ts";
 
 type Recorded<F> = F extends (...args: infer A) => Promise<infer R> ? (...args: A) => Invocation<R> : never;
@@ -30,7 +30,7 @@ export async function runPipeline<const Described extends readonly Invocation<un
   describe: (recorder: Recorder) => Described,
   builder: CommandBuilder,
   place: CallPlace,
-  runner: ConnectionRunner,
+  runner: CommandRunner,
 ): Promise<ResultsOf<Described>> {
   const described = describe(await recorderOf(builder, place));
   if (!Array.isArray(described))
@@ -46,7 +46,8 @@ export async function runPipeline<const Described extends readonly Invocation<un
   return (await Promise.all(results)) as unknown as ResultsOf<Described>;
 }
 
-async function recorderOf(builder: CommandBuilder, place: CallPlace): Promise<Recorder> {
+/** Describes commands, and sends nothing. */
+export async function recorderOf(builder: CommandBuilder, place: CallPlace): Promise<Recorder> {
   const table = await loadTable();
   return new Proxy(builder, {
     get(target, name) {

@@ -1,9 +1,7 @@
 import type { RefusedName } from "./typed-commands.ts";
 
-const SESSION = "it changes the connection, which others use as well";
+const SESSION = "it changes the connection, which others use as well: use pool.use((commands) => commands.send(args))";
 const SETTINGS = "it belongs to opening a connection: set it in createRedis(options)";
-/** Why nothing that waits in the server is sent. */
-export const WOULD_BLOCK = "it would block the connection, which others use as well";
 
 /** Commands that cannot run on a shared connection, and why. */
 export const NEEDS_A_CONNECTION: Readonly<Record<RefusedName, string>> & Readonly<Record<string, string | undefined>> =
@@ -24,16 +22,7 @@ export const NEEDS_A_CONNECTION: Readonly<Record<RefusedName, string>> & Readonl
     replicaOf: "it would make the server forget its data",
     restoreAsking: "nodes of a cluster use it among themselves",
     scriptDebug: SESSION,
-    wait: "it is about the writes of one connection, which others use as well",
-    blMove: WOULD_BLOCK,
-    blMoveM: WOULD_BLOCK,
-    blmPop: WOULD_BLOCK,
-    blPop: WOULD_BLOCK,
-    brPop: WOULD_BLOCK,
-    brPopLPush: WOULD_BLOCK,
-    bzmPop: WOULD_BLOCK,
-    bzPopMax: WOULD_BLOCK,
-    bzPopMin: WOULD_BLOCK,
+    wait: "it is about the writes of one connection: use pool.use((commands) => commands.send(args))",
   };
 
 /** Commands that name keys and reach further: into another database, or another server. */

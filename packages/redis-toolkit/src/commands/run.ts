@@ -1,56 +1,84 @@
-import { hashSlot, type Caller, type RedisConnection } from "@hotset/redis/connection";
+import { hashSlot, type Caller, type DedicatedConnection, type RedisConnection } from "@hotset/redis/connection";
 import { CommandError } from "../errors/command-error.ts";
 import { replyError } from "../errors/reply-error.ts";
 import type { RedisArgument } from "../keys/key-space.ts";
 import { decodeReply, operationOf, type Invocation, type Runner } from "./invocation.ts";
 import { TYPE_MAPPINGS } from "./node-redis-commands.ts";
 
-/** Runs commands over one connection; `isEnabled` is asked at each. */
-export class ConnectionRunner implements Runner {
-  readonly #connection: RedisConnection;
+/** Where commands go: over the shared connection, or over one that a caller has for itself. */
+export interface Target extends Pick<RedisConnection, "call" | "each" | "isCluster" | "protocol"> {
+  /** Opens a socket for a command that waits in the server. Without it the target is such a socket. */
+  readonly openFor?: (key: RedisArgument | undefined) => Promise<DedicatedConnection>;
+}
+
+/** Runs commands over one target. */
+export class CommandRunner implements Runner {
+  readonly #target: Target;
   readonly #isEnabled: boolean;
 
-  constructor(connection: RedisConnection, isEnabled: boolean) {
-    this.#connection = connection;
+  constructor(target: Target, isEnabled: boolean) {
+    this.#target = target;
     this.#isEnabled = isEnabled;
   }
 
   /** @throws {CommandError} for an error reply, and for keys of several slots of a cluster, which are not sent. */
   async run<T>(invocation: Invocation<T>): Promise<T> {
     const { spread } = invocation;
-    if (spread === undefined || !this.#connection.isCluster) return this.runOver(this.#connection, invocation);
-    const replies = await this.#connection.each((primary) => this.runOver(primary, invocation));
+    if (spread === undefined || !this.#target.isCluster) return this.runOver(this.#target, invocation);
+    const replies = await this.#target.each((primary) => this.runOver(primary, invocation));
     return together(spread, replies);
   }
 
   async runOver<T>(caller: Caller, invocation: Invocation<T>): Promise<T> {
     const operation = operationOf(invocation);
+    this.check(operation, invocation.keys);
+    try {
+      return decodeReply(invocation, await this.#send(caller, invocation));
+    } catch (error) {
+      throw replyError(operation, error);
+    }
+  }
+
+  /** @throws {CommandError} where Redis is disabled, and for keys of several slots of a cluster. */
+  check(operation: string, keys: readonly RedisArgument[]): void {
     if (!this.#isEnabled)
       throw new CommandError(`${operation} was not sent: Redis is disabled by ENABLE_REDIS, or by enabled: false`, {
         code: "REDIS_DISABLED",
         operation,
       });
-    if (this.#connection.isCluster) expectOneSlot(operation, invocation.keys);
-    return decodeReply(invocation, await this.#send(caller, operation, invocation));
+    if (this.#target.isCluster) expectOneSlot(operation, keys);
   }
 
-  async #send<T>(caller: Caller, operation: string, invocation: Invocation<T>): Promise<unknown> {
-    const { args, keys, isReadOnly, replies, script } = invocation;
+  async #send<T>(caller: Caller, invocation: Invocation<T>): Promise<unknown> {
+    const { args, keys, isReadOnly, replies, blockMs, script } = invocation;
+    if (blockMs !== undefined) return this.#wait(invocation, blockMs);
     const options = { key: keys[0], isReadOnly, typeMapping: TYPE_MAPPINGS[replies] };
+    if (script === undefined) return caller.call(args, options);
     try {
       return await caller.call(args, options);
     } catch (error) {
-      if (script === undefined || !(error instanceof Error) || !error.message.startsWith("NOSCRIPT"))
-        throw replyError(operation, error);
+      if (!(error instanceof Error) || !error.message.startsWith("NOSCRIPT")) throw error;
     }
     // The server carried out nothing, so this repeats nothing.
+    return caller.call(["EVAL", script, ...args.slice(2)], options);
+  }
+
+  /** On a socket of its own: the shared one would wait with it. */
+  async #wait<T>({ args, keys, replies }: Invocation<T>, blockMs: number): Promise<unknown> {
+    const typeMapping = TYPE_MAPPINGS[replies];
+    const { openFor } = this.#target;
+    if (openFor === undefined) return this.#target.call(args, { deadlineMs: blockMs + SLACK_MS, typeMapping });
+    const socket = await openFor(keys[0]);
     try {
-      return await caller.call(["EVAL", script, ...args.slice(2)], options);
-    } catch (error) {
-      throw replyError(operation, error);
+      return await socket.call(args, { blockMs, typeMapping });
+    } finally {
+      await socket.close();
     }
   }
 }
+
+/** For the reply to come, once the server has waited. */
+const SLACK_MS = 5_000;
 
 /** Before anything is sent: Redis would refuse it too, after a trip, and a pipeline would be half done. */
 export function expectOneSlot(operation: string, keys: readonly RedisArgument[]): void {

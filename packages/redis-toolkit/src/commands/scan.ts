@@ -1,7 +1,8 @@
 import { InvalidArgumentError } from "@hotset/core";
-import type { Caller, RedisConnection } from "@hotset/redis/connection";
+import type { Caller } from "@hotset/redis/connection";
 import { checkKey, type KeySpace, type RedisArgument } from "../keys/key-space.ts";
 import type { Invocation } from "./invocation.ts";
+import type { Target } from "./run.ts";
 
 export interface ScanOptions {
   /** A glob, inside the key space. @default every key */
@@ -23,7 +24,7 @@ const DEFAULT_COUNT = 1_000;
 
 /** One primary after the other. Redis may name a key twice, so names are remembered until the end. */
 export async function* scanKeys(
-  connection: RedisConnection,
+  connection: Target,
   space: KeySpace,
   options: ScanOptions,
   step: Step,
@@ -47,7 +48,7 @@ export async function* scanKeys(
 }
 
 export async function* scanHash(
-  connection: RedisConnection,
+  connection: Target,
   space: KeySpace,
   key: RedisArgument,
   options: ScanHashOptions,

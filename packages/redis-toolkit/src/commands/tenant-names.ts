@@ -3,8 +3,8 @@
 import type { KeySpace, RedisArgument } from "../keys/key-space.ts";
 
 /** Commands whose replies name keys. */
-const KEY_FIRST = new Set(["lmPop"]);
-const KEY_FIELD = new Set(["zmPop"]);
+const KEY_FIRST = new Set(["lmPop", "blmPop"]);
+const KEY_FIELD = new Set(["zmPop", "bzmPop", "blPop", "brPop", "bzPopMin", "bzPopMax"]);
 const STREAM_NAMES = new Set(["xRead", "xReadGroup"]);
 /** Commands that begin with a channel. */
 const CHANNEL_FIRST = new Set(["publish", "sPublish"]);

@@ -5,17 +5,8 @@ type CommandsOfNodeRedis = (typeof import("@redis/client/dist/lib/commands/index
 /** Each command stands in the table twice, in capitals and as a method. */
 type MethodName<Name> = Name extends Uppercase<Name & string> ? never : Name;
 
-/** Commands that change the connection that they run on, or block it. */
+/** Commands that change or need the connection that they run on. */
 export type RefusedName =
-  | "blMove"
-  | "blMoveM"
-  | "blmPop"
-  | "blPop"
-  | "brPop"
-  | "brPopLPush"
-  | "bzmPop"
-  | "bzPopMax"
-  | "bzPopMin"
   | "asking"
   | "auth"
   | "hello"

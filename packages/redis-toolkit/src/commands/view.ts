@@ -1,14 +1,16 @@
 import { InvalidArgumentError, type CacheLogger, type Clock } from "@hotset/core";
-import type { RedisConnection } from "@hotset/redis/connection";
+import type { ExclusiveConnection, PoolStatus, RedisConnection } from "@hotset/redis/connection";
 import { KeySpace, type RedisArgument } from "../keys/key-space.ts";
-import { CommandBuilder } from "./command-builder.ts";
+import { CommandBuilder, describeScript, type Draft } from "./command-builder.ts";
 import { commandsOf } from "./commands.ts";
 import { withFallback, type FallbackOptions } from "./fallback.ts";
 import type { Invocation } from "./invocation.ts";
 import { lenientOf, type LenientCommands } from "./lenient.ts";
+import type { CallPlace } from "./node-redis-commands.ts";
 import type { Commands } from "./own-commands.ts";
 import { runPipeline, type Recorder, type ResultsOf } from "./pipeline.ts";
-import { ConnectionRunner } from "./run.ts";
+import { CommandRunner, type Target } from "./run.ts";
+import { runTransaction, type Transaction, type TransactionOptions, type TransactionResult } from "./transaction.ts";
 
 export interface ViewSettings {
   readonly connection: RedisConnection;
@@ -26,15 +28,17 @@ export class RedisView {
   readonly lenient: LenientCommands;
   readonly #settings: ViewSettings;
   readonly #space: KeySpace;
+  readonly #target: Target;
   readonly #builder: CommandBuilder;
-  readonly #runner: ConnectionRunner;
+  readonly #runner: CommandRunner;
 
   constructor(settings: ViewSettings, space: KeySpace = KeySpace.root, options: FallbackOptions = {}) {
     this.#settings = settings;
     this.#space = space;
     this.#builder = new CommandBuilder({ ...settings, space });
-    this.#runner = new ConnectionRunner(settings.connection, settings.isEnabled);
-    const own = commandsOf({ ...settings, space });
+    this.#target = targetOf(settings.connection);
+    this.#runner = new CommandRunner(this.#target, settings.isEnabled);
+    const own = commandsOf({ ...settings, connection: this.#target, space });
     this.commands = options.fallback === undefined ? own : this.#lookingOutside(own, options.fallback);
     this.lenient = lenientOf(this.commands, settings.logger, settings.clock);
   }
@@ -58,7 +62,7 @@ export class RedisView {
   async purge(): Promise<number> {
     if (!this.#space.isTenant)
       throw new InvalidArgumentError("purge: only the keys of a tenant can be purged; commands.flushDb() removes all");
-    const own = commandsOf({ ...this.#settings, space: this.#space });
+    const own = commandsOf({ ...this.#settings, connection: this.#target, space: this.#space });
     let removed = 0;
     let batch: string[] = [];
     for await (const key of own.scan()) {
@@ -79,8 +83,66 @@ export class RedisView {
   pipeline<const Described extends readonly Invocation<unknown>[]>(
     describe: (commands: Recorder) => Described,
   ): Promise<ResultsOf<Described>> {
-    const place = { space: this.#space, replies: "text", protocol: this.#settings.connection.protocol } as const;
-    return runPipeline(describe, this.#builder, place, this.#runner);
+    return runPipeline(describe, this.#builder, this.#place, this.#runner);
+  }
+
+  /**
+   * `MULTI` and `EXEC` around the commands that `describe` returns: all are carried out with nothing in between, or
+   * none. With `watch` it runs on a connection of its own, and only if no watched key was changed since then.
+   *
+   * @throws {CommandError} `ABORTED` where Redis refused one of the commands, `CROSS_SLOT` for keys of several slots
+   *   of a cluster; nothing was carried out. An error of `describe` is passed on.
+   * @throws {OverloadedError} when no connection became free in time.
+   */
+  transaction<const Queued extends readonly Invocation<unknown>[]>(
+    options: TransactionOptions,
+    describe: (
+      transaction: Transaction,
+    ) => ReturnType<Transaction["discard"]> | Queued | Promise<ReturnType<Transaction["discard"]> | Queued>,
+  ): Promise<TransactionResult<Queued>> {
+    const parts = {
+      connection: this.#settings.connection,
+      space: this.#space,
+      builder: this.#builder,
+      place: this.#place,
+      runner: this.#runner,
+      commands: this.commands,
+      commandsOn: (exclusive: ExclusiveConnection) => this.#commandsOn(exclusive),
+    };
+    return runTransaction(parts, options, describe);
+  }
+
+  /** Connections that one caller has for itself: for `WATCH`, and for what changes a connection. */
+  get pool(): ViewPool {
+    const { connection } = this.#settings;
+    return {
+      status: connection.pool.status,
+      use: (task, options = {}) => {
+        this.#runner.check("pool.use", []);
+        const { key, signal } = options;
+        const inside = key === undefined ? undefined : this.#space.inside(key);
+        return connection.pool.use((exclusive) => task(this.#commandsOn(exclusive)), {
+          ...(inside === undefined ? undefined : { key: inside }),
+          ...(signal === undefined ? undefined : { signal }),
+        });
+      },
+    };
+  }
+
+  /** For modules of this package. @internal */
+  get internals(): { readonly connection: RedisConnection; readonly space: KeySpace } {
+    this.#runner.check("open", []);
+    return { connection: this.#settings.connection, space: this.#space };
+  }
+
+  /** For modules of this package: runs a script over the keys of this view. @internal */
+  async runScript<T>(
+    text: string,
+    keys: readonly RedisArgument[],
+    args: readonly RedisArgument[],
+    draft: Draft<T>,
+  ): Promise<T> {
+    return this.#runner.run(describeScript(this.#space, text, keys, args, draft));
   }
 
   /** For modules of this package: runs a command over the keys of this view. @internal */
@@ -88,9 +150,28 @@ export class RedisView {
     return this.#runner.run(describe(this.#space));
   }
 
+  get #place(): CallPlace {
+    return { space: this.#space, replies: "text", protocol: this.#settings.connection.protocol };
+  }
+
+  /** Commands over one connection, which wait there. */
+  #commandsOn(exclusive: ExclusiveConnection): Commands {
+    const { isCluster, protocol } = this.#settings.connection;
+    const connection: Target = {
+      protocol,
+      isCluster,
+      call: (args, options = {}) => {
+        const { deadlineMs, typeMapping } = options;
+        return exclusive.call(args, { typeMapping, ...(deadlineMs === undefined ? undefined : { deadlineMs }) });
+      },
+      each: async (task) => [await task(exclusive)],
+    };
+    return commandsOf({ ...this.#settings, connection, space: this.#space });
+  }
+
   #lookingOutside(own: Commands, mode: "read" | "migrate"): Commands {
     const root = KeySpace.root;
-    const outside = commandsOf({ ...this.#settings, space: root });
+    const outside = commandsOf({ ...this.#settings, connection: this.#target, space: root });
     return withFallback(own, outside, mode === "read" ? stays : (key) => this.#move(key, root));
   }
 
@@ -112,6 +193,29 @@ export class RedisView {
     await this.#runner.run(plain(["UNLINK", older], older, { isReadOnly: false, replies: "text" }));
   }
 }
+
+export interface ViewPool {
+  /** `size` is the sum of `idle` and `inUse`; `waiting` callers are in line. */
+  readonly status: PoolStatus;
+  /**
+   * Runs `task` with commands over a connection that nothing else uses meanwhile, in the order of calls. In a cluster
+   * it is that of the node of `key`. Afterwards the connection is as new, or closed.
+   *
+   * @throws {OverloadedError} when none became free in `pool.wait`. An error of `task` is passed on.
+   */
+  use<T>(
+    task: (commands: Commands) => Promise<T>,
+    options?: { readonly key?: RedisArgument; readonly signal?: AbortSignal },
+  ): Promise<T>;
+}
+
+const targetOf = (connection: RedisConnection): Target => ({
+  protocol: connection.protocol,
+  isCluster: connection.isCluster,
+  call: (args, options) => connection.call(args, options),
+  each: (task) => connection.each(task),
+  openFor: (key) => connection.open({ role: "blocking", ...(key === undefined ? undefined : { key }) }),
+});
 
 const PURGED_AT_ONCE = 1_000;
 

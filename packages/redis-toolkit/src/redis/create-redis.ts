@@ -25,6 +25,7 @@ export class Redis extends RedisView {
       onOverload: settings.onOverload,
       readRetries: settings.readRetries,
       backoff: settings.backoff,
+      pool: settings.pool,
       clock: settings.clock,
     });
     super({ ...settings, connection });

@@ -1,7 +1,5 @@
-import { InvalidArgumentError } from "@hotset/core";
-import { CommandError } from "../errors/command-error.ts";
+import { DecodeError, InvalidArgumentError } from "@hotset/core";
 import type { RedisArgument } from "../keys/key-space.ts";
-import { describeScript } from "../commands/command-builder.ts";
 import type { RedisView } from "../commands/view.ts";
 
 /** How an argument is written. */
@@ -74,13 +72,11 @@ export function defineScript<
         `this script takes ${keyCount} keys and ${kinds.length} arguments, got ${keys.length} and ${args.length}`,
       );
     const written = args.map((arg, i) => writeArgument(kinds[i]!, arg, i));
-    return redis.runInside((space) =>
-      describeScript(space, lua, keys, written, {
-        isReadOnly: readOnly,
-        replies: reply.endsWith("bytes") ? "bytes" : "text",
-        decode: (given) => read(given) as ReplyTypes[Reply],
-      }),
-    );
+    return redis.runScript(lua, keys, written, {
+      isReadOnly: readOnly,
+      replies: reply.endsWith("bytes") ? "bytes" : "text",
+      decode: (given) => read(given) as ReplyTypes[Reply],
+    });
   };
 }
 
@@ -108,7 +104,7 @@ const KINDS: Readonly<Record<ScriptArgument, string>> = {
 };
 
 const fail = (wanted: string): never => {
-  throw new CommandError(`the script did not reply with ${wanted}`, { code: "CORRUPT_VALUE", operation: "EVALSHA" });
+  throw new DecodeError(`the script did not reply with ${wanted}`, { operation: "EVALSHA" });
 };
 
 const READERS: Readonly<Record<ScriptReply, (reply: unknown) => unknown>> = {

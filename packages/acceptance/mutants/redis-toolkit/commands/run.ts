@@ -4,7 +4,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "toolkit: a script that the server has forgotten is an error",
     promises: ["A86"],
-    rule: 'if (script === undefined || !(error instanceof Error) || !error.message.startsWith("NOSCRIPT"))',
-    broken: "if (true)",
+    rule: 'if (!(error instanceof Error) || !error.message.startsWith("NOSCRIPT")) throw error;',
+    broken: "throw error;",
+  },
+  {
+    name: "toolkit: a command that waits runs on the shared connection",
+    promises: ["A20"],
+    rule: "if (blockMs !== undefined) return this.#wait(invocation, blockMs);",
+    broken: "",
   },
 ];

@@ -1,0 +1,160 @@
+import { InvalidArgumentError } from "@hotset/core";
+import type { BurstOptions, ExclusiveConnection, RedisConnection } from "@hotset/redis/connection";
+import { CommandError } from "../errors/command-error.ts";
+import { replyError } from "../errors/reply-error.ts";
+import { checkKey, type KeySpace, type RedisArgument } from "../keys/key-space.ts";
+import type { CommandBuilder } from "./command-builder.ts";
+import { decodeReply, operationOf, type Invocation } from "./invocation.ts";
+import { TYPE_MAPPINGS, type CallPlace } from "./node-redis-commands.ts";
+import type { Commands } from "./own-commands.ts";
+import { recorderOf, type Recorder, type Result, type ResultsOf } from "./pipeline.ts";
+import type { CommandRunner } from "./run.ts";
+
+/**
+ * - `committed`: all commands were carried out, one after another, with nothing in between
+ * - `conflict`: a watched key was changed meanwhile; nothing was carried out
+ * - `discarded`: `discard()` was returned; nothing was sent
+ */
+export type TransactionResult<Queued extends readonly Invocation<unknown>[]> =
+  | { readonly status: "committed"; readonly results: ResultsOf<Queued> }
+  | { readonly status: "conflict" }
+  | { readonly status: "discarded" };
+
+const DISCARD: unique symbol = Symbol("discard");
+type Discard = typeof DISCARD;
+
+export interface Transaction {
+  /** Carried out at once, on the connection of the transaction: for reading what is watched. */
+  readonly commands: Commands;
+  /** Describes the commands to return. */
+  readonly queue: Recorder;
+  discard(): Discard;
+}
+
+export interface TransactionOptions {
+  /** The transaction is carried out only if none of these keys was changed since `describe` began. */
+  readonly watch?: readonly RedisArgument[];
+}
+
+/** The parts of a view that a transaction needs. */
+export interface TransactionParts {
+  readonly connection: RedisConnection;
+  readonly space: KeySpace;
+  readonly builder: CommandBuilder;
+  readonly place: CallPlace;
+  readonly runner: CommandRunner;
+  readonly commandsOn: (exclusive: ExclusiveConnection) => Commands;
+  readonly commands: Commands;
+}
+
+/**
+ * `MULTI`, what `describe` returns, and `EXEC`: carried out as a whole, or not at all. Each command has its own result;
+ * one that fails, such as on a key of another type, undoes no other.
+ *
+ * @throws {CommandError} `ABORTED` where Redis took one of the commands for wrong; nothing was carried out.
+ */
+export async function runTransaction<const Queued extends readonly Invocation<unknown>[]>(
+  parts: TransactionParts,
+  { watch = [] }: TransactionOptions,
+  describe: (transaction: Transaction) => Promise<Queued | Discard> | Queued | Discard,
+): Promise<TransactionResult<Queued>> {
+  const { connection, space, runner } = parts;
+  const watched = watch.map((key) => space.inside(checkKey("transaction: watch", key)));
+  const queue = await recorderOf(parts.builder, parts.place);
+  runner.check("MULTI", watched);
+  if (watched.length === 0) {
+    const queued = checked(await describe({ commands: parts.commands, queue, discard }));
+    if (queued === DISCARD) return { status: "discarded" };
+    const keys = expectKeys(runner, watched, queued);
+    return carriedOut<Queued>(queued, (commands, options) => connection.burst(keys[0], commands, options));
+  }
+  const [key] = watched;
+  return connection.pool.use(
+    async (exclusive): Promise<TransactionResult<Queued>> => {
+      await exclusive.call(["WATCH", ...watched]).catch((error: unknown) => {
+        throw replyError("WATCH", error);
+      });
+      const queued = checked(await describe({ commands: parts.commandsOn(exclusive), queue, discard }));
+      if (queued === DISCARD) return { status: "discarded" };
+      expectKeys(runner, watched, queued);
+      return carriedOut<Queued>(queued, (commands, options) => exclusive.burst(commands, options));
+    },
+    key === undefined ? {} : { key },
+  );
+}
+
+const discard = (): Discard => DISCARD;
+
+function checked<Queued extends readonly Invocation<unknown>[]>(given: Queued | Discard): Queued | Discard {
+  if (given === DISCARD || Array.isArray(given)) return given;
+  throw new InvalidArgumentError(
+    "transaction(describe): describe must return a list of commands, such as [queue.incr(key)], or discard()",
+  );
+}
+
+/** All keys: in a cluster they must be of one slot. */
+function expectKeys(
+  runner: CommandRunner,
+  watched: readonly RedisArgument[],
+  queued: readonly Invocation<unknown>[],
+): readonly RedisArgument[] {
+  const keys = [...watched, ...queued.flatMap((invocation) => invocation.keys)];
+  runner.check("MULTI", keys);
+  for (const invocation of queued)
+    if (invocation.blockMs !== undefined)
+      throw new InvalidArgumentError(`${operationOf(invocation)}: nothing waits in a transaction`);
+  return keys;
+}
+
+type Burst = (commands: readonly (readonly RedisArgument[])[], options: BurstOptions) => Promise<readonly unknown[]>;
+
+async function carriedOut<Queued extends readonly Invocation<unknown>[]>(
+  queued: Queued,
+  burst: Burst,
+): Promise<TransactionResult<Queued>> {
+  const results = (replies: readonly Result<unknown>[]): TransactionResult<Queued> => ({
+    status: "committed",
+    results: replies as unknown as ResultsOf<Queued>,
+  });
+  if (queued.length === 0) return results([]);
+  // A script by its hash could be unknown, which would show only inside EXEC.
+  const commands = queued.map(({ args, script }) => (script === undefined ? args : ["EVAL", script, ...args.slice(2)]));
+  const areBytes = queued.some(({ replies }) => replies === "bytes");
+  const typeMapping = TYPE_MAPPINGS[areBytes ? "bytes" : "text"];
+  const replies = await burst([["MULTI"], ...commands, ["EXEC"]], { typeMapping });
+  const executed = replies.at(-1);
+  if (executed === null) return { status: "conflict" };
+  if (!Array.isArray(executed)) throw aborted(replies, queued);
+  return results(queued.map((invocation, i) => resultOf(invocation, executed[i], areBytes)));
+}
+
+function resultOf(invocation: Invocation<unknown>, reply: unknown, areBytes: boolean): Result<unknown> {
+  if (reply instanceof Error) return { ok: false, error: replyError(operationOf(invocation), reply) as Error };
+  try {
+    const given = areBytes && invocation.replies === "text" ? asText(reply) : reply;
+    return { ok: true, value: decodeReply(invocation, given) };
+  } catch (error) {
+    return { ok: false, error: error as Error };
+  }
+}
+
+/** Where one command of a transaction asks for bytes, all replies come as bytes. */
+function asText(reply: unknown): unknown {
+  if (Buffer.isBuffer(reply)) return reply.toString();
+  if (Array.isArray(reply)) return reply.map(asText);
+  return reply instanceof Map ? new Map([...reply].map(([key, value]) => [asText(key), asText(value)])) : reply;
+}
+
+/** Nothing was carried out. The first refusal says why. */
+function aborted(replies: readonly unknown[], queued: readonly Invocation<unknown>[]): unknown {
+  const at = replies.findIndex((reply) => reply instanceof Error);
+  const operation = at > 0 && at <= queued.length ? operationOf(queued[at - 1]!) : "EXEC";
+  const reason = replyError(operation, replies[at]);
+  if (!(reason instanceof CommandError)) return reason;
+  return new CommandError(`the transaction was not carried out: ${reason.message}`, {
+    code: "ABORTED",
+    operation,
+    retryable: reason.retryable,
+    cause: reason,
+  });
+}

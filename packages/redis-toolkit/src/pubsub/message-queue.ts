@@ -1,0 +1,117 @@
+export type ChannelEvent<T> =
+  | { readonly kind: "message"; readonly message: T; readonly channel: string }
+  /** The connection was lost and is back: messages in between were missed. */
+  | { readonly kind: "gap" };
+
+/** The events of one subscriber. Ends by `close`, by leaving the loop, or by its signal. */
+export interface Subscription<T> extends AsyncIterableIterator<ChannelEvent<T>>, AsyncDisposable {
+  /** Messages left out because the reader was too slow. */
+  readonly dropped: number;
+  /** Messages left out because they could not be read, or did not fit the schema. */
+  readonly corrupt: number;
+  /** Resolves once the server has confirmed the end. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Without room for a message: which one is left out, or that the subscription ends. */
+export type Overflow = "drop-oldest" | "drop-newest" | "close";
+
+export interface MessageQueueSettings<T> {
+  /** Messages that wait for the reader. */
+  readonly buffer: number;
+  readonly overflow: Overflow;
+  readonly read: (bytes: Buffer) => Promise<T>;
+}
+
+type Waiting =
+  | { readonly kind: "message"; readonly bytes: Buffer; readonly channel: string }
+  | { readonly kind: "gap" };
+
+/** The events of one subscription, in the order in which they came. Bounded; messages are read when they are taken. */
+export class MessageQueue<T> implements Subscription<T> {
+  dropped = 0;
+  corrupt = 0;
+  readonly #settings: MessageQueueSettings<T>;
+  #waiting: Waiting[] = [];
+  #messages = 0;
+  #wake: (() => void) | undefined;
+  #end: (() => Promise<void>) | undefined;
+  #ended: Promise<void> | undefined;
+
+  constructor(settings: MessageQueueSettings<T>) {
+    this.#settings = settings;
+  }
+
+  /** Called once, at the end. */
+  onEnd(end: () => Promise<void>): void {
+    this.#end = end;
+  }
+
+  push(bytes: Buffer, channel: string): void {
+    if (this.#ended !== undefined) return;
+    const { buffer, overflow } = this.#settings;
+    if (this.#messages >= buffer) {
+      this.dropped += 1;
+      if (overflow === "close") return void this.close();
+      if (overflow === "drop-newest") return;
+      this.#waiting.splice(
+        this.#waiting.findIndex(({ kind }) => kind === "message"),
+        1,
+      );
+      this.#messages -= 1;
+    }
+    this.#messages += 1;
+    this.#add({ kind: "message", bytes, channel });
+  }
+
+  gap(): void {
+    // Two gaps in a row say no more than one.
+    if (this.#ended === undefined && this.#waiting.at(-1)?.kind !== "gap") this.#add({ kind: "gap" });
+  }
+
+  async next(): Promise<IteratorResult<ChannelEvent<T>, undefined>> {
+    for (;;) {
+      const first = this.#waiting.shift();
+      if (first === undefined) {
+        if (this.#ended !== undefined) return { done: true, value: undefined };
+        await new Promise<void>((resolve) => (this.#wake = resolve));
+        continue;
+      }
+      if (first.kind === "gap") return { done: false, value: first };
+      this.#messages -= 1;
+      try {
+        const message = await this.#settings.read(first.bytes);
+        return { done: false, value: { kind: "message", message, channel: first.channel } };
+      } catch {
+        this.corrupt += 1;
+      }
+    }
+  }
+
+  /** Leaving a loop ends the subscription. */
+  async return(): Promise<IteratorResult<ChannelEvent<T>, undefined>> {
+    await this.close();
+    return { done: true, value: undefined };
+  }
+
+  /** Messages that wait are still delivered. */
+  close(): Promise<void> {
+    this.#ended ??= this.#end?.() ?? Promise.resolve();
+    this.#wake?.();
+    return this.#ended;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #add(event: Waiting): void {
+    this.#waiting.push(event);
+    this.#wake?.();
+    this.#wake = undefined;
+  }
+}

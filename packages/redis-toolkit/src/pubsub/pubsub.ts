@@ -1,0 +1,219 @@
+import { InvalidArgumentError, json, type StandardSchema } from "@hotset/core";
+import type { RedisConnection, Subscriber, SubscriptionKind } from "@hotset/redis/connection";
+import type { RedisView } from "../commands/view.ts";
+import { MessageQueue, type ChannelEvent, type Overflow, type Subscription } from "./message-queue.ts";
+
+export type { ChannelEvent, Overflow, Subscription };
+
+/** How messages are written. `json` with a schema checks what is received. */
+export interface ChannelOptions<T> {
+  /** @default 'json' */
+  readonly codec?: "json" | "text" | "bytes";
+  /** Checks and types received messages; others are counted in `corrupt` and left out. */
+  readonly schema?: StandardSchema<T>;
+  /** A pattern of channels, or a channel of sharded pub/sub. @default 'channel' */
+  readonly kind?: SubscriptionKind;
+  /** Messages that wait for the reader of one subscription. @default 32 */
+  readonly buffer?: number;
+  /** Beyond that: which message is left out, or that the subscription ends. @default 'drop-oldest' */
+  readonly overflow?: Overflow;
+}
+
+export interface Listening extends AsyncDisposable {
+  readonly dropped: number;
+  readonly corrupt: number;
+  /** Events whose handler threw, or rejected. */
+  readonly failures: number;
+  /** Ends it, once the handler that runs has ended. */
+  close(): Promise<void>;
+}
+
+export interface Channel<T> {
+  /** @returns how many connections received it, maybe none; in a cluster those of the node that was asked */
+  publish(message: T): Promise<number>;
+  /** Resolves once the server has confirmed it: messages that are published from then on are received. */
+  subscribe(options?: { readonly signal?: AbortSignal }): Promise<Subscription<T>>;
+  /** One event after another. A handler that fails is counted, and the next event follows. */
+  listen(handler: (event: ChannelEvent<T>) => unknown, options?: { readonly signal?: AbortSignal }): Promise<Listening>;
+}
+
+/** Publishing and subscribing over one view: channels of a tenant lie below its prefix. */
+export interface PubSub {
+  /** @throws {InvalidArgumentError} for an empty name, and for options that can never work. */
+  channel<T = unknown>(name: string, options?: ChannelOptions<T>): Channel<T>;
+}
+
+export function pubsub(redis: RedisView): PubSub {
+  return {
+    channel: <T>(name: string, options: ChannelOptions<T> = {}) => {
+      check(name, options);
+      return new RedisChannel<T>(redis, name, options);
+    },
+  };
+}
+
+const OPTIONS = ["codec", "schema", "kind", "buffer", "overflow"];
+const DEFAULT_BUFFER = 32;
+
+function check<T>(name: string, options: ChannelOptions<T>): void {
+  const refuse = (text: string): never => {
+    throw new InvalidArgumentError(`channel(name, options): ${text}`);
+  };
+  if (typeof name !== "string" || name === "") refuse("the name must be text that is not empty");
+  for (const option of Object.keys(options))
+    if (!OPTIONS.includes(option)) refuse(`unknown option ${JSON.stringify(option)}; known: ${OPTIONS.join(", ")}`);
+  const { codec = "json", kind = "channel", buffer = DEFAULT_BUFFER, overflow = "drop-oldest" } = options;
+  if (!["json", "text", "bytes"].includes(codec)) refuse('codec must be "json", "text" or "bytes"');
+  if (!["channel", "pattern", "shard"].includes(kind)) refuse('kind must be "channel", "pattern" or "shard"');
+  if (!Number.isSafeInteger(buffer) || buffer < 1) refuse("buffer must be a whole number of at least 1");
+  if (!["drop-oldest", "drop-newest", "close"].includes(overflow))
+    refuse('overflow must be "drop-oldest", "drop-newest" or "close"');
+}
+
+class RedisChannel<T> implements Channel<T> {
+  readonly #redis: RedisView;
+  readonly #name: string;
+  readonly #options: ChannelOptions<T>;
+  readonly #kind: SubscriptionKind;
+
+  constructor(redis: RedisView, name: string, options: ChannelOptions<T>) {
+    this.#redis = redis;
+    this.#name = name;
+    this.#options = options;
+    this.#kind = options.kind ?? "channel";
+  }
+
+  async publish(message: T): Promise<number> {
+    if (this.#kind === "pattern")
+      throw new InvalidArgumentError("publish: a pattern has no channel of its own; publish to channel(name)");
+    const bytes = encode(this.#options.codec ?? "json", message);
+    return this.#redis.runInside((space) => {
+      const channel = space.inside(this.#name);
+      const isShard = this.#kind === "shard";
+      return {
+        args: [isShard ? "SPUBLISH" : "PUBLISH", channel, bytes],
+        keys: isShard ? [channel] : [],
+        isReadOnly: false,
+        replies: "text",
+        decode: Number,
+      };
+    });
+  }
+
+  async subscribe(options: { readonly signal?: AbortSignal } = {}): Promise<Subscription<T>> {
+    options.signal?.throwIfAborted();
+    const { connection, space } = this.#redis.internals;
+    const name = this.#kind === "pattern" ? space.pattern(this.#name) : space.inside(this.#name);
+    const { codec = "json", schema, buffer = DEFAULT_BUFFER, overflow = "drop-oldest" } = this.#options;
+    const read = (bytes: Buffer): Promise<T> => decode(codec, bytes, schema);
+    const queue = new MessageQueue<T>({ buffer, overflow, read });
+    const subscriber = await shared(connection, this.#kind === "shard" ? name : undefined);
+    try {
+      const removeGap = subscriber.use.on("gap", () => queue.gap());
+      const unsubscribe = await subscriber.use.subscribe(this.#kind, name, (message, channel) =>
+        queue.push(message, space.outside(channel.toString())),
+      );
+      queue.onEnd(async () => {
+        removeGap();
+        await unsubscribe();
+        await subscriber.release();
+      });
+    } catch (error) {
+      await subscriber.release();
+      throw error;
+    }
+    options.signal?.addEventListener("abort", () => void queue.close(), { once: true });
+    if (options.signal?.aborted) await queue.close();
+    return queue;
+  }
+
+  async listen(
+    handler: (event: ChannelEvent<T>) => unknown,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<Listening> {
+    const subscription = await this.subscribe(options);
+    let failures = 0;
+    const ended = (async () => {
+      for await (const event of subscription)
+        try {
+          await handler(event);
+        } catch {
+          failures += 1;
+        }
+    })();
+    const close = async (): Promise<void> => {
+      await subscription.close();
+      await ended;
+    };
+    return {
+      get dropped() {
+        return subscription.dropped;
+      },
+      get corrupt() {
+        return subscription.corrupt;
+      },
+      get failures() {
+        return failures;
+      },
+      close,
+      [Symbol.asyncDispose]: close,
+    };
+  }
+}
+
+function encode(codec: "json" | "text" | "bytes", message: unknown): string | Buffer {
+  if (codec === "json") return Buffer.from(json().encode(message));
+  if (codec === "text" ? typeof message === "string" : Buffer.isBuffer(message)) return message as string | Buffer;
+  throw new InvalidArgumentError(
+    `publish: a message must be ${codec === "text" ? "text" : "a Buffer"}, got a value of type ${typeof message}`,
+  );
+}
+
+async function decode<T>(
+  codec: "json" | "text" | "bytes",
+  bytes: Buffer,
+  schema: StandardSchema<T> | undefined,
+): Promise<T> {
+  const value: unknown = codec === "json" ? json().decode(bytes) : codec === "text" ? bytes.toString() : bytes;
+  if (schema === undefined) return value as T;
+  const result = await schema["~standard"].validate(value);
+  if (result.issues !== undefined) throw new Error("the message does not fit the schema");
+  return result.value;
+}
+
+interface Shared {
+  readonly use: Subscriber;
+  /** Closes it if this was its last user. */
+  release(): Promise<void>;
+}
+
+/** One socket for all channels of a connection; for sharded ones, one for each channel, on its node. */
+const subscribers = new WeakMap<
+  RedisConnection,
+  Map<string, { readonly opened: Promise<Subscriber>; users: number }>
+>();
+
+async function shared(connection: RedisConnection, shard: string | undefined): Promise<Shared> {
+  let all = subscribers.get(connection);
+  if (all === undefined) subscribers.set(connection, (all = new Map()));
+  const name = shard === undefined ? "" : `shard ${shard}`;
+  let one = all.get(name);
+  if (one === undefined) {
+    const opened = connection.open({ role: "subscriber", ...(shard === undefined ? undefined : { key: shard }) });
+    all.set(name, (one = { opened, users: 0 }));
+  }
+  const mine = one;
+  mine.users += 1;
+  const forget = (): boolean => {
+    mine.users -= 1;
+    if (mine.users === 0 && all.get(name) === mine) all.delete(name);
+    return mine.users === 0;
+  };
+  try {
+    const use = await mine.opened;
+    return { use, release: async () => (forget() ? use.close() : undefined) };
+  } catch (error) {
+    forget();
+    throw error;
+  }
+}

@@ -1,0 +1,150 @@
+import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
+import { createRedis, type Redis } from "@hotset/redis-toolkit";
+import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { ALONE, EVERYWHERE, startServers } from "./servers.ts";
+
+const servers = startServers();
+
+describe.each(EVERYWHERE)("connections of one's own over %s", (where) => {
+  let redis: Redis;
+  let p: string;
+  beforeAll(async () => {
+    redis = await servers.open(where);
+  });
+  beforeEach(() => {
+    p = `{${randomPrefix()}}`;
+  });
+
+  it("A20: a command that waits in the server delays no other", async () => {
+    const { commands } = redis;
+    const popped = commands.blPop(`${p}list`, 10);
+    const read = commands.xRead({ key: `${p}stream`, id: "$" }, { BLOCK: 10_000 });
+    const startedAt = performance.now();
+    await Promise.all(Array.from({ length: 100 }, (_, i) => commands.set(`${p}${i}`, "v", { ttl: "1m" })));
+    expect(performance.now() - startedAt).toBeLessThan(5_000);
+    // The stream is read from its end: entries are added until one comes after the read.
+    const adding = (async () => {
+      for (let isDone = false; !isDone;) {
+        await commands.xAdd(`${p}stream`, "*", { f: "v" });
+        isDone = await Promise.race([
+          read.then(() => true),
+          new Promise<false>((resolve) => setTimeout(resolve, 20, false)),
+        ]);
+      }
+    })();
+    await commands.rPush(`${p}list`, ["x"]);
+    expect(await popped).toEqual({ key: `${p}list`, element: "x" });
+    expect(await read).toMatchObject([{ name: `${p}stream` }]);
+    await adding;
+    expect(await commands.blPop(`${p}list`, 0.05)).toBe(undefined);
+    expect(await redis.tenant("acme").commands.blPop(`${p}list`, 0.05)).toBe(undefined);
+  });
+
+  it("a transaction is carried out as a whole, each command with its own result", async () => {
+    await redis.commands.set(`${p}text`, "v");
+    const done = await redis.transaction({}, ({ queue }) => [
+      queue.incr(`${p}n`),
+      queue.lPush(`${p}text`, "x"),
+      queue.hset(`${p}h`, { a: 1 }, { ttl: "1m" }),
+      queue.getBytes(`${p}text`),
+      queue.get(`${p}text`),
+    ]);
+    expect(done).toEqual({
+      status: "committed",
+      results: [
+        { ok: true, value: 1 },
+        { ok: false, error: expect.objectContaining({ code: "WRONG_TYPE" }) as Error },
+        { ok: true, value: 1 },
+        { ok: true, value: Buffer.from("v") },
+        { ok: true, value: "v" },
+      ],
+    });
+    expect(await redis.transaction({}, ({ discard }) => discard())).toEqual({ status: "discarded" });
+    expect(await redis.transaction({}, () => [])).toEqual({ status: "committed", results: [] });
+    await expect(redis.transaction({}, () => undefined as never)).rejects.toThrow("must return a list of commands");
+  });
+
+  it("of transactions that watch one key, none overwrites another: twenty add one", async () => {
+    const { commands } = redis;
+    const add = async (): Promise<void> => {
+      for (;;) {
+        const { status } = await redis.transaction({ watch: [`${p}sum`] }, async ({ commands: watched, queue }) => {
+          const sum = (await watched.getNumber(`${p}sum`)) ?? 0;
+          return [queue.set(`${p}sum`, sum + 1)];
+        });
+        if (status === "committed") return;
+        expect(status).toBe("conflict");
+      }
+    };
+    await Promise.all(Array.from({ length: 20 }, add));
+    expect(await commands.getNumber(`${p}sum`)).toBe(20);
+    const tenant = redis.tenant("acme");
+    await tenant.transaction({ watch: [`${p}t`] }, ({ queue }) => [queue.set(`${p}t`, 1)]);
+    expect(await commands.get(`acme:${p}t`)).toBe("1");
+    const failing = redis.transaction({ watch: [`${p}sum`] }, () => Promise.reject(new Error("the caller's own")));
+    await expect(failing).rejects.toThrow("the caller's own");
+    await expect.poll(() => redis.pool.status.inUse).toBe(0);
+  });
+
+  it("A22: a connection comes back to the pool as new, also from a task that throws", async () => {
+    await expect(redis.pool.use(() => Promise.reject(new Error("broken")), { key: p })).rejects.toThrow("broken");
+    const value = await redis.pool.use(
+      async (commands) => {
+        await commands.set(`${p}k`, "v");
+        return commands.get(`${p}k`);
+      },
+      { key: `${p}k` },
+    );
+    expect(value).toBe("v");
+    await expect.poll(() => redis.pool.status).toMatchObject({ inUse: 0, waiting: 0 });
+  });
+});
+
+it("a command that Redis refuses aborts its transaction, and the reason is named", async () => {
+  await using own = await startOwnRedis({ config: ["maxmemory-policy noeviction"] });
+  await using redis = createRedis({ ...ALONE, url: own.url });
+  await redis.commands.set("k", "v");
+  await own.command("CONFIG", "SET", "maxmemory", "1");
+  const aborted = redis.transaction({}, ({ queue }) => [queue.set("k", "w"), queue.set("l", "v")]);
+  await expect(aborted).rejects.toMatchObject({
+    code: "ABORTED",
+    operation: "SET",
+    retryable: true,
+    maybeExecuted: false,
+    cause: expect.objectContaining({ code: "OUT_OF_MEMORY" }) as Error,
+  });
+  expect(await redis.commands.get("k")).toBe("v");
+  const waiting = redis.transaction({}, ({ queue }) => [queue.blPop("k", 1)]);
+  await expect(waiting).rejects.toThrow("nothing waits in a transaction");
+});
+
+it("in a cluster the keys of a transaction are of one slot", async () => {
+  const redis = await servers.open("a cluster");
+  const call = redis.transaction({}, ({ queue }) => [queue.set("a", 1), queue.set("b", 1)]);
+  await expect(call).rejects.toMatchObject({ code: "CROSS_SLOT" });
+  const watching = redis.transaction({ watch: ["a"] }, ({ queue }) => [queue.set("b", 1)]);
+  await expect(watching).rejects.toMatchObject({ code: "CROSS_SLOT" });
+});
+
+it("A21: the pool has a bound, hands out in order, and refuses who waits too long", async () => {
+  await using own = await startOwnRedis();
+  await using redis = createRedis({ ...ALONE, url: own.url, pool: { max: 2, wait: "200ms" } });
+  const gate = Promise.withResolvers<void>();
+  const order: number[] = [];
+  const first = [1, 2].map((i) => redis.pool.use(() => (order.push(i), gate.promise)));
+  await expect.poll(() => redis.pool.status).toMatchObject({ size: 2, inUse: 2, waiting: 0 });
+  await expect(redis.pool.use(() => Promise.resolve())).rejects.toMatchObject({ code: "OVERLOADED" });
+  const later = [3, 4, 5].map((i) => redis.pool.use(() => Promise.resolve(void order.push(i))));
+  expect(redis.pool.status.waiting).toBe(3);
+  gate.resolve();
+  await Promise.all([...first, ...later]);
+  expect(order.slice(2)).toEqual([3, 4, 5]);
+});
+
+it("disabled, nothing of this opens a connection", async () => {
+  await using redis = createRedis({ env: { ENABLE_REDIS: "false" }, envFile: false });
+  const disabled = { code: "REDIS_DISABLED" };
+  await expect(redis.transaction({}, ({ queue }) => [queue.get("k")])).rejects.toMatchObject(disabled);
+  await expect(redis.commands.blPop("k", 1)).rejects.toMatchObject(disabled);
+  expect(() => redis.pool.use(() => Promise.resolve())).toThrow(expect.objectContaining(disabled));
+});

@@ -1,0 +1,145 @@
+import { randomPrefix, startOwnRedis, until } from "@hotset/test-servers";
+import { createRedis, type Redis } from "@hotset/redis-toolkit";
+import { pubsub, type ChannelEvent } from "@hotset/redis-toolkit/pubsub";
+import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { ALONE, EVERYWHERE, startServers } from "./servers.ts";
+
+const servers = startServers();
+
+const messagesOf = <T>(events: readonly ChannelEvent<T>[]): readonly T[] =>
+  events.flatMap((event) => (event.kind === "message" ? [event.message] : []));
+
+describe.each(EVERYWHERE)("pub/sub over %s", (where) => {
+  let redis: Redis;
+  let name: string;
+  beforeAll(async () => {
+    redis = await servers.open(where);
+  });
+  beforeEach(() => {
+    name = randomPrefix();
+  });
+
+  it("A45: each subscription gets every message that is published after it was confirmed, in order", async () => {
+    const channel = pubsub(redis).channel<{ n: number }>(name);
+    const seen: [ChannelEvent<{ n: number }>[], ChannelEvent<{ n: number }>[]] = [[], []];
+    await using one = await channel.listen((event) => seen[0].push(event));
+    await using other = await channel.listen((event) => seen[1].push(event));
+    for (let n = 0; n < 20; n += 1) await channel.publish({ n });
+    for (const events of seen)
+      await expect.poll(() => messagesOf(events)).toEqual(Array.from({ length: 20 }, (_, n) => ({ n })));
+    expect(seen[0][0]).toMatchObject({ channel: name });
+    expect([one.dropped, other.dropped, one.corrupt, one.failures]).toEqual([0, 0, 0, 0]);
+  });
+
+  it("A48: a handler that fails, and a message that cannot be read, stop nothing; leaving the loop ends it", async () => {
+    const schema = {
+      "~standard": {
+        version: 1,
+        vendor: "test",
+        validate: (value: unknown) => (typeof value === "number" ? { value } : { issues: [{ message: "no" }] }),
+      },
+    } as const;
+    const channel = pubsub(redis).channel<number>(name, { schema });
+    const seen: number[] = [];
+    await using listening = await channel.listen((event) => {
+      if (event.kind === "message") seen.push(event.message);
+      if (seen.length === 1) throw new Error("of the handler");
+    });
+    await redis.commands.publish(name, "{");
+    for (const message of [1, "two" as never, 3]) await channel.publish(message);
+    await expect.poll(() => seen).toEqual([1, 3]);
+    expect([listening.failures, listening.corrupt]).toEqual([1, 2]);
+    await listening.close();
+    const subscription = await channel.subscribe();
+    await channel.publish(4);
+    for await (const event of subscription) {
+      expect(event).toEqual({ kind: "message", message: 4, channel: name });
+      break;
+    }
+    expect(await subscription.next()).toEqual({ done: true, value: undefined });
+  });
+
+  it("A35: channels and patterns of a tenant are its own", async () => {
+    const [one, other] = [redis.tenant(`${name}*`), redis.tenant(`${name}x`)];
+    const seen: unknown[] = [];
+    await using _all = await pubsub(one)
+      .channel<string>("news:*", { kind: "pattern", codec: "text" })
+      .listen((event) => seen.push(event));
+    await pubsub(other).channel<string>("news:a", { codec: "text" }).publish("of another");
+    await pubsub(one).channel<string>("news:a", { codec: "text" }).publish("hello");
+    await expect.poll(() => seen).toEqual([{ kind: "message", message: "hello", channel: "news:a" }]);
+  });
+
+  it("sharded channels, and bytes", async () => {
+    const channel = pubsub(redis).channel<Buffer>(name, { kind: "shard", codec: "bytes" });
+    const seen: Buffer[] = [];
+    await using _listening = await channel.listen((event) => event.kind === "message" && seen.push(event.message));
+    expect(await channel.publish(Buffer.from([0, 255]))).toBe(1);
+    await expect.poll(() => seen).toEqual([Buffer.from([0, 255])]);
+  });
+});
+
+it("A45: any number of listeners is one connection and one subscription at the server, which ends with the last", async () => {
+  await using own = await startOwnRedis();
+  await using redis = createRedis({ ...ALONE, url: own.url });
+  const channel = pubsub(redis).channel("c");
+  const subscriptions = await Promise.all(Array.from({ length: 50 }, () => channel.subscribe()));
+  expect(await redis.commands.pubSubNumSub("c")).toMatchObject({ c: 1 });
+  expect(String(await own.command("CLIENT", "LIST")).match(/name=hotset/g)).toHaveLength(2);
+  await Promise.all(subscriptions.map((subscription) => subscription.close()));
+  await expect.poll(async () => String(await own.command("CLIENT", "LIST")).match(/name=hotset/g)).toHaveLength(1);
+});
+
+it("A46: after a restart of Redis subscriptions are back once, and a gap is reported", async () => {
+  await using own = await startOwnRedis();
+  await using redis = createRedis({ ...ALONE, url: own.url });
+  const channel = pubsub(redis).channel<number>("c");
+  const seen: ChannelEvent<number>[] = [];
+  await using _listening = await channel.listen((event) => seen.push(event));
+  await channel.publish(1);
+  await expect.poll(() => seen).toHaveLength(1);
+  await own.kill();
+  await own.start();
+  await expect.poll(() => seen.at(-1)).toEqual({ kind: "gap" });
+  await until("a publish", 10_000, () =>
+    channel.publish(2).then(
+      (receivers) => receivers === 1,
+      () => false,
+    ),
+  );
+  await expect.poll(() => messagesOf(seen)).toEqual([1, 2]);
+});
+
+it("A47: a slow reader loses messages, as many as are counted, by the policy", async () => {
+  const redis = await servers.open("one server");
+  const outcomes: Record<string, unknown> = {};
+  for (const overflow of ["drop-oldest", "drop-newest", "close"] as const) {
+    const channel = pubsub(redis).channel<number>(`slow ${overflow}`, { buffer: 3, overflow });
+    const subscription = await channel.subscribe();
+    for (let n = 0; n < 5; n += 1) await channel.publish(n);
+    await expect.poll(() => subscription.dropped).toBe(overflow === "close" ? 1 : 2);
+    if (overflow !== "close") setTimeout(() => void subscription.close(), 50);
+    const read: number[] = [];
+    for await (const event of subscription) if (event.kind === "message") read.push(event.message);
+    outcomes[overflow] = read;
+  }
+  expect(outcomes).toEqual({ "drop-oldest": [2, 3, 4], "drop-newest": [0, 1, 2], close: [0, 1, 2] });
+});
+
+it("a signal ends a subscription, and what can never work is refused", async () => {
+  const redis = await servers.open("one server");
+  const ending = new AbortController();
+  const subscription = await pubsub(redis).channel("c").subscribe({ signal: ending.signal });
+  ending.abort();
+  expect(await subscription.next()).toEqual({ done: true, value: undefined });
+  await expect(pubsub(redis).channel("c").subscribe({ signal: AbortSignal.abort() })).rejects.toThrow("aborted");
+  expect(() => pubsub(redis).channel("")).toThrow("the name must be text");
+  expect(() => pubsub(redis).channel("c", { buffer: 0 })).toThrow("buffer must be a whole number");
+  expect(() => pubsub(redis).channel("c", { size: 1 } as never)).toThrow('unknown option "size"');
+  await expect(pubsub(redis).channel("c*", { kind: "pattern" }).publish(1)).rejects.toThrow("a pattern has no channel");
+  await expect(
+    pubsub(redis)
+      .channel<string>("c", { codec: "text" })
+      .publish(1 as never),
+  ).rejects.toThrow("must be text");
+});
