@@ -65,6 +65,18 @@ describe("a connection whose server dies", () => {
     expect(await redis.pool.use((connection) => connection.call(["PING"]))).toBe("PONG");
   });
 
+  it("C217 a read waits for it within its deadline, and only what was sent counts as a repetition", async () => {
+    await using redis = open({ readRetries: 1 });
+    await redis.call(["PING"]);
+    await server.kill();
+    await expect.poll(() => redis.state).toBe("down");
+    const read = redis.call(["GET", "k"], { isReadOnly: true, deadlineMs: 15_000 });
+    const impatient = failure(redis.call(["GET", "k"], { isReadOnly: true, deadlineMs: 300 }));
+    expect(await impatient).toMatchObject({ code: "BACKEND_UNAVAILABLE", maybeExecuted: false });
+    await server.start();
+    expect(await read).toBe(null);
+  });
+
   it("C222 a subscriber notices a silent server by its heartbeat, and closes no connection that is only quiet", async () => {
     await using redis = open({ responseTimeoutMs: 200 });
     await using subscriber = await redis.open({ role: "subscriber" });

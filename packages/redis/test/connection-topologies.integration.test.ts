@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import { cluster, fromClient, sentinel, single } from "@hotset/redis";
 import { openConnection, type RedisConnection, type RedisConnectionOptions } from "@hotset/redis/connection";
 import {
@@ -5,9 +6,11 @@ import {
   startCluster,
   startOwnRedis,
   startSentinel,
+  startTlsRedis,
   type OwnRedis,
   type TestCluster,
   type TestSentinel,
+  type TlsRedis,
 } from "@hotset/test-servers";
 import { createClient } from "@redis/client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -15,11 +18,17 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 let server: OwnRedis;
 let nodes: TestCluster;
 let group: TestSentinel;
+let secure: TlsRedis;
 
 beforeAll(async () => {
-  [server, nodes, group] = await Promise.all([startOwnRedis(), startCluster({ replicas: 0 }), startSentinel()]);
+  [server, nodes, group, secure] = await Promise.all([
+    startOwnRedis(),
+    startCluster({ replicas: 0 }),
+    startSentinel(),
+    startTlsRedis({ password: "hunter2-of-redis" }),
+  ]);
 }, 60_000);
-afterAll(() => Promise.all([server.stop(), nodes.stop(), group.stop()]));
+afterAll(() => Promise.all([server.stop(), nodes.stop(), group.stop(), secure.stop()]));
 
 interface Topology {
   readonly name: string;
@@ -42,6 +51,11 @@ const TOPOLOGIES: readonly Topology[] = [
     name: "single, RESP2",
     primaries: 1,
     open: async (options) => openConnection(single(server.url), { ...options, protocol: 2 }),
+  },
+  {
+    name: "single, TLS and a password",
+    primaries: 1,
+    open: async (options) => openConnection(single(secure.url, { tls: { ca: secure.certificates.ca } }), options),
   },
   { name: "cluster", primaries: 3, open: async (options) => openConnection(cluster(nodes.urls), options) },
   {
@@ -171,4 +185,28 @@ describe.for(TOPOLOGIES)("C219 a connection to Redis: $name", ({ open, primaries
     await expect(redis.pool.use(async () => 1)).rejects.toMatchObject({ retryable: false });
     await redis.close();
   });
+});
+
+it("C219 a wrong password is refused for good, by every kind of socket, and no error shows it", async () => {
+  const { ca } = secure.certificates;
+  const address = new URL(secure.url);
+  address.password = "";
+  address.username = "";
+  await using redis = openConnection(single(address, { tls: { ca } }), { password: "wrong-hunter2" });
+  const failures = await Promise.all(
+    [
+      redis.call(["PING"], { isReadOnly: true }),
+      redis.burst(undefined, [["PING"]]),
+      redis.open({ role: "exclusive" }),
+      redis.open({ role: "subscriber" }),
+      redis.pool.use(async () => 1),
+      redis.each(async () => 1),
+    ].map((attempt) => attempt.catch((error: unknown) => error)),
+  );
+  for (const error of failures) {
+    expect(error).toMatchObject({ code: "BACKEND_UNAVAILABLE", retryable: false, maybeExecuted: false });
+    expect(inspect(error, { depth: 10 })).not.toContain("hunter2");
+    expect(String((error as Error).message)).toMatch(/check username and password/);
+  }
+  expect(inspect(redis, { depth: 10, showHidden: true })).not.toContain("hunter2");
 });

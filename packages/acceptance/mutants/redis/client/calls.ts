@@ -14,6 +14,12 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "if (error.maybeExecuted) throw error;",
   },
   {
+    name: "redis: a read that waits for Redis uses up its repetitions",
+    promises: ["C217"],
+    rule: "if (error.maybeExecuted) repeats += 1;",
+    broken: "repeats += 1;",
+  },
+  {
     name: "redis: the key of a command does not decide its node",
     promises: ["C216"],
     rule: "...(key === undefined ? undefined : { key }),",
