@@ -7,6 +7,10 @@ import { describe, expect, it, vi } from "vitest";
 import { memory, type MemoryOptions } from "./memory.ts";
 
 describeLocalTier("memory", { open: ({ maxEntries }) => memory({ maxEntries }) });
+describeLocalTier("memory, adaptive", { open: ({ maxEntries }) => memory({ maxEntries, eviction: "adaptive" }) });
+describeLocalTier("memory, adaptive, without a bound on bytes", {
+  open: ({ maxEntries }) => memory({ maxEntries, maxBytes: Infinity, eviction: "adaptive" }),
+});
 describeLocalTier("memory with a bound on bytes", {
   open: ({ maxEntries }) => memory({ maxEntries, maxBytes: 10_000_000 }),
 });
@@ -256,9 +260,9 @@ describe("C102 neither bound is ever exceeded", () => {
   });
 });
 
-describe("C103 sizes are counted anew at every store", () => {
+describe.each(["lru", "adaptive"] as const)("C103 sizes are counted anew at every store, eviction: %s", (eviction) => {
   it("when a value is replaced by a smaller or larger one", () => {
-    const { tier } = open({ maxBytes: 1_000, sizeOf });
+    const { tier } = open({ eviction, maxBytes: 1_000, sizeOf });
     tier.set("a", lasting(10));
     tier.set("a", lasting(90));
     expect(tier.usedBytes).toBe(90);
@@ -271,7 +275,7 @@ describe("C103 sizes are counted anew at every store", () => {
   it("when a value comes back from the backend", async () => {
     const clock = new TestClock();
     const backend = scriptedBackend({ clock });
-    const local = memory({ maxBytes: 100_000 });
+    const local = memory({ eviction, maxBytes: 100_000 });
     await using cache = createTestCache({ clock, local, backend, ttl: "1m" });
     await using other = createTestCache({ clock, backend, local: false, ttl: "1m" });
     await cache.set("k", "x".repeat(100));
@@ -283,7 +287,7 @@ describe("C103 sizes are counted anew at every store", () => {
   });
 
   it("when a backend reports the encoded size of a value whose size was estimated", () => {
-    const { tier } = open({ maxBytes: 100_000 });
+    const { tier } = open({ eviction, maxBytes: 100_000 });
     tier.set("k", lasting("small", 1_000));
     expect(tier.usedBytes).toBe(1_302);
     tier.set("k", lasting("small", 3_000));
@@ -291,7 +295,12 @@ describe("C103 sizes are counted anew at every store", () => {
   });
 
   it("when the very same entry is stored again and its value has grown", () => {
-    const { tier } = open({ maxBytes: 1_000, maxEntryBytes: 500, sizeOf: (value) => (value as number[]).length });
+    const { tier } = open({
+      eviction,
+      maxBytes: 1_000,
+      maxEntryBytes: 500,
+      sizeOf: (value) => (value as number[]).length,
+    });
     const entry = lasting([1, 2, 3]);
     tier.set("k", entry);
     (entry.value as number[]).push(4, 5);
@@ -363,76 +372,79 @@ describe("the size of an entry", () => {
   });
 });
 
-describe("C106 an ended entry is reclaimed without being read", () => {
-  it("within a second of its end", () => {
-    const { tier, clock, evicted } = open({ maxBytes: 100_000 });
-    for (let i = 0; i < 100; i += 1) tier.set(`k${i}`, { value: i, deadAt: clock.now() + 10 * i });
-    tier.set("forever", lasting(1));
-    clock.advance(990 + 1_000);
-    expect(tier.entryCount).toBe(1);
-    expect(tier.get("forever")?.value).toBe(1);
-    expect(evicted).toEqual([]);
-    tier.clear();
-    expect(tier.usedBytes).toBe(0);
-  });
+describe.each(["lru", "adaptive"] as const)(
+  "C106 an ended entry is reclaimed without being read, eviction: %s",
+  (eviction) => {
+    it("within a second of its end", () => {
+      const { tier, clock, evicted } = open({ eviction, maxBytes: 100_000 });
+      for (let i = 0; i < 100; i += 1) tier.set(`k${i}`, { value: i, deadAt: clock.now() + 10 * i });
+      tier.set("forever", lasting(1));
+      clock.advance(990 + 1_000);
+      expect(tier.entryCount).toBe(1);
+      expect(tier.get("forever")?.value).toBe(1);
+      expect(evicted).toEqual([]);
+      tier.clear();
+      expect(tier.usedBytes).toBe(0);
+    });
 
-  it("not before its end", () => {
-    const { tier, clock } = open();
-    tier.set("k", { value: 1, deadAt: clock.now() + 86_400_000 });
-    clock.advance(86_399_999);
-    expect(tier.get("k")?.value).toBe(1);
-    clock.advance(1_001);
-    expect(tier.entryCount).toBe(0);
-  });
+    it("not before its end", () => {
+      const { tier, clock } = open({ eviction });
+      tier.set("k", { value: 1, deadAt: clock.now() + 86_400_000 });
+      clock.advance(86_399_999);
+      expect(tier.get("k")?.value).toBe(1);
+      clock.advance(1_001);
+      expect(tier.entryCount).toBe(0);
+    });
 
-  it("at the end of the present entry, not of one that it replaced", () => {
-    const { tier, clock } = open();
-    tier.set("prolonged", { value: 1, deadAt: clock.now() + 1_000 });
-    tier.set("prolonged", { value: 2, deadAt: clock.now() + 60_000 });
-    tier.set("made endless", { value: 1, deadAt: clock.now() + 1_000 });
-    tier.set("made endless", lasting(2));
-    tier.set("cut short", lasting(1));
-    tier.set("cut short", { value: 2, deadAt: clock.now() + 1_000 });
-    tier.set("deleted and stored again", { value: 1, deadAt: clock.now() + 1_000 });
-    tier.delete("deleted and stored again");
-    tier.set("deleted and stored again", { value: 2, deadAt: clock.now() + 60_000 });
-    clock.advance(2_000);
-    expect(tier.get("prolonged")?.value).toBe(2);
-    expect(tier.get("made endless")?.value).toBe(2);
-    expect(tier.get("cut short")).toBe(undefined);
-    expect(tier.get("deleted and stored again")?.value).toBe(2);
-    clock.advance(60_000);
-    expect(tier.entryCount).toBe(1);
-  });
+    it("at the end of the present entry, not of one that it replaced", () => {
+      const { tier, clock } = open({ eviction });
+      tier.set("prolonged", { value: 1, deadAt: clock.now() + 1_000 });
+      tier.set("prolonged", { value: 2, deadAt: clock.now() + 60_000 });
+      tier.set("made endless", { value: 1, deadAt: clock.now() + 1_000 });
+      tier.set("made endless", lasting(2));
+      tier.set("cut short", lasting(1));
+      tier.set("cut short", { value: 2, deadAt: clock.now() + 1_000 });
+      tier.set("deleted and stored again", { value: 1, deadAt: clock.now() + 1_000 });
+      tier.delete("deleted and stored again");
+      tier.set("deleted and stored again", { value: 2, deadAt: clock.now() + 60_000 });
+      clock.advance(2_000);
+      expect(tier.get("prolonged")?.value).toBe(2);
+      expect(tier.get("made endless")?.value).toBe(2);
+      expect(tier.get("cut short")).toBe(undefined);
+      expect(tier.get("deleted and stored again")?.value).toBe(2);
+      clock.advance(60_000);
+      expect(tier.entryCount).toBe(1);
+    });
 
-  it("500 at a time when very many end together", () => {
-    const { tier, clock } = open({ maxEntries: 10_000 });
-    for (let i = 0; i < 10_000; i += 1) tier.set(`k${i}`, { value: i, deadAt: clock.now() + 500 });
-    clock.advance(1_000);
-    expect(tier.entryCount).toBe(9_500);
-    clock.advance(1);
-    expect(tier.entryCount).toBe(9_000);
-    clock.advance(18);
-    expect(tier.entryCount).toBe(0);
-  });
+    it("500 at a time when very many end together", () => {
+      const { tier, clock } = open({ eviction, maxEntries: 10_000 });
+      for (let i = 0; i < 10_000; i += 1) tier.set(`k${i}`, { value: i, deadAt: clock.now() + 500 });
+      clock.advance(1_000);
+      expect(tier.entryCount).toBe(9_500);
+      clock.advance(1);
+      expect(tier.entryCount).toBe(9_000);
+      clock.advance(18);
+      expect(tier.entryCount).toBe(0);
+    });
 
-  it("in one go when few of many are left: evicted keys are not checked", () => {
-    const { tier, clock, evicted } = open({ maxEntries: 10 });
-    for (let i = 0; i < 5_000; i += 1) tier.set(`k${i}`, { value: i, deadAt: clock.now() + 500 });
-    expect(evicted.length).toBe(4_990);
-    clock.advance(1_000);
-    expect(tier.entryCount).toBe(0);
-  });
+    it("in one go when few of many are left: evicted keys are not checked", () => {
+      const { tier, clock, evicted } = open({ eviction, maxEntries: 10 });
+      for (let i = 0; i < 5_000; i += 1) tier.set(`k${i}`, { value: i, deadAt: clock.now() + 500 });
+      expect(evicted.length).toBe(4_990);
+      clock.advance(1_000);
+      expect(tier.entryCount).toBe(0);
+    });
 
-  it("also after it was emptied and filled again", () => {
-    const { tier, clock } = open();
-    tier.set("a", { value: 1, deadAt: clock.now() + 1_000 });
-    tier.clear();
-    tier.set("b", { value: 1, deadAt: clock.now() + 5_000 });
-    clock.advance(6_000);
-    expect(tier.entryCount).toBe(0);
-  });
-});
+    it("also after it was emptied and filled again", () => {
+      const { tier, clock } = open({ eviction });
+      tier.set("a", { value: 1, deadAt: clock.now() + 1_000 });
+      tier.clear();
+      tier.set("b", { value: 1, deadAt: clock.now() + 5_000 });
+      clock.advance(6_000);
+      expect(tier.entryCount).toBe(0);
+    });
+  },
+);
 
 describe("memory", () => {
   it("belongs to one cache, and to one before it stores", () => {
@@ -465,6 +477,7 @@ describe("memory", () => {
         maxEntryBytes: undefined,
         sizeOf: undefined,
         values: undefined,
+        eviction: undefined,
       } as unknown as MemoryOptions),
     ).not.toThrow();
   });
@@ -472,7 +485,7 @@ describe("memory", () => {
   it.each<[options: unknown, message: string]>([
     [
       { maxItems: 5 },
-      'memory: unknown option "maxItems"; the options are label, maxEntries, maxBytes, maxEntryBytes, sizeOf, values',
+      'memory: unknown option "maxItems"; the options are label, maxEntries, maxBytes, maxEntryBytes, sizeOf, values, eviction',
     ],
     [null, "memory: options must be an object, got null"],
     [5, "memory: options must be an object, got 5"],
@@ -519,6 +532,8 @@ describe("memory", () => {
     [{ maxBytes: "1e9mb" }, 'memory: maxBytes must be a whole number of bytes, at least 1, a size like "64mb"'],
     [{ sizeOf: 5 }, "memory: sizeOf must be a function of a value, got 5"],
     [{ values: "copied" }, 'memory: values must be one of "shared", "frozen", "cloned", got "copied"'],
+    [{ eviction: "lfu" }, 'memory: eviction must be one of "lru", "adaptive", got "lfu"'],
+    [{ eviction: null }, 'memory: eviction must be one of "lru", "adaptive", got null'],
     [{ values: {} }, 'memory: values must be one of "shared", "frozen", "cloned", got an object'],
   ])("refuses %o", (options, message) => {
     const build = () => memory(options as MemoryOptions);

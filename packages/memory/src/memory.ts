@@ -6,8 +6,10 @@ import {
   type LocalTierHost,
   didYouMean,
 } from "@hotset/core";
-import { LRUCache } from "lru-cache";
+import { AdaptiveEntries } from "./adaptive-entries.ts";
+import type { Entries, Gone } from "./entries.ts";
 import { ExpiryWheel } from "./expiry-wheel.ts";
+import { LruEntries } from "./lru-entries.ts";
 import { estimateBytes } from "./value-size.ts";
 
 /** A number of bytes, or a number with a unit: `"64mb"` is 64 * 1,048,576 bytes. */
@@ -17,8 +19,8 @@ export interface MemoryOptions {
   /** Names the tier in events, stats and errors. @default 'memory' */
   readonly label?: string;
   /**
-   * Maximum number of entries; the least recently used are evicted first. From 1 to 16,777,216, the capacity of one
-   * `Map`. About 30 bytes are allocated for each when the tier is created.
+   * Maximum number of entries. From 1 to 16,777,216, the capacity of one `Map`. With `eviction: "lru"` about 30 bytes
+   * are allocated for each when the tier is created, with `"adaptive"` none.
    *
    * @default 10_000
    */
@@ -47,22 +49,27 @@ export interface MemoryOptions {
    * `cloned`: each caller gets a copy, which costs one `structuredClone`. @default 'shared'
    */
   readonly values?: "shared" | "frozen" | "cloned";
+  /**
+   * Which entry goes when there is no room. `lru`: the least recently used. `adaptive`: one that was used neither
+   * recently nor often, in the proportion that hits most under the present load; scans and loops do not empty it.
+   *
+   * @default 'lru'
+   */
+  readonly eviction?: "lru" | "adaptive";
 }
 
 /**
  * A local tier for one cache.
  *
- * Holds the most recently used entries up to `maxEntries` and `maxBytes`; neither is ever exceeded. An entry whose life
- * is over is removed within a second, even if it is not read, by a timer that does not keep the process alive. If
- * thousands end together, 500 are removed every millisecond, so the event loop is not blocked.
+ * Holds entries up to `maxEntries` and `maxBytes`; neither is ever exceeded: `eviction` says which entries go. An entry
+ * whose life is over is removed within a second, even if it is not read, by a timer that does not keep the process
+ * alive. If thousands end together, 500 are removed every millisecond, so the event loop is not blocked.
  *
  * @throws {InvalidArgumentError} for an unknown option, and for one out of its range.
  */
 export function memory(options: MemoryOptions = {}): LocalTier {
   const limits = resolve(options);
-  return limits.maxBytes === undefined && limits.maxEntryBytes === undefined
-    ? new MemoryTier(limits)
-    : new SizedMemoryTier(limits);
+  return countsBytes(limits) ? new SizedMemoryTier(limits) : new MemoryTier(limits);
 }
 
 /**
@@ -76,28 +83,28 @@ const KEY_BYTES_PER_CHAR = 2;
 class MemoryTier implements LocalTier {
   readonly label: string;
   readonly values: "shared" | "frozen" | "cloned";
-  protected readonly entries: LRUCache<string, LocalEntry>;
+  protected readonly entries: Entries;
   #host: LocalTierHost | undefined;
   #wheel: ExpiryWheel | undefined;
-  /** The key of the running `set`. While it is not in the map yet, an eviction is due to `maxEntries`. */
-  #storing = "";
   #evicted: { readonly key: string; readonly reason: "entries" | "bytes" }[] = [];
-  #isClearing = false;
 
   constructor(limits: Limits) {
     this.label = limits.label;
     this.values = limits.values;
-    this.entries = new LRUCache<string, LocalEntry>({
-      max: limits.maxEntries,
-      ...(limits.maxBytes === undefined ? {} : { maxSize: limits.maxBytes }),
-      // Only enables the counting of bytes: `SizedMemoryTier` checks the bound on one value itself.
-      ...(limits.maxEntryBytes === undefined ? {} : { maxEntrySize: limits.maxBytes ?? Number.MAX_SAFE_INTEGER }),
-      dispose: (entry, key, reason) => this.#gone(entry, key, reason),
-    });
+    const bounds = { maxEntries: limits.maxEntries, maxBytes: limits.maxBytes ?? Infinity };
+    const gone: Gone = (entry, key, evictedFor) => {
+      this.#wheel?.unfile(key, entry.deadAt);
+      // The entries are in the middle of a change here, so the host is notified after it.
+      if (evictedFor !== undefined) this.#evicted.push({ key, reason: evictedFor });
+    };
+    this.entries =
+      limits.eviction === "adaptive"
+        ? new AdaptiveEntries(bounds, gone)
+        : new LruEntries(bounds, countsBytes(limits), gone);
   }
 
   get entryCount(): number {
-    return this.entries.size;
+    return this.entries.count;
   }
 
   attach(host: LocalTierHost): void {
@@ -124,7 +131,6 @@ class MemoryTier implements LocalTier {
         { tier: this.label, operation: "set" },
       );
     }
-    this.#storing = key;
     if (!this.keep(key, entry)) return void this.entries.delete(key);
     wheel.file(key, entry.deadAt);
     if (this.#evicted.length > 0) this.#report();
@@ -135,23 +141,14 @@ class MemoryTier implements LocalTier {
   }
 
   clear(): void {
-    this.#isClearing = true;
     this.entries.clear();
-    this.#isClearing = false;
     this.#wheel?.clear();
   }
 
   /** Returns whether the entry was kept. */
   protected keep(key: string, entry: LocalEntry): boolean {
-    this.entries.set(key, entry);
+    this.entries.set(key, entry, 0);
     return true;
-  }
-
-  #gone(entry: LocalEntry, key: string, reason: LRUCache.DisposeReason): void {
-    if (this.#isClearing) return;
-    this.#wheel?.unfile(key, entry.deadAt);
-    // lru-cache is in the middle of a change here, so the host is notified after it.
-    if (reason === "evict") this.#evicted.push({ key, reason: this.entries.has(this.#storing) ? "bytes" : "entries" });
   }
 
   #report(): void {
@@ -183,15 +180,13 @@ class SizedMemoryTier extends MemoryTier {
   }
 
   get usedBytes(): number {
-    return this.entries.calculatedSize;
+    return this.entries.bytes;
   }
 
   protected override keep(key: string, entry: LocalEntry): boolean {
     const size = this.#size(key, entry);
     if (size === undefined) return false;
-    // For the same object lru-cache would keep the old size, but its value may have grown.
-    if (this.entries.peek(key) === entry) this.entries.delete(key);
-    this.entries.set(key, entry, { size });
+    this.entries.set(key, entry, size);
     return true;
   }
 
@@ -223,9 +218,13 @@ class SizedMemoryTier extends MemoryTier {
   }
 }
 
+const countsBytes = ({ maxBytes, maxEntryBytes }: Limits): boolean =>
+  maxBytes !== undefined || maxEntryBytes !== undefined;
+
 interface Limits {
   readonly label: string;
   readonly values: "shared" | "frozen" | "cloned";
+  readonly eviction: "lru" | "adaptive";
   readonly maxEntries: number;
   readonly maxBytes: number | undefined;
   readonly maxEntryBytes: number | undefined;
@@ -241,8 +240,10 @@ const OPTIONS: readonly string[] = [
   "maxEntryBytes",
   "sizeOf",
   "values",
+  "eviction",
 ] satisfies (keyof MemoryOptions)[];
 const VALUES: readonly unknown[] = ["shared", "frozen", "cloned"] satisfies MemoryOptions["values"][];
+const EVICTIONS: readonly unknown[] = ["lru", "adaptive"] satisfies MemoryOptions["eviction"][];
 
 function resolve(options: MemoryOptions): Limits {
   if (typeof options !== "object" || options === null) refuse("options", options, "an object");
@@ -252,15 +253,15 @@ function resolve(options: MemoryOptions): Limits {
         `memory: unknown option ${JSON.stringify(name)}; the options are ${OPTIONS.join(", ")}${didYouMean(name, OPTIONS)}`,
       );
   }
-  const { label = "memory", maxEntries = 10_000, sizeOf, values = "shared" } = options;
+  const { label = "memory", maxEntries = 10_000, sizeOf, values = "shared", eviction = "lru" } = options;
   if (typeof label !== "string" || label === "") refuse("label", label, "a non-empty string");
   if (!isCount(maxEntries, MOST_ENTRIES)) refuse("maxEntries", maxEntries, `a whole number from 1 to ${MOST_ENTRIES}`);
   const maxBytes = resolveMaxBytes(options.maxBytes);
   const maxEntryBytes = resolveMaxEntryBytes(options.maxEntryBytes, maxBytes);
   if (sizeOf !== undefined && typeof sizeOf !== "function") refuse("sizeOf", sizeOf, "a function of a value");
-  if (!VALUES.includes(values))
-    refuse("values", values, `one of ${VALUES.map((mode) => JSON.stringify(mode)).join(", ")}`);
-  return Object.freeze({ label, values, maxEntries, maxBytes, maxEntryBytes, sizeOf });
+  if (!VALUES.includes(values)) refuse("values", values, oneOf(VALUES));
+  if (!EVICTIONS.includes(eviction)) refuse("eviction", eviction, oneOf(EVICTIONS));
+  return Object.freeze({ label, values, eviction, maxEntries, maxBytes, maxEntryBytes, sizeOf });
 }
 
 /**
@@ -297,6 +298,9 @@ function toBytes(given: unknown): unknown {
   if (match === null) return given;
   return Math.floor(Number(match[1]) * BYTES_PER_UNIT[match[2]!.toLowerCase() as keyof typeof BYTES_PER_UNIT]);
 }
+
+const oneOf = (accepted: readonly unknown[]): string =>
+  `one of ${accepted.map((each) => JSON.stringify(each)).join(", ")}`;
 
 const isCount = (given: unknown, most: number): given is number =>
   Number.isInteger(given) && (given as number) >= 1 && (given as number) <= most;
