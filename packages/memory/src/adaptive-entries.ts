@@ -17,7 +17,7 @@ const FIRST_SLOTS = 62;
  * - `count` is at most `maxEntries`, `bytes` at most `maxBytes`: room is made before an entry takes it.
  * - `#slots`, `#keys` and `#entries` hold the same entries, under the slots that `#lists` has in its lists. A free slot
  *   refers to no key and no entry.
- * - What is left of evicted entries is bounded: counters of the sketch, and hashes in the shadows.
+ * - The state about evicted entries is bounded: counters of the sketch, and hashes in the shadows.
  * - Replacing an entry keeps its slot and its hits, and is not a use.
  */
 export class AdaptiveEntries implements Entries {

@@ -13,7 +13,7 @@ const AGED_AT_ONCE = 1_024;
  * - The four counters of a key lie in one block of 64 bytes, so an estimate touches one line of the processor's cache.
  * - After ten additions for each key of the capacity all counters are halved, so what was popular once is forgotten. A
  *   large table is halved in slices, one with each of the following additions, and not in one pause.
- * - Takes 8 to 16 bytes for each key of the capacity, whatever is added.
+ * - Takes 8 to 16 bytes for each key of the capacity, however much is added.
  *
  * @see G. Cormode and S. Muthukrishnan, An Improved Data Stream Summary: The Count-Min Sketch (2005)
  * @see G. Einziger, R. Friedman and B. Manes, TinyLFU (2017), for the ageing

@@ -34,7 +34,7 @@ const WARM = 6;
  *
  * - A slot is free, in the window or in main: in exactly one of the three. `windowCount`, `count` and the bytes of both
  *   are those of the slots in the lists.
- * - What was admitted last is the last to leave the window, so a new entry is never its own victim.
+ * - `admit` evicts nothing: room is made before it, so a new entry is never its own victim.
  * - A hit changes one byte, `states[slot]`, and nothing else. Hits are counted there up to 15, and looked at when the
  *   slot comes to the head of its list: then they go into the frequency sketch and become lives.
  * - A slot with lives is not evicted, but goes to the tail: in the window with none left, in main with one less, of at
