@@ -33,7 +33,7 @@ export class AdaptiveEntries implements Entries {
   #sampled = 0;
 
   /** @param seed of the hash: keys that collide in one process do not in another. */
-  constructor(bounds: Bounds, gone: Gone, seed = Math.trunc(Math.random() * 2 ** 32)) {
+  constructor(bounds: Bounds, gone: Gone, seed: number = Math.trunc(Math.random() * 2 ** 32)) {
     this.#bounds = bounds;
     this.#gone = gone;
     this.#seed = seed;

@@ -75,7 +75,7 @@ export class WindowAndMain {
    * @param capacity slots to begin with, and keys that the frequency sketch distinguishes. @param most slots that are
    *   ever needed.
    */
-  constructor(capacity: number, share: number, most = Infinity) {
+  constructor(capacity: number, share: number, most: number = Infinity) {
     this.#most = most + FIRST_SLOT;
     const slots = capacity + FIRST_SLOT;
     this.states = new Uint8Array(slots);
