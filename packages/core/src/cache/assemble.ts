@@ -156,12 +156,15 @@ function contextOf(base: Base, later: Later, { reporting, known, remote }: Omit<
     trust,
   } = base;
   const { name, explain, waitUntil } = options;
+  const isDevelopment = process.env["NODE_ENV"] !== "production";
+  const freezesShared = options.freezeShared ?? isDevelopment;
   const reissueWindows = reporting.map(({ coherence }) => coherence.reissueWindowMs ?? REISSUE_WINDOW_MS);
   return {
     name,
     clock,
     random: Math.random,
-    local: local && new LocalCopies({ tier: local, tags, trust, table: known, clock, events, cache: name }),
+    local:
+      local && new LocalCopies({ tier: local, tags, trust, table: known, clock, events, cache: name, freezesShared }),
     recovery:
       remote &&
       new Recovery({
@@ -192,7 +195,7 @@ function contextOf(base: Base, later: Later, { reporting, known, remote }: Omit<
     maxWaiting: options.maxWaiting ?? 100_000,
     // A host may refuse work, outside of a request for example; the work goes on all the same.
     waitUntil: waitUntil && ((work) => notify(waitUntil, work)),
-    checksHits: process.env["NODE_ENV"] !== "production",
+    checksHits: isDevelopment,
     lifecycle: new Lifecycle(),
   };
 }

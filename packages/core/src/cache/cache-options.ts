@@ -47,6 +47,13 @@ export interface CacheOptions {
    * none
    */
   readonly explain?: number;
+  /**
+   * Freezes plain objects and arrays of values that the local tier shares, so that a change throws where it is made
+   * (in strict mode), instead of being seen by every later caller. Instances of classes, collections and bytes stay as
+   * they are. Without meaning where the tier freezes or clones. @default `true`, and `false` with
+   * `NODE_ENV=production` when the cache is built
+   */
+  readonly freezeShared?: boolean;
   /** Where time comes from; a `TestClock` in tests. @default the system's */
   readonly clock?: Clock;
 }
@@ -61,6 +68,7 @@ export const CACHE_OPTIONS: ReadonlySet<string> = new Set([
   "logger",
   "redactKeys",
   "explain",
+  "freezeShared",
   "clock",
 ]);
 
@@ -98,6 +106,8 @@ export function checkCacheOptions(options: CacheOptions): CacheOptions {
     throw new ConfigurationError(
       `logger must have the functions ${LEVELS.join(", ")}, as console has, got ${describe(options.logger)}`,
     );
+  if (!["undefined", "boolean"].includes(typeof options.freezeShared))
+    throw new ConfigurationError(`freezeShared must be true or false, got ${describe(options.freezeShared)}`);
   if (!["undefined", "boolean", "function"].includes(typeof options.redactKeys))
     throw new ConfigurationError(
       `redactKeys must be true, false, or a function of a key that returns text, got ${describe(options.redactKeys)}`,

@@ -150,6 +150,7 @@ function engine({ hasBackend = false }: { readonly hasBackend?: boolean } = {}):
       clock,
       events,
       cache: "test",
+      freezesShared: false,
     }),
     meter: new Meter(),
     flights: new Flights(trust),

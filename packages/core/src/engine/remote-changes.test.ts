@@ -51,7 +51,7 @@ function listener(aliases?: KeyAliases): ChangeListener {
     tags,
     trust,
     flights,
-    local: new LocalCopies({ tier: local, tags, trust, table, clock, events, cache: "shop" }),
+    local: new LocalCopies({ tier: local, tags, trust, table, clock, events, cache: "shop", freezesShared: false }),
     leases: new Set([{ tagsChanged: (changed: readonly string[]) => calls.push(`lease: ${changed.join()}`) }]),
     recovery: {
       get size() {

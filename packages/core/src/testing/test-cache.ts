@@ -52,5 +52,6 @@ const OF_CACHE: Readonly<Record<keyof CacheOptions, true>> = {
   logger: true,
   redactKeys: true,
   explain: true,
+  freezeShared: true,
   clock: true,
 };

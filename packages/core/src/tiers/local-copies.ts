@@ -21,6 +21,8 @@ export interface LocalCopiesOf {
   readonly clock: Clock;
   readonly events: Events;
   readonly cache: string;
+  /** Whether a change of plain data in a shared value throws. */
+  readonly freezesShared: boolean;
 }
 
 /** The copies of this process: the local tier, checked against trust, tag calls and tag versions, in its value mode. */
@@ -36,12 +38,13 @@ export class LocalCopies {
   readonly #clock: Clock;
   readonly #events: Events;
   readonly #cache: string;
+  readonly #freezesShared: boolean;
   #hasUnversioned = false;
-  /** Values that were frozen to the last property, so that each is walked once. */
+  /** Values that were frozen to the last property, as the mode does it, so that each is walked once. */
   readonly #frozen = new WeakSet<object>();
   #isClosed = false;
 
-  constructor({ tier, tags, trust, table, clock, events, cache }: LocalCopiesOf) {
+  constructor({ tier, tags, trust, table, clock, events, cache, freezesShared }: LocalCopiesOf) {
     this.tier = tier;
     this.label = tier.label;
     this.isShared = tier.values !== "cloned";
@@ -51,6 +54,7 @@ export class LocalCopies {
     this.#clock = clock;
     this.#events = events;
     this.#cache = cache;
+    this.#freezesShared = freezesShared && (tier.values ?? "shared") === "shared";
   }
 
   /**
@@ -185,7 +189,8 @@ export class LocalCopies {
    * @throws {EncodeError} for a value that cannot be cloned.
    */
   own(value: unknown): unknown {
-    if (this.tier.values === "frozen") this.#freeze(value);
+    if (this.#freezesShared) this.#freeze(value, freezePlainData);
+    if (this.tier.values === "frozen") this.#freeze(value, deepFreeze);
     return this.tier.values === "cloned" ? this.#clone(value) : value;
   }
 
@@ -197,16 +202,16 @@ export class LocalCopies {
     if (value === null || typeof value !== "object" || this.tier.values === "shared") return value;
     try {
       if (this.tier.values === "cloned") return structuredClone(value);
-      this.#freeze(value);
+      this.#freeze(value, deepFreeze);
       return value;
     } catch {
       return value;
     }
   }
 
-  #freeze(value: unknown): void {
+  #freeze(value: unknown, freeze: (value: object) => void): void {
     if (value === null || typeof value !== "object" || this.#frozen.has(value)) return;
-    deepFreeze(value);
+    freeze(value);
     this.#frozen.add(value);
   }
 
@@ -246,4 +251,28 @@ function deepFreeze(value: object): void {
     Object.freeze(each);
     for (const key of Reflect.ownKeys(each)) reached.add(Object.getOwnPropertyDescriptor(each, key)?.value);
   }
+}
+
+/**
+ * Freezes plain objects and arrays, as far as only they lead, below what is frozen already as well. Never throws: a
+ * proxy may refuse.
+ */
+function freezePlainData(value: object): void {
+  const reached = new Set<unknown>([value]);
+  try {
+    for (const each of reached) {
+      if (!isPlainData(each)) continue;
+      Object.freeze(each);
+      for (const part of Object.values(each)) if (typeof part === "object") reached.add(part);
+    }
+  } catch {
+    return;
+  }
+}
+
+function isPlainData(value: unknown): value is object {
+  if (typeof value !== "object" || value === null) return false;
+  if (Array.isArray(value)) return true;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
 }

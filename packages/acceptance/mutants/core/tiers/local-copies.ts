@@ -34,13 +34,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "storing: frozen values may be changed",
     promises: ["C104"],
-    rule: 'if (this.tier.values === "frozen") this.#freeze(value);',
+    rule: 'if (this.tier.values === "frozen") this.#freeze(value, deepFreeze);',
     broken: "",
   },
   {
     name: "storing: frozen values may be changed where they are not stored",
     promises: ["C104"],
-    rule: "return structuredClone(value);\n      this.#freeze(value);",
+    rule: "return structuredClone(value);\n      this.#freeze(value, deepFreeze);",
     broken: "return structuredClone(value);",
   },
   {
@@ -103,5 +103,18 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C7"],
     rule: "if (limitMs <= 0 ||",
     broken: "if (limitMs <= 1 ||",
+  },
+  {
+    name: "storing: shared values may be changed in development",
+    promises: ["C193"],
+    rule: "if (this.#freezesShared) this.#freeze(value, freezePlainData);",
+    broken: "",
+  },
+  {
+    name: "storing: instances of classes are frozen in development",
+    promises: ["C193"],
+    rule: "if (!isPlainData(each)) continue;",
+    broken:
+      "if (!isPlainData(each) && (typeof each !== 'object' || each === null || ArrayBuffer.isView(each))) continue;",
   },
 ];
