@@ -72,6 +72,8 @@ export const RULES = {
   confirmCompares: 1,
   issuerPush: 1,
   atForgotten: 1,
+  partForgets: 1,
+  partEpochBack: 1,
 };
 const cp = (o) => {
   // hand clone
@@ -89,6 +91,8 @@ const cp = (o) => {
     nl: o.nl,
     P: o.P.map((p) => ({
       lk: p.lk,
+      vl: p.vl,
+      lt: p.lt,
       L: p.L && p.L.slice(),
       tt: p.tt,
       F: p.F.map((f) => ({ ...f, rd: f.rd && f.rd.slice(), fl: f.fl.slice(), cn: f.cn && f.cn.slice() })),
@@ -125,6 +129,10 @@ export function make(cfg, R) {
     nl: 0,
     P: Array.from({ length: N }, () => ({
       lk: cfg.link0 || "A",
+      // the node of the versions, where it is another one: "A" heard, "D" lost, and a replica answers reads
+      vl: "A",
+      // the version known last: loads are stored under it while none can be pinned
+      lt: null,
       L: null,
       tt: null,
       F: [],
@@ -146,7 +154,7 @@ export function make(cfg, R) {
   const effTag = (s) => s.tg;
   /** A flight that begins at `st` and answers with nothing older than `floor`. Without the backend it loads at once. */
   const newFlight = (s, p, st, floor, isForced) => ({
-    st: p.lk === "D" ? "x" : st,
+    st: p.lk === "D" || (p.vl === "D" && p.pd[2]) ? "x" : st,
     ok: 1,
     tk: 1,
     ep: att(p) ? 1 : 0,
@@ -154,7 +162,7 @@ export function make(cfg, R) {
     lf: 0,
     wk: 0,
     tok: 0,
-    v: p.lk === "D" ? s.db : -1,
+    v: p.lk === "D" || (p.vl === "D" && p.pd[2]) ? s.db : -1,
     tv: 0,
     tg: null,
     cn: null,
@@ -169,7 +177,7 @@ export function make(cfg, R) {
   });
   const floors = (p, f) => {
     if (!f.jo) return f.fl;
-    const a = att(p) ? p.all : p.own;
+    const a = att(p) && p.vl === "A" ? p.all : p.own;
     return [mx(f.fl[0], a[0]), mx(f.fl[1], a[1])];
   };
   const unjoin = (p, f) => {
@@ -189,7 +197,7 @@ export function make(cfg, R) {
     }
   }; // one push to each client that read the key; then it is forgotten
   const reg = (p, x) => {
-    if (p.lk === "A") p.rg[X[x]] = 1;
+    if (p.lk === "A" && (x === "k" || p.vl === "A")) p.rg[X[x]] = 1;
   };
   const rel = (t, tok, own) => {
     if (tok && (t.l === tok || !R.releaseByToken)) {
@@ -411,6 +419,36 @@ export function make(cfg, R) {
     }
     s.O = keep;
   };
+  /** What is in flight may have missed a change of a version. */
+  const tainted = (p) => {
+    for (const f of p.F) {
+      unjoin(p, f);
+      f.ep = 0;
+      f.tk = 0;
+    }
+  };
+  const versionsLost = (s, pi) => {
+    const p = s.P[pi];
+    p.vl = "D";
+    if (R.partForgets) p.tt = null;
+    p.at = null;
+    p.q[1] = p.q[2] = 0;
+    p.rg[1] = p.rg[2] = 0;
+    if (!p.q[0]) delivered(s, pi);
+    for (const f of p.F) if (f.st === "t") f.st = "T";
+    const keep = [];
+    for (const o of s.O) {
+      if (o.p !== pi || o.z || isKey(o.k)) {
+        keep.push(o);
+        continue;
+      }
+      if (o.rp) continue; // still pending
+      toPending(s, p, o);
+      if (R.fenceAfter) fenceTag(p, 1);
+      bumpOwn(p, o.w, 0);
+    }
+    s.O = keep;
+  };
   const serves = (p) =>
     p.L &&
     !p.L[3] &&
@@ -479,7 +517,7 @@ export function make(cfg, R) {
             // later sets of own make earlier own sets' fill void
             if (!isTag(k)) for (const o of t.O) if (o.p === pi && !o.z && R.setFillGuard) o.ok = 0;
             const o = { p: pi, k, w, st: "s", ok: 1, ep: q.lk === "A" || q.lk === "S" ? 1 : 0 };
-            if (q.lk === "D") {
+            if (q.lk === "D" || (q.vl === "D" && isTag(k))) {
               toPending(t, q, o);
               if (!R.fallbackPendingDrop && s.P[pi].L) q.L = s.P[pi].L.slice();
               if (k === "set") q.L = [w, 0, 0, 0, 0];
@@ -495,7 +533,7 @@ export function make(cfg, R) {
         !serves(p) &&
         !(cfg.flProcs && !cfg.flProcs.includes(pi))
       ) {
-        const blocked = R.pendReadWait && (p.pd[0] || p.pd[2]) && up(p);
+        const blocked = R.pendReadWait && (p.pd[0] || (p.pd[2] && p.vl === "A")) && up(p);
         if (!blocked)
           go(`P${pi}: getOrSet starts${p.lk === "D" ? " (backend away)" : ""}`, (t) => {
             t.B.fl--;
@@ -549,7 +587,8 @@ export function make(cfg, R) {
           case "t":
             if (up(p))
               F("tag version reply", (t, q, g) => {
-                if (g.tg != null && att(q) && (R.tagTabGuard ? g.tk && g.ep : 1)) q.tt = g.tg;
+                if (g.tg != null && att(q) && q.vl === "A" && (R.tagTabGuard ? g.tk && g.ep : 1)) q.tt = g.tg;
+                if (cfg.split && g.tg != null) q.lt = g.tg;
                 return decide(t, q, g);
               });
             break;
@@ -614,6 +653,17 @@ export function make(cfg, R) {
                 g.st = "l";
                 g.v = t.db;
               });
+            else if (up(p) && p.vl === "D")
+              F(`no version can be taken, loader reads DB v${s.db}`, (t, q, g) => {
+                if (q.lt == null) {
+                  rel(t, g.tok, 0);
+                  goLocal(t, g);
+                  return;
+                }
+                g.tv = q.lt;
+                g.st = "l";
+                g.v = t.db;
+              });
             else if (up(p))
               F(`tag versions taken, then loader reads DB v${s.db}`, (t, q, g) => {
                 if (R.pinReads) {
@@ -630,6 +680,7 @@ export function make(cfg, R) {
                     sig(t, "t", -1);
                   }
                   g.tv = t.tg;
+                  if (cfg.split) q.lt = t.tg;
                 }
                 g.st = "l";
                 g.v = t.db;
@@ -814,7 +865,7 @@ export function make(cfg, R) {
         }
       });
       // --- link
-      if (p.lk === "A" && s.B.loss > 0 && lp(pi)) {
+      if (!cfg.split && p.lk === "A" && s.B.loss > 0 && lp(pi)) {
         go(`P${pi}: connection lost (seen at once)`, (t) => {
           t.B.loss--;
           linkLost(t, pi, 0);
@@ -826,6 +877,18 @@ export function make(cfg, R) {
             linkLost(t, pi, 1);
           });
       }
+      if (cfg.split && p.lk === "A" && p.vl === "A" && s.B.loss > 0 && lp(pi))
+        go(`P${pi}: the node of the versions is lost, a replica answers`, (t) => {
+          t.B.loss--;
+          versionsLost(t, pi);
+        });
+      if (p.vl === "D")
+        go(`P${pi}: changes of versions are reported again`, (t) => {
+          const q = t.P[pi];
+          if (R.partEpochBack) tainted(q);
+          q.vl = "A";
+          if (R.partForgets) q.tt = null;
+        });
       if (p.lk === "A" && s.B.cut > 0 && lp(pi))
         go(`P${pi}: link silently cut`, (t) => {
           t.B.cut--;
@@ -860,7 +923,7 @@ export function make(cfg, R) {
           if (!R.distrust && 0) 0;
         });
       }
-      if (up(p) && (p.pd[0] || p.pd[2]) && !s.O.some((o) => o.p === pi && o.rp))
+      if (up(p) && (p.pd[0] || (p.pd[2] && p.vl === "A")) && !s.O.some((o) => o.p === pi && o.rp))
         go(`P${pi}: replays pending`, (t) => {
           const q = t.P[pi];
           if (q.pd[0])
@@ -873,7 +936,7 @@ export function make(cfg, R) {
               ep: 0,
               rp: 1,
             });
-          if (q.pd[2]) t.O.push({ p: pi, k: "rinv", w: q.pd[2], st: "s", ok: 0, ep: 0, rp: 1 });
+          if (q.pd[2] && q.vl === "A") t.O.push({ p: pi, k: "rinv", w: q.pd[2], st: "s", ok: 0, ep: 0, rp: 1 });
         });
       // --- push delivery
       if (p.lk === "A" && p.q[0])
@@ -1008,7 +1071,7 @@ export function make(cfg, R) {
         t.nl = 0;
         for (const q of t.P)
           if (q.lk === "A") {
-            q.q = [1, 1, 1];
+            q.q = q.vl === "A" ? [1, 1, 1] : [1, 0, 0];
             q.rg = [0, 0, 0];
           }
       });
@@ -1209,6 +1272,9 @@ export function make(cfg, R) {
       k +=
         "#" +
         p.lk +
+        p.vl +
+        p.lt +
+        "|" +
         p.L +
         "|" +
         p.tt +

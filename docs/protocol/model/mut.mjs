@@ -121,6 +121,9 @@ const small = [
   "storeunread",
   "setread",
   "plain",
+  "splitone",
+  "splitpend",
+  "split",
 ];
 // scenarios tried first for a mutant (where it is known to die); then all small ones
 const H = {
@@ -188,6 +191,8 @@ const H = {
   confirmCompares: "d2 s_lx setread",
   issuerPush: "late3",
   atForgotten: "late4",
+  partForgets: "splitone split",
+  partEpochBack: "splitone split",
 };
 const order = (m) => [...new Set([...(H[m] || "").split(" ").filter(Boolean), ...(process.env.HINTS ? [] : small)])];
 const cs0 =

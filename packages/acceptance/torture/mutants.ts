@@ -144,8 +144,8 @@ export const MUTANTS: readonly Mutant[] = [
     shows: OLDER,
     focus: "deaths",
     file: `${CORE}/tiers/local-copies.ts`,
-    rule: "if ((entry.epoch !== this.#trust.epoch || now >= this.#trust.until) && entry.epoch !== EPOCH_ALWAYS)\n      return undefined;",
-    broken: "if (entry.epoch !== this.#trust.epoch && entry.epoch !== EPOCH_ALWAYS) return undefined;",
+    rule: "if (!(now < entry.epoch!.until)) return undefined;",
+    broken: "if (entry.epoch!.until === -Infinity) return undefined;",
   },
   {
     name: "trust: a read with a token does not ask the backend",
@@ -188,8 +188,8 @@ export const MUTANTS: readonly Mutant[] = [
     shows: OLDER,
     focus: "snapshots",
     file: `${CORE}/tiers/recovery.ts`,
-    rule: "if (this.#issued === undefined) return;\n    const { keys",
-    broken: "if (this.#issued !== undefined) return;\n    const { keys",
+    rule: "if (this.#issued === undefined) return;\n    const isThere",
+    broken: "if (this.#issued !== undefined) return;\n    const isThere",
   },
 
   // ---- storing

@@ -29,6 +29,7 @@ export type {
   DeleteStatus,
   Format,
   Leases,
+  Parts,
   StoredEntry,
   TagVersion,
   TagVersions,

@@ -163,6 +163,14 @@ describe("settings that contradict each other", () => {
       () => builder().protocol(2).coherence("tracking").build(),
       /protocol\(2\) cannot carry tracking/,
     ],
+    [
+      "C171: readFromReplicas beside coherence",
+      () =>
+        redis(cluster(["redis://a"], { readFromReplicas: true }))
+          .valueFormat(json())
+          .build(),
+      /^redis: readFromReplicas has no effect with coherence\("tracking"\): .* set coherence\("none"\)/,
+    ],
     ["tls without a rediss: URL", () => single("redis://localhost", { tls: { ca: "" } }), /rediss:/],
     [
       "a certificate without its key",

@@ -396,8 +396,15 @@ class Builder implements RedisBackendBuilder {
         'redis: layout("plain") has no room for a seal; remove seal(...), or set layout("full")',
       );
     }
+    const held = hold(settings.connection, this.#connectSettings());
+    if (held.link.readsFromReplicas === true && settings.coherence !== "none") {
+      held.release().catch(() => undefined);
+      throw new ConfigurationError(
+        `redis: readFromReplicas has no effect with coherence("${settings.coherence}"): a replica lags behind the changes that are received; set coherence("none") and a localTtl, or remove readFromReplicas`,
+      );
+    }
     const writeIds = randomWriteIds();
-    return new HashBackend(hold(settings.connection, this.#connectSettings()), {
+    return new HashBackend(held, {
       label: settings.label,
       format: valueFormat,
       compressor: writes,

@@ -21,6 +21,7 @@ let backend: RedisBackend;
 const open = (options?: { readFromReplicas: boolean }): RedisBackend =>
   redis(cluster(servers.urls, options))
     .valueFormat(json())
+    .coherence(options?.readFromReplicas === true ? "none" : "tracking")
     .keyPrefix(prefix)
     .responseTimeout("1s")
     .backoff({ base: 10, max: 100 })
@@ -254,7 +255,124 @@ describe("replicas", () => {
     for (const replica of await servers.replicas()) expect(replica.proxy!.counts.commands).toBe(0);
     await other.close();
   });
+
+  it("C170: are passed over while they cannot answer: the primary does", async () => {
+    const other = open({ readFromReplicas: true });
+    await Promise.all(KEYS.map((key) => other.write(key, stored(key))));
+    const replicas = await servers.replicas();
+    const found = async (): Promise<number> =>
+      (await Promise.all(KEYS.map((key) => other.read(key).catch(() => undefined)))).filter(Boolean).length;
+    await expect
+      .poll(async () => {
+        resetCounts();
+        await found();
+        return counts()
+          .slice(3)
+          .map(({ commandsByName }) => (commandsByName["HMGET"] ?? 0) > 0);
+      })
+      .toEqual([true, true, true]);
+    for (const replica of replicas) await replica.command("CONFIG", "SET", "replica-serve-stale-data", "no");
+    // A replica that does not reach its primary answers MASTERDOWN.
+    const primaries = await servers.masters();
+    for (const primary of primaries) {
+      await primary.command("CONFIG", "SET", "masterauth", "unused");
+      await primary.command("CONFIG", "SET", "requirepass", "changed");
+    }
+    try {
+      for (const primary of primaries)
+        await primary.command("CLIENT", "KILL", "TYPE", "replica").catch(() => undefined);
+      await expect
+        .poll(async () =>
+          (await Promise.all(replicas.map((each) => each.info("replication")))).map(
+            (info) => info["master_link_status"],
+          ),
+        )
+        .toEqual(["down", "down", "down"]);
+      expect(await found()).toBe(KEYS.length);
+    } finally {
+      for (const primary of primaries) {
+        await primary.command("CONFIG", "SET", "requirepass", "").catch(() => undefined);
+        await primary.command("CONFIG", "SET", "masterauth", "").catch(() => undefined);
+      }
+      for (const replica of replicas) await replica.command("CONFIG", "SET", "replica-serve-stale-data", "yes");
+      await servers.waitUntilOk();
+      await other.close();
+    }
+  }, 30_000);
 });
+
+it("C168: replicas answer for the versions of tags once the connection to their primary is lost, and not while it is slow", async () => {
+  const other = redis(cluster(servers.urls))
+    .valueFormat(json())
+    .keyPrefix(prefix)
+    .responseTimeout("300ms")
+    .backoff({ base: 10, max: 100 })
+    .build();
+  const tags = ["{~shop}::a"];
+  const { versions } = await other.tagVersions!.pin(tags);
+  const primary = await servers.ownerOf("{~shop}");
+  const [replica] = await servers.replicas(primary);
+  await primary.command("WAIT", 1, 1_000);
+  const asked = (): readonly (number | undefined)[] =>
+    [primary, replica!].map(({ proxy }) => proxy!.counts.commandsByName["MGET"]);
+  try {
+    resetCounts();
+    primary.pause();
+    await expect(other.tagVersions!.read(tags)).rejects.toThrow("was not answered within 300 ms");
+    primary.resume();
+    expect(asked()).toEqual([1, undefined]);
+    await expect(other.tagVersions!.read(tags)).resolves.toEqual(versions);
+    expect(asked()).toEqual([2, undefined]);
+
+    resetCounts();
+    await primary.proxy!.refuse("reset");
+    primary.proxy!.cut();
+    await expect.poll(() => other.tagVersions!.read(tags).catch(() => undefined)).toEqual(versions);
+    expect(asked()[1]).toBeGreaterThan(0);
+
+    await primary.proxy!.pass();
+    await expect
+      .poll(async () => {
+        resetCounts();
+        await other.tagVersions!.read(tags);
+        return asked();
+      })
+      .toEqual([1, undefined]);
+  } finally {
+    primary.resume();
+    await primary.proxy!.pass();
+    await other.close();
+  }
+}, 30_000);
+
+it("C167: a frozen node takes no room for calls from the others", async () => {
+  const narrow = redis(cluster(servers.urls))
+    .valueFormat(json())
+    .keyPrefix(prefix)
+    .responseTimeout("700ms")
+    .maxInFlight(20)
+    .build();
+  await Promise.all(KEYS.map((key) => narrow.write(key, stored(key))));
+  const [frozen] = await servers.masters();
+  const owners = await Promise.all(KEYS.map((key) => servers.ownerOf(`${prefix}:${key}`)));
+  const [dead, living] = [true, false].map((isThere) => KEYS.filter((_, i) => (owners[i] === frozen) === isThere));
+  frozen!.pause();
+  try {
+    const filling = Array.from({ length: 10 }, () =>
+      dead!.map((key) => narrow.read(key).catch(() => undefined)),
+    ).flat();
+    const startedAt = performance.now();
+    const found = await Promise.all(living!.map((key) => narrow.read(key)));
+    expect(found.map((entry) => entry?.data.toString())).toEqual(living);
+    expect(performance.now() - startedAt).toBeLessThan(500);
+    frozen!.resume();
+    await Promise.all(filling);
+  } finally {
+    frozen!.resume();
+    await servers.waitUntilOk();
+    await narrow.close();
+  }
+}, 30_000);
 
 describe("commands sent to the nodes", () => {
   it("are the commands that the guide lists", async () => {

@@ -6,6 +6,8 @@ export class RecordingListener implements CoherenceListener {
   /** `sentAtMs` of each sign of life. */
   readonly signs: number[] = [];
   readonly losses: unknown[] = [];
+  /** `sentAtMs` of the last sign of life of each part; none for one that was lost since. */
+  readonly parts = new Map<string, number>();
 
   now(): number {
     return performance.now();
@@ -23,15 +25,17 @@ export class RecordingListener implements CoherenceListener {
     this.received.push("everything");
   }
 
-  alive(sentAtMs: number): void {
+  alive(sentAtMs: number, part?: string): void {
     this.signs.push(sentAtMs);
+    if (part !== undefined) this.parts.set(part, sentAtMs);
   }
 
   replaced(): void {
     this.received.push("replaced");
   }
 
-  lost(error: unknown): void {
+  lost(error: unknown, part?: string): void {
+    if (part !== undefined) this.parts.delete(part);
     this.losses.push(error);
     this.received.push("lost");
   }

@@ -219,7 +219,7 @@ describe("C86: no copy is served longer than maxStaleness after it was replaced 
   );
 
   it(
-    "when a server is frozen (SIGSTOP): in a cluster this ends trust in copies of keys on the other servers, too",
+    "C165: when a server is frozen (SIGSTOP): in a cluster trust ends in copies of its keys, and of no others",
     overEach(pool, TOPOLOGIES, async (servers, topology) => {
       await using fleet = await pool.open(servers, 2, SETTINGS);
       const primaries = await servers.primaries();
@@ -231,8 +231,8 @@ describe("C86: no copy is served longer than maxStaleness after it was replaced 
       frozen!.pause();
       const pausedAt = sharedNow();
       try {
-        for (const member of fleet.members)
-          for (const key of keys) await expect.poll(() => member.peek(key), PATIENCE).toBe(undefined);
+        for (const member of fleet.members) await expect.poll(() => member.peek(keys[0]!), PATIENCE).toBe(undefined);
+        for (const member of fleet.members) for (const key of keys.slice(1)) expect(await member.peek(key)).toBe("old");
         for (const member of fleet.members)
           for (const key of keys)
             expect(await member.serve(key, { value: "loaded", kind: "noStore" })).toMatchObject({ value: "old" });
@@ -240,7 +240,7 @@ describe("C86: no copy is served longer than maxStaleness after it was replaced 
         frozen!.resume();
       }
       for (const member of fleet.members) {
-        for (const key of keys) {
+        for (const key of keys.slice(0, 1)) {
           const until_ = pausedAt + MAX_STALENESS_MS;
           const seen = (await member.sightings(key)).filter(({ value }) => value === "old");
           // The last sign of life may have been sent just before the pause.

@@ -1,7 +1,7 @@
 import { BulkWrites } from "../engine/bulk-writes.ts";
 import { ChangeSubscription } from "../coherence/change-subscription.ts";
 import { KeyAliases } from "../coherence/key-aliases.ts";
-import { Trust } from "../coherence/trust.ts";
+import { Trust, type KeyParts } from "../coherence/trust.ts";
 import { coherent, entryTier, leaves, versionsOf, type ComposedBackend } from "../compose/compose.ts";
 import type { Backend } from "../contracts/backend.ts";
 import { systemClock, type Clock } from "../contracts/clock.ts";
@@ -17,7 +17,7 @@ import { ReadThrough } from "../engine/read-through.ts";
 import { Reads } from "../engine/reads.ts";
 import { RemoteChanges } from "../engine/remote-changes.ts";
 import { Waiters } from "../engine/waiters.ts";
-import { parseLocalKey, rootKeySpace, type KeySpace } from "../entry/key.ts";
+import { backendKeyOf, parseLocalKey, rootKeySpace, type KeySpace } from "../entry/key.ts";
 import type { ResolvedPolicy } from "../entry/policy.ts";
 import { DecisionLog } from "../primitives/decision-log.ts";
 import { KeyedQueue } from "../primitives/keyed-queue.ts";
@@ -94,7 +94,7 @@ export function assemble(plan: Plan): Assembly {
   later.subscriptions = new Map(
     reporting.map((each) => [
       each,
-      new ChangeSubscription(each.coherence, clock, base.trust, later.changes.listenerOf(each)),
+      new ChangeSubscription(each.coherence, clock, base.trust, later.changes.listenerOf(each), keyParts(each, root)),
     ]),
   );
   if (local !== undefined) reportEvictions(local, base);
@@ -144,6 +144,16 @@ function openTiers({ plan: { options, backend }, root, clock, events, tags, trus
     used: (each) => void later.subscriptions.get(each)?.start(),
   });
   return { reporting, aliases, known, remote };
+}
+
+function keyParts({ parts }: Backend, root: KeySpace): KeyParts | undefined {
+  return (
+    parts && {
+      names: () => parts.names(),
+      of: (localKey) => parts.of(backendKeyOf(root, localKey)),
+      ofVersions: () => parts.of(root.tagPrefixes[0]!),
+    }
+  );
 }
 
 function contextOf(base: Base, later: Later, { reporting, known, remote }: Omit<Tiers, "aliases">): EngineContext {

@@ -16,4 +16,16 @@ export interface ChangeListener extends Pick<
    * @param aliveAt `clock.now()` of the last sign of life; of this call if there was none.
    */
   detached(error: unknown, aliveAt: number): void;
+  /**
+   * Changes of this part of the backend are not reported any more; those of others are.
+   *
+   * @param aliveAt as in {@link detached}.
+   */
+  partLost(part: string, aliveAt: number): void;
+  /** This part gave a sign of life. */
+  partHeard(part: string): void;
+  /** Changes of this part are reported from now on. */
+  partRegained(part: string): void;
+  /** Changes of all parts that the backend has now are reported. Called with each sign of life. */
+  allHeard(): void;
 }

@@ -34,6 +34,10 @@ function subscription(maxStalenessMs?: number): ChangeSubscription {
     attached: () => calls.push("attached"),
     detached: (error) => calls.push(`detached: ${(error as Error).message}`),
     replaced: () => calls.push("replaced"),
+    partLost: (part, aliveAt) => calls.push(`lost ${part}, alive at ${aliveAt}`),
+    partHeard: (part) => calls.push(`heard ${part}`),
+    partRegained: (part) => calls.push(`regained ${part}`),
+    allHeard: () => calls.push("all heard"),
   });
 }
 
@@ -201,4 +205,25 @@ describe("once stopped", () => {
     clock.advance(10_000);
     expect(attempts).toHaveLength(1);
   });
+});
+
+it("C165: stays attached when a part is lost, and says when its changes are reported again", async () => {
+  const one = subscription(600);
+  await attached(one);
+  const { listener } = attempts[0]!;
+  listener.alive(clock.now(), "a");
+  const aliveAt = clock.now();
+  clock.advance(100);
+  listener.alive(clock.now(), "b");
+  calls.length = 0;
+  listener.lost(new Error("reset"), "a");
+  listener.alive(clock.now(), "b");
+  expect([calls, attempts.length, attempts[0]!.isDetached]).toEqual([
+    [`lost a, alive at ${aliveAt}`, "heard b"],
+    1,
+    false,
+  ]);
+  listener.alive(clock.now(), "a");
+  expect(calls.slice(2)).toEqual(["everything", "heard a", "regained a"]);
+  await one.stop();
 });

@@ -1,7 +1,7 @@
 import type { Coherence, CoherenceListener } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
 import type { ChangeListener } from "./change-listener.ts";
-import type { Trust, TrustSource } from "./trust.ts";
+import type { KeyParts, Trust, TrustSource } from "./trust.ts";
 
 /**
  * The subscription of one cache to the changes of one backend.
@@ -29,11 +29,12 @@ export class ChangeSubscription implements CoherenceListener {
   #detach: (() => Promise<void>) | undefined;
   #cancelRetry: (() => void) | undefined;
 
-  constructor(coherence: Coherence, clock: Clock, trust: Trust, listener: ChangeListener) {
+  /** @param keys the parts of the backend. @default one part */
+  constructor(coherence: Coherence, clock: Clock, trust: Trust, listener: ChangeListener, keys?: KeyParts) {
     this.#coherence = coherence;
     this.#clock = clock;
     this.#trust = trust;
-    this.#source = trust.addSource(coherence.maxStalenessMs ?? MAX_STALENESS_MS);
+    this.#source = trust.addSource(coherence.maxStalenessMs ?? MAX_STALENESS_MS, keys);
     this.#listener = listener;
   }
 
@@ -121,18 +122,27 @@ export class ChangeSubscription implements CoherenceListener {
     this.#listener.everythingChanged();
   }
 
-  alive(sentAtMs: number): void {
-    if (this.#isLost) return;
-    this.#aliveAt = sentAtMs;
-    this.#source.alive(sentAtMs);
-  }
-
-  replaced(): void {
-    if (!this.#isStopped) this.#listener.replaced();
-  }
-
-  lost(error: unknown): void {
+  alive(sentAtMs: number, part?: string): void {
     if (this.#isLost || this.#isStopped) return;
+    this.#aliveAt = sentAtMs;
+    const isRegained = this.#source.alive(sentAtMs, part);
+    if (isRegained) this.#listener.everythingChanged();
+    if (part !== undefined) this.#listener.partHeard(part);
+    if (isRegained) this.#listener.partRegained(part!);
+    if (this.#source.isHeardInAll) this.#listener.allHeard();
+  }
+
+  replaced(part?: string): void {
+    if (!this.#isStopped) this.#listener.replaced(part);
+  }
+
+  lost(error: unknown, part?: string): void {
+    if (this.#isLost || this.#isStopped) return;
+    if (part !== undefined) {
+      const aliveAt = this.#source.lost(part);
+      this.#listener.partLost(part, aliveAt ?? this.#aliveAt ?? this.#clock.now());
+      return;
+    }
     this.#isLost = true;
     this.#source.lost();
     // An attempt in progress checks `#isLost` when it ends.

@@ -4,9 +4,13 @@ import { Trust } from "./trust.ts";
 describe("trust", () => {
   it("has no end, and no copy to confirm, if no backend reports changes", () => {
     const trust = new Trust();
-    expect([trust.hasSources, trust.until, trust.unconfirmed === trust.epoch, trust.mayShare(-Infinity, 1e12)]).toEqual(
-      [false, Infinity, true, true],
-    );
+    expect([trust.hasSources, trust.until, trust.unconfirmed.until, trust.epochOf("k").until]).toEqual([
+      false,
+      Infinity,
+      Infinity,
+      Infinity,
+    ]);
+    expect(trust.mayShare("k", -Infinity, 1e12)).toBe(true);
   });
 
   it("begins with the attachment, and ends `maxStalenessMs` after the last sign of life was sent", () => {
@@ -35,13 +39,15 @@ describe("trust", () => {
     source.alive(1_000);
     source.attached();
     const { epoch } = trust;
+    const copy = trust.epochOf("k");
+    expect(copy.until).toBe(3_000);
     source.lost();
-    expect([trust.until, trust.epoch > epoch]).toEqual([-Infinity, true]);
+    expect([trust.until, copy.until, trust.epoch > epoch]).toEqual([-Infinity, -Infinity, true]);
     const { epoch: between } = trust;
     source.attached();
     expect([trust.until, trust.epoch > between]).toEqual([-Infinity, true]);
     source.alive(5_000);
-    expect(trust.until).toBe(7_000);
+    expect([trust.until, trust.epochOf("k").until, copy.until]).toEqual([7_000, 7_000, -Infinity]);
   });
 
   it("ends with the source whose last sign of life is the oldest", () => {
@@ -58,19 +64,95 @@ describe("trust", () => {
     expect(trust.until).toBe(-Infinity);
   });
 
-  it("has an epoch for unconfirmed copies that is never the current one", () => {
+  it("has an epoch for unconfirmed copies in which none is trusted", () => {
     const trust = new Trust();
-    trust.addSource(2_000);
-    for (let i = 0; i < 3; i += 1) {
-      expect(trust.unconfirmed).not.toBe(trust.epoch);
-      trust.renew();
-    }
+    trust.addSource(2_000).alive(0);
+    expect(trust.unconfirmed.until).toBe(-Infinity);
+  });
+
+  it("leaves older copies unconfirmed when anything may have changed", () => {
+    const trust = new Trust();
+    const source = trust.addSource(2_000);
+    source.alive(1_000);
+    source.attached();
+    const copy = trust.epochOf("k");
+    trust.renew();
+    expect([copy.until, trust.epochOf("k").until]).toEqual([-Infinity, 3_000]);
   });
 
   it("lets calls join a read begun within the strictest bound, also without trust", () => {
     const trust = new Trust();
     trust.addSource(2_000);
     trust.addSource(100);
-    expect([trust.mayShare(1_000, 1_099), trust.mayShare(1_000, 1_100)]).toEqual([true, false]);
+    expect([trust.mayShare("k", 1_000, 1_099), trust.mayShare("k", 1_000, 1_100)]).toEqual([true, false]);
+  });
+});
+
+describe("trust in a backend of several parts", () => {
+  const keys = { names: () => ["a", "b"], of: (key: string): string => key.slice(0, 1), ofVersions: () => "v" };
+
+  it("C165: ends for the keys of the part that is lost, and for no others", () => {
+    const trust = new Trust();
+    const source = trust.addSource(2_000, keys);
+    for (const part of ["a", "b"]) source.alive(1_000, part);
+    source.attached();
+    const [a, b, unheard] = [trust.epochOf("a1"), trust.epochOf("b1"), trust.epochOf("c1")];
+    expect([a.until, b.until, unheard.until]).toEqual([3_000, 3_000, -Infinity]);
+    const { epoch } = trust;
+    source.lost("a");
+    expect([a.until, b.until, trust.epochOf("a1").until, trust.epoch > epoch]).toEqual([
+      -Infinity,
+      3_000,
+      -Infinity,
+      true,
+    ]);
+    expect([trust.isHeardInPart(2_999), trust.isHeardInPart(3_000)]).toEqual([true, false]);
+  });
+
+  it("C165: begins anew with the first sign of life: older copies, and answers on their way, are not trusted", () => {
+    const trust = new Trust();
+    const source = trust.addSource(2_000, keys);
+    source.alive(1_000, "a");
+    source.attached();
+    const before = trust.epochOf("a1");
+    source.lost("a");
+    const between = trust.epochOf("a1");
+    const { epoch } = trust;
+    expect(source.alive(5_000, "a")).toBe(true);
+    expect(trust.epoch).toBe(epoch + 1);
+    expect([before.until, between.until, trust.epochOf("a1").until]).toEqual([-Infinity, -Infinity, 7_000]);
+    expect(source.alive(5_500, "a")).toBe(false);
+  });
+
+  it("C173: is complete while each part that the backend has now is heard", () => {
+    let names: readonly string[] = [];
+    const source = new Trust().addSource(2_000, { ...keys, names: () => names });
+    source.attached();
+    expect(source.isHeardInAll).toBe(false);
+    names = ["a", "b"];
+    source.alive(1_000, "a");
+    expect(source.isHeardInAll).toBe(false);
+    source.alive(1_500, "b");
+    expect(source.isHeardInAll).toBe(true);
+    expect(source.lost("b")).toBe(1_500);
+    expect(source.isHeardInAll).toBe(false);
+    names = ["a", "c"];
+    expect(source.isHeardInAll).toBe(false);
+    source.alive(2_000, "c");
+    expect(source.isHeardInAll).toBe(true);
+  });
+
+  it("needs every backend of a composition, each with the part of the key", () => {
+    const trust = new Trust();
+    const [parted, whole] = [trust.addSource(2_000, keys), trust.addSource(2_000)];
+    parted.alive(1_000, "a");
+    parted.alive(1_000, "b");
+    whole.alive(1_500);
+    for (const source of [parted, whole]) source.attached();
+    const [a, b] = [trust.epochOf("a1"), trust.epochOf("b1")];
+    parted.lost("a");
+    expect([a.until, b.until]).toEqual([-Infinity, 3_000]);
+    whole.lost();
+    expect(b.until).toBe(-Infinity);
   });
 });

@@ -2,13 +2,15 @@
  * Whether local copies may be served without asking the backend: a deadline, not an event. A process that was frozen,
  * or whose link is silent, finds the deadline passed before any message arrives.
  *
+ * A backend may have several parts, the primaries of a cluster for example, each of which reports the changes of its
+ * own keys. Copies of the others are trusted while one of them is silent or lost. In a composition of several backends
+ * a copy is trusted while the part of its key is heard in each.
+ *
  * If no backend reports changes, copies are trusted for as long as `localTtl` lets them live.
  */
 export class Trust {
-  /** Incremented whenever changes may have been missed: a copy of an older epoch is confirmed before it is served. */
+  /** Incremented whenever changes may have been missed, in whichever part: what is in flight then is not trusted. */
   epoch = 0;
-  /** `clock.now()` from which no copy is served unconfirmed. */
-  until: number = Infinity;
   readonly #sources: TrustSource[] = [];
   /** The bound of the strictest source, in milliseconds. */
   #maxStalenessMs = Infinity;
@@ -18,81 +20,210 @@ export class Trust {
     return this.#sources.length !== 0;
   }
 
+  get maxStalenessMs(): number {
+    return this.#maxStalenessMs;
+  }
+
   /**
    * The epoch of a copy that is not confirmed yet: none if a backend reports changes, since it can confirm the copy.
    */
-  get unconfirmed(): number {
-    return this.hasSources ? EPOCH_NONE : this.epoch;
+  get unconfirmed(): Epoch {
+    return this.hasSources ? EPOCH_NONE : EPOCH_ALWAYS;
   }
 
-  /** Adds a backend that reports changes. @param maxStalenessMs how long its last sign of life counts. */
-  addSource(maxStalenessMs: number): TrustSource {
-    const source = new TrustSource(this, maxStalenessMs);
+  /** `clock.now()` from which no copy is served unconfirmed, whatever its part. */
+  get until(): number {
+    return this.#sources.reduce((until, source) => Math.min(until, source.until), Infinity);
+  }
+
+  /** The epoch of a copy of this key, if the backend confirms it now. */
+  epochOf(localKey: string): Epoch {
+    return this.#inAll((source) => source.epochOf(localKey));
+  }
+
+  /** The epoch of a tag version that is read now. */
+  epochOfVersions(): Epoch {
+    return this.#inAll((source) => source.epochOfVersions());
+  }
+
+  /** Whether changes of some part are reported, at least. */
+  isHeardInPart(now: number): boolean {
+    return this.#sources.every((source) => source.isHeardInPart(now));
+  }
+
+  /**
+   * Adds a backend that reports changes.
+   *
+   * @param maxStalenessMs how long its last sign of life counts.
+   * @param keys the parts that its keys are in. @default one part
+   */
+  addSource(maxStalenessMs: number, keys?: KeyParts): TrustSource {
+    const source = new TrustSource(this, maxStalenessMs, keys);
     this.#sources.push(source);
     this.#maxStalenessMs = Math.min(this.#maxStalenessMs, maxStalenessMs);
-    this.update();
     return source;
   }
 
   /**
-   * Whether a call at `now` may join a read begun at `beganAt`: it may miss at most `maxStalenessMs` of changes, like a
-   * local copy.
+   * Whether a call at `now` may join a read of this key begun at `beganAt`: it may miss at most `maxStalenessMs` of
+   * changes, like a local copy.
    */
-  mayShare(beganAt: number, now: number): boolean {
-    return now < this.until || now - beganAt < this.#maxStalenessMs;
+  mayShare(localKey: string, beganAt: number, now: number): boolean {
+    return now - beganAt < this.#maxStalenessMs || now < this.epochOf(localKey).until;
   }
 
-  /** All present copies have to be confirmed: one counter, no walk over them. */
+  /** All present copies have to be confirmed: no walk over them. */
   renew(): void {
     this.epoch += 1;
+    for (const source of this.#sources) source.renew();
   }
 
-  /** Recomputes `until`: the deadline of the source whose last sign of life is the oldest. */
-  update(): void {
-    this.until = this.#sources.reduce((until, source) => Math.min(until, source.until), Infinity);
+  #inAll(epochOf: (source: TrustSource) => Epoch): Epoch {
+    const [first, ...more] = this.#sources;
+    if (first === undefined) return EPOCH_ALWAYS;
+    return more.length === 0 ? epochOf(first) : new EpochOfAll([first, ...more].map(epochOf));
   }
 }
 
+/** A time in which every change of some keys is reported. A copy keeps the epoch in which it was last confirmed. */
+export interface Epoch {
+  /** `clock.now()` from which its copies are not served unconfirmed; `-Infinity` once changes may have been missed. */
+  readonly until: number;
+}
+
 /** The epoch of a copy that no other process can change: its namespace never leaves this one. */
-export const EPOCH_ALWAYS: number = Infinity;
-const EPOCH_NONE = -1;
+export const EPOCH_ALWAYS: Epoch = Object.freeze({ until: Infinity });
+const EPOCH_NONE: Epoch = Object.freeze({ until: -Infinity });
+
+class EpochOfAll implements Epoch {
+  readonly #epochs: readonly Epoch[];
+
+  constructor(epochs: readonly Epoch[]) {
+    this.#epochs = epochs;
+  }
+
+  get until(): number {
+    return Math.min(...this.#epochs.map(({ until }) => until));
+  }
+}
+
+/** The parts of a backend that keys are in. */
+export interface KeyParts {
+  /** Those that the backend has now. */
+  names(): readonly string[];
+  of(localKey: string): string;
+  ofVersions(): string;
+}
+
+interface Part {
+  epoch: { until: number };
+  provenAt: number;
+}
 
 /** One backend that reports changes. */
 export class TrustSource {
   readonly #trust: Trust;
   readonly #maxStalenessMs: number;
+  readonly #keys: KeyParts | undefined;
+  /** Forgotten when it is lost, so there are no more than the backend has, and those of keys asked for meanwhile. */
+  readonly #parts = new Map<string, Part>();
   #isAttached = false;
-  #provenAt = -Infinity;
 
-  constructor(trust: Trust, maxStalenessMs: number) {
+  constructor(trust: Trust, maxStalenessMs: number, keys: KeyParts | undefined) {
     this.#trust = trust;
     this.#maxStalenessMs = maxStalenessMs;
+    this.#keys = keys;
   }
 
+  /** `clock.now()` until which every change has been reported, in whichever part. */
   get until(): number {
-    return this.#isAttached ? this.#provenAt + this.#maxStalenessMs : -Infinity;
+    let until = this.#parts.size === 0 ? -Infinity : Infinity;
+    for (const { epoch } of this.#parts.values()) until = Math.min(until, epoch.until);
+    return until;
+  }
+
+  epochOf(localKey: string): Epoch {
+    return this.#part(this.#keys === undefined ? ONE_PART : this.#keys.of(localKey)).epoch;
+  }
+
+  epochOfVersions(): Epoch {
+    return this.#part(this.#keys === undefined ? ONE_PART : this.#keys.ofVersions()).epoch;
+  }
+
+  isHeardInPart(now: number): boolean {
+    for (const { epoch } of this.#parts.values()) if (now < epoch.until) return true;
+    return false;
   }
 
   /**
-   * All changes acknowledged before `sentAtMs` were reported. Trust counts from when the ping was sent: later changes
-   * may still be on their way.
+   * All changes of this part acknowledged before `sentAtMs` were reported. Trust counts from when the ping was sent:
+   * later changes may still be on their way.
+   *
+   * @returns whether this begins the trust in a part that was lost, or new.
    */
-  alive(sentAtMs: number): void {
-    if (sentAtMs <= this.#provenAt) return;
-    this.#provenAt = sentAtMs;
-    this.#trust.update();
+  alive(sentAtMs: number, name: string = ONE_PART): boolean {
+    const part = this.#part(name);
+    const begins = part.provenAt === -Infinity && this.#isAttached && name !== ONE_PART;
+    if (sentAtMs <= part.provenAt) return false;
+    part.provenAt = sentAtMs;
+    const until = this.#untilOf(part);
+    if (!begins) {
+      part.epoch.until = until;
+      return false;
+    }
+    // Copies of the time before, and what is in flight, may have missed a change.
+    part.epoch = { until };
+    this.#trust.epoch += 1;
+    return true;
   }
 
   attached(): void {
     this.#isAttached = true;
     this.#trust.renew();
-    this.#trust.update();
   }
 
-  lost(): void {
-    this.#isAttached = false;
-    this.#provenAt = -Infinity;
-    this.#trust.renew();
-    this.#trust.update();
+  /** Whether each part that the backend has now is reported, as far as is known. */
+  get isHeardInAll(): boolean {
+    const names = this.#keys?.names() ?? [];
+    return names.length !== 0 && names.every((name) => (this.#parts.get(name)?.provenAt ?? -Infinity) !== -Infinity);
+  }
+
+  /**
+   * Changes of one part, or of all, may be missed from now on.
+   *
+   * @returns when that part gave its last sign of life.
+   */
+  lost(name?: string): number | undefined {
+    const provenAt = name === undefined ? undefined : this.#parts.get(name)?.provenAt;
+    if (name === undefined) this.#isAttached = false;
+    for (const [each, { epoch }] of this.#parts) {
+      if (name !== undefined && each !== name) continue;
+      epoch.until = -Infinity;
+      this.#parts.delete(each);
+    }
+    if (name === undefined) this.#trust.renew();
+    else this.#trust.epoch += 1;
+    return provenAt === -Infinity ? undefined : provenAt;
+  }
+
+  /** Begins a new epoch in each part. */
+  renew(): void {
+    for (const part of this.#parts.values()) {
+      part.epoch.until = -Infinity;
+      part.epoch = { until: this.#untilOf(part) };
+    }
+  }
+
+  #part(name: string): Part {
+    let part = this.#parts.get(name);
+    if (part === undefined) this.#parts.set(name, (part = { epoch: { until: -Infinity }, provenAt: -Infinity }));
+    return part;
+  }
+
+  #untilOf({ provenAt }: Part): number {
+    return this.#isAttached ? provenAt + this.#maxStalenessMs : -Infinity;
   }
 }
+
+/** The name of the only part of a backend that has no others. */
+export const ONE_PART = "";

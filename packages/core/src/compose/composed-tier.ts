@@ -110,6 +110,12 @@ export class ComposedTier implements EntryTier {
       detached: (error, aliveAt) => {
         for (const each of listeners) each.detached?.(error, aliveAt);
       },
+      partLost: (part, aliveAt) => {
+        for (const each of listeners) each.partLost?.(part, aliveAt);
+      },
+      partHeard: (part) => {
+        for (const each of listeners) each.partHeard?.(part);
+      },
     };
   }
 

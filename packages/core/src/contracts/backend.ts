@@ -122,6 +122,8 @@ export interface Backend {
    * with hashed keys. @default the key
    */
   alias?(key: string): string;
+  /** The parts of a store that fail apart from each other, such as the primaries of a cluster. @default one part */
+  readonly parts?: Parts;
   /** Reads of many keys in one round trip. Without it the cache issues single reads. */
   readonly batch?: Batch;
   /**
@@ -163,6 +165,17 @@ export interface Batch {
    * @throws when nothing could be read.
    */
   read(keys: readonly string[]): Promise<readonly (StoredEntry | Error | undefined)[]>;
+}
+
+/**
+ * The parts of a store. A failure of one neither keeps the cache from calling the others, nor ends the trust in copies
+ * of their keys. Names are chosen by the backend, and are not empty.
+ */
+export interface Parts {
+  /** Those that the store has now; none while that is not known. */
+  names(): readonly string[];
+  /** The part that keeps `key`, of an entry or of a tag, now; `""` while that is not known. Called often. */
+  of(key: string): string;
 }
 
 /**
@@ -282,13 +295,23 @@ export interface CoherenceListener {
   /**
    * Every change acknowledged to any client before `sentAtMs` (an instant of {@link now}) has been reported. Local
    * copies may be served for `maxStalenessMs` longer. May be called before `attach` resolves.
+   *
+   * @param part the one of {@link Backend.parts} whose changes have been reported, if there are several. The first call
+   *   after its loss says that its changes are reported again, from `sentAtMs` on.
    */
-  alive(sentAtMs: number): void;
+  alive(sentAtMs: number, part?: string): void;
   /**
    * A different or restarted server answers from now on: removed entries may be back. Called before anything is read
    * from it, if possible; may be called before `attach` resolves.
+   *
+   * @param part the one of {@link Backend.parts} that it serves, if there are several.
    */
-  replaced(): void;
-  /** From now on changes may be missed. The cache attaches again. */
-  lost(error: unknown): void;
+  replaced(part?: string): void;
+  /**
+   * From now on changes may be missed. The cache attaches again.
+   *
+   * @param part only changes of this part may be missed: the cache stays attached, and the backend calls {@link alive}
+   *   for the part when it can report its changes again.
+   */
+  lost(error: unknown, part?: string): void;
 }

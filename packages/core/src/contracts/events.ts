@@ -75,9 +75,10 @@ export interface CacheEvents {
  * - `idle`: not used yet
  * - `up`: answers
  * - `detached`: answers, but reports no changes, so a local copy is served only after a check with the backend
+ * - `degraded`: a part of it, such as a primary of a cluster, is unreachable or reports no changes; the others are up
  * - `down`: the circuit breaker is open, or no call was answered yet and one failed
  */
-export type TierState = "idle" | "up" | "detached" | "down";
+export type TierState = "idle" | "up" | "detached" | "degraded" | "down";
 
 export interface CacheStats {
   readonly hits: number;

@@ -318,6 +318,17 @@ const CASES: Readonly<Record<string, () => void | Promise<void>>> = {
     conflicts.found("another", "v", error, 0);
     expect(["k0", "k1", "another"].map(isRemembered)).toEqual([false, true, true]);
   },
+  "when the changes of a part were last known to be reported": () => {
+    const source = new Trust().addSource(2_000, { names: () => [], of: (key) => key, ofVersions: () => "v" });
+    source.attached();
+    for (let i = 0; i < 1_000; i += 1) {
+      source.alive(i, `part ${i}`);
+      source.lost(`part ${i}`);
+    }
+    source.alive(1_000, "last");
+    // Only the last part counts: the others are forgotten.
+    expect(source.until).toBe(3_000);
+  },
   "keys of a composition that this process changed within `nearTtl`": async () => {
     const changes = new OwnChanges(new TestClock(), 60_000);
     const other = { version: "other" } as Entry;

@@ -1,5 +1,5 @@
 import { WriteGuard, type Guard } from "../coherence/guards.ts";
-import type { Trust } from "../coherence/trust.ts";
+import type { Epoch, Trust } from "../coherence/trust.ts";
 import type { FencedBy } from "../contracts/events.ts";
 import { KeyTable } from "../primitives/key-table.ts";
 import { Flight } from "./flight.ts";
@@ -38,8 +38,10 @@ export class Flights {
         each instanceof Flight &&
         each.isJoinable &&
         (each.call.namespace.remote === undefined ||
-          (each.epoch === this.#trust.epoch &&
-            (each.isUnreachable || this.#trust.mayShare(each.hasCopy ? -Infinity : each.readAt, now))))
+          // While no change of its part can arrive, the loss of another part does not matter.
+          ((each.epoch === this.#trust.epoch ||
+            (each.isUnreachable && this.#trust.epochOf(localKey).until === -Infinity)) &&
+            (each.isUnreachable || this.#trust.mayShare(localKey, each.hasCopy ? -Infinity : each.readAt, now))))
       )
         return each;
     return undefined;
@@ -51,8 +53,8 @@ export class Flights {
   }
 
   /** The epoch of a copy of its result: the copy is trusted at once, or must be confirmed first. */
-  copyEpoch(guard: Guard): number {
-    return this.isUntainted(guard) ? this.#trust.epoch : this.#trust.unconfirmed;
+  copyEpoch(guard: Guard): Epoch {
+    return this.isUntainted(guard) ? this.#trust.epochOf(guard.tableKey) : this.#trust.unconfirmed;
   }
 
   /** The key changed elsewhere, or may have. */

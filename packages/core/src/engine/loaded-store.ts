@@ -4,7 +4,7 @@ import { dependencies, type EntryKey } from "../entry/key.ts";
 import { lifetimeOf } from "../entry/policy.ts";
 import { EncodeError, type CacheError } from "../contracts/errors.ts";
 import type { CacheEvents, FencedBy } from "../contracts/events.ts";
-import { EPOCH_ALWAYS } from "../coherence/trust.ts";
+import { EPOCH_ALWAYS, type Epoch } from "../coherence/trust.ts";
 import { isThenable } from "../primitives/once.ts";
 import { within } from "../primitives/within.ts";
 import { versionsFor, type Pinned } from "../tags/tag-versions.ts";
@@ -171,14 +171,14 @@ export class LoadedStore {
    * like one that was stored. The key was read before the load, so every change by a cache is reported, although the
    * backend has no entry. A forced load, and one after a token, does not read it: it depends on the lease.
    */
-  #epochOfRefused(flight: Flight): number {
+  #epochOfRefused(flight: Flight): Epoch {
     const { flights, trust } = this.#context;
     const { isForced, isAfter } = flight.call;
     const wasRead = flight.lease !== undefined || !(isForced || isAfter);
     return flight.isUnreachable || !wasRead ? trust.unconfirmed : flights.copyEpoch(flight);
   }
 
-  #keepLocally({ flight, result }: Draft, entry: Entry, epoch: number): "stored" | "not-modified" | "refused" {
+  #keepLocally({ flight, result }: Draft, entry: Entry, epoch: Epoch): "stored" | "not-modified" | "refused" {
     const { local, flights } = this.#context;
     const { key, policy } = flight.call;
     // A finished flight is unregistered, so a later fence would not reach it.

@@ -207,4 +207,14 @@ describe("a backend", () => {
     replaced();
     expect(calls).toEqual(["attached", "back", "attached", "back", "replay", "detached", "lost since 7", "reissue"]);
   });
+
+  it("C173: of which a part is lost: the window of re-issue stands still until all of it is heard again", () => {
+    const { partLost, partHeard, partRegained, allHeard } = listener();
+    partLost("a", 7);
+    partHeard("b");
+    pending = 1;
+    partRegained("a");
+    allHeard();
+    expect(calls).toEqual(["lost since 7", "replay", "back"]);
+  });
 });

@@ -56,7 +56,16 @@ export class RemoteChanges {
         tier.detached?.(error, aliveAt);
         context.recovery?.linkLost(backend, aliveAt);
       },
-      replaced: () => context.recovery?.reissue(),
+      partLost: (part, aliveAt) => {
+        tier.partLost?.(part, aliveAt);
+        context.recovery?.linkLost(backend, aliveAt);
+      },
+      partHeard: (part) => tier.partHeard?.(part),
+      partRegained: () => {
+        if (context.recovery !== undefined && context.recovery.size !== 0) void context.recovery.replayAfresh();
+      },
+      allHeard: () => context.recovery?.linkBack(backend),
+      replaced: (part) => context.recovery?.reissue(part),
     };
   }
 

@@ -30,7 +30,7 @@ export interface Entry extends LocalEntry {
   /** Number of the last tag event that it was checked against, see `TagEvents`. */
   tagSequence: number;
   /** Only in a local copy: the epoch in which it was last known to equal the backend's entry, see `Trust`. */
-  epoch?: number | undefined;
+  epoch?: { readonly until: number } | undefined;
   readonly etag?: string | undefined;
   readonly lastModified?: string | undefined;
   readonly encoding?: Encoding | undefined;

@@ -130,6 +130,14 @@ export function localKeyOf(root: KeySpace, key: string): string | undefined {
     : BELOW_ROOT + key.slice(from, end) + BELOW_ROOT + key.slice(end + 2);
 }
 
+/** The inverse of {@link localKeyOf}. */
+export function backendKeyOf(root: KeySpace, local: string): string {
+  if (local.charCodeAt(0) > 1) return root.backendPrefix + local;
+  if (local.charCodeAt(0) === 0 && local.charCodeAt(1) <= 1) return root.backendPrefix + local.slice(1);
+  const end = local.indexOf(BELOW_ROOT, 1);
+  return `${root.backendPrefix.slice(0, -1)}${local.slice(1, end)}::${local.slice(end + 1)}`;
+}
+
 /**
  * The tag key whose hard or soft version a backend keeps under `key`; `undefined` for the key of an entry or of the
  * counter that issues versions.

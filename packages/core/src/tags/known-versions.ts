@@ -1,7 +1,7 @@
 import type { KeyAliases } from "../coherence/key-aliases.ts";
 import type { TagVersion, TagVersions } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
-import type { Trust } from "../coherence/trust.ts";
+import type { Epoch, Trust } from "../coherence/trust.ts";
 import type { Pinned } from "./tag-versions.ts";
 
 /**
@@ -11,6 +11,9 @@ import type { Pinned } from "./tag-versions.ts";
  * A version is recorded from an answer only if its tag did not change while the answer was on its way: a reply is
  * handled after the message that overtook it. Kept apart from entries, so that they cannot evict it. Bounded; a
  * forgotten version is read again.
+ *
+ * In a backend of several parts the one that keeps the versions may be lost while others are not. Then a version that
+ * was read, from a replica for example, is believed for `maxStaleness`: as long as copies are while a link is silent.
  */
 export class KnownVersions {
   readonly #trust: Trust;
@@ -25,6 +28,7 @@ export class KnownVersions {
   readonly #asked = new Map<string, { count: number; changeSequence: number }>();
   /** The number of the last change. */
   #changeSequence = 0;
+  #epoch: Epoch = { until: -Infinity };
 
   constructor(trust: Trust, clock: Clock, forgotten: () => void, aliases?: KeyAliases) {
     this.#aliases = aliases;
@@ -41,23 +45,37 @@ export class KnownVersions {
     return this.#versions.has(tag);
   }
 
-  /** Whether all of them are known for sure. */
+  /** Whether every change of a version is reported. */
+  isHeard(now: number): boolean {
+    if (now < this.#epoch.until) return true;
+    this.#epoch = this.#trust.epochOfVersions();
+    return now < this.#epoch.until;
+  }
+
+  /** Whether all of them are known. */
   knows(tags: readonly string[]): boolean {
-    if (this.#clock.now() >= this.#trust.until) return false;
-    for (const tag of tags) if (!this.#versions.has(tag)) return false;
+    const since = this.#believedSince();
+    for (const tag of tags) if (!((this.#versions.get(tag)?.readAt ?? -Infinity) > since)) return false;
     return true;
   }
 
-  /** All of them, in order; `undefined` if one is not known for sure. */
+  /** All of them, in order; `undefined` if one is not known. */
   known(tags: readonly string[]): readonly TagVersion[] | undefined {
-    if (this.#clock.now() >= this.#trust.until) return undefined;
+    const since = this.#believedSince();
     const versions: TagVersion[] = [];
     for (const tag of tags) {
       const known = this.#versions.get(tag);
-      if (known === undefined) return undefined;
+      if (known === undefined || known.readAt <= since) return undefined;
       versions.push(known.version);
     }
     return versions;
+  }
+
+  /** A version that was read later, as `clock.now()`, counts. */
+  #believedSince(): number {
+    const now = this.#clock.now();
+    if (this.isHeard(now)) return -Infinity;
+    return this.#trust.isHeardInPart(now) ? now - this.#trust.maxStalenessMs : Infinity;
   }
 
   /**
@@ -66,17 +84,21 @@ export class KnownVersions {
    *
    * A change may be on its way. Then the entry is stored under versions that are outdated: a miss for every process,
    * never a stale value. `at` is that of an earlier pin, which refuses late tags too often, and never too seldom.
+   *
+   * While the part that keeps the versions is lost nothing can be pinned: any version that was known will do, and there
+   * may be no `at`, which refuses all late tags.
    */
   pinned(tags: readonly string[]): Pinned | undefined {
     const now = this.#clock.now();
-    if (this.#at === undefined || now >= this.#trust.until) return undefined;
+    const isHeard = this.isHeard(now);
+    if (isHeard ? this.#at === undefined : !this.#trust.isHeardInPart(now)) return undefined;
     const versions = new Map<string, TagVersion>();
     for (const tag of tags) {
       const known = this.#versions.get(tag);
-      if (known === undefined || now - known.pinnedAt >= REPIN_MS) return undefined;
+      if (known === undefined || (isHeard && now - known.pinnedAt >= REPIN_MS)) return undefined;
       versions.set(tag, known.version);
     }
-    return { at: this.#at, versions };
+    return { at: this.#at ?? "", versions };
   }
 
   /** Reads of `source`, skipped if all the versions are known. */
@@ -110,10 +132,12 @@ export class KnownVersions {
     ): Promise<T> => {
       const { epoch } = this.#trust;
       const since = this.#changeSequence;
+      const askedAt = this.#clock.now();
       this.#expect(tags);
       try {
         const answer = await ask();
-        const overtaken = epoch === this.#trust.epoch ? this.#record(tags, versionsOf(answer), since) : tags;
+        const overtaken =
+          epoch === this.#trust.epoch ? this.#record(tags, versionsOf(answer), { since, askedAt }) : tags;
         if (overtaken.length !== 0) onOvertaken(overtaken);
         return answer;
       } finally {
@@ -170,7 +194,11 @@ export class KnownVersions {
   }
 
   /** Records versions, and returns the tags that changed while they were asked for. */
-  #record(tags: readonly string[], versions: Versions, since: number): readonly string[] {
+  #record(
+    tags: readonly string[],
+    versions: Versions,
+    { since, askedAt }: { readonly since: number; readonly askedAt: number },
+  ): readonly string[] {
     const overtaken: string[] = [];
     tags.forEach((tag, i) => {
       const version = versions[i];
@@ -180,7 +208,7 @@ export class KnownVersions {
         return;
       }
       if (this.#versions.size >= MAX_KNOWN && !this.#versions.has(tag)) this.#makeRoom();
-      this.#versions.set(tag, { version, pinnedAt: this.#versions.get(tag)?.pinnedAt ?? -Infinity });
+      this.#versions.set(tag, { version, readAt: askedAt, pinnedAt: this.#versions.get(tag)?.pinnedAt ?? -Infinity });
     });
     return overtaken;
   }
@@ -200,6 +228,8 @@ export class KnownVersions {
 
 interface Known {
   readonly version: TagVersion;
+  /** `clock.now()` when it was asked for. */
+  readonly readAt: number;
   /** `clock.now()` when it was pinned last; `-Infinity` for one that was only read. */
   pinnedAt: number;
 }

@@ -1,7 +1,9 @@
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { BackendUnavailableError, CacheError } from "../contracts/errors.ts";
+import type { Parts } from "../contracts/backend.ts";
 import type { TierState } from "../contracts/events.ts";
+import { ONE_PART } from "../coherence/trust.ts";
 import { traced, type Events } from "../primitives/event-port.ts";
 import type { KeySpace } from "../entry/key.ts";
 import { Breaker } from "../primitives/breaker.ts";
@@ -14,6 +16,8 @@ import { isThenable } from "../primitives/once.ts";
  *
  * Every call has one deadline: that of the backend, if it bounds its calls, else one that is kept here. An answer after
  * it is ignored. While the breaker is open a call costs no timer and no socket. A failure is reported once, here.
+ *
+ * Each part of the backend has a breaker: the failure of one keeps no call from the others.
  */
 export class BackendCalls {
   readonly label: string;
@@ -22,7 +26,11 @@ export class BackendCalls {
   readonly #clock: Clock;
   readonly #events: Events;
   readonly #cache: string;
-  readonly #breaker: Breaker;
+  readonly #parts: Parts | undefined;
+  /** For parts that failed since their last answer. */
+  readonly #breakers = new Map<string, Breaker>();
+  /** Parts whose changes are not reported, while those of others are. */
+  readonly #lostParts = new Set<string>();
   /** `undefined` if the backend bounds its calls. */
   readonly #deadlines: Deadlines | undefined;
   readonly #refusals = new Map<Operation, CacheError>();
@@ -40,6 +48,8 @@ export class BackendCalls {
     readonly clock: Clock;
     readonly events: Events;
     readonly cache: string;
+    /** @default one part */
+    readonly parts?: Parts | undefined;
     /** Called once, before the first call. */
     readonly onFirstCall: (() => void) | undefined;
   }) {
@@ -49,7 +59,7 @@ export class BackendCalls {
     this.#events = options.events;
     this.#cache = options.cache;
     this.#onFirstCall = options.onFirstCall;
-    this.#breaker = new Breaker(options.clock);
+    this.#parts = options.parts;
     if (!options.boundsCalls) this.#deadlines = new Deadlines(options.deadlineMs, options.clock);
   }
 
@@ -57,14 +67,29 @@ export class BackendCalls {
     return this.#state === "idle" ? this.#stateOfFailures : this.#state;
   }
 
-  /** How long until the open breaker lets a call probe the backend, in milliseconds. */
+  /** How long until an open breaker lets a call probe the backend, in milliseconds; zero while a part answers. */
   get retryInMs(): number {
-    return this.#breaker.probeInMs;
+    if (this.#reach() !== "none") return 0;
+    return Math.min(...Array.from(this.#breakers.values(), ({ probeInMs }) => probeInMs));
+  }
+
+  /** The part that keeps this key of the backend. */
+  partOf(key: string): string {
+    return this.#parts === undefined ? ONE_PART : this.#parts.of(key);
+  }
+
+  /**
+   * The part of reads of versions. None of those that keep keys, where there are several: another node may answer for
+   * the one that keeps the versions, such as a replica, so its breaker does not count, and such answers do not close
+   * it.
+   */
+  get partOfVersionReads(): string {
+    return this.#parts === undefined ? ONE_PART : NO_PART;
   }
 
   /** Whether a call may be sent now; `true` of an open breaker is permission for this one call. */
-  admits(operation: Operation): boolean {
-    return this.#breaker.admits(operation === "tags" ? "tags" : "entries");
+  admits(operation: Operation, part: string): boolean {
+    return this.#breakers.get(part)?.admits(operation === "tags" ? "tags" : "entries") ?? true;
   }
 
   /** The error of a call that was not sent. One for all: a stack trace for each would cost more than the call. */
@@ -81,12 +106,12 @@ export class BackendCalls {
     return error;
   }
 
-  /** Runs a call if the breaker admits it, within `budgetMs`. */
-  run<T>(operation: Operation, keySpace: KeySpace | undefined, budgetMs: number, call: () => Promise<T>): Promise<T> {
-    if (!this.admits(operation)) return Promise.reject(this.refusal(operation));
-    return this.bound(operation, keySpace, budgetMs, (done, fail) => {
+  /** Runs a call if the breaker of its part admits it, within `budgetMs`. */
+  run<T>(operation: Operation, target: Target, budgetMs: number, call: () => Promise<T>): Promise<T> {
+    if (!this.admits(operation, target.part)) return Promise.reject(this.refusal(operation));
+    return this.bound(operation, target, budgetMs, (done, fail) => {
       try {
-        call().then(done, fail);
+        call().then(done, (error: unknown) => fail(error));
       } catch (error) {
         fail(error);
       }
@@ -99,17 +124,18 @@ export class BackendCalls {
    * @param work calls `done` or `fail` when the backend has answered. `done` also takes a promise of what is made of
    *   the answer, such as the decoded value: its time and its failure are not those of the backend.
    */
-  bound<T>(operation: Operation, keySpace: KeySpace | undefined, budgetMs: number, work: Work<T>): Promise<T> {
+  bound<T>(operation: Operation, target: Target, budgetMs: number, work: Work<T>): Promise<T> {
+    const { keySpace, part } = target;
     this.begin();
     const startedAt = this.#clock.now();
     const bounded = (): Promise<T> =>
       new Promise((resolve, reject) => {
         let isOver = false;
-        const fail = (error: unknown): void => {
+        const fail = (error: unknown, failedPart = part): void => {
           if (isOver) return;
           isOver = true;
           endDeadline();
-          reject(this.failed(operation, keySpace, error));
+          reject(this.failed(operation, { keySpace, part: failedPart }, error));
         };
         const endDeadline = this.#limit(budgetMs, () => fail(this.#overdue(operation, budgetMs)));
         const done = (value: Awaitable<T>): void => {
@@ -118,7 +144,7 @@ export class BackendCalls {
           isOver = true;
           endDeadline();
           this.meter[METERS[operation]].record(this.#clock.now() - startedAt);
-          this.answered();
+          this.answered(part);
           resolve(value);
         };
         work(done, fail, startedAt);
@@ -149,20 +175,20 @@ export class BackendCalls {
     onFirstCall();
   }
 
-  /** The backend answered. */
-  answered(): void {
-    this.#breaker.answered();
-    this.#enter(this.#isDetached ? "detached" : "up");
+  /** A part of the backend answered. */
+  answered(part: string): void {
+    if (this.#breakers.size !== 0) this.#breakers.delete(part);
+    this.#enter(this.#current());
   }
 
   /** Reports a failed call, and returns the error for its caller. */
-  failed(operation: string, keySpace: KeySpace | undefined, cause: unknown): CacheError {
+  failed(operation: string, target: Target, cause: unknown): CacheError {
     const isTransport = cause instanceof BackendUnavailableError;
-    if (isTransport) this.#breaker.failed();
-    else this.#breaker.answered();
+    if (isTransport && target.part !== NO_PART) this.#breakerOf(target.part).failed();
+    else this.#breakers.delete(target.part);
     this.#stateOfFailures = isTransport ? "down" : "up";
-    const error = this.report(operation, keySpace, cause);
-    if (this.#breaker.isOpen) this.#enter("down");
+    const error = this.report(operation, target.keySpace, cause);
+    if (this.#reach() !== "all") this.#enter(this.#current());
     return error;
   }
 
@@ -190,14 +216,52 @@ export class BackendCalls {
   /** The subscription to changes of this backend is attached. */
   attached(): void {
     this.#isDetached = false;
-    this.answered();
+    this.answered(ONE_PART);
   }
 
   /** The subscription was lost, or could not be attached. */
   detached(error: unknown): void {
     this.#isDetached = true;
-    if (error !== undefined && !(error instanceof BackendUnavailableError)) this.failed("attach", undefined, error);
+    this.#lostParts.clear();
+    if (error !== undefined && !(error instanceof BackendUnavailableError))
+      this.failed("attach", { keySpace: undefined, part: ONE_PART }, error);
     if (this.#state === "up") this.#enter("detached");
+  }
+
+  /** Changes of this part are not reported. */
+  partLost(part: string): void {
+    this.#lostParts.add(part);
+    this.#enter(this.#current());
+  }
+
+  /** Changes of this part are reported: it answers. No call is needed to close its breaker. */
+  partHeard(part: string): void {
+    if (this.#breakers.size === 0 && this.#lostParts.size === 0) return;
+    this.#lostParts.delete(part);
+    this.answered(part);
+  }
+
+  #breakerOf(part: string): Breaker {
+    let breaker = this.#breakers.get(part);
+    if (breaker === undefined) this.#breakers.set(part, (breaker = new Breaker(this.#clock)));
+    return breaker;
+  }
+
+  #current(): TierState {
+    const reach = this.#reach();
+    return reach === "none" ? "down" : reach === "some" ? "degraded" : this.#isDetached ? "detached" : "up";
+  }
+
+  /** Which parts can be reached, as far as is known. Parts that the backend does not have any more are forgotten. */
+  #reach(): "all" | "some" | "none" {
+    if (this.#breakers.size === 0 && this.#lostParts.size === 0) return "all";
+    const names = this.#parts?.names() ?? [];
+    if (names.length === 0) return this.#breakers.get(ONE_PART)?.isOpen === true ? "none" : "all";
+    const isPresent = new Set(names);
+    for (const part of this.#breakers.keys()) if (!isPresent.has(part)) this.#breakers.delete(part);
+    for (const part of this.#lostParts) if (!isPresent.has(part)) this.#lostParts.delete(part);
+    const open = names.filter((part) => this.#breakers.get(part)?.isOpen === true).length;
+    return open === names.length ? "none" : open + this.#lostParts.size === 0 ? "all" : "some";
   }
 
   #overdue(operation: Operation, budgetMs: number): BackendUnavailableError {
@@ -216,6 +280,8 @@ export class BackendCalls {
 
 /** The backend answered, and does not carry the call out: it has no memory left, say. So it is reachable. */
 export class BackendRefusedError extends BackendUnavailableError {}
+/** Has no breaker: a backend has no part of this name. */
+const NO_PART = "\0";
 const nothing = (): void => {};
 
 class CallDeadline extends Deadline {
@@ -227,9 +293,16 @@ class CallDeadline extends Deadline {
   }
 }
 
+/** The keys that a call is about, and the part of the backend that keeps them. */
+export interface Target {
+  readonly keySpace: KeySpace | undefined;
+  readonly part: string;
+}
+
 type Work<T> = (
   done: (value: Awaitable<T>) => void,
-  fail: (error: unknown) => void,
+  /** @param part where another part than that of the call failed. */
+  fail: (error: unknown, part?: string) => void,
   /** `clock.now()` when the call was sent. */
   startedAt: number,
 ) => void;

@@ -60,6 +60,8 @@ export interface EntryTier {
   readonly deadlineMs: number;
   /** How long until an unreachable tier may be tried again, in milliseconds. */
   readonly retryInMs: number;
+  /** The part of the backend that keeps this key, of an entry or of a tag. @default one part */
+  partOf?(backendKey: string): string;
   /** `false` where entries cannot carry tags, validators or namespace versions. */
   readonly keepsMeta: boolean;
   /** Bounded, and behind the breaker, like every other call. */
@@ -83,7 +85,7 @@ export interface EntryTier {
   markStale(key: EntryKey): Promise<"stale" | "missing">;
   connect(): Promise<void>;
   /** The methods to call about the link to `backend`; none where the tier does not use it. */
-  listenerOf(backend: Backend): Partial<Pick<ChangeListener, "attached" | "detached">>;
+  listenerOf(backend: Backend): Partial<Pick<ChangeListener, "attached" | "detached" | "partLost" | "partHeard">>;
   /** How many invalidations one of several backends has not acknowledged. */
   readonly pending: number;
   /** Resolves when no background work is left, after a last attempt at pending invalidations. Never rejects. */

@@ -10,7 +10,7 @@ import { TierMeter } from "../primitives/meters.ts";
 import type { TagEvents } from "../tags/tag-events.ts";
 import { compareVersions } from "../tags/tag-versions.ts";
 import type { KnownVersions } from "../tags/known-versions.ts";
-import { EPOCH_ALWAYS, type Trust } from "../coherence/trust.ts";
+import { EPOCH_ALWAYS, type Epoch, type Trust } from "../coherence/trust.ts";
 
 export interface LocalCopiesOf {
   readonly tier: LocalTier;
@@ -64,9 +64,11 @@ export class LocalCopies {
   get(localKey: string, now: number): Entry | undefined {
     const entry = this.tier.get(localKey) as Entry | undefined;
     if (entry === undefined || now >= entry.deadAt) return undefined;
-    if ((entry.epoch !== this.#trust.epoch || now >= this.#trust.until) && entry.epoch !== EPOCH_ALWAYS)
-      return undefined;
-    return entry.tagSequence === this.#tags.sequence ? entry : this.#check(localKey, entry, now);
+    // A copy without an epoch was never confirmed.
+    if (!(now < entry.epoch!.until)) return undefined;
+    return entry.tagSequence === this.#tags.sequence && this.#table?.isHeard(now) !== false
+      ? entry
+      : this.#check(localKey, entry, now);
   }
 
   /**
@@ -82,12 +84,12 @@ export class LocalCopies {
     const entry = this.tier.get(localKey) as Entry | undefined;
     if (entry === undefined) return "none";
     if (now >= entry.deadAt) return "expired";
-    if (entry.epoch !== EPOCH_ALWAYS && now >= this.#trust.until)
-      return this.#trust.until === -Infinity
+    const trusted = entry.epoch === EPOCH_ALWAYS ? Infinity : this.#trust.epochOf(localKey).until;
+    if (now >= trusted)
+      return trusted === -Infinity
         ? "not trusted: not subscribed to changes"
-        : `not trusted: the last sign of life is ${Math.round(now - this.#trust.until)} ms too old`;
-    if (entry.epoch !== EPOCH_ALWAYS && entry.epoch !== this.#trust.epoch)
-      return "not confirmed since it was stored, or since changes may have been missed";
+        : `not trusted: the last sign of life is ${Math.round(now - trusted)} ms too old`;
+    if (now >= entry.epoch!.until) return "not confirmed since it was stored, or since changes may have been missed";
     if (this.get(localKey, now) === undefined)
       return "one of its tags was invalidated, or has a version that is not known";
     return now < entry.staleAt ? "fresh" : "stale";
@@ -104,8 +106,10 @@ export class LocalCopies {
     const verdict = current === undefined ? "current" : compareVersions(entry.versions, current);
     const checked = verdict === "gone" ? undefined : this.#tags.applyTo(entry, now);
     if (checked === undefined) this.tier.delete(localKey);
-    // Only after both checks: the calls of this process and the current versions.
-    else if (checked === entry && verdict === "current") entry.tagSequence = this.#tags.sequence;
+    // Only after both checks, the calls of this process and the current versions; and not by versions that are believed
+    // for a while, the end of which no event reports.
+    else if (checked === entry && verdict === "current" && table?.isHeard(now) !== false)
+      entry.tagSequence = this.#tags.sequence;
     return checked !== undefined && verdict === "stale" ? staleByTag(checked, now) : checked;
   }
 
@@ -117,13 +121,13 @@ export class LocalCopies {
    * @param soundEpoch the epoch in which the backend held this entry; `Trust.unconfirmed` for a copy that is
    * served only while the backend is unreachable.
    */
-  put(localKey: string, entry: Entry, localTtlMs: number, soundEpoch: number): CacheError | undefined {
+  put(localKey: string, entry: Entry, localTtlMs: number, soundEpoch: Epoch): CacheError | undefined {
     const limitMs = Math.min(localTtlMs, entry.localTtlMs);
     if (limitMs <= 0 || this.#isClosed) {
       this.tier.delete(localKey);
       return undefined;
     }
-    if (this.#table !== undefined && entry.versions === undefined && soundEpoch === this.#trust.epoch)
+    if (this.#table !== undefined && entry.versions === undefined && soundEpoch !== this.#trust.unconfirmed)
       this.#hasUnversioned = true;
     const now = this.#clock.now();
     const deadAt = Math.min(entry.expiresAt, now + limitMs);
@@ -169,12 +173,12 @@ export class LocalCopies {
   }
 
   /**
-   * The backend held `version` when it was read, in this epoch. No change of the key was reported since: it would have
-   * dropped the copy.
+   * The backend held `version` when it was read, in this `Trust.epoch`. No change of the key was reported since: it
+   * would have dropped the copy.
    */
   confirm(localKey: string, version: string, epoch: number): void {
     const entry = this.tier.get(localKey) as Entry | undefined;
-    if (entry?.version === version && epoch === this.#trust.epoch) entry.epoch = epoch;
+    if (entry?.version === version && epoch === this.#trust.epoch) entry.epoch = this.#trust.epochOf(localKey);
   }
 
   /** Drops all copies, and stores no more. */

@@ -1,3 +1,4 @@
+import { ONE_PART } from "../coherence/trust.ts";
 import { within } from "../primitives/within.ts";
 import type { TagVersions } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
@@ -22,7 +23,7 @@ interface ReplayedOf {
 }
 
 /** The parts of a tier that a recovery uses to replay. */
-type Replayed = Pick<EntryTier, "label" | "retryInMs" | "remove"> & {
+type Replayed = Pick<EntryTier, "label" | "retryInMs" | "remove" | "partOf"> & {
   readonly versions: Pick<TagVersions, "renew"> | undefined;
 };
 
@@ -130,7 +131,7 @@ export class Recovery {
    * The window stands still until {@link linkBack}: another server may take over only after a long outage, and may
    * lack what was acknowledged just before it.
    *
-   * @param link a backend.
+   * @param link a backend, of which at least a part was lost.
    * @param aliveAt `clock.now()` of its last sign of life.
    */
   linkLost(link: object, aliveAt: number): void {
@@ -145,14 +146,17 @@ export class Recovery {
   /**
    * Removed entries may be back: invalidates again all that this process removed, replaced or invalidated within the
    * window, which does not count the time in which the link was lost.
+   *
+   * @param part only what this part of the backend keeps.
    */
-  reissue(): void {
+  reissue(part?: string): void {
     if (this.#issued === undefined) return;
+    const isThere = (key: string): boolean => part === undefined || (this.#remote.partOf?.(key) ?? part) === part;
     const { keys, tags, overflowed } = this.#issued.take();
     if (overflowed && this.#remote.versions !== undefined) this.addTags(this.#root, tagKeys(this.#root, []), "hard", 0);
     this.#overflowed ||= overflowed;
-    for (const { keySpace, keys: each, mode } of tags) this.addTags(keySpace, each, mode, 0);
-    for (const key of keys) this.addKey(key);
+    for (const { keySpace, keys: each, mode } of tags) this.addTags(keySpace, each.filter(isThere), mode, 0);
+    for (const key of keys) if (isThere(key.backend)) this.addKey(key);
     if (this.size !== 0) void this.replayAfresh();
   }
 
@@ -219,21 +223,13 @@ export class Recovery {
       isRefused = error instanceof BackendRefusedError;
       // Reported by the tier, and tried again later. A user that may not renew versions may still remove keys.
     }
-    // The first one alone: if it is refused, that is one command and one report.
-    for (let atOnce = 1; this.#keys.size !== 0; atOnce = AT_ONCE) {
-      const some = [...this.#keys].slice(0, atOnce);
-      const outcomes = await Promise.allSettled(
-        some.map(async ([id, key]) => {
-          await this.#remote.remove(key);
-          if (this.#keys.get(id) === key) this.#keys.delete(id);
-          this.#issued?.addKey(key);
-          this.#replayed.key(key);
-          replayed += 1;
-        }),
-      );
-      const failures = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason] : []));
-      isRefused ||= failures.some((error) => error instanceof BackendRefusedError);
-      if (failures.length !== 0) break;
+    for (let hasFailed = false; this.#keys.size !== 0 && !hasFailed;) {
+      const outcomes = await Promise.all(Array.from(this.#keysByPart(), (keys) => this.#replayKeys(keys)));
+      for (const outcome of outcomes) {
+        replayed += outcome.replayed;
+        hasFailed ||= outcome.failures.length !== 0;
+        isRefused ||= outcome.failures.some((error) => error instanceof BackendRefusedError);
+      }
     }
     this.#refusals = isRefused ? this.#refusals + 1 : 0;
     if (isRefused) this.#notBefore = this.#clock.now() + waitAfter(this.#refusals);
@@ -246,6 +242,41 @@ export class Recovery {
       overflowed: this.#overflowed,
     });
     if (this.size === 0) this.#overflowed = false;
+  }
+
+  /** Pending keys of one part do not wait for those of another, which may be unreachable. */
+  #keysByPart(): Iterable<readonly EntryKey[]> {
+    const byPart = new Map<string, EntryKey[]>();
+    for (const key of this.#keys.values()) {
+      const part = this.#remote.partOf?.(key.backend) ?? ONE_PART;
+      const others = byPart.get(part);
+      if (others === undefined) byPart.set(part, [key]);
+      else others.push(key);
+    }
+    return byPart.values();
+  }
+
+  /** Up to the first removals that fail. */
+  async #replayKeys(
+    keys: readonly EntryKey[],
+  ): Promise<{ readonly replayed: number; readonly failures: readonly unknown[] }> {
+    let replayed = 0;
+    // The first one alone: if it is refused, that is one command and one report.
+    for (let from = 0, atOnce = 1; from < keys.length; from += atOnce, atOnce = AT_ONCE) {
+      const outcomes = await Promise.allSettled(
+        keys.slice(from, from + atOnce).map(async (key) => {
+          if (this.#keys.get(key.backend) !== key) return;
+          await this.#remote.remove(key);
+          if (this.#keys.get(key.backend) === key) this.#keys.delete(key.backend);
+          this.#issued?.addKey(key);
+          this.#replayed.key(key);
+          replayed += 1;
+        }),
+      );
+      const failures = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason] : []));
+      if (failures.length !== 0) return { replayed, failures };
+    }
+    return { replayed, failures: [] };
   }
 
   #added(): void {

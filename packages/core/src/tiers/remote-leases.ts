@@ -44,7 +44,7 @@ export const DEFAULT_LEASE_MS = 2_000;
 export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
   const { calls, clock, aliases, conflicts } = tier;
   const call = <T>(key: EntryKey, run: () => Promise<T>): Promise<T> =>
-    calls.run("lease", key.space, calls.deadlineMs, run);
+    calls.run("lease", { keySpace: key.space, part: calls.partOf(key.backend) }, calls.deadlineMs, run);
   /** Ends the lease and stores nothing. Afterwards the message about that end, to this process too, has arrived. */
   const keep = async (key: EntryKey, token: string, seen: string): Promise<StoreStatus> => {
     await call(key, () => leases.release(key.backend, token));

@@ -1,5 +1,5 @@
 import type { Awaitable } from "../contracts/awaitable.ts";
-import type { Backend, DeleteStatus, StoredEntry, TagVersion, TagVersions } from "../contracts/backend.ts";
+import type { Backend, Batch, DeleteStatus, StoredEntry, TagVersion, TagVersions } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { DecodeError } from "../contracts/errors.ts";
 import type { Events } from "../primitives/event-port.ts";
@@ -14,7 +14,8 @@ import { within } from "../primitives/within.ts";
 import type { KnownVersions } from "../tags/known-versions.ts";
 import { underVersions, type Pinned } from "../tags/tag-versions.ts";
 import { versionEntries } from "../tags/version-entries.ts";
-import { BackendCalls } from "./backend-calls.ts";
+import { ONE_PART } from "../coherence/trust.ts";
+import { BackendCalls, type Target } from "./backend-calls.ts";
 import type { EntryLeases, EntryTier, EntryWrite, ReadRequest } from "./entry-tier.ts";
 import { remoteLeases, type Sending, type SentRead } from "./remote-leases.ts";
 import { SealConflicts } from "./seal-conflicts.ts";
@@ -92,6 +93,7 @@ export class RemoteTier implements EntryTier {
       clock,
       events,
       cache,
+      parts: backend.parts,
       onFirstCall: used,
     });
     this.meter = this.#calls.meter;
@@ -125,7 +127,8 @@ export class RemoteTier implements EntryTier {
 
   /** Sends the read, and beside it that of the tag versions, before it returns. */
   read(request: ReadRequest, budgetMs: number): Promise<Entry | undefined> {
-    if (!this.#calls.admits("read")) return Promise.reject(this.#calls.refusal("read"));
+    const part = this.#calls.partOf(request.key.backend);
+    if (!this.#calls.admits("read", part)) return Promise.reject(this.#calls.refusal("read"));
     const expected = dependencies(request.key.space, request.expectedTags);
     this.#aliases?.add(request.key.backend);
     let answer: Promise<StoredEntry | undefined> | undefined;
@@ -139,18 +142,39 @@ export class RemoteTier implements EntryTier {
       answer?.catch(ignore);
       answer = Promise.reject(error);
     }
-    return this.#calls.bound("read", request.key.space, budgetMs, (done, fail, sentAt) =>
+    return this.#calls.bound("read", { keySpace: request.key.space, part }, budgetMs, (done, fail, sentAt) =>
       this.#answer({ request, expected, sentAt }, answer, current, done, fail),
     );
+  }
+
+  /** In one trip to each part of the backend: the failure of one fails the reads of no other. */
+  readMany(requests: readonly ReadRequest[], budgetMs: number): readonly Promise<Entry | undefined>[] {
+    const { batch, parts } = this.#backend;
+    if (batch === undefined || requests.length < 2) return requests.map((request) => this.read(request, budgetMs));
+    if (parts === undefined) return this.#readTogether(batch, requests, ONE_PART, budgetMs);
+    const byPart = new Map<string, ReadRequest[]>();
+    for (const request of requests) {
+      const part = parts.of(request.key.backend);
+      const others = byPart.get(part);
+      if (others === undefined) byPart.set(part, [request]);
+      else others.push(request);
+    }
+    const outcomes = new Map<ReadRequest, Promise<Entry | undefined>>();
+    for (const [part, some] of byPart)
+      this.#readTogether(batch, some, part, budgetMs).forEach((outcome, i) => outcomes.set(some[i]!, outcome));
+    return requests.map((request) => outcomes.get(request)!);
   }
 
   /**
    * In one trip: if it fails, all reads fail. Where the backend could not read some of the keys, these fail, and are
    * reported once. A second trip, for unexpected tags of one entry, fails alone.
    */
-  readMany(requests: readonly ReadRequest[], budgetMs: number): readonly Promise<Entry | undefined>[] {
-    const batch = this.#backend.batch;
-    if (batch === undefined || requests.length < 2) return requests.map((request) => this.read(request, budgetMs));
+  #readTogether(
+    batch: Batch,
+    requests: readonly ReadRequest[],
+    part: string,
+    budgetMs: number,
+  ): readonly Promise<Entry | undefined>[] {
     const { key: first, expectedTags } = requests[0]!;
     const expected = dependencies(first.space, expectedTags);
     if (this.#aliases !== undefined) for (const { key } of requests) this.#aliases.add(key.backend);
@@ -158,7 +182,7 @@ export class RemoteTier implements EntryTier {
     const sentAt = this.#clock.now();
     const outcomes = requests.map(() => Promise.withResolvers<Entry | undefined>());
     this.#calls
-      .run("read", first.space, budgetMs, () =>
+      .run("read", { keySpace: first.space, part }, budgetMs, () =>
         Promise.all([
           batch.read(requests.map(({ key }) => key.backend)),
           isKnown ? undefined : this.#tagVersions?.read(expected),
@@ -180,6 +204,10 @@ export class RemoteTier implements EntryTier {
         for (const { reject } of outcomes) reject(error);
       });
     return outcomes.map(({ promise }) => promise);
+  }
+
+  partOf(backendKey: string): string {
+    return this.#calls.partOf(backendKey);
   }
 
   pinned(tags: readonly string[]): Pinned | undefined {
@@ -211,7 +239,7 @@ export class RemoteTier implements EntryTier {
     const startedAt = this.#clock.now();
     const sealing = this.#sealed.seal(key, this.#codec.toStored(encoded, entry, versions, startedAt));
     const stored = isThenable(sealing) ? await sealing : sealing;
-    const status = await this.#calls.run("write", key.space, this.deadlineMs, () => sending.send(stored));
+    const status = await this.#calls.run("write", this.#target(key), this.deadlineMs, () => sending.send(stored));
     this.#undecodable.delete(key.backend);
     if (status === "stored") this.#conflicts.stored(key.backend, this.#clock.now());
     if (status === "stored" && this.#events.store.isObserved)
@@ -233,14 +261,14 @@ export class RemoteTier implements EntryTier {
   }
 
   remove(key: EntryKey): Promise<DeleteStatus> {
-    return this.#calls.run("remove", key.space, this.deadlineMs, () => this.#backend.remove(key.backend));
+    return this.#calls.run("remove", this.#target(key), this.deadlineMs, () => this.#backend.remove(key.backend));
   }
 
   /** Removes the entry where the backend cannot mark it stale: it must not be served as fresh. */
   async markStale(key: EntryKey): Promise<"stale" | "missing"> {
     const backend = this.#backend;
     if (backend.markStale === undefined) return (await this.remove(key)) === "deleted" ? "stale" : "missing";
-    return this.#calls.run("markStale", key.space, this.deadlineMs, () => backend.markStale!(key.backend));
+    return this.#calls.run("markStale", this.#target(key), this.deadlineMs, () => backend.markStale!(key.backend));
   }
 
   async connect(): Promise<void> {
@@ -248,14 +276,19 @@ export class RemoteTier implements EntryTier {
     try {
       await this.#backend.connect?.();
     } catch (error) {
-      throw this.#calls.failed("connect", undefined, error);
+      throw this.#calls.failed("connect", { keySpace: undefined, part: ONE_PART }, error);
     }
-    this.#calls.answered();
+    this.#calls.answered(ONE_PART);
   }
 
   listenerOf(backend: Backend): ReturnType<EntryTier["listenerOf"]> {
     if (backend !== this.#backend) return {};
-    return { attached: () => this.#calls.attached(), detached: (error) => this.#calls.detached(error) };
+    return {
+      attached: () => this.#calls.attached(),
+      detached: (error) => this.#calls.detached(error),
+      partLost: (part) => this.#calls.partLost(part),
+      partHeard: (part) => this.#calls.partHeard(part),
+    };
   }
 
   async settled(): Promise<void> {}
@@ -278,7 +311,7 @@ export class RemoteTier implements EntryTier {
     answer: Promise<StoredEntry | undefined>,
     current: Promise<Versions> | undefined,
     done: (entry: Awaitable<Entry | undefined>) => void,
-    fail: (error: unknown) => void,
+    fail: (error: unknown, part?: string) => void,
   ): void {
     let stored: StoredEntry | undefined;
     let versions: Versions | undefined;
@@ -298,10 +331,13 @@ export class RemoteTier implements EntryTier {
       (error: unknown) =>
         error instanceof DecodeError ? done(this.#reportUndecodable(read.request, error)) : fail(error),
     );
-    current?.then((found) => {
-      versions = found;
-      arrived();
-    }, fail);
+    current?.then(
+      (found) => {
+        versions = found;
+        arrived();
+      },
+      (error: unknown) => fail(error, this.#calls.partOfVersionReads),
+    );
   }
 
   /**
@@ -370,13 +406,19 @@ export class RemoteTier implements EntryTier {
   }
 
   #bounded(source: TagVersions): TagVersions {
-    const call = <T>(run: () => Promise<T>): Promise<T> => this.#calls.run("tags", undefined, this.deadlineMs, run);
+    const call = <T>(part: string, run: () => Promise<T>): Promise<T> =>
+      this.#calls.run("tags", { keySpace: undefined, part }, this.deadlineMs, run);
+    const partOf = ([first = ""]: readonly string[]): string => this.#calls.partOf(first);
     return {
-      read: (tags) => call(() => source.read(tags)),
-      pin: (tags) => call(() => source.pin(tags)),
-      unchangedSince: (at, tags) => call(() => source.unchangedSince(at, tags)),
-      renew: (tags, mode) => call(() => source.renew(tags, mode)),
+      read: (tags) => call(this.#calls.partOfVersionReads, () => source.read(tags)),
+      pin: (tags) => call(partOf(tags), () => source.pin(tags)),
+      unchangedSince: (at, tags) => call(partOf(tags), () => source.unchangedSince(at, tags)),
+      renew: (tags, mode) => call(partOf(tags), () => source.renew(tags, mode)),
     };
+  }
+
+  #target({ space, backend }: EntryKey): Target {
+    return { keySpace: space, part: this.#calls.partOf(backend) };
   }
 }
 

@@ -3,6 +3,8 @@ import { SubscriptionRefusedError, type ChangeListener, type ChangeNotifier } fr
 
 /** One server as a source of changes. It is reconnected time and again. */
 export interface ChangeSource {
+  /** The part whose changes it reports. `undefined`: all sources together report all changes. */
+  readonly part?: string | undefined;
   /**
    * Resolves once changes to all {@link ChangeHub.topics} are received. A connection that answers nothing at all within
    * `deadlineMs` is given up.
@@ -24,6 +26,12 @@ interface Subscription {
   isAttached: boolean;
 }
 
+/** The sources of one part, or all of them. */
+interface Group {
+  readonly part: string | undefined;
+  readonly sources: readonly ChangeSource[];
+}
+
 /** How many heartbeats may be unanswered; until one is answered, no further one is sent. */
 const MAX_UNANSWERED_HEARTBEATS = 8;
 /** A connection is not given up for less: a short staleness bound should not make a pause of the server a loss. */
@@ -32,8 +40,9 @@ const MIN_DEADLINE_MS = 1_000;
 const RETRY_PAUSE_MS = 50;
 
 /**
- * The listeners of one link, and the servers that report changes to them. Changes of all these servers must be
- * received: the loss of any one is reported to all listeners, and each attaches again.
+ * The listeners of one link, and the servers that report changes to them. Each server may report the changes of a part
+ * of the keys: then its loss is reported as that of the part, and it is subscribed to again with the heartbeats.
+ * Without parts the loss of any server is a loss of everything, and each listener attaches again.
  */
 export class ChangeHub implements ChangeNotifier {
   readonly #clock: Clock;
@@ -48,8 +57,8 @@ export class ChangeHub implements ChangeNotifier {
    */
   readonly #remembered = new Set<WeakRef<ChangeListener>>();
   readonly #refs = new WeakMap<ChangeListener, WeakRef<ChangeListener>>();
-  #unansweredHeartbeats = 0;
-  #settling: Promise<boolean> | undefined;
+  readonly #unansweredHeartbeats = new Map<string | undefined, number>();
+  readonly #settling = new Map<string | undefined, Promise<boolean>>();
   #cancelHeartbeat: (() => void) | undefined;
 
   /**
@@ -79,14 +88,15 @@ export class ChangeHub implements ChangeNotifier {
   }
 
   /** Calls in one turn of the event loop share one question, which is sent at the end of that turn. */
-  settled(): Promise<boolean> {
-    if (this.#settling === undefined) {
-      setImmediate(() => {
-        this.#settling = undefined;
-      });
-      this.#settling = this.#heartbeat().catch(() => false);
+  settled(part?: string): Promise<boolean> {
+    let settling = this.#settling.get(part);
+    if (settling === undefined) {
+      if (this.#settling.size === 0) setImmediate(() => this.#settling.clear());
+      const sources = this.#sources().filter((source) => part === undefined || source.part === part);
+      settling = sources.length === 0 ? Promise.resolve(false) : this.#heartbeat(sources).catch(() => false);
+      this.#settling.set(part, settling);
     }
-    return this.#settling;
+    return settling;
   }
 
   // ---- called by sources
@@ -99,7 +109,12 @@ export class ChangeHub implements ChangeNotifier {
     for (const { listener } of this.#subscriptions) listener.everythingChanged();
   }
 
-  lost(error: Error): void {
+  /** @param part only changes of this part may be missed. */
+  lost(error: Error, part?: string): void {
+    if (part !== undefined) {
+      for (const { listener } of this.#subscriptions) listener.lost(error, part);
+      return;
+    }
     this.#losses += 1;
     for (const subscription of this.#subscriptions) {
       // A listener that is attaching notices it by itself.
@@ -113,11 +128,11 @@ export class ChangeHub implements ChangeNotifier {
    * Runs before queued commands reach the new server, so resurrected entries cannot be read first. Also notifies
    * listeners that have not re-attached yet.
    */
-  replaced(): void {
+  replaced(part?: string): void {
     for (const ref of this.#remembered) {
       const listener = ref.deref();
       if (listener === undefined) this.#remembered.delete(ref);
-      else listener.replaced();
+      else listener.replaced(part);
     }
   }
 
@@ -142,18 +157,32 @@ export class ChangeHub implements ChangeNotifier {
     };
   }
 
-  /** One attempt. @returns `false` when it failed, and another one may help. */
+  /** One attempt; one part is enough. @returns `false` when it failed, and another one may help. */
   async #subscribeToAll(): Promise<boolean> {
     await this.#whenReachable();
-    try {
-      await Promise.all(this.#sources().map((source) => source.subscribe(this.#deadlineMs)));
-      await this.#extendTrust();
-    } catch (error) {
-      if (error instanceof SubscriptionRefusedError) throw error;
-      await new Promise<void>((resolve) => this.#clock.schedule(resolve, RETRY_PAUSE_MS));
-      return false;
+    const outcomes = await Promise.allSettled(Array.from(this.#byPart(), (group) => this.#subscribe(group)));
+    const errors = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason as unknown] : []));
+    const refusal = errors.find((error) => error instanceof SubscriptionRefusedError);
+    if (refusal !== undefined) throw refusal;
+    if (errors.length < outcomes.length) return true;
+    await new Promise<void>((resolve) => this.#clock.schedule(resolve, RETRY_PAUSE_MS));
+    return false;
+  }
+
+  /** Receives changes of one part. */
+  async #subscribe(group: Group): Promise<void> {
+    await Promise.all(group.sources.map((source) => source.subscribe(this.#deadlineMs)));
+    await this.#extendTrust(group);
+  }
+
+  #byPart(): Iterable<Group> {
+    const groups = new Map<string | undefined, { part: string | undefined; sources: ChangeSource[] }>();
+    for (const source of this.#sources()) {
+      const group = groups.get(source.part);
+      if (group === undefined) groups.set(source.part, { part: source.part, sources: [source] });
+      else group.sources.push(source);
     }
-    return true;
+    return groups.values();
   }
 
   #remember(listener: ChangeListener): void {
@@ -174,21 +203,21 @@ export class ChangeHub implements ChangeNotifier {
   }
 
   /**
-   * Asks all servers for a sign of life. A positive answer counts from the question on: a later change may be on its
-   * way.
+   * Asks all servers of a part for a sign of life. A positive answer counts from the question on: a later
+   * change may be on its way.
    */
-  async #extendTrust(): Promise<void> {
+  async #extendTrust({ part, sources }: Group): Promise<void> {
     const askedAt = Array.from(
       this.#subscriptions,
       (subscription) => [subscription, subscription.listener.now()] as const,
     );
-    if (!(await this.#heartbeat())) return;
+    if (!(await this.#heartbeat(sources))) return;
     for (const [subscription, sentAtMs] of askedAt)
-      if (this.#subscriptions.has(subscription)) subscription.listener.alive(sentAtMs);
+      if (this.#subscriptions.has(subscription)) subscription.listener.alive(sentAtMs, part);
   }
 
-  async #heartbeat(): Promise<boolean> {
-    const answers = await Promise.all(this.#sources().map((source) => source.heartbeat(this.#deadlineMs)));
+  async #heartbeat(sources: readonly ChangeSource[]): Promise<boolean> {
+    const answers = await Promise.all(sources.map((source) => source.heartbeat(this.#deadlineMs)));
     return answers.every(Boolean);
   }
 
@@ -201,15 +230,21 @@ export class ChangeHub implements ChangeNotifier {
       this.#cancelHeartbeat = undefined;
       if (this.#subscriptions.size === 0) return;
       this.#scheduleHeartbeat();
-      if (this.#unansweredHeartbeats >= MAX_UNANSWERED_HEARTBEATS) return;
-      this.#unansweredHeartbeats += 1;
-      // A loss is reported by the source.
-      this.#extendTrust()
-        .catch(ignore)
-        .finally(() => {
-          this.#unansweredHeartbeats -= 1;
-        });
+      for (const group of this.#byPart()) this.#beat(group);
     }, this.#strictestBoundMs() / 4);
+  }
+
+  #beat(group: Group): void {
+    const { part } = group;
+    const unanswered = this.#unansweredHeartbeats.get(part) ?? 0;
+    if (unanswered >= MAX_UNANSWERED_HEARTBEATS) return;
+    this.#unansweredHeartbeats.set(part, unanswered + 1);
+    // A loss is reported by the source. A part is subscribed to again, the whole by listeners that attach again.
+    (part === undefined ? this.#extendTrust(group) : this.#subscribe(group)).catch(ignore).finally(() => {
+      const left = this.#unansweredHeartbeats.get(part)! - 1;
+      if (left === 0) this.#unansweredHeartbeats.delete(part);
+      else this.#unansweredHeartbeats.set(part, left);
+    });
   }
 
   #strictestBoundMs(): number {

@@ -52,6 +52,8 @@ export interface ServerFeedSettings {
   /** Shared with the other connections of the link. */
   readonly identityGuard: ServerIdentityGuard;
   readonly isDataConnection: boolean;
+  /** The part whose changes this server reports. @default all */
+  readonly part?: string | undefined;
   /** Asks whether all writes still go to this server: a replica reports changes later than they are acknowledged. */
   readonly isPrimary: (deadlineMs: number) => Promise<boolean>;
 }
@@ -59,6 +61,7 @@ export interface ServerFeedSettings {
 /** The changes of one server, received over one connection after the other. */
 export class ServerFeed implements ChangeSource, ConnectionObserver, TrackedConnection {
   readonly isDataConnection: boolean;
+  readonly part: string | undefined;
   readonly #identityGuard: ServerIdentityGuard;
   readonly #hub: ChangeHub;
   readonly #clock: Clock;
@@ -73,6 +76,7 @@ export class ServerFeed implements ChangeSource, ConnectionObserver, TrackedConn
 
   constructor(settings: ServerFeedSettings) {
     this.isDataConnection = settings.isDataConnection;
+    this.part = settings.part;
     this.#identityGuard = settings.identityGuard;
     this.#hub = settings.hub;
     this.#clock = settings.clock;
@@ -125,7 +129,7 @@ export class ServerFeed implements ChangeSource, ConnectionObserver, TrackedConn
     const { isSubscribed } = this;
     this.#current = undefined;
     this.#identityGuard.down(this);
-    if (isSubscribed) this.#hub.lost(error);
+    if (isSubscribed) this.#hub.lost(error, this.part);
   }
 
   distrust(error: Error): void {

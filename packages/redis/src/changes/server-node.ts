@@ -29,10 +29,10 @@ export interface ServerNode {
   readonly identityGuard: ServerIdentityGuard;
 }
 
-/** Reports to all listeners that another server answers. */
-export function reportReplaced(hubs: ChangeHubs): void {
-  hubs.tracking.replaced();
-  hubs.channel.replaced();
+/** Reports to all listeners that another server answers. @param part for these keys alone. */
+export function reportReplaced(hubs: ChangeHubs, part?: string): void {
+  hubs.tracking.replaced(part);
+  hubs.channel.replaced(part);
 }
 
 export interface SubscribedLinkSettings extends LinkSettings {
@@ -84,19 +84,23 @@ export interface ServerNodeSettings {
   /** Makes data connections ready. */
   readonly prepare: (client: NodeClient) => Promise<void>;
   readonly carries: "data" | "changes";
+  /** The part whose keys it serves. @default all */
+  readonly part?: string;
   /** The hubs that the link offers to listeners. None where several servers report to one hub. */
   readonly reports?: Pick<ChangeReporting, "tracking" | "channel">;
 }
 
-export function serverNode({ open, link, hubs, isPrimary, prepare, carries, reports }: ServerNodeSettings): ServerNode {
+export function serverNode(settings: ServerNodeSettings): ServerNode {
+  const { open, link, hubs, isPrimary, prepare, carries, part, reports } = settings;
   const { clock } = link;
-  const identityGuard = new ServerIdentityGuard(() => reportReplaced(hubs));
+  const identityGuard = new ServerIdentityGuard(() => reportReplaced(hubs, part));
   const feed = new ServerFeed({
     hub: hubs.tracking,
     clock,
     mode: trackingMode(carries === "data" ? "keys-read" : "prefixes"),
     identityGuard,
     isDataConnection: carries === "data",
+    part,
     isPrimary,
   });
   const channelFeed = new ServerFeed({
@@ -105,6 +109,7 @@ export function serverNode({ open, link, hubs, isPrimary, prepare, carries, repo
     mode: channelMode(),
     identityGuard,
     isDataConnection: false,
+    part,
     isPrimary,
   });
   const channelLink = new SingleLink(

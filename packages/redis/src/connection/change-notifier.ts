@@ -29,8 +29,10 @@ export interface ChangeNotifier {
   /**
    * `true` once every change acknowledged by now, to any client, has been reported; `false` when that cannot be found
    * out.
+   *
+   * @param part only changes of this part count, see `Link.parts`.
    */
-  settled(): Promise<boolean>;
+  settled(part?: string): Promise<boolean>;
 }
 
 /** The server does not let this user receive changes in this way. */

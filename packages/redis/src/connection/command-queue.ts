@@ -33,10 +33,12 @@ export interface CommandQueueSettings {
   readonly deadlineMs: number;
   /** Commands without a reply; further ones wait. */
   readonly maxInFlight: number;
+  /** Commands that wait; further ones are refused at once. @default 40 times `maxInFlight` */
+  readonly maxWaiting?: number | undefined;
 }
 
-/** How many commands may wait, as a multiple of `maxInFlight`; further ones are refused at once. */
-const MAX_WAITING = 40;
+/** How many commands may wait, as a multiple of `maxInFlight`. */
+export const MAX_WAITING = 40;
 
 /** How long a command may wait for room while others are answered, as a multiple of the deadline. */
 const MAX_WAITS = 10;
@@ -54,6 +56,7 @@ export class CommandQueue {
   /** Counts replies, errors included. A link whose count does not change is silent. */
   replies = 0;
   readonly maxInFlight: number;
+  readonly #maxWaiting: number;
   readonly deadlineMs: number;
   readonly clock: Clock;
   /**
@@ -73,6 +76,7 @@ export class CommandQueue {
     this.clock = settings.clock;
     this.deadlineMs = settings.deadlineMs;
     this.maxInFlight = settings.maxInFlight;
+    this.#maxWaiting = settings.maxWaiting ?? MAX_WAITING * settings.maxInFlight;
     this.#deadlines = new Deadlines(settings.deadlineMs, settings.clock);
   }
 
@@ -98,7 +102,7 @@ export class CommandQueue {
 
   /** Calls `send` once there is a connection with room, unless `command` has settled by then. */
   enqueue<T>(command: Command<T>, send: (client: RawClient) => void): void {
-    if (this.#waiting >= MAX_WAITING * this.maxInFlight) return command.fail(this.#overload(command.origin));
+    if (this.#waiting >= this.#maxWaiting) return command.fail(this.#overload(command.origin));
     const waiter = command as unknown as Command<never>;
     waiter.send = send;
     waiter.repliesBefore = this.replies;
@@ -148,7 +152,7 @@ export class CommandQueue {
    */
   #overload(origin: Origin): Error {
     let error = this.#overloads.get(origin);
-    if (error === undefined) this.#overloads.set(origin, (error = overloaded(origin, this.maxInFlight)));
+    if (error === undefined) this.#overloads.set(origin, (error = overloaded(origin, this.#maxWaiting / MAX_WAITING)));
     return error;
   }
 

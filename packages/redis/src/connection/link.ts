@@ -1,4 +1,4 @@
-import { BackendUnavailableError, systemClock, type Clock } from "@hotset/core";
+import { BackendUnavailableError, systemClock, type Clock, type Parts } from "@hotset/core";
 import type { Backoff } from "../primitives/backoff.ts";
 import type { Origin } from "../primitives/faults.ts";
 import type { ChangeNotifier } from "./change-notifier.ts";
@@ -12,6 +12,8 @@ export interface Link {
   readonly tracking?: ChangeNotifier | undefined;
   /** The link on which changes are received, where it is another one. */
   readonly changesLink?: Link;
+  /** The parts that keys of Redis are in, where there are several: the primaries of a cluster. */
+  readonly parts?: Parts;
   /** Whether replicas may answer reads while there are no listeners. */
   readonly readsFromReplicas?: boolean;
   /** Reports changes that the clients which make them publish. */
@@ -45,6 +47,8 @@ export interface LinkSettings {
   readonly random: () => number;
   readonly responseTimeoutMs: number;
   readonly maxInFlight: number;
+  /** @default 40 times `maxInFlight` */
+  readonly maxWaiting?: number;
   readonly backoff: Backoff;
   /** Failed attempts in a row before giving up until the next call. */
   readonly retries: number;

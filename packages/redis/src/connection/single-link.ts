@@ -79,6 +79,7 @@ export class SingleLink implements ObservableLink {
       clock: settings.clock,
       deadlineMs: settings.responseTimeoutMs,
       maxInFlight: settings.maxInFlight,
+      maxWaiting: settings.maxWaiting,
     });
     this.queue.onSilence = (since) => this.#onSilence(since);
   }

@@ -201,3 +201,8 @@ export async function unlessRefused<T>(reply: Promise<T>): Promise<T | undefined
 
 /** Whether the key is of another type than the command is for. */
 export const isWrongType = (error: unknown): boolean => error instanceof Error && error.message.startsWith("WRONGTYPE");
+
+/** Whether a node cannot answer now, and another one with the same keys may. */
+export const isUnfit = (error: unknown): boolean =>
+  error instanceof BackendUnavailableError ||
+  (error instanceof Error && /^(?:MASTERDOWN|LOADING) /.test(error.message));

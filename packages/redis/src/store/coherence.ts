@@ -62,11 +62,12 @@ export class RedisCoherence implements Coherence {
   /**
    * Resolves once every change acknowledged by now, to any client, has been received over the channel.
    *
+   * @param part only changes of this part count.
    * @throws {BackendUnavailableError}
    */
-  async settled(): Promise<void> {
+  async settled(part?: string): Promise<void> {
     if (this.#detachers.size === 0) return;
-    if (await this.#link.channel?.settled()) return;
+    if (await this.#link.channel?.settled(part)) return;
     const { label } = this.#settings;
     throw new BackendUnavailableError(`${label}: not certain that all changes have been received`, {
       tier: label,
@@ -146,15 +147,15 @@ export class RedisCoherence implements Coherence {
         if (tagsChanged.length !== 0) listener.tagsChanged(tagsChanged);
       },
       everythingChanged: () => listener.everythingChanged(),
-      alive: (sentAtMs) => {
-        listener.alive(sentAtMs);
+      alive: (sentAtMs, part) => {
+        listener.alive(sentAtMs, part);
         // Not with every heartbeat: this serves only to keep the versions in use.
         if (sentAtMs - touchedAt < maxStalenessMs) return;
         touchedAt = sentAtMs;
         this.#tags.touch();
       },
-      replaced: () => listener.replaced(),
-      lost: (error) => listener.lost(error),
+      replaced: (part) => listener.replaced(part),
+      lost: (error, part) => listener.lost(error, part),
     };
   }
 }

@@ -5,6 +5,7 @@ import type {
   DeleteStatus,
   Format,
   Leases,
+  Parts,
   Seal,
   StoredEntry,
   TagVersions,
@@ -90,6 +91,7 @@ export class HashBackend implements Backend {
   readonly maxEntryBytes: number;
   readonly maxDecodedBytes: number;
   readonly batch: Batch;
+  readonly parts?: Parts;
   readonly keepsMeta: boolean;
   readonly leases: Leases;
   readonly tagVersions?: TagVersions;
@@ -157,7 +159,18 @@ export class HashBackend implements Backend {
         settings.writeIds,
         this.#announce,
       );
+    const { parts } = hold.link;
+    if (parts !== undefined) this.parts = { names: () => parts.names(), of: (key) => this.#partOf(parts, key) };
     this.batch = { read: (keys) => this.#readMany(keys) };
+  }
+
+  #partOf(parts: Parts, key: string): string {
+    try {
+      return parts.of(this.#keys.entry(key));
+    } catch {
+      // The call itself is refused, with the reason.
+      return "";
+    }
   }
 
   read(key: string): Promise<StoredEntry | undefined> {
@@ -325,7 +338,7 @@ export class HashBackend implements Backend {
     if (mode !== "pubsub") return reply;
     const both = this.#link.queue.begin<T>(this.#origins.confirm);
     both.sent(0);
-    Promise.all([reply, this.coherence!.settled()]).then(
+    Promise.all([reply, this.coherence!.settled(this.parts?.of(key))]).then(
       ([answer]) => both.done(answer),
       (error: unknown) => both.fail(error),
     );

@@ -7,23 +7,20 @@ import { closed, CONNECT, send, sendBurst } from "../connection/link.ts";
 import type { Primary, SessionRequest } from "../connection/servers.ts";
 import { addressText, openSession, type Session } from "../connection/session.ts";
 import type { SingleLink } from "../connection/single-link.ts";
-import { connectFault, isRedirection, isReply, isTemporary, type Origin } from "../primitives/faults.ts";
-import {
-  hasHashTag,
-  parseRedirection,
-  SLOT_COUNT,
-  slotOf,
-  type NodeAddress,
-  type SlotRange,
-} from "../primitives/hash-slots.ts";
+import { connectFault, isRedirection, isReply, isTemporary, isUnfit, type Origin } from "../primitives/faults.ts";
+import { parseRedirection, SLOT_COUNT, slotOf, type NodeAddress, type SlotRange } from "../primitives/hash-slots.ts";
+import { AwaitedLinks } from "./awaited-links.ts";
 import { asIs, isUnexecuted, withAsking, type Commands } from "./burst.ts";
 import { readTopology, topologyFromSeeds, type ClusterSettings } from "./cluster-topology.ts";
+import { keyBelow, keyOf } from "./command-keys.ts";
 import { namedAddress } from "./named-address.ts";
 
 /** The shortest time between two refreshes of the topology. */
 const MIN_REFRESH_MS = 250;
-/** The longest time between two of them while primaries are unreachable and `ready` waits for them. */
+/** The longest time between two of them while no primary can be reached and `ready` waits for one. */
 const MAX_REFRESH_MS = 2_000;
+/** How long `ready` waits for the other primaries once it has reached one. */
+const ALL_READY_MS = 1_000;
 /** A command that is redirected more often than this goes in circles. */
 const MAX_REDIRECTIONS = 8;
 /** The longest time between two refreshes in search of replicas. */
@@ -36,6 +33,8 @@ interface Shard {
 
 interface Node extends ServerNode {
   readonly address: NodeAddress;
+  /** Its address: the part of the keys that it serves while it is a primary. */
+  readonly part: string;
 }
 
 /** Where a command goes next. */
@@ -53,6 +52,7 @@ export class ClusterRouter implements RawClient {
   readonly #nodes = new Map<string, Node>();
   readonly #shards: (Shard | undefined)[] = Array.from({ length: SLOT_COUNT });
   readonly #primaries = new Set<Node>();
+  #replicas: ReadonlySet<Node> = new Set();
   readonly #closing = new AbortController();
   #refreshing: Promise<void> | undefined;
   #refreshedAt = -Infinity;
@@ -61,6 +61,9 @@ export class ClusterRouter implements RawClient {
   /** The node for the read that is being sent: PTTL and HMGET of one entry must go to the same node. */
   #reader: Node | undefined;
   #readTurn = 0;
+  /** Lost primaries whose replicas are asked for versions. */
+  readonly #substituted = new WeakSet<Node>();
+  readonly #awaited: AwaitedLinks;
   readonly #probes = new WeakMap<Node, string>();
 
   /** @param onChange called when a node was connected or lost. */
@@ -71,10 +74,11 @@ export class ClusterRouter implements RawClient {
     onChange: () => void = ignore,
   ) {
     this.#settings = settings;
+    this.#awaited = new AwaitedLinks(settings.link.clock);
     this.#onChange = onChange;
     this.#hubs = hubs;
     this.#adopt(topology);
-    for (const { link } of this.#nodes.values()) link.connect().catch(ignore);
+    for (const { link } of this.#primaries) link.connect().catch(ignore);
   }
 
   sendCommand(args: readonly (string | Buffer)[], options?: SendOptions): Promise<unknown> {
@@ -87,11 +91,8 @@ export class ClusterRouter implements RawClient {
     if (key === undefined) return this.#forward(this.#anyNode(), args, 0);
     const shard = this.#shards[slotOf(key)];
     if (shard === undefined) return Promise.reject(this.#unserved());
-    return this.#forward(
-      this.#settings.readFromReplicas ? this.#readerOf(shard, args[0] as string) : shard.primary,
-      args,
-      0,
-    );
+    if (args[0] === "MGET") return this.#readVersions(shard, args);
+    return this.#settings.readFromReplicas ? this.#read(shard, args) : this.#forward(shard.primary, args, 0);
   }
 
   /**
@@ -153,33 +154,55 @@ export class ClusterRouter implements RawClient {
     return new Error("CLUSTERDOWN no node serves the slot of this key");
   }
 
+  /** The names of the primaries. */
+  parts(): readonly string[] {
+    return Array.from(this.#primaries, ({ part }) => part);
+  }
+
+  /** The primary of this key. */
+  partOf(redisKey: string): string {
+    return this.#shards[slotOf(redisKey)]?.primary.part ?? "";
+  }
+
   /**
-   * Resolves once all primaries, which may change meanwhile, can be reached over `links`.
+   * Resolves once all primaries, which may change meanwhile, can be reached over `links`; where some cannot, after a
+   * while, once one can.
    *
-   * @throws {BackendUnavailableError} when trying again cannot help.
+   * @throws {BackendUnavailableError} when no primary can be reached, and trying again cannot help.
    */
   async ready(links: (node: ServerNode) => readonly SingleLink[]): Promise<void> {
     const { clock } = this.#settings.link;
+    const isReached = (node: ServerNode): boolean => links(node).every(({ queue }) => queue.client !== undefined);
+    const giveUpAt = clock.now() + ALL_READY_MS;
     for (let waitMs = MIN_REFRESH_MS; !this.#closing.signal.aborted; waitMs = Math.min(2 * waitMs, MAX_REFRESH_MS)) {
-      const unreachable = [...this.#primaries].flatMap(links).filter(({ queue }) => queue.client === undefined);
+      const primaries = [...this.#primaries];
+      const unreachable = primaries.filter((node) => !isReached(node));
       if (unreachable.length === 0) return;
-      let lastError: unknown;
-      const arrived = Promise.all(unreachable.map((link) => link.ready())).catch((error: unknown) => {
-        lastError = error;
-      });
-      await Promise.race([arrived, new Promise<void>((resolve) => clock.schedule(resolve, waitMs))]);
-      // A node that is not a primary any more was closed meanwhile.
-      if (lastError !== undefined && [...this.#primaries].flatMap(links).some((link) => unreachable.includes(link)))
-        throw connectFault("the cluster", lastError);
-      if (unreachable.some(({ queue }) => queue.client === undefined)) this.refresh();
+      if (unreachable.length < primaries.length && clock.now() >= giveUpAt) return;
+      const failures = unreachable.flatMap(links).flatMap((link) => this.#awaited.add(link) ?? []);
+      if (failures.length !== 0 && unreachable.length === primaries.length)
+        throw connectFault("the cluster", failures[0]);
+      await this.#awaited.settledWithin(unreachable.length < primaries.length ? ALL_READY_MS / 4 : waitMs);
+      this.refresh();
     }
     throw closed(CONNECT);
   }
 
-  /** The feeds of all primaries, and those that are subscribed already, such as of a node that a slot is moving to. */
-  sources(feedOf: (node: ServerNode) => ServerFeed): readonly ChangeSource[] {
+  /**
+   * The feeds of all primaries, and those that are subscribed already, such as of a node that a slot is moving to.
+   * Asked for with each heartbeat: primaries that cannot be reached are looked for again.
+   */
+  sources(
+    feedOf: (node: ServerNode) => ServerFeed,
+    links: (node: ServerNode) => readonly SingleLink[],
+  ): readonly ChangeSource[] {
+    for (const link of [...this.#primaries].flatMap(links)) {
+      if (link.queue.client !== undefined) continue;
+      this.#awaited.add(link);
+      this.refresh(ALL_READY_MS);
+    }
     return [...this.#nodes.values()]
-      .filter((node) => this.#primaries.has(node) || feedOf(node).isSubscribed)
+      .filter((node) => this.#primaries.has(node) || (!this.#replicas.has(node) && feedOf(node).isSubscribed))
       .map(feedOf);
   }
 
@@ -189,12 +212,46 @@ export class ClusterRouter implements RawClient {
   }
 
   /**
-   * A replica for a read, each in turn; the primary for all other commands, and until a replica can be reached. Reads
-   * go to the primary also while there are listeners: a replica lags behind the changes received, so its answers could
-   * not be trusted.
+   * The versions of tags and namespaces decide about the entries of all nodes. So while their primary is lost, its
+   * replicas are asked: one of them is about to take over, and has what it will have then. It may lack changes that the
+   * primary acknowledged: those of this process are made again, as after a failover.
+   *
+   * A primary that is only slow is waited for: it goes on reporting changes, and reports none of what it has not read.
    */
+  async #readVersions({ primary, replicas }: Shard, args: readonly (string | Buffer)[]): Promise<unknown> {
+    if (primary.link.state !== "down" || replicas.length === 0) {
+      this.#substituted.delete(primary);
+      return this.#forward(primary, args, 0);
+    }
+    this.refresh();
+    if (!this.#substituted.has(primary)) {
+      this.#substituted.add(primary);
+      reportReplaced(this.#hubs, primary.part);
+    }
+    let lastError: unknown;
+    for (const { link } of replicas) {
+      try {
+        return await send(link, COMMAND, args);
+      } catch (error) {
+        lastError = error;
+      }
+    }
+    throw lastError;
+  }
+
+  /** A command that replicas may answer, if it is a read. One that cannot answer now is passed over. */
+  async #read(shard: Shard, args: readonly (string | Buffer)[]): Promise<unknown> {
+    const reader = this.#readerOf(shard, args[0] as string);
+    try {
+      return await this.#forward(reader, args, 0);
+    } catch (error) {
+      if (reader === shard.primary || !isUnfit(error)) throw error;
+      return this.#forward(shard.primary, args, 0);
+    }
+  }
+
+  /** A replica for a read, each in turn; the primary for all other commands, and until a replica can be reached. */
   #readerOf(shard: Shard, command: string): Node {
-    if (this.#hubs.tracking.hasListeners || this.#hubs.channel.hasListeners) return shard.primary;
     if (command === "HMGET") return this.#reader ?? shard.primary;
     if (command !== "PTTL") return shard.primary;
     const readers = shard.replicas.filter(({ link }) => link.queue.hasRoom);
@@ -229,8 +286,12 @@ export class ClusterRouter implements RawClient {
     if (redirection === undefined) return undefined;
     const target = this.#node(namedAddress(redirection, redirection.kind, this.#settings.resolveAddress));
     if (redirection.kind === "ASK") return { node: target, mode: "asking" };
-    if (!this.#primaries.has(target)) this.#promote([target]);
     this.#shards[redirection.slot] = { primary: target, replicas: [] };
+    if (this.#primaries.has(target)) this.#slotsMoved();
+    else {
+      this.#lostPart(node);
+      this.#promote([target]);
+    }
     this.refresh();
     return { node: target, mode: "plain" };
   }
@@ -262,7 +323,9 @@ export class ClusterRouter implements RawClient {
       const { node: settings, link } = this.#settings;
       const made: Node = {
         address,
+        part: name,
         ...serverNode({
+          part: name,
           open: (aborted, prepare) => openSession(address, settings, aborted, prepare),
           link,
           hubs: this.#hubs,
@@ -280,8 +343,7 @@ export class ClusterRouter implements RawClient {
 
   async #prepare(node: Node, client: RawClient): Promise<void> {
     // Not on a primary: it would go on answering reads after it became a replica.
-    const permitted =
-      this.#settings.readFromReplicas && !this.#primaries.has(node) ? client.sendCommand(["READONLY"]) : undefined;
+    const permitted = this.#replicas.has(node) ? client.sendCommand(["READONLY"]) : undefined;
     await Promise.all([permitted, this.#settings.prepare(client)]);
   }
 
@@ -314,13 +376,9 @@ export class ClusterRouter implements RawClient {
       key !== undefined && key.startsWith(topic) && this.#shards[slotOf(key)]?.primary === node;
     const known = this.#probes.get(node);
     if (isProbe(known)) return known;
-    for (let i = 0; i < (hasHashTag(topic) ? 1 : MAX_PROBES); i++) {
-      const key = `${topic}${i.toString(36)}`;
-      if (!isProbe(key)) continue;
-      this.#probes.set(node, key);
-      return key;
-    }
-    return undefined;
+    const found = keyBelow(topic, isProbe);
+    if (found !== undefined) this.#probes.set(node, found);
+    return found;
   }
 
   /** Writes acknowledged by the former primaries may be missing on `nodes`. */
@@ -328,23 +386,26 @@ export class ClusterRouter implements RawClient {
     for (const node of nodes) {
       this.#primaries.add(node);
       // As a replica it was sent READONLY, which would apply again when it becomes a replica again.
-      if (this.#settings.readFromReplicas) node.link.distrust(new Error("it is a primary now"));
+      if (this.#replicas.has(node)) node.link.distrust(new Error("it is a primary now"));
+      reportReplaced(this.#hubs, node.part);
     }
-    const error = new Error(
-      `${nodes.map(({ address }) => addressText(address)).join(", ")} became the primary of some keys`,
-    );
-    reportReplaced(this.#hubs);
-    for (const hub of [this.#hubs.tracking, this.#hubs.channel]) hub.lost(error);
+  }
+
+  /** Others may have taken over keys of `node`: it reports their changes no more. */
+  #lostPart({ part }: Node): void {
+    const error = new Error(`${part} is not the primary of some keys any more`);
+    for (const hub of [this.#hubs.tracking, this.#hubs.channel]) hub.lost(error, part);
+  }
+
+  /** Copies of their keys are trusted by the word of the former primary. */
+  #slotsMoved(): void {
+    for (const hub of [this.#hubs.tracking, this.#hubs.channel]) hub.everythingChanged();
   }
 
   /** Refreshes the topology in the background, unless that was done just now. */
-  refresh(): void {
+  refresh(notWithinMs: number = MIN_REFRESH_MS): void {
     const { clock } = this.#settings.link;
-    if (
-      this.#refreshing !== undefined ||
-      this.#closing.signal.aborted ||
-      clock.now() - this.#refreshedAt < MIN_REFRESH_MS
-    )
+    if (this.#refreshing !== undefined || this.#closing.signal.aborted || clock.now() - this.#refreshedAt < notWithinMs)
       return;
     this.#refreshing = this.#fetchTopology()
       .then((topology) => this.#adopt(topology))
@@ -383,54 +444,46 @@ export class ClusterRouter implements RawClient {
     if (this.#closing.signal.aborted) return;
     const { readFromReplicas } = this.#settings;
     if (readFromReplicas && topology.some(({ replicas }) => replicas.length === 0)) this.#refreshLater();
+    const before = [...this.#shards];
     this.#shards.fill(undefined);
     const named = new Set<Node>();
+    const following = new Set<Node>();
     const primaries = new Set<Node>();
     for (const { from, to, primary, replicas } of topology) {
       const shard: Shard = {
         primary: this.#node(primary),
-        replicas: readFromReplicas ? replicas.map((replica) => this.#node(replica)) : [],
+        replicas: replicas.map((replica) => this.#node(replica)),
       };
       this.#shards.fill(shard, from, to + 1);
       primaries.add(shard.primary);
       // No command is sent to a replica that is not connected, so no command would connect it.
-      for (const { link } of shard.replicas) if (link.queue.client === undefined) link.connect().catch(ignore);
+      if (readFromReplicas)
+        for (const { link } of shard.replicas) if (link.queue.client === undefined) link.connect().catch(ignore);
       for (const node of [shard.primary, ...shard.replicas]) named.add(node);
+      for (const node of shard.replicas) following.add(node);
     }
     const former = [...this.#primaries];
     for (const node of former) {
       if (primaries.has(node)) continue;
       this.#primaries.delete(node);
+      this.#lostPart(node);
       if (readFromReplicas && named.has(node)) node.link.distrust(new Error("it is a replica now"));
     }
+    const hasMoved = this.#shards.some((shard, slot) => {
+      const owner = before[slot]?.primary;
+      return owner !== undefined && shard !== undefined && shard.primary !== owner && former.includes(shard.primary);
+    });
+    if (hasMoved) this.#slotsMoved();
     const promoted = [...primaries].filter((node) => !this.#primaries.has(node));
     if (former.length === 0) for (const node of promoted) this.#primaries.add(node);
-    else if (promoted.length !== 0) this.#promote(promoted);
+    else this.#promote(promoted);
+    this.#replicas = following;
     for (const [name, node] of this.#nodes) {
       if (named.has(node)) continue;
       this.#nodes.delete(name);
+      this.#awaited.forget(node);
       node.link.close().catch(ignore);
     }
-  }
-}
-
-/** How many keys are tried to find one on a given node: enough for a node that serves a hundredth of all slots. */
-const MAX_PROBES = 2_000;
-
-/** The key that decides where a command goes. */
-function keyOf(args: readonly (string | Buffer)[]): string | undefined {
-  switch (args[0]) {
-    case "PTTL":
-    case "HMGET":
-    case "HGET":
-    case "HLEN":
-    case "MGET":
-      return args[1] as string;
-    case "EVALSHA":
-    case "EVAL":
-      return args[3] as string;
-    default:
-      return undefined;
   }
 }
 

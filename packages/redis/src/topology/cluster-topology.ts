@@ -20,21 +20,21 @@ export interface ClusterSettings {
 }
 
 /**
- * The reply to CLUSTER SLOTS, with the addresses where the nodes are reached. Without replicas where they are not used.
+ * The reply to CLUSTER SLOTS, with the addresses where the nodes are reached.
  *
  * @throws {BackendUnavailableError} for an address that `resolveAddress` refuses.
  */
 export function readTopology(
   reply: unknown,
   replier: NodeAddress,
-  { readFromReplicas, resolveAddress }: Pick<ClusterSettings, "readFromReplicas" | "resolveAddress">,
+  { resolveAddress }: Pick<ClusterSettings, "resolveAddress">,
 ): readonly SlotRange[] {
   const reached = (address: NodeAddress): NodeAddress => namedAddress(address, "CLUSTER SLOTS", resolveAddress);
   return parseSlots(reply, replier).map(({ from, to, primary, replicas }) => ({
     from,
     to,
     primary: reached(primary),
-    replicas: readFromReplicas ? replicas.map(reached) : [],
+    replicas: replicas.map(reached),
   }));
 }
 

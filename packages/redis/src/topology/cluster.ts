@@ -1,5 +1,8 @@
+import type { Parts } from "@hotset/core";
 import { ChangeHub } from "../changes/change-hub.ts";
 import { reportReplaced, type ChangeHubs, type ServerNode } from "../changes/server-node.ts";
+import type { ServerFeed } from "../changes/server-feed.ts";
+import { MAX_WAITING } from "../connection/command-queue.ts";
 import type { ObservableLink } from "../connection/link.ts";
 import type { Servers } from "../connection/servers.ts";
 import type { Session } from "../connection/session.ts";
@@ -13,8 +16,8 @@ import { topologyFromSeeds, type ClusterSettings } from "./cluster-topology.ts";
  * Each node has a connection like that to a single server, so deadlines, silence and reconnection are those of
  * {@link SingleLink}, node by node. From outside the cluster is one connection, which is never lost: nodes come and go.
  *
- * Each node reports changes of its own keys only. So changes of every primary must be received: listeners are notified
- * of a loss when any primary is lost, or replaced by another.
+ * Each primary is a part, see `Parts`: it reports the changes of its own keys only, and its loss is that of these keys.
+ * It also has room of its own for commands in flight, so that a silent node takes none from the others.
  */
 export function clusterLink(settings: ClusterSettings): { readonly link: ObservableLink; readonly servers: Servers } {
   const { clock } = settings.link;
@@ -23,16 +26,23 @@ export function clusterLink(settings: ClusterSettings): { readonly link: Observa
     await link.ready();
     await router!.ready(links);
   };
+  const hubOver = (
+    feedOf: (node: ServerNode) => ServerFeed,
+    links: (node: ServerNode) => readonly SingleLink[],
+  ): ChangeHub =>
+    new ChangeHub(
+      clock,
+      () => whenReachable(links),
+      () => router?.sources(feedOf, links) ?? [],
+    );
   const hubs: ChangeHubs = {
-    tracking: new ChangeHub(
-      clock,
-      () => whenReachable((node) => [node.link]),
-      () => router?.sources((node) => node.feed) ?? [],
+    tracking: hubOver(
+      (node) => node.feed,
+      (node) => [node.link],
     ),
-    channel: new ChangeHub(
-      clock,
-      () => whenReachable((node) => [node.link, node.channelLink]),
-      () => router?.sources((node) => node.channelFeed) ?? [],
+    channel: hubOver(
+      (node) => node.channelFeed,
+      (node) => [node.link, node.channelLink],
     ),
   };
   const open = async (aborted: AbortSignal): Promise<Session> => {
@@ -44,7 +54,7 @@ export function clusterLink(settings: ClusterSettings): { readonly link: Observa
     router = client;
     return { address: "the cluster", client, onLost: () => undefined, destroy: () => client.close() };
   };
-  const link = new ClusterLink(open, settings, hubs, () => router?.isReachable ?? false);
+  const link = new ClusterLink(open, settings, hubs, () => router);
   const connected = async (): Promise<ClusterRouter> => {
     await link.connect();
     return router!;
@@ -63,32 +73,40 @@ export function clusterLink(settings: ClusterSettings): { readonly link: Observa
 
 /** Its state is that of the nodes: `up` while some primary can be reached. */
 class ClusterLink extends SingleLink {
+  readonly parts: Parts;
   readonly readsFromReplicas: boolean;
-  readonly #isReachable: () => boolean;
+  readonly #router: () => ClusterRouter | undefined;
   #wasReachable = false;
 
   constructor(
     open: (aborted: AbortSignal) => Promise<Session>,
     settings: ClusterSettings,
     hubs: ChangeHubs,
-    isReachable: () => boolean,
+    router: () => ClusterRouter | undefined,
   ) {
-    super(open, settings.link, undefined, {
+    // The nodes bound the commands in flight, each its own; here they wait for the first topology.
+    const { maxInFlight } = settings.link;
+    super(open, { ...settings.link, maxInFlight: Infinity, maxWaiting: MAX_WAITING * maxInFlight }, undefined, {
       tracking: settings.node.protocol === 3 ? hubs.tracking : undefined,
       channel: hubs.channel,
       close: () => Promise.resolve(),
     });
     this.readsFromReplicas = settings.readFromReplicas;
-    this.#isReachable = isReachable;
+    this.parts = { names: () => router()?.parts() ?? [], of: (key) => router()?.partOf(key) ?? "" };
+    this.#router = router;
+  }
+
+  get #isReachable(): boolean {
+    return this.#router()?.isReachable ?? false;
   }
 
   override get state(): ObservableLink["state"] {
-    if (super.state !== "up" || this.#isReachable()) return super.state;
+    if (super.state !== "up" || this.#isReachable) return super.state;
     return this.#wasReachable ? "down" : "connecting";
   }
 
   nodeChanged(): void {
-    this.#wasReachable ||= this.#isReachable();
+    this.#wasReachable ||= this.#isReachable;
     this.changed();
   }
 }

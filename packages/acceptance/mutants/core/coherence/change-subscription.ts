@@ -4,8 +4,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "trust: a sign of life counts from its arrival",
     promises: ["C86"],
-    rule: "this.#source.alive(sentAtMs);",
-    broken: "this.#source.alive(this.#clock.now());",
+    rule: "const isRegained = this.#source.alive(sentAtMs, part);",
+    broken: "const isRegained = this.#source.alive(this.#clock.now(), part);",
   },
   {
     name: "trust: everythingChanged ends no trust",

@@ -4,14 +4,14 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "trust: has no end",
     promises: ["C86"],
-    rule: "return this.#isAttached ? this.#provenAt + this.#maxStalenessMs : -Infinity;",
+    rule: "return this.#isAttached ? provenAt + this.#maxStalenessMs : -Infinity;",
     broken: "return this.#isAttached ? Infinity : -Infinity;",
   },
   {
     name: "trust: the loss of the link does not end it",
     promises: ["C86"],
-    rule: "this.#isAttached = false;\n    this.#provenAt = -Infinity;\n    this.#trust.renew();",
-    broken: "this.#trust.renew();",
+    rule: "epoch.until = -Infinity;\n      this.#parts.delete(each);",
+    broken: "",
   },
   {
     name: "trust: a copy from before the subscription is served",
@@ -22,13 +22,25 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "trust: loads are joined for as long as they take, without trust",
     promises: ["C86"],
-    rule: "return now < this.until || now - beganAt < this.#maxStalenessMs;",
+    rule: "return now - beganAt < this.#maxStalenessMs || now < this.epochOf(localKey).until;",
     broken: "return true;",
   },
   {
     name: "trust: no load is joined while the subscription is lost",
     promises: ["C86"],
-    rule: "return now < this.until || now - beganAt < this.#maxStalenessMs;",
-    broken: "return now < this.until;",
+    rule: "return now - beganAt < this.#maxStalenessMs || now < this.epochOf(localKey).until;",
+    broken: "return now < this.epochOf(localKey).until;",
+  },
+  {
+    name: "trust: the loss of one part is a loss of all",
+    promises: ["C165"],
+    rule: "if (name !== undefined && each !== name) continue;",
+    broken: "",
+  },
+  {
+    name: "trust: copies of a lost part are trusted again when it is back",
+    promises: ["C165"],
+    rule: "part.epoch = { until };",
+    broken: "part.epoch.until = until;",
   },
 ];

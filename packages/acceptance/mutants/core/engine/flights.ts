@@ -28,8 +28,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "trust: loads from before the link was lost are shared",
     promises: ["C86"],
-    rule: "(each.epoch === this.#trust.epoch &&\n            (each",
-    broken: "(true && (each",
+    rule: "((each.epoch === this.#trust.epoch ||",
+    broken: "((true ||",
   },
   {
     name: "trust: an unverified copy is shared with callers that join",

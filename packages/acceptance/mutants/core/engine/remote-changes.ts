@@ -52,19 +52,25 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "reissue: nothing is issued again when another server answers",
     promises: ["C93"],
-    rule: "replaced: () => context.recovery?.reissue(),",
+    rule: "replaced: (part) => context.recovery?.reissue(part),",
     broken: "replaced: () => undefined,",
   },
   {
     name: "recovery: nothing is replayed after the subscription is attached again",
     promises: ["C93"],
-    rule: "if (context.recovery !== undefined && context.recovery.size !== 0) void context.recovery.replayAfresh();",
-    broken: "",
+    rule: "context.recovery?.linkBack(backend);\n        if (context.recovery !== undefined && context.recovery.size !== 0) void",
+    broken: "context.recovery?.linkBack(backend);\n        if (false) void",
   },
   {
     name: "refusals: a tag event leaves copies without versions",
     promises: ["C134"],
     rule: " || context.local?.hasUnversioned === true) context.tags.changed(mine);",
     broken: ") context.tags.changed(mine);",
+  },
+  {
+    name: "remote changes: the window of re-issue stands still for ever",
+    promises: ["C173"],
+    rule: "allHeard: () => context.recovery?.linkBack(backend),",
+    broken: "allHeard: () => undefined,",
   },
 ];

@@ -28,13 +28,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "tags: a version is pinned once, and ends while it is in use",
     promises: ["C133"],
-    rule: "known === undefined || now - known.pinnedAt >= REPIN_MS",
+    rule: "known === undefined || (isHeard && now - known.pinnedAt >= REPIN_MS)",
     broken: "known === undefined",
   },
   {
     name: "tags: known versions are pinned with each load",
     promises: ["C133"],
-    rule: "return { at: this.#at, versions };",
+    rule: 'return { at: this.#at ?? "", versions };',
     broken: "return undefined;",
   },
   {
@@ -42,6 +42,12 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C133"],
     rule: "if (epoch === this.#trust.epoch && since === this.#changeSequence) {",
     broken: "if (epoch === this.#trust.epoch) {",
+  },
+  {
+    name: "tags: versions from before their part was lost are believed",
+    promises: ["C168"],
+    rule: "return this.#trust.isHeardInPart(now) ? now - this.#trust.maxStalenessMs : Infinity;",
+    broken: "return -Infinity;",
   },
   {
     name: "tags: what was asked for is remembered for ever",

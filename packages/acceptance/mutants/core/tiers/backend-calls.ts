@@ -14,9 +14,15 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "this",
   },
   {
+    name: "backend: the failure of one part is a failure of all",
+    promises: ["C167"],
+    rule: "return this.#breakers.get(part)?.admits(",
+    broken: "return [...this.#breakers.values()][0]?.admits(",
+  },
+  {
     name: "backend: the breaker counts answers",
     promises: ["C97"],
-    rule: "if (isTransport) this",
-    broken: "if (true) this",
+    rule: "if (isTransport && target",
+    broken: "if (target",
   },
 ];

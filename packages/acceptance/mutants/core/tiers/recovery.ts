@@ -35,7 +35,7 @@ export const MUTANTS: readonly Breakage[] = [
     name: "recovery: a failed replay is forgotten",
     promises: ["C93", "C95"],
     rule: "await this.#remote.remove(key);",
-    broken: "this.#keys.delete(id);\n          await this.#remote.remove(key);",
+    broken: "this.#keys.delete(key.backend);\n          await this.#remote.remove(key);",
   },
   {
     name: "recovery: a read from before a replay is kept after it",
@@ -118,8 +118,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "recovery: a hundred refusals are asked for at once",
     promises: ["C138"],
-    rule: "for (let atOnce = 1;",
-    broken: "for (let atOnce = AT_ONCE;",
+    rule: "for (let from = 0, atOnce = 1;",
+    broken: "for (let from = 0, atOnce = AT_ONCE;",
   },
   {
     name: "recovery: a new connection waits for the end of the back-off",

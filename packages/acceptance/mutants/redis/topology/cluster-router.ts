@@ -19,4 +19,16 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "namedAddress(redirection, redirection.kind, this.#settings.resolveAddress)",
     broken: "redirection",
   },
+  {
+    name: "redis: replicas answer for versions although their primary is reached",
+    promises: ["C168"],
+    rule: 'primary.link.state !== "down" || ',
+    broken: "",
+  },
+  {
+    name: "redis: a replica that cannot answer is not passed over",
+    promises: ["C170"],
+    rule: "if (reader === shard.primary || !isUnfit(error)) throw error;",
+    broken: "throw error;",
+  },
 ];

@@ -1,0 +1,109 @@
+import { expect, it } from "vitest";
+import { BackendUnavailableError } from "../contracts/errors.ts";
+import type { TierState } from "../contracts/events.ts";
+import { createEvents } from "../primitives/event-port.ts";
+import { TestClock } from "../testing/test-clock.ts";
+import { BackendCalls, type Target } from "./backend-calls.ts";
+
+/** Calls of a backend with parts, whose keys begin with the name of theirs. */
+function callsOf(names: string[] | undefined): {
+  readonly calls: BackendCalls;
+  readonly clock: TestClock;
+  readonly states: TierState[];
+  fail(part: string, times: number): void;
+} {
+  const clock = new TestClock();
+  const events = createEvents();
+  const states: TierState[] = [];
+  events["backend:state"].add(({ state }) => states.push(state));
+  const calls = new BackendCalls({
+    label: "far",
+    deadlineMs: 1_000,
+    boundsCalls: true,
+    clock,
+    events,
+    cache: "shop",
+    parts: names && { names: () => names, of: (key) => key.slice(0, 1) },
+    onFirstCall: undefined,
+  });
+  return {
+    calls,
+    clock,
+    states,
+    fail(part, times) {
+      const target: Target = { keySpace: undefined, part };
+      for (let i = 0; i < times; i++) calls.failed("read", target, new BackendUnavailableError("no answer", {}));
+    },
+  };
+}
+
+it("C167: a part that fails keeps no call from the others; each is probed by itself", () => {
+  const { calls, clock, fail } = callsOf(["a", "b"]);
+  fail("a", 5);
+  const admits = (): readonly boolean[] => ["a", "b"].map((part) => calls.admits("read", part));
+  expect([admits(), calls.retryInMs]).toEqual([[false, true], 0]);
+  fail("b", 5);
+  expect([admits(), calls.retryInMs]).toEqual([[false, false], 1_000]);
+  clock.advance(1_000);
+  expect(admits()).toEqual([true, true]);
+  calls.answered("b");
+  expect(admits()).toEqual([false, true]);
+});
+
+it("C167: failures of several parts do not add up", () => {
+  const { calls, fail, states } = callsOf(["a", "b", "c"]);
+  calls.answered("a");
+  for (const part of ["a", "b", "c"]) fail(part, 4);
+  expect(["a", "b", "c"].map((part) => calls.admits("read", part))).toEqual([true, true, true]);
+  expect(states).toEqual(["up"]);
+});
+
+it("C169: the state changes once with a part, however many calls of others are answered meanwhile", () => {
+  const { calls, fail, states } = callsOf(["a", "b"]);
+  calls.answered("b");
+  for (let i = 0; i < 20; i++) {
+    fail("a", 1);
+    calls.answered("b");
+  }
+  expect(states).toEqual(["up", "degraded"]);
+  fail("b", 5);
+  calls.answered("b");
+  calls.answered("a");
+  expect(states).toEqual(["up", "degraded", "down", "degraded", "up"]);
+});
+
+it("C169: a part whose changes are lost, and then its calls, is one change; it answers as soon as it is heard", () => {
+  const { calls, fail, states } = callsOf(["a", "b"]);
+  calls.answered("b");
+  calls.partLost("a");
+  fail("a", 5);
+  calls.answered("b");
+  expect(states).toEqual(["up", "degraded"]);
+  calls.partHeard("a");
+  expect([states.at(-1), calls.admits("read", "a")]).toEqual(["up", true]);
+});
+
+it("C169: forgets a part that the backend has no more", () => {
+  const names = ["a", "b"];
+  const { calls, fail, states } = callsOf(names);
+  calls.answered("b");
+  fail("a", 5);
+  names[0] = "successor";
+  calls.answered("b");
+  expect(states).toEqual(["up", "degraded", "up"]);
+});
+
+it("C167: reads of versions open no breaker where there are parts, and close none", () => {
+  const { calls, fail } = callsOf(["a", "b"]);
+  fail("a", 5);
+  fail(calls.partOfVersionReads, 5);
+  calls.answered(calls.partOfVersionReads);
+  expect([calls.admits("tags", calls.partOfVersionReads), calls.admits("read", "a")]).toEqual([true, false]);
+});
+
+it("has one breaker where there are no parts", () => {
+  const { calls, fail, states } = callsOf(undefined);
+  fail(calls.partOf("k"), 3);
+  fail(calls.partOfVersionReads, 2);
+  expect([calls.admits("read", calls.partOf("other")), states]).toEqual([false, ["down"]]);
+});
