@@ -1,6 +1,6 @@
 import type { Backend } from "../contracts/backend.ts";
 import { CacheClosedError, InvalidArgumentError } from "../contracts/errors.ts";
-import type { CacheEvents, CacheStats } from "../contracts/events.ts";
+import type { CacheStats } from "../contracts/events.ts";
 import { checkOptions } from "../entry/policy.ts";
 import { describe, toMs, type Duration } from "../primitives/duration.ts";
 import { within } from "../primitives/within.ts";
@@ -10,11 +10,6 @@ import type { Namespace, Untyped } from "./namespace.ts";
 
 /** A cache: its root namespace, and its life. */
 export interface Cache extends Namespace, AsyncDisposable {
-  /**
-   * Calls `listener` on each event until the returned function is called. An error that it throws, or rejects with, is
-   * ignored.
-   */
-  on<E extends keyof CacheEvents>(event: E, listener: (event: CacheEvents[E]) => void): () => void;
   /** Counts and latencies since `build`, namespaces included. */
   stats(): CacheStats;
   /**
@@ -45,16 +40,6 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
     super(parts.engine, parts.namespace);
     this.#parts = parts;
     for (const backend of parts.backends) users.set(backend, (users.get(backend) ?? 0) + 1);
-  }
-
-  on<E extends keyof CacheEvents>(event: E, listener: (event: CacheEvents[E]) => void): () => void {
-    const { events } = this.#parts.engine.context;
-    const port = Object.hasOwn(events, event) ? events[event] : undefined;
-    if (port === undefined)
-      throw new InvalidArgumentError(`event must be one of ${Object.keys(events).join(", ")}, got ${describe(event)}`);
-    if (typeof listener !== "function")
-      throw new InvalidArgumentError(`listener must be a function, got ${describe(listener)}`);
-    return port.add(listener);
   }
 
   stats(): CacheStats {

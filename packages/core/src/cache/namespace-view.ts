@@ -15,6 +15,7 @@ import {
 import type { ReadThrough } from "../engine/read-through.ts";
 import type { EntryInfo, Reads } from "../engine/reads.ts";
 import { CacheClosedError, ConfigurationError, InvalidArgumentError } from "../contracts/errors.ts";
+import type { CacheEvents } from "../contracts/events.ts";
 import { checkKey, checkTags, entryKey, keySpaceBelow, localKey, type EntryKey } from "../entry/key.ts";
 import {
   checkEntryOptions,
@@ -219,6 +220,19 @@ export class NamespaceView implements Untyped<Namespace> {
   async clear(): Promise<InvalidateResult> {
     this.#checkOpen();
     return this.#engine.mutations.invalidate(this.#namespace, [], "hard");
+  }
+
+  on<E extends keyof CacheEvents>(event: E, listener: (event: CacheEvents[E]) => void): () => void {
+    const { events } = this.#engine.context;
+    const port = Object.hasOwn(events, event) ? events[event] : undefined;
+    if (port === undefined)
+      throw new InvalidArgumentError(`event must be one of ${Object.keys(events).join(", ")}, got ${describe(event)}`);
+    if (typeof listener !== "function")
+      throw new InvalidArgumentError(`listener must be a function, got ${describe(listener)}`);
+    const { path } = this.#namespace.keySpace;
+    return path.length === 0
+      ? port.add(listener)
+      : port.add(listener, ({ namespace }) => path.every((name, i) => namespace[i] === name));
   }
 
   namespace(name: string, options?: NamespaceOptions<unknown>): NamespaceView {

@@ -10,6 +10,7 @@ import type {
 import type { EntryInfo } from "../engine/reads.ts";
 import type { EntryOptions, GetOptions, GetOrSetManyOptions, GetOrSetOptions, Policy } from "../entry/policy.ts";
 import type { Decision } from "../primitives/decision-log.ts";
+import type { CacheEvents } from "../contracts/events.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 import type { AnyFunction, Wrapped, WrapKey, WrapOptions } from "./wrap.ts";
 
@@ -84,6 +85,13 @@ export interface Namespace<V = unknown> {
   markTagsStale(...tags: string[]): Promise<InvalidateResult>;
   /** No entry of this namespace, or below it, is served again. Constant cost; other namespaces keep theirs. */
   clear(): Promise<InvalidateResult>;
+
+  /**
+   * Calls `listener` on each event of this namespace and below it until the returned function is called; of a cache, on
+   * every event. Events of a whole backend have no namespace, and reach the listeners of the cache alone. An error that
+   * it throws, or rejects with, is ignored.
+   */
+  on<E extends keyof CacheEvents>(event: E, listener: (event: CacheEvents[E]) => void): () => void;
 
   /**
    * Other keys over the same tiers, with a type and a policy of their own.

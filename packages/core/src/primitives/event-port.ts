@@ -25,7 +25,7 @@ export class EventPort<T extends object> {
   readonly #channel: Channel;
   readonly #redactKey: ((key: string) => string) | undefined;
   readonly #limit: EventLimit<T> | undefined;
-  #listeners: readonly ((event: T) => unknown)[] = [];
+  #listeners: readonly Listener<T>[] = [];
   #unobserved: ((event: T) => void) | undefined;
 
   constructor(name: keyof CacheEvents, { clock = systemClock, redactKey }: EventSettings = {}) {
@@ -46,15 +46,16 @@ export class EventPort<T extends object> {
     else this.#limit.offer(event);
   }
 
-  add(listener: (event: T) => unknown): () => void {
-    const wrapped = (event: T): unknown => listener(event);
-    this.#listeners = [...this.#listeners, wrapped];
+  /** @param hears the events that it is called on. @default all */
+  add(listener: (event: T) => unknown, hears?: (event: T) => boolean): () => void {
+    const added: Listener<T> = { listener, hears };
+    this.#listeners = [...this.#listeners, added];
     return () => {
-      this.#listeners = this.#listeners.filter((each) => each !== wrapped);
+      this.#listeners = this.#listeners.filter((each) => each !== added);
     };
   }
 
-  /** Calls `listener` on each event that no listener and no subscriber observes. It does not count as one. */
+  /** Calls `listener` on each event that no listener hears and no subscriber observes. It does not count as one. */
   whenUnobserved(listener: (event: T) => void): void {
     this.#unobserved = listener;
   }
@@ -66,10 +67,20 @@ export class EventPort<T extends object> {
 
   #deliver(given: T): void {
     const event = this.#redactKey === undefined ? given : redacted(given, this.#redactKey);
-    if (!this.isObserved) return this.#unobserved?.(event);
-    for (const listener of this.#listeners) notify(listener, event);
+    let isHeard = this.#channel.hasSubscribers;
+    for (const { listener, hears } of this.#listeners) {
+      if (hears !== undefined && !hears(event)) continue;
+      isHeard = true;
+      notify(listener, event);
+    }
+    if (!isHeard) this.#unobserved?.(event);
     if (this.#channel.hasSubscribers) this.#channel.publish(event);
   }
+}
+
+interface Listener<T> {
+  readonly listener: (event: T) => unknown;
+  readonly hears: ((event: T) => boolean) | undefined;
 }
 
 /** `event` with its key and tags replaced, if it has any. */

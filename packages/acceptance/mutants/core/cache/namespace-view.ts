@@ -7,4 +7,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if (context.lifecycle.isClosed)\n      throw",
     broken: "if (false) throw",
   },
+  {
+    name: "events: a listener of a namespace hears all",
+    promises: ["C207"],
+    rule: "path.every((name, i) => namespace[i] === name)",
+    broken: "path.every((name, i) => namespace[i] === name || true)",
+  },
 ];
