@@ -31,6 +31,7 @@ import { memoryScenarios } from "./scenarios/memory.ts";
 import { withoutRedis } from "./scenarios/outage.ts";
 import { foreignInvalidations } from "./scenarios/storm.ts";
 import { firstUseOfTags, invalidationOverMany } from "./scenarios/tags.ts";
+import { toolkitScenarios } from "./scenarios/toolkit.ts";
 import { inShort, isHeld, type Conditions, type Figure, type Trial } from "./trial.ts";
 
 // Services run so: elsewhere a hit checks the names of its options.
@@ -70,7 +71,7 @@ const outcomes: Outcome[] = [];
 const others: number[] = [];
 await runAll(await memoryScenarios());
 // Made only now: other caches would change how V8 has optimised the code for the first.
-for (const make of [coherentHitScenarios, backendScenarios, leaseScenarios]) {
+for (const make of [coherentHitScenarios, backendScenarios, leaseScenarios, toolkitScenarios]) {
   const made = await make(transport);
   await runAll(made.scenarios);
   await made.close();
