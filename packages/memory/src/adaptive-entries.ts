@@ -5,6 +5,8 @@ import { HITS, SAMPLED, WindowAndMain } from "./window-and-main.ts";
 
 /** Slots to begin with. Then their number doubles whenever more are needed, so unused room costs nothing. */
 const FIRST_SLOTS = 62;
+/** A duel is made for at least so many: few entries of different sizes would often double in number, or halve. */
+const FEWEST_ENTRIES = 32;
 
 /**
  * Entries evicted by how recently and how often they were used, in the proportion that serves the present load best.
@@ -117,10 +119,10 @@ export class AdaptiveEntries implements Entries {
   }
 
   #evict(bound: "entries" | "bytes", incoming: number): void {
-    const count = this.#slots.size;
+    const capacity = Math.max(FEWEST_ENTRIES, this.#slots.size);
     // Where bytes are the bound, the number of entries may change a lot in the course of time.
-    if (this.#duel === undefined || count > 2 * this.#duel.capacity || 4 * count < this.#duel.capacity)
-      this.#startDuel();
+    if (this.#duel === undefined || capacity > 2 * this.#duel.capacity || 4 * capacity < this.#duel.capacity)
+      this.#startDuel(capacity);
     this.#drop(this.#lists.evict(bound, incoming), bound);
   }
 
@@ -136,11 +138,11 @@ export class AdaptiveEntries implements Entries {
   }
 
   /** Costs a walk over all entries, and is done when their number has at least doubled, or fallen to a quarter. */
-  #startDuel(): void {
+  #startDuel(capacity: number): void {
     const lists = this.#lists;
-    const duel = new Duel(this.#slots.size);
+    const duel = new Duel(capacity);
     this.#sampled = 0;
-    lists.forget(this.#slots.size);
+    lists.forget(capacity);
     for (const slot of lists.slots()) {
       lists.states[slot]! &= ~SAMPLED;
       if (!duel.samples(lists.hashes[slot]!)) continue;

@@ -119,6 +119,14 @@ describe("C178 the hit ratio of adaptive eviction", { timeout: 60_000 }, () => {
     expect(hitRatio(adaptive, scans(), sizes)).toBeGreaterThan(hitRatio(lru, scans(), sizes) + 3);
   });
 
+  it("is above it where few entries of very different sizes fit: the duel does not start anew with each of them", () => {
+    const bounds = { maxEntries: 1_000_000, maxBytes: 1_000 };
+    const sizes = (key: number) => (key % 3 === 0 ? 800 : 40);
+    const trace = () => zipf({ keys: 200, exponent: 0.8, accesses: ACCESSES });
+    const lru = hitRatio(new LruEntries(bounds, true, () => {}), trace(), sizes);
+    expect(hitRatio(new AdaptiveEntries(bounds, () => {}, 1), trace(), sizes) - lru).toBeGreaterThan(0.3);
+  });
+
   it("is as good after the number of entries that fit has changed a lot", () => {
     const adaptive = new AdaptiveEntries({ maxEntries: 1_000_000, maxBytes: 1_000_000 }, () => {}, 1);
     hitRatio(adaptive, zipf({ keys: KEYS, exponent: 0.6, accesses: 50_000 }), () => 100);

@@ -34,7 +34,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "adaptive memory: the duel is for ever as large as at its start",
     promises: ["C178"],
-    rule: "this.#duel === undefined || count > 2 * this.#duel.capacity || 4 * count < this.#duel.capacity",
+    rule: "this.#duel === undefined || capacity > 2 * this.#duel.capacity || 4 * capacity < this.#duel.capacity",
     broken: "this.#duel === undefined",
+  },
+  {
+    name: "adaptive memory: the duel of few entries starts anew again and again",
+    promises: ["C178"],
+    rule: "const FEWEST_ENTRIES = 32;",
+    broken: "const FEWEST_ENTRIES = 1;",
   },
 ];
