@@ -1,4 +1,4 @@
-export { createRedis, defaultRedis, resetDefaultRedis, Redis, type RedisState } from "./redis/create-redis.ts";
+export { createRedis, defaultRedis, resetDefaultRedis, type Redis, type RedisState } from "./redis/create-redis.ts";
 export type { RedisEvents } from "./redis/monitor.ts";
 export type { RedisOptions, TlsFiles } from "./settings/options.ts";
 export type { RedisView, ViewPool } from "./commands/view.ts";

@@ -146,7 +146,7 @@ describe.each(EVERYWHERE)("commands over %s", (where) => {
       expect(key).toContain(p);
       break;
     }
-    expect(await commands.delete(...keys, `${p}:hash`)).toBe(3_001);
+    expect(await commands.delete(keys, `${p}:hash`)).toBe(3_001);
     expect(await failureOf(commands.scan({ count: 0 }).next())).toMatchObject({ code: "INVALID_ARGUMENT" });
   });
 
@@ -270,6 +270,11 @@ describe.each(EVERYWHERE)("commands over %s", (where) => {
       const call = (commands as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>)[name]!("x", "y");
       expect(await failureOf(call)).toMatchObject({ code: "INVALID_ARGUMENT", message: expect.stringContaining(name) });
     }
+    for (const args of [["SUBSCRIBE", "c"], ["select", "1"], ["client", "reply", "off"], []])
+      expect(await failureOf(commands.send(args))).toMatchObject({ code: "INVALID_ARGUMENT" });
+    const waiting = commands.send(["BLPOP", p, "0"], { key: p });
+    expect(await commands.send(["RPUSH", p, "x"], { key: p })).toBe(1);
+    expect(await waiting).toEqual([p, "x"]);
     expect(await failureOf(commands.get(undefined as never))).toMatchObject({ code: "INVALID_ARGUMENT" });
     expect(await failureOf(commands.zAdd(p, { score: 1, value: undefined as never }))).toMatchObject({
       code: "INVALID_ARGUMENT",
@@ -306,7 +311,7 @@ it("A34: lenient commands answer with their defaults while Redis is away, count 
   await using own = await startOwnRedis();
   const lines: string[] = [];
   const logger = { error: () => undefined, info: () => undefined, warn: (line: string) => lines.push(line) };
-  const redis = createRedis({ ...ALONE, url: own.url, logger, readRetries: 0 });
+  const redis = createRedis({ ...ALONE, url: own.url, logger, commandTimeout: "1h" });
   const { lenient } = redis;
   expect(await lenient.set("k", "v", { ttl: "1m" })).toBe(true);
   expect(await lenient.ttl("k")).toBe(60);
@@ -326,6 +331,9 @@ it("A34: lenient commands answer with their defaults while Redis is away, count 
   expect(await lenient.setJson("j", {})).toBe(false);
   expect(lenient.failures.get("get BACKEND_UNAVAILABLE")).toBe(1);
   expect([...lenient.failures.values()].reduce((sum, one) => sum + one)).toBe(11);
+  // Views of tenants are made for each request: they count and log together.
+  expect(await redis.tenant("a").lenient.get("k")).toBe(undefined);
+  expect(redis.tenant("b").lenient.failures.get("get BACKEND_UNAVAILABLE")).toBe(2);
   expect(lines.filter((line) => line.includes("answered with its default"))).toHaveLength(1);
   await expect(lenient.get("")).rejects.toThrow("a key must be text");
   await redis.disconnect();

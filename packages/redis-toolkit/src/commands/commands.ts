@@ -10,7 +10,7 @@ import {
 } from "./command-builder.ts";
 import { asNumber, type Invocation } from "./invocation.ts";
 import { decodeJson, encodeJson, type JsonOptions } from "./json-values.ts";
-import { invocationOf, loadedTable, loadTable } from "./node-redis-commands.ts";
+import { invocationOf, loadedTable, loadTable, rawInvocation } from "./node-redis-commands.ts";
 import type { Commands, OwnCommands } from "./own-commands.ts";
 import { CommandRunner, type Target } from "./run.ts";
 import { scanHash, scanKeys, type ScanHashOptions, type ScanOptions } from "./scan.ts";
@@ -126,8 +126,8 @@ class RunningCommands implements OwnCommands {
     return this.#run(() => this.#make.exists(key));
   }
 
-  async delete(...keys: readonly RedisArgument[]): Promise<number> {
-    const counts = await this.#inParts("delete", keys, (part) => ({
+  async delete(...keys: readonly (RedisArgument | readonly RedisArgument[])[]): Promise<number> {
+    const counts = await this.#inParts("delete", keys.flat() as readonly RedisArgument[], (part) => ({
       args: ["UNLINK", ...part],
       keys: part,
       isReadOnly: false,
@@ -198,8 +198,9 @@ class RunningCommands implements OwnCommands {
       throw new InvalidArgumentError(
         "send: a tenant has no send(args), which could leave its keys; use a command by name",
       );
-    const keys = options.key === undefined ? [] : [options.key];
-    return this.#runner.run({ args, keys, isReadOnly: false, replies: "text", decode: (reply) => reply });
+    const isShared = this.#connection.openFor !== undefined;
+    const invocation = rawInvocation(loadedTable() ?? (await loadTable()), args, options.key, isShared);
+    return this.#runner.run(invocation);
   }
 
   /** An argument that is wrong rejects, too. */

@@ -31,45 +31,57 @@ export interface LenientCommands {
   hset(key: RedisArgument, fields: Fields, options?: { readonly ttl?: Duration }): Promise<number>;
   /** `undefined` when it fails. */
   hget(key: RedisArgument, field: RedisArgument): Promise<string | undefined>;
-  /** How often each command failed, by `<command> <code>`. */
+  /** How often each command failed, by `<command> <code>`, over all views of the connection. */
   readonly failures: ReadonlyMap<string, number>;
+}
+
+/** Counts and reports what lenient commands swallow: one for all views of a connection. */
+export class LenientFailures {
+  /** By `<command> <code>`. */
+  readonly counts: Map<string, number> = new Map();
+  readonly #logger: CacheLogger | undefined;
+  readonly #clock: Clock;
+  #loggedAt = -Infinity;
+  #omitted = 0;
+
+  constructor(logger: CacheLogger | undefined, clock: Clock) {
+    this.#logger = logger;
+    this.#clock = clock;
+  }
+
+  count(operation: string, error: unknown): void {
+    const code = error instanceof CacheError ? error.code : "UNKNOWN";
+    const name = `${operation} ${code}`;
+    this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
+    if (this.#clock.now() - this.#loggedAt < LOG_EVERY_MS) {
+      this.#omitted += 1;
+      return;
+    }
+    this.#loggedAt = this.#clock.now();
+    const others = this.#omitted === 0 ? "" : `; ${this.#omitted} more since the last line`;
+    this.#omitted = 0;
+    this.#logger?.warn(`hotset: redis: ${operation} failed and was answered with its default: ${code}${others}`);
+  }
 }
 
 const LOG_EVERY_MS = 1_000;
 const NO = false;
 
-export function lenientOf(strict: Commands, logger: CacheLogger | undefined, clock: Clock): LenientCommands {
-  const failures = new Map<string, number>();
-  let loggedAt = -Infinity;
-  let omitted = 0;
-
-  const failed = (operation: string, error: unknown): void => {
-    const code = error instanceof CacheError ? error.code : "UNKNOWN";
-    const name = `${operation} ${code}`;
-    failures.set(name, (failures.get(name) ?? 0) + 1);
-    if (clock.now() - loggedAt < LOG_EVERY_MS) {
-      omitted += 1;
-      return;
-    }
-    loggedAt = clock.now();
-    const others = omitted === 0 ? "" : `; ${omitted} more since the last line`;
-    omitted = 0;
-    logger?.warn(`hotset: redis: ${operation} failed and was answered with its default: ${code}${others}`);
-  };
-
+/** @param strict must not wait for a Redis that is away. */
+export function lenientOf(strict: Commands, failures: LenientFailures): LenientCommands {
   const or = async <T>(operation: string, call: Promise<T>, otherwise: T): Promise<T> => {
     try {
       return await call;
     } catch (error) {
       if (error instanceof CacheError && (error.code === "INVALID_ARGUMENT" || error.code === "ENCODE_FAILED"))
         throw error;
-      failed(operation, error);
+      failures.count(operation, error);
       return otherwise;
     }
   };
 
   return {
-    failures,
+    failures: failures.counts,
     get: (key) => or("get", strict.get(key), undefined),
     getJson: <T>(key: RedisArgument) => or<T | undefined>("getJson", strict.getJson<T>(key), undefined),
     set: async (key, value, options) => (await or("set", strict.set(key, value, options), "unchanged")) === "set",

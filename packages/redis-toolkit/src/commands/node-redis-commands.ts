@@ -4,7 +4,7 @@
 import { didYouMean, InvalidArgumentError } from "@hotset/core";
 import type { KeySpace, RedisArgument } from "../keys/key-space.ts";
 import type { Invocation } from "./invocation.ts";
-import { NEEDS_A_CONNECTION, refusedOnTenants } from "./refused-commands.ts";
+import { CHANGES_CONNECTION, NEEDS_A_CONNECTION, refusedOnTenants } from "./refused-commands.ts";
 import { namesInArguments, namesInReply } from "./tenant-names.ts";
 
 type ParserFile = typeof import("@redis/client/dist/lib/client/parser.js");
@@ -113,6 +113,34 @@ export function invocationOf(
       const read = transform === undefined ? reply : transform(reply as never, preserve, TYPE_MAPPINGS[replies]);
       return namesInReply(name, withoutNulls(read), space);
     },
+  };
+}
+
+/**
+ * Any command, as it is given.
+ *
+ * @throws {InvalidArgumentError} for a command that would change a connection which others use, and for none.
+ */
+export function rawInvocation(
+  { metadata }: CommandTable,
+  args: readonly RedisArgument[],
+  key: RedisArgument | undefined,
+  isShared: boolean,
+): Invocation<unknown> {
+  checkArguments("send", args);
+  const [command = "", subcommand = ""] = args.map((arg) => String(arg).toUpperCase());
+  if (command === "") throw new InvalidArgumentError("send(args): args must begin with the name of a command");
+  const isOfSession = CHANGES_CONNECTION.has(command) || CHANGES_CONNECTION.has(`${command} ${subcommand}`);
+  if (isShared && isOfSession)
+    throw new InvalidArgumentError(`send: ${command}: ${NEEDS_A_CONNECTION["clientTracking"]}`);
+  const flags = metadata.lookup({ command, subcommand })?.flags ?? [];
+  return {
+    args,
+    keys: key === undefined ? [] : [key],
+    isReadOnly: false,
+    replies: "text",
+    blockMs: flags.includes("blocking") ? blockMsOf(args) : undefined,
+    decode: (reply) => reply,
   };
 }
 

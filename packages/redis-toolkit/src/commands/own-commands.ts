@@ -48,7 +48,7 @@ export interface OwnCommands {
   setJson(key: RedisArgument, value: unknown, options?: SetOptions & JsonOptions): Promise<"set" | "unchanged">;
   exists(key: RedisArgument): Promise<boolean>;
   /** How many there were. Any number of keys, in a cluster anywhere. The memory is freed in the background. */
-  delete(...keys: readonly RedisArgument[]): Promise<number>;
+  delete(...keys: readonly (RedisArgument | readonly RedisArgument[])[]): Promise<number>;
   /** @returns whether the key exists, and the condition held */
   expire(key: RedisArgument, ttl: Duration, options?: ExpireOptions): Promise<boolean>;
   expireAt(key: RedisArgument, at: Date | number, options?: ExpireOptions): Promise<boolean>;

@@ -25,6 +25,15 @@ export const NEEDS_A_CONNECTION: Readonly<Record<RefusedName, string>> & Readonl
     wait: "it is about the writes of one connection: use pool.use((commands) => commands.send(args))",
   };
 
+/** Names, in capitals, of all commands that change the connection that they run on. */
+export const CHANGES_CONNECTION: ReadonlySet<string> = new Set([
+  ...["ASKING", "AUTH", "DISCARD", "EXEC", "HELLO", "MONITOR", "MULTI", "PSUBSCRIBE", "PSYNC", "PUNSUBSCRIBE", "QUIT"],
+  ...["READONLY", "READWRITE", "RESET", "SELECT", "SSUBSCRIBE", "SUBSCRIBE", "SUNSUBSCRIBE", "SYNC", "UNSUBSCRIBE"],
+  ...["UNWATCH", "WAIT", "WAITAOF", "WATCH"],
+  ...["CACHING", "NO-EVICT", "NO-TOUCH", "REPLY", "SETNAME", "TRACKING"].map((name) => `CLIENT ${name}`),
+  "SCRIPT DEBUG",
+]);
+
 /** Commands that name keys and reach further: into another database, or another server. */
 const BEYOND_KEYS: ReadonlySet<string> = new Set(["copy", "migrate", "move"]);
 

@@ -67,16 +67,19 @@ export class CommandRunner implements Runner {
   async #wait<T>({ args, keys, replies }: Invocation<T>, blockMs: number): Promise<unknown> {
     const typeMapping = TYPE_MAPPINGS[replies];
     const { openFor } = this.#target;
-    if (openFor === undefined) return this.#target.call(args, { deadlineMs: blockMs + SLACK_MS, typeMapping });
+    if (openFor === undefined)
+      return this.#target.call(args, { deadlineMs: Math.min(blockMs, LONGEST_MS) + SLACK_MS, typeMapping });
     const socket = await openFor(keys[0]);
     try {
-      return await socket.call(args, { blockMs, typeMapping });
+      return await socket.call(args, { blockMs: Math.min(blockMs, LONGEST_MS), typeMapping });
     } finally {
       await socket.close();
     }
   }
 }
 
+/** A wait without end ends after this, somewhat less than the longest timer: 20 days. */
+const LONGEST_MS = 20 * 86_400_000;
 /** For the reply to come, once the server has waited. */
 const SLACK_MS = 5_000;
 

@@ -1,11 +1,11 @@
-import { InvalidArgumentError, type CacheLogger, type Clock } from "@hotset/core";
+import { InvalidArgumentError } from "@hotset/core";
 import type { ExclusiveConnection, PoolStatus, RedisConnection } from "@hotset/redis/connection";
 import { KeySpace, type RedisArgument } from "../keys/key-space.ts";
 import { CommandBuilder, describeScript, type Draft } from "./command-builder.ts";
 import { commandsOf } from "./commands.ts";
 import { withFallback, type FallbackOptions } from "./fallback.ts";
 import type { Invocation } from "./invocation.ts";
-import { lenientOf, type LenientCommands } from "./lenient.ts";
+import { lenientOf, type LenientCommands, type LenientFailures } from "./lenient.ts";
 import type { CallPlace } from "./node-redis-commands.ts";
 import type { Commands } from "./own-commands.ts";
 import { runPipeline, type Recorder, type ResultsOf } from "./pipeline.ts";
@@ -17,20 +17,19 @@ export interface ViewSettings {
   readonly isEnabled: boolean;
   readonly defaultTtlMs: number | undefined;
   readonly defaultHashTtlMs: number | undefined;
-  readonly logger: CacheLogger | undefined;
-  readonly clock: Clock;
+  readonly failures: LenientFailures;
 }
 
 /** Redis as one tenant sees it, or as a whole. A cheap object over shared sockets: make one for each request. */
 export class RedisView {
   readonly commands: Commands;
-  /** The same commands where Redis is an extra: what fails is answered with a default, and counted. */
-  readonly lenient: LenientCommands;
   readonly #settings: ViewSettings;
   readonly #space: KeySpace;
   readonly #target: Target;
   readonly #builder: CommandBuilder;
   readonly #runner: CommandRunner;
+  readonly #options: FallbackOptions;
+  #lenient: LenientCommands | undefined;
 
   constructor(settings: ViewSettings, space: KeySpace = KeySpace.root, options: FallbackOptions = {}) {
     this.#settings = settings;
@@ -38,9 +37,16 @@ export class RedisView {
     this.#builder = new CommandBuilder({ ...settings, space });
     this.#target = targetOf(settings.connection);
     this.#runner = new CommandRunner(this.#target, settings.isEnabled);
-    const own = commandsOf({ ...settings, connection: this.#target, space });
-    this.commands = options.fallback === undefined ? own : this.#lookingOutside(own, options.fallback);
-    this.lenient = lenientOf(this.commands, settings.logger, settings.clock);
+    this.#options = options;
+    this.commands = this.#commandsOver(this.#target);
+  }
+
+  /**
+   * The usual commands where Redis is an extra: a failure is answered with a default, and counted. They do not wait for
+   * a Redis that is away.
+   */
+  get lenient(): LenientCommands {
+    return (this.#lenient ??= lenientOf(this.#commandsOver(impatient(this.#target)), this.#settings.failures));
   }
 
   /**
@@ -169,10 +175,13 @@ export class RedisView {
     return commandsOf({ ...this.#settings, connection, space: this.#space });
   }
 
-  #lookingOutside(own: Commands, mode: "read" | "migrate"): Commands {
-    const root = KeySpace.root;
-    const outside = commandsOf({ ...this.#settings, connection: this.#target, space: root });
-    return withFallback(own, outside, mode === "read" ? stays : (key) => this.#move(key, root));
+  #commandsOver(target: Target): Commands {
+    const { fallback } = this.#options;
+    const own = commandsOf({ ...this.#settings, connection: target, space: this.#space });
+    if (fallback === undefined) return own;
+    const { root } = KeySpace;
+    const outside = commandsOf({ ...this.#settings, connection: target, space: root });
+    return withFallback(own, outside, fallback === "read" ? stays : (key) => this.#move(key, root));
   }
 
   /** Any type of value, with the life that is left. The two keys may lie on different nodes, so it is not one step. */
@@ -215,6 +224,12 @@ const targetOf = (connection: RedisConnection): Target => ({
   call: (args, options) => connection.call(args, options),
   each: (task) => connection.each(task),
   openFor: (key) => connection.open({ role: "blocking", ...(key === undefined ? undefined : { key }) }),
+});
+
+/** Reads are not sent again, so they do not wait until Redis is back. */
+const impatient = (target: Target): Target => ({
+  ...target,
+  call: (args, options) => target.call(args, { ...options, isReadOnly: false }),
 });
 
 const PURGED_AT_ONCE = 1_000;

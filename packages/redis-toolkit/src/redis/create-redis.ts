@@ -1,4 +1,5 @@
 import { openConnection, type RedisConnection } from "@hotset/redis/connection";
+import { LenientFailures } from "../commands/lenient.ts";
 import { RedisView } from "../commands/view.ts";
 import type { RedisOptions } from "../settings/options.ts";
 import { resolveSettings, type RedisSettings } from "../settings/settings.ts";
@@ -28,7 +29,7 @@ export class Redis extends RedisView {
       pool: settings.pool,
       clock: settings.clock,
     });
-    super({ ...settings, connection });
+    super({ ...settings, connection, failures: new LenientFailures(settings.logger, settings.clock) });
     this.#connection = connection;
     this.#settings = settings;
     this.#monitor = new Monitor(connection, settings);
