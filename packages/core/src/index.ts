@@ -76,6 +76,7 @@ export type {
   WriteManyResult,
   WriteResult,
 } from "./engine/mutations.ts";
+export type { WarmOptions, WarmResult } from "./cache/warm.ts";
 export type { Namespace, NamespaceOptions, ValueOf } from "./cache/namespace.ts";
 export type {
   EntryOptions,

@@ -73,6 +73,8 @@ export type {
   TagVersions,
   Wrapped,
   WrapOptions,
+  WarmOptions,
+  WarmResult,
   WriteManyResult,
   WriteResult,
 } from "@hotset/core";

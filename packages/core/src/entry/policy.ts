@@ -172,7 +172,7 @@ const POLICY_OPTIONS = [
  * Option names that each public method accepts. Other names are refused: a typing error would otherwise go unnoticed.
  */
 export const OPTION_NAMES: Readonly<
-  Record<"policy" | "namespace" | "wrap" | "entry" | "getOrSet" | "getOrSetMany" | "get", ReadonlySet<string>>
+  Record<"policy" | "namespace" | "wrap" | "entry" | "getOrSet" | "getOrSetMany" | "warm" | "get", ReadonlySet<string>>
 > = {
   policy: new Set(POLICY_OPTIONS),
   namespace: new Set([...POLICY_OPTIONS, "schema", "checkLoads", "localOnly"]),
@@ -180,6 +180,7 @@ export const OPTION_NAMES: Readonly<
   entry: new Set([...LIFETIME_OPTIONS, "tags", "etag", "lastModified"]),
   getOrSet: new Set([...POLICY_OPTIONS, "tags", "forceRefresh", "maxAge", "after", "signal", "onServed"]),
   getOrSetMany: new Set([...POLICY_OPTIONS, "tags", "forceRefresh", "maxAge", "after", "signal", "absentAsNull"]),
+  warm: new Set([...POLICY_OPTIONS, "tags", "forceRefresh", "maxAge", "signal", "concurrency"]),
   get: new Set(["allowStale"]),
 };
 

@@ -1,0 +1,10 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "warm: all loads begin at once",
+    promises: ["C208"],
+    rule: "Math.min(concurrency, entries.length)",
+    broken: "entries.length",
+  },
+];

@@ -1,0 +1,54 @@
+import type { Loader } from "../engine/load.ts";
+import type { GetOrSetOptions } from "../entry/policy.ts";
+
+/** Options of `warm`: those of `getOrSet` for all entries, and how fast. */
+export interface WarmOptions extends Omit<GetOrSetOptions, "onServed" | "after"> {
+  /** Loads at one time, at least 1: a source that serves traffic should hardly notice. @default 10 */
+  readonly concurrency?: number;
+}
+
+export interface WarmResult {
+  /** Keys that had a value, fresh or stale. */
+  readonly present: number;
+  /** Keys that were loaded, here or by another process meanwhile. */
+  readonly loaded: number;
+  /** The errors of loads that failed, by key. The other keys are warm all the same. */
+  readonly failed: ReadonlyMap<string, unknown>;
+}
+
+export type WarmEntry = readonly [key: string, load: Loader<unknown>];
+type Fetch = (key: string, load: Loader<unknown>, options: GetOrSetOptions) => Promise<unknown>;
+
+/**
+ * Calls `getOrSet` for each entry, `concurrency` at a time, in their order.
+ *
+ * @throws `signal.reason` once `signal` is aborted; what is warm by then stays.
+ */
+export async function warmEntries(
+  getOrSet: Fetch,
+  entries: readonly WarmEntry[],
+  options: GetOrSetOptions,
+  concurrency: number,
+): Promise<WarmResult> {
+  let present = 0;
+  let loaded = 0;
+  const failed = new Map<string, unknown>();
+  const onServed: GetOrSetOptions["onServed"] = ({ status }) => {
+    if (status === "miss") loaded += 1;
+    else present += 1;
+  };
+  const left = entries.values();
+  const runOn = async (): Promise<void> => {
+    for (const [key, load] of left) {
+      if (options.signal?.aborted === true) return;
+      try {
+        await getOrSet(key, load, { ...options, onServed });
+      } catch (error) {
+        failed.set(key, error);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(concurrency, entries.length) }, runOn));
+  options.signal?.throwIfAborted();
+  return { present, loaded, failed };
+}
