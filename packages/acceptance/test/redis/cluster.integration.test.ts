@@ -187,7 +187,13 @@ describe.each(STACKS_WITH_BACKEND)("C91: over %s, when a primary dies", (stack) 
         undefined,
       ]);
       expect(recoveries.at(-1)![1]).toMatchObject({ tier: "redis", overflowed: false });
-      expect(cache.stats().tiers.at(-1)).toMatchObject({ state: "up" });
+      // Once the topology names the successor for all slots; a state is that of the last call.
+      await expect
+        .poll(async () => {
+          await cache.get(deleted);
+          return cache.stats().tiers.at(-1);
+        })
+        .toMatchObject({ state: "up" });
 
       await victim.start();
       await servers.waitUntilOk(40_000);
