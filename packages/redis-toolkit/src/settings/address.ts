@@ -39,8 +39,8 @@ export function resolveAddress(options: RedisOptions, environment: Environment):
     throw new ConfigurationError(`${kind.name} and ${other.name} both say where Redis is; give one of them`);
   const username = parts.username();
   const password = parts.password();
-  const { url } = parts;
-  const fromUrl = url === undefined ? undefined : credentialsOf(url.value);
+  const { usedUrl } = parts;
+  const fromUrl = usedUrl === undefined ? undefined : credentialsOf(usedUrl.value);
   if (username !== undefined && password === undefined && fromUrl?.password === undefined)
     throw new ConfigurationError(`${username.name} was given without a password; give both, or neither`);
   return {
@@ -59,10 +59,10 @@ function own(connection: Connection | ClientConnection, parts: Parts): Address {
 
 function connectionOf(options: RedisOptions, parts: Parts): Connection {
   const resolver = options.resolveAddress === undefined ? undefined : { resolveAddress: options.resolveAddress };
+  const { usedUrl: url } = parts;
   const sentinels = parts.sentinels();
-  const tls = parts.tls(sentinels?.urls ?? parts.clusterUrls() ?? (parts.url === undefined ? [] : [parts.url.value]));
+  const tls = parts.tls(sentinels?.urls ?? parts.clusterUrls() ?? (url === undefined ? [] : [url.value]));
   const withTls: ConnectionOptions = tls === undefined ? {} : { tls };
-  const { url } = parts;
   if (sentinels !== undefined)
     return sentinel(sentinels.urls, { primaryName: sentinels.name, ...withTls, ...resolver });
   const nodes = parts.clusterUrls();
@@ -86,14 +86,20 @@ class Parts {
     this.#environment = environment;
   }
 
-  get url(): Part<string> | undefined {
+  get #url(): Part<string> | undefined {
     return this.#part("url", { REDIS_URL: secret });
+  }
+
+  /** The URL, unless an option hides it: its credentials are for its own server. */
+  get usedUrl(): Part<string> | undefined {
+    const url = this.#url;
+    return this.kinds().some(({ name }) => name === url?.name) ? url : undefined;
   }
 
   /** The ways that were given to say where Redis is: an option hides the variables. */
   kinds(): readonly Part<unknown>[] {
     const all: (Part<unknown> | undefined)[] = [
-      this.url,
+      this.#url,
       this.#part("cluster", { REDIS_CLUSTER_URLS: list }),
       this.#part("sentinels", { REDIS_SENTINELS: list }),
     ];
@@ -140,7 +146,7 @@ class Parts {
     const database = this.database();
     if (database !== undefined && database.value !== 0)
       throw new ConfigurationError(`${database.name} must be 0 or left out: a cluster has only database 0`);
-    return part.value.map(asUrl);
+    return part.value.map((address) => this.#asUrl(address));
   }
 
   sentinels(): { readonly urls: readonly string[]; readonly name: string } | undefined {
@@ -153,16 +159,15 @@ class Parts {
         `${part.name} needs ${part.isOption ? "sentinelName" : "REDIS_SENTINEL_NAME"}: the primary's name in the sentinels, such as "mymaster"`,
       );
     const database = this.database()?.value ?? 0;
-    return { name: name.value, urls: part.value.map((url) => withDatabase(asUrl(url), database)) };
+    return { name: name.value, urls: part.value.map((url) => withDatabase(this.#asUrl(url), database)) };
   }
 
   /** `urls` imply TLS where they are `rediss:`; the files say how. */
   tls(urls: readonly string[]): TlsSource | undefined {
     const { options } = this;
-    const enabled = lookUp(this.#environment, { REDIS_TLS_ENABLED: flag });
     const files = tlsFiles(options.tls, this.#environment);
     const isSecureUrl = urls.some((url) => url.startsWith("rediss:"));
-    const wanted = options.tls === undefined ? enabled?.value : options.tls !== false;
+    const wanted = this.#isTlsWanted;
     const name = options.tls === undefined ? "REDIS_TLS_ENABLED" : "tls";
     if (urls.length > 0 && wanted === true && !isSecureUrl)
       throw new ConfigurationError(
@@ -189,6 +194,17 @@ class Parts {
     return withDatabase(withoutCredentials(value), database?.value);
   }
 
+  /** `undefined` where neither an option nor a variable says it. */
+  get #isTlsWanted(): boolean | undefined {
+    const { tls } = this.options;
+    return tls === undefined ? lookUp(this.#environment, { REDIS_TLS_ENABLED: flag })?.value : tls !== false;
+  }
+
+  /** The scheme of a server in a list may be left out. */
+  #asUrl(address: string): string {
+    return address.includes("://") ? address : `${this.#isTlsWanted === true ? "rediss" : "redis"}://${address}`;
+  }
+
   #part<K extends keyof RedisOptions, T extends NonNullable<RedisOptions[K]>>(
     option: K,
     names: Readonly<Record<string, (name: string, text: string) => T>>,
@@ -201,8 +217,8 @@ class Parts {
 
   /** `part`, unless the URL names it: then both must be equal, but for a variable below an option. */
   #besideUrl<T>(part: Part<T> | undefined, read: (url: string) => unknown): Part<T> | undefined {
-    const { url } = this;
-    if (part === undefined || url === undefined || !this.kinds().some(({ name }) => name === url.name)) return part;
+    const url = this.usedUrl;
+    if (part === undefined || url === undefined) return part;
     const named = read(url.value);
     if (named === undefined) return part;
     if (named !== part.value && (part.isOption || !url.isOption))
@@ -210,8 +226,6 @@ class Parts {
     return undefined;
   }
 }
-
-const asUrl = (address: string): string => (address.includes("://") ? address : `redis://${address}`);
 
 /** `undefined` for a unix socket. @throws {ConfigurationError} for other text, without quoting it. */
 function partsOf(url: string): URL | undefined {

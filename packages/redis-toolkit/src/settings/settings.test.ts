@@ -120,6 +120,21 @@ describe("variables", () => {
     expect(refusal(env as Record<string, string>)).toContain(message);
   });
 
+  it("A3: the credentials of a URL that an option hides are not sent elsewhere", () => {
+    const env = { REDIS_URL: "redis://u:secret@a:1/2" };
+    for (const options of [{ host: "b" }, { cluster: ["redis://b:1"] }, { sentinels: ["b:1"], sentinelName: "m" }])
+      expect(settingsOf(env, options).address).toMatchObject({ username: undefined, password: undefined });
+    expect(settingsOf(env).address).toMatchObject({ username: "u", password: "secret" });
+    expect(refusal(env, { host: "b", database: 5 })).toBe("accepted");
+  });
+
+  it("A1: addresses without a scheme speak TLS where that is enabled", () => {
+    for (const list of ["a:1,b:2", "rediss://a:1"])
+      expect(refusal({ REDIS_CLUSTER_URLS: list, REDIS_TLS_ENABLED: "true", REDIS_PASSWORD: "p" })).toBe("accepted");
+    const group = { REDIS_SENTINELS: "a:1 b:2", REDIS_SENTINEL_NAME: "m", REDIS_TLS_ENABLED: "true" };
+    expect(refusal(group)).toBe("accepted");
+  });
+
   it("A3: a URL of an option hides the parts of variables that it names, and takes the others from them", () => {
     const settings = settingsOf(
       { REDIS_HOST: "b", REDIS_PASSWORD: "from the variable", REDIS_USERNAME: "v" },
