@@ -129,7 +129,7 @@ export function make(cfg, R) {
     nl: 0,
     P: Array.from({ length: N }, () => ({
       lk: cfg.link0 || "A",
-      // the node of the versions, where it is another one: "A" heard, "D" lost, and a replica answers reads
+      // the node of the versions, where it is another one: "A" reachable, "D" lost, and a replica answers reads
       vl: "A",
       // the version known last: loads are stored under it while none can be pinned
       lt: null,

@@ -124,7 +124,7 @@ for (const [name, start] of Object.entries(WAYS)) {
       });
       afterEach(() => on.close());
 
-      const hears = async (key: string): Promise<void> => {
+      const receives = async (key: string): Promise<void> => {
         const other = await on.open();
         // A change is pushed to a connection that has read the key.
         await backend.read(key);
@@ -143,14 +143,14 @@ for (const [name, start] of Object.entries(WAYS)) {
       const attachesAgain = async (): Promise<void> => {
         listener.signs.splice(0);
         await backend.coherence!.attach(listener);
-        await hears("shop::again");
+        await receives("shop::again");
         expect(listener.losses).toHaveLength(1);
         expect(listener.signs.length).toBeGreaterThan(0);
       };
 
       it("C81: reports changes by others, and gives signs of life by itself", async () => {
         const startedAt = performance.now();
-        await hears("shop::1");
+        await receives("shop::1");
         await expect.poll(() => listener.signs.length).toBeGreaterThanOrEqual(3);
         const signs = [...listener.signs];
         expect(signs.toSorted((one, other) => one - other)).toEqual(signs);
@@ -202,7 +202,7 @@ for (const [name, start] of Object.entries(WAYS)) {
         await attached;
         // The replacement is reported before queued commands are sent.
         expect(listener.received).toContain("replaced");
-        await hears("shop::again");
+        await receives("shop::again");
       });
     });
   }

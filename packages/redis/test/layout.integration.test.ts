@@ -400,24 +400,24 @@ describe("a client that tracks a key", () => {
     await tracker.sendCommand(["CLIENT", "TRACKING", "OFF"]);
     await tracker.sendCommand(["CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", "hotset:"]);
     const own = redis(full.url).valueFormat(json()).build();
-    const hears = async (call: () => Promise<unknown>): Promise<string[]> => {
+    const receives = async (call: () => Promise<unknown>): Promise<string[]> => {
       await call().catch(() => undefined);
       await tracker.sendCommand(["PING"]);
       return received.splice(0);
     };
     await own.connect!();
-    expect(await hears(() => own.remove("shop::none"))).toEqual(["hotset:shop::none"]);
-    expect(await hears(() => own.markStale!("shop::none"))).toEqual(["hotset:shop::none"]);
-    expect(await hears(() => own.write("shop::1", stored()))).toEqual(["hotset:shop::1"]);
-    expect(await hears(() => own.markStale!("shop::1"))).toEqual(["hotset:shop::1"]);
-    expect(await hears(() => own.remove("shop::1"))).toEqual(["hotset:shop::1"]);
+    expect(await receives(() => own.remove("shop::none"))).toEqual(["hotset:shop::none"]);
+    expect(await receives(() => own.markStale!("shop::none"))).toEqual(["hotset:shop::none"]);
+    expect(await receives(() => own.write("shop::1", stored()))).toEqual(["hotset:shop::1"]);
+    expect(await receives(() => own.markStale!("shop::1"))).toEqual(["hotset:shop::1"]);
+    expect(await receives(() => own.remove("shop::1"))).toEqual(["hotset:shop::1"]);
     await makeFull(full);
-    expect(await hears(() => own.write("shop::none", stored({ data: Buffer.alloc(50_000) })))).toEqual([
+    expect(await receives(() => own.write("shop::none", stored({ data: Buffer.alloc(50_000) })))).toEqual([
       "hotset:shop::none",
     ]);
     // Leases are not tracked.
     await makeRoom(full);
-    expect(await hears(() => full.command("SET", LEASE, "token"))).toEqual([]);
+    expect(await receives(() => full.command("SET", LEASE, "token"))).toEqual([]);
     tracker.destroy();
     await own.close();
     await full.stop();

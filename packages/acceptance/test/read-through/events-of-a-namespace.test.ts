@@ -46,7 +46,7 @@ it("C207 trouble of other namespaces is still a warning", async () => {
   const cache = createTestCache({ clock, backend: scriptedBackend({ clock }), logger: undefined as never });
   cache.namespace("users").on("backend:error", () => undefined);
   const unwritable = { secret: 1n };
-  await cache.namespace("users").getOrSet("heard", () => unwritable);
+  await cache.namespace("users").getOrSet("received", () => unwritable);
   await cache.namespace("orders").getOrSet("unheard", () => unwritable);
   await new Promise((resolve) => setImmediate(resolve));
   process.off("warning", remember);

@@ -28,7 +28,7 @@ describe.for([
   ["memory, shared", () => memory({ values: "shared" })],
   ["a tier of tests", () => mapTier()],
 ] as const)("C193 outside production, in %s, a change of a shared value", ([, local]) => {
-  it("throws in plain objects and arrays, for the loader, its callers and later ones, and nobody sees it", async () => {
+  it("throws in plain objects and arrays, for the loader, its callers and later ones", async () => {
     const cache = createTestCache({ local: local() });
     const loaded = order();
     const first = await cache.getOrSet("k", () => loaded);

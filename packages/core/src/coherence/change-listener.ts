@@ -23,9 +23,9 @@ export interface ChangeListener extends Pick<
    */
   partLost(part: string, aliveAt: number): void;
   /** This part gave a sign of life. */
-  partHeard(part: string): void;
+  partBack(part: string): void;
   /** Changes of this part are reported from now on. */
   partRegained(part: string): void;
   /** Changes of all parts that the backend has now are reported. Called with each sign of life. */
-  allHeard(): void;
+  allBack(): void;
 }

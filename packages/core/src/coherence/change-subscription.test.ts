@@ -35,9 +35,9 @@ function subscription(maxStalenessMs?: number): ChangeSubscription {
     detached: (error) => calls.push(`detached: ${(error as Error).message}`),
     replaced: () => calls.push("replaced"),
     partLost: (part, aliveAt) => calls.push(`lost ${part}, alive at ${aliveAt}`),
-    partHeard: (part) => calls.push(`heard ${part}`),
+    partBack: (part) => calls.push(`back ${part}`),
     partRegained: (part) => calls.push(`regained ${part}`),
-    allHeard: () => calls.push("all heard"),
+    allBack: () => calls.push("all back"),
   });
 }
 
@@ -219,11 +219,11 @@ it("C165: stays attached when a part is lost, and says when its changes are repo
   listener.lost(new Error("reset"), "a");
   listener.alive(clock.now(), "b");
   expect([calls, attempts.length, attempts[0]!.isDetached]).toEqual([
-    [`lost a, alive at ${aliveAt}`, "heard b"],
+    [`lost a, alive at ${aliveAt}`, "back b"],
     1,
     false,
   ]);
   listener.alive(clock.now(), "a");
-  expect(calls.slice(2)).toEqual(["everything", "heard a", "regained a"]);
+  expect(calls.slice(2)).toEqual(["everything", "back a", "regained a"]);
   await one.stop();
 });

@@ -127,9 +127,9 @@ export class ChangeSubscription implements CoherenceListener {
     this.#aliveAt = sentAtMs;
     const isRegained = this.#source.alive(sentAtMs, part);
     if (isRegained) this.#listener.everythingChanged();
-    if (part !== undefined) this.#listener.partHeard(part);
+    if (part !== undefined) this.#listener.partBack(part);
     if (isRegained) this.#listener.partRegained(part!);
-    if (this.#source.isHeardInAll) this.#listener.allHeard();
+    if (this.#source.isHeardInAll) this.#listener.allBack();
   }
 
   replaced(part?: string): void {

@@ -124,7 +124,7 @@ describe("trust in a backend of several parts", () => {
     expect(source.alive(5_500, "a")).toBe(false);
   });
 
-  it("C173: is complete while each part that the backend has now is heard", () => {
+  it("C173: is complete while each part that the backend has now is reachable", () => {
     let names: readonly string[] = [];
     const source = new Trust().addSource(2_000, { ...keys, names: () => names });
     source.attached();

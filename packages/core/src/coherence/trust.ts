@@ -4,7 +4,7 @@
  *
  * A backend may have several parts, the primaries of a cluster for example, each of which reports the changes of its
  * own keys. Copies of the others are trusted while one of them is silent or lost. In a composition of several backends
- * a copy is trusted while the part of its key is heard in each.
+ * a copy is trusted while the part of its key is reachable in each.
  *
  * If no backend reports changes, copies are trusted for as long as `localTtl` lets them live.
  */
@@ -31,7 +31,7 @@ export class Trust {
     return this.hasSources ? EPOCH_NONE : EPOCH_ALWAYS;
   }
 
-  /** `clock.now()` from which no copy is served unconfirmed, whatever its part. */
+  /** `clock.now()` from which no copy is served unconfirmed, of any part. */
   get until(): number {
     return this.#sources.reduce((until, source) => Math.min(until, source.until), Infinity);
   }

@@ -113,8 +113,8 @@ export class ComposedTier implements EntryTier {
       partLost: (part, aliveAt) => {
         for (const each of listeners) each.partLost?.(part, aliveAt);
       },
-      partHeard: (part) => {
-        for (const each of listeners) each.partHeard?.(part);
+      partBack: (part) => {
+        for (const each of listeners) each.partBack?.(part);
       },
     };
   }

@@ -208,13 +208,13 @@ describe("a backend", () => {
     expect(calls).toEqual(["attached", "back", "attached", "back", "replay", "detached", "lost since 7", "reissue"]);
   });
 
-  it("C173: of which a part is lost: the window of re-issue stands still until all of it is heard again", () => {
-    const { partLost, partHeard, partRegained, allHeard } = listener();
+  it("C173: of which a part is lost: the window of re-issue stands still until all of it is back", () => {
+    const { partLost, partBack, partRegained, allBack } = listener();
     partLost("a", 7);
-    partHeard("b");
+    partBack("b");
     pending = 1;
     partRegained("a");
-    allHeard();
+    allBack();
     expect(calls).toEqual(["lost since 7", "replay", "back"]);
   });
 });

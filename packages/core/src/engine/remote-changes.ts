@@ -60,11 +60,11 @@ export class RemoteChanges {
         tier.partLost?.(part, aliveAt);
         context.recovery?.linkLost(backend, aliveAt);
       },
-      partHeard: (part) => tier.partHeard?.(part),
+      partBack: (part) => tier.partBack?.(part),
       partRegained: () => {
         if (context.recovery !== undefined && context.recovery.size !== 0) void context.recovery.replayAfresh();
       },
-      allHeard: () => context.recovery?.linkBack(backend),
+      allBack: () => context.recovery?.linkBack(backend),
       replaced: (part) => context.recovery?.reissue(part),
     };
   }

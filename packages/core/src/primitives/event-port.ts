@@ -46,16 +46,16 @@ export class EventPort<T extends object> {
     else this.#limit.offer(event);
   }
 
-  /** @param hears the events that it is called on. @default all */
-  add(listener: (event: T) => unknown, hears?: (event: T) => boolean): () => void {
-    const added: Listener<T> = { listener, hears };
+  /** @param accepts the events that it is called on. @default all */
+  add(listener: (event: T) => unknown, accepts?: (event: T) => boolean): () => void {
+    const added: Listener<T> = { listener, accepts };
     this.#listeners = [...this.#listeners, added];
     return () => {
       this.#listeners = this.#listeners.filter((each) => each !== added);
     };
   }
 
-  /** Calls `listener` on each event that no listener hears and no subscriber observes. It does not count as one. */
+  /** Calls `listener` on each event that no listener accepts and no subscriber observes. It does not count as one. */
   whenUnobserved(listener: (event: T) => void): void {
     this.#unobserved = listener;
   }
@@ -68,8 +68,8 @@ export class EventPort<T extends object> {
   #deliver(given: T): void {
     const event = this.#redactKey === undefined ? given : redacted(given, this.#redactKey);
     let isHeard = this.#channel.hasSubscribers;
-    for (const { listener, hears } of this.#listeners) {
-      if (hears !== undefined && !hears(event)) continue;
+    for (const { listener, accepts } of this.#listeners) {
+      if (accepts !== undefined && !accepts(event)) continue;
       isHeard = true;
       notify(listener, event);
     }
@@ -80,7 +80,7 @@ export class EventPort<T extends object> {
 
 interface Listener<T> {
   readonly listener: (event: T) => unknown;
-  readonly hears: ((event: T) => boolean) | undefined;
+  readonly accepts: ((event: T) => boolean) | undefined;
 }
 
 /** `event` with its key and tags replaced, if it has any. */

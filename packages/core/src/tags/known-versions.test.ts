@@ -230,10 +230,10 @@ describe("a recorded version", () => {
 describe("versions in a part that is lost while others are not", () => {
   const parts = { names: () => ["entries", "versions"], of: () => "entries", ofVersions: () => "versions" };
 
-  async function lost(): Promise<{ table: KnownVersions; source: TagVersions; clock: TestClock; heard: TrustSource }> {
+  async function lost(): Promise<{ table: KnownVersions; source: TagVersions; clock: TestClock; link: TrustSource }> {
     const clock = new TestClock();
     const trust = new Trust();
-    const heard = trust.addSource(2_000, parts);
+    const link = trust.addSource(2_000, parts);
     const table = new KnownVersions(trust, clock, () => undefined);
     const current = { hard: "i.1", soft: "i.1" };
     const source = table.recording({
@@ -242,42 +242,42 @@ describe("versions in a part that is lost while others are not", () => {
       unchangedSince: async (_at, tags) => tags.map(() => current),
       renew: async () => undefined,
     });
-    for (const part of ["entries", "versions"]) heard.alive(clock.now(), part);
-    heard.attached();
+    for (const part of ["entries", "versions"]) link.alive(clock.now(), part);
+    link.attached();
     await source.pin(["a"]);
     clock.advance(2_000);
-    heard.alive(clock.now(), "entries");
-    heard.lost("versions");
-    return { table, source, clock, heard };
+    link.alive(clock.now(), "entries");
+    link.lost("versions");
+    return { table, source, clock, link };
   }
 
   it("C168: are not believed from before; each that is read is believed for maxStaleness", async () => {
-    const { table, source, clock, heard } = await lost();
+    const { table, source, clock, link } = await lost();
     expect([table.isHeard(clock.now()), table.knows(["a"])]).toEqual([false, false]);
     await source.read(["a"]);
     clock.advance(1_999);
-    heard.alive(clock.now(), "entries");
+    link.alive(clock.now(), "entries");
     expect([table.knows(["a"]), table.known(["a"])]).toEqual([true, [{ hard: "i.1", soft: "i.1" }]]);
     clock.advance(1);
     expect([table.knows(["a"]), table.known(["a"])]).toEqual([false, undefined]);
   });
 
   it("C168: are not believed once no part is heard", async () => {
-    const { table, source, heard } = await lost();
+    const { table, source, link } = await lost();
     await source.read(["a"]);
-    heard.lost("entries");
+    link.lost("entries");
     expect(table.knows(["a"])).toBe(false);
   });
 
   it("C168: are those that loads are stored under, since nothing can be pinned", async () => {
-    const { table, source, clock, heard } = await lost();
+    const { table, source, clock, link } = await lost();
     expect(table.pinned(["a"])).toEqual({ at: "i.1", versions: new Map([["a", { hard: "i.1", soft: "i.1" }]]) });
     expect(table.pinned(["b"])).toBe(undefined);
     await source.renew(["a"], "hard");
     expect(table.pinned(["a"])).toBe(undefined);
     await source.read(["a"]);
     expect(table.pinned(["a"])?.at).toBe("");
-    heard.alive(clock.now(), "versions");
+    link.alive(clock.now(), "versions");
     expect(table.pinned(["a"])).toBe(undefined);
   });
 });

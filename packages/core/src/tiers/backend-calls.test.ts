@@ -72,14 +72,14 @@ it("C169: the state changes once with a part, however many calls of others are a
   expect(states).toEqual(["up", "degraded", "down", "degraded", "up"]);
 });
 
-it("C169: a part whose changes are lost, and then its calls, is one change; it answers as soon as it is heard", () => {
+it("C169: a part whose changes are lost, and then its calls, is one change; it answers as soon as it is back", () => {
   const { calls, fail, states } = callsOf(["a", "b"]);
   calls.answered("b");
   calls.partLost("a");
   fail("a", 5);
   calls.answered("b");
   expect(states).toEqual(["up", "degraded"]);
-  calls.partHeard("a");
+  calls.partBack("a");
   expect([states.at(-1), calls.admits("read", "a")]).toEqual(["up", true]);
 });
 

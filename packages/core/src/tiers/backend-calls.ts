@@ -235,7 +235,7 @@ export class BackendCalls {
   }
 
   /** Changes of this part are reported: it answers. No call is needed to close its breaker. */
-  partHeard(part: string): void {
+  partBack(part: string): void {
     if (this.#breakers.size === 0 && this.#lostParts.size === 0) return;
     this.#lostParts.delete(part);
     this.answered(part);

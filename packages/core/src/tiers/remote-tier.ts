@@ -287,7 +287,7 @@ export class RemoteTier implements EntryTier {
       attached: () => this.#calls.attached(),
       detached: (error) => this.#calls.detached(error),
       partLost: (part) => this.#calls.partLost(part),
-      partHeard: (part) => this.#calls.partHeard(part),
+      partBack: (part) => this.#calls.partBack(part),
     };
   }
 

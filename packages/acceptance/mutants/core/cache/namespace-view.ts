@@ -8,7 +8,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "if (false) throw",
   },
   {
-    name: "events: a listener of a namespace hears all",
+    name: "events: a listener of a namespace receives all",
     promises: ["C207"],
     rule: "path.every((name, i) => namespace[i] === name)",
     broken: "path.every((name, i) => namespace[i] === name || true)",

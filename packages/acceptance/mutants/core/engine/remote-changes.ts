@@ -70,7 +70,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "remote changes: the window of re-issue stands still for ever",
     promises: ["C173"],
-    rule: "allHeard: () => context.recovery?.linkBack(backend),",
-    broken: "allHeard: () => undefined,",
+    rule: "allBack: () => context.recovery?.linkBack(backend),",
+    broken: "allBack: () => undefined,",
   },
 ];
