@@ -171,7 +171,7 @@ async function tagOfAnEntity({ server, cache }: Bench): Promise<Figure[]> {
   ];
 }
 
-/** What INFO says of misses only. */
+/** The ratio of INFO over misses only. */
 async function hitRatio({ server, cache }: Bench): Promise<Figure[]> {
   await server.command("CONFIG", "RESETSTAT");
   for (const key of newKeys(OPERATIONS)) await cache.getOrSet(key, () => "value");

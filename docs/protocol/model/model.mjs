@@ -419,7 +419,7 @@ export function make(cfg, R) {
     }
     s.O = keep;
   };
-  /** What is in flight may have missed a change of a version. */
+  /** An answer in flight may have missed a change of a version. */
   const tainted = (p) => {
     for (const f of p.F) {
       unjoin(p, f);

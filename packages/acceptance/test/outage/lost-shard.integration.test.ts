@@ -26,7 +26,7 @@ const open = (prefix: string): Cache =>
     .build();
 
 interface Measured {
-  /** Of reads of keys on living primaries, from two seconds after the loss on. */
+  /** Reads of keys on living primaries, from two seconds after the loss on. */
   readonly asked: number;
   readonly found: number;
   readonly foundAtFirst: string;

@@ -31,7 +31,7 @@ function users({ checkLoads = true }: { readonly checkLoads?: boolean } = {}) {
 }
 
 describe("C192 with checkLoads a loaded value", () => {
-  it("is what the schema made of it, for the caller as for everybody later", async () => {
+  it("is what the schema made of it, for the caller as for all later ones", async () => {
     const { view } = users();
     const load = (): User => ({ name: "Ada", secret: 1 }) as unknown as User;
     expect(await view.getOrSet("1", load)).toEqual({ name: "Ada", role: "guest" });

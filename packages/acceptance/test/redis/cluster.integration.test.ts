@@ -97,7 +97,7 @@ describe.each(STACKS_WITH_BACKEND)("C91: over %s, in a cluster", (stack) => {
   });
 });
 
-it("C161: a batch knows absent from away: memory stands in for the keys of a primary that died", async () => {
+it("C161: a batch knows absent from away: memory answers for the keys of a primary that died", async () => {
   const cache = open({ stack: "memory over backend", staleIfError: "1h" });
   const values = new Map(KEYS.map((key) => [key, `${key} here`]));
   await cache.setMany([...values]);

@@ -130,7 +130,7 @@ export interface NamespaceOptions<V> extends Policy {
    */
   readonly schema?: StandardSchema<V>;
   /**
-   * The schema checks loaded values as well, before anybody gets them: callers and tiers get its output, so it must
+   * The schema checks loaded values as well, before they are used: callers and tiers get its output, so it must
    * accept that too. One that it refuses is a failed load: {@link InvalidValueError}, or what `staleIfError` covers.
    * Values of `set` are not checked. @default false
    */

@@ -9,7 +9,7 @@
  * If no backend reports changes, copies are trusted for as long as `localTtl` lets them live.
  */
 export class Trust {
-  /** Incremented whenever changes may have been missed, in whichever part: what is in flight then is not trusted. */
+  /** Incremented whenever changes may have been missed, in any part: an answer in flight then is not trusted. */
   epoch = 0;
   readonly #sources: TrustSource[] = [];
   /** The bound of the strictest source, in milliseconds. */
@@ -109,7 +109,7 @@ class EpochOfAll implements Epoch {
 
 /** The parts of a backend that keys are in. */
 export interface KeyParts {
-  /** Those that the backend has now. */
+  /** The parts that the backend has now. */
   names(): readonly string[];
   of(localKey: string): string;
   ofVersions(): string;
@@ -135,7 +135,7 @@ export class TrustSource {
     this.#keys = keys;
   }
 
-  /** `clock.now()` until which every change has been reported, in whichever part. */
+  /** `clock.now()` until which every change has been reported, in every part. */
   get until(): number {
     let until = this.#parts.size === 0 ? -Infinity : Infinity;
     for (const { epoch } of this.#parts.values()) until = Math.min(until, epoch.until);

@@ -172,7 +172,7 @@ export interface Batch {
  * of their keys. Names are chosen by the backend, and are not empty.
  */
 export interface Parts {
-  /** Those that the store has now; none while that is not known. */
+  /** The parts that the store has now; none while that is not known. */
   names(): readonly string[];
   /** The part that keeps `key`, of an entry or of a tag, now; `""` while that is not known. Called often. */
   of(key: string): string;

@@ -14,7 +14,7 @@ export interface BatchContext {
   readonly context: EngineContext;
   readonly readThrough: ReadThrough;
   readonly keySpace: KeySpace;
-  /** What an item that the loader left out gets: `null` is remembered, `undefined` is not. */
+  /** The value for an item that the loader left out: `null` is remembered, `undefined` is not. */
   readonly absent: null | undefined;
 }
 

@@ -81,7 +81,7 @@ export interface LoadRequest {
   /** The value as the loader gets it: in `cloned` mode, a copy of its own. */
   readonly handOut: (value: unknown) => unknown;
   readonly timeoutMs: number;
-  /** What the value must pass, if anything. */
+  /** A check that the value must pass, if any. */
   readonly schema: StandardSchema<unknown> | undefined;
 }
 

@@ -1,5 +1,5 @@
 /**
- * What an unknown option was probably meant to be, as the end of a sentence: `; did you mean staleIfError?`. Empty if
+ * The option that was probably meant, as the end of a sentence: `; did you mean staleIfError?`. Empty if
  * nothing comes near. Knows the words of other caches, and where the options of this one belong.
  */
 export function didYouMean(given: string, accepted: Iterable<string>): string {

@@ -262,7 +262,7 @@ describe("versions in a part that is lost while others are not", () => {
     expect([table.knows(["a"]), table.known(["a"])]).toEqual([false, undefined]);
   });
 
-  it("C168: are not believed once no part is heard", async () => {
+  it("C168: are not believed once no part is reachable", async () => {
     const { table, source, link } = await lost();
     await source.read(["a"]);
     link.lost("entries");
