@@ -29,7 +29,7 @@ export const MUTANTS: readonly Breakage[] = [
     name: "trust: loads from before the link was lost are shared",
     promises: ["C86"],
     rule: "((each.epoch === this.#trust.epoch ||",
-    broken: "((true ||",
+    broken: "((each.epoch >= 0 ||",
   },
   {
     name: "trust: an unverified copy is shared with callers that join",
