@@ -1,4 +1,4 @@
-import { flush, gate, outcome, scriptedBackend, TestClock } from "@hotset/core/testing";
+import { createTestCache, flush, gate, outcome, scriptedBackend, TestClock } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";
 import { counted, never, open, STACKS, STACKS_WITH_BACKEND } from "../support/stacks.ts";
 import { watch } from "../support/watch.ts";
@@ -421,4 +421,33 @@ describe.each(STACKS)("getOrSetMany over %s", (stack) => {
     ]);
     expect([asked.length, hits.length]).toEqual([1, 4]);
   });
+});
+
+it("C161 a key that a batch cannot read is away, and not absent: memory answers for it, and nothing is loaded", async () => {
+  const clock = new TestClock();
+  const backend = scriptedBackend({ clock, coherence: "reported" });
+  const { read } = backend.batch!;
+  const cache = createTestCache({ clock, backend, ttl: "1h" });
+  await cache.connect();
+  await cache.setMany([
+    ["away", 1],
+    ["there", 2],
+  ]);
+  const errors = watch(cache, "backend:error");
+  Object.assign(backend.batch!, {
+    read: async (keys: readonly string[]): ReturnType<typeof read> => {
+      const found = await read(keys);
+      return found.map((entry, i) => (keys[i]!.endsWith("away") ? new Error("its shard is down") : entry));
+    },
+  });
+  // The copies are not trusted any more, so they are read.
+  backend.link.freezeHeartbeat();
+  clock.advance(2_000);
+  const expected = new Map([
+    ["away", 1],
+    ["there", 2],
+  ]);
+  expect(await cache.getMany(["away", "there", "none"])).toEqual(expected);
+  expect(await cache.getOrSetMany(["away", "there"], (key) => key, never)).toEqual(expected);
+  expect(errors.map(([, { operation }]) => operation)).toEqual(["read", "read"]);
 });

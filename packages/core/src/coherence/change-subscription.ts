@@ -129,7 +129,7 @@ export class ChangeSubscription implements CoherenceListener {
     if (isRegained) this.#listener.everythingChanged();
     if (part !== undefined) this.#listener.partBack(part);
     if (isRegained) this.#listener.partRegained(part!);
-    if (this.#source.isHeardInAll) this.#listener.allBack();
+    if (this.#source.isReportedInAll) this.#listener.allBack();
   }
 
   replaced(part?: string): void {

@@ -27,13 +27,23 @@ describe("trust", () => {
     expect(trust.until).toBe(3_500);
   });
 
+  it("C87: a copy from before the subscription is not trusted by the signs of life after it", () => {
+    const trust = new Trust();
+    const source = trust.addSource(2_000);
+    source.alive(1_000);
+    const copy = trust.epochOf("k");
+    source.attached();
+    source.alive(1_500);
+    expect([copy.until, trust.epochOf("k").until]).toEqual([-Infinity, 3_500]);
+  });
+
   it("has not begun before the first sign of life, even if attached", () => {
     const trust = new Trust();
     trust.addSource(2_000).attached();
     expect(trust.until).toBe(-Infinity);
   });
 
-  it("ends immediately with the loss, and older copies are not trusted any more", () => {
+  it("C86: ends immediately with the loss, and older copies are not trusted any more", () => {
     const trust = new Trust();
     const source = trust.addSource(2_000);
     source.alive(1_000);
@@ -106,7 +116,7 @@ describe("trust in a backend of several parts", () => {
       -Infinity,
       true,
     ]);
-    expect([trust.isHeardInPart(2_999), trust.isHeardInPart(3_000)]).toEqual([true, false]);
+    expect([trust.isReportedInPart(2_999), trust.isReportedInPart(3_000)]).toEqual([true, false]);
   });
 
   it("C165: begins anew with the first sign of life: older copies, and answers on their way, are not trusted", () => {
@@ -128,18 +138,18 @@ describe("trust in a backend of several parts", () => {
     let names: readonly string[] = [];
     const source = new Trust().addSource(2_000, { ...keys, names: () => names });
     source.attached();
-    expect(source.isHeardInAll).toBe(false);
+    expect(source.isReportedInAll).toBe(false);
     names = ["a", "b"];
     source.alive(1_000, "a");
-    expect(source.isHeardInAll).toBe(false);
+    expect(source.isReportedInAll).toBe(false);
     source.alive(1_500, "b");
-    expect(source.isHeardInAll).toBe(true);
+    expect(source.isReportedInAll).toBe(true);
     expect(source.lost("b")).toBe(1_500);
-    expect(source.isHeardInAll).toBe(false);
+    expect(source.isReportedInAll).toBe(false);
     names = ["a", "c"];
-    expect(source.isHeardInAll).toBe(false);
+    expect(source.isReportedInAll).toBe(false);
     source.alive(2_000, "c");
-    expect(source.isHeardInAll).toBe(true);
+    expect(source.isReportedInAll).toBe(true);
   });
 
   it("needs every backend of a composition, each with the part of the key", () => {

@@ -47,8 +47,8 @@ export class Trust {
   }
 
   /** Whether changes of some part are reported, at least. */
-  isHeardInPart(now: number): boolean {
-    return this.#sources.every((source) => source.isHeardInPart(now));
+  isReportedInPart(now: number): boolean {
+    return this.#sources.every((source) => source.isReportedInPart(now));
   }
 
   /**
@@ -150,7 +150,7 @@ export class TrustSource {
     return this.#part(this.#keys === undefined ? ONE_PART : this.#keys.ofVersions()).epoch;
   }
 
-  isHeardInPart(now: number): boolean {
+  isReportedInPart(now: number): boolean {
     for (const { epoch } of this.#parts.values()) if (now < epoch.until) return true;
     return false;
   }
@@ -183,7 +183,7 @@ export class TrustSource {
   }
 
   /** Whether each part that the backend has now is reported, as far as is known. */
-  get isHeardInAll(): boolean {
+  get isReportedInAll(): boolean {
     const names = this.#keys?.names() ?? [];
     return names.length !== 0 && names.every((name) => (this.#parts.get(name)?.provenAt ?? -Infinity) !== -Infinity);
   }

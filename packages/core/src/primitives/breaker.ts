@@ -10,7 +10,8 @@ import type { Clock } from "../contracts/clock.ts";
  * the second were refused, the first would be carried out for nothing. So the probe admits one call of the other kind
  * beside it, in the same tick.
  *
- * Only transport failures count; any answer, an error reply included, proves that the backend is reachable.
+ * Only transport failures count. Any answer, an error reply included, proves that the backend is reachable: its owner
+ * drops the breaker then, and makes another one at the next failure.
  */
 export class Breaker {
   readonly #clock: Clock;
@@ -48,12 +49,6 @@ export class Breaker {
   /** How long until a probe would be let through; zero while closed. */
   get probeInMs(): number {
     return this.isOpen ? Math.max(0, this.#probeAt - this.#clock.now()) : 0;
-  }
-
-  answered(): void {
-    this.#failures = 0;
-    this.#isProbing = false;
-    this.#waitMs = FIRST_WAIT_MS;
   }
 
   failed(): void {

@@ -67,13 +67,13 @@ export class EventPort<T extends object> {
 
   #deliver(given: T): void {
     const event = this.#redactKey === undefined ? given : redacted(given, this.#redactKey);
-    let isHeard = this.#channel.hasSubscribers;
+    let isObserved = this.#channel.hasSubscribers;
     for (const { listener, accepts } of this.#listeners) {
       if (accepts !== undefined && !accepts(event)) continue;
-      isHeard = true;
+      isObserved = true;
       notify(listener, event);
     }
-    if (!isHeard) this.#unobserved?.(event);
+    if (!isObserved) this.#unobserved?.(event);
     if (this.#channel.hasSubscribers) this.#channel.publish(event);
   }
 }

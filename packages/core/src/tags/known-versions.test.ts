@@ -253,7 +253,7 @@ describe("versions in a part that is lost while others are not", () => {
 
   it("C168: are not believed from before; each that is read is believed for maxStaleness", async () => {
     const { table, source, clock, link } = await lost();
-    expect([table.isHeard(clock.now()), table.knows(["a"])]).toEqual([false, false]);
+    expect([table.isReported(clock.now()), table.knows(["a"])]).toEqual([false, false]);
     await source.read(["a"]);
     clock.advance(1_999);
     link.alive(clock.now(), "entries");

@@ -46,7 +46,7 @@ export class KnownVersions {
   }
 
   /** Whether every change of a version is reported. */
-  isHeard(now: number): boolean {
+  isReported(now: number): boolean {
     if (now < this.#epoch.until) return true;
     this.#epoch = this.#trust.epochOfVersions();
     return now < this.#epoch.until;
@@ -74,8 +74,8 @@ export class KnownVersions {
   /** A version that was read later, as `clock.now()`, counts. */
   #believedSince(): number {
     const now = this.#clock.now();
-    if (this.isHeard(now)) return -Infinity;
-    return this.#trust.isHeardInPart(now) ? now - this.#trust.maxStalenessMs : Infinity;
+    if (this.isReported(now)) return -Infinity;
+    return this.#trust.isReportedInPart(now) ? now - this.#trust.maxStalenessMs : Infinity;
   }
 
   /**
@@ -90,12 +90,12 @@ export class KnownVersions {
    */
   pinned(tags: readonly string[]): Pinned | undefined {
     const now = this.#clock.now();
-    const isHeard = this.isHeard(now);
-    if (isHeard ? this.#at === undefined : !this.#trust.isHeardInPart(now)) return undefined;
+    const isReported = this.isReported(now);
+    if (isReported ? this.#at === undefined : !this.#trust.isReportedInPart(now)) return undefined;
     const versions = new Map<string, TagVersion>();
     for (const tag of tags) {
       const known = this.#versions.get(tag);
-      if (known === undefined || (isHeard && now - known.pinnedAt >= REPIN_MS)) return undefined;
+      if (known === undefined || (isReported && now - known.pinnedAt >= REPIN_MS)) return undefined;
       versions.set(tag, known.version);
     }
     return { at: this.#at ?? "", versions };

@@ -66,7 +66,7 @@ export class LocalCopies {
     if (entry === undefined || now >= entry.deadAt) return undefined;
     // A copy without an epoch was never confirmed.
     if (!(now < entry.epoch!.until)) return undefined;
-    return entry.tagSequence === this.#tags.sequence && this.#table?.isHeard(now) !== false
+    return entry.tagSequence === this.#tags.sequence && this.#table?.isReported(now) !== false
       ? entry
       : this.#check(localKey, entry, now);
   }
@@ -108,7 +108,7 @@ export class LocalCopies {
     if (checked === undefined) this.tier.delete(localKey);
     // Only after both checks, the calls of this process and the current versions; and not by versions that are believed
     // for a while, the end of which no event reports.
-    else if (checked === entry && verdict === "current" && table?.isHeard(now) !== false)
+    else if (checked === entry && verdict === "current" && table?.isReported(now) !== false)
       entry.tagSequence = this.#tags.sequence;
     return checked !== undefined && verdict === "stale" ? staleByTag(checked, now) : checked;
   }

@@ -96,13 +96,13 @@ export const MUTANTS: readonly Breakage[] = [
     name: "changes: a load keeps its copy, though another change was received",
     promises: ["C61"],
     rule: 'this.#keepLocally(draft, entry(), status === "stored" ? flights.copyEpoch(flight) : trust.unconfirmed);',
-    broken: 'this.#keepLocally(draft, entry(), status === "stored" ? trust.epoch : trust.unconfirmed);',
+    broken: 'this.#keepLocally(draft, entry(), status === "stored" ? trust.epochOf(key.local) : trust.unconfirmed);',
   },
   {
     name: "changes: a store that was refused leaves a copy",
     promises: ["C11", "C61", "C105"],
     rule: 'if (status === "overtaken") {\n        flight.lose();\n        return "refused";\n      }',
-    broken: 'if (status === "overtaken") return this.#keepLocally(draft, entry(), trust.epoch);',
+    broken: 'if (status === "overtaken") return this.#keepLocally(draft, entry(), trust.epochOf(key.local));',
   },
   {
     name: "changes: a copy that one's own message made unconfirmed stays so",
@@ -126,7 +126,7 @@ export const MUTANTS: readonly Breakage[] = [
     name: "trust: a value whose store was not answered is trusted",
     promises: ["C92"],
     rule: "isRefused ? this.#epochOfRefused(flight) : trust.unconfirmed",
-    broken: "trust.epoch",
+    broken: "trust.epochOf(key.local)",
   },
   {
     name: "reissue: a forced load is not remembered",

@@ -102,7 +102,7 @@ export const MUTANTS: readonly Breakage[] = [
     name: "changes: a set keeps its copy, though another change was received",
     promises: ["C81", "C83"],
     rule: 'status === "stored" ? flights.copyEpoch(guard) : trust.unconfirmed',
-    broken: 'status === "stored" ? trust.epoch : trust.unconfirmed',
+    broken: 'status === "stored" ? trust.epochOf(key.local) : trust.unconfirmed',
   },
   {
     name: "changes: the first message is taken for that of one's own write",

@@ -37,10 +37,4 @@ export const MUTANTS: readonly Breakage[] = [
     rule: " || this.#clock.now() < this.#probeAt",
     broken: "",
   },
-  {
-    name: "backend: an answer does not close the breaker",
-    promises: ["C97"],
-    rule: "this.#failures = 0;\n    this",
-    broken: "this",
-  },
 ];

@@ -28,7 +28,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "tags: a version is pinned once, and ends while it is in use",
     promises: ["C133"],
-    rule: "known === undefined || (isHeard && now - known.pinnedAt >= REPIN_MS)",
+    rule: "known === undefined || (isReported && now - known.pinnedAt >= REPIN_MS)",
     broken: "known === undefined",
   },
   {
@@ -46,7 +46,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "tags: versions from before their part was lost are believed",
     promises: ["C168"],
-    rule: "return this.#trust.isHeardInPart(now) ? now - this.#trust.maxStalenessMs : Infinity;",
+    rule: "return this.#trust.isReportedInPart(now) ? now - this.#trust.maxStalenessMs : Infinity;",
     broken: "return -Infinity;",
   },
   {

@@ -20,6 +20,12 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "return [...this.#breakers.values()][0]?.admits(",
   },
   {
+    name: "backend: an answer does not close the breaker",
+    promises: ["C97"],
+    rule: "if (this.#breakers.size !== 0) this.#breakers.delete(part);",
+    broken: "",
+  },
+  {
     name: "backend: the breaker counts answers",
     promises: ["C97"],
     rule: "if (isTransport && target",
