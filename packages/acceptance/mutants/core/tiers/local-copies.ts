@@ -69,12 +69,6 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "if (!(now < entry.epoch!.until) || !(now < this.#trust.until)) return undefined;",
   },
   {
-    name: "trust: a copy is served at the instant at which trust ends",
-    promises: ["C86"],
-    rule: "if (!(now < entry.epoch!.until)) return undefined;",
-    broken: "if (!(now <= entry.epoch!.until)) return undefined;",
-  },
-  {
     name: "trust: a copy that may have missed a change is served after the link is back",
     promises: ["C86"],
     rule: "if (!(now < entry.epoch!.until)) return undefined;",
