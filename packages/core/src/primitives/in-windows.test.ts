@@ -10,7 +10,7 @@ it("C158: a thousand are under way at a time, and one that ends makes room for t
   let most = 0;
   const results = inWindow(items, async (item) => {
     most = Math.max(most, (running += 1));
-    await hold;
+    await hold.pass();
     running -= 1;
     return item;
   });

@@ -52,7 +52,7 @@ export class ClusterRouter implements RawClient {
   readonly #nodes = new Map<string, Node>();
   readonly #shards: (Shard | undefined)[] = Array.from({ length: SLOT_COUNT });
   readonly #primaries = new Set<Node>();
-  #replicas: ReadonlySet<Node> = new Set();
+  #replicas = new Set<Node>();
   readonly #closing = new AbortController();
   #refreshing: Promise<void> | undefined;
   #refreshedAt = -Infinity;
@@ -385,8 +385,9 @@ export class ClusterRouter implements RawClient {
   #promote(nodes: readonly Node[]): void {
     for (const node of nodes) {
       this.#primaries.add(node);
-      // As a replica it was sent READONLY, which would apply again when it becomes a replica again.
-      if (this.#replicas.has(node)) node.link.distrust(new Error("it is a primary now"));
+      // As a replica it was sent READONLY, which would apply again when it becomes a replica again. It is removed first:
+      // the next connection may open before the topology is known.
+      if (this.#replicas.delete(node)) node.link.distrust(new Error("it is a primary now"));
       reportReplaced(this.#hubs, node.part);
     }
   }
