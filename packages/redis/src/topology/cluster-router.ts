@@ -385,8 +385,8 @@ export class ClusterRouter implements RawClient {
   #promote(nodes: readonly Node[]): void {
     for (const node of nodes) {
       this.#primaries.add(node);
-      // As a replica it was sent READONLY, which would apply again when it becomes a replica again. It is removed first:
-      // the next connection may open before the topology is known.
+      // As a replica it was sent READONLY, which would apply again when it becomes a replica again. It is removed
+      // first: the next connection may open before the topology is known.
       if (this.#replicas.delete(node)) node.link.distrust(new Error("it is a primary now"));
       reportReplaced(this.#hubs, node.part);
     }
