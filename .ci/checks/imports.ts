@@ -74,7 +74,17 @@ export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["index"],
     ["connection-entry"],
   ],
-  "redis-toolkit": [["errors"], ["keys", "settings"], ["commands"], ["scripts", "pubsub", "redis"], ["index"]],
+  "redis-toolkit": [
+    ["errors"],
+    ["keys", "settings"],
+    ["module"],
+    ["commands"],
+    ["redis"],
+    ["index"],
+    ["scripts"],
+    ["pubsub", "streams", "locks", "limits", "sessions", "boards"],
+    ["queue"],
+  ],
 };
 
 export interface SourceText {

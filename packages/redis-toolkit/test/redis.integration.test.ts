@@ -1,5 +1,6 @@
 import { TestClock } from "@hotset/core/testing";
 import { createRedis, defaultRedis, resetDefaultRedis } from "@hotset/redis-toolkit";
+import { expectNoEviction, moduleOf } from "@hotset/redis-toolkit/module";
 import { freePort, startOwnRedis, startTlsRedis } from "@hotset/test-servers";
 import { describe, expect, it } from "vitest";
 import { ALONE, startServers } from "./servers.ts";
@@ -98,6 +99,55 @@ describe("away, disabled and closed", () => {
     expect(away).toEqual([6_000]);
     expect(lines).toEqual(["hotset: redis has been away for 6000 ms"]);
     expect(() => redis.on("gone" as never, () => undefined)).toThrow("the events are up, down, unavailable");
+  });
+
+  it("C258: a listener that throws, or whose promise rejects, changes nothing", async () => {
+    await using redis = createRedis({ ...ALONE, url: servers.single.url });
+    const seen: unknown[] = [];
+    const unhandled = (error: unknown): unknown => seen.push(error);
+    process.on("unhandledRejection", unhandled);
+    redis.on("up", () => {
+      throw new Error("of a listener");
+    });
+    redis.on("up", () => Promise.reject(new Error("of a listener")));
+    redis.on("up", () => seen.push("up"));
+    expect(await redis.initialize()).toBe(true);
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off("unhandledRejection", unhandled);
+    expect([seen, redis.state]).toEqual([["up"], "up"]);
+  });
+
+  it("C257: disconnect stops what works in the background before the connection closes", async () => {
+    const redis = await servers.open("one server");
+    const { onDisconnect } = moduleOf(redis.tenant("t"));
+    const seen: unknown[] = [];
+    onDisconnect(async () => void seen.push(await redis.commands.ping()));
+    await redis.disconnect();
+    expect(seen).toEqual(["PONG"]);
+  });
+
+  it("C259: a server that may evict the keys of a module is reported, or refused", async () => {
+    await using own = await startOwnRedis({ config: ["maxmemory 100mb", "maxmemory-policy allkeys-lru"] });
+    const lines: string[] = [];
+    const logger = { error: () => 0, warn: (line: string) => lines.push(line), info: () => 0 };
+    await using redis = createRedis({ ...ALONE, url: own.url, logger });
+    await Promise.all([expectNoEviction(redis, "queue"), expectNoEviction(redis, "queue")]);
+    const sentence = "queue: maxmemory-policy is allkeys-lru, so Redis may remove its keys when memory is short";
+    expect(lines).toEqual([expect.stringContaining(`hotset: redis: eviction: ${sentence}`)]);
+    const infos = async (): Promise<number> =>
+      Number(/cmdstat_info:calls=(\d+)/.exec(String(await own.command("INFO", "commandstats")))![1]);
+    const before = await infos();
+    await expect(expectNoEviction(redis, "queue", { required: true })).rejects.toThrow(sentence);
+    expect(await infos()).toBe(before + 1);
+    await own.command("CONFIG", "SET", "maxmemory", "0");
+    await using other = createRedis({ ...ALONE, url: own.url });
+    await expectNoEviction(other, "queue", { required: true });
+    await own.kill();
+    await using away = createRedis({ ...ALONE, url: own.url, readRetries: 0 });
+    await expectNoEviction(away, "queue");
+    await expect(expectNoEviction(away, "queue", { required: true })).rejects.toMatchObject({
+      code: "BACKEND_UNAVAILABLE",
+    });
   });
 
   it("disabled, nothing is connected and each call says so", async () => {

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { InvalidArgumentError, type Duration } from "@hotset/core";
 import { CommandError } from "../errors/command-error.ts";
 import { checkKey, type KeySpace, type RedisArgument } from "../keys/key-space.ts";
-import { lifeMs } from "./durations.ts";
+import { durationMs } from "../module/module.ts";
 import { asNumber, isOne, orUndefined, type Invocation } from "./invocation.ts";
 import {
   HASH_INCREASE,
@@ -42,6 +42,9 @@ export interface Draft<T> {
   readonly isReadOnly?: boolean;
   readonly replies?: "text" | "bytes";
   readonly decode: (reply: unknown) => T;
+  /** Bound on the whole call. @default `commandTimeout` */
+  readonly deadlineMs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -76,10 +79,10 @@ export class CommandBuilder {
     if (keepTtl && options.ttl !== undefined) throw new InvalidArgumentError("set: give ttl or keepTtl, not both");
     if (keepTtl && condition === "absent")
       throw new InvalidArgumentError('set: keepTtl keeps the life of a key that is present, so not with if: "absent"');
-    const life = options.ttl === undefined ? this.#defaultTtlMs : lifeMs("set: ttl", options.ttl);
+    const lifeMs = options.ttl === undefined ? this.#defaultTtlMs : life("set", options.ttl);
     const args: RedisArgument[] = [written("set", value)];
     if (keepTtl) args.push("KEEPTTL", "XX");
-    else if (life !== undefined) args.push("PX", String(life));
+    else if (lifeMs !== undefined) args.push("PX", String(lifeMs));
     if (condition !== undefined && !keepTtl) args.push(CONDITIONS[oneOf("set: if", condition, CONDITIONS)]);
     return this.#onKey("SET", key, args, { decode: (reply) => (reply === null ? "unchanged" : "set") });
   }
@@ -120,7 +123,7 @@ export class CommandBuilder {
   }
 
   expire(key: RedisArgument, ttl: Duration, options: ExpireOptions = {}): Invocation<boolean> {
-    return this.#onKey("PEXPIRE", key, [String(lifeMs("expire: ttl", ttl)), ...endCondition(options)], {
+    return this.#onKey("PEXPIRE", key, [String(life("expire", ttl)), ...endCondition(options)], {
       decode: isOne,
     });
   }
@@ -220,11 +223,11 @@ export class CommandBuilder {
   }
 
   #life(operation: string, ttl: Duration | undefined): string {
-    return String(ttl === undefined ? (this.#defaultTtlMs ?? 0) : lifeMs(`${operation}: ttl`, ttl));
+    return String(ttl === undefined ? (this.#defaultTtlMs ?? 0) : life(operation, ttl));
   }
 
   #hashLife(operation: string, ttl: Duration | undefined): string {
-    return String(ttl === undefined ? (this.#defaultHashTtlMs ?? 0) : lifeMs(`${operation}: ttl`, ttl));
+    return String(ttl === undefined ? (this.#defaultHashTtlMs ?? 0) : life(operation, ttl));
   }
 }
 
@@ -243,12 +246,17 @@ export function describeScript<T>(
     isReadOnly: draft.isReadOnly ?? false,
     replies: draft.replies ?? "text",
     decode: draft.decode,
+    deadlineMs: draft.deadlineMs,
+    signal: draft.signal,
     script: text,
   };
 }
 
 /** Fields of a hash. */
 export type Fields = Readonly<Record<string, Writable>> | ReadonlyMap<string, Writable>;
+
+const life = (operation: string, ttl: Duration): number =>
+  durationMs(`${operation}: ttl`, ttl, { hint: "; leave it out for a key without an end" });
 
 const CONDITIONS = { absent: "NX", present: "XX" } as const;
 const ENDS = { none: "NX", some: "XX", later: "GT", sooner: "LT" } as const;

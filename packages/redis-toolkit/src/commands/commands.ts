@@ -11,7 +11,7 @@ import {
 import { asNumber, type Invocation } from "./invocation.ts";
 import { decodeJson, encodeJson, type JsonOptions } from "./json-values.ts";
 import { invocationOf, loadedTable, loadTable, rawInvocation } from "./node-redis-commands.ts";
-import type { Commands, OwnCommands } from "./own-commands.ts";
+import type { Commands, Life, OwnCommands } from "./own-commands.ts";
 import { CommandRunner, type Target } from "./run.ts";
 import { scanHash, scanKeys, type ScanHashOptions, type ScanOptions } from "./scan.ts";
 
@@ -26,10 +26,6 @@ const WINDOW = 1_000;
 /** The commands of one key space. */
 export const commandsOf = (settings: CommandsSettings): Commands =>
   new RunningCommands(settings) as unknown as Commands;
-
-interface Life {
-  readonly ttl?: Duration;
-}
 
 /**
  * Own commands are methods. Any other name is looked for at the end of the chain of prototypes, in a proxy, which makes
@@ -73,7 +69,7 @@ class RunningCommands implements OwnCommands {
   }
 
   getMany(keys: readonly RedisArgument[]): Promise<readonly (string | undefined)[]> {
-    return this.#readMany("MGET", keys, "text");
+    return this.#readMany(keys, "text");
   }
 
   set(key: RedisArgument, value: Writable, options?: SetOptions): Promise<"set" | "unchanged"> {
@@ -106,7 +102,7 @@ class RunningCommands implements OwnCommands {
     keys: readonly RedisArgument[],
     schema?: StandardSchema<T>,
   ): Promise<readonly (T | Error | undefined)[]> {
-    const found = await this.#readMany<Buffer>("MGET", keys, "bytes");
+    const found = await this.#readMany<Buffer>(keys, "bytes");
     const read = async (bytes: Buffer | undefined): Promise<T | Error | undefined> =>
       bytes === undefined ? undefined : decodeJson("getManyJson", bytes, schema).catch((error: Error) => error);
     return Promise.all(found.map(read));
@@ -198,7 +194,7 @@ class RunningCommands implements OwnCommands {
       throw new InvalidArgumentError(
         "send: a tenant has no send(args), which could leave its keys; use a command by name",
       );
-    const isShared = this.#connection.openFor !== undefined;
+    const { isShared } = this.#connection;
     const invocation = rawInvocation(loadedTable() ?? (await loadTable()), args, options.key, isShared);
     return this.#runner.run(invocation);
   }
@@ -214,12 +210,11 @@ class RunningCommands implements OwnCommands {
   }
 
   async #readMany<T extends string | Buffer>(
-    name: string,
     keys: readonly RedisArgument[],
     replies: "text" | "bytes",
   ): Promise<readonly (T | undefined)[]> {
     const parts = await this.#inParts("getMany", keys, (part) => ({
-      args: [name, ...part],
+      args: ["MGET", ...part],
       keys: part,
       isReadOnly: true,
       replies,
@@ -229,21 +224,17 @@ class RunningCommands implements OwnCommands {
   }
 
   /** In parts of bounded size; in a cluster key by key, since keys of one slot are rare. */
-  #inParts<T>(
+  async #inParts<T>(
     operation: string,
     keys: readonly RedisArgument[],
     describe: (part: readonly RedisArgument[]) => Invocation<T>,
   ): Promise<readonly T[]> {
-    return this.#parts(operation, keys).then((parts) =>
-      Promise.all(parts.map((part) => this.#runner.run(describe(part)))),
-    );
-  }
-
-  // oxlint-disable-next-line typescript/require-await -- a wrong key rejects
-  async #parts(operation: string, keys: readonly RedisArgument[]): Promise<readonly (readonly RedisArgument[])[]> {
     const size = this.#connection.isCluster ? 1 : WINDOW;
     const inside = keys.map((key) => this.#space.inside(checkKey(operation, key)));
-    return Array.from({ length: Math.ceil(inside.length / size) }, (_, i) => inside.slice(i * size, (i + 1) * size));
+    const parts = Array.from({ length: Math.ceil(inside.length / size) }, (_, i) =>
+      inside.slice(i * size, (i + 1) * size),
+    );
+    return Promise.all(parts.map((part) => this.#runner.run(describe(part))));
   }
 }
 

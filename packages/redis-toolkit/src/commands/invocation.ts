@@ -1,6 +1,5 @@
 import { DecodeError } from "@hotset/core";
 import { CommandError } from "../errors/command-error.ts";
-import { replyError } from "../errors/reply-error.ts";
 import type { RedisArgument } from "../keys/key-space.ts";
 
 /** One command: what is sent, where it goes, and what its reply means. Nothing is sent before it is run. */
@@ -19,30 +18,32 @@ export interface Invocation<T> {
   readonly blockMs?: number | undefined;
   /** Every primary of a cluster carries it out: replies are added, joined to one list, or the first that is there. */
   readonly spread?: "sum" | "join" | "first" | undefined;
+  /** Bound on the whole call. @default `commandTimeout` */
+  readonly deadlineMs?: number | undefined;
+  /** Ends the call with its reason. What was sent may be executed all the same. */
+  readonly signal?: AbortSignal | undefined;
   /** The text of the script that `EVALSHA` names, for a server that has forgotten it. */
   readonly script?: string | undefined;
 }
 
-/** Sends commands. */
-export interface Runner {
-  run<T>(invocation: Invocation<T>): Promise<T>;
-}
-
-/** For errors: `SET`, `CLIENT LIST`. */
+/** For errors: the first word, in capitals. */
 export function operationOf({ args }: Pick<Invocation<unknown>, "args">): string {
   const [name = ""] = args;
   return String(name).toUpperCase();
 }
 
-/** Reads a reply. @throws {CommandError} `CORRUPT_VALUE` where it cannot be read. */
+/**
+ * Reads a reply.
+ *
+ * @throws {CommandError} `CORRUPT_VALUE` where it cannot be read. Other errors of `decode` are passed on.
+ */
 export function decodeReply<T>(invocation: Invocation<T>, reply: unknown): T {
   const operation = operationOf(invocation);
   try {
     return invocation.decode(reply);
   } catch (error) {
-    if (error instanceof DecodeError)
-      throw new CommandError(`${operation}: ${error.message}`, { code: "CORRUPT_VALUE", operation });
-    throw replyError(operation, error);
+    if (!(error instanceof DecodeError)) throw error;
+    throw new CommandError(`${operation}: ${error.message}`, { code: "CORRUPT_VALUE", operation });
   }
 }
 

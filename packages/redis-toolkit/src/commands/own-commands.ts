@@ -5,7 +5,8 @@ import type { JsonOptions } from "./json-values.ts";
 import type { ScanHashOptions, ScanOptions } from "./scan.ts";
 import type { NodeRedisCommands, TextMapping } from "./typed-commands.ts";
 
-interface Life {
+/** The life of the key that a call makes. */
+export interface Life {
   readonly ttl?: Duration;
 }
 

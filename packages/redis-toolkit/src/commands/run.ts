@@ -1,18 +1,26 @@
-import { hashSlot, type Caller, type DedicatedConnection, type RedisConnection } from "@hotset/redis/connection";
+import { hashSlot, type Caller, type RedisConnection } from "@hotset/redis/connection";
 import { CommandError } from "../errors/command-error.ts";
 import { replyError } from "../errors/reply-error.ts";
 import type { RedisArgument } from "../keys/key-space.ts";
-import { decodeReply, operationOf, type Invocation, type Runner } from "./invocation.ts";
+import { decodeReply, operationOf, type Invocation } from "./invocation.ts";
 import { TYPE_MAPPINGS } from "./node-redis-commands.ts";
 
 /** Where commands go: over the shared connection, or over one that a caller has for itself. */
 export interface Target extends Pick<RedisConnection, "call" | "each" | "isCluster" | "protocol"> {
-  /** Opens a socket for a command that waits in the server. Without it the target is such a socket. */
-  readonly openFor?: (key: RedisArgument | undefined) => Promise<DedicatedConnection>;
+  /** Whether others send over it too: then a command that waits gets a socket of its own. */
+  readonly isShared: boolean;
+  /** Sends a command that may wait in the server for `blockMs`. */
+  wait(args: readonly RedisArgument[], options: WaitOptions): Promise<unknown>;
+}
+
+export interface WaitOptions {
+  readonly key: RedisArgument | undefined;
+  readonly blockMs: number;
+  readonly typeMapping: object;
 }
 
 /** Runs commands over one target. */
-export class CommandRunner implements Runner {
+export class CommandRunner {
   readonly #target: Target;
   readonly #isEnabled: boolean;
 
@@ -32,11 +40,10 @@ export class CommandRunner implements Runner {
   async runOver<T>(caller: Caller, invocation: Invocation<T>): Promise<T> {
     const operation = operationOf(invocation);
     this.check(operation, invocation.keys);
-    try {
-      return decodeReply(invocation, await this.#send(caller, invocation));
-    } catch (error) {
+    const reply = await this.#send(caller, invocation).catch((error: unknown) => {
       throw replyError(operation, error);
-    }
+    });
+    return decodeReply(invocation, reply);
   }
 
   /** @throws {CommandError} where Redis is disabled, and for keys of several slots of a cluster. */
@@ -50,9 +57,11 @@ export class CommandRunner implements Runner {
   }
 
   async #send<T>(caller: Caller, invocation: Invocation<T>): Promise<unknown> {
-    const { args, keys, isReadOnly, replies, blockMs, script } = invocation;
-    if (blockMs !== undefined) return this.#wait(invocation, blockMs);
-    const options = { key: keys[0], isReadOnly, typeMapping: TYPE_MAPPINGS[replies] };
+    const { args, keys, isReadOnly, replies, blockMs, deadlineMs, signal, script } = invocation;
+    const typeMapping = TYPE_MAPPINGS[replies];
+    if (blockMs !== undefined)
+      return this.#target.wait(args, { key: keys[0], blockMs: Math.min(blockMs, LONGEST_MS), typeMapping });
+    const options = { key: keys[0], isReadOnly, typeMapping, deadlineMs, ...(signal === undefined ? {} : { signal }) };
     if (script === undefined) return caller.call(args, options);
     try {
       return await caller.call(args, options);
@@ -62,26 +71,10 @@ export class CommandRunner implements Runner {
     // The server carried out nothing, so this repeats nothing.
     return caller.call(["EVAL", script, ...args.slice(2)], options);
   }
-
-  /** On a socket of its own: the shared one would wait with it. */
-  async #wait<T>({ args, keys, replies }: Invocation<T>, blockMs: number): Promise<unknown> {
-    const typeMapping = TYPE_MAPPINGS[replies];
-    const { openFor } = this.#target;
-    if (openFor === undefined)
-      return this.#target.call(args, { deadlineMs: Math.min(blockMs, LONGEST_MS) + SLACK_MS, typeMapping });
-    const socket = await openFor(keys[0]);
-    try {
-      return await socket.call(args, { blockMs: Math.min(blockMs, LONGEST_MS), typeMapping });
-    } finally {
-      await socket.close();
-    }
-  }
 }
 
 /** A wait without end ends after this, somewhat less than the longest timer: 20 days. */
 const LONGEST_MS = 20 * 86_400_000;
-/** For the reply to come, once the server has waited. */
-const SLACK_MS = 5_000;
 
 /** Before anything is sent: Redis would refuse it too, after a trip, and a pipeline would be half done. */
 export function expectOneSlot(operation: string, keys: readonly RedisArgument[]): void {

@@ -1,4 +1,5 @@
-// Steps for which Redis has no single command: each a script over keys of one slot.
+// Steps for which Redis has no single command: each a script over keys of one slot. `unpack` takes some thousand values
+// at most, so what has no bound goes in parts.
 
 /** The value of KEYS[1] after it was set if absent, and whether it was. ARGV: value, life in ms or 0. */
 export const SET_IF_ABSENT_AND_GET = `
@@ -10,7 +11,9 @@ return {1, ARGV[1]}`;
 
 /** Sets all of KEYS, or none if one exists. ARGV: life in ms or 0, then the values. */
 export const SET_ALL_IF_ABSENT = `
-if redis.call('EXISTS', unpack(KEYS)) > 0 then return 0 end
+for _, key in ipairs(KEYS) do
+  if redis.call('EXISTS', key) == 1 then return 0 end
+end
 for i, key in ipairs(KEYS) do
   if ARGV[1] == '0' then redis.call('SET', key, ARGV[i + 1])
   else redis.call('SET', key, ARGV[i + 1], 'PX', ARGV[1]) end
@@ -19,7 +22,10 @@ return 1`;
 
 /** Fields of the hash KEYS[1], with its life. ARGV: life in ms, then fields and values. Returns how many are new. */
 export const HASH_SET = `
-local added = redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+local added = 0
+for i = 2, #ARGV, 2000 do
+  added = added + redis.call('HSET', KEYS[1], unpack(ARGV, i, math.min(i + 1999, #ARGV)))
+end
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 return added`;
 

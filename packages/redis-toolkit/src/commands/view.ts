@@ -5,11 +5,13 @@ import { CommandBuilder, describeScript, type Draft } from "./command-builder.ts
 import { commandsOf } from "./commands.ts";
 import { withFallback, type FallbackOptions } from "./fallback.ts";
 import type { Invocation } from "./invocation.ts";
+import type { Module, ModuleHost } from "../module/module.ts";
 import { lenientOf, type LenientCommands, type LenientFailures } from "./lenient.ts";
 import type { CallPlace } from "./node-redis-commands.ts";
 import type { Commands } from "./own-commands.ts";
 import { runPipeline, type Recorder, type ResultsOf } from "./pipeline.ts";
 import { CommandRunner, type Target } from "./run.ts";
+import type { SharedModule } from "./shared-module.ts";
 import { runTransaction, type Transaction, type TransactionOptions, type TransactionResult } from "./transaction.ts";
 
 export interface ViewSettings {
@@ -18,10 +20,11 @@ export interface ViewSettings {
   readonly defaultTtlMs: number | undefined;
   readonly defaultHashTtlMs: number | undefined;
   readonly failures: LenientFailures;
+  readonly modules: SharedModule;
 }
 
 /** Redis as one tenant sees it, or as a whole. A cheap object over shared sockets: make one for each request. */
-export class RedisView {
+export class RedisView implements ModuleHost {
   readonly commands: Commands;
   readonly #settings: ViewSettings;
   readonly #space: KeySpace;
@@ -29,6 +32,7 @@ export class RedisView {
   readonly #builder: CommandBuilder;
   readonly #runner: CommandRunner;
   readonly #options: FallbackOptions;
+  #module: Module | undefined;
   #lenient: LenientCommands | undefined;
 
   constructor(settings: ViewSettings, space: KeySpace = KeySpace.root, options: FallbackOptions = {}) {
@@ -74,10 +78,10 @@ export class RedisView {
     for await (const key of own.scan()) {
       batch.push(key);
       if (batch.length < PURGED_AT_ONCE) continue;
-      removed += await own.delete(...batch);
+      removed += await own.delete(batch);
       batch = [];
     }
-    return batch.length === 0 ? removed : removed + (await own.delete(...batch));
+    return removed + (await own.delete(batch));
   }
 
   /**
@@ -135,10 +139,9 @@ export class RedisView {
     };
   }
 
-  /** For modules of this package. @internal */
-  get internals(): { readonly connection: RedisConnection; readonly space: KeySpace } {
-    this.#runner.check("open", []);
-    return { connection: this.#settings.connection, space: this.#space };
+  /** For modules. @internal */
+  get module(): Module {
+    return (this.#module ??= this.#moduleOver(this.#settings));
   }
 
   /** For modules of this package: runs a script over the keys of this view. @internal */
@@ -156,6 +159,21 @@ export class RedisView {
     return this.#runner.run(describe(this.#space));
   }
 
+  #moduleOver({ connection, modules }: ViewSettings): Module {
+    const check = (): void => this.#runner.check("open", []);
+    return {
+      clock: modules.clock,
+      random: Math.random,
+      get connection() {
+        check();
+        return connection;
+      },
+      space: this.#space,
+      onDisconnect: (stop) => modules.onDisconnect(stop),
+      report: (kind, error) => modules.report(kind, error),
+    };
+  }
+
   get #place(): CallPlace {
     return { space: this.#space, replies: "text", protocol: this.#settings.connection.protocol };
   }
@@ -171,6 +189,8 @@ export class RedisView {
         return exclusive.call(args, { typeMapping, ...(deadlineMs === undefined ? undefined : { deadlineMs }) });
       },
       each: async (task) => [await task(exclusive)],
+      isShared: false,
+      wait: (args, { blockMs, typeMapping }) => exclusive.call(args, { blockMs, typeMapping }),
     };
     return commandsOf({ ...this.#settings, connection, space: this.#space });
   }
@@ -223,7 +243,16 @@ const targetOf = (connection: RedisConnection): Target => ({
   isCluster: connection.isCluster,
   call: (args, options) => connection.call(args, options),
   each: (task) => connection.each(task),
-  openFor: (key) => connection.open({ role: "blocking", ...(key === undefined ? undefined : { key }) }),
+  isShared: true,
+  /** On a socket of its own: the shared one would wait with it. */
+  wait: async (args, { key, blockMs, typeMapping }) => {
+    const socket = await connection.open({ role: "blocking", ...(key === undefined ? undefined : { key }) });
+    try {
+      return await socket.call(args, { blockMs, typeMapping });
+    } finally {
+      await socket.close();
+    }
+  },
 });
 
 /** Reads are not sent again, so they do not wait until Redis is back. */

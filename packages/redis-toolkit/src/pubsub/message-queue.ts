@@ -35,6 +35,8 @@ export class MessageQueue<T> implements Subscription<T> {
   #waiting: Waiting[] = [];
   #messages = 0;
   #wake: (() => void) | undefined;
+  /** The call of `next` before: events go to calls in their order. */
+  #turn: Promise<unknown> = Promise.resolve();
   #end: (() => Promise<void>) | undefined;
   #ended: Promise<void> | undefined;
 
@@ -42,9 +44,10 @@ export class MessageQueue<T> implements Subscription<T> {
     this.#settings = settings;
   }
 
-  /** Called once, at the end. */
+  /** `end` is called once, at the end; at once for a queue that has ended meanwhile. */
   onEnd(end: () => Promise<void>): void {
     this.#end = end;
+    if (this.#ended !== undefined) this.#ended = end();
   }
 
   push(bytes: Buffer, channel: string): void {
@@ -69,7 +72,13 @@ export class MessageQueue<T> implements Subscription<T> {
     if (this.#ended === undefined && this.#waiting.at(-1)?.kind !== "gap") this.#add({ kind: "gap" });
   }
 
-  async next(): Promise<IteratorResult<ChannelEvent<T>, undefined>> {
+  next(): Promise<IteratorResult<ChannelEvent<T>, undefined>> {
+    const taken = this.#turn.then(() => this.#take());
+    this.#turn = taken;
+    return taken;
+  }
+
+  async #take(): Promise<IteratorResult<ChannelEvent<T>, undefined>> {
     for (;;) {
       const first = this.#waiting.shift();
       if (first === undefined) {

@@ -1,6 +1,7 @@
 import { InvalidArgumentError, json, type StandardSchema } from "@hotset/core";
 import type { RedisConnection, Subscriber, SubscriptionKind } from "@hotset/redis/connection";
 import type { RedisView } from "../commands/view.ts";
+import { checkOptions, moduleOf } from "../module/module.ts";
 import { MessageQueue, type ChannelEvent, type Overflow, type Subscription } from "./message-queue.ts";
 
 export type { ChannelEvent, Overflow, Subscription };
@@ -60,8 +61,7 @@ function check<T>(name: string, options: ChannelOptions<T>): void {
     throw new InvalidArgumentError(`channel(name, options): ${text}`);
   };
   if (typeof name !== "string" || name === "") refuse("the name must be text that is not empty");
-  for (const option of Object.keys(options))
-    if (!OPTIONS.includes(option)) refuse(`unknown option ${JSON.stringify(option)}; known: ${OPTIONS.join(", ")}`);
+  checkOptions("channel(name, options)", options, OPTIONS);
   const { codec = "json", kind = "channel", buffer = DEFAULT_BUFFER, overflow = "drop-oldest" } = options;
   if (!["json", "text", "bytes"].includes(codec)) refuse('codec must be "json", "text" or "bytes"');
   if (!["channel", "pattern", "shard"].includes(kind)) refuse('kind must be "channel", "pattern" or "shard"');
@@ -102,7 +102,7 @@ class RedisChannel<T> implements Channel<T> {
 
   async subscribe(options: { readonly signal?: AbortSignal } = {}): Promise<Subscription<T>> {
     options.signal?.throwIfAborted();
-    const { connection, space } = this.#redis.internals;
+    const { connection, space } = moduleOf(this.#redis);
     const name = this.#kind === "pattern" ? space.pattern(this.#name) : space.inside(this.#name);
     const { codec = "json", schema, buffer = DEFAULT_BUFFER, overflow = "drop-oldest" } = this.#options;
     const read = (bytes: Buffer): Promise<T> => decode(codec, bytes, schema);

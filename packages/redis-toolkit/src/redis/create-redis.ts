@@ -1,5 +1,6 @@
 import { openConnection, type RedisConnection } from "@hotset/redis/connection";
 import { LenientFailures } from "../commands/lenient.ts";
+import { SharedModule } from "../commands/shared-module.ts";
 import { RedisView } from "../commands/view.ts";
 import type { RedisOptions } from "../settings/options.ts";
 import { resolveSettings, type RedisSettings } from "../settings/settings.ts";
@@ -10,6 +11,7 @@ export type RedisState = "disabled" | "idle" | "up" | "down" | "closed";
 /** Redis, as the options, the environment and the `.env` file say. */
 export class Redis extends RedisView {
   readonly #connection: RedisConnection;
+  readonly #modules: SharedModule;
   readonly #monitor: Monitor;
   readonly #settings: RedisSettings;
   #disconnected: Promise<void> | undefined;
@@ -29,7 +31,9 @@ export class Redis extends RedisView {
       pool: settings.pool,
       clock: settings.clock,
     });
-    super({ ...settings, connection, failures: new LenientFailures(settings.logger, settings.clock) });
+    const modules = new SharedModule(settings);
+    super({ ...settings, connection, modules, failures: new LenientFailures(settings.logger, settings.clock) });
+    this.#modules = modules;
     this.#connection = connection;
     this.#settings = settings;
     this.#monitor = new Monitor(connection, settings);
@@ -66,14 +70,17 @@ export class Redis extends RedisView {
    * `up` and `down` when Redis can be reached again, or not any more; `unavailable` once, when it was away for
    * `unavailableAfter`. Only after `initialize`. @returns a function that removes the listener
    */
-  on<E extends keyof RedisEvents>(event: E, listener: (details: RedisEvents[E]) => void): () => void {
+  on<E extends keyof RedisEvents>(event: E, listener: (details: RedisEvents[E]) => unknown): () => void {
     return this.#monitor.on(event, listener);
   }
 
-  /** Lets commands in flight finish, within their deadlines, and closes the connections. Idempotent. */
+  /**
+   * Stops the modules that work in the background, such as consumers, then lets commands in flight finish, within their
+   * deadlines, and closes the connections. Idempotent.
+   */
   disconnect(): Promise<void> {
     this.#monitor.stop();
-    return (this.#disconnected ??= this.#connection.close());
+    return (this.#disconnected ??= this.#modules.stop().then(() => this.#connection.close()));
   }
 
   [Symbol.asyncDispose](): Promise<void> {

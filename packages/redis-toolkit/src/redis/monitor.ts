@@ -15,7 +15,7 @@ type MonitorSettings = Pick<
   "clock" | "checkIntervalMs" | "unavailableAfterMs" | "commandTimeoutMs" | "logger"
 >;
 
-type Listener = (details: never) => void;
+type Listener = (details: never) => unknown;
 
 /** Asks Redis in an interval whether it is there, and reports when that changes. */
 export class Monitor {
@@ -99,15 +99,13 @@ export class Monitor {
     this.#emit("unavailable", { awayMs, error });
   }
 
-  /** A listener that throws stops no other, and not the monitor. */
+  /** An error of a listener is reported nowhere, as with a cache: observing must not change what is observed. */
   #emit<E extends keyof RedisEvents>(event: E, details: RedisEvents[E]): void {
     for (const listener of this.#listeners.get(event) ?? [])
       try {
-        listener(details as never);
-      } catch (error) {
-        queueMicrotask(() => {
-          throw error;
-        });
+        Promise.resolve(listener(details as never)).catch(() => undefined);
+      } catch {
+        continue;
       }
   }
 }

@@ -10,7 +10,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "toolkit: a command that waits runs on the shared connection",
     promises: ["A20"],
-    rule: "if (blockMs !== undefined) return this.#wait(invocation, blockMs);",
-    broken: "",
+    rule: "if (blockMs !== undefined)\n      return",
+    broken: "if (false)\n      return",
   },
 ];

@@ -10,7 +10,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "toolkit: keys are set although one of them exists",
     promises: ["A27"],
-    rule: "if redis.call('EXISTS', unpack(KEYS)) > 0 then return 0 end",
+    rule: "if redis.call('EXISTS', key) == 1 then return 0 end",
     broken: "",
+  },
+  {
+    name: "toolkit: the fields of a hash go to Redis at once",
+    promises: ["A28"],
+    rule: "for i = 2, #ARGV, 2000 do",
+    broken: "for i = 2, 2 do",
   },
 ];

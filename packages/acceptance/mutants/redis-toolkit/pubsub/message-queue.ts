@@ -13,4 +13,16 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "        this.corrupt += 1;\n",
     broken: "        return this.return();\n",
   },
+  {
+    name: "toolkit: a subscription that overflowed before it was confirmed stays at the server",
+    promises: ["A47"],
+    rule: "if (this.#ended !== undefined) this.#ended = end();",
+    broken: "",
+  },
+  {
+    name: "toolkit: two readers of a subscription wake one",
+    promises: ["A47"],
+    rule: "this.#turn.then(() => this.#take())",
+    broken: "this.#take()",
+  },
 ];

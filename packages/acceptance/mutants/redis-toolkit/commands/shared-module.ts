@@ -1,0 +1,22 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "toolkit: trouble is a line each time",
+    promises: ["C256"],
+    rule: "this.clock.now() - last.at < REPORT_EVERY_MS",
+    broken: "false",
+  },
+  {
+    name: "toolkit: the text of any error is logged",
+    promises: ["C256"],
+    rule: "error instanceof CacheError ? error.message : error instanceof Error ? error.name",
+    broken: "error instanceof Error ? error.message",
+  },
+  {
+    name: "toolkit: a module that fails to stop keeps the others running",
+    promises: ["C257"],
+    rule: '          await stop();\n        } catch (error) {\n          this.report("stop", error);',
+    broken: "          await stop();\n        } catch (error) {\n          throw error;",
+  },
+];

@@ -1,0 +1,54 @@
+import { TestClock } from "@hotset/core/testing";
+import { InvalidArgumentError } from "@hotset/core";
+import { expect, it, vi } from "vitest";
+import { SharedModule } from "./shared-module.ts";
+
+const invalid = new InvalidArgumentError("of hotset");
+
+it("C256: trouble is a line a second of each kind, with how many came in between, and without the text of others", () => {
+  const clock = new TestClock();
+  const lines: string[] = [];
+  const write = (line: string): unknown => lines.push(line);
+  const modules = new SharedModule({ clock, logger: { error: write, warn: write, info: write } });
+  modules.report("queue", invalid);
+  modules.report("queue", invalid);
+  modules.report("consumer", new TypeError("a value"));
+  clock.advance(1_000);
+  modules.report("queue", "a value");
+  expect(lines).toEqual([
+    "hotset: redis: queue: of hotset",
+    "hotset: redis: consumer: TypeError",
+    "hotset: redis: queue: string; 1 more since the last line",
+  ]);
+});
+
+it("C256: without a logger each kind is one warning; a logger that throws ends nothing", () => {
+  const warned = vi.spyOn(process, "emitWarning").mockReturnValue();
+  const modules = new SharedModule({ clock: new TestClock(), logger: undefined });
+  for (const kind of ["queue", "queue", "lost group"]) modules.report(kind, invalid);
+  expect(warned.mock.calls.map(([, options]) => (options as unknown as { code: string }).code)).toEqual([
+    "HOTSET_REDIS_QUEUE",
+    "HOTSET_REDIS_LOST_GROUP",
+  ]);
+  warned.mockRestore();
+  const fail = (): never => {
+    throw new Error("of the logger");
+  };
+  new SharedModule({ clock: new TestClock(), logger: { error: fail, warn: fail, info: fail } }).report(
+    "queue",
+    invalid,
+  );
+});
+
+it("C257: all that run are stopped, once each, also where one of them fails; one that took its stop back is not", async () => {
+  const reported: string[] = [];
+  const logger = { error: () => 0, warn: (line: string) => reported.push(line), info: () => 0 };
+  const modules = new SharedModule({ clock: new TestClock(), logger });
+  const stopped: string[] = [];
+  modules.onDisconnect(() => Promise.reject(invalid));
+  modules.onDisconnect(async () => void stopped.push("one"));
+  modules.onDisconnect(async () => void stopped.push("other"))();
+  await modules.stop();
+  await modules.stop();
+  expect([stopped, reported]).toEqual([["one"], ["hotset: redis: stop: of hotset"]]);
+});

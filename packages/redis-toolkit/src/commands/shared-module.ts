@@ -1,0 +1,63 @@
+import { CacheError, type CacheLogger, type Clock } from "@hotset/core";
+
+const REPORT_EVERY_MS = 1_000;
+
+/** What the modules of all views of one connection share: how they are stopped, and where trouble is reported. */
+export class SharedModule {
+  readonly clock: Clock;
+  readonly #logger: CacheLogger | undefined;
+  readonly #stops = new Set<() => Promise<unknown>>();
+  /** By kind: when it was reported, and how often since. */
+  readonly #reports = new Map<string, { readonly at: number; omitted: number }>();
+
+  constructor(settings: { readonly clock: Clock; readonly logger: CacheLogger | undefined }) {
+    this.clock = settings.clock;
+    this.#logger = settings.logger;
+  }
+
+  onDisconnect(stop: () => Promise<unknown>): () => void {
+    this.#stops.add(stop);
+    return () => void this.#stops.delete(stop);
+  }
+
+  /** Each is called once. What fails is reported. */
+  async stop(): Promise<void> {
+    const stops = [...this.#stops];
+    this.#stops.clear();
+    await Promise.all(
+      stops.map(async (stop) => {
+        try {
+          await stop();
+        } catch (error) {
+          this.report("stop", error);
+        }
+      }),
+    );
+  }
+
+  report(kind: string, error: unknown): void {
+    const last = this.#reports.get(kind);
+    if (last !== undefined && (this.#logger === undefined || this.clock.now() - last.at < REPORT_EVERY_MS)) {
+      last.omitted += 1;
+      return;
+    }
+    this.#reports.set(kind, { at: this.clock.now(), omitted: 0 });
+    const more = last === undefined || last.omitted === 0 ? "" : `; ${last.omitted} more since the last line`;
+    // Messages of others may hold values.
+    const text = error instanceof CacheError ? error.message : error instanceof Error ? error.name : typeof error;
+    if (this.#logger !== undefined) return this.#write(`hotset: redis: ${kind}: ${text}${more}`);
+    process.emitWarning(`hotset: redis: ${kind}: ${text}. Shown once; pass createRedis({ logger }) for all`, {
+      type: "HotsetWarning",
+      code: `HOTSET_REDIS_${kind.toUpperCase().replace(/\W+/g, "_")}`,
+    });
+  }
+
+  /** A logger that throws must not end the work that reports. */
+  #write(line: string): void {
+    try {
+      this.#logger?.warn(line);
+    } catch {
+      return;
+    }
+  }
+}

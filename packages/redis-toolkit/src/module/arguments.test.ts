@@ -1,0 +1,31 @@
+import { expect, it } from "vitest";
+import { checkName, checkOptions, durationMs, hashTagged } from "./arguments.ts";
+
+it("a duration is whole milliseconds, rounded up, within its bounds, and its option is named", () => {
+  expect([durationMs("ttl", "5m"), durationMs("ttl", 0.2), durationMs("ttl", 0, { min: 0 })]).toEqual([300_000, 1, 0]);
+  expect(() => durationMs("ttl", 0)).toThrow('ttl must be at least 1 ms, as a number or like "5m", got 0');
+  expect(() => durationMs("ttl", "2d", { max: 1_000 })).toThrow(
+    'ttl must be from 1 to 1000 ms, as a number or like "5m"',
+  );
+  expect(() => durationMs("ttl", "soon" as never)).toThrow(
+    'a number with a unit of ms, s, m, h or d ("5m"), got "soon"',
+  );
+  expect(() => durationMs("ttl", {} as never)).toThrow("got object");
+  expect(() => durationMs("ttl", Number.NaN)).toThrow("got NaN");
+  expect(() => durationMs("ttl", -1, { hint: "; leave it out" })).toThrow("got -1; leave it out");
+});
+
+it("unknown options and wrong names are refused", () => {
+  checkOptions("lock()", undefined, ["ttl"]);
+  expect(() => checkOptions("lock()", { tlt: 1 }, ["ttl"])).toThrow(
+    'lock(): unknown option "tlt"; known: ttl; did you mean ttl?',
+  );
+  expect(() => checkOptions("lock()", [], ["ttl"])).toThrow("lock(): the options must be an object, got a list");
+  expect(checkName("the name", "a:{b}")).toBe("a:{b}");
+  expect(() => checkName("the name", "")).toThrow("the name must be text of 1 to 512 characters, got 0 characters");
+  expect(() => checkName("the name", 7 as never)).toThrow("got a value of type number");
+});
+
+it("a tagged name keeps its tag: different names stay different", () => {
+  expect(["a", "a{b}c", "a%7Bb", "a{b"].map(hashTagged)).toEqual(["{a}", "{a%7Bb%7Dc}", "{a%257Bb}", "{a%7Bb}"]);
+});

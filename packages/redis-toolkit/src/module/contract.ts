@@ -1,0 +1,32 @@
+import type { Clock } from "@hotset/core";
+import type { RedisConnection } from "@hotset/redis/connection";
+import type { KeySpace } from "../keys/key-space.ts";
+
+/** The parts that a module is made of: one for each view, over the connection of all views. */
+export interface Module {
+  /** For waits of this process. Instants that several processes compare are the server's: `TIME`, in a script. */
+  readonly clock: Clock;
+  /** From 0 to 1, without 1. */
+  readonly random: () => number;
+  /** Every access throws a `CommandError` `REDIS_DISABLED` where Redis is disabled. */
+  readonly connection: RedisConnection;
+  /** The keys and channels of the view. */
+  readonly space: KeySpace;
+  /**
+   * `redis.disconnect()` calls `stop` and waits for it, with all others, before it closes the connection: bound it.
+   *
+   * @returns a function that takes it back
+   */
+  onDisconnect(stop: () => Promise<unknown>): () => void;
+  /**
+   * Trouble of work that no caller waits for: a line of `logger` for each `kind`, at most one a second; without a
+   * logger one warning of Node's for each kind. Errors of others than hotset are shown by their name alone.
+   */
+  report(kind: string, error: unknown): void;
+}
+
+/** A view: `createRedis(...)`, and each tenant of it. */
+export interface ModuleHost {
+  /** @internal */
+  readonly module: Module;
+}

@@ -1,0 +1,8 @@
+import type { Module, ModuleHost } from "./contract.ts";
+
+export type { Module, ModuleHost };
+export { checkName, checkOptions, durationMs, hashTagged, type DurationBounds } from "./arguments.ts";
+export { expectNoEviction } from "./eviction.ts";
+
+/** For functions over a view, such as `locks(redis)`. It never throws: where Redis is disabled, calls do. */
+export const moduleOf = (redis: ModuleHost): Module => redis.module;
