@@ -20,6 +20,7 @@ import {
 import { msgpack } from "@hotset/msgpack";
 import { zstd } from "@hotset/zstd";
 import fc from "fast-check";
+import { cloned, jsonOf, packed } from "./repeated.ts";
 
 export interface Decoded {
   readonly bomb: string;
@@ -36,35 +37,9 @@ const MB = 2 ** 20;
 const MAX = 8 * MB - 64;
 const fill = (head: readonly number[], node: string | Buffer, bytes: number): Buffer =>
   Buffer.concat([Uint8Array.from(head), Buffer.alloc(bytes - head.length, node)]);
-/** Text that begins with `[`, repeats `node`, and is valid. */
-const jsonOf = (node: string, bytes: number): Buffer =>
-  Buffer.from(`[${`${node},`.repeat(Math.floor(bytes / (node.length + 1)) - 1)}0]`);
 const numbered = (node: (name: string) => string, count: number): string =>
   Array.from({ length: count }, (_, i) => node(i.toString(36).padStart(4, "x"))).join("");
 const hex = (text: string): Buffer => Buffer.from(text, "hex");
-/** MessagePack: an array of as many nodes as fit. */
-const packed = (node: Buffer, bytes: number): Buffer => {
-  const count = Math.floor(bytes / node.length) - 5;
-  const head = Buffer.from([0xdd, 0, 0, 0, 0]);
-  head.writeUInt32BE(count, 1);
-  return Buffer.concat([head, Buffer.alloc(count * node.length, node)]);
-};
-/** v8: nodes between the marks of a Set, which needs no count but one at the end. */
-const cloned = (node: string, bytes: number, padding = 0): Buffer =>
-  Buffer.concat([
-    hex("ff0f"),
-    Buffer.alloc(padding),
-    Buffer.from("'"),
-    Buffer.alloc(bytes, hex(node)).subarray(0, Math.floor(bytes / hex(node).length) * hex(node).length),
-    Buffer.from(","),
-    varint(Math.floor(bytes / hex(node).length)),
-  ]);
-const varint = (number: number): Buffer => {
-  const bytes: number[] = [];
-  for (; number > 0x7f; number = Math.floor(number / 0x80)) bytes.push((number & 0x7f) | 0x80);
-  return Buffer.from([...bytes, number]);
-};
-
 const BOMBS: Readonly<Record<string, Readonly<Record<string, () => Buffer>>>> = {
   msgpack: {
     "67 million empty maps": () => fill([0xdd, 0x04, 0, 0, 0], hex("80"), 64 * MB + 5),
