@@ -4,7 +4,8 @@
 //   npm run newcomer -- bundle Bun     steps with one of these in their names
 //
 // Installs by npm and pnpm, the programs of the documents on the oldest and the newest Node, bundles, CommonJS, Bun,
-// Deno, test runners, the lowest versions of shared dependencies; a wrong password shows. Prints the figures of the
+// Deno, test runners, the lowest versions of shared dependencies, the toolkit by variables alone; a wrong password shows.
+// Prints the figures of the
 // install beside those of other caches.
 
 import { execFileSync } from "node:child_process";
@@ -16,6 +17,7 @@ import { DOCUMENTED_REDIS_URL, makePrograms, readPages } from "../checks/code-bl
 import { bundles, newcomerProgram, runnerTests } from "./programs.ts";
 import { Project } from "./project.ts";
 import { startRegistry, type Packed } from "./registry.ts";
+import { toolkit } from "./toolkit.ts";
 
 const top = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const PLATFORM = `${process.platform}-${process.arch}`;
@@ -57,6 +59,7 @@ try {
   await runtimes({ ...nodes, Bun: bin("bun"), Deno: join(tools.folder, "node_modules/deno/deno") });
   await runners();
   await lowestVersions();
+  await toolkit({ project, step, check }, nodes);
 } finally {
   for (const each of projects) each.remove();
 }

@@ -1,0 +1,244 @@
+/** Every module under every fault of a server, of a link and of this process: calls settle, typed, and nothing is done twice unsaid. */
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { BackendUnavailableError, CacheError } from "@hotset/core";
+import { CommandError, type Redis } from "@hotset/redis-toolkit";
+import { randomPrefix, type OwnRedis } from "@hotset/test-servers";
+import { describe, expect, it } from "vitest";
+import { EVERYWHERE, startServers, type Where } from "../servers.ts";
+import { SUBJECTS, type Subject, type Work } from "./subjects.ts";
+
+const servers = startServers();
+const TEST = { timeout: 60_000 };
+
+/** The servers that take writes. */
+async function primaries(where: Where): Promise<readonly OwnRedis[]> {
+  if (where === "a cluster") return servers.cluster.masters();
+  return where === "sentinels" ? [await servers.sentinel.primary()] : [servers.single];
+}
+
+interface Refusal {
+  readonly code: CommandError["code"];
+  readonly where?: readonly Where[];
+  begin(server: OwnRedis): Promise<unknown>;
+  end(server: OwnRedis): Promise<unknown>;
+}
+
+const snapshot = (server: OwnRedis): string => join(server.directory, "dump.rdb");
+
+const REFUSALS: readonly Refusal[] = [
+  {
+    code: "OUT_OF_MEMORY",
+    begin: (server) => server.command("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", 1),
+    end: (server) => server.command("CONFIG", "SET", "maxmemory", 0),
+  },
+  {
+    code: "PERSISTENCE_FAILED",
+    async begin(server) {
+      // A folder stands where the snapshot is to be.
+      await rm(snapshot(server), { recursive: true, force: true });
+      await mkdir(snapshot(server));
+      await server.command("CONFIG", "SET", "save", "3600 1");
+      await server.command("BGSAVE");
+      await expect.poll(async () => (await server.info("persistence"))["rdb_last_bgsave_status"]).toBe("err");
+    },
+    async end(server) {
+      await rm(snapshot(server), { recursive: true });
+      await server.command("CONFIG", "SET", "save", "");
+    },
+  },
+  {
+    code: "TOO_FEW_REPLICAS",
+    begin: (server) => server.command("CONFIG", "SET", "min-replicas-to-write", 9),
+    end: (server) => server.command("CONFIG", "SET", "min-replicas-to-write", 0),
+  },
+  {
+    code: "READ_ONLY",
+    // Elsewhere a primary that becomes a replica is a failover.
+    where: ["one server", "one server over RESP2", "a client of the user"],
+    begin: (server) => server.command("REPLICAOF", "127.0.0.1", 1),
+    end: (server) => server.command("REPLICAOF", "NO", "ONE"),
+  },
+];
+
+interface Tried extends Work {
+  readonly subject: Subject;
+}
+
+const subjectsOver = (redis: Redis): readonly Tried[] =>
+  SUBJECTS.map((subject) => ({ subject, ...subject.over(redis, `${randomPrefix()} ${subject.name}`) }));
+
+const named = <T>(tried: readonly Tried[], value: (one: Tried) => T): Record<string, T> =>
+  Object.fromEntries(tried.map((one) => [one.subject.name, value(one)]));
+
+/** By subject. */
+async function ofEach<T>(tried: readonly Tried[], call: (one: Tried) => Promise<T>): Promise<Record<string, T>> {
+  const results = await Promise.all(tried.map(call));
+  return Object.fromEntries(tried.map(({ subject }, i) => [subject.name, results[i]!]));
+}
+
+/** `done`, or the code of the error; an error of another class is shown whole. */
+const outcomeOf = (call: Promise<unknown>): Promise<string> =>
+  call.then(
+    () => "done",
+    (error: unknown) => (error instanceof CacheError ? error.code : String(error)),
+  );
+
+describe.each(EVERYWHERE)("C260 over %s", (where) => {
+  it.each(REFUSALS.filter((refusal) => refusal.where?.includes(where) ?? true))(
+    "a server that refuses writes, $code: each is a typed error and does nothing, and reads go on",
+    TEST,
+    async ({ code, begin, end }) => {
+      const tried = subjectsOver(await servers.open(where));
+      await ofEach(tried, (one) => one.write());
+      const affected = await primaries(where);
+      await Promise.all(affected.map(begin));
+      try {
+        const expected = named(tried, ({ subject }) => subject.refusedAs?.(code) ?? code);
+        expect(await ofEach(tried, (one) => outcomeOf(one.write()))).toEqual(expected);
+        expect(await ofEach(tried, (one) => outcomeOf(one.read()))).toEqual(named(tried, () => "done"));
+      } finally {
+        await Promise.all(affected.map(end));
+      }
+      const afterwards = (one: Tried): Promise<string> => outcomeOf(one.write());
+      expect(await ofEach(tried, afterwards)).toEqual(named(tried, () => "done"));
+      expect(await ofEach(tried, (one) => one.effects())).toEqual(
+        named(tried, ({ subject }) => (subject.refusedAs?.(code) === "done" ? 3 : 2)),
+      );
+    },
+  );
+
+  it("a server that stalls for 1.6 s: every call is carried out, once", TEST, async () => {
+    const tried = subjectsOver(await servers.open(where));
+    await ofEach(tried, (one) => one.write());
+    const stalled = await primaries(where);
+    for (const server of stalled) server.pause();
+    const calls = ofEach(tried, (one) => outcomeOf(Promise.all(Array.from({ length: 20 }, () => one.write()))));
+    await sleep(1_600);
+    for (const server of stalled) server.resume();
+    expect(await calls).toEqual(named(tried, () => "done"));
+    expect(await ofEach(tried, (one) => one.effects())).toEqual(named(tried, () => 21));
+  });
+
+  it("this process stalls for 2 s, twice its deadline: no call fails for it", TEST, async () => {
+    const tried = subjectsOver(await servers.open(where, { commandTimeout: "1s" }));
+    await ofEach(tried, (one) => one.write());
+    const calls = ofEach(tried, (one) => outcomeOf(Promise.all(Array.from({ length: 20 }, () => one.write()))));
+    await new Promise((resolve) => setImmediate(resolve));
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2_000);
+    expect(await calls).toEqual(named(tried, () => "done"));
+    expect(await ofEach(tried, (one) => one.effects())).toEqual(named(tried, () => 21));
+  });
+
+  it(
+    "a server that hangs: calls end at their deadline, and say that they may have been carried out",
+    TEST,
+    async () => {
+      const tried = subjectsOver(await servers.open(where, { commandTimeout: "300ms" }));
+      await ofEach(tried, (one) => one.write());
+      const hanging = await primaries(where);
+      for (const server of hanging) server.pause();
+      const before = performance.now();
+      const errors = await ofEach(tried, (one) =>
+        one.write().then(
+          () => "done",
+          (error: unknown) => error,
+        ),
+      );
+      const tookMs = performance.now() - before;
+      for (const server of hanging) server.resume();
+      expect(tookMs).toBeLessThan(1_500);
+      for (const error of Object.values(errors)) {
+        expect(error).toBeInstanceOf(BackendUnavailableError);
+        expect(error).toMatchObject({ maybeExecuted: true });
+      }
+      await expect.poll(() => ofEach(tried, (one) => outcomeOf(one.write()))).toEqual(named(tried, () => "done"));
+      for (const [name, effects] of Object.entries(await ofEach(tried, (one) => one.effects())))
+        expect([name, effects >= 2]).toEqual([name, true]);
+    },
+  );
+
+  it("10,000 calls in a tick are carried out, once each", TEST, async () => {
+    const tried = subjectsOver(await servers.open(where, { commandTimeout: "20s" }));
+    for (const one of tried) {
+      const calls = Promise.all(Array.from({ length: 10_000 }, () => one.write()));
+      expect([one.subject.name, await outcomeOf(calls), await one.effects()]).toEqual([
+        one.subject.name,
+        "done",
+        10_000,
+      ]);
+    }
+  });
+});
+
+/** Writes without a pause until `end` has resolved. @returns how many were done, and may have been */
+async function writeUntil(
+  one: Tried,
+  end: Promise<unknown>,
+): Promise<{ done: number; maybe: number; other: string[] }> {
+  const tally = { done: 0, maybe: 0, other: [] as string[] };
+  let isOver = false;
+  const over = end.then(() => (isOver = true));
+  while (!isOver)
+    try {
+      await one.write();
+      tally.done += 1;
+      await sleep(5);
+    } catch (error) {
+      const maybe = (error as { maybeExecuted?: unknown }).maybeExecuted;
+      if (!(error instanceof CacheError) || typeof maybe !== "boolean") tally.other.push(String(error));
+      else if (maybe) tally.maybe += 1;
+      await sleep(20);
+    }
+  await over;
+  return tally;
+}
+
+describe("C260 a server is lost", () => {
+  it(
+    "a failover by sentinels: what was not said to have failed was done at most once, and it heals",
+    TEST,
+    async () => {
+      const tried = subjectsOver(await servers.open("sentinels"));
+      await ofEach(tried, (one) => one.write());
+      const failover = servers.sentinel.failover().then(() => sleep(300));
+      const tallies = await ofEach(tried, (one) => writeUntil(one, failover));
+      for (const one of tried) {
+        const { done, maybe, other } = tallies[one.subject.name]!;
+        expect(other).toEqual([]);
+        await expect.poll(() => outcomeOf(one.write())).toBe("done");
+        const effects = await one.effects();
+        expect([one.subject.name, effects <= done + maybe + 2]).toEqual([one.subject.name, true]);
+      }
+    },
+  );
+
+  it("one shard of three: the objects of the others work, calls for its own fail typed and in time", TEST, async () => {
+    const { cluster } = servers;
+    for (const master of await cluster.masters())
+      await master.command("CONFIG", "SET", "cluster-require-full-coverage", "no");
+    const redis = await servers.open("a cluster", { commandTimeout: "500ms", readRetries: 0 });
+    const objects = Array.from({ length: 30 }, () => subjectsOver(redis)).flat();
+    const writeAll = async (): Promise<readonly (readonly [string, string])[]> =>
+      Promise.all(objects.map(async (one) => [one.subject.name, await outcomeOf(one.write())] as const));
+    expect(new Set((await writeAll()).map(([, outcome]) => outcome))).toEqual(new Set(["done"]));
+    const [dead] = await cluster.masters();
+    await dead!.kill();
+    await writeAll();
+    const before = performance.now();
+    const outcomes = await writeAll();
+    expect(performance.now() - before).toBeLessThan(2_000);
+    for (const { name } of SUBJECTS) {
+      const own = outcomes.filter(([subject]) => subject === name).map(([, outcome]) => outcome);
+      const failed = own.filter((outcome) => outcome !== "done");
+      expect([name, failed.filter((code) => !["BACKEND_UNAVAILABLE", "TRY_AGAIN"].includes(code))]).toEqual([name, []]);
+      // A third of 30, and pub/sub publishes at any node.
+      expect([name, failed.length < 22]).toEqual([name, true]);
+      if (name !== "pub/sub") expect([name, failed.length > 1]).toEqual([name, true]);
+    }
+    await dead!.start();
+    await cluster.waitUntilOk();
+    await expect.poll(async () => new Set((await writeAll()).map(([, outcome]) => outcome))).toEqual(new Set(["done"]));
+  });
+});

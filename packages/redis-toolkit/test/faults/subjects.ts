@@ -1,0 +1,83 @@
+import type { RedisView } from "@hotset/redis-toolkit";
+import { pubsub } from "@hotset/redis-toolkit/pubsub";
+import { defineScript } from "@hotset/redis-toolkit/scripts";
+
+/** One thing that a module does, again and again, on an object of its own. */
+export interface Subject {
+  readonly name: string;
+  /** The outcome of a write that Redis refuses with this code: `done` where it refuses none. @default the code */
+  readonly refusedAs?: (code: string) => string;
+  over(redis: RedisView, name: string): Work;
+}
+
+export interface Work {
+  write(): Promise<unknown>;
+  read(): Promise<unknown>;
+  /** How many writes Redis carried out, and has. */
+  effects(): Promise<number>;
+}
+
+const add = defineScript({
+  keys: 1,
+  args: ["integer"],
+  reply: "integer",
+  lua: "return redis.call('INCRBY', KEYS[1], ARGV[1])",
+});
+
+/** Every module. */
+export const SUBJECTS: readonly Subject[] = [
+  {
+    name: "commands",
+    over: ({ commands }, name) => ({
+      write: () => commands.incr(name),
+      read: () => commands.get(name),
+      effects: async () => (await commands.getNumber(name)) ?? 0,
+    }),
+  },
+  {
+    name: "commands that are scripts",
+    over: ({ commands }, name) => ({
+      write: () => commands.hincrMany(name, { n: 1 }, { ttl: "1h" }),
+      read: () => commands.hgetAll(name),
+      effects: async () => Number((await commands.hget(name, "n")) ?? 0),
+    }),
+  },
+  {
+    name: "transactions",
+    // Its cause has the code.
+    refusedAs: () => "ABORTED",
+    over: (redis, name) => ({
+      write: async () => {
+        const outcome = await redis.transaction({}, ({ queue }) => [queue.incr(name)]);
+        if (outcome.status !== "committed") throw new Error(outcome.status);
+        if (!outcome.results[0].ok) throw outcome.results[0].error;
+      },
+      read: () => redis.commands.get(name),
+      effects: async () => (await redis.commands.getNumber(name)) ?? 0,
+    }),
+  },
+  {
+    name: "scripts",
+    over: (redis, name) => ({
+      write: () => add(redis, [name], [1]),
+      read: () => redis.commands.get(name),
+      effects: async () => (await redis.commands.getNumber(name)) ?? 0,
+    }),
+  },
+  {
+    name: "pub/sub",
+    refusedAs: () => "done",
+    over: (redis, name) => {
+      const channel = pubsub(redis).channel(name);
+      let published = 0;
+      return {
+        write: async () => {
+          await channel.publish("message");
+          published += 1;
+        },
+        read: async () => (await channel.subscribe()).close(),
+        effects: () => Promise.resolve(published),
+      };
+    },
+  },
+];
