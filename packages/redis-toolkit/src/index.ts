@@ -2,6 +2,7 @@ export { createRedis, defaultRedis, resetDefaultRedis, type Redis, type RedisSta
 export type { RedisEvents } from "./redis/monitor.ts";
 export type { RedisOptions, TlsFiles } from "./settings/options.ts";
 export type { RedisView, ViewPool } from "./commands/view.ts";
+export type { CallBounds } from "./commands/target.ts";
 export type { Transaction, TransactionOptions, TransactionResult } from "./commands/transaction.ts";
 export type { FallbackOptions } from "./commands/fallback.ts";
 export type { LenientCommands } from "./commands/lenient.ts";

@@ -39,6 +39,30 @@ describe.each(EVERYWHERE)("connections of one's own over %s", (where) => {
     expect(await redis.tenant("acme").commands.blPop(`${p}list`, 0.05)).toBe(undefined);
   });
 
+  it("C261: bounds of a view hold for each of its calls, also for one that waits in Redis", async () => {
+    const ending = new AbortController();
+    const bounded = redis.within({ signal: ending.signal }).tenant("acme");
+    const reason = new Error("of the caller");
+    const calls = [
+      bounded.commands.blPop(`${p}list`, 0),
+      bounded.pool.use((commands) => commands.blPop(`${p}list`, 0), { key: `${p}list` }),
+      bounded.transaction({ watch: [`${p}n`] }, async ({ commands }) => [await commands.blPop(`${p}n`, 0)] as never),
+    ].map((call) => call.catch((error: unknown) => error));
+    await redis.commands.ping();
+    ending.abort(reason);
+    expect(await Promise.all(calls)).toEqual([reason, reason, reason]);
+    await expect(bounded.commands.get(p)).rejects.toBe(reason);
+    await expect(bounded.transaction({}, ({ queue }) => [queue.incr(p)])).rejects.toBe(reason);
+
+    const hasty = redis.within({ deadline: "100ms" });
+    await expect(hasty.commands.blPop(`${p}list`, 5)).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+    expect(await hasty.within({ deadline: "5s" }).commands.blPop(`${p}list`, 0.2)).toBe(undefined);
+    expect(await hasty.commands.incr(p)).toBe(1);
+    expect(() => redis.within({ deadline: 0 })).toThrow("within: deadline must be at least 1 ms");
+    expect(() => redis.within({ signal: {} as never })).toThrow("within: signal must be an AbortSignal");
+    expect(() => redis.within({ timeout: 1 } as never)).toThrow('within: unknown option "timeout"; known: deadline');
+  });
+
   it("a transaction is carried out as a whole, each command with its own result", async () => {
     await redis.commands.set(`${p}text`, "v");
     const done = await redis.transaction({}, ({ queue }) => [

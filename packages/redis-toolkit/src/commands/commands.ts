@@ -12,7 +12,8 @@ import { asNumber, type Invocation } from "./invocation.ts";
 import { decodeJson, encodeJson, type JsonOptions } from "./json-values.ts";
 import { invocationOf, loadedTable, loadTable, rawInvocation } from "./node-redis-commands.ts";
 import type { Commands, Life, OwnCommands } from "./own-commands.ts";
-import { CommandRunner, type Target } from "./run.ts";
+import { CommandRunner } from "./run.ts";
+import type { Target } from "./target.ts";
 import { scanHash, scanKeys, type ScanHashOptions, type ScanOptions } from "./scan.ts";
 
 export interface CommandsSettings extends BuilderSettings {

@@ -1,23 +1,10 @@
-import { hashSlot, type Caller, type RedisConnection } from "@hotset/redis/connection";
+import { hashSlot, type Caller } from "@hotset/redis/connection";
 import { CommandError } from "../errors/command-error.ts";
 import { replyError } from "../errors/reply-error.ts";
 import type { RedisArgument } from "../keys/key-space.ts";
 import { decodeReply, operationOf, type Invocation } from "./invocation.ts";
 import { TYPE_MAPPINGS } from "./node-redis-commands.ts";
-
-/** Where commands go: over the shared connection, or over one that a caller has for itself. */
-export interface Target extends Pick<RedisConnection, "call" | "each" | "isCluster" | "protocol"> {
-  /** Whether others send over it too: then a command that waits gets a socket of its own. */
-  readonly isShared: boolean;
-  /** Sends a command that may wait in the server for `blockMs`. */
-  wait(args: readonly RedisArgument[], options: WaitOptions): Promise<unknown>;
-}
-
-export interface WaitOptions {
-  readonly key: RedisArgument | undefined;
-  readonly blockMs: number;
-  readonly typeMapping: object;
-}
+import type { Target } from "./target.ts";
 
 /** Runs commands over one target. */
 export class CommandRunner {

@@ -2,7 +2,7 @@ import { InvalidArgumentError } from "@hotset/core";
 import type { Caller } from "@hotset/redis/connection";
 import { checkKey, type KeySpace, type RedisArgument } from "../keys/key-space.ts";
 import type { Invocation } from "./invocation.ts";
-import type { Target } from "./run.ts";
+import type { Target } from "./target.ts";
 
 export interface ScanOptions {
   /** A glob, inside the key space. @default every key */

@@ -9,6 +9,7 @@ import { TYPE_MAPPINGS, type CallPlace } from "./node-redis-commands.ts";
 import type { Commands } from "./own-commands.ts";
 import { recorderOf, type Recorder, type Result, type ResultsOf } from "./pipeline.ts";
 import type { CommandRunner } from "./run.ts";
+import type { Bounds } from "./target.ts";
 
 /**
  * - `committed`: all commands were carried out, one after another, with nothing in between
@@ -39,6 +40,7 @@ export interface TransactionOptions {
 /** The parts of a view that a transaction needs. */
 export interface TransactionParts {
   readonly connection: RedisConnection;
+  readonly bounds: Bounds;
   readonly space: KeySpace;
   readonly builder: CommandBuilder;
   readonly place: CallPlace;
@@ -58,7 +60,7 @@ export async function runTransaction<const Queued extends readonly Invocation<un
   { watch = [] }: TransactionOptions,
   describe: (transaction: Transaction) => Promise<Queued | Discard> | Queued | Discard,
 ): Promise<TransactionResult<Queued>> {
-  const { connection, space, runner } = parts;
+  const { connection, bounds, space, runner } = parts;
   const watched = watch.map((key) => space.inside(checkKey("transaction: watch", key)));
   const queue = await recorderOf(parts.builder, parts.place);
   runner.check("MULTI", watched);
@@ -66,7 +68,9 @@ export async function runTransaction<const Queued extends readonly Invocation<un
     const queued = checked(await describe({ commands: parts.commands, queue, discard }));
     if (queued === DISCARD) return { status: "discarded" };
     const keys = expectKeys(runner, watched, queued);
-    return carriedOut<Queued>(queued, (commands, options) => connection.burst(keys[0], commands, options));
+    return carriedOut<Queued>(queued, (commands, options) =>
+      connection.burst(keys[0], commands, { ...options, ...bounds }),
+    );
   }
   const [key] = watched;
   return connection.pool.use(
@@ -77,9 +81,9 @@ export async function runTransaction<const Queued extends readonly Invocation<un
       const queued = checked(await describe({ commands: parts.commandsOn(exclusive), queue, discard }));
       if (queued === DISCARD) return { status: "discarded" };
       expectKeys(runner, watched, queued);
-      return carriedOut<Queued>(queued, (commands, options) => exclusive.burst(commands, options));
+      return carriedOut<Queued>(queued, (commands, options) => exclusive.burst(commands, { ...options, ...bounds }));
     },
-    key === undefined ? {} : { key },
+    { ...(key === undefined ? undefined : { key }), ...(bounds.signal && { signal: bounds.signal }) },
   );
 }
 

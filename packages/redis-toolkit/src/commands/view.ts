@@ -1,17 +1,26 @@
 import { InvalidArgumentError } from "@hotset/core";
 import type { ExclusiveConnection, PoolStatus, RedisConnection } from "@hotset/redis/connection";
 import { KeySpace, type RedisArgument } from "../keys/key-space.ts";
+import { checkOptions, type Module, type ModuleHost } from "../module/module.ts";
 import { CommandBuilder, describeScript, type Draft } from "./command-builder.ts";
 import { commandsOf } from "./commands.ts";
 import { withFallback, type FallbackOptions } from "./fallback.ts";
 import type { Invocation } from "./invocation.ts";
-import type { Module, ModuleHost } from "../module/module.ts";
 import { lenientOf, type LenientCommands, type LenientFailures } from "./lenient.ts";
 import type { CallPlace } from "./node-redis-commands.ts";
 import type { Commands } from "./own-commands.ts";
 import { runPipeline, type Recorder, type ResultsOf } from "./pipeline.ts";
-import { CommandRunner, type Target } from "./run.ts";
+import { CommandRunner } from "./run.ts";
 import type { SharedModule } from "./shared-module.ts";
+import {
+  checkBounds,
+  exclusiveTarget,
+  impatient,
+  targetOf,
+  type Bounds,
+  type CallBounds,
+  type Target,
+} from "./target.ts";
 import { runTransaction, type Transaction, type TransactionOptions, type TransactionResult } from "./transaction.ts";
 
 export interface ViewSettings {
@@ -21,6 +30,8 @@ export interface ViewSettings {
   readonly defaultHashTtlMs: number | undefined;
   readonly failures: LenientFailures;
   readonly modules: SharedModule;
+  /** Of every call. @default none */
+  readonly bounds?: Bounds;
 }
 
 /** Redis as one tenant sees it, or as a whole. A cheap object over shared sockets: make one for each request. */
@@ -39,7 +50,7 @@ export class RedisView implements ModuleHost {
     this.#settings = settings;
     this.#space = space;
     this.#builder = new CommandBuilder({ ...settings, space });
-    this.#target = targetOf(settings.connection);
+    this.#target = targetOf(settings.connection, settings.bounds);
     this.#runner = new CommandRunner(this.#target, settings.isEnabled);
     this.#options = options;
     this.commands = this.#commandsOver(this.#target);
@@ -60,12 +71,20 @@ export class RedisView implements ModuleHost {
    * @throws {InvalidArgumentError} for an id that is not text of 1 to 256 characters, and for unknown options.
    */
   tenant(id: string, options: FallbackOptions = {}): RedisView {
-    for (const name of Object.keys(options))
-      if (name !== "fallback")
-        throw new InvalidArgumentError(`tenant(id): unknown option ${JSON.stringify(name)}; known: fallback`);
+    checkOptions("tenant(id)", options, ["fallback"]);
     if (options.fallback !== undefined && !["read", "migrate"].includes(options.fallback))
       throw new InvalidArgumentError('tenant(id): fallback must be "read" or "migrate"');
     return new RedisView(this.#settings, this.#space.tenant(id), options);
+  }
+
+  /**
+   * The same keys and connection, with other bounds on each call: `redis.within({ deadline: "50ms" }).commands.get(key)`.
+   *
+   * @throws {InvalidArgumentError} for a deadline that is not above 0, and for unknown options.
+   */
+  within(bounds: CallBounds): RedisView {
+    const merged = { ...this.#settings.bounds, ...checkBounds("within", bounds) };
+    return new RedisView({ ...this.#settings, bounds: merged }, this.#space, this.#options);
   }
 
   /** Removes every key of a tenant, by `SCAN` and `UNLINK`. @returns how many keys */
@@ -112,6 +131,7 @@ export class RedisView implements ModuleHost {
   ): Promise<TransactionResult<Queued>> {
     const parts = {
       connection: this.#settings.connection,
+      bounds: this.#settings.bounds ?? {},
       space: this.#space,
       builder: this.#builder,
       place: this.#place,
@@ -180,18 +200,7 @@ export class RedisView implements ModuleHost {
 
   /** Commands over one connection, which wait there. */
   #commandsOn(exclusive: ExclusiveConnection): Commands {
-    const { isCluster, protocol } = this.#settings.connection;
-    const connection: Target = {
-      protocol,
-      isCluster,
-      call: (args, options = {}) => {
-        const { deadlineMs, typeMapping } = options;
-        return exclusive.call(args, { typeMapping, ...(deadlineMs === undefined ? undefined : { deadlineMs }) });
-      },
-      each: async (task) => [await task(exclusive)],
-      isShared: false,
-      wait: (args, { blockMs, typeMapping }) => exclusive.call(args, { blockMs, typeMapping }),
-    };
+    const connection = exclusiveTarget(exclusive, this.#settings);
     return commandsOf({ ...this.#settings, connection, space: this.#space });
   }
 
@@ -237,29 +246,6 @@ export interface ViewPool {
     options?: { readonly key?: RedisArgument; readonly signal?: AbortSignal },
   ): Promise<T>;
 }
-
-const targetOf = (connection: RedisConnection): Target => ({
-  protocol: connection.protocol,
-  isCluster: connection.isCluster,
-  call: (args, options) => connection.call(args, options),
-  each: (task) => connection.each(task),
-  isShared: true,
-  /** On a socket of its own: the shared one would wait with it. */
-  wait: async (args, { key, blockMs, typeMapping }) => {
-    const socket = await connection.open({ role: "blocking", ...(key === undefined ? undefined : { key }) });
-    try {
-      return await socket.call(args, { blockMs, typeMapping });
-    } finally {
-      await socket.close();
-    }
-  },
-});
-
-/** Reads are not sent again, so they do not wait until Redis is back. */
-const impatient = (target: Target): Target => ({
-  ...target,
-  call: (args, options) => target.call(args, { ...options, isReadOnly: false }),
-});
 
 const PURGED_AT_ONCE = 1_000;
 

@@ -1,0 +1,109 @@
+import { InvalidArgumentError, type Duration } from "@hotset/core";
+import type { Caller, ExclusiveConnection, RedisConnection } from "@hotset/redis/connection";
+import type { RedisArgument } from "../keys/key-space.ts";
+import { checkOptions, durationMs } from "../module/module.ts";
+
+/** Where commands go: over the shared connection, or over one that a caller has for itself. */
+export interface Target extends Caller, Pick<RedisConnection, "isCluster" | "protocol"> {
+  /** Runs `task` on each primary, at once. */
+  each<T>(task: (primary: Caller) => Promise<T>): Promise<readonly T[]>;
+  /** Whether others send over it too: then a command that waits gets a socket of its own. */
+  readonly isShared: boolean;
+  /** Sends a command that may wait in the server for `blockMs`. */
+  wait(args: readonly RedisArgument[], options: WaitOptions): Promise<unknown>;
+}
+
+export interface WaitOptions {
+  readonly key: RedisArgument | undefined;
+  readonly blockMs: number;
+  readonly typeMapping: object;
+}
+
+/** Bounds on every call of a view. */
+export interface CallBounds {
+  /** On the whole call; for a command that waits in Redis too, however long it was told to wait. */
+  readonly deadline?: Duration;
+  /** Ends calls with its reason. What was sent may be carried out all the same; a command that waits ends. */
+  readonly signal?: AbortSignal;
+}
+
+/** As a connection takes them. */
+export interface Bounds {
+  readonly deadlineMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** @throws {InvalidArgumentError} for a deadline that is not above 0, another signal, and unknown options. */
+export function checkBounds(place: string, given: CallBounds): Bounds {
+  checkOptions(place, given, ["deadline", "signal"]);
+  const { deadline, signal } = given;
+  if (signal !== undefined && !(signal instanceof AbortSignal))
+    throw new InvalidArgumentError(`${place}: signal must be an AbortSignal`);
+  return {
+    ...(deadline === undefined ? undefined : { deadlineMs: durationMs(`${place}: deadline`, deadline) }),
+    ...(signal === undefined ? undefined : { signal }),
+  };
+}
+
+export function targetOf(connection: RedisConnection, bounds: Bounds | undefined): Target {
+  return {
+    protocol: connection.protocol,
+    isCluster: connection.isCluster,
+    call: bounded(connection, bounds).call,
+    each: (task) => connection.each((primary) => task(bounded(primary, bounds))),
+    isShared: true,
+    /** On a socket of its own: the shared one would wait with it. */
+    wait: async (args, { key, blockMs, typeMapping }) => {
+      const place = key === undefined ? undefined : { key };
+      const socket = await connection.open({ role: "blocking", ...place, ...bounds });
+      try {
+        return await socket.call(args, { blockMs, typeMapping, ...bounds });
+      } finally {
+        await socket.close();
+      }
+    },
+  };
+}
+
+/** Over one connection, where commands wait too. */
+export function exclusiveTarget(
+  exclusive: ExclusiveConnection,
+  { connection, bounds }: { readonly connection: RedisConnection; readonly bounds?: Bounds },
+): Target {
+  // A connection of one's own takes no key, and sends nothing again.
+  const own: Caller = {
+    call: (args, { typeMapping, deadlineMs, signal } = {}) =>
+      exclusive.call(args, {
+        typeMapping,
+        ...(deadlineMs === undefined ? undefined : { deadlineMs }),
+        ...(signal === undefined ? undefined : { signal }),
+      }),
+  };
+  const caller = bounded(own, bounds);
+  return {
+    protocol: connection.protocol,
+    isCluster: connection.isCluster,
+    call: caller.call,
+    each: async (task) => [await task(caller)],
+    isShared: false,
+    wait: (args, { blockMs, typeMapping }) => exclusive.call(args, { blockMs, typeMapping, ...bounds }),
+  };
+}
+
+/** Bounds of one call count more than those of its view. */
+function bounded(caller: Caller, bounds: Bounds | undefined): Caller {
+  if (bounds === undefined) return { call: (args, options) => caller.call(args, options) };
+  return {
+    call: (args, options = {}) => {
+      const deadlineMs = options.deadlineMs ?? bounds.deadlineMs;
+      const signal = options.signal ?? bounds.signal;
+      return caller.call(args, { ...options, deadlineMs, ...(signal === undefined ? undefined : { signal }) });
+    },
+  };
+}
+
+/** Reads are not sent again, so they do not wait until Redis is back. */
+export const impatient = (target: Target): Target => ({
+  ...target,
+  call: (args, options) => target.call(args, { ...options, isReadOnly: false }),
+});
