@@ -3,7 +3,7 @@ import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { BackendUnavailableError, CacheError } from "@hotset/core";
-import { CommandError, type Redis } from "@hotset/redis-toolkit";
+import type { CommandError, Redis } from "@hotset/redis-toolkit";
 import { randomPrefix, type OwnRedis } from "@hotset/test-servers";
 import { describe, expect, it } from "vitest";
 import { EVERYWHERE, startServers, type Where } from "../servers.ts";
