@@ -27,4 +27,5 @@ export default [
   toolkit("module", "2 kB"),
   toolkit("scripts", "2 kB"),
   toolkit("pubsub", "4 kB"),
+  toolkit("sessions", "6 kB"),
 ];

@@ -1,6 +1,8 @@
 import type { RedisView } from "@hotset/redis-toolkit";
 import { pubsub } from "@hotset/redis-toolkit/pubsub";
+
 import { defineScript } from "@hotset/redis-toolkit/scripts";
+import { sessions } from "@hotset/redis-toolkit/sessions";
 
 /** One thing that a module does, again and again, on an object of its own. */
 export interface Subject {
@@ -77,6 +79,22 @@ export const SUBJECTS: readonly Subject[] = [
         },
         read: async () => (await channel.subscribe()).close(),
         effects: () => Promise.resolve(published),
+      };
+    },
+  },
+  {
+    name: "sessions",
+    over: (redis) => {
+      const auth = sessions(redis);
+      let created: ReturnType<typeof auth.create> | undefined;
+      const read = async (): ReturnType<typeof auth.read> => auth.read((await created)?.id ?? "none");
+      return {
+        write: async () => {
+          if (created === undefined) return (created = auth.create());
+          return auth.update((await created).id, { theme: "dark" });
+        },
+        read,
+        effects: async () => (await read())?.version ?? 0,
       };
     },
   },

@@ -1,0 +1,17 @@
+import { CacheError } from "@hotset/core";
+
+declare module "@hotset/core" {
+  interface CacheErrorCodes {
+    readonly SESSION_CONFLICT: true;
+  }
+}
+
+/** `update` with `ifVersion`: the session has changed since it was read. Nothing was written. */
+export class SessionConflictError extends CacheError {
+  override readonly name = "SessionConflictError";
+  override readonly code = "SESSION_CONFLICT";
+
+  constructor() {
+    super("update: the session has changed since this version; read it again");
+  }
+}

@@ -1,0 +1,278 @@
+import { randomBytes } from "node:crypto";
+import type { RedisView } from "../commands/view.ts";
+import { expectNoEviction, moduleOf } from "../module/module.ts";
+import { SessionConflictError } from "./session-conflict-error.ts";
+import type { Place, Places } from "./session-places.ts";
+import { decodeReply, fieldName, type SessionReply, type StoredSession } from "./session-replies.ts";
+import { ADOPT, CREATE, ENROL, EXPEL, READ, REGENERATE, REMOVE, ROSTER, TOUCH, UPDATE } from "./session-scripts.ts";
+
+/** Fields of the data and their JSON. */
+export type Fields = ReadonlyMap<string, string>;
+
+export interface RecordSettings {
+  readonly places: Places;
+  readonly idleMs: number;
+  readonly absoluteMs: number;
+  readonly requireNoEviction: boolean;
+}
+
+export interface Changes {
+  readonly set: Fields;
+  readonly removed: readonly string[];
+  /** Instead of the idle time that the session has. */
+  readonly idleMs?: number | undefined;
+  readonly userId?: string | undefined;
+  readonly ifVersion?: number | undefined;
+}
+
+/** The user's keys outlive each of its sessions, also one that is stored a moment after they were written. */
+const MARGIN_MS = 60_000;
+/** How many steps of `regenerate` an id in its grace is followed over. */
+const MAX_MOVES = 8;
+/** Sessions that are read or removed at a time, beside each other. */
+const AT_ONCE = 100;
+
+/**
+ * Sessions as Redis has them: fields of JSON text. A session of a user counts only with the epoch that the user has;
+ * that lies in another slot, so it is compared after the session was read or changed.
+ */
+export class SessionRecords {
+  readonly places: Places;
+  readonly #redis: RedisView;
+  readonly #settings: RecordSettings;
+
+  constructor(redis: RedisView, settings: RecordSettings) {
+    this.#redis = redis;
+    this.#settings = settings;
+    this.places = settings.places;
+  }
+
+  async create(
+    place: Place,
+    fields: Fields,
+    { idleMs = this.#settings.idleMs, userId }: { readonly idleMs?: number; readonly userId?: string | undefined } = {},
+  ): Promise<StoredSession> {
+    await expectNoEviction(this.#redis, "sessions", { required: this.#settings.requireNoEviction });
+    const { absoluteMs } = this.#settings;
+    const life = Math.min(idleMs, absoluteMs);
+    const epoch = userId === undefined ? "" : await this.#enrol(userId, place.handle, life);
+    const args = [String(life), String(absoluteMs), userId ?? "", epoch, ...flat(fields)];
+    const reply = await this.#run(CREATE, [place.key], args);
+    if (reply.kind === "session") return { ...reply.session, place };
+    throw new TypeError(`a session was created, and there is ${reply.kind}`);
+  }
+
+  read(place: Place): Promise<StoredSession | undefined> {
+    return this.#follow(place, ({ key }) => this.#run(READ, [key], [], { isReadOnly: true }));
+  }
+
+  async touch(place: Place, idleMs?: number): Promise<StoredSession | undefined> {
+    return this.#follow(place, ({ key }) => this.#run(TOUCH, [key], [idleMs === undefined ? "" : String(idleMs)]));
+  }
+
+  /** @throws {SessionConflictError} where it has another version than `ifVersion`. */
+  async update(place: Place, changes: Changes): Promise<StoredSession | undefined> {
+    const { set, removed, idleMs, userId, ifVersion } = changes;
+    const epoch = userId === undefined ? "" : await this.#enrol(userId, place.handle, idleMs ?? this.#settings.idleMs);
+    const args = [
+      idleMs === undefined ? "" : String(idleMs),
+      ifVersion === undefined ? "" : String(ifVersion),
+      userId ?? "",
+      epoch,
+      String(set.size),
+      ...flat(set),
+      ...removed.map(fieldName),
+    ];
+    return this.#follow(place, ({ key }) => this.#run(UPDATE, [key], args));
+  }
+
+  /**
+   * Moves a session to the place `to`, in the same slot. With a user it is a login: the user's epoch is taken before
+   * the session is read, so one that was ended in between does not come back.
+   */
+  async regenerate(
+    from: Place,
+    to: Place,
+    { graceMs = 0, userId }: { readonly graceMs?: number; readonly userId?: string | undefined } = {},
+  ): Promise<StoredSession | undefined> {
+    const { idleMs, absoluteMs } = this.#settings;
+    const epoch = userId === undefined ? "" : await this.#enrol(userId, to.handle, idleMs);
+    const before = await this.read(from);
+    if (before === undefined || before.place.handle !== from.handle) return undefined;
+    if (userId === undefined && before.userId !== undefined) await this.#enrol(before.userId, to.handle, before.leftMs);
+    const args = [String(graceMs), to.handle, userId ?? "", epoch, String(absoluteMs)];
+    const reply = await this.#run(REGENERATE, [from.key, to.key], args);
+    if (reply.kind !== "session") return undefined;
+    if (before.userId !== undefined) await this.#strike(before.userId, from.handle);
+    return this.#valid(to, reply);
+  }
+
+  async remove(place: Place): Promise<boolean> {
+    let from: Place | undefined = place;
+    let isRemoved = false;
+    for (let moves = 0; from !== undefined && moves <= MAX_MOVES; moves += 1) {
+      const [count, userId, to]: Removed = await this.#send(REMOVE, [from.key], [], (reply) => reply as Removed);
+      if (userId !== null) await this.#strike(userId, from.handle);
+      isRemoved ||= count === 1 && to === null;
+      from = to === null ? undefined : this.places.ofHandle(to);
+    }
+    return isRemoved;
+  }
+
+  /** @returns how many sessions the index of the user named */
+  async removeAll(userId: string): Promise<number> {
+    const handles = await this.#send(EXPEL, this.places.ofUser(userId), [], (reply) => reply as readonly string[]);
+    const keys = handles.flatMap((handle) => this.places.ofHandle(handle)?.key ?? []);
+    try {
+      return await this.#delete(keys);
+    } catch (error) {
+      // They have ended with the epoch: what is left of them goes with its life.
+      moduleOf(this.#redis).report("sessions", error);
+      return 0;
+    }
+  }
+
+  /** The sessions of a user, by its index, from which those that have ended are removed. */
+  async list(userId: string): Promise<readonly StoredSession[]> {
+    type Roster = readonly [epoch: string | null, handles: readonly string[]];
+    const keys = this.places.ofUser(userId);
+    const [epoch, handles] = await this.#send(ROSTER, keys, [], (reply) => reply as Roster);
+    const found = await inWindows(handles, (handle) => this.#peek(handle));
+    const isOwn = (session: StoredSession | undefined): session is StoredSession =>
+      session !== undefined && session.userId === userId && session.epoch === epoch;
+    const gone = handles.filter((_, i) => !isOwn(found[i]));
+    if (gone.length > 0) await this.#redis.commands.zRem(keys[1], gone);
+    return found.filter(isOwn);
+  }
+
+  /** The handles of all sessions of all users, among them some that an end of all sessions of a user has ended. */
+  async *handles(): AsyncGenerator<string, void, undefined> {
+    for await (const key of this.#redis.commands.scan({ match: this.places.pattern })) {
+      const handle = this.places.handleOf(key);
+      if (handle !== undefined) yield handle;
+    }
+  }
+
+  async all(): Promise<readonly StoredSession[]> {
+    const handles = await collected(this.handles());
+    const found = await inWindows(handles, async (handle) => {
+      const place = this.places.ofHandle(handle);
+      return place === undefined ? undefined : this.read(place);
+    });
+    // An id in its grace leads to a session that has a handle of its own here.
+    return found.filter((session, i) => session?.place.handle === handles[i]) as StoredSession[];
+  }
+
+  /** Removes all sessions of all users, and what is kept about users. */
+  async clear(): Promise<void> {
+    await this.#delete(await collected(this.#redis.commands.scan({ match: this.places.pattern })));
+  }
+
+  /** Carries out a step where the session is now. */
+  async #follow(place: Place, step: (place: Place) => Promise<SessionReply>): Promise<StoredSession | undefined> {
+    let at: Place | undefined = place;
+    for (let moves = 0; at !== undefined && moves <= MAX_MOVES; moves += 1) {
+      const reply = await step(at);
+      switch (reply.kind) {
+        case "absent":
+          return undefined;
+        case "session":
+          return this.#valid(at, reply);
+        case "moved":
+          at = this.places.ofHandle(reply.to);
+          break;
+        case "foreign":
+          await this.#adopt(at, reply);
+          break;
+        case "conflict":
+          throw new SessionConflictError();
+      }
+    }
+    return undefined;
+  }
+
+  /** Whether its user still has the epoch of the session. One whose end moved gets it in the user's index, too. */
+  async #valid(place: Place, reply: SessionReply): Promise<StoredSession | undefined> {
+    if (reply.kind !== "session") return undefined;
+    const session: StoredSession = { ...reply.session, place };
+    if (session.userId === undefined) return session;
+    const [epochKey, indexKey] = this.places.ofUser(session.userId);
+    const [epoch] = await Promise.all([
+      this.#redis.commands.get(epochKey),
+      session.isRenewed ? this.#prolong(indexKey, session) : undefined,
+    ]);
+    if (epoch === session.epoch) return session;
+    await this.remove(place);
+    return undefined;
+  }
+
+  /** Only where it is named: an index that was removed meanwhile must not come back without an end. */
+  async #prolong(indexKey: string, { now, leftMs, place }: StoredSession): Promise<void> {
+    const entry = { score: now + leftMs, value: place.handle };
+    try {
+      await this.#redis.commands.zAdd(indexKey, entry, { condition: "XX" });
+    } catch (error) {
+      // A hint: at worst `list` misses the session.
+      moduleOf(this.#redis).report("sessions", error);
+    }
+  }
+
+  /** As it is stored, without a comparison of the user's epoch. */
+  async #peek(handle: string): Promise<StoredSession | undefined> {
+    const place = this.places.ofHandle(handle);
+    if (place === undefined) return undefined;
+    const reply = await this.#run(READ, [place.key], [], { isReadOnly: true });
+    return reply.kind === "session" ? { ...reply.session, place } : undefined;
+  }
+
+  /** If it was changed meanwhile, nothing: then the next step finds that. */
+  async #adopt(place: Place, { text, fields }: SessionReply & { readonly kind: "foreign" }): Promise<void> {
+    const { idleMs, absoluteMs } = this.#settings;
+    await this.#send(ADOPT, [place.key], [text, String(idleMs), String(absoluteMs), ...flat(fields)], Number);
+  }
+
+  /** Names a session in the index of its user. @returns the user's epoch */
+  #enrol(userId: string, handle: string, idleMs: number): Promise<string> {
+    const epoch = randomBytes(EPOCH_BYTES).toString("base64url");
+    const args = [epoch, handle, String(idleMs), String(this.#settings.absoluteMs + MARGIN_MS)];
+    return this.#send(ENROL, this.places.ofUser(userId), args, String);
+  }
+
+  async #strike(userId: string, handle: string): Promise<void> {
+    await this.#redis.commands.zRem(this.places.ofUser(userId)[1], handle);
+  }
+
+  async #delete(keys: readonly string[]): Promise<number> {
+    let removed = 0;
+    for (let i = 0; i < keys.length; i += AT_ONCE)
+      removed += await this.#redis.commands.delete(keys.slice(i, i + AT_ONCE));
+    return removed;
+  }
+
+  #run(script: string, keys: readonly string[], args: readonly string[], { isReadOnly = false } = {}) {
+    return this.#redis.runScript(script, keys, args, { isReadOnly, decode: decodeReply });
+  }
+
+  #send<T>(script: string, keys: readonly string[], args: readonly string[], decode: (reply: unknown) => T) {
+    return this.#redis.runScript(script, keys, args, { decode });
+  }
+}
+
+type Removed = readonly [count: number, userId: string | null, to: string | null];
+
+const EPOCH_BYTES = 12;
+
+const flat = (fields: Fields): readonly string[] => [...fields].flatMap(([name, text]) => [fieldName(name), text]);
+
+async function collected<T>(items: AsyncIterable<T>): Promise<readonly T[]> {
+  const all: T[] = [];
+  for await (const item of items) all.push(item);
+  return all;
+}
+
+async function inWindows<T, R>(items: readonly T[], run: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  for (let i = 0; i < items.length; i += AT_ONCE)
+    results.push(...(await Promise.all(items.slice(i, i + AT_ONCE).map(run))));
+  return results;
+}

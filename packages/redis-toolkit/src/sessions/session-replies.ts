@@ -1,0 +1,89 @@
+import { DecodeError } from "@hotset/core";
+import type { Place } from "./session-places.ts";
+
+/** A session as Redis has it. Instants are milliseconds by the clock of the server. */
+export interface StoredSession {
+  readonly place: Place;
+  readonly userId: string | undefined;
+  readonly epoch: string | undefined;
+  readonly createdAt: number;
+  readonly lastActivity: number;
+  readonly idleMs: number;
+  readonly version: number;
+  /** JSON text of each field of the data. */
+  readonly fields: ReadonlyMap<string, string>;
+  /** When it was read, and how long it had left then. */
+  readonly now: number;
+  readonly leftMs: number;
+  /** Its end has moved by this call, by so much that a cookie should follow. */
+  readonly isRenewed: boolean;
+}
+
+export type SessionReply =
+  | { readonly kind: "absent" | "conflict" }
+  | { readonly kind: "moved"; readonly to: string }
+  | { readonly kind: "foreign"; readonly text: string; readonly fields: ReadonlyMap<string, string> }
+  | { readonly kind: "session"; readonly session: Omit<StoredSession, "place"> };
+
+const DATA = ".";
+
+/** The name in Redis of a field of the data. */
+export const fieldName = (name: string): string => DATA + name;
+
+/** @throws {DecodeError} for a hash without the fields of a session, and for text other than a JSON object. */
+export function decodeReply(reply: unknown): SessionReply {
+  const [kind, ...rest] = reply as readonly [SessionReply["kind"], ...unknown[]];
+  switch (kind) {
+    case "session":
+      return { kind, session: sessionOf(rest as unknown as SessionParts) };
+    case "moved":
+      return { kind, to: rest[0] as string };
+    case "foreign":
+      return { kind, text: rest[0] as string, fields: fieldsOfText(rest[0] as string) };
+    case "absent":
+    case "conflict":
+      return { kind };
+  }
+}
+
+type SessionParts = readonly [now: number, leftMs: number, isRenewed: number, flat: readonly string[]];
+
+function sessionOf([now, leftMs, isRenewed, flat]: SessionParts): Omit<StoredSession, "place"> {
+  const own = new Map<string, string>();
+  const fields = new Map<string, string>();
+  for (let i = 0; i < flat.length; i += 2) {
+    const name = flat[i]!;
+    if (name.startsWith(DATA)) fields.set(name.slice(DATA.length), flat[i + 1]!);
+    else own.set(name, flat[i + 1]!);
+  }
+  const number = (name: string): number => {
+    const value = Number(own.get(name) ?? Number.NaN);
+    if (Number.isFinite(value)) return value;
+    throw new DecodeError("the key does not hold a session", { operation: "EVALSHA" });
+  };
+  return {
+    userId: own.get("u"),
+    epoch: own.get("e"),
+    createdAt: number("c"),
+    lastActivity: number("a"),
+    idleMs: number("i"),
+    version: number("v"),
+    fields,
+    now,
+    leftMs,
+    isRenewed: isRenewed === 1,
+  };
+}
+
+/** The fields of a session that another program has stored as one JSON object. */
+function fieldsOfText(text: string): ReadonlyMap<string, string> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // Below.
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new DecodeError("the key does not hold a session", { operation: "EVALSHA" });
+  return new Map(Object.entries(value).map(([name, field]) => [name, JSON.stringify(field)]));
+}

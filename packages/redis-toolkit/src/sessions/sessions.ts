@@ -1,0 +1,216 @@
+import { EncodeError, InvalidArgumentError, json, type Duration } from "@hotset/core";
+import type { RedisView } from "../commands/view.ts";
+import { checkName, checkOptions, durationMs } from "../module/module.ts";
+import { SessionConflictError } from "./session-conflict-error.ts";
+import { checkId, resolveSessionOptions, SESSION_OPTIONS, type SessionOptions } from "./session-options.ts";
+import type { Place } from "./session-places.ts";
+import { SessionRecords, type Fields } from "./session-records.ts";
+import type { StoredSession } from "./session-replies.ts";
+
+export { SessionConflictError, type SessionOptions };
+
+/** A session when it was read or changed. Instants are ISO 8601, by the clock of Redis. */
+export interface SessionInfo<Data extends object> {
+  /** Names the session for `revoke`. It gives no access: pages may show it, and logs hold it. */
+  readonly handle: string;
+  readonly userId: string | undefined;
+  readonly createdAt: string;
+  readonly lastActivity: string;
+  /** When it ends if nothing happens until then. */
+  readonly expiresAt: string;
+  readonly data: Partial<Data>;
+  /** Grows with each change of the data, and with each new id. */
+  readonly version: number;
+}
+
+export interface Session<Data extends object> extends SessionInfo<Data> {
+  /** For the cookie. Not enumerable, so neither `console.log`, nor JSON, nor a copy shows it. */
+  readonly id: string;
+  /** Its end has moved by this call: send the cookie again. Once a minute at most, but for changes. */
+  readonly isRenewed: boolean;
+}
+
+/** `undefined` removes a field. */
+export type SessionChanges<Data extends object> = { readonly [K in keyof Data]?: Data[K] | undefined };
+
+export interface CreateSessionOptions<Data extends object> {
+  readonly userId?: string | undefined;
+  /** Must be JSON. */
+  readonly data?: SessionChanges<Data> | undefined;
+  /** @default that of the sessions */
+  readonly idle?: Duration | undefined;
+}
+
+export interface RegenerateOptions {
+  /** A login: the session belongs to this user from now on, and its absolute time begins anew. */
+  readonly userId?: string | undefined;
+  /** For how long requests with the old id still reach the session. @default 0 */
+  readonly grace?: Duration | undefined;
+}
+
+/**
+ * Sessions in Redis. Where Redis is away every call rejects with a `BackendUnavailableError`, and where it is disabled
+ * with a `CommandError`: `undefined` always means that there is no such session.
+ */
+export interface Sessions<Data extends object> {
+  /** A new session with a new id. @throws {EncodeError} for data that is not JSON. */
+  create(options?: CreateSessionOptions<Data>): Promise<Session<Data>>;
+  /** Leaves its end as it is. */
+  read(id: string): Promise<Session<Data> | undefined>;
+  /** Reads it and moves its end, at most once a minute: for the begin of a request. */
+  touch(id: string): Promise<Session<Data> | undefined>;
+  /**
+   * Sets the fields that are named, leaves all others, and moves the end. A session that has ended stays so.
+   *
+   * @throws {SessionConflictError} where the version is not `ifVersion`; then nothing was written.
+   * @throws {EncodeError} for values that are not JSON.
+   */
+  update(
+    id: string,
+    changes: SessionChanges<Data>,
+    options?: { readonly ifVersion?: number | undefined },
+  ): Promise<Session<Data> | undefined>;
+  /**
+   * The same session under a new id; the old one ends now, or after its grace. `undefined` also for an id that is in
+   * its grace already.
+   */
+  regenerate(id: string, options?: RegenerateOptions): Promise<Session<Data> | undefined>;
+  /** @returns whether there was one */
+  destroy(id: string): Promise<boolean>;
+  /** The same by a handle, as in `list`. */
+  revoke(handle: string): Promise<boolean>;
+  /** Ends all sessions of a user, also those that the user's index does not name. @returns how many it knew */
+  destroyAll(userId: string): Promise<number>;
+  /** The sessions of a user, at most 1,000, those that end soonest first. */
+  list(userId: string): Promise<readonly SessionInfo<Data>[]>;
+}
+
+/**
+ * Sessions below one prefix of a view.
+ *
+ * @throws {InvalidArgumentError} for options that can never work.
+ */
+export function sessions<Data extends object = Record<string, unknown>>(
+  redis: RedisView,
+  options: SessionOptions = {},
+): Sessions<Data> {
+  checkOptions("sessions(redis, options)", options, SESSION_OPTIONS);
+  return new RedisSessions<Data>(new SessionRecords(redis, resolveSessionOptions(options)));
+}
+
+class RedisSessions<Data extends object> implements Sessions<Data> {
+  readonly #records: SessionRecords;
+
+  constructor(records: SessionRecords) {
+    this.#records = records;
+  }
+
+  async create(options: CreateSessionOptions<Data> = {}): Promise<Session<Data>> {
+    checkOptions("create(options)", options, ["userId", "data", "idle"]);
+    const { userId, data, idle } = options;
+    if (userId !== undefined) checkName("userId", userId);
+    const { set } = encode(data ?? {});
+    const id = this.#records.places.newId();
+    const life = idle === undefined ? undefined : { idleMs: durationMs("idle", idle, { min: 1_000 }) };
+    return decode(id, await this.#records.create(this.#placeOf(id)!, set, { userId, ...life }));
+  }
+
+  async read(id: string): Promise<Session<Data> | undefined> {
+    return this.#at(id, (place) => this.#records.read(place));
+  }
+
+  async touch(id: string): Promise<Session<Data> | undefined> {
+    return this.#at(id, (place) => this.#records.touch(place));
+  }
+
+  async update(
+    id: string,
+    changes: SessionChanges<Data>,
+    options: { readonly ifVersion?: number | undefined } = {},
+  ): Promise<Session<Data> | undefined> {
+    checkOptions("update(id, changes, options)", options, ["ifVersion"]);
+    const encoded = encode(changes);
+    return this.#at(id, (place) => this.#records.update(place, { ...encoded, ifVersion: options.ifVersion }));
+  }
+
+  async regenerate(id: string, options: RegenerateOptions = {}): Promise<Session<Data> | undefined> {
+    checkOptions("regenerate(id, options)", options, ["userId", "grace"]);
+    const { userId, grace = 0 } = options;
+    if (userId !== undefined) checkName("userId", userId);
+    const graceMs = durationMs("grace", grace, { min: 0, max: MAX_GRACE_MS });
+    const from = this.#placeOf(id);
+    if (from === undefined) return undefined;
+    const newId = this.#records.places.newId(id);
+    const moved = await this.#records.regenerate(from, this.#placeOf(newId)!, { graceMs, userId });
+    return moved && decode(newId, moved);
+  }
+
+  async destroy(id: string): Promise<boolean> {
+    const place = this.#placeOf(id);
+    return place !== undefined && this.#records.remove(place);
+  }
+
+  async revoke(handle: string): Promise<boolean> {
+    const place = this.#records.places.ofHandle(checkName("handle", handle));
+    return place !== undefined && this.#records.remove(place);
+  }
+
+  async destroyAll(userId: string): Promise<number> {
+    return this.#records.removeAll(checkName("userId", userId));
+  }
+
+  async list(userId: string): Promise<readonly SessionInfo<Data>[]> {
+    return (await this.#records.list(checkName("userId", userId))).map((stored) => infoOf(stored));
+  }
+
+  async #at(
+    id: string,
+    step: (place: Place) => Promise<StoredSession | undefined>,
+  ): Promise<Session<Data> | undefined> {
+    const place = this.#placeOf(id);
+    const found = place && (await step(place));
+    return found && decode(id, found);
+  }
+
+  #placeOf(id: string): Place | undefined {
+    return this.#records.places.ofId(checkId(id));
+  }
+}
+
+const MAX_GRACE_MS = 3_600_000;
+
+function encode(changes: object): { readonly set: Fields; readonly removed: readonly string[] } {
+  if (typeof changes !== "object" || changes === null || Array.isArray(changes))
+    throw new InvalidArgumentError(
+      `the data of a session must be an object, got ${Array.isArray(changes) ? "a list" : changes === null ? "null" : `a value of type ${typeof changes}`}`,
+    );
+  const set = new Map<string, string>();
+  const removed: string[] = [];
+  for (const [name, value] of Object.entries(changes)) {
+    if (name === "__proto__")
+      throw new EncodeError("a field of a session must not be named __proto__", { operation: "encode" });
+    if (value === undefined) removed.push(name);
+    else set.set(name, Buffer.from(json().encode(value)).toString());
+  }
+  return { set, removed };
+}
+
+function decode<Data extends object>(id: string, stored: StoredSession): Session<Data> {
+  const session = { ...infoOf<Data>(stored), isRenewed: stored.isRenewed };
+  return Object.defineProperty(session, "id", { value: id, enumerable: false }) as Session<Data>;
+}
+
+function infoOf<Data extends object>(stored: StoredSession): SessionInfo<Data> {
+  const { place, userId, createdAt, lastActivity, version, fields, now, leftMs } = stored;
+  return {
+    handle: place.handle,
+    userId,
+    createdAt: iso(createdAt),
+    lastActivity: iso(lastActivity),
+    expiresAt: iso(now + leftMs),
+    data: Object.fromEntries([...fields].map(([name, text]) => [name, JSON.parse(text)])) as Partial<Data>,
+    version,
+  };
+}
+
+const iso = (ms: number): string => new Date(ms).toISOString();
