@@ -4,7 +4,8 @@
 //   npm run newcomer -- bundle Bun     steps with one of these in their names
 //
 // Installs by npm and pnpm, the programs of the documents on the oldest and the newest Node, bundles, CommonJS, Bun,
-// Deno, test runners, the lowest versions of shared dependencies, the toolkit by variables alone; a wrong password shows.
+// Deno, test runners, the lowest versions of shared dependencies, the toolkit by variables alone; a wrong password
+// shows.
 // Prints the figures of the
 // install beside those of other caches.
 

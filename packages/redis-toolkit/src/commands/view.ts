@@ -78,7 +78,7 @@ export class RedisView implements ModuleHost {
   }
 
   /**
-   * The same keys and connection, with other bounds on each call: `redis.within({ deadline: "50ms" }).commands.get(key)`.
+   * The same keys and connection, with other bounds on each call: `redis.within({ deadline: "50ms" })`.
    *
    * @throws {InvalidArgumentError} for a deadline that is not above 0, and for unknown options.
    */

@@ -1,4 +1,6 @@
-/** Every module under every fault of a server, of a link and of this process: calls settle, typed, and nothing is done twice unsaid. */
+// Every module under every fault of a server, of a link and of this process: calls settle, typed, and nothing is done
+// twice unsaid.
+
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
