@@ -61,6 +61,7 @@ export type {
   KeyEvent,
   Latency,
   LimitedEvent,
+  NamespaceStats,
   TierState,
   TierStats,
 } from "./contracts/events.ts";

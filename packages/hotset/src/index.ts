@@ -64,6 +64,7 @@ export type {
   MarkStaleResult,
   Namespace,
   NamespaceOptions,
+  NamespaceStats,
   NotModified,
   Policy,
   Seal,

@@ -21,7 +21,7 @@ import { backendKeyOf, parseLocalKey, rootKeySpace, type KeySpace } from "../ent
 import type { ResolvedPolicy } from "../entry/policy.ts";
 import { DecisionLog } from "../primitives/decision-log.ts";
 import { KeyedQueue } from "../primitives/keyed-queue.ts";
-import { Meter } from "../primitives/meters.ts";
+import { Meters } from "../primitives/meters.ts";
 import { Semaphore } from "../primitives/semaphore.ts";
 import { KnownVersions } from "../tags/known-versions.ts";
 import { TagEvents } from "../tags/tag-events.ts";
@@ -100,7 +100,7 @@ export function assemble(plan: Plan): Assembly {
   if (local !== undefined) reportEvictions(local, base);
   return {
     engine: { context, readThrough, mutations: later.mutations, reads: new Reads(context) },
-    namespace: { keySpace: root, policy, schema: undefined, checksLoads: false, remote },
+    namespace: { keySpace: root, policy, schema: undefined, checksLoads: false, remote, meter: context.meters.of([]) },
     waiters,
     backends: backend === undefined ? [] : leaves(backend),
     subscriptions: later.subscriptions,
@@ -192,7 +192,7 @@ function contextOf(base: Base, later: Later, { reporting, known, remote }: Omit<
     events,
     redactKey: base.redactKey,
     decisions: explain === undefined ? undefined : new DecisionLog(clock, explain),
-    meter: new Meter(),
+    meters: new Meters(),
     tags,
     trust,
     flights: new Flights(trust),

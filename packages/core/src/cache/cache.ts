@@ -42,9 +42,9 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
     for (const backend of parts.backends) users.set(backend, (users.get(backend) ?? 0) + 1);
   }
 
-  stats(): CacheStats {
+  override stats(): CacheStats {
     const { context } = this.#parts.engine;
-    const { local, meter, recovery } = context;
+    const { local, recovery } = context;
     const { remote } = this.#parts.namespace;
     const { usedBytes } = local?.tier ?? {};
     const localStats = local?.meter.snapshot(local.label, "up", {
@@ -52,10 +52,12 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
       ...(usedBytes !== undefined && { bytes: usedBytes }),
     });
     const pending = (recovery?.size ?? 0) + (remote?.pending ?? 0);
-    return meter.snapshot({ pending, waiting: this.#parts.waiters.count }, [
-      ...(localStats === undefined ? [] : [localStats]),
-      ...(remote?.stats() ?? []),
-    ]);
+    return {
+      ...super.stats(),
+      waiting: this.#parts.waiters.count,
+      pending,
+      tiers: [...(localStats === undefined ? [] : [localStats]), ...(remote?.stats() ?? [])],
+    };
   }
 
   async connect(): Promise<void> {

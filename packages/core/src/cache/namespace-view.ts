@@ -15,7 +15,7 @@ import {
 import type { ReadThrough } from "../engine/read-through.ts";
 import type { EntryInfo, Reads } from "../engine/reads.ts";
 import { CacheClosedError, ConfigurationError, InvalidArgumentError } from "../contracts/errors.ts";
-import type { CacheEvents } from "../contracts/events.ts";
+import type { CacheEvents, NamespaceStats } from "../contracts/events.ts";
 import { checkKey, checkTags, entryKey, keySpaceBelow, localKey, type EntryKey } from "../entry/key.ts";
 import {
   checkEntryOptions,
@@ -243,6 +243,16 @@ export class NamespaceView implements Untyped<Namespace> {
     return this.#engine.mutations.invalidate(this.#namespace, [], "hard");
   }
 
+  stats(): NamespaceStats {
+    const { path } = this.#namespace.keySpace;
+    const stats = this.#engine.context.meters.snapshot(path);
+    if (stats === undefined)
+      throw new ConfigurationError(
+        `stats: the namespace ${path.toReversed().map(describe).join(" in ")} is not counted by itself: a cache counts the 1,000 that it used first; ask the one above`,
+      );
+    return stats;
+  }
+
   on<E extends keyof CacheEvents>(event: E, listener: (event: CacheEvents[E]) => void): () => void {
     const { events } = this.#engine.context;
     const port = Object.hasOwn(events, event) ? events[event] : undefined;
@@ -276,6 +286,7 @@ export class NamespaceView implements Untyped<Namespace> {
       schema: options?.schema,
       checksLoads: options?.checkLoads === true,
       remote: keySpace.isLocalOnly ? undefined : this.#namespace.remote,
+      meter: context.meters.of(keySpace.path),
     });
   }
 

@@ -10,7 +10,7 @@ import type {
 import type { EntryInfo } from "../engine/reads.ts";
 import type { EntryOptions, GetOptions, GetOrSetManyOptions, GetOrSetOptions, Policy } from "../entry/policy.ts";
 import type { Decision } from "../primitives/decision-log.ts";
-import type { CacheEvents } from "../contracts/events.ts";
+import type { CacheEvents, NamespaceStats } from "../contracts/events.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 import type { WarmOptions, WarmResult } from "./warm.ts";
 import type { AnyFunction, Wrapped, WrapKey, WrapOptions } from "./wrap.ts";
@@ -98,6 +98,12 @@ export interface Namespace<V = unknown> {
   /** No entry of this namespace, or below it, is served again. Constant cost; other namespaces keep theirs. */
   clear(): Promise<InvalidateResult>;
 
+  /**
+   * Counts of this namespace and those below it; of a cache, of everything. The first 1,000 namespaces of a cache are
+   * counted by themselves. Calls of any further one count in the namespace above it. @throws {ConfigurationError} for
+   * such a one.
+   */
+  stats(): NamespaceStats;
   /**
    * Calls `listener` on each event of this namespace and below it until the returned function is called; of a cache, on
    * every event. Events of a whole backend have no namespace, and reach the listeners of the cache alone. An error that

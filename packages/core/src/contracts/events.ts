@@ -80,7 +80,8 @@ export interface CacheEvents {
  */
 export type TierState = "idle" | "up" | "detached" | "degraded" | "down";
 
-export interface CacheStats {
+/** Counts and latencies of a namespace and those below it, since its cache was built. */
+export interface NamespaceStats {
   readonly hits: number;
   readonly staleHits: number;
   readonly misses: number;
@@ -92,11 +93,16 @@ export interface CacheStats {
   readonly fenced: number;
   /** Calls refused because `maxWaiting` others waited. */
   readonly overloaded: number;
+  /** Loads that succeeded: the time of the loader alone. */
+  readonly loadLatency: Latency;
+}
+
+/** Counts and latencies of a cache since `build`, all namespaces included. */
+export interface CacheStats extends NamespaceStats {
   /** Callers that wait now. */
   readonly waiting: number;
-  /** Writes waiting for the backend. */
+  /** Invalidations that wait for a backend. */
   readonly pending: number;
-  readonly loadLatency: Latency;
   readonly tiers: readonly TierStats[];
 }
 

@@ -67,8 +67,8 @@ export class Answers {
     { status, tier, cause }: Answer,
     asked: "all tiers" | "local tier" = "all tiers",
   ): void {
-    const { meter, local, events, clock, decisions } = this.#context;
-    const { remote } = call.namespace;
+    const { local, events, clock, decisions } = this.#context;
+    const { remote, meter } = call.namespace;
     decisions?.note(call.key.local, "call", describeAnswer(status, tier, cause));
     if (local !== undefined) {
       if (tier === local.label) local.meter.hits += 1;

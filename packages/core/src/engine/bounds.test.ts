@@ -18,7 +18,7 @@ import { DecisionLog } from "../primitives/decision-log.ts";
 import { EventLimit } from "../primitives/event-limit.ts";
 import { createEvents } from "../primitives/event-port.ts";
 import { KeyedQueue } from "../primitives/keyed-queue.ts";
-import { Histogram } from "../primitives/meters.ts";
+import { Histogram, Meters } from "../primitives/meters.ts";
 import { KnownVersions } from "../tags/known-versions.ts";
 import { TagEvents } from "../tags/tag-events.ts";
 import { gate } from "../testing/gate.ts";
@@ -334,6 +334,14 @@ const CASES: Readonly<Record<string, () => void | Promise<void>>> = {
     expect(changes.mayServe("k0", other)).toBe(false);
     await changes.run("another", "own", () => Promise.resolve());
     expect(["k0", "k1", "another"].map((key) => changes.mayServe(key, other))).toEqual([true, false, false]);
+  },
+  "counters of namespaces": () => {
+    const meters = new Meters();
+    const root = meters.of([]);
+    for (const name of names(1_000)) expect(meters.of([name])).not.toBe(root);
+    expect(meters.of(["another"])).toBe(root);
+    expect(meters.of(["k7", "below"])).toBe(meters.of(["k7"]));
+    expect(meters.size).toBe(1_001);
   },
   "counters and histograms": () => {
     const histogram = new Histogram();

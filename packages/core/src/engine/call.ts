@@ -3,6 +3,7 @@ import type { TagVersions } from "../contracts/backend.ts";
 import type { EntryTier } from "../tiers/entry-tier.ts";
 import type { EntryKey, KeySpace } from "../entry/key.ts";
 import type { Loader } from "./load.ts";
+import type { Meter } from "../primitives/meters.ts";
 import type { ResolvedPolicy, Served } from "../entry/policy.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 
@@ -15,6 +16,8 @@ export interface NamespaceContext {
   readonly checksLoads: boolean;
   /** Absent for a cache without a backend, and where values never leave the process. */
   readonly remote: EntryTier | undefined;
+  /** Counts its calls, and those of namespaces below that have no counters of their own. */
+  readonly meter: Meter;
 }
 
 /** One call of `getOrSet`. */

@@ -9,7 +9,7 @@ import type { LostClasses } from "./lost-classes.ts";
 import type { LocalCopies } from "../tiers/local-copies.ts";
 import type { Recovery } from "../tiers/recovery.ts";
 import type { Semaphore } from "../primitives/semaphore.ts";
-import type { Meter } from "../primitives/meters.ts";
+import type { Meters } from "../primitives/meters.ts";
 import type { TagEvents } from "../tags/tag-events.ts";
 import type { Trust } from "../coherence/trust.ts";
 
@@ -25,7 +25,7 @@ export interface EngineContext {
   readonly redactKey: ((key: string) => string) | undefined;
   /** Absent without the option `explain`. */
   readonly decisions: DecisionLog | undefined;
-  readonly meter: Meter;
+  readonly meters: Meters;
   readonly tags: TagEvents;
   readonly trust: Trust;
   readonly flights: Flights;

@@ -23,7 +23,7 @@ export class FlightLoads {
 
   /** Calls the user's loader, within the trace of this load. */
   run(flight: Flight): Promise<Loaded> {
-    const { clock, local, meter, redactKey } = this.#context;
+    const { clock, local, redactKey } = this.#context;
     const { call } = flight;
     const begin = (): Load =>
       new Load(
@@ -48,12 +48,12 @@ export class FlightLoads {
       },
       () => (redactKey === undefined ? this.event(flight) : redacted(this.event(flight), redactKey)),
     );
-    meter.loads += 1;
+    call.namespace.meter.loads += 1;
     return outcome;
   }
 
   countFailure(flight: Flight, error: unknown): void {
-    this.#context.meter.loadErrors += 1;
+    flight.call.namespace.meter.loadErrors += 1;
     this.#context.decisions?.note(flight.key.local, "load", describeFailure(error));
   }
 

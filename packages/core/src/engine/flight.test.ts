@@ -10,6 +10,7 @@ import { Flight, type Phase } from "./flight.ts";
 import type { Lease } from "./lease.ts";
 import type { Load } from "./load.ts";
 import { Waiter } from "./waiter.ts";
+import { Meter } from "../primitives/meters.ts";
 
 const KEY_SPACE = rootKeySpace("test");
 const LEASE = { end: () => undefined } as Lease;
@@ -23,6 +24,7 @@ function call({ tags = [] }: { readonly tags?: readonly string[] } = {}): GetOrS
       schema: undefined,
       checksLoads: false,
       remote: { deadlineMs: 500 } as EntryTier,
+      meter: new Meter(),
     },
     key: entryKey(KEY_SPACE, "k"),
     load: () => 1,

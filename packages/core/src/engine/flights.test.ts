@@ -18,7 +18,6 @@ import { DEFAULT_POLICY } from "../entry/policy.ts";
 import { Reads } from "./reads.ts";
 import { RemoteTier } from "../tiers/remote-tier.ts";
 import { Semaphore } from "../primitives/semaphore.ts";
-import { Meter } from "../primitives/meters.ts";
 import { LoadedStore } from "./loaded-store.ts";
 import { TagEvents } from "../tags/tag-events.ts";
 import { mapTier } from "../testing/map-tier.ts";
@@ -26,6 +25,7 @@ import { flush } from "../testing/outcome.ts";
 import { scriptedBackend } from "../testing/scripted-backend.ts";
 import { TestClock } from "../testing/test-clock.ts";
 import { Trust } from "../coherence/trust.ts";
+import { Meter, Meters } from "../primitives/meters.ts";
 
 const SPACE: NamespaceContext = {
   keySpace: rootKeySpace("test"),
@@ -33,6 +33,7 @@ const SPACE: NamespaceContext = {
   schema: undefined,
   checksLoads: false,
   remote: undefined,
+  meter: new Meter(),
 };
 
 function flight(): Flight {
@@ -152,7 +153,7 @@ function engine({ hasBackend = false }: { readonly hasBackend?: boolean } = {}):
       cache: "test",
       freezesShared: false,
     }),
-    meter: new Meter(),
+    meters: new Meters(),
     flights: new Flights(trust),
     leases: new Set(),
     bulkWrites: new BulkWrites(),
@@ -179,7 +180,7 @@ function engine({ hasBackend = false }: { readonly hasBackend?: boolean } = {}):
         mutations: new Mutations(context, readThrough, loadedStore),
         reads: new Reads(context),
       },
-      { ...SPACE, remote },
+      { ...SPACE, remote, meter: context.meters.of([]) },
     ),
   };
 }
@@ -200,7 +201,7 @@ describe("C51 nothing is left", () => {
       const values = await Promise.all(calls);
       expect([values[999], context.flights.size]).toEqual([`key ${begun + 999}`, 0]);
     }
-    expect(context.meter.loads).toBe(1_000_000);
+    expect(context.meters.of([]).loads).toBe(1_000_000);
     expect([
       context.flights.size,
       context.writes.size,

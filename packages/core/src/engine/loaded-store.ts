@@ -243,8 +243,8 @@ export class LoadedStore {
   }
 
   #fenced(flight: Flight, by: FencedBy): "fenced" {
-    const { meter, events } = this.#context;
-    meter.fenced += 1;
+    const { events } = this.#context;
+    flight.call.namespace.meter.fenced += 1;
     if (events.fenced.isObserved) events.fenced.emit({ ...this.#answers.keyEvent(flight.key), by });
     return "fenced";
   }

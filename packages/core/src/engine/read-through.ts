@@ -77,10 +77,10 @@ export class ReadThrough {
 
   /** A fresh local copy: counted, and returned as this caller gets it. */
   hit(namespace: NamespaceContext, key: string, startedAt: number, held: Entry): unknown {
-    const { local, meter, events, clock, decisions } = this.#context;
+    const { local, events, clock, decisions } = this.#context;
     decisions?.note(localKey(namespace.keySpace, key), "call", `hit, from ${local!.label}`);
     local!.meter.hits += 1;
-    meter.hits += 1;
+    namespace.meter.hits += 1;
     if (events.hit.isObserved)
       events.hit.emit({
         ...this.#answers.keyEvent(entryKey(namespace.keySpace, key)),
@@ -166,8 +166,8 @@ export class ReadThrough {
   }
 
   #join(flight: Flight, call: GetOrSetCall): Promise<unknown> {
-    const { meter, events, clock } = this.#context;
-    meter.coalesced += 1;
+    const { events, clock } = this.#context;
+    call.namespace.meter.coalesced += 1;
     if (call.tags.length !== 0) flight.addTags(call.tags);
     const answer = this.#known(flight, call, clock.now());
     const joined =
@@ -355,7 +355,7 @@ export class ReadThrough {
   }
 
   async #loadAndStore(flight: Flight, pinned: Pinned | undefined): Promise<void> {
-    const { clock, meter, decisions } = this.#context;
+    const { clock, decisions } = this.#context;
     const startedAt = clock.now();
     const outcome = this.#loads.run(flight);
     let loaded: Loaded;
@@ -369,7 +369,7 @@ export class ReadThrough {
       return;
     }
     const durationMs = clock.now() - startedAt;
-    meter.load.record(durationMs);
+    flight.call.namespace.meter.load.record(durationMs);
     if (flight.isOver) return;
     const event = this.#loads.event(flight);
     flight.store(loaded.value);

@@ -43,7 +43,7 @@ export class Waiters {
 
   /** The answer to a call that must not wait: the copy that `staleIfError` covers, or else an error. */
   refuse(call: GetOrSetCall, copy: Offer): Promise<unknown> {
-    this.#context.meter.overloaded += 1;
+    call.namespace.meter.overloaded += 1;
     const error = this.#overloaded;
     const answer = answerFor(copy, call.policy, call.startedAt, "error");
     return answer === undefined

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Histogram, Meter, TierMeter } from "./meters.ts";
+import { Histogram, Meter, Meters, TierMeter } from "./meters.ts";
 
 describe("Histogram", () => {
   it("knows nothing before anything was recorded", () => {
@@ -53,7 +53,7 @@ describe("Histogram", () => {
 
 it("a Meter adds up to the calls there were", () => {
   const meter = new Meter();
-  expect(meter.snapshot({ pending: 0, waiting: 0 }, [])).toMatchObject({
+  expect(meter.snapshot()).toMatchObject({
     hits: 0,
     hitRatio: NaN,
     loadLatency: { count: 0 },
@@ -62,17 +62,31 @@ it("a Meter adds up to the calls there were", () => {
   meter.staleHits = 3;
   meter.misses = 1;
   meter.load.record(5);
-  const tier = new TierMeter().snapshot("memory", "up", { entries: 2 });
-  expect(meter.snapshot({ pending: 7, waiting: 0 }, [tier])).toMatchObject({
+  expect(meter.snapshot()).toMatchObject({
     hits: 6,
     staleHits: 3,
     misses: 1,
     hitRatio: 0.9,
-    pending: 7,
     loadLatency: { count: 1 },
-    tiers: [{ label: "memory", state: "up", entries: 2 }],
   });
-  expect("bytes" in tier).toBe(false);
+});
+
+it("Meters add up a namespace and those below it, and no others", () => {
+  const meters = new Meters();
+  meters.of([]).hits += 1;
+  meters.of(["a"]).hits += 10;
+  meters.of(["a", "b"]).hits += 100;
+  meters.of(["a", "b"]).load.record(1);
+  meters.of(["ab"]).load.record(1_000);
+  const counted = (path: readonly string[]): readonly number[] => {
+    const { hits, loadLatency } = meters.snapshot(path)!;
+    return [hits, loadLatency.count, Math.round(loadLatency.p50Ms)];
+  };
+  expect(counted([])).toEqual([111, 2, 1]);
+  expect(counted(["a"])).toEqual([110, 1, 1]);
+  expect(counted(["a", "b"])).toEqual([100, 1, 1]);
+  expect(counted(["ab"]).toString()).toMatch(/^0,1,1\d{3}$/);
+  expect(meters.snapshot(["b"])).toBe(undefined);
 });
 
 it("a TierMeter counts reads, writes and removals apart", () => {

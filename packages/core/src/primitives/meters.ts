@@ -1,17 +1,27 @@
-import type { CacheStats, Latency, TierState, TierStats } from "../contracts/events.ts";
+import type { Latency, NamespaceStats, TierState, TierStats } from "../contracts/events.ts";
 
 /**
  * Durations in buckets a twelfth of an octave wide, so that a percentile is off by at most 6 %, from 1 µs to about
- * 70 minutes. Always 1.5 KB.
+ * 70 minutes. 1.5 KB from the first record on.
  */
 export class Histogram {
-  readonly #counts = new Uint32Array(BUCKETS);
+  #counts: Uint32Array = NONE;
   #count = 0;
 
   record(durationMs: number): void {
+    if (this.#counts === NONE) this.#counts = new Uint32Array(BUCKETS);
     const steps = Math.ceil(Math.log2(Math.max(1, durationMs * 1_000)) * STEPS_PER_OCTAVE);
     this.#counts[Math.min(BUCKETS - 1, steps)]! += 1;
     this.#count += 1;
+  }
+
+  add(other: Histogram): void {
+    if (other.#count === 0) return;
+    if (this.#counts === NONE) this.#counts = new Uint32Array(BUCKETS);
+    other.#counts.forEach((count, bucket) => {
+      this.#counts[bucket]! += count;
+    });
+    this.#count += other.#count;
   }
 
   /** `NaN` for each percentile while nothing was recorded. */
@@ -37,6 +47,7 @@ export class Histogram {
 
 const STEPS_PER_OCTAVE = 12;
 const BUCKETS = 32 * STEPS_PER_OCTAVE;
+const NONE = new Uint32Array(0);
 
 /** Counters of one tier. */
 export class TierMeter {
@@ -64,7 +75,7 @@ export class TierMeter {
   }
 }
 
-/** Counters of one cache. Each call ends as exactly one hit, stale hit or miss. */
+/** Counters of one namespace. Each call ends as exactly one hit, stale hit or miss. */
 export class Meter {
   hits = 0;
   staleHits = 0;
@@ -76,22 +87,59 @@ export class Meter {
   overloaded = 0;
   readonly load: Histogram = new Histogram();
 
-  snapshot({ pending, waiting }: Pick<CacheStats, "pending" | "waiting">, tiers: readonly TierStats[]): CacheStats {
-    const calls = this.hits + this.staleHits + this.misses;
+  add(other: Meter): void {
+    for (const name of COUNTS) this[name] += other[name];
+    this.load.add(other.load);
+  }
+
+  snapshot(): NamespaceStats {
+    const { hits, staleHits, misses, loads, loadErrors, coalesced, fenced, overloaded } = this;
     return {
-      hits: this.hits,
-      staleHits: this.staleHits,
-      misses: this.misses,
-      hitRatio: calls === 0 ? NaN : (this.hits + this.staleHits) / calls,
-      loads: this.loads,
-      loadErrors: this.loadErrors,
-      coalesced: this.coalesced,
-      fenced: this.fenced,
-      overloaded: this.overloaded,
-      waiting,
-      pending,
+      hits,
+      staleHits,
+      misses,
+      hitRatio: (hits + staleHits) / (hits + staleHits + misses),
+      loads,
+      loadErrors,
+      coalesced,
+      fenced,
+      overloaded,
       loadLatency: this.load.snapshot(),
-      tiers,
     };
   }
 }
+
+const COUNTS = ["hits", "staleHits", "misses", "loads", "loadErrors", "coalesced", "fenced", "overloaded"] as const;
+
+/**
+ * The counters of a cache, by namespace: the first 1,000 have their own, beside the root. Calls of any further one
+ * count in the nearest namespace above it that has.
+ */
+export class Meters {
+  readonly #meters = new Map<string, { readonly path: readonly string[]; readonly meter: Meter }>();
+
+  get size(): number {
+    return this.#meters.size;
+  }
+
+  /** The counters for calls of this namespace. */
+  of(path: readonly string[]): Meter {
+    const name = JSON.stringify(path);
+    const own = this.#meters.get(name);
+    if (own !== undefined) return own.meter;
+    if (path.length !== 0 && this.#meters.size > MAX_NAMESPACES) return this.of(path.slice(0, -1));
+    const meter = new Meter();
+    this.#meters.set(name, { path, meter });
+    return meter;
+  }
+
+  /** The counts of this namespace and those below it; `undefined` if it has no counters of its own. */
+  snapshot(path: readonly string[]): NamespaceStats | undefined {
+    if (!this.#meters.has(JSON.stringify(path))) return undefined;
+    const sum = new Meter();
+    for (const each of this.#meters.values()) if (path.every((name, i) => each.path[i] === name)) sum.add(each.meter);
+    return sum.snapshot();
+  }
+}
+
+const MAX_NAMESPACES = 1_000;

@@ -277,8 +277,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "events: a hit counts twice",
     promises: ["C119"],
-    rule: "local!.meter.hits += 1;\n    meter.hits += 1;",
-    broken: "local!.meter.hits += 1;\n    meter.hits += 2;",
+    rule: "local!.meter.hits += 1;\n    namespace.meter.hits += 1;",
+    broken: "local!.meter.hits += 1;\n    namespace.meter.hits += 2;",
   },
   {
     name: "outage: a copy served while the backend is away names no tier",
